@@ -1,0 +1,55 @@
+// Runs a script of this project with the pinned Bun, on a machine that has nothing but Node and npm:
+//   node install/bun.mjs SCRIPT [ARGUMENT…]
+// Bun's own binary package is called directly, because its install script is blocked on many machines.
+import { spawnSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const top = dirname(dirname(fileURLToPath(import.meta.url)));
+
+/** The Bun executable of node_modules, or null where it is not installed (or not for this machine). */
+function findBun() {
+  const cpu = process.arch === "arm64" ? "aarch64" : "x64";
+  for (const kind of [cpu, `${cpu}-musl`, `${cpu}-baseline`, `${cpu}-musl-baseline`]) {
+    const file = join(top, "node_modules/@oven", `bun-linux-${kind}`, "bin/bun");
+    if (existsSync(file) && spawnSync(file, ["--version"]).status === 0) return file;
+  }
+  return null;
+}
+
+function complete() {
+  const wanted = JSON.parse(readFileSync(join(top, "package.json"), "utf8"));
+  return Object.keys({ ...wanted.dependencies, ...wanted.devDependencies }).every((name) =>
+    existsSync(join(top, "node_modules", name, "package.json")),
+  );
+}
+
+if (!complete() || findBun() === null) {
+  // `npm install`, not `npm ci`: the lock file names each package for this kind of machine only, and npm 11
+  // refuses that in `ci`. Nothing here needs an install script.
+  console.error("Installing the npm packages that package-lock.json pins …");
+  const npm = spawnSync("npm", ["install", "--ignore-scripts", "--no-save", "--no-audit", "--no-fund"], {
+    cwd: top,
+    stdio: ["ignore", 2, 2],
+  });
+  if (npm.status !== 0) {
+    console.error("npm could not install the packages (see above). Is the npm registry reachable?");
+    process.exit(1);
+  }
+}
+const bun = findBun();
+if (bun === null) {
+  console.error(
+    `No Bun for ${process.platform}-${process.arch} in node_modules/@oven: this needs Linux on x64 or arm64.`,
+  );
+  process.exit(1);
+}
+const [script, ...rest] = process.argv.slice(2);
+if (script === undefined) {
+  console.error("usage: node install/bun.mjs SCRIPT [ARGUMENT…]");
+  process.exit(2);
+}
+const run = spawnSync(bun, [join(top, script), ...rest], { stdio: "inherit", cwd: process.cwd() });
+if (run.signal !== null) process.kill(process.pid, run.signal);
+process.exit(run.status ?? 1);
