@@ -1,0 +1,162 @@
+// Kernel readiness becomes callbacks here and nowhere else. One private epoll holds every descriptor, edge-triggered: a
+// callback runs when something became possible, and must read or write until EAGAIN. A thread waits for that epoll
+// (poller-thread.ts) and posts a wake-up; the main thread then asks the epoll itself, without waiting. See epoll(7).
+import type { Fd } from "./fd.ts";
+import { pinForever } from "./mem.ts";
+import type { WaitOrder } from "./poller-thread.ts";
+import { check, trySys } from "./sys.ts";
+
+/** What became possible. `hangup` and `error` come unasked; after either, reading tells the details. */
+export interface Ready {
+  readonly read: boolean;
+  readonly write: boolean;
+  readonly hangup: boolean;
+  readonly error: boolean;
+}
+
+/** A watched descriptor. Closing its Fd stops the watch too. */
+export interface Watch extends Disposable {
+  stop(): void;
+}
+
+export interface Interest {
+  readonly read?: boolean;
+  readonly write?: boolean;
+}
+
+const [EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLHUP] = [0x1, 0x4, 0x8, 0x10] as const;
+const EPOLLRDHUP = 0x2000;
+const EPOLLET = 0x80000000;
+const EPOLL_CLOEXEC = 0x80000;
+const [EPOLL_CTL_ADD, EPOLL_CTL_DEL] = [1, 2] as const;
+const EINTR = -4;
+
+// struct epoll_event { __u32 events; __u64 data; }: packed on x86-64 only.
+const EVENT_SIZE = process.arch === "arm64" ? 16 : 12;
+const DATA = EVENT_SIZE - 8;
+const BATCH = 64;
+const batch = pinForever(EVENT_SIZE * BATCH);
+const one = pinForever(EVENT_SIZE);
+
+/** A program that is done within this time never pays for the thread. */
+const THREAD_AFTER_MS = 20;
+/** How long the main thread may wait in the kernel while there is no thread to wait for it. */
+const FIRST_WAIT_MS = 1;
+/** Batches in a row before timers and everything else of the loop get their turn. */
+const BATCHES_PER_TURN = 16;
+
+type Callback = (ready: Ready) => void;
+
+/** Callbacks by token. Tokens are never used again, so an event for a stopped watch finds nobody. */
+const callbacks = new Map<number, Callback>();
+let nextToken = 1;
+let epoll = -1;
+let thread: Worker | null = null;
+let threadIsReady = false;
+let turnIsPlanned = false;
+let startedAtMs = 0;
+const pending = new Int32Array(new SharedArrayBuffer(4));
+
+/**
+ * Calls `callback` whenever `fd` becomes ready for what `interest` names, on its peer's hang-up, and on errors; first in
+ * the next turn of the loop when it is ready already. An Fd can be watched once (`EEXIST`); a regular file cannot
+ * (`EPERM`). A throwing callback is reported as an uncaught exception and the loop goes on.
+ */
+export function watch(fd: Fd | number, interest: Interest, callback: Callback): Watch {
+  start();
+  const token = nextToken++;
+  const number = typeof fd === "number" ? fd : fd.number;
+  const wanted = (interest.read ? EPOLLIN | EPOLLRDHUP : 0) | (interest.write ? EPOLLOUT : 0);
+  one.view.setUint32(0, (wanted | EPOLLET) >>> 0, true);
+  one.view.setUint32(DATA, token >>> 0, true);
+  one.view.setUint32(DATA + 4, Math.floor(token / 2 ** 32), true);
+  check(trySys("epoll_ctl", epoll, EPOLL_CTL_ADD, number, one), "epoll_ctl");
+  callbacks.set(token, callback);
+  thread?.ref();
+  if (!threadIsReady) planTurn();
+  const stop = () => {
+    if (!callbacks.delete(token)) return;
+    if (typeof fd !== "number") fd.onClose(undefined);
+    trySys("epoll_ctl", epoll, EPOLL_CTL_DEL, number, one);
+    if (callbacks.size === 0) thread?.unref();
+  };
+  if (typeof fd !== "number") fd.onClose(stop);
+  return { stop, [Symbol.dispose]: stop };
+}
+
+/** How many watches there are: none means that the poller does not keep the process alive. */
+export function watchCount(): number {
+  return callbacks.size;
+}
+
+function start(): void {
+  if (epoll >= 0) return;
+  epoll = check(trySys("epoll_create1", EPOLL_CLOEXEC), "epoll_create1");
+  startedAtMs = performance.now();
+}
+
+function startThread(): void {
+  const outer = check(trySys("epoll_create1", EPOLL_CLOEXEC), "epoll_create1");
+  one.view.setUint32(0, (EPOLLIN | EPOLLET) >>> 0, true);
+  check(trySys("epoll_ctl", outer, EPOLL_CTL_ADD, epoll, one), "epoll_ctl");
+  thread = new Worker(new URL("./poller-thread.ts", import.meta.url), { smol: true });
+  thread.onmessage = (event: { data: unknown }) => {
+    if (event.data === "ready") threadIsReady = true;
+    turn();
+  };
+  // Without its waiting thread the program would be deaf, and not say so.
+  thread.onerror = (event) => reportError(new Error(`The poller's thread failed: ${event.message}`));
+  const order: WaitOrder = { epoll: outer, pending: pending.buffer as SharedArrayBuffer };
+  thread.postMessage(order);
+}
+
+/** Until the thread waits for us, the loop comes back here by itself, at the price of a millisecond's wait each time. */
+function planTurn(): void {
+  if (turnIsPlanned) return;
+  turnIsPlanned = true;
+  setImmediate(() => {
+    turnIsPlanned = false;
+    turn();
+  });
+}
+
+/** Runs the callbacks of all that is ready, and plans the next turn where nobody else would. */
+function turn(): void {
+  Atomics.store(pending, 0, 0);
+  let timeoutMs = threadIsReady ? 0 : FIRST_WAIT_MS;
+  for (let round = 0; callbacks.size > 0; round++) {
+    if (round === BATCHES_PER_TURN) {
+      planTurn();
+      return;
+    }
+    const count = trySys("epoll_pwait", epoll, batch, BATCH, timeoutMs, 0, 8);
+    timeoutMs = 0;
+    if (count === EINTR) continue;
+    if (check(count, "epoll_pwait") === 0) break;
+    dispatch(count);
+  }
+  if (threadIsReady || callbacks.size === 0) return;
+  if (thread === null && performance.now() - startedAtMs > THREAD_AFTER_MS) startThread();
+  planTurn();
+}
+
+/** Copied out first: a callback may watch and stop, which write to the same memory. */
+function dispatch(count: number): void {
+  const events: { token: number; mask: number }[] = [];
+  for (let at = 0; at < count * EVENT_SIZE; at += EVENT_SIZE) {
+    const token = batch.view.getUint32(at + DATA, true) + batch.view.getUint32(at + DATA + 4, true) * 2 ** 32;
+    events.push({ token, mask: batch.view.getUint32(at, true) });
+  }
+  for (const { token, mask } of events) {
+    try {
+      callbacks.get(token)?.({
+        read: (mask & (EPOLLIN | EPOLLRDHUP)) !== 0,
+        write: (mask & EPOLLOUT) !== 0,
+        hangup: (mask & (EPOLLHUP | EPOLLRDHUP)) !== 0,
+        error: (mask & EPOLLERR) !== 0,
+      });
+    } catch (error) {
+      reportError(error);
+    }
+  }
+}
