@@ -4,10 +4,8 @@ import { pinForever } from "./mem.ts";
 import { sys, trySys } from "./sys.ts";
 
 export interface WaitOrder {
-  /** The epoll to block on. */
+  /** The epoll to block on. It is armed for one event at a time, so a busy loop is not flooded with wake-ups. */
   readonly epoll: number;
-  /** One shared integer, 1 while a wake-up is on its way: a busy loop is not flooded with messages. */
-  readonly pending: SharedArrayBuffer;
 }
 
 declare const self: {
@@ -18,14 +16,13 @@ declare const self: {
 const FOREVER = -1;
 const EINTR = -4;
 
-self.onmessage = ({ data: { epoll, pending } }) => {
-  const wakeUps = new Int32Array(pending);
+self.onmessage = ({ data: { epoll } }) => {
   const event = pinForever(16);
   self.postMessage("ready");
   for (;;) {
     const count = trySys("epoll_pwait", epoll, event, 1, FOREVER, 0, 8);
     if (count === EINTR) continue;
     if (count < 0) sys("epoll_pwait", epoll, event, 1, 0, 0, 8);
-    if (Atomics.exchange(wakeUps, 0, 1) === 0) self.postMessage("wake");
+    self.postMessage("wake");
   }
 };

@@ -27,8 +27,9 @@ export interface Interest {
 const [EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLHUP] = [0x1, 0x4, 0x8, 0x10] as const;
 const EPOLLRDHUP = 0x2000;
 const EPOLLET = 0x80000000;
+const EPOLLONESHOT = 0x40000000;
 const EPOLL_CLOEXEC = 0x80000;
-const [EPOLL_CTL_ADD, EPOLL_CTL_DEL] = [1, 2] as const;
+const [EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD] = [1, 2, 3] as const;
 const EINTR = -4;
 
 // struct epoll_event { __u32 events; __u64 data; }: packed on x86-64 only.
@@ -37,11 +38,20 @@ const DATA = EVENT_SIZE - 8;
 const BATCH = 64;
 const batch = pinForever(EVENT_SIZE * BATCH);
 const one = pinForever(EVENT_SIZE);
+// struct timespec { long tv_sec; long tv_nsec; }
+const timeout = pinForever(16);
+/** epoll_pwait2(2) is there since Linux 5.11, where no filter of system calls forbids it. */
+let hasPreciseWait = true;
 
 /** A program that is done within this time never pays for the thread. */
 const THREAD_AFTER_MS = 20;
 /** How long the main thread may wait in the kernel while there is no thread to wait for it. */
-const FIRST_WAIT_MS = 1;
+const FIRST_WAIT_US = 1000;
+/**
+ * After news, how long the main thread waits for more itself: whoever got an answer mostly asks again at once, and
+ * waking a second thread in between costs more than the answer.
+ */
+const MORE_WAIT_US = 100;
 /** Batches in a row before timers and everything else of the loop get their turn. */
 const BATCHES_PER_TURN = 16;
 
@@ -55,7 +65,8 @@ let thread: Worker | null = null;
 let threadIsReady = false;
 let turnIsPlanned = false;
 let startedAtMs = 0;
-const pending = new Int32Array(new SharedArrayBuffer(4));
+/** The epoll the thread blocks on. It holds `epoll`, armed for one wake-up at a time. */
+let outer = -1;
 
 /**
  * Calls `callback` whenever `fd` becomes ready for what `interest` names, on its peer's hang-up, and on errors; first in
@@ -73,7 +84,7 @@ export function watch(fd: Fd | number, interest: Interest, callback: Callback): 
   check(trySys("epoll_ctl", epoll, EPOLL_CTL_ADD, number, one), "epoll_ctl");
   callbacks.set(token, callback);
   thread?.ref();
-  if (!threadIsReady) planTurn();
+  if (!threadIsReady) planTurn(FIRST_WAIT_US);
   const stop = () => {
     if (!callbacks.delete(token)) return;
     if (typeof fd !== "number") fd.onClose(undefined);
@@ -95,49 +106,77 @@ function start(): void {
   startedAtMs = performance.now();
 }
 
+/**
+ * Where the thread's program is. The executable holds it under the path it has below src/, the folder that all entry
+ * points of the build have in common; this module itself is merged into some other file there.
+ */
+function threadSource(): string | URL {
+  const isCompiled = import.meta.path.startsWith("/$bunfs/");
+  return isCompiled ? "/$bunfs/root/kernel/poller-thread.js" : new URL("./poller-thread.ts", import.meta.url);
+}
+
 function startThread(): void {
-  const outer = check(trySys("epoll_create1", EPOLL_CLOEXEC), "epoll_create1");
-  one.view.setUint32(0, (EPOLLIN | EPOLLET) >>> 0, true);
-  check(trySys("epoll_ctl", outer, EPOLL_CTL_ADD, epoll, one), "epoll_ctl");
-  thread = new Worker(new URL("./poller-thread.ts", import.meta.url), { smol: true });
+  outer = check(trySys("epoll_create1", EPOLL_CLOEXEC), "epoll_create1");
+  thread = new Worker(threadSource(), { smol: true });
   thread.onmessage = (event: { data: unknown }) => {
-    if (event.data === "ready") threadIsReady = true;
-    turn();
+    if (event.data === "ready") {
+      threadIsReady = true;
+      arm(EPOLL_CTL_ADD);
+    }
+    turn(0);
   };
   // Without its waiting thread the program would be deaf, and not say so.
   thread.onerror = (event) => reportError(new Error(`The poller's thread failed: ${event.message}`));
-  const order: WaitOrder = { epoll: outer, pending: pending.buffer as SharedArrayBuffer };
+  const order: WaitOrder = { epoll: outer };
   thread.postMessage(order);
 }
 
-/** Until the thread waits for us, the loop comes back here by itself, at the price of a millisecond's wait each time. */
-function planTurn(): void {
+/** Lets the thread wake us once: at once if there is news already. */
+function arm(operation: number): void {
+  one.view.setUint32(0, EPOLLIN | EPOLLONESHOT, true);
+  check(trySys("epoll_ctl", outer, operation, epoll, one), "epoll_ctl");
+}
+
+function planTurn(waitUs: number): void {
   if (turnIsPlanned) return;
   turnIsPlanned = true;
   setImmediate(() => {
     turnIsPlanned = false;
-    turn();
+    turn(waitUs);
   });
 }
 
-/** Runs the callbacks of all that is ready, and plans the next turn where nobody else would. */
-function turn(): void {
-  Atomics.store(pending, 0, 0);
-  let timeoutMs = threadIsReady ? 0 : FIRST_WAIT_MS;
-  for (let round = 0; callbacks.size > 0; round++) {
-    if (round === BATCHES_PER_TURN) {
-      planTurn();
-      return;
-    }
-    const count = trySys("epoll_pwait", epoll, batch, BATCH, timeoutMs, 0, 8);
-    timeoutMs = 0;
+/**
+ * Runs the callbacks of all that is ready. After news another turn follows, which waits a little; without news it is the
+ * thread that waits or, while there is none, the next turn.
+ */
+function turn(waitUs: number): void {
+  let timeoutUs = waitUs;
+  let hadNews = false;
+  for (let round = 0; round < BATCHES_PER_TURN; round++) {
+    const count = wait(timeoutUs);
+    timeoutUs = 0;
     if (count === EINTR) continue;
     if (check(count, "epoll_pwait") === 0) break;
+    hadNews = true;
     dispatch(count);
   }
-  if (threadIsReady || callbacks.size === 0) return;
-  if (thread === null && performance.now() - startedAtMs > THREAD_AFTER_MS) startThread();
-  planTurn();
+  if (!threadIsReady) {
+    if (callbacks.size === 0) return;
+    if (thread === null && performance.now() - startedAtMs > THREAD_AFTER_MS) startThread();
+    planTurn(FIRST_WAIT_US);
+  } else if (hadNews) planTurn(MORE_WAIT_US);
+  else arm(EPOLL_CTL_MOD);
+}
+
+function wait(timeoutUs: number): number {
+  if (timeoutUs > 0 && hasPreciseWait) {
+    timeout.view.setBigInt64(8, BigInt(timeoutUs * 1000), true);
+    const count = trySys("epoll_pwait2", epoll, batch, BATCH, timeout, 0, 8);
+    if (count >= 0 || count === EINTR) return count;
+    hasPreciseWait = false;
+  }
+  return trySys("epoll_pwait", epoll, batch, BATCH, Math.floor(timeoutUs / 1000), 0, 8);
 }
 
 /** Copied out first: a callback may watch and stop, which write to the same memory. */

@@ -87,7 +87,15 @@ function buildEntry(): Raw {
 const raw = buildEntry();
 
 /** Calls that are not repeated after a signal: close (the descriptor is gone), connect (it goes on) and all that wait. */
-const NO_RETRY: ReadonlySet<SyscallName> = new Set(["close", "connect", "epoll_pwait", "ppoll", "waitid", "flock"]);
+const NO_RETRY: ReadonlySet<SyscallName> = new Set([
+  "close",
+  "connect",
+  "epoll_pwait",
+  "epoll_pwait2",
+  "ppoll",
+  "waitid",
+  "flock",
+]);
 const EINTR = -4;
 
 function toInteger(argument: SyscallArgument): number | bigint {

@@ -17,6 +17,7 @@ const NUMBERS = {
   epoll_create1: [291, 20],
   epoll_ctl: [233, 21],
   epoll_pwait: [281, 22],
+  epoll_pwait2: [441, 441],
   ppoll: [271, 73],
   socket: [41, 198],
   bind: [49, 200],
