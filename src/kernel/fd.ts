@@ -6,9 +6,10 @@ import { type Pinned, pinForever, scratchString } from "./mem.ts";
 import { check, SyscallError, trySys } from "./sys.ts";
 
 /** What a file is opened for. `path` names it without opening it: no driver and no fifo notices. */
-export type OpenMode = "read" | "path" | "path-no-follow" | "directory" | "read-write" | "pty-master";
+export type OpenMode = "read" | "path" | "path-no-follow" | "directory" | "write" | "read-write" | "pty-master";
 
 const arm = process.arch === "arm64";
+const O_WRONLY = 0x1;
 const O_RDWR = 0x2;
 const O_NOCTTY = 0x100;
 const O_NONBLOCK = 0x800;
@@ -23,6 +24,7 @@ const OPEN_FLAGS: Readonly<Record<OpenMode, number>> = {
   path: O_CLOEXEC | O_PATH,
   "path-no-follow": O_CLOEXEC | O_PATH | O_NOFOLLOW,
   directory: O_CLOEXEC | O_DIRECTORY | O_NOCTTY | O_NONBLOCK,
+  write: O_CLOEXEC | O_WRONLY | O_NOCTTY | O_NONBLOCK,
   "read-write": O_CLOEXEC | O_RDWR | O_NOCTTY | O_NONBLOCK,
   "pty-master": O_CLOEXEC | O_RDWR | O_NOCTTY | O_NONBLOCK,
 };

@@ -29,7 +29,8 @@ export interface FileStatus {
   readonly isMountPoint: boolean;
 }
 
-const KINDS: Readonly<Record<number, FileKind>> = {
+/** By the numbers that st_mode and d_type share. */
+export const FILE_KINDS: Readonly<Record<number, FileKind>> = {
   1: "fifo",
   2: "character",
   4: "directory",
@@ -76,7 +77,7 @@ function readStatus(): FileStatus {
   const mask = v.getUint32(0, true);
   const mode = v.getUint16(28, true);
   return {
-    kind: KINDS[mode >> 12] ?? "other",
+    kind: FILE_KINDS[mode >> 12] ?? "other",
     mode,
     dev: deviceNumber(v.getUint32(136, true), v.getUint32(140, true)),
     ino: v.getBigUint64(32, true),
