@@ -1,0 +1,34 @@
+// IP addresses as text, as inet_ntop(3) writes them.
+
+function dotted(bytes: readonly number[]): string {
+  return bytes.join(".");
+}
+
+/** The first of the longest runs of two or more zero groups, as [start, length]; [-1, 0] when there is none. */
+function longestZeroRun(groups: readonly number[]): [start: number, length: number] {
+  let best: [number, number] = [-1, 0];
+  for (let start = 0; start < groups.length; start++) {
+    let end = start;
+    while (groups[end] === 0) end++;
+    if (end - start >= 2 && end - start > best[1]) best = [start, end - start];
+    if (end > start) start = end;
+  }
+  return best;
+}
+
+function colons(bytes: readonly number[]): string {
+  const groups = Array.from({ length: 8 }, (_, i) => ((bytes[2 * i] ?? 0) << 8) | (bytes[2 * i + 1] ?? 0));
+  const [start, length] = longestZeroRun(groups);
+  const carriesIpv4 = start === 0 && (length === 6 || (length === 5 && groups[5] === 0xffff));
+  const tail = carriesIpv4 ? [dotted(bytes.slice(12))] : groups.slice(6).map((group) => group.toString(16));
+  const parts = [...groups.slice(0, 6).map((group) => group.toString(16)), ...tail];
+  if (start < 0) return parts.join(":");
+  return `${parts.slice(0, start).join(":")}::${parts.slice(start + length).join(":")}`;
+}
+
+/** The text of an address of 4 or 16 bytes; the empty string for any other length. */
+export function formatAddress(bytes: ArrayLike<number>): string {
+  const list = Array.from(bytes);
+  if (list.length === 4) return dotted(list);
+  return list.length === 16 ? colons(list) : "";
+}

@@ -1,0 +1,29 @@
+// The units that run images, and the checks before they are used: `systemd-nspawn@NAME.service` or, with
+// `--runner=vmspawn`, `systemd-vmspawn@NAME.service` (systemd-nspawn(1), systemd-vmspawn(1)).
+import { isHostName, unitNameEscape } from "../base/names.ts";
+import { Failure, failed, isBusFailure } from "./failure.ts";
+import type { Session } from "./session.ts";
+
+const NO_SUCH_IMAGE = "org.freedesktop.machine1.NoSuchImage";
+const NO_IMAGES_SERVED = "org.freedesktop.DBus.Error.UnknownMethod";
+
+/** The unit that runs an image of that name. */
+export function unitOf(session: Session, name: string): string {
+  return `systemd-${session.settings.runner}@${unitNameEscape(name)}.service`;
+}
+
+/**
+ * Checks that a name can be a machine's and that there is an image of it. Throws a Failure. A manager which does not
+ * serve images is taken at the caller's word.
+ */
+export async function checkImage(session: Session, name: string): Promise<void> {
+  if (!isHostName(name)) throw new Failure(`Invalid machine name ${name}.`);
+  try {
+    await session.manager("GetImage", "s", name);
+  } catch (error) {
+    if (error instanceof Failure) throw error;
+    if (isBusFailure(error, NO_IMAGES_SERVED)) return;
+    if (isBusFailure(error, NO_SUCH_IMAGE)) throw new Failure(`Machine image '${name}' does not exist.`);
+    throw failed(`Failed to check whether image ${name} exists`, error);
+  }
+}

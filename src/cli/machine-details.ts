@@ -1,0 +1,172 @@
+// All that `status` tells about one machine, collected by questions asked side by side
+// (org.freedesktop.machine1(5), "Machine Objects").
+import { formatAddress } from "./address.ts";
+import { Failure, failed } from "./failure.ts";
+import { type ProcessTree, processTree, type UnitProcess } from "./process-tree.ts";
+import type { Session } from "./session.ts";
+import { unitProcesses } from "./unit-processes.ts";
+
+/** A process with its name, where that can be seen here. */
+export interface NamedProcess {
+  readonly pid: number;
+  readonly name: string | null;
+}
+
+export interface NamedInterface {
+  readonly index: number;
+  readonly name: string | null;
+}
+
+export interface MachineDetails {
+  readonly name: string;
+  /** 32 hex digits, or empty. */
+  readonly id: string;
+  readonly class: string;
+  readonly service: string;
+  readonly unit: string;
+  readonly subgroup: string;
+  readonly state: string;
+  readonly rootDirectory: string;
+  readonly sinceUsec: bigint;
+  readonly uid: number;
+  readonly leader: NamedProcess | null;
+  readonly supervisor: NamedProcess | null;
+  readonly interfaces: readonly NamedInterface[];
+  readonly addresses: readonly { readonly text: string; readonly isIpv6: boolean }[];
+  /** Null where the manager does not tell. */
+  readonly osRelease: ReadonlyMap<string, string> | null;
+  /** Null where the manager does not tell. */
+  readonly uidShift: number | null;
+  readonly processes: ProcessTree | null;
+  readonly elsewhere: readonly UnitProcess[];
+  /** Why there are no processes, when asking failed. */
+  readonly processFailure: string | null;
+}
+
+const IPV6 = 10;
+
+type Properties = Awaited<ReturnType<Session["properties"]>>;
+
+/** Reads typed values out of a property map; what is missing or of another type has a neutral value. */
+class Reader {
+  readonly #properties: Properties;
+
+  constructor(properties: Properties) {
+    this.#properties = properties;
+  }
+
+  text(name: string): string {
+    const value = this.#properties.get(name)?.value;
+    return typeof value === "string" ? value : "";
+  }
+
+  number(name: string): number {
+    const value = this.#properties.get(name)?.value;
+    return typeof value === "number" ? value : 0;
+  }
+
+  usec(name: string): bigint {
+    const value = this.#properties.get(name)?.value;
+    return typeof value === "bigint" ? value : 0n;
+  }
+
+  numbers(name: string): number[] {
+    const value = this.#properties.get(name)?.value;
+    return Array.isArray(value) ? value.map(Number) : [];
+  }
+
+  id(name: string): string {
+    const value = this.#properties.get(name)?.value;
+    if (!(value instanceof Uint8Array) || value.every((byte) => byte === 0)) return "";
+    return Buffer.from(value).toString("hex");
+  }
+}
+
+/** The properties of the machine of that name, from its bus object. Throws a Failure. */
+export async function machineProperties(session: Session, name: string): Promise<Properties> {
+  let path: unknown;
+  try {
+    [path] = await session.manager("GetMachine", "s", name);
+  } catch (error) {
+    throw error instanceof Failure ? error : failed("Could not get path to machine", error);
+  }
+  try {
+    return await session.properties(String(path));
+  } catch (error) {
+    throw failed("Could not get properties", error);
+  }
+}
+
+async function orNull<T>(question: Promise<T>): Promise<T | null> {
+  try {
+    return await question;
+  } catch {
+    return null;
+  }
+}
+
+async function addressesOf(session: Session, name: string): Promise<MachineDetails["addresses"]> {
+  const reply = await orNull(session.manager("GetMachineAddresses", "s", name));
+  // a(iay): family, bytes.
+  const list = (reply?.[0] ?? []) as readonly [number, Uint8Array][];
+  return list.map(([family, bytes]) => ({ text: formatAddress(bytes), isIpv6: family === IPV6 }));
+}
+
+async function namedProcess(session: Session, pid: number): Promise<NamedProcess | null> {
+  return pid > 0 ? { pid, name: await session.ports.processName(pid) } : null;
+}
+
+async function processesOf(session: Session, unit: string, subgroup: string, leader: number) {
+  const none = { processes: null, elsewhere: [], processFailure: null };
+  if (unit === "") return none;
+  try {
+    const found = await unitProcesses(session, unit, leader);
+    if (found === null) return none;
+    const inSubgroup = subgroup !== "" && subgroup !== "/";
+    const top = inSubgroup ? `${found.cgroup}/${subgroup}` : found.cgroup;
+    const { root, elsewhere } = processTree(found.list, top);
+    // With a subgroup the rest of the unit is the supervisor, which is not part of the machine.
+    return { processes: root, elsewhere: inSubgroup ? [] : elsewhere, processFailure: null };
+  } catch (error) {
+    return { ...none, processFailure: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+/** Collects the details of one machine. Throws a Failure when it is not known; smaller losses leave values empty. */
+export async function machineDetails(session: Session, wantedName: string): Promise<MachineDetails> {
+  const read = new Reader(await machineProperties(session, wantedName));
+  const name = read.text("Name") || wantedName;
+  const [unit, subgroup, leader] = [read.text("Unit"), read.text("Subgroup"), read.number("Leader")];
+  const [addresses, os, shift, leaderNamed, supervisor, processes, interfaces] = await Promise.all([
+    addressesOf(session, name),
+    orNull(session.manager("GetMachineOSRelease", "s", name)),
+    orNull(session.manager("GetMachineUIDShift", "s", name)),
+    namedProcess(session, leader),
+    namedProcess(session, read.number("Supervisor")),
+    processesOf(session, unit, subgroup, leader),
+    Promise.all(
+      read
+        .numbers("NetworkInterfaces")
+        .map(async (index) => ({ index, name: await session.ports.interfaceName(index) })),
+    ),
+  ]);
+  return {
+    name,
+    id: read.id("Id"),
+    class: read.text("Class"),
+    service: read.text("Service"),
+    unit,
+    subgroup,
+    state: read.text("State"),
+    rootDirectory: read.text("RootDirectory"),
+    sinceUsec: read.usec("Timestamp"),
+    uid: read.number("UID"),
+    leader: leaderNamed,
+    supervisor,
+    interfaces,
+    addresses,
+    osRelease: os?.[0] instanceof Map ? os[0] : null,
+    uidShift: typeof shift?.[0] === "number" ? shift[0] : null,
+    ...processes,
+  };
+}

@@ -1,0 +1,78 @@
+// What the clients need from outside, as one object: the process, its terminal, the connections, helper programs. Tests
+// give their own; everything costly behind it is loaded when first used, so that `list` starts fast.
+import { writeSync } from "node:fs";
+import { isatty } from "node:tty";
+import type { Zone } from "../base/format.ts";
+import type { BusClient } from "../ipc/bus-client.ts";
+import type { BusTarget } from "../ipc/bus-transport.ts";
+import type { VarlinkClient } from "../ipc/varlink-client.ts";
+import type { PagerPipe, WriteSome } from "./output.ts";
+import type { Environment } from "./terminal.ts";
+
+/** A connection to a message bus or to one peer. */
+export type Bus = Pick<BusClient, "call" | "subscribe" | "onClose" | "close">;
+
+/** A connection to a Varlink service. */
+export type Varlink = Pick<VarlinkClient, "call" | "callMore" | "close">;
+
+/** A process to run to its end, with the environment it gets on top of ours. */
+export interface Command {
+  readonly argv: readonly [string, ...string[]];
+  readonly env?: Environment;
+}
+
+/** A helper that answers questions on the terminal while a verb runs. */
+export interface Agent {
+  stop(): void;
+}
+
+/** A program as agent; with `waitForReady` it gets `--notify-fd` and is waited for until it closes that. */
+export interface AgentCommand {
+  readonly argv: readonly [string, ...string[]];
+  readonly waitForReady: boolean;
+}
+
+export interface Ports {
+  readonly env: Environment;
+  readonly euid: number;
+  isTty(fd: number): boolean;
+  ttyColumns(): number | undefined;
+  readonly writeSome: WriteSome;
+  nowUsec(): bigint;
+  zone(): Promise<Zone>;
+  connectBus(target: BusTarget): Promise<Bus>;
+  connectVarlink(path: string): Promise<Varlink>;
+  /** The name of a process here, or null when there is none to see. */
+  processName(pid: number): Promise<string | null>;
+  /** The name of a network interface here, or null when there is none of that index. */
+  interfaceName(ifindex: number): Promise<string | null>;
+  /** The stdout of a program, or null where it is not installed. */
+  run(command: Command): Promise<string | null>;
+  /** The first of some commands that is installed, as a pager; null where none is. */
+  startPager(candidates: readonly Command[]): Promise<PagerPipe | null>;
+  /** Null where the program is not installed. */
+  startAgent(command: AgentCommand): Promise<Agent | null>;
+  /** The whole text of a small file, or null when it cannot be read. */
+  readText(path: string): Promise<string | null>;
+}
+
+/** The ports of a real process. */
+export function processPorts(): Ports {
+  return {
+    env: process.env,
+    euid: process.geteuid?.() ?? 0,
+    isTty: isatty,
+    ttyColumns: () => process.stdout.columns,
+    writeSome: (fd, bytes) => writeSync(fd, bytes),
+    nowUsec: () => BigInt(Date.now()) * 1000n,
+    zone: async () => (await import("./time-zone.ts")).localZone(process.env["TZ"]),
+    connectBus: async (target) => (await import("../ipc/bus-client.ts")).connectBus(target),
+    connectVarlink: async (path) => (await import("../ipc/varlink-client.ts")).connectVarlink(path),
+    processName: async (pid) => (await import("../kernel/pidref.ts")).processComm(pid),
+    interfaceName: async (ifindex) => (await import("../kernel/netlink.ts")).interfaceName(ifindex),
+    run: async (command) => (await import("./child.ts")).runChild(command),
+    startPager: async (candidates) => (await import("./child.ts")).startPagerChild(candidates),
+    startAgent: async (command) => (await import("./child.ts")).startAgentChild(command),
+    readText: async (path) => (await import("./child.ts")).readTextFile(path),
+  };
+}

@@ -1,0 +1,111 @@
+// `machinectl poweroff`, `reboot`, `terminate` and `kill`. A machine with a control socket of its own is asked there,
+// others get a signal through the manager (machinectl(1), "Machine Commands").
+import { startPolkitAgent } from "./agents.ts";
+import { Failure, failed, isVarlinkFailure } from "./failure.ts";
+import type { Varlink } from "./ports.ts";
+import type { Session } from "./session.ts";
+import { SIGINT, SIGRTMIN_PLUS_4 } from "./signals.ts";
+
+const NOT_OFFERED = ["MethodNotFound", "InterfaceNotFound", "MethodNotImplemented"].map(
+  (n) => `org.varlink.service.${n}`,
+);
+
+/** A way to end or restart a machine: the control socket's method, and what it amounts to without one. */
+interface PowerAction {
+  readonly method: string;
+  readonly what: string;
+  readonly otherwise: (session: Session, name: string) => Promise<unknown>;
+  readonly complaint: (name: string) => string;
+}
+
+const POWER_OFF: PowerAction = {
+  method: "PowerOff",
+  what: "power off",
+  otherwise: (session, name) => session.manager("KillMachine", "ssi", name, "leader", SIGRTMIN_PLUS_4),
+  complaint: () => "Could not kill machine",
+};
+
+const REBOOT: PowerAction = {
+  method: "Reboot",
+  what: "reboot",
+  otherwise: (session, name) => session.manager("KillMachine", "ssi", name, "leader", SIGINT),
+  complaint: (name) => `Could not reboot machine '${name}'`,
+};
+
+const TERMINATE: PowerAction = {
+  method: "Terminate",
+  what: "terminate",
+  otherwise: (session, name) => session.manager("TerminateMachine", "s", name),
+  complaint: () => "Could not terminate machine",
+};
+
+/**
+ * The control socket of a machine, or null where it has none, or where the manager has no Varlink to ask. Throws a
+ * Failure for a machine that is not known.
+ */
+async function controlAddress(manager: Varlink, name: string): Promise<string | null> {
+  try {
+    const { controlAddress: address } = await manager.call("io.systemd.Machine.List", { name });
+    return typeof address === "string" && address !== "" ? address.replace(/^unix:/, "") : null;
+  } catch (error) {
+    if (!isVarlinkFailure(error) || NOT_OFFERED.includes(error.id)) return null;
+    throw new Failure(`Failed to look up machine '${name}': ${error.id}`, { cause: error });
+  }
+}
+
+async function control(session: Session, action: PowerAction, name: string, address: string): Promise<void> {
+  try {
+    const machine = session.keep(await session.ports.connectVarlink(address));
+    await machine.call(`io.systemd.MachineInstance.${action.method}`);
+  } catch (error) {
+    throw failed(`Failed to ${action.what} machine '${name}'`, error);
+  }
+}
+
+/** Applies an action to machines in order, up to the first failure. */
+async function applyToAll(session: Session, action: PowerAction, names: readonly string[]): Promise<number> {
+  await startPolkitAgent(session);
+  const manager = await session.varlink();
+  for (const name of names) {
+    const address = manager === null ? null : await controlAddress(manager, name);
+    if (address !== null) {
+      await control(session, action, name, address);
+      continue;
+    }
+    try {
+      await action.otherwise(session, name);
+    } catch (error) {
+      throw error instanceof Failure ? error : failed(action.complaint(name), error);
+    }
+  }
+  return 0;
+}
+
+/** The verb `poweroff`: returns when the machines have been asked, not when they are off. */
+export function powerOff(session: Session, names: readonly string[]): Promise<number> {
+  return applyToAll(session, POWER_OFF, names);
+}
+
+/** The verb `reboot`. */
+export function reboot(session: Session, names: readonly string[]): Promise<number> {
+  return applyToAll(session, REBOOT, names);
+}
+
+/** The verb `terminate`. */
+export function terminate(session: Session, names: readonly string[]): Promise<number> {
+  return applyToAll(session, TERMINATE, names);
+}
+
+/** The verb `kill`. Whom to kill is for the manager to judge. */
+export async function kill(session: Session, names: readonly string[]): Promise<number> {
+  const { killWhom, signal } = session.settings;
+  await startPolkitAgent(session);
+  for (const name of names) {
+    try {
+      await session.manager("KillMachine", "ssi", name, killWhom, signal);
+    } catch (error) {
+      throw error instanceof Failure ? error : failed("Could not kill machine", error);
+    }
+  }
+  return 0;
+}

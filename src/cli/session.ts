@@ -1,0 +1,165 @@
+// One run of a client: its settings, its output, and its connections, made when first needed.
+//
+// The manager is reached over the bus where there is one and through its private D-Bus socket where there is none; both
+// speak the same interface. Varlink is offered beside it where it is much faster or the only way.
+import { errnoNameOf } from "../base/error.ts";
+import type { BusCall } from "../ipc/bus-connection.ts";
+import type { BusTarget } from "../ipc/bus-transport.ts";
+import { failed, isBusFailure } from "./failure.ts";
+import { Output } from "./output.ts";
+import type { Bus, Ports, Varlink } from "./ports.ts";
+import { Report } from "./report.ts";
+import type { Settings } from "./settings.ts";
+import { managerDirectory, meansLocalSockets, parseContainer, parseRemote } from "./target.ts";
+import { readTerminal, type Terminal } from "./terminal.ts";
+
+const MANAGER = {
+  destination: "org.freedesktop.machine1",
+  path: "/org/freedesktop/machine1",
+  interface: "org.freedesktop.machine1.Manager",
+} as const;
+
+const NOBODY_THERE = ["ENOENT", "ECONNREFUSED", "ENOTDIR"];
+const NO_SUCH_SERVICE = ["org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.NameHasNoOwner"];
+
+const TRANSPORT_NAMES = { local: "local", remote: "remote", machine: "machine" } as const;
+
+/** A call where destination and interaction are the session's business. */
+export type PeerCall = Omit<BusCall, "interactive">;
+
+export class Session {
+  readonly settings: Settings;
+  readonly ports: Ports;
+  readonly terminal: Terminal;
+  readonly output: Output;
+  readonly report: Report;
+  #manager: Promise<Bus> | null = null;
+  #bus: Promise<Bus> | null = null;
+  readonly #opened: { close(): void }[] = [];
+
+  constructor(settings: Settings, ports: Ports) {
+    this.settings = settings;
+    this.ports = ports;
+    const ttys = { stdout: ports.isTty(1), stderr: ports.isTty(2), columns: () => ports.ttyColumns() };
+    this.terminal = readTerminal(ports.env, ttys);
+    this.output = new Output(ports.writeSome);
+    this.report = new Report(this.output, this.terminal, ports.env);
+  }
+
+  /** Calls a method of the manager object: member, signature of the arguments, arguments. */
+  manager(member: string, signature = "", ...body: unknown[]): Promise<unknown[]> {
+    return this.callManager({ ...MANAGER, member, signature, body });
+  }
+
+  /** All properties of an object of the manager, in the order of its reply. */
+  async properties(path: string): Promise<Map<string, { readonly signature: string; readonly value: unknown }>> {
+    const where = { destination: MANAGER.destination, path, interface: "org.freedesktop.DBus.Properties" };
+    const [all] = await this.callManager({ ...where, member: "GetAll", signature: "s", body: [""] });
+    // The reply of GetAll is a{sv} by definition of the interface.
+    return all as Map<string, { signature: string; value: unknown }>;
+  }
+
+  /** Calls any object of the machine manager. A manager that is on no bus is asked through its private socket. */
+  async callManager(call: PeerCall): Promise<unknown[]> {
+    this.#manager ??= this.#openManager();
+    const connection = await this.#manager;
+    try {
+      return await connection.call(this.#authorized(call));
+    } catch (error) {
+      if (!isBusFailure(error, ...NO_SUCH_SERVICE)) throw error;
+      const peer = await this.#openPrivate();
+      if (peer === null) throw error;
+      this.#manager = Promise.resolve(peer);
+      return await peer.call(this.#authorized(call));
+    }
+  }
+
+  /** The message bus itself, for peers other than the machine manager. */
+  bus(): Promise<Bus> {
+    this.#bus ??= this.#openBus();
+    return this.#bus;
+  }
+
+  /** Calls a peer on the message bus. */
+  async callBus(call: PeerCall): Promise<unknown[]> {
+    return (await this.bus()).call(this.#authorized(call));
+  }
+
+  /** The manager's Varlink socket, or null where it has none or another manager is meant. */
+  async varlink(): Promise<Varlink | null> {
+    const directory = managerDirectory(this.settings.scope, this.ports.env);
+    if (directory === null || !meansLocalSockets(this.settings, this.ports.env)) return null;
+    try {
+      return this.keep(await this.ports.connectVarlink(`${directory}/io.systemd.Machine`));
+    } catch {
+      return null;
+    }
+  }
+
+  /** Lets a pager show the output, if there is a terminal and nobody said no. */
+  async openPager(): Promise<void> {
+    if (!this.settings.pager || this.terminal.isDumb || this.output.hasPager) return;
+    const { openPager } = await import("./pager.ts");
+    const pipe = await openPager(this);
+    if (pipe !== null) this.output.usePager(pipe);
+  }
+
+  /** Has something closed when the run ends. */
+  keep<T extends { close(): void }>(thing: T): T {
+    this.#opened.push(thing);
+    return thing;
+  }
+
+  /** Ends all connections and waits for the pager. */
+  async close(): Promise<void> {
+    for (const connection of this.#opened) connection.close();
+    await this.output.close();
+  }
+
+  #authorized(call: PeerCall): BusCall {
+    return { ...call, interactive: this.settings.askPassword };
+  }
+
+  /** A named directory of sockets goes before the bus, as it says which manager is meant. */
+  async #openManager(): Promise<Bus> {
+    if (this.ports.env["MACHINED_RUNTIME_DIRECTORY"]) {
+      const peer = await this.#openPrivate();
+      if (peer !== null) return peer;
+    }
+    try {
+      return await this.bus();
+    } catch (error) {
+      const cause = error instanceof Error ? error.cause : undefined;
+      const peer = NOBODY_THERE.includes(errnoNameOf(cause) ?? "") ? await this.#openPrivate() : null;
+      if (peer === null) throw error;
+      return peer;
+    }
+  }
+
+  async #openPrivate(): Promise<Bus | null> {
+    const { scope } = this.settings;
+    const directory = scope === "system" ? managerDirectory(scope, this.ports.env) : null;
+    if (directory === null || !meansLocalSockets(this.settings, this.ports.env)) return null;
+    try {
+      return this.keep(await this.ports.connectBus({ kind: "private", path: `${directory}/private` }));
+    } catch {
+      return null;
+    }
+  }
+
+  async #openBus(): Promise<Bus> {
+    try {
+      return this.keep(await this.ports.connectBus(this.#target()));
+    } catch (error) {
+      const { scope, transport } = this.settings;
+      throw failed(`Failed to connect to ${scope} scope bus via ${TRANSPORT_NAMES[transport.kind]} transport`, error);
+    }
+  }
+
+  #target(): BusTarget {
+    const { scope, transport } = this.settings;
+    if (transport.kind === "local") return { kind: scope };
+    if (transport.kind === "machine") return parseContainer(transport.name, scope, this.ports.env["USER"]);
+    return parseRemote(transport.host);
+  }
+}

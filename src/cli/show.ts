@@ -1,0 +1,71 @@
+// `machinectl show`: properties of machines, or of the manager, for scripts (machinectl(1), "show").
+import type { Zone } from "../base/format.ts";
+import { Failure, failed } from "./failure.ts";
+import { formatJson, type Json } from "./json.ts";
+import { machineProperties } from "./machine-details.ts";
+import { propertyJson, propertyText, type TypedValue } from "./property-text.ts";
+import type { Session } from "./session.ts";
+import type { Settings } from "./settings.ts";
+
+type Properties = ReadonlyMap<string, TypedValue>;
+
+const MANAGER_PATH = "/org/freedesktop/machine1";
+
+/** What `-p NAME` and `-p NAME=VALUE` ask for: names, with the value a property must have to be shown. */
+function wishes(settings: Settings): ReadonlyMap<string, string | null> | null {
+  if (settings.properties.length === 0) return null;
+  const split = settings.properties.map((text): [string, string | null] => {
+    const equals = text.indexOf("=");
+    return equals < 0 ? [text, null] : [text.slice(0, equals), text.slice(equals + 1)];
+  });
+  return new Map(split);
+}
+
+/** The lines of one object, in the order of its properties. */
+export function propertyLines(properties: Properties, settings: Settings, zone: Zone): string {
+  const wanted = wishes(settings);
+  const showEmpty = settings.all || wanted !== null;
+  let lines = "";
+  for (const [name, value] of properties) {
+    if (wanted !== null && !wanted.has(name)) continue;
+    const expected = wanted?.get(name) ?? null;
+    const text = propertyText(name, value, zone);
+    if (text === null) {
+      if (showEmpty && expected === null) lines += `${name}=[unprintable]\n`;
+      continue;
+    }
+    if ((expected !== null && expected !== text) || (text === "" && !showEmpty)) continue;
+    lines += settings.valueOnly ? `${text}\n` : `${name}=${text}\n`;
+  }
+  return lines;
+}
+
+function propertyObject(properties: Properties, settings: Settings): Json {
+  const wanted = wishes(settings);
+  const shown = [...properties].filter(([name]) => wanted === null || wanted.has(name));
+  return Object.fromEntries(shown.map(([name, { value }]) => [name, propertyJson(value)]));
+}
+
+async function managerProperties(session: Session): Promise<Properties> {
+  try {
+    return await session.properties(MANAGER_PATH);
+  } catch (error) {
+    throw error instanceof Failure ? error : failed("Could not get properties", error);
+  }
+}
+
+/** The verb `show`. With `--json=`, one object for each machine, its keys being the property names of D-Bus. */
+export async function show(session: Session, names: readonly string[]): Promise<number> {
+  const { settings, output, terminal } = session;
+  await session.openPager();
+  const zone = await session.ports.zone();
+  const print = (properties: Properties, separator: string) => {
+    if (settings.json === "off") output.write(separator + propertyLines(properties, settings, zone));
+    else output.write(formatJson(propertyObject(properties, settings), settings.json, terminal.paint));
+  };
+  if (names.length === 0) print(await managerProperties(session), "");
+  for (const [index, name] of names.entries()) {
+    print(await machineProperties(session, name), index === 0 ? "" : "\n");
+  }
+  return 0;
+}

@@ -1,0 +1,43 @@
+// "did you mean": the known word nearest to a mistyped one.
+
+const TOO_FAR = 5;
+
+/** The number of edits (change, insert, delete, swap of neighbours) between two words. */
+export function editDistance(a: string, b: string): number {
+  let beforeLast: number[] = [];
+  let last = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 0; i < a.length; i++) {
+    const row = [i + 1];
+    for (let j = 0; j < b.length; j++) {
+      let best = (last[j] ?? 0) + (a[i] === b[j] ? 0 : 1);
+      const swapped = i > 0 && j > 0 && a[i - 1] === b[j] && a[i] === b[j - 1];
+      if (swapped) best = Math.min(best, (beforeLast[j - 1] ?? 0) + 1);
+      row.push(Math.min(best, (last[j + 1] ?? 0) + 1, (row[j] ?? 0) + 1));
+    }
+    beforeLast = last;
+    last = row;
+  }
+  return last[b.length] ?? 0;
+}
+
+/** The first of the words with the smallest rank; a rank of null disqualifies. */
+function nearest(words: readonly string[], rank: (word: string) => number | null): string | undefined {
+  let best: { word: string; rank: number } | undefined;
+  for (const word of words) {
+    const value = rank(word);
+    if (value !== null && (best === undefined || value < best.rank)) best = { word, rank: value };
+  }
+  return best?.word;
+}
+
+/** The word that `typed` begins, or else the nearest within five edits; undefined when there is none. */
+export function suggest(typed: string, words: readonly string[]): string | undefined {
+  const begun = nearest(words, (word) => (word.startsWith(typed) ? word.length : null));
+  return (
+    begun ??
+    nearest(words, (word) => {
+      const distance = editDistance(word, typed);
+      return distance > TOO_FAR ? null : distance;
+    })
+  );
+}

@@ -1,0 +1,128 @@
+// Tables as the systemd tools print them: upper-case headings, one blank between columns, cut to the terminal's width
+// with an ellipsis, or the same data as a JSON array of objects.
+import { displayWidth, ellipsize } from "../base/format.ts";
+import type { Json } from "./json.ts";
+import type { Paint, Terminal } from "./terminal.ts";
+
+/** One field of a table. */
+export interface Cell {
+  /** What is printed; may have several lines. The empty string of an `empty` cell is printed as a grey dash. */
+  readonly text: string;
+  readonly json: Json;
+  readonly empty?: boolean;
+  /** How many lines are printed at most; an ellipsis ends the last one when there were more. */
+  readonly lines?: number;
+  readonly color?: keyof Paint;
+  readonly alignRight?: boolean;
+}
+
+export interface Table {
+  /** Lower-case names: keys in JSON, headings in upper case. */
+  readonly columns: readonly string[];
+  readonly rows: readonly (readonly Cell[])[];
+}
+
+export interface TableForm {
+  readonly terminal: Terminal;
+  readonly heading: boolean;
+  /** The width to keep to; null: as wide as the data. */
+  readonly width: number | null;
+}
+
+/** A cell of plain text; the empty string counts as having no value. */
+export function textCell(text: string): Cell {
+  return text === "" ? EMPTY_CELL : { text, json: text };
+}
+
+const EMPTY_CELL: Cell = { text: "-", json: null, empty: true };
+
+/** A table as JSON: an array with one object for each row. */
+export function tableJson(table: Table): Json {
+  return table.rows.map((row) =>
+    Object.fromEntries(table.columns.map((column, index) => [column, row[index]?.json ?? null])),
+  );
+}
+
+interface Field {
+  readonly lines: readonly string[];
+  readonly color: string;
+  readonly alignRight: boolean;
+}
+
+function fieldOf(cell: Cell, terminal: Terminal): Field {
+  const all = cell.text.split("\n");
+  const lines = all.slice(0, cell.lines ?? all.length);
+  const last = lines.length - 1;
+  if (lines.length < all.length && last >= 0) lines[last] += terminal.glyphs.ellipsis;
+  const colorName = cell.empty === true ? "grey" : cell.color;
+  return {
+    lines,
+    color: colorName === undefined ? "" : terminal.paint[colorName],
+    alignRight: cell.alignRight === true,
+  };
+}
+
+/**
+ * Widths of columns that want `wanted` but have `total` together: each gets one, the rest is shared out evenly from
+ * left to right; a column that wants less than its share is settled first and its share divided anew.
+ */
+export function shareWidth(wanted: readonly number[], total: number): number[] {
+  const widths: (number | null)[] = wanted.map(() => null);
+  let open = wanted.length;
+  let surplus = Math.max(total - wanted.length, 0);
+  const settle = (index: number, width: number) => {
+    widths[index] = width;
+    surplus -= width - 1;
+    open -= 1;
+  };
+  for (;;) {
+    const content = wanted.findIndex((want, i) => widths[i] === null && 1 + Math.floor(surplus / open) >= want);
+    if (content < 0) break;
+    settle(content, wanted[content] ?? 1);
+  }
+  for (let i = 0; i < wanted.length; i++) {
+    if (widths[i] === null) settle(i, Math.min(1 + Math.floor(surplus / open), wanted[i] ?? 1));
+  }
+  return widths.map((width) => width ?? 1);
+}
+
+function columnWidths(rows: readonly (readonly Field[])[], count: number, width: number | null): number[] {
+  const wanted = Array.from({ length: count }, (_, column) =>
+    rows.reduce((most, row) => Math.max(most, ...(row[column]?.lines ?? []).map(displayWidth)), 1),
+  );
+  const gaps = Math.max(count - 1, 0);
+  const natural = wanted.reduce((sum, want) => sum + want, gaps);
+  return width === null || natural <= width ? wanted : shareWidth(wanted, width - gaps);
+}
+
+/** One printed line: the `index`-th line of each field of a row. Uncoloured blanks at its end are left out. */
+function printLine(row: readonly Field[], index: number, widths: readonly number[], form: TableForm, gap: string) {
+  const { paint, glyphs } = form.terminal;
+  const parts = row.map((field, column) => {
+    const width = widths[column] ?? 1;
+    const text = ellipsize(field.lines[index] ?? "", width, glyphs.ellipsis);
+    const blanks = " ".repeat(Math.max(width - displayWidth(text), 0));
+    const padded = field.alignRight ? blanks + text : text + blanks;
+    return field.color === "" ? padded : field.color + padded + paint.normal;
+  });
+  return `${parts.join(gap).replace(/ +$/, "")}\n`;
+}
+
+/** A table as text, with its line ends. */
+export function renderTable(table: Table, form: TableForm): string {
+  const { paint } = form.terminal;
+  const rows = table.rows.map((row) => row.map((cell) => fieldOf(cell, form.terminal)));
+  const heading = table.columns.map((name, column) => ({
+    lines: [name.toUpperCase()],
+    color: paint.underline,
+    alignRight: rows[0]?.[column]?.alignRight ?? false,
+  }));
+  const widths = columnWidths(form.heading ? [heading, ...rows] : rows, table.columns.length, form.width);
+  const underlinedGap = paint.underline === "" ? " " : `${paint.underline} ${paint.normal}`;
+  const printed = form.heading ? [printLine(heading, 0, widths, form, underlinedGap)] : [];
+  for (const row of rows) {
+    const height = row.reduce((most, field) => Math.max(most, field.lines.length), 1);
+    for (let index = 0; index < height; index++) printed.push(printLine(row, index, widths, form, " "));
+  }
+  return printed.join("");
+}

@@ -1,0 +1,59 @@
+// What a table of verbs is made of, and what is derived from its rows.
+import type { Session } from "./session.ts";
+
+/** A word after the verb. */
+export interface WordRow {
+  readonly type: "positional";
+  readonly required: boolean;
+  /** Whether more words of the same kind may follow. */
+  readonly repeated?: true;
+  readonly description?: string;
+}
+
+export interface VerbRow {
+  readonly meta: {
+    readonly name: string;
+    readonly description: string;
+    readonly alias?: readonly string[];
+    readonly hidden?: true;
+  };
+  readonly group: "Machine" | "Image";
+  readonly args: Readonly<Record<string, WordRow>>;
+  /** Whether any number of further words is taken and ignored. */
+  readonly anyWords?: true;
+  /** After this many words all that follows belongs to the verb, even what looks like an option. */
+  readonly wordsUntilRest?: number;
+  /** Whether it runs when no verb is named. */
+  readonly isDefault?: true;
+  /** Gets the words after the verb, and the table it stands in; gives the exit status. */
+  readonly run: (session: Session, words: readonly string[], verbs: readonly VerbRow[]) => Promise<number>;
+}
+
+/** All names under which verbs are called, aliases after their verb, in table order. */
+export function verbNames(verbs: readonly VerbRow[]): string[] {
+  return verbs.filter(({ meta }) => meta.hidden !== true).flatMap(({ meta }) => [meta.name, ...(meta.alias ?? [])]);
+}
+
+/** The row of a verb or alias. */
+export function findVerb(verbs: readonly VerbRow[], name: string): VerbRow | undefined {
+  return verbs.find(({ meta }) => meta.name === name || meta.alias?.includes(name) === true);
+}
+
+/** How many words a verb takes at least and at most. */
+export function wordLimits(verb: VerbRow): { least: number; most: number } {
+  const words = Object.values(verb.args);
+  const open = verb.anyWords === true || words.some(({ repeated }) => repeated === true);
+  return {
+    least: words.filter(({ required }) => required).length,
+    most: open ? Number.POSITIVE_INFINITY : words.length,
+  };
+}
+
+/** The words of a verb as usage texts show them: `NAME…`, `[NAME…]`, `NAME PATH [PATH]`. */
+export function wordsUsage(verb: VerbRow, ellipsis: string): string {
+  const shown = Object.entries(verb.args).map(([name, { required, repeated }]) => {
+    const word = name.toUpperCase() + (repeated === true ? ellipsis : "");
+    return required ? word : `[${word}]`;
+  });
+  return shown.join(" ");
+}

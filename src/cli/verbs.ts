@@ -1,0 +1,87 @@
+// The verbs of machinectl, one row each, in the order of the help text (machinectl(1), "Commands").
+// Rows have the form of citty commands (meta, args, run), as plain data: citty itself is loaded only to print usage.
+// Adding a verb: a row here, and a function in a file of its own that the row imports when it runs.
+import type { VerbRow } from "./verb-row.ts";
+
+const NAMES = {
+  name: { type: "positional", required: true, repeated: true, description: "A machine" },
+} as const satisfies VerbRow["args"];
+
+const NAMES_OR_NONE = {
+  name: { type: "positional", required: false, repeated: true, description: "A machine; none means the manager" },
+} as const satisfies VerbRow["args"];
+
+const IMAGES = {
+  name: { type: "positional", required: true, repeated: true, description: "A machine image" },
+} as const satisfies VerbRow["args"];
+
+export const VERBS: readonly VerbRow[] = [
+  {
+    meta: { name: "list", description: "List the machines that are running" },
+    group: "Machine",
+    isDefault: true,
+    args: {},
+    run: async (session) => (await import("./list.ts")).list(session),
+  },
+  {
+    meta: { name: "status", description: "Print what there is to know about machines" },
+    group: "Machine",
+    args: NAMES,
+    run: async (session, names) => (await import("./status.ts")).status(session, names),
+  },
+  {
+    meta: { name: "show", description: "Print properties of machines or of the manager" },
+    group: "Machine",
+    args: NAMES_OR_NONE,
+    run: async (session, names) => (await import("./show.ts")).show(session, names),
+  },
+  {
+    meta: { name: "start", description: "Start images as services" },
+    group: "Machine",
+    args: IMAGES,
+    run: async (session, names) => (await import("./start.ts")).start(session, names),
+  },
+  {
+    meta: { name: "enable", description: "Start images at boot from now on" },
+    group: "Machine",
+    args: IMAGES,
+    run: async (session, names) => (await import("./enable.ts")).enable(session, names),
+  },
+  {
+    meta: { name: "disable", description: "No longer start images at boot" },
+    group: "Machine",
+    args: IMAGES,
+    run: async (session, names) => (await import("./enable.ts")).disable(session, names),
+  },
+  {
+    meta: { name: "poweroff", alias: ["stop"], description: "Ask machines to power off" },
+    group: "Machine",
+    args: NAMES,
+    run: async (session, names) => (await import("./power.ts")).powerOff(session, names),
+  },
+  {
+    meta: { name: "reboot", alias: ["restart"], description: "Ask machines to reboot" },
+    group: "Machine",
+    args: NAMES,
+    run: async (session, names) => (await import("./power.ts")).reboot(session, names),
+  },
+  {
+    meta: { name: "terminate", description: "End machines at once" },
+    group: "Machine",
+    args: NAMES,
+    run: async (session, names) => (await import("./power.ts")).terminate(session, names),
+  },
+  {
+    meta: { name: "kill", description: "Send a signal to the processes of machines" },
+    group: "Machine",
+    args: NAMES,
+    run: async (session, names) => (await import("./power.ts")).kill(session, names),
+  },
+  {
+    meta: { name: "help", description: "Print this overview, or the usage of one command", hidden: true },
+    group: "Machine",
+    args: { command: { type: "positional", required: false, description: "A command" } },
+    anyWords: true,
+    run: async (session, words, verbs) => (await import("./help.ts")).help(session, words, verbs),
+  },
+];
