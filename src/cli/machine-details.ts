@@ -1,7 +1,7 @@
 // All that `status` tells about one machine, collected by questions asked side by side
 // (org.freedesktop.machine1(5), "Machine Objects").
 import { formatAddress } from "./address.ts";
-import { Failure, failed } from "./failure.ts";
+import { Failure, failed, reasonOf } from "./failure.ts";
 import { type ProcessTree, processTree, type UnitProcess } from "./process-tree.ts";
 import type { Session } from "./session.ts";
 import { unitProcesses } from "./unit-processes.ts";
@@ -128,7 +128,7 @@ async function processesOf(session: Session, unit: string, subgroup: string, lea
     // With a subgroup the rest of the unit is the supervisor, which is not part of the machine.
     return { processes: root, elsewhere: inSubgroup ? [] : elsewhere, processFailure: null };
   } catch (error) {
-    return { ...none, processFailure: error instanceof Error ? error.message : String(error) };
+    return { ...none, processFailure: reasonOf(error) };
   }
 }
 

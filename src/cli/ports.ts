@@ -7,6 +7,7 @@ import type { BusClient } from "../ipc/bus-client.ts";
 import type { BusTarget } from "../ipc/bus-transport.ts";
 import type { VarlinkClient } from "../ipc/varlink-client.ts";
 import type { PagerPipe, WriteSome } from "./output.ts";
+import type { UnitProcesses } from "./process-tree.ts";
 import type { Environment } from "./terminal.ts";
 
 /** A connection to a message bus or to one peer. */
@@ -48,6 +49,8 @@ export interface Ports {
   interfaceName(ifindex: number): Promise<string | null>;
   /** The stdout of a program, or null where it is not installed. */
   run(command: Command): Promise<string | null>;
+  /** The processes of a unit as the control groups of this host show them. */
+  localProcesses(unit: string, leader: number): Promise<UnitProcesses>;
   /** The first of some commands that is installed, as a pager; null where none is. */
   startPager(candidates: readonly Command[]): Promise<PagerPipe | null>;
   /** Null where the program is not installed. */
@@ -68,8 +71,9 @@ export function processPorts(): Ports {
     zone: async () => (await import("./time-zone.ts")).localZone(process.env["TZ"]),
     connectBus: async (target) => (await import("../ipc/bus-client.ts")).connectBus(target),
     connectVarlink: async (path) => (await import("../ipc/varlink-client.ts")).connectVarlink(path),
-    processName: async (pid) => (await import("../kernel/pidref.ts")).processComm(pid),
-    interfaceName: async (ifindex) => (await import("../kernel/netlink.ts")).interfaceName(ifindex),
+    processName: async (pid) => (await import("./local-names.ts")).localProcessName(pid),
+    interfaceName: async (ifindex) => (await import("./local-names.ts")).localInterfaceName(ifindex),
+    localProcesses: async (unit, leader) => (await import("./local-processes.ts")).localProcesses(unit, leader),
     run: async (command) => (await import("./child.ts")).runChild(command),
     startPager: async (candidates) => (await import("./child.ts")).startPagerChild(candidates),
     startAgent: async (command) => (await import("./child.ts")).startAgentChild(command),

@@ -10,6 +10,12 @@ export interface UnitProcess {
   readonly command: string;
 }
 
+/** The processes of a unit, and the unit's own control group. */
+export interface UnitProcesses {
+  readonly cgroup: string;
+  readonly list: readonly UnitProcess[];
+}
+
 /** A control group with its processes by number and its children by name. */
 export interface ProcessTree {
   readonly path: string;

@@ -2,10 +2,10 @@
 //
 // The manager is reached over the bus where there is one and through its private D-Bus socket where there is none; both
 // speak the same interface. Varlink is offered beside it where it is much faster or the only way.
-import { errnoNameOf } from "../base/error.ts";
+import { ErrnoError, errnoNameOf } from "../base/error.ts";
 import type { BusCall } from "../ipc/bus-connection.ts";
 import type { BusTarget } from "../ipc/bus-transport.ts";
-import { failed, isBusFailure } from "./failure.ts";
+import { Failure, failed, isBusFailure } from "./failure.ts";
 import { Output } from "./output.ts";
 import type { Bus, Ports, Varlink } from "./ports.ts";
 import { Report } from "./report.ts";
@@ -21,8 +21,6 @@ const MANAGER = {
 
 const NOBODY_THERE = ["ENOENT", "ECONNREFUSED", "ENOTDIR"];
 const NO_SUCH_SERVICE = ["org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.NameHasNoOwner"];
-
-const TRANSPORT_NAMES = { local: "local", remote: "remote", machine: "machine" } as const;
 
 /** A call where destination and interaction are the session's business. */
 export type PeerCall = Omit<BusCall, "interactive">;
@@ -152,7 +150,10 @@ export class Session {
       return this.keep(await this.ports.connectBus(this.#target()));
     } catch (error) {
       const { scope, transport } = this.settings;
-      throw failed(`Failed to connect to ${scope} scope bus via ${TRANSPORT_NAMES[transport.kind]} transport`, error);
+      const attempt = `Failed to connect to ${scope} scope bus via ${transport.kind} transport`;
+      // No medium: the environment names no bus of the user's. Only the message says what to do about it.
+      const isUnnamed = error instanceof Error && errnoNameOf(error) === "ENOMEDIUM";
+      throw isUnnamed ? new Failure(`${attempt}: ${error.message}`, { cause: error }) : failed(attempt, error);
     }
   }
 
@@ -160,6 +161,7 @@ export class Session {
     const { scope, transport } = this.settings;
     if (transport.kind === "local") return { kind: scope };
     if (transport.kind === "machine") return parseContainer(transport.name, scope, this.ports.env["USER"]);
+    if (scope === "user") throw new ErrnoError("EOPNOTSUPP", "There is no user scope on other hosts");
     return parseRemote(transport.host);
   }
 }

@@ -1,8 +1,8 @@
 // Which processes a unit has: asked of the service manager, or read from the control group file system where no
 // service manager answers (org.freedesktop.systemd1(5), GetUnitProcesses).
 import { busLabelEscape } from "../base/names.ts";
-import { isBusFailure, reasonOf } from "./failure.ts";
-import type { UnitProcess } from "./process-tree.ts";
+import { isBusFailure } from "./failure.ts";
+import type { UnitProcesses } from "./process-tree.ts";
 import type { Session } from "./session.ts";
 
 const SYSTEMD = "org.freedesktop.systemd1";
@@ -20,12 +20,6 @@ export function unitPath(unit: string): string {
 export function unitInterface(unit: string): string {
   const type = unit.slice(unit.lastIndexOf(".") + 1);
   return `${SYSTEMD}.${type.charAt(0).toUpperCase()}${type.slice(1)}`;
-}
-
-export interface UnitProcesses {
-  /** The control group of the unit. */
-  readonly cgroup: string;
-  readonly list: readonly UnitProcess[];
 }
 
 async function askServiceManager(session: Session, unit: string): Promise<UnitProcesses | null> {
@@ -61,13 +55,12 @@ function nobodyAnswers(error: unknown): boolean {
   return !isBusFailure(error) || isBusFailure(error, ...NOT_ANSWERED);
 }
 
-/** The processes of a unit; null when it has no control group. Throws the reason as text when they cannot be had. */
+/** The processes of a unit; null when it has no control group. Throws what kept them from being had. */
 export async function unitProcesses(session: Session, unit: string, leader: number): Promise<UnitProcesses | null> {
   try {
     return await askServiceManager(session, unit);
   } catch (error) {
-    if (!nobodyAnswers(error) || session.settings.transport.kind !== "local") throw new Error(reasonOf(error));
-    const { localProcesses } = await import("./local-processes.ts");
-    return localProcesses(unit, leader);
+    if (!nobodyAnswers(error) || session.settings.transport.kind !== "local") throw error;
+    return session.ports.localProcesses(unit, leader);
   }
 }

@@ -1,0 +1,43 @@
+// The standard interfaces that every object carries, and LogControl1 (org.freedesktop.LogControl1(5)).
+import { defineBusInterface } from "./table.ts";
+
+export const LOG_CONTROL_PATH = "/org/freedesktop/LogControl1";
+
+export const Peer = defineBusInterface({
+  name: "org.freedesktop.DBus.Peer",
+  methods: {
+    Ping: { in: {}, out: {}, doc: "Answers." },
+    GetMachineId: { in: {}, out: { machine_uuid: "s" }, doc: "The host's machine id." },
+  },
+  properties: {},
+  signals: {},
+});
+
+export const Introspectable = defineBusInterface({
+  name: "org.freedesktop.DBus.Introspectable",
+  methods: { Introspect: { in: {}, out: { xml_data: "s" }, doc: "What stands at a path, as XML." } },
+  properties: {},
+  signals: {},
+});
+
+export const Properties = defineBusInterface({
+  name: "org.freedesktop.DBus.Properties",
+  methods: {
+    Get: { in: { interface_name: "s", property_name: "s" }, out: { value: "v" }, doc: "One property." },
+    GetAll: { in: { interface_name: "s" }, out: { props: "a{sv}" }, doc: "All properties of an interface." },
+    Set: { in: { interface_name: "s", property_name: "s", value: "v" }, out: {}, doc: "Sets a property." },
+  },
+  properties: {},
+  signals: {},
+});
+
+export const LogControl = defineBusInterface({
+  name: "org.freedesktop.LogControl1",
+  methods: {},
+  properties: {
+    LogLevel: { type: "s", emits: "false", writable: true, doc: "emerg … debug." },
+    LogTarget: { type: "s", emits: "false", writable: true, doc: "Where log lines go." },
+    SyslogIdentifier: { type: "s", emits: "false", doc: "The name log lines carry." },
+  },
+  signals: {},
+});

@@ -1,0 +1,113 @@
+// KEY=VALUE files: os-release(5), machine-info(5), and the state files of this registry.
+// The reader understands what systemd's does (both quotes, backslashes, comments, continuation lines); it takes any
+// bytes and never throws, because the files are written by machines that are not trusted.
+
+/** Reads assignments in file order; of a key that stands twice the last value counts, at its first place. */
+export function parseEnvFile(text: string): Map<string, string> {
+  const entries = new Map<string, string>();
+  const scanner = new Scanner(text.replaceAll("\0", ""));
+  for (let entry = scanner.next(); entry !== null; entry = scanner.next()) entries.set(entry[0], entry[1]);
+  return entries;
+}
+
+const KEY = /^[A-Za-z_][A-Za-z0-9_]*$/;
+
+class Scanner {
+  readonly #text: string;
+  #at = 0;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  next(): [string, string] | null {
+    while (this.#at < this.#text.length) {
+      this.#skipBlanks();
+      const char = this.#text[this.#at];
+      if (char === undefined) return null;
+      if (char === "\n" || char === "\r") this.#at++;
+      else if (char === "#" || char === ";") this.#skipComment();
+      else {
+        const key = this.#key();
+        if (key === null) continue;
+        return [key, this.#value()];
+      }
+    }
+    return null;
+  }
+
+  #skipBlanks(): void {
+    while (this.#text[this.#at] === " " || this.#text[this.#at] === "\t") this.#at++;
+  }
+
+  /** A comment goes on behind a line end that a backslash hides. */
+  #skipComment(): void {
+    for (; this.#at < this.#text.length; this.#at++) {
+      if (this.#text[this.#at] === "\\") this.#at++;
+      else if (this.#text[this.#at] === "\n") return;
+    }
+  }
+
+  /** The key before `=`; null (and the line skipped) where the line is no assignment. */
+  #key(): string | null {
+    const start = this.#at;
+    while (this.#at < this.#text.length && this.#text[this.#at] !== "=" && this.#text[this.#at] !== "\n") this.#at++;
+    const key = this.#text.slice(start, this.#at).trimEnd();
+    if (this.#text[this.#at] !== "=") return null;
+    this.#at++;
+    if (KEY.test(key)) return key;
+    this.#value();
+    return null;
+  }
+
+  #value(): string {
+    this.#skipBlanks();
+    let value = "";
+    let kept = 0; // trailing blanks go, unless they were quoted or escaped
+    for (let char = this.#text[this.#at]; char !== undefined && char !== "\n" && char !== "\r"; ) {
+      if (char === "'" || char === '"') {
+        value += this.#quoted(char);
+        kept = value.length;
+      } else if (char === "\\") {
+        const next = this.#text[this.#at + 1];
+        this.#at += 2;
+        if (next !== undefined && next !== "\n") value += next;
+        kept = value.length;
+      } else {
+        value += char;
+        this.#at++;
+        if (char !== " " && char !== "\t") kept = value.length;
+      }
+      char = this.#text[this.#at];
+    }
+    return value.slice(0, kept);
+  }
+
+  #quoted(quote: string): string {
+    let value = "";
+    this.#at++;
+    for (let char = this.#text[this.#at]; char !== undefined && char !== quote; char = this.#text[this.#at]) {
+      if (char === "\\" && quote === '"') {
+        const next = this.#text[this.#at + 1];
+        this.#at += 2;
+        if (next === undefined) break;
+        if (next === "\n") continue;
+        // Only these lose their backslash in double quotes (a state file of 252 doubles every backslash).
+        value += '"\\`$'.includes(next) ? next : `\\${next}`;
+      } else {
+        value += char;
+        this.#at++;
+      }
+    }
+    this.#at++;
+    return value;
+  }
+}
+
+const PLAIN = /^[A-Za-z0-9@%_+=:,./-]*$/;
+
+/** A value as it may stand behind `=`: bare where nothing in it is special, else in double quotes. */
+export function quoteEnvValue(value: string): string {
+  if (value !== "" && PLAIN.test(value)) return value;
+  return `"${value.replaceAll(/["\\`$]/g, "\\$&")}"`;
+}

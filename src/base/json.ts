@@ -1,0 +1,171 @@
+// JSON as Varlink has it (RFC 8259): strict on the way in, because JSON.parse() lets duplicate keys and lone surrogates
+// pass and rounds integers beyond 2^53; those are bigint here, both ways. Objects have no prototype.
+
+/** An object as it was read. */
+export type JsonObject = { [key: string]: JsonValue };
+export type JsonValue = null | boolean | number | bigint | string | JsonValue[] | JsonObject;
+
+const MAX_DEPTH = 128;
+
+export interface ParsedJson {
+  readonly value: JsonValue;
+  /** Keys that stand twice in an object below the outermost one; the outermost may have none (SyntaxError). */
+  readonly duplicates: readonly string[];
+}
+
+/** Reads exactly one JSON value. Throws a SyntaxError for anything else. */
+export function parseJson(text: string): ParsedJson {
+  const parser = new Parser(text);
+  const value = parser.document();
+  return { value, duplicates: parser.duplicates };
+}
+
+const NUMBER = /-?(?:0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?/y;
+/** JSON.parse() refuses what this lets pass: control characters and unknown escapes. */
+const STRING = /"(?:[^"\\]|\\.)*"/y;
+const BLANKS = /[ \t\n\r]*/y;
+const LONE_SURROGATE = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/;
+
+class Parser {
+  readonly #text: string;
+  readonly duplicates: string[] = [];
+  #at = 0;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  document(): JsonValue {
+    this.#blanks();
+    const value = this.#value(0);
+    this.#blanks();
+    if (this.#at !== this.#text.length) this.#fail();
+    return value;
+  }
+
+  #fail(): never {
+    throw new SyntaxError(`JSON is not valid at character ${this.#at}`);
+  }
+
+  #match(pattern: RegExp): RegExpExecArray | null {
+    pattern.lastIndex = this.#at;
+    const match = pattern.exec(this.#text);
+    if (match !== null) this.#at = pattern.lastIndex;
+    return match;
+  }
+
+  #blanks(): void {
+    this.#match(BLANKS);
+  }
+
+  #take(char: string): boolean {
+    if (this.#text[this.#at] !== char) return false;
+    this.#at++;
+    return true;
+  }
+
+  #word(word: string, value: JsonValue): JsonValue {
+    if (!this.#text.startsWith(word, this.#at)) this.#fail();
+    this.#at += word.length;
+    return value;
+  }
+
+  #value(depth: number): JsonValue {
+    if (depth > MAX_DEPTH) this.#fail();
+    switch (this.#text[this.#at]) {
+      case "{":
+        return this.#object(depth);
+      case "[":
+        return this.#array(depth);
+      case '"':
+        return this.#string();
+      case "t":
+        return this.#word("true", true);
+      case "f":
+        return this.#word("false", false);
+      case "n":
+        return this.#word("null", null);
+      default:
+        return this.#number();
+    }
+  }
+
+  #number(): number | bigint {
+    const match = this.#match(NUMBER);
+    if (match === null) this.#fail();
+    const [text, fraction, exponent] = match;
+    const value = Number(text);
+    if (!Number.isFinite(value)) this.#fail();
+    return fraction === undefined && exponent === undefined && !Number.isSafeInteger(value) ? BigInt(text) : value;
+  }
+
+  #string(): string {
+    const match = this.#match(STRING);
+    if (match === null) this.#fail();
+    const value = JSON.parse(match[0]) as string;
+    if (LONE_SURROGATE.test(value) || value.includes("\0")) this.#fail();
+    return value;
+  }
+
+  #array(depth: number): JsonValue[] {
+    const values: JsonValue[] = [];
+    this.#at++;
+    this.#blanks();
+    if (this.#take("]")) return values;
+    for (;;) {
+      this.#blanks();
+      values.push(this.#value(depth + 1));
+      this.#blanks();
+      if (this.#take("]")) return values;
+      if (!this.#take(",")) this.#fail();
+    }
+  }
+
+  #object(depth: number): JsonObject {
+    const object: JsonObject = Object.create(null);
+    this.#at++;
+    this.#blanks();
+    if (this.#take("}")) return object;
+    for (;;) {
+      this.#blanks();
+      const key = this.#string();
+      this.#blanks();
+      if (!this.#take(":")) this.#fail();
+      this.#blanks();
+      const value = this.#value(depth + 1);
+      if (key in object) {
+        if (depth === 0) this.#fail();
+        this.duplicates.push(key);
+      }
+      object[key] = value;
+      this.#blanks();
+      if (this.#take("}")) return object;
+      if (!this.#take(",")) this.#fail();
+    }
+  }
+}
+
+/** Writes a value without blanks; keys that are undefined are left out; a bigint becomes a plain integer. */
+export function formatJson(value: unknown): string {
+  switch (typeof value) {
+    case "string":
+      return JSON.stringify(value);
+    case "bigint":
+      return value.toString();
+    case "number":
+    case "boolean":
+      return String(value);
+    case "object":
+      break;
+    default:
+      return "null";
+  }
+  if (value === null) return "null";
+  if (Array.isArray(value)) return `[${value.map(formatJson).join(",")}]`;
+  let text = "";
+  for (const key in value) {
+    const item = (value as Record<string, unknown>)[key];
+    if (item !== undefined) text += `${text === "" ? "" : ","}${JSON.stringify(key)}:${formatJson(item)}`;
+  }
+  return `{${text}}`;
+}

@@ -1,0 +1,12 @@
+// A D-Bus variant: a value that carries its own signature.
+
+/** `signature` is one complete type, e.g. "as"; `value` is shaped as ipc/bus-codec.ts says for it. */
+export class Variant {
+  readonly signature: string;
+  readonly value: unknown;
+
+  constructor(signature: string, value: unknown) {
+    this.signature = signature;
+    this.value = value;
+  }
+}

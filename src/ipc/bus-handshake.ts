@@ -1,0 +1,138 @@
+// The line protocol before the first D-Bus message, both sides (D-Bus specification, "Authentication Protocol").
+// Only EXTERNAL: the kernel says who the peer is.
+
+const MAX_LINE_BYTES = 16 << 10;
+
+/** One side of the handshake. `feed` throws an Error for a peer that cannot be let in. */
+export interface Handshake {
+  /** What is sent first. */
+  begin(): Buffer;
+  /** Takes bytes of the peer; gives what to answer, and the bytes behind the handshake once it is over (else null). */
+  feed(bytes: Buffer): { reply: Buffer; rest: Buffer | null };
+}
+
+const NOTHING = Buffer.alloc(0);
+
+class Lines {
+  #buffer: Buffer = NOTHING;
+
+  push(bytes: Buffer): void {
+    this.#buffer = Buffer.concat([this.#buffer, bytes]);
+  }
+
+  /** The next line without its CR LF, or null. */
+  next(): string | null {
+    const end = this.#buffer.indexOf("\r\n");
+    if (end < 0) {
+      if (this.#buffer.length > MAX_LINE_BYTES) throw new Error("authentication line is too long");
+      return null;
+    }
+    const line = this.#buffer.toString("latin1", 0, end);
+    this.#buffer = this.#buffer.subarray(end + 2);
+    return line;
+  }
+
+  takeByte(): number | null {
+    const byte = this.#buffer[0];
+    if (byte === undefined) return null;
+    this.#buffer = this.#buffer.subarray(1);
+    return byte;
+  }
+
+  rest(): Buffer {
+    return this.#buffer;
+  }
+}
+
+/** Our side as a client: everything is sent at once, then the two answers are read. */
+export class ClientHandshake implements Handshake {
+  readonly #lines = new Lines();
+  readonly #uid: number;
+  #accepted = false;
+
+  /** `uid` is the user as the server sees us; that differs from our own inside another user namespace. */
+  constructor(uid: number = process.geteuid?.() ?? 0) {
+    this.#uid = uid;
+  }
+
+  begin(): Buffer {
+    const identity = Buffer.from(String(this.#uid)).toString("hex");
+    return Buffer.from(`\0AUTH EXTERNAL ${identity}\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n`);
+  }
+
+  feed(bytes: Buffer): { reply: Buffer; rest: Buffer | null } {
+    this.#lines.push(bytes);
+    for (let line = this.#lines.next(); line !== null; line = this.#lines.next()) {
+      if (!this.#accepted) {
+        if (!line.startsWith("OK")) throw new Error(`bus refused the authentication: ${JSON.stringify(line)}`);
+        this.#accepted = true;
+      } else {
+        // AGREE_UNIX_FD, or ERROR from a server that passes none.
+        return { reply: NOTHING, rest: this.#lines.rest() };
+      }
+    }
+    return { reply: NOTHING, rest: null };
+  }
+}
+
+/** Our side as a server for peers whose uid the kernel told us. */
+export class ServerHandshake implements Handshake {
+  readonly #lines = new Lines();
+  readonly #uid: number;
+  readonly #guid: string;
+  #begun = false;
+  #authenticated = false;
+  #challenged = false;
+  #attempts = 0;
+
+  constructor(peerUid: number, guid: string) {
+    this.#uid = peerUid;
+    this.#guid = guid;
+  }
+
+  begin(): Buffer {
+    return NOTHING;
+  }
+
+  feed(bytes: Buffer): { reply: Buffer; rest: Buffer | null } {
+    this.#lines.push(bytes);
+    if (!this.#begun) {
+      const first = this.#lines.takeByte();
+      if (first === null) return { reply: NOTHING, rest: null };
+      if (first !== 0) throw new Error("peer does not begin with a NUL byte");
+      this.#begun = true;
+    }
+    let reply = "";
+    for (let line = this.#lines.next(); line !== null; line = this.#lines.next()) {
+      if (line === "BEGIN") {
+        if (!this.#authenticated) throw new Error("peer begins without authentication");
+        return { reply: Buffer.from(reply), rest: this.#lines.rest() };
+      }
+      reply += `${this.#answer(line)}\r\n`;
+      if (++this.#attempts > 16) throw new Error("peer does not come to an end with its authentication");
+    }
+    return { reply: Buffer.from(reply), rest: null };
+  }
+
+  #answer(line: string): string {
+    const [word, mechanism, identity] = line.split(" ");
+    if (word === "AUTH" && mechanism === "EXTERNAL") return this.#identify(identity);
+    if (word === "DATA" && this.#challenged) return this.#identify(mechanism ?? "");
+    if (word === "NEGOTIATE_UNIX_FD" && this.#authenticated) return "AGREE_UNIX_FD";
+    if (word === "AUTH" || word === "CANCEL" || word === "DATA") return "REJECTED EXTERNAL";
+    return "ERROR";
+  }
+
+  /** No identity at all asks for a challenge; an empty one means "whoever the kernel says I am". */
+  #identify(identity: string | undefined): string {
+    if (identity === undefined) {
+      this.#challenged = true;
+      return "DATA";
+    }
+    this.#challenged = false;
+    const claimed = Buffer.from(identity, "hex").toString();
+    if (claimed !== "" && claimed !== String(this.#uid)) return "REJECTED EXTERNAL";
+    this.#authenticated = true;
+    return `OK ${this.#guid}`;
+  }
+}

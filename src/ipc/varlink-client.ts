@@ -1,0 +1,145 @@
+// A Varlink client: one call at a time, or pipelined; replies come in the order of the calls.
+import { ErrnoError } from "../base/error.ts";
+import { formatJson, type JsonObject, parseJson } from "../base/json.ts";
+import type { Fd } from "../kernel/fd.ts";
+import { connectUnix } from "../kernel/unix-socket.ts";
+import { VarlinkStream } from "./varlink-stream.ts";
+
+/** An error reply: its id ("io.systemd.Machine.NoSuchMachine") and parameters. */
+export class VarlinkError extends Error {
+  override readonly name = "VarlinkError";
+  readonly id: string;
+  readonly parameters: Record<string, unknown>;
+
+  constructor(id: string, parameters: Record<string, unknown>) {
+    super(id);
+    this.id = id;
+    this.parameters = parameters;
+  }
+}
+
+interface Waiting {
+  reply(parameters: Record<string, unknown>, continues: boolean, descriptors: Fd[]): void;
+  fail(error: Error): void;
+}
+
+const CALL_TIMEOUT_MS = 45_000;
+
+/** Connects to a Varlink socket. Throws an error with errno (ENOENT, ECONNREFUSED …). */
+export async function connectVarlink(path: string): Promise<VarlinkClient> {
+  return new VarlinkClient(connectUnix(path));
+}
+
+export class VarlinkClient {
+  readonly #stream: VarlinkStream;
+  readonly #waiting: Waiting[] = [];
+  /** Descriptors of the last reply that had any; the caller takes them. */
+  descriptors: Fd[] = [];
+  #failure: Error | null = null;
+
+  constructor(fd: Fd) {
+    this.#stream = new VarlinkStream(fd, {
+      message: (text, descriptors) => this.#receive(text, descriptors),
+      end: (error) =>
+        this.#fail(new ErrnoError("ECONNRESET", `Connection terminated${error ? `: ${error.message}` : ""}`)),
+    });
+  }
+
+  /** One call, one reply. Throws VarlinkError, or an error with errno when the connection is lost. */
+  call(method: string, parameters: object = {}, timeoutMs = CALL_TIMEOUT_MS): Promise<Record<string, unknown>> {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.#fail(new ErrnoError("ETIMEDOUT", `No answer to ${method}() in time`));
+        this.close();
+      }, timeoutMs);
+      this.#send(method, parameters, false, {
+        reply: (answer, _continues, descriptors) => {
+          clearTimeout(timer);
+          this.descriptors = descriptors;
+          resolve(answer);
+        },
+        fail: (error) => {
+          clearTimeout(timer);
+          reject(error);
+        },
+      });
+    });
+  }
+
+  /** One call, any number of replies. */
+  async *callMore(method: string, parameters: object = {}): AsyncGenerator<Record<string, unknown>> {
+    const replies: Record<string, unknown>[] = [];
+    let over = false;
+    let failure: Error | null = null;
+    let wake: () => void = () => {};
+    this.#send(method, parameters, true, {
+      reply: (answer, continues) => {
+        replies.push(answer);
+        over = !continues;
+        wake();
+      },
+      fail: (error) => {
+        failure = error;
+        wake();
+      },
+    });
+    for (let next = 0; ; ) {
+      while (next < replies.length) yield replies[next++] as Record<string, unknown>;
+      if (failure !== null) throw failure;
+      if (over) return;
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+    }
+  }
+
+  close(): void {
+    this.#stream.close();
+  }
+
+  #send(method: string, parameters: object, more: boolean, waiting: Waiting): void {
+    if (this.#failure !== null) {
+      waiting.fail(this.#failure);
+      return;
+    }
+    this.#waiting.push(waiting);
+    this.#stream.send([formatJson({ method, parameters, more: more || undefined })]);
+  }
+
+  #receive(text: string, descriptors: Fd[]): void {
+    const waiting = this.#waiting[0];
+    const answer = readReply(text);
+    if (waiting === undefined || answer === null) {
+      for (const fd of descriptors) fd.close();
+      this.#fail(new ErrnoError("EBADMSG", "The service sent no valid reply"));
+      this.close();
+      return;
+    }
+    if (!answer.continues) this.#waiting.shift();
+    if (answer.error !== null) waiting.fail(new VarlinkError(answer.error, answer.parameters));
+    else waiting.reply(answer.parameters, answer.continues, descriptors);
+  }
+
+  #fail(error: Error): void {
+    this.#failure ??= error;
+    for (const waiting of this.#waiting.splice(0)) waiting.fail(error);
+  }
+}
+
+const LONG_INTEGER = /\d{16}/;
+
+function readReply(text: string): { parameters: JsonObject; continues: boolean; error: string | null } | null {
+  try {
+    // The strict reader is needed for integers beyond 2^53 alone: a service is trusted further than a client.
+    const value = (LONG_INTEGER.test(text) ? parseJson(text).value : JSON.parse(text)) as JsonObject | null;
+    if (typeof value !== "object" || value === null || Array.isArray(value)) return null;
+    const { parameters, continues, error } = value;
+    return {
+      parameters: typeof parameters === "object" && parameters !== null ? (parameters as JsonObject) : {},
+      continues: continues === true,
+      error: typeof error === "string" ? error : null,
+    };
+  } catch {
+    return null;
+  }
+}

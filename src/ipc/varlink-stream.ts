@@ -1,0 +1,112 @@
+// Varlink messages on a socket: JSON objects, each ended by one NUL byte; descriptors with the first byte of a message.
+import { isUtf8 } from "node:buffer";
+import type { Fd } from "../kernel/fd.ts";
+import { SocketStream } from "../kernel/socket-stream.ts";
+
+const MESSAGE_LIMIT_BYTES = 16 << 20;
+const QUEUE_LIMIT_BYTES = 64 << 20;
+
+export interface VarlinkStreamHandlers {
+  /** A message's text; its descriptors belong to the handler. */
+  message(text: string, descriptors: Fd[]): void;
+  /** The peer sends nothing more, but may still read. */
+  readEnd?(): void;
+  /** Once, when the connection is over. */
+  end(error?: Error): void;
+}
+
+export class VarlinkStream {
+  readonly #socket: SocketStream;
+  readonly #handlers: VarlinkStreamHandlers;
+  #parts: Buffer[] = [];
+  #size = 0;
+  #descriptors: Fd[] = [];
+  #ended = false;
+
+  /** Takes ownership of the socket. */
+  constructor(fd: Fd, handlers: VarlinkStreamHandlers) {
+    this.#handlers = handlers;
+    this.#socket = new SocketStream(fd, {
+      data: (bytes, fds) => this.#receive(bytes, fds),
+      end: (error) => this.#end(error),
+      readEnd: () => this.#readEnd(),
+    });
+  }
+
+  get isOpen(): boolean {
+    return !this.#ended;
+  }
+
+  /** Sends messages in one piece; takes the descriptors, which go with the first. */
+  send(texts: readonly string[], descriptors: readonly Fd[] = []): void {
+    if (this.#ended) {
+      for (const fd of descriptors) fd.close();
+      return;
+    }
+    this.#socket.write(Buffer.from(texts.map((text) => `${text}\0`).join("")), descriptors);
+    if (this.#socket.queuedBytes > QUEUE_LIMIT_BYTES) this.#fail("peer does not read its messages");
+  }
+
+  /** Stops reading until resume(): while a call is being answered the next one waits in the socket. */
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  close(): void {
+    this.#end();
+  }
+
+  #fail(text: string): void {
+    this.#end(new Error(text));
+  }
+
+  #readEnd(): void {
+    if (this.#size > 0 || this.#handlers.readEnd === undefined) this.#end();
+    else this.#handlers.readEnd();
+  }
+
+  #receive(bytes: Buffer, fds: Fd[]): void {
+    if (this.#ended) {
+      for (const fd of fds) fd.close();
+      return;
+    }
+    this.#descriptors.push(...fds);
+    let start = 0;
+    for (let end = bytes.indexOf(0); end >= 0; end = bytes.indexOf(0, start)) {
+      this.#deliver(bytes.subarray(start, end));
+      start = end + 1;
+      if (this.#ended) return;
+    }
+    if (start === bytes.length) return;
+    this.#size += bytes.length - start;
+    if (this.#size > MESSAGE_LIMIT_BYTES) this.#fail(`message is longer than ${MESSAGE_LIMIT_BYTES >> 20} MiB`);
+    else this.#parts.push(Buffer.from(bytes.subarray(start)));
+  }
+
+  #deliver(last: Buffer): void {
+    const bytes = this.#parts.length === 0 ? last : Buffer.concat([...this.#parts, last]);
+    this.#parts = [];
+    this.#size = 0;
+    if (!isUtf8(bytes)) {
+      this.#fail("message is not UTF-8");
+      return;
+    }
+    const descriptors = this.#descriptors;
+    this.#descriptors = [];
+    this.#handlers.message(bytes.toString(), descriptors);
+  }
+
+  #end(error?: Error): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#socket.close();
+    for (const fd of this.#descriptors) fd.close();
+    this.#descriptors = [];
+    this.#parts = [];
+    this.#handlers.end(error);
+  }
+}

@@ -1,0 +1,26 @@
+// What an action may use: the registry and the roads out of the daemon. Built once, in main.ts.
+import type { BusClient } from "../ipc/bus-client.ts";
+import type { Caller } from "../ipc/caller.ts";
+import type { Addresses } from "../registry/addresses.ts";
+import type { Log } from "../registry/ports.ts";
+import type { Registry } from "../registry/registry.ts";
+
+/** Who may register machines: root alone, as before 258, or whoever polkit lets and owns the leader. */
+export type RegisterPolicy = "root" | "polkit";
+
+export interface Daemon {
+  readonly registry: Registry;
+  readonly addresses: Addresses;
+  readonly log: Log;
+  readonly registerPolicy: RegisterPolicy;
+  /** The system bus, or null while there is none. */
+  bus(): BusClient | null;
+}
+
+/** One call on its way into an action, whichever transport brought it. */
+export interface Call {
+  readonly transport: "bus" | "varlink";
+  readonly interactive: boolean;
+  caller(): Promise<Caller>;
+  onGone(handler: () => void): () => void;
+}

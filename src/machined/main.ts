@@ -1,0 +1,168 @@
+// systemd-machined: takes up what an earlier process left, serves the bus and its own sockets, and goes on until it is
+// told to stop (systemd-machined.service(8)).
+import { existsSync } from "node:fs";
+import { MACHINE1_PATH, Manager } from "../api/machine1.ts";
+import { BusServer, describe } from "../ipc/bus-server.ts";
+import { isPrivileged } from "../ipc/polkit.ts";
+import { notify, watchdogIntervalUsec } from "../kernel/notify.ts";
+import { Addresses } from "../registry/addresses.ts";
+import type { Machine } from "../registry/machine.ts";
+import { MachineFiles } from "../registry/machine-file.ts";
+import { Registry } from "../registry/registry.ts";
+import { HELP, parseArguments } from "./arguments.ts";
+import { bindAll } from "./bindings.ts";
+import type { Daemon, RegisterPolicy } from "./daemon.ts";
+import { hostId, hostMachine } from "./host.ts";
+import { later, laterImages } from "./later.ts";
+import { DaemonLog } from "./log.ts";
+import { objectTree } from "./objects.ts";
+import { OwnCgroups } from "./own-cgroups.ts";
+import { PATHS } from "./paths.ts";
+import { PrivateBus } from "./private-bus.ts";
+import { SystemBus } from "./system-bus.ts";
+import { Systemd1 } from "./systemd1.ts";
+import { machinePath } from "./wire.ts";
+
+/** Since this version of the host's systemd users other than root may register their own machines. */
+const OPEN_REGISTRATION_VERSION = 258;
+
+/** Runs the program; gives its exit code. */
+export async function main(args: string[]): Promise<number> {
+  const command = parseArguments(args);
+  if (command.kind === "help") process.stdout.write(HELP);
+  else if (command.kind === "version") process.stdout.write("systemd 262 (machined 0.1.0)\n");
+  else if (command.kind === "error") process.stderr.write(`systemd-machined: ${command.message}\n`);
+  else if (command.kind === "run") return new Service().run();
+  return command.kind === "error" ? 1 : 0;
+}
+
+class Service implements Daemon {
+  readonly log = new DaemonLog("systemd-machined");
+  readonly addresses = new Addresses();
+  readonly registry: Registry;
+  registerPolicy: RegisterPolicy = "root";
+  readonly #systemd: Systemd1 | null;
+  readonly #systemBus: SystemBus;
+  readonly #server: BusServer;
+  #privateBus: PrivateBus | null = null;
+  #restored = false;
+  #stop: (code: number) => void = () => {};
+
+  constructor() {
+    process.umask(0o022);
+    this.#systemd = this.#bootedWithSystemd() ? new Systemd1(this.#unitEvents()) : null;
+    this.registry = new Registry(
+      new MachineFiles(PATHS.machines),
+      this.#systemd ?? new OwnCgroups(this.log),
+      this.log,
+      {
+        machineNew: (machine) => this.#announce("MachineNew", machine),
+        machineRemoved: (machine) => {
+          this.addresses.forget(machine);
+          this.#announce("MachineRemoved", machine);
+        },
+      },
+    );
+    this.registry.addHost(hostMachine(existsSync("/dev/vsock")));
+    const interfaces = bindAll(this, this.log, later);
+    this.#server = new BusServer({
+      tree: objectTree(this.registry, interfaces, laterImages),
+      machineId: hostId,
+      isPrivileged,
+      bug: (error, where) => this.log.error(`Bug in ${where}: ${(error as Error).stack ?? error}`),
+    });
+    this.#systemBus = new SystemBus({ kind: "system" }, this.#server, this.log, {
+      connected: async (bus) => {
+        await this.#systemd?.attach(bus);
+        await this.#choosePolicy();
+        this.#restore();
+      },
+      nameTaken: () => {
+        this.log.error("Another daemon owns the name on the bus already.");
+        this.#stop(1);
+      },
+    });
+  }
+
+  bus() {
+    return this.#systemBus.client;
+  }
+
+  #bootedWithSystemd(): boolean {
+    return !PATHS.isPrivate && existsSync("/run/systemd/system");
+  }
+
+  #unitEvents() {
+    return {
+      unitChanged: (unit: string) => this.registry.unitChanged(unit),
+      reloaded: () => this.registry.unitChanged(null),
+    };
+  }
+
+  async #choosePolicy(): Promise<void> {
+    const wanted = process.env["MACHINED_REGISTER_POLICY"];
+    if (wanted === "root" || wanted === "polkit") this.registerPolicy = wanted;
+    else if (((await this.#systemd?.version()) ?? 0) >= OPEN_REGISTRATION_VERSION) this.registerPolicy = "polkit";
+  }
+
+  #restore(): void {
+    if (this.#restored) return;
+    this.#restored = true;
+    this.registry.restore();
+  }
+
+  #announce(member: "MachineNew" | "MachineRemoved", machine: Machine): void {
+    const signal = {
+      type: 4,
+      path: MACHINE1_PATH,
+      interface: Manager.name,
+      member,
+      signature: "so",
+      body: [machine.name, machinePath(machine)],
+    };
+    this.#systemBus.send(signal);
+    this.#privateBus?.broadcast(signal);
+  }
+
+  /** Serves until a signal comes; gives the exit code. */
+  async run(): Promise<number> {
+    const stopped = new Promise<number>((resolve) => {
+      this.#stop = resolve;
+    });
+    for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => this.#stop(0));
+    try {
+      await this.#start();
+    } catch (error) {
+      const text = describe(error)?.text ?? (error as Error).stack ?? String(error);
+      this.log.error(`Failed to start: ${text}`);
+      return 1;
+    }
+    const code = await stopped;
+    notify("STOPPING=1\nSTATUS=Shutting down...");
+    await this.#systemBus.close();
+    this.#privateBus?.close();
+    return code;
+  }
+
+  async #start(): Promise<void> {
+    this.#privateBus = new PrivateBus(PATHS.privateBus, this.#server, this.log);
+    if (this.#systemd !== null) await this.#systemBus.connect();
+    else await this.#connectWhereThereIsABus();
+    this.#restore();
+    notify("READY=1\nSTATUS=Processing requests...");
+    this.#feedWatchdog();
+  }
+
+  /** Without systemd the bus is a courtesy: there is the private socket. */
+  async #connectWhereThereIsABus(): Promise<void> {
+    if (PATHS.isPrivate) return;
+    await this.#systemBus.connect().catch((error: Error) => this.log.info(`Serving without a bus: ${error.message}`));
+  }
+
+  /** From the main loop, so that a loop that is stuck is seen. */
+  #feedWatchdog(): void {
+    const interval = watchdogIntervalUsec();
+    if (interval === null) return;
+    setInterval(() => notify("WATCHDOG=1"), interval / 2000);
+  }
+}

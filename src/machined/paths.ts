@@ -1,0 +1,16 @@
+// Where the daemon keeps and serves things. MACHINED_RUNTIME_DIRECTORY moves all of it, for a run beside another daemon.
+import { join } from "node:path";
+
+const base = process.env["MACHINED_RUNTIME_DIRECTORY"] || "/run/systemd";
+
+export const PATHS = {
+  runtime: base,
+  machines: join(base, "machines"),
+  /** D-Bus between two peers, for clients on hosts without a bus. */
+  privateBus: join(base, "machine/private"),
+  varlink: join(base, "machine/io.systemd.Machine"),
+  varlinkImage: join(base, "machine/io.systemd.MachineImage"),
+  userDatabase: join(base, "userdb/io.systemd.Machine"),
+  /** A run of its own leaves the system bus and its name alone. */
+  isPrivate: base !== "/run/systemd",
+} as const;

@@ -1,0 +1,114 @@
+// The daemon on the system bus: connected whenever there is a bus, again after it was lost. What needs no bus (the
+// private socket, Varlink) goes on meanwhile.
+import { MACHINE1_NAME } from "../api/machine1.ts";
+import { type BusClient, connectBus } from "../ipc/bus-client.ts";
+import { BusError } from "../ipc/bus-error.ts";
+import type { Outgoing } from "../ipc/bus-message.ts";
+import type { BusServer, Origin } from "../ipc/bus-server.ts";
+import type { Incoming } from "../ipc/bus-stream.ts";
+import type { BusTarget } from "../ipc/bus-transport.ts";
+import { callerOnBus } from "../ipc/caller.ts";
+import type { Log } from "../registry/ports.ts";
+
+const RETRY_MS = 1_000;
+const RETRY_LIMIT_MS = 30_000;
+const NAME_IS_OURS = new Set([1, 4]);
+
+export interface SystemBusEvents {
+  /** Connected: before the name is asked for, so that no caller comes too early. */
+  connected(bus: BusClient): Promise<void>;
+  /** The name is taken: by another daemon. There is no use in going on. */
+  nameTaken(): void;
+}
+
+export class SystemBus {
+  readonly #server: BusServer;
+  readonly #log: Log;
+  readonly #events: SystemBusEvents;
+  readonly #target: BusTarget;
+  #bus: BusClient | null = null;
+  #retryMs = RETRY_MS;
+  #closed = false;
+
+  constructor(target: BusTarget, server: BusServer, log: Log, events: SystemBusEvents) {
+    this.#target = target;
+    this.#server = server;
+    this.#log = log;
+    this.#events = events;
+  }
+
+  /** The connection, or null while there is none. */
+  get client(): BusClient | null {
+    return this.#bus;
+  }
+
+  /** Connects, listens, takes the name. Throws when there is no bus now. */
+  async connect(): Promise<void> {
+    const bus = await connectBus(this.#target);
+    this.#bus = bus;
+    bus.onCall((message) => this.#server.dispatch(message, this.#originOf(bus, message)));
+    bus.onClose((error) => this.#lost(bus, error));
+    await this.#events.connected(bus);
+    const [result] = (await bus.driver("RequestName", "su", [MACHINE1_NAME, DO_NOT_QUEUE])) as [number];
+    if (!NAME_IS_OURS.has(result)) this.#events.nameTaken();
+    this.#retryMs = RETRY_MS;
+  }
+
+  send(message: Omit<Outgoing, "serial">): void {
+    this.#bus?.send(message);
+  }
+
+  /** Gives the name back, so that the next call starts another daemon, and hangs up. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    const bus = this.#bus;
+    this.#bus = null;
+    if (bus === null) return;
+    await bus.driver("ReleaseName", "s", [MACHINE1_NAME]).catch(() => {});
+    bus.close();
+  }
+
+  #lost(bus: BusClient, error?: Error): void {
+    if (this.#bus !== bus) return;
+    this.#bus = null;
+    if (this.#closed) return;
+    this.#log.warning(`Lost the system bus${error === undefined ? "" : `: ${error.message}`}; trying again.`);
+    this.#retry();
+  }
+
+  #retry(): void {
+    const wait = this.#retryMs;
+    this.#retryMs = Math.min(this.#retryMs * 2, RETRY_LIMIT_MS);
+    setTimeout(() => {
+      if (this.#closed || this.#bus !== null) return;
+      this.connect().catch((error) => {
+        this.#log.debug(`No system bus: ${error.message}`);
+        this.#retry();
+      });
+    }, wait).unref();
+  }
+
+  #originOf(bus: BusClient, message: Incoming): Origin {
+    const sender = message.sender ?? "";
+    return {
+      caller: () => callerOnBus(bus, sender),
+      onGone: (handler) => watchName(bus, sender, handler),
+      send: (reply) => bus.send(reply),
+    };
+  }
+}
+
+const DO_NOT_QUEUE = 4;
+
+/** Calls back when a unique name leaves the bus; gives a function that ends this. */
+function watchName(bus: BusClient, name: string, handler: () => void): () => void {
+  const driver = "org.freedesktop.DBus";
+  const rule = { sender: driver, interface: driver, member: "NameOwnerChanged", arg0: name };
+  const subscription = bus.subscribe(rule, ([, , owner]) => {
+    if (owner === "") handler();
+  });
+  subscription.catch((error: unknown) => {
+    if (!(error instanceof BusError)) throw error;
+  });
+  return () => void subscription.then((end) => end()).catch(() => {});
+}

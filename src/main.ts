@@ -1,0 +1,46 @@
+// The executable: picks a program by the name it was called with, or by its first argument (`machined PROGRAM …`), and
+// loads only that (docs/decisions/0001-one-executable.md).
+import { basename } from "node:path";
+
+type Program = (args: string[]) => Promise<number>;
+
+/** Called names → entry points. Each is loaded when it is wanted: a program pays for nothing else. */
+const PROGRAMS: Readonly<Record<string, () => Promise<{ main: Program }>>> = {
+  "systemd-machined": () => import("./machined/main.ts"),
+  machinectl: () => import("./cli/machinectl.ts"),
+  install: () => import("./setup/install.ts"),
+  uninstall: () => import("./setup/uninstall.ts"),
+};
+
+/** Programs that are verbs of `machined` only: a file called `install` is none of ours. */
+const VERBS_ONLY = new Set(["install", "uninstall"]);
+
+const USAGE = `usage: machined PROGRAM [ARGUMENT…]
+
+Programs: ${Object.keys(PROGRAMS).join(", ")}
+Without a program, options go to systemd-machined. A link to this file that
+bears a program's name runs that program.
+`;
+
+/** The program and its arguments. In a compiled file argv[0] is always "bun"; argv0 is the name it was called with. */
+function choose(called: string, args: string[]): [string, string[]] | null {
+  const name = basename(called);
+  if (name in PROGRAMS && !VERBS_ONLY.has(name)) return [name, args];
+  const [first] = args;
+  if (first !== undefined && first in PROGRAMS) return [first, args.slice(1)];
+  if (name.startsWith("machined") && (first === undefined || first.startsWith("-"))) return ["systemd-machined", args];
+  return null;
+}
+
+async function main(): Promise<void> {
+  const chosen = choose(process.argv0, process.argv.slice(2));
+  if (chosen === null) {
+    process.stderr.write(USAGE);
+    process.exit(1);
+  }
+  const [name, args] = chosen;
+  const program = await (PROGRAMS[name] as () => Promise<{ main: Program }>)();
+  process.exit(await program.main(args));
+}
+
+await main();

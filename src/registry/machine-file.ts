@@ -1,0 +1,206 @@
+// /run/systemd/machines/NAME: "private data", which libsystemd, nss-mymachines, ps and other daemons read all the same.
+// So keys, quoting and the rename at the end are a contract (spec: the state files of 252 to 262 are all read; those
+// written are 262's, plus SUBGROUP, which 262 forgets). `unit:UNIT` links lead from a unit to the name.
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { parseEnvFile, quoteEnvValue } from "../base/env-file.ts";
+import { formatId, type Id128, parseId } from "../base/id128.ts";
+import { isMachineName, isUnitName } from "../base/names.ts";
+import { MACHINE_CLASSES, type MachineClass } from "../base/string-table.ts";
+import { type Machine, VSOCK_CID_ANY } from "./machine.ts";
+
+/** What a state file says. Nothing in it is trusted: a field that makes no sense is left out. */
+export interface SavedMachine {
+  readonly name: string;
+  readonly uid: number;
+  readonly unit: string | null;
+  readonly subgroup: string;
+  readonly job: string | null;
+  readonly service: string;
+  readonly rootDirectory: string;
+  readonly id: Id128 | null;
+  readonly leader: number;
+  readonly leaderPidfdId: bigint | null;
+  readonly supervisor: number;
+  readonly supervisorPidfdId: bigint | null;
+  readonly class: MachineClass | null;
+  readonly realtimeUsec: bigint | null;
+  readonly monotonicUsec: bigint | null;
+  readonly networkInterfaces: readonly number[];
+  readonly vsockCid: number;
+  readonly sshAddress: string;
+  readonly sshPrivateKeyPath: string;
+  readonly controlAddress: string;
+}
+
+const FILE_LIMIT_BYTES = 64 << 10;
+
+export class MachineFiles {
+  readonly #directory: string;
+
+  /** `directory`: /run/systemd/machines; it is made where it is missing, because its being there says that we are. */
+  constructor(directory: string) {
+    this.#directory = directory;
+    mkdirSync(directory, { recursive: true, mode: 0o755 });
+  }
+
+  /** Writes the file by rename, which is what monitors of the directory wait for, and the link of its unit. */
+  save(machine: Machine): void {
+    const temporary = join(this.#directory, `.#${machine.name}${process.pid.toString(36)}`);
+    try {
+      writeFileSync(temporary, formatMachine(machine), { mode: 0o644 });
+      renameSync(temporary, join(this.#directory, machine.name));
+    } catch (error) {
+      remove(temporary);
+      throw error;
+    }
+    if (machine.place !== null) this.#link(machine.place.unit, machine.name);
+  }
+
+  /** Removes file and link. `heir` is another machine in the same unit, which takes the link over. */
+  remove(name: string, unit: string | null, heir: string | null): void {
+    if (unit !== null && this.#linkTarget(unit) === name) {
+      remove(this.#linkPath(unit));
+      if (heir !== null) this.#link(unit, heir);
+    }
+    remove(join(this.#directory, name));
+  }
+
+  /** All machines on file, with the names whose file makes no sense. Hidden files, links and bad names are no machines. */
+  load(): { machines: SavedMachine[]; broken: string[] } {
+    const machines: SavedMachine[] = [];
+    const broken: string[] = [];
+    for (const entry of readdirSync(this.#directory, { withFileTypes: true })) {
+      if (!entry.isFile() || !isMachineName(entry.name)) continue;
+      const saved = this.#read(entry.name);
+      if (saved === null) broken.push(entry.name);
+      else machines.push(saved);
+    }
+    return { machines, broken };
+  }
+
+  #read(name: string): SavedMachine | null {
+    try {
+      const bytes = readFileSync(join(this.#directory, name));
+      return bytes.length > FILE_LIMIT_BYTES ? null : parseMachine(name, bytes.toString());
+    } catch {
+      return null;
+    }
+  }
+
+  #linkPath(unit: string): string {
+    return join(this.#directory, `unit:${unit}`);
+  }
+
+  #linkTarget(unit: string): string | null {
+    try {
+      return readlinkSync(this.#linkPath(unit));
+    } catch {
+      return null;
+    }
+  }
+
+  /** The first machine of a unit keeps the link; one that leads to no file any more is replaced. */
+  #link(unit: string, name: string): void {
+    const target = this.#linkTarget(unit);
+    if (target === name || (target !== null && this.#read(target) !== null)) return;
+    if (target !== null) remove(this.#linkPath(unit));
+    symlinkSync(name, this.#linkPath(unit));
+  }
+}
+
+function remove(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+  }
+}
+
+/** The text of a state file, keys in 262's order. */
+export function formatMachine(machine: Machine): string {
+  const { facts, place, startedAt } = machine;
+  const lines: [string, string | number | bigint | null][] = [
+    ["NAME", facts.name],
+    ["UID", facts.uid],
+    ["SCOPE", place?.unit ?? null],
+    ["SUBGROUP", place?.subgroup || null],
+    ["SCOPE_JOB", machine.job],
+    ["SERVICE", facts.service || null],
+    ["ROOT", facts.rootDirectory || null],
+    ["ID", facts.id === null ? null : formatId(facts.id)],
+    ["LEADER", facts.leader.pid],
+    ["LEADER_PIDFDID", facts.leader.id],
+    ["SUPERVISOR", facts.supervisor?.pid ?? null],
+    ["SUPERVISOR_PIDFDID", facts.supervisor?.id ?? null],
+    ["CLASS", facts.class],
+    ["REALTIME", startedAt?.realtimeUsec ?? null],
+    ["MONOTONIC", startedAt?.monotonicUsec ?? null],
+  ];
+  let text = "# This is private data. Do not parse.\n";
+  for (const [key, value] of lines) if (value !== null) text += `${key}=${quoteEnvValue(String(value))}\n`;
+  // 262 writes a blank before each index and so quotes them; all readers split at blanks.
+  if (facts.networkInterfaces.length > 0) text += `NETIF=" ${facts.networkInterfaces.join(" ")}"\n`;
+  const tail: [string, string | number | null][] = [
+    ["VSOCK_CID", facts.vsockCid === VSOCK_CID_ANY ? null : facts.vsockCid],
+    ["SSH_ADDRESS", facts.sshAddress || null],
+    ["SSH_PRIVATE_KEY_PATH", facts.sshPrivateKeyPath || null],
+    ["CONTROL_ADDRESS", facts.controlAddress || null],
+  ];
+  for (const [key, value] of tail) if (value !== null) text += `${key}=${quoteEnvValue(String(value))}\n`;
+  return text;
+}
+
+/** Reads a state file of any version. Gives null for one that is not of the machine `name`, or names no process. */
+export function parseMachine(name: string, text: string): SavedMachine | null {
+  const keys = parseEnvFile(text);
+  const leader = number(keys.get("LEADER")) ?? 0;
+  if (keys.get("NAME") !== name || leader <= 1) return null;
+  const unit = keys.get("SCOPE") ?? "";
+  return {
+    name,
+    uid: number(keys.get("UID")) ?? 0,
+    unit: isUnitName(unit) ? unit : null,
+    subgroup: keys.get("SUBGROUP") ?? "",
+    job: keys.get("SCOPE_JOB") ?? null,
+    service: keys.get("SERVICE") ?? "",
+    rootDirectory: keys.get("ROOT") ?? "",
+    id: parseId(keys.get("ID") ?? "") ?? null,
+    leader,
+    leaderPidfdId: big(keys.get("LEADER_PIDFDID")),
+    supervisor: number(keys.get("SUPERVISOR")) ?? 0,
+    supervisorPidfdId: big(keys.get("SUPERVISOR_PIDFDID")),
+    class: MACHINE_CLASSES.parse(keys.get("CLASS") ?? "") ?? null,
+    realtimeUsec: big(keys.get("REALTIME")),
+    monotonicUsec: big(keys.get("MONOTONIC")),
+    networkInterfaces: parseInterfaces(keys.get("NETIF") ?? ""),
+    vsockCid: number(keys.get("VSOCK_CID")) ?? VSOCK_CID_ANY,
+    sshAddress: keys.get("SSH_ADDRESS") ?? "",
+    sshPrivateKeyPath: keys.get("SSH_PRIVATE_KEY_PATH") ?? "",
+    controlAddress: keys.get("CONTROL_ADDRESS") ?? "",
+  };
+}
+
+function number(text: string | undefined): number | null {
+  return text !== undefined && /^\d{1,10}$/.test(text) ? Number(text) : null;
+}
+
+function big(text: string | undefined): bigint | null {
+  return text !== undefined && /^\d{1,20}$/.test(text) ? BigInt(text) : null;
+}
+
+function parseInterfaces(text: string): number[] {
+  return text
+    .split(/\s+/)
+    .filter((word) => /^\d{1,10}$/.test(word) && Number(word) > 0)
+    .map(Number);
+}

@@ -1,0 +1,417 @@
+// The registry: the set of machines, found by name, unit, leader or process; started, saved, collected.
+//
+// Invariants. A name stands once. A machine in the set is either being started (invisible: no list shows it) or started
+// (saved on disk and announced). Forgetting one removes its file first and announces it then, once. Between a check and
+// the change that follows from it nothing waits.
+import { ErrnoError, MachinedError } from "../base/error.ts";
+import { unitNameEscape } from "../base/names.ts";
+import { cgroupOfProcess } from "../kernel/cgroup.ts";
+import { PidRef } from "../kernel/pidref.ts";
+import { monotonicUsec, realtimeUsec } from "../kernel/time.ts";
+import { Machine, type MachineFacts } from "./machine.ts";
+import type { MachineFiles, SavedMachine } from "./machine-file.ts";
+import type { Log, ServiceManager, UnitProperty } from "./ports.ts";
+
+/** What the registry tells the rest of the daemon. */
+export interface RegistryEvents {
+  machineNew(machine: Machine): void;
+  machineRemoved(machine: Machine): void;
+}
+
+const MESSAGE_NEW = "24d8d4452573402496068381a6312df2";
+const MESSAGE_TERMINATED = "58432bd3bace477cb514b56381b8a758";
+const SIGTERM = 15;
+/** How far up a process's parents a machine is looked for. */
+const PARENT_LIMIT = 64;
+
+export class Registry {
+  readonly #files: MachineFiles;
+  readonly #manager: ServiceManager;
+  readonly #log: Log;
+  readonly #events: RegistryEvents;
+  readonly #byName = new Map<string, Machine>();
+  readonly #byUnit = new Map<string, Set<Machine>>();
+  readonly #byLeader = new Map<number, Machine>();
+  readonly #queue = new Set<Machine>();
+  #collecting = false;
+
+  constructor(files: MachineFiles, manager: ServiceManager, log: Log, events: RegistryEvents) {
+    this.#files = files;
+    this.#manager = manager;
+    this.#log = log;
+    this.#events = events;
+  }
+
+  get serviceManager(): ServiceManager {
+    return this.#manager;
+  }
+
+  /** The started machines, `.host` among them, in the order of their registration. */
+  *list(): Generator<Machine> {
+    for (const machine of this.#byName.values()) if (machine.started) yield machine;
+  }
+
+  get size(): number {
+    return this.#byName.size;
+  }
+
+  find(name: string): Machine | null {
+    const machine = this.#byName.get(name);
+    return machine?.started === true ? machine : null;
+  }
+
+  /** The machine of that name; throws NoSuchMachine. */
+  get(name: string): Machine {
+    const machine = this.find(name);
+    if (machine === null) throw new MachinedError("NoSuchMachine", `No machine '${name}' known`);
+    return machine;
+  }
+
+  /** The machine a process belongs to: by leader, by cgroup, by unit, then by the same of its parents; else null. */
+  findByProcess(pid: number): Machine | null {
+    let current = pid;
+    for (let depth = 0; current > 1 && depth < PARENT_LIMIT; depth++) {
+      const machine = this.#byLeader.get(current) ?? this.#findByCgroup(current);
+      if (machine !== null) return machine;
+      const parent = parentOf(current);
+      if (parent === null) return null;
+      current = parent;
+    }
+    return null;
+  }
+
+  #findByCgroup(pid: number): Machine | null {
+    const cgroup = cgroupOf(pid);
+    if (cgroup === null) return null;
+    let best: Machine | null = null;
+    for (const machine of this.#candidates(pid)) {
+      const own = machine.place?.cgroup ?? "";
+      const inside = own !== "" && `${cgroup}/`.startsWith(`${own}/`);
+      if (inside && own.length > (best?.place?.cgroup.length ?? 0)) best = machine;
+    }
+    return best ?? this.#onlyOne(pid);
+  }
+
+  #candidates(pid: number): Iterable<Machine> {
+    const place = this.#placeOf(pid);
+    return (place !== null && this.#byUnit.get(place)) || [];
+  }
+
+  /** A process beside the payload (the supervisor, say) belongs to the machine that is alone in its unit. */
+  #onlyOne(pid: number): Machine | null {
+    const machines = [...this.#candidates(pid)];
+    return machines.length === 1 ? (machines[0] ?? null) : null;
+  }
+
+  #placeOf(pid: number): string | null {
+    try {
+      return this.#manager.placeOf(pid)?.unit ?? null;
+    } catch {
+      return null;
+    }
+  }
+
+  /** Takes the built-in machine of the host into the set. */
+  addHost(host: Machine): void {
+    host.started = true;
+    this.#byName.set(host.name, host);
+  }
+
+  /**
+   * Reserves the name for a machine that is about to be started. Throws MachineExists, or FileExists where the leader
+   * is the leader of another machine. On every failure from here on the caller calls `drop()`.
+   */
+  add(facts: MachineFacts): Machine {
+    if (this.#byName.has(facts.name)) throw machineExists(facts.name);
+    const other = this.#byLeader.get(facts.leader.pid);
+    if (other?.leader.isAlive() === true) throw new ErrnoError("EEXIST", "File exists");
+    const machine = new Machine(facts);
+    this.#byName.set(facts.name, machine);
+    this.#byLeader.set(facts.leader.pid, machine);
+    return machine;
+  }
+
+  /** Whether the name is taken, be it by a machine that is still being started. */
+  isTaken(name: string): boolean {
+    return this.#byName.has(name);
+  }
+
+  /** Forgets a machine that never started. */
+  drop(machine: Machine): void {
+    this.#unlist(machine);
+    machine.release();
+  }
+
+  /** The same, and stops the scope that was made for it. */
+  abandon(machine: Machine): void {
+    this.#unlist(machine);
+    this.#stopOwnUnit(machine);
+    machine.release();
+  }
+
+  #stopOwnUnit(machine: Machine): void {
+    const unit = machine.place?.unit;
+    if (!machine.ownsUnit || unit === undefined) return;
+    this.#manager.stopUnit(unit, machine.leader).catch((error) => this.#log.debug(`Cannot stop ${unit}: ${error}`));
+  }
+
+  /** Makes a scope for the machine and waits until its start is queued. Errors of the service manager pass through. */
+  async createScope(machine: Machine, properties: readonly UnitProperty[]): Promise<void> {
+    const { facts } = machine;
+    const unit = `machine-${unitNameEscape(facts.name)}.scope`;
+    const kind = facts.class === "vm" ? "Virtual Machine" : "Container";
+    const { job } = await this.#manager.createScope({
+      unit,
+      description: `${kind} ${facts.name}`,
+      leader: facts.leader,
+      uid: facts.uid,
+      properties,
+    });
+    machine.job = job;
+    machine.place = { unit, subgroup: "", cgroup: "" };
+    machine.ownsUnit = true;
+  }
+
+  /** Makes the machine known: indexed, watched, saved, announced. Throws when its file cannot be written. */
+  start(machine: Machine): void {
+    const { place } = machine;
+    if (place !== null) this.#unitOf(place.unit).add(machine);
+    machine.startedAt ??= { realtimeUsec: realtimeUsec(), monotonicUsec: monotonicUsec() };
+    machine.watches.push(machine.leader.onExit(() => this.enqueue(machine)));
+    this.#files.save(machine);
+    machine.started = true;
+    this.#log.info(`New machine ${machine.name}.`, {
+      MESSAGE_ID: MESSAGE_NEW,
+      NAME: machine.name,
+      LEADER: String(machine.leader.pid),
+    });
+    this.#events.machineNew(machine);
+  }
+
+  #unitOf(unit: string): Set<Machine> {
+    let machines = this.#byUnit.get(unit);
+    if (machines === undefined) {
+      machines = new Set();
+      this.#byUnit.set(unit, machines);
+    }
+    return machines;
+  }
+
+  /** Saves a change of a started machine. A full disk is the admin's to know, not the caller's to fail on. */
+  save(machine: Machine): void {
+    if (!machine.started || machine.isHost) return;
+    try {
+      this.#files.save(machine);
+    } catch (error) {
+      this.#log.warning(`Failed to save the state of machine ${machine.name}: ${(error as Error).message}`);
+    }
+  }
+
+  /** A start or stop job has ended: saves, and gives whether it was done. */
+  async finishJob(machine: Machine): Promise<string> {
+    const { job } = machine;
+    if (job === null) return "done";
+    const result = await this.#manager.jobResult(job);
+    if (machine.job === job) {
+      machine.job = null;
+      this.save(machine);
+      // A scope's cgroup is only known once it has been started.
+      if (machine.place?.cgroup === "") this.#locate(machine);
+    }
+    this.enqueue(machine);
+    return result;
+  }
+
+  #locate(machine: Machine): void {
+    try {
+      const place = this.#manager.placeOf(machine.leader.pid);
+      if (place !== null && place.unit === machine.place?.unit) machine.place = place;
+    } catch {
+      // The leader is gone: the collection that is queued sees the same.
+    }
+  }
+
+  /** Stops the unit or the supervisor. Throws NotSupported for a machine that has neither, and for the host. */
+  async terminate(machine: Machine): Promise<void> {
+    if (machine.isHost) throw unsupported();
+    const { place } = machine;
+    const { supervisor } = machine.facts;
+    if (place !== null && place.subgroup === "") {
+      const job = await this.#manager.stopUnit(place.unit, machine.leader);
+      machine.stopping = true;
+      machine.job = job;
+      if (machine.job !== null) void this.finishJob(machine).catch(() => this.enqueue(machine));
+    } else if (supervisor !== null) {
+      supervisor.kill(SIGTERM);
+      machine.stopping = true;
+    } else throw unsupported();
+    this.save(machine);
+    this.enqueue(machine);
+  }
+
+  /** A unit changed, or all may have: looks whether machines are gone. */
+  unitChanged(unit: string | null): void {
+    const machines = unit === null ? this.#byName.values() : (this.#byUnit.get(unit) ?? []);
+    for (const machine of machines) this.enqueue(machine);
+  }
+
+  /** Looks at the machine once what is going on now is over. */
+  enqueue(machine: Machine): void {
+    if (machine.isHost) return;
+    this.#queue.add(machine);
+    if (this.#collecting) return;
+    this.#collecting = true;
+    setImmediate(() => {
+      this.#collecting = false;
+      for (const queued of this.#queue) {
+        this.#queue.delete(queued);
+        this.#collect(queued);
+      }
+    });
+  }
+
+  #collect(machine: Machine): void {
+    if (this.#byName.get(machine.name) !== machine || !machine.started || !machine.mayCollect()) return;
+    this.forget(machine);
+  }
+
+  /** Removes a machine: file, indices, announcement. A scope made for it is stopped; nothing is killed otherwise. */
+  forget(machine: Machine, options: { stopUnit: boolean } = { stopUnit: true }): void {
+    if (machine.isHost || this.#byName.get(machine.name) !== machine) return;
+    this.#log.info(`Machine ${machine.name} terminated.`, {
+      MESSAGE_ID: MESSAGE_TERMINATED,
+      NAME: machine.name,
+      LEADER: String(machine.leader.pid),
+    });
+    machine.stopping = true;
+    this.#unlist(machine);
+    this.#removeFiles(machine);
+    machine.started = false;
+    this.#events.machineRemoved(machine);
+    if (options.stopUnit) this.#stopOwnUnit(machine);
+    machine.release();
+  }
+
+  #removeFiles(machine: Machine): void {
+    const unit = machine.place?.unit ?? null;
+    const heir = unit === null ? undefined : [...(this.#byUnit.get(unit) ?? [])][0];
+    try {
+      this.#files.remove(machine.name, unit, heir?.name ?? null);
+    } catch (error) {
+      this.#log.warning(`Failed to remove the state of machine ${machine.name}: ${(error as Error).message}`);
+    }
+  }
+
+  #unlist(machine: Machine): void {
+    if (this.#byName.get(machine.name) === machine) this.#byName.delete(machine.name);
+    if (this.#byLeader.get(machine.leader.pid) === machine) this.#byLeader.delete(machine.leader.pid);
+    const unit = machine.place?.unit;
+    const machines = unit === undefined ? undefined : this.#byUnit.get(unit);
+    if (unit !== undefined && machines?.delete(machine) === true && machines.size === 0) this.#byUnit.delete(unit);
+  }
+
+  /**
+   * Takes up what an earlier process left on disk. Machines whose leader is gone are removed without a word; the others
+   * are announced again, because whoever listens now may not have heard of them.
+   */
+  restore(): void {
+    const { machines, broken } = this.#files.load();
+    for (const name of broken) {
+      this.#log.warning(`The state file of machine ${name} makes no sense, removing it.`);
+      this.#discard(name, null);
+    }
+    for (const saved of machines) this.#restoreOne(saved);
+  }
+
+  #restoreOne(saved: SavedMachine): void {
+    const leader = revive(saved.leader, saved.leaderPidfdId);
+    if (leader === null || saved.class === null || saved.class === "host" || !this.#isSame(saved, leader)) {
+      leader?.[Symbol.dispose]();
+      this.#discard(saved.name, saved.unit);
+      return;
+    }
+    const { unit, subgroup, supervisor } = saved;
+    if (this.#byLeader.has(leader.pid)) {
+      leader[Symbol.dispose]();
+      this.#discard(saved.name, saved.unit);
+      return;
+    }
+    const machine = this.add({
+      ...saved,
+      class: saved.class,
+      leader,
+      supervisor: revive(supervisor, saved.supervisorPidfdId),
+    });
+    if (unit !== null) machine.place = { unit, subgroup, cgroup: "" };
+    machine.ownsUnit = unit === `machine-${unitNameEscape(saved.name)}.scope`;
+    machine.job = saved.job;
+    if (saved.realtimeUsec !== null && saved.monotonicUsec !== null) {
+      machine.startedAt = { realtimeUsec: saved.realtimeUsec, monotonicUsec: saved.monotonicUsec };
+    }
+    this.#locate(machine);
+    this.#startRestored(machine);
+  }
+
+  #startRestored(machine: Machine): void {
+    try {
+      this.start(machine);
+    } catch (error) {
+      this.#log.warning(`Failed to restore machine ${machine.name}: ${(error as Error).message}`);
+      this.drop(machine);
+      return;
+    }
+    if (machine.job !== null) void this.finishJob(machine).catch(() => this.enqueue(machine));
+  }
+
+  /** Files of 252 name the leader by its number alone, which may be another process by now: its unit tells. */
+  #isSame(saved: SavedMachine, leader: PidRef): boolean {
+    if (saved.leaderPidfdId !== null || saved.unit === null) return true;
+    return this.#placeOf(leader.pid) === saved.unit;
+  }
+
+  #discard(name: string, unit: string | null): void {
+    try {
+      this.#files.remove(name, unit, null);
+    } catch (error) {
+      this.#log.warning(`Failed to remove the state of machine ${name}: ${(error as Error).message}`);
+    }
+  }
+}
+
+export function machineExists(name: string): MachinedError {
+  return new MachinedError("MachineExists", `Machine '${name}' already exists`);
+}
+
+export function unsupported(message = "Operation not supported"): MachinedError {
+  return new MachinedError("NotSupported", message);
+}
+
+/** The process of a saved PID, or null when it is gone or another one has its number now. */
+function revive(pid: number, id: bigint | null): PidRef | null {
+  if (pid <= 1) return null;
+  try {
+    const process = PidRef.of(pid);
+    if (process.isAlive() && (id === null || process.id === null || process.id === id)) return process;
+    process[Symbol.dispose]();
+  } catch {
+    // gone
+  }
+  return null;
+}
+
+function cgroupOf(pid: number): string | null {
+  try {
+    return cgroupOfProcess(pid);
+  } catch {
+    return null;
+  }
+}
+
+function parentOf(pid: number): number | null {
+  try {
+    using process = PidRef.of(pid);
+    return process.parentPid();
+  } catch {
+    return null;
+  }
+}

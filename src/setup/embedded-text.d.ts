@@ -1,0 +1,33 @@
+// The files of install/ are imported as text, so that the executable carries them.
+declare module "*.service" {
+  const text: string;
+  export default text;
+}
+declare module "*.socket" {
+  const text: string;
+  export default text;
+}
+declare module "*.slice" {
+  const text: string;
+  export default text;
+}
+declare module "*.target" {
+  const text: string;
+  export default text;
+}
+declare module "*.conf" {
+  const text: string;
+  export default text;
+}
+declare module "*.policy" {
+  const text: string;
+  export default text;
+}
+declare module "*.bash" {
+  const text: string;
+  export default text;
+}
+declare module "*.zsh" {
+  const text: string;
+  export default text;
+}

@@ -1,0 +1,89 @@
+// machined install: puts the running executable on a host, with everything of install/ that the host lacks.
+
+import { statSync } from "node:fs";
+import { apply, describe, type Say, takeAway } from "./apply.ts";
+import { parseArguments } from "./arguments.ts";
+import { Host } from "./host.ts";
+import { DAEMON, layout, MACHINECTL, PROGRAM, SOCKET_UNIT } from "./layout.ts";
+import { type Made, readManifest } from "./manifest.ts";
+import { type Plan, plan } from "./plan.ts";
+import { SetupError } from "./setup-error.ts";
+import { giveBack, type Run, run, stopOwnSocket, takeOver } from "./takeover.ts";
+
+const HELP = `machined install [OPTION…]
+
+Puts this executable on the host as systemd-machined and machinectl, with its units and policies. Nothing of the
+distribution is overwritten; 'machined uninstall' brings back what was there before.
+
+  --now        let the new daemon take over at once; running machines go on
+  --root=DIR   install into a tree of files instead of the running host
+  --dry-run    say what would be done, and do nothing
+  -h --help    show this help
+`;
+
+export interface InstallOptions {
+  readonly host: Host;
+  /** The executable to put there. */
+  readonly source: string;
+  readonly now: boolean;
+  readonly dryRun: boolean;
+  readonly say: Say;
+  readonly command?: Run;
+}
+
+export async function main(args: string[]): Promise<number> {
+  const parsed = parseArguments("install", ["--now", "--dry-run"], args, HELP);
+  if (typeof parsed === "number") return parsed;
+  try {
+    const host = new Host(parsed.root);
+    if (!Bun.main.startsWith("/$bunfs/")) {
+      throw new SetupError("Only the built executable can install itself: run 'npm run build' and use dist/machined");
+    }
+    const now = parsed.flags.has("--now");
+    const dryRun = parsed.flags.has("--dry-run");
+    if (host.isLive && !dryRun && process.getuid?.() !== 0)
+      throw new SetupError("You must be root (or use --root=DIR)");
+    install({ host, source: process.execPath, now, dryRun, say: (line) => process.stdout.write(`${line}\n`) });
+    return 0;
+  } catch (error) {
+    if (!(error instanceof SetupError)) throw error;
+    process.stderr.write(`machined install: ${error.message}\n`);
+    return 1;
+  }
+}
+
+export function install({ host, source, now, dryRun, say, command = run }: InstallOptions): void {
+  if (now && !host.isLive) throw new SetupError("--now is for the running host: leave it out with --root");
+  const earlier = readManifest(host);
+  const planned = plan(host, layout(host), source, earlier);
+  if (dryRun) {
+    describe(host, planned, say);
+    return;
+  }
+  if (planned.steps.some((step) => step.wanted.kind === "program" && step.action !== "keep")) {
+    host.requireSpace(PROGRAM, statSync(source).size);
+  }
+  apply(host, planned, source, say);
+  const found = host.isLive ? Bun.which("machinectl") : null;
+  if (found !== null && found !== MACHINECTL) say(`Note: '${found}' comes before '${MACHINECTL}' in your PATH`);
+  if (!host.hasSystemd) say(`There is no systemd here. Start the daemon with '${DAEMON}'`);
+  else if (!now) say("The new daemon starts with the next boot, or now with 'machined install --now'");
+  else if (!host.runsSystemd) say(`systemd does not run here. Start the daemon with '${DAEMON}'`);
+  else takeOverOrGoBack(host, planned, earlier, say, command);
+}
+
+/** A first installation whose daemon does not start must not leave the host without one. */
+function takeOverOrGoBack(host: Host, planned: Plan, earlier: readonly Made[], say: Say, command: Run): void {
+  const ownSocket = planned.made.some((made) => made.path === SOCKET_UNIT);
+  const isUnchanged = planned.leftovers.length === 0 && planned.steps.every((step) => step.action === "keep");
+  try {
+    takeOver(isUnchanged, ownSocket, say, command);
+  } catch (error) {
+    if (earlier.length > 0) throw error;
+    if (ownSocket) stopOwnSocket(command);
+    takeAway(host, planned.made, () => {});
+    giveBack(() => {}, command);
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new SetupError(`${reason}\nEverything is as it was before`, { cause: error });
+  }
+}

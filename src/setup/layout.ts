@@ -1,0 +1,141 @@
+// What goes where on a host. Nothing of the distribution is overwritten: a unit in /etc wins over the one in /usr/lib, a
+// command in /usr/local/bin over the one in /usr/bin, and what the host has already (`unless`) is not made again.
+// Checked with dbus-daemon 1.14 and 1.16 and dbus-broker 36: all look into /usr/local/share/dbus-1/system-services
+// before /usr/share; /etc/dbus-1/system-services is known to the newer ones only.
+
+import { accessSync, constants } from "node:fs";
+import { dirname, join } from "node:path";
+import machinectlBash from "../../install/completions/machinectl.bash" with { type: "text" };
+import machinectlZsh from "../../install/completions/machinectl.zsh" with { type: "text" };
+import machine1Policy from "../../install/dbus-1/system.d/org.freedesktop.machine1.conf" with { type: "text" };
+import machine1Activation from "../../install/dbus-1/system-services/org.freedesktop.machine1.service" with {
+  type: "text",
+};
+import machine1Actions from "../../install/polkit-1/actions/org.freedesktop.machine1.policy" with { type: "text" };
+import machineSlice from "../../install/systemd/machine.slice" with { type: "text" };
+import machinesTarget from "../../install/systemd/machines.target" with { type: "text" };
+import machinedService from "../../install/systemd/systemd-machined.service" with { type: "text" };
+import machinedSocket from "../../install/systemd/systemd-machined.socket" with { type: "text" };
+import tmpfiles from "../../install/tmpfiles.d/machined.conf" with { type: "text" };
+import type { Host } from "./host.ts";
+import { missingActions } from "./polkit.ts";
+
+/** One thing that a host is to have. A program is a copy of the running executable. */
+export type Wanted =
+  | { readonly kind: "program"; readonly path: string }
+  | { readonly kind: "link"; readonly path: string; readonly target: string }
+  | { readonly kind: "file"; readonly path: string; readonly text: string };
+
+/** Its own folder, because the daemon's name must not be in anybody's PATH and the manifest stands beside it. */
+export const PROGRAM = "/usr/local/lib/machined/machined";
+export const DAEMON = "/usr/local/lib/machined/systemd-machined";
+export const MACHINECTL = "/usr/local/bin/machinectl";
+export const UNIT = "/etc/systemd/system/systemd-machined.service";
+export const SOCKET_UNIT = "/etc/systemd/system/systemd-machined.socket";
+export const TMPFILES = "/etc/tmpfiles.d/machined.conf";
+
+const UNITS = "/etc/systemd/system";
+
+function program(): Wanted[] {
+  return [
+    { kind: "program", path: PROGRAM },
+    { kind: "link", path: DAEMON, target: "machined" },
+    { kind: "link", path: "/usr/local/bin/machined", target: "../lib/machined/machined" },
+    { kind: "link", path: MACHINECTL, target: "../lib/machined/machined" },
+  ];
+}
+
+function completions(host: Host): Wanted[] {
+  const bash = "/usr/local/share/bash-completion/completions/machinectl";
+  const zsh = "/usr/local/share/zsh/site-functions/_machinectl";
+  return [
+    { kind: "file", path: bash, text: machinectlBash },
+    ...(host.hasZsh ? [{ kind: "file", path: zsh, text: machinectlZsh } as const] : []),
+  ];
+}
+
+function busFiles(host: Host): Wanted[] {
+  const activation = "org.freedesktop.machine1.service";
+  return [
+    // Beside the distribution's policy: rules add up, and the calls of newer releases are open then, too.
+    { kind: "file", path: "/etc/dbus-1/system.d/org.freedesktop.machine1.conf", text: machine1Policy },
+    ...unless(host.hasAny([`/usr/share/dbus-1/system-services/${activation}`]), {
+      kind: "file",
+      path: `/usr/local/share/dbus-1/system-services/${activation}`,
+      text: machine1Activation,
+    }),
+  ];
+}
+
+function polkitFiles(host: Host): Wanted[] {
+  const path = join(polkitDirectory(host), "machined.policy");
+  const text = missingActions(host, machine1Actions, path);
+  return text === null ? [] : [{ kind: "file", path, text }];
+}
+
+/** Every polkitd reads /usr/share; where that cannot be written (an image-based system), polkitd is new enough for /etc. */
+function polkitDirectory(host: Host): string {
+  const shared = "/usr/share/polkit-1/actions";
+  try {
+    accessSync(join(host.root, shared), constants.W_OK);
+    return shared;
+  } catch {
+    return "/etc/polkit-1/actions";
+  }
+}
+
+function units(host: Host): Wanted[] {
+  const link = (path: string, unit: string): Wanted => ({
+    kind: "link",
+    path: join(UNITS, path),
+    target: join(UNITS, unit),
+  });
+  const unit = (name: string, text: string): Wanted => ({ kind: "file", path: join(UNITS, name), text });
+  const has = (name: string) => host.hasAny([`/usr/lib/systemd/system/${name}`, `/lib/systemd/system/${name}`]);
+  return [
+    ...unless(host.hasAny(["/usr/lib/tmpfiles.d/systemd-nspawn.conf"]), {
+      kind: "file",
+      path: TMPFILES,
+      text: tmpfiles,
+    }),
+    ...unless(has("machine.slice"), unit("machine.slice", machineSlice)),
+    ...unless(
+      has("machines.target"),
+      unit("machines.target", machinesTarget),
+      link("multi-user.target.wants/machines.target", "machines.target"),
+    ),
+    ...unless(
+      has("systemd-machined.socket"),
+      unit("systemd-machined.socket", machinedSocket),
+      link("sockets.target.wants/systemd-machined.socket", "systemd-machined.socket"),
+    ),
+    ...unless(
+      has("dbus-org.freedesktop.machine1.service"),
+      link("dbus-org.freedesktop.machine1.service", "systemd-machined.service"),
+    ),
+    // Last: from this file on the host uses the new daemon.
+    { kind: "file", path: UNIT, text: machinedService },
+  ];
+}
+
+function unless(has: boolean, ...wanted: Wanted[]): Wanted[] {
+  return has ? [] : wanted;
+}
+
+/** Everything this host is to have, in the order of making. */
+export function layout(host: Host): Wanted[] {
+  return [
+    ...program(),
+    ...completions(host),
+    ...(host.hasPolkit ? polkitFiles(host) : []),
+    ...(host.hasBus ? busFiles(host) : []),
+    ...(host.hasSystemd ? units(host) : []),
+  ];
+}
+
+/** The directories above a path, outermost first. */
+export function parentsOf(path: string): string[] {
+  const parents: string[] = [];
+  for (let parent = dirname(path); parent !== "/"; parent = dirname(parent)) parents.unshift(parent);
+  return parents;
+}

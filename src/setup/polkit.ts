@@ -1,0 +1,41 @@
+// Which of our polkit actions a host lacks. polkitd before 124 reads /usr/share/polkit-1/actions and nothing else, so
+// our own file stands there beside the distribution's and holds only the actions that the distribution's has not.
+
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import type { Host } from "./host.ts";
+
+const DIRECTORIES = [
+  "/usr/share/polkit-1/actions",
+  "/usr/local/share/polkit-1/actions",
+  "/etc/polkit-1/actions",
+  "/run/polkit-1/actions",
+];
+
+/** The policy text with only the actions that no file but `own` declares; null when there is none to add. */
+export function missingActions(host: Host, policy: string, own: string): string | null {
+  const declared = new Set<string>();
+  for (const directory of DIRECTORIES) {
+    for (const text of policyTexts(join(host.root, directory), basename(own))) {
+      for (const id of actionIds(text)) declared.add(id);
+    }
+  }
+  const wanted = actionIds(policy).filter((id) => !declared.has(id));
+  if (wanted.length === 0) return null;
+  return policy.replace(ACTION, (block, id: string) => (declared.has(id) ? "" : block)).replace(/\n{3,}/g, "\n\n");
+}
+
+const ACTION = /^ *<action id="([^"]+)">[\s\S]*?<\/action>\n/gm;
+
+/** The ids of the actions a policy file declares. */
+export function actionIds(policy: string): string[] {
+  const withoutComments = policy.replace(/<!--[\s\S]*?-->/g, "");
+  return [...withoutComments.matchAll(/<action\s+id\s*=\s*["']([^"']+)["']/g)].map((match) => match[1] ?? "");
+}
+
+function* policyTexts(directory: string, except: string): Generator<string> {
+  if (!existsSync(directory)) return;
+  for (const name of readdirSync(directory)) {
+    if (name.endsWith(".policy") && name !== except) yield readFileSync(join(directory, name), "utf8");
+  }
+}

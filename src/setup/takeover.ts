@@ -1,0 +1,126 @@
+// Puts the freshly installed daemon in the place of the running one, and back. The machines go on in both directions:
+// they live in units of their own, and what is known about them stands in /run/systemd/machines, which both read.
+
+import { existsSync, readdirSync, readlinkSync } from "node:fs";
+import type { Say } from "./apply.ts";
+import { PROGRAM, TMPFILES, UNIT } from "./layout.ts";
+import { SetupError } from "./setup-error.ts";
+
+const SERVICE = "systemd-machined.service";
+const SOCKET = "systemd-machined.socket";
+
+/** Runs a command to its end. A seam for tests, which have no systemd. */
+export type Run = (...command: string[]) => { readonly code: number; readonly output: string };
+
+export const run: Run = (...command) => {
+  const [name = ""] = command;
+  if (Bun.which(name) === null) return { code: 127, output: `${name} is not installed` };
+  const child = Bun.spawnSync(command, {
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+    env: { ...process.env, SYSTEMD_PAGER: "" },
+  });
+  return { code: child.exitCode, output: `${child.stdout}${child.stderr}`.trim() };
+};
+
+function must(command: Run, ...words: string[]): string {
+  const { code, output } = command(...words);
+  if (code !== 0) throw new SetupError(`'${words.join(" ")}' failed: ${output}`);
+  return output;
+}
+
+/** Names of the registered machines, as the state files have them. */
+function machineNames(): string[] {
+  const directory = "/run/systemd/machines";
+  if (!existsSync(directory)) return [];
+  return readdirSync(directory).filter((name) => !name.startsWith("unit:") && !name.startsWith("."));
+}
+
+/** Both daemons are told that files have changed: units, and the bus's policy and activation. */
+function reload(command: Run): void {
+  must(command, "systemctl", "daemon-reload");
+  // A host without a running bus is fine: the daemon has sockets of its own.
+  command("busctl", "call", "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "ReloadConfig");
+}
+
+/** Starts the new daemon in place of the old. `unchanged`: every file was there already. */
+export function takeOver(unchanged: boolean, ownSocket: boolean, say: Say, command: Run = run): void {
+  const before = machineNames();
+  reload(command);
+  const fragment = must(command, "systemctl", "show", "--property=FragmentPath", "--value", SERVICE);
+  if (fragment !== UNIT) throw new SetupError(`'${fragment}' wins over '${UNIT}': remove it and run this again`);
+  if (unchanged && runsProgram(command)) {
+    say(`${SERVICE} runs already`);
+    return;
+  }
+  if (existsSync(TMPFILES)) command("systemd-tmpfiles", "--create", TMPFILES);
+  if (ownSocket && command("systemctl", "is-active", "--quiet", SOCKET).code !== 0) startWithSocket(command);
+  else if (command("systemctl", "restart", SERVICE).code !== 0) throw startError(command);
+  sayKept(before, say, command);
+}
+
+/** Whether the running daemon is the installed executable, and not an earlier one that was renewed under it. */
+function runsProgram(command: Run): boolean {
+  const pid = command("systemctl", "show", "--property=MainPID", "--value", SERVICE).output;
+  try {
+    return pid !== "0" && readlinkSync(`/proc/${pid}/exe`) === PROGRAM;
+  } catch {
+    return false;
+  }
+}
+
+/** A socket unit cannot start while its service runs, and a call over the bus may start the service at any moment. */
+function startWithSocket(command: Run): void {
+  for (let attempt = 0; attempt < 5; attempt++) {
+    must(command, "systemctl", "stop", SERVICE);
+    if (command("systemctl", "start", SOCKET).code !== 0) continue;
+    if (command("systemctl", "start", SERVICE).code !== 0) throw startError(command);
+    return;
+  }
+  throw new SetupError(`${SOCKET} did not start: see 'systemctl status ${SOCKET}'`);
+}
+
+function startError(command: Run): SetupError {
+  const { output } = command("journalctl", `--unit=${SERVICE}`, "--lines=10", "--no-pager", "--output=cat");
+  return new SetupError(`${SERVICE} did not start. The end of its journal:\n${output}`);
+}
+
+function sayKept(before: readonly string[], say: Say, command: Run): void {
+  const after = listMachines(command);
+  const lost = before.filter((name) => !after.includes(name));
+  const pid = command("systemctl", "show", "--property=MainPID", "--value", SERVICE).output;
+  const kept = before.length - lost.length;
+  say(`${SERVICE} runs as process ${pid}, ${kept === 1 ? "1 machine" : `${kept} machines`} kept`);
+  // One that ended while the daemons changed places is no news; the names are there for whoever wonders.
+  if (lost.length > 0) say(`no longer registered: ${lost.join(", ")}`);
+}
+
+/** What the running daemon says; where there is no bus to ask over, what its state files say. */
+function listMachines(command: Run): string[] {
+  const manager = ["org.freedesktop.machine1", "/org/freedesktop/machine1", "org.freedesktop.machine1.Manager"];
+  const { code, output } = command("busctl", "--json=short", "call", ...manager, "ListMachines");
+  if (code !== 0) return machineNames();
+  const reply: { data: string[][][] } = JSON.parse(output);
+  return (reply.data[0] ?? []).map(([name = ""]) => name);
+}
+
+/** Before the files go: a socket unit without its file would leave its socket behind, in the way of the next daemon. */
+export function stopOwnSocket(command: Run = run): void {
+  command("systemctl", "stop", SOCKET);
+}
+
+/** After the files are gone: the distribution's daemon takes over, or, where there is none, ours ends. */
+export function giveBack(say: Say, command: Run = run): void {
+  const before = machineNames();
+  const wasActive = command("systemctl", "is-active", "--quiet", SERVICE).code === 0;
+  reload(command);
+  const fragment = must(command, "systemctl", "show", "--property=FragmentPath", "--value", SERVICE);
+  if (fragment === "" || !wasActive) {
+    command("systemctl", "stop", SERVICE);
+    say(fragment === "" ? `${SERVICE} ended: this host has no other` : `${SERVICE} is not running, as before`);
+    return;
+  }
+  must(command, "systemctl", "restart", SERVICE);
+  sayKept(before, say, command);
+}

@@ -1,0 +1,53 @@
+// machined uninstall: removes exactly what `machined install` made, and lets the distribution's daemon come back.
+
+import { type Say, takeAway } from "./apply.ts";
+import { parseArguments } from "./arguments.ts";
+import { Host } from "./host.ts";
+import { SOCKET_UNIT, UNIT } from "./layout.ts";
+import { readManifest } from "./manifest.ts";
+import { SetupError } from "./setup-error.ts";
+import { giveBack, type Run, run, stopOwnSocket } from "./takeover.ts";
+
+const HELP = `machined uninstall [OPTION…]
+
+Removes what 'machined install' made.
+
+  --now        let the distribution's daemon take over at once; running machines go on
+  --root=DIR   uninstall from a tree of files instead of the running host
+  -h --help    show this help
+`;
+
+export interface UninstallOptions {
+  readonly host: Host;
+  readonly now: boolean;
+  readonly say: Say;
+  readonly command?: Run;
+}
+
+export async function main(args: string[]): Promise<number> {
+  const parsed = parseArguments("uninstall", ["--now"], args, HELP);
+  if (typeof parsed === "number") return parsed;
+  try {
+    const host = new Host(parsed.root);
+    if (host.isLive && process.getuid?.() !== 0) throw new SetupError("You must be root (or use --root=DIR)");
+    uninstall({ host, now: parsed.flags.has("--now"), say: (line) => process.stdout.write(`${line}\n`) });
+    return 0;
+  } catch (error) {
+    if (!(error instanceof SetupError)) throw error;
+    process.stderr.write(`machined uninstall: ${error.message}\n`);
+    return 1;
+  }
+}
+
+export function uninstall({ host, now, say, command = run }: UninstallOptions): void {
+  if (now && !host.isLive) throw new SetupError("--now is for the running host: leave it out with --root");
+  const made = readManifest(host);
+  if (made.length === 0) say("Nothing is installed");
+  const has = (path: string) => made.some((one) => one.path === path);
+  const hadUnit = has(UNIT) && host.runsSystemd;
+  if (now && hadUnit && has(SOCKET_UNIT)) stopOwnSocket(command);
+  takeAway(host, made, say);
+  if (!hadUnit) return;
+  if (now) giveBack(say, command);
+  else say("A running daemon goes on until 'systemctl daemon-reload; systemctl restart systemd-machined.service'");
+}
