@@ -20,11 +20,12 @@ async function chooseVerb(words: readonly string[]): Promise<VerbRow> {
   if (verb === undefined) {
     const { suggest } = await import("./suggest.ts");
     const nearest = suggest(name ?? "", verbNames(VERBS));
-    throw new Failure(`Unknown command verb '${name}'${nearest === undefined ? "" : `, did you mean '${nearest}'?`}`);
+    throw new Failure(`Unknown command verb '${name}'${nearest === undefined ? "." : `, did you mean '${nearest}'?`}`);
   }
   const { least, most } = wordLimits(verb);
-  if (words.length - 1 < least) throw new Failure("Too few arguments.");
-  if (words.length - 1 > most) throw new Failure("Too many arguments.");
+  const count = Math.max(words.length - 1, 0);
+  if (count < least) throw new Failure("Too few arguments.");
+  if (count > most) throw new Failure("Too many arguments.");
   return verb;
 }
 

@@ -1,0 +1,125 @@
+// machinectl prints what the original printed, byte by byte: every command of the recordings is run against stand-ins
+// for the managers in the state they were in. The titles name the statements of docs/conformance.md.
+import { describe, expect, test } from "bun:test";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { runMachinectl } from "../../src/cli/machinectl.ts";
+import { FakeManagers } from "../unit/cli/fake-managers.ts";
+import { FakeProcess, type Surroundings, WORLDS } from "../unit/cli/fake-world.ts";
+
+const DIRECTORY = join(import.meta.dir, "recordings/machinectl");
+
+interface Recording {
+  readonly world: string;
+  readonly statements: string;
+  readonly command: string;
+  readonly body: string[];
+}
+
+function parseRecordings(text: string): Recording[] {
+  const found: Recording[] = [];
+  let [world, statements] = ["", ""];
+  for (const line of text.split("\n")) {
+    if (line.startsWith("# world ")) world = line.slice(8);
+    else if (/^# C\d/.test(line)) statements = line.slice(2);
+    else if (/^(pty)?\$ /.test(line)) {
+      found.push({ world, statements, command: line, body: [] });
+      statements = "";
+    } else if (!line.startsWith("# ")) found.at(-1)?.body.push(line);
+  }
+  return found;
+}
+
+/** The arguments after `machinectl`. One recorded name has a blank in it, which the record does not show. */
+function argumentsOf(text: string): string[] {
+  const words = text.replace("bad name!", "bad\u00a0name!").split(" ");
+  return words.filter((word) => word !== "").map((word) => word.replace("\u00a0", " "));
+}
+
+/** Assignments before the command; a word that is none continues the value before it. */
+function environmentOf(words: readonly string[]): Record<string, string> {
+  const env: Record<string, string> = {};
+  let last = "";
+  for (const word of words) {
+    const assignment = /^([A-Z_]+)=(.*)$/.exec(word);
+    if (assignment !== null) {
+      last = assignment[1] ?? "";
+      env[last] = assignment[2] ?? "";
+    } else if (last !== "") env[last] += ` ${word}`;
+  }
+  return env;
+}
+
+function parseCommand(line: string): { args: string[]; around: Surroundings } {
+  const [, before = "", after = ""] = /^(.*?)\bmachinectl\b(.*)$/.exec(line) ?? [];
+  const columns = /^pty\$ -c (\d+)/.exec(before)?.[1];
+  const env = environmentOf(before.split(" ").filter((word) => word !== ""));
+  const redirected = / (2?)>\/dev\/null$/.exec(after);
+  const around: Surroundings = {
+    env,
+    ...(before.includes("runuser -u joe") ? { euid: 1000 } : {}),
+    ...(columns === undefined ? {} : { columns: Number(columns) }),
+    ...(redirected?.[1] === "2" ? { stderrIsTty: false } : {}),
+    ...(redirected?.[1] === "" ? { stdoutIsTty: false } : {}),
+  };
+  return { args: argumentsOf(after.replace(/ 2?>\/dev\/null$/, "")), around };
+}
+
+/** Bytes as Python writes them, back to text. */
+function decodeEscapes(text: string): string {
+  const bytes = text.replace(/\\(x[0-9a-f]{2}|r|t|\\)/g, (_, code: string) => {
+    if (code === "r") return "\r";
+    if (code === "t") return "\t";
+    return code === "\\" ? "\\" : String.fromCharCode(Number.parseInt(code.slice(1), 16));
+  });
+  return Buffer.from(bytes, "latin1").toString();
+}
+
+function expectedScreen(body: readonly string[]): { screen: string; status: number } {
+  const end = body.findIndex((line) => line.startsWith("--exit "));
+  return { screen: decodeEscapes(body.slice(0, end).join("\n")), status: Number(body[end]?.split(" ")[1]) };
+}
+
+function expectedStreams(body: readonly string[]): { stdout: string; stderr: string; status: number } {
+  const streams: Record<string, string> = { stdout: "", stderr: "" };
+  let current = "";
+  for (const line of body) {
+    const status = /^\[exit (\d+)\]$/.exec(line)?.[1];
+    if (status !== undefined)
+      return { stdout: streams["stdout"] ?? "", stderr: streams["stderr"] ?? "", status: Number(status) };
+    if (line === "[stdout]" || line === "[stderr]") current = line.slice(1, -1);
+    else streams[current] += `${line}\n`;
+  }
+  throw new Error("recording without an exit status");
+}
+
+async function replay({ world, command, body }: Recording, managers: FakeManagers, around: Surroundings) {
+  const surroundings = WORLDS[world];
+  if (surroundings === undefined) throw new Error(`no world '${world}'`);
+  const parsed = parseCommand(command);
+  const process = new FakeProcess(surroundings, { ...parsed.around, ...around }, managers);
+  const status = await runMachinectl(parsed.args, process);
+  if (command.startsWith("pty$")) expect({ screen: process.screen, status }).toEqual(expectedScreen(body));
+  else expect({ stdout: process.stdout, stderr: process.stderr, status }).toEqual(expectedStreams(body));
+}
+
+function replayAll(file: string, around: Surroundings): void {
+  // What one command changed, the next one of the same world sees.
+  const managers = new Map<string, FakeManagers>();
+  for (const recording of parseRecordings(readFileSync(join(DIRECTORY, file), "utf8"))) {
+    const { world, statements, command } = recording;
+    test(`${statements} ${command}`.trim(), async () => {
+      const kept = managers.get(world) ?? new FakeManagers(WORLDS[world] ?? { machines: [], images: [] });
+      managers.set(world, kept);
+      await replay(recording, kept, around);
+    });
+  }
+}
+
+for (const file of readdirSync(DIRECTORY).filter((name) => name.endsWith(".txt"))) {
+  describe(file, () => replayAll(file, {}));
+}
+
+describe("list.txt, the manager having no Varlink", () => replayAll("list.txt", { sockets: ["system"] }));
+
+describe("show.txt, there being no bus", () => replayAll("show.txt", { sockets: ["/run/systemd/machine/private"] }));

@@ -1,0 +1,229 @@
+// Surroundings for a client under test: a terminal that remembers, a clock that stands, connections to stand-ins.
+import { UTC } from "../../../src/base/format.ts";
+import type { Agent, AgentCommand, Bus, Command, Ports, Varlink } from "../../../src/cli/ports.ts";
+import type { Environment } from "../../../src/cli/terminal.ts";
+import { localZone } from "../../../src/cli/time-zone.ts";
+import type { BusTarget } from "../../../src/ipc/bus-transport.ts";
+import { ALPHA, ALPHA_LATER, ALPHA_ONLINE, DELTA, type FakeMachine, HOST, MINI } from "./fake-machines.ts";
+import { type Behaviour, FakeManagers } from "./fake-managers.ts";
+
+/** Failures of connecting, as the client library throws them. */
+export class FakeSyscallError extends Error {
+  readonly errnoName: string;
+
+  constructor(errnoName: string, message = errnoName) {
+    super(message);
+    this.errnoName = errnoName;
+  }
+}
+
+export interface World extends Behaviour {
+  readonly nowUsec: bigint;
+}
+
+const IMAGES = ["alpha", "mini"];
+const MORNING = 1795350917_350830n;
+
+/** alpha with root logged in. */
+const ALPHA_WITH_USER: FakeMachine = {
+  ...ALPHA_LATER,
+  processes: [
+    ...ALPHA_LATER.processes,
+    ...[[5267, '"(sd-pam)"'] as const, [5266, "/lib/systemd/systemd --user"] as const].map(
+      ([pid, command]): FakeMachine["processes"][number] => [
+        `${ALPHA_LATER.cgroup}/payload/user.slice/user-0.slice/user@0.service/init.scope`,
+        pid,
+        command,
+      ],
+    ),
+  ],
+};
+
+const KILL_NOTE =
+  "Nov 22 21:48:43 vm systemd[1]: mini.scope: Sending signal SIGRTMIN+4 to process 808 (sleep) on client request.";
+
+const LATER = { machines: [HOST, ALPHA_LATER, { ...MINI, journal: [KILL_NOTE] }], images: IMAGES };
+
+/** The worlds the recordings name. */
+export const WORLDS: Readonly<Record<string, World>> = {
+  empty: { machines: [HOST], images: IMAGES, nowUsec: MORNING },
+  one: { machines: [HOST, ALPHA], images: IMAGES, nowUsec: MORNING },
+  two: { machines: [HOST, ALPHA, MINI], images: IMAGES, nowUsec: MORNING },
+  three: {
+    machines: [MINI, { ...HOST, addresses: ["fe80::452:61ff:fe10:ad97"] }, DELTA, ALPHA_ONLINE],
+    images: IMAGES,
+    nowUsec: MORNING,
+    failing: { "systemd-nspawn@mini.service": "exit-code" },
+  },
+  status: { machines: [HOST, ALPHA], images: IMAGES, nowUsec: ALPHA.since + 4_200_000n },
+  "status with addresses": {
+    machines: [HOST, { ...ALPHA_ONLINE, journal: ALPHA.journal.slice(-2) }, MINI, DELTA],
+    images: IMAGES,
+    nowUsec: MINI.since + 4_100_000n,
+  },
+  later: { ...LATER, nowUsec: ALPHA_LATER.since + 211_500_000n },
+  "a second later": { ...LATER, nowUsec: ALPHA_LATER.since + 212_500_000n },
+  "with a user": { machines: [HOST, ALPHA_WITH_USER], images: IMAGES, nowUsec: ALPHA_LATER.since + 95_500_000n },
+  refusing: {
+    machines: [ALPHA_ONLINE, DELTA, MINI],
+    images: IMAGES,
+    nowUsec: ALPHA.since + 122_000_000n,
+    refuses: true,
+  },
+  "three refusing": { machines: [HOST, ALPHA, MINI, DELTA], images: IMAGES, nowUsec: MORNING, refuses: true },
+};
+
+export interface Surroundings {
+  readonly env?: Environment;
+  /** Columns of the terminal; absent: no terminal. */
+  readonly columns?: number;
+  readonly stdoutIsTty?: boolean;
+  readonly stderrIsTty?: boolean;
+  readonly stdinIsTty?: boolean;
+  readonly euid?: number;
+  /** Sockets that exist; a path of `system` or `user` is the bus. Absent: bus and Varlink of the system. */
+  readonly sockets?: readonly string[];
+  readonly writeFailure?: string;
+}
+
+const USUAL_SOCKETS = ["system", "/run/systemd/machine/io.systemd.Machine"];
+
+/** Ports of a process in a world; remembers what was printed and asked. */
+export class FakeProcess implements Ports {
+  stdout = "";
+  stderr = "";
+  /** Both streams in order, as a terminal shows them. */
+  screen = "";
+  readonly managers: FakeManagers;
+  readonly targets: BusTarget[] = [];
+  readonly commands: Command[] = [];
+  readonly agents: (AgentCommand & { stopped: boolean })[] = [];
+  pagers: readonly Command[] = [];
+  readonly env: Environment;
+  readonly euid: number;
+  readonly #world: World;
+  readonly #around: Surroundings;
+
+  constructor(world: World, around: Surroundings = {}, managers = new FakeManagers(world)) {
+    this.#world = world;
+    this.#around = around;
+    this.managers = managers;
+    this.env = around.env ?? {};
+    this.euid = around.euid ?? 0;
+  }
+
+  isTty(fd: number): boolean {
+    const isTerminal = this.#around.columns !== undefined;
+    if (fd === 0) return this.#around.stdinIsTty ?? isTerminal;
+    return (fd === 1 ? this.#around.stdoutIsTty : this.#around.stderrIsTty) ?? isTerminal;
+  }
+
+  ttyColumns = () => this.#around.columns;
+
+  writeSome = (fd: number, bytes: Uint8Array): number => {
+    if (this.#around.writeFailure !== undefined) throw new FakeSyscallError(this.#around.writeFailure);
+    const text = Buffer.from(bytes).toString();
+    if (fd === 1) this.stdout += text;
+    else this.stderr += text;
+    this.screen += this.isTty(fd) ? text.replaceAll("\n", "\r\n") : "";
+    return bytes.length;
+  };
+
+  nowUsec = () => this.#world.nowUsec;
+
+  zone = async () => (this.env["TZ"] === undefined ? UTC : localZone(this.env["TZ"]));
+
+  connectBus = async (target: BusTarget): Promise<Bus> => {
+    this.targets.push(target);
+    const sockets = this.#around.sockets ?? USUAL_SOCKETS;
+    const isLocal = target.kind === "system" || target.kind === "user" || target.kind === "private";
+    const address = target.kind === "private" ? target.path : target.kind;
+    if (this.env["DBUS_SYSTEM_BUS_ADDRESS"] !== undefined) throw new FakeSyscallError("ENOENT");
+    if (target.kind === "user" && !sockets.includes("user")) throw new FakeSyscallError("ENOMEDIUM", NO_USER_BUS);
+    if (isLocal && !sockets.includes(address)) throw new FakeSyscallError("ENOENT");
+    if (target.kind === "machine") throw new FakeSyscallError(this.#machineError(target.name));
+    if (target.kind === "ssh" && target.host === "root@localhost") throw new FakeSyscallError("EPIPE");
+    return this.managers.bus();
+  };
+
+  #machineError(name: string): string {
+    return this.#world.machines.some((machine) => machine.name === name) ? "ENOENT" : "EHOSTDOWN";
+  }
+
+  connectVarlink = async (path: string): Promise<Varlink> => {
+    const controls = Object.values(this.#world.controls ?? {});
+    if (![...(this.#around.sockets ?? USUAL_SOCKETS), ...controls].includes(path)) throw new FakeSyscallError("ENOENT");
+    return this.managers.varlink(path);
+  };
+
+  processName = async (pid: number): Promise<string | null> => {
+    for (const machine of this.#world.machines) {
+      if (machine.leader === pid) return machine.leaderName;
+      if (machine.supervisor === pid) return machine.supervisorName;
+    }
+    return null;
+  };
+
+  interfaceName = async (ifindex: number) => (ifindex === 3 ? "ve-alpha" : null);
+
+  localProcesses = async (unit: string) => {
+    const machine = this.#world.machines.find((known) => known.unit === unit) as FakeMachine;
+    const list = machine.processes.map(([cgroup, pid, command]) => ({ cgroup, pid, command }));
+    return { cgroup: machine.cgroup, list };
+  };
+
+  run = async (command: Command): Promise<string | null> => {
+    this.commands.push(command);
+    const argument = (name: string) => command.argv.find((word) => word.startsWith(`${name}=`))?.slice(name.length + 1);
+    const machine = this.#world.machines.find(({ unit }) => unit === argument("_SYSTEMD_UNIT"));
+    const lines = machine?.journal.slice(-Number(argument("--lines"))) ?? [];
+    const output = argument("--output");
+    if (output === "json") return lines.map((line) => `${JSON.stringify({ MESSAGE: message(line) })}\n`).join("");
+    const shortened = command.argv.includes("--no-full") ? lines.map((line) => cut(line, command.env)) : lines;
+    return (output === "cat" ? lines.map(message) : shortened).map((line) => `${line}\n`).join("");
+  };
+
+  startPager = async (candidates: readonly Command[]) => {
+    this.pagers = candidates;
+    const prefix = candidates[0]?.argv[0] === "sed" ? "PAGER:" : "";
+    return {
+      write: (text: string) => {
+        const lines = text.split(/(?<=\n)/).map((line) => prefix + line);
+        this.writeSome(1, Buffer.from(lines.join("")));
+        return true;
+      },
+      close: async () => {},
+    };
+  };
+
+  startAgent = async (command: AgentCommand): Promise<Agent | null> => {
+    const agent = { ...command, stopped: false };
+    this.agents.push(agent);
+    return {
+      stop: () => {
+        agent.stopped = true;
+      },
+    };
+  };
+
+  readText = async (path: string) =>
+    path === "/proc/self/cgroup" ? "0::/user.slice/user-0.slice/session-1.scope\n" : null;
+}
+
+const NO_USER_BUS =
+  "$DBUS_SESSION_BUS_ADDRESS and $XDG_RUNTIME_DIR not defined (consider using --machine=<user>@.host --user to connect " +
+  "to bus of other user)";
+
+function message(line: string): string {
+  return line.slice(line.indexOf("]: ") + 3);
+}
+
+/** journalctl's way with messages too long for the terminal: cut at nine tenths of the room. */
+function cut(line: string, env: Environment | undefined): string {
+  const width = Number(env?.["COLUMNS"]);
+  const text = message(line);
+  const room = width - (line.length - text.length);
+  if (text.length <= room) return line;
+  const before = Math.floor(((room - 1) * 90 + 50) / 100);
+  return `${line.slice(0, -text.length)}${text.slice(0, before)}…${text.slice(text.length - (room - 1 - before))}`;
+}
