@@ -3,7 +3,7 @@ import type { Fd } from "./fd.ts";
 import { pinForever } from "./mem.ts";
 import { watch } from "./poller.ts";
 import { type Credentials, receiveMessage } from "./socket-message.ts";
-import { isErrno, SyscallError } from "./sys.ts";
+import { isErrno } from "./sys.ts";
 import { bindUnix, passCredentials, type UnixAddress } from "./unix-socket.ts";
 
 export interface Notification {
@@ -42,9 +42,9 @@ export class NotifyListener implements Disposable {
   }
 
   #read(): void {
-    let next: Notification | "again" | "skip" = "skip";
-    for (let count = 0; count < MESSAGES_PER_TURN && this.#socket.isOpen; count++) {
-      next = this.#next();
+    for (let count = 0; count < MESSAGES_PER_TURN; count++) {
+      if (!this.#socket.isOpen) return;
+      const next = this.#next();
       if (next === "again") return;
       if (next === "skip") continue;
       try {
@@ -66,7 +66,7 @@ export class NotifyListener implements Disposable {
       if (received.credentials === undefined) return "skip";
       return { values: parse(message.bytes.toString("utf8", 0, received.bytes)), sender: received.credentials };
     } catch (error) {
-      if (error instanceof SyscallError && !isErrno(error, "EBADF")) return "skip";
+      if (isErrno(error, "EXFULL", "EMSGSIZE")) return "skip";
       throw error;
     }
   }
