@@ -1,8 +1,17 @@
 // The last journal entries about a unit, printed by journalctl as a child; nothing where there is no journalctl.
+//
+// Two runs, because none prints "the last N since the machine was started" in order: the first finds where the oldest
+// wanted entry is, going backwards; the second prints from there.
+import type { Json } from "./json.ts";
 import type { Session } from "./session.ts";
-import type { OutputMode } from "./settings.ts";
 
 const COREDUMP_MESSAGE_ID = "fc2e22bc6ee647b6b90729ab34a250b1";
+
+/** The unit of a machine, and when the machine was registered (CLOCK_MONOTONIC, µs). */
+export interface JournalTopic {
+  readonly unit: string;
+  readonly sinceMonotonicUsec: bigint;
+}
 
 /**
  * What is about a unit: what it wrote, what the service manager says of it (recognised by its control group or its
@@ -15,47 +24,51 @@ function matches(unit: string): string[] {
     ["_PID=1", `UNIT=${unit}`],
     ["_UID=0", `OBJECT_SYSTEMD_UNIT=${unit}`],
     [`MESSAGE_ID=${COREDUMP_MESSAGE_ID}`, `COREDUMP_UNIT=${unit}`],
+    // A slice is described by the units in it.
+    ...(unit.endsWith(".slice") ? [[`_SYSTEMD_SLICE=${unit}`]] : []),
   ];
   return groups.flatMap((group, index) => (index === 0 ? group : ["+", ...group]));
 }
 
-/** Microseconds since the epoch in the form journalctl takes times (systemd.time(7), "@"). */
-function atTime(usec: bigint): string {
-  return `@${usec / 1_000_000n}.${String(usec % 1_000_000n).padStart(6, "0")}`;
+function command(unit: string, lines: number, rest: readonly string[]): [string, ...string[]] {
+  return ["journalctl", "--no-pager", "--quiet", "--boot", `--lines=${lines}`, ...rest, ...matches(unit)];
 }
 
-/** The arguments of journalctl for the last entries about a unit since a time. */
-export function journalCommand(
-  unit: string,
-  sinceUsec: bigint,
-  form: { output: OutputMode; lines: number; all: boolean; full: boolean },
-): [string, ...string[]] {
-  return [
-    "journalctl",
-    "--no-pager",
-    "--quiet",
-    "--boot",
-    `--output=${form.output}`,
-    `--lines=${form.lines}`,
-    `--since=${atTime(sinceUsec)}`,
-    form.full ? "--full" : "--no-full",
-    ...(form.all ? ["--all"] : []),
-    ...matches(unit),
-  ];
+/** One entry of `--output=json`, as far as it is looked at here. */
+type Entry = { readonly [key: string]: Json } & { readonly __CURSOR: string; readonly __MONOTONIC_TIMESTAMP: string };
+
+function isWanted(session: Session, { unit }: JournalTopic): boolean {
+  const { settings } = session;
+  return settings.lines > 0 && settings.transport.kind === "local" && unit !== "";
 }
 
-/** The journal entries `status` prints for a unit, as text in the given output mode; empty when there are none. */
-export async function unitJournal(
-  session: Session,
-  unit: string,
-  sinceUsec: bigint,
-  output: OutputMode,
-): Promise<string> {
+/** The last entries about a unit, newest first; `fields` limits what is read of each. */
+async function newestFirst(session: Session, topic: JournalTopic, fields: readonly string[]): Promise<Entry[]> {
+  const rest = ["--reverse", "--output=json", ...fields, ...(session.settings.all ? ["--all"] : [])];
+  const text = await session.ports.run({ argv: command(topic.unit, session.settings.lines, rest) });
+  const lines = (text ?? "").split("\n").filter((line) => line !== "");
+  const entries = lines.map((line) => JSON.parse(line) as Entry);
+  return entries.filter((entry) => BigInt(entry.__MONOTONIC_TIMESTAMP) >= topic.sinceMonotonicUsec);
+}
+
+/** The journal part of a status page, in the output mode of the settings; empty when there are no entries. */
+export async function unitJournal(session: Session, topic: JournalTopic): Promise<string> {
+  if (!isWanted(session, topic)) return "";
+  const entries = await newestFirst(session, topic, ["--output-fields=PRIORITY"]);
+  const oldest = entries.at(-1);
+  if (oldest === undefined) return "";
   const { settings, terminal } = session;
-  if (settings.lines === 0 || settings.transport.kind !== "local" || unit === "") return "";
-  const full = settings.full || !terminal.isTty || session.output.hasPager || settings.json !== "off";
-  const argv = journalCommand(unit, sinceUsec, { output, lines: settings.lines, all: settings.all, full });
-  const colors = terminal.colors === "off" || settings.json !== "off" ? "0" : terminal.colors;
-  const env = { SYSTEMD_COLORS: colors, ...(full ? {} : { COLUMNS: String(terminal.columns) }) };
+  const whole = settings.full || !terminal.isTty || session.output.hasPager;
+  const form = [`--output=${settings.output}`, whole ? "--full" : "--no-full", ...(settings.all ? ["--all"] : [])];
+  const argv = command(topic.unit, entries.length, [`--cursor=${oldest.__CURSOR}`, ...form]);
+  const env = {
+    SYSTEMD_COLORS: terminal.colors === "off" ? "0" : terminal.colors,
+    ...(whole ? {} : { COLUMNS: String(terminal.columns) }),
+  };
   return (await session.ports.run({ argv, env })) ?? "";
+}
+
+/** The journal part of a status object: entries with all their fields, oldest first. */
+export async function unitJournalEntries(session: Session, topic: JournalTopic): Promise<Json[]> {
+  return isWanted(session, topic) ? (await newestFirst(session, topic, [])).reverse() : [];
 }

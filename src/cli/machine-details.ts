@@ -28,6 +28,7 @@ export interface MachineDetails {
   readonly state: string;
   readonly rootDirectory: string;
   readonly sinceUsec: bigint;
+  readonly sinceMonotonicUsec: bigint;
   readonly uid: number;
   readonly leader: NamedProcess | null;
   readonly supervisor: NamedProcess | null;
@@ -160,6 +161,7 @@ export async function machineDetails(session: Session, wantedName: string): Prom
     state: read.text("State"),
     rootDirectory: read.text("RootDirectory"),
     sinceUsec: read.usec("Timestamp"),
+    sinceMonotonicUsec: read.usec("TimestampMonotonic"),
     uid: read.number("UID"),
     leader: leaderNamed,
     supervisor,

@@ -1,6 +1,6 @@
 // `machinectl status`: a page about each machine for people, or an object for programs (machinectl(1), "status").
 import { formatRelative, formatTimestamp, type Zone } from "../base/format.ts";
-import { unitJournal } from "./journal.ts";
+import { unitJournal, unitJournalEntries } from "./journal.ts";
 import { formatJson, type Json } from "./json.ts";
 import { type MachineDetails, machineDetails, type NamedProcess } from "./machine-details.ts";
 import { drawElsewhere, drawTree, treeJson } from "./process-tree.ts";
@@ -75,20 +75,12 @@ async function page(session: Session, name: string, zone: Zone, separator: strin
   session.output.write(separator + head(details, { zone, nowUsec: session.ports.nowUsec() }));
   if (details.processFailure !== null) session.report.error(`Failed to dump process list: ${details.processFailure}`);
   session.output.write(tree(session, details));
-  const journal = await unitJournal(session, details.unit, details.sinceUsec, session.settings.output);
+  const journal = await unitJournal(session, details);
   if (journal !== "") session.output.write(`\n${journal}`);
-}
-
-function journalJson(lines: string): Json {
-  return lines
-    .split("\n")
-    .filter((line) => line !== "")
-    .map((line) => JSON.parse(line) as Json);
 }
 
 async function json(session: Session, name: string): Promise<Json> {
   const d = await machineDetails(session, name);
-  const journal = await unitJournal(session, d.unit, d.sinceUsec, "json");
   const named = (process: NamedProcess | null): Json =>
     process === null ? null : { pid: process.pid, name: process.name };
   return {
@@ -110,7 +102,7 @@ async function json(session: Session, name: string): Promise<Json> {
     subgroup: d.subgroup || null,
     processes: treeJson(d.processes),
     processesElsewhere: d.elsewhere.map(({ cgroup, pid, command }) => ({ cgroup, pid, command })),
-    journal: journalJson(journal),
+    journal: await unitJournalEntries(session, d),
   };
 }
 

@@ -84,6 +84,7 @@ export interface Surroundings {
   /** Sockets that exist; a path of `system` or `user` is the bus. Absent: bus and Varlink of the system. */
   readonly sockets?: readonly string[];
   readonly writeFailure?: string;
+  readonly hasJournal?: boolean;
 }
 
 const USUAL_SOCKETS = ["system", "/run/systemd/machine/io.systemd.Machine"];
@@ -174,13 +175,15 @@ export class FakeProcess implements Ports {
 
   run = async (command: Command): Promise<string | null> => {
     this.commands.push(command);
+    if (this.#around.hasJournal === false) return null;
     const argument = (name: string) => command.argv.find((word) => word.startsWith(`${name}=`))?.slice(name.length + 1);
     const machine = this.#world.machines.find(({ unit }) => unit === argument("_SYSTEMD_UNIT"));
-    const lines = machine?.journal.slice(-Number(argument("--lines"))) ?? [];
-    const output = argument("--output");
-    if (output === "json") return lines.map((line) => `${JSON.stringify({ MESSAGE: message(line) })}\n`).join("");
+    const journal = machine?.journal ?? [];
+    const count = Number(argument("--lines"));
+    if (command.argv.includes("--reverse")) return entriesJson(journal, machine?.sinceMonotonic ?? 0n, count);
+    const lines = journal.slice(Number(argument("--cursor"))).slice(0, count);
     const shortened = command.argv.includes("--no-full") ? lines.map((line) => cut(line, command.env)) : lines;
-    return (output === "cat" ? lines.map(message) : shortened).map((line) => `${line}\n`).join("");
+    return (argument("--output") === "cat" ? lines.map(message) : shortened).map((line) => `${line}\n`).join("");
   };
 
   startPager = async (candidates: readonly Command[]) => {
@@ -213,6 +216,15 @@ export class FakeProcess implements Ports {
 const NO_USER_BUS =
   "$DBUS_SESSION_BUS_ADDRESS and $XDG_RUNTIME_DIR not defined (consider using --machine=<user>@.host --user to connect " +
   "to bus of other user)";
+
+/** Entries in the form of `--output=json`, newest first, their cursors being their places. */
+function entriesJson(journal: readonly string[], since: bigint, count: number): string {
+  const entries = journal.map((line, index) => {
+    const time = String(since + BigInt(index + (line.startsWith("old") ? -1000 : 0)));
+    return `${JSON.stringify({ __CURSOR: String(index), __MONOTONIC_TIMESTAMP: time, MESSAGE: message(line) })}\n`;
+  });
+  return entries.slice(-count).reverse().join("");
+}
 
 function message(line: string): string {
   return line.slice(line.indexOf("]: ") + 3);
