@@ -56,6 +56,11 @@ export class VarlinkStream {
     this.#socket.resume();
   }
 
+  /** Sends what is queued, then hangs up. */
+  finish(): void {
+    this.#socket.finish();
+  }
+
   close(): void {
     this.#end();
   }

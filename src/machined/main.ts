@@ -4,7 +4,9 @@ import { existsSync } from "node:fs";
 import { MACHINE1_PATH, Manager } from "../api/machine1.ts";
 import { BusServer, describe } from "../ipc/bus-server.ts";
 import { isPrivileged } from "../ipc/polkit.ts";
-import { notify, watchdogIntervalUsec } from "../kernel/notify.ts";
+import { VarlinkServer } from "../ipc/varlink-server.ts";
+import { listenFds, notify, watchdogIntervalUsec } from "../kernel/notify.ts";
+import { listenUnix } from "../kernel/unix-socket.ts";
 import { Addresses } from "../registry/addresses.ts";
 import type { Machine } from "../registry/machine.ts";
 import { MachineFiles } from "../registry/machine-file.ts";
@@ -21,16 +23,19 @@ import { PATHS } from "./paths.ts";
 import { PrivateBus } from "./private-bus.ts";
 import { SystemBus } from "./system-bus.ts";
 import { Systemd1 } from "./systemd1.ts";
+import { machineVarlink, serviceVarlink } from "./varlink-bindings.ts";
 import { machinePath } from "./wire.ts";
 
 /** Since this version of the host's systemd users other than root may register their own machines. */
 const OPEN_REGISTRATION_VERSION = 258;
 
+const VERSION = "262 (machined 0.1.0)";
+
 /** Runs the program; gives its exit code. */
 export async function main(args: string[]): Promise<number> {
   const command = parseArguments(args);
   if (command.kind === "help") process.stdout.write(HELP);
-  else if (command.kind === "version") process.stdout.write("systemd 262 (machined 0.1.0)\n");
+  else if (command.kind === "version") process.stdout.write(`systemd ${VERSION}\n`);
   else if (command.kind === "error") process.stderr.write(`systemd-machined: ${command.message}\n`);
   else if (command.kind === "run") return new Service().run();
   return command.kind === "error" ? 1 : 0;
@@ -44,6 +49,7 @@ class Service implements Daemon {
   readonly #systemd: Systemd1 | null;
   readonly #systemBus: SystemBus;
   readonly #server: BusServer;
+  readonly #varlink: VarlinkServer;
   #privateBus: PrivateBus | null = null;
   #restored = false;
   #stop: (code: number) => void = () => {};
@@ -69,7 +75,14 @@ class Service implements Daemon {
       tree: objectTree(this.registry, interfaces, laterImages),
       machineId: hostId,
       isPrivileged,
-      bug: (error, where) => this.log.error(`Bug in ${where}: ${(error as Error).stack ?? error}`),
+      bug: (error, where) => this.#bug(error, where),
+    });
+    this.#varlink = new VarlinkServer({
+      product: "systemd-machined",
+      version: VERSION,
+      interfaces: [machineVarlink(this), serviceVarlink(this.log)],
+      bug: (error, where) => this.#bug(error, where),
+      debug: (message) => this.log.debug(message),
     });
     this.#systemBus = new SystemBus({ kind: "system" }, this.#server, this.log, {
       connected: async (bus) => {
@@ -82,6 +95,10 @@ class Service implements Daemon {
         this.#stop(1);
       },
     });
+  }
+
+  #bug(error: unknown, where: string): void {
+    this.log.error(`Bug in ${where}: ${(error as Error).stack ?? error}`);
   }
 
   bus() {
@@ -141,6 +158,7 @@ class Service implements Daemon {
     notify("STOPPING=1\nSTATUS=Shutting down...");
     await this.#systemBus.close();
     this.#privateBus?.close();
+    this.#varlink.close();
     return code;
   }
 
@@ -149,8 +167,16 @@ class Service implements Daemon {
     if (this.#systemd !== null) await this.#systemBus.connect();
     else await this.#connectWhereThereIsABus();
     this.#restore();
+    this.#listen();
     notify("READY=1\nSTATUS=Processing requests...");
     this.#feedWatchdog();
+  }
+
+  /** Sockets that the service manager opened for us come first; what it did not open is opened here. */
+  #listen(): void {
+    const inherited = listenFds().filter(({ name }) => name === "varlink");
+    for (const { fd } of inherited) this.#varlink.listen(fd);
+    if (inherited.length === 0) this.#varlink.listen(listenUnix(PATHS.varlink, { mode: 0o666 }));
   }
 
   /** Without systemd the bus is a courtesy: there is the private socket. */

@@ -1,0 +1,318 @@
+// A Varlink service on listening sockets: calls of one connection are answered in their order, one at a time; a peer
+// that breaks the protocol is disconnected without a word (https://varlink.org/Method-Call, sd-varlink(3)).
+
+import { IoSystemd, OrgVarlinkService } from "../api/io-systemd-service.ts";
+import type { VarlinkInterface, VarlinkMethod } from "../api/varlink-table.ts";
+import { errnoNumber } from "../base/errno.ts";
+import { ERRORS, errnoNameOf, MachinedError } from "../base/error.ts";
+import { formatJson, type JsonObject, parseJson } from "../base/json.ts";
+import type { Fd } from "../kernel/fd.ts";
+import { type Watch, watch } from "../kernel/poller.ts";
+import { acceptPeer } from "../kernel/unix-socket.ts";
+import { BusError } from "./bus-error.ts";
+import { type Caller, callerOnSocket } from "./caller.ts";
+import { checkFields, describeInterface, invalidParameter } from "./varlink-schema.ts";
+import { VarlinkStream } from "./varlink-stream.ts";
+
+/** One call on its way: what a handler may know of it. */
+export interface VarlinkCall {
+  readonly transport: "varlink";
+  /** The caller takes many replies. */
+  readonly more: boolean;
+  readonly interactive: boolean;
+  caller(): Promise<Caller>;
+  onGone(handler: () => void): () => void;
+  /** Sends a reply now that more will follow; only for a call with `more`. */
+  emit(reply: object): void;
+}
+
+/** A reply, with the descriptors whose index it names (given away), or several replies at once. */
+export type VarlinkReply =
+  | object
+  | { readonly [Reply.many]: readonly object[] }
+  | { readonly [Reply.descriptors]: readonly Fd[] };
+
+/** Marks of replies that are more than an object. */
+export const Reply = { many: Symbol("many"), descriptors: Symbol("descriptors") } as const;
+
+/** Gives a VarlinkReply or nothing, now or later. */
+export type VarlinkHandler = (call: VarlinkCall, parameters: never) => unknown;
+
+/** A table with a handler for each of its methods. */
+export interface BoundVarlink {
+  readonly table: VarlinkInterface;
+  readonly handlers: Readonly<Record<string, VarlinkHandler>>;
+}
+
+export interface VarlinkServerOptions {
+  readonly product: string;
+  readonly version: string;
+  readonly interfaces: readonly BoundVarlink[];
+  /** A failure that no caller should see in full: a bug of ours. */
+  bug(error: unknown, where: string): void;
+  debug(message: string): void;
+}
+
+const CONNECTIONS_LIMIT = 4096;
+const CONNECTIONS_PER_USER_LIMIT = 128;
+
+export class VarlinkServer {
+  readonly options: VarlinkServerOptions;
+  readonly #watches: Watch[] = [];
+  readonly #listeners: Fd[] = [];
+  readonly #connections = new Set<Connection>();
+  readonly #perUser = new Map<number, number>();
+
+  constructor(options: VarlinkServerOptions) {
+    this.options = options;
+  }
+
+  /** Accepts peers on the socket from now on; takes it. */
+  listen(listener: Fd): void {
+    this.#listeners.push(listener);
+    this.#watches.push(
+      watch(listener, { read: true }, () => {
+        for (let socket = acceptPeer(listener); socket !== null; socket = acceptPeer(listener)) this.#welcome(socket);
+      }),
+    );
+  }
+
+  /** Connections that are open now. */
+  get connections(): number {
+    return this.#connections.size;
+  }
+
+  close(): void {
+    for (const watched of this.#watches) watched.stop();
+    for (const listener of this.#listeners) listener.close();
+    for (const connection of [...this.#connections]) connection.close();
+  }
+
+  #welcome(socket: Fd): void {
+    const caller = callerOnSocket(socket);
+    const count = this.#perUser.get(caller.uid) ?? 0;
+    // A peer of a foreign PID namespace could not be told from others: its PID is 0 here.
+    if (caller.pid <= 0 || this.#connections.size >= CONNECTIONS_LIMIT || count >= CONNECTIONS_PER_USER_LIMIT) {
+      this.options.debug(`Turned away a connection of user ${caller.uid}.`);
+      socket.close();
+      return;
+    }
+    this.#perUser.set(caller.uid, count + 1);
+    const connection = new Connection(socket, caller, this.options, () => {
+      this.#connections.delete(connection);
+      const left = (this.#perUser.get(caller.uid) ?? 1) - 1;
+      if (left > 0) this.#perUser.set(caller.uid, left);
+      else this.#perUser.delete(caller.uid);
+    });
+    this.#connections.add(connection);
+  }
+}
+
+interface Request {
+  readonly method: string;
+  readonly parameters: JsonObject;
+  readonly duplicates: readonly string[];
+  readonly more: boolean;
+  readonly oneway: boolean;
+}
+
+class Connection {
+  readonly #stream: VarlinkStream;
+  readonly #caller: Caller;
+  readonly #options: VarlinkServerOptions;
+  readonly #gone = new Set<() => void>();
+  readonly #queue: string[] = [];
+  #busy = false;
+  #finishing = false;
+
+  constructor(socket: Fd, caller: Caller, options: VarlinkServerOptions, ended: () => void) {
+    this.#caller = caller;
+    this.#options = options;
+    this.#stream = new VarlinkStream(socket, {
+      message: (text, descriptors) => {
+        // No method takes descriptors.
+        for (const fd of descriptors) fd.close();
+        this.#queue.push(text);
+        this.#next();
+      },
+      readEnd: () => {
+        this.#finishing = true;
+        this.#next();
+      },
+      end: (error) => {
+        if (error !== undefined) options.debug(`A Varlink peer was disconnected: ${error.message}`);
+        this.#queue.length = 0;
+        for (const handler of this.#gone) handler();
+        ended();
+      },
+    });
+  }
+
+  close(): void {
+    this.#stream.close();
+  }
+
+  #next(): void {
+    if (this.#busy) return;
+    const text = this.#queue.shift();
+    if (text === undefined) {
+      if (this.#finishing) this.#stream.finish();
+      return;
+    }
+    const request = readRequest(text);
+    if (request === null) {
+      this.#options.debug("A Varlink peer was disconnected: its message is no call.");
+      this.#stream.close();
+      return;
+    }
+    this.#busy = true;
+    if (this.#queue.length > 0) this.#stream.pause();
+    this.#answer(request);
+  }
+
+  #answer(request: Request): void {
+    let result: unknown;
+    try {
+      result = this.#invoke(request);
+    } catch (error) {
+      this.#fail(request, error);
+      return;
+    }
+    if (!(result instanceof Promise)) this.#reply(request, (result ?? {}) as object);
+    else
+      result.then(
+        (value) => this.#reply(request, (value ?? {}) as object),
+        (error) => this.#fail(request, error),
+      );
+  }
+
+  #invoke(request: Request): unknown {
+    const { table, row, handler } = findMethod(this.#options, request.method);
+    const [duplicate] = request.duplicates;
+    if (duplicate !== undefined) throw invalidParameter(duplicate);
+    const parameters = checkFields(table, row.in, request.parameters);
+    if (row.more === "required" && !request.more) throw new MachinedError("ExpectedMore", "Expected the 'more' flag");
+    const call: VarlinkCall = {
+      transport: "varlink",
+      more: request.more,
+      interactive: parameters["allowInteractiveAuthentication"] === true,
+      caller: () => Promise.resolve(this.#caller),
+      onGone: (gone) => {
+        this.#gone.add(gone);
+        return () => this.#gone.delete(gone);
+      },
+      emit: (reply) => this.#stream.send([replyText(reply, true)]),
+    };
+    return handler(call, parameters as never);
+  }
+
+  #reply(request: Request, reply: object): void {
+    if (!request.oneway) {
+      const many = (reply as { [Reply.many]?: readonly object[] })[Reply.many];
+      const descriptors = (reply as { [Reply.descriptors]?: readonly Fd[] })[Reply.descriptors] ?? [];
+      if (many === undefined) this.#stream.send([replyText(reply, false)], descriptors);
+      else this.#stream.send(many.map((item, index) => replyText(item, index < many.length - 1)));
+    }
+    this.#done();
+  }
+
+  #fail(request: Request, error: unknown): void {
+    if (!request.oneway) this.#stream.send([this.#errorText(request, error)]);
+    this.#done();
+  }
+
+  #done(): void {
+    this.#busy = false;
+    if (this.#queue.length === 0) this.#stream.resume();
+    this.#next();
+  }
+
+  #errorText(request: Request, error: unknown): string {
+    const known = describeError(error);
+    if (known === null) this.#options.bug(error, request.method);
+    const { id, parameters } = known ?? systemError("EIO");
+    return Object.keys(parameters).length === 0 ? formatJson({ error: id }) : formatJson({ error: id, parameters });
+  }
+}
+
+function replyText(reply: object, continues: boolean): string {
+  let empty = true;
+  for (const key in reply) if ((reply as Record<string, unknown>)[key] !== undefined) empty = false;
+  const body = empty ? "" : `"parameters":${formatJson(reply)}`;
+  return `{${body}${continues ? `${empty ? "" : ","}"continues":true` : ""}}`;
+}
+
+const KEYS = new Set(["method", "parameters", "more", "oneway", "upgrade"]);
+
+/** A call, or null for what is none. */
+function readRequest(text: string): Request | null {
+  try {
+    const { value, duplicates } = parseJson(text);
+    if (typeof value !== "object" || value === null || Array.isArray(value)) return null;
+    if (Object.keys(value).some((key) => !KEYS.has(key))) return null;
+    const { method, parameters = null, more = false, oneway = false, upgrade = false } = value;
+    if (typeof method !== "string" || typeof parameters !== "object" || Array.isArray(parameters)) return null;
+    const flags = [more, oneway, upgrade];
+    if (flags.some((flag) => typeof flag !== "boolean") || flags.filter((flag) => flag === true).length > 1)
+      return null;
+    return { method, parameters: parameters ?? {}, duplicates, more: more === true, oneway: oneway === true };
+  } catch {
+    return null;
+  }
+}
+
+interface Found {
+  readonly table: VarlinkInterface;
+  readonly row: VarlinkMethod;
+  readonly handler: VarlinkHandler;
+}
+
+function findMethod(options: VarlinkServerOptions, name: string): Found {
+  const dot = name.lastIndexOf(".");
+  const member = name.slice(dot + 1);
+  for (const { table, handlers } of [...options.interfaces, serviceInterface(options)]) {
+    if (table.name !== name.slice(0, Math.max(dot, 0)) || !Object.hasOwn(table.methods, member)) continue;
+    return { table, row: table.methods[member] as VarlinkMethod, handler: handlers[member] as VarlinkHandler };
+  }
+  throw new MachinedError("MethodNotFound", `No method '${name}'`, { parameters: { method: name } });
+}
+
+/** org.varlink.service of this server. */
+function serviceInterface(options: VarlinkServerOptions): BoundVarlink {
+  const tables = [IoSystemd, ...options.interfaces.map(({ table }) => table), OrgVarlinkService];
+  return {
+    table: OrgVarlinkService,
+    handlers: {
+      GetInfo: () => ({
+        vendor: "The machined authors",
+        product: options.product,
+        version: options.version,
+        url: "https://systemd.io/",
+        interfaces: tables.map(({ name }) => name).sort(),
+      }),
+      GetInterfaceDescription: (_call, { interface: name }: { interface: string }) => {
+        const table = tables.find((candidate) => candidate.name === name);
+        if (table !== undefined) return { description: describeInterface(table) };
+        throw new MachinedError("InterfaceNotFound", `No interface '${name}'`, { parameters: { interface: name } });
+      },
+    },
+  };
+}
+
+function systemError(errnoName: string): { id: string; parameters: Readonly<Record<string, unknown>> } {
+  const errno = errnoNumber(errnoName) ?? 5;
+  return { id: "io.systemd.System", parameters: { origin: "linux", errno, errnoName } };
+}
+
+/** Id and parameters of an error; null for a bug. */
+function describeError(error: unknown): { id: string; parameters: Readonly<Record<string, unknown>> } | null {
+  if (error instanceof MachinedError) {
+    const row = ERRORS[error.code];
+    return row.varlink === "io.systemd.System"
+      ? systemError(row.errno)
+      : { id: row.varlink, parameters: error.parameters };
+  }
+  if (error instanceof BusError) return systemError(error.errnoName);
+  const errno = errnoNameOf(error);
+  return errno === null ? null : systemError(errno);
+}

@@ -1,0 +1,258 @@
+// Varlink rows → actions: argument mapping only (io.systemd.Machine, io.systemd.service).
+import { readFileSync } from "node:fs";
+import { IoSystemdMachine } from "../api/io-systemd-machine.ts";
+import { IoSystemdService } from "../api/io-systemd-service.ts";
+import { errnoNameOf, invalidArgument, MachinedError } from "../base/error.ts";
+import { formatId, parseId } from "../base/id128.ts";
+import { LOG_LEVELS } from "../base/log.ts";
+import { isMachineNameOrHost } from "../base/names.ts";
+import { authorize } from "../ipc/polkit.ts";
+import { type BoundVarlink, Reply, type VarlinkCall } from "../ipc/varlink-server.ts";
+import type { PidRef } from "../kernel/pidref.ts";
+import { type Machine, VSOCK_CID_ANY } from "../registry/machine.ts";
+import { osRelease } from "../registry/os-release.ts";
+import { perform } from "./action.ts";
+import type { Daemon } from "./daemon.ts";
+import { mapFrom, mapTo, uidShift } from "./inspect.ts";
+import { kill, terminate, unregister } from "./lifecycle.ts";
+import type { LogControlState } from "./log.ts";
+import { beginMachine, type Registration, registerMachine } from "./register.ts";
+
+type ProcessId = number | string | { readonly pid: number | string; readonly pidfdId?: number | bigint | string };
+
+interface Lookup {
+  readonly name?: string;
+  readonly pid?: ProcessId;
+}
+
+/** Binds io.systemd.Machine to the daemon. */
+export function machineVarlink(daemon: Daemon): BoundVarlink {
+  return {
+    table: IoSystemdMachine,
+    handlers: {
+      Register: async (call, p: RegisterParameters) => {
+        const registration = registrationOf(p);
+        if (p.allocateUnit !== true) await registerMachine(daemon, call, registration);
+        else void (await beginMachine(daemon, call, registration, [])).finished.catch(() => {});
+      },
+      Unregister: async (call, p: Lookup) => perform(daemon, call, unregister, { name: await nameOf(daemon, call, p) }),
+      Terminate: async (call, p: Lookup) => perform(daemon, call, terminate, { name: await nameOf(daemon, call, p) }),
+      Kill: async (call, p: Lookup & { whom?: string; signal: number | string }) =>
+        perform(daemon, call, kill, {
+          name: await nameOf(daemon, call, p),
+          whom: p.whom ?? "all",
+          signal: Number(p.signal),
+        }),
+      List: (call, p: ListParameters) => list(daemon, call, p),
+      MapFrom: async (call, p: Lookup & Ids) => {
+        const name = await nameOf(daemon, call, p);
+        if (daemon.registry.get(name).class !== "container") throw new MachinedError("NotSupported", "No container");
+        const map = (kind: "uid" | "gid", id: number | string | undefined) =>
+          id === undefined ? undefined : noMapping(kind, () => mapFrom(daemon, name, kind, Number(id)));
+        return { uid: map("uid", p.uid), gid: map("gid", p.gid) };
+      },
+      MapTo: (_call, p: Ids) => {
+        if (p.uid === undefined && p.gid === undefined) throw noSuchMachine();
+        const uid = p.uid === undefined ? null : mapTo(daemon, "uid", Number(p.uid));
+        const gid = p.gid === undefined ? null : mapTo(daemon, "gid", Number(p.gid));
+        if (uid !== null && gid !== null && uid.machine !== gid.machine) throw noSuchMachine();
+        return { uid: uid?.inner, gid: gid?.inner, machineName: (uid ?? gid)?.machine.name };
+      },
+    },
+  };
+}
+
+interface Ids {
+  readonly uid?: number | string;
+  readonly gid?: number | string;
+}
+
+/** D-Bus answers NoSuchUserMapping for groups too; Varlink tells them apart. */
+function noMapping(kind: "uid" | "gid", map: () => number): number {
+  try {
+    return map();
+  } catch (error) {
+    if (kind !== "gid" || !(error instanceof MachinedError) || error.code !== "NoSuchUserMapping") throw error;
+    throw new MachinedError("NoSuchGroupMapping", error.message);
+  }
+}
+
+function noSuchMachine(): MachinedError {
+  return new MachinedError("NoSuchMachine", "No such machine");
+}
+
+function pidOf(id: ProcessId): number {
+  const pid = Number(typeof id === "object" ? id.pid : id);
+  if (!Number.isInteger(pid) || pid < 0 || pid > 0x7fff_ffff) throw invalidArgument("pid", "Invalid process");
+  return pid;
+}
+
+/** The machine's name that a call means; without name and pid, null. Both given must be of the same machine. */
+async function lookUp(daemon: Daemon, call: VarlinkCall, { name, pid }: Lookup): Promise<string | null> {
+  if (name !== undefined && !isMachineNameOrHost(name)) throw invalidArgument("name", "Invalid machine name");
+  if (pid === undefined) {
+    if (name !== undefined && daemon.registry.find(name) === null) throw noSuchMachine();
+    return name ?? null;
+  }
+  const number = pidOf(pid) || (await call.caller()).pid;
+  const machine = daemon.registry.findByProcess(number);
+  if (machine === null || (name !== undefined && machine.name !== name)) throw noSuchMachine();
+  return machine.name;
+}
+
+async function nameOf(daemon: Daemon, call: VarlinkCall, lookup: Lookup): Promise<string> {
+  const name = await lookUp(daemon, call, lookup);
+  if (name === null) throw noSuchMachine();
+  return name;
+}
+
+interface RegisterParameters {
+  readonly name: string;
+  readonly id?: string;
+  readonly service?: string;
+  readonly class: string;
+  readonly leader?: number | string;
+  readonly leaderProcessId?: ProcessId;
+  readonly rootDirectory?: string;
+  readonly ifIndices?: readonly (number | string)[];
+  readonly vSockCid?: number | string;
+  readonly sshAddress?: string;
+  readonly sshPrivateKeyPath?: string;
+  readonly controlAddress?: string;
+  readonly allocateUnit?: boolean;
+}
+
+const VSOCK_CID_MIN = 3;
+
+function registrationOf(p: RegisterParameters): Registration {
+  const id = p.id === undefined ? null : parseId(p.id);
+  if (id === undefined) throw invalidArgument("id", "Invalid machine ID parameter");
+  const cid = p.vSockCid === undefined ? VSOCK_CID_ANY : Number(p.vSockCid);
+  if (cid < VSOCK_CID_MIN || cid > VSOCK_CID_ANY) throw invalidArgument("vSockCid", "Invalid VSOCK CID");
+  return {
+    name: p.name,
+    id: id ?? new Uint8Array(0),
+    service: p.service ?? "",
+    class: p.class,
+    leader: leaderOf(p),
+    rootDirectory: p.rootDirectory ?? "",
+    networkInterfaces: (p.ifIndices ?? []).map(Number),
+    vsockCid: cid,
+    sshAddress: p.sshAddress ?? "",
+    sshPrivateKeyPath: p.sshPrivateKeyPath ?? "",
+    controlAddress: p.controlAddress ?? "",
+  };
+}
+
+/** Both ways of naming the leader must agree; none means the caller. */
+function leaderOf({ leader, leaderProcessId }: RegisterParameters): Registration["leader"] {
+  const byNumber = leader === undefined ? undefined : pidOf(leader);
+  if (leaderProcessId === undefined) return { pid: byNumber ?? 0 };
+  const pid = pidOf(leaderProcessId);
+  if (byNumber !== undefined && byNumber !== pid) throw invalidArgument("leader", "Invalid leader PID");
+  const id = typeof leaderProcessId === "object" ? leaderProcessId.pidfdId : undefined;
+  return { pid, pidfdId: id === undefined ? undefined : BigInt(id) };
+}
+
+type Metadata = "no" | "yes" | "graceful";
+
+interface ListParameters extends Lookup {
+  readonly acquireMetadata?: Metadata;
+}
+
+async function list(daemon: Daemon, call: VarlinkCall, p: ListParameters): Promise<object> {
+  const metadata = p.acquireMetadata ?? "no";
+  const name = await lookUp(daemon, call, p);
+  if (metadata !== "no") {
+    const details = name === null ? {} : { name };
+    await authorize(daemon.bus(), call, { action: "org.freedesktop.machine1.inspect-machines", details });
+  }
+  if (name !== null) return describeMachine(daemon, daemon.registry.get(name), metadata);
+  if (!call.more) throw new MachinedError("ExpectedMore", "Expected the 'more' flag");
+  const machines = Array.from(daemon.registry.list());
+  if (machines.length === 0) throw noSuchMachine();
+  return { [Reply.many]: machines.map((machine) => describeMachine(daemon, machine, metadata)) };
+}
+
+let boot: string | null = null;
+
+function bootId(): string {
+  boot ??= readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim().replaceAll("-", "");
+  return boot;
+}
+
+function processRow(process: PidRef | null): object | undefined {
+  if (process === null) return undefined;
+  return { pid: process.pid, pidfdId: process.id ?? undefined, bootId: bootId() };
+}
+
+function describeMachine(daemon: Daemon, machine: Machine, metadata: Metadata): object {
+  const { facts, place, startedAt } = machine;
+  return {
+    name: facts.name,
+    id: facts.id === null ? undefined : formatId(facts.id),
+    class: facts.class,
+    service: facts.service || undefined,
+    rootDirectory: facts.rootDirectory || undefined,
+    unit: place?.unit,
+    subgroup: place?.subgroup || undefined,
+    leader: processRow(facts.leader),
+    supervisor: processRow(facts.supervisor),
+    timestamp:
+      startedAt === null ? undefined : { realtime: startedAt.realtimeUsec, monotonic: startedAt.monotonicUsec },
+    vSockCid: facts.vsockCid === VSOCK_CID_ANY ? undefined : facts.vsockCid,
+    sshAddress: facts.sshAddress || undefined,
+    sshPrivateKeyPath: facts.sshPrivateKeyPath || undefined,
+    controlAddress: facts.controlAddress || undefined,
+    ...(metadata === "no" ? {} : metadataOf(daemon, machine, metadata)),
+    UID: facts.uid,
+  };
+}
+
+/** What has to be asked of the machine itself. "graceful" leaves out what cannot be had; "yes" fails. */
+function metadataOf(daemon: Daemon, machine: Machine, metadata: "yes" | "graceful"): object {
+  const ask = <Value>(read: () => Value, missing: MachinedError | null): Value | undefined => {
+    try {
+      return read();
+    } catch (error) {
+      if (metadata === "graceful" && (error instanceof MachinedError || errnoNameOf(error) !== null)) return undefined;
+      if (missing !== null && error instanceof MachinedError && error.code === "NotSupported") throw missing;
+      throw error;
+    }
+  };
+  const unavailable = new MachinedError("NotAvailable", "Not available for this class of machines");
+  return {
+    addresses: ask(() => addressRows(daemon, machine), unavailable),
+    OSRelease: ask(() => Array.from(osRelease(machine), ([key, value]) => `${key}=${value}`), unavailable),
+    UIDShift: ask(() => uidShift(machine), new MachinedError("NoUIDShift", "No UID shift")),
+  };
+}
+
+function addressRows(daemon: Daemon, machine: Machine): object[] {
+  return daemon.addresses.of(machine).map(({ ifindex, family, bytes }) => ({ ifindex, family, address: [...bytes] }));
+}
+
+/** Binds io.systemd.service to the daemon's log. */
+export function serviceVarlink(log: LogControlState): BoundVarlink {
+  const requireOwnUser = async (call: VarlinkCall) => {
+    const { uid } = await call.caller();
+    if (uid !== 0 && uid !== process.geteuid?.()) throw new MachinedError("AccessDenied", "Access denied");
+  };
+  return {
+    table: IoSystemdService,
+    handlers: {
+      Ping: () => undefined,
+      SetLogLevel: async (call, { level }: { level: number | string }) => {
+        await requireOwnUser(call);
+        const name = LOG_LEVELS[Number(level)];
+        if (name === undefined) throw invalidArgument("level", "Invalid log level");
+        log.setLevel(name);
+      },
+      GetLogLevel: () => ({ level: (LOG_LEVELS as readonly string[]).indexOf(log.level) }),
+      GetEnvironment: async (call) => {
+        await requireOwnUser(call);
+        return { environment: Object.entries(process.env).map(([key, value]) => `${key}=${value}`) };
+      },
+    },
+  };
+}
