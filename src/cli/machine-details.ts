@@ -17,7 +17,8 @@ export interface NamedInterface {
   readonly name: string | null;
 }
 
-export interface MachineDetails {
+/** What the machine's bus object says. */
+export interface MachineFacts {
   readonly name: string;
   /** 32 hex digits, or empty. */
   readonly id: string;
@@ -30,6 +31,13 @@ export interface MachineDetails {
   readonly sinceUsec: bigint;
   readonly sinceMonotonicUsec: bigint;
   readonly uid: number;
+  readonly leaderPid: number;
+  readonly supervisorPid: number;
+  readonly interfaceIndices: readonly number[];
+}
+
+/** The facts, and what other questions have added. */
+export interface MachineDetails extends MachineFacts {
   readonly leader: NamedProcess | null;
   readonly supervisor: NamedProcess | null;
   readonly interfaces: readonly NamedInterface[];
@@ -117,11 +125,11 @@ async function namedProcess(session: Session, pid: number): Promise<NamedProcess
   return pid > 0 ? { pid, name: await session.ports.processName(pid) } : null;
 }
 
-async function processesOf(session: Session, unit: string, subgroup: string, leader: number) {
+async function processesOf(session: Session, { unit, subgroup, leaderPid }: MachineFacts) {
   const none = { processes: null, elsewhere: [], processFailure: null };
   if (unit === "") return none;
   try {
-    const found = await unitProcesses(session, unit, leader);
+    const found = await unitProcesses(session, unit, leaderPid);
     if (found === null) return none;
     const inSubgroup = subgroup !== "" && subgroup !== "/";
     const top = inSubgroup ? `${found.cgroup}/${subgroup}` : found.cgroup;
@@ -133,37 +141,42 @@ async function processesOf(session: Session, unit: string, subgroup: string, lea
   }
 }
 
-/** Collects the details of one machine. Throws a Failure when it is not known; smaller losses leave values empty. */
-export async function machineDetails(session: Session, wantedName: string): Promise<MachineDetails> {
+/** Asks for the machine of that name. Throws a Failure when it is not known. */
+export async function machineFacts(session: Session, wantedName: string): Promise<MachineFacts> {
   const read = new Reader(await machineProperties(session, wantedName));
-  const name = read.text("Name") || wantedName;
-  const [unit, subgroup, leader] = [read.text("Unit"), read.text("Subgroup"), read.number("Leader")];
-  const [addresses, os, shift, leaderNamed, supervisor, processes, interfaces] = await Promise.all([
-    addressesOf(session, name),
-    orNull(session.manager("GetMachineOSRelease", "s", name)),
-    orNull(session.manager("GetMachineUIDShift", "s", name)),
-    namedProcess(session, leader),
-    namedProcess(session, read.number("Supervisor")),
-    processesOf(session, unit, subgroup, leader),
-    Promise.all(
-      read
-        .numbers("NetworkInterfaces")
-        .map(async (index) => ({ index, name: await session.ports.interfaceName(index) })),
-    ),
-  ]);
   return {
-    name,
+    name: read.text("Name") || wantedName,
     id: read.id("Id"),
     class: read.text("Class"),
     service: read.text("Service"),
-    unit,
-    subgroup,
+    unit: read.text("Unit"),
+    subgroup: read.text("Subgroup"),
     state: read.text("State"),
     rootDirectory: read.text("RootDirectory"),
     sinceUsec: read.usec("Timestamp"),
     sinceMonotonicUsec: read.usec("TimestampMonotonic"),
     uid: read.number("UID"),
-    leader: leaderNamed,
+    leaderPid: read.number("Leader"),
+    supervisorPid: read.number("Supervisor"),
+    interfaceIndices: read.numbers("NetworkInterfaces"),
+  };
+}
+
+/** Collects what else there is to know of a machine. What cannot be learned is left empty. */
+export async function machineDetails(session: Session, facts: MachineFacts): Promise<MachineDetails> {
+  const { name, leaderPid, supervisorPid, interfaceIndices } = facts;
+  const [addresses, os, shift, leader, supervisor, processes, interfaces] = await Promise.all([
+    addressesOf(session, name),
+    orNull(session.manager("GetMachineOSRelease", "s", name)),
+    orNull(session.manager("GetMachineUIDShift", "s", name)),
+    namedProcess(session, leaderPid),
+    namedProcess(session, supervisorPid),
+    processesOf(session, facts),
+    Promise.all(interfaceIndices.map(async (index) => ({ index, name: await session.ports.interfaceName(index) }))),
+  ]);
+  return {
+    ...facts,
+    leader,
     supervisor,
     interfaces,
     addresses,

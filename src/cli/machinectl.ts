@@ -10,6 +10,7 @@ import { Session } from "./session.ts";
 import { defaultSettings } from "./settings.ts";
 import { findVerb, type VerbRow, verbNames, wordLimits } from "./verb-row.ts";
 import { VERBS } from "./verbs.ts";
+import { versionText } from "./version.ts";
 
 const PROGRAM = "machinectl";
 
@@ -35,7 +36,7 @@ function optionContext(session: Session): OptionContext {
   return {
     env: session.ports.env,
     help: async () => void (await (await import("./help.ts")).help(session, [], VERBS)),
-    version: async () => output.write((await import("./version.ts")).versionText()),
+    version: () => output.write(versionText()),
     introspection: async () => output.write((await import("./introspect.ts")).introspection(VERBS)),
     signals: (form) => async () => (await import("./signal-list.ts")).printSignals(session, form),
     lines: (lines) => () => output.write(lines.map((line) => `${line}\n`).join("")),

@@ -1,7 +1,6 @@
 // What the clients need from outside, as one object: the process, its terminal, the connections, helper programs. Tests
 // give their own; everything costly behind it is loaded when first used, so that `list` starts fast.
-import { writeSync } from "node:fs";
-import { isatty } from "node:tty";
+import { fstatSync, writeSync } from "node:fs";
 import type { Zone } from "../base/format.ts";
 import type { BusClient } from "../ipc/bus-client.ts";
 import type { BusTarget } from "../ipc/bus-transport.ts";
@@ -59,12 +58,35 @@ export interface Ports {
   readText(path: string): Promise<string | null>;
 }
 
+/** Character devices that are terminals: consoles and serial lines, /dev/tty, pseudo terminals (devices.txt). */
+function isTerminalMajor(major: number): boolean {
+  return major === 4 || major === 5 || (major >= 136 && major <= 143);
+}
+
+const MEMORY_MAJOR = 1;
+
+/**
+ * isatty(3). Loading node:tty takes as long as half of a short command: it is asked only about rare character devices,
+ * neither a usual terminal nor one like /dev/null.
+ */
+function isTerminal(fd: number): boolean {
+  try {
+    const status = fstatSync(fd);
+    if (!status.isCharacterDevice()) return false;
+    const major = (status.rdev >> 8) & 0xfff;
+    if (isTerminalMajor(major) || major === MEMORY_MAJOR) return major !== MEMORY_MAJOR;
+    return process.getBuiltinModule("node:tty").isatty(fd);
+  } catch {
+    return false;
+  }
+}
+
 /** The ports of a real process. */
 export function processPorts(): Ports {
   return {
     env: process.env,
     euid: process.geteuid?.() ?? 0,
-    isTty: isatty,
+    isTty: isTerminal,
     ttyColumns: () => process.stdout.columns,
     writeSome: (fd, bytes) => writeSync(fd, bytes),
     nowUsec: () => BigInt(Date.now()) * 1000n,

@@ -2,7 +2,7 @@
 import { formatRelative, formatTimestamp, type Zone } from "../base/format.ts";
 import { unitJournal, unitJournalEntries } from "./journal.ts";
 import { formatJson, type Json } from "./json.ts";
-import { type MachineDetails, machineDetails, type NamedProcess } from "./machine-details.ts";
+import { type MachineDetails, machineDetails, machineFacts, type NamedProcess } from "./machine-details.ts";
 import { drawElsewhere, drawTree, treeJson } from "./process-tree.ts";
 import type { Session } from "./session.ts";
 
@@ -71,16 +71,17 @@ function tree(session: Session, details: MachineDetails): string {
 }
 
 async function page(session: Session, name: string, zone: Zone, separator: string): Promise<void> {
-  const details = await machineDetails(session, name);
+  const facts = await machineFacts(session, name);
+  const [details, journal] = await Promise.all([machineDetails(session, facts), unitJournal(session, facts)]);
   session.output.write(separator + head(details, { zone, nowUsec: session.ports.nowUsec() }));
   if (details.processFailure !== null) session.report.error(`Failed to dump process list: ${details.processFailure}`);
   session.output.write(tree(session, details));
-  const journal = await unitJournal(session, details);
   if (journal !== "") session.output.write(`\n${journal}`);
 }
 
 async function json(session: Session, name: string): Promise<Json> {
-  const d = await machineDetails(session, name);
+  const facts = await machineFacts(session, name);
+  const [d, journal] = await Promise.all([machineDetails(session, facts), unitJournalEntries(session, facts)]);
   const named = (process: NamedProcess | null): Json =>
     process === null ? null : { pid: process.pid, name: process.name };
   return {
@@ -102,7 +103,7 @@ async function json(session: Session, name: string): Promise<Json> {
     subgroup: d.subgroup || null,
     processes: treeJson(d.processes),
     processesElsewhere: d.elsewhere.map(({ cgroup, pid, command }) => ({ cgroup, pid, command })),
-    journal: await unitJournalEntries(session, d),
+    journal,
   };
 }
 
