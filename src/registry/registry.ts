@@ -5,11 +5,11 @@
 // the change that follows from it nothing waits.
 import { ErrnoError, MachinedError } from "../base/error.ts";
 import { unitNameEscape } from "../base/names.ts";
-import { cgroupOfProcess } from "../kernel/cgroup.ts";
 import { PidRef } from "../kernel/pidref.ts";
 import { monotonicUsec, realtimeUsec } from "../kernel/time.ts";
 import { Machine, type MachineFacts } from "./machine.ts";
 import type { MachineFiles, SavedMachine } from "./machine-file.ts";
+import { MachineSet } from "./machine-set.ts";
 import type { Log, ServiceManager, UnitProperty } from "./ports.ts";
 
 /** What the registry tells the rest of the daemon. */
@@ -21,23 +21,20 @@ export interface RegistryEvents {
 const MESSAGE_NEW = "24d8d4452573402496068381a6312df2";
 const MESSAGE_TERMINATED = "58432bd3bace477cb514b56381b8a758";
 const SIGTERM = 15;
-/** How far up a process's parents a machine is looked for. */
-const PARENT_LIMIT = 64;
 
 export class Registry {
   readonly #files: MachineFiles;
   readonly #manager: ServiceManager;
   readonly #log: Log;
   readonly #events: RegistryEvents;
-  readonly #byName = new Map<string, Machine>();
-  readonly #byUnit = new Map<string, Set<Machine>>();
-  readonly #byLeader = new Map<number, Machine>();
+  readonly #set: MachineSet;
   readonly #queue = new Set<Machine>();
   #collecting = false;
 
   constructor(files: MachineFiles, manager: ServiceManager, log: Log, events: RegistryEvents) {
     this.#files = files;
     this.#manager = manager;
+    this.#set = new MachineSet(manager);
     this.#log = log;
     this.#events = events;
   }
@@ -47,74 +44,28 @@ export class Registry {
   }
 
   /** The started machines, `.host` among them, in the order of their registration. */
-  *list(): Generator<Machine> {
-    for (const machine of this.#byName.values()) if (machine.started) yield machine;
-  }
-
-  get size(): number {
-    return this.#byName.size;
+  list(): Iterable<Machine> {
+    return this.#set.list();
   }
 
   find(name: string): Machine | null {
-    const machine = this.#byName.get(name);
-    return machine?.started === true ? machine : null;
+    return this.#set.find(name);
   }
 
   /** The machine of that name; throws NoSuchMachine. */
   get(name: string): Machine {
-    const machine = this.find(name);
-    if (machine === null) throw new MachinedError("NoSuchMachine", `No machine '${name}' known`);
-    return machine;
+    return this.#set.get(name);
   }
 
-  /** The machine a process belongs to: by leader, by cgroup, by unit, then by the same of its parents; else null. */
+  /** The machine a process belongs to, or null. */
   findByProcess(pid: number): Machine | null {
-    let current = pid;
-    for (let depth = 0; current > 1 && depth < PARENT_LIMIT; depth++) {
-      const machine = this.#byLeader.get(current) ?? this.#findByCgroup(current);
-      if (machine !== null) return machine;
-      const parent = parentOf(current);
-      if (parent === null) return null;
-      current = parent;
-    }
-    return null;
-  }
-
-  #findByCgroup(pid: number): Machine | null {
-    const cgroup = cgroupOf(pid);
-    if (cgroup === null) return null;
-    let best: Machine | null = null;
-    for (const machine of this.#candidates(pid)) {
-      const own = machine.place?.cgroup ?? "";
-      const inside = own !== "" && `${cgroup}/`.startsWith(`${own}/`);
-      if (inside && own.length > (best?.place?.cgroup.length ?? 0)) best = machine;
-    }
-    return best ?? this.#onlyOne(pid);
-  }
-
-  #candidates(pid: number): Iterable<Machine> {
-    const place = this.#placeOf(pid);
-    return (place !== null && this.#byUnit.get(place)) || [];
-  }
-
-  /** A process beside the payload (the supervisor, say) belongs to the machine that is alone in its unit. */
-  #onlyOne(pid: number): Machine | null {
-    const machines = [...this.#candidates(pid)];
-    return machines.length === 1 ? (machines[0] ?? null) : null;
-  }
-
-  #placeOf(pid: number): string | null {
-    try {
-      return this.#manager.placeOf(pid)?.unit ?? null;
-    } catch {
-      return null;
-    }
+    return this.#set.findByProcess(pid);
   }
 
   /** Takes the built-in machine of the host into the set. */
   addHost(host: Machine): void {
     host.started = true;
-    this.#byName.set(host.name, host);
+    this.#set.add(host);
   }
 
   /**
@@ -122,29 +73,30 @@ export class Registry {
    * is the leader of another machine. On every failure from here on the caller calls `drop()`.
    */
   add(facts: MachineFacts): Machine {
-    if (this.#byName.has(facts.name)) throw machineExists(facts.name);
-    const other = this.#byLeader.get(facts.leader.pid);
-    if (other?.leader.isAlive() === true) throw new ErrnoError("EEXIST", "File exists");
+    if (this.isTaken(facts.name)) throw machineExists(facts.name);
+    if (this.#set.withLeader(facts.leader.pid)?.leader.isAlive() === true)
+      throw new ErrnoError("EEXIST", "File exists");
     const machine = new Machine(facts);
-    this.#byName.set(facts.name, machine);
-    this.#byLeader.set(facts.leader.pid, machine);
+    this.#set.add(machine);
     return machine;
   }
 
-  /** Whether the name is taken, be it by a machine that is still being started. */
+  /** Whether the name is taken, be it by a machine that is still being started; one whose leader is gone makes room. */
   isTaken(name: string): boolean {
-    return this.#byName.has(name);
+    const holder = this.#set.holderOf(name);
+    if (holder !== null) this.#collect(holder);
+    return this.#set.holderOf(name) !== null;
   }
 
   /** Forgets a machine that never started. */
   drop(machine: Machine): void {
-    this.#unlist(machine);
+    this.#set.delete(machine);
     machine.release();
   }
 
   /** The same, and stops the scope that was made for it. */
   abandon(machine: Machine): void {
-    this.#unlist(machine);
+    this.#set.delete(machine);
     this.#stopOwnUnit(machine);
     machine.release();
   }
@@ -170,12 +122,13 @@ export class Registry {
     machine.job = job;
     machine.place = { unit, subgroup: "", cgroup: "" };
     machine.ownsUnit = true;
+    if (job === null) this.#locate(machine);
   }
 
   /** Makes the machine known: indexed, watched, saved, announced. Throws when its file cannot be written. */
   start(machine: Machine): void {
     const { place } = machine;
-    if (place !== null) this.#unitOf(place.unit).add(machine);
+    if (place !== null) this.#set.addUnit(machine, place.unit);
     machine.startedAt ??= { realtimeUsec: realtimeUsec(), monotonicUsec: monotonicUsec() };
     machine.watches.push(machine.leader.onExit(() => this.enqueue(machine)));
     this.#files.save(machine);
@@ -186,15 +139,6 @@ export class Registry {
       LEADER: String(machine.leader.pid),
     });
     this.#events.machineNew(machine);
-  }
-
-  #unitOf(unit: string): Set<Machine> {
-    let machines = this.#byUnit.get(unit);
-    if (machines === undefined) {
-      machines = new Set();
-      this.#byUnit.set(unit, machines);
-    }
-    return machines;
   }
 
   /** Saves a change of a started machine. A full disk is the admin's to know, not the caller's to fail on. */
@@ -222,13 +166,16 @@ export class Registry {
     return result;
   }
 
+  /**
+   * Finds the machine's cgroup from where its leader is now. The subgroup is what it was at registration: an init system
+   * moves on into groups of its own.
+   */
   #locate(machine: Machine): void {
-    try {
-      const place = this.#manager.placeOf(machine.leader.pid);
-      if (place !== null && place.unit === machine.place?.unit) machine.place = place;
-    } catch {
-      // The leader is gone: the collection that is queued sees the same.
-    }
+    const { place } = machine;
+    const now = this.#set.placeOf(machine.leader.pid);
+    if (place === null || now === null || now.unit !== place.unit) return;
+    const ofUnit = now.subgroup === "" ? now.cgroup : now.cgroup.slice(0, -now.subgroup.length - 1);
+    machine.place = { ...place, cgroup: place.subgroup === "" ? ofUnit : `${ofUnit}/${place.subgroup}` };
   }
 
   /** Stops the unit or the supervisor. Throws NotSupported for a machine that has neither, and for the host. */
@@ -251,7 +198,7 @@ export class Registry {
 
   /** A unit changed, or all may have: looks whether machines are gone. */
   unitChanged(unit: string | null): void {
-    const machines = unit === null ? this.#byName.values() : (this.#byUnit.get(unit) ?? []);
+    const machines = unit === null ? this.#set.all() : this.#set.inUnit(unit);
     for (const machine of machines) this.enqueue(machine);
   }
 
@@ -271,20 +218,20 @@ export class Registry {
   }
 
   #collect(machine: Machine): void {
-    if (this.#byName.get(machine.name) !== machine || !machine.started || !machine.mayCollect()) return;
+    if (!this.#set.has(machine) || !machine.started || !machine.mayCollect()) return;
     this.forget(machine);
   }
 
   /** Removes a machine: file, indices, announcement. A scope made for it is stopped; nothing is killed otherwise. */
   forget(machine: Machine, options: { stopUnit: boolean } = { stopUnit: true }): void {
-    if (machine.isHost || this.#byName.get(machine.name) !== machine) return;
+    if (machine.isHost || !this.#set.has(machine)) return;
     this.#log.info(`Machine ${machine.name} terminated.`, {
       MESSAGE_ID: MESSAGE_TERMINATED,
       NAME: machine.name,
       LEADER: String(machine.leader.pid),
     });
     machine.stopping = true;
-    this.#unlist(machine);
+    this.#set.delete(machine);
     this.#removeFiles(machine);
     machine.started = false;
     this.#events.machineRemoved(machine);
@@ -294,20 +241,12 @@ export class Registry {
 
   #removeFiles(machine: Machine): void {
     const unit = machine.place?.unit ?? null;
-    const heir = unit === null ? undefined : [...(this.#byUnit.get(unit) ?? [])][0];
+    const [heir] = unit === null ? [] : this.#set.inUnit(unit);
     try {
       this.#files.remove(machine.name, unit, heir?.name ?? null);
     } catch (error) {
       this.#log.warning(`Failed to remove the state of machine ${machine.name}: ${(error as Error).message}`);
     }
-  }
-
-  #unlist(machine: Machine): void {
-    if (this.#byName.get(machine.name) === machine) this.#byName.delete(machine.name);
-    if (this.#byLeader.get(machine.leader.pid) === machine) this.#byLeader.delete(machine.leader.pid);
-    const unit = machine.place?.unit;
-    const machines = unit === undefined ? undefined : this.#byUnit.get(unit);
-    if (unit !== undefined && machines?.delete(machine) === true && machines.size === 0) this.#byUnit.delete(unit);
   }
 
   /**
@@ -331,7 +270,7 @@ export class Registry {
       return;
     }
     const { unit, subgroup, supervisor } = saved;
-    if (this.#byLeader.has(leader.pid)) {
+    if (this.#set.withLeader(leader.pid) !== null) {
       leader[Symbol.dispose]();
       this.#discard(saved.name, saved.unit);
       return;
@@ -360,13 +299,23 @@ export class Registry {
       this.drop(machine);
       return;
     }
-    if (machine.job !== null) void this.finishJob(machine).catch(() => this.enqueue(machine));
+    if (machine.job !== null) void this.#resumeJob(machine, machine.job).catch(() => this.enqueue(machine));
+  }
+
+  /** The job may have ended while nobody listened. */
+  async #resumeJob(machine: Machine, job: string): Promise<void> {
+    const pending = await this.#manager.isJobPending(job);
+    if (pending) await this.finishJob(machine);
+    else if (machine.job === job) {
+      machine.job = null;
+      this.save(machine);
+    }
   }
 
   /** Files of 252 name the leader by its number alone, which may be another process by now: its unit tells. */
   #isSame(saved: SavedMachine, leader: PidRef): boolean {
     if (saved.leaderPidfdId !== null || saved.unit === null) return true;
-    return this.#placeOf(leader.pid) === saved.unit;
+    return this.#set.placeOf(leader.pid)?.unit === saved.unit;
   }
 
   #discard(name: string, unit: string | null): void {
@@ -397,21 +346,4 @@ function revive(pid: number, id: bigint | null): PidRef | null {
     // gone
   }
   return null;
-}
-
-function cgroupOf(pid: number): string | null {
-  try {
-    return cgroupOfProcess(pid);
-  } catch {
-    return null;
-  }
-}
-
-function parentOf(pid: number): number | null {
-  try {
-    using process = PidRef.of(pid);
-    return process.parentPid();
-  } catch {
-    return null;
-  }
 }
