@@ -56,7 +56,7 @@ class Service implements Daemon {
 
   constructor() {
     process.umask(0o022);
-    this.#systemd = this.#bootedWithSystemd() ? new Systemd1(this.#unitEvents()) : null;
+    this.#systemd = this.#usesSystemd() ? new Systemd1(this.#unitEvents()) : null;
     this.registry = new Registry(
       new MachineFiles(PATHS.machines),
       this.#systemd ?? new OwnCgroups(this.log),
@@ -105,7 +105,10 @@ class Service implements Daemon {
     return this.#systemBus.client;
   }
 
-  #bootedWithSystemd(): boolean {
+  /** MACHINED_SERVICE_MANAGER ("systemd" or "own") overrides what is found out. */
+  #usesSystemd(): boolean {
+    const wanted = process.env["MACHINED_SERVICE_MANAGER"];
+    if (wanted === "systemd" || wanted === "own") return wanted === "systemd";
     return !PATHS.isPrivate && existsSync("/run/systemd/system");
   }
 
@@ -181,7 +184,7 @@ class Service implements Daemon {
 
   /** Without systemd the bus is a courtesy: there is the private socket. */
   async #connectWhereThereIsABus(): Promise<void> {
-    if (PATHS.isPrivate) return;
+    if (PATHS.isPrivate && process.env["DBUS_SYSTEM_BUS_ADDRESS"] === undefined) return;
     await this.#systemBus.connect().catch((error: Error) => this.log.info(`Serving without a bus: ${error.message}`));
   }
 
