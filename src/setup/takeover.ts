@@ -37,11 +37,18 @@ function machineNames(): string[] {
   return readdirSync(directory).filter((name) => !name.startsWith("unit:") && !name.startsWith("."));
 }
 
-/** Both daemons are told that files have changed: units, and the bus's policy and activation. */
+/**
+ * Both managers are told that files have changed: the bus (policy, activation) and then systemd (units). In this order,
+ * and with a call between: after its reload dbus-daemon looks up the groups of its clients again, and one of those it
+ * asks is the distribution's machined, which is deaf for the bus while it works off systemd's reload. The two would
+ * wait for each other for 25 seconds. The call makes dbus-daemon look up root's groups while all is quiet.
+ */
 function reload(command: Run): void {
-  must(command, "systemctl", "daemon-reload");
+  const bus = ["org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus"];
   // A host without a running bus is fine: the daemon has sockets of its own.
-  command("busctl", "call", "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "ReloadConfig");
+  command("busctl", "call", ...bus, "ReloadConfig");
+  command("busctl", "call", ...bus, "GetId");
+  must(command, "systemctl", "daemon-reload");
 }
 
 /** Starts the new daemon in place of the old. `unchanged`: every file was there already. */
