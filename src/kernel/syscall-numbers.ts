@@ -114,6 +114,8 @@ const NUMBERS = {
   splice: [275, 76],
   sendfile: [40, 71],
   sethostname: [170, 161],
+  faccessat: [269, 48],
+  listxattr: [194, 11],
 } as const satisfies Record<string, readonly [x64: number, arm64: number]>;
 
 export type SyscallName = keyof typeof NUMBERS;

@@ -1,8 +1,5 @@
-import { Image } from "../api/machine1.ts";
-import { bindInterface } from "../ipc/bus-server.ts";
 import { unsupported } from "../registry/registry.ts";
 import type { MoreMethods } from "./bindings.ts";
-import type { ImageObjects } from "./objects.ts";
 
 const no = () => {
   throw unsupported();
@@ -31,8 +28,6 @@ export const later: MoreMethods = {
   },
 };
 const MANAGER = [
-  "GetImage",
-  "ListImages",
   "OpenMachinePTY",
   "OpenMachineLogin",
   "OpenMachineShell",
@@ -65,8 +60,3 @@ const MACHINE = [
   "CopyToWithFlags",
   "OpenRootDirectory",
 ];
-export const laterImages: ImageObjects = {
-  bound: bindInterface(Image, {} as never, {} as never),
-  find: () => null,
-  names: () => [],
-};

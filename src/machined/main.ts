@@ -15,7 +15,9 @@ import { HELP, parseArguments } from "./arguments.ts";
 import { bindAll } from "./bindings.ts";
 import type { Daemon, RegisterPolicy } from "./daemon.ts";
 import { hostId, hostMachine } from "./host.ts";
-import { later, laterImages } from "./later.ts";
+import { imageMethods, imageObjects, poolGetters } from "./image-bindings.ts";
+import { Images } from "./images.ts";
+import { later } from "./later.ts";
 import { DaemonLog } from "./log.ts";
 import { objectTree } from "./objects.ts";
 import { OwnCgroups } from "./own-cgroups.ts";
@@ -70,9 +72,14 @@ class Service implements Daemon {
       },
     );
     this.registry.addHost(hostMachine(existsSync("/dev/vsock")));
-    const interfaces = bindAll(this, this.log, later);
+    const images = Images.ofHost();
+    const interfaces = bindAll(this, this.log, {
+      ...later,
+      manager: { ...later.manager, ...imageMethods(this, images) },
+      pool: poolGetters(images),
+    });
     this.#server = new BusServer({
-      tree: objectTree(this.registry, interfaces, laterImages),
+      tree: objectTree(this.registry, interfaces, imageObjects(this, images)),
       machineId: hostId,
       isPrivileged,
       bug: (error, where) => this.#bug(error, where),

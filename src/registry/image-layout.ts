@@ -1,0 +1,39 @@
+// Where images and what belongs to them are kept on a host (systemd-nspawn(1), "Files and Directories").
+import { join } from "node:path";
+
+export interface ImageLayout {
+  /** The directories in which images are looked for, in order. */
+  readonly searchPath: readonly string[];
+  /** Where new images are put. */
+  readonly pool: string;
+  /** Lock files that containers and other tools of this host take too. */
+  readonly locks: string;
+  /** Directories of `.nspawn` files, beside those next to the images. */
+  readonly settings: readonly string[];
+}
+
+/** The layout of the whole system. */
+export const SYSTEM_LAYOUT: ImageLayout = {
+  searchPath: [
+    "/etc/machines",
+    "/run/machines",
+    "/var/lib/machines",
+    "/var/lib/container",
+    "/usr/local/lib/machines",
+    "/usr/lib/machines",
+  ],
+  pool: "/var/lib/machines",
+  locks: "/run/systemd/nspawn/locks",
+  settings: ["/etc/systemd/nspawn", "/run/systemd/nspawn"],
+};
+
+/** The same below another root, for a run that leaves the host's images alone. */
+export function layoutBelow(root: string): ImageLayout {
+  const below = (path: string) => join(root, path);
+  return {
+    searchPath: SYSTEM_LAYOUT.searchPath.map(below),
+    pool: below(SYSTEM_LAYOUT.pool),
+    locks: below(SYSTEM_LAYOUT.locks),
+    settings: SYSTEM_LAYOUT.settings.map(below),
+  };
+}

@@ -1,0 +1,154 @@
+// Where images are looked for, and how: by name in all directories in order, or everything there is. The first of a name
+// wins. What is listed and what is found by name is the same (systemd-nspawn(1), "Files and Directories").
+import { listDirectory } from "../kernel/directory-entry.ts";
+import { openPath } from "../kernel/fd.ts";
+import { pathOf } from "../kernel/file-attributes.ts";
+import { isErrno } from "../kernel/sys.ts";
+import { HOST_IMAGE, type Image, isImageName } from "./image.ts";
+import { hostImage, imageOfEntry, type SearchedDirectory, statusOfEntry } from "./image-entry.ts";
+import { compareEntries, parseVersionedEntry } from "./image-version.ts";
+
+/** The forms an image of a name can have in a directory, the preferred first. */
+const SUFFIXES = ["", ".raw", ".mstack"] as const;
+const VERSIONS = ".v";
+
+export class ImageSearch {
+  readonly #directories: readonly string[];
+
+  constructor(directories: readonly string[]) {
+    this.#directories = directories;
+  }
+
+  /** The image of that name, or null. */
+  find(name: string): Image | null {
+    if (!isShown(name)) return null;
+    for (const path of this.#directories) {
+      const image = inDirectory(path, (directory) => findIn(directory, name));
+      if (image != null) return image;
+    }
+    return name === HOST_IMAGE ? hostImage() : null;
+  }
+
+  /** All images, in no particular order. */
+  list(): Image[] {
+    const images = new Map<string, Image>();
+    for (const path of this.#directories) {
+      inDirectory(path, (directory) => {
+        for (const image of listIn(directory)) if (!images.has(image.name)) images.set(image.name, image);
+      });
+    }
+    if (!images.has(HOST_IMAGE)) images.set(HOST_IMAGE, hostImage());
+    return [...images.values()];
+  }
+}
+
+/** Undefined where there is no such directory. */
+function inDirectory<T>(path: string, look: (directory: SearchedDirectory) => T): T | undefined {
+  try {
+    using fd = openPath(path, "directory");
+    return look({ fd, path: pathOf(fd) });
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ENOTDIR")) return undefined;
+    throw error;
+  }
+}
+
+/** Updates in the making are nobody's images. */
+function isShown(name: string): boolean {
+  return isImageName(name) && !name.startsWith(".sysupdate.");
+}
+
+/** One way in which an entry can stand for a name. */
+interface Form {
+  readonly entry: string;
+  readonly name: string;
+  readonly suffix: string;
+  /** A folder of versions. */
+  readonly isFolder: boolean;
+}
+
+function formsOfName(name: string): Form[] {
+  const plain = SUFFIXES.map((suffix): Form => ({ entry: `${name}${suffix}`, name, suffix, isFolder: false }));
+  const folders = SUFFIXES.map(
+    (suffix): Form => ({ entry: `${name}${suffix}${VERSIONS}`, name, suffix, isFolder: true }),
+  );
+  return [...plain, ...folders];
+}
+
+/** What an entry can stand for, by its name alone: `a.raw` for a disk image "a", or for a tree "a.raw". */
+function formsOfEntry(entry: string): Form[] {
+  const isFolder = entry.endsWith(VERSIONS);
+  const stem = isFolder ? entry.slice(0, -VERSIONS.length) : entry;
+  return SUFFIXES.filter((suffix) => stem.endsWith(suffix)).map((suffix) => {
+    return { entry, name: stem.slice(0, stem.length - suffix.length), suffix, isFolder };
+  });
+}
+
+function rank({ suffix, isFolder }: Form): number {
+  return SUFFIXES.indexOf(suffix as (typeof SUFFIXES)[number]) + (isFolder ? SUFFIXES.length : 0);
+}
+
+function findIn(directory: SearchedDirectory, name: string): Image | null {
+  return firstOf(directory, formsOfName(name));
+}
+
+/** The images of one directory: of each name the preferred form, whatever the order of the entries. */
+function* listIn(directory: SearchedDirectory): Generator<Image> {
+  const forms = new Map<string, Form[]>();
+  for (const { name: entry } of listDirectory(directory.fd)) {
+    for (const form of formsOfEntry(entry)) {
+      if (!isShown(form.name)) continue;
+      const others = forms.get(form.name);
+      if (others === undefined) forms.set(form.name, [form]);
+      else others.push(form);
+    }
+  }
+  for (const candidates of forms.values()) {
+    const image = firstOf(
+      directory,
+      candidates.length === 1 ? candidates : candidates.sort((a, b) => rank(a) - rank(b)),
+    );
+    if (image !== null) yield image;
+  }
+}
+
+function firstOf(directory: SearchedDirectory, forms: readonly Form[]): Image | null {
+  for (const form of forms) {
+    const image = form.isFolder ? newestIn(directory, form) : plainImage(directory, form);
+    if (image !== null) return image;
+  }
+  return null;
+}
+
+function plainImage(directory: SearchedDirectory, { entry, name, suffix }: Form): Image | null {
+  const status = statusOfEntry(directory, entry);
+  if (status === null || suffixOf(entry, status.kind) !== suffix) return null;
+  return imageOfEntry(directory, name, { entry, status, isVersion: false });
+}
+
+/** What of an entry's name says its form; null when such an entry is no image. */
+function suffixOf(entry: string, kind: string): string | null {
+  if (kind === "regular") return entry.endsWith(".raw") ? ".raw" : null;
+  if (kind === "block") return "";
+  if (kind !== "directory" || entry.endsWith(VERSIONS)) return null;
+  return entry.endsWith(".mstack") ? ".mstack" : "";
+}
+
+/** The newest version in a folder of them. */
+function newestIn(directory: SearchedDirectory, { entry: folder, name, suffix }: Form): Image | null {
+  if (statusOfEntry(directory, folder)?.kind !== "directory") return null;
+  const newest = inDirectory(`/proc/self/fd/${directory.fd.number}/${folder}`, (versions) => {
+    const candidates = listDirectory(versions.fd)
+      .map(({ name: entry }) => parseVersionedEntry(entry, name, suffix))
+      .filter((candidate) => candidate !== null)
+      .sort(compareEntries);
+    for (const { entry } of candidates) {
+      const status = statusOfEntry(versions, entry);
+      if (status === null || (suffixOf(entry, status.kind) !== suffix && status.kind !== "block")) continue;
+      const image = imageOfEntry(versions, name, { entry, status, isVersion: true });
+      if (image !== null) return image;
+    }
+    return null;
+  });
+  return newest ?? null;
+}

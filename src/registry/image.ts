@@ -1,0 +1,112 @@
+// An image: what a machine can be started from, as it was found in a search directory (machinectl(1), "Files and
+// Directories"). A value: it says what was true when it was looked at.
+import { UINT64_MAX } from "../base/format.ts";
+
+export type ImageType = "directory" | "subvolume" | "raw" | "block" | "mstack";
+
+/** Where an image's entry stands, which is what is renamed and removed. A link's target may lie elsewhere. */
+export interface ImagePlace {
+  /** The search directory, or the `.v` folder in one, without symbolic links. */
+  readonly directory: string;
+  readonly entry: string;
+  readonly isLink: boolean;
+  /** One of several versions in a `.v` folder. */
+  readonly isVersion: boolean;
+}
+
+/** Bytes; all ones where unknown or unlimited. */
+export interface ImageSpace {
+  readonly usage: bigint;
+  readonly usageExclusive: bigint;
+  readonly limit: bigint;
+  readonly limitExclusive: bigint;
+}
+
+export const UNKNOWN_SPACE: ImageSpace = {
+  usage: UINT64_MAX,
+  usageExclusive: UINT64_MAX,
+  limit: UINT64_MAX,
+  limitExclusive: UINT64_MAX,
+};
+
+export interface ImageFacts {
+  readonly name: string;
+  /** Without symbolic links. */
+  readonly path: string;
+  readonly type: ImageType;
+  /** Null for the host's own tree. */
+  readonly place: ImagePlace | null;
+  /** Whether the image itself cannot be written. */
+  readonly isLocked: boolean;
+  /** µs; 0 where unknown. */
+  readonly createdUsec: bigint;
+  readonly modifiedUsec: bigint;
+  readonly space: ImageSpace;
+}
+
+export const HOST_IMAGE = ".host";
+
+export class Image {
+  readonly facts: ImageFacts;
+
+  constructor(facts: ImageFacts) {
+    this.facts = facts;
+  }
+
+  get name(): string {
+    return this.facts.name;
+  }
+
+  get path(): string {
+    return this.facts.path;
+  }
+
+  get type(): ImageType {
+    return this.facts.type;
+  }
+
+  /** The host's own tree. */
+  get isHost(): boolean {
+    return this.name === HOST_IMAGE || this.path === "/";
+  }
+
+  /** Comes with the operating system, which alone may change it. */
+  get isVendor(): boolean {
+    return this.path === "/usr" || this.path.startsWith("/usr/");
+  }
+
+  /** Not shown unless asked for, and never written: downloads are kept under such names. */
+  get isHidden(): boolean {
+    return this.name.startsWith(".");
+  }
+
+  get isReadOnly(): boolean {
+    return this.isHidden || this.isVendor || this.facts.isLocked;
+  }
+
+  get isTree(): boolean {
+    return this.type === "directory" || this.type === "subvolume";
+  }
+
+  /** Whether it may be removed, renamed, marked or limited at all. */
+  get mayChange(): boolean {
+    return !this.isHost && !this.isVendor;
+  }
+}
+
+const LONGEST_NAME = 255;
+
+/** Whether text can name an image: a file name in UTF-8 without control characters that is no temporary one. */
+export function isImageName(name: string): boolean {
+  if (name === "" || name === "." || name === ".." || name.startsWith(".#")) return false;
+  if (name.includes("/") || Buffer.byteLength(name) > LONGEST_NAME) return false;
+  return !hasControlCharacter(name) && name.isWellFormed();
+}
+
+function hasControlCharacter(text: string): boolean {
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code < 0x20 || code === 0x7f) return true;
+  }
+  return false;
+}
