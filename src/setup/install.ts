@@ -8,7 +8,7 @@ import { DAEMON, layout, MACHINECTL, PROGRAM, SOCKET_UNIT } from "./layout.ts";
 import { type Made, readManifest } from "./manifest.ts";
 import { type Plan, plan } from "./plan.ts";
 import { SetupError } from "./setup-error.ts";
-import { giveBack, type Run, run, stopOwnSocket, takeOver } from "./takeover.ts";
+import { giveBack, isActive, type Run, run, stopOwnSocket, takeOver } from "./takeover.ts";
 
 const HELP = `machined install [OPTION…]
 
@@ -76,13 +76,14 @@ export function install({ host, source, now, dryRun, say, command = run }: Insta
 function takeOverOrGoBack(host: Host, planned: Plan, earlier: readonly Made[], say: Say, command: Run): void {
   const ownSocket = planned.made.some((made) => made.path === SOCKET_UNIT);
   const isUnchanged = planned.leftovers.length === 0 && planned.steps.every((step) => step.action === "keep");
+  const wasActive = isActive(command);
   try {
     takeOver(isUnchanged, ownSocket, say, command);
   } catch (error) {
     if (earlier.length > 0) throw error;
     if (ownSocket) stopOwnSocket(command);
     takeAway(host, planned.made, () => {});
-    giveBack(() => {}, command);
+    giveBack(wasActive, () => {}, command);
     const reason = error instanceof Error ? error.message : String(error);
     throw new SetupError(`${reason}\nEverything is as it was before`, { cause: error });
   }

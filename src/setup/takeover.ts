@@ -118,16 +118,20 @@ export function stopOwnSocket(command: Run = run): void {
 }
 
 /** After the files are gone: the distribution's daemon takes over, or, where there is none, ours ends. */
-export function giveBack(say: Say, command: Run = run): void {
+export function giveBack(wasActive: boolean, say: Say, command: Run = run): void {
   const before = machineNames();
-  const wasActive = command("systemctl", "is-active", "--quiet", SERVICE).code === 0;
   reload(command);
   const fragment = must(command, "systemctl", "show", "--property=FragmentPath", "--value", SERVICE);
   if (fragment === "" || !wasActive) {
     command("systemctl", "stop", SERVICE);
+    command("systemctl", "reset-failed", SERVICE);
     say(fragment === "" ? `${SERVICE} ended: this host has no other` : `${SERVICE} is not running, as before`);
     return;
   }
   must(command, "systemctl", "restart", SERVICE);
   sayKept(before, say, command);
+}
+
+export function isActive(command: Run = run): boolean {
+  return command("systemctl", "is-active", "--quiet", SERVICE).code === 0;
 }

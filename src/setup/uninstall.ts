@@ -6,7 +6,7 @@ import { Host } from "./host.ts";
 import { SOCKET_UNIT, UNIT } from "./layout.ts";
 import { readManifest } from "./manifest.ts";
 import { SetupError } from "./setup-error.ts";
-import { giveBack, type Run, run, stopOwnSocket } from "./takeover.ts";
+import { giveBack, isActive, type Run, run, stopOwnSocket } from "./takeover.ts";
 
 const HELP = `machined uninstall [OPTION…]
 
@@ -45,9 +45,10 @@ export function uninstall({ host, now, say, command = run }: UninstallOptions): 
   if (made.length === 0) say("Nothing is installed");
   const has = (path: string) => made.some((one) => one.path === path);
   const hadUnit = has(UNIT) && host.runsSystemd;
+  const wasActive = now && hadUnit && isActive(command);
   if (now && hadUnit && has(SOCKET_UNIT)) stopOwnSocket(command);
   takeAway(host, made, say);
   if (!hadUnit) return;
-  if (now) giveBack(say, command);
+  if (now) giveBack(wasActive, say, command);
   else say("A running daemon goes on until 'systemctl daemon-reload; systemctl restart systemd-machined.service'");
 }
