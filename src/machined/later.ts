@@ -28,7 +28,6 @@ export const later: MoreMethods = {
   },
 };
 const MANAGER = [
-  "OpenMachinePTY",
   "OpenMachineLogin",
   "OpenMachineShell",
   "BindMountMachine",
@@ -36,7 +35,6 @@ const MANAGER = [
   "CopyToMachine",
   "CopyFromMachineWithFlags",
   "CopyToMachineWithFlags",
-  "OpenMachineRootDirectory",
   "RemoveImage",
   "RenameImage",
   "CloneImage",
@@ -49,14 +47,4 @@ const MANAGER = [
   "SetImageLimit",
   "CleanPool",
 ];
-const MACHINE = [
-  "OpenPTY",
-  "OpenLogin",
-  "OpenShell",
-  "BindMount",
-  "CopyFrom",
-  "CopyTo",
-  "CopyFromWithFlags",
-  "CopyToWithFlags",
-  "OpenRootDirectory",
-];
+const MACHINE = ["OpenLogin", "OpenShell", "BindMount", "CopyFrom", "CopyTo", "CopyFromWithFlags", "CopyToWithFlags"];

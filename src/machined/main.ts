@@ -20,6 +20,7 @@ import { Images } from "./images.ts";
 import { later } from "./later.ts";
 import { DaemonLog } from "./log.ts";
 import { objectTree } from "./objects.ts";
+import { openMachineMethods, openManagerMethods } from "./open-bindings.ts";
 import { OwnCgroups } from "./own-cgroups.ts";
 import { PATHS } from "./paths.ts";
 import { PrivateBus } from "./private-bus.ts";
@@ -75,7 +76,8 @@ class Service implements Daemon {
     const images = Images.ofHost();
     const interfaces = bindAll(this, this.log, {
       ...later,
-      manager: { ...later.manager, ...imageMethods(this, images) },
+      manager: { ...later.manager, ...openManagerMethods(this), ...imageMethods(this, images) },
+      machine: { ...later.machine, ...openMachineMethods(this) },
       pool: poolGetters(images),
     });
     this.#server = new BusServer({
