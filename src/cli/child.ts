@@ -1,8 +1,7 @@
-// Helper programs as child processes: one whose output is wanted, the pager, agents on the terminal.
-import { read, readFileSync } from "node:fs";
-import { promisify } from "node:util";
+// Helper programs as child processes: one whose output is wanted, and the pager.
+import { readFileSync } from "node:fs";
 import type { PagerPipe } from "./output.ts";
-import type { Agent, AgentCommand, Command } from "./ports.ts";
+import type { Command } from "./ports.ts";
 
 function environment(command: Command): Record<string, string | undefined> {
   return { ...process.env, ...command.env };
@@ -50,34 +49,6 @@ export function startPagerChild(candidates: readonly Command[]): PagerPipe | nul
       // The user may leave the pager before all is written.
       await Promise.race([Promise.resolve(child.stdin.end()).catch(giveUp), gone]);
       await gone;
-    },
-  };
-}
-
-/** Resolves when the other end of a pipe or socket is closed. */
-async function untilClosed(fd: number): Promise<void> {
-  const readSome = promisify(read);
-  const buffer = Buffer.alloc(64);
-  try {
-    while ((await readSome(fd, buffer, 0, buffer.length, null)).bytesRead > 0);
-  } catch {
-    // Reset by the other end: closed as well.
-  }
-}
-
-/** Starts an agent on our terminal; null where it is not installed. It is told to stop by SIGTERM. */
-export async function startAgentChild({ argv, waitForReady }: AgentCommand): Promise<Agent | null> {
-  if (Bun.which(argv[0]) === null) return null;
-  const child = waitForReady
-    ? Bun.spawn([...argv, "--notify-fd", "3"], { stdio: ["inherit", "inherit", "inherit", "pipe"] })
-    : Bun.spawn([...argv], { stdio: ["inherit", "inherit", "inherit"] });
-  const ready = child.stdio[3];
-  if (waitForReady && typeof ready === "number") await Promise.race([untilClosed(ready), child.exited]);
-  return {
-    stop() {
-      child.kill("SIGTERM");
-      // A stopped agent (it reads from the terminal in the background) could not end otherwise.
-      child.kill("SIGCONT");
     },
   };
 }

@@ -60,9 +60,9 @@ class Parser<S, C> {
       const limit = this.words[0] === undefined ? undefined : this.#rules.wordsUntilRest?.(this.words[0]);
       const arg = this.#rest.shift();
       if (arg === undefined) return;
-      if (arg === "--" || (limit !== undefined && this.words.length >= limit)) {
-        this.words.push(...(arg === "--" ? [] : [arg]), ...this.#rest.splice(0));
-      } else if (arg.startsWith("--")) this.#long(arg.slice(2));
+      if (limit !== undefined && this.words.length >= limit) this.words.push(arg, ...this.#rest.splice(0));
+      else if (arg === "--") this.words.push(...this.#rest.splice(0));
+      else if (arg.startsWith("--")) this.#long(arg.slice(2));
       else if (arg.startsWith("-") && arg !== "-") this.#short(arg.slice(1));
       else this.words.push(arg);
     }

@@ -80,8 +80,11 @@ async function verbUsage(session: Session, verb: VerbRow): Promise<string> {
   const { defineCommand, renderUsage } = await import("citty");
   const { name, description, alias } = verb.meta;
   const meta = { name, description, ...(alias === undefined ? {} : { alias: [...alias] }) };
-  const text = await renderUsage(defineCommand({ meta, args: verb.args }), { meta: { name: "machinectl" } });
-  return `${session.terminal.colors === "off" ? Bun.stripANSI(text) : text}\n`;
+  const options = Object.entries(OPTIONS).filter(([key]) => verb.options?.includes(key) === true);
+  const command = defineCommand({ meta, args: { ...verb.args, ...Object.fromEntries(options) } });
+  const text = await renderUsage(command, { meta: { name: "machinectl" } });
+  const plain = session.terminal.colors === "off" ? Bun.stripANSI(text) : text;
+  return `${plain.replace(/ +$/gm, "").trimEnd()}\n`;
 }
 
 /** The option `--help` and the verb `help`; with the name of a verb, the usage of that. */

@@ -1,6 +1,7 @@
 // What the clients need from outside, as one object: the process, its terminal, the connections, helper programs. Tests
 // give their own; everything costly behind it is loaded when first used, so that `list` starts fast.
-import { fstatSync, writeSync } from "node:fs";
+import { existsSync, fstatSync, writeSync } from "node:fs";
+import { ErrnoError } from "../base/error.ts";
 import type { Zone } from "../base/format.ts";
 import type { BusClient } from "../ipc/bus-client.ts";
 import type { BusTarget } from "../ipc/bus-transport.ts";
@@ -92,13 +93,17 @@ export function processPorts(): Ports {
     nowUsec: () => BigInt(Date.now()) * 1000n,
     zone: async () => (await import("./time-zone.ts")).localZone(process.env["TZ"]),
     connectBus: async (target) => (await import("../ipc/bus-client.ts")).connectBus(target),
-    connectVarlink: async (path) => (await import("../ipc/varlink-client.ts")).connectVarlink(path),
+    connectVarlink: async (path) => {
+      // Managers before 256 have no such socket: no need to load the client to find that out.
+      if (!existsSync(path)) throw new ErrnoError("ENOENT", `connect "${path}"`);
+      return (await import("../ipc/varlink-client.ts")).connectVarlink(path);
+    },
     processName: async (pid) => (await import("./local-names.ts")).localProcessName(pid),
     interfaceName: async (ifindex) => (await import("./local-names.ts")).localInterfaceName(ifindex),
     localProcesses: async (unit, leader) => (await import("./local-processes.ts")).localProcesses(unit, leader),
     run: async (command) => (await import("./child.ts")).runChild(command),
     startPager: async (candidates) => (await import("./child.ts")).startPagerChild(candidates),
-    startAgent: async (command) => (await import("./child.ts")).startAgentChild(command),
+    startAgent: async (command) => (await import("./agent-child.ts")).startAgentChild(command),
     readText: async (path) => (await import("./child.ts")).readTextFile(path),
   };
 }

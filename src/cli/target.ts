@@ -11,7 +11,7 @@ function invalid(what: string): ErrnoError {
 }
 
 /** The `host[:port]` part with its brackets, if the host is an IPv6 address, and what follows. */
-const REMOTE = /^(?:([^@[\]/:]+)@)?(?:\[([0-9A-Fa-f:.%]+)\]|([^@[\]/:]+))(?::([^/]*))?(?:\/(.*))?$/;
+const REMOTE = /^(?:([^@[\]/:]+)@)?(?:\[([0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|([^@[\]/:]+))(?::([^/]*))?(?:\/(.*))?$/;
 
 /** `[USER@]HOST[:PORT][/MACHINE]`, or the older `HOST:MACHINE`. Throws EINVAL for anything else. */
 export function parseRemote(text: string): BusTarget {

@@ -19,6 +19,8 @@ export interface VerbRow {
   };
   readonly group: "Machine" | "Image";
   readonly args: Readonly<Record<string, WordRow>>;
+  /** The options made for this verb, for its usage text; all others are accepted as well. */
+  readonly options?: readonly string[];
   /** Whether any number of further words is taken and ignored. */
   readonly anyWords?: true;
   /** After this many words all that follows belongs to the verb, even what looks like an option. */

@@ -4,15 +4,20 @@
 import type { VerbRow } from "./verb-row.ts";
 
 const NAMES = {
-  name: { type: "positional", required: true, repeated: true, description: "A machine" },
+  name: { type: "positional", required: true, repeated: true, description: "A machine, or several" },
 } as const satisfies VerbRow["args"];
 
 const NAMES_OR_NONE = {
-  name: { type: "positional", required: false, repeated: true, description: "A machine; none means the manager" },
+  name: {
+    type: "positional",
+    required: false,
+    repeated: true,
+    description: "A machine, or several; none means the manager",
+  },
 } as const satisfies VerbRow["args"];
 
 const IMAGES = {
-  name: { type: "positional", required: true, repeated: true, description: "A machine image" },
+  name: { type: "positional", required: true, repeated: true, description: "A machine image, or several" },
 } as const satisfies VerbRow["args"];
 
 export const VERBS: readonly VerbRow[] = [
@@ -21,36 +26,42 @@ export const VERBS: readonly VerbRow[] = [
     group: "Machine",
     isDefault: true,
     args: {},
+    options: ["all", "full", "max-addresses", "output", "json", "no-legend"],
     run: async (session) => (await import("./list.ts")).list(session),
   },
   {
     meta: { name: "status", description: "Print what there is to know about machines" },
     group: "Machine",
     args: NAMES,
+    options: ["full", "lines", "output", "json"],
     run: async (session, names) => (await import("./status.ts")).status(session, names),
   },
   {
     meta: { name: "show", description: "Print properties of machines or of the manager" },
     group: "Machine",
     args: NAMES_OR_NONE,
+    options: ["property", "value", "all", "json"],
     run: async (session, names) => (await import("./show.ts")).show(session, names),
   },
   {
     meta: { name: "start", description: "Start images as services" },
     group: "Machine",
     args: IMAGES,
+    options: ["runner"],
     run: async (session, names) => (await import("./start.ts")).start(session, names),
   },
   {
     meta: { name: "enable", description: "Start images at boot from now on" },
     group: "Machine",
     args: IMAGES,
+    options: ["now", "runner"],
     run: async (session, names) => (await import("./enable.ts")).enable(session, names),
   },
   {
     meta: { name: "disable", description: "No longer start images at boot" },
     group: "Machine",
     args: IMAGES,
+    options: ["now", "runner"],
     run: async (session, names) => (await import("./enable.ts")).disable(session, names),
   },
   {
@@ -75,6 +86,7 @@ export const VERBS: readonly VerbRow[] = [
     meta: { name: "kill", description: "Send a signal to the processes of machines" },
     group: "Machine",
     args: NAMES,
+    options: ["kill-whom", "signal"],
     run: async (session, names) => (await import("./power.ts")).kill(session, names),
   },
   {
