@@ -15,24 +15,30 @@ import {
   renameSync,
   rmSync,
   symlinkSync,
+  unlinkSync,
   writeFileSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { explain } from "./setup-error.ts";
 
 /** What stands at a path; null where nothing does. */
 export type Found =
-  | { readonly kind: "file"; readonly sha256: string; readonly mode: number }
+  | { readonly kind: "file"; readonly sha256: string }
   | { readonly kind: "link"; readonly target: string }
   | { readonly kind: "directory" }
   | { readonly kind: "other" };
 
 export function look(path: string): Found | null {
-  const status = lstatSync(path, { throwIfNoEntry: false });
-  if (status === undefined) return null;
-  if (status.isSymbolicLink()) return { kind: "link", target: readlinkSync(path) };
-  if (status.isDirectory()) return { kind: "directory" };
-  if (status.isFile()) return { kind: "file", sha256: hashOfFile(path), mode: status.mode & 0o7777 };
-  return { kind: "other" };
+  try {
+    const status = lstatSync(path, { throwIfNoEntry: false });
+    if (status === undefined) return null;
+    if (status.isSymbolicLink()) return { kind: "link", target: readlinkSync(path) };
+    if (status.isDirectory()) return { kind: "directory" };
+    if (status.isFile()) return { kind: "file", sha256: hashOfFile(path) };
+    return { kind: "other" };
+  } catch (error) {
+    throw explain(`look at '${path}'`, error);
+  }
 }
 
 export function hashOfText(text: string): string {
@@ -87,7 +93,8 @@ function settle(path: string, mode: number): void {
 
 function replaceWith(path: string, write: (temporary: string) => void): void {
   const temporary = join(dirname(path), `.${basename(path)}.machined-new`);
-  rmSync(temporary, { force: true });
+  // Left over from an installation that was cut short.
+  if (lstatSync(temporary, { throwIfNoEntry: false }) !== undefined) unlinkSync(temporary);
   try {
     write(temporary);
     renameSync(temporary, path);

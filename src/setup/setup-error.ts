@@ -11,6 +11,7 @@ const REASONS: Readonly<Record<string, string>> = {
   EACCES: "permission denied",
   EPERM: "not permitted (is the file immutable?)",
   ENOTDIR: "a part of the path is not a directory",
+  EEXIST: "something else stands there",
   EISDIR: "a directory stands there",
 };
 

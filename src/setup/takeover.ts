@@ -63,7 +63,7 @@ export function takeOver(unchanged: boolean, ownSocket: boolean, say: Say, comma
   }
   if (existsSync(TMPFILES)) command("systemd-tmpfiles", "--create", TMPFILES);
   if (ownSocket && command("systemctl", "is-active", "--quiet", SOCKET).code !== 0) startWithSocket(command);
-  else if (command("systemctl", "restart", SERVICE).code !== 0) throw startError(command);
+  else start(command, "restart");
   sayKept(before, say, command);
 }
 
@@ -82,15 +82,18 @@ function startWithSocket(command: Run): void {
   for (let attempt = 0; attempt < 5; attempt++) {
     must(command, "systemctl", "stop", SERVICE);
     if (command("systemctl", "start", SOCKET).code !== 0) continue;
-    if (command("systemctl", "start", SERVICE).code !== 0) throw startError(command);
+    start(command, "start");
     return;
   }
   throw new SetupError(`${SOCKET} did not start: see 'systemctl status ${SOCKET}'`);
 }
 
-function startError(command: Run): SetupError {
+/** Starts of the last seconds do not count: who installs again and again must not meet systemd's start limit. */
+function start(command: Run, verb: "start" | "restart"): void {
+  command("systemctl", "reset-failed", SERVICE);
+  if (command("systemctl", verb, SERVICE).code === 0) return;
   const { output } = command("journalctl", `--unit=${SERVICE}`, "--lines=10", "--no-pager", "--output=cat");
-  return new SetupError(`${SERVICE} did not start. The end of its journal:\n${output}`);
+  throw new SetupError(`${SERVICE} did not start. The end of its journal:\n${output}`);
 }
 
 function sayKept(before: readonly string[], say: Say, command: Run): void {
@@ -128,7 +131,7 @@ export function giveBack(wasActive: boolean, say: Say, command: Run = run): void
     say(fragment === "" ? `${SERVICE} ended: this host has no other` : `${SERVICE} is not running, as before`);
     return;
   }
-  must(command, "systemctl", "restart", SERVICE);
+  start(command, "restart");
   sayKept(before, say, command);
 }
 

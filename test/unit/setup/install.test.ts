@@ -1,0 +1,324 @@
+// machined install and uninstall on trees of files (--root); the running host is the host suite's.
+import { afterEach, beforeEach, expect, test } from "bun:test";
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { Host } from "../../../src/setup/host.ts";
+import { install } from "../../../src/setup/install.ts";
+import { actionIds } from "../../../src/setup/polkit.ts";
+import { uninstall } from "../../../src/setup/uninstall.ts";
+
+let top = "";
+let root = "";
+let source = "";
+
+beforeEach(() => {
+  top = mkdtempSync(join(tmpdir(), "machined-setup-"));
+  root = join(top, "root");
+  source = join(top, "machined");
+  mkdirSync(root);
+  put(source, "the executable, version 1");
+});
+
+afterEach(() => rmSync(top, { recursive: true }));
+
+function put(path: string, text = ""): void {
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, text);
+}
+
+/** Every path of the tree with its kind, mode and content. */
+function snapshot(directory = root): string[] {
+  return readdirSync(directory, { recursive: true, encoding: "utf8" })
+    .sort()
+    .map((name) => {
+      const path = join(directory, name);
+      const status = lstatSync(path);
+      const mode = (status.mode & 0o7777).toString(8);
+      if (status.isSymbolicLink()) return `${name} -> ${readlinkSync(path)}`;
+      return status.isDirectory() ? `${name}/ ${mode}` : `${name} ${mode} ${readFileSync(path, "utf8")}`;
+    });
+}
+
+function installed(options: { dryRun?: boolean } = {}): string[] {
+  const lines: string[] = [];
+  const say = (line: string) => lines.push(line.replaceAll(root, ""));
+  install({ host: new Host(root), source, now: false, dryRun: options.dryRun ?? false, say });
+  return lines;
+}
+
+function uninstalled(): string[] {
+  const lines: string[] = [];
+  uninstall({ host: new Host(root), now: false, say: (line) => lines.push(line.replaceAll(root, "")) });
+  return lines;
+}
+
+const ACTIONS = "usr/share/polkit-1/actions";
+const UNITS = "usr/lib/systemd/system";
+
+/** A host with systemd, a bus and polkit, whose distribution has no machined. */
+function bareHost(): void {
+  put(join(root, "usr/lib/systemd/systemd"));
+  mkdirSync(join(root, "usr/share/dbus-1/system-services"), { recursive: true });
+  mkdirSync(join(root, ACTIONS), { recursive: true });
+  mkdirSync(join(root, "etc"));
+}
+
+/** A host whose distribution has a machined of systemd 262. */
+function stockHost(): void {
+  bareHost();
+  for (const unit of ["machine.slice", "machines.target", "systemd-machined.service", "systemd-machined.socket"]) {
+    put(join(root, UNITS, unit), `the distribution's ${unit}`);
+  }
+  symlinkSync("systemd-machined.service", join(root, UNITS, "dbus-org.freedesktop.machine1.service"));
+  put(join(root, "usr/share/dbus-1/system-services/org.freedesktop.machine1.service"), "the distribution's");
+  put(join(root, "usr/lib/tmpfiles.d/systemd-nspawn.conf"), "the distribution's");
+  put(join(root, "usr/bin/machinectl"), "the distribution's");
+}
+
+test("a host without systemd gets the executable and its names", () => {
+  const lines = installed();
+  expect(readFileSync(join(root, "usr/local/lib/machined/machined"), "utf8")).toBe("the executable, version 1");
+  expect(lstatSync(join(root, "usr/local/lib/machined/machined")).mode & 0o777).toBe(0o755);
+  for (const name of [
+    "usr/local/bin/machinectl",
+    "usr/local/bin/machined",
+    "usr/local/lib/machined/systemd-machined",
+  ]) {
+    expect(readFileSync(join(root, name), "utf8")).toBe("the executable, version 1");
+  }
+  expect(existsSync(join(root, "etc"))).toBe(false);
+  expect(lines.at(-1)).toBe(
+    "There is no systemd here. Start the daemon with '/usr/local/lib/machined/systemd-machined'",
+  );
+});
+
+test("a host without a machined of its own gets everything that one needs", () => {
+  bareHost();
+  installed();
+  for (const path of [
+    "etc/systemd/system/systemd-machined.service",
+    "etc/systemd/system/systemd-machined.socket",
+    "etc/systemd/system/machine.slice",
+    "etc/systemd/system/machines.target",
+    "etc/tmpfiles.d/machined.conf",
+    "etc/dbus-1/system.d/org.freedesktop.machine1.conf",
+    "usr/local/share/dbus-1/system-services/org.freedesktop.machine1.service",
+    `${ACTIONS}/machined.policy`,
+  ]) {
+    expect(existsSync(join(root, path))).toBe(true);
+  }
+  expect(readlinkSync(join(root, "etc/systemd/system/sockets.target.wants/systemd-machined.socket"))).toBe(
+    "/etc/systemd/system/systemd-machined.socket",
+  );
+  expect(readlinkSync(join(root, "etc/systemd/system/dbus-org.freedesktop.machine1.service"))).toBe(
+    "/etc/systemd/system/systemd-machined.service",
+  );
+});
+
+test("what the distribution has is neither overwritten nor made again", () => {
+  stockHost();
+  const before = snapshot();
+  installed();
+  const after = snapshot();
+  expect(before.filter((line) => !after.includes(line))).toEqual([]);
+  const made = after.filter((line) => !before.includes(line)).map((line) => line.split(" ")[0]);
+  expect(made.filter((path) => path?.startsWith("etc/systemd"))).toEqual([
+    "etc/systemd/",
+    "etc/systemd/system/",
+    "etc/systemd/system/systemd-machined.service",
+  ]);
+  expect(made).not.toContain("etc/tmpfiles.d/machined.conf");
+  expect(made).not.toContain("usr/local/share/dbus-1/");
+});
+
+test("of the polkit actions only those are added that the host lacks", () => {
+  bareHost();
+  const action = (name: string) => `<action id="org.freedesktop.machine1.${name}"></action>`;
+  put(join(root, ACTIONS, "org.freedesktop.machine1.policy"), action("login") + action("shell"));
+  installed();
+  const ids = actionIds(readFileSync(join(root, ACTIONS, "machined.policy"), "utf8"));
+  expect(ids).not.toContain("org.freedesktop.machine1.login");
+  expect(ids).toContain("org.freedesktop.machine1.register-machine");
+  expect(ids).toHaveLength(10);
+
+  const all = ids.map((id) => `<action id="${id}"></action>`).join("");
+  put(join(root, ACTIONS, "org.freedesktop.machine1.policy"), action("login") + action("shell") + all);
+  installed();
+  expect(existsSync(join(root, ACTIONS, "machined.policy"))).toBe(false);
+});
+
+test("uninstall leaves the tree as it was, whatever the host had", () => {
+  for (const host of [() => {}, bareHost, stockHost]) {
+    rmSync(root, { recursive: true });
+    mkdirSync(root);
+    host();
+    const before = snapshot();
+    installed();
+    expect(snapshot()).not.toEqual(before);
+    uninstalled();
+    expect(snapshot()).toEqual(before);
+  }
+});
+
+test("installing again changes nothing, and says so", () => {
+  bareHost();
+  installed();
+  const before = snapshot();
+  const lines = installed();
+  expect(snapshot()).toEqual(before);
+  expect(lines.slice(0, -1).every((line) => line.startsWith("is there"))).toBe(true);
+});
+
+test("uninstalling again says that nothing is installed", () => {
+  installed();
+  uninstalled();
+  expect(uninstalled()).toEqual(["Nothing is installed"]);
+});
+
+test("a newer executable replaces the older one and its leftovers", () => {
+  bareHost();
+  installed();
+  const manifest = join(root, "usr/local/lib/machined/manifest.json");
+  put(join(root, "etc/old/leftover"), "x");
+  const { format, made } = JSON.parse(readFileSync(manifest, "utf8"));
+  const sha256 = new Bun.CryptoHasher("sha256").update("x").digest("hex");
+  made.unshift({ kind: "directory", path: "/etc/old" }, { kind: "file", path: "/etc/old/leftover", sha256 });
+  writeFileSync(manifest, JSON.stringify({ format, made }));
+
+  put(source, "the executable, version 2");
+  const lines = installed();
+  expect(lines).toContain("renewed  /usr/local/lib/machined/machined");
+  expect(readFileSync(join(root, "usr/local/lib/machined/machined"), "utf8")).toBe("the executable, version 2");
+  expect(existsSync(join(root, "etc/old"))).toBe(false);
+});
+
+test("a dry run says what it would do and does nothing", () => {
+  bareHost();
+  const before = snapshot();
+  expect(installed({ dryRun: true })).toContain("would make /etc/systemd/system/systemd-machined.service");
+  expect(snapshot()).toEqual(before);
+});
+
+test("a file of somebody else in the way is refused, and nothing is made", () => {
+  bareHost();
+  put(join(root, "usr/local/bin/machinectl"), "a script of the administrator");
+  const before = snapshot();
+  expect(() => installed()).toThrow(/usr\/local\/bin\/machinectl' is in the way and not from here: move it away/);
+  expect(snapshot()).toEqual(before);
+});
+
+test("a masked unit is refused with the command that helps", () => {
+  bareHost();
+  mkdirSync(join(root, "etc/systemd/system"), { recursive: true });
+  symlinkSync("/dev/null", join(root, "etc/systemd/system/systemd-machined.service"));
+  expect(() => installed()).toThrow("systemctl unmask systemd-machined.service");
+});
+
+test("a file that was edited since is kept under another name", () => {
+  bareHost();
+  installed();
+  const unit = join(root, "etc/systemd/system/systemd-machined.service");
+  writeFileSync(unit, "edited");
+  expect(installed()).toContain(
+    "kept     /etc/systemd/system/systemd-machined.service.saved (it was changed since it was made)",
+  );
+  expect(readFileSync(unit, "utf8")).not.toBe("edited");
+  expect(readFileSync(`${unit}.saved`, "utf8")).toBe("edited");
+
+  rmSync(`${unit}.saved`);
+  writeFileSync(unit, "edited again");
+  uninstalled();
+  expect(existsSync(unit)).toBe(false);
+  expect(readFileSync(`${unit}.saved`, "utf8")).toBe("edited again");
+});
+
+test("a directory that got files of others is left by uninstall", () => {
+  installed();
+  put(join(root, "usr/local/share/bash-completion/completions/other"), "theirs");
+  uninstalled();
+  expect(readFileSync(join(root, "usr/local/share/bash-completion/completions/other"), "utf8")).toBe("theirs");
+});
+
+test("a file where a directory must be is named, and nothing is made", () => {
+  bareHost();
+  put(join(root, "etc/dbus-1"), "not a directory");
+  const before = snapshot();
+  expect(() => installed()).toThrow(/Cannot look at '.*': a part of the path is not a directory/);
+  expect(snapshot()).toEqual(before);
+});
+
+test("an installation that fails at its last file leaves nothing behind", () => {
+  bareHost();
+  // The unit is written beside its place first: there, a directory stands in the way.
+  mkdirSync(join(root, "etc/systemd/system/.systemd-machined.service.machined-new"), { recursive: true });
+  const before = snapshot();
+  expect(() => installed()).toThrow(/Cannot write '.*systemd-machined.service'/);
+  expect(snapshot()).toEqual(before);
+});
+
+test("an installation that was cut short can be uninstalled", () => {
+  bareHost();
+  const before = snapshot();
+  installed();
+  // As after a power cut: the manifest is there, most of the files are not, one is half written beside its place.
+  for (const path of ["etc/systemd/system/systemd-machined.service", "usr/local/bin/machinectl"]) {
+    rmSync(join(root, path));
+  }
+  uninstalled();
+  expect(snapshot()).toEqual(before);
+});
+
+test("a symbolic link that leads out of the tree is refused", () => {
+  bareHost();
+  const outside = join(top, "outside");
+  mkdirSync(outside);
+  symlinkSync(outside, join(root, "usr/local"));
+  expect(() => installed()).toThrow(/leads out of/);
+  expect(readdirSync(outside)).toEqual([]);
+});
+
+test("the files have their modes whatever the umask is", () => {
+  bareHost();
+  const old = process.umask(0o077);
+  try {
+    installed();
+  } finally {
+    process.umask(old);
+  }
+  expect(lstatSync(join(root, "etc/systemd/system/systemd-machined.service")).mode & 0o777).toBe(0o644);
+  expect(lstatSync(join(root, "usr/local/lib/machined")).mode & 0o777).toBe(0o755);
+});
+
+test("a manifest that names paths outside its own words is refused", () => {
+  const manifest = join(root, "usr/local/lib/machined/manifest.json");
+  for (const text of [
+    "",
+    "{}",
+    '{"format":2,"made":[]}',
+    '{"format":1,"made":[{"kind":"link","path":"../x","target":"y"}]}',
+  ]) {
+    put(manifest, text);
+    expect(() => uninstalled()).toThrow(/manifest/);
+  }
+});
+
+test("--now is refused for a tree of files", () => {
+  expect(() => install({ host: new Host(root), source, now: true, dryRun: false, say: () => {} })).toThrow("--now");
+  expect(() => uninstall({ host: new Host(root), now: true, say: () => {} })).toThrow("--now");
+});
+
+test("a directory that is not there is named", () => {
+  expect(() => new Host(join(top, "nosuch"))).toThrow(`There is no directory '${top}/nosuch'`);
+});

@@ -1,0 +1,71 @@
+// The order in which the daemons change places; a real systemd is the host suite's.
+import { expect, test } from "bun:test";
+import { giveBack, type Run, takeOver } from "../../../src/setup/takeover.ts";
+
+const UNIT = "/etc/systemd/system/systemd-machined.service";
+
+/** Notes the commands; `answers` maps the start of a command line to its outcome. */
+function fake(answers: Record<string, { code?: number; output?: string }> = {}): { run: Run; lines: string[] } {
+  const lines: string[] = [];
+  const run: Run = (...command) => {
+    const line = command.join(" ");
+    lines.push(line);
+    const key = Object.keys(answers).find((start) => line.startsWith(start));
+    const answer = key === undefined ? {} : answers[key];
+    if (answer?.output !== undefined) return { code: answer.code ?? 0, output: answer.output };
+    if (line.includes("FragmentPath")) return { code: 0, output: UNIT };
+    if (line.includes("ListMachines")) return { code: 0, output: '{"type":"a(ssso)","data":[[]]}' };
+    return { code: answer?.code ?? 0, output: "" };
+  };
+  return { run, lines };
+}
+
+test("the bus reads its files again before systemd does", () => {
+  const { run, lines } = fake();
+  takeOver(false, false, () => {}, run);
+  const at = (text: string) => lines.findIndex((line) => line.includes(text));
+  expect(at("ReloadConfig")).toBeGreaterThanOrEqual(0);
+  expect(at("ReloadConfig")).toBeLessThan(at("daemon-reload"));
+  expect(at("daemon-reload")).toBeLessThan(at("restart systemd-machined.service"));
+});
+
+test("a socket unit of our own is started while the service is stopped", () => {
+  const { run, lines } = fake({ "systemctl is-active": { code: 3 } });
+  takeOver(false, true, () => {}, run);
+  const verbs = lines.filter((line) => /^systemctl (stop|start) /.test(line));
+  expect(verbs).toEqual([
+    "systemctl stop systemd-machined.service",
+    "systemctl start systemd-machined.socket",
+    "systemctl start systemd-machined.service",
+  ]);
+});
+
+test("a daemon that does not start is told with its journal", () => {
+  const { run } = fake({ "systemctl restart": { code: 1 }, journalctl: { output: "what went wrong" } });
+  expect(() => takeOver(false, false, () => {}, run)).toThrow(/did not start[\s\S]*what went wrong/);
+});
+
+test("a unit of higher rank is named", () => {
+  const { run } = fake({ "systemctl show --property=FragmentPath": { output: "/etc/systemd/system.control/x" } });
+  expect(() => takeOver(false, false, () => {}, run)).toThrow("'/etc/systemd/system.control/x' wins over");
+});
+
+test("a bus that does not run is no obstacle", () => {
+  const { run, lines } = fake({ busctl: { code: 1, output: "no bus" } });
+  takeOver(false, false, () => {}, run);
+  expect(lines).toContain("systemctl restart systemd-machined.service");
+});
+
+test("the distribution's daemon comes back where it ran before", () => {
+  const { run, lines } = fake({ "systemctl show --property=FragmentPath": { output: "/usr/lib/systemd/system/x" } });
+  giveBack(true, () => {}, run);
+  expect(lines).toContain("systemctl restart systemd-machined.service");
+});
+
+test("where the distribution has none, ours ends", () => {
+  const { run, lines } = fake({ "systemctl show --property=FragmentPath": { output: "" } });
+  const said: string[] = [];
+  giveBack(true, (line) => said.push(line), run);
+  expect(lines).toContain("systemctl stop systemd-machined.service");
+  expect(said).toEqual(["systemd-machined.service ended: this host has no other"]);
+});
