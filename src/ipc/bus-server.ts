@@ -85,6 +85,8 @@ export interface ServerOptions {
   isPrivileged(caller: Caller): boolean;
   /** A failure that no caller should see in full: a bug of ours. */
   bug(error: unknown, where: string): void;
+  /** A call came in. */
+  called?(): void;
 }
 
 /** Where a call came from, and where its answer goes. */
@@ -115,6 +117,7 @@ export class BusServer {
 
   /** Answers a method call. Never throws; the message's descriptors are closed when it has been answered. */
   dispatch(message: Incoming, origin: Origin): void {
+    this.#options.called?.();
     let answer: Answer | Promise<Answer>;
     try {
       answer = this.#answer(message, origin);

@@ -126,7 +126,8 @@ export class VarlinkClient {
   }
 }
 
-const LONG_INTEGER = /\d{16}/;
+/** 2^53 has 16 digits and begins with a 9. */
+const LONG_INTEGER = /\d{17}|9\d{15}/;
 
 function readReply(text: string): { parameters: JsonObject; continues: boolean; error: string | null } | null {
   try {

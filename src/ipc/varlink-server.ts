@@ -51,6 +51,8 @@ export interface VarlinkServerOptions {
   /** A failure that no caller should see in full: a bug of ours. */
   bug(error: unknown, where: string): void;
   debug(message: string): void;
+  /** A call came in. */
+  called?(): void;
 }
 
 const CONNECTIONS_LIMIT = 4096;
@@ -165,6 +167,7 @@ class Connection {
       this.#stream.close();
       return;
     }
+    this.#options.called?.();
     this.#busy = true;
     if (this.#queue.length > 0) this.#stream.pause();
     this.#answer(request);

@@ -1,7 +1,7 @@
 // Namespaces of other processes: telling them apart, and stepping into a network namespace or another identity for the
 // length of one synchronous function. Both hold for the calling thread only, because they are made by the bare system
 // call; threads which the engine happens to start meanwhile never touch files or sockets. See namespaces(7), setns(2).
-import { Fd, ioctl, openPath, statFd } from "./fd.ts";
+import { Fd, ioctl, openPath, readLinkAt } from "./fd.ts";
 import { type Pinned, pin, pinForever } from "./mem.ts";
 import type { PidRef } from "./pidref.ts";
 import { check, isErrno, SyscallError, sys, trySys } from "./sys.ts";
@@ -20,18 +20,12 @@ export function openNamespace(pid: number | "self", kind: NamespaceKind): Fd {
 
 /** A text that is the same for two processes exactly when they share the namespace. */
 export function namespaceId(pid: number | "self", kind: NamespaceKind): string {
-  using fd = openNamespace(pid, kind);
-  return idOf(fd);
+  return readLinkAt(null, `/proc/${pid === "self" ? "thread-self" : pid}/ns/${kind}`);
 }
 
 /** Whether a process shares this namespace with us. */
 export function sameNamespace(pid: number, kind: NamespaceKind): boolean {
   return namespaceId(pid, kind) === namespaceId("self", kind);
-}
-
-function idOf(namespace: Fd): string {
-  const { dev, ino } = statFd(namespace);
-  return `${dev}:${ino}`;
 }
 
 /** A function that must not wait: the thread is somewhere else while it runs. */
@@ -141,7 +135,7 @@ export function userNamespaceOwnerChain(pid: number): OwnerChain {
   let namespace = openNamespace(pid, "user");
   try {
     for (let level = 0; level <= MAX_USER_NAMESPACE_LEVELS; level++) {
-      if (idOf(namespace) === own) return { owners, reachedOwn: true };
+      if (readLinkAt(null, `/proc/thread-self/fd/${namespace.number}`) === own) return { owners, reachedOwn: true };
       if (level === MAX_USER_NAMESPACE_LEVELS) break;
       ioctl(namespace, NS_GET_OWNER_UID, owner);
       owners.push(owner.view.getUint32(0, true));

@@ -6,7 +6,7 @@ import type { Caller } from "../ipc/caller.ts";
 import type { LocalAddress } from "../kernel/netlink.ts";
 import type { Machine } from "../registry/machine.ts";
 import { osRelease } from "../registry/os-release.ts";
-import { HOST_ID_END, type IdKind, mapInward, mapOutward, readIdMap, shiftOf } from "../registry/uid-map.ts";
+import { HOST_ID_END, type IdKind, idMapsOf, mapInward, mapOutward, shiftOf } from "../registry/uid-map.ts";
 import { defineAction } from "./action.ts";
 import type { Daemon } from "./daemon.ts";
 
@@ -55,8 +55,7 @@ export function uidShift(machine: Machine): number {
   if (machine.class !== "container") {
     throw new MachinedError("NotSupported", "UID/GID shift may only be determined for container machines.");
   }
-  const { pid } = machine.leader;
-  const shift = shiftOf(readIdMap(pid, "uid"), readIdMap(pid, "gid"));
+  const shift = shiftOf(idMapsOf(machine.leader));
   if (shift === null) {
     const text = `Machine ${machine.name} uses a complex UID/GID mapping, cannot determine shift`;
     throw new MachinedError("NotSupported", text);
@@ -78,7 +77,7 @@ export function mapFrom(daemon: Daemon, name: string, kind: IdKind, inner: numbe
   checkId(kind, inner);
   const machine = daemon.registry.get(name);
   if (machine.class !== "container") throw invalidArgument("name", "Not supported for non-container machines.");
-  const outer = mapOutward(readIdMap(machine.leader.pid, kind) ?? [], inner);
+  const outer = mapOutward(idMapsOf(machine.leader)[kind], inner);
   if (outer !== null) return outer;
   // The original answers NoSuchUserMapping for groups too, and clients know it that way.
   const text = `Machine '${name}' has no matching ${NAMES[kind].noun} mappings.`;
@@ -103,7 +102,7 @@ export function mapTo(daemon: Daemon, kind: IdKind, outer: number): { machine: M
 /** A machine that ends at this very moment owns nothing. */
 function innerId(machine: Machine, kind: IdKind, outer: number): number | null {
   try {
-    return mapInward(readIdMap(machine.leader.pid, kind) ?? [], outer);
+    return mapInward(idMapsOf(machine.leader)[kind], outer);
   } catch {
     return null;
   }

@@ -15,6 +15,7 @@ import { HELP, parseArguments } from "./arguments.ts";
 import { bindAll } from "./bindings.ts";
 import type { Daemon, RegisterPolicy } from "./daemon.ts";
 import { hostId, hostMachine } from "./host.ts";
+import { collectGarbageSoon } from "./housekeeping.ts";
 import { imageMethods, imageObjects, poolGetters } from "./image-bindings.ts";
 import { Images } from "./images.ts";
 import { later } from "./later.ts";
@@ -75,7 +76,6 @@ class Service implements Daemon {
     this.registry.addHost(hostMachine(existsSync("/dev/vsock")));
     const images = Images.ofHost();
     const interfaces = bindAll(this, this.log, {
-      ...later,
       manager: { ...later.manager, ...openManagerMethods(this), ...imageMethods(this, images) },
       machine: { ...later.machine, ...openMachineMethods(this) },
       pool: poolGetters(images),
@@ -85,12 +85,14 @@ class Service implements Daemon {
       machineId: hostId,
       isPrivileged,
       bug: (error, where) => this.#bug(error, where),
+      called: collectGarbageSoon,
     });
     this.#varlink = new VarlinkServer({
       product: "systemd-machined",
       version: VERSION,
       interfaces: [machineVarlink(this), serviceVarlink(this.log)],
       bug: (error, where) => this.#bug(error, where),
+      called: collectGarbageSoon,
       debug: (message) => this.log.debug(message),
     });
     this.#systemBus = new SystemBus({ kind: "system" }, this.#server, this.log, {

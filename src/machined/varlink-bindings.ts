@@ -4,6 +4,7 @@ import { IoSystemdMachine } from "../api/io-systemd-machine.ts";
 import { IoSystemdService } from "../api/io-systemd-service.ts";
 import { errnoNameOf, invalidArgument, MachinedError } from "../base/error.ts";
 import { formatId, parseId } from "../base/id128.ts";
+import { plainInteger } from "../base/json.ts";
 import { LOG_LEVELS } from "../base/log.ts";
 import { isMachineNameOrHost } from "../base/names.ts";
 import { authorize } from "../ipc/polkit.ts";
@@ -183,7 +184,11 @@ function bootId(): string {
 
 function processRow(process: PidRef | null): object | undefined {
   if (process === null) return undefined;
-  return { pid: process.pid, pidfdId: process.id ?? undefined, bootId: bootId() };
+  return { pid: process.pid, pidfdId: process.id === null ? undefined : plainInteger(process.id), bootId: bootId() };
+}
+
+function timestampRow({ realtimeUsec, monotonicUsec }: NonNullable<Machine["startedAt"]>): object {
+  return { realtime: plainInteger(realtimeUsec), monotonic: plainInteger(monotonicUsec) };
 }
 
 function describeMachine(daemon: Daemon, machine: Machine, metadata: Metadata): object {
@@ -198,8 +203,7 @@ function describeMachine(daemon: Daemon, machine: Machine, metadata: Metadata): 
     subgroup: place?.subgroup || undefined,
     leader: processRow(facts.leader),
     supervisor: processRow(facts.supervisor),
-    timestamp:
-      startedAt === null ? undefined : { realtime: startedAt.realtimeUsec, monotonic: startedAt.monotonicUsec },
+    timestamp: startedAt === null ? undefined : timestampRow(startedAt),
     vSockCid: facts.vsockCid === VSOCK_CID_ANY ? undefined : facts.vsockCid,
     sshAddress: facts.sshAddress || undefined,
     sshPrivateKeyPath: facts.sshPrivateKeyPath || undefined,

@@ -6,7 +6,7 @@ import { ErrnoError, errnoNameOf, MachinedError } from "../base/error.ts";
 import { type Fd, openInRoot, openPath, readRegular, reopen, statFd } from "../kernel/fd.ts";
 import { withIdentity } from "../kernel/namespace.ts";
 import type { Machine } from "./machine.ts";
-import { mapOutward, readIdMap } from "./uid-map.ts";
+import { idMapsOf, mapOutward } from "./uid-map.ts";
 
 const PATHS = ["/etc/os-release", "/usr/lib/os-release"];
 const LIMIT_BYTES = 256 << 10;
@@ -40,9 +40,9 @@ export function openRoot(machine: Machine): Fd {
 /** Runs `read` as whoever is root in the machine, so that it cannot be shown what its own root may not see. */
 export function asItsRoot<Result>(machine: Machine, read: Parameters<typeof withIdentity<Result>>[1]): Result {
   if (machine.isHost) return read() as Result;
-  const { pid } = machine.leader;
-  const uid = mapOutward(readIdMap(pid, "uid") ?? [], 0) ?? machine.facts.uid;
-  const gid = mapOutward(readIdMap(pid, "gid") ?? [], 0) ?? uid;
+  const maps = idMapsOf(machine.leader);
+  const uid = mapOutward(maps.uid, 0) ?? machine.facts.uid;
+  const gid = mapOutward(maps.gid, 0) ?? uid;
   return uid === 0 && gid === 0 ? (read() as Result) : withIdentity({ uid, gid }, read);
 }
 

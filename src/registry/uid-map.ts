@@ -1,5 +1,7 @@
 // /proc/PID/uid_map and gid_map: which users of the host stand behind a machine's users (user_namespaces(7)).
 import { readFileSync } from "node:fs";
+import { namespaceId } from "../kernel/namespace.ts";
+import type { PidRef } from "../kernel/pidref.ts";
 
 export interface MapLine {
   /** First id inside, first id outside, how many. */
@@ -26,15 +28,62 @@ export function parseIdMap(text: string): MapLine[] {
   return lines;
 }
 
-/** The map of a process; null where the kernel has no user namespaces. Throws an error with errno for a dead process. */
-export function readIdMap(pid: number, kind: IdKind): MapLine[] | null {
+export interface IdMaps {
+  readonly uid: readonly MapLine[];
+  readonly gid: readonly MapLine[];
+}
+
+/** Our own user namespace: nothing is mapped. */
+const OWN: IdMaps = (() => {
+  const lines = [{ inside: 0, outside: 0, count: 0xffff_ffff }];
+  return { uid: lines, gid: lines };
+})();
+interface Known {
+  readonly namespace: string;
+  readonly maps: IdMaps;
+}
+
+/**
+ * By process: while it lives and stays in its user namespace, the map stands as it was written. (Not by namespace: the
+ * kernel gives a namespace's number to a later one.)
+ */
+const known = new WeakMap<PidRef, Known>();
+let own: string | null = null;
+
+/** The maps of a leader, empty while they have not been written. Throws an error with errno when it is gone. */
+export function idMapsOf(leader: PidRef): IdMaps {
+  if (justAsked?.leader === leader) return justAsked.maps;
+  const maps = findMaps(leader);
+  if (justAsked === null)
+    queueMicrotask(() => {
+      justAsked = null;
+    });
+  justAsked = { leader, maps };
+  return maps;
+}
+
+/** An answer about a machine asks for its maps more than once, in one go: nothing changes in between. */
+let justAsked: { readonly leader: PidRef; readonly maps: IdMaps } | null = null;
+
+function findMaps(leader: PidRef): IdMaps {
+  own ??= namespaceId("self", "user");
+  const namespace = namespaceId(leader.pid, "user");
+  if (namespace === own) return OWN;
+  const last = known.get(leader);
+  if (last?.namespace === namespace) return last.maps;
+  const maps = { uid: readIdMap(leader.pid, "uid"), gid: readIdMap(leader.pid, "gid") };
+  if (maps.uid.length > 0 && maps.gid.length > 0) known.set(leader, { namespace, maps });
+  return maps;
+}
+
+/** The lines of a process's map file; none where the kernel has no user namespaces. */
+export function readIdMap(pid: number, kind: IdKind): MapLine[] {
   try {
     return parseIdMap(readFileSync(`/proc/${pid}/${kind}_map`, "latin1"));
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code !== "ENOENT") throw error;
-    readFileSync(`/proc/${pid}/comm`); // throws when it is the process that is missing
-    return null;
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    namespaceId(pid, "pid"); // throws when it is the process that is missing
+    return [];
   }
 }
 
@@ -55,15 +104,13 @@ export function mapInward(lines: readonly MapLine[], outer: number): number | nu
 }
 
 /**
- * The shift of a machine whose maps are one and the same line from 0: 0 without a user namespace, null where the
+ * The shift of a machine whose maps are one and the same line from 0, null where the
  * mapping is more complex than a shift.
  */
-export function shiftOf(uids: readonly MapLine[] | null, gids: readonly MapLine[] | null): number | null {
-  if (uids === null) return 0;
-  const [line] = uids;
-  if (uids.length !== 1 || line === undefined || line.inside !== 0 || line.count < SHIFT_MIN_COUNT) return null;
-  const [group] = gids ?? [];
-  const same =
-    gids?.length === 1 && group?.inside === 0 && group.outside === line.outside && group.count === line.count;
+export function shiftOf({ uid, gid }: IdMaps): number | null {
+  const [line] = uid;
+  if (uid.length !== 1 || line === undefined || line.inside !== 0 || line.count < SHIFT_MIN_COUNT) return null;
+  const [group] = gid;
+  const same = gid.length === 1 && group?.inside === 0 && group.outside === line.outside && group.count === line.count;
   return same ? line.outside : null;
 }
