@@ -11,6 +11,7 @@ export const IoSystemdMachine = defineVarlinkInterface({
     MachineClass: ["container", "vm", "host"],
     KillWhom: ["leader", "supervisor", "all"],
     AcquireMetadata: ["no", "yes", "graceful"],
+    MachineOpenMode: ["tty", "login", "shell"],
     ProcessId: { pid: "int", pidfdId: "?int", bootId: "?string" },
     Timestamp: { realtime: "?int", monotonic: "?int" },
     Address: { ifindex: "?int", family: "int", address: "[]int" },
@@ -70,6 +71,18 @@ export const IoSystemdMachine = defineVarlinkInterface({
       more: "supported",
       doc: "Describes a machine, or all of them.",
     },
+    Open: {
+      in: {
+        ...LOOKUP,
+        mode: "MachineOpenMode",
+        user: "?string",
+        path: "?string",
+        args: "?[]string",
+        environment: "?[]string",
+      },
+      out: { ptyFileDescriptor: "int", ptyPath: "string" },
+      doc: "A new pseudo TTY of a machine, bare, with a login prompt, or with a program on it.",
+    },
     MapFrom: {
       in: { ...LOOKUP, uid: "?int", gid: "?int" },
       out: { uid: "?int", gid: "?int" },
@@ -79,6 +92,11 @@ export const IoSystemdMachine = defineVarlinkInterface({
       in: { uid: "?int", gid: "?int" },
       out: { uid: "?int", gid: "?int", machineName: "?string" },
       doc: "The machine and its user and group behind those of the host.",
+    },
+    OpenRootDirectory: {
+      in: LOOKUP,
+      out: { fileDescriptor: "int" },
+      doc: "The root directory of a machine as a descriptor.",
     },
   },
   errors: {

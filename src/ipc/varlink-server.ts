@@ -210,9 +210,10 @@ class Connection {
   }
 
   #reply(request: Request, reply: object): void {
-    if (!request.oneway) {
+    const descriptors = (reply as { [Reply.descriptors]?: readonly Fd[] })[Reply.descriptors] ?? [];
+    if (request.oneway) for (const fd of descriptors) fd.close();
+    else {
       const many = (reply as { [Reply.many]?: readonly object[] })[Reply.many];
-      const descriptors = (reply as { [Reply.descriptors]?: readonly Fd[] })[Reply.descriptors] ?? [];
       if (many === undefined) this.#stream.send([replyText(reply, false)], descriptors);
       else this.#stream.send(many.map((item, index) => replyText(item, index < many.length - 1)));
     }

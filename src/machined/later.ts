@@ -47,4 +47,4 @@ const MANAGER = [
   "SetImageLimit",
   "CleanPool",
 ];
-const MACHINE = ["OpenLogin", "OpenShell", "BindMount", "CopyFrom", "CopyTo", "CopyFromWithFlags", "CopyToWithFlags"];
+const MACHINE = ["BindMount", "CopyFrom", "CopyTo", "CopyFromWithFlags", "CopyToWithFlags"];

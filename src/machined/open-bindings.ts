@@ -7,7 +7,7 @@ import type { Pty } from "../kernel/pty.ts";
 import type { Machine } from "../registry/machine.ts";
 import { perform } from "./action.ts";
 import type { Daemon } from "./daemon.ts";
-import { openPty, openRootDirectory } from "./open.ts";
+import { openLogin, openPty, openRootDirectory, openShell } from "./open.ts";
 
 type ManagerHandlers = Handlers<typeof Manager, BusCallContext>;
 type MachineHandlers = Handlers<typeof MachineTable, BusCallContext<Machine>>;
@@ -16,6 +16,8 @@ type MachineHandlers = Handlers<typeof MachineTable, BusCallContext<Machine>>;
 export function openManagerMethods(daemon: Daemon) {
   return {
     OpenMachinePTY: async (call, { name }) => terminal(await perform(daemon, call, openPty, { name })),
+    OpenMachineLogin: async (call, { name }) => terminal(await perform(daemon, call, openLogin, { name })),
+    OpenMachineShell: async (call, args) => terminal(await perform(daemon, call, openShell, args)),
     OpenMachineRootDirectory: async (call, { name }) => ({
       fd: await perform(daemon, call, openRootDirectory, { name }),
     }),
@@ -26,6 +28,9 @@ export function openManagerMethods(daemon: Daemon) {
 export function openMachineMethods(daemon: Daemon) {
   return {
     OpenPTY: async (call) => terminal(await perform(daemon, call, openPty, { name: call.subject.name })),
+    OpenLogin: async (call) => terminal(await perform(daemon, call, openLogin, { name: call.subject.name })),
+    OpenShell: async (call, args) =>
+      terminal(await perform(daemon, call, openShell, { name: call.subject.name, ...args })),
     OpenRootDirectory: async (call) => ({
       fd: await perform(daemon, call, openRootDirectory, { name: call.subject.name }),
     }),

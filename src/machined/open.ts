@@ -1,14 +1,17 @@
-// Doors into a machine that need nobody inside it: its root directory, a new pseudo terminal
-// (org.freedesktop.machine1(5), OpenMachineRootDirectory() and OpenMachinePTY()).
+// Doors into a machine: its root directory, a pseudo terminal, one with a login prompt on it, one with a program
+// (org.freedesktop.machine1(5), OpenMachineRootDirectory(), OpenMachinePTY(), OpenMachineLogin(), OpenMachineShell()).
 import type { Fd } from "../kernel/fd.ts";
-import type { Pty } from "../kernel/pty.ts";
+import { openPtyPeer, type Pty } from "../kernel/pty.ts";
 import type { Machine } from "../registry/machine.ts";
 import { openRoot } from "../registry/os-release.ts";
 import { unsupported } from "../registry/registry.ts";
 import { defineAction } from "./action.ts";
 import { manage } from "./lifecycle.ts";
+import { withMachineBus } from "./machine-bus.ts";
 import { openPtyIn } from "./machine-pty.ts";
-import { permissionToOpen } from "./open-permission.ts";
+import { permissionToOpen, refuseForeignHostRoot } from "./open-permission.ts";
+import { requestedUser, type ShellRequest, shellUnit } from "./shell-request.ts";
+import { startGetty, startShell } from "./shell-unit.ts";
 
 /** The root directory of a machine as its processes see it, opened for reading. */
 export const openRootDirectory = defineAction({
@@ -32,6 +35,54 @@ export const openPty = defineAction({
   },
   run: (_daemon, { machine }): Pty => openPtyIn(machine),
 });
+
+/** A new pseudo terminal with a login prompt. */
+export const openLogin = defineAction({
+  prepare(daemon, { name }: { name: string }) {
+    const machine = daemon.registry.get(name);
+    requireTerminals(machine);
+    return { machine, permission: permissionToOpen(machine, "login", { verb: "login" }) };
+  },
+  run: (daemon, { machine }): Promise<Pty> =>
+    onNewPty(machine, (pty) => withMachineBus(daemon, machine, (call) => startGetty(call, pty.path))),
+});
+
+/** A new pseudo terminal with a program on it, or with a user's shell. */
+export const openShell = defineAction({
+  prepare(daemon, request: ShellRequest & { name: string }, call) {
+    const machine = daemon.registry.get(request.name);
+    requireTerminals(machine);
+    requestedUser(request.user);
+    refuseForeignHostRoot(machine);
+    const unit = shellUnit(request);
+    const details = {
+      ...(call.transport === "bus" ? {} : { verb: "shell" }),
+      user: unit.user,
+      program: unit.program.path,
+      command_line: unit.program.argv.join(" "),
+    };
+    return { machine, unit, permission: permissionToOpen(machine, "shell", details) };
+  },
+  run: (daemon, { machine, unit }): Promise<Pty> =>
+    onNewPty(machine, (pty) =>
+      withMachineBus(daemon, machine, async (call) => {
+        using terminal = openPtyPeer(pty.master);
+        await startShell(call, unit, pty.path, terminal);
+      }),
+    ),
+});
+
+/** Opens a pseudo terminal and has something started on it; the terminal goes away again when that fails. */
+async function onNewPty(machine: Machine, start: (pty: Pty) => Promise<void>): Promise<Pty> {
+  const pty = openPtyIn(machine);
+  try {
+    await start(pty);
+    return pty;
+  } catch (error) {
+    pty.master.close();
+    throw error;
+  }
+}
 
 /** A virtual machine has its terminals behind its console. */
 export function requireTerminals(machine: Machine): void {

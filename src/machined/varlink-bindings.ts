@@ -17,6 +17,7 @@ import type { Daemon } from "./daemon.ts";
 import { mapFrom, mapTo, uidShift } from "./inspect.ts";
 import { kill, terminate, unregister } from "./lifecycle.ts";
 import type { LogControlState } from "./log.ts";
+import { openVarlinkHandlers } from "./open-varlink.ts";
 import { beginMachine, type Registration, registerMachine } from "./register.ts";
 
 type ProcessId = number | string | { readonly pid: number | string; readonly pidfdId?: number | bigint | string };
@@ -45,6 +46,7 @@ export function machineVarlink(daemon: Daemon): BoundVarlink {
           signal: Number(p.signal),
         }),
       List: (call, p: ListParameters) => list(daemon, call, p),
+      ...openVarlinkHandlers(daemon, (call, lookup) => nameOf(daemon, call, lookup)),
       MapFrom: async (call, p: Lookup & Ids) => {
         const name = await nameOf(daemon, call, p);
         if (daemon.registry.get(name).class !== "container") throw new MachinedError("NotSupported", "No container");

@@ -1,0 +1,126 @@
+// The system bus inside a machine, for the length of a few calls.
+//
+// The machine decides what stands at the end of the socket, so nothing here waits for it: connecting does not block, and
+// greeting and calls have deadlines. The socket is found beneath the machine's root and connected to as the machine's own
+// root user. That is whom its bus knows; and where the path was made to lead to a socket of the host, that user is
+// nobody special there.
+import { errnoText } from "../base/errno.ts";
+import { ErrnoError, MachinedError } from "../base/error.ts";
+import { type BusCall, BusConnection } from "../ipc/bus-connection.ts";
+import { BusError } from "../ipc/bus-error.ts";
+import { ClientHandshake } from "../ipc/bus-handshake.ts";
+import { type Fd, openInRoot } from "../kernel/fd.ts";
+import { type Identity, withIdentity } from "../kernel/namespace.ts";
+import { isErrno } from "../kernel/sys.ts";
+import { connectThroughFd } from "../kernel/unix-socket.ts";
+import type { Machine } from "../registry/machine.ts";
+import { openRoot } from "../registry/os-release.ts";
+import type { Daemon } from "./daemon.ts";
+import { rootIdentity } from "./root-identity.ts";
+
+/** What a call in a machine may take: calls with descriptors, answered by the machine's service manager. */
+export type MachineCall = (call: BusCall) => Promise<unknown[]>;
+
+/** The second is where distributions from before /run had it. */
+const SOCKETS = ["/run/dbus/system_bus_socket", "/var/run/dbus/system_bus_socket"];
+
+const GREETING_TIMEOUT_MS = 5_000;
+const CALL_TIMEOUT_MS = 10_000;
+/** A bus whose queue of connections is full is tried again this often, until the greeting's time is over. */
+const RETRY_MS = 50;
+
+/**
+ * Runs `use` with a way to call services on the machine's bus; the connection ends with it. For the host that is the
+ * daemon's own. Throws NoIPC where there is no bus, Timeout where it does not answer, BusError as the services say.
+ */
+export async function withMachineBus<Result>(
+  daemon: Daemon,
+  machine: Machine,
+  use: (call: MachineCall) => Promise<Result>,
+): Promise<Result> {
+  if (machine.isHost) return useHostBus(daemon, use);
+  const connection = await connect(machine);
+  try {
+    return await use((call) => inTime(machine, connection, call));
+  } finally {
+    connection.close();
+  }
+}
+
+function useHostBus<Result>(daemon: Daemon, use: (call: MachineCall) => Promise<Result>): Promise<Result> {
+  const bus = daemon.bus();
+  if (bus === null) throw new MachinedError("NoIPC", "There is no system bus on this host.");
+  return use((call) => bus.call({ ...call, timeoutMs: CALL_TIMEOUT_MS }));
+}
+
+async function inTime(machine: Machine, connection: BusConnection, call: BusCall): Promise<unknown[]> {
+  try {
+    return await connection.call({ ...call, timeoutMs: CALL_TIMEOUT_MS });
+  } catch (error) {
+    if (error instanceof BusError && error.errorName.endsWith(".Error.NoReply")) throw silent(machine, error);
+    throw error;
+  }
+}
+
+async function connect(machine: Machine): Promise<BusConnection> {
+  const deadlineMs = performance.now() + GREETING_TIMEOUT_MS;
+  const socket = await openSocket(machine, deadlineMs);
+  // Its root is id 0 to the machine, whatever that is to us.
+  const connection = new BusConnection(socket, {}, { handshake: new ClientHandshake(0) });
+  let isLate = false;
+  const timer = setTimeout(() => {
+    isLate = true;
+    connection.close();
+  }, deadlineMs - performance.now());
+  try {
+    await connection.ready();
+    return connection;
+  } catch (error) {
+    connection.close();
+    throw isLate ? silent(machine, error) : error;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function openSocket(machine: Machine, deadlineMs: number): Promise<Fd> {
+  for (;;) {
+    try {
+      return openSocketNow(machine);
+    } catch (error) {
+      if (!isErrno(error, "EAGAIN")) throw refusal(machine, error);
+      if (performance.now() + RETRY_MS > deadlineMs) throw silent(machine, error);
+    }
+    await Bun.sleep(RETRY_MS);
+  }
+}
+
+function openSocketNow(machine: Machine): Fd {
+  const { leader } = machine;
+  const identity = rootIdentity(machine);
+  if (identity === null) throw new ErrnoError("EOPNOTSUPP", `Machine ${machine.name} has no root user`);
+  using root = leader.verified(() => openRoot(machine));
+  return connectBeneath(root, identity);
+}
+
+function connectBeneath(root: Fd, identity: Identity): Fd {
+  for (const path of SOCKETS) {
+    try {
+      using file = openInRoot(root, path, "path");
+      // Anything but a socket refuses the connection.
+      return withIdentity(identity, () => connectThroughFd(file));
+    } catch (error) {
+      if (path === SOCKETS.at(-1) || !isErrno(error, "ENOENT", "ENOTDIR")) throw error;
+    }
+  }
+  throw new ErrnoError("ENOENT", errnoText("ENOENT"));
+}
+
+function refusal(machine: Machine, error: unknown): unknown {
+  if (!isErrno(error, "ENOENT", "ENOTDIR")) return error;
+  return new MachinedError("NoIPC", `There is no system bus in container ${machine.name}.`, { cause: error });
+}
+
+function silent(machine: Machine, cause: unknown): MachinedError {
+  return new MachinedError("Timeout", `The system bus in container ${machine.name} does not answer.`, { cause });
+}

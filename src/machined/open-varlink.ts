@@ -1,0 +1,39 @@
+// Varlink methods that reach inside a machine → actions: argument mapping only (io.systemd.Machine, Open ff.).
+import { Reply, type VarlinkCall, type VarlinkHandler } from "../ipc/varlink-server.ts";
+import type { Pty } from "../kernel/pty.ts";
+import { perform } from "./action.ts";
+import type { Daemon } from "./daemon.ts";
+import { openLogin, openPty, openRootDirectory, openShell } from "./open.ts";
+
+interface OpenParameters {
+  readonly mode: "tty" | "login" | "shell";
+  readonly user?: string;
+  readonly path?: string;
+  readonly args?: readonly string[];
+  readonly environment?: readonly string[];
+}
+
+/** Finds the name of the machine that a call's `name` and `pid` mean. */
+export type FindName = (call: VarlinkCall, lookup: object) => Promise<string>;
+
+/** The handlers, by method. */
+export function openVarlinkHandlers(daemon: Daemon, findName: FindName): Record<string, VarlinkHandler> {
+  return {
+    Open: async (call, p: OpenParameters) => terminal(await open(daemon, call, await findName(call, p), p)),
+    OpenRootDirectory: async (call, p: object) => {
+      const fd = await perform(daemon, call, openRootDirectory, { name: await findName(call, p) });
+      return { fileDescriptor: 0, [Reply.descriptors]: [fd] };
+    },
+  };
+}
+
+function open(daemon: Daemon, call: VarlinkCall, name: string, p: OpenParameters): Pty | Promise<Pty> {
+  if (p.mode === "tty") return perform(daemon, call, openPty, { name });
+  if (p.mode === "login") return perform(daemon, call, openLogin, { name });
+  const { user = "", path = "", args = [], environment = [] } = p;
+  return perform(daemon, call, openShell, { name, user, path, args, environment });
+}
+
+function terminal({ master, path }: Pty) {
+  return { ptyFileDescriptor: 0, ptyPath: path, [Reply.descriptors]: [master] };
+}
