@@ -44,6 +44,13 @@ export class Fd implements Disposable {
     return new Fd(number);
   }
 
+  /** Takes over a descriptor that a parent process left open for us, so that our own children do not get it. */
+  static inherited(number: number): Fd {
+    const [F_SETFD, FD_CLOEXEC] = [2, 1];
+    check(trySys("fcntl", number, F_SETFD, FD_CLOEXEC), "fcntl", String(number));
+    return Fd.adopt(number);
+  }
+
   get number(): number {
     if (this.#number < 0) throw new SyscallError("fd", "EBADF");
     return this.#number;

@@ -1,7 +1,6 @@
 // Talking to the service manager that started us: readiness, inherited sockets, watchdog. See sd_notify(3),
 // sd_listen_fds(3), sd_watchdog_enabled(3).
 import { Fd, setNonblocking } from "./fd.ts";
-import { check, trySys } from "./sys.ts";
 import { datagramSocket, sendDatagram, type UnixAddress, unixAddress } from "./unix-socket.ts";
 
 /** The address that a value of $NOTIFY_SOCKET names; null for families other than unix, and for no value. */
@@ -39,16 +38,10 @@ export function listenFds(): InheritedFd[] {
   if (Number(pid) !== process.pid || !/^\d{1,4}$/.test(count ?? "")) return [];
   const labels = names.split(":");
   return Array.from({ length: Number(count) }, (_, index) => {
-    const fd = Fd.adopt(FIRST_INHERITED + index);
-    setCloseOnExec(fd);
+    const fd = Fd.inherited(FIRST_INHERITED + index);
     setNonblocking(fd);
     return { fd, name: labels[index] || "unknown" };
   });
-}
-
-function setCloseOnExec(fd: Fd): void {
-  const [F_SETFD, FD_CLOEXEC] = [2, 1];
-  check(trySys("fcntl", fd.number, F_SETFD, FD_CLOEXEC), "fcntl");
 }
 
 /** How often the service manager wants "WATCHDOG=1" at least; null when it does not watch us. */

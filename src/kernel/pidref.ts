@@ -94,7 +94,7 @@ export class PidRef implements Disposable {
   equals(other: PidRef): boolean {
     if (this.pid !== other.pid) return false;
     if (this.id !== null && other.id !== null) return this.id === other.id;
-    return this.#startTicks === other.#startTicks || this.pidfd !== null || other.pidfd !== null;
+    return this.pidfd !== null || other.pidfd !== null || this.#startTicks === other.#startTicks;
   }
 
   /** The real user id. */

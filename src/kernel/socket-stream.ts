@@ -116,7 +116,7 @@ export class SocketStream implements Disposable {
   #onReady(ready: Ready): void {
     if (ready.write || ready.error) {
       this.#isWritable = true;
-      if (this.#queue.length > 0) this.#flush();
+      if (this.#corks === 0 && this.#queue.length > 0) this.#flush();
     }
     // A planned read comes anyway, and reading now as well would take its turn twice.
     if ((ready.read || ready.hangup || ready.error) && !this.#readIsPlanned) this.#read();

@@ -1,6 +1,7 @@
 // The numbers of the system calls this program makes, on x86-64 (asm/unistd_64.h) and arm64 (asm-generic/unistd.h).
 
-const NUMBERS = {
+/** The numbers on both architectures. */
+export const SYSCALL_NUMBERS = {
   read: [0, 63],
   write: [1, 64],
   close: [3, 57],
@@ -118,12 +119,12 @@ const NUMBERS = {
   listxattr: [194, 11],
 } as const satisfies Record<string, readonly [x64: number, arm64: number]>;
 
-export type SyscallName = keyof typeof NUMBERS;
+export type SyscallName = keyof typeof SYSCALL_NUMBERS;
 
 const column = process.arch === "arm64" ? 1 : 0;
 
 /** Name of a system call → its number on this machine. */
 export const NR: Readonly<Record<SyscallName, number>> = Object.fromEntries(
-  Object.entries(NUMBERS).map(([name, numbers]) => [name, numbers[column]]),
+  Object.entries(SYSCALL_NUMBERS).map(([name, numbers]) => [name, numbers[column]]),
   // fromEntries() forgets the keys.
 ) as Record<SyscallName, number>;

@@ -1,0 +1,112 @@
+// What the tests of the kernel layer share: privileges, scratch directories, processes in namespaces, and a C compiler.
+import { afterAll, expect, test } from "bun:test";
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+/** How often each cheap wrapper is called: the optimiser, and with it the trap of moving memory, comes after some thousand. */
+export const MANY = 50_000;
+
+export const isRoot = process.geteuid?.() === 0;
+
+/** A test that needs root; without, it is skipped and says why. */
+export function rootTest(name: string, body: () => void | Promise<void>, timeoutMs = 20_000): void {
+  if (!isRoot) console.log(`skipped, needs root: ${name}`);
+  test.skipIf(!isRoot)(name, body, timeoutMs);
+}
+
+/** A directory that is removed after the tests of this file. */
+export function scratchDirectory(): string {
+  const path = mkdtempSync(join(tmpdir(), "kernel-test-"));
+  afterAll(() => rmSync(path, { recursive: true, force: true }));
+  return path;
+}
+
+/** Waits, looking every millisecond, until `condition` gives something other than false, null or undefined. */
+export async function until<T>(condition: () => T | false | null | undefined, what: string): Promise<T> {
+  const deadline = performance.now() + 10_000;
+  for (;;) {
+    const value = condition();
+    if (value !== false && value !== null && value !== undefined) return value;
+    if (performance.now() > deadline) throw new Error(`Waited 10 s in vain for ${what}`);
+    await Bun.sleep(1);
+  }
+}
+
+/** Fails when the descriptors have become more, apart from a few that the poller and the engine keep. */
+export function expectNothingLeft(before: number): void {
+  expect(openDescriptors()).toBeLessThan(before + 8);
+}
+
+/** How many descriptors this process has open. */
+export function openDescriptors(): number {
+  return readdirSync("/proc/self/fd").length;
+}
+
+export interface Namespaced extends AsyncDisposable {
+  readonly pid: number;
+}
+
+/**
+ * Starts a process in new namespaces: `kinds` are options of unshare(1). It runs `prepare`, a shell command, and then
+ * sleeps. Dispose of it to end it.
+ */
+export async function startNamespaced(kinds: readonly string[], prepare = "true"): Promise<Namespaced> {
+  const command = ["unshare", ...kinds, "--fork", "--kill-child", "sh", "-c", `${prepare} && exec sleep 1000`];
+  const outer = Bun.spawn(command, { stdio: ["ignore", "ignore", "inherit"] });
+  const end = async () => {
+    outer.kill(9);
+    await outer.exited;
+  };
+  const findSleeper = () => {
+    if (outer.exitCode !== null) throw new Error(`unshare failed with ${outer.exitCode}`);
+    const child = Number(readFileSync(`/proc/${outer.pid}/task/${outer.pid}/children`, "utf8").trim());
+    return child > 0 && readFileSync(`/proc/${child}/comm`, "utf8") === "sleep\n" && child;
+  };
+  try {
+    return { pid: await until(findSleeper, "unshare to start its child"), [Symbol.asyncDispose]: end };
+  } catch (error) {
+    await end();
+    throw error;
+  }
+}
+
+/** Compiles and runs a C program and gives what it prints; null, with a printed reason, without a compiler. */
+export function runC(source: string): string | null {
+  if (Bun.which("gcc") === null) {
+    console.log("skipped: no C compiler here to compare with");
+    return null;
+  }
+  const directory = mkdtempSync(join(tmpdir(), "kernel-test-c-"));
+  try {
+    writeFileSync(join(directory, "a.c"), source);
+    const built = Bun.spawnSync(["gcc", "-o", join(directory, "a"), join(directory, "a.c")]);
+    if (built.exitCode !== 0) throw new Error(built.stderr.toString());
+    return Bun.spawnSync([join(directory, "a")], { env: { LC_ALL: "C" } }).stdout.toString();
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
+
+/** Runs a script which imports from `src/kernel` as "./kernel/…", in a process of its own. */
+export async function runScript(source: string, env: Record<string, string> = {}) {
+  const directory = mkdtempSync(join(tmpdir(), "kernel-test-script-"));
+  try {
+    const file = join(directory, "script.ts");
+    writeFileSync(file, source.replaceAll('"./kernel/', `"${join(import.meta.dir, "../../src/kernel")}/`));
+    const child = Bun.spawn([process.execPath, file], {
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, ...env },
+      timeout: 15_000,
+    });
+    const [stdout, stderr] = await Promise.all([child.stdout.text(), child.stderr.text()]);
+    return { stdout, stderr, exitCode: await child.exited };
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
+
+/** Where a descriptor of this process points. */
+export function targetOf(fd: number): string {
+  return readlinkSync(`/proc/self/fd/${fd}`);
+}
