@@ -22,17 +22,10 @@ export interface Pty {
 
 const number = pinForever(4);
 
-/**
- * A new pseudo terminal on the /dev/pts of `root` (null: of this host). The multiplexer is looked at before it is opened:
- * in a machine it could be any other device. `ENODEV` when it is not a multiplexer of a devpts.
- */
+/** A new pseudo terminal on the /dev/pts of `root` (null: of this host). */
 export function openPty(root: Fd | null): Pty {
-  using named = root === null ? openPath("/dev/pts/ptmx", "path") : openInRoot(root, "/dev/pts/ptmx", "path");
-  const { kind, rdev } = statFd(named);
-  const isMultiplexer = kind === "character" && rdev.major === PTMX.major && rdev.minor === PTMX.minor;
-  if (!isMultiplexer || fileSystemOf(named).type !== DEVPTS_MAGIC)
-    throw new SyscallError("open", "ENODEV", "/dev/pts/ptmx");
-  const master = reopen(named, "pty-master");
+  // Our own multiplexer in /dev/pts is mostly closed to users; the device beside it is for everybody.
+  const master = root === null ? openPath("/dev/ptmx", "pty-master") : openMultiplexer(root);
   try {
     number.view.setInt32(0, 0, true);
     ioctl(master, TIOCSPTLCK, number);
@@ -42,6 +35,17 @@ export function openPty(root: Fd | null): Pty {
     master.close();
     throw error;
   }
+}
+
+/** Looks before it opens: in a machine it could be any other device. `ENODEV` when it is not a multiplexer of a devpts. */
+function openMultiplexer(root: Fd): Fd {
+  using named = openInRoot(root, "/dev/pts/ptmx", "path");
+  const { kind, rdev } = statFd(named);
+  const isMultiplexer = kind === "character" && rdev.major === PTMX.major && rdev.minor === PTMX.minor;
+  if (!isMultiplexer || fileSystemOf(named).type !== DEVPTS_MAGIC) {
+    throw new SyscallError("open", "ENODEV", "/dev/pts/ptmx");
+  }
+  return reopen(named, "pty-master");
 }
 
 /** The terminal of a master, without a path to it; it does not become our controlling terminal. */
