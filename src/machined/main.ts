@@ -160,6 +160,9 @@ class Service implements Daemon {
     const stopped = new Promise<number>((resolve) => {
       this.#stop = resolve;
     });
+    // A bug in one callback must not take every machine's registration with it.
+    process.on("uncaughtException", (error) => this.#bug(error, "a callback"));
+    process.on("unhandledRejection", (error) => this.#bug(error, "a promise"));
     for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => this.#stop(0));
     try {
       await this.#start();
