@@ -1,0 +1,136 @@
+// A dbus-daemon of a test's own, on which everyone may own and send everything, and a service manager that is played.
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Subprocess } from "bun";
+import { Variant } from "../../src/base/variant.ts";
+import { BusClient } from "../../src/ipc/bus-client.ts";
+import type { Incoming } from "../../src/ipc/bus-stream.ts";
+import { connectUnix } from "../../src/kernel/unix-socket.ts";
+import { waitFor } from "./wait-for.ts";
+
+export const hasBusDaemon = Bun.which("dbus-daemon") !== null;
+
+export class TestBus implements AsyncDisposable {
+  readonly directory = mkdtempSync(join(tmpdir(), "machined-bus-"));
+  readonly socket = join(this.directory, "bus");
+  #process: Subprocess | null = null;
+
+  static async start(): Promise<TestBus> {
+    const bus = new TestBus();
+    await bus.run();
+    return bus;
+  }
+
+  get address(): string {
+    return `unix:path=${this.socket}`;
+  }
+
+  async run(): Promise<void> {
+    const config = join(this.directory, "bus.conf");
+    writeFileSync(
+      config,
+      `<busconfig><type>system</type><listen>${this.address}</listen><policy context="default"><allow user="*"/>` +
+        '<allow own="*"/><allow send_destination="*" eavesdrop="false"/><allow receive_sender="*"/></policy></busconfig>',
+    );
+    this.#process = Bun.spawn(["dbus-daemon", `--config-file=${config}`, "--nofork", "--nopidfile"], {
+      stdio: ["ignore", "ignore", "ignore"],
+    });
+    await waitFor(async () => (await this.connect()).close(), "the bus");
+  }
+
+  connect(): Promise<BusClient> {
+    return BusClient.open(connectUnix(this.socket));
+  }
+
+  async stop(): Promise<void> {
+    this.#process?.kill("SIGKILL");
+    await this.#process?.exited;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
+const SYSTEMD = "org.freedesktop.systemd1";
+
+export interface ScopeCall {
+  readonly unit: string;
+  readonly mode: string;
+  readonly properties: ReadonlyMap<string, Variant>;
+}
+
+/** What the played manager does with a scope: refuse it with an error, or answer with a job that ends so. */
+export type Answer = { readonly error: [string, string] } | { readonly result: string; readonly signalFirst?: boolean };
+
+/** org.freedesktop.systemd1 as far as machined asks it. */
+export class PlayedManager {
+  readonly bus: BusClient;
+  readonly scopes: ScopeCall[] = [];
+  readonly stopped: string[] = [];
+  version = "262";
+  answer: (call: ScopeCall) => Answer = () => ({ result: "done" });
+  #jobs = 0;
+
+  private constructor(bus: BusClient) {
+    this.bus = bus;
+  }
+
+  static async start(on: TestBus): Promise<PlayedManager> {
+    const played = new PlayedManager(await on.connect());
+    played.bus.onCall((message) => played.#call(message));
+    await played.bus.driver("RequestName", "su", [SYSTEMD, 0]);
+    return played;
+  }
+
+  #reply(message: Incoming, signature: string, body: unknown[]): void {
+    this.bus.send({ type: 2, replySerial: message.serial, destination: message.sender, signature, body });
+  }
+
+  #error(message: Incoming, name: string, text: string): void {
+    const { serial, sender } = message;
+    this.bus.send({ type: 3, replySerial: serial, destination: sender, errorName: name, signature: "s", body: [text] });
+  }
+
+  #jobRemoved(job: string, unit: string, result: string): void {
+    this.bus.send({
+      type: 4,
+      path: "/org/freedesktop/systemd1",
+      interface: `${SYSTEMD}.Manager`,
+      member: "JobRemoved",
+      signature: "uoss",
+      body: [1, job, unit, result],
+    });
+  }
+
+  #call(message: Incoming): unknown {
+    const values = message.values();
+    switch (message.member) {
+      case "Subscribe":
+        return this.#reply(message, "", []);
+      case "Get":
+        return this.#reply(message, "v", [new Variant("s", this.version)]);
+      case "StopUnit":
+        this.stopped.push(values[0] as string);
+        return this.#reply(message, "o", [`/org/freedesktop/systemd1/job/${++this.#jobs}`]);
+      case "StartTransientUnit":
+        return this.#start(message, values as [string, string, [string, Variant][]]);
+      default:
+        return this.#error(message, "org.freedesktop.DBus.Error.UnknownMethod", `no ${message.member}`);
+    }
+  }
+
+  #start(message: Incoming, [unit, mode, properties]: [string, string, [string, Variant][]]): unknown {
+    const call = { unit, mode, properties: new Map(properties) };
+    this.scopes.push(call);
+    const answer = this.answer(call);
+    if ("error" in answer) return this.#error(message, ...answer.error);
+    const job = `/org/freedesktop/systemd1/job/${++this.#jobs}`;
+    if (answer.signalFirst === true) this.#jobRemoved(job, unit, answer.result);
+    this.#reply(message, "o", [job]);
+    if (answer.signalFirst !== true) setTimeout(() => this.#jobRemoved(job, unit, answer.result), 20);
+    return job;
+  }
+}

@@ -1,0 +1,135 @@
+// The daemon on a bus, with a service manager that is played: what it asks for, and what it makes of each answer.
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import type { BusClient } from "../../src/ipc/bus-client.ts";
+import { errorOf, getProperty, isRoot, manager, register, TestDaemon } from "../lib/daemon.ts";
+import { hasBusDaemon, PlayedManager, TestBus } from "../lib/private-bus.ts";
+import { waitFor } from "../lib/wait-for.ts";
+
+const can = isRoot && hasBusDaemon;
+const reason = can ? "" : " (left out: needs root and dbus-daemon)";
+
+describe.skipIf(!can)(`on a bus with a service manager${reason}`, () => {
+  let testBus: TestBus;
+  let systemd: PlayedManager;
+  let daemon: TestDaemon;
+  let bus: BusClient;
+
+  const connect = async () => {
+    bus = await testBus.connect();
+    await waitFor(() => manager(bus, "ListMachines"), "the daemon on the bus");
+  };
+
+  beforeAll(async () => {
+    testBus = await TestBus.start();
+    systemd = await PlayedManager.start(testBus);
+    daemon = await TestDaemon.start({
+      DBUS_SYSTEM_BUS_ADDRESS: testBus.address,
+      MACHINED_SERVICE_MANAGER: "systemd",
+    });
+    await connect();
+  });
+  afterAll(async () => {
+    await daemon[Symbol.asyncDispose]();
+    await testBus[Symbol.asyncDispose]();
+  });
+
+  const create = async (name: string) => register(bus, name, await daemon.leader(), { create: true });
+
+  test("M42 M43 the scope has the original's properties, in its order, without AddRef", async () => {
+    await create("web-1.a");
+    const [scope] = systemd.scopes.slice(-1);
+    expect(scope?.unit).toBe("machine-web\\x2d1.a.scope");
+    expect(scope?.mode).toBe("fail");
+    expect([...(scope?.properties.keys() ?? [])]).toEqual([
+      ...["Slice", "Description", "PIDFDs", "Delegate", "CollectMode", "TasksMax"],
+    ]);
+    expect(scope?.properties.get("Slice")?.value).toBe("machine.slice");
+    expect(scope?.properties.get("Description")?.value).toBe("Container web-1.a");
+    expect(scope?.properties.get("TasksMax")?.value).toBe(16384n);
+  });
+
+  test("M46 M49 the reply waits for the start job, and the machine is opening until then", async () => {
+    const states: unknown[] = [];
+    const stop = await bus.subscribe({ member: "MachineNew" }, async ([, path]) => {
+      states.push(await getProperty(bus, path as string, "org.freedesktop.machine1.Machine", "State"));
+    });
+    const [path] = (await create("opening")) as [string];
+    await waitFor(() => expect(states).toEqual(["opening"]), "the state");
+    expect(await getProperty(bus, path, "org.freedesktop.machine1.Machine", "State")).toBe("running");
+    await stop();
+  });
+
+  test("a job that ends before its reply arrives is not waited for", async () => {
+    systemd.answer = () => ({ result: "done", signalFirst: true });
+    await create("overtaken");
+    systemd.answer = () => ({ result: "done" });
+  });
+
+  test("M48 a start job that fails is JobFailed, and nothing stays", async () => {
+    systemd.answer = () => ({ result: "failed" });
+    expect(await errorOf(create("failed"))).toBe(
+      "org.freedesktop.systemd1.JobFailed: Start job for unit machine-failed.scope failed with 'failed'",
+    );
+    systemd.answer = () => ({ result: "done" });
+    expect(JSON.stringify(await manager(bus, "ListMachines"))).not.toContain('"failed"');
+    await waitFor(() => expect(systemd.stopped).toContain("machine-failed.scope"), "the scope's end");
+  });
+
+  test("M39 M40 an error of the manager comes back unchanged, and nothing stays", async () => {
+    systemd.answer = () => ({ error: ["org.freedesktop.systemd1.UnitExists", "Unit x was already loaded."] });
+    expect(await errorOf(create("exists"))).toBe("org.freedesktop.systemd1.UnitExists: Unit x was already loaded.");
+    systemd.answer = () => ({ result: "done" });
+    await create("exists");
+  });
+
+  test("a manager that does not know PIDFDs gets PIDs, and is asked with PIDs from then on", async () => {
+    const refusal = "Cannot set property PIDFDs, or unknown property.";
+    systemd.answer = ({ properties }) =>
+      properties.has("PIDFDs")
+        ? { error: ["org.freedesktop.DBus.Error.PropertyReadOnly", refusal] }
+        : { result: "done" };
+    const before = systemd.scopes.length;
+    await create("old-1");
+    await create("old-2");
+    const kinds = systemd.scopes.slice(before).map(({ properties }) => (properties.has("PIDFDs") ? "fd" : "pid"));
+    expect(kinds).toEqual(["fd", "pid", "pid"]);
+    systemd.answer = () => ({ result: "done" });
+  });
+
+  test("signals of the manager's name count only when its owner sends them", async () => {
+    const forger = await testBus.connect();
+    systemd.answer = () => ({ result: "done" });
+    const creating = create("forged");
+    for (let job = 1; job < 200; job++) {
+      forger.send({
+        type: 4,
+        path: "/org/freedesktop/systemd1",
+        interface: "org.freedesktop.systemd1.Manager",
+        member: "JobRemoved",
+        destination: await ownerOf(bus, "org.freedesktop.machine1"),
+        signature: "uoss",
+        body: [1, `/org/freedesktop/systemd1/job/${job}`, "machine-forged.scope", "failed"],
+      });
+    }
+    await creating;
+    forger.close();
+  });
+
+  test("a lost bus is found again, and the machines are still there", async () => {
+    await testBus.stop();
+    await waitFor(async () => {
+      const privateBus = await daemon.bus();
+      expect(JSON.stringify(await manager(privateBus, "ListMachines"))).toContain("web-1.a");
+    }, "the private socket");
+    await testBus.run();
+    systemd = await PlayedManager.start(testBus);
+    await connect();
+    expect(JSON.stringify(await manager(bus, "ListMachines"))).toContain("web-1.a");
+    await create("afterwards");
+  });
+});
+
+async function ownerOf(bus: BusClient, name: string): Promise<string> {
+  const [owner] = (await bus.driver("GetNameOwner", "s", [name])) as [string];
+  return owner;
+}
