@@ -1,6 +1,6 @@
 // `machinectl enable` and `disable`: whether images are started at boot (machinectl(1), "enable").
 import { startPolkitAgent } from "./agents.ts";
-import { Failure, failed } from "./failure.ts";
+import { attempt } from "./failure.ts";
 import { checkImage, unitOf } from "./image-units.ts";
 import type { Session } from "./session.ts";
 
@@ -16,15 +16,7 @@ async function callSystemd(session: Session, member: string, signature: string, 
   return session.callBus({ ...where, member, signature, body });
 }
 
-async function attempt<T>(what: string, call: () => Promise<T>): Promise<T> {
-  try {
-    return await call();
-  } catch (error) {
-    throw error instanceof Failure ? error : failed(what, error);
-  }
-}
-
-/** The line about one change; kinds which say that a unit was left alone are warnings. */
+/** The line about one change. */
 function tell(session: Session, [kind, file, source]: Change): void {
   const { report, terminal } = session;
   if (kind === "symlink") report.info(`Created symlink '${file}' ${terminal.glyphs.arrow} '${source}'.`);

@@ -30,9 +30,12 @@ export function isVarlinkFailure(error: unknown, ...ids: string[]): error is Var
   return ids.length === 0 || ids.includes(error.id);
 }
 
+/** The error of a connection that ended; its text is the library's own. */
+const DISCONNECTED = "org.freedesktop.DBus.Error.Disconnected";
+
 /** What to print after the colon: the text of an error reply, else what strerror(3) says of the errno. */
 export function reasonOf(error: unknown): string {
-  if (isBusFailure(error) && error.message !== "") return error.message;
+  if (isBusFailure(error) && error.message !== "" && error.errorName !== DISCONNECTED) return error.message;
   const errno = errnoNameOf(error);
   if (errno !== null) return errnoText(errno);
   if (isBusFailure(error)) return error.errorName;
@@ -42,4 +45,17 @@ export function reasonOf(error: unknown): string {
 /** A failure that says what was attempted, then why it failed. */
 export function failed(attempt: string, error: unknown): Failure {
   return new Failure(`${attempt}: ${reasonOf(error)}`, { cause: error });
+}
+
+/**
+ * Does some work; a failure of a peer or of the system becomes a Failure that says what was attempted. A Failure goes
+ * through as it is, and so does anything else, being a bug.
+ */
+export async function attempt<T>(what: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const isExpected = isBusFailure(error) || isVarlinkFailure(error) || errnoNameOf(error) !== null;
+    throw isExpected && !(error instanceof Failure) ? failed(what, error) : error;
+  }
 }

@@ -1,7 +1,7 @@
 // The units that run images, and the checks before they are used: `systemd-nspawn@NAME.service` or, with
 // `--runner=vmspawn`, `systemd-vmspawn@NAME.service` (systemd-nspawn(1), systemd-vmspawn(1)).
 import { isHostName, unitNameEscape } from "../base/names.ts";
-import { Failure, failed, isBusFailure } from "./failure.ts";
+import { attempt, Failure, isBusFailure } from "./failure.ts";
 import type { Session } from "./session.ts";
 
 const NO_SUCH_IMAGE = "org.freedesktop.machine1.NoSuchImage";
@@ -19,11 +19,10 @@ export function unitOf(session: Session, name: string): string {
 export async function checkImage(session: Session, name: string): Promise<void> {
   if (!isHostName(name)) throw new Failure(`Invalid machine name ${name}.`);
   try {
-    await session.manager("GetImage", "s", name);
+    await attempt(`Failed to check whether image ${name} exists`, () => session.manager("GetImage", "s", name));
   } catch (error) {
-    if (error instanceof Failure) throw error;
-    if (isBusFailure(error, NO_IMAGES_SERVED)) return;
-    if (isBusFailure(error, NO_SUCH_IMAGE)) throw new Failure(`Machine image '${name}' does not exist.`);
-    throw failed(`Failed to check whether image ${name} exists`, error);
+    const cause = error instanceof Failure ? error.cause : error;
+    if (isBusFailure(cause, NO_IMAGES_SERVED)) return;
+    throw isBusFailure(cause, NO_SUCH_IMAGE) ? new Failure(`Machine image '${name}' does not exist.`) : error;
   }
 }

@@ -1,6 +1,6 @@
 // `machinectl list`: a table of the machines that are registered (machinectl(1), "list").
 import { errnoText } from "../base/errno.ts";
-import { Failure, failed } from "./failure.ts";
+import { attempt, Failure } from "./failure.ts";
 import { formatJson } from "./json.ts";
 import { type ListedMachine, listMachines } from "./machine-list.ts";
 import type { Session } from "./session.ts";
@@ -52,12 +52,7 @@ export async function list(session: Session): Promise<number> {
   await session.openPager();
   const most = settings.full ? Number.POSITIVE_INFINITY : settings.maxAddresses;
   const wishes = { hidden: settings.all, addresses: settings.maxAddresses > 0 };
-  let machines: ListedMachine[];
-  try {
-    machines = await listMachines(session, wishes);
-  } catch (error) {
-    throw error instanceof Failure ? error : failed("Could not get machines", error);
-  }
+  const machines = await attempt("Could not get machines", () => listMachines(session, wishes));
   printTable(session, tableOf(machines, settings.maxAddresses === 0 ? 0 : most), "machines");
   return 0;
 }

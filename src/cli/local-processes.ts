@@ -1,8 +1,11 @@
 // The processes of a unit on a host whose service manager cannot be asked: read from the control group file system.
 import { cgroupOfProcess, cgroupProcesses, childCgroups } from "../kernel/cgroup.ts";
-import { processCmdline, processComm } from "../kernel/process-file.ts";
+import { processCmdline, processComm, processParent } from "../kernel/process-file.ts";
 import type { UnitProcess, UnitProcesses } from "./process-tree.ts";
 import { shellWord } from "./property-text.ts";
+
+/** The parent of all kernel threads. */
+const KTHREADD = 2;
 
 /** The part of a control group's path that ends with the unit's own name; the whole path when the name is not in it. */
 export function upToUnit(cgroup: string, unit: string): string {
@@ -11,16 +14,22 @@ export function upToUnit(cgroup: string, unit: string): string {
   return index < 0 ? cgroup : components.slice(0, index + 1).join("/");
 }
 
-/** A command line as the service manager writes it: words by blanks, the name in brackets where there is none. */
-function commandOf(pid: number): string {
+/**
+ * A command line as the service manager writes it: words by blanks, the name in brackets where there is none. Null for
+ * kernel threads, which belong to no unit.
+ */
+function commandOf(pid: number): string | null {
   const words = processCmdline(pid);
-  return words.length > 0 ? words.map(shellWord).join(" ") : `[${processComm(pid)}]`;
+  if (words.length > 0) return words.map(shellWord).join(" ");
+  const isKernelThread = pid === KTHREADD || processParent(pid) === KTHREADD;
+  return isKernelThread ? null : `[${processComm(pid)}]`;
 }
 
 function collect(cgroup: string, found: UnitProcess[]): void {
   for (const pid of cgroupProcesses(cgroup)) {
     try {
-      found.push({ cgroup, pid, command: commandOf(pid) });
+      const command = commandOf(pid);
+      if (command !== null) found.push({ cgroup, pid, command });
     } catch {
       // Ended since the list was read.
     }

@@ -1,7 +1,7 @@
 // All that `status` tells about one machine, collected by questions asked side by side
 // (org.freedesktop.machine1(5), "Machine Objects").
 import { formatAddress } from "./address.ts";
-import { Failure, failed, reasonOf } from "./failure.ts";
+import { attempt, reasonOf } from "./failure.ts";
 import { type ProcessTree, processTree, type UnitProcess } from "./process-tree.ts";
 import type { Session } from "./session.ts";
 import { unitProcesses } from "./unit-processes.ts";
@@ -93,17 +93,8 @@ class Reader {
 
 /** The properties of the machine of that name, from its bus object. Throws a Failure. */
 export async function machineProperties(session: Session, name: string): Promise<Properties> {
-  let path: unknown;
-  try {
-    [path] = await session.manager("GetMachine", "s", name);
-  } catch (error) {
-    throw error instanceof Failure ? error : failed("Could not get path to machine", error);
-  }
-  try {
-    return await session.properties(String(path));
-  } catch (error) {
-    throw failed("Could not get properties", error);
-  }
+  const [path] = await attempt("Could not get path to machine", () => session.manager("GetMachine", "s", name));
+  return attempt("Could not get properties", () => session.properties(String(path)));
 }
 
 async function orNull<T>(question: Promise<T>): Promise<T | null> {

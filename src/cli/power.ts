@@ -1,7 +1,7 @@
 // `machinectl poweroff`, `reboot`, `terminate` and `kill`. A machine with a control socket of its own is asked there,
 // others get a signal through the manager (machinectl(1), "Machine Commands").
 import { startPolkitAgent } from "./agents.ts";
-import { Failure, failed, isVarlinkFailure } from "./failure.ts";
+import { attempt, Failure, isVarlinkFailure } from "./failure.ts";
 import type { Varlink } from "./ports.ts";
 import type { Session } from "./session.ts";
 import { SIGINT, SIGRTMIN_PLUS_4 } from "./signals.ts";
@@ -54,12 +54,10 @@ async function controlAddress(manager: Varlink, name: string): Promise<string | 
 }
 
 async function control(session: Session, action: PowerAction, name: string, address: string): Promise<void> {
-  try {
+  await attempt(`Failed to ${action.what} machine '${name}'`, async () => {
     const machine = session.keep(await session.ports.connectVarlink(address));
     await machine.call(`io.systemd.MachineInstance.${action.method}`);
-  } catch (error) {
-    throw failed(`Failed to ${action.what} machine '${name}'`, error);
-  }
+  });
 }
 
 /** Applies an action to machines in order, up to the first failure. */
@@ -72,11 +70,7 @@ async function applyToAll(session: Session, action: PowerAction, names: readonly
       await control(session, action, name, address);
       continue;
     }
-    try {
-      await action.otherwise(session, name);
-    } catch (error) {
-      throw error instanceof Failure ? error : failed(action.complaint(name), error);
-    }
+    await attempt(action.complaint(name), () => action.otherwise(session, name));
   }
   return 0;
 }
@@ -101,11 +95,7 @@ export async function kill(session: Session, names: readonly string[]): Promise<
   const { killWhom, signal } = session.settings;
   await startPolkitAgent(session);
   for (const name of names) {
-    try {
-      await session.manager("KillMachine", "ssi", name, killWhom, signal);
-    } catch (error) {
-      throw error instanceof Failure ? error : failed("Could not kill machine", error);
-    }
+    await attempt("Could not kill machine", () => session.manager("KillMachine", "ssi", name, killWhom, signal));
   }
   return 0;
 }

@@ -5,6 +5,9 @@ import { type Environment, parseBoolean, type Terminal } from "./terminal.ts";
 
 const LEVELS = ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"] as const;
 
+/** Facility "daemon" of syslog(3), which the systemd tools log under. */
+const FACILITY_DAEMON = 3 << 3;
+
 export type Level = (typeof LEVELS)[number];
 
 /** The number of a level name or digit (`err` → 3); undefined for other text. */
@@ -59,7 +62,7 @@ export class Report {
     if (number > this.#most) return;
     const colour = this.#coloured ? this.#colourOf(number) : "";
     const text = colour === "" ? line : `${colour}${line}${this.#terminal.paint.normal}`;
-    const prefix = this.#prefixed ? `<${number}>` : "";
+    const prefix = this.#prefixed ? `<${FACILITY_DAEMON + number}>` : "";
     const end = this.#endsWithReturn && !this.#output.hasPager ? "\r\n" : "\n";
     this.#output.writeError(prefix + text + end);
   }

@@ -1,6 +1,6 @@
 // `machinectl show`: properties of machines, or of the manager, for scripts (machinectl(1), "show").
 import type { Zone } from "../base/format.ts";
-import { Failure, failed } from "./failure.ts";
+import { attempt } from "./failure.ts";
 import { formatJson, type Json } from "./json.ts";
 import { machineProperties } from "./machine-details.ts";
 import { propertyJson, propertyText, type TypedValue } from "./property-text.ts";
@@ -46,14 +46,6 @@ function propertyObject(properties: Properties, settings: Settings): Json {
   return Object.fromEntries(shown.map(([name, { value }]) => [name, propertyJson(value)]));
 }
 
-async function managerProperties(session: Session): Promise<Properties> {
-  try {
-    return await session.properties(MANAGER_PATH);
-  } catch (error) {
-    throw error instanceof Failure ? error : failed("Could not get properties", error);
-  }
-}
-
 /** The verb `show`. With `--json=`, one object for each machine, its keys being the property names of D-Bus. */
 export async function show(session: Session, names: readonly string[]): Promise<number> {
   const { settings, output, terminal } = session;
@@ -63,7 +55,9 @@ export async function show(session: Session, names: readonly string[]): Promise<
     if (settings.json === "off") output.write(separator + propertyLines(properties, settings, zone));
     else output.write(formatJson(propertyObject(properties, settings), settings.json, terminal.paint));
   };
-  if (names.length === 0) print(await managerProperties(session), "");
+  if (names.length === 0) {
+    print(await attempt("Could not get properties", () => session.properties(MANAGER_PATH)), "");
+  }
   for (const [index, name] of names.entries()) {
     print(await machineProperties(session, name), index === 0 ? "" : "\n");
   }

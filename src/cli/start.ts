@@ -1,25 +1,16 @@
 // `machinectl start`: runs images as services and waits until these are up (machinectl(1), "start").
 import { startPasswordAgent, startPolkitAgent } from "./agents.ts";
-import { Failure, failed } from "./failure.ts";
+import { attempt } from "./failure.ts";
 import { checkImage, unitOf } from "./image-units.ts";
 import type { Session } from "./session.ts";
 import { endedWell, JobWatch, jobComplaint } from "./unit-jobs.ts";
 
 /** Queues the start of a unit; gives the object path of the job. */
 async function startUnit(session: Session, unit: string): Promise<string> {
-  try {
-    const [job] = await session.callBus({
-      destination: "org.freedesktop.systemd1",
-      path: "/org/freedesktop/systemd1",
-      interface: "org.freedesktop.systemd1.Manager",
-      member: "StartUnit",
-      signature: "ss",
-      body: [unit, "fail"],
-    });
-    return String(job);
-  } catch (error) {
-    throw error instanceof Failure ? error : failed("Failed to start unit", error);
-  }
+  const where = { path: "/org/freedesktop/systemd1", interface: "org.freedesktop.systemd1.Manager" };
+  const call = { ...where, destination: "org.freedesktop.systemd1", member: "StartUnit", signature: "ss" };
+  const [job] = await attempt("Failed to start unit", () => session.callBus({ ...call, body: [unit, "fail"] }));
+  return String(job);
 }
 
 /**
@@ -34,16 +25,11 @@ export async function start(session: Session, names: readonly string[]): Promise
   for (const name of names) {
     await checkImage(session, name);
     // Watched from before the job exists, or its end could be missed.
-    watch ??= await JobWatch.start(await session.bus());
+    watch ??= await attempt("Could not watch jobs", async () => JobWatch.start(await session.bus()));
     jobs.push(await startUnit(session, unitOf(session, name)));
   }
   if (watch === null) return 0;
-  let removed: Awaited<ReturnType<JobWatch["wait"]>>;
-  try {
-    removed = await watch.wait(jobs);
-  } catch (error) {
-    throw failed("Failed to wait for jobs", error);
-  }
+  const removed = await watch.wait(jobs);
   for (const job of removed) {
     const lines = session.settings.quiet ? [] : await jobComplaint(session, job);
     for (const line of lines) session.report.error(line);

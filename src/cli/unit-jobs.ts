@@ -1,5 +1,6 @@
 // Waits for jobs of the service manager and says why they failed (org.freedesktop.systemd1(5), "JobRemoved").
 import { errnoText } from "../base/errno.ts";
+import { Failure } from "./failure.ts";
 import type { Bus } from "./ports.ts";
 import type { Session } from "./session.ts";
 import { unitPath } from "./unit-processes.ts";
@@ -58,12 +59,12 @@ export class JobWatch {
     return watch;
   }
 
-  /** Waits until all jobs (object paths) are over; gives how each ended. Throws when the bus goes away meanwhile. */
+  /** Waits until all jobs (object paths) are over; gives how each ended. Throws a Failure when the bus goes away meanwhile. */
   async wait(jobs: readonly string[]): Promise<Removed[]> {
     for (;;) {
       const removed = jobs.map((job) => this.#ended.get(job));
       if (removed.every((job) => job !== undefined)) return removed;
-      if (this.#lost) throw new Error(errnoText("ECONNRESET"));
+      if (this.#lost) throw new Failure(`Failed to wait for jobs: ${errnoText("ECONNRESET")}`);
       await new Promise<void>((resolve) => {
         this.#changed = resolve;
       });
