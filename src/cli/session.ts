@@ -72,6 +72,12 @@ export class Session {
     }
   }
 
+  /** The connection that calls to the machine manager go over now. */
+  managerConnection(): Promise<Bus> {
+    this.#manager ??= this.#openManager();
+    return this.#manager;
+  }
+
   /** The message bus itself, for peers other than the machine manager. */
   bus(): Promise<Bus> {
     this.#bus ??= this.#openBus();

@@ -51,6 +51,23 @@ export const VERBS: readonly VerbRow[] = [
     run: async (session, names) => (await import("./start.ts")).start(session, names),
   },
   {
+    meta: { name: "login", description: "Get a login prompt of a machine" },
+    group: "Machine",
+    args: { name: { type: "positional", required: false, description: "A machine; none means this host" } },
+    run: async (session, words) => (await import("./login.ts")).login(session, words),
+  },
+  {
+    meta: { name: "shell", description: "Run a shell or another program in a machine" },
+    group: "Machine",
+    args: {
+      machine: { type: "positional", required: false, description: "A user and a machine, or one of them" },
+      command: { type: "positional", required: false, repeated: true, description: "A program with its arguments" },
+    },
+    wordsUntilRest: 2,
+    options: ["uid", "setenv", "quiet"],
+    run: async (session, words) => (await import("./shell.ts")).shell(session, words),
+  },
+  {
     meta: { name: "enable", description: "Start images at boot from now on" },
     group: "Machine",
     args: IMAGES,
