@@ -2,8 +2,8 @@
 //
 // Nothing of the directory it is started in may be read at run time (a compiled file would load .env and
 // bunfig.toml, with its preloads, from there), hence the two --no-compile-autoload flags.
-import { mkdirSync, rmSync, statSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { mkdirSync, mkdtempSync, renameSync, rmSync, statSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 
 const top = dirname(import.meta.dir);
 
@@ -26,17 +26,26 @@ export function buildArguments(outfile: string): string[] {
   ];
 }
 
-/** Builds `outfile` (default dist/machined) and returns its path; throws with the compiler's output when that fails. */
+/**
+ * Builds `outfile` (default dist/machined) and returns its path; throws with the compiler's output when that fails.
+ * It is built in a folder beside its place and renamed, so that what stands there is always whole.
+ */
 export function build(outfile = join(top, "dist/machined")): string {
   mkdirSync(dirname(outfile), { recursive: true });
-  rmSync(outfile, { force: true });
-  const run = Bun.spawnSync([process.execPath, ...buildArguments(outfile)], {
-    cwd: top,
-    stdout: "pipe",
-    stderr: "pipe",
-  });
-  if (run.exitCode !== 0) throw new Error(`bun build failed:\n${run.stdout}${run.stderr}`);
-  return outfile;
+  const scratch = mkdtempSync(join(dirname(outfile), ".build-"));
+  try {
+    const built = join(scratch, basename(outfile));
+    const run = Bun.spawnSync([process.execPath, ...buildArguments(built)], {
+      cwd: top,
+      stdout: "pipe",
+      stderr: "pipe",
+    });
+    if (run.exitCode !== 0) throw new Error(`bun build failed:\n${run.stdout}${run.stderr}`);
+    renameSync(built, outfile);
+    return outfile;
+  } finally {
+    rmSync(scratch, { recursive: true });
+  }
 }
 
 if (import.meta.main) {

@@ -1,0 +1,32 @@
+// Reads the JUnit files that `bun test` writes: enough of XML for that one writer.
+
+export interface TestCase {
+  readonly name: string;
+  readonly file: string;
+  readonly outcome: "passed" | "failed" | "skipped";
+}
+
+const TESTCASE = /<testcase ([^>]*?)(\/>|>([\s\S]*?)<\/testcase>)/g;
+const ENTITIES: Readonly<Record<string, string>> = {
+  "&lt;": "<",
+  "&gt;": ">",
+  "&quot;": '"',
+  "&apos;": "'",
+  "&amp;": "&",
+};
+
+export function parseJunit(xml: string): TestCase[] {
+  return [...xml.matchAll(TESTCASE)].map((match) => {
+    const attributes = match[1] ?? "";
+    const body = match[3] ?? "";
+    const group = attribute(attributes, "classname");
+    const name = attribute(attributes, "name");
+    const outcome = /<failure|<error/.test(body) ? "failed" : body.includes("<skipped") ? "skipped" : "passed";
+    return { name: group === "" ? name : `${group} > ${name}`, file: attribute(attributes, "file"), outcome };
+  });
+}
+
+function attribute(text: string, name: string): string {
+  const value = new RegExp(`(?:^| )${name}="([^"]*)"`).exec(text)?.[1] ?? "";
+  return value.replace(/&(?:lt|gt|quot|apos|amp);/g, (entity) => ENTITIES[entity] ?? entity);
+}

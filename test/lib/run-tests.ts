@@ -1,0 +1,109 @@
+// Runs commands and `bun test` for test/run.ts: output goes through, results go into a Count.
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import type { Subprocess } from "bun";
+import type { Count } from "./count.ts";
+import { parseJunit } from "./junit.ts";
+
+export const TOP = join(import.meta.dir, "../..");
+
+const running = new Set<Subprocess>();
+
+/** Passes ^C on and waits for the children: a host suite ends its beds then. */
+export function forwardSignals(): void {
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.once(signal, async () => {
+      for (const child of running) child.kill("SIGTERM");
+      await Promise.all([...running].map((child) => child.exited));
+      process.exit(signal === "SIGINT" ? 130 : 143);
+    });
+  }
+}
+
+export interface RunOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly timeoutMs?: number;
+  /** Stands before each line of output, where several run at once. */
+  readonly label?: string;
+}
+
+/** Runs a command to its end; gives its exit code. */
+export async function runCommand(command: string[], options: RunOptions = {}): Promise<number> {
+  const { env = {}, timeoutMs = 10 * 60_000, label } = options;
+  const output = label === undefined ? "inherit" : "pipe";
+  const child = Bun.spawn(command, {
+    cwd: TOP,
+    env: { ...process.env, ...env },
+    stdin: "ignore",
+    stdout: output,
+    stderr: output,
+  });
+  running.add(child);
+  const timer = setTimeout(() => {
+    console.log(`${label ?? command[0]}: not done after ${timeoutMs / 60_000} minutes, ended`);
+    child.kill("SIGTERM");
+  }, timeoutMs);
+  if (label !== undefined) {
+    await Promise.all([printLabelled(child.stdout, label), printLabelled(child.stderr, label)]);
+  }
+  const code = await child.exited;
+  clearTimeout(timer);
+  running.delete(child);
+  return code;
+}
+
+async function printLabelled(stream: ReadableStream<Uint8Array> | number | undefined, label: string): Promise<void> {
+  if (!(stream instanceof ReadableStream)) return;
+  const decoder = new TextDecoder();
+  let rest = "";
+  for await (const chunk of stream) {
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
+    rest = lines.pop() ?? "";
+    for (const line of lines) console.log(`[${label}] ${line}`);
+  }
+  if (rest !== "") console.log(`[${label}] ${rest}`);
+}
+
+/** One command as one test. */
+export async function runCheck(count: Count, name: string, command: string[], options?: RunOptions): Promise<boolean> {
+  console.log(`== ${name}`);
+  const ok = (await runCommand(command, options)) === 0;
+  count.note(name, ok);
+  return ok;
+}
+
+/** Runs the test files of a folder in a process of its own, so that a crash of one group spares the others. */
+export async function runFolder(count: Count, folder: string, options: RunOptions = {}): Promise<void> {
+  const files = testFiles(folder);
+  const title = options.label === undefined ? folder : `${folder} (${options.label})`;
+  if (files.length === 0) return;
+  console.log(`== ${title}: ${files.length} ${files.length === 1 ? "file" : "files"}`);
+  const scratch = mkdtempSync(join(tmpdir(), "machined-run-"));
+  const report = join(scratch, "junit.xml");
+  const reporter = ["--reporter=junit", `--reporter-outfile=${report}`];
+  const paths = files.map((file) => `./${folder}/${file}`);
+  const code = await runCommand([process.execPath, "test", "--only-failures", ...reporter, ...paths], options);
+  const cases = existsSync(report) ? parseJunit(readFileSync(report, "utf8")) : [];
+  rmSync(scratch, { recursive: true });
+  const before = count.failed.length;
+  for (const { name, file, outcome } of cases) {
+    const where = `${title}/${basename(file)}: ${name}`;
+    if (outcome === "skipped") count.skipped.push(where);
+    else count.note(where, outcome === "passed");
+  }
+  // A file that could not be loaded has no test cases, and a crash leaves no report at all.
+  const reported = new Set(cases.map((one) => basename(one.file)));
+  for (const file of files) {
+    if (!reported.has(basename(file))) count.note(`${title}/${file}: did not run`, false);
+  }
+  if (code !== 0 && count.failed.length === before) count.note(`${title}: bun test ended with ${code}`, false);
+}
+
+function testFiles(folder: string): string[] {
+  const path = join(TOP, folder);
+  if (!existsSync(path)) return [];
+  return readdirSync(path, { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".test.ts"))
+    .sort();
+}

@@ -1,0 +1,81 @@
+// Runs the tests and counts them: npm test (all), npm run check, npm run test:host. The last line printed is
+// "N passed, N failed". See test/README.md.
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { build } from "../install/build.ts";
+import { Count } from "./lib/count.ts";
+import { DEFAULT_TREES, prepareBeds, provideTestPrograms, setAside, TREES, type Tree } from "./lib/host-suite.ts";
+import { forwardSignals, runCheck, runFolder, TOP } from "./lib/run-tests.ts";
+
+const HELP = `usage: test/run.ts check | all | host [--bed=TREE]…
+
+  check   format, lint, types and every test that needs no booted host
+  all     check, the build, and the host suite in beds of systemd 252 and 262
+  host    the build and the host suite; --bed= names the beds (${Object.keys(TREES).join(", ")})
+`;
+
+const FOLDERS = ["test/unit", "test/kernel", "test/contract", "test/service", "test/regression"];
+const HOST_TIMEOUT_MS = 20 * 60_000;
+
+const inCi = process.env["CI"] === "true" || process.env["CI"] === "1";
+
+async function check(count: Count): Promise<void> {
+  const bin = (name: string) => join(TOP, "node_modules/.bin", name);
+  await runCheck(count, "format and lint", [bin("biome"), "check", "--error-on-warnings", "."]);
+  await runCheck(count, "types", [bin("tsc"), "--noEmit"]);
+  await provideTestPrograms();
+  for (const folder of FOLDERS) await runFolder(count, folder);
+}
+
+function buildExecutable(count: Count): string | null {
+  console.log("== build");
+  try {
+    const executable = build();
+    count.note("build", true);
+    return executable;
+  } catch (error) {
+    console.log(error instanceof Error ? error.message : error);
+    count.note("build", false);
+    return null;
+  }
+}
+
+async function host(count: Count, trees: readonly Tree[]): Promise<void> {
+  const executable = buildExecutable(count);
+  if (executable === null) return;
+  const reason = await prepareBeds(trees);
+  if (reason !== null) {
+    console.log(`== test/host is left out: ${reason}`);
+    if (inCi) count.note(`test/host: ${reason}`, false);
+    return;
+  }
+  const directory = setAside(executable);
+  const runs = trees.map((tree) => {
+    const env = { BED_TREE: tree, MACHINED_DIST: directory };
+    return runFolder(count, "test/host", { env, label: tree, timeoutMs: HOST_TIMEOUT_MS });
+  });
+  await Promise.all(runs);
+  rmSync(directory, { recursive: true });
+}
+
+function isTree(name: string): name is Tree {
+  return name in TREES;
+}
+
+async function main(args: string[]): Promise<number> {
+  const [what, ...rest] = args;
+  const named = rest.map((word) => (word.startsWith("--bed=") ? word.slice(6) : ""));
+  const beds = named.filter(isTree);
+  if (!["check", "all", "host"].includes(what ?? "") || beds.length < named.length) {
+    process.stderr.write(HELP);
+    return 2;
+  }
+  forwardSignals();
+  const count = new Count();
+  if (what !== "host") await check(count);
+  if (what !== "check") await host(count, beds.length > 0 ? beds : DEFAULT_TREES);
+  count.report();
+  return count.failed.length > 0 ? 1 : 0;
+}
+
+process.exit(await main(process.argv.slice(2)));
