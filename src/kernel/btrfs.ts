@@ -3,6 +3,7 @@ import { type Fd, ioctl, statFd } from "./fd.ts";
 import { fileSystemOf } from "./file-system.ts";
 import { type Pinned, pinForever } from "./mem.ts";
 import { SyscallError } from "./sys.ts";
+import { type RawName, textOf } from "./tree.ts";
 
 const BTRFS_MAGIC = 0x9123683e;
 /** The inode number of every subvolume's top directory. */
@@ -80,38 +81,38 @@ const volume = pinForever(4096);
 const volume2 = pinForever(4096);
 const NAME_MAX = 255;
 
-function putName(args: Pinned, at: number, name: string): void {
-  const bytes = Buffer.from(name);
-  if (bytes.length > NAME_MAX || name.includes("/") || name.includes("\0")) {
-    throw new SyscallError("subvolume", "EINVAL", name);
+function putName(args: Pinned, at: number, name: RawName): void {
+  if (name === "" || name.length > NAME_MAX || name.includes("/") || name.includes("\0")) {
+    throw new SyscallError("subvolume", "EINVAL", textOf(name));
   }
   args.bytes.fill(0);
-  args.bytes.set(bytes, at);
+  args.bytes.write(name, at, "latin1");
 }
 
 /** Makes the empty subvolume `name` in `parent`. The umask applies. */
-export function createSubvolume(parent: Fd, name: string): void {
+export function createSubvolume(parent: Fd, name: RawName): void {
   putName(volume, 8, name);
   ioctl(parent, IOC_SUBVOL_CREATE, volume);
 }
 
 /** Makes `name` in `parent` a writable snapshot of one subvolume; those nested in it are empty directories there. */
-export function snapshotSubvolume(source: Fd, parent: Fd, name: string): void {
+export function snapshotSubvolume(source: Fd, parent: Fd, name: RawName): void {
   putName(volume2, 56, name);
   volume2.view.setBigInt64(0, BigInt(source.number), true);
   ioctl(parent, IOC_SNAP_CREATE_V2, volume2);
 }
 
 /** Removes the subvolume `name` of `parent`. `ENOTEMPTY` while others are nested in it, `EPERM` or `EROFS` while read-only. */
-export function removeSubvolume(parent: Fd, name: string): void {
+export function removeSubvolume(parent: Fd, name: RawName): void {
   putName(volume, 8, name);
   ioctl(parent, IOC_SNAP_DESTROY, volume);
 }
 
 export interface NestedSubvolume {
   readonly id: bigint;
-  /** Below the top of the subvolume asked. */
-  readonly path: string;
+  /** The directory it is in, below the top of the subvolume asked: empty, or ending in a slash. Bytes, as the name. */
+  readonly directory: RawName;
+  readonly name: RawName;
 }
 
 // struct btrfs_ioctl_get_subvol_rootref_args { 0 min_treeid; 8 { treeid; dirid; } rootref[255]; 4088 u8 num_items; }
@@ -120,7 +121,7 @@ const references = pinForever(4096);
 const lookup = pinForever(4096);
 const MORE_REFERENCES = "EOVERFLOW";
 
-/** The subvolumes right below a subvolume's top (those nested deeper have their own parents). */
+/** The subvolumes that have a given one (by its top) as their parent, wherever in it they are. */
 export function nestedSubvolumes(top: Fd): NestedSubvolume[] {
   const found: NestedSubvolume[] = [];
   let from = 0n;
@@ -132,7 +133,7 @@ export function nestedSubvolumes(top: Fd): NestedSubvolume[] {
       id: references.view.getBigUint64(8 + index * 16, true),
       directory: references.view.getBigUint64(16 + index * 16, true),
     }));
-    for (const { id, directory } of rows) found.push({ id, path: nestedPath(top, id, directory) });
+    for (const { id, directory } of rows) found.push({ id, ...nestedPlace(top, id, directory) });
     const last = rows.at(-1);
     if (isLast || last === undefined) return found;
     from = last.id + 1n;
@@ -149,11 +150,11 @@ function listReferences(top: Fd): boolean {
   }
 }
 
-function nestedPath(top: Fd, id: bigint, directory: bigint): string {
+function nestedPlace(top: Fd, id: bigint, directory: bigint): { directory: RawName; name: RawName } {
   lookup.bytes.fill(0);
   lookup.view.setBigUint64(0, directory, true);
   lookup.view.setBigUint64(8, id, true);
   ioctl(top, IOC_INO_LOOKUP_USER, lookup);
-  const text = (at: number) => lookup.bytes.toString("utf8", at, lookup.bytes.indexOf(0, at));
-  return text(272) + text(16);
+  const text = (at: number) => lookup.bytes.toString("latin1", at, lookup.bytes.indexOf(0, at));
+  return { directory: text(272), name: text(16) };
 }

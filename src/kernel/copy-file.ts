@@ -1,0 +1,143 @@
+// Copying one file: its data, by sharing extents where the file system can and else without filling holes, and all that
+// is known about it. See ioctl_ficlonerange(2), copy_file_range(2), lseek(2), xattr(7).
+import type { Fd } from "./fd.ts";
+import { pinForever } from "./mem.ts";
+import { check, trySys } from "./sys.ts";
+import { type RawName, type RawStatus, rawAddress } from "./tree.ts";
+
+const FICLONE = 0x4004_9409;
+const SEEK_DATA = 3;
+const SEEK_HOLE = 4;
+const ENXIO = -6;
+
+/** Makes `target`, which is empty, share all data of `source`; says whether it did, and if not, whether others may. */
+export function shareData(source: Fd, target: Fd): "shared" | "not-this-file" | "never" {
+  const result = trySys("ioctl", target.number, FICLONE, source.number);
+  if (result >= 0) return "shared";
+  if (NEVER_SHARES.has(result)) return "never";
+  if (!CANNOT_SHARE.has(result)) check(result, "reflink");
+  return "not-this-file";
+}
+
+/** EXDEV, ENOTTY, ENOSYS, EOPNOTSUPP: not on these file systems. */
+const NEVER_SHARES: ReadonlySet<number> = new Set([-18, -25, -38, -95]);
+/** EPERM, EBADF, EINVAL, ETXTBSY: swap files, files with and without copy-on-write, and the like. */
+const CANNOT_SHARE: ReadonlySet<number> = new Set([-1, -9, -22, -26]);
+/** ENOSYS, EOPNOTSUPP, EXDEV, EINVAL, EBADF, EPERM, ETXTBSY: reading and writing may do where this does not. */
+const CANNOT_COPY_IN_KERNEL: ReadonlySet<number> = new Set([-38, -95, -18, -22, -9, -1, -26]);
+
+/** Bytes between two reports of progress. */
+const STEP_BYTES = 64 << 20;
+const offsets = pinForever(16);
+const BUFFER_BYTES = 1 << 20;
+const buffer = pinForever(BUFFER_BYTES);
+
+/** Copies the data of `source` into the empty `target`; holes stay holes. `onBytes` hears of every step. */
+export function copyData(
+  source: Fd,
+  target: Fd,
+  { size, allocatedBytes }: { readonly size: number; readonly allocatedBytes: number },
+  onBytes: (count: number) => void,
+): void {
+  if (allocatedBytes >= size) {
+    copyRange(source, target, 0, size, onBytes);
+    return;
+  }
+  for (let at = 0; at < size; ) {
+    const from = seek(source, at, SEEK_DATA, size);
+    if (from === null) break;
+    const to = Math.min(seek(source, from, SEEK_HOLE, size) ?? size, size);
+    copyRange(source, target, from, to, onBytes);
+    at = to;
+  }
+  check(trySys("ftruncate", target.number, size), "ftruncate");
+}
+
+/** Where data (or a hole) begins next; null when there is none. File systems without holes are all data. */
+function seek(file: Fd, at: number, whence: number, size: number): number | null {
+  const result = trySys("lseek", file.number, at, whence);
+  if (result === ENXIO) return null;
+  if (result === -22) return whence === SEEK_DATA ? at : size;
+  return check(result, "lseek");
+}
+
+function copyRange(source: Fd, target: Fd, from: number, to: number, onBytes: (count: number) => void): void {
+  let at = from;
+  while (at < to) {
+    const count = copyStep(source, target, at, Math.min(to - at, STEP_BYTES));
+    if (count === 0) return; // it became shorter meanwhile
+    at += count;
+    onBytes(count);
+  }
+}
+
+function copyStep(source: Fd, target: Fd, at: number, length: number): number {
+  offsets.view.setBigInt64(0, BigInt(at), true);
+  offsets.view.setBigInt64(8, BigInt(at), true);
+  const base = offsets.address;
+  const copied = trySys("copy_file_range", source.number, base, target.number, base + 8, length, 0);
+  if (copied >= 0 || !CANNOT_COPY_IN_KERNEL.has(copied)) return check(copied, "copy");
+  const count = check(trySys("pread64", source.number, buffer, Math.min(length, BUFFER_BYTES), at), "read");
+  for (let done = 0; done < count; ) {
+    done += check(trySys("pwrite64", target.number, buffer.address + done, count - done, at + done), "write");
+  }
+  return count;
+}
+
+const NAMES_BYTES = 64 << 10;
+const attributeNames = pinForever(NAMES_BYTES);
+const attributeValue = pinForever(NAMES_BYTES);
+const EOPNOTSUPP = -95;
+const ENODATA = -61;
+
+/** How a file is named to the calls on extended attributes: open files directly, all others by their path in /proc. */
+interface Handle {
+  readonly calls: readonly ["flistxattr", "fgetxattr", "fsetxattr"] | readonly ["listxattr", "getxattr", "setxattr"];
+  readonly fd: Fd;
+}
+
+const OPENED = ["flistxattr", "fgetxattr", "fsetxattr"] as const;
+const NAMED = ["listxattr", "getxattr", "setxattr"] as const;
+
+function subject({ calls, fd }: Handle): number {
+  return calls === OPENED ? fd.number : rawAddress(`/proc/self/fd/${fd.number}`);
+}
+
+/**
+ * Copies all extended attributes, among them ACLs and file capabilities, which a change of owner would take away. `opened`
+ * says whether the descriptors are open files or only name them. Gives the names that the target did not take.
+ */
+export function copyAttributes(source: Fd, target: Fd, opened: boolean): string[] {
+  const calls = opened ? OPENED : NAMED;
+  const [from, to] = [
+    { calls, fd: source },
+    { calls, fd: target },
+  ];
+  const size = trySys(calls[0], subject(from), attributeNames, NAMES_BYTES);
+  if (size === 0 || size === EOPNOTSUPP) return [];
+  const names = attributeNames.bytes.toString("latin1", 0, check(size, "listxattr")).split("\0").slice(0, -1);
+  return names.filter((name) => !copyAttribute(from, to, name));
+}
+
+function copyAttribute(from: Handle, to: Handle, name: RawName): boolean {
+  const size = trySys(from.calls[1], subject(from), rawAddress(name), attributeValue, NAMES_BYTES);
+  if (size === ENODATA) return true;
+  check(size, "getxattr", name);
+  const result = trySys(to.calls[2], subject(to), rawAddress(name), attributeValue, size, 0);
+  // Not every file system has every kind, and not everyone may set them: the rest of the file counts more.
+  if (result === EOPNOTSUPP || result === -1) return false;
+  check(result, "setxattr", name);
+  return true;
+}
+
+// struct timespec[2] { { 0 sec; 8 nsec; } atime; { 16 sec; 24 nsec; } mtime; }
+const times = pinForever(32);
+const AT_SYMLINK_NOFOLLOW = 0x100;
+
+/** Gives the entry `name` of `directory` the times of `status`. */
+export function setTimes(directory: Fd, name: RawName, { memory }: RawStatus): void {
+  times.bytes.fill(0);
+  memory.bytes.copy(times.bytes, 0, 64, 76);
+  memory.bytes.copy(times.bytes, 16, 112, 124);
+  check(trySys("utimensat", directory.number, rawAddress(name), times, AT_SYMLINK_NOFOLLOW), "utimensat");
+}
