@@ -1,0 +1,190 @@
+// The life of an installation: it takes over, gives back, and leaves nothing behind; machines go on all the time.
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { Bed, isStock, systemdVersion } from "../lib/bed.ts";
+import { createMachines, machineFacts } from "../lib/machines.ts";
+
+const TIMEOUT_MS = 120_000;
+const SWAPS = 5;
+
+/** Names, kinds, sizes and targets of all that an installation may touch. What hosts write by themselves is left out. */
+const LISTING = `find /etc /usr -printf '%p %y %s %m %l\\n' | grep -v -e /etc/resolv.conf -e __pycache__ | sort`;
+
+const WHO = `readlink /proc/$(systemctl show -P MainPID systemd-machined.service)/exe`;
+
+const left = isStock ? " (left out: the distribution's programs are tested, and those are not installed)" : "";
+
+describe.skipIf(isStock)(`installing${left}`, () => {
+  let bed: Bed;
+  let before: string;
+
+  beforeAll(async () => {
+    bed = await Bed.boot("install");
+    await bed.startContainer("deb1");
+    await createMachines(bed, 6, "m");
+    before = await bed.run(LISTING);
+    await bed.run("touch /root/stamp; sleep 0.1");
+  }, TIMEOUT_MS);
+
+  afterAll(() => bed.stop(), 30_000);
+
+  test(
+    "install --now takes over and keeps a running container",
+    async () => {
+      const facts = await machineFacts(bed);
+      expect(Object.keys(facts)).toHaveLength(7);
+      const output = await bed.install();
+      expect(output).toContain("7 machines kept");
+      expect(await bed.run(WHO)).toBe("/usr/local/lib/machined/machined");
+      expect(await machineFacts(bed)).toEqual(facts);
+      expect(await bed.run("systemctl -M deb1 is-system-running || true")).toMatch(/running|degraded/);
+      expect(await bed.run("bash -lc 'type -P machinectl'")).toBe("/usr/local/bin/machinectl");
+      expect(await bed.run("machinectl list --no-legend | wc -l")).toBe("7");
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    "installing again changes nothing and does not restart the daemon",
+    async () => {
+      const pid = await bed.run("systemctl show -P MainPID systemd-machined.service");
+      const listing = await bed.run(LISTING);
+      expect(await bed.install()).toContain("systemd-machined.service runs already");
+      expect(await bed.run(LISTING)).toBe(listing);
+      expect(await bed.run("systemctl show -P MainPID systemd-machined.service")).toBe(pid);
+    },
+    TIMEOUT_MS,
+  );
+
+  test("the sandbox of the unit is the original's, but for executable memory", async () => {
+    const shown = await bed.run(`systemctl show systemd-machined.service -p NoNewPrivileges -p LockPersonality \\
+      -p RestrictRealtime -p ProtectHostname -p MemoryDenyWriteExecute -p WatchdogUSec -p SystemCallErrorNumber -p NotifyAccess`);
+    expect(shown.split("\n").sort()).toEqual([
+      "LockPersonality=yes",
+      "MemoryDenyWriteExecute=no",
+      "NoNewPrivileges=yes",
+      "NotifyAccess=main",
+      "ProtectHostname=yes",
+      "RestrictRealtime=yes",
+      "SystemCallErrorNumber=1",
+      "WatchdogUSec=3min",
+    ]);
+    expect(await bed.run("grep NoNewPrivs /proc/$(systemctl show -P MainPID systemd-machined.service)/status")).toMatch(
+      /1$/,
+    );
+  });
+
+  test("the bus lets everybody send the calls of newer releases, and the daemon answers them", async () => {
+    const call = "busctl call org.freedesktop.machine1 /org/freedesktop/machine1 org.freedesktop.machine1.Manager";
+    const { output } = await bed.exec(`runuser -u nobody -- ${call} GetMachineSSHInfo s nosuch`);
+    expect(output).toContain("No machine 'nosuch' known");
+    const { output: denied } = await bed.exec(
+      "runuser -u nobody -- busctl set-property org.freedesktop.machine1 /org/freedesktop/LogControl1 org.freedesktop.LogControl1 LogLevel s debug",
+    );
+    expect(denied).toMatch(/denied/i);
+  });
+
+  test("polkit knows every action of the newest release", async () => {
+    const actions = (await bed.run("pkaction | grep ^org.freedesktop.machine1.")).split("\n");
+    expect(actions).toHaveLength(12);
+    expect(actions).toContain("org.freedesktop.machine1.register-machine");
+  });
+
+  test("the Varlink socket is there before anybody calls, and the bus name starts the daemon", async () => {
+    await bed.run("systemctl stop systemd-machined.service 2>/dev/null");
+    expect(await bed.run("test -S /run/systemd/machine/io.systemd.Machine && echo there")).toBe("there");
+    expect(
+      await bed.run(
+        "busctl call org.freedesktop.machine1 /org/freedesktop/machine1 org.freedesktop.machine1.Manager GetMachine s deb1",
+      ),
+    ).toContain("/deb1");
+    expect(await bed.run(WHO)).toBe("/usr/local/lib/machined/machined");
+    await bed.run("systemctl stop systemd-machined.service 2>/dev/null");
+    const ask = `printf '{"method":"io.systemd.Machine.List","parameters":{"name":"deb1"}}\\0' | timeout 5 socat -t5 - UNIX-CONNECT:/run/systemd/machine/io.systemd.Machine | tr -d '\\0'`;
+    expect(JSON.parse(await bed.run(ask)).parameters.name).toBe("deb1");
+  });
+
+  test(
+    "uninstall --now brings the distribution's daemon back with the machines running, and leaves nothing",
+    async () => {
+      const facts = await machineFacts(bed);
+      const output = await bed.uninstall();
+      expect(output).toContain("7 machines kept");
+      expect(await bed.run(WHO)).toBe("/usr/lib/systemd/systemd-machined");
+      expect(await machineFacts(bed)).toEqual(facts);
+      expect(await bed.run(LISTING)).toBe(before);
+      expect(await bed.run("find /etc /usr -newer /root/stamp ! -type d")).toBe("");
+      expect(await bed.run("systemctl -M deb1 is-system-running || true")).toMatch(/running|degraded/);
+      expect((await bed.exec("systemctl --failed --no-legend | grep machined")).output).toBe("");
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    `the daemons change places ${SWAPS} times, and each reads the other's state`,
+    async () => {
+      const facts = await machineFacts(bed);
+      for (let swap = 0; swap < SWAPS; swap++) {
+        await bed.install();
+        expect(await machineFacts(bed)).toEqual(facts);
+        // What each of them writes, the other must read: a new machine under ours, another under the distribution's.
+        await bed.uninstall();
+        expect(await machineFacts(bed)).toEqual(facts);
+      }
+      await createMachines(bed, 1, "under-stock");
+      await bed.install();
+      await createMachines(bed, 1, "under-ours");
+      const both = await machineFacts(bed);
+      expect(Object.keys(both)).toEqual(expect.arrayContaining(["under-stock1", "under-ours1"]));
+      await bed.uninstall();
+      expect(await machineFacts(bed)).toEqual(both);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    "a daemon that cannot start makes room for the distribution's again",
+    async () => {
+      const dropIn = "/etc/systemd/system/systemd-machined.service.d";
+      // The distribution's daemon lives with it, ours does not: there is no compiling of code without it.
+      await bed.run(`mkdir -p ${dropIn}; printf '[Service]\\nMemoryDenyWriteExecute=yes\\n' >${dropIn}/strict.conf`);
+      const { code, output } = await bed.exec("/srv/machined/machined install --now");
+      expect(code).toBe(1);
+      expect(output).toContain("systemd-machined.service did not start. The end of its journal:");
+      expect(output).toContain("Everything is as it was before");
+      await bed.run(`rm -r ${dropIn}; systemctl daemon-reload`);
+      expect(await bed.run(WHO)).toBe("/usr/lib/systemd/systemd-machined");
+      expect(Object.keys(await machineFacts(bed))).toContain("deb1");
+      expect(await bed.run(LISTING)).toBe(before);
+    },
+    TIMEOUT_MS,
+  );
+
+  test("a file of the administrator in the way is refused, and nothing is made", async () => {
+    await bed.run("echo mine >/usr/local/bin/machinectl");
+    const listing = await bed.run(LISTING);
+    const { code, output } = await bed.exec("/srv/machined/machined install --now");
+    expect(code).toBe(1);
+    expect(output).toContain("'/usr/local/bin/machinectl' is in the way and not from here");
+    expect(await bed.run(LISTING)).toBe(listing);
+    await bed.run("rm /usr/local/bin/machinectl");
+  });
+
+  test("only root may install", async () => {
+    const { code, output } = await bed.exec("runuser -u nobody -- /srv/machined/machined install");
+    expect(code).toBe(1);
+    expect(output.trim()).toBe("machined install: You must be root (or use --root=DIR)");
+  });
+});
+
+test(
+  "the bed runs the release that the suite was told",
+  async () => {
+    const bed = await Bed.boot("version");
+    try {
+      expect(await bed.run("systemctl --version | head -1")).toStartWith(`systemd ${systemdVersion}`);
+    } finally {
+      await bed.stop();
+    }
+  },
+  TIMEOUT_MS,
+);
