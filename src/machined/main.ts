@@ -1,10 +1,12 @@
 // systemd-machined: takes up what an earlier process left, serves the bus and its own sockets, and goes on until it is
 // told to stop (systemd-machined.service(8)).
-import { existsSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
+import { dirname } from "node:path";
 import { MACHINE1_PATH, Manager } from "../api/machine1.ts";
 import { BusServer, describe } from "../ipc/bus-server.ts";
 import { isPrivileged } from "../ipc/polkit.ts";
-import { VarlinkServer } from "../ipc/varlink-server.ts";
+import { type BoundVarlink, VarlinkServer } from "../ipc/varlink-server.ts";
+import type { Fd } from "../kernel/fd.ts";
 import { listenFds, notify, watchdogIntervalUsec } from "../kernel/notify.ts";
 import { listenUnix } from "../kernel/unix-socket.ts";
 import { Addresses } from "../registry/addresses.ts";
@@ -25,8 +27,10 @@ import { openMachineMethods, openManagerMethods } from "./open-bindings.ts";
 import { OwnCgroups } from "./own-cgroups.ts";
 import { PATHS } from "./paths.ts";
 import { PrivateBus } from "./private-bus.ts";
+import { ResolveHook } from "./resolve-hook.ts";
 import { SystemBus } from "./system-bus.ts";
 import { Systemd1 } from "./systemd1.ts";
+import { adviseUserDatabaseClients, userDatabase } from "./userdb.ts";
 import { machineVarlink, serviceVarlink } from "./varlink-bindings.ts";
 import { machinePath } from "./wire.ts";
 
@@ -53,7 +57,8 @@ class Service implements Daemon {
   readonly #systemd: Systemd1 | null;
   readonly #systemBus: SystemBus;
   readonly #server: BusServer;
-  readonly #varlink: VarlinkServer;
+  readonly #varlink: readonly VarlinkServer[];
+  readonly #resolveHook: ResolveHook;
   #privateBus: PrivateBus | null = null;
   #restored = false;
   #stop: (code: number) => void = () => {};
@@ -66,10 +71,14 @@ class Service implements Daemon {
       this.#systemd ?? new OwnCgroups(this.log),
       this.log,
       {
-        machineNew: (machine) => this.#announce("MachineNew", machine),
+        machineNew: (machine) => {
+          this.#announce("MachineNew", machine);
+          this.#resolveHook.changed();
+        },
         machineRemoved: (machine) => {
           this.addresses.forget(machine);
           this.#announce("MachineRemoved", machine);
+          this.#resolveHook.changed();
         },
       },
     );
@@ -87,14 +96,12 @@ class Service implements Daemon {
       bug: (error, where) => this.#bug(error, where),
       called: collectGarbageSoon,
     });
-    this.#varlink = new VarlinkServer({
-      product: "systemd-machined",
-      version: VERSION,
-      interfaces: [machineVarlink(this), serviceVarlink(this.log)],
-      bug: (error, where) => this.#bug(error, where),
-      called: collectGarbageSoon,
-      debug: (message) => this.log.debug(message),
-    });
+    this.#resolveHook = new ResolveHook(this);
+    this.#varlink = [
+      this.#varlinkServer([machineVarlink(this), serviceVarlink(this.log)]),
+      this.#varlinkServer([userDatabase(this)]),
+      this.#varlinkServer([this.#resolveHook.bound]),
+    ];
     this.#systemBus = new SystemBus({ kind: "system" }, this.#server, this.log, {
       connected: async (bus) => {
         await this.#systemd?.attach(bus);
@@ -105,6 +112,17 @@ class Service implements Daemon {
         this.log.error("Another daemon owns the name on the bus already.");
         this.#stop(1);
       },
+    });
+  }
+
+  #varlinkServer(interfaces: readonly BoundVarlink[]): VarlinkServer {
+    return new VarlinkServer({
+      product: "systemd-machined",
+      version: VERSION,
+      interfaces,
+      bug: (error, where) => this.#bug(error, where),
+      called: collectGarbageSoon,
+      debug: (message) => this.log.debug(message),
     });
   }
 
@@ -175,7 +193,7 @@ class Service implements Daemon {
     notify("STOPPING=1\nSTATUS=Shutting down...");
     await this.#systemBus.close();
     this.#privateBus?.close();
-    this.#varlink.close();
+    for (const server of this.#varlink) server.close();
     return code;
   }
 
@@ -191,9 +209,16 @@ class Service implements Daemon {
 
   /** Sockets that the service manager opened for us come first; what it did not open is opened here. */
   #listen(): void {
+    const [machine, userDatabase, resolveHook] = this.#varlink;
     const inherited = listenFds().filter(({ name }) => name === "varlink");
-    for (const { fd } of inherited) this.#varlink.listen(fd);
-    if (inherited.length === 0) this.#varlink.listen(listenUnix(PATHS.varlink, { mode: 0o666 }));
+    for (const { fd } of inherited) machine?.listen(fd);
+    if (inherited.length === 0) {
+      machine?.listen(listenAt(PATHS.varlink));
+      machine?.listen(listenAt(PATHS.varlinkImage));
+    }
+    userDatabase?.listen(listenAt(PATHS.userDatabase));
+    resolveHook?.listen(listenAt(PATHS.resolveHook));
+    adviseUserDatabaseClients(PATHS.userDatabase);
   }
 
   /** Without systemd the bus is a courtesy: there is the private socket. */
@@ -208,4 +233,10 @@ class Service implements Daemon {
     if (interval === null) return;
     setInterval(() => notify("WATCHDOG=1"), interval / 2000);
   }
+}
+
+/** A socket for everyone, in a directory that is made where it is missing. */
+function listenAt(path: string): Fd {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+  return listenUnix(path, { mode: 0o666 });
 }
