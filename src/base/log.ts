@@ -5,6 +5,13 @@ import { type ConsolaInstance, type ConsolaReporter, createConsola, type LogType
 export const LOG_LEVELS = ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
+/** Lines for the admin: one for each event, with fields as the journal keeps them. */
+export interface Log {
+  info(message: string, fields?: Readonly<Record<string, string>>): void;
+  warning(message: string, fields?: Readonly<Record<string, string>>): void;
+  debug(message: string, fields?: Readonly<Record<string, string>>): void;
+}
+
 /** consola's kinds of message by syslog priority. */
 const KINDS: Readonly<Record<LogLevel, LogType>> = {
   emerg: "fatal",

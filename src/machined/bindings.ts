@@ -1,14 +1,14 @@
 // D-Bus rows → actions: argument mapping only. Getters say what each property reads.
 import { type Image, Machine as MachineInterface, type Machine as MachineTable, Manager } from "../api/machine1.ts";
-import { LogControl } from "../api/peers.ts";
 import type { Getters, Handlers } from "../api/table.ts";
 import { type BoundInterface, type BusCallContext, bindInterface } from "../ipc/bus-server.ts";
+import { logControl } from "../ipc/daemon-control.ts";
+import type { LogControlState } from "../ipc/daemon-log.ts";
 import type { Machine } from "../registry/machine.ts";
 import { perform } from "./action.ts";
 import type { Daemon } from "./daemon.ts";
 import { addressesOf, getOsRelease, machineOfProcess, mapFrom, mapTo, sshInfo, uidShift } from "./inspect.ts";
 import { kill, terminate, unregister } from "./lifecycle.ts";
-import type { LogControlState } from "./log.ts";
 import { createMachine, registerMachine } from "./register.ts";
 import { addressRows, machinePath, registrationFromProperties, registrationOf, unitProperties } from "./wire.ts";
 
@@ -122,16 +122,7 @@ export function bindAll(daemon: Daemon, log: LogControlState, more: MoreMethods)
       { ...ownMethods(daemon), ...more.machine } as MachineHandlers,
       machineGetters,
     ),
-    logControl: bindInterface(
-      LogControl,
-      {},
-      {
-        LogLevel: () => log.level,
-        LogTarget: () => log.target,
-        SyslogIdentifier: () => log.identifier,
-      },
-      { LogLevel: (level: string) => log.setLevel(level), LogTarget: (target: string) => log.setTarget(target) },
-    ),
+    logControl: logControl(log),
   };
 }
 

@@ -2,9 +2,14 @@
 // told to stop (systemd-machined.service(8)).
 import { existsSync, mkdirSync } from "node:fs";
 import { dirname } from "node:path";
-import { MACHINE1_PATH, Manager } from "../api/machine1.ts";
+import { MACHINE1_NAME, MACHINE1_PATH, Manager } from "../api/machine1.ts";
 import { BusServer, describe } from "../ipc/bus-server.ts";
+import { serviceVarlink } from "../ipc/daemon-control.ts";
+import { DaemonLog } from "../ipc/daemon-log.ts";
+import { collectGarbageSoon } from "../ipc/housekeeping.ts";
 import { isPrivileged } from "../ipc/polkit.ts";
+import { PrivateBus } from "../ipc/private-bus.ts";
+import { SystemBus } from "../ipc/system-bus.ts";
 import { type BoundVarlink, VarlinkServer } from "../ipc/varlink-server.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { listenFds, notify, watchdogIntervalUsec } from "../kernel/notify.ts";
@@ -17,21 +22,17 @@ import { HELP, parseArguments } from "./arguments.ts";
 import { bindAll } from "./bindings.ts";
 import type { Daemon, RegisterPolicy } from "./daemon.ts";
 import { hostId, hostMachine } from "./host.ts";
-import { collectGarbageSoon } from "./housekeeping.ts";
 import { imageMethods, imageObjects, poolGetters } from "./image-bindings.ts";
 import { Images } from "./images.ts";
 import { later } from "./later.ts";
-import { DaemonLog } from "./log.ts";
 import { objectTree } from "./objects.ts";
 import { openMachineMethods, openManagerMethods } from "./open-bindings.ts";
 import { OwnCgroups } from "./own-cgroups.ts";
 import { PATHS } from "./paths.ts";
-import { PrivateBus } from "./private-bus.ts";
 import { ResolveHook } from "./resolve-hook.ts";
-import { SystemBus } from "./system-bus.ts";
 import { Systemd1 } from "./systemd1.ts";
 import { adviseUserDatabaseClients, userDatabase } from "./userdb.ts";
-import { machineVarlink, serviceVarlink } from "./varlink-bindings.ts";
+import { machineVarlink } from "./varlink-bindings.ts";
 import { machinePath } from "./wire.ts";
 
 /** Since this version of the host's systemd users other than root may register their own machines. */
@@ -50,7 +51,7 @@ export async function main(args: string[]): Promise<number> {
 }
 
 class Service implements Daemon {
-  readonly log = new DaemonLog("systemd-machined");
+  readonly log = new DaemonLog("systemd-machined", "auth");
   readonly addresses = new Addresses();
   readonly registry: Registry;
   registerPolicy: RegisterPolicy = "root";
@@ -102,7 +103,7 @@ class Service implements Daemon {
       this.#varlinkServer([userDatabase(this)]),
       this.#varlinkServer([this.#resolveHook.bound]),
     ];
-    this.#systemBus = new SystemBus({ kind: "system" }, this.#server, this.log, {
+    this.#systemBus = new SystemBus(MACHINE1_NAME, { kind: "system" }, this.#server, this.log, {
       connected: async (bus) => {
         await this.#systemd?.attach(bus);
         await this.#choosePolicy();

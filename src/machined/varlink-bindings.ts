@@ -1,11 +1,9 @@
-// Varlink rows → actions: argument mapping only (io.systemd.Machine, io.systemd.service).
+// Varlink rows → actions: argument mapping only (io.systemd.Machine).
 import { readFileSync } from "node:fs";
 import { IoSystemdMachine } from "../api/io-systemd-machine.ts";
-import { IoSystemdService } from "../api/io-systemd-service.ts";
 import { errnoNameOf, invalidArgument, MachinedError } from "../base/error.ts";
 import { formatId, parseId } from "../base/id128.ts";
 import { plainInteger } from "../base/json.ts";
-import { LOG_LEVELS } from "../base/log.ts";
 import { isMachineNameOrHost } from "../base/names.ts";
 import { authorize } from "../ipc/polkit.ts";
 import { type BoundVarlink, Reply, type VarlinkCall } from "../ipc/varlink-server.ts";
@@ -16,7 +14,6 @@ import { perform } from "./action.ts";
 import type { Daemon } from "./daemon.ts";
 import { mapFrom, mapTo, uidShift } from "./inspect.ts";
 import { kill, terminate, unregister } from "./lifecycle.ts";
-import type { LogControlState } from "./log.ts";
 import { openVarlinkHandlers } from "./open-varlink.ts";
 import { beginMachine, type Registration, registerMachine } from "./register.ts";
 
@@ -236,29 +233,4 @@ function metadataOf(daemon: Daemon, machine: Machine, metadata: "yes" | "gracefu
 
 function addressRows(daemon: Daemon, machine: Machine): object[] {
   return daemon.addresses.of(machine).map(({ ifindex, family, bytes }) => ({ ifindex, family, address: [...bytes] }));
-}
-
-/** Binds io.systemd.service to the daemon's log. */
-export function serviceVarlink(log: LogControlState): BoundVarlink {
-  const requireOwnUser = async (call: VarlinkCall) => {
-    const { uid } = await call.caller();
-    if (uid !== 0 && uid !== process.geteuid?.()) throw new MachinedError("AccessDenied", "Access denied");
-  };
-  return {
-    table: IoSystemdService,
-    handlers: {
-      Ping: () => undefined,
-      SetLogLevel: async (call, { level }: { level: number | string }) => {
-        await requireOwnUser(call);
-        const name = LOG_LEVELS[Number(level)];
-        if (name === undefined) throw invalidArgument("level", "Invalid log level");
-        log.setLevel(name);
-      },
-      GetLogLevel: () => ({ level: (LOG_LEVELS as readonly string[]).indexOf(log.level) }),
-      GetEnvironment: async (call) => {
-        await requireOwnUser(call);
-        return { environment: Object.entries(process.env).map(([key, value]) => `${key}=${value}`) };
-      },
-    },
-  };
 }

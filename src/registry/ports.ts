@@ -2,6 +2,8 @@
 // (hosts where systemd is not PID 1).
 import type { PidRef } from "../kernel/pidref.ts";
 
+export type { Log } from "../base/log.ts";
+
 /** A property as StartTransientUnit takes it: name, D-Bus signature, value. */
 export type UnitProperty = readonly [name: string, signature: string, value: unknown];
 
@@ -46,11 +48,4 @@ export interface ServiceManager {
   isUnitActive(unit: string): Promise<boolean>;
   /** The unit of a process, or null for one that can be no machine's, because it is in none. Throws SyscallError when the process is gone. */
   placeOf(pid: number): UnitPlace | null;
-}
-
-/** Lines for the admin: one for each event, with fields as the journal keeps them. */
-export interface Log {
-  info(message: string, fields?: Readonly<Record<string, string>>): void;
-  warning(message: string, fields?: Readonly<Record<string, string>>): void;
-  debug(message: string, fields?: Readonly<Record<string, string>>): void;
 }

@@ -1,17 +1,17 @@
-// D-Bus between two peers at /run/systemd/machine/private: the same objects as on the bus, for hosts that have no bus
+// D-Bus between two peers on a socket of the daemon's own: the same objects as on the bus, for hosts that have no bus
 // (systemd's own /run/systemd/private is the model). Only root and the daemon's own user may come in.
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
-import { ServerHandshake } from "../ipc/bus-handshake.ts";
-import type { Outgoing } from "../ipc/bus-message.ts";
-import type { BusServer, Origin } from "../ipc/bus-server.ts";
-import { BusStream } from "../ipc/bus-stream.ts";
-import { callerOnSocket } from "../ipc/caller.ts";
-import { isPrivileged } from "../ipc/polkit.ts";
+import type { Log } from "../base/log.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { type Watch, watch } from "../kernel/poller.ts";
 import { acceptPeer, listenUnix } from "../kernel/unix-socket.ts";
-import type { Log } from "../registry/ports.ts";
+import { ServerHandshake } from "./bus-handshake.ts";
+import type { Outgoing } from "./bus-message.ts";
+import type { BusServer, Origin } from "./bus-server.ts";
+import { BusStream } from "./bus-stream.ts";
+import { callerOnSocket } from "./caller.ts";
+import { isPrivileged } from "./polkit.ts";
 
 /** More peers than this at a time are turned away. */
 const PEER_LIMIT = 128;
@@ -35,6 +35,11 @@ export class PrivateBus {
   /** Sends a signal to every peer; the private bus has no match rules. */
   broadcast(signal: Omit<Outgoing, "serial">): void {
     for (const origin of this.#peers.values()) origin.send(signal);
+  }
+
+  /** Peers that are connected now. */
+  get peers(): number {
+    return this.#peers.size;
   }
 
   close(): void {

@@ -1,14 +1,13 @@
-// The daemon on the system bus: connected whenever there is a bus, again after it was lost. What needs no bus (the
+// A daemon on its bus: connected whenever there is a bus, again after it was lost. What needs no bus (the
 // private socket, Varlink) goes on meanwhile.
-import { MACHINE1_NAME } from "../api/machine1.ts";
-import { type BusClient, connectBus } from "../ipc/bus-client.ts";
-import { BusError } from "../ipc/bus-error.ts";
-import type { Outgoing } from "../ipc/bus-message.ts";
-import type { BusServer, Origin } from "../ipc/bus-server.ts";
-import type { Incoming } from "../ipc/bus-stream.ts";
-import type { BusTarget } from "../ipc/bus-transport.ts";
-import { callerOnBus } from "../ipc/caller.ts";
-import type { Log } from "../registry/ports.ts";
+import type { Log } from "../base/log.ts";
+import { type BusClient, connectBus } from "./bus-client.ts";
+import { BusError } from "./bus-error.ts";
+import type { Outgoing } from "./bus-message.ts";
+import type { BusServer, Origin } from "./bus-server.ts";
+import type { Incoming } from "./bus-stream.ts";
+import type { BusTarget } from "./bus-transport.ts";
+import { callerOnBus } from "./caller.ts";
 
 const RETRY_MS = 1_000;
 const RETRY_LIMIT_MS = 30_000;
@@ -25,12 +24,15 @@ export class SystemBus {
   readonly #server: BusServer;
   readonly #log: Log;
   readonly #events: SystemBusEvents;
+  readonly #name: string;
   readonly #target: BusTarget;
   #bus: BusClient | null = null;
   #retryMs = RETRY_MS;
   #closed = false;
 
-  constructor(target: BusTarget, server: BusServer, log: Log, events: SystemBusEvents) {
+  /** `name` is the well-known name to take. */
+  constructor(name: string, target: BusTarget, server: BusServer, log: Log, events: SystemBusEvents) {
+    this.#name = name;
     this.#target = target;
     this.#server = server;
     this.#log = log;
@@ -49,7 +51,7 @@ export class SystemBus {
     bus.onCall((message) => this.#server.dispatch(message, this.#originOf(bus, message)));
     bus.onClose((error) => this.#lost(bus, error));
     await this.#events.connected(bus);
-    const [result] = (await bus.driver("RequestName", "su", [MACHINE1_NAME, DO_NOT_QUEUE])) as [number];
+    const [result] = (await bus.driver("RequestName", "su", [this.#name, DO_NOT_QUEUE])) as [number];
     if (!NAME_IS_OURS.has(result)) this.#events.nameTaken();
     this.#retryMs = RETRY_MS;
   }
@@ -64,7 +66,7 @@ export class SystemBus {
     const bus = this.#bus;
     this.#bus = null;
     if (bus === null) return;
-    await bus.driver("ReleaseName", "s", [MACHINE1_NAME]).catch(() => {});
+    await bus.driver("ReleaseName", "s", [this.#name]).catch(() => {});
     bus.close();
   }
 

@@ -1,17 +1,16 @@
-// The daemon's log: to the journal with fields where there is one, else as lines on standard error. Level and target can
+// A daemon's log: to the journal with fields where there is one, else as lines on standard error. Level and target can
 // be changed while it runs (org.freedesktop.LogControl1(5)).
 import { existsSync, writeSync } from "node:fs";
 import { invalidArgument } from "../base/error.ts";
-import { LineLog, LOG_LEVELS, type LogLevel } from "../base/log.ts";
+import { LineLog, LOG_LEVELS, type Log, type LogLevel } from "../base/log.ts";
 import { defineStringTable } from "../base/string-table.ts";
 import type { Fd } from "../kernel/fd.ts";
 import type { Pinned } from "../kernel/mem.ts";
 import { datagramSocket, sendDatagram, unixAddress } from "../kernel/unix-socket.ts";
-import type { Log } from "../registry/ports.ts";
 
 const JOURNAL = "/run/systemd/journal/socket";
-/** auth: who comes and goes on this host. */
-const FACILITY = 4;
+/** Facilities of syslog(3): `auth` is for who comes and goes on this host. */
+const FACILITIES = { daemon: 3, auth: 4 } as const;
 const TARGETS = defineStringTable([
   "console",
   "console-prefixed",
@@ -38,14 +37,16 @@ type Fields = Readonly<Record<string, string>>;
 
 export class DaemonLog implements Log, LogControlState {
   readonly identifier: string;
+  readonly #facility: number;
   readonly #lines: LineLog;
   #level: LogLevel = "info";
   #target: string = "auto";
   #journal: { socket: Fd; address: Pinned } | null = null;
 
   /** $SYSTEMD_LOG_LEVEL and $SYSTEMD_LOG_TARGET set the first level and target. */
-  constructor(identifier: string) {
+  constructor(identifier: string, facility: keyof typeof FACILITIES) {
     this.identifier = identifier;
+    this.#facility = FACILITIES[facility];
     this.#lines = new LineLog(process.stderr.isTTY ? "none" : "priority", (line) => writeSync(2, line));
     this.#level = LEVELS.parse(process.env["SYSTEMD_LOG_LEVEL"] ?? "") ?? "info";
     this.#target = TARGETS.parse(process.env["SYSTEMD_LOG_TARGET"] ?? "") ?? "auto";
@@ -110,7 +111,7 @@ export class DaemonLog implements Log, LogControlState {
       }
       const entry = encodeEntry({
         PRIORITY: String(LOG_LEVELS.indexOf(level)),
-        SYSLOG_FACILITY: String(FACILITY),
+        SYSLOG_FACILITY: String(this.#facility),
         SYSLOG_IDENTIFIER: this.identifier,
         ...fields,
         MESSAGE: message,
