@@ -1,0 +1,269 @@
+// npm run try: shows the program at work on any Linux, without systemd, without a bus and without installing anything.
+// It starts the daemon in a private directory, registers three processes in namespaces of their own, lists, looks and
+// ends them, and removes every trace, also after ^C. Exit code 0 says that all of it worked.
+import {
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Subprocess } from "bun";
+import { build } from "./build.ts";
+
+const TOP = join(import.meta.dir, "..");
+const EXECUTABLE = join(TOP, "dist/machined");
+const SLICE = "/sys/fs/cgroup/machine.slice";
+const WAIT_MS = 15_000;
+
+interface Guest {
+  readonly name: string;
+  readonly class: "container" | "vm";
+  /** An address for its network, from the range that is set aside for examples. */
+  readonly address: string;
+}
+
+const GUESTS: readonly Guest[] = [
+  { name: "web", class: "container", address: "192.0.2.10" },
+  { name: "database", class: "container", address: "192.0.2.20" },
+  { name: "desktop", class: "vm", address: "192.0.2.30" },
+];
+
+/** Like the init of a small container: ends on SIGTERM, and everything in its process namespace with it. */
+const INIT = `# NAME ADDRESS
+hostname "$1"
+if command -v ip >/dev/null; then ip link set lo up; ip address add "$2/24" dev lo; fi
+trap "exit 0" TERM
+while :; do sleep 60 & wait $!; done
+`;
+
+class Trial {
+  readonly #runtime = mkdtempSync(join(tmpdir(), "machined-try-"));
+  readonly #hadSlice = existsSync(SLICE);
+  readonly #children: Subprocess[] = [];
+
+  async run(): Promise<void> {
+    writeFileSync(this.#init, INIT);
+    say(`The daemon serves ${this.#runtime}: no systemd and no bus take part`);
+    this.#start([EXECUTABLE, "systemd-machined"]);
+    await until(() => existsSync(this.#socket), "the daemon's socket");
+    for (const guest of GUESTS) await this.#register(guest);
+
+    const listed = this.#machinectl("list");
+    for (const guest of GUESTS) demand(listed.includes(guest.name), `'${guest.name}' is listed`);
+    demand(this.#machinectl("status", "web").includes("192.0.2.10"), "the address of 'web' is known");
+
+    this.#machinectl("terminate", "web");
+    this.#machinectl("kill", "--signal=SIGKILL", "database");
+    this.#machinectl("terminate", "desktop");
+    await until(() => this.#ask("list", "--no-legend").trim() === "", "the machines to be gone");
+    demand(this.#machinectl("list").includes("No machines."), "no machine is left");
+    demand(this.#stateFiles().length === 0, "no state file is left");
+    say("It works. What was made for this is removed");
+  }
+
+  /** Ends and removes everything. */
+  async clean(): Promise<void> {
+    for (const child of this.#children.reverse()) child.kill("SIGKILL");
+    await Promise.all(this.#children.map((child) => child.exited));
+    rmSync(this.#runtime, { recursive: true, force: true });
+    if (!this.#hadSlice) removeCgroups(SLICE);
+  }
+
+  /** What the daemon and the machines have written to standard error. */
+  get messages(): string {
+    return existsSync(this.#log) ? readFileSync(this.#log, "utf8") : "";
+  }
+
+  get #log(): string {
+    return join(this.#runtime, "messages");
+  }
+
+  get #init(): string {
+    return join(this.#runtime, "init");
+  }
+
+  get #socket(): string {
+    return join(this.#runtime, "machine/io.systemd.Machine");
+  }
+
+  get #env(): Record<string, string> {
+    const { PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", LANG = "C.UTF-8" } = process.env;
+    return { PATH, LANG, TERM: "dumb", MACHINED_RUNTIME_DIRECTORY: this.#runtime };
+  }
+
+  #stateFiles(): string[] {
+    const directory = join(this.#runtime, "machines");
+    return existsSync(directory) ? readdirSync(directory) : [];
+  }
+
+  #start(command: string[]): Subprocess {
+    const log = openSync(this.#log, "a", 0o600);
+    const child = Bun.spawn(command, { env: this.#env, stdin: "ignore", stdout: log, stderr: log });
+    closeSync(log);
+    this.#children.push(child);
+    return child;
+  }
+
+  async #register({ name, class: kind, address }: Guest): Promise<void> {
+    const namespaces = ["--mount", "--uts", "--ipc", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"];
+    const guest = this.#start(["unshare", ...namespaces, "sh", this.#init, name, address]);
+    // The machine's first process is unshare's child; `sleep` is there when it has come to its loop.
+    const leader = await until(() => {
+      if (guest.exitCode !== null) throw new Error(`unshare ended with ${guest.exitCode}`);
+      const [child] = childrenOf(guest.pid);
+      return child !== undefined && childrenOf(child).length > 0 ? child : false;
+    }, `'${name}' to start`);
+    say(`Registering process ${leader} as ${kind} '${name}'`);
+    await call(this.#socket, "io.systemd.Machine.Register", {
+      name,
+      class: kind,
+      service: "npm-run-try",
+      leader,
+      rootDirectory: "/",
+      allocateUnit: true,
+    });
+  }
+
+  #ask(...words: string[]): string {
+    const done = Bun.spawnSync([EXECUTABLE, "machinectl", "--no-pager", ...words], { env: this.#env, stdin: "ignore" });
+    if (done.exitCode !== 0) throw new Error(`machinectl ${words.join(" ")}: ${done.stderr}`);
+    return done.stdout.toString();
+  }
+
+  #machinectl(...words: string[]): string {
+    console.log(`\n$ machinectl ${words.join(" ")}`);
+    const output = this.#ask(...words);
+    process.stdout.write(output);
+    return output;
+  }
+}
+
+function say(text: string): void {
+  console.log(`\n# ${text}`);
+}
+
+function demand(holds: boolean, what: string): void {
+  if (!holds) throw new Error(`This should hold, and does not: ${what}`);
+}
+
+async function until<Value>(look: () => Value | false, what: string): Promise<Value> {
+  const deadline = Date.now() + WAIT_MS;
+  for (;;) {
+    const value = look();
+    if (value !== false) return value;
+    if (Date.now() > deadline) throw new Error(`Waited in vain for ${what}`);
+    await Bun.sleep(20);
+  }
+}
+
+function childrenOf(pid: number): number[] {
+  const path = `/proc/${pid}/task/${pid}/children`;
+  return existsSync(path) ? readFileSync(path, "utf8").split(" ").filter(Boolean).map(Number) : [];
+}
+
+function removeCgroups(path: string): void {
+  if (!existsSync(path)) return;
+  for (const entry of readdirSync(path, { withFileTypes: true })) {
+    if (entry.isDirectory()) removeCgroups(join(path, entry.name));
+  }
+  try {
+    rmdirSync(path);
+  } catch {
+    // Somebody else's process is in it by now.
+  }
+}
+
+/** One Varlink call: JSON, closed by a zero byte, both ways. */
+function call(socket: string, method: string, parameters: object): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let reply = "";
+    const answered = () => {
+      const { error } = JSON.parse(reply.slice(0, reply.indexOf("\0")));
+      if (error === undefined) resolve();
+      else reject(new Error(`${method}: ${reply.slice(0, reply.indexOf("\0"))}`));
+    };
+    const end = () => reject(new Error(`${method}: the daemon closed the connection`));
+    Bun.connect({
+      unix: socket,
+      socket: {
+        open: (connection) => void connection.write(`${JSON.stringify({ method, parameters })}\0`),
+        data: (connection, chunk) => {
+          reply += chunk.toString();
+          if (!reply.includes("\0")) return;
+          answered();
+          connection.end();
+        },
+        close: end,
+      },
+    }).catch(reject);
+  });
+}
+
+/** Whether the executable is there and newer than everything it is made from. */
+function isBuilt(): boolean {
+  if (!existsSync(EXECUTABLE)) return false;
+  const builtAt = statSync(EXECUTABLE).mtimeMs;
+  return ["src", "install", "package.json"].every((name) => newest(join(TOP, name)) <= builtAt);
+}
+
+function newest(path: string): number {
+  const status = statSync(path);
+  if (!status.isDirectory()) return status.mtimeMs;
+  return Math.max(0, ...readdirSync(path).map((name) => newest(join(path, name))));
+}
+
+/**
+ * Without root, the same inside a user namespace, where the caller is root over what is made there. The network is new,
+ * too: a daemon that looks into the network of a machine must have the right to come back to its own.
+ */
+function runInUserNamespace(): number {
+  const namespaces = ["--user", "--map-root-user", "--net", "--mount"];
+  const child = Bun.spawnSync(["unshare", ...namespaces, process.execPath, import.meta.path], {
+    stdio: ["ignore", "inherit", "inherit"],
+  });
+  // unshare's own failure; the trial itself ends with 0 or with a text of its own.
+  if (child.exitCode !== 0) console.error("If this host gives users no namespaces: sudo npm run try");
+  return child.exitCode;
+}
+
+async function main(): Promise<number> {
+  if (Bun.which("unshare") === null) {
+    console.error("unshare is missing: install util-linux");
+    return 1;
+  }
+  if (!isBuilt()) {
+    say("Building dist/machined");
+    build();
+  }
+  if (process.geteuid?.() !== 0) return runInUserNamespace();
+  const trial = new Trial();
+  for (const [signal, code] of [
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+    ["SIGHUP", 129],
+  ] as const) {
+    process.once(signal, async () => {
+      await trial.clean();
+      process.exit(code);
+    });
+  }
+  try {
+    await trial.run();
+    return 0;
+  } catch (error) {
+    console.error(`\n${trial.messages}npm run try: ${error instanceof Error ? error.message : error}`);
+    return 1;
+  } finally {
+    await trial.clean();
+  }
+}
+
+process.exit(await main());
