@@ -1,8 +1,9 @@
 // systemd-machined: takes up what an earlier process left, serves the bus and its own sockets, and goes on until it is
 // told to stop (systemd-machined.service(8)).
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync, unlinkSync } from "node:fs";
 import { dirname } from "node:path";
 import { MACHINE1_NAME, MACHINE1_PATH, Manager } from "../api/machine1.ts";
+import { errnoNameOf } from "../base/error.ts";
 import { BusServer, describe } from "../ipc/bus-server.ts";
 import { serviceVarlink } from "../ipc/daemon-control.ts";
 import { DaemonLog } from "../ipc/daemon-log.ts";
@@ -214,12 +215,22 @@ class Service implements Daemon {
     const inherited = listenFds().filter(({ name }) => name === "varlink");
     for (const { fd } of inherited) machine?.listen(fd);
     if (inherited.length === 0) {
-      machine?.listen(listenAt(PATHS.varlink));
-      machine?.listen(listenAt(PATHS.varlinkImage));
+      this.#open(machine, PATHS.varlink);
+      this.#open(machine, PATHS.varlinkImage);
     }
-    userDatabase?.listen(listenAt(PATHS.userDatabase));
-    resolveHook?.listen(listenAt(PATHS.resolveHook));
+    this.#open(userDatabase, PATHS.userDatabase);
+    this.#open(resolveHook, PATHS.resolveHook);
     adviseUserDatabaseClients(PATHS.userDatabase);
+  }
+
+  /** A socket that cannot be opened is a pity, but no reason to leave the machines alone. */
+  #open(server: VarlinkServer | undefined, path: string): void {
+    try {
+      server?.listen(listenAt(path));
+    } catch (error) {
+      if (errnoNameOf(error) === null) throw error;
+      this.log.warning(`Cannot listen on ${path}: ${(error as Error).message}`);
+    }
   }
 
   /** Without systemd the bus is a courtesy: there is the private socket. */
@@ -239,5 +250,7 @@ class Service implements Daemon {
 /** A socket for everyone, in a directory that is made where it is missing. */
 function listenAt(path: string): Fd {
   mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+  // A link that a socket unit made outlives its socket.
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true) unlinkSync(path);
   return listenUnix(path, { mode: 0o666 });
 }

@@ -164,8 +164,8 @@ export function adviseUserDatabaseClients(socket: string): void {
     "user.userdb.username": "vu-*",
     "user.userdb.groupname": "vg-*",
   };
-  using file = openPath(socket, "path");
   try {
+    using file = openPath(socket, "path");
     for (const [name, value] of Object.entries(hints)) setAttribute(file, name, Buffer.from(value));
   } catch (error) {
     if (errnoNameOf(error) === null) throw error;
