@@ -15,6 +15,7 @@ export interface Wire {
   i: number;
   u: number;
   t: bigint;
+  d: number;
   h: Descriptor;
   v: Variant;
   ay: Uint8Array;
@@ -27,6 +28,12 @@ export interface Wire {
   "a(iay)": readonly (readonly [number, Uint8Array])[];
   "a(ssso)": readonly (readonly [string, string, string, string])[];
   "a(ssbttto)": readonly (readonly [string, string, boolean, bigint, bigint, bigint, string])[];
+  "a(usssdo)": readonly (readonly [number, string, string, string, number, string])[];
+  "a(ussssdo)": readonly (readonly [number, string, string, string, string, number, string])[];
+  "a(ssssbtttttt)": readonly (readonly [
+    ...[string, string, string, string, boolean],
+    ...[bigint, bigint, bigint, bigint, bigint, bigint],
+  ])[];
 }
 
 export type Signature = keyof Wire;

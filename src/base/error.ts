@@ -23,6 +23,10 @@ function ofUserDatabase(errno: string, name: string): ErrorRow {
   return { errno, bus: `${DBUS}.Failed`, varlink: `io.systemd.UserDatabase.${name}` };
 }
 
+function ofImport(errno: string, name: string, varlink = name): ErrorRow {
+  return { errno, bus: `org.freedesktop.import1.${name}`, varlink: `io.systemd.Import.${varlink}` };
+}
+
 export const ERRORS = {
   NoSuchMachine: ofMachine("ENXIO", "NoSuchMachine"),
   NoSuchImage: {
@@ -51,6 +55,12 @@ export const ERRORS = {
     varlink: "io.systemd.Machine.TooManyOperations",
   },
   JobFailed: { errno: "EREMOTEIO", bus: "org.freedesktop.systemd1.JobFailed", varlink: "io.systemd.System" },
+
+  NoSuchTransfer: ofImport("ENXIO", "NoSuchTransfer"),
+  TransferInProgress: ofImport("EBUSY", "TransferInProgress", "AlreadyInProgress"),
+  TransferFailed: { errno: "EIO", bus: `${DBUS}.Failed`, varlink: "io.systemd.Import.TransferFailed" },
+  TransferCancelled: { errno: "ECANCELED", bus: `${DBUS}.Failed`, varlink: "io.systemd.Import.TransferCancelled" },
+  NoTransfers: { errno: "ENXIO", bus: `${DBUS}.Failed`, varlink: "io.systemd.Import.NoTransfers" },
 
   NotSupported: ofBus("EOPNOTSUPP", "NotSupported", "io.systemd.Machine.NotSupported"),
   InvalidArgs: ofBus("EINVAL", "InvalidArgs", `${VARLINK}.InvalidParameter`),

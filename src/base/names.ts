@@ -2,6 +2,7 @@
 // (hostname(7), sd_bus_path_encode(3), systemd.unit(5) "String Escaping for Inclusion in Unit Names")
 
 const HOST_NAME_MAX = 64;
+const IMAGE_NAME_MAX = 255;
 const LABEL = /^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$/;
 
 /** A host name of 1 to 64 ASCII bytes: labels of letters, digits and inner hyphens, no trailing dot. */
@@ -18,6 +19,21 @@ export function isMachineName(name: string): boolean {
 /** A name which can be looked up: a machine name, or `.host`. */
 export function isMachineNameOrHost(name: string): boolean {
   return name === ".host" || isMachineName(name);
+}
+
+/** Whether text can name an image: a file name in UTF-8 without control characters that is no temporary one. */
+export function isImageName(name: string): boolean {
+  if (name === "" || name === "." || name === ".." || name.startsWith(".#")) return false;
+  if (name.includes("/") || Buffer.byteLength(name) > IMAGE_NAME_MAX) return false;
+  return !hasControlCharacter(name) && name.isWellFormed();
+}
+
+function hasControlCharacter(text: string): boolean {
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code < 0x20 || code === 0x7f) return true;
+  }
+  return false;
 }
 
 /** An absolute path without `.`, `..`, empty components or NUL; `/` itself is one. At most 4095 bytes. */

@@ -2,6 +2,8 @@
 // Directories"). A value: it says what was true when it was looked at.
 import { UINT64_MAX } from "../base/format.ts";
 
+export { isImageName } from "../base/names.ts";
+
 export type ImageType = "directory" | "subvolume" | "raw" | "block" | "mstack";
 
 /** Where an image's entry stands, which is what is renamed and removed. A link's target may lie elsewhere. */
@@ -92,21 +94,4 @@ export class Image {
   get mayChange(): boolean {
     return !this.isHost && !this.isVendor;
   }
-}
-
-const LONGEST_NAME = 255;
-
-/** Whether text can name an image: a file name in UTF-8 without control characters that is no temporary one. */
-export function isImageName(name: string): boolean {
-  if (name === "" || name === "." || name === ".." || name.startsWith(".#")) return false;
-  if (name.includes("/") || Buffer.byteLength(name) > LONGEST_NAME) return false;
-  return !hasControlCharacter(name) && name.isWellFormed();
-}
-
-function hasControlCharacter(text: string): boolean {
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i);
-    if (code < 0x20 || code === 0x7f) return true;
-  }
-  return false;
 }

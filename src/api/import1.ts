@@ -1,0 +1,84 @@
+// org.freedesktop.import1 as of 262: the manager of transfers, and each transfer as an object
+// (org.freedesktop.import1(5)). Rows stand in the original's order; `open` rows make up the D-Bus policy.
+import { defineBusInterface } from "./table.ts";
+
+export const IMPORT1_NAME = "org.freedesktop.import1";
+export const IMPORT1_PATH = "/org/freedesktop/import1";
+export const TRANSFER_PATH = "/org/freedesktop/import1/transfer";
+
+const STARTED = { transfer_id: "u", transfer_path: "o" } as const;
+const IMPORT = { fd: "h", local_name: "s", force: "b", read_only: "b" } as const;
+const IMPORT_EX = { fd: "h", local_name: "s", class: "s", flags: "t" } as const;
+const EXPORT = { local_name: "s", fd: "h", format: "s" } as const;
+const EXPORT_EX = { local_name: "s", class: "s", fd: "h", format: "s", flags: "t" } as const;
+const PULL = { url: "s", local_name: "s", verify_mode: "s", force: "b" } as const;
+const PULL_EX = { url: "s", local_name: "s", class: "s", verify_mode: "s", flags: "t" } as const;
+
+export const ImportManager = defineBusInterface({
+  name: "org.freedesktop.import1.Manager",
+  methods: {
+    ImportTar: { in: IMPORT, out: STARTED, open: true, doc: "Makes an image of a tar file." },
+    ImportTarEx: { in: IMPORT_EX, out: STARTED, open: true, doc: "ImportTar for images of any class." },
+    ImportRaw: { in: IMPORT, out: STARTED, open: true, doc: "Makes an image of a disk image file." },
+    ImportRawEx: { in: IMPORT_EX, out: STARTED, open: true, doc: "ImportRaw for images of any class." },
+    ImportFileSystem: { in: IMPORT, out: STARTED, open: true, doc: "Makes an image of a directory." },
+    ImportFileSystemEx: { in: IMPORT_EX, out: STARTED, open: true, doc: "ImportFileSystem for images of any class." },
+    ExportTar: { in: EXPORT, out: STARTED, open: true, doc: "Writes an image's tree to a tar file." },
+    ExportTarEx: { in: EXPORT_EX, out: STARTED, open: true, doc: "ExportTar for images of any class." },
+    ExportRaw: { in: EXPORT, out: STARTED, open: true, doc: "Writes a disk image to a file." },
+    ExportRawEx: { in: EXPORT_EX, out: STARTED, open: true, doc: "ExportRaw for images of any class." },
+    PullTar: { in: PULL, out: STARTED, open: true, doc: "Downloads a tar file and makes an image of it." },
+    PullTarEx: { in: PULL_EX, out: STARTED, open: true, doc: "PullTar for images of any class." },
+    PullRaw: { in: PULL, out: STARTED, open: true, doc: "Downloads a disk image." },
+    PullRawEx: { in: PULL_EX, out: STARTED, open: true, doc: "PullRaw for images of any class." },
+    PullOci: {
+      in: { ref: "s", local_name: "s", class: "s", flags: "t" },
+      out: STARTED,
+      open: true,
+      doc: "Downloads a container image from a registry.",
+    },
+    ListTransfers: {
+      in: {},
+      out: { transfers: "a(usssdo)" },
+      open: true,
+      doc: "The transfers that run: id, type, remote, local, progress, object path.",
+    },
+    ListTransfersEx: {
+      in: { class: "s", flags: "t" },
+      out: { transfers: "a(ussssdo)" },
+      open: true,
+      doc: "The transfers of one class of images, or of all: the class comes before the progress.",
+    },
+    CancelTransfer: { in: { transfer_id: "u" }, out: {}, open: true, doc: "Ends a transfer before it is done." },
+    ListImages: {
+      in: { class: "s", flags: "t" },
+      out: { images: "a(ssssbtttttt)" },
+      open: true,
+      doc: "The images of one class, or all: class, name, type, path, read-only, times, space and limits.",
+    },
+  },
+  properties: {},
+  signals: {
+    TransferNew: { args: STARTED, doc: "A transfer was started." },
+    TransferRemoved: { args: { ...STARTED, result: "s" }, doc: "A transfer is over: done, canceled or failed." },
+  },
+});
+
+export const Transfer = defineBusInterface({
+  name: "org.freedesktop.import1.Transfer",
+  methods: {
+    Cancel: { in: {}, out: {}, open: true, doc: "Ends the transfer before it is done." },
+  },
+  properties: {
+    Id: { type: "u", emits: "const", doc: "Counts up while the daemon runs." },
+    Local: { type: "s", emits: "const", doc: "The image here." },
+    Remote: { type: "s", emits: "const", doc: "Where it is downloaded from." },
+    Type: { type: "s", emits: "const", doc: "What is done: pull-tar, import-raw, export-tar …" },
+    Verify: { type: "s", emits: "const", doc: "How a download is verified: no, checksum, signature." },
+    Progress: { type: "d", emits: "false", doc: "From 0 to 1; the lowest double while nothing is known." },
+  },
+  signals: {
+    LogMessage: { args: { priority: "u", line: "s" }, doc: "A line of the worker's log." },
+    ProgressUpdate: { args: { progress: "d" }, doc: "The transfer got further." },
+  },
+});
