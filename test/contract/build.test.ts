@@ -1,0 +1,139 @@
+// The built executable: one file that is several programs, and that reads nothing from the directory it is started in.
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { build } from "../../install/build.ts";
+
+const MIB = 1 << 20;
+const BUILD_TIMEOUT_MS = 120_000;
+
+let scratch = "";
+let executable = "";
+
+beforeAll(() => {
+  scratch = mkdtempSync(join(tmpdir(), "machined-build-test-"));
+  executable = build(join(scratch, "machined"));
+}, BUILD_TIMEOUT_MS);
+
+afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+
+interface Outcome {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function run(command: string[], options: { cwd?: string; env?: Record<string, string>; argv0?: string } = {}): Outcome {
+  const child = Bun.spawnSync(command, {
+    cwd: options.cwd ?? scratch,
+    env: { PATH: "/usr/bin:/bin", ...options.env },
+    ...(options.argv0 === undefined ? {} : { argv0: options.argv0 }),
+    stdin: "ignore",
+    timeout: 20_000,
+  });
+  return { code: child.exitCode, stdout: child.stdout.toString(), stderr: child.stderr.toString() };
+}
+
+function called(name: string): string {
+  const link = join(scratch, name);
+  if (!existsSync(link)) symlinkSync(executable, link);
+  return link;
+}
+
+test("a link's name chooses the program", () => {
+  expect(run([called("machinectl"), "--help"]).stdout).toContain("machinectl [OPTION…] COMMAND");
+  expect(run([called("systemd-machined"), "--help"]).stdout).toContain("systemd-machined");
+});
+
+test("so does the name that a caller gives, and a first argument", () => {
+  expect(run([executable, "--help"], { argv0: "machinectl" }).stdout).toContain("machinectl [OPTION…] COMMAND");
+  expect(run([executable, "machinectl", "--help"]).stdout).toContain("machinectl [OPTION…] COMMAND");
+  expect(run([executable, "install", "--help"]).stdout).toStartWith("machined install [OPTION…]");
+  expect(run([executable, "uninstall", "--help"]).stdout).toStartWith("machined uninstall [OPTION…]");
+});
+
+test("under its own name, options go to the daemon", () => {
+  expect(run([executable, "--version"]).stdout).toBe(run([called("systemd-machined"), "--version"]).stdout);
+});
+
+test("a link called 'install' installs nothing", () => {
+  const { code, stderr } = run([called("install"), "--help"]);
+  expect(code).toBe(1);
+  expect(stderr).toContain("usage: machined PROGRAM");
+});
+
+test("a name that is no program is refused with the names that are", () => {
+  for (const outcome of [run([executable, "nosuch"]), run([called("nosuch")])]) {
+    expect(outcome.code).toBe(1);
+    expect(outcome.stdout).toBe("");
+    expect(outcome.stderr).toContain("usage: machined PROGRAM");
+    expect(outcome.stderr).toContain("systemd-machined, machinectl");
+  }
+});
+
+test("a bunfig.toml and a .env in the current directory are not read", async () => {
+  const directory = join(scratch, "hostile");
+  mkdirSync(join(directory, "runtime/machine"), { recursive: true });
+  const marker = join(directory, "ran");
+  writeFileSync(join(directory, "bunfig.toml"), 'preload = ["./evil.ts"]\n');
+  writeFileSync(join(directory, "evil.ts"), `require("node:fs").writeFileSync(${JSON.stringify(marker)}, "");\n`);
+  const runtime = join(directory, "runtime");
+  writeFileSync(join(directory, ".env"), `MACHINED_RUNTIME_DIRECTORY=${runtime}\n`);
+
+  // Whoever takes the variable for true calls at this socket, which hangs up.
+  let calls = 0;
+  const socket = {
+    open(peer: { end(): void }) {
+      calls++;
+      peer.end();
+    },
+    data() {},
+  };
+  using _listener = Bun.listen({ unix: join(runtime, "machine/io.systemd.Machine"), socket });
+  using _private = Bun.listen({ unix: join(runtime, "machine/private"), socket });
+  const list = async (env: Record<string, string>) => {
+    const child = Bun.spawn([executable, "machinectl", "list"], {
+      cwd: directory,
+      env: { PATH: "/usr/bin:/bin", ...env },
+      stdio: ["ignore", "ignore", "ignore"],
+      timeout: 20_000,
+    });
+    await child.exited;
+  };
+  await list({});
+  expect(calls).toBe(0);
+  expect(existsSync(marker)).toBe(false);
+  await list({ MACHINED_RUNTIME_DIRECTORY: runtime });
+  expect(calls).toBeGreaterThan(0);
+});
+
+test("the executable carries the files it installs", () => {
+  const root = join(scratch, "root");
+  mkdirSync(join(root, "usr/lib/systemd"), { recursive: true });
+  writeFileSync(join(root, "usr/lib/systemd/systemd"), "");
+  mkdirSync(join(root, "usr/share/dbus-1"), { recursive: true });
+  const { code, stdout } = run([executable, "install", `--root=${root}`]);
+  expect(code).toBe(0);
+  expect(stdout).toContain("/etc/systemd/system/systemd-machined.service");
+  expect(statSync(join(root, "usr/local/lib/machined/machined")).size).toBe(statSync(executable).size);
+  expect(run([join(root, "usr/local/bin/machinectl"), "--help"]).stdout).toContain("machinectl [OPTION…] COMMAND");
+  expect(run([executable, "uninstall", `--root=${root}`]).code).toBe(0);
+  expect(existsSync(join(root, "usr/local"))).toBe(false);
+});
+
+test("mistakes in the words of install are told", () => {
+  expect(run([executable, "install", "--rooot=/x"]).stderr).toBe(
+    "machined install: Unknown argument '--rooot=/x', see 'machined install --help'\n",
+  );
+  expect(run([executable, "install", "--root="]).stderr).toContain("--root needs a directory");
+  expect(run([executable, "install", "--root=/nosuch"]).stderr).toBe(
+    "machined install: There is no directory '/nosuch'\n",
+  );
+});
+
+test("its size is that of Bun and a little more", () => {
+  const size = statSync(executable).size;
+  expect(size).toBeGreaterThan(60 * MIB);
+  expect(size).toBeLessThan(130 * MIB);
+});

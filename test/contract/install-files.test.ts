@@ -1,0 +1,206 @@
+// The files of install/ against the tables they must agree with, and against what stock units say.
+import { describe, expect, test } from "bun:test";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { Image, Machine, Manager } from "../../src/api/machine1.ts";
+import { VERBS } from "../../src/cli/verbs.ts";
+import { actionIds } from "../../src/setup/polkit.ts";
+
+const INSTALL = join(import.meta.dir, "../../install");
+const SOURCES = join(import.meta.dir, "../../src");
+const read = (path: string) => readFileSync(join(INSTALL, path), "utf8");
+
+/** The rows of a table that any local client may send. */
+function openMembers(table: { name: string; methods: Readonly<Record<string, object>> }): string[] {
+  return Object.entries(table.methods)
+    .filter(([, row]) => "open" in row && row.open === true)
+    .map(([member]) => `${table.name}.${member}`);
+}
+
+describe("the D-Bus policy", () => {
+  const policy = read("dbus-1/system.d/org.freedesktop.machine1.conf");
+  const allowed = [...policy.matchAll(/send_interface="(org\.freedesktop\.machine1\.[^"]+)" send_member="([^"]+)"/g)];
+
+  test("allows exactly the calls that the tables open", () => {
+    const inPolicy = allowed.map(([, iface, member]) => `${iface}.${member}`);
+    const inTables = [Manager, Machine, Image].flatMap(openMembers);
+    expect(inPolicy.sort()).toEqual(inTables.sort());
+  });
+
+  test("lets everybody read, and nobody but root set", () => {
+    expect(policy).toContain('send_interface="org.freedesktop.DBus.Properties" send_member="Get"');
+    expect(policy).toContain('send_interface="org.freedesktop.DBus.Properties" send_member="GetAll"');
+    expect(policy).not.toContain('send_member="Set"');
+    const rules = policy.slice(policy.indexOf('<policy context="default">'));
+    expect(rules.indexOf("<deny ")).toBeLessThan(rules.indexOf("<allow "));
+  });
+});
+
+describe("the polkit policy", () => {
+  const policy = read("polkit-1/actions/org.freedesktop.machine1.policy");
+
+  /** any / inactive / active of each action, as every release since 252 that knows the action has them. */
+  const administrator = ["auth_admin", "auth_admin", "auth_admin_keep"];
+  const whoeverSitsThere = ["auth_admin", "auth_admin", "yes"];
+  const DEFAULTS: Readonly<Record<string, string[]>> = {
+    "create-machine": administrator,
+    "host-login": whoeverSitsThere,
+    "host-open-pty": administrator,
+    "host-shell": administrator,
+    "inspect-images": administrator,
+    "inspect-machines": administrator,
+    login: administrator,
+    "manage-images": administrator,
+    "manage-machines": administrator,
+    "open-pty": administrator,
+    "register-machine": whoeverSitsThere,
+    shell: administrator,
+  };
+
+  test("has the actions of 262 with their defaults", () => {
+    const actions = policy.split("<action ").slice(1);
+    const found = actions.map((action) => [
+      /id="org\.freedesktop\.machine1\.([^"]+)"/.exec(action)?.[1],
+      [...action.matchAll(/<allow_\w+>(\w+)</g)].map(([, value]) => value),
+    ]);
+    expect(Object.fromEntries(found)).toEqual(DEFAULTS);
+  });
+
+  test("has every action that the program asks for", () => {
+    const asked = new Set<string>();
+    for (const name of readdirSync(SOURCES, { recursive: true, encoding: "utf8" })) {
+      if (!name.endsWith(".ts") || name.startsWith("setup/")) continue;
+      const source = readFileSync(join(SOURCES, name), "utf8");
+      for (const [, id = ""] of source.matchAll(/"(org\.freedesktop\.machine1\.[a-z]+(?:-[a-z]+)*)"/g)) asked.add(id);
+    }
+    expect(asked).toContain("org.freedesktop.machine1.manage-machines");
+    const known = actionIds(policy);
+    expect([...asked].filter((id) => !known.includes(id))).toEqual([]);
+  });
+
+  test("implies only actions that are declared somewhere", () => {
+    const implied = [...policy.matchAll(/policykit\.imply">([^<]+)</g)].flatMap(([, ids]) => (ids ?? "").split(" "));
+    const own = implied.filter((id) => id.startsWith("org.freedesktop.machine1."));
+    expect(own.filter((id) => !actionIds(policy).includes(id))).toEqual([]);
+  });
+});
+
+/** The settings of a unit file; a key that stands twice is joined. */
+function settings(path: string): Readonly<Record<string, string>> {
+  const found: Record<string, string> = {};
+  for (const line of read(path).split("\n")) {
+    const [, key = "", value = ""] = /^([A-Za-z]+)=(.*)$/.exec(line) ?? [];
+    if (key !== "") found[key] = found[key] === undefined ? value : `${found[key]} ${value}`;
+  }
+  return found;
+}
+
+describe("the units", () => {
+  const service = settings("systemd/systemd-machined.service");
+
+  test("the service has the sandbox of the original, but for executable memory", () => {
+    expect(service).toMatchObject({
+      IPAddressDeny: "any",
+      LockPersonality: "yes",
+      NoNewPrivileges: "yes",
+      ProtectHostname: "yes",
+      RestrictAddressFamilies: "AF_UNIX AF_NETLINK AF_INET AF_INET6",
+      RestrictRealtime: "yes",
+      SystemCallArchitectures: "native",
+      SystemCallErrorNumber: "EPERM",
+      SystemCallFilter: "@system-service @mount",
+      WatchdogSec: "3min",
+    });
+    expect(Object.keys(service)).not.toContain("MemoryDenyWriteExecute");
+  });
+
+  test("the service has the original's capabilities and CAP_SETUID", () => {
+    expect(service["CapabilityBoundingSet"]?.split(" ").sort()).toEqual(
+      [
+        "CAP_CHOWN",
+        "CAP_DAC_OVERRIDE",
+        "CAP_DAC_READ_SEARCH",
+        "CAP_FOWNER",
+        "CAP_FSETID",
+        "CAP_KILL",
+        "CAP_LINUX_IMMUTABLE",
+        "CAP_MKNOD",
+        "CAP_SETGID",
+        "CAP_SETUID",
+        "CAP_SYS_ADMIN",
+        "CAP_SYS_CHROOT",
+        "CAP_SYS_PTRACE",
+      ].sort(),
+    );
+  });
+
+  test("the service starts the daemon, is found by its bus name and waits for the pool", () => {
+    expect(service).toMatchObject({
+      BusName: "org.freedesktop.machine1",
+      ExecStart: "/usr/local/lib/machined/systemd-machined",
+      RequiresMountsFor: "/var/lib/machines",
+      Wants: "machine.slice",
+    });
+    // With it, what must outlive a restart of the daemon would be removed by each one.
+    expect(Object.keys(service)).not.toContain("RuntimeDirectory");
+  });
+
+  test("the socket is the one that clients of 258 and later look for", () => {
+    expect(settings("systemd/systemd-machined.socket")).toMatchObject({
+      FileDescriptorName: "varlink",
+      ListenStream: "/run/systemd/machine/io.systemd.Machine",
+      SocketMode: "0666",
+    });
+    expect(settings("systemd/systemd-machined.socket")["Symlinks"]?.split(" ")).toEqual([
+      "/run/systemd/machine/io.systemd.MachineImage",
+      "/run/varlink/registry/io.systemd.Machine",
+      "/run/varlink/registry/io.systemd.MachineImage",
+    ]);
+  });
+
+  test("the bus name is activated through the unit's alias (M1)", () => {
+    expect(settings("dbus-1/system-services/org.freedesktop.machine1.service")).toMatchObject({
+      Exec: "/bin/false",
+      Name: "org.freedesktop.machine1",
+      SystemdService: "dbus-org.freedesktop.machine1.service",
+      User: "root",
+    });
+  });
+
+  test("every unit says what it is for", () => {
+    for (const name of readdirSync(join(INSTALL, "systemd"))) {
+      expect(settings(`systemd/${name}`)["Description"]).toBeTruthy();
+    }
+  });
+});
+
+describe("the completions", () => {
+  for (const shell of ["bash", "zsh"]) {
+    test(`of ${shell} know every verb of machinectl`, () => {
+      const text = read(`completions/machinectl.${shell}`);
+      const verbs = VERBS.map((row) => row.meta.name).filter((verb) => verb !== "help");
+      const missing = verbs.filter((verb) => !new RegExp(`(?<![-\\w])${verb}(?![-\\w])`).test(text));
+      expect(missing).toEqual([]);
+    });
+  }
+
+  test("of bash offer verbs, and machines behind a verb that takes them", () => {
+    const script = `source ${join(INSTALL, "completions/machinectl.bash")}
+      machinectl() { case "$*" in *list-images*) echo "image1 directory";; *list*) echo "machine1 container"; echo "machine2 vm";; esac; }
+      try() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _machinectl 2>/dev/null; echo "\${COMPREPLY[*]}"; }
+      try machinectl term
+      try machinectl -H host terminate mach
+      try machinectl start im
+      try machinectl read-only image1 n
+      try machinectl --no-l`;
+    const { stdout } = Bun.spawnSync(["bash", "-c", script]);
+    expect(stdout.toString().split("\n")).toEqual([
+      "terminate",
+      "machine1 machine2",
+      "image1",
+      "no",
+      "--no-legend",
+      "",
+    ]);
+  });
+});
