@@ -1,9 +1,47 @@
 // Copying one file: its data, by sharing extents where the file system can and else without filling holes, and all that
 // is known about it. See ioctl_ficlonerange(2), copy_file_range(2), lseek(2), xattr(7).
-import type { Fd } from "./fd.ts";
+import { type Fd, reopen } from "./fd.ts";
+import { createFile, type NamedPlace } from "./link.ts";
 import { pinForever } from "./mem.ts";
 import { check, trySys } from "./sys.ts";
 import { type RawName, type RawStatus, rawAddress } from "./tree.ts";
+
+/** What one copy learns for the next: whether files can share data at all between the two places. */
+export interface Sharing {
+  mayShare: boolean;
+}
+
+/**
+ * Copies a regular file, which `entry` names and `status` describes, to a new name, with all that is known about it.
+ * Gives the names of the extended attributes that the target did not take.
+ */
+export function copyRegular(
+  entry: Fd,
+  status: RawStatus,
+  to: NamedPlace,
+  { sharing, onBytes }: { readonly sharing: Sharing; readonly onBytes: (count: number) => void },
+): string[] {
+  using source = reopen(entry, "read");
+  using target = createFile(to, 0o600);
+  if (status.size > 0 && !share(source, target, sharing)) copyData(source, target, status, onBytes);
+  copyOwnership(target, status);
+  const lost = copyAttributes(source, target, true);
+  setTimes(to.directory, to.name, status);
+  return lost;
+}
+
+function share(source: Fd, target: Fd, sharing: Sharing): boolean {
+  if (!sharing.mayShare) return false;
+  const result = shareData(source, target);
+  if (result === "never") sharing.mayShare = false;
+  return result === "shared";
+}
+
+/** Gives an open file the owner and the permissions of another; the order matters, as a new owner ends setuid. */
+export function copyOwnership(target: Fd, { uid, gid, mode }: RawStatus): void {
+  check(trySys("fchown", target.number, uid, gid), "chown");
+  check(trySys("fchmod", target.number, mode & 0o7777), "chmod");
+}
 
 const FICLONE = 0x4004_9409;
 const SEEK_DATA = 3;

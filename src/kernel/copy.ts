@@ -1,8 +1,8 @@
 // Copying a tree as it is: kinds, owners, modes, times, extended attributes, hard links, holes, devices. Data is shared
 // with the original where the file system can. It stays on one mount: where another begins, the copy has an empty
 // directory. The source may change meanwhile and may be hostile: nothing is opened before it is known to be a plain file.
-import { copyAttributes, copyData, setTimes, shareData } from "./copy-file.ts";
-import { Fd, reopen } from "./fd.ts";
+import { copyAttributes, copyOwnership, copyRegular, type Sharing, setTimes } from "./copy-file.ts";
+import type { Fd } from "./fd.ts";
 import type { FileKind } from "./file-status.ts";
 import { pinForever } from "./mem.ts";
 import { check, isErrno, SyscallError, trySys } from "./sys.ts";
@@ -50,7 +50,7 @@ class TreeCopy implements Disposable {
   readonly #to: DirectoryChain;
   /** Files with several names, by identity: where the first copy is and how many names are still to come. */
   readonly #linked = new Map<string, { path: readonly RawName[]; left: number }>();
-  #mayShare = true;
+  readonly #sharing: Sharing = { mayShare: true };
 
   constructor(source: Fd, target: Fd, options: CopyOptions) {
     this.#options = options;
@@ -135,34 +135,19 @@ class TreeCopy implements Disposable {
   #finishDirectory(): void {
     const [from, to] = [this.#from.current, this.#to.current];
     this.#status.readFd(from);
-    check(trySys("fchown", to.number, this.#status.uid, this.#status.gid), "chown");
-    check(trySys("fchmod", to.number, this.#status.mode & 0o7777), "chmod");
-    this.#keepAttributes(from, to, ".", true);
+    copyOwnership(to, this.#status);
+    this.#tellLoss(".", copyAttributes(from, to, true));
     setTimes(to, ".", this.#status);
   }
 
-  #keepAttributes(from: Fd, to: Fd, name: RawName, opened: boolean): void {
-    const lost = copyAttributes(from, to, opened);
+  #tellLoss(name: RawName, lost: readonly string[]): void {
     if (lost.length > 0) this.#options.onLoss?.(this.#pathOf(name), lost);
   }
 
   #copyRegular(entry: Fd, name: RawName): void {
-    using from = reopen(entry, "read");
-    const flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC;
-    using to = Fd.adopt(check(trySys("openat", this.#to.current.number, rawAddress(name), flags, 0o600), "create"));
-    const { size } = this.#status;
-    if (size > 0 && !this.#share(from, to)) copyData(from, to, this.#status, (count) => this.#count(count));
-    check(trySys("fchown", to.number, this.#status.uid, this.#status.gid), "chown");
-    check(trySys("fchmod", to.number, this.#status.mode & 0o7777), "chmod");
-    this.#keepAttributes(from, to, name, true);
-    setTimes(this.#to.current, name, this.#status);
-  }
-
-  #share(from: Fd, to: Fd): boolean {
-    if (!this.#mayShare) return false;
-    const result = shareData(from, to);
-    if (result === "never") this.#mayShare = false;
-    return result === "shared";
+    const to = { directory: this.#to.current, name };
+    const onBytes = (count: number) => this.#count(count);
+    this.#tellLoss(name, copyRegular(entry, this.#status, to, { sharing: this.#sharing, onBytes }));
   }
 
   #copySpecial(entry: Fd, name: RawName, kind: FileKind): void {
@@ -173,7 +158,7 @@ class TreeCopy implements Disposable {
     } else check(trySys("mknodat", to, rawAddress(name), mode, deviceNumber), "mknod");
     this.#own(name, kind === "symlink" ? null : mode);
     using copy = openEntry(this.#to.current, name);
-    this.#keepAttributes(entry, copy, name, false);
+    this.#tellLoss(name, copyAttributes(entry, copy, false));
     setTimes(this.#to.current, name, this.#status);
   }
 
@@ -214,10 +199,6 @@ class TreeCopy implements Disposable {
   }
 }
 
-const O_WRONLY = 0x1;
-const O_CREAT = 0x40;
-const O_EXCL = 0x80;
-const O_CLOEXEC = 0x80000;
 const AT_SYMLINK_NOFOLLOW = 0x100;
 const EMLINK = -31;
 /** So many names of 255 bytes fit into one path. */

@@ -28,8 +28,8 @@ test("a single file is removed, and nothing at all is fine", () => {
   expect(existsSync(join(directory, "file"))).toBe(false);
 });
 
-test("100 000 levels are removed with a few open files", () => {
-  makeDeep(join(directory, "deep"), 100_000);
+test("a tree deeper than any path is removed with a few open files", () => {
+  makeDeep(join(directory, "deep"), 10_000);
   const before = openDescriptors();
   remove(directory, "deep");
   expectNothingLeft(before);

@@ -1,0 +1,59 @@
+// A snapshot of a subvolume together with those nested in it, each at its place: the file system itself makes snapshots of
+// one subvolume only, with an empty directory where another begins. See btrfs-subvolume(8).
+import { isSubvolume, type NestedSubvolume, nestedSubvolumes, snapshotSubvolume, subvolumeInfo } from "./btrfs.ts";
+import { copyOwnership } from "./copy-file.ts";
+import type { Fd } from "./fd.ts";
+import { createDirectory, removeEmpty } from "./link.ts";
+import { isErrno } from "./sys.ts";
+import { DirectoryChain, openDirectory, RawStatus } from "./tree.ts";
+
+const status = new RawStatus();
+
+/**
+ * Puts snapshots of `nested`, the subvolumes nested in `source`, into `target`, a fresh snapshot of it. Those in (or being)
+ * one of the directories `leaveEmpty` (`RawStatus.identity`) have no part in it; what else is in such a directory has.
+ * They are listed before the first snapshot is made, as that may itself be nested in what it is made of.
+ */
+export function snapshotNested(
+  source: Fd,
+  nested: readonly NestedSubvolume[],
+  target: Fd,
+  leaveEmpty: ReadonlySet<string>,
+): void {
+  for (const one of nested) {
+    try {
+      snapshotOne(source, target, one, leaveEmpty);
+    } catch (error) {
+      // Gone since it was listed.
+      if (!isErrno(error, "ENOENT")) throw error;
+    }
+  }
+}
+
+function snapshotOne(source: Fd, target: Fd, nested: NestedSubvolume, leaveEmpty: ReadonlySet<string>): void {
+  using from = new DirectoryChain(source.duplicate(), status);
+  using to = new DirectoryChain(target.duplicate(), status);
+  for (const part of nested.directory.split("/").filter((name) => name !== "")) {
+    const inner = openDirectory(from.current, part);
+    const { identity } = status.readFd(inner);
+    from.enter(part, inner, identity);
+    if (leaveEmpty.has(identity)) return;
+    const copy = openDirectory(to.current, part);
+    to.enter(part, copy, status.readFd(copy).identity);
+  }
+  using inner = openDirectory(from.current, nested.name);
+  // Something else may be mounted there.
+  if (!isSubvolume(inner) || subvolumeInfo(inner).id !== nested.id) return;
+  const place = { directory: to.current, name: nested.name };
+  removeEmpty(place);
+  if (leaveEmpty.has(status.readFd(inner).identity)) {
+    createDirectory(place, 0o700);
+    using empty = openDirectory(to.current, nested.name);
+    copyOwnership(empty, status.readFd(inner));
+    return;
+  }
+  const deeper = nestedSubvolumes(inner);
+  snapshotSubvolume(inner, to.current, nested.name);
+  using top = openDirectory(to.current, nested.name);
+  snapshotNested(inner, deeper, top, leaveEmpty);
+}

@@ -1,0 +1,44 @@
+// Removing many images at once: the hidden ones, which downloads leave behind, or all (machinectl(1), "clean").
+import { errnoText } from "../base/errno.ts";
+import { ErrnoError, errnoNameOf } from "../base/error.ts";
+import { isErrno } from "../kernel/sys.ts";
+import type { Image } from "./image.ts";
+import { removeImage } from "./image-change.ts";
+import type { ImageLayout } from "./image-layout.ts";
+import type { ImageSearch } from "./image-search.ts";
+import { sweepAll } from "./image-temporary.ts";
+
+export type CleanMode = "hidden" | "all";
+
+export interface Removed {
+  readonly name: string;
+  /** What that freed; all ones where it is not counted. */
+  readonly bytes: bigint;
+}
+
+/**
+ * Removes images, but none that is in use and none that is not ours to remove. One that cannot be removed does not keep the
+ * others: the first such failure is thrown at the end.
+ */
+export function cleanPool(layout: ImageLayout, search: ImageSearch, mode: CleanMode): Removed[] {
+  sweepAll(layout);
+  const removed: Removed[] = [];
+  let failure: Error | null = null;
+  for (const image of search.list()) {
+    if (!image.mayChange || (mode === "hidden" && !image.isHidden)) continue;
+    try {
+      removeImage(layout, image);
+      removed.push({ name: image.name, bytes: image.facts.space.usageExclusive });
+    } catch (error) {
+      if (!isErrno(error, "EBUSY")) failure ??= explain(image, error);
+    }
+  }
+  if (failure !== null) throw failure;
+  return removed;
+}
+
+function explain(image: Image, error: unknown): Error {
+  const errno = errnoNameOf(error);
+  if (errno === null) return error as Error;
+  return new ErrnoError(errno, `Failed to remove image '${image.name}': ${errnoText(errno)}`, { cause: error });
+}

@@ -1,0 +1,158 @@
+// Work that takes long is done by processes of its own (src/worker), so that the daemon goes on answering and a killed
+// operation leaves the daemon whole. A worker says on descriptor 3 what comes of it, one JSON object a line:
+//   { "progress": … }  any number of times
+//   { "value": … }  or  { "code"?: …, "errno"?: …, "message"?: … }  at the end; nothing at all is success without a value
+import { errnoText } from "../base/errno.ts";
+import { ERRORS, ErrnoError, type ErrorCode, MachinedError } from "../base/error.ts";
+import { readSome } from "../kernel/byte-io.ts";
+import type { Fd } from "../kernel/fd.ts";
+import { openPipe } from "../kernel/pipe.ts";
+import { watch } from "../kernel/poller.ts";
+import { type Child, type ExitStatus, spawnSelf } from "../kernel/spawn.ts";
+import type { Log } from "./ports.ts";
+
+/** A value that goes through JSON. */
+export type Plain = null | boolean | number | string | readonly Plain[] | { readonly [key: string]: Plain };
+
+export interface OperationRequest {
+  /** An entry of the table in src/worker/main.ts. */
+  readonly program: string;
+  readonly args: readonly string[];
+  /** Descriptors by the number the worker finds them under, 4 and up; they stay the caller's. */
+  readonly fds?: Readonly<Record<number, Fd>>;
+  /** Whose operation it is: it is ended with its owner. */
+  readonly owner?: object;
+  onProgress?(progress: Plain): void;
+}
+
+const OPERATIONS_MAX = 64;
+const RESULT_FD = 3;
+const LINE_MAX_BYTES = 4 << 20;
+const SIGKILL = 9;
+
+interface Running {
+  readonly owner: object | undefined;
+  readonly child: Child;
+  readonly done: Promise<unknown>;
+}
+
+type Spawn = typeof spawnSelf;
+
+/** The operations of this daemon. */
+export class Operations {
+  readonly #log: Log;
+  readonly #spawn: Spawn;
+  readonly #running = new Set<Running>();
+
+  constructor(log: Log, spawn: Spawn = spawnSelf) {
+    this.#log = log;
+    this.#spawn = spawn;
+  }
+
+  get size(): number {
+    return this.#running.size;
+  }
+
+  /** Throws LimitsExceeded with the given text when no more can be started. */
+  requireRoom(message = "Too many ongoing operations."): void {
+    if (this.#running.size >= OPERATIONS_MAX) throw new MachinedError("TooManyOperations", message);
+  }
+
+  /**
+   * Starts a worker and gives the value it ends with. Rejects with the worker's own error (`MachinedError` or
+   * `ErrnoError`), or with `ESHUTDOWN` when it was killed.
+   */
+  async run(request: OperationRequest): Promise<Plain> {
+    this.requireRoom();
+    const [read, write] = openPipe();
+    let child: Child;
+    try {
+      const fds = { ...request.fds, [RESULT_FD]: write };
+      child = this.#spawn("machined-worker", [request.program, ...request.args], { fds, stdout: "ignore" });
+    } catch (error) {
+      read.close();
+      throw error;
+    } finally {
+      write.close();
+    }
+    const last = lastLine(read, (progress) => request.onProgress?.(progress));
+    const done = Promise.all([last, child.exited]).finally(() => child.pidRef?.[Symbol.dispose]());
+    const running = { owner: request.owner, child, done };
+    this.#running.add(running);
+    try {
+      const [line, status] = await done;
+      return resultOf(line, status);
+    } catch (error) {
+      this.#log.debug(`Operation ${request.program} failed: ${error}`);
+      throw error;
+    } finally {
+      this.#running.delete(running);
+    }
+  }
+
+  /** Ends the operations of an owner that is going away; their callers get an error. */
+  cancel(owner: object): void {
+    for (const running of this.#running) if (running.owner === owner) running.child.kill(SIGKILL);
+  }
+
+  /** Ends all operations and waits until they are gone. */
+  async cancelAll(): Promise<void> {
+    const all = [...this.#running];
+    for (const { child } of all) child.kill(SIGKILL);
+    await Promise.allSettled(all.map(({ done }) => done));
+  }
+}
+
+interface Line {
+  readonly progress?: Plain;
+  readonly value?: Plain;
+  readonly code?: string;
+  readonly errno?: string;
+  readonly message?: string;
+}
+
+/** Reads a worker's lines to their end and gives the last one that is no progress; null when there was none. */
+function lastLine(read: Fd, onProgress: (progress: Plain) => void): Promise<Line | null> {
+  const { promise, resolve } = Promise.withResolvers<Line | null>();
+  let rest = Buffer.alloc(0);
+  let last: Line | null = null;
+  const take = (bytes: Buffer) => {
+    rest = Buffer.concat([rest, bytes]);
+    for (let end = rest.indexOf(10); end >= 0; end = rest.indexOf(10)) {
+      const line = parseLine(rest.subarray(0, end).toString());
+      rest = rest.subarray(end + 1);
+      if (line?.progress !== undefined) onProgress(line.progress);
+      else last = line ?? last;
+    }
+  };
+  const finish = () => {
+    read.close();
+    resolve(last);
+  };
+  watch(read, { read: true }, () => {
+    for (let bytes = readSome(read); bytes !== null; bytes = readSome(read)) {
+      if (bytes.length === 0 || rest.length > LINE_MAX_BYTES) return finish();
+      take(bytes);
+    }
+  });
+  return promise;
+}
+
+function parseLine(text: string): Line | null {
+  try {
+    const line: unknown = JSON.parse(text);
+    return typeof line === "object" && line !== null ? (line as Line) : null;
+  } catch {
+    return null;
+  }
+}
+
+function resultOf(line: Line | null, status: ExitStatus): Plain {
+  const { code, errno, message, value = null } = line ?? {};
+  if (code !== undefined && Object.hasOwn(ERRORS, code)) throw new MachinedError(code as ErrorCode, message ?? code);
+  if (errno !== undefined) throw new ErrnoError(errno, message ?? errnoText(errno));
+  if (message !== undefined) throw new MachinedError("Failed", message);
+  if (status.signal !== null) throw new ErrnoError("ESHUTDOWN", "Child died abnormally.");
+  if (status.code !== 0) throw new MachinedError("Failed", "Child failed.");
+  return value;
+}

@@ -1,0 +1,19 @@
+// machined-worker limit: limits an image, or the pool. Switching quota on may wait for the file system.
+import { limitImage, limitPool } from "../registry/pool.ts";
+import { type ImageRequest, imageOf, requestOf } from "./image-request.ts";
+import { workerOf } from "./work.ts";
+
+export interface LimitArguments extends ImageRequest {
+  /** Null for the pool. */
+  readonly name: string | null;
+  /** In decimal: it may be larger than a number of JSON. */
+  readonly bytes: string;
+}
+
+export const main = workerOf((args) => {
+  const request = requestOf<LimitArguments>(args);
+  const bytes = BigInt(request.bytes);
+  if (request.name === null) limitPool(request.layout, bytes);
+  else limitImage(imageOf({ layout: request.layout, name: request.name }), bytes);
+  return null;
+});
