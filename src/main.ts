@@ -40,6 +40,8 @@ async function main(): Promise<void> {
     process.exit(1);
   }
   const [name, args] = chosen;
+  const order = process.env["MACHINED_PARENT"];
+  if (order !== undefined) (await import("./kernel/parent.ts")).obeyParent(order);
   const program = await (PROGRAMS[name] as () => Promise<{ main: Program }>)();
   process.exit(await program.main(args));
 }

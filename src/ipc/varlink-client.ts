@@ -66,13 +66,17 @@ export class VarlinkClient {
     });
   }
 
-  /** One call, any number of replies. */
-  async *callMore(method: string, parameters: object = {}): AsyncGenerator<Record<string, unknown>> {
+  /** One call, any number of replies. The descriptors go with the call, and away. */
+  async *callMore(
+    method: string,
+    parameters: object = {},
+    descriptors: readonly Fd[] = [],
+  ): AsyncGenerator<Record<string, unknown>> {
     const replies: Record<string, unknown>[] = [];
     let over = false;
     let failure: Error | null = null;
     let wake: () => void = () => {};
-    this.#send(method, parameters, true, {
+    const waiting: Waiting = {
       reply: (answer, continues) => {
         replies.push(answer);
         over = !continues;
@@ -82,7 +86,8 @@ export class VarlinkClient {
         failure = error;
         wake();
       },
-    });
+    };
+    this.#send(method, parameters, true, waiting, descriptors);
     for (let next = 0; ; ) {
       while (next < replies.length) yield replies[next++] as Record<string, unknown>;
       if (failure !== null) throw failure;
@@ -97,13 +102,13 @@ export class VarlinkClient {
     this.#stream.close();
   }
 
-  #send(method: string, parameters: object, more: boolean, waiting: Waiting): void {
+  #send(method: string, parameters: object, more: boolean, waiting: Waiting, descriptors: readonly Fd[] = []): void {
     if (this.#failure !== null) {
       waiting.fail(this.#failure);
       return;
     }
     this.#waiting.push(waiting);
-    this.#stream.send([formatJson({ method, parameters, more: more || undefined })]);
+    this.#stream.send([formatJson({ method, parameters, more: more || undefined })], descriptors);
   }
 
   #receive(text: string, descriptors: Fd[]): void {

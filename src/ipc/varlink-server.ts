@@ -24,6 +24,8 @@ export interface VarlinkCall {
   onGone(handler: () => void): () => void;
   /** Sends a reply now that more will follow; only for a call with `more`. */
   emit(reply: object): void;
+  /** A descriptor that came with the call, by its index; it is closed when the call has been answered. */
+  descriptor(index: number): Fd | null;
 }
 
 /** A reply, with the descriptors whose index it names (given away), or several replies at once. */
@@ -118,12 +120,20 @@ interface Request {
   readonly oneway: boolean;
 }
 
+/** A message that waits for its turn. */
+interface Queued {
+  readonly text: string;
+  readonly descriptors: readonly Fd[];
+}
+
 class Connection {
   readonly #stream: VarlinkStream;
   readonly #caller: Caller;
   readonly #options: VarlinkServerOptions;
   readonly #gone = new Set<() => void>();
-  readonly #queue: string[] = [];
+  readonly #queue: Queued[] = [];
+  /** Those of the call that is being answered. */
+  #descriptors: readonly Fd[] = [];
   #busy = false;
   #finishing = false;
 
@@ -132,9 +142,7 @@ class Connection {
     this.#options = options;
     this.#stream = new VarlinkStream(socket, {
       message: (text, descriptors) => {
-        // No method takes descriptors.
-        for (const fd of descriptors) fd.close();
-        this.#queue.push(text);
+        this.#queue.push({ text, descriptors });
         this.#next();
       },
       readEnd: () => {
@@ -143,7 +151,7 @@ class Connection {
       },
       end: (error) => {
         if (error !== undefined) options.debug(`A Varlink peer was disconnected: ${error.message}`);
-        this.#queue.length = 0;
+        for (const { descriptors } of this.#queue.splice(0)) closeAll(descriptors);
         for (const handler of this.#gone) handler();
         ended();
       },
@@ -156,13 +164,15 @@ class Connection {
 
   #next(): void {
     if (this.#busy) return;
-    const text = this.#queue.shift();
-    if (text === undefined) {
+    const next = this.#queue.shift();
+    if (next === undefined) {
       if (this.#finishing) this.#stream.finish();
       return;
     }
-    const request = readRequest(text);
+    const request = readRequest(next.text);
+    this.#descriptors = next.descriptors;
     if (request === null) {
+      closeAll(next.descriptors);
       this.#options.debug("A Varlink peer was disconnected: its message is no call.");
       this.#stream.close();
       return;
@@ -205,6 +215,7 @@ class Connection {
         return () => this.#gone.delete(gone);
       },
       emit: (reply) => this.#stream.send([replyText(reply, true)]),
+      descriptor: (index) => this.#descriptors[index] ?? null,
     };
     return handler(call, parameters as never);
   }
@@ -226,6 +237,7 @@ class Connection {
   }
 
   #done(): void {
+    closeAll(this.#descriptors);
     this.#busy = false;
     if (this.#queue.length === 0) this.#stream.resume();
     this.#next();
@@ -237,6 +249,10 @@ class Connection {
     const { id, parameters } = known ?? systemError("EIO");
     return Object.keys(parameters).length === 0 ? formatJson({ error: id }) : formatJson({ error: id, parameters });
   }
+}
+
+function closeAll(descriptors: readonly Fd[]): void {
+  for (const fd of descriptors) fd.close();
 }
 
 function replyText(reply: object, continues: boolean): string {

@@ -1,6 +1,7 @@
 // Starting this executable again as another of its programs. The child gets an environment built here, not ours: what a
 // caller put into it would otherwise steer a privileged process.
 import type { Fd } from "./fd.ts";
+import { PARENT_VARIABLE, parentOrder } from "./parent.ts";
 import { PidRef } from "./pidref.ts";
 import { openPipe, readToEnd } from "./pipe.ts";
 import { SyscallError } from "./sys.ts";
@@ -19,6 +20,10 @@ export interface SpawnOptions {
   readonly stderr?: Output;
   /** Gives the child a pipe as descriptor 3, whose content is the child's `result`. */
   readonly result?: boolean;
+  /** The signal the child gets when this process dies, however it dies. */
+  readonly signalWithParent?: number;
+  /** Another executable to run in place of this one, which gets the same arguments. */
+  readonly executable?: string | undefined;
 }
 
 export interface ExitStatus {
@@ -52,12 +57,14 @@ export function selfCommand(program: string, args: readonly string[]): { command
 export function spawnSelf(program: string, args: readonly string[], options: SpawnOptions = {}): Child {
   const pipe = options.result ? openPipe() : null;
   const fds = { ...options.fds, ...(pipe === null ? {} : { [RESULT_FD]: pipe[1] }) };
-  const { command, argv0 } = selfCommand(program, args);
+  const { command, argv0 } = commandOf(program, args, options.executable);
+  const parent = options.signalWithParent;
+  const order = parent === undefined ? {} : { [PARENT_VARIABLE]: parentOrder(parent) };
   try {
     const child = Bun.spawn(command, {
       argv0,
       cwd: "/",
-      env: { PATH: DEFAULT_PATH, ...options.env },
+      env: { PATH: DEFAULT_PATH, ...options.env, ...order },
       stdio: [toStdio(options.stdin ?? "ignore"), ...outputs(options), ...inherited(fds)],
     });
     return {
@@ -73,6 +80,11 @@ export function spawnSelf(program: string, args: readonly string[], options: Spa
   } finally {
     pipe?.[1].close();
   }
+}
+
+function commandOf(program: string, args: readonly string[], executable: string | undefined) {
+  if (executable === undefined) return selfCommand(program, args);
+  return { command: [executable, ...args], argv0: executable };
 }
 
 function exitStatus({ exitCode, signalCode }: Pick<Bun.Subprocess, "exitCode" | "signalCode">): ExitStatus {

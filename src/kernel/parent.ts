@@ -1,0 +1,20 @@
+// A child that does not outlive its parent: prctl(2), PR_SET_PDEATHSIG.
+import { check, trySys } from "./sys.ts";
+
+const PR_SET_PDEATHSIG = 1;
+
+/** What the parent leaves in the child's environment: the signal, and its own process id. */
+export const PARENT_VARIABLE = "MACHINED_PARENT";
+
+/** The value of PARENT_VARIABLE for a child of this process. */
+export function parentOrder(signal: number): string {
+  return `${signal}:${process.pid}`;
+}
+
+/** Has the kernel send the signal when the parent dies; ends this process if it is too late for that. */
+export function obeyParent(order: string): void {
+  const [signal, parent] = order.split(":").map(Number);
+  delete process.env[PARENT_VARIABLE];
+  check(trySys("prctl", PR_SET_PDEATHSIG, signal ?? 0), "prctl");
+  if (process.ppid !== parent) process.exit(1);
+}
