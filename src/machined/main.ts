@@ -26,6 +26,7 @@ import { hostId, hostMachine } from "./host.ts";
 import { imageMethods, imageObjects, poolGetters } from "./image-bindings.ts";
 import { Images } from "./images.ts";
 import { later } from "./later.ts";
+import { NameSocket } from "./name-socket.ts";
 import { objectTree } from "./objects.ts";
 import { openMachineMethods, openManagerMethods } from "./open-bindings.ts";
 import { OwnCgroups } from "./own-cgroups.ts";
@@ -62,6 +63,7 @@ class Service implements Daemon {
   readonly #varlink: readonly VarlinkServer[];
   readonly #resolveHook: ResolveHook;
   #privateBus: PrivateBus | null = null;
+  readonly #names = new NameSocket(this);
   #restored = false;
   #stop: (code: number) => void = () => {};
 
@@ -196,6 +198,7 @@ class Service implements Daemon {
     await this.#systemBus.close();
     this.#privateBus?.close();
     for (const server of this.#varlink) server.close();
+    this.#names.close();
     return code;
   }
 
@@ -220,11 +223,12 @@ class Service implements Daemon {
     }
     this.#open(userDatabase, PATHS.userDatabase);
     this.#open(resolveHook, PATHS.resolveHook);
+    this.#open(this.#names, PATHS.names);
     adviseUserDatabaseClients(PATHS.userDatabase);
   }
 
   /** A socket that cannot be opened is a pity, but no reason to leave the machines alone. */
-  #open(server: VarlinkServer | undefined, path: string): void {
+  #open(server: { listen(socket: Fd): void } | undefined, path: string): void {
     try {
       server?.listen(listenAt(path));
     } catch (error) {

@@ -11,6 +11,7 @@ export const PATHS = {
   varlink: join(base, "machine/io.systemd.Machine"),
   varlinkImage: join(base, "machine/io.systemd.MachineImage"),
   userDatabase: join(base, "userdb/io.systemd.Machine"),
+  names: join(base, "machine/names"),
   resolveHook: join(base, "resolve.hook/io.systemd.Machine"),
   /** A run of its own leaves the host's bus and service manager alone; it uses those it is shown, if any. */
   isPrivate: base !== "/run/systemd",

@@ -29,7 +29,7 @@ interface Query {
 }
 
 /** A machine's user or group: its id inside, its id on the host. */
-interface Found {
+export interface Found {
   readonly machine: Machine;
   readonly inner: number;
   readonly outer: number;
@@ -58,20 +58,29 @@ function checkService({ service }: Query): void {
   if (service !== SERVICE) throw new MachinedError("BadService", `Service is not ${SERVICE}`);
 }
 
-function lookUp(daemon: Daemon, kind: IdKind, query: Query): Found {
+/** Looks a user or group up by id, name or both (`uid`/`userName`, `gid`/`groupName`). Throws what the protocol names. */
+export function findRecord(daemon: Daemon, kind: IdKind, query: Readonly<Record<string, unknown>>): Found {
   const { id, name } = KINDS[kind];
   const outer = checkId(id, query[id]);
   const text = checkName(name, query[name]);
-  checkService(query);
   if (outer === null && text === null) {
     throw new MachinedError("EnumerationNotSupported", "Records are not listed");
   }
   const found = outer !== null ? byId(daemon, kind, outer) : byName(daemon, kind, text as string);
-  if (found === null || nameOf(kind, found) === null) throw notFound();
-  if (text !== null && nameOf(kind, found) !== text) {
+  if (found === null || recordName(kind, found) === null) throw notFound();
+  if (text !== null && recordName(kind, found) !== text) {
     throw new MachinedError("ConflictingRecordFound", "Name and number are of different records");
   }
   return found;
+}
+
+/** The same for a Varlink query, which must be meant for us. */
+function lookUp(daemon: Daemon, kind: IdKind, query: Query): Found {
+  const { id, name } = KINDS[kind];
+  checkId(id, query[id]);
+  checkName(name, query[name]);
+  checkService(query);
+  return findRecord(daemon, kind, query);
 }
 
 /** Ids that can be nobody's are refused by the name of the field. */
@@ -124,14 +133,14 @@ function mapped(
 }
 
 /** The name on the host; null where it would be no valid user name (a dot in the machine's name, too long). */
-function nameOf(kind: IdKind, { machine, inner }: Found): string | null {
+export function recordName(kind: IdKind, { machine, inner }: Found): string | null {
   const name = `${KINDS[kind].prefix}-${machine.name}-${inner}`;
   return name.length <= NAME_LIMIT && STRICT_NAME.test(name) ? name : null;
 }
 
 function userRecord(found: Found): object {
   return {
-    userName: nameOf("uid", found),
+    userName: recordName("uid", found),
     uid: found.outer,
     gid: NOBODY,
     realName: `UID ${found.inner} of Container ${found.machine.name}`,
@@ -145,7 +154,7 @@ function userRecord(found: Found): object {
 
 function groupRecord(found: Found): object {
   return {
-    groupName: nameOf("gid", found),
+    groupName: recordName("gid", found),
     gid: found.outer,
     description: `GID ${found.inner} of Container ${found.machine.name}`,
     service: SERVICE,
