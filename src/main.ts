@@ -9,6 +9,7 @@ const PROGRAMS: Readonly<Record<string, () => Promise<{ main: Program }>>> = {
   "systemd-machined": () => import("./machined/main.ts"),
   machinectl: () => import("./cli/machinectl.ts"),
   "machined-worker": () => import("./worker/main.ts"),
+  "nss-mymachines": () => import("./nss/lookup.ts"),
   install: () => import("./setup/install.ts"),
   uninstall: () => import("./setup/uninstall.ts"),
 };

@@ -1,6 +1,6 @@
 // All that `status` tells about one machine, collected by questions asked side by side
 // (org.freedesktop.machine1(5), "Machine Objects").
-import { formatAddress } from "./address.ts";
+import { formatAddress } from "../base/ip-address.ts";
 import { attempt, reasonOf } from "./failure.ts";
 import { type ProcessTree, processTree, type UnitProcess } from "./process-tree.ts";
 import type { Session } from "./session.ts";

@@ -1,6 +1,6 @@
 // Where `list` has its rows from: one streamed Varlink call with all metadata, or over D-Bus the list of machines and
 // then two questions about each, asked all at once (the original asks one after the other).
-import { formatAddress } from "./address.ts";
+import { formatAddress } from "../base/ip-address.ts";
 import type { Varlink } from "./ports.ts";
 import type { Session } from "./session.ts";
 

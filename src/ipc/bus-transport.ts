@@ -8,6 +8,7 @@ import { type Fd, openInRoot, openPath } from "../kernel/fd.ts";
 import { withIdentity } from "../kernel/namespace.ts";
 import { connectThroughFd, connectUnix, socketPair, type UnixAddress } from "../kernel/unix-socket.ts";
 import { ClientHandshake, type Handshake } from "./bus-handshake.ts";
+import { runtimeDirectory } from "./runtime-directory.ts";
 
 export type BusTarget =
   | { readonly kind: "system" }
@@ -84,10 +85,6 @@ function unixAddressOf(address: string): UnixAddress {
 
 function decodeEscapes(text: string): string {
   return text.replaceAll(/%([0-9a-fA-F]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
-}
-
-function runtimeDirectory(): string {
-  return process.env["MACHINED_RUNTIME_DIRECTORY"] || "/run/systemd";
 }
 
 /** The system bus of a machine on record, as `-M NAME` means it. */

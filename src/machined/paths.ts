@@ -1,7 +1,8 @@
 // Where the daemon keeps and serves things. MACHINED_RUNTIME_DIRECTORY moves all of it, for a run beside another daemon.
 import { join } from "node:path";
+import { runtimeDirectory } from "../ipc/runtime-directory.ts";
 
-const base = process.env["MACHINED_RUNTIME_DIRECTORY"] || "/run/systemd";
+const base = runtimeDirectory();
 
 export const PATHS = {
   runtime: base,

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { formatAddress } from "../../../src/cli/address.ts";
+import { formatAddress } from "../../../src/base/ip-address.ts";
 import { addressBytes } from "./fake-machines.ts";
 
 test("addresses are written as inet_ntop writes them", () => {

@@ -1,0 +1,117 @@
+// nss-mymachines hosts|passwd|group KEY: names of machines and users of containers, printed as getent(1) prints them.
+// For scripts, and for C libraries that load no modules.
+import { errnoText } from "../base/errno.ts";
+import { errnoNameOf } from "../base/error.ts";
+import { formatAddress } from "../base/ip-address.ts";
+import { runtimeDirectory } from "../ipc/runtime-directory.ts";
+import { SocketStream } from "../kernel/socket-stream.ts";
+import { connectUnix } from "../kernel/unix-socket.ts";
+
+const HELP = `nss-mymachines hosts|passwd|group KEY…
+
+Looks up names of machines, and users and groups of containers, as nss-mymachines(8)
+does for the C library. Prints what getent(1) would print.
+
+Exit status: 0 when every key was found, 1 for a wrong command line or a daemon that
+does not answer, 2 when a key was not found.
+`;
+
+const DEADLINE_MS = 2_000;
+const FOUND = 0;
+const FAILED = 1;
+const NOT_FOUND = 2;
+
+type Format = (lines: readonly string[], key: string) => string[];
+
+interface Database {
+  request(key: string): string;
+  readonly format: Format;
+}
+
+const isId = (key: string) => /^\d+$/.test(key);
+
+const DATABASES: Readonly<Record<string, Database>> = {
+  hosts: { request: (key) => `HOST ${key}`, format: hostLines },
+  passwd: { request: (key) => (isId(key) ? `UID ${key}` : `USER ${key}`), format: userLine },
+  group: { request: (key) => (isId(key) ? `GID ${key}` : `GROUP ${key}`), format: groupLine },
+};
+
+/** Runs the program; gives its exit code. */
+export async function main(args: string[]): Promise<number> {
+  const [database, ...keys] = args;
+  if (database === "--help" || database === "-h") return print(HELP, FOUND);
+  const row = database !== undefined && Object.hasOwn(DATABASES, database) ? DATABASES[database] : undefined;
+  if (row === undefined || keys.length === 0) {
+    process.stderr.write(HELP);
+    return FAILED;
+  }
+  let code = FOUND;
+  for (const key of keys) {
+    const lines = await lookUp(row, key);
+    if (lines === null) return FAILED;
+    if (lines.length === 0) code = NOT_FOUND;
+    for (const line of lines) print(`${line}\n`, FOUND);
+  }
+  return code;
+}
+
+function print(text: string, code: number): number {
+  process.stdout.write(text);
+  return code;
+}
+
+/** The lines of a key, none where it is unknown; null (and a message) where the daemon cannot be asked. */
+async function lookUp(database: Database, key: string): Promise<string[] | null> {
+  if (/[\n\0]/.test(key)) return [];
+  try {
+    const [first = "", ...rest] = (await exchange(`${database.request(key)}\n`)).split("\n");
+    if (first === "NO") return [];
+    if (!first.startsWith("ER ")) return database.format([first, ...rest.filter((line) => line !== "")], key);
+    process.stderr.write(`nss-mymachines: Failed to look up '${key}': ${errnoText(Number(first.slice(3)))}\n`);
+  } catch (error) {
+    const reason = errnoNameOf(error) === null ? (error as Error).message : errnoText(errnoNameOf(error) as string);
+    process.stderr.write(`nss-mymachines: Failed to ask systemd-machined: ${reason}\n`);
+  }
+  return null;
+}
+
+function exchange(request: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let answer = "";
+    const timer = setTimeout(() => {
+      reject(new Error(`no answer within ${DEADLINE_MS / 1000} s`));
+      stream.close();
+    }, DEADLINE_MS);
+    const stream = new SocketStream(connectUnix(`${runtimeDirectory()}/machine/names`), {
+      data: (bytes) => {
+        answer += bytes.toString("latin1");
+      },
+      end: (error) => {
+        clearTimeout(timer);
+        if (error === undefined) resolve(answer);
+        else reject(error);
+      },
+    });
+    stream.write(Buffer.from(request));
+  });
+}
+
+/** "OK IFINDEX", then "4 HEX" or "6 HEX" for each address. */
+function hostLines([, ...addresses]: readonly string[], key: string): string[] {
+  return addresses.map((line) => {
+    const bytes = Buffer.from(line.slice(2), "hex");
+    return `${formatAddress(bytes).padEnd(15)} ${key}`;
+  });
+}
+
+/** "PW NAME UID GID GECOS" */
+function userLine([line = ""]: readonly string[]): string[] {
+  const [, name, uid, gid, ...gecos] = line.split(" ");
+  return [`${name}:x:${uid}:${gid}:${gecos.join(" ")}:/:/usr/sbin/nologin`];
+}
+
+/** "GR NAME GID" */
+function groupLine([line = ""]: readonly string[]): string[] {
+  const [, name, gid] = line.split(" ");
+  return [`${name}:x:${gid}:`];
+}
