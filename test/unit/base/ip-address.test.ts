@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { formatAddress } from "../../../src/base/ip-address.ts";
-import { addressBytes } from "./fake-machines.ts";
+import { addressBytes } from "../cli/fake-machines.ts";
 
 test("addresses are written as inet_ntop writes them", () => {
   const same = [
