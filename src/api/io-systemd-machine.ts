@@ -93,6 +93,21 @@ export const IoSystemdMachine = defineVarlinkInterface({
       out: { uid: "?int", gid: "?int", machineName: "?string" },
       doc: "The machine and its user and group behind those of the host.",
     },
+    BindMount: {
+      in: { ...LOOKUP, source: "string", destination: "?string", readOnly: "?bool", mkdir: "?bool" },
+      out: {},
+      doc: "Bind mounts a file or directory of the host into a machine.",
+    },
+    CopyFrom: {
+      in: { ...LOOKUP, source: "string", destination: "?string", replace: "?bool" },
+      out: {},
+      doc: "Copies files out of a machine.",
+    },
+    CopyTo: {
+      in: { ...LOOKUP, source: "string", destination: "?string", replace: "?bool" },
+      out: {},
+      doc: "Copies files into a machine.",
+    },
     OpenRootDirectory: {
       in: LOOKUP,
       out: { fileDescriptor: "int" },

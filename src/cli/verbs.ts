@@ -20,6 +20,12 @@ const IMAGES = {
   name: { type: "positional", required: true, repeated: true, description: "A machine image, or several" },
 } as const satisfies VerbRow["args"];
 
+const PATHS = {
+  name: { type: "positional", required: true, description: "A machine" },
+  path: { type: "positional", required: true, description: "Where from" },
+  target: { type: "positional", required: false, description: "Where to; the same path unless given" },
+} as const satisfies VerbRow["args"];
+
 export const VERBS: readonly VerbRow[] = [
   {
     meta: { name: "list", description: "List the machines that are running" },
@@ -105,6 +111,27 @@ export const VERBS: readonly VerbRow[] = [
     args: NAMES,
     options: ["kill-whom", "signal"],
     run: async (session, names) => (await import("./power.ts")).kill(session, names),
+  },
+  {
+    meta: { name: "copy-to", description: "Copy files from this host into a machine" },
+    group: "Machine",
+    args: PATHS,
+    options: ["force"],
+    run: async (session, words) => (await import("./copy-files.ts")).copyTo(session, words),
+  },
+  {
+    meta: { name: "copy-from", description: "Copy files from a machine to this host" },
+    group: "Machine",
+    args: PATHS,
+    options: ["force"],
+    run: async (session, words) => (await import("./copy-files.ts")).copyFrom(session, words),
+  },
+  {
+    meta: { name: "bind", description: "Show a file or directory of this host in a machine" },
+    group: "Machine",
+    args: PATHS,
+    options: ["read-only", "mkdir"],
+    run: async (session, words) => (await import("./bind.ts")).bind(session, words),
   },
   {
     meta: { name: "help", description: "Print this overview, or the usage of one command", hidden: true },

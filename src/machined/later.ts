@@ -30,11 +30,6 @@ export const later: MoreMethods = {
 const MANAGER = [
   "OpenMachineLogin",
   "OpenMachineShell",
-  "BindMountMachine",
-  "CopyFromMachine",
-  "CopyToMachine",
-  "CopyFromMachineWithFlags",
-  "CopyToMachineWithFlags",
   "RemoveImage",
   "RenameImage",
   "CloneImage",
@@ -47,4 +42,4 @@ const MANAGER = [
   "SetImageLimit",
   "CleanPool",
 ];
-const MACHINE = ["BindMount", "CopyFrom", "CopyTo", "CopyFromWithFlags", "CopyToWithFlags"];
+const MACHINE: string[] = [];

@@ -18,6 +18,7 @@ import { listenUnix } from "../kernel/unix-socket.ts";
 import { Addresses } from "../registry/addresses.ts";
 import type { Machine } from "../registry/machine.ts";
 import { MachineFiles } from "../registry/machine-file.ts";
+import { Operations } from "../registry/operation.ts";
 import { Registry } from "../registry/registry.ts";
 import { HELP, parseArguments } from "./arguments.ts";
 import { bindAll } from "./bindings.ts";
@@ -55,6 +56,7 @@ export async function main(args: string[]): Promise<number> {
 class Service implements Daemon {
   readonly log = new DaemonLog("systemd-machined", "auth");
   readonly addresses = new Addresses();
+  readonly operations = new Operations(this.log);
   readonly registry: Registry;
   registerPolicy: RegisterPolicy = "root";
   readonly #systemd: Systemd1 | null;
@@ -81,6 +83,7 @@ class Service implements Daemon {
         },
         machineRemoved: (machine) => {
           this.addresses.forget(machine);
+          this.operations.cancel(machine);
           this.#announce("MachineRemoved", machine);
           this.#resolveHook.changed();
         },
@@ -89,8 +92,8 @@ class Service implements Daemon {
     this.registry.addHost(hostMachine(existsSync("/dev/vsock")));
     const images = Images.ofHost();
     const interfaces = bindAll(this, this.log, {
-      manager: { ...later.manager, ...openManagerMethods(this), ...imageMethods(this, images) },
-      machine: { ...later.machine, ...openMachineMethods(this) },
+      manager: { ...later.manager, ...openManagerMethods(this, this.operations), ...imageMethods(this, images) },
+      machine: { ...later.machine, ...openMachineMethods(this, this.operations) },
       pool: poolGetters(images),
     });
     this.#server = new BusServer({
@@ -102,7 +105,7 @@ class Service implements Daemon {
     });
     this.#resolveHook = new ResolveHook(this);
     this.#varlink = [
-      this.#varlinkServer([machineVarlink(this), serviceVarlink(this.log)]),
+      this.#varlinkServer([machineVarlink(this, this.operations), serviceVarlink(this.log)]),
       this.#varlinkServer([userDatabase(this)]),
       this.#varlinkServer([this.#resolveHook.bound]),
     ];

@@ -9,6 +9,7 @@ import { authorize } from "../ipc/polkit.ts";
 import { type BoundVarlink, Reply, type VarlinkCall } from "../ipc/varlink-server.ts";
 import type { PidRef } from "../kernel/pidref.ts";
 import { type Machine, VSOCK_CID_ANY } from "../registry/machine.ts";
+import type { Operations } from "../registry/operation.ts";
 import { osRelease } from "../registry/os-release.ts";
 import { perform } from "./action.ts";
 import type { Daemon } from "./daemon.ts";
@@ -25,7 +26,7 @@ interface Lookup {
 }
 
 /** Binds io.systemd.Machine to the daemon. */
-export function machineVarlink(daemon: Daemon): BoundVarlink {
+export function machineVarlink(daemon: Daemon, operations: Operations): BoundVarlink {
   return {
     table: IoSystemdMachine,
     handlers: {
@@ -43,7 +44,7 @@ export function machineVarlink(daemon: Daemon): BoundVarlink {
           signal: Number(p.signal),
         }),
       List: (call, p: ListParameters) => list(daemon, call, p),
-      ...openVarlinkHandlers(daemon, (call, lookup) => nameOf(daemon, call, lookup)),
+      ...openVarlinkHandlers(daemon, operations, (call, lookup) => nameOf(daemon, call, lookup)),
       MapFrom: async (call, p: Lookup & Ids) => {
         const name = await nameOf(daemon, call, p);
         if (daemon.registry.get(name).class !== "container") throw new MachinedError("NotSupported", "No container");

@@ -4,6 +4,8 @@ import { dieWithParent } from "../kernel/parent-death.ts";
 
 /** Operations → their entry points, which give the exit code. Each is loaded when it is wanted. */
 const OPERATIONS: Readonly<Record<string, () => Promise<{ main(args: string[]): Promise<number> }>>> = {
+  "copy-files": () => import("./copy-files.ts"),
+  "bind-mount": () => import("./bind-mount.ts"),
   clone: () => import("./clone.ts"),
   remove: () => import("./remove.ts"),
   mark: () => import("./mark.ts"),

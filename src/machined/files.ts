@@ -1,0 +1,101 @@
+// Files between this host and its machines: copies both ways, bind mounts (org.freedesktop.machine1(5), CopyToMachine(),
+// CopyFromMachine(), BindMountMachine()).
+import { errnoText } from "../base/errno.ts";
+import { ErrnoError, errnoNameOf, invalidArgument } from "../base/error.ts";
+import { isNormalizedPath } from "../base/names.ts";
+import { sameNamespace } from "../kernel/namespace.ts";
+import type { Machine } from "../registry/machine.ts";
+import type { Operations } from "../registry/operation.ts";
+import { unsupported } from "../registry/registry.ts";
+import type { CopyOrder } from "../registry/work-order.ts";
+import { defineAction } from "./action.ts";
+import { manage } from "./lifecycle.ts";
+import { bindIntoMachine, copyWithMachine, requireRoomForCopy } from "./machine-work.ts";
+
+/** Existing files are replaced. */
+const COPY_REPLACE = 1n;
+
+export interface CopyRequest {
+  readonly name: string;
+  readonly direction: CopyOrder["direction"];
+  readonly source: string;
+  /** "" for the same path as the source. */
+  readonly destination: string;
+  /** The sum of COPY_REPLACE and nothing else. */
+  readonly flags: bigint;
+  readonly operations: Operations;
+}
+
+/** Copies a file or directory. Answers when it is done. */
+export const copyFiles = defineAction({
+  prepare(daemon, request: CopyRequest, call) {
+    requireRoomForCopy(request.operations);
+    const machine = requireContainer(daemon.registry.get(request.name), "Copying files");
+    if ((request.flags & ~COPY_REPLACE) !== 0n) throw invalidArgument("flags", "Invalid argument");
+    const source = normalized("source", request.source);
+    const destination = request.destination === "" ? source : normalized("destination", request.destination);
+    const permission = manage(machine, "copy", call, { src: source, dest: destination });
+    return { machine, source, destination, permission };
+  },
+  run(_daemon, { machine, source, destination }, { direction, flags, operations }): Promise<void> {
+    for (const path of [source, destination]) requireFileName(path);
+    return copyWithMachine(operations, machine, { direction, source, destination, replace: flags === COPY_REPLACE });
+  },
+});
+
+export interface BindRequest {
+  readonly name: string;
+  readonly source: string;
+  /** "" for the same path as the source. */
+  readonly destination: string;
+  readonly readOnly: boolean;
+  readonly mkdir: boolean;
+  readonly operations: Operations;
+}
+
+/** Shows a file or directory of this host in a machine. */
+export const bindMount = defineAction({
+  prepare(daemon, request: BindRequest, call) {
+    const machine = requireContainer(daemon.registry.get(request.name), "Bind mounting");
+    const source = normalized("source", request.source);
+    const destination = request.destination === "" ? source : normalized("destination", request.destination);
+    const permission = manage(machine, "bind", call, { src: source, dest: destination });
+    return { machine, source, destination, permission };
+  },
+  async run(_daemon, { machine, source, destination }, { readOnly, mkdir, operations }): Promise<void> {
+    try {
+      if (sharesMounts(machine)) throw new ErrnoError("EINVAL", errnoText("EINVAL"));
+      await bindIntoMachine(operations, machine, { source, destination, readOnly, mkdir });
+    } catch (error) {
+      throw explained(error, source, destination);
+    }
+  },
+});
+
+function requireContainer(machine: Machine, what: string): Machine {
+  if (machine.class === "container") return machine;
+  throw unsupported(`${what} is only supported on container machines.`);
+}
+
+function normalized(parameter: "source" | "destination", path: string): string {
+  if (isNormalizedPath(path)) return path.length > 1 ? path.replace(/\/$/, "") : path;
+  const name = parameter === "source" ? "Source" : "Destination";
+  throw invalidArgument(parameter, `${name} path must be absolute and normalized.`);
+}
+
+function requireFileName(path: string): void {
+  if (path !== "/") return;
+  throw new ErrnoError("EADDRNOTAVAIL", `Failed to extract file name of '/' path: ${errnoText("EADDRNOTAVAIL")}`);
+}
+
+function sharesMounts({ leader }: Machine): boolean {
+  return leader.verified(() => sameNamespace(leader.pid, "mnt"));
+}
+
+/** The original's words, except for what it says about user namespaces: that stands for itself. */
+function explained(error: unknown, source: string, destination: string): unknown {
+  const errno = errnoNameOf(error);
+  if (errno === null || (error instanceof ErrnoError && error.message.includes("user namespacing"))) return error;
+  const text = `Failed to mount ${source} on ${destination} in machine's namespace: ${errnoText(errno)}`;
+  return new ErrnoError(errno, text, { cause: error });
+}

@@ -1,0 +1,77 @@
+// Work in machines that takes its time or has to be done from inside: each piece in a process of its own, for which the
+// daemon waits with nothing but a promise. A piece ends with its machine.
+import { randomBytes } from "node:crypto";
+import { errnoText } from "../base/errno.ts";
+import { ErrnoError, errnoNameOf } from "../base/error.ts";
+import type { Fd } from "../kernel/fd.ts";
+import { type Identity, openNamespace } from "../kernel/namespace.ts";
+import type { Machine } from "../registry/machine.ts";
+import type { Operations } from "../registry/operation.ts";
+import { openRoot } from "../registry/os-release.ts";
+import { unsupported } from "../registry/registry.ts";
+import { type BindOrder, type CopyOrder, WORK_FDS } from "../registry/work-order.ts";
+import { rootIdentity } from "./root-identity.ts";
+
+/** Attaching a mount takes no time, unless the machine keeps us waiting. */
+const BIND_TIMEOUT_MS = 30_000;
+
+/** Throws TooManyOperations while as many operations are under way as may be. */
+export function requireRoomForCopy(operations: Operations): void {
+  operations.requireRoom("Too many ongoing copies.");
+}
+
+/** Copies between host and machine. Throws errors with errno, and NotSupported where the machine has no root user. */
+export async function copyWithMachine(
+  operations: Operations,
+  machine: Machine,
+  wanted: Omit<CopyOrder, "machineRoot" | "temporary">,
+): Promise<void> {
+  requireRoomForCopy(operations);
+  const temporary = `.#copy-${randomBytes(8).toString("hex")}`;
+  const order: CopyOrder = { ...wanted, machineRoot: identityOf(machine), temporary };
+  using root = openRootOf(machine);
+  const request = { program: "copy-files", args: [JSON.stringify(order)], fds: { [WORK_FDS.root]: root } };
+  try {
+    await operations.run({ ...request, owner: machine });
+  } catch (error) {
+    if (errnoNameOf(error) !== "ESHUTDOWN") throw error;
+    // Killed, with its machine mostly. There is nobody to tell when nothing is left to clean.
+    await operations.run({ ...request, args: [...request.args, "clean"] }).catch(() => {});
+    throw error;
+  }
+}
+
+/** Attaches a bind mount in the machine. Throws errors with errno. */
+export async function bindIntoMachine(
+  operations: Operations,
+  machine: Machine,
+  wanted: Omit<BindOrder, "machineRoot">,
+): Promise<void> {
+  const order: BindOrder = { ...wanted, machineRoot: identityOf(machine) };
+  const { pidfd, pid } = machine.leader;
+  if (pidfd === null) throw unsupported();
+  using root = openRootOf(machine);
+  using users = machine.leader.verified(() => openNamespace(pid, "user"));
+  const owner = {};
+  const timer = setTimeout(() => operations.cancel(owner), BIND_TIMEOUT_MS);
+  try {
+    const fds = { [WORK_FDS.root]: root, [WORK_FDS.leader]: pidfd, [WORK_FDS.userNamespace]: users };
+    await operations.run({ program: "bind-mount", args: [JSON.stringify(order)], fds, owner });
+  } catch (error) {
+    if (errnoNameOf(error) === "ESHUTDOWN") throw new ErrnoError("ETIMEDOUT", errnoText("ETIMEDOUT"));
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function openRootOf(machine: Machine): Fd {
+  return machine.leader.verified(() => openRoot(machine));
+}
+
+/** The machine's root as an identity of the host; null where that is the host's own root. */
+function identityOf(machine: Machine): Identity | null {
+  const identity = rootIdentity(machine);
+  if (identity === null) throw unsupported(`Machine ${machine.name} has no root user`);
+  return identity.uid === 0 && identity.gid === 0 ? null : identity;
+}
