@@ -1,0 +1,174 @@
+// What can be asked of the daemon, whichever transport asks: start, cancel and list transfers, list images.
+//
+// Permission comes first, then the checks, then the start: no wait in between from the first check to the start.
+import { errnoText } from "../base/errno.ts";
+import { ErrnoError, invalidArgument, MachinedError } from "../base/error.ts";
+import { isImageName } from "../base/names.ts";
+import {
+  IMAGE_CLASSES,
+  type ImageClass,
+  isDownloadUrl,
+  parseOciReference,
+  type TransferType,
+  VERIFY_MODES,
+} from "../base/transfer.ts";
+import { authorize } from "../ipc/polkit.ts";
+import { type Fd, statFd } from "../kernel/fd.ts";
+import { isPlainlyOpened } from "../kernel/fd-flags.ts";
+import type { Call, ImportDaemon } from "./daemon.ts";
+import { launch } from "./launch.ts";
+import type { Transfer } from "./transfer.ts";
+import type { TransferPlan } from "./worker-command.ts";
+
+/** A transfer as it is asked for: texts are not checked yet. */
+export interface TransferRequest {
+  readonly type: TransferType;
+  readonly class: string;
+  readonly local: string;
+  readonly remote?: string;
+  readonly verify?: string;
+  readonly force?: boolean;
+  readonly readOnly?: boolean;
+  readonly keepDownload?: boolean;
+  readonly format?: string;
+  readonly imageRoot?: string;
+  /** What an import reads, or an export writes. */
+  readonly file?: Fd;
+  /** Looks at the flags of the newer calls, after the class; throws for bits that mean nothing. */
+  readonly checkFlags?: () => void;
+}
+
+type Kind = "import" | "export" | "pull";
+
+function kindOf(type: TransferType): Kind {
+  return type.slice(0, type.indexOf("-")) as Kind;
+}
+
+/** Starts a transfer. `details` are shown to whoever decides about it. */
+export async function start(
+  daemon: ImportDaemon,
+  call: Call,
+  request: TransferRequest,
+  details: Readonly<Record<string, string>> = {},
+): Promise<Transfer> {
+  const kind = kindOf(request.type);
+  const done = daemon.busy();
+  try {
+    await permit(daemon, call, [`org.freedesktop.import1.${kind}`], details);
+    const plan = planOf(daemon, request, kind);
+    if (request.file !== undefined) checkFile(request.file, request.type);
+    daemon.transfers.check(plan);
+    return launch(daemon, plan, filesOf(kind, request.file));
+  } finally {
+    done();
+  }
+}
+
+function filesOf(kind: Kind, file: Fd | undefined): { input?: Fd; output?: Fd } {
+  if (file === undefined) return {};
+  return kind === "export" ? { output: file } : { input: file };
+}
+
+/**
+ * Returns when the caller may do what any of the actions stands for. A user's own daemon asks nobody. Only the last
+ * action may bother a person.
+ */
+async function permit(
+  daemon: ImportDaemon,
+  call: Call,
+  actions: readonly string[],
+  details: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  if (daemon.scope === "user") return;
+  for (const action of actions) {
+    const isLast = action === actions.at(-1);
+    try {
+      await authorize(daemon.bus(), isLast ? call : withoutAsking(call), { action, details });
+      return;
+    } catch (error) {
+      if (isLast || !(error instanceof MachinedError)) throw error;
+    }
+  }
+}
+
+function withoutAsking(call: Call): Call {
+  return { ...call, interactive: false, caller: () => call.caller(), onGone: (handler) => call.onGone(handler) };
+}
+
+const FORMATS = new Set(["", "uncompressed", "xz", "gzip", "bzip2", "zstd", "lz4"]);
+
+function planOf(daemon: ImportDaemon, request: TransferRequest, kind: Kind): TransferPlan {
+  const imageClass = classOf(request.class);
+  request.checkFlags?.();
+  const { type, local, remote = "", imageRoot = "", format = "" } = request;
+  if (kind === "pull") checkRemote(type, remote);
+  if (!(kind === "pull" && local === "") && !isImageName(local)) {
+    throw invalidArgument("local", `Local image name ${local} is invalid`);
+  }
+  const verify = VERIFY_MODES.parse(request.verify || "signature");
+  if (verify === undefined) throw invalidArgument("verify", `Unknown verification mode ${request.verify}`);
+  if (!FORMATS.has(format)) throw invalidArgument("format", `Unknown compression format ${format}`);
+  if (imageRoot !== "" && !isPlainPath(imageRoot)) throw invalidArgument("imageRoot", "Invalid image root");
+  return {
+    type,
+    class: imageClass,
+    local,
+    remote,
+    verify: kind === "pull" && type !== "pull-oci" ? verify : "",
+    force: request.force === true,
+    readOnly: request.readOnly === true,
+    // Of a download without a name nothing would be left otherwise.
+    keepDownload: request.keepDownload === true || local === "",
+    format,
+    imageRoot: imageRoot || (daemon.paths.imagesMoved ? daemon.paths.imageRoot(imageClass) : ""),
+  };
+}
+
+function isPlainPath(path: string): boolean {
+  return path.startsWith("/") && !path.includes("\0") && !path.split("/").includes("..");
+}
+
+/** A class by its name; InvalidArgs for an unknown one. */
+export function classOf(name: string): ImageClass {
+  const known = IMAGE_CLASSES.parse(name);
+  if (known === undefined) throw invalidArgument("class", `Image class '${name}' not known`);
+  return known;
+}
+
+function checkRemote(type: TransferType, remote: string): void {
+  if (type === "pull-oci") {
+    if (parseOciReference(remote) === undefined) throw invalidArgument("remote", `OCI ref '${remote}' is invalid`);
+  } else if (!isDownloadUrl(remote)) throw invalidArgument("remote", `URL ${remote} is invalid`);
+}
+
+/** What another process opened may be anything; a worker reads or writes it without further questions. */
+function checkFile(file: Fd, type: TransferType): void {
+  const { kind } = statFd(file);
+  if (type === "import-fs") {
+    if (kind !== "directory") throw new ErrnoError("ENOTDIR", errnoText("ENOTDIR"));
+  } else if (kind !== "regular" && kind !== "fifo") throw new ErrnoError("EINVAL", errnoText("EINVAL"));
+  if (!isPlainlyOpened(file)) throw new ErrnoError("EREMOTEIO", errnoText("EREMOTEIO"));
+}
+
+/** Since this release of systemd cancelling has a permission of its own; before, it was that of pulling. */
+const OWN_CANCEL_VERSION = 257;
+const CANCEL = "org.freedesktop.import1.cancel";
+const PULL = "org.freedesktop.import1.pull";
+
+/** Ends a transfer before it is done. */
+export async function cancelTransfer(daemon: ImportDaemon, call: Call, id: number): Promise<void> {
+  if (id <= 0) throw invalidArgument("transfer_id", "Invalid transfer id");
+  await permit(daemon, call, daemon.hostVersion < OWN_CANCEL_VERSION ? [PULL, CANCEL] : [CANCEL]);
+  daemon.transfers.get(id).cancel();
+}
+
+/** The same through the transfer's own object, which always took the permission of pulling. */
+export async function cancelSelf(daemon: ImportDaemon, call: Call, transfer: Transfer): Promise<void> {
+  await permit(daemon, call, [PULL, CANCEL]);
+  transfer.cancel();
+}
+
+/** The transfers of a class of images, or of all. */
+export function listTransfers(daemon: ImportDaemon, imageClass: ImageClass | null): Transfer[] {
+  return [...daemon.transfers].filter(({ plan }) => imageClass === null || plan.class === imageClass);
+}

@@ -1,0 +1,44 @@
+// Brings a transfer to life: its worker, its log in the daemon's, and the cleaning up after a worker that could not.
+import type { LogLevel } from "../base/log.ts";
+import { LOG_LEVELS } from "../base/log.ts";
+import type { ExitStatus } from "../kernel/spawn.ts";
+import type { ImportDaemon } from "./daemon.ts";
+import { Transfer, type TransferFiles } from "./transfer.ts";
+import { type TransferPlan, workerCommand, workerEnvironment, workerOverride } from "./worker-command.ts";
+
+const PRIORITY_BITS = 7;
+
+/** Starts a transfer that was checked. It is announced before this returns, as clients of the original expect. */
+export function launch(daemon: ImportDaemon, plan: TransferPlan, files: TransferFiles): Transfer {
+  const { transfers, log } = daemon;
+  const transfer = new Transfer(transfers.nextId(), plan);
+  const command = workerCommand(plan, daemon.scope);
+  transfer.follow({
+    log: (_transfer, { priority, text }) => {
+      const level = LOG_LEVELS[priority & PRIORITY_BITS] as LogLevel;
+      log.write(level, `(transfer${transfer.id}) ${text}`, { TRANSFER_ID: String(transfer.id) });
+    },
+    ended: (_transfer, result, status) => {
+      transfers.remove(transfer);
+      daemon.announceEnd(transfer, result);
+      if (result === "failed" && status.code === null) log.warning(`Worker of transfer ${transfer.id} ${how(status)}.`);
+      if (isUnclean(status)) daemon.sweep();
+    },
+  });
+  transfer.start(command, files, {
+    env: workerEnvironment(process.env, { notifySocket: daemon.notifySocket, logLevel: log.level }),
+    executable: workerOverride(process.env, command.program),
+  });
+  transfers.add(transfer);
+  daemon.announceStart(transfer);
+  return transfer;
+}
+
+/** A worker that was killed had no chance to remove what it had made so far. */
+function isUnclean({ signal }: ExitStatus): boolean {
+  return signal !== null;
+}
+
+function how({ code, signal }: ExitStatus): string {
+  return signal === null ? `ended with ${code}` : `was ended by ${signal}`;
+}

@@ -1,0 +1,44 @@
+// Where the daemon keeps and serves things. MACHINED_RUNTIME_DIRECTORY moves its sockets, MACHINED_IMAGE_ROOT the images,
+// for a run beside another daemon.
+import { join } from "node:path";
+import { CLASS_DIRECTORIES, type ImageClass } from "../base/transfer.ts";
+import type { Scope } from "./arguments.ts";
+
+export interface Paths {
+  /** D-Bus between two peers, for clients on hosts without a bus. */
+  readonly privateBus: string;
+  readonly varlink: string;
+  /** What workers tell, they tell here. */
+  readonly notify: string;
+  /** The directory that new images of a class are put into. */
+  imageRoot(imageClass: ImageClass): string;
+  /** A run of its own leaves the host's bus and service manager alone; it uses those it is shown, if any. */
+  readonly isPrivate: boolean;
+  /** Set where images are not where the worker programs look for them by themselves. */
+  readonly imagesMoved: boolean;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The directory of a user's own images: $XDG_STATE_HOME, else ~/.local/state. */
+function userState(env: Environment): string {
+  return env["XDG_STATE_HOME"] || join(env["HOME"] || "/", ".local/state");
+}
+
+/** The paths of a scope; throws where the user's scope has no runtime directory. */
+export function pathsOf(scope: Scope, env: Environment = process.env): Paths {
+  const moved = env["MACHINED_RUNTIME_DIRECTORY"];
+  const runtime = env["XDG_RUNTIME_DIR"];
+  if (!moved && scope === "user" && !runtime) throw new Error("$XDG_RUNTIME_DIR is not set");
+  const base = moved || (scope === "user" ? join(runtime ?? "", "systemd") : "/run/systemd");
+  const images = env["MACHINED_IMAGE_ROOT"];
+  const state = scope === "user" ? userState(env) : "/var/lib";
+  return {
+    privateBus: join(base, "import/private"),
+    varlink: join(base, "io.systemd.Import"),
+    notify: join(base, "import/notify"),
+    imageRoot: (imageClass) => join(images || "/", state, CLASS_DIRECTORIES[imageClass]),
+    isPrivate: Boolean(moved),
+    imagesMoved: Boolean(images),
+  };
+}

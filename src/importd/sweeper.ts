@@ -1,0 +1,49 @@
+// Has removed what killed workers left in the directories of images: by a worker, because a tree can be large and the
+// daemon never touches images itself. One at a time; what is still in use is locked, and stays.
+import { readdirSync } from "node:fs";
+import { IMAGE_CLASSES } from "../base/transfer.ts";
+import { type Child, spawnSelf } from "../kernel/spawn.ts";
+import type { Paths } from "./paths.ts";
+
+/** All that is not, or no longer, an image is called so. */
+const HIDDEN = ".#";
+const SIGTERM = 15;
+
+export class Sweeper {
+  readonly #paths: Paths;
+  #running: Child | null = null;
+  #again = false;
+
+  constructor(paths: Paths) {
+    this.#paths = paths;
+  }
+
+  /** Looks for leftovers, and starts the worker where there may be any. */
+  sweep(): void {
+    this.#again = this.#running !== null;
+    if (this.#running !== null) return;
+    const directories = IMAGE_CLASSES.values.map((name) => this.#paths.imageRoot(name)).filter(hasHidden);
+    if (directories.length === 0) return;
+    const child = spawnSelf("systemd-import-sweep", directories, { stdout: "ignore", signalWithParent: SIGTERM });
+    child.pidRef?.[Symbol.dispose]();
+    this.#running = child;
+    void child.exited.then(() => {
+      this.#running = null;
+      if (this.#again) this.sweep();
+    });
+  }
+
+  /** Waits until all is swept. */
+  async finished(): Promise<void> {
+    while (this.#running !== null) await this.#running.exited;
+  }
+}
+
+function hasHidden(directory: string): boolean {
+  try {
+    return readdirSync(directory).some((name) => name.startsWith(HIDDEN));
+  } catch {
+    // No such directory, or none of ours: nothing to sweep.
+    return false;
+  }
+}

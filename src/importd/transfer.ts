@@ -1,0 +1,147 @@
+// One transfer: a worker program at work, what it says, how far it is, and its end.
+//
+// The transfer is over when the worker has exited, whatever became of its log. Its result is `done` for exit code 0;
+// otherwise `canceled` when somebody asked for that, else `failed`.
+import { PROGRESS_UNKNOWN, type TransferResult } from "../base/transfer.ts";
+import { readSome } from "../kernel/byte-io.ts";
+import type { Fd } from "../kernel/fd.ts";
+import { openPipe } from "../kernel/pipe.ts";
+import { watch } from "../kernel/poller.ts";
+import { type Child, type ExitStatus, type SpawnOptions, spawnSelf } from "../kernel/spawn.ts";
+import { SyscallError } from "../kernel/sys.ts";
+import { type LogLine, LogLines } from "./log-lines.ts";
+import type { TransferPlan, WorkerCommand } from "./worker-command.ts";
+
+const SIGKILL = 9;
+const SIGTERM = 15;
+const SIGCONT = 18;
+/** Whoever asks more often than this is tired of waiting for the worker to clean up. */
+const PATIENCE = 3;
+
+/** What a transfer tells those who follow it. */
+export interface TransferEvents {
+  log(transfer: Transfer, line: LogLine): void;
+  progress(transfer: Transfer): void;
+  ended(transfer: Transfer, result: TransferResult, status: ExitStatus): void;
+}
+
+/** The open files of a transfer: the caller's, which stay the caller's to close. */
+export interface TransferFiles {
+  readonly input?: Fd;
+  readonly output?: Fd;
+}
+
+export class Transfer {
+  readonly id: number;
+  readonly plan: TransferPlan;
+  readonly #events = new Set<Partial<TransferEvents>>();
+  #child: Child | null = null;
+  #log: Fd | null = null;
+  #percent: number | null = null;
+  #cancellations = 0;
+
+  constructor(id: number, plan: TransferPlan) {
+    this.id = id;
+    this.plan = plan;
+  }
+
+  /** The worker's process id, 0 before it runs. */
+  get pid(): number {
+    return this.#child?.pid ?? 0;
+  }
+
+  /** From 0 to 1; PROGRESS_UNKNOWN before the worker said anything. */
+  get progress(): number {
+    return this.#percent === null ? PROGRESS_UNKNOWN : this.#percent / 100;
+  }
+
+  /** Follows the transfer; gives a function that ends this. */
+  follow(events: Partial<TransferEvents>): () => void {
+    this.#events.add(events);
+    return () => void this.#events.delete(events);
+  }
+
+  /** Starts the worker. Throws when it cannot be started; then there is nothing to end. */
+  start({ program, args }: WorkerCommand, files: TransferFiles, options: SpawnOptions): void {
+    const [log, workerEnd] = openPipe();
+    try {
+      this.#child = spawnSelf(program, args, {
+        ...options,
+        stdin: files.input ?? "ignore",
+        stdout: files.output ?? workerEnd,
+        stderr: workerEnd,
+        signalWithParent: SIGTERM,
+      });
+    } catch (error) {
+      log.close();
+      throw error;
+    } finally {
+      workerEnd.close();
+    }
+    this.#child.pidRef?.[Symbol.dispose]();
+    this.#log = log;
+    const lines = new LogLines((line) => this.#tell((events) => events.log?.(this, line)));
+    watch(log, { read: true }, () => drain(log, lines));
+    void this.#child.exited.then((status) => this.#end(status, lines));
+  }
+
+  /** What the worker reports: "13%", or "13" as the workers of 252 do. False for anything else. */
+  setProgress(text: string): boolean {
+    const match = /^(\d{1,3})%?$/.exec(text);
+    const percent = Number(match?.[1]);
+    if (match === null || percent > 100) return false;
+    if (percent !== this.#percent) {
+      this.#percent = percent;
+      this.#tell((events) => events.progress?.(this));
+    }
+    return true;
+  }
+
+  /** Asks the worker to stop; whoever asks again and again has it killed. */
+  cancel(): void {
+    this.#cancellations++;
+    this.#signal(this.#cancellations > PATIENCE ? SIGKILL : SIGTERM);
+  }
+
+  /** Stops the worker because the daemon ends: asked, then killed after a while. */
+  async stop(patienceMs: number): Promise<void> {
+    const child = this.#child;
+    if (child === null) return;
+    this.#cancellations++;
+    this.#signal(SIGTERM);
+    const timer = setTimeout(() => this.#signal(SIGKILL), patienceMs);
+    await child.exited;
+    clearTimeout(timer);
+  }
+
+  /** A stopped process would not notice. */
+  #signal(signal: number): void {
+    this.#child?.kill(signal);
+    this.#child?.kill(SIGCONT);
+  }
+
+  #tell(event: (events: Partial<TransferEvents>) => void): void {
+    for (const events of [...this.#events]) event(events);
+  }
+
+  #end(status: ExitStatus, lines: LogLines): void {
+    // What the worker's own children still hold of the pipe is not waited for.
+    if (this.#log !== null) drain(this.#log, lines);
+    lines.flush();
+    this.#log?.close();
+    this.#log = null;
+    const result = status.code === 0 ? "done" : this.#cancellations > 0 ? "canceled" : "failed";
+    this.#tell((events) => events.ended?.(this, result, status));
+    this.#events.clear();
+  }
+}
+
+/** Takes what there is in the pipe. */
+function drain(log: Fd, lines: LogLines): void {
+  if (!log.isOpen) return;
+  try {
+    for (let bytes = readSome(log); bytes !== null && bytes.length > 0; bytes = readSome(log)) lines.push(bytes);
+  } catch (error) {
+    if (!(error instanceof SyscallError)) throw error;
+  }
+}

@@ -1,0 +1,73 @@
+// All transfers of the daemon: their numbers, their limit, and which may not run beside each other.
+import { ErrnoError, MachinedError } from "../base/error.ts";
+import type { Transfer } from "./transfer.ts";
+import type { TransferPlan } from "./worker-command.ts";
+
+const TRANSFERS_LIMIT = 64;
+
+export class Transfers {
+  readonly #byId = new Map<number, Transfer>();
+  #last = 0;
+
+  get size(): number {
+    return this.#byId.size;
+  }
+
+  /** In the order in which they were started. */
+  [Symbol.iterator](): IterableIterator<Transfer> {
+    return this.#byId.values();
+  }
+
+  find(id: number): Transfer | null {
+    return this.#byId.get(id) ?? null;
+  }
+
+  /** The transfer of that number; throws NoSuchTransfer. */
+  get(id: number): Transfer {
+    const transfer = this.find(id);
+    if (transfer === null) throw new MachinedError("NoSuchTransfer", `No transfer by id ${id}`);
+    return transfer;
+  }
+
+  /** The transfer whose worker has this process id. */
+  byWorker(pid: number): Transfer | null {
+    for (const transfer of this) if (transfer.pid === pid) return transfer;
+    return null;
+  }
+
+  /** Refuses what is under way already: the same download, or another image of the same name; and one too many. */
+  check(plan: TransferPlan): void {
+    for (const { plan: other } of this) {
+      const isSamePull = plan.remote !== "" && plan.type === other.type && plan.remote === other.remote;
+      if (isSamePull) throw inProgress(plan.remote);
+      if (makes(plan) && makes(other) && plan.class === other.class && plan.local === other.local) {
+        throw inProgress(plan.local);
+      }
+    }
+    if (this.size >= TRANSFERS_LIMIT) throw new ErrnoError("E2BIG", "Too many transfers are running.");
+  }
+
+  /** A number for the next transfer: they are never used again. */
+  nextId(): number {
+    return ++this.#last;
+  }
+
+  add(transfer: Transfer): void {
+    this.#byId.set(transfer.id, transfer);
+  }
+
+  remove(transfer: Transfer): void {
+    this.#byId.delete(transfer.id);
+  }
+}
+
+/** Whether a transfer makes an image under its local name. */
+function makes({ type, local }: TransferPlan): boolean {
+  return local !== "" && !type.startsWith("export-");
+}
+
+function inProgress(what: string): MachinedError {
+  return new MachinedError("TransferInProgress", `Transfer for ${what} already in progress.`, {
+    parameters: { remote: what },
+  });
+}

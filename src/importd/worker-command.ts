@@ -1,0 +1,93 @@
+// How the worker programs are called: the command lines of systemd-pull, systemd-import, systemd-import-fs and
+// systemd-export, and the environment they get.
+import type { ImageClass, TransferType, VerifyMode } from "../base/transfer.ts";
+import type { Scope } from "./arguments.ts";
+
+/** All that is known about a transfer when it starts. Empty texts: there is none. */
+export interface TransferPlan {
+  readonly type: TransferType;
+  readonly class: ImageClass;
+  /** The image here; empty for a download that is only kept. */
+  readonly local: string;
+  readonly remote: string;
+  readonly verify: VerifyMode | "";
+  readonly force: boolean;
+  readonly readOnly: boolean;
+  readonly keepDownload: boolean;
+  /** The compression of an export; empty for none. */
+  readonly format: string;
+  /** Where images are put, when that is not where the class says. */
+  readonly imageRoot: string;
+}
+
+export interface WorkerCommand {
+  readonly program: string;
+  readonly args: readonly string[];
+}
+
+const PROGRAMS: Readonly<Record<TransferType, readonly [program: string, verb: string]>> = {
+  "import-tar": ["systemd-import", "tar"],
+  "import-raw": ["systemd-import", "raw"],
+  "import-fs": ["systemd-import-fs", "run"],
+  "export-tar": ["systemd-export", "tar"],
+  "export-raw": ["systemd-export", "raw"],
+  "pull-tar": ["systemd-pull", "tar"],
+  "pull-raw": ["systemd-pull", "raw"],
+  "pull-oci": ["systemd-pull", "oci"],
+};
+
+/** What it says for "none": no name, or the standard stream. */
+const NONE = "-";
+
+/** The command of a transfer's worker. */
+export function workerCommand(plan: TransferPlan, scope: Scope): WorkerCommand {
+  const [program, verb] = PROGRAMS[plan.type];
+  const isPull = plan.type.startsWith("pull-");
+  const keeps = plan.type === "pull-tar" || plan.type === "pull-raw";
+  const args = [
+    verb,
+    `--${scope}`,
+    ...option("--verify", plan.verify),
+    ...option("--class", plan.class === "machine" ? "" : plan.class),
+    ...option("--keep-download", keeps ? (plan.keepDownload ? "yes" : "no") : ""),
+    ...(plan.force ? ["--force"] : []),
+    ...(plan.readOnly ? ["--read-only"] : []),
+    ...option("--format", plan.format),
+    ...option("--image-root", plan.imageRoot),
+    // A local name may begin with a dash.
+    "--",
+    ...(isPull ? [plan.remote] : plan.type.startsWith("import-") ? [NONE] : []),
+    plan.local === "" ? NONE : plan.local,
+  ];
+  return { program, args };
+}
+
+function option(name: string, value: string): string[] {
+  return value === "" ? [] : [`${name}=${value}`];
+}
+
+/** What of the daemon's own environment its workers need: the way to the network, where things are, how to behave. */
+const INHERITED =
+  /^(((https?|ftp|all|no)_proxy)|SSL_CERT_(FILE|DIR)|SYSTEMD_(IMPORT_\w+|OPENPGP_KEYRING)|HOME|USER|XDG_\w+|TZ|LANG|LC_\w+|MACHINED_\w+)$/i;
+
+/** The environment of a worker. */
+export function workerEnvironment(
+  own: Readonly<Record<string, string | undefined>>,
+  given: { readonly notifySocket: string; readonly logLevel: string },
+): Record<string, string> {
+  const env: Record<string, string> = {};
+  for (const [name, value] of Object.entries(own)) {
+    if (value !== undefined && INHERITED.test(name)) env[name] = value;
+  }
+  return {
+    ...env,
+    SYSTEMD_LOG_TARGET: "console-prefixed",
+    SYSTEMD_LOG_LEVEL: given.logLevel,
+    NOTIFY_SOCKET: given.notifySocket,
+  };
+}
+
+/** $SYSTEMD_PULL_PATH and its like name another program to run as a worker. */
+export function workerOverride(own: Readonly<Record<string, string | undefined>>, program: string): string | undefined {
+  return own[`${program.toUpperCase().replaceAll("-", "_")}_PATH`] || undefined;
+}
