@@ -1,0 +1,150 @@
+// The parsers that read what others wrote: for each its seeds, and how it is run. A target throws when the parser does
+// something that it must not: an error of a kind that nobody catches, or an answer that cannot be.
+
+import { IoSystemdMachine } from "../../src/api/io-systemd-machine.ts";
+import { parseEnvFile } from "../../src/base/env-file.ts";
+import { formatJson, parseJson } from "../../src/base/json.ts";
+import { unitOfCgroup } from "../../src/base/names.ts";
+import { Variant } from "../../src/base/variant.ts";
+import { ClientHandshake, ServerHandshake } from "../../src/ipc/bus-handshake.ts";
+import { decodeBody, decodeHead, encodeMessage, measure } from "../../src/ipc/bus-message.ts";
+import { checkFields } from "../../src/ipc/varlink-schema.ts";
+import { parseMachine } from "../../src/registry/machine-file.ts";
+import { mapInward, mapOutward, parseIdMap, shiftOf } from "../../src/registry/uid-map.ts";
+
+export interface Target {
+  readonly seeds: readonly Buffer[];
+  run(bytes: Buffer): void;
+}
+
+/** Errors of these kinds are how a parser refuses. */
+function refusing(kinds: readonly string[], parse: () => void): void {
+  try {
+    parse();
+  } catch (error) {
+    if (!(error instanceof Error) || !kinds.includes(error.name)) throw error;
+  }
+}
+
+function call(signature: string, body: readonly unknown[]): Buffer {
+  const head = { type: 1, serial: 7, path: "/org/freedesktop/machine1", interface: "a.b", member: "M" };
+  return encodeMessage({ ...head, destination: ":1.5", sender: ":1.6", signature, body }).bytes;
+}
+
+const texts = (...list: string[]) => list.map((text) => Buffer.from(text));
+
+export const TARGETS: Readonly<Record<string, Target>> = {
+  "bus-message": {
+    seeds: [
+      call("", []),
+      call("s", ["deb1"]),
+      call("sayssusaia(sv)", [
+        "web-1",
+        Buffer.alloc(16, 7),
+        "x",
+        "container",
+        77,
+        "/r",
+        [1, 2],
+        [["A", new Variant("t", 5n)]],
+      ]),
+      call("a{sv}", [new Map([["k", new Variant("a(iay)", [[2, Buffer.from([1, 2, 3, 4])]])]])]),
+      call("v", [new Variant("v", new Variant("a{ss}", new Map([["a", "b"]])))]),
+      call("ybnqiuxtdsog", [1, true, -2, 3, -4, 5, -6n, 7n, 8.5, "s", "/o", "a{sv}"]),
+    ],
+    run(bytes) {
+      refusing(["RangeError"], () => {
+        if (bytes.length < 16) return;
+        const size = measure(bytes);
+        if (size.total > bytes.length) return;
+        const whole = bytes.subarray(0, size.total);
+        const head = decodeHead(whole);
+        decodeBody(whole, size.head, head.signature, []);
+      });
+    },
+  },
+  "bus-handshake": {
+    seeds: texts(
+      "\0AUTH EXTERNAL 30\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n",
+      "\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n",
+      "OK 0123456789abcdef\r\nAGREE_UNIX_FD\r\nl",
+    ),
+    run(bytes) {
+      refusing(["Error"], () => {
+        const server = new ServerHandshake(0, "0".repeat(32));
+        const half = bytes.length >> 1;
+        if (server.feed(bytes.subarray(0, half)).rest === null) server.feed(bytes.subarray(half));
+      });
+      refusing(["Error"], () => void new ClientHandshake(0).feed(bytes));
+    },
+  },
+  "varlink-call": {
+    seeds: texts(
+      '{"method":"io.systemd.Machine.List","parameters":{"name":"a","acquireMetadata":"graceful"},"more":true}',
+      '{"method":"io.systemd.Machine.Register","parameters":{"name":"a","class":"vm","leader":5,"ifIndices":[1,"2"]}}',
+      '{"method":"x","parameters":{"pid":{"pid":7,"pidfdId":18446744073709551615,"bootId":"b"},"signal":-1e3}}',
+      '  {"a":[[[null,true,false,1.5e-7,"\\u00e4\\n\\"\\\\"]],{}]} ',
+    ),
+    run(bytes) {
+      refusing(["SyntaxError", "MachinedError"], () => {
+        const { value } = parseJson(bytes.toString());
+        const again = parseJson(formatJson(value)).value;
+        if (formatJson(again) !== formatJson(value)) throw new TypeError("what was read is not what is written");
+        if (typeof value !== "object" || value === null || Array.isArray(value)) return;
+        const parameters = value["parameters"];
+        if (typeof parameters !== "object" || parameters === null || Array.isArray(parameters)) return;
+        for (const { in: fields } of Object.values(IoSystemdMachine.methods)) {
+          refusing(["MachinedError"], () => void checkFields(IoSystemdMachine, fields, parameters));
+        }
+      });
+    },
+  },
+  "state-file": {
+    seeds: texts(
+      '# This is private data. Do not parse.\nNAME=m\nUID=0\nSCOPE="machine-a\\\\x2db.scope"\nLEADER=77\nCLASS=container\nNETIF=" 1 7"\n',
+      "NAME=m\nSCOPE=machine-web\\\\x2d1.a.scope\nSERVICE=my svc\nROOT=/tmp/ro ot\nID=0102030405060708090a0b0c0d0e0f10\n" +
+        "LEADER=305\nCLASS=vm\nREALTIME=1795350833254653\nMONOTONIC=917530980\nNETIF=1 7\nVSOCK_CID=4294967295\n",
+    ),
+    run(bytes) {
+      const saved = parseMachine("m", bytes.toString());
+      if (saved !== null && (!(saved.leader > 1) || saved.networkInterfaces.some((index) => !(index > 0)))) {
+        throw new TypeError("a machine that cannot be");
+      }
+    },
+  },
+  "env-file": {
+    seeds: texts(
+      'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\nVERSION_ID="12"\n# c\nA=\'x\'y"z"\\ b\\\nc\n',
+      "A = 1\r\nB=$x`y`\\$\n;x\nexport C=2\n=\n_=\n",
+    ),
+    run(bytes) {
+      for (const [key, value] of parseEnvFile(bytes.toString())) {
+        if (key === "" || value.includes("\0")) throw new TypeError("a key or value that cannot be");
+      }
+    },
+  },
+  "uid-map": {
+    seeds: texts("         0     100000      65536\n", "0 0 4294967295\n", "0 524288 1000\n1000 624288 64536\n"),
+    run(bytes) {
+      const lines = parseIdMap(bytes.toString());
+      shiftOf({ uid: lines, gid: lines });
+      for (const id of [0, 7, 65535, 100000, 4294967295]) {
+        const outer = mapOutward(lines, id);
+        const inner = mapInward(lines, id);
+        if (Number.isNaN(outer) || Number.isNaN(inner)) throw new TypeError("an id that cannot be");
+      }
+    },
+  },
+  cgroup: {
+    seeds: texts(
+      "/machine.slice/machine-web\\x2d1.a.scope/payload/init.scope",
+      "/user.slice/user-1000.slice/user@1000.service/app.slice/x.scope",
+      "/system.slice/_x.service",
+    ),
+    run(bytes) {
+      const place = unitOfCgroup(bytes.toString());
+      if (place !== null && (place.unit === "" || place.unit.includes("/")))
+        throw new TypeError("a unit that cannot be");
+    },
+  },
+};

@@ -1,0 +1,20 @@
+// Each parser on its seeds, on all that ever broke it, and on a second of new inputs from a fixed seed.
+import { expect, test } from "bun:test";
+import { mutate, Random } from "../../fuzz/mutate.ts";
+import { attempt, corpusOf } from "../../fuzz/run.ts";
+import { TARGETS } from "../../fuzz/targets.ts";
+
+const INPUTS = 3_000;
+
+for (const [name, target] of Object.entries(TARGETS)) {
+  test(`${name}: nothing that a peer can send breaks it`, () => {
+    const random = new Random(20260101);
+    const known = [...target.seeds, ...corpusOf(name)];
+    for (const bytes of known) expect(attempt(target, bytes)).toBeNull();
+    for (let i = 0; i < INPUTS; i++) {
+      const bytes = mutate(known, random);
+      const failure = attempt(target, bytes);
+      if (failure !== null) throw new Error(`${JSON.stringify(bytes.toString("latin1").slice(0, 400))}: ${failure}`);
+    }
+  });
+}
