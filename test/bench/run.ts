@@ -1,0 +1,150 @@
+// npm run bench [-- --bed=TREE] [--machines=N] [--rounds=N]: the distribution's programs and ours in one bed, one after
+// the other, round by round; medians and ratios go to docs/benchmarks.md. Figures compare only within one run.
+import { writeFileSync } from "node:fs";
+import { availableParallelism, release } from "node:os";
+import { join } from "node:path";
+import { build } from "../../install/build.ts";
+import { prepareBeds, setAside, TREES, type Tree } from "../lib/host-suite.ts";
+import { TOP } from "../lib/run-tests.ts";
+
+const MEASURE_TIMEOUT_SECONDS = 600;
+
+type Figures = Readonly<Record<string, number>>;
+
+interface Row {
+  readonly figure: string;
+  readonly title: string;
+  readonly unit: string;
+  readonly better: "less" | "more";
+}
+
+function rows(machines: number): readonly Row[] {
+  const list = (count: number): Row => ({
+    figure: `list-${count}`,
+    title: `\`machinectl list\`, ${count} ${count === 1 ? "machine" : "machines"}`,
+    unit: "ms",
+    better: "less",
+  });
+  return [
+    { figure: "version", title: "`machinectl --version`", unit: "ms", better: "less" },
+    { figure: "activation", title: "start by the first call, until ListMachines answers", unit: "ms", better: "less" },
+    ...[...new Set([1, Math.min(100, machines), machines])].map(list),
+    { figure: "ListMachines", title: `ListMachines, ${machines} machines`, unit: "ms", better: "less" },
+    { figure: "GetMachine", title: "GetMachine", unit: "ms", better: "less" },
+    { figure: "throughput", title: "GetMachine, 4 clients", unit: "calls/s", better: "more" },
+    { figure: "create", title: "CreateMachine, one after the other", unit: "/s", better: "more" },
+    {
+      figure: "restart",
+      title: `restart with ${machines} machines, until ListMachines answers`,
+      unit: "ms",
+      better: "less",
+    },
+    {
+      figure: "killed",
+      title: `${machines} leaders killed, until the last machine is gone`,
+      unit: "ms",
+      better: "less",
+    },
+    { figure: "anonymous-0", title: "memory of its own, no machine", unit: "MiB", better: "less" },
+    { figure: "anonymous-all", title: `memory of its own, ${machines} machines`, unit: "MiB", better: "less" },
+    { figure: "resident-0", title: "resident memory with shared pages, no machine", unit: "MiB", better: "less" },
+    {
+      figure: "resident-all",
+      title: `resident memory with shared pages, ${machines} machines`,
+      unit: "MiB",
+      better: "less",
+    },
+  ];
+}
+
+function option(args: readonly string[], name: string, otherwise: string): string {
+  const word = args.find((one) => one.startsWith(`--${name}=`));
+  return word === undefined ? otherwise : word.slice(name.length + 3);
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? (sorted[middle] ?? 0) : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2;
+}
+
+function medians(runs: readonly Figures[]): Figures {
+  const names = Object.keys(runs[0] ?? {});
+  return Object.fromEntries(names.map((name) => [name, median(runs.map((run) => run[name] ?? Number.NaN))]));
+}
+
+function show(value: number): string {
+  return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
+}
+
+function table(machines: number, version: number, stock: Figures, ours: Figures): string {
+  const lines = rows(machines).map(({ figure, title, unit, better }) => {
+    const [theirs = Number.NaN, own = Number.NaN] = [stock[figure], ours[figure]];
+    const ratio = better === "less" ? theirs / own : own / theirs;
+    const verdict = ratio >= 1 ? `${ratio.toFixed(1)} × better` : `${(1 / ratio).toFixed(1)} × worse`;
+    return `| ${title} | ${show(theirs)} ${unit} | ${show(own)} ${unit} | ${verdict} |`;
+  });
+  return [`| what | systemd ${version} | machined | machined is |`, "|---|---|---|---|", ...lines].join("\n");
+}
+
+function page(tables: readonly string[], rounds: number): string {
+  const where = `Linux ${release().split(".").slice(0, 2).join(".")}, ${availableParallelism()} processors, ${new Date().toISOString().slice(0, 10)}`;
+  return `# Benchmarks
+
+Written by \`npm run bench\`: the distribution's programs and ours in the same booted bed, one after the other, ${rounds}
+${rounds === 1 ? "round" : "rounds"}; each figure is the median. ${where}.
+
+The bus has a wider limit of match rules for both: with the default of 512, the original loses its service manager at
+about 500 machines ([decision 5](decisions/0005-no-addref.md)). "Memory of its own" are anonymous pages; the rest of the
+resident memory is the executable itself, which every program of it shares.
+
+${tables.join("\n\n")}
+`;
+}
+
+async function measure(tree: Tree, machines: number, rounds: number): Promise<string> {
+  process.env["BED_TREE"] = tree;
+  process.env["MACHINED_DIST"] ??= setAside(build());
+  const { Bed } = await import("../lib/bed.ts");
+  const source = await Bun.file(join(import.meta.dir, "measure.py")).text();
+  const bed = await Bed.boot("bench");
+  const take = async (who: string): Promise<Figures> => {
+    console.log(`== ${tree}: ${who}`);
+    const output = await bed.run(`python3 - ${machines} <<'PYTHON'\n${source}\nPYTHON\n`, MEASURE_TIMEOUT_SECONDS);
+    return JSON.parse(output.split("\n").at(-1) ?? "") as Figures; // printed by measure.py
+  };
+  const stock: Figures[] = [];
+  const ours: Figures[] = [];
+  try {
+    for (let round = 0; round < rounds; round++) {
+      stock.push(await take(`systemd's, round ${round + 1} of ${rounds}`));
+      await bed.install();
+      ours.push(await take(`ours, round ${round + 1} of ${rounds}`));
+      await bed.uninstall();
+    }
+  } finally {
+    await bed.stop();
+  }
+  return table(machines, TREES[tree], medians(stock), medians(ours));
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const tree = option(args, "bed", "bookworm");
+  const machines = Number(option(args, "machines", "1000"));
+  const rounds = Number(option(args, "rounds", "3"));
+  if (!(tree in TREES) || !(machines >= 1) || !(rounds >= 1)) {
+    console.error(`usage: npm run bench -- [--bed=${Object.keys(TREES).join("|")}] [--machines=N] [--rounds=N]`);
+    return 2;
+  }
+  const reason = await prepareBeds([tree as Tree]);
+  if (reason !== null) {
+    console.error(`Nothing can be measured here: ${reason}`);
+    return 1;
+  }
+  const text = page([await measure(tree as Tree, machines, rounds)], rounds);
+  writeFileSync(join(TOP, "docs/benchmarks.md"), text);
+  console.log(text);
+  return 0;
+}
+
+process.exit(await main(process.argv.slice(2)));
