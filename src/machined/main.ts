@@ -26,7 +26,6 @@ import type { Daemon, RegisterPolicy } from "./daemon.ts";
 import { hostId, hostMachine } from "./host.ts";
 import { imageMethods, imageObjects, poolGetters } from "./image-bindings.ts";
 import { Images } from "./images.ts";
-import { later } from "./later.ts";
 import { NameSocket } from "./name-socket.ts";
 import { objectTree } from "./objects.ts";
 import { openMachineMethods, openManagerMethods } from "./open-bindings.ts";
@@ -57,6 +56,7 @@ class Service implements Daemon {
   readonly log = new DaemonLog("systemd-machined", "auth");
   readonly addresses = new Addresses();
   readonly operations = new Operations(this.log);
+  readonly images = Images.ofHost(this.operations, this.log);
   readonly registry: Registry;
   registerPolicy: RegisterPolicy = "root";
   readonly #systemd: Systemd1 | null;
@@ -90,14 +90,13 @@ class Service implements Daemon {
       },
     );
     this.registry.addHost(hostMachine(existsSync("/dev/vsock")));
-    const images = Images.ofHost();
     const interfaces = bindAll(this, this.log, {
-      manager: { ...later.manager, ...openManagerMethods(this, this.operations), ...imageMethods(this, images) },
-      machine: { ...later.machine, ...openMachineMethods(this, this.operations) },
-      pool: poolGetters(images),
+      manager: { ...openManagerMethods(this, this.operations), ...imageMethods(this, this.images) },
+      machine: openMachineMethods(this, this.operations),
+      pool: poolGetters(this.images),
     });
     this.#server = new BusServer({
-      tree: objectTree(this.registry, interfaces, imageObjects(this, images)),
+      tree: objectTree(this.registry, interfaces, imageObjects(this, this.images)),
       machineId: hostId,
       isPrivileged,
       bug: (error, where) => this.#bug(error, where),
@@ -198,6 +197,7 @@ class Service implements Daemon {
     }
     const code = await stopped;
     notify("STOPPING=1\nSTATUS=Shutting down...");
+    await this.operations.cancelAll();
     await this.#systemBus.close();
     this.#privateBus?.close();
     for (const server of this.#varlink) server.close();
@@ -212,6 +212,7 @@ class Service implements Daemon {
     this.#restore();
     this.#listen();
     notify("READY=1\nSTATUS=Processing requests...");
+    this.images.sweep();
     this.#feedWatchdog();
   }
 

@@ -6,8 +6,8 @@ export interface ImageLayout {
   readonly searchPath: readonly string[];
   /** Where new images are put. */
   readonly pool: string;
-  /** Lock files that containers and other tools of this host take too. */
-  readonly locks: string;
+  /** Lock files that containers and other tools of this host take too; null for no locking at all. */
+  readonly locks: string | null;
   /** Directories of `.nspawn` files, beside those next to the images. */
   readonly settings: readonly string[];
 }
@@ -33,7 +33,7 @@ export function layoutBelow(root: string): ImageLayout {
   return {
     searchPath: SYSTEM_LAYOUT.searchPath.map(below),
     pool: below(SYSTEM_LAYOUT.pool),
-    locks: below(SYSTEM_LAYOUT.locks),
+    locks: below("/run/systemd/nspawn/locks"),
     settings: SYSTEM_LAYOUT.settings.map(below),
   };
 }

@@ -12,6 +12,7 @@ const OPERATIONS: Readonly<Record<string, () => Promise<{ main(args: string[]): 
   limit: () => import("./limit.ts"),
   clean: () => import("./clean.ts"),
   sweep: () => import("./sweep.ts"),
+  "disk-metadata": () => import("./disk-metadata.ts"),
 };
 
 /** Runs one operation with its arguments; gives the exit code. */
