@@ -11,6 +11,9 @@ const PROGRAMS: Readonly<Record<string, () => Promise<{ main: Program }>>> = {
   "systemd-importd": () => import("./importd/main.ts"),
   "machined-worker": () => import("./worker/main.ts"),
   "nss-mymachines": () => import("./nss/lookup.ts"),
+  "systemd-import": () => import("./worker/import.ts"),
+  "systemd-import-fs": () => import("./worker/import-fs.ts"),
+  "systemd-export": () => import("./worker/export.ts"),
   install: () => import("./setup/install.ts"),
   uninstall: () => import("./setup/uninstall.ts"),
 };

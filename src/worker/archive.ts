@@ -1,0 +1,117 @@
+// Where the bytes of an image come from, in chunks, and how full the disk may get. A source that cannot be read without
+// waiting (a pipe) is read on a thread of its own, so that the program still hears signals.
+import { read as readAsync, readSync } from "node:fs";
+import { promisify } from "node:util";
+import { ErrnoError } from "../base/error.ts";
+import { formatBytes } from "../base/format.ts";
+import { type Fd, statFd } from "../kernel/fd.ts";
+import { fileSystemOf } from "../kernel/file-system.ts";
+
+export type Chunks = AsyncIterable<Buffer>;
+
+const CHUNK = 1 << 20;
+/** How long work may go on before signals and timers get their turn. */
+const TURN_MS = 20;
+
+const readLater = promisify(readAsync);
+
+/** Lets everything else that waits have its turn, when it is time for that. */
+export class Turns {
+  #since = performance.now();
+
+  async pass(): Promise<void> {
+    if (performance.now() - this.#since < TURN_MS) return;
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    this.#since = performance.now();
+  }
+}
+
+/** The content of a file from where it stands, or of a pipe, in chunks that stay as they are. */
+export async function* readChunks(file: Fd, onRead?: (total: number) => void): AsyncGenerator<Buffer> {
+  const isRegular = statFd(file).kind === "regular";
+  let total = 0;
+  for (;;) {
+    const chunk = Buffer.allocUnsafeSlow(CHUNK);
+    const count = isRegular
+      ? readSync(file.number, chunk, 0, CHUNK, null)
+      : (await readLater(file.number, chunk, 0, CHUNK, null)).bytesRead;
+    if (count === 0) return;
+    total += count;
+    onRead?.(total);
+    yield chunk.subarray(0, count);
+  }
+}
+
+/** Reads ahead by up to `depth` chunks, so that the source works while its chunks are being used. */
+export async function* ahead(source: Chunks, depth: number): AsyncGenerator<Buffer> {
+  const iterator = source[Symbol.asyncIterator]();
+  const waiting: Promise<IteratorResult<Buffer>>[] = [];
+  const ask = () => {
+    const next = iterator.next();
+    next.catch(() => {}); // It is reported where it is taken from the queue.
+    waiting.push(next);
+  };
+  try {
+    for (let i = 0; i < depth; i++) ask();
+    for (;;) {
+      const next = await (waiting.shift() as Promise<IteratorResult<Buffer>>);
+      if (next.done === true) return;
+      ask();
+      yield next.value;
+    }
+  } finally {
+    // Chunks asked for and never used: the source is told to stop once it has made them.
+    void iterator.return?.();
+  }
+}
+
+/** Of free space so much stays: a full disk harms more than this transfer. */
+const RESERVE_BYTES = 64 << 20;
+const CHECK_EVERY_BYTES = 64 << 20;
+
+export interface SpaceLimits {
+  /** The most that may be written in all. */
+  readonly limitBytes?: number;
+  readonly reserveBytes?: number;
+}
+
+/** Counts what is written to a file system and stops it before the disk is full. */
+export class SpaceGuard {
+  readonly #directory: Fd;
+  readonly #limit: number;
+  readonly #reserve: number;
+  #written = 0;
+  #next = CHECK_EVERY_BYTES;
+
+  /** `directory` is on the file system that fills up, and stays the caller's. */
+  constructor(directory: Fd, limits: SpaceLimits = {}) {
+    this.#directory = directory;
+    this.#limit = limits.limitBytes ?? Number.POSITIVE_INFINITY;
+    this.#reserve = limits.reserveBytes ?? RESERVE_BYTES;
+  }
+
+  get written(): number {
+    return this.#written;
+  }
+
+  /** Notes that bytes were written. EFBIG beyond the limit, ENOSPC when the disk is nearly full. */
+  readonly wrote = (bytes: number): void => {
+    this.#written += bytes;
+    if (this.#written > this.#limit) throw new ErrnoError("EFBIG", "File overly large, refusing.");
+    if (this.#written < this.#next) return;
+    this.#next = this.#written + CHECK_EVERY_BYTES;
+    const { availableBytes } = fileSystemOf(this.#directory);
+    if (availableBytes < this.#reserve) throw diskFull(availableBytes);
+  };
+
+  /** Refuses at once what cannot fit. */
+  require(bytes: number): void {
+    const { availableBytes } = fileSystemOf(this.#directory);
+    if (bytes > availableBytes) throw diskFull(availableBytes, bytes);
+  }
+}
+
+function diskFull(available: number, wanted?: number): ErrnoError {
+  const need = wanted === undefined ? "" : `, ${formatBytes(BigInt(wanted))} are needed`;
+  return new ErrnoError("ENOSPC", `Disk is full: ${formatBytes(BigInt(available))} are left${need}`);
+}

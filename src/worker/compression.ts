@@ -1,0 +1,117 @@
+// Compressed streams: told apart by their first bytes, never by a name; decoded and encoded in chunks. gzip and zstd are
+// Bun's own and run on its threads; xz and bzip2 are the host's programs, which use every processor. A stream that ends
+// too early or has something else behind it is an error in every format.
+import { createGunzip, createZstdCompress, createZstdDecompress } from "node:zlib";
+import { ErrnoError } from "../base/error.ts";
+import type { Chunks } from "./archive.ts";
+import { gzipParallel } from "./compression-gzip.ts";
+import { decodeByProgram, encodeByProgram } from "./compression-program.ts";
+import { transform } from "./compression-transform.ts";
+import { checkedZstd } from "./compression-zstd.ts";
+
+export type Compression = "uncompressed" | "gzip" | "xz" | "bzip2" | "zstd" | "lz4";
+
+const MAGIC: readonly (readonly [Compression, Buffer])[] = [
+  ["gzip", Buffer.from("1f8b", "hex")],
+  ["xz", Buffer.from("fd377a585a00", "hex")],
+  ["bzip2", Buffer.from("425a68", "hex")],
+  ["zstd", Buffer.from("28b52ffd", "hex")],
+  ["lz4", Buffer.from("04224d18", "hex")],
+];
+
+/** So many bytes tell what a stream is; shorter ones count as uncompressed. */
+export const MAGIC_BYTES = 6;
+
+/** What a stream that begins so is. */
+export function detectCompression(head: Buffer): Compression {
+  if (head.length < MAGIC_BYTES) return "uncompressed";
+  return MAGIC.find(([, magic]) => head.subarray(0, magic.length).equals(magic))?.[0] ?? "uncompressed";
+}
+
+const OUTPUT_CHUNK = 1 << 20;
+const ZSTD_WINDOW_LOG_MAX = 27;
+/** ZSTD_d_windowLogMax, ZSTD_c_compressionLevel (zstd.h). */
+const [ZSTD_D_WINDOW_LOG_MAX, ZSTD_C_LEVEL] = [100, 100];
+
+const DECODERS: Readonly<Record<Compression, (source: Chunks) => Chunks>> = {
+  uncompressed: (source) => source,
+  gzip: (source) => transform(source, createGunzip({ chunkSize: OUTPUT_CHUNK }), "gzip"),
+  zstd: (source) => {
+    const params = { [ZSTD_D_WINDOW_LOG_MAX]: ZSTD_WINDOW_LOG_MAX };
+    return transform(checkedZstd(source), createZstdDecompress({ chunkSize: OUTPUT_CHUNK, params }), "zstd");
+  },
+  xz: (source) => decodeByProgram(source, "xz"),
+  bzip2: (source) => decodeByProgram(source, "bzip2"),
+  lz4: (source) => decodeByProgram(source, "lz4"),
+};
+
+/** The content of a stream, whatever its compression. */
+export async function* decompress(source: Chunks): AsyncGenerator<Buffer> {
+  const iterator = source[Symbol.asyncIterator]();
+  const first = await headOf(iterator);
+  yield* DECODERS[detectCompression(first)](resumed(first, iterator));
+}
+
+/** Reads until there is enough to tell the format, or the end. */
+async function headOf(iterator: AsyncIterator<Buffer>): Promise<Buffer> {
+  let head: Buffer = Buffer.alloc(0);
+  while (head.length < MAGIC_BYTES) {
+    const next = await iterator.next();
+    if (next.done === true) return head;
+    head = head.length === 0 ? next.value : Buffer.concat([head, next.value]);
+  }
+  return head;
+}
+
+async function* resumed(first: Buffer, iterator: AsyncIterator<Buffer>): AsyncGenerator<Buffer> {
+  if (first.length > 0) yield first;
+  for (;;) {
+    const next = await iterator.next();
+    if (next.done === true) return;
+    yield next.value;
+  }
+}
+
+/** The names that options and callers use, and the endings of file names. */
+const SUFFIXES: readonly (readonly [suffix: string, compression: Compression])[] = [
+  [".gz", "gzip"],
+  [".tgz", "gzip"],
+  [".xz", "xz"],
+  [".bz2", "bzip2"],
+  [".zst", "zstd"],
+  [".lz4", "lz4"],
+];
+
+/** The compression that a file name asks for. */
+export function compressionOfName(name: string): Compression {
+  return SUFFIXES.find(([suffix]) => name.endsWith(suffix))?.[1] ?? "uncompressed";
+}
+
+/** The compression of that name; null when there is none. */
+export function parseCompression(name: string): Compression | null {
+  return name in ENCODERS ? (name as Compression) : null;
+}
+
+const ZSTD_LEVEL = 3;
+
+const ENCODERS: Readonly<Record<Compression, (source: Chunks) => Chunks>> = {
+  uncompressed: (source) => source,
+  gzip: gzipParallel,
+  zstd: (source) =>
+    transform(source, createZstdCompress({ chunkSize: OUTPUT_CHUNK, params: { [ZSTD_C_LEVEL]: ZSTD_LEVEL } }), "zstd"),
+  xz: (source) => encodeByProgram(source, "xz"),
+  bzip2: (source) => encodeByProgram(source, "bzip2"),
+  lz4: (source) => encodeByProgram(source, "lz4"),
+};
+
+/** A stream in the given compression. */
+export function compress(source: Chunks, compression: Compression): Chunks {
+  return ENCODERS[compression](source);
+}
+
+/** Throws unless this host can write the given compression. */
+export function requireCompression(name: string): Compression {
+  const compression = parseCompression(name);
+  if (compression === null) throw new ErrnoError("EINVAL", `Unknown format: ${name}`);
+  return compression;
+}

@@ -1,0 +1,70 @@
+// systemd-import-fs run DIRECTORY [NAME]: a directory tree becomes an image. A subvolume is snapshot, everything else is
+// copied, by a process of its own: it can be ended at any moment, whatever it is doing.
+import { basename } from "node:path";
+import { ErrnoError } from "../base/error.ts";
+import { isSubvolume, snapshotSubvolume } from "../kernel/btrfs.ts";
+import { type Fd, openPath, statFd } from "../kernel/fd.ts";
+import { isErrno } from "../kernel/sys.ts";
+import { openDirectory } from "../kernel/tree.ts";
+import { copyInChild, copyInherited } from "./import-copy.ts";
+import { log } from "./import-log.ts";
+import type { CommandLine } from "./import-options.ts";
+import { liftOsTree } from "./import-os-tree.ts";
+import { Reservation } from "./import-reservation.ts";
+import { entryOf } from "./import-run.ts";
+import { imageRootOf, requireFree, requireName } from "./import-target.ts";
+import { openImageRoot, Stage, sweepOrphans } from "./install-image.ts";
+
+const STDIN = "/proc/self/fd/0";
+
+async function importTree({ options, words }: CommandLine): Promise<void> {
+  const [path = "", given = ""] = words;
+  const hasPath = path !== "" && path !== "-";
+  const name = requireName(given !== "" && given !== "-" ? given : hasPath ? basename(path) : "imported");
+  requireFree(name, options);
+  using source = openPath(hasPath ? path : STDIN, "directory");
+  if (statFd(source).kind !== "directory") throw new ErrnoError("ENOTDIR", `'${path}' is not a directory.`);
+  log("info", `Importing '${hasPath ? path : "-"}', saving as '${name}'.`);
+  using root = openImageRoot(imageRootOf(options));
+  sweepOrphans(root);
+  using _reserved = new Reservation(root, name);
+  using stage = (options.btrfsSubvolume ? snapshot(source, root) : null) ?? (await copied(source, root, options));
+  liftOsTree(stage.file);
+  stage.install(name, options);
+}
+
+/** A snapshot of a subvolume in the directory of images; null where there can be none. */
+function snapshot(source: Fd, root: Fd): Stage | null {
+  if (!isSubvolume(source)) return null;
+  try {
+    return Stage.made(root, "fs", (name) => {
+      snapshotSubvolume(source, root, name);
+      return openDirectory(root, name);
+    });
+  } catch (error) {
+    if (isErrno(error, "EXDEV", "EINVAL", "ENOTTY", "EPERM")) return null;
+    throw error;
+  }
+}
+
+async function copied(source: Fd, root: Fd, { btrfsSubvolume }: { btrfsSubvolume: boolean }): Promise<Stage> {
+  const stage = Stage.tree(root, "fs", btrfsSubvolume);
+  try {
+    await copyInChild(source, stage.file);
+    return stage;
+  } catch (error) {
+    stage[Symbol.dispose]();
+    throw error;
+  }
+}
+
+const run = entryOf({
+  name: "systemd-import-fs",
+  summary: "Import container images from a file system tree.",
+  verbs: { run: { words: [0, 2], usage: "DIRECTORY [NAME]", help: "Import a directory", run: importTree } },
+});
+
+/** Runs the program; gives its exit code. */
+export async function main(args: string[]): Promise<number> {
+  return copyInherited(args) ?? run(args);
+}

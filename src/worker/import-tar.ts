@@ -1,0 +1,53 @@
+// `systemd-import tar`: an archive, compressed or not, becomes a tree.
+import { ErrnoError } from "../base/error.ts";
+import { type Fd, openPath } from "../kernel/fd.ts";
+import { type Chunks, SpaceGuard, Turns } from "./archive.ts";
+import { decompress } from "./compression.ts";
+import type { WorkerOptions } from "./import-options.ts";
+import { liftOsTree } from "./import-os-tree.ts";
+import type { TarTarget } from "./tar-reader.ts";
+import { Unpacker, type Untar, type UntarOptions } from "./untar.ts";
+
+/** No image is larger; an archive that is, is a bomb. */
+const CONTENT_LIMIT_BYTES = 1024 ** 4;
+const SQUASH_FROM = 65536;
+const NOBODY = 65534;
+
+/** What a scope may make: without privileges neither devices nor the owners of other ranges. */
+export function unpackOptions({ scope }: Pick<WorkerOptions, "scope">): UntarOptions {
+  if (scope === "system") return {};
+  return { refuseDevices: true, mapId: (id) => (id >= SQUASH_FROM ? NOBODY : id) };
+}
+
+/** Unpacks the archive `source` into the empty directory `top`. */
+export async function unpackTar(
+  source: Chunks,
+  top: Fd,
+  options: UntarOptions = {},
+  limitBytes: number = CONTENT_LIMIT_BYTES,
+  target?: (untar: Untar) => TarTarget,
+): Promise<void> {
+  const guard = new SpaceGuard(top, { limitBytes });
+  using unpacker = new Unpacker(top, { ...options, wrote: guard.wrote }, target);
+  const turns = new Turns();
+  let decoded = 0;
+  for await (const chunk of decompress(source)) {
+    decoded += chunk.length;
+    // What is passed over is not written, but it costs time all the same.
+    if (decoded > limitBytes) throw new ErrnoError("EFBIG", "File overly large, refusing.");
+    unpacker.push(chunk);
+    await turns.pass();
+  }
+  unpacker.end();
+}
+
+/** The same, and then what an OS image needs. */
+export async function importTree(source: Chunks, top: Fd, options: WorkerOptions): Promise<void> {
+  await unpackTar(source, top, unpackOptions(options));
+  liftOsTree(top);
+}
+
+/** The directory that a direct import writes to. */
+export function openDirectTree(path: string): Fd {
+  return openPath(path, "directory");
+}

@@ -1,0 +1,62 @@
+// Where images of a class are kept, under which name a transfer makes one, and whether that name is free.
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { ErrnoError } from "../base/error.ts";
+import { isImageName } from "../registry/image.ts";
+import { ImageSearch } from "../registry/image-search.ts";
+import type { ImageClass, WorkerOptions } from "./import-options.ts";
+
+/** The folder of a class below each of the directories that a system keeps things in. */
+const FOLDERS: Readonly<Record<ImageClass, string>> = {
+  machine: "machines",
+  portable: "portables",
+  sysext: "extensions",
+  confext: "confexts",
+};
+
+const SYSTEM_PARENTS = ["/etc", "/run", "/var/lib", "/usr/local/lib", "/usr/lib"] as const;
+const LEGACY_MACHINES = "/var/lib/container";
+
+/** The directory that new images go to. */
+export function imageRootOf({ imageRoot, class: imageClass, scope }: WorkerOptions): string {
+  if (imageRoot !== null) return imageRoot;
+  return join(scope === "user" ? userState() : "/var/lib", FOLDERS[imageClass]);
+}
+
+function userState(): string {
+  const state = process.env["XDG_STATE_HOME"];
+  return state?.startsWith("/") ? state : join(homedir(), ".local/state");
+}
+
+/** Where an image of a name may be already. A root given by option stands for itself. */
+export function searchPathOf(options: WorkerOptions): string[] {
+  const pool = imageRootOf(options);
+  if (options.imageRoot !== null || options.scope === "user") return [pool];
+  const folders = SYSTEM_PARENTS.map((parent) => join(parent, FOLDERS[options.class]));
+  return options.class === "machine" ? [...folders, LEGACY_MACHINES] : folders;
+}
+
+/** Throws unless an image may get this name. */
+export function requireName(name: string): string {
+  if (!isImageName(name)) throw new ErrnoError("EINVAL", `Local image name '${name}' is not valid.`);
+  return name;
+}
+
+/** Throws when there is an image of this name already and it is not to be replaced. */
+export function requireFree(name: string, options: WorkerOptions): void {
+  if (options.force) return;
+  const found = new ImageSearch(searchPathOf(options)).find(name);
+  if (found !== null) throw new ErrnoError("EEXIST", `Image '${name}' already exists.`);
+}
+
+const TAR_SUFFIX = /\.(tar|tar\.xz|tar\.gz|tar\.bz2|tar\.zst|tar\.lz4|tgz)$/;
+const RAW_SUFFIX = /\.(xz|gz|bz2|zst|lz4|sysext\.raw|confext\.raw|raw|qcow2|img|bin)$/;
+
+/** The image name that a file name suggests. */
+export function nameOfFile(file: string, kind: "tar" | "raw"): string {
+  const last = file.replace(/\/+$/, "").split("/").at(-1) ?? "";
+  if (kind === "tar") return last.replace(TAR_SUFFIX, "");
+  let name = last;
+  while (RAW_SUFFIX.test(name)) name = name.replace(RAW_SUFFIX, "");
+  return name;
+}

@@ -1,0 +1,170 @@
+// systemd-import tar|raw FILE [NAME]: a file or standard input becomes an image (systemd-importd.service(8)).
+
+import { openSync, readSync } from "node:fs";
+import { basename, isAbsolute, join } from "node:path";
+import { ErrnoError } from "../base/error.ts";
+import { Fd, openPath, statFd } from "../kernel/fd.ts";
+import { pathOf } from "../kernel/file-attributes.ts";
+import { sys } from "../kernel/sys.ts";
+import { type Chunks, readChunks } from "./archive.ts";
+import { decompress, detectCompression, MAGIC_BYTES } from "./compression.ts";
+import { log } from "./import-log.ts";
+import type { CommandLine, WorkerOptions } from "./import-options.ts";
+import { copyOrigin, copyRaw, type RawTarget, writeRaw } from "./import-raw.ts";
+import { Reservation } from "./import-reservation.ts";
+import { entryOf } from "./import-run.ts";
+import { importTree, openDirectTree } from "./import-tar.ts";
+import { imageRootOf, nameOfFile, requireFree, requireName } from "./import-target.ts";
+import { lockInPlace, lockTree, openImageRoot, Stage, sweepOrphans } from "./install-image.ts";
+import { Progress } from "./progress.ts";
+import { convertQcow2, isQcow2 } from "./qcow2.ts";
+
+const UNNAMED = "imported";
+/** No image is larger than this, so that a bomb ends. */
+const RAW_LIMIT_BYTES = 16 * 1024 ** 4;
+
+interface Input {
+  readonly file: Fd;
+  /** Bytes from where it stands; null for pipes. */
+  readonly size: number | null;
+}
+
+function openInput(path: string | undefined): Input {
+  const file = path === undefined || path === "-" ? Fd.inherited(0) : openPath(path, "read");
+  const status = statFd(file);
+  if (status.kind !== "regular" && status.kind !== "fifo" && status.kind !== "socket" && status.kind !== "block") {
+    throw new ErrnoError("EINVAL", "Image to import is neither a regular file nor a pipe.");
+  }
+  return { file, size: status.kind === "regular" ? status.size : null };
+}
+
+/** Name and input of an import, with the line that says so. */
+function begin({ options, words }: CommandLine, kind: "tar" | "raw"): { input: Input; name: string } {
+  const [path, given] = words;
+  const hasFile = path !== undefined && path !== "-" && path !== "";
+  const derived = hasFile ? nameOfFile(basename(path), kind) : UNNAMED;
+  const name = given !== undefined && given !== "" && given !== "-" ? given : derived;
+  if (!options.direct) {
+    requireName(name);
+    requireFree(name, options);
+  }
+  const input = openInput(hasFile ? path : undefined);
+  log("info", `Importing '${hasFile ? path : pathOf(input.file)}', saving as '${name}'.`);
+  return { input, name };
+}
+
+function inputProgress({ size }: Input): (total: number) => void {
+  const progress = new Progress((percent) => `Imported ${percent}%.`);
+  progress.stage(0);
+  return (total) => {
+    if (size !== null && size > 0) progress.report((total / size) * 100);
+  };
+}
+
+function directPath(name: string, options: WorkerOptions): string {
+  return isAbsolute(name) ? name : join(imageRootOf(options), name);
+}
+
+async function importTar(line: CommandLine): Promise<void> {
+  const { options } = line;
+  const { input, name } = begin(line, "tar");
+  const source = readChunks(input.file, inputProgress(input));
+  if (options.direct) return importTarDirect(source, directPath(name, options), options);
+  using root = openImageRoot(imageRootOf(options));
+  sweepOrphans(root);
+  using _reserved = new Reservation(root, name);
+  using stage = Stage.tree(root, "tar", options.btrfsSubvolume);
+  await importTree(source, stage.file, options);
+  stage.install(name, options);
+}
+
+async function importTarDirect(source: Chunks, path: string, options: WorkerOptions): Promise<void> {
+  using tree = openDirectTree(path);
+  await importTree(source, tree, options);
+  if (options.sync) sys("syncfs", tree.number);
+  if (options.readOnly) lockTree(tree);
+}
+
+async function importRaw(line: CommandLine): Promise<void> {
+  const { options } = line;
+  const { input, name } = begin(line, "raw");
+  if (options.direct) return importRawDirect(input, directPath(name, options), options);
+  using root = openImageRoot(imageRootOf(options));
+  sweepOrphans(root);
+  using _reserved = new Reservation(root, name);
+  using stage = await stageRaw(input, root, options);
+  if (input.size !== null) copyOrigin(input.file, stage.file);
+  stage.install(`${name}.raw`, options);
+}
+
+const RAW_MODE = 0o644;
+
+/** The image as a new raw file under a hidden name. */
+async function stageRaw(input: Input, root: Fd, options: WorkerOptions): Promise<Stage> {
+  const stage = Stage.file(root, "raw", RAW_MODE);
+  try {
+    if (isPlain(input)) {
+      if (options.convertQcow2 && isQcow2(input.file)) return await staged(input.file, stage);
+      copyRaw(input.file, stage.file);
+    } else {
+      const target: RawTarget = { file: stage.file, offset: 0, sizeMax: RAW_LIMIT_BYTES, sparse: true };
+      await writeRaw(decompress(readChunks(input.file, inputProgress(input))), target);
+    }
+    if (!options.convertQcow2 || !isQcow2(stage.file)) return stage;
+    using packed = stage;
+    return await staged(packed.file, Stage.file(root, "raw", RAW_MODE));
+  } catch (error) {
+    stage[Symbol.dispose]();
+    throw error;
+  }
+}
+
+async function staged(packed: Fd, stage: Stage): Promise<Stage> {
+  log("info", "Unpacking QCOW2 file.");
+  try {
+    await convertQcow2(packed, stage.file);
+    return stage;
+  } catch (error) {
+    stage[Symbol.dispose]();
+    throw error;
+  }
+}
+
+/** Whether the input can be copied as it is: a file that is not compressed, from its beginning. */
+function isPlain({ file, size }: Input): boolean {
+  if (size === null) return false;
+  const [SEEK_CUR] = [1];
+  if (sys("lseek", file.number, 0, SEEK_CUR) !== 0) return false;
+  const head = Buffer.alloc(MAGIC_BYTES);
+  const count = readSync(file.number, head, 0, MAGIC_BYTES, 0);
+  return detectCompression(head.subarray(0, count)) === "uncompressed";
+}
+
+async function importRawDirect(input: Input, path: string, options: WorkerOptions): Promise<void> {
+  using target = openRawTarget(path);
+  const source = decompress(readChunks(input.file, inputProgress(input)));
+  const [offset, sizeMax] = [options.offset ?? 0, options.sizeMax ?? RAW_LIMIT_BYTES];
+  await writeRaw(source, { file: target, offset, sizeMax, sparse: false });
+  if (options.sync) sys("fsync", target.number);
+  if (options.readOnly) lockInPlace(target);
+}
+
+/** A file or block device to be written in place; a file that is missing is made. */
+function openRawTarget(path: string): Fd {
+  const [O_RDWR, O_CREAT] = [0x2, 0x40];
+  const target = Fd.adopt(openSync(path, O_RDWR | O_CREAT, RAW_MODE));
+  const { kind } = statFd(target);
+  if (kind === "regular" || kind === "block") return target;
+  target.close();
+  throw new ErrnoError("EBADFD", `Target '${path}' is neither a regular file nor a block device.`);
+}
+
+/** Runs the program; gives its exit code. */
+export const main = entryOf({
+  name: "systemd-import",
+  summary: "Import container or virtual machine images.",
+  verbs: {
+    tar: { words: [0, 2], usage: "FILE [NAME]", help: "Import a TAR image", run: importTar },
+    raw: { words: [0, 2], usage: "FILE [NAME]", help: "Import a RAW image", run: importRaw },
+  },
+});

@@ -1,0 +1,160 @@
+// qcow2 disk images, versions 2 and 3, made raw (QEMU's docs/interop/qcow2.rst). Such a file is hostile input: every table
+// and cluster it names must lie inside it, and what would make us read another file is refused (CVE-2024-4467).
+
+import { readSync } from "node:fs";
+import { inflateRawSync } from "node:zlib";
+import { ErrnoError } from "../base/error.ts";
+import { type Fd, statFd } from "../kernel/fd.ts";
+import { Turns } from "./archive.ts";
+import { writeSparse } from "./import-raw.ts";
+import { setLength } from "./untar-calls.ts";
+
+const MAGIC = Buffer.from("514649fb", "hex");
+const HEADER_BYTES = 104;
+const [CLUSTER_BITS_MIN, CLUSTER_BITS_MAX] = [9, 21];
+const L1_LIMIT = 32 << 20;
+const SIZE_LIMIT = 2 ** 50;
+
+function bad(what: string): ErrnoError {
+  return new ErrnoError("EBADMSG", `QCOW2 image is damaged: ${what}`);
+}
+
+function unsupported(what: string): ErrnoError {
+  return new ErrnoError("EOPNOTSUPP", `QCOW2 image is not supported: ${what}`);
+}
+
+interface Qcow2Header {
+  readonly clusterBits: number;
+  readonly clusterBytes: number;
+  readonly size: number;
+  readonly l1Entries: number;
+  readonly l1Offset: number;
+}
+
+/** Whether a file is a qcow2 image. */
+export function isQcow2(file: Fd): boolean {
+  return readAt(file, 0, MAGIC.length, "short").equals(MAGIC);
+}
+
+function readAt(file: Fd, offset: number, size: number, end: "whole" | "short" = "whole"): Buffer {
+  const bytes = Buffer.allocUnsafe(size);
+  let filled = 0;
+  while (filled < size) {
+    const count = readSync(file.number, bytes, filled, size - filled, offset + filled);
+    if (count === 0) break;
+    filled += count;
+  }
+  if (filled < size && end === "whole") throw bad("it ends too early");
+  return bytes.subarray(0, filled);
+}
+
+function number64(bytes: Buffer, at: number, what: string): number {
+  const value = Number(bytes.readBigUInt64BE(at));
+  if (!Number.isSafeInteger(value)) throw bad(`impossible ${what}`);
+  return value;
+}
+
+function readHeader(file: Fd, fileBytes: number): Qcow2Header {
+  const bytes = Buffer.alloc(HEADER_BYTES);
+  readAt(file, 0, HEADER_BYTES, "short").copy(bytes);
+  const version = bytes.readUInt32BE(4);
+  if (version !== 2 && version !== 3) throw unsupported(`version ${version}`);
+  if (bytes.readBigUInt64BE(8) !== 0n || bytes.readUInt32BE(16) !== 0) throw unsupported("it has a backing file");
+  if (bytes.readUInt32BE(32) !== 0) throw unsupported("it is encrypted");
+  // Among these bits: dirty, corrupt, external data file, other compression, extended L2 entries.
+  if (version === 3 && bytes.readBigUInt64BE(72) !== 0n) throw unsupported("it has incompatible features");
+  const clusterBits = bytes.readUInt32BE(20);
+  if (clusterBits < CLUSTER_BITS_MIN || clusterBits > CLUSTER_BITS_MAX) throw bad("impossible cluster size");
+  const clusterBytes = 2 ** clusterBits;
+  const size = number64(bytes, 24, "size");
+  if (size > SIZE_LIMIT) throw bad("impossible size");
+  const l1Entries = bytes.readUInt32BE(36);
+  const l1Offset = number64(bytes, 40, "table offset");
+  const wanted = Math.ceil(size / (clusterBytes * (clusterBytes / 8)));
+  if (l1Entries < wanted || l1Entries > L1_LIMIT) throw bad("impossible number of tables");
+  if (l1Offset % clusterBytes !== 0 || l1Offset + wanted * 8 > fileBytes) throw bad("table outside the file");
+  return { clusterBits, clusterBytes, size, l1Entries: wanted, l1Offset };
+}
+
+const OFFSET_MASK = 0x00ff_ffff_ffff_fe00n;
+const COMPRESSED = 1n << 62n;
+const ZERO_CLUSTER = 1n;
+const SECTOR = 512;
+const L1_STEP = 4096;
+
+/** Writes the content of the qcow2 image `source` into the empty file `target`; `onProgress` hears 0 to 1. */
+export async function convertQcow2(
+  source: Fd,
+  target: Fd,
+  onProgress: (done: number) => void = () => {},
+): Promise<void> {
+  const fileBytes = statFd(source).size;
+  const header = readHeader(source, fileBytes);
+  const { clusterBytes, l1Entries, l1Offset } = header;
+  const turns = new Turns();
+  setLength(target, header.size);
+  for (let first = 0; first < l1Entries; first += L1_STEP) {
+    const count = Math.min(L1_STEP, l1Entries - first);
+    const l1 = readAt(source, l1Offset + first * 8, count * 8);
+    for (let index = 0; index < count; index++) {
+      const table = Number(l1.readBigUInt64BE(index * 8) & OFFSET_MASK);
+      if (table === 0) continue;
+      if (table % clusterBytes !== 0 || table + clusterBytes > fileBytes) throw bad("table outside the file");
+      await convertTable(source, target, { header, fileBytes, table, index: first + index }, turns);
+      onProgress((first + index + 1) / l1Entries);
+    }
+  }
+}
+
+interface TablePlace {
+  readonly header: Qcow2Header;
+  readonly fileBytes: number;
+  readonly table: number;
+  readonly index: number;
+}
+
+async function convertTable(source: Fd, target: Fd, place: TablePlace, turns: Turns): Promise<void> {
+  const { header, table, index } = place;
+  const perTable = header.clusterBytes / 8;
+  const l2 = readAt(source, table, header.clusterBytes);
+  for (let entry = 0; entry < perTable; entry++) {
+    const position = (index * perTable + entry) * header.clusterBytes;
+    if (position >= header.size) return;
+    const value = l2.readBigUInt64BE(entry * 8);
+    if (value === 0n) continue;
+    const cluster =
+      (value & COMPRESSED) !== 0n ? readCompressed(source, value, place) : readPlain(source, value, place);
+    if (cluster === null) continue;
+    writeSparse(target, cluster.subarray(0, Math.min(cluster.length, header.size - position)), position);
+    await turns.pass();
+  }
+}
+
+function readPlain(source: Fd, value: bigint, { header, fileBytes }: TablePlace): Buffer | null {
+  const offset = Number(value & OFFSET_MASK);
+  if ((value & ZERO_CLUSTER) !== 0n || offset === 0) return null;
+  if (offset % header.clusterBytes !== 0 || offset >= fileBytes) throw bad("cluster outside the file");
+  // The last cluster of a file may be shorter than the others.
+  return readAt(source, offset, Math.min(header.clusterBytes, fileBytes - offset));
+}
+
+function readCompressed(source: Fd, value: bigint, { header, fileBytes }: TablePlace): Buffer {
+  const sizeBits = BigInt(header.clusterBits - 8);
+  const offsetBits = 62n - sizeBits;
+  const offset = Number(value & ((1n << offsetBits) - 1n));
+  const sectors = Number((value >> offsetBits) & ((1n << sizeBits) - 1n)) + 1;
+  const size = sectors * SECTOR - (offset % SECTOR);
+  if (offset >= fileBytes) throw bad("cluster outside the file");
+  const packed = readAt(source, offset, Math.min(size, fileBytes - offset));
+  const content = inflate(packed, header.clusterBytes);
+  if (content.length !== header.clusterBytes) throw bad("compressed cluster of wrong size");
+  return content;
+}
+
+function inflate(packed: Buffer, limit: number): Buffer {
+  try {
+    return inflateRawSync(packed, { maxOutputLength: limit });
+  } catch (error) {
+    throw new ErrnoError("EBADMSG", "QCOW2 image is damaged: bad compressed cluster", { cause: error });
+  }
+}

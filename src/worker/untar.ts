@@ -1,0 +1,257 @@
+// Unpacks a tar archive as root into a directory that nobody else can reach. The archive is an enemy: whatever it says,
+// nothing outside the directory is made, changed or read (CVE-2007-4559 and its many successors). No decision is taken on
+// the text of a path: each member is made in an open directory that was reached without following any link.
+//
+// Directories get their owner, permissions and times at the very end, so that nothing can be said about a directory that
+// later became something else (CVE-2021-31566), and so that no default list or group is inherited meanwhile.
+import { writeSync } from "node:fs";
+import { ErrnoError } from "../base/error.ts";
+import { Fd } from "../kernel/fd.ts";
+import { removeTree } from "../kernel/remove-tree.ts";
+import { check } from "../kernel/sys.ts";
+import { type RawName, textOf } from "../kernel/tree.ts";
+import { log } from "./import-log.ts";
+import { damaged } from "./tar-header.ts";
+import { type TarEntry, TarReader, type TarSink, type TarTarget } from "./tar-reader.ts";
+import {
+  adopt,
+  EEXIST,
+  NODE_MODE,
+  setLength,
+  setMask,
+  tryCreateFile,
+  tryLink,
+  tryMakeDirectory,
+  tryMakeNode,
+  tryMakeSymlink,
+  tryOpenDirectory,
+  tryUnlink,
+} from "./untar-calls.ts";
+import { type Metadata, type MetadataPolicy, MetadataWriter } from "./untar-metadata.ts";
+import { componentsOf, Place } from "./untar-place.ts";
+
+export interface UntarOptions extends MetadataPolicy {
+  /** Called with the number of bytes that were written; it throws to stop. */
+  readonly wrote?: (bytes: number) => void;
+  /** Refuses device nodes: for whoever may not make any. */
+  readonly refuseDevices?: boolean;
+}
+
+const PRIVATE_MODE = 0o700;
+const DIRECTORIES_LIMIT = 500_000;
+
+export class Untar implements TarTarget, Disposable {
+  readonly #top: Fd;
+  readonly #options: UntarOptions;
+  readonly #place: Place;
+  readonly #sources: Place;
+  readonly #metadata: MetadataWriter;
+  readonly #directories = new Map<RawName, Metadata>();
+  #open: FileSink | null = null;
+  #hasStripped = false;
+
+  /** Unpacks into `top`, which stays the caller's. */
+  constructor(top: Fd, options: UntarOptions = {}) {
+    this.#top = top;
+    this.#options = options;
+    this.#place = new Place(top);
+    this.#sources = new Place(top);
+    this.#metadata = new MetadataWriter(options);
+  }
+
+  entry(entry: TarEntry): TarSink | null {
+    if (entry.path.startsWith("/")) this.#noteStripped();
+    const components = componentsOf(entry.path);
+    const name = components.pop();
+    if (entry.kind === "directory") {
+      this.#makeDirectory(components, name, entry);
+      return null;
+    }
+    if (name === undefined) throw damaged("a member without a name");
+    const parent = this.#place.reach(components, "make");
+    if (entry.kind === "regular") return this.#makeFile(parent, name, entry);
+    if (entry.kind === "hard-link") this.#makeHardLink(parent, name, [...components, name], entry);
+    else this.#makeOther(parent, name, entry);
+    return null;
+  }
+
+  /** Gives the directories what the archive says of them. After this the tree is complete. */
+  finish(): void {
+    // The innermost first: who is not root cannot reach below a directory that forbids it.
+    const paths = [...this.#directories.keys()].sort().reverse();
+    for (const path of paths) {
+      const components = path === "" ? [] : path.split("/");
+      const fd = this.#reopen(components);
+      if (fd === null) continue;
+      using directory = fd;
+      this.#metadata.finishFile(directory, this.#directories.get(path) as Metadata, "private");
+    }
+    this.#directories.clear();
+  }
+
+  [Symbol.dispose](): void {
+    this.#open?.close();
+    this.#place[Symbol.dispose]();
+    this.#sources[Symbol.dispose]();
+  }
+
+  /** The directory of these components; null when a later member has taken its place. */
+  #reopen(components: readonly RawName[]): Fd | null {
+    const name = components.at(-1);
+    if (name === undefined) return this.#top.duplicate();
+    const parent = this.#reachAgain(components.slice(0, -1));
+    const result = parent === null ? -1 : tryOpenDirectory(parent, name);
+    return result < 0 ? null : Fd.adopt(result);
+  }
+
+  #reachAgain(components: readonly RawName[]): Fd | null {
+    try {
+      return this.#place.reach(components, "refuse");
+    } catch {
+      return null;
+    }
+  }
+
+  #noteStripped(): void {
+    if (this.#hasStripped) return;
+    this.#hasStripped = true;
+    log("warning", "Archive has absolute member names, taking them below the image.");
+  }
+
+  #makeDirectory(parents: readonly RawName[], name: RawName | undefined, entry: TarEntry): void {
+    const path = name === undefined ? "" : [...parents, name].join("/");
+    if (name !== undefined) {
+      const parent = this.#place.reach(parents, "make");
+      const result = tryMakeDirectory(parent, name, PRIVATE_MODE);
+      if (result === EEXIST) this.#requireDirectory(parent, name);
+      else if (result < 0) check(result, "mkdir", textOf(name));
+    }
+    this.#directories.set(path, this.#metadata.of(entry));
+    if (this.#directories.size > DIRECTORIES_LIMIT) {
+      throw new ErrnoError("EFBIG", `Archive has more than ${DIRECTORIES_LIMIT} directories`);
+    }
+  }
+
+  /** What is there gives way to the directory, unless it is one. */
+  #requireDirectory(parent: Fd, name: RawName): void {
+    const found = tryOpenDirectory(parent, name);
+    if (found >= 0) {
+      Fd.adopt(found).close();
+      return;
+    }
+    check(tryUnlink(parent, name), "unlink", textOf(name));
+    check(tryMakeDirectory(parent, name, PRIVATE_MODE), "mkdir", textOf(name));
+  }
+
+  #makeFile(parent: Fd, name: RawName, entry: TarEntry): TarSink {
+    const metadata = this.#metadata.of(entry);
+    const mode = metadata.mode & 0o777;
+    let result = tryCreateFile(parent, name, mode);
+    if (result === EEXIST) {
+      removeTree(parent, name);
+      result = tryCreateFile(parent, name, mode);
+    }
+    const file = adopt(result, "create", name);
+    const finish = () => {
+      if (entry.sparse !== null) setLength(file, entry.size);
+      this.#metadata.finishFile(file, metadata, "with-mode");
+      file.close();
+      this.#open = null;
+    };
+    this.#open = new FileSink(file, entry.sparse !== null, finish, this.#options.wrote);
+    return this.#open;
+  }
+
+  #makeHardLink(parent: Fd, name: RawName, path: readonly RawName[], entry: TarEntry): void {
+    const source = componentsOf(entry.target);
+    if (source.join("/") === path.join("/")) return;
+    const sourceName = source.pop();
+    if (sourceName === undefined) throw damaged(`link '${textOf(entry.path)}' to the top of the tree`);
+    const from = this.#sources.reach(source, "refuse");
+    this.#make(parent, name, "link", () => tryLink(from, sourceName, parent, name));
+    // A later member may replace what these directories are.
+    this.#sources[Symbol.dispose]();
+  }
+
+  #makeOther(parent: Fd, name: RawName, entry: TarEntry): void {
+    const isLink = entry.kind === "symlink";
+    if (isLink) this.#make(parent, name, "symlink", () => tryMakeSymlink(parent, name, entry.target));
+    else this.#makeNode(parent, name, entry);
+    this.#metadata.finishEntry(parent, name, this.#metadata.of(entry), isLink);
+  }
+
+  #makeNode(parent: Fd, name: RawName, { kind, mode, major, minor, path }: TarEntry): void {
+    if (kind !== "fifo" && this.#options.refuseDevices) {
+      throw new ErrnoError("EPERM", `Archive has the device node '${textOf(path)}', which cannot be made here`);
+    }
+    const bits = NODE_MODE[kind as keyof typeof NODE_MODE] | (mode & 0o777);
+    this.#make(parent, name, "mknod", () => tryMakeNode(parent, name, bits, major, minor));
+  }
+
+  /** Makes an entry; what has the name already gives way, as with tar. */
+  #make(parent: Fd, name: RawName, call: string, attempt: () => number): void {
+    let result = attempt();
+    if (result === EEXIST) {
+      removeTree(parent, name);
+      result = attempt();
+    }
+    if (result < 0) check(result, call, textOf(name));
+  }
+}
+
+class FileSink implements TarSink {
+  readonly #file: Fd;
+  readonly #isSparse: boolean;
+  readonly #finish: () => void;
+  readonly #wrote: ((bytes: number) => void) | undefined;
+
+  constructor(file: Fd, isSparse: boolean, finish: () => void, wrote?: (bytes: number) => void) {
+    this.#file = file;
+    this.#isSparse = isSparse;
+    this.#finish = finish;
+    this.#wrote = wrote;
+  }
+
+  write(part: Buffer, offset: number): void {
+    for (let done = 0; done < part.length; ) {
+      const position = this.#isSparse ? offset + done : null;
+      done += writeSync(this.#file.number, part, done, part.length - done, position);
+    }
+    this.#wrote?.(part.length);
+  }
+
+  end(): void {
+    this.#finish();
+  }
+
+  close(): void {
+    this.#file.close();
+  }
+}
+
+/** Unpacks an archive that comes in chunks: push them, then end. */
+export class Unpacker implements Disposable {
+  readonly #untar: Untar;
+  readonly #reader: TarReader;
+  readonly #mask = setMask(0);
+
+  /** `target` stands between the reader and the tree where members need another look. */
+  constructor(top: Fd, options: UntarOptions = {}, target: (untar: Untar) => TarTarget = (untar) => untar) {
+    this.#untar = new Untar(top, options);
+    this.#reader = new TarReader(target(this.#untar));
+  }
+
+  push(chunk: Buffer): void {
+    this.#reader.push(chunk);
+  }
+
+  end(): void {
+    this.#reader.end();
+    this.#untar.finish();
+  }
+
+  [Symbol.dispose](): void {
+    this.#untar[Symbol.dispose]();
+    setMask(this.#mask);
+  }
+}
