@@ -1,0 +1,165 @@
+// A systemd-importd of a test's own: from source, in a private runtime directory, with played workers unless told
+// otherwise. Everything it starts is ended by `using`.
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Subprocess } from "bun";
+import { type BusClient, connectBus } from "../../src/ipc/bus-client.ts";
+import { connectVarlink, type VarlinkClient } from "../../src/ipc/varlink-client.ts";
+import { waitFor } from "../lib/wait-for.ts";
+
+const MAIN = join(import.meta.dir, "../../src/main.ts");
+const WORKER = join(import.meta.dir, "import-worker.sh");
+
+const PLAYED = {
+  SYSTEMD_PULL_PATH: WORKER,
+  SYSTEMD_IMPORT_PATH: WORKER,
+  SYSTEMD_IMPORT_FS_PATH: WORKER,
+  SYSTEMD_EXPORT_PATH: WORKER,
+};
+
+export interface TransferEvent {
+  readonly member: string;
+  readonly path: string;
+  readonly body: unknown[];
+}
+
+export class TestImportd implements AsyncDisposable {
+  readonly runtime = mkdtempSync(join(tmpdir(), "importd-test-"));
+  readonly images = join(this.runtime, "images");
+  readonly #env: Record<string, string>;
+  #process: Subprocess<"ignore", "ignore", "pipe"> | null = null;
+  #log = "";
+  readonly #clients: { close(): void }[] = [];
+
+  private constructor(env: Record<string, string>) {
+    this.#env = env;
+    mkdirSync(join(this.images, "var/lib/machines"), { recursive: true });
+  }
+
+  static async start(env: Record<string, string> = {}): Promise<TestImportd> {
+    const daemon = new TestImportd(env);
+    await daemon.run();
+    return daemon;
+  }
+
+  get pid(): number {
+    return this.#process?.pid ?? 0;
+  }
+
+  /** What the daemon wrote to its log so far. */
+  get log(): string {
+    return this.#log;
+  }
+
+  get exited(): Promise<number> {
+    return this.#process?.exited ?? Promise.resolve(0);
+  }
+
+  /** Starts the daemon (again) in the same directory. */
+  async run(): Promise<void> {
+    const env = { ...PLAYED, MACHINED_IMAGE_ROOT: this.images, ...this.#env, MACHINED_RUNTIME_DIRECTORY: this.runtime };
+    this.#process = Bun.spawn([process.execPath, MAIN, "systemd-importd"], {
+      env: { PATH: process.env["PATH"] ?? "", ...env },
+      stdio: ["ignore", "ignore", "pipe"],
+    });
+    void this.#read(this.#process.stderr);
+    await waitFor(async () => (await this.#open()).close(), "the daemon's private socket");
+  }
+
+  async #read(stream: ReadableStream<Uint8Array>): Promise<void> {
+    for await (const part of stream) this.#log += Buffer.from(part).toString();
+  }
+
+  #open(): Promise<BusClient> {
+    return connectBus({ kind: "private", path: join(this.runtime, "import/private") });
+  }
+
+  async bus(): Promise<BusClient> {
+    return this.keep(await this.#open());
+  }
+
+  async varlink(): Promise<VarlinkClient> {
+    return this.keep(await connectVarlink(join(this.runtime, "io.systemd.Import")));
+  }
+
+  /** Closes something with the daemon. */
+  keep<T extends { close(): void }>(client: T): T {
+    this.#clients.push(client);
+    return client;
+  }
+
+  /** Ends the daemon with a signal and waits until it is gone. */
+  async kill(signal: NodeJS.Signals = "SIGTERM"): Promise<number> {
+    this.#process?.kill(signal);
+    return this.exited;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const client of this.#clients) client.close();
+    await this.kill();
+    rmSync(this.runtime, { recursive: true, force: true });
+  }
+}
+
+const MANAGER = {
+  destination: "org.freedesktop.import1",
+  path: "/org/freedesktop/import1",
+  interface: "org.freedesktop.import1.Manager",
+};
+export const TRANSFER = "org.freedesktop.import1.Transfer";
+
+/** Calls a method of the manager; gives the values of the reply, throws BusError. */
+export function manager(bus: BusClient, member: string, signature = "", ...body: unknown[]): Promise<unknown[]> {
+  return bus.call({ ...MANAGER, member, signature, body });
+}
+
+export function object(
+  bus: BusClient,
+  path: string,
+  iface: string,
+  member: string,
+  signature = "",
+  ...body: unknown[]
+): Promise<unknown[]> {
+  return bus.call({ destination: MANAGER.destination, path, interface: iface, member, signature, body });
+}
+
+/** Begins a download; gives its id. */
+export async function pull(bus: BusClient, what: string, local = "", type = "Tar"): Promise<number> {
+  const [id] = await manager(bus, `Pull${type}`, "sssb", `http://played/${what}`, local, "no", false);
+  return id as number;
+}
+
+/** Everything that is announced from now on, in order. */
+export class Announcements {
+  readonly events: TransferEvent[] = [];
+
+  static async of(bus: BusClient): Promise<Announcements> {
+    const announcements = new Announcements();
+    await bus.subscribe({ pathNamespace: "/org/freedesktop/import1" }, (body, { path, member }) => {
+      announcements.events.push({ member, path, body });
+    });
+    return announcements;
+  }
+
+  of(id: number, member: string): unknown[][] {
+    const own = `/org/freedesktop/import1/transfer/_${id}`;
+    const isOwn = ({ path, body }: TransferEvent) => path === own || body[0] === id;
+    return this.events.filter((event) => event.member === member && isOwn(event)).map(({ body }) => body);
+  }
+
+  /** The lines of a transfer, as [priority, text]. */
+  lines(id: number): [number, string][] {
+    return this.of(id, "LogMessage") as [number, string][];
+  }
+
+  /** Waits until a transfer is over; gives its result. */
+  result(id: number): Promise<string> {
+    return waitFor(() => {
+      const [removed] = this.of(id, "TransferRemoved");
+      if (removed === undefined) throw new Error("not over");
+      return removed[2] as string;
+    }, `the end of transfer ${id}`);
+  }
+}
