@@ -1,0 +1,211 @@
+// The daemon on a bus: its name, its objects, who may do what, and when it ends.
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { chmodSync, existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { BusClient } from "../../src/ipc/bus-client.ts";
+import { errorOf, isRoot } from "../lib/daemon.ts";
+import { hasBusDaemon, PlayedManager, TestBus } from "../lib/private-bus.ts";
+import { waitFor } from "../lib/wait-for.ts";
+import { Announcements, manager, object, pull, TestImportd, TRANSFER } from "./import-support.ts";
+
+const can = isRoot && hasBusDaemon && Bun.which("busctl") !== null && Bun.which("setpriv") !== null;
+const reason = can ? "" : " (left out: needs root, dbus-daemon, busctl and setpriv)";
+const NAME = "org.freedesktop.import1";
+const ROOT = "/org/freedesktop/import1";
+
+/** polkit as far as it is asked: notes the actions, lets `allowed` pass. */
+class PlayedPolkit {
+  readonly asked: { action: string; details: [string, string][]; interactive: boolean }[] = [];
+  allowed: string[] = [];
+
+  static async start(on: TestBus): Promise<PlayedPolkit> {
+    const polkit = new PlayedPolkit();
+    const bus = await on.connect();
+    bus.onCall((message) => {
+      const [, action, details, flags] = message.values() as [unknown, string, Map<string, string>, number];
+      polkit.asked.push({ action, details: [...details], interactive: flags === 1 });
+      const answer = [polkit.allowed.includes(action), true, new Map()];
+      bus.send({
+        type: 2,
+        replySerial: message.serial,
+        destination: message.sender,
+        signature: "(bba{ss})",
+        body: [answer],
+      });
+    });
+    await bus.driver("RequestName", "su", ["org.freedesktop.PolicyKit1", 0]);
+    return polkit;
+  }
+}
+
+describe.skipIf(!can)(`on a bus${reason}`, () => {
+  let testBus: TestBus;
+  let systemd: PlayedManager;
+  let polkit: PlayedPolkit;
+  let daemon: TestImportd;
+  let bus: BusClient;
+  let heard: Announcements;
+
+  beforeAll(async () => {
+    testBus = await TestBus.start();
+    chmodSync(testBus.directory, 0o755);
+    systemd = await PlayedManager.start(testBus);
+    systemd.version = "262.1-1";
+    polkit = await PlayedPolkit.start(testBus);
+    daemon = await TestImportd.start({ DBUS_SYSTEM_BUS_ADDRESS: testBus.address });
+    bus = await testBus.connect();
+    await waitFor(() => manager(bus, "ListTransfers"), "the daemon on the bus");
+    heard = await Announcements.of(bus);
+  });
+  afterAll(async () => {
+    await daemon[Symbol.asyncDispose]();
+    await testBus[Symbol.asyncDispose]();
+  });
+
+  /** A call of a user who is nobody; gives busctl's output. */
+  async function asNobody(path: string, iface: string, member: string, ...args: string[]): Promise<string> {
+    const busctl = ["busctl", `--address=${testBus.address}`, "call", NAME, path, iface, member, ...args];
+    const child = Bun.spawn(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", ...busctl], {
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    return (await child.stdout.text()).trim() + (await child.stderr.text()).trim();
+  }
+
+  const asNobodyOfManager = (member: string, ...args: string[]) => asNobody(ROOT, `${NAME}.Manager`, member, ...args);
+
+  test("I1 the name is owned, and the objects stand where the original's do", async () => {
+    const introspected = async (path: string) => {
+      const [xml] = await object(bus, path, "org.freedesktop.DBus.Introspectable", "Introspect");
+      return xml as string;
+    };
+    expect(await introspected("/")).toContain('<node name="org"/>');
+    expect(await introspected("/org/freedesktop")).toContain('<node name="LogControl1"/>\n <node name="import1"/>');
+    expect(await introspected(ROOT)).toContain('<node name="transfer"/>');
+    const id = await pull(bus, "wait");
+    expect(await introspected(`${ROOT}/transfer`)).toContain(`<node name="_${id}"/>`);
+    expect(await introspected(`${ROOT}/transfer/_${id}`)).toContain(`<interface name="${TRANSFER}">`);
+    await manager(bus, "CancelTransfer", "u", id);
+    expect(await heard.result(id)).toBe("canceled");
+  });
+
+  test("I4 LogControl1 is there; only root sets it", async () => {
+    const get = (name: string) =>
+      object(bus, "/org/freedesktop/LogControl1", "org.freedesktop.DBus.Properties", "Get", "ss", LOG, name);
+    const LOG = "org.freedesktop.LogControl1";
+    const [identifier] = (await get("SyslogIdentifier")) as [{ value: string }];
+    expect(identifier.value).toBe("systemd-importd");
+    const set = ["ssv", LOG, "LogLevel", "s", "debug"];
+    expect(await asNobody("/org/freedesktop/LogControl1", "org.freedesktop.DBus.Properties", "Set", ...set)).toContain(
+      "Access",
+    );
+  });
+
+  test("I27 whoever is not root needs polkit's word: import, export, pull", async () => {
+    polkit.asked.length = 0;
+    const args = ["sssb", "http://played/done", "x", "no", "false"];
+    const answer = await asNobodyOfManager("PullTar", ...args);
+    expect(answer).toContain("requires interactive authentication");
+    expect(polkit.asked).toEqual([{ action: `${NAME}.pull`, details: [], interactive: true }]);
+    polkit.allowed = [`${NAME}.pull`];
+    expect(await asNobodyOfManager("PullTar", ...args)).toMatch(/^uo \d+ /);
+    polkit.allowed = [];
+    polkit.asked.length = 0;
+    // Whoever may not pull does not learn what else is wrong with the call.
+    expect(await asNobodyOfManager("PullTar", "sssb", "bad", "x", "no", "false")).toContain("interactive");
+  });
+
+  test("I28 I29 lists need no permission", async () => {
+    polkit.asked.length = 0;
+    expect(await asNobodyOfManager("ListTransfers")).toBe("a(usssdo) 0");
+    expect(await asNobodyOfManager("ListTransfersEx", "st", "", "0")).toBe("a(ussssdo) 0");
+    mkdirSync(join(daemon.images, "var/lib/machines/tree"));
+    mkdirSync(join(daemon.images, "var/lib/extensions"), { recursive: true });
+    writeFileSync(join(daemon.images, "var/lib/extensions/ext.raw"), "x".repeat(4096));
+    expect(await asNobodyOfManager("ListImages", "st", "sysext", "0")).toStartWith(
+      `a(ssssbtttttt) 1 "sysext" "ext" "raw" "${daemon.images}/var/lib/extensions/ext.raw" false `,
+    );
+    expect(await asNobodyOfManager("ListImages", "st", "", "0")).toContain('"machine" "tree" "directory"');
+    expect(polkit.asked).toEqual([]);
+  });
+
+  test("I30 cancelling asks for its own permission; through the transfer's object that of pulling does too", async () => {
+    const id = await pull(bus, "wait-to-cancel");
+    polkit.asked.length = 0;
+    expect(await asNobodyOfManager("CancelTransfer", "u", String(id))).toContain("interactive");
+    expect(polkit.asked.map(({ action }) => action)).toEqual([`${NAME}.cancel`]);
+    polkit.asked.length = 0;
+    expect(await asNobody(`${ROOT}/transfer/_${id}`, TRANSFER, "Cancel")).toContain("interactive");
+    expect(polkit.asked.map(({ action, interactive }) => [action, interactive])).toEqual([
+      [`${NAME}.pull`, false],
+      [`${NAME}.cancel`, true],
+    ]);
+    polkit.allowed = [`${NAME}.pull`];
+    expect(await asNobodyOfManager("CancelTransfer", "u", String(id))).toContain("interactive");
+    expect(await asNobody(`${ROOT}/transfer/_${id}`, TRANSFER, "Cancel")).toBe("");
+    polkit.allowed = [];
+    expect(await heard.result(id)).toBe("canceled");
+  });
+
+  test("a plain pull keeps its download on hosts whose clients count on it", async () => {
+    const keeps = async (version: string) => {
+      systemd.version = version;
+      await using other = await TestImportd.start({ DBUS_SYSTEM_BUS_ADDRESS: testBus.address });
+      const client = await other.bus();
+      const events = await Announcements.of(client);
+      const id = await pull(client, "call", "name");
+      await events.result(id);
+      return events.lines(id).find(([, line]) => line.startsWith("--keep-download"))?.[1];
+    };
+    await daemon.kill();
+    expect(await keeps("252.39-1~deb12u2")).toBe("--keep-download=yes");
+    expect(await keeps("262-1")).toBe("--keep-download=no");
+    await daemon.run();
+    await waitFor(() => manager(bus, "ListTransfers"), "the daemon");
+  });
+
+  test("a second daemon finds the name taken, and ends", async () => {
+    await using other = await TestImportd.start({ DBUS_SYSTEM_BUS_ADDRESS: testBus.address });
+    expect(await other.exited).toBe(1);
+    expect(other.log).toContain("Another daemon owns the name on the bus already.");
+  });
+});
+
+describe.skipIf(!isRoot)("ending for want of work", () => {
+  test("I32 not while a transfer runs or somebody is connected; some time after", async () => {
+    await using daemon = await TestImportd.start({ MACHINED_IDLE_MS: "150" });
+    const bus = await daemon.bus();
+    const heard = await Announcements.of(bus);
+    const id = await pull(bus, "wait");
+    await Bun.sleep(500);
+    await manager(bus, "CancelTransfer", "u", id);
+    expect(await heard.result(id)).toBe("canceled");
+    await Bun.sleep(400);
+    expect(await manager(bus, "ListTransfers")).toEqual([[]]);
+    bus.close();
+    expect(await daemon.exited).toBe(0);
+    expect(existsSync(join(daemon.runtime, "import/private"))).toBe(false);
+    expect(readdirSync(join(daemon.runtime, "import"))).toEqual([]);
+  });
+
+  test("I40 I39 readiness and the watchdog are told to the service manager", async () => {
+    const told: string[] = [];
+    const { NotifyListener } = await import("../../src/kernel/notify-listener.ts");
+    const address = { abstract: `importd-test-${process.pid}` };
+    using listener = new NotifyListener(address, ({ values }) => void told.push(...values.keys()));
+    await using daemon = await TestImportd.start({ NOTIFY_SOCKET: listener.address, WATCHDOG_USEC: "100000" });
+    await waitFor(() => expect(told).toContain("READY"), "READY=1");
+    const client = await daemon.bus();
+    await pull(client, "wait");
+    told.length = 0;
+    await waitFor(() => expect(told.filter((key) => key === "WATCHDOG").length).toBeGreaterThan(2), "the watchdog");
+    await daemon.kill();
+    expect(told).toContain("STOPPING");
+  });
+
+  test("errors of a daemon without a bus: nobody can be asked, root needs nobody", async () => {
+    await using daemon = await TestImportd.start();
+    const bus = await daemon.bus();
+    expect(await errorOf(manager(bus, "NoSuch"))).toStartWith("UnknownMethod");
+    expect(await pull(bus, "done")).toBe(1);
+  });
+});

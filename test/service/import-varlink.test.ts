@@ -1,0 +1,214 @@
+// io.systemd.Import with played workers: following a transfer, leaving it alone, what the original lacks.
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { openSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import type { VarlinkClient } from "../../src/ipc/varlink-client.ts";
+import { Fd } from "../../src/kernel/fd.ts";
+import { isRoot, needsRoot } from "../lib/daemon.ts";
+import { waitFor } from "../lib/wait-for.ts";
+import { Announcements, TestImportd } from "./import-support.ts";
+
+type Reply = Record<string, unknown>;
+
+describe.skipIf(!isRoot)(`io.systemd.Import${needsRoot}`, () => {
+  let daemon: TestImportd;
+  let varlink: VarlinkClient;
+  let heard: Announcements;
+
+  beforeAll(async () => {
+    daemon = await TestImportd.start();
+    varlink = await daemon.varlink();
+    heard = await Announcements.of(await daemon.bus());
+  });
+  afterAll(() => daemon[Symbol.asyncDispose]());
+
+  const request = (what: string, more: object = {}) => ({
+    remote: `http://played/${what}`,
+    type: "tar",
+    class: "machine",
+    ...more,
+  });
+
+  /** All replies of a call, and the error it ended with. */
+  async function replies(member: string, parameters: object, descriptors: Fd[] = []): Promise<[Reply[], string]> {
+    const list: Reply[] = [];
+    try {
+      const method = `io.systemd.Import.${member}`;
+      for await (const reply of varlink.callMore(method, parameters, descriptors)) list.push(reply);
+      return [list, ""];
+    } catch (error) {
+      return [list, failure(error)];
+    }
+  }
+
+  function failure(error: unknown): string {
+    const { id, parameters } = error as { id: string; parameters: Reply };
+    const isBare = Object.keys(parameters).length === 0;
+    return id.replace("io.systemd.Import.", "") + (isBare ? "" : ` ${JSON.stringify(parameters)}`);
+  }
+
+  async function call(member: string, parameters: object = {}): Promise<Reply | string> {
+    const client = await daemon.varlink();
+    return client.call(`io.systemd.Import.${member}`, parameters).catch(failure);
+  }
+
+  /** Ends a transfer and waits until it is over. */
+  async function over(id: number): Promise<void> {
+    await call("Cancel", { id });
+    await heard.result(id);
+  }
+
+  test("I41 the socket is open to everyone", () => {
+    expect(statSync(join(daemon.runtime, "io.systemd.Import")).mode & 0o777).toBe(0o666);
+  });
+
+  test("I42 Pull with 'more': the id, progress and log lines, an empty reply at the end", async () => {
+    const [list, error] = await replies("Pull", request("lines", { local: "followed" }));
+    expect(error).toBe("");
+    expect(list[0]).toEqual({ id: expect.any(Number) });
+    expect(list[1]).toEqual({ log: { message: "no priority", priority: 6 } });
+    expect(list[2]).toEqual({ log: { message: "with priority", priority: 30 } });
+    expect(list.at(-1)).toEqual({});
+    const client = await daemon.varlink();
+    const steps: unknown[] = [];
+    let id = 0;
+    for await (const reply of client.callMore("io.systemd.Import.Pull", request("progress"))) {
+      if ("id" in reply) id = reply["id"] as number;
+      if ("progress" in reply) steps.push(reply["progress"]);
+      if (steps.length === 3) break;
+    }
+    expect(steps).toEqual([0.13, 0.42, 0.77]);
+    client.close();
+    await over(id);
+  });
+
+  test("I43 a failing Pull is TransferFailed, a cancelled one TransferCancelled", async () => {
+    const [list, error] = await replies("Pull", request("fail"));
+    expect(list.length).toBe(2);
+    expect(error).toBe("TransferFailed");
+    const cancelled = replies("Pull", request("wait-for-cancel"));
+    const id = await waitFor(() => {
+      const started = heard.events.filter(({ member }) => member === "TransferNew").at(-1)?.body[0] as number;
+      expect(heard.of(started, "TransferRemoved")).toEqual([]);
+      return started;
+    }, "the transfer");
+    expect(await call("Cancel", { id })).toEqual({});
+    expect((await cancelled)[1]).toBe("TransferCancelled");
+    expect(await call("Cancel", { id })).toBe("NoSuchTransfer");
+  });
+
+  test("I44 Pull without 'more' gives the id, and the transfer runs to its end", async () => {
+    const reply = (await call("Pull", request("done", { verify: "no" }))) as Reply;
+    expect(reply).toEqual({ id: expect.any(Number) });
+    expect(await heard.result(reply["id"] as number)).toBe("done");
+  });
+
+  test("I45 I46 ListTransfers needs 'more', says when there are none, picks a class, writes types with underscores", async () => {
+    await waitFor(async () => expect((await replies("ListTransfers", {}))[1]).toBe("NoTransfers"), "the end of all");
+    expect(await call("ListTransfers")).toBe("org.varlink.service.ExpectedMore");
+    const tar = (await call("Pull", request("wait-1", { local: "one" }))) as Reply;
+    const raw = (await call("Pull", request("wait-2", { type: "raw", class: "sysext" }))) as Reply;
+    const [list] = await replies("ListTransfers", {});
+    expect(list).toEqual([
+      {
+        id: tar["id"],
+        type: "pull_tar",
+        remote: "http://played/wait-1",
+        local: "one",
+        class: "machine",
+        percent: -Number.MAX_VALUE,
+      },
+      {
+        id: raw["id"],
+        type: "pull_raw",
+        remote: "http://played/wait-2",
+        class: "sysext",
+        percent: -Number.MAX_VALUE,
+      },
+    ]);
+    expect((await replies("ListTransfers", { class: "sysext" }))[0].length).toBe(1);
+    expect((await replies("ListTransfers", { class: "portable" }))[1]).toBe("NoTransfers");
+    await Promise.all([over(tar["id"] as number), over(raw["id"] as number)]);
+  });
+
+  test("I47 the same download twice is AlreadyInProgress", async () => {
+    const first = (await call("Pull", request("wait"))) as Reply;
+    expect(await call("Pull", request("wait"))).toBe('AlreadyInProgress {"remote":"http://played/wait"}');
+    await over(first["id"] as number);
+  });
+
+  test("I48 the image root goes to the worker; only a plain absolute path is one", async () => {
+    const [list] = await replies("Pull", request("call", { imageRoot: "/srv/pool" }));
+    const lines = list.map(({ log }) => (log as { message?: string } | undefined)?.message);
+    expect(lines).toContain("--image-root=/srv/pool");
+    for (const imageRoot of ["relative", "/a/../b"]) {
+      expect(await call("Pull", request("done", { imageRoot }))).toBe(
+        'org.varlink.service.InvalidParameter {"parameter":"imageRoot"}',
+      );
+    }
+  });
+
+  test("bad parameters are named", async () => {
+    const bad = async (more: object) => (await call("Pull", request("done", more))) as string;
+    expect(await bad({ remote: "gopher://x" })).toBe('org.varlink.service.InvalidParameter {"parameter":"remote"}');
+    expect(await bad({ class: "foo" })).toBe('org.varlink.service.InvalidParameter {"parameter":"class"}');
+    expect(await bad({ local: "a/b" })).toBe('org.varlink.service.InvalidParameter {"parameter":"local"}');
+    expect(await bad({ verify: "maybe" })).toBe('org.varlink.service.InvalidParameter {"parameter":"verify"}');
+  });
+
+  test("I49 io.systemd.service looks after the process", async () => {
+    const client = await daemon.varlink();
+    expect(await client.call("io.systemd.service.Ping")).toEqual({});
+    await client.call("io.systemd.service.SetLogLevel", { level: 7 });
+    expect(await client.call("io.systemd.service.GetLogLevel")).toEqual({ level: 7 });
+    const { environment } = await client.call("io.systemd.service.GetEnvironment");
+    expect(environment).toContain(`MACHINED_RUNTIME_DIRECTORY=${daemon.runtime}`);
+  });
+
+  test("I50 24 whoever follows may go: the transfer goes on", async () => {
+    const client = await daemon.varlink();
+    let id = 0;
+    for await (const reply of client.callMore("io.systemd.Import.Pull", request("wait-alone"))) {
+      id = reply["id"] as number;
+      break;
+    }
+    client.close();
+    await Bun.sleep(100);
+    expect((await replies("ListTransfers", {}))[0].map((row) => row["id"])).toEqual([id]);
+    await over(id);
+  });
+
+  test("Import and Export take the file that comes with the call", async () => {
+    const source = Fd.adopt(openSync("/etc/hostname", "r"));
+    const [imported, error] = await replies(
+      "Import",
+      { fileDescriptorIndex: 0, local: "source", type: "tar", class: "portable", force: true },
+      [source],
+    );
+    expect(error).toBe("");
+    expect(imported[1]).toEqual({ log: { message: String(statSync("/etc/hostname").size), priority: 6 } });
+    const path = join(daemon.runtime, "exported");
+    const target = Fd.adopt(openSync(path, "w"));
+    const [exported] = await replies("Export", { fileDescriptorIndex: 0, local: "target", type: "raw" }, [target]);
+    expect(exported.at(-1)).toEqual({});
+    expect(readFileSync(path, "utf8")).toBe("the content");
+    expect(await call("Import", { fileDescriptorIndex: 0, local: "source", type: "tar" })).toBe(
+      'org.varlink.service.InvalidParameter {"parameter":"fileDescriptorIndex"}',
+    );
+  });
+
+  test("no descriptor stays open after the calls", async () => {
+    const count = () =>
+      Bun.spawnSync(["ls", `/proc/${daemon.pid}/fd`])
+        .stdout.toString()
+        .split("\n").length;
+    const before = count();
+    for (let i = 0; i < 5; i++) {
+      await replies("Import", { fileDescriptorIndex: 0, local: "source", type: "tar" }, [
+        Fd.adopt(openSync("/etc/hostname", "r")),
+        Fd.adopt(openSync("/etc/hosts", "r")),
+      ]);
+    }
+    expect(count()).toBeLessThanOrEqual(before);
+  });
+});
