@@ -31,9 +31,18 @@ function terminalNumber(ttyPath: string): string {
   return ttyPath.replace(/^\/dev\/pts\//, "");
 }
 
-/** Starts a login prompt on a terminal. Answers when it is queued. */
+/**
+ * Starts a login prompt on a terminal. Answers when it is queued. An earlier terminal of that number was perhaps closed a
+ * moment ago: its getty then failed to come back so often that it may not be started for a while, unless that is forgotten.
+ */
 export async function startGetty(call: MachineCall, ttyPath: string): Promise<void> {
   const unit = `container-getty@${terminalNumber(ttyPath)}.service`;
+  try {
+    await call({ ...MANAGER, member: "ResetFailedUnit", signature: "s", body: [unit] });
+  } catch (error) {
+    // Not known yet, as a rule; what matters is whether it starts.
+    if (!(error instanceof BusError)) throw error;
+  }
   await call({ ...MANAGER, member: "StartUnit", signature: "ss", body: [unit, "replace"] });
 }
 
