@@ -136,17 +136,19 @@ export interface Outgoing {
   readonly body?: readonly unknown[] | undefined;
 }
 
+/** Reused for every message: what is sent is copied out of it. */
+const writer = new BusWriter(4096);
+
 /** The bytes of a message and the descriptors that go with its first byte. */
 export function encodeMessage(message: Outgoing): { bytes: Buffer; descriptors: readonly Travelling[] } {
   const signature = message.signature ?? "";
-  const body = new BusWriter();
-  if (signature !== "") body.body(signature, message.body ?? []);
-  const writer = new BusWriter(256 + body.length);
+  const count = mayCarryDescriptors(signature) ? countDescriptors(signature, message.body ?? []) : 0;
+  writer.reset();
   writer.byte(0x6c);
   writer.byte(message.type);
   writer.byte(message.flags ?? 0);
   writer.byte(1);
-  writer.uint32(body.length);
+  writer.uint32(0);
   writer.uint32(message.serial);
   writer.uint32(0);
   field(writer, 1, "o", message.path);
@@ -157,11 +159,26 @@ export function encodeMessage(message: Outgoing): { bytes: Buffer; descriptors: 
   field(writer, 6, "s", message.destination);
   field(writer, 7, "s", message.sender);
   field(writer, 8, "g", signature === "" ? undefined : signature);
-  field(writer, 9, "u", body.descriptors.length === 0 ? undefined : body.descriptors.length);
+  field(writer, 9, "u", count === 0 ? undefined : count);
   writer.patch(12, writer.length - 16);
   writer.align(8);
-  writer.raw(body.finish());
-  return { bytes: writer.finish(), descriptors: body.descriptors };
+  const head = writer.length;
+  if (signature !== "") writer.body(signature, message.body ?? []);
+  writer.patch(4, writer.length - head);
+  return { bytes: Buffer.from(writer.finish()), descriptors: count === 0 ? NO_DESCRIPTORS : writer.descriptors };
+}
+
+const NO_DESCRIPTORS: readonly Travelling[] = [];
+
+function mayCarryDescriptors(signature: string): boolean {
+  return signature.includes("h") || signature.includes("v");
+}
+
+/** Their number stands in the head, in front of the body that names them. */
+function countDescriptors(signature: string, body: readonly unknown[]): number {
+  const trial = new BusWriter();
+  trial.body(signature, body);
+  return trial.descriptors.length;
 }
 
 function field(writer: BusWriter, code: number, signature: "o" | "s" | "u" | "g", value: string | number | undefined) {

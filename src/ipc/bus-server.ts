@@ -136,27 +136,22 @@ export class BusServer {
 
   #answer(message: Incoming, origin: Origin): Answer | Promise<Answer> {
     if (message.interface === PEER) return this.#peer(message);
-    // Decoded before anything is waited for: afterwards the bytes are no longer ours.
-    const args = decode(message);
-    const call = contextOf(message, origin);
+    const args = () => decode(message);
+    const call = new Call(message, origin);
     const object = this.#options.tree.find(message.path ?? "", call);
     if (object instanceof Promise) return object.then((found) => this.#onObject(message, call, found, args));
     return this.#onObject(message, call, object, args);
   }
 
-  #onObject(
-    message: Incoming,
-    call: BusCallContext,
-    object: BusObject | null,
-    args: Arguments,
-  ): Answer | Promise<Answer> {
+  #onObject(message: Incoming, call: Call, object: BusObject | null, args: Arguments): Answer | Promise<Answer> {
     if (object === null) throw new BusError(`${DBUS}.UnknownObject`, `Unknown object '${message.path}'.`);
     if (message.interface === PROPERTIES) return this.#properties(message, call, object, args);
     if (message.interface === INTROSPECTABLE && message.member === "Introspect") {
       if (message.signature !== "") throw new BusError(`${DBUS}.InvalidArgs`, "Expected no parameters");
       return { signature: "s", values: [introspect(object.interfaces, object.children())] };
     }
-    return this.#method(message, { ...call, subject: object.subject }, object, args);
+    call.subject = object.subject;
+    return this.#method(message, call, object, args);
   }
 
   #method(message: Incoming, call: BusCallContext, object: BusObject, args: Arguments): Answer | Promise<Answer> {
@@ -276,27 +271,35 @@ export class BusServer {
 
 type Arguments = () => unknown[];
 
-function decode(message: Incoming): Arguments {
+function decode(message: Incoming): unknown[] {
   try {
-    const values = message.values();
-    return () => values;
+    return message.values();
   } catch (error) {
     const text = (error as Error).message;
-    return () => {
-      throw new BusError(`${DBUS}.InconsistentMessage`, `Cannot read the arguments: ${text}`);
-    };
+    throw new BusError(`${DBUS}.InconsistentMessage`, `Cannot read the arguments: ${text}`);
   }
 }
 
-function contextOf(message: Incoming, origin: Origin): BusCallContext {
-  return {
-    transport: "bus",
-    path: message.path ?? "",
-    interactive: (message.flags & FLAG_INTERACTIVE) !== 0,
-    subject: undefined,
-    caller: () => origin.caller(),
-    onGone: (handler) => origin.onGone(handler),
-  };
+class Call implements BusCallContext {
+  readonly transport = "bus";
+  readonly path: string;
+  readonly interactive: boolean;
+  subject: unknown = undefined;
+  readonly #origin: Origin;
+
+  constructor(message: Incoming, origin: Origin) {
+    this.path = message.path ?? "";
+    this.interactive = (message.flags & FLAG_INTERACTIVE) !== 0;
+    this.#origin = origin;
+  }
+
+  caller(): Promise<Caller> {
+    return this.#origin.caller();
+  }
+
+  onGone(handler: () => void): () => void {
+    return this.#origin.onGone(handler);
+  }
 }
 
 function closeAll(values: readonly unknown[]): void {

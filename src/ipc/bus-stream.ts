@@ -14,13 +14,12 @@ const MESSAGE_LIMIT_BYTES = 16 << 20;
 /** A peer that does not read its replies is disconnected when this much waits for it. */
 const QUEUE_LIMIT_BYTES = 64 << 20;
 
+const NONE: readonly Fd[] = [];
+
 /** A message that came in. `descriptors` are closed by the receiver when it has answered. */
 export interface Incoming extends MessageHead {
   readonly descriptors: readonly Fd[];
-  /**
-   * The values; throws a RangeError when the body is not what its signature says, or was too long to be read.
-   * To be asked for the first time before the callback returns: afterwards the bytes belong to the next message.
-   */
+  /** The values; throws a RangeError when the body is not what its signature says, or was too long to be read. */
   readonly values: () => unknown[];
 }
 
@@ -124,7 +123,7 @@ export class BusStream {
     return step.rest;
   }
 
-  /** Cuts messages out of the stream. `chunk` is only valid now: what is incomplete is copied. */
+  /** Cuts messages out of the stream. A whole one is read where it lies; what is incomplete is collected. */
   #frames(chunk: Buffer): void {
     let at = 0;
     while (at < chunk.length && !this.#ended) {
@@ -181,16 +180,14 @@ export class BusStream {
   #deliver(bytes: Buffer, headLength: number, tooLong = false): void {
     const head = decodeHead(bytes);
     if (head.descriptorCount > this.#descriptors.length) throw new RangeError("descriptors are missing");
-    const descriptors = this.#descriptors.splice(0, head.descriptorCount);
+    const descriptors = head.descriptorCount === 0 ? NONE : this.#descriptors.splice(0, head.descriptorCount);
     let values: unknown[] | null = null;
-    const message: Incoming = {
-      ...head,
-      descriptors,
-      values: () => {
-        if (tooLong) throw new RangeError(`message is longer than ${MESSAGE_LIMIT_BYTES >> 20} MiB`);
-        values ??= decodeBody(bytes, headLength, head.signature, descriptors);
-        return values;
-      },
+    const message = head as MessageHead & { descriptors: readonly Fd[]; values: () => unknown[] };
+    message.descriptors = descriptors;
+    message.values = () => {
+      if (tooLong) throw new RangeError(`message is longer than ${MESSAGE_LIMIT_BYTES >> 20} MiB`);
+      values ??= decodeBody(bytes, headLength, head.signature, descriptors);
+      return values;
     };
     this.#handlers.message(message);
   }

@@ -7,14 +7,24 @@ interface Numbered {
   readonly number: number;
 }
 
+/** A writer that is reused does not keep the memory of one large message for ever. */
+const KEPT_BYTES = 256 << 10;
+
 export class BusWriter {
   #bytes: Buffer;
   #length = 0;
   /** The descriptors that the values written so far refer to, in index order. */
-  readonly descriptors: Numbered[] = [];
+  descriptors: Numbered[] = [];
 
   constructor(capacity = 512) {
     this.#bytes = Buffer.allocUnsafe(capacity);
+  }
+
+  /** Begins anew in the same memory. */
+  reset(): void {
+    if (this.#bytes.length > KEPT_BYTES) this.#bytes = Buffer.allocUnsafe(KEPT_BYTES);
+    this.#length = 0;
+    this.descriptors = [];
   }
 
   get length(): number {
@@ -65,10 +75,22 @@ export class BusWriter {
   string(text: string): void {
     this.align(4);
     this.#room(4 + text.length * 3 + 1);
-    const size = this.#bytes.write(text, this.#length + 4, "utf8");
-    this.#bytes.writeUInt32LE(size, this.#length);
-    this.#length += 4 + size;
+    const start = this.#length + 4;
+    const size = this.#ascii(text, start) ? text.length : this.#bytes.write(text, start, "utf8");
+    this.#bytes.writeUInt32LE(size, start - 4);
+    this.#length = start + size;
     this.#bytes[this.#length++] = 0;
+  }
+
+  /** Most strings are short and plain: written here that is faster than any call. False for all others. */
+  #ascii(text: string, start: number): boolean {
+    if (text.length > 128) return false;
+    for (let i = 0; i < text.length; i++) {
+      const code = text.charCodeAt(i);
+      if (code >= 0x80) return false;
+      this.#bytes[start + i] = code;
+    }
+    return true;
   }
 
   signature(text: string): void {

@@ -7,7 +7,7 @@ import type { Outgoing } from "./bus-message.ts";
 import type { BusServer, Origin } from "./bus-server.ts";
 import type { Incoming } from "./bus-stream.ts";
 import type { BusTarget } from "./bus-transport.ts";
-import { callerOnBus } from "./caller.ts";
+import { type Caller, callerOnBus } from "./caller.ts";
 
 const RETRY_MS = 1_000;
 const RETRY_LIMIT_MS = 30_000;
@@ -48,7 +48,7 @@ export class SystemBus {
   async connect(): Promise<void> {
     const bus = await connectBus(this.#target);
     this.#bus = bus;
-    bus.onCall((message) => this.#server.dispatch(message, this.#originOf(bus, message)));
+    bus.onCall((message) => this.#server.dispatch(message, new Sender(bus, message)));
     bus.onClose((error) => this.#lost(bus, error));
     await this.#events.connected(bus);
     const [result] = (await bus.driver("RequestName", "su", [this.#name, DO_NOT_QUEUE])) as [number];
@@ -89,14 +89,28 @@ export class SystemBus {
       });
     }, wait).unref();
   }
+}
 
-  #originOf(bus: BusClient, message: Incoming): Origin {
-    const sender = message.sender ?? "";
-    return {
-      caller: () => callerOnBus(bus, sender),
-      onGone: (handler) => watchName(bus, sender, handler),
-      send: (reply) => bus.send(reply),
-    };
+/** The sender of a message on the bus. */
+class Sender implements Origin {
+  readonly #bus: BusClient;
+  readonly #name: string;
+
+  constructor(bus: BusClient, message: Incoming) {
+    this.#bus = bus;
+    this.#name = message.sender ?? "";
+  }
+
+  caller(): Promise<Caller> {
+    return callerOnBus(this.#bus, this.#name);
+  }
+
+  onGone(handler: () => void): () => void {
+    return watchName(this.#bus, this.#name, handler);
+  }
+
+  send(reply: Omit<Outgoing, "serial">): void {
+    this.#bus.send(reply);
   }
 }
 

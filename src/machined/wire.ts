@@ -10,9 +10,16 @@ import { type Machine, VSOCK_CID_ANY } from "../registry/machine.ts";
 import type { UnitProperty } from "../registry/ports.ts";
 import type { Registration } from "./register.ts";
 
+const paths = new WeakMap<Machine, string>();
+
 /** The object path of a machine. */
-export function machinePath(machine: Machine | string): string {
-  return `${MACHINE_PATH}/${busLabelEscape(typeof machine === "string" ? machine : machine.name)}`;
+export function machinePath(machine: Machine): string {
+  let path = paths.get(machine);
+  if (path === undefined) {
+    path = `${MACHINE_PATH}/${busLabelEscape(machine.name)}`;
+    paths.set(machine, path);
+  }
+  return path;
 }
 
 /** The object path of an image. */
