@@ -1,11 +1,9 @@
-// `machinectl --help`: verbs and options from their tables. The usage of a single verb is citty's work.
+// `--help`: verbs and options from their tables. The usage of a single verb is citty's work.
 import { displayWidth } from "../base/format.ts";
-import { OPTIONS } from "./options.ts";
+import type { ClientProgram } from "./client-program.ts";
 import type { Session } from "./session.ts";
 import { parseBoolean } from "./terminal.ts";
 import { findVerb, type VerbRow, wordsUsage } from "./verb-row.ts";
-
-export const ABSTRACT = "Look at the virtual machines and containers of a host, and control them.";
 
 const INDENT = 2;
 const LEFT_WIDTH = 26;
@@ -40,57 +38,57 @@ function verbTerm(verb: VerbRow, ellipsis: string): string {
   return words === "" ? shown : `${shown} ${words}`;
 }
 
-function optionTerm(key: string, row: (typeof OPTIONS)[string]): string {
+function optionTerm(key: string, row: ClientProgram["options"][string]): string {
   const value = row.valueHint ?? "";
   if (key.length === 1) return value === "" ? `-${key}` : `-${key} ${value}`;
   const short = row.alias === undefined ? "   " : `-${row.alias} `;
   return `${short}--${key}${value === "" ? "" : `=${value}`}`;
 }
 
-function manPageReference(session: Session): string {
+function manPageReference(session: Session, name: string): string {
   const { env } = session.ports;
   const wish = env["SYSTEMD_URLIFY"] === undefined ? undefined : parseBoolean(env["SYSTEMD_URLIFY"]);
   const linked = wish ?? session.terminal.colors !== "off";
-  const text = "machinectl(1) man page";
-  return linked ? `\u001b]8;;man:machinectl(1)\u001b\\${text}\u001b]8;;\u001b\\` : text;
+  const text = `${name}(1) man page`;
+  return linked ? `\u001b]8;;man:${name}(1)\u001b\\${text}\u001b]8;;\u001b\\` : text;
 }
 
 /** The whole help text for a terminal. */
-export function helpText(session: Session, verbTable: readonly VerbRow[]): string {
+export function helpText(session: Session, { name, abstract, groups, verbs, options }: ClientProgram): string {
   const { terminal } = session;
   const { paint, glyphs } = terminal;
   const width = terminal.stdoutIsTty ? Math.max(terminal.columns, INDENT + 2 * LEFT_WIDTH) : WIDTH;
   const heading = (title: string) =>
     `\n${paint.normal}${paint.underline}${title}:${paint.underline === "" ? "" : paint.normal}\n`;
-  const usage = `> machinectl [OPTION${glyphs.ellipsis}] COMMAND ${glyphs.ellipsis}\n\n`;
-  const abstract = wrap(ABSTRACT, width).map((line) => `${paint.bright}${line}${paint.normal}\n`);
-  const groups = ["Machine", "Image"].map((group) => {
-    const verbs = verbTable.filter((verb) => verb.group === group && verb.meta.hidden !== true);
-    const lines = verbs.map((verb) => entry(verbTerm(verb, glyphs.ellipsis), verb.meta.description, width));
+  const usage = `> ${name} [OPTION${glyphs.ellipsis}] COMMAND ${glyphs.ellipsis}\n\n`;
+  const sentence = wrap(abstract, width).map((line) => `${paint.bright}${line}${paint.normal}\n`);
+  const sections = groups.map((group) => {
+    const shown = verbs.filter((verb) => verb.group === group && verb.meta.hidden !== true);
+    const lines = shown.map((verb) => entry(verbTerm(verb, glyphs.ellipsis), verb.meta.description, width));
     return lines.length === 0 ? "" : heading(`${group} Commands`) + lines.join("");
   });
-  const rows = Object.entries(OPTIONS).filter(([, row]) => row.hidden !== true);
+  const rows = Object.entries(options).filter(([, row]) => row.hidden !== true);
   const lines = rows.map(([key, row]) => entry(optionTerm(key, row), row.description ?? "", width));
-  const footer = `\nSee the ${manPageReference(session)} for details.\n`;
-  return usage + abstract.join("") + groups.join("") + heading("Options") + lines.join("") + footer;
+  const footer = `\nSee the ${manPageReference(session, name)} for details.\n`;
+  return usage + sentence.join("") + sections.join("") + heading("Options") + lines.join("") + footer;
 }
 
 /** The usage of one verb, as citty prints it. */
-async function verbUsage(session: Session, verb: VerbRow): Promise<string> {
+async function verbUsage(session: Session, program: ClientProgram, verb: VerbRow): Promise<string> {
   const { defineCommand, renderUsage } = await import("citty");
   const { name, description, alias } = verb.meta;
   const meta = { name, description, ...(alias === undefined ? {} : { alias: [...alias] }) };
-  const options = Object.entries(OPTIONS).filter(([key]) => verb.options?.includes(key) === true);
+  const options = Object.entries(program.options).filter(([key]) => verb.options?.includes(key) === true);
   const command = defineCommand({ meta, args: { ...verb.args, ...Object.fromEntries(options) } });
-  const text = await renderUsage(command, { meta: { name: "machinectl" } });
+  const text = await renderUsage(command, { meta: { name: program.name } });
   const plain = session.terminal.colors === "off" ? Bun.stripANSI(text) : text;
   return `${plain.replace(/ +$/gm, "").trimEnd()}\n`;
 }
 
 /** The option `--help` and the verb `help`; with the name of a verb, the usage of that. */
-export async function help(session: Session, words: readonly string[], verbs: readonly VerbRow[]): Promise<number> {
-  const verb = words[0] === undefined ? undefined : findVerb(verbs, words[0]);
+export async function help(session: Session, words: readonly string[], program: ClientProgram): Promise<number> {
+  const verb = words[0] === undefined ? undefined : findVerb(program.verbs, words[0]);
   await session.openPager();
-  session.output.write(verb === undefined ? helpText(session, verbs) : await verbUsage(session, verb));
+  session.output.write(verb === undefined ? helpText(session, program) : await verbUsage(session, program, verb));
   return 0;
 }

@@ -1,14 +1,13 @@
-// `machinectl --introspect-cli`: options and verbs as one line of JSON, for programs that complete or wrap commands.
-import { ABSTRACT } from "./help.ts";
+// `--introspect-cli`: options and verbs as one line of JSON, for programs that complete or wrap commands.
+import type { ClientProgram } from "./client-program.ts";
 import { formatJson, type Json } from "./json.ts";
-import { OPTIONS } from "./options.ts";
 import { NO_PAINT } from "./terminal.ts";
 import { type VerbRow, wordLimits } from "./verb-row.ts";
 import { COMPATIBLE_WITH, FEATURES } from "./version.ts";
 
 const MEDIA_TYPE = "application/vnd.io.systemd.cli-introspection-0";
 
-function optionJson([key, row]: [string, (typeof OPTIONS)[string]]): Json {
+function optionJson([key, row]: [string, ClientProgram["options"][string]]): Json {
   const long = key.length === 1 ? `-${key}` : `--${key}`;
   return {
     names: row.alias === undefined ? [long] : [`-${row.alias}`, long],
@@ -30,16 +29,16 @@ function verbJson(verb: VerbRow): Json {
   };
 }
 
-/** The description of machinectl as a line of JSON. */
-export function introspection(verbTable: readonly VerbRow[]): string {
+/** The description of a client as a line of JSON. */
+export function introspection({ name, abstract, options, verbs }: ClientProgram): string {
   const command: Json = {
-    names: ["machinectl"],
+    names: [name],
     project: "machined",
     version: String(COMPATIBLE_WITH),
     features: FEATURES,
-    abstract: [ABSTRACT],
-    options: Object.entries(OPTIONS).map(optionJson),
-    verbs: verbTable.map(verbJson),
+    abstract: [abstract],
+    options: Object.entries(options).map(optionJson),
+    verbs: verbs.map(verbJson),
   };
   return formatJson({ mediaType: MEDIA_TYPE, commands: [command] }, "short", NO_PAINT);
 }

@@ -8,6 +8,7 @@ import type { Environment } from "./terminal.ts";
 /** What option values need from outside: the environment, and the printing of options that act at once. */
 export interface OptionContext {
   readonly env: Environment;
+  readonly stdoutIsTty: boolean;
   readonly help: Finish;
   readonly version: Finish;
   readonly introspection: Finish;

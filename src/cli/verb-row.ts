@@ -1,4 +1,5 @@
 // What a table of verbs is made of, and what is derived from its rows.
+import type { ClientProgram } from "./client-program.ts";
 import type { Session } from "./session.ts";
 
 /** A word after the verb. */
@@ -17,7 +18,7 @@ export interface VerbRow {
     readonly alias?: readonly string[];
     readonly hidden?: true;
   };
-  readonly group: "Machine" | "Image";
+  readonly group: "Machine" | "Image" | "Transfer";
   readonly args: Readonly<Record<string, WordRow>>;
   /** The options made for this verb, for its usage text; all others are accepted as well. */
   readonly options?: readonly string[];
@@ -27,8 +28,10 @@ export interface VerbRow {
   readonly wordsUntilRest?: number;
   /** Whether it runs when no verb is named. */
   readonly isDefault?: true;
-  /** Gets the words after the verb, and the table it stands in; gives the exit status. */
-  readonly run: (session: Session, words: readonly string[], verbs: readonly VerbRow[]) => Promise<number>;
+  /** Says something before even the number of words is looked at. */
+  readonly announce?: (session: Session) => void;
+  /** Gets the words after the verb, and the program it belongs to; gives the exit status. */
+  readonly run: (session: Session, words: readonly string[], program: ClientProgram) => Promise<number>;
 }
 
 /** All names under which verbs are called, aliases after their verb, in table order. */

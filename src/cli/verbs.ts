@@ -138,6 +138,6 @@ export const VERBS: readonly VerbRow[] = [
     group: "Machine",
     args: { command: { type: "positional", required: false, description: "A command" } },
     anyWords: true,
-    run: async (session, words, verbs) => (await import("./help.ts")).help(session, words, verbs),
+    run: async (session, words, program) => (await import("./help.ts")).help(session, words, program),
   },
 ];
