@@ -78,7 +78,8 @@ async function* run(command: string[], source: Chunks, format: Format): AsyncGen
   try {
     yield* readChunks(output);
     await fed;
-    if ((await child.exited) !== 0) throw failureOf(format, await complaint);
+    // bzip2 only grumbles about garbage behind the end.
+    if ((await child.exited) !== 0 || (await complaint) !== "") throw failureOf(format, await complaint);
   } finally {
     child.kill("SIGKILL");
     output.close();

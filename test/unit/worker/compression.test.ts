@@ -1,0 +1,130 @@
+import { expect, test } from "bun:test";
+import { brotliCompressSync, gzipSync, zstdCompressSync } from "node:zlib";
+import type { Chunks } from "../../../src/worker/archive.ts";
+import {
+  type Compression,
+  compress,
+  compressionOfName,
+  decompress,
+  detectCompression,
+} from "../../../src/worker/compression.ts";
+
+const text = Buffer.concat(
+  Array.from({ length: 3000 }, (_, i) => Buffer.from(`line ${i * 7919} of some text\n`.repeat(i % 40))),
+);
+
+async function* pieces(bytes: Buffer, step: number): AsyncGenerator<Buffer> {
+  for (let at = 0; at < bytes.length; at += step) yield bytes.subarray(at, at + step);
+}
+
+async function collect(chunks: Chunks): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  for await (const chunk of chunks) parts.push(Buffer.from(chunk));
+  return Buffer.concat(parts);
+}
+
+async function failure(bytes: Buffer, step = 1000): Promise<string> {
+  try {
+    await collect(decompress(pieces(bytes, step)));
+    return "none";
+  } catch (error) {
+    return String((error as { errnoName?: string }).errnoName);
+  }
+}
+
+const program = { xz: "xz", bzip2: "bzip2", lz4: "lz4" } as const;
+const formats = (["gzip", "zstd", "xz", "bzip2", "lz4"] as const).filter((format) => {
+  return !(format in program) || Bun.which(program[format as keyof typeof program]) !== null;
+});
+
+for (const format of formats) {
+  test(`I70, I71: ${format} is told by its first bytes and comes out as it went in`, async () => {
+    const packed = await collect(compress(pieces(text, 100_001), format));
+    expect(detectCompression(packed)).toBe(format);
+    for (const step of [1, 4096, 1 << 20]) {
+      if (step === 1 && packed.length > 200_000) continue;
+      expect((await collect(decompress(pieces(packed, step)))).equals(text)).toBe(true);
+    }
+  });
+
+  test(`an empty stream survives ${format}`, async () => {
+    const packed = await collect(compress(pieces(Buffer.alloc(0), 1), format));
+    expect((await collect(decompress(pieces(packed, 5)))).length).toBe(0);
+  });
+
+  test(`I65, I66: ${format} that ends too early is an error, wherever it ends`, async () => {
+    const packed = await collect(compress(pieces(text, 100_001), format));
+    for (const cut of [1, 4, 9, 100, Math.floor(packed.length / 2)]) {
+      expect(await failure(packed.subarray(0, packed.length - cut), 64 << 10)).toBe("EBADMSG");
+    }
+  });
+
+  test(`I67: several ${format} streams one behind the other are one`, async () => {
+    const packed = await collect(compress(pieces(text, 100_001), format));
+    const twice = await collect(decompress(pieces(Buffer.concat([packed, packed]), 64 << 10)));
+    expect(twice.equals(Buffer.concat([text, text]))).toBe(true);
+  });
+
+  test(`I68: garbage behind ${format} is an error, not a loop`, async () => {
+    const packed = await collect(compress(pieces(text, 100_001), format));
+    for (const step of [64 << 10, packed.length]) {
+      expect(await failure(Buffer.concat([packed, Buffer.from("garbage behind the end")]), step)).toBe("EBADMSG");
+    }
+  });
+
+  test(`damaged ${format} is an error`, async () => {
+    const packed = Buffer.from(await collect(compress(pieces(text, 100_001), format)));
+    const middle = packed.length >> 1;
+    packed.fill(0x55, middle, middle + 64);
+    expect(await failure(packed, 64 << 10)).toBe("EBADMSG");
+  });
+}
+
+test("our gzip is what gzip makes of it, whatever the size of the pieces", async () => {
+  for (const size of [0, 1, (512 << 10) - 1, 512 << 10, (512 << 10) + 1, 1 << 20, 3_000_000]) {
+    const bytes = Buffer.alloc(size, "abcdefg\n1234");
+    const packed = await collect(compress(pieces(bytes, 77_777), "gzip"));
+    expect(Buffer.from(Bun.gunzipSync(new Uint8Array(packed))).equals(bytes)).toBe(true);
+    expect(packed.subarray(1).indexOf(Buffer.from([0x1f, 0x8b, 8]))).toBe(-1);
+  }
+});
+
+test("frames that are passed over in zstd streams do no harm", async () => {
+  const skipped = Buffer.from("502a4d1804000000deadbeef", "hex");
+  const packed = Buffer.concat([zstdCompressSync(text), skipped, zstdCompressSync(text)]);
+  expect((await collect(decompress(pieces(packed, 999)))).length).toBe(2 * text.length);
+});
+
+test("what has no known beginning is what it is", async () => {
+  for (const bytes of [
+    Buffer.from("x"),
+    Buffer.from("plain text of a file"),
+    brotliCompressSync("x"),
+    gzipSync("x").subarray(0, 5),
+  ]) {
+    expect((await collect(decompress(pieces(bytes, 3)))).equals(bytes)).toBe(true);
+  }
+});
+
+test("a consumer that stops early leaves nothing running", async () => {
+  for (const format of formats) {
+    const packed = await collect(compress(pieces(Buffer.alloc(8 << 20, "xyz"), 1 << 20), format));
+    for await (const chunk of decompress(pieces(packed, 1 << 16))) {
+      expect(chunk.length).toBeGreaterThan(0);
+      break;
+    }
+  }
+});
+
+test("names of files say which compression is wanted", () => {
+  const names: Record<string, Compression> = {
+    "a.tar.gz": "gzip",
+    "a.tgz": "gzip",
+    "a.raw.xz": "xz",
+    "a.bz2": "bzip2",
+    "a.zst": "zstd",
+    "a.lz4": "lz4",
+    "a.raw": "uncompressed",
+  };
+  for (const [name, compression] of Object.entries(names)) expect(compressionOfName(name)).toBe(compression);
+});
