@@ -46,15 +46,22 @@ function propertyObject(properties: Properties, settings: Settings): Json {
   return Object.fromEntries(shown.map(([name, { value }]) => [name, propertyJson(value)]));
 }
 
+/** Prints the properties of one object, as lines or with `--json=` as an object; lines stand behind the separator. */
+export function printProperties(
+  { settings, output, terminal }: Session,
+  properties: Properties,
+  { zone, separator }: { readonly zone: Zone; readonly separator: string },
+): void {
+  if (settings.json === "off") output.write(separator + propertyLines(properties, settings, zone));
+  else output.write(formatJson(propertyObject(properties, settings), settings.json, terminal.paint));
+}
+
 /** The verb `show`. With `--json=`, one object for each machine, its keys being the property names of D-Bus. */
 export async function show(session: Session, names: readonly string[]): Promise<number> {
-  const { settings, output, terminal } = session;
   await session.openPager();
   const zone = await session.ports.zone();
-  const print = (properties: Properties, separator: string) => {
-    if (settings.json === "off") output.write(separator + propertyLines(properties, settings, zone));
-    else output.write(formatJson(propertyObject(properties, settings), settings.json, terminal.paint));
-  };
+  const print = (properties: Properties, separator: string) =>
+    printProperties(session, properties, { zone, separator });
   if (names.length === 0) {
     print(await attempt("Could not get properties", () => session.properties(MANAGER_PATH)), "");
   }

@@ -20,6 +20,24 @@ const IMAGES = {
   name: { type: "positional", required: true, repeated: true, description: "A machine image, or several" },
 } as const satisfies VerbRow["args"];
 
+const IMAGES_OR_NONE = {
+  name: {
+    type: "positional",
+    required: false,
+    repeated: true,
+    description: "An image, or several; none means the pool",
+  },
+} as const satisfies VerbRow["args"];
+
+const SETTINGS = {
+  name: { type: "positional", required: true, repeated: true, description: "A machine, or the path of a file" },
+} as const satisfies VerbRow["args"];
+
+const NEW_NAME = {
+  name: { type: "positional", required: true, description: "An image" },
+  newName: { type: "positional", required: true, description: "The new name" },
+} as const satisfies VerbRow["args"];
+
 const PATHS = {
   name: { type: "positional", required: true, description: "A machine" },
   path: { type: "positional", required: true, description: "Where from" },
@@ -132,6 +150,83 @@ export const VERBS: readonly VerbRow[] = [
     args: PATHS,
     options: ["read-only", "mkdir"],
     run: async (session, words) => (await import("./bind.ts")).bind(session, words),
+  },
+  {
+    meta: { name: "list-images", description: "List the images that machines can be started from" },
+    group: "Image",
+    args: {},
+    options: ["all", "full", "output", "json", "no-legend"],
+    run: async (session) => (await import("./image-list.ts")).listImages(session),
+  },
+  {
+    meta: { name: "image-status", description: "Print what there is to know about images or the pool" },
+    group: "Image",
+    args: IMAGES_OR_NONE,
+    options: ["json"],
+    run: async (session, names) => (await import("./image-status.ts")).imageStatus(session, names),
+  },
+  {
+    meta: { name: "show-image", description: "Print properties of images or of the manager" },
+    group: "Image",
+    args: IMAGES_OR_NONE,
+    options: ["property", "value", "all", "json"],
+    run: async (session, names) => (await import("./image-show.ts")).showImage(session, names),
+  },
+  {
+    meta: { name: "edit", description: "Change the settings of machines with an editor" },
+    group: "Image",
+    args: SETTINGS,
+    run: async (session, names) => (await import("./nspawn-edit.ts")).edit(session, names),
+  },
+  {
+    meta: { name: "cat", description: "Print the settings of machines" },
+    group: "Image",
+    args: SETTINGS,
+    run: async (session, names) => (await import("./nspawn-files.ts")).cat(session, names),
+  },
+  {
+    meta: { name: "clone", description: "Make a copy of an image" },
+    group: "Image",
+    args: NEW_NAME,
+    options: ["read-only"],
+    run: async (session, words) => (await import("./images.ts")).clone(session, words),
+  },
+  {
+    meta: { name: "rename", description: "Give an image another name" },
+    group: "Image",
+    args: NEW_NAME,
+    run: async (session, words) => (await import("./images.ts")).rename(session, words),
+  },
+  {
+    meta: { name: "read-only", description: "Mark an image as read-only, or take the mark away" },
+    group: "Image",
+    args: {
+      name: { type: "positional", required: true, description: "An image" },
+      bool: { type: "positional", required: false, description: "Whether it is to be read-only; yes unless given" },
+    },
+    run: async (session, words) => (await import("./images.ts")).readOnly(session, words),
+  },
+  {
+    meta: { name: "remove", description: "Remove images" },
+    group: "Image",
+    args: IMAGES,
+    run: async (session, names) => (await import("./images.ts")).remove(session, names),
+  },
+  {
+    meta: { name: "set-limit", description: "Limit the space of an image, or of all together" },
+    group: "Image",
+    args: {
+      name: { type: "positional", required: false, description: "An image; left out, the pool is meant" },
+      bytes: { type: "positional", required: true, description: "A size like 5G; '-' for no limit" },
+    },
+    run: async (session, words) => (await import("./images.ts")).setLimit(session, words),
+  },
+  {
+    meta: { name: "clean", description: "Remove hidden images, or with --all all of them" },
+    group: "Image",
+    args: {},
+    options: ["all"],
+    run: async (session) => (await import("./images.ts")).clean(session),
   },
   {
     meta: { name: "help", description: "Print this overview, or the usage of one command", hidden: true },
