@@ -5,8 +5,8 @@ import type { Addresses } from "../registry/addresses.ts";
 import type { Log } from "../registry/ports.ts";
 import type { Registry } from "../registry/registry.ts";
 
-/** Who may register machines: root alone, as before 258, or whoever polkit lets and owns the leader. */
-export type RegisterPolicy = "root" | "polkit";
+/** Who may register machines: root alone, as before 258; whoever polkit lets and owns the leader; the daemon's own user. */
+export type RegisterPolicy = "root" | "polkit" | "self";
 
 export interface Daemon {
   readonly registry: Registry;

@@ -3,7 +3,7 @@ import { errnoText } from "../base/errno.ts";
 import { ErrnoError, errnoNameOf, invalidArgument, MachinedError } from "../base/error.ts";
 import { openPath } from "../kernel/fd.ts";
 import { type Image, isImageName } from "../registry/image.ts";
-import { type ImageLayout, layoutBelow, SYSTEM_LAYOUT } from "../registry/image-layout.ts";
+import { type ImageLayout, layoutBelow } from "../registry/image-layout.ts";
 import { lockImage } from "../registry/image-lock.ts";
 import { type ImageMetadata, readMetadata } from "../registry/image-metadata.ts";
 import { ImageSearch } from "../registry/image-search.ts";
@@ -26,16 +26,16 @@ export class Images {
 
   constructor(layout: ImageLayout, operations: Operations, log: Log) {
     this.layout = layout;
-    this.search = new ImageSearch(layout.searchPath);
+    this.search = new ImageSearch(layout.searchPath, layout);
     this.operations = operations;
     this.#log = log;
     this.#disks = new DiskMetadata(operations);
   }
 
-  /** The images of the system; MACHINED_IMAGE_ROOT moves them all below another root. */
-  static ofHost(operations: Operations, log: Log): Images {
+  /** The images of a scope; MACHINED_IMAGE_ROOT moves the system's below another root. */
+  static of(scope: ImageLayout, operations: Operations, log: Log): Images {
     const root = process.env["MACHINED_IMAGE_ROOT"];
-    const layout = root ? layoutBelow(root) : SYSTEM_LAYOUT;
+    const layout = root ? layoutBelow(root) : scope;
     const isLocking = process.env["SYSTEMD_NSPAWN_LOCK"] !== "0";
     return new Images(isLocking ? layout : { ...layout, locks: null }, operations, log);
   }

@@ -166,6 +166,9 @@ async function checkPermission(
   leader: PidRef,
   action: string,
 ): Promise<void> {
+  if (daemon.registerPolicy === "self" && caller.uid !== process.geteuid?.()) {
+    throw new MachinedError("AccessDenied", "Other users may not register machines with us, sorry.");
+  }
   if (isPrivileged(caller)) return;
   if (daemon.registerPolicy === "root") throw new MachinedError("AccessDenied", "Access denied");
   const details = { name: registration.name, class: registration.class };

@@ -21,13 +21,15 @@ const GONE = /\.(NoSuchUnit|LoadFailed|NoSuchJob)$/;
 
 export class Systemd1 implements ServiceManager {
   #bus: BusClient | null = null;
+  readonly #scope: "system" | "user";
   readonly #events: ServiceManagerEvents;
   readonly #waiting = new Map<string, (result: string) => void>();
   readonly #finished = new Map<string, string>();
   /** Before 253 a scope takes PIDs only; found out once. */
   #takesPidfds = true;
 
-  constructor(events: ServiceManagerEvents) {
+  constructor(scope: "system" | "user", events: ServiceManagerEvents) {
+    this.#scope = scope;
     this.#events = events;
   }
 
@@ -100,7 +102,7 @@ export class Systemd1 implements ServiceManager {
       ["CollectMode", new Variant("s", "inactive-or-failed")],
       ["TasksMax", new Variant("t", TASKS_MAX)],
     ];
-    if (request.uid !== 0) properties.push(["User", new Variant("s", String(request.uid))]);
+    if (request.uid !== 0 && this.#scope === "system") properties.push(["User", new Variant("s", String(request.uid))]);
     for (const [name, signature, value] of request.properties) properties.push([name, new Variant(signature, value)]);
     const [job] = await this.#call("StartTransientUnit", "ssa(sv)a(sa(sv))", [request.unit, "fail", properties, []]);
     return job as string;
@@ -162,7 +164,7 @@ export class Systemd1 implements ServiceManager {
 
   placeOf(pid: number): UnitPlace | null {
     const cgroup = cgroupOfProcess(pid);
-    const found = unitOfCgroup(cgroup);
+    const found = unitOfCgroup(this.#scope === "user" ? belowUserManager(cgroup) : cgroup);
     return found === null ? null : { unit: found.unit, subgroup: found.subgroup, cgroup };
   }
 
@@ -184,6 +186,11 @@ export class Systemd1 implements ServiceManager {
     const [value] = await this.#bus.call({ ...call, signature: "ss", body: [iface, name] });
     return (value as Variant).value;
   }
+}
+
+/** The part of a path that a user's manager manages; what is outside of it is in no unit of that manager. */
+function belowUserManager(cgroup: string): string {
+  return /\/user@\d+\.service(\/.*)$/.exec(cgroup)?.[1] ?? "/";
 }
 
 function notConnected(): ErrnoError {

@@ -1,9 +1,12 @@
 // Where images and what belongs to them are kept on a host (systemd-nspawn(1), "Files and Directories").
+import { homedir } from "node:os";
 import { join } from "node:path";
 
 export interface ImageLayout {
   /** The directories in which images are looked for, in order. */
   readonly searchPath: readonly string[];
+  /** Whether the host's own tree is an image, `.host`. */
+  readonly hasHost: boolean;
   /** Where new images are put. */
   readonly pool: string;
   /** Lock files that containers and other tools of this host take too; null for no locking at all. */
@@ -22,6 +25,7 @@ export const SYSTEM_LAYOUT: ImageLayout = {
     "/usr/local/lib/machines",
     "/usr/lib/machines",
   ],
+  hasHost: true,
   pool: "/var/lib/machines",
   locks: "/run/systemd/nspawn/locks",
   settings: ["/etc/systemd/nspawn", "/run/systemd/nspawn"],
@@ -32,8 +36,22 @@ export function layoutBelow(root: string): ImageLayout {
   const below = (path: string) => join(root, path);
   return {
     searchPath: SYSTEM_LAYOUT.searchPath.map(below),
+    hasHost: true,
     pool: below(SYSTEM_LAYOUT.pool),
     locks: below("/run/systemd/nspawn/locks"),
     settings: SYSTEM_LAYOUT.settings.map(below),
+  };
+}
+
+/** The layout of one user (systemd-nspawn(1), "--user"), with that user's runtime directory. */
+export function userLayout(runtime: string): ImageLayout {
+  const home = homedir();
+  const pool = join(process.env["XDG_STATE_HOME"] || join(home, ".local/state"), "machines");
+  return {
+    searchPath: [join(runtime, "machines"), pool, join(home, ".local/lib/machines")],
+    hasHost: false,
+    pool,
+    locks: join(runtime, "systemd/nspawn/locks"),
+    settings: [join(process.env["XDG_CONFIG_HOME"] || join(home, ".config"), "systemd/nspawn")],
   };
 }

@@ -14,9 +14,12 @@ const VERSIONS = ".v";
 
 export class ImageSearch {
   readonly #directories: readonly string[];
+  readonly #hasHost: boolean;
 
-  constructor(directories: readonly string[]) {
+  /** `hasHost`: the host's own tree is an image too. */
+  constructor(directories: readonly string[], { hasHost }: { readonly hasHost: boolean } = { hasHost: true }) {
     this.#directories = directories;
+    this.#hasHost = hasHost;
   }
 
   /** The image of that name, or null. */
@@ -26,7 +29,7 @@ export class ImageSearch {
       const image = inDirectory(path, (directory) => findIn(directory, name));
       if (image != null) return image;
     }
-    return name === HOST_IMAGE ? hostImage() : null;
+    return this.#hasHost && name === HOST_IMAGE ? hostImage() : null;
   }
 
   /** All images, in no particular order. */
@@ -37,7 +40,7 @@ export class ImageSearch {
         for (const image of listIn(directory)) if (!images.has(image.name)) images.set(image.name, image);
       });
     }
-    if (!images.has(HOST_IMAGE)) images.set(HOST_IMAGE, hostImage());
+    if (this.#hasHost && !images.has(HOST_IMAGE)) images.set(HOST_IMAGE, hostImage());
     return [...images.values()];
   }
 }

@@ -48,6 +48,12 @@ export class Registry {
     return this.#set.list();
   }
 
+  /** Whether there is nothing to look after, not even a machine that is being started. */
+  get isEmpty(): boolean {
+    for (const _machine of this.#set.all()) return false;
+    return true;
+  }
+
   find(name: string): Machine | null {
     return this.#set.find(name);
   }

@@ -1,0 +1,282 @@
+// The daemon itself: takes up what an earlier process left, serves its bus and its own sockets, and goes on until it is told
+// to stop (systemd-machined.service(8)).
+import { existsSync, lstatSync, mkdirSync, unlinkSync } from "node:fs";
+import { dirname } from "node:path";
+import { MACHINE1_NAME, MACHINE1_PATH, Manager } from "../api/machine1.ts";
+import { errnoNameOf } from "../base/error.ts";
+import { BusServer, describe } from "../ipc/bus-server.ts";
+import { serviceVarlink } from "../ipc/daemon-control.ts";
+import { DaemonLog } from "../ipc/daemon-log.ts";
+import { collectGarbageSoon } from "../ipc/housekeeping.ts";
+import { isPrivileged } from "../ipc/polkit.ts";
+import { PrivateBus } from "../ipc/private-bus.ts";
+import { SystemBus } from "../ipc/system-bus.ts";
+import { type BoundVarlink, VarlinkServer } from "../ipc/varlink-server.ts";
+import type { Fd } from "../kernel/fd.ts";
+import { listenFds, notify, watchdogIntervalUsec } from "../kernel/notify.ts";
+import { listenUnix } from "../kernel/unix-socket.ts";
+import { Addresses } from "../registry/addresses.ts";
+import type { Machine } from "../registry/machine.ts";
+import { MachineFiles } from "../registry/machine-file.ts";
+import { Operations } from "../registry/operation.ts";
+import { Registry } from "../registry/registry.ts";
+import { bindAll } from "./bindings.ts";
+import type { Daemon, RegisterPolicy } from "./daemon.ts";
+import { hostId, hostMachine } from "./host.ts";
+import { IdleExit } from "./idle-exit.ts";
+import { imageMethods, imageObjects, poolGetters } from "./image-bindings.ts";
+import { Images } from "./images.ts";
+import { NameSocket } from "./name-socket.ts";
+import { objectTree } from "./objects.ts";
+import { openMachineMethods, openManagerMethods } from "./open-bindings.ts";
+import { OwnCgroups } from "./own-cgroups.ts";
+import { ResolveHook } from "./resolve-hook.ts";
+import type { Scope } from "./scope.ts";
+import { Systemd1 } from "./systemd1.ts";
+import { adviseUserDatabaseClients, userDatabase } from "./userdb.ts";
+import { machineVarlink } from "./varlink-bindings.ts";
+import { VERSION } from "./version.ts";
+import { machinePath } from "./wire.ts";
+
+/** Since this version of the host's systemd users other than root may register their own machines. */
+const OPEN_REGISTRATION_VERSION = 258;
+
+export class Service implements Daemon {
+  readonly log = new DaemonLog("systemd-machined", "auth");
+  readonly addresses = new Addresses();
+  readonly operations = new Operations(this.log);
+  readonly images: Images;
+  readonly registry: Registry;
+  registerPolicy: RegisterPolicy;
+  readonly #scope: Scope;
+  readonly #systemd: Systemd1 | null;
+  readonly #systemBus: SystemBus;
+  readonly #server: BusServer;
+  readonly #varlink: readonly VarlinkServer[];
+  readonly #resolveHook: ResolveHook;
+  readonly #idle: IdleExit;
+  #privateBus: PrivateBus | null = null;
+  readonly #names = new NameSocket(this);
+  #restored = false;
+  #stop: (code: number) => void = () => {};
+
+  constructor(scope: Scope) {
+    process.umask(0o022);
+    this.#scope = scope;
+    this.registerPolicy = scope.kind === "user" ? "self" : "root";
+    this.images = Images.of(scope.images, this.operations, this.log);
+    this.#systemd = this.#usesSystemd() ? new Systemd1(scope.kind, this.#unitEvents()) : null;
+    this.registry = new Registry(
+      new MachineFiles(scope.machines),
+      this.#systemd ?? new OwnCgroups(this.log),
+      this.log,
+      {
+        machineNew: (machine) => {
+          this.#announce("MachineNew", machine);
+          this.#resolveHook.changed();
+        },
+        machineRemoved: (machine) => {
+          this.addresses.forget(machine);
+          this.operations.cancel(machine);
+          this.#announce("MachineRemoved", machine);
+          this.#resolveHook.changed();
+          this.#idle.touch();
+        },
+      },
+    );
+    if (scope.kind === "system") this.registry.addHost(hostMachine(existsSync("/dev/vsock")));
+    const interfaces = bindAll(this, this.log, {
+      manager: { ...openManagerMethods(this, this.operations), ...imageMethods(this, this.images) },
+      machine: openMachineMethods(this, this.operations),
+      pool: poolGetters(this.images),
+    });
+    this.#server = new BusServer({
+      tree: objectTree(this.registry, interfaces, imageObjects(this, this.images)),
+      machineId: hostId,
+      isPrivileged,
+      bug: (error, where) => this.#bug(error, where),
+      called: () => this.#called(),
+    });
+    this.#idle = new IdleExit(
+      scope.kind === "user",
+      () => this.#isIdle(),
+      () => this.#stop(0),
+    );
+    this.#resolveHook = new ResolveHook(this);
+    this.#varlink = [
+      this.#varlinkServer([machineVarlink(this, this.operations), serviceVarlink(this.log)]),
+      this.#varlinkServer([userDatabase(this)]),
+      this.#varlinkServer([this.#resolveHook.bound]),
+    ];
+    this.#systemBus = new SystemBus(MACHINE1_NAME, scope.bus, this.#server, this.log, {
+      connected: async (bus) => {
+        await this.#systemd?.attach(bus);
+        await this.#choosePolicy();
+        this.#restore();
+      },
+      nameTaken: () => {
+        this.log.error("Another daemon owns the name on the bus already.");
+        this.#stop(1);
+      },
+    });
+  }
+
+  #varlinkServer(interfaces: readonly BoundVarlink[]): VarlinkServer {
+    return new VarlinkServer({
+      product: "systemd-machined",
+      version: VERSION,
+      interfaces,
+      bug: (error, where) => this.#bug(error, where),
+      called: () => this.#called(),
+      debug: (message) => this.log.debug(message),
+    });
+  }
+
+  #bug(error: unknown, where: string): void {
+    this.log.error(`Bug in ${where}: ${(error as Error).stack ?? error}`);
+  }
+
+  /** A user's own daemon asks nobody: only that user gets in. */
+  bus() {
+    return this.#scope.kind === "system" ? this.#systemBus.client : null;
+  }
+
+  #called(): void {
+    collectGarbageSoon();
+    this.#idle.touch();
+  }
+
+  /** The host's daemon stays; a user's ends when there is nothing left to keep. */
+  #isIdle(): boolean {
+    const connections = this.#varlink.reduce((sum, server) => sum + server.connections, 0);
+    return this.registry.isEmpty && this.operations.size === 0 && connections === 0;
+  }
+
+  /** MACHINED_SERVICE_MANAGER ("systemd" or "own") overrides what is found out. */
+  #usesSystemd(): boolean {
+    const wanted = process.env["MACHINED_SERVICE_MANAGER"];
+    if (wanted === "systemd" || wanted === "own") return wanted === "systemd";
+    return !this.#scope.isPrivate && existsSync("/run/systemd/system");
+  }
+
+  #unitEvents() {
+    return {
+      unitChanged: (unit: string) => this.registry.unitChanged(unit),
+      reloaded: () => this.registry.unitChanged(null),
+    };
+  }
+
+  async #choosePolicy(): Promise<void> {
+    const wanted = process.env["MACHINED_REGISTER_POLICY"];
+    if (this.#scope.kind === "user") return;
+    if (wanted === "root" || wanted === "polkit") this.registerPolicy = wanted;
+    else if (((await this.#systemd?.version()) ?? 0) >= OPEN_REGISTRATION_VERSION) this.registerPolicy = "polkit";
+  }
+
+  #restore(): void {
+    if (this.#restored) return;
+    this.#restored = true;
+    this.registry.restore();
+  }
+
+  #announce(member: "MachineNew" | "MachineRemoved", machine: Machine): void {
+    const signal = {
+      type: 4,
+      path: MACHINE1_PATH,
+      interface: Manager.name,
+      member,
+      signature: "so",
+      body: [machine.name, machinePath(machine)],
+    };
+    this.#systemBus.send(signal);
+    this.#privateBus?.broadcast(signal);
+  }
+
+  /** Serves until a signal comes; gives the exit code. */
+  async run(): Promise<number> {
+    const stopped = new Promise<number>((resolve) => {
+      this.#stop = resolve;
+    });
+    // A bug in one callback must not take every machine's registration with it.
+    process.on("uncaughtException", (error) => this.#bug(error, "a callback"));
+    process.on("unhandledRejection", (error) => this.#bug(error, "a promise"));
+    for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => this.#stop(0));
+    try {
+      await this.#start();
+    } catch (error) {
+      const text = describe(error)?.text ?? (error as Error).stack ?? String(error);
+      this.log.error(`Failed to start: ${text}`);
+      return 1;
+    }
+    const code = await stopped;
+    notify("STOPPING=1\nSTATUS=Shutting down...");
+    await this.operations.cancelAll();
+    await this.#systemBus.close();
+    this.#privateBus?.close();
+    for (const server of this.#varlink) server.close();
+    this.#names.close();
+    return code;
+  }
+
+  async #start(): Promise<void> {
+    this.#privateBus = new PrivateBus(this.#scope.privateBus, this.#server, this.log);
+    if (this.#systemd !== null) await this.#systemBus.connect();
+    else await this.#connectWhereThereIsABus();
+    this.#restore();
+    this.#listen();
+    notify("READY=1\nSTATUS=Processing requests...");
+    this.images.sweep();
+    this.#feedWatchdog();
+    this.#idle.touch();
+  }
+
+  /** Sockets that the service manager opened for us come first; what it did not open is opened here. */
+  #listen(): void {
+    const [machine, userDatabase, resolveHook] = this.#varlink;
+    const inherited = listenFds().filter(({ name }) => name === "varlink");
+    for (const { fd } of inherited) machine?.listen(fd);
+    if (inherited.length === 0) for (const path of this.#scope.varlink) this.#open(machine, path);
+    this.#open(userDatabase, this.#scope.userDatabase);
+    this.#open(resolveHook, this.#scope.resolveHook);
+    this.#open(this.#names, this.#scope.names);
+    if (this.#scope.userDatabase !== null) adviseUserDatabaseClients(this.#scope.userDatabase);
+  }
+
+  /** A socket that cannot be opened is a pity, but no reason to leave the machines alone. */
+  #open(server: { listen(socket: Fd): void } | undefined, path: string | null): void {
+    if (path === null) return;
+    try {
+      server?.listen(listenAt(path, this.#scope.socketMode));
+    } catch (error) {
+      if (errnoNameOf(error) === null) throw error;
+      this.log.warning(`Cannot listen on ${path}: ${(error as Error).message}`);
+    }
+  }
+
+  /** Without systemd the bus is a courtesy: there is the private socket. */
+  async #connectWhereThereIsABus(): Promise<void> {
+    if (this.#scope.isPrivate && !isBusShown(this.#scope)) return;
+    await this.#systemBus.connect().catch((error: Error) => this.log.info(`Serving without a bus: ${error.message}`));
+  }
+
+  /** From the main loop, so that a loop that is stuck is seen. */
+  #feedWatchdog(): void {
+    const interval = watchdogIntervalUsec();
+    if (interval === null) return;
+    setInterval(() => notify("WATCHDOG=1"), interval / 2000);
+  }
+}
+
+/** Whether the environment names the bus of this scope. */
+function isBusShown(scope: Scope): boolean {
+  const variable = scope.kind === "system" ? "DBUS_SYSTEM_BUS_ADDRESS" : "DBUS_SESSION_BUS_ADDRESS";
+  return process.env[variable] !== undefined;
+}
+
+/** A listening socket, in a directory that is made where it is missing. */
+function listenAt(path: string, mode: number): Fd {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+  // A link that a socket unit made outlives its socket.
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true) unlinkSync(path);
+  return listenUnix(path, { mode });
+}
