@@ -8,6 +8,7 @@ type Program = (args: string[]) => Promise<number>;
 const PROGRAMS: Readonly<Record<string, () => Promise<{ main: Program }>>> = {
   "systemd-machined": () => import("./machined/main.ts"),
   machinectl: () => import("./cli/machinectl.ts"),
+  importctl: () => import("./cli/importctl.ts"),
   "systemd-importd": () => import("./importd/main.ts"),
   "machined-worker": () => import("./worker/main.ts"),
   "nss-mymachines": () => import("./nss/lookup.ts"),

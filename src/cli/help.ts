@@ -2,7 +2,6 @@
 import { displayWidth } from "../base/format.ts";
 import type { ClientProgram } from "./client-program.ts";
 import type { Session } from "./session.ts";
-import { parseBoolean } from "./terminal.ts";
 import { findVerb, type VerbRow, wordsUsage } from "./verb-row.ts";
 
 const INDENT = 2;
@@ -46,11 +45,8 @@ function optionTerm(key: string, row: ClientProgram["options"][string]): string 
 }
 
 function manPageReference(session: Session, name: string): string {
-  const { env } = session.ports;
-  const wish = env["SYSTEMD_URLIFY"] === undefined ? undefined : parseBoolean(env["SYSTEMD_URLIFY"]);
-  const linked = wish ?? session.terminal.colors !== "off";
   const text = `${name}(1) man page`;
-  return linked ? `\u001b]8;;man:${name}(1)\u001b\\${text}\u001b]8;;\u001b\\` : text;
+  return session.terminal.links ? `\u001b]8;;man:${name}(1)\u001b\\${text}\u001b]8;;\u001b\\` : text;
 }
 
 /** The whole help text for a terminal. */

@@ -6,6 +6,9 @@ import type { Zone } from "../base/format.ts";
 import type { BusClient } from "../ipc/bus-client.ts";
 import type { BusTarget } from "../ipc/bus-transport.ts";
 import type { VarlinkClient } from "../ipc/varlink-client.ts";
+import type { Fd } from "../kernel/fd.ts";
+import type { FileUse } from "./file-access.ts";
+import { waitForInterrupt } from "./interrupt.ts";
 import type { PagerPipe, WriteSome } from "./output.ts";
 import type { UnitProcesses } from "./process-tree.ts";
 import type { Environment } from "./terminal.ts";
@@ -57,6 +60,10 @@ export interface Ports {
   startAgent(command: AgentCommand): Promise<Agent | null>;
   /** The whole text of a small file, or null when it cannot be read. */
   readText(path: string): Promise<string | null>;
+  /** A file to hand to a daemon, or a standard stream by its number; the caller closes it. Throws an error with errno. */
+  openFile(file: string | number, use?: FileUse): Promise<Fd>;
+  /** The first Ctrl-C or SIGTERM from now on, which then does not end the process. */
+  interrupted(): { readonly promise: Promise<void>; stop(): void };
 }
 
 /** Character devices that are terminals: consoles and serial lines, /dev/tty, pseudo terminals (devices.txt). */
@@ -104,6 +111,8 @@ export function processPorts(): Ports {
     run: async (command) => (await import("./child.ts")).runChild(command),
     startPager: async (candidates) => (await import("./child.ts")).startPagerChild(candidates),
     startAgent: async (command) => (await import("./agent-child.ts")).startAgentChild(command),
+    openFile: async (file, use = "read") => (await import("./file-access.ts")).openUserFile(file, use),
+    interrupted: waitForInterrupt,
     readText: async (path) => (await import("./child.ts")).readTextFile(path),
   };
 }

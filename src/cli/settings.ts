@@ -1,4 +1,5 @@
 // What the options of machinectl say, with the defaults of machinectl(1), "Options".
+import type { ImageClass } from "../base/transfer.ts";
 import type { JsonMode } from "./json.ts";
 import { SIGTERM } from "./signals.ts";
 
@@ -63,6 +64,10 @@ export interface Settings {
   runner: (typeof RUNNERS)[number];
   verify: (typeof VERIFY_MODES)[number] | undefined;
   format: (typeof FORMATS)[number] | undefined;
+  /** What images are for, in transfers. */
+  imageClass: ImageClass | undefined;
+  /** Whether the pristine copy of a download is kept; undefined: as the class of the image has it. */
+  keepDownload: boolean | undefined;
 }
 
 /** The settings of a command line without options. */
@@ -93,6 +98,8 @@ export function defaultSettings(): Settings {
     runner: "nspawn",
     verify: undefined,
     format: undefined,
+    imageClass: undefined,
+    keepDownload: undefined,
   };
 }
 

@@ -14,6 +14,8 @@ export interface Cell {
   readonly lines?: number;
   readonly color?: keyof Paint;
   readonly alignRight?: boolean;
+  /** Where the text leads to, on terminals that know links (OSC 8). */
+  readonly link?: string;
 }
 
 export interface Table {
@@ -47,6 +49,7 @@ interface Field {
   readonly lines: readonly string[];
   readonly color: string;
   readonly alignRight: boolean;
+  readonly link?: string | undefined;
 }
 
 function fieldOf(cell: Cell, terminal: Terminal): Field {
@@ -59,6 +62,7 @@ function fieldOf(cell: Cell, terminal: Terminal): Field {
     lines,
     color: colorName === undefined ? "" : terminal.paint[colorName],
     alignRight: cell.alignRight === true,
+    link: terminal.links ? cell.link : undefined,
   };
 }
 
@@ -95,6 +99,11 @@ function columnWidths(rows: readonly (readonly Field[])[], count: number, width:
   return width === null || natural <= width ? wanted : shareWidth(wanted, width - gaps);
 }
 
+/** Text that leads somewhere: OSC 8. */
+function linked(text: string, url: string): string {
+  return `\u001b]8;;${url}\u001b\\${text}\u001b]8;;\u001b\\`;
+}
+
 /** One printed line: the `index`-th line of each field of a row. Uncoloured blanks at its end are left out. */
 function printLine(row: readonly Field[], index: number, widths: readonly number[], form: TableForm, gap: string) {
   const { paint, glyphs } = form.terminal;
@@ -102,7 +111,8 @@ function printLine(row: readonly Field[], index: number, widths: readonly number
     const width = widths[column] ?? 1;
     const text = ellipsize(field.lines[index] ?? "", width, glyphs.ellipsis);
     const blanks = " ".repeat(Math.max(width - displayWidth(text), 0));
-    const padded = field.alignRight ? blanks + text : text + blanks;
+    const shown = field.link === undefined ? text : linked(text, field.link);
+    const padded = field.alignRight ? blanks + shown : shown + blanks;
     return field.color === "" ? padded : field.color + padded + paint.normal;
   });
   return `${parts.join(gap).replace(/ +$/, "")}\n`;

@@ -58,6 +58,8 @@ export interface Terminal {
   readonly stderrIsTty: boolean;
   readonly isDumb: boolean;
   readonly colors: ColorMode;
+  /** Whether text may be a link: $SYSTEMD_URLIFY, else where there are colours. */
+  readonly links: boolean;
   readonly utf8: boolean;
   readonly paint: Paint;
   readonly glyphs: Glyphs;
@@ -160,6 +162,7 @@ export function readTerminal(
     stderrIsTty: ttys.stderr,
     isDumb: !isTty || isDumb(env),
     colors,
+    links: parseBoolean(env["SYSTEMD_URLIFY"] ?? "") ?? colors !== "off",
     utf8,
     paint: paintFor(colors, env),
     glyphs: utf8 ? UTF8_GLYPHS : ASCII_GLYPHS,

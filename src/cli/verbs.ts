@@ -1,6 +1,7 @@
 // The verbs of machinectl, one row each, in the order of the help text (machinectl(1), "Commands").
 // Rows have the form of citty commands (meta, args, run), as plain data: citty itself is loaded only to print usage.
 // Adding a verb: a row here, and a function in a file of its own that the row imports when it runs.
+import { MACHINECTL_TRANSFER_VERBS } from "./transfer-verbs.ts";
 import type { VerbRow } from "./verb-row.ts";
 
 const NAMES = {
@@ -228,6 +229,7 @@ export const VERBS: readonly VerbRow[] = [
     options: ["all"],
     run: async (session) => (await import("./images.ts")).clean(session),
   },
+  ...MACHINECTL_TRANSFER_VERBS,
   {
     meta: { name: "help", description: "Print this overview, or the usage of one command", hidden: true },
     group: "Machine",

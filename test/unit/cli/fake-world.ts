@@ -4,6 +4,7 @@ import type { Agent, AgentCommand, Bus, Command, Ports, Varlink } from "../../..
 import type { Environment } from "../../../src/cli/terminal.ts";
 import { localZone } from "../../../src/cli/time-zone.ts";
 import type { BusTarget } from "../../../src/ipc/bus-transport.ts";
+import type { Fd } from "../../../src/kernel/fd.ts";
 import { ALPHA, ALPHA_LATER, ALPHA_ONLINE, DELTA, type FakeMachine, HOST, MINI } from "./fake-machines.ts";
 import { type Behaviour, FakeManagers } from "./fake-managers.ts";
 
@@ -185,6 +186,16 @@ export class FakeProcess implements Ports {
     const shortened = command.argv.includes("--no-full") ? lines.map((line) => cut(line, command.env)) : lines;
     return (argument("--output") === "cat" ? lines.map(message) : shortened).map((line) => `${line}\n`).join("");
   };
+
+  /** What is opened for a daemon: by path, or a standard stream by its number. */
+  openFile = async (file: string | number): Promise<Fd> => {
+    throw new FakeSyscallError("ENOENT", `${file}`);
+  };
+
+  /** Resolves when Ctrl-C is pressed. */
+  interrupt: Promise<void> = new Promise(() => {});
+
+  interrupted = () => ({ promise: this.interrupt, stop: () => {} });
 
   startPager = async (candidates: readonly Command[]) => {
     this.pagers = candidates;
