@@ -88,14 +88,17 @@ export class Images {
         onProgress: (progress) => this.#log.debug(`${program}: ${JSON.stringify(progress)}`),
       });
     } catch (error) {
-      if (errnoNameOf(error) === "ESHUTDOWN") this.sweep();
+      if (errnoNameOf(error) === "ESHUTDOWN") this.#sweep();
       throw error;
     }
   }
 
   /** Removes what operations of this or an earlier daemon left when they were killed; does not wait for it. */
   sweep(): void {
-    if (!hasLeftovers(this.layout)) return;
+    if (hasLeftovers(this.layout)) this.#sweep();
+  }
+
+  #sweep(): void {
     this.operations
       .run({ program: "sweep", args: [JSON.stringify({ layout: this.layout })] })
       .catch((error) => this.#log.debug(`Cannot remove what was left over: ${error}`));

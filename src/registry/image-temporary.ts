@@ -1,13 +1,14 @@
 // What is not yet, or no longer, an image: under a name that no list shows, held by a lock as long as somebody works on
 // it. The lock ends with the process that has it, however that ends, and whatever is found unlocked is removed.
 import { randomBytes } from "node:crypto";
+import { join } from "node:path";
 import { createSubvolume, isBtrfs } from "../kernel/btrfs.ts";
 import { type Fd, openPath } from "../kernel/fd.ts";
-import { lockWhole } from "../kernel/file-lock.ts";
+import { FileLock, lockWhole } from "../kernel/file-lock.ts";
 import { createDirectory, createFile, type NamedPlace, renameNew } from "../kernel/link.ts";
 import { removeTree } from "../kernel/remove-tree.ts";
 import { isErrno, SyscallError } from "../kernel/sys.ts";
-import { openDirectory, openForReading, type RawName, RawStatus, readEntries } from "../kernel/tree.ts";
+import { openDirectory, openForReading, type RawName, RawStatus, readEntries, textOf } from "../kernel/tree.ts";
 import type { ImageLayout } from "./image-layout.ts";
 
 /** `.#` keeps it out of every list, and lets tmpfiles.d(5) remove it at boot. */
@@ -131,11 +132,24 @@ function sweep(path: string): void {
       if (name.startsWith(PREFIX)) unlessUnable(() => sweepOne(directory, name));
     }
   });
+  sweepLocks(path, (name) => name.startsWith(".#") && name.endsWith(".lck"));
 }
 
-/** Everywhere where operations make something. */
+/** A lock file that can be locked is nobody's: letting go of it removes it. */
+function sweepLocks(path: string, isLock: (name: RawName) => boolean): void {
+  unlessUnable(() => {
+    using directory = openPath(path, "directory");
+    for (const { name, kind } of readEntries(directory)) {
+      if (kind !== "regular" || !isLock(name)) continue;
+      unlessUnable(() => FileLock.take(join(path, textOf(name)), "exclusive")[Symbol.dispose]());
+    }
+  });
+}
+
+/** Sweeps everywhere where operations make something, and where they leave lock files when they are killed. */
 export function sweepAll(layout: ImageLayout): void {
   for (const directory of workplaces(layout)) sweep(directory);
+  if (layout.locks !== null) sweepLocks(layout.locks, () => true);
 }
 
 /** Whether there is anything that looks left over. */
