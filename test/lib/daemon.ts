@@ -17,17 +17,20 @@ export const needsRoot = isRoot ? "" : " (left out: needs root)";
 export class TestDaemon implements AsyncDisposable {
   readonly runtime: string;
   readonly #env: Record<string, string>;
+  readonly #args: readonly string[];
   #process: Subprocess | null = null;
   readonly #leaders: Subprocess[] = [];
   readonly #clients: { close(): void }[] = [];
 
-  private constructor(env: Record<string, string>) {
+  private constructor(env: Record<string, string>, args: readonly string[]) {
     this.runtime = mkdtempSync(join(tmpdir(), "machined-test-"));
     this.#env = env;
+    this.#args = args;
   }
 
-  static async start(env: Record<string, string> = {}): Promise<TestDaemon> {
-    const daemon = new TestDaemon(env);
+  /** Starts a daemon with these variables and arguments; a user's daemon has its runtime directory as user, too. */
+  static async start(env: Record<string, string> = {}, args: readonly string[] = []): Promise<TestDaemon> {
+    const daemon = new TestDaemon(env, args);
     await daemon.run();
     return daemon;
   }
@@ -38,8 +41,13 @@ export class TestDaemon implements AsyncDisposable {
 
   /** Starts the daemon (again) in the same directory. */
   async run(): Promise<void> {
-    this.#process = Bun.spawn([process.execPath, MAIN, "systemd-machined"], {
-      env: { PATH: process.env["PATH"] ?? "", ...this.#env, MACHINED_RUNTIME_DIRECTORY: this.runtime },
+    this.#process = Bun.spawn([process.execPath, MAIN, "systemd-machined", ...this.#args], {
+      env: {
+        PATH: process.env["PATH"] ?? "",
+        XDG_RUNTIME_DIR: this.runtime,
+        ...this.#env,
+        MACHINED_RUNTIME_DIRECTORY: this.runtime,
+      },
       stdio: ["ignore", "ignore", process.env["TEST_VERBOSE"] ? "inherit" : "ignore"],
     });
     await waitFor(async () => (await this.connect()).close(), "the daemon's private socket");
