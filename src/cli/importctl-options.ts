@@ -14,7 +14,7 @@ type Row = OptionRow<Settings, OptionContext>;
 function shared(name: string, description?: string): Record<string, Row> {
   const row = OPTIONS[name];
   if (row === undefined) throw new TypeError(`machinectl has no option --${name}`);
-  return { [name]: { ...row, hidden: false, ...(description === undefined ? {} : { description }) } };
+  return { [name]: description === undefined ? row : { ...row, hidden: false, description } };
 }
 
 function classFlag(imageClass: ImageClass): Row {

@@ -4,6 +4,8 @@ import { statSync } from "node:fs";
 import { apply, describe, type Say, takeAway } from "./apply.ts";
 import { parseArguments } from "./arguments.ts";
 import { Host } from "./host.ts";
+import { IMPORT_SOCKET_UNIT } from "./import-layout.ts";
+import { takeOverImports } from "./import-takeover.ts";
 import { DAEMON, layout, MACHINECTL, PROGRAM, SOCKET_UNIT } from "./layout.ts";
 import { type Made, readManifest } from "./manifest.ts";
 import { type Plan, plan } from "./plan.ts";
@@ -79,6 +81,12 @@ function takeOverOrGoBack(host: Host, planned: Plan, earlier: readonly Made[], s
   const wasActive = isActive(command);
   try {
     takeOver(isUnchanged, ownSocket, say, command);
+    if (!isUnchanged)
+      takeOverImports(
+        planned.made.some((made) => made.path === IMPORT_SOCKET_UNIT),
+        say,
+        command,
+      );
   } catch (error) {
     if (earlier.length > 0) throw error;
     if (ownSocket) stopOwnSocket(command);

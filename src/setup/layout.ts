@@ -18,6 +18,7 @@ import machinedService from "../../install/systemd/systemd-machined.service" wit
 import machinedSocket from "../../install/systemd/systemd-machined.socket" with { type: "text" };
 import tmpfiles from "../../install/tmpfiles.d/machined.conf" with { type: "text" };
 import type { Host } from "./host.ts";
+import { importBusFiles, importCompletions, importPolkitFiles, importPrograms, importUnits } from "./import-layout.ts";
 import { missingActions } from "./polkit.ts";
 
 /** One thing that a host is to have. A program is a copy of the running executable. */
@@ -126,10 +127,12 @@ function unless(has: boolean, ...wanted: Wanted[]): Wanted[] {
 export function layout(host: Host): Wanted[] {
   return [
     ...program(),
+    ...importPrograms(host),
     ...completions(host),
-    ...(host.hasPolkit ? polkitFiles(host) : []),
-    ...(host.hasBus ? busFiles(host) : []),
-    ...(host.hasSystemd ? units(host) : []),
+    ...importCompletions(),
+    ...(host.hasPolkit ? [...polkitFiles(host), ...importPolkitFiles(host, polkitDirectory(host))] : []),
+    ...(host.hasBus ? [...busFiles(host), ...importBusFiles(host)] : []),
+    ...(host.hasSystemd ? [...importUnits(host), ...units(host)] : []),
   ];
 }
 

@@ -3,6 +3,8 @@
 import { type Say, takeAway } from "./apply.ts";
 import { parseArguments } from "./arguments.ts";
 import { Host } from "./host.ts";
+import { IMPORT_SOCKET_UNIT } from "./import-layout.ts";
+import { giveBackImports, stopOwnImportSocket } from "./import-takeover.ts";
 import { SOCKET_UNIT, UNIT } from "./layout.ts";
 import { readManifest } from "./manifest.ts";
 import { SetupError } from "./setup-error.ts";
@@ -47,8 +49,11 @@ export function uninstall({ host, now, say, command = run }: UninstallOptions): 
   const hadUnit = has(UNIT) && host.runsSystemd;
   const wasActive = now && hadUnit && isActive(command);
   if (now && hadUnit && has(SOCKET_UNIT)) stopOwnSocket(command);
+  if (now && hadUnit && has(IMPORT_SOCKET_UNIT)) stopOwnImportSocket(command);
   takeAway(host, made, say);
   if (!hadUnit) return;
-  if (now) giveBack(wasActive, say, command);
-  else say("A running daemon goes on until 'systemctl daemon-reload; systemctl restart systemd-machined.service'");
+  if (now) {
+    giveBack(wasActive, say, command);
+    giveBackImports(say, command);
+  } else say("A running daemon goes on until 'systemctl daemon-reload; systemctl restart systemd-machined.service'");
 }

@@ -75,14 +75,21 @@ function bareHost(): void {
   mkdirSync(join(root, "etc"));
 }
 
-/** A host whose distribution has a machined of systemd 262. */
+/** A host whose distribution has a machined and an importd of systemd 262. */
 function stockHost(): void {
   bareHost();
-  for (const unit of ["machine.slice", "machines.target", "systemd-machined.service", "systemd-machined.socket"]) {
+  const imports = ["systemd-importd.service", "systemd-importd.socket"];
+  const machines = ["machine.slice", "machines.target", "systemd-machined.service", "systemd-machined.socket"];
+  for (const unit of [...machines, ...imports]) {
     put(join(root, UNITS, unit), `the distribution's ${unit}`);
   }
   symlinkSync("systemd-machined.service", join(root, UNITS, "dbus-org.freedesktop.machine1.service"));
   put(join(root, "usr/share/dbus-1/system-services/org.freedesktop.machine1.service"), "the distribution's");
+  symlinkSync("systemd-importd.service", join(root, UNITS, "dbus-org.freedesktop.import1.service"));
+  put(join(root, "usr/share/dbus-1/system-services/org.freedesktop.import1.service"), "the distribution's");
+  for (const worker of ["systemd-pull", "systemd-import", "systemd-import-fs", "systemd-export"]) {
+    put(join(root, "usr/lib/systemd", worker), "the distribution's");
+  }
   put(join(root, "usr/lib/tmpfiles.d/systemd-nspawn.conf"), "the distribution's");
   put(join(root, "usr/bin/machinectl"), "the distribution's");
 }
@@ -137,6 +144,7 @@ test("what the distribution has is neither overwritten nor made again", () => {
   expect(made.filter((path) => path?.startsWith("etc/systemd"))).toEqual([
     "etc/systemd/",
     "etc/systemd/system/",
+    "etc/systemd/system/systemd-importd.service",
     "etc/systemd/system/systemd-machined.service",
   ]);
   expect(made).not.toContain("etc/tmpfiles.d/machined.conf");

@@ -1,0 +1,128 @@
+// The files of install/ for the transfer daemon against the tables they must agree with, and what stock's say.
+import { describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { ImportManager, Transfer } from "../../src/api/import1.ts";
+import { IMPORTCTL } from "../../src/cli/importctl.ts";
+
+const INSTALL = join(import.meta.dir, "../../install");
+const read = (path: string) => readFileSync(join(INSTALL, path), "utf8");
+
+test("I29 the D-Bus policy allows exactly the calls that the tables open, ListImages on the manager among them", () => {
+  const policy = read("dbus-1/system.d/org.freedesktop.import1.conf");
+  const allowed = policy.matchAll(/send_interface="(org\.freedesktop\.import1\.[^"]+)" send_member="([^"]+)"/g);
+  const open = [ImportManager, Transfer].flatMap(({ name, methods }) =>
+    Object.entries(methods).flatMap(([member, row]) => (row.open ? [`${name}.${member}`] : [])),
+  );
+  expect(Array.from(allowed, ([, iface, member]) => `${iface}.${member}`).sort()).toEqual(open.sort());
+  expect(open).toContain("org.freedesktop.import1.Manager.ListImages");
+  expect(policy).not.toContain('send_member="Set"');
+});
+
+test("the polkit actions have the original's defaults, for administrators only", () => {
+  const policy = read("polkit-1/actions/org.freedesktop.import1.policy");
+  const actions = policy.split("<action ").slice(1);
+  const found = actions.map((action) => [
+    /id="org\.freedesktop\.import1\.([^"]+)"/.exec(action)?.[1],
+    [...action.matchAll(/<allow_\w+>(\w+)</g)].map(([, value]) => value).join(" "),
+  ]);
+  const administrator = "auth_admin auth_admin auth_admin_keep";
+  expect(found).toEqual(["import", "export", "pull", "cancel"].map((name) => [name, administrator]));
+});
+
+/** The settings of a unit file. */
+function settings(path: string): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    read(path)
+      .split("\n")
+      .flatMap((line) => {
+        const match = /^([A-Za-z]+)=(.*)$/.exec(line);
+        return match === null ? [] : [[match[1] ?? "", match[2] ?? ""]];
+      }),
+  );
+}
+
+describe("the units", () => {
+  const service = settings("systemd/systemd-importd.service");
+
+  test("I39 I40 the service has the sandbox of the original, but for executable memory", () => {
+    expect(service).toMatchObject({
+      BusName: "org.freedesktop.import1",
+      ExecStart: "/usr/local/lib/machined/systemd-importd",
+      KillMode: "mixed",
+      LockPersonality: "yes",
+      NoNewPrivileges: "yes",
+      ProtectHostname: "yes",
+      RestrictAddressFamilies: "AF_UNIX AF_INET AF_INET6",
+      RestrictNamespaces: "net",
+      RestrictRealtime: "yes",
+      SystemCallArchitectures: "native",
+      SystemCallErrorNumber: "EPERM",
+      SystemCallFilter: "@system-service @mount",
+      Type: "notify",
+      WatchdogSec: "3min",
+    });
+    expect(Object.keys(service)).not.toContain("MemoryDenyWriteExecute");
+  });
+
+  test("the service has the original's capabilities and CAP_DAC_READ_SEARCH", () => {
+    const original = "CHOWN FOWNER FSETID MKNOD SETFCAP SYS_ADMIN SETPCAP DAC_OVERRIDE DAC_READ_SEARCH LINUX_IMMUTABLE";
+    expect(service["CapabilityBoundingSet"]?.split(" ")).toEqual(original.split(" ").map((name) => `CAP_${name}`));
+  });
+
+  test("I41 the socket is the one that clients of 257 and later look for", () => {
+    expect(settings("systemd/systemd-importd.socket")).toMatchObject({
+      FileDescriptorName: "varlink",
+      ListenStream: "/run/systemd/io.systemd.Import",
+      SocketMode: "0666",
+      Symlinks: "/run/varlink/registry/io.systemd.Import",
+    });
+  });
+
+  test("the bus name is activated through the unit's alias", () => {
+    expect(settings("dbus-1/system-services/org.freedesktop.import1.service")).toEqual({
+      Name: "org.freedesktop.import1",
+      Exec: "/bin/false",
+      User: "root",
+      SystemdService: "dbus-org.freedesktop.import1.service",
+    });
+  });
+});
+
+describe("the completion of importctl", () => {
+  const script = join(INSTALL, "completions/importctl.bash");
+
+  test("knows every verb and every option", () => {
+    const text = read("completions/importctl.bash");
+    const options = Object.entries(IMPORTCTL.options).filter(([, { hidden }]) => hidden !== true);
+    const words = [
+      ...IMPORTCTL.verbs.map(({ meta }) => meta.name),
+      ...options.map(([name]) => (name.length === 1 ? `-${name}` : `--${name}`)),
+    ];
+    const has = (word: string) => new RegExp(`(?<![-\\w])${word}(?![-\\w])`).test(text);
+    expect(words.filter((word) => !has(word))).toEqual([]);
+  });
+
+  test("offers verbs, values, transfers and images", () => {
+    const { stdout } = Bun.spawnSync([
+      "bash",
+      "-c",
+      `source ${script}
+      importctl() { case "$*" in *list-images*) echo "machine .hidden x"; echo "machine web raw";; *list-tr*) echo "7 13% pull";; esac; }
+      try() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _importctl 2>/dev/null; echo "\${COMPREPLY[*]}"; }
+      try importctl pull-
+      try importctl --class = p
+      try importctl -m export-tar w
+      try importctl cancel-transfer ""
+      try importctl --verify che`,
+    ]);
+    expect(stdout.toString().split("\n")).toEqual([
+      "pull-tar pull-raw pull-oci",
+      "portable",
+      "web",
+      "7",
+      "checksum",
+      "",
+    ]);
+  });
+});
