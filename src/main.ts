@@ -15,6 +15,7 @@ const PROGRAMS: Readonly<Record<string, () => Promise<{ main: Program }>>> = {
   "systemd-import": () => import("./worker/import.ts"),
   "systemd-import-fs": () => import("./worker/import-fs.ts"),
   "systemd-export": () => import("./worker/export.ts"),
+  "systemd-pull": () => import("./worker/pull.ts"),
   "systemd-import-sweep": () => import("./worker/import-sweep.ts"),
   install: () => import("./setup/install.ts"),
   uninstall: () => import("./setup/uninstall.ts"),

@@ -1,8 +1,6 @@
 // systemd-export tar|raw IMAGE [FILE]: an image becomes a file, compressed or not (systemd-importd.service(8)). A file that
 // is given by name appears whole or not at all; standard output is the caller's business.
-import { write as writeAsync, writeSync } from "node:fs";
 import { basename, dirname, isAbsolute, join, resolve } from "node:path";
-import { promisify } from "node:util";
 import { ErrnoError } from "../base/error.ts";
 import { isSubvolume, setSubvolumeReadOnly, snapshotSubvolume } from "../kernel/btrfs.ts";
 import { shareData } from "../kernel/copy-file.ts";
@@ -10,14 +8,14 @@ import { Fd, openPath, statFd } from "../kernel/fd.ts";
 import { SyscallError, trySys } from "../kernel/sys.ts";
 import { openDirectory } from "../kernel/tree.ts";
 import { isImageName } from "../registry/image.ts";
-import { ImageSearch } from "../registry/image-search.ts";
 import { type Chunks, readChunks, Turns } from "./archive.ts";
+import { writeStream } from "./archive-stream.ts";
 import { type Compression, compress, compressionOfName, requireCompression } from "./compression.ts";
 import { log } from "./import-log.ts";
 import type { CommandLine, WorkerOptions } from "./import-options.ts";
 import { copyOrigin, copyRaw, writeSparse } from "./import-raw.ts";
 import { entryOf } from "./import-run.ts";
-import { imageRootOf, searchPathOf } from "./import-target.ts";
+import { findImage, imageRootOf } from "./import-target.ts";
 import { Stage } from "./install-image.ts";
 import { Progress } from "./progress.ts";
 import { tarChunks } from "./tar.ts";
@@ -26,9 +24,9 @@ import { setLength } from "./untar-calls.ts";
 const FILE_MODE = 0o644;
 
 /** The path of an image by name, or the path that was given. */
-function findImage(given: string, options: WorkerOptions): string {
+function pathOfImage(given: string, options: WorkerOptions): string {
   if (isImageName(given)) {
-    const image = new ImageSearch(searchPathOf(options)).find(given);
+    const image = findImage(given, options);
     if (image === null) throw new ErrnoError("ENOENT", `Image ${given} not found.`);
     return image.path;
   }
@@ -68,19 +66,6 @@ function compressionOf(options: WorkerOptions, path: string | undefined): Compre
   return compressionOfName(path ?? "");
 }
 
-const writeLater = promisify(writeAsync);
-
-async function writeAll(source: Chunks, file: Fd): Promise<void> {
-  const isRegular = statFd(file).kind === "regular";
-  for await (const chunk of source) {
-    for (let done = 0; done < chunk.length; ) {
-      done += isRegular
-        ? writeSync(file.number, chunk, done, chunk.length - done, null)
-        : (await writeLater(file.number, chunk, done, chunk.length - done, null)).bytesWritten;
-    }
-  }
-}
-
 async function* counted(source: Iterable<Buffer> | Chunks, total: number): AsyncGenerator<Buffer> {
   const progress = new Progress((percent) => `Exported ${percent}%.`);
   const turns = new Turns();
@@ -95,14 +80,14 @@ async function* counted(source: Iterable<Buffer> | Chunks, total: number): Async
 
 async function exportTar({ options, words }: CommandLine): Promise<void> {
   const [name = "", path] = words;
-  const image = findImage(name, options);
+  const image = pathOfImage(name, options);
   const compression = compressionOf(options, path);
   using output = openOutput(path, "tar");
   using live = openPath(image, "directory");
   using frozen = freeze(live, image);
   log("info", `Exporting '${image}', saving to '${path ?? "-"}' with compression '${compression}'.`);
   const tree = frozen?.file ?? live;
-  await writeAll(compress(counted(tarChunks(tree), 0), compression), output.file);
+  await writeStream(compress(counted(tarChunks(tree), 0), compression), output.file);
   output.done();
 }
 
@@ -126,7 +111,7 @@ function freeze(tree: Fd, path: string): Stage | null {
 
 async function exportRaw({ options, words }: CommandLine): Promise<void> {
   const [name = "", path] = words;
-  const image = findImage(name, options);
+  const image = pathOfImage(name, options);
   const compression = compressionOf(options, path);
   using source = openPath(image, "read");
   const { kind, size } = statFd(source);
@@ -136,7 +121,7 @@ async function exportRaw({ options, words }: CommandLine): Promise<void> {
   log("info", `Exporting '${image}', saving to '${path ?? "-"}' with compression '${compression}'.`);
   const isFile = statFd(output.file).kind === "regular";
   if (compression === "uncompressed" && isFile) await copyOut(source, output.file, size);
-  else await writeAll(compress(counted(readChunks(source), size), compression), output.file);
+  else await writeStream(compress(counted(readChunks(source), size), compression), output.file);
   if (isFile) copyOrigin(source, output.file);
   output.done();
 }
@@ -146,7 +131,7 @@ async function copyOut(source: Fd, target: Fd, size: number): Promise<void> {
   const [SEEK_CUR] = [1];
   const at = trySys("lseek", target.number, 0, SEEK_CUR);
   if (at === 0 && statFd(target).size === 0) return copyRaw(source, target);
-  if (at !== 0) return writeAll(counted(readChunks(source), size), target);
+  if (at !== 0) return writeStream(counted(readChunks(source), size), target);
   setLength(target, 0);
   if (shareData(source, target) === "shared") return;
   let position = 0;

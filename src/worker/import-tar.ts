@@ -12,11 +12,12 @@ import { Unpacker, type Untar, type UntarOptions } from "./untar.ts";
 const CONTENT_LIMIT_BYTES = 1024 ** 4;
 const SQUASH_FROM = 65536;
 const NOBODY = 65534;
+const TOP_MODE = 0o755;
 
 /** What a scope may make: without privileges neither devices nor the owners of other ranges. */
 export function unpackOptions({ scope }: Pick<WorkerOptions, "scope">): UntarOptions {
-  if (scope === "system") return {};
-  return { refuseDevices: true, mapId: (id) => (id >= SQUASH_FROM ? NOBODY : id) };
+  if (scope === "system") return { topMode: TOP_MODE };
+  return { topMode: TOP_MODE, refuseDevices: true, mapId: (id) => (id >= SQUASH_FROM ? NOBODY : id) };
 }
 
 /** Unpacks the archive `source` into the empty directory `top`. */

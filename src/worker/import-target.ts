@@ -2,7 +2,7 @@
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { ErrnoError } from "../base/error.ts";
-import { isImageName } from "../registry/image.ts";
+import { type Image, isImageName } from "../registry/image.ts";
 import { ImageSearch } from "../registry/image-search.ts";
 import type { ImageClass, WorkerOptions } from "./import-options.ts";
 
@@ -29,11 +29,16 @@ function userState(): string {
 }
 
 /** Where an image of a name may be already. A root given by option stands for itself. */
-export function searchPathOf(options: WorkerOptions): string[] {
+function searchPathOf(options: WorkerOptions): string[] {
   const pool = imageRootOf(options);
   if (options.imageRoot !== null || options.scope === "user") return [pool];
   const folders = SYSTEM_PARENTS.map((parent) => join(parent, FOLDERS[options.class]));
   return options.class === "machine" ? [...folders, LEGACY_MACHINES] : folders;
+}
+
+/** The image of that name, or null. */
+export function findImage(name: string, options: WorkerOptions): Image | null {
+  return new ImageSearch(searchPathOf(options), { hasHost: false }).find(name);
 }
 
 /** Throws unless an image may get this name. */
@@ -44,9 +49,8 @@ export function requireName(name: string): string {
 
 /** Throws when there is an image of this name already and it is not to be replaced. */
 export function requireFree(name: string, options: WorkerOptions): void {
-  if (options.force) return;
-  const found = new ImageSearch(searchPathOf(options)).find(name);
-  if (found !== null) throw new ErrnoError("EEXIST", `Image '${name}' already exists.`);
+  if (options.force || findImage(name, options) === null) return;
+  throw new ErrnoError("EEXIST", `Image '${name}' already exists.`);
 }
 
 const TAR_SUFFIX = /\.(tar|tar\.xz|tar\.gz|tar\.bz2|tar\.zst|tar\.lz4|tgz)$/;

@@ -1,6 +1,6 @@
 // systemd-import tar|raw FILE [NAME]: a file or standard input becomes an image (systemd-importd.service(8)).
 
-import { openSync, readSync } from "node:fs";
+import { readSync } from "node:fs";
 import { basename, isAbsolute, join } from "node:path";
 import { ErrnoError } from "../base/error.ts";
 import { Fd, openPath, statFd } from "../kernel/fd.ts";
@@ -17,6 +17,7 @@ import { importTree, openDirectTree } from "./import-tar.ts";
 import { imageRootOf, nameOfFile, requireFree, requireName } from "./import-target.ts";
 import { lockInPlace, lockTree, openImageRoot, Stage, sweepOrphans } from "./install-image.ts";
 import { Progress } from "./progress.ts";
+import { openInPlace } from "./pull-direct.ts";
 import { convertQcow2, isQcow2 } from "./qcow2.ts";
 
 const UNNAMED = "imported";
@@ -141,22 +142,12 @@ function isPlain({ file, size }: Input): boolean {
 }
 
 async function importRawDirect(input: Input, path: string, options: WorkerOptions): Promise<void> {
-  using target = openRawTarget(path);
+  using target = openInPlace(path);
   const source = decompress(readChunks(input.file, inputProgress(input)));
   const [offset, sizeMax] = [options.offset ?? 0, options.sizeMax ?? RAW_LIMIT_BYTES];
   await writeRaw(source, { file: target, offset, sizeMax, sparse: false });
   if (options.sync) sys("fsync", target.number);
   if (options.readOnly) lockInPlace(target);
-}
-
-/** A file or block device to be written in place; a file that is missing is made. */
-function openRawTarget(path: string): Fd {
-  const [O_RDWR, O_CREAT] = [0x2, 0x40];
-  const target = Fd.adopt(openSync(path, O_RDWR | O_CREAT, RAW_MODE));
-  const { kind } = statFd(target);
-  if (kind === "regular" || kind === "block") return target;
-  target.close();
-  throw new ErrnoError("EBADFD", `Target '${path}' is neither a regular file nor a block device.`);
 }
 
 /** Runs the program; gives its exit code. */

@@ -78,6 +78,11 @@ export class Stage implements Disposable {
     return this.#name;
   }
 
+  /** Neither installed nor kept nor removed so far. */
+  get isPending(): boolean {
+    return this.#isPending;
+  }
+
   /** An empty directory, a subvolume where `subvolume` is true and the file system has them. */
   static tree(root: Fd, label: StageLabel, subvolume: boolean): Stage {
     return Stage.made(root, label, (name) => {

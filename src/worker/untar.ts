@@ -15,6 +15,7 @@ import { damaged } from "./tar-header.ts";
 import { type TarEntry, TarReader, type TarSink, type TarTarget } from "./tar-reader.ts";
 import {
   adopt,
+  changeMode,
   EEXIST,
   NODE_MODE,
   setLength,
@@ -33,6 +34,8 @@ import { componentsOf, Place } from "./untar-place.ts";
 export interface UntarOptions extends MetadataPolicy {
   /** Called with the number of bytes that were written; it throws to stop. */
   readonly wrote?: (bytes: number) => void;
+  /** Permissions of the top, where the archive does not say. */
+  readonly topMode?: number;
   /** Refuses device nodes: for whoever may not make any. */
   readonly refuseDevices?: boolean;
 }
@@ -86,6 +89,8 @@ export class Untar implements TarTarget, Disposable {
       using directory = fd;
       this.#metadata.finishFile(directory, this.#directories.get(path) as Metadata, "private");
     }
+    const { topMode } = this.#options;
+    if (topMode !== undefined && !this.#directories.has("")) changeMode(this.#top, topMode);
     this.#directories.clear();
   }
 

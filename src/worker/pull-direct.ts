@@ -1,0 +1,76 @@
+// Downloads that are written in place: to a directory, a file, a block device, or standard output (--direct).
+import { constants, openSync } from "node:fs";
+import { isAbsolute, join } from "node:path";
+import { ErrnoError } from "../base/error.ts";
+import { Fd, openPath, statFd } from "../kernel/fd.ts";
+import { sys } from "../kernel/sys.ts";
+import type { Chunks } from "./archive.ts";
+import { writeStream } from "./archive-stream.ts";
+import { decompress } from "./compression.ts";
+import type { WorkerOptions } from "./import-options.ts";
+import { liftOsTree } from "./import-os-tree.ts";
+import { writeRaw } from "./import-raw.ts";
+import { unpackOptions, unpackTar } from "./import-tar.ts";
+import { lockInPlace, lockTree } from "./install-image.ts";
+
+export interface DirectTarget extends Disposable {
+  /** Takes the file as it was downloaded. */
+  write(source: Chunks, limitBytes: number): Promise<void>;
+}
+
+/** Where a direct download goes. A relative path is below the directory of images. */
+export function directTarget(
+  local: string | null,
+  root: string,
+  kind: "tar" | "raw",
+  options: WorkerOptions,
+): DirectTarget {
+  if (local === null) {
+    if (kind === "tar") throw new ErrnoError("EINVAL", "A tree cannot be written to standard output.");
+    return stdout();
+  }
+  const path = isAbsolute(local) ? local : join(root, local);
+  return kind === "tar" ? tree(path, options) : disk(path, options);
+}
+
+function stdout(): DirectTarget {
+  const file = Fd.inherited(1);
+  return { write: (source) => writeStream(decompress(source), file), [Symbol.dispose]: () => {} };
+}
+
+function tree(path: string, options: WorkerOptions): DirectTarget {
+  const top = openPath(path, "directory");
+  return {
+    write: async (source, limitBytes) => {
+      await unpackTar(source, top, unpackOptions(options), limitBytes);
+      liftOsTree(top);
+      if (options.sync) sys("syncfs", top.number);
+      if (options.readOnly) lockTree(top);
+    },
+    [Symbol.dispose]: () => top.close(),
+  };
+}
+
+const FILE_MODE = 0o644;
+
+/** Opens a file or block device to be written in place; a file that is missing is made. */
+export function openInPlace(path: string): Fd {
+  const target = Fd.adopt(openSync(path, constants.O_RDWR | constants.O_CREAT, FILE_MODE));
+  const { kind } = statFd(target);
+  if (kind === "regular" || kind === "block") return target;
+  target.close();
+  throw new ErrnoError("EBADFD", `Target '${path}' is neither a regular file nor a block device.`);
+}
+
+function disk(path: string, options: WorkerOptions): DirectTarget {
+  const file = openInPlace(path);
+  return {
+    write: async (source, limitBytes) => {
+      const sizeMax = options.sizeMax ?? limitBytes;
+      await writeRaw(decompress(source), { file, offset: options.offset ?? 0, sizeMax, sparse: false }, limitBytes);
+      if (options.sync) sys("fsync", file.number);
+      if (options.readOnly) lockInPlace(file);
+    },
+    [Symbol.dispose]: () => file.close(),
+  };
+}

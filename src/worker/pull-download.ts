@@ -1,0 +1,203 @@
+// Downloads a file and makes an image of it at the same time: the bytes go to the spool, and from there through the hash
+// and, for what is packed, into a tree or a disk image.
+import { fileURLToPath } from "node:url";
+import { ErrnoError } from "../base/error.ts";
+import { openPath, statFd } from "../kernel/fd.ts";
+import { type Chunks, readChunks } from "./archive.ts";
+import { decompress, detectCompression, MAGIC_BYTES } from "./compression.ts";
+import { log } from "./import-log.ts";
+import { liftOsTree } from "./import-os-tree.ts";
+import { type RawTarget, writeRaw } from "./import-raw.ts";
+import { unpackOptions, unpackTar } from "./import-tar.ts";
+import { Stage } from "./install-image.ts";
+import { noteOrigin, type PullPlace } from "./pull-image.ts";
+import { ChangedError, type Fetched, fetchMain, type JobLimits } from "./pull-job.ts";
+import { Spool } from "./pull-spool.ts";
+import { isFileUrl } from "./pull-url.ts";
+import { convertQcow2, isQcow2 } from "./qcow2.ts";
+import { changeMode } from "./untar-calls.ts";
+
+/** A download that is here, unpacked and not verified yet. */
+export interface Downloaded {
+  /** Null when it was written in place. */
+  readonly stage: Stage | null;
+  readonly sha256: string;
+  readonly etag: string | null;
+}
+
+export type DownloadResult = Downloaded | { readonly cached: string };
+
+export interface DownloadEvents {
+  /** Bytes that are here, and how many there will be, where that is known. */
+  progress(bytes: number, total: number | null): void;
+}
+
+const CONTENT_LIMIT_BYTES = 64 * 1024 ** 3;
+const CHANGES = 3;
+const RAW_MODE = 0o644;
+
+/** Downloads `place.url`, unless what is kept of it is still right. */
+export async function download(
+  place: PullPlace,
+  tags: readonly string[],
+  limits: JobLimits,
+  events: DownloadEvents,
+): Promise<DownloadResult> {
+  if (isFileUrl(place.url)) return readLocalFile(place, events);
+  for (let changes = 0; ; changes++) {
+    using spool = Spool.open(place.root, place.url);
+    try {
+      return await throughSpool(place, spool, { tags, limits, events });
+    } catch (error) {
+      const isChanged = error instanceof ChangedError && changes < CHANGES;
+      if (!isChanged) {
+        if (mayGoOnLater(error)) spool.keep();
+        throw error;
+      }
+      log("notice", `${error.message}, starting again.`);
+      spool.restart();
+    }
+  }
+}
+
+/** Whether what is here is worth going on with: the way was bad, not what came along it. */
+function mayGoOnLater(error: unknown): boolean {
+  return error instanceof ErrnoError && ["ECONNRESET", "ETIMEDOUT", "EIO", "ENOSPC"].includes(error.errnoName);
+}
+
+interface Work {
+  readonly tags: readonly string[];
+  readonly limits: JobLimits;
+  readonly events: DownloadEvents;
+}
+
+async function throughSpool(place: PullPlace, spool: Spool, work: Work): Promise<DownloadResult> {
+  const { events } = work;
+  if (spool.end > 0) log("info", `Found ${spool.end} bytes of an earlier download.`);
+  const fetched = fetchMain(place.url, spool, work.tags, work.limits);
+  // The consumer begins with the first byte: nothing is made of what turns out to be kept already.
+  fetched.then(
+    () => spool.complete(),
+    (error: unknown) => spool.fail(error),
+  );
+  const timer = setInterval(() => events.progress(spool.end, spool.origin?.size ?? null), 100);
+  try {
+    return await consume(place, spool, fetched);
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+async function consume(place: PullPlace, spool: Spool, fetched: Promise<Fetched>): Promise<DownloadResult> {
+  const hash = new Bun.CryptoHasher("sha256");
+  const source = spool.chunks();
+  const first = await source.next();
+  if (first.done === true) {
+    const result = await fetched;
+    if (result.cached !== null) return { cached: result.cached };
+  }
+  const hashed = hashing(first.done === true ? null : first.value, source, hash);
+  if (place.direct !== null) {
+    await place.direct.write(hashed, CONTENT_LIMIT_BYTES);
+    await fetched;
+    return { stage: null, sha256: hash.digest("hex"), etag: null };
+  }
+  const isPlainRaw = place.kind === "raw" && (first.done === true || isPlain(first.value));
+  const stage = isPlainRaw ? await drained(hashed, spool) : await unpacked(hashed, place);
+  const result = await settled(fetched, stage);
+  if (result.cached !== null) {
+    // What was here of another version is of no use any more.
+    stage[Symbol.dispose]();
+    return { cached: result.cached };
+  }
+  const final = await converted(stage, place);
+  if (place.kind === "raw") noteOrigin(final.file, place.url, result.etag, result.lastModified);
+  return { stage: final, sha256: hash.digest("hex"), etag: result.etag };
+}
+
+/** The result of the download; an image that was made of half of it goes. */
+async function settled(fetched: Promise<Fetched>, stage: Stage): Promise<Fetched> {
+  try {
+    return await fetched;
+  } catch (error) {
+    stage[Symbol.dispose]();
+    throw error;
+  }
+}
+
+async function* hashing(
+  first: Buffer | null,
+  rest: AsyncIterable<Buffer>,
+  hash: Bun.CryptoHasher,
+): AsyncGenerator<Buffer> {
+  const hashed = (chunk: Buffer) => {
+    hash.update(chunk);
+    return chunk;
+  };
+  if (first === null) return;
+  if (first.length > 0) yield hashed(first);
+  for await (const chunk of rest) yield hashed(chunk);
+}
+
+function isPlain(head: Buffer): boolean {
+  return head.length >= MAGIC_BYTES && detectCompression(head) === "uncompressed";
+}
+
+/** A disk image as it is: what is in the spool becomes the image. */
+async function drained(source: Chunks, spool: Spool): Promise<Stage> {
+  for await (const _ of source);
+  changeMode(spool.file, RAW_MODE);
+  return spool.take();
+}
+
+async function unpacked(source: Chunks, place: PullPlace): Promise<Stage> {
+  const { root, kind, options } = place;
+  const stage = kind === "tar" ? Stage.tree(root, "tar", options.btrfsSubvolume) : Stage.file(root, "raw", RAW_MODE);
+  try {
+    if (kind === "tar") {
+      await unpackTar(source, stage.file, unpackOptions(options), CONTENT_LIMIT_BYTES);
+      liftOsTree(stage.file);
+    } else {
+      const target: RawTarget = { file: stage.file, offset: 0, sizeMax: CONTENT_LIMIT_BYTES, sparse: true };
+      await writeRaw(decompress(source), target, CONTENT_LIMIT_BYTES);
+    }
+    return stage;
+  } catch (error) {
+    stage[Symbol.dispose]();
+    throw error;
+  }
+}
+
+/** A qcow2 image made raw; everything else as it is. */
+async function converted(stage: Stage, { root, kind, options }: PullPlace): Promise<Stage> {
+  if (kind !== "raw" || !options.convertQcow2 || !isQcow2(stage.file)) return stage;
+  log("info", "Unpacking QCOW2 file.");
+  using packed = stage;
+  const raw = Stage.file(root, "raw", RAW_MODE);
+  try {
+    await convertQcow2(packed.file, raw.file);
+    return raw;
+  } catch (error) {
+    raw[Symbol.dispose]();
+    throw error;
+  }
+}
+
+/** A file of this host: it needs no spool, it can be read again. */
+async function readLocalFile(place: PullPlace, events: DownloadEvents): Promise<Downloaded> {
+  using file = openPath(fileURLToPath(place.url), "read");
+  const { size, kind, mtimeNs } = statFd(file);
+  if (kind !== "regular") throw new ErrnoError("EBADFD", `'${place.url}' is not a regular file`);
+  const hash = new Bun.CryptoHasher("sha256");
+  const chunks = readChunks(file, (bytes) => events.progress(bytes, size));
+  const hashed = hashing(Buffer.alloc(0), chunks, hash);
+  if (place.direct !== null) {
+    await place.direct.write(hashed, CONTENT_LIMIT_BYTES);
+    return { stage: null, sha256: hash.digest("hex"), etag: null };
+  }
+  const stage = await unpacked(hashed, place);
+  const final = await converted(stage, place);
+  const date = new Date(Number(mtimeNs / 1_000_000n)).toUTCString();
+  if (place.kind === "raw") noteOrigin(final.file, place.url, null, date);
+  return { stage: final, sha256: hash.digest("hex"), etag: null };
+}

@@ -1,0 +1,143 @@
+// One HTTP exchange: redirects followed by hand, so that a server can send us nowhere we would not go by ourselves, and a
+// body that is given up when it does not come. Nothing is decoded on the way: hashes are over the bytes as sent.
+import { version } from "../../package.json";
+import { ErrnoError } from "../base/error.ts";
+
+export interface HttpLimits {
+  /** Until the headers are here. */
+  readonly answerMs: number;
+  /** Slower than `slowBytesPerSecond` for so long is given up. */
+  readonly slowMs: number;
+  readonly slowBytesPerSecond: number;
+  readonly redirects: number;
+}
+
+export const HTTP_LIMITS: HttpLimits = { answerMs: 60_000, slowMs: 60_000, slowBytesPerSecond: 30, redirects: 20 };
+
+const COMPATIBLE_WITH = 262;
+const USER_AGENT = `systemd-pull/${COMPATIBLE_WITH} (machined ${version})`;
+
+/** Something that may go well at the next try. */
+export class TransientError extends ErrnoError {
+  readonly retryAfterMs: number;
+
+  constructor(errnoName: string, message: string, options?: { cause?: unknown; retryAfterMs?: number }) {
+    super(errnoName, message, options);
+    this.retryAfterMs = options?.retryAfterMs ?? 0;
+  }
+}
+
+export interface HttpReply {
+  readonly status: number;
+  readonly headers: Headers;
+  /** Where the reply came from, after redirects. */
+  readonly url: URL;
+  /** The body; to be read to its end or closed. */
+  readonly body: HttpBody;
+}
+
+/** The body of a reply, as chunks. TransientError when it ends early, or comes too slowly. */
+export class HttpBody implements AsyncIterable<Buffer>, Disposable {
+  readonly #response: Response;
+  readonly #abort: AbortController;
+  readonly #limits: HttpLimits;
+
+  constructor(response: Response, abort: AbortController, limits: HttpLimits) {
+    this.#response = response;
+    this.#abort = abort;
+    this.#limits = limits;
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Buffer> {
+    const reader = this.#response.body?.getReader();
+    if (reader === undefined) return;
+    const { slowMs, slowBytesPerSecond } = this.#limits;
+    let since = performance.now();
+    let bytes = 0;
+    const timer = setInterval(
+      () => {
+        const now = performance.now();
+        if (now - since < slowMs) return;
+        if ((bytes * 1000) / (now - since) < slowBytesPerSecond) this.#abort.abort(tooSlow());
+        since = now;
+        bytes = 0;
+      },
+      Math.min(1000, slowMs / 2),
+    );
+    try {
+      for (;;) {
+        const { done, value } = await reader.read().catch((error: unknown) => {
+          throw this.#abort.signal.aborted ? this.#abort.signal.reason : cut(error);
+        });
+        if (done) return;
+        bytes += value.length;
+        yield Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+      }
+    } finally {
+      clearInterval(timer);
+      this[Symbol.dispose]();
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#abort.abort();
+  }
+}
+
+function tooSlow(): TransientError {
+  return new TransientError("ETIMEDOUT", "Download too slow, giving up");
+}
+
+function cut(cause: unknown): TransientError {
+  const text = cause instanceof Error ? cause.message : String(cause);
+  return new TransientError("ECONNRESET", `Connection failed: ${text}`, { cause });
+}
+
+const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
+/** What a redirect to another origin must not learn. */
+const PRIVATE_HEADERS = ["authorization", "cookie", "proxy-authorization"];
+
+export interface HttpRequest {
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly limits?: HttpLimits;
+}
+
+/** Gets `url`. Any status is a reply; errors are what keeps a reply from coming. */
+export async function httpGet(url: string, request: HttpRequest = {}): Promise<HttpReply> {
+  const limits = request.limits ?? HTTP_LIMITS;
+  const headers = new Headers({ "User-Agent": USER_AGENT, "Accept-Encoding": "identity", ...request.headers });
+  let at = new URL(url);
+  for (let hops = 0; ; hops++) {
+    const reply = await exchange(at, headers, limits);
+    const location = REDIRECTS.has(reply.status) ? reply.headers.get("location") : null;
+    if (location === null) return reply;
+    reply.body[Symbol.dispose]();
+    if (hops >= limits.redirects) throw new ErrnoError("ELOOP", `Too many redirects from '${url}'`);
+    const next = redirectTarget(location, at);
+    if (next.origin !== at.origin) for (const name of PRIVATE_HEADERS) headers.delete(name);
+    at = next;
+  }
+}
+
+function redirectTarget(location: string, from: URL): URL {
+  const target = URL.canParse(location, from.href) ? new URL(location, from) : null;
+  if (target === null || (target.protocol !== "http:" && target.protocol !== "https:")) {
+    throw new ErrnoError("EPROTONOSUPPORT", `Refusing redirect to '${location}'`);
+  }
+  return target;
+}
+
+async function exchange(url: URL, headers: Headers, limits: HttpLimits): Promise<HttpReply> {
+  const abort = new AbortController();
+  const late = () => abort.abort(new TransientError("ETIMEDOUT", `No answer from '${url.host}'`));
+  const timer = setTimeout(late, limits.answerMs);
+  try {
+    const response = await fetch(url, { headers, redirect: "manual", signal: abort.signal, decompress: false });
+    const body = new HttpBody(response, abort, limits);
+    return { status: response.status, headers: response.headers, url, body };
+  } catch (error) {
+    throw abort.signal.aborted ? abort.signal.reason : cut(error);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,75 @@
+// Addresses of downloads: what may be fetched, what belongs beside it, and under which name it is kept.
+import { createHash } from "node:crypto";
+
+const URL_SHAPE = /^(https?:\/\/|file:\/)[\x21-\x7e]+$/;
+
+/** Whether something can be downloaded from there at all. */
+export function isPullUrl(url: string): boolean {
+  return URL_SHAPE.test(url) && URL.canParse(url);
+}
+
+export function isFileUrl(url: string): boolean {
+  return url.startsWith("file:");
+}
+
+function withoutQuery(url: string): string {
+  return url.replace(/[?#].*$/s, "");
+}
+
+/** The last component of an address; empty when it ends in a slash. */
+export function lastComponent(url: string): string {
+  const path = withoutQuery(url).replace(/^[a-z]+:\/\/[^/]*/, "");
+  return path.slice(path.lastIndexOf("/") + 1);
+}
+
+/** The address of another file in the same directory. */
+export function neighbour(url: string, name: string): string {
+  const plain = withoutQuery(url);
+  return plain.slice(0, plain.length - lastComponent(url).length) + name;
+}
+
+/** Characters that stand for themselves in the names of cached downloads. */
+const PLAIN = /[^\x21-\x7e]|[/.#"'\\]/g;
+
+function escapeName(text: string): string {
+  return text.replace(PLAIN, (char) => {
+    return [...Buffer.from(char)].map((byte) => `\\x${byte.toString(16).padStart(2, "0")}`).join("");
+  });
+}
+
+function unescapeName(text: string): string {
+  return text.replace(/\\x([0-9a-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+}
+
+const LONGEST_PATH = 240;
+const HASH_DIGITS = 16;
+
+export interface CacheNames {
+  /** In front of everything: ".tar-" and ".raw-". */
+  readonly prefix: string;
+  /** Behind everything: "" and ".raw". */
+  readonly suffix: string;
+}
+
+/** The name under which a download is kept, without its suffix. `rootPath` counts for how long it may be. */
+export function cacheStem(rootPath: string, url: string, etag: string | null, { prefix, suffix }: CacheNames): string {
+  const tag = etag === null ? "" : `.${escapeName(etag)}`;
+  const stem = `${prefix}${escapeName(url)}${tag}`;
+  if (rootPath.length + 1 + stem.length + suffix.length < LONGEST_PATH) return stem;
+  return `${hashedStem(url, prefix)}${tag}`;
+}
+
+function hashedStem(url: string, prefix: string): string {
+  return prefix + createHash("sha256").update(url).digest("hex").slice(0, HASH_DIGITS);
+}
+
+/** The tags of what is kept of an address, from the names in the directory of images. */
+export function cachedTags(names: readonly string[], url: string, cache: CacheNames): string[] {
+  const starts = [`${cache.prefix}${escapeName(url)}.`, `${hashedStem(url, cache.prefix)}.`];
+  return names.flatMap((name) => {
+    const start = starts.find((one) => name.startsWith(one));
+    if (start === undefined || !name.endsWith(cache.suffix)) return [];
+    const tag = name.slice(start.length, name.length - cache.suffix.length);
+    return tag === "" || tag.includes(".") ? [] : [unescapeName(tag)];
+  });
+}

@@ -1,0 +1,197 @@
+// systemd-pull tar|raw|oci URL [NAME]: an image from the network, verified before anybody can see it.
+import { ErrnoError } from "../base/error.ts";
+import { formatBytes, formatSpan } from "../base/format.ts";
+import { log } from "./import-log.ts";
+import type { CommandLine, WorkerOptions } from "./import-options.ts";
+import { Reservation } from "./import-reservation.ts";
+import { entryOf } from "./import-run.ts";
+import { imageRootOf, nameOfFile, requireFree, requireName } from "./import-target.ts";
+import { openImageRoot, sweepOrphans } from "./install-image.ts";
+import { Progress } from "./progress.ts";
+import { directTarget } from "./pull-direct.ts";
+import { type DownloadResult, download } from "./pull-download.ts";
+import { CACHE, type PullKind, PullPlace, type SideFile } from "./pull-image.ts";
+import { fetchSide, JOB_LIMITS, type JobLimits } from "./pull-job.ts";
+import { fetchSums } from "./pull-sums.ts";
+import { isPullUrl, lastComponent, neighbour } from "./pull-url.ts";
+import { keyringFiles, readKeyring } from "./signature.ts";
+import { type CheckedFile, type VerifyMode, verifyFiles } from "./verify.ts";
+
+/** How much of the whole each stage is, in percent. */
+const SHARES: Readonly<Record<PullKind, { download: number; verify: number; install: number; copy: number }>> = {
+  tar: { download: 85, verify: 85, install: 90, copy: 95 },
+  raw: { download: 80, verify: 80, install: 90, copy: 95 },
+};
+
+interface SideRow extends Pick<SideFile, "suffix" | "label"> {
+  readonly wanted: (options: WorkerOptions) => boolean;
+  readonly kinds: readonly PullKind[];
+}
+
+/** The small files that may stand beside an image. */
+const SIDES: readonly SideRow[] = [
+  { suffix: ".nspawn", label: "settings", kinds: ["tar", "raw"], wanted: (options) => options.settings },
+  { suffix: ".roothash", label: "roothash", kinds: ["raw"], wanted: (options) => options.rootHash },
+  {
+    suffix: ".roothash.p7s",
+    label: "roothash.p7s",
+    kinds: ["raw"],
+    wanted: (options) => options.rootHashSignature,
+  },
+  { suffix: ".verity", label: "verity", kinds: ["raw"], wanted: (options) => options.verity },
+];
+
+const VERITY_LIMIT_BYTES = 256 << 20;
+
+function limitsOf(suffix: string): JobLimits {
+  return suffix === ".verity" ? { ...JOB_LIMITS, sideBytes: VERITY_LIMIT_BYTES } : JOB_LIMITS;
+}
+
+/** The name here; null when nothing but the cache is wanted. */
+function localName(given: string | undefined, url: string, kind: PullKind, options: WorkerOptions): string | null {
+  if (given === "" || given === "-") return null;
+  const name = given ?? nameOfFile(lastComponent(url), kind);
+  if (options.direct) return name;
+  requireName(name);
+  requireFree(name, options);
+  return name;
+}
+
+async function pull({ options, words }: CommandLine, kind: PullKind): Promise<void> {
+  const [url = "", given] = words;
+  if (!isPullUrl(url)) throw new ErrnoError("EINVAL", `URL '${url}' is not valid.`);
+  const local = localName(given, url, kind, options);
+  if (/\.(asc|gpg|sig)$/.test(lastComponent(url)) && options.verify === "signature") {
+    throw new ErrnoError("ELOOP", "A signature cannot be verified by a signature of its own.");
+  }
+  log("info", local === null ? `Pulling '${url}'.` : `Pulling '${url}', saving as '${local}'.`);
+  const path = imageRootOf(options);
+  using root = openImageRoot(path);
+  log("info", `Operating on image directory '${path}'.`);
+  sweepOrphans(root);
+  using _reserved = local === null || options.direct ? null : new Reservation(root, local);
+  using direct = options.direct ? directTarget(local, path, kind, options) : null;
+  const place = new PullPlace(root, { path, url, kind, options, direct });
+  await run(place, local);
+}
+
+async function run(place: PullPlace, local: string | null): Promise<void> {
+  const { url, kind, options } = place;
+  const shares = SHARES[kind];
+  const progress = new Progress(rateLine(url));
+  progress.stage(0);
+  const rows = options.direct ? [] : SIDES.filter((row) => row.kinds.includes(kind) && row.wanted(options));
+  const stem = nameOfFile(lastComponent(url), kind);
+  const mode = options.verify === "checksum" || options.verify === "signature" ? options.verify : "no";
+  const sides = Promise.all(rows.map((row) => fetchRow(row, url, stem)));
+  const sums = fetchList(url, mode);
+  for (const promise of [sides, sums]) promise.catch(() => {}); // Looked at after the main download.
+  const result = await download(place, options.direct ? [] : place.tags(), JOB_LIMITS, {
+    progress: (bytes, total) => {
+      note.bytes = bytes;
+      note.total = total;
+      if (total !== null && total > 0) progress.report((bytes / total) * shares.download);
+    },
+  }).catch(hinted);
+  const found = (await sides).filter((side) => side !== null);
+  const cachedStem =
+    "cached" in result
+      ? place.stem(result.cached)
+      : await accept(place, result, found, mode, await sums, { progress, local });
+  if (local === null || options.direct || cachedStem === null) return;
+  progress.stage(shares.copy);
+  const suffix = CACHE[kind].suffix;
+  await place.copyToLocal(cachedStem + suffix, local);
+  place.putSides(local, place.keptSides(cachedStem, rows), options.force ? "replace" : "respect");
+}
+
+const note = { bytes: 0, total: null as number | null };
+
+/** Words how far the download is. */
+function rateLine(url: string): (percent: number) => string {
+  const since = performance.now();
+  return (percent) => {
+    const seconds = (performance.now() - since) / 1000;
+    const rate = note.bytes / seconds;
+    if (note.total === null || rate < 1) return `Got ${percent}% of ${url}.`;
+    const left = BigInt(Math.ceil((note.total - note.bytes) / rate)) * 1_000_000n;
+    return `Got ${percent}% of ${url}. ${formatSpan(left)} left at ${formatBytes(BigInt(Math.round(rate)))}/s.`;
+  };
+}
+
+function hinted(error: unknown): never {
+  const isMissing = error instanceof ErrnoError && error.errnoName === "ENOMEDIUM";
+  if (isMissing) throw new ErrnoError("ENOMEDIUM", "Failed to retrieve image file. (Wrong URL?)", { cause: error });
+  throw error;
+}
+
+async function fetchRow(row: SideRow, url: string, stem: string): Promise<(SideFile & { name: string }) | null> {
+  const name = stem + row.suffix;
+  const content = await fetchSide(neighbour(url, name), limitsOf(row.suffix));
+  if (content === null) return null;
+  log("info", `Acquired ${name}.`);
+  return { name, suffix: row.suffix, label: row.label, content };
+}
+
+async function fetchList(url: string, mode: VerifyMode): ReturnType<typeof fetchSums> {
+  if (mode === "no") return null;
+  return fetchSums(url, mode, (side) => fetchSide(side, JOB_LIMITS));
+}
+
+interface Acceptance {
+  readonly progress: Progress;
+  readonly local: string | null;
+}
+
+/** Verifies a download and gives it a name; gives the one it is kept under, without ending, or null when that is final. */
+async function accept(
+  place: PullPlace,
+  result: Exclude<DownloadResult, { cached: string }>,
+  sides: readonly (SideFile & { name: string })[],
+  mode: VerifyMode,
+  sums: Awaited<ReturnType<typeof fetchSums>>,
+  { progress, local }: Acceptance,
+): Promise<string | null> {
+  using stage = result.stage;
+  const { options, kind, url } = place;
+  progress.stage(SHARES[kind].verify);
+  log("info", `Download of ${url} complete.`);
+  requireLiteral(options.verify, result.sha256);
+  const files: CheckedFile[] = [
+    { name: lastComponent(url) || "SHA256SUMS", sha256: result.sha256 },
+    ...sides.map(({ name, content }) => ({
+      name,
+      sha256: new Bun.CryptoHasher("sha256").update(content).digest("hex"),
+    })),
+  ];
+  await verifyFiles(mode, sums, files, () => readKeyring(keyringFiles()));
+  progress.stage(SHARES[kind].install);
+  if (stage === null) return null;
+  const keeps = options.keepDownload ?? options.class === "machine";
+  if (!keeps && local !== null) {
+    place.installLocal(stage, local);
+    place.putSides(local, sides, options.force ? "replace" : "respect");
+    return null;
+  }
+  place.keep(stage, result.etag);
+  const stem = place.stem(result.etag);
+  place.putSides(stem, sides, "replace");
+  return stem;
+}
+
+const LITERAL = /^[0-9a-f]{64}$/;
+
+function requireLiteral(verify: string, sha256: string): void {
+  if (!LITERAL.test(verify) || verify === sha256) return;
+  throw new ErrnoError("EBADMSG", `DOWNLOAD INVALID: Checksum did not check out: expected ${verify}, got ${sha256}`);
+}
+
+/** Runs the program; gives its exit code. */
+export const main = entryOf({
+  name: "systemd-pull",
+  summary: "Download container or virtual machine images.",
+  verbs: {
+    tar: { words: [1, 2], usage: "URL [NAME]", help: "Download a TAR image", run: (line) => pull(line, "tar") },
+    raw: { words: [1, 2], usage: "URL [NAME]", help: "Download a RAW image", run: (line) => pull(line, "raw") },
+  },
+});

@@ -1,0 +1,133 @@
+// OpenPGP signatures over lists of checksums, checked with the keys that the admin and the vendor put on the host. What
+// counts: a signature by a key that may sign, that is neither expired nor revoked now, over exactly the bytes that are
+// used afterwards. Anything else is no signature.
+import { readFileSync } from "node:fs";
+import { ErrnoError } from "../base/error.ts";
+import { isNormalizedPath } from "../base/names.ts";
+import { log } from "./import-log.ts";
+
+type OpenPgp = typeof import("openpgp");
+export type Keyring = readonly import("openpgp").Key[];
+
+const USER_RINGS = ["/etc/systemd/import-pubring.pgp", "/etc/systemd/import-pubring.gpg"];
+const VENDOR_RINGS = ["/usr/lib/systemd/import-pubring.pgp", "/usr/lib/systemd/import-pubring.gpg"];
+const RING_LIMIT = 16 << 20;
+
+/** Loaded only where a signature is asked for: it is a large library. */
+function openPgp(): Promise<OpenPgp> {
+  return import("openpgp");
+}
+
+function readIfThere(path: string): Buffer | null {
+  try {
+    const bytes = readFileSync(path);
+    return bytes.length > RING_LIMIT ? null : bytes;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+    throw error;
+  }
+}
+
+/** The rings that are in use, as paths: of the admin's and of the vendor's the first that is there, or the one given. */
+export function keyringFiles(environment: Readonly<Record<string, string | undefined>> = process.env): Buffer[] {
+  const given = environment["SYSTEMD_OPENPGP_KEYRING"];
+  if (given !== undefined && given !== "") {
+    if (!isNormalizedPath(given))
+      throw new ErrnoError("EINVAL", `Keyring path '${given}' is not absolute and normalized.`);
+    const ring = readIfThere(given);
+    if (ring === null) throw new ErrnoError("ENOENT", `No keyring at '${given}'.`);
+    return [ring];
+  }
+  const rings = [USER_RINGS, VENDOR_RINGS].flatMap((paths) => {
+    for (const path of paths) {
+      const ring = readIfThere(path);
+      if (ring !== null) return [ring];
+    }
+    return [];
+  });
+  if (rings.length === 0) throw new ErrnoError("ENOENT", "No keyring of keys that images are signed with.");
+  return rings;
+}
+
+const ARMOR = "-----BEGIN PGP";
+
+/** The keys of some rings, armoured or not. Packets that nobody understands are passed over, keys around them count. */
+export async function readKeyring(rings: readonly Buffer[]): Promise<Keyring> {
+  const pgp = await openPgp();
+  const config = { ...pgp.config, ignoreUnsupportedPackets: true, ignoreMalformedPackets: true, enforceGrammar: false };
+  const keys = await Promise.all(
+    rings.map((ring) => {
+      const isArmored = ring.subarray(0, 4096).includes(ARMOR);
+      return isArmored
+        ? pgp.readKeys({ armoredKeys: ring.toString("latin1"), config })
+        : pgp.readKeys({ binaryKeys: new Uint8Array(ring), config });
+    }),
+  );
+  return keys.flat();
+}
+
+function refuse(cause?: unknown): ErrnoError {
+  const reason = cause instanceof Error ? ` ${cause.message}.` : "";
+  return new ErrnoError("EBADMSG", `DOWNLOAD INVALID: Signature verification failed.${reason}`, { cause });
+}
+
+/** Throws unless `signature` has a good one over `content`. Of several signatures one is enough. */
+export async function verifyDetached(content: Buffer, signature: Buffer, keyring: Keyring): Promise<void> {
+  const pgp = await openPgp();
+  try {
+    const isArmored = signature.subarray(0, 4096).includes(ARMOR);
+    const parsed = isArmored
+      ? await pgp.readSignature({ armoredSignature: signature.toString("latin1") })
+      : await pgp.readSignature({ binarySignature: new Uint8Array(signature) });
+    const message = await pgp.createMessage({ binary: new Uint8Array(content) });
+    const result = await pgp.verify({ message, signature: parsed, verificationKeys: [...keyring], format: "binary" });
+    await requireGood(result.signatures);
+  } catch (error) {
+    throw error instanceof ErrnoError ? error : refuse(error);
+  }
+}
+
+interface Verification {
+  readonly keyID: { toHex(): string };
+  readonly verified: Promise<boolean>;
+}
+
+async function requireGood(signatures: readonly Verification[]): Promise<void> {
+  let reason: unknown = new Error("There is no signature");
+  for (const { keyID, verified } of signatures) {
+    try {
+      await verified;
+      log("info", `Good signature by key ${keyID.toHex().toUpperCase()}.`);
+      return;
+    } catch (error) {
+      reason = error;
+    }
+  }
+  throw refuse(reason);
+}
+
+const CLEAR_SIGNED = "-----BEGIN PGP SIGNED MESSAGE-----";
+
+/** Whether a text carries its own signature. */
+export function isClearSigned(content: Buffer): boolean {
+  return (
+    content.subarray(0, CLEAR_SIGNED.length).toString("latin1") === CLEAR_SIGNED ||
+    content.includes(`\n${CLEAR_SIGNED}`)
+  );
+}
+
+/** The signed part of a text that carries its own signature; without a keyring it is not checked. All else is dropped. */
+export async function verifyClearSigned(content: Buffer, keyring: Keyring | null): Promise<Buffer> {
+  const pgp = await openPgp();
+  try {
+    const start = content.indexOf(CLEAR_SIGNED);
+    const message = await pgp.readCleartextMessage({ cleartextMessage: content.subarray(start).toString("utf8") });
+    if (keyring !== null) {
+      const result = await pgp.verify({ message, verificationKeys: [...keyring] });
+      await requireGood(result.signatures);
+    }
+    return Buffer.from(message.getText());
+  } catch (error) {
+    throw error instanceof ErrnoError ? error : refuse(error);
+  }
+}
