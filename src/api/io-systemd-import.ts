@@ -3,7 +3,7 @@
 import { defineVarlinkInterface } from "./varlink-table.ts";
 
 /** The replies to a call with `more`: the id, then what happens, then an empty one at the end. */
-const FOLLOWED = { id: "?int", progress: "?float", log: "?LogMessage" } as const;
+const FOLLOWED = { progress: "?float", log: "?LogMessage", id: "?int" } as const;
 const ASK = { allowInteractiveAuthentication: "?bool" } as const;
 
 export const IoSystemdImport = defineVarlinkInterface({
@@ -34,7 +34,7 @@ export const IoSystemdImport = defineVarlinkInterface({
         id: "int",
         type: "TransferType",
         remote: "string",
-        local: "?string",
+        local: "string",
         class: "ImageClass",
         percent: "float",
       },

@@ -137,8 +137,8 @@ export function classOf(name: string): ImageClass {
 
 function checkRemote(type: TransferType, remote: string): void {
   if (type === "pull-oci") {
-    if (parseOciReference(remote) === undefined) throw invalidArgument("remote", `OCI ref '${remote}' is invalid`);
-  } else if (!isDownloadUrl(remote)) throw invalidArgument("remote", `URL ${remote} is invalid`);
+    if (parseOciReference(remote) === undefined) throw invalidArgument("remote", `Reference '${remote}' is invalid`);
+  } else if (!isDownloadUrl(remote)) throw invalidArgument("remote", `URL '${remote}' is invalid`);
 }
 
 /** What another process opened may be anything; a worker reads or writes it without further questions. */

@@ -114,7 +114,7 @@ function row({ id, plan, progress }: Transfer): object {
     id,
     type: plan.type.replaceAll("-", "_"),
     remote: plan.remote,
-    local: plan.local || undefined,
+    local: plan.local,
     class: plan.class,
     percent: progress,
   };

@@ -171,8 +171,8 @@ describe.skipIf(!isRoot)(`transfers${needsRoot}`, () => {
   test("I20 I21 I23 I24 what is refused before anything starts", async () => {
     const plain = (url: string, local: string, verify: string) =>
       errorOf(manager(bus, "PullTar", "sssb", url, local, verify, false));
-    expect(await plain("ftp://x/y", "a", "no")).toBe("InvalidArgs: URL ftp://x/y is invalid");
-    expect(await plain("", "a", "no")).toBe("InvalidArgs: URL  is invalid");
+    expect(await plain("ftp://x/y", "a", "no")).toBe("InvalidArgs: URL 'ftp://x/y' is invalid");
+    expect(await plain("", "a", "no")).toBe("InvalidArgs: URL '' is invalid");
     expect(await plain("http://", "a", "no")).toStartWith("InvalidArgs");
     expect(await plain("http://x/y", "a", "perhaps")).toBe("InvalidArgs: Unknown verification mode perhaps");
     for (const name of [".#x", "a/b", "..", "ctrl\u0001", "x".repeat(256)]) {

@@ -122,6 +122,7 @@ describe.skipIf(!isRoot)(`io.systemd.Import${needsRoot}`, () => {
         id: raw["id"],
         type: "pull_raw",
         remote: "http://played/wait-2",
+        local: "",
         class: "sysext",
         percent: -Number.MAX_VALUE,
       },
