@@ -225,7 +225,7 @@ describe.skipIf(!isRoot)(`hostile peers${needsRoot}`, () => {
     for (const peer of [...peers, ...others]) peer.end();
   });
 
-  test("129 connections: the last one is closed, and room comes back", async () => {
+  test("V47 129 connections: the last one is closed, and room comes back", async () => {
     for (const path of [privateBus, varlink]) {
       const peers: Peer[] = [];
       for (let i = 0; i < 129; i++) peers.push(await Peer.connect(path));
@@ -254,6 +254,7 @@ describe.skipIf(!isRoot)(`hostile peers${needsRoot}`, () => {
     ["more that is 1", '{"method":"x","more":1}', null],
     ["a lone surrogate", '{"method":"\\ud800"}', null],
     ["a NUL escape", '{"method":"\\u0000"}', null],
+    ["100 levels", `{"method":"no.X","parameters":{"a":${"[".repeat(100)}${"]".repeat(100)}}}`, "MethodNotFound"],
     ["5000 levels", `{"method":"x","parameters":{"a":${"[".repeat(5000)}${"]".repeat(5000)}}}`, null],
     [
       "blanks in front",
@@ -289,7 +290,7 @@ describe.skipIf(!isRoot)(`hostile peers${needsRoot}`, () => {
     ["no class", '{"method":"io.systemd.Machine.Register","parameters":{"name":"x"}}', '{"parameter":"class"}'],
   ];
   for (const [what, text, answer] of frames) {
-    test(`Varlink with ${what}: ${answer === null ? "closed" : "answered"}`, async () => {
+    test(`V31 V35 V36 V37 V39 V40 Varlink with ${what}: ${answer === null ? "closed" : "answered"}`, async () => {
       const peer = await Peer.connect(varlink);
       peer.send(`${text}\0`);
       if (answer === null) await peer.untilClosed();
@@ -300,7 +301,7 @@ describe.skipIf(!isRoot)(`hostile peers${needsRoot}`, () => {
     });
   }
 
-  test("Varlink one byte at a time, pipelined, and with the writing end closed: answered in order", async () => {
+  test("V32 V33 V38 Varlink one byte at a time, pipelined, and with the writing end closed: answered in order", async () => {
     const peer = await Peer.connect(varlink);
     for (const byte of Buffer.from('{"method":"a.B"}\0')) peer.send(Buffer.from([byte]));
     await peer.until('"a.B"');
@@ -315,7 +316,7 @@ describe.skipIf(!isRoot)(`hostile peers${needsRoot}`, () => {
     peer.end();
   });
 
-  test("Varlink with 17 MiB and no end: closed", async () => {
+  test("V34 Varlink with 17 MiB and no end: closed", async () => {
     const peer = await Peer.connect(varlink);
     peer.send(Buffer.alloc(17 << 20, 0x20));
     await peer.untilClosed();

@@ -39,7 +39,7 @@ describe.skipIf(!isRoot)(`a registry of its own${needsRoot}`, () => {
     }
   });
 
-  test("M15 M16 M23 M24 the host is a machine", async () => {
+  test("M15 M16 M23 M24 V60 the host is a machine", async () => {
     expect(await manager(bus, "GetMachine", "s", ".host")).toEqual([HOST]);
     expect(await manager(bus, "ListMachines")).toEqual([[[".host", "host", "", HOST]]]);
     const get = (name: string) => getProperty(bus, HOST, MACHINE, name);
@@ -110,7 +110,7 @@ describe.skipIf(!isRoot)(`a registry of its own${needsRoot}`, () => {
     await manager(bus, "UnregisterMachine", "s", "twice");
   });
 
-  test("M47 M50 M51 M54 M55 M58 a machine is announced, listed and saved by rename", async () => {
+  test("M47 M50 M51 M54 M55 M58 V57 V58 V59 a machine is announced, listed and saved by rename", async () => {
     const seen: string[] = [];
     const directory = watch(join(daemon.runtime, "machines"), (kind, file) => seen.push(`${kind} ${file}`));
     const announced = new Promise<unknown[]>((resolve) => {
@@ -339,7 +339,7 @@ describe.skipIf(!isRoot)(`a registry of its own${needsRoot}`, () => {
     );
   });
 
-  test("M87 M88 M89 M90 M91 M92 a killed daemon loses nothing and takes up nothing that is wrong", async () => {
+  test("M87 M88 M89 M90 M91 M92 V62 a killed daemon loses nothing and takes up nothing that is wrong", async () => {
     const before = await getProperty(bus, "/org/freedesktop/machine1/machine/web_2d1_2ea", MACHINE, "Timestamp");
     const dead = await daemon.leader();
     await register(bus, "dead", dead);
@@ -350,9 +350,20 @@ describe.skipIf(!isRoot)(`a registry of its own${needsRoot}`, () => {
     writeFileSync(join(directory, "renamed"), text);
     writeFileSync(join(directory, "b_d"), text.replace("NAME=web-1.a", "NAME=b_d"));
     writeFileSync(join(directory, "empty"), "");
+    // As 252 writes it: no UID, no pidfd, values with blanks unquoted.
+    const oldLeader = await daemon.leader();
+    const old = "NAME=old\nSERVICE=my svc\nROOT=/tmp/ro ot\nCLASS=vm\nREALTIME=1795350833254653\nMONOTONIC=917530980\n";
+    writeFileSync(
+      join(directory, "old"),
+      `# This is private data. Do not parse.\n${old}LEADER=${oldLeader}\nNETIF=1 7\n`,
+    );
     await daemon.run();
     bus = await daemon.bus();
-    expect((await names()).sort()).toEqual([".host", "net1", "user1", "vm1", "web-1.a"]);
+    expect((await names()).sort()).toEqual([".host", "net1", "old", "user1", "vm1", "web-1.a"]);
+    const oldPath = "/org/freedesktop/machine1/machine/old";
+    expect(await getProperty(bus, oldPath, MACHINE, "RootDirectory")).toBe("/tmp/ro ot");
+    expect(await getProperty(bus, oldPath, MACHINE, "Timestamp")).toBe(1_795_350_833_254_653n);
+    expect(await getProperty(bus, oldPath, MACHINE, "NetworkInterfaces")).toEqual([1, 7]);
     expect(readdirSync(directory)).not.toContain("dead");
     const after = await getProperty(bus, "/org/freedesktop/machine1/machine/web_2d1_2ea", MACHINE, "Timestamp");
     expect(after).toBe(before);

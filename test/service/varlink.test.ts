@@ -160,7 +160,7 @@ describe.skipIf(!isRoot)(`Varlink${needsRoot}`, () => {
     expect(((await group({ groupName: "vg-in-ner-3" }))["record"] as { gid: number }).gid).toBe(SHIFT + 3);
   });
 
-  test("V15 V16 V20 V25 V26 V27 V29 M140 M141 M142 M143 what has no record says why", async () => {
+  test("V15 V16 V20 V24 V25 V26 V27 V29 M140 M141 M142 M143 what has no record says why", async () => {
     for (const query of [
       ...[{ uid: 0 }, { uid: 65_534 }, { uid: SHIFT + 50_000 }, { userName: "root" }, { userName: "vu-in-ner-00" }],
       ...[{ userName: "vu-in-ner-65535" }, { userName: "vu-nosuch-0" }, { userName: "vg-in-ner-0" }],

@@ -130,6 +130,21 @@ def _():
     sh("systemctl", "start", "systemd-machined.socket")
 
 
+@check("V52 M93 the socket that its unit opened is used, and stays")
+def _():
+    path = "/run/systemd/machine/io.systemd.Machine"
+    before = os.stat(path).st_ino
+    sh("systemctl", "stop", "systemd-machined.service")
+    import socket
+    s = socket.socket(socket.AF_UNIX)
+    s.connect(path)
+    s.sendall(b'{"method":"io.systemd.service.Ping"}\0')
+    equal(s.recv(100), b"{}\0")
+    s.close()
+    sh("systemctl", "restart", "systemd-machined.service")
+    equal(os.stat(path).st_ino, before)
+
+
 @check("M2 the object tree")
 def _():
     tree = sh("busctl", "tree", "--list", NAME).stdout.split()
@@ -231,7 +246,7 @@ def _():
     p.kill(); p.wait(); os.rmdir(root + "/probe-nounit")
 
 
-@check("M56 M57 libsystemd understands what is written")
+@check("M56 M57 V61 C138 C139 libsystemd understands what is written")
 def _():
     lib = ctypes.CDLL("libsystemd.so.0", use_errno=True)
     p = sleeper("unshare", "--net")
@@ -246,7 +261,7 @@ def _():
     equal(text.value, b"login")
     listed = ctypes.POINTER(ctypes.c_char_p)()
     count = lib.sd_get_machine_names(ctypes.byref(listed))
-    assert b"login" in [listed[i] for i in range(count)]
+    equal(sorted(listed[i].decode() for i in range(count)), [n for n in names() if n != ".host"])
     has(sh("ps", "-o", "machine=", "-p", str(p.pid)).stdout, "login")
 
 
