@@ -1,7 +1,7 @@
 // Downloads a file and makes an image of it at the same time: the bytes go to the spool, and from there through the hash
 // and, for what is packed, into a tree or a disk image.
 import { fileURLToPath } from "node:url";
-import { ErrnoError } from "../base/error.ts";
+import { ErrnoError, errnoNameOf } from "../base/error.ts";
 import { openPath, statFd } from "../kernel/fd.ts";
 import { type Chunks, readChunks } from "./archive.ts";
 import { decompress, detectCompression, MAGIC_BYTES } from "./compression.ts";
@@ -10,6 +10,7 @@ import { liftOsTree } from "./import-os-tree.ts";
 import { type RawTarget, writeRaw } from "./import-raw.ts";
 import { unpackOptions, unpackTar } from "./import-tar.ts";
 import { Stage } from "./install-image.ts";
+import { TransientError } from "./pull-http.ts";
 import { noteOrigin, type PullPlace } from "./pull-image.ts";
 import { ChangedError, type Fetched, fetchMain, type JobLimits } from "./pull-job.ts";
 import { Spool } from "./pull-spool.ts";
@@ -51,7 +52,7 @@ export async function download(
     } catch (error) {
       const isChanged = error instanceof ChangedError && changes < CHANGES;
       if (!isChanged) {
-        if (mayGoOnLater(error)) spool.keep();
+        if (spool.end > 0 && mayGoOnLater(error)) spool.keep();
         throw error;
       }
       log("notice", `${error.message}, starting again.`);
@@ -60,9 +61,9 @@ export async function download(
   }
 }
 
-/** Whether what is here is worth going on with: the way was bad, not what came along it. */
+/** Whether what is here is worth going on with: the way was bad, or the disk full, not what came along. */
 function mayGoOnLater(error: unknown): boolean {
-  return error instanceof ErrnoError && ["ECONNRESET", "ETIMEDOUT", "EIO", "ENOSPC"].includes(error.errnoName);
+  return error instanceof TransientError || errnoNameOf(error) === "ENOSPC";
 }
 
 interface Work {

@@ -1,0 +1,416 @@
+// Pulls from servers that behave, and from servers that do not.
+import { expect, test } from "bun:test";
+import { createHash, randomBytes } from "node:crypto";
+import { existsSync, lstatSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { isRoot } from "../kernel/support.ts";
+import { archive } from "../unit/worker/archive-builder.ts";
+import { entries, FaultyServer, type RawRequest, RawServer, runWorker, Scratch, startWorker } from "./pull-support.ts";
+
+const scratch = new Scratch();
+const server = new FaultyServer();
+const sha256 = (bytes: Buffer | string) => createHash("sha256").update(bytes).digest("hex");
+const LONG = 60_000;
+
+const TREE = archive({ name: "./", type: "5", mode: 0o755 }, { name: "etc/motd", data: "hello" });
+const PACKED = gzipSync(TREE);
+const DISK = Buffer.concat([randomBytes(300_000), Buffer.alloc(2 << 20), randomBytes(100_000)]);
+
+const pull = (kind: "tar" | "raw", root: string, url: string, ...rest: string[]) =>
+  runWorker("systemd-pull", [
+    kind,
+    `--image-root=${root}`,
+    ...rest.filter((word) => word.startsWith("--")),
+    url,
+    ...rest.filter((word) => !word.startsWith("--")),
+  ]);
+
+function sums(folder: string, ...files: string[]): string {
+  return files
+    .map((file) => `${sha256(Buffer.from(server.pages[`${folder}/${file}`]?.body ?? ""))}  ${file}\n`)
+    .join("");
+}
+
+function publish(folder: string, file: string, body: Buffer, headers: Record<string, string> = {}): string {
+  server.pages[`${folder}/${file}`] = { body, headers, ranges: true };
+  return server.url(`${folder}/${file}`);
+}
+
+const asRoot = test.skipIf(!isRoot);
+
+asRoot("I51, I58, I75, I76: a disk image with its side files, verified by checksums", async () => {
+  const root = scratch.root();
+  const url = publish("all", "disk.raw", DISK, { ETag: '"abc.1"', "Last-Modified": "Sat, 03 Feb 2001 04:05:06 GMT" });
+  for (const suffix of [".nspawn", ".roothash", ".roothash.p7s", ".verity"])
+    publish("all", `disk${suffix}`, Buffer.from(suffix));
+  const names = ["disk.raw", "disk.nspawn", "disk.roothash", "disk.roothash.p7s", "disk.verity"];
+  server.pages["all/SHA256SUMS"] = { body: sums("all", ...names).replace("  disk.raw", " *disk.raw") };
+  const { code, log } = await pull("raw", root, url, "--verify=checksum", "img");
+  expect(log).toContain("SHA256 checksum of disk.raw is valid.");
+  expect(log).toEndWith("Operation completed successfully.\nExiting.\n");
+  expect(code).toBe(0);
+  expect(readFileSync(join(root, "img.raw")).equals(DISK)).toBe(true);
+  expect(statSync(join(root, "img.raw")).blocks * 512).toBeLessThan(DISK.length / 2);
+  expect(statSync(join(root, "img.raw")).mode & 0o777).toBe(0o644);
+  for (const suffix of [".nspawn", ".roothash", ".roothash.p7s", ".verity"]) {
+    expect(readFileSync(join(root, `img${suffix}`), "utf8")).toBe(suffix);
+  }
+  const kept = entries(root).find((name) => name.startsWith(".raw-") && name.endsWith(".raw")) ?? "";
+  expect(kept).toContain("\\x22abc\\x2e1\\x22.raw");
+  expect(statSync(join(root, kept)).mode & 0o777).toBe(0o444);
+  expect(statSync(join(root, kept)).mtime.toISOString()).toBe("2001-02-03T04:05:06.000Z");
+  expect(server.asked("all/disk.raw")[0]?.get("user-agent")).toStartWith("systemd-pull/");
+  expect(server.asked("all/disk.raw.sha256").length).toBe(1);
+});
+
+asRoot(
+  "I52, I54, I87, I108: an ETag that is still right makes a new copy without a download, and without sums",
+  async () => {
+    const root = scratch.root();
+    const url = publish("etag", "t.tar.gz", PACKED, { ETag: '"v1"' });
+    server.pages["etag/SHA256SUMS"] = { body: sums("etag", "t.tar.gz") };
+    expect((await pull("tar", root, url, "--verify=checksum", "one")).code).toBe(0);
+    delete server.pages["etag/SHA256SUMS"];
+    expect((await pull("tar", root, url, "--verify=checksum", "two")).code).toBe(0);
+    expect(server.asked("etag/t.tar.gz").at(-1)?.get("if-none-match")).toBe('"v1"');
+    expect(readFileSync(join(root, "two/etc/motd"), "utf8")).toBe("hello");
+    const third = await pull("tar", root, url, "--verify=checksum", "two");
+    expect([third.code, third.log]).toEqual([1, expect.stringContaining("Image 'two' already exists.")]);
+  },
+);
+
+asRoot("I53: an ETag in a full answer that is kept already ends the download", async () => {
+  const root = scratch.root();
+  server.pages["stubborn.tar"] = {
+    answer: () => new Response(new Uint8Array(TREE), { headers: { ETag: '"same"' } }),
+  };
+  expect((await pull("tar", root, server.url("stubborn.tar"), "--verify=no", "a")).code).toBe(0);
+  const kept = lstatSync(join(root, entries(root)[0] ?? "")).ino;
+  expect((await pull("tar", root, server.url("stubborn.tar"), "--verify=no", "b")).code).toBe(0);
+  expect(lstatSync(join(root, entries(root)[0] ?? "")).ino).toBe(kept);
+});
+
+asRoot(
+  "I109, I110: a second pull without ETag replaces what is kept; nothing is kept when that is not wanted",
+  async () => {
+    const root = scratch.root();
+    const url = publish("plain", "p.tar", TREE);
+    for (const name of ["a", "b"]) expect((await pull("tar", root, url, "--verify=no", name)).code).toBe(0);
+    expect(entries(root).filter((name) => name.startsWith(".tar-")).length).toBe(1);
+    const other = scratch.root();
+    expect((await pull("tar", other, url, "--verify=no", "--keep-download=no", "c")).code).toBe(0);
+    expect(entries(other)).toEqual(["c"]);
+    const third = scratch.root();
+    expect((await pull("tar", third, url, "--verify=no", "-")).code).toBe(0);
+    expect(entries(third).map((name) => name.slice(0, 5))).toEqual([".tar-"]);
+  },
+);
+
+asRoot("I77, I78, I79: whatever is not in the sums stops the pull, and nothing stays", async () => {
+  const root = scratch.root();
+  const url = publish("bad", "b.tar", TREE);
+  const without = await pull("tar", root, url, "--verify=checksum");
+  expect(without.log).toContain("Failed to retrieve SHA256 checksum, cannot verify.");
+  server.pages["bad/SHA256SUMS"] = { body: `${"0".repeat(64)}  b.tar\n` };
+  const wrong = await pull("tar", root, url, "--verify=checksum");
+  expect(wrong.log).toContain("DOWNLOAD INVALID: Checksum of b.tar file did not check out");
+  server.pages["bad/SHA256SUMS"] = { body: sums("bad", "b.tar") };
+  publish("bad", "b.nspawn", Buffer.from("[Exec]"));
+  const side = await pull("tar", root, url, "--verify=checksum");
+  expect(side.log).toContain("Checksum of b.nspawn file did not check out");
+  expect([without.code, wrong.code, side.code]).toEqual([1, 1, 1]);
+  expect(entries(root)).toEqual([]);
+  expect((await pull("tar", root, url, "--verify=checksum", "--settings=no")).code).toBe(0);
+});
+
+asRoot("I85: a hash given literally is compared, and no side file is fetched", async () => {
+  const root = scratch.root();
+  const url = publish("literal", "l.tar", TREE);
+  publish("literal", "l.nspawn", Buffer.from("x"));
+  expect((await pull("tar", root, url, `--verify=${sha256(TREE)}`)).code).toBe(0);
+  expect(server.asked("literal/l.nspawn").length).toBe(0);
+  const wrong = await pull("tar", root, url, `--verify=${"1".repeat(64)}`, "other");
+  expect([wrong.code, existsSync(join(root, "other"))]).toEqual([1, false]);
+});
+
+asRoot("I55, I56, I57: redirects, missing files", async () => {
+  const root = scratch.root();
+  publish("there", "r.tar", TREE);
+  server.pages["here.tar"] = { answer: () => Response.redirect(server.url("there/r.tar"), 302) };
+  expect((await pull("tar", root, server.url("here.tar"), "--verify=no")).code).toBe(0);
+  expect(entries(root).join()).toContain("here\\x2etar");
+  const missing = await pull("tar", root, server.url("nothing.tar"), "--verify=no");
+  expect(missing.log).toContain("Failed to retrieve image file. (Wrong URL?)");
+  for (const target of ["file:///etc/passwd", "ftp://x/y", "gopher://x"]) {
+    server.pages["evil.tar"] = { answer: () => new Response(null, { status: 302, headers: { Location: target } }) };
+    const { code, log } = await pull("tar", root, server.url("evil.tar"), "--verify=no");
+    expect([code, log]).toEqual([1, expect.stringContaining(`Refusing redirect to '${target}'`)]);
+  }
+  server.pages["loop.tar"] = { answer: () => Response.redirect(server.url("loop.tar"), 302) };
+  expect((await pull("tar", root, server.url("loop.tar"), "--verify=no")).log).toContain("Too many redirects");
+});
+
+function cutting(body: Buffer, options: { etag?: string; ranges: boolean; pieces: number }) {
+  return ({ path, from, count }: RawRequest) => {
+    if (path !== "big.raw" && path !== "big.tar.gz") return null;
+    const start = options.ranges ? from : 0;
+    const tag = options.etag === undefined ? [] : [`ETag: ${options.etag}`];
+    const head = [
+      start > 0 ? "206 Partial Content" : "200 OK",
+      `Content-Length: ${body.length - start}`,
+      ...tag,
+      ...(start > 0 ? [`Content-Range: bytes ${start}-${body.length - 1}/${body.length}`] : []),
+    ];
+    const piece = Math.ceil((body.length * count) / options.pieces);
+    return {
+      head,
+      body: body.subarray(
+        start,
+        options.ranges ? Math.min(start + Math.ceil(body.length / options.pieces), body.length) : piece,
+      ),
+    };
+  };
+}
+
+asRoot(
+  "I62: a connection that is cut again and again is resumed",
+  async () => {
+    const root = scratch.root();
+    const cut = new RawServer(cutting(DISK, { etag: '"s"', ranges: true, pieces: 4 }));
+    const { code, log } = await pull("raw", root, cut.url("big.raw"), `--verify=${sha256(DISK)}`);
+    expect(log).toContain("Going on with the download at");
+    expect(code).toBe(0);
+    expect(readFileSync(join(root, "big.raw")).equals(DISK)).toBe(true);
+    const froms = cut.requests.filter(({ path }) => path === "big.raw").map(({ from }) => from);
+    expect(froms[0]).toBe(0);
+    expect(froms.at(-1)).toBeGreaterThan(DISK.length / 2);
+  },
+  LONG,
+);
+
+asRoot(
+  "I63: a server that ignores Range sends everything again, and what comes is compared",
+  async () => {
+    const root = scratch.root();
+    const cut = new RawServer(cutting(DISK, { ranges: false, pieces: 3 }));
+    const { code } = await pull("raw", root, cut.url("big.raw"), `--verify=${sha256(DISK)}`);
+    expect(code).toBe(0);
+    expect(readFileSync(join(root, "big.raw")).equals(DISK)).toBe(true);
+  },
+  LONG,
+);
+
+asRoot(
+  "I64: a file that changed in between is fetched anew",
+  async () => {
+    const root = scratch.root();
+    const first = Buffer.alloc(16 << 20, 1);
+    const changing = new RawServer(({ path, count }) => {
+      if (path !== "big.raw") return null;
+      if (count === 1)
+        return { head: ["200 OK", `Content-Length: ${first.length}`, 'ETag: "1"'], body: first.subarray(0, 8 << 20) };
+      return { head: ["200 OK", `Content-Length: ${DISK.length}`, 'ETag: "2"'], body: DISK };
+    });
+    const { code, log } = await pull("raw", root, changing.url("big.raw"), `--verify=${sha256(DISK)}`);
+    expect(log).toContain("The file on the server is another one now, starting again.");
+    expect(code).toBe(0);
+    expect(readFileSync(join(root, "big.raw")).equals(DISK)).toBe(true);
+    expect(entries(root).filter((name) => name.startsWith(".#"))).toEqual([]);
+  },
+  LONG,
+);
+
+asRoot(
+  "a worker that is killed leaves no image, and the next one goes on where it was",
+  async () => {
+    const root = scratch.root();
+    const { promise: stalled, resolve } = Promise.withResolvers<void>();
+    const half = DISK.length >> 1;
+    const stalling = new RawServer(({ path, from, count }) => {
+      if (path !== "big.raw") return null;
+      const range = from > 0 ? [`Content-Range: bytes ${from}-${DISK.length - 1}/${DISK.length}`] : [];
+      const head = [
+        from > 0 ? "206 Partial Content" : "200 OK",
+        `Content-Length: ${DISK.length - from}`,
+        'ETag: "s"',
+        ...range,
+      ];
+      if (count > 1) return { head, body: DISK.subarray(from) };
+      setTimeout(resolve, 400);
+      return { head, body: DISK.subarray(0, half), after: "wait" };
+    });
+    const child = startWorker("systemd-pull", [
+      "raw",
+      `--image-root=${root}`,
+      `--verify=${sha256(DISK)}`,
+      stalling.url("big.raw"),
+    ]);
+    await stalled;
+    child.kill("SIGKILL");
+    await child.exited;
+    expect(entries(root).filter((name) => !name.startsWith(".#"))).toEqual([]);
+    const { code, log } = await pull("raw", root, stalling.url("big.raw"), `--verify=${sha256(DISK)}`);
+    expect(log).toContain(`Found ${half} bytes of an earlier download.`);
+    expect(code).toBe(0);
+    expect(stalling.requests.at(-1)?.from).toBe(half);
+    expect(entries(root).filter((name) => name.startsWith(".#"))).toEqual([]);
+  },
+  LONG,
+);
+
+asRoot(
+  "I35: a worker that is told to stop says so, and cleans up",
+  async () => {
+    const root = scratch.root();
+    const { promise: asked, resolve } = Promise.withResolvers<void>();
+    const stalling = new RawServer(({ path }) => {
+      if (path !== "s.tar.gz") return null;
+      setTimeout(resolve, 400);
+      return { head: ["200 OK", `Content-Length: ${PACKED.length}`], body: PACKED.subarray(0, 60), after: "wait" };
+    });
+    const child = startWorker(
+      "systemd-pull",
+      ["tar", `--image-root=${root}`, "--verify=no", stalling.url("s.tar.gz")],
+      {
+        SYSTEMD_LOG_TARGET: "console-prefixed",
+      },
+    );
+    await asked;
+    child.kill("SIGTERM");
+    expect(await child.stderr.text()).toEndWith("<29>Transfer aborted.\n<30>Exiting.\n");
+    expect(await child.exited).toBe(4);
+    expect(entries(root).filter((name) => !name.endsWith(".state"))).toEqual([]);
+  },
+  LONG,
+);
+
+const LIES: readonly { name: string; head: string[]; body: Buffer; says: string }[] = [
+  {
+    name: "I60: more than anybody may have",
+    head: ["200 OK", "Content-Length: 99999999999999"],
+    body: Buffer.alloc(10),
+    says: "Content too large.",
+  },
+  {
+    name: "a range that is not what was asked for",
+    head: ["206 Partial Content", "Content-Range: bytes 5-9/10", "Content-Length: 5"],
+    body: Buffer.alloc(5),
+    says: "another one now",
+  },
+  {
+    name: "401",
+    head: ["401 Unauthorized", "Content-Length: 0"],
+    body: Buffer.alloc(0),
+    says: "Access to image requires authentication.",
+  },
+  { name: "304 that nobody asked for", head: ["304 Not Modified"], body: Buffer.alloc(0), says: "not since when" },
+];
+
+for (const { name, head, body, says } of LIES) {
+  asRoot(
+    `a server that sends ${name} is refused`,
+    async () => {
+      const root = scratch.root();
+      const lying = new RawServer(({ path }) => (path === "x.tar" ? { head, body } : null));
+      const { code, log } = await pull("tar", root, lying.url("x.tar"), "--verify=no");
+      expect([code, log]).toEqual([1, expect.stringContaining(says)]);
+      expect(entries(root)).toEqual([]);
+    },
+    LONG,
+  );
+}
+
+asRoot("I60: a side file of more than a mebibyte is refused", async () => {
+  const root = scratch.root();
+  const url = publish("side", "s.tar", TREE);
+  publish("side", "s.nspawn", Buffer.alloc(2 << 20));
+  expect((await pull("tar", root, url, "--verify=no")).log).toContain("File overly large, refusing.");
+});
+
+asRoot("I65, I66, I68: disk images that end too early or have garbage behind them are refused", async () => {
+  const root = scratch.root();
+  const packed = gzipSync(DISK);
+  const urls = [
+    publish("cut", "a.raw.gz", packed.subarray(0, packed.length - 100)),
+    publish("cut", "b.raw.gz", Buffer.concat([packed, Buffer.from("garbage")])),
+  ];
+  for (const url of urls)
+    expect((await pull("raw", root, url, "--verify=no")).log).toContain(
+      "Compressed data (gzip) is damaged or truncated",
+    );
+  expect(entries(root)).toEqual([]);
+});
+
+asRoot(
+  "I69: file addresses with side files, many times",
+  async () => {
+    const root = scratch.root();
+    const folder = join(scratch.path, "files");
+    mkdirSync(folder);
+    writeFileSync(join(folder, "f.tar.gz"), PACKED);
+    writeFileSync(join(folder, "f.nspawn"), "[Exec]\n");
+    writeFileSync(join(folder, "SHA256SUMS"), `${sha256(PACKED)}  f.tar.gz\n${sha256("[Exec]\n")}  f.nspawn\n`);
+    for (let i = 0; i < 20; i++) {
+      const { code } = await pull(
+        "tar",
+        root,
+        `file://${folder}/f.tar.gz`,
+        "--verify=checksum",
+        "--force",
+        `f${i % 3}`,
+      );
+      expect(code).toBe(0);
+    }
+    expect(readFileSync(join(root, "f1.nspawn"), "utf8")).toBe("[Exec]\n");
+  },
+  120_000,
+);
+
+asRoot("I111: settings that are there already stay, unless force is given", async () => {
+  const root = scratch.root();
+  const url = publish("set", "s.tar", TREE);
+  publish("set", "s.nspawn", Buffer.from("new"));
+  mkdirSync(root);
+  writeFileSync(join(root, "s.nspawn"), "old");
+  expect((await pull("tar", root, url, "--verify=no", "s")).code).toBe(0);
+  expect(readFileSync(join(root, "s.nspawn"), "utf8")).toBe("old");
+  expect((await pull("tar", root, url, "--verify=no", "--force", "s")).code).toBe(0);
+  expect(readFileSync(join(root, "s.nspawn"), "utf8")).toBe("new");
+});
+
+asRoot("I114, I115: written in place, and to standard output", async () => {
+  const root = scratch.root();
+  const url = publish("direct", "d.raw.gz", gzipSync(DISK));
+  const target = join(scratch.path, "target");
+  writeFileSync(target, Buffer.alloc(DISK.length + 4096, 7));
+  const { code } = await pull("raw", root, url, "--verify=no", "--direct", "--offset=4096", target);
+  expect(code).toBe(0);
+  expect(readFileSync(target).subarray(4096).equals(DISK)).toBe(true);
+  expect(readFileSync(target)[0]).toBe(7);
+  const { stdout } = await pull("raw", root, url, "--verify=no", "--direct", "-");
+  expect(stdout.equals(DISK)).toBe(true);
+  const tooSmall = await pull("raw", root, url, "--verify=no", "--direct", "--size-max=1000", target);
+  expect(tooSmall.log).toContain("File overly large, refusing.");
+  expect((await pull("raw", root, url, "--offset=1", "x")).log).toContain("only supported in direct mode");
+});
+
+asRoot("two pulls that want one name: the second one is told at once", async () => {
+  const root = scratch.root();
+  const { promise: asked, resolve } = Promise.withResolvers<void>();
+  const { promise: open, resolve: goOn } = Promise.withResolvers<void>();
+  server.pages["slow.tar"] = {
+    answer: async () => {
+      resolve();
+      await open;
+      return new Response(new Uint8Array(TREE));
+    },
+  };
+  const first = pull("tar", root, server.url("slow.tar"), "--verify=no", "same");
+  await asked;
+  const url = publish("fast", "f.tar", TREE);
+  const second = await pull("tar", root, url, "--verify=no", "same");
+  expect([second.code, second.log]).toEqual([1, expect.stringContaining("is in use, or another transfer writes it")]);
+  goOn();
+  expect((await first).code).toBe(0);
+});
