@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { join } from "node:path";
 import { Bed, isStock, tree } from "../lib/bed.ts";
-import { failsHere, failsWithStock, notYet } from "./smoke-exceptions.ts";
+import { failsWithStock } from "./smoke-exceptions.ts";
 
 const SMOKE = join(import.meta.dir, "smoke");
 const CHECK_TIMEOUT_MS = 90_000;
@@ -18,13 +18,8 @@ beforeAll(async () => {
 
 afterAll(() => bed.stop(), 30_000);
 
-/** Why a check is left out in this bed, with these programs. */
-function exception(name: string): string | undefined {
-  return failsHere[tree]?.[name] ?? (isStock ? failsWithStock[tree]?.[name] : notYet[name]);
-}
-
 for (const name of names) {
-  const reason = exception(name);
+  const reason = isStock ? failsWithStock[tree][name] : undefined;
   const title = reason === undefined ? name : `${name} (left out: ${reason})`;
   test.skipIf(reason !== undefined)(
     title,

@@ -1,5 +1,5 @@
 // What the host suite needs before it can start: packages, cached trees, the executable. Says why where it cannot run.
-import { copyFileSync, existsSync, mkdtempSync } from "node:fs";
+import { chmodSync, copyFileSync, existsSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { runCommand, TOP } from "./run-tests.ts";
@@ -61,6 +61,7 @@ export async function prepareBeds(trees: readonly Tree[]): Promise<string | null
 export function setAside(executable: string): string {
   if (!existsSync(executable)) throw new Error(`There is no '${executable}': npm run build`);
   const directory = mkdtempSync(join(tmpdir(), "machined-host-"));
+  chmodSync(directory, 0o755); // users in the bed start it, too
   copyFileSync(executable, join(directory, "machined"));
   return directory;
 }
