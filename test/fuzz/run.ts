@@ -21,14 +21,20 @@ const seed = options.get("seed") ?? Date.now();
 
 /** What an input did to the parser, or null. */
 export function attempt(target: Target, bytes: Buffer): string | null {
-  const start = performance.now();
   try {
-    target.run(bytes);
+    // A busy machine can hold up any run, but not the same one twice.
+    if (timed(target, bytes) <= HANG_MS) return null;
+    const again = timed(target, bytes);
+    return again > HANG_MS ? `took ${again.toFixed(0)} ms for ${bytes.length} bytes` : null;
   } catch (error) {
     return (error as Error).stack ?? String(error);
   }
-  const took = performance.now() - start;
-  return took > HANG_MS ? `took ${took.toFixed(0)} ms for ${bytes.length} bytes` : null;
+}
+
+function timed(target: Target, bytes: Buffer): number {
+  const start = performance.now();
+  target.run(bytes);
+  return performance.now() - start;
 }
 
 /** Inputs that once broke the target. */
