@@ -43,6 +43,7 @@ function program(): Wanted[] {
     { kind: "link", path: DAEMON, target: "machined" },
     { kind: "link", path: "/usr/local/bin/machined", target: "../lib/machined/machined" },
     { kind: "link", path: MACHINECTL, target: "../lib/machined/machined" },
+    { kind: "link", path: "/usr/local/bin/nss-mymachines", target: "../lib/machined/machined" },
   ];
 }
 
