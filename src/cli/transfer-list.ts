@@ -54,7 +54,8 @@ function progressCell(progress: number): Cell {
 }
 
 function linkCell(url: string): Cell {
-  return url === "" ? textCell("") : { ...textCell(url), link: url };
+  // Imports and exports come from nowhere: a blank, as the original has it.
+  return url === "" ? { text: "", json: "" } : { ...textCell(url), link: url };
 }
 
 /** Prints a table; an empty one as JSON is no output at all. */

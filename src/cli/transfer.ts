@@ -96,7 +96,7 @@ export async function exportImage(session: Session, payload: "tar" | "raw", word
   const format = session.settings.format ?? formatOf(path);
   using file = await (path === null
     ? session.ports.openFile(1)
-    : attempt(`Failed to open '${path}'`, () => session.ports.openFile(path, "create")));
+    : attempt(`Failed to open ${path}`, () => session.ports.openFile(path, "create")));
   const member = `Export${MEMBERS[payload]}`;
   return await follow(session, [
     { member: `${member}Ex`, signature: "sshst", body: [local, imageClass, file, format, 0n] },
