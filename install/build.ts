@@ -2,13 +2,13 @@
 //
 // Nothing of the directory it is started in may be read at run time (a compiled file would load .env and
 // bunfig.toml, with its preloads, from there), hence the two --no-compile-autoload flags.
-import { mkdirSync, mkdtempSync, renameSync, rmSync, statSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 
 const top = dirname(import.meta.dir);
 
 /** The arguments of `bun build` for one target file. `sources` are the entry points: the second is a worker thread. */
-export function buildArguments(outfile: string): string[] {
+export function buildArguments(outfile: string, nssModule: string): string[] {
   return [
     "build",
     "--compile",
@@ -19,11 +19,28 @@ export function buildArguments(outfile: string): string[] {
     "--no-compile-autoload-dotenv",
     "--no-compile-autoload-bunfig",
     "--external=x11",
+    `--define=NSS_MODULE=${JSON.stringify(nssModule)}`,
     join(top, "src/main.ts"),
     join(top, "src/kernel/poller-thread.ts"),
     "--outfile",
     outfile,
   ];
+}
+
+const NSS_FLAGS = ["-std=gnu11", "-O2", "-fPIC", "-shared", "-s", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror"];
+const NSS_LINK = ["-Wl,-z,now,-z,relro", "-Wl,-soname,libnss_mymachines.so.2"];
+
+/**
+ * Compiles the C library's module (src/nss/module.c) into `outfile`. Gives false where there is no C compiler: then the
+ * executable is whole but for `machined install --nss`. Throws with the compiler's output where that fails.
+ */
+export function buildNssModule(outfile: string): boolean {
+  const compiler = Bun.which("cc") ?? Bun.which("gcc");
+  if (compiler === null) return false;
+  const command = [compiler, ...NSS_FLAGS, ...NSS_LINK, "-o", outfile, join(top, "src/nss/module.c")];
+  const run = Bun.spawnSync(command, { stdout: "pipe", stderr: "pipe" });
+  if (run.exitCode !== 0) throw new Error(`The NSS module does not compile:\n${run.stderr}`);
+  return true;
 }
 
 /**
@@ -35,7 +52,11 @@ export function build(outfile = join(top, "dist/machined")): string {
   const scratch = mkdtempSync(join(dirname(outfile), ".build-"));
   try {
     const built = join(scratch, basename(outfile));
-    const run = Bun.spawnSync([process.execPath, ...buildArguments(built)], {
+    const library = join(scratch, "libnss_mymachines.so.2");
+    const hasModule = buildNssModule(library);
+    if (!hasModule) console.error("No C compiler: the executable will not have the NSS module in it");
+    const module = hasModule ? readFileSync(library).toString("base64") : "";
+    const run = Bun.spawnSync([process.execPath, ...buildArguments(built, module)], {
       cwd: top,
       stdout: "pipe",
       stderr: "pipe",

@@ -60,8 +60,12 @@ export function hashOfFile(path: string): string {
 }
 
 export function writeText(path: string, text: string): void {
+  writeBytes(path, Buffer.from(text));
+}
+
+export function writeBytes(path: string, bytes: Uint8Array): void {
   replaceWith(path, (temporary) => {
-    writeFileSync(temporary, text, { flag: "wx" });
+    writeFileSync(temporary, bytes, { flag: "wx" });
     settle(temporary, 0o644);
   });
 }

@@ -8,6 +8,7 @@ import { IMPORT_SOCKET_UNIT } from "./import-layout.ts";
 import { takeOverImports } from "./import-takeover.ts";
 import { DAEMON, layout, MACHINECTL, PROGRAM, SOCKET_UNIT } from "./layout.ts";
 import { type Made, readManifest } from "./manifest.ts";
+import { installNss } from "./nss.ts";
 import { type Plan, plan } from "./plan.ts";
 import { SetupError } from "./setup-error.ts";
 import { giveBack, isActive, type Run, run, stopOwnSocket, takeOver } from "./takeover.ts";
@@ -18,6 +19,9 @@ Puts this executable on the host as systemd-machined and machinectl, with its un
 distribution is overwritten; 'machined uninstall' brings back what was there before.
 
   --now        let the new daemon take over at once; running machines go on
+  --nss        make names of machines known to every program: put the NSS
+               module there where the distribution has none, and name it
+               in /etc/nsswitch.conf
   --root=DIR   install into a tree of files instead of the running host
   --dry-run    say what would be done, and do nothing
   -h --help    show this help
@@ -28,13 +32,15 @@ export interface InstallOptions {
   /** The executable to put there. */
   readonly source: string;
   readonly now: boolean;
+  /** Change nsswitch.conf, and put the NSS module there where it is missing. */
+  readonly nss?: boolean;
   readonly dryRun: boolean;
   readonly say: Say;
   readonly command?: Run;
 }
 
 export async function main(args: string[]): Promise<number> {
-  const parsed = parseArguments("install", ["--now", "--dry-run"], args, HELP);
+  const parsed = parseArguments("install", ["--now", "--nss", "--dry-run"], args, HELP);
   if (typeof parsed === "number") return parsed;
   try {
     const host = new Host(parsed.root);
@@ -45,7 +51,8 @@ export async function main(args: string[]): Promise<number> {
     const dryRun = parsed.flags.has("--dry-run");
     if (host.isLive && !dryRun && process.getuid?.() !== 0)
       throw new SetupError("You must be root (or use --root=DIR)");
-    install({ host, source: process.execPath, now, dryRun, say: (line) => process.stdout.write(`${line}\n`) });
+    const nss = parsed.flags.has("--nss");
+    install({ host, source: process.execPath, now, nss, dryRun, say: (line) => process.stdout.write(`${line}\n`) });
     return 0;
   } catch (error) {
     if (!(error instanceof SetupError)) throw error;
@@ -54,18 +61,20 @@ export async function main(args: string[]): Promise<number> {
   }
 }
 
-export function install({ host, source, now, dryRun, say, command = run }: InstallOptions): void {
+export function install({ host, source, now, nss = false, dryRun, say, command = run }: InstallOptions): void {
   if (now && !host.isLive) throw new SetupError("--now is for the running host: leave it out with --root");
   const earlier = readManifest(host);
   const planned = plan(host, layout(host), source, earlier);
   if (dryRun) {
     describe(host, planned, say);
+    if (nss) say("would change /etc/nsswitch.conf, and put the NSS module there if it is missing");
     return;
   }
   if (planned.steps.some((step) => step.wanted.kind === "program" && step.action !== "keep")) {
     host.requireSpace(PROGRAM, statSync(source).size);
   }
   apply(host, planned, source, say);
+  if (nss) installNss(host, say);
   const found = host.isLive ? Bun.which("machinectl") : null;
   if (found !== null && found !== MACHINECTL) say(`Note: '${found}' comes before '${MACHINECTL}' in your PATH`);
   if (!host.hasSystemd) say(`There is no systemd here. Start the daemon with '${DAEMON}'`);

@@ -7,6 +7,7 @@ import { IMPORT_SOCKET_UNIT } from "./import-layout.ts";
 import { giveBackImports, stopOwnImportSocket } from "./import-takeover.ts";
 import { SOCKET_UNIT, UNIT } from "./layout.ts";
 import { readManifest } from "./manifest.ts";
+import { uninstallNss } from "./nss.ts";
 import { SetupError } from "./setup-error.ts";
 import { giveBack, isActive, type Run, run, stopOwnSocket } from "./takeover.ts";
 
@@ -50,6 +51,7 @@ export function uninstall({ host, now, say, command = run }: UninstallOptions): 
   const wasActive = now && hadUnit && isActive(command);
   if (now && hadUnit && has(SOCKET_UNIT)) stopOwnSocket(command);
   if (now && hadUnit && has(IMPORT_SOCKET_UNIT)) stopOwnImportSocket(command);
+  uninstallNss(host, say);
   takeAway(host, made, say);
   if (!hadUnit) return;
   if (now) {

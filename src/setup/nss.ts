@@ -1,0 +1,145 @@
+// machined install --nss: names of machines for every program of a host whose distribution has no libnss_mymachines.
+// The module (src/nss/module.c) goes beside the C library where none is there, and nsswitch.conf names it. What was
+// done stands in a record, from which uninstall takes it back exactly; a file that was edited since only loses our word.
+import { existsSync, readFileSync, rmSync } from "node:fs";
+import { dirname } from "node:path";
+import type { Say } from "./apply.ts";
+import { hashOfFile, hashOfText, writeBytes, writeText } from "./disk.ts";
+import type { Host } from "./host.ts";
+import { explain, SetupError } from "./setup-error.ts";
+
+/** The compiled module in base64, put in by the build; "" where it was built without a C compiler. */
+declare const NSS_MODULE: string | undefined;
+
+const LIBRARY = "libnss_mymachines.so.2";
+const NSSWITCH = "/etc/nsswitch.conf";
+const RECORD = "/usr/local/lib/machined/nss.json";
+const WORD = "mymachines";
+/** Where the C library looks for its modules, the most particular first. */
+const LIBRARY_DIRECTORIES = [
+  "/usr/lib/x86_64-linux-gnu",
+  "/usr/lib/aarch64-linux-gnu",
+  "/lib/x86_64-linux-gnu",
+  "/lib/aarch64-linux-gnu",
+  "/usr/lib64",
+  "/lib64",
+  "/usr/lib",
+];
+/** In front of which service the word stands: names of machines win over those of the network. */
+const BEFORE: Readonly<Record<string, readonly string[]>> = {
+  hosts: ["resolve", "dns", "myhostname"],
+  passwd: ["systemd"],
+  group: ["systemd"],
+};
+
+interface NssRecord {
+  readonly library: { readonly path: string; readonly sha256: string } | null;
+  readonly nsswitch: { readonly before: string; readonly sha256: string } | null;
+}
+
+/** Puts the module there and names it. Does nothing that is done already. */
+export function installNss(host: Host, say: Say): void {
+  const old = readRecord(host);
+  const library = old?.library ?? putLibrary(host, say);
+  const nsswitch = old?.nsswitch ?? nameInNsswitch(host, say);
+  writeText(host.locate(RECORD), `${JSON.stringify({ library, nsswitch } satisfies NssRecord)}\n`);
+}
+
+/** Takes back what installNss() did. */
+export function uninstallNss(host: Host, say: Say): void {
+  const record = readRecord(host);
+  if (record === null) return;
+  if (record.nsswitch !== null) restoreNsswitch(host, record.nsswitch, say);
+  if (record.library !== null) removeLibrary(host, record.library, say);
+  rmSync(host.locate(RECORD), { force: true });
+}
+
+function readRecord(host: Host): NssRecord | null {
+  const path = host.locate(RECORD);
+  if (!existsSync(path)) return null;
+  try {
+    return JSON.parse(readFileSync(path, "utf8")) as NssRecord;
+  } catch (error) {
+    throw new SetupError(`'${path}' makes no sense: move it away, and look at ${NSSWITCH} yourself`, { cause: error });
+  }
+}
+
+function putLibrary(host: Host, say: Say): NssRecord["library"] {
+  const there = LIBRARY_DIRECTORIES.map((directory) => `${directory}/${LIBRARY}`).find((path) => host.hasAny([path]));
+  if (there !== undefined) {
+    say(`is there ${host.locate(there)}`);
+    return null;
+  }
+  const bytes = Buffer.from(typeof NSS_MODULE === "string" ? NSS_MODULE : "", "base64");
+  if (bytes.length === 0) {
+    throw new SetupError(
+      "This executable was built without a C compiler, and so without the NSS module: build it with one",
+    );
+  }
+  const libc = LIBRARY_DIRECTORIES.map((directory) => `${directory}/libc.so.6`).find((path) => host.hasAny([path]));
+  if (libc === undefined) throw new SetupError("There is no GNU C library here, and no other loads NSS modules");
+  const path = `${dirname(libc)}/${LIBRARY}`;
+  attempt(`write '${host.locate(path)}'`, () => writeBytes(host.locate(path), bytes));
+  say(`made     ${host.locate(path)}`);
+  return { path, sha256: hashOfFile(host.locate(path)) };
+}
+
+function nameInNsswitch(host: Host, say: Say): NssRecord["nsswitch"] {
+  const path = host.locate(NSSWITCH);
+  if (!existsSync(path))
+    throw new SetupError(`There is no '${path}': the C library uses its defaults, without modules`);
+  const before = readFileSync(path, "utf8");
+  const after = addWord(before);
+  if (after === before) {
+    say(`is there ${path} names ${WORD} already`);
+    return null;
+  }
+  attempt(`write '${path}'`, () => writeText(path, after));
+  say(`changed  ${path}: ${WORD} is asked for hosts, users and groups`);
+  return { before, sha256: hashOfText(after) };
+}
+
+/** nsswitch.conf(5) with our word in it; lines that have it, and databases without a line, stay as they are. */
+export function addWord(text: string): string {
+  return text
+    .split("\n")
+    .map((line) => {
+      const [, database = "", blanks = "", services = ""] = /^(\w+):(\s*)([^#]*)/.exec(line) ?? [];
+      const words = services.split(/\s+/).filter((word) => word !== "");
+      if (!Object.hasOwn(BEFORE, database) || words.length === 0 || words.includes(WORD)) return line;
+      const at = words.findIndex((word) => BEFORE[database]?.includes(word));
+      words.splice(at < 0 ? words.length : at, 0, WORD);
+      const comment = line.slice(database.length + 1 + blanks.length + services.length);
+      return `${database}:${blanks}${words.join(" ")}${comment === "" ? "" : ` ${comment}`}`;
+    })
+    .join("\n");
+}
+
+function restoreNsswitch(host: Host, { before, sha256 }: NonNullable<NssRecord["nsswitch"]>, say: Say): void {
+  const path = host.locate(NSSWITCH);
+  if (!existsSync(path)) return;
+  const now = readFileSync(path, "utf8");
+  const isOurs = hashOfText(now) === sha256;
+  const text = isOurs ? before : now.replaceAll(new RegExp(`(?<=^(?:hosts|passwd|group):.*)\\s+${WORD}\\b`, "gm"), "");
+  attempt(`write '${path}'`, () => writeText(path, text));
+  say(`${isOurs ? "restored" : "changed "} ${path}`);
+}
+
+function removeLibrary(host: Host, { path, sha256 }: NonNullable<NssRecord["library"]>, say: Say): void {
+  const located = host.locate(path);
+  if (!existsSync(located)) return;
+  if (hashOfFile(located) !== sha256) {
+    say(`left     ${located} (it is not what was made)`);
+    return;
+  }
+  attempt(`remove '${located}'`, () => rmSync(located));
+  say(`removed  ${located}`);
+}
+
+function attempt(what: string, act: () => void): void {
+  try {
+    act();
+  } catch (error) {
+    throw explain(what, error);
+  }
+}
