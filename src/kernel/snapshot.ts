@@ -1,9 +1,9 @@
 // A snapshot of a subvolume together with those nested in it, each at its place: the file system itself makes snapshots of
 // one subvolume only, with an empty directory where another begins. See btrfs-subvolume(8).
 import { isSubvolume, type NestedSubvolume, nestedSubvolumes, snapshotSubvolume, subvolumeInfo } from "./btrfs.ts";
-import { copyOwnership } from "./copy-file.ts";
+import { copyOwnership, setTimes } from "./copy-file.ts";
 import type { Fd } from "./fd.ts";
-import { createDirectory, removeEmpty } from "./link.ts";
+import { createDirectory, type NamedPlace, removeEmpty } from "./link.ts";
 import { isErrno } from "./sys.ts";
 import { DirectoryChain, openDirectory, RawStatus } from "./tree.ts";
 
@@ -45,15 +45,22 @@ function snapshotOne(source: Fd, target: Fd, nested: NestedSubvolume, leaveEmpty
   // Something else may be mounted there.
   if (!isSubvolume(inner) || subvolumeInfo(inner).id !== nested.id) return;
   const place = { directory: to.current, name: nested.name };
+  replaceStub(inner, place, leaveEmpty);
+  setTimes(to.current, ".", status.readFd(from.current));
+}
+
+/** Puts a snapshot, or an empty directory, where the file system has left a mere place for the nested subvolume. */
+function replaceStub(inner: Fd, place: NamedPlace, leaveEmpty: ReadonlySet<string>): void {
+  const { directory, name } = place;
   removeEmpty(place);
   if (leaveEmpty.has(status.readFd(inner).identity)) {
     createDirectory(place, 0o700);
-    using empty = openDirectory(to.current, nested.name);
+    using empty = openDirectory(directory, name);
     copyOwnership(empty, status.readFd(inner));
     return;
   }
   const deeper = nestedSubvolumes(inner);
-  snapshotSubvolume(inner, to.current, nested.name);
-  using top = openDirectory(to.current, nested.name);
+  snapshotSubvolume(inner, directory, name);
+  using top = openDirectory(directory, name);
   snapshotNested(inner, deeper, top, leaveEmpty);
 }

@@ -157,8 +157,11 @@ export class RawStatus {
   }
 }
 
-/** How many directories of a chain are open at once, from the innermost outwards. */
-const WINDOW = 48;
+/**
+ * Of a chain the innermost directories are open, and every directory whose depth is a multiple of this: from those the way
+ * to the others is gone again. (Going back through `..` takes the longer the deeper one is, on bind mounts and subvolumes.)
+ */
+const STEP = 64;
 
 interface Link {
   readonly name: RawName;
@@ -167,8 +170,8 @@ interface Link {
 }
 
 /**
- * The way from the top of a tree down to where the work is. It may be of any depth: only the innermost directories are
- * open, and the way back goes through `..`, which must lead to the directory it came from (`ESTALE` when it does not).
+ * The way from the top of a tree down to where the work is. It may be of any depth with a moderate number of open files,
+ * and going up leads to the directory it came from (`ESTALE` when that is no longer where it was).
  */
 export class DirectoryChain implements Disposable {
   readonly #links: Link[] = [];
@@ -186,13 +189,11 @@ export class DirectoryChain implements Disposable {
 
   /** The directory the chain ends in. */
   get current(): Fd {
-    const { fd } = this.#innermost;
-    if (fd === null) throw new SyscallError("chain", "EBADF");
-    return fd;
+    return this.#fdAt(this.depth);
   }
 
   get name(): RawName {
-    return this.#innermost.name;
+    return this.#at(this.depth).name;
   }
 
   /** The names from the top, without the top's own. */
@@ -200,34 +201,42 @@ export class DirectoryChain implements Disposable {
     return this.#links.slice(1).map(({ name }) => name);
   }
 
-  get #innermost(): Link {
-    return this.#links[this.#links.length - 1] as Link;
+  #at(depth: number): Link {
+    return this.#links[depth] as Link;
+  }
+
+  #fdAt(depth: number): Fd {
+    const { fd } = this.#at(depth);
+    if (fd === null) throw new SyscallError("chain", "EBADF");
+    return fd;
   }
 
   /** Goes down into `name`, which has been opened as `fd` and is the chain's from now on. */
   enter(name: RawName, fd: Fd, identity: string): void {
     this.#links.push({ name, identity, fd });
-    const outer = this.#links[this.#links.length - 1 - WINDOW];
-    outer?.fd?.close();
-    if (outer !== undefined) outer.fd = null;
+    const outer = this.depth - STEP;
+    if (outer <= 0 || outer % STEP === 0) return;
+    this.#at(outer).fd?.close();
+    this.#at(outer).fd = null;
   }
 
   /** Goes up by one. */
   leave(): void {
-    const inner = this.#links.pop() as Link;
-    const outer = this.#innermost;
-    try {
-      outer.fd ??= this.#above(inner.fd as Fd, outer.identity);
-    } finally {
-      inner.fd?.close();
-    }
+    this.#links.pop()?.fd?.close();
+    if (this.#at(this.depth).fd === null) this.#reopen();
   }
 
-  #above(inner: Fd, identity: string): Fd {
-    const outer = Fd.adopt(check(trySys("openat", inner.number, rawAddress(".."), OPEN_DIRECTORY), "open", ".."));
-    if (this.#status.readFd(outer).identity === identity) return outer;
-    outer.close();
-    throw new SyscallError("open", "ESTALE", "..");
+  /** Opens the directories again from the last one that stayed open to the innermost. */
+  #reopen(): void {
+    let depth = this.depth;
+    while (this.#at(depth).fd === null) depth--;
+    for (depth++; depth <= this.depth; depth++) {
+      const link = this.#at(depth);
+      const fd = openDirectory(this.#fdAt(depth - 1), link.name);
+      link.fd = fd;
+      if (this.#status.readFd(fd).identity !== link.identity)
+        throw new SyscallError("open", "ESTALE", textOf(link.name));
+    }
   }
 
   [Symbol.dispose](): void {

@@ -29,7 +29,7 @@ test("a single file is removed, and nothing at all is fine", () => {
 });
 
 test("a tree deeper than any path is removed with a few open files", () => {
-  makeDeep(join(directory, "deep"), 10_000);
+  makeDeep(join(directory, "deep"), 20_000);
   const before = openDescriptors();
   remove(directory, "deep");
   expectNothingLeft(before);
