@@ -36,18 +36,36 @@ function terminalNumber(ttyPath: string): string {
  * moment ago: its getty then failed to come back so often that it may not be started for a while, unless that is forgotten.
  */
 export async function startGetty(call: MachineCall, ttyPath: string): Promise<void> {
-  const unit = `container-getty@${terminalNumber(ttyPath)}.service`;
-  try {
-    await call({ ...MANAGER, member: "ResetFailedUnit", signature: "s", body: [unit] });
-  } catch (error) {
-    // Not known yet, as a rule; what matters is whether it starts.
-    if (!(error instanceof BusError)) throw error;
-  }
-  await call({ ...MANAGER, member: "StartUnit", signature: "ss", body: [unit, "replace"] });
+  const unit = gettyOf(ttyPath);
+  await Promise.all([
+    unlessUnknown(call({ ...MANAGER, member: "ResetFailedUnit", signature: "s", body: [unit] })),
+    call({ ...MANAGER, member: "StartUnit", signature: "ss", body: [unit, "replace"] }),
+  ]);
 }
 
-/** Starts a program on a terminal, whose other end `terminal` is. Answers when it is queued. */
+function gettyOf(ttyPath: string): string {
+  return `container-getty@${terminalNumber(ttyPath)}.service`;
+}
+
+/** For what is done in case it is needed: the unit is not there, as a rule. */
+async function unlessUnknown(answer: Promise<unknown>): Promise<void> {
+  try {
+    await answer;
+  } catch (error) {
+    if (!(error instanceof BusError)) throw error;
+  }
+}
+
+/**
+ * Starts a program on a terminal, whose other end `terminal` is. Answers when it is queued. A getty that an earlier
+ * terminal of that number left behind would take the new one for itself: it is stopped.
+ */
 export async function startShell(call: MachineCall, shell: ShellUnit, ttyPath: string, terminal: Fd): Promise<void> {
+  const stop = { ...MANAGER, member: "StopUnit", signature: "ss", body: [gettyOf(ttyPath), "replace"] };
+  await Promise.all([unlessUnknown(call(stop)), startTransient(call, shell, ttyPath, terminal)]);
+}
+
+async function startTransient(call: MachineCall, shell: ShellUnit, ttyPath: string, terminal: Fd): Promise<void> {
   const unit = `container-shell@${terminalNumber(ttyPath)}.service`;
   let properties = propertiesOf(shell, ttyPath, terminal);
   for (;;) {
