@@ -6,7 +6,8 @@ import { decompress } from "./compression.ts";
 import type { WorkerOptions } from "./import-options.ts";
 import { liftOsTree } from "./import-os-tree.ts";
 import type { TarTarget } from "./tar-reader.ts";
-import { Unpacker, type Untar, type UntarOptions } from "./untar.ts";
+import type { Untar, UntarOptions } from "./untar.ts";
+import { Unpacker } from "./untar-unpacker.ts";
 
 /** No image is larger; an archive that is, is a bomb. */
 const CONTENT_LIMIT_BYTES = 1024 ** 4;
@@ -20,8 +21,13 @@ export function unpackOptions({ scope }: Pick<WorkerOptions, "scope">): UntarOpt
   return { topMode: TOP_MODE, refuseDevices: true, mapId: (id) => (id >= SQUASH_FROM ? NOBODY : id) };
 }
 
-/** Unpacks the archive `source` into the empty directory `top`. */
-export async function unpackTar(
+/** Unpacks the archive `source`, compressed or not, into the empty directory `top`. */
+export function unpackTar(source: Chunks, top: Fd, options?: UntarOptions, limitBytes?: number): Promise<void> {
+  return unpackPlainTar(decompress(source), top, options, limitBytes);
+}
+
+/** Unpacks an archive that is not compressed. */
+export async function unpackPlainTar(
   source: Chunks,
   top: Fd,
   options: UntarOptions = {},
@@ -32,7 +38,7 @@ export async function unpackTar(
   using unpacker = new Unpacker(top, { ...options, wrote: guard.wrote }, target);
   const turns = new Turns();
   let decoded = 0;
-  for await (const chunk of decompress(source)) {
+  for await (const chunk of source) {
     decoded += chunk.length;
     // What is passed over is not written, but it costs time all the same.
     if (decoded > limitBytes) throw new ErrnoError("EFBIG", "File overly large, refusing.");

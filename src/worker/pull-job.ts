@@ -4,7 +4,14 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { ErrnoError } from "../base/error.ts";
 import { log } from "./import-log.ts";
-import { HTTP_LIMITS, type HttpLimits, type HttpReply, httpGet, TransientError } from "./pull-http.ts";
+import {
+  HTTP_LIMITS,
+  type HttpLimits,
+  type HttpReply,
+  type HttpRequest,
+  httpGet,
+  TransientError,
+} from "./pull-http.ts";
 import type { Spool } from "./pull-spool.ts";
 import { isFileUrl } from "./pull-url.ts";
 
@@ -74,11 +81,14 @@ function announced({ headers }: HttpReply): number | null {
   return text !== null && /^\d{1,15}$/.test(text) ? Number(text) : null;
 }
 
+/** How a request is made: with credentials where a server wants some. */
+export type Get = (url: string, request: HttpRequest) => Promise<HttpReply>;
+
 /** A small file in memory; null when the server has none. */
-export async function fetchSide(url: string, limits: JobLimits): Promise<Buffer | null> {
+export async function fetchSide(url: string, limits: JobLimits, get: Get = httpGet): Promise<Buffer | null> {
   if (isFileUrl(url)) return readLocal(url, limits);
   return persistently(limits, async () => {
-    const reply = await httpGet(url, { limits });
+    const reply = await get(url, { limits });
     using body = reply.body;
     if (reply.status === 404 || reply.status === 410) return null;
     refuseStatus(reply, url);
@@ -129,8 +139,9 @@ export async function fetchMain(
   spool: Spool,
   tags: readonly string[],
   limits: JobLimits,
+  get: Get = httpGet,
 ): Promise<Fetched> {
-  const job = new MainJob(url, spool, tags, limits);
+  const job = new MainJob(url, spool, tags, limits, get);
   return persistently(
     limits,
     () => job.attempt(),
@@ -143,8 +154,10 @@ class MainJob {
   readonly #spool: Spool;
   readonly #tags: readonly string[];
   readonly #limits: JobLimits;
+  readonly #get: Get;
 
-  constructor(url: string, spool: Spool, tags: readonly string[], limits: JobLimits) {
+  constructor(url: string, spool: Spool, tags: readonly string[], limits: JobLimits, get: Get) {
+    this.#get = get;
     this.#url = url;
     this.#spool = spool;
     this.#tags = tags;
@@ -154,7 +167,7 @@ class MainJob {
   async attempt(): Promise<Fetched> {
     const { end, origin } = this.#spool;
     const isComplete = origin?.size != null && end === origin.size;
-    const reply = await httpGet(this.#url, { limits: this.#limits, headers: this.#headers(isComplete) });
+    const reply = await this.#get(this.#url, { limits: this.#limits, headers: this.#headers(isComplete) });
     using body = reply.body;
     const etag = reply.headers.get("etag");
     if (reply.status === 304) return this.#notModified(etag);

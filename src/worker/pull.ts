@@ -12,6 +12,7 @@ import { directTarget } from "./pull-direct.ts";
 import { type DownloadResult, download } from "./pull-download.ts";
 import { CACHE, type PullKind, PullPlace, type SideFile } from "./pull-image.ts";
 import { fetchSide, JOB_LIMITS, type JobLimits } from "./pull-job.ts";
+import { pullOci } from "./pull-oci.ts";
 import { fetchSums } from "./pull-sums.ts";
 import { isPullUrl, lastComponent, neighbour } from "./pull-url.ts";
 import { keyringFiles, readKeyring } from "./signature.ts";
@@ -193,5 +194,6 @@ export const main = entryOf({
   verbs: {
     tar: { words: [1, 2], usage: "URL [NAME]", help: "Download a TAR image", run: (line) => pull(line, "tar") },
     raw: { words: [1, 2], usage: "URL [NAME]", help: "Download a RAW image", run: (line) => pull(line, "raw") },
+    oci: { words: [1, 2], usage: "REF [NAME]", help: "Download an OCI image", run: pullOci },
   },
 });

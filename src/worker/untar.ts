@@ -4,7 +4,6 @@
 //
 // Directories get their owner, permissions and times at the very end, so that nothing can be said about a directory that
 // later became something else (CVE-2021-31566), and so that no default list or group is inherited meanwhile.
-import { writeSync } from "node:fs";
 import { ErrnoError } from "../base/error.ts";
 import { Fd } from "../kernel/fd.ts";
 import { removeTree } from "../kernel/remove-tree.ts";
@@ -12,22 +11,23 @@ import { check } from "../kernel/sys.ts";
 import { type RawName, textOf } from "../kernel/tree.ts";
 import { log } from "./import-log.ts";
 import { damaged } from "./tar-header.ts";
-import { type TarEntry, TarReader, type TarSink, type TarTarget } from "./tar-reader.ts";
+import type { TarEntry, TarSink, TarTarget } from "./tar-reader.ts";
 import {
   adopt,
   changeMode,
   EEXIST,
   NODE_MODE,
   setLength,
-  setMask,
   tryCreateFile,
   tryLink,
   tryMakeDirectory,
   tryMakeNode,
   tryMakeSymlink,
   tryOpenDirectory,
+  trySetAttribute,
   tryUnlink,
 } from "./untar-calls.ts";
+import { FileSink } from "./untar-file.ts";
 import { type Metadata, type MetadataPolicy, MetadataWriter } from "./untar-metadata.ts";
 import { componentsOf, Place } from "./untar-place.ts";
 
@@ -40,6 +40,8 @@ export interface UntarOptions extends MetadataPolicy {
   readonly refuseDevices?: boolean;
 }
 
+const EPERM = -1;
+const EOPNOTSUPP = -95;
 const PRIVATE_MODE = 0o700;
 const DIRECTORIES_LIMIT = 500_000;
 
@@ -92,6 +94,19 @@ export class Untar implements TarTarget, Disposable {
     const { topMode } = this.#options;
     if (topMode !== undefined && !this.#directories.has("")) changeMode(this.#top, topMode);
     this.#directories.clear();
+  }
+
+  /** Removes what has this name so far; nothing is fine. */
+  discard(components: readonly RawName[]): void {
+    const name = components.at(-1);
+    const parent = name === undefined ? null : this.#reachAgain(components.slice(0, -1));
+    if (parent !== null && name !== undefined) removeTree(parent, name);
+  }
+
+  /** Gives a directory an attribute beside those of the archive. */
+  mark(components: readonly RawName[], name: string, value: Buffer): void {
+    const result = trySetAttribute(this.#place.reach(components, "make"), name, value);
+    if (result !== EOPNOTSUPP && result !== EPERM) check(result, "setxattr", name);
   }
 
   [Symbol.dispose](): void {
@@ -201,62 +216,5 @@ export class Untar implements TarTarget, Disposable {
       result = attempt();
     }
     if (result < 0) check(result, call, textOf(name));
-  }
-}
-
-class FileSink implements TarSink {
-  readonly #file: Fd;
-  readonly #isSparse: boolean;
-  readonly #finish: () => void;
-  readonly #wrote: ((bytes: number) => void) | undefined;
-
-  constructor(file: Fd, isSparse: boolean, finish: () => void, wrote?: (bytes: number) => void) {
-    this.#file = file;
-    this.#isSparse = isSparse;
-    this.#finish = finish;
-    this.#wrote = wrote;
-  }
-
-  write(part: Buffer, offset: number): void {
-    for (let done = 0; done < part.length; ) {
-      const position = this.#isSparse ? offset + done : null;
-      done += writeSync(this.#file.number, part, done, part.length - done, position);
-    }
-    this.#wrote?.(part.length);
-  }
-
-  end(): void {
-    this.#finish();
-  }
-
-  close(): void {
-    this.#file.close();
-  }
-}
-
-/** Unpacks an archive that comes in chunks: push them, then end. */
-export class Unpacker implements Disposable {
-  readonly #untar: Untar;
-  readonly #reader: TarReader;
-  readonly #mask = setMask(0);
-
-  /** `target` stands between the reader and the tree where members need another look. */
-  constructor(top: Fd, options: UntarOptions = {}, target: (untar: Untar) => TarTarget = (untar) => untar) {
-    this.#untar = new Untar(top, options);
-    this.#reader = new TarReader(target(this.#untar));
-  }
-
-  push(chunk: Buffer): void {
-    this.#reader.push(chunk);
-  }
-
-  end(): void {
-    this.#reader.end();
-    this.#untar.finish();
-  }
-
-  [Symbol.dispose](): void {
-    this.#untar[Symbol.dispose]();
-    setMask(this.#mask);
   }
 }

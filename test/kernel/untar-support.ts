@@ -4,7 +4,8 @@ import { lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, w
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openPath } from "../../src/kernel/fd.ts";
-import { Unpacker, type UntarOptions } from "../../src/worker/untar.ts";
+import type { UntarOptions } from "../../src/worker/untar.ts";
+import { Unpacker } from "../../src/worker/untar-unpacker.ts";
 
 export interface Unpacked {
   readonly top: string;

@@ -1,0 +1,112 @@
+// Where the parts of a container image come from: a registry, or a folder in the OCI image layout.
+import { join } from "node:path";
+import { ErrnoError } from "../base/error.ts";
+import { type Fd, openInRoot, openPath, readFileIn, statFd } from "../kernel/fd.ts";
+import { type Chunks, readChunks } from "./archive.ts";
+import { type Descriptor, INDEX_TYPES, MANIFEST_TYPES, parseObject } from "./oci-manifest.ts";
+import { isDigest } from "./oci-reference.ts";
+import type { OciRegistry } from "./oci-registry.ts";
+import type { HttpRequest } from "./pull-http.ts";
+import { fetchMain, fetchSide, JOB_LIMITS } from "./pull-job.ts";
+import { Spool } from "./pull-spool.ts";
+
+export const DOCUMENT_LIMIT_BYTES = 4 << 20;
+
+export interface Document {
+  readonly bytes: Buffer;
+  readonly contentType: string | null;
+}
+
+/** Takes the content of a blob as it comes. */
+export type Taker = (chunks: Chunks) => Promise<void>;
+
+export interface OciSource {
+  /** Words for logs. */
+  readonly name: string;
+  /** The document that the reference itself names. */
+  root(): Promise<Document>;
+  document(descriptor: Descriptor, kind: "manifests" | "blobs"): Promise<Document>;
+  /** Hands a blob to `take`. */
+  blob(descriptor: Descriptor, root: Fd, take: Taker): Promise<void>;
+}
+
+export function registrySource(registry: OciRegistry): OciSource {
+  const { address } = registry;
+  const accept = [...MANIFEST_TYPES, ...INDEX_TYPES].join(", ");
+  const fetchDocument = async (url: string): Promise<Document> => {
+    let contentType: string | null = null;
+    const limits = { ...JOB_LIMITS, sideBytes: DOCUMENT_LIMIT_BYTES };
+    const bytes = await fetchSide(url, limits, async (to: string, request: HttpRequest) => {
+      const reply = await registry.get(to, { ...request, headers: { Accept: accept } });
+      contentType = reply.headers.get("content-type");
+      return reply;
+    });
+    if (bytes === null) throw new ErrnoError("ENOMEDIUM", `No such image: ${url}`);
+    return { bytes, contentType };
+  };
+  return {
+    name: `${address.registry}/${address.image}`,
+    root: () => fetchDocument(registry.url("manifests", address.version)),
+    document: ({ digest }, kind) => fetchDocument(registry.url(kind, digest)),
+    blob: (descriptor, root, take) => fetchBlob(registry, descriptor, root, take),
+  };
+}
+
+async function fetchBlob(registry: OciRegistry, descriptor: Descriptor, root: Fd, take: Taker): Promise<void> {
+  const url = registry.url("blobs", descriptor.digest);
+  if (url.startsWith("file:")) {
+    using file = openPath(new URL(url).pathname, "read");
+    return take(readChunks(file));
+  }
+  using spool = Spool.open(root, url);
+  const limits = { ...JOB_LIMITS, mainBytes: descriptor.size };
+  const fetched = fetchMain(url, spool, [], limits, registry.get);
+  fetched.then(
+    () => spool.complete(),
+    (error: unknown) => spool.fail(error),
+  );
+  try {
+    await take(spool.chunks());
+    await fetched;
+  } catch (error) {
+    // What came over a bad way is worth going on with; the digest tells at the end whether it was right.
+    if (spool.end > 0 && spool.end < descriptor.size) spool.keep();
+    throw error;
+  }
+}
+
+const LAYOUT_FILE = "oci-layout";
+
+/** A folder in the OCI image layout; `tag` picks one of several images in it. The folder is not trusted. */
+export function layoutSource(folder: Fd, name: string, tag: string | null): OciSource {
+  const read = (path: string) => readFileIn(folder, path, DOCUMENT_LIMIT_BYTES);
+  const blobPath = (digest: string) => {
+    if (!isDigest(digest)) throw new ErrnoError("EPROTO", "Image manifest is not valid: unknown digest");
+    return join("blobs/sha256", digest.slice("sha256:".length));
+  };
+  parseObject(read(LAYOUT_FILE));
+  return {
+    name,
+    root: async () => ({ bytes: pickTag(read("index.json"), tag), contentType: INDEX_TYPES[0] as string }),
+    document: async ({ digest }) => ({ bytes: read(blobPath(digest)), contentType: null }),
+    blob: async ({ digest }, _root, take) => {
+      using file = openInRoot(folder, blobPath(digest), "read");
+      if (statFd(file).kind !== "regular") throw new ErrnoError("EBADMSG", `Blob ${digest} is no file`);
+      await take(readChunks(file));
+    },
+  };
+}
+
+const REF_NAME = "org.opencontainers.image.ref.name";
+
+/** The index with the images of that tag only. */
+function pickTag(index: Buffer, tag: string | null): Buffer {
+  const document = parseObject(index);
+  const { manifests } = document;
+  if (tag === null || !Array.isArray(manifests)) return index;
+  const wanted = manifests.filter(
+    (entry: { annotations?: Record<string, unknown> }) => entry?.annotations?.[REF_NAME] === tag,
+  );
+  if (wanted.length === 0) throw new ErrnoError("ENOENT", `No image '${tag}' in the layout.`);
+  return Buffer.from(JSON.stringify({ ...document, manifests: wanted }));
+}
