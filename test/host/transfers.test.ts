@@ -1,0 +1,208 @@
+// Transfers on a booted host: our clients and daemon, the distribution's client with our daemon, a daemon that is killed,
+// one that has nothing to do. What fails with the distribution's own daemon as well is wrong in the test.
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { Bed, isStock, systemdVersion } from "../lib/bed.ts";
+
+const TIMEOUT_MS = 90_000;
+const URL = "http://127.0.0.1:8000";
+/** The distribution's client: importctl where it has one. */
+const THEIRS = systemdVersion < 256 ? "/usr/bin/machinectl" : "/usr/bin/importctl --class=machine";
+const OURS = "/usr/local/bin/importctl --class=machine";
+const clients = isStock
+  ? [["theirs", THEIRS]]
+  : [
+      ["theirs", THEIRS],
+      ["ours", OURS],
+    ];
+const onlyOurs = isStock ? " (left out: about our daemon)" : "";
+
+const PREPARE = `
+  mkdir -p /root/t/etc /root/t/usr/lib /root/www; cd /root
+  echo ID=x > t/usr/lib/os-release; head -c 300000 /dev/urandom > t/blob; ln t/blob t/etc/link
+  chown 7:8 t/blob; chmod 4751 t/blob; setfattr -n user.note -v hello t/blob
+  tar -C t --xattrs -czf www/mini.tar.gz .
+  truncate -s 2M www/disk.raw; echo end >> www/disk.raw
+  (cd www; sha256sum mini.tar.gz disk.raw > SHA256SUMS)
+  systemd-run -q --unit=www python3 -m http.server 8000 --bind 127.0.0.1 -d /root/www
+  for i in $(seq 50); do curl -sf ${URL}/ > /dev/null && exit 0; sleep .1; done; exit 1`;
+
+let bed: Bed;
+
+beforeAll(async () => {
+  bed = await Bed.boot("transfers");
+  await bed.install();
+  await bed.run(PREPARE);
+}, TIMEOUT_MS);
+
+afterAll(() => bed.stop(), 30_000);
+
+/** Owner, mode, links and time of everything in a tree. */
+const facts = (path: string) => bed.run(`cd ${path}; find . -printf '%p %U:%G %m %n %y %s\\n' | sort`);
+
+describe.each(clients)("with %s client", (name, client) => {
+  const image = (what: string) => `${name}-${what}`;
+
+  test(
+    "I88 I118 a tree is imported and exported as it is",
+    async () => {
+      await bed.run(`${client} import-tar /root/www/mini.tar.gz ${image("tar")}`);
+      expect(await facts(`/var/lib/machines/${image("tar")}`)).toBe(await facts("/root/t"));
+      expect(
+        await bed.run(`getfattr --only-values -n user.note /var/lib/machines/${image("tar")}/blob 2>/dev/null`),
+      ).toBe("hello");
+      for (const suffix of ["tar", "tar.gz", "tar.xz", "tar.bz2"]) {
+        const path = `/root/${image("out")}.${suffix}`;
+        await bed.run(`${client} export-tar ${image("tar")} ${path}`);
+        await bed.run(`rm -rf /root/again; mkdir /root/again; tar -C /root/again -xpf ${path}`);
+        expect(await facts("/root/again")).toBe(await facts("/root/t"));
+      }
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    "I102 a name that is taken is refused, with --force it is replaced",
+    async () => {
+      const again = await bed.exec(`${client} import-tar /root/www/mini.tar.gz ${image("tar")}; exit $?`);
+      expect(again.code).toBe(1);
+      expect(again.output).toContain(`Image '${image("tar")}' already exists.`);
+      await bed.run(`${client} --force import-tar /root/www/mini.tar.gz ${image("tar")}`);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    "I119 I104 a disk image is imported and exported byte for byte, with its holes",
+    async () => {
+      await bed.run(`${client} import-raw /root/www/disk.raw ${image("raw")}`);
+      await bed.run(`${client} export-raw ${image("raw")} /root/${image("out")}.raw.xz`);
+      await bed.run(`xz -dc /root/${image("out")}.raw.xz | cmp - /root/www/disk.raw`);
+      expect(Number(await bed.run(`stat -c %b /var/lib/machines/${image("raw")}.raw`))).toBeLessThan(1000);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    "I112 a directory is imported",
+    async () => {
+      await bed.run(`${client} import-fs /root/t ${image("fs")}`);
+      expect(await facts(`/var/lib/machines/${image("fs")}`)).toBe(await facts("/root/t"));
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    "I101 I120 pipes are read and written",
+    async () => {
+      await bed.run(`cat /root/www/mini.tar.gz | ${client} import-tar - ${image("pipe")}`);
+      await bed.run(`cd /root/t; ${client} -q export-tar ${image("pipe")} - | tar --compare -f -`);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    "C133 C134 I9 a transfer is listed and cancelled; whoever follows it fails",
+    async () => {
+      const output = await bed.run(`
+        mkfifo /root/${name}.fifo; (sleep 60 > /root/${name}.fifo) & writer=$!
+        ${client} -q import-tar /root/${name}.fifo ${image("never")} > /dev/null & follower=$!
+        for i in $(seq 100); do id=$(${client} list-transfers --no-legend | awk '{print $1}'); [ "$id" ] && break; sleep .1; done
+        ${client} list-transfers | head -2 | tail -1
+        ${client} cancel-transfer $id; wait $follower; echo "follower $?"
+        kill $writer; ${client} list-transfers; ls -A /var/lib/machines | grep -c '^\\.#tar' || true`);
+      expect(output).toMatch(new RegExp(`import-tar +(machine +)?${image("never")}`));
+      expect(output).toContain("follower 1\nNo transfers.\n0");
+    },
+    TIMEOUT_MS,
+  );
+});
+
+describe.skipIf(isStock)(`our daemon${onlyOurs}`, () => {
+  const PID = "$(systemctl show -P MainPID systemd-importd.service)";
+
+  test.each(clients)(
+    "I75 I110 a download of %s client is verified and kept, or not",
+    async (name, client) => {
+      await bed.run(`${client} --verify=checksum pull-tar ${URL}/mini.tar.gz ${name}-pulled`);
+      expect(await facts(`/var/lib/machines/${name}-pulled`)).toBe(await facts("/root/t"));
+      await bed.run(`${client} --verify=checksum pull-raw ${URL}/disk.raw ${name}-disk`);
+      await bed.run(`cmp /root/www/disk.raw /var/lib/machines/${name}-disk.raw`);
+      expect(await bed.run("ls -A /var/lib/machines | grep -c '^\\.\\(tar\\|raw\\)-http'")).toBe("2");
+      const unsigned = await bed.exec(`${client} pull-tar ${URL}/mini.tar.gz ${name}-unsigned`);
+      expect(unsigned.code).toBe(1);
+    },
+    TIMEOUT_MS,
+  );
+
+  test("runs in the sandbox of its unit", async () => {
+    await bed.run("importctl list-transfers");
+    expect(await bed.run(`readlink /proc/${PID}/exe`)).toBe("/usr/local/lib/machined/machined");
+    const status = await bed.run(`grep -e NoNewPrivs -e Seccomp: /proc/${PID}/status`);
+    expect(status.replace(/\s+/g, " ")).toBe("NoNewPrivs: 1 Seccomp: 2");
+  });
+
+  test("I41 the Varlink socket starts it, and it is in the registry", async () => {
+    await bed.run("systemctl stop systemd-importd.service");
+    const ping = `printf '{"method":"io.systemd.service.Ping"}\\0' | socat -t5 - UNIX:/run/systemd/io.systemd.Import`;
+    expect(await bed.run(`${ping} | tr -d '\\0'`)).toBe("{}");
+    expect(await bed.run("stat -c %a /run/systemd/io.systemd.Import")).toBe("666");
+    await bed.run("systemctl is-active systemd-importd.service");
+  });
+
+  test(
+    "I27 whoever is not root is asked by polkit",
+    async () => {
+      const busctl =
+        "setpriv --reuid=65534 --regid=65534 --clear-groups busctl --no-pager call org.freedesktop.import1";
+      const call = `${busctl} /org/freedesktop/import1 org.freedesktop.import1.Manager`;
+      const refused = "requires interactive authentication";
+      const refusal = (member: string) => bed.run(`${call} ${member}; [ $? = 1 ]`);
+      expect(await refusal("PullTar sssb http://x/y a no 0")).toContain(refused);
+      expect(await refusal("CancelTransfer u 4711")).toContain(refused);
+      expect(await bed.run(`${call} ListTransfers`)).toBe("a(usssdo) 0");
+      expect(await bed.run(`${call} ListImages st machine 0 | cut -c1-14`)).toBe("a(ssssbtttttt)");
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    "I36 I37 killed, it leaves no worker behind, and the next one removes what the worker left",
+    async () => {
+      await bed.run(`
+        mkfifo /root/kill.fifo; (sleep 60 > /root/kill.fifo) & writer=$!
+        ${OURS} -q import-tar /root/kill.fifo never > /dev/null 2>&1 & follower=$!
+        for i in $(seq 100); do ls -A /var/lib/machines | grep -q '^\\.#tar' && break; sleep .1; done
+        kill -9 ${PID}; wait $follower; [ $? = 1 ] || exit 10
+        for i in $(seq 50); do pgrep -f '[s]ystemd-import ' > /dev/null || break; sleep .1; done
+        pgrep -f '[s]ystemd-import ' && exit 11; kill $writer
+        importctl list-transfers
+        for i in $(seq 50); do ls -A /var/lib/machines | grep -q '^\\.#tar' || exit 0; sleep .1; done; exit 12`);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    "I32 it ends when there is nothing to do, and the next call starts it again",
+    async () => {
+      await bed.run("importctl list-transfers");
+      const pid = await bed.run(`echo ${PID}`);
+      await bed.run("for i in $(seq 450); do systemctl -q is-active systemd-importd || exit 0; sleep .1; done; exit 1");
+      expect(await bed.run("systemctl show -P Result systemd-importd.service")).toBe("success");
+      expect(await bed.run("importctl list-transfers")).toBe("No transfers.");
+      expect(await bed.run(`echo ${PID}`)).not.toBe(pid);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    "uninstalled, the distribution's daemon is back",
+    async () => {
+      await bed.uninstall();
+      const list = systemdVersion < 256 ? "/usr/bin/machinectl list-transfers" : "/usr/bin/importctl list-transfers";
+      expect(await bed.run(list)).toBe("No transfers.");
+      expect(await bed.run(`readlink /proc/${PID}/exe`)).toBe("/usr/lib/systemd/systemd-importd");
+      await bed.run("test -x /usr/lib/systemd/systemd-pull && ! test -L /usr/lib/systemd/systemd-pull");
+    },
+    TIMEOUT_MS,
+  );
+});

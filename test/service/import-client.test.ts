@@ -1,0 +1,106 @@
+// The clients as processes, with a daemon on its private socket: hosts without a bus.
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Subprocess } from "bun";
+import { isRoot, needsRoot } from "../lib/daemon.ts";
+import { waitFor } from "../lib/wait-for.ts";
+import { TestImportd } from "./import-support.ts";
+
+const MAIN = join(import.meta.dir, "../../src/main.ts");
+
+describe.skipIf(!isRoot)(`clients without a bus${needsRoot}`, () => {
+  let daemon: TestImportd;
+
+  beforeAll(async () => {
+    daemon = await TestImportd.start();
+  });
+  afterAll(() => daemon[Symbol.asyncDispose]());
+
+  function start(program: string, args: string[], stdin?: string): Subprocess<"ignore" | "pipe", "pipe", "pipe"> {
+    const child = Bun.spawn([process.execPath, MAIN, program, ...args], {
+      env: { PATH: process.env["PATH"] ?? "", MACHINED_RUNTIME_DIRECTORY: daemon.runtime, TZ: "UTC" },
+      stdin: stdin === undefined ? "ignore" : new Blob([stdin]),
+      stdout: "pipe",
+      stderr: "pipe",
+    });
+    return child as Subprocess<"ignore" | "pipe", "pipe", "pipe">;
+  }
+
+  async function run(program: string, ...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+    const child = start(program, args);
+    const [stdout, stderr] = await Promise.all([child.stdout.text(), child.stderr.text()]);
+    return { code: await child.exited, stdout, stderr };
+  }
+
+  test("a download with its log, and one that fails", async () => {
+    const done = await run("importctl", "-m", "pull-tar", "http://played/done.tar.gz");
+    expect(done).toEqual({
+      code: 0,
+      stdout: "",
+      stderr: expect.stringMatching(/^Enqueued transfer job \d+\. Press C-c to continue download in background\.\n$/),
+    });
+    const failed = await run("machinectl", "-q", "pull-raw", "http://played/fail.raw");
+    expect(failed).toEqual({ code: 1, stdout: "", stderr: "It failed.\n" });
+  });
+
+  test("C135 the file of an export is made before the daemon is asked, standard output is handed over too", async () => {
+    const path = join(daemon.runtime, "out.tar.gz");
+    expect((await run("importctl", "-m", "-q", "export-tar", "target", path)).code).toBe(0);
+    expect(await Bun.file(path).text()).toBe("the content");
+    // Bun's own pipes are sockets, which no daemon takes.
+    const pipeline = `"${process.execPath}" "${MAIN}" importctl -m -q export-raw target | cat`;
+    const env = { PATH: process.env["PATH"] ?? "", MACHINED_RUNTIME_DIRECTORY: daemon.runtime };
+    expect(Bun.spawnSync(["bash", "-c", pipeline], { env }).stdout.toString()).toBe("the content");
+    const early = join(daemon.runtime, "early.tar");
+    const nowhere = { ...env, MACHINED_RUNTIME_DIRECTORY: "/nonexistent", DBUS_SYSTEM_BUS_ADDRESS: "unix:path=/none" };
+    const refused = Bun.spawnSync([process.execPath, MAIN, "importctl", "-m", "export-tar", "x", early], {
+      env: nowhere,
+    });
+    expect(refused.exitCode).toBe(1);
+    expect(await Bun.file(early).exists()).toBe(true);
+    expect((await run("importctl", "-m", "export-tar", "x", "/dev/null")).stderr).toBe(
+      "Failed to transfer image: Invalid argument\n",
+    );
+  });
+
+  test("I101 an import from standard input", async () => {
+    const file = join(daemon.runtime, "source.tar");
+    writeFileSync(file, "12345");
+    const { code, stderr } = await run("importctl", "-m", "import-tar", file, "source");
+    expect([code, stderr.split("\n")[1]]).toEqual([0, "5"]);
+  });
+
+  test("C134 Ctrl-C: the transfer goes on, is listed, and can be cancelled", async () => {
+    const child = start("importctl", ["-m", "pull-tar", "http://played/wait.tar"]);
+    const id = await waitFor(async () => {
+      const { stdout } = await run("importctl", "--no-legend", "list-transfers");
+      expect(stdout).toContain("pull-tar machine wait ");
+      return stdout.trim().split(" ")[0] ?? "";
+    }, "the transfer");
+    // It follows by now: the transfer is there since before the line that says so.
+    await waitFor(async () => child.kill("SIGINT"), "the signal");
+    const stderr = await child.stderr.text();
+    expect(await child.exited).toBe(1);
+    expect(stderr).toContain(`Use "importctl cancel-transfer ${id}" to abort transfer.`);
+    const listed = await run("importctl", "--json=short", "list-transfers");
+    expect(JSON.parse(listed.stdout)).toEqual([
+      {
+        id: Number(id),
+        progress: null,
+        type: "pull-tar",
+        class: "machine",
+        local: "wait",
+        remote: "http://played/wait.tar",
+      },
+    ]);
+    expect(await run("importctl", "cancel-transfer", id)).toEqual({ code: 0, stdout: "", stderr: "" });
+    await waitFor(async () => expect((await run("importctl")).stdout).toBe("No transfers.\n"), "the end");
+  });
+
+  test("list-images over the private socket", async () => {
+    const { code, stdout } = await run("importctl", "-m", "list-images");
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^CLASS +NAME +TYPE +PATH +RO +CRTIME +MTIME +USAGE LIMIT\nmachine \.host /);
+  });
+});

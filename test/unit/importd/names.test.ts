@@ -1,0 +1,132 @@
+// Names, URLs and references of transfers, and what daemon and workers make of texts.
+import { describe, expect, test } from "bun:test";
+import { isDownloadUrl, parseOciReference } from "../../../src/base/transfer.ts";
+import { exportName, formatOf, given, importName, pullName, stripSuffixes } from "../../../src/cli/transfer-names.ts";
+import { parseArguments } from "../../../src/importd/arguments.ts";
+import { idleLimitMs } from "../../../src/importd/idle.ts";
+import { type LogLine, LogLines } from "../../../src/importd/log-lines.ts";
+import { pathsOf } from "../../../src/importd/paths.ts";
+import { workerEnvironment, workerOverride } from "../../../src/importd/worker-command.ts";
+
+test("I20 what can be downloaded", () => {
+  for (const url of ["http://h/x", "https://h", "file:/x", "file:///x"]) expect(isDownloadUrl(url)).toBe(true);
+  for (const url of ["", "http://", "ftp://h/x", "file:", "HTTP://h", "http://h/\u00e4", "http://h/\n"]) {
+    expect(isDownloadUrl(url)).toBe(false);
+  }
+});
+
+test("I132 references of container images, with ports and digests", () => {
+  const digest = `sha256:${"0a".repeat(32)}`;
+  expect(parseOciReference("debian")).toEqual({ registry: null, image: "debian", tag: null, digest: null });
+  expect(parseOciReference("r.example:5000/a/b:1.2")).toEqual({
+    registry: "r.example:5000",
+    image: "a/b",
+    tag: "1.2",
+    digest: null,
+  });
+  expect(parseOciReference(`r.example:5000/a@${digest}`)?.digest).toBe(digest);
+  expect(parseOciReference("r.example:5000/a")?.tag).toBe(null);
+  for (const bad of ["", "bad ref::", "A", "a:", "r/.a", "a@sha256:1", "a//b", "r:x/a", "-r/a"]) {
+    expect([bad, parseOciReference(bad)]).toEqual([bad, undefined]);
+  }
+});
+
+describe("names of images", () => {
+  test("I101 suffixes are taken off", () => {
+    expect(stripSuffixes("a.tar.xz", "tar")).toBe("a");
+    expect(stripSuffixes("a.tgz", "tar")).toBe("a");
+    expect(stripSuffixes("a.tar.zst", "tar")).toBe("a");
+    expect(stripSuffixes("a.raw.xz", "raw")).toBe("a");
+    expect(stripSuffixes("a.sysext.raw.gz", "raw")).toBe("a");
+    expect(stripSuffixes("a.qcow2", "raw")).toBe("a");
+    expect(stripSuffixes("a.tar", "fs")).toBe("a.tar");
+  });
+
+  test("of downloads come from the URL", () => {
+    expect(pullName("http://h/d/i.tar.gz?token=1#x", undefined, "tar")).toBe("i");
+    expect(pullName("http://h/d/i.tar.gz/", undefined, "tar")).toBe("i");
+    expect(pullName("http://h/d", "-", "tar")).toBe("");
+    expect(pullName("r.example/library/debian:12", undefined, "oci")).toBe("debian");
+    expect(() => pullName("http://h", undefined, "tar")).not.toThrow();
+    expect(() => pullName("http:///", undefined, "tar")).toThrow("Failed to get final component of URL");
+  });
+
+  test("of imports come from the path; bad ones are refused", () => {
+    expect(importName("/d/x.tar.gz", null, "tar")).toBe("x");
+    expect(importName("/d/x/", null, "fs")).toBe("x");
+    expect(() => importName("/", null, "fs")).toThrow("Cannot extract container name");
+    expect(() => importName(null, null, "tar")).toThrow("Need either path or local name.");
+    expect(() => exportName("a/b")).toThrow("Image name a/b is not valid.");
+    expect([given("-"), given(""), given(undefined), given("x")]).toEqual([null, null, null, "x"]);
+    expect([formatOf("a.zst"), formatOf("a.bz2"), formatOf("a.tar"), formatOf(null)]).toEqual([
+      "zstd",
+      "bzip2",
+      "",
+      "",
+    ]);
+  });
+});
+
+describe("a worker's log", () => {
+  const linesOf = (...parts: string[]) => {
+    const lines: LogLine[] = [];
+    const log = new LogLines((line) => lines.push(line));
+    for (const part of parts) log.push(Buffer.from(part));
+    log.flush();
+    return lines.map(({ priority, text }) => `${priority} ${text}`);
+  };
+
+  test("comes in any pieces", () => {
+    expect(linesOf("<3", "0>one\n<2", "7>two", "\n", "three")).toEqual(["30 one", "27 two", "6 three"]);
+  });
+
+  test("I16 a line of exactly 2048 bytes is one line, and longer ones are cut", () => {
+    expect(linesOf(`${"a".repeat(2048)}\nb\n`).map((line) => line.length)).toEqual([2050, 3]);
+    expect(linesOf(`${"a".repeat(5000)}\n`).map((line) => line.length - 2)).toEqual([2048, 2048, 904]);
+  });
+});
+
+test("a worker gets the way to the network, and nothing that steers the daemon", () => {
+  const own = {
+    https_proxy: "p",
+    NO_PROXY: "n",
+    SYSTEMD_IMPORT_SYNC: "0",
+    LD_PRELOAD: "x",
+    NOTIFY_SOCKET: "pid1",
+    A: "b",
+  };
+  expect(workerEnvironment(own, { notifySocket: "/n", logLevel: "debug" })).toEqual({
+    https_proxy: "p",
+    NO_PROXY: "n",
+    SYSTEMD_IMPORT_SYNC: "0",
+    SYSTEMD_LOG_TARGET: "console-prefixed",
+    SYSTEMD_LOG_LEVEL: "debug",
+    NOTIFY_SOCKET: "/n",
+  });
+  expect(workerOverride({ SYSTEMD_IMPORT_FS_PATH: "/x" }, "systemd-import-fs")).toBe("/x");
+  expect(workerOverride({ SYSTEMD_IMPORT_FS_PATH: "" }, "systemd-import-fs")).toBeUndefined();
+});
+
+test("I32 it ends after 30 seconds, but only where the next call starts it again", () => {
+  expect(idleLimitMs(true, {})).toBe(30_000);
+  expect(idleLimitMs(false, {})).toBeGreaterThan(1e9);
+  expect(idleLimitMs(true, { SYSTEMD_EXIT_ON_IDLE: "no" })).toBeGreaterThan(1e9);
+});
+
+test("the sockets and images of each scope", () => {
+  const system = pathsOf("system", {});
+  expect(system.varlink).toBe("/run/systemd/io.systemd.Import");
+  expect(system.imageRoot("sysext")).toBe("/var/lib/extensions");
+  const user = pathsOf("user", { XDG_RUNTIME_DIR: "/run/user/7", HOME: "/home/u" });
+  expect(user.varlink).toBe("/run/user/7/systemd/io.systemd.Import");
+  expect(user.imageRoot("machine")).toBe("/home/u/.local/state/machines");
+  expect(() => pathsOf("user", {})).toThrow("$XDG_RUNTIME_DIR is not set");
+});
+
+test("the daemon's command line", () => {
+  expect(parseArguments([])).toEqual({ kind: "run", scope: "system" });
+  expect(parseArguments(["--user"])).toEqual({ kind: "run", scope: "user" });
+  expect(parseArguments(["--help", "--bogus"]).kind).toBe("help");
+  expect(parseArguments(["--bogus"])).toEqual({ kind: "error", message: "unrecognized option '--bogus'" });
+  expect(parseArguments(["--bus-introspect", "list"])).toEqual({ kind: "introspect", path: "list" });
+});
