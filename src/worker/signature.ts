@@ -81,22 +81,23 @@ export async function verifyDetached(content: Buffer, signature: Buffer, keyring
       : await pgp.readSignature({ binarySignature: new Uint8Array(signature) });
     const message = await pgp.createMessage({ binary: new Uint8Array(content) });
     const result = await pgp.verify({ message, signature: parsed, verificationKeys: [...keyring], format: "binary" });
-    await requireGood(result.signatures);
+    await requireGood(result.signatures, keyring);
   } catch (error) {
     throw error instanceof ErrnoError ? error : refuse(error);
   }
 }
 
 interface Verification {
-  readonly keyID: { toHex(): string };
+  readonly keyID: import("openpgp").KeyID;
   readonly verified: Promise<boolean>;
 }
 
-async function requireGood(signatures: readonly Verification[]): Promise<void> {
+async function requireGood(signatures: readonly Verification[], keyring: Keyring): Promise<void> {
   let reason: unknown = new Error("There is no signature");
   for (const { keyID, verified } of signatures) {
     try {
       await verified;
+      await requireValidNow(keyID, keyring);
       log("info", `Good signature by key ${keyID.toHex().toUpperCase()}.`);
       return;
     } catch (error) {
@@ -104,6 +105,15 @@ async function requireGood(signatures: readonly Verification[]): Promise<void> {
     }
   }
   throw refuse(reason);
+}
+
+/**
+ * The library asks whether the key was good when it signed. Who has a key that has expired, or was given up, can make it
+ * sign as of any time: what counts is that the key is good today.
+ */
+async function requireValidNow(keyID: Verification["keyID"], keyring: Keyring): Promise<void> {
+  const owner = keyring.find((key) => key.getKeys(keyID).length > 0);
+  await owner?.getSigningKey(keyID, new Date());
 }
 
 const CLEAR_SIGNED = "-----BEGIN PGP SIGNED MESSAGE-----";
@@ -124,7 +134,7 @@ export async function verifyClearSigned(content: Buffer, keyring: Keyring | null
     const message = await pgp.readCleartextMessage({ cleartextMessage: content.subarray(start).toString("utf8") });
     if (keyring !== null) {
       const result = await pgp.verify({ message, verificationKeys: [...keyring] });
-      await requireGood(result.signatures);
+      await requireGood(result.signatures, keyring);
     }
     return Buffer.from(message.getText());
   } catch (error) {
