@@ -25,6 +25,7 @@ import type { Daemon, RegisterPolicy } from "./daemon.ts";
 import { hostId, hostMachine } from "./host.ts";
 import { IdleExit } from "./idle-exit.ts";
 import { imageMethods, imageObjects, poolGetters } from "./image-bindings.ts";
+import { imageVarlink } from "./image-varlink.ts";
 import { Images } from "./images.ts";
 import { NameSocket } from "./name-socket.ts";
 import { objectTree } from "./objects.ts";
@@ -104,7 +105,11 @@ export class Service implements Daemon {
     );
     this.#resolveHook = new ResolveHook(this);
     this.#varlink = [
-      this.#varlinkServer([machineVarlink(this, this.operations), serviceVarlink(this.log)]),
+      this.#varlinkServer([
+        machineVarlink(this, this.operations),
+        imageVarlink(this, this.images),
+        serviceVarlink(this.log),
+      ]),
       this.#varlinkServer([userDatabase(this)]),
       this.#varlinkServer([this.#resolveHook.bound]),
     ];

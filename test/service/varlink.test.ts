@@ -1,6 +1,7 @@
 // The Varlink sockets of a daemon with machines: io.systemd.Machine, UserDatabase, Resolve.Hook, introspection.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connectVarlink, type VarlinkClient } from "../../src/ipc/varlink-client.ts";
 import { isRoot, needsRoot, TestDaemon } from "../lib/daemon.ts";
@@ -33,6 +34,7 @@ describe.skipIf(!isRoot)(`Varlink${needsRoot}`, () => {
   let userdb: VarlinkClient;
   let hook: VarlinkClient;
   let inner: number;
+  let images: string;
   const clients: VarlinkClient[] = [];
 
   const connect = async (path: string) => {
@@ -42,7 +44,13 @@ describe.skipIf(!isRoot)(`Varlink${needsRoot}`, () => {
   };
 
   beforeAll(async () => {
-    daemon = await TestDaemon.start();
+    images = mkdtempSync(join(tmpdir(), "machined-images-"));
+    const tree = join(images, "var/lib/machines/tree");
+    mkdirSync(join(tree, "etc"), { recursive: true });
+    mkdirSync(join(tree, "usr"));
+    writeFileSync(join(tree, "etc/hostname"), "tree-host\n");
+    writeFileSync(join(tree, "etc/os-release"), "ID=tree\n");
+    daemon = await TestDaemon.start({ MACHINED_IMAGE_ROOT: images });
     machine = await connect("machine/io.systemd.Machine");
     userdb = await connect("userdb/io.systemd.Machine");
     hook = await connect("resolve.hook/io.systemd.Machine");
@@ -64,6 +72,7 @@ describe.skipIf(!isRoot)(`Varlink${needsRoot}`, () => {
   afterAll(async () => {
     for (const client of clients) client.close();
     await daemon[Symbol.asyncDispose]();
+    rmSync(images, { recursive: true });
   });
 
   test("M173 a name can be registered once", async () => {
@@ -136,6 +145,31 @@ describe.skipIf(!isRoot)(`Varlink${needsRoot}`, () => {
     expect(await failure(machine.call("org.varlink.service.GetInfo", { x: 1 }))).toBe(
       'InvalidParameter {"parameter":"x"}',
     );
+  });
+
+  test("V45 M174 images over Varlink: listed, cloned, changed, removed, cleaned", async () => {
+    const IMAGE = "io.systemd.MachineImage";
+    const call = (method: string, parameters: object = {}) => machine.call(`${IMAGE}.${method}`, parameters);
+    expect(await failure(call("List"))).toBe("ExpectedMore {}");
+    expect(await failure(call("CleanPool", { mode: "hidden" }))).toBe("ExpectedMore {}");
+    expect(await failure(call("List", { name: "nosuch" }))).toBe("io.systemd.MachineImage.NoSuchImage {}");
+    expect(await failure(call("List", { name: "a/b" }))).toBe('InvalidParameter {"parameter":"name"}');
+    expect(await failure(all(machine.callMore(`${IMAGE}.CleanPool`, { mode: "hidden" })))).toContain("NoSuchImage");
+    await call("Clone", { name: "tree", newName: "clone" });
+    const [first] = await all(machine.callMore(`${IMAGE}.List`)).then((list) =>
+      list.filter(({ name }) => name === "clone"),
+    );
+    expect(first).toMatchObject({ name: "clone", type: "directory", class: "machine", readOnly: false });
+    await call("Update", { name: "clone", newName: "renamed", readOnly: true });
+    expect(await call("List", { name: "renamed", acquireMetadata: "yes" })).toMatchObject({
+      readOnly: true,
+      hostname: "tree-host",
+      OSRelease: ["ID=tree"],
+    });
+    expect(await failure(call("Update", { name: "renamed", limit: -1 }))).toContain("InvalidParameter");
+    await call("Remove", { name: "renamed" });
+    await call("Clone", { name: "tree", newName: ".hidden" });
+    expect(await all(machine.callMore(`${IMAGE}.CleanPool`, { mode: "hidden" }))).toEqual([{ name: ".hidden" }]);
   });
 
   const user = (query: object) => userdb.call(`${USERDB}.GetUserRecord`, { service: MACHINE, ...query });
