@@ -1,0 +1,215 @@
+// The programs that import and export what is on this host.
+import { expect, test } from "bun:test";
+import { randomBytes } from "node:crypto";
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { openPath } from "../../src/kernel/fd.ts";
+import { FILE_FLAG, fileFlags } from "../../src/kernel/file-attributes.ts";
+import { isRoot } from "../kernel/support.ts";
+import { waitFor } from "../lib/wait-for.ts";
+import { archive } from "../unit/worker/archive-builder.ts";
+import { entries, runWorker, Scratch, startWorker } from "./pull-support.ts";
+
+const scratch = new Scratch();
+const asRoot = test.skipIf(!isRoot);
+const TREE = archive(
+  { name: "./", type: "5", mode: 0o751, uid: 7 },
+  { name: "etc/os-release", data: "ID=x\n" },
+  { name: "f", data: "content" },
+);
+const DISK = Buffer.concat([randomBytes(100_000), Buffer.alloc(3 << 20), randomBytes(5000)]);
+
+function file(name: string, bytes: Buffer | string): string {
+  const path = join(scratch.path, name);
+  writeFileSync(path, bytes);
+  return path;
+}
+
+const importing = (verb: "tar" | "raw", root: string, ...rest: string[]) =>
+  runWorker("systemd-import", [verb, `--image-root=${root}`, ...rest]);
+const exporting = (verb: "tar" | "raw", root: string, ...rest: string[]) =>
+  runWorker("systemd-export", [verb, `--image-root=${root}`, ...rest]);
+
+asRoot("I101: names come from files, and standard input is 'imported'", async () => {
+  const root = scratch.root();
+  const path = file("some.tar.gz", gzipSync(TREE));
+  const { code, log } = await importing("tar", root, path);
+  expect([code, log]).toEqual([
+    0,
+    `Importing '${path}', saving as 'some'.\nOperation completed successfully.\nExiting.\n`,
+  ]);
+  const child = Bun.spawn(
+    [process.execPath, join(import.meta.dir, "../../src/main.ts"), "systemd-import", "tar", `--image-root=${root}`],
+    { stdin: Buffer.from(TREE), stderr: "ignore" },
+  );
+  expect(await child.exited).toBe(0);
+  expect(entries(root)).toEqual(["imported", "some"]);
+  expect([lstatSync(join(root, "some")).mode & 0o777, lstatSync(join(root, "some")).uid]).toEqual([0o751, 7]);
+});
+
+asRoot("I102: a name that is taken stays, unless force is given", async () => {
+  const root = scratch.root();
+  const path = file("t.tar", TREE);
+  expect((await importing("tar", root, path, "n")).code).toBe(0);
+  const again = await importing("tar", root, path, "n");
+  expect([again.code, again.log]).toEqual([1, "Image 'n' already exists.\nExiting.\n"]);
+  const raw = await importing("raw", root, file("d.raw", DISK), "n");
+  expect(raw.log).toContain("Image 'n' already exists.");
+  const other = file("o.tar", archive({ name: "other", data: "x" }));
+  expect((await importing("tar", root, "--force", other, "n")).code).toBe(0);
+  expect([existsSync(join(root, "n/other")), existsSync(join(root, "n/f"))]).toEqual([true, false]);
+  expect(entries(root)).toEqual(["n"]);
+  for (const bad of [".#x", "a/b", "..", "a\u0001"]) {
+    expect((await importing("tar", root, path, "--", bad)).log).toContain("is not valid");
+  }
+});
+
+asRoot("I103: read-only trees and files, which force still replaces", async () => {
+  const root = scratch.root();
+  expect((await importing("tar", root, "--read-only", file("t.tar", TREE), "tree")).code).toBe(0);
+  expect((await importing("raw", root, "--read-only", file("d.raw", DISK), "disk")).code).toBe(0);
+  {
+    using tree = openPath(join(root, "tree"), "directory");
+    const flags = fileFlags(tree);
+    if (flags !== null) expect(flags & FILE_FLAG.immutable).toBe(FILE_FLAG.immutable);
+  }
+  expect(statSync(join(root, "disk.raw")).mode & 0o777).toBe(0o444);
+  expect((await importing("tar", root, "--force", file("t.tar", TREE), "tree")).code).toBe(0);
+  expect(entries(root)).toEqual(["disk.raw", "tree"]);
+});
+
+asRoot("I92: the only directory at the top, when it is an OS tree, becomes the top", async () => {
+  const root = scratch.root();
+  const nested = archive(
+    { name: "os", type: "5", mode: 0o710, uid: 3, mtime: 86400 },
+    { name: "os/etc/os-release", data: "ID=x" },
+    { name: "os/os", data: "same name" },
+  );
+  expect((await importing("tar", root, file("nested.tar", nested), "a")).code).toBe(0);
+  expect(readFileSync(join(root, "a/os"), "utf8")).toBe("same name");
+  expect([lstatSync(join(root, "a")).mode & 0o777, lstatSync(join(root, "a")).uid]).toEqual([0o710, 3]);
+  const plain = archive({ name: "dir/file", data: "no OS" });
+  expect((await importing("tar", root, file("plain.tar", plain), "b")).code).toBe(0);
+  expect(existsSync(join(root, "b/dir/file"))).toBe(true);
+  const linked = archive({ name: "os/etc/os-release", type: "2", target: "/etc/passwd" });
+  expect((await importing("tar", root, file("linked.tar", linked), "c")).code).toBe(0);
+  expect(lstatSync(join(root, "c")).isDirectory()).toBe(true);
+});
+
+asRoot("I104: disk images keep their holes, times and attributes, packed or not", async () => {
+  const root = scratch.root();
+  const path = file("d.raw", DISK);
+  utimesSync(path, 1e9, 1e9);
+  expect((await importing("raw", root, path, "plain")).code).toBe(0);
+  expect((await importing("raw", root, file("p.raw.gz", gzipSync(DISK)))).code).toBe(0);
+  for (const name of ["plain.raw", "p.raw"]) {
+    expect(readFileSync(join(root, name)).equals(DISK)).toBe(true);
+  }
+  expect(statSync(join(root, "p.raw")).blocks * 512).toBeLessThan(1 << 20);
+  expect(statSync(join(root, "plain.raw")).mtimeMs).toBe(1e12);
+  expect(statSync(join(root, "plain.raw")).mode & 0o777).toBe(0o644);
+});
+
+asRoot("I118, I119, I120, I123: what is exported comes back as it was", async () => {
+  const root = scratch.root();
+  await importing("tar", root, file("t.tar", TREE), "tree");
+  await importing("raw", root, file("d.raw", DISK), "disk");
+  for (const suffix of ["", ".gz", ".xz", ".bz2", ".zst"]) {
+    const [tar, raw] = [join(scratch.path, `out.tar${suffix}`), join(scratch.path, `out.raw${suffix}`)];
+    expect((await exporting("tar", root, "tree", tar)).code).toBe(0);
+    expect((await exporting("raw", root, "disk", raw)).code).toBe(0);
+    const back = scratch.root();
+    expect((await importing("tar", back, tar, "t")).code).toBe(0);
+    expect((await importing("raw", back, raw, "d")).code).toBe(0);
+    expect(Bun.spawnSync(["diff", "-r", join(root, "tree"), join(back, "t")]).exitCode).toBe(0);
+    expect(readFileSync(join(back, "d.raw")).equals(DISK)).toBe(true);
+  }
+  const { stdout } = await exporting("tar", root, "--format=gzip", "tree");
+  expect(Buffer.from(Bun.gunzipSync(new Uint8Array(stdout))).includes("os-release")).toBe(true);
+  expect((await exporting("raw", root, "none")).log).toBe("Image none not found.\nExiting.\n");
+  expect((await exporting("raw", root, "--format=rar", "disk")).log).toContain("Unknown format: rar");
+});
+
+asRoot("an export that is ended leaves no file of that name", async () => {
+  const root = scratch.root();
+  mkdirSync(root);
+  writeFileSync(join(root, "big.raw"), "");
+  truncateSync(join(root, "big.raw"), 8 * 1024 ** 3);
+  const out = scratch.root();
+  mkdirSync(out);
+  const child = startWorker("systemd-export", ["raw", `--image-root=${root}`, "big", join(out, "big.raw.gz")]);
+  await waitFor(() => expect(entries(out).length).toBe(1), "the export to begin");
+  child.kill("SIGTERM");
+  expect(await child.exited).toBe(4);
+  expect(entries(out)).toEqual([]);
+});
+
+asRoot("I112: a directory becomes an image; what a killed worker left is swept by the next", async () => {
+  const root = scratch.root();
+  const source = join(scratch.path, "source");
+  mkdirSync(join(source, "d"), { recursive: true });
+  writeFileSync(join(source, "d/f"), "x");
+  symlinkSync("/nowhere", join(source, "l"));
+  Bun.spawnSync(["ln", join(source, "d/f"), join(source, "hard")]);
+  const run = (...args: string[]) => runWorker("systemd-import-fs", ["run", `--image-root=${root}`, ...args]);
+  expect((await run(source, "copy")).code).toBe(0);
+  expect(statSync(join(root, "copy/hard")).ino).toBe(statSync(join(root, "copy/d/f")).ino);
+  const child = startWorker("systemd-import", ["tar", `--image-root=${root}`, join(scratch.path, "fifo"), "killed"]);
+  child.kill("SIGKILL");
+  await child.exited;
+  mkdirSync(join(root, ".#tar0123456789abcdef"));
+  writeFileSync(join(root, ".#raw0123456789abcdef"), "x");
+  mkdirSync(join(root, ".#machine.copy0123456789abcdef"));
+  expect((await run(source, "second")).code).toBe(0);
+  expect(entries(root)).toEqual([".#machine.copy0123456789abcdef", "copy", "second"]);
+  expect((await run("/dev/null", "x")).code).toBe(1);
+});
+
+asRoot(
+  "I113: an import of a directory ends within a second of being told to",
+  async () => {
+    const root = scratch.root();
+    const child = startWorker("systemd-import-fs", ["run", `--image-root=${root}`, "/usr", "usr"]);
+    await waitFor(() => expect(entries(root).some((name) => name.startsWith(".#fs"))).toBe(true), "the copy to begin");
+    await Bun.sleep(300);
+    const before = performance.now();
+    child.kill("SIGTERM");
+    expect(await child.exited).toBe(4);
+    expect(performance.now() - before).toBeLessThan(3000);
+    expect(entries(root)).toEqual([]);
+  },
+  30_000,
+);
+
+asRoot("I117: wrong options are told, and the environment's are honoured", async () => {
+  const root = scratch.root();
+  const bad: readonly [string[], string][] = [
+    [["frob"], "Unknown command verb 'frob'."],
+    [["tar", "--frob"], "unrecognized option '--frob'"],
+    [["tar", "--sync=maybe"], "Failed to parse --sync= argument: maybe"],
+    [["tar", "a", "b", "c"], "Too many arguments."],
+    [[], "Command verb required."],
+    [["tar", "--force=yes"], "doesn't allow an argument"],
+  ];
+  for (const [args, text] of bad) {
+    const { code, log } = await runWorker("systemd-import", args);
+    expect([code, log]).toEqual([1, expect.stringContaining(text)]);
+  }
+  const help = await runWorker("systemd-import", ["--help"]);
+  expect(help.stdout.toString()).toContain("--image-root=PATH");
+  const env = { SYSTEMD_IMPORT_SYNC: "yes", SYSTEMD_IMPORT_BTRFS_SUBVOL: "no", SYSTEMD_IMPORT_BTRFS_QUOTA: "no" };
+  expect((await runWorker("systemd-import", ["tar", `--image-root=${root}`, file("t.tar", TREE), "x"], env)).code).toBe(
+    0,
+  );
+});
