@@ -1,6 +1,6 @@
 // npm run bench [-- --bed=TREE] [--machines=N] [--rounds=N]: the distribution's programs and ours in one bed, one after
 // the other, round by round; medians and ratios go to docs/benchmarks.md. Figures compare only within one run.
-import { writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, release } from "node:os";
 import { join } from "node:path";
 import { build } from "../../install/build.ts";
@@ -104,7 +104,6 @@ ${tables.join("\n\n")}
 
 async function measure(tree: Tree, machines: number, rounds: number): Promise<string> {
   process.env["BED_TREE"] = tree;
-  process.env["MACHINED_DIST"] ??= setAside(build());
   const { Bed } = await import("../lib/bed.ts");
   const source = await Bun.file(join(import.meta.dir, "measure.py")).text();
   const bed = await Bed.boot("bench");
@@ -141,7 +140,11 @@ async function main(args: readonly string[]): Promise<number> {
     console.error(`Nothing can be measured here: ${reason}`);
     return 1;
   }
+  const given = process.env["MACHINED_DIST"];
+  const directory = given ?? setAside(build());
+  process.env["MACHINED_DIST"] = directory;
   const text = page([await measure(tree as Tree, machines, rounds)], rounds);
+  if (given === undefined) rmSync(directory, { recursive: true });
   const file = join(TOP, "docs/benchmarks.md");
   writeFileSync(file, text);
   Bun.spawnSync([join(TOP, "node_modules/.bin/biome"), "format", "--write", file], { cwd: TOP });
