@@ -1,4 +1,4 @@
-// `machinectl poweroff`, `reboot`, `terminate` and `kill`. A machine with a control socket of its own is asked there,
+// `machinectl poweroff`, `reboot`, `terminate`, `pause`, `resume` and `kill`. A machine with a control socket of its own is asked there,
 // others get a signal through the manager (machinectl(1), "Machine Commands").
 import { startPolkitAgent } from "./agents.ts";
 import { attempt, Failure, isVarlinkFailure } from "./failure.ts";
@@ -37,6 +37,25 @@ const TERMINATE: PowerAction = {
   what: "terminate",
   otherwise: (session, name) => session.manager("TerminateMachine", "s", name),
   complaint: () => "Could not terminate machine",
+};
+
+/** There is no other way to hold a machine. */
+function withoutControlSocket(_session: Session, name: string): Promise<never> {
+  throw new Failure(`Machine '${name}' does not expose a varlink control socket.`);
+}
+
+const PAUSE: PowerAction = {
+  method: "Pause",
+  what: "pause",
+  otherwise: withoutControlSocket,
+  complaint: () => "Could not pause machine",
+};
+
+const RESUME: PowerAction = {
+  method: "Resume",
+  what: "resume",
+  otherwise: withoutControlSocket,
+  complaint: () => "Could not resume machine",
 };
 
 /**
@@ -88,6 +107,16 @@ export function reboot(session: Session, names: readonly string[]): Promise<numb
 /** The verb `terminate`. */
 export function terminate(session: Session, names: readonly string[]): Promise<number> {
   return applyToAll(session, TERMINATE, names);
+}
+
+/** The verb `pause`: machines with a control socket only. */
+export function pause(session: Session, names: readonly string[]): Promise<number> {
+  return applyToAll(session, PAUSE, names);
+}
+
+/** The verb `resume`. */
+export function resume(session: Session, names: readonly string[]): Promise<number> {
+  return applyToAll(session, RESUME, names);
 }
 
 /** The verb `kill`. Whom to kill is for the manager to judge. */

@@ -125,6 +125,18 @@ export const VERBS: readonly VerbRow[] = [
     run: async (session, names) => (await import("./power.ts")).terminate(session, names),
   },
   {
+    meta: { name: "pause", description: "Hold machines that can be held" },
+    group: "Machine",
+    args: NAMES,
+    run: async (session, names) => (await import("./power.ts")).pause(session, names),
+  },
+  {
+    meta: { name: "resume", description: "Let held machines go on" },
+    group: "Machine",
+    args: NAMES,
+    run: async (session, names) => (await import("./power.ts")).resume(session, names),
+  },
+  {
     meta: { name: "kill", description: "Send a signal to the processes of machines" },
     group: "Machine",
     args: NAMES,

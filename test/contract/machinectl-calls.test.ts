@@ -145,6 +145,8 @@ describe("control sockets (C85)", () => {
     ["poweroff alpha", "PowerOff"],
     ["reboot alpha", "Reboot"],
     ["terminate alpha", "Terminate"],
+    ["pause alpha", "Pause"],
+    ["resume alpha", "Resume"],
   ];
   for (const [line, method] of methods) {
     test(`${line} goes to the machine itself`, async () => {
@@ -161,6 +163,14 @@ describe("control sockets (C85)", () => {
   test("a machine without one is reached over the bus", async () => {
     expect((await run("poweroff mini", { sockets }, world)).members).toEqual(["KillMachine(ssi)"]);
   });
+
+  for (const verb of ["pause", "resume"]) {
+    test(`C86 ${verb} needs one`, async () => {
+      const { process, status } = await run(`${verb} mini`, { sockets }, world);
+      expect(process.stderr).toBe("Machine 'mini' does not expose a varlink control socket.\n");
+      expect(status).toBe(1);
+    });
+  }
 
   test("kill always goes over the bus", async () => {
     expect((await run("kill alpha", { sockets }, world)).process.managers.varlinkCalls).toEqual([]);
