@@ -5,8 +5,8 @@ import { IMAGE_CLASSES } from "../base/transfer.ts";
 import { type Child, spawnSelf } from "../kernel/spawn.ts";
 import type { Paths } from "./paths.ts";
 
-/** All that is not, or no longer, an image is called so. */
-const HIDDEN = ".#";
+/** All that is not, or no longer, an image is called so; lock files are nobody's leftovers. */
+const HIDDEN = /^\.#(?!.*\.lck$)/;
 const SIGTERM = 15;
 
 export class Sweeper {
@@ -41,7 +41,7 @@ export class Sweeper {
 
 function hasHidden(directory: string): boolean {
   try {
-    return readdirSync(directory).some((name) => name.startsWith(HIDDEN));
+    return readdirSync(directory).some((name) => HIDDEN.test(name));
   } catch {
     // No such directory, or none of ours: nothing to sweep.
     return false;

@@ -2,6 +2,8 @@
 //
 // The transfer is over when the worker has exited, whatever became of its log. Its result is `done` for exit code 0;
 // otherwise `canceled` when somebody asked for that, else `failed`.
+import { errnoText } from "../base/errno.ts";
+import { ErrnoError } from "../base/error.ts";
 import { PROGRESS_UNKNOWN, type TransferResult } from "../base/transfer.ts";
 import { readSome } from "../kernel/byte-io.ts";
 import type { Fd } from "../kernel/fd.ts";
@@ -9,9 +11,12 @@ import { openPipe } from "../kernel/pipe.ts";
 import { watch } from "../kernel/poller.ts";
 import { type Child, type ExitStatus, type SpawnOptions, spawnSelf } from "../kernel/spawn.ts";
 import { SyscallError } from "../kernel/sys.ts";
+import { LogBudget } from "./log-budget.ts";
 import { type LogLine, LogLines } from "./log-lines.ts";
 import type { TransferPlan, WorkerCommand } from "./worker-command.ts";
 
+/** Priority "warning" of facility "daemon". */
+const WARNING = (3 << 3) | 4;
 const SIGKILL = 9;
 const SIGTERM = 15;
 const SIGCONT = 18;
@@ -39,6 +44,7 @@ export class Transfer {
   #log: Fd | null = null;
   #percent: number | null = null;
   #cancellations = 0;
+  readonly #budget = new LogBudget();
 
   constructor(id: number, plan: TransferPlan) {
     this.id = id;
@@ -74,13 +80,14 @@ export class Transfer {
       });
     } catch (error) {
       log.close();
-      throw error;
+      const { code } = error as { code?: unknown };
+      throw typeof code === "string" ? new ErrnoError(code, `Failed to start ${program}: ${errnoText(code)}`) : error;
     } finally {
       workerEnd.close();
     }
     this.#child.pidRef?.[Symbol.dispose]();
     this.#log = log;
-    const lines = new LogLines((line) => this.#tell((events) => events.log?.(this, line)));
+    const lines = new LogLines((line) => this.#line(line));
     watch(log, { read: true }, () => drain(log, lines));
     void this.#child.exited.then((status) => this.#end(status, lines));
   }
@@ -118,6 +125,13 @@ export class Transfer {
   #signal(signal: number): void {
     this.#child?.kill(signal);
     this.#child?.kill(SIGCONT);
+  }
+
+  #line(line: LogLine): void {
+    const { mayPass, suppressed } = this.#budget.spend();
+    const note = { priority: WARNING, text: `${suppressed} lines of the log were left out.` };
+    if (suppressed > 0) this.#tell((events) => events.log?.(this, note));
+    if (mayPass) this.#tell((events) => events.log?.(this, line));
   }
 
   #tell(event: (events: Partial<TransferEvents>) => void): void {

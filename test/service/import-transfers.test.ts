@@ -10,6 +10,7 @@ import { errorOf, isRoot, needsRoot } from "../lib/daemon.ts";
 import { waitFor } from "../lib/wait-for.ts";
 import { Announcements, manager, object, pull, TestImportd, TRANSFER } from "./import-support.ts";
 
+const O_RDWR = 2;
 const PATH = "/org/freedesktop/import1/transfer/_";
 
 describe.skipIf(!isRoot)(`transfers${needsRoot}`, () => {
@@ -292,12 +293,42 @@ describe.skipIf(!isRoot)(`transfers${needsRoot}`, () => {
     expect(other.log).toContain("Transfer aborted.");
   });
 
+  test("23 a worker that floods its log is cut short, and that is told", async () => {
+    const id = await pull(bus, "flood");
+    expect(await heard.result(id)).toBe("done");
+    const lines = heard.lines(id).map(([, text]) => text);
+    expect(lines.length).toBeLessThan(700);
+    expect(lines.slice(-2)).toEqual([expect.stringMatching(/^\d+ lines of the log were left out\.$/), "last"]);
+  });
+
+  test("a worker that cannot be started is an error of the call", async () => {
+    await using other = await TestImportd.start({ SYSTEMD_PULL_PATH: "/nonexistent" });
+    expect(await errorOf(pull(await other.bus(), "done"))).toBe(
+      "FileNotFound: Failed to start systemd-pull: No such file or directory",
+    );
+  });
+
+  test("I36 what a worker that was killed has left is removed", async () => {
+    await using other = await TestImportd.start({ SYSTEMD_IMPORT_PATH: "" });
+    const client = await other.bus();
+    const events = await Announcements.of(client);
+    const endless = join(other.runtime, "endless");
+    Bun.spawnSync(["mkfifo", endless]);
+    using fifo = Fd.adopt(openSync(endless, O_RDWR));
+    const [id] = await manager(client, "ImportTar", "hsbb", fifo, "never", false, false);
+    const root = join(other.images, "var/lib/machines");
+    const stage = /^\.#tar[0-9a-f]{16}$/;
+    await waitFor(() => expect(readdirSync(root).some((name) => stage.test(name))).toBe(true), "the worker's tree");
+    process.kill(childrenOf(other.pid)[0] as number, "SIGKILL");
+    expect(await events.result(id as number)).toBe("failed");
+    await waitFor(() => expect(readdirSync(root).some((name) => stage.test(name))).toBe(false), "the sweep");
+  });
+
   test("workers end with a daemon that is killed", async () => {
     await using other = await TestImportd.start({ SYSTEMD_IMPORT_PATH: "" });
     const client = await other.bus();
     const endless = join(other.runtime, "endless");
     Bun.spawnSync(["mkfifo", endless]);
-    const O_RDWR = 2;
     using fifo = Fd.adopt(openSync(endless, O_RDWR));
     await manager(client, "ImportTar", "hsbb", fifo, "never", false, false);
     const root = join(other.images, "var/lib/machines");

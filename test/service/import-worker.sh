@@ -23,6 +23,7 @@ case $1:$last$second in
         printf '<30>%2500s\n<999>odd\nesc\033[1mape\nno end' x >&2 ;;
     *progress*) notify 13% 13% 42 nonsense 101% 77% ;;
     *foreign*) (notify 50%); sleep 0.2 ;;
+    *flood*) for ((i = 0; i < 3000; i++)); do echo "line $i" >&2; done; sleep 1.1; echo last >&2 ;;
     *call*) printf '%s\n' "$0" "$@" >&2; env >&2; ls -l /proc/self/fd >&2 ;;
     tar:*source*) wc -c >&2 ;;
     run:*source*) cd /dev/stdin && pwd -P >&2 ;;
