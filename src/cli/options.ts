@@ -81,6 +81,7 @@ export const OPTIONS: OptionTable<Settings, OptionContext> = {
     settings.uid = uid;
   }),
   setenv: short("E", valued("VAR[=VALUE]", "Set an environment variable for a shell", setEnvironment)),
+  "wait-status": flag("With shell: exit with the program's own exit status", { waitStatus: true }),
   "read-only": flag("Make the bind mount or the clone read-only", { readOnly: true }),
   mkdir: flag("Create the place of a bind mount where it is missing", { mkdir: true }),
   lines: short("n", valued("INTEGER", "How many journal entries to print", setLines)),

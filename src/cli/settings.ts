@@ -51,6 +51,8 @@ export interface Settings {
   signal: number;
   uid: string;
   environment: string[];
+  /** `--wait-status`: the exit status is the program's own. */
+  waitStatus: boolean;
   readOnly: boolean;
   mkdir: boolean;
   lines: number;
@@ -87,6 +89,7 @@ export function defaultSettings(): Settings {
     signal: SIGTERM,
     uid: "",
     environment: [],
+    waitStatus: false,
     readOnly: false,
     mkdir: false,
     lines: 10,

@@ -24,10 +24,12 @@ export async function shell(session: Session, words: readonly string[]): Promise
   const [specification = "", path = "", ...args] = words;
   const { user, machine } = parseSpecification(specification, session.settings);
   const argv = args.length === 0 ? [] : [path, ...args];
-  const { status } = await runTerminal(session, {
-    machine,
-    kind: "shell",
-    open: () => session.manager("OpenMachineShell", "sssasas", machine, user, path, argv, environmentOf(session)),
-  });
-  return status;
+  const follower = session.settings.waitStatus ? await follow(session, machine) : null;
+  const open = () => session.manager("OpenMachineShell", "sssasas", machine, user, path, argv, environmentOf(session));
+  const { status } = await runTerminal(session, { machine, kind: "shell", open }, (tty) => follower?.opened(tty));
+  return follower === null || status !== 0 ? status : follower.result();
+}
+
+async function follow(session: Session, machine: string) {
+  return (await import("./shell-status.ts")).ShellStatus.follow(session, machine);
 }

@@ -89,7 +89,7 @@ export const VERBS: readonly VerbRow[] = [
       command: { type: "positional", required: false, repeated: true, description: "A program with its arguments" },
     },
     wordsUntilRest: 2,
-    options: ["uid", "setenv", "quiet"],
+    options: ["uid", "setenv", "wait-status", "quiet"],
     run: async (session, words) => (await import("./shell.ts")).shell(session, words),
   },
   {

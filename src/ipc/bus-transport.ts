@@ -120,7 +120,10 @@ export function openInContainer(leader: number): Transport {
 function outerRoot(pid: number, kind: "uid" | "gid"): number {
   const line = readFileSync(`/proc/${pid}/${kind}_map`, "latin1").trim().split("\n")[0] ?? "";
   const [inside, outside] = line.trim().split(/\s+/).map(Number);
-  return inside === 0 && outside !== undefined ? outside : 0;
+  if (inside === 0 && outside !== undefined) return outside;
+  // Its bus would take us for somebody that it may not be talked into.
+  if (line !== "") throw new ErrnoError("EOPNOTSUPP", "The machine has no root user");
+  return 0;
 }
 
 function sshCommand(target: { host: string; port?: string; machine?: string }): string[] {

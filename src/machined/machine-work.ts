@@ -45,9 +45,10 @@ export async function copyWithMachine(
 export async function bindIntoMachine(
   operations: Operations,
   machine: Machine,
-  wanted: Omit<BindOrder, "machineRoot">,
+  wanted: Omit<BindOrder, "machineRoot" | "tunnel">,
 ): Promise<void> {
-  const order: BindOrder = { ...wanted, machineRoot: identityOf(machine) };
+  const tunnel = `/run/systemd/nspawn/propagate/${machine.name}`;
+  const order: BindOrder = { ...wanted, machineRoot: identityOf(machine), tunnel };
   const { pidfd, pid } = machine.leader;
   if (pidfd === null) throw unsupported();
   using root = openRootOf(machine);

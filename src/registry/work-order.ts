@@ -21,6 +21,8 @@ export interface BindOrder {
   readonly mkdir: boolean;
   /** As above; then the machine's user namespace goes along. */
   readonly machineRoot: Identity | null;
+  /** The directory of the host from which mounts spread into the machine; it need not be there. */
+  readonly tunnel: string;
 }
 
 /** Where a worker finds the machine's root directory, its leader's pidfd, its user namespace. */

@@ -20,6 +20,7 @@ import { PidRef } from "../kernel/pidref.ts";
 import { isErrno } from "../kernel/sys.ts";
 import { rawOf } from "../kernel/tree.ts";
 import { type BindOrder, WORK_FDS } from "../registry/work-order.ts";
+import { BindTunnel } from "./bind-tunnel.ts";
 import { workerOf } from "./work.ts";
 
 const NO_USERS = "Can't bind mount on container with user namespacing applied.";
@@ -40,10 +41,13 @@ function bind(order: BindOrder): void {
   // What the machine mounts below does not appear on the host.
   setMountAttributes(mount, { propagation: "slave", ...(order.readOnly ? { readOnly: true } : {}) }, "one");
   if (order.machineRoot !== null) showToMachine(mount);
+  const mustBeLocked = order.machineRoot !== null && order.readOnly;
+  using tunnel = mustBeLocked ? new BindTunnel(order.tunnel, mount, NO_USERS) : null;
   enterMountNamespace(leader);
+  using shown = tunnel === null ? mount.duplicate() : tunnel.take(root);
   if (order.machineRoot !== null) makeFilesAs(order.machineRoot);
   using target = openTarget(root, order, statFd(source).kind === "directory");
-  attachMount(mount, target);
+  attachMount(shown, target);
 }
 
 /** The machine's root is to have the rights of the host's root there, and so on. */

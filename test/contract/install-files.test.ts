@@ -114,7 +114,7 @@ describe("the units", () => {
     expect(Object.keys(service)).not.toContain("MemoryDenyWriteExecute");
   });
 
-  test("the service has the original's capabilities and CAP_SETUID", () => {
+  test("the service has the original's capabilities, CAP_SETUID and CAP_SETFCAP", () => {
     expect(service["CapabilityBoundingSet"]?.split(" ").sort()).toEqual(
       [
         "CAP_CHOWN",
@@ -125,6 +125,7 @@ describe("the units", () => {
         "CAP_KILL",
         "CAP_LINUX_IMMUTABLE",
         "CAP_MKNOD",
+        "CAP_SETFCAP",
         "CAP_SETGID",
         "CAP_SETUID",
         "CAP_SYS_ADMIN",
