@@ -34,9 +34,9 @@ bears a program's name runs that program.
 /** The program and its arguments. In a compiled file argv[0] is always "bun"; argv0 is the name it was called with. */
 function choose(called: string, args: string[]): [string, string[]] | null {
   const name = basename(called);
-  if (name in PROGRAMS && !VERBS_ONLY.has(name)) return [name, args];
+  if (Object.hasOwn(PROGRAMS, name) && !VERBS_ONLY.has(name)) return [name, args];
   const [first] = args;
-  if (first !== undefined && first in PROGRAMS) return [first, args.slice(1)];
+  if (first !== undefined && Object.hasOwn(PROGRAMS, first)) return [first, args.slice(1)];
   if (name.startsWith("machined") && (first === undefined || first.startsWith("-"))) return ["systemd-machined", args];
   return null;
 }

@@ -32,6 +32,7 @@ export function sameNamespace(pid: number, kind: NamespaceKind): boolean {
 type Synchronous<T> = () => T extends PromiseLike<unknown> ? never : T;
 
 let ownNetwork: Fd | null = null;
+let canReturn: boolean | null = null;
 
 /**
  * Runs `fn` with this thread in the network namespace of `process`; sockets it opens stay there. When the way back is
@@ -39,6 +40,9 @@ let ownNetwork: Fd | null = null;
  */
 export function withNetworkNamespace<T>(process: PidRef, fn: Synchronous<T>): T {
   ownNetwork ??= openNamespace("self", "net");
+  // Without rights over our own namespace there is a way in and none back: found out where nothing can happen yet.
+  canReturn ??= trySys("setns", ownNetwork.number, CLONE_NEWNET) === 0;
+  if (!canReturn) throw new SyscallError("setns", "EPERM", "the own network namespace");
   using target = process.verified(() => openNamespace(process.pid, "net"));
   check(trySys("setns", target.number, CLONE_NEWNET), "setns");
   try {

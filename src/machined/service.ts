@@ -58,7 +58,7 @@ export class Service implements Daemon {
   readonly #idle: IdleExit;
   #privateBus: PrivateBus | null = null;
   readonly #names = new NameSocket(this);
-  #restored = false;
+  #isReady = false;
   #stop: (code: number) => void = () => {};
 
   constructor(scope: Scope) {
@@ -117,7 +117,7 @@ export class Service implements Daemon {
       connected: async (bus) => {
         await this.#systemd?.attach(bus);
         await this.#choosePolicy();
-        this.#restore();
+        this.#becomeReady();
       },
       nameTaken: () => {
         this.log.error("Another daemon owns the name on the bus already.");
@@ -178,12 +178,6 @@ export class Service implements Daemon {
     else if (((await this.#systemd?.version()) ?? 0) >= OPEN_REGISTRATION_VERSION) this.registerPolicy = "polkit";
   }
 
-  #restore(): void {
-    if (this.#restored) return;
-    this.#restored = true;
-    this.registry.restore();
-  }
-
   #announce(member: "MachineNew" | "MachineRemoved", machine: Machine): void {
     const signal = {
       type: 4,
@@ -224,15 +218,25 @@ export class Service implements Daemon {
   }
 
   async #start(): Promise<void> {
-    this.#privateBus = new PrivateBus(this.#scope.privateBus, this.#server, this.log);
     if (this.#systemd !== null) await this.#systemBus.connect();
     else await this.#connectWhereThereIsABus();
-    this.#restore();
-    this.#listen();
-    notify("READY=1\nSTATUS=Processing requests...");
+    this.#becomeReady();
     this.images.sweep();
     this.#feedWatchdog();
     this.#idle.touch();
+  }
+
+  /**
+   * Takes up the machines, opens the sockets and says so; once. On a bus that is before the name is asked for: whoever
+   * gets an answer finds a service that has been started.
+   */
+  #becomeReady(): void {
+    if (this.#isReady) return;
+    this.#isReady = true;
+    this.registry.restore();
+    this.#listen();
+    this.#privateBus = new PrivateBus(this.#scope.privateBus, this.#server, this.log);
+    notify("READY=1\nSTATUS=Processing requests...");
   }
 
   /** Sockets that the service manager opened for us come first; what it did not open is opened here. */

@@ -127,7 +127,8 @@ def _():
     sh("systemctl", "stop", "systemd-machined.service", "systemd-machined.socket")
     has(names(), ".host")
     equal(unit("systemd-machined.service", "ActiveState"), "active")
-    sh("systemctl", "start", "systemd-machined.socket")
+    sh("systemctl", "stop", "systemd-machined.service")
+    sh("systemctl", "start", "systemd-machined.socket", "systemd-machined.service")
 
 
 @check("V52 M93 the socket that its unit opened is used, and stays")
@@ -297,7 +298,7 @@ def _():
               "base=next(b for b in ('/sys/fs/cgroup/unified','/sys/fs/cgroup') if os.path.isdir(b))+cg;os.makedirs(base+'/payload/x');"
               "p=subprocess.Popen(['sleep','600']);open(base+'/payload/x/cgroup.procs','w').write(str(p.pid));"
               "s=subprocess.Popen(['sleep','601']);"
-              "open('/run/probe-sub','w').write(f'{p.pid} {s.pid}');p.wait()")
+              "open('/run/probe-sub','w').write(f'{p.pid} {s.pid}');p.wait();time.sleep(60)")
     sh("systemd-run", "-q", "--unit=probe-sub", "-p", "Delegate=yes", "python3", "-c", script)
     wait(lambda: len(open("/run/probe-sub").read().split()) == 2, "the service")
     leader, other = map(int, open("/run/probe-sub").read().split())
