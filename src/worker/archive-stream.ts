@@ -2,7 +2,7 @@
 import { write as writeAsync, writeSync } from "node:fs";
 import { promisify } from "node:util";
 import { type Fd, statFd } from "../kernel/fd.ts";
-import type { Chunks } from "./archive.ts";
+import { type Chunks, patiently } from "./archive.ts";
 
 const writeLater = promisify(writeAsync);
 
@@ -13,7 +13,9 @@ export async function writeStream(source: Chunks, file: Fd): Promise<void> {
     for (let done = 0; done < chunk.length; ) {
       done += isRegular
         ? writeSync(file.number, chunk, done, chunk.length - done, null)
-        : (await writeLater(file.number, chunk, done, chunk.length - done, null)).bytesWritten;
+        : await patiently(
+            async () => (await writeLater(file.number, chunk, done, chunk.length - done, null)).bytesWritten,
+          );
     }
   }
 }

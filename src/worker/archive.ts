@@ -26,6 +26,20 @@ export class Turns {
   }
 }
 
+const NOT_NOW_MS = 2;
+
+/** Repeats `attempt` while a descriptor that does not wait, as some callers give us, has nothing or no room. */
+export async function patiently<T>(attempt: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EAGAIN") throw error;
+      await Bun.sleep(NOT_NOW_MS);
+    }
+  }
+}
+
 /** The content of a file from where it stands, or of a pipe, in chunks that stay as they are. */
 export async function* readChunks(file: Fd, onRead?: (total: number) => void): AsyncGenerator<Buffer> {
   const isRegular = statFd(file).kind === "regular";
@@ -34,7 +48,7 @@ export async function* readChunks(file: Fd, onRead?: (total: number) => void): A
     const chunk = Buffer.allocUnsafeSlow(CHUNK);
     const count = isRegular
       ? readSync(file.number, chunk, 0, CHUNK, null)
-      : (await readLater(file.number, chunk, 0, CHUNK, null)).bytesRead;
+      : await patiently(async () => (await readLater(file.number, chunk, 0, CHUNK, null)).bytesRead);
     if (count === 0) return;
     total += count;
     onRead?.(total);

@@ -1,6 +1,8 @@
 // systemd-export tar|raw IMAGE [FILE]: an image becomes a file, compressed or not (systemd-importd.service(8)). A file that
 // is given by name appears whole or not at all; standard output is the caller's business.
+
 import { basename, dirname, isAbsolute, join, resolve } from "node:path";
+import { isatty } from "node:tty";
 import { ErrnoError } from "../base/error.ts";
 import { isSubvolume, setSubvolumeReadOnly, snapshotSubvolume } from "../kernel/btrfs.ts";
 import { shareData } from "../kernel/copy-file.ts";
@@ -44,7 +46,7 @@ interface Output {
 function openOutput(path: string | undefined, kind: "tar" | "raw"): Output {
   if (path === undefined || path === "" || path === "-") {
     const file = Fd.inherited(1);
-    if (kind === "tar" && process.stdout.isTTY) throw new ErrnoError("EINVAL", "Refusing to write archive to TTY.");
+    if (kind === "tar" && isatty(1)) throw new ErrnoError("EINVAL", "Refusing to write archive to TTY.");
     // The descriptor stays open: nobody else must get the number 1.
     return { file, done: () => {}, [Symbol.dispose]: () => {} };
   }

@@ -1,5 +1,5 @@
 // The programs that import and export what is on this host.
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import {
   existsSync,
@@ -20,6 +20,8 @@ import { isRoot } from "../kernel/support.ts";
 import { waitFor } from "../lib/wait-for.ts";
 import { archive } from "../unit/worker/archive-builder.ts";
 import { entries, runWorker, Scratch, startWorker } from "./pull-support.ts";
+
+setDefaultTimeout(60_000);
 
 const scratch = new Scratch();
 const asRoot = test.skipIf(!isRoot);
@@ -139,6 +141,36 @@ asRoot("I118, I119, I120, I123: what is exported comes back as it was", async ()
   expect(Buffer.from(Bun.gunzipSync(new Uint8Array(stdout))).includes("os-release")).toBe(true);
   expect((await exporting("raw", root, "none")).log).toBe("Image none not found.\nExiting.\n");
   expect((await exporting("raw", root, "--format=rar", "disk")).log).toContain("Unknown format: rar");
+});
+
+asRoot("I120: pipes that wait and pipes that do not, at both ends", async () => {
+  const root = scratch.root();
+  const big = archive({ name: "big", data: randomBytes(3 << 20) });
+  await importing("tar", root, file("big.tar", big), "big");
+  const main = `${process.execPath} ${join(import.meta.dir, "../../src/main.ts")}`;
+  const quiet = `
+import fcntl, os, subprocess, sys
+r, w = os.pipe()
+for fd in (r, w):
+    fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_NONBLOCK)
+a = subprocess.Popen("${main} systemd-export tar --image-root=${root} big", shell=True, stdout=w)
+b = subprocess.Popen("${main} systemd-import tar --image-root=${root} - nonblocking", shell=True, stdin=r)
+os.close(r); os.close(w)
+sys.exit(a.wait() + b.wait())`;
+  const { exitCode } = Bun.spawnSync(["python3", "-c", quiet]);
+  expect(exitCode).toBe(0);
+  const piped = Bun.spawnSync(
+    [
+      "sh",
+      "-c",
+      `${main} systemd-export tar --image-root=${root} big | ${main} systemd-import tar --image-root=${root} - piped`,
+    ],
+    { stderr: "ignore" },
+  );
+  expect(piped.exitCode).toBe(0);
+  for (const name of ["piped", "nonblocking"]) {
+    expect(Bun.spawnSync(["diff", "-r", join(root, "big"), join(root, name)]).exitCode).toBe(0);
+  }
 });
 
 asRoot("an export that is ended leaves no file of that name", async () => {

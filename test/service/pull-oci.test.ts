@@ -1,5 +1,5 @@
 // Container images from registries and from folders.
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { createHash } from "node:crypto";
 import { chmodSync, existsSync, lstatSync, mkdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -7,6 +7,8 @@ import { gzipSync, zstdCompressSync } from "node:zlib";
 import { isRoot } from "../kernel/support.ts";
 import { archive, type BuiltMember } from "../unit/worker/archive-builder.ts";
 import { bytesOf, entries, FaultyServer, runWorker, Scratch } from "./pull-support.ts";
+
+setDefaultTimeout(60_000);
 
 const scratch = new Scratch();
 const server = new FaultyServer();

@@ -1,5 +1,5 @@
 // Pulls from servers that behave, and from servers that do not.
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { createHash, randomBytes } from "node:crypto";
 import { existsSync, lstatSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -7,6 +7,8 @@ import { gzipSync } from "node:zlib";
 import { isRoot } from "../kernel/support.ts";
 import { archive } from "../unit/worker/archive-builder.ts";
 import { entries, FaultyServer, type RawRequest, RawServer, runWorker, Scratch, startWorker } from "./pull-support.ts";
+
+setDefaultTimeout(60_000);
 
 const scratch = new Scratch();
 const server = new FaultyServer();
