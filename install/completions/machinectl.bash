@@ -7,7 +7,7 @@ _machinectl_images() { machinectl $1 list-images --full --no-legend --no-pager 2
 _machinectl() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
     local flags='-h --help --version --no-pager --no-legend --no-ask-password --system --user --value -a --all -l --full
-        --read-only --mkdir -q --quiet --force --now -V'
+        --wait-status --read-only --mkdir -q --quiet --force --now -V'
     local valued=' -H --host -M --machine -p --property -P --kill-whom --kill-who -s --signal --uid -E --setenv -n --lines
         --max-addresses -o --output --verify --format --runner '
     local verbs='list status show start login shell enable disable poweroff stop reboot restart pause resume terminate kill

@@ -94,6 +94,7 @@ _arguments -S \
     {-s+,--signal=}'[signal to send]:signal:_machinectl_signal' \
     '--uid=[user of the shell]:user:_users' \
     '*'{-E+,--setenv=}'[environment of the shell]:variable:' \
+    '--wait-status[exit with the status of the program in shell]' \
     '--read-only[read-only bind mount or clone]' \
     '--mkdir[create the mount point]' \
     {-n+,--lines=}'[journal lines to show]:number:' \
