@@ -31,7 +31,7 @@ export type ImageClass = (typeof IMAGE_CLASSES)[number];
 
 export type ProgramName = "systemd-import" | "systemd-import-fs" | "systemd-export" | "systemd-pull";
 
-interface OptionRow {
+export interface OptionRow {
   readonly programs: readonly ProgramName[];
   /** What `--help` shows behind the name; no value without. */
   readonly value?: string;
@@ -99,7 +99,7 @@ function size(key: "offset" | "sizeMax", help: string): OptionRow {
 const VERIFY = /^(no|checksum|signature|[0-9A-Fa-f]{64})$/;
 const LITERAL_HASH = /^[0-9A-Fa-f]{64}$/;
 
-const OPTIONS: Readonly<Record<string, OptionRow>> = {
+export const OPTIONS: Readonly<Record<string, OptionRow>> = {
   force: flag(IMPORTS, "force", "Force creation of image"),
   "image-root": {
     programs: ALL,
@@ -237,17 +237,4 @@ function checked(line: CommandLine): CommandLine | null {
   }
   if (!options.rootHash) options.rootHashSignature = false;
   return line;
-}
-
-/** The lines of `--help` for the options of a program. */
-export function optionHelp(program: ProgramName): string {
-  const rows = Object.entries(OPTIONS).filter(([, row]) => row.programs.includes(program));
-  const lines = rows.map(([name, row]) => {
-    return `     ${`--${name}${row.value === undefined ? "" : `=${row.value}`}`.padEnd(26)} ${row.help}`;
-  });
-  return [
-    "  -h --help                     Show this help",
-    "     --version                  Show package version",
-    ...lines,
-  ].join("\n");
 }

@@ -1,8 +1,9 @@
 // What all transfer workers share: verbs, help, signals, the last lines of the log and the exit code.
 import { version } from "../../package.json";
 import { errnoNameOf, MachinedError } from "../base/error.ts";
+import { optionHelp } from "./import-help.ts";
 import { log } from "./import-log.ts";
-import { type CommandLine, optionHelp, type ProgramName, parseCommandLine } from "./import-options.ts";
+import { type CommandLine, type ProgramName, parseCommandLine } from "./import-options.ts";
 import { abandonAll } from "./install-image.ts";
 
 export interface Verb {

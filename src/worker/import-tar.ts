@@ -5,7 +5,7 @@ import { type Chunks, SpaceGuard, Turns } from "./archive.ts";
 import { decompress } from "./compression.ts";
 import type { WorkerOptions } from "./import-options.ts";
 import { liftOsTree } from "./import-os-tree.ts";
-import type { TarTarget } from "./tar-reader.ts";
+import type { TarTarget } from "./tar-entry.ts";
 import type { Untar, UntarOptions } from "./untar.ts";
 import { Unpacker } from "./untar-unpacker.ts";
 

@@ -1,8 +1,8 @@
 // The layers of container images. In an archive a file `.wh.NAME` says that NAME of the layers below is gone; on disk that
 // is a device 0:0, and a directory that hides what was below it has a mark, as overlayfs wants them.
 import type { RawName } from "../kernel/tree.ts";
+import type { TarEntry, TarSink, TarTarget } from "./tar-entry.ts";
 import { damaged } from "./tar-header.ts";
-import type { TarEntry, TarSink, TarTarget } from "./tar-reader.ts";
 import type { Untar } from "./untar.ts";
 import { componentsOf } from "./untar-place.ts";
 

@@ -5,7 +5,8 @@ import { ErrnoError } from "../base/error.ts";
 import { type Credentials, credentialsFor } from "./oci-credentials.ts";
 import type { OciAddress } from "./oci-reference.ts";
 import { type HttpReply, type HttpRequest, httpGet } from "./pull-http.ts";
-import { fetchSide, JOB_LIMITS } from "./pull-job.ts";
+import { JOB_LIMITS } from "./pull-job.ts";
+import { fetchSide } from "./pull-side.ts";
 
 const TOKEN_LIMIT_BYTES = 1 << 20;
 

@@ -7,7 +7,8 @@ import { type Descriptor, INDEX_TYPES, MANIFEST_TYPES, parseObject } from "./oci
 import { isDigest } from "./oci-reference.ts";
 import type { OciRegistry } from "./oci-registry.ts";
 import type { HttpRequest } from "./pull-http.ts";
-import { fetchMain, fetchSide, JOB_LIMITS } from "./pull-job.ts";
+import { fetchMain, JOB_LIMITS } from "./pull-job.ts";
+import { fetchSide } from "./pull-side.ts";
 import { Spool } from "./pull-spool.ts";
 
 export const DOCUMENT_LIMIT_BYTES = 4 << 20;

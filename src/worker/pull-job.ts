@@ -1,7 +1,5 @@
 // One download to its end: tried again after cuts, going on where it was, and never believing a server more than what was
 // agreed at the first answer.
-import { readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import { ErrnoError } from "../base/error.ts";
 import { log } from "./import-log.ts";
 import {
@@ -13,7 +11,6 @@ import {
   TransientError,
 } from "./pull-http.ts";
 import type { Spool } from "./pull-spool.ts";
-import { isFileUrl } from "./pull-url.ts";
 
 export interface JobLimits extends HttpLimits {
   readonly tries: number;
@@ -76,7 +73,7 @@ export function refuseStatus({ status, headers }: HttpReply, url: string): void 
 }
 
 /** The length a reply announces; null when it does not. */
-function announced({ headers }: HttpReply): number | null {
+export function announced({ headers }: HttpReply): number | null {
   const text = headers.get("content-length");
   return text !== null && /^\d{1,15}$/.test(text) ? Number(text) : null;
 }
@@ -84,44 +81,11 @@ function announced({ headers }: HttpReply): number | null {
 /** How a request is made: with credentials where a server wants some. */
 export type Get = (url: string, request: HttpRequest) => Promise<HttpReply>;
 
-/** A small file in memory; null when the server has none. */
-export async function fetchSide(url: string, limits: JobLimits, get: Get = httpGet): Promise<Buffer | null> {
-  if (isFileUrl(url)) return readLocal(url, limits);
-  return persistently(limits, async () => {
-    const reply = await get(url, { limits });
-    using body = reply.body;
-    if (reply.status === 404 || reply.status === 410) return null;
-    refuseStatus(reply, url);
-    const size = announced(reply);
-    if (size !== null && size > limits.sideBytes) throw tooLarge();
-    const parts: Buffer[] = [];
-    let total = 0;
-    for await (const chunk of body) {
-      total += chunk.length;
-      if (total > limits.sideBytes) throw tooLarge();
-      parts.push(chunk);
-    }
-    requireWhole(total, size);
-    return Buffer.concat(parts);
-  });
-}
-
-function readLocal(url: string, limits: JobLimits): Buffer | null {
-  try {
-    const bytes = readFileSync(fileURLToPath(url));
-    if (bytes.length > limits.sideBytes) throw tooLarge();
-    return bytes;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
-    throw error;
-  }
-}
-
 export function tooLarge(): ErrnoError {
   return new ErrnoError("EFBIG", "File overly large, refusing.");
 }
 
-function requireWhole(have: number, size: number | null): void {
+export function requireWhole(have: number, size: number | null): void {
   if (size !== null && have < size) throw new TransientError("EIO", "Download truncated.");
   if (size !== null && have > size) throw new ErrnoError("EFBIG", "Content length incorrect.");
 }

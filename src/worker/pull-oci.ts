@@ -1,17 +1,18 @@
 // systemd-pull oci REF [NAME]: a container image becomes a machine. Where the host's nspawn knows stacks of layers it gets
 // one, elsewhere a tree that has all layers in one. Layers are kept under their digests, shared by all images.
-import { symlinkSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { ErrnoError } from "../base/error.ts";
-import { type Fd, openAt, openPath } from "../kernel/fd.ts";
-import { type Chunks, readChunks, Turns } from "./archive.ts";
+import type { Fd } from "../kernel/fd.ts";
+import type { Chunks } from "./archive.ts";
 import { decompress } from "./compression.ts";
 import { log } from "./import-log.ts";
 import type { CommandLine, WorkerOptions } from "./import-options.ts";
 import { Reservation } from "./import-reservation.ts";
-import { unpackOptions, unpackPlainTar, unpackTar } from "./import-tar.ts";
+import { unpackOptions, unpackPlainTar } from "./import-tar.ts";
 import { imageRootOf, requireFree, requireName } from "./import-target.ts";
 import { exists, openImageRoot, Stage, sweepOrphans } from "./install-image.ts";
-import { isOverlayAttribute, LayerTarget, MergeTarget } from "./oci-layer.ts";
+import { isOverlayAttribute, LayerTarget } from "./oci-layer.ts";
+import { flatten, knowsStacks, stackOf } from "./oci-machine.ts";
 import {
   type Descriptor,
   isForeignLayer,
@@ -20,25 +21,19 @@ import {
   NATIVE_ARCHITECTURE,
   readManifest,
 } from "./oci-manifest.ts";
-import { parseReference, resolveReference } from "./oci-reference.ts";
-import { OciRegistry } from "./oci-registry.ts";
+import { isLocalReference, openSource } from "./oci-open.ts";
+import { parseReference } from "./oci-reference.ts";
 import { contentDigests, settingsOf } from "./oci-settings.ts";
-import { layoutSource, type OciSource, registrySource } from "./oci-source.ts";
+import type { OciSource } from "./oci-source.ts";
 import { Progress } from "./progress.ts";
-import { tarChunks } from "./tar.ts";
-import { changeMode, tryMakeDirectory } from "./untar-calls.ts";
-import { Unpacker } from "./untar-unpacker.ts";
 
 const PARALLEL = 5;
 const LAYER_LIMIT_BYTES = 64 * 1024 ** 3;
-const MSTACK_SINCE = 260;
-const LAYOUT = /^oci:(.+?)(?::([A-Za-z0-9_][A-Za-z0-9._-]{0,126}))?$/;
-const ARCHIVE = /^oci-archive:(.+?)(?::([A-Za-z0-9_][A-Za-z0-9._-]{0,126}))?$/;
 
 /** Runs the verb. */
 export async function pullOci({ options, words }: CommandLine): Promise<void> {
   const [reference = "", given] = words;
-  const isLocal = LAYOUT.test(reference) || ARCHIVE.test(reference);
+  const isLocal = isLocalReference(reference);
   const derived = isLocal ? "imported" : (parseReference(reference).image.split("/").at(-1) ?? "");
   const isCacheOnly = given === "-" || given === "";
   const local = isCacheOnly ? null : requireName(given ?? derived);
@@ -49,35 +44,6 @@ export async function pullOci({ options, words }: CommandLine): Promise<void> {
   using _reserved = local === null ? null : new Reservation(root, local);
   using opened = await openSource(reference, root);
   await install(opened.source, root, local, options);
-}
-
-interface OpenedSource extends Disposable {
-  readonly source: OciSource;
-}
-
-async function openSource(reference: string, root: Fd): Promise<OpenedSource> {
-  const layout = LAYOUT.exec(reference);
-  if (layout !== null) {
-    const folder = openPath(layout[1] ?? "", "directory");
-    return { source: layoutSource(folder, reference, layout[2] ?? null), [Symbol.dispose]: () => folder.close() };
-  }
-  const packed = ARCHIVE.exec(reference);
-  if (packed !== null) return openArchive(packed[1] ?? "", reference, packed[2] ?? null, root);
-  const registry = new OciRegistry(resolveReference(parseReference(reference)));
-  return { source: registrySource(registry), [Symbol.dispose]: () => {} };
-}
-
-/** An image layout in a tar archive: unpacked beside the images, and removed afterwards. */
-async function openArchive(path: string, reference: string, tag: string | null, root: Fd): Promise<OpenedSource> {
-  const stage = Stage.tree(root, "oci", false);
-  try {
-    using file = openPath(path, "read");
-    await unpackTar(readChunks(file), stage.file, { refuseDevices: true }, LAYER_LIMIT_BYTES);
-    return { source: layoutSource(stage.file, reference, tag), [Symbol.dispose]: () => stage[Symbol.dispose]() };
-  } catch (error) {
-    stage[Symbol.dispose]();
-    throw error;
-  }
 }
 
 async function install(source: OciSource, root: Fd, local: string | null, options: WorkerOptions): Promise<void> {
@@ -216,59 +182,6 @@ async function* tapped(chunks: Chunks, tap: (chunk: Buffer) => void): AsyncGener
 async function unpackLayer(source: Chunks, top: Fd, options: WorkerOptions): Promise<void> {
   const policy = { ...unpackOptions(options), dropAttribute: isOverlayAttribute };
   await unpackPlainTar(source, top, policy, LAYER_LIMIT_BYTES, (untar) => new LayerTarget(untar));
-}
-
-let stacks: boolean | null = null;
-
-/** Whether the nspawn of this host can run stacks; $MACHINED_OCI_STACK says so without asking it. */
-function knowsStacks(): boolean {
-  stacks ??= /^(1|yes)$/.test(process.env["MACHINED_OCI_STACK"] ?? "") || nspawnVersion() >= MSTACK_SINCE;
-  return stacks;
-}
-
-function nspawnVersion(): number {
-  const program = process.env["MACHINED_OCI_STACK"] ? null : Bun.which("systemd-nspawn");
-  if (program === null) return 0;
-  const { stdout } = Bun.spawnSync([program, "--version"], { stderr: "ignore" });
-  return Number(/^systemd (\d+)/.exec(stdout.toString())?.[1] ?? 0);
-}
-
-/** A directory of links to the layers, the lowest first, and one for what the machine writes. */
-function stackOf(root: Fd, names: readonly string[], options: WorkerOptions): Stage {
-  const stage = Stage.tree(root, "oci", false);
-  const path = `/proc/self/fd/${stage.file.number}`;
-  names.forEach((name, index) => {
-    symlinkSync(`../${name}`, `${path}/layer@${index}`);
-  });
-  if (!options.readOnly) tryMakeDirectory(stage.file, "rw", 0o755);
-  changeMode(stage.file, 0o755);
-  return stage;
-}
-
-/** One tree of all layers. */
-async function flatten(root: Fd, names: readonly string[], options: WorkerOptions): Promise<Stage> {
-  const stage = Stage.tree(root, "oci", options.btrfsSubvolume);
-  try {
-    changeMode(stage.file, 0o755);
-    const turns = new Turns();
-    for (const name of names) {
-      using layer = openAt(root, name, "directory");
-      using unpacker = new Unpacker(
-        stage.file,
-        { dropAttribute: isOverlayAttribute },
-        (untar) => new MergeTarget(untar),
-      );
-      for (const chunk of tarChunks(layer)) {
-        unpacker.push(chunk);
-        await turns.pass();
-      }
-      unpacker.end();
-    }
-    return stage;
-  } catch (error) {
-    stage[Symbol.dispose]();
-    throw error;
-  }
 }
 
 function putConfig(root: Fd, local: string, config: Buffer, options: WorkerOptions): void {

@@ -2,18 +2,9 @@
 // together and hands whole entries to a target, data in pieces. What is not exactly right is an error, never skipped: two
 // programs that guess differently read two different archives (CVE-2025-62518).
 import { ErrnoError } from "../base/error.ts";
-import type { FileKind } from "../kernel/file-status.ts";
 import type { RawName } from "../kernel/tree.ts";
-import {
-  EXTENDED_LIMIT,
-  type PaxRecords,
-  type PaxTime,
-  paxAttributes,
-  paxName,
-  paxNumber,
-  paxTime,
-  readPax,
-} from "./pax.ts";
+import { EXTENDED_LIMIT, type PaxRecords, paxAttributes, paxName, paxNumber, paxTime, readPax } from "./pax.ts";
+import type { TarEntry, TarKind, TarSink, TarTarget } from "./tar-entry.ts";
 import { type Parse, TarFeed } from "./tar-feed.ts";
 import {
   BLOCK,
@@ -26,37 +17,6 @@ import {
   type TarHeader,
 } from "./tar-header.ts";
 import { isPaxSparse, readOldSparse, readPaxSparse, type SparseMap } from "./tar-sparse.ts";
-
-export type TarKind = Exclude<FileKind, "socket" | "other"> | "hard-link";
-
-export interface TarEntry {
-  readonly path: RawName;
-  readonly kind: TarKind;
-  readonly mode: number;
-  readonly uid: number;
-  readonly gid: number;
-  /** Of the file once it is unpacked, holes included. */
-  readonly size: number;
-  readonly time: PaxTime;
-  /** Of links. */
-  readonly target: RawName;
-  readonly major: number;
-  readonly minor: number;
-  readonly attributes: Map<string, Buffer> | null;
-  readonly acl: { readonly access: string | null; readonly fallback: string | null };
-  readonly sparse: SparseMap | null;
-}
-
-/** Where the data of one entry goes, in order, and then its end. */
-export interface TarSink {
-  write(part: Buffer, offset: number): void;
-  end(): void;
-}
-
-/** What is made of the entries. Entries without a sink have their data passed over. */
-export interface TarTarget {
-  entry(entry: TarEntry): TarSink | null;
-}
 
 const KINDS: Readonly<Record<string, TarKind>> = {
   "0": "regular",

@@ -1,7 +1,7 @@
 // The data of one unpacked file.
 import { writeSync } from "node:fs";
 import type { Fd } from "../kernel/fd.ts";
-import type { TarSink } from "./tar-reader.ts";
+import type { TarSink } from "./tar-entry.ts";
 
 export class FileSink implements TarSink {
   readonly #file: Fd;

@@ -7,7 +7,7 @@ import { type RawName, textOf } from "../kernel/tree.ts";
 import { log } from "./import-log.ts";
 import type { PaxTime } from "./pax.ts";
 import { encodeAcl } from "./pax-acl.ts";
-import type { TarEntry } from "./tar-reader.ts";
+import type { TarEntry } from "./tar-entry.ts";
 import {
   changeEntryMode,
   changeEntryOwner,

@@ -1,6 +1,7 @@
 // Unpacking an archive that comes in chunks.
 import type { Fd } from "../kernel/fd.ts";
-import { TarReader, type TarTarget } from "./tar-reader.ts";
+import type { TarTarget } from "./tar-entry.ts";
+import { TarReader } from "./tar-reader.ts";
 import { Untar, type UntarOptions } from "./untar.ts";
 import { setMask } from "./untar-calls.ts";
 

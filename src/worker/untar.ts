@@ -10,8 +10,8 @@ import { removeTree } from "../kernel/remove-tree.ts";
 import { check } from "../kernel/sys.ts";
 import { type RawName, textOf } from "../kernel/tree.ts";
 import { log } from "./import-log.ts";
+import type { TarEntry, TarSink, TarTarget } from "./tar-entry.ts";
 import { damaged } from "./tar-header.ts";
-import type { TarEntry, TarSink, TarTarget } from "./tar-reader.ts";
 import {
   adopt,
   changeMode,
