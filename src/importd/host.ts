@@ -12,6 +12,8 @@ export function hostId(): string {
   }
 }
 
+/** A service manager that is busy for longer than this is not waited for. */
+const PATIENCE_MS = 3_000;
 const SYSTEMD1 = { destination: "org.freedesktop.systemd1", path: "/org/freedesktop/systemd1" };
 
 /** The release of the systemd on this bus, or null where none answers. */
@@ -23,6 +25,7 @@ export async function systemdVersion(bus: BusClient): Promise<number | null> {
       member: "Get",
       signature: "ss",
       body: ["org.freedesktop.systemd1.Manager", "Version"],
+      timeoutMs: PATIENCE_MS,
     });
     const number = Number.parseInt(String((version as { value: unknown }).value), 10);
     return Number.isNaN(number) ? null : number;

@@ -29,6 +29,8 @@ import { importVarlink } from "./varlink-bindings.ts";
 
 /** How long workers get to clean up when the daemon ends. */
 const WORKER_PATIENCE_MS = 10_000;
+/** A bus that does not answer for this long is done without, until it does. */
+const BUS_PATIENCE_MS = 10_000;
 const SIGNAL = 4;
 
 export class Service implements ImportDaemon {
@@ -44,6 +46,7 @@ export class Service implements ImportDaemon {
   readonly #idle: IdleTimer;
   #notify: NotifyListener | null = null;
   #privateBus: PrivateBus | null = null;
+  #isSuperfluous = false;
   #stop: (code: number) => void = () => {};
 
   constructor(scope: Scope, version: string) {
@@ -82,6 +85,7 @@ export class Service implements ImportDaemon {
       },
       nameTaken: () => {
         this.log.error("Another daemon owns the name on the bus already.");
+        this.#isSuperfluous = true;
         this.#stop(1);
       },
     });
@@ -170,11 +174,14 @@ export class Service implements ImportDaemon {
     return code;
   }
 
+  /** The bus first: there it shows which host this is, and whether another daemon is here, whose sockets stay its own. */
   async #start(): Promise<void> {
-    this.#privateBus = new PrivateBus(this.paths.privateBus, this.#server, this.log);
+    await Promise.race([this.#connect(), Bun.sleep(BUS_PATIENCE_MS)]);
+    if (this.#isSuperfluous) return;
+    mkdirSync(dirname(this.paths.notify), { recursive: true, mode: 0o755 });
     this.#notify = new NotifyListener(this.paths.notify, ({ values, sender }) => this.#told(values, sender.pid));
     this.#listen();
-    await this.#connect();
+    this.#privateBus = new PrivateBus(this.paths.privateBus, this.#server, this.log);
     this.sweep();
     this.#idle.touch();
     notify("READY=1\nSTATUS=Processing requests...");
@@ -229,6 +236,7 @@ export class Service implements ImportDaemon {
     this.#privateBus?.close();
     this.#varlink.close();
     this.#notify?.close();
+    if (this.#isSuperfluous) return;
     for (const path of [this.paths.notify, this.paths.privateBus]) rmSync(path, { force: true });
   }
 }
