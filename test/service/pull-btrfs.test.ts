@@ -1,0 +1,57 @@
+// Images on btrfs: subvolumes and snapshots, and quota left as it was. The file system is a file of its own, mounted in a
+// mount namespace that ends with the test.
+import { expect, setDefaultTimeout, test } from "bun:test";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { isRoot } from "../kernel/support.ts";
+import { archive } from "../unit/worker/archive-builder.ts";
+import { Scratch } from "./pull-support.ts";
+
+setDefaultTimeout(120_000);
+
+const scratch = new Scratch();
+const MAIN = `${process.execPath} ${join(import.meta.dir, "../../src/main.ts")}`;
+const canMount = isRoot && Bun.which("mkfs.btrfs") !== null && Bun.which("btrfs") !== null;
+if (!canMount) console.log("skipped: btrfs images need root and btrfs-progs");
+
+function onBtrfs(script: string): { code: number; out: string } {
+  const image = join(scratch.path, "btrfs.img");
+  const setup = `set -e; truncate -s 300M ${image}; mkfs.btrfs -q -f ${image} >/dev/null; mkdir -p ${scratch.path}/m
+    mount -o loop ${image} ${scratch.path}/m; cd ${scratch.path}/m; R=--image-root=${scratch.path}/m/root; M="${MAIN}"`;
+  const run = Bun.spawnSync(["unshare", "--mount", "sh", "-c", `${setup}\n${script}\ncd /; umount ${scratch.path}/m`], {
+    env: { PATH: process.env["PATH"] ?? "", SYSTEMD_LOG_LEVEL: "err" },
+  });
+  return { code: run.exitCode, out: run.stdout.toString() + run.stderr.toString() };
+}
+
+test.skipIf(!canMount)("I103, I108, I112, I117, I121: subvolumes, snapshots, read-only marks, no quota", () => {
+  const packed = join(scratch.path, "t.tar.gz");
+  writeFileSync(packed, gzipSync(archive({ name: "./", type: "5", mode: 0o755 }, { name: "f", data: "content" })));
+  const { code, out } = onBtrfs(`
+    $M systemd-import $R --read-only tar ${packed} tree
+    btrfs property get root/tree ro
+    $M systemd-import $R --force tar ${packed} tree
+    btrfs property get root/tree ro
+    $M systemd-pull $R --verify=no tar file://${packed} pulled
+    $M systemd-pull $R --verify=no tar file://${packed} pulled2
+    cat root/pulled2/f; echo
+    $M systemd-export $R tar pulled - | tar tf - | sort | tr '\\n' ' '; echo
+    $M systemd-import-fs $R run root/pulled snap
+    SYSTEMD_IMPORT_BTRFS_SUBVOL=no $M systemd-import $R tar ${packed} plain
+    btrfs subvolume list . | sed 's/.* //' | sort
+    head -c 100000 /dev/urandom > d.raw; $M systemd-import $R raw d.raw; cmp d.raw root/d.raw
+    lsattr root/d.raw | cut -c1-22 | tr -d -- -
+    btrfs qgroup show . 2>&1 | grep -c 'not enabled'`);
+  const kept = `.tar-file:${`//${packed}`.replace(/[/.]/g, (char) => `\\x${char.charCodeAt(0).toString(16)}`)}`;
+  expect(out.split("\n").filter((line) => line !== "")).toEqual([
+    "ro=true",
+    "ro=false",
+    "content",
+    "./ ./f ",
+    ...[kept, "pulled", "pulled2", "snap", "tree"].map((name) => `root/${name}`).sort(),
+    "C",
+    "1",
+  ]);
+  expect(code).toBe(0);
+});
