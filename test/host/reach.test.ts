@@ -1,0 +1,34 @@
+// Terminals, shells, mounts and copies of running machines on a booted host: test/host/probe/inside.py.
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { Bed, isStock } from "../lib/bed.ts";
+
+const PROBE = join(import.meta.dir, "probe/inside.py");
+const PROBE_TIMEOUT_MS = 240_000;
+
+const source = readFileSync(PROBE, "utf8");
+const names = [...source.matchAll(/^@check\("(.*)"\)$/gm)].map(([, name = ""]) => name);
+const reason = isStock ? " (left out: the original blocks and leaks where this looks)" : "";
+
+let bed: Bed | null = null;
+let lines: string[] = [];
+
+beforeAll(async () => {
+  if (isStock) return;
+  bed = await Bed.boot("reach");
+  await bed.install();
+  await bed.startContainer("deb1");
+  await bed.run(`base64 -d >/root/inside.py <<<'${Buffer.from(source).toString("base64")}'`);
+  const { output } = await bed.exec("python3 /root/inside.py", PROBE_TIMEOUT_MS / 1000);
+  lines = output.split("\n");
+}, PROBE_TIMEOUT_MS + 60_000);
+
+afterAll(() => bed?.stop(), 30_000);
+
+for (const name of names) {
+  test.skipIf(isStock)(`${name}${reason}`, () => {
+    const line = lines.find((text) => text === `PASS ${name}` || text.startsWith(`FAIL ${name}: `));
+    expect(line ?? lines.slice(-5).join("\n")).toBe(`PASS ${name}`);
+  });
+}
