@@ -10,6 +10,7 @@ import {
   httpGet,
   TransientError,
 } from "./pull-http.ts";
+import { PARALLEL_LIMITS, type ParallelLimits, ParallelParts } from "./pull-parallel.ts";
 import type { Spool } from "./pull-spool.ts";
 
 export interface JobLimits extends HttpLimits {
@@ -17,6 +18,7 @@ export interface JobLimits extends HttpLimits {
   readonly firstPauseMs: number;
   readonly mainBytes: number;
   readonly sideBytes: number;
+  readonly parallel: ParallelLimits;
 }
 
 export const JOB_LIMITS: JobLimits = {
@@ -25,6 +27,7 @@ export const JOB_LIMITS: JobLimits = {
   firstPauseMs: 500,
   mainBytes: 64 * 1024 ** 3,
   sideBytes: 1 << 20,
+  parallel: PARALLEL_LIMITS,
 };
 
 const LONGEST_PAUSE_MS = 30_000;
@@ -188,10 +191,23 @@ class MainJob {
     const size = announced(reply);
     if (size !== null && size > this.#limits.mainBytes) throw new ErrnoError("EFBIG", "Content too large.");
     this.#spool.begin({ ...origin, size });
-    await this.#take(body, 0, size);
+    await this.#take(body, 0, size, this.#partsFor(reply, origin.etag, size));
   }
 
-  async #take(body: AsyncIterable<Buffer>, from: number, size: number | null): Promise<void> {
+  /** Further connections, for a file that is large enough and a server that can. */
+  #partsFor(reply: HttpReply, etag: string | null, size: number | null): ParallelParts | null {
+    const isStrong = etag !== null && !etag.startsWith("W/");
+    const canSplit = isStrong && reply.headers.get("accept-ranges") === "bytes" && this.#spool.end === 0;
+    if (!canSplit || size === null || size < this.#limits.parallel.fromBytes) return null;
+    return new ParallelParts({ url: this.#url, etag, size }, this.#spool, this.#limits, this.#get);
+  }
+
+  async #take(
+    body: AsyncIterable<Buffer>,
+    from: number,
+    size: number | null,
+    parts: ParallelParts | null = null,
+  ): Promise<void> {
     let position = from;
     for await (let chunk of body) {
       if (size !== null && position + chunk.length > size) throw new ErrnoError("EFBIG", "Content length incorrect.");
@@ -204,8 +220,15 @@ class MainJob {
         chunk = chunk.subarray(known);
         position += known;
       }
+      if (parts !== null) chunk = chunk.subarray(0, parts.boundary - position);
       if (chunk.length > 0) this.#spool.append(chunk);
       position += chunk.length;
+      parts?.consider(position, position - from);
+      if (parts !== null && position === parts.boundary) break;
+    }
+    if (parts !== null) {
+      await parts.finish();
+      position = this.#spool.end;
     }
     requireWhole(position, size);
     if (position < this.#spool.end) throw new ChangedError("ESTALE", "The file on the server is another one now");

@@ -26,6 +26,8 @@ interface SpoolState extends Origin {
   readonly bootId: string;
   /** So much is safe on the disk, whatever happened to the machine. */
   readonly synced: number;
+  /** The file has later parts too: its length does not say how far it is whole. */
+  readonly hasParts?: boolean;
 }
 
 function bootId(): string {
@@ -41,6 +43,8 @@ export class Spool implements Disposable {
   #end = 0;
   #syncedAt = 0;
   #isComplete = false;
+  #hasParts = false;
+  #generation = 0;
   #failure: unknown = null;
   #wake: () => void = () => {};
 
@@ -84,7 +88,11 @@ export class Spool implements Disposable {
     const { size } = statFd(this.file);
     const state = this.#readState();
     const usable =
-      state === null || state.url !== url ? 0 : state.bootId === bootId() ? size : Math.min(state.synced, size);
+      state === null || state.url !== url
+        ? 0
+        : state.bootId === bootId() && !state.hasParts
+          ? size
+          : Math.min(state.synced, size);
     // Without something to compare, nobody could tell whether the server still has the same file.
     if (state === null || usable === 0 || !(state.etag || state.lastModified)) {
       this.restart();
@@ -114,7 +122,12 @@ export class Spool implements Disposable {
 
   #writeState(): void {
     if (this.#origin === null) return;
-    const state: SpoolState = { ...this.#origin, bootId: bootId(), synced: this.#syncedAt };
+    const state: SpoolState = {
+      ...this.#origin,
+      bootId: bootId(),
+      synced: this.#syncedAt,
+      hasParts: this.#hasParts,
+    };
     writeFileSync(`${this.#statePath}.new`, JSON.stringify(state), { mode: 0o600 });
     renameSync(`${this.#statePath}.new`, this.#statePath);
   }
@@ -126,6 +139,8 @@ export class Spool implements Disposable {
     this.#origin = null;
     this.#end = 0;
     this.#syncedAt = 0;
+    this.#hasParts = false;
+    this.#generation++;
   }
 
   /** Notes what the bytes that come now belong to. */
@@ -139,9 +154,37 @@ export class Spool implements Disposable {
     this.#guard.wrote(writeSparse(this.file, chunk, this.#end));
     this.#end += chunk.length;
     // Zeros at the end leave a hole: the length says how far the download is.
-    if (chunk.at(-1) === 0) setLength(this.file, this.#end);
+    if (chunk.at(-1) === 0) this.#lengthen();
     if (this.#end - this.#syncedAt >= SYNC_EVERY_BYTES) this.#checkpoint();
     this.#wake();
+  }
+
+  /** Changes with every start from the beginning: bytes of an earlier one are not of this file. */
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** Takes bytes of a later part, unless they belong to what was thrown away meanwhile. */
+  putAhead(chunk: Buffer, position: number, generation: number): void {
+    if (generation !== this.#generation || !this.file.isOpen) return;
+    if (!this.#hasParts) {
+      this.#hasParts = true;
+      this.#checkpoint();
+    }
+    this.#guard.wrote(writeSparse(this.file, chunk, position));
+  }
+
+  /** Notes that the next `bytes` are here already. */
+  advance(bytes: number): void {
+    this.#end += bytes;
+    this.#lengthen();
+    this.#checkpoint();
+    this.#wake();
+  }
+
+  /** Later parts may be there already: the file only grows. */
+  #lengthen(): void {
+    if (statFd(this.file).size < this.#end) setLength(this.file, this.#end);
   }
 
   #checkpoint(): void {
@@ -176,6 +219,7 @@ export class Spool implements Disposable {
       if (position < this.#end) {
         const chunk = Buffer.allocUnsafeSlow(Math.min(CHUNK, this.#end - position));
         const count = readSync(this.file.number, chunk, 0, chunk.length, position);
+        if (count === 0) throw new ErrnoError("EIO", "The downloaded file shrank while it was used.");
         position += count;
         yield chunk.subarray(0, count);
       } else if (this.#isComplete) return;

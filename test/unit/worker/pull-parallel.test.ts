@@ -1,0 +1,71 @@
+import { afterAll, expect, test } from "bun:test";
+import { randomBytes } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { openPath } from "../../../src/kernel/fd.ts";
+import { fetchMain, JOB_LIMITS } from "../../../src/worker/pull-job.ts";
+import { Spool } from "../../../src/worker/pull-spool.ts";
+import { RawServer } from "../../service/pull-support.ts";
+
+const scratch = mkdtempSync(join(tmpdir(), "parallel-test-"));
+afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+
+const BODY = Buffer.concat([
+  randomBytes(1 << 20),
+  Buffer.alloc(512 << 10),
+  randomBytes(1 << 20),
+  Buffer.alloc(300_000),
+]);
+const limits = {
+  ...JOB_LIMITS,
+  firstPauseMs: 10,
+  parallel: { fromBytes: 1 << 20, trialBytes: 128 << 10, fastBytesPerSecond: 2 ** 50, connections: 4 },
+};
+
+/** A server that can send parts; `fault` may end one of them early. */
+function partServer(fault: (start: number) => number | null = () => null) {
+  const starts: number[] = [];
+  const server = new RawServer(({ headers }) => {
+    const range = /^bytes=(\d+)-(\d*)$/.exec(headers.get("range") ?? "");
+    const start = Number(range?.[1] ?? 0);
+    const end = range?.[2] ? Number(range[2]) + 1 : BODY.length;
+    starts.push(start);
+    const head = [
+      range === null ? "200 OK" : "206 Partial Content",
+      'ETag: "s"',
+      "Accept-Ranges: bytes",
+      `Content-Length: ${end - start}`,
+    ];
+    if (range !== null) head.push(`Content-Range: bytes ${start}-${end - 1}/${BODY.length}`);
+    return { head, body: BODY.subarray(start, Math.min(end, fault(start) ?? end)) };
+  });
+  return { url: server.url("big"), starts };
+}
+
+async function download(url: string): Promise<Buffer> {
+  using root = openPath(scratch, "directory");
+  using spool = Spool.open(root, url);
+  const fetched = fetchMain(url, spool, [], limits);
+  fetched.then(
+    () => spool.complete(),
+    (error: unknown) => spool.fail(error),
+  );
+  const parts: Buffer[] = [];
+  for await (const chunk of spool.chunks()) parts.push(chunk);
+  await fetched;
+  return Buffer.concat(parts);
+}
+
+test("a large file from a slow server comes on several connections, and is the same", async () => {
+  const { url, starts } = partServer();
+  expect((await download(url)).equals(BODY)).toBe(true);
+  expect(starts.length).toBe(4);
+});
+
+test("a further connection that breaks costs time, not content", async () => {
+  let broken = 0;
+  const { url, starts } = partServer((start) => (start > 0 && broken++ < 2 ? start + 100_000 : null));
+  expect((await download(url)).equals(BODY)).toBe(true);
+  expect(starts.length).toBeGreaterThan(4);
+}, 30_000);
