@@ -232,9 +232,7 @@ export class Spool implements Disposable {
   }
 
   /** Leaves it for a later call. */
-  keep(): void {
-    this.#stage.keep();
-  }
+  readonly keep = (): void => this.#stage.keep();
 
   /** Gives the file away, for it to become an image: nothing is left to go on with. */
   take(): Stage {
