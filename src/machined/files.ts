@@ -95,7 +95,9 @@ function sharesMounts({ leader }: Machine): boolean {
 /** The original's words, except for what it says about user namespaces: that stands for itself. */
 function explained(error: unknown, source: string, destination: string): unknown {
   const errno = errnoNameOf(error);
-  if (errno === null || (error instanceof ErrnoError && error.message.includes("user namespacing"))) return error;
+  if (errno === null) return error;
+  const { message } = error as Error;
+  if (errno === "EOPNOTSUPP" && message.includes("user namespacing")) return unsupported(message);
   const text = `Failed to mount ${source} on ${destination} in machine's namespace: ${errnoText(errno)}`;
   return new ErrnoError(errno, text, { cause: error });
 }

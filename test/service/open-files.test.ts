@@ -1,0 +1,258 @@
+// Copies and bind mounts: which requests are refused and how, and what a copy into a machine's own users becomes.
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { BusClient } from "../../src/ipc/bus-client.ts";
+import type { VarlinkClient } from "../../src/ipc/varlink-client.ts";
+import { errorOf, isRoot, manager, needsRoot, object, register, TestDaemon } from "../lib/daemon.ts";
+import { waitFor } from "../lib/wait-for.ts";
+import { TestMachine } from "./open-support.ts";
+
+const SHIFT = 700_000;
+const OBJECT = "/org/freedesktop/machine1/machine";
+
+async function failure(call: Promise<unknown>): Promise<string> {
+  try {
+    await call;
+  } catch (error) {
+    const { id, parameters } = error as { id: string; parameters: Record<string, unknown> };
+    return `${id.replace("org.varlink.service.", "")} ${JSON.stringify(parameters)}`;
+  }
+  throw new Error("the call succeeded");
+}
+
+function commandOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "latin1");
+  } catch {
+    return "";
+  }
+}
+
+describe.skipIf(!isRoot)(`files of machines${needsRoot}`, () => {
+  let daemon: TestDaemon;
+  let bus: BusClient;
+  let varlink: VarlinkClient;
+  let plain: TestMachine;
+  let shifted: TestMachine;
+  const here = mkdtempSync(join(tmpdir(), "machined-files-"));
+  const ends: AsyncDisposable[] = [];
+
+  const inside = (machine: TestMachine, path: string) => `/proc/${machine.pid}/root${path}`;
+  const copyTo = (name: string, from: string, to: string) => manager(bus, "CopyToMachine", "sss", name, from, to);
+  const copyFrom = (name: string, from: string, to: string) => manager(bus, "CopyFromMachine", "sss", name, from, to);
+  const withFlags = (flags: bigint, from: string, to: string) =>
+    manager(bus, "CopyToMachineWithFlags", "ssst", "plain", from, to, flags);
+  const bind = (name: string, from: string, to: string, options: { readOnly?: true; mkdir?: true } = {}) =>
+    manager(bus, "BindMountMachine", "sssbb", name, from, to, options.readOnly === true, options.mkdir === true);
+
+  beforeAll(async () => {
+    daemon = await TestDaemon.start();
+    bus = await daemon.bus();
+    varlink = await daemon.varlink();
+    plain = await TestMachine.start(["--mount"], null);
+    shifted = await TestMachine.start(["--mount"], null);
+    ends.push(plain, shifted);
+    await register(bus, "plain", plain.pid);
+    await register(bus, "shared", await daemon.leader());
+    await register(bus, "vm", await daemon.leader(), { class: "vm" });
+    await register(bus, "shifted", await shiftedLeader());
+    writeFileSync(join(here, "file"), "hello\n");
+  }, 20_000);
+  afterAll(async () => {
+    await daemon[Symbol.asyncDispose]();
+    for (const end of ends) await end[Symbol.asyncDispose]();
+    rmSync(here, { recursive: true, force: true });
+  });
+
+  /** A process in the mounts of `shifted`, with users of its own. */
+  async function shiftedLeader(): Promise<number> {
+    const command = ["nsenter", "-t", String(shifted.pid), "-m", "unshare", "--user", "--mount", "sleep", "1000"];
+    const child = Bun.spawn(command, { stdio: ["ignore", "ignore", "ignore"] });
+    ends.push({
+      [Symbol.asyncDispose]: async () => {
+        child.kill("SIGKILL");
+        await child.exited;
+      },
+    });
+    await waitFor(() => {
+      if (readFileSync(`/proc/${child.pid}/comm`, "utf8") !== "sleep\n") throw new Error("not yet");
+    }, "the leader");
+    for (const kind of ["uid_map", "gid_map"]) writeFileSync(`/proc/${child.pid}/${kind}`, `0 ${SHIFT} 65536\n`);
+    return child.pid;
+  }
+
+  test("M123 a file that is there is kept, and replaced with flag 1", async () => {
+    await copyTo("plain", join(here, "file"), "/run/file");
+    expect(readFileSync(inside(plain, "/run/file"), "utf8")).toBe("hello\n");
+    writeFileSync(join(here, "newer"), "newer\n");
+    expect(await errorOf(copyTo("plain", join(here, "newer"), "/run/file"))).toBe("FileExists: File exists");
+    expect(await errorOf(withFlags(0n, join(here, "newer"), "/run/file"))).toBe("FileExists: File exists");
+    await withFlags(1n, join(here, "newer"), "/run/file");
+    expect(readFileSync(inside(plain, "/run/file"), "utf8")).toBe("newer\n");
+    const own = [`${OBJECT}/plain`, "org.freedesktop.machine1.Machine"] as const;
+    await object(bus, ...own, "CopyFrom", "ss", "/run/file", join(here, "back"));
+    await object(bus, ...own, "CopyFromWithFlags", "sst", "/run/file", join(here, "back"), 1n);
+    await object(bus, ...own, "CopyToWithFlags", "sst", join(here, "back"), "/run/file", 1n);
+    expect(await errorOf(object(bus, ...own, "CopyTo", "ss", join(here, "back"), "/run/file"))).toContain("FileExists");
+  });
+
+  test("without a destination it is the source's path", async () => {
+    writeFileSync(inside(plain, "/run/only-inside"), "x");
+    expect(await errorOf(copyTo("plain", "/run/only-inside", ""))).toBe("FileNotFound: No such file or directory");
+  });
+
+  test("M124 other flags are refused", async () => {
+    for (const flags of [2n, 3n, 1n << 40n]) {
+      expect(await errorOf(withFlags(flags, "/etc/hostname", "/run/x"))).toBe("InvalidArgs: Invalid argument");
+    }
+  });
+
+  test("M125 the root directory has no name to copy", async () => {
+    const text = "BadAddress: Failed to extract file name of '/' path: Cannot assign requested address";
+    expect(await errorOf(copyTo("plain", "/", "/run/x"))).toBe(text);
+    expect(await errorOf(copyFrom("plain", "/run", "/"))).toBe(text);
+  });
+
+  test("M126 what is missing, and where", async () => {
+    expect(await errorOf(copyTo("plain", join(here, "none"), "/run/x"))).toBe(
+      "FileNotFound: No such file or directory",
+    );
+    expect(await errorOf(copyFrom("plain", "/run/none", join(here, "x")))).toBe(
+      "FileNotFound: No such file or directory",
+    );
+    expect(await errorOf(copyFrom("plain", "/run", "/nonexistent/x"))).toBe(
+      "FileNotFound: Failed to open host directory /nonexistent/x: No such file or directory",
+    );
+    expect(await errorOf(copyTo("plain", join(here, "file"), "/nonexistent/x"))).toBe(
+      "FileNotFound: No such file or directory",
+    );
+  });
+
+  test("M127 M128 paths are absolute and normalized", async () => {
+    for (const path of ["etc/hostname", "", "/etc/../x", "/etc//x", "/etc/./x"]) {
+      expect(await errorOf(copyTo("plain", path, "/run/x"))).toBe(
+        "InvalidArgs: Source path must be absolute and normalized.",
+      );
+    }
+    expect(await errorOf(copyTo("plain", "/etc/hostname", "run/x"))).toBe(
+      "InvalidArgs: Destination path must be absolute and normalized.",
+    );
+    expect(await failure(varlink.call("io.systemd.Machine.CopyTo", { name: "plain", source: "rel" }))).toBe(
+      'InvalidParameter {"parameter":"source"}',
+    );
+  });
+
+  test("M129 copies for a machine with users of its own belong to its root, and copies from it to ours", async () => {
+    const tree = join(here, "tree");
+    mkdirSync(join(tree, "sub"), { recursive: true });
+    writeFileSync(join(tree, "sub/file"), "x", { mode: 0o640 });
+    await copyTo("shifted", tree, "/run/tree");
+    for (const path of ["/run/tree", "/run/tree/sub", "/run/tree/sub/file"]) {
+      const { uid, gid } = lstatSync(inside(shifted, path));
+      expect([uid, gid]).toEqual([SHIFT, SHIFT]);
+    }
+    await copyFrom("shifted", "/run/tree", join(here, "tree-back"));
+    const { uid, gid, mode } = lstatSync(join(here, "tree-back/sub/file"));
+    expect([uid, gid, mode & 0o7777]).toEqual([0, 0, 0o640]);
+  });
+
+  test("M130 neither the host nor a VM takes copies", async () => {
+    for (const name of [".host", "vm"]) {
+      const text = "NotSupported: Copying files is only supported on container machines.";
+      expect(await errorOf(copyTo(name, "/etc/hostname", "/run/x"))).toBe(text);
+      expect(await errorOf(copyFrom(name, "/etc/hostname", "/run/x"))).toBe(text);
+      expect(await failure(varlink.call("io.systemd.Machine.CopyTo", { name, source: "/etc/hostname" }))).toBe(
+        "io.systemd.Machine.NotSupported {}",
+      );
+    }
+  });
+
+  /** Workers of the daemon, each stopped as soon as it is there. */
+  function stopWorkers(): number {
+    const children = readFileSync(`/proc/${daemon.pid}/task/${daemon.pid}/children`, "utf8").trim().split(" ");
+    const workers = children.filter((pid) => pid !== "" && commandOf(pid).includes("machined-worker"));
+    for (const pid of workers) process.kill(Number(pid), "SIGSTOP");
+    return workers.length;
+  }
+
+  test("M131 64 copies at a time and no more; they end with their machine and leave nothing half done", async () => {
+    const leader = await daemon.leader();
+    await register(bus, "slow", leader);
+    const target = join(here, "targets");
+    mkdirSync(target);
+    const timer = setInterval(stopWorkers, 1);
+    const copies = Array.from({ length: 64 }, (_, index) =>
+      errorOf(copyFrom("slow", join(here, "file"), join(target, String(index)))),
+    );
+    await waitFor(() => expect(stopWorkers()).toBe(64), "64 workers");
+    clearInterval(timer);
+    const text = "LimitsExceeded: Too many ongoing copies.";
+    expect(await errorOf(copyFrom("plain", join(here, "file"), join(target, "65th")))).toBe(text);
+    expect(await errorOf(copyTo("nobody-knows", "", ""))).toBe(text);
+    expect(await failure(varlink.call("io.systemd.Machine.CopyTo", { name: "plain", source: "/etc/hostname" }))).toBe(
+      "io.systemd.Machine.TooManyOperations {}",
+    );
+    process.kill(leader, "SIGKILL");
+    expect(new Set(await Promise.all(copies))).toEqual(new Set(["System.Error.ESHUTDOWN: Child died abnormally."]));
+    await waitFor(() => expect(stopWorkers()).toBe(0), "the end of the workers");
+    expect(readdirSync(target)).toEqual([]);
+    await copyTo("plain", join(here, "file"), "/run/afterwards");
+  }, 60_000);
+
+  test("M117 neither the host nor a VM has anything bound", async () => {
+    for (const name of [".host", "vm"]) {
+      expect(await errorOf(bind(name, "/etc", ""))).toBe(
+        "NotSupported: Bind mounting is only supported on container machines.",
+      );
+    }
+  });
+
+  test("M118 bound paths are absolute and normalized", async () => {
+    for (const path of ["etc", "/etc/../x", "/etc//"]) {
+      expect(await errorOf(bind("plain", path, ""))).toBe("InvalidArgs: Source path must be absolute and normalized.");
+    }
+    expect(await errorOf(bind("plain", "/etc", "x"))).toBe(
+      "InvalidArgs: Destination path must be absolute and normalized.",
+    );
+  });
+
+  test("M119 a machine that shares our mounts has nothing bound", async () => {
+    expect(await errorOf(bind("shared", "/etc", ""))).toBe(
+      "InvalidArgs: Failed to mount /etc on /etc in machine's namespace: Invalid argument",
+    );
+  });
+
+  test("M120 M122 binds need no way prepared; without a destination it is the source; read-only is that", async () => {
+    await bind("plain", here, "/run/bound", { mkdir: true });
+    expect(readdirSync(inside(plain, "/run/bound"))).toContain("file");
+    writeFileSync(inside(plain, "/run/bound/from-inside"), "x");
+    expect(readdirSync(here)).toContain("from-inside");
+    await bind("plain", here, "/run/deep/er/read-only", { mkdir: true, readOnly: true });
+    expect(() => writeFileSync(inside(plain, "/run/deep/er/read-only/x"), "x")).toThrow("EROFS");
+    expect(lstatSync(inside(plain, "/run/deep")).mode & 0o7777).toBe(0o755);
+    await bind("plain", join(here, "file"), "/run/bound-file", { mkdir: true });
+    expect(readFileSync(inside(plain, "/run/bound-file"), "utf8")).toBe("hello\n");
+    await bind("plain", "/etc", "");
+    expect(readFileSync(`/proc/${plain.pid}/mountinfo`, "utf8")).toMatch(/ \/etc rw/);
+    expect(await errorOf(bind("plain", here, "/run/not-there"))).toBe(
+      `FileNotFound: Failed to mount ${here} on /run/not-there in machine's namespace: No such file or directory`,
+    );
+    expect(await errorOf(bind("plain", "/nonexistent", "/run"))).toBe(
+      "FileNotFound: Failed to mount /nonexistent on /run in machine's namespace: No such file or directory",
+    );
+    // What the machine mounts below does not come here.
+    expect(readFileSync("/proc/self/mountinfo", "utf8")).not.toContain("/run/bound");
+  });
+
+  test("M121 where files cannot be shown to a machine's own users, nothing is bound", async () => {
+    const text = "NotSupported: Can't bind mount on container with user namespacing applied.";
+    expect(await errorOf(bind("shifted", "/proc/sys", "/run/x", { mkdir: true }))).toBe(text);
+    // Read-only has to stay read-only, and there is no way to see to that here.
+    expect(await errorOf(bind("shifted", here, "/run/x", { mkdir: true, readOnly: true }))).toBe(text);
+    expect(await failure(varlink.call("io.systemd.Machine.BindMount", { name: "shifted", source: "/proc/sys" }))).toBe(
+      "io.systemd.Machine.NotSupported {}",
+    );
+  });
+});

@@ -1,0 +1,113 @@
+// A machine for tests: a process with mounts of its own, on which a devpts and the socket of a bus are where a container
+// has them, and a service manager on that bus that is played.
+import type { Subprocess } from "bun";
+import type { Variant } from "../../src/base/variant.ts";
+import type { BusClient } from "../../src/ipc/bus-client.ts";
+import type { Incoming } from "../../src/ipc/bus-stream.ts";
+import { type Fd, statFd } from "../../src/kernel/fd.ts";
+import type { TestBus } from "../lib/private-bus.ts";
+import { waitFor } from "../lib/wait-for.ts";
+
+const SYSTEMD = "org.freedesktop.systemd1";
+
+/** Commands that give a new mount namespace a devpts, and a bus under the usual path where one is given. */
+function dressing(bus: TestBus | null): string {
+  const common = "mount -t devpts -o newinstance,ptmxmode=666,mode=620 inside /dev/pts && mount -t tmpfs inside /run";
+  if (bus === null) return common;
+  const socket = "/run/dbus/system_bus_socket";
+  return `${common} && mkdir /run/dbus && touch ${socket} && mount --bind ${bus.socket} ${socket}`;
+}
+
+/** A leader in namespaces of its own; ended by `using`. */
+export class TestMachine implements AsyncDisposable {
+  readonly pid: number;
+  readonly #process: Subprocess;
+
+  private constructor(child: Subprocess) {
+    this.#process = child;
+    this.pid = child.pid;
+  }
+
+  /** `kinds` are options of unshare(1). */
+  static async start(kinds: readonly string[], bus: TestBus | null): Promise<TestMachine> {
+    const script = `${dressing(bus)} && cd / && exec sleep 1000`;
+    const child = Bun.spawn(["unshare", ...kinds, "sh", "-c", script], { stdio: ["ignore", "ignore", "inherit"] });
+    await waitFor(async () => {
+      const comm = await Bun.file(`/proc/${child.pid}/comm`).text();
+      if (comm.trim() !== "sleep") throw new Error(`it is ${comm.trim()}`);
+    }, "the machine");
+    return new TestMachine(child);
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.#process.kill(name);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#process.kill("SIGKILL");
+    await this.#process.exited;
+  }
+}
+
+export interface StartedUnit {
+  readonly unit: string;
+  readonly mode: string;
+  readonly properties: ReadonlyMap<string, Variant>;
+  /** What StandardInputFileDescriptor was, by the kind of file. */
+  readonly terminal: string;
+}
+
+/** The service manager in a machine, as far as it is asked about terminals. */
+export class PlayedGuest {
+  readonly calls: string[] = [];
+  readonly started: StartedUnit[] = [];
+  /** Properties that it knows nothing of. */
+  readonly unknown = new Set<string>();
+  /** The error that it answers everything with. */
+  refusal: [name: string, text: string] | null = null;
+  /** It hears, but does not answer. */
+  isSilent = false;
+  readonly #bus: BusClient;
+
+  private constructor(bus: BusClient) {
+    this.#bus = bus;
+  }
+
+  static async start(on: TestBus): Promise<PlayedGuest> {
+    const guest = new PlayedGuest(await on.connect());
+    guest.#bus.onCall((message) => guest.#call(message));
+    await guest.#bus.driver("RequestName", "su", [SYSTEMD, 0]);
+    return guest;
+  }
+
+  #call(message: Incoming): void {
+    const values = message.values();
+    if (message.member === "StartTransientUnit") {
+      this.#start(message, values as [string, string, [string, Variant][]]);
+    } else {
+      this.calls.push(`${message.member} ${values.join(" ")}`);
+      this.#answer(message, this.refusal);
+    }
+    for (const fd of message.descriptors) fd.close();
+  }
+
+  #start(message: Incoming, [unit, mode, list]: [string, string, [string, Variant][]]): void {
+    const strange = list.find(([name]) => this.unknown.has(name));
+    if (strange !== undefined) {
+      const text = `Cannot set property ${strange[0]}, or unknown property.`;
+      this.#answer(message, ["org.freedesktop.DBus.Error.PropertyReadOnly", text]);
+      return;
+    }
+    const properties = new Map(list);
+    const input = properties.get("StandardInputFileDescriptor")?.value as Fd | undefined;
+    this.started.push({ unit, mode, properties, terminal: input === undefined ? "none" : statFd(input).kind });
+    this.#answer(message, this.refusal);
+  }
+
+  #answer(message: Incoming, error: [string, string] | null): void {
+    if (this.isSilent) return;
+    const to = { replySerial: message.serial, destination: message.sender };
+    if (error === null) this.#bus.send({ ...to, type: 2, signature: "o", body: ["/org/freedesktop/systemd1/job/1"] });
+    else this.#bus.send({ ...to, type: 3, errorName: error[0], signature: "s", body: [error[1]] });
+  }
+}

@@ -1,0 +1,281 @@
+// Terminals, logins, shells and root directories of machines: the daemon, with machines whose service manager is played.
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import type { BusClient } from "../../src/ipc/bus-client.ts";
+import type { VarlinkClient } from "../../src/ipc/varlink-client.ts";
+import { type Fd, statFd, statPath } from "../../src/kernel/fd.ts";
+import { errorOf, isRoot, manager, needsRoot, object, register, TestDaemon } from "../lib/daemon.ts";
+import { hasBusDaemon, TestBus } from "../lib/private-bus.ts";
+import { waitFor } from "../lib/wait-for.ts";
+import { PlayedGuest, TestMachine } from "./open-support.ts";
+
+const canRun = isRoot && hasBusDaemon;
+const OBJECT = "/org/freedesktop/machine1/machine";
+
+async function failure(call: Promise<unknown>): Promise<string> {
+  try {
+    await call;
+  } catch (error) {
+    const { id, parameters } = error as { id: string; parameters: Record<string, unknown> };
+    return `${id.replace("org.varlink.service.", "")} ${JSON.stringify(parameters)}`;
+  }
+  throw new Error("the call succeeded");
+}
+
+describe.skipIf(!canRun)(`doors into machines${needsRoot}`, () => {
+  let daemon: TestDaemon;
+  let bus: BusClient;
+  let varlink: VarlinkClient;
+  let guestBus: TestBus;
+  let guest: PlayedGuest;
+  const ends: AsyncDisposable[] = [];
+
+  beforeAll(async () => {
+    guestBus = await TestBus.start();
+    guest = await PlayedGuest.start(guestBus);
+    daemon = await TestDaemon.start();
+    bus = await daemon.bus();
+    varlink = await daemon.varlink();
+    const full = await TestMachine.start(["--mount"], guestBus);
+    const bare = await TestMachine.start(["--mount", "--user", "--map-root-user"], null);
+    ends.push(full, bare);
+    await register(bus, "full", full.pid);
+    await register(bus, "bare", bare.pid);
+    await register(bus, "vm", await daemon.leader(), { class: "vm" });
+  }, 20_000);
+  afterAll(async () => {
+    await daemon[Symbol.asyncDispose]();
+    for (const end of ends) await end[Symbol.asyncDispose]();
+    await guestBus[Symbol.asyncDispose]();
+  });
+
+  const shell = (name: string, ...rest: [string, string, string[], string[]]) =>
+    manager(bus, "OpenMachineShell", "sssasas", name, ...rest);
+  const descriptorsOfDaemon = () => readdirSync(`/proc/${daemon.pid}/fd`).length;
+
+  test("M106 a container and the host give pseudo terminals, a VM does not", async () => {
+    for (const call of [
+      () => manager(bus, "OpenMachinePTY", "s", "full"),
+      () => manager(bus, "OpenMachinePTY", "s", "bare"),
+      () => manager(bus, "OpenMachinePTY", "s", ".host"),
+      () => object(bus, `${OBJECT}/full`, "org.freedesktop.machine1.Machine", "OpenPTY"),
+    ]) {
+      const [pty, path] = (await call()) as [Fd, string];
+      expect(path).toMatch(/^\/dev\/pts\/\d+$/);
+      expect(statFd(pty)).toMatchObject({ kind: "character", rdev: { major: 5, minor: 2 } });
+      pty.close();
+    }
+    expect(await errorOf(manager(bus, "OpenMachinePTY", "s", "vm"))).toBe("NotSupported: Operation not supported");
+    expect(await errorOf(manager(bus, "OpenMachinePTY", "s", "none"))).toContain("NoSuchMachine");
+  });
+
+  test("the terminals of a machine with users of its own belong to its root", async () => {
+    const [pty, path] = (await manager(bus, "OpenMachinePTY", "s", "bare")) as [Fd, string];
+    const { pid } = ends[1] as TestMachine;
+    expect(statPath(`/proc/${pid}/root${path}`).uid).toBe(0);
+    pty.close();
+  });
+
+  test("M108 a login starts the getty of the new terminal, and clears what an earlier one left", async () => {
+    guest.calls.length = 0;
+    const [pty, path] = (await manager(bus, "OpenMachineLogin", "s", "full")) as [Fd, string];
+    const unit = `container-getty@${path.slice(9)}.service`;
+    expect(guest.calls).toEqual([`ResetFailedUnit ${unit}`, `StartUnit ${unit} replace`]);
+    pty.close();
+  });
+
+  test("M109 a container without a bus", async () => {
+    const text = "FileNotFound: There is no system bus in container bare.";
+    expect(await errorOf(shell("bare", "", "", [], []))).toBe(text);
+    expect(await errorOf(manager(bus, "OpenMachineLogin", "s", "bare"))).toBe(text);
+    expect(await failure(varlink.call("io.systemd.Machine.Open", { name: "bare", mode: "login" }))).toBe(
+      "io.systemd.Machine.NoIPC {}",
+    );
+  });
+
+  test("M110 M111 M115 what cannot be run is refused", async () => {
+    expect(await errorOf(shell("full", "", "true", [], []))).toBe("InvalidArgs: Specified path 'true' is not absolute");
+    const wrong = "InvalidArgs: Invalid environment assignments";
+    for (const environment of [["FOO"], ["=x"], ["1A=x"], ["A=1", "A=2"], ["A B=c"]]) {
+      expect(await errorOf(shell("full", "", "/bin/true", [], environment))).toBe(wrong);
+    }
+    const many = Array.from({ length: 16_385 }, (_, index) => `V${index}=x`);
+    expect(await errorOf(shell("full", "", "/bin/true", [], many))).toBe(
+      "LimitsExceeded: Too many environment assignments in a single query.",
+    );
+    for (const user of [" a", "a ", "a:b", "a/b", "4294967295", "65535", "-1", "-", ".", "..", "a\nb"]) {
+      expect(await errorOf(shell("full", user, "/bin/true", [], []))).toBe(`InvalidArgs: Invalid user name '${user}'`);
+    }
+    expect(await errorOf(shell("vm", "", "", [], []))).toBe("NotSupported: Operation not supported");
+  });
+
+  test("M113 the unit of a shell has these properties", async () => {
+    guest.calls.length = 0;
+    const [pty, path] = (await shell("full", "joe", "/bin/echo", ["echo", "a b", 'q"$HOME\n'], ["A=1"])) as [
+      Fd,
+      string,
+    ];
+    const number = path.slice(9);
+    const { unit, mode, properties, terminal } = guest.started.at(-1) as (typeof guest.started)[number];
+    expect([unit, mode, terminal]).toEqual([`container-shell@${number}.service`, "fail", "character"]);
+    const plain = [...properties].map(([name, { signature, value }]) => [
+      name,
+      signature,
+      signature === "h" ? "terminal" : value,
+    ]);
+    expect(plain).toEqual([
+      ["Description", "s", "Shell for User joe"],
+      ["StandardInputFileDescriptor", "h", "terminal"],
+      ["StandardOutputFileDescriptor", "h", "terminal"],
+      ["StandardErrorFileDescriptor", "h", "terminal"],
+      ["SendSIGHUP", "b", true],
+      ["IgnoreSIGPIPE", "b", false],
+      ["KillMode", "s", "mixed"],
+      ["TTYPath", "s", path],
+      ["TTYReset", "b", true],
+      ["UtmpIdentifier", "s", `pts/${number}`],
+      ["UtmpMode", "s", "user"],
+      ["PAMName", "s", "login"],
+      ["WorkingDirectory", "s", "-~"],
+      ["User", "s", "joe"],
+      ["Environment", "as", ["A=1"]],
+      ["ExecStart", "a(sasb)", [["/bin/echo", ["echo", "a b", 'q"$$HOME\n'], true]]],
+    ]);
+    expect(guest.calls).toEqual([`StopUnit container-getty@${number}.service replace`]);
+    pty.close();
+  });
+
+  const programOf = (properties: (typeof guest.started)[number]["properties"]) => {
+    const [program] = (properties.get("ExecStart")?.value ?? []) as [string, string[], boolean][];
+    return program;
+  };
+  const lastProgram = () => programOf(guest.started.at(-1)?.properties ?? new Map());
+
+  test("M112 M114 without a path it is the user's login shell, whatever the arguments; without arguments the path's own", async () => {
+    const opened = [
+      await shell("full", "", "", ["ignored"], []),
+      await shell("full", "", "/bin/true", [], []),
+      await shell("full", "1000", "/bin/true", ["other-name", "x"], []),
+    ] as [Fd, string][];
+    const [login, bare, named] = guest.started.slice(-3).map(({ properties }) => ({
+      user: properties.get("User")?.value,
+      program: programOf(properties),
+    }));
+    expect(login?.user).toBe("root");
+    expect(login?.program?.[0]).toBe("/bin/sh");
+    expect(login?.program?.[1].slice(0, 2)).toEqual(["sh", "-c"]);
+    expect(login?.program?.[1].slice(3)).toEqual(["sh", "root"]);
+    expect(bare?.program?.[1]).toEqual(["/bin/true"]);
+    expect(named).toMatchObject({ user: "1000", program: ["/bin/true", ["other-name", "x"], true] });
+    for (const [pty] of opened) pty.close();
+  });
+
+  test("the login shell is that of the user database, or of /etc/passwd, or /bin/sh", async () => {
+    const [pty] = (await shell("full", "root", "", [], [])) as [Fd, string];
+    pty.close();
+    const [, argv = []] = lastProgram() ?? [];
+    // As the service manager hands it on: `$$` is `$` to it. Instead of starting the shell its name is printed.
+    const script = (argv[2] ?? "").replaceAll("$$", "$").replace('exec "$shell" -l', 'echo "$shell"');
+    const run = (user: string, path: string) => {
+      const child = Bun.spawnSync(["/bin/sh", "-c", script, "sh", user], { env: { PATH: path } });
+      return child.stdout.toString().trim();
+    };
+    const known = readFileSync("/etc/passwd", "utf8")
+      .split("\n")
+      .find((line) => line.startsWith("root:"));
+    const expected = known?.split(":")[6] ?? "";
+    expect(run("root", process.env["PATH"] ?? "")).toBe(expected);
+    expect(run("root", "/nonexistent")).toBe(expected);
+    expect(run("nobody-of-that-name", process.env["PATH"] ?? "")).toBe("/bin/sh");
+  });
+
+  test("a manager that lacks properties is asked again without them", async () => {
+    for (const name of ["UtmpMode", "IgnoreSIGPIPE", "StandardErrorFileDescriptor"]) guest.unknown.add(name);
+    const [pty] = (await shell("full", "", "/bin/true", [], [])) as [Fd, string];
+    const { properties } = guest.started.at(-1) as (typeof guest.started)[number];
+    expect(properties.has("UtmpMode") || properties.has("IgnoreSIGPIPE")).toBe(false);
+    expect(properties.get("StandardError")?.value).toBe("tty");
+    expect(properties.has("StandardOutputFileDescriptor")).toBe(true);
+    pty.close();
+    guest.unknown.add("ExecStart");
+    expect(await errorOf(shell("full", "", "/bin/true", [], []))).toBe(
+      "PropertyReadOnly: Cannot set property ExecStart, or unknown property.",
+    );
+    guest.unknown.clear();
+  });
+
+  test("M132 the root directory of a container and of the host, not of a VM", async () => {
+    const { pid } = ends[0] as TestMachine;
+    const [root] = (await manager(bus, "OpenMachineRootDirectory", "s", "full")) as [Fd];
+    expect(statFd(root)).toMatchObject({ kind: "directory", ino: statPath(`/proc/${pid}/root/`).ino });
+    expect(readdirSync(`/proc/self/fd/${root.number}/run`)).toContain("dbus");
+    root.close();
+    const [own] = (await object(bus, `${OBJECT}/_2ehost`, "org.freedesktop.machine1.Machine", "OpenRootDirectory")) as [
+      Fd,
+    ];
+    expect(readlinkSync(`/proc/self/fd/${own.number}`)).toBe("/");
+    own.close();
+    expect(await errorOf(manager(bus, "OpenMachineRootDirectory", "s", "vm"))).toBe(
+      "NotSupported: Opening the root directory is only supported on container machines.",
+    );
+  });
+
+  test("the same over Varlink", async () => {
+    for (const [method, parameters, shown] of [
+      ["Open", { mode: "tty" }, /^\/dev\/pts\/\d+$/],
+      ["Open", { mode: "login" }, /^\/dev\/pts\/\d+$/],
+      ["Open", { mode: "shell", path: "/bin/echo", args: ["echo", "hi"] }, /^\/dev\/pts\/\d+$/],
+      ["OpenRootDirectory", {}, null],
+    ] as const) {
+      const reply = await varlink.call(`io.systemd.Machine.${method}`, { name: "full", ...parameters });
+      if (shown === null) expect(reply).toEqual({ fileDescriptor: 0 });
+      else expect(reply).toEqual({ ptyFileDescriptor: 0, ptyPath: expect.stringMatching(shown) });
+    }
+    expect(lastProgram()).toEqual(["/bin/echo", ["echo", "hi"], true]);
+    expect(await failure(varlink.call("io.systemd.Machine.Open", { name: "full", mode: "nope" }))).toBe(
+      'InvalidParameter {"parameter":"mode"}',
+    );
+    expect(await failure(varlink.call("io.systemd.Machine.Open", { name: "vm", mode: "tty" }))).toBe(
+      "io.systemd.Machine.NotSupported {}",
+    );
+    expect(await failure(varlink.call("io.systemd.Machine.Open", { mode: "tty" }))).toBe(
+      "io.systemd.Machine.NoSuchMachine {}",
+    );
+  });
+
+  test("what the machine's manager says is what the caller hears", async () => {
+    guest.refusal = ["org.freedesktop.systemd1.UnitMasked", "Unit is masked."];
+    expect(await errorOf(manager(bus, "OpenMachineLogin", "s", "full"))).toContain("UnitMasked: Unit is masked.");
+    guest.refusal = null;
+  });
+
+  test("a machine that does not answer holds up its caller for seconds, and nobody else at all", async () => {
+    guest.isSilent = true;
+    const waiting = errorOf(manager(bus, "OpenMachineLogin", "s", "full"));
+    let worstMs = 0;
+    for (let round = 0; round < 50; round++) {
+      const beganMs = performance.now();
+      await manager(bus, "ListMachines");
+      worstMs = Math.max(worstMs, performance.now() - beganMs);
+    }
+    expect(worstMs).toBeLessThan(50);
+    expect(await waiting).toBe("Timeout: The system bus in container full does not answer.");
+    guest.isSilent = false;
+  }, 20_000);
+
+  test("hundreds of terminals leave no descriptor behind, failed ones included", async () => {
+    const before = descriptorsOfDaemon();
+    for (let round = 0; round < 100; round++) {
+      const opened = (await Promise.all([
+        manager(bus, "OpenMachinePTY", "s", "full"),
+        shell("full", "", "/bin/true", [], []),
+        manager(bus, "OpenMachineRootDirectory", "s", "full"),
+        manager(bus, "OpenMachineLogin", "s", "bare").catch(() => []),
+        shell("full", "", "relative", [], []).catch(() => []),
+      ])) as [Fd?][];
+      for (const [fd] of opened) fd?.close();
+      await varlink.call("io.systemd.Machine.Open", { name: "full", mode: "tty" });
+    }
+    await waitFor(() => expect(descriptorsOfDaemon()).toBeLessThanOrEqual(before + 3), "the daemon's descriptors");
+  });
+});
