@@ -1,0 +1,183 @@
+// What users see of `machinectl` on a booted host with a running container: shells, logins, files and images, in words and
+// exit codes. With MACHINED_HOST_STOCK=1 the same is expected of the distribution's programs.
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { Bed, isStock, systemdVersion } from "../lib/bed.ts";
+
+const TIMEOUT_MS = 60_000;
+
+let bed: Bed;
+
+beforeAll(async () => {
+  bed = await Bed.boot("verbs");
+  await bed.install();
+  await bed.startContainer("deb1");
+  await bed.run("mkdir -p /var/lib/machines/tree/usr/lib; echo ID=x > /var/lib/machines/tree/usr/lib/os-release");
+}, 120_000);
+
+afterAll(() => bed.stop(), 30_000);
+
+/** With a terminal of its own, as `script` gives it. */
+const onTerminal = (line: string) => `script -qec ${JSON.stringify(line)} /dev/null </dev/null`;
+
+interface Case {
+  readonly statements: string;
+  readonly script: string;
+  /** Everything the script wrote, trimmed at the end. */
+  readonly says: RegExp;
+  readonly code?: number;
+  readonly since?: number;
+}
+
+const cases: readonly Case[] = [
+  {
+    statements: "C87 the exit status of a shell is 0 whatever the command returned",
+    script: "machinectl -q shell deb1 /bin/false",
+    says: /^$/,
+  },
+  {
+    statements: "C88 a program that is missing",
+    script: "machinectl -q shell deb1 /bin/no-such-program",
+    says: /^[^]*$/,
+  },
+  { statements: "C88 a user who is missing", script: "machinectl -q shell no-such-user@deb1", says: /^[^]*$/ },
+  {
+    statements: "C89 a relative path",
+    script: "machinectl -q shell deb1 true",
+    says: /^Failed to get shell PTY: Specified path 'true' is not absolute\.?$/,
+    code: 1,
+  },
+  {
+    statements: "C90 options after the name are the command's",
+    script: "machinectl -q shell deb1 /bin/echo --quiet -E --uid=5 end",
+    says: /^--quiet -E --uid=5 end$/,
+  },
+  {
+    statements: "C92 the user before the @ goes before --uid",
+    script: "machinectl -q shell --uid=root daemon@deb1 /usr/bin/id -u",
+    says: /^1$/,
+  },
+  {
+    statements: "C93 login with a variable",
+    script: "machinectl login -E A=b deb1",
+    says: /^--setenv= and --uid= are not supported for 'login'\. Use 'shell' instead\.$/,
+    code: 1,
+  },
+  {
+    statements: "C93 login with a user",
+    script: "machinectl login --uid=root deb1",
+    says: /^--setenv= and --uid= are not supported for 'login'\. Use 'shell' instead\.$/,
+    code: 1,
+  },
+  {
+    statements: "C94 login on another host",
+    script: "machinectl -H root@127.0.0.1 login deb1",
+    says: /^Login only supported on local machines\.$/,
+    code: 1,
+  },
+  {
+    statements: "C94 shell on another host",
+    script: "machinectl -H root@127.0.0.1 shell deb1 /bin/true",
+    says: /^Shell only supported on local machines\.$/,
+    code: 1,
+  },
+  {
+    statements: "C91 a user without a host is one of this host",
+    script: "machinectl -q shell root@ /usr/bin/id -un; machinectl -q shell '' /usr/bin/id -un",
+    says: /^root\s+root$/,
+  },
+  { statements: "C91 a host without a user", script: "machinectl -q shell @deb1 /bin/true", says: /./, code: 1 },
+  {
+    statements: "C95 -q leaves out the lines around a shell",
+    script: "machinectl shell deb1 /bin/true; echo; echo quiet; machinectl -q shell deb1 /bin/true",
+    says: /^Connected to machine deb1\.[^]*Connection to machine deb1 terminated\.\s+quiet\s*$/,
+  },
+  {
+    statements: "C109 a file that exists is not copied over without --force",
+    script: `echo one > /root/one; machinectl copy-to deb1 /root/one /root/one
+      machinectl copy-to deb1 /root/one /root/one; echo $?
+      machinectl copy-to --force deb1 /root/one /root/one; echo $?`,
+    says: /^Failed to copy: .*File exists\n1\n0$/,
+    since: 252,
+  },
+  {
+    statements: "C110 a relative path of the host is one below the working directory",
+    script: `mkdir -p /root/dir; cd /root/dir; echo two > two; machinectl copy-to deb1 two /root/two
+      machinectl -q shell deb1 /bin/cat /root/two`,
+    says: /^two$/,
+  },
+  {
+    statements: "C115 a clone's name may have blanks",
+    script: "machinectl clone tree 'a b'; echo $?; ls -d '/var/lib/machines/a b'; machinectl remove 'a b'",
+    says: /^0\n\/var\/lib\/machines\/a b$/,
+  },
+  {
+    statements: "C116 a boolean that is none",
+    script: "machinectl read-only tree maybe",
+    says: /^Failed to parse boolean argument: maybe$/,
+    code: 1,
+  },
+  {
+    statements: "C113 clean says what went away",
+    script: `mkdir -p /var/lib/machines/.hidden/usr/lib; cp /var/lib/machines/{tree,.hidden}/usr/lib/os-release
+      machinectl clean; echo $?; machinectl clean; echo $?`,
+    says: /^Removed image '\.hidden'.*\nRemoved 1 images in total.*\n0\nRemoved 0 images in total\. Total freed exclusive disk space: 0B\.\n0$/,
+  },
+  {
+    statements: "C61 images and what is known of them",
+    script: "truncate -s 5M /var/lib/machines/disk.raw; machinectl list-images --no-pager",
+    says: /disk +raw +no +\S+ /,
+  },
+  {
+    statements: "C65 the pool without the name of an image",
+    script: "machinectl image-status --no-pager",
+    says: /^\s*Path: \/var\/lib\/machines(\n\s*(Usage|Limit): .*)*$/,
+  },
+  {
+    statements: "C112 limits in words and units of 1024, as far as the file system has quotas",
+    script: "for l in none - infinity 1K 5M 2G; do machinectl set-limit $l; done",
+    says: /^(Could not set limit: .*\n?)*$/,
+    code: 1,
+  },
+  {
+    statements: "C128 cat goes on after what is missing",
+    script: `mkdir -p /etc/systemd/nspawn; printf '[Exec]\\nBoot=no\\n' > /etc/systemd/nspawn/tree.nspawn
+      machinectl cat nosuch tree`,
+    says: /# \/etc\/systemd\/nspawn\/tree\.nspawn\n\[Exec\]\nBoot=no/,
+    code: 1,
+    since: 254,
+  },
+  {
+    statements: "C129 edit without a terminal",
+    script: "machinectl edit tree",
+    says: /^Cannot edit machine settings: not a tty\.?$|^Cannot edit.* if not on a tty\.$/,
+    code: 1,
+    since: 254,
+  },
+  {
+    statements: "C140 completion has every machine and image once",
+    script: `machinectl --no-legend --no-pager list --full --max-addresses=0 | awk '{print $1}' | sort | uniq -c | awk '{print $1 $2}'
+      machinectl --no-legend --no-pager list-images --full | awk '{print $1}' | sort | uniq -c | awk '{print $1 $2}'`,
+    says: /^(1\.host\n)?1deb1\n(1\.host\n)?1deb1\n1disk\n1tree$/,
+  },
+  {
+    statements: "C106 a terminal's kind goes into the shell",
+    script: onTerminal("TERM=vt220 machinectl -q shell deb1 /usr/bin/printenv TERM"),
+    says: /vt220/,
+  },
+];
+
+for (const { statements, script, says, code = 0, since = 0 } of cases) {
+  const old = since > systemdVersion && isStock;
+  test.skipIf(old)(
+    `${statements}${old ? ` (left out: since ${since})` : ""}`,
+    async () => {
+      const outcome = await bed.exec(`export SYSTEMD_LOG_TARGET=console; ${script}`, TIMEOUT_MS / 1000);
+      const output = outcome.output.replace(/\r/g, "").trimEnd();
+      expect({ output: says.test(output) ? "as expected" : output, code: outcome.code }).toEqual({
+        output: "as expected",
+        code,
+      });
+    },
+    TIMEOUT_MS,
+  );
+}
