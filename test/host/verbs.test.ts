@@ -37,9 +37,9 @@ const cases: readonly Case[] = [
   {
     statements: "C88 a program that is missing",
     script: "machinectl -q shell deb1 /bin/no-such-program",
-    says: /^[^]*$/,
+    says: /^/,
   },
-  { statements: "C88 a user who is missing", script: "machinectl -q shell no-such-user@deb1", says: /^[^]*$/ },
+  { statements: "C88 a user who is missing", script: "machinectl -q shell no-such-user@deb1", says: /^/ },
   {
     statements: "C89 a relative path",
     script: "machinectl -q shell deb1 true",
@@ -89,7 +89,7 @@ const cases: readonly Case[] = [
   {
     statements: "C95 -q leaves out the lines around a shell",
     script: "machinectl shell deb1 /bin/true; echo; echo quiet; machinectl -q shell deb1 /bin/true",
-    says: /^Connected to machine deb1\.[^]*Connection to machine deb1 terminated\.\s+quiet\s*$/,
+    says: /^Connected to machine deb1\.[\s\S]*Connection to machine deb1 terminated\.\s+quiet\s*$/,
   },
   {
     statements: "C109 a file that exists is not copied over without --force",
