@@ -54,14 +54,25 @@ function freshName(): RawName {
   return PREFIX + randomBytes(8).toString("hex");
 }
 
-/** Makes something under a fresh name and locks it, against somebody who takes it for left over between the two. */
+/** Makes something under a fresh name and locks it; who takes it for left over between the two makes us try again. */
 function makeLocked(directory: Fd, make: (place: NamedPlace) => Fd): Temporary {
   for (let tries = 1; ; tries++) {
     const name = freshName();
-    const fd = makeOrClean({ directory, name }, make);
+    const fd = makeUnlessSwept({ directory, name }, make, tries === TRIES);
+    if (fd === null) continue;
     if (lockWhole(fd) && stillThere(directory, name, fd)) return new Temporary(directory, name, fd);
     fd.close();
     if (tries === TRIES) throw new SyscallError("lock", "EBUSY", name);
+  }
+}
+
+/** Null when it was gone before it was open. */
+function makeUnlessSwept(place: NamedPlace, make: (place: NamedPlace) => Fd, isLast: boolean): Fd | null {
+  try {
+    return makeOrClean(place, make);
+  } catch (error) {
+    if (isErrno(error, "ENOENT") && !isLast) return null;
+    throw error;
   }
 }
 

@@ -1,0 +1,87 @@
+// What is checked before anybody is asked for permission, in which order, and what permission is asked for.
+import { afterAll, expect, test } from "bun:test";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Call, Daemon } from "../../../src/machined/daemon.ts";
+import {
+  cleanPool,
+  clone,
+  markReadOnly,
+  remove,
+  rename,
+  setLimit,
+  setPoolLimit,
+} from "../../../src/machined/image-actions.ts";
+import { Images } from "../../../src/machined/images.ts";
+import { layoutBelow } from "../../../src/registry/image-layout.ts";
+import { Operations } from "../../../src/registry/operation.ts";
+
+const root = mkdtempSync(join(tmpdir(), "image-actions-"));
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+mkdirSync(join(root, "var/lib/machines/one"), { recursive: true });
+
+const LOG = { info: () => {}, warning: () => {}, debug: () => {} };
+
+class FullOperations extends Operations {
+  override requireRoom(message = "Too many ongoing operations."): void {
+    throw new Error(message);
+  }
+}
+
+const images = new Images(layoutBelow(root), new Operations(LOG), LOG);
+const fullImages = new Images(layoutBelow(root), new FullOperations(LOG), LOG);
+const daemon = {} as Daemon;
+const onBus = { transport: "bus" } as Call;
+const onVarlink = { transport: "varlink" } as Call;
+const one = { images, name: "one" };
+
+function permissionOf(prepared: { permission?: unknown }): unknown {
+  return prepared.permission;
+}
+
+test("M131: operations that have no room are refused before anything else is looked at", () => {
+  const subject = { images: fullImages, name: "a/b" };
+  const text = "Too many ongoing operations.";
+  expect(() => remove.prepare(daemon, subject, onBus)).toThrow(text);
+  expect(() => clone.prepare(daemon, { ...subject, newName: "/", readOnly: false }, onBus)).toThrow(text);
+  expect(() => cleanPool.prepare(daemon, { images: fullImages, mode: "bogus" }, onBus)).toThrow(text);
+});
+
+test("M161 M159 M152: bad arguments are refused before anybody is asked", () => {
+  expect(() => cleanPool.prepare(daemon, { images, mode: "bogus" }, onBus)).toThrow("Unknown mode 'bogus'.");
+  expect(() => setPoolLimit.prepare(daemon, { images, bytes: 1n << 63n }, onBus)).toThrow("New limit out of range");
+  expect(() => rename.prepare(daemon, { ...one, newName: "a/b" }, onBus)).toThrow("Image name 'a/b' is invalid.");
+  expect(() => remove.prepare(daemon, { images, name: "nosuch" }, onBus)).toThrow("No image 'nosuch' known");
+});
+
+test("the permissions are those of the original, with their details in order", () => {
+  const manage = (details: object) => ({ action: "org.freedesktop.machine1.manage-images", details });
+  expect(permissionOf(remove.prepare(daemon, one, onBus))).toEqual(manage({ image: "one", verb: "remove" }));
+  expect(permissionOf(rename.prepare(daemon, { ...one, newName: "x" }, onBus))).toEqual(
+    manage({ image: "one", verb: "rename", new_name: "x" }),
+  );
+  expect(permissionOf(clone.prepare(daemon, { ...one, newName: "x", readOnly: true }, onBus))).toEqual(
+    manage({ image: "one", verb: "clone", new_name: "x" }),
+  );
+  expect(permissionOf(markReadOnly.prepare(daemon, { ...one, readOnly: true }, onBus))).toEqual(
+    manage({ image: "one", verb: "mark_read_only", read_only: "1" }),
+  );
+  expect(permissionOf(setLimit.prepare(daemon, { ...one, bytes: 1n }, onBus))).toEqual(
+    manage({ machine: "one", verb: "set_limit" }),
+  );
+});
+
+test("the pool is a matter of managing machines over D-Bus, of managing images over Varlink", () => {
+  const permissions = [onBus, onVarlink].flatMap((call) => [
+    permissionOf(setPoolLimit.prepare(daemon, { images, bytes: 1n }, call)),
+    permissionOf(cleanPool.prepare(daemon, { images, mode: "all" }, call)),
+  ]);
+  const [machines, pool] = ["manage-machines", "manage-images"].map((name) => `org.freedesktop.machine1.${name}`);
+  expect(permissions).toEqual([
+    { action: machines, details: { verb: "set_pool_limit" } },
+    { action: machines, details: { verb: "clean_pool", mode: "all" } },
+    { action: pool, details: { verb: "set_pool_limit" } },
+    { action: pool, details: { verb: "clean_pool", mode: "all" } },
+  ]);
+});

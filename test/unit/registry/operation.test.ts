@@ -1,0 +1,140 @@
+import { expect, test } from "bun:test";
+import { writeSync } from "node:fs";
+import type { Fd } from "../../../src/kernel/fd.ts";
+import type { Child, ExitStatus, SpawnOptions } from "../../../src/kernel/spawn.ts";
+import { Operations } from "../../../src/registry/operation.ts";
+
+const LOG = { info: () => {}, warning: () => {}, debug: () => {} };
+
+/** Workers that are played: each says what it is told to and ends when it is told to. */
+class FakeWorkers {
+  readonly started: { args: readonly string[]; options: SpawnOptions }[] = [];
+  readonly #pipes: Fd[] = [];
+  readonly #ends: ((status: ExitStatus) => void)[] = [];
+
+  spawn = (program: string, args: readonly string[], options: SpawnOptions = {}): Child => {
+    expect(program).toBe("machined-worker");
+    this.started.push({ args, options });
+    this.#pipes.push((options.fds?.[3] as Fd).duplicate());
+    const { promise, resolve } = Promise.withResolvers<ExitStatus>();
+    this.#ends.push(resolve);
+    const index = this.#ends.length - 1;
+    return {
+      pid: 1,
+      pidRef: null,
+      exited: promise,
+      result: Promise.resolve(""),
+      kill: () => this.end(index, { code: null, signal: "SIGKILL" }),
+    };
+  };
+
+  say(index: number, text: string): void {
+    writeSync((this.#pipes[index] as Fd).number, text);
+  }
+
+  end(index: number, status: ExitStatus = { code: 0, signal: null }): void {
+    this.#pipes[index]?.close();
+    this.#ends[index]?.(status);
+  }
+}
+
+function start() {
+  const workers = new FakeWorkers();
+  return { workers, operations: new Operations(LOG, workers.spawn as never) };
+}
+
+/** How a promise ends: its value, or name and text of its error. */
+async function endOf(promise: Promise<unknown>): Promise<unknown> {
+  try {
+    return await promise;
+  } catch (error) {
+    const { code, errnoName, message } = error as { code?: string; errnoName?: string; message: string };
+    return `${code ?? errnoName}: ${message}`;
+  }
+}
+
+const request = { program: "clone", args: ["a"] };
+
+test("an operation gives the value its worker ends with, after any number of reports of progress", async () => {
+  const { workers, operations } = start();
+  const seen: unknown[] = [];
+  const result = operations.run({ ...request, onProgress: (progress) => seen.push(progress) });
+  expect(workers.started[0]?.args).toEqual(["clone", "a"]);
+  workers.say(0, '{"progress":{"files":1}}\n{"progr');
+  await Bun.sleep(20);
+  workers.say(0, 'ess":{"files":2}}\n{"value":[1,"x"]}\n');
+  workers.end(0);
+  expect(await result).toEqual([1, "x"]);
+  expect(seen).toEqual([{ files: 1 }, { files: 2 }]);
+  expect(operations.size).toBe(0);
+});
+
+test("a worker that says nothing and ends well has succeeded", async () => {
+  const { workers, operations } = start();
+  const result = operations.run(request);
+  workers.end(0);
+  expect(await result).toBeNull();
+});
+
+test.each([
+  ['{"code":"NoSuchImage","message":"No image"}\n', "NoSuchImage: No image"],
+  ['{"errno":"ENOSPC","message":"Disk full"}\n', "ENOSPC: Disk full"],
+  ['{"errno":"EBUSY"}\n', "EBUSY: Device or resource busy"],
+  ['{"message":"Internal"}\n', "Failed: Internal"],
+  ['{"code":"toString","errno":"EIO"}\n', "EIO: Input/output error"],
+  ["", "Failed: Child failed."],
+  ["nonsense\n", "Failed: Child failed."],
+])("a worker's error comes back: %p", async (line, expected) => {
+  const { workers, operations } = start();
+  const result = operations.run(request);
+  workers.say(0, line);
+  workers.end(0, { code: 1, signal: null });
+  expect(await endOf(result)).toBe(expected);
+});
+
+test("a killed worker gives ESHUTDOWN", async () => {
+  const { workers, operations } = start();
+  const result = operations.run(request);
+  workers.end(0, { code: null, signal: "SIGKILL" });
+  expect(await endOf(result)).toBe("ESHUTDOWN: Child died abnormally.");
+});
+
+test("M131: the 65th operation at the same time is refused, with the text its caller wants", async () => {
+  const { workers, operations } = start();
+  const results = Array.from({ length: 64 }, () => operations.run(request));
+  expect(operations.size).toBe(64);
+  expect(await endOf(operations.run(request))).toBe("TooManyOperations: Too many ongoing operations.");
+  expect(() => operations.requireRoom("Too many ongoing copies.")).toThrow("Too many ongoing copies.");
+  workers.end(5);
+  await results[5];
+  operations.requireRoom();
+  await operations.cancelAll();
+  await Promise.allSettled(results);
+  expect(operations.size).toBe(0);
+});
+
+test("operations end with their owner, those of others go on", async () => {
+  const { workers, operations } = start();
+  const [mine, theirs] = [{}, {}];
+  const first = operations.run({ ...request, owner: mine });
+  const second = operations.run({ ...request, owner: theirs });
+  operations.cancel(mine);
+  expect(await endOf(first)).toBe("ESHUTDOWN: Child died abnormally.");
+  expect(operations.size).toBe(1);
+  workers.end(1);
+  expect(await second).toBeNull();
+});
+
+test("a worker that talks without end is cut off", async () => {
+  const { workers, operations } = start();
+  const result = operations.run(request);
+  const talk = async () => {
+    for (;;) {
+      workers.say(0, "x".repeat(60_000));
+      await Bun.sleep(1);
+    }
+  };
+  expect(await endOf(talk())).toContain("EPIPE");
+  workers.end(0);
+  expect(await result).toBeNull();
+}, 20_000);
