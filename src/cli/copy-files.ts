@@ -1,6 +1,7 @@
 // `machinectl copy-to` and `copy-from`: files between this host and a machine.
-import { realpathSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
+import { openPath } from "../kernel/fd.ts";
+import { pathOf } from "../kernel/file-attributes.ts";
 import { startPolkitAgent } from "./agents.ts";
 import { failed } from "./failure.ts";
 import type { Session } from "./session.ts";
@@ -53,9 +54,11 @@ function hostPath(path: string): string {
   return join(real(dirname(whole)), name);
 }
 
+/** The kernel's idea of where a path leads: in JavaScript `..` would be resolved by its text. */
 function real(path: string): string {
   try {
-    return realpathSync(path);
+    using place = openPath(path, "path");
+    return pathOf(place);
   } catch {
     return resolve(path);
   }

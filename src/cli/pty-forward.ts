@@ -27,6 +27,8 @@ export interface SessionOptions {
   /** Whether a hang-up is the end, or somebody else will take the terminal over (a getty does, after each login). */
   readonly hangup: "ends" | "waits";
   readonly env: Environment;
+  /** Called at the end, while the terminal is still raw. */
+  readonly finish: (result: SessionResult) => void;
 }
 
 /** Then other things of the loop get their turn. */
@@ -82,7 +84,9 @@ export class PtySession {
       this.#stdout.watch({ write: true }, pump);
       this.#pump();
       const end = await this.#finished.promise;
-      return { end, lastByte: this.#lastByte, status: this.#status };
+      const result = { end, lastByte: this.#lastByte, status: this.#status };
+      this.#options.finish(result);
+      return result;
     } finally {
       this.#input.stop();
       for (const [name, handler] of this.#handlers) process.off(name, handler);

@@ -47,11 +47,11 @@ export async function runTerminal(
     master,
     hangup: kind === "login" ? "waits" : "ends",
     env: session.ports.env,
+    finish: (result) => finishLine(session, result),
   });
   whenGone = () => forward.expectHangup();
   if (machineIsGone) whenGone();
   const result = await forward.run();
-  finishLine(session, result);
   if (!session.settings.quiet) session.report.info(farewell(machine, kind, result.end, machineIsGone));
   session.output.write(context);
   return result;

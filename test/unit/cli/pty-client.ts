@@ -1,0 +1,27 @@
+// machinectl as a child process with terminals of a test: the machine manager is played, descriptor 3 is the master it
+// hands out. SIGUSR2 plays the end of the machine.
+
+import { runMachinectl } from "../../../src/cli/machinectl.ts";
+import { type Ports, processPorts } from "../../../src/cli/ports.ts";
+import { Fd } from "../../../src/kernel/fd.ts";
+
+const TERMINAL = "/dev/pts/9";
+
+const ports: Ports = {
+  ...processPorts(),
+  euid: 0,
+  connectBus: async () => ({
+    call: async ({ member }) => {
+      if (/^OpenMachine(Login|Shell)$/.test(member)) return [Fd.inherited(3), TERMINAL];
+      throw new Error(`no ${member}`);
+    },
+    subscribe: async (_rule, handler) => {
+      process.on("SIGUSR2", () => handler(["alpha", "/"], { path: "/", sender: "", member: "MachineRemoved" }));
+      return async () => {};
+    },
+    onClose: () => {},
+    close: () => {},
+  }),
+};
+
+process.exit(await runMachinectl(process.argv.slice(2), ports));

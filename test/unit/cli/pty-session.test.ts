@@ -1,0 +1,263 @@
+// A session as its user sees it, on real terminals: machinectl is a child process, the machine manager is played.
+import { expect, test } from "bun:test";
+import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { readSome } from "../../../src/kernel/byte-io.ts";
+import { getWindowSize, makeRaw, setWindowSize } from "../../../src/kernel/pty.ts";
+import { waitFor } from "../../lib/wait-for.ts";
+import { PtyWorld } from "./pty-world.ts";
+
+const CONNECTED = "Connected to machine alpha. Press ^] three times within 1s to exit session.";
+const OVER = "Connection to machine alpha terminated.";
+const KEY = "\u001d";
+
+async function connected(world: PtyWorld): Promise<void> {
+  await world.shows(CONNECTED);
+  await waitFor(() => expect(getWindowSize(world.program).rows).toBeGreaterThan(0), "the session");
+}
+
+test("C87 C95 what the program prints is shown, between lines that say where; the exit status is 0", async () => {
+  await using world = new PtyWorld(["shell", "alpha", "/bin/x"], { env: { TERM: "dumb" } });
+  await connected(world);
+  world.print("hello\n");
+  await world.shows("hello");
+  expect(await world.hangUp()).toBe(0);
+  expect(world.screen).toBe(`${CONNECTED}\r\nhello\r\n${OVER}\r\n`);
+});
+
+test("C95 with -q there is nothing but the program's own", async () => {
+  await using world = new PtyWorld(["-q", "shell", "alpha", "/bin/x"], { env: { TERM: "dumb" } });
+  await waitFor(() => expect(getWindowSize(world.program).rows).toBe(30), "the session");
+  world.print("hello\n");
+  await world.shows("hello");
+  expect(await world.hangUp()).toBe(0);
+  expect(world.screen).toBe("hello\r\n");
+});
+
+test("the local host is called that", async () => {
+  await using world = new PtyWorld(["shell"], { env: { TERM: "dumb" } });
+  await world.shows("Connected to the local host. Press");
+  await world.hangUp();
+  expect(world.screen).toContain("Connection to the local host terminated.\r\n");
+});
+
+test("C101 a missing final newline is added; C100 not where nothing was printed", async () => {
+  for (const [printed, shown] of [
+    ["", ""],
+    ["text", "text\r\n"],
+    ["line\n", "line\r\n"],
+    ["return\r", "return\r\n"],
+  ] as const) {
+    await using world = new PtyWorld(["-q", "shell", "alpha"], { env: { TERM: "dumb" } });
+    await waitFor(() => expect(getWindowSize(world.program).rows).toBe(30), "the session");
+    world.print(printed);
+    await world.hangUp();
+    expect(world.screen).toBe(shown);
+  }
+});
+
+test("C96 the way out ends the session; the keys before the last reach the program", async () => {
+  await using world = new PtyWorld(["shell", "alpha"]);
+  await connected(world);
+  makeRaw(world.program);
+  world.type(KEY);
+  expect(await world.received(1)).toBe(KEY);
+  world.type(`${KEY}`);
+  expect(await world.received(1)).toBe(KEY);
+  world.type(`${KEY}never sent`);
+  expect(await world.child.exited).toBe(0);
+  expect(readSome(world.program)?.length ?? 0).toBe(0);
+  expect(world.screen).toContain(OVER);
+});
+
+test("C97 ^C, ^Z, ^D and every other byte that is typed reach the program", async () => {
+  await using world = new PtyWorld(["-q", "shell", "alpha"]);
+  await waitFor(() => expect(getWindowSize(world.program).rows).toBe(30), "the session");
+  makeRaw(world.program);
+  const bytes = `\u0003\u001a\u0004\u0011\u0013\r\n\u0000\u00ff${KEY}x`;
+  // Not before our own terminal is raw: until then ^C is for the client.
+  await waitFor(() => {
+    world.type("x");
+    expect(readSome(world.program)?.toString()).toMatch(/^x+$/);
+  }, "a raw terminal");
+  world.type(bytes);
+  expect((await world.received(bytes.length)).replace(/^x+/, "")).toBe(bytes);
+});
+
+test("C98 the program's terminal is as big as ours, at the start and later", async () => {
+  await using world = new PtyWorld(["-q", "shell", "alpha"], { size: { rows: 27, columns: 91 } });
+  await waitFor(() => expect(getWindowSize(world.program)).toEqual({ rows: 27, columns: 91 }), "the size");
+  setWindowSize(world.seat, { rows: 20, columns: 60 });
+  await waitFor(() => {
+    world.child.kill("SIGWINCH");
+    expect(getWindowSize(world.program)).toEqual({ rows: 20, columns: 60 });
+  }, "the new size");
+});
+
+test("C98 without a terminal the environment says how big, else it is 24 by 80", async () => {
+  for (const [env, size] of [
+    [
+      { COLUMNS: "77", LINES: "13" },
+      { rows: 13, columns: 77 },
+    ],
+    [
+      { COLUMNS: "0", LINES: "x" },
+      { rows: 24, columns: 80 },
+    ],
+  ] as const) {
+    await using world = new PtyWorld(["-q", "shell", "alpha"], { stdin: "ignore", stdout: "pipe", env });
+    await waitFor(() => expect(getWindowSize(world.program)).toEqual(size), "the size");
+  }
+});
+
+for (const [how, end, status] of [
+  ["the program hangs up", (world: PtyWorld) => world.program.close(), 0],
+  ["SIGTERM", (world: PtyWorld) => world.child.kill("SIGTERM"), 0],
+  ["SIGINT", (world: PtyWorld) => world.child.kill("SIGINT"), 0],
+  ["SIGHUP", (world: PtyWorld) => world.child.kill("SIGHUP"), 129],
+  ["SIGQUIT", (world: PtyWorld) => world.child.kill("SIGQUIT"), 131],
+  ["the way out", (world: PtyWorld) => world.type(KEY + KEY + KEY), 0],
+] as const) {
+  test(`C99 the terminal is as it was when ${how} ends the session`, async () => {
+    await using world = new PtyWorld(["shell", "alpha"]);
+    const before = world.settings;
+    await connected(world);
+    await waitFor(() => expect(world.settings).not.toBe(before), "a raw terminal");
+    end(world);
+    expect(await world.child.exited).toBe(status);
+    expect(world.settings).toBe(before);
+  });
+}
+
+test("a session that is stopped and continued is raw again", async () => {
+  await using world = new PtyWorld(["-q", "shell", "alpha"]);
+  const before = world.settings;
+  await waitFor(() => expect(world.settings).not.toBe(before), "a raw terminal");
+  const raw = world.settings;
+  world.child.kill("SIGSTOP");
+  Bun.spawnSync(["stty", "sane"], { stdin: world.own.number });
+  expect(world.settings).not.toBe(raw);
+  world.child.kill("SIGCONT");
+  await waitFor(() => expect(world.settings).toBe(raw), "a raw terminal again");
+});
+
+test("C102 a login goes on when its program hangs up, C103 C104 and ends with its machine", async () => {
+  await using world = new PtyWorld(["login", "alpha"], { env: { TERM: "dumb" }, isShared: true });
+  await connected(world);
+  world.print("logout\n");
+  await world.shows("logout");
+  world.replaceProgram();
+  world.print("login: ");
+  await world.shows("login: ");
+  world.child.kill("SIGUSR2");
+  expect(await world.hangUp()).toBe(0);
+  expect(world.screen).toEndWith("login: \r\nMachine alpha terminated.\r\n");
+});
+
+test("C104 a login that somebody leaves says that the connection ended, not the machine", async () => {
+  await using world = new PtyWorld(["login", "alpha"], { env: { TERM: "dumb" } });
+  await connected(world);
+  await waitFor(() => {
+    world.type(KEY + KEY + KEY);
+    expect(world.screen).toContain(OVER);
+  }, "the end");
+  expect(await world.child.exited).toBe(0);
+});
+
+test("C107 C108 a real terminal hears where the session is, and is cleaned up afterwards; nothing is tinted", async () => {
+  await using world = new PtyWorld(["shell", "alpha"], { env: { TERM: "xterm-256color" } });
+  await connected(world);
+  world.print("x\n");
+  await world.shows("x\r\n");
+  expect(await world.hangUp()).toBe(0);
+  const esc = "\u001b";
+  const pattern = new RegExp(
+    `^${CONNECTED.replaceAll(/[.^\]]/g, "\\$&")}\r\r?\n${esc}\\]3008;start=([0-9a-f]{32});user=[^;]+;hostname=[^;]+;` +
+      `(machineid=[0-9a-f]{32};)?bootid=[0-9a-f]{32};pid=\\d+;(pidfdid=\\d+;)?comm=machinectl;container=alpha;` +
+      `type=container${esc}\\\\x\r\n${esc}\\[!p${esc}\\]104${esc}\\\\${esc}\\[0m${esc}\\[\\?7h` +
+      `${esc}\\[1G${esc}\\[0J${OVER.replaceAll(".", "\\.")}\r\r?\n${esc}\\]3008;end=\\1${esc}\\\\$`,
+  );
+  expect(world.screen).toMatch(pattern);
+  expect(world.screen).not.toContain("]11;");
+});
+
+test("C107 a dumb terminal and a pipe hear nothing of that; NO_COLOR leaves out the cleaning only", async () => {
+  await using dumb = new PtyWorld(["shell", "alpha"], { env: { TERM: "dumb" } });
+  await connected(dumb);
+  await dumb.hangUp();
+  expect(dumb.screen).not.toContain("\u001b");
+  await using plain = new PtyWorld(["shell", "alpha"], { env: { TERM: "xterm", NO_COLOR: "1" } });
+  await connected(plain);
+  await plain.hangUp();
+  expect(plain.screen).toContain("]3008;");
+  expect(plain.screen).not.toContain("[!p");
+});
+
+test("the input of a pipe reaches the program, and so does its end", async () => {
+  await using world = new PtyWorld(["-q", "shell", "alpha"], {
+    stdin: new Blob(["one\ntwo"]),
+    stdout: "pipe",
+    run: ["sh", "-c", "stty -echo; cat; echo over"],
+  });
+  expect(await new Response(world.child.stdout as ReadableStream).text()).toBe("one\r\ntwoover\r\n");
+  expect(await world.child.exited).toBe(0);
+});
+
+test("one reader after the other hears of the end", async () => {
+  await using world = new PtyWorld(["-q", "shell", "alpha"], {
+    stdin: new Blob(["first\n"]),
+    stdout: "pipe",
+    run: ["sh", "-c", "stty -echo; cat; cat; cat; echo over"],
+  });
+  expect(await new Response(world.child.stdout as ReadableStream).text()).toBe("first\r\nover\r\n");
+});
+
+test("a file and /dev/null end as well", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "machinectl-pty-"));
+  const file = join(directory, "input");
+  writeFileSync(file, "from\na file\n");
+  const choices = { stdout: "pipe", run: ["sh", "-c", "stty -echo; cat; echo over"] } as const;
+  await using empty = new PtyWorld(["-q", "shell", "alpha"], { ...choices, stdin: "ignore" });
+  expect(await new Response(empty.child.stdout as ReadableStream).text()).toBe("over\r\n");
+  await using full = new PtyWorld(["-q", "shell", "alpha"], { ...choices, stdin: Bun.file(file) });
+  expect(await new Response(full.child.stdout as ReadableStream).text()).toBe("from\r\na file\r\nover\r\n");
+  rmSync(directory, { recursive: true });
+});
+
+test("input is not sent before the program is there: what a service manager flushes would be lost", async () => {
+  const flush = "import sys,termios,time; time.sleep(.2); termios.tcflush(0, termios.TCIOFLUSH)";
+  await using world = new PtyWorld(["-q", "shell", "alpha"], {
+    stdin: new Blob(["kept\n"]),
+    stdout: "pipe",
+    // As the service manager's child does, under a name in parentheses, before it becomes the program.
+    run: ["sh", "-c", `printf '(sh)' >/proc/$$/comm; python3 -c '${flush}'; stty -echo; exec cat`],
+  });
+  expect(await new Response(world.child.stdout as ReadableStream).text()).toBe("kept\r\n");
+});
+
+test("output that is read late is complete, and what a file gets too", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "machinectl-pty-"));
+  const file = join(directory, "output");
+  writeFileSync(file, "before\n");
+  const run = ["sh", "-c", "stty -opost; yes 0123456789 | head -c 3000000; echo"];
+  await using slow = new PtyWorld(["-q", "shell", "alpha"], { stdin: "ignore", stdout: "pipe", run });
+  await Bun.sleep(300);
+  expect((await new Response(slow.child.stdout as ReadableStream).bytes()).length).toBe(3_000_001);
+  await using append = new PtyWorld(["-q", "shell", "alpha"], {
+    stdin: "ignore",
+    stdout: openSync(file, "a"),
+    run: ["sh", "-c", "stty -opost; head -c 100000 /dev/zero; echo"],
+  });
+  expect(await append.child.exited).toBe(0);
+  expect(readFileSync(file).length).toBe(100_001 + "before\n".length);
+  rmSync(directory, { recursive: true });
+});
+
+test("a reader that goes away ends the session", async () => {
+  await using world = new PtyWorld(["-q", "shell", "alpha"], { stdin: "ignore", stdout: "pipe", run: ["yes"] });
+  const reader = (world.child.stdout as ReadableStream).getReader();
+  await reader.read();
+  await reader.cancel();
+  expect(await world.child.exited).toBe(0);
+});

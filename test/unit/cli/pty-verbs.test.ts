@@ -1,0 +1,212 @@
+// What login, shell, copy-to, copy-from and bind ask of the machine manager, and what they say when they must not ask.
+import { describe, expect, test } from "bun:test";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { runMachinectl } from "../../../src/cli/machinectl.ts";
+import type { Bus } from "../../../src/cli/ports.ts";
+import type { BusCall } from "../../../src/ipc/bus-connection.ts";
+import { FakeBusError } from "./fake-managers.ts";
+import { FakeProcess, type Surroundings, WORLDS, type World } from "./fake-world.ts";
+
+const REFUSAL = new FakeBusError("org.freedesktop.DBus.Error.InvalidArgs", "The manager's own words");
+
+/** A manager that notes every call and refuses it, or lets it pass. */
+class Listener extends FakeProcess {
+  readonly asked: BusCall[] = [];
+  readonly rules: unknown[] = [];
+  readonly #error: Error | null;
+
+  constructor(around: Surroundings, error: Error | null) {
+    super(WORLDS["two"] as World, { sockets: ["system"], ...around });
+    this.#error = error;
+  }
+
+  override connectBus = async (): Promise<Bus> => ({
+    call: async (call) => {
+      this.asked.push(call);
+      if (this.#error !== null) throw this.#error;
+      return [];
+    },
+    subscribe: async (rule) => {
+      this.rules.push(rule);
+      return async () => {};
+    },
+    onClose: () => {},
+    close: () => {},
+  });
+}
+
+async function run(args: readonly string[], around: Surroundings = {}, error: Error | null = REFUSAL) {
+  const process = new Listener(around, error);
+  const status = await runMachinectl(args, process);
+  const [call] = process.asked;
+  return { status, stderr: process.stderr, call, body: call?.body, rules: process.rules, asked: process.asked };
+}
+
+const DUMB = ["TERM=dumb"];
+
+describe("shell", () => {
+  const cases: [statements: string, args: string[], body: unknown[]][] = [
+    ["no words at all are root's shell here", [], [".host", "", "", [], DUMB]],
+    ["C91 an empty name is this host", [""], [".host", "", "", [], DUMB]],
+    ["C91 a user without a machine is one of this host", ["joe@"], [".host", "joe", "", [], DUMB]],
+    ["C91 only the first @ counts", ["root@alpha@x"], ["alpha@x", "root", "", [], DUMB]],
+    ["C92 USER@ goes before --uid", ["--uid=nobody", "root@alpha"], ["alpha", "root", "", [], DUMB]],
+    ["C92 --uid without USER@", ["--uid=65534", "alpha"], ["alpha", "65534", "", [], DUMB]],
+    ["a program without arguments has none in the call", ["alpha", "/bin/x"], ["alpha", "", "/bin/x", [], DUMB]],
+    [
+      "with arguments its own name is the first",
+      ["alpha", "/bin/x", "a b", ""],
+      ["alpha", "", "/bin/x", ["/bin/x", "a b", ""], DUMB],
+    ],
+    [
+      "C90 options behind the name are the program's",
+      ["-q", "alpha", "/bin/x", "-q", "--help"],
+      ["alpha", "", "/bin/x", ["/bin/x", "-q", "--help"], DUMB],
+    ],
+    ["C90 even two dashes", ["alpha", "--", "/bin/x"], ["alpha", "", "--", ["--", "/bin/x"], DUMB]],
+    [
+      "two dashes before the name are ours",
+      ["--", "alpha", "/bin/x", "--help"],
+      ["alpha", "", "/bin/x", ["/bin/x", "--help"], DUMB],
+    ],
+  ];
+  for (const [title, words, body] of cases) {
+    test(title, async () => {
+      const { call, body: asked } = await run(["shell", ...words]);
+      expect([call?.member, call?.signature]).toEqual(["OpenMachineShell", "sssasas"]);
+      expect(asked).toEqual(body);
+    });
+  }
+
+  test("C89 what the manager says is printed, and the exit status is 1", async () => {
+    const { status, stderr } = await run(["shell", "alpha", "relative"]);
+    expect([status, stderr]).toEqual([1, "Failed to get shell PTY: The manager's own words\n"]);
+  });
+
+  test("C91 a machine specification without a user before the @ is refused", async () => {
+    const { status, stderr, asked } = await run(["shell", "@x"]);
+    expect([status, stderr]).toEqual([1, "Failed to parse machine specification: Invalid argument\n"]);
+    expect(asked).toEqual([]);
+  });
+
+  test("the end of the machine is listened for before anything is opened", async () => {
+    const { rules } = await run(["shell", "alpha"]);
+    expect(rules).toEqual([
+      {
+        sender: "org.freedesktop.machine1",
+        path: "/org/freedesktop/machine1",
+        member: "MachineRemoved",
+        arg0: "alpha",
+      },
+    ]);
+  });
+
+  const environments: [title: string, args: string[], around: Surroundings, environment: string[]][] = [
+    ["C105 C106 without a terminal the program has a dumb one", [], { env: { TERM: "xterm", NO_COLOR: "1" } }, DUMB],
+    ["C106 a dumb one stays dumb", [], { env: { TERM: "dumb", COLORTERM: "x" }, columns: 80 }, DUMB],
+    [
+      "C106 a terminal is described",
+      [],
+      { env: { TERM: "xterm", COLORTERM: "truecolor", NO_COLOR: "" }, columns: 80 },
+      ["TERM=xterm", "COLORTERM=truecolor", "NO_COLOR="],
+    ],
+    [
+      "what is given goes first",
+      ["-E", "TERM=foo", "-E", "A=b"],
+      { env: { TERM: "xterm" }, columns: 80 },
+      ["TERM=foo", "A=b"],
+    ],
+    ["the last assignment counts", ["-E", "A=1", "--setenv=A=2"], {}, ["TERM=dumb", "A=2"]],
+    ["a name alone takes our value", ["-E", "B", "-E", "C"], { env: { B: "own" } }, ["TERM=dumb", "B=own", "C="]],
+  ];
+  for (const [title, words, around, environment] of environments) {
+    test(title, async () => {
+      expect((await run([...words, "shell", "alpha"], around)).body?.[4]).toEqual(environment);
+    });
+  }
+});
+
+describe("login", () => {
+  test("asks for the machine, or for this host", async () => {
+    expect((await run(["login", "alpha"])).call).toMatchObject({ member: "OpenMachineLogin", body: ["alpha"] });
+    expect((await run(["login"])).body).toEqual([".host"]);
+    const { status, stderr } = await run(["login", "alpha"]);
+    expect([status, stderr]).toEqual([1, "Failed to get login PTY: The manager's own words\n"]);
+  });
+
+  test("C93 it takes neither users nor variables", async () => {
+    const text = "--setenv= and --uid= are not supported for 'login'. Use 'shell' instead.\n";
+    for (const option of ["-EA=b", "--uid=joe"]) {
+      const { status, stderr, asked } = await run([option, "login", "alpha"]);
+      expect([status, stderr, asked.length]).toEqual([1, text, 0]);
+    }
+  });
+
+  test("C94 neither login nor shell works on another host", async () => {
+    expect((await run(["-H", "foo", "login"])).stderr).toBe("Login only supported on local machines.\n");
+    expect((await run(["-H", "foo", "shell"])).stderr).toBe("Shell only supported on local machines.\n");
+  });
+});
+
+describe("files", () => {
+  const cases: [statements: string, args: string, member: string, body: unknown[]][] = [
+    ["copy-to", "copy-to m /a /b", "CopyToMachine", ["m", "/a", "/b"]],
+    ["without a second path it is the first", "copy-to m /a", "CopyToMachine", ["m", "/a", "/a"]],
+    ["copy-from", "copy-from m /a /b", "CopyFromMachine", ["m", "/a", "/b"]],
+    ["without a second path it is the first", "copy-from m /a", "CopyFromMachine", ["m", "/a", "/a"]],
+    ["C109 --force replaces", "--force copy-to m /a /b", "CopyToMachineWithFlags", ["m", "/a", "/b", 1n]],
+    ["C109 --force replaces", "copy-from m /a /b --force", "CopyFromMachineWithFlags", ["m", "/a", "/b", 1n]],
+    ["C111 bind without a destination", "bind m /a", "BindMountMachine", ["m", "/a", "", false, false]],
+    ["bind", "bind m /a /b --read-only --mkdir", "BindMountMachine", ["m", "/a", "/b", true, true]],
+    [
+      "what looks wrong in the machine is the manager's to refuse",
+      "copy-from m a/../b /c",
+      "CopyFromMachine",
+      ["m", "a/../b", "/c"],
+    ],
+  ];
+  for (const [title, line, member, body] of cases) {
+    test(`${title}: ${line}`, async () => {
+      const { status, call } = await run(line.split(" "), {}, null);
+      expect(status).toBe(0);
+      expect([call?.member, call?.body]).toEqual([member, body]);
+    });
+  }
+
+  test("C109 what is there already is said, with exit status 1", async () => {
+    const there = new FakeBusError("org.freedesktop.DBus.Error.FileExists", "File exists");
+    expect(await run(["copy-to", "m", "/a"], {}, there)).toMatchObject({
+      status: 1,
+      stderr: "Failed to copy: File exists\n",
+    });
+    expect((await run(["bind", "m", "/a"], {}, there)).stderr).toBe("Failed to bind mount: File exists\n");
+  });
+
+  test("a copy takes as long as it takes", async () => {
+    expect((await run(["copy-to", "m", "/a"], {}, null)).call?.timeoutMs).toBeGreaterThan(1e9);
+  });
+
+  test("C110 paths of this host are relative to where we are, those of the machine are as given", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "machinectl-copy-"));
+    mkdirSync(join(directory, "real/sub"), { recursive: true });
+    symlinkSync("real/sub", join(directory, "link"));
+    const before = process.cwd();
+    process.chdir(directory);
+    try {
+      const from = async (path: string) => (await run(["copy-to", "m", path, "/x"], {}, null)).body?.[1];
+      expect(await from("file")).toBe(join(directory, "file"));
+      expect(await from("./file")).toBe(join(directory, "file"));
+      expect(await from("link/../file")).toBe(join(directory, "real/file"));
+      expect(await from("..")).toBe(tmpdir());
+      expect(await from("real//sub/")).toBe(join(directory, "real/sub"));
+      expect(await from("nowhere/../file")).toBe(join(directory, "file"));
+      expect((await run(["copy-to", "m", "file"], {}, null)).body?.[2]).toBe("file");
+      expect((await run(["copy-from", "m", "/x", "file"], {}, null)).body?.[2]).toBe(join(directory, "file"));
+    } finally {
+      process.chdir(before);
+      rmSync(directory, { recursive: true });
+    }
+  });
+});
