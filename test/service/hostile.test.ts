@@ -228,8 +228,15 @@ describe.skipIf(!isRoot)(`hostile peers${needsRoot}`, () => {
   test("V47 129 connections: the last one is closed, and room comes back", async () => {
     for (const path of [privateBus, varlink]) {
       const peers: Peer[] = [];
-      for (let i = 0; i < 129; i++) peers.push(await Peer.connect(path));
-      await waitFor(() => expect(peers.filter((peer) => peer.closed).length).toBeGreaterThan(0), "a refusal");
+      let refused = 0;
+      for (let i = 0; i < 129; i++) {
+        // The daemon may close the one too many before its client has seen that it is connected.
+        const peer = await Peer.connect(path).catch(() => null);
+        if (peer === null) refused++;
+        else peers.push(peer);
+      }
+      await waitFor(() => expect(refused + peers.filter((peer) => peer.closed).length).toBeGreaterThan(0), "a refusal");
+      expect(refused).toBeLessThan(2);
       for (const peer of peers) peer.end();
       await waitFor(stillAnswers, "room");
     }
