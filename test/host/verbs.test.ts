@@ -133,12 +133,6 @@ const cases: readonly Case[] = [
     says: /^\s*Path: \/var\/lib\/machines(\n\s*(Usage|Limit): .*)*$/,
   },
   {
-    statements: "C112 limits in words and units of 1024, as far as the file system has quotas",
-    script: "for l in none - infinity 1K 5M 2G; do machinectl set-limit $l; done",
-    says: /^(Could not set limit: .*\n?)*$/,
-    code: 1,
-  },
-  {
     statements: "C128 cat goes on after what is missing",
     script: `mkdir -p /etc/systemd/nspawn; printf '[Exec]\\nBoot=no\\n' > /etc/systemd/nspawn/tree.nspawn
       machinectl cat nosuch tree`,
@@ -163,6 +157,17 @@ const cases: readonly Case[] = [
     statements: "C106 a terminal's kind goes into the shell",
     script: onTerminal("TERM=vt220 machinectl -q shell deb1 /usr/bin/printenv TERM"),
     says: /vt220/,
+  },
+  {
+    statements: "C114 clean -a removes every image that is not in use",
+    script: "machinectl clean -a; ls /var/lib/machines",
+    says: /^(Removed image '(tree|disk)'.*\n){2}Removed 2 images in total.*\ndeb1$/,
+  },
+  {
+    statements: "C112 limits in words and units of 1024, as far as the file system has quotas",
+    script: "for l in none - infinity 1K 5M 2G; do machinectl set-limit $l; done",
+    says: /^(Could not set limit: .*\n?)*$/,
+    code: 1,
   },
 ];
 

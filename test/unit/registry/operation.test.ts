@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { writeSync } from "node:fs";
-import type { Fd } from "../../../src/kernel/fd.ts";
+import { Fd } from "../../../src/kernel/fd.ts";
 import type { Child, ExitStatus, SpawnOptions } from "../../../src/kernel/spawn.ts";
 import { Operations } from "../../../src/registry/operation.ts";
 
@@ -15,7 +15,8 @@ class FakeWorkers {
   spawn = (program: string, args: readonly string[], options: SpawnOptions = {}): Child => {
     expect(program).toBe("machined-worker");
     this.started.push({ args, options });
-    this.#pipes.push((options.fds?.[3] as Fd).duplicate());
+    const pipe = options.fds?.[3];
+    if (pipe instanceof Fd) this.#pipes.push(pipe.duplicate());
     const { promise, resolve } = Promise.withResolvers<ExitStatus>();
     this.#ends.push(resolve);
     const index = this.#ends.length - 1;
