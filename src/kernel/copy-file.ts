@@ -11,22 +11,29 @@ export interface Sharing {
   mayShare: boolean;
 }
 
+/** How a copy goes. */
+export interface CopyManner {
+  readonly sharing: Sharing;
+  onBytes(count: number): void;
+}
+
 /**
  * Copies a regular file, which `entry` names and `status` describes, to a new name, with all that is known about it.
  * Gives the names of the extended attributes that the target did not take.
  */
-export function copyRegular(
-  entry: Fd,
-  status: RawStatus,
-  to: NamedPlace,
-  { sharing, onBytes }: { readonly sharing: Sharing; readonly onBytes: (count: number) => void },
-): string[] {
-  using source = reopen(entry, "read");
+export function copyRegular(entry: Fd, status: RawStatus, to: NamedPlace, manner: CopyManner): string[] {
   using target = createFile(to, 0o600);
+  return fillRegular(entry, status, target, manner);
+}
+
+/** The same into a file that was made for it and is empty. */
+export function fillRegular(entry: Fd, status: RawStatus, target: Fd, { sharing, onBytes }: CopyManner): string[] {
+  using source = reopen(entry, "read");
   if (status.size > 0 && !share(source, target, sharing)) copyData(source, target, status, onBytes);
   copyOwnership(target, status);
   const lost = copyAttributes(source, target, true);
-  setTimes(to.directory, to.name, status);
+  putTimes(status);
+  check(trySys("utimensat", target.number, 0, times, 0), "utimensat");
   return lost;
 }
 
@@ -172,10 +179,14 @@ function copyAttribute(from: Handle, to: Handle, name: RawName): boolean {
 const times = pinForever(32);
 const AT_SYMLINK_NOFOLLOW = 0x100;
 
-/** Gives the entry `name` of `directory` the times of `status`. */
-export function setTimes(directory: Fd, name: RawName, { memory }: RawStatus): void {
+function putTimes({ memory }: RawStatus): void {
   times.bytes.fill(0);
   memory.bytes.copy(times.bytes, 0, 64, 76);
   memory.bytes.copy(times.bytes, 16, 112, 124);
+}
+
+/** Gives the entry `name` of `directory` the times of `status`. */
+export function setTimes(directory: Fd, name: RawName, status: RawStatus): void {
+  putTimes(status);
   check(trySys("utimensat", directory.number, rawAddress(name), times, AT_SYMLINK_NOFOLLOW), "utimensat");
 }

@@ -1,9 +1,10 @@
 // Copying a tree as it is: kinds, owners, modes, times, extended attributes, hard links, holes, devices. Data is shared
 // with the original where the file system can. It stays on one mount: where another begins, the copy has an empty
 // directory. The source may change meanwhile and may be hostile: nothing is opened before it is known to be a plain file.
-import { copyAttributes, copyOwnership, copyRegular, type Sharing, setTimes } from "./copy-file.ts";
+import { type CopyManner, copyAttributes, copyOwnership, fillRegular, setTimes } from "./copy-file.ts";
 import type { Fd } from "./fd.ts";
 import type { FileKind } from "./file-status.ts";
+import { createFile } from "./link.ts";
 import { pinForever } from "./mem.ts";
 import { check, isErrno, SyscallError, trySys } from "./sys.ts";
 import {
@@ -27,9 +28,25 @@ export interface CopyOptions {
   /** Directories (`RawStatus.identity`) that become empty ones in the copy. */
   readonly leaveEmpty?: ReadonlySet<string>;
   onProgress?(progress: CopyProgress): void;
+  /** Called when there turns out to be much to copy that cannot be shared; null where nobody can help. */
+  startHelpers?(): CopyHelpers | null;
   /** Something of a file could not be kept. */
   onLoss?(path: string, what: readonly string[]): void;
 }
+
+/** Others who copy regular files at the same time. */
+export interface CopyHelpers {
+  /** Has somebody fill `target` with the file that `entry` names; false when all are busy. Both stay the caller's. */
+  offer(entry: Fd, target: Fd, path: string): boolean;
+  /** Waits until all that was taken is copied; throws when something could not be. */
+  finish(): void;
+  /** Ends them, whatever they are doing. */
+  stop(): void;
+}
+
+/** So many regular files were copied before helpers are worth their start. */
+const MUCH_FILES = 4000;
+const MUCH_BYTES = 256 << 20;
 
 /** Files between two reports of progress. */
 const STEP_FILES = 512;
@@ -50,7 +67,8 @@ class TreeCopy implements Disposable {
   readonly #to: DirectoryChain;
   /** Files with several names, by identity: where the first copy is and how many names are still to come. */
   readonly #linked = new Map<string, { path: readonly RawName[]; left: number }>();
-  readonly #sharing: Sharing = { mayShare: true };
+  readonly #manner: CopyManner = { sharing: { mayShare: true }, onBytes: (count) => this.#countBytes(count) };
+  #helpers: CopyHelpers | null | undefined = undefined;
 
   constructor(source: Fd, target: Fd, options: CopyOptions) {
     this.#options = options;
@@ -69,14 +87,17 @@ class TreeCopy implements Disposable {
         continue;
       }
       this.#finishDirectory();
-      if (this.#from.depth === 0) return this.#progress;
+      if (this.#from.depth === 0) break;
       this.#from.leave();
       this.#to.leave();
       pending.pop();
     }
+    this.#helpers?.finish();
+    return this.#progress;
   }
 
   [Symbol.dispose](): void {
+    this.#helpers?.stop();
     this.#from[Symbol.dispose]();
     this.#to[Symbol.dispose]();
   }
@@ -86,7 +107,7 @@ class TreeCopy implements Disposable {
     try {
       using entry = openEntry(this.#from.current, name);
       const { kind } = this.#status.readFd(entry);
-      this.#count(0);
+      this.#countFile();
       if (kind === "directory") return this.#enter(name);
       if (this.#status.links > 1 && this.#linkAgain(name)) return false;
       if (kind === "regular") this.#copyRegular(entry, name);
@@ -108,11 +129,14 @@ class TreeCopy implements Disposable {
     return textOf([...this.#from.path, name].join("/"));
   }
 
-  #count(bytes: number): void {
-    const { onProgress } = this.#options;
+  #countFile(): void {
+    this.#progress.files++;
+    if (this.#progress.files % STEP_FILES === 0) this.#options.onProgress?.(this.#progress);
+  }
+
+  #countBytes(bytes: number): void {
     this.#progress.bytes += bytes;
-    if (bytes === 0) this.#progress.files++;
-    if (bytes > 0 || this.#progress.files % STEP_FILES === 0) onProgress?.(this.#progress);
+    this.#options.onProgress?.(this.#progress);
   }
 
   #enter(name: RawName): boolean {
@@ -146,8 +170,21 @@ class TreeCopy implements Disposable {
 
   #copyRegular(entry: Fd, name: RawName): void {
     const to = { directory: this.#to.current, name };
-    const onBytes = (count: number) => this.#count(count);
-    this.#tellLoss(name, copyRegular(entry, this.#status, to, { sharing: this.#sharing, onBytes }));
+    using target = createFile(to, 0o600);
+    if (this.#help()?.offer(entry, target, this.#pathOf(name)) === true) {
+      this.#countBytes(this.#status.size);
+      return;
+    }
+    this.#tellLoss(name, fillRegular(entry, this.#status, target, this.#manner));
+  }
+
+  /** Those who help, from when it pays to start them. */
+  #help(): CopyHelpers | null {
+    const { files, bytes } = this.#progress;
+    if (this.#helpers !== undefined || this.#manner.sharing.mayShare) return this.#helpers ?? null;
+    if (files < MUCH_FILES && bytes < MUCH_BYTES) return null;
+    this.#helpers = this.#options.startHelpers?.() ?? null;
+    return this.#helpers;
   }
 
   #copySpecial(entry: Fd, name: RawName, kind: FileKind): void {

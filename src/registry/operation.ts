@@ -68,7 +68,11 @@ export class Operations {
     let child: Child;
     try {
       const fds = { ...request.fds, [RESULT_FD]: write };
-      child = this.#spawn("machined-worker", [request.program, ...request.args], { fds, stdout: "ignore" });
+      child = this.#spawn("machined-worker", [request.program, ...request.args], {
+        fds,
+        stdout: "ignore",
+        signalWithParent: SIGKILL,
+      });
     } catch (error) {
       read.close();
       throw error;

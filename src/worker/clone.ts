@@ -1,6 +1,8 @@
 // machined-worker clone: makes a copy of an image in the pool.
+import { startCopyHelpers } from "../registry/copy-helpers.ts";
 import { cloneImage } from "../registry/image-clone.ts";
 import { imageOf, type NamedImageRequest, requestOf, searchOf } from "./image-request.ts";
+import { lossTeller } from "./loss.ts";
 import { workerOf } from "./work.ts";
 
 export interface CloneArguments extends NamedImageRequest {
@@ -8,11 +10,12 @@ export interface CloneArguments extends NamedImageRequest {
   readonly readOnly: boolean;
 }
 
-export const main = workerOf((args, { progress, warn }) => {
+export const main = workerOf((args, { progress }) => {
   const request = requestOf<CloneArguments>(args);
   cloneImage(request.layout, searchOf(request), imageOf(request), request, {
     onProgress: ({ files, bytes }) => progress({ files, bytes }),
-    onLoss: (path, what) => warn(`The copy of ${JSON.stringify(path)} lacks ${what.join(", ")}`),
+    onLoss: lossTeller(),
+    startHelpers: startCopyHelpers,
   });
   return null;
 });

@@ -1,12 +1,12 @@
 // The short-lived processes that do the daemon's long work: machined-worker OPERATION ARGUMENT…
 // They are started by src/registry/operation.ts and end with the daemon.
-import { dieWithParent } from "../kernel/parent-death.ts";
 
 /** Operations → their entry points, which give the exit code. Each is loaded when it is wanted. */
 const OPERATIONS: Readonly<Record<string, () => Promise<{ main(args: string[]): Promise<number> }>>> = {
   "copy-files": () => import("./copy-files.ts"),
   "bind-mount": () => import("./bind-mount.ts"),
   clone: () => import("./clone.ts"),
+  "copy-helper": () => import("./copy-helper.ts"),
   remove: () => import("./remove.ts"),
   mark: () => import("./mark.ts"),
   limit: () => import("./limit.ts"),
@@ -23,6 +23,5 @@ export async function main(args: string[]): Promise<number> {
     process.stderr.write("machined-worker: started by systemd-machined, not by hand\n");
     return 1;
   }
-  dieWithParent();
   return (await load()).main(rest);
 }

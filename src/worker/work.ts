@@ -8,8 +8,6 @@ import type { Plain } from "../registry/operation.ts";
 export interface Telling {
   /** How far it is; told at most twice a second. */
   progress(progress: Plain): void;
-  /** Something that the admin may want to know, and that does not stop the work. */
-  warn(text: string): void;
 }
 
 /** Does the work; gives a value for the daemon, or throws. */
@@ -22,9 +20,8 @@ const PROGRESS_INTERVAL_MS = 500;
 export function workerOf(work: Work): (args: string[]) => Promise<number> {
   return async (args) => {
     process.umask(0o022);
-    const warn = (text: string) => void process.stderr.write(`<4>${text}\n`);
     try {
-      say({ value: work(args, { progress: progressTeller(), warn }) });
+      say({ value: work(args, { progress: progressTeller() }) });
       return 0;
     } catch (error) {
       const isKnown = error instanceof MachinedError || errnoNameOf(error) !== null;

@@ -71,7 +71,7 @@ test("a tree deeper than any path is copied", () => {
   const { files } = copy(from, to);
   expect(files).toBe(5000 + 5);
   expect(run("sh", "-c", `find '${to}' | wc -l`).trim()).toBe(String(5000 + 5 + 1));
-});
+}, 60_000);
 
 test("files with the same data far apart keep being one file", () => {
   const from = join(directory, "far-links");
@@ -103,7 +103,7 @@ test("progress is told in files and bytes", () => {
   const end = copy(from, join(directory, "many-copy"), { onProgress: ({ files }) => seen.push(files) });
   expect(end).toEqual({ files: 1200, bytes: 6000 });
   expect(seen).toContain(512);
-});
+}, 60_000);
 
 test("copying stays right in a hot loop", () => {
   const from = join(directory, "hot");
@@ -117,4 +117,4 @@ test("copying stays right in a hot loop", () => {
   for (let i = 0; i < 300; i++) copy(from, join(directory, `hot-${i}`));
   expect(describeTree(join(directory, "hot-299"))).toBe(describeTree(from));
   expect(target.isOpen).toBe(true);
-});
+}, 60_000);

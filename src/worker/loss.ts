@@ -1,0 +1,14 @@
+// Telling the admin what a copy lacks, but not a thousand times.
+
+const MOST_LINES = 20;
+
+/** Writes a line for each file that could not be copied with everything, up to a limit. */
+export function lossTeller(): (path: string, what: readonly string[]) => void {
+  let lines = 0;
+  return (path, what) => {
+    if (lines++ > MOST_LINES) return;
+    const text =
+      lines > MOST_LINES ? "More files lack something" : `The copy of ${JSON.stringify(path)} lacks ${what.join(", ")}`;
+    process.stderr.write(`<4>${text}\n`);
+  };
+}

@@ -1,0 +1,92 @@
+// Copying with helpers: the same copy, and their failures are failures of the copy.
+import { afterAll, expect, test } from "bun:test";
+import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { availableParallelism, tmpdir } from "node:os";
+import { join } from "node:path";
+import { type CopyHelpers, copyTree } from "../../../src/kernel/copy.ts";
+import { openPath } from "../../../src/kernel/fd.ts";
+import { startCopyHelpers } from "../../../src/registry/copy-helpers.ts";
+import { describeTree, makeEverything, run } from "../../kernel/tree-support.ts";
+
+const base = mkdtempSync(join(tmpdir(), "copy-helpers-"));
+afterAll(() => {
+  Bun.spawnSync(["umount", "-l", join(base, "small")]);
+  run("rm", "-rf", base);
+});
+
+const isRoot = process.geteuid?.() === 0;
+const FILES = 4500;
+
+const from = join(base, "from");
+if (isRoot) {
+  makeEverything(from);
+  for (let i = 0; i < FILES; i++) {
+    if (i % 100 === 0) mkdirSync(join(from, `d${i / 100}`));
+    writeFileSync(join(from, `d${Math.floor(i / 100)}/f${i}`), `content ${i}`.repeat(i % 50));
+  }
+}
+
+/** The kernel's own copies may share data, which leaves nothing for helpers; on this file system or another they do not. */
+function copy(to: string, startHelpers: () => CopyHelpers | null): { started: number } {
+  mkdirSync(to, { recursive: true });
+  using source = openPath(from, "directory");
+  using target = openPath(to, "directory");
+  const seen = { started: 0 };
+  copyTree(source, target, {
+    startHelpers: () => {
+      seen.started++;
+      return startHelpers();
+    },
+  });
+  return seen;
+}
+
+test.skipIf(!isRoot || availableParallelism() < 2)(
+  "a copy with helpers is the same copy",
+  () => {
+    const { started } = copy(join(base, "to"), startCopyHelpers);
+    expect(describeTree(join(base, "to"))).toBe(describeTree(from));
+    expect(started).toBeLessThanOrEqual(1);
+    // Ended helpers are nobody's children any more once the loop has seen it.
+    expect(
+      Bun.spawnSync(["pgrep", "-P", String(process.pid), "-r", "R,S,D"])
+        .stdout.toString()
+        .trim(),
+    ).toBe("");
+  },
+  60_000,
+);
+
+test.skipIf(!isRoot || availableParallelism() < 2)(
+  "a helper that cannot write makes the copy fail, with the name of the file",
+  () => {
+    mkdirSync(join(base, "small"));
+    run("mount", "-t", "tmpfs", "-o", "size=18m,nr_inodes=10k", "tmpfs", join(base, "small"));
+    writeFileSync(join(base, "small/ballast"), Buffer.alloc(1 << 20));
+    expect(() => copy(join(base, "small/to"), startCopyHelpers)).toThrow(/"d\d+\/f\d+": No space left on device/);
+  },
+  60_000,
+);
+
+test.skipIf(!isRoot || availableParallelism() < 2)(
+  "a helper that is killed makes the copy fail",
+  () => {
+    const killed = (): CopyHelpers | null => {
+      const helpers = startCopyHelpers();
+      Bun.spawnSync(["pkill", "-KILL", "-P", String(process.pid)]);
+      return helpers;
+    };
+    expect(() => copy(join(base, "killed"), killed)).toThrow("Cannot send after transport endpoint shutdown");
+  },
+  60_000,
+);
+
+test.skipIf(!isRoot)(
+  "nobody has to help",
+  () => {
+    const { started } = copy(join(base, "alone"), () => null);
+    expect(started).toBeLessThanOrEqual(1);
+    expect(describeTree(join(base, "alone"))).toBe(describeTree(from));
+  },
+  60_000,
+);
