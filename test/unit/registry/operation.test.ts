@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { writeSync } from "node:fs";
+import { write, writeSync } from "node:fs";
 import { Fd } from "../../../src/kernel/fd.ts";
 import type { Child, ExitStatus, SpawnOptions } from "../../../src/kernel/spawn.ts";
 import { Operations } from "../../../src/registry/operation.ts";
@@ -31,6 +31,13 @@ class FakeWorkers {
 
   say(index: number, text: string): void {
     writeSync((this.#pipes[index] as Fd).number, text);
+  }
+
+  /** For more than a pipe holds: whoever reads it is in this thread and must not be held up. */
+  sayMuch(index: number, text: string): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    write((this.#pipes[index] as Fd).number, text, (error) => (error === null ? resolve() : reject(error)));
+    return promise;
   }
 
   end(index: number, status: ExitStatus = { code: 0, signal: null }): void {
@@ -131,7 +138,7 @@ test("a worker that talks without end is cut off", async () => {
   const result = operations.run(request);
   const talk = async () => {
     for (;;) {
-      workers.say(0, "x".repeat(60_000));
+      await workers.sayMuch(0, "x".repeat(60_000));
       await Bun.sleep(1);
     }
   };
