@@ -37,9 +37,14 @@ export const copyFiles = defineAction({
     const permission = manage(machine, "copy", call, { src: source, dest: destination });
     return { machine, source, destination, permission };
   },
-  run(_daemon, { machine, source, destination }, { direction, flags, operations }): Promise<void> {
+  run(daemon, { machine, source, destination }, { direction, flags, operations }): Promise<void> {
     for (const path of [source, destination]) requireFileName(path);
-    return copyWithMachine(operations, machine, { direction, source, destination, replace: flags === COPY_REPLACE });
+    return copyWithMachine(
+      operations,
+      machine,
+      { direction, source, destination, replace: flags === COPY_REPLACE },
+      daemon.log,
+    );
   },
 });
 

@@ -6,8 +6,9 @@ import { ErrnoError, errnoNameOf } from "../base/error.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { type Identity, openNamespace } from "../kernel/namespace.ts";
 import type { Machine } from "../registry/machine.ts";
-import type { Operations } from "../registry/operation.ts";
+import type { Operations, Plain } from "../registry/operation.ts";
 import { openRoot } from "../registry/os-release.ts";
+import type { Log } from "../registry/ports.ts";
 import { unsupported } from "../registry/registry.ts";
 import { type BindOrder, type CopyOrder, WORK_FDS } from "../registry/work-order.ts";
 import { rootIdentity } from "./root-identity.ts";
@@ -25,6 +26,7 @@ export async function copyWithMachine(
   operations: Operations,
   machine: Machine,
   wanted: Omit<CopyOrder, "machineRoot" | "temporary">,
+  log: Log,
 ): Promise<void> {
   requireRoomForCopy(operations);
   const temporary = `.#copy-${randomBytes(8).toString("hex")}`;
@@ -32,7 +34,8 @@ export async function copyWithMachine(
   using root = openRootOf(machine);
   const request = { program: "copy-files", args: [JSON.stringify(order)], fds: { [WORK_FDS.root]: root } };
   try {
-    await operations.run({ ...request, owner: machine });
+    const onProgress = (progress: Plain) => log.debug(`Copy of ${wanted.source}: ${JSON.stringify(progress)}`);
+    await operations.run({ ...request, owner: machine, onProgress });
   } catch (error) {
     if (errnoNameOf(error) !== "ESHUTDOWN") throw error;
     // Killed, with its machine mostly. There is nobody to tell when nothing is left to clean.

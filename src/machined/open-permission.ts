@@ -24,8 +24,11 @@ export function permissionToOpen(
   return isHostRootInside(machine) ? permission : { ...permission, ownerUid: machine.facts.uid };
 }
 
-/** Refuses everybody, root included: whoever owns the machine decides what a program started in it does. */
+/**
+ * Refuses everybody, root included: whoever owns the machine decides what a program started in it does. A user's own
+ * daemon is not root here and can give nobody what it has not.
+ */
 export function refuseForeignHostRoot(machine: Machine): void {
-  if (machine.isHost || machine.facts.uid === 0 || !isHostRootInside(machine)) return;
+  if (machine.isHost || machine.facts.uid === 0 || process.geteuid?.() !== 0 || !isHostRootInside(machine)) return;
   throw new MachinedError("AccessDenied", "Only root may shell into the root user namespace");
 }
