@@ -5,7 +5,8 @@ import { mkdirSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-const DESCRIBE = `
+/** A Python program that prints all there is to know of a tree. */
+export const DESCRIBE = `
 import hashlib, os, stat, sys
 top = os.fsencode(sys.argv[1])
 groups = {}
