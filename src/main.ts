@@ -4,11 +4,22 @@ import { basename } from "node:path";
 
 type Program = (args: string[]) => Promise<number>;
 
+/** A client that is only asked for its version answers without being loaded: scripts ask for nothing more often. */
+function client(load: () => Promise<{ main: Program }>): () => Promise<{ main: Program }> {
+  return async () => ({
+    main: async (args) => {
+      if (args.length !== 1 || args[0] !== "--version") return (await load()).main(args);
+      console.log((await import("./cli/version.ts")).versionText().trimEnd());
+      return 0;
+    },
+  });
+}
+
 /** Called names → entry points. Each is loaded when it is wanted: a program pays for nothing else. */
 const PROGRAMS: Readonly<Record<string, () => Promise<{ main: Program }>>> = {
   "systemd-machined": () => import("./machined/main.ts"),
-  machinectl: () => import("./cli/machinectl.ts"),
-  importctl: () => import("./cli/importctl.ts"),
+  machinectl: client(() => import("./cli/machinectl.ts")),
+  importctl: client(() => import("./cli/importctl.ts")),
   "systemd-importd": () => import("./importd/main.ts"),
   "machined-worker": () => import("./worker/main.ts"),
   "nss-mymachines": () => import("./nss/lookup.ts"),

@@ -1,5 +1,6 @@
 // How an interface is declared: rows of data, from which dispatch, introspection, the D-Bus policy and the typed
 // handlers all follow. String keys keep their order, so arguments stand in wire order.
+import type { Prepared } from "../base/prepared.ts";
 import type { Variant } from "../base/variant.ts";
 
 /** An open file that travels with a message. */
@@ -26,7 +27,7 @@ export interface Wire {
   "a(sv)": readonly (readonly [string, Variant])[];
   "a(st)": readonly (readonly [string, bigint])[];
   "a(iay)": readonly (readonly [number, Uint8Array])[];
-  "a(ssso)": readonly (readonly [string, string, string, string])[];
+  "a(ssso)": Prepared<readonly [string, string, string, string]>;
   "a(ssbttto)": readonly (readonly [string, string, boolean, bigint, bigint, bigint, string])[];
   "a(usssdo)": readonly (readonly [number, string, string, string, number, string])[];
   "a(ussssdo)": readonly (readonly [number, string, string, string, string, number, string])[];

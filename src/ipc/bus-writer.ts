@@ -1,5 +1,6 @@
 // D-Bus values → bytes, little-endian. Takes the shapes that bus-reader.ts gives, and a plain object or array of pairs
 // for a dictionary as well; `h` takes anything with a `number`, whose place in the message is its index.
+import { Prepared } from "../base/prepared.ts";
 import { Variant } from "../base/variant.ts";
 import { type BusType, parseSignature } from "./bus-signature.ts";
 
@@ -132,7 +133,8 @@ export class BusWriter {
         this.#variant(value);
         break;
       case "a":
-        this.#array(type.element, type.align, value);
+        if (value instanceof Prepared) this.#prepared(type, value);
+        else this.#array(type.element, type.align, value);
         break;
       case "(":
         this.#struct(type.fields, value as readonly unknown[]);
@@ -170,6 +172,20 @@ export class BusWriter {
   #struct(fields: readonly BusType[], values: readonly unknown[]): void {
     this.align(8);
     for (let i = 0; i < fields.length; i++) this.value(fields[i] as BusType, values[i]);
+  }
+
+  #prepared(type: BusType, prepared: Prepared<unknown>): void {
+    // Padding inside depends on where it begins: kept is what stands at the beginning of a body.
+    if (this.#length % 8 !== 0) {
+      this.value(type, prepared.value);
+      return;
+    }
+    if (prepared.bytes === null) {
+      const writer = new BusWriter();
+      writer.value(type, prepared.value);
+      prepared.bytes = Buffer.from(writer.finish());
+    }
+    this.raw(prepared.bytes);
   }
 
   #array(element: BusType, align: number, value: unknown): void {

@@ -1,5 +1,5 @@
 // Pseudo terminals, of this host or of a machine whose root directory is open: pty(7), ioctl_tty(2).
-import { Fd, ioctl, openInRoot, openPath, reopen, statFd } from "./fd.ts";
+import { Fd, ioctl, openPath, reopen, statFd } from "./fd.ts";
 import { fileSystemOf } from "./file-system.ts";
 import { pinForever } from "./mem.ts";
 import { SyscallError, trySys } from "./sys.ts";
@@ -22,30 +22,40 @@ export interface Pty {
 
 const number = pinForever(4);
 
-/** A new pseudo terminal on the /dev/pts of `root` (null: of this host). */
-export function openPty(root: Fd | null): Pty {
+/** A new pseudo terminal of this host. */
+export function openPty(): Pty {
   // Our own multiplexer in /dev/pts is mostly closed to users; the device beside it is for everybody.
-  const master = root === null ? openPath("/dev/ptmx", "pty-master") : openMultiplexer(root);
+  return unlocked(openPath("/dev/ptmx", "pty-master"));
+}
+
+/**
+ * A new pseudo terminal of the multiplexer (/dev/pts/ptmx of a machine) that `named` names. Looks before it opens: it could
+ * be any other device. `ENODEV` when it is not the multiplexer of a devpts.
+ */
+export function openPtyAt(named: Fd): Pty {
+  const { kind, rdev } = statFd(named);
+  const isMultiplexer = kind === "character" && rdev.major === PTMX.major && rdev.minor === PTMX.minor;
+  if (!isMultiplexer || fileSystemOf(named).type !== DEVPTS_MAGIC) {
+    throw new SyscallError("open", "ENODEV", "/dev/pts/ptmx");
+  }
+  return unlocked(reopen(named, "pty-master"));
+}
+
+function unlocked(master: Fd): Pty {
   try {
     number.view.setInt32(0, 0, true);
     ioctl(master, TIOCSPTLCK, number);
-    ioctl(master, TIOCGPTN, number);
-    return { master, path: `/dev/pts/${number.view.getUint32(0, true)}` };
+    return { master, path: ptyPath(master) };
   } catch (error) {
     master.close();
     throw error;
   }
 }
 
-/** Looks before it opens: in a machine it could be any other device. `ENODEV` when it is not a multiplexer of a devpts. */
-function openMultiplexer(root: Fd): Fd {
-  using named = openInRoot(root, "/dev/pts/ptmx", "path");
-  const { kind, rdev } = statFd(named);
-  const isMultiplexer = kind === "character" && rdev.major === PTMX.major && rdev.minor === PTMX.minor;
-  if (!isMultiplexer || fileSystemOf(named).type !== DEVPTS_MAGIC) {
-    throw new SyscallError("open", "ENODEV", "/dev/pts/ptmx");
-  }
-  return reopen(named, "pty-master");
+/** The path of a master's terminal, as `Pty` has it. */
+export function ptyPath(master: Fd): string {
+  ioctl(master, TIOCGPTN, number);
+  return `/dev/pts/${number.view.getUint32(0, true)}`;
 }
 
 /** The terminal of a master, without a path to it; it does not become our controlling terminal. */

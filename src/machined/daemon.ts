@@ -2,6 +2,7 @@
 import type { BusClient } from "../ipc/bus-client.ts";
 import type { Caller } from "../ipc/caller.ts";
 import type { Addresses } from "../registry/addresses.ts";
+import type { Operations } from "../registry/operation.ts";
 import type { Log } from "../registry/ports.ts";
 import type { Registry } from "../registry/registry.ts";
 
@@ -11,6 +12,7 @@ export type RegisterPolicy = "root" | "polkit" | "self";
 export interface Daemon {
   readonly registry: Registry;
   readonly addresses: Addresses;
+  readonly operations: Operations;
   readonly log: Log;
   readonly registerPolicy: RegisterPolicy;
   /** The system bus, or null while there is none. */

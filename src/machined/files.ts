@@ -5,7 +5,6 @@ import { ErrnoError, errnoNameOf, invalidArgument } from "../base/error.ts";
 import { isNormalizedPath } from "../base/names.ts";
 import { sameNamespace } from "../kernel/namespace.ts";
 import type { Machine } from "../registry/machine.ts";
-import type { Operations } from "../registry/operation.ts";
 import { unsupported } from "../registry/registry.ts";
 import type { CopyOrder } from "../registry/work-order.ts";
 import { defineAction } from "./action.ts";
@@ -23,13 +22,12 @@ export interface CopyRequest {
   readonly destination: string;
   /** The sum of COPY_REPLACE and nothing else. */
   readonly flags: bigint;
-  readonly operations: Operations;
 }
 
 /** Copies a file or directory. Answers when it is done. */
 export const copyFiles = defineAction({
   prepare(daemon, request: CopyRequest, call) {
-    requireRoomForCopy(request.operations);
+    requireRoomForCopy(daemon.operations);
     const machine = requireContainer(daemon.registry.get(request.name), "Copying files");
     if ((request.flags & ~COPY_REPLACE) !== 0n) throw invalidArgument("flags", "Invalid argument");
     const source = normalized("source", request.source);
@@ -37,10 +35,10 @@ export const copyFiles = defineAction({
     const permission = manage(machine, "copy", call, { src: source, dest: destination });
     return { machine, source, destination, permission };
   },
-  run(daemon, { machine, source, destination }, { direction, flags, operations }): Promise<void> {
+  run(daemon, { machine, source, destination }, { direction, flags }): Promise<void> {
     for (const path of [source, destination]) requireFileName(path);
     return copyWithMachine(
-      operations,
+      daemon.operations,
       machine,
       { direction, source, destination, replace: flags === COPY_REPLACE },
       daemon.log,
@@ -55,7 +53,6 @@ export interface BindRequest {
   readonly destination: string;
   readonly readOnly: boolean;
   readonly mkdir: boolean;
-  readonly operations: Operations;
 }
 
 /** Shows a file or directory of this host in a machine. */
@@ -67,10 +64,10 @@ export const bindMount = defineAction({
     const permission = manage(machine, "bind", call, { src: source, dest: destination });
     return { machine, source, destination, permission };
   },
-  async run(_daemon, { machine, source, destination }, { readOnly, mkdir, operations }): Promise<void> {
+  async run(daemon, { machine, source, destination }, { readOnly, mkdir }): Promise<void> {
     try {
       if (sharesMounts(machine)) throw new ErrnoError("EINVAL", errnoText("EINVAL"));
-      await bindIntoMachine(operations, machine, { source, destination, readOnly, mkdir });
+      await bindIntoMachine(daemon.operations, machine, { source, destination, readOnly, mkdir });
     } catch (error) {
       throw explained(error, source, destination);
     }

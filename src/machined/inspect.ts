@@ -5,10 +5,10 @@ import { ErrnoError, invalidArgument, MachinedError } from "../base/error.ts";
 import type { Caller } from "../ipc/caller.ts";
 import type { LocalAddress } from "../kernel/netlink.ts";
 import type { Machine } from "../registry/machine.ts";
-import { osRelease } from "../registry/os-release.ts";
 import { HOST_ID_END, type IdKind, idMapsOf, mapInward, mapOutward, shiftOf } from "../registry/uid-map.ts";
 import { defineAction } from "./action.ts";
 import type { Daemon } from "./daemon.ts";
+import { osRelease } from "./os-release.ts";
 
 /** The machine that a process belongs to; pid 0 is the caller. Throws NoMachineForPID. */
 export function machineOfProcess(daemon: Daemon, pid: number, caller: Caller | null): Machine {
@@ -46,7 +46,7 @@ export const getOsRelease = defineAction({
       },
     };
   },
-  run: (_daemon, { machine }) => osRelease(machine),
+  run: (daemon, { machine }) => osRelease(daemon, machine),
 });
 
 /** The first host id of a machine's user namespace. */

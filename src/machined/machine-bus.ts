@@ -4,18 +4,16 @@
 // greeting and calls have deadlines. The socket is found beneath the machine's root and connected to as the machine's own
 // root user. That is whom its bus knows; and where the path was made to lead to a socket of the host, that user is
 // nobody special there.
-import { errnoText } from "../base/errno.ts";
-import { ErrnoError, MachinedError } from "../base/error.ts";
+import { ErrnoError, errnoNameOf, MachinedError } from "../base/error.ts";
 import { type BusCall, BusConnection } from "../ipc/bus-connection.ts";
 import { BusError } from "../ipc/bus-error.ts";
 import { ClientHandshake } from "../ipc/bus-handshake.ts";
-import { type Fd, openInRoot } from "../kernel/fd.ts";
-import { type Identity, withIdentity } from "../kernel/namespace.ts";
-import { isErrno } from "../kernel/sys.ts";
-import { connectThroughFd } from "../kernel/unix-socket.ts";
+import type { Fd } from "../kernel/fd.ts";
+import type { Identity } from "../kernel/namespace.ts";
 import type { Machine } from "../registry/machine.ts";
-import { openRoot } from "../registry/os-release.ts";
+import type { Operations } from "../registry/operation.ts";
 import type { Daemon } from "./daemon.ts";
+import { reach } from "./machine-reach.ts";
 import { rootIdentity } from "./root-identity.ts";
 
 /** What a call in a machine may take: calls with descriptors, answered by the machine's service manager. */
@@ -39,7 +37,7 @@ export async function withMachineBus<Result>(
   use: (call: MachineCall) => Promise<Result>,
 ): Promise<Result> {
   if (machine.isHost) return useHostBus(daemon, use);
-  const connection = await connect(machine);
+  const connection = await connect(daemon.operations, machine);
   try {
     return await use((call) => inTime(machine, connection, call));
   } finally {
@@ -62,9 +60,9 @@ async function inTime(machine: Machine, connection: BusConnection, call: BusCall
   }
 }
 
-async function connect(machine: Machine): Promise<BusConnection> {
+async function connect(operations: Operations, machine: Machine): Promise<BusConnection> {
   const deadlineMs = performance.now() + GREETING_TIMEOUT_MS;
-  const socket = await openSocket(machine, deadlineMs);
+  const socket = await openSocket(operations, machine, deadlineMs);
   // Its root is id 0 to the machine, whatever that is to us.
   const connection = new BusConnection(socket, {}, { handshake: new ClientHandshake(0) });
   let isLate = false;
@@ -83,42 +81,32 @@ async function connect(machine: Machine): Promise<BusConnection> {
   }
 }
 
-async function openSocket(machine: Machine, deadlineMs: number): Promise<Fd> {
+async function openSocket(operations: Operations, machine: Machine, deadlineMs: number): Promise<Fd> {
+  const identity = rootIdentity(machine);
+  if (identity === null) throw new ErrnoError("EOPNOTSUPP", `Machine ${machine.name} has no root user`);
   for (;;) {
     try {
-      return openSocketNow(machine);
+      return await firstSocket(operations, machine, identity);
     } catch (error) {
-      if (!isErrno(error, "EAGAIN")) throw refusal(machine, error);
+      if (errnoNameOf(error) !== "EAGAIN") throw error;
       if (performance.now() + RETRY_MS > deadlineMs) throw silent(machine, error);
     }
     await Bun.sleep(RETRY_MS);
   }
 }
 
-function openSocketNow(machine: Machine): Fd {
-  const { leader } = machine;
-  const identity = rootIdentity(machine);
-  if (identity === null) throw new ErrnoError("EOPNOTSUPP", `Machine ${machine.name} has no root user`);
-  using root = leader.verified(() => openRoot(machine));
-  return connectBeneath(root, identity);
-}
-
-function connectBeneath(root: Fd, identity: Identity): Fd {
+/** Anything but a socket refuses the connection. */
+async function firstSocket(operations: Operations, machine: Machine, identity: Identity): Promise<Fd> {
+  let missing: unknown;
   for (const path of SOCKETS) {
     try {
-      using file = openInRoot(root, path, "path");
-      // Anything but a socket refuses the connection.
-      return withIdentity(identity, () => connectThroughFd(file));
+      return await reach(operations, machine, { path, door: "socket", identity });
     } catch (error) {
-      if (path === SOCKETS.at(-1) || !isErrno(error, "ENOENT", "ENOTDIR")) throw error;
+      if (!["ENOENT", "ENOTDIR"].includes(errnoNameOf(error) ?? "")) throw error;
+      missing = error;
     }
   }
-  throw new ErrnoError("ENOENT", errnoText("ENOENT"));
-}
-
-function refusal(machine: Machine, error: unknown): unknown {
-  if (!isErrno(error, "ENOENT", "ENOTDIR")) return error;
-  return new MachinedError("NoIPC", `There is no system bus in container ${machine.name}.`, { cause: error });
+  throw new MachinedError("NoIPC", `There is no system bus in container ${machine.name}.`, { cause: missing });
 }
 
 function silent(machine: Machine, cause: unknown): MachinedError {

@@ -1,33 +1,19 @@
-// A new pseudo terminal on the devpts of a machine, which belongs to the machine's root as if that had opened it (pts(4)).
-
-import { withIdentity } from "../kernel/namespace.ts";
-import { changeOwner } from "../kernel/ownership.ts";
-import { openPty, openPtyPeer, type Pty } from "../kernel/pty.ts";
-import { isErrno } from "../kernel/sys.ts";
+// A new pseudo terminal on the devpts of a machine.
+import { openPty, type Pty, ptyPath } from "../kernel/pty.ts";
 import type { Machine } from "../registry/machine.ts";
-import { openRoot } from "../registry/os-release.ts";
-import { rootIdentity } from "./root-identity.ts";
+import type { Operations } from "../registry/operation.ts";
+import { reach } from "./machine-reach.ts";
+import { HOST_ROOT, rootIdentity } from "./root-identity.ts";
 
-/** Opens it; the caller closes the master. Throws an error with errno, `EINVAL` where the machine has no root user. */
-export function openPtyIn(machine: Machine): Pty {
-  if (machine.isHost) return openPty(null);
-  const { leader } = machine;
-  using root = leader.verified(() => openRoot(machine));
-  const identity = rootIdentity(machine);
-  if (identity === null) return openPty(root);
+/** Opens it; the caller closes the master. Throws an error with errno, Timeout where the machine does not let us. */
+export async function openPtyIn(operations: Operations, machine: Machine): Promise<Pty> {
+  if (machine.isHost) return openPty();
+  const identity = rootIdentity(machine) ?? HOST_ROOT;
+  const master = await reach(operations, machine, { path: "/dev/pts/ptmx", door: "terminal", identity });
   try {
-    return withIdentity(identity, () => openPty(root));
+    return { master, path: ptyPath(master) };
   } catch (error) {
-    if (!isErrno(error, "EACCES", "EPERM")) throw error;
-  }
-  // A multiplexer that only the privileged may open: the terminal is made by us and given to the machine's root.
-  const pty = openPty(root);
-  try {
-    using peer = openPtyPeer(pty.master);
-    changeOwner(peer, identity.uid, "keep");
-    return pty;
-  } catch (error) {
-    pty.master.close();
+    master.close();
     throw error;
   }
 }

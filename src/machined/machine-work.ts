@@ -3,14 +3,13 @@
 import { randomBytes } from "node:crypto";
 import { errnoText } from "../base/errno.ts";
 import { ErrnoError, errnoNameOf } from "../base/error.ts";
-import type { Fd } from "../kernel/fd.ts";
 import { type Identity, openNamespace } from "../kernel/namespace.ts";
 import type { Machine } from "../registry/machine.ts";
 import type { Operations, Plain } from "../registry/operation.ts";
-import { openRoot } from "../registry/os-release.ts";
 import type { Log } from "../registry/ports.ts";
 import { unsupported } from "../registry/registry.ts";
 import { type BindOrder, type CopyOrder, WORK_FDS } from "../registry/work-order.ts";
+import { nameRoot } from "./machine-reach.ts";
 import { rootIdentity } from "./root-identity.ts";
 
 /** Attaching a mount takes no time, unless the machine keeps us waiting. */
@@ -31,7 +30,7 @@ export async function copyWithMachine(
   requireRoomForCopy(operations);
   const temporary = `.#copy-${randomBytes(8).toString("hex")}`;
   const order: CopyOrder = { ...wanted, machineRoot: identityOf(machine), temporary };
-  using root = openRootOf(machine);
+  using root = nameRoot(machine);
   const request = { program: "copy-files", args: [JSON.stringify(order)], fds: { [WORK_FDS.root]: root } };
   try {
     const onProgress = (progress: Plain) => log.debug(`Copy of ${wanted.source}: ${JSON.stringify(progress)}`);
@@ -54,7 +53,7 @@ export async function bindIntoMachine(
   const order: BindOrder = { ...wanted, machineRoot: identityOf(machine), tunnel };
   const { pidfd, pid } = machine.leader;
   if (pidfd === null) throw unsupported();
-  using root = openRootOf(machine);
+  using root = nameRoot(machine);
   using users = machine.leader.verified(() => openNamespace(pid, "user"));
   const owner = {};
   const timer = setTimeout(() => operations.cancel(owner), BIND_TIMEOUT_MS);
@@ -67,10 +66,6 @@ export async function bindIntoMachine(
   } finally {
     clearTimeout(timer);
   }
-}
-
-function openRootOf(machine: Machine): Fd {
-  return machine.leader.verified(() => openRoot(machine));
 }
 
 /** The machine's root as an identity of the host; null where that is the host's own root. */

@@ -5,7 +5,6 @@ import type { Handlers } from "../api/table.ts";
 import type { BusCallContext } from "../ipc/bus-server.ts";
 import type { Pty } from "../kernel/pty.ts";
 import type { Machine } from "../registry/machine.ts";
-import type { Operations } from "../registry/operation.ts";
 import { perform } from "./action.ts";
 import type { Call, Daemon } from "./daemon.ts";
 import { bindMount, type CopyRequest, copyFiles } from "./files.ts";
@@ -15,12 +14,12 @@ type ManagerHandlers = Handlers<typeof Manager, BusCallContext>;
 type MachineHandlers = Handlers<typeof MachineTable, BusCallContext<Machine>>;
 
 /** The manager's methods. */
-export function openManagerMethods(daemon: Daemon, operations: Operations) {
+export function openManagerMethods(daemon: Daemon) {
   const copy = (call: Call, direction: CopyRequest["direction"], args: CopyArguments & { name: string }) =>
-    done(perform(daemon, call, copyFiles, { flags: NO_FLAGS, ...args, direction, operations }));
+    done(perform(daemon, call, copyFiles, { flags: NO_FLAGS, ...args, direction }));
   return {
     BindMountMachine: (call, { read_only, ...args }) =>
-      done(perform(daemon, call, bindMount, { ...args, readOnly: read_only, operations })),
+      done(perform(daemon, call, bindMount, { ...args, readOnly: read_only })),
     CopyFromMachine: (call, args) => copy(call, "from-machine", args),
     CopyToMachine: (call, args) => copy(call, "to-machine", args),
     CopyFromMachineWithFlags: (call, args) => copy(call, "from-machine", args),
@@ -35,14 +34,12 @@ export function openManagerMethods(daemon: Daemon, operations: Operations) {
 }
 
 /** A machine's own methods. */
-export function openMachineMethods(daemon: Daemon, operations: Operations) {
+export function openMachineMethods(daemon: Daemon) {
   const copy = (call: BusCallContext<Machine>, direction: CopyRequest["direction"], args: CopyArguments) =>
-    done(
-      perform(daemon, call, copyFiles, { flags: NO_FLAGS, ...args, name: call.subject.name, direction, operations }),
-    );
+    done(perform(daemon, call, copyFiles, { flags: NO_FLAGS, ...args, name: call.subject.name, direction }));
   return {
     BindMount: (call, { read_only, ...args }) =>
-      done(perform(daemon, call, bindMount, { ...args, name: call.subject.name, readOnly: read_only, operations })),
+      done(perform(daemon, call, bindMount, { ...args, name: call.subject.name, readOnly: read_only })),
     CopyFrom: (call, args) => copy(call, "from-machine", args),
     CopyTo: (call, args) => copy(call, "to-machine", args),
     CopyFromWithFlags: (call, args) => copy(call, "from-machine", args),

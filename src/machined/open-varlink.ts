@@ -1,7 +1,6 @@
 // Varlink methods that reach inside a machine → actions: argument mapping only (io.systemd.Machine, Open ff.).
 import { Reply, type VarlinkCall, type VarlinkHandler } from "../ipc/varlink-server.ts";
 import type { Pty } from "../kernel/pty.ts";
-import type { Operations } from "../registry/operation.ts";
 import { perform } from "./action.ts";
 import type { Daemon } from "./daemon.ts";
 import { bindMount, type CopyRequest, copyFiles } from "./files.ts";
@@ -32,20 +31,16 @@ interface BindParameters {
 export type FindName = (call: VarlinkCall, lookup: object) => Promise<string>;
 
 /** The handlers, by method. */
-export function openVarlinkHandlers(
-  daemon: Daemon,
-  operations: Operations,
-  findName: FindName,
-): Record<string, VarlinkHandler> {
+export function openVarlinkHandlers(daemon: Daemon, findName: FindName): Record<string, VarlinkHandler> {
   const copy = async (call: VarlinkCall, direction: CopyRequest["direction"], p: CopyParameters) => {
     const { source, destination = "", replace = false } = p;
-    const request = { source, destination, direction, flags: replace ? 1n : 0n, operations };
+    const request = { source, destination, direction, flags: replace ? 1n : 0n };
     await perform(daemon, call, copyFiles, { ...request, name: await findName(call, p) });
   };
   return {
     BindMount: async (call, p: BindParameters) => {
       const { source, destination = "", readOnly = false, mkdir = false } = p;
-      const request = { source, destination, readOnly, mkdir, operations };
+      const request = { source, destination, readOnly, mkdir };
       await perform(daemon, call, bindMount, { ...request, name: await findName(call, p) });
     },
     CopyFrom: (call, p: CopyParameters) => copy(call, "from-machine", p),

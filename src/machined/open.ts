@@ -3,13 +3,15 @@
 import type { Fd } from "../kernel/fd.ts";
 import { openPtyPeer, type Pty } from "../kernel/pty.ts";
 import type { Machine } from "../registry/machine.ts";
-import { openRoot } from "../registry/os-release.ts";
 import { unsupported } from "../registry/registry.ts";
 import { defineAction } from "./action.ts";
+import type { Daemon } from "./daemon.ts";
 import { manage } from "./lifecycle.ts";
 import { withMachineBus } from "./machine-bus.ts";
 import { openPtyIn } from "./machine-pty.ts";
+import { reach } from "./machine-reach.ts";
 import { permissionToOpen, refuseForeignHostRoot } from "./open-permission.ts";
+import { HOST_ROOT } from "./root-identity.ts";
 import { requestedUser, type ShellRequest, shellUnit } from "./shell-request.ts";
 import { startGetty, startShell } from "./shell-unit.ts";
 
@@ -22,8 +24,8 @@ export const openRootDirectory = defineAction({
     }
     return { machine, permission: manage(machine, "open_root_directory", call) };
   },
-  run: (_daemon, { machine }): Fd =>
-    machine.isHost ? openRoot(machine) : machine.leader.verified(() => openRoot(machine)),
+  run: (daemon, { machine }): Promise<Fd> =>
+    reach(daemon.operations, machine, { path: "/", door: "directory", identity: HOST_ROOT }),
 });
 
 /** A new pseudo terminal of the machine; nothing runs on it yet. */
@@ -33,7 +35,7 @@ export const openPty = defineAction({
     requireTerminals(machine);
     return { machine, permission: permissionToOpen(machine, "open-pty") };
   },
-  run: (_daemon, { machine }): Pty => openPtyIn(machine),
+  run: (daemon, { machine }): Promise<Pty> => openPtyIn(daemon.operations, machine),
 });
 
 /** A new pseudo terminal with a login prompt. */
@@ -44,7 +46,7 @@ export const openLogin = defineAction({
     return { machine, permission: permissionToOpen(machine, "login", { verb: "login" }) };
   },
   run: (daemon, { machine }): Promise<Pty> =>
-    onNewPty(machine, (pty) => withMachineBus(daemon, machine, (call) => startGetty(call, pty.path))),
+    onNewPty(daemon, machine, (pty) => withMachineBus(daemon, machine, (call) => startGetty(call, pty.path))),
 });
 
 /** A new pseudo terminal with a program on it, or with a user's shell. */
@@ -64,7 +66,7 @@ export const openShell = defineAction({
     return { machine, unit, permission: permissionToOpen(machine, "shell", details) };
   },
   run: (daemon, { machine, unit }): Promise<Pty> =>
-    onNewPty(machine, (pty) =>
+    onNewPty(daemon, machine, (pty) =>
       withMachineBus(daemon, machine, async (call) => {
         using terminal = openPtyPeer(pty.master);
         await startShell(call, unit, pty.path, terminal);
@@ -73,8 +75,8 @@ export const openShell = defineAction({
 });
 
 /** Opens a pseudo terminal and has something started on it; the terminal goes away again when that fails. */
-async function onNewPty(machine: Machine, start: (pty: Pty) => Promise<void>): Promise<Pty> {
-  const pty = openPtyIn(machine);
+async function onNewPty(daemon: Daemon, machine: Machine, start: (pty: Pty) => Promise<void>): Promise<Pty> {
+  const pty = await openPtyIn(daemon.operations, machine);
   try {
     await start(pty);
     return pty;

@@ -5,7 +5,8 @@ import { sameNamespace } from "../kernel/namespace.ts";
 import type { Machine } from "../registry/machine.ts";
 import { mapOutward, readIdMap } from "../registry/uid-map.ts";
 
-const HOST_ROOT: Identity = { uid: 0, gid: 0 };
+/** Root of this host. */
+export const HOST_ROOT: Identity = { uid: 0, gid: 0 };
 
 /**
  * The identity under which the machine's own root acts on the host; null where its root is nobody's user. To be used

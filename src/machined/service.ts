@@ -87,8 +87,8 @@ export class Service implements Daemon {
     );
     if (scope.kind === "system") this.registry.addHost(hostMachine(existsSync("/dev/vsock")));
     const interfaces = bindAll(this, this.log, {
-      manager: { ...openManagerMethods(this, this.operations), ...imageMethods(this, this.images) },
-      machine: openMachineMethods(this, this.operations),
+      manager: { ...openManagerMethods(this), ...imageMethods(this, this.images) },
+      machine: openMachineMethods(this),
       pool: poolGetters(this.images),
     });
     this.#server = new BusServer({
@@ -105,11 +105,7 @@ export class Service implements Daemon {
     );
     this.#resolveHook = new ResolveHook(this);
     this.#varlink = [
-      this.#varlinkServer([
-        machineVarlink(this, this.operations),
-        imageVarlink(this, this.images),
-        serviceVarlink(this.log),
-      ]),
+      this.#varlinkServer([machineVarlink(this), imageVarlink(this, this.images), serviceVarlink(this.log)]),
       this.#varlinkServer([userDatabase(this)]),
       this.#varlinkServer([this.#resolveHook.bound]),
     ];

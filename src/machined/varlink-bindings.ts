@@ -9,13 +9,12 @@ import { authorize } from "../ipc/polkit.ts";
 import { type BoundVarlink, Reply, type VarlinkCall } from "../ipc/varlink-server.ts";
 import type { PidRef } from "../kernel/pidref.ts";
 import { type Machine, VSOCK_CID_ANY } from "../registry/machine.ts";
-import type { Operations } from "../registry/operation.ts";
-import { osRelease } from "../registry/os-release.ts";
 import { perform } from "./action.ts";
 import type { Daemon } from "./daemon.ts";
 import { mapFrom, mapTo, uidShift } from "./inspect.ts";
 import { kill, terminate, unregister } from "./lifecycle.ts";
 import { openVarlinkHandlers } from "./open-varlink.ts";
+import { osRelease } from "./os-release.ts";
 import { beginMachine, type Registration, registerMachine } from "./register.ts";
 
 type ProcessId = number | string | { readonly pid: number | string; readonly pidfdId?: number | bigint | string };
@@ -26,7 +25,7 @@ interface Lookup {
 }
 
 /** Binds io.systemd.Machine to the daemon. */
-export function machineVarlink(daemon: Daemon, operations: Operations): BoundVarlink {
+export function machineVarlink(daemon: Daemon): BoundVarlink {
   return {
     table: IoSystemdMachine,
     handlers: {
@@ -44,7 +43,7 @@ export function machineVarlink(daemon: Daemon, operations: Operations): BoundVar
           signal: Number(p.signal),
         }),
       List: (call, p: ListParameters) => list(daemon, call, p),
-      ...openVarlinkHandlers(daemon, operations, (call, lookup) => nameOf(daemon, call, lookup)),
+      ...openVarlinkHandlers(daemon, (call, lookup) => nameOf(daemon, call, lookup)),
       MapFrom: async (call, p: Lookup & Ids) => {
         const name = await nameOf(daemon, call, p);
         if (daemon.registry.get(name).class !== "container") throw new MachinedError("NotSupported", "No container");
@@ -172,7 +171,9 @@ async function list(daemon: Daemon, call: VarlinkCall, p: ListParameters): Promi
   if (!call.more) throw new MachinedError("ExpectedMore", "Expected the 'more' flag");
   const machines = Array.from(daemon.registry.list());
   if (machines.length === 0) throw noSuchMachine();
-  return { [Reply.many]: machines.map((machine) => describeMachine(daemon, machine, metadata)) };
+  const replies: object[] = [];
+  for (const machine of machines) replies.push(await describeMachine(daemon, machine, metadata));
+  return { [Reply.many]: replies };
 }
 
 let boot: string | null = null;
@@ -191,7 +192,7 @@ function timestampRow({ realtimeUsec, monotonicUsec }: NonNullable<Machine["star
   return { realtime: plainInteger(realtimeUsec), monotonic: plainInteger(monotonicUsec) };
 }
 
-function describeMachine(daemon: Daemon, machine: Machine, metadata: Metadata): object {
+async function describeMachine(daemon: Daemon, machine: Machine, metadata: Metadata): Promise<object> {
   const { facts, place, startedAt } = machine;
   return {
     name: facts.name,
@@ -208,16 +209,19 @@ function describeMachine(daemon: Daemon, machine: Machine, metadata: Metadata): 
     sshAddress: facts.sshAddress || undefined,
     sshPrivateKeyPath: facts.sshPrivateKeyPath || undefined,
     controlAddress: facts.controlAddress || undefined,
-    ...(metadata === "no" ? {} : metadataOf(daemon, machine, metadata)),
+    ...(metadata === "no" ? {} : await metadataOf(daemon, machine, metadata)),
     UID: facts.uid,
   };
 }
 
 /** What has to be asked of the machine itself. "graceful" leaves out what cannot be had; "yes" fails. */
-function metadataOf(daemon: Daemon, machine: Machine, metadata: "yes" | "graceful"): object {
-  const ask = <Value>(read: () => Value, missing: MachinedError | null): Value | undefined => {
+async function metadataOf(daemon: Daemon, machine: Machine, metadata: "yes" | "graceful"): Promise<object> {
+  const ask = async <Value>(
+    read: () => Value | Promise<Value>,
+    missing: MachinedError | null,
+  ): Promise<Value | undefined> => {
     try {
-      return read();
+      return await read();
     } catch (error) {
       if (metadata === "graceful" && (error instanceof MachinedError || errnoNameOf(error) !== null)) return undefined;
       if (missing !== null && error instanceof MachinedError && error.code === "NotSupported") throw missing;
@@ -226,9 +230,12 @@ function metadataOf(daemon: Daemon, machine: Machine, metadata: "yes" | "gracefu
   };
   const unavailable = new MachinedError("NotAvailable", "Not available for this class of machines");
   return {
-    addresses: ask(() => addressRows(daemon, machine), unavailable),
-    OSRelease: ask(() => Array.from(osRelease(machine), ([key, value]) => `${key}=${value}`), unavailable),
-    UIDShift: ask(() => uidShift(machine), new MachinedError("NoUIDShift", "No UID shift")),
+    addresses: await ask(() => addressRows(daemon, machine), unavailable),
+    OSRelease: await ask(async () => {
+      const release = await osRelease(daemon, machine);
+      return Array.from(release, ([key, value]) => `${key}=${value}`);
+    }, unavailable),
+    UIDShift: await ask(() => uidShift(machine), new MachinedError("NoUIDShift", "No UID shift")),
   };
 }
 

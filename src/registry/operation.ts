@@ -29,11 +29,14 @@ const OPERATIONS_MAX = 64;
 const RESULT_FD = 3;
 const LINE_MAX_BYTES = 4 << 20;
 const SIGKILL = 9;
+const LAST_WAIT_MS = 2_000;
 
 interface Running {
   readonly owner: object | undefined;
   readonly child: Child;
   readonly done: Promise<unknown>;
+  /** Sends the caller away. */
+  abandon(): void;
 }
 
 type Spawn = typeof spawnSelf;
@@ -81,29 +84,38 @@ export class Operations {
     }
     const last = lastLine(read, (progress) => request.onProgress?.(progress));
     const done = Promise.all([last, child.exited]).finally(() => child.pidRef?.[Symbol.dispose]());
-    const running = { owner: request.owner, child, done };
+    const abandoned = Promise.withResolvers<never>();
+    const abandon = () => abandoned.reject(new ErrnoError("ESHUTDOWN", "Child does not end."));
+    const running = { owner: request.owner, child, done, abandon };
     this.#running.add(running);
+    const forget = () => this.#running.delete(running);
+    done.then(forget, forget);
     try {
-      const [line, status] = await done;
+      const [line, status] = await Promise.race([done, abandoned.promise]);
       return resultOf(line, status);
     } catch (error) {
       this.#log.debug(`Operation ${request.program} failed: ${error}`);
       throw error;
-    } finally {
-      this.#running.delete(running);
     }
   }
 
-  /** Ends the operations of an owner that is going away; their callers get an error. */
+  /**
+   * Ends the operations of an owner that is going away; their callers get an error, be it that the worker hangs in a file
+   * system and does not end: then it still counts.
+   */
   cancel(owner: object): void {
-    for (const running of this.#running) if (running.owner === owner) running.child.kill(SIGKILL);
+    for (const running of this.#running) {
+      if (running.owner !== owner) continue;
+      running.child.kill(SIGKILL);
+      setTimeout(running.abandon, LAST_WAIT_MS).unref();
+    }
   }
 
-  /** Ends all operations and waits until they are gone. */
+  /** Ends all operations and waits until they are gone, but not for one that hangs in a file system. */
   async cancelAll(): Promise<void> {
     const all = [...this.#running];
     for (const { child } of all) child.kill(SIGKILL);
-    await Promise.allSettled(all.map(({ done }) => done));
+    await Promise.race([Promise.allSettled(all.map(({ done }) => done)), Bun.sleep(LAST_WAIT_MS)]);
   }
 }
 

@@ -1,5 +1,6 @@
 // What the daemon tells a worker that reaches into a machine: one argument, as JSON, and open descriptors of known numbers.
 import type { Identity } from "../kernel/namespace.ts";
+import type { Door } from "./door.ts";
 
 export interface CopyOrder {
   readonly direction: "to-machine" | "from-machine";
@@ -25,5 +26,17 @@ export interface BindOrder {
   readonly tunnel: string;
 }
 
-/** Where a worker finds the machine's root directory, its leader's pidfd, its user namespace. */
-export const WORK_FDS = { root: 4, leader: 5, userNamespace: 6 } as const;
+/** A file of the machine, and what is wanted of it: its content, up to a limit, or a descriptor. */
+export interface ReachOrder {
+  /** Absolute. */
+  readonly path: string;
+  readonly want: Door | { readonly limitBytes: number };
+  /** Who opens it. */
+  readonly identity: Identity;
+}
+
+/**
+ * Where a worker finds the machine's root directory, its leader's pidfd, its user namespace, and the socket for a
+ * descriptor that it gives back.
+ */
+export const WORK_FDS = { root: 4, leader: 5, userNamespace: 6, answer: 7 } as const;

@@ -5,6 +5,7 @@
 const OPERATIONS: Readonly<Record<string, () => Promise<{ main(args: string[]): Promise<number> }>>> = {
   "copy-files": () => import("./copy-files.ts"),
   "bind-mount": () => import("./bind-mount.ts"),
+  reach: () => import("./reach.ts"),
   clone: () => import("./clone.ts"),
   "copy-helper": () => import("./copy-helper.ts"),
   remove: () => import("./remove.ts"),

@@ -47,7 +47,7 @@ test("a pipe wakes the loop long after it fell asleep", async () => {
 });
 
 rootTest("terminals report bytes and hang-up, inotify changes", async () => {
-  const { master } = openPty(null);
+  const { master } = openPty();
   const peer = openPtyPeer(master);
   const typed = firstReady(master, { read: true });
   writeSome(peer, Buffer.from("hello"));

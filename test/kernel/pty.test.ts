@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { readSome, writeSome } from "../../src/kernel/byte-io.ts";
 import { openPath, setNonblocking } from "../../src/kernel/fd.ts";
@@ -8,6 +8,7 @@ import {
   isTerminal,
   makeRaw,
   openPty,
+  openPtyAt,
   openPtyPeer,
   restoreTerminal,
   setWindowSize,
@@ -26,7 +27,7 @@ import {
 const directory = scratchDirectory();
 
 test("a pseudo terminal passes bytes, knows its size and its path", () => {
-  const { master, path } = openPty(null);
+  const { master, path } = openPty();
   using peer = openPtyPeer(master);
   expect(targetOf(peer.number)).toBe(path);
   expect([isTerminal(master), isTerminal(peer)]).toEqual([true, true]);
@@ -41,7 +42,7 @@ test("a pseudo terminal passes bytes, knows its size and its path", () => {
 });
 
 test("raw mode lets every byte through, and settings come back", () => {
-  const { master } = openPty(null);
+  const { master } = openPty();
   using peer = openPtyPeer(master);
   setNonblocking(peer);
   const before = makeRaw(peer);
@@ -61,8 +62,8 @@ test("raw mode lets every byte through, and settings come back", () => {
 rootTest("the terminal of a machine is on the machine's own devpts", async () => {
   const prepare = "mount -t devpts devpts /dev/pts -o newinstance,ptmxmode=0666";
   await using sleeping = await startNamespaced(["--mount", "--pid"], prepare);
-  using root = openPath(`/proc/${sleeping.pid}/root`, "path");
-  const first = openPty(root);
+  using multiplexer = openPath(`/proc/${sleeping.pid}/root/dev/pts/ptmx`, "path");
+  const first = openPtyAt(multiplexer);
   expect(first.path).toBe("/dev/pts/0");
   using peer = openPtyPeer(first.master);
   writeSome(peer, Buffer.from("hello"));
@@ -71,21 +72,22 @@ rootTest("the terminal of a machine is on the machine's own devpts", async () =>
 });
 
 rootTest("a multiplexer that is something else is not opened", () => {
-  const root = join(directory, "root");
-  mkdirSync(join(root, "dev/pts"), { recursive: true });
-  using fd = openPath(root, "path");
-  expect(() => openPty(fd)).toThrow("No such file or directory");
-  writeFileSync(join(root, "dev/pts/ptmx"), "");
-  expect(() => openPty(fd)).toThrow("No such device");
-  Bun.spawnSync(["rm", join(root, "dev/pts/ptmx")]);
-  expect(Bun.spawnSync(["mknod", join(root, "dev/pts/ptmx"), "c", "5", "2"]).exitCode).toBe(0);
-  expect(() => openPty(fd)).toThrow("No such device");
+  const path = join(directory, "ptmx");
+  const attempt = () => {
+    using file = openPath(path, "path");
+    openPtyAt(file);
+  };
+  writeFileSync(path, "");
+  expect(attempt).toThrow("No such device");
+  rmSync(path);
+  expect(Bun.spawnSync(["mknod", path, "c", "5", "2"]).exitCode).toBe(0);
+  expect(attempt).toThrow("No such device");
 });
 
 test("terminals stay right in a hot loop, and nothing stays open", () => {
   const before = openDescriptors();
   for (let i = 0; i < MANY / 10; i++) {
-    const { master, path } = openPty(null);
+    const { master, path } = openPty();
     using peer = openPtyPeer(master);
     setWindowSize(peer, { rows: i % 1000, columns: i % 77 });
     const { rows, columns } = getWindowSize(master);
@@ -93,7 +95,7 @@ test("terminals stay right in a hot loop, and nothing stays open", () => {
     restoreTerminal(peer, makeRaw(peer));
     master.close();
   }
-  const { master } = openPty(null);
+  const { master } = openPty();
   for (let i = 0; i < MANY; i++) {
     setWindowSize(master, { rows: i % 1000, columns: 80 });
     if (getWindowSize(master).rows !== i % 1000) throw new Error(`wrong size at ${i}`);

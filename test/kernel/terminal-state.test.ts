@@ -5,7 +5,7 @@ import { inputMode, makeOutputRaw, sessionLeader } from "../../src/kernel/termin
 import { MANY, until } from "./support.ts";
 
 test("the master tells how its terminal takes input", () => {
-  const { master } = openPty(null);
+  const { master } = openPty();
   using _ = master;
   using peer = openPtyPeer(master);
   expect(inputMode(master)).toEqual({ isByLine: true, endOfFile: 4 });
@@ -14,7 +14,7 @@ test("the master tells how its terminal takes input", () => {
 });
 
 test("the master tells which session has its terminal", async () => {
-  const { master, path } = openPty(null);
+  const { master, path } = openPty();
   using _ = master;
   expect(sessionLeader(master)).toBeNull();
   await using shell = Bun.spawn(["setsid", "--ctty", "sleep", "100"], {
@@ -25,7 +25,7 @@ test("the master tells which session has its terminal", async () => {
 });
 
 test("raw output leaves input alone, and is put back", () => {
-  const { master } = openPty(null);
+  const { master } = openPty();
   using _ = master;
   using peer = openPtyPeer(master);
   const before = makeOutputRaw(peer);
@@ -38,7 +38,7 @@ test("raw output leaves input alone, and is put back", () => {
 });
 
 test("many times over the answers stay right", () => {
-  const { master } = openPty(null);
+  const { master } = openPty();
   using _ = master;
   using peer = openPtyPeer(master);
   for (let i = 0; i < MANY; i++) {

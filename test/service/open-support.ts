@@ -18,7 +18,13 @@ function dressing(bus: TestBus | null): string {
   return `${common} && mkdir /run/dbus && touch ${socket} && mount --bind ${bus.socket} ${socket}`;
 }
 
-/** A leader in namespaces of its own; ended by `using`. */
+/** Commands that mount a file system whose program never answers: whoever asks it for anything waits. */
+export function deadFileSystem(...places: string[]): string {
+  const options = "fd=5,rootmode=40000,user_id=0,group_id=0";
+  return places.map((place) => `exec 5<>/dev/fuse && mount -i -t fuse -o ${options} dead ${place}`).join(" && ");
+}
+
+/** A leader in namespaces of its own, after more commands; ended by `using`. */
 export class TestMachine implements AsyncDisposable {
   readonly pid: number;
   readonly #process: Subprocess;
@@ -29,8 +35,8 @@ export class TestMachine implements AsyncDisposable {
   }
 
   /** `kinds` are options of unshare(1). */
-  static async start(kinds: readonly string[], bus: TestBus | null): Promise<TestMachine> {
-    const script = `${dressing(bus)} && cd / && exec sleep 1000`;
+  static async start(kinds: readonly string[], bus: TestBus | null, more = "true"): Promise<TestMachine> {
+    const script = `${dressing(bus)} && ${more} && cd / && exec sleep 1000`;
     const child = Bun.spawn(["unshare", ...kinds, "sh", "-c", script], { stdio: ["ignore", "ignore", "inherit"] });
     await waitFor(async () => {
       const comm = await Bun.file(`/proc/${child.pid}/comm`).text();

@@ -7,7 +7,7 @@ import { type Fd, statFd, statPath } from "../../src/kernel/fd.ts";
 import { errorOf, isRoot, manager, needsRoot, object, register, TestDaemon } from "../lib/daemon.ts";
 import { hasBusDaemon, TestBus } from "../lib/private-bus.ts";
 import { waitFor } from "../lib/wait-for.ts";
-import { PlayedGuest, TestMachine } from "./open-support.ts";
+import { deadFileSystem, PlayedGuest, TestMachine } from "./open-support.ts";
 
 const canRun = isRoot && hasBusDaemon;
 const OBJECT = "/org/freedesktop/machine1/machine";
@@ -278,4 +278,25 @@ describe.skipIf(!canRun)(`doors into machines${needsRoot}`, () => {
     }
     await waitFor(() => expect(descriptorsOfDaemon()).toBeLessThanOrEqual(before + 3), "the daemon's descriptors");
   });
+
+  test.each([
+    ["its os-release", "/etc", () => manager(bus, "GetMachineOSRelease", "s", "stuck")],
+    ["its bus", "/run", () => shell("stuck", "", "/bin/true", [], [])],
+    ["its terminals", "/dev/pts", () => manager(bus, "OpenMachinePTY", "s", "stuck")],
+  ])(
+    "a machine whose file system never answers for %s holds up its own caller only",
+    async (_what, place, call) => {
+      await using machine = await TestMachine.start(["--mount"], null, deadFileSystem(place));
+      await register(bus, "stuck", machine.pid);
+      let isWaiting = true;
+      const answer = errorOf(call()).finally(() => {
+        isWaiting = false;
+      });
+      await manager(bus, "ListMachines");
+      expect(isWaiting).toBe(true);
+      expect(await answer).toContain("does not give access");
+      await manager(bus, "UnregisterMachine", "s", "stuck");
+    },
+    20_000,
+  );
 });

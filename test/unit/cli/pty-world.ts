@@ -33,11 +33,11 @@ export class PtyWorld implements AsyncDisposable {
   #screen = "";
 
   constructor(args: readonly string[], choices: SessionChoices = {}) {
-    const seat = openPty(null);
+    const seat = openPty();
     this.seat = seat.master;
     this.own = openPtyPeer(seat.master);
     setWindowSize(this.seat, choices.size ?? { rows: 30, columns: 90 });
-    const { master } = openPty(null);
+    const { master } = openPty();
     this.#master = choices.isShared ? master.duplicate() : null;
     this.program = openPtyPeer(master);
     const input = choices.stdin ?? "terminal";

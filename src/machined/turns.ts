@@ -1,0 +1,37 @@
+// Who may start when many want to.
+
+/** Lets work begin one after the other for each key, and at most `limit` at a time over all keys. */
+export class Turns<Key extends object> {
+  readonly #limit: number;
+  readonly #last = new WeakMap<Key, Promise<unknown>>();
+  readonly #waiting: (() => void)[] = [];
+  #running = 0;
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  /** Runs `work` when it is its turn, and gives what that gives. */
+  take<Result>(key: Key, work: () => Promise<Result>): Promise<Result> {
+    const before = this.#last.get(key) ?? Promise.resolve();
+    const result = before.then(() => this.#run(work));
+    this.#last.set(
+      key,
+      result.catch(() => {}),
+    );
+    return result;
+  }
+
+  async #run<Result>(work: () => Promise<Result>): Promise<Result> {
+    if (this.#running >= this.#limit) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    else this.#running++;
+    try {
+      return await work();
+    } finally {
+      // The place is handed on, or given up.
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#running--;
+      else next();
+    }
+  }
+}
