@@ -115,7 +115,8 @@ own = manager()
 figures["ListMachines"] = median_ms(lambda: own.ListMachines(), 40, 5)
 figures["GetMachine"] = median_ms(lambda: own.GetMachine(f"bench-{COUNT - 1}"), 300, 20)
 figures["throughput"] = throughput(4, 1000)
-time.sleep(1)
+# At rest: what a burst leaves behind is given back some seconds after it.
+time.sleep(5)
 figures["anonymous-all"] = memory_mib("RssAnon")
 figures["resident-all"] = memory_mib("VmRSS")
 

@@ -146,14 +146,15 @@ def _():
 
 @check("M113 the shell's unit has what a session needs")
 def _():
-    fd, path = shell("root", "/bin/sleep", ("sleep", "30"), ("A=b c",))
+    fd, path = shell("root", "/bin/sh", ("sh", "-c", "echo here; exec sleep 30"), ("A=b c",))
     unit = f"container-shell@{path.rsplit('/', 1)[1]}.service"
     show = dict(l.split("=", 1) for l in sh("systemctl", "-M", "deb1", "show", unit).stdout.splitlines() if "=" in l)
     for key, wanted in (("User", "root"), ("PAMName", "login"), ("KillMode", "mixed"), ("SendSIGHUP", "yes"), ("IgnoreSIGPIPE", "no"),
                         ("TTYPath", path), ("TTYReset", "yes"), ("UtmpMode", "user"), ("Description", "Shell for User root")):
         equal(show.get(key), wanted)
     has(show["Environment"], "A=b c")
-    os.close(fd.take())
+    # It must have its terminal before that hangs up, or nothing tells it to end.
+    has(read(fd, b"here"), "here")
 
 
 @check("M117 M118 M119 M121 mounts that cannot be say why")
