@@ -1,13 +1,10 @@
 // The everyday checks of test/host/smoke, one test each, in their order: they build on each other.
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { join } from "node:path";
 import { Bed, isStock, tree } from "../lib/bed.ts";
+import { smoke, smokeChecks } from "../lib/smoke.ts";
 import { failsWithStock } from "./smoke-exceptions.ts";
 
-const SMOKE = join(import.meta.dir, "smoke");
 const CHECK_TIMEOUT_MS = 90_000;
-
-const names = Bun.spawnSync([SMOKE, "--list"]).stdout.toString().trim().split("\n");
 
 let bed: Bed;
 
@@ -18,15 +15,12 @@ beforeAll(async () => {
 
 afterAll(() => bed.stop(), 30_000);
 
-for (const name of names) {
+for (const name of smokeChecks()) {
   const reason = isStock ? failsWithStock[tree][name] : undefined;
   const title = reason === undefined ? name : `${name} (left out: ${reason})`;
   test.skipIf(reason !== undefined)(
     title,
-    async () => {
-      const child = Bun.spawn([SMOKE, bed.name, name], { stdin: "ignore", stdout: "pipe" });
-      expect((await child.stdout.text()).trim()).toBe(`PASS ${name}`);
-    },
+    async () => expect(await smoke(bed.name, name)).toBe(`PASS ${name}`),
     CHECK_TIMEOUT_MS,
   );
 }

@@ -1,0 +1,59 @@
+// The everyday checks with one end of each: the distribution's machinectl with our daemons, and ours with the
+// distribution's.
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { Bed, isStock, tree } from "../lib/bed.ts";
+import { smoke, smokeChecks } from "../lib/smoke.ts";
+import { failsWithStock } from "./smoke-exceptions.ts";
+
+const CHECK_TIMEOUT_MS = 90_000;
+
+/** Where a check asks the daemon only, the client makes no difference. */
+const ASKS_NO_CLIENT = /-M$|^getent-|^(userdbctl|gdbus|python-dbus|ps-machine|image-os-release-raw)$/;
+const CHECKS = smokeChecks().filter((name) => !ASKS_NO_CLIENT.test(name));
+
+interface Mixture {
+  readonly title: string;
+  readonly label: string;
+  /** Makes it, with the executable at /srv/machined/machined. */
+  readonly script: string;
+  readonly exceptions: Readonly<Record<string, string>>;
+}
+
+const OURS = "/usr/local/bin/machinectl /usr/local/bin/importctl";
+
+const MIXTURES: readonly Mixture[] = [
+  {
+    title: "the distribution's machinectl with our daemons",
+    label: "their-client",
+    script: `/srv/machined/machined install --now && rm -f ${OURS} && [[ $(machinectl --version) != *machined* ]]`,
+    exceptions: {},
+  },
+  {
+    title: "our machinectl with the distribution's daemons",
+    label: "our-client",
+    script: `for name in ${OURS}; do ln -s /srv/machined/machined $name; done && [[ $(machinectl --version) == *machined* ]]`,
+    exceptions: failsWithStock[tree],
+  },
+];
+
+describe.each(MIXTURES)("$title", ({ label, script, exceptions }) => {
+  let bed: Bed;
+
+  beforeAll(async () => {
+    if (isStock) return;
+    bed = await Bed.boot(label);
+    await bed.run(script);
+  }, 60_000);
+
+  afterAll(() => bed?.stop(), 30_000);
+
+  for (const name of CHECKS) {
+    const reason = isStock ? "ours is wanted on one end" : exceptions[name];
+    const title = reason === undefined ? name : `${name} (left out: ${reason})`;
+    test.skipIf(reason !== undefined)(
+      title,
+      async () => expect(await smoke(bed.name, name)).toBe(`PASS ${name}`),
+      CHECK_TIMEOUT_MS,
+    );
+  }
+});
