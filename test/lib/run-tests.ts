@@ -73,6 +73,9 @@ export async function runCheck(count: Count, name: string, command: string[], op
   return ok;
 }
 
+/** For a test that says none: a guard against what hangs, on busy machines too. */
+const TEST_TIMEOUT = "--timeout=30000";
+
 /** Runs the test files of a folder in a process of its own, so that a crash of one group spares the others. */
 export async function runFolder(count: Count, folder: string, options: RunOptions = {}): Promise<void> {
   const files = testFiles(folder);
@@ -83,7 +86,10 @@ export async function runFolder(count: Count, folder: string, options: RunOption
   const report = join(scratch, "junit.xml");
   const reporter = ["--reporter=junit", `--reporter-outfile=${report}`];
   const paths = files.map((file) => `./${folder}/${file}`);
-  const code = await runCommand([process.execPath, "test", "--only-failures", ...reporter, ...paths], options);
+  const code = await runCommand(
+    [process.execPath, "test", "--only-failures", TEST_TIMEOUT, ...reporter, ...paths],
+    options,
+  );
   const cases = existsSync(report) ? parseJunit(readFileSync(report, "utf8")) : [];
   rmSync(scratch, { recursive: true });
   const before = count.failed.length;
