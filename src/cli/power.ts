@@ -1,14 +1,10 @@
 // `machinectl poweroff`, `reboot`, `terminate`, `pause`, `resume` and `kill`. A machine with a control socket of its own is asked there,
 // others get a signal through the manager (machinectl(1), "Machine Commands").
 import { startPolkitAgent } from "./agents.ts";
-import { attempt, Failure, isVarlinkFailure } from "./failure.ts";
-import type { Varlink } from "./ports.ts";
+import { controlAddress, noControlSocket } from "./control-socket.ts";
+import { attempt } from "./failure.ts";
 import type { Session } from "./session.ts";
 import { SIGINT, SIGRTMIN_PLUS_4 } from "./signals.ts";
-
-const NOT_OFFERED = ["MethodNotFound", "InterfaceNotFound", "MethodNotImplemented"].map(
-  (n) => `org.varlink.service.${n}`,
-);
 
 /** A way to end or restart a machine: the control socket's method, and what it amounts to without one. */
 interface PowerAction {
@@ -41,7 +37,7 @@ const TERMINATE: PowerAction = {
 
 /** There is no other way to hold a machine. */
 function withoutControlSocket(_session: Session, name: string): Promise<never> {
-  throw new Failure(`Machine '${name}' does not expose a varlink control socket.`);
+  throw noControlSocket(name);
 }
 
 const PAUSE: PowerAction = {
@@ -57,20 +53,6 @@ const RESUME: PowerAction = {
   otherwise: withoutControlSocket,
   complaint: () => "Could not resume machine",
 };
-
-/**
- * The control socket of a machine, or null where it has none, or where the manager has no Varlink to ask. Throws a
- * Failure for a machine that is not known.
- */
-async function controlAddress(manager: Varlink, name: string): Promise<string | null> {
-  try {
-    const { controlAddress: address } = await manager.call("io.systemd.Machine.List", { name });
-    return typeof address === "string" && address !== "" ? address.replace(/^unix:/, "") : null;
-  } catch (error) {
-    if (!isVarlinkFailure(error) || NOT_OFFERED.includes(error.id)) return null;
-    throw new Failure(`Failed to look up machine '${name}': ${error.id}`, { cause: error });
-  }
-}
 
 async function control(session: Session, action: PowerAction, name: string, address: string): Promise<void> {
   await attempt(`Failed to ${action.what} machine '${name}'`, async () => {

@@ -45,6 +45,16 @@ const PATHS = {
   target: { type: "positional", required: false, description: "Where to; the same path unless given" },
 } as const satisfies VerbRow["args"];
 
+const BIND_VOLUME = {
+  name: { type: "positional", required: true, description: "A machine" },
+  volume: { type: "positional", required: true, description: "PROVIDER:VOLUME[:CONFIG[:KEY=VALUE,…]]" },
+} as const satisfies VerbRow["args"];
+
+const UNBIND_VOLUME = {
+  name: { type: "positional", required: true, description: "A machine" },
+  volume: { type: "positional", required: true, description: "PROVIDER:VOLUME" },
+} as const satisfies VerbRow["args"];
+
 export const VERBS: readonly VerbRow[] = [
   {
     meta: { name: "list", description: "List the machines that are running" },
@@ -163,6 +173,18 @@ export const VERBS: readonly VerbRow[] = [
     args: PATHS,
     options: ["read-only", "mkdir"],
     run: async (session, words) => (await import("./bind.ts")).bind(session, words),
+  },
+  {
+    meta: { name: "bind-volume", description: "Attach a volume to a running virtual machine" },
+    group: "Machine",
+    args: BIND_VOLUME,
+    run: async (session, words) => (await import("./volumes.ts")).bindVolume(session, words),
+  },
+  {
+    meta: { name: "unbind-volume", description: "Detach a volume from a virtual machine" },
+    group: "Machine",
+    args: UNBIND_VOLUME,
+    run: async (session, words) => (await import("./volumes.ts")).unbindVolume(session, words),
   },
   {
     meta: { name: "list-images", description: "List the images that machines can be started from" },

@@ -18,6 +18,13 @@ export class VarlinkError extends Error {
   }
 }
 
+/** What may come along with a call. */
+export interface CallOptions {
+  readonly timeoutMs?: number;
+  /** Sent with the call; they stay the caller's. */
+  readonly descriptors?: readonly Fd[];
+}
+
 interface Waiting {
   reply(parameters: Record<string, unknown>, continues: boolean, descriptors: Fd[]): void;
   fail(error: Error): void;
@@ -46,23 +53,25 @@ export class VarlinkClient {
   }
 
   /** One call, one reply. Throws VarlinkError, or an error with errno when the connection is lost. */
-  call(method: string, parameters: object = {}, timeoutMs = CALL_TIMEOUT_MS): Promise<Record<string, unknown>> {
+  call(method: string, parameters: object = {}, options: CallOptions = {}): Promise<Record<string, unknown>> {
+    const { timeoutMs = CALL_TIMEOUT_MS, descriptors = [] } = options;
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         this.#fail(new ErrnoError("ETIMEDOUT", `No answer to ${method}() in time`));
         this.close();
       }, timeoutMs);
-      this.#send(method, parameters, false, {
-        reply: (answer, _continues, descriptors) => {
+      const waiting: Waiting = {
+        reply: (answer, _continues, received) => {
           clearTimeout(timer);
-          this.descriptors = descriptors;
+          this.descriptors = received;
           resolve(answer);
         },
         fail: (error) => {
           clearTimeout(timer);
           reject(error);
         },
-      });
+      };
+      this.#send(method, parameters, false, waiting, descriptors);
     });
   }
 

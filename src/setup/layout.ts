@@ -20,6 +20,7 @@ import tmpfiles from "../../install/tmpfiles.d/machined.conf" with { type: "text
 import type { Host } from "./host.ts";
 import { importBusFiles, importCompletions, importPolkitFiles, importPrograms, importUnits } from "./import-layout.ts";
 import { missingActions } from "./polkit.ts";
+import { userFiles } from "./user-layout.ts";
 
 /** One thing that a host is to have. A program is a copy of the running executable. */
 export type Wanted =
@@ -133,7 +134,7 @@ export function layout(host: Host): Wanted[] {
     ...importCompletions(),
     ...(host.hasPolkit ? [...polkitFiles(host), ...importPolkitFiles(host, polkitDirectory(host))] : []),
     ...(host.hasBus ? [...busFiles(host), ...importBusFiles(host)] : []),
-    ...(host.hasSystemd ? [...importUnits(host), ...units(host)] : []),
+    ...(host.hasSystemd ? [...userFiles(host), ...importUnits(host), ...units(host)] : []),
   ];
 }
 

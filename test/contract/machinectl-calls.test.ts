@@ -140,7 +140,8 @@ describe("several machines", () => {
 
 describe("control sockets (C85)", () => {
   const world = { ...WORLD, controls: { alpha: "/run/alpha.control" } };
-  const sockets = ["system", VARLINK];
+  const providers = ["fs", "bad"].map((name) => `/run/systemd/io.systemd.StorageProvider/${name}`);
+  const sockets = ["system", VARLINK, ...providers];
   const methods: [line: string, method: string][] = [
     ["poweroff alpha", "PowerOff"],
     ["reboot alpha", "Reboot"],
@@ -171,6 +172,50 @@ describe("control sockets (C85)", () => {
       expect(status).toBe(1);
     });
   }
+
+  test("C86 bind-volume acquires the volume and hands it to the machine", async () => {
+    const { process, status } = await run(
+      "bind-volume alpha fs:disk:virtio-scsi:ro=yes,create=new,size=1G",
+      { sockets },
+      world,
+    );
+    expect([process.stderr, status]).toEqual(["", 0]);
+    expect(process.managers.varlinkCalls.slice(1)).toEqual([
+      {
+        path: "/run/systemd/io.systemd.StorageProvider/fs",
+        method: "io.systemd.StorageProvider.Acquire",
+        parameters: {
+          ...{ name: "disk", readOnly: true, createMode: "new", createSizeBytes: 1n << 30n },
+          allowInteractiveAuthentication: true,
+        },
+      },
+      {
+        path: "/run/alpha.control",
+        method: "io.systemd.MachineInstance.AddStorage",
+        parameters: { fileDescriptorIndex: 0, name: "fs:disk", config: "virtio-scsi" },
+      },
+    ]);
+    expect(process.managers.filesSent).toEqual(["/dev/null"]);
+  });
+
+  test.each([
+    ["unbind-volume alpha fs:disk", ""],
+    ["unbind-volume alpha fs", "Invalid unbind-volume name 'fs', expected '<provider>:<volume>'."],
+    ["bind-volume alpha fs", "Failed to parse bind-volume argument 'fs': Invalid argument"],
+    [
+      "bind-volume alpha fs:d::size=-1",
+      "Failed to parse bind-volume argument 'fs:d::size=-1': Numerical result out of range",
+    ],
+    ["bind-volume mini fs:disk", "Machine 'mini' does not expose a varlink control socket."],
+    [
+      "bind-volume alpha bad:disk",
+      "Failed to acquire storage volume 'bad:disk' from provider: io.systemd.StorageProvider.NoSuchVolume",
+    ],
+    ["-H host bind-volume alpha fs:disk", "bind-volume is only supported on the local transport."],
+  ])("%s", async (line, text) => {
+    const { process, status } = await run(line, { sockets }, world);
+    expect([process.stderr.trim(), status]).toEqual([text, text === "" ? 0 : 1]);
+  });
 
   test("kill always goes over the bus", async () => {
     expect((await run("kill alpha", { sockets }, world)).process.managers.varlinkCalls).toEqual([]);

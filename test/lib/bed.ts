@@ -31,12 +31,20 @@ export class Bed {
     this.name = name;
   }
 
-  /** Boots a fresh bed of this process's tree, with the folder of the executable at /srv/machined. */
-  static async boot(label: string): Promise<Bed> {
+  /**
+   * Boots a fresh bed of this process's tree, with the folder of the executable at /srv/machined. With more Debian
+   * packages it is a tree of its own, which is kept.
+   */
+  static async boot(label: string, packages: readonly string[] = []): Promise<Bed> {
     stopOrphans();
     const bed = new Bed(`t-${label}-${tree}-${process.pid}`);
     beds.add(bed);
-    const { code, output } = await run([BED, "boot", tree, "--name", bed.name, "--bind-ro", `${DIST}:/srv/machined`]);
+    const source = packages.length === 0 ? tree : `${tree}-${label}`;
+    if (source !== tree) {
+      const derived = await run([BED, "derive", tree, source, "--", ...packages]);
+      if (derived.code !== 0) throw new Error(`The bed's tree was not made: ${derived.output}`);
+    }
+    const { code, output } = await run([BED, "boot", source, "--name", bed.name, "--bind-ro", `${DIST}:/srv/machined`]);
     if (code !== 0) throw new Error(`The bed did not boot: ${output}`);
     return bed;
   }

@@ -1,8 +1,10 @@
 // Stand-ins for the machine manager and the service manager: they answer the calls a client makes and remember them.
+import { readlinkSync } from "node:fs";
 import { errnoOfBusError } from "../../../src/base/error.ts";
 import { Variant } from "../../../src/base/variant.ts";
 import type { Bus, Varlink } from "../../../src/cli/ports.ts";
 import type { BusCall } from "../../../src/ipc/bus-connection.ts";
+import { openPath } from "../../../src/kernel/fd.ts";
 import { addressBytes, type FakeMachine, machineProperties } from "./fake-machines.ts";
 
 const UINT64_MAX = 0xffff_ffff_ffff_ffffn;
@@ -53,6 +55,8 @@ type SignalHandler = Parameters<Bus["subscribe"]>[1];
 export class FakeManagers {
   readonly calls: BusCall[] = [];
   readonly varlinkCalls: { path: string; method: string; parameters: object | undefined }[] = [];
+  /** Where the files that went along with calls lead to. */
+  readonly filesSent: string[] = [];
   readonly enabled = new Set<string>();
   readonly #behaviour: Behaviour;
   readonly #jobHandlers = new Set<SignalHandler>();
@@ -87,8 +91,17 @@ export class FakeManagers {
     const managers = this;
     const note = (method: string, parameters?: object) => this.varlinkCalls.push({ path, method, parameters });
     return {
-      call: async (method, parameters) => {
+      descriptors: [],
+      async call(method, parameters, options) {
         note(method, parameters);
+        if (method === "io.systemd.StorageProvider.Acquire") {
+          if (path.endsWith("/bad")) throw new FakeVarlinkError("io.systemd.StorageProvider.NoSuchVolume");
+          this.descriptors = [openPath("/dev/null", "read")];
+          return { fileDescriptorIndex: 0, type: "reg", readOnly: false };
+        }
+        managers.filesSent.push(
+          ...(options?.descriptors ?? []).map((fd) => readlinkSync(`/proc/self/fd/${fd.number}`)),
+        );
         if (method !== "io.systemd.Machine.List") return {};
         const { name } = parameters as { name: string };
         if (!/^\.host$|^[a-zA-Z0-9.-]+$/.test(name)) throw new FakeVarlinkError("org.varlink.service.InvalidParameter");

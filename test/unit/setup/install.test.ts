@@ -66,6 +66,7 @@ function uninstalled(): string[] {
 
 const ACTIONS = "usr/share/polkit-1/actions";
 const UNITS = "usr/lib/systemd/system";
+const USER_UNITS = "usr/lib/systemd/user";
 
 /** A host with systemd, a bus and polkit, whose distribution has no machined. */
 function bareHost(): void {
@@ -82,10 +83,17 @@ function stockHost(): void {
   const machines = ["machine.slice", "machines.target", "systemd-machined.service", "systemd-machined.socket"];
   for (const unit of [...machines, ...imports]) {
     put(join(root, UNITS, unit), `the distribution's ${unit}`);
+    if (unit !== "machines.target") put(join(root, USER_UNITS, unit), `the distribution's ${unit} for users`);
   }
-  symlinkSync("systemd-machined.service", join(root, UNITS, "dbus-org.freedesktop.machine1.service"));
+  for (const [name, unit] of [
+    ["machine1", "systemd-machined.service"],
+    ["import1", "systemd-importd.service"],
+  ] as const) {
+    symlinkSync(unit, join(root, UNITS, `dbus-org.freedesktop.${name}.service`));
+    symlinkSync(unit, join(root, USER_UNITS, `dbus-org.freedesktop.${name}.service`));
+    put(join(root, `usr/share/dbus-1/services/org.freedesktop.${name}.service`), "the distribution's");
+  }
   put(join(root, "usr/share/dbus-1/system-services/org.freedesktop.machine1.service"), "the distribution's");
-  symlinkSync("systemd-importd.service", join(root, UNITS, "dbus-org.freedesktop.import1.service"));
   put(join(root, "usr/share/dbus-1/system-services/org.freedesktop.import1.service"), "the distribution's");
   for (const worker of ["systemd-pull", "systemd-import", "systemd-import-fs", "systemd-export"]) {
     put(join(root, "usr/lib/systemd", worker), "the distribution's");
@@ -122,9 +130,14 @@ test("a host without a machined of its own gets everything that one needs", () =
     "etc/tmpfiles.d/machined.conf",
     "etc/dbus-1/system.d/org.freedesktop.machine1.conf",
     "usr/local/share/dbus-1/system-services/org.freedesktop.machine1.service",
+    "etc/systemd/user/systemd-machined.service",
+    "etc/systemd/user/sockets.target.wants/systemd-machined.socket",
+    "etc/systemd/user/dbus-org.freedesktop.import1.service",
+    "usr/local/share/dbus-1/services/org.freedesktop.machine1.service",
     `${ACTIONS}/machined.policy`,
   ]) {
-    expect(existsSync(join(root, path))).toBe(true);
+    // The target of a link is a path of the host.
+    expect(lstatSync(join(root, path), { throwIfNoEntry: false })).toBeDefined();
   }
   expect(readlinkSync(join(root, "etc/systemd/system/sockets.target.wants/systemd-machined.socket"))).toBe(
     "/etc/systemd/system/systemd-machined.socket",
@@ -146,6 +159,9 @@ test("what the distribution has is neither overwritten nor made again", () => {
     "etc/systemd/system/",
     "etc/systemd/system/systemd-importd.service",
     "etc/systemd/system/systemd-machined.service",
+    "etc/systemd/user/",
+    "etc/systemd/user/systemd-importd.service",
+    "etc/systemd/user/systemd-machined.service",
   ]);
   expect(made).not.toContain("etc/tmpfiles.d/machined.conf");
   expect(made).not.toContain("usr/local/share/dbus-1/");
