@@ -20,7 +20,7 @@ export async function bindVolume(session: Session, [machine = "", text = ""]: re
   }
   const control = await connectControl(session, machine);
   const name = `${spec.provider}:${spec.volume}`;
-  using volume = await acquire(session, spec, name);
+  const volume = await acquire(session, spec, name);
   const parameters = { fileDescriptorIndex: 0, name, config: spec.config };
   await inMachine("AddStorage", name, () =>
     control.call("io.systemd.MachineInstance.AddStorage", parameters, { descriptors: [volume] }),

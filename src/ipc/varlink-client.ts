@@ -21,7 +21,7 @@ export class VarlinkError extends Error {
 /** What may come along with a call. */
 export interface CallOptions {
   readonly timeoutMs?: number;
-  /** Sent with the call; they stay the caller's. */
+  /** They go with the call, and away. */
   readonly descriptors?: readonly Fd[];
 }
 

@@ -1,9 +1,12 @@
 // Terminals, logins, shells and root directories of machines: the daemon, with machines whose service manager is played.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { join } from "node:path";
 import type { BusClient } from "../../src/ipc/bus-client.ts";
 import type { VarlinkClient } from "../../src/ipc/varlink-client.ts";
+import { VarlinkStream } from "../../src/ipc/varlink-stream.ts";
 import { type Fd, statFd, statPath } from "../../src/kernel/fd.ts";
+import { connectUnix } from "../../src/kernel/unix-socket.ts";
 import { errorOf, isRoot, manager, needsRoot, object, register, TestDaemon } from "../lib/daemon.ts";
 import { hasBusDaemon, TestBus } from "../lib/private-bus.ts";
 import { waitFor } from "../lib/wait-for.ts";
@@ -241,6 +244,33 @@ describe.skipIf(!canRun)(`doors into machines${needsRoot}`, () => {
     expect(await failure(varlink.call("io.systemd.Machine.Open", { mode: "tty" }))).toBe(
       "io.systemd.Machine.NoSuchMachine {}",
     );
+  });
+
+  test("V48 descriptors come with their own reply, at its index; an error has none", async () => {
+    const replies: [text: string, kinds: string[]][] = [];
+    const done = Promise.withResolvers<void>();
+    const stream = new VarlinkStream(connectUnix(join(daemon.runtime, "machine/io.systemd.Machine")), {
+      message: (text, descriptors) => {
+        replies.push([text, descriptors.map((fd) => statFd(fd).kind)]);
+        for (const fd of descriptors) fd.close();
+        if (replies.length === 4) done.resolve();
+      },
+      end: (error) => done.reject(error ?? new Error("the end")),
+    });
+    const call = (method: string, parameters: object) =>
+      JSON.stringify({ method: `io.systemd.Machine.${method}`, parameters });
+    stream.send([
+      call("OpenRootDirectory", { name: "full" }),
+      call("Open", { name: "vm", mode: "tty" }),
+      call("Open", { name: "full", mode: "tty" }),
+      call("List", { name: "full" }),
+    ]);
+    await done.promise;
+    stream.close();
+    expect(replies.map(([, kinds]) => kinds)).toEqual([["directory"], [], ["character"], []]);
+    const parameters = replies.map(([text]) => JSON.parse(text).parameters);
+    expect([parameters[0].fileDescriptor, parameters[2].ptyFileDescriptor]).toEqual([0, 0]);
+    expect(JSON.parse(replies[1]?.[0] ?? "{}").error).toBe("io.systemd.Machine.NotSupported");
   });
 
   test("what the machine's manager says is what the caller hears", async () => {
