@@ -82,11 +82,13 @@ export class Systemd1 implements ServiceManager {
   }
 
   async createScope(request: ScopeRequest): Promise<{ job: string | null }> {
+    // As it is now: another call may find out meanwhile that the manager does not take them.
+    const byPidfd = this.#takesPidfds && request.leader.pidfd !== null;
     try {
-      return { job: await this.#startScope(request, this.#takesPidfds && request.leader.pidfd !== null) };
+      return { job: await this.#startScope(request, byPidfd) };
     } catch (error) {
       const refused = error instanceof BusError && /\.(UnknownProperty|PropertyReadOnly)$/.test(error.errorName);
-      if (!refused || !this.#takesPidfds || !/PIDFDs/.test(error.message)) throw error;
+      if (!refused || !byPidfd || !/PIDFDs/.test(error.message)) throw error;
       this.#takesPidfds = false;
       return { job: await this.#startScope(request, false) };
     }
