@@ -1,6 +1,7 @@
 #!/usr/bin/python3
-# measure.py COUNT   measures the running machined and the machinectl of PATH with COUNT machines; prints JSON:
-#                    name of the figure → value. Runs inside a bed; see run.ts.
+# measure.py COUNT [FOLDER]   measures the running machined and the machinectl of PATH with COUNT machines, and the NSS
+#                             module of FOLDER (else the C library's); prints JSON: name of the figure → value. Runs
+#                             inside a bed; see run.ts.
 #
 # The machines are `sleep` processes that CreateMachine puts into scopes. RegisterMachine would not do: it takes the
 # caller's own unit, and one unit holds one machine.
@@ -15,6 +16,7 @@ import dbus
 import dbus.bus
 
 COUNT = int(sys.argv[1])
+MODULES = sys.argv[2] if len(sys.argv) > 2 else ""
 NAME = "org.freedesktop.machine1"
 bus = dbus.SystemBus()
 figures = {}
@@ -93,6 +95,38 @@ def throughput(clients, calls):
     return clients * calls / (time.perf_counter() - start)
 
 
+LOOK_UP = """
+import ctypes, statistics, sys, time
+class Buffer(ctypes.Structure): _fields_ = [("data", ctypes.c_char * 65536)]
+module = ctypes.CDLL("libnss_mymachines.so.2")
+look_up = module._nss_mymachines_gethostbyname2_r
+taken = []
+for _ in range(400):
+    buffer, hostent, errno_, h_errno = ctypes.create_string_buffer(4096), ctypes.create_string_buffer(64), ctypes.c_int(), ctypes.c_int()
+    start = time.perf_counter()
+    status = look_up(b"bench-net", 2, hostent, buffer, 4096, ctypes.byref(errno_), ctypes.byref(h_errno))
+    taken.append((time.perf_counter() - start) * 1e3)
+    if status != 1: sys.exit(f"no address: {status}")
+print(statistics.median(taken[20:]))
+"""
+
+
+# A machine with a network of its own, asked for its address by a process with the module of the host or of a folder.
+def name_lookup():
+    network = "ip link add v0 type veth peer name v1; ip addr add 10.9.8.7/24 dev v0; ip link set v0 up; ip link set v1 up"
+    leader = subprocess.Popen(["unshare", "--net", "sh", "-c", network + "; exec sleep infinity"], start_new_session=True)
+    time.sleep(0.5)
+    manager().CreateMachine("bench-net", dbus.Array([], signature="y"), "bench", "container", dbus.UInt32(leader.pid), "",
+                            dbus.Array([], signature="(sv)"))
+    shown = subprocess.run([sys.executable, "-c", LOOK_UP], capture_output=True, text=True, check=True,
+                           env={**os.environ, **({"LD_LIBRARY_PATH": MODULES} if MODULES else {})})
+    manager().TerminateMachine("bench-net")
+    leader.wait()
+    while "bench-net" in [str(row[0]) for row in manager().ListMachines()]:
+        time.sleep(0.05)
+    return float(shown.stdout)
+
+
 widen_bus_limits()
 run("systemctl", "stop", "systemd-machined.service")
 start = time.perf_counter()
@@ -119,6 +153,8 @@ figures["throughput"] = throughput(4, 1000)
 time.sleep(5)
 figures["anonymous-all"] = memory_mib("RssAnon")
 figures["resident-all"] = memory_mib("VmRSS")
+
+figures["name"] = name_lookup()
 
 start = time.perf_counter()
 run("systemctl", "restart", "systemd-machined.service")
