@@ -1,15 +1,15 @@
 // The units that run images, and the checks before they are used: `systemd-nspawn@NAME.service` or, with
 // `--runner=vmspawn`, `systemd-vmspawn@NAME.service` (systemd-nspawn(1), systemd-vmspawn(1)).
-import { isHostName, unitNameEscape } from "../base/names.ts";
+import { isHostName } from "../base/names.ts";
 import { attempt, Failure, isBusFailure } from "./failure.ts";
 import type { Session } from "./session.ts";
 
 const NO_SUCH_IMAGE = "org.freedesktop.machine1.NoSuchImage";
 const NO_IMAGES_SERVED = "org.freedesktop.DBus.Error.UnknownMethod";
 
-/** The unit that runs an image of that name. */
+/** The unit that runs an image of that name. Not escaped: the unit takes its instance's name as the machine's, as it stands. */
 export function unitOf(session: Session, name: string): string {
-  return `systemd-${session.settings.runner}@${unitNameEscape(name)}.service`;
+  return `systemd-${session.settings.runner}@${name}.service`;
 }
 
 /**

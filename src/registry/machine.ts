@@ -2,6 +2,7 @@
 // (org.freedesktop.machine1(5), "Machine Objects").
 import type { Id128 } from "../base/id128.ts";
 import type { MachineClass } from "../base/string-table.ts";
+import { isCgroupPopulated } from "../kernel/cgroup.ts";
 import type { PidRef } from "../kernel/pidref.ts";
 import type { Watch } from "../kernel/poller.ts";
 import type { UnitPlace } from "./ports.ts";
@@ -73,9 +74,15 @@ export class Machine {
     return this.facts.class === "host";
   }
 
-  /** Whether the registry may forget it: its leader is gone. The host stays. */
-  mayCollect(): boolean {
+  /** Whether its leader is gone. The host has none that could go. */
+  get isLeaderless(): boolean {
     return !this.isHost && !this.leader.isAlive();
+  }
+
+  /** Whether anybody is left where the leader lived, as far as that place is known. */
+  get isOccupied(): boolean {
+    const cgroup = this.place?.cgroup ?? "";
+    return cgroup !== "" && isCgroupPopulated(cgroup);
   }
 
   /** Whether a user other than root registered it and so may end it unasked. */

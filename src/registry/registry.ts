@@ -3,8 +3,9 @@
 // Invariants. A name stands once. A machine in the set is either being started (invisible: no list shows it) or started
 // (saved on disk and announced). Forgetting one removes its file first and announces it then, once. Between a check and
 // the change that follows from it nothing waits.
-import { ErrnoError, MachinedError } from "../base/error.ts";
+import { ErrnoError, errnoNameOf, MachinedError } from "../base/error.ts";
 import { unitNameEscape } from "../base/names.ts";
+import { watchCgroupEvents } from "../kernel/cgroup.ts";
 import { PidRef } from "../kernel/pidref.ts";
 import { monotonicUsec, realtimeUsec } from "../kernel/time.ts";
 import { Machine, type MachineFacts } from "./machine.ts";
@@ -29,6 +30,7 @@ export class Registry {
   readonly #events: RegistryEvents;
   readonly #set: MachineSet;
   readonly #queue = new Set<Machine>();
+  readonly #awaitingEmpty = new WeakSet<Machine>();
   #collecting = false;
 
   constructor(files: MachineFiles, manager: ServiceManager, log: Log, events: RegistryEvents) {
@@ -90,7 +92,11 @@ export class Registry {
   /** Whether the name is taken, be it by a machine that is still being started; one whose leader is gone makes room. */
   isTaken(name: string): boolean {
     const holder = this.#set.holderOf(name);
-    if (holder !== null) this.#collect(holder);
+    if (holder !== null) {
+      this.#collect(holder);
+      // What is left in a unit of its own stays there, unnamed; a scope of ours cannot be made twice.
+      if (holder.started && holder.isLeaderless && !holder.ownsUnit) this.forget(holder);
+    }
     return this.#set.holderOf(name) !== null;
   }
 
@@ -223,9 +229,22 @@ export class Registry {
     });
   }
 
+  /** Forgets a machine whose leader is gone, once nobody is left in its unit (or in its cgroup below that). */
   #collect(machine: Machine): void {
-    if (!this.#set.has(machine) || !machine.started || !machine.mayCollect()) return;
-    this.forget(machine);
+    if (!this.#set.has(machine) || !machine.started || !machine.isLeaderless) return;
+    if (machine.isOccupied) this.#awaitEmpty(machine);
+    // Whoever was the last may have left before anybody watched.
+    if (!machine.isOccupied) this.forget(machine);
+  }
+
+  #awaitEmpty(machine: Machine): void {
+    if (machine.place === null || this.#awaitingEmpty.has(machine)) return;
+    this.#awaitingEmpty.add(machine);
+    try {
+      machine.watches.push(watchCgroupEvents(machine.place.cgroup, () => this.enqueue(machine)));
+    } catch (error) {
+      if (errnoNameOf(error) === null) throw error;
+    }
   }
 
   /** Removes a machine: file, indices, announcement. A scope made for it is stopped; nothing is killed otherwise. */

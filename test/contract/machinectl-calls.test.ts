@@ -67,6 +67,7 @@ describe("arguments of a call", () => {
     ],
     ["", "disable -V alpha", [["systemd-vmspawn@alpha.service"], false]],
     ["", "start mini", ["systemd-nspawn@mini.service", "fail"]],
+    ["", "start web-1.a", ["systemd-nspawn@web-1.a.service", "fail"]],
   ];
   for (const [statements, line, body] of cases) {
     test(`${statements} ${line}`.trim(), async () => {

@@ -93,8 +93,8 @@ describe.skipIf(!can)(`on a bus with a service manager${reason}`, () => {
     await Promise.all(["old-1", "old-2", "old-3"].map(create));
     await create("old-4");
     const kinds = systemd.scopes.slice(before).map(({ properties }) => (properties.has("PIDFDs") ? "fd" : "pid"));
-    expect(kinds.toSorted()).toEqual(["fd", "fd", "fd", "pid", "pid", "pid", "pid"]);
-    expect(kinds.at(-1)).toBe("pid");
+    expect([kinds[0], kinds.at(-1)]).toEqual(["fd", "pid"]);
+    expect(kinds.filter((kind) => kind === "pid")).toHaveLength(4);
     systemd.answer = () => ({ result: "done" });
   });
 

@@ -276,6 +276,32 @@ def _():
     wait(lambda: unit("machine-mortal.scope", "LoadState") == "not-found", "the end of the scope")
 
 
+@check("M85 a machine whose leader died stays for as long as anybody is in its unit, be it its own or not")
+def _():
+    sh("systemd-run", "-q", "--unit=probe-left", "sh", "-c", "sleep 300 & echo $! >/run/probe-left; wait; exec sleep 300")
+    wait(lambda: os.path.exists("/run/probe-left") and open("/run/probe-left").read().strip(), "the service")
+    leader = int(open("/run/probe-left").read())
+    register("left", leader)
+    os.kill(leader, 9)
+    time.sleep(.5)
+    assert "left" in names()
+    sh("systemctl", "stop", "probe-left.service")
+    wait(lambda: "left" not in names(), "the end of left")
+    p = subprocess.Popen(["sh", "-c", "sleep 600 & echo $!; wait"], start_new_session=True, stdout=subprocess.PIPE, text=True)
+    children.append(p)
+    child = int(p.stdout.readline())
+    create("orphan", p.pid)
+    cgroup = [l.split(":")[2].strip() for l in open(f"/proc/{p.pid}/cgroup") if "machine-orphan" in l][0]
+    base = next(b for b in ("/sys/fs/cgroup/unified", "/sys/fs/cgroup") if os.path.isdir(b + cgroup))
+    open(f"{base}{cgroup}/cgroup.procs", "w").write(str(child))
+    p.kill(); p.wait()
+    time.sleep(.5)
+    assert "orphan" in names()
+    equal(unit("machine-orphan.scope", "ActiveState"), "active")
+    os.kill(child, 9)
+    wait(lambda: "orphan" not in names(), "the end of orphan")
+
+
 @check("M73 M74 a slow machine is closing until it is gone, and may be terminated twice")
 def _():
     p = subprocess.Popen(["bash", "-c", "trap '' TERM; sleep 600 & wait; wait; sleep 600"], start_new_session=True)

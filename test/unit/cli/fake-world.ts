@@ -22,7 +22,7 @@ export interface World extends Behaviour {
   readonly nowUsec: bigint;
 }
 
-const IMAGES = ["alpha", "mini"];
+const IMAGES = ["alpha", "mini", "web-1.a"];
 const MORNING = 1795350917_350830n;
 
 /** alpha with root logged in. */
