@@ -33,16 +33,23 @@ export function removeImage(layout: ImageLayout, image: Image): void {
   using _lock = lockImage(layout.locks, image.path, "exclusive");
   using directory = openPath(place.directory, "directory");
   const entry = rawOf(place.entry);
-  if (place.isLink || !(image.isTree || image.type === "mstack")) removeTree(directory, entry);
-  else removeWholeTree(directory, image);
+  if (!place.isLink && (image.isTree || image.type === "mstack")) {
+    removeWholeTree(directory, image, () => removeCompanions(layout, image));
+    return;
+  }
+  removeTree(directory, entry);
   removeCompanions(layout, image);
 }
 
-/** Hidden first: from then on there is no half of an image to be seen, whatever ends the removal. */
-function removeWholeTree(directory: Fd, image: Image): void {
+/**
+ * Hidden first: from then on there is no half of an image to be seen, whatever ends the removal. What is under names that
+ * others see goes before the long part, after which nobody would know of it.
+ */
+function removeWholeTree(directory: Fd, image: Image, onHidden: () => void): void {
   if (mountsBelow(image.path).length > 0) throw new SyscallError("unlink", "EBUSY", image.path);
   using top = openPath(image.path, "directory");
   using hidden = withoutImmutable(top, "for ever", () => hide(directory, rawOf(image.facts.place?.entry ?? "")));
+  onHidden();
   hidden.remove();
 }
 
