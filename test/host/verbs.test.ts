@@ -128,6 +128,20 @@ const cases: readonly Case[] = [
     says: /disk +raw +no +\S+ /,
   },
   {
+    statements: "C63 sizes in few digits",
+    script: `cd /var/lib/machines; truncate -s 8M disk.raw; head -c 36K /dev/urandom | dd of=disk.raw conv=notrunc status=none
+      sync disk.raw; machinectl list-images --no-pager | grep disk; machinectl image-status --no-pager disk`,
+    says: /^disk +raw +no +36K .*\n[\s\S]*\n\t {3}Usage: 36K\n\t {3}Limit: 8M$/,
+    since: 262,
+  },
+  {
+    statements: "C64 what is read-only is marked in red on a terminal, and nothing else is",
+    script: `chmod a-w /var/lib/machines/disk.raw; unset SYSTEMD_COLORS
+      ${onTerminal("TERM=xterm machinectl list-images --no-pager --no-legend")}; machinectl list-images --no-legend`,
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: the terminal's own
+    says: /\ndisk +raw +\x1b\[0;1;31myes\x1b\[0m [^\x1b]+\ntree +directory +no [^\x1b]+\ndisk +raw +yes /,
+  },
+  {
     statements: "C65 the pool without the name of an image",
     script: "machinectl image-status --no-pager",
     says: /^\s*Path: \/var\/lib\/machines(\n\s*(Usage|Limit): .*)*$/,
