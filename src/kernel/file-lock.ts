@@ -7,17 +7,32 @@ import { check, SyscallError, trySys } from "./sys.ts";
 export type LockMode = "shared" | "exclusive";
 
 const arm = process.arch === "arm64";
-const O_RDWR_CREAT = 0x2 | 0x40;
+const O_RDWR = 0x2;
+const O_CREAT = 0x40;
 const O_NOCTTY_CLOEXEC = 0x100 | 0x80000;
 const O_NOFOLLOW = arm ? 0x8000 : 0x20000;
 const AT_FDCWD = -100;
-const F_OFD_SETLK = 37;
-const [F_RDLCK, F_WRLCK] = [0, 1];
+const [F_OFD_GETLK, F_OFD_SETLK] = [36, 37];
+const [F_RDLCK, F_WRLCK, F_UNLCK] = [0, 1, 2];
 const EAGAIN = -11;
 const EACCES = -13;
 
 // struct flock { 0 short l_type; 2 short l_whence; 8 off_t l_start; 16 off_t l_len; 24 pid_t l_pid; } 32 bytes
 const record = pinForever(32);
+
+function openLock(path: string, creation: number): Fd {
+  const flags = O_RDWR | O_NOCTTY_CLOEXEC | O_NOFOLLOW | creation;
+  return Fd.adopt(check(trySys("openat", AT_FDCWD, scratchString(path), flags, 0o600), "open", path));
+}
+
+/** Whether nobody holds the lock file at `path`, which is there; looking does not keep anybody from taking it. */
+export function isLockFree(path: string): boolean {
+  using fd = openLock(path, 0);
+  record.bytes.fill(0);
+  record.view.setInt16(0, F_WRLCK, true);
+  check(trySys("fcntl", fd.number, F_OFD_GETLK, record), "lock", path);
+  return record.view.getInt16(0, true) === F_UNLCK;
+}
 
 function lockRecord(fd: Fd, mode: LockMode): boolean {
   record.bytes.fill(0);
@@ -41,8 +56,7 @@ export class FileLock implements Disposable {
   /** Takes the lock, making the file where it is missing. `EBUSY` when somebody else has it. */
   static take(path: string, mode: LockMode): FileLock {
     for (;;) {
-      const flags = O_RDWR_CREAT | O_NOCTTY_CLOEXEC | O_NOFOLLOW;
-      const fd = Fd.adopt(check(trySys("openat", AT_FDCWD, scratchString(path), flags, 0o600), "open", path));
+      const fd = openLock(path, O_CREAT);
       try {
         if (!lockRecord(fd, mode)) throw new SyscallError("lock", "EBUSY", path);
         // Whoever held it before may have removed the file since we opened it.

@@ -4,7 +4,7 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { createSubvolume, isBtrfs } from "../kernel/btrfs.ts";
 import { type Fd, openPath } from "../kernel/fd.ts";
-import { FileLock, lockWhole } from "../kernel/file-lock.ts";
+import { FileLock, isLockFree, lockWhole } from "../kernel/file-lock.ts";
 import { createDirectory, createFile, type NamedPlace, renameNew } from "../kernel/link.ts";
 import { removeTree } from "../kernel/remove-tree.ts";
 import { isErrno, SyscallError } from "../kernel/sys.ts";
@@ -143,29 +143,47 @@ function sweep(path: string): void {
       if (name.startsWith(PREFIX)) unlessUnable(() => sweepOne(directory, name));
     }
   });
-  sweepLocks(path, (name) => name.startsWith(".#") && name.endsWith(".lck"));
 }
 
-/** A lock file that can be locked is nobody's: letting go of it removes it. */
-function sweepLocks(path: string, isLock: (name: RawName) => boolean): void {
+/** The lock files of images: beside them, and all together in a directory of this host. */
+function lockFiles(layout: ImageLayout): string[] {
+  const beside = workplaces(layout).flatMap((path) => lockFilesIn(path, LOCK_BESIDE));
+  return layout.locks === null ? beside : [...beside, ...lockFilesIn(layout.locks, ANY_LOCK)];
+}
+
+const LOCK_BESIDE = /^\.#.*\.lck$/s;
+const ANY_LOCK = /^/;
+
+function lockFilesIn(path: string, pattern: RegExp): string[] {
+  const found: string[] = [];
   unlessUnable(() => {
     using directory = openPath(path, "directory");
     for (const { name, kind } of readEntries(directory)) {
-      if (kind !== "regular" || !isLock(name)) continue;
-      unlessUnable(() => FileLock.take(join(path, textOf(name)), "exclusive")[Symbol.dispose]());
+      if (kind === "regular" && pattern.test(name)) found.push(join(path, textOf(name)));
     }
   });
+  return found;
 }
 
 /** Sweeps everywhere where operations make something, and where they leave lock files when they are killed. */
 export function sweepAll(layout: ImageLayout): void {
   for (const directory of workplaces(layout)) sweep(directory);
-  if (layout.locks !== null) sweepLocks(layout.locks, () => true);
+  // A lock file that can be locked is nobody's: letting go of it removes it.
+  for (const path of lockFiles(layout)) unlessUnable(() => FileLock.take(path, "exclusive")[Symbol.dispose]());
 }
 
 /** Whether there is anything that looks left over. */
 export function hasLeftovers(layout: ImageLayout): boolean {
-  return workplaces(layout).some(hasTemporaries);
+  return workplaces(layout).some(hasTemporaries) || lockFiles(layout).some(isLeftOver);
+}
+
+function isLeftOver(lock: string): boolean {
+  try {
+    return isLockFree(lock);
+  } catch (error) {
+    if (error instanceof SyscallError) return false;
+    throw error;
+  }
 }
 
 function workplaces(layout: ImageLayout): string[] {

@@ -385,4 +385,13 @@ describe.skipIf(!isRoot)(`images${needsRoot}`, () => {
       holder.kill();
     }
   }, 30_000);
+
+  test("lock files of processes that were killed go as well, those of others stay", async () => {
+    writeFileSync(join(pool, ".#gone.lck"), "");
+    using _held = FileLock.take(join(pool, ".#used.lck"), "shared");
+    await daemon.kill();
+    await daemon.run();
+    bus = await daemon.bus();
+    await waitFor(() => expect(readdirSync(pool)).toEqual([".#used.lck"]), "the lock file to go");
+  }, 30_000);
 });
