@@ -1,6 +1,7 @@
 // What a file carries besides permissions: the flags of chattr(1), extended attributes, and whether it may be written at
 // all. See ioctl_iflags(2), xattr(7), access(2).
 import { type Fd, ioctl, readLinkAt, statFd } from "./fd.ts";
+import type { FileStatus } from "./file-status.ts";
 import { pin, pinForever, scratchString } from "./mem.ts";
 import { check, isErrno, trySys } from "./sys.ts";
 
@@ -59,7 +60,11 @@ function procPath(fd: Fd): string {
 
 /** An extended attribute of a file (any descriptor, O_PATH included), or null where it has none of that name. */
 export function getAttribute(fd: Fd, name: string): Buffer | null {
-  const size = trySys("getxattr", scratchString(procPath(fd)), scratchString(name), value, value.size);
+  return attributeAt(procPath(fd), name);
+}
+
+function attributeAt(path: string, name: string): Buffer | null {
+  const size = trySys("getxattr", scratchString(path), scratchString(name), value, value.size);
   if (size === -61 || size === -95) return null; // ENODATA, EOPNOTSUPP
   return Buffer.from(value.bytes.subarray(0, check(size, "getxattr", name)));
 }
@@ -94,9 +99,17 @@ const CREATED_ATTRIBUTE = "user.crtime_usec";
  * older; null when neither is known.
  */
 export function createdUsec(fd: Fd): bigint | null {
-  const { birthNs } = statFd(fd);
+  return createdOf(procPath(fd), statFd(fd).birthNs);
+}
+
+/** The same of an entry of a directory, whose status is known. */
+export function entryCreatedUsec(directory: Fd, entry: string, { birthNs }: FileStatus): bigint | null {
+  return createdOf(`${procPath(directory)}/${entry}`, birthNs);
+}
+
+function createdOf(path: string, birthNs: bigint | null): bigint | null {
   const birth = birthNs === null || birthNs === 0n ? null : birthNs / MICROSECONDS;
-  const kept = getAttribute(fd, CREATED_ATTRIBUTE);
+  const kept = attributeAt(path, CREATED_ATTRIBUTE);
   const noted = kept?.length === 8 ? kept.readBigUInt64LE() : 0n;
   if (noted === 0n || noted === 0xffff_ffff_ffff_ffffn) return birth;
   return birth === null || noted < birth ? noted : birth;

@@ -113,6 +113,7 @@ async function list(
   if (!call.more) throw new MachinedError("ExpectedMore", "Expected the 'more' flag");
   const all = images.list();
   if (all.length === 0) throw noSuchImage();
+  if (acquireMetadata === "no") return { [Reply.many]: all.map(factsOf) };
   const replies: object[] = [];
   for (const image of all) replies.push(await describeImage(images, image, acquireMetadata));
   return { [Reply.many]: replies };
@@ -124,6 +125,11 @@ function known(bytes: bigint): number | bigint | undefined {
 }
 
 async function describeImage(images: Images, image: Image, metadata: Metadata): Promise<object> {
+  const facts = factsOf(image);
+  return metadata === "no" ? facts : { ...facts, ...(await metadataOf(images, image, metadata)) };
+}
+
+function factsOf(image: Image): object {
   const { createdUsec, modifiedUsec, space } = image.facts;
   return {
     name: image.name,
@@ -137,7 +143,6 @@ async function describeImage(images: Images, image: Image, metadata: Metadata): 
     usageExclusive: known(space.usageExclusive),
     limit: known(space.limit),
     limitExclusive: known(space.limitExclusive),
-    ...(metadata === "no" ? {} : await metadataOf(images, image, metadata)),
   };
 }
 

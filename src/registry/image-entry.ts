@@ -1,22 +1,15 @@
 // From an entry of a search directory to an image: what kind it is, whether it can be written, since when it is there.
-// Nothing is opened but for its status, and what costs more than a look is remembered while the file stays what it was.
+// Nothing is opened but for its status, and nothing that stayed what it was is looked at twice.
 import { join } from "node:path";
 import { blockDeviceBytes, isBlockReadOnly } from "../kernel/block-device.ts";
 import { isSubvolume, mayBeSubvolume, subvolumeInfo } from "../kernel/btrfs.ts";
 import { subvolumeSpace } from "../kernel/btrfs-quota.ts";
 import { type Fd, openAt, openPath, statAt, statFd } from "../kernel/fd.ts";
-import { createdUsec, pathOf, writeObstacle } from "../kernel/file-attributes.ts";
+import { createdUsec, entryCreatedUsec, pathOf, writeObstacle } from "../kernel/file-attributes.ts";
 import type { FileStatus } from "../kernel/file-status.ts";
 import { SyscallError } from "../kernel/sys.ts";
-import { realtimeUsec } from "../kernel/time.ts";
 import { HOST_IMAGE, Image, type ImageFacts, type ImageSpace, type ImageType, UNKNOWN_SPACE } from "./image.ts";
-
-/** An open directory in which images are looked for. */
-export interface SearchedDirectory {
-  readonly fd: Fd;
-  /** Without symbolic links. */
-  readonly path: string;
-}
+import { recallImage, rememberImage, type SearchedDirectory } from "./image-memory.ts";
 
 /** What is known of an entry before it counts as an image. */
 export interface FoundEntry {
@@ -42,12 +35,23 @@ export function imageOfEntry(directory: SearchedDirectory, name: string, found: 
   const { entry, status, isVersion } = found;
   const type = typeOfEntry(entry, status);
   if (type === null) return null;
+  const known = recallImage(directory, entry, status);
+  if (known?.name === name) return known;
   return unlessGone(() => {
-    const { path, created } = recall(directory, entry, status);
-    const place = { directory: directory.path, entry, isVersion, isLink: path !== join(directory.path, entry) };
+    const isLink = statAt(directory.fd, entry, "no-follow").kind === "symlink";
+    const path = isLink ? targetOf(directory, entry) : join(directory.path, entry);
+    const place = { directory: directory.path, entry, isVersion, isLink };
+    const created = entryCreatedUsec(directory.fd, entry, status) ?? 0n;
     const plain = { name, path, place, type, isLocked: false, createdUsec: created, modifiedUsec: 0n };
-    return new Image({ ...plain, space: UNKNOWN_SPACE, ...details(directory, entry, type, status) });
+    const image = new Image({ ...plain, space: UNKNOWN_SPACE, ...details(directory, entry, type, status) });
+    rememberImage(directory, image, status);
+    return image;
   });
+}
+
+function targetOf(directory: SearchedDirectory, entry: string): string {
+  using file = openAt(directory.fd, entry, "path");
+  return pathOf(file);
 }
 
 /** The host's own tree as an image. */
@@ -76,30 +80,6 @@ function unlessGone<T>(look: () => T): T | null {
     if (error instanceof SyscallError) return null;
     throw error;
   }
-}
-
-interface Remembered {
-  readonly stamp: string;
-  readonly path: string;
-  readonly created: bigint;
-}
-
-/** Clocks of file systems tick this coarsely: what changed later than this before a look may change again unseen. */
-const SETTLED_USEC = 100_000n;
-const MEMORY_SIZE = 8192;
-const memory = new Map<string, Remembered>();
-
-/** What an entry must be opened for, from memory while its status and its name are the same. */
-function recall(directory: SearchedDirectory, entry: string, status: FileStatus): Remembered {
-  const key = `${directory.path}/${entry}`;
-  const stamp = `${status.dev}:${status.ino} ${status.ctimeNs} ${status.mtimeNs}`;
-  const known = memory.get(key);
-  if (known?.stamp === stamp) return known;
-  using file = openAt(directory.fd, entry, "path");
-  const fresh = { stamp, path: pathOf(file), created: createdUsec(file) ?? 0n };
-  if (memory.size >= MEMORY_SIZE) memory.clear();
-  if (status.ctimeNs / 1000n < realtimeUsec() - SETTLED_USEC) memory.set(key, fresh);
-  return fresh;
 }
 
 type Details = Partial<ImageFacts>;

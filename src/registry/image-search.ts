@@ -1,11 +1,9 @@
 // Where images are looked for, and how: by name in all directories in order, or everything there is. The first of a name
 // wins. What is listed and what is found by name is the same (systemd-nspawn(1), "Files and Directories").
 import { listDirectory } from "../kernel/directory-entry.ts";
-import { openPath } from "../kernel/fd.ts";
-import { pathOf } from "../kernel/file-attributes.ts";
-import { isErrno } from "../kernel/sys.ts";
 import { HOST_IMAGE, type Image, isImageName } from "./image.ts";
-import { hostImage, imageOfEntry, type SearchedDirectory, statusOfEntry } from "./image-entry.ts";
+import { hostImage, imageOfEntry, statusOfEntry } from "./image-entry.ts";
+import { DirectoryMemory, inDirectory, type SearchedDirectory } from "./image-memory.ts";
 import { compareEntries, parseVersionedEntry } from "./image-version.ts";
 
 /** The forms an image of a name can have in a directory, the preferred first. */
@@ -42,17 +40,6 @@ export class ImageSearch {
     }
     if (this.#hasHost && !images.has(HOST_IMAGE)) images.set(HOST_IMAGE, hostImage());
     return [...images.values()];
-  }
-}
-
-/** Undefined where there is no such directory. */
-function inDirectory<T>(path: string, look: (directory: SearchedDirectory) => T): T | undefined {
-  try {
-    using fd = openPath(path, "directory");
-    return look({ fd, path: pathOf(fd) });
-  } catch (error) {
-    if (isErrno(error, "ENOENT", "ENOTDIR")) return undefined;
-    throw error;
   }
 }
 
@@ -95,8 +82,18 @@ function findIn(directory: SearchedDirectory, name: string): Image | null {
   return firstOf(directory, formsOfName(name));
 }
 
+const contents = new DirectoryMemory(formsIn);
+
 /** The images of one directory: of each name the preferred form, whatever the order of the entries. */
 function* listIn(directory: SearchedDirectory): Generator<Image> {
+  for (const forms of contents.of(directory)) {
+    const image = firstOf(directory, forms);
+    if (image !== null) yield image;
+  }
+}
+
+/** What the entries of a directory can stand for, name by name. */
+function formsIn(directory: SearchedDirectory): (readonly Form[])[] {
   const forms = new Map<string, Form[]>();
   for (const { name: entry } of listDirectory(directory.fd)) {
     for (const form of formsOfEntry(entry)) {
@@ -106,13 +103,7 @@ function* listIn(directory: SearchedDirectory): Generator<Image> {
       else others.push(form);
     }
   }
-  for (const candidates of forms.values()) {
-    const image = firstOf(
-      directory,
-      candidates.length === 1 ? candidates : candidates.sort((a, b) => rank(a) - rank(b)),
-    );
-    if (image !== null) yield image;
-  }
+  return [...forms.values()].map((candidates) => candidates.sort((a, b) => rank(a) - rank(b)));
 }
 
 function firstOf(directory: SearchedDirectory, forms: readonly Form[]): Image | null {

@@ -206,7 +206,9 @@ describe.skipIf(isStock)(`what goes wrong${left}`, () => {
     "a read-only pool: clear errors, and lists go on",
     async () => {
       await freshPool("ext4", "60M");
-      await bed.run(`mkdir ${POOL}/t; mount -o remount,ro ${POOL}`);
+      await bed.run(
+        `mkdir ${POOL}/t; for i in 1 2 3; do sleep .1; machinectl list-images; done; mount -o remount,ro ${POOL}`,
+      );
       const readOnly = "Read-only file system [1]";
       expect(await said("machinectl clone t u")).toBe(`Could not clone image: ${readOnly}`);
       expect(await said("machinectl remove t")).toBe(`Could not remove image: ${readOnly}`);
