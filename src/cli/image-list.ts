@@ -1,12 +1,10 @@
 // `machinectl list-images`: a table of the images that machines can be started from (machinectl(1), "list-images").
+import { sortedByBytes } from "../base/byte-order.ts";
 import { formatBytes, formatTimestamp, UINT64_MAX, type Zone } from "../base/format.ts";
-import { attempt } from "./failure.ts";
 import { printTable } from "./list.ts";
+import { type ListedImage, listedImages } from "./listed-images.ts";
 import type { Session } from "./session.ts";
 import type { Cell, Table } from "./table.ts";
-
-/** A row of ListImages(): name, type, read-only, created, modified (µs), usage (bytes), object path. */
-type Row = readonly [string, string, boolean, bigint, bigint, bigint, string];
 
 const COLUMNS = ["name", "type", "ro", "usage", "created", "modified"];
 
@@ -14,9 +12,8 @@ function text(value: string): Cell {
   return { text: value, json: value };
 }
 
-function mark(isReadOnly: boolean): Cell {
-  return isReadOnly ? { text: "yes", json: true, color: "red" } : { text: "no", json: false };
-}
+const READ_ONLY: Cell = { text: "yes", json: true, color: "red" };
+const WRITABLE: Cell = { text: "no", json: false };
 
 function size(bytes: bigint): Cell {
   return { text: formatBytes(bytes), json: bytes === UINT64_MAX ? null : bytes, alignRight: true };
@@ -26,16 +23,29 @@ function time(usec: bigint, zone: Zone): Cell {
   return { text: formatTimestamp(usec, zone) || "-", json: usec };
 }
 
-function tableOf(rows: readonly Row[], zone: Zone): Table {
+/** One cell for all that show the same: of a thousand images most columns have few values. */
+function once<T>(make: (value: T) => Cell): (value: T) => Cell {
+  const made = new Map<T, Cell>();
+  return (value) => {
+    const known = made.get(value);
+    if (known !== undefined) return known;
+    const cell = make(value);
+    made.set(value, cell);
+    return cell;
+  };
+}
+
+function tableOf(images: readonly ListedImage[], zone: Zone): Table {
+  const [type, usage, moment] = [once(text), once(size), once((usec: bigint) => time(usec, zone))];
   return {
     columns: COLUMNS,
-    rows: rows.map(([name, type, isReadOnly, created, modified, usage]) => [
-      text(name),
-      text(type),
-      mark(isReadOnly),
-      size(usage),
-      time(created, zone),
-      time(modified, zone),
+    rows: images.map((image) => [
+      text(image.name),
+      type(image.type),
+      image.isReadOnly ? READ_ONLY : WRITABLE,
+      usage(image.usage),
+      moment(image.createdUsec),
+      moment(image.modifiedUsec),
     ]),
   };
 }
@@ -43,10 +53,15 @@ function tableOf(rows: readonly Row[], zone: Zone): Table {
 /** The verb `list-images`: sorted by name byte for byte, hidden ones only when all are wanted. */
 export async function listImages(session: Session): Promise<number> {
   await session.openPager();
-  const [images] = await attempt("Could not get images", () => session.manager("ListImages"));
-  // a(ssbttto) by definition of the interface.
-  const rows = (images as readonly Row[]).filter(([name]) => session.settings.all || !name.startsWith("."));
-  rows.sort(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
-  printTable(session, tableOf(rows, await session.ports.zone()), "images");
+  const [images, zone] = await Promise.all([listedImages(session), session.ports.zone()]);
+  const shown = images.filter(({ name }) => session.settings.all || !name.startsWith("."));
+  printTable(
+    session,
+    tableOf(
+      sortedByBytes(shown, ({ name }) => name),
+      zone,
+    ),
+    "images",
+  );
   return 0;
 }

@@ -1,5 +1,6 @@
 // Where `list` has its rows from: one streamed Varlink call with all metadata, or over D-Bus the list of machines and
 // then two questions about each, asked all at once (the original asks one after the other).
+import { sortedByBytes } from "../base/byte-order.ts";
 import { formatAddress } from "../base/ip-address.ts";
 import type { Varlink } from "./ports.ts";
 import type { Session } from "./session.ts";
@@ -107,7 +108,7 @@ function isHidden(name: string): boolean {
 export async function listMachines(session: Session, wishes: Wishes): Promise<ListedMachine[]> {
   const machines = (await tryVarlink(session)) ?? (await listOverBus(session, wishes));
   const shown = wishes.hidden ? machines : machines.filter(({ name }) => !isHidden(name));
-  return shown.sort((a, b) => Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)));
+  return sortedByBytes(shown, ({ name }) => name);
 }
 
 async function tryVarlink(session: Session): Promise<ListedMachine[] | null> {

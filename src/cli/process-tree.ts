@@ -1,4 +1,5 @@
 // The control groups and processes of a unit as a tree, as `status` draws it (systemd-cgls(1) draws the same).
+import { compareBytes } from "../base/byte-order.ts";
 import { displayWidth, ellipsize } from "../base/format.ts";
 import type { Json } from "./json.ts";
 import type { Terminal } from "./terminal.ts";
@@ -39,10 +40,6 @@ function isWithin(path: string, root: string): boolean {
   return path === root || root === "/" || path.startsWith(`${root}/`);
 }
 
-function byBytes(a: string, b: string): number {
-  return Buffer.compare(Buffer.from(a), Buffer.from(b));
-}
-
 /**
  * The tree below a control group, and the processes that are elsewhere. Groups without processes in or below them do
  * not appear; the root is null when nothing is in it.
@@ -71,7 +68,7 @@ export function processTree(
   const grow = (path: string): ProcessTree => ({
     path,
     processes: (own.get(path) ?? []).sort((a, b) => a.pid - b.pid),
-    children: [...(children.get(path) ?? [])].sort(byBytes).map(grow),
+    children: [...(children.get(path) ?? [])].sort(compareBytes).map(grow),
   });
   const isEmpty = own.size === 0;
   return { root: isEmpty ? null : grow(root), elsewhere: elsewhere.sort((a, b) => a.pid - b.pid) };

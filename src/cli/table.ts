@@ -47,6 +47,8 @@ export function tableJson(table: Table): Json {
 
 interface Field {
   readonly lines: readonly string[];
+  /** Columns that each line takes. */
+  readonly widths: readonly number[];
   readonly color: string;
   readonly alignRight: boolean;
   readonly link?: string | undefined;
@@ -60,6 +62,7 @@ function fieldOf(cell: Cell, terminal: Terminal): Field {
   const colorName = cell.empty === true ? "grey" : cell.color;
   return {
     lines,
+    widths: lines.map(displayWidth),
     color: colorName === undefined ? "" : terminal.paint[colorName],
     alignRight: cell.alignRight === true,
     link: terminal.links ? cell.link : undefined,
@@ -91,9 +94,12 @@ export function shareWidth(wanted: readonly number[], total: number): number[] {
 }
 
 function columnWidths(rows: readonly (readonly Field[])[], count: number, width: number | null): number[] {
-  const wanted = Array.from({ length: count }, (_, column) =>
-    rows.reduce((most, row) => Math.max(most, ...(row[column]?.lines ?? []).map(displayWidth)), 1),
-  );
+  const wanted = new Array<number>(count).fill(1);
+  for (const row of rows) {
+    for (let column = 0; column < count; column++) {
+      for (const own of row[column]?.widths ?? []) if (own > (wanted[column] ?? 1)) wanted[column] = own;
+    }
+  }
   const gaps = Math.max(count - 1, 0);
   const natural = wanted.reduce((sum, want) => sum + want, gaps);
   return width === null || natural <= width ? wanted : shareWidth(wanted, width - gaps);
@@ -109,21 +115,37 @@ function printLine(row: readonly Field[], index: number, widths: readonly number
   const { paint, glyphs } = form.terminal;
   const parts = row.map((field, column) => {
     const width = widths[column] ?? 1;
-    const text = ellipsize(field.lines[index] ?? "", width, glyphs.ellipsis);
-    const blanks = " ".repeat(Math.max(width - displayWidth(text), 0));
+    const line = field.lines[index] ?? "";
+    const own = field.widths[index] ?? 0;
+    const text = own <= width ? line : ellipsize(line, width, glyphs.ellipsis);
+    const blanks = " ".repeat(Math.max(width - (own <= width ? own : displayWidth(text)), 0));
     const shown = field.link === undefined ? text : linked(text, field.link);
     const padded = field.alignRight ? blanks + shown : shown + blanks;
     return field.color === "" ? padded : field.color + padded + paint.normal;
   });
-  return `${parts.join(gap).replace(/ +$/, "")}\n`;
+  return `${withoutBlanksAtEnd(parts.join(gap))}\n`;
+}
+
+function withoutBlanksAtEnd(text: string): string {
+  let end = text.length;
+  while (text[end - 1] === " ") end--;
+  return text.slice(0, end);
 }
 
 /** A table as text, with its line ends. */
 export function renderTable(table: Table, form: TableForm): string {
   const { paint } = form.terminal;
-  const rows = table.rows.map((row) => row.map((cell) => fieldOf(cell, form.terminal)));
+  const known = new Map<Cell, Field>();
+  const rows = table.rows.map((row) =>
+    row.map((cell) => {
+      const field = known.get(cell) ?? fieldOf(cell, form.terminal);
+      known.set(cell, field);
+      return field;
+    }),
+  );
   const heading = table.columns.map((name, column) => ({
     lines: [name.toUpperCase()],
+    widths: [displayWidth(name)],
     color: paint.underline,
     alignRight: rows[0]?.[column]?.alignRight ?? false,
   }));

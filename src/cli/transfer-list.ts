@@ -1,5 +1,6 @@
 // The verbs that look after transfers: list-transfers, cancel-transfer; and importctl's list-images.
 
+import { compareBytes } from "../base/byte-order.ts";
 import { formatBytes, formatTimestamp, UINT64_MAX, type Zone } from "../base/format.ts";
 import { PROGRESS_UNKNOWN } from "../base/transfer.ts";
 import { startPolkitAgent } from "./agents.ts";
@@ -44,7 +45,7 @@ async function transfersOf(session: Session): Promise<ListedTransfer[]> {
 }
 
 function byLocalName(a: ListedTransfer, b: ListedTransfer): number {
-  return Buffer.compare(Buffer.from(a.local), Buffer.from(b.local)) || a.id - b.id;
+  return compareBytes(a.local, b.local) || a.id - b.id;
 }
 
 function progressCell(progress: number): Cell {
@@ -120,7 +121,7 @@ function imageCells([name, image, type, path, isReadOnly, created, modified, usa
 }
 
 function byClassAndName(a: ImageRow, b: ImageRow): number {
-  return Buffer.compare(Buffer.from(a[0]), Buffer.from(b[0])) || Buffer.compare(Buffer.from(a[1]), Buffer.from(b[1]));
+  return compareBytes(a[0], b[0]) || compareBytes(a[1], b[1]);
 }
 
 /** The verb `list-images` of importctl: the images of a class or of all, hidden ones too. */

@@ -9,6 +9,8 @@ import { alignmentOf, type BusType, parseSignature } from "./bus-signature.ts";
 
 const MAX_ARRAY_BYTES = 64 << 20;
 const MAX_VARIANT_DEPTH = 64;
+/** Text whose bytes are its characters. */
+const PLAIN = /^[ -~]*$/;
 
 export class BusReader {
   readonly #bytes: Buffer;
@@ -62,15 +64,11 @@ export class BusReader {
     this.#need(length + 1);
     const start = this.at;
     const end = start + length;
-    let ascii = true;
-    for (let i = start; i < end; i++) {
-      const byte = this.#bytes[i] as number;
-      if (byte === 0) throw new RangeError("string contains a NUL byte");
-      if (byte >= 0x80) ascii = false;
-    }
     if (this.#bytes[end] !== 0) throw new RangeError("string is not terminated");
     this.at = end + 1;
-    if (ascii) return this.#bytes.toString("latin1", start, end);
+    const text = this.#bytes.toString("latin1", start, end);
+    if (PLAIN.test(text)) return text;
+    if (text.includes("\0")) throw new RangeError("string contains a NUL byte");
     if (!isUtf8(this.#bytes.subarray(start, end))) throw new RangeError("string is not UTF-8");
     return this.#bytes.toString("utf8", start, end);
   }

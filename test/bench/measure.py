@@ -5,9 +5,12 @@
 #
 # The machines are `sleep` processes that CreateMachine puts into scopes. RegisterMachine would not do: it takes the
 # caller's own unit, and one unit holds one machine.
+import fcntl
 import json
 import os
+import shutil
 import statistics
+import struct
 import subprocess
 import sys
 import time
@@ -17,6 +20,8 @@ import dbus.bus
 
 COUNT = int(sys.argv[1])
 MODULES = sys.argv[2] if len(sys.argv) > 2 else ""
+IMAGES = 1000
+BTRFS_IOC_SUBVOL_CREATE = 0x5000940E
 NAME = "org.freedesktop.machine1"
 bus = dbus.SystemBus()
 figures = {}
@@ -67,10 +72,38 @@ leaders = []
 
 def create(until):
     for i in range(len(leaders), until):
-        leader = subprocess.Popen(["/bin/sleep", "infinity"], start_new_session=True)
+        # Nothing of ours: whoever waits for the end of our output must not wait for them when we fail.
+        leader = subprocess.Popen(["/bin/sleep", "infinity"], start_new_session=True, stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL)
         manager().CreateMachine(f"bench-{i}", dbus.Array([], signature="y"), "bench", "container",
                                 dbus.UInt32(leader.pid), "", dbus.Array([], signature="(sv)"))
         leaders.append(leader)
+
+
+POOL = "/var/lib/machines"
+
+
+# Trees and disk images in equal number.
+def make_images():
+    for i in range(IMAGES // 2):
+        os.makedirs(f"{POOL}/tree-{i}/etc")
+        with open(f"{POOL}/tree-{i}/etc/os-release", "w") as file:
+            file.write("ID=bench\nPRETTY_NAME=Bench\n")
+        with open(f"{POOL}/disk-{i}.raw", "w") as file:
+            file.truncate(1 << 20)
+
+
+# What clones and imports are where the pool is btrfs, as it is in a bed.
+def make_subvolumes():
+    pool = os.open(POOL, os.O_RDONLY)
+    for i in range(IMAGES):
+        fcntl.ioctl(pool, BTRFS_IOC_SUBVOL_CREATE, bytearray(struct.pack("<q4088s", 0, f"tree-{i}".encode())))
+    os.close(pool)
+
+
+def remove_images():
+    for entry in os.scandir(POOL):
+        shutil.rmtree(entry) if entry.is_dir() else os.unlink(entry)
 
 
 def one_client(calls):
@@ -146,6 +179,15 @@ for machines in sorted({1, min(100, COUNT), COUNT}):
     figures[f"list-{machines}"] = median_ms(lambda: run("machinectl", "list", "--no-pager"), 5 if machines > 200 else 15)
 
 own = manager()
+make_images()
+figures["images"] = median_ms(lambda: run("machinectl", "list-images", "--no-pager"), 15)
+figures["image-status"] = median_ms(lambda: run("machinectl", "image-status", "--no-pager", "tree-0"), 15)
+figures["ListImages"] = median_ms(lambda: own.ListImages(), 40, 5)
+remove_images()
+make_subvolumes()
+figures["subvolumes"] = median_ms(lambda: run("machinectl", "list-images", "--no-pager"), 5)
+remove_images()
+
 figures["ListMachines"] = median_ms(lambda: own.ListMachines(), 40, 5)
 figures["GetMachine"] = median_ms(lambda: own.GetMachine(f"bench-{COUNT - 1}"), 300, 20)
 figures["throughput"] = throughput(4, 1000)

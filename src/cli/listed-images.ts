@@ -1,0 +1,64 @@
+// Where `list-images` has its rows from: one streamed Varlink call, whose replies the engine itself decodes, or the
+// D-Bus method of all versions.
+import { UINT64_MAX } from "../base/format.ts";
+import { attempt } from "./failure.ts";
+import type { Varlink } from "./ports.ts";
+import type { Session } from "./session.ts";
+
+/** An image as `list-images` shows it. */
+export interface ListedImage {
+  readonly name: string;
+  readonly type: string;
+  readonly isReadOnly: boolean;
+  /** µs; 0 where unknown. */
+  readonly createdUsec: bigint;
+  readonly modifiedUsec: bigint;
+  /** Bytes; all ones where unknown. */
+  readonly usage: bigint;
+}
+
+/** A row of ListImages(): name, type, read-only, created, modified (µs), usage (bytes), object path. */
+type Row = readonly [string, string, boolean, bigint, bigint, bigint, string];
+
+function integer(value: unknown, otherwise: bigint): bigint {
+  return typeof value === "number" || typeof value === "bigint" ? BigInt(value) : otherwise;
+}
+
+async function listOverVarlink(varlink: Varlink): Promise<ListedImage[]> {
+  const images: ListedImage[] = [];
+  for await (const reply of varlink.callMore("io.systemd.MachineImage.List", {})) {
+    images.push({
+      name: String(reply["name"]),
+      type: String(reply["type"]),
+      isReadOnly: reply["readOnly"] === true,
+      createdUsec: integer(reply["creationTimestamp"], 0n),
+      modifiedUsec: integer(reply["modificationTimestamp"], 0n),
+      usage: integer(reply["usage"], UINT64_MAX),
+    });
+  }
+  return images;
+}
+
+async function tryVarlink(session: Session): Promise<ListedImage[] | null> {
+  if (session.settings.scope !== "system") return null;
+  const varlink = await session.varlink();
+  if (varlink === null) return null;
+  try {
+    return await listOverVarlink(varlink);
+  } catch {
+    return null;
+  }
+}
+
+async function listOverBus(session: Session): Promise<ListedImage[]> {
+  const [images] = await attempt("Could not get images", () => session.manager("ListImages"));
+  // a(ssbttto) by definition of the interface.
+  return (images as readonly Row[]).map(([name, type, isReadOnly, createdUsec, modifiedUsec, usage]) => {
+    return { name, type, isReadOnly, createdUsec, modifiedUsec, usage };
+  });
+}
+
+/** All images, in no particular order. Whatever goes wrong with Varlink, the answer comes over D-Bus; only its errors are the caller's. */
+export async function listedImages(session: Session): Promise<ListedImage[]> {
+  return (await tryVarlink(session)) ?? listOverBus(session);
+}
