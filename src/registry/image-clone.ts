@@ -37,7 +37,7 @@ export function cloneImage(
   if (!image.isTree && image.type !== "raw") throw new SyscallError("clone", "EOPNOTSUPP", image.path);
   using pool = openPool(layout);
   sweepAll(layout);
-  using clone = image.isTree ? cloneTree(image, pool, options) : cloneDisk(image, pool, readOnly, options);
+  using clone = image.isTree ? cloneTree(image, pool, readOnly, options) : cloneDisk(image, pool, readOnly, options);
   copyCompanions(layout, image, { pool, name: newName });
   if (!image.isTree) clone.publish(rawOf(`${newName}.raw`));
   else publishTree(clone, newName, readOnly);
@@ -55,7 +55,7 @@ function publishTree(clone: Temporary, newName: string, readOnly: boolean): void
   if (type === "directory") mark();
 }
 
-function cloneTree(image: Image, pool: Fd, options: CopyOptions): Temporary {
+function cloneTree(image: Image, pool: Fd, readOnly: boolean, options: CopyOptions): Temporary {
   using source = openPath(image.path, "directory");
   // The pool is never part of a clone: cloning the host would otherwise clone all clones, and itself.
   const leaveEmpty = new Set([new RawStatus().readFd(pool).identity]);
@@ -63,7 +63,7 @@ function cloneTree(image: Image, pool: Fd, options: CopyOptions): Temporary {
   if (snapshot === null)
     return filled(temporaryTree(pool), ({ fd }) => copyInto(fd, source, { ...options, leaveEmpty }));
   return filled(snapshot.made, ({ fd }) => {
-    snapshotNested(source, snapshot.nested, fd, leaveEmpty);
+    snapshotNested(source, snapshot.nested, fd, { leaveEmpty, readOnly });
     emptyPoolIn(fd, image.path, pathOf(pool));
     keepSpace(source, fd);
   });

@@ -61,6 +61,13 @@ describe.skipIf(isStock)(`trees${left}`, () => {
           await bed.run(`btrfs -q subvolume create ${POOL}/deb1/srv/nested; echo x >${POOL}/deb1/srv/nested/f`);
         await bed.run(`mkdir -p /etc/systemd/nspawn; printf '[Exec]\\nHostname=x\\n' >/etc/systemd/nspawn/deb1.nspawn`);
         await bed.run(`python3 /root/describe.py ${POOL}/deb1 >/root/before`);
+        if (type === "btrfs") {
+          await bed.run("machinectl clone --read-only deb1 fixed");
+          expect(await said(`touch ${POOL}/fixed/new; touch ${POOL}/fixed/srv/nested/new`)).toMatch(
+            /new': Read-only file system\n.*new': Read-only file system/,
+          );
+          await bed.run("machinectl remove fixed");
+        }
         await bed.run("machinectl clone deb1 copy && machinectl rename copy kept && machinectl read-only kept");
         await bed.run(`python3 /root/describe.py ${POOL}/deb1 | cmp - /root/before`);
         await bed.run("machinectl remove deb1");

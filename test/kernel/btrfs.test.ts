@@ -95,7 +95,8 @@ btrfsTest("a snapshot has the nested subvolumes at their places, but for those l
   const nested = nestedSubvolumes(source);
   snapshotSubvolume(source, pool, "clone");
   using clone = openDirectory(pool, "clone");
-  snapshotNested(source, nested, clone, new Set([new RawStatus().readFd(pool).identity]));
+  const leaveEmpty = new Set([new RawStatus().readFd(pool).identity]);
+  snapshotNested(source, nested, clone, { leaveEmpty, readOnly: false });
   const at = join(path, "source/pool/clone");
   expect(readFileSync(join(at, "one/inner/file"), "utf8")).toBe("content");
   for (const name of ["one", "dir/two", "one/inner"]) expect(statSync(join(at, name)).ino).toBe(256);
@@ -103,6 +104,15 @@ btrfsTest("a snapshot has the nested subvolumes at their places, but for those l
   expect(statSync(join(at, "pool/image")).ino).not.toBe(256);
   for (const name of ["dir", "one"]) {
     expect(describeTree(join(at, name))).toBe(describeTree(join(path, "source", name)));
+  }
+  snapshotSubvolume(source, pool, "fixed");
+  using fixed = openDirectory(pool, "fixed");
+  snapshotNested(source, nested, fixed, { leaveEmpty, readOnly: true });
+  const fixedAt = join(path, "source/pool/fixed");
+  expect(describeTree(join(fixedAt, "one"))).toBe(describeTree(join(path, "source/one")));
+  for (const name of ["one", "dir/two", "one/inner"]) {
+    using inner = openPath(join(fixedAt, name), "directory");
+    expect([name, subvolumeInfo(inner).readOnly]).toEqual([name, true]);
   }
 });
 
