@@ -3,6 +3,7 @@
 import { formatBytes, UINT64_MAX } from "../base/format.ts";
 import { startPolkitAgent } from "./agents.ts";
 import { attempt, Failure } from "./failure.ts";
+import { formatJson } from "./json.ts";
 import type { Session } from "./session.ts";
 import { parseSize } from "./size.ts";
 import { parseBoolean } from "./terminal.ts";
@@ -65,13 +66,19 @@ export async function setLimit(session: Session, words: readonly string[]): Prom
   return 0;
 }
 
-/** The verb `clean`: removes hidden images, with -a all; says which, and what that freed. */
+/** The verb `clean`: removes hidden images, with -a all; says which, and what that freed, or gives it with `--json=`. */
 export async function clean(session: Session): Promise<number> {
   await startPolkitAgent(session);
   const mode = session.settings.all ? "all" : "hidden";
   const [images] = await change(session, "Could not clean pool", "CleanPool", "s", mode);
   // a(st) by definition of the interface.
   const removed = images as readonly (readonly [string, bigint])[];
+  const { settings, output, terminal } = session;
+  if (settings.json !== "off") {
+    const rows = removed.map(([name, bytes]) => ({ name, freed: bytes === UINT64_MAX ? null : bytes }));
+    output.write(formatJson(rows, settings.json, terminal.paint));
+    return 0;
+  }
   let total: bigint | null = 0n;
   for (const [name, bytes] of removed) {
     const isKnown = bytes !== UINT64_MAX;

@@ -98,3 +98,16 @@ for (const file of readdirSync(DIRECTORY).filter((name) => name.endsWith(".txt")
     }
   });
 }
+
+test("clean --json= gives what was removed, on stdout", async () => {
+  const images = new FakeImages(IMAGE_WORLDS["list"] ?? []);
+  for (const [args, row] of [
+    [["clone", "alpha", ".h1"], ""],
+    [["clean", "--json=short"], '[{"name":".h1","freed":null}]\n'],
+    [["clean", "--json=short"], "[]\n"],
+  ] as const) {
+    const process = new FakeProcess({ machines: [], images: [], nowUsec: 0n }, { env: { TERM: "dumb" } }, images);
+    expect(await runMachinectl([...args], process)).toBe(0);
+    expect([process.stdout, process.stderr]).toEqual([row, ""]);
+  }
+});
