@@ -79,13 +79,19 @@ export class VarlinkStream {
       for (const fd of fds) fd.close();
       return;
     }
-    this.#descriptors.push(...fds);
+    // The kernel glues what was sent apart, but nothing behind what came with descriptors: they belong to the last message
+    // that begins here.
+    const owner = fds.length === 0 ? 0 : bytes.lastIndexOf(0, bytes.length - 2) + 1;
     let start = 0;
     for (let end = bytes.indexOf(0); end >= 0; end = bytes.indexOf(0, start)) {
+      if (start === owner) this.#descriptors.push(...fds.splice(0));
       this.#deliver(bytes.subarray(start, end));
       start = end + 1;
-      if (this.#ended) return;
+      if (!this.#ended) continue;
+      for (const fd of fds) fd.close();
+      return;
     }
+    this.#descriptors.push(...fds);
     if (start === bytes.length) return;
     this.#size += bytes.length - start;
     if (this.#size > MESSAGE_LIMIT_BYTES) this.#fail(`message is longer than ${MESSAGE_LIMIT_BYTES >> 20} MiB`);
