@@ -79,6 +79,16 @@ export async function* ahead(source: Chunks, depth: number): AsyncGenerator<Buff
   }
 }
 
+/** The same chunks. EFBIG when there are more bytes than that. */
+export async function* limited(source: Chunks, limitBytes: number): AsyncGenerator<Buffer> {
+  let total = 0;
+  for await (const chunk of source) {
+    total += chunk.length;
+    if (total > limitBytes) throw new ErrnoError("EFBIG", "File overly large, refusing.");
+    yield chunk;
+  }
+}
+
 /** Of free space so much stays: a full disk harms more than this transfer. */
 const RESERVE_BYTES = 64 << 20;
 const CHECK_EVERY_BYTES = 64 << 20;

@@ -1,5 +1,6 @@
 // Where the parts of a container image come from: a registry, or a folder in the OCI image layout.
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { ErrnoError } from "../base/error.ts";
 import { type Fd, openInRoot, openPath, readFileIn, statFd } from "../kernel/fd.ts";
 import { type Chunks, readChunks } from "./archive.ts";
@@ -56,8 +57,8 @@ export function registrySource(registry: OciRegistry): OciSource {
 async function fetchBlob(registry: OciRegistry, descriptor: Descriptor, root: Fd, take: Taker): Promise<void> {
   const url = registry.url("blobs", descriptor.digest);
   if (url.startsWith("file:")) {
-    using file = openPath(new URL(url).pathname, "read");
-    return take(readChunks(file));
+    using file = openPath(fileURLToPath(url), "read");
+    return await take(readChunks(file));
   }
   using spool = Spool.open(root, url);
   const limits = { ...JOB_LIMITS, mainBytes: descriptor.size };

@@ -4,7 +4,7 @@ import { isAbsolute, join } from "node:path";
 import { ErrnoError } from "../base/error.ts";
 import { Fd, openPath, statFd } from "../kernel/fd.ts";
 import { sys } from "../kernel/sys.ts";
-import type { Chunks } from "./archive.ts";
+import { type Chunks, limited } from "./archive.ts";
 import { writeStream } from "./archive-stream.ts";
 import { decompress } from "./compression.ts";
 import type { WorkerOptions } from "./import-options.ts";
@@ -35,7 +35,10 @@ export function directTarget(
 
 function stdout(): DirectTarget {
   const file = Fd.inherited(1);
-  return { write: (source) => writeStream(decompress(source), file), [Symbol.dispose]: () => {} };
+  return {
+    write: (source, limitBytes) => writeStream(limited(decompress(source), limitBytes), file),
+    [Symbol.dispose]: () => {},
+  };
 }
 
 function tree(path: string, options: WorkerOptions): DirectTarget {

@@ -33,7 +33,6 @@ export interface DownloadEvents {
   progress(bytes: number, total: number | null): void;
 }
 
-const CONTENT_LIMIT_BYTES = 64 * 1024 ** 3;
 const CHANGES = 3;
 const RAW_MODE = 0o644;
 
@@ -44,7 +43,7 @@ export async function download(
   limits: JobLimits,
   events: DownloadEvents,
 ): Promise<DownloadResult> {
-  if (isFileUrl(place.url)) return readLocalFile(place, events);
+  if (isFileUrl(place.url)) return readLocalFile(place, limits, events);
   for (let changes = 0; ; changes++) {
     using spool = Spool.open(place.root, place.url);
     try {
@@ -83,13 +82,18 @@ async function throughSpool(place: PullPlace, spool: Spool, work: Work): Promise
   );
   const timer = setInterval(() => events.progress(spool.end, spool.origin?.size ?? null), 100);
   try {
-    return await consume(place, spool, fetched);
+    return await consume(place, spool, fetched, work.limits);
   } finally {
     clearInterval(timer);
   }
 }
 
-async function consume(place: PullPlace, spool: Spool, fetched: Promise<Fetched>): Promise<DownloadResult> {
+async function consume(
+  place: PullPlace,
+  spool: Spool,
+  fetched: Promise<Fetched>,
+  limits: JobLimits,
+): Promise<DownloadResult> {
   const hash = new Bun.CryptoHasher("sha256");
   const source = spool.chunks();
   const first = await source.next();
@@ -99,12 +103,12 @@ async function consume(place: PullPlace, spool: Spool, fetched: Promise<Fetched>
   }
   const hashed = hashing(first.done === true ? null : first.value, source, hash);
   if (place.direct !== null) {
-    await place.direct.write(hashed, CONTENT_LIMIT_BYTES);
+    await place.direct.write(hashed, limits.contentBytes);
     await fetched;
     return { stage: null, sha256: hash.digest("hex"), etag: null };
   }
   const isPlainRaw = place.kind === "raw" && (first.done === true || isPlain(first.value));
-  const stage = isPlainRaw ? await drained(hashed, spool) : await unpacked(hashed, place);
+  const stage = isPlainRaw ? await drained(hashed, spool) : await unpacked(hashed, place, limits);
   const result = await settled(fetched, stage);
   if (result.cached !== null) {
     // What was here of another version is of no use any more.
@@ -151,16 +155,16 @@ async function drained(source: Chunks, spool: Spool): Promise<Stage> {
   return spool.take();
 }
 
-async function unpacked(source: Chunks, place: PullPlace): Promise<Stage> {
+async function unpacked(source: Chunks, place: PullPlace, { contentBytes }: JobLimits): Promise<Stage> {
   const { root, kind, options } = place;
   const stage = kind === "tar" ? Stage.tree(root, "tar", options.btrfsSubvolume) : Stage.file(root, "raw", RAW_MODE);
   try {
     if (kind === "tar") {
-      await unpackTar(source, stage.file, unpackOptions(options), CONTENT_LIMIT_BYTES);
+      await unpackTar(source, stage.file, unpackOptions(options), contentBytes);
       liftOsTree(stage.file);
     } else {
-      const target: RawTarget = { file: stage.file, offset: 0, sizeMax: CONTENT_LIMIT_BYTES, sparse: true };
-      await writeRaw(decompress(source), target, CONTENT_LIMIT_BYTES);
+      const target: RawTarget = { file: stage.file, offset: 0, sizeMax: contentBytes, sparse: true };
+      await writeRaw(decompress(source), target, contentBytes);
     }
     return stage;
   } catch (error) {
@@ -185,7 +189,7 @@ async function converted(stage: Stage, { root, kind, options }: PullPlace): Prom
 }
 
 /** A file of this host: it needs no spool, it can be read again. */
-async function readLocalFile(place: PullPlace, events: DownloadEvents): Promise<Downloaded> {
+async function readLocalFile(place: PullPlace, limits: JobLimits, events: DownloadEvents): Promise<Downloaded> {
   using file = openPath(fileURLToPath(place.url), "read");
   const { size, kind, mtimeNs } = statFd(file);
   if (kind !== "regular") throw new ErrnoError("EBADFD", `'${place.url}' is not a regular file`);
@@ -193,10 +197,10 @@ async function readLocalFile(place: PullPlace, events: DownloadEvents): Promise<
   const chunks = readChunks(file, (bytes) => events.progress(bytes, size));
   const hashed = hashing(Buffer.alloc(0), chunks, hash);
   if (place.direct !== null) {
-    await place.direct.write(hashed, CONTENT_LIMIT_BYTES);
+    await place.direct.write(hashed, limits.contentBytes);
     return { stage: null, sha256: hash.digest("hex"), etag: null };
   }
-  const stage = await unpacked(hashed, place);
+  const stage = await unpacked(hashed, place, limits);
   const final = await converted(stage, place);
   const date = new Date(Number(mtimeNs / 1_000_000n)).toUTCString();
   if (place.kind === "raw") noteOrigin(final.file, place.url, null, date);

@@ -16,8 +16,12 @@ import type { Spool } from "./pull-spool.ts";
 export interface JobLimits extends HttpLimits {
   readonly tries: number;
   readonly firstPauseMs: number;
+  /** A try that brings this much is worth as many further ones; less is what a server does to keep us for ever. */
+  readonly progressBytes: number;
   readonly mainBytes: number;
   readonly sideBytes: number;
+  /** Of what a file has in it, unpacked. */
+  readonly contentBytes: number;
   readonly parallel: ParallelLimits;
 }
 
@@ -25,8 +29,10 @@ export const JOB_LIMITS: JobLimits = {
   ...HTTP_LIMITS,
   tries: 7,
   firstPauseMs: 500,
+  progressBytes: 64 << 10,
   mainBytes: 64 * 1024 ** 3,
   sideBytes: 1 << 20,
+  contentBytes: 64 * 1024 ** 3,
   parallel: PARALLEL_LIMITS,
 };
 
@@ -49,7 +55,7 @@ export async function persistently<T>(
       return await attempt();
     } catch (error) {
       if (!(error instanceof TransientError) || error instanceof ChangedError) throw error;
-      if (position() > before) {
+      if (position() - before >= limits.progressBytes) {
         tries = 1;
         pauseMs = limits.firstPauseMs;
       }

@@ -43,6 +43,8 @@ function unescapeName(text: string): string {
 
 const LONGEST_PATH = 240;
 const HASH_DIGITS = 16;
+const LONGEST_NAME = 255;
+const LONGEST_SIDE_SUFFIX = ".roothash.p7s".length;
 
 export interface CacheNames {
   /** In front of everything: ".tar-" and ".raw-". */
@@ -56,7 +58,9 @@ export function cacheStem(rootPath: string, url: string, etag: string | null, { 
   const tag = etag === null ? "" : `.${escapeName(etag)}`;
   const stem = `${prefix}${escapeName(url)}${tag}`;
   if (rootPath.length + 1 + stem.length + suffix.length < LONGEST_PATH) return stem;
-  return `${hashedStem(url, prefix)}${tag}`;
+  const short = `${hashedStem(url, prefix)}${tag}`;
+  // A tag too long for a name cannot be kept: then the next call fetches the file again.
+  return short.length + LONGEST_SIDE_SUFFIX <= LONGEST_NAME ? short : hashedStem(url, prefix);
 }
 
 function hashedStem(url: string, prefix: string): string {

@@ -2,6 +2,7 @@
 // counts: a signature by a key that may sign, that is neither expired nor revoked now, over exactly the bytes that are
 // used afterwards. Anything else is no signature.
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { ErrnoError } from "../base/error.ts";
 import { isNormalizedPath } from "../base/names.ts";
 import { log } from "./import-log.ts";
@@ -28,8 +29,11 @@ function readIfThere(path: string): Buffer | null {
   }
 }
 
-/** The rings that are in use, as paths: of the admin's and of the vendor's the first that is there, or the one given. */
-export function keyringFiles(environment: Readonly<Record<string, string | undefined>> = process.env): Buffer[] {
+/** The rings that are in use: of the admin's and of the vendor's the first that is there, or the one given. */
+export function keyringFiles(
+  environment: Readonly<Record<string, string | undefined>> = process.env,
+  hostRoot = "/",
+): Buffer[] {
   const given = environment["SYSTEMD_OPENPGP_KEYRING"];
   if (given !== undefined && given !== "") {
     if (!isNormalizedPath(given))
@@ -40,7 +44,7 @@ export function keyringFiles(environment: Readonly<Record<string, string | undef
   }
   const rings = [USER_RINGS, VENDOR_RINGS].flatMap((paths) => {
     for (const path of paths) {
-      const ring = readIfThere(path);
+      const ring = readIfThere(join(hostRoot, path));
       if (ring !== null) return [ring];
     }
     return [];

@@ -72,6 +72,18 @@ describe.each(clients)("with %s client", (name, client) => {
   );
 
   test(
+    "I22 I23 the client refuses names that this release has no use for",
+    async () => {
+      const refused = name === "theirs" && systemdVersion < 256 ? ["bad name", ".foo", "a/b"] : ["a/b", ".#x"];
+      for (const word of refused) {
+        const { code } = await bed.exec(`${client} import-tar /root/www/mini.tar.gz '${word}'; exit $?`);
+        expect([word, code]).toEqual([word, 1]);
+      }
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
     "I119 I104 a disk image is imported and exported byte for byte, with its holes",
     async () => {
       await bed.run(`${client} import-raw /root/www/disk.raw ${image("raw")}`);

@@ -38,6 +38,15 @@ class PlayedPolkit {
   }
 }
 
+/** A call of a user who is nobody: path, interface, member and arguments. Gives busctl's output. */
+async function callAsNobody(on: TestBus, ...call: string[]): Promise<string> {
+  const busctl = ["busctl", `--address=${on.address}`, "call", NAME, ...call];
+  const child = Bun.spawn(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", ...busctl], {
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  return (await child.stdout.text()).trim() + (await child.stderr.text()).trim();
+}
+
 describe.skipIf(!can)(`on a bus${reason}`, () => {
   let testBus: TestBus;
   let systemd: PlayedManager;
@@ -62,15 +71,7 @@ describe.skipIf(!can)(`on a bus${reason}`, () => {
     await testBus[Symbol.asyncDispose]();
   });
 
-  /** A call of a user who is nobody; gives busctl's output. */
-  async function asNobody(path: string, iface: string, member: string, ...args: string[]): Promise<string> {
-    const busctl = ["busctl", `--address=${testBus.address}`, "call", NAME, path, iface, member, ...args];
-    const child = Bun.spawn(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", ...busctl], {
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    return (await child.stdout.text()).trim() + (await child.stderr.text()).trim();
-  }
-
+  const asNobody = (...call: string[]) => callAsNobody(testBus, ...call);
   const asNobodyOfManager = (member: string, ...args: string[]) => asNobody(ROOT, `${NAME}.Manager`, member, ...args);
 
   test("I1 the name is owned, and the objects stand where the original's do", async () => {
@@ -204,6 +205,20 @@ describe.skipIf(!isRoot)("ending for want of work", () => {
     await waitFor(() => expect(told.filter((key) => key === "WATCHDOG").length).toBeGreaterThan(2), "the watchdog");
     await daemon.kill();
     expect(told).toContain("STOPPING");
+  });
+
+  test("I31 a user's own daemon asks nobody about pulls, imports and cancelling", async () => {
+    await using userBus = await TestBus.start();
+    chmodSync(userBus.directory, 0o755);
+    const polkit = await PlayedPolkit.start(userBus);
+    const address = { DBUS_SYSTEM_BUS_ADDRESS: userBus.address, DBUS_SESSION_BUS_ADDRESS: userBus.address };
+    await using daemon = await TestImportd.start({ ...address, HOME: userBus.directory }, ["--user"]);
+    const bus = daemon.keep(await userBus.connect());
+    await waitFor(() => manager(bus, "ListTransfers"), "the daemon on the bus");
+    const call = (...args: string[]) => callAsNobody(userBus, ROOT, `${NAME}.Manager`, ...args);
+    expect(await call("PullTar", "sssb", "http://played/wait", "x", "no", "false")).toMatch(/^uo 1 /);
+    expect(await call("CancelTransfer", "u", "1")).toBe("");
+    expect(polkit.asked).toEqual([]);
   });
 
   test("errors of a daemon without a bus: nobody can be asked, root needs nobody", async () => {

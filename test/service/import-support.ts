@@ -28,17 +28,19 @@ export class TestImportd implements AsyncDisposable {
   readonly runtime = mkdtempSync(join(tmpdir(), "importd-test-"));
   readonly images = join(this.runtime, "images");
   readonly #env: Record<string, string>;
+  readonly #args: readonly string[];
   #process: Subprocess<"ignore", "ignore", "pipe"> | null = null;
   #log = "";
   readonly #clients: { close(): void }[] = [];
 
-  private constructor(env: Record<string, string>) {
+  private constructor(env: Record<string, string>, args: readonly string[]) {
     this.#env = env;
+    this.#args = args;
     mkdirSync(join(this.images, "var/lib/machines"), { recursive: true });
   }
 
-  static async start(env: Record<string, string> = {}): Promise<TestImportd> {
-    const daemon = new TestImportd(env);
+  static async start(env: Record<string, string> = {}, args: readonly string[] = []): Promise<TestImportd> {
+    const daemon = new TestImportd(env, args);
     await daemon.run();
     return daemon;
   }
@@ -59,7 +61,7 @@ export class TestImportd implements AsyncDisposable {
   /** Starts the daemon (again) in the same directory. */
   async run(): Promise<void> {
     const env = { ...PLAYED, MACHINED_IMAGE_ROOT: this.images, ...this.#env, MACHINED_RUNTIME_DIRECTORY: this.runtime };
-    this.#process = Bun.spawn([process.execPath, MAIN, "systemd-importd"], {
+    this.#process = Bun.spawn([process.execPath, MAIN, "systemd-importd", ...this.#args], {
       env: { PATH: process.env["PATH"] ?? "", ...env },
       stdio: ["ignore", "ignore", "pipe"],
     });

@@ -25,6 +25,21 @@ function onBtrfs(script: string): { code: number; out: string } {
   return { code: run.exitCode, out: run.stdout.toString() + run.stderr.toString() };
 }
 
+test.skipIf(!canMount)(
+  "I105: disk images are not copied on write, and a local copy shares the data of what is kept",
+  () => {
+    const { code, out } = onBtrfs(`
+    head -c 8M /dev/urandom > d.raw
+    $M systemd-pull $R --verify=no raw file://$PWD/d.raw disk
+    cmp d.raw root/disk.raw
+    lsattr root/disk.raw | cut -c1-22 | tr -d -- -
+    sync -f .; btrfs filesystem du --raw root/disk.raw | awk 'NR == 2 { print $1 == 8388608, $2 }'
+    btrfs filesystem du --raw -s root | awk 'NR == 2 { print $3 }'`);
+    expect(out.split("\n").filter((line) => line !== "")).toEqual(["C", "1 0", "8388608"]);
+    expect(code).toBe(0);
+  },
+);
+
 test.skipIf(!canMount)("I103, I108, I112, I117, I121: subvolumes, snapshots, read-only marks, no quota", () => {
   const packed = join(scratch.path, "t.tar.gz");
   writeFileSync(packed, gzipSync(archive({ name: "./", type: "5", mode: 0o755 }, { name: "f", data: "content" })));

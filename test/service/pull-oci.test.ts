@@ -351,6 +351,23 @@ asRoot("an image layout, as a folder and as an archive", async () => {
   expect(entries(root).filter((name) => name.startsWith(".#"))).toEqual([]);
 });
 
+asRoot("I125: a registry may be a folder of this host", async () => {
+  const root = scratch.root();
+  const made = image([LOWER, UPPER]);
+  const registry = join(scratch.path, "registry/v2/app");
+  mkdirSync(join(registry, "manifests"), { recursive: true });
+  mkdirSync(join(registry, "blobs"));
+  writeFileSync(join(registry, "manifests/1.0"), made.manifest.bytes);
+  for (const { bytes } of made.blobs) writeFileSync(join(registry, "blobs", digestOf(bytes)), bytes);
+  const rule = { defaultProtocol: "file", defaultRegistry: `${scratch.path}/registry`, defaultTag: "1.0" };
+  writeFileSync(join(rules, "image.app.oci-registry"), JSON.stringify(rule));
+  const { code, log } = await pull(root, "app");
+  expect(log).toContain("Created new local image 'app'.");
+  expect(code).toBe(0);
+  expect(readFileSync(join(root, "app/etc/motd"), "utf8")).toBe("upper");
+  expect((await pull(root, "app:2", { name: "none" })).log).toContain("No such image: file://");
+});
+
 asRoot("a layer that writes through a link of its own, or whites out what is above it, is refused", async () => {
   for (const members of [
     [{ name: "d", type: "2", target: "/etc" }, { name: "d/.wh.passwd" }],

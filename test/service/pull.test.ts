@@ -82,6 +82,23 @@ asRoot(
   },
 );
 
+asRoot(
+  "I59: a long address is kept under a hash of it, and found again; a tag too long for a name is left out",
+  async () => {
+    const root = scratch.root();
+    const name = `${"long/".repeat(60)}t.tar`;
+    const url = publish("deep", name, TREE, { ETag: '"v1"' });
+    for (const local of ["one", "two"]) expect((await pull("tar", root, url, "--verify=no", local)).code).toBe(0);
+    const isHashed = expect.stringMatching(/^\.tar-[0-9a-f]{16}\.\\x22v1\\x22$/);
+    expect(entries(root)).toEqual([isHashed, "one", "two"]);
+    expect(server.asked(`deep/${name}`)[1]?.get("if-none-match")).toBe('"v1"');
+    const other = scratch.root();
+    const tagged = publish("tagged", "t.tar", TREE, { ETag: `"${"a".repeat(4000)}"` });
+    for (const local of ["one", "two"]) expect((await pull("tar", other, tagged, "--verify=no", local)).code).toBe(0);
+    expect(entries(other)).toEqual([expect.stringMatching(/^\.tar-[0-9a-f]{16}$/), "one", "two"]);
+  },
+);
+
 asRoot("I53: an ETag in a full answer that is kept already ends the download", async () => {
   const root = scratch.root();
   server.pages["stubborn.tar"] = {

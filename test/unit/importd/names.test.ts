@@ -1,5 +1,8 @@
 // Names, URLs and references of transfers, and what daemon and workers make of texts.
 import { describe, expect, test } from "bun:test";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { isDownloadUrl, parseOciReference } from "../../../src/base/transfer.ts";
 import { exportName, formatOf, given, importName, pullName, stripSuffixes } from "../../../src/cli/transfer-names.ts";
 import { parseArguments } from "../../../src/importd/arguments.ts";
@@ -7,6 +10,7 @@ import { idleLimitMs } from "../../../src/importd/idle.ts";
 import { type LogLine, LogLines } from "../../../src/importd/log-lines.ts";
 import { pathsOf } from "../../../src/importd/paths.ts";
 import { workerEnvironment, workerOverride } from "../../../src/importd/worker-command.ts";
+import { parseReference, resolveReference } from "../../../src/worker/oci-reference.ts";
 
 test("I20 what can be downloaded", () => {
   for (const url of ["http://h/x", "https://h", "file:/x", "file:///x"]) expect(isDownloadUrl(url)).toBe(true);
@@ -28,6 +32,42 @@ test("I132 references of container images, with ports and digests", () => {
   expect(parseOciReference("r.example:5000/a")?.tag).toBe(null);
   for (const bad of ["", "bad ref::", "A", "a:", "r/.a", "a@sha256:1", "a//b", "r:x/a", "-r/a"]) {
     expect([bad, parseOciReference(bad)]).toEqual([bad, undefined]);
+  }
+});
+
+test("I124 I125 what a reference stands for, by the host's rules; the folder of the administrator wins", () => {
+  const top = mkdtempSync(join(tmpdir(), "oci-rules-"));
+  const folders = ["etc", "run", "local", "usr"].map((name) => join(top, name));
+  const [etc, run, local, usr] = folders as [string, string, string, string];
+  for (const folder of folders) mkdirSync(folder);
+  const put = (folder: string, name: string, rules: object) =>
+    writeFileSync(join(folder, `${name}.oci-registry`), JSON.stringify(rules));
+  const urlOf = (text: string) => {
+    const { protocol, registry, image, version } = resolveReference(parseReference(text), folders);
+    return `${protocol}://${registry}/${image}:${version}`;
+  };
+  try {
+    expect(urlOf("debian")).toBe("https://registry-1.docker.io/library/debian:latest");
+    expect(urlOf("docker.io/debian:12")).toBe("https://registry-1.docker.io/library/debian:12");
+    expect(urlOf("docker.io/org/app")).toBe("https://registry-1.docker.io/org/app:latest");
+    expect(urlOf("fedora")).toBe("https://registry.fedoraproject.org/fedora:latest");
+    expect(urlOf("r.example:5000/a/b")).toBe("https://r.example:5000/a/b:latest");
+    expect(() => urlOf("unheard")).toThrow("No registry is known for image 'unheard'.");
+
+    put(usr, "image.debian", { defaultRegistry: "usr.example", defaultTag: "stable", unknownKey: 1 });
+    expect(urlOf("debian")).toBe("https://usr.example/debian:stable");
+    put(local, "image.debian", { defaultRegistry: "local.example" });
+    expect(urlOf("debian")).toBe("https://local.example/debian:latest");
+    put(run, "image.debian", { defaultRegistry: "run.example", defaultProtocol: "file" });
+    expect(urlOf("debian")).toBe("file://run.example/debian:latest");
+    put(etc, "image.debian", { defaultRegistry: "etc.example", overrideImage: "mirror/deb" });
+    expect(urlOf("debian:12")).toBe("https://etc.example/mirror/deb:12");
+    put(usr, "default", { defaultRegistry: "any.example" });
+    expect(urlOf("unheard")).toBe("https://any.example/unheard:latest");
+    put(etc, "registry.r.example%3A5000", { overrideRegistry: "mirror.example" });
+    expect(urlOf("r.example:5000/a")).toBe("https://mirror.example/a:latest");
+  } finally {
+    rmSync(top, { recursive: true });
   }
 });
 

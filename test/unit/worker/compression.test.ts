@@ -80,6 +80,21 @@ for (const format of formats) {
   });
 }
 
+test("I70, I71, I72: formats are told apart by their first bytes", () => {
+  const heads: Record<string, Compression> = {
+    "1f8b08000000": "gzip",
+    fd377a585a00: "xz",
+    "425a68393141": "bzip2",
+    "28b52ffd2400": "zstd",
+    "04224d186440": "lz4",
+    "02214c18ffff": "uncompressed",
+    "04224d18": "uncompressed",
+  };
+  for (const [head, compression] of Object.entries(heads)) {
+    expect([head, detectCompression(Buffer.from(head, "hex"))]).toEqual([head, compression]);
+  }
+});
+
 test("our gzip is what gzip makes of it, whatever the size of the pieces", async () => {
   for (const size of [0, 1, (512 << 10) - 1, 512 << 10, (512 << 10) + 1, 1 << 20, 3_000_000]) {
     const bytes = Buffer.alloc(size, "abcdefg\n1234");

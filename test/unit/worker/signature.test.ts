@@ -1,8 +1,8 @@
 import { afterAll, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import * as openpgp from "openpgp";
 import { fetchSums } from "../../../src/worker/pull-sums.ts";
 import {
@@ -194,6 +194,26 @@ test("I83: a keyring given by the environment is absolute, and the only one", as
     expect(() => keyringFiles({ SYSTEMD_OPENPGP_KEYRING: bad })).toThrow("not absolute and normalized");
   }
   expect(() => keyringFiles({ SYSTEMD_OPENPGP_KEYRING: "/nonexistent" })).toThrow("No keyring at");
+});
+
+test("I82: the admin's ring and the vendor's are both used, the newer name of each before the older one", async () => {
+  const host = join(scratch, "host");
+  const put = async (path: string) => {
+    const key = await newKey();
+    mkdirSync(dirname(join(host, path)), { recursive: true });
+    writeFileSync(join(host, path), key.toPublic().write() as Uint8Array);
+    return key;
+  };
+  const vendor = await put("usr/lib/systemd/import-pubring.gpg");
+  const found = async (key: openpgp.PrivateKey) =>
+    outcome(verifyDetached(SUMS, await sign(key, SUMS), await readKeyring(keyringFiles({}, host))));
+  expect(await found(vendor)).toBe("good");
+  const legacy = await put("etc/systemd/import-pubring.gpg");
+  expect([await found(vendor), await found(legacy)]).toEqual(["good", "good"]);
+  const admin = await put("etc/systemd/import-pubring.pgp");
+  expect([await found(vendor), await found(admin)]).toEqual(["good", "good"]);
+  expect(await found(legacy)).toContain(INVALID);
+  expect(() => keyringFiles({}, join(scratch, "empty"))).toThrow("No keyring of keys");
 });
 
 test("a ring with packets that nobody knows still has its keys", async () => {

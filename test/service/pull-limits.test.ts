@@ -1,0 +1,120 @@
+// Downloads from servers that want to keep us busy for ever, with limits that a test can wait for.
+import { expect, setDefaultTimeout, test } from "bun:test";
+import { mkdirSync } from "node:fs";
+import { gzipSync } from "node:zlib";
+import { errnoNameOf } from "../../src/base/error.ts";
+import { openPath } from "../../src/kernel/fd.ts";
+import { type CommandLine, parseCommandLine } from "../../src/worker/import-options.ts";
+import { download } from "../../src/worker/pull-download.ts";
+import { type PullKind, PullPlace } from "../../src/worker/pull-image.ts";
+import { JOB_LIMITS, type JobLimits } from "../../src/worker/pull-job.ts";
+import { fetchSide } from "../../src/worker/pull-side.ts";
+import { isRoot } from "../kernel/support.ts";
+import { archive } from "../unit/worker/archive-builder.ts";
+import { entries, FaultyServer, RawServer, Scratch } from "./pull-support.ts";
+
+setDefaultTimeout(30_000);
+
+const scratch = new Scratch();
+const server = new FaultyServer();
+const asRoot = test.skipIf(!isRoot);
+const IMPATIENT: JobLimits = { ...JOB_LIMITS, firstPauseMs: 1, tries: 3, answerMs: 300, slowMs: 200 };
+
+/** A download that goes wrong; gives the error and what is left of it. */
+async function failing(kind: PullKind, url: string, changes: Partial<JobLimits> = {}) {
+  const path = scratch.root();
+  mkdirSync(path);
+  using root = openPath(path, "directory");
+  const { options } = parseCommandLine("systemd-pull", [`--image-root=${path}`, "--sync=no"]) as CommandLine;
+  const place = new PullPlace(root, { path, url, kind, options, direct: null });
+  const result = download(place, [], { ...IMPATIENT, ...changes }, { progress: () => {} });
+  const error = await result.then(
+    () => new Error("it succeeded"),
+    (reason: unknown) => reason as Error,
+  );
+  return { error: `${errnoNameOf(error)} ${error.message}`, left: entries(path) };
+}
+
+/** A body that never ends, as fast as it is taken. */
+function endless(piece: Buffer): ReadableStream<Uint8Array> {
+  return new ReadableStream({ pull: (to) => to.enqueue(new Uint8Array(piece)) });
+}
+
+asRoot("a body without an end is given up at the limit, nothing stays", async () => {
+  server.pages["endless.raw"] = { answer: () => new Response(endless(Buffer.alloc(64 << 10, 7))) };
+  const { error, left } = await failing("raw", server.url("endless.raw"), { mainBytes: 4 << 20 });
+  expect([error, left]).toEqual(["EFBIG File overly large, refusing.", []]);
+  const side = fetchSide(server.url("endless.raw"), IMPATIENT);
+  await expect(side).rejects.toThrow("File overly large, refusing.");
+});
+
+/** Sends a little of a mebibyte from where it is asked to begin, and then nothing more, or hangs up. */
+function stingy(after: "close" | "wait"): RawServer {
+  const size = 1 << 20;
+  return new RawServer(({ from }) => ({
+    head: [
+      from > 0 ? "206 Partial Content" : "200 OK",
+      `Content-Length: ${size - from}`,
+      'ETag: "s"',
+      ...(from > 0 ? [`Content-Range: bytes ${from}-${size - 1}/${size}`] : []),
+    ],
+    body: Buffer.alloc(20_000, 1),
+    after,
+  }));
+}
+
+asRoot("a server that drips is given up, although it brings something each time", async () => {
+  const dripping = stingy("wait");
+  const { error } = await failing("raw", dripping.url("drip.raw"), { slowBytesPerSecond: 1_000_000 });
+  expect(error).toBe("ETIMEDOUT Download too slow, giving up");
+  expect(dripping.requests.map(({ from }) => from)).toEqual([0, 20_000, 40_000]);
+});
+
+asRoot("a server that sends a little and hangs up, again and again, is given up", async () => {
+  const cutting = stingy("close");
+  const { error } = await failing("raw", cutting.url("s.raw"));
+  expect(error).toMatch(/^(ECONNRESET Connection failed|EIO Download truncated)/);
+  expect(cutting.requests.length).toBe(IMPATIENT.tries);
+});
+
+asRoot("a server that never answers is given up", async () => {
+  const silent = new FaultyServer();
+  silent.pages["s.raw"] = { answer: () => new Promise<Response>(() => {}) };
+  const { error, left } = await failing("raw", silent.url("s.raw"));
+  expect(error).toBe(`ETIMEDOUT No answer from '${new URL(silent.url("")).host}'`);
+  expect(left).toEqual([]);
+});
+
+asRoot("a server that says more than it sends is given up, and says so", async () => {
+  const short = new RawServer(() => ({ head: ["200 OK", "Content-Length: 1000"], body: Buffer.alloc(10) }));
+  expect((await failing("tar", short.url("x.tar"))).error).toMatch(
+    /^(ECONNRESET Connection failed|EIO Download trunc)/,
+  );
+});
+
+asRoot("a server whose file is another one each time is given up", async () => {
+  const body = Buffer.alloc(1 << 20, 3);
+  const changing = new RawServer(({ count }) => ({
+    head: ["200 OK", `Content-Length: ${body.length}`, `ETag: "${count}"`],
+    body: Buffer.concat([Buffer.from(`${count}`), body.subarray(0, body.length >> 1)]),
+  }));
+  const { error } = await failing("raw", changing.url("c.raw"));
+  expect(error).toBe("ESTALE The file on the server is another one now");
+});
+
+asRoot("I73: what unpacks to more than an image may have is a bomb, packed as it is", async () => {
+  const zeros = Buffer.alloc(32 << 20);
+  server.pages["bomb.raw.gz"] = { body: gzipSync(zeros) };
+  server.pages["bomb.tar.gz"] = { body: gzipSync(archive({ name: "f", data: zeros })) };
+  // Members that are passed over cost time, too.
+  server.pages["skipped.tar.gz"] = { body: gzipSync(archive({ name: "label", type: "V", data: zeros })) };
+  const limits = { contentBytes: 16 << 20 };
+  for (const [kind, name] of [
+    ["raw", "bomb.raw.gz"],
+    ["tar", "bomb.tar.gz"],
+    ["tar", "skipped.tar.gz"],
+  ] as const) {
+    const { error, left } = await failing(kind, server.url(name), limits);
+    expect([name, error, left]).toEqual([name, "EFBIG File overly large, refusing.", []]);
+  }
+});
