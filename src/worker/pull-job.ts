@@ -11,13 +11,10 @@ import {
   TransientError,
 } from "./pull-http.ts";
 import { PARALLEL_LIMITS, type ParallelLimits, ParallelParts } from "./pull-parallel.ts";
+import { ChangedError, persistently, type RetryLimits } from "./pull-retry.ts";
 import type { Spool } from "./pull-spool.ts";
 
-export interface JobLimits extends HttpLimits {
-  readonly tries: number;
-  readonly firstPauseMs: number;
-  /** A try that brings this much is worth as many further ones; less is what a server does to keep us for ever. */
-  readonly progressBytes: number;
+export interface JobLimits extends HttpLimits, RetryLimits {
   readonly mainBytes: number;
   readonly sideBytes: number;
   /** Of what a file has in it, unpacked. */
@@ -36,37 +33,7 @@ export const JOB_LIMITS: JobLimits = {
   parallel: PARALLEL_LIMITS,
 };
 
-const LONGEST_PAUSE_MS = 30_000;
 const TRY_AGAIN: ReadonlySet<number> = new Set([408, 425, 429, 500, 502, 503, 504]);
-
-/** The server has another file now than the one we have the beginning of. */
-export class ChangedError extends TransientError {}
-
-/** Repeats `attempt` after what may go better next time. Progress in between starts the counting anew. */
-export async function persistently<T>(
-  limits: JobLimits,
-  attempt: () => Promise<T>,
-  position: () => number = () => 0,
-): Promise<T> {
-  let pauseMs = limits.firstPauseMs;
-  for (let tries = 1; ; tries++) {
-    const before = position();
-    try {
-      return await attempt();
-    } catch (error) {
-      if (!(error instanceof TransientError) || error instanceof ChangedError) throw error;
-      if (position() - before >= limits.progressBytes) {
-        tries = 1;
-        pauseMs = limits.firstPauseMs;
-      }
-      if (tries >= limits.tries) throw error;
-      const waitMs = Math.max(pauseMs, Math.min(error.retryAfterMs, LONGEST_PAUSE_MS));
-      log("notice", `${error.message}, trying again in ${Math.ceil(waitMs / 1000)}s.`);
-      await Bun.sleep(waitMs);
-      pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS);
-    }
-  }
-}
 
 /** Throws what a status that is no success means. */
 export function refuseStatus({ status, headers }: HttpReply, url: string): void {
@@ -128,6 +95,7 @@ class MainJob {
   readonly #tags: readonly string[];
   readonly #limits: JobLimits;
   readonly #get: Get;
+  #parts: ParallelParts | null = null;
 
   constructor(url: string, spool: Spool, tags: readonly string[], limits: JobLimits, get: Get) {
     this.#get = get;
@@ -150,6 +118,9 @@ class MainJob {
     const origin2 = { url: this.#url, etag, lastModified: reply.headers.get("last-modified") };
     if (reply.status === 206) await this.#goOn(reply, body, origin2);
     else await this.#whole(reply, body, origin2);
+    const { origin: now, end: have } = this.#spool;
+    // There was a gap in front of a later part: on to the next one.
+    if (now?.size != null && have < now.size) return this.attempt();
     return { cached: null, etag, lastModified: origin2.lastModified };
   }
 
@@ -162,8 +133,13 @@ class MainJob {
     const isStrong = origin.etag !== null && !origin.etag.startsWith("W/");
     const validator = isStrong ? origin.etag : origin.lastModified;
     if (validator !== null) headers["If-Range"] = validator;
-    headers["Range"] = `bytes=${isComplete ? end - 1 : end}-`;
+    headers["Range"] = isComplete ? `bytes=${end - 1}-` : `bytes=${end}-${this.#gapEnd ? this.#gapEnd - 1 : ""}`;
     return headers;
+  }
+
+  /** Where the gap ends that is filled now; null when that is the end of the file. */
+  get #gapEnd(): number | null {
+    return this.#parts?.boundary ?? this.#spool.nextPart;
   }
 
   #notModified(etag: string | null): Fetched {
@@ -184,7 +160,8 @@ class MainJob {
     const before = this.#spool.origin;
     const [start, last, size] = [Number(range?.[1]), Number(range?.[2]), Number(range?.[3])];
     const isSame = before !== null && (before.size === null || before.size === size) && sameFile(before, origin);
-    const isWhole = range !== null && last === size - 1 && start <= this.#spool.end && start >= this.#spool.end - 1;
+    const reachesEnd = last === size - 1 || last + 1 === this.#gapEnd;
+    const isWhole = range !== null && reachesEnd && start <= this.#spool.end && start >= this.#spool.end - 1;
     if (!isWhole || !isSame) throw new ChangedError("ESTALE", "The file on the server is another one now");
     if (size > this.#limits.mainBytes) throw tooLarge();
     this.#spool.begin({ ...origin, size });
@@ -197,7 +174,10 @@ class MainJob {
     const size = announced(reply);
     if (size !== null && size > this.#limits.mainBytes) throw new ErrnoError("EFBIG", "Content too large.");
     this.#spool.begin({ ...origin, size });
-    await this.#take(body, 0, size, this.#partsFor(reply, origin.etag, size));
+    // Parts of what may be another file by now must not be put together with this one.
+    if (this.#gapEnd !== null) throw new ChangedError("ESTALE", "The server sends the whole file only");
+    this.#parts = this.#partsFor(reply, origin.etag, size);
+    await this.#take(body, 0, size);
   }
 
   /** Further connections, for a file that is large enough and a server that can. */
@@ -208,12 +188,7 @@ class MainJob {
     return new ParallelParts({ url: this.#url, etag, size }, this.#spool, this.#limits, this.#get);
   }
 
-  async #take(
-    body: AsyncIterable<Buffer>,
-    from: number,
-    size: number | null,
-    parts: ParallelParts | null = null,
-  ): Promise<void> {
+  async #take(body: AsyncIterable<Buffer>, from: number, size: number | null): Promise<void> {
     let position = from;
     for await (let chunk of body) {
       if (size !== null && position + chunk.length > size) throw new ErrnoError("EFBIG", "Content length incorrect.");
@@ -226,18 +201,18 @@ class MainJob {
         chunk = chunk.subarray(known);
         position += known;
       }
-      if (parts !== null) chunk = chunk.subarray(0, parts.boundary - position);
+      const end = this.#gapEnd;
+      if (end !== null) chunk = chunk.subarray(0, end - position);
       if (chunk.length > 0) this.#spool.append(chunk);
       position += chunk.length;
-      parts?.consider(position, position - from);
-      if (parts !== null && position === parts.boundary) break;
+      this.#parts?.consider(position, position - from);
+      if (position === this.#gapEnd) break;
     }
-    if (parts !== null) {
-      await parts.finish();
-      position = this.#spool.end;
-    }
-    requireWhole(position, size);
+    requireWhole(position, this.#gapEnd ?? size);
     if (position < this.#spool.end) throw new ChangedError("ESTALE", "The file on the server is another one now");
+    await this.#parts?.finish();
+    this.#parts = null;
+    this.#spool.joinParts();
   }
 }
 

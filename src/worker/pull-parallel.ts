@@ -49,9 +49,9 @@ export class ParallelParts {
     this.#get = get;
   }
 
-  /** Where the first connection's part ends; the end of the file as long as it is alone. */
-  get boundary(): number {
-    return this.#parts?.[0]?.start ?? this.#file.size;
+  /** Where the first connection's part ends; null as long as it is alone. */
+  get boundary(): number | null {
+    return this.#parts?.[0]?.start ?? null;
   }
 
   /** Looks, once, whether further connections would pay. */
@@ -91,12 +91,8 @@ export class ParallelParts {
     }
   }
 
-  /** Waits for the later parts; the spool then has all that came without a gap. */
+  /** Waits for the later parts. */
   async finish(): Promise<void> {
-    for (const part of this.#parts ?? []) {
-      await part.done;
-      if (this.#spool.end === part.start) this.#spool.advance(part.have);
-      if (part.have < part.end - part.start) return;
-    }
+    await Promise.all((this.#parts ?? []).map(({ done }) => done));
   }
 }

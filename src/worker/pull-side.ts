@@ -2,7 +2,8 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { httpGet } from "./pull-http.ts";
-import { announced, type Get, type JobLimits, persistently, refuseStatus, requireWhole, tooLarge } from "./pull-job.ts";
+import { announced, type Get, type JobLimits, refuseStatus, requireWhole, tooLarge } from "./pull-job.ts";
+import { persistently } from "./pull-retry.ts";
 import { isFileUrl } from "./pull-url.ts";
 
 /** A small file in memory; null when the server has none. */

@@ -1,38 +1,21 @@
 // A download on its way to the disk: what has come is in a hidden file, which a later call goes on with after a cut, a
 // crash or a reboot. Whoever uses the bytes reads them back from there, at his own pace, while more are coming.
 import { createHash } from "node:crypto";
-import { constants, openSync, readFileSync, readSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { constants, openSync, readSync, rmSync } from "node:fs";
 import { ErrnoError } from "../base/error.ts";
 import { Fd, statFd } from "../kernel/fd.ts";
 import { sys } from "../kernel/sys.ts";
 import { SpaceGuard } from "./archive.ts";
 import { writeSparse } from "./import-raw.ts";
 import { Stage, tryLock } from "./install-image.ts";
+import { SpoolParts } from "./pull-spool-parts.ts";
+import { bootId, type Origin, readState, type SpoolState, usableOf, writeState } from "./pull-spool-state.ts";
 import { setLength } from "./untar-calls.ts";
 
 const CHUNK = 1 << 20;
 const SYNC_EVERY_BYTES = 256 << 20;
-
-/** What a server said of the file, to find out later whether it is still the same. */
-export interface Origin {
-  readonly url: string;
-  readonly etag: string | null;
-  readonly lastModified: string | null;
-  /** Null when the server did not say. */
-  readonly size: number | null;
-}
-
-interface SpoolState extends Origin {
-  readonly bootId: string;
-  /** So much is safe on the disk, whatever happened to the machine. */
-  readonly synced: number;
-  /** The file has later parts too: its length does not say how far it is whole. */
-  readonly hasParts?: boolean;
-}
-
-function bootId(): string {
-  return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
-}
+/** Of several parts so much may be forgotten when the process is killed. */
+const NOTE_EVERY_BYTES = 1 << 20;
 
 export class Spool implements Disposable {
   readonly #stage: Stage;
@@ -43,7 +26,9 @@ export class Spool implements Disposable {
   #end = 0;
   #syncedAt = 0;
   #isComplete = false;
+  readonly #parts = new SpoolParts();
   #hasParts = false;
+  #unnoted = 0;
   #generation = 0;
   #failure: unknown = null;
   #wake: () => void = () => {};
@@ -85,20 +70,15 @@ export class Spool implements Disposable {
   }
 
   #restore(url: string): void {
-    const { size } = statFd(this.file);
-    const state = this.#readState();
-    const usable =
-      state === null || state.url !== url
-        ? 0
-        : state.bootId === bootId() && !state.hasParts
-          ? size
-          : Math.min(state.synced, size);
+    const state = readState(this.#statePath);
+    const { usable, parts } = usableOf(state?.url === url ? state : null, statFd(this.file).size);
     // Without something to compare, nobody could tell whether the server still has the same file.
     if (state === null || usable === 0 || !(state.etag || state.lastModified)) {
       this.restart();
       return;
     }
-    setLength(this.file, usable);
+    this.#parts.reset(parts);
+    setLength(this.file, this.#parts.end ?? usable);
     this.#origin = {
       url,
       etag: state.etag ?? null,
@@ -106,18 +86,8 @@ export class Spool implements Disposable {
       size: state.size ?? null,
     };
     this.#end = usable;
+    this.#hasParts = parts.length > 0;
     this.#syncedAt = Math.min(state.synced, usable);
-  }
-
-  #readState(): SpoolState | null {
-    try {
-      const state = JSON.parse(readFileSync(this.#statePath, "utf8")) as Partial<SpoolState>;
-      const isWhole =
-        typeof state.url === "string" && typeof state.synced === "number" && typeof state.bootId === "string";
-      return isWhole ? (state as SpoolState) : null;
-    } catch {
-      return null;
-    }
   }
 
   #writeState(): void {
@@ -126,10 +96,10 @@ export class Spool implements Disposable {
       ...this.#origin,
       bootId: bootId(),
       synced: this.#syncedAt,
-      hasParts: this.#hasParts,
+      ...(this.#hasParts ? { end: this.#end, parts: this.#parts.list } : {}),
     };
-    writeFileSync(`${this.#statePath}.new`, JSON.stringify(state), { mode: 0o600 });
-    renameSync(`${this.#statePath}.new`, this.#statePath);
+    this.#unnoted = 0;
+    writeState(this.#statePath, state);
   }
 
   /** Throws away what is here. */
@@ -140,6 +110,7 @@ export class Spool implements Disposable {
     this.#end = 0;
     this.#syncedAt = 0;
     this.#hasParts = false;
+    this.#parts.reset([]);
     this.#generation++;
   }
 
@@ -154,14 +125,20 @@ export class Spool implements Disposable {
     this.#guard.wrote(writeSparse(this.file, chunk, this.#end));
     this.#end += chunk.length;
     // Zeros at the end leave a hole: the length says how far the download is.
-    if (chunk.at(-1) === 0) this.#lengthen();
+    if (chunk.at(-1) === 0) this.#lengthen(this.#end);
     if (this.#end - this.#syncedAt >= SYNC_EVERY_BYTES) this.#checkpoint();
+    this.#note(chunk.length);
     this.#wake();
   }
 
   /** Changes with every start from the beginning: bytes of an earlier one are not of this file. */
   get generation(): number {
     return this.#generation;
+  }
+
+  /** Where the gap behind the first bytes ends; null when nothing is behind them. */
+  get nextPart(): number | null {
+    return this.#parts.next;
   }
 
   /** Takes bytes of a later part, unless they belong to what was thrown away meanwhile. */
@@ -172,19 +149,30 @@ export class Spool implements Disposable {
       this.#checkpoint();
     }
     this.#guard.wrote(writeSparse(this.file, chunk, position));
+    this.#parts.add(position, chunk.length);
+    // A part may end in a hole.
+    this.#lengthen(position + chunk.length);
+    this.#note(chunk.length);
   }
 
-  /** Notes that the next `bytes` are here already. */
-  advance(bytes: number): void {
-    this.#end += bytes;
-    this.#lengthen();
+  /** Where there are parts the length says nothing: it is noted now and then how far they are. */
+  #note(bytes: number): void {
+    this.#unnoted += bytes;
+    if (this.#hasParts && this.#unnoted >= NOTE_EVERY_BYTES) this.#writeState();
+  }
+
+  /** Takes in what was fetched ahead and follows what is here without a gap. */
+  joinParts(): void {
+    const end = this.#parts.join(this.#end);
+    if (end === this.#end) return;
+    this.#end = end;
     this.#checkpoint();
     this.#wake();
   }
 
   /** Later parts may be there already: the file only grows. */
-  #lengthen(): void {
-    if (statFd(this.file).size < this.#end) setLength(this.file, this.#end);
+  #lengthen(end: number): void {
+    if (statFd(this.file).size < end) setLength(this.file, end);
   }
 
   #checkpoint(): void {
@@ -232,7 +220,10 @@ export class Spool implements Disposable {
   }
 
   /** Leaves it for a later call. */
-  readonly keep = (): void => this.#stage.keep();
+  keep(): void {
+    this.#writeState();
+    this.#stage.keep();
+  }
 
   /** Gives the file away, for it to become an image: nothing is left to go on with. */
   take(): Stage {

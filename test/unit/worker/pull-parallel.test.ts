@@ -3,9 +3,10 @@ import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { openPath } from "../../../src/kernel/fd.ts";
+import { openPath, statFd } from "../../../src/kernel/fd.ts";
 import { fetchMain, JOB_LIMITS } from "../../../src/worker/pull-job.ts";
 import { Spool } from "../../../src/worker/pull-spool.ts";
+import { waitFor } from "../../lib/wait-for.ts";
 import { RawServer } from "../../service/pull-support.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "parallel-test-"));
@@ -23,9 +24,10 @@ const limits = {
   parallel: { fromBytes: 1 << 20, trialBytes: 128 << 10, fastBytesPerSecond: 2 ** 50, connections: 4 },
 };
 
-/** A server that can send parts; `fault` may end one of them early. */
-function partServer(fault: (start: number) => number | null = () => null) {
+/** A server that can send parts; `fault` may end one of them early, and what is `after` that. */
+function partServer(fault: (start: number) => number | null = () => null, after: "close" | "wait" = "close") {
   const starts: number[] = [];
+  const sent: number[] = [];
   const server = new RawServer(({ headers }) => {
     const range = /^bytes=(\d+)-(\d*)$/.exec(headers.get("range") ?? "");
     const start = Number(range?.[1] ?? 0);
@@ -38,9 +40,11 @@ function partServer(fault: (start: number) => number | null = () => null) {
       `Content-Length: ${end - start}`,
     ];
     if (range !== null) head.push(`Content-Range: bytes ${start}-${end - 1}/${BODY.length}`);
-    return { head, body: BODY.subarray(start, Math.min(end, fault(start) ?? end)) };
+    const body = BODY.subarray(start, Math.min(end, fault(start) ?? end));
+    sent.push(body.length);
+    return { head, body, after };
   });
-  return { url: server.url("big"), starts };
+  return { url: server.url("big"), starts, sent };
 }
 
 async function download(url: string): Promise<Buffer> {
@@ -69,3 +73,22 @@ test("a further connection that breaks costs time, not content", async () => {
   expect((await download(url)).equals(BODY)).toBe(true);
   expect(starts.length).toBeGreaterThan(4);
 }, 30_000);
+
+test("a later call fetches the gaps between the parts that an earlier one left, and nothing else", async () => {
+  let isBroken = true;
+  const { url, starts, sent } = partServer((start) => (isBroken ? Math.max(start, 400_000) + 300_000 : null), "wait");
+  {
+    using root = openPath(scratch, "directory");
+    using spool = Spool.open(root, url);
+    await expect(fetchMain(url, spool, [], { ...limits, tries: 1, slowMs: 100 })).rejects.toThrow();
+    const end = () => Math.max(...starts) + 300_000;
+    await waitFor(() => expect([starts.length, statFd(spool.file).size]).toEqual([4, end()]), "the last part");
+    spool.keep();
+  }
+  isBroken = false;
+  const connections = starts.length;
+  expect((await download(url)).equals(BODY)).toBe(true);
+  expect(starts.length - connections).toBe(4);
+  const again = sent.reduce((sum, bytes) => sum + bytes, 0) - BODY.length;
+  expect(again).toBe(0);
+});
