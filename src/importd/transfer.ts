@@ -17,6 +17,7 @@ import type { TransferPlan, WorkerCommand } from "./worker-command.ts";
 
 /** Priority "warning" of facility "daemon". */
 const WARNING = (3 << 3) | 4;
+const SIGINT = 2;
 const SIGKILL = 9;
 const SIGTERM = 15;
 const SIGCONT = 18;
@@ -76,7 +77,7 @@ export class Transfer {
         stdin: files.input ?? "ignore",
         stdout: files.output ?? workerEnd,
         stderr: workerEnd,
-        signalWithParent: SIGTERM,
+        signalWithParent: SIGINT,
       });
     } catch (error) {
       log.close();
@@ -110,12 +111,12 @@ export class Transfer {
     this.#signal(this.#cancellations > PATIENCE ? SIGKILL : SIGTERM);
   }
 
-  /** Stops the worker because the daemon ends: asked, then killed after a while. */
+  /** Interrupts the worker because the daemon ends; it is killed after a while. */
   async stop(patienceMs: number): Promise<void> {
     const child = this.#child;
     if (child === null) return;
     this.#cancellations++;
-    this.#signal(SIGTERM);
+    this.#signal(SIGINT);
     const timer = setTimeout(() => this.#signal(SIGKILL), patienceMs);
     await child.exited;
     clearTimeout(timer);

@@ -13,7 +13,8 @@ import { liftOsTree } from "./import-os-tree.ts";
 import { Reservation } from "./import-reservation.ts";
 import { entryOf } from "./import-run.ts";
 import { imageRootOf, requireFree, requireName } from "./import-target.ts";
-import { openImageRoot, Stage, sweepOrphans } from "./install-image.ts";
+import { openImageRoot, Stage } from "./install-image.ts";
+import { sweepOrphans } from "./orphans.ts";
 
 const STDIN = "/proc/self/fd/0";
 

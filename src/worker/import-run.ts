@@ -4,7 +4,7 @@ import { errnoNameOf, MachinedError } from "../base/error.ts";
 import { optionHelp } from "./import-help.ts";
 import { log } from "./import-log.ts";
 import { type CommandLine, type ProgramName, parseCommandLine } from "./import-options.ts";
-import { abandonAll } from "./install-image.ts";
+import { abandonAll, keepForLater } from "./install-image.ts";
 
 export interface Verb {
   /** Words behind the verb: at least and at most. */
@@ -46,7 +46,7 @@ async function runProgram(program: WorkerProgram, args: readonly string[]): Prom
 
 async function work(verb: Verb, line: CommandLine): Promise<number> {
   process.umask(0o022);
-  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, abort);
+  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => abort(signal));
   try {
     await verb.run(line);
     log("info", "Operation completed successfully.");
@@ -69,9 +69,13 @@ function finish(code: number): number {
   return code;
 }
 
-/** Nothing may be done after the clean-up that would have to be cleaned up again: the process ends here. */
-function abort(): never {
+/**
+ * Who terminates us wants nothing of it. Who interrupts us (^C, a daemon that ends) may come back, to go on from there.
+ * Nothing may be done after the clean-up that would have to be cleaned up again: the process ends here.
+ */
+function abort(signal: "SIGTERM" | "SIGINT"): never {
   log("notice", "Transfer aborted.");
+  if (signal === "SIGINT") keepForLater();
   abandonAll();
   process.exit(finish(ABORTED));
 }

@@ -3,7 +3,7 @@
 import { openPath } from "../kernel/fd.ts";
 import { isErrno } from "../kernel/sys.ts";
 import { log } from "./import-log.ts";
-import { sweepOrphans } from "./install-image.ts";
+import { sweepOrphans } from "./orphans.ts";
 
 /** Sweeps the directories; gives the exit code. */
 export async function main(directories: string[]): Promise<number> {

@@ -4,11 +4,10 @@ import { randomBytes } from "node:crypto";
 import { mkdirSync, openSync } from "node:fs";
 import { setBlockReadOnly } from "../kernel/block-device.ts";
 import { createSubvolume, isBtrfs, isSubvolume, setSubvolumeReadOnly } from "../kernel/btrfs.ts";
-import { listDirectory } from "../kernel/directory-entry.ts";
 import { Fd, openPath, statAt, statFd } from "../kernel/fd.ts";
 import { changeFileFlags, FILE_FLAG, makeMutable } from "../kernel/file-attributes.ts";
 import { removeTree } from "../kernel/remove-tree.ts";
-import { check, isErrno, SyscallError, sys, trySys } from "../kernel/sys.ts";
+import { check, isErrno, sys, trySys } from "../kernel/sys.ts";
 import { openDirectory, openForReading, rawAddress, rawOf } from "../kernel/tree.ts";
 import { changeMode, tryMakeDirectory } from "./untar-calls.ts";
 
@@ -28,7 +27,6 @@ export function openImageRoot(path: string): Fd {
   return openPath(path, "directory");
 }
 
-const LABEL = /^\.#(tar|raw|settings|roothash|roothash\.p7s|verity|oci|fs|export)[0-9a-f]{16}$/;
 export type StageLabel = "tar" | "raw" | "settings" | "roothash" | "roothash.p7s" | "verity" | "oci" | "fs" | "export";
 
 const [LOCK_EX, LOCK_NB] = [2, 4];
@@ -59,6 +57,30 @@ export function abandonAll(): void {
 export function abandonWithUs(thing: Disposable): { settled(): void } {
   pending.add(thing);
   return { settled: () => void pending.delete(thing) };
+}
+
+/** What a later call can go on with. */
+interface Resumable extends Disposable {
+  keep(): void;
+}
+
+const resumable = new Set<Resumable>();
+
+/** Has `thing` kept by `keepForLater()` and disposed of by `abandonAll()`, until it is told that it is settled. */
+export function keepWhenInterrupted(thing: Resumable): { settled(): void } {
+  resumable.add(thing);
+  const abandoned = abandonWithUs(thing);
+  return {
+    settled: () => {
+      resumable.delete(thing);
+      abandoned.settled();
+    },
+  };
+}
+
+/** Keeps what a later call can go on with: for a process that is interrupted now. */
+export function keepForLater(): void {
+  for (const thing of resumable) thing.keep();
 }
 
 /** Something in the making, under a hidden name. Unless it is installed it is removed again. */
@@ -207,26 +229,4 @@ export function exists(root: Fd, name: string): boolean {
 
 export function temporaryName(label: string): string {
   return `.#${label}${randomBytes(8).toString("hex")}`;
-}
-
-/** Removes what workers left that died. Names that other programs use for what they still need are not touched. */
-export function sweepOrphans(root: Fd): string[] {
-  using listing = openPath(`/proc/self/fd/${root.number}`, "directory");
-  return listDirectory(listing)
-    .map(({ name }) => name)
-    .filter((name) => LABEL.test(name) && sweep(root, name));
-}
-
-function sweep(root: Fd, name: string): boolean {
-  try {
-    const { kind } = statAt(root, name, "no-follow");
-    if (kind !== "regular" && kind !== "directory") return false;
-    using file = openForReading(root, name);
-    if (!tryLock(file)) return false;
-    removeTree(root, name);
-    return true;
-  } catch (error) {
-    if (error instanceof SyscallError) return false;
-    throw error;
-  }
 }

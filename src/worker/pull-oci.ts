@@ -10,7 +10,7 @@ import type { CommandLine, WorkerOptions } from "./import-options.ts";
 import { Reservation } from "./import-reservation.ts";
 import { unpackOptions, unpackPlainTar } from "./import-tar.ts";
 import { imageRootOf, requireFree, requireName } from "./import-target.ts";
-import { exists, openImageRoot, Stage, sweepOrphans } from "./install-image.ts";
+import { exists, openImageRoot, Stage } from "./install-image.ts";
 import { isOverlayAttribute, LayerTarget } from "./oci-layer.ts";
 import { flatten, knowsStacks, stackOf } from "./oci-machine.ts";
 import {
@@ -25,6 +25,7 @@ import { isLocalReference, openSource } from "./oci-open.ts";
 import { parseReference } from "./oci-reference.ts";
 import { contentDigests, settingsOf } from "./oci-settings.ts";
 import type { OciSource } from "./oci-source.ts";
+import { sweepOrphans } from "./orphans.ts";
 import { Progress } from "./progress.ts";
 
 const PARALLEL = 5;

@@ -1,13 +1,13 @@
 // A download on its way to the disk: what has come is in a hidden file, which a later call goes on with after a cut, a
 // crash or a reboot. Whoever uses the bytes reads them back from there, at his own pace, while more are coming.
 import { createHash } from "node:crypto";
-import { constants, openSync, readSync, rmSync } from "node:fs";
+import { constants, fdatasync, openSync, readSync, rmSync } from "node:fs";
 import { ErrnoError } from "../base/error.ts";
 import { Fd, statFd } from "../kernel/fd.ts";
 import { sys } from "../kernel/sys.ts";
 import { SpaceGuard } from "./archive.ts";
 import { writeSparse } from "./import-raw.ts";
-import { Stage, tryLock } from "./install-image.ts";
+import { keepWhenInterrupted, Stage, tryLock } from "./install-image.ts";
 import { SpoolParts } from "./pull-spool-parts.ts";
 import { bootId, type Origin, readState, type SpoolState, usableOf, writeState } from "./pull-spool-state.ts";
 import { setLength } from "./untar-calls.ts";
@@ -19,12 +19,14 @@ const NOTE_EVERY_BYTES = 1 << 20;
 
 export class Spool implements Disposable {
   readonly #stage: Stage;
+  readonly #interruption = keepWhenInterrupted(this);
   #isTaken = false;
   readonly #statePath: string;
   readonly #guard: SpaceGuard;
   #origin: Origin | null = null;
   #end = 0;
   #syncedAt = 0;
+  #syncingAt = 0;
   #isComplete = false;
   readonly #parts = new SpoolParts();
   #hasParts = false;
@@ -79,15 +81,12 @@ export class Spool implements Disposable {
     }
     this.#parts.reset(parts);
     setLength(this.file, this.#parts.end ?? usable);
-    this.#origin = {
-      url,
-      etag: state.etag ?? null,
-      lastModified: state.lastModified ?? null,
-      size: state.size ?? null,
-    };
+    const { etag = null, lastModified = null, size = null } = state;
+    this.#origin = { url, etag, lastModified, size };
     this.#end = usable;
     this.#hasParts = parts.length > 0;
     this.#syncedAt = Math.min(state.synced, usable);
+    this.#syncingAt = this.#syncedAt;
   }
 
   #writeState(): void {
@@ -109,6 +108,7 @@ export class Spool implements Disposable {
     this.#origin = null;
     this.#end = 0;
     this.#syncedAt = 0;
+    this.#syncingAt = 0;
     this.#hasParts = false;
     this.#parts.reset([]);
     this.#generation++;
@@ -126,7 +126,7 @@ export class Spool implements Disposable {
     this.#end += chunk.length;
     // Zeros at the end leave a hole: the length says how far the download is.
     if (chunk.at(-1) === 0) this.#lengthen(this.#end);
-    if (this.#end - this.#syncedAt >= SYNC_EVERY_BYTES) this.#checkpoint();
+    if (this.#end - this.#syncingAt >= SYNC_EVERY_BYTES) this.#checkpoint();
     this.#note(chunk.length);
     this.#wake();
   }
@@ -146,7 +146,7 @@ export class Spool implements Disposable {
     if (generation !== this.#generation || !this.file.isOpen) return;
     if (!this.#hasParts) {
       this.#hasParts = true;
-      this.#checkpoint();
+      this.#writeState();
     }
     this.#guard.wrote(writeSparse(this.file, chunk, position));
     this.#parts.add(position, chunk.length);
@@ -166,7 +166,7 @@ export class Spool implements Disposable {
     const end = this.#parts.join(this.#end);
     if (end === this.#end) return;
     this.#end = end;
-    this.#checkpoint();
+    this.#writeState();
     this.#wake();
   }
 
@@ -175,10 +175,15 @@ export class Spool implements Disposable {
     if (statFd(this.file).size < end) setLength(this.file, end);
   }
 
+  /** Puts what is here on the disk, on another thread: what comes meanwhile would be lost if the process were killed. */
   #checkpoint(): void {
-    sys("fdatasync", this.file.number);
-    this.#syncedAt = this.#end;
-    this.#writeState();
+    const [end, generation] = [this.#end, this.#generation];
+    this.#syncingAt = end;
+    fdatasync(this.file.number, (error) => {
+      if (error !== null || generation !== this.#generation || !this.#stage.isPending) return;
+      this.#syncedAt = end;
+      this.#writeState();
+    });
   }
 
   /** Whether the bytes at `position` are these. */
@@ -219,14 +224,19 @@ export class Spool implements Disposable {
     }
   }
 
-  /** Leaves it for a later call. */
+  /** Leaves it for a later call, where one can go on with it. */
   keep(): void {
+    if (this.#end === 0 || !(this.#origin?.etag || this.#origin?.lastModified) || !this.#stage.isPending) return;
+    sys("fdatasync", this.file.number);
+    this.#syncedAt = this.#end;
     this.#writeState();
+    this.#interruption.settled();
     this.#stage.keep();
   }
 
   /** Gives the file away, for it to become an image: nothing is left to go on with. */
   take(): Stage {
+    this.#interruption.settled();
     rmSync(this.#statePath, { force: true });
     this.#isTaken = true;
     return this.#stage;
@@ -235,6 +245,7 @@ export class Spool implements Disposable {
   /** Removes it, unless it is kept or taken. */
   [Symbol.dispose](): void {
     if (this.#isTaken) return;
+    this.#interruption.settled();
     if (this.#stage.isPending) rmSync(this.#statePath, { force: true });
     this.#stage[Symbol.dispose]();
   }

@@ -15,7 +15,7 @@ notify() {
 case $1:$last$second in
     *wait*) exec sleep 1000 ;;
     *deaf*) trap 'echo "<30>still here" >&2' TERM; while :; do sleep 0.05; done ;;
-    *polite*) trap 'echo "<29>Transfer aborted." >&2; exit 4' TERM; while :; do sleep 0.05; done ;;
+    *polite*) trap 'echo "<29>Transfer aborted." >&2; exit 4' TERM INT; while :; do sleep 0.05; done ;;
     *fail*) echo '<27>It failed.' >&2; exit 1 ;;
     *killed*) kill -KILL $$ ;;
     *lines*)

@@ -299,7 +299,41 @@ asRoot(
     child.kill("SIGTERM");
     expect(await child.stderr.text()).toEndWith("<29>Transfer aborted.\n<30>Exiting.\n");
     expect(await child.exited).toBe(4);
-    expect(entries(root).filter((name) => !name.endsWith(".state"))).toEqual([]);
+    expect(entries(root)).toEqual([]);
+  },
+  LONG,
+);
+
+asRoot(
+  "a worker that is interrupted says so, and the next one goes on from there",
+  async () => {
+    const root = scratch.root();
+    const { promise: stalled, resolve } = Promise.withResolvers<void>();
+    const half = PACKED.length >> 1;
+    const head = (from: number) => [
+      from > 0 ? "206 Partial Content" : "200 OK",
+      `Content-Length: ${PACKED.length - from}`,
+      'ETag: "s"',
+      ...(from > 0 ? [`Content-Range: bytes ${from}-${PACKED.length - 1}/${PACKED.length}`] : []),
+    ];
+    const stalling = new RawServer(({ path, from, count }) => {
+      if (path !== "s.tar.gz") return null;
+      if (count > 1) return { head: head(from), body: PACKED.subarray(from) };
+      setTimeout(resolve, 400);
+      return { head: head(0), body: PACKED.subarray(0, half), after: "wait" };
+    });
+    const url = stalling.url("s.tar.gz");
+    const child = startWorker("systemd-pull", ["tar", `--image-root=${root}`, "--verify=no", url]);
+    await stalled;
+    child.kill("SIGINT");
+    expect(await child.stderr.text()).toEndWith("Transfer aborted.\nExiting.\n");
+    expect(await child.exited).toBe(4);
+    expect(entries(root).map((name) => name.replace(/[0-9a-f]{16}/, ""))).toEqual([".#pull-.part", ".#pull-.state"]);
+    const { code, log } = await pull("tar", root, url, "--verify=no");
+    expect(log).toContain(`Going on with the download at ${half} of ${PACKED.length} bytes.`);
+    expect(code).toBe(0);
+    expect(stalling.requests.at(-1)?.from).toBe(half);
+    expect(entries(root).filter((name) => name.startsWith(".#"))).toEqual([]);
   },
   LONG,
 );
