@@ -129,9 +129,7 @@ class MainJob {
     const headers: Record<string, string> = {};
     if (this.#tags.length > 0) headers["If-None-Match"] = this.#tags.join(", ");
     if (end === 0 || origin === null) return headers;
-    // A weak tag says "as good as the same", which is not good enough for the second half of a file.
-    const isStrong = origin.etag !== null && !origin.etag.startsWith("W/");
-    const validator = isStrong ? origin.etag : origin.lastModified;
+    const validator = isStrong(origin.etag) ? origin.etag : origin.lastModified;
     if (validator !== null) headers["If-Range"] = validator;
     headers["Range"] = isComplete ? `bytes=${end - 1}-` : `bytes=${end}-${this.#gapEnd ? this.#gapEnd - 1 : ""}`;
     return headers;
@@ -139,7 +137,7 @@ class MainJob {
 
   /** Where the gap ends that is filled now; null when that is the end of the file. */
   get #gapEnd(): number | null {
-    return this.#parts?.boundary ?? this.#spool.nextPart;
+    return this.#parts?.boundary ?? this.#spool.parts.next;
   }
 
   #notModified(etag: string | null): Fetched {
@@ -165,6 +163,15 @@ class MainJob {
     if (!isWhole || !isSame) throw new ChangedError("ESTALE", "The file on the server is another one now");
     if (size > this.#limits.mainBytes) throw tooLarge();
     this.#spool.begin({ ...origin, size });
+    if (this.#parts === null && this.#spool.parts.next !== null && isStrong(origin.etag)) {
+      this.#parts = new ParallelParts(
+        { url: this.#url, etag: origin.etag, size },
+        this.#spool,
+        this.#limits,
+        this.#get,
+      );
+      this.#parts.fill();
+    }
     log("info", `Going on with the download at ${this.#spool.end} of ${size} bytes.`);
     await this.#take(body, start, size);
   }
@@ -182,9 +189,8 @@ class MainJob {
 
   /** Further connections, for a file that is large enough and a server that can. */
   #partsFor(reply: HttpReply, etag: string | null, size: number | null): ParallelParts | null {
-    const isStrong = etag !== null && !etag.startsWith("W/");
-    const canSplit = isStrong && reply.headers.get("accept-ranges") === "bytes" && this.#spool.end === 0;
-    if (!canSplit || size === null || size < this.#limits.parallel.fromBytes) return null;
+    const canSplit = reply.headers.get("accept-ranges") === "bytes" && this.#spool.end === 0;
+    if (!canSplit || !isStrong(etag) || size === null || size < this.#limits.parallel.fromBytes) return null;
     return new ParallelParts({ url: this.#url, etag, size }, this.#spool, this.#limits, this.#get);
   }
 
@@ -214,6 +220,11 @@ class MainJob {
     this.#parts = null;
     this.#spool.joinParts();
   }
+}
+
+/** A weak tag says "as good as the same", which is not good enough for the second half of a file. */
+function isStrong(etag: string | null): etag is string {
+  return etag !== null && !etag.startsWith("W/");
 }
 
 interface Known {

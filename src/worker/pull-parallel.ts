@@ -41,6 +41,7 @@ export class ParallelParts {
   readonly #get: Get;
   readonly #startedAt = performance.now();
   #parts: Part[] | null = null;
+  #isFilling = false;
 
   constructor(file: ParallelFile, spool: Spool, limits: JobLimits, get: Get) {
     this.#file = file;
@@ -49,9 +50,16 @@ export class ParallelParts {
     this.#get = get;
   }
 
-  /** Where the first connection's part ends; null as long as it is alone. */
+  /** Where the first connection's part ends; null as long as it is alone, or where parts that are here already say it. */
   get boundary(): number | null {
-    return this.#parts?.[0]?.start ?? null;
+    return this.#isFilling ? null : (this.#parts?.[0]?.start ?? null);
+  }
+
+  /** Fetches what is missing behind the first part of those that an earlier call left. */
+  fill(): void {
+    if (this.#parts !== null) return;
+    this.#isFilling = true;
+    this.#begin(this.#spool.parts.gaps(this.#file.size));
   }
 
   /** Looks, once, whether further connections would pay. */
@@ -64,13 +72,18 @@ export class ParallelParts {
     this.#parts = [];
     if (!pays) return;
     const step = Math.ceil(left / parallel.connections);
-    for (let start = position + step; start < this.#file.size; start += step) {
-      const part: Part = { start, end: Math.min(start + step, this.#file.size), have: 0, done: Promise.resolve() };
+    const starts = Array.from({ length: parallel.connections - 1 }, (_, index) => position + (index + 1) * step);
+    this.#begin(starts.map((start) => ({ start, end: Math.min(start + step, this.#file.size) })));
+  }
+
+  #begin(ranges: readonly { start: number; end: number }[]): void {
+    this.#parts = ranges.map((range) => {
+      const part: Part = { ...range, have: 0, done: Promise.resolve() };
       part.done = this.#fetch(part).catch((error: unknown) => {
         log("debug", `Further connection failed: ${error instanceof Error ? error.message : String(error)}`);
       });
-      this.#parts.push(part);
-    }
+      return part;
+    });
     log("info", `Using ${this.#parts.length + 1} connections.`);
   }
 

@@ -1,6 +1,6 @@
 // What of a file is here already behind the place where its beginning ends.
 
-/** Bytes that are here, behind a gap. */
+/** Some bytes in a row. */
 export interface Part {
   readonly start: number;
   readonly end: number;
@@ -22,6 +22,14 @@ export class SpoolParts {
   /** Where the last one ends; null when there is none. */
   get end(): number | null {
     return this.#parts.at(-1)?.end ?? null;
+  }
+
+  /** What is missing behind the first part, up to `size`. */
+  gaps(size: number): Part[] {
+    return this.#parts.flatMap(({ end }, index) => {
+      const next = this.#parts[index + 1]?.start ?? size;
+      return next > end ? [{ start: end, end: next }] : [];
+    });
   }
 
   reset(parts: readonly Part[]): void {

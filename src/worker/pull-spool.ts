@@ -28,7 +28,8 @@ export class Spool implements Disposable {
   #syncedAt = 0;
   #syncingAt = 0;
   #isComplete = false;
-  readonly #parts = new SpoolParts();
+  /** What is here behind a gap. */
+  readonly parts = new SpoolParts();
   #hasParts = false;
   #unnoted = 0;
   #generation = 0;
@@ -79,8 +80,8 @@ export class Spool implements Disposable {
       this.restart();
       return;
     }
-    this.#parts.reset(parts);
-    setLength(this.file, this.#parts.end ?? usable);
+    this.parts.reset(parts);
+    setLength(this.file, this.parts.end ?? usable);
     const { etag = null, lastModified = null, size = null } = state;
     this.#origin = { url, etag, lastModified, size };
     this.#end = usable;
@@ -95,7 +96,7 @@ export class Spool implements Disposable {
       ...this.#origin,
       bootId: bootId(),
       synced: this.#syncedAt,
-      ...(this.#hasParts ? { end: this.#end, parts: this.#parts.list } : {}),
+      ...(this.#hasParts ? { end: this.#end, parts: this.parts.list } : {}),
     };
     this.#unnoted = 0;
     writeState(this.#statePath, state);
@@ -110,7 +111,7 @@ export class Spool implements Disposable {
     this.#syncedAt = 0;
     this.#syncingAt = 0;
     this.#hasParts = false;
-    this.#parts.reset([]);
+    this.parts.reset([]);
     this.#generation++;
   }
 
@@ -136,11 +137,6 @@ export class Spool implements Disposable {
     return this.#generation;
   }
 
-  /** Where the gap behind the first bytes ends; null when nothing is behind them. */
-  get nextPart(): number | null {
-    return this.#parts.next;
-  }
-
   /** Takes bytes of a later part, unless they belong to what was thrown away meanwhile. */
   putAhead(chunk: Buffer, position: number, generation: number): void {
     if (generation !== this.#generation || !this.file.isOpen) return;
@@ -149,7 +145,7 @@ export class Spool implements Disposable {
       this.#writeState();
     }
     this.#guard.wrote(writeSparse(this.file, chunk, position));
-    this.#parts.add(position, chunk.length);
+    this.parts.add(position, chunk.length);
     // A part may end in a hole.
     this.#lengthen(position + chunk.length);
     this.#note(chunk.length);
@@ -163,7 +159,7 @@ export class Spool implements Disposable {
 
   /** Takes in what was fetched ahead and follows what is here without a gap. */
   joinParts(): void {
-    const end = this.#parts.join(this.#end);
+    const end = this.parts.join(this.#end);
     if (end === this.#end) return;
     this.#end = end;
     this.#writeState();

@@ -1,0 +1,143 @@
+"""transfers.py prepare | measure ROUNDS-OF-EACH: how long machinectl takes for images, in seconds, and how large the
+worker becomes, in MiB. Run as root in a bed whose daemon is the one to be measured; prints one line of JSON. (I136)
+
+The archive is made of the bed's own /usr once, so that everybody gets the same files. What is imported is read from
+memory (the page cache); what is made goes to a tmpfs, or to the disk and through to it.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+
+SAMPLE = "/var/tmp/sample"
+MACHINES = "/var/lib/machines"
+URL = "http://127.0.0.1:8000"
+DISK_BYTES = 512 << 20
+WORKERS = ("systemd-import", "systemd-pull")
+
+
+def sh(script):
+    return subprocess.run(["bash", "-ec", script], check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def prepare():
+    """Makes the sample and serves it."""
+    sh(f"""
+        mkdir -p {SAMPLE}; cd {SAMPLE}
+        tar --xattrs -cf tree.tar -C / usr
+        gzip -k -6 tree.tar; zstd -q -3 tree.tar; xz -k -1 -T0 --block-size=16MiB tree.tar; bzip2 -k tree.tar
+        python3 - <<'PYTHON'
+import os, random
+random.seed(1)
+with open("disk.raw", "wb") as disk:
+    for at in range(0, {DISK_BYTES}, 4 << 20):
+        disk.seek(at)
+        disk.write(random.randbytes(1 << 20) + bytes(range(256)) * 4096)
+    disk.truncate({DISK_BYTES})
+PYTHON
+        gzip -k -1 disk.raw
+        sha256sum * > SHA256SUMS
+        mkdir -p /run/systemd/system/systemd-importd.service.d
+        # Quota would stay switched on for the whole file system that all beds share.
+        printf '[Service]\\nEnvironment=SYSTEMD_IMPORT_BTRFS_QUOTA=0\\n' > /run/systemd/system/systemd-importd.service.d/bench.conf
+        systemctl daemon-reload
+        cat > /run/serve.py <<'PYTHON'
+import http.server, socketserver
+class Handler(http.server.SimpleHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def log_message(self, *_): pass
+    def copyfile(self, source, target):
+        target.flush()
+        self.connection.sendfile(source)
+class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
+    daemon_threads = True
+import os
+os.chdir("{SAMPLE}")
+Server(("127.0.0.1", 8000), Handler).serve_forever()
+PYTHON
+        systemd-run -q --unit=www python3 /run/serve.py
+        for i in $(seq 50); do curl -sf {URL}/SHA256SUMS > /dev/null && exit 0; sleep .1; done; exit 1
+    """)
+
+
+class Watcher(threading.Thread):
+    """Looks how large the workers become."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.peak = 0
+        self.stopped = threading.Event()
+
+    def run(self):
+        while not self.stopped.wait(0.02):
+            for pid in filter(str.isdigit, os.listdir("/proc")):
+                try:
+                    with open(f"/proc/{pid}/cmdline", "rb") as file:
+                        name = os.path.basename(file.read().split(b"\0")[0].decode())
+                    if name in WORKERS:
+                        with open(f"/proc/{pid}/status") as file:
+                            peaks = [line for line in file if line.startswith("VmHWM")]
+                        self.peak = max(self.peak, *(int(line.split()[1]) for line in peaks))
+                except (OSError, ValueError, TypeError):
+                    pass
+
+    def stop(self):
+        self.stopped.set()
+        self.join()
+        return self.peak / 1024
+
+
+def clean():
+    sh(f"""shopt -s dotglob nullglob; chattr -R -i {MACHINES} 2>/dev/null || true
+        for path in {MACHINES}/*; do
+            btrfs subvolume delete "$path" > /dev/null 2>&1 || rm -rf "$path"
+        done; sync""")
+
+
+OPERATIONS = {
+    "import-gz": ["import-tar", f"{SAMPLE}/tree.tar.gz"],
+    "import-xz": ["import-tar", f"{SAMPLE}/tree.tar.xz"],
+    "import-bz2": ["import-tar", f"{SAMPLE}/tree.tar.bz2"],
+    "import-tar": ["import-tar", f"{SAMPLE}/tree.tar"],
+    "pull-gz": ["pull-tar", "--verify=checksum", f"{URL}/tree.tar.gz"],
+    "pull-xz": ["pull-tar", "--verify=checksum", f"{URL}/tree.tar.xz"],
+    "import-raw-gz": ["import-raw", f"{SAMPLE}/disk.raw.gz"],
+    "pull-raw": ["pull-raw", "--verify=checksum", f"{URL}/disk.raw"],
+}
+
+
+def once(words):
+    clean()
+    begin = time.monotonic()
+    subprocess.run(["machinectl", "-q", *words, "image"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return time.monotonic() - begin
+
+
+def measure(rounds, only):
+    figures = {}
+    sh(f"cat {SAMPLE}/* > /dev/null")
+    watcher = Watcher()
+    watcher.start()
+    for where in ("tmpfs", "disk"):
+        if where == "tmpfs":
+            sh(f"mount -t tmpfs -o size=3G tmpfs {MACHINES}")
+        sh("systemctl stop systemd-importd.service")
+        for name, words in OPERATIONS.items():
+            if only and name not in only:
+                continue
+            times = sorted(once(words) for _ in range(rounds))
+            figures[f"{where}-{name}"] = times[rounds // 2]
+        clean()
+        if where == "tmpfs":
+            sh(f"systemctl stop systemd-importd.service; umount {MACHINES}")
+    figures["resident"] = watcher.stop()
+    print(json.dumps(figures))
+
+
+if sys.argv[1] == "prepare":
+    prepare()
+else:
+    measure(int(sys.argv[2]), sys.argv[3:])
