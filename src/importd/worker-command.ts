@@ -70,6 +70,9 @@ function option(name: string, value: string): string[] {
 const INHERITED =
   /^(((https?|ftp|all|no)_proxy)|SSL_CERT_(FILE|DIR)|SYSTEMD_(IMPORT_\w+|OPENPGP_KEYRING)|REGISTRY_AUTH_FILE|HOME|USER|XDG_\w+|TZ|LANG|LC_\w+|MACHINED_\w+)$/i;
 
+/** A worker is gone before the engine's last optimizer has paid for itself: without it, it takes a tenth less time. */
+const SHORT_LIVED = { BUN_JSC_useFTLJIT: "0" };
+
 /** The environment of a worker. */
 export function workerEnvironment(
   own: Readonly<Record<string, string | undefined>>,
@@ -81,6 +84,7 @@ export function workerEnvironment(
   }
   return {
     ...env,
+    ...SHORT_LIVED,
     SYSTEMD_LOG_TARGET: "console-prefixed",
     SYSTEMD_LOG_LEVEL: given.logLevel,
     NOTIFY_SOCKET: given.notifySocket,

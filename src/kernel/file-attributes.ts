@@ -58,13 +58,18 @@ function procPath(fd: Fd): string {
   return `/proc/self/fd/${fd.number}`;
 }
 
+/** Names of attributes are bytes, and here texts of one character for each of them. */
+function attributeName(name: string): number {
+  return scratchString(name, "latin1");
+}
+
 /** An extended attribute of a file (any descriptor, O_PATH included), or null where it has none of that name. */
 export function getAttribute(fd: Fd, name: string): Buffer | null {
   return attributeAt(procPath(fd), name);
 }
 
 function attributeAt(path: string, name: string): Buffer | null {
-  const size = trySys("getxattr", scratchString(path), scratchString(name), value, value.size);
+  const size = trySys("getxattr", scratchString(path), attributeName(name), value, value.size);
   if (size === -61 || size === -95) return null; // ENODATA, EOPNOTSUPP
   return Buffer.from(value.bytes.subarray(0, check(size, "getxattr", name)));
 }
@@ -74,7 +79,7 @@ export function setAttribute(fd: Fd, name: string, bytes: Uint8Array): void {
   const given = pin(bytes.length);
   given.bytes.set(bytes);
   const path = scratchString(procPath(fd));
-  check(trySys("setxattr", path, scratchString(name), given, bytes.length, 0), "setxattr", name);
+  check(trySys("setxattr", path, attributeName(name), given, bytes.length, 0), "setxattr", name);
 }
 
 /** The names of all extended attributes of a file that we may see; none where the file system has none. */
@@ -87,7 +92,7 @@ export function attributeNames(fd: Fd): string[] {
 
 /** Removes an extended attribute; one that is not there is fine. */
 export function removeAttribute(fd: Fd, name: string): void {
-  const result = trySys("removexattr", scratchString(procPath(fd)), scratchString(name));
+  const result = trySys("removexattr", scratchString(procPath(fd)), attributeName(name));
   if (result !== -61) check(result, "removexattr", name);
 }
 

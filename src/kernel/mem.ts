@@ -69,13 +69,13 @@ let stringsUsed = 0;
  * The address of `text` as a NUL-terminated string, for the system call that comes next: the place is used again after
  * some ten further paths. `EINVAL` when it contains a NUL, `ENAMETOOLONG` beyond 32 KiB.
  */
-export function scratchString(text: string): number {
+export function scratchString(text: string, encoding: "utf8" | "latin1" = "utf8"): number {
   refuseNul(text);
-  const size = Buffer.byteLength(text) + 1;
+  const size = Buffer.byteLength(text, encoding) + 1;
   if (size > LONGEST_STRING) throw new SyscallError("path", "ENAMETOOLONG");
   if (stringsUsed + size > STRINGS_SIZE) stringsUsed = 0;
   const at = stringsUsed;
-  strings.bytes.write(text, at);
+  strings.bytes.write(text, at, encoding);
   strings.bytes[at + size - 1] = 0;
   stringsUsed += size;
   return strings.address + at;

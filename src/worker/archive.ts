@@ -42,17 +42,36 @@ export async function patiently<T>(attempt: () => Promise<T>): Promise<T> {
 
 /** The content of a file from where it stands, or of a pipe, in chunks that stay as they are. */
 export async function* readChunks(file: Fd, onRead?: (total: number) => void): AsyncGenerator<Buffer> {
-  const isRegular = statFd(file).kind === "regular";
+  const source = statFd(file).kind === "regular" ? readFile(file) : readPipe(file);
   let total = 0;
+  for await (const chunk of source) {
+    total += chunk.length;
+    onRead?.(total);
+    yield chunk;
+  }
+}
+
+function* readFile(file: Fd): Generator<Buffer> {
   for (;;) {
     const chunk = Buffer.allocUnsafeSlow(CHUNK);
-    const count = isRegular
-      ? readSync(file.number, chunk, 0, CHUNK, null)
-      : await patiently(async () => (await readLater(file.number, chunk, 0, CHUNK, null)).bytesRead);
+    const count = readSync(file.number, chunk, 0, CHUNK, null);
     if (count === 0) return;
-    total += count;
-    onRead?.(total);
     yield chunk.subarray(0, count);
+  }
+}
+
+/** What a program writes comes in small pieces: waiting a little for more of them costs less than looking at each. */
+const PIECES_MS = 2;
+const SMALL = 256 << 10;
+
+async function* readPipe(file: Fd): AsyncGenerator<Buffer> {
+  let room = Buffer.allocUnsafeSlow(CHUNK);
+  for (;;) {
+    const { bytesRead } = await patiently(() => readLater(file.number, room, 0, room.length, null));
+    if (bytesRead === 0) return;
+    yield room.subarray(0, bytesRead);
+    room = bytesRead > room.length - SMALL ? Buffer.allocUnsafeSlow(CHUNK) : room.subarray(bytesRead);
+    if (bytesRead < SMALL) await Bun.sleep(PIECES_MS);
   }
 }
 

@@ -29,13 +29,15 @@ export function detectCompression(head: Buffer): Compression {
 }
 
 const OUTPUT_CHUNK = 1 << 20;
+/** The decoder's thread goes on with what it has while this one is busy. */
+const INPUT_AHEAD = { writableHighWaterMark: 4 << 20 };
 const ZSTD_WINDOW_LOG_MAX = 27;
 /** ZSTD_d_windowLogMax, ZSTD_c_compressionLevel (zstd.h). */
 const [ZSTD_D_WINDOW_LOG_MAX, ZSTD_C_LEVEL] = [100, 100];
 
 const DECODERS: Readonly<Record<Compression, (source: Chunks) => Chunks>> = {
   uncompressed: (source) => source,
-  gzip: (source) => transform(source, createGunzip({ chunkSize: OUTPUT_CHUNK }), "gzip"),
+  gzip: (source) => transform(source, createGunzip({ chunkSize: OUTPUT_CHUNK, ...INPUT_AHEAD }), "gzip"),
   zstd: (source) => {
     const params = { [ZSTD_D_WINDOW_LOG_MAX]: ZSTD_WINDOW_LOG_MAX };
     return transform(checkedZstd(source), createZstdDecompress({ chunkSize: OUTPUT_CHUNK, params }), "zstd");
