@@ -79,22 +79,22 @@ const LIBARCHIVE_XATTR = "LIBARCHIVE.xattr.";
 
 /** The extended attributes of a member, by name. */
 export function paxAttributes(records: PaxRecords): Map<string, Buffer> | null {
-  let attributes: Map<string, Buffer> | null = null;
-  const add = (name: string, value: Buffer) => {
-    attributes ??= new Map();
-    attributes.set(name, value);
-  };
+  const attributes = new Map<string, Buffer>();
   for (const [key, value] of records) {
     if (key.startsWith(LIBARCHIVE_XATTR)) {
       const name = percentDecode(key.slice(LIBARCHIVE_XATTR.length));
-      add(name, Buffer.from(value.toString("latin1"), "base64"));
+      attributes.set(name, Buffer.from(value.toString("latin1"), "base64"));
     }
   }
   for (const [key, value] of records) {
-    if (key.startsWith(SCHILY_XATTR)) add(key.slice(SCHILY_XATTR.length), value);
-    else if (key === "RHT.security.selinux") add("security.selinux", value);
+    if (key.startsWith(SCHILY_XATTR)) {
+      const name = key.slice(SCHILY_XATTR.length);
+      // libarchive writes each attribute both ways, and encodes the name in both.
+      if (!attributes.has(percentDecode(name))) attributes.set(name, value);
+    }
+    if (key === "RHT.security.selinux") attributes.set("security.selinux", value);
   }
-  return attributes;
+  return attributes.size === 0 ? null : attributes;
 }
 
 function percentDecode(text: string): string {

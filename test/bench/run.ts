@@ -1,15 +1,12 @@
 // npm run bench [-- --bed=TREE] [--machines=N] [--rounds=N]: the distribution's programs and ours in one bed, one after
 // the other, round by round; medians and ratios go to docs/benchmarks.md. Figures compare only within one run.
-import { rmSync, writeFileSync } from "node:fs";
-import { availableParallelism, release } from "node:os";
+// With --only=transfers it is images instead of machines; see transfers.ts.
 import { join } from "node:path";
-import { build } from "../../install/build.ts";
-import { prepareBeds, setAside, TREES, type Tree } from "../lib/host-suite.ts";
-import { TOP } from "../lib/run-tests.ts";
+import { TREES, type Tree } from "../lib/host-suite.ts";
+import { type Figures, medians, option, show, verdict, whereAndWhen, withExecutable, writePart } from "./figures.ts";
+import { benchTransfers } from "./transfers.ts";
 
 const MEASURE_TIMEOUT_SECONDS = 600;
-
-type Figures = Readonly<Record<string, number>>;
 
 interface Row {
   readonly figure: string;
@@ -62,42 +59,19 @@ function rows(machines: number): readonly Row[] {
   ];
 }
 
-function option(args: readonly string[], name: string, otherwise: string): string {
-  const word = args.find((one) => one.startsWith(`--${name}=`));
-  return word === undefined ? otherwise : word.slice(name.length + 3);
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? (sorted[middle] ?? 0) : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2;
-}
-
-function medians(runs: readonly Figures[]): Figures {
-  const names = Object.keys(runs[0] ?? {});
-  return Object.fromEntries(names.map((name) => [name, median(runs.map((run) => run[name] ?? Number.NaN))]));
-}
-
-function show(value: number): string {
-  return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
-}
-
 function table(machines: number, version: number, stock: Figures, ours: Figures): string {
   const lines = rows(machines).map(({ figure, title, unit, better }) => {
     const [theirs = Number.NaN, own = Number.NaN] = [stock[figure], ours[figure]];
-    const ratio = better === "less" ? theirs / own : own / theirs;
-    const verdict = ratio >= 1 ? `${ratio.toFixed(1)} × better` : `${(1 / ratio).toFixed(1)} × worse`;
-    return `| ${title} | ${show(theirs)} ${unit} | ${show(own)} ${unit} | ${verdict} |`;
+    return `| ${title} | ${show(theirs)} ${unit} | ${show(own)} ${unit} | ${verdict(theirs, own, better)} |`;
   });
   return [`| what | systemd ${version} | machined | machined is |`, "|---|---|---|---|", ...lines].join("\n");
 }
 
 function page(tables: readonly string[], rounds: number): string {
-  const where = `Linux ${release().split(".").slice(0, 2).join(".")}, ${availableParallelism()} processors, ${new Date().toISOString().slice(0, 10)}`;
   return `# Benchmarks
 
 Written by \`npm run bench\`: the distribution's programs and ours in the same booted bed, one after the other, ${rounds}
-${rounds === 1 ? "round" : "rounds"}; each figure is the median. ${where}.
+${rounds === 1 ? "round" : "rounds"}; each figure is the median. ${whereAndWhen()}.
 
 The bus has a wider limit of match rules for both: with the default of 512, the original loses its service manager at
 about 500 machines ([decision 5](decisions/0005-no-addref.md)). "Memory of its own" are anonymous pages; the rest of the
@@ -144,6 +118,7 @@ async function measure(tree: Tree, machines: number, rounds: number): Promise<st
 }
 
 async function main(args: readonly string[]): Promise<number> {
+  if (option(args, "only", "machines") === "transfers") return benchTransfers(args);
   const tree = option(args, "bed", "bookworm");
   const machines = Number(option(args, "machines", "1000"));
   const rounds = Number(option(args, "rounds", "3"));
@@ -151,21 +126,9 @@ async function main(args: readonly string[]): Promise<number> {
     console.error(`usage: npm run bench -- [--bed=${Object.keys(TREES).join("|")}] [--machines=N] [--rounds=N]`);
     return 2;
   }
-  const reason = await prepareBeds([tree as Tree]);
-  if (reason !== null) {
-    console.error(`Nothing can be measured here: ${reason}`);
-    return 1;
-  }
-  const given = process.env["MACHINED_DIST"];
-  const directory = given ?? setAside(build());
-  process.env["MACHINED_DIST"] = directory;
-  const text = page([await measure(tree as Tree, machines, rounds)], rounds);
-  if (given === undefined) rmSync(directory, { recursive: true });
-  const file = join(TOP, "docs/benchmarks.md");
-  writeFileSync(file, text);
-  Bun.spawnSync([join(TOP, "node_modules/.bin/biome"), "format", "--write", file], { cwd: TOP });
-  console.log(text);
-  return 0;
+  return withExecutable(tree as Tree, async () => {
+    writePart(null, page([await measure(tree as Tree, machines, rounds)], rounds));
+  });
 }
 
 process.exit(await main(process.argv.slice(2)));

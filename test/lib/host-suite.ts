@@ -12,7 +12,13 @@ export type Tree = keyof typeof TREES;
 export const DEFAULT_TREES: readonly Tree[] = ["bookworm", "forky"];
 
 /** Programs that tests start, and the Debian packages that have them. */
-const TEST_PROGRAMS = { gcc: "gcc libc6-dev", "dbus-daemon": "dbus", unshare: "util-linux", ip: "iproute2" } as const;
+const TEST_PROGRAMS = {
+  gcc: "gcc libc6-dev",
+  "dbus-daemon": "dbus",
+  unshare: "util-linux",
+  ip: "iproute2",
+  bsdtar: "libarchive-tools",
+} as const;
 const BED_PROGRAMS = {
   debootstrap: "debootstrap",
   "systemd-nspawn": "systemd-container",
