@@ -144,12 +144,13 @@ export class TarReader {
   *#entry(header: TarHeader, block: Buffer): Parse<void> {
     if (++this.#entries > ENTRY_LIMIT) throw new ErrnoError("EFBIG", `Archive has more than ${ENTRY_LIMIT} members`);
     const records = this.#global.size === 0 ? this.#records : new Map([...this.#global, ...this.#records]);
-    const kind = kindOf(header, this.#longName ?? header.name);
+    const path = this.#pathOf(header, records);
+    const kind = kindOf(header, path);
     const stored = fileSize(paxNumber(records, "size") ?? header.size);
     // Links have no data, whatever their size field says; GNU tar reads them so too.
     const dataBytes = kind === "regular" || header.type === "D" ? stored : 0;
     const sparse = kind === "regular" ? yield* this.#sparseMap(header, block, records, dataBytes) : null;
-    const sink = this.#target.entry(this.#describe(header, records, { kind, stored, sparse }));
+    const sink = this.#target.entry(this.#describe(header, records, { path, kind, stored, sparse }));
     yield* this.#data(sink, sparse, dataBytes);
     yield* this.#feed.skip(padded(dataBytes) - dataBytes);
     sink?.end();
@@ -160,12 +161,16 @@ export class TarReader {
     return isPaxSparse(records) ? yield* readPaxSparse(records, dataBytes, this.#feed) : null;
   }
 
+  /** The name in the header itself may have been cut anywhere. */
+  #pathOf(header: TarHeader, records: PaxRecords): RawName {
+    return paxName(records, "GNU.sparse.name") ?? paxName(records, "path") ?? this.#longName ?? header.name;
+  }
+
   #describe(header: TarHeader, records: PaxRecords, found: Found): TarEntry {
-    const path = paxName(records, "GNU.sparse.name") ?? paxName(records, "path") ?? this.#longName ?? header.name;
     const hasRecords = records.size > 0;
     const text = (key: string) => records.get(key)?.toString("utf8") ?? null;
     return {
-      path,
+      path: found.path,
       kind: found.kind,
       mode: header.mode,
       uid: identity(paxNumber(records, "uid") ?? header.uid),
@@ -194,6 +199,7 @@ export class TarReader {
 }
 
 interface Found {
+  readonly path: RawName;
   readonly kind: TarKind;
   readonly stored: number;
   readonly sparse: SparseMap | null;

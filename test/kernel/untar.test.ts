@@ -188,6 +188,20 @@ rootTest("I99: long names of pax, GNU and ustar archives", () => {
   expect(statSync(join(top, "v7dir")).isDirectory()).toBe(true);
 });
 
+rootTest("I99: a long name whose short form ends in a slash is no directory for that", () => {
+  const long = `${"p".repeat(98)}/file`;
+  const { top, error } = unpack(
+    archive(
+      { name: `${"p".repeat(98)}/`, pax: { path: long }, data: "1" },
+      { name: "old/", magic: "\0\0\0\0\0\0\0\0", type: "\0" },
+      { name: "x", pax: { path: "new/" } },
+    ),
+  );
+  expect(error).toBeNull();
+  expect(readFileSync(join(top, long), "utf8")).toBe("1");
+  for (const name of ["old", "new"]) expect([name, statSync(join(top, name)).isDirectory()]).toEqual([name, true]);
+});
+
 rootTest("archives one behind the other, labels and names that are no text are read", () => {
   const name = Buffer.from([0x66, 0xff, 0xfe]).toString("latin1");
   const { top, error } = unpack(
