@@ -1,7 +1,10 @@
 // Removing many images at once: the hidden ones, which downloads leave behind, or all (machinectl(1), "clean").
+import { resolve } from "node:path";
 import { errnoText } from "../base/errno.ts";
 import { ErrnoError, errnoNameOf } from "../base/error.ts";
-import { isErrno } from "../kernel/sys.ts";
+import { listDirectory } from "../kernel/directory-entry.ts";
+import { type Fd, openPath, readLinkAt } from "../kernel/fd.ts";
+import { isErrno, SyscallError } from "../kernel/sys.ts";
 import type { Image } from "./image.ts";
 import { removeImage } from "./image-change.ts";
 import type { ImageLayout } from "./image-layout.ts";
@@ -24,8 +27,10 @@ export function cleanPool(layout: ImageLayout, search: ImageSearch, mode: CleanM
   sweepAll(layout);
   const removed: Removed[] = [];
   let failure: Error | null = null;
-  for (const image of search.list()) {
-    if (!image.mayChange || (mode === "hidden" && !image.isHidden)) continue;
+  const images = search.list();
+  const layers = mode === "hidden" ? layersOf(images) : new Set<string>();
+  for (const image of images) {
+    if (!image.mayChange || (mode === "hidden" && !image.isHidden) || layers.has(image.path)) continue;
     try {
       removeImage(layout, image);
       removed.push({ name: image.name, bytes: image.facts.space.usageExclusive });
@@ -35,6 +40,31 @@ export function cleanPool(layout: ImageLayout, search: ImageSearch, mode: CleanM
   }
   if (failure !== null) throw failure;
   return removed;
+}
+
+/** The paths of the layers that the stacks among these images are made of. */
+function layersOf(images: readonly Image[]): Set<string> {
+  return new Set(images.filter(({ type }) => type === "mstack").flatMap(({ path }) => layersAt(path)));
+}
+
+function layersAt(stack: string): string[] {
+  try {
+    using directory = openPath(stack, "directory");
+    const links = listDirectory(directory).filter(({ name }) => name.startsWith("layer@"));
+    return links.flatMap(({ name }) => linkTarget(directory, name) ?? []).map((target) => resolve(stack, target));
+  } catch (error) {
+    if (error instanceof SyscallError) return [];
+    throw error;
+  }
+}
+
+function linkTarget(directory: Fd, name: string): string | null {
+  try {
+    return readLinkAt(directory, name);
+  } catch (error) {
+    if (isErrno(error, "EINVAL", "ENOENT")) return null;
+    throw error;
+  }
 }
 
 function explain(image: Image, error: unknown): Error {

@@ -7,11 +7,15 @@ import { log } from "./import-log.ts";
 
 export interface Credentials {
   readonly user: string;
+  /** Or, for the user IDENTITY_TOKEN, a token that others are given for. */
   readonly password: string;
 }
 
+/** The name that stands for none, where the password is a token of identity. */
+export const IDENTITY_TOKEN = "<token>";
+
 interface AuthFile {
-  readonly auths?: Readonly<Record<string, { readonly auth?: string }>>;
+  readonly auths?: Readonly<Record<string, { readonly auth?: string; readonly identitytoken?: string }>>;
   readonly credHelpers?: Readonly<Record<string, string>>;
   readonly credsStore?: string;
 }
@@ -55,8 +59,9 @@ export async function credentialsFor(registry: string, image: string): Promise<C
     if (file === null) continue;
     const helper = keys.map((key) => file.credHelpers?.[key]).find((name) => name !== undefined);
     if (helper !== undefined) return askHelper(helper, registry);
-    const entry = keys.map((key) => file.auths?.[key]?.auth).find((auth) => auth);
-    if (entry) return decode(entry);
+    const entry = keys.map((key) => file.auths?.[key]).find((auth) => auth?.auth || auth?.identitytoken);
+    if (entry?.identitytoken) return { user: IDENTITY_TOKEN, password: entry.identitytoken };
+    if (entry?.auth) return decode(entry.auth);
     if (file.credsStore) return askHelper(file.credsStore, registry);
   }
   return null;

@@ -2,13 +2,14 @@
 // What we know of ourselves goes to the registry, and to the token server it names over https; never to where it redirects
 // (CVE-2020-15157).
 import { ErrnoError } from "../base/error.ts";
-import { type Credentials, credentialsFor } from "./oci-credentials.ts";
+import { type Credentials, credentialsFor, IDENTITY_TOKEN } from "./oci-credentials.ts";
 import type { OciAddress } from "./oci-reference.ts";
 import { type HttpReply, type HttpRequest, httpGet } from "./pull-http.ts";
 import { JOB_LIMITS } from "./pull-job.ts";
 import { fetchSide } from "./pull-side.ts";
 
 const TOKEN_LIMIT_BYTES = 1 << 20;
+const CLIENT = "machined";
 
 export class OciRegistry {
   readonly address: OciAddress;
@@ -51,7 +52,8 @@ export class OciRegistry {
     const { registry, image } = this.address;
     const credentials = await credentialsFor(registry, image);
     const scheme = challenge.split(" ")[0]?.toLowerCase();
-    if (scheme === "basic") return credentials === null ? null : basic(credentials);
+    const mayBeBasic = credentials !== null && credentials.user !== IDENTITY_TOKEN;
+    if (scheme === "basic") return mayBeBasic ? basic(credentials) : null;
     if (scheme !== "bearer") throw new ErrnoError("EPROTO", `Unknown way of authentication '${scheme ?? ""}'`);
     return `Bearer ${await this.#token(parameters(challenge), credentials)}`;
   }
@@ -64,11 +66,9 @@ export class OciRegistry {
     const url = new URL(realm);
     if (!this.#mayAsk(url))
       throw new ErrnoError("EPROTO", `Refusing to ask '${url.origin}' for a token, it is not https`);
-    url.searchParams.set("service", service);
-    url.searchParams.set("scope", scope);
-    const headers = credentials === null ? {} : { Authorization: basic(credentials) };
+    const question = tokenRequest(url, { service, scope }, credentials);
     const limits = { ...JOB_LIMITS, sideBytes: TOKEN_LIMIT_BYTES };
-    const get = (to: string, request: HttpRequest) => httpGet(to, { ...request, headers });
+    const get = (to: string, request: HttpRequest) => httpGet(to, { ...request, ...question });
     const body = await fetchSide(url.href, limits, get);
     const reply = JSON.parse(body?.toString() ?? "{}") as { token?: unknown; access_token?: unknown };
     const token = reply.token ?? reply.access_token;
@@ -83,6 +83,20 @@ export class OciRegistry {
     const { protocol, registry } = this.address;
     return protocol === "http" && realm.protocol === "http:" && realm.host === registry;
   }
+}
+
+/** How to ask `url` for a token: with the wishes in the address, or, with a token of identity, in a form (OAuth2). */
+function tokenRequest(
+  url: URL,
+  wishes: { readonly service: string; readonly scope: string },
+  credentials: Credentials | null,
+): HttpRequest {
+  if (credentials?.user === IDENTITY_TOKEN) {
+    const grant = { grant_type: "refresh_token", refresh_token: credentials.password, client_id: CLIENT };
+    return { form: new URLSearchParams({ ...grant, ...wishes }) };
+  }
+  for (const [key, value] of Object.entries(wishes)) url.searchParams.set(key, value);
+  return credentials === null ? {} : { headers: { Authorization: basic(credentials) } };
 }
 
 function basic({ user, password }: Credentials): string {

@@ -2,6 +2,7 @@
 // body that is given up when it does not come. Nothing is decoded on the way: hashes are over the bytes as sent.
 import { version } from "../../package.json";
 import { ErrnoError } from "../base/error.ts";
+import { trust } from "./pull-trust.ts";
 
 export interface HttpLimits {
   /** Until the headers are here. */
@@ -88,8 +89,17 @@ function tooSlow(): TransientError {
   return new TransientError("ETIMEDOUT", "Download too slow, giving up");
 }
 
-function cut(cause: unknown): TransientError {
-  const text = cause instanceof Error ? cause.message : String(cause);
+/** What openssl-verify(1) calls the reasons, as codes of errors. */
+const UNTRUSTED = /CERT|SELF_SIGNED|SIGNATURE|HOSTNAME_MISMATCH|INVALID_CA|CRL/;
+/** Advice for whoever wrote the program. */
+const ADVICE = /\.? For more information, pass .*$/s;
+
+function cut(cause: unknown): ErrnoError {
+  const text = (cause instanceof Error ? cause.message : String(cause)).replace(ADVICE, "");
+  const { code } = cause as { code?: unknown };
+  if (typeof code === "string" && UNTRUSTED.test(code)) {
+    return new ErrnoError("EPROTO", `The server's certificate is refused: ${text}`, { cause });
+  }
   return new TransientError("ECONNRESET", `Connection failed: ${text}`, { cause });
 }
 
@@ -100,15 +110,18 @@ const PRIVATE_HEADERS = ["authorization", "cookie", "proxy-authorization"];
 export interface HttpRequest {
   readonly headers?: Readonly<Record<string, string>>;
   readonly limits?: HttpLimits;
+  /** Sent as a form, to this address only: a redirect is then no reply. */
+  readonly form?: URLSearchParams;
 }
 
-/** Gets `url`. Any status is a reply; errors are what keeps a reply from coming. */
+/** Gets `url`, or posts a form to it. Any status is a reply; errors are what keeps a reply from coming. */
 export async function httpGet(url: string, request: HttpRequest = {}): Promise<HttpReply> {
   const limits = request.limits ?? HTTP_LIMITS;
   const headers = new Headers({ "User-Agent": USER_AGENT, "Accept-Encoding": "identity", ...request.headers });
   let at = new URL(url);
   for (let hops = 0; ; hops++) {
-    const reply = await exchange(at, headers, limits);
+    const reply = await exchange(at, headers, limits, request.form);
+    if (request.form !== undefined) return reply;
     const location = REDIRECTS.has(reply.status) ? reply.headers.get("location") : null;
     if (location === null) return reply;
     reply.body[Symbol.dispose]();
@@ -127,12 +140,19 @@ function redirectTarget(location: string, from: URL): URL {
   return target;
 }
 
-async function exchange(url: URL, headers: Headers, limits: HttpLimits): Promise<HttpReply> {
+async function exchange(url: URL, headers: Headers, limits: HttpLimits, form?: URLSearchParams): Promise<HttpReply> {
   const abort = new AbortController();
   const late = () => abort.abort(new TransientError("ETIMEDOUT", `No answer from '${url.host}'`));
   const timer = setTimeout(late, limits.answerMs);
   try {
-    const response = await fetch(url, { headers, redirect: "manual", signal: abort.signal, decompress: false });
+    const response = await fetch(url, {
+      headers,
+      redirect: "manual",
+      signal: abort.signal,
+      decompress: false,
+      ...(form === undefined ? {} : { method: "POST", body: form }),
+      ...(url.protocol === "https:" ? { tls: trust() } : {}),
+    });
     const body = new HttpBody(response, abort, limits);
     return { status: response.status, headers: response.headers, url, body };
   } catch (error) {

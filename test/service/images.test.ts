@@ -301,6 +301,18 @@ describe.skipIf(!isRoot)(`images${needsRoot}`, () => {
     expect(readdirSync(pool)).toEqual([]);
   });
 
+  test("cleaning hidden images leaves the layers that a stack is made of, and takes the others", async () => {
+    for (const name of [".oci-sha256:used", ".oci-sha256:unused"]) makeTree(name);
+    mkdirSync(join(pool, "web.mstack/rw"), { recursive: true });
+    symlinkSync("../.oci-sha256:used", join(pool, "web.mstack/layer@0"));
+    symlinkSync("/etc", join(pool, "web.mstack/layer@1"));
+    expect((await call("CleanPool", "s", "hidden"))[0]).toEqual([[".oci-sha256:unused", MAX]]);
+    expect(readdirSync(pool).sort()).toEqual([".oci-sha256:used", "web.mstack"]);
+    await call("RemoveImage", "s", "web");
+    await call("CleanPool", "s", "hidden");
+    expect(readdirSync(pool)).toEqual([]);
+  });
+
   test("cleaning goes on after an image that cannot be removed, and names it", async () => {
     for (const name of ["a", "b", "c"]) makeTree(name);
     Bun.spawnSync(["mount", "-t", "tmpfs", "tmpfs", join(pool, "b")]);

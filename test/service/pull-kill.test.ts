@@ -93,7 +93,7 @@ class ThrottledServer {
 }
 
 /** Sent every two milliseconds: slow enough for a large file to come on several connections. */
-const PIECE = 50_000;
+const PIECE = 30_000;
 
 const server = new ThrottledServer();
 // Holes, too: the length of a file must not be mistaken for what has come.

@@ -330,6 +330,45 @@ asRoot("a registry that wants a password gets it, from a file or from a helper",
   ).toContain("requires authentication");
 });
 
+asRoot("a token of identity, from a file or a helper, is given for a token of access", async () => {
+  const root = scratch.root();
+  const made = image([LOWER]);
+  publish("identity", made);
+  const forms: string[] = [];
+  server.pages["oauth"] = {
+    answer: async (request) => {
+      forms.push(`${request.method} ${await request.text()}`);
+      return forms.at(-1)?.includes("refresh_token=idtok")
+        ? Response.json({ access_token: "tok" })
+        : new Response("no", { status: 403 });
+    },
+  };
+  for (const path of Object.keys(server.pages).filter((name) => name.startsWith("v2/identity/"))) {
+    const page = server.pages[path];
+    const challenge = `Bearer realm="${server.url("oauth")}",service="here",scope="repository:identity:pull"`;
+    server.pages[path] = {
+      answer: (request) =>
+        request.headers.get("authorization") === "Bearer tok"
+          ? new Response(bytesOf(page?.body ?? ""), { headers: page?.headers ?? {} })
+          : new Response("", { status: 401, headers: { "WWW-Authenticate": challenge } }),
+    };
+  }
+  const auth = join(scratch.path, "identity.json");
+  writeFileSync(auth, JSON.stringify({ auths: { [host]: { auth: "", identitytoken: "idtok" } } }));
+  const { code, log } = await pull(root, `${host}/identity`, { env: { REGISTRY_AUTH_FILE: auth } });
+  expect([code, log]).toEqual([0, expect.stringContaining("Created new local image 'identity'.")]);
+  const wishes = "service=here&scope=repository%3Aidentity%3Apull";
+  expect(forms).toEqual([`POST grant_type=refresh_token&refresh_token=idtok&client_id=machined&${wishes}`]);
+  const helper = join(scratch.path, "docker-credential-identity");
+  writeFileSync(helper, `#!/bin/sh\nread host\necho '{"Username":"<token>","Secret":"idtok"}'\n`);
+  chmodSync(helper, 0o755);
+  writeFileSync(auth, JSON.stringify({ credHelpers: { [host]: "identity" } }));
+  const env = { REGISTRY_AUTH_FILE: auth, PATH: `${scratch.path}:${process.env["PATH"]}` };
+  expect((await pull(root, `${host}/identity`, { name: "helper", env })).code).toBe(0);
+  writeFileSync(auth, JSON.stringify({ auths: { [host]: { identitytoken: "wrong" } } }));
+  expect((await pull(root, `${host}/identity`, { name: "wrong", env })).code).toBe(1);
+});
+
 asRoot("an image layout, as a folder and as an archive", async () => {
   const root = scratch.root();
   const made = image([LOWER, UPPER]);

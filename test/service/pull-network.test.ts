@@ -1,0 +1,144 @@
+// The way to the server: https with an authority of one's own, and proxies.
+import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { isRoot } from "../kernel/support.ts";
+import { archive } from "../unit/worker/archive-builder.ts";
+import { entries, FaultyServer, runWorker, Scratch } from "./pull-support.ts";
+
+setDefaultTimeout(60_000);
+
+const scratch = new Scratch();
+const asRoot = test.skipIf(!isRoot);
+const hasOpenssl = Bun.which("openssl") !== null;
+const reason = hasOpenssl ? "" : " (left out: needs openssl)";
+const TREE = new Uint8Array(archive({ name: "./", type: "5", mode: 0o755 }, { name: "f", data: "content" }));
+
+/** An authority, and certificates of servers by it. */
+class Authority {
+  readonly path = join(scratch.path, "ca.pem");
+
+  constructor() {
+    this.#run(`openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 -subj /CN=local
+      -keyout ca.key -out ca.pem`);
+  }
+
+  /** A certificate for a subjectAltName, and its key. */
+  issue(name: string, alternative: string, days = "30"): { cert: string; key: string } {
+    this.#run(`openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=${name}
+      -keyout ${name}.key -out ${name}.csr -addext subjectAltName=${alternative}`);
+    this.#run(`openssl x509 -req -in ${name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -copy_extensions copy
+      -days ${days} -out ${name}.pem`);
+    const read = (suffix: string) => readFileSync(join(scratch.path, `${name}.${suffix}`), "utf8");
+    return { cert: read("pem"), key: read("key") };
+  }
+
+  #run(command: string): void {
+    const { exitCode, stderr } = Bun.spawnSync(command.split(/\s+/), { cwd: scratch.path });
+    if (exitCode !== 0) throw new Error(`${command}: ${stderr}`);
+  }
+}
+
+function serveTls(tls: { cert: string; key: string }): string {
+  const server = Bun.serve({ port: 0, hostname: "127.0.0.1", tls, fetch: () => new Response(TREE) });
+  afterAll(() => server.stop(true));
+  return `https://127.0.0.1:${server.port}/t.tar`;
+}
+
+const pull = (root: string, url: string, env: Record<string, string>) =>
+  runWorker("systemd-pull", ["tar", `--image-root=${root}`, "--verify=no", "--settings=no", url, "t"], env);
+
+describe.skipIf(!isRoot || !hasOpenssl)(`https${reason}`, () => {
+  const authority = hasOpenssl ? new Authority() : null;
+
+  test("a server with a certificate of the host's own authority is trusted, others are refused at once", async () => {
+    const url = serveTls(authority?.issue("good", "IP:127.0.0.1") ?? { cert: "", key: "" });
+    const root = scratch.root();
+    expect((await pull(root, url, { SSL_CERT_FILE: authority?.path ?? "" })).code).toBe(0);
+    expect(readFileSync(join(root, "t/f"), "utf8")).toBe("content");
+    const other = scratch.root();
+    const { code, log } = await pull(other, url, {});
+    expect([code, log]).toEqual([1, expect.stringContaining("The server's certificate is refused: unable to verify")]);
+    expect(log).not.toContain("trying again");
+    expect(entries(other)).toEqual([]);
+  });
+
+  test("a certificate for another name is refused", async () => {
+    const url = serveTls(authority?.issue("other", "DNS:elsewhere.example") ?? { cert: "", key: "" });
+    const { code, log } = await pull(scratch.root(), url, { SSL_CERT_FILE: authority?.path ?? "" });
+    expect([code, log]).toEqual([
+      1,
+      expect.stringContaining("The server's certificate is refused: ERR_TLS_CERT_ALTNAME_INVALID"),
+    ]);
+    expect(log).not.toContain("trying again");
+  });
+});
+
+/** A proxy that notes what it is asked for: whole addresses for http, tunnels for https. */
+class TestProxy {
+  readonly asked: string[] = [];
+  readonly #listener = Bun.listen<{ target: Bun.Socket<unknown> | null }>({
+    hostname: "127.0.0.1",
+    port: 0,
+    socket: {
+      open: (socket) => {
+        socket.data = { target: null };
+      },
+      data: (socket, data) => void this.#take(socket, Buffer.from(data)),
+      close: (socket) => void socket.data.target?.end(),
+    },
+  });
+
+  constructor() {
+    afterAll(() => this.#listener.stop(true));
+  }
+
+  get url(): string {
+    return `http://user:secret@127.0.0.1:${this.#listener.port}`;
+  }
+
+  async #take(socket: Bun.Socket<{ target: Bun.Socket<unknown> | null }>, data: Buffer): Promise<void> {
+    if (socket.data.target !== null) return void socket.data.target.write(data);
+    const text = data.toString("latin1");
+    const [method = "", address = ""] = text.split(" ");
+    const authorization = /^proxy-authorization: (.*)\r$/im.exec(text)?.[1] ?? "";
+    this.asked.push(`${method} ${address} ${authorization}`);
+    if (method !== "CONNECT") {
+      socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${TREE.length}\r\n\r\n`);
+      socket.write(TREE);
+      return;
+    }
+    const [hostname = "", port = ""] = address.split(":");
+    socket.data.target = await Bun.connect({
+      hostname,
+      port: Number(port),
+      socket: { data: (_target, bytes) => void socket.write(bytes), close: () => void socket.end() },
+    });
+    socket.write("HTTP/1.1 200 Connection established\r\n\r\n");
+  }
+}
+
+const AUTHORIZED = `Basic ${Buffer.from("user:secret").toString("base64")}`;
+
+asRoot("http goes through the proxy that the environment names, but not to the hosts that it exempts", async () => {
+  const proxy = new TestProxy();
+  const server = new FaultyServer();
+  server.pages["t.tar"] = { body: Buffer.from(TREE) };
+  const far = "http://images.invalid/t.tar";
+  for (const name of ["http_proxy", "all_proxy"]) {
+    expect((await pull(scratch.root(), far, { [name]: proxy.url })).code).toBe(0);
+  }
+  expect(proxy.asked).toEqual([`GET ${far} ${AUTHORIZED}`, `GET ${far} ${AUTHORIZED}`]);
+  const near = { http_proxy: proxy.url, no_proxy: "localhost,127.0.0.1" };
+  expect((await pull(scratch.root(), server.url("t.tar"), near)).code).toBe(0);
+  expect([proxy.asked.length, server.asked("t.tar").length]).toEqual([2, 1]);
+});
+
+asRoot.skipIf(!hasOpenssl)(`https goes through a tunnel of the proxy's${reason}`, async () => {
+  const authority = new Authority();
+  const proxy = new TestProxy();
+  const url = serveTls(authority.issue("tunnel", "IP:127.0.0.1"));
+  const env = { https_proxy: proxy.url, SSL_CERT_FILE: authority.path };
+  expect((await pull(scratch.root(), url, env)).code).toBe(0);
+  expect(proxy.asked).toEqual([`CONNECT ${new URL(url).host} ${AUTHORIZED}`]);
+});
