@@ -18,37 +18,53 @@ interface Program {
   readonly encode: readonly string[];
 }
 
-/** For each format the programs that can do it, the fastest first. */
-const PROGRAMS: Readonly<Record<"xz" | "bzip2" | "lz4", readonly Program[]>> = {
-  xz: [{ name: "xz", decode: ["-dc", "-T0", "-q", XZ_MEMORY], encode: ["-c", "-6", "-T0", "-q"] }],
-  bzip2: [
-    { name: "lbzip2", decode: ["-dc"], encode: ["-c", "-9"] },
-    { name: "pbzip2", decode: ["-dc"], encode: ["-c", "-9"] },
-    { name: "bzip2", decode: ["-dc"], encode: ["-c", "-9"] },
-  ],
-  lz4: [{ name: "lz4", decode: ["-dc", "-q"], encode: ["-c", "-q"] }],
+interface Format {
+  /** The fastest first. */
+  readonly programs: readonly Program[];
+  /** How distributions call the package of one of them. */
+  readonly packages: string;
+}
+
+const FORMATS: Readonly<Record<"xz" | "bzip2" | "lz4", Format>> = {
+  xz: {
+    programs: [{ name: "xz", decode: ["-dc", "-T0", "-q", XZ_MEMORY], encode: ["-c", "-6", "-T0", "-q"] }],
+    packages: "xz-utils or xz",
+  },
+  bzip2: {
+    programs: [
+      { name: "lbzip2", decode: ["-dc"], encode: ["-c", "-9"] },
+      { name: "pbzip2", decode: ["-dc"], encode: ["-c", "-9"] },
+      { name: "bzip2", decode: ["-dc"], encode: ["-c", "-9"] },
+    ],
+    packages: "bzip2, or lbzip2 for more than one processor",
+  },
+  lz4: { programs: [{ name: "lz4", decode: ["-dc", "-q"], encode: ["-c", "-q"] }], packages: "lz4" },
 };
 
-type Format = keyof typeof PROGRAMS;
+export type ProgramFormat = keyof typeof FORMATS;
 
-function find(format: Format): { path: string; program: Program } {
-  for (const program of PROGRAMS[format]) {
-    const path = Bun.which(program.name, { PATH: HOST_PATH });
-    if (path !== null) return { path, program };
+/** The program for a format, by its path. EPROTONOSUPPORT, with what to install, where there is none. */
+export function findProgram(format: ProgramFormat, path = HOST_PATH): { path: string; program: Program } {
+  const { programs, packages } = FORMATS[format];
+  for (const program of programs) {
+    const found = Bun.which(program.name, { PATH: path });
+    if (found !== null) return { path: found, program };
   }
-  const names = PROGRAMS[format].map(({ name }) => name).join(", ");
-  throw new ErrnoError("EPROTONOSUPPORT", `No program for ${format} data on this host (looked for ${names})`);
+  throw new ErrnoError(
+    "EPROTONOSUPPORT",
+    `This host has no program for ${format} data. Install ${packages} (the name of the package).`,
+  );
 }
 
 /** The content of a compressed stream. EBADMSG when the program says that it is damaged. */
-export function decodeByProgram(source: Chunks, format: Format): Chunks {
-  const { path, program } = find(format);
+export function decodeByProgram(source: Chunks, format: ProgramFormat): Chunks {
+  const { path, program } = findProgram(format);
   return run([path, ...program.decode], source, format);
 }
 
 /** A compressed stream of the given content. */
-export function encodeByProgram(source: Chunks, format: Format): Chunks {
-  const { path, program } = find(format);
+export function encodeByProgram(source: Chunks, format: ProgramFormat): Chunks {
+  const { path, program } = findProgram(format);
   return run([path, ...program.encode], source, format);
 }
 
@@ -63,7 +79,7 @@ function largePipe(): [read: Fd, write: Fd] {
   return [read, write];
 }
 
-async function* run(command: string[], source: Chunks, format: Format): AsyncGenerator<Buffer> {
+async function* run(command: string[], source: Chunks, format: ProgramFormat): AsyncGenerator<Buffer> {
   const [childInput, input] = largePipe();
   const [output, childOutput] = largePipe();
   const child = Bun.spawn(command, {
@@ -103,7 +119,7 @@ async function feed(source: Chunks, input: Fd): Promise<void> {
   }
 }
 
-function failureOf(format: Format, complaint: string): ErrnoError {
+function failureOf(format: ProgramFormat, complaint: string): ErrnoError {
   const text = complaint.trim().split("\n").at(-1) ?? "";
   return new ErrnoError(
     "EBADMSG",

@@ -8,6 +8,7 @@ import {
   decompress,
   detectCompression,
 } from "../../../src/worker/compression.ts";
+import { findProgram } from "../../../src/worker/compression-program.ts";
 
 const text = Buffer.concat(
   Array.from({ length: 3000 }, (_, i) => Buffer.from(`line ${i * 7919} of some text\n`.repeat(i % 40))),
@@ -92,6 +93,16 @@ test("I70, I71, I72: formats are told apart by their first bytes", () => {
   };
   for (const [head, compression] of Object.entries(heads)) {
     expect([head, detectCompression(Buffer.from(head, "hex"))]).toEqual([head, compression]);
+  }
+});
+
+test("a host without a program for a format is told what to install", () => {
+  for (const [format, what] of [
+    ["xz", "Install xz-utils or xz "],
+    ["bzip2", "Install bzip2, or lbzip2"],
+    ["lz4", "Install lz4 "],
+  ] as const) {
+    expect(() => findProgram(format, "/nonexistent")).toThrow(`This host has no program for ${format} data. ${what}`);
   }
 });
 
