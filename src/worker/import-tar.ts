@@ -1,12 +1,19 @@
 // `systemd-import tar`: an archive, compressed or not, becomes a tree.
+import { basename, dirname } from "node:path";
 import { ErrnoError } from "../base/error.ts";
+import { createSubvolume, isBtrfs } from "../kernel/btrfs.ts";
 import { type Fd, openPath } from "../kernel/fd.ts";
+import { removeTree } from "../kernel/remove-tree.ts";
+import { check } from "../kernel/sys.ts";
+import { rawOf } from "../kernel/tree.ts";
 import { type Chunks, SpaceGuard, Turns } from "./archive.ts";
 import { decompress } from "./compression.ts";
 import type { WorkerOptions } from "./import-options.ts";
 import { liftOsTree } from "./import-os-tree.ts";
+import { exists } from "./install-image.ts";
 import type { TarTarget } from "./tar-entry.ts";
 import type { Untar, UntarOptions } from "./untar.ts";
+import { EEXIST, tryMakeDirectory } from "./untar-calls.ts";
 import { Unpacker } from "./untar-unpacker.ts";
 
 /** No image is larger; an archive that is, is a bomb. */
@@ -54,7 +61,15 @@ export async function importTree(source: Chunks, top: Fd, options: WorkerOptions
   liftOsTree(top);
 }
 
-/** The directory that a direct import writes to. */
-export function openDirectTree(path: string): Fd {
+/** The directory that a direct import writes to; one that is missing is made, and with force one that is there is replaced. */
+export function openDirectTree(path: string, { force, btrfsSubvolume }: WorkerOptions): Fd {
+  using parent = openPath(dirname(path), "directory");
+  const name = basename(path);
+  if (force) removeTree(parent, rawOf(name));
+  if (btrfsSubvolume && isBtrfs(parent) && !exists(parent, name)) createSubvolume(parent, name);
+  else {
+    const result = tryMakeDirectory(parent, rawOf(name), TOP_MODE);
+    if (result !== EEXIST) check(result, "mkdir", path);
+  }
   return openPath(path, "directory");
 }

@@ -81,7 +81,7 @@ async function importTar(line: CommandLine): Promise<void> {
 }
 
 async function importTarDirect(source: Chunks, path: string, options: WorkerOptions): Promise<void> {
-  using tree = openDirectTree(path);
+  using tree = openDirectTree(path, options);
   await importTree(source, tree, options);
   if (options.sync) sys("syncfs", tree.number);
   if (options.readOnly) lockTree(tree);

@@ -2,7 +2,7 @@
 import { constants, openSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
 import { ErrnoError } from "../base/error.ts";
-import { Fd, openPath, statFd } from "../kernel/fd.ts";
+import { Fd, statFd } from "../kernel/fd.ts";
 import { sys } from "../kernel/sys.ts";
 import { type Chunks, limited } from "./archive.ts";
 import { writeStream } from "./archive-stream.ts";
@@ -10,7 +10,7 @@ import { decompress } from "./compression.ts";
 import type { WorkerOptions } from "./import-options.ts";
 import { liftOsTree } from "./import-os-tree.ts";
 import { writeRaw } from "./import-raw.ts";
-import { unpackOptions, unpackTar } from "./import-tar.ts";
+import { openDirectTree, unpackOptions, unpackTar } from "./import-tar.ts";
 import { lockInPlace, lockTree } from "./install-image.ts";
 
 export interface DirectTarget extends Disposable {
@@ -42,7 +42,7 @@ function stdout(): DirectTarget {
 }
 
 function tree(path: string, options: WorkerOptions): DirectTarget {
-  const top = openPath(path, "directory");
+  const top = openDirectTree(path, options);
   return {
     write: async (source, limitBytes) => {
       await unpackTar(source, top, unpackOptions(options), limitBytes);

@@ -14,6 +14,7 @@ const clients = isStock
       ["theirs", THEIRS],
       ["ours", OURS],
     ];
+const noSysupdate = systemdVersion < 256 ? " (left out: Debian 12 has none)" : "";
 const onlyOurs = isStock ? " (left out: about our daemon)" : "";
 
 const PREPARE = `
@@ -160,6 +161,29 @@ describe.skipIf(isStock)(`our daemon${onlyOurs}`, () => {
     expect(await bed.run("stat -c %a /run/systemd/io.systemd.Import")).toBe("666");
     await bed.run("systemctl is-active systemd-importd.service");
   });
+
+  test.skipIf(systemdVersion < 256)(
+    `systemd-sysupdate has our worker download a disk image and a tree${noSysupdate}`,
+    async () => {
+      await bed.run(`
+        cd /root/www; cp disk.raw disk_2.raw; cp mini.tar.gz tree_2.tar.gz; sha256sum disk_2.raw tree_2.tar.gz > SHA256SUMS
+        mkdir -p /root/defs /root/updates; cd /root/defs
+        printf '[Source]\nType=url-file\nPath=${URL}/\nMatchPattern=disk_@v.raw\n' > 1.transfer
+        printf '[Target]\nType=regular-file\nPath=/root/updates\nMatchPattern=disk_@v.raw\n' >> 1.transfer
+        printf '[Source]\nType=url-tar\nPath=${URL}/\nMatchPattern=tree_@v.tar.gz\n' > 2.transfer
+        printf '[Target]\nType=directory\nPath=/root/updates\nMatchPattern=tree_@v\n' >> 2.transfer
+        printf '#!/bin/sh\necho "$*" >> /root/calls\nexec /usr/local/lib/machined/systemd-pull "$@"\n' > /root/pull
+        chmod +x /root/pull`);
+      const sysupdate = "/usr/lib/systemd/systemd-sysupdate --definitions=/root/defs --verify=no";
+      await bed.run(`SYSTEMD_PULL_PATH=/root/pull ${sysupdate} update`);
+      expect(await bed.run("cmp /root/www/disk.raw /root/updates/disk_2.raw")).toBe("");
+      expect(await facts("/root/updates/tree_2")).toBe(await facts("/root/t"));
+      const calls = (await bed.run("cat /root/calls")).split("\n");
+      const verbs = calls.map((call) => call.split(" ").slice(0, 2).join(" "));
+      expect(new Set(verbs)).toEqual(new Set(["raw --direct", "tar --direct"]));
+    },
+    TIMEOUT_MS,
+  );
 
   test(
     "I27 whoever is not root is asked by polkit",

@@ -448,6 +448,26 @@ asRoot("I114, I115: written in place, and to standard output", async () => {
   expect((await pull("raw", root, url, "--offset=1", "x")).log).toContain("only supported in direct mode");
 });
 
+asRoot("I114: a tree is written in place, to a directory that is there or is made for it", async () => {
+  const url = publish("direct", "d.tar.gz", PACKED);
+  for (const worker of ["pull", "import"] as const) {
+    const target = join(scratch.path, `${worker}-tree`);
+    const packed = join(scratch.path, "d.tar.gz");
+    writeFileSync(packed, PACKED);
+    const go = (...options: string[]) =>
+      worker === "pull"
+        ? pull("tar", scratch.root(), url, `--verify=${sha256(PACKED)}`, "--direct", ...options, target)
+        : runWorker("systemd-import", ["tar", "--direct", ...options, packed, target]);
+    expect((await go("--btrfs-subvol=no", "--sync=yes")).code).toBe(0);
+    expect(readFileSync(join(target, "etc/motd"), "utf8")).toBe("hello");
+    writeFileSync(join(target, "other"), "stays");
+    expect((await go()).code).toBe(0);
+    expect(existsSync(join(target, "other"))).toBe(true);
+    expect((await go("--force")).code).toBe(0);
+    expect(existsSync(join(target, "other"))).toBe(false);
+  }
+});
+
 asRoot("two pulls that want one name: the second one is told at once", async () => {
   const root = scratch.root();
   const { promise: asked, resolve } = Promise.withResolvers<void>();
