@@ -10,6 +10,8 @@ import { liftOsTree } from "./import-os-tree.ts";
 import { type RawTarget, writeRaw } from "./import-raw.ts";
 import { unpackOptions, unpackTar } from "./import-tar.ts";
 import { Stage } from "./install-image.ts";
+import { Conduit } from "./pull-conduit.ts";
+import type { DirectTarget } from "./pull-direct.ts";
 import { TransientError } from "./pull-http.ts";
 import { noteOrigin, type PullPlace } from "./pull-image.ts";
 import { type Fetched, fetchMain, type JobLimits } from "./pull-job.ts";
@@ -45,6 +47,7 @@ export async function download(
   events: DownloadEvents,
 ): Promise<DownloadResult> {
   if (isFileUrl(place.url)) return readLocalFile(place, limits, events);
+  if (place.direct !== null) return inPlace(place, place.direct, { tags, limits, events });
   for (let changes = 0; ; changes++) {
     using spool = Spool.open(place.root, place.url);
     try {
@@ -72,21 +75,34 @@ interface Work {
   readonly events: DownloadEvents;
 }
 
-async function throughSpool(place: PullPlace, spool: Spool, work: Work): Promise<DownloadResult> {
-  const { events } = work;
-  if (spool.end > 0) log("info", `Found ${spool.end} bytes of an earlier download.`);
-  const fetched = fetchMain(place.url, spool, work.tags, work.limits);
+/** Writes it where it is to be, as it comes. */
+async function inPlace(place: PullPlace, direct: DirectTarget, work: Work): Promise<Downloaded> {
+  const conduit = new Conduit();
+  const hash = new Bun.CryptoHasher("sha256");
+  const fetched = follow(place.url, conduit, work);
+  await direct.write(hashing(Buffer.alloc(0), conduit.chunks(), hash), work.limits.contentBytes);
+  await fetched;
+  return { stage: null, sha256: hash.digest("hex"), etag: null };
+}
+
+/** Starts the download; whoever reads it learns how it ends. */
+function follow(url: string, to: Spool | Conduit, { tags, limits, events }: Work): Promise<Fetched> {
+  const fetched = fetchMain(url, to, tags, limits);
+  const timer = setInterval(() => events.progress(to.end, to.origin?.size ?? null), 100);
   // The consumer begins with the first byte: nothing is made of what turns out to be kept already.
   fetched.then(
-    () => spool.complete(),
-    (error: unknown) => spool.fail(error),
+    () => to.complete(),
+    (error: unknown) => to.fail(error),
   );
-  const timer = setInterval(() => events.progress(spool.end, spool.origin?.size ?? null), 100);
-  try {
-    return await consume(place, spool, fetched, work.limits);
-  } finally {
-    clearInterval(timer);
-  }
+  const followed = fetched.finally(() => clearInterval(timer));
+  followed.catch(() => {}); // Told to whoever reads.
+  return followed;
+}
+
+async function throughSpool(place: PullPlace, spool: Spool, work: Work): Promise<DownloadResult> {
+  if (spool.end > 0) log("info", `Found ${spool.end} bytes of an earlier download.`);
+  const fetched = follow(place.url, spool, work);
+  return consume(place, spool, fetched, work.limits);
 }
 
 async function consume(
@@ -103,11 +119,6 @@ async function consume(
     if (result.cached !== null) return { cached: result.cached };
   }
   const hashed = hashing(first.done === true ? null : first.value, source, hash);
-  if (place.direct !== null) {
-    await place.direct.write(hashed, limits.contentBytes);
-    await fetched;
-    return { stage: null, sha256: hash.digest("hex"), etag: null };
-  }
   const isPlainRaw = place.kind === "raw" && (first.done === true || isPlain(first.value));
   const stage = isPlainRaw ? await drained(hashed, spool) : await unpacked(hashed, place, limits);
   const result = await settled(fetched, stage);

@@ -2,6 +2,7 @@
 // agreed at the first answer.
 import { ErrnoError } from "../base/error.ts";
 import { log } from "./import-log.ts";
+import type { Destination } from "./pull-destination.ts";
 import {
   HTTP_LIMITS,
   type HttpLimits,
@@ -12,7 +13,7 @@ import {
 } from "./pull-http.ts";
 import { PARALLEL_LIMITS, type ParallelLimits, ParallelParts } from "./pull-parallel.ts";
 import { ChangedError, persistently, type RetryLimits } from "./pull-retry.ts";
-import type { Spool } from "./pull-spool.ts";
+import type { Origin } from "./pull-spool-state.ts";
 
 export interface JobLimits extends HttpLimits, RetryLimits {
   readonly mainBytes: number;
@@ -76,7 +77,7 @@ export type Fetched =
  */
 export async function fetchMain(
   url: string,
-  spool: Spool,
+  spool: Destination,
   tags: readonly string[],
   limits: JobLimits,
   get: Get = httpGet,
@@ -91,13 +92,13 @@ export async function fetchMain(
 
 class MainJob {
   readonly #url: string;
-  readonly #spool: Spool;
+  readonly #spool: Destination;
   readonly #tags: readonly string[];
   readonly #limits: JobLimits;
   readonly #get: Get;
   #parts: ParallelParts | null = null;
 
-  constructor(url: string, spool: Spool, tags: readonly string[], limits: JobLimits, get: Get) {
+  constructor(url: string, spool: Destination, tags: readonly string[], limits: JobLimits, get: Get) {
     this.#get = get;
     this.#url = url;
     this.#spool = spool;
@@ -153,7 +154,7 @@ class MainJob {
   }
 
   /** The answer to a request for the rest. */
-  async #goOn(reply: HttpReply, body: AsyncIterable<Buffer>, origin: Omit<Known, "size">): Promise<void> {
+  async #goOn(reply: HttpReply, body: AsyncIterable<Buffer>, origin: Omit<Origin, "size">): Promise<void> {
     const range = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(reply.headers.get("content-range") ?? "");
     const before = this.#spool.origin;
     const [start, last, size] = [Number(range?.[1]), Number(range?.[2]), Number(range?.[3])];
@@ -177,7 +178,7 @@ class MainJob {
   }
 
   /** The whole file. Where we have the beginning of it already, the server's must be the same, byte for byte. */
-  async #whole(reply: HttpReply, body: AsyncIterable<Buffer>, origin: Omit<Known, "size">): Promise<void> {
+  async #whole(reply: HttpReply, body: AsyncIterable<Buffer>, origin: Omit<Origin, "size">): Promise<void> {
     const size = announced(reply);
     if (size !== null && size > this.#limits.mainBytes) throw new ErrnoError("EFBIG", "Content too large.");
     this.#spool.begin({ ...origin, size });
@@ -189,7 +190,8 @@ class MainJob {
 
   /** Further connections, for a file that is large enough and a server that can. */
   #partsFor(reply: HttpReply, etag: string | null, size: number | null): ParallelParts | null {
-    const canSplit = reply.headers.get("accept-ranges") === "bytes" && this.#spool.end === 0;
+    const canSplit =
+      !this.#spool.isSequential && reply.headers.get("accept-ranges") === "bytes" && this.#spool.end === 0;
     if (!canSplit || !isStrong(etag) || size === null || size < this.#limits.parallel.fromBytes) return null;
     return new ParallelParts({ url: this.#url, etag, size }, this.#spool, this.#limits, this.#get);
   }
@@ -209,7 +211,7 @@ class MainJob {
       }
       const end = this.#gapEnd;
       if (end !== null) chunk = chunk.subarray(0, end - position);
-      if (chunk.length > 0) this.#spool.append(chunk);
+      if (chunk.length > 0) await this.#spool.append(chunk);
       position += chunk.length;
       this.#parts?.consider(position, position - from);
       if (position === this.#gapEnd) break;
@@ -227,14 +229,7 @@ function isStrong(etag: string | null): etag is string {
   return etag !== null && !etag.startsWith("W/");
 }
 
-interface Known {
-  readonly url: string;
-  readonly etag: string | null;
-  readonly lastModified: string | null;
-  readonly size: number | null;
-}
-
-function sameFile(a: Omit<Known, "size">, b: Omit<Known, "size">): boolean {
+function sameFile(a: Omit<Origin, "size">, b: Omit<Origin, "size">): boolean {
   if (a.etag !== null && b.etag !== null) return a.etag === b.etag;
   return a.lastModified === null || b.lastModified === null || a.lastModified === b.lastModified;
 }

@@ -1,8 +1,8 @@
 // Several connections for one large file, where a server sends slower on one than we can take: the later parts come on
 // connections of their own while the first one does its part. Whatever goes wrong with them costs time, never content.
 import { log } from "./import-log.ts";
+import type { Destination } from "./pull-destination.ts";
 import type { Get, JobLimits } from "./pull-job.ts";
-import type { Spool } from "./pull-spool.ts";
 
 export interface ParallelLimits {
   /** Files below this come on one connection. */
@@ -36,14 +36,14 @@ export interface ParallelFile {
 
 export class ParallelParts {
   readonly #file: ParallelFile;
-  readonly #spool: Spool;
+  readonly #spool: Destination;
   readonly #limits: JobLimits;
   readonly #get: Get;
   readonly #startedAt = performance.now();
   #parts: Part[] | null = null;
   #isFilling = false;
 
-  constructor(file: ParallelFile, spool: Spool, limits: JobLimits, get: Get) {
+  constructor(file: ParallelFile, spool: Destination, limits: JobLimits, get: Get) {
     this.#file = file;
     this.#spool = spool;
     this.#limits = limits;

@@ -8,6 +8,7 @@ import { sys } from "../kernel/sys.ts";
 import { SpaceGuard } from "./archive.ts";
 import { writeSparse } from "./import-raw.ts";
 import { keepWhenInterrupted, Stage, tryLock } from "./install-image.ts";
+import type { Destination } from "./pull-destination.ts";
 import { SpoolParts } from "./pull-spool-parts.ts";
 import { bootId, type Origin, readState, type SpoolState, usableOf, writeState } from "./pull-spool-state.ts";
 import { setLength } from "./untar-calls.ts";
@@ -17,7 +18,8 @@ const SYNC_EVERY_BYTES = 256 << 20;
 /** Of several parts so much may be forgotten when the process is killed. */
 const NOTE_EVERY_BYTES = 1 << 20;
 
-export class Spool implements Disposable {
+export class Spool implements Destination, Disposable {
+  readonly isSequential = false;
   readonly #stage: Stage;
   readonly #interruption = keepWhenInterrupted(this);
   #isTaken = false;
@@ -182,7 +184,6 @@ export class Spool implements Disposable {
     });
   }
 
-  /** Whether the bytes at `position` are these. */
   matches(chunk: Buffer, position: number): boolean {
     const own = Buffer.alloc(chunk.length);
     return readSync(this.file.number, own, 0, own.length, position) === own.length && own.equals(chunk);

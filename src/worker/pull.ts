@@ -1,6 +1,7 @@
 // systemd-pull tar|raw|oci URL [NAME]: an image from the network, verified before anybody can see it.
 import { ErrnoError } from "../base/error.ts";
 import { formatBytes, formatSpan } from "../base/format.ts";
+import { openPath } from "../kernel/fd.ts";
 import { log } from "./import-log.ts";
 import type { CommandLine, WorkerOptions } from "./import-options.ts";
 import { Reservation } from "./import-reservation.ts";
@@ -69,9 +70,12 @@ async function pull({ options, words }: CommandLine, kind: PullKind): Promise<vo
   }
   log("info", local === null ? `Pulling '${url}'.` : `Pulling '${url}', saving as '${local}'.`);
   const path = imageRootOf(options);
-  using root = openImageRoot(path);
-  log("info", `Operating on image directory '${path}'.`);
-  sweepOrphans(root);
+  // What is written in place needs no directory of images, and there may be none that can be written.
+  using root = options.direct ? openPath("/", "directory") : openImageRoot(path);
+  if (!options.direct) {
+    log("info", `Operating on image directory '${path}'.`);
+    sweepOrphans(root);
+  }
   using _reserved = local === null || options.direct ? null : new Reservation(root, local);
   using direct = options.direct ? directTarget(local, path, kind, options) : null;
   const place = new PullPlace(root, { path, url, kind, options, direct });

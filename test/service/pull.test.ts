@@ -220,6 +220,34 @@ asRoot(
   LONG,
 );
 
+for (const ranges of [true, false]) {
+  asRoot(
+    `I62, I63, I114: what is written in place goes on after cuts, too, ${ranges ? "with" : "without"} ranges, and needs no other place`,
+    async () => {
+      const root = scratch.root();
+      const target = join(scratch.path, `in-place-${ranges}`);
+      const cut = new RawServer(cutting(DISK, { etag: '"s"', ranges, pieces: 3 }));
+      const { code, log } = await pull("raw", root, cut.url("big.raw"), `--verify=${sha256(DISK)}`, "--direct", target);
+      expect([code, code === 0 ? "" : log]).toEqual([0, ""]);
+      expect(cut.requests.length).toBeGreaterThan(2);
+      expect(readFileSync(target).equals(DISK)).toBe(true);
+      expect(existsSync(root)).toBe(false);
+    },
+    LONG,
+  );
+}
+
+asRoot("what is written in place is given up when the server has another file after a cut", async () => {
+  const target = join(scratch.path, "changed");
+  const changing = new RawServer(({ path, count }) => {
+    if (path !== "big.raw") return null;
+    const body = Buffer.alloc(4 << 20, count);
+    return { head: ["200 OK", `Content-Length: ${body.length}`], body: count === 1 ? body.subarray(0, 2 << 20) : body };
+  });
+  const { code, log } = await pull("raw", scratch.root(), changing.url("big.raw"), "--verify=no", "--direct", target);
+  expect([code, log]).toEqual([1, expect.stringContaining("The file on the server is another one now")]);
+});
+
 asRoot(
   "I64: a file that changed in between is fetched anew",
   async () => {
