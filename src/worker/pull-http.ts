@@ -2,6 +2,7 @@
 // body that is given up when it does not come. Nothing is decoded on the way: hashes are over the bytes as sent.
 import { version } from "../../package.json";
 import { ErrnoError } from "../base/error.ts";
+import { keepWhenInterrupted } from "./install-image.ts";
 import { trust } from "./pull-trust.ts";
 
 export interface HttpLimits {
@@ -36,6 +37,16 @@ export interface HttpReply {
   /** The body; to be read to its end or closed. */
   readonly body: HttpBody;
 }
+
+const connections = new Set<AbortController>();
+
+// Whoever is interrupted takes nothing more: what comes while the rest is put away would be fetched again.
+keepWhenInterrupted({
+  keep: () => {
+    for (const connection of connections) connection.abort();
+  },
+  [Symbol.dispose]: () => {},
+});
 
 /** The body of a reply, as chunks. TransientError when it ends early, or comes too slowly. */
 export class HttpBody implements AsyncIterable<Buffer>, Disposable {
@@ -81,6 +92,7 @@ export class HttpBody implements AsyncIterable<Buffer>, Disposable {
   }
 
   [Symbol.dispose](): void {
+    connections.delete(this.#abort);
     this.#abort.abort();
   }
 }
@@ -142,6 +154,7 @@ function redirectTarget(location: string, from: URL): URL {
 
 async function exchange(url: URL, headers: Headers, limits: HttpLimits, form?: URLSearchParams): Promise<HttpReply> {
   const abort = new AbortController();
+  connections.add(abort);
   const late = () => abort.abort(new TransientError("ETIMEDOUT", `No answer from '${url.host}'`));
   const timer = setTimeout(late, limits.answerMs);
   try {
@@ -156,6 +169,7 @@ async function exchange(url: URL, headers: Headers, limits: HttpLimits, form?: U
     const body = new HttpBody(response, abort, limits);
     return { status: response.status, headers: response.headers, url, body };
   } catch (error) {
+    connections.delete(abort);
     throw abort.signal.aborted ? abort.signal.reason : cut(error);
   } finally {
     clearTimeout(timer);

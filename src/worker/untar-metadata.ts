@@ -1,8 +1,9 @@
 // Owner, permissions, attributes and times of what has been unpacked, in the order that keeps all of them: a change of
 // owner takes away setuid and capabilities, permissions set anew would rewrite an access control list.
+import { ErrnoError } from "../base/error.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { changeOwner } from "../kernel/ownership.ts";
-import { check } from "../kernel/sys.ts";
+import { check, isErrno } from "../kernel/sys.ts";
 import { type RawName, textOf } from "../kernel/tree.ts";
 import { log } from "./import-log.ts";
 import type { PaxTime } from "./pax.ts";
@@ -81,8 +82,7 @@ export class MetadataWriter {
   /** Finishes a regular file or directory that is open, and was made with the permission bits of its entry. */
   finishFile(file: Fd, metadata: Metadata, made: "with-mode" | "private"): void {
     const { uid, gid, mode, attributes, time } = metadata;
-    const hasForeignOwner = uid !== this.#ownUid || gid !== this.#ownGid;
-    if (hasForeignOwner) changeOwner(file, uid, gid);
+    this.#giveTo({ uid, gid }, () => changeOwner(file, uid, gid));
     if (made === "private" || (mode & SPECIAL_BITS) !== 0) changeMode(file, mode);
     for (const [name, value] of attributes) this.#settle(trySetAttribute(file, name, value), name);
     setFileTime(file, time.seconds, time.nanoseconds);
@@ -91,10 +91,21 @@ export class MetadataWriter {
   /** Finishes a link, node or fifo by its name. */
   finishEntry(parent: Fd, name: RawName, metadata: Metadata, isLink: boolean): void {
     const { uid, gid, mode, attributes, time } = metadata;
-    if (uid !== this.#ownUid || gid !== this.#ownGid) changeEntryOwner(parent, name, uid, gid);
+    this.#giveTo({ uid, gid }, () => changeEntryOwner(parent, name, uid, gid));
     if (!isLink && (mode & SPECIAL_BITS) !== 0) changeEntryMode(parent, name, mode);
     for (const [key, value] of attributes) this.#settle(trySetEntryAttribute(parent, name, key, value), key);
     setEntryTime(parent, name, time.seconds, time.nanoseconds);
+  }
+
+  #giveTo({ uid, gid }: Pick<Metadata, "uid" | "gid">, give: () => void): void {
+    if (uid === this.#ownUid && gid === this.#ownGid) return;
+    try {
+      give();
+    } catch (error) {
+      if (this.#ownUid === 0 || !isErrno(error, "EPERM")) throw error;
+      const text = `Archive has files of user ${uid} and group ${gid}, and only root can make files of others here`;
+      throw new ErrnoError("EPERM", text, { cause: error });
+    }
   }
 
   #settle(result: number, name: string): void {

@@ -2,6 +2,8 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import {
+  chmodSync,
+  chownSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -25,6 +27,8 @@ setDefaultTimeout(60_000);
 
 const scratch = new Scratch();
 const asRoot = test.skipIf(!isRoot);
+const NOBODY = 65534;
+const MAIN = join(import.meta.dir, "../../src/main.ts");
 const TREE = archive(
   { name: "./", type: "5", mode: 0o751, uid: 7 },
   { name: "etc/os-release", data: "ID=x\n" },
@@ -51,13 +55,35 @@ asRoot("I101: names come from files, and standard input is 'imported'", async ()
     0,
     `Importing '${path}', saving as 'some'.\nOperation completed successfully.\nExiting.\n`,
   ]);
-  const child = Bun.spawn(
-    [process.execPath, join(import.meta.dir, "../../src/main.ts"), "systemd-import", "tar", `--image-root=${root}`],
-    { stdin: Buffer.from(TREE), stderr: "ignore" },
-  );
+  const child = Bun.spawn([process.execPath, MAIN, "systemd-import", "tar", `--image-root=${root}`], {
+    stdin: Buffer.from(TREE),
+    stderr: "ignore",
+  });
   expect(await child.exited).toBe(0);
   expect(entries(root)).toEqual(["imported", "some"]);
   expect([lstatSync(join(root, "some")).mode & 0o777, lstatSync(join(root, "some")).uid]).toEqual([0o751, 7]);
+});
+
+asRoot("a user without privileges keeps files of his own, and is told why others cannot be kept", async () => {
+  const root = scratch.root();
+  mkdirSync(root);
+  chownSync(root, NOBODY, NOBODY);
+  chmodSync(scratch.path, 0o755);
+  const importAs = async (name: string, uid: number) => {
+    const path = file(`${name}.tar`, archive({ name: "f", data: "content", uid, gid: uid }));
+    const as = ["setpriv", `--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups", process.execPath, MAIN];
+    const child = Bun.spawn([...as, "systemd-import", "tar", "--user", `--image-root=${root}`, path, name], {
+      stdio: ["ignore", "ignore", "pipe"],
+    });
+    return [await child.exited, await child.stderr.text()] as const;
+  };
+  expect((await importAs("own", NOBODY))[0]).toBe(0);
+  const [code, log] = await importAs("other", 1000);
+  expect([code, log]).toEqual([
+    1,
+    expect.stringContaining("Archive has files of user 1000 and group 1000, and only root"),
+  ]);
+  expect(entries(root)).toEqual(["own"]);
 });
 
 asRoot("I102: a name that is taken stays, unless force is given", async () => {
