@@ -187,6 +187,7 @@ describe.skipIf(!isRoot)(`killed${isRoot ? "" : " (left out: needs root)"}`, () 
       await waitFor(() => expect(isRunning(worker)).toBe(false), "the end of the worker");
       await daemon.run();
       const { heard, id } = await begin();
+      await waitFor(() => expect(heard.of(id, "TransferRemoved").length).toBe(1), `the end of transfer ${id}`, 60_000);
       expect([at, await heard.result(id)]).toEqual([at, "done"]);
       expectWhole(root, name, `killed at ${at}`);
       worst.daemon = Math.max(worst.daemon, server.sent / size - 1);
