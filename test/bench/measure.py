@@ -179,14 +179,6 @@ for machines in sorted({1, min(100, COUNT), COUNT}):
     figures[f"list-{machines}"] = median_ms(lambda: run("machinectl", "list", "--no-pager"), 5 if machines > 200 else 15)
 
 own = manager()
-make_images()
-figures["images"] = median_ms(lambda: run("machinectl", "list-images", "--no-pager"), 15)
-figures["image-status"] = median_ms(lambda: run("machinectl", "image-status", "--no-pager", "tree-0"), 15)
-figures["ListImages"] = median_ms(lambda: own.ListImages(), 40, 5)
-remove_images()
-make_subvolumes()
-figures["subvolumes"] = median_ms(lambda: run("machinectl", "list-images", "--no-pager"), 5)
-remove_images()
 
 figures["ListMachines"] = median_ms(lambda: own.ListMachines(), 40, 5)
 figures["GetMachine"] = median_ms(lambda: own.GetMachine(f"bench-{COUNT - 1}"), 300, 20)
@@ -195,6 +187,15 @@ figures["throughput"] = throughput(4, 1000)
 time.sleep(5)
 figures["anonymous-all"] = memory_mib("RssAnon")
 figures["resident-all"] = memory_mib("VmRSS")
+
+make_images()
+figures["images"] = median_ms(lambda: run("machinectl", "list-images", "--no-pager"), 15)
+figures["image-status"] = median_ms(lambda: run("machinectl", "image-status", "--no-pager", "tree-0"), 15)
+figures["ListImages"] = median_ms(lambda: own.ListImages(), 40, 5)
+remove_images()
+make_subvolumes()
+figures["subvolumes"] = median_ms(lambda: run("machinectl", "list-images", "--no-pager"), 5)
+remove_images()
 
 figures["name"] = name_lookup()
 
