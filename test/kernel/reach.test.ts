@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { lutimesSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { openPath, statFd } from "../../src/kernel/fd.ts";
 import { mountIdOf, nameEntry, nameIfKnown, nameOnMount } from "../../src/kernel/reach.ts";
@@ -9,6 +9,8 @@ const top = scratchDirectory();
 mkdirSync(join(top, "etc"));
 writeFileSync(join(top, "etc/file"), "text");
 symlinkSync("/etc/file", join(top, "link"));
+// A link whose time of access is due for an update cannot be followed at once.
+lutimesSync(join(top, "link"), Date.now() / 1000 + 3600, Date.now() / 1000);
 
 test("what was just made is known, below the given root, links included", () => {
   using root = openPath(top, "path");
