@@ -28,7 +28,7 @@ export interface Wire {
   "a(st)": readonly (readonly [string, bigint])[];
   "a(iay)": readonly (readonly [number, Uint8Array])[];
   "a(ssso)": Prepared<readonly [string, string, string, string]>;
-  "a(ssbttto)": readonly (readonly [string, string, boolean, bigint, bigint, bigint, string])[];
+  "a(ssbttto)": Prepared<readonly [string, string, boolean, bigint, bigint, bigint, string]>;
   "a(usssdo)": readonly (readonly [number, string, string, string, number, string])[];
   "a(ussssdo)": readonly (readonly [number, string, string, string, string, number, string])[];
   "a(ssssbtttttt)": readonly (readonly [

@@ -5,10 +5,16 @@ export function compareBytes(a: string, b: string): number {
   return Buffer.compare(Buffer.from(a), Buffer.from(b));
 }
 
+const SURROGATE = /[\ud800-\udfff]/;
+
 /** The items in the order of a text of theirs. */
 export function sortedByBytes<T>(items: readonly T[], textOf: (item: T) => string): T[] {
-  // Each byte a character: such texts compare without being encoded again for each comparison.
-  const keyed = items.map((item) => ({ item, key: Buffer.from(textOf(item)).toString("latin1") }));
+  const keyed = items.map((item) => ({ item, key: textOf(item) }));
+  // Only characters beyond the first 65 536 stand elsewhere in the order of JavaScript's texts. Each byte a character:
+  // such texts compare without being encoded again for each comparison.
+  if (SURROGATE.test(keyed.map(({ key }) => key).join("\0"))) {
+    for (const one of keyed) one.key = Buffer.from(one.key).toString("latin1");
+  }
   keyed.sort((a, b) => (a.key < b.key ? -1 : Number(a.key > b.key)));
   return keyed.map(({ item }) => item);
 }

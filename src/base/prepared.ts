@@ -10,3 +10,18 @@ export class Prepared<Item> {
     this.value = value;
   }
 }
+
+/** Makes lists of rows: as long as the things are the same, in the same order, it is the same list. */
+export function preparer<Thing, Item>(rowOf: (thing: Thing) => Item): (things: Iterable<Thing>) => Prepared<Item> {
+  let listed: readonly Thing[] = [];
+  let rows = new Prepared<Item>([]);
+  return (things) => {
+    if (things === listed) return rows;
+    const now = [...things];
+    if (now.length !== listed.length || now.some((thing, index) => thing !== listed[index])) {
+      rows = new Prepared(now.map(rowOf));
+    }
+    listed = Array.isArray(things) ? things : now;
+    return rows;
+  };
+}

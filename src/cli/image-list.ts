@@ -15,12 +15,23 @@ function text(value: string): Cell {
 const READ_ONLY: Cell = { text: "yes", json: true, color: "red" };
 const WRITABLE: Cell = { text: "no", json: false };
 
-function size(bytes: bigint): Cell {
-  return { text: formatBytes(bytes), json: bytes === UINT64_MAX ? null : bytes, alignRight: true };
+function size(bytes: number | bigint): Cell {
+  return { text: formatBytes(BigInt(bytes)), json: bytes === UINT64_MAX ? null : bytes, alignRight: true };
 }
 
-function time(usec: bigint, zone: Zone): Cell {
-  return { text: formatTimestamp(usec, zone) || "-", json: usec };
+/** Times of one second are written alike. */
+function timeCell(zone: Zone): (usec: number | bigint) => Cell {
+  const texts = new Map<number, string>();
+  return (usec) => {
+    // The time 0 is none.
+    const second = Number(usec) === 0 ? -1 : Math.floor(Number(usec) / 1e6);
+    let text = texts.get(second);
+    if (text === undefined) {
+      text = formatTimestamp(BigInt(usec), zone) || "-";
+      texts.set(second, text);
+    }
+    return { text, json: usec };
+  };
 }
 
 /** One cell for all that show the same: of a thousand images most columns have few values. */
@@ -36,7 +47,7 @@ function once<T>(make: (value: T) => Cell): (value: T) => Cell {
 }
 
 function tableOf(images: readonly ListedImage[], zone: Zone): Table {
-  const [type, usage, moment] = [once(text), once(size), once((usec: bigint) => time(usec, zone))];
+  const [type, usage, moment] = [once(text), once(size), once(timeCell(zone))];
   return {
     columns: COLUMNS,
     rows: images.map((image) => [

@@ -5,34 +5,36 @@ import { attempt } from "./failure.ts";
 import type { Varlink } from "./ports.ts";
 import type { Session } from "./session.ts";
 
+type Integer = number | bigint;
+
 /** An image as `list-images` shows it. */
 export interface ListedImage {
   readonly name: string;
   readonly type: string;
   readonly isReadOnly: boolean;
   /** µs; 0 where unknown. */
-  readonly createdUsec: bigint;
-  readonly modifiedUsec: bigint;
+  readonly createdUsec: Integer;
+  readonly modifiedUsec: Integer;
   /** Bytes; all ones where unknown. */
-  readonly usage: bigint;
+  readonly usage: Integer;
 }
 
 /** A row of ListImages(): name, type, read-only, created, modified (µs), usage (bytes), object path. */
 type Row = readonly [string, string, boolean, bigint, bigint, bigint, string];
 
-function integer(value: unknown, otherwise: bigint): bigint {
-  return typeof value === "number" || typeof value === "bigint" ? BigInt(value) : otherwise;
+function integer(value: unknown, otherwise: Integer): Integer {
+  return typeof value === "number" || typeof value === "bigint" ? value : otherwise;
 }
 
 async function listOverVarlink(varlink: Varlink): Promise<ListedImage[]> {
   const images: ListedImage[] = [];
-  for await (const reply of varlink.callMore("io.systemd.MachineImage.List", {})) {
+  for (const reply of await varlink.callAll("io.systemd.MachineImage.List")) {
     images.push({
       name: String(reply["name"]),
       type: String(reply["type"]),
       isReadOnly: reply["readOnly"] === true,
-      createdUsec: integer(reply["creationTimestamp"], 0n),
-      modifiedUsec: integer(reply["modificationTimestamp"], 0n),
+      createdUsec: integer(reply["creationTimestamp"], 0),
+      modifiedUsec: integer(reply["modificationTimestamp"], 0),
       usage: integer(reply["usage"], UINT64_MAX),
     });
   }

@@ -35,7 +35,7 @@ function varlinkAddresses(list: unknown): string[] {
 
 async function listOverVarlink(varlink: Varlink): Promise<ListedMachine[]> {
   const machines: ListedMachine[] = [];
-  for await (const reply of varlink.callMore("io.systemd.Machine.List", { acquireMetadata: "graceful" })) {
+  for (const reply of await varlink.callAll("io.systemd.Machine.List", { acquireMetadata: "graceful" })) {
     const os = release(reply["OSRelease"]);
     machines.push({
       name: text(reply["name"]),

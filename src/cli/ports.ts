@@ -17,7 +17,7 @@ import type { Environment } from "./terminal.ts";
 export type Bus = Pick<BusClient, "call" | "subscribe" | "onClose" | "close">;
 
 /** A connection to a Varlink service. */
-export type Varlink = Pick<VarlinkClient, "call" | "callMore" | "descriptors" | "close">;
+export type Varlink = Pick<VarlinkClient, "call" | "callAll" | "descriptors" | "close">;
 
 /** A process to run to its end, with the environment it gets on top of ours. */
 export interface Command {

@@ -55,11 +55,8 @@ interface Field {
 }
 
 function fieldOf(cell: Cell, terminal: Terminal): Field {
-  const all = cell.text.split("\n");
-  const lines = all.slice(0, cell.lines ?? all.length);
-  const last = lines.length - 1;
-  if (lines.length < all.length && last >= 0) lines[last] += terminal.glyphs.ellipsis;
   const colorName = cell.empty === true ? "grey" : cell.color;
+  const lines = linesOf(cell, terminal);
   return {
     lines,
     widths: lines.map(displayWidth),
@@ -67,6 +64,15 @@ function fieldOf(cell: Cell, terminal: Terminal): Field {
     alignRight: cell.alignRight === true,
     link: terminal.links ? cell.link : undefined,
   };
+}
+
+function linesOf({ text, lines: most }: Cell, terminal: Terminal): string[] {
+  if (!text.includes("\n")) return most === 0 ? [] : [text];
+  const all = text.split("\n");
+  const lines = all.slice(0, most ?? all.length);
+  const last = lines.length - 1;
+  if (lines.length < all.length && last >= 0) lines[last] += terminal.glyphs.ellipsis;
+  return lines;
 }
 
 /**
@@ -113,17 +119,24 @@ function linked(text: string, url: string): string {
 /** One printed line: the `index`-th line of each field of a row. Uncoloured blanks at its end are left out. */
 function printLine(row: readonly Field[], index: number, widths: readonly number[], form: TableForm, gap: string) {
   const { paint, glyphs } = form.terminal;
-  const parts = row.map((field, column) => {
+  let printed = "";
+  // Plain loops: a long table is printed before the engine has optimised anything.
+  for (let column = 0; column < row.length; column++) {
+    const { lines, widths: own, color, alignRight, link } = row[column] as Field;
     const width = widths[column] ?? 1;
-    const line = field.lines[index] ?? "";
-    const own = field.widths[index] ?? 0;
-    const text = own <= width ? line : ellipsize(line, width, glyphs.ellipsis);
-    const blanks = " ".repeat(Math.max(width - (own <= width ? own : displayWidth(text)), 0));
-    const shown = field.link === undefined ? text : linked(text, field.link);
-    const padded = field.alignRight ? blanks + shown : shown + blanks;
-    return field.color === "" ? padded : field.color + padded + paint.normal;
-  });
-  return `${withoutBlanksAtEnd(parts.join(gap))}\n`;
+    let text = lines[index] ?? "";
+    let blanks = width - (own[index] ?? 0);
+    if (blanks < 0) {
+      text = ellipsize(text, width, glyphs.ellipsis);
+      blanks = width - displayWidth(text);
+    }
+    const padding = blanks > 0 ? " ".repeat(blanks) : "";
+    if (link !== undefined) text = linked(text, link);
+    const padded = alignRight ? padding + text : text + padding;
+    if (column > 0) printed += gap;
+    printed += color === "" ? padded : color + padded + paint.normal;
+  }
+  return `${withoutBlanksAtEnd(printed)}\n`;
 }
 
 function withoutBlanksAtEnd(text: string): string {
@@ -136,13 +149,19 @@ function withoutBlanksAtEnd(text: string): string {
 export function renderTable(table: Table, form: TableForm): string {
   const { paint } = form.terminal;
   const known = new Map<Cell, Field>();
-  const rows = table.rows.map((row) =>
-    row.map((cell) => {
-      const field = known.get(cell) ?? fieldOf(cell, form.terminal);
-      known.set(cell, field);
-      return field;
-    }),
-  );
+  const rows: Field[][] = [];
+  for (const cells of table.rows) {
+    const row: Field[] = [];
+    for (const cell of cells) {
+      let field = known.get(cell);
+      if (field === undefined) {
+        field = fieldOf(cell, form.terminal);
+        known.set(cell, field);
+      }
+      row.push(field);
+    }
+    rows.push(row);
+  }
   const heading = table.columns.map((name, column) => ({
     lines: [name.toUpperCase()],
     widths: [displayWidth(name)],
@@ -153,7 +172,8 @@ export function renderTable(table: Table, form: TableForm): string {
   const underlinedGap = paint.underline === "" ? " " : `${paint.underline} ${paint.normal}`;
   const printed = form.heading ? [printLine(heading, 0, widths, form, underlinedGap)] : [];
   for (const row of rows) {
-    const height = row.reduce((most, field) => Math.max(most, field.lines.length), 1);
+    let height = 1;
+    for (const { lines } of row) if (lines.length > height) height = lines.length;
     for (let index = 0; index < height; index++) printed.push(printLine(row, index, widths, form, " "));
   }
   return printed.join("");

@@ -1,4 +1,5 @@
 // A Varlink client: one call at a time, or pipelined; replies come in the order of the calls.
+import { isUtf8 } from "node:buffer";
 import { ErrnoError } from "../base/error.ts";
 import { formatJson, type JsonObject, parseJson } from "../base/json.ts";
 import type { Fd } from "../kernel/fd.ts";
@@ -26,6 +27,8 @@ export interface CallOptions {
 }
 
 interface Waiting {
+  /** For a call that takes all replies together. */
+  collect?(replies: readonly JsonObject[], continues: boolean): void;
   reply(parameters: Record<string, unknown>, continues: boolean, descriptors: Fd[]): void;
   fail(error: Error): void;
 }
@@ -47,6 +50,7 @@ export class VarlinkClient {
   constructor(fd: Fd) {
     this.#stream = new VarlinkStream(fd, {
       message: (text, descriptors) => this.#receive(text, descriptors),
+      messages: (bytes) => this.#receiveMany(bytes),
       end: (error) =>
         this.#fail(new ErrnoError("ECONNRESET", `Connection terminated${error ? `: ${error.message}` : ""}`)),
     });
@@ -107,6 +111,25 @@ export class VarlinkClient {
     }
   }
 
+  /** One call; all its replies together, once the last has come. Throws as `call()`, without a limit of time. */
+  callAll(method: string, parameters: object = {}): Promise<Record<string, unknown>[]> {
+    return new Promise((resolve, reject) => {
+      const replies: Record<string, unknown>[] = [];
+      const waiting: Waiting = {
+        collect: (some, continues) => {
+          for (const { parameters } of some) replies.push(fieldsOf(parameters));
+          if (!continues) resolve(replies);
+        },
+        reply: (answer, continues) => {
+          replies.push(answer);
+          if (!continues) resolve(replies);
+        },
+        fail: reject,
+      };
+      this.#send(method, parameters, true, waiting);
+    });
+  }
+
   close(): void {
     this.#stream.close();
   }
@@ -118,6 +141,17 @@ export class VarlinkClient {
     }
     this.#waiting.push(waiting);
     this.#stream.send([formatJson({ method, parameters, more: more || undefined })], descriptors);
+  }
+
+  /** Replies of a call that takes them together. Whatever is not as it should be is received one by one. */
+  #receiveMany(bytes: Buffer): boolean {
+    const waiting = this.#waiting[0];
+    const replies = waiting?.collect === undefined ? null : readReplies(bytes);
+    if (replies === null) return false;
+    const continues = replies.at(-1)?.["continues"] === true;
+    if (!continues) this.#waiting.shift();
+    waiting?.collect?.(replies, continues);
+    return true;
   }
 
   #receive(text: string, descriptors: Fd[]): void {
@@ -143,6 +177,28 @@ export class VarlinkClient {
 /** 2^53 has 16 digits and begins with a 9. */
 const LONG_INTEGER = /\d{17}|9\d{15}/;
 
+/** Replies without errors to one call, read as one text: a fraction of the time that reading each takes. Otherwise null. */
+function readReplies(bytes: Buffer): JsonObject[] | null {
+  const text = isUtf8(bytes) ? bytes.toString() : "";
+  if (text === "" || LONG_INTEGER.test(text)) return null;
+  const texts = text.split("\0");
+  // Behind the last NUL is nothing.
+  texts.pop();
+  try {
+    const replies: (JsonObject | null)[] = JSON.parse(`[${texts.join(",")}]`);
+    const last = texts.length - 1;
+    const fit = (reply: JsonObject | null, index: number) =>
+      typeof reply === "object" && reply?.["error"] === undefined && (index === last || reply?.["continues"] === true);
+    return replies.length === texts.length && replies.every(fit) ? (replies as JsonObject[]) : null;
+  } catch {
+    return null;
+  }
+}
+
+function fieldsOf(parameters: unknown): JsonObject {
+  return typeof parameters === "object" && parameters !== null ? (parameters as JsonObject) : {};
+}
+
 function readReply(text: string): { parameters: JsonObject; continues: boolean; error: string | null } | null {
   try {
     // The strict reader is needed for integers beyond 2^53 alone: a service is trusted further than a client.
@@ -150,7 +206,7 @@ function readReply(text: string): { parameters: JsonObject; continues: boolean; 
     if (typeof value !== "object" || value === null || Array.isArray(value)) return null;
     const { parameters, continues, error } = value;
     return {
-      parameters: typeof parameters === "object" && parameters !== null ? (parameters as JsonObject) : {},
+      parameters: fieldsOf(parameters),
       continues: continues === true,
       error: typeof error === "string" ? error : null,
     };

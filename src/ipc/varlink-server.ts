@@ -6,13 +6,14 @@ import type { VarlinkInterface, VarlinkMethod } from "../api/varlink-table.ts";
 import { errnoNumber } from "../base/errno.ts";
 import { ERRORS, errnoNameOf, MachinedError } from "../base/error.ts";
 import { formatJson, type JsonObject, parseJson } from "../base/json.ts";
+import { Prepared } from "../base/prepared.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { type Watch, watch } from "../kernel/poller.ts";
 import { acceptPeer } from "../kernel/unix-socket.ts";
 import { BusError } from "./bus-error.ts";
 import { type Caller, callerOnSocket } from "./caller.ts";
 import { checkFields, describeInterface, invalidParameter } from "./varlink-schema.ts";
-import { VarlinkStream } from "./varlink-stream.ts";
+import { encodeMessages, VarlinkStream } from "./varlink-stream.ts";
 
 /** One call on its way: what a handler may know of it. */
 export interface VarlinkCall {
@@ -31,7 +32,7 @@ export interface VarlinkCall {
 /** A reply, with the descriptors whose index it names (given away), or several replies at once. */
 export type VarlinkReply =
   | object
-  | { readonly [Reply.many]: readonly object[] }
+  | { readonly [Reply.many]: readonly object[] | Prepared<object> }
   | { readonly [Reply.descriptors]: readonly Fd[] };
 
 /** Marks of replies that are more than an object. */
@@ -224,9 +225,12 @@ class Connection {
     const descriptors = (reply as { [Reply.descriptors]?: readonly Fd[] })[Reply.descriptors] ?? [];
     if (request.oneway) for (const fd of descriptors) fd.close();
     else {
-      const many = (reply as { [Reply.many]?: readonly object[] })[Reply.many];
+      const many = (reply as { [Reply.many]?: readonly object[] | Prepared<object> })[Reply.many];
       if (many === undefined) this.#stream.send([replyText(reply, false)], descriptors);
-      else this.#stream.send(many.map((item, index) => replyText(item, index < many.length - 1)));
+      else if (many instanceof Prepared) {
+        many.bytes ??= encodeMessages(repliesText(many.value));
+        this.#stream.sendEncoded(many.bytes);
+      } else this.#stream.send(repliesText(many));
     }
     this.#done();
   }
@@ -253,6 +257,10 @@ class Connection {
 
 function closeAll(descriptors: readonly Fd[]): void {
   for (const fd of descriptors) fd.close();
+}
+
+function repliesText(replies: readonly object[]): string[] {
+  return replies.map((reply, index) => replyText(reply, index < replies.length - 1));
 }
 
 function replyText(reply: object, continues: boolean): string {

@@ -9,10 +9,17 @@ const QUEUE_LIMIT_BYTES = 64 << 20;
 export interface VarlinkStreamHandlers {
   /** A message's text; its descriptors belong to the handler. */
   message(text: string, descriptors: Fd[]): void;
+  /** Several whole messages without descriptors, each with its NUL. False: they are to be given one by one. */
+  messages?(bytes: Buffer): boolean;
   /** The peer sends nothing more, but may still read. */
   readEnd?(): void;
   /** Once, when the connection is over. */
   end(error?: Error): void;
+}
+
+/** The bytes of messages that are sent in one piece. */
+export function encodeMessages(texts: readonly string[]): Buffer {
+  return Buffer.from(texts.map((text) => `${text}\0`).join(""));
 }
 
 export class VarlinkStream {
@@ -43,7 +50,12 @@ export class VarlinkStream {
       for (const fd of descriptors) fd.close();
       return;
     }
-    this.#socket.write(Buffer.from(texts.map((text) => `${text}\0`).join("")), descriptors);
+    this.sendEncoded(encodeMessages(texts), descriptors);
+  }
+
+  /** Sends messages as `encodeMessages()` gives them; the same otherwise. */
+  sendEncoded(bytes: Uint8Array, descriptors: readonly Fd[] = []): void {
+    this.#socket.write(bytes, descriptors);
     if (this.#socket.queuedBytes > QUEUE_LIMIT_BYTES) this.#fail("peer does not read its messages");
   }
 
@@ -82,10 +94,14 @@ export class VarlinkStream {
     // The kernel glues what was sent apart, but nothing behind what came with descriptors: they belong to the last message
     // that begins here.
     const owner = fds.length === 0 ? 0 : bytes.lastIndexOf(0, bytes.length - 2) + 1;
+    let mayBeMany = fds.length === 0 && this.#descriptors.length === 0 && this.#handlers.messages !== undefined;
     let start = 0;
     for (let end = bytes.indexOf(0); end >= 0; end = bytes.indexOf(0, start)) {
       if (start === owner) this.#descriptors.push(...fds.splice(0));
-      this.#deliver(bytes.subarray(start, end));
+      const last = mayBeMany && this.#size === 0 ? bytes.lastIndexOf(0) : end;
+      if (last > end) mayBeMany = false;
+      if (last > end && this.#handlers.messages?.(bytes.subarray(start, last + 1)) === true) end = last;
+      else this.#deliver(bytes.subarray(start, end));
       start = end + 1;
       if (!this.#ended) continue;
       for (const fd of fds) fd.close();

@@ -65,12 +65,13 @@ const statx = pinForever(256);
  */
 export function statusOf(at: number | null, path: string, links: LinkPolicy): FileStatus {
   const flags = (path === "" ? AT_EMPTY_PATH : 0) | (links === "no-follow" ? AT_SYMLINK_NOFOLLOW : 0);
-  const result = trySys("statx", at ?? AT_FDCWD, scratchString(path), flags, MASK, statx);
+  const result = trySys("statx", at ?? AT_FDCWD, scratchString(path), flags, STATUS_MASK, statx);
   check(result, "stat", path === "" ? undefined : path);
   return readStatus();
 }
 
-const MASK = STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID;
+/** What is asked of statx(2) for a status. */
+export const STATUS_MASK = STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID;
 
 function readStatus(): FileStatus {
   const v = statx.view;

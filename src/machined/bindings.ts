@@ -1,7 +1,7 @@
 // D-Bus rows → actions: argument mapping only. Getters say what each property reads.
 import { type Image, Machine as MachineInterface, type Machine as MachineTable, Manager } from "../api/machine1.ts";
 import type { Getters, Handlers } from "../api/table.ts";
-import { Prepared } from "../base/prepared.ts";
+import { preparer } from "../base/prepared.ts";
 import { type BoundInterface, type BusCallContext, bindInterface } from "../ipc/bus-server.ts";
 import { logControl } from "../ipc/daemon-control.ts";
 import type { LogControlState } from "../ipc/daemon-log.ts";
@@ -19,7 +19,8 @@ type MachineHandlers = Handlers<typeof MachineTable, BusCallContext<Machine>>;
 /** The part of the manager that registers, describes and ends machines. */
 function machineMethods(daemon: Daemon) {
   const { registry } = daemon;
-  const list = machineLister();
+  // What is listed of a machine never changes.
+  const list = preparer((m: Machine) => [m.name, m.class, m.facts.service, machinePath(m)] as const);
   const pathOf = async (machine: Promise<Machine>) => ({ path: machinePath(await machine) });
   return {
     GetMachine: (_call, { name }) => ({ machine: machinePath(registry.get(name)) }),
@@ -135,20 +136,4 @@ function sshRow(info: { address: string; privateKeyPath: string }) {
 
 async function fields(release: ReadonlyMap<string, string> | Promise<ReadonlyMap<string, string>>) {
   return { fields: await release };
-}
-
-type MachineRow = readonly [name: string, kind: string, service: string, path: string];
-
-/** What is listed of a machine never changes: the same machines are the same list. */
-function machineLister(): (machines: Iterable<Machine>) => Prepared<MachineRow> {
-  let listed: readonly Machine[] = [];
-  let rows = new Prepared<MachineRow>([]);
-  return (machines) => {
-    const now = [...machines];
-    if (now.length !== listed.length || now.some((machine, index) => machine !== listed[index])) {
-      listed = now;
-      rows = new Prepared(now.map((m) => [m.name, m.class, m.facts.service, machinePath(m)]));
-    }
-    return rows;
-  };
 }

@@ -1,6 +1,7 @@
 // D-Bus rows about images → actions: argument mapping only, and what each property reads.
 import { Image as ImageTable, type Manager } from "../api/machine1.ts";
-import type { Getters, Handlers, Wire } from "../api/table.ts";
+import type { Getters, Handlers } from "../api/table.ts";
+import { preparer } from "../base/prepared.ts";
 import { type BusCallContext, bindInterface } from "../ipc/bus-server.ts";
 import type { Image } from "../registry/image.ts";
 import { poolSpace } from "../registry/pool.ts";
@@ -11,9 +12,9 @@ import type { Images } from "./images.ts";
 import type { ImageObjects } from "./objects.ts";
 import { imagePath } from "./wire.ts";
 
-type ImageRow = Wire["a(ssbttto)"][number];
+type ImageRow = readonly [string, string, boolean, bigint, bigint, bigint, string];
 
-function row(image: Image): ImageRow {
+function rowOf(image: Image): ImageRow {
   const { createdUsec, modifiedUsec, space } = image.facts;
   return [image.name, image.type, image.isReadOnly, createdUsec, modifiedUsec, space.usage, imagePath(image.name)];
 }
@@ -49,9 +50,10 @@ function methodsOf(daemon: Daemon, images: Images, name: string) {
 /** The manager's methods about images. */
 export function imageMethods(daemon: Daemon, images: Images) {
   const of = (name: string) => methodsOf(daemon, images, name);
+  const rows = preparer(rowOf);
   return {
     GetImage: (_call, { name }) => ({ image: imagePath(images.get(name).name) }),
-    ListImages: () => ({ images: images.list().map(row) }),
+    ListImages: () => ({ images: rows(images.list()) }),
     RemoveImage: (call, { name }) => of(name).remove(call),
     RenameImage: (call, args) => of(args.name).rename(call, args),
     CloneImage: (call, args) => of(args.name).clone(call, args),

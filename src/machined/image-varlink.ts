@@ -5,6 +5,7 @@ import { errnoNameOf, invalidArgument, MachinedError } from "../base/error.ts";
 import { UINT64_MAX } from "../base/format.ts";
 import { formatId } from "../base/id128.ts";
 import { plainInteger } from "../base/json.ts";
+import { type Prepared, preparer } from "../base/prepared.ts";
 import { authorize } from "../ipc/polkit.ts";
 import { type BoundVarlink, Reply, type VarlinkCall } from "../ipc/varlink-server.ts";
 import type { Image } from "../registry/image.ts";
@@ -33,10 +34,11 @@ interface UpdateParameters {
 
 /** Binds io.systemd.MachineImage to the images. */
 export function imageVarlink(daemon: Daemon, images: Images): BoundVarlink {
+  const facts = preparer(factsOf);
   return {
     table: IoSystemdMachineImage,
     handlers: {
-      List: (call, p: { name?: string; acquireMetadata?: Metadata }) => list(daemon, images, call, p),
+      List: (call, p: { name?: string; acquireMetadata?: Metadata }) => list(daemon, { images, facts }, call, p),
       Update: (call, p: UpdateParameters) => perform(daemon, call, update, { images, ...p }),
       Clone: (call, p: { name: string; newName: string; readOnly?: boolean }) =>
         perform(daemon, call, clone, { images, name: p.name, newName: p.newName, readOnly: p.readOnly ?? false }),
@@ -100,7 +102,7 @@ async function firstFailure(changes: readonly Promise<unknown>[]): Promise<void>
 
 async function list(
   daemon: Daemon,
-  images: Images,
+  { images, facts }: { readonly images: Images; readonly facts: (images: readonly Image[]) => Prepared<object> },
   call: VarlinkCall,
   { name, acquireMetadata = "no" }: { name?: string; acquireMetadata?: Metadata },
 ): Promise<object> {
@@ -113,7 +115,7 @@ async function list(
   if (!call.more) throw new MachinedError("ExpectedMore", "Expected the 'more' flag");
   const all = images.list();
   if (all.length === 0) throw noSuchImage();
-  if (acquireMetadata === "no") return { [Reply.many]: all.map(factsOf) };
+  if (acquireMetadata === "no") return { [Reply.many]: facts(all) };
   const replies: object[] = [];
   for (const image of all) replies.push(await describeImage(images, image, acquireMetadata));
   return { [Reply.many]: replies };

@@ -40,7 +40,8 @@ export class Images {
     return new Images(isLocking ? layout : { ...layout, locks: null }, operations, log);
   }
 
-  list(): Image[] {
+  /** The same array while nothing has changed. */
+  list(): readonly Image[] {
     return this.search.list();
   }
 

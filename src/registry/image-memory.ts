@@ -4,6 +4,7 @@
 import { type Fd, openPath, statFd } from "../kernel/fd.ts";
 import { pathOf, writeObstacle } from "../kernel/file-attributes.ts";
 import type { FileStatus } from "../kernel/file-status.ts";
+import { StatusSet } from "../kernel/status-set.ts";
 import { isErrno } from "../kernel/sys.ts";
 import { realtimeUsec } from "../kernel/time.ts";
 import type { Image } from "./image.ts";
@@ -95,4 +96,34 @@ export class DirectoryMemory<T> {
     if (isSettled(status)) this.#known.set(path, { status, value });
     return value;
   }
+}
+
+/** All images of a directory whose entries stay the same, found again by one look at the status of each. */
+export class UnchangedImages {
+  readonly #entries: readonly string[];
+  #images: readonly Image[] = [];
+  #statuses: { readonly set: StatusSet; readonly isWritable: boolean } | null = null;
+
+  /** `entries`: all that can stand for an image. */
+  constructor(entries: readonly string[]) {
+    this.#entries = entries;
+  }
+
+  /** The images; `find` is called unless nothing has changed, and then the same array is given again. */
+  of({ fd, isWritable }: SearchedDirectory, find: () => readonly Image[]): readonly Image[] {
+    const known = this.#statuses;
+    if (known !== null && known.isWritable === isWritable && known.set.isUnchanged(fd)) return this.#images;
+    // Taken before the images are found: what changes meanwhile differs at the next look.
+    const set = this.#images.length > 0 && this.#images.every(isRemembered) ? new StatusSet(fd, this.#entries) : null;
+    const images = find();
+    const isSame = images.length === this.#images.length && images.every((image, i) => image === this.#images[i]);
+    // Only images that were all taken from memory are told by statuses alone.
+    this.#statuses = isSame && set !== null ? { set, isWritable } : null;
+    if (!isSame) this.#images = images;
+    return this.#images;
+  }
+}
+
+function isRemembered({ facts, type }: Image): boolean {
+  return facts.place?.isVersion === false && (type === "directory" || type === "raw");
 }

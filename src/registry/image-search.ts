@@ -1,10 +1,13 @@
 // Where images are looked for, and how: by name in all directories in order, or everything there is. The first of a name
 // wins. What is listed and what is found by name is the same (systemd-nspawn(1), "Files and Directories").
+import { isDeepStrictEqual } from "node:util";
 import { listDirectory } from "../kernel/directory-entry.ts";
 import { HOST_IMAGE, type Image, isImageName } from "./image.ts";
 import { hostImage, imageOfEntry, statusOfEntry } from "./image-entry.ts";
-import { DirectoryMemory, inDirectory, type SearchedDirectory } from "./image-memory.ts";
+import { DirectoryMemory, inDirectory, type SearchedDirectory, UnchangedImages } from "./image-memory.ts";
 import { compareEntries, parseVersionedEntry } from "./image-version.ts";
+
+const NONE: readonly Image[] = [];
 
 /** The forms an image of a name can have in a directory, the preferred first. */
 const SUFFIXES = ["", ".raw", ".mstack"] as const;
@@ -13,6 +16,8 @@ const VERSIONS = ".v";
 export class ImageSearch {
   readonly #directories: readonly string[];
   readonly #hasHost: boolean;
+  #parts: readonly (readonly Image[])[] = [];
+  #listed: readonly Image[] = [];
 
   /** `hasHost`: the host's own tree is an image too. */
   constructor(directories: readonly string[], { hasHost }: { readonly hasHost: boolean } = { hasHost: true }) {
@@ -30,16 +35,17 @@ export class ImageSearch {
     return this.#hasHost && name === HOST_IMAGE ? hostImage() : null;
   }
 
-  /** All images, in no particular order. */
-  list(): Image[] {
-    const images = new Map<string, Image>();
-    for (const path of this.#directories) {
-      inDirectory(path, (directory) => {
-        for (const image of listIn(directory)) if (!images.has(image.name)) images.set(image.name, image);
-      });
+  /** All images, in no particular order. As long as nothing has changed it is the same array that is given. */
+  list(): readonly Image[] {
+    const parts = this.#directories.map((path) => inDirectory(path, listIn) ?? NONE);
+    if (this.#hasHost) parts.push(onlyHost());
+    if (parts.length !== this.#parts.length || parts.some((part, index) => part !== this.#parts[index])) {
+      const images = new Map<string, Image>();
+      for (const part of parts) for (const image of part) if (!images.has(image.name)) images.set(image.name, image);
+      this.#parts = parts;
+      this.#listed = [...images.values()];
     }
-    if (this.#hasHost && !images.has(HOST_IMAGE)) images.set(HOST_IMAGE, hostImage());
-    return [...images.values()];
+    return this.#listed;
   }
 }
 
@@ -82,14 +88,24 @@ function findIn(directory: SearchedDirectory, name: string): Image | null {
   return firstOf(directory, formsOfName(name));
 }
 
-const contents = new DirectoryMemory(formsIn);
+let host: readonly Image[] = [];
+
+/** The host's image alone, the same object while it has the same facts. */
+function onlyHost(): readonly Image[] {
+  const now = hostImage();
+  if (host[0] === undefined || !isDeepStrictEqual(host[0].facts, now.facts)) host = [now];
+  return host;
+}
+
+const contents = new DirectoryMemory((directory) => {
+  const forms = formsIn(directory);
+  return { forms, images: new UnchangedImages(forms.flatMap((some) => some.map(({ entry }) => entry))) };
+});
 
 /** The images of one directory: of each name the preferred form, whatever the order of the entries. */
-function* listIn(directory: SearchedDirectory): Generator<Image> {
-  for (const forms of contents.of(directory)) {
-    const image = firstOf(directory, forms);
-    if (image !== null) yield image;
-  }
+function listIn(directory: SearchedDirectory): readonly Image[] {
+  const { forms, images } = contents.of(directory);
+  return images.of(directory, () => forms.map((some) => firstOf(directory, some)).filter((image) => image !== null));
 }
 
 /** What the entries of a directory can stand for, name by name. */

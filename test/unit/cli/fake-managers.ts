@@ -107,12 +107,13 @@ export class FakeManagers {
         if (!/^\.host$|^[a-zA-Z0-9.-]+$/.test(name)) throw new FakeVarlinkError("org.varlink.service.InvalidParameter");
         return managers.#row(managers.#varlinkMachine(name), false);
       },
-      async *callMore(method, parameters) {
+      async callAll(method, parameters) {
         note(method, parameters);
         await Promise.resolve();
         if (managers.#behaviour.refuses) throw new FakeVarlinkError("org.varlink.service.PermissionDenied");
-        for (const machine of managers.#behaviour.machines) yield managers.#row(machine, true);
-        if (managers.#behaviour.machines.length === 0) throw new FakeVarlinkError("io.systemd.Machine.NoSuchMachine");
+        const rows = managers.#behaviour.machines.map((machine) => managers.#row(machine, true));
+        if (rows.length === 0) throw new FakeVarlinkError("io.systemd.Machine.NoSuchMachine");
+        return rows;
       },
       close: () => {},
     };

@@ -37,7 +37,7 @@ function search(...directories: string[][]): { search: ImageSearch; paths: strin
   return { search: new ImageSearch(paths), paths };
 }
 
-const names = (images: Image[]) =>
+const names = (images: readonly Image[]) =>
   images
     .map(({ name }) => name)
     .filter((name) => name !== ".host")
