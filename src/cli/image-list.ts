@@ -4,6 +4,7 @@ import { formatBytes, formatTimestamp, UINT64_MAX, type Zone } from "../base/for
 import { printTable } from "./list.ts";
 import { type ListedImage, listedImages } from "./listed-images.ts";
 import type { Session } from "./session.ts";
+import { tableJsonMode } from "./settings.ts";
 import type { Cell, Table } from "./table.ts";
 
 const COLUMNS = ["name", "type", "ro", "usage", "created", "modified"];
@@ -19,35 +20,32 @@ function size(bytes: number | bigint): Cell {
   return { text: formatBytes(BigInt(bytes)), json: bytes === UINT64_MAX ? null : bytes, alignRight: true };
 }
 
-/** Times of one second are written alike. */
-function timeCell(zone: Zone): (usec: number | bigint) => Cell {
-  const texts = new Map<number, string>();
-  return (usec) => {
-    // The time 0 is none.
-    const second = Number(usec) === 0 ? -1 : Math.floor(Number(usec) / 1e6);
-    let text = texts.get(second);
-    if (text === undefined) {
-      text = formatTimestamp(BigInt(usec), zone) || "-";
-      texts.set(second, text);
-    }
-    return { text, json: usec };
-  };
+function secondOf(usec: number | bigint): number {
+  // The time 0 is none.
+  return Number(usec) === 0 ? -1 : Math.floor(Number(usec) / 1e6);
 }
 
 /** One cell for all that show the same: of a thousand images most columns have few values. */
-function once<T>(make: (value: T) => Cell): (value: T) => Cell {
-  const made = new Map<T, Cell>();
+function once<T>(make: (value: T) => Cell, keyOf: (value: T) => unknown = (value) => value): (value: T) => Cell {
+  const made = new Map<unknown, Cell>();
   return (value) => {
-    const known = made.get(value);
-    if (known !== undefined) return known;
-    const cell = make(value);
-    made.set(value, cell);
+    const key = keyOf(value);
+    let cell = made.get(key);
+    if (cell === undefined) {
+      cell = make(value);
+      made.set(key, cell);
+    }
     return cell;
   };
 }
 
-function tableOf(images: readonly ListedImage[], zone: Zone): Table {
-  const [type, usage, moment] = [once(text), once(size), once(timeCell(zone))];
+/** `isText`: the microseconds of times are not shown. */
+function tableOf(images: readonly ListedImage[], zone: Zone, isText: boolean): Table {
+  const [type, usage] = [once(text), once(size)];
+  const moment = once(
+    (usec: number | bigint): Cell => ({ text: formatTimestamp(BigInt(usec), zone) || "-", json: usec }),
+    isText ? secondOf : undefined,
+  );
   return {
     columns: COLUMNS,
     rows: images.map((image) => [
@@ -66,13 +64,7 @@ export async function listImages(session: Session): Promise<number> {
   await session.openPager();
   const [images, zone] = await Promise.all([listedImages(session), session.ports.zone()]);
   const shown = images.filter(({ name }) => session.settings.all || !name.startsWith("."));
-  printTable(
-    session,
-    tableOf(
-      sortedByBytes(shown, ({ name }) => name),
-      zone,
-    ),
-    "images",
-  );
+  const sorted = sortedByBytes(shown, ({ name }) => name);
+  printTable(session, tableOf(sorted, zone, tableJsonMode(session.settings) === null), "images");
   return 0;
 }

@@ -99,14 +99,39 @@ export function shareWidth(wanted: readonly number[], total: number): number[] {
   return widths.map((width) => width ?? 1);
 }
 
-function columnWidths(rows: readonly (readonly Field[])[], count: number, width: number | null): number[] {
-  const wanted = new Array<number>(count).fill(1);
-  for (const row of rows) {
-    for (let column = 0; column < count; column++) {
-      for (const own of row[column]?.widths ?? []) if (own > (wanted[column] ?? 1)) wanted[column] = own;
+/** One column on its way to the page. */
+interface Column {
+  readonly heading: Field;
+  /** In the order of the rows. Cells that are one object share a field. */
+  readonly fields: readonly Field[];
+  readonly distinct: readonly Field[];
+}
+
+function columnOf(table: Table, index: number, { terminal }: TableForm): Column {
+  const known = new Map<Cell, Field>();
+  const fields: Field[] = [];
+  for (const row of table.rows) {
+    const cell = row[index] ?? EMPTY_CELL;
+    let field = known.get(cell);
+    if (field === undefined) {
+      field = fieldOf(cell, terminal);
+      known.set(cell, field);
     }
+    fields.push(field);
   }
-  const gaps = Math.max(count - 1, 0);
+  const alignRight = fields[0]?.alignRight ?? false;
+  const name = table.columns[index] ?? "";
+  const heading = fieldOf({ text: name.toUpperCase(), json: null, alignRight }, terminal);
+  return { heading: { ...heading, color: terminal.paint.underline }, fields, distinct: [...known.values()] };
+}
+
+function columnWidths(columns: readonly Column[], { heading, width }: TableForm): number[] {
+  const wanted = columns.map((column) => {
+    let most = heading ? (column.heading.widths[0] ?? 1) : 1;
+    for (const { widths } of column.distinct) for (const own of widths) if (own > most) most = own;
+    return most;
+  });
+  const gaps = Math.max(columns.length - 1, 0);
   const natural = wanted.reduce((sum, want) => sum + want, gaps);
   return width === null || natural <= width ? wanted : shareWidth(wanted, width - gaps);
 }
@@ -116,65 +141,55 @@ function linked(text: string, url: string): string {
   return `\u001b]8;;${url}\u001b\\${text}\u001b]8;;\u001b\\`;
 }
 
-/** One printed line: the `index`-th line of each field of a row. Uncoloured blanks at its end are left out. */
-function printLine(row: readonly Field[], index: number, widths: readonly number[], form: TableForm, gap: string) {
+/** The `index`-th line of a field as it is printed in a column of that width. */
+function printField({ lines, widths, color, alignRight, link }: Field, index: number, width: number, form: TableForm) {
   const { paint, glyphs } = form.terminal;
-  let printed = "";
-  // Plain loops: a long table is printed before the engine has optimised anything.
-  for (let column = 0; column < row.length; column++) {
-    const { lines, widths: own, color, alignRight, link } = row[column] as Field;
-    const width = widths[column] ?? 1;
-    let text = lines[index] ?? "";
-    let blanks = width - (own[index] ?? 0);
-    if (blanks < 0) {
-      text = ellipsize(text, width, glyphs.ellipsis);
-      blanks = width - displayWidth(text);
-    }
-    const padding = blanks > 0 ? " ".repeat(blanks) : "";
-    if (link !== undefined) text = linked(text, link);
-    const padded = alignRight ? padding + text : text + padding;
-    if (column > 0) printed += gap;
-    printed += color === "" ? padded : color + padded + paint.normal;
+  let text = lines[index] ?? "";
+  let blanks = width - (widths[index] ?? 0);
+  if (blanks < 0) {
+    text = ellipsize(text, width, glyphs.ellipsis);
+    blanks = Math.max(width - displayWidth(text), 0);
   }
-  return `${withoutBlanksAtEnd(printed)}\n`;
+  const padding = " ".repeat(blanks);
+  const shown = link === undefined ? text : linked(text, link);
+  const padded = alignRight ? padding + shown : shown + padding;
+  return color === "" ? padded : color + padded + paint.normal;
 }
 
-function withoutBlanksAtEnd(text: string): string {
+/** Uncoloured blanks at the end are left out. */
+function endLine(text: string): string {
   let end = text.length;
   while (text[end - 1] === " ") end--;
-  return text.slice(0, end);
+  return `${text.slice(0, end)}\n`;
 }
 
 /** A table as text, with its line ends. */
 export function renderTable(table: Table, form: TableForm): string {
   const { paint } = form.terminal;
-  const known = new Map<Cell, Field>();
-  const rows: Field[][] = [];
-  for (const cells of table.rows) {
-    const row: Field[] = [];
-    for (const cell of cells) {
-      let field = known.get(cell);
-      if (field === undefined) {
-        field = fieldOf(cell, form.terminal);
-        known.set(cell, field);
-      }
-      row.push(field);
-    }
-    rows.push(row);
-  }
-  const heading = table.columns.map((name, column) => ({
-    lines: [name.toUpperCase()],
-    widths: [displayWidth(name)],
-    color: paint.underline,
-    alignRight: rows[0]?.[column]?.alignRight ?? false,
-  }));
-  const widths = columnWidths(form.heading ? [heading, ...rows] : rows, table.columns.length, form.width);
+  const columns = table.columns.map((_, index) => columnOf(table, index, form));
+  const widths = columnWidths(columns, form);
+  const lineOf = (fields: readonly Field[], index: number, gap: string) =>
+    endLine(fields.map((field, column) => printField(field, index, widths[column] ?? 1, form)).join(gap));
   const underlinedGap = paint.underline === "" ? " " : `${paint.underline} ${paint.normal}`;
-  const printed = form.heading ? [printLine(heading, 0, widths, form, underlinedGap)] : [];
-  for (const row of rows) {
+  const headings = columns.map(({ heading }) => heading);
+  let printed = form.heading ? lineOf(headings, 0, underlinedGap) : "";
+  const firstLines = columns.map(({ distinct }, column) => {
+    return new Map(distinct.map((field) => [field, printField(field, 0, widths[column] ?? 1, form)]));
+  });
+  // Plain loops: a long table is printed before the engine has optimised anything.
+  for (let row = 0; row < table.rows.length; row++) {
     let height = 1;
-    for (const { lines } of row) if (lines.length > height) height = lines.length;
-    for (let index = 0; index < height; index++) printed.push(printLine(row, index, widths, form, " "));
+    let line = "";
+    for (let column = 0; column < columns.length; column++) {
+      const field = columns[column]?.fields[row] as Field;
+      if (field.lines.length > height) height = field.lines.length;
+      if (column > 0) line += " ";
+      line += firstLines[column]?.get(field);
+    }
+    printed += endLine(line);
+    if (height === 1) continue;
+    const fields = columns.map((column) => column.fields[row] as Field);
+    for (let index = 1; index < height; index++) printed += lineOf(fields, index, " ");
   }
-  return printed.join("");
+  return printed;
 }
