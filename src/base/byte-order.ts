@@ -15,6 +15,7 @@ export function sortedByBytes<T>(items: readonly T[], textOf: (item: T) => strin
   if (SURROGATE.test(keyed.map(({ key }) => key).join("\0"))) {
     for (const one of keyed) one.key = Buffer.from(one.key).toString("latin1");
   }
+  if (keyed.every(({ key }, index) => index === 0 || (keyed[index - 1]?.key ?? "") <= key)) return [...items];
   keyed.sort((a, b) => (a.key < b.key ? -1 : Number(a.key > b.key)));
   return keyed.map(({ item }) => item);
 }

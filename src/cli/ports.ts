@@ -46,6 +46,8 @@ export interface Ports {
   zone(): Promise<Zone>;
   connectBus(target: BusTarget): Promise<Bus>;
   connectVarlink(path: string): Promise<Varlink>;
+  /** The same without descriptors, but sooner. */
+  connectPlainVarlink(path: string): Promise<Varlink>;
   /** The name of a process here, or null when there is none to see. */
   processName(pid: number): Promise<string | null>;
   /** The name of a network interface here, or null when there is none of that index. */
@@ -100,10 +102,11 @@ export function processPorts(): Ports {
     nowUsec: () => BigInt(Date.now()) * 1000n,
     zone: async () => (await import("./time-zone.ts")).localZone(process.env["TZ"]),
     connectBus: async (target) => (await import("../ipc/bus-client.ts")).connectBus(target),
-    connectVarlink: async (path) => {
+    connectVarlink: async (path) => (await import("../ipc/varlink-connect.ts")).connectVarlink(path),
+    connectPlainVarlink: async (path) => {
       // Managers before 256 have no such socket: no need to load the client to find that out.
       if (!existsSync(path)) throw new ErrnoError("ENOENT", `connect "${path}"`);
-      return (await import("../ipc/varlink-client.ts")).connectVarlink(path);
+      return (await import("../ipc/varlink-plain.ts")).connectPlainVarlink(path);
     },
     processName: async (pid) => (await import("./local-names.ts")).localProcessName(pid),
     interfaceName: async (ifindex) => (await import("./local-names.ts")).localInterfaceName(ifindex),

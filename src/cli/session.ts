@@ -89,12 +89,12 @@ export class Session {
     return (await this.bus()).call(this.#authorized(call));
   }
 
-  /** The manager's Varlink socket, or null where it has none or another manager is meant. */
+  /** The manager's Varlink socket, for calls without descriptors; null where it has none or another manager is meant. */
   async varlink(): Promise<Varlink | null> {
     const directory = managerDirectory(this.settings.scope, this.ports.env);
     if (directory === null || !meansLocalSockets(this.settings, this.ports.env)) return null;
     try {
-      return this.keep(await this.ports.connectVarlink(`${directory}/io.systemd.Machine`));
+      return this.keep(await this.ports.connectPlainVarlink(`${directory}/io.systemd.Machine`));
     } catch {
       return null;
     }

@@ -52,6 +52,8 @@ interface Field {
   readonly color: string;
   readonly alignRight: boolean;
   readonly link?: string | undefined;
+  /** The first line as it is printed, once the columns have their widths. */
+  first: string;
 }
 
 function fieldOf(cell: Cell, terminal: Terminal): Field {
@@ -59,10 +61,11 @@ function fieldOf(cell: Cell, terminal: Terminal): Field {
   const lines = linesOf(cell, terminal);
   return {
     lines,
-    widths: lines.map(displayWidth),
+    widths: lines.length === 1 ? [displayWidth(lines[0] ?? "")] : lines.map(displayWidth),
     color: colorName === undefined ? "" : terminal.paint[colorName],
     alignRight: cell.alignRight === true,
     link: terminal.links ? cell.link : undefined,
+    first: "",
   };
 }
 
@@ -173,10 +176,11 @@ export function renderTable(table: Table, form: TableForm): string {
   const underlinedGap = paint.underline === "" ? " " : `${paint.underline} ${paint.normal}`;
   const headings = columns.map(({ heading }) => heading);
   let printed = form.heading ? lineOf(headings, 0, underlinedGap) : "";
-  const firstLines = columns.map(({ distinct }, column) => {
-    return new Map(distinct.map((field) => [field, printField(field, 0, widths[column] ?? 1, form)]));
-  });
   // Plain loops: a long table is printed before the engine has optimised anything.
+  for (const [column, { distinct }] of columns.entries()) {
+    const width = widths[column] ?? 1;
+    for (const field of distinct) field.first = printField(field, 0, width, form);
+  }
   for (let row = 0; row < table.rows.length; row++) {
     let height = 1;
     let line = "";
@@ -184,7 +188,7 @@ export function renderTable(table: Table, form: TableForm): string {
       const field = columns[column]?.fields[row] as Field;
       if (field.lines.length > height) height = field.lines.length;
       if (column > 0) line += " ";
-      line += firstLines[column]?.get(field);
+      line += field.first;
     }
     printed += endLine(line);
     if (height === 1) continue;

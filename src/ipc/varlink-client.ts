@@ -3,8 +3,8 @@ import { isUtf8 } from "node:buffer";
 import { ErrnoError } from "../base/error.ts";
 import { formatJson, type JsonObject, parseJson } from "../base/json.ts";
 import type { Fd } from "../kernel/fd.ts";
-import { connectUnix } from "../kernel/unix-socket.ts";
-import { VarlinkStream } from "./varlink-stream.ts";
+import type { StreamHandlers } from "../kernel/socket-stream.ts";
+import { type ByteStream, VarlinkStream } from "./varlink-stream.ts";
 
 /** An error reply: its id ("io.systemd.Machine.NoSuchMachine") and parameters. */
 export class VarlinkError extends Error {
@@ -35,11 +35,6 @@ interface Waiting {
 
 const CALL_TIMEOUT_MS = 45_000;
 
-/** Connects to a Varlink socket. Throws an error with errno (ENOENT, ECONNREFUSED …). */
-export async function connectVarlink(path: string): Promise<VarlinkClient> {
-  return new VarlinkClient(connectUnix(path));
-}
-
 export class VarlinkClient {
   readonly #stream: VarlinkStream;
   readonly #waiting: Waiting[] = [];
@@ -47,8 +42,9 @@ export class VarlinkClient {
   descriptors: Fd[] = [];
   #failure: Error | null = null;
 
-  constructor(fd: Fd) {
-    this.#stream = new VarlinkStream(fd, {
+  /** `open` makes the stream of the socket: see varlink-connect.ts and varlink-plain.ts. */
+  constructor(open: (handlers: StreamHandlers) => ByteStream) {
+    this.#stream = new VarlinkStream(open, {
       message: (text, descriptors) => this.#receive(text, descriptors),
       messages: (bytes) => this.#receiveMany(bytes),
       end: (error) =>

@@ -9,6 +9,7 @@ import { formatJson, type JsonObject, parseJson } from "../base/json.ts";
 import { Prepared } from "../base/prepared.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { type Watch, watch } from "../kernel/poller.ts";
+import { SocketStream } from "../kernel/socket-stream.ts";
 import { acceptPeer } from "../kernel/unix-socket.ts";
 import { BusError } from "./bus-error.ts";
 import { type Caller, callerOnSocket } from "./caller.ts";
@@ -141,7 +142,7 @@ class Connection {
   constructor(socket: Fd, caller: Caller, options: VarlinkServerOptions, ended: () => void) {
     this.#caller = caller;
     this.#options = options;
-    this.#stream = new VarlinkStream(socket, {
+    this.#stream = new VarlinkStream((handlers) => new SocketStream(socket, handlers), {
       message: (text, descriptors) => {
         this.#queue.push({ text, descriptors });
         this.#next();

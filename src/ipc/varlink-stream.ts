@@ -1,7 +1,7 @@
 // Varlink messages on a socket: JSON objects, each ended by one NUL byte; descriptors with the first byte of a message.
 import { isUtf8 } from "node:buffer";
 import type { Fd } from "../kernel/fd.ts";
-import { SocketStream } from "../kernel/socket-stream.ts";
+import type { SocketStream, StreamHandlers } from "../kernel/socket-stream.ts";
 
 const MESSAGE_LIMIT_BYTES = 16 << 20;
 const QUEUE_LIMIT_BYTES = 64 << 20;
@@ -22,18 +22,21 @@ export function encodeMessages(texts: readonly string[]): Buffer {
   return Buffer.from(texts.map((text) => `${text}\0`).join(""));
 }
 
+/** The socket below the messages: SocketStream, or anything that does the same. */
+export type ByteStream = Pick<SocketStream, "write" | "pause" | "resume" | "finish" | "close" | "queuedBytes">;
+
 export class VarlinkStream {
-  readonly #socket: SocketStream;
+  readonly #socket: ByteStream;
   readonly #handlers: VarlinkStreamHandlers;
   #parts: Buffer[] = [];
   #size = 0;
   #descriptors: Fd[] = [];
   #ended = false;
 
-  /** Takes ownership of the socket. */
-  constructor(fd: Fd, handlers: VarlinkStreamHandlers) {
+  /** `open` makes the socket's stream, which is ended with this one. */
+  constructor(open: (handlers: StreamHandlers) => ByteStream, handlers: VarlinkStreamHandlers) {
     this.#handlers = handlers;
-    this.#socket = new SocketStream(fd, {
+    this.#socket = open({
       data: (bytes, fds) => this.#receive(bytes, fds),
       end: (error) => this.#end(error),
       readEnd: () => this.#readEnd(),

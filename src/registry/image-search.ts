@@ -1,6 +1,7 @@
 // Where images are looked for, and how: by name in all directories in order, or everything there is. The first of a name
 // wins. What is listed and what is found by name is the same (systemd-nspawn(1), "Files and Directories").
 import { isDeepStrictEqual } from "node:util";
+import { sortedByBytes } from "../base/byte-order.ts";
 import { listDirectory } from "../kernel/directory-entry.ts";
 import { HOST_IMAGE, type Image, isImageName } from "./image.ts";
 import { hostImage, imageOfEntry, statusOfEntry } from "./image-entry.ts";
@@ -35,7 +36,7 @@ export class ImageSearch {
     return this.#hasHost && name === HOST_IMAGE ? hostImage() : null;
   }
 
-  /** All images, in no particular order. As long as nothing has changed it is the same array that is given. */
+  /** All images, by name. As long as nothing has changed it is the same array that is given. */
   list(): readonly Image[] {
     const parts = this.#directories.map((path) => inDirectory(path, listIn) ?? NONE);
     if (this.#hasHost) parts.push(onlyHost());
@@ -43,7 +44,7 @@ export class ImageSearch {
       const images = new Map<string, Image>();
       for (const part of parts) for (const image of part) if (!images.has(image.name)) images.set(image.name, image);
       this.#parts = parts;
-      this.#listed = [...images.values()];
+      this.#listed = sortedByBytes([...images.values()], ({ name }) => name);
     }
     return this.#listed;
   }
@@ -99,7 +100,8 @@ function onlyHost(): readonly Image[] {
 
 const contents = new DirectoryMemory((directory) => {
   const forms = formsIn(directory);
-  return { forms, images: new UnchangedImages(forms.flatMap((some) => some.map(({ entry }) => entry))) };
+  const entries = new Set(forms.flatMap((some) => some.map(({ entry }) => entry)));
+  return { forms, images: new UnchangedImages([...entries]) };
 });
 
 /** The images of one directory: of each name the preferred form, whatever the order of the entries. */

@@ -6,6 +6,7 @@ import type { BusClient } from "../../src/ipc/bus-client.ts";
 import type { VarlinkClient } from "../../src/ipc/varlink-client.ts";
 import { VarlinkStream } from "../../src/ipc/varlink-stream.ts";
 import { type Fd, statFd, statPath } from "../../src/kernel/fd.ts";
+import { SocketStream } from "../../src/kernel/socket-stream.ts";
 import { connectUnix } from "../../src/kernel/unix-socket.ts";
 import { errorOf, isRoot, manager, needsRoot, object, register, TestDaemon } from "../lib/daemon.ts";
 import { hasBusDaemon, TestBus } from "../lib/private-bus.ts";
@@ -249,7 +250,8 @@ describe.skipIf(!canRun)(`doors into machines${needsRoot}`, () => {
   test("V48 descriptors come with their own reply, at its index; an error has none", async () => {
     const replies: [text: string, kinds: string[]][] = [];
     const done = Promise.withResolvers<void>();
-    const stream = new VarlinkStream(connectUnix(join(daemon.runtime, "machine/io.systemd.Machine")), {
+    const socket = connectUnix(join(daemon.runtime, "machine/io.systemd.Machine"));
+    const stream = new VarlinkStream((handlers) => new SocketStream(socket, handlers), {
       message: (text, descriptors) => {
         replies.push([text, descriptors.map((fd) => statFd(fd).kind)]);
         for (const fd of descriptors) fd.close();

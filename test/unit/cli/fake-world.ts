@@ -158,6 +158,8 @@ export class FakeProcess implements Ports {
     return this.managers.varlink(path);
   };
 
+  connectPlainVarlink = this.connectVarlink;
+
   processName = async (pid: number): Promise<string | null> => {
     for (const machine of this.#world.machines) {
       if (machine.leader === pid) return machine.leaderName;

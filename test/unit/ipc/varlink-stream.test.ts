@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { VarlinkStream } from "../../../src/ipc/varlink-stream.ts";
 import { type Fd, openPath } from "../../../src/kernel/fd.ts";
+import { SocketStream } from "../../../src/kernel/socket-stream.ts";
 import { sendMessage, socketPair } from "../../../src/kernel/unix-socket.ts";
 import { openDescriptors } from "../../kernel/support.ts";
 
@@ -12,7 +13,7 @@ async function received(pieces: readonly [text: string, descriptors: number][]):
   theirs.close();
   const messages: [string, number][] = [];
   const { promise, resolve } = Promise.withResolvers<void>();
-  new VarlinkStream(ours, {
+  new VarlinkStream((handlers) => new SocketStream(ours, handlers), {
     message: (text, descriptors) => {
       messages.push([text, descriptors.length]);
       for (const fd of descriptors) fd.close();
