@@ -216,3 +216,46 @@ test("names: what can be a file name in UTF-8 and is no temporary one", () => {
     expect(isImageName(name)).toBe(false);
   }
 });
+
+test("a list in which nothing has changed is the same array, by name; every change makes another", async () => {
+  const { search: s, paths } = search(["b.raw", "a/", "plain", "v.raw.v/", "ü/"], ["z/", "a/"]);
+  const [here, there] = paths as [string, string];
+  symlinkSync(join(there, "later.raw"), join(here, "link.raw"));
+  const settled = () => waitFor(() => expect(s.list()).toBe(s.list()), "the list to be known");
+  const listed = () =>
+    s.list().map(({ name, type, isReadOnly, facts }) => `${name} ${type} ${isReadOnly} ${facts.path}`);
+  const text = () =>
+    listed()
+      .filter((line) => !line.startsWith(".host "))
+      .join("\n")
+      .replaceAll(root, "");
+  const changes: readonly (() => void)[] = [
+    () => chmodSync(join(here, "b.raw"), 0o444),
+    () => writeFileSync(join(here, "c.raw"), ""),
+    () => mkdirSync(join(there, "later.raw")),
+    () => [rmSync(join(here, "plain")), mkdirSync(join(here, "plain"))],
+    () => renameSync(join(there, "z"), join(there, "y")),
+    () => rmSync(join(here, "a"), { recursive: true }),
+    () => rmSync(join(there, "a"), { recursive: true }),
+  ];
+  await settled();
+  expect(s.list().map(({ name }) => name)).toEqual([".host", "a", "b", "z", "ü"]);
+  for (const [index, change] of changes.entries()) {
+    await settled();
+    const before = text();
+    change();
+    expect([index, text()]).not.toEqual([index, before]);
+    const fresh = new ImageSearch(paths).list().filter(({ isHost }) => !isHost);
+    expect(
+      s
+        .list()
+        .filter(({ isHost }) => !isHost)
+        .map(({ facts }) => facts),
+    ).toEqual(fresh.map(({ facts }) => facts));
+  }
+  writeFileSync(join(here, "v.raw.v/v_1.raw"), "");
+  expect(s.find("v")?.type).toBe("raw");
+  expect(names(s.list())).toContain("v");
+  writeFileSync(join(here, "v.raw.v/v_2.raw"), "");
+  expect(s.list().find(({ name }) => name === "v")?.path).toBe(join(here, "v.raw.v/v_2.raw"));
+});
