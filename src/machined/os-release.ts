@@ -16,27 +16,60 @@ const LIMIT_BYTES = 256 << 10;
 const CACHE_SIZE = 64;
 
 /**
- * The fields in file order. Throws NotSupported for a VM, NoOSReleaseInformation where there is no file, and an error
- * with errno ("Failed to get OS release: …") for one that cannot be used.
+ * The fields in file order; at once where nobody has to be asked for the file. Throws, or rejects with, NotSupported for a
+ * VM, FileNotFound where there is no file, and an error with errno ("Failed to get OS release: …") for one that cannot be
+ * used.
  */
-export async function osRelease(daemon: Daemon, machine: Machine): Promise<ReadonlyMap<string, string>> {
+export function osRelease(
+  daemon: Daemon,
+  machine: Machine,
+): ReadonlyMap<string, string> | Promise<ReadonlyMap<string, string>> {
   if (machine.class === "vm") {
     throw new MachinedError("NotSupported", "Requesting OS release data is only supported on container machines.");
   }
-  // So that the machine cannot be shown what its own root may not see.
-  const identity = rootIdentity(machine) ?? { uid: machine.facts.uid, gid: machine.facts.uid };
-  for (const path of PATHS) {
+  try {
+    // So that the machine cannot be shown what its own root may not see.
+    const identity = rootIdentity(machine) ?? { uid: machine.facts.uid, gid: machine.facts.uid };
+    for (const [index, path] of PATHS.entries()) {
+      const known = unlessMissing(() => readAtOnce(machine, path, identity));
+      if (known === null) return askWorker(daemon, machine, PATHS.slice(index), identity);
+      if (known !== undefined) return known;
+    }
+  } catch (error) {
+    throw unusable(error);
+  }
+  throw missing();
+}
+
+async function askWorker(
+  { operations }: Daemon,
+  machine: Machine,
+  paths: readonly string[],
+  identity: Identity,
+): Promise<ReadonlyMap<string, string>> {
+  for (const path of paths) {
     try {
-      const known = readAtOnce(machine, path, identity);
-      if (known !== null) return known;
-      const text = await readByWorker(daemon.operations, machine, { path, limitBytes: LIMIT_BYTES, identity });
+      const text = await readByWorker(operations, machine, { path, limitBytes: LIMIT_BYTES, identity });
       return parseEnvFile(text.toString());
     } catch (error) {
-      if (errnoNameOf(error) === "ENOENT") continue;
-      throw unusable(error);
+      if (errnoNameOf(error) !== "ENOENT") throw unusable(error);
     }
   }
-  throw new MachinedError("FileNotFound", "Failed to get OS release: No such file or directory");
+  throw missing();
+}
+
+function missing(): MachinedError {
+  return new MachinedError("FileNotFound", "Failed to get OS release: No such file or directory");
+}
+
+/** Undefined where there is no such file. */
+function unlessMissing<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (errnoNameOf(error) === "ENOENT") return undefined;
+    throw error;
+  }
 }
 
 /** Null where somebody would have to be asked for the file. */

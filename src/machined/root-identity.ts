@@ -3,7 +3,7 @@
 import type { Identity } from "../kernel/namespace.ts";
 import { sameNamespace } from "../kernel/namespace.ts";
 import type { Machine } from "../registry/machine.ts";
-import { mapOutward, readIdMap } from "../registry/uid-map.ts";
+import { idMapsOf, mapOutward } from "../registry/uid-map.ts";
 
 /** Root of this host. */
 export const HOST_ROOT: Identity = { uid: 0, gid: 0 };
@@ -16,11 +16,9 @@ export function rootIdentity(machine: Machine): Identity | null {
   if (machine.isHost) return HOST_ROOT;
   const { leader } = machine;
   return leader.verified(() => {
-    const users = readIdMap(leader.pid, "uid");
-    const groups = readIdMap(leader.pid, "gid");
-    if (users === null || groups === null) return HOST_ROOT;
-    const uid = mapOutward(users, 0);
-    const gid = mapOutward(groups, 0);
+    const maps = idMapsOf(leader);
+    const uid = mapOutward(maps.uid, 0);
+    const gid = mapOutward(maps.gid, 0);
     return uid === null || gid === null ? null : { uid, gid };
   });
 }

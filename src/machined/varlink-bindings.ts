@@ -172,7 +172,10 @@ async function list(daemon: Daemon, call: VarlinkCall, p: ListParameters): Promi
   const machines = Array.from(daemon.registry.list());
   if (machines.length === 0) throw noSuchMachine();
   const replies: object[] = [];
-  for (const machine of machines) replies.push(await describeMachine(daemon, machine, metadata));
+  for (const machine of machines) {
+    const row = describeMachine(daemon, machine, metadata);
+    replies.push(row instanceof Promise ? await row : row);
+  }
   return { [Reply.many]: replies };
 }
 
@@ -192,7 +195,13 @@ function timestampRow({ realtimeUsec, monotonicUsec }: NonNullable<Machine["star
   return { realtime: plainInteger(realtimeUsec), monotonic: plainInteger(monotonicUsec) };
 }
 
-async function describeMachine(daemon: Daemon, machine: Machine, metadata: Metadata): Promise<object> {
+function describeMachine(daemon: Daemon, machine: Machine, metadata: Metadata): object | Promise<object> {
+  if (metadata === "no") return rowOf(machine, {});
+  const asked = metadataOf(daemon, machine, metadata);
+  return asked instanceof Promise ? asked.then((known) => rowOf(machine, known)) : rowOf(machine, asked);
+}
+
+function rowOf(machine: Machine, known: object): object {
   const { facts, place, startedAt } = machine;
   return {
     name: facts.name,
@@ -209,34 +218,51 @@ async function describeMachine(daemon: Daemon, machine: Machine, metadata: Metad
     sshAddress: facts.sshAddress || undefined,
     sshPrivateKeyPath: facts.sshPrivateKeyPath || undefined,
     controlAddress: facts.controlAddress || undefined,
-    ...(metadata === "no" ? {} : await metadataOf(daemon, machine, metadata)),
+    ...known,
     UID: facts.uid,
   };
 }
 
-/** What has to be asked of the machine itself. "graceful" leaves out what cannot be had; "yes" fails. */
-async function metadataOf(daemon: Daemon, machine: Machine, metadata: "yes" | "graceful"): Promise<object> {
-  const ask = async <Value>(
-    read: () => Value | Promise<Value>,
-    missing: MachinedError | null,
-  ): Promise<Value | undefined> => {
+const NO_UID_SHIFT = ["NoUIDShift", "No UID shift"] as const;
+const NOT_AVAILABLE = ["NotAvailable", "Not available for this class of machines"] as const;
+
+/**
+ * What has to be asked of the machine itself. "graceful" leaves out what cannot be had; "yes" fails. Only where a worker has
+ * to ask the machine's file systems does it take any waiting: a thousand machines are a thousand promises otherwise.
+ */
+function metadataOf(daemon: Daemon, machine: Machine, metadata: "yes" | "graceful"): object | Promise<object> {
+  const refuse = (error: unknown, [code, text]: typeof NO_UID_SHIFT | typeof NOT_AVAILABLE): undefined => {
+    const isExpected = error instanceof MachinedError || errnoNameOf(error) !== null;
+    if (metadata === "graceful" && isExpected) return undefined;
+    throw error instanceof MachinedError && error.code === "NotSupported" ? new MachinedError(code, text) : error;
+  };
+  const ask = <Value>(read: () => Value, missing: Parameters<typeof refuse>[1]): Value | undefined => {
     try {
-      return await read();
+      return read();
     } catch (error) {
-      if (metadata === "graceful" && (error instanceof MachinedError || errnoNameOf(error) !== null)) return undefined;
-      if (missing !== null && error instanceof MachinedError && error.code === "NotSupported") throw missing;
-      throw error;
+      return refuse(error, missing);
     }
   };
-  const unavailable = new MachinedError("NotAvailable", "Not available for this class of machines");
-  return {
-    addresses: await ask(() => addressRows(daemon, machine), unavailable),
-    OSRelease: await ask(async () => {
-      const release = await osRelease(daemon, machine);
-      return Array.from(release, ([key, value]) => `${key}=${value}`);
-    }, unavailable),
-    UIDShift: await ask(() => uidShift(machine), new MachinedError("NoUIDShift", "No UID shift")),
-  };
+  const addresses = ask(() => addressRows(daemon, machine), NOT_AVAILABLE);
+  const withRelease = (release: ReadonlyMap<string, string> | undefined) => ({
+    addresses,
+    OSRelease: release === undefined ? undefined : releaseLines(release),
+    UIDShift: ask(() => uidShift(machine), NO_UID_SHIFT),
+  });
+  const release = ask(() => osRelease(daemon, machine), NOT_AVAILABLE);
+  if (!(release instanceof Promise)) return withRelease(release);
+  return release.catch((error) => refuse(error, NOT_AVAILABLE)).then(withRelease);
+}
+
+/** By the fields: machines of one image share them. */
+const linesOfRelease = new WeakMap<ReadonlyMap<string, string>, readonly string[]>();
+
+function releaseLines(release: ReadonlyMap<string, string>): readonly string[] {
+  const known = linesOfRelease.get(release);
+  if (known !== undefined) return known;
+  const lines = Array.from(release, ([key, value]) => `${key}=${value}`);
+  linesOfRelease.set(release, lines);
+  return lines;
 }
 
 function addressRows(daemon: Daemon, machine: Machine): object[] {

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { namespaceId } from "../kernel/namespace.ts";
 import type { PidRef } from "../kernel/pidref.ts";
+import { isErrno } from "../kernel/sys.ts";
 
 export interface MapLine {
   /** First id inside, first id outside, how many. */
@@ -48,7 +49,17 @@ interface Known {
  * kernel gives a namespace's number to a later one.)
  */
 const known = new WeakMap<PidRef, Known>();
-let own: string | null = null;
+let own: string | null | undefined;
+
+/** Our user namespace; null where the kernel has none. */
+function ownNamespace(): string | null {
+  try {
+    return namespaceId("self", "user");
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return null;
+    throw error;
+  }
+}
 
 /** The maps of a leader, empty while they have not been written. Throws an error with errno when it is gone. */
 export function idMapsOf(leader: PidRef): IdMaps {
@@ -66,7 +77,8 @@ export function idMapsOf(leader: PidRef): IdMaps {
 let justAsked: { readonly leader: PidRef; readonly maps: IdMaps } | null = null;
 
 function findMaps(leader: PidRef): IdMaps {
-  own ??= namespaceId("self", "user");
+  if (own === undefined) own = ownNamespace();
+  if (own === null) return OWN;
   const namespace = namespaceId(leader.pid, "user");
   if (namespace === own) return OWN;
   const last = known.get(leader);
