@@ -4,7 +4,7 @@ import { errnoNameOf, MachinedError } from "../base/error.ts";
 import { optionHelp } from "./import-help.ts";
 import { log } from "./import-log.ts";
 import { type CommandLine, type ProgramName, parseCommandLine } from "./import-options.ts";
-import { abandonAll, keepForLater } from "./install-image.ts";
+import { abandonAll, canGoOnLater, keepForLater } from "./install-image.ts";
 
 export interface Verb {
   /** Words behind the verb: at least and at most. */
@@ -46,7 +46,8 @@ async function runProgram(program: WorkerProgram, args: readonly string[]): Prom
 
 async function work(verb: Verb, line: CommandLine): Promise<number> {
   process.umask(0o022);
-  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => abort(signal));
+  process.on("SIGTERM", () => abort());
+  process.on("SIGINT", () => void interrupt());
   try {
     await verb.run(line);
     log("info", "Operation completed successfully.");
@@ -69,13 +70,20 @@ function finish(code: number): number {
   return code;
 }
 
-/**
- * Who terminates us wants nothing of it. Who interrupts us (^C, a daemon that ends) may come back, to go on from there.
- * Nothing may be done after the clean-up that would have to be cleaned up again: the process ends here.
- */
-function abort(signal: "SIGTERM" | "SIGINT"): never {
+/** Turns that what has arrived already gets to be written: it would be fetched again. */
+const LAST_TURNS = 5;
+const TURN_MS = 20;
+
+/** Who terminates us wants nothing of it. Who interrupts us (^C, a daemon that ends) may come back, to go on from there. */
+async function interrupt(): Promise<never> {
+  for (let turn = 0; canGoOnLater() && turn < LAST_TURNS; turn++) await Bun.sleep(TURN_MS);
+  keepForLater();
+  abort();
+}
+
+/** Nothing may be done after the clean-up that would have to be cleaned up again: the process ends here. */
+function abort(): never {
   log("notice", "Transfer aborted.");
-  if (signal === "SIGINT") keepForLater();
   abandonAll();
   process.exit(finish(ABORTED));
 }

@@ -78,6 +78,11 @@ export function keepWhenInterrupted(thing: Resumable): { settled(): void } {
   };
 }
 
+/** Whether there is anything to keep. */
+export function canGoOnLater(): boolean {
+  return resumable.size > 0;
+}
+
 /** Keeps what a later call can go on with: for a process that is interrupted now. */
 export function keepForLater(): void {
   for (const thing of resumable) thing.keep();

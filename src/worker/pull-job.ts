@@ -173,6 +173,7 @@ class MainJob {
       );
       this.#parts.fill();
     }
+    this.#parts ??= this.#partsFor(origin.etag, size);
     log("info", `Going on with the download at ${this.#spool.end} of ${size} bytes.`);
     await this.#take(body, start, size);
   }
@@ -184,15 +185,15 @@ class MainJob {
     this.#spool.begin({ ...origin, size });
     // Parts of what may be another file by now must not be put together with this one.
     if (this.#gapEnd !== null) throw new ChangedError("ESTALE", "The server sends the whole file only");
-    this.#parts = this.#partsFor(reply, origin.etag, size);
+    const canSplit = reply.headers.get("accept-ranges") === "bytes" && this.#spool.end === 0;
+    this.#parts = canSplit ? this.#partsFor(origin.etag, size) : null;
     await this.#take(body, 0, size);
   }
 
-  /** Further connections, for a file that is large enough and a server that can. */
-  #partsFor(reply: HttpReply, etag: string | null, size: number | null): ParallelParts | null {
-    const canSplit =
-      !this.#spool.isSequential && reply.headers.get("accept-ranges") === "bytes" && this.#spool.end === 0;
-    if (!canSplit || !isStrong(etag) || size === null || size < this.#limits.parallel.fromBytes) return null;
+  /** Further connections, for a file that is large enough, on a server that can send parts. */
+  #partsFor(etag: string | null, size: number | null): ParallelParts | null {
+    if (this.#spool.isSequential || !isStrong(etag)) return null;
+    if (size === null || size < this.#limits.parallel.fromBytes) return null;
     return new ParallelParts({ url: this.#url, etag, size }, this.#spool, this.#limits, this.#get);
   }
 

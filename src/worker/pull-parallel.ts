@@ -84,7 +84,7 @@ export class ParallelParts {
       });
       return part;
     });
-    log("info", `Using ${this.#parts.length + 1} connections.`);
+    if (this.#parts.length > 0) log("info", `Using ${this.#parts.length + 1} connections.`);
   }
 
   async #fetch(part: Part): Promise<void> {

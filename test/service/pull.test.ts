@@ -5,6 +5,7 @@ import { existsSync, lstatSync, mkdirSync, readFileSync, statSync, writeFileSync
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { isRoot } from "../kernel/support.ts";
+import { waitFor } from "../lib/wait-for.ts";
 import { archive } from "../unit/worker/archive-builder.ts";
 import { entries, FaultyServer, type RawRequest, RawServer, runWorker, Scratch, startWorker } from "./pull-support.ts";
 
@@ -362,6 +363,41 @@ asRoot(
     expect(code).toBe(0);
     expect(stalling.requests.at(-1)?.from).toBe(half);
     expect(entries(root).filter((name) => name.startsWith(".#"))).toEqual([]);
+  },
+  LONG,
+);
+
+asRoot(
+  "what has arrived before a worker is interrupted is kept, even if the worker could not look at it yet",
+  async () => {
+    const root = scratch.root();
+    const { promise: asked, resolve: hear } = Promise.withResolvers<(bytes: Buffer) => number>();
+    using server = Bun.listen({
+      hostname: "127.0.0.1",
+      port: 0,
+      socket: {
+        data(socket, request) {
+          if (!request.toString().startsWith("GET /big.raw ")) return void socket.end("HTTP/1.1 404 None\r\n\r\n");
+          socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${DISK.length}\r\nETag: "s"\r\n\r\n`);
+          hear((bytes) => socket.write(bytes));
+        },
+      },
+    });
+    const url = `http://127.0.0.1:${server.port}/big.raw`;
+    const child = startWorker("systemd-pull", ["raw", `--image-root=${root}`, "--verify=no", url]);
+    const send = await asked;
+    let sent = send(DISK.subarray(0, 50_000));
+    const arrived = () => {
+      const part = entries(root).find((name) => name.endsWith(".part"));
+      return part === undefined ? 0 : lstatSync(join(root, part)).size;
+    };
+    await waitFor(() => expect(arrived()).toBe(sent), "the first bytes");
+    child.kill("SIGSTOP");
+    sent += send(DISK.subarray(sent, 290_000));
+    child.kill("SIGINT");
+    child.kill("SIGCONT");
+    expect(await child.exited).toBe(4);
+    expect(arrived()).toBe(sent);
   },
   LONG,
 );

@@ -67,6 +67,21 @@ test("a large file from a slow server comes on several connections, and is the s
   expect(starts.length).toBe(4);
 });
 
+test("what is left of a large file comes on several connections, too", async () => {
+  let isBroken = true;
+  const { url, starts } = partServer(() => (isBroken ? 100_000 : null), "wait");
+  {
+    using root = openPath(scratch, "directory");
+    using spool = Spool.open(root, url);
+    await expect(fetchMain(url, spool, [], { ...limits, tries: 1, slowMs: 100 })).rejects.toThrow();
+    expect(spool.end).toBe(100_000);
+    spool.keep();
+  }
+  isBroken = false;
+  expect((await download(url)).equals(BODY)).toBe(true);
+  expect(starts.length).toBe(1 + 4);
+});
+
 test("a further connection that breaks costs time, not content", async () => {
   let broken = 0;
   const { url, starts } = partServer((start) => (start > 0 && broken++ < 2 ? start + 100_000 : null));
