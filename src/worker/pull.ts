@@ -7,7 +7,7 @@ import type { CommandLine, WorkerOptions } from "./import-options.ts";
 import { Reservation } from "./import-reservation.ts";
 import { entryOf } from "./import-run.ts";
 import { imageRootOf, nameOfFile, requireFree, requireName } from "./import-target.ts";
-import { openImageRoot } from "./install-image.ts";
+import { abandonAll, openImageRoot } from "./install-image.ts";
 import { sweepOrphans } from "./orphans.ts";
 import { Progress } from "./progress.ts";
 import { directTarget } from "./pull-direct.ts";
@@ -19,7 +19,7 @@ import { fetchSide } from "./pull-side.ts";
 import { fetchSums } from "./pull-sums.ts";
 import { isPullUrl, lastComponent, neighbour } from "./pull-url.ts";
 import { keyringFiles, readKeyring } from "./signature.ts";
-import { type CheckedFile, type VerifyMode, verifyFiles } from "./verify.ts";
+import { type CheckedFile, requireListed, trustedText, type VerifyMode } from "./verify.ts";
 
 /** How much of the whole each stage is, in percent. */
 const SHARES: Readonly<Record<PullKind, { download: number; verify: number; install: number; copy: number }>> = {
@@ -79,7 +79,13 @@ async function pull({ options, words }: CommandLine, kind: PullKind): Promise<vo
   using _reserved = local === null || options.direct ? null : new Reservation(root, local);
   using direct = options.direct ? directTarget(local, path, kind, options) : null;
   const place = new PullPlace(root, { path, url, kind, options, direct });
-  await run(place, local);
+  try {
+    await run(place, local);
+  } catch (error) {
+    // What goes on beside what failed has not noticed.
+    abandonAll();
+    throw error;
+  }
 }
 
 async function run(place: PullPlace, local: string | null): Promise<void> {
@@ -91,20 +97,23 @@ async function run(place: PullPlace, local: string | null): Promise<void> {
   const stem = nameOfFile(lastComponent(url), kind);
   const mode = options.verify === "checksum" || options.verify === "signature" ? options.verify : "no";
   const sides = Promise.all(rows.map((row) => fetchRow(row, url, stem)));
-  const sums = fetchList(url, mode);
-  for (const promise of [sides, sums]) promise.catch(() => {}); // Looked at after the main download.
-  const result = await download(place, options.direct ? [] : place.tags(), JOB_LIMITS, {
+  const trusted = trustedList(url, mode);
+  for (const promise of [sides, trusted]) promise.catch(() => {}); // Looked at beside and after the main download.
+  const begun = Promise.withResolvers<void>();
+  const downloaded = download(place, options.direct ? [] : place.tags(), JOB_LIMITS, {
     progress: (bytes, total) => {
       note.bytes = bytes;
       note.total = total;
+      if (bytes > 0) begun.resolve();
       if (total !== null && total > 0) progress.report((bytes / total) * shares.download);
     },
   }).catch(hinted);
+  const result = await unlessHopeless(downloaded, begun.promise, trusted);
   const found = (await sides).filter((side) => side !== null);
   const cachedStem =
     "cached" in result
       ? place.stem(result.cached)
-      : await accept(place, result, found, mode, await sums, { progress, local });
+      : await accept(place, result, found, await trusted, { progress, local });
   if (local === null || options.direct || cachedStem === null) return;
   progress.stage(shares.copy);
   const suffix = CACHE[kind].suffix;
@@ -140,9 +149,16 @@ async function fetchRow(row: SideRow, url: string, stem: string): Promise<(SideF
   return { name, suffix: row.suffix, label: row.label, content };
 }
 
-async function fetchList(url: string, mode: VerifyMode): ReturnType<typeof fetchSums> {
-  if (mode === "no") return null;
-  return fetchSums(url, mode, (side) => fetchSide(side, JOB_LIMITS));
+/** What the download is compared with; null when nothing is to be verified. */
+async function trustedList(url: string, mode: VerifyMode): Promise<Buffer | null> {
+  const sums = mode === "no" ? null : await fetchSums(url, mode, (side) => fetchSide(side, JOB_LIMITS));
+  return trustedText(mode, sums, () => readKeyring(keyringFiles()));
+}
+
+/** The download; an error at once when it `begun` in earnest and cannot be verified. What is kept needs no verifying. */
+async function unlessHopeless<T>(downloaded: Promise<T>, begun: Promise<void>, trusted: Promise<unknown>): Promise<T> {
+  const hopeless = begun.then(() => trusted).then(() => downloaded);
+  return Promise.race([downloaded, hopeless]);
 }
 
 interface Acceptance {
@@ -155,8 +171,7 @@ async function accept(
   place: PullPlace,
   result: Exclude<DownloadResult, { cached: string }>,
   sides: readonly (SideFile & { name: string })[],
-  mode: VerifyMode,
-  sums: Awaited<ReturnType<typeof fetchSums>>,
+  trusted: Buffer | null,
   { progress, local }: Acceptance,
 ): Promise<string | null> {
   using stage = result.stage;
@@ -171,7 +186,7 @@ async function accept(
       sha256: new Bun.CryptoHasher("sha256").update(content).digest("hex"),
     })),
   ];
-  await verifyFiles(mode, sums, files, () => readKeyring(keyringFiles()));
+  requireListed(trusted, files);
   progress.stage(SHARES[kind].install);
   if (stage === null) return null;
   const keeps = options.keepDownload ?? options.class === "machine";

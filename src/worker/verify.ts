@@ -30,29 +30,28 @@ export function listsChecksum(text: Buffer, { name, sha256 }: CheckedFile): bool
     .some((line) => wanted.has(Buffer.from(line, "latin1").toString("utf8")));
 }
 
-/** Throws unless all files are listed, and the list is signed where `mode` wants that. */
-export async function verifyFiles(
-  mode: VerifyMode,
-  sums: SumsFile | null,
-  files: readonly CheckedFile[],
-  keyring: () => Promise<Keyring>,
-): Promise<void> {
-  if (mode === "no") return;
-  if (sums === null || sums.content.length === 0) {
-    throw new ErrnoError("EBADMSG", "Failed to retrieve SHA256 checksum, cannot verify. (Try --verify=no?)");
-  }
-  const text = await trustedText(mode, sums, keyring);
+/** Throws unless `text`, what may be believed of the list, has all files. Null: nothing is verified. */
+export function requireListed(text: Buffer | null, files: readonly CheckedFile[]): void {
+  if (text === null) return;
   for (const file of files) {
     if (!listsChecksum(text, file)) {
-      const text = `DOWNLOAD INVALID: Checksum of ${file.name} file did not check out, file has been tampered with.`;
-      throw new ErrnoError("EBADMSG", `${text} (its SHA256 is ${file.sha256})`);
+      const message = `DOWNLOAD INVALID: Checksum of ${file.name} file did not check out, file has been tampered with.`;
+      throw new ErrnoError("EBADMSG", `${message} (its SHA256 is ${file.sha256})`);
     }
     log("info", `SHA256 checksum of ${file.name} is valid.`);
   }
 }
 
-/** What of the list may be believed. */
-async function trustedText(mode: VerifyMode, sums: SumsFile, keyring: () => Promise<Keyring>): Promise<Buffer> {
+/** What of the list may be believed, signed where `mode` wants that; null when nothing is to be verified. */
+export async function trustedText(
+  mode: VerifyMode,
+  sums: SumsFile | null,
+  keyring: () => Promise<Keyring>,
+): Promise<Buffer | null> {
+  if (mode === "no") return null;
+  if (sums === null || sums.content.length === 0) {
+    throw new ErrnoError("EBADMSG", "Failed to retrieve SHA256 checksum, cannot verify. (Try --verify=no?)");
+  }
   const { content, signature } = sums;
   if (mode === "checksum") return isClearSigned(content) ? verifyClearSigned(content, null) : content;
   if (isClearSigned(content)) return verifyClearSigned(content, await keyring());

@@ -202,6 +202,32 @@ describe.skipIf(isStock)(`our daemon${onlyOurs}`, () => {
   );
 
   test(
+    "I135 a user's own worker makes images of the user's, and removes what fails, whatever its permissions are",
+    async () => {
+      const output = await bed.run(`
+        mkdir -p /root/u/shut /root/u/usr/lib; cd /root/u; echo x > a; echo x > shut/in; echo ID=x > usr/lib/os-release
+        chown -R 4711:4711 .; chmod 0 shut; tar -cf /tmp/good.tar .
+        echo x > z; chown 8:8 z; tar --sort=name -cf /tmp/others.tar .
+        rm z; mknod z c 1 3; chown 4711:4711 z; tar --sort=name -cf /tmp/device.tar .
+        mkdir /home/u; chown 4711:4711 /home/u; cd /
+        for i in good others device; do
+          setpriv --reuid=4711 --regid=4711 --clear-groups env HOME=/home/u \\
+            /usr/local/lib/machined/systemd-import --user tar /tmp/$i.tar $i 2>&1 | sed -n 2p
+        done
+        cd /home/u/.local/state/machines; ls -A; stat -c '%u %a' good/shut/in good/shut`);
+      expect(output.split("\n")).toEqual([
+        "Operation completed successfully.",
+        "Archive has files of user 8 and group 8, and only root can make files of others here",
+        "Archive has the device node './z', which cannot be made here",
+        "good",
+        "4711 644",
+        "4711 0",
+      ]);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
     "I36 I37 killed, it leaves no worker behind, and the next one removes what the worker left",
     async () => {
       await bed.run(`

@@ -367,6 +367,28 @@ asRoot(
   LONG,
 );
 
+asRoot.each([
+  ["checksum", {}, "Failed to retrieve SHA256 checksum, cannot verify."],
+  ["signature", { "/SHA256SUMS": "no list" }, "Failed to retrieve signature file, cannot verify."],
+  ["signature", { "/SHA256SUMS": "no list", "/SHA256SUMS.gpg": "no signature" }, "No keyring at '/nonexistent'."],
+] as const)(
+  "I79, I80: with --verify=%s and %j a download that cannot be verified is not waited for",
+  async (mode, files, says) => {
+    const root = scratch.root();
+    // Only its first half comes, ever.
+    const stalling = new RawServer(({ path }) => {
+      const side = (files as Record<string, string>)[`/${path}`];
+      if (side !== undefined) return { head: ["200 OK", `Content-Length: ${side.length}`], body: Buffer.from(side) };
+      const head = ["200 OK", `Content-Length: ${PACKED.length}`, 'ETag: "s"'];
+      return path === "s.tar.gz" ? { head, body: PACKED.subarray(0, PACKED.length >> 1), after: "wait" } : null;
+    });
+    const args = ["tar", `--image-root=${root}`, `--verify=${mode}`, stalling.url("s.tar.gz")];
+    const { code, log } = await runWorker("systemd-pull", args, { SYSTEMD_OPENPGP_KEYRING: "/nonexistent" });
+    expect([code, log]).toEqual([1, expect.stringContaining(says)]);
+    expect(entries(root)).toEqual([]);
+  },
+);
+
 asRoot(
   "what has arrived before a worker is interrupted is kept, even if the worker could not look at it yet",
   async () => {

@@ -13,7 +13,13 @@ import {
   verifyClearSigned,
   verifyDetached,
 } from "../../../src/worker/signature.ts";
-import { listsChecksum, verifyFiles } from "../../../src/worker/verify.ts";
+import {
+  listsChecksum,
+  requireListed,
+  type SumsFile,
+  trustedText,
+  type VerifyMode,
+} from "../../../src/worker/verify.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "signature-test-"));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
@@ -153,6 +159,8 @@ test("I79, I80: what mode wants what", async () => {
   const key = await newKey();
   const ring = () => ringOf(key);
   const files = [{ name: "image.raw", sha256: hash }];
+  const verifyFiles = async (mode: VerifyMode, list: SumsFile | null, wanted: typeof files, keys: typeof ring) =>
+    requireListed(await trustedText(mode, list, keys), wanted);
   const sums = { name: "SHA256SUMS", content: SUMS, signature: null };
   const signature = { name: "SHA256SUMS.gpg", content: await sign(key, SUMS) };
   expect(await outcome(verifyFiles("no", null, files, ring))).toBe("good");
