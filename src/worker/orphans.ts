@@ -28,18 +28,29 @@ export function sweepOrphans(root: Fd): string[] {
 function sweepDownload(root: Fd, id: string, names: readonly string[]): boolean {
   const path = `.#pull-${id}`;
   const since = Date.now() - PARTIAL_DAYS * DAY_MS;
-  if (names.includes(`${path}.part`) && !sweep(root, `${path}.part`, since)) return false;
+  // A complete one has the time that the server said already.
+  const isYoung = ["part", "state"].some((suffix) => changedMs(root, `${path}.${suffix}`) > since);
+  if (names.includes(`${path}.part`) && (isYoung || !sweep(root, `${path}.part`))) return false;
   for (const suffix of ["state", "state.new"]) {
     rmSync(`/proc/self/fd/${root.number}/${path}.${suffix}`, { force: true });
   }
   return true;
 }
 
-/** Removes what nobody works on and nobody has changed since then. */
-function sweep(root: Fd, name: string, since = Number.POSITIVE_INFINITY): boolean {
+function changedMs(root: Fd, name: string): number {
   try {
-    const { kind, mtimeNs } = statAt(root, name, "no-follow");
-    if ((kind !== "regular" && kind !== "directory") || mtimeNs / 1_000_000n > since) return false;
+    return Number(statAt(root, name, "no-follow").mtimeNs / 1_000_000n);
+  } catch (error) {
+    if (error instanceof SyscallError) return 0;
+    throw error;
+  }
+}
+
+/** Removes what nobody works on. */
+function sweep(root: Fd, name: string): boolean {
+  try {
+    const { kind } = statAt(root, name, "no-follow");
+    if (kind !== "regular" && kind !== "directory") return false;
     using file = openForReading(root, name);
     if (!tryLock(file)) return false;
     removeTree(root, name);

@@ -25,6 +25,8 @@ import { changeMode } from "./untar-calls.ts";
 export interface Downloaded {
   /** Null when it was written in place. */
   readonly stage: Stage | null;
+  /** The bytes as they came, where they are here: to be disposed of when the image has its name, and not before. */
+  readonly spool: Spool | null;
   readonly sha256: string;
   readonly etag: string | null;
 }
@@ -49,17 +51,17 @@ export async function download(
   if (isFileUrl(place.url)) return readLocalFile(place, limits, events);
   if (place.direct !== null) return inPlace(place, place.direct, { tags, limits, events });
   for (let changes = 0; ; changes++) {
-    using spool = Spool.open(place.root, place.url);
+    const spool = Spool.open(place.root, place.url);
     try {
-      return await throughSpool(place, spool, { tags, limits, events });
+      const result = await throughSpool(place, spool, { tags, limits, events });
+      if ("cached" in result) spool[Symbol.dispose]();
+      return result;
     } catch (error) {
       const isChanged = error instanceof ChangedError && changes < CHANGES;
-      if (!isChanged) {
-        if (spool.end > 0 && mayGoOnLater(error)) spool.keep();
-        throw error;
-      }
+      if (!isChanged && spool.end > 0 && mayGoOnLater(error)) spool.keep();
+      spool[Symbol.dispose]();
+      if (!isChanged) throw error;
       log("notice", `${error.message}, starting again.`);
-      spool.restart();
     }
   }
 }
@@ -82,7 +84,7 @@ async function inPlace(place: PullPlace, direct: DirectTarget, work: Work): Prom
   const fetched = follow(place.url, conduit, work);
   await direct.write(hashing(Buffer.alloc(0), conduit.chunks(), hash), work.limits.contentBytes);
   await fetched;
-  return { stage: null, sha256: hash.digest("hex"), etag: null };
+  return { stage: null, spool: null, sha256: hash.digest("hex"), etag: null };
 }
 
 /** Starts the download; whoever reads it learns how it ends. */
@@ -127,9 +129,9 @@ async function consume(
     stage[Symbol.dispose]();
     return { cached: result.cached };
   }
-  const final = await converted(stage, place);
+  const final = await converted(stage, place, spool);
   if (place.kind === "raw") noteOrigin(final.file, place.url, result.etag, result.lastModified);
-  return { stage: final, sha256: hash.digest("hex"), etag: result.etag };
+  return { stage: final, spool, sha256: hash.digest("hex"), etag: result.etag };
 }
 
 /** The result of the download; an image that was made of half of it goes. */
@@ -164,7 +166,7 @@ function isPlain(head: Buffer): boolean {
 async function drained(source: Chunks, spool: Spool): Promise<Stage> {
   for await (const _ of source);
   changeMode(spool.file, RAW_MODE);
-  return spool.take();
+  return spool.stage;
 }
 
 async function unpacked(source: Chunks, place: PullPlace, { contentBytes }: JobLimits): Promise<Stage> {
@@ -186,13 +188,13 @@ async function unpacked(source: Chunks, place: PullPlace, { contentBytes }: JobL
 }
 
 /** A qcow2 image made raw; everything else as it is. */
-async function converted(stage: Stage, { root, kind, options }: PullPlace): Promise<Stage> {
+async function converted(stage: Stage, { root, kind, options }: PullPlace, spool?: Spool): Promise<Stage> {
   if (kind !== "raw" || !options.convertQcow2 || !isQcow2(stage.file)) return stage;
   log("info", "Unpacking QCOW2 file.");
-  using packed = stage;
+  using _packed = stage === spool?.stage ? null : stage;
   const raw = Stage.file(root, "raw", RAW_MODE);
   try {
-    await convertQcow2(packed.file, raw.file);
+    await convertQcow2(stage.file, raw.file);
     return raw;
   } catch (error) {
     raw[Symbol.dispose]();
@@ -210,11 +212,11 @@ async function readLocalFile(place: PullPlace, limits: JobLimits, events: Downlo
   const hashed = hashing(Buffer.alloc(0), chunks, hash);
   if (place.direct !== null) {
     await place.direct.write(hashed, limits.contentBytes);
-    return { stage: null, sha256: hash.digest("hex"), etag: null };
+    return { stage: null, spool: null, sha256: hash.digest("hex"), etag: null };
   }
   const stage = await unpacked(hashed, place, limits);
   const final = await converted(stage, place);
   const date = new Date(Number(mtimeNs / 1_000_000n)).toUTCString();
   if (place.kind === "raw") noteOrigin(final.file, place.url, null, date);
-  return { stage: final, sha256: hash.digest("hex"), etag: null };
+  return { stage: final, spool: null, sha256: hash.digest("hex"), etag: null };
 }

@@ -10,7 +10,7 @@ import type { CommandLine, WorkerOptions } from "./import-options.ts";
 import { Reservation } from "./import-reservation.ts";
 import { unpackOptions, unpackPlainTar } from "./import-tar.ts";
 import { imageRootOf, requireFree, requireName } from "./import-target.ts";
-import { exists, openImageRoot, Stage } from "./install-image.ts";
+import { abandonAll, exists, keepForLater, openImageRoot, Stage } from "./install-image.ts";
 import { isOverlayAttribute, LayerTarget } from "./oci-layer.ts";
 import { flatten, knowsStacks, stackOf } from "./oci-machine.ts";
 import {
@@ -44,7 +44,14 @@ export async function pullOci({ options, words }: CommandLine): Promise<void> {
   sweepOrphans(root);
   using _reserved = local === null ? null : new Reservation(root, local);
   using opened = await openSource(reference, root);
-  await install(opened.source, root, local, options);
+  try {
+    await install(opened.source, root, local, options);
+  } catch (error) {
+    // Layers beside one that failed are on their way: what has come of them is worth going on with.
+    keepForLater();
+    abandonAll();
+    throw error;
+  }
 }
 
 async function install(source: OciSource, root: Fd, local: string | null, options: WorkerOptions): Promise<void> {
@@ -161,11 +168,11 @@ async function fetchLayer(
     if (content !== null && content !== found) {
       throw new ErrnoError("EBADMSG", `DOWNLOAD INVALID: Content of layer ${layer.digest} is not what the image says`);
     }
+    // Another transfer may have been faster with the same layer.
+    if (exists(root, layerName(layer.digest))) return;
+    stage.install(layerName(layer.digest), { force: false, readOnly: true, sync: options.sync });
+    log("info", `Acquired layer ${layer.digest}.`);
   });
-  // Another transfer may have been faster with the same layer.
-  if (exists(root, layerName(layer.digest))) return;
-  stage.install(layerName(layer.digest), { force: false, readOnly: true, sync: options.sync });
-  log("info", `Acquired layer ${layer.digest}.`);
 }
 
 function requireSame({ digest, size }: Descriptor, foundSize: number, found: string): void {

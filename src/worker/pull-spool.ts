@@ -22,7 +22,7 @@ export class Spool implements Destination, Disposable {
   readonly isSequential = false;
   readonly #stage: Stage;
   readonly #interruption = keepWhenInterrupted(this);
-  #isTaken = false;
+  #isKept = false;
   readonly #statePath: string;
   readonly #guard: SpaceGuard;
   #origin: Origin | null = null;
@@ -228,22 +228,19 @@ export class Spool implements Destination, Disposable {
     this.#syncedAt = this.#end;
     this.#writeState();
     this.#interruption.settled();
+    this.#isKept = true;
     this.#stage.keep();
   }
 
-  /** Gives the file away, for it to become an image: nothing is left to go on with. */
-  take(): Stage {
-    this.#interruption.settled();
-    rmSync(this.#statePath, { force: true });
-    this.#isTaken = true;
+  /** The file, for it to become an image. Until then a later call can go on with it. */
+  get stage(): Stage {
     return this.#stage;
   }
 
-  /** Removes it, unless it is kept or taken. */
+  /** Removes it, unless it is kept; of what became an image, what was noted beside it. */
   [Symbol.dispose](): void {
-    if (this.#isTaken) return;
     this.#interruption.settled();
-    if (this.#stage.isPending) rmSync(this.#statePath, { force: true });
+    if (!this.#isKept) rmSync(this.#statePath, { force: true });
     this.#stage[Symbol.dispose]();
   }
 }

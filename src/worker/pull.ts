@@ -175,6 +175,7 @@ async function accept(
   { progress, local }: Acceptance,
 ): Promise<string | null> {
   using stage = result.stage;
+  using _spool = result.spool;
   const { options, kind, url } = place;
   progress.stage(SHARES[kind].verify);
   log("info", `Download of ${url} complete.`);

@@ -2,7 +2,7 @@
 // MACHINED_KILLS and MACHINED_KILL_MIB make it many kills of a large file.
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { createHash, randomBytes } from "node:crypto";
-import { mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { isRoot } from "../kernel/support.ts";
 import { waitFor } from "../lib/wait-for.ts";
@@ -171,6 +171,7 @@ describe.skipIf(!isRoot)(`killed${isRoot ? "" : " (left out: needs root)"}`, () 
       const unseen = onTheWay(server.port);
       child.kill("SIGKILL");
       await child.exited;
+      if (["image", "image.raw"].some((image) => existsSync(join(root, image)))) server.sent = unseen;
       const { code, log } = await runWorker("systemd-pull", [...args.slice(0, 2), "--force", ...args.slice(2)]);
       expect([at, code, code === 0 ? "" : log]).toEqual([at, 0, ""]);
       expectWhole(root, name, `killed at ${at}`);
@@ -203,6 +204,8 @@ describe.skipIf(!isRoot)(`killed${isRoot ? "" : " (left out: needs root)"}`, () 
       await reached;
       await daemon.kill("SIGKILL");
       await waitFor(() => expect(isRunning(worker)).toBe(false), "the end of the worker");
+      // It may have been too late: then the next call is another download of its own.
+      if (["image", "image.raw"].some((image) => existsSync(join(root, image)))) server.sent = 0;
       await daemon.run();
       const { heard, id } = await begin();
       await waitFor(() => expect(heard.of(id, "TransferRemoved").length).toBe(1), `the end of transfer ${id}`, 60_000);
@@ -211,6 +214,7 @@ describe.skipIf(!isRoot)(`killed${isRoot ? "" : " (left out: needs root)"}`, () 
       const again = server.sent - size;
       worst.daemon = Math.max(worst.daemon, again / size);
       expect(again).toBeLessThan(allowance(size));
+      for (const image of ["image", "image.raw"]) rmSync(join(root, image), { recursive: true, force: true });
     }
   });
 
@@ -222,7 +226,8 @@ describe.skipIf(!isRoot)(`killed${isRoot ? "" : " (left out: needs root)"}`, () 
       writeFileSync(join(root, name), "x");
     }
     const eightDaysAgo = Date.now() / 1000 - 8 * 86_400;
-    utimesSync(join(root, `${old}.part`), eightDaysAgo, eightDaysAgo);
+    for (const suffix of ["part", "state"]) utimesSync(join(root, `${old}.${suffix}`), eightDaysAgo, eightDaysAgo);
+    utimesSync(join(root, `${young}.part`), eightDaysAgo, eightDaysAgo);
     expect((await runWorker("systemd-import-sweep", [root])).code).toBe(0);
     expect(entries(root)).toEqual([`${young}.part`, `${young}.state`]);
   });

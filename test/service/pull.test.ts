@@ -368,6 +368,47 @@ asRoot(
 );
 
 asRoot.each([
+  ["raw", "big.raw", DISK],
+  ["raw", "big.raw.gz", gzipSync(DISK)],
+  ["tar", "tree.tar.gz", PACKED],
+] as const)(
+  "a worker for %s that is killed when all of %s has come: it does not come again",
+  async (kind, file, body) => {
+    const root = scratch.root();
+    const { promise: stalled, resolve } = Promise.withResolvers<void>();
+    let isListed = false;
+    const patient = new RawServer(({ path, from }) => {
+      const list = `${sha256(body)}  ${file}\n`;
+      if (path === "SHA256SUMS" && isListed)
+        return { head: ["200 OK", `Content-Length: ${list.length}`], body: Buffer.from(list) };
+      if (path === "SHA256SUMS") {
+        setTimeout(resolve, 400);
+        return { head: ["200 OK", "Content-Length: 64"], after: "wait" };
+      }
+      if (path !== file) return null;
+      const range = from > 0 ? [`Content-Range: bytes ${from}-${body.length - 1}/${body.length}`] : [];
+      const head = [
+        from > 0 ? "206 Partial" : "200 OK",
+        `Content-Length: ${body.length - from}`,
+        'ETag: "s"',
+        "Last-Modified: Sat, 03 Feb 2001 04:05:06 GMT",
+        ...range,
+      ];
+      return { head, body: body.subarray(from) };
+    });
+    const args = [kind, `--image-root=${root}`, "--verify=checksum", "--keep-download=no", patient.url(file), "image"];
+    const child = startWorker("systemd-pull", args);
+    await stalled;
+    child.kill("SIGKILL");
+    await child.exited;
+    isListed = true;
+    expect((await runWorker("systemd-pull", args)).code).toBe(0);
+    expect(patient.requests.filter(({ path }) => path === file).map(({ from }) => from)).toEqual([0, body.length - 1]);
+    expect(entries(root)).toEqual([kind === "tar" ? "image" : "image.raw"]);
+  },
+);
+
+asRoot.each([
   ["checksum", {}, "Failed to retrieve SHA256 checksum, cannot verify."],
   ["signature", { "/SHA256SUMS": "no list" }, "Failed to retrieve signature file, cannot verify."],
   ["signature", { "/SHA256SUMS": "no list", "/SHA256SUMS.gpg": "no signature" }, "No keyring at '/nonexistent'."],
