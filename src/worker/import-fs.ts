@@ -4,6 +4,7 @@ import { basename } from "node:path";
 import { ErrnoError } from "../base/error.ts";
 import { isSubvolume, snapshotSubvolume } from "../kernel/btrfs.ts";
 import { type Fd, openPath, statFd } from "../kernel/fd.ts";
+import { pathOf } from "../kernel/file-attributes.ts";
 import { isErrno } from "../kernel/sys.ts";
 import { openDirectory } from "../kernel/tree.ts";
 import { copyInChild, copyInherited } from "./import-copy.ts";
@@ -25,7 +26,7 @@ async function importTree({ options, words }: CommandLine): Promise<void> {
   requireFree(name, options);
   using source = openPath(hasPath ? path : STDIN, "directory");
   if (statFd(source).kind !== "directory") throw new ErrnoError("ENOTDIR", `'${path}' is not a directory.`);
-  log("info", `Importing '${hasPath ? path : "-"}', saving as '${name}'.`);
+  log("info", `Importing '${hasPath ? path : pathOf(source)}', saving as '${name}'.`);
   using root = openImageRoot(imageRootOf(options));
   sweepOrphans(root);
   using _reserved = new Reservation(root, name);

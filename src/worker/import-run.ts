@@ -1,6 +1,7 @@
 // What all transfer workers share: verbs, help, signals, the last lines of the log and the exit code.
 import { version } from "../../package.json";
-import { errnoNameOf, MachinedError } from "../base/error.ts";
+import { errnoText } from "../base/errno.ts";
+import { ErrnoError, errnoNameOf, MachinedError } from "../base/error.ts";
 import { optionHelp } from "./import-help.ts";
 import { log } from "./import-log.ts";
 import { type CommandLine, type ProgramName, parseCommandLine } from "./import-options.ts";
@@ -58,10 +59,18 @@ async function work(verb: Verb, line: CommandLine): Promise<number> {
   }
 }
 
+const OWN_WAY = /^\/proc\/self\/fd\/\d+\//;
+
 function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
+  const { code, syscall, path } = error as NodeJS.ErrnoException;
+  // As the engine words it, with the ways that only this process has.
+  if (code !== undefined && syscall !== undefined && !(error instanceof ErrnoError)) {
+    const object = path === undefined ? "" : ` '${path.replace(OWN_WAY, "")}'`;
+    return `Failed to ${syscall}${object}: ${errnoText(code)}`;
+  }
   // Whatever has no errno is a fault of this program: its place is worth more than its text.
-  const isKnown = error instanceof MachinedError || errnoNameOf(error) !== null || "code" in error;
+  const isKnown = error instanceof MachinedError || errnoNameOf(error) !== null || code !== undefined;
   return isKnown ? error.message : (error.stack ?? error.message);
 }
 

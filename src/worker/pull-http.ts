@@ -1,6 +1,7 @@
 // One HTTP exchange: redirects followed by hand, so that a server can send us nowhere we would not go by ourselves, and a
 // body that is given up when it does not come. Nothing is decoded on the way: hashes are over the bytes as sent.
 import { version } from "../../package.json";
+import { errnoNumber, errnoText } from "../base/errno.ts";
 import { ErrnoError } from "../base/error.ts";
 import { keepWhenInterrupted } from "./install-image.ts";
 import { trust } from "./pull-trust.ts";
@@ -112,7 +113,8 @@ function cut(cause: unknown): ErrnoError {
   if (typeof code === "string" && UNTRUSTED.test(code)) {
     return new ErrnoError("EPROTO", `The server's certificate is refused: ${text}`, { cause });
   }
-  return new TransientError("ECONNRESET", `Connection failed: ${text}`, { cause });
+  const isErrno = typeof code === "string" && errnoNumber(code) !== undefined;
+  return new TransientError("ECONNRESET", `Connection failed: ${isErrno ? errnoText(code) : text}`, { cause });
 }
 
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);

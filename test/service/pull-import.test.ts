@@ -271,3 +271,42 @@ asRoot("I117: wrong options are told, and the environment's are honoured", async
     0,
   );
 });
+
+asRoot("a full or read-only file system is named, and nothing stays on it", async () => {
+  const root = scratch.root();
+  mkdirSync(root);
+  const mount = (...options: string[]) => expect(Bun.spawnSync(["mount", ...options, root]).exitCode).toBe(0);
+  mount("-t", "tmpfs", "-o", "size=1m", "tmpfs");
+  try {
+    const tree = join(scratch.path, "large");
+    mkdirSync(tree);
+    writeFileSync(join(tree, "f"), randomBytes(2 << 20));
+    const runs = () =>
+      Promise.all([
+        importing("raw", root, file("large.raw", gzipSync(randomBytes(2 << 20))), "a"),
+        importing("tar", root, file("large.tar", archive({ name: "f", data: randomBytes(2 << 20) })), "b"),
+        runWorker("systemd-import-fs", ["run", `--image-root=${root}`, tree, "c"]),
+        runWorker("systemd-pull", [
+          "tar",
+          "--verify=no",
+          `--image-root=${root}`,
+          `file://${join(scratch.path, "large.tar")}`,
+          "d",
+        ]),
+      ]);
+    for (const { code, log } of await runs()) {
+      expect([code, log]).toEqual([1, expect.stringContaining(": No space left on device\n")]);
+    }
+    expect(entries(root)).toEqual([]);
+    mount("-o", "remount,ro");
+    for (const [index, { code, log }] of (await runs()).entries()) {
+      const name = "abcd"[index];
+      expect([code, log]).toEqual([
+        1,
+        expect.stringContaining(`Failed to open '.#${name}.lck': Read-only file system\n`),
+      ]);
+    }
+  } finally {
+    Bun.spawnSync(["umount", root]);
+  }
+});

@@ -6,6 +6,7 @@ import { errnoNameOf } from "../../src/base/error.ts";
 import { openPath } from "../../src/kernel/fd.ts";
 import { type CommandLine, parseCommandLine } from "../../src/worker/import-options.ts";
 import { download } from "../../src/worker/pull-download.ts";
+import { httpGet } from "../../src/worker/pull-http.ts";
 import { type PullKind, PullPlace } from "../../src/worker/pull-image.ts";
 import { JOB_LIMITS, type JobLimits } from "../../src/worker/pull-job.ts";
 import { fetchSide } from "../../src/worker/pull-side.ts";
@@ -117,4 +118,11 @@ asRoot("I73: what unpacks to more than an image may have is a bomb, packed as it
     const { error, left } = await failing(kind, server.url(name), limits);
     expect([name, error, left]).toEqual([name, "EFBIG File overly large, refusing.", []]);
   }
+});
+
+test("a server that is not there is named as the kernel does", async () => {
+  const gone = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: () => new Response("") });
+  const { port } = gone;
+  await gone.stop(true);
+  await expect(httpGet(`http://127.0.0.1:${port}/`)).rejects.toThrow(/^Connection failed: Connection refused$/);
 });
