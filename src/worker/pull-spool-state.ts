@@ -37,14 +37,14 @@ export function readState(path: string): SpoolState | null {
   }
 }
 
-/** What of a file of `size` bytes can be gone on with: so much from its beginning, and parts behind that. */
+/** What of a file of `size` bytes can be gone on with: so much from its beginning, and parts behind that, or adjoining. */
 export function usableOf(state: SpoolState | null, size: number): { usable: number; parts: readonly Part[] } {
   if (state === null) return { usable: 0, parts: [] };
   // After a reboot only what was safe on the disk counts.
   if (state.bootId !== bootId()) return { usable: Math.min(state.synced, size), parts: [] };
   const { end } = state;
   if (end === undefined) return { usable: size, parts: [] };
-  const parts = (state.parts ?? []).filter((part) => part.start > end && part.end <= size);
+  const parts = (state.parts ?? []).filter((part) => part.end > end && part.end <= size);
   return { usable: Math.min(end, size), parts };
 }
 

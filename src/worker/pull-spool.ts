@@ -86,7 +86,7 @@ export class Spool implements Destination, Disposable {
     setLength(this.file, this.parts.end ?? usable);
     const { etag = null, lastModified = null, size = null } = state;
     this.#origin = { url, etag, lastModified, size };
-    this.#end = usable;
+    this.#end = this.parts.join(usable);
     this.#hasParts = parts.length > 0;
     this.#syncedAt = Math.min(state.synced, usable);
     this.#syncingAt = this.#syncedAt;

@@ -107,3 +107,22 @@ test("a later call fetches the gaps between the parts that an earlier one left, 
   const again = sent.reduce((sum, bytes) => sum + bytes, 0) - BODY.length;
   expect(again).toBe(0);
 });
+
+test("a part that the beginning has reached is gone on behind, even if nobody had joined them yet", () => {
+  using root = openPath(scratch, "directory");
+  const url = "http://x/joined";
+  {
+    using spool = Spool.open(root, url);
+    spool.begin({ url, etag: '"s"', lastModified: null, size: BODY.length });
+    for (const [from, to] of [
+      [100, 200],
+      [300, 400],
+    ] as const)
+      spool.putAhead(BODY.subarray(from, to), from, spool.generation);
+    spool.append(BODY.subarray(0, 100));
+    spool.keep();
+  }
+  using spool = Spool.open(root, url);
+  expect([spool.end, spool.parts.list]).toEqual([200, [{ start: 300, end: 400 }]]);
+  expect(spool.matches(BODY.subarray(0, 200), 0)).toBe(true);
+});
