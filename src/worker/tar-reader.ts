@@ -34,6 +34,8 @@ const KINDS: Readonly<Record<string, TarKind>> = {
 /** Headers without a member of their own. */
 const VOLUME_LABEL = "V";
 const NAME_LIMIT = 64 << 10;
+/** They stay for the rest of the archive, and every member is looked up in them. */
+const GLOBAL_LIMIT = 16 << 10;
 const ENTRY_LIMIT = 8_000_000;
 
 export class TarReader {
@@ -45,6 +47,7 @@ export class TarReader {
   #longName: RawName | null = null;
   #longLink: RawName | null = null;
   #extendedBytes = 0;
+  #globalBytes = 0;
   #entries = 0;
 
   constructor(target: TarTarget) {
@@ -106,6 +109,8 @@ export class TarReader {
       case "X":
         return readPax(yield* this.#extended(header.size), this.#records);
       case "g":
+        this.#globalBytes += header.size;
+        if (this.#globalBytes > GLOBAL_LIMIT) throw damaged("global headers of more than 16 KiB");
         return readPax(yield* this.#extended(header.size), this.#global);
       case "L":
         this.#longName = yield* this.#longText(header.size);

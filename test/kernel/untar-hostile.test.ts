@@ -285,6 +285,21 @@ rootTest("I74: what is written is counted, and the count can stop it", () => {
   expect(error?.message).toBe("enough");
 });
 
+test("global headers that would fill the memory, or cost time at each member, are refused", () => {
+  const records = Array.from({ length: 40 }, (_, index) => [`NOTE.${index}`, "x".repeat(500)] as const);
+  const global = (first: number, last: number) => {
+    const content = Buffer.concat(records.slice(first, last).map(([key, value]) => paxRecord(key, value)));
+    return Buffer.concat([
+      header({ name: "g", type: "g" }, content.length),
+      content,
+      Buffer.alloc((512 - (content.length % 512)) % 512),
+    ]);
+  };
+  expect(unpack(archive(global(0, 10), { name: "a" })).error).toBeNull();
+  const many = archive(...[0, 10, 20, 30].flatMap((first) => [global(first, first + 10), { name: `a${first}` }]));
+  expect(unpack(many).error?.message).toBe("Archive is damaged: global headers of more than 16 KiB");
+});
+
 rootTest("no descriptor is left behind, whether it went well or not", () => {
   unpack(archive(before));
   const open = openDescriptors();
