@@ -1,6 +1,7 @@
 // The frames of a zstd stream (RFC 8878), looked at from outside: the decoder does not say that a stream ended in the
 // middle of a frame, nor that something else follows.
-import { ErrnoError } from "../base/error.ts";
+import { ErrnoError, errnoNameOf } from "../base/error.ts";
+import { formatBytes } from "../base/format.ts";
 import type { Chunks } from "./archive.ts";
 import { type Parse, TarFeed } from "./tar-feed.ts";
 
@@ -25,8 +26,8 @@ export async function* checkedZstd(source: Chunks): AsyncGenerator<Buffer> {
 function step(walk: Parse<void>, chunk: Buffer | null): IteratorResult<undefined, void> {
   try {
     return walk.next(chunk);
-  } catch {
-    throw damagedFrame();
+  } catch (error) {
+    throw errnoNameOf(error) === "EFBIG" ? error : damagedFrame();
   }
 }
 
@@ -43,12 +44,24 @@ function* frames(feed: TarFeed): Parse<void> {
   }
 }
 
+/** So far back the decoder looks, as zstd(1) does without --long; it would only call such a stream damaged. */
+const WINDOW_LIMIT = 128 << 20;
+
+function requireWindow(descriptor: number): void {
+  const base = 2 ** (10 + (descriptor >> 3));
+  const window = base + (base / 8) * (descriptor & 7);
+  if (window <= WINDOW_LIMIT) return;
+  const [needed, limit] = [window, WINDOW_LIMIT].map((bytes) => formatBytes(BigInt(bytes)));
+  throw new ErrnoError("EFBIG", `Compressed data (zstd) needs a window of ${needed}, and ${limit} is the most here.`);
+}
+
 function* frame(feed: TarFeed): Parse<void> {
   const descriptor = (yield* feed.take(1)).readUInt8();
   const isSingleSegment = (descriptor & 0x20) !== 0;
   const dictionaryBytes = [0, 1, 2, 4][descriptor & 3] as number;
   const contentBytes = [isSingleSegment ? 1 : 0, 2, 4, 8][descriptor >> 6] as number;
-  yield* feed.skip((isSingleSegment ? 0 : 1) + dictionaryBytes + contentBytes);
+  if (!isSingleSegment) requireWindow((yield* feed.take(1)).readUInt8());
+  yield* feed.skip(dictionaryBytes + contentBytes);
   for (let isLast = false; !isLast; ) {
     const header = (yield* feed.take(3)).readUIntLE(0, 3);
     isLast = (header & 1) !== 0;

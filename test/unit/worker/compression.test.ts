@@ -121,6 +121,13 @@ test("frames that are passed over in zstd streams do no harm", async () => {
   expect((await collect(decompress(pieces(packed, 999)))).length).toBe(2 * text.length);
 });
 
+test("a zstd stream that wants more memory than anybody should give it is refused as that", async () => {
+  // Magic, descriptor of the frame, descriptor of the window, and the head of a last empty block.
+  const frame = (log: number) => Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0, (log - 10) << 3, 1, 0, 0]);
+  expect(await collect(decompress(pieces(frame(27), 9)))).toEqual(Buffer.alloc(0));
+  await expect(collect(decompress(pieces(frame(31), 9)))).rejects.toThrow("needs a window of 2G, and 128M is the most");
+});
+
 test("what has no known beginning is what it is", async () => {
   for (const bytes of [
     Buffer.from("x"),
