@@ -37,7 +37,8 @@ export function settingsOf(config: Buffer): string | null {
   const { Env, Entrypoint, Cmd, User, WorkingDir, StopSignal } = inner as Record<string, unknown>;
   const lines = ["[Exec]", "Boot=no"];
   const signal = text(StopSignal);
-  if (signal !== null && SIGNAL.test(signal)) lines.push(`KillSignal=${signal}`);
+  // Without one nspawn would kill at once; what images want when they say nothing is this.
+  lines.push(`KillSignal=${signal !== null && SIGNAL.test(signal) ? signal : "SIGTERM"}`);
   const user = text(User)?.split(":")[0] ?? "";
   if (USER.test(user)) lines.push(`User=${user}`);
   const directory = text(WorkingDir);
