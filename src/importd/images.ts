@@ -1,7 +1,7 @@
 // Images of all classes: where they are looked for (systemd-sysext(8), portablectl(1), systemd-nspawn(1)).
 import { join } from "node:path";
 import { CLASS_DIRECTORIES, IMAGE_CLASSES, type ImageClass } from "../base/transfer.ts";
-import { HOST_IMAGE, type Image } from "../registry/image.ts";
+import type { Image } from "../registry/image.ts";
 import { SYSTEM_LAYOUT } from "../registry/image-layout.ts";
 import { ImageSearch } from "../registry/image-search.ts";
 import type { ImportDaemon } from "./daemon.ts";
@@ -24,13 +24,12 @@ export interface ListedImage {
   readonly image: Image;
 }
 
-/** The images of a class, or of all. The host's own tree counts as a machine. */
+/** The images of a class, or of all. The host's own tree counts as a machine, but as none of a user's. */
 export function listImages(daemon: ImportDaemon, wanted: ImageClass | null): ListedImage[] {
   const classes = IMAGE_CLASSES.values.filter((name) => wanted === null || name === wanted);
   return classes.flatMap((name) => {
-    const images = new ImageSearch(searchPath(daemon, name)).list();
-    return images
-      .filter((image) => name === "machine" || image.name !== HOST_IMAGE)
-      .map((image) => ({ class: name, image }));
+    const hasHost = name === "machine" && daemon.scope === "system";
+    const images = new ImageSearch(searchPath(daemon, name), { hasHost }).list();
+    return images.map((image) => ({ class: name, image }));
   });
 }

@@ -213,6 +213,7 @@ describe.skipIf(!isRoot)("ending for want of work", () => {
     const polkit = await PlayedPolkit.start(userBus);
     const address = { DBUS_SYSTEM_BUS_ADDRESS: userBus.address, DBUS_SESSION_BUS_ADDRESS: userBus.address };
     await using daemon = await TestImportd.start({ ...address, HOME: userBus.directory }, ["--user"]);
+    expect(await manager(await daemon.bus(), "ListImages", "st", "", 0n)).toEqual([[]]);
     const bus = daemon.keep(await userBus.connect());
     await waitFor(() => manager(bus, "ListTransfers"), "the daemon on the bus");
     const call = (...args: string[]) => callAsNobody(userBus, ROOT, `${NAME}.Manager`, ...args);
