@@ -12,9 +12,29 @@ interface Style {
   readonly signatures: readonly string[];
 }
 
+const OF_DIRECTORY: Style = { name: "SHA256SUMS", signatures: [".gpg", ".asc"] };
+const OF_FILE = { suffix: ".sha256", signatures: [".asc", ".gpg"] };
+
 function stylesOf(file: string): Style[] {
-  const ofDirectory = { name: "SHA256SUMS", signatures: [".gpg", ".asc"] };
-  return file === "" ? [ofDirectory] : [{ name: `${file}.sha256`, signatures: [".asc", ".gpg"] }, ofDirectory];
+  const { suffix, signatures } = OF_FILE;
+  return file === "" ? [OF_DIRECTORY] : [{ name: file + suffix, signatures }, OF_DIRECTORY];
+}
+
+/** The style of a list that is itself what is downloaded; null for everything else. */
+function ownStyle(file: string): Style | null {
+  if (file === OF_DIRECTORY.name) return OF_DIRECTORY;
+  return file.endsWith(OF_FILE.suffix) ? { name: file, signatures: OF_FILE.signatures } : null;
+}
+
+/** Whether `url` is a list of checksums: no other list has it, only a signature speaks for it. */
+export function isList(url: string): boolean {
+  return ownStyle(lastComponent(url)) !== null;
+}
+
+/** The signature of the list `url`; null when the server has none. */
+export async function fetchListSignature(url: string, fetch: Fetch): Promise<SumsFile["signature"]> {
+  const style = ownStyle(lastComponent(url));
+  return style === null ? null : fetchSignature(url, style, fetch);
 }
 
 /** The list to verify `url` with; null when the server has none. A list that is not signed gives way to one that is. */

@@ -16,9 +16,9 @@ import { CACHE, type PullKind, PullPlace, type SideFile } from "./pull-image.ts"
 import { JOB_LIMITS, type JobLimits } from "./pull-job.ts";
 import { pullOci } from "./pull-oci.ts";
 import { fetchSide } from "./pull-side.ts";
-import { fetchSums } from "./pull-sums.ts";
+import { fetchListSignature, fetchSums, isList } from "./pull-sums.ts";
 import { isPullUrl, lastComponent, neighbour } from "./pull-url.ts";
-import { keyringFiles, readKeyring } from "./signature.ts";
+import { isClearSigned, keyringFiles, readKeyring } from "./signature.ts";
 import { type CheckedFile, requireListed, trustedText, type VerifyMode } from "./verify.ts";
 
 /** How much of the whole each stage is, in percent. */
@@ -151,8 +151,21 @@ async function fetchRow(row: SideRow, url: string, stem: string): Promise<(SideF
 
 /** What the download is compared with; null when nothing is to be verified. */
 async function trustedList(url: string, mode: VerifyMode): Promise<Buffer | null> {
-  const sums = mode === "no" ? null : await fetchSums(url, mode, (side) => fetchSide(side, JOB_LIMITS));
-  return trustedText(mode, sums, () => readKeyring(keyringFiles()));
+  const fetch = (side: string) => fetchSide(side, JOB_LIMITS);
+  const keyring = () => readKeyring(keyringFiles());
+  if (!isList(url)) return trustedText(mode, mode === "no" ? null : await fetchSums(url, mode, fetch), keyring);
+  if (mode !== "signature") return null;
+  const [content, signature] = await Promise.all([fetch(url), fetchListSignature(url, fetch)]);
+  const list = content ?? Buffer.alloc(0);
+  // Of such a list only a part would be signed, and all of it is handed on.
+  if (isClearSigned(list))
+    throw new ErrnoError("EBADMSG", "A list with its signature inside cannot be verified whole.");
+  await trustedText(mode, { name: lastComponent(url), content: list, signature }, keyring);
+  return Buffer.from(`${sha256Of(list)}  ${lastComponent(url)}\n`);
+}
+
+function sha256Of(content: Buffer): string {
+  return new Bun.CryptoHasher("sha256").update(content).digest("hex");
 }
 
 /** The download; an error at once when it `begun` in earnest and cannot be verified. What is kept needs no verifying. */
@@ -184,7 +197,7 @@ async function accept(
     { name: lastComponent(url) || "SHA256SUMS", sha256: result.sha256 },
     ...sides.map(({ name, content }) => ({
       name,
-      sha256: new Bun.CryptoHasher("sha256").update(content).digest("hex"),
+      sha256: sha256Of(content),
     })),
   ];
   requireListed(trusted, files);

@@ -181,6 +181,22 @@ describe.skipIf(isStock)(`our daemon${onlyOurs}`, () => {
       const calls = (await bed.run("cat /root/calls")).split("\n");
       const verbs = calls.map((call) => call.split(" ").slice(0, 2).join(" "));
       expect(new Set(verbs)).toEqual(new Set(["raw --direct", "tar --direct"]));
+      // The list is downloaded as a file of its own, and its signature has to be good.
+      const sign = "gpg -q --batch --yes --passphrase '' --detach-sign -o SHA256SUMS.gpg SHA256SUMS";
+      await bed.run(`
+        cd /root/www; gpg -q --batch --passphrase '' --quick-gen-key test@example.com ed25519 sign 2>/dev/null
+        gpg -q --export > /root/ring.gpg; cp disk.raw disk_3.raw; cp mini.tar.gz tree_3.tar.gz
+        sha256sum disk_3.raw tree_3.tar.gz > SHA256SUMS; ${sign}
+        printf '#!/bin/sh\nSYSTEMD_OPENPGP_KEYRING=/root/ring.gpg exec /usr/local/lib/machined/systemd-pull "$@"\n' > /root/pull`);
+      const verified = sysupdate.replace("--verify=no", "--verify=yes");
+      await bed.run(`SYSTEMD_PULL_PATH=/root/pull ${verified} update`);
+      expect(await bed.run("cmp /root/www/disk.raw /root/updates/disk_3.raw; ls -A /root/updates")).toBe(
+        "disk_2.raw\ndisk_3.raw\ntree_2\ntree_3",
+      );
+      await bed.run("cd /root/www; cp disk.raw disk_4.raw; sha256sum disk_4.raw >> SHA256SUMS");
+      const forged = await bed.exec(`SYSTEMD_PULL_PATH=/root/pull ${verified} update; exit $?`);
+      expect([forged.code, forged.output]).toEqual([1, expect.stringContaining("DOWNLOAD INVALID")]);
+      await bed.run("cd /root/www; sha256sum mini.tar.gz disk.raw > SHA256SUMS; rm -f SHA256SUMS.gpg");
     },
     TIMEOUT_MS,
   );

@@ -4,6 +4,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { existsSync, lstatSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
+import * as openpgp from "openpgp";
 import { isRoot } from "../kernel/support.ts";
 import { waitFor } from "../lib/wait-for.ts";
 import { archive } from "../unit/worker/archive-builder.ts";
@@ -366,6 +367,33 @@ asRoot(
   },
   LONG,
 );
+
+asRoot.each([
+  ["SHA256SUMS", "SHA256SUMS.gpg"],
+  ["x.raw.sha256", "x.raw.sha256.asc"],
+])("a list of checksums is downloaded itself: %s is verified by %s only", async (name, signatureName) => {
+  const root = scratch.root();
+  const { privateKey } = await openpgp.generateKey({ userIDs: [{ name: "x" }], format: "object" });
+  const ring = join(scratch.path, `${name}.pgp`);
+  writeFileSync(ring, privateKey.toPublic().write() as Uint8Array);
+  const list = Buffer.from(`${"0".repeat(64)}  image_2.raw\n`);
+  const message = await openpgp.createMessage({ binary: new Uint8Array(list) });
+  const signature = await openpgp.sign({ message, signingKeys: privateKey, detached: true, format: "binary" });
+  const url = publish(`lists-${name}`, name, list);
+  const args = ["raw", "--direct", `--image-root=${root}`];
+  const run = (mode: string) =>
+    runWorker("systemd-pull", [...args, `--verify=${mode}`, url, "-"], { SYSTEMD_OPENPGP_KEYRING: ring });
+  expect(await run("checksum")).toMatchObject({ code: 0, stdout: list });
+  expect((await run("signature")).log).toContain("Failed to retrieve signature file");
+  publish(`lists-${name}`, signatureName, Buffer.from(signature as Uint8Array));
+  expect(await run("signature")).toMatchObject({ code: 0, stdout: list });
+  const cleartext = await openpgp.createCleartextMessage({ text: list.toString() });
+  const inside = Buffer.from(await openpgp.sign({ message: cleartext, signingKeys: privateKey }));
+  publish(`lists-${name}`, name, Buffer.concat([Buffer.from("evil\n"), inside]));
+  expect(await run("signature")).toMatchObject({ code: 1, log: expect.stringContaining("signature inside") });
+  publish(`lists-${name}`, name, Buffer.concat([list, Buffer.from(`${"1".repeat(64)}  evil.raw\n`)]));
+  expect(await run("signature")).toMatchObject({ code: 1, log: expect.stringContaining("DOWNLOAD INVALID") });
+});
 
 asRoot.each([
   ["raw", "big.raw", DISK],
