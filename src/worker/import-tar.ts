@@ -29,8 +29,14 @@ export function unpackOptions({ scope }: Pick<WorkerOptions, "scope">): UntarOpt
 }
 
 /** Unpacks the archive `source`, compressed or not, into the empty directory `top`. */
-export function unpackTar(source: Chunks, top: Fd, options?: UntarOptions, limitBytes?: number): Promise<void> {
-  return unpackPlainTar(decompress(source), top, options, limitBytes);
+export function unpackTar(
+  source: Chunks,
+  top: Fd,
+  options?: UntarOptions,
+  limitBytes?: number,
+  target?: (untar: Untar) => TarTarget,
+): Promise<void> {
+  return unpackPlainTar(decompress(source), top, options, limitBytes, target);
 }
 
 /** Unpacks an archive that is not compressed. */

@@ -17,6 +17,7 @@ import { noteOrigin, type PullPlace } from "./pull-image.ts";
 import { type Fetched, fetchMain, type JobLimits } from "./pull-job.ts";
 import { ChangedError } from "./pull-retry.ts";
 import { Spool } from "./pull-spool.ts";
+import { Twin } from "./pull-twin.ts";
 import { isFileUrl } from "./pull-url.ts";
 import { convertQcow2, isQcow2 } from "./qcow2.ts";
 import { changeMode } from "./untar-calls.ts";
@@ -27,6 +28,8 @@ export interface Downloaded {
   readonly stage: Stage | null;
   /** The bytes as they came, where they are here: to be disposed of when the image has its name, and not before. */
   readonly spool: Spool | null;
+  /** A second tree of the same content, where one was made. */
+  readonly twin: Stage | null;
   readonly sha256: string;
   readonly etag: string | null;
 }
@@ -84,7 +87,7 @@ async function inPlace(place: PullPlace, direct: DirectTarget, work: Work): Prom
   const fetched = follow(place.url, conduit, work);
   await direct.write(hashing(Buffer.alloc(0), conduit.chunks(), hash), work.limits.contentBytes);
   await fetched;
-  return { stage: null, spool: null, sha256: hash.digest("hex"), etag: null };
+  return { stage: null, spool: null, twin: null, sha256: hash.digest("hex"), etag: null };
 }
 
 /** Starts the download; whoever reads it learns how it ends. */
@@ -122,24 +125,34 @@ async function consume(
   }
   const hashed = hashing(first.done === true ? null : first.value, source, hash);
   const isPlainRaw = place.kind === "raw" && (first.done === true || isPlain(first.value));
-  const stage = isPlainRaw ? await drained(hashed, spool) : await unpacked(hashed, place, limits);
-  const result = await settled(fetched, stage);
+  const made = isPlainRaw ? await drained(hashed, spool) : await unpacked(hashed, place, limits);
+  const result = await settled(fetched, made);
   if (result.cached !== null) {
     // What was here of another version is of no use any more.
-    stage[Symbol.dispose]();
+    discard(made);
     return { cached: result.cached };
   }
-  const final = await converted(stage, place, spool);
-  if (place.kind === "raw") noteOrigin(final.file, place.url, result.etag, result.lastModified);
-  return { stage: final, spool, sha256: hash.digest("hex"), etag: result.etag };
+  const stage = await converted(made.stage, place, spool);
+  if (place.kind === "raw") noteOrigin(stage.file, place.url, result.etag, result.lastModified);
+  return { stage, spool, twin: made.twin, sha256: hash.digest("hex"), etag: result.etag };
+}
+
+interface Made {
+  readonly stage: Stage;
+  readonly twin: Stage | null;
+}
+
+function discard({ stage, twin }: Made): void {
+  stage[Symbol.dispose]();
+  twin?.[Symbol.dispose]();
 }
 
 /** The result of the download; an image that was made of half of it goes. */
-async function settled(fetched: Promise<Fetched>, stage: Stage): Promise<Fetched> {
+async function settled(fetched: Promise<Fetched>, made: Made): Promise<Fetched> {
   try {
     return await fetched;
   } catch (error) {
-    stage[Symbol.dispose]();
+    discard(made);
     throw error;
   }
 }
@@ -163,26 +176,36 @@ function isPlain(head: Buffer): boolean {
 }
 
 /** A disk image as it is: what is in the spool becomes the image. */
-async function drained(source: Chunks, spool: Spool): Promise<Stage> {
+async function drained(source: Chunks, spool: Spool): Promise<Made> {
   for await (const _ of source);
   changeMode(spool.file, RAW_MODE);
-  return spool.stage;
+  return { stage: spool.stage, twin: null };
 }
 
-async function unpacked(source: Chunks, place: PullPlace, { contentBytes }: JobLimits): Promise<Stage> {
+async function unpacked(source: Chunks, place: PullPlace, { contentBytes }: JobLimits): Promise<Made> {
   const { root, kind, options } = place;
   const stage = kind === "tar" ? Stage.tree(root, "tar", options.btrfsSubvolume) : Stage.file(root, "raw", RAW_MODE);
   try {
-    if (kind === "tar") {
-      await unpackTar(source, stage.file, unpackOptions(options), contentBytes);
-      liftOsTree(stage.file);
-    } else {
-      const target: RawTarget = { file: stage.file, offset: 0, sizeMax: contentBytes, sparse: true };
-      await writeRaw(decompress(source), target, contentBytes);
-    }
-    return stage;
+    if (kind === "tar") return { stage, twin: await unpackedTree(source, stage, place, contentBytes) };
+    const target: RawTarget = { file: stage.file, offset: 0, sizeMax: contentBytes, sparse: true };
+    await writeRaw(decompress(source), target, contentBytes);
+    return { stage, twin: null };
   } catch (error) {
     stage[Symbol.dispose]();
+    throw error;
+  }
+}
+
+/** Fills `stage`; gives a second tree where one was made. */
+async function unpackedTree(source: Chunks, stage: Stage, place: PullPlace, limitBytes: number): Promise<Stage | null> {
+  const unpack = unpackOptions(place.options);
+  const twin = place.isCopied ? Twin.make(place.root, unpack) : null;
+  try {
+    await unpackTar(source, stage.file, unpack, limitBytes, twin?.beside);
+    liftOsTree(stage.file);
+    return twin?.finish() ?? null;
+  } catch (error) {
+    twin?.[Symbol.dispose]();
     throw error;
   }
 }
@@ -212,11 +235,11 @@ async function readLocalFile(place: PullPlace, limits: JobLimits, events: Downlo
   const hashed = hashing(Buffer.alloc(0), chunks, hash);
   if (place.direct !== null) {
     await place.direct.write(hashed, limits.contentBytes);
-    return { stage: null, spool: null, sha256: hash.digest("hex"), etag: null };
+    return { stage: null, spool: null, twin: null, sha256: hash.digest("hex"), etag: null };
   }
-  const stage = await unpacked(hashed, place, limits);
-  const final = await converted(stage, place);
+  const made = await unpacked(hashed, place, limits);
+  const stage = await converted(made.stage, place);
   const date = new Date(Number(mtimeNs / 1_000_000n)).toUTCString();
-  if (place.kind === "raw") noteOrigin(final.file, place.url, null, date);
-  return { stage: final, spool: null, sha256: hash.digest("hex"), etag: null };
+  if (place.kind === "raw") noteOrigin(stage.file, place.url, null, date);
+  return { stage, spool: null, twin: made.twin, sha256: hash.digest("hex"), etag: null };
 }

@@ -1,7 +1,7 @@
 // What happens to a download: it is unpacked while it comes, verified, kept under a name made of its address, and copied
 // to the name that was asked for. Tar archives become trees, everything else disk images.
 import { readFileSync, writeFileSync } from "node:fs";
-import { isSubvolume, snapshotSubvolume } from "../kernel/btrfs.ts";
+import { isBtrfs, isSubvolume, snapshotSubvolume } from "../kernel/btrfs.ts";
 import { listDirectory } from "../kernel/directory-entry.ts";
 import { type Fd, openAt, openPath } from "../kernel/fd.ts";
 import { noteCreated, setAttribute } from "../kernel/file-attributes.ts";
@@ -39,14 +39,28 @@ export class PullPlace {
   readonly options: WorkerOptions;
   /** Null for images that get a name in the directory. */
   readonly direct: DirectTarget | null;
+  /** The name of the image; null when nothing but the download is wanted. */
+  readonly local: string | null;
 
-  constructor(root: Fd, place: Pick<PullPlace, "path" | "url" | "kind" | "options" | "direct">) {
+  constructor(root: Fd, place: Pick<PullPlace, "path" | "url" | "kind" | "options" | "direct" | "local">) {
     this.direct = place.direct;
+    this.local = place.local;
     this.root = root;
     this.path = place.path;
     this.url = place.url;
     this.kind = place.kind;
     this.options = place.options;
+  }
+
+  /** Whether the download itself is kept, and not only the image that is made of it. */
+  get isKept(): boolean {
+    return this.local === null || (this.options.keepDownload ?? this.options.class === "machine");
+  }
+
+  /** Whether the image becomes a copy of what is kept, file by file. */
+  get isCopied(): boolean {
+    const isSnapshot = this.options.btrfsSubvolume && isBtrfs(this.root);
+    return this.direct === null && this.kind === "tar" && this.local !== null && this.isKept && !isSnapshot;
   }
 
   /** The tags of what is kept of this address. */
@@ -83,9 +97,9 @@ export class PullPlace {
     }
   }
 
-  /** Makes the image `local` a copy of what is kept as `cached`. */
-  async copyToLocal(cached: string, local: string): Promise<void> {
-    using stage = this.kind === "tar" ? await this.#copyTree(cached) : this.#copyFile(cached);
+  /** Makes the image `local` a copy of what is kept as `cached`, of which `twin` may be one already. */
+  async copyToLocal(cached: string, local: string, twin: Stage | null): Promise<void> {
+    using stage = twin ?? (this.kind === "tar" ? await this.#copyTree(cached) : this.#copyFile(cached));
     stage.install(local + CACHE[this.kind].suffix, this.#install());
     log("info", `Created new local image '${local}'.`);
   }

@@ -78,9 +78,9 @@ async function pull({ options, words }: CommandLine, kind: PullKind): Promise<vo
   }
   using _reserved = local === null || options.direct ? null : new Reservation(root, local);
   using direct = options.direct ? directTarget(local, path, kind, options) : null;
-  const place = new PullPlace(root, { path, url, kind, options, direct });
+  const place = new PullPlace(root, { path, url, kind, options, direct, local });
   try {
-    await run(place, local);
+    await run(place);
   } catch (error) {
     // What goes on beside what failed has not noticed.
     abandonAll();
@@ -88,8 +88,8 @@ async function pull({ options, words }: CommandLine, kind: PullKind): Promise<vo
   }
 }
 
-async function run(place: PullPlace, local: string | null): Promise<void> {
-  const { url, kind, options } = place;
+async function run(place: PullPlace): Promise<void> {
+  const { url, kind, options, local } = place;
   const shares = SHARES[kind];
   const progress = new Progress(rateLine(url));
   progress.stage(0);
@@ -109,15 +109,14 @@ async function run(place: PullPlace, local: string | null): Promise<void> {
     },
   }).catch(hinted);
   const result = await unlessHopeless(downloaded, begun.promise, trusted);
+  using twin = "cached" in result ? null : result.twin;
   const found = (await sides).filter((side) => side !== null);
   const cachedStem =
-    "cached" in result
-      ? place.stem(result.cached)
-      : await accept(place, result, found, await trusted, { progress, local });
+    "cached" in result ? place.stem(result.cached) : await accept(place, result, found, await trusted, progress);
   if (local === null || options.direct || cachedStem === null) return;
   progress.stage(shares.copy);
   const suffix = CACHE[kind].suffix;
-  await place.copyToLocal(cachedStem + suffix, local);
+  await place.copyToLocal(cachedStem + suffix, local, twin);
   place.putSides(local, place.keptSides(cachedStem, rows), options.force ? "replace" : "respect");
 }
 
@@ -174,22 +173,17 @@ async function unlessHopeless<T>(downloaded: Promise<T>, begun: Promise<void>, t
   return Promise.race([downloaded, hopeless]);
 }
 
-interface Acceptance {
-  readonly progress: Progress;
-  readonly local: string | null;
-}
-
 /** Verifies a download and gives it a name; gives the one it is kept under, without ending, or null when that is final. */
 async function accept(
   place: PullPlace,
   result: Exclude<DownloadResult, { cached: string }>,
   sides: readonly (SideFile & { name: string })[],
   trusted: Buffer | null,
-  { progress, local }: Acceptance,
+  progress: Progress,
 ): Promise<string | null> {
   using stage = result.stage;
   using _spool = result.spool;
-  const { options, kind, url } = place;
+  const { options, kind, url, local } = place;
   progress.stage(SHARES[kind].verify);
   log("info", `Download of ${url} complete.`);
   requireLiteral(options.verify, result.sha256);
@@ -203,8 +197,7 @@ async function accept(
   requireListed(trusted, files);
   progress.stage(SHARES[kind].install);
   if (stage === null) return null;
-  const keeps = options.keepDownload ?? options.class === "machine";
-  if (!keeps && local !== null) {
+  if (local !== null && !place.isKept) {
     place.installLocal(stage, local);
     place.putSides(local, sides, options.force ? "replace" : "respect");
     return null;

@@ -39,6 +39,8 @@ export interface MetadataPolicy {
   readonly mapId?: (id: number) => number;
   /** Attributes that are left out. */
   readonly dropAttribute?: (name: string) => boolean;
+  /** Somebody else warns of what cannot be kept. */
+  readonly isQuiet?: boolean;
 }
 
 export class MetadataWriter {
@@ -118,7 +120,7 @@ export class MetadataWriter {
   }
 
   #warn(key: string, message: string): void {
-    if (this.#warned.has(key) || this.#warned.size > WARNINGS_LIMIT) return;
+    if (this.#policy.isQuiet || this.#warned.has(key) || this.#warned.size > WARNINGS_LIMIT) return;
     this.#warned.add(key);
     log("warning", message);
   }

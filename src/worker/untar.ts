@@ -133,7 +133,7 @@ export class Untar implements TarTarget, Disposable {
   }
 
   #noteStripped(): void {
-    if (this.#hasStripped) return;
+    if (this.#hasStripped || this.#options.isQuiet) return;
     this.#hasStripped = true;
     log("warning", "Archive has absolute member names, taking them below the image.");
   }

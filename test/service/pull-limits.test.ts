@@ -27,7 +27,7 @@ async function failing(kind: PullKind, url: string, changes: Partial<JobLimits> 
   mkdirSync(path);
   using root = openPath(path, "directory");
   const { options } = parseCommandLine("systemd-pull", [`--image-root=${path}`, "--sync=no"]) as CommandLine;
-  const place = new PullPlace(root, { path, url, kind, options, direct: null });
+  const place = new PullPlace(root, { path, url, kind, options, direct: null, local: null });
   const result = download(place, [], { ...IMPATIENT, ...changes }, { progress: () => {} });
   const error = await result.then(
     () => new Error("it succeeded"),
