@@ -1,17 +1,17 @@
 // Where the bytes of an image come from, in chunks, and how full the disk may get. A source that cannot be read without
 // waiting (a pipe) is read on a thread of its own, so that the program still hears signals.
-import { read as readAsync, readSync } from "node:fs";
+import { read as readAsync } from "node:fs";
 import { promisify } from "node:util";
 import { ErrnoError } from "../base/error.ts";
 import { formatBytes } from "../base/format.ts";
 import { type Fd, statFd } from "../kernel/fd.ts";
 import { fileSystemOf } from "../kernel/file-system.ts";
+import { CHUNK, giveBack, lendChunk } from "./chunk-memory.ts";
 
 export type Chunks = AsyncIterable<Buffer>;
 
-const CHUNK = 1 << 20;
-/** How long work may go on before signals and timers get their turn. */
-const TURN_MS = 20;
+/** How long work may go on before signals, timers and the threads that wait for new work get their turn. */
+const TURN_MS = 1;
 
 const readLater = promisify(readAsync);
 
@@ -51,12 +51,25 @@ export async function* readChunks(file: Fd, onRead?: (total: number) => void): A
   }
 }
 
-function* readFile(file: Fd): Generator<Buffer> {
-  for (;;) {
-    const chunk = Buffer.allocUnsafeSlow(CHUNK);
-    const count = readSync(file.number, chunk, 0, CHUNK, null);
-    if (count === 0) return;
-    yield chunk.subarray(0, count);
+/** Reads the next chunk on another thread while one is being used. */
+async function* readFile(file: Fd): AsyncGenerator<Buffer> {
+  const readNext = async () => {
+    const chunk = lendChunk();
+    const { bytesRead } = await readLater(file.number, chunk, 0, CHUNK, null);
+    return chunk.subarray(0, bytesRead);
+  };
+  let next = readNext();
+  try {
+    for (;;) {
+      const chunk = await next;
+      if (chunk.length === 0) return;
+      next = readNext();
+      next.catch(() => {}); // It is reported where it is awaited.
+      yield chunk;
+    }
+  } finally {
+    // The descriptor may be closed after this, and its number be another file's.
+    await next.then(giveBack, () => {});
   }
 }
 

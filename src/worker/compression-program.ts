@@ -8,6 +8,7 @@ import { type Fd, setNonblocking } from "../kernel/fd.ts";
 import { openPipe } from "../kernel/pipe.ts";
 import { trySys } from "../kernel/sys.ts";
 import { type Chunks, readChunks } from "./archive.ts";
+import { giveBack } from "./chunk-memory.ts";
 
 const HOST_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const XZ_MEMORY = "--memlimit-decompress=128MiB";
@@ -116,6 +117,7 @@ async function feed(source: Chunks, input: Fd): Promise<void> {
         throw error;
       }
     }
+    giveBack(chunk);
   }
 }
 

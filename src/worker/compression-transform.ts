@@ -2,6 +2,7 @@
 import type { Transform } from "node:stream";
 import { ErrnoError, errnoNameOf } from "../base/error.ts";
 import type { Chunks } from "./archive.ts";
+import { giveBack } from "./chunk-memory.ts";
 
 /** Chunks of output that wait to be taken: the stream's thread works while they are being used. */
 const WAITING_LIMIT = 4;
@@ -58,7 +59,7 @@ async function feed(source: Chunks, stream: Transform): Promise<void> {
     if (stream.destroyed) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     goOn = resolve;
-    if (!stream.write(chunk)) await promise;
+    if (!stream.write(chunk, () => giveBack(chunk))) await promise;
   }
   stream.end();
 }

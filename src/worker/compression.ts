@@ -50,8 +50,12 @@ const DECODERS: Readonly<Record<Compression, (source: Chunks) => Chunks>> = {
 /** The content of a stream, whatever its compression. */
 export async function* decompress(source: Chunks): AsyncGenerator<Buffer> {
   const iterator = source[Symbol.asyncIterator]();
-  const first = await headOf(iterator);
-  yield* DECODERS[detectCompression(first)](resumed(first, iterator));
+  try {
+    const first = await headOf(iterator);
+    yield* DECODERS[detectCompression(first)](resumed(first, iterator));
+  } finally {
+    await iterator.return?.();
+  }
 }
 
 /** Reads until there is enough to tell the format, or the end. */

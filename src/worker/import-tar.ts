@@ -7,6 +7,7 @@ import { removeTree } from "../kernel/remove-tree.ts";
 import { check } from "../kernel/sys.ts";
 import { rawOf } from "../kernel/tree.ts";
 import { type Chunks, SpaceGuard, Turns } from "./archive.ts";
+import { giveBack } from "./chunk-memory.ts";
 import { decompress } from "./compression.ts";
 import type { WorkerOptions } from "./import-options.ts";
 import { liftOsTree } from "./import-os-tree.ts";
@@ -18,6 +19,8 @@ import { Unpacker } from "./untar-unpacker.ts";
 
 /** No image is larger; an archive that is, is a bomb. */
 const CONTENT_LIMIT_BYTES = 1024 ** 4;
+/** Unpacked at a time: between two steps the decoder gets to know that there is room for more. */
+const STEP_BYTES = 128 << 10;
 const SQUASH_FROM = 65536;
 const NOBODY = 65534;
 const TOP_MODE = 0o755;
@@ -55,8 +58,11 @@ export async function unpackPlainTar(
     decoded += chunk.length;
     // What is passed over is not written, but it costs time all the same.
     if (decoded > limitBytes) throw new ErrnoError("EFBIG", "File overly large, refusing.");
-    unpacker.push(chunk);
-    await turns.pass();
+    for (let at = 0; at < chunk.length; at += STEP_BYTES) {
+      unpacker.push(chunk.subarray(at, at + STEP_BYTES));
+      await turns.pass();
+    }
+    giveBack(chunk);
   }
   unpacker.end();
 }

@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { ErrnoError, errnoNameOf } from "../base/error.ts";
 import { openPath, statFd } from "../kernel/fd.ts";
 import { type Chunks, readChunks } from "./archive.ts";
+import { giveBack } from "./chunk-memory.ts";
 import { decompress, detectCompression, MAGIC_BYTES } from "./compression.ts";
 import { log } from "./import-log.ts";
 import { liftOsTree } from "./import-os-tree.ts";
@@ -177,7 +178,7 @@ function isPlain(head: Buffer): boolean {
 
 /** A disk image as it is: what is in the spool becomes the image. */
 async function drained(source: Chunks, spool: Spool): Promise<Made> {
-  for await (const _ of source);
+  for await (const chunk of source) giveBack(chunk);
   changeMode(spool.file, RAW_MODE);
   return { stage: spool.stage, twin: null };
 }

@@ -6,6 +6,7 @@ import { ErrnoError } from "../base/error.ts";
 import { Fd, statFd } from "../kernel/fd.ts";
 import { sys } from "../kernel/sys.ts";
 import { SpaceGuard } from "./archive.ts";
+import { CHUNK, lendChunk } from "./chunk-memory.ts";
 import { writeSparse } from "./import-raw.ts";
 import { keepWhenInterrupted, Stage, tryLock } from "./install-image.ts";
 import type { Destination } from "./pull-destination.ts";
@@ -13,7 +14,8 @@ import { SpoolParts } from "./pull-spool-parts.ts";
 import { bootId, type Origin, readState, type SpoolState, usableOf, writeState } from "./pull-spool-state.ts";
 import { setLength } from "./untar-calls.ts";
 
-const CHUNK = 1 << 20;
+/** Pieces below this are not worth a whole chunk's memory: many of them may wait for a decoder. */
+const SMALL = CHUNK / 4;
 const SYNC_EVERY_BYTES = 256 << 20;
 /** Of several parts so much may be forgotten when the process is killed. */
 const NOTE_EVERY_BYTES = 1 << 20;
@@ -207,8 +209,9 @@ export class Spool implements Destination, Disposable {
     for (let position = 0; ; ) {
       if (this.#failure !== null) throw this.#failure;
       if (position < this.#end) {
-        const chunk = Buffer.allocUnsafeSlow(Math.min(CHUNK, this.#end - position));
-        const count = readSync(this.file.number, chunk, 0, chunk.length, position);
+        const size = Math.min(CHUNK, this.#end - position);
+        const chunk = size < SMALL ? Buffer.allocUnsafeSlow(size) : lendChunk();
+        const count = readSync(this.file.number, chunk, 0, size, position);
         if (count === 0) throw new ErrnoError("EIO", "The downloaded file shrank while it was used.");
         position += count;
         yield chunk.subarray(0, count);
