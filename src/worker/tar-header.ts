@@ -33,16 +33,18 @@ const CHECKSUM_AT = 148;
 const CHECKSUM_SIZE = 8;
 const SPACE = 0x20;
 
-/** The sum over the header with spaces for the sum itself, of bytes without and with sign: old programs used either. */
-export function headerSums(block: Buffer): [unsigned: number, signed: number] {
-  let unsigned = 0;
-  let negative = 0;
-  for (let at = 0; at < BLOCK; at++) {
-    const byte = at >= CHECKSUM_AT && at < CHECKSUM_AT + CHECKSUM_SIZE ? SPACE : (block[at] as number);
-    unsigned += byte;
-    if (byte > 127) negative += 256;
-  }
-  return [unsigned, unsigned - negative];
+/** The sum over the header, with spaces for the sum itself. */
+export function headerSum(block: Buffer): number {
+  let sum = CHECKSUM_SIZE * SPACE;
+  for (let at = 0; at < CHECKSUM_AT; at++) sum += block[at] as number;
+  for (let at = CHECKSUM_AT + CHECKSUM_SIZE; at < BLOCK; at++) sum += block[at] as number;
+  return sum;
+}
+
+/** What old programs have less in a sum, who took bytes for numbers with a sign. */
+function signedLack(block: Buffer): number {
+  const inSum = (_: number, at: number) => at < CHECKSUM_AT || at >= CHECKSUM_AT + CHECKSUM_SIZE;
+  return 256 * block.subarray(0, BLOCK).filter((byte, at) => byte > 127 && inSum(byte, at)).length;
 }
 
 /** Whether a block says of itself that it is a header. */
@@ -52,7 +54,9 @@ export function hasValidSum(block: Buffer): boolean {
     .replace(/[\0 ]+$/, "")
     .trimStart();
   if (!/^[0-7]+$/.test(text)) return false;
-  return headerSums(block).includes(Number.parseInt(text, 8));
+  const told = Number.parseInt(text, 8);
+  const sum = headerSum(block);
+  return told === sum || told === sum - signedLack(block);
 }
 
 /** Reads a header whose sum is right. EBADMSG for numbers that make no sense. */
@@ -100,13 +104,25 @@ export function identity(id: number): number {
 export function number(block: Buffer, at: number, size: number, what: string): number {
   const first = block[at] as number;
   if ((first & 0x80) !== 0) return base256(block, at, size, what);
-  const digits = block
-    .toString("latin1", at, at + size)
-    .replace(/^ +/, "")
-    .replace(/[\0 ].*$/s, "");
-  if (digits === "") return 0;
-  if (!/^[0-7]+$/.test(digits)) throw damaged(`bad ${what} field`);
-  return Number.parseInt(digits, 8);
+  const value = octal(block, at, at + size);
+  if (value === null) throw damaged(`bad ${what} field`);
+  return value;
+}
+
+const [DIGIT_0, DIGIT_7] = [0x30, 0x37];
+
+/** The digits behind any spaces, up to a NUL or space; null when something else is among them. None are zero. */
+function octal(block: Buffer, start: number, end: number): number | null {
+  let at = start;
+  while (at < end && block[at] === SPACE) at++;
+  let value = 0;
+  for (; at < end; at++) {
+    const byte = block[at] as number;
+    if (byte === 0 || byte === SPACE) return value;
+    if (byte < DIGIT_0 || byte > DIGIT_7) return null;
+    value = value * 8 + byte - DIGIT_0;
+  }
+  return value;
 }
 
 function base256(block: Buffer, at: number, size: number, what: string): number {

@@ -1,6 +1,6 @@
 // Headers of tar archives as we write them: ustar, with a pax extended header where ustar has no room for something.
 import { type RawName, textOf } from "../kernel/tree.ts";
-import { BLOCK, headerSums } from "./tar-header.ts";
+import { BLOCK, headerSum } from "./tar-header.ts";
 
 export interface MemberHeader {
   readonly path: RawName;
@@ -133,6 +133,6 @@ function octal(header: Buffer, at: number, size: number, value: number): void {
 }
 
 function putSum(header: Buffer): void {
-  const [sum] = headerSums(header);
+  const sum = headerSum(header);
   header.write(`${sum.toString(8).padStart(6, "0")}\0 `, 148, "latin1");
 }
