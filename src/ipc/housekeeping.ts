@@ -1,8 +1,11 @@
 // Gives memory back after work: the engine itself collects only when it allocates, so a burst of calls would leave its
 // garbage behind for as long as the daemon is idle afterwards.
+import { readFileSync } from "node:fs";
 
 /** Long enough that a burst is over, short enough that nobody looks at the garbage. */
 const DELAY_MS = 3_000;
+/** With more memory of its own than this (some hundred machines) the daemon gives up compiled code as well. */
+const LIMIT_BYTES = 24 << 20;
 
 let isPlanned = false;
 
@@ -13,5 +16,13 @@ export function collectGarbageSoon(): void {
   setTimeout(() => {
     isPlanned = false;
     Bun.gc(true);
+    // What a burst had compiled takes some MiB; compiling it again delays the next call by two or three milliseconds.
+    if (ownMemoryBytes() > LIMIT_BYTES) Bun.shrink();
   }, DELAY_MS).unref();
+}
+
+/** Memory that no other process shares: proc_pid_status(5). */
+function ownMemoryBytes(): number {
+  const [, kibibytes] = /^RssAnon:\s+(\d+) kB$/m.exec(readFileSync("/proc/self/status", "latin1")) ?? [];
+  return Number(kibibytes ?? 0) * 1024;
 }
