@@ -8,7 +8,6 @@ import type { Ports } from "./ports.ts";
 import { Session } from "./session.ts";
 import { defaultSettings, type Settings } from "./settings.ts";
 import { findVerb, type VerbRow, verbNames, wordLimits } from "./verb-row.ts";
-import { versionText } from "./version.ts";
 
 /** A client, as its tables describe it. */
 export interface ClientProgram {
@@ -45,7 +44,7 @@ function optionContext(session: Session, program: ClientProgram): OptionContext 
     env: session.ports.env,
     stdoutIsTty: session.terminal.stdoutIsTty,
     help: async () => void (await (await import("./help.ts")).help(session, [], program)),
-    version: () => output.write(versionText()),
+    version: async () => output.write((await import("./version.ts")).versionText()),
     introspection: async () => output.write((await import("./introspect.ts")).introspection(program)),
     signals: (form) => async () => (await import("./signal-list.ts")).printSignals(session, form),
     lines: (lines) => () => output.write(lines.map((line) => `${line}\n`).join("")),

@@ -45,32 +45,7 @@ export function tableJson(table: Table): Json {
   );
 }
 
-interface Field {
-  readonly lines: readonly string[];
-  /** Columns that each line takes. */
-  readonly widths: readonly number[];
-  readonly color: string;
-  readonly alignRight: boolean;
-  readonly link?: string | undefined;
-  /** The first line as it is printed, once the columns have their widths. */
-  first: string;
-}
-
-function fieldOf(cell: Cell, terminal: Terminal): Field {
-  const colorName = cell.empty === true ? "grey" : cell.color;
-  const lines = linesOf(cell, terminal);
-  return {
-    lines,
-    widths: lines.length === 1 ? [displayWidth(lines[0] ?? "")] : lines.map(displayWidth),
-    color: colorName === undefined ? "" : terminal.paint[colorName],
-    alignRight: cell.alignRight === true,
-    link: terminal.links ? cell.link : undefined,
-    first: "",
-  };
-}
-
 function linesOf({ text, lines: most }: Cell, terminal: Terminal): string[] {
-  if (!text.includes("\n")) return most === 0 ? [] : [text];
   const all = text.split("\n");
   const lines = all.slice(0, most ?? all.length);
   const last = lines.length - 1;
@@ -102,36 +77,34 @@ export function shareWidth(wanted: readonly number[], total: number): number[] {
   return widths.map((width) => width ?? 1);
 }
 
-/** One column on its way to the page. */
+/** One column on its way to the page. Cells that are one object are looked at once. */
 interface Column {
-  readonly heading: Field;
-  /** In the order of the rows. Cells that are one object share a field. */
-  readonly fields: readonly Field[];
-  readonly distinct: readonly Field[];
+  readonly heading: Cell;
+  readonly cells: ReadonlySet<Cell>;
+  /** The lines of cells that have several, or none. */
+  readonly lines: ReadonlyMap<Cell, readonly string[]>;
 }
 
 function columnOf(table: Table, index: number, { terminal }: TableForm): Column {
-  const known = new Map<Cell, Field>();
-  const fields: Field[] = [];
-  for (const row of table.rows) {
-    const cell = row[index] ?? EMPTY_CELL;
-    let field = known.get(cell);
-    if (field === undefined) {
-      field = fieldOf(cell, terminal);
-      known.set(cell, field);
-    }
-    fields.push(field);
+  const cells = new Set<Cell>();
+  for (const row of table.rows) cells.add(row[index] ?? EMPTY_CELL);
+  const lines = new Map<Cell, readonly string[]>();
+  for (const cell of cells) {
+    if (cell.lines === 0 || cell.text.includes("\n")) lines.set(cell, linesOf(cell, terminal));
   }
-  const alignRight = fields[0]?.alignRight ?? false;
   const name = table.columns[index] ?? "";
-  const heading = fieldOf({ text: name.toUpperCase(), json: null, alignRight }, terminal);
-  return { heading: { ...heading, color: terminal.paint.underline }, fields, distinct: [...known.values()] };
+  const alignRight = table.rows[0]?.[index]?.alignRight ?? false;
+  return { heading: { text: name.toUpperCase(), json: null, alignRight }, cells, lines };
 }
 
 function columnWidths(columns: readonly Column[], { heading, width }: TableForm): number[] {
   const wanted = columns.map((column) => {
-    let most = heading ? (column.heading.widths[0] ?? 1) : 1;
-    for (const { widths } of column.distinct) for (const own of widths) if (own > most) most = own;
+    let most = heading ? displayWidth(column.heading.text) : 1;
+    for (const cell of column.cells) {
+      const own = column.lines.has(cell) ? 0 : displayWidth(cell.text);
+      if (own > most) most = own;
+    }
+    for (const lines of column.lines.values()) most = Math.max(most, ...lines.map(displayWidth));
     return most;
   });
   const gaps = Math.max(columns.length - 1, 0);
@@ -144,19 +117,23 @@ function linked(text: string, url: string): string {
   return `\u001b]8;;${url}\u001b\\${text}\u001b]8;;\u001b\\`;
 }
 
-/** The `index`-th line of a field as it is printed in a column of that width. */
-function printField({ lines, widths, color, alignRight, link }: Field, index: number, width: number, form: TableForm) {
-  const { paint, glyphs } = form.terminal;
-  let text = lines[index] ?? "";
-  let blanks = width - (widths[index] ?? 0);
+/** One line of a cell as it is printed in a column of that width. */
+function printCell(line: string, cell: Cell, color: string, width: number, { terminal }: TableForm): string {
+  let text = line;
+  let blanks = width - displayWidth(line);
   if (blanks < 0) {
-    text = ellipsize(text, width, glyphs.ellipsis);
+    text = ellipsize(line, width, terminal.glyphs.ellipsis);
     blanks = Math.max(width - displayWidth(text), 0);
   }
-  const padding = " ".repeat(blanks);
-  const shown = link === undefined ? text : linked(text, link);
-  const padded = alignRight ? padding + shown : shown + padding;
-  return color === "" ? padded : color + padded + paint.normal;
+  const padding = blanks === 0 ? "" : " ".repeat(blanks);
+  const shown = cell.link === undefined || !terminal.links ? text : linked(text, cell.link);
+  const padded = cell.alignRight === true ? padding + shown : shown + padding;
+  return color === "" ? padded : color + padded + terminal.paint.normal;
+}
+
+function colorOf({ empty, color }: Cell, { terminal }: TableForm): string {
+  const name = empty === true ? "grey" : color;
+  return name === undefined ? "" : terminal.paint[name];
 }
 
 /** Uncoloured blanks at the end are left out. */
@@ -171,29 +148,46 @@ export function renderTable(table: Table, form: TableForm): string {
   const { paint } = form.terminal;
   const columns = table.columns.map((_, index) => columnOf(table, index, form));
   const widths = columnWidths(columns, form);
-  const lineOf = (fields: readonly Field[], index: number, gap: string) =>
-    endLine(fields.map((field, column) => printField(field, index, widths[column] ?? 1, form)).join(gap));
   const underlinedGap = paint.underline === "" ? " " : `${paint.underline} ${paint.normal}`;
-  const headings = columns.map(({ heading }) => heading);
-  let printed = form.heading ? lineOf(headings, 0, underlinedGap) : "";
-  // Plain loops: a long table is printed before the engine has optimised anything.
-  for (const [column, { distinct }] of columns.entries()) {
+  const printHeading = ({ heading }: Column, column: number) =>
+    printCell(heading.text, heading, paint.underline, widths[column] ?? 1, form);
+  let printed = form.heading ? endLine(columns.map(printHeading).join(underlinedGap)) : "";
+  const firstLines = columns.map(({ cells, lines }, column) => {
     const width = widths[column] ?? 1;
-    for (const field of distinct) field.first = printField(field, 0, width, form);
-  }
-  for (let row = 0; row < table.rows.length; row++) {
-    let height = 1;
+    const made = new Map<Cell, string>();
+    for (const cell of cells) {
+      const own = lines.get(cell);
+      made.set(cell, printCell(own === undefined ? cell.text : (own[0] ?? ""), cell, colorOf(cell, form), width, form));
+    }
+    return made;
+  });
+  const isTall = columns.some(({ lines }) => lines.size > 0);
+  // Plain loops: a long table is printed before the engine has optimised anything.
+  for (const row of table.rows) {
     let line = "";
-    for (let column = 0; column < columns.length; column++) {
-      const field = columns[column]?.fields[row] as Field;
-      if (field.lines.length > height) height = field.lines.length;
+    for (let column = 0; column < firstLines.length; column++) {
       if (column > 0) line += " ";
-      line += field.first;
+      line += (firstLines[column] as Map<Cell, string>).get(row[column] ?? EMPTY_CELL);
     }
     printed += endLine(line);
-    if (height === 1) continue;
-    const fields = columns.map((column) => column.fields[row] as Field);
-    for (let index = 1; index < height; index++) printed += lineOf(fields, index, " ");
+    if (isTall) printed += furtherLines(row, columns, widths, form);
+  }
+  return printed;
+}
+
+/** The lines of a row behind its first. */
+function furtherLines(row: readonly Cell[], columns: readonly Column[], widths: readonly number[], form: TableForm) {
+  const cells = columns.map(({ lines }, column) => {
+    const cell = row[column] ?? EMPTY_CELL;
+    return { cell, lines: lines.get(cell) ?? [] };
+  });
+  let printed = "";
+  const height = Math.max(...cells.map(({ lines }) => lines.length));
+  for (let index = 1; index < height; index++) {
+    const parts = cells.map(({ cell, lines }, column) =>
+      printCell(lines[index] ?? "", cell, colorOf(cell, form), widths[column] ?? 1, form),
+    );
+    printed += endLine(parts.join(" "));
   }
   return printed;
 }
