@@ -9,13 +9,17 @@ const SURROGATE = /[\ud800-\udfff]/;
 
 /** The items in the order of a text of theirs. */
 export function sortedByBytes<T>(items: readonly T[], textOf: (item: T) => string): T[] {
-  const keyed = items.map((item) => ({ item, key: textOf(item) }));
+  let keys = items.map(textOf);
   // Only characters beyond the first 65 536 stand elsewhere in the order of JavaScript's texts. Each byte a character:
   // such texts compare without being encoded again for each comparison.
-  if (SURROGATE.test(keyed.map(({ key }) => key).join("\0"))) {
-    for (const one of keyed) one.key = Buffer.from(one.key).toString("latin1");
-  }
-  if (keyed.every(({ key }, index) => index === 0 || (keyed[index - 1]?.key ?? "") <= key)) return [...items];
+  if (SURROGATE.test(keys.join("\0"))) keys = keys.map((key) => Buffer.from(key).toString("latin1"));
+  if (isSorted(keys)) return [...items];
+  const keyed = items.map((item, index) => ({ item, key: keys[index] as string }));
   keyed.sort((a, b) => (a.key < b.key ? -1 : Number(a.key > b.key)));
   return keyed.map(({ item }) => item);
+}
+
+function isSorted(texts: readonly string[]): boolean {
+  for (let i = 1; i < texts.length; i++) if ((texts[i - 1] as string) > (texts[i] as string)) return false;
+  return true;
 }

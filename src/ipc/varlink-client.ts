@@ -170,8 +170,8 @@ export class VarlinkClient {
   }
 }
 
-/** 2^53 has 16 digits and begins with a 9. */
-const LONG_INTEGER = /\d{17}|9\d{15}/;
+/** 2^53 has 16 digits and begins with a 9. Looked for at the beginnings of numbers alone: long texts are searched. */
+const LONG_INTEGER = /\D(?:9\d{15}|\d{17})/;
 
 /** Replies without errors to one call, read as one text: a fraction of the time that reading each takes. Otherwise null. */
 function readReplies(bytes: Buffer): JsonObject[] | null {
