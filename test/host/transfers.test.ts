@@ -228,7 +228,7 @@ describe.skipIf(isStock)(`our daemon${onlyOurs}`, () => {
         mkdir /home/u; chown 4711:4711 /home/u; cd /
         for i in good others device; do
           setpriv --reuid=4711 --regid=4711 --clear-groups env HOME=/home/u \\
-            /usr/local/lib/machined/systemd-import --user tar /tmp/$i.tar $i 2>&1 | sed -n 2p
+            /usr/local/lib/machined/systemd-import --user tar /tmp/$i.tar $i 2>&1 | grep -v '^Imported ' | sed -n 2p
         done
         cd /home/u/.local/state/machines; ls -A; stat -c '%u %a' good/shut/in good/shut`);
       expect(output.split("\n")).toEqual([
