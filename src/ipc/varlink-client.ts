@@ -56,10 +56,7 @@ export class VarlinkClient {
   call(method: string, parameters: object = {}, options: CallOptions = {}): Promise<Record<string, unknown>> {
     const { timeoutMs = CALL_TIMEOUT_MS, descriptors = [] } = options;
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        this.#fail(new ErrnoError("ETIMEDOUT", `No answer to ${method}() in time`));
-        this.close();
-      }, timeoutMs);
+      const timer = this.#startTimer(method, timeoutMs);
       const waiting: Waiting = {
         reply: (answer, _continues, received) => {
           clearTimeout(timer);
@@ -107,23 +104,44 @@ export class VarlinkClient {
     }
   }
 
-  /** One call; all its replies together, once the last has come. Throws as `call()`, without a limit of time. */
-  callAll(method: string, parameters: object = {}): Promise<Record<string, unknown>[]> {
+  /** One call; all its replies together, once the last has come. The limit of time is for all of them. Throws as `call()`. */
+  callAll(
+    method: string,
+    parameters: object = {},
+    { timeoutMs = CALL_TIMEOUT_MS }: Pick<CallOptions, "timeoutMs"> = {},
+  ): Promise<Record<string, unknown>[]> {
     return new Promise((resolve, reject) => {
+      const timer = this.#startTimer(method, timeoutMs);
       const replies: Record<string, unknown>[] = [];
+      const goOn = (continues: boolean) => {
+        if (continues) return;
+        clearTimeout(timer);
+        resolve(replies);
+      };
       const waiting: Waiting = {
         collect: (some, continues) => {
           for (const { parameters } of some) replies.push(fieldsOf(parameters));
-          if (!continues) resolve(replies);
+          goOn(continues);
         },
         reply: (answer, continues) => {
           replies.push(answer);
-          if (!continues) resolve(replies);
+          goOn(continues);
         },
-        fail: reject,
+        fail: (error) => {
+          clearTimeout(timer);
+          reject(error);
+        },
       };
       this.#send(method, parameters, true, waiting);
     });
+  }
+
+  /** A service that does not answer in time is given up, with all calls to it. */
+  #startTimer(method: string, timeoutMs: number): ReturnType<typeof setTimeout> {
+    return setTimeout(() => {
+      this.#fail(new ErrnoError("ETIMEDOUT", `No answer to ${method}() in time`));
+      this.close();
+    }, timeoutMs);
   }
 
   close(): void {

@@ -69,6 +69,7 @@ const CASES: readonly [what: string, pieces: readonly (string | Uint8Array | nul
   ["text that is only together an array", [`${more("a")}{"parameters":{}\0"continues":true}\0`], "The service sent no valid reply"], // biome-ignore format: a case a line
   ["more than one text in a message", [`${more("a")}{},{}\0${last("c")}`], "The service sent no valid reply"],
   ["text that is not UTF-8", [Buffer.from(`${more("a")}{"error":"\xff"}\0`, "latin1")], /message is not UTF-8/],
+  ["a hang-up at once", [null], /Connection terminated/],
   ["a hang-up in between", [more("a") + more("b"), null], /Connection terminated/],
 ];
 
@@ -90,6 +91,27 @@ for (const [how, connect] of [
         return [await names(client), await client.call("a.b.Get"), await names(client)];
       });
       expect(both).toEqual([["a", "b"], { name: "a" }, ["a", "b"]]);
+    });
+
+    test("a service that stops in the middle is given up", async () => {
+      const call = (client: VarlinkClient) => client.callAll("a.b.List", {}, { timeoutMs: 100 });
+      await expect(ask(connect, [more("a"), more("b")], call)).rejects.toThrow("No answer to a.b.List() in time");
+    });
+
+    test("a service that hangs up on whoever connects", async () => {
+      const directory = mkdtempSync(join(tmpdir(), "varlink-client-"));
+      const path = join(directory, "socket");
+      const server = Bun.listen({ unix: path, socket: { open: (socket) => void socket.end(), data: () => {} } });
+      for (let i = 0; i < 50; i++) {
+        const answered = connect(path).then(async (client) => {
+          const given = await names(client);
+          client.close();
+          return given;
+        });
+        expect(await answered.catch((error) => error.message)).toBeString();
+      }
+      server.stop(true);
+      rmSync(directory, { recursive: true });
     });
 
     test("nobody there", async () => {
