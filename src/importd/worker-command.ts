@@ -70,8 +70,11 @@ function option(name: string, value: string): string[] {
 const INHERITED =
   /^(((https?|ftp|all|no)_proxy)|SSL_CERT_(FILE|DIR)|SYSTEMD_(IMPORT_\w+|OPENPGP_KEYRING)|REGISTRY_AUTH_FILE|HOME|USER|XDG_\w+|TZ|LANG|LC_\w+|MACHINED_\w+)$/i;
 
-/** A worker is gone before the engine's last optimizer has paid for itself: without it, it takes a tenth less time. */
-const SHORT_LIVED = { BUN_JSC_useFTLJIT: "0" };
+/**
+ * Settings of the engine for a process that is soon gone: its last optimizer would not pay for itself, and memory that
+ * goes back to the kernel meanwhile would only be asked for again. Together they save more than a tenth of the time.
+ */
+const SHORT_LIVED = { BUN_JSC_useFTLJIT: "0", MIMALLOC_PURGE_DELAY: "-1" };
 
 /** The environment of a worker. */
 export function workerEnvironment(

@@ -6,7 +6,7 @@ import { ErrnoError } from "../base/error.ts";
 import { formatBytes } from "../base/format.ts";
 import { type Fd, statFd } from "../kernel/fd.ts";
 import { fileSystemOf } from "../kernel/file-system.ts";
-import { CHUNK, giveBack, lendChunk } from "./chunk-memory.ts";
+import { CHUNK, endLoan, giveBack, lendChunk, lendChunkInParts } from "./chunk-memory.ts";
 
 export type Chunks = AsyncIterable<Buffer>;
 
@@ -78,12 +78,15 @@ const PIECES_MS = 2;
 const SMALL = 256 << 10;
 
 async function* readPipe(file: Fd): AsyncGenerator<Buffer> {
-  let room = Buffer.allocUnsafeSlow(CHUNK);
+  let room = lendChunkInParts();
   for (;;) {
     const { bytesRead } = await patiently(() => readLater(file.number, room, 0, room.length, null));
     if (bytesRead === 0) return;
-    yield room.subarray(0, bytesRead);
-    room = bytesRead > room.length - SMALL ? Buffer.allocUnsafeSlow(CHUNK) : room.subarray(bytesRead);
+    const part = room.subarray(0, bytesRead);
+    const isFull = bytesRead > room.length - SMALL;
+    if (isFull) endLoan(part);
+    room = isFull ? lendChunkInParts() : room.subarray(bytesRead);
+    yield part;
     if (bytesRead < SMALL) await Bun.sleep(PIECES_MS);
   }
 }

@@ -2,7 +2,7 @@
 import type { Transform } from "node:stream";
 import { ErrnoError, errnoNameOf } from "../base/error.ts";
 import type { Chunks } from "./archive.ts";
-import { giveBack } from "./chunk-memory.ts";
+import { freeAtItsEnd, giveBack } from "./chunk-memory.ts";
 
 /** Chunks of output that wait to be taken: the stream's thread works while they are being used. */
 const WAITING_LIMIT = 4;
@@ -14,6 +14,8 @@ export async function* transform(source: Chunks, stream: Transform, name: string
   let isDone = false;
   let failure: Error | null = null;
   stream.on("data", (chunk: Buffer) => {
+    // The stream fills a block of memory piece by piece and then never looks at it again.
+    freeAtItsEnd(chunk);
     waiting.push(chunk);
     if (waiting.length >= WAITING_LIMIT) stream.pause();
     wake();

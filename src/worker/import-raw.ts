@@ -6,6 +6,7 @@ import { type Fd, statFd } from "../kernel/fd.ts";
 import { attributeNames, createdUsec, getAttribute, noteCreated, setAttribute } from "../kernel/file-attributes.ts";
 import { SyscallError, trySys } from "../kernel/sys.ts";
 import { type Chunks, SpaceGuard, Turns } from "./archive.ts";
+import { giveBack } from "./chunk-memory.ts";
 import { setFileTime, setLength } from "./untar-calls.ts";
 
 const ZERO_STEP = 4096;
@@ -87,6 +88,7 @@ export async function writeRaw(
       guard.wrote(chunk.length);
     }
     size += chunk.length;
+    giveBack(chunk);
     await turns.pass();
   }
   if (target.sparse) setLength(target.file, target.offset + size);

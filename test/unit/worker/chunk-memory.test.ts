@@ -1,10 +1,20 @@
 import { expect, test } from "bun:test";
+import { randomBytes } from "node:crypto";
 import { mkdtempSync, readSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { gzipSync, zstdCompressSync } from "node:zlib";
 import { openPath } from "../../../src/kernel/fd.ts";
 import { readChunks } from "../../../src/worker/archive.ts";
-import { CHUNK, giveBack, lendChunk } from "../../../src/worker/chunk-memory.ts";
+import {
+  CHUNK,
+  endLoan,
+  freeAtItsEnd,
+  giveBack,
+  lendChunk,
+  lendChunkInParts,
+} from "../../../src/worker/chunk-memory.ts";
+import { decompress } from "../../../src/worker/compression.ts";
 
 test("a chunk that was given back is lent again, once, also when only a part of it comes back", () => {
   const first = lendChunk();
@@ -19,6 +29,63 @@ test("memory of somebody else is not taken", () => {
   giveBack(foreign);
   expect(lendChunk().buffer).not.toBe(foreign.buffer);
 });
+
+test("a chunk that is used in parts is lent until the last of them comes back", () => {
+  const chunk = lendChunkInParts();
+  const [head, tail] = [chunk.subarray(0, 100), chunk.subarray(100, 300)];
+  giveBack(head);
+  endLoan(tail);
+  giveBack(head);
+  expect(lendChunk().buffer).not.toBe(chunk.buffer);
+  giveBack(tail);
+  expect(lendChunk().buffer).toBe(chunk.buffer);
+});
+
+test("memory is freed with the part that reaches its end", () => {
+  const memory = Buffer.allocUnsafeSlow(1000);
+  const [head, tail] = [memory.subarray(0, 400), memory.subarray(400)];
+  freeAtItsEnd(head);
+  giveBack(head);
+  expect(memory.buffer.byteLength).toBe(1000);
+  freeAtItsEnd(tail);
+  giveBack(tail);
+  expect(memory.buffer.byteLength).toBe(0);
+});
+
+/** Noise, which does not shrink, between stretches that shrink to nothing: output in pieces of all sizes. */
+function uneven(): Buffer {
+  const parts = Array.from({ length: 40 }, (_, index) => {
+    const size = ((index * 7919) % 50) * 9973 + 1;
+    return index % 2 === 0 ? randomBytes(size) : Buffer.alloc(size, index);
+  });
+  return Buffer.concat(parts);
+}
+
+test.each([
+  ["gzip", (content: Buffer) => Buffer.concat([gzipSync(content), gzipSync(content)])],
+  ["zstd", (content: Buffer) => Buffer.concat([zstdCompressSync(content), zstdCompressSync(content)])],
+])(
+  "%s: what is decoded stays as it is until it is given back, and nothing that is needed is freed",
+  async (_, pack) => {
+    const content = uneven();
+    const packed = pack(content);
+    async function* source() {
+      for (let at = 0; at < packed.length; at += 65_521) yield packed.subarray(at, at + 65_521);
+    }
+    const expected = Buffer.concat([content, content]);
+    const unused: Buffer[] = [];
+    let at = 0;
+    for await (const chunk of decompress(source())) {
+      unused.push(chunk);
+      if (unused.length < 3) continue;
+      const oldest = unused.shift() as Buffer;
+      expect(oldest.equals(expected.subarray(at, at + oldest.length))).toBe(true);
+      at += oldest.length;
+      giveBack(oldest);
+    }
+    expect(Buffer.concat(unused).equals(expected.subarray(at))).toBe(true);
+  },
+);
 
 /** A file of three chunks and a bit, each with bytes of its own. */
 async function withFile<T>(use: (path: string, content: Buffer) => Promise<T>): Promise<T> {
