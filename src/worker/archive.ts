@@ -163,14 +163,13 @@ export class SpaceGuard {
     if (availableBytes < this.#reserve) throw diskFull(availableBytes);
   };
 
-  /** Refuses at once what cannot fit. */
-  require(bytes: number): void {
+  /** The room there is, where it is less than that; null where it is enough. */
+  lacking(bytes: number): number | null {
     const { availableBytes } = fileSystemOf(this.#directory);
-    if (bytes > availableBytes) throw diskFull(availableBytes, bytes);
+    return bytes > availableBytes ? availableBytes : null;
   }
 }
 
-function diskFull(available: number, wanted?: number): ErrnoError {
-  const need = wanted === undefined ? "" : `, ${formatBytes(BigInt(wanted))} are needed`;
-  return new ErrnoError("ENOSPC", `Disk is full: ${formatBytes(BigInt(available))} are left${need}`);
+function diskFull(available: number): ErrnoError {
+  return new ErrnoError("ENOSPC", `Disk is full: ${formatBytes(BigInt(available))} are left`);
 }

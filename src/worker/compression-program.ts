@@ -1,4 +1,4 @@
-// xz, bzip2 and lz4 by the host's own programs, as children: they use every processor, and a fault in a decoder ends the
+// xz, bzip2, lz4 and some zstd by the host's own programs, as children: they use every processor, and a fault in a decoder ends the
 // child, not this process. They are looked for on the host's path only, before anything foreign is touched
 // (GHSA-x86f-5xw2-fm2r).
 import { write as writeAsync } from "node:fs";
@@ -26,7 +26,7 @@ interface Format {
   readonly packages: string;
 }
 
-const FORMATS: Readonly<Record<"xz" | "bzip2" | "lz4", Format>> = {
+const FORMATS: Readonly<Record<"xz" | "bzip2" | "lz4" | "zstd", Format>> = {
   xz: {
     programs: [{ name: "xz", decode: ["-dc", "-T0", "-q", XZ_MEMORY], encode: ["-c", "-6", "-T0", "-q"] }],
     packages: "xz-utils or xz",
@@ -40,6 +40,7 @@ const FORMATS: Readonly<Record<"xz" | "bzip2" | "lz4", Format>> = {
     packages: "bzip2, or lbzip2 for more than one processor",
   },
   lz4: { programs: [{ name: "lz4", decode: ["-dc", "-q"], encode: ["-c", "-q"] }], packages: "lz4" },
+  zstd: { programs: [{ name: "zstd", decode: ["-dc", "-q"], encode: ["-c", "-3", "-T0", "-q"] }], packages: "zstd" },
 };
 
 export type ProgramFormat = keyof typeof FORMATS;
@@ -55,6 +56,11 @@ export function findProgram(format: ProgramFormat, path = HOST_PATH): { path: st
     "EPROTONOSUPPORT",
     `This host has no program for ${format} data. Install ${packages} (the name of the package).`,
   );
+}
+
+/** Whether this host has a program for a format. */
+export function hasProgram(format: ProgramFormat): boolean {
+  return FORMATS[format].programs.some(({ name }) => Bun.which(name, { PATH: HOST_PATH }) !== null);
 }
 
 /** The content of a compressed stream. EBADMSG when the program says that it is damaged. */

@@ -47,17 +47,32 @@ function* frames(feed: TarFeed): Parse<void> {
 /** So far back the decoder looks, as zstd(1) does without --long; it would only call such a stream damaged. */
 const WINDOW_LIMIT = 128 << 20;
 
-function requireWindow(descriptor: number): void {
+function windowOf(descriptor: number): number {
   const base = 2 ** (10 + (descriptor >> 3));
-  const window = base + (base / 8) * (descriptor & 7);
+  return base + (base / 8) * (descriptor & 7);
+}
+
+function requireWindow(descriptor: number): void {
+  const window = windowOf(descriptor);
   if (window <= WINDOW_LIMIT) return;
   const [needed, limit] = [window, WINDOW_LIMIT].map((bytes) => formatBytes(BigInt(bytes)));
   throw new ErrnoError("EFBIG", `Compressed data (zstd) needs a window of ${needed}, and ${limit} is the most here.`);
 }
 
+const SINGLE_SEGMENT = 0x20;
+const MUCH_MEMORY = 32 << 20;
+
+/** Whether the decoder of a stream that begins so needs more memory than all else that a worker does. */
+export function needsMuchMemory(head: Buffer): boolean {
+  const [DESCRIPTOR_AT, WINDOW_AT] = [4, 5];
+  if (head.length <= WINDOW_AT || head.readUInt32LE() !== MAGIC) return false;
+  const isSingleSegment = (head.readUInt8(DESCRIPTOR_AT) & SINGLE_SEGMENT) !== 0;
+  return !isSingleSegment && windowOf(head.readUInt8(WINDOW_AT)) > MUCH_MEMORY;
+}
+
 function* frame(feed: TarFeed): Parse<void> {
   const descriptor = (yield* feed.take(1)).readUInt8();
-  const isSingleSegment = (descriptor & 0x20) !== 0;
+  const isSingleSegment = (descriptor & SINGLE_SEGMENT) !== 0;
   const dictionaryBytes = [0, 1, 2, 4][descriptor & 3] as number;
   const contentBytes = [isSingleSegment ? 1 : 0, 2, 4, 8][descriptor >> 6] as number;
   if (!isSingleSegment) requireWindow((yield* feed.take(1)).readUInt8());

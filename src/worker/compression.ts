@@ -1,13 +1,14 @@
 // Compressed streams: told apart by their first bytes, never by a name; decoded and encoded in chunks. gzip and zstd are
-// Bun's own and run on its threads; xz and bzip2 are the host's programs, which use every processor. A stream that ends
+// Bun's own and run on its threads; xz and bzip2 are the host's programs, which use every processor. zstd with a large
+// window is the host's program too, where there is one: such a window is more than a worker may have. A stream that ends
 // too early or has something else behind it is an error in every format.
 import { createGunzip, createZstdCompress, createZstdDecompress } from "node:zlib";
 import { ErrnoError } from "../base/error.ts";
 import type { Chunks } from "./archive.ts";
 import { gzipParallel } from "./compression-gzip.ts";
-import { decodeByProgram, encodeByProgram } from "./compression-program.ts";
+import { decodeByProgram, encodeByProgram, hasProgram } from "./compression-program.ts";
 import { transform } from "./compression-transform.ts";
-import { checkedZstd } from "./compression-zstd.ts";
+import { checkedZstd, needsMuchMemory } from "./compression-zstd.ts";
 
 export type Compression = "uncompressed" | "gzip" | "xz" | "bzip2" | "zstd" | "lz4";
 
@@ -35,10 +36,14 @@ const ZSTD_WINDOW_LOG_MAX = 27;
 /** ZSTD_d_windowLogMax, ZSTD_c_compressionLevel (zstd.h). */
 const [ZSTD_D_WINDOW_LOG_MAX, ZSTD_C_LEVEL] = [100, 100];
 
-const DECODERS: Readonly<Record<Compression, (source: Chunks) => Chunks>> = {
+/** Decodes what begins with `head`, which `source` gives again. */
+type Decoder = (source: Chunks, head: Buffer) => Chunks;
+
+const DECODERS: Readonly<Record<Compression, Decoder>> = {
   uncompressed: (source) => source,
   gzip: (source) => transform(source, createGunzip({ chunkSize: OUTPUT_CHUNK, ...INPUT_AHEAD }), "gzip"),
-  zstd: (source) => {
+  zstd: (source, head) => {
+    if (needsMuchMemory(head) && hasProgram("zstd")) return decodeByProgram(checkedZstd(source), "zstd");
     const params = { [ZSTD_D_WINDOW_LOG_MAX]: ZSTD_WINDOW_LOG_MAX };
     return transform(checkedZstd(source), createZstdDecompress({ chunkSize: OUTPUT_CHUNK, params }), "zstd");
   },
@@ -52,7 +57,7 @@ export async function* decompress(source: Chunks): AsyncGenerator<Buffer> {
   const iterator = source[Symbol.asyncIterator]();
   try {
     const first = await headOf(iterator);
-    yield* DECODERS[detectCompression(first)](resumed(first, iterator));
+    yield* DECODERS[detectCompression(first)](resumed(first, iterator), first);
   } finally {
     await iterator.return?.();
   }

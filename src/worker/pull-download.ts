@@ -1,7 +1,7 @@
 // Downloads a file and makes an image of it at the same time: the bytes go to the spool, and from there through the hash
 // and, for what is packed, into a tree or a disk image.
 import { fileURLToPath } from "node:url";
-import { ErrnoError, errnoNameOf } from "../base/error.ts";
+import { ErrnoError } from "../base/error.ts";
 import { openPath, statFd } from "../kernel/fd.ts";
 import { type Chunks, readChunks } from "./archive.ts";
 import { giveBack } from "./chunk-memory.ts";
@@ -70,9 +70,9 @@ export async function download(
   }
 }
 
-/** Whether what is here is worth going on with: the way was bad, or the disk full, not what came along. */
+/** Whether what is here is worth going on with: the way was bad, not what came along. A full disk needs its room back. */
 function mayGoOnLater(error: unknown): boolean {
-  return error instanceof TransientError || errnoNameOf(error) === "ENOSPC";
+  return error instanceof TransientError;
 }
 
 interface Work {

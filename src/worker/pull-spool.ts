@@ -3,10 +3,12 @@
 import { createHash } from "node:crypto";
 import { constants, fdatasync, openSync, readSync, rmSync } from "node:fs";
 import { ErrnoError } from "../base/error.ts";
+import { formatBytes } from "../base/format.ts";
 import { Fd, statFd } from "../kernel/fd.ts";
 import { sys } from "../kernel/sys.ts";
 import { SpaceGuard } from "./archive.ts";
 import { CHUNK, lendChunk } from "./chunk-memory.ts";
+import { log } from "./import-log.ts";
 import { writeSparse } from "./import-raw.ts";
 import { keepWhenInterrupted, Stage, tryLock } from "./install-image.ts";
 import type { Destination } from "./pull-destination.ts";
@@ -122,8 +124,16 @@ export class Spool implements Destination, Disposable {
   /** Notes what the bytes that come now belong to. */
   begin(origin: Origin): void {
     this.#origin = origin;
-    if (origin.size !== null) this.#guard.require(origin.size - this.#end);
+    if (origin.size !== null) this.#foresee(origin.size - this.#end);
     this.#writeState();
+  }
+
+  /** A disk image may be mostly zeros, which take no room: whether it fits is known when it is here. */
+  #foresee(bytes: number): void {
+    const available = this.#guard.lacking(bytes);
+    if (available === null) return;
+    const [needed, left] = [formatBytes(BigInt(bytes)), formatBytes(BigInt(available))];
+    log("warning", `${needed} are to be downloaded, and the disk has ${left} left: that may be too little.`);
   }
 
   append(chunk: Buffer): void {

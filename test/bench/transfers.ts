@@ -70,7 +70,7 @@ async function measure(tree: Tree, rounds: number): Promise<string> {
 /** Measures and writes the section of docs/benchmarks.md; gives the exit code. */
 export async function benchTransfers(args: readonly string[]): Promise<number> {
   const tree = option(args, "bed", "bookworm");
-  const rounds = Number(option(args, "rounds", "3"));
+  const rounds = Number(option(args, "rounds", "5"));
   if (!(tree in TREES) || !(rounds >= 1)) {
     console.error(`usage: npm run bench -- --only=transfers [--bed=${Object.keys(TREES).join("|")}] [--rounds=N]`);
     return 2;

@@ -1,5 +1,6 @@
-import { expect, test } from "bun:test";
-import { brotliCompressSync, gzipSync, zstdCompressSync } from "node:zlib";
+import { expect, spyOn, test } from "bun:test";
+import { randomBytes } from "node:crypto";
+import { brotliCompressSync, createZstdCompress, gzipSync, zstdCompressSync } from "node:zlib";
 import type { Chunks } from "../../../src/worker/archive.ts";
 import {
   type Compression,
@@ -8,7 +9,8 @@ import {
   decompress,
   detectCompression,
 } from "../../../src/worker/compression.ts";
-import { findProgram } from "../../../src/worker/compression-program.ts";
+import { findProgram, hasProgram } from "../../../src/worker/compression-program.ts";
+import { needsMuchMemory } from "../../../src/worker/compression-zstd.ts";
 
 const text = Buffer.concat(
   Array.from({ length: 3000 }, (_, i) => Buffer.from(`line ${i * 7919} of some text\n`.repeat(i % 40))),
@@ -127,6 +129,34 @@ test("a zstd stream that wants more memory than anybody should give it is refuse
   expect(await collect(decompress(pieces(frame(27), 9)))).toEqual(Buffer.alloc(0));
   await expect(collect(decompress(pieces(frame(31), 9)))).rejects.toThrow("needs a window of 2G, and 128M is the most");
 });
+
+/** ZSTD_c_windowLog (zstd.h). */
+const ZSTD_C_WINDOW_LOG = 101;
+
+/** A stream whose size nobody knew when it began, with a window of so many bits. */
+async function packedWith(windowLog: number, content: Buffer): Promise<Buffer> {
+  const stream = createZstdCompress({ params: { [ZSTD_C_WINDOW_LOG]: windowLog } });
+  stream.end(content);
+  return Buffer.concat(await stream.toArray());
+}
+
+test.skipIf(!hasProgram("zstd"))(
+  "I136: a zstd stream with a large window takes none of the worker's memory",
+  async () => {
+    const content = Buffer.concat([randomBytes(3 << 20), text]);
+    const packed = await packedWith(27, content);
+    expect(needsMuchMemory(packed)).toBe(true);
+    expect(needsMuchMemory(await packedWith(25, content))).toBe(false);
+    expect(needsMuchMemory(zstdCompressSync(content))).toBe(false);
+    using spawn = spyOn(Bun, "spawn");
+    expect((await collect(decompress(pieces(await packedWith(25, content), 65_536)))).equals(content)).toBe(true);
+    expect(spawn).not.toHaveBeenCalled();
+    expect((await collect(decompress(pieces(packed, 65_536)))).equals(content)).toBe(true);
+    expect(spawn).toHaveBeenCalledTimes(1);
+    const cut = packed.subarray(0, packed.length - 10);
+    await expect(collect(decompress(pieces(cut, 65_536)))).rejects.toThrow("damaged or truncated");
+  },
+);
 
 test("what has no known beginning is what it is", async () => {
   for (const bytes of [

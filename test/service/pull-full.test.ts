@@ -1,0 +1,54 @@
+// Downloads to a disk that has not enough room, or seems to have not enough.
+import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
+import { randomBytes } from "node:crypto";
+import { mkdirSync, mkdtempSync, rmSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { isRoot } from "../kernel/support.ts";
+import { run } from "../kernel/tree-support.ts";
+import { entries, FaultyServer, runWorker } from "./pull-support.ts";
+
+setDefaultTimeout(60_000);
+
+const MIB = 1 << 20;
+const DISK = 100 * MIB;
+const top = mkdtempSync("/dev/shm/pull-full-");
+const mounted: string[] = [];
+afterAll(() => {
+  for (const path of mounted) run("umount", "-l", path);
+  rmSync(top, { recursive: true, force: true });
+});
+const server = new FaultyServer();
+const asRoot = test.skipIf(!isRoot);
+
+function smallDisk(): string {
+  const path = join(top, `disk${mounted.length}`);
+  mkdirSync(path);
+  run("mount", "-t", "tmpfs", "-o", `size=${DISK}`, "tmpfs", path);
+  mounted.push(path);
+  return path;
+}
+
+function pull(root: string, name: string) {
+  return runWorker("systemd-pull", [`--image-root=${root}`, "--verify=no", "raw", server.url(name), "image"]);
+}
+
+asRoot("a disk image of zeros fits on a disk that is smaller, and a warning says that it may not", async () => {
+  const body = Buffer.alloc(2 * DISK);
+  randomBytes(MIB).copy(body, 7 * MIB);
+  server.pages["zeros.raw"] = { body, headers: { ETag: '"zeros"' } };
+  const root = smallDisk();
+  const { code, log } = await pull(root, "zeros.raw");
+  expect(log).toContain("200M are to be downloaded, and the disk has 100M left: that may be too little.");
+  expect(code).toBe(0);
+  expect(statSync(join(root, "image.raw")).size).toBe(2 * DISK);
+});
+
+asRoot("a download that does not fit ends before the disk is full, and gives all of its room back", async () => {
+  server.pages["noise.raw"] = { body: randomBytes(80 * MIB), headers: { ETag: '"noise"' } };
+  const root = smallDisk();
+  const { code, log } = await pull(root, "noise.raw");
+  expect(code).toBe(1);
+  expect(log).toContain("Disk is full: ");
+  expect(log).not.toContain("that may be too little");
+  expect(entries(root)).toEqual([]);
+});
