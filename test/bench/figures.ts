@@ -14,7 +14,7 @@ export function option(args: readonly string[], name: string, otherwise: string)
   return word === undefined ? otherwise : word.slice(name.length + 3);
 }
 
-function median(values: readonly number[]): number {
+export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   const middle = sorted.length >> 1;
   return sorted.length % 2 === 1 ? (sorted[middle] ?? 0) : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2;

@@ -1,5 +1,5 @@
-"""transfers.py prepare | measure: how long machinectl takes for images, in seconds, and how large the
-worker becomes, in MiB. Run as root in a bed whose daemon is the one to be measured; prints one line of JSON. (I136)
+"""transfers.py prepare | measure tmpfs|disk OPERATION: how long machinectl takes for an image, in seconds, and how large
+the worker becomes, in MiB. Run as root in a bed whose daemon is the one to be measured; prints one line of JSON. (I136)
 
 The archive is made of the bed's own /usr once, so that everybody gets the same files. What is imported is read from
 memory (the page cache); what is made goes to a tmpfs, or to the disk and through to it.
@@ -40,6 +40,7 @@ with open("disk.raw", "wb") as disk:
 PYTHON
         gzip -k -1 disk.raw
         sha256sum * > SHA256SUMS
+        cat * > /dev/null
         mkdir -p /run/systemd/system/systemd-importd.service.d
         # Quota would stay switched on for the whole file system that all beds share.
         printf '[Service]\\nEnvironment=SYSTEMD_IMPORT_BTRFS_QUOTA=0\\n' > /run/systemd/system/systemd-importd.service.d/bench.conf
@@ -125,26 +126,27 @@ def once(words):
     return time.monotonic() - begin
 
 
-def measure():
-    figures = {}
-    sh(f"cat {SAMPLE}/* > /dev/null")
+def go_to(place):
+    """Has the images on a tmpfs or on the disk, and the daemon started."""
+    is_tmpfs = subprocess.run(["mountpoint", "-q", MACHINES]).returncode == 0
+    if place == "tmpfs" and not is_tmpfs:
+        sh(f"mount -t tmpfs -o size=3G tmpfs {MACHINES}")
+    elif place == "disk" and is_tmpfs:
+        sh(f"systemctl stop systemd-importd.service; umount {MACHINES}")
+    sh("machinectl -q list-transfers")
+
+
+def measure(place, operation):
+    go_to(place)
     watcher = Watcher()
     watcher.start()
-    for where in ("tmpfs", "disk"):
-        if where == "tmpfs":
-            sh(f"mount -t tmpfs -o size=3G tmpfs {MACHINES}")
-        sh("systemctl stop systemd-importd.service")
-        once(OPERATIONS["import-tar"])  # The first call starts the daemon.
-        for name, words in OPERATIONS.items():
-            figures[f"{where}-{name}"] = once(words)
-        clean()
-        if where == "tmpfs":
-            sh(f"systemctl stop systemd-importd.service; umount {MACHINES}")
-    figures["resident"] = watcher.stop()
-    print(json.dumps(figures))
+    seconds = once(OPERATIONS[operation])
+    resident = watcher.stop()
+    clean()
+    print(json.dumps({"seconds": seconds, "resident": resident}))
 
 
 if sys.argv[1] == "prepare":
     prepare()
 else:
-    measure()
+    measure(sys.argv[2], sys.argv[3])
