@@ -1,5 +1,5 @@
 // Subvolumes of btrfs: what they are, making, snapshotting and removing them. See btrfs-ioctl(2), btrfs-subvolume(8).
-import { type Fd, ioctl, statFd } from "./fd.ts";
+import { type Fd, ioctl, openAt, statFd } from "./fd.ts";
 import { fileSystemOf } from "./file-system.ts";
 import { type Pinned, pinForever } from "./mem.ts";
 import { SyscallError } from "./sys.ts";
@@ -17,6 +17,7 @@ const IOC_SUBVOL_SETFLAGS = 0x4008_941a;
 const IOC_GET_SUBVOL_INFO = 0x81f8_943c;
 const IOC_GET_SUBVOL_ROOTREF = 0xd000_943d;
 const IOC_INO_LOOKUP_USER = 0xd000_943e;
+const IOC_FS_INFO = 0x8400_941f;
 const SUBVOL_READ_ONLY = 1n << 1n;
 
 /** Whether a file is on btrfs. */
@@ -28,6 +29,32 @@ export function isBtrfs(fd: Fd): boolean {
 export function isSubvolume(fd: Fd): boolean {
   const { kind, ino } = statFd(fd);
   return kind === "directory" && ino === TOP_INODE && isBtrfs(fd);
+}
+
+// struct btrfs_ioctl_fs_info_args { 0 max_id; 8 num_devices; 16 fsid[16]; … } 1024 bytes
+const fileSystemInfo = pinForever(1024);
+
+/** Tells file systems apart; the device numbers of files tell subvolumes apart. */
+function fileSystemId(fd: Fd): string {
+  fileSystemInfo.bytes.fill(0);
+  ioctl(fd, IOC_FS_INFO, fileSystemInfo);
+  return fileSystemInfo.bytes.toString("hex", 16, 32);
+}
+
+/** The uppermost of the directories above one on btrfs that are on the same file system, or the directory itself. */
+export function outermostDirectory(directory: Fd): Fd {
+  const id = fileSystemId(directory);
+  for (let top = directory.duplicate(); ; ) {
+    const above = openAt(top, "..", "directory");
+    const [here, there] = [statFd(top), statFd(above)];
+    const isRoot = here.ino === there.ino && here.dev === there.dev;
+    if (isRoot || !isBtrfs(above) || fileSystemId(above) !== id) {
+      above.close();
+      return top;
+    }
+    top.close();
+    top = above;
+  }
 }
 
 /** Whether a directory of this inode number can be the top of a subvolume: a cheap first look. */

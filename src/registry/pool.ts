@@ -4,7 +4,7 @@
 import { mkdirSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { UINT64_MAX } from "../base/format.ts";
-import { createSubvolume, isBtrfs, isSubvolume, subvolumeInfo } from "../kernel/btrfs.ts";
+import { createSubvolume, isBtrfs, isSubvolume, outermostDirectory, subvolumeInfo } from "../kernel/btrfs.ts";
 import {
   enableQuota,
   insertSubtreeGroup,
@@ -79,10 +79,12 @@ function limitSubvolume(top: Fd, bytes: bigint): void {
     enableQuota(top);
   }
   const { id, parentId } = subvolumeInfo(top);
-  insertSubtreeGroup(top, id, parentId);
+  // Through a subvolume that has used up its limit the kernel changes nothing, not even the limit.
+  using outside = outermostDirectory(top);
+  insertSubtreeGroup(outside, id, parentId);
   // The leaf group as well: older tools looked at that alone.
-  limitGroup(top, id, bytes);
-  limitGroup(top, subtreeGroup(top, id), bytes);
+  limitGroup(outside, id, bytes);
+  limitGroup(outside, subtreeGroup(outside, id), bytes);
 }
 
 /** Counts a new subvolume as others are counted, with the limit of the one it was made from; nothing without quota. */

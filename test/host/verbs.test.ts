@@ -178,10 +178,11 @@ const cases: readonly Case[] = [
     says: /^(Removed image '(tree|disk)'.*\n){2}Removed 2 images in total.*\ndeb1$/,
   },
   {
-    statements: "C112 limits in words and units of 1024, as far as the file system has quotas",
+    // The original leaves a pool whose limit is below its content for ever with that limit.
+    statements: "C112 limits in words and units of 1024, raised again from below what is used",
     script: "for l in none - infinity 1K 5M 2G; do machinectl set-limit $l; done",
-    says: /^(Could not set limit: .*\n?)*$/,
-    code: 1,
+    says: isStock ? /^(Could not set limit: .*\n?)*$/ : /^$/,
+    code: isStock ? 1 : 0,
   },
 ];
 

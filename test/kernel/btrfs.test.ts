@@ -6,6 +6,7 @@ import {
   isBtrfs,
   isSubvolume,
   nestedSubvolumes,
+  outermostDirectory,
   removeSubvolume,
   setSubvolumeReadOnly,
   snapshotSubvolume,
@@ -20,7 +21,7 @@ import {
   subvolumeSpace,
   UNLIMITED,
 } from "../../src/kernel/btrfs-quota.ts";
-import { type Fd, openPath } from "../../src/kernel/fd.ts";
+import { type Fd, openPath, statFd } from "../../src/kernel/fd.ts";
 import { snapshotNested } from "../../src/kernel/snapshot.ts";
 import { openDirectory, RawStatus } from "../../src/kernel/tree.ts";
 import { isRoot, MANY, rootTest, until } from "./support.ts";
@@ -144,10 +145,31 @@ btrfsTest(
   },
 );
 
+btrfsTest("a limit below what is used is raised again, through a directory outside", async (path, top) => {
+  createSubvolume(top, "full");
+  using full = openDirectory(top, "full");
+  mkdirSync(join(path, "full/inner"));
+  using inner = openDirectory(full, "inner");
+  {
+    using outside = outermostDirectory(inner);
+    using itself = outermostDirectory(top);
+    expect([statFd(outside).dev, statFd(itself).dev]).toEqual([statFd(top).dev, statFd(top).dev]);
+  }
+  enableQuota(top);
+  const { id } = subvolumeInfo(full);
+  await until(() => subvolumeSpace(full, id) !== null, "the count");
+  using outside = outermostDirectory(full);
+  limitGroup(outside, id, 1024n);
+  expect(() => limitGroup(full, id, 64n << 20n)).toThrow("Disk quota exceeded");
+  limitGroup(outside, id, 64n << 20n);
+  writeFileSync(join(path, "full/inner/file"), "x");
+});
+
 btrfsTest("questions about subvolumes stay right in a hot loop", (_path, top) => {
   createSubvolume(top, "hot");
   using hot = openDirectory(top, "hot");
   const { id } = subvolumeInfo(hot);
+  const { dev } = statFd(top);
   for (let i = 0; i < MANY; i++) {
     if (subvolumeInfo(hot).id !== id) throw new Error(`wrong id at ${i}`);
     if (!isSubvolume(hot)) throw new Error(`wrong answer at ${i}`);
@@ -155,5 +177,7 @@ btrfsTest("questions about subvolumes stay right in a hot loop", (_path, top) =>
   for (let i = 0; i < MANY / 50; i++) {
     if (nestedSubvolumes(hot).length !== 0) throw new Error(`wrong list at ${i}`);
     if (subtreeGroup(hot, id) !== id) throw new Error(`wrong group at ${i}`);
+    using outside = outermostDirectory(hot);
+    if (statFd(outside).dev !== dev) throw new Error(`wrong directory at ${i}`);
   }
 });
