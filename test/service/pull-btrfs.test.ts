@@ -1,49 +1,66 @@
 // Images on btrfs: subvolumes and snapshots, and quota left as it was. The file system is a file of its own, mounted in a
 // mount namespace that ends with the test.
 import { expect, setDefaultTimeout, test } from "bun:test";
+import { randomBytes } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { isRoot } from "../kernel/support.ts";
 import { archive } from "../unit/worker/archive-builder.ts";
-import { Scratch } from "./pull-support.ts";
+import { FaultyServer, Scratch } from "./pull-support.ts";
 
 setDefaultTimeout(120_000);
 
 const scratch = new Scratch();
+const server = new FaultyServer();
 const MAIN = `${process.execPath} ${join(import.meta.dir, "../../src/main.ts")}`;
 const canMount = isRoot && Bun.which("mkfs.btrfs") !== null && Bun.which("btrfs") !== null;
 if (!canMount) console.log("skipped: btrfs images need root and btrfs-progs");
 
-function onBtrfs(script: string): { code: number; out: string } {
+async function onBtrfs(script: string): Promise<{ code: number; out: string }> {
   const image = join(scratch.path, "btrfs.img");
   const setup = `set -e; truncate -s 300M ${image}; mkfs.btrfs -q -f ${image} >/dev/null; mkdir -p ${scratch.path}/m
     mount -o loop ${image} ${scratch.path}/m; cd ${scratch.path}/m; R=--image-root=${scratch.path}/m/root; M="${MAIN}"`;
-  const run = Bun.spawnSync(["unshare", "--mount", "sh", "-c", `${setup}\n${script}\ncd /; umount ${scratch.path}/m`], {
+  const run = Bun.spawn(["unshare", "--mount", "sh", "-c", `${setup}\n${script}\ncd /; umount ${scratch.path}/m`], {
     env: { PATH: process.env["PATH"] ?? "", SYSTEMD_LOG_LEVEL: "err" },
+    stderr: "pipe",
   });
-  return { code: run.exitCode, out: run.stdout.toString() + run.stderr.toString() };
+  const [out, errors] = await Promise.all([run.stdout.text(), run.stderr.text()]);
+  return { code: await run.exited, out: out + errors };
 }
+
+/** Whether it is copied on write, its size, what is its own, and what it and the download that is kept have in all. */
+const SHOW = `sync -f .; lsattr root/disk.raw root/.raw-* | cut -c1-22 | tr -d -- -
+    btrfs filesystem du --raw root/disk.raw | awk 'NR == 2 { print $1 == 8388608, $2 }'
+    btrfs filesystem du --raw -s root | awk 'NR == 2 { print $3 }'`;
+const SHARED = ["C", "C", "1 0", "8388608"];
 
 test.skipIf(!canMount)(
   "I105: disk images are not copied on write, and a local copy shares the data of what is kept",
-  () => {
-    const { code, out } = onBtrfs(`
+  async () => {
+    const { code, out } = await onBtrfs(`
     head -c 8M /dev/urandom > d.raw
     $M systemd-pull $R --verify=no raw file://$PWD/d.raw disk
     cmp d.raw root/disk.raw
-    lsattr root/disk.raw | cut -c1-22 | tr -d -- -
-    sync -f .; btrfs filesystem du --raw root/disk.raw | awk 'NR == 2 { print $1 == 8388608, $2 }'
-    btrfs filesystem du --raw -s root | awk 'NR == 2 { print $3 }'`);
-    expect(out.split("\n").filter((line) => line !== "")).toEqual(["C", "1 0", "8388608"]);
+    ${SHOW}`);
+    expect(out.split("\n").filter((line) => line !== "")).toEqual(SHARED);
     expect(code).toBe(0);
   },
 );
 
-test.skipIf(!canMount)("I103, I108, I112, I117, I121: subvolumes, snapshots, read-only marks, no quota", () => {
+test.skipIf(!canMount)("I105: a disk image that is downloaded is not copied on write either", async () => {
+  server.pages["d.raw"] = { body: randomBytes(8 << 20), headers: { ETag: '"d"' } };
+  const { code, out } = await onBtrfs(`
+    $M systemd-pull $R --verify=no raw ${server.url("d.raw")} disk
+    ${SHOW}`);
+  expect(out.split("\n").filter((line) => line !== "")).toEqual(SHARED);
+  expect(code).toBe(0);
+});
+
+test.skipIf(!canMount)("I103, I108, I112, I117, I121: subvolumes, snapshots, read-only marks, no quota", async () => {
   const packed = join(scratch.path, "t.tar.gz");
   writeFileSync(packed, gzipSync(archive({ name: "./", type: "5", mode: 0o755 }, { name: "f", data: "content" })));
-  const { code, out } = onBtrfs(`
+  const { code, out } = await onBtrfs(`
     $M systemd-import $R --read-only tar ${packed} tree
     btrfs property get root/tree ro
     $M systemd-import $R --force tar ${packed} tree
