@@ -33,6 +33,18 @@ export function changeFileFlags(fd: Fd, change: { readonly set?: number; readonl
   ioctl(fd, FS_IOC_SETFLAGS, flags);
 }
 
+/**
+ * Has an empty file written in place instead of copied on write, as disk images want it. A file system that cannot do
+ * that, also because it compresses the file, leaves it as it is.
+ */
+export function avoidCopyOnWrite(fd: Fd): void {
+  try {
+    changeFileFlags(fd, { set: FILE_FLAG.noCow });
+  } catch (error) {
+    if (!isErrno(error, "EOPNOTSUPP", "ENOTTY", "EPERM", "EINVAL", "ENOSYS")) throw error;
+  }
+}
+
 /** Takes away what keeps a file from being changed, removed or renamed; a file system without flags is fine. */
 export function makeMutable(fd: Fd): void {
   const old = fileFlags(fd);

@@ -4,7 +4,7 @@ import { isBtrfs, isSubvolume, type NestedSubvolume, nestedSubvolumes, snapshotS
 import { type CopyOptions, copyTree } from "../kernel/copy.ts";
 import { copyData, shareData } from "../kernel/copy-file.ts";
 import { type Fd, openBeneath, openPath } from "../kernel/fd.ts";
-import { changeFileFlags, createdUsec, FILE_FLAG, fileFlags, noteCreated, pathOf } from "../kernel/file-attributes.ts";
+import { avoidCopyOnWrite, createdUsec, FILE_FLAG, fileFlags, noteCreated, pathOf } from "../kernel/file-attributes.ts";
 import { emptyDirectory } from "../kernel/remove-tree.ts";
 import { snapshotNested } from "../kernel/snapshot.ts";
 import { isErrno, SyscallError } from "../kernel/sys.ts";
@@ -121,11 +121,10 @@ function cloneDisk(image: Image, pool: Fd, readOnly: boolean, options: CopyOptio
 /** Disk images are written all over: without copy-on-write, unless that is what lets them share their data. */
 function copyDisk(source: Fd, target: Fd, options: CopyOptions): void {
   const status = new RawStatus().readFd(source);
-  const noCow = () => unlessUnsupported(() => changeFileFlags(target, { set: FILE_FLAG.noCow }));
   const sourceFlags = fileFlags(source);
-  if (sourceFlags !== null && (sourceFlags & FILE_FLAG.noCow) !== 0) noCow();
+  if (sourceFlags !== null && (sourceFlags & FILE_FLAG.noCow) !== 0) avoidCopyOnWrite(target);
   if (status.size === 0 || shareData(source, target) === "shared") return;
-  noCow();
+  avoidCopyOnWrite(target);
   const progress = { files: 1, bytes: 0 };
   copyData(source, target, status, (count) => {
     progress.bytes += count;

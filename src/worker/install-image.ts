@@ -5,7 +5,7 @@ import { mkdirSync, openSync } from "node:fs";
 import { setBlockReadOnly } from "../kernel/block-device.ts";
 import { createSubvolume, isBtrfs, isSubvolume, setSubvolumeReadOnly } from "../kernel/btrfs.ts";
 import { Fd, openPath, statAt, statFd } from "../kernel/fd.ts";
-import { changeFileFlags, FILE_FLAG, makeMutable } from "../kernel/file-attributes.ts";
+import { avoidCopyOnWrite, changeFileFlags, FILE_FLAG, makeMutable } from "../kernel/file-attributes.ts";
 import { removeTree } from "../kernel/remove-tree.ts";
 import { check, isErrno, sys, trySys } from "../kernel/sys.ts";
 import { openDirectory, openForReading, rawAddress, rawOf } from "../kernel/tree.ts";
@@ -123,7 +123,7 @@ export class Stage implements Disposable {
   static file(root: Fd, label: StageLabel, mode = 0o600): Stage {
     return Stage.made(root, label, (name) => {
       const file = Fd.adopt(openSync(`/proc/self/fd/${root.number}/${name}`, "wx+", mode));
-      if (label === "raw" && isBtrfs(root)) changeFileFlags(file, { set: FILE_FLAG.noCow });
+      if (label === "raw") avoidCopyOnWrite(file);
       return file;
     });
   }

@@ -4,9 +4,8 @@ import { createHash } from "node:crypto";
 import { constants, fdatasync, openSync, readSync, rmSync } from "node:fs";
 import { ErrnoError } from "../base/error.ts";
 import { formatBytes } from "../base/format.ts";
-import { isBtrfs } from "../kernel/btrfs.ts";
 import { Fd, statFd } from "../kernel/fd.ts";
-import { changeFileFlags, FILE_FLAG } from "../kernel/file-attributes.ts";
+import { avoidCopyOnWrite } from "../kernel/file-attributes.ts";
 import { sys } from "../kernel/sys.ts";
 import { SpaceGuard } from "./archive.ts";
 import { CHUNK, lendChunk } from "./chunk-memory.ts";
@@ -61,8 +60,8 @@ export class Spool implements Destination, Disposable {
       file.close();
       throw new ErrnoError("EBUSY", `Another transfer downloads '${url}' already.`);
     }
-    // It may become a disk image itself. Only what is empty can be taken out of copying on write.
-    if (isBtrfs(root) && statFd(file).size === 0) changeFileFlags(file, { set: FILE_FLAG.noCow });
+    // It may become a disk image itself.
+    if (statFd(file).size === 0) avoidCopyOnWrite(file);
     const spool = new Spool(Stage.adopt(root, name, file), `${path}.#pull-${id}.state`, root);
     spool.#restore(url);
     return spool;
