@@ -15,18 +15,20 @@ interface Loan {
 
 const loans = new WeakMap<ArrayBufferLike, Loan>();
 
+function lend(lastEnd: number): Buffer {
+  const chunk = spare.pop() ?? Buffer.allocUnsafeSlow(CHUNK);
+  loans.set(chunk.buffer, { chunk, lastEnd });
+  return chunk;
+}
+
 /** A block of CHUNK bytes with anything in it. Any part of it that is given back gives back all of it. */
 export function lendChunk(): Buffer {
-  const chunk = spare.pop() ?? Buffer.allocUnsafeSlow(CHUNK);
-  loans.set(chunk.buffer, { chunk, lastEnd: 0 });
-  return chunk;
+  return lend(0);
 }
 
 /** The same for users of one part after the other: it is lent until the part is given back that `endLoan()` names. */
 export function lendChunkInParts(): Buffer {
-  const chunk = lendChunk();
-  loans.set(chunk.buffer, { chunk, lastEnd: Number.POSITIVE_INFINITY });
-  return chunk;
+  return lend(Number.POSITIVE_INFINITY);
 }
 
 /** Says that `part` is the last that will be used of its chunk. */

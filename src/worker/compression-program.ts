@@ -1,5 +1,5 @@
-// xz, bzip2, lz4 and some zstd by the host's own programs, as children: they use every processor, and a fault in a decoder ends the
-// child, not this process. They are looked for on the host's path only, before anything foreign is touched
+// xz, bzip2, lz4 and some zstd by the host's own programs, as children: they use every processor, and a fault in a decoder
+// ends the child, not this process. They are looked for on the host's path only, before anything foreign is touched
 // (GHSA-x86f-5xw2-fm2r).
 import { write as writeAsync } from "node:fs";
 import { promisify } from "node:util";
@@ -17,6 +17,11 @@ interface Program {
   readonly name: string;
   readonly decode: readonly string[];
   readonly encode: readonly string[];
+}
+
+interface Found {
+  readonly path: string;
+  readonly program: Program;
 }
 
 interface Format {
@@ -45,22 +50,27 @@ const FORMATS: Readonly<Record<"xz" | "bzip2" | "lz4" | "zstd", Format>> = {
 
 export type ProgramFormat = keyof typeof FORMATS;
 
-/** The program for a format, by its path. EPROTONOSUPPORT, with what to install, where there is none. */
-export function findProgram(format: ProgramFormat, path = HOST_PATH): { path: string; program: Program } {
-  const { programs, packages } = FORMATS[format];
-  for (const program of programs) {
+function lookFor(format: ProgramFormat, path: string): Found | null {
+  for (const program of FORMATS[format].programs) {
     const found = Bun.which(program.name, { PATH: path });
     if (found !== null) return { path: found, program };
   }
-  throw new ErrnoError(
-    "EPROTONOSUPPORT",
-    `This host has no program for ${format} data. Install ${packages} (the name of the package).`,
-  );
+  return null;
 }
 
 /** Whether this host has a program for a format. */
 export function hasProgram(format: ProgramFormat): boolean {
-  return FORMATS[format].programs.some(({ name }) => Bun.which(name, { PATH: HOST_PATH }) !== null);
+  return lookFor(format, HOST_PATH) !== null;
+}
+
+/** The program for a format, by its path. EPROTONOSUPPORT, with what to install, where there is none. */
+export function findProgram(format: ProgramFormat, path = HOST_PATH): Found {
+  const found = lookFor(format, path);
+  if (found !== null) return found;
+  throw new ErrnoError(
+    "EPROTONOSUPPORT",
+    `This host has no program for ${format} data. Install ${FORMATS[format].packages} (the name of the package).`,
+  );
 }
 
 /** The content of a compressed stream. EBADMSG when the program says that it is damaged. */

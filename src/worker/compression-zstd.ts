@@ -47,43 +47,62 @@ function* frames(feed: TarFeed): Parse<void> {
 /** So far back the decoder looks, as zstd(1) does without --long; it would only call such a stream damaged. */
 const WINDOW_LIMIT = 128 << 20;
 
-function windowOf(descriptor: number): number {
+/** What the descriptor of a frame says of the frame (RFC 8878, 3.1.1.1.1). */
+interface FrameHeader {
+  /** Its window is all of its content: there is a size of that, and no descriptor of the window. */
+  readonly isSingleSegment: boolean;
+  readonly hasChecksum: boolean;
+  readonly dictionaryBytes: number;
+  readonly sizeBytes: number;
+  /** Of all fields behind the descriptor. */
+  readonly bytes: number;
+}
+
+function headerOf(descriptor: number): FrameHeader {
+  const isSingleSegment = (descriptor & 0x20) !== 0;
+  const dictionaryBytes = [0, 1, 2, 4][descriptor & 3] as number;
+  const sizeBytes = [isSingleSegment ? 1 : 0, 2, 4, 8][descriptor >> 6] as number;
+  const bytes = (isSingleSegment ? 0 : 1) + dictionaryBytes + sizeBytes;
+  return { isSingleSegment, hasChecksum: (descriptor & 4) !== 0, dictionaryBytes, sizeBytes, bytes };
+}
+
+/** How far back the decoder must look, from the fields behind the descriptor. */
+function windowOf({ isSingleSegment, dictionaryBytes, sizeBytes }: FrameHeader, fields: Buffer): number {
+  if (isSingleSegment) {
+    if (sizeBytes === 8) return Number(fields.readBigUInt64LE(dictionaryBytes));
+    return fields.readUIntLE(dictionaryBytes, sizeBytes) + (sizeBytes === 2 ? 256 : 0);
+  }
+  const descriptor = fields.readUInt8();
   const base = 2 ** (10 + (descriptor >> 3));
   return base + (base / 8) * (descriptor & 7);
 }
 
-function requireWindow(descriptor: number): void {
-  const window = windowOf(descriptor);
+function requireWindow(window: number): void {
   if (window <= WINDOW_LIMIT) return;
   const [needed, limit] = [window, WINDOW_LIMIT].map((bytes) => formatBytes(BigInt(bytes)));
   throw new ErrnoError("EFBIG", `Compressed data (zstd) needs a window of ${needed}, and ${limit} is the most here.`);
 }
 
-const SINGLE_SEGMENT = 0x20;
+const DESCRIPTOR_AT = 4;
 const MUCH_MEMORY = 32 << 20;
 
 /** Whether the decoder of a stream that begins so needs more memory than all else that a worker does. */
 export function needsMuchMemory(head: Buffer): boolean {
-  const [DESCRIPTOR_AT, WINDOW_AT] = [4, 5];
-  if (head.length <= WINDOW_AT || head.readUInt32LE() !== MAGIC) return false;
-  const isSingleSegment = (head.readUInt8(DESCRIPTOR_AT) & SINGLE_SEGMENT) !== 0;
-  return !isSingleSegment && windowOf(head.readUInt8(WINDOW_AT)) > MUCH_MEMORY;
+  if (head.length <= DESCRIPTOR_AT || head.readUInt32LE() !== MAGIC) return false;
+  const header = headerOf(head.readUInt8(DESCRIPTOR_AT));
+  const fields = head.subarray(DESCRIPTOR_AT + 1);
+  return fields.length >= header.bytes && windowOf(header, fields) > MUCH_MEMORY;
 }
 
 function* frame(feed: TarFeed): Parse<void> {
-  const descriptor = (yield* feed.take(1)).readUInt8();
-  const isSingleSegment = (descriptor & SINGLE_SEGMENT) !== 0;
-  const dictionaryBytes = [0, 1, 2, 4][descriptor & 3] as number;
-  const contentBytes = [isSingleSegment ? 1 : 0, 2, 4, 8][descriptor >> 6] as number;
-  if (!isSingleSegment) requireWindow((yield* feed.take(1)).readUInt8());
-  yield* feed.skip(dictionaryBytes + contentBytes);
+  const header = headerOf((yield* feed.take(1)).readUInt8());
+  requireWindow(windowOf(header, yield* feed.take(header.bytes)));
   for (let isLast = false; !isLast; ) {
-    const header = (yield* feed.take(3)).readUIntLE(0, 3);
-    isLast = (header & 1) !== 0;
-    const type = (header >> 1) & 3;
+    const block = (yield* feed.take(3)).readUIntLE(0, 3);
+    isLast = (block & 1) !== 0;
+    const type = (block >> 1) & 3;
     if (type === RESERVED_BLOCK) throw damagedFrame();
-    yield* feed.skip(type === RLE_BLOCK ? 1 : header >> 3);
+    yield* feed.skip(type === RLE_BLOCK ? 1 : block >> 3);
   }
-  const hasChecksum = (descriptor & 4) !== 0;
-  if (hasChecksum) yield* feed.skip(4);
+  if (header.hasChecksum) yield* feed.skip(4);
 }

@@ -130,6 +130,18 @@ test("a zstd stream that wants more memory than anybody should give it is refuse
   await expect(collect(decompress(pieces(frame(31), 9)))).rejects.toThrow("needs a window of 2G, and 128M is the most");
 });
 
+test("a zstd frame whose window is all of its content is looked at as well", async () => {
+  // Magic, descriptor of a single segment, its size in four bytes, and the head of a last empty block.
+  const frame = (size: number) => {
+    const bytes = Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0xa0, 0, 0, 0, 0, 1, 0, 0]);
+    bytes.writeUInt32LE(size, 5);
+    return bytes;
+  };
+  expect([1000, 32 << 20, 64 << 20].map((size) => needsMuchMemory(frame(size)))).toEqual([false, false, true]);
+  expect(needsMuchMemory(frame(64 << 20).subarray(0, 8))).toBe(false);
+  await expect(collect(decompress(pieces(frame(200 << 20), 12)))).rejects.toThrow("needs a window of 200M");
+});
+
 /** ZSTD_c_windowLog (zstd.h). */
 const ZSTD_C_WINDOW_LOG = 101;
 
