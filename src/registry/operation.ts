@@ -8,6 +8,7 @@ import { readSome } from "../kernel/byte-io.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { openPipe } from "../kernel/pipe.ts";
 import { watch } from "../kernel/poller.ts";
+import { uninterruptibleSleep } from "../kernel/process-sleep.ts";
 import { type Child, type ExitStatus, spawnSelf } from "../kernel/spawn.ts";
 import type { Log } from "./ports.ts";
 
@@ -29,14 +30,19 @@ const OPERATIONS_MAX = 64;
 const RESULT_FD = 3;
 const LINE_MAX_BYTES = 4 << 20;
 const SIGKILL = 9;
-const LAST_WAIT_MS = 2_000;
+/** A killed worker that slept through two looks in the same system call waits for a file system that does not answer. */
+const LOOK_EVERY_MS = 2_000;
 
 interface Running {
   readonly owner: object | undefined;
   readonly child: Child;
+  /** The worker was reaped, and what it said has been read. */
   readonly done: Promise<unknown>;
+  /** The same, or nobody waits for it any more. */
+  readonly over: Promise<unknown>;
   /** Sends the caller away. */
   abandon(): void;
+  isKilled: boolean;
 }
 
 type Spawn = typeof spawnSelf;
@@ -86,12 +92,13 @@ export class Operations {
     const done = Promise.all([last, child.exited]).finally(() => child.pidRef?.[Symbol.dispose]());
     const abandoned = Promise.withResolvers<never>();
     const abandon = () => abandoned.reject(new ErrnoError("ESHUTDOWN", "Child does not end."));
-    const running = { owner: request.owner, child, done, abandon };
+    const over = Promise.race([done, abandoned.promise]);
+    const running = { owner: request.owner, child, done, over, abandon, isKilled: false };
     this.#running.add(running);
     const forget = () => this.#running.delete(running);
     done.then(forget, forget);
     try {
-      const [line, status] = await Promise.race([done, abandoned.promise]);
+      const [line, status] = await over;
       return resultOf(line, status);
     } catch (error) {
       this.#log.debug(`Operation ${request.program} failed: ${error}`);
@@ -100,23 +107,38 @@ export class Operations {
   }
 
   /**
-   * Ends the operations of an owner that is going away; their callers get an error, be it that the worker hangs in a file
-   * system and does not end: then it still counts.
+   * Kills the workers of an owner that is going away; their callers get an error once the workers are reaped. A worker
+   * that hangs in a file system is not reaped: its caller is sent away, and it still counts.
    */
   cancel(owner: object): void {
-    for (const running of this.#running) {
-      if (running.owner !== owner) continue;
-      running.child.kill(SIGKILL);
-      setTimeout(running.abandon, LAST_WAIT_MS).unref();
-    }
+    for (const running of this.#running) if (running.owner === owner) kill(running);
   }
 
-  /** Ends all operations and waits until they are gone, but not for one that hangs in a file system. */
+  /** Kills all workers and waits until they are reaped, but not for one that hangs in a file system. */
   async cancelAll(): Promise<void> {
     const all = [...this.#running];
-    for (const { child } of all) child.kill(SIGKILL);
-    await Promise.race([Promise.allSettled(all.map(({ done }) => done)), Bun.sleep(LAST_WAIT_MS)]);
+    for (const running of all) kill(running);
+    await Promise.allSettled(all.map(({ over }) => over));
   }
+}
+
+/**
+ * The kernel ends a killed process as soon as it gets a processor, however long that takes on a busy machine, unless it
+ * sleeps uninterruptibly. Time alone says nothing: the caller is sent away only where the kernel shows such a sleep.
+ */
+function kill(running: Running): void {
+  running.child.kill(SIGKILL);
+  if (running.isKilled) return;
+  running.isKilled = true;
+  let last: string | null = null;
+  const timer = setInterval(() => {
+    const { pidRef } = running.child;
+    const sleep = pidRef === null ? null : uninterruptibleSleep(pidRef);
+    if (sleep !== null && sleep === last) running.abandon();
+    last = sleep;
+  }, LOOK_EVERY_MS);
+  const stop = () => clearInterval(timer);
+  running.over.then(stop, stop);
 }
 
 interface Line {

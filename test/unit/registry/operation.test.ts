@@ -1,4 +1,4 @@
-import { expect, test } from "bun:test";
+import { expect, jest, test } from "bun:test";
 import { write, writeSync } from "node:fs";
 import { Fd } from "../../../src/kernel/fd.ts";
 import type { Child, ExitStatus, SpawnOptions } from "../../../src/kernel/spawn.ts";
@@ -9,6 +9,8 @@ const LOG = { info: () => {}, warning: () => {}, debug: () => {} };
 /** Workers that are played: each says what it is told to and ends when it is told to. */
 class FakeWorkers {
   readonly started: { args: readonly string[]; options: SpawnOptions }[] = [];
+  /** What a signal does; a killed process ends at some time. */
+  onKill: (index: number) => void = (index) => this.end(index, { code: null, signal: "SIGKILL" });
   readonly #pipes: Fd[] = [];
   readonly #ends: ((status: ExitStatus) => void)[] = [];
 
@@ -25,7 +27,7 @@ class FakeWorkers {
       pidRef: null,
       exited: promise,
       result: Promise.resolve(""),
-      kill: () => this.end(index, { code: null, signal: "SIGKILL" }),
+      kill: () => this.onKill(index),
     };
   };
 
@@ -131,6 +133,30 @@ test("operations end with their owner, those of others go on", async () => {
   expect(operations.size).toBe(1);
   workers.end(1);
   expect(await second).toBeNull();
+});
+
+test("a killed worker is waited for, however long the machine takes to end it", async () => {
+  const { workers, operations } = start();
+  workers.onKill = () => {};
+  const owner = {};
+  jest.useFakeTimers();
+  try {
+    const result = operations.run({ ...request, owner });
+    operations.cancel(owner);
+    const all = operations.cancelAll();
+    for (let minute = 0; minute < 60; minute++) {
+      jest.advanceTimersByTime(60_000);
+      await Promise.resolve();
+    }
+    expect([Bun.peek.status(result), Bun.peek.status(all), operations.size]).toEqual(["pending", "pending", 1]);
+    jest.useRealTimers();
+    workers.end(0, { code: null, signal: "SIGKILL" });
+    expect(await endOf(result)).toBe("ESHUTDOWN: Child died abnormally.");
+    await all;
+    expect(operations.size).toBe(0);
+  } finally {
+    jest.useRealTimers();
+  }
 });
 
 test("a worker that talks without end is cut off", async () => {

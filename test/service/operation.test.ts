@@ -1,0 +1,37 @@
+// Operations whose worker cannot be ended, on the real kernel.
+import { describe, expect, test } from "bun:test";
+import { join } from "node:path";
+import { PidRef } from "../../src/kernel/pidref.ts";
+import type { Child } from "../../src/kernel/spawn.ts";
+import { Operations } from "../../src/registry/operation.ts";
+import { errorOf, isRoot, needsRoot } from "../lib/daemon.ts";
+import { HungFileSystem } from "../lib/hung-file-system.ts";
+import { waitFor } from "../lib/wait-for.ts";
+
+const LOG = { info: () => {}, warning: () => {}, debug: () => {} };
+
+describe.skipIf(!isRoot)(`operations${needsRoot}`, () => {
+  test("the caller of a killed worker that hangs in a file system is sent away, and the worker counts until it ends", async () => {
+    using files = new HungFileSystem();
+    const spawn = (): Child => {
+      const child = Bun.spawn(["stat", join(files.path, "x")], { stdio: ["ignore", "ignore", "ignore"] });
+      return {
+        pid: child.pid,
+        pidRef: PidRef.of(child.pid),
+        exited: child.exited.then(() => ({ code: null, signal: "SIGKILL" })),
+        result: Promise.resolve(""),
+        kill: (signal) => child.kill(signal),
+      };
+    };
+    const operations = new Operations(LOG, spawn);
+    const owner = {};
+    const error = errorOf(operations.run({ program: "any", args: [], owner }));
+    await waitFor(() => expect(files.questions).toBeGreaterThan(0), "the worker to ask");
+    operations.cancel(owner);
+    expect(await error).toEndWith("Child does not end.");
+    await operations.cancelAll();
+    expect(operations.size).toBe(1);
+    files.end();
+    await waitFor(() => expect(operations.size).toBe(0), "the end of the worker");
+  });
+});
