@@ -5,6 +5,7 @@
 import { createGunzip, createZstdCompress, createZstdDecompress } from "node:zlib";
 import { ErrnoError } from "../base/error.ts";
 import type { Chunks } from "./archive.ts";
+import { checkedBzip2 } from "./compression-bzip2.ts";
 import { gzipParallel } from "./compression-gzip.ts";
 import { decodeByProgram, encodeByProgram, hasProgram } from "./compression-program.ts";
 import { transform } from "./compression-transform.ts";
@@ -48,7 +49,7 @@ const DECODERS: Readonly<Record<Compression, Decoder>> = {
     return transform(checkedZstd(source), createZstdDecompress({ chunkSize: OUTPUT_CHUNK, params }), "zstd");
   },
   xz: (source) => decodeByProgram(source, "xz"),
-  bzip2: (source) => decodeByProgram(source, "bzip2"),
+  bzip2: (source) => decodeByProgram(checkedBzip2(source), "bzip2"),
   lz4: (source) => decodeByProgram(source, "lz4"),
 };
 

@@ -9,6 +9,7 @@ import {
   decompress,
   detectCompression,
 } from "../../../src/worker/compression.ts";
+import { checkedBzip2 } from "../../../src/worker/compression-bzip2.ts";
 import { findProgram, hasProgram } from "../../../src/worker/compression-program.ts";
 import { needsMuchMemory } from "../../../src/worker/compression-zstd.ts";
 
@@ -35,9 +36,31 @@ async function failure(bytes: Buffer, step = 1000): Promise<string> {
   }
 }
 
+/** An empty stream, and one for each number of zeros that fill up the last byte. */
+const BZIP2_STREAMS = [
+  "425a683917724538509000000000",
+  "425a6839314159265359b2e52e900000034900004030002000200030cd3418c8e0af177245385090b2e52e90",
+  "425a6839314159265359fd7406bb00000449008080110020000008200030cd00c650e16f049e2ee48a70a121fae80d76",
+  "425a68393141592653596a31521000000109001000200020002100822c5dc914e14241a8c54840",
+  "425a6839314159265359903a749d00000189045000200004002000219a68334d011938bb9229c2848481d3a4e8",
+  "425a68393141592653599c4770130000008900200020002000210082b1772453850909c4770130",
+  "425a6839314159265359377f76ec00000349000080200020002000219819845e42ee48a70a1206efeedd80",
+  "425a683931415926535931730bb8000003090001012000200030cc0934cbc185dc914e14240c5cc2ee00",
+  "425a68393141592653592bf6f051000002c9004000040020002000219819843b0bb9229c284815fb782880",
+];
+
 const program = { xz: "xz", bzip2: "bzip2", lz4: "lz4" } as const;
 const formats = (["gzip", "zstd", "xz", "bzip2", "lz4"] as const).filter((format) => {
   return !(format in program) || Bun.which(program[format as keyof typeof program]) !== null;
+});
+
+test("I68: garbage behind bzip2 is an error, whatever the host's program makes of it", async () => {
+  for (const hex of BZIP2_STREAMS) {
+    const stream = Buffer.from(hex, "hex");
+    for (const step of [1, 7, 1000]) expect(await collect(checkedBzip2(pieces(stream, step)))).toEqual(stream);
+    const more = Buffer.concat([stream, Buffer.from("x")]);
+    await expect(collect(checkedBzip2(pieces(more, 3)))).rejects.toThrow("does not end with an end mark");
+  }
 });
 
 for (const format of formats) {
