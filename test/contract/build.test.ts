@@ -4,9 +4,10 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writ
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { build } from "../../install/build.ts";
+import { GUARD_MS, WAIT_MS } from "../lib/wait-for.ts";
 
 const MIB = 1 << 20;
-const BUILD_TIMEOUT_MS = 120_000;
+const BUILD_TIMEOUT_MS = GUARD_MS;
 
 let scratch = "";
 let executable = "";
@@ -30,7 +31,7 @@ function run(command: string[], options: { cwd?: string; env?: Record<string, st
     env: { PATH: "/usr/bin:/bin", ...options.env },
     ...(options.argv0 === undefined ? {} : { argv0: options.argv0 }),
     stdin: "ignore",
-    timeout: 20_000,
+    timeout: WAIT_MS,
   });
   return { code: child.exitCode, stdout: child.stdout.toString(), stderr: child.stderr.toString() };
 }
@@ -97,7 +98,7 @@ test("a bunfig.toml and a .env in the current directory are not read", async () 
       cwd: directory,
       env: { PATH: "/usr/bin:/bin", ...env },
       stdio: ["ignore", "ignore", "ignore"],
-      timeout: 20_000,
+      timeout: WAIT_MS,
     });
     await child.exited;
   };

@@ -3,9 +3,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Bed, isStock, tree } from "../lib/bed.ts";
 import { smoke, smokeChecks } from "../lib/smoke.ts";
+import { GUARD_MS } from "../lib/wait-for.ts";
 import { failsWithStock } from "./smoke-exceptions.ts";
 
-const CHECK_TIMEOUT_MS = 90_000;
+const CHECK_TIMEOUT_MS = GUARD_MS;
 
 /** Where a check asks the daemon only, the client makes no difference. */
 const ASKS_NO_CLIENT = /-M$|^getent-|^(userdbctl|gdbus|python-dbus|ps-machine|image-os-release-raw)$/;
@@ -43,9 +44,9 @@ describe.each(MIXTURES)("$title", ({ label, script, exceptions }) => {
     if (isStock) return;
     bed = await Bed.boot(label);
     await bed.run(script);
-  }, 60_000);
+  }, GUARD_MS);
 
-  afterAll(() => bed?.stop(), 30_000);
+  afterAll(() => bed?.stop(), GUARD_MS);
 
   for (const name of CHECKS) {
     const reason = isStock ? "ours is wanted on one end" : exceptions[name];

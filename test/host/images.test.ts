@@ -3,8 +3,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { DESCRIBE } from "../kernel/tree-support.ts";
 import { Bed, isStock } from "../lib/bed.ts";
+import { GUARD_MS } from "../lib/wait-for.ts";
 
-const TIMEOUT_MS = 300_000;
+const TIMEOUT_MS = GUARD_MS;
 const POOL = "/var/lib/machines";
 const CALL = "org.freedesktop.machine1 /org/freedesktop/machine1 org.freedesktop.machine1.Manager";
 const left = isStock ? " (left out: the distribution's programs are tested, and do otherwise)" : "";
@@ -28,7 +29,7 @@ beforeAll(async () => {
   await bed.run("mv /var/lib/machines/deb1 /root/deb1");
 }, TIMEOUT_MS);
 
-afterAll(() => bed.stop(), 60_000);
+afterAll(() => bed.stop(), GUARD_MS);
 
 /** Mounts a fresh file system as the pool. */
 async function freshPool(type: "ext4" | "btrfs", size: string): Promise<void> {

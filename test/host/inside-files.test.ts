@@ -3,8 +3,9 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Bed, isStock } from "../lib/bed.ts";
+import { GUARD_MS } from "../lib/wait-for.ts";
 
-const TIMEOUT_MS = 120_000;
+const TIMEOUT_MS = GUARD_MS;
 const OURS = isStock ? " (left out: ours alone)" : "";
 const SWAPS = 100_000;
 const START_NU = `systemd-run --unit=nu -q -p KillMode=mixed -p Type=notify systemd-nspawn -q --keep-unit --register=yes \\
@@ -35,7 +36,7 @@ beforeAll(async () => {
   await run(MAKE_TREE);
 }, TIMEOUT_MS);
 
-afterAll(() => bed.stop(), 30_000);
+afterAll(() => bed.stop(), GUARD_MS);
 
 /** Runs a script in the bed. It goes there in a wrapping: the way there takes `$$` and `${…}` for its own. */
 function run(script: string, timeoutSeconds = 60): Promise<string> {

@@ -1,8 +1,9 @@
 // Terminals, logins and shells in booted containers: one with a user namespace (deb1), one without (nu).
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Bed, isStock } from "../lib/bed.ts";
+import { GUARD_MS } from "../lib/wait-for.ts";
 
-const TIMEOUT_MS = 120_000;
+const TIMEOUT_MS = GUARD_MS;
 const OURS = isStock ? " (left out: ours alone)" : "";
 const SHELLS = Number(process.env["MACHINED_SHELLS"] ?? 100);
 const BYTES = Number(process.env["MACHINED_BYTES"] ?? 30_000_000);
@@ -20,7 +21,7 @@ beforeAll(async () => {
   await run(START_NU);
 }, TIMEOUT_MS);
 
-afterAll(() => bed.stop(), 30_000);
+afterAll(() => bed.stop(), GUARD_MS);
 
 /** Runs a script in the bed. It goes there in a wrapping: the way there takes `$$` and `${…}` for its own. */
 function run(script: string, timeoutSeconds = 60): Promise<string> {

@@ -2,8 +2,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Bed, isStock, systemdVersion } from "../lib/bed.ts";
 import { createMachines, machineFacts } from "../lib/machines.ts";
+import { GUARD_MS } from "../lib/wait-for.ts";
 
-const TIMEOUT_MS = 120_000;
+const TIMEOUT_MS = GUARD_MS;
 const SWAPS = 5;
 
 /** Names, kinds, sizes and targets of all that an installation may touch. What hosts write by themselves is left out. */
@@ -25,7 +26,7 @@ describe.skipIf(isStock)(`installing${left}`, () => {
     await bed.run("touch /root/stamp; sleep 0.1");
   }, TIMEOUT_MS);
 
-  afterAll(() => bed.stop(), 30_000);
+  afterAll(() => bed.stop(), GUARD_MS);
 
   test(
     "install --now takes over and keeps a running container",

@@ -1,6 +1,7 @@
 // Names and users of a booted container through the C library: with the distribution's NSS module and with ours.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Bed, isStock } from "../lib/bed.ts";
+import { GUARD_MS } from "../lib/wait-for.ts";
 
 let bed: Bed;
 
@@ -17,9 +18,9 @@ beforeAll(async () => {
     for u in vm shared bare; do class=container; [ $u = vm ] && class=vm
       busctl call org.freedesktop.machine1 /org/freedesktop/machine1 org.freedesktop.machine1.Manager RegisterMachine \
         sayssus $u 0 test $class $(systemctl show -P MainPID $u) ""; done`);
-}, 90_000);
+}, GUARD_MS);
 
-afterAll(() => bed.stop(), 30_000);
+afterAll(() => bed.stop(), GUARD_MS);
 
 const MODULE = "libnss_mymachines.so.2";
 
@@ -67,21 +68,27 @@ function lookups(whose: "distribution" | "own"): void {
       );
     });
 
-    test("with the daemon stopped in its tracks, every look-up ends within 3 s, and others' users at once", async () => {
-      const pid = "$(systemctl show -P MainPID systemd-machined.service)";
-      const output = await bed.run(`kill -STOP ${pid}
+    test(
+      "with the daemon stopped in its tracks, every look-up ends within 3 s, and others' users at once",
+      async () => {
+        const pid = "$(systemctl show -P MainPID systemd-machined.service)";
+        const output = await bed.run(`kill -STOP ${pid}
         t() { local a=$(date +%s%N); "$@" >/dev/null; echo $(( ($(date +%s%N) - a) / 1000000 )); }
         t getent -s mymachines hosts deb1; t getent -s mymachines ahosts deb1
         t getent -s mymachines passwd nosuchuser; t getent -s mymachines passwd 1000; t getent -s mymachines hosts nosuch
         kill -CONT ${pid}`);
-      const [hosts = 9e9, ahosts = 9e9, ...others] = output.split("\n").map(Number);
-      expect(Math.max(hosts, ahosts)).toBeLessThan(3000);
-      expect(Math.max(...others)).toBeLessThan(500);
-    }, 30_000);
+        const [hosts = 9e9, ahosts = 9e9, ...others] = output.split("\n").map(Number);
+        expect(Math.max(hosts, ahosts)).toBeLessThan(3000);
+        expect(Math.max(...others)).toBeLessThan(500);
+      },
+      GUARD_MS,
+    );
 
-    test("eight threads at a time get their answers, and so do sixty children after a fork", async () => {
-      // Not both in one: the C library's own locks do not survive a fork between threads that look names up.
-      const script = `import os, socket, threading
+    test(
+      "eight threads at a time get their answers, and so do sixty children after a fork",
+      async () => {
+        // Not both in one: the C library's own locks do not survive a fork between threads that look names up.
+        const script = `import os, socket, threading
 bad = []
 def work():
     for _ in range(100):
@@ -100,8 +107,10 @@ threads = [threading.Thread(target=work) for _ in range(8)]
 [t.start() for t in threads]
 [t.join() for t in threads]
 print(len(bad), sum(c != 0 for c in codes), bad[:1])`;
-      expect(await bed.run(`python3 -c '${script}'`, 60)).toBe("0 0 []");
-    }, 60_000);
+        expect(await bed.run(`python3 -c '${script}'`, 60)).toBe("0 0 []");
+      },
+      GUARD_MS,
+    );
   }
 }
 
@@ -115,7 +124,7 @@ describe.skipIf(isStock)(`our NSS module${reason}`, () => {
     await bed.run(`lib=$(find /usr/lib -name ${MODULE}); mv "$lib" /root/distribution.so; cp /etc/nsswitch.conf /root/
       sed -i 's/ mymachines//' /etc/nsswitch.conf; cp /etc/nsswitch.conf /root/without
       machined install --now --nss`);
-  }, 60_000);
+  }, GUARD_MS);
 
   test("it is put beside the C library, and nsswitch.conf names it", async () => {
     expect(await bed.run("grep -c mymachines /etc/nsswitch.conf")).toBe("3");

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Bed, isStock, systemdVersion } from "../lib/bed.ts";
+import { GUARD_MS } from "../lib/wait-for.ts";
 
 const PROBE = join(import.meta.dir, "probe/owners.py");
 const PROBE_TIMEOUT_MS = 180_000;
@@ -37,7 +38,7 @@ beforeAll(async () => {
   lines = output.split("\n");
 }, PROBE_TIMEOUT_MS + 60_000);
 
-afterAll(() => bed?.stop(), 30_000);
+afterAll(() => bed?.stop(), GUARD_MS);
 
 for (const name of NAMES) {
   test.skipIf(reason !== "")(`M116 M170 V49 V51 ${name}${reason}`, () => {

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Bed, isStock } from "../lib/bed.ts";
+import { GUARD_MS } from "../lib/wait-for.ts";
 
 const PROBE = join(import.meta.dir, "probe/inside.py");
 const PROBE_TIMEOUT_MS = 240_000;
@@ -24,7 +25,7 @@ beforeAll(async () => {
   lines = output.split("\n");
 }, PROBE_TIMEOUT_MS + 60_000);
 
-afterAll(() => bed?.stop(), 30_000);
+afterAll(() => bed?.stop(), GUARD_MS);
 
 for (const name of names) {
   test.skipIf(isStock)(`${name}${reason}`, () => {

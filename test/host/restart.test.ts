@@ -2,9 +2,9 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { Bed } from "../lib/bed.ts";
 import { createMachines, type Facts, machineFacts } from "../lib/machines.ts";
-import { waitFor } from "../lib/wait-for.ts";
+import { GUARD_MS, waitFor } from "../lib/wait-for.ts";
 
-const TIMEOUT_MS = 120_000;
+const TIMEOUT_MS = GUARD_MS;
 const COUNT = 50;
 const KILL = "systemctl kill --signal=KILL systemd-machined.service; systemctl reset-failed systemd-machined.service";
 
@@ -18,7 +18,7 @@ beforeAll(async () => {
   facts = await machineFacts(bed);
 }, TIMEOUT_MS);
 
-afterAll(() => bed.stop(), 30_000);
+afterAll(() => bed.stop(), GUARD_MS);
 
 test(
   "a killed daemon leaves its state files, and nothing starts it but a call (M87)",

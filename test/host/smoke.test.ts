@@ -2,18 +2,19 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { Bed, isStock, tree } from "../lib/bed.ts";
 import { smoke, smokeChecks } from "../lib/smoke.ts";
+import { GUARD_MS } from "../lib/wait-for.ts";
 import { failsWithStock } from "./smoke-exceptions.ts";
 
-const CHECK_TIMEOUT_MS = 90_000;
+const CHECK_TIMEOUT_MS = GUARD_MS;
 
 let bed: Bed;
 
 beforeAll(async () => {
   bed = await Bed.boot("smoke");
   await bed.install();
-}, 60_000);
+}, GUARD_MS);
 
-afterAll(() => bed.stop(), 30_000);
+afterAll(() => bed.stop(), GUARD_MS);
 
 for (const name of smokeChecks()) {
   const reason = isStock ? failsWithStock[tree][name] : undefined;

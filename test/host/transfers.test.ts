@@ -2,8 +2,9 @@
 // one that has nothing to do. What fails with the distribution's own daemon as well is wrong in the test.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Bed, isStock, systemdVersion } from "../lib/bed.ts";
+import { GUARD_MS } from "../lib/wait-for.ts";
 
-const TIMEOUT_MS = 90_000;
+const TIMEOUT_MS = GUARD_MS;
 const URL = "http://127.0.0.1:8000";
 /** The distribution's client: importctl where it has one. */
 const THEIRS = systemdVersion < 256 ? "/usr/bin/machinectl" : "/usr/bin/importctl --class=machine";
@@ -35,7 +36,7 @@ beforeAll(async () => {
   await bed.run(PREPARE);
 }, TIMEOUT_MS);
 
-afterAll(() => bed.stop(), 30_000);
+afterAll(() => bed.stop(), GUARD_MS);
 
 /** Owner, mode, links and time of everything in a tree. */
 const facts = (path: string) => bed.run(`cd ${path}; find . -printf '%p %U:%G %m %n %y %s\\n' | sort`);

@@ -1,8 +1,9 @@
 // The daemons of one user (`--user`), started by the user's service manager and bus as `machined install` arranges it.
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { Bed, isStock, systemdVersion } from "../lib/bed.ts";
+import { GUARD_MS } from "../lib/wait-for.ts";
 
-const TIMEOUT_MS = 120_000;
+const TIMEOUT_MS = GUARD_MS;
 const isLeftOut = isStock || systemdVersion !== 252;
 const reason = isStock
   ? " (left out: the original has none before 259)"
@@ -20,7 +21,7 @@ beforeAll(async () => {
     for i in $(seq 50); do [ -S /run/user/1000/bus ] && exit 0; sleep .1; done; exit 1`);
 }, TIMEOUT_MS);
 
-afterAll(() => bed?.stop(), 30_000);
+afterAll(() => bed?.stop(), GUARD_MS);
 
 /** Runs a script as the user, with the user's bus. */
 function asUser(script: string): Promise<string> {

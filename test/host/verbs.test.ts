@@ -2,8 +2,9 @@
 // exit codes. With MACHINED_HOST_STOCK=1 the same is expected of the distribution's programs.
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { Bed, isStock, systemdVersion } from "../lib/bed.ts";
+import { GUARD_MS } from "../lib/wait-for.ts";
 
-const TIMEOUT_MS = 60_000;
+const TIMEOUT_MS = GUARD_MS;
 
 let bed: Bed;
 
@@ -12,9 +13,9 @@ beforeAll(async () => {
   await bed.install();
   await bed.startContainer("deb1");
   await bed.run("mkdir -p /var/lib/machines/tree/usr/lib; echo ID=x > /var/lib/machines/tree/usr/lib/os-release");
-}, 120_000);
+}, GUARD_MS);
 
-afterAll(() => bed.stop(), 30_000);
+afterAll(() => bed.stop(), GUARD_MS);
 
 /** With a terminal of its own, as `script` gives it. */
 const onTerminal = (line: string) => `script -qec ${JSON.stringify(line)} /dev/null </dev/null`;

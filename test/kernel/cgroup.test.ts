@@ -14,6 +14,7 @@ import {
   watchCgroupEvents,
 } from "../../src/kernel/cgroup.ts";
 import { findCgroupRoot } from "../../src/kernel/cgroup-mount.ts";
+import { GUARD_MS } from "../lib/wait-for.ts";
 import { expectNothingLeft, openDescriptors, rootTest, until } from "./support.ts";
 
 const V1 =
@@ -101,5 +102,5 @@ rootTest(
     await until(() => !isCgroupPopulated(GROUP), "the group to become empty");
     removeCgroup(GROUP);
   },
-  30_000,
+  GUARD_MS,
 );

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { copyTree } from "../../src/kernel/copy.ts";
 import { openPath } from "../../src/kernel/fd.ts";
 import { RawStatus } from "../../src/kernel/tree.ts";
+import { GUARD_MS } from "../lib/wait-for.ts";
 import { expectNothingLeft, isRoot, MANY, openDescriptors, rootTest } from "./support.ts";
 import { describeTree, makeDeep, makeEverything, mountedFileSystem, run, treeDirectory } from "./tree-support.ts";
 
@@ -65,13 +66,17 @@ rootTest("where another mount begins the copy has an empty directory", () => {
   expect(found).toBe("other 751\n");
 });
 
-test("a tree deeper than any path is copied", () => {
-  const [from, to] = [join(directory, "deep"), join(directory, "deep-copy")];
-  makeDeep(from, 5000);
-  const { files } = copy(from, to);
-  expect(files).toBe(5000 + 5);
-  expect(run("sh", "-c", `find '${to}' | wc -l`).trim()).toBe(String(5000 + 5 + 1));
-}, 60_000);
+test(
+  "a tree deeper than any path is copied",
+  () => {
+    const [from, to] = [join(directory, "deep"), join(directory, "deep-copy")];
+    makeDeep(from, 5000);
+    const { files } = copy(from, to);
+    expect(files).toBe(5000 + 5);
+    expect(run("sh", "-c", `find '${to}' | wc -l`).trim()).toBe(String(5000 + 5 + 1));
+  },
+  GUARD_MS,
+);
 
 test("files with the same data far apart keep being one file", () => {
   const from = join(directory, "far-links");
@@ -87,34 +92,46 @@ fd = os.open(sys.argv[1], os.O_RDONLY); os.link("first", "last", src_dir_fd=fd);
   expect(statSync(join(directory, "far-links-copy/first")).nlink).toBe(3);
 });
 
-test("a full target gives ENOSPC and the name of the file", () => {
-  if (btrfs === null) return;
-  const from = join(directory, "large");
-  mkdirSync(from);
-  run("sh", "-c", `head -c 300M /dev/urandom > '${from}/data'`);
-  expect(() => copy(from, join(btrfs, "full"))).toThrow('"data": No space left on device');
-}, 60_000);
+test(
+  "a full target gives ENOSPC and the name of the file",
+  () => {
+    if (btrfs === null) return;
+    const from = join(directory, "large");
+    mkdirSync(from);
+    run("sh", "-c", `head -c 300M /dev/urandom > '${from}/data'`);
+    expect(() => copy(from, join(btrfs, "full"))).toThrow('"data": No space left on device');
+  },
+  GUARD_MS,
+);
 
-test("progress is told in files and bytes", () => {
-  const from = join(directory, "many");
-  mkdirSync(from);
-  for (let i = 0; i < 1200; i++) writeFileSync(join(from, `f${i}`), "12345");
-  const seen: number[] = [];
-  const end = copy(from, join(directory, "many-copy"), { onProgress: ({ files }) => seen.push(files) });
-  expect(end).toEqual({ files: 1200, bytes: 6000 });
-  expect(seen).toContain(512);
-}, 60_000);
+test(
+  "progress is told in files and bytes",
+  () => {
+    const from = join(directory, "many");
+    mkdirSync(from);
+    for (let i = 0; i < 1200; i++) writeFileSync(join(from, `f${i}`), "12345");
+    const seen: number[] = [];
+    const end = copy(from, join(directory, "many-copy"), { onProgress: ({ files }) => seen.push(files) });
+    expect(end).toEqual({ files: 1200, bytes: 6000 });
+    expect(seen).toContain(512);
+  },
+  GUARD_MS,
+);
 
-test("copying stays right in a hot loop", () => {
-  const from = join(directory, "hot");
-  mkdirSync(from);
-  writeFileSync(join(from, "file"), "content");
-  using target = openPath(directory, "directory");
-  const status = new RawStatus();
-  using file = openPath(join(from, "file"), "path");
-  const { identity } = status.readFd(file);
-  for (let i = 0; i < MANY; i++) if (status.readFd(file).identity !== identity) throw new Error(`wrong file at ${i}`);
-  for (let i = 0; i < 300; i++) copy(from, join(directory, `hot-${i}`));
-  expect(describeTree(join(directory, "hot-299"))).toBe(describeTree(from));
-  expect(target.isOpen).toBe(true);
-}, 60_000);
+test(
+  "copying stays right in a hot loop",
+  () => {
+    const from = join(directory, "hot");
+    mkdirSync(from);
+    writeFileSync(join(from, "file"), "content");
+    using target = openPath(directory, "directory");
+    const status = new RawStatus();
+    using file = openPath(join(from, "file"), "path");
+    const { identity } = status.readFd(file);
+    for (let i = 0; i < MANY; i++) if (status.readFd(file).identity !== identity) throw new Error(`wrong file at ${i}`);
+    for (let i = 0; i < 300; i++) copy(from, join(directory, `hot-${i}`));
+    expect(describeTree(join(directory, "hot-299"))).toBe(describeTree(from));
+    expect(target.isOpen).toBe(true);
+  },
+  GUARD_MS,
+);

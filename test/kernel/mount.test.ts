@@ -43,7 +43,7 @@ rootTest("a worker enters the mount namespace of a process", async () => {
     const script = "mount -t tmpfs tmpfs ${directory} && echo inside > ${directory}/mark && exec sleep 1000";
     const child = Bun.spawn(["unshare", "--mount", "sh", "-c", script], { stdio: ["ignore", "ignore", "inherit"] });
     using process_ = PidRef.of(child.pid);
-    while (!existsSync("/proc/" + child.pid + "/root${directory}/mark")) await Bun.sleep(1);
+    while (!existsSync("/proc/" + child.pid + "/root${directory}/mark")) await new Promise(setImmediate);
     enterMountNamespace(process_);
     console.log(readFileSync("${directory}/mark", "utf8").trim());
     process_.kill(9);

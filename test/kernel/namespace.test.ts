@@ -13,6 +13,7 @@ import {
 import { dumpAddresses, openAddressSocket } from "../../src/kernel/netlink.ts";
 import { PidRef } from "../../src/kernel/pidref.ts";
 import { connectUnix, listenAbstract } from "../../src/kernel/unix-socket.ts";
+import { GUARD_MS } from "../lib/wait-for.ts";
 import { expectNothingLeft, MANY, openDescriptors, rootTest, scratchDirectory, startNamespaced } from "./support.ts";
 
 const directory = scratchDirectory();
@@ -64,7 +65,7 @@ rootTest(
     }
     expectNothingLeft(before);
   },
-  30_000,
+  GUARD_MS,
 );
 
 rootTest("a function runs with another identity, without our privileges, and we get all of it back", () => {
@@ -112,7 +113,7 @@ rootTest(
       if (i % 10 === 0) openPath(secret, "read").close();
     }
   },
-  30_000,
+  GUARD_MS,
 );
 
 rootTest("the owners of user namespaces are named from the inside out", async () => {

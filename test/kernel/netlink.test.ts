@@ -11,6 +11,7 @@ import {
 } from "../../src/kernel/netlink.ts";
 import { PidRef } from "../../src/kernel/pidref.ts";
 import { watch } from "../../src/kernel/poller.ts";
+import { GUARD_MS, waitFor } from "../lib/wait-for.ts";
 import { expectNothingLeft, MANY, openDescriptors, rootTest, startNamespaced, until } from "./support.ts";
 
 function ip(pid: number, ...args: string[]): void {
@@ -18,15 +19,18 @@ function ip(pid: number, ...args: string[]): void {
   if (run.exitCode !== 0) throw new Error(run.stderr.toString());
 }
 
-test("our addresses are those Node sees", () => {
+test("our addresses are those Node sees", async () => {
   using socket = openAddressSocket(null);
-  const ours = dumpAddresses(socket).map(
-    (one) => `${interfaceName(one.ifindex)} ${one.bytes.toString("hex")}/${one.prefixLength}`,
-  );
-  const theirs = Object.entries(networkInterfaces()).flatMap(([name, rows]) =>
-    (rows ?? []).map((row) => `${name} ${hex(row.address)}/${row.cidr?.split("/")[1]}`),
-  );
-  expect(ours.sort()).toEqual(theirs.sort());
+  const ours = () =>
+    dumpAddresses(socket).map(
+      (one) => `${interfaceName(one.ifindex)} ${one.bytes.toString("hex")}/${one.prefixLength}`,
+    );
+  const theirs = () =>
+    Object.entries(networkInterfaces()).flatMap(([name, rows]) =>
+      (rows ?? []).map((row) => `${name} ${hex(row.address)}/${row.cidr?.split("/")[1]}`),
+    );
+  // The host's interfaces may come and go between two looks.
+  await waitFor(() => expect(ours().sort()).toEqual(theirs().sort()), "the same addresses");
   for (const neighbour of dumpNeighbours(socket)) expect([4, 16]).toContain(neighbour.bytes.length);
 });
 
@@ -97,5 +101,5 @@ rootTest(
       expectNothingLeft(before);
     }
   },
-  30_000,
+  GUARD_MS,
 );

@@ -3,6 +3,7 @@ import { openPath } from "../../src/kernel/fd.ts";
 import { PidRef, processCmdline, processComm, processUid } from "../../src/kernel/pidref.ts";
 import { watchCount } from "../../src/kernel/poller.ts";
 import { isZombie, processParent, processStartTicks, readProcessLink } from "../../src/kernel/process-file.ts";
+import { GUARD_MS } from "../lib/wait-for.ts";
 import { expectNothingLeft, MANY, openDescriptors, until } from "./support.ts";
 
 function sleeper() {
@@ -92,22 +93,26 @@ test("/proc says what a process is", async () => {
   expect(() => processComm(child.pid)).toThrow(`process "${child.pid}": No such process`);
 });
 
-test("references stay right in a hot loop, and nothing stays open", async () => {
-  const child = sleeper();
-  const before = openDescriptors();
-  using first = PidRef.of(child.pid);
-  for (let i = 0; i < MANY; i++) {
-    using ref = PidRef.of(i % 2 === 0 ? child.pid : process.pid);
-    if (ref.equals(first) !== (i % 2 === 0) || !ref.isAlive()) throw new Error(`wrong process at ${i}`);
-    ref.kill(0);
-  }
-  for (let i = 0; i < MANY / 10; i++) {
-    if (processUid(child.pid) !== process.getuid?.() || processComm(child.pid) !== "sleep")
-      throw new Error(`wrong at ${i}`);
-    using copy = PidRef.fromPidFd((first.pidfd as NonNullable<typeof first.pidfd>).duplicate());
-    if (copy.pid !== child.pid) throw new Error(`wrong pid at ${i}`);
-  }
-  expectNothingLeft(before);
-  child.kill(9);
-  await child.exited;
-}, 30_000);
+test(
+  "references stay right in a hot loop, and nothing stays open",
+  async () => {
+    const child = sleeper();
+    const before = openDescriptors();
+    using first = PidRef.of(child.pid);
+    for (let i = 0; i < MANY; i++) {
+      using ref = PidRef.of(i % 2 === 0 ? child.pid : process.pid);
+      if (ref.equals(first) !== (i % 2 === 0) || !ref.isAlive()) throw new Error(`wrong process at ${i}`);
+      ref.kill(0);
+    }
+    for (let i = 0; i < MANY / 10; i++) {
+      if (processUid(child.pid) !== process.getuid?.() || processComm(child.pid) !== "sleep")
+        throw new Error(`wrong at ${i}`);
+      using copy = PidRef.fromPidFd((first.pidfd as NonNullable<typeof first.pidfd>).duplicate());
+      if (copy.pid !== child.pid) throw new Error(`wrong pid at ${i}`);
+    }
+    expectNothingLeft(before);
+    child.kill(9);
+    await child.exited;
+  },
+  GUARD_MS,
+);

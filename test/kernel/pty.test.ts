@@ -14,6 +14,7 @@ import {
   setWindowSize,
   terminalSettings,
 } from "../../src/kernel/pty.ts";
+import { GUARD_MS } from "../lib/wait-for.ts";
 import {
   expectNothingLeft,
   MANY,
@@ -84,22 +85,26 @@ rootTest("a multiplexer that is something else is not opened", () => {
   expect(attempt).toThrow("No such device");
 });
 
-test("terminals stay right in a hot loop, and nothing stays open", () => {
-  const before = openDescriptors();
-  for (let i = 0; i < MANY / 10; i++) {
-    const { master, path } = openPty();
-    using peer = openPtyPeer(master);
-    setWindowSize(peer, { rows: i % 1000, columns: i % 77 });
-    const { rows, columns } = getWindowSize(master);
-    if (rows !== i % 1000 || columns !== i % 77 || !path.startsWith("/dev/pts/")) throw new Error(`wrong at ${i}`);
-    restoreTerminal(peer, makeRaw(peer));
+test(
+  "terminals stay right in a hot loop, and nothing stays open",
+  () => {
+    const before = openDescriptors();
+    for (let i = 0; i < MANY / 10; i++) {
+      const { master, path } = openPty();
+      using peer = openPtyPeer(master);
+      setWindowSize(peer, { rows: i % 1000, columns: i % 77 });
+      const { rows, columns } = getWindowSize(master);
+      if (rows !== i % 1000 || columns !== i % 77 || !path.startsWith("/dev/pts/")) throw new Error(`wrong at ${i}`);
+      restoreTerminal(peer, makeRaw(peer));
+      master.close();
+    }
+    const { master } = openPty();
+    for (let i = 0; i < MANY; i++) {
+      setWindowSize(master, { rows: i % 1000, columns: 80 });
+      if (getWindowSize(master).rows !== i % 1000) throw new Error(`wrong size at ${i}`);
+    }
     master.close();
-  }
-  const { master } = openPty();
-  for (let i = 0; i < MANY; i++) {
-    setWindowSize(master, { rows: i % 1000, columns: 80 });
-    if (getWindowSize(master).rows !== i % 1000) throw new Error(`wrong size at ${i}`);
-  }
-  master.close();
-  expectNothingLeft(before);
-}, 30_000);
+    expectNothingLeft(before);
+  },
+  GUARD_MS,
+);

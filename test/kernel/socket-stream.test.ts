@@ -4,7 +4,8 @@ import { pin } from "../../src/kernel/mem.ts";
 import { watchCount } from "../../src/kernel/poller.ts";
 import { SocketStream } from "../../src/kernel/socket-stream.ts";
 import { receiveMessage, sendMessage, socketPair } from "../../src/kernel/unix-socket.ts";
-import { expectNothingLeft, MANY, openDescriptors, until } from "./support.ts";
+import { GUARD_MS } from "../lib/wait-for.ts";
+import { expectNothingLeft, MANY, openDescriptors, reported, until } from "./support.ts";
 
 /** A stream that records what happens to it. */
 function recorder(fd: Fd) {
@@ -63,7 +64,7 @@ test("corked writes wait", async () => {
   const [left, right] = [recorder(a), recorder(b)];
   left.stream.cork();
   left.stream.write(Buffer.from("x"));
-  await Bun.sleep(10);
+  await reported();
   expect(right.text()).toBe("");
   left.stream.uncork();
   await until(() => right.text() === "x", "the byte");
@@ -76,7 +77,7 @@ test("a paused stream reads nothing, a resumed one everything", async () => {
   const [left, right] = [recorder(a), recorder(b)];
   right.stream.pause();
   left.stream.write(Buffer.from("later"));
-  await Bun.sleep(10);
+  await reported();
   expect(right.text()).toBe("");
   right.stream.resume();
   await until(() => right.text() === "later", "the bytes");
@@ -90,7 +91,7 @@ test("finish() sends the queue first; the peer's end sends ours first", async ()
     const [left, right] = [recorder(a), recorder(b)];
     right.stream.pause();
     left.stream.write(Buffer.alloc(2_000_000, "x"));
-    await Bun.sleep(5);
+    await reported();
     expect(left.stream.queuedBytes).toBeGreaterThan(0);
     if (how === "finish") left.stream.finish();
     else sendMessage(b, Buffer.from("last words"));
@@ -162,35 +163,39 @@ test("a stream may be closed inside its own callback", async () => {
   b.close();
 });
 
-test("many round trips with descriptors lose nothing and mix nothing up", async () => {
-  const [a, b] = socketPair();
-  const file = openPath("/dev/null", "read");
-  const { ino } = statFd(file);
-  let passed = 0;
-  let got = 0;
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const right: SocketStream = new SocketStream(b, { data: (bytes, fds) => right.write(bytes, fds), end() {} });
-  const left: SocketStream = new SocketStream(a, {
-    data(bytes, fds) {
-      if (bytes.readUInt32LE() !== got) reject(new Error(`wrong answer at ${got}`));
-      for (const fd of fds) {
-        if (statFd(fd).ino !== ino) reject(new Error(`wrong file at ${got}`));
-        passed++;
-        fd.close();
-      }
-      if (++got === MANY) resolve();
-      else send();
-    },
-    end: () => reject(new Error("ended")),
-  });
-  const send = () => {
-    const bytes = Buffer.alloc(4);
-    bytes.writeUInt32LE(got);
-    left.write(bytes, got % 10 === 0 ? [file.duplicate()] : []);
-  };
-  send();
-  await promise.finally(() => file.close());
-  expect(passed).toBe(MANY / 10);
-  right.close();
-  promise.catch(() => {});
-}, 30_000);
+test(
+  "many round trips with descriptors lose nothing and mix nothing up",
+  async () => {
+    const [a, b] = socketPair();
+    const file = openPath("/dev/null", "read");
+    const { ino } = statFd(file);
+    let passed = 0;
+    let got = 0;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const right: SocketStream = new SocketStream(b, { data: (bytes, fds) => right.write(bytes, fds), end() {} });
+    const left: SocketStream = new SocketStream(a, {
+      data(bytes, fds) {
+        if (bytes.readUInt32LE() !== got) reject(new Error(`wrong answer at ${got}`));
+        for (const fd of fds) {
+          if (statFd(fd).ino !== ino) reject(new Error(`wrong file at ${got}`));
+          passed++;
+          fd.close();
+        }
+        if (++got === MANY) resolve();
+        else send();
+      },
+      end: () => reject(new Error("ended")),
+    });
+    const send = () => {
+      const bytes = Buffer.alloc(4);
+      bytes.writeUInt32LE(got);
+      left.write(bytes, got % 10 === 0 ? [file.duplicate()] : []);
+    };
+    send();
+    await promise.finally(() => file.close());
+    expect(passed).toBe(MANY / 10);
+    right.close();
+    promise.catch(() => {});
+  },
+  GUARD_MS,
+);

@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { cpSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { selfCommand, spawnSelf } from "../../src/kernel/spawn.ts";
+import { GUARD_MS, WAIT_MS } from "../lib/wait-for.ts";
 import { scratchDirectory } from "./support.ts";
 
 const directory = scratchDirectory();
@@ -52,7 +53,7 @@ const EXPECTED = {
 };
 
 function expectReport(command: string[]): void {
-  const run = Bun.spawnSync(command, { env: { ...process.env, SECRET: "1" }, timeout: 15_000 });
+  const run = Bun.spawnSync(command, { env: { ...process.env, SECRET: "1" }, timeout: WAIT_MS });
   const [report, exited, killed] = run.stdout.toString().split("\n");
   expect(run.stderr.toString()).toBe("");
   expect(JSON.parse(report ?? "")).toEqual(EXPECTED);
@@ -70,24 +71,28 @@ test("from the sources, a program is Bun's first argument", () => {
   expectReport([process.execPath, join(sources, "main.ts"), "parent"]);
 });
 
-test("compiled, a program is the name it is called by", () => {
-  const outfile = join(directory, "program");
-  const entries = [join(sources, "main.ts"), join(sources, "kernel/poller-thread.ts")];
-  const built = Bun.spawnSync([
-    process.execPath,
-    "build",
-    "--compile",
-    "--minify",
-    "--bytecode",
-    "--format=esm",
-    "--splitting",
-    ...entries,
-    "--outfile",
-    outfile,
-  ]);
-  expect(built.exitCode).toBe(0);
-  expectReport([outfile, "parent"]);
-}, 60_000);
+test(
+  "compiled, a program is the name it is called by",
+  () => {
+    const outfile = join(directory, "program");
+    const entries = [join(sources, "main.ts"), join(sources, "kernel/poller-thread.ts")];
+    const built = Bun.spawnSync([
+      process.execPath,
+      "build",
+      "--compile",
+      "--minify",
+      "--bytecode",
+      "--format=esm",
+      "--splitting",
+      ...entries,
+      "--outfile",
+      outfile,
+    ]);
+    expect(built.exitCode).toBe(0);
+    expectReport([outfile, "parent"]);
+  },
+  GUARD_MS,
+);
 
 test("standard descriptors cannot be given as extra ones", async () => {
   const { openPath } = await import("../../src/kernel/fd.ts");

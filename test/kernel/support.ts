@@ -3,6 +3,10 @@ import { afterAll, expect, test } from "bun:test";
 import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { writeSome } from "../../src/kernel/byte-io.ts";
+import { openPipe } from "../../src/kernel/pipe.ts";
+import { watch } from "../../src/kernel/poller.ts";
+import { GUARD_MS, WAIT_MS } from "../lib/wait-for.ts";
 
 /** How often each cheap wrapper is called: the optimiser, and with it the trap of moving memory, comes after some thousand. */
 export const MANY = 50_000;
@@ -10,7 +14,7 @@ export const MANY = 50_000;
 export const isRoot = process.geteuid?.() === 0;
 
 /** A test that needs root; without, it is skipped and says why. */
-export function rootTest(name: string, body: () => void | Promise<void>, timeoutMs = 20_000): void {
+export function rootTest(name: string, body: () => void | Promise<void>, timeoutMs = GUARD_MS): void {
   if (!isRoot) console.log(`skipped, needs root: ${name}`);
   test.skipIf(!isRoot)(name, body, timeoutMs);
 }
@@ -24,13 +28,24 @@ export function scratchDirectory(): string {
 
 /** Waits, looking every millisecond, until `condition` gives something other than false, null or undefined. */
 export async function until<T>(condition: () => T | false | null | undefined, what: string): Promise<T> {
-  const deadline = performance.now() + 10_000;
+  const deadline = performance.now() + WAIT_MS;
   for (;;) {
     const value = condition();
     if (value !== false && value !== null && value !== undefined) return value;
-    if (performance.now() > deadline) throw new Error(`Waited 10 s in vain for ${what}`);
+    if (performance.now() > deadline) throw new Error(`Waited in vain for ${what}`);
     await Bun.sleep(1);
   }
+}
+
+/** Waits until the poller has reported all that is ready by now: its events come in the order in which they happened. */
+export async function reported(): Promise<void> {
+  const [read, write] = openPipe();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  watch(read, { read: true }, () => resolve());
+  writeSome(write, Buffer.from("x"));
+  await promise;
+  read.close();
+  write.close();
 }
 
 /** Fails when the descriptors have become more, apart from a few that the poller and the engine keep. */
@@ -97,7 +112,7 @@ export async function runScript(source: string, env: Record<string, string> = {}
     const child = Bun.spawn([process.execPath, file], {
       stdio: ["ignore", "pipe", "pipe"],
       env: { ...process.env, ...env },
-      timeout: 15_000,
+      timeout: WAIT_MS,
     });
     const [stdout, stderr] = await Promise.all([child.stdout.text(), child.stderr.text()]);
     return { stdout, stderr, exitCode: await child.exited };

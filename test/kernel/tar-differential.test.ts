@@ -7,10 +7,11 @@ import { join } from "node:path";
 import { openPath } from "../../src/kernel/fd.ts";
 import { tarChunks } from "../../src/worker/tar.ts";
 import { Unpacker } from "../../src/worker/untar-unpacker.ts";
+import { GUARD_MS } from "../lib/wait-for.ts";
 import { isRoot, rootTest } from "./support.ts";
 import { describeTree, makeEverything, run, treeDirectory } from "./tree-support.ts";
 
-setDefaultTimeout(120_000);
+setDefaultTimeout(GUARD_MS);
 
 const scratch = treeDirectory();
 let count = 0;

@@ -4,6 +4,7 @@ import { afterAll } from "bun:test";
 import { mkdirSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { GUARD_MS } from "../lib/wait-for.ts";
 
 /** A Python program that prints all there is to know of a tree. */
 export const DESCRIBE = `
@@ -90,7 +91,7 @@ export function run(...command: string[]): string {
 export function treeDirectory(): string {
   const path = mkdtempSync(join(tmpdir(), "kernel-test-tree-"));
   const clean = `umount -l '${path}/mount'; chattr -R -i '${path}'; rm -rf '${path}'`;
-  afterAll(() => void Bun.spawnSync(["sh", "-c", clean], { stderr: "ignore" }), 60_000);
+  afterAll(() => void Bun.spawnSync(["sh", "-c", clean], { stderr: "ignore" }), GUARD_MS);
   return path;
 }
 

@@ -18,6 +18,7 @@ import { getAttribute, setAttribute } from "../../src/kernel/file-attributes.ts"
 import { encodeAcl } from "../../src/worker/pax-acl.ts";
 import { tarChunks } from "../../src/worker/tar.ts";
 import { tryCreateFile, trySetAttribute, tryUnlink } from "../../src/worker/untar-calls.ts";
+import { GUARD_MS } from "../lib/wait-for.ts";
 import { archive, header, paxRecord } from "../unit/worker/archive-builder.ts";
 import { MANY, rootTest, scratchDirectory } from "./support.ts";
 import { Sandbox } from "./untar-support.ts";
@@ -302,5 +303,5 @@ rootTest(
       if (tryUnlink(directory, name) !== 0) throw new Error(name);
     }
   },
-  60_000,
+  GUARD_MS,
 );

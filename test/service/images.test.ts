@@ -18,7 +18,7 @@ import { join } from "node:path";
 import type { BusClient } from "../../src/ipc/bus-client.ts";
 import { FileLock } from "../../src/kernel/file-lock.ts";
 import { errorOf, getProperty, isRoot, manager, needsRoot, object, TestDaemon } from "../lib/daemon.ts";
-import { waitFor } from "../lib/wait-for.ts";
+import { GUARD_MS, waitFor } from "../lib/wait-for.ts";
 
 const MAX = 0xffff_ffff_ffff_ffffn;
 const IMAGE = "org.freedesktop.machine1.Image";
@@ -361,49 +361,61 @@ describe.skipIf(!isRoot)(`images${needsRoot}`, () => {
     }
   });
 
-  test("an operation that is killed leaves nothing behind, and the daemon goes on", async () => {
-    writeFileSync(join(pool, "disk.raw"), Buffer.alloc(200 << 20, 1));
-    const failed = fails("CloneImage", "ssb", "disk", "copy", false);
-    const worker = await waitFor(() => {
-      const { stdout } = Bun.spawnSync(["pgrep", "-P", String(daemon.pid), "-f", "machined-worker"]);
-      const pid = Number(stdout.toString().split("\n")[0]);
-      if (!(pid > 0) || !readdirSync(pool).some((name) => name.startsWith(".#machined"))) throw new Error("not yet");
-      return pid;
-    }, "the worker to begin");
-    process.kill(worker, "SIGKILL");
-    expect(await failed).toBe("System.Error.ESHUTDOWN: Child died abnormally.");
-    await waitFor(() => {
-      if (readdirSync(pool).length > 1) throw new Error(`left: ${readdirSync(pool)}`);
-    }, "the leftovers to go");
-    await call("CloneImage", "ssb", "disk", "copy", false);
-    expect(readdirSync(pool).sort()).toEqual(["copy.raw", "disk.raw"]);
-  }, 60_000);
+  test(
+    "an operation that is killed leaves nothing behind, and the daemon goes on",
+    async () => {
+      writeFileSync(join(pool, "disk.raw"), Buffer.alloc(200 << 20, 1));
+      const failed = fails("CloneImage", "ssb", "disk", "copy", false);
+      const worker = await waitFor(() => {
+        const { stdout } = Bun.spawnSync(["pgrep", "-P", String(daemon.pid), "-f", "machined-worker"]);
+        const pid = Number(stdout.toString().split("\n")[0]);
+        if (!(pid > 0) || !readdirSync(pool).some((name) => name.startsWith(".#machined"))) throw new Error("not yet");
+        return pid;
+      }, "the worker to begin");
+      process.kill(worker, "SIGKILL");
+      expect(await failed).toBe("System.Error.ESHUTDOWN: Child died abnormally.");
+      await waitFor(() => {
+        if (readdirSync(pool).length > 1) throw new Error(`left: ${readdirSync(pool)}`);
+      }, "the leftovers to go");
+      await call("CloneImage", "ssb", "disk", "copy", false);
+      expect(readdirSync(pool).sort()).toEqual(["copy.raw", "disk.raw"]);
+    },
+    GUARD_MS,
+  );
 
-  test("what an earlier daemon left behind goes when the next one starts, but not what somebody works on", async () => {
-    mkdirSync(join(pool, ".#machined-0123456789abcdef/deep"), { recursive: true });
-    mkdirSync(join(pool, ".#machined-fedcba9876543210"));
-    writeFileSync(join(pool, ".#other-program"), "");
-    const holder = Bun.spawn(["flock", join(pool, ".#machined-fedcba9876543210"), "sleep", "100"]);
-    await Bun.sleep(200);
-    try {
+  test(
+    "what an earlier daemon left behind goes when the next one starts, but not what somebody works on",
+    async () => {
+      mkdirSync(join(pool, ".#machined-0123456789abcdef/deep"), { recursive: true });
+      mkdirSync(join(pool, ".#machined-fedcba9876543210"));
+      writeFileSync(join(pool, ".#other-program"), "");
+      const holder = Bun.spawn(["flock", join(pool, ".#machined-fedcba9876543210"), "sleep", "100"]);
+      await Bun.sleep(200);
+      try {
+        await daemon.kill();
+        await daemon.run();
+        bus = await daemon.bus();
+        await waitFor(() => {
+          if (existsSync(join(pool, ".#machined-0123456789abcdef"))) throw new Error("still there");
+        }, "the leftovers to go");
+        expect(readdirSync(pool).sort()).toEqual([".#machined-fedcba9876543210", ".#other-program"]);
+      } finally {
+        holder.kill();
+      }
+    },
+    GUARD_MS,
+  );
+
+  test(
+    "lock files of processes that were killed go as well, those of others stay",
+    async () => {
+      writeFileSync(join(pool, ".#gone.lck"), "");
+      using _held = FileLock.take(join(pool, ".#used.lck"), "shared");
       await daemon.kill();
       await daemon.run();
       bus = await daemon.bus();
-      await waitFor(() => {
-        if (existsSync(join(pool, ".#machined-0123456789abcdef"))) throw new Error("still there");
-      }, "the leftovers to go");
-      expect(readdirSync(pool).sort()).toEqual([".#machined-fedcba9876543210", ".#other-program"]);
-    } finally {
-      holder.kill();
-    }
-  }, 30_000);
-
-  test("lock files of processes that were killed go as well, those of others stay", async () => {
-    writeFileSync(join(pool, ".#gone.lck"), "");
-    using _held = FileLock.take(join(pool, ".#used.lck"), "shared");
-    await daemon.kill();
-    await daemon.run();
-    bus = await daemon.bus();
-    await waitFor(() => expect(readdirSync(pool)).toEqual([".#used.lck"]), "the lock file to go");
-  }, 30_000);
+      await waitFor(() => expect(readdirSync(pool)).toEqual([".#used.lck"]), "the lock file to go");
+    },
+    GUARD_MS,
+  );
 });

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import type { BusClient } from "../../src/ipc/bus-client.ts";
 import type { VarlinkClient } from "../../src/ipc/varlink-client.ts";
 import { errorOf, isRoot, manager, needsRoot, object, register, TestDaemon } from "../lib/daemon.ts";
-import { waitFor } from "../lib/wait-for.ts";
+import { GUARD_MS, waitFor } from "../lib/wait-for.ts";
 import { TestMachine } from "./open-support.ts";
 
 const SHIFT = 700_000;
@@ -59,7 +59,7 @@ describe.skipIf(!isRoot)(`files of machines${needsRoot}`, () => {
     await register(bus, "vm", await daemon.leader(), { class: "vm" });
     await register(bus, "shifted", await shiftedLeader());
     writeFileSync(join(here, "file"), "hello\n");
-  }, 20_000);
+  }, GUARD_MS);
   afterAll(async () => {
     await daemon[Symbol.asyncDispose]();
     for (const end of ends) await end[Symbol.asyncDispose]();
@@ -177,29 +177,33 @@ describe.skipIf(!isRoot)(`files of machines${needsRoot}`, () => {
     return workers.length;
   }
 
-  test("M131 64 copies at a time and no more; they end with their machine and leave nothing half done", async () => {
-    const leader = await daemon.leader();
-    await register(bus, "slow", leader);
-    const target = join(here, "targets");
-    mkdirSync(target);
-    const timer = setInterval(stopWorkers, 1);
-    const copies = Array.from({ length: 64 }, (_, index) =>
-      errorOf(copyFrom("slow", join(here, "file"), join(target, String(index)))),
-    );
-    await waitFor(() => expect(stopWorkers()).toBe(64), "64 workers");
-    clearInterval(timer);
-    const text = "LimitsExceeded: Too many ongoing copies.";
-    expect(await errorOf(copyFrom("plain", join(here, "file"), join(target, "65th")))).toBe(text);
-    expect(await errorOf(copyTo("nobody-knows", "", ""))).toBe(text);
-    expect(await failure(varlink.call("io.systemd.Machine.CopyTo", { name: "plain", source: "/etc/hostname" }))).toBe(
-      "io.systemd.Machine.TooManyOperations {}",
-    );
-    process.kill(leader, "SIGKILL");
-    expect(new Set(await Promise.all(copies))).toEqual(new Set(["System.Error.ESHUTDOWN: Child died abnormally."]));
-    await waitFor(() => expect(stopWorkers()).toBe(0), "the end of the workers");
-    expect(readdirSync(target)).toEqual([]);
-    await copyTo("plain", join(here, "file"), "/run/afterwards");
-  }, 60_000);
+  test(
+    "M131 64 copies at a time and no more; they end with their machine and leave nothing half done",
+    async () => {
+      const leader = await daemon.leader();
+      await register(bus, "slow", leader);
+      const target = join(here, "targets");
+      mkdirSync(target);
+      const timer = setInterval(stopWorkers, 1);
+      const copies = Array.from({ length: 64 }, (_, index) =>
+        errorOf(copyFrom("slow", join(here, "file"), join(target, String(index)))),
+      );
+      await waitFor(() => expect(stopWorkers()).toBe(64), "64 workers");
+      clearInterval(timer);
+      const text = "LimitsExceeded: Too many ongoing copies.";
+      expect(await errorOf(copyFrom("plain", join(here, "file"), join(target, "65th")))).toBe(text);
+      expect(await errorOf(copyTo("nobody-knows", "", ""))).toBe(text);
+      expect(await failure(varlink.call("io.systemd.Machine.CopyTo", { name: "plain", source: "/etc/hostname" }))).toBe(
+        "io.systemd.Machine.TooManyOperations {}",
+      );
+      process.kill(leader, "SIGKILL");
+      expect(new Set(await Promise.all(copies))).toEqual(new Set(["System.Error.ESHUTDOWN: Child died abnormally."]));
+      await waitFor(() => expect(stopWorkers()).toBe(0), "the end of the workers");
+      expect(readdirSync(target)).toEqual([]);
+      await copyTo("plain", join(here, "file"), "/run/afterwards");
+    },
+    GUARD_MS,
+  );
 
   test("M117 neither the host nor a VM has anything bound", async () => {
     for (const name of [".host", "vm"]) {

@@ -6,10 +6,11 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { isRoot } from "../kernel/support.ts";
+import { GUARD_MS } from "../lib/wait-for.ts";
 import { archive } from "../unit/worker/archive-builder.ts";
 import { FaultyServer, Scratch } from "./pull-support.ts";
 
-setDefaultTimeout(120_000);
+setDefaultTimeout(GUARD_MS);
 
 const scratch = new Scratch();
 const server = new FaultyServer();

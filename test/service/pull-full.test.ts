@@ -5,9 +5,10 @@ import { mkdirSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { isRoot } from "../kernel/support.ts";
 import { run } from "../kernel/tree-support.ts";
+import { GUARD_MS } from "../lib/wait-for.ts";
 import { entries, FaultyServer, runWorker } from "./pull-support.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(GUARD_MS);
 
 const MIB = 1 << 20;
 const DISK = 100 * MIB;

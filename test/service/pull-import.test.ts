@@ -19,11 +19,11 @@ import { gzipSync } from "node:zlib";
 import { openPath } from "../../src/kernel/fd.ts";
 import { FILE_FLAG, fileFlags } from "../../src/kernel/file-attributes.ts";
 import { isRoot } from "../kernel/support.ts";
-import { waitFor } from "../lib/wait-for.ts";
+import { GUARD_MS, waitFor } from "../lib/wait-for.ts";
 import { archive } from "../unit/worker/archive-builder.ts";
 import { entries, runWorker, Scratch, startWorker } from "./pull-support.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(GUARD_MS);
 
 const scratch = new Scratch();
 const asRoot = test.skipIf(!isRoot);
@@ -247,7 +247,7 @@ asRoot(
     expect(performance.now() - before).toBeLessThan(3000);
     expect(entries(root)).toEqual([]);
   },
-  30_000,
+  GUARD_MS,
 );
 
 asRoot("I117: wrong options are told, and the environment's are honoured", async () => {

@@ -5,14 +5,14 @@ import { createHash, randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { isRoot } from "../kernel/support.ts";
-import { waitFor } from "../lib/wait-for.ts";
+import { GUARD_MS, waitFor } from "../lib/wait-for.ts";
 import { archive } from "../unit/worker/archive-builder.ts";
 import { Announcements, manager, TestImportd } from "./import-support.ts";
 import { entries, runWorker, Scratch, startWorker } from "./pull-support.ts";
 
 const KILLS = Number(process.env["MACHINED_KILLS"] ?? 3);
 const MIB = Number(process.env["MACHINED_KILL_MIB"] ?? 24);
-setDefaultTimeout(60_000 + KILLS * 30_000);
+setDefaultTimeout(GUARD_MS);
 
 const scratch = new Scratch();
 const sha256 = (bytes: Buffer) => createHash("sha256").update(bytes).digest("hex");
@@ -208,7 +208,7 @@ describe.skipIf(!isRoot)(`killed${isRoot ? "" : " (left out: needs root)"}`, () 
       if (["image", "image.raw"].some((image) => existsSync(join(root, image)))) server.sent = 0;
       await daemon.run();
       const { heard, id } = await begin();
-      await waitFor(() => expect(heard.of(id, "TransferRemoved").length).toBe(1), `the end of transfer ${id}`, 60_000);
+      await waitFor(() => expect(heard.of(id, "TransferRemoved").length).toBe(1), `the end of transfer ${id}`);
       expect([at, await heard.result(id)]).toEqual([at, "done"]);
       expectWhole(root, name, `killed at ${at}`);
       const again = server.sent - size;

@@ -11,10 +11,11 @@ import { type PullKind, PullPlace } from "../../src/worker/pull-image.ts";
 import { JOB_LIMITS, type JobLimits } from "../../src/worker/pull-job.ts";
 import { fetchSide } from "../../src/worker/pull-side.ts";
 import { isRoot } from "../kernel/support.ts";
+import { GUARD_MS } from "../lib/wait-for.ts";
 import { archive } from "../unit/worker/archive-builder.ts";
 import { entries, FaultyServer, RawServer, Scratch } from "./pull-support.ts";
 
-setDefaultTimeout(30_000);
+setDefaultTimeout(GUARD_MS);
 
 const scratch = new Scratch();
 const server = new FaultyServer();

@@ -3,10 +3,11 @@ import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { isRoot } from "../kernel/support.ts";
+import { GUARD_MS } from "../lib/wait-for.ts";
 import { archive } from "../unit/worker/archive-builder.ts";
 import { entries, FaultyServer, runWorker, Scratch } from "./pull-support.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(GUARD_MS);
 
 const scratch = new Scratch();
 const asRoot = test.skipIf(!isRoot);

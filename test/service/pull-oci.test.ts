@@ -5,10 +5,11 @@ import { chmodSync, existsSync, lstatSync, mkdirSync, readFileSync, readlinkSync
 import { join } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import { isRoot } from "../kernel/support.ts";
+import { GUARD_MS } from "../lib/wait-for.ts";
 import { archive, type BuiltMember } from "../unit/worker/archive-builder.ts";
 import { bytesOf, entries, FaultyServer, runWorker, Scratch } from "./pull-support.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(GUARD_MS);
 
 const scratch = new Scratch();
 const server = new FaultyServer();

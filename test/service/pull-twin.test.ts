@@ -12,10 +12,11 @@ import { JOB_LIMITS } from "../../src/worker/pull-job.ts";
 import { Twin } from "../../src/worker/pull-twin.ts";
 import { isRoot } from "../kernel/support.ts";
 import { describeTree, makeEverything, run } from "../kernel/tree-support.ts";
+import { GUARD_MS } from "../lib/wait-for.ts";
 import { archive } from "../unit/worker/archive-builder.ts";
 import { FaultyServer, runWorker } from "./pull-support.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(GUARD_MS);
 
 /** Memory: there no two files share their data. */
 const top = mkdtempSync("/dev/shm/pull-twin-");

@@ -6,16 +6,16 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import * as openpgp from "openpgp";
 import { isRoot } from "../kernel/support.ts";
-import { waitFor } from "../lib/wait-for.ts";
+import { GUARD_MS, waitFor } from "../lib/wait-for.ts";
 import { archive } from "../unit/worker/archive-builder.ts";
 import { entries, FaultyServer, type RawRequest, RawServer, runWorker, Scratch, startWorker } from "./pull-support.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(GUARD_MS);
 
 const scratch = new Scratch();
 const server = new FaultyServer();
 const sha256 = (bytes: Buffer | string) => createHash("sha256").update(bytes).digest("hex");
-const LONG = 60_000;
+const LONG = GUARD_MS;
 
 const TREE = archive({ name: "./", type: "5", mode: 0o755 }, { name: "etc/motd", data: "hello" });
 const PACKED = gzipSync(TREE);
@@ -572,7 +572,7 @@ asRoot(
     }
     expect(readFileSync(join(root, "f1.nspawn"), "utf8")).toBe("[Exec]\n");
   },
-  120_000,
+  GUARD_MS,
 );
 
 asRoot("I111: settings that are there already stay, unless force is given", async () => {

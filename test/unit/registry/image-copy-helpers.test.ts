@@ -7,6 +7,7 @@ import { type CopyHelpers, copyTree } from "../../../src/kernel/copy.ts";
 import { openPath } from "../../../src/kernel/fd.ts";
 import { startCopyHelpers } from "../../../src/registry/copy-helpers.ts";
 import { describeTree, makeEverything, run } from "../../kernel/tree-support.ts";
+import { GUARD_MS } from "../../lib/wait-for.ts";
 
 const base = mkdtempSync(join(tmpdir(), "copy-helpers-"));
 afterAll(() => {
@@ -54,7 +55,7 @@ test.skipIf(!isRoot || availableParallelism() < 2)(
         .trim(),
     ).toBe("");
   },
-  60_000,
+  GUARD_MS,
 );
 
 test.skipIf(!isRoot || availableParallelism() < 2)(
@@ -65,7 +66,7 @@ test.skipIf(!isRoot || availableParallelism() < 2)(
     writeFileSync(join(base, "small/ballast"), Buffer.alloc(1 << 20));
     expect(() => copy(join(base, "small/to"), startCopyHelpers)).toThrow(/"d\d+\/f\d+": No space left on device/);
   },
-  60_000,
+  GUARD_MS,
 );
 
 test.skipIf(!isRoot || availableParallelism() < 2)(
@@ -78,7 +79,7 @@ test.skipIf(!isRoot || availableParallelism() < 2)(
     };
     expect(() => copy(join(base, "killed"), killed)).toThrow("Cannot send after transport endpoint shutdown");
   },
-  60_000,
+  GUARD_MS,
 );
 
 test.skipIf(!isRoot)(
@@ -88,5 +89,5 @@ test.skipIf(!isRoot)(
     expect(started).toBeLessThanOrEqual(1);
     expect(describeTree(join(base, "alone"))).toBe(describeTree(from));
   },
-  60_000,
+  GUARD_MS,
 );

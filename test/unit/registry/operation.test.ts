@@ -3,6 +3,7 @@ import { write, writeSync } from "node:fs";
 import { Fd } from "../../../src/kernel/fd.ts";
 import type { Child, ExitStatus, SpawnOptions } from "../../../src/kernel/spawn.ts";
 import { Operations } from "../../../src/registry/operation.ts";
+import { GUARD_MS } from "../../lib/wait-for.ts";
 
 const LOG = { info: () => {}, warning: () => {}, debug: () => {} };
 
@@ -159,16 +160,20 @@ test("a killed worker is waited for, however long the machine takes to end it", 
   }
 });
 
-test("a worker that talks without end is cut off", async () => {
-  const { workers, operations } = start();
-  const result = operations.run(request);
-  const talk = async () => {
-    for (;;) {
-      await workers.sayMuch(0, "x".repeat(60_000));
-      await Bun.sleep(1);
-    }
-  };
-  expect(await endOf(talk())).toContain("EPIPE");
-  workers.end(0);
-  expect(await result).toBeNull();
-}, 20_000);
+test(
+  "a worker that talks without end is cut off",
+  async () => {
+    const { workers, operations } = start();
+    const result = operations.run(request);
+    const talk = async () => {
+      for (;;) {
+        await workers.sayMuch(0, "x".repeat(60_000));
+        await Bun.sleep(1);
+      }
+    };
+    expect(await endOf(talk())).toContain("EPIPE");
+    workers.end(0);
+    expect(await result).toBeNull();
+  },
+  GUARD_MS,
+);
