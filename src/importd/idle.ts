@@ -6,6 +6,8 @@ export interface IdleOptions {
   isIdle(): boolean;
   /** Nothing was to be done for that long. */
   expired(): void;
+  /** Nobody called for that long, but there is something to do. */
+  stays(): void;
 }
 
 export class IdleTimer {
@@ -38,8 +40,9 @@ export class IdleTimer {
   }
 
   #check(): void {
-    if (this.#busy > 0 || !this.#options.isIdle()) this.touch();
-    else this.#options.expired();
+    if (this.#busy === 0 && this.#options.isIdle()) return this.#options.expired();
+    this.#options.stays();
+    this.touch();
   }
 }
 

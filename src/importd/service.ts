@@ -58,6 +58,7 @@ export class Service implements ImportDaemon {
       afterMs: idleLimitMs(this.#isActivatable()),
       isIdle: () => this.#isIdle(),
       expired: () => this.#expire(),
+      stays: () => this.log.debug(`Not exiting: ${this.transfers.size} transfers, ${this.#connections} connections.`),
     });
     const called = () => {
       this.#idle.touch();
@@ -145,7 +146,11 @@ export class Service implements ImportDaemon {
   }
 
   #isIdle(): boolean {
-    return this.transfers.size === 0 && this.#varlink.connections === 0 && (this.#privateBus?.peers ?? 0) === 0;
+    return this.transfers.size === 0 && this.#connections === 0;
+  }
+
+  get #connections(): number {
+    return this.#varlink.connections + (this.#privateBus?.peers ?? 0);
   }
 
   #expire(): void {

@@ -3,8 +3,8 @@
 
 const POLL_MS = 20;
 
-/** How long a test waits for a condition before it says what did not come. */
-export const WAIT_MS = 240_000;
+/** How long a test waits for a condition before it says what did not come; $TEST_WAIT_MS for whoever watches it fail. */
+export const WAIT_MS = Number(process.env["TEST_WAIT_MS"] ?? 240_000);
 /** How long a test may take in all. */
 export const GUARD_MS = 600_000;
 

@@ -177,14 +177,16 @@ describe.skipIf(!can)(`on a bus${reason}`, () => {
 
 describe.skipIf(!isRoot)("ending for want of work", () => {
   test("I32 not while a transfer runs or somebody is connected; some time after", async () => {
-    await using daemon = await TestImportd.start({ MACHINED_IDLE_MS: "150" });
+    await using daemon = await TestImportd.start({ MACHINED_IDLE_MS: "50", SYSTEMD_LOG_LEVEL: "debug" });
+    const first = await daemon.bus();
+    const id = await pull(first, "wait");
+    first.close();
+    await daemon.logged("Not exiting: 1 transfers, 0 connections.");
     const bus = await daemon.bus();
     const heard = await Announcements.of(bus);
-    const id = await pull(bus, "wait");
-    await Bun.sleep(500);
     await manager(bus, "CancelTransfer", "u", id);
     expect(await heard.result(id)).toBe("canceled");
-    await Bun.sleep(400);
+    await daemon.logged("Not exiting: 0 transfers, 1 connections.");
     expect(await manager(bus, "ListTransfers")).toEqual([[]]);
     bus.close();
     expect(await daemon.exited).toBe(0);

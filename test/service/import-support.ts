@@ -1,6 +1,6 @@
 // A systemd-importd of a test's own: from source, in a private runtime directory, with played workers unless told
 // otherwise. Everything it starts is ended by `using`.
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Subprocess } from "bun";
@@ -32,7 +32,10 @@ export class TestImportd implements AsyncDisposable {
   readonly #args: readonly string[];
   #process: Subprocess<"ignore", "ignore", "pipe"> | null = null;
   #log = "";
+  #logRead: Promise<void> = Promise.resolve();
   readonly #clients: { close(): void }[] = [];
+  /** Since the daemon runs: a daemon that ends for want of work must not do so before the test has come. */
+  #first: BusClient | null = null;
 
   private constructor(env: Record<string, string>, args: readonly string[]) {
     this.#env = env;
@@ -50,9 +53,17 @@ export class TestImportd implements AsyncDisposable {
     return this.#process?.pid ?? 0;
   }
 
-  /** What the daemon wrote to its log so far. */
+  /** The whole log of a daemon that has ended. What one that runs has written is waited for, with `logged()`. */
   get log(): string {
+    if (this.#process !== null) throw new Error("The daemon runs: more may come than is here");
     return this.#log;
+  }
+
+  /** Waits until the daemon has written a text to its log, so many times or more often. */
+  async logged(text: string, times = 1): Promise<void> {
+    await waitFor(() => {
+      if (this.#log.split(text).length <= times) throw new Error(`the log is\n${this.#log}`);
+    }, `'${text}' in the daemon's log`);
   }
 
   get exited(): Promise<number> {
@@ -66,8 +77,10 @@ export class TestImportd implements AsyncDisposable {
       env: { PATH: process.env["PATH"] ?? "", ...env },
       stdio: ["ignore", "ignore", "pipe"],
     });
-    void this.#read(this.#process.stderr);
-    await waitFor(async () => (await this.#open()).close(), "the daemon's private socket");
+    this.#logRead = this.#read(this.#process.stderr);
+    const first = await waitFor(() => this.#open(), "the daemon's private socket");
+    if (this.#env["MACHINED_IDLE_MS"] === undefined) first.close();
+    else this.#first = this.keep(first);
   }
 
   async #read(stream: ReadableStream<Uint8Array>): Promise<void> {
@@ -79,7 +92,10 @@ export class TestImportd implements AsyncDisposable {
   }
 
   async bus(): Promise<BusClient> {
-    return this.keep(await this.#open());
+    const bus = this.keep(await this.#open());
+    this.#first?.close();
+    this.#first = null;
+    return bus;
   }
 
   async varlink(): Promise<VarlinkClient> {
@@ -95,7 +111,10 @@ export class TestImportd implements AsyncDisposable {
   /** Ends the daemon with a signal and waits until it is gone. */
   async kill(signal: NodeJS.Signals = "SIGTERM"): Promise<number> {
     this.#process?.kill(signal);
-    return this.exited;
+    const code = await this.exited;
+    await this.#logRead;
+    this.#process = null;
+    return code;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -134,6 +153,17 @@ export async function pull(bus: BusClient, what: string, local = "", type = "Tar
   return id as number;
 }
 
+/** Where the open files of a process point. */
+export function openFilesOf(pid: number): string[] {
+  return readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
+    try {
+      return [readlinkSync(`/proc/${pid}/fd/${fd}`)];
+    } catch {
+      return []; // closed since
+    }
+  });
+}
+
 /** Everything that is announced from now on, in order. */
 export class Announcements {
   readonly events: TransferEvent[] = [];
@@ -155,6 +185,15 @@ export class Announcements {
   /** The lines of a transfer, as [priority, text]. */
   lines(id: number): [number, string][] {
     return this.of(id, "LogMessage") as [number, string][];
+  }
+
+  /** Waits for a line of a transfer; gives it. */
+  line(id: number, text: string | RegExp): Promise<[number, string]> {
+    return waitFor(() => {
+      const found = this.lines(id).find(([, line]) => (typeof text === "string" ? line === text : text.test(line)));
+      if (found === undefined) throw new Error(`there is ${JSON.stringify(this.lines(id))}`);
+      return found;
+    }, `'${text}' in the log of transfer ${id}`);
   }
 
   /** Waits until a transfer is over; gives its result. */
