@@ -26,10 +26,9 @@ function complete() {
 }
 
 if (!complete() || findBun() === null) {
-  // `npm install`, not `npm ci`: the lock file names each package for this kind of machine only, and npm 11
-  // refuses that in `ci`. Nothing here needs an install script.
+  // Nothing here needs an install script.
   console.error("Installing the npm packages that package-lock.json pins …");
-  const npm = spawnSync("npm", ["install", "--ignore-scripts", "--no-save", "--no-audit", "--no-fund"], {
+  const npm = spawnSync("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund"], {
     cwd: top,
     stdio: ["ignore", 2, 2],
   });
