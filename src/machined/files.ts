@@ -33,9 +33,9 @@ export const copyFiles = defineAction({
     const source = normalized("source", request.source);
     const destination = request.destination === "" ? source : normalized("destination", request.destination);
     const permission = manage(machine, "copy", call, { src: source, dest: destination });
-    return { machine, source, destination, permission };
+    return { subject: machine, source, destination, permission };
   },
-  run(daemon, { machine, source, destination }, { direction, flags }): Promise<void> {
+  run(daemon, { subject: machine, source, destination }, { direction, flags }): Promise<void> {
     for (const path of [source, destination]) requireFileName(path);
     return copyWithMachine(
       daemon.operations,
@@ -62,9 +62,9 @@ export const bindMount = defineAction({
     const source = normalized("source", request.source);
     const destination = request.destination === "" ? source : normalized("destination", request.destination);
     const permission = manage(machine, "bind", call, { src: source, dest: destination });
-    return { machine, source, destination, permission };
+    return { subject: machine, source, destination, permission };
   },
-  async run(daemon, { machine, source, destination }, { readOnly, mkdir }): Promise<void> {
+  async run(daemon, { subject: machine, source, destination }, { readOnly, mkdir }): Promise<void> {
     try {
       if (sharesMounts(machine)) throw new ErrnoError("EINVAL", errnoText("EINVAL"));
       await bindIntoMachine(daemon.operations, machine, { source, destination, readOnly, mkdir });

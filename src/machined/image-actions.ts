@@ -6,7 +6,7 @@ import type { Permission } from "../ipc/polkit.ts";
 import { renameImage } from "../registry/image-change.ts";
 import { defineAction } from "./action.ts";
 import type { Call } from "./daemon.ts";
-import { type Images, requireImageName, withText } from "./images.ts";
+import { type Images, requireImageName, targetOf, withText } from "./images.ts";
 
 /** Which image an action is about, and where it is found. */
 export interface ImageSubject {
@@ -29,14 +29,14 @@ export const remove = defineAction({
   prepare(_daemon, { images, name }: ImageSubject) {
     images.operations.requireRoom();
     const image = images.require(name);
-    return { image, permission: manage({ image: name, verb: "remove" }) };
+    return { subject: image, permission: manage({ image: name, verb: "remove" }) };
   },
-  async run(_daemon, { image }, { images, name }) {
+  async run(_daemon, { subject: image }, { images, name }) {
     try {
-      await images.run("remove", { name });
+      await images.run("remove", { target: targetOf(image) });
     } catch (error) {
       // Killed when the image was gone for everybody already: the rest of it goes in the background.
-      if (errnoNameOf(error) !== "ESHUTDOWN" || images.find(name)?.path === image.path) throw error;
+      if (errnoNameOf(error) !== "ESHUTDOWN" || images.find(name)?.isSame(image) === true) throw error;
     }
   },
 });
@@ -46,9 +46,9 @@ export const rename = defineAction({
   prepare(_daemon, { images, name, newName }: ImageSubject & { newName: string }) {
     requireImageName("newName", newName);
     const image = images.require(name);
-    return { image, permission: manage({ image: name, verb: "rename", new_name: newName }) };
+    return { subject: image, permission: manage({ image: name, verb: "rename", new_name: newName }) };
   },
-  run(_daemon, { image }, { images, newName }) {
+  run(_daemon, { subject: image }, { images, newName }) {
     try {
       renameImage(images.layout, images.search, image, newName);
     } catch (error) {
@@ -62,22 +62,22 @@ export const clone = defineAction({
   prepare(_daemon, { images, name, newName }: ImageSubject & { newName: string; readOnly: boolean }) {
     images.operations.requireRoom();
     requireImageName("newName", newName);
-    images.require(name);
-    return { permission: manage({ image: name, verb: "clone", new_name: newName }) };
+    const subject = images.require(name);
+    return { subject, permission: manage({ image: name, verb: "clone", new_name: newName }) };
   },
-  async run(_daemon, _plan, { images, name, newName, readOnly }) {
-    await images.run("clone", { name, newName, readOnly });
+  async run(_daemon, { subject }, { images, newName, readOnly }) {
+    await images.run("clone", { target: targetOf(subject), newName, readOnly });
   },
 });
 
 /** Marks an image as read-only, or takes the mark away. */
 export const markReadOnly = defineAction({
   prepare(_daemon, { images, name, readOnly }: ImageSubject & { readOnly: boolean }) {
-    images.require(name);
-    return { permission: manage({ image: name, verb: "mark_read_only", read_only: readOnly ? "1" : "0" }) };
+    const subject = images.require(name);
+    return { subject, permission: manage({ image: name, verb: "mark_read_only", read_only: readOnly ? "1" : "0" }) };
   },
-  async run(_daemon, _plan, { images, name, readOnly }) {
-    await images.run("mark", { name, readOnly });
+  async run(_daemon, { subject }, { images, readOnly }) {
+    await images.run("mark", { target: targetOf(subject), readOnly });
   },
 });
 
@@ -91,13 +91,13 @@ function requireSize(bytes: bigint): void {
 export const setLimit = defineAction({
   prepare(_daemon, { images, name, bytes }: ImageSubject & { bytes: bigint }, call) {
     requireSize(bytes);
-    images.require(name);
+    const image = images.require(name);
     // The original calls the image a machine here, and rules of administrators match on that.
     const subject = call.transport === "bus" ? "machine" : "image";
-    return { permission: manage({ [subject]: name, verb: "set_limit" }) };
+    return { subject: image, permission: manage({ [subject]: name, verb: "set_limit" }) };
   },
-  async run(_daemon, _plan, { images, name, bytes }) {
-    await images.run("limit", { name, bytes: String(bytes) });
+  async run(_daemon, { subject }, { images, bytes }) {
+    await images.run("limit", { target: targetOf(subject), bytes: String(bytes) });
   },
 });
 
@@ -105,11 +105,11 @@ export const setLimit = defineAction({
 export const setPoolLimit = defineAction({
   prepare(_daemon, { bytes }: { images: Images; bytes: bigint }, call) {
     requireSize(bytes);
-    return { permission: managePool(call, { verb: "set_pool_limit" }) };
+    return { subject: null, permission: managePool(call, { verb: "set_pool_limit" }) };
   },
   async run(_daemon, _plan, { images, bytes }) {
     try {
-      await images.run("limit", { name: null, bytes: String(bytes) });
+      await images.run("limit", { target: null, bytes: String(bytes) });
     } catch (error) {
       if (errnoNameOf(error) === "ENOTTY") {
         throw new MachinedError("NotSupported", "Quota is only supported on btrfs.", { cause: error });
@@ -127,7 +127,7 @@ export const cleanPool = defineAction({
   prepare(_daemon, { images, mode }: { images: Images; mode: string }, call) {
     images.operations.requireRoom();
     if (mode !== "hidden" && mode !== "all") throw invalidArgument("mode", `Unknown mode '${mode}'.`);
-    return { permission: managePool(call, { verb: "clean_pool", mode }) };
+    return { subject: null, permission: managePool(call, { verb: "clean_pool", mode }) };
   },
   async run(_daemon, _plan, { images, mode }): Promise<Cleaned> {
     // The worker's answer: src/worker/clean.ts.

@@ -6,8 +6,7 @@ import { UINT64_MAX } from "../base/format.ts";
 import { formatId } from "../base/id128.ts";
 import { plainInteger } from "../base/json.ts";
 import { type Prepared, preparer } from "../base/prepared.ts";
-import { authorize } from "../ipc/polkit.ts";
-import { type BoundVarlink, Reply, type VarlinkCall } from "../ipc/varlink-server.ts";
+import { type BoundVarlink, Reply } from "../ipc/varlink-server.ts";
 import type { Image } from "../registry/image.ts";
 import { defineAction, perform } from "./action.ts";
 import type { Daemon } from "./daemon.ts";
@@ -38,7 +37,8 @@ export function imageVarlink(daemon: Daemon, images: Images): BoundVarlink {
   return {
     table: IoSystemdMachineImage,
     handlers: {
-      List: (call, p: { name?: string; acquireMetadata?: Metadata }) => list(daemon, { images, facts }, call, p),
+      List: (call, { name, acquireMetadata: metadata = "no" }: { name?: string; acquireMetadata?: Metadata }) =>
+        perform(daemon, call, list, { images, facts, name, metadata, more: call.more }),
       Update: (call, p: UpdateParameters) => perform(daemon, call, update, { images, ...p }),
       Clone: (call, p: { name: string; newName: string; readOnly?: boolean }) =>
         perform(daemon, call, clone, { images, name: p.name, newName: p.newName, readOnly: p.readOnly ?? false }),
@@ -67,13 +67,13 @@ function sizeOf(limit: number | bigint | string): bigint {
 /** One permission for all three changes: the name first, because the others go by the new one. */
 const update = defineAction({
   prepare(_daemon, { images, name, newName, limit }: ImageSubject & UpdateParameters) {
-    images.require(name);
+    const subject = images.require(name);
     if (newName !== undefined) requireImageName("newName", newName);
     const bytes = limit === undefined ? null : sizeOf(limit);
     const details = { image: name, verb: "update" };
-    return { bytes, permission: { action: "org.freedesktop.machine1.manage-images", details } };
+    return { subject, bytes, permission: { action: "org.freedesktop.machine1.manage-images", details } };
   },
-  async run(daemon, { bytes }, { images, name, newName, readOnly }, call) {
+  async run(daemon, { subject: image, bytes }, { images, name, newName, readOnly }, call) {
     const subject = { images, name: newName ?? name };
     if (newName !== undefined) {
       const plan = rename.prepare(daemon, { images, name, newName }, call);
@@ -82,37 +82,59 @@ const update = defineAction({
     const changes: Promise<unknown>[] = [];
     if (readOnly !== undefined) {
       const parameters = { ...subject, readOnly };
-      const plan = markReadOnly.prepare(daemon, parameters, call);
+      const plan = sameImage(image, markReadOnly.prepare(daemon, parameters, call));
       changes.push(Promise.resolve(markReadOnly.run(daemon, plan, parameters, call)));
     }
     if (bytes !== null) {
       // One after the other: both change the same image.
       await Promise.allSettled(changes);
       const parameters = { ...subject, bytes };
-      changes.push(Promise.resolve(setLimit.run(daemon, setLimit.prepare(daemon, parameters, call), parameters, call)));
+      const plan = sameImage(image, setLimit.prepare(daemon, parameters, call));
+      changes.push(Promise.resolve(setLimit.run(daemon, plan, parameters, call)));
     }
     await firstFailure(changes);
   },
 });
+
+/** The plan, if it is about the image whose change was permitted, perhaps under its new name. */
+function sameImage<Plan extends { readonly subject: Image }>(permitted: Image, plan: Plan): Plan {
+  if (plan.subject.facts.identity === permitted.facts.identity) return plan;
+  throw new MachinedError("NoSuchImage", `No image '${permitted.name}' known`);
+}
 
 /** Waits for all of them, then throws what failed first. */
 async function firstFailure(changes: readonly Promise<unknown>[]): Promise<void> {
   for (const result of await Promise.allSettled(changes)) if (result.status === "rejected") throw result.reason;
 }
 
-async function list(
-  daemon: Daemon,
-  { images, facts }: { readonly images: Images; readonly facts: (images: readonly Image[]) => Prepared<object> },
-  call: VarlinkCall,
-  { name, acquireMetadata = "no" }: { name?: string; acquireMetadata?: Metadata },
-): Promise<object> {
-  if (name !== undefined) requireImageName("name", name);
-  if (acquireMetadata !== "no") {
+interface ListParameters {
+  readonly images: Images;
+  /** What is known without a look into the images, prepared for sending. */
+  readonly facts: (images: readonly Image[]) => Prepared<object>;
+  readonly name?: string | undefined;
+  readonly metadata: Metadata;
+  readonly more: boolean;
+}
+
+/** One image, or all; metadata, which is read from the images themselves, needs permission. */
+const list = defineAction({
+  prepare(_daemon, { images, name, metadata }: ListParameters) {
+    if (name !== undefined) requireImageName("name", name);
+    // Who may ask learns first whether it may, then whether there is such an image.
+    const subject = name === undefined ? null : images.find(name);
+    if (metadata === "no") return { subject };
     const details: Record<string, string> = name === undefined ? {} : { image: name };
-    await authorize(daemon.bus(), call, { action: "org.freedesktop.machine1.inspect-images", details });
-  }
-  if (name !== undefined) return describeImage(images, images.get(name), acquireMetadata);
-  if (!call.more) throw new MachinedError("ExpectedMore", "Expected the 'more' flag");
+    return { subject, permission: { action: "org.freedesktop.machine1.inspect-images", details } };
+  },
+  run: (_daemon, { subject }, parameters) => describeImages(subject, parameters),
+});
+
+async function describeImages(
+  subject: Image | null,
+  { images, facts, name, metadata: acquireMetadata, more }: ListParameters,
+): Promise<object> {
+  if (name !== undefined) return describeImage(images, subject ?? images.get(name), acquireMetadata);
+  if (!more) throw new MachinedError("ExpectedMore", "Expected the 'more' flag");
   const all = images.list();
   if (all.length === 0) throw noSuchImage();
   if (acquireMetadata === "no") return { [Reply.many]: facts(all) };

@@ -106,6 +106,11 @@ export class Images {
   }
 }
 
+/** An image as the workers are told of it: by its identity, because its name may be another's when they look. */
+export function targetOf({ name, path, facts }: Image): { readonly [key: string]: string } {
+  return { name, path, identity: facts.identity };
+}
+
 /** An error with an errno gets a text that says what was attempted; any other stays what it is. */
 export function withText(attempt: string, error: unknown): unknown {
   const errno = errnoNameOf(error);

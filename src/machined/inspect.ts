@@ -39,14 +39,14 @@ export const getOsRelease = defineAction({
     const machine = daemon.registry.get(name);
     const subject = call.transport === "bus" ? "machine" : "name";
     return {
-      machine,
+      subject: machine,
       permission: {
         action: "org.freedesktop.machine1.inspect-machines",
         details: { [subject]: machine.name, verb: "get_os_release" },
       },
     };
   },
-  run: (daemon, { machine }) => osRelease(daemon, machine),
+  run: (daemon, { subject: machine }) => osRelease(daemon, machine),
 });
 
 /** The first host id of a machine's user namespace. */

@@ -28,9 +28,9 @@ export function manageOwn(machine: Machine, verb: string, call: Call): Permissio
 export const unregister = defineAction({
   prepare(daemon, { name }: { name: string }, call) {
     const machine = daemon.registry.get(name);
-    return { machine, permission: manageOwn(machine, "unregister", call) };
+    return { subject: machine, permission: manageOwn(machine, "unregister", call) };
   },
-  run(daemon, { machine }) {
+  run(daemon, { subject: machine }) {
     daemon.registry.forget(machine, { stopUnit: false });
   },
 });
@@ -39,9 +39,9 @@ export const unregister = defineAction({
 export const terminate = defineAction({
   prepare(daemon, { name }: { name: string }, call) {
     const machine = daemon.registry.get(name);
-    return { machine, permission: manageOwn(machine, "terminate", call) };
+    return { subject: machine, permission: manageOwn(machine, "terminate", call) };
   },
-  run: (daemon, { machine }) => daemon.registry.terminate(machine),
+  run: (daemon, { subject: machine }) => daemon.registry.terminate(machine),
 });
 
 /** Sends a signal to the leader, the supervisor, or ("" or "all") all processes. */
@@ -52,9 +52,9 @@ export const kill = defineAction({
     if (whom === undefined) throw invalidArgument("whom", `Invalid kill parameter '${parameters.whom}'`);
     const { signal } = parameters;
     if (signal < 1 || signal > SIGNAL_MAX) throw invalidArgument("signal", `Invalid signal ${signal}`);
-    return { machine, whom, permission: manageOwn(machine, "kill", call) };
+    return { subject: machine, whom, permission: manageOwn(machine, "kill", call) };
   },
-  run(daemon, { machine, whom }, { signal }): void | Promise<void> {
+  run(daemon, { subject: machine, whom }, { signal }): void | Promise<void> {
     if (machine.isHost) throw unsupported();
     if (whom === "leader") return machine.leader.kill(signal);
     if (whom === "supervisor") {

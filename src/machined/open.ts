@@ -22,9 +22,9 @@ export const openRootDirectory = defineAction({
     if (machine.class === "vm") {
       throw unsupported("Opening the root directory is only supported on container machines.");
     }
-    return { machine, permission: manage(machine, "open_root_directory", call) };
+    return { subject: machine, permission: manage(machine, "open_root_directory", call) };
   },
-  run: (daemon, { machine }): Promise<Fd> =>
+  run: (daemon, { subject: machine }): Promise<Fd> =>
     reach(daemon.operations, machine, { path: "/", door: "directory", identity: HOST_ROOT }),
 });
 
@@ -33,9 +33,9 @@ export const openPty = defineAction({
   prepare(daemon, { name }: { name: string }) {
     const machine = daemon.registry.get(name);
     requireTerminals(machine);
-    return { machine, permission: permissionToOpen(machine, "open-pty") };
+    return { subject: machine, permission: permissionToOpen(machine, "open-pty") };
   },
-  run: (daemon, { machine }): Promise<Pty> => openPtyIn(daemon.operations, machine),
+  run: (daemon, { subject: machine }): Promise<Pty> => openPtyIn(daemon.operations, machine),
 });
 
 /** A new pseudo terminal with a login prompt. */
@@ -43,9 +43,9 @@ export const openLogin = defineAction({
   prepare(daemon, { name }: { name: string }) {
     const machine = daemon.registry.get(name);
     requireTerminals(machine);
-    return { machine, permission: permissionToOpen(machine, "login", { verb: "login" }) };
+    return { subject: machine, permission: permissionToOpen(machine, "login", { verb: "login" }) };
   },
-  run: (daemon, { machine }): Promise<Pty> =>
+  run: (daemon, { subject: machine }): Promise<Pty> =>
     onNewPty(daemon, machine, (pty) => withMachineBus(daemon, machine, (call) => startGetty(call, pty.path))),
 });
 
@@ -63,9 +63,9 @@ export const openShell = defineAction({
       program: unit.program.path,
       command_line: unit.program.argv.join(" "),
     };
-    return { machine, unit, permission: permissionToOpen(machine, "shell", details) };
+    return { subject: machine, unit, permission: permissionToOpen(machine, "shell", details) };
   },
-  run: (daemon, { machine, unit }): Promise<Pty> =>
+  run: (daemon, { subject: machine, unit }): Promise<Pty> =>
     onNewPty(daemon, machine, (pty) =>
       withMachineBus(daemon, machine, async (call) => {
         using terminal = openPtyPeer(pty.master);

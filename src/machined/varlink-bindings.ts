@@ -1,15 +1,15 @@
 // Varlink rows → actions: argument mapping only (io.systemd.Machine).
 import { readFileSync } from "node:fs";
 import { IoSystemdMachine } from "../api/io-systemd-machine.ts";
-import { errnoNameOf, invalidArgument, MachinedError } from "../base/error.ts";
+import { errnoText } from "../base/errno.ts";
+import { ErrnoError, errnoNameOf, invalidArgument, MachinedError } from "../base/error.ts";
 import { formatId, parseId } from "../base/id128.ts";
 import { plainInteger } from "../base/json.ts";
 import { isMachineNameOrHost } from "../base/names.ts";
-import { authorize } from "../ipc/polkit.ts";
 import { type BoundVarlink, Reply, type VarlinkCall } from "../ipc/varlink-server.ts";
-import type { PidRef } from "../kernel/pidref.ts";
+import { PidRef } from "../kernel/pidref.ts";
 import { type Machine, VSOCK_CID_ANY } from "../registry/machine.ts";
-import { perform } from "./action.ts";
+import { defineAction, perform } from "./action.ts";
 import type { Daemon } from "./daemon.ts";
 import { mapFrom, mapTo, uidShift } from "./inspect.ts";
 import { kill, terminate, unregister } from "./lifecycle.ts";
@@ -94,10 +94,30 @@ async function lookUp(daemon: Daemon, call: VarlinkCall, { name, pid }: Lookup):
     if (name !== undefined && daemon.registry.find(name) === null) throw noSuchMachine();
     return name ?? null;
   }
-  const number = pidOf(pid) || (await call.caller()).pid;
-  const machine = daemon.registry.findByProcess(number);
+  const caller = await call.caller();
+  const machine = machineOf(daemon, () => (pidOf(pid) === 0 ? caller.openProcess() : processOf(pid)));
   if (machine === null || (name !== undefined && machine.name !== name)) throw noSuchMachine();
   return machine.name;
+}
+
+/** The machine of a process that is pinned while it is looked for; null for one that is gone. */
+function machineOf(daemon: Daemon, open: () => PidRef): Machine | null {
+  try {
+    using process = open();
+    return process.verified(() => daemon.registry.findByProcess(process.pid));
+  } catch (error) {
+    if (errnoNameOf(error) === "ESRCH") return null;
+    throw error;
+  }
+}
+
+/** The process that an id means; ESRCH when its number belongs to another one by now. */
+function processOf(id: ProcessId): PidRef {
+  const process = PidRef.of(pidOf(id));
+  const wanted = typeof id === "object" && id.pidfdId !== undefined ? BigInt(id.pidfdId) : null;
+  if (wanted === null || process.id === null || process.id === wanted) return process;
+  process[Symbol.dispose]();
+  throw new ErrnoError("ESRCH", errnoText("ESRCH"));
 }
 
 async function nameOf(daemon: Daemon, call: VarlinkCall, lookup: Lookup): Promise<string> {
@@ -162,13 +182,23 @@ interface ListParameters extends Lookup {
 
 async function list(daemon: Daemon, call: VarlinkCall, p: ListParameters): Promise<object> {
   const metadata = p.acquireMetadata ?? "no";
-  const name = await lookUp(daemon, call, p);
-  if (metadata !== "no") {
-    const details = name === null ? {} : { name };
-    await authorize(daemon.bus(), call, { action: "org.freedesktop.machine1.inspect-machines", details });
-  }
-  if (name !== null) return describeMachine(daemon, daemon.registry.get(name), metadata);
-  if (!call.more) throw new MachinedError("ExpectedMore", "Expected the 'more' flag");
+  return perform(daemon, call, describeMachines, { name: await lookUp(daemon, call, p), metadata, more: call.more });
+}
+
+/** One machine, or all; what has to be asked of the machines themselves needs permission. */
+const describeMachines = defineAction({
+  prepare(daemon, { name, metadata }: { name: string | null; metadata: Metadata; more: boolean }) {
+    const subject = name === null ? null : daemon.registry.get(name);
+    if (metadata === "no") return { subject };
+    const details: Record<string, string> = name === null ? {} : { name };
+    return { subject, permission: { action: "org.freedesktop.machine1.inspect-machines", details } };
+  },
+  run: (daemon, { subject }, { metadata, more }) =>
+    subject === null ? describeAll(daemon, metadata, more) : describeMachine(daemon, subject, metadata),
+});
+
+async function describeAll(daemon: Daemon, metadata: Metadata, more: boolean): Promise<object> {
+  if (!more) throw new MachinedError("ExpectedMore", "Expected the 'more' flag");
   const machines = Array.from(daemon.registry.list());
   if (machines.length === 0) throw noSuchMachine();
   const replies: object[] = [];

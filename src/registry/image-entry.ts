@@ -42,11 +42,17 @@ export function imageOfEntry(directory: SearchedDirectory, name: string, found: 
     const path = isLink ? targetOf(directory, entry) : join(directory.path, entry);
     const place = { directory: directory.path, entry, isVersion, isLink };
     const created = entryCreatedUsec(directory.fd, entry, status) ?? 0n;
-    const plain = { name, path, place, type, isLocked: false, createdUsec: created, modifiedUsec: 0n };
+    const identity = identityOf(status);
+    const plain = { name, path, place, type, identity, isLocked: false, createdUsec: created, modifiedUsec: 0n };
     const image = new Image({ ...plain, space: UNKNOWN_SPACE, ...details(directory, entry, type, status) });
     rememberImage(directory, image, status);
     return image;
   });
+}
+
+/** The number of a file is given again when it is gone; the time of its birth is not. */
+function identityOf({ dev, ino, birthNs }: FileStatus): string {
+  return `${dev}:${ino}:${birthNs ?? ""}`;
 }
 
 function targetOf(directory: SearchedDirectory, entry: string): string {
@@ -63,6 +69,7 @@ export function hostImage(): Image {
     name: HOST_IMAGE,
     path: "/",
     type: "directory",
+    identity: identityOf(status),
     place: null,
     isLocked: writeObstacle(root, ".") !== null,
     createdUsec: createdUsec(root) ?? 0n,

@@ -36,6 +36,8 @@ export interface ImageFacts {
   /** Without symbolic links. */
   readonly path: string;
   readonly type: ImageType;
+  /** Which file it is (device, inode, time of birth): another one that gets its name has another. */
+  readonly identity: string;
   /** Null for the host's own tree. */
   readonly place: ImagePlace | null;
   /** Whether the image itself cannot be written. */
@@ -65,6 +67,12 @@ export class Image {
 
   get type(): ImageType {
     return this.facts.type;
+  }
+
+  /** Whether the other is the same file at the same place, however it may have changed. */
+  isSame(other: unknown): boolean {
+    if (!(other instanceof Image)) return false;
+    return this.name === other.name && this.path === other.path && this.facts.identity === other.facts.identity;
   }
 
   /** The host's own tree. */

@@ -52,6 +52,11 @@ export class Machine {
     this.facts = facts;
   }
 
+  /** Whether the other is this very registration, and not a later one under its name. */
+  isSame(other: unknown): boolean {
+    return this === other;
+  }
+
   get name(): string {
     return this.facts.name;
   }

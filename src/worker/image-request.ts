@@ -8,8 +8,15 @@ export interface ImageRequest {
   readonly layout: ImageLayout;
 }
 
-export interface NamedImageRequest extends ImageRequest {
+/** Which image is meant: the daemon found it, and asked for permission for it and no other. */
+export interface ImageTarget {
   readonly name: string;
+  readonly path: string;
+  readonly identity: string;
+}
+
+export interface NamedImageRequest extends ImageRequest {
+  readonly target: ImageTarget;
 }
 
 /** Reads the argument. It is the daemon that wrote it. */
@@ -21,9 +28,12 @@ export function searchOf({ layout }: ImageRequest): ImageSearch {
   return new ImageSearch(layout.searchPath);
 }
 
-/** The image that is meant, as it is now. */
+/** The image that is meant, as it is now. Throws NoSuchImage where it is gone, also where another has its name. */
 export function imageOf(request: NamedImageRequest): Image {
-  const image = searchOf(request).find(request.name);
-  if (image === null) throw new MachinedError("NoSuchImage", `No image '${request.name}' known`);
+  const { name, path, identity } = request.target;
+  const image = searchOf(request).find(name);
+  if (image === null || image.path !== path || image.facts.identity !== identity) {
+    throw new MachinedError("NoSuchImage", `No image '${name}' known`);
+  }
   return image;
 }

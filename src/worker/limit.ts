@@ -1,11 +1,11 @@
 // machined-worker limit: limits an image, or the pool. Switching quota on may wait for the file system.
 import { limitImage, limitPool } from "../registry/pool.ts";
-import { type ImageRequest, imageOf, requestOf } from "./image-request.ts";
+import { type ImageRequest, type ImageTarget, imageOf, requestOf } from "./image-request.ts";
 import { workerOf } from "./work.ts";
 
 export interface LimitArguments extends ImageRequest {
   /** Null for the pool. */
-  readonly name: string | null;
+  readonly target: ImageTarget | null;
   /** In decimal: it may be larger than a number of JSON. */
   readonly bytes: string;
 }
@@ -13,7 +13,8 @@ export interface LimitArguments extends ImageRequest {
 export const main = workerOf((args) => {
   const request = requestOf<LimitArguments>(args);
   const bytes = BigInt(request.bytes);
-  if (request.name === null) limitPool(request.layout, bytes);
-  else limitImage(imageOf({ layout: request.layout, name: request.name }), bytes);
+  const { layout, target } = request;
+  if (target === null) limitPool(layout, bytes);
+  else limitImage(imageOf({ layout, target }), bytes);
   return null;
 });

@@ -1,0 +1,232 @@
+// A message bus that a test plays itself: it vouches for callers of any user, answers when the test lets it, and is polkit
+// besides. Whoever asks it for a name gets that name; calls are sent to the owner of a name.
+import { Variant } from "../../src/base/variant.ts";
+import { ServerHandshake } from "../../src/ipc/bus-handshake.ts";
+import { BusStream, type Incoming } from "../../src/ipc/bus-stream.ts";
+import type { Fd } from "../../src/kernel/fd.ts";
+import { type Watch, watch } from "../../src/kernel/poller.ts";
+import { acceptPeer, listenUnix } from "../../src/kernel/unix-socket.ts";
+import { waitFor } from "./wait-for.ts";
+
+const DRIVER = "org.freedesktop.DBus";
+
+/** A question to polkit that waits for its answer. */
+export interface Question {
+  readonly subject: readonly [string, ReadonlyMap<string, Variant>];
+  readonly action: string;
+  readonly details: ReadonlyMap<string, string>;
+  readonly cancellation: string;
+  /** The unique name of the connection it came over. */
+  readonly from: string;
+  answer(authorized: boolean, details?: Readonly<Record<string, string>>): void;
+}
+
+export interface PlayedCall {
+  readonly path: string;
+  readonly interface: string;
+  readonly member: string;
+  readonly signature?: string;
+  readonly body?: readonly unknown[];
+  readonly interactive?: boolean;
+}
+
+export class PlayedBroker implements AsyncDisposable {
+  readonly address: string;
+  readonly #listener: Fd;
+  readonly #watch: Watch;
+  readonly #peers = new Map<string, BusStream>();
+  readonly #owners = new Map<string, string>();
+  readonly #waiting = new Map<string, { resolve(values: unknown[]): void; reject(error: Error): void }>();
+  readonly #users = new Map<string, number>();
+  readonly #held: (() => void)[] = [];
+  readonly questions: Question[] = [];
+  readonly cancelled: string[] = [];
+  /** Each match rule that was added and not removed again, by connection. */
+  readonly rules = new Map<string, number>();
+  /** Whether questions about callers are kept until `release()`. */
+  holdCredentials = false;
+  /** What is done with a question at once; it is kept in `questions` in any case. */
+  onQuestion: (question: Question) => void = () => {};
+  #serial = 0;
+  #count = 0;
+
+  constructor(path: string) {
+    this.address = `unix:path=${path}`;
+    this.#listener = listenUnix(path, { mode: 0o666 });
+    this.#watch = watch(this.#listener, { read: true }, () => {
+      for (let socket = acceptPeer(this.#listener); socket !== null; socket = acceptPeer(this.#listener))
+        this.#welcome(socket);
+    });
+  }
+
+  /** A unique name for a caller that runs as the user. */
+  caller(uid: number): string {
+    const name = `:9.${++this.#count}`;
+    this.#users.set(name, uid);
+    return name;
+  }
+
+  /** How many questions about callers wait. */
+  get held(): number {
+    return this.#held.length;
+  }
+
+  release(): void {
+    for (const answer of this.#held.splice(0)) answer();
+  }
+
+  /** Calls the owner of `name` as a caller that was made before; gives the values, rejects with `errorName` and `message`. */
+  call(sender: string, name: string, call: PlayedCall): Promise<unknown[]> {
+    const owner = this.#peers.get(this.#owners.get(name) ?? "");
+    if (owner === undefined) throw new Error(`Nobody owns ${name}`);
+    const { interactive = false, ...rest } = call;
+    const serial = ++this.#serial;
+    const answer = new Promise<unknown[]>((resolve, reject) => {
+      this.#waiting.set(`${sender} ${serial}`, { resolve, reject });
+    });
+    owner.send({ type: 1, flags: interactive ? 4 : 0, serial, sender, ...rest } as never);
+    return answer;
+  }
+
+  /** The caller leaves the bus: everybody who listens is told. */
+  leave(sender: string): void {
+    this.#users.delete(sender);
+    for (const peer of this.#peers.values()) {
+      const body = [sender, sender, ""];
+      peer.send({
+        type: 4,
+        serial: ++this.#serial,
+        sender: DRIVER,
+        path: "/org/freedesktop/DBus",
+        interface: DRIVER,
+        member: "NameOwnerChanged",
+        signature: "sss",
+        body,
+      } as never);
+    }
+  }
+
+  async untilOwned(name: string): Promise<void> {
+    await waitFor(() => {
+      if (!this.#owners.has(name)) throw new Error("nobody owns it");
+    }, name);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#watch.stop();
+    this.#listener.close();
+    for (const peer of this.#peers.values()) peer.close();
+    return Promise.resolve();
+  }
+
+  #welcome(socket: Fd): void {
+    const name = `:1.${++this.#count}`;
+    const peer = new BusStream(
+      socket,
+      {
+        message: (message) => this.#receive(name, peer, message),
+        end: () => {
+          this.#peers.delete(name);
+          for (const [owned, owner] of this.#owners) if (owner === name) this.#owners.delete(owned);
+        },
+      },
+      new ServerHandshake(process.geteuid?.() ?? 0, "0123456789abcdef0123456789abcdef"),
+    );
+    this.#peers.set(name, peer);
+  }
+
+  #receive(from: string, peer: BusStream, message: Incoming): void {
+    const { destination = "" } = message as Incoming & { destination?: string };
+    if (message.type === 1) this.#answer(from, peer, message);
+    else if (message.type !== 4) this.#settle(destination, message);
+    if (message.type !== 1) for (const fd of message.descriptors) fd.close();
+  }
+
+  #settle(destination: string, message: Incoming): void {
+    const key = `${destination} ${message.replySerial}`;
+    const waiting = this.#waiting.get(key);
+    this.#waiting.delete(key);
+    const values = message.values();
+    if (message.type === 2) waiting?.resolve(values);
+    else waiting?.reject(Object.assign(new Error(String(values[0])), { errorName: message.errorName }));
+  }
+
+  #answer(from: string, peer: BusStream, message: Incoming): unknown {
+    const reply = (signature: string, ...body: unknown[]) =>
+      peer.send({
+        type: 2,
+        serial: ++this.#serial,
+        replySerial: message.serial,
+        sender: DRIVER,
+        signature,
+        body,
+      } as never);
+    const fail = (errorName: string) =>
+      peer.send({
+        ...{ type: 3, serial: ++this.#serial, replySerial: message.serial, sender: DRIVER, errorName },
+        ...{ signature: "s", body: [errorName] },
+      } as never);
+    const values = message.values();
+    const text = String(values[0]);
+    switch (message.member) {
+      case "Hello":
+        return reply("s", from);
+      case "RequestName":
+        this.#owners.set(text, from);
+        return reply("u", 1);
+      case "AddMatch":
+        this.rules.set(from, (this.rules.get(from) ?? 0) + 1);
+        return reply("");
+      case "RemoveMatch":
+        this.rules.set(from, (this.rules.get(from) ?? 0) - 1);
+        return reply("");
+      case "ReleaseName":
+        return reply("u", 1);
+      case "NameHasOwner":
+        return reply("b", this.#users.has(text) || this.#owners.has(text) || this.#peers.has(text));
+      case "GetNameOwner":
+        return fail(`${DRIVER}.Error.NameHasNoOwner`);
+      case "GetConnectionCredentials":
+        return this.#vouch(() => this.#credentials(text, reply, fail));
+      case "CheckAuthorization":
+        return this.#ask(from, message, reply);
+      case "CancelCheckAuthorization":
+        this.cancelled.push(text);
+        return reply("");
+      default:
+        return fail(`${DRIVER}.Error.UnknownMethod`);
+    }
+  }
+
+  #vouch(answer: () => void): void {
+    if (this.holdCredentials) this.#held.push(answer);
+    else answer();
+  }
+
+  #credentials(name: string, reply: (signature: string, body: unknown) => void, fail: (name: string) => void): unknown {
+    const uid = this.#users.get(name);
+    if (uid === undefined) return fail(`${DRIVER}.Error.NameHasNoOwner`);
+    const known = new Map([
+      ["UnixUserID", new Variant("u", uid)],
+      ["ProcessID", new Variant("u", process.pid)],
+    ]);
+    return reply("a{sv}", [...known]);
+  }
+
+  #ask(from: string, message: Incoming, reply: (signature: string, ...body: unknown[]) => void): void {
+    const [subject, action, details, , cancellation] = message.values() as [
+      [string, Map<string, Variant>],
+      string,
+      Map<string, string>,
+      number,
+      string,
+    ];
+    const answer = (authorized: boolean, more: Readonly<Record<string, string>> = {}) => {
+      reply("(bba{ss})", [authorized, false, Object.entries(more)]);
+      for (const fd of message.descriptors) fd.close();
+    };
+    const question = { subject, action, details, cancellation, from, answer };
+    this.questions.push(question);
+    this.onQuestion(question);
+  }
+}
