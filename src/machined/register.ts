@@ -93,7 +93,7 @@ async function admit(daemon: Daemon, call: Call, registration: Registration, act
   const caller = await call.caller();
   using owned = new DisposableStack();
   const leader = owned.use(pinLeader(registration.leader, caller));
-  if (daemon.registry.isTaken(registration.name)) throw machineExists(registration.name);
+  if (daemon.registry.isTaken(registration.name, caller.uid)) throw machineExists(registration.name);
   const supervisor = supervisorOf(caller, leader);
   if (supervisor !== null) owned.use(supervisor);
   await checkPermission(daemon, call, caller, registration, leader, action);

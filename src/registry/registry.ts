@@ -78,26 +78,29 @@ export class Registry {
 
   /**
    * Reserves the name for a machine that is about to be started. Throws MachineExists, or FileExists where the leader
-   * is the leader of another machine. On every failure from here on the caller calls `drop()`.
+   * is the leader of another machine. To be called when the caller is permitted to register. On every failure from here on the caller calls `drop()`.
    */
   add(facts: MachineFacts): Machine {
-    if (this.isTaken(facts.name)) throw machineExists(facts.name);
-    if (this.#set.withLeader(facts.leader.pid)?.leader.isAlive() === true)
-      throw new ErrnoError("EEXIST", "File exists");
+    if (this.isTaken(facts.name, facts.uid)) throw machineExists(facts.name);
+    if (this.#set.withLeader(facts.leader.pid) !== null) throw new ErrnoError("EEXIST", "File exists");
+    const dead = this.#set.holderOf(facts.name);
+    if (dead !== null) this.forget(dead);
     const machine = new Machine(facts);
     this.#set.add(machine);
     return machine;
   }
 
-  /** Whether the name is taken, be it by a machine that is still being started; one whose leader is gone makes room. */
-  isTaken(name: string): boolean {
+  /**
+   * Whether the user cannot have the name, be it because of a machine that is still being started. A machine whose leader
+   * is gone makes room, in `add()`; while anybody is left in its unit, only for root and its owner. Changes nothing.
+   */
+  isTaken(name: string, uid: number): boolean {
     const holder = this.#set.holderOf(name);
-    if (holder !== null) {
-      this.#collect(holder);
-      // What is left in a unit of its own stays there, unnamed; a scope of ours cannot be made twice.
-      if (holder.started && holder.isLeaderless && !holder.ownsUnit) this.forget(holder);
-    }
-    return this.#set.holderOf(name) !== null;
+    if (holder === null) return false;
+    if (!holder.started || !holder.isLeaderless) return true;
+    if (!holder.isOccupied) return false;
+    // What is left in a unit of its own stays there, unnamed; a scope of ours cannot be made twice.
+    return holder.ownsUnit || (uid !== 0 && uid !== holder.facts.uid);
   }
 
   /** Forgets a machine that never started. */
