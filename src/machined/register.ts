@@ -3,14 +3,22 @@
 import { errnoText } from "../base/errno.ts";
 import { ErrnoError, errnoNameOf, invalidArgument, MachinedError } from "../base/error.ts";
 import { idFromBytes } from "../base/id128.ts";
-import { isAbsolutePath, isMachineName } from "../base/names.ts";
+import { isMachineName } from "../base/names.ts";
 import { MACHINE_CLASSES, type MachineClass } from "../base/string-table.ts";
 import type { Caller } from "../ipc/caller.ts";
 import { authorize, isPrivileged } from "../ipc/polkit.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { userNamespaceOwnerChain } from "../kernel/namespace.ts";
 import { PidRef, processUid } from "../kernel/pidref.ts";
-import type { Machine } from "../registry/machine.ts";
+import { type Machine, VSOCK_CID_ANY } from "../registry/machine.ts";
+import {
+  INTERFACES_LIMIT,
+  isAddressText,
+  isInterfaceIndex,
+  isPathOrNone,
+  isServiceName,
+  isVsockCid,
+} from "../registry/machine-limits.ts";
 import type { UnitProperty } from "../registry/ports.ts";
 import { machineExists, unsupported } from "../registry/registry.ts";
 import type { Call, Daemon } from "./daemon.ts";
@@ -45,7 +53,7 @@ const INIT_PID = 1;
 export async function registerMachine(daemon: Daemon, call: Call, registration: Registration): Promise<Machine> {
   const machine = await admit(daemon, call, registration, REGISTER);
   try {
-    machine.place = placeOf(daemon, machine.leader.pid);
+    machine.place = placeOf(daemon, machine.leader);
     daemon.registry.start(machine);
     return machine;
   } catch (error) {
@@ -112,17 +120,39 @@ function checkArguments(registration: Registration): { id: Uint8Array | null; ma
   if (!isMachineName(registration.name)) throw invalidArgument("name", "Invalid machine name");
   const id = idFromBytes(registration.id);
   if (id === undefined) throw invalidArgument("id", "Invalid machine ID parameter");
-  const badIndex = registration.networkInterfaces.find((index) => index < 1);
-  if (badIndex !== undefined) throw invalidArgument("ifIndices", `Invalid network interface index ${badIndex}`);
+  checkInterfaces(registration.networkInterfaces);
   const machineClass = MACHINE_CLASSES.parse(registration.class) ?? null;
   if (machineClass === "host" || (machineClass === null && registration.class !== "")) {
     throw invalidArgument("class", "Invalid machine class parameter");
   }
   if (registration.leader.pid === INIT_PID) throw invalidArgument("leader", "Invalid leader PID");
-  if (registration.rootDirectory !== "" && !isAbsolutePath(registration.rootDirectory)) {
+  checkTexts(registration);
+  const { vsockCid } = registration;
+  if (vsockCid !== VSOCK_CID_ANY && !isVsockCid(vsockCid)) throw invalidArgument("vSockCid", "Invalid VSOCK CID");
+  return { id, machineClass };
+}
+
+function checkInterfaces(indices: readonly number[]): void {
+  const bad = indices.find((index) => !isInterfaceIndex(index));
+  if (bad !== undefined) throw invalidArgument("ifIndices", `Invalid network interface index ${bad}`);
+  if (indices.length > INTERFACES_LIMIT) {
+    throw invalidArgument("ifIndices", `Too many network interfaces, at most ${INTERFACES_LIMIT} are taken`);
+  }
+}
+
+/** The original bounds the root directory alone, and takes everything else as it is. */
+function checkTexts(registration: Registration): void {
+  if (!isPathOrNone(registration.rootDirectory)) {
     throw invalidArgument("rootDirectory", "Root directory must be empty or an absolute path");
   }
-  return { id, machineClass };
+  if (!isServiceName(registration.service)) throw unfit("service", "Service name");
+  if (!isAddressText(registration.sshAddress)) throw unfit("sshAddress", "SSH address");
+  if (!isAddressText(registration.controlAddress)) throw unfit("controlAddress", "Control address");
+  if (!isAddressText(registration.sshPrivateKeyPath)) throw unfit("sshPrivateKeyPath", "SSH private key path");
+}
+
+function unfit(parameter: string, what: string): MachinedError {
+  return invalidArgument(parameter, `${what} is too long or contains control characters`);
 }
 
 function pinLeader(name: LeaderName, caller: Caller): PidRef {
@@ -186,11 +216,12 @@ function owns(uid: number, leader: PidRef): boolean {
   return reachedOwn && owners.includes(uid) && leader.isAlive();
 }
 
-function placeOf(daemon: Daemon, pid: number): Machine["place"] {
+function placeOf(daemon: Daemon, leader: PidRef): Machine["place"] {
+  const { pid } = leader;
   const failed = (errno: string, cause?: unknown) =>
     new ErrnoError(errno, `Failed to determine unit of process ${pid} : ${errnoText(errno)}`, { cause });
   try {
-    const place = daemon.registry.serviceManager.placeOf(pid);
+    const place = leader.verified(() => daemon.registry.serviceManager.placeOf(pid));
     if (place === null) throw failed("ENXIO");
     return place;
   } catch (error) {

@@ -142,13 +142,9 @@ interface RegisterParameters {
   readonly allocateUnit?: boolean;
 }
 
-const VSOCK_CID_MIN = 3;
-
 function registrationOf(p: RegisterParameters): Registration {
   const id = p.id === undefined ? null : parseId(p.id);
   if (id === undefined) throw invalidArgument("id", "Invalid machine ID parameter");
-  const cid = p.vSockCid === undefined ? VSOCK_CID_ANY : Number(p.vSockCid);
-  if (cid < VSOCK_CID_MIN || cid > VSOCK_CID_ANY) throw invalidArgument("vSockCid", "Invalid VSOCK CID");
   return {
     name: p.name,
     id: id ?? new Uint8Array(0),
@@ -157,7 +153,7 @@ function registrationOf(p: RegisterParameters): Registration {
     leader: leaderOf(p),
     rootDirectory: p.rootDirectory ?? "",
     networkInterfaces: (p.ifIndices ?? []).map(Number),
-    vsockCid: cid,
+    vsockCid: p.vSockCid === undefined ? VSOCK_CID_ANY : Number(p.vSockCid),
     sshAddress: p.sshAddress ?? "",
     sshPrivateKeyPath: p.sshPrivateKeyPath ?? "",
     controlAddress: p.controlAddress ?? "",

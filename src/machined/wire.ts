@@ -7,6 +7,7 @@ import type { Variant } from "../base/variant.ts";
 import type { Fd } from "../kernel/fd.ts";
 import type { LocalAddress } from "../kernel/netlink.ts";
 import { type Machine, VSOCK_CID_ANY } from "../registry/machine.ts";
+import { isVsockCid } from "../registry/machine-limits.ts";
 import type { UnitProperty } from "../registry/ports.ts";
 import type { Registration } from "./register.ts";
 
@@ -78,8 +79,6 @@ const EX_PROPERTIES: Readonly<Record<string, string>> = {
   SSHPrivateKeyPath: "s",
 };
 
-const VSOCK_CID_MIN = 3;
-
 /** The arguments of CreateMachineEx() and RegisterMachineEx(). Throws InvalidArgs for an unknown or ill-typed key. */
 export function registrationFromProperties(
   name: string,
@@ -95,7 +94,7 @@ export function registrationFromProperties(
   }
   const text = (key: string) => (values.get(key) as string | undefined) ?? "";
   const cid = values.get("VSockCID") as number | undefined;
-  if (cid !== undefined && (cid < VSOCK_CID_MIN || cid === VSOCK_CID_ANY)) {
+  if (cid !== undefined && !isVsockCid(cid)) {
     throw invalidArgument("properties", `Invalid VSOCK CID ${cid}`);
   }
   return {

@@ -2,6 +2,7 @@
 // So keys, quoting and the rename at the end are a contract (spec: the state files of 252 to 262 are all read; those
 // written are 262's, plus SUBGROUP, which 262 forgets). `unit:UNIT` links lead from a unit to the name.
 import {
+  lstatSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -13,10 +14,19 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { parseEnvFile, quoteEnvValue } from "../base/env-file.ts";
+import { UINT64_MAX } from "../base/format.ts";
 import { formatId, type Id128, parseId } from "../base/id128.ts";
 import { isMachineName, isUnitName } from "../base/names.ts";
 import { MACHINE_CLASSES, type MachineClass } from "../base/string-table.ts";
 import { type Machine, VSOCK_CID_ANY } from "./machine.ts";
+import {
+  INTERFACES_LIMIT,
+  isAddressText,
+  isInterfaceIndex,
+  isPathOrNone,
+  isServiceName,
+  isVsockCid,
+} from "./machine-limits.ts";
 
 /** What a state file says. Nothing in it is trusted: a field that makes no sense is left out. */
 export interface SavedMachine {
@@ -42,7 +52,8 @@ export interface SavedMachine {
   readonly controlAddress: string;
 }
 
-const FILE_LIMIT_BYTES = 64 << 10;
+/** Ours are below 48 KiB. The original keeps whatever is said of a machine, up to what a message can hold. */
+const FILE_LIMIT_BYTES = 4 << 20;
 
 export class MachineFiles {
   readonly #directory: string;
@@ -90,8 +101,8 @@ export class MachineFiles {
 
   #read(name: string): SavedMachine | null {
     try {
-      const bytes = readFileSync(join(this.#directory, name));
-      return bytes.length > FILE_LIMIT_BYTES ? null : parseMachine(name, bytes.toString());
+      const path = join(this.#directory, name);
+      return lstatSync(path).size > FILE_LIMIT_BYTES ? null : parseMachine(name, readFileSync(path, "utf8"));
     } catch {
       return null;
     }
@@ -168,12 +179,12 @@ export function parseMachine(name: string, text: string): SavedMachine | null {
   const unit = keys.get("SCOPE") ?? "";
   return {
     name,
-    uid: number(keys.get("UID")) ?? 0,
+    uid: userId(keys.get("UID")),
     unit: isUnitName(unit) ? unit : null,
-    subgroup: keys.get("SUBGROUP") ?? "",
-    job: keys.get("SCOPE_JOB") ?? null,
-    service: keys.get("SERVICE") ?? "",
-    rootDirectory: keys.get("ROOT") ?? "",
+    subgroup: fitting(keys.get("SUBGROUP"), isAddressText),
+    job: fitting(keys.get("SCOPE_JOB"), isObjectPath) || null,
+    service: fitting(keys.get("SERVICE"), isServiceName),
+    rootDirectory: fitting(keys.get("ROOT"), isPathOrNone),
     id: parseId(keys.get("ID") ?? "") ?? null,
     leader,
     leaderPidfdId: big(keys.get("LEADER_PIDFDID")),
@@ -183,11 +194,31 @@ export function parseMachine(name: string, text: string): SavedMachine | null {
     realtimeUsec: big(keys.get("REALTIME")),
     monotonicUsec: big(keys.get("MONOTONIC")),
     networkInterfaces: parseInterfaces(keys.get("NETIF") ?? ""),
-    vsockCid: number(keys.get("VSOCK_CID")) ?? VSOCK_CID_ANY,
-    sshAddress: keys.get("SSH_ADDRESS") ?? "",
-    sshPrivateKeyPath: keys.get("SSH_PRIVATE_KEY_PATH") ?? "",
-    controlAddress: keys.get("CONTROL_ADDRESS") ?? "",
+    vsockCid: vsockCid(keys.get("VSOCK_CID")),
+    sshAddress: fitting(keys.get("SSH_ADDRESS"), isAddressText),
+    sshPrivateKeyPath: fitting(keys.get("SSH_PRIVATE_KEY_PATH"), isAddressText),
+    controlAddress: fitting(keys.get("CONTROL_ADDRESS"), isAddressText),
   };
+}
+
+/** A text that means something, or "": a machine is not lost for what a field of it cannot be. */
+function fitting(text: string | undefined, fits: (text: string) => boolean): string {
+  return text !== undefined && fits(text) ? text : "";
+}
+
+function isObjectPath(text: string): boolean {
+  return /^(\/[A-Za-z0-9_]+)+$/.test(text) && isAddressText(text);
+}
+
+function vsockCid(text: string | undefined): number {
+  const cid = number(text);
+  return cid !== null && isVsockCid(cid) ? cid : VSOCK_CID_ANY;
+}
+
+/** Root's, where the file says none: then nobody else counts as the owner. */
+function userId(text: string | undefined): number {
+  const uid = number(text) ?? 0;
+  return uid < 0xffff_ffff ? uid : 0;
 }
 
 function number(text: string | undefined): number | null {
@@ -195,12 +226,14 @@ function number(text: string | undefined): number | null {
 }
 
 function big(text: string | undefined): bigint | null {
-  return text !== undefined && /^\d{1,20}$/.test(text) ? BigInt(text) : null;
+  const value = text !== undefined && /^\d{1,20}$/.test(text) ? BigInt(text) : null;
+  return value !== null && value <= UINT64_MAX ? value : null;
 }
 
 function parseInterfaces(text: string): number[] {
   return text
     .split(/\s+/)
-    .filter((word) => /^\d{1,10}$/.test(word) && Number(word) > 0)
-    .map(Number);
+    .map((word) => number(word) ?? 0)
+    .filter(isInterfaceIndex)
+    .slice(0, INTERFACES_LIMIT);
 }
