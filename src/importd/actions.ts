@@ -83,7 +83,7 @@ async function permit(
   for (const action of actions) {
     const isLast = action === actions.at(-1);
     try {
-      await authorize(daemon.bus(), isLast ? call : withoutAsking(call), { action, details });
+      await authorize(daemon.authority(), isLast ? call : withoutAsking(call), { action, details });
       return;
     } catch (error) {
       if (isLast || !(error instanceof MachinedError)) throw error;

@@ -1,6 +1,6 @@
 // What an action may use: the transfers and the roads out of the daemon. Built once, in main.ts.
 import type { TransferResult } from "../base/transfer.ts";
-import type { BusClient } from "../ipc/bus-client.ts";
+import type { Authority } from "../ipc/authority.ts";
 import type { Caller } from "../ipc/caller.ts";
 import type { DaemonLog } from "../ipc/daemon-log.ts";
 import type { Scope } from "./arguments.ts";
@@ -15,8 +15,8 @@ export interface ImportDaemon {
   readonly transfers: Transfers;
   /** The release of the host's systemd: old clients of old hosts expect what that one did. */
   readonly hostVersion: number;
-  /** The bus, or null while there is none. */
-  bus(): BusClient | null;
+  /** Who decides about callers, or null while nobody can be asked. */
+  authority(): Authority | null;
   /** Where workers report to. */
   readonly notifySocket: string;
   /** Tells everyone about a transfer that begins. */

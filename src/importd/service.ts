@@ -4,6 +4,7 @@ import { dirname } from "node:path";
 import { IMPORT1_NAME, IMPORT1_PATH, ImportManager, Transfer as TransferTable } from "../api/import1.ts";
 import type { Arguments } from "../api/table.ts";
 import type { TransferResult } from "../base/transfer.ts";
+import { Authority } from "../ipc/authority.ts";
 import { BusServer, describe } from "../ipc/bus-server.ts";
 import { serviceVarlink } from "../ipc/daemon-control.ts";
 import { DaemonLog } from "../ipc/daemon-log.ts";
@@ -42,6 +43,7 @@ export class Service implements ImportDaemon {
   readonly #server: BusServer;
   readonly #varlink: VarlinkServer;
   readonly #bus: SystemBus;
+  readonly #authority: Authority;
   readonly #sweeper: Sweeper;
   readonly #idle: IdleTimer;
   #notify: NotifyListener | null = null;
@@ -80,6 +82,7 @@ export class Service implements ImportDaemon {
       called,
       debug: (message) => this.log.debug(message),
     });
+    this.#authority = new Authority({ kind: scope });
     this.#bus = new SystemBus(IMPORT1_NAME, { kind: scope }, this.#server, this.log, {
       connected: async (bus) => {
         this.hostVersion = (await systemdVersion(bus)) ?? this.hostVersion;
@@ -96,8 +99,8 @@ export class Service implements ImportDaemon {
     return this.#notify?.address ?? "";
   }
 
-  bus() {
-    return this.#bus.client;
+  authority(): Authority | null {
+    return this.#bus.client === null ? null : this.#authority;
   }
 
   busy(): () => void {
@@ -237,6 +240,7 @@ export class Service implements ImportDaemon {
     notify("STOPPING=1\nSTATUS=Shutting down...");
     await Promise.all([...this.transfers].map((transfer) => transfer.stop(WORKER_PATIENCE_MS)));
     await this.#sweeper.finished();
+    this.#authority.close();
     await this.#bus.close();
     this.#privateBus?.close();
     this.#varlink.close();

@@ -116,15 +116,23 @@ class Sender implements Origin {
 
 const DO_NOT_QUEUE = 4;
 
-/** Calls back when a unique name leaves the bus; gives a function that ends this. */
+/**
+ * Calls back when a unique name leaves the bus, or has left it already; gives a function that ends this. One match rule
+ * serves all names: a broker lets a connection have 512.
+ */
 function watchName(bus: BusClient, name: string, handler: () => void): () => void {
   const driver = "org.freedesktop.DBus";
-  const rule = { sender: driver, interface: driver, member: "NameOwnerChanged", arg0: name };
-  const subscription = bus.subscribe(rule, ([, , owner]) => {
-    if (owner === "") handler();
+  const rule = { sender: driver, interface: driver, member: "NameOwnerChanged" };
+  const subscription = bus.subscribe(rule, ([changed, , owner]) => {
+    if (changed === name && owner === "") handler();
   });
-  subscription.catch((error: unknown) => {
-    if (!(error instanceof BusError)) throw error;
-  });
+  subscription
+    .then(() => bus.driver("NameHasOwner", "s", [name]))
+    .then(([hasOwner]) => {
+      if (hasOwner === false) handler();
+    })
+    .catch((error: unknown) => {
+      if (!(error instanceof BusError)) throw error;
+    });
   return () => void subscription.then((end) => end()).catch(() => {});
 }

@@ -60,7 +60,7 @@ async function performAuthorized<Parameters, Plan extends Prepared, Result>(
 ): Promise<Result> {
   let asked = first;
   for (let round = 0; round < ROUNDS_LIMIT; round++) {
-    if (asked.permission !== undefined) await authorize(daemon.bus(), call, asked.permission);
+    if (asked.permission !== undefined) await authorize(daemon.authority(), call, asked.permission);
     const now = action.prepare(daemon, parameters, call);
     if (isCovered(now, asked)) return action.run(daemon, now, parameters, call);
     asked = now;

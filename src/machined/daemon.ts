@@ -1,4 +1,5 @@
 // What an action may use: the registry and the roads out of the daemon. Built once, in main.ts.
+import type { Authority } from "../ipc/authority.ts";
 import type { BusClient } from "../ipc/bus-client.ts";
 import type { Caller } from "../ipc/caller.ts";
 import type { Addresses } from "../registry/addresses.ts";
@@ -17,6 +18,8 @@ export interface Daemon {
   readonly registerPolicy: RegisterPolicy;
   /** The system bus, or null while there is none. */
   bus(): BusClient | null;
+  /** Who decides about callers, or null while nobody can be asked. */
+  authority(): Authority | null;
 }
 
 /** One call on its way into an action, whichever transport brought it. */

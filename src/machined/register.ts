@@ -202,7 +202,7 @@ async function checkPermission(
   if (isPrivileged(caller)) return;
   if (daemon.registerPolicy === "root") throw new MachinedError("AccessDenied", "Access denied");
   const details = { name: registration.name, class: registration.class };
-  const answer = await authorize(daemon.bus(), call, { action, details });
+  const answer = await authorize(daemon.authority(), call, { action, details });
   if (/^auth_admin(_keep)?$/.test(answer.get("polkit.result") ?? "")) return;
   if (!owns(caller.uid, leader)) {
     throw new MachinedError("AccessDenied", "Only privileged users may register machines for other users");

@@ -4,6 +4,7 @@ import { existsSync, lstatSync, mkdirSync, unlinkSync } from "node:fs";
 import { dirname } from "node:path";
 import { MACHINE1_NAME, MACHINE1_PATH, Manager } from "../api/machine1.ts";
 import { errnoNameOf } from "../base/error.ts";
+import { Authority } from "../ipc/authority.ts";
 import { BusServer, describe } from "../ipc/bus-server.ts";
 import { serviceVarlink } from "../ipc/daemon-control.ts";
 import { DaemonLog } from "../ipc/daemon-log.ts";
@@ -52,6 +53,7 @@ export class Service implements Daemon {
   readonly #scope: Scope;
   readonly #systemd: Systemd1 | null;
   readonly #systemBus: SystemBus;
+  readonly #authority: Authority;
   readonly #server: BusServer;
   readonly #varlink: readonly VarlinkServer[];
   readonly #resolveHook: ResolveHook;
@@ -109,6 +111,7 @@ export class Service implements Daemon {
       this.#varlinkServer([userDatabase(this)]),
       this.#varlinkServer([this.#resolveHook.bound]),
     ];
+    this.#authority = new Authority(scope.bus);
     this.#systemBus = new SystemBus(MACHINE1_NAME, scope.bus, this.#server, this.log, {
       connected: async (bus) => {
         await this.#systemd?.attach(bus);
@@ -140,6 +143,10 @@ export class Service implements Daemon {
   /** A user's own daemon asks nobody: only that user gets in. */
   bus() {
     return this.#scope.kind === "system" ? this.#systemBus.client : null;
+  }
+
+  authority(): Authority | null {
+    return this.bus() === null ? null : this.#authority;
   }
 
   #called(): void {
@@ -206,6 +213,7 @@ export class Service implements Daemon {
     const code = await stopped;
     notify("STOPPING=1\nSTATUS=Shutting down...");
     await this.operations.cancelAll();
+    this.#authority.close();
     await this.#systemBus.close();
     this.#privateBus?.close();
     for (const server of this.#varlink) server.close();

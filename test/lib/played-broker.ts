@@ -66,6 +66,11 @@ export class PlayedBroker implements AsyncDisposable {
     return name;
   }
 
+  /** The unique name of the connection that owns a name. */
+  ownerOf(name: string): string | undefined {
+    return this.#owners.get(name);
+  }
+
   /** How many questions about callers wait. */
   get held(): number {
     return this.#held.length;

@@ -1,0 +1,88 @@
+// Places that many want at once: so many in all, fewer for each, and nobody waits for ever behind one who wants them all.
+import { MachinedError } from "./error.ts";
+
+export interface PlaceLimits {
+  /** How many places there are. */
+  readonly all: number;
+  /** How many of them one may have. */
+  readonly each: number;
+  /** How many may wait of one. */
+  readonly waiting: number;
+}
+
+/** A place, or the hope of one. Given back by `leave()`, which may be called more than once. */
+export interface Place {
+  readonly granted: Promise<void>;
+  leave(): void;
+}
+
+interface Waiter {
+  grant(): void;
+}
+
+/** Those who wait get places in turn: one for each before anybody gets the next. */
+export class FairPlaces<Key> {
+  readonly #limits: PlaceLimits;
+  readonly #held = new Map<Key, number>();
+  readonly #waiting = new Map<Key, Waiter[]>();
+  #total = 0;
+
+  constructor(limits: PlaceLimits) {
+    this.#limits = limits;
+  }
+
+  /** How many places are taken. */
+  get taken(): number {
+    return this.#total;
+  }
+
+  /** Takes a place, or a turn in the queue. Throws LimitsExceeded with `refusal` where too many of the key wait already. */
+  take(key: Key, refusal: string): Place {
+    let state: "waiting" | "held" | "left" = "waiting";
+    const { promise: granted, resolve } = Promise.withResolvers<void>();
+    const waiter = {
+      grant: () => {
+        state = "held";
+        this.#count(key, 1);
+        resolve();
+      },
+    };
+    const queue = this.#waiting.get(key) ?? [];
+    if (queue.length >= this.#limits.waiting) throw new MachinedError("LimitsExceeded", refusal);
+    queue.push(waiter);
+    this.#waiting.set(key, queue);
+    this.#grantNext();
+    const leave = () => {
+      if (state === "waiting") this.#forget(key, waiter);
+      if (state === "held") this.#count(key, -1);
+      state = "left";
+      this.#grantNext();
+    };
+    return { granted, leave };
+  }
+
+  #count(key: Key, change: 1 | -1): void {
+    const held = (this.#held.get(key) ?? 0) + change;
+    this.#total += change;
+    if (held > 0) this.#held.set(key, held);
+    else this.#held.delete(key);
+  }
+
+  #forget(key: Key, waiter: Waiter): void {
+    const queue = (this.#waiting.get(key) ?? []).filter((other) => other !== waiter);
+    if (queue.length > 0) this.#waiting.set(key, queue);
+    else this.#waiting.delete(key);
+  }
+
+  #grantNext(): void {
+    for (const [key, queue] of [...this.#waiting]) {
+      const mayHave = this.#total < this.#limits.all && (this.#held.get(key) ?? 0) < this.#limits.each;
+      const next = mayHave ? queue.shift() : undefined;
+      if (next === undefined) continue;
+      // Behind all others the next time.
+      this.#waiting.delete(key);
+      if (queue.length > 0) this.#waiting.set(key, queue);
+      next.grant();
+    }
+  }
+}

@@ -1,0 +1,161 @@
+// Questions to polkit: over a connection of their own, counted, and with an end, whatever callers, people and polkit do.
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Manager } from "../../src/api/machine1.ts";
+import { Authority } from "../../src/ipc/authority.ts";
+import type { Caller } from "../../src/ipc/caller.ts";
+import { errorOf, isRoot, manager, needsRoot, register, TestDaemon } from "../lib/daemon.ts";
+import { PlayedBroker } from "../lib/played-broker.ts";
+import { waitFor } from "../lib/wait-for.ts";
+
+const NAME = "org.freedesktop.machine1";
+const USER = 1234;
+const OTHER = 1235;
+const PEOPLE_OF_EACH = 8;
+const WAITING_OF_EACH = 128;
+
+describe.skipIf(!isRoot)(`questions to polkit${needsRoot}`, () => {
+  const root = mkdtempSync(join(tmpdir(), "machined-authority-"));
+  const broker = new PlayedBroker(join(root, "bus"));
+  let daemon: TestDaemon;
+
+  beforeAll(async () => {
+    daemon = await TestDaemon.start({
+      DBUS_SYSTEM_BUS_ADDRESS: broker.address,
+      MACHINED_REGISTER_POLICY: "polkit",
+      MACHINED_SERVICE_MANAGER: "own",
+    });
+    await broker.untilOwned(NAME);
+    await register(await daemon.bus(), "web", await daemon.leader());
+  });
+  afterAll(async () => {
+    await daemon[Symbol.asyncDispose]();
+    await broker[Symbol.asyncDispose]();
+    rmSync(root, { recursive: true, force: true });
+  });
+  afterEach(() => {
+    broker.questions.length = 0;
+    broker.cancelled.length = 0;
+    broker.onQuestion = () => {};
+  });
+
+  const terminate = (sender: string, interactive = true) =>
+    broker.call(sender, NAME, {
+      ...{ path: "/org/freedesktop/machine1", interface: Manager.name, member: "TerminateMachine" },
+      ...{ signature: "s", body: ["web"], interactive },
+    });
+  const until = (what: string, isSo: () => boolean) =>
+    waitFor(() => {
+      if (!isSo()) throw new Error("not yet");
+    }, what);
+  const rulesOfDaemon = () => broker.rules.get(broker.ownerOf(NAME) ?? "") ?? 0;
+  const answerAll = () => {
+    broker.onQuestion = (question) => question.answer(false);
+    for (const question of broker.questions) question.answer(false);
+  };
+
+  test("a user whose agent never answers keeps neither root nor others from anything", async () => {
+    const rulesBefore = rulesOfDaemon();
+    const sender = broker.caller(USER);
+    const count = PEOPLE_OF_EACH + WAITING_OF_EACH;
+    const calls = Array.from({ length: count }, () => errorOf(terminate(sender)));
+    await until("the first questions", () => broker.questions.length === PEOPLE_OF_EACH);
+    // One more than may wait: refused at once, and not asked about.
+    expect(await errorOf(terminate(sender))).toStartWith("LimitsExceeded");
+    expect(new Set(broker.questions.map(({ from }) => from)).has(broker.ownerOf(NAME) ?? "")).toBe(false);
+    expect(rulesOfDaemon() - rulesBefore).toBe(1);
+
+    // Root is not asked about, and its calls are answered.
+    const bus = await daemon.bus();
+    await register(bus, "of-root", await daemon.leader(), { create: true });
+    await manager(bus, "UnregisterMachine", "s", "of-root");
+    // Another user is asked about at once, and so is the same one where no person is needed.
+    broker.onQuestion = (question) => question.answer(false);
+    expect(await errorOf(terminate(broker.caller(OTHER)))).toStartWith("AccessDenied");
+    expect(await errorOf(terminate(sender, false))).toStartWith("AccessDenied");
+
+    broker.questions.length = PEOPLE_OF_EACH;
+    answerAll();
+    for (const error of await Promise.all(calls)) expect(error).toStartWith("AccessDenied");
+    await until("the match rules to be gone", () => rulesOfDaemon() === rulesBefore);
+  });
+
+  test("a caller that leaves takes its questions back, and the next are asked", async () => {
+    const leaver = broker.caller(USER);
+    const stayer = broker.caller(USER);
+    for (let i = 0; i < PEOPLE_OF_EACH; i++) terminate(leaver).catch(() => {});
+    await until("the questions", () => broker.questions.length === PEOPLE_OF_EACH);
+    const waiting = errorOf(terminate(stayer));
+    const asked = broker.questions.slice();
+    broker.leave(leaver);
+    await until("the questions to be taken back", () => broker.cancelled.length === PEOPLE_OF_EACH);
+    expect(broker.cancelled.sort()).toEqual(asked.map(({ cancellation }) => cancellation).sort());
+    // polkit answers a question that was taken back.
+    for (const question of asked) question.answer(false);
+    await until("the next question", () => broker.questions.length === PEOPLE_OF_EACH + 1);
+    broker.questions.at(-1)?.answer(false);
+    expect(await waiting).toStartWith("AccessDenied");
+  });
+
+  test("a caller that left before anybody listened for that is not waited for", async () => {
+    const sender = broker.caller(USER);
+    broker.holdCredentials = true;
+    terminate(sender).catch(() => {});
+    await until("the daemon to ask who calls", () => broker.held === 1);
+    broker.holdCredentials = false;
+    broker.release();
+    broker.leave(sender);
+    await until("the question to be taken back", () => broker.cancelled.length === 1);
+    answerAll();
+  });
+});
+
+describe("an Authority", () => {
+  const root = mkdtempSync(join(tmpdir(), "machined-authority-"));
+  const broker = new PlayedBroker(join(root, "bus"));
+  const caller: Caller = {
+    uid: USER,
+    pid: process.pid,
+    subject: { kind: "bus-name", name: ":9.1" },
+    openProcess: () => {
+      throw new Error("not asked for");
+    },
+  };
+  const asking = { interactive: true, caller: () => Promise.resolve(caller), onGone: () => () => {} };
+  const permission = { action: "org.example.do", details: {} };
+  const usual = process.env["DBUS_SYSTEM_BUS_ADDRESS"];
+  beforeAll(() => {
+    process.env["DBUS_SYSTEM_BUS_ADDRESS"] = broker.address;
+  });
+  afterAll(async () => {
+    if (usual === undefined) delete process.env["DBUS_SYSTEM_BUS_ADDRESS"];
+    else process.env["DBUS_SYSTEM_BUS_ADDRESS"] = usual;
+    await broker[Symbol.asyncDispose]();
+    rmSync(root, { recursive: true, force: true });
+  });
+
+  test("says no when nobody has answered in time, and takes the question back", async () => {
+    const authority = new Authority({ kind: "system" }, { deadlineMs: { people: 100, rules: 100 } });
+    expect(authority.ask(asking, caller, permission)).rejects.toThrow("Access denied");
+    await waitFor(() => expect(broker.cancelled).toHaveLength(1), "the question to be taken back");
+    authority.close();
+  });
+
+  test("gives up a polkit that takes nothing back, and asks the next one over a new connection", async () => {
+    const times = { deadlineMs: { people: 50, rules: 50 }, cancelGraceMs: 50 };
+    const authority = new Authority({ kind: "system" }, times);
+    broker.questions.length = 0;
+    for (let i = 0; i < 3 * PEOPLE_OF_EACH; i++) {
+      expect(await errorOf(authority.ask(asking, caller, permission))).toContain("Access denied");
+    }
+    broker.onQuestion = (question) => question.answer(true);
+    await waitFor(
+      async () => expect((await authority.ask(asking, caller, permission)).authorized).toBe(true),
+      "an answer",
+    );
+    expect(new Set(broker.questions.map(({ from }) => from)).size).toBeGreaterThan(1);
+    authority.close();
+  });
+});
