@@ -10,7 +10,8 @@ import type { BusClient } from "./bus-client.ts";
 /** How polkit is told whom it is asked about. */
 export type Subject =
   | { readonly kind: "bus-name"; readonly name: string }
-  | { readonly kind: "process"; readonly pid: number; readonly uid: number };
+  /** The process that `openProcess()` opens. */
+  | { readonly kind: "process" };
 
 export interface Caller {
   readonly uid: number;
@@ -53,8 +54,8 @@ function processOf(given: Fd | undefined, pid: number): () => PidRef {
     };
   }
   return () => {
-    const process = PidRef.of(pid);
-    if (process.id === known.id && processStartTicks(pid) === known.startTicks) return process;
+    const process = processStartedAt(pid, known.startTicks);
+    if (process.id === known.id) return process;
     process[Symbol.dispose]();
     throw new SyscallError("process", "ESRCH", String(pid));
   };
@@ -63,16 +64,53 @@ function processOf(given: Fd | undefined, pid: number): () => PidRef {
 /** A uid that owns nothing here: a broker that does not know the user has vouched for nobody. */
 const NOBODY = 65534;
 
-/** The process at the other end of a socket of ours. */
+/**
+ * The process at the other end of a socket of ours. To be called when the peer has just been accepted: where the kernel does
+ * not keep the process for us, it is known by its time of start from now on.
+ */
 export function callerOnSocket(socket: Fd): Caller {
   const { uid, pid } = peerCredentials(socket);
+  const startTicks = pid > 0 && !keepsPeers(socket) ? startTicksOf(pid) : null;
   return {
     uid,
     pid,
-    subject: { kind: "process", pid, uid },
+    subject: { kind: "process" },
     openProcess: () => {
       const pidfd = pid > 0 ? peerPidFd(socket) : null;
-      return pidfd === null ? PidRef.of(pid) : PidRef.fromPidFd(pidfd);
+      return pidfd === null ? processStartedAt(pid, startTicks) : PidRef.fromPidFd(pidfd);
     },
   };
+}
+
+let kept: boolean | undefined;
+
+/** Whether the kernel keeps a pidfd of each peer; asked once. */
+function keepsPeers(socket: Fd): boolean {
+  if (kept === undefined) {
+    try {
+      using pidfd = peerPidFd(socket);
+      kept = pidfd !== null;
+    } catch (error) {
+      // It knows the option, and that peer is gone already.
+      if (!(error instanceof SyscallError)) throw error;
+      kept = true;
+    }
+  }
+  return kept;
+}
+
+function startTicksOf(pid: number): bigint | null {
+  try {
+    return processStartTicks(pid);
+  } catch {
+    return null; // gone already
+  }
+}
+
+/** The process with that number that was started then. Throws SyscallError (ESRCH) when it is gone. */
+function processStartedAt(pid: number, startTicks: bigint | null): PidRef {
+  const process = PidRef.of(pid);
+  if (startTicks !== null && processStartTicks(pid) === startTicks) return process;
+  process[Symbol.dispose]();
+  throw new SyscallError("process", "ESRCH", String(pid));
 }

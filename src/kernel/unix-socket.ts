@@ -42,6 +42,7 @@ const LONGEST_PATH = 107;
 const EAGAIN = -11;
 const ECONNABORTED = -103;
 const ERANGE = -34;
+const ENOPROTOOPT = -92;
 
 function newSocket(type: SocketType): Fd {
   return Fd.adopt(sys("socket", AF_UNIX, TYPES[type] | SOCK_NONBLOCK_CLOEXEC));
@@ -206,9 +207,12 @@ export function peerLabel(socket: Fd): string | null {
   return size <= 0 ? null : option.bytes.toString("utf8", 0, size).replace(/\0+$/, "");
 }
 
-/** A pidfd of the peer; null before Linux 6.5, and when the peer is gone without a trace. */
+/** A pidfd of the peer; null before Linux 6.5, which does not know the option. `ESRCH` or another error when it is gone. */
 export function peerPidFd(socket: Fd): Fd | null {
-  return getOption(socket, SO.PEERPIDFD) < 0 ? null : Fd.adopt(option.view.getInt32(0, true));
+  const result = getOption(socket, SO.PEERPIDFD);
+  if (result === ENOPROTOOPT) return null;
+  check(result, "getsockopt");
+  return Fd.adopt(option.view.getInt32(0, true));
 }
 
 /** Whether the socket listens for connections. `ENOTSOCK` for anything but a socket. */

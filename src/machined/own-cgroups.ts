@@ -35,6 +35,7 @@ export class OwnCgroups implements ServiceManager {
     const path = `${SLICE}/${unit}`;
     try {
       createCgroup(path);
+      leader.requireAlive();
       attachProcess(path, leader.pid);
     } catch (error) {
       if (errnoNameOf(error) === null) throw error;
@@ -128,7 +129,7 @@ class Descendants implements Members {
   readonly #processes: PidRef[];
 
   constructor(leader: PidRef) {
-    this.#processes = [leader.duplicate(), ...descendantsOf(leader.pid)];
+    this.#processes = [leader.duplicate(), ...descendantsOf(leader)];
   }
 
   signal(signal: number): void {
@@ -150,7 +151,8 @@ class Descendants implements Members {
   }
 }
 
-function descendantsOf(leader: number): PidRef[] {
+/** Nobody once the leader is gone: its number may be another process's, and that one's children are none of its. */
+function descendantsOf(leader: PidRef): PidRef[] {
   const parents = new Map<number, PidRef[]>();
   for (const entry of readdirSync("/proc")) {
     if (!/^\d+$/.test(entry)) continue;
@@ -163,7 +165,7 @@ function descendantsOf(leader: number): PidRef[] {
     }
   }
   const found: PidRef[] = [];
-  const queue = [leader];
+  const queue = leader.isAlive() ? [leader.pid] : [];
   for (let pid = queue.pop(); pid !== undefined; pid = queue.pop()) {
     for (const child of parents.get(pid) ?? []) {
       found.push(child);

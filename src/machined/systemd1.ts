@@ -96,6 +96,7 @@ export class Systemd1 implements ServiceManager {
 
   async #startScope(request: ScopeRequest, byPidfd: boolean): Promise<string> {
     const { leader } = request;
+    if (!byPidfd) leader.requireAlive();
     const properties: [string, Variant][] = [
       ["Slice", new Variant("s", "machine.slice")],
       ["Description", new Variant("s", request.description)],

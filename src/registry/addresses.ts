@@ -40,8 +40,8 @@ export class Addresses {
         parameters: {},
       });
     }
-    const pid = machine.isHost ? "self" : machine.leader.pid;
-    const namespace = namespaceId(pid, "net");
+    const { leader } = machine;
+    const namespace = machine.isHost ? this.#host : leader.verified(() => namespaceId(leader.pid, "net"));
     if (!machine.isHost && namespace === this.#host) {
       throw new MachinedError("NoPrivateNetworking", `Machine ${machine.name} does not use private networking`);
     }

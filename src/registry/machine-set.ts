@@ -49,8 +49,10 @@ export class MachineSet {
     return this.#byName.get(name) ?? null;
   }
 
+  /** The machine whose leader the process is. The number of a leader that is gone may be another process's by now. */
   withLeader(pid: number): Machine | null {
-    return this.#byLeader.get(pid) ?? null;
+    const machine = this.#byLeader.get(pid);
+    return machine?.leader.isAlive() === true ? machine : null;
   }
 
   has(machine: Machine): boolean {
@@ -81,7 +83,7 @@ export class MachineSet {
   findByProcess(pid: number): Machine | null {
     let current = pid;
     for (let depth = 0; current > 1 && depth < PARENT_LIMIT; depth++) {
-      const machine = this.#byLeader.get(current) ?? this.#findByCgroup(current);
+      const machine = this.withLeader(current) ?? this.#findByCgroup(current);
       if (machine?.started === true) return machine;
       const parent = parentOf(current);
       if (parent === null) return null;

@@ -11,7 +11,7 @@ import { monotonicUsec, realtimeUsec } from "../kernel/time.ts";
 import { Machine, type MachineFacts } from "./machine.ts";
 import type { MachineFiles, SavedMachine } from "./machine-file.ts";
 import { MachineSet } from "./machine-set.ts";
-import type { Log, ServiceManager, UnitProperty } from "./ports.ts";
+import type { Log, ServiceManager, UnitPlace, UnitProperty } from "./ports.ts";
 
 /** What the registry tells the rest of the daemon. */
 export interface RegistryEvents {
@@ -187,10 +187,15 @@ export class Registry {
    */
   #locate(machine: Machine): void {
     const { place } = machine;
-    const now = this.#set.placeOf(machine.leader.pid);
+    const now = this.#placeOf(machine.leader);
     if (place === null || now === null || now.unit !== place.unit) return;
     const ofUnit = now.subgroup === "" ? now.cgroup : now.cgroup.slice(0, -now.subgroup.length - 1);
     machine.place = { ...place, cgroup: place.subgroup === "" ? ofUnit : `${ofUnit}/${place.subgroup}` };
+  }
+
+  #placeOf(leader: PidRef): UnitPlace | null {
+    const place = this.#set.placeOf(leader.pid);
+    return leader.isAlive() ? place : null;
   }
 
   /** Stops the unit or the supervisor. Throws NotSupported for a machine that has neither, and for the host. */
@@ -343,7 +348,7 @@ export class Registry {
   /** Files of 252 name the leader by its number alone, which may be another process by now: its unit tells. */
   #isSame(saved: SavedMachine, leader: PidRef): boolean {
     if (saved.leaderPidfdId !== null || saved.unit === null) return true;
-    return this.#set.placeOf(leader.pid)?.unit === saved.unit;
+    return this.#placeOf(leader)?.unit === saved.unit;
   }
 
   #discard(name: string, unit: string | null): void {

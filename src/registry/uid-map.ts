@@ -64,7 +64,7 @@ function ownNamespace(): string | null {
 /** The maps of a leader, empty while they have not been written. Throws an error with errno when it is gone. */
 export function idMapsOf(leader: PidRef): IdMaps {
   if (justAsked?.leader === leader) return justAsked.maps;
-  const maps = findMaps(leader);
+  const maps = leader.verified(() => findMaps(leader));
   if (justAsked === null)
     queueMicrotask(() => {
       justAsked = null;

@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Manager } from "../../src/api/machine1.ts";
 import { Authority } from "../../src/ipc/authority.ts";
-import type { Caller } from "../../src/ipc/caller.ts";
+import { type Caller, callerOnSocket } from "../../src/ipc/caller.ts";
+import { acceptPeer, listenUnix } from "../../src/kernel/unix-socket.ts";
 import { errorOf, isRoot, manager, needsRoot, register, TestDaemon } from "../lib/daemon.ts";
 import { PlayedBroker } from "../lib/played-broker.ts";
 import { waitFor } from "../lib/wait-for.ts";
@@ -134,6 +135,27 @@ describe("an Authority", () => {
     else process.env["DBUS_SYSTEM_BUS_ADDRESS"] = usual;
     await broker[Symbol.asyncDispose]();
     rmSync(root, { recursive: true, force: true });
+  });
+
+  test("asks nobody about a process that has gone: its number may be another's", async () => {
+    const path = join(root, "socket");
+    using listener = listenUnix(path);
+    const connect = `const net = require("node:net"); net.connect(${JSON.stringify(path)}, () => process.exit())`;
+    const child = Bun.spawn([process.execPath, "-e", connect], { stdio: ["ignore", "ignore", "ignore"] });
+    using socket = await waitFor(() => {
+      const accepted = acceptPeer(listener);
+      if (accepted === null) throw new Error("not yet");
+      return accepted;
+    }, "the child");
+    const gone = callerOnSocket(socket);
+    expect(gone.pid).toBe(child.pid);
+    await child.exited;
+    const authority = new Authority({ kind: "system" });
+    const before = broker.questions.length;
+    const call = { ...asking, caller: () => Promise.resolve(gone) };
+    expect(await errorOf(authority.ask(call, gone, permission))).toContain("Access denied");
+    expect(broker.questions).toHaveLength(before);
+    authority.close();
   });
 
   test("says no when nobody has answered in time, and takes the question back", async () => {

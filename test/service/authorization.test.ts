@@ -9,8 +9,12 @@ import type { Subprocess } from "bun";
 import { IoSystemdMachine } from "../../src/api/io-systemd-machine.ts";
 import { IoSystemdMachineImage } from "../../src/api/io-systemd-machine-image.ts";
 import { Image, Machine, Manager } from "../../src/api/machine1.ts";
+import type { Variant } from "../../src/base/variant.ts";
 import { VarlinkClient } from "../../src/ipc/varlink-client.ts";
+import type { Fd } from "../../src/kernel/fd.ts";
 import { withIdentity } from "../../src/kernel/namespace.ts";
+import { PidRef } from "../../src/kernel/pidref.ts";
+import { processStartTicks } from "../../src/kernel/process-file.ts";
 import { SocketStream } from "../../src/kernel/socket-stream.ts";
 import { connectUnix } from "../../src/kernel/unix-socket.ts";
 import { errorOf, getProperty, isRoot, manager, needsRoot, register, TestDaemon } from "../lib/daemon.ts";
@@ -121,6 +125,11 @@ describe("the lists of this test", () => {
     });
   }
 });
+
+function descriptorOf(value: Variant | undefined): Fd {
+  if (value?.signature !== "h") throw new Error("no descriptor");
+  return value.value as Fd;
+}
 
 test("only perform() and the registration of machines ask for permission: all others are actions", async () => {
   const asking: string[] = [];
@@ -287,6 +296,16 @@ describe.skipIf(!isRoot)(`what was permitted for one is not done to another${nee
         if (broker.questions[0] === undefined) throw new Error("it has not");
         return broker.questions[0];
       }, "the daemon to ask polkit");
+      // The caller by its pidfd, and by number and time of start for a polkit that does not know pidfds.
+      const [kind, subject] = question.subject;
+      expect([kind, subject.get("pid")?.value, subject.get("uid")?.value]).toEqual([
+        "unix-process",
+        process.pid,
+        NOBODY,
+      ]);
+      expect(subject.get("start-time")?.value).toBe(processStartTicks(process.pid));
+      using caller = PidRef.fromPidFd(descriptorOf(subject.get("pidfd")).duplicate());
+      expect(caller.pid).toBe(process.pid);
       await replace();
       broker.onQuestion = answer;
       question.answer(true);

@@ -278,10 +278,16 @@ describe.skipIf(!isRoot)(`Varlink${needsRoot}`, () => {
     expect(await hook.call(`${HOOK}.QueryFilter`)).toEqual({ filterDomains: ["in-ner"], filterLabelsMax: 1 });
   });
 
-  test("V46 integers beyond 2^53 survive both ways", async () => {
+  test("V46 integers beyond 2^53 survive both ways, and the id of a pidfd is of one process alone", async () => {
     const big = 18_446_744_073_709_551_615n;
-    const call = machine.call(`${MACHINE}.List`, { pid: { pid: inner, pidfdId: big } });
+    const { leader } = (await machine.call(`${MACHINE}.List`, { name: "in-ner" })) as { leader: { pidfdId?: bigint } };
+    const call = machine.call(`${MACHINE}.List`, { pid: { pid: inner, pidfdId: leader.pidfdId } });
     expect((await call)["name"]).toBe("in-ner");
+    if (leader.pidfdId === undefined) return; // before Linux 6.9 pidfds have no ids
+    for (const pidfdId of [big, BigInt(leader.pidfdId) + 1n, String(big)]) {
+      const other = failure(machine.call(`${MACHINE}.List`, { pid: { pid: inner, pidfdId } }));
+      expect(await other).toStartWith("io.systemd.Machine.NoSuchMachine");
+    }
   });
 
   test("V50 only root and our own user set the log level", async () => {
