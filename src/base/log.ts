@@ -1,6 +1,8 @@
 // Lines for the admin, on standard error, by consola: one line for each event. Under a service manager that keeps the
 // line, `<3>` in front says how serious it is (sd-daemon(3)); on a terminal consola colours it instead.
+
 import { type ConsolaInstance, type ConsolaReporter, createConsola, type LogType } from "consola/core";
+import { withoutControls } from "./control-characters.ts";
 
 export const LOG_LEVELS = ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -40,7 +42,7 @@ export class LineLog {
 
   line(level: LogLevel, message: string): void {
     const priority = LOG_LEVELS.indexOf(level);
-    for (const text of message.split("\n")) {
+    for (const text of withoutControls(message).split("\n")) {
       this.#consola[KINDS[level]](this.#prefix === "priority" ? `<${priority}>${text}` : text);
     }
   }

@@ -1,6 +1,8 @@
 // `--help`: verbs and options from their tables. The usage of a single verb is citty's work.
+
 import { displayWidth } from "../base/format.ts";
 import type { ClientProgram } from "./client-program.ts";
+import { own } from "./own-sequence.ts";
 import type { Session } from "./session.ts";
 import { findVerb, type VerbRow, wordsUsage } from "./verb-row.ts";
 
@@ -46,7 +48,7 @@ function optionTerm(key: string, row: ClientProgram["options"][string]): string 
 
 function manPageReference(session: Session, name: string): string {
   const text = `${name}(1) man page`;
-  return session.terminal.links ? `\u001b]8;;man:${name}(1)\u001b\\${text}\u001b]8;;\u001b\\` : text;
+  return session.terminal.links ? own(`\u001b]8;;man:${name}(1)\u001b\\${text}\u001b]8;;\u001b\\`) : text;
 }
 
 /** The whole help text for a terminal. */

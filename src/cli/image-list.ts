@@ -1,5 +1,6 @@
 // `machinectl list-images`: a table of the images that machines can be started from (machinectl(1), "list-images").
 import { sortedByBytes } from "../base/byte-order.ts";
+import { onOneLine } from "../base/control-characters.ts";
 import { formatBytes, formatTimestamp, UINT64_MAX, type Zone } from "../base/format.ts";
 import { printTable } from "./list.ts";
 import { type ListedImage, listedImages } from "./listed-images.ts";
@@ -10,7 +11,7 @@ import type { Cell, Table } from "./table.ts";
 const COLUMNS = ["name", "type", "ro", "usage", "created", "modified"];
 
 function text(value: string): Cell {
-  return { text: value, json: value };
+  return { text: onOneLine(value), json: value };
 }
 
 const READ_ONLY: Cell = { text: "yes", json: true, color: "red" };

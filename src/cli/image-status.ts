@@ -1,4 +1,5 @@
 // `machinectl image-status`: a page about each image, or about the pool (machinectl(1), "image-status").
+import { onOneLine } from "../base/control-characters.ts";
 import { formatBytes, formatRelative, formatTimestamp, UINT64_MAX, type Zone } from "../base/format.ts";
 import { attempt } from "./failure.ts";
 import { type ImageDetails, imageDetails } from "./image-details.ts";
@@ -44,11 +45,12 @@ function space(bytes: bigint, exclusive: bigint): string {
 /** Labels end where the tab and eight columns do; two are longer and begin before the tab would. */
 function line(label: string, text: string): string {
   if (text === "") return "";
-  return label.length > LABEL_WIDTH ? `      ${label}: ${text}\n` : `\t${label.padStart(LABEL_WIDTH)}: ${text}\n`;
+  const start = label.length > LABEL_WIDTH ? `      ${label}` : `\t${label.padStart(LABEL_WIDTH)}`;
+  return `${start}: ${onOneLine(text)}\n`;
 }
 
 function page(details: ImageDetails, moment: Moment): string {
-  return `${details.name}\n${LINES.map(([label, write]) => line(label, write(details, moment))).join("")}`;
+  return `${onOneLine(details.name)}\n${LINES.map(([label, write]) => line(label, write(details, moment))).join("")}`;
 }
 
 function json(d: ImageDetails): Json {

@@ -3,6 +3,7 @@
 // Two runs, because none prints "the last N since the machine was started" in order: the first finds where the oldest
 // wanted entry is, going backwards; the second prints from there.
 import type { Json } from "./json.ts";
+import { withColours } from "./own-sequence.ts";
 import type { Session } from "./session.ts";
 
 const COREDUMP_MESSAGE_ID = "fc2e22bc6ee647b6b90729ab34a250b1";
@@ -65,7 +66,8 @@ export async function unitJournal(session: Session, topic: JournalTopic): Promis
     SYSTEMD_COLORS: terminal.colors === "off" ? "0" : terminal.colors,
     ...(whole ? {} : { COLUMNS: String(terminal.columns) }),
   };
-  return (await session.ports.run({ argv, env })) ?? "";
+  const text = (await session.ports.run({ argv, env })) ?? "";
+  return terminal.colors === "off" ? text : withColours(text);
 }
 
 /** The journal part of a status object: entries with all their fields, oldest first. */

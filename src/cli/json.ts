@@ -1,5 +1,6 @@
 // JSON as the systemd tools print it: one line, or indented with tabs and `"key" : value`; coloured on a terminal.
 // Own writer, because 64-bit integers arrive as bigint and must leave as plain numbers.
+import { own } from "./own-sequence.ts";
 import type { Paint } from "./terminal.ts";
 
 /** Anything that can be written as JSON; a bigint becomes a plain number of any size. */
@@ -11,7 +12,7 @@ export type JsonMode = "short" | "pretty" | "seq" | "sse";
 const FRAME: Readonly<Record<JsonMode, readonly [before: string, after: string]>> = {
   short: ["", "\n"],
   pretty: ["", "\n"],
-  seq: ["\u001e", "\n"],
+  seq: [own("\u001e"), "\n"],
   sse: ["data: ", "\n\n"],
 };
 

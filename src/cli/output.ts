@@ -3,6 +3,7 @@
 // Complete or not at all: a pipe that is slow, full for the moment or in non-blocking mode gets everything; a reader that
 // went away (`| head -1`) ends the output quietly. Other write errors are kept for verbs that must report them.
 import { errnoNameOf } from "../base/error.ts";
+import { asWritten } from "./own-sequence.ts";
 
 /** Writes some bytes to a file descriptor and says how many; throws errors that carry `code` ("EAGAIN"). */
 export type WriteSome = (fd: number, bytes: Uint8Array) => number;
@@ -22,7 +23,7 @@ function codeOf(error: unknown): string {
   return errnoNameOf(error) ?? "EIO";
 }
 
-/** The two standard streams of a program. */
+/** The two standard streams of a program. Whoever a text comes from, no control characters but our own get out. */
 export class Output {
   /** The errno name of the first failed write to stdout, other than a reader that went away. */
   failure: string | null = null;
@@ -62,13 +63,14 @@ export class Output {
 
   #emit(fd: number, text: string): void {
     if (text === "") return;
+    const written = asWritten(text);
     if (this.#pager !== null) {
-      this.#pager.write(text);
+      this.#pager.write(written);
       return;
     }
     if (this.#closed.has(fd)) return;
     try {
-      this.#writeAll(fd, Buffer.from(text));
+      this.#writeAll(fd, Buffer.from(written));
     } catch (error) {
       this.#closed.add(fd);
       const code = codeOf(error);

@@ -1,5 +1,7 @@
 // The control groups and processes of a unit as a tree, as `status` draws it (systemd-cgls(1) draws the same).
+
 import { compareBytes } from "../base/byte-order.ts";
+import { onOneLine } from "../base/control-characters.ts";
 import { displayWidth, ellipsize } from "../base/format.ts";
 import type { Json } from "./json.ts";
 import type { Terminal } from "./terminal.ts";
@@ -85,8 +87,8 @@ function processLine(process: UnitProcess, glyph: string, pidWidth: number, form
   const { paint, glyphs } = form.terminal;
   const pid = String(process.pid).padStart(pidWidth);
   const room = form.width === null ? null : form.width - displayWidth(glyph) - pidWidth - 1;
-  const command =
-    room === null ? process.command : ellipsize(process.command, Math.max(room, LEAST_COMMAND_WIDTH), glyphs.ellipsis);
+  const whole = onOneLine(process.command);
+  const command = room === null ? whole : ellipsize(whole, Math.max(room, LEAST_COMMAND_WIDTH), glyphs.ellipsis);
   return `${form.prefix}${glyph}${paint.grey}${pid} ${command}${paint.normal}\n`;
 }
 

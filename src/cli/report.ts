@@ -1,6 +1,8 @@
 // Lines for the user on stderr, as the systemd tools log: no prefix, coloured by priority on a terminal, filtered by
 // $SYSTEMD_LOG_LEVEL, silenced by $SYSTEMD_LOG_TARGET=null (systemd(1), "Environment").
+
 import type { Output } from "./output.ts";
+import { own } from "./own-sequence.ts";
 import { type Environment, parseBoolean, type Terminal } from "./terminal.ts";
 
 const LEVELS = ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"] as const;
@@ -63,7 +65,7 @@ export class Report {
     const colour = this.#coloured ? this.#colourOf(number) : "";
     const text = colour === "" ? line : `${colour}${line}${this.#terminal.paint.normal}`;
     const prefix = this.#prefixed ? `<${FACILITY_DAEMON + number}>` : "";
-    const end = this.#endsWithReturn && !this.#output.hasPager ? "\r\n" : "\n";
+    const end = this.#endsWithReturn && !this.#output.hasPager ? own("\r\n") : "\n";
     this.#output.writeError(prefix + text + end);
   }
 

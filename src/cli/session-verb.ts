@@ -1,7 +1,9 @@
 // What `machinectl login` and `shell` have in common: a terminal of a machine, opened by the manager and forwarded here.
+
 import type { Fd } from "../kernel/fd.ts";
 import { startPolkitAgent } from "./agents.ts";
 import { Failure, failed } from "./failure.ts";
+import { own } from "./own-sequence.ts";
 import type { Bus } from "./ports.ts";
 import type { SessionEnd, SessionResult } from "./pty-forward.ts";
 import type { Session } from "./session.ts";
@@ -93,12 +95,12 @@ async function startContext(session: Session, machine: string): Promise<string> 
   if (!session.terminal.isTty || env["TERM"] === undefined || env["TERM"] === "dumb") return "";
   const { machineContext } = await import("./terminal-context.ts");
   const { start, end } = machineContext(machine);
-  session.output.write(start);
-  return end;
+  session.output.write(own(start));
+  return own(end);
 }
 
 /** Soft reset, palette, colours, line wrap, first column, nothing below: what a program may have left behind. */
-const CLEANUP = "\u001b[!p\u001b]104\u001b\\\u001b[0m\u001b[?7h\u001b[1G\u001b[0J";
+const CLEANUP = own("\u001b[!p\u001b]104\u001b\\\u001b[0m\u001b[?7h\u001b[1G\u001b[0J");
 const NEWLINE = 0x0a;
 const RETURN = 0x0d;
 
@@ -106,7 +108,7 @@ const RETURN = 0x0d;
 function finishLine(session: Session, { lastByte }: SessionResult): void {
   const { terminal, output } = session;
   if (lastByte !== null && lastByte !== NEWLINE) {
-    output.write(terminal.stdoutIsTty && lastByte !== RETURN ? "\r\n" : "\n");
+    output.write(terminal.stdoutIsTty && lastByte !== RETURN ? own("\r\n") : "\n");
   }
   if (terminal.stdoutIsTty && terminal.colors !== "off") output.write(CLEANUP);
 }

@@ -1,4 +1,5 @@
 // `machinectl show`: properties of machines, or of the manager, for scripts (machinectl(1), "show").
+import { onOneLine } from "../base/control-characters.ts";
 import type { Zone } from "../base/format.ts";
 import { attempt } from "./failure.ts";
 import { formatJson, type Json } from "./json.ts";
@@ -29,12 +30,13 @@ export function propertyLines(properties: Properties, settings: Settings, zone: 
   for (const [name, value] of properties) {
     if (wanted !== null && !wanted.has(name)) continue;
     const expected = wanted?.get(name) ?? null;
-    const text = propertyText(name, value, zone);
-    if (text === null) {
+    const whole = propertyText(name, value, zone);
+    if (whole === null) {
       if (showEmpty && expected === null) lines += `${name}=[unprintable]\n`;
       continue;
     }
-    if ((expected !== null && expected !== text) || (text === "" && !showEmpty)) continue;
+    const text = onOneLine(whole);
+    if ((expected !== null && expected !== whole) || (text === "" && !showEmpty)) continue;
     lines += settings.valueOnly ? `${text}\n` : `${name}=${text}\n`;
   }
   return lines;

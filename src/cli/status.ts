@@ -1,4 +1,5 @@
 // `machinectl status`: a page about each machine for people, or an object for programs (machinectl(1), "status").
+import { onOneLine } from "../base/control-characters.ts";
 import { formatRelative, formatTimestamp, type Zone } from "../base/format.ts";
 import { unitJournal, unitJournalEntries } from "./journal.ts";
 import { formatJson, type Json } from "./json.ts";
@@ -58,7 +59,7 @@ function head(details: MachineDetails, moment: Moment): string {
     const text = write(details, moment);
     return text === "" ? "" : `\t${label.padStart(LABEL_WIDTH)}: ${text.replaceAll("\n", continuation)}\n`;
   });
-  return `${title}\n${lines.join("")}`;
+  return `${onOneLine(title)}\n${lines.join("")}`;
 }
 
 function tree(session: Session, details: MachineDetails): string {

@@ -1,7 +1,9 @@
 // Tables as the systemd tools print them: upper-case headings, one blank between columns, cut to the terminal's width
 // with an ellipsis, or the same data as a JSON array of objects.
+import { onOneLine } from "../base/control-characters.ts";
 import { displayWidth, ellipsize } from "../base/format.ts";
 import type { Json } from "./json.ts";
+import { own } from "./own-sequence.ts";
 import type { Paint, Terminal } from "./terminal.ts";
 
 /** One field of a table. */
@@ -31,9 +33,9 @@ export interface TableForm {
   readonly width: number | null;
 }
 
-/** A cell of plain text; the empty string counts as having no value. */
+/** A cell of plain text, on one line; the empty string counts as having no value. */
 export function textCell(text: string): Cell {
-  return text === "" ? EMPTY_CELL : { text, json: text };
+  return text === "" ? EMPTY_CELL : { text: onOneLine(text), json: text };
 }
 
 const EMPTY_CELL: Cell = { text: "-", json: null, empty: true };
@@ -112,9 +114,12 @@ function columnWidths(columns: readonly Column[], { heading, width }: TableForm)
   return width === null || natural <= width ? wanted : shareWidth(wanted, width - gaps);
 }
 
+const LINK_START_END = own("\u001b\\");
+const LINK_END = own("\u001b]8;;\u001b\\");
+
 /** Text that leads somewhere: OSC 8. */
 function linked(text: string, url: string): string {
-  return `\u001b]8;;${url}\u001b\\${text}\u001b]8;;\u001b\\`;
+  return `${own("\u001b]8;;")}${url}${LINK_START_END}${text}${LINK_END}`;
 }
 
 /** One line of a cell as it is printed in a column of that width. */

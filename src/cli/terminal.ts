@@ -1,6 +1,8 @@
 // What the terminal can show: colours, UTF-8, width. Decided once from environment and ttys, as systemd(1) describes for
 // $SYSTEMD_COLORS, $NO_COLOR, $COLORTERM, $TERM, $COLUMNS and the locale variables.
 
+import { own } from "./own-sequence.ts";
+
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** How many colours are used. */
@@ -123,22 +125,22 @@ export const NO_PAINT: Paint = {
   underline: "",
 };
 
-const GREY_16 = "\u001b[0;90m";
-const GREY_256 = "\u001b[0;38:5:245m";
+const GREY_16 = own("\u001b[0;90m");
+const GREY_256 = own("\u001b[0;38:5:245m");
 
 function paintFor(colors: ColorMode, env: Environment): Paint {
   if (colors === "off") return NO_PAINT;
   return {
-    normal: "\u001b[0m",
-    green: "\u001b[0;32m",
-    red: "\u001b[0;1;31m",
-    yellow: "\u001b[0;1;33m",
-    bright: "\u001b[0;1;39m",
-    brightBlue: "\u001b[0;1;34m",
+    normal: own("\u001b[0m"),
+    green: own("\u001b[0;32m"),
+    red: own("\u001b[0;1;31m"),
+    yellow: own("\u001b[0;1;33m"),
+    bright: own("\u001b[0;1;39m"),
+    brightBlue: own("\u001b[0;1;34m"),
     // A 256-colour terminal gets both: one which does not know the second sequence keeps the first.
     grey: colors === "16" ? GREY_16 : colors === "24bit" ? GREY_256 : GREY_16 + GREY_256,
-    italic: "\u001b[3m",
-    underline: env["TERM"] === "linux" ? "" : "\u001b[4m",
+    italic: own("\u001b[3m"),
+    underline: env["TERM"] === "linux" ? "" : own("\u001b[4m"),
   };
 }
 

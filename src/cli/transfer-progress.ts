@@ -1,11 +1,13 @@
 // A bar on the terminal that says how far a transfer is, below the lines of its log; the terminal itself is told with
 // OSC 9;4, for its task bar or tab.
+import { own } from "./own-sequence.ts";
 import type { Session } from "./session.ts";
 
 const PREFIX = "Total: ";
-const GREEN = "\u001b[0;1;32m";
-const TO_LINE_END = "\u001b[K";
-const NOTHING = "\u001b]9;4;0;\u001b\\";
+const GREEN = own("\u001b[0;1;32m");
+const TO_LINE_END = own("\u001b[K");
+const RETURN = own("\r");
+const NOTHING = own("\u001b]9;4;0;\u001b\\");
 /** Blank, percent, and a column that stays free: a cursor in the last one would wrap. */
 const RIGHT_WIDTH = 6;
 
@@ -35,7 +37,7 @@ export class ProgressBar {
   }
 
   clear(): void {
-    if (this.#isShown) this.#session.output.writeError(`\r${NOTHING}${TO_LINE_END}\r`);
+    if (this.#isShown) this.#session.output.writeError(RETURN + NOTHING + TO_LINE_END + RETURN);
   }
 
   #draw(): void {
@@ -49,7 +51,7 @@ export class ProgressBar {
     const gap = done < length ? " " : "";
     const bar = green + full.repeat(done) + paint.normal + gap + paint.grey + empty.repeat(rest) + paint.normal;
     const percent = `${paint.bright}${String(this.#percent).padStart(3)}%${paint.normal}`;
-    const report = `\u001b]9;4;1;${this.#percent}\u001b\\`;
-    this.#session.output.writeError(`\r${PREFIX}${report}${bar} ${percent}${TO_LINE_END}\r`);
+    const report = own(`\u001b]9;4;1;${this.#percent}\u001b\\`);
+    this.#session.output.writeError(`${RETURN}${PREFIX}${report}${bar} ${percent}${TO_LINE_END}${RETURN}`);
   }
 }

@@ -1,5 +1,6 @@
 // nss-mymachines hosts|passwd|group KEY: names of machines and users of containers, printed as getent(1) prints them.
 // For scripts, and for C libraries that load no modules.
+import { withoutControls } from "../base/control-characters.ts";
 import { errnoText } from "../base/errno.ts";
 import { errnoNameOf } from "../base/error.ts";
 import { formatAddress } from "../base/ip-address.ts";
@@ -56,7 +57,7 @@ export async function main(args: string[]): Promise<number> {
 }
 
 function print(text: string, code: number): number {
-  process.stdout.write(text);
+  process.stdout.write(withoutControls(text));
   return code;
 }
 
@@ -67,10 +68,12 @@ async function lookUp(database: Database, key: string): Promise<string[] | null>
     const [first = "", ...rest] = (await exchange(`${database.request(key)}\n`)).split("\n");
     if (first === "NO") return [];
     if (!first.startsWith("ER ")) return database.format([first, ...rest.filter((line) => line !== "")], key);
-    process.stderr.write(`nss-mymachines: Failed to look up '${key}': ${errnoText(Number(first.slice(3)))}\n`);
+    process.stderr.write(
+      withoutControls(`nss-mymachines: Failed to look up '${key}': ${errnoText(Number(first.slice(3)))}\n`),
+    );
   } catch (error) {
     const reason = errnoNameOf(error) === null ? (error as Error).message : errnoText(errnoNameOf(error) as string);
-    process.stderr.write(`nss-mymachines: Failed to ask systemd-machined: ${reason}\n`);
+    process.stderr.write(withoutControls(`nss-mymachines: Failed to ask systemd-machined: ${reason}\n`));
   }
   return null;
 }

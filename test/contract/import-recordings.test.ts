@@ -105,6 +105,13 @@ function eventsOnScreen(screen: string): Event[] {
   return events;
 }
 
+/** A line on a coloured screen: what is red was an error. */
+function messageOf(priority: number, line: string): [number, string] {
+  const [start, end] = ["\u001b[0;1;31m", "\u001b[0m"];
+  const red = line.startsWith(start) && line.endsWith(end) ? line.slice(start.length, -end.length) : undefined;
+  return red === undefined ? [priority, line] : [DAEMON + ERROR, red];
+}
+
 function eventsOf({ stderr, screen }: Expected): Event[] {
   if (screen.includes(CLEAR)) return eventsOnScreen(screen);
   const lines = stderr.split("\n").slice(0, -1);
@@ -177,7 +184,7 @@ class FakeImportd {
     const priority = DAEMON + (this.#isQuiet ? ERROR : INFO);
     for (const event of eventsOf(this.#expected)) {
       if (typeof event === "number") this.#send("ProgressUpdate", own, [event]);
-      else this.#send("LogMessage", own, [priority, event]);
+      else this.#send("LogMessage", own, messageOf(priority, event));
     }
     this.#send("TransferRemoved", IMPORT1, [id, own, this.#expected.status === 0 ? "done" : "failed"]);
   }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { upToUnit } from "../../../src/cli/local-processes.ts";
+import { asWritten } from "../../../src/cli/own-sequence.ts";
 import { drawElsewhere, drawTree, processTree, treeJson, type UnitProcess } from "../../../src/cli/process-tree.ts";
 import { type Environment, readTerminal } from "../../../src/cli/terminal.ts";
 
@@ -76,7 +77,9 @@ describe("drawTree", () => {
   test("has plain glyphs without UTF-8 (C19), and grey processes with colours", () => {
     const list = [process(UNIT, 7, "a"), process(UNIT, 8, "b")];
     expect(draw(list, UNIT, null, { LC_ALL: "C" })).toBe("|-7 a\n`-8 b\n");
-    expect(draw([process(UNIT, 7, "a")], UNIT, null, { SYSTEMD_COLORS: "16" })).toBe("└─\u001b[0;90m7 a\u001b[0m\n");
+    expect(asWritten(draw([process(UNIT, 7, "a")], UNIT, null, { SYSTEMD_COLORS: "16" }))).toBe(
+      "└─\u001b[0;90m7 a\u001b[0m\n",
+    );
   });
 });
 

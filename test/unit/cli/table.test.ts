@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { asWritten } from "../../../src/cli/own-sequence.ts";
 import { renderTable, shareWidth, type Table, tableJson, textCell } from "../../../src/cli/table.ts";
 import { type Environment, readTerminal } from "../../../src/cli/terminal.ts";
 
@@ -47,7 +48,7 @@ describe("renderTable", () => {
   test("colours cells, blanks included", () => {
     const table: Table = { columns: ["ro", "x"], rows: [[{ text: "no", json: false, color: "red" }, textCell("")]] };
     const form = { terminal: terminal({ SYSTEMD_COLORS: "16" }), heading: false, width: null };
-    expect(renderTable(table, form)).toBe("\u001b[0;1;31mno\u001b[0m \u001b[0;90m-\u001b[0m\n");
+    expect(asWritten(renderTable(table, form))).toBe("\u001b[0;1;31mno\u001b[0m \u001b[0;90m-\u001b[0m\n");
   });
 });
 

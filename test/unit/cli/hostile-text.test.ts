@@ -1,0 +1,99 @@
+// A daemon, a machine or a file may say what it likes: nothing of it controls the terminal, whatever prints it.
+import { describe, expect, test } from "bun:test";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { runMachinectl } from "../../../src/cli/machinectl.ts";
+import { asWritten, own, withColours } from "../../../src/cli/own-sequence.ts";
+import { ALPHA_ONLINE, type FakeMachine, HOST } from "./fake-machines.ts";
+import { FakeProcess } from "./fake-world.ts";
+
+/** Title, colour, 8-bit colour, return, bell, backspace, delete, NUL. */
+const EVIL = "\u001b]0;title\u0007\u001b[31m\u009b31m\r\u0008\u007f\u0000x";
+const HARMLESS = "\\x1b]0;title\\x07\\x1b[31m\\x9b31m\\x0d\\x08\\x7f\\x00x";
+
+const HOSTILE: FakeMachine = {
+  ...ALPHA_ONLINE,
+  service: `service${EVIL}`,
+  unit: `unit${EVIL}.service`,
+  subgroup: `sub${EVIL}`,
+  root: `/root${EVIL}`,
+  leaderName: `leader${EVIL}`,
+  osRelease: { ID: `id${EVIL}`, VERSION_ID: `version${EVIL}`, PRETTY_NAME: `pretty${EVIL}` },
+  processes: [[`${ALPHA_ONLINE.cgroup}/group${EVIL}`, 560, `command${EVIL}\nand a line`]],
+  journal: [`journal${EVIL}`],
+};
+const WORLD = { machines: [HOST, HOSTILE], images: [`image${EVIL}`], nowUsec: ALPHA_ONLINE.since + 1n };
+
+/** What is left of a text without what a coloured terminal gets from us: colours and links. */
+function withoutOurs(text: string): string {
+  const ours = /␛\[[0-9;:]*m|␛\]8;;[^\p{Cc}␛]*␛\\|\r+\n/gu;
+  return text.replaceAll("\u001b", "␛").replaceAll(ours, "").replaceAll("␛", "\u001b");
+}
+
+describe("what others say", () => {
+  const verbs: readonly string[][] = [
+    ["list"],
+    ["list", "--json=short"],
+    ["list-images"],
+    ["status", "alpha"],
+    ["status", "alpha", "--json=pretty"],
+    ["show", "alpha"],
+    ["show", "alpha", "-p", "Service", "--value"],
+    ["image-status", `image${EVIL}`],
+    ["show-image", `image${EVIL}`],
+    ["status", `nobody${EVIL}`],
+    ["terminate", `nobody${EVIL}`],
+    [`verb${EVIL}`],
+    [`--option${EVIL}`],
+  ];
+  for (const args of verbs) {
+    for (const [where, around] of Object.entries({
+      "into a file": {},
+      "into a file, over D-Bus": { sockets: ["system"] },
+      "on a plain terminal": { columns: 500, env: { TERM: "dumb", SYSTEMD_PAGER: "" } },
+      "on a coloured terminal": { columns: 500, env: { TERM: "xterm-256color", SYSTEMD_PAGER: "", LINES: "100" } },
+    })) {
+      test(`machinectl ${JSON.stringify(args)} ${where}`, async () => {
+        const process = new FakeProcess(WORLD, around);
+        await runMachinectl(args, process);
+        const text = process.stdout + process.stderr;
+        expect(text.length).toBeGreaterThan(0);
+        const left = where === "on a coloured terminal" ? withoutOurs(process.screen) : text;
+        expect(left.replaceAll(/[\n\t]/g, "")).not.toMatch(/\p{Cc}/u);
+        // Not even a colour that we would use ourselves. Those of the journal are journalctl's to choose.
+        expect(text.replace(/\njournal.*/, "")).not.toContain("\u001b[31m");
+      });
+    }
+  }
+
+  test("is shown with its control characters written out", async () => {
+    const process = new FakeProcess(WORLD, {});
+    await runMachinectl(["list"], process);
+    expect(process.stdout).toContain(`service${HARMLESS} `);
+  });
+});
+
+describe("sequences of our own", () => {
+  test("are written as they are, and nobody else's are", () => {
+    expect(asWritten(`${own("\u001b[0m")}a\u001b[0mb\tc\n`)).toBe("\u001b[0ma\\x1b[0mb\tc\n");
+  });
+
+  test("cannot be guessed: a mark of another process is text", () => {
+    const guess = own("\u001b").replace(/[0-9a-f]{8}/, "00000000");
+    expect(asWritten(guess)).toBe(guess);
+  });
+
+  test("are the colours of a program's output, and nothing else of it", () => {
+    expect(asWritten(withColours("\u001b[0;1;31mred\u001b[0m \u001b]0;t\u0007"))).toBe(
+      "\u001b[0;1;31mred\u001b[0m \\x1b]0;t\\x07",
+    );
+  });
+});
+
+test("clients write to their terminal through Output, and sessions in machines through the pseudo terminal alone", () => {
+  const directory = join(import.meta.dir, "../../../src/cli");
+  const writing = readdirSync(directory).filter((file) =>
+    /\bwriteSync\(|\bwriteSome\(|std(out|err)\.write\(|console\./.test(readFileSync(join(directory, file), "utf8")),
+  );
+  expect(writing.sort()).toEqual(["output.ts", "ports.ts", "pty-forward.ts", "pty-input.ts"]);
+});
