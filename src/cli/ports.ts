@@ -6,6 +6,7 @@ import type { Zone } from "../base/format.ts";
 import type { BusClient } from "../ipc/bus-client.ts";
 import type { BusTarget } from "../ipc/bus-transport.ts";
 import type { VarlinkClient } from "../ipc/varlink-client.ts";
+import type { Account } from "../kernel/account.ts";
 import type { Fd } from "../kernel/fd.ts";
 import type { FileUse } from "./file-access.ts";
 import { waitForInterrupt } from "./interrupt.ts";
@@ -39,6 +40,8 @@ export interface AgentCommand {
 export interface Ports {
   readonly env: Environment;
   readonly euid: number;
+  /** Who calls: the kernel knows the number, the user database the name. */
+  account(): Promise<Pick<Account, "uid" | "name">>;
   isTty(fd: number): boolean;
   ttyColumns(): number | undefined;
   readonly writeSome: WriteSome;
@@ -96,6 +99,7 @@ export function processPorts(): Ports {
   return {
     env: process.env,
     euid: process.geteuid?.() ?? 0,
+    account: async () => (await import("../kernel/account.ts")).ownAccount(),
     isTty: isTerminal,
     ttyColumns: () => process.stdout.columns,
     writeSome: (fd, bytes) => writeSync(fd, bytes),

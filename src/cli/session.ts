@@ -2,15 +2,14 @@
 //
 // The manager is reached over the bus where there is one and through its private D-Bus socket where there is none; both
 // speak the same interface. Varlink is offered beside it where it is much faster or the only way.
-import { ErrnoError, errnoNameOf } from "../base/error.ts";
+import { errnoNameOf } from "../base/error.ts";
 import type { BusCall } from "../ipc/bus-connection.ts";
-import type { BusTarget } from "../ipc/bus-transport.ts";
 import { Failure, failed, isBusFailure } from "./failure.ts";
 import { Output } from "./output.ts";
 import type { Bus, Ports, Varlink } from "./ports.ts";
 import { Report } from "./report.ts";
 import type { Settings } from "./settings.ts";
-import { managerDirectory, meansLocalSockets, parseContainer, parseRemote } from "./target.ts";
+import { busTarget, managerDirectory, meansLocalSockets } from "./target.ts";
 import { readTerminal, type Terminal } from "./terminal.ts";
 
 const MANAGER = {
@@ -153,7 +152,7 @@ export class Session {
 
   async #openBus(): Promise<Bus> {
     try {
-      return this.keep(await this.ports.connectBus(this.#target()));
+      return this.keep(await this.ports.connectBus(await busTarget(this.settings, () => this.ports.account())));
     } catch (error) {
       const { scope, transport } = this.settings;
       const attempt = `Failed to connect to ${scope} scope bus via ${transport.kind} transport`;
@@ -161,13 +160,5 @@ export class Session {
       const isUnnamed = error instanceof Error && errnoNameOf(error) === "ENOMEDIUM";
       throw isUnnamed ? new Failure(`${attempt}: ${error.message}`, { cause: error }) : failed(attempt, error);
     }
-  }
-
-  #target(): BusTarget {
-    const { scope, transport } = this.settings;
-    if (transport.kind === "local") return { kind: scope };
-    if (transport.kind === "machine") return parseContainer(transport.name, scope, this.ports.env["USER"]);
-    if (scope === "user") throw new ErrnoError("EOPNOTSUPP", "There is no user scope on other hosts");
-    return parseRemote(transport.host);
   }
 }

@@ -3,6 +3,7 @@
 import { ErrnoError } from "../base/error.ts";
 import { isHostName, isMachineNameOrHost } from "../base/names.ts";
 import type { BusTarget } from "../ipc/bus-transport.ts";
+import type { Account } from "../kernel/account.ts";
 import type { Settings } from "./settings.ts";
 import type { Environment } from "./terminal.ts";
 
@@ -27,17 +28,41 @@ export function parseRemote(text: string): BusTarget {
   return { kind: "ssh", host, ...port, ...(machine === undefined ? {} : { machine }) };
 }
 
+/** Who calls, as the kernel and the user database have it. */
+export type Caller = Pick<Account, "uid" | "name">;
+
 /**
- * `[USER@]NAME`. The local host (`.host`, or nothing after the `@`) as the calling user is the plain bus. Throws EINVAL
- * for a name that cannot be a machine's.
+ * `[USER@]MACHINE`, with nothing after the `@` for this host. Without a user it is the machine's root whose bus is meant,
+ * with nothing before the `@` a user of the machine who is called as the caller is. The local host as oneself is the
+ * plain bus. Throws EINVAL for a name that cannot be a machine's.
  */
-export function parseContainer(text: string, scope: Settings["scope"], ownUser: string | undefined): BusTarget {
+export function parseContainer(text: string, scope: Settings["scope"], caller: Caller): BusTarget {
   const at = text.indexOf("@");
-  const user = at < 0 ? undefined : text.slice(0, at) || ownUser;
-  const name = (at < 0 ? text : text.slice(at + 1)) || (at < 0 ? "" : ".host");
-  if (!isMachineNameOrHost(name)) throw invalid(text);
-  if (name === ".host" && (user === undefined || user === ownUser)) return { kind: scope };
-  return user === undefined ? { kind: "machine", name } : { kind: "machine", name, user };
+  const user = at < 0 ? null : text.slice(0, at) || caller.name;
+  const machine = text.slice(at + 1) || (at > 0 ? HOST : "");
+  if (!isMachineNameOrHost(machine)) throw invalid(text);
+  if (machine === HOST && isPlainBus(user, scope, caller)) return { kind: scope };
+  if (user === null && scope === "system") return { kind: "machine", name: machine };
+  return { kind: "login", scope, machine, user: user ?? "root" };
+}
+
+const HOST = ".host";
+
+/** Whether this host's bus, as that user, is what the caller would connect to without more words. */
+function isPlainBus(user: string | null, scope: Settings["scope"], { uid, name }: Caller): boolean {
+  if (user === null) return scope === "system" || uid === 0;
+  return user === name || user === String(uid);
+}
+
+/** The bus that `--system`, `--user`, `-H` and `-M` mean together. Throws EINVAL, or EOPNOTSUPP where there is none. */
+export async function busTarget(
+  { scope, transport }: Pick<Settings, "scope" | "transport">,
+  caller: () => Promise<Caller>,
+): Promise<BusTarget> {
+  if (transport.kind === "local") return { kind: scope };
+  if (transport.kind === "machine") return parseContainer(transport.name, scope, await caller());
+  if (scope === "user") throw new ErrnoError("EOPNOTSUPP", "There is no user scope on other hosts");
+  return parseRemote(transport.host);
 }
 
 /** Where the sockets of the machine manager of a scope are, or null where the scope has no place here. */

@@ -2,7 +2,8 @@
 // Signalling", https://uapi-group.org/specifications/specs/osc_context/).
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { hostname, userInfo } from "node:os";
+import { hostname } from "node:os";
+import { ownAccount } from "../kernel/account.ts";
 import { PidRef } from "../kernel/pidref.ts";
 
 export interface TerminalContext {
@@ -16,7 +17,7 @@ export function machineContext(machine: string): TerminalContext {
   using self = PidRef.self();
   const fields: [string, string | undefined][] = [
     ["start", id],
-    ["user", userName()],
+    ["user", ownAccount().name],
     ["hostname", hostname()],
     ["machineid", firstLine("/etc/machine-id")],
     ["bootid", firstLine("/proc/sys/kernel/random/boot_id")?.replaceAll("-", "")],
@@ -40,14 +41,6 @@ function sequence(fields: readonly string[]): string {
 /** Separators and control characters, by their hexadecimal numbers. */
 function plain(value: string): string {
   return value.replaceAll(/[\p{Cc};\\]/gu, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, "0")}`);
-}
-
-function userName(): string {
-  try {
-    return userInfo().username;
-  } catch {
-    return String(process.geteuid?.() ?? "");
-  }
 }
 
 function firstLine(path: string): string | undefined {

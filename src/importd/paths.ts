@@ -2,6 +2,7 @@
 // for a run beside another daemon.
 import { join } from "node:path";
 import { CLASS_DIRECTORIES, type ImageClass } from "../base/transfer.ts";
+import { homeDirectory } from "../kernel/account.ts";
 import type { Scope } from "./arguments.ts";
 
 export interface Paths {
@@ -22,7 +23,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 /** The directory of a user's own images: $XDG_STATE_HOME, else ~/.local/state. */
 function userState(env: Environment): string {
-  return env["XDG_STATE_HOME"] || join(env["HOME"] || "/", ".local/state");
+  return env["XDG_STATE_HOME"] || join(homeDirectory(env), ".local/state");
 }
 
 /** The paths of a scope; throws where the user's scope has no runtime directory. */

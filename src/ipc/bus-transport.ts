@@ -1,4 +1,5 @@
-// The roads to a D-Bus server: a socket of this host, a socket inside a machine, ssh(1) to another host.
+// The roads to a D-Bus server: a socket of this host, a socket inside a machine, a session of a user, ssh(1) to another
+// host.
 // (D-Bus specification, "Server Addresses"; systemd-stdio-bridge(1))
 import { readFileSync } from "node:fs";
 import { parseEnvFile } from "../base/env-file.ts";
@@ -14,8 +15,26 @@ export type BusTarget =
   | { readonly kind: "system" }
   | { readonly kind: "user" }
   | { readonly kind: "private"; readonly path: string }
-  | { readonly kind: "machine"; readonly name: string; readonly user?: string }
-  | { readonly kind: "ssh"; readonly host: string; readonly port?: string; readonly machine?: string };
+  | { readonly kind: "machine"; readonly name: string }
+  | LoginTarget
+  | SshTarget;
+
+/** The system bus of another host, or of a machine there. */
+export interface SshTarget {
+  readonly kind: "ssh";
+  readonly host: string;
+  readonly port?: string;
+  readonly machine?: string;
+}
+
+/** A bus of a machine, or of this host (`.host`), as it is there for a user who logs in. */
+export interface LoginTarget {
+  readonly kind: "login";
+  readonly scope: "system" | "user";
+  readonly machine: string;
+  /** A name or a number. */
+  readonly user: string;
+}
 
 /** An open road: what BusClient.open() takes. */
 export interface Transport {
@@ -37,9 +56,10 @@ export function openTransport(target: BusTarget): Transport {
     case "private":
       return { fd: connectUnix(target.path), peerToPeer: true };
     case "machine":
-      return target.user === undefined ? openInMachine(target.name) : openAsUser(target.name, target.user);
+      return openInMachine(target.name);
+    case "login":
     case "ssh":
-      return { fd: bridge(sshCommand(target)) };
+      return { fd: bridge(bridgeCommand(target)) };
   }
 }
 
@@ -126,17 +146,27 @@ function outerRoot(pid: number, kind: "uid" | "gid"): number {
   return 0;
 }
 
-function sshCommand(target: { host: string; port?: string; machine?: string }): string[] {
+/** The program that leads to a bus through its standard input and output, with its arguments. */
+export function bridgeCommand(target: LoginTarget | SshTarget): string[] {
+  return target.kind === "ssh" ? sshCommand(target) : loginCommand(target);
+}
+
+function sshCommand(target: SshTarget): string[] {
   const port = target.port === undefined ? [] : ["-p", target.port];
   const machine = target.machine === undefined ? [] : [`--machine=${target.machine}`];
   const ssh = process.env["SYSTEMD_SSH"] || "ssh";
   return [ssh, "-xT", ...port, "--", target.host, "systemd-stdio-bridge", ...machine];
 }
 
-function openAsUser(machine: string, user: string): Transport {
-  const run = ["systemd-run", ...(machine === ".host" || machine === "" ? [] : ["-M", machine]), "-PGq", "--wait"];
-  const as = [`-pUser=${user || (process.env["USER"] ?? "root")}`, "-pPAMName=login"];
-  return { fd: bridge([...run, ...as, "systemd-stdio-bridge"]) };
+/**
+ * systemd-run(1) with a bridge in a session of the user. The path of a user's bus is known there alone, from
+ * $XDG_RUNTIME_DIR; it is given with `-p`, because bridges before systemd 255 have no `--user`.
+ */
+function loginCommand({ scope, machine, user }: LoginTarget): string[] {
+  const run = ["systemd-run", `-M${machine}`, "-PGq", "--wait", `-pUser=${user}`, "-pPAMName=login"];
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: the service manager that runs the bridge replaces it
+  const bus = scope === "user" ? ["-punix:path=${XDG_RUNTIME_DIR}/bus"] : [];
+  return [...run, "systemd-stdio-bridge", ...bus];
 }
 
 /** A program that speaks D-Bus on its standard input and output. It ends when the connection does. */

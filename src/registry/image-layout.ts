@@ -1,6 +1,6 @@
 // Where images and what belongs to them are kept on a host (systemd-nspawn(1), "Files and Directories").
-import { homedir } from "node:os";
 import { join } from "node:path";
+import { homeDirectory } from "../kernel/account.ts";
 
 export interface ImageLayout {
   /** The directories in which images are looked for, in order. */
@@ -45,7 +45,7 @@ export function layoutBelow(root: string): ImageLayout {
 
 /** The layout of one user (systemd-nspawn(1), "--user"), with that user's runtime directory. */
 export function userLayout(runtime: string): ImageLayout {
-  const home = homedir();
+  const home = homeDirectory();
   const pool = join(process.env["XDG_STATE_HOME"] || join(home, ".local/state"), "machines");
   return {
     searchPath: [join(runtime, "machines"), pool, join(home, ".local/lib/machines")],

@@ -1,7 +1,7 @@
 // Where images of a class are kept, under which name a transfer makes one, and whether that name is free.
-import { homedir } from "node:os";
 import { join } from "node:path";
 import { ErrnoError } from "../base/error.ts";
+import { homeDirectory } from "../kernel/account.ts";
 import { type Image, isImageName } from "../registry/image.ts";
 import { ImageSearch } from "../registry/image-search.ts";
 import type { ImageClass, WorkerOptions } from "./import-options.ts";
@@ -25,7 +25,7 @@ export function imageRootOf({ imageRoot, class: imageClass, scope }: WorkerOptio
 
 function userState(): string {
   const state = process.env["XDG_STATE_HOME"];
-  return state?.startsWith("/") ? state : join(homedir(), ".local/state");
+  return state?.startsWith("/") ? state : join(homeDirectory(), ".local/state");
 }
 
 /** Where an image of a name may be already. A root given by option stands for itself. */

@@ -1,8 +1,8 @@
 // Names and passwords for registries, from where container tools keep them: containers-auth.json(5), docker's config.json,
 // and the programs these files name.
 import { readFileSync } from "node:fs";
-import { homedir } from "node:os";
 import { join } from "node:path";
+import { homeDirectory } from "../kernel/account.ts";
 import { log } from "./import-log.ts";
 
 export interface Credentials {
@@ -24,7 +24,7 @@ interface AuthFile {
 function authFiles(): string[] {
   const { REGISTRY_AUTH_FILE: given, XDG_RUNTIME_DIR: runtime, XDG_CONFIG_HOME: config } = process.env;
   if (given) return [given];
-  const home = homedir();
+  const home = homeDirectory();
   return [
     join(runtime ?? `/run/containers/${process.geteuid?.() ?? 0}`, runtime ? "containers/auth.json" : "auth.json"),
     join(config ?? join(home, ".config"), "containers/auth.json"),

@@ -102,6 +102,7 @@ export class FakeProcess implements Ports {
   readonly agents: (AgentCommand & { stopped: boolean })[] = [];
   pagers: readonly Command[] = [];
   readonly env: Environment;
+  account = async () => ({ uid: 0, name: "root" });
   readonly euid: number;
   readonly #world: World;
   readonly #around: Surroundings;

@@ -1,6 +1,8 @@
 import { describe, expect, test } from "bun:test";
-import { defaultSettings } from "../../../src/cli/settings.ts";
-import { managerDirectory, meansLocalSockets, parseContainer, parseRemote } from "../../../src/cli/target.ts";
+import type { ErrnoError } from "../../../src/base/error.ts";
+import { defaultSettings, type Settings, type Transport } from "../../../src/cli/settings.ts";
+import { busTarget, type Caller, managerDirectory, meansLocalSockets, parseRemote } from "../../../src/cli/target.ts";
+import { type BusTarget, bridgeCommand } from "../../../src/ipc/bus-transport.ts";
 
 describe("-H (C124)", () => {
   const good: [text: string, target: object][] = [
@@ -23,25 +25,90 @@ describe("-H (C124)", () => {
   }
 });
 
-describe("-M", () => {
-  test("names a container, with or without a user", () => {
-    expect(parseContainer("alpha", "system", "root")).toEqual({ kind: "machine", name: "alpha" });
-    expect(parseContainer("joe@alpha", "system", "root")).toEqual({ kind: "machine", name: "alpha", user: "joe" });
-    expect(parseContainer("@alpha", "system", "root")).toEqual({ kind: "machine", name: "alpha", user: "root" });
-  });
+const ROOT = { uid: 0, name: "root" };
+const U1 = { uid: 1000, name: "u1" };
 
-  test(".host as oneself is the plain bus of the scope (C126)", () => {
-    expect(parseContainer(".host", "system", "root")).toEqual({ kind: "system" });
-    expect(parseContainer("root@.host", "system", "root")).toEqual({ kind: "system" });
-    expect(parseContainer("root@", "user", "root")).toEqual({ kind: "user" });
-    expect(parseContainer("joe@.host", "system", "root")).toEqual({ kind: "machine", name: ".host", user: "joe" });
-  });
+const login = (machine: string, user: string) => `systemd-run -M${machine} -PGq --wait -pUser=${user} -pPAMName=login`;
+const BRIDGE = "systemd-stdio-bridge";
+// biome-ignore lint/suspicious/noTemplateCurlyInString: the service manager replaces it
+const USER_BUS = "-punix:path=${XDG_RUNTIME_DIR}/bus";
 
-  for (const text of ["", "a b", "a/b", "-x", ".hidden"]) {
-    test(`'${text}' is refused`, () => {
-      expect(() => parseContainer(text, "system", "root")).toThrow(expect.objectContaining({ errnoName: "EINVAL" }));
-    });
+/** Where a connection goes, in words: `bus SCOPE` of this process, `socket MACHINE`, a command, or an errno. */
+async function roadOf(transport: Transport, scope: Settings["scope"], caller: Caller): Promise<string> {
+  let target: BusTarget;
+  try {
+    target = await busTarget({ transport, scope }, async () => caller);
+  } catch (error) {
+    return (error as ErrnoError).errnoName;
   }
+  if (target.kind === "login" || target.kind === "ssh") return bridgeCommand(target).join(" ");
+  return target.kind === "machine" ? `socket ${target.name}` : `bus ${target.kind}`;
+}
+
+/**
+ * What machinectl of 262 and, for the user's scope, systemctl of 252 do, recorded with a systemd-run that prints its
+ * arguments. Where nothing stands in the last column, it is the same for the user as for the system, but for the bridge.
+ */
+const machines: readonly [caller: Caller, name: string, system: string, user: string][] = [
+  [ROOT, ".host", "bus system", "bus user"],
+  [ROOT, "@.host", "bus system", "bus user"],
+  [ROOT, "root@", "bus system", "bus user"],
+  [ROOT, "root@.host", "bus system", "bus user"],
+  [ROOT, "0@.host", "bus system", "bus user"],
+  [ROOT, "u1@", `${login(".host", "u1")} ${BRIDGE}`, `${login(".host", "u1")} ${BRIDGE} ${USER_BUS}`],
+  [ROOT, "u1@.host", `${login(".host", "u1")} ${BRIDGE}`, `${login(".host", "u1")} ${BRIDGE} ${USER_BUS}`],
+  [ROOT, "1000@.host", `${login(".host", "1000")} ${BRIDGE}`, `${login(".host", "1000")} ${BRIDGE} ${USER_BUS}`],
+  [ROOT, "deb1", "socket deb1", `${login("deb1", "root")} ${BRIDGE} ${USER_BUS}`],
+  [ROOT, "@deb1", `${login("deb1", "root")} ${BRIDGE}`, `${login("deb1", "root")} ${BRIDGE} ${USER_BUS}`],
+  [ROOT, "root@deb1", `${login("deb1", "root")} ${BRIDGE}`, `${login("deb1", "root")} ${BRIDGE} ${USER_BUS}`],
+  [ROOT, "u1@deb1", `${login("deb1", "u1")} ${BRIDGE}`, `${login("deb1", "u1")} ${BRIDGE} ${USER_BUS}`],
+  [U1, ".host", "bus system", `${login(".host", "root")} ${BRIDGE} ${USER_BUS}`],
+  [U1, "@.host", "bus system", "bus user"],
+  [U1, "u1@", "bus system", "bus user"],
+  [U1, "u1@.host", "bus system", "bus user"],
+  [U1, "1000@.host", "bus system", "bus user"],
+  [U1, "root@", `${login(".host", "root")} ${BRIDGE}`, `${login(".host", "root")} ${BRIDGE} ${USER_BUS}`],
+  [U1, "0@.host", `${login(".host", "0")} ${BRIDGE}`, `${login(".host", "0")} ${BRIDGE} ${USER_BUS}`],
+  [U1, "u2@", `${login(".host", "u2")} ${BRIDGE}`, `${login(".host", "u2")} ${BRIDGE} ${USER_BUS}`],
+  [U1, "deb1", "socket deb1", `${login("deb1", "root")} ${BRIDGE} ${USER_BUS}`],
+  [U1, "@deb1", `${login("deb1", "u1")} ${BRIDGE}`, `${login("deb1", "u1")} ${BRIDGE} ${USER_BUS}`],
+  [U1, "root@deb1", `${login("deb1", "root")} ${BRIDGE}`, `${login("deb1", "root")} ${BRIDGE} ${USER_BUS}`],
+  ...[ROOT, U1].flatMap((caller) =>
+    ["@", "", "x/y", "u1@x/y", "u1@@", "a b", "-x", ".hidden"].map(
+      (name) => [caller, name, "EINVAL", "EINVAL"] as [Caller, string, string, string],
+    ),
+  ),
+];
+
+describe("every combination of scope, -M and user (C126)", () => {
+  for (const [caller, name, system, user] of machines) {
+    for (const [scope, road] of [["system", system] as const, ["user", user] as const]) {
+      test(`${caller.name}: --${scope} -M '${name}' is ${road}`, async () => {
+        expect(await roadOf({ kind: "machine", name }, scope, caller)).toBe(road);
+      });
+    }
+  }
+});
+
+describe("every combination of scope and -H", () => {
+  const hosts: readonly [host: string, system: string][] = [
+    ["h", `ssh -xT -- h ${BRIDGE}`],
+    ["u@h", `ssh -xT -- u@h ${BRIDGE}`],
+    ["h:22", `ssh -xT -p 22 -- h ${BRIDGE}`],
+    ["h:m", `ssh -xT -- h ${BRIDGE} --machine=m`],
+    ["h/m", `ssh -xT -- h ${BRIDGE} --machine=m`],
+    ["u@h:22/m", `ssh -xT -p 22 -- u@h ${BRIDGE} --machine=m`],
+  ];
+  for (const [host, road] of hosts) {
+    test(`--system -H ${host}`, async () => expect(await roadOf({ kind: "remote", host }, "system", ROOT)).toBe(road));
+    test(`--user -H ${host} is refused: there is no user's bus to reach`, async () =>
+      expect(await roadOf({ kind: "remote", host }, "user", ROOT)).toBe("EOPNOTSUPP"));
+  }
+});
+
+test("without -H and -M it is the caller's own bus of the scope", async () => {
+  expect(await roadOf({ kind: "local" }, "system", U1)).toBe("bus system");
+  expect(await roadOf({ kind: "local" }, "user", U1)).toBe("bus user");
 });
 
 test("sockets are below the runtime directory of the scope, which the environment may move", () => {

@@ -1,0 +1,16 @@
+// Who runs a process is asked in one place: src/kernel/account.ts.
+import { expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { Glob } from "bun";
+import { TOP } from "../lib/run-tests.ts";
+
+/** Names that a caller may set as they like, and functions of the engine that trust them. */
+const UNTRUSTED = /\b(?:homedir|userInfo)\b|(?:\benv\b|environment)[^\n]{0,12}\b(?:USER|LOGNAME|USERNAME|HOME)\b/i;
+
+test("no file but account.ts takes a user's name or home from the environment", () => {
+  const files = [...new Glob("src/**/*.ts").scanSync(TOP)].filter((path) => path !== "src/kernel/account.ts");
+  expect(files.length).toBeGreaterThan(100);
+  const found = files.filter((path) => UNTRUSTED.test(readFileSync(join(TOP, path), "utf8")));
+  expect(found).toEqual([]);
+});
