@@ -56,7 +56,7 @@ const RESUME: PowerAction = {
 
 async function control(session: Session, action: PowerAction, name: string, address: string): Promise<void> {
   await attempt(`Failed to ${action.what} machine '${name}'`, async () => {
-    const machine = session.keep(await session.ports.connectVarlink(address));
+    const machine = await session.connectVarlink(address, `the control socket of machine '${name}'`);
     await machine.call(`io.systemd.MachineInstance.${action.method}`);
   });
 }

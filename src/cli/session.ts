@@ -4,8 +4,10 @@
 // speak the same interface. Varlink is offered beside it where it is much faster or the only way.
 import { errnoNameOf } from "../base/error.ts";
 import type { BusCall } from "../ipc/bus-connection.ts";
+import type { BusTarget } from "../ipc/bus-transport.ts";
 import { Failure, failed, isBusFailure } from "./failure.ts";
 import { Output } from "./output.ts";
+import { Patience } from "./patience.ts";
 import type { Bus, Ports, Varlink } from "./ports.ts";
 import { Report } from "./report.ts";
 import type { Settings } from "./settings.ts";
@@ -21,15 +23,30 @@ const MANAGER = {
 const NOBODY_THERE = ["ENOENT", "ECONNREFUSED", "ENOTDIR"];
 const NO_SUCH_SERVICE = ["org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.NameHasNoOwner"];
 
+const MANAGER_NAME = "systemd-machined";
+
+type ConnectionPorts = Pick<Ports, "connectBus" | "connectVarlink" | "connectPlainVarlink">;
+
+/** What verbs may use by themselves: connections are made by the session, which limits the time that is waited. */
+export type SessionPorts = Omit<Ports, keyof ConnectionPorts>;
+
+/** What a connection leads to, for the user. */
+function busName(target: BusTarget): string {
+  if (target.kind === "private") return target.path.endsWith("/import/private") ? "systemd-importd" : MANAGER_NAME;
+  return target.kind === "machine" ? `the message bus of machine '${target.name}'` : "the message bus";
+}
+
 /** A call where destination and interaction are the session's business. */
 export type PeerCall = Omit<BusCall, "interactive">;
 
 export class Session {
   readonly settings: Settings;
-  readonly ports: Ports;
+  readonly ports: SessionPorts;
   readonly terminal: Terminal;
   readonly output: Output;
   readonly report: Report;
+  readonly #connections: ConnectionPorts;
+  readonly #patience: Patience;
   #manager: Promise<Bus> | null = null;
   #bus: Promise<Bus> | null = null;
   readonly #opened: { close(): void }[] = [];
@@ -37,10 +54,12 @@ export class Session {
   constructor(settings: Settings, ports: Ports) {
     this.settings = settings;
     this.ports = ports;
+    this.#connections = ports;
     const ttys = { stdout: ports.isTty(1), stderr: ports.isTty(2), columns: () => ports.ttyColumns() };
     this.terminal = readTerminal(ports.env, ttys);
     this.output = new Output(ports.writeSome);
     this.report = new Report(this.output, this.terminal, ports.env);
+    this.#patience = new Patience((line) => this.report.info(line));
   }
 
   /** Calls a method of the manager object: member, signature of the arguments, arguments. */
@@ -93,10 +112,28 @@ export class Session {
     const directory = managerDirectory(this.settings.scope, this.ports.env);
     if (directory === null || !meansLocalSockets(this.settings, this.ports.env)) return null;
     try {
-      return this.keep(await this.ports.connectPlainVarlink(`${directory}/io.systemd.Machine`));
+      const path = `${directory}/io.systemd.Machine`;
+      return await this.#keepVarlink(MANAGER_NAME, () => this.#connections.connectPlainVarlink(path));
     } catch {
       return null;
     }
+  }
+
+  /** A Varlink socket that files can be sent over; `whom` is what the user knows its service by. */
+  connectVarlink(path: string, whom: string): Promise<Varlink> {
+    return this.#keepVarlink(whom, () => this.#connections.connectVarlink(path));
+  }
+
+  /** A bus or peer. Programs that lead to a bus may ask the user for a password first: they are waited for. */
+  async connectBus(target: BusTarget): Promise<Bus> {
+    const open = () => this.#connections.connectBus(target);
+    const isBridge = target.kind === "ssh" || target.kind === "login";
+    const bus = isBridge ? await open() : await this.#patience.connect(busName(target), open);
+    return this.#patience.bus(this.keep(bus));
+  }
+
+  async #keepVarlink(whom: string, open: () => Promise<Varlink>): Promise<Varlink> {
+    return this.#patience.varlink(this.keep(await this.#patience.connect(whom, open)), whom);
   }
 
   /** Lets a pager show the output, if there is a terminal and nobody said no. */
@@ -144,7 +181,7 @@ export class Session {
     const directory = scope === "system" ? managerDirectory(scope, this.ports.env) : null;
     if (directory === null || !meansLocalSockets(this.settings, this.ports.env)) return null;
     try {
-      return this.keep(await this.ports.connectBus({ kind: "private", path: `${directory}/private` }));
+      return await this.connectBus({ kind: "private", path: `${directory}/private` });
     } catch {
       return null;
     }
@@ -152,8 +189,9 @@ export class Session {
 
   async #openBus(): Promise<Bus> {
     try {
-      return this.keep(await this.ports.connectBus(await busTarget(this.settings, () => this.ports.account())));
+      return await this.connectBus(await busTarget(this.settings, () => this.ports.account()));
     } catch (error) {
+      if (this.#patience.isOver) throw error;
       const { scope, transport } = this.settings;
       const attempt = `Failed to connect to ${scope} scope bus via ${transport.kind} transport`;
       // No medium: the environment names no bus of the user's. Only the message says what to do about it.

@@ -80,5 +80,5 @@ export class ShellStatus {
 
 async function connect(session: Session, machine: string): Promise<Bus> {
   if (machine === ".host") return session.bus();
-  return session.keep(await session.ports.connectBus({ kind: "machine", name: machine }));
+  return session.connectBus({ kind: "machine", name: machine });
 }

@@ -39,7 +39,7 @@ export type Caller = Pick<Account, "uid" | "name">;
 export function parseContainer(text: string, scope: Settings["scope"], caller: Caller): BusTarget {
   const at = text.indexOf("@");
   const user = at < 0 ? null : text.slice(0, at) || caller.name;
-  const machine = text.slice(at + 1) || (at > 0 ? HOST : "");
+  const machine = text.slice(at + 1) || (at < 0 ? "" : HOST);
   if (!isMachineNameOrHost(machine)) throw invalid(text);
   if (machine === HOST && isPlainBus(user, scope, caller)) return { kind: scope };
   if (user === null && scope === "system") return { kind: "machine", name: machine };

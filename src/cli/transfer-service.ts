@@ -67,7 +67,7 @@ async function openPrivate(session: Session): Promise<Bus | null> {
   const directory = managerDirectory(settings.scope, ports.env)?.replace(/machine$/, "import");
   if (directory === undefined || !meansLocalSockets(settings, ports.env)) return null;
   try {
-    return session.keep(await ports.connectBus({ kind: "private", path: `${directory}/private` }));
+    return await session.connectBus({ kind: "private", path: `${directory}/private` });
   } catch {
     return null;
   }

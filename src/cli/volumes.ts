@@ -51,10 +51,13 @@ async function connectControl(session: Session, machine: string): Promise<Varlin
   if (manager === null) throw new Failure("Failed to connect to machined varlink: No such file or directory");
   const address = await controlAddress(manager, machine);
   if (address === null) throw noControlSocket(machine);
-  return attempt(`Failed to connect to the control socket of machine '${machine}'`, async () =>
-    session.keep(await session.ports.connectVarlink(address)),
+  return attempt(`Failed to connect to the control socket of machine '${machine}'`, () =>
+    session.connectVarlink(address, `the control socket of machine '${machine}'`),
   );
 }
+
+/** The user may be asked for a password meanwhile. */
+const ACQUIRE_TIMEOUT_MS = 45_000;
 
 /** Both peers' errors are told by their ids, as those of the original. */
 async function acquire(session: Session, spec: VolumeSpec, name: string): Promise<Fd> {
@@ -62,11 +65,14 @@ async function acquire(session: Session, spec: VolumeSpec, name: string): Promis
   const directory = settings.scope === "user" ? `${ports.env["XDG_RUNTIME_DIR"] ?? ""}/systemd` : "/run/systemd";
   const path = `${directory}/io.systemd.StorageProvider/${spec.provider}`;
   try {
-    const provider = session.keep(await ports.connectVarlink(path));
-    const answer = await provider.call("io.systemd.StorageProvider.Acquire", {
+    const provider = await session.connectVarlink(path, `storage provider '${spec.provider}'`);
+    const request = {
       name: spec.volume,
       ...spec.acquisition,
       allowInteractiveAuthentication: settings.askPassword,
+    };
+    const answer = await provider.call("io.systemd.StorageProvider.Acquire", request, {
+      timeoutMs: ACQUIRE_TIMEOUT_MS,
     });
     return pick(provider.descriptors, answer["fileDescriptorIndex"]);
   } catch (error) {

@@ -46,12 +46,14 @@ async function roadOf(transport: Transport, scope: Settings["scope"], caller: Ca
 }
 
 /**
- * What machinectl of 262 and, for the user's scope, systemctl of 252 do, recorded with a systemd-run that prints its
- * arguments. Where nothing stands in the last column, it is the same for the user as for the system, but for the bridge.
+ * What machinectl of 252 and 262 and, for the user's scope, systemctl of 252 do, recorded with a systemd-run that prints
+ * its arguments.
  */
 const machines: readonly [caller: Caller, name: string, system: string, user: string][] = [
   [ROOT, ".host", "bus system", "bus user"],
   [ROOT, "@.host", "bus system", "bus user"],
+  // EINVAL before 258.
+  [ROOT, "@", "bus system", "bus user"],
   [ROOT, "root@", "bus system", "bus user"],
   [ROOT, "root@.host", "bus system", "bus user"],
   [ROOT, "0@.host", "bus system", "bus user"],
@@ -74,7 +76,7 @@ const machines: readonly [caller: Caller, name: string, system: string, user: st
   [U1, "@deb1", `${login("deb1", "u1")} ${BRIDGE}`, `${login("deb1", "u1")} ${BRIDGE} ${USER_BUS}`],
   [U1, "root@deb1", `${login("deb1", "root")} ${BRIDGE}`, `${login("deb1", "root")} ${BRIDGE} ${USER_BUS}`],
   ...[ROOT, U1].flatMap((caller) =>
-    ["@", "", "x/y", "u1@x/y", "u1@@", "a b", "-x", ".hidden"].map(
+    ["", "x/y", "u1@x/y", "u1@@", "a b", "-x", ".hidden"].map(
       (name) => [caller, name, "EINVAL", "EINVAL"] as [Caller, string, string, string],
     ),
   ),

@@ -1,0 +1,37 @@
+// A machine manager that is stopped (SIGSTOP): its clients say whom they wait for, and give up once, not once for each
+// way they know to ask it.
+import { describe, expect, test } from "bun:test";
+import { join } from "node:path";
+import { isRoot, needsRoot, TestDaemon } from "../lib/daemon.ts";
+
+const MAIN = join(import.meta.dir, "../../src/main.ts");
+
+const VERBS: readonly (readonly [words: string, complaint: string])[] = [
+  ["list", "Could not get machines"],
+  ["list-images", "Could not get images"],
+  ["status alpha", "Could not get path to machine"],
+  ["poweroff alpha", "Could not kill machine"],
+  ["remove alpha", "Could not remove image"],
+];
+
+describe.skipIf(!isRoot)(`a manager that is stopped${needsRoot}`, () => {
+  test("every verb says that it waits, and ends once with the reason", async () => {
+    await using daemon = await TestDaemon.start();
+    const env = { PATH: process.env["PATH"] ?? "", MACHINED_RUNTIME_DIRECTORY: daemon.runtime };
+    process.kill(daemon.pid, "SIGSTOP");
+    try {
+      const runs = VERBS.map(async ([words]) => {
+        const argv = [process.execPath, MAIN, "machinectl", ...words.split(" ")];
+        const child = Bun.spawn(argv, { env, stdio: ["ignore", "pipe", "pipe"] });
+        return [words, await child.stderr.text(), await child.exited];
+      });
+      expect(await Promise.all(runs)).toEqual(
+        VERBS.map(([words, complaint]) => {
+          return [words, `Waiting for systemd-machined …\n${complaint}: Connection timed out\n`, 1];
+        }),
+      );
+    } finally {
+      process.kill(daemon.pid, "SIGCONT");
+    }
+  }, 120_000);
+});
