@@ -5,7 +5,7 @@
 import { errnoNameOf } from "../base/error.ts";
 import type { BusCall } from "../ipc/bus-connection.ts";
 import type { BusTarget } from "../ipc/bus-transport.ts";
-import { Failure, failed, isBusFailure } from "./failure.ts";
+import { Failure, failed, isBusFailure, reasonOf } from "./failure.ts";
 import { Output } from "./output.ts";
 import { Patience } from "./patience.ts";
 import type { Bus, Ports, Varlink } from "./ports.ts";
@@ -34,6 +34,16 @@ export type SessionPorts = Omit<Ports, keyof ConnectionPorts>;
 function busName(target: BusTarget): string {
   if (target.kind === "private") return target.path.endsWith("/import/private") ? "systemd-importd" : MANAGER_NAME;
   return target.kind === "machine" ? `the message bus of machine '${target.name}'` : "the message bus";
+}
+
+/** More than the errno says about a bus that is not reached, where there is more to say. */
+function adviceOn(target: BusTarget, error: unknown): string | null {
+  // No medium: the environment names no bus of the user's. Only the message says what to do about it.
+  if (error instanceof Error && errnoNameOf(error) === "ENOMEDIUM") return error.message;
+  const isLogin = target.kind === "login" && errnoNameOf(error) === "ECONNRESET";
+  if (!isLogin) return null;
+  const where = target.machine === ".host" ? "this host" : `machine '${target.machine}'`;
+  return `${reasonOf(error)} (systemd-run reached no ${target.scope} bus as user '${target.user}' of ${where})`;
 }
 
 /** A call where destination and interaction are the session's business. */
@@ -188,15 +198,16 @@ export class Session {
   }
 
   async #openBus(): Promise<Bus> {
+    const { scope, transport } = this.settings;
+    let target: BusTarget | null = null;
     try {
-      return await this.connectBus(await busTarget(this.settings, () => this.ports.account()));
+      target = await busTarget(this.settings, () => this.ports.account());
+      return await this.connectBus(target);
     } catch (error) {
       if (this.#patience.isOver) throw error;
-      const { scope, transport } = this.settings;
       const attempt = `Failed to connect to ${scope} scope bus via ${transport.kind} transport`;
-      // No medium: the environment names no bus of the user's. Only the message says what to do about it.
-      const isUnnamed = error instanceof Error && errnoNameOf(error) === "ENOMEDIUM";
-      throw isUnnamed ? new Failure(`${attempt}: ${error.message}`, { cause: error }) : failed(attempt, error);
+      const advice = target === null ? null : adviceOn(target, error);
+      throw advice === null ? failed(attempt, error) : new Failure(`${attempt}: ${advice}`, { cause: error });
     }
   }
 }

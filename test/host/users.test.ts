@@ -83,6 +83,37 @@ usersTest(
   TIMEOUT_MS,
 );
 
+usersTest(
+  `root reaches a user's machines by --user -M USER@, and never the host's machine of that name${reason}`,
+  async () => {
+    await bed.inner("guest");
+    await bed.run("machinectl start guest");
+    await asUser(`systemd-run --user --unit=guest -q sleep 600
+      busctl --user call org.freedesktop.machine1 /org/freedesktop/machine1 org.freedesktop.machine1.Manager \
+        RegisterMachine sayssus guest 0 test container $(systemctl --user show -P MainPID guest) / >/dev/null`);
+    const output =
+      await bed.run(`machinectl --user -M joe@ list --no-legend; machinectl --user -M 1000@.host show -P Service guest
+      env USER=joe LOGNAME=joe HOME=/home/joe machinectl -M @.host list --no-legend
+      machinectl --user -M joe@.host terminate guest
+      for i in $(seq 50); do [ "$(machinectl --user -M joe@ list)" = "No machines." ] && break; sleep .1; done
+      machinectl --user -M joe@ list; machinectl show -P State guest`);
+    expect(output.replaceAll(/ +/g, " ").split("\n")).toEqual([
+      expect.stringContaining("guest container test"),
+      "test",
+      expect.stringContaining("guest container systemd-nspawn"),
+      "No machines.",
+      "running",
+    ]);
+  },
+  TIMEOUT_MS,
+);
+
+usersTest(`a user's bus that is not there is a clear error, and no other bus is asked${reason}`, async () => {
+  const { code, output } = await bed.exec("machinectl --user -M jam@ list");
+  expect(code).toBe(1);
+  expect(output).toContain("systemd-run reached no user bus as user 'jam' of this host");
+});
+
 usersTest(`a user without a service manager is told at once${reason}`, async () => {
   const { code, output } = await bed.exec(
     "useradd -m jim; setpriv --reuid jim --regid jim --init-groups env -i PATH=$PATH machinectl --user list",
