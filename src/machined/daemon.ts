@@ -6,6 +6,7 @@ import type { Addresses } from "../registry/addresses.ts";
 import type { Operations } from "../registry/operation.ts";
 import type { Log } from "../registry/ports.ts";
 import type { Registry } from "../registry/registry.ts";
+import type { Enablement } from "./enablement.ts";
 
 /** Who may register machines: root alone, as before 258; whoever polkit lets and owns the leader; the daemon's own user. */
 export type RegisterPolicy = "root" | "polkit" | "self";
@@ -15,6 +16,7 @@ export interface Daemon {
   readonly addresses: Addresses;
   readonly operations: Operations;
   readonly log: Log;
+  readonly enablement: Enablement;
   readonly registerPolicy: RegisterPolicy;
   /** The system bus, or null while there is none. */
   bus(): BusClient | null;

@@ -23,6 +23,7 @@ import { Operations } from "../registry/operation.ts";
 import { Registry } from "../registry/registry.ts";
 import { bindAll } from "./bindings.ts";
 import type { Daemon, RegisterPolicy } from "./daemon.ts";
+import { Enablement } from "./enablement.ts";
 import { hostId, hostMachine } from "./host.ts";
 import { IdleExit } from "./idle-exit.ts";
 import { imageMethods, imageObjects, poolGetters } from "./image-bindings.ts";
@@ -49,6 +50,7 @@ export class Service implements Daemon {
   readonly operations = new Operations(this.log);
   readonly images: Images;
   readonly registry: Registry;
+  readonly enablement: Enablement;
   registerPolicy: RegisterPolicy;
   readonly #scope: Scope;
   readonly #systemd: Systemd1 | null;
@@ -69,6 +71,7 @@ export class Service implements Daemon {
     this.registerPolicy = scope.kind === "user" ? "self" : "root";
     this.images = Images.of(scope.images, this.operations, this.log);
     this.#systemd = this.#usesSystemd() ? new Systemd1(scope.kind, this.#unitEvents()) : null;
+    this.enablement = new Enablement(this.#systemd, this.log);
     this.registry = new Registry(
       new MachineFiles(scope.machines),
       this.#systemd ?? new OwnCgroups(this.log),

@@ -10,7 +10,7 @@ import type { BusClient } from "../ipc/bus-client.ts";
 import { BusError } from "../ipc/bus-error.ts";
 import { cgroupOfProcess, killCgroup } from "../kernel/cgroup.ts";
 import type { PidRef } from "../kernel/pidref.ts";
-import type { ScopeRequest, ServiceManager, ServiceManagerEvents, UnitPlace } from "../registry/ports.ts";
+import type { ScopeRequest, ServiceManager, ServiceManagerEvents, UnitFiles, UnitPlace } from "../registry/ports.ts";
 
 const NAME = "org.freedesktop.systemd1";
 const MANAGER = { destination: NAME, path: "/org/freedesktop/systemd1", interface: `${NAME}.Manager` };
@@ -19,7 +19,7 @@ const TASKS_MAX = 16384n;
 const FINISHED_LIMIT = 4096;
 const GONE = /\.(NoSuchUnit|LoadFailed|NoSuchJob)$/;
 
-export class Systemd1 implements ServiceManager {
+export class Systemd1 implements ServiceManager, UnitFiles {
   #bus: BusClient | null = null;
   readonly #scope: "system" | "user";
   readonly #events: ServiceManagerEvents;
@@ -151,6 +151,30 @@ export class Systemd1 implements ServiceManager {
       if (!(error instanceof BusError) || !error.isMissing) throw error;
       killCgroup(place.cgroup, signal);
     }
+  }
+
+  async isEnabled(unit: string): Promise<boolean> {
+    if (this.#bus === null) return false;
+    try {
+      const [state] = await this.#call("GetUnitFileState", "s", [unit]);
+      return state === "enabled";
+    } catch (error) {
+      // No such template: nothing of it can be enabled.
+      if (errnoNameOf(error) === "ENOENT") return false;
+      throw error;
+    }
+  }
+
+  async enable(units: readonly string[]): Promise<void> {
+    await this.#call("EnableUnitFiles", "asbb", [units, false, false]);
+  }
+
+  async disable(units: readonly string[]): Promise<void> {
+    await this.#call("DisableUnitFiles", "asb", [units, false]);
+  }
+
+  async reload(): Promise<void> {
+    await this.#call("Reload", "", []);
   }
 
   async isUnitActive(unit: string): Promise<boolean> {

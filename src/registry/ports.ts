@@ -32,6 +32,16 @@ export interface ServiceManagerEvents {
   reloaded(): void;
 }
 
+/** Which units a service manager starts at boot. All failures are errors with a D-Bus or errno name. */
+export interface UnitFiles {
+  /** Whether a unit is enabled, lastingly; false for one that is not known. */
+  isEnabled(unit: string): Promise<boolean>;
+  enable(units: readonly string[]): Promise<void>;
+  disable(units: readonly string[]): Promise<void>;
+  /** Has the manager read what changed. */
+  reload(): Promise<void>;
+}
+
 /** Starts, stops and describes the units that hold machines. All failures are errors with a D-Bus or errno name. */
 export interface ServiceManager {
   /** Makes a scope around the leader. Resolves once it is queued, with the job to wait for (null: it is done). */

@@ -100,6 +100,20 @@ describe("--now (C76)", () => {
     expect([members.at(-1), status]).toEqual(["KillMachine(ssi)", 0]);
   });
 
+  test("disables what stayed enabled without its image", async () => {
+    const managers = new FakeManagers(WORLD);
+    managers.enabled.add("systemd-nspawn@gone.service");
+    const process = new FakeProcess(WORLD, { sockets: BUS_ONLY }, managers);
+    expect(await runMachinectl(["disable", "gone"], process)).toBe(0);
+    expect([...managers.enabled]).toEqual([]);
+    expect(process.stderr).toContain("systemd-nspawn@gone.service");
+  });
+
+  test("has nothing to disable where there is neither an image nor a link", async () => {
+    const { process, status } = await run("disable nosuch");
+    expect([process.stderr, status]).toEqual(["Machine image 'nosuch' does not exist.\n", 1]);
+  });
+
   test("does nothing more when enabling failed", async () => {
     expect((await run("enable --now nosuch")).members).toEqual(["GetImage(s)"]);
   });

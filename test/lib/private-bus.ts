@@ -70,6 +70,11 @@ export class PlayedManager {
   readonly bus: BusClient;
   readonly scopes: ScopeCall[] = [];
   readonly stopped: string[] = [];
+  /** Units that are started at boot. */
+  readonly enabled = new Set<string>();
+  reloads = 0;
+  /** Whether nothing may be enabled. */
+  refuses = false;
   version = "262";
   answer: (call: ScopeCall) => Answer = () => ({ result: "done" });
   #jobs = 0;
@@ -115,6 +120,18 @@ export class PlayedManager {
       case "StopUnit":
         this.stopped.push(values[0] as string);
         return this.#reply(message, "o", [`/org/freedesktop/systemd1/job/${++this.#jobs}`]);
+      case "GetUnitFileState":
+        return this.#reply(message, "s", [this.enabled.has(values[0] as string) ? "enabled" : "disabled"]);
+      case "EnableUnitFiles":
+        if (this.refuses) return this.#error(message, "org.freedesktop.DBus.Error.AccessDenied", "no");
+        for (const unit of values[0] as string[]) this.enabled.add(unit);
+        return this.#reply(message, "ba(sss)", [true, []]);
+      case "DisableUnitFiles":
+        for (const unit of values[0] as string[]) this.enabled.delete(unit);
+        return this.#reply(message, "a(sss)", [[]]);
+      case "Reload":
+        this.reloads++;
+        return this.#reply(message, "", []);
       case "StartTransientUnit":
         return this.#start(message, values as [string, string, [string, Variant][]]);
       default:
