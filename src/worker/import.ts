@@ -1,7 +1,7 @@
 // systemd-import tar|raw FILE [NAME]: a file or standard input becomes an image (systemd-importd.service(8)).
 
 import { readSync } from "node:fs";
-import { basename, isAbsolute, join } from "node:path";
+import { basename } from "node:path";
 import { ErrnoError } from "../base/error.ts";
 import { Fd, openPath, statFd } from "../kernel/fd.ts";
 import { pathOf } from "../kernel/file-attributes.ts";
@@ -14,7 +14,7 @@ import { copyOrigin, copyRaw, type RawTarget, writeRaw } from "./import-raw.ts";
 import { Reservation } from "./import-reservation.ts";
 import { entryOf } from "./import-run.ts";
 import { importTree, openDirectTree } from "./import-tar.ts";
-import { imageRootOf, nameOfFile, requireFree, requireName } from "./import-target.ts";
+import { directPath, imageRootOf, nameOfFile, requireFree, requireName } from "./import-target.ts";
 import { lockInPlace, lockTree, openImageRoot, Stage } from "./install-image.ts";
 import { sweepOrphans } from "./orphans.ts";
 import { Progress } from "./progress.ts";
@@ -61,10 +61,6 @@ function inputProgress({ size }: Input): (total: number) => void {
   return (total) => {
     if (size !== null && size > 0) progress.report((total / size) * 100);
   };
-}
-
-function directPath(name: string, options: WorkerOptions): string {
-  return isAbsolute(name) ? name : join(imageRootOf(options), name);
 }
 
 async function importTar(line: CommandLine): Promise<void> {
