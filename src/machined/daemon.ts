@@ -18,6 +18,8 @@ export interface Daemon {
   readonly log: Log;
   readonly enablement: Enablement;
   readonly registerPolicy: RegisterPolicy;
+  /** The release of the host's systemd, by which the host's scripts know their programs; 0 where there is none. */
+  readonly hostVersion: number;
   /** The system bus, or null while there is none. */
   bus(): BusClient | null;
   /** Who decides about callers, or null while nobody can be asked. */

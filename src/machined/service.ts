@@ -52,6 +52,7 @@ export class Service implements Daemon {
   readonly registry: Registry;
   readonly enablement: Enablement;
   registerPolicy: RegisterPolicy;
+  hostVersion = 0;
   readonly #scope: Scope;
   readonly #systemd: Systemd1 | null;
   readonly #systemBus: SystemBus;
@@ -179,9 +180,10 @@ export class Service implements Daemon {
 
   async #choosePolicy(): Promise<void> {
     const wanted = process.env["MACHINED_REGISTER_POLICY"];
+    this.hostVersion = (await this.#systemd?.version()) ?? 0;
     if (this.#scope.kind === "user") return;
     if (wanted === "root" || wanted === "polkit") this.registerPolicy = wanted;
-    else if (((await this.#systemd?.version()) ?? 0) >= OPEN_REGISTRATION_VERSION) this.registerPolicy = "polkit";
+    else if (this.hostVersion >= OPEN_REGISTRATION_VERSION) this.registerPolicy = "polkit";
   }
 
   #announce(member: "MachineNew" | "MachineRemoved", machine: Machine): void {
