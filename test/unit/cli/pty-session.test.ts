@@ -182,16 +182,31 @@ test("C107 C108 a real terminal hears where the session is, and is cleaned up af
   expect(world.screen).not.toContain("]11;");
 });
 
-test("C107 a dumb terminal and a pipe hear nothing of that; NO_COLOR leaves out the cleaning only", async () => {
+test("C107 a dumb terminal and a pipe hear nothing of that, nor does one without colours", async () => {
   await using dumb = new PtyWorld(["shell", "alpha"], { env: { TERM: "dumb" } });
   await connected(dumb);
   await dumb.hangUp();
   expect(dumb.screen).not.toContain("\u001b");
-  await using plain = new PtyWorld(["shell", "alpha"], { env: { TERM: "xterm", NO_COLOR: "1" } });
-  await connected(plain);
-  await plain.hangUp();
-  expect(plain.screen).toContain("]3008;");
-  expect(plain.screen).not.toContain("[!p");
+  for (const env of [{ NO_COLOR: "1" }, { SYSTEMD_COLORS: "0" }]) {
+    await using plain = new PtyWorld(["shell", "alpha"], { env: { TERM: "xterm", ...env } });
+    await connected(plain);
+    await plain.hangUp();
+    expect(plain.screen).not.toContain("\u001b");
+  }
+});
+
+test("with -q nothing is added to what a program prints; a shell of the user is still announced", async () => {
+  const env = { TERM: "xterm-256color" };
+  await using program = new PtyWorld(["-q", "shell", "alpha", "/bin/true"], { env });
+  program.print("x\n");
+  await program.shows("x\r\n");
+  await program.hangUp();
+  expect(program.screen).toBe("x\r\n");
+  await using interactive = new PtyWorld(["-q", "shell", "alpha"], { env });
+  interactive.print("x\n");
+  await interactive.shows("x\r\n");
+  await interactive.hangUp();
+  expect(interactive.screen).toContain("]3008;");
 });
 
 test("the input of a pipe reaches the program, and so does its end", async () => {
