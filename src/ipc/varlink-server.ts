@@ -300,8 +300,10 @@ function findMethod(options: VarlinkServerOptions, name: string): Found {
   const dot = name.lastIndexOf(".");
   const member = name.slice(dot + 1);
   for (const { table, handlers } of [...options.interfaces, serviceInterface(options)]) {
-    if (table.name !== name.slice(0, Math.max(dot, 0)) || !Object.hasOwn(table.methods, member)) continue;
-    return { table, row: table.methods[member] as VarlinkMethod, handler: handlers[member] as VarlinkHandler };
+    // What is declared without a handler is there for the description alone.
+    const handler = Object.hasOwn(handlers, member) ? handlers[member] : undefined;
+    if (table.name !== name.slice(0, Math.max(dot, 0)) || handler === undefined) continue;
+    return { table, row: table.methods[member] as VarlinkMethod, handler };
   }
   throw new MachinedError("MethodNotFound", `No method '${name}'`, { parameters: { method: name } });
 }
