@@ -32,8 +32,7 @@ export function fillRegular(entry: Fd, status: RawStatus, target: Fd, { sharing,
   if (status.size > 0 && !share(source, target, sharing)) copyData(source, target, status, onBytes);
   copyOwnership(target, status);
   const lost = copyAttributes(source, target, true);
-  putTimes(status);
-  check(trySys("utimensat", target.number, 0, times, 0), "utimensat");
+  setTimesOf(target, status);
   return lost;
 }
 
@@ -240,4 +239,10 @@ function putTimes({ memory }: RawStatus): void {
 export function setTimes(directory: Fd, name: RawName, status: RawStatus): void {
   putTimes(status);
   check(trySys("utimensat", directory.number, rawAddress(name), times, AT_SYMLINK_NOFOLLOW), "utimensat");
+}
+
+/** Gives an open file the times of `status`. */
+export function setTimesOf(file: Fd, status: RawStatus): void {
+  putTimes(status);
+  check(trySys("utimensat", file.number, 0, times, 0), "utimensat");
 }

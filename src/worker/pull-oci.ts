@@ -11,7 +11,7 @@ import { Reservation } from "./import-reservation.ts";
 import { unpackOptions, unpackPlainTar } from "./import-tar.ts";
 import { imageRootOf, requireFree, requireName } from "./import-target.ts";
 import { abandonAll, exists, keepForLater, openImageRoot, Stage } from "./install-image.ts";
-import { isOverlayAttribute, LayerTarget } from "./oci-layer.ts";
+import { LayerTarget, layerOptions } from "./oci-layer.ts";
 import { flatten, knowsStacks, stackOf } from "./oci-machine.ts";
 import {
   type Descriptor,
@@ -65,7 +65,7 @@ async function install(source: OciSource, root: Fd, local: string | null, option
   if (local === null) return;
   const names = layers.map(({ digest }) => layerName(digest));
   progress.stage(95);
-  using stage = knowsStacks() ? stackOf(root, names, options) : await flatten(root, names, options);
+  using stage = await (knowsStacks() ? stackOf : flatten)(root, names, options);
   stage.install(knowsStacks() ? `${local}.mstack` : local, options);
   if (config !== null) putConfig(root, local, config, options);
   log("info", `Created new local image '${local}'.`);
@@ -188,7 +188,7 @@ async function* tapped(chunks: Chunks, tap: (chunk: Buffer) => void): AsyncGener
 }
 
 async function unpackLayer(source: Chunks, top: Fd, options: WorkerOptions): Promise<void> {
-  const policy = { ...unpackOptions(options), dropAttribute: isOverlayAttribute };
+  const policy = { ...unpackOptions(options), ...layerOptions(top) };
   await unpackPlainTar(source, top, policy, LAYER_LIMIT_BYTES, (untar) => new LayerTarget(untar));
 }
 

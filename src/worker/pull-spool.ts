@@ -7,7 +7,7 @@ import { formatBytes } from "../base/format.ts";
 import { Fd, statFd } from "../kernel/fd.ts";
 import { avoidCopyOnWrite } from "../kernel/file-attributes.ts";
 import { sys } from "../kernel/sys.ts";
-import { SpaceGuard } from "./archive.ts";
+import { Budget } from "./budget.ts";
 import { CHUNK, lendChunk } from "./chunk-memory.ts";
 import { log } from "./import-log.ts";
 import { writeSparse } from "./import-raw.ts";
@@ -29,7 +29,7 @@ export class Spool implements Destination, Disposable {
   readonly #interruption = keepWhenInterrupted(this);
   #isKept = false;
   readonly #statePath: string;
-  readonly #guard: SpaceGuard;
+  readonly #guard: Budget;
   #origin: Origin | null = null;
   #end = 0;
   #syncedAt = 0;
@@ -46,7 +46,7 @@ export class Spool implements Destination, Disposable {
   private constructor(stage: Stage, statePath: string, root: Fd) {
     this.#stage = stage;
     this.#statePath = statePath;
-    this.#guard = new SpaceGuard(root);
+    this.#guard = new Budget(root);
   }
 
   /** The spool of an address, with what an earlier call left in it. EBUSY when another process fills it now. */
