@@ -244,6 +244,7 @@ function attributeRecords(file: Fd): [string, Buffer][] {
 
 const [SEEK_DATA, SEEK_HOLE] = [3, 4];
 const ENXIO = -6;
+const PIECES_LIMIT = 250_000;
 
 /** Where a file has data; null when that cannot be told, or when it is everywhere. */
 function dataPieces(file: Fd, size: number): SparsePiece[] | null {
@@ -253,8 +254,10 @@ function dataPieces(file: Fd, size: number): SparsePiece[] | null {
     if (offset === ENXIO) break;
     const end = offset < 0 ? offset : Math.min(trySys("lseek", file.number, offset, SEEK_HOLE), size);
     if (end < 0) return null;
-    if (offset < size) pieces.push({ offset, length: end - offset });
-    at = end;
+    // Readers have limits: what is behind so many holes is written as it reads.
+    const isLast = pieces.length === PIECES_LIMIT;
+    if (offset < size) pieces.push({ offset, length: (isLast ? size : end) - offset });
+    at = isLast ? size : end;
   }
   if (pieces.length === 1 && pieces[0]?.length === size) return null;
   // GNU tar wants to know where the file ends.

@@ -226,3 +226,31 @@ test("names of files say which compression is wanted", () => {
   };
   for (const [name, compression] of Object.entries(names)) expect(compressionOfName(name)).toBe(compression);
 });
+
+const SKIPPABLE = Buffer.concat([Buffer.from("5a2a4d1805000000", "hex"), Buffer.from("other")]);
+
+for (const format of formats.filter((one) => one === "zstd" || one === "lz4")) {
+  test(`${format} behind frames that are passed over, as pzstd writes them, is told and read`, async () => {
+    const packed = await collect(compress(pieces(text, 100_001), format));
+    const bytes = Buffer.concat([SKIPPABLE, SKIPPABLE, packed]);
+    expect(detectCompression(bytes)).toBe(format);
+    expect(detectCompression(bytes.subarray(0, 6))).not.toBe("uncompressed");
+    for (const step of [1, 7, 64 << 10]) {
+      if (step < 10 && bytes.length > 200_000) continue;
+      expect((await collect(decompress(pieces(bytes, step)))).equals(text)).toBe(true);
+    }
+  });
+}
+
+async function packedByXz(dictionary: string): Promise<Buffer> {
+  const child = Bun.spawn(["xz", "-c", `--lzma2=preset=0,mf=hc3,dict=${dictionary}`], { stdin: text, stdout: "pipe" });
+  return Buffer.from(await new Response(child.stdout).bytes());
+}
+
+test.skipIf(Bun.which("xz") === null)("xz with a dictionary of 128 MiB is read, one of more is named", async () => {
+  expect((await collect(decompress(pieces(await packedByXz("128MiB"), 1000)))).equals(text)).toBe(true);
+  const larger = await packedByXz("192MiB");
+  const reading = collect(decompress(pieces(larger, 1000)));
+  expect(await reading.then(() => "read", String)).toContain("needs a dictionary of more than 128M");
+  expect(await failure(larger)).toBe("EFBIG");
+});
