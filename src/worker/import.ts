@@ -8,6 +8,7 @@ import { pathOf } from "../kernel/file-attributes.ts";
 import { sys } from "../kernel/sys.ts";
 import { type Chunks, readChunks } from "./archive.ts";
 import { decompress, detectCompression, MAGIC_BYTES } from "./compression.ts";
+import { refuseForeign } from "./disk-format.ts";
 import { log } from "./import-log.ts";
 import type { CommandLine, WorkerOptions } from "./import-options.ts";
 import { copyOrigin, copyRaw, type RawTarget, writeRaw } from "./import-raw.ts";
@@ -103,11 +104,13 @@ async function stageRaw(input: Input, root: Fd, options: WorkerOptions): Promise
   try {
     if (isPlain(input)) {
       if (options.convertQcow2 && isQcow2(input.file)) return await staged(input.file, stage);
+      refuseForeign(input.file);
       copyRaw(input.file, stage.file);
     } else {
       const target: RawTarget = { file: stage.file, offset: 0, sizeMax: RAW_LIMIT_BYTES, sparse: true };
       await writeRaw(decompress(readChunks(input.file, inputProgress(input))), target);
     }
+    refuseForeign(stage.file);
     if (!options.convertQcow2 || !isQcow2(stage.file)) return stage;
     using packed = stage;
     return await staged(packed.file, Stage.file(root, "raw", RAW_MODE));

@@ -6,6 +6,7 @@ import { openPath, statFd } from "../kernel/fd.ts";
 import { type Chunks, readChunks } from "./archive.ts";
 import { giveBack } from "./chunk-memory.ts";
 import { decompress, detectCompression, MAGIC_BYTES } from "./compression.ts";
+import { foreignFormat, refuseForeign } from "./disk-format.ts";
 import { log } from "./import-log.ts";
 import { liftOsTree } from "./import-os-tree.ts";
 import { type RawTarget, writeRaw } from "./import-raw.ts";
@@ -211,11 +212,14 @@ async function unpackedTree(source: Chunks, stage: Stage, place: PullPlace, limi
   }
 }
 
-/** A qcow2 image made raw; everything else as it is. */
+/** A qcow2 image made raw; everything else as it is, unless no machine could start from it. */
 async function converted(stage: Stage, { root, kind, options }: PullPlace, spool?: Spool): Promise<Stage> {
-  if (kind !== "raw" || !options.convertQcow2 || !isQcow2(stage.file)) return stage;
-  log("info", "Unpacking QCOW2 file.");
+  if (kind !== "raw") return stage;
+  const isPacked = options.convertQcow2 && isQcow2(stage.file);
+  if (!isPacked && foreignFormat(stage.file) === null) return stage;
   using _packed = stage === spool?.stage ? null : stage;
+  refuseForeign(stage.file);
+  log("info", "Unpacking QCOW2 file.");
   const raw = Stage.file(root, "raw", RAW_MODE);
   try {
     await convertQcow2(stage.file, raw.file);

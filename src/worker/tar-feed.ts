@@ -12,6 +12,11 @@ export class TarFeed {
   #at = 0;
   #isOver = false;
 
+  /** Bytes of the current chunk that were taken. */
+  get consumed(): number {
+    return this.#at;
+  }
+
   /** Makes sure that there is at least one byte; false at the end. */
   *hasMore(): Parse<boolean> {
     while (this.#at === this.#chunk.length) {
