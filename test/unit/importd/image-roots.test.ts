@@ -4,25 +4,25 @@ import { describe, expect, test } from "bun:test";
 import { start, type TransferRequest } from "../../../src/importd/actions.ts";
 import type { Call, ImportDaemon } from "../../../src/importd/daemon.ts";
 import { pathsOf } from "../../../src/importd/paths.ts";
-import type { BusClient } from "../../../src/ipc/bus-client.ts";
+import type { Permission } from "../../../src/ipc/polkit.ts";
 
 const STARTED = "would start";
 
 /** A daemon whose polkit says yes to everything, and that stops short of a worker. */
 function daemonOf(scope: "system" | "user", asked: unknown[]): ImportDaemon {
-  const bus = {
-    call: async ({ body }: { body: unknown[] }) => {
-      asked.push(Object.fromEntries(body[2] as [string, string][]));
-      return [[true, false, new Map()]];
+  const authority = {
+    ask: async (_call: unknown, _caller: unknown, { details }: Permission) => {
+      asked.push(details);
+      return { authorized: true, challenge: false, details: new Map() };
     },
-  } as unknown as BusClient;
+  };
   const paths = pathsOf(scope, { XDG_RUNTIME_DIR: "/run/user/1", HOME: "/home/u" });
   const transfers = {
     check: () => {
       throw new Error(STARTED);
     },
   };
-  return { scope, paths, transfers, bus: () => bus, busy: () => () => {} } as unknown as ImportDaemon;
+  return { scope, paths, transfers, authority: () => authority, busy: () => () => {} } as unknown as ImportDaemon;
 }
 
 function callOf(uid: number): Call {
