@@ -139,7 +139,7 @@ export class Systemd1 implements ServiceManager, UnitFiles {
     }
   }
 
-  async killUnit(place: UnitPlace, _leader: PidRef, signal: number): Promise<void> {
+  async killUnit(place: UnitPlace, _leader: PidRef, signal: number, isStillThere: () => boolean): Promise<void> {
     if (place.subgroup === "") {
       await this.#call("KillUnit", "ssi", [place.unit, "all", signal]);
       return;
@@ -149,7 +149,7 @@ export class Systemd1 implements ServiceManager, UnitFiles {
     } catch (error) {
       // Before 258 the manager cannot: the processes are found by their cgroup.
       if (!(error instanceof BusError) || !error.isMissing) throw error;
-      killCgroup(place.cgroup, signal);
+      if (isStillThere()) killCgroup(place.cgroup, signal);
     }
   }
 

@@ -52,8 +52,11 @@ export interface ServiceManager {
   isJobPending(job: string): Promise<boolean>;
   /** Queues the stop of a machine's unit; gives the job, or null where there is no such unit any more. */
   stopUnit(unit: string, leader: PidRef): Promise<string | null>;
-  /** Sends a signal to all processes of a unit, or of the cgroup below it that the place names. */
-  killUnit(place: UnitPlace, leader: PidRef, signal: number): Promise<void>;
+  /**
+   * Sends a signal to all processes of a unit, or of the cgroup below it that the place names. Where that takes a second
+   * way after a wait, `isStillThere` is asked whether the place is still the machine's.
+   */
+  killUnit(place: UnitPlace, leader: PidRef, signal: number, isStillThere: () => boolean): Promise<void>;
   /** Whether a unit is neither inactive nor failed; false where it is not known. */
   isUnitActive(unit: string): Promise<boolean>;
   /** The unit of a process, or null for one that can be no machine's, because it is in none. Throws SyscallError when the process is gone. */
