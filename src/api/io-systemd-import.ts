@@ -70,6 +70,7 @@ export const IoSystemdImport = defineVarlinkInterface({
       },
       out: FOLLOWED,
       more: "supported",
+      descriptors: 4,
       doc: "Makes an image of the file or directory that comes with the call.",
     },
     Export: {
@@ -83,6 +84,7 @@ export const IoSystemdImport = defineVarlinkInterface({
       },
       out: FOLLOWED,
       more: "supported",
+      descriptors: 4,
       doc: "Writes an image to the file that comes with the call.",
     },
     Cancel: { in: { id: "int", ...ASK }, out: {}, doc: "Ends a transfer before it is done." },

@@ -9,6 +9,8 @@ export interface VarlinkMethod {
   readonly out: VarlinkFields;
   /** Whether one call can have many replies, or must. */
   readonly more?: "supported" | "required";
+  /** How many descriptors may come with a call; none unless it is said. */
+  readonly descriptors?: number;
   readonly doc: string;
 }
 

@@ -23,6 +23,7 @@ export function parseJson(text: string): ParsedJson {
 const NUMBER = /-?(?:0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?/y;
 /** JSON.parse() refuses what this lets pass: control characters and unknown escapes. */
 const STRING = /"(?:[^"\\]|\\.)*"/y;
+const SPACE = 0x20;
 const BLANKS = /[ \t\n\r]*/y;
 const LONE_SURROGATE = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/;
 
@@ -55,7 +56,7 @@ class Parser {
   }
 
   #blanks(): void {
-    this.#match(BLANKS);
+    if (this.#text.charCodeAt(this.#at) <= SPACE) this.#match(BLANKS);
   }
 
   #take(char: string): boolean {

@@ -9,6 +9,7 @@ import { BusServer, describe } from "../ipc/bus-server.ts";
 import { serviceVarlink } from "../ipc/daemon-control.ts";
 import { DaemonLog } from "../ipc/daemon-log.ts";
 import { collectGarbageSoon } from "../ipc/housekeeping.ts";
+import { Peers } from "../ipc/peers.ts";
 import { isPrivileged } from "../ipc/polkit.ts";
 import { PrivateBus } from "../ipc/private-bus.ts";
 import { SystemBus } from "../ipc/system-bus.ts";
@@ -44,6 +45,7 @@ export class Service implements ImportDaemon {
   readonly #varlink: VarlinkServer;
   readonly #bus: SystemBus;
   readonly #authority: Authority;
+  readonly #peers = new Peers();
   readonly #sweeper: Sweeper;
   readonly #idle: IdleTimer;
   #notify: NotifyListener | null = null;
@@ -78,12 +80,13 @@ export class Service implements ImportDaemon {
       product: "systemd-importd",
       version,
       interfaces: [importVarlink(this), serviceVarlink(this.log)],
+      peers: this.#peers,
       bug,
       called,
       debug: (message) => this.log.debug(message),
     });
     this.#authority = new Authority({ kind: scope });
-    this.#bus = new SystemBus(IMPORT1_NAME, { kind: scope }, this.#server, this.log, {
+    this.#bus = new SystemBus(IMPORT1_NAME, { kind: scope }, this.#server, this.#peers.turns, this.log, {
       connected: async (bus) => {
         this.hostVersion = (await systemdVersion(bus)) ?? this.hostVersion;
       },
@@ -189,7 +192,7 @@ export class Service implements ImportDaemon {
     mkdirSync(dirname(this.paths.notify), { recursive: true, mode: 0o755 });
     this.#notify = new NotifyListener(this.paths.notify, ({ values, sender }) => this.#told(values, sender.pid));
     this.#listen();
-    this.#privateBus = new PrivateBus(this.paths.privateBus, this.#server, this.log);
+    this.#privateBus = new PrivateBus(this.paths.privateBus, this.#server, this.#peers, this.log);
     this.sweep();
     this.#idle.touch();
     notify("READY=1\nSTATUS=Processing requests...");

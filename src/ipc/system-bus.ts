@@ -3,11 +3,14 @@
 import type { Log } from "../base/log.ts";
 import { type BusClient, connectBus } from "./bus-client.ts";
 import { BusError } from "./bus-error.ts";
+import { BusIntake } from "./bus-intake.ts";
 import type { Outgoing } from "./bus-message.ts";
 import type { BusServer, Origin } from "./bus-server.ts";
 import type { Incoming } from "./bus-stream.ts";
 import type { BusTarget } from "./bus-transport.ts";
 import { type Caller, callerOnBus } from "./caller.ts";
+import type { FairTurns } from "./fair-turns.ts";
+import { GoneHandlers } from "./gone-handlers.ts";
 
 const RETRY_MS = 1_000;
 const RETRY_LIMIT_MS = 30_000;
@@ -26,15 +29,17 @@ export class SystemBus {
   readonly #events: SystemBusEvents;
   readonly #name: string;
   readonly #target: BusTarget;
+  readonly #turns: FairTurns;
   #bus: BusClient | null = null;
   #retryMs = RETRY_MS;
   #closed = false;
 
-  /** `name` is the well-known name to take. */
-  constructor(name: string, target: BusTarget, server: BusServer, log: Log, events: SystemBusEvents) {
+  /** `name` is the well-known name to take; `turns` are those of all the daemon's callers. */
+  constructor(name: string, target: BusTarget, server: BusServer, turns: FairTurns, log: Log, events: SystemBusEvents) {
     this.#name = name;
     this.#target = target;
     this.#server = server;
+    this.#turns = turns;
     this.#log = log;
     this.#events = events;
   }
@@ -46,10 +51,15 @@ export class SystemBus {
 
   /** Connects, listens, takes the name. Throws when there is no bus now. */
   async connect(): Promise<void> {
-    const bus = await connectBus(this.#target);
+    const bus = await connectBus(this.#target, "lent");
     this.#bus = bus;
-    bus.onCall((message) => this.#server.dispatch(message, new Sender(bus, message)));
-    bus.onClose((error) => this.#lost(bus, error));
+    const intake = new BusIntake(this.#server, bus, this.#turns);
+    bus.onCall((message) => intake.take(message, new Sender(bus, message)));
+    bus.onChange(() => intake.goOn());
+    bus.onClose((error) => {
+      intake.close();
+      this.#lost(bus, error);
+    });
     await this.#events.connected(bus);
     const [result] = (await bus.driver("RequestName", "su", [this.#name, DO_NOT_QUEUE])) as [number];
     if (!NAME_IS_OURS.has(result)) this.#events.nameTaken();
@@ -117,22 +127,30 @@ class Sender implements Origin {
 const DO_NOT_QUEUE = 4;
 
 /**
- * Calls back when a unique name leaves the bus, or has left it already; gives a function that ends this. One match rule
- * serves all names: a broker lets a connection have 512.
+ * Calls back when a unique name leaves the bus, or has left it already; the bus may leave us, too. Gives a function that
+ * ends this. One match rule serves all names: a broker lets a connection have 512.
  */
 function watchName(bus: BusClient, name: string, handler: () => void): () => void {
   const driver = "org.freedesktop.DBus";
   const rule = { sender: driver, interface: driver, member: "NameOwnerChanged" };
+  const gone = new GoneHandlers();
+  const forget = gone.add(handler);
   const subscription = bus.subscribe(rule, ([changed, , owner]) => {
-    if (changed === name && owner === "") handler();
+    if (changed === name && owner === "") gone.call();
   });
+  const lost = () => gone.call();
+  bus.onClose(lost);
   subscription
     .then(() => bus.driver("NameHasOwner", "s", [name]))
-    .then(([hasOwner]) => {
-      if (hasOwner === false) handler();
+    .then(([isThere]) => {
+      if (isThere === false) gone.call();
     })
     .catch((error: unknown) => {
       if (!(error instanceof BusError)) throw error;
     });
-  return () => void subscription.then((end) => end()).catch(() => {});
+  return () => {
+    forget();
+    bus.offClose(lost);
+    subscription.then((end) => end()).catch(() => {});
+  };
 }

@@ -9,6 +9,7 @@ import { BusServer, describe } from "../ipc/bus-server.ts";
 import { serviceVarlink } from "../ipc/daemon-control.ts";
 import { DaemonLog } from "../ipc/daemon-log.ts";
 import { collectGarbageSoon } from "../ipc/housekeeping.ts";
+import { Peers } from "../ipc/peers.ts";
 import { isPrivileged } from "../ipc/polkit.ts";
 import { PrivateBus } from "../ipc/private-bus.ts";
 import { SystemBus } from "../ipc/system-bus.ts";
@@ -62,7 +63,8 @@ export class Service implements Daemon {
   readonly #resolveHook: ResolveHook;
   readonly #idle: IdleExit;
   #privateBus: PrivateBus | null = null;
-  readonly #names = new NameSocket(this);
+  readonly #peers = new Peers();
+  readonly #names = new NameSocket(this, this.#peers);
   #isReady = false;
   #stop: (code: number) => void = () => {};
 
@@ -116,7 +118,7 @@ export class Service implements Daemon {
       this.#varlinkServer([this.#resolveHook.bound]),
     ];
     this.#authority = new Authority(scope.bus);
-    this.#systemBus = new SystemBus(MACHINE1_NAME, scope.bus, this.#server, this.log, {
+    this.#systemBus = new SystemBus(MACHINE1_NAME, scope.bus, this.#server, this.#peers.turns, this.log, {
       connected: async (bus) => {
         await this.#systemd?.attach(bus);
         await this.#choosePolicy();
@@ -134,6 +136,7 @@ export class Service implements Daemon {
       product: "systemd-machined",
       version: VERSION,
       interfaces,
+      peers: this.#peers,
       bug: (error, where) => this.#bug(error, where),
       called: () => this.#called(),
       debug: (message) => this.log.debug(message),
@@ -244,7 +247,7 @@ export class Service implements Daemon {
     this.#isReady = true;
     this.registry.restore();
     this.#listen();
-    this.#privateBus = new PrivateBus(this.#scope.privateBus, this.#server, this.log);
+    this.#privateBus = new PrivateBus(this.#scope.privateBus, this.#server, this.#peers, this.log);
     notify("READY=1\nSTATUS=Processing requests...");
   }
 

@@ -139,7 +139,7 @@ export class PlayedBroker implements AsyncDisposable {
           for (const [owned, owner] of this.#owners) if (owner === name) this.#owners.delete(owned);
         },
       },
-      new ServerHandshake(process.geteuid?.() ?? 0, "0123456789abcdef0123456789abcdef"),
+      { handshake: new ServerHandshake(process.geteuid?.() ?? 0, "0123456789abcdef0123456789abcdef") },
     );
     this.#peers.set(name, peer);
   }

@@ -208,7 +208,7 @@ describe.skipIf(!isRoot)(`hostile peers${needsRoot}`, () => {
     await peer.until("NoSuchMachine");
     peer.received = Buffer.alloc(0);
     peer.send(call("s", ["x".repeat(17 << 20)]));
-    await peer.until("longer than 16 MiB");
+    await peer.until("longer than 2 MiB");
     peer.end();
     await stillAnswers();
   });
@@ -223,23 +223,6 @@ describe.skipIf(!isRoot)(`hostile peers${needsRoot}`, () => {
     for (const peer of others) peer.send('{"method":"io.systemd.Machine.Li');
     await stillAnswers();
     for (const peer of [...peers, ...others]) peer.end();
-  });
-
-  test("V47 129 connections: the last one is closed, and room comes back", async () => {
-    for (const path of [privateBus, varlink]) {
-      const peers: Peer[] = [];
-      let refused = 0;
-      for (let i = 0; i < 129; i++) {
-        // The daemon may close the one too many before its client has seen that it is connected.
-        const peer = await Peer.connect(path).catch(() => null);
-        if (peer === null) refused++;
-        else peers.push(peer);
-      }
-      await waitFor(() => expect(refused + peers.filter((peer) => peer.closed).length).toBeGreaterThan(0), "a refusal");
-      expect(refused).toBeLessThan(2);
-      for (const peer of peers) peer.end();
-      await waitFor(stillAnswers, "room");
-    }
   });
 
   /** V-table of malformed Varlink messages: null means closed without a reply. */
