@@ -36,8 +36,9 @@ interface Chunk {
   sent: number;
 }
 
-/** A busy peer is read this often in one turn of the loop, then others get theirs. */
-const READS_PER_TURN = 4;
+/** A busy peer is read this often in one turn of the loop, and this much, then others get theirs. */
+const READS_PER_TURN = 64;
+const BYTES_PER_TURN = 256 * 1024;
 /** Who writes more than this in one turn waits until it is sent. */
 const ENOUGH_BYTES = 64 * 1024;
 const incoming = pinForever(64 * 1024);
@@ -160,7 +161,8 @@ export class SocketStream implements Disposable {
   }
 
   #read(): void {
-    for (let reads = 0; reads < READS_PER_TURN; reads++) {
+    let bytes = 0;
+    for (let reads = 0; reads < READS_PER_TURN && bytes < BYTES_PER_TURN; reads++) {
       this.#mayHaveMore = this.#isPaused;
       if (this.#hasHungUp && (this.#isPaused || this.#readEnded)) this.#onHangup();
       if (this.#state !== "open" || this.#isPaused || this.#readEnded) return;
@@ -176,6 +178,7 @@ export class SocketStream implements Disposable {
         this.#onReadEnd();
         return;
       }
+      bytes += received.bytes;
       this.#deliver(Buffer.from(incoming.bytes.subarray(0, received.bytes)), received.fds);
     }
     this.#planRead();

@@ -5,18 +5,11 @@ import { chmodSync } from "node:fs";
 import { join } from "node:path";
 import { connectVarlink } from "../../src/ipc/varlink-connect.ts";
 import { isRoot, manager, TestDaemon } from "../lib/daemon.ts";
-import { type Attack, GreedyPeer, hasPython, latencyMs, NOBODY, resourcesOf } from "../lib/greedy.ts";
+import { type Attack, GreedyPeer, hasPython, latencyMs, NOBODY, resourcesOf, survives } from "../lib/greedy.ts";
 import { waitFor } from "../lib/wait-for.ts";
 
 const canRun = isRoot && hasPython;
 const reason = canRun ? "" : " (left out: needs root and python3)";
-
-/** What peers of one user may cost meanwhile, and what compiled code and an untidy heap may keep. */
-const MEANWHILE_MIB = 150;
-const AFTERWARDS_MIB = 24;
-/** Answered within this, or within some times of what it takes when nobody else calls: machines differ. */
-const PATIENCE_MS = 100;
-const PATIENCE_TIMES = 20;
 
 const LIST = "io.systemd.Machine.List";
 const FILTER = "io.systemd.Resolve.Hook.QueryFilter";
@@ -93,34 +86,19 @@ describe.skipIf(!canRun)(`greedy peers${reason}`, () => {
     const what = `${attack}${word === undefined ? "" : ` ${word}`} on ${SOCKETS[name]}${uid === 0 ? " as root" : ""}`;
     test(`${what}: others are answered, and nothing is left behind`, async () => {
       const bus = await daemon.bus();
-      const ask = () => manager(bus, "GetMachine", "s", ".host");
-      const alone = await latencyMs(ask);
-      const before = resourcesOf(daemon.pid);
       const order: Attack = { attack, socket: socket(name), count, word: word ?? "", uid: uid ?? NOBODY };
-      {
-        await using peer = new GreedyPeer(order);
-        const early = await latencyMs(ask);
-        await peer.ready;
-        const late = await latencyMs(ask);
-        const most = Math.max(PATIENCE_MS, PATIENCE_TIMES * alone.median);
-        expect(Math.max(early.median, late.median)).toBeLessThan(most);
-        const meanwhile = resourcesOf(daemon.pid);
-        expect(meanwhile.memoryMib - before.memoryMib).toBeLessThan(MEANWHILE_MIB);
-        expect(meanwhile.descriptors - before.descriptors).toBeLessThan(count + 8);
-        // New callers find room, too.
-        const caller = await connectVarlink(socket("machine"));
-        expect((await caller.call(LIST, { name: ".host" }))["name"]).toBe(".host");
-        caller.close();
-      }
-      await waitFor(
-        () => {
-          const { descriptors, children, memoryMib } = resourcesOf(daemon.pid);
-          expect([descriptors, children]).toEqual([before.descriptors, before.children]);
-          expect(memoryMib - before.memoryMib).toBeLessThan(AFTERWARDS_MIB);
+      await survives({
+        pid: daemon.pid,
+        ask: () => manager(bus, "GetMachine", "s", ".host"),
+        connections: count,
+        begin: () => new GreedyPeer(order),
+        meanwhile: async () => {
+          // New callers find room, too.
+          const caller = await connectVarlink(socket("machine"));
+          expect((await caller.call(LIST, { name: ".host" }))["name"]).toBe(".host");
+          caller.close();
         },
-        "the daemon to be as it was before",
-        30_000,
-      );
+      });
     }, 120_000);
   }
 });
