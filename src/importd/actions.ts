@@ -13,7 +13,7 @@ import {
   VERIFY_MODES,
 } from "../base/transfer.ts";
 import { authorize } from "../ipc/polkit.ts";
-import { type Fd, statFd } from "../kernel/fd.ts";
+import { type Fd, kindOfFd } from "../kernel/fd.ts";
 import { isPlainlyOpened } from "../kernel/fd-flags.ts";
 import type { Call, ImportDaemon } from "./daemon.ts";
 import { requireAllowedRoot } from "./image-roots.ts";
@@ -150,7 +150,7 @@ function checkRemote(type: TransferType, remote: string): void {
 
 /** What another process opened may be anything; a worker reads or writes it without further questions. */
 function checkFile(file: Fd, type: TransferType): void {
-  const { kind } = statFd(file);
+  const kind = kindOfFd(file);
   if (type === "import-fs") {
     if (kind !== "directory") throw new ErrnoError("ENOTDIR", errnoText("ENOTDIR"));
   } else if (kind !== "regular" && kind !== "fifo") throw new ErrnoError("EINVAL", errnoText("EINVAL"));

@@ -3,7 +3,7 @@
 import { read as readAsync } from "node:fs";
 import { promisify } from "node:util";
 import { ErrnoError } from "../base/error.ts";
-import { type Fd, statFd } from "../kernel/fd.ts";
+import { type Fd, kindOfFd } from "../kernel/fd.ts";
 import { CHUNK, endLoan, giveBack, lendChunk, lendChunkInParts } from "./chunk-memory.ts";
 
 export type Chunks = AsyncIterable<Buffer>;
@@ -40,7 +40,7 @@ export async function patiently<T>(attempt: () => Promise<T>): Promise<T> {
 
 /** The content of a file from where it stands, or of a pipe, in chunks that stay as they are. */
 export async function* readChunks(file: Fd, onRead?: (total: number) => void): AsyncGenerator<Buffer> {
-  const source = statFd(file).kind === "regular" ? readFile(file) : readPipe(file);
+  const source = kindOfFd(file) === "regular" ? readFile(file) : readPipe(file);
   let total = 0;
   for await (const chunk of source) {
     total += chunk.length;

@@ -3,8 +3,9 @@
 import { readSync } from "node:fs";
 import { basename } from "node:path";
 import { ErrnoError } from "../base/error.ts";
-import { Fd, openPath, statFd } from "../kernel/fd.ts";
+import { Fd, kindOfFd, openPath, statFd } from "../kernel/fd.ts";
 import { pathOf } from "../kernel/file-attributes.ts";
+import { mortal } from "../kernel/mortal.ts";
 import { sys } from "../kernel/sys.ts";
 import { type Chunks, readChunks } from "./archive.ts";
 import { decompress, detectCompression, MAGIC_BYTES } from "./compression.ts";
@@ -33,12 +34,15 @@ interface Input {
 }
 
 function openInput(path: string | undefined): Input {
-  const file = path === undefined || path === "-" ? Fd.inherited(0) : openPath(path, "read");
-  const status = statFd(file);
-  if (status.kind !== "regular" && status.kind !== "fifo" && status.kind !== "socket" && status.kind !== "block") {
-    throw new ErrnoError("EINVAL", "Image to import is neither a regular file nor a pipe.");
-  }
-  return { file, size: status.kind === "regular" ? status.size : null };
+  // The file is the caller's: what it is on may never answer.
+  return mortal(() => {
+    const file = path === undefined || path === "-" ? Fd.inherited(0) : openPath(path, "read");
+    const kind = kindOfFd(file);
+    if (kind !== "regular" && kind !== "fifo" && kind !== "socket" && kind !== "block") {
+      throw new ErrnoError("EINVAL", "Image to import is neither a regular file nor a pipe.");
+    }
+    return { file, size: kind === "regular" ? statFd(file).size : null };
+  });
 }
 
 /** Name and input of an import, with the line that says so. */
@@ -92,7 +96,7 @@ async function importRaw(line: CommandLine): Promise<void> {
   sweepOrphans(root);
   using _reserved = new Reservation(root, name);
   using stage = await stageRaw(input, root, options);
-  if (input.size !== null) copyOrigin(input.file, stage.file);
+  if (input.size !== null) mortal(() => copyOrigin(input.file, stage.file));
   stage.install(`${name}.raw`, options);
 }
 
@@ -137,7 +141,7 @@ function isPlain({ file, size }: Input): boolean {
   const [SEEK_CUR] = [1];
   if (sys("lseek", file.number, 0, SEEK_CUR) !== 0) return false;
   const head = Buffer.alloc(MAGIC_BYTES);
-  const count = readSync(file.number, head, 0, MAGIC_BYTES, 0);
+  const count = mortal(() => readSync(file.number, head, 0, MAGIC_BYTES, 0));
   return detectCompression(head.subarray(0, count)) === "uncompressed";
 }
 

@@ -1,8 +1,9 @@
 // Names and passwords for registries, from where container tools keep them: containers-auth.json(5), docker's config.json,
 // and the programs these files name.
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { homeDirectory } from "../kernel/account.ts";
+import { readSettings } from "../kernel/foreign-file.ts";
+import { isErrno } from "../kernel/sys.ts";
 import { log } from "./import-log.ts";
 
 export interface Credentials {
@@ -32,11 +33,14 @@ function authFiles(): string[] {
   ];
 }
 
+const AUTH_FILE_LIMIT_BYTES = 1 << 20;
+
 function readAuthFile(path: string): AuthFile | null {
   try {
-    return JSON.parse(readFileSync(path, "utf8")) as AuthFile;
+    return JSON.parse(readSettings(path, AUTH_FILE_LIMIT_BYTES).toString()) as AuthFile | null;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") log("warning", `Cannot read credentials from '${path}'.`);
+    const reason = error instanceof Error && !(error instanceof SyntaxError) ? error.message : "It is no JSON";
+    if (!isErrno(error, "ENOENT", "ENOTDIR")) log("warning", `Cannot read credentials from '${path}': ${reason}`);
     return null;
   }
 }

@@ -1,8 +1,9 @@
 // Names of container images: [REGISTRY/]IMAGE[:TAG][@DIGEST], and what the host's rules make of them. Everything in front
 // of the first slash is the registry, as with importctl(1); rules are files below systemd/oci-registry/.
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ErrnoError } from "../base/error.ts";
+import { readSettings } from "../kernel/foreign-file.ts";
+import { isErrno } from "../kernel/sys.ts";
 
 export interface OciReference {
   readonly registry: string | null;
@@ -73,6 +74,7 @@ const BUILT_IN: Readonly<Record<string, RegistryRules>> = {
 
 const RULE_FOLDERS = ["/etc", "/run", "/usr/local/lib", "/usr/lib"].map((top) => join(top, "systemd/oci-registry"));
 const SUFFIX = ".oci-registry";
+const RULES_LIMIT_BYTES = 1 << 20;
 
 /** Folders of rules, the most important first; $MACHINED_OCI_REGISTRIES names others, for a run that leaves the host's alone. */
 function ruleFolders(): readonly string[] {
@@ -83,12 +85,12 @@ function ruleFolders(): readonly string[] {
 function readRules(name: string, folders: readonly string[]): RegistryRules | null {
   for (const folder of folders) {
     try {
-      const rules: unknown = JSON.parse(readFileSync(join(folder, name + SUFFIX), "utf8"));
+      const rules: unknown = JSON.parse(readSettings(join(folder, name + SUFFIX), RULES_LIMIT_BYTES).toString());
       if (typeof rules !== "object" || rules === null)
         throw new ErrnoError("EBADMSG", `${name}${SUFFIX} is no JSON object`);
       return rules as RegistryRules;
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "ENOENT") continue;
+      if (isErrno(error, "ENOENT")) continue;
       throw error instanceof SyntaxError ? new ErrnoError("EBADMSG", `${name}${SUFFIX}: ${error.message}`) : error;
     }
   }

@@ -2,7 +2,9 @@
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ErrnoError } from "../base/error.ts";
-import { type Fd, openInRoot, openPath, readFileIn, statFd } from "../kernel/fd.ts";
+import { type Fd, openInRoot, readFileIn, reopen, statFd } from "../kernel/fd.ts";
+import { openForeign } from "../kernel/foreign-file.ts";
+import { mortal } from "../kernel/mortal.ts";
 import { type Chunks, readChunks } from "./archive.ts";
 import { type Descriptor, INDEX_TYPES, MANIFEST_TYPES, parseObject } from "./oci-manifest.ts";
 import { isDigest } from "./oci-reference.ts";
@@ -57,7 +59,7 @@ export function registrySource(registry: OciRegistry): OciSource {
 async function fetchBlob(registry: OciRegistry, descriptor: Descriptor, root: Fd, take: Taker): Promise<void> {
   const url = registry.url("blobs", descriptor.digest);
   if (url.startsWith("file:")) {
-    using file = openPath(fileURLToPath(url), "read");
+    using file = (await openForeign(fileURLToPath(url), "no-follow")).file;
     return await take(readChunks(file));
   }
   using spool = Spool.open(root, url);
@@ -81,7 +83,7 @@ const LAYOUT_FILE = "oci-layout";
 
 /** A folder in the OCI image layout; `tag` picks one of several images in it. The folder is not trusted. */
 export function layoutSource(folder: Fd, name: string, tag: string | null): OciSource {
-  const read = (path: string) => readFileIn(folder, path, DOCUMENT_LIMIT_BYTES);
+  const read = (path: string) => mortal(() => readFileIn(folder, path, DOCUMENT_LIMIT_BYTES));
   const blobPath = (digest: string) => {
     if (!isDigest(digest)) throw new ErrnoError("EPROTO", "Image manifest is not valid: unknown digest");
     return join("blobs/sha256", digest.slice("sha256:".length));
@@ -92,11 +94,16 @@ export function layoutSource(folder: Fd, name: string, tag: string | null): OciS
     root: async () => ({ bytes: pickTag(read("index.json"), tag), contentType: INDEX_TYPES[0] as string }),
     document: async ({ digest }) => ({ bytes: read(blobPath(digest)), contentType: null }),
     blob: async ({ digest }, _root, take) => {
-      using file = openInRoot(folder, blobPath(digest), "read");
-      if (statFd(file).kind !== "regular") throw new ErrnoError("EBADMSG", `Blob ${digest} is no file`);
+      using file = mortal(() => openBlob(folder, blobPath(digest), digest));
       await take(readChunks(file));
     },
   };
+}
+
+function openBlob(folder: Fd, path: string, digest: string): Fd {
+  using named = openInRoot(folder, path, "path");
+  if (statFd(named).kind !== "regular") throw new ErrnoError("EBADMSG", `Blob ${digest} is no file`);
+  return reopen(named, "read");
 }
 
 const REF_NAME = "org.opencontainers.image.ref.name";

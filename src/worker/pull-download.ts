@@ -1,8 +1,7 @@
 // Downloads a file and makes an image of it at the same time: the bytes go to the spool, and from there through the hash
 // and, for what is packed, into a tree or a disk image.
 import { fileURLToPath } from "node:url";
-import { ErrnoError } from "../base/error.ts";
-import { openPath, statFd } from "../kernel/fd.ts";
+import { openForeign } from "../kernel/foreign-file.ts";
 import { type Chunks, readChunks } from "./archive.ts";
 import { giveBack } from "./chunk-memory.ts";
 import { decompress, detectCompression, MAGIC_BYTES } from "./compression.ts";
@@ -232,9 +231,8 @@ async function converted(stage: Stage, { root, kind, options }: PullPlace, spool
 
 /** A file of this host: it needs no spool, it can be read again. */
 async function readLocalFile(place: PullPlace, limits: JobLimits, events: DownloadEvents): Promise<Downloaded> {
-  using file = openPath(fileURLToPath(place.url), "read");
-  const { size, kind, mtimeNs } = statFd(file);
-  if (kind !== "regular") throw new ErrnoError("EBADFD", `'${place.url}' is not a regular file`);
+  const { file, size, mtimeMs } = await openForeign(fileURLToPath(place.url), "follow");
+  using _file = file;
   const hash = new Bun.CryptoHasher("sha256");
   const chunks = readChunks(file, (bytes) => events.progress(bytes, size));
   const hashed = hashing(Buffer.alloc(0), chunks, hash);
@@ -244,7 +242,7 @@ async function readLocalFile(place: PullPlace, limits: JobLimits, events: Downlo
   }
   const made = await unpacked(hashed, place, limits);
   const stage = await converted(made.stage, place);
-  const date = new Date(Number(mtimeNs / 1_000_000n)).toUTCString();
+  const date = new Date(mtimeMs).toUTCString();
   if (place.kind === "raw") noteOrigin(stage.file, place.url, null, date);
   return { stage, spool: null, twin: made.twin, sha256: hash.digest("hex"), etag: null };
 }

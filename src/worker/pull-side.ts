@@ -1,6 +1,7 @@
 // Downloads of small files, in memory.
-import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { errnoNameOf } from "../base/error.ts";
+import { readForeign } from "../kernel/foreign-file.ts";
 import { httpGet } from "./pull-http.ts";
 import { announced, type Get, type JobLimits, refuseStatus, requireWhole, tooLarge } from "./pull-job.ts";
 import { persistently } from "./pull-retry.ts";
@@ -28,13 +29,13 @@ export async function fetchSide(url: string, limits: JobLimits, get: Get = httpG
   });
 }
 
-function readLocal(url: string, limits: JobLimits): Buffer | null {
+/** What stands beside a file of this host. Nobody named it: a link would be taken for the file that it points to. */
+async function readLocal(url: string, limits: JobLimits): Promise<Buffer | null> {
   try {
-    const bytes = readFileSync(fileURLToPath(url));
-    if (bytes.length > limits.sideBytes) throw tooLarge();
-    return bytes;
+    return await readForeign(fileURLToPath(url), limits.sideBytes, "no-follow");
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+    if (errnoNameOf(error) === "EFBIG") throw tooLarge();
     throw error;
   }
 }

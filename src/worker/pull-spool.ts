@@ -54,7 +54,7 @@ export class Spool implements Destination, Disposable {
     const id = createHash("sha256").update(url).digest("hex").slice(0, 16);
     const name = `.#pull-${id}.part`;
     const path = `/proc/self/fd/${root.number}/`;
-    const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
+    const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK;
     const file = Fd.adopt(openSync(path + name, flags, 0o600));
     if (!tryLock(file)) {
       file.close();

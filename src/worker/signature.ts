@@ -1,10 +1,11 @@
 // OpenPGP signatures over lists of checksums, checked with the keys that the admin and the vendor put on the host. What
 // counts: a signature by a key that may sign, that is neither expired nor revoked now, over exactly the bytes that are
 // used afterwards. Anything else is no signature.
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ErrnoError } from "../base/error.ts";
 import { isNormalizedPath } from "../base/names.ts";
+import { readSettings } from "../kernel/foreign-file.ts";
+import { isErrno } from "../kernel/sys.ts";
 import { log } from "./import-log.ts";
 
 type OpenPgp = typeof import("openpgp");
@@ -21,10 +22,9 @@ function openPgp(): Promise<OpenPgp> {
 
 function readIfThere(path: string): Buffer | null {
   try {
-    const bytes = readFileSync(path);
-    return bytes.length > RING_LIMIT ? null : bytes;
+    return readSettings(path, RING_LIMIT);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+    if (isErrno(error, "ENOENT")) return null;
     throw error;
   }
 }
