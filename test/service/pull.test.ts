@@ -504,7 +504,7 @@ const LIES: readonly { name: string; head: string[]; body: Buffer; says: string 
     name: "a range that is not what was asked for",
     head: ["206 Partial Content", "Content-Range: bytes 5-9/10", "Content-Length: 5"],
     body: Buffer.alloc(5),
-    says: "another one now",
+    says: "which nobody asked for",
   },
   {
     name: "401",
