@@ -54,7 +54,7 @@ export interface OciReference {
 }
 
 const OCI_IMAGE = /^(?!\.)[a-z0-9._+-]+(\/(?!\.)[a-z0-9._+-]+)*$/;
-const OCI_TAG = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,126}$/;
+const OCI_TAG = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/;
 const OCI_DIGEST = /^sha256:[0-9a-f]{64}$/;
 
 /** Takes a reference apart; undefined for what is none. What stands before the first slash is the registry. */

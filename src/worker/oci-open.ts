@@ -10,8 +10,8 @@ import { parseReference, resolveReference } from "./oci-reference.ts";
 import { OciRegistry } from "./oci-registry.ts";
 import { layoutSource, type OciSource, registrySource } from "./oci-source.ts";
 
-const LAYOUT = /^oci:(.+?)(?::([A-Za-z0-9_][A-Za-z0-9._-]{0,126}))?$/;
-const ARCHIVE = /^oci-archive:(.+?)(?::([A-Za-z0-9_][A-Za-z0-9._-]{0,126}))?$/;
+const LAYOUT = /^oci:(.+?)(?::([A-Za-z0-9_][A-Za-z0-9._-]{0,127}))?$/;
+const ARCHIVE = /^oci-archive:(.+?)(?::([A-Za-z0-9_][A-Za-z0-9._-]{0,127}))?$/;
 /** What an archive may hold; layers have the same limit, unpacked. */
 const ARCHIVE_LIMIT_BYTES = 64 * 1024 ** 3;
 

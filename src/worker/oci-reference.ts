@@ -23,12 +23,24 @@ export interface OciAddress {
 
 const DIGEST = /^sha256:[0-9a-f]{64}$/;
 const IMAGE_PART = /^[a-z0-9_+-][a-z0-9._+-]*$/;
-const TAG = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,126}$/;
+const TAG = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/;
 const REGISTRY = /^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?$/;
 
 /** Whether text is a digest: what is not is never part of an address or a path. */
 export function isDigest(text: unknown): text is string {
   return typeof text === "string" && DIGEST.test(text);
+}
+
+export function digestOf(bytes: Buffer): string {
+  return `sha256:${new Bun.CryptoHasher("sha256").update(bytes).digest("hex")}`;
+}
+
+/** Throws unless `bytes` are what the digest stands for. */
+export function requireDigest(bytes: Buffer, digest: string, size: number = bytes.length): void {
+  const found = digestOf(bytes);
+  if (found !== digest || bytes.length !== size) {
+    throw new ErrnoError("EBADMSG", `DOWNLOAD INVALID: ${digest} was asked for, ${found} came`);
+  }
 }
 
 /** Takes a reference apart. EINVAL when it is none. */

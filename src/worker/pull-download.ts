@@ -55,7 +55,7 @@ export async function download(
   if (isFileUrl(place.url)) return readLocalFile(place, limits, events);
   if (place.direct !== null) return inPlace(place, place.direct, { tags, limits, events });
   for (let changes = 0; ; changes++) {
-    const spool = Spool.open(place.root, place.url);
+    const spool = Spool.open(place.root, place.kind, place.url);
     try {
       const result = await throughSpool(place, spool, { tags, limits, events });
       if ("cached" in result) spool[Symbol.dispose]();

@@ -14,7 +14,7 @@ import {
 } from "./pull-http.ts";
 import { PARALLEL_LIMITS, type ParallelLimits, ParallelParts } from "./pull-parallel.ts";
 import { type ContentRange, contentRange, isStrong } from "./pull-resume.ts";
-import { ChangedError, persistently, type RetryLimits } from "./pull-retry.ts";
+import { ChangedError, persistently, type RetryLimits, retryAfter } from "./pull-retry.ts";
 import type { Origin } from "./pull-spool-state.ts";
 
 export interface JobLimits extends HttpLimits, RetryLimits {
@@ -42,8 +42,7 @@ const TRY_AGAIN: ReadonlySet<number> = new Set([408, 425, 429, 500, 502, 503, 50
 export function refuseStatus({ status, headers }: HttpReply, url: string): void {
   if (status >= 200 && status < 300) return;
   if (TRY_AGAIN.has(status)) {
-    const seconds = Number(headers.get("retry-after") ?? 0);
-    const retryAfterMs = Number.isFinite(seconds) ? seconds * 1000 : 0;
+    const retryAfterMs = retryAfter(headers);
     throw new TransientError("EIO", `HTTP request to ${url} failed with code ${status}`, { retryAfterMs });
   }
   if (status === 401) throw new ErrnoError("ENOKEY", "Access to image requires authentication.");

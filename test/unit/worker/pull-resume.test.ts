@@ -20,7 +20,7 @@ const [OLD, NEW] = [version(2), version(3)];
 const limits: JobLimits = { ...JOB_LIMITS, firstPauseMs: 1, slowMs: 100 };
 
 async function fetchAll(root: ReturnType<typeof openPath>, url: string, jobLimits: JobLimits): Promise<Buffer> {
-  using spool = Spool.open(root, url);
+  using spool = Spool.open(root, "raw", url);
   const fetched = fetchMain(url, spool, [], jobLimits);
   fetched.then(
     () => spool.complete(),
@@ -120,7 +120,7 @@ test("a download that was left by an earlier call obeys the same rule", async ()
     });
     {
       using root = openPath(scratch, "directory");
-      using spool = Spool.open(root, server.url("file"));
+      using spool = Spool.open(root, "raw", server.url("file"));
       await expect(fetchMain(server.url("file"), spool, [], { ...limits, tries: 1 })).rejects.toThrow();
       expect(spool.end).toBe(HALF);
       spool.keep();
