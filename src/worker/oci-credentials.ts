@@ -110,7 +110,8 @@ async function askHelpers(name: string, registry: string): Promise<Credentials |
 }
 
 function decode(auth: string): Credentials | null {
-  const text = Buffer.from(auth, "base64").toString();
+  // Docker's own program once filled it up with zeros.
+  const text = Buffer.from(auth, "base64").toString().replace(/\0+$/, "");
   const colon = text.indexOf(":");
   return colon < 0 ? null : { user: text.slice(0, colon), password: text.slice(colon + 1) };
 }

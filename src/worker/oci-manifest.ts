@@ -133,7 +133,9 @@ export function readManifest({ bytes, contentType, namedType }: TypedBytes, arch
   const named = kindOfType(mediaTypeOf(namedType));
   if (named !== null && named !== kind) throw bad("it is something else than the index says");
   if (kind === "index") return { candidates: candidatesOf(document, architecture) };
-  const { layers, config } = document;
+  const { config } = document;
+  // Some writers say null where there is none.
+  const layers = document["layers"] === null ? [] : document["layers"];
   if (!Array.isArray(layers)) throw bad("no layers");
   if (layers.length > LAYERS_LIMIT) throw bad(`more than ${LAYERS_LIMIT} layers`);
   const configuration = config === undefined || config === null ? null : descriptorOf(config);

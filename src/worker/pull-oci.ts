@@ -70,12 +70,18 @@ async function install(source: OciSource, root: Fd, local: string | null, option
   await fetchLayers(source, root, layers, { options, contents, progress });
   if (local === null) return;
   const names = layers.map(({ digest }) => layerName(digest));
-  if (names.every((name) => isEmpty(root, name))) throw new ErrnoError("ENODATA", "Image has not a single file.");
+  if (names.every((name) => isEmpty(root, name))) throw noFile();
   progress.stage(95);
   using stage = await (knowsStacks() ? stackOf : flatten)(root, names, options);
+  // What one layer has, another one may say is gone.
+  if (!knowsStacks() && isEmpty(root, stage.name)) throw noFile();
   stage.install(knowsStacks() ? `${local}.mstack` : local, options);
   if (config !== null) putConfig(root, local, config, options);
   log("info", `Created new local image '${local}'.`);
+}
+
+function noFile(): ErrnoError {
+  return new ErrnoError("ENODATA", "Image has not a single file.");
 }
 
 function isEmpty(root: Fd, layer: string): boolean {

@@ -247,8 +247,15 @@ asRoot("an image without a single file is none", async () => {
   const root = scratch.root();
   expect((await pull(root, `${host}/empty`)).log).toContain("Image has not a single file.");
   expect(existsSync(join(root, "img"))).toBe(false);
-  tag("empty", document(`${OCI}.manifest.v1+json`, { layers: [] }));
-  expect(await content(`${host}/empty`)).toContain("Image has no layer of files.");
+  for (const layers of [[], null]) {
+    tag("empty", document(`${OCI}.manifest.v1+json`, { layers }));
+    expect(await content(`${host}/empty`)).toContain("Image has no layer of files.");
+  }
+  const type = `${OCI}.layer.v1.tar+gzip`;
+  const gone = [layerOf("x"), { mediaType: type, bytes: gzipSync(archive({ name: ".wh.name" })) }];
+  publish("empty", ...gone);
+  tag("empty", document(`${OCI}.manifest.v1+json`, { layers: gone.map(describe) }));
+  expect(await content(`${host}/empty`)).toContain("Image has not a single file.");
 });
 
 asRoot(
