@@ -28,7 +28,7 @@ export interface ForeignFile {
 
 function requireRegular(kind: FileKind, path: string): void {
   if (kind === "regular") return;
-  const advice = kind === "symlink" ? "; name the file that it points to" : "";
+  const advice = kind === "symlink" ? "; put the file itself there" : "";
   throw new ErrnoError("EBADFD", `'${path}' is a ${kind}, and only regular files are taken here${advice}.`);
 }
 
