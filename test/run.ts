@@ -9,7 +9,7 @@ import { forwardSignals, runCheck, runFolder, TOP } from "./lib/run-tests.ts";
 
 const HELP = `usage: test/run.ts check | all | host [--bed=TREE]…
 
-  check   format, lint, types and every test that needs no booted host
+  check   format, lint, types, every test that needs no booted host, and a minute of fuzzing
   all     check, the build, and the host suite in beds of systemd 252 and 262
   host    the build and the host suite; --bed= names the beds (${Object.keys(TREES).join(", ")})
 `;
@@ -25,6 +25,7 @@ async function check(count: Count): Promise<void> {
   await runCheck(count, "types", [bin("tsc"), "--noEmit"]);
   await provideTestPrograms();
   for (const folder of FOLDERS) await runFolder(count, folder);
+  await runCheck(count, "fuzz, one minute", [process.execPath, join(TOP, "test/fuzz/run.ts"), "--minutes=1"]);
 }
 
 function buildExecutable(count: Count): string | null {
