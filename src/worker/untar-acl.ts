@@ -22,7 +22,7 @@ const OVERHEAD_BYTES = 256;
 export class LateAcls {
   readonly #held: Held;
   readonly #status = new RawStatus();
-  readonly #lists: LateAcl[] = [];
+  readonly #lists = new Map<RawName, LateAcl[]>();
 
   constructor(held: Held) {
     this.#held = held;
@@ -31,18 +31,26 @@ export class LateAcls {
   add(components: readonly RawName[], file: Fd, lists: readonly NamedAcl[]): void {
     if (lists.length === 0) return;
     const { identity } = this.#status.readFd(file);
-    for (const { attribute, text } of lists) {
-      const bytes = components.reduce((sum, part) => sum + part.length, text.length);
-      this.#held.add(OVERHEAD_BYTES + bytes, "access control lists");
-      this.#lists.push({ attribute, text, components, identity });
-    }
+    const path = components.join("/");
+    for (const { text } of lists)
+      this.#held.add(OVERHEAD_BYTES + 2 * path.length + text.length, "access control lists");
+    this.#lists.set(
+      path,
+      lists.map((list) => ({ ...list, components, identity })),
+    );
+  }
+
+  /** Another file takes the place of the one that had lists; its inode may have the same number. */
+  forget(components: readonly RawName[]): void {
+    if (this.#lists.size > 0) this.#lists.delete(components.join("/"));
   }
 
   /** Every list in the order it came, with its value as far as the tree knows the names; null where it does not. */
   *resolved(top: Fd, mapId: (id: number) => number): Generator<LateAcl & { value: Buffer | null }> {
-    if (this.#lists.length === 0) return;
+    if (this.#lists.size === 0) return;
     const names = namesOf(top);
-    for (const list of this.#lists) yield { ...list, value: encodeAcl(list.text, { names, mapId }) };
+    for (const list of [...this.#lists.values()].flat())
+      yield { ...list, value: encodeAcl(list.text, { names, mapId }) };
   }
 
   isSame({ identity }: LateAcl, file: Fd): boolean {

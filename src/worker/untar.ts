@@ -169,6 +169,7 @@ export class Untar implements TarTarget, Disposable {
       name === undefined ? this.#top.duplicate() : adopt(tryOpenDirectory(parent, name), "open directory", name);
     if (wasThere) this.#metadata.clearAttributes(directory);
     this.#metadata.setAttributes(directory, path.join("/"), attributes);
+    this.#acls.forget(path);
     this.#acls.add(path, directory, namedAcls);
   }
 
@@ -190,7 +191,7 @@ export class Untar implements TarTarget, Disposable {
     const mode = metadata.mode & 0o777;
     let result = tryCreateFile(parent, name, mode);
     if (result === EEXIST) {
-      removeTree(parent, name);
+      this.#makeRoom(parent, name);
       result = tryCreateFile(parent, name, mode);
     }
     const file = adopt(result, "create", name);
@@ -232,7 +233,7 @@ export class Untar implements TarTarget, Disposable {
   #replaceLink(parent: Fd, name: RawName, target: RawName): boolean {
     const { replaceLink } = this.#options;
     if (replaceLink === undefined) return false;
-    removeTree(parent, name);
+    this.#makeRoom(parent, name);
     using file = adopt(tryCreateFile(parent, name, 0), "create", name);
     return replaceLink(file, target);
   }
@@ -253,11 +254,16 @@ export class Untar implements TarTarget, Disposable {
     this.#make(parent, name, "mknod", () => tryMakeNode(parent, name, bits, major, minor));
   }
 
+  #makeRoom(parent: Fd, name: RawName): void {
+    this.#acls.forget([...this.#place.real, name]);
+    removeTree(parent, name);
+  }
+
   /** Makes an entry; what has the name already gives way, as with tar. */
   #make(parent: Fd, name: RawName, call: string, attempt: () => number): void {
     let result = attempt();
     if (result === EEXIST) {
-      removeTree(parent, name);
+      this.#makeRoom(parent, name);
       result = attempt();
     }
     if (result < 0) check(result, call, textOf(name));
