@@ -142,7 +142,7 @@ describe("several machines", () => {
       ...bus,
       call: async (call) => {
         most = Math.max(most, ++open);
-        await Bun.sleep(0);
+        await new Promise(setImmediate);
         open--;
         return bus.call(call);
       },

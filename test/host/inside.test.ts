@@ -1,6 +1,7 @@
 // Terminals, logins and shells in booted containers: one with a user namespace (deb1), one without (nu).
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Bed, isStock, WAIT_FOR } from "../lib/bed.ts";
+import { WAIT_FOR_FULL_PIPE } from "../lib/full-pipe.ts";
 import { GUARD_MS, WAIT_MS, waitFor } from "../lib/wait-for.ts";
 
 const TIMEOUT_MS = GUARD_MS;
@@ -141,14 +142,9 @@ test.skipIf(isStock)(
 test.skipIf(isStock)(
   `much output arrives whole, also where it is read slowly${OURS}`,
   async () => {
-    // The reader begins when the pipe is full and the writer waits.
-    const full = `full() { python3 -c 'import os, select
-look = select.poll(); look.register(os.open("/proc/self/fd/0", os.O_WRONLY | os.O_NONBLOCK), select.POLLOUT)
-exit(len(look.poll(0)))'; }`;
-    const output = await run(`${full}
-      (head -c ${BYTES - 1} /dev/urandom; echo) >/tmp/big
+    const output = await run(`(head -c ${BYTES - 1} /dev/urandom; echo) >/tmp/big
       machinectl copy-to deb1 /tmp/big /root/big; sha256sum </tmp/big
-      machinectl -q shell deb1 /bin/sh -c 'stty -opost; exec cat /root/big' </dev/null | (wait_for full; sha256sum)
+      machinectl -q shell deb1 /bin/sh -c 'stty -opost; exec cat /root/big' </dev/null | (${WAIT_FOR_FULL_PIPE}; sha256sum)
       machinectl -q shell deb1 /bin/sh -c 'stty -opost; exec cat /root/big' </dev/null >/tmp/out; sha256sum </tmp/out`);
     const [first, ...others] = output.split("\n");
     expect(others).toEqual([first as string, first as string]);

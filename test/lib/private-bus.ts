@@ -7,9 +7,10 @@ import { Variant } from "../../src/base/variant.ts";
 import { BusClient } from "../../src/ipc/bus-client.ts";
 import type { Incoming } from "../../src/ipc/bus-stream.ts";
 import { connectUnix } from "../../src/kernel/unix-socket.ts";
+import { havePrograms } from "./programs.ts";
 import { waitFor } from "./wait-for.ts";
 
-export const hasBusDaemon = Bun.which("dbus-daemon") !== null;
+export const hasBusDaemon = havePrograms("what is tested on a bus", "dbus-daemon");
 
 export class TestBus implements AsyncDisposable {
   readonly directory = mkdtempSync(join(tmpdir(), "machined-bus-"));

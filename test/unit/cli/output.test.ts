@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { Output } from "../../../src/cli/output.ts";
+import { WAIT_FOR_FULL_PIPE } from "../../lib/full-pipe.ts";
 
 class Refusal extends Error {
   readonly code: string;
@@ -72,24 +73,19 @@ describe("Output", () => {
   });
 });
 
-/** A reader that waits until its pipe takes no more, because the writer has not been read from. */
-const UNTIL_FULL = `import os, select
-pipe = select.poll()
-pipe.register(os.open("/proc/self/fd/0", os.O_WRONLY | os.O_NONBLOCK), select.POLLOUT)
-while pipe.poll(0): os.sched_yield()`;
-
 describe("a process that writes a lot", () => {
   const script = join(import.meta.dir, "write-much.ts");
   const bun = process.execPath;
-  const whenFull = `python3 -c '${UNTIL_FULL}'`;
 
   test("gets all of it through a slow pipe", async () => {
-    const child = Bun.spawn(["sh", "-c", `"${bun}" "${script}" | { ${whenFull}; wc -c; }`], { stdout: "pipe" });
+    const child = Bun.spawn(["sh", "-c", `"${bun}" "${script}" | { ${WAIT_FOR_FULL_PIPE}; wc -c; }`], {
+      stdout: "pipe",
+    });
     expect((await new Response(child.stdout).text()).trim()).toBe("4000000");
   });
 
   test("gets all of it through a pipe in non-blocking mode", async () => {
-    const child = Bun.spawn(["sh", "-c", `"${bun}" "${script}" nonblocking | { ${whenFull}; wc -c; }`], {
+    const child = Bun.spawn(["sh", "-c", `"${bun}" "${script}" nonblocking | { ${WAIT_FOR_FULL_PIPE}; wc -c; }`], {
       stdout: "pipe",
     });
     expect((await new Response(child.stdout).text()).trim()).toBe("4000000");
