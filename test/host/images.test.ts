@@ -166,7 +166,7 @@ const KILL_LOOP = `${KILL}
     fi
     [ -e ${POOL}/k ] && wrong "still there"
   done
-  machinectl list-images >/dev/null; for i in $(seq 100); do ls -A ${POOL} | grep -q '^.#' || break; sleep .1; done
+  machinectl list-images >/dev/null; until ! ls -A ${POOL} | grep -q '^.#'; do sleep .1; done
   whole deb1 || wrong "the original is another"
   echo "in $cloned and $removed ms: bad $bad, killed $killed, left $(ls -A ${POOL} /etc/systemd/nspawn | tr '\\n' ' ')" \
     "$(ls -A /run/systemd/nspawn/locks; pgrep -af ^machined-worker)"`;
@@ -213,9 +213,7 @@ describe.skipIf(isStock)(`what goes wrong${left}`, () => {
     "a read-only pool: clear errors, and lists go on",
     async () => {
       await freshPool("ext4", "60M");
-      await bed.run(
-        `mkdir ${POOL}/t; for i in 1 2 3; do sleep .1; machinectl list-images; done; mount -o remount,ro ${POOL}`,
-      );
+      await bed.run(`mkdir ${POOL}/t; machinectl list-images; until mount -o remount,ro ${POOL}; do sleep .1; done`);
       const readOnly = "Read-only file system [1]";
       expect(await said("machinectl clone t u")).toBe(`Could not clone image: ${readOnly}`);
       expect(await said("machinectl remove t")).toBe(`Could not remove image: ${readOnly}`);
@@ -247,7 +245,7 @@ describe.skipIf(isStock)(`what goes wrong${left}`, () => {
       await bed.run(`mkdir -p ${POOL}/u/{bin,etc,usr}; cp /bin/busybox ${POOL}/u/bin/sleep; touch ${POOL}/u/etc/os-release
         printf 'PRETTY_NAME=In use\\n' >${POOL}/u/etc/os-release
         systemd-run -q --unit=using systemd-nspawn -q --keep-unit --register=no -D ${POOL}/u /bin/sleep 1000
-        for i in $(seq 50); do ls ${POOL} -A | grep -q u.lck && break; sleep .1; done`);
+        until ls ${POOL} -A | grep -q u.lck; do sleep .1; done`);
       const busy = "Device or resource busy [1]";
       expect(await said("machinectl remove u")).toBe(`Could not remove image: ${busy}`);
       expect(await said("machinectl rename u v")).toBe(`Could not rename image: Failed to rename image: ${busy}`);
@@ -278,7 +276,8 @@ describe.skipIf(isStock)(`what goes wrong${left}`, () => {
           "Failed to read image metadata: ",
         );
       }
-      await bed.run(`sleep 1; machinectl remove ${two} ${header} ${parts} ${empty} ${tiny}`);
+      await bed.run(`for image in ${two} ${header} ${parts} ${empty} ${tiny}; do
+        until machinectl remove $image; do sleep .1; done; done`);
       expect(await bed.run(`losetup -a | grep -c -e "-${bed.name}.raw" || true`)).toBe("0");
     },
     TIMEOUT_MS,

@@ -136,7 +136,9 @@ test.skipIf(isStock)(
   async () => {
     const output = await run(`head -c 400000000 /dev/zero | tr '\\0' x >/tmp/huge; mkdir -p /tmp/dir /tmp/out
       for i in 1 2 3 4; do cp /tmp/huge /tmp/dir/$i; done
-      machinectl copy-to nu /tmp/dir /root/dir & sleep .15; machinectl terminate nu; wait $!; echo "status $?"
+      machinectl copy-to nu /tmp/dir /root/dir & copy=$!
+      until pgrep -f '[m]achined-worker' >/dev/null || ! kill -0 $copy; do sleep .1; done
+      machinectl terminate nu; wait $copy; echo "status $?"
       pgrep -fc '[m]achined-worker'; machinectl copy-to deb1 /tmp/tree/file /root/afterwards && echo goes on`);
     expect(output).toMatch(/status [01]\n0\ngoes on$/);
   },

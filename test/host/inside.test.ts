@@ -198,13 +198,14 @@ test.skipIf(isStock)(
       # However slow the clients are, one of them comes back while another one is held up: it is tried until then.
       meanwhile() {
         machinectl -q shell deb1 /bin/true </dev/null & shell=$!
-        machinectl show deb1 >/dev/null && machinectl list >/dev/null && kill -0 $shell; held=$?
+        for i in 1 2 3; do machinectl show deb1 >/dev/null && machinectl list >/dev/null || echo "a call failed"; done
+        kill -0 $shell; held=$?
         wait $shell && echo "the shell ran"; return $held
       }
       wait_for meanwhile && echo meanwhile
       all CONT; machinectl -q shell deb1 /bin/echo alive </dev/null`);
     expect(output).toContain("\nmeanwhile\n");
-    expect(output).not.toContain("the shell ran");
+    expect(output).not.toMatch(/the shell ran|a call failed/);
     expect(output).toContain("The system bus in container deb1 does not answer.");
     expect(output).toEndWith("alive");
   },
