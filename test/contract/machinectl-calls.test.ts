@@ -114,6 +114,14 @@ describe("--now (C76)", () => {
     expect([process.stderr, status]).toEqual(["Machine image 'nosuch' does not exist.\n", 1]);
   });
 
+  test("verbs for transfers are announced as importctl's only where the distribution has an importctl", async () => {
+    for (const hasImportctl of [true, false]) {
+      const process = new FakeProcess(WORLD, { sockets: BUS_ONLY, hasImportctl });
+      await runMachinectl(["import-tar", "/nosuch"], process);
+      expect(process.stderr.includes("has been replaced by 'importctl -m import-tar'")).toBe(hasImportctl);
+    }
+  });
+
   test("does nothing more when enabling failed", async () => {
     expect((await run("enable --now nosuch")).members).toEqual(["GetImage(s)"]);
   });
