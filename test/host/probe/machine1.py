@@ -471,8 +471,9 @@ def _():
     refused = ("InteractiveAuthorizationRequired", "AccessDenied")
     for args in (("TerminateMachine", "'c2'"), ("UnregisterMachine", "'c2'"), ("KillMachine", "'c2'", "'all'", "dbus.Int32(15)")):
         has(call(65534, *args), "InteractiveAuthorizationRequired")
-    r = call(65534, "GetMachineOSRelease", "'web-1.a'")
-    assert any(x in r for x in refused), r
+    r = call(65534, "GetMachineOSRelease", "'c2'")
+    # Before 261 everybody is told, here and by the original.
+    assert any(x in r for x in refused) if VERSION >= 261 else r.startswith(("ok", "FileNotFound")), r
     p = sleeper("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
     args = ("'mine'", "dbus.Array([],signature='y')", "'x'", "'container'", f"dbus.UInt32({p.pid})", "''")
     r = call(65534, "RegisterMachine", *args)
