@@ -166,8 +166,10 @@ export class PullPlace implements Disposable {
   }
 
   async #copy(cached: string): Promise<Stage> {
-    using opened = this.#held.has(cached) ? null : this.#open(cached);
-    const { fd } = opened ?? (this.#held.get(cached) as HeldImage);
+    const held = this.#held.get(cached) ?? this.#open(cached);
+    // Ours until the end of the transfer, also when that is cancelled.
+    this.#held.set(cached, held);
+    const { fd } = held;
     return this.kind === "tar" ? await this.#copyTree(fd) : await this.#copyFile(fd);
   }
 
