@@ -2,7 +2,7 @@
 import { basename, dirname } from "node:path";
 import { ErrnoError } from "../base/error.ts";
 import { createSubvolume, isBtrfs } from "../kernel/btrfs.ts";
-import { type Fd, openPath } from "../kernel/fd.ts";
+import { type Fd, openPath, statAt } from "../kernel/fd.ts";
 import { removeTree } from "../kernel/remove-tree.ts";
 import { check } from "../kernel/sys.ts";
 import { rawOf } from "../kernel/tree.ts";
@@ -75,6 +75,10 @@ export async function importTree(source: Chunks, top: Fd, options: WorkerOptions
   liftOsTree(top);
 }
 
+function isTree(parent: Fd, name: string): boolean {
+  return exists(parent, name) && statAt(parent, name, "no-follow").kind === "directory";
+}
+
 /**
  * The directory that a direct import writes to, locked; one that is missing is made, and with force one that is there is
  * replaced. `EBUSY` when it is in use.
@@ -83,7 +87,8 @@ export function openDirectTree(path: string, { force, btrfsSubvolume, locks }: W
   return InPlace.open(locks, path, () => {
     using parent = openPath(dirname(path), "directory");
     const name = basename(path);
-    if (force) removeTree(parent, rawOf(name));
+    // Nothing but a tree is replaced by one: a link, a file or a device of that name stays.
+    if (force && isTree(parent, name)) removeTree(parent, rawOf(name));
     if (btrfsSubvolume && isBtrfs(parent) && !exists(parent, name)) createSubvolume(parent, name);
     else {
       const result = tryMakeDirectory(parent, rawOf(name), TOP_MODE);

@@ -130,7 +130,11 @@ describe.skipIf(!isRoot)(`locks of images${needsRoot}`, () => {
       await host.run("systemd-import", ["raw", "--force", disk, "odd"]),
       await host.run("systemd-import", ["tar", "--force", packed, "odd"]),
     ];
-    expect(runs.map(({ code }) => code)).toEqual([1, 1]);
+    const inPlace = join(host.path, "in-place");
+    writeFileSync(inPlace, "kept");
+    runs.push(await host.run("systemd-import", ["tar", "--force", "--direct", packed, inPlace]));
+    expect(runs.map(({ code }) => code)).toEqual([1, 1, 1]);
+    expect(readFileSync(inPlace, "utf8")).toBe("kept");
     expect(existsSync(join(host.pool, "odd.raw/kept"))).toBe(true);
     expect(readFileSync(join(host.pool, "odd"), "utf8")).toBe("kept");
     await waitFor(() => expect(host.lockFiles()).toEqual([]), "the locks to go");
