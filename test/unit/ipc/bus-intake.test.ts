@@ -51,7 +51,10 @@ function intake(users: Readonly<Record<string, number>> = {}, workMs = 0) {
 
 test("a sender's unanswered calls are limited in number and size; answered ones do not count", async () => {
   const { take, log, refused, answers } = intake();
-  for (let i = 0; i < 100; i++) take(message("a", { size: 1000 }));
+  for (let i = 0; i < 100; i++) {
+    take(message("a", { size: 1000 }));
+    await until(() => log.length === i + 1, "the answer");
+  }
   expect([log.length, refused.length]).toEqual([100, 0]);
   for (let i = 0; i < 12; i++) take(message("a", { text: "later" }));
   expect(refused).toEqual(Array(2).fill("Too many calls wait for an answer"));
@@ -88,7 +91,7 @@ test("descriptors of unanswered calls are limited, and those of calls that are n
   for (const fd of files) fd.close();
 });
 
-test("no call is begun while the broker does not take what it is sent", () => {
+test("no call is begun while the broker does not take what it is sent", async () => {
   const { take, goOn, log, broker } = intake();
   broker.takesMore = false;
   for (let i = 0; i < 5; i++) take(message("a"));
@@ -96,7 +99,7 @@ test("no call is begun while the broker does not take what it is sent", () => {
   expect(log).toEqual([]);
   broker.takesMore = true;
   goOn();
-  expect(log.length).toBe(5);
+  await until(() => log.length === 5, "all of them");
 });
 
 test("many connections of one user are one in the round: another user's call is next", async () => {

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { FairTurns } from "../../../src/ipc/fair-turns.ts";
+import { until } from "../../kernel/support.ts";
 
 /** Keeps the processor for more than any slice. */
 function work(ms: number): void {
@@ -7,11 +8,12 @@ function work(ms: number): void {
   while (performance.now() < end) {}
 }
 
-test("work of a user that has done little is done at once", () => {
+test("work of a user that has done little is begun at once, and goes on", async () => {
   const turns = new FairTurns();
   let done = 0;
   turns.run(0, () => ++done < 3);
-  expect(done).toBe(3);
+  expect(done).toBeGreaterThan(0);
+  await until(() => done === 3, "the rest");
 });
 
 test("a user that is always busy does not delay another by more than a piece of its work", async () => {
@@ -35,7 +37,7 @@ test("a user that is always busy does not delay another by more than a piece of 
   setTimeout(() => {
     const at = log.length;
     turns.run(0, () => {
-      expect(log.length).toBe(at);
+      expect(log.length).toBeLessThan(at + 3);
       log.push("other");
       resolve();
       return false;
