@@ -6,10 +6,11 @@ import { join } from "node:path";
 import type { BusClient } from "../../src/ipc/bus-client.ts";
 import { errorOf, isRoot, manager, register, TestDaemon } from "../lib/daemon.ts";
 import { hasBusDaemon, PlayedManager, TestBus } from "../lib/private-bus.ts";
-import { waitFor } from "../lib/wait-for.ts";
+import { havePrograms } from "../lib/programs.ts";
+import { GUARD_MS, waitFor } from "../lib/wait-for.ts";
 import { TestMachine } from "./open-support.ts";
 
-const can = isRoot && hasBusDaemon && Bun.which("busctl") !== null;
+const can = isRoot && hasBusDaemon && havePrograms("what hosts of each version are told", "busctl");
 const reason = can ? "" : " (left out: needs root, dbus-daemon and busctl)";
 const NAME = "org.freedesktop.machine1";
 
@@ -45,7 +46,7 @@ for (const version of ["252.39-1", "257.13", "262"]) {
       const inside = `/proc/${machine.pid}/root/run`;
       mkdirSync(`${inside}/far/away`, { recursive: true });
       symlinkSync("far/away", `${inside}/link`);
-    }, 30_000);
+    }, GUARD_MS);
     afterAll(async () => {
       await daemon[Symbol.asyncDispose]();
       await machine[Symbol.asyncDispose]();

@@ -7,15 +7,16 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { isRoot } from "../kernel/support.ts";
 import { describeTree, run } from "../kernel/tree-support.ts";
+import { havePrograms } from "../lib/programs.ts";
+import { GUARD_MS } from "../lib/wait-for.ts";
 import { archive, type BuiltMember } from "../unit/worker/archive-builder.ts";
 import { entries, runWorker, Scratch } from "./pull-support.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(GUARD_MS);
 
 const scratch = new Scratch();
 const asRoot = test.skipIf(!isRoot);
-const hasUmoci = Bun.which("umoci") !== null;
-if (!hasUmoci) console.log("skipped: no umoci here to compare with");
+const hasUmoci = havePrograms("the comparison of layers with umoci", "umoci");
 
 type Layers = readonly (readonly BuiltMember[])[];
 

@@ -7,6 +7,7 @@ import { deflateRawSync } from "node:zlib";
 import { openPath } from "../../../src/kernel/fd.ts";
 import { foreignFormat, refuseForeign } from "../../../src/worker/disk-format.ts";
 import { convertQcow2, isQcow2 } from "../../../src/worker/qcow2.ts";
+import { havePrograms } from "../../lib/programs.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "qcow2-test-"));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
@@ -177,8 +178,7 @@ test("one compressed cluster in place of all is refused before it fills the disk
   expect(statSync(path).blocks * 512).toBeLessThan(1100 * bytes.length);
 });
 
-const hasQemu = Bun.which("qemu-img") !== null;
-if (!hasQemu) console.log("skipped: no qemu-img here to make images");
+const hasQemu = havePrograms("images that qemu-img makes", "qemu-img");
 const OPTIONS = ["compression_type=zstd", "compression_type=zlib", "compression_type=zstd,cluster_size=4k"];
 for (const [options, flags] of OPTIONS.flatMap((one) => [[one, ["-c"]] as const, [one, []] as const])) {
   test.skipIf(!hasQemu)(`what qemu-img packs ${flags.join("")} with ${options} is unpacked again`, async () => {
