@@ -209,8 +209,8 @@ def _():
 @check("M47 the machine is announced before the reply")
 def _():
     monitor = Monitor(f"sender={NAME}", "destination=" + bus.get_unique_name())
-    create("announced", sleeper().pid)
-    text = monitor.end(lambda t: "member=MachineNew" in t and "method return" in t, "the reply")
+    path = create("announced", sleeper().pid)
+    text = monitor.end(lambda t: "member=MachineNew" in t and path in t.rpartition("method return")[2], "the reply")
     new, reply = text.index("member=MachineNew"), text.rindex("method return")
     assert new < reply, text
 
