@@ -3,11 +3,12 @@
 import { expect } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { havePrograms } from "./programs.ts";
 import { waitFor } from "./wait-for.ts";
 
 const SCRIPT = join(import.meta.dir, "greedy.py");
 
-export const hasPython = Bun.which("python3") !== null;
+export const hasPython = havePrograms("greedy peers", "python3");
 export const NOBODY = 65534;
 
 export interface Attack {

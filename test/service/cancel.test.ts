@@ -9,11 +9,12 @@ import { openPath } from "../../src/kernel/fd.ts";
 import { copyRaw } from "../../src/worker/import-raw.ts";
 import { isRoot } from "../kernel/support.ts";
 import { needsRoot } from "../lib/daemon.ts";
+import { GUARD_MS } from "../lib/wait-for.ts";
 import { archive } from "../unit/worker/archive-builder.ts";
 import { count, filesIn, finished, ImageHost } from "./image-host.ts";
 import { FaultyServer } from "./pull-support.ts";
 
-setDefaultTimeout(120_000);
+setDefaultTimeout(GUARD_MS);
 
 const FILES = 6000;
 const MEMBERS = 3000;

@@ -15,10 +15,10 @@ import {
 import { join } from "node:path";
 import { isRoot } from "../kernel/support.ts";
 import { needsRoot } from "../lib/daemon.ts";
-import { waitFor } from "../lib/wait-for.ts";
+import { GUARD_MS, waitFor } from "../lib/wait-for.ts";
 import { finished, ImageHost } from "./image-host.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(GUARD_MS);
 
 describe.skipIf(!isRoot)(`where an export goes${needsRoot}`, () => {
   const host = new ImageHost();

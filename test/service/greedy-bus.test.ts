@@ -13,7 +13,7 @@ import { listenUnix } from "../../src/kernel/unix-socket.ts";
 import { errorOf, isRoot, manager, register, TestDaemon } from "../lib/daemon.ts";
 import { GreedyPeer, hasPython, latencyMs, resourcesOf, survives } from "../lib/greedy.ts";
 import { hasBusDaemon, TestBus } from "../lib/private-bus.ts";
-import { waitFor } from "../lib/wait-for.ts";
+import { GUARD_MS, waitFor } from "../lib/wait-for.ts";
 import { deadFileSystem, TestMachine } from "./open-support.ts";
 
 const canRun = isRoot && hasPython && hasBusDaemon;
@@ -114,55 +114,67 @@ describe.skipIf(!canRun)(`greedy peers on the bus, and hostile machines${reason}
     ["bus_calls", 20, "ListImages"],
     ["bus_descriptors", 20, ""],
   ] as const) {
-    test(`${attack} ${word}: others are answered, and nothing is left behind`, async () => {
-      const begin = () => new GreedyPeer({ attack, socket: systemBus.socket, count, word });
-      await survives({ pid: daemon.pid, ask, connections: 0, begin });
-    }, 120_000);
+    test(
+      `${attack} ${word}: others are answered, and nothing is left behind`,
+      async () => {
+        const begin = () => new GreedyPeer({ attack, socket: systemBus.socket, count, word });
+        await survives({ pid: daemon.pid, ask, connections: 0, begin });
+      },
+      GUARD_MS,
+    );
   }
 
-  test("a machine's bus that sends descriptors to everybody leaves none in the daemon", async () => {
-    using hostile = new HostileBus();
-    // Only the path of the socket is looked at.
-    await using machine = await TestMachine.start(["--mount"], hostile as unknown as TestBus);
-    const own = await connectBus({ kind: "private", path: join(daemon.runtime, "machine/private") });
-    ends.push(own);
-    await register(own, "hostile", machine.pid);
-    await manager(own, "ListMachines");
-    const before = resourcesOf(daemon.pid);
-    for (let round = 0; round < 10; round++) {
-      const login = manager(own, "OpenMachineLogin", "s", "hostile");
-      const shell = manager(own, "OpenMachineShell", "sssasas", "hostile", "root", "/bin/true", [], []);
-      for (const answer of await Promise.allSettled([login, shell])) {
-        if (answer.status === "fulfilled") (answer.value[0] as Disposable)[Symbol.dispose]();
+  test(
+    "a machine's bus that sends descriptors to everybody leaves none in the daemon",
+    async () => {
+      using hostile = new HostileBus();
+      // Only the path of the socket is looked at.
+      await using machine = await TestMachine.start(["--mount"], hostile as unknown as TestBus);
+      const own = await connectBus({ kind: "private", path: join(daemon.runtime, "machine/private") });
+      ends.push(own);
+      await register(own, "hostile", machine.pid);
+      await manager(own, "ListMachines");
+      const before = resourcesOf(daemon.pid);
+      for (let round = 0; round < 10; round++) {
+        const login = manager(own, "OpenMachineLogin", "s", "hostile");
+        const shell = manager(own, "OpenMachineShell", "sssasas", "hostile", "root", "/bin/true", [], []);
+        for (const answer of await Promise.allSettled([login, shell])) {
+          if (answer.status === "fulfilled") (answer.value[0] as Disposable)[Symbol.dispose]();
+        }
       }
-    }
-    expect(hostile.floods).toBeGreaterThan(20);
-    await waitFor(() => expect(resourcesOf(daemon.pid).descriptors).toBe(before.descriptors), "the descriptors");
-    await manager(own, "UnregisterMachine", "s", "hostile");
-  }, 60_000);
+      expect(hostile.floods).toBeGreaterThan(20);
+      await waitFor(() => expect(resourcesOf(daemon.pid).descriptors).toBe(before.descriptors), "the descriptors");
+      await manager(own, "UnregisterMachine", "s", "hostile");
+    },
+    GUARD_MS,
+  );
 
-  test("machines whose files never end or never answer cost nobody else anything", async () => {
-    const endless = "mount --bind /dev/zero /etc/os-release";
-    await using zero = await TestMachine.start(["--mount"], null, endless);
-    await using dead = await TestMachine.start(["--mount"], null, deadFileSystem("/etc"));
-    const own = await connectBus({ kind: "private", path: join(daemon.runtime, "machine/private") });
-    ends.push(own);
-    await register(own, "zero", zero.pid);
-    await register(own, "dead", dead.pid);
-    const begin = () => {
-      const calls = ["zero", "dead", "zero", "dead"].map((name) =>
-        errorOf(manager(own, "GetMachineOSRelease", "s", name)),
-      );
-      const ready = Promise.all(calls).then((errors) => {
-        expect(errors.filter((text) => text === "")).toEqual([]);
-      });
-      const end = async () => {
-        await manager(own, "UnregisterMachine", "s", "dead");
-        await dead[Symbol.asyncDispose]();
+  test(
+    "machines whose files never end or never answer cost nobody else anything",
+    async () => {
+      const endless = "mount --bind /dev/zero /etc/os-release";
+      await using zero = await TestMachine.start(["--mount"], null, endless);
+      await using dead = await TestMachine.start(["--mount"], null, deadFileSystem("/etc"));
+      const own = await connectBus({ kind: "private", path: join(daemon.runtime, "machine/private") });
+      ends.push(own);
+      await register(own, "zero", zero.pid);
+      await register(own, "dead", dead.pid);
+      const begin = () => {
+        const calls = ["zero", "dead", "zero", "dead"].map((name) =>
+          errorOf(manager(own, "GetMachineOSRelease", "s", name)),
+        );
+        const ready = Promise.all(calls).then((errors) => {
+          expect(errors.filter((text) => text === "")).toEqual([]);
+        });
+        const end = async () => {
+          await manager(own, "UnregisterMachine", "s", "dead");
+          await dead[Symbol.asyncDispose]();
+        };
+        return { ready, [Symbol.asyncDispose]: end };
       };
-      return { ready, [Symbol.asyncDispose]: end };
-    };
-    await survives({ pid: daemon.pid, ask, connections: 0, begin });
-    await manager(own, "UnregisterMachine", "s", "zero");
-  }, 90_000);
+      await survives({ pid: daemon.pid, ask, connections: 0, begin });
+      await manager(own, "UnregisterMachine", "s", "zero");
+    },
+    GUARD_MS,
+  );
 });

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { connectVarlink } from "../../src/ipc/varlink-connect.ts";
 import { isRoot, manager, TestDaemon } from "../lib/daemon.ts";
 import { type Attack, GreedyPeer, hasPython, latencyMs, NOBODY, resourcesOf, survives } from "../lib/greedy.ts";
-import { waitFor } from "../lib/wait-for.ts";
+import { GUARD_MS, waitFor } from "../lib/wait-for.ts";
 
 const canRun = isRoot && hasPython;
 const reason = canRun ? "" : " (left out: needs root and python3)";
@@ -57,48 +57,60 @@ describe.skipIf(!canRun)(`greedy peers${reason}`, () => {
 
   const socket = (name: keyof typeof SOCKETS) => join(daemon.runtime, SOCKETS[name]);
 
-  test("1000 short calls of root at once and 300 of another user are all answered, beside users that hold all they can", async () => {
-    const machine = { socket: socket("machine"), word: LIST };
-    const holders = [1001, 1002, 1003].map((uid) => new GreedyPeer({ ...machine, attack: "hold", count: 600, uid }));
-    await Promise.all(holders.map(({ ready }) => ready));
-    const bursts = [0, 0, 0, NOBODY].map(
-      (uid) => new GreedyPeer({ ...machine, attack: "burst", count: uid === 0 ? 334 : 300, uid }),
-    );
-    await Promise.all(bursts.map(({ ready }) => ready));
-    for (const peer of [...holders, ...bursts]) await peer[Symbol.asyncDispose]();
-  }, 60_000);
+  test(
+    "1000 short calls of root at once and 300 of another user are all answered, beside users that hold all they can",
+    async () => {
+      const machine = { socket: socket("machine"), word: LIST };
+      const holders = [1001, 1002, 1003].map((uid) => new GreedyPeer({ ...machine, attack: "hold", count: 600, uid }));
+      await Promise.all(holders.map(({ ready }) => ready));
+      const bursts = [0, 0, 0, NOBODY].map(
+        (uid) => new GreedyPeer({ ...machine, attack: "burst", count: uid === 0 ? 334 : 300, uid }),
+      );
+      await Promise.all(bursts.map(({ ready }) => ready));
+      for (const peer of [...holders, ...bursts]) await peer[Symbol.asyncDispose]();
+    },
+    GUARD_MS,
+  );
 
-  test("V47 a user's share of connections is 512 over all sockets", async () => {
-    const bus = await daemon.bus();
-    await manager(bus, "GetMachine", "s", ".host");
-    const before = resourcesOf(daemon.pid).descriptors;
-    const taken = () => resourcesOf(daemon.pid).descriptors - before;
-    const holders = (["machine", "users", "hook"] as const).map(
-      (name) => new GreedyPeer({ attack: "hold", socket: socket(name), count: 300 }),
-    );
-    await Promise.all(holders.map(({ ready }) => ready));
-    await waitFor(() => expect(taken()).toBe(512), "the share to be used up");
-    for (const peer of holders) await peer[Symbol.asyncDispose]();
-    await waitFor(() => expect(taken()).toBe(0), "room");
-  }, 60_000);
+  test(
+    "V47 a user's share of connections is 512 over all sockets",
+    async () => {
+      const bus = await daemon.bus();
+      await manager(bus, "GetMachine", "s", ".host");
+      const before = resourcesOf(daemon.pid).descriptors;
+      const taken = () => resourcesOf(daemon.pid).descriptors - before;
+      const holders = (["machine", "users", "hook"] as const).map(
+        (name) => new GreedyPeer({ attack: "hold", socket: socket(name), count: 300 }),
+      );
+      await Promise.all(holders.map(({ ready }) => ready));
+      await waitFor(() => expect(taken()).toBe(512), "the share to be used up");
+      for (const peer of holders) await peer[Symbol.asyncDispose]();
+      await waitFor(() => expect(taken()).toBe(0), "room");
+    },
+    GUARD_MS,
+  );
 
   for (const [attack, name, count, word, uid] of ATTACKS) {
     const what = `${attack}${word === undefined ? "" : ` ${word}`} on ${SOCKETS[name]}${uid === 0 ? " as root" : ""}`;
-    test(`${what}: others are answered, and nothing is left behind`, async () => {
-      const bus = await daemon.bus();
-      const order: Attack = { attack, socket: socket(name), count, word: word ?? "", uid: uid ?? NOBODY };
-      await survives({
-        pid: daemon.pid,
-        ask: () => manager(bus, "GetMachine", "s", ".host"),
-        connections: count,
-        begin: () => new GreedyPeer(order),
-        meanwhile: async () => {
-          // New callers find room, too.
-          const caller = await connectVarlink(socket("machine"));
-          expect((await caller.call(LIST, { name: ".host" }))["name"]).toBe(".host");
-          caller.close();
-        },
-      });
-    }, 120_000);
+    test(
+      `${what}: others are answered, and nothing is left behind`,
+      async () => {
+        const bus = await daemon.bus();
+        const order: Attack = { attack, socket: socket(name), count, word: word ?? "", uid: uid ?? NOBODY };
+        await survives({
+          pid: daemon.pid,
+          ask: () => manager(bus, "GetMachine", "s", ".host"),
+          connections: count,
+          begin: () => new GreedyPeer(order),
+          meanwhile: async () => {
+            // New callers find room, too.
+            const caller = await connectVarlink(socket("machine"));
+            expect((await caller.call(LIST, { name: ".host" }))["name"]).toBe(".host");
+            caller.close();
+          },
+        });
+      },
+      GUARD_MS,
+    );
   }
 });

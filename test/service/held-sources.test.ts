@@ -23,13 +23,13 @@ import { HeldImage } from "../../src/registry/image-lock.ts";
 import { ImageSearch } from "../../src/registry/image-search.ts";
 import { isRoot, scratchDirectory } from "../kernel/support.ts";
 import { needsRoot } from "../lib/daemon.ts";
-import { waitFor } from "../lib/wait-for.ts";
+import { GUARD_MS, waitFor } from "../lib/wait-for.ts";
 import { archive } from "../unit/worker/archive-builder.ts";
 import { count, filesIn, finished, ImageHost } from "./image-host.ts";
 import { digestOf, layerOf, ociImage, publishOci, registryRules } from "./oci-support.ts";
 import { FaultyServer } from "./pull-support.ts";
 
-setDefaultTimeout(120_000);
+setDefaultTimeout(GUARD_MS);
 
 const MEMBERS = 1500;
 

@@ -4,12 +4,13 @@
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { isRoot } from "../kernel/support.ts";
 import { needsRoot } from "../lib/daemon.ts";
+import { GUARD_MS } from "../lib/wait-for.ts";
 import { ImageHost } from "./image-host.ts";
 import { expectWhole, Killable, makeVersions, transfersOf, type Version } from "./image-versions.ts";
 import { FaultyServer, Scratch } from "./pull-support.ts";
 
 const MOMENTS = Number(process.env["MACHINED_IMAGE_KILLS"] ?? 6);
-setDefaultTimeout(120_000 + MOMENTS * 20_000);
+setDefaultTimeout(GUARD_MS);
 
 const ABORTED = 4;
 

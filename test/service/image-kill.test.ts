@@ -8,12 +8,14 @@ import { isLockFree } from "../../src/kernel/file-lock.ts";
 import { sweepAll } from "../../src/registry/image-temporary.ts";
 import { isRoot } from "../kernel/support.ts";
 import { needsRoot } from "../lib/daemon.ts";
+import { havePrograms } from "../lib/programs.ts";
+import { GUARD_MS } from "../lib/wait-for.ts";
 import { ImageHost } from "./image-host.ts";
 import { expectWhole, Killable, makeVersions, type Operation, transfersOf, type Version } from "./image-versions.ts";
 import { FaultyServer, Scratch } from "./pull-support.ts";
 
 const KILLS = Number(process.env["MACHINED_IMAGE_KILLS"] ?? 2);
-setDefaultTimeout(120_000 + KILLS * 60_000);
+setDefaultTimeout(GUARD_MS);
 
 const scratch = new Scratch();
 const server = new FaultyServer();
@@ -44,7 +46,7 @@ function operationsOf(host: ImageHost): Operation[] {
   ];
 }
 
-const KINDS = ["btrfs", "ext4", "tmpfs"];
+const KINDS = ["btrfs", "ext4", "tmpfs"] as const;
 
 /** A new file system of that kind, which is there as long as it is not disposed of. */
 function mountNew(kind: string): Disposable & { readonly path: string } {
@@ -68,7 +70,7 @@ function mountNew(kind: string): Disposable & { readonly path: string } {
 }
 
 for (const kind of KINDS) {
-  const hasMkfs = kind === "tmpfs" || Bun.which(`mkfs.${kind}`) !== null;
+  const hasMkfs = kind === "tmpfs" || havePrograms(`kills on ${kind}`, `mkfs.${kind}`);
   const reason = isRoot ? (hasMkfs ? "" : ` (left out: no mkfs.${kind} here)`) : needsRoot;
   describe.skipIf(!isRoot || !hasMkfs)(`killed anywhere, on ${kind}${reason}`, () => {
     test(`${KILLS} times each: whole images or none, and the running machine's is left alone`, async () => {

@@ -7,11 +7,11 @@ import { lockName } from "../../src/registry/image-lock.ts";
 import { sweepAll } from "../../src/registry/image-temporary.ts";
 import { isRoot } from "../kernel/support.ts";
 import { needsRoot } from "../lib/daemon.ts";
-import { waitFor } from "../lib/wait-for.ts";
+import { GUARD_MS, waitFor } from "../lib/wait-for.ts";
 import { archive } from "../unit/worker/archive-builder.ts";
 import { finished, ImageHost } from "./image-host.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(GUARD_MS);
 
 describe.skipIf(!isRoot)(`locks of images${needsRoot}`, () => {
   const host = new ImageHost();

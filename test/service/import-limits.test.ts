@@ -5,10 +5,11 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { isRoot } from "../kernel/support.ts";
 import { describeTree, makeEverything, run } from "../kernel/tree-support.ts";
+import { GUARD_MS } from "../lib/wait-for.ts";
 import { type BuiltMember, END, member } from "../unit/worker/archive-builder.ts";
 import { entries, runWorker, Scratch } from "./pull-support.ts";
 
-setDefaultTimeout(120_000);
+setDefaultTimeout(GUARD_MS);
 
 const MAIN = join(import.meta.dir, "../../src/main.ts");
 const LIMIT_BYTES = 200_000_000;

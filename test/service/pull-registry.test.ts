@@ -5,10 +5,11 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { isRoot } from "../kernel/support.ts";
+import { GUARD_MS } from "../lib/wait-for.ts";
 import { archive } from "../unit/worker/archive-builder.ts";
 import { bytesOf, entries, FaultyServer, type Page, runWorker, Scratch, startWorker } from "./pull-support.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(GUARD_MS);
 
 const scratch = new Scratch();
 const server = new FaultyServer();

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import * as openpgp from "openpgp";
 import { type Keyring, readKeyring, verifyClearSigned, verifyDetached } from "../../../src/worker/signature.ts";
 import { withKeyBlocks } from "../../../src/worker/signature-block.ts";
+import { havePrograms } from "../../lib/programs.ts";
 
 const SUMS = Buffer.from(`${"0".repeat(64)}  image.raw\n`);
 const DAY = 86_400_000;
@@ -148,7 +149,7 @@ test("key blocks that are none are passed over", async () => {
   }
 });
 
-test.skipIf(Bun.which("gpg") === null)(
+test.skipIf(!havePrograms("signatures that gpg makes", "gpg"))(
   "what gpg --include-key-block makes is verified, detached and clear-signed",
   async () => {
     const home = mkdtempSync(join(scratch, "gpg-"));
