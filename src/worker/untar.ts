@@ -234,7 +234,7 @@ export class Untar implements TarTarget, Disposable {
     const { replaceLink } = this.#options;
     if (replaceLink === undefined) return false;
     this.#makeRoom(parent, name);
-    using file = adopt(tryCreateFile(parent, name, 0), "create", name);
+    using file = adopt(tryCreateFile(parent, name, 0o600), "create", name);
     return replaceLink(file, target);
   }
 
@@ -242,12 +242,14 @@ export class Untar implements TarTarget, Disposable {
     const isLink = entry.kind === "symlink";
     if (isLink) this.#make(parent, name, "symlink", () => tryMakeSymlink(parent, name, entry.target));
     else this.#makeNode(parent, name, entry);
+    // Nobody sees whose a whiteout is, and not everybody may give it away.
+    if (isWhiteout(entry)) return;
     this.#metadata.finishEntry(parent, name, entry.path, this.#metadata.of(entry), isLink);
   }
 
-  #makeNode(parent: Fd, name: RawName, { kind, mode, major, minor, path }: TarEntry): void {
-    const isWhiteout = kind === "character" && major === 0 && minor === 0;
-    if (kind !== "fifo" && !isWhiteout && this.#options.refuseDevices) {
+  #makeNode(parent: Fd, name: RawName, entry: TarEntry): void {
+    const { kind, mode, major, minor, path } = entry;
+    if (kind !== "fifo" && !isWhiteout(entry) && this.#options.refuseDevices) {
       throw new ErrnoError("EPERM", `Archive has the device node '${textOf(path)}', which cannot be made here`);
     }
     const bits = NODE_MODE[kind as keyof typeof NODE_MODE] | (mode & 0o777);
@@ -273,6 +275,11 @@ export class Untar implements TarTarget, Disposable {
 const EPERM = -1;
 const EOPNOTSUPP = -95;
 const PRIVATE_MODE = 0o700;
+
+/** A device of overlayfs, which says that a name of the layers below is gone. */
+function isWhiteout({ kind, major, minor }: TarEntry): boolean {
+  return kind === "character" && major === 0 && minor === 0;
+}
 
 function noSource({ path, target }: TarEntry): ErrnoError {
   return new ErrnoError("ENOENT", `Archive links '${textOf(path)}' to '${textOf(target)}', which it does not have`);

@@ -249,6 +249,9 @@ rootTest("devices and fifos are not opened, and are refused where they cannot be
   expect(readFileSync(join(fifoFirst.top, "p"), "utf8")).toBe("x");
   const refused = unpack(archive({ name: "d", type: "3", device: [1, 3] }), { refuseDevices: true });
   expect(refused.error?.errnoName).toBe("EPERM");
+  // Whoever may not make devices may all the same make the whiteouts of overlayfs.
+  const whiteout = unpack(archive({ name: "w", type: "3", device: [0, 0] }), { refuseDevices: true });
+  expect([whiteout.error, lstatSync(join(whiteout.top, "w")).rdev]).toEqual([null, 0]);
 });
 
 rootTest("owners beyond the range are squashed where the scope says so", () => {

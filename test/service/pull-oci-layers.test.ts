@@ -2,7 +2,17 @@
 // image and, for stacks, what the kernel's overlayfs shows.
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { createHash } from "node:crypto";
-import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { isRoot } from "../kernel/support.ts";
@@ -242,4 +252,40 @@ asRoot("a link to a file that no layer has is refused, and nothing is left", asy
     expect([code, log]).toEqual([1, expect.stringContaining("links './root/x' to 'no/such', which it does not have")]);
     expect(entries(root).filter((name) => !name.startsWith(".oci-"))).toEqual([]);
   }
+});
+
+asRoot("without privileges: whiteouts, links to layers below, and directories that may not be written", async () => {
+  const nobody = { uid: 65534, gid: 65534 };
+  const folder = layout([
+    [
+      { name: "./", type: "5", mode: 0o755, ...nobody },
+      { name: "a/", type: "5", mode: 0o555, ...nobody },
+      { name: "a/x", data: "x", ...nobody },
+      { name: "a/y", data: "y", ...nobody },
+    ],
+    [{ name: "a/.wh.x" }, { name: "a/z", data: "z", ...nobody }, { name: "link", type: "1", target: "a/y", ...nobody }],
+  ]);
+  const root = scratch.root();
+  mkdirSync(root, { recursive: true });
+  chownSync(root, nobody.uid, nobody.gid);
+  chmodSync(scratch.path, 0o755);
+  const program = [process.execPath, join(import.meta.dir, "../../src/main.ts"), "systemd-pull"];
+  const command = [
+    ...program,
+    "oci",
+    "--user",
+    `--image-root=${root}`,
+    "--architecture=amd64",
+    `oci:${folder}:v1`,
+    "m",
+  ];
+  const child = Bun.spawn(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", ...command], {
+    env: { PATH: process.env["PATH"] ?? "", HOME: root, MACHINED_OCI_STACK: "no" },
+    stdio: ["ignore", "ignore", "pipe"],
+  });
+  expect(await child.stderr.text()).toContain("Created new local image 'm'.");
+  expect(await child.exited).toBe(0);
+  const top = join(root, "m");
+  expect([readdirSync(join(top, "a")).sort(), lstatSync(join(top, "a")).mode & 0o777]).toEqual([["y", "z"], 0o555]);
+  expect(statSync(join(top, "link")).ino).toBe(statSync(join(top, "a/y")).ino);
 });
