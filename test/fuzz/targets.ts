@@ -15,6 +15,7 @@ import { parseMachine } from "../../src/registry/machine-file.ts";
 import { mapInward, mapOutward, parseIdMap, shiftOf } from "../../src/registry/uid-map.ts";
 import { refusing, type Target, texts } from "./target.ts";
 import { ARCHIVE_TARGETS } from "./targets-archives.ts";
+import { REGISTRY_TARGETS } from "./targets-registry.ts";
 
 function call(signature: string, body: readonly unknown[]): Buffer {
   const head = { type: 1, serial: 7, path: "/org/freedesktop/machine1", interface: "a.b", member: "M" };
@@ -51,6 +52,7 @@ function framesOf(bytes: Buffer, step: number): string[] {
 
 export const TARGETS: Readonly<Record<string, Target>> = {
   ...ARCHIVE_TARGETS,
+  ...REGISTRY_TARGETS,
   "varlink-frames": {
     seeds: texts('{"method":"a.b.C"}\0{"method":"a.b.D","parameters":{"x":"\u00e4"}}\0', "\0\0{}\0rest"),
     run(bytes) {
