@@ -52,7 +52,8 @@ asRoot("I101: names come from files, and standard input is 'imported'", async ()
   const root = scratch.root();
   const path = file("some.tar.gz", gzipSync(TREE));
   const { code, log } = await importing("tar", root, path);
-  expect([code, log]).toEqual([
+  // On a busy machine it takes long enough for a word on how far it is.
+  expect([code, log.replaceAll(/^Imported \d+%\.\n/gm, "")]).toEqual([
     0,
     `Importing '${path}', saving as 'some'.\nOperation completed successfully.\nExiting.\n`,
   ]);
