@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { IMPORT1_NAME, IMPORT1_PATH, ImportManager, Transfer as TransferTable } from "../api/import1.ts";
 import type { Arguments } from "../api/table.ts";
+import { errnoNameOf, hostFaultOf } from "../base/error.ts";
 import type { TransferResult } from "../base/transfer.ts";
 import { Authority } from "../ipc/authority.ts";
 import { BusServer, describe } from "../ipc/bus-server.ts";
@@ -140,7 +141,8 @@ export class Service implements ImportDaemon {
   }
 
   #bug(error: unknown, where: string): void {
-    this.log.error(`Bug in ${where}: ${(error as Error).stack ?? error}`);
+    if (hostFaultOf(error) !== null) this.log.error(`Failed in ${where}: ${(error as Error).message}`);
+    else this.log.error(`Bug in ${where}: ${(error as Error).stack ?? error}`);
   }
 
   /** Whether the next call would start the daemon again: only then may it end for want of work. */
@@ -186,14 +188,28 @@ export class Service implements ImportDaemon {
   async #start(): Promise<void> {
     await Promise.race([this.#connect(), Bun.sleep(BUS_PATIENCE_MS)]);
     if (this.#isSuperfluous) return;
-    mkdirSync(dirname(this.paths.notify), { recursive: true, mode: 0o755 });
-    this.#notify = new NotifyListener(this.paths.notify, ({ values, sender }) => this.#told(values, sender.pid));
-    this.#listen();
-    this.#privateBus = new PrivateBus(this.paths.privateBus, this.#server, this.log);
+    this.#orWarn(this.paths.notify, (path) => {
+      mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+      this.#notify = new NotifyListener(path, ({ values, sender }) => this.#told(values, sender.pid));
+    });
+    this.#orWarn(this.paths.varlink, () => this.#listen());
+    this.#orWarn(this.paths.privateBus, (path) => {
+      this.#privateBus = new PrivateBus(path, this.#server, this.log);
+    });
     this.sweep();
     this.#idle.touch();
     notify("READY=1\nSTATUS=Processing requests...");
     this.#feedWatchdog();
+  }
+
+  /** A socket that cannot be made is a warning: transfers and the other sockets do not depend on it. */
+  #orWarn(path: string, listen: (path: string) => void): void {
+    try {
+      listen(path);
+    } catch (error) {
+      if (errnoNameOf(error) === null) throw error;
+      this.log.warning(`Cannot listen on ${path}: ${(error as Error).message}`);
+    }
   }
 
   /** Without systemd the bus is a courtesy: there are the daemon's own sockets. */

@@ -14,7 +14,7 @@ import {
   removeCgroup,
 } from "../kernel/cgroup.ts";
 import { PidRef } from "../kernel/pidref.ts";
-import type { Log, ScopeRequest, ServiceManager, UnitPlace } from "../registry/ports.ts";
+import type { Log, ScopeRequest, ServiceManager, UnitPlace, UnitState } from "../registry/ports.ts";
 
 const SLICE = "/machine.slice";
 const SIGTERM = 15;
@@ -74,8 +74,8 @@ export class OwnCgroups implements ServiceManager {
     membersOf(place.unit, leader).signal(signal);
   }
 
-  async isUnitActive(unit: string): Promise<boolean> {
-    return isCgroupPopulated(`${SLICE}/${unit}`);
+  async unitState(unit: string): Promise<UnitState> {
+    return { isActive: isCgroupPopulated(`${SLICE}/${unit}`), job: null };
   }
 
   /** Every process is in some unit here: where its cgroup is none of ours, in one of its own. */

@@ -3,7 +3,7 @@
 import { existsSync, lstatSync, mkdirSync, unlinkSync } from "node:fs";
 import { dirname } from "node:path";
 import { MACHINE1_NAME, MACHINE1_PATH, Manager } from "../api/machine1.ts";
-import { errnoNameOf } from "../base/error.ts";
+import { errnoNameOf, hostFaultOf } from "../base/error.ts";
 import { Authority } from "../ipc/authority.ts";
 import { BusServer, describe } from "../ipc/bus-server.ts";
 import { serviceVarlink } from "../ipc/daemon-control.ts";
@@ -136,8 +136,10 @@ export class Service implements Daemon {
     });
   }
 
+  /** An error that nobody expected. What the host causes is said as such: it is no bug, and its stack helps nobody. */
   #bug(error: unknown, where: string): void {
-    this.log.error(`Bug in ${where}: ${(error as Error).stack ?? error}`);
+    if (hostFaultOf(error) !== null) this.log.error(`Failed in ${where}: ${(error as Error).message}`);
+    else this.log.error(`Bug in ${where}: ${(error as Error).stack ?? error}`);
   }
 
   /** A user's own daemon asks nobody: only that user gets in. */
@@ -213,6 +215,7 @@ export class Service implements Daemon {
     const code = await stopped;
     notify("STOPPING=1\nSTATUS=Shutting down...");
     await this.operations.cancelAll();
+    this.registry.saveUnsaved();
     this.#authority.close();
     await this.#systemBus.close();
     this.#privateBus?.close();
@@ -239,7 +242,9 @@ export class Service implements Daemon {
     this.#isReady = true;
     this.registry.restore();
     this.#listen();
-    this.#privateBus = new PrivateBus(this.#scope.privateBus, this.#server, this.log);
+    this.#orWarn(this.#scope.privateBus, (path) => {
+      this.#privateBus = new PrivateBus(path, this.#server, this.log);
+    });
     notify("READY=1\nSTATUS=Processing requests...");
   }
 
@@ -255,11 +260,14 @@ export class Service implements Daemon {
     if (this.#scope.userDatabase !== null) adviseUserDatabaseClients(this.#scope.userDatabase);
   }
 
-  /** A socket that cannot be opened is a pity, but no reason to leave the machines alone. */
   #open(server: { listen(socket: Fd): void } | undefined, path: string | null): void {
-    if (path === null) return;
+    if (path !== null) this.#orWarn(path, () => server?.listen(listenAt(path, this.#scope.socketMode)));
+  }
+
+  /** A socket that cannot be made is a warning: the machines and the other sockets do not depend on it. */
+  #orWarn(path: string, listen: (path: string) => void): void {
     try {
-      server?.listen(listenAt(path, this.#scope.socketMode));
+      listen(path);
     } catch (error) {
       if (errnoNameOf(error) === null) throw error;
       this.log.warning(`Cannot listen on ${path}: ${(error as Error).message}`);

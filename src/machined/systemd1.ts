@@ -10,7 +10,7 @@ import type { BusClient } from "../ipc/bus-client.ts";
 import { BusError } from "../ipc/bus-error.ts";
 import { cgroupOfProcess, killCgroup } from "../kernel/cgroup.ts";
 import type { PidRef } from "../kernel/pidref.ts";
-import type { ScopeRequest, ServiceManager, ServiceManagerEvents, UnitPlace } from "../registry/ports.ts";
+import type { ScopeRequest, ServiceManager, ServiceManagerEvents, UnitPlace, UnitState } from "../registry/ports.ts";
 
 const NAME = "org.freedesktop.systemd1";
 const MANAGER = { destination: NAME, path: "/org/freedesktop/systemd1", interface: `${NAME}.Manager` };
@@ -153,14 +153,17 @@ export class Systemd1 implements ServiceManager {
     }
   }
 
-  async isUnitActive(unit: string): Promise<boolean> {
-    if (this.#bus === null) return true;
+  async unitState(unit: string): Promise<UnitState> {
     try {
-      const [path] = await this.#call("GetUnit", "s", [unit]);
-      const state = await this.#property(path as string, `${NAME}.Unit`, "ActiveState");
-      return state !== "inactive" && state !== "failed";
+      const [path] = (await this.#call("GetUnit", "s", [unit])) as [string];
+      const [state, job] = await Promise.all([
+        this.#property(path, `${NAME}.Unit`, "ActiveState"),
+        this.#property(path, `${NAME}.Unit`, "Job"),
+      ]);
+      const [number, jobPath] = job as [number, string];
+      return { isActive: state !== "inactive" && state !== "failed", job: number === 0 ? null : jobPath };
     } catch (error) {
-      if (error instanceof BusError && GONE.test(error.errorName)) return false;
+      if (error instanceof BusError && GONE.test(error.errorName)) return { isActive: false, job: null };
       throw error;
     }
   }

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Subprocess } from "bun";
+import { busLabelEscape } from "../../src/base/names.ts";
 import { Variant } from "../../src/base/variant.ts";
 import { BusClient } from "../../src/ipc/bus-client.ts";
 import type { Incoming } from "../../src/ipc/bus-stream.ts";
@@ -63,13 +64,18 @@ export interface ScopeCall {
 }
 
 /** What the played manager does with a scope: refuse it with an error, or answer with a job that ends so. */
-export type Answer = { readonly error: [string, string] } | { readonly result: string; readonly signalFirst?: boolean };
+export type Answer =
+  | { readonly error: [string, string] }
+  | { readonly result: string; readonly signalFirst?: boolean }
+  | "silence";
 
 /** org.freedesktop.systemd1 as far as machined asks it. */
 export class PlayedManager {
   readonly bus: BusClient;
   readonly scopes: ScopeCall[] = [];
   readonly stopped: string[] = [];
+  /** Units that it knows, with the path of the job that is queued for them (null: active). */
+  readonly units = new Map<string, string | null>();
   version = "262";
   answer: (call: ScopeCall) => Answer = () => ({ result: "done" });
   #jobs = 0;
@@ -111,7 +117,11 @@ export class PlayedManager {
       case "Subscribe":
         return this.#reply(message, "", []);
       case "Get":
-        return this.#reply(message, "v", [new Variant("s", this.version)]);
+        return this.#get(message, values as [string, string]);
+      case "GetUnit":
+        return this.units.has(values[0] as string)
+          ? this.#reply(message, "o", [`/org/freedesktop/systemd1/unit/${busLabelEscape(values[0] as string)}`])
+          : this.#error(message, `${SYSTEMD}.NoSuchUnit`, `Unit ${values[0]} not loaded.`);
       case "StopUnit":
         this.stopped.push(values[0] as string);
         return this.#reply(message, "o", [`/org/freedesktop/systemd1/job/${++this.#jobs}`]);
@@ -122,10 +132,25 @@ export class PlayedManager {
     }
   }
 
+  #get(message: Incoming, [, property]: [string, string]): unknown {
+    const [name, job] = [...this.units].find(([unit]) => message.path?.endsWith(`/${busLabelEscape(unit)}`)) ?? [];
+    switch (property) {
+      case "Version":
+        return this.#reply(message, "v", [new Variant("s", this.version)]);
+      case "ActiveState":
+        return this.#reply(message, "v", [new Variant("s", job === null ? "active" : "inactive")]);
+      case "Job":
+        return this.#reply(message, "v", [new Variant("(uo)", job ? [1, job] : [0, "/"])]);
+      default:
+        return this.#error(message, "org.freedesktop.DBus.Error.UnknownProperty", `no ${property} of ${name}`);
+    }
+  }
+
   #start(message: Incoming, [unit, mode, properties]: [string, string, [string, Variant][]]): unknown {
     const call = { unit, mode, properties: new Map(properties) };
     this.scopes.push(call);
     const answer = this.answer(call);
+    if (answer === "silence") return undefined;
     if ("error" in answer) return this.#error(message, ...answer.error);
     const job = `/org/freedesktop/systemd1/job/${++this.#jobs}`;
     if (answer.signalFirst === true) this.#jobRemoved(job, unit, answer.result);
