@@ -10,6 +10,7 @@ import { BusServer, describe } from "../ipc/bus-server.ts";
 import { serviceVarlink } from "../ipc/daemon-control.ts";
 import { DaemonLog } from "../ipc/daemon-log.ts";
 import { collectGarbageSoon } from "../ipc/housekeeping.ts";
+import { EXIT_SUPERFLUOUS, isSuperfluous, lockInstance } from "../ipc/instance-lock.ts";
 import { isPrivileged } from "../ipc/polkit.ts";
 import { PrivateBus } from "../ipc/private-bus.ts";
 import { SystemBus } from "../ipc/system-bus.ts";
@@ -49,7 +50,7 @@ export class Service implements ImportDaemon {
   readonly #idle: IdleTimer;
   #notify: NotifyListener | null = null;
   #privateBus: PrivateBus | null = null;
-  #isSuperfluous = false;
+  #lock: Disposable | null = null;
   #stop: (code: number) => void = () => {};
 
   constructor(scope: Scope, version: string) {
@@ -87,11 +88,6 @@ export class Service implements ImportDaemon {
     this.#bus = new SystemBus(IMPORT1_NAME, { kind: scope }, this.#server, this.log, {
       connected: async (bus) => {
         this.hostVersion = (await systemdVersion(bus)) ?? this.hostVersion;
-      },
-      nameTaken: () => {
-        this.log.error("Another daemon owns the name on the bus already.");
-        this.#isSuperfluous = true;
-        this.#stop(1);
       },
     });
   }
@@ -175,6 +171,11 @@ export class Service implements ImportDaemon {
     try {
       await this.#start();
     } catch (error) {
+      this.#lock?.[Symbol.dispose]();
+      if (isSuperfluous(error)) {
+        this.log.error((error as Error).message);
+        return EXIT_SUPERFLUOUS;
+      }
       const text = describe(error)?.text ?? (error as Error).stack ?? String(error);
       this.log.error(`Failed to start: ${text}`);
       return 1;
@@ -186,8 +187,14 @@ export class Service implements ImportDaemon {
 
   /** The bus first: there it shows which host this is, and whether another daemon is here, whose sockets stay its own. */
   async #start(): Promise<void> {
-    await Promise.race([this.#connect(), Bun.sleep(BUS_PATIENCE_MS)]);
-    if (this.#isSuperfluous) return;
+    this.#lock = lockInstance(this.paths.lock, this.log);
+    const connecting = this.#connect();
+    await Promise.race([connecting, Bun.sleep(BUS_PATIENCE_MS)]);
+    // A bus that answers after all may say that the name is taken.
+    connecting.catch((error: Error) => {
+      this.log.error(error.message);
+      this.#stop(isSuperfluous(error) ? EXIT_SUPERFLUOUS : 1);
+    });
     this.#orWarn(this.paths.notify, (path) => {
       mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
       this.#notify = new NotifyListener(path, ({ values, sender }) => this.#told(values, sender.pid));
@@ -218,7 +225,7 @@ export class Service implements ImportDaemon {
     try {
       await this.#bus.connect();
     } catch (error) {
-      if (this.#isActivatable() && this.scope === "system") throw error;
+      if (isSuperfluous(error) || (this.#isActivatable() && this.scope === "system")) throw error;
       this.log.info(`Serving without a bus: ${(error as Error).message}`);
     }
   }
@@ -257,11 +264,12 @@ export class Service implements ImportDaemon {
     await Promise.all([...this.transfers].map((transfer) => transfer.stop(WORKER_PATIENCE_MS)));
     await this.#sweeper.finished();
     this.#authority.close();
-    await this.#bus.close();
     this.#privateBus?.close();
     this.#varlink.close();
     this.#notify?.close();
-    if (this.#isSuperfluous) return;
     for (const path of [this.paths.notify, this.paths.privateBus]) rmSync(path, { force: true });
+    // The next daemon may start as soon as the name is free.
+    this.#lock?.[Symbol.dispose]();
+    await this.#bus.close();
   }
 }

@@ -9,6 +9,7 @@ import { BusServer, describe } from "../ipc/bus-server.ts";
 import { serviceVarlink } from "../ipc/daemon-control.ts";
 import { DaemonLog } from "../ipc/daemon-log.ts";
 import { collectGarbageSoon } from "../ipc/housekeeping.ts";
+import { EXIT_SUPERFLUOUS, isSuperfluous, lockInstance } from "../ipc/instance-lock.ts";
 import { isPrivileged } from "../ipc/polkit.ts";
 import { PrivateBus } from "../ipc/private-bus.ts";
 import { SystemBus } from "../ipc/system-bus.ts";
@@ -60,6 +61,7 @@ export class Service implements Daemon {
   readonly #idle: IdleExit;
   #privateBus: PrivateBus | null = null;
   readonly #names = new NameSocket(this);
+  #lock: Disposable | null = null;
   #isReady = false;
   #stop: (code: number) => void = () => {};
 
@@ -117,10 +119,6 @@ export class Service implements Daemon {
         await this.#systemd?.attach(bus);
         await this.#choosePolicy();
         this.#becomeReady();
-      },
-      nameTaken: () => {
-        this.log.error("Another daemon owns the name on the bus already.");
-        this.#stop(1);
       },
     });
   }
@@ -208,23 +206,37 @@ export class Service implements Daemon {
     try {
       await this.#start();
     } catch (error) {
-      const text = describe(error)?.text ?? (error as Error).stack ?? String(error);
-      this.log.error(`Failed to start: ${text}`);
-      return 1;
+      return this.#failToStart(error);
     }
     const code = await stopped;
     notify("STOPPING=1\nSTATUS=Shutting down...");
     await this.operations.cancelAll();
     this.registry.saveUnsaved();
     this.#authority.close();
-    await this.#systemBus.close();
     this.#privateBus?.close();
     for (const server of this.#varlink) server.close();
     this.#names.close();
+    // The next daemon may start as soon as the name is free.
+    this.#lock?.[Symbol.dispose]();
+    await this.#systemBus.close();
     return code;
   }
 
+  async #failToStart(error: unknown): Promise<number> {
+    this.#lock?.[Symbol.dispose]();
+    if (isSuperfluous(error)) {
+      this.log.error((error as Error).message);
+      return EXIT_SUPERFLUOUS;
+    }
+    const text = describe(error)?.text ?? (error as Error).stack ?? String(error);
+    this.log.error(`Failed to start: ${text}`);
+    await this.#systemBus.close();
+    return 1;
+  }
+
+  /** The lock and the name on the bus come first: a second daemon ends here, and has touched nothing. */
   async #start(): Promise<void> {
+    this.#lock = lockInstance(this.#scope.lock, this.log);
     if (this.#systemd !== null) await this.#systemBus.connect();
     else await this.#connectWhereThereIsABus();
     this.#becomeReady();
@@ -234,8 +246,8 @@ export class Service implements Daemon {
   }
 
   /**
-   * Takes up the machines, opens the sockets and says so; once. On a bus that is before the name is asked for: whoever
-   * gets an answer finds a service that has been started.
+   * Takes up the machines, opens the sockets and says so; once. On a bus calls are answered after that: whoever gets an
+   * answer finds a service that has been started.
    */
   #becomeReady(): void {
     if (this.#isReady) return;
@@ -277,7 +289,10 @@ export class Service implements Daemon {
   /** Without systemd the bus is a courtesy: there is the private socket. */
   async #connectWhereThereIsABus(): Promise<void> {
     if (this.#scope.isPrivate && !isBusShown(this.#scope)) return;
-    await this.#systemBus.connect().catch((error: Error) => this.log.info(`Serving without a bus: ${error.message}`));
+    await this.#systemBus.connect().catch((error: Error) => {
+      if (isSuperfluous(error)) throw error;
+      this.log.info(`Serving without a bus: ${error.message}`);
+    });
   }
 
   /** From the main loop, so that a loop that is stuck is seen. */
