@@ -21,15 +21,17 @@ export class TestDaemon implements AsyncDisposable {
   readonly #logFile: string;
   readonly #env: Record<string, string>;
   readonly #args: readonly string[];
+  readonly #command: readonly string[];
   #process: Subprocess | null = null;
   readonly #leaders: Subprocess[] = [];
   readonly #clients: { close(): void }[] = [];
 
-  private constructor(env: Record<string, string>, args: readonly string[]) {
+  private constructor(env: Record<string, string>, args: readonly string[], command: readonly string[]) {
     this.runtime = mkdtempSync(join(tmpdir(), "machined-test-"));
     this.#logFile = `${this.runtime}.log`;
     this.#env = env;
     this.#args = args;
+    this.#command = command;
   }
 
   /** Starts a daemon with these variables and arguments; a user's daemon has its runtime directory as user, too. */
@@ -40,8 +42,12 @@ export class TestDaemon implements AsyncDisposable {
   }
 
   /** The same without starting it: its directory can be furnished before `run()`. */
-  static prepare(env: Record<string, string> = {}, args: readonly string[] = []): TestDaemon {
-    return new TestDaemon(env, args);
+  static prepare(
+    env: Record<string, string> = {},
+    args: readonly string[] = [],
+    command: readonly string[] = [process.execPath, MAIN],
+  ): TestDaemon {
+    return new TestDaemon(env, args, command);
   }
 
   /** What it has written to its log, over all its lives. */
@@ -56,7 +62,7 @@ export class TestDaemon implements AsyncDisposable {
   /** Starts the daemon (again) in the same directory. */
   async run(): Promise<void> {
     const log = openSync(this.#logFile, "a");
-    this.#process = Bun.spawn([process.execPath, MAIN, "systemd-machined", ...this.#args], {
+    this.#process = Bun.spawn([...this.#command, "systemd-machined", ...this.#args], {
       env: {
         PATH: process.env["PATH"] ?? "",
         XDG_RUNTIME_DIR: this.runtime,
