@@ -42,6 +42,7 @@ export class BusClient {
   readonly #owners = new Map<string, string>();
   readonly #closeHandlers: ((error?: Error) => void)[] = [];
   #callHandler: ((message: Incoming) => void) | null = null;
+  #tooLongHandler: ((bytes: number) => void) | null = null;
   #closed: { error: Error | undefined } | null = null;
 
   /** Takes ownership of a connected socket. Use `BusClient.open`, which waits until the bus has greeted us. */
@@ -53,6 +54,7 @@ export class BusClient {
         call: (message) => this.#receiveCall(message),
         signal: (message) => this.#receiveSignal(message),
         end: (error) => this.#end(error),
+        tooLong: (bytes) => this.#tooLongHandler?.(bytes),
       },
       options,
     );
@@ -86,6 +88,11 @@ export class BusClient {
   /** Takes method calls that others send to us; without a handler they are answered with UnknownMethod. */
   onCall(handler: (message: Incoming) => void): void {
     this.#callHandler = handler;
+  }
+
+  /** Hears of messages that were passed over because of their length. */
+  onTooLong(handler: (bytes: number) => void): void {
+    this.#tooLongHandler = handler;
   }
 
   onClose(handler: (error?: Error) => void): void {

@@ -30,6 +30,8 @@ export interface ConnectionHandlers {
   /** A method call from a peer. */
   call?(message: Incoming): void;
   signal?(message: Incoming): void;
+  /** A message was passed over because of its length. */
+  tooLong?(bytes: number): void;
   /** Once, when the connection is over. */
   end?(error?: Error): void;
 }
@@ -78,7 +80,11 @@ export class BusConnection {
     this.#adapter.on("error", () => {});
     this.#stream = new BusStream(
       fd,
-      { message: (message) => this.#receive(message), end: (error) => this.#end(error) },
+      {
+        message: (message) => this.#receive(message),
+        end: (error) => this.#end(error),
+        tooLong: (bytes) => this.#handlers.tooLong?.(bytes),
+      },
       options.handshake,
     );
     this.#adapter.owner = this.#stream;

@@ -11,6 +11,7 @@ const HANDSHAKE_TIMEOUT_MS = 30_000;
 const MAX_QUEUED_DESCRIPTORS = 1024;
 /** Nothing of this interface comes near it; a longer message is answered with an error, unread. */
 const MESSAGE_LIMIT_BYTES = 16 << 20;
+const LIMIT_TEXT = `${MESSAGE_LIMIT_BYTES >> 20} MiB`;
 /** A peer that does not read its replies is disconnected when this much waits for it. */
 const QUEUE_LIMIT_BYTES = 64 << 20;
 
@@ -28,6 +29,8 @@ export interface StreamHandlers {
   /** Once, when the connection is over; `error` says why, where it was not the peer's plain hang-up. */
   end(error?: Error): void;
   ready?(): void;
+  /** A message was passed over: its head alone is longer than any message may be. Without a handler that is an error. */
+  tooLong?(bytes: number): void;
 }
 
 export class BusStream {
@@ -88,11 +91,14 @@ export class BusStream {
     this.#ended = true;
     clearTimeout(this.#timer);
     this.#socket.close();
-    for (const fd of this.#descriptors) fd.close();
+    this.#dropDescriptors();
     for (const { descriptors } of this.#waiting) for (const fd of descriptors) fd.close();
-    this.#descriptors = [];
     this.#waiting = [];
     this.#handlers.end(error);
+  }
+
+  #dropDescriptors(): void {
+    for (const fd of this.#descriptors.splice(0)) fd.close();
   }
 
   #receive(bytes: Buffer, fds: readonly Fd[]): void {
@@ -153,6 +159,7 @@ export class BusStream {
     let used = this.#fill(bytes, 16);
     if (this.#filled < 16) return used;
     const size = measure(this.#pending);
+    if (size.head > MESSAGE_LIMIT_BYTES) return used + this.#passOver(size.total);
     const wanted = size.total > MESSAGE_LIMIT_BYTES ? size.head : size.total;
     used += this.#fill(bytes.subarray(used), wanted);
     if (this.#filled < wanted) return used;
@@ -162,6 +169,20 @@ export class BusStream {
     if (wanted < size.total) this.#skip = size.total - wanted;
     this.#deliver(message, size.head, wanted < size.total);
     return used;
+  }
+
+  /**
+   * A broker passes on what others send: that must not cost the connection to it. Descriptors that came until now are this
+   * message's: what comes before it has been delivered, and nothing of what comes behind it has been read.
+   */
+  #passOver(total: number): number {
+    if (this.#handlers.tooLong === undefined) throw new RangeError(`message header is longer than ${LIMIT_TEXT}`);
+    this.#handlers.tooLong(total);
+    this.#dropDescriptors();
+    this.#pending = Buffer.alloc(0);
+    this.#skip = total - this.#filled;
+    this.#filled = 0;
+    return 0;
   }
 
   /** Fills the buffer up to `wanted` bytes; it grows with what really comes, not with what the peer announces. */
@@ -185,7 +206,7 @@ export class BusStream {
     const message = head as MessageHead & { descriptors: readonly Fd[]; values: () => unknown[] };
     message.descriptors = descriptors;
     message.values = () => {
-      if (tooLong) throw new RangeError(`message is longer than ${MESSAGE_LIMIT_BYTES >> 20} MiB`);
+      if (tooLong) throw new RangeError(`message is longer than ${LIMIT_TEXT}`);
       values ??= decodeBody(bytes, headLength, head.signature, descriptors);
       return values;
     };

@@ -54,6 +54,13 @@ export class PrivateBus {
     }
   }
 
+  /** Who breaks the protocol or a limit is told to the admin; who merely leaves is not. */
+  #tell(error: Error, pid: number): void {
+    const text = `Peer ${pid} on the private bus was disconnected: ${error.message}`;
+    if (error instanceof RangeError) this.#log.warning(text);
+    else this.#log.debug(text);
+  }
+
   #welcome(socket: Fd): void {
     const caller = callerOnSocket(socket);
     if (!isPrivileged(caller) || this.#peers.size >= PEER_LIMIT) {
@@ -80,7 +87,7 @@ export class PrivateBus {
         },
         end: (error) => {
           this.#peers.delete(peer);
-          if (error !== undefined) this.#log.debug(`A peer on the private bus was disconnected: ${error.message}`);
+          if (error !== undefined) this.#tell(error, caller.pid);
           for (const handler of goneHandlers) handler();
         },
       },

@@ -97,6 +97,7 @@ export class SystemBus {
   /** The name comes first: a daemon that does not get it must not have touched anything. */
   async #introduce(bus: BusClient): Promise<void> {
     const early = new EarlyCalls(bus);
+    bus.onTooLong((bytes) => this.#log.warning(`Passed over a message of ${bytes} bytes: its header is too long.`));
     await this.#takeName(bus);
     this.#bus = bus;
     await this.#events.connected(bus);

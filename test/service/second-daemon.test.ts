@@ -2,6 +2,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { openPath } from "../../src/kernel/fd.ts";
 import { isRoot, manager, needsRoot, TestDaemon } from "../lib/daemon.ts";
 import { hasBusDaemon, TestBus } from "../lib/private-bus.ts";
 import { waitFor } from "../lib/wait-for.ts";
@@ -113,6 +114,23 @@ describe.skipIf(!can)(`a bus${can ? "" : " (left out: needs root and dbus-daemon
     const names = ((await client.driver("ListNames"))[0] as string[]).filter((name) => name.startsWith(":"));
     expect(names).toHaveLength(3); // the daemon, this client, and the last round's client
     expect(readdirSync(`/proc/${daemon.pid}/fd`).length).toBe(connections);
+    client.close();
+  });
+
+  test("on which somebody sends a header of 17 MiB, with a descriptor, is not lost", async () => {
+    const bus = await startBus();
+    const daemon = await startDaemon({ DBUS_SYSTEM_BUS_ADDRESS: bus.address });
+    const client = await bus.connect();
+    const open = () => readdirSync(`/proc/${daemon.pid}/fd`).length;
+    const before = open();
+    const call = { destination: NAME, interface: "a.b", member: "C" };
+    using file = openPath("/dev/null", "read");
+    const long = `/${"x".repeat(17 << 20)}`;
+    client.call({ ...call, path: long, signature: "h", body: [file], timeoutMs: 1 }).catch(() => {});
+    await waitFor(() => expect(daemon.log).toContain("Passed over a message of 178"), "the log");
+    expect((await manager(client, "ListMachines"))[0]).toHaveLength(1);
+    expect(daemon.log).not.toContain("Lost the system bus");
+    expect(open()).toBeLessThanOrEqual(before);
     client.close();
   });
 
