@@ -15,9 +15,10 @@ import { isPrivileged } from "../ipc/polkit.ts";
 import { PrivateBus } from "../ipc/private-bus.ts";
 import { SystemBus } from "../ipc/system-bus.ts";
 import { VarlinkServer } from "../ipc/varlink-server.ts";
-import { listenFds, notify, watchdogIntervalUsec } from "../kernel/notify.ts";
+import { listenFds, notify } from "../kernel/notify.ts";
 import { NotifyListener } from "../kernel/notify-listener.ts";
 import { listenUnix } from "../kernel/unix-socket.ts";
+import { feedWatchdog } from "../kernel/watchdog.ts";
 import type { Scope } from "./arguments.ts";
 import { bindAll } from "./bindings.ts";
 import type { ImportDaemon } from "./daemon.ts";
@@ -206,7 +207,7 @@ export class Service implements ImportDaemon {
     this.sweep();
     this.#idle.touch();
     notify("READY=1\nSTATUS=Processing requests...");
-    this.#feedWatchdog();
+    feedWatchdog();
   }
 
   /** A socket that cannot be made is a warning: transfers and the other sockets do not depend on it. */
@@ -248,13 +249,6 @@ export class Service implements ImportDaemon {
     else if (percent !== undefined && !transfer.setProgress(percent)) {
       this.log.warning("Got invalid percent value, ignoring.");
     }
-  }
-
-  /** From the main loop, so that a loop that is stuck is seen. */
-  #feedWatchdog(): void {
-    const interval = watchdogIntervalUsec();
-    if (interval === null) return;
-    setInterval(() => notify("WATCHDOG=1"), interval / 2000);
   }
 
   /** systemd is told first: a call that comes now then waits for the next daemon instead of going to this one. */

@@ -15,8 +15,9 @@ import { PrivateBus } from "../ipc/private-bus.ts";
 import { SystemBus } from "../ipc/system-bus.ts";
 import { type BoundVarlink, VarlinkServer } from "../ipc/varlink-server.ts";
 import type { Fd } from "../kernel/fd.ts";
-import { listenFds, notify, watchdogIntervalUsec } from "../kernel/notify.ts";
+import { listenFds, notify } from "../kernel/notify.ts";
 import { listenUnix } from "../kernel/unix-socket.ts";
+import { feedWatchdog } from "../kernel/watchdog.ts";
 import { Addresses } from "../registry/addresses.ts";
 import type { Machine } from "../registry/machine.ts";
 import { MachineFiles } from "../registry/machine-file.ts";
@@ -241,7 +242,7 @@ export class Service implements Daemon {
     else await this.#connectWhereThereIsABus();
     this.#becomeReady();
     this.images.sweep();
-    this.#feedWatchdog();
+    feedWatchdog();
     this.#idle.touch();
   }
 
@@ -293,13 +294,6 @@ export class Service implements Daemon {
       if (isSuperfluous(error)) throw error;
       this.log.info(`Serving without a bus: ${error.message}`);
     });
-  }
-
-  /** From the main loop, so that a loop that is stuck is seen. */
-  #feedWatchdog(): void {
-    const interval = watchdogIntervalUsec();
-    if (interval === null) return;
-    setInterval(() => notify("WATCHDOG=1"), interval / 2000);
   }
 }
 

@@ -197,25 +197,21 @@ async function describeAll(daemon: Daemon, metadata: Metadata, more: boolean): P
   if (!more) throw new MachinedError("ExpectedMore", "Expected the 'more' flag");
   const machines = Array.from(daemon.registry.list());
   if (machines.length === 0) throw noSuchMachine();
-  return { [Reply.many]: await describeAll(daemon, machines, metadata) };
+  return {
+    [Reply.many]: await sideBySide(machines.map((machine) => () => describeMachine(daemon, machine, metadata))),
+  };
 }
 
-/**
- * Machines that have to be asked are asked side by side: all that hang take no longer than one. A thousand that need not
- * be asked are no promises.
- */
-function describeAll(
-  daemon: Daemon,
-  machines: readonly Machine[],
-  metadata: Metadata,
-): readonly object[] | Promise<readonly object[]> {
+/** Machines that hang are asked at the same time: all of them take no longer than one. */
+function sideBySide(asks: readonly (() => object | Promise<object>)[]): readonly object[] | Promise<readonly object[]> {
   const rows: (object | Promise<object>)[] = [];
   try {
-    for (const machine of machines) rows.push(describeMachine(daemon, machine, metadata));
+    for (const ask of asks) rows.push(ask());
   } catch (error) {
     void Promise.allSettled(rows);
     throw error;
   }
+  // A thousand machines that need not be asked are no promises.
   return rows.some((row) => row instanceof Promise) ? Promise.all(rows) : rows;
 }
 
