@@ -210,6 +210,9 @@ export class Registry {
   /** Stops the unit or the supervisor. Throws NotSupported for a machine that has neither, and for the host. */
   async terminate(machine: Machine): Promise<void> {
     if (machine.isHost) throw unsupported();
+    await this.#untilStarted(machine);
+    // It may have ended meanwhile: that is what was wanted.
+    if (!this.#set.has(machine)) return;
     const { place } = machine;
     const { supervisor } = machine.facts;
     if (place !== null && place.subgroup === "") {
@@ -223,6 +226,12 @@ export class Registry {
     } else throw unsupported();
     this.save(machine);
     this.enqueue(machine);
+  }
+
+  /** A scope that is stopped before its start job has run is gone, but its leader was never in it and lives on. */
+  async #untilStarted(machine: Machine): Promise<void> {
+    const { job, stopping } = machine;
+    if (job !== null && !stopping && (await this.#manager.isJobPending(job))) await this.finishJob(machine);
   }
 
   /** A unit changed, or all may have: looks whether machines are gone. */

@@ -66,7 +66,7 @@ export interface ScopeCall {
 /** What the played manager does with a scope: refuse it with an error, or answer with a job that ends so. */
 export type Answer =
   | { readonly error: [string, string] }
-  | { readonly result: string; readonly signalFirst?: boolean }
+  | { readonly result: string; readonly signalFirst?: boolean; readonly isHeld?: boolean }
   | "silence";
 
 /** org.freedesktop.systemd1 as far as machined asks it. */
@@ -74,9 +74,14 @@ export class PlayedManager {
   readonly bus: BusClient;
   readonly scopes: ScopeCall[] = [];
   readonly stopped: string[] = [];
+  readonly stopModes: string[] = [];
+  /** Jobs that end when `finishHeld()` is called. */
+  readonly #held = new Map<string, { unit: string; result: string }>();
   /** Units that it knows, with the path of the job that is queued for them (null: active). */
   readonly units = new Map<string, string | null>();
   version = "262";
+  /** Hears what units are to be stopped, but answers nothing. */
+  isSilent = false;
   answer: (call: ScopeCall) => Answer = () => ({ result: "done" });
   #jobs = 0;
 
@@ -89,6 +94,12 @@ export class PlayedManager {
     played.bus.onCall((message) => played.#call(message));
     await played.bus.driver("RequestName", "su", [SYSTEMD, 0]);
     return played;
+  }
+
+  /** Ends the jobs that were held. */
+  finishHeld(): void {
+    for (const [job, { unit, result }] of this.#held) this.#jobRemoved(job, unit, result);
+    this.#held.clear();
   }
 
   #reply(message: Incoming, signature: string, body: unknown[]): void {
@@ -124,6 +135,8 @@ export class PlayedManager {
           : this.#error(message, `${SYSTEMD}.NoSuchUnit`, `Unit ${values[0]} not loaded.`);
       case "StopUnit":
         this.stopped.push(values[0] as string);
+        this.stopModes.push(values[1] as string);
+        if (this.isSilent) return undefined;
         return this.#reply(message, "o", [`/org/freedesktop/systemd1/job/${++this.#jobs}`]);
       case "StartTransientUnit":
         return this.#start(message, values as [string, string, [string, Variant][]]);
@@ -139,6 +152,10 @@ export class PlayedManager {
         return this.#reply(message, "v", [new Variant("s", this.version)]);
       case "ActiveState":
         return this.#reply(message, "v", [new Variant("s", job === null ? "active" : "inactive")]);
+      case "State":
+        return this.#held.has(message.path ?? "")
+          ? this.#reply(message, "v", [new Variant("s", "waiting")])
+          : this.#error(message, "org.freedesktop.DBus.Error.UnknownObject", `no ${message.path}`);
       case "Job":
         return this.#reply(message, "v", [new Variant("(uo)", job ? [1, job] : [0, "/"])]);
       default:
@@ -155,7 +172,8 @@ export class PlayedManager {
     const job = `/org/freedesktop/systemd1/job/${++this.#jobs}`;
     if (answer.signalFirst === true) this.#jobRemoved(job, unit, answer.result);
     this.#reply(message, "o", [job]);
-    if (answer.signalFirst !== true) setTimeout(() => this.#jobRemoved(job, unit, answer.result), 20);
+    if (answer.isHeld === true) this.#held.set(job, { unit, result: answer.result });
+    else if (answer.signalFirst !== true) setTimeout(() => this.#jobRemoved(job, unit, answer.result), 20);
     return job;
   }
 }
