@@ -10,7 +10,7 @@ import { BusServer, describe } from "../ipc/bus-server.ts";
 import { serviceVarlink } from "../ipc/daemon-control.ts";
 import { DaemonLog } from "../ipc/daemon-log.ts";
 import { collectGarbageSoon } from "../ipc/housekeeping.ts";
-import { EXIT_SUPERFLUOUS, isSuperfluous, lockInstance } from "../ipc/instance-lock.ts";
+import { delayFailure, EXIT_SUPERFLUOUS, isSuperfluous, lockInstance } from "../ipc/instance-lock.ts";
 import { isPrivileged } from "../ipc/polkit.ts";
 import { PrivateBus } from "../ipc/private-bus.ts";
 import { SystemBus } from "../ipc/system-bus.ts";
@@ -173,13 +173,10 @@ export class Service implements ImportDaemon {
       await this.#start();
     } catch (error) {
       this.#lock?.[Symbol.dispose]();
-      if (isSuperfluous(error)) {
-        this.log.error((error as Error).message);
-        return EXIT_SUPERFLUOUS;
-      }
       const text = describe(error)?.text ?? (error as Error).stack ?? String(error);
-      this.log.error(`Failed to start: ${text}`);
-      return 1;
+      this.log.error(isSuperfluous(error) ? (error as Error).message : `Failed to start: ${text}`);
+      await delayFailure();
+      return isSuperfluous(error) ? EXIT_SUPERFLUOUS : 1;
     }
     const code = await stopped;
     await this.#end();

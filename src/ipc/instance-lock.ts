@@ -35,3 +35,10 @@ export function lockInstance(path: string, log: Log): Disposable | null {
     return null;
   }
 }
+
+const FAILURE_DELAY_MS = 1_000;
+
+/** Under a service manager, which starts us again at once, a start that fails takes its time: it may fail for long. */
+export async function delayFailure(): Promise<void> {
+  if (process.env["INVOCATION_ID"] !== undefined) await Bun.sleep(FAILURE_DELAY_MS);
+}

@@ -9,7 +9,7 @@ import { BusServer, describe } from "../ipc/bus-server.ts";
 import { serviceVarlink } from "../ipc/daemon-control.ts";
 import { DaemonLog } from "../ipc/daemon-log.ts";
 import { collectGarbageSoon } from "../ipc/housekeeping.ts";
-import { EXIT_SUPERFLUOUS, isSuperfluous, lockInstance } from "../ipc/instance-lock.ts";
+import { delayFailure, EXIT_SUPERFLUOUS, isSuperfluous, lockInstance } from "../ipc/instance-lock.ts";
 import { isPrivileged } from "../ipc/polkit.ts";
 import { PrivateBus } from "../ipc/private-bus.ts";
 import { SystemBus } from "../ipc/system-bus.ts";
@@ -225,14 +225,11 @@ export class Service implements Daemon {
 
   async #failToStart(error: unknown): Promise<number> {
     this.#lock?.[Symbol.dispose]();
-    if (isSuperfluous(error)) {
-      this.log.error((error as Error).message);
-      return EXIT_SUPERFLUOUS;
-    }
     const text = describe(error)?.text ?? (error as Error).stack ?? String(error);
-    this.log.error(`Failed to start: ${text}`);
+    this.log.error(isSuperfluous(error) ? (error as Error).message : `Failed to start: ${text}`);
     await this.#systemBus.close();
-    return 1;
+    await delayFailure();
+    return isSuperfluous(error) ? EXIT_SUPERFLUOUS : 1;
   }
 
   /** The lock and the name on the bus come first: a second daemon ends here, and has touched nothing. */
