@@ -1,11 +1,21 @@
 // A host that fails: full file systems, no free descriptors, files where directories belong. The daemon goes on, says what
 // it could not do, and does it later.
 import { afterEach, describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { errorOf, isRoot, manager, needsRoot, register, TestDaemon } from "../lib/daemon.ts";
 import { hasBusDaemon, PlayedManager, TestBus } from "../lib/private-bus.ts";
 import { waitFor } from "../lib/wait-for.ts";
+import { TestMachine } from "./open-support.ts";
 
 const BUG = /Bug in/;
 
@@ -122,6 +132,60 @@ describe.skipIf(!isRoot)(`a failing host${needsRoot}`, () => {
     expect(daemon.log).not.toMatch(BUG);
     await waitFor(() => expect(readFileSync(fileOf(daemon, "next"), "utf8")).toContain(`LEADER=${leader}`), "its file");
   });
+
+  test("I/O errors on the state directory lose no machine that runs, and files are written when it is back", async () => {
+    const daemon = prepared();
+    await daemon.run();
+    const directory = join(daemon.runtime, "machines");
+    await register(await daemon.bus(), "before", await daemon.leader());
+    // A file system whose program is gone answers every request with an error.
+    const mount = `mount -i -t fuse -o fd=5,rootmode=40000,user_id=0,group_id=0 gone ${directory}`;
+    run("sh", "-c", `exec 5<>/dev/fuse && ${mount}`);
+    const leader = await daemon.leader();
+    try {
+      await register(await daemon.bus(), "meanwhile", leader, { create: true });
+      expect(await names(daemon)).toEqual([".host", "before", "meanwhile"]);
+      await daemon.kill("SIGKILL");
+      await daemon.run();
+      expect(await names(daemon)).toEqual([".host"]);
+      await register(await daemon.bus(), "again", leader);
+    } finally {
+      run("umount", directory);
+    }
+    await waitFor(() => expect(readFileSync(fileOf(daemon, "again"), "utf8")).toContain("NAME=again"), "the file");
+    await daemon.kill("SIGKILL");
+    await daemon.run();
+    expect((await names(daemon)).sort()).toEqual([".host", "again", "before"]);
+    expect(daemon.log).not.toMatch(BUG);
+  });
+
+  const pids = existsSync("/sys/fs/cgroup/pids/cgroup.procs") ? "/sys/fs/cgroup/pids" : null;
+  const noPids = pids === null ? " (left out: needs the pids controller of cgroup v1)" : "";
+  test.skipIf(pids === null)(
+    `no more processes allowed: copies are refused by errno, the rest goes on${noPids}`,
+    async () => {
+      const daemon = prepared();
+      await daemon.run();
+      await using machine = await TestMachine.start(["--mount"], null);
+      const bus = await daemon.bus();
+      await register(bus, "m", machine.pid);
+      const copy = () => errorOf(manager(bus, "CopyToMachineWithFlags", "ssst", "m", "/etc/hostname", "/run/file", 1n));
+      const group = join(pids ?? "", `machined-test-${process.pid}`);
+      mkdirSync(group);
+      try {
+        writeFileSync(join(group, "cgroup.procs"), String(daemon.pid));
+        writeFileSync(join(group, "pids.max"), "1");
+        expect(await copy()).toContain("EAGAIN");
+        expect(await names(daemon)).toContain("m");
+        writeFileSync(join(group, "pids.max"), "max");
+        expect(await copy().catch((error: Error) => error.message)).toBe("the call succeeded");
+        expect(daemon.log).not.toMatch(BUG);
+      } finally {
+        writeFileSync(join(pids ?? "", "cgroup.procs"), String(daemon.pid));
+        await waitFor(() => rmdirSync(group), "the end of the group");
+      }
+    },
+  );
 
   test("a state file that is too long is not read", async () => {
     const daemon = prepared();
