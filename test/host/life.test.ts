@@ -26,8 +26,9 @@ async function probe(...words: string[]): Promise<Outcomes> {
   const command = `python3 /run/life.py ${words.join(" ")} >/run/${name}.json.part && mv /run/${name}.json.part /run/${name}.json`;
   await bed.run(`echo ${source} | base64 -d >/run/life.py
     systemd-run --quiet --no-block --unit=probe-${name} sh -c '${command}'`);
-  const text = await waitFor(() => bed.run(`cat /run/${name}.json`), `the probe '${name}'`, GUARD_MS / 2);
-  return JSON.parse(text) as Outcomes; // written by life.py
+  // Even looking goes wrong while PID 1 is away.
+  const read = async () => JSON.parse(await bed.run(`cat /run/${name}.json`)) as Outcomes;
+  return waitFor(read, `the probe '${name}'`, GUARD_MS / 2);
 }
 
 test.skipIf(isStock)(
