@@ -52,6 +52,14 @@ function choose(called: string, args: string[]): [string, string[]] | null {
   return null;
 }
 
+async function executableMemoryAdvice(program: string): Promise<string> {
+  const { executableMemoryAdvice: advice, unitInCgroup } = await import("./base/no-executable-memory.ts");
+  const cgroup = await Bun.file("/proc/self/cgroup")
+    .text()
+    .catch(() => "");
+  return advice(program, unitInCgroup(cgroup));
+}
+
 async function main(): Promise<void> {
   const chosen = choose(process.argv0, process.argv.slice(2));
   if (chosen === null) {
@@ -61,8 +69,15 @@ async function main(): Promise<void> {
   const [name, args] = chosen;
   const order = process.env["MACHINED_PARENT"];
   if (order !== undefined) (await import("./kernel/parent.ts")).obeyParent(order, name);
-  const program = await (PROGRAMS[name] as () => Promise<{ main: Program }>)();
-  process.exit(await program.main(args));
+  try {
+    const program = await (PROGRAMS[name] as () => Promise<{ main: Program }>)();
+    process.exit(await program.main(args));
+  } catch (error) {
+    if (!(error instanceof Error) || error.name !== "NoExecutableMemory") throw error;
+    // Whoever called must see a reason: under a hardened unit this is the first and the last that is heard of us.
+    process.stderr.write(`${await executableMemoryAdvice(name)}\n`);
+    process.exit(1);
+  }
 }
 
 await main();

@@ -17,6 +17,28 @@ export const OrgVarlinkService = defineVarlinkInterface({
       doc: "An interface in the interface language.",
     },
   },
+  notes: {
+    fields: {
+      vendor: "Who makes the service.",
+      product: "What the program is called.",
+      version: "Its version.",
+      url: "Where to read about it.",
+      interfaces: "The interfaces that it has.",
+      interface: "The name of an interface.",
+      description: "The interface in the interface language, with comments.",
+      method: "The name of the method.",
+      parameter: "The name of the first parameter that is missing, unknown or of another type.",
+    },
+    errors: {
+      InterfaceNotFound: "There is no such interface here.",
+      MethodNotFound: "The interface has no such method.",
+      MethodNotImplemented: "The interface has such a method, but it does nothing here.",
+      InvalidParameter: "A parameter is not as it must be.",
+      PermissionDenied: "The caller may not do that.",
+      ExpectedMore: "The call has more than one reply: it must be made with the 'more' flag.",
+      ExpectedUpgrade: "The method hands the connection over: it must be called with the 'upgrade' flag.",
+    },
+  },
   errors: {
     InterfaceNotFound: { interface: "string" },
     MethodNotFound: { method: "string" },
@@ -34,11 +56,25 @@ export const IoSystemd = defineVarlinkInterface({
   doc: "Errors common to all services.",
   types: {},
   methods: {},
+  notes: {
+    fields: {
+      origin: "Whose number it is: 'linux' for errno(3).",
+      errno: "The number of the error.",
+      errnoName: "Its name, as ENOENT.",
+    },
+    errors: {
+      Disconnected: "The connection ended before the reply came; made by clients themselves.",
+      TimedOut: "No reply came in time; made by clients themselves.",
+      Protocol: "What came was no Varlink message; made by clients themselves.",
+      System: "An error of the operating system.",
+      InteractiveAuthenticationRequired: "The user would have to be asked for a password, and may not be.",
+    },
+  },
   errors: {
     Disconnected: {},
     TimedOut: {},
     Protocol: {},
-    System: { origin: "?string", errno: "int", errnoName: "?string" },
+    System: { origin: "?string", errnoName: "?string", errno: "?int" },
     InteractiveAuthenticationRequired: {},
   },
 });
@@ -49,9 +85,23 @@ export const IoSystemdService = defineVarlinkInterface({
   types: {},
   methods: {
     Ping: { in: {}, out: {}, doc: "Answers." },
+    // Declared by every service of 262 and, as in its machined and importd, not there: no configuration is read.
+    Reload: {
+      in: { allowInteractiveAuthentication: "?bool" },
+      out: {},
+      doc: "Reads the configuration again; a service that has none does not have the method either.",
+    },
     SetLogLevel: { in: { level: "int" }, out: {}, doc: "Sets the highest log level, 0 (emerg) to 7 (debug)." },
     GetLogLevel: { in: {}, out: { level: "int" }, doc: "The highest log level." },
     GetEnvironment: { in: {}, out: { environment: "?[]string" }, doc: "The environment of the process." },
+  },
+  notes: {
+    fields: {
+      level: "A level of syslog(3), from 0 (emerg) to 7 (debug).",
+      environment: "The variables, as NAME=VALUE.",
+      allowInteractiveAuthentication: "Whether the user may be asked for a password; not unless it is true.",
+    },
+    errors: { InconsistentEnvironment: "The environment is not valid at the moment." },
   },
   errors: { InconsistentEnvironment: {} },
 });

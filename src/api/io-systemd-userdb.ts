@@ -26,6 +26,24 @@ export const IoSystemdUserDatabase = defineVarlinkInterface({
       doc: "Which users are in which groups.",
     },
   },
+  notes: {
+    fields: {
+      uid: "The number of the user.",
+      gid: "The number of the group.",
+      userName: "The name of the user.",
+      groupName: "The name of the group.",
+      service: "The name of this service, io.systemd.Machine.",
+      record: "The record (https://systemd.io/USER_RECORD, https://systemd.io/GROUP_RECORD).",
+      incomplete: "Whether parts of the record were left out because the caller may not see them.",
+    },
+    errors: {
+      NoRecordFound: "There is no such user or group here.",
+      BadService: "The service that was named is another one.",
+      ServiceNotAvailable: "The service cannot answer at the moment.",
+      ConflictingRecordFound: "There is one of that name and one of that number, and they differ.",
+      EnumerationNotSupported: "The service does not list all it knows.",
+    },
+  },
   errors: {
     NoRecordFound: {},
     BadService: {},

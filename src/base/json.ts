@@ -21,6 +21,7 @@ export function parseJson(text: string): ParsedJson {
 }
 
 const NUMBER = /-?(?:0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?/y;
+const SPACE = 0x20;
 const BLANKS = /[ \t\n\r]*/y;
 const LONE_SURROGATE = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/;
 
@@ -53,7 +54,7 @@ class Parser {
   }
 
   #blanks(): void {
-    this.#match(BLANKS);
+    if (this.#text.charCodeAt(this.#at) <= SPACE) this.#match(BLANKS);
   }
 
   #take(char: string): boolean {

@@ -54,7 +54,7 @@ export interface OciReference {
 }
 
 const OCI_IMAGE = /^(?!\.)[a-z0-9._+-]+(\/(?!\.)[a-z0-9._+-]+)*$/;
-const OCI_TAG = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,126}$/;
+const OCI_TAG = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/;
 const OCI_DIGEST = /^sha256:[0-9a-f]{64}$/;
 
 /** Takes a reference apart; undefined for what is none. What stands before the first slash is the registry. */
@@ -76,7 +76,12 @@ export function parseOciReference(text: string): OciReference | undefined {
   return isValid ? { registry, image, tag, digest } : undefined;
 }
 
+/** An address of IPv6 in brackets, as in addresses of the web, with or without a port. */
+const IPV6_REGISTRY = /^\[([0-9A-Fa-f:.]{2,45})\](:[0-9]{1,5})?$/;
+
 function isRegistry(text: string): boolean {
+  const ipv6 = IPV6_REGISTRY.exec(text);
+  if (ipv6 !== null) return URL.canParse(`http://[${ipv6[1]}]/`);
   const [host = "", port, ...more] = text.split(":");
   return more.length === 0 && isHostName(host) && (port === undefined || /^[0-9]{1,5}$/.test(port));
 }

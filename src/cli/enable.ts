@@ -1,7 +1,7 @@
 // `machinectl enable` and `disable`: whether images are started at boot (machinectl(1), "enable").
 import { startPolkitAgent } from "./agents.ts";
 import { attempt } from "./failure.ts";
-import { checkImage, unitOf } from "./image-units.ts";
+import { checkImage, hasImage, NoSuchImage, unitOf } from "./image-units.ts";
 import type { Session } from "./session.ts";
 
 /** The target that pulls the units of images in at boot. */
@@ -26,11 +26,17 @@ function tell(session: Session, [kind, file, source]: Change): void {
 }
 
 /** Changes unit files, tells what changed, and has the service manager read them again. */
-async function change(session: Session, member: string, signature: string, body: unknown[]): Promise<void> {
+async function change(
+  session: Session,
+  member: string,
+  signature: string,
+  body: unknown[],
+): Promise<readonly Change[]> {
   const reply = await attempt("Failed to enable or disable unit", () => callSystemd(session, member, signature, body));
   const changes = reply.at(-1) as Change[];
   if (!session.settings.quiet) for (const row of changes) tell(session, row);
   await attempt("Failed to reload service manager", () => callSystemd(session, "Reload", "", []));
+  return changes;
 }
 
 async function unitsOf(session: Session, names: readonly string[]): Promise<string[]> {
@@ -46,9 +52,18 @@ export async function enable(session: Session, names: readonly string[]): Promis
   return session.settings.now ? (await import("./start.ts")).start(session, names) : 0;
 }
 
-/** The verb `disable`; with --now the machines are powered off as well. */
+/**
+ * The verb `disable`; with --now the machines are powered off as well. What stayed enabled when its image went can be
+ * disabled as well; a name that has neither an image nor anything enabled is an error.
+ */
 export async function disable(session: Session, names: readonly string[]): Promise<number> {
-  const units = await unitsOf(session, names);
-  await change(session, "DisableUnitFiles", "asb", [units, false]);
+  await startPolkitAgent(session);
+  const absent: string[] = [];
+  for (const name of names) if (!(await hasImage(session, name))) absent.push(name);
+  const changes = await change(session, "DisableUnitFiles", "asb", [names.map((name) => unitOf(session, name)), false]);
+  for (const name of absent) {
+    const unit = unitOf(session, name);
+    if (!changes.some(([, file]) => file.endsWith(`/${unit}`))) throw new NoSuchImage(name);
+  }
   return session.settings.now ? (await import("./power.ts")).powerOff(session, names) : 0;
 }

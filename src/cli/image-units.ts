@@ -12,6 +12,24 @@ export function unitOf(session: Session, name: string): string {
   return `systemd-${session.settings.runner}@${name}.service`;
 }
 
+/** Whether there is an image of that name; throws a Failure for a name that can be no machine's. */
+export async function hasImage(session: Session, name: string): Promise<boolean> {
+  try {
+    await checkImage(session, name);
+    return true;
+  } catch (error) {
+    if (error instanceof NoSuchImage) return false;
+    throw error;
+  }
+}
+
+/** There is no image of a name. */
+export class NoSuchImage extends Failure {
+  constructor(name: string) {
+    super(`Machine image '${name}' does not exist.`);
+  }
+}
+
 /**
  * Checks that a name can be a machine's and that there is an image of it. Throws a Failure. A manager which does not
  * serve images is taken at the caller's word.
@@ -23,6 +41,6 @@ export async function checkImage(session: Session, name: string): Promise<void> 
   } catch (error) {
     const cause = error instanceof Failure ? error.cause : error;
     if (isBusFailure(cause, NO_IMAGES_SERVED)) return;
-    throw isBusFailure(cause, NO_SUCH_IMAGE) ? new Failure(`Machine image '${name}' does not exist.`) : error;
+    throw isBusFailure(cause, NO_SUCH_IMAGE) ? new NoSuchImage(name) : error;
   }
 }

@@ -14,6 +14,7 @@ export async function login(session: Session, [name]: readonly string[]): Promis
   const { status } = await runTerminal(session, {
     machine,
     kind: "login",
+    runsProgram: false,
     open: () => session.manager("OpenMachineLogin", "s", machine),
   });
   return status;

@@ -63,6 +63,8 @@ export interface Ports {
   startPager(candidates: readonly Command[]): Promise<PagerPipe | null>;
   /** Null where the program is not installed. */
   startAgent(command: AgentCommand): Promise<Agent | null>;
+  /** Whether there is something at a path of this host. */
+  isThere(path: string): boolean;
   /** The whole text of a small file, or null when it cannot be read. */
   readText(path: string): Promise<string | null>;
   /** A file to hand to a daemon, or a standard stream by its number; the caller closes it. Throws an error with errno. */
@@ -120,6 +122,7 @@ export function processPorts(): Ports {
     startAgent: async (command) => (await import("./agent-child.ts")).startAgentChild(command),
     openFile: async (file, use = "read") => (await import("./file-access.ts")).openUserFile(file, use),
     interrupted: waitForInterrupt,
+    isThere: existsSync,
     readText: async (path) => (await import("./child.ts")).readTextFile(path),
   };
 }

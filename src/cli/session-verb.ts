@@ -19,6 +19,8 @@ export interface TerminalRequest {
   open(session: Session): Promise<unknown[]>;
   /** For the complaint: "Failed to get … PTY". */
   readonly kind: "login" | "shell";
+  /** Whether a program is run by its name, and not an interactive shell or a login. */
+  readonly runsProgram: boolean;
 }
 
 /** Refuses what has no terminal to give: another host. */
@@ -43,13 +45,13 @@ export async function runTerminal(
     });
   const master = await openTerminal(session, request, follow, opened);
   if (!session.settings.quiet) session.report.info(greeting(machine));
-  const context = await startContext(session, machine);
+  const context = isSilent(session, request) ? "" : await startContext(session, machine);
   const { PtySession } = await import("./pty-forward.ts");
   const forward = new PtySession({
     master,
     hangup: kind === "login" ? "waits" : "ends",
     env: session.ports.env,
-    finish: (result) => finishLine(session, result),
+    finish: (result) => finishLine(session, result, isSilent(session, request)),
   });
   whenGone = () => forward.expectHangup();
   if (machineIsGone) whenGone();
@@ -57,6 +59,11 @@ export async function runTerminal(
   if (!session.settings.quiet) session.report.info(farewell(machine, kind, result.end, machineIsGone));
   session.output.write(context);
   return result;
+}
+
+/** Whether nothing may be added to what a program prints: -q, and a program by name. Scripts run these on terminals, too. */
+function isSilent({ settings }: Session, { runsProgram }: TerminalRequest): boolean {
+  return settings.quiet && runsProgram;
 }
 
 /** Listens for the machine's end before the terminal is opened: it may be over as soon as it is there. */
@@ -92,7 +99,8 @@ function farewell(machine: string, kind: "login" | "shell", end: SessionEnd, mac
 /** Tells a real terminal whose output comes now; gives what ends that. */
 async function startContext(session: Session, machine: string): Promise<string> {
   const { env } = session.ports;
-  if (!session.terminal.isTty || env["TERM"] === undefined || env["TERM"] === "dumb") return "";
+  const { isTty, colors } = session.terminal;
+  if (!isTty || colors === "off" || env["TERM"] === undefined || env["TERM"] === "dumb") return "";
   const { machineContext } = await import("./terminal-context.ts");
   const { start, end } = machineContext(machine);
   session.output.write(own(start));
@@ -105,12 +113,12 @@ const NEWLINE = 0x0a;
 const RETURN = 0x0d;
 
 /** Leaves the cursor at the beginning of a line, on a terminal in its usual state. */
-function finishLine(session: Session, { lastByte }: SessionResult): void {
+function finishLine(session: Session, { lastByte }: SessionResult, isSilent: boolean): void {
   const { terminal, output } = session;
   if (lastByte !== null && lastByte !== NEWLINE) {
     output.write(terminal.stdoutIsTty && lastByte !== RETURN ? own("\r\n") : "\n");
   }
-  if (terminal.stdoutIsTty && terminal.colors !== "off") output.write(CLEANUP);
+  if (terminal.stdoutIsTty && terminal.colors !== "off" && !isSilent) output.write(CLEANUP);
 }
 
 /** What a program is told about our terminal: nothing useful unless there is one. */

@@ -26,7 +26,9 @@ export async function shell(session: Session, words: readonly string[]): Promise
   const argv = args.length === 0 ? [] : [path, ...args];
   const follower = session.settings.waitStatus ? await follow(session, machine) : null;
   const open = () => session.manager("OpenMachineShell", "sssasas", machine, user, path, argv, environmentOf(session));
-  const { status } = await runTerminal(session, { machine, kind: "shell", open }, (tty) => follower?.opened(tty));
+  const { status } = await runTerminal(session, { machine, kind: "shell", runsProgram: path !== "", open }, (tty) =>
+    follower?.opened(tty),
+  );
   return follower === null || status !== 0 ? status : follower.result();
 }
 

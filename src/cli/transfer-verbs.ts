@@ -87,12 +87,15 @@ export const TRANSFER_VERBS: readonly VerbRow[] = [
   },
 ];
 
+const DISTRIBUTION_IMPORTCTL = "/usr/bin/importctl";
+
 /** machinectl's own options have no meaning for these verbs; images are always those of machines. */
 function redirect(session: Session, verb: string): void {
-  const { settings, report } = session;
+  const { settings, report, ports } = session;
   settings.imageClass = "machine";
   settings.output = "short";
-  if (settings.quiet) return;
+  // On hosts before 256 these are the verbs to use, and scripts know no notice.
+  if (settings.quiet || !ports.isThere(DISTRIBUTION_IMPORTCTL)) return;
   report.notice(
     `The 'machinectl ${verb}' command has been replaced by 'importctl -m ${verb}'. Redirecting invocation.`,
   );

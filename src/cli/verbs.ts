@@ -98,7 +98,7 @@ export const VERBS: readonly VerbRow[] = [
       machine: { type: "positional", required: false, description: "A user and a machine, or one of them" },
       command: { type: "positional", required: false, repeated: true, description: "A program with its arguments" },
     },
-    wordsUntilRest: 2,
+    wordsUntilRest: 3,
     options: ["uid", "setenv", "wait-status", "quiet"],
     run: async (session, words) => (await import("./shell.ts")).shell(session, words),
   },

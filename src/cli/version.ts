@@ -1,14 +1,12 @@
-// `machinectl --version`. The first line begins as that of the systemd release whose interfaces we serve, because
-// scripts read the number after `systemd`.
-import { version } from "../../package.json";
+// `machinectl --version` and `importctl --version`.
+import * as host from "../kernel/host-systemd.ts";
 
-/** The systemd release whose interface this program follows. */
-export const COMPATIBLE_WITH = 262;
+export const COMPATIBLE_WITH = host.COMPATIBLE_WITH;
 
 /** What was built in, in the manner of the systemd tools. */
 export const FEATURES = ["+DBUS", "+VARLINK", "+PRIVATE_SOCKET", "+POLKIT_AGENT", "+PAGER", "+JSON"] as const;
 
 /** Both lines of `--version`. */
 export function versionText(): string {
-  return `systemd ${COMPATIBLE_WITH} (machined ${version})\n${FEATURES.join(" ")}\n`;
+  return host.versionText(FEATURES);
 }

@@ -13,9 +13,10 @@ import {
   VERIFY_MODES,
 } from "../base/transfer.ts";
 import { authorize } from "../ipc/polkit.ts";
-import { type Fd, statFd } from "../kernel/fd.ts";
+import { type Fd, kindOfFd } from "../kernel/fd.ts";
 import { isPlainlyOpened } from "../kernel/fd-flags.ts";
 import type { Call, ImportDaemon } from "./daemon.ts";
+import { requireAllowedRoot } from "./image-roots.ts";
 import { launch } from "./launch.ts";
 import type { Transfer } from "./transfer.ts";
 import type { TransferPlan } from "./worker-command.ts";
@@ -54,7 +55,13 @@ export async function start(
   const kind = kindOf(request.type);
   const done = daemon.busy();
   try {
-    await permit(daemon, call, [`org.freedesktop.import1.${kind}`], details);
+    const { imageRoot = "", remote = "" } = request;
+    if (imageRoot !== "") {
+      await requireAllowedRoot(daemon, call, { imageRoot, remote, class: classOf(request.class) });
+    }
+    // Whoever decides has to see where the image goes.
+    const shown = imageRoot === "" ? details : { ...details, imageRoot };
+    await permit(daemon, call, [`org.freedesktop.import1.${kind}`], shown);
     const plan = planOf(daemon, request, kind);
     if (request.file !== undefined) checkFile(request.file, request.type);
     daemon.transfers.check(plan);
@@ -143,7 +150,7 @@ function checkRemote(type: TransferType, remote: string): void {
 
 /** What another process opened may be anything; a worker reads or writes it without further questions. */
 function checkFile(file: Fd, type: TransferType): void {
-  const { kind } = statFd(file);
+  const kind = kindOfFd(file);
   if (type === "import-fs") {
     if (kind !== "directory") throw new ErrnoError("ENOTDIR", errnoText("ENOTDIR"));
   } else if (kind !== "regular" && kind !== "fifo") throw new ErrnoError("EINVAL", errnoText("EINVAL"));

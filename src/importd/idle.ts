@@ -40,9 +40,11 @@ export class IdleTimer {
   }
 
   #check(): void {
-    if (this.#busy === 0 && this.#options.isIdle()) return this.#options.expired();
-    this.#options.stays();
-    this.touch();
+    if (this.#busy === 0 && this.#options.isIdle()) this.#options.expired();
+    else {
+      this.#options.stays();
+      this.touch();
+    }
   }
 }
 

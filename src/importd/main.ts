@@ -5,6 +5,7 @@ import { IMPORT1_PATH, ImportManager, TRANSFER_PATH, Transfer } from "../api/imp
 import { LOG_CONTROL_PATH, LogControl } from "../api/peers.ts";
 import type { BusInterface } from "../api/table.ts";
 import { introspect } from "../ipc/render.ts";
+import { versionText } from "../kernel/host-systemd.ts";
 import { HELP, parseArguments } from "./arguments.ts";
 import { Service } from "./service.ts";
 
@@ -18,7 +19,7 @@ export async function main(args: string[]): Promise<number> {
       process.stdout.write(HELP);
       return 0;
     case "version":
-      process.stdout.write(`systemd ${VERSION}\n`);
+      process.stdout.write(versionText());
       return 0;
     case "introspect":
       return printInterfaces(command.path);

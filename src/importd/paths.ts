@@ -15,6 +15,8 @@ export interface Paths {
   readonly notify: string;
   /** The directory that new images of a class are put into. */
   imageRoot(imageClass: ImageClass): string;
+  /** What stands before the path of every directory of images. */
+  readonly imagePrefix: string;
   /** A run of its own leaves the host's bus and service manager alone; it uses those it is shown, if any. */
   readonly isPrivate: boolean;
   /** Set where images are not where the worker programs look for them by themselves. */
@@ -43,6 +45,7 @@ export function pathsOf(scope: Scope, env: Environment = process.env): Paths {
     notify: join(base, "import/notify"),
     imageRoot: (imageClass) => join(images || "/", state, CLASS_DIRECTORIES[imageClass]),
     isPrivate: Boolean(moved),
+    imagePrefix: images || "/",
     imagesMoved: Boolean(images),
   };
 }

@@ -11,6 +11,7 @@ import { serviceVarlink } from "../ipc/daemon-control.ts";
 import { DaemonLog } from "../ipc/daemon-log.ts";
 import { collectGarbageSoon } from "../ipc/housekeeping.ts";
 import { delayFailure, EXIT_SUPERFLUOUS, isSuperfluous, lockInstance } from "../ipc/instance-lock.ts";
+import { Peers } from "../ipc/peers.ts";
 import { isPrivileged } from "../ipc/polkit.ts";
 import { PrivateBus } from "../ipc/private-bus.ts";
 import { SystemBus } from "../ipc/system-bus.ts";
@@ -47,6 +48,7 @@ export class Service implements ImportDaemon {
   readonly #varlink: VarlinkServer;
   readonly #bus: SystemBus;
   readonly #authority: Authority;
+  readonly #peers = new Peers();
   readonly #sweeper: Sweeper;
   readonly #idle: IdleTimer;
   #notify: NotifyListener | null = null;
@@ -81,12 +83,13 @@ export class Service implements ImportDaemon {
       product: "systemd-importd",
       version,
       interfaces: [importVarlink(this), serviceVarlink(this.log)],
+      peers: this.#peers,
       bug,
       called,
       debug: (message) => this.log.debug(message),
     });
     this.#authority = new Authority({ kind: scope });
-    this.#bus = new SystemBus(IMPORT1_NAME, { kind: scope }, this.#server, this.log, {
+    this.#bus = new SystemBus(IMPORT1_NAME, { kind: scope }, this.#server, this.#peers.turns, this.log, {
       connected: async (bus) => {
         this.hostVersion = (await systemdVersion(bus)) ?? this.hostVersion;
       },
@@ -199,7 +202,7 @@ export class Service implements ImportDaemon {
     });
     this.#orWarn(this.paths.varlink, () => this.#listen());
     this.#orWarn(this.paths.privateBus, (path) => {
-      this.#privateBus = new PrivateBus(path, this.#server, this.log);
+      this.#privateBus = new PrivateBus(path, this.#server, this.#peers, this.log);
     });
     this.sweep();
     this.#idle.touch();

@@ -105,7 +105,11 @@ function followed(call: VarlinkCall, transfer: Transfer): Promise<TransferResult
       progress: () => call.emit({ progress: transfer.progress }),
       ended: (_transfer, result) => resolve(result),
     });
-    call.onGone(end);
+    // Nobody hears how it ends.
+    call.onGone(() => {
+      end();
+      resolve("done");
+    });
   });
 }
 

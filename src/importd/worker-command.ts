@@ -68,7 +68,7 @@ function option(name: string, value: string): string[] {
 
 /** What of the daemon's own environment its workers need: the way to the network, where things are, how to behave. */
 const INHERITED =
-  /^(((https?|ftp|all|no)_proxy)|SSL_CERT_(FILE|DIR)|SYSTEMD_(IMPORT_\w+|OPENPGP_KEYRING)|REGISTRY_AUTH_FILE|HOME|USER|XDG_\w+|TZ|LANG|LC_\w+|MACHINED_\w+)$/i;
+  /^(((https?|ftp|all|no)_proxy)|SSL_CERT_(FILE|DIR)|SYSTEMD_(IMPORT_\w+|OPENPGP_KEYRING|NSPAWN_LOCK)|REGISTRY_AUTH_FILE|HOME|USER|XDG_\w+|TZ|LANG|LC_\w+|MACHINED_\w+)$/i;
 
 /**
  * Settings of the engine for a process that is soon gone: its last optimizer would not pay for itself, and memory that

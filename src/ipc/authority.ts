@@ -175,7 +175,7 @@ export class Authority {
   }
 
   #connect(): Promise<BusClient> {
-    const opening = connectBus(this.#target);
+    const opening = connectBus(this.#target, "none");
     const forget = () => {
       if (this.#bus === opening) this.#bus = null;
     };

@@ -1,9 +1,8 @@
 // A client of a D-Bus bus or peer: calls, signals by match rule, and the owner of each name that signals come from.
 
 import type { Fd } from "../kernel/fd.ts";
-import { type BusCall, BusConnection } from "./bus-connection.ts";
+import { type BusCall, BusConnection, type ConnectionOptions, type DescriptorPolicy } from "./bus-connection.ts";
 import { BusError } from "./bus-error.ts";
-import type { Handshake } from "./bus-handshake.ts";
 import type { Outgoing } from "./bus-message.ts";
 import type { Incoming } from "./bus-stream.ts";
 import { type BusTarget, openTransport } from "./bus-transport.ts";
@@ -12,9 +11,9 @@ const DRIVER = "org.freedesktop.DBus";
 const DRIVER_PATH = "/org/freedesktop/DBus";
 
 /** Connects to a bus or peer. Throws an error with errno where there is none, BusError where it refuses us. */
-export async function connectBus(target: BusTarget): Promise<BusClient> {
+export async function connectBus(target: BusTarget, descriptors?: DescriptorPolicy): Promise<BusClient> {
   const { fd, ...options } = openTransport(target);
-  return BusClient.open(fd, options);
+  return BusClient.open(fd, { ...options, descriptors });
 }
 
 /** What a signal must be to reach a handler; absent fields match everything. */
@@ -40,13 +39,14 @@ export class BusClient {
   readonly #subscriptions = new Set<Subscription>();
   readonly #rules = new Map<string, number>();
   readonly #owners = new Map<string, string>();
-  readonly #closeHandlers: ((error?: Error) => void)[] = [];
+  readonly #closeHandlers = new Set<(error?: Error) => void>();
   #callHandler: ((message: Incoming) => void) | null = null;
   #tooLongHandler: ((bytes: number) => void) | null = null;
+  #changeHandler: (() => void) | null = null;
   #closed: { error: Error | undefined } | null = null;
 
   /** Takes ownership of a connected socket. Use `BusClient.open`, which waits until the bus has greeted us. */
-  private constructor(fd: Fd, options: { peerToPeer?: boolean; handshake?: Handshake }) {
+  private constructor(fd: Fd, options: ConnectionOptions) {
     this.#peerToPeer = options.peerToPeer === true;
     this.#connection = new BusConnection(
       fd,
@@ -55,13 +55,14 @@ export class BusClient {
         signal: (message) => this.#receiveSignal(message),
         end: (error) => this.#end(error),
         tooLong: (bytes) => this.#tooLongHandler?.(bytes),
+        changed: () => this.#changeHandler?.(),
       },
       options,
     );
   }
 
   /** Speaks D-Bus on a connected socket. Throws BusError when the other end does not let us in. */
-  static async open(fd: Fd, options: { peerToPeer?: boolean; handshake?: Handshake } = {}): Promise<BusClient> {
+  static async open(fd: Fd, options: ConnectionOptions = {}): Promise<BusClient> {
     const client = new BusClient(fd, options);
     await client.#connection.ready();
     return client;
@@ -95,9 +96,25 @@ export class BusClient {
     this.#tooLongHandler = handler;
   }
 
+  /** Whether the other end takes what it is sent. */
+  get takesMore(): boolean {
+    return this.#connection.takesMore;
+  }
+
+  /** Calls back when something was received or sent: `takesMore` may be another. */
+  onChange(handler: () => void): void {
+    this.#changeHandler = handler;
+  }
+
+  /** Calls back when the connection is over, at once if it is already. */
   onClose(handler: (error?: Error) => void): void {
     if (this.#closed !== null) handler(this.#closed.error);
-    else this.#closeHandlers.push(handler);
+    else this.#closeHandlers.add(handler);
+  }
+
+  /** Ends what `onClose()` began. */
+  offClose(handler: (error?: Error) => void): void {
+    this.#closeHandlers.delete(handler);
   }
 
   close(): void {
@@ -173,7 +190,6 @@ export class BusClient {
   #receiveSignal(message: Incoming): void {
     const hits = [...this.#subscriptions].filter((subscription) => this.#matches(subscription.rule, message));
     if (hits.length > 0) this.#deliver(hits, message);
-    for (const fd of message.descriptors) fd.close();
   }
 
   #deliver(hits: Subscription[], message: Incoming): void {

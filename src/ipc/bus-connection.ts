@@ -4,7 +4,8 @@
 import { EventEmitter } from "node:events";
 import MessageBus from "dbus-next/lib/bus.js";
 import { Message } from "dbus-next/lib/message-type.js";
-import type { Fd } from "../kernel/fd.ts";
+import { Variant } from "../base/variant.ts";
+import { Fd } from "../kernel/fd.ts";
 import { BusError } from "./bus-error.ts";
 import type { Handshake } from "./bus-handshake.ts";
 import { FLAG_NO_REPLY, MESSAGE_TYPE, type Outgoing } from "./bus-message.ts";
@@ -34,6 +35,25 @@ export interface ConnectionHandlers {
   tooLong?(bytes: number): void;
   /** Once, when the connection is over. */
   end?(error?: Error): void;
+  /** `takesMore` may be another. */
+  changed?(): void;
+}
+
+/**
+ * What becomes of descriptors that come:
+ * - `none`: nothing that is called here answers with one. The kernel closes whatever is sent.
+ * - `lent`: those of an answer are closed at the end of the turn in which it is given.
+ * - `kept`: those among the values of an answer are the caller's, who closes them.
+ * Those of a call are its handler's; those of a signal, and all that nobody finds, are closed here.
+ */
+export type DescriptorPolicy = "none" | "lent" | "kept";
+
+export interface ConnectionOptions {
+  /** There is no broker at the other end. */
+  readonly peerToPeer?: boolean | undefined;
+  readonly handshake?: Handshake | undefined;
+  /** `kept` by default. */
+  readonly descriptors?: DescriptorPolicy | undefined;
 }
 
 /** What MessageBus wants of a connection: `message()` to send, and the events "message" and "error". */
@@ -58,10 +78,14 @@ class Adapter extends EventEmitter {
   }
 }
 
+interface Answer {
+  readonly body: unknown[];
+}
+
 /** A reply in the shape in which MessageBus looks for it; the values travel beside it. */
-function reply(serial: number, body: unknown[], error?: string): object {
+function reply(serial: number, body: unknown[], error?: string): Answer {
   const type = error === undefined ? MESSAGE_TYPE.reply : MESSAGE_TYPE.error;
-  return { type, replySerial: serial, body, errorName: error, sender: null };
+  return { type, replySerial: serial, body, errorName: error, sender: null } as Answer;
 }
 
 export class BusConnection {
@@ -70,11 +94,13 @@ export class BusConnection {
   readonly #stream: BusStream;
   readonly #pending = new Set<(error: Error) => void>();
   readonly #handlers: ConnectionHandlers;
+  readonly #policy: DescriptorPolicy;
   #closed = false;
 
-  /** Takes ownership of the socket. `peerToPeer`: there is no broker at the other end. */
-  constructor(fd: Fd, handlers: ConnectionHandlers, options: { peerToPeer?: boolean; handshake?: Handshake } = {}) {
+  /** Takes ownership of the socket. */
+  constructor(fd: Fd, handlers: ConnectionHandlers, options: ConnectionOptions = {}) {
     this.#handlers = handlers;
+    this.#policy = options.descriptors ?? "kept";
     this.#adapter = new Adapter(options.peerToPeer === true);
     // MessageBus throws into the void when its greeting fails; the end of the stream tells us the same.
     this.#adapter.on("error", () => {});
@@ -83,9 +109,10 @@ export class BusConnection {
       {
         message: (message) => this.#receive(message),
         end: (error) => this.#end(error),
-        tooLong: (bytes) => this.#handlers.tooLong?.(bytes),
+        tooLong: (bytes) => handlers.tooLong?.(bytes),
+        changed: () => handlers.changed?.(),
       },
-      options.handshake,
+      { handshake: options.handshake, maxFds: this.#policy === "none" ? 0 : undefined },
     );
     this.#adapter.owner = this.#stream;
     this.#bus = new MessageBus(this.#adapter);
@@ -108,6 +135,11 @@ export class BusConnection {
 
   get uniqueName(): string | null {
     return this.#bus.name;
+  }
+
+  /** Whether the peer takes what it is sent. */
+  get takesMore(): boolean {
+    return this.#stream.takesMore;
   }
 
   get isOpen(): boolean {
@@ -159,9 +191,46 @@ export class BusConnection {
   }
 
   #receive(message: Incoming): void {
-    if (message.type === MESSAGE_TYPE.call) this.#handlers.call?.(message);
-    else if (message.type === MESSAGE_TYPE.signal) this.#handlers.signal?.(message);
-    else this.#adapter.emit("message", replyOf(message));
+    if (message.type === MESSAGE_TYPE.call) this.#receiveCall(message);
+    else if (message.type === MESSAGE_TYPE.signal) this.#receiveSignal(message);
+    else if (message.type === MESSAGE_TYPE.reply || message.type === MESSAGE_TYPE.error) this.#receiveAnswer(message);
+    else closeAll(message.descriptors);
+  }
+
+  #receiveCall(message: Incoming): void {
+    if (this.#handlers.call !== undefined) {
+      this.#handlers.call(message);
+      return;
+    }
+    closeAll(message.descriptors);
+    if ((message.flags & FLAG_NO_REPLY) !== 0) return;
+    this.send({
+      type: MESSAGE_TYPE.error,
+      replySerial: message.serial,
+      destination: message.sender,
+      errorName: "org.freedesktop.DBus.Error.UnknownMethod",
+      signature: "s",
+      body: [`Unknown method ${message.member} or interface ${message.interface ?? ""}.`],
+    });
+  }
+
+  #receiveSignal(message: Incoming): void {
+    try {
+      this.#handlers.signal?.(message);
+    } finally {
+      closeAll(message.descriptors);
+    }
+  }
+
+  /** An answer that nobody waits for, no longer perhaps, is nobody's. */
+  #receiveAnswer(message: Incoming): void {
+    const isAwaited = Object.hasOwn(this.#bus._methodReturnHandlers, message.replySerial as number);
+    const answer = isAwaited ? replyOf(message) : null;
+    const found = answer === null || message.descriptors.length === 0 ? NONE : descriptorsIn(answer.body);
+    closeAll(message.descriptors.filter((fd) => !found.has(fd)));
+    // All that goes on with the answer at once does so before.
+    if (this.#policy === "lent" && found.size > 0) setImmediate(() => closeAll(found));
+    if (answer !== null) this.#adapter.emit("message", answer);
   }
 
   #end(error?: Error): void {
@@ -182,7 +251,7 @@ function flagsOf(call: BusCall): number {
   return (call.interactive === true ? 4 : 0) | (call.noAutoStart === true ? 2 : 0);
 }
 
-function replyOf(message: Incoming): object {
+function replyOf(message: Incoming): Answer {
   const serial = message.replySerial as number;
   try {
     const values = message.values();
@@ -191,6 +260,23 @@ function replyOf(message: Incoming): object {
   } catch (error) {
     return reply(serial, [(error as Error).message], "org.freedesktop.DBus.Error.InconsistentMessage");
   }
+}
+
+const NONE: ReadonlySet<Fd> = new Set();
+
+function closeAll(descriptors: Iterable<Fd>): void {
+  for (const fd of descriptors) fd.close();
+}
+
+/** The descriptors among values, however deep. */
+function descriptorsIn(values: readonly unknown[], found = new Set<Fd>()): ReadonlySet<Fd> {
+  for (const value of values) {
+    if (value instanceof Fd) found.add(value);
+    else if (value instanceof Variant) descriptorsIn([value.value], found);
+    else if (value instanceof Map) descriptorsIn([...value.values()], found);
+    else if (Array.isArray(value)) descriptorsIn(value, found);
+  }
+  return found;
 }
 
 function disconnected(cause?: Error): BusError {

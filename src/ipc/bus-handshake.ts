@@ -48,16 +48,22 @@ class Lines {
 export class ClientHandshake implements Handshake {
   readonly #lines = new Lines();
   readonly #uid: number;
+  readonly #passesDescriptors: boolean;
   #accepted = false;
 
-  /** `uid` is the user as the server sees us; that differs from our own inside another user namespace. */
-  constructor(uid: number = process.geteuid?.() ?? 0) {
+  /**
+   * `uid` is the user as the server sees us; that differs from our own inside another user namespace. Unless descriptors are
+   * passed, the server is not asked whether it takes any, and sends none.
+   */
+  constructor(uid: number = process.geteuid?.() ?? 0, options: { passesDescriptors?: boolean } = {}) {
     this.#uid = uid;
+    this.#passesDescriptors = options.passesDescriptors ?? true;
   }
 
   begin(): Buffer {
     const identity = Buffer.from(String(this.#uid)).toString("hex");
-    return Buffer.from(`\0AUTH EXTERNAL ${identity}\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n`);
+    const question = this.#passesDescriptors ? "NEGOTIATE_UNIX_FD\r\n" : "";
+    return Buffer.from(`\0AUTH EXTERNAL ${identity}\r\n${question}BEGIN\r\n`);
   }
 
   feed(bytes: Buffer): { reply: Buffer; rest: Buffer | null } {
@@ -66,6 +72,7 @@ export class ClientHandshake implements Handshake {
       if (!this.#accepted) {
         if (!line.startsWith("OK")) throw new Error(`bus refused the authentication: ${JSON.stringify(line)}`);
         this.#accepted = true;
+        if (!this.#passesDescriptors) return { reply: NOTHING, rest: this.#lines.rest() };
       } else {
         // AGREE_UNIX_FD, or ERROR from a server that passes none.
         return { reply: NOTHING, rest: this.#lines.rest() };

@@ -96,6 +96,9 @@ export interface Origin {
   send(message: Omit<Outgoing, "serial">): void;
 }
 
+/** More descriptors than this no call may bring; as dbus-daemon has it. */
+export const CALL_DESCRIPTOR_LIMIT = 16;
+
 const PROPERTIES = "org.freedesktop.DBus.Properties";
 const INTROSPECTABLE = "org.freedesktop.DBus.Introspectable";
 const PEER = "org.freedesktop.DBus.Peer";
@@ -115,23 +118,33 @@ export class BusServer {
     this.#options = options;
   }
 
-  /** Answers a method call. Never throws; the message's descriptors are closed when it has been answered. */
-  dispatch(message: Incoming, origin: Origin): void {
+  /**
+   * Answers a method call, at once (null), or when the promise that it returns is fulfilled. Never throws; the message's
+   * descriptors are closed when it has been answered, and at once where its values cannot hold any.
+   */
+  dispatch(message: Incoming, origin: Origin): Promise<void> | null {
     this.#options.called?.();
+    if (!/[hv]/.test(message.signature)) closeAll(message.descriptors);
     let answer: Answer | Promise<Answer>;
     try {
       answer = this.#answer(message, origin);
     } catch (error) {
       this.#fail(message, origin, error);
-      return;
+      return null;
     }
-    if (!(answer instanceof Promise)) this.#reply(message, origin, answer);
-    else {
-      answer.then(
+    if (answer instanceof Promise) {
+      return answer.then(
         (value) => this.#reply(message, origin, value),
         (error) => this.#fail(message, origin, error),
       );
     }
+    this.#reply(message, origin, answer);
+    return null;
+  }
+
+  /** Answers a call that is not looked at: its sender has too many waiting. */
+  refuse(message: Incoming, origin: Origin, text: string): void {
+    this.#fail(message, origin, new BusError(`${DBUS}.LimitsExceeded`, text));
   }
 
   #answer(message: Incoming, origin: Origin): Answer | Promise<Answer> {

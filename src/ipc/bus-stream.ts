@@ -2,16 +2,24 @@
 // "Authentication Protocol" and "Message Protocol"). A peer that breaks the protocol is disconnected; nothing that it
 // sends can throw out of here.
 import type { Fd } from "../kernel/fd.ts";
-import { SocketStream } from "../kernel/socket-stream.ts";
+import { type StreamHandlers as SocketHandlers, SocketStream } from "../kernel/socket-stream.ts";
 import { ClientHandshake, type Handshake } from "./bus-handshake.ts";
-import { decodeBody, decodeHead, encodeMessage, type MessageHead, measure, type Outgoing } from "./bus-message.ts";
+import {
+  decodeBody,
+  decodeHead,
+  encodeMessage,
+  MESSAGE_TYPE,
+  type MessageHead,
+  measure,
+  type Outgoing,
+} from "./bus-message.ts";
 
 const KIB = 1024;
 const HANDSHAKE_TIMEOUT_MS = 30_000;
-const MAX_QUEUED_DESCRIPTORS = 1024;
-/** Nothing of this interface comes near it; a longer message is answered with an error, unread. */
+const MAX_QUEUED_DESCRIPTORS = 256;
 const MESSAGE_LIMIT_BYTES = 16 << 20;
-const LIMIT_TEXT = `${MESSAGE_LIMIT_BYTES >> 20} MiB`;
+/** Nothing that these services are called with comes near it; a longer call is answered with an error, unread. */
+const CALL_LIMIT_BYTES = 2 << 20;
 /** A peer that does not read its replies is disconnected when this much waits for it. */
 const QUEUE_LIMIT_BYTES = 64 << 20;
 
@@ -20,6 +28,8 @@ const NONE: readonly Fd[] = [];
 /** A message that came in. `descriptors` are closed by the receiver when it has answered. */
 export interface Incoming extends MessageHead {
   readonly descriptors: readonly Fd[];
+  /** In bytes, as long as the values may be asked for. */
+  readonly size: number;
   /** The values; throws a RangeError when the body is not what its signature says, or was too long to be read. */
   readonly values: () => unknown[];
 }
@@ -31,6 +41,17 @@ export interface StreamHandlers {
   ready?(): void;
   /** A message was passed over: its head alone is longer than any message may be. Without a handler that is an error. */
   tooLong?(bytes: number): void;
+  /** Something has come or gone: `heldBytes` is another, or `takesMore`. */
+  changed?(): void;
+  /** The peer has closed its end while reading is paused. */
+  hangup?(): void;
+}
+
+export interface BusStreamOptions {
+  /** The side we are: ClientHandshake by default. */
+  readonly handshake?: Handshake | undefined;
+  /** Descriptors that may come with one message; 0: whatever is sent is closed by the kernel. */
+  readonly maxFds?: number | undefined;
 }
 
 export class BusStream {
@@ -45,15 +66,21 @@ export class BusStream {
   #filled = 0;
   #skip = 0;
   #descriptors: Fd[] = [];
+  readonly #refusesDescriptors: boolean;
 
-  /** Takes ownership of `fd`. `handshake` is the side we are: ClientHandshake by default. */
-  constructor(fd: Fd, handlers: StreamHandlers, handshake: Handshake = new ClientHandshake()) {
+  /** Takes ownership of `fd`. */
+  constructor(fd: Fd, handlers: StreamHandlers, options: BusStreamOptions = {}) {
+    const { handshake = new ClientHandshake(), maxFds } = options;
     this.#handlers = handlers;
     this.#handshake = handshake;
-    this.#socket = new SocketStream(fd, {
+    this.#refusesDescriptors = maxFds === 0;
+    const streamHandlers: SocketHandlers = {
       data: (bytes, fds) => this.#receive(bytes, fds),
       end: (error) => this.#finish(error),
-    });
+      drain: () => handlers.changed?.(),
+      ...(handlers.hangup === undefined ? {} : { hangup: () => handlers.hangup?.() }),
+    };
+    this.#socket = new SocketStream(fd, streamHandlers, maxFds === undefined ? {} : { maxFds });
     this.#timer = setTimeout(() => this.#fail(new Error("authentication timed out")), HANDSHAKE_TIMEOUT_MS);
     this.#timer.unref();
     const opening = handshake.begin();
@@ -62,6 +89,25 @@ export class BusStream {
 
   get isOpen(): boolean {
     return !this.#ended;
+  }
+
+  /** Memory that waits to be complete, or to be sent. */
+  get heldBytes(): number {
+    return this.#pending.length + this.#socket.queuedBytes;
+  }
+
+  /** Whether the peer takes what it is sent. */
+  get takesMore(): boolean {
+    return this.#socket.takesMore;
+  }
+
+  /** Stops reading: what comes waits in the socket. Messages that have come already are still delivered. */
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
   }
 
   /** Sends a message; descriptors are duplicated, so that the caller keeps its own. Waits for authentication. */
@@ -78,8 +124,8 @@ export class BusStream {
     if (this.#socket.queuedBytes > QUEUE_LIMIT_BYTES) this.#fail(new Error("peer does not read its messages"));
   }
 
-  close(): void {
-    this.#finish();
+  close(reason?: Error): void {
+    this.#finish(reason);
   }
 
   #fail(error: Error): void {
@@ -114,6 +160,7 @@ export class BusStream {
     } catch (error) {
       this.#fail(error as Error);
     }
+    this.#handlers.changed?.();
   }
 
   /** Feeds the handshake; gives the bytes behind it once it is done, else null. */
@@ -149,7 +196,7 @@ export class BusStream {
   #direct(bytes: Buffer): number {
     if (bytes.length < 16) return 0;
     const size = measure(bytes);
-    if (size.total > MESSAGE_LIMIT_BYTES || size.total > bytes.length) return 0;
+    if (size.total > limitOf(bytes) || size.total > bytes.length) return 0;
     this.#deliver(bytes.subarray(0, size.total), size.head);
     return size.total;
   }
@@ -160,7 +207,7 @@ export class BusStream {
     if (this.#filled < 16) return used;
     const size = measure(this.#pending);
     if (size.head > MESSAGE_LIMIT_BYTES) return used + this.#passOver(size.total);
-    const wanted = size.total > MESSAGE_LIMIT_BYTES ? size.head : size.total;
+    const wanted = size.total > limitOf(this.#pending) ? size.head : size.total;
     used += this.#fill(bytes.subarray(used), wanted);
     if (this.#filled < wanted) return used;
     const message = this.#pending.subarray(0, wanted);
@@ -176,7 +223,8 @@ export class BusStream {
    * message's: what comes before it has been delivered, and nothing of what comes behind it has been read.
    */
   #passOver(total: number): number {
-    if (this.#handlers.tooLong === undefined) throw new RangeError(`message header is longer than ${LIMIT_TEXT}`);
+    if (this.#handlers.tooLong === undefined)
+      throw new RangeError(`message header is longer than ${MESSAGE_LIMIT_BYTES >> 20} MiB`);
     this.#handlers.tooLong(total);
     this.#dropDescriptors();
     this.#pending = Buffer.alloc(0);
@@ -200,16 +248,22 @@ export class BusStream {
 
   #deliver(bytes: Buffer, headLength: number, tooLong = false): void {
     const head = decodeHead(bytes);
-    if (head.descriptorCount > this.#descriptors.length) throw new RangeError("descriptors are missing");
-    const descriptors = head.descriptorCount === 0 ? NONE : this.#descriptors.splice(0, head.descriptorCount);
+    const count = this.#refusesDescriptors ? 0 : head.descriptorCount;
+    if (count > this.#descriptors.length) throw new RangeError("descriptors are missing");
+    const descriptors = count === 0 ? NONE : this.#descriptors.splice(0, count);
     let values: unknown[] | null = null;
-    const message = head as MessageHead & { descriptors: readonly Fd[]; values: () => unknown[] };
+    const message = head as MessageHead & { descriptors: readonly Fd[]; size: number; values: () => unknown[] };
     message.descriptors = descriptors;
+    message.size = bytes.length;
     message.values = () => {
-      if (tooLong) throw new RangeError(`message is longer than ${LIMIT_TEXT}`);
+      if (tooLong) throw new RangeError(`message is longer than ${limitOf(bytes) >> 20} MiB`);
       values ??= decodeBody(bytes, headLength, head.signature, descriptors);
       return values;
     };
     this.#handlers.message(message);
   }
+}
+
+function limitOf(head: Buffer): number {
+  return head[1] === MESSAGE_TYPE.call ? CALL_LIMIT_BYTES : MESSAGE_LIMIT_BYTES;
 }

@@ -50,6 +50,8 @@ export class DaemonLog implements Log, LogControlState {
     this.#lines = new LineLog(process.stderr.isTTY ? "none" : "priority", (line) => writeSync(2, line));
     this.#level = LEVELS.parse(process.env["SYSTEMD_LOG_LEVEL"] ?? "") ?? "info";
     this.#target = TARGETS.parse(process.env["SYSTEMD_LOG_TARGET"] ?? "") ?? "auto";
+    // As the original has it, clients see what "auto" came to.
+    if (this.#target === "auto" && process.env["JOURNAL_STREAM"] !== undefined) this.#target = "journal";
   }
 
   get level(): string {

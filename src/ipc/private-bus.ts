@@ -3,38 +3,44 @@
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Log } from "../base/log.ts";
+import { Acceptor } from "../kernel/acceptor.ts";
 import type { Fd } from "../kernel/fd.ts";
-import { type Watch, watch } from "../kernel/poller.ts";
-import { acceptPeer, listenUnix } from "../kernel/unix-socket.ts";
+import { listenUnix } from "../kernel/unix-socket.ts";
 import { ServerHandshake } from "./bus-handshake.ts";
-import type { Outgoing } from "./bus-message.ts";
-import type { BusServer, Origin } from "./bus-server.ts";
-import { BusStream } from "./bus-stream.ts";
-import { callerOnSocket } from "./caller.ts";
+import { MESSAGE_TYPE, type Outgoing } from "./bus-message.ts";
+import { type BusServer, CALL_DESCRIPTOR_LIMIT, type Origin } from "./bus-server.ts";
+import { BusStream, type Incoming, type StreamHandlers } from "./bus-stream.ts";
+import { type Caller, callerOnSocket } from "./caller.ts";
+import type { FairTurns } from "./fair-turns.ts";
+import { GoneHandlers } from "./gone-handlers.ts";
+import type { Peers, Seat } from "./peers.ts";
 import { isPrivileged } from "./polkit.ts";
 
-/** More peers than this at a time are turned away. */
-const PEER_LIMIT = 128;
+/** Messages of a peer that wait for their turn; then no more is read from it. */
+const ENOUGH_CALLS = 64;
 
 export class PrivateBus {
-  readonly #listener: Fd;
-  readonly #watch: Watch;
+  readonly #acceptor: Acceptor;
   readonly #server: BusServer;
   readonly #log: Log;
+  readonly #shares: Peers;
   readonly #guid = Buffer.from(crypto.getRandomValues(new Uint8Array(16))).toString("hex");
-  readonly #peers = new Map<BusStream, Origin>();
+  readonly #peers = new Set<PrivatePeer>();
 
-  constructor(path: string, server: BusServer, log: Log) {
+  constructor(path: string, server: BusServer, shares: Peers, log: Log) {
     this.#server = server;
+    this.#shares = shares;
     this.#log = log;
     mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
-    this.#listener = listenUnix(path, { mode: 0o600 });
-    this.#watch = watch(this.#listener, { read: true }, () => this.#accept());
+    this.#acceptor = new Acceptor(listenUnix(path, { mode: 0o600 }), {
+      welcome: (socket) => this.#welcome(socket),
+      failed: (error) => log.debug(`Cannot accept peers on the private bus for now: ${error.message}`),
+    });
   }
 
   /** Sends a signal to every peer; the private bus has no match rules. */
   broadcast(signal: Omit<Outgoing, "serial">): void {
-    for (const origin of this.#peers.values()) origin.send(signal);
+    for (const peer of this.#peers) peer.send(signal);
   }
 
   /** Peers that are connected now. */
@@ -43,15 +49,8 @@ export class PrivateBus {
   }
 
   close(): void {
-    this.#watch.stop();
-    this.#listener.close();
-    for (const peer of [...this.#peers.keys()]) peer.close();
-  }
-
-  #accept(): void {
-    for (let socket = acceptPeer(this.#listener); socket !== null; socket = acceptPeer(this.#listener)) {
-      this.#welcome(socket);
-    }
+    this.#acceptor.close();
+    for (const peer of [...this.#peers]) peer.close();
   }
 
   /** Who breaks the protocol or a limit is told to the admin; who merely leaves is not. */
@@ -63,36 +62,109 @@ export class PrivateBus {
 
   #welcome(socket: Fd): void {
     const caller = callerOnSocket(socket);
-    if (!isPrivileged(caller) || this.#peers.size >= PEER_LIMIT) {
+    const seat = isPrivileged(caller) ? this.#shares.admit(caller, (reason) => peer.close(reason)) : null;
+    if (seat === null) {
       this.#log.debug(`Turned away a peer of user ${caller.uid} on the private bus.`);
       socket.close();
       return;
     }
-    const goneHandlers = new Set<() => void>();
-    let serial = 0;
-    const origin: Origin = {
-      caller: () => Promise.resolve(caller),
-      onGone: (handler) => {
-        goneHandlers.add(handler);
-        return () => goneHandlers.delete(handler);
+    const handshake = new ServerHandshake(caller.uid, this.#guid);
+    const peer = new PrivatePeer(socket, { caller, seat, handshake }, this.#shares.turns, this.#server, (error) => {
+      this.#peers.delete(peer);
+      if (error !== undefined) this.#tell(error, caller.pid);
+    });
+    this.#peers.add(peer);
+  }
+}
+
+interface Guest {
+  readonly caller: Caller;
+  readonly seat: Seat;
+  readonly handshake: ServerHandshake;
+}
+
+/** A peer: its calls are begun in their order, and none while it does not read its answers. */
+class PrivatePeer implements Origin {
+  readonly #stream: BusStream;
+  readonly #guest: Guest;
+  readonly #turns: FairTurns;
+  readonly #server: BusServer;
+  readonly #gone = new GoneHandlers();
+  readonly #calls: Incoming[] = [];
+  #callBytes = 0;
+  #isQueued = false;
+  #serial = 0;
+
+  constructor(socket: Fd, guest: Guest, turns: FairTurns, server: BusServer, ended: (error?: Error) => void) {
+    this.#guest = guest;
+    this.#turns = turns;
+    this.#server = server;
+    const handlers: StreamHandlers = {
+      message: (message) => this.#receive(message),
+      changed: () => this.#goOn(),
+      hangup: () => this.#gone.call(),
+      end: (error) => {
+        for (const { descriptors } of this.#calls.splice(0)) for (const fd of descriptors) fd.close();
+        guest.seat.leave();
+        ended(error);
+        this.#gone.call();
       },
-      send: (message) => peer.send({ ...message, serial: ++serial }),
     };
-    const peer = new BusStream(
-      socket,
-      {
-        message: (message) => {
-          if (message.type === 1) this.#server.dispatch(message, origin);
-          else for (const fd of message.descriptors) fd.close();
-        },
-        end: (error) => {
-          this.#peers.delete(peer);
-          if (error !== undefined) this.#tell(error, caller.pid);
-          for (const handler of goneHandlers) handler();
-        },
-      },
-      new ServerHandshake(caller.uid, this.#guid),
-    );
-    this.#peers.set(peer, origin);
+    this.#stream = new BusStream(socket, handlers, { handshake: guest.handshake, maxFds: CALL_DESCRIPTOR_LIMIT });
+  }
+
+  caller(): Promise<Caller> {
+    return Promise.resolve(this.#guest.caller);
+  }
+
+  onGone(handler: () => void): () => void {
+    return this.#gone.add(handler);
+  }
+
+  send(message: Omit<Outgoing, "serial">): void {
+    this.#stream.send({ ...message, serial: ++this.#serial });
+    this.#count();
+  }
+
+  close(reason?: Error): void {
+    this.#stream.close(reason);
+  }
+
+  #receive(message: Incoming): void {
+    if (message.type !== MESSAGE_TYPE.call) {
+      for (const fd of message.descriptors) fd.close();
+      return;
+    }
+    this.#calls.push(message);
+    this.#callBytes += message.size;
+    this.#goOn();
+  }
+
+  #isFree(): boolean {
+    return this.#calls.length > 0 && this.#stream.isOpen && this.#stream.takesMore;
+  }
+
+  #goOn(): void {
+    this.#count();
+    if (this.#calls.length >= ENOUGH_CALLS || !this.#stream.takesMore) this.#stream.pause();
+    else this.#stream.resume();
+    if (this.#isQueued || !this.#isFree()) return;
+    this.#isQueued = true;
+    this.#turns.run(this.#guest.caller.uid, this.#step);
+  }
+
+  readonly #step = (): boolean => {
+    const call = this.#isFree() ? this.#calls.shift() : undefined;
+    if (call !== undefined) {
+      this.#callBytes -= call.size;
+      this.#server.dispatch(call, this);
+    }
+    this.#isQueued = this.#isFree();
+    if (!this.#isQueued) this.#goOn();
+    return this.#isQueued;
+  };
+
+  #count(): void {
+    this.#guest.seat.hold(this.#stream.heldBytes + this.#callBytes, 0);
   }
 }

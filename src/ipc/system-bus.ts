@@ -3,11 +3,14 @@
 import type { Log } from "../base/log.ts";
 import { type BusClient, connectBus } from "./bus-client.ts";
 import { BusError } from "./bus-error.ts";
+import { BusIntake } from "./bus-intake.ts";
 import { FLAG_NO_REPLY, MESSAGE_TYPE, type Outgoing } from "./bus-message.ts";
 import type { BusServer, Origin } from "./bus-server.ts";
 import type { Incoming } from "./bus-stream.ts";
 import type { BusTarget } from "./bus-transport.ts";
 import { type Caller, callerOnBus } from "./caller.ts";
+import type { FairTurns } from "./fair-turns.ts";
+import { GoneHandlers } from "./gone-handlers.ts";
 
 const RETRY_MS = 1_000;
 const RETRY_LIMIT_MS = 30_000;
@@ -37,16 +40,18 @@ export class SystemBus {
   readonly #events: SystemBusEvents;
   readonly #name: string;
   readonly #target: BusTarget;
+  readonly #turns: FairTurns;
   #bus: BusClient | null = null;
   #retryMs = RETRY_MS;
   #timer: ReturnType<typeof setTimeout> | null = null;
   #closed = false;
 
-  /** `name` is the well-known name to take. */
-  constructor(name: string, target: BusTarget, server: BusServer, log: Log, events: SystemBusEvents) {
+  /** `name` is the well-known name to take; `turns` are those of all the daemon's callers. */
+  constructor(name: string, target: BusTarget, server: BusServer, turns: FairTurns, log: Log, events: SystemBusEvents) {
     this.#name = name;
     this.#target = target;
     this.#server = server;
+    this.#turns = turns;
     this.#log = log;
     this.#events = events;
   }
@@ -79,7 +84,7 @@ export class SystemBus {
 
   /** One connection from its beginning to the moment when it serves. Whatever fails in between ends it. */
   async #attempt(): Promise<BusClient> {
-    const bus = await connectBus(this.#target);
+    const bus = await connectBus(this.#target, "lent");
     const lost = Promise.withResolvers<never>();
     lost.promise.catch(() => {});
     bus.onClose((error) => lost.reject(error ?? new Error("the bus hung up")));
@@ -101,9 +106,12 @@ export class SystemBus {
     await this.#takeName(bus);
     this.#bus = bus;
     await this.#events.connected(bus);
-    const dispatch = (message: Incoming) => this.#server.dispatch(message, new Sender(bus, message));
-    bus.onCall(dispatch);
-    for (const message of early.take()) dispatch(message);
+    const intake = new BusIntake(this.#server, bus, this.#turns);
+    const take = (message: Incoming) => intake.take(message, new Sender(bus, message));
+    bus.onCall(take);
+    bus.onChange(() => intake.goOn());
+    bus.onClose(() => intake.close());
+    for (const message of early.take()) take(message);
   }
 
   /** A daemon that was killed just now may still have the name: the broker gets to know of that in its own time. */
@@ -227,22 +235,30 @@ class Sender implements Origin {
 const DO_NOT_QUEUE = 4;
 
 /**
- * Calls back when a unique name leaves the bus, or has left it already; gives a function that ends this. One match rule
- * serves all names: a broker lets a connection have 512.
+ * Calls back when a unique name leaves the bus, or has left it already; the bus may leave us, too. Gives a function that
+ * ends this. One match rule serves all names: a broker lets a connection have 512.
  */
 function watchName(bus: BusClient, name: string, handler: () => void): () => void {
   const driver = "org.freedesktop.DBus";
   const rule = { sender: driver, interface: driver, member: "NameOwnerChanged" };
+  const gone = new GoneHandlers();
+  const forget = gone.add(handler);
   const subscription = bus.subscribe(rule, ([changed, , owner]) => {
-    if (changed === name && owner === "") handler();
+    if (changed === name && owner === "") gone.call();
   });
+  const lost = () => gone.call();
+  bus.onClose(lost);
   subscription
     .then(() => bus.driver("NameHasOwner", "s", [name]))
-    .then(([hasOwner]) => {
-      if (hasOwner === false) handler();
+    .then(([isThere]) => {
+      if (isThere === false) gone.call();
     })
     .catch((error: unknown) => {
       if (!(error instanceof BusError)) throw error;
     });
-  return () => void subscription.then((end) => end()).catch(() => {});
+  return () => {
+    forget();
+    bus.offClose(lost);
+    subscription.then((end) => end()).catch(() => {});
+  };
 }

@@ -43,6 +43,10 @@ class PlainStream implements ByteStream {
     return this.#rest.length;
   }
 
+  get takesMore(): boolean {
+    return this.#rest.length === 0;
+  }
+
   write(bytes: Uint8Array): void {
     this.#rest = this.#rest.length === 0 ? Buffer.from(bytes) : Buffer.concat([this.#rest, bytes]);
     this.flush();

@@ -71,26 +71,41 @@ function fitsNamed(table: VarlinkInterface, name: string, value: JsonValue): boo
   }
 }
 
-/** The interface as text, documentation as comments in front of what it is about. */
+/** The interface as text, with comments in front of all that it names. */
 export function describeInterface(table: VarlinkInterface): string {
+  const { notes } = table;
   const parts = [`# ${table.doc}\ninterface ${table.name}`];
   for (const [name, type] of Object.entries(table.types)) {
-    const body = Array.isArray(type) ? enumeration(type) : structure(type as VarlinkFields);
-    parts.push(`type ${name} ${body}`);
+    const rows = Array.isArray(type) ? (type as readonly string[]).map((value) => [value, ""] as const) : entries(type);
+    parts.push(`${comment(notes.types?.[name])}type ${name} ${listed(table, name, rows)}`);
   }
   for (const [name, { in: input, out, more, doc }] of Object.entries(table.methods)) {
     const flag = more === undefined ? "" : `# [${more === "required" ? "Requires" : "Supports"} 'more' flag]\n`;
-    parts.push(`# ${doc}\n${flag}method ${name}${structure(input)} -> ${structure(out)}`);
+    const [given, answered] = [input, out].map((fields) => listed(table, name, entries(fields)));
+    parts.push(`# ${doc}\n${flag}method ${name}${given} -> ${answered}`);
   }
-  for (const [name, fields] of Object.entries(table.errors)) parts.push(`error ${name} ${structure(fields)}`);
+  for (const [name, fields] of Object.entries(table.errors)) {
+    parts.push(`${comment(notes.errors[name])}error ${name} ${listed(table, name, entries(fields))}`);
+  }
   return `${parts.join("\n\n")}\n`;
 }
 
-function structure(fields: VarlinkFields): string {
-  const rows = Object.entries(fields).map(([name, type]) => `\t${name}: ${type}`);
-  return rows.length === 0 ? "()" : `(\n${rows.join(",\n")}\n)`;
+type Row = readonly [name: string, type: string];
+
+function entries(fields: VarlinkFields | readonly string[]): Row[] {
+  return Object.entries(fields as VarlinkFields);
 }
 
-function enumeration(values: readonly string[]): string {
-  return `(\n${values.map((value) => `\t${value}`).join(",\n")}\n)`;
+function comment(text: string | undefined, indent = ""): string {
+  return text === undefined ? "" : `${indent}# ${text}\n`;
+}
+
+/** Fields or, where the type is empty, values of an enumeration. */
+function listed({ notes }: VarlinkInterface, owner: string, rows: readonly Row[]): string {
+  if (rows.length === 0) return "()";
+  const lines = rows.map(([name, type]) => {
+    const note = notes.fields[`${owner}.${name}`] ?? notes.fields[name];
+    return `${comment(note, "\t")}\t${name}${type === "" ? "" : `: ${type}`}`;
+  });
+  return `(\n${lines.join(",\n")}\n)`;
 }

@@ -7,14 +7,15 @@ import { errnoNumber } from "../base/errno.ts";
 import { ERRORS, errnoNameOf, MachinedError } from "../base/error.ts";
 import { formatJson, type JsonObject, parseJson } from "../base/json.ts";
 import { Prepared } from "../base/prepared.ts";
+import { Acceptor } from "../kernel/acceptor.ts";
 import type { Fd } from "../kernel/fd.ts";
-import { type Watch, watch } from "../kernel/poller.ts";
-import { SocketStream } from "../kernel/socket-stream.ts";
-import { acceptPeer } from "../kernel/unix-socket.ts";
+import { SocketStream, type StreamHandlers } from "../kernel/socket-stream.ts";
 import { BusError } from "./bus-error.ts";
 import { type Caller, callerOnSocket } from "./caller.ts";
+import { GoneHandlers } from "./gone-handlers.ts";
+import type { Peers, Seat } from "./peers.ts";
 import { checkFields, describeInterface, invalidParameter } from "./varlink-schema.ts";
-import { encodeMessages, VarlinkStream } from "./varlink-stream.ts";
+import { encodeMessages, type VarlinkMessage, VarlinkStream, type VarlinkStreamHandlers } from "./varlink-stream.ts";
 
 /** One call on its way: what a handler may know of it. */
 export interface VarlinkCall {
@@ -52,6 +53,8 @@ export interface VarlinkServerOptions {
   readonly product: string;
   readonly version: string;
   readonly interfaces: readonly BoundVarlink[];
+  /** Those of all sockets of the daemon. */
+  readonly peers: Peers;
   /** A failure that no caller should see in full: a bug of ours. */
   bug(error: unknown, where: string): void;
   debug(message: string): void;
@@ -59,15 +62,13 @@ export interface VarlinkServerOptions {
   called?(): void;
 }
 
-const CONNECTIONS_LIMIT = 4096;
-const CONNECTIONS_PER_USER_LIMIT = 128;
+/** Nothing that users other than root have to say comes near it, and reading it takes everybody's time. */
+const OTHERS_MESSAGE_LIMIT_BYTES = 128 << 10;
 
 export class VarlinkServer {
   readonly options: VarlinkServerOptions;
-  readonly #watches: Watch[] = [];
-  readonly #listeners: Fd[] = [];
+  readonly #acceptors: Acceptor[] = [];
   readonly #connections = new Set<Connection>();
-  readonly #perUser = new Map<number, number>();
 
   constructor(options: VarlinkServerOptions) {
     this.options = options;
@@ -75,10 +76,10 @@ export class VarlinkServer {
 
   /** Accepts peers on the socket from now on; takes it. */
   listen(listener: Fd): void {
-    this.#listeners.push(listener);
-    this.#watches.push(
-      watch(listener, { read: true }, () => {
-        for (let socket = acceptPeer(listener); socket !== null; socket = acceptPeer(listener)) this.#welcome(socket);
+    this.#acceptors.push(
+      new Acceptor(listener, {
+        welcome: (socket, isShort) => this.#welcome(socket, isShort),
+        failed: (error) => this.options.debug(`Cannot accept Varlink connections for now: ${error.message}`),
       }),
     );
   }
@@ -89,27 +90,21 @@ export class VarlinkServer {
   }
 
   close(): void {
-    for (const watched of this.#watches) watched.stop();
-    for (const listener of this.#listeners) listener.close();
+    for (const acceptor of this.#acceptors) acceptor.close();
     for (const connection of [...this.#connections]) connection.close();
   }
 
-  #welcome(socket: Fd): void {
+  #welcome(socket: Fd, isShort: boolean): void {
     const caller = callerOnSocket(socket);
-    const count = this.#perUser.get(caller.uid) ?? 0;
     // A peer of a foreign PID namespace could not be told from others: its PID is 0 here.
-    if (caller.pid <= 0 || this.#connections.size >= CONNECTIONS_LIMIT || count >= CONNECTIONS_PER_USER_LIMIT) {
+    const seat = caller.pid <= 0 ? null : this.options.peers.admit(caller, (reason) => connection.close(reason));
+    if (seat === null || (isShort && !seat.isPrivileged)) {
       this.options.debug(`Turned away a connection of user ${caller.uid}.`);
+      seat?.leave();
       socket.close();
       return;
     }
-    this.#perUser.set(caller.uid, count + 1);
-    const connection = new Connection(socket, caller, this.options, () => {
-      this.#connections.delete(connection);
-      const left = (this.#perUser.get(caller.uid) ?? 1) - 1;
-      if (left > 0) this.#perUser.set(caller.uid, left);
-      else this.#perUser.delete(caller.uid);
-    });
+    const connection = new Connection(socket, caller, seat, this.options, () => this.#connections.delete(connection));
     this.#connections.add(connection);
   }
 }
@@ -122,67 +117,96 @@ interface Request {
   readonly oneway: boolean;
 }
 
-/** A message that waits for its turn. */
-interface Queued {
-  readonly text: string;
-  readonly descriptors: readonly Fd[];
-}
+const NO_MESSAGE: VarlinkMessage = { text: "", descriptors: [] };
 
 class Connection {
   readonly #stream: VarlinkStream;
   readonly #caller: Caller;
+  readonly #seat: Seat;
   readonly #options: VarlinkServerOptions;
-  readonly #gone = new Set<() => void>();
-  readonly #queue: Queued[] = [];
-  /** Those of the call that is being answered. */
-  #descriptors: readonly Fd[] = [];
-  #busy = false;
+  readonly #gone = new GoneHandlers();
+  /** The call that is being answered. */
+  #message: VarlinkMessage | null = null;
+  /** Whether it has its turn among those of other connections, now or later. */
+  #isQueued = false;
+  #peerHasLeft = false;
   #finishing = false;
 
-  constructor(socket: Fd, caller: Caller, options: VarlinkServerOptions, ended: () => void) {
+  constructor(socket: Fd, caller: Caller, seat: Seat, options: VarlinkServerOptions, ended: () => void) {
     this.#caller = caller;
+    this.#seat = seat;
     this.#options = options;
-    this.#stream = new VarlinkStream((handlers) => new SocketStream(socket, handlers), {
-      message: (text, descriptors) => {
-        this.#queue.push({ text, descriptors });
-        this.#next();
-      },
+    const maxFds = descriptorsOf(options.interfaces);
+    const limit = seat.isPrivileged ? {} : { messageLimitBytes: OTHERS_MESSAGE_LIMIT_BYTES };
+    const open = (handlers: StreamHandlers) => new SocketStream(socket, handlers, { maxFds });
+    const handlers: VarlinkStreamHandlers = {
+      readable: () => this.#goOn(),
+      drain: () => this.#goOn(),
       readEnd: () => {
         this.#finishing = true;
-        this.#next();
+        this.#goOn();
+      },
+      hangup: () => {
+        this.#peerHasLeft = true;
+        if (this.#message !== null) this.close();
       },
       end: (error) => {
         if (error !== undefined) options.debug(`A Varlink peer was disconnected: ${error.message}`);
-        for (const { descriptors } of this.#queue.splice(0)) closeAll(descriptors);
-        for (const handler of this.#gone) handler();
+        seat.leave();
         ended();
+        this.#gone.call();
       },
-    });
+    };
+    this.#stream = new VarlinkStream(open, handlers, { maxFds, ...limit });
   }
 
-  close(): void {
-    this.#stream.close();
+  close(reason?: Error): void {
+    this.#stream.close(reason);
   }
 
-  #next(): void {
-    if (this.#busy) return;
-    const next = this.#queue.shift();
-    if (next === undefined) {
-      if (this.#finishing) this.#stream.finish();
-      return;
+  /** Whether the next call may be taken: one at a time, and none while its peer does not read what it was answered. */
+  #isFree(): boolean {
+    return this.#message === null && this.#stream.isOpen && this.#stream.takesMore;
+  }
+
+  /** Something has changed: has the next call taken when it is this user's turn. */
+  #goOn(): void {
+    this.#count();
+    if (this.#isQueued || !this.#isFree()) return;
+    this.#isQueued = true;
+    this.#options.peers.turns.run(this.#caller.uid, this.#step);
+  }
+
+  readonly #step = (): boolean => {
+    this.#isQueued = this.#isFree() && this.#takeCall() && this.#isFree();
+    return this.#isQueued;
+  };
+
+  #count(): void {
+    const { heldBytes, heldDescriptors } = this.#stream;
+    const { text, descriptors } = this.#message ?? NO_MESSAGE;
+    this.#seat.hold(heldBytes + text.length, heldDescriptors + descriptors.length);
+  }
+
+  /** Takes and answers a call; false when there is none. */
+  #takeCall(): boolean {
+    const message = this.#stream.next();
+    if (message === null) {
+      if (this.#finishing && this.#stream.isOpen) this.#stream.finish();
+      return false;
     }
-    const request = readRequest(next.text);
-    this.#descriptors = next.descriptors;
+    const request = readRequest(message.text);
     if (request === null) {
-      closeAll(next.descriptors);
-      this.#options.debug("A Varlink peer was disconnected: its message is no call.");
-      this.#stream.close();
-      return;
+      closeAll(message.descriptors);
+      this.close(new Error("its message is no call"));
+      return false;
     }
     this.#options.called?.();
-    this.#busy = true;
-    if (this.#queue.length > 0) this.#stream.pause();
+    this.#message = message;
     this.#answer(request);
+    // Whoever is called back when the peer leaves has been told of the peer now.
+    if (this.#message !== null && this.#peerHasLeft) this.close();
+    return true;
   }
 
   #answer(request: Request): void {
@@ -203,6 +227,8 @@ class Connection {
 
   #invoke(request: Request): unknown {
     const { table, row, handler } = findMethod(this.#options, request.method);
+    const descriptors = this.#message?.descriptors ?? [];
+    if (row.descriptors === undefined) closeAll(descriptors.splice(0));
     const [duplicate] = request.duplicates;
     if (duplicate !== undefined) throw invalidParameter(duplicate);
     const parameters = checkFields(table, row.in, request.parameters);
@@ -212,12 +238,12 @@ class Connection {
       more: request.more,
       interactive: parameters["allowInteractiveAuthentication"] === true,
       caller: () => Promise.resolve(this.#caller),
-      onGone: (gone) => {
-        this.#gone.add(gone);
-        return () => this.#gone.delete(gone);
+      onGone: (gone) => this.#gone.add(gone),
+      emit: (reply) => {
+        this.#stream.send([replyText(reply, true)]);
+        this.#count();
       },
-      emit: (reply) => this.#stream.send([replyText(reply, true)]),
-      descriptor: (index) => this.#descriptors[index] ?? null,
+      descriptor: (index) => descriptors[index] ?? null,
     };
     return handler(call, parameters as never);
   }
@@ -241,11 +267,12 @@ class Connection {
     this.#done();
   }
 
+  /** Runs inside of `#step`, or later: then the next call is waited for here. */
   #done(): void {
-    closeAll(this.#descriptors);
-    this.#busy = false;
-    if (this.#queue.length === 0) this.#stream.resume();
-    this.#next();
+    closeAll(this.#message?.descriptors ?? []);
+    this.#message = null;
+    this.#gone.clear();
+    this.#goOn();
   }
 
   #errorText(request: Request, error: unknown): string {
@@ -258,6 +285,12 @@ class Connection {
 
 function closeAll(descriptors: readonly Fd[]): void {
   for (const fd of descriptors) fd.close();
+}
+
+/** How many descriptors a call of these interfaces may bring. */
+function descriptorsOf(interfaces: readonly BoundVarlink[]): number {
+  const rows = interfaces.flatMap(({ table }) => Object.values(table.methods));
+  return Math.max(0, ...rows.map(({ descriptors = 0 }) => descriptors));
 }
 
 function repliesText(replies: readonly object[]): string[] {
@@ -300,8 +333,10 @@ function findMethod(options: VarlinkServerOptions, name: string): Found {
   const dot = name.lastIndexOf(".");
   const member = name.slice(dot + 1);
   for (const { table, handlers } of [...options.interfaces, serviceInterface(options)]) {
-    if (table.name !== name.slice(0, Math.max(dot, 0)) || !Object.hasOwn(table.methods, member)) continue;
-    return { table, row: table.methods[member] as VarlinkMethod, handler: handlers[member] as VarlinkHandler };
+    // What is declared without a handler is there for the description alone.
+    const handler = Object.hasOwn(handlers, member) ? handlers[member] : undefined;
+    if (table.name !== name.slice(0, Math.max(dot, 0)) || handler === undefined) continue;
+    return { table, row: table.methods[member] as VarlinkMethod, handler };
   }
   throw new MachinedError("MethodNotFound", `No method '${name}'`, { parameters: { method: name } });
 }

@@ -32,8 +32,7 @@ export function fillRegular(entry: Fd, status: RawStatus, target: Fd, { sharing,
   if (status.size > 0 && !share(source, target, sharing)) copyData(source, target, status, onBytes);
   copyOwnership(target, status);
   const lost = copyAttributes(source, target, true);
-  putTimes(status);
-  check(trySys("utimensat", target.number, 0, times, 0), "utimensat");
+  setTimesOf(target, status);
   return lost;
 }
 
@@ -64,6 +63,36 @@ export function shareData(source: Fd, target: Fd): "shared" | "not-this-file" | 
   return "not-this-file";
 }
 
+// struct file_clone_range { 0 __s64 src_fd; 8 __u64 src_offset; 16 __u64 src_length; 24 __u64 dest_offset; }
+const FICLONERANGE = 0x4020_940d;
+const cloneRange = pinForever(32);
+
+/**
+ * Makes `target`, which is empty, share the data of `source` in steps of `stepBytes`, a multiple of any block size, each
+ * made when the caller asks for it. Returns what `shareData()` says; after a first step that was made, "shared" or an error.
+ */
+export function* shareSteps(
+  source: Fd,
+  target: Fd,
+  size: number,
+  stepBytes: number,
+): Generator<number, ReturnType<typeof shareData>> {
+  if (size <= stepBytes) return shareData(source, target);
+  for (let at = 0; at < size; at += stepBytes) {
+    cloneRange.view.setBigInt64(0, BigInt(source.number), true);
+    cloneRange.view.setBigInt64(8, BigInt(at), true);
+    // The last one goes to the end of the file: only there it may end inside of a block.
+    cloneRange.view.setBigInt64(16, BigInt(at + stepBytes < size ? stepBytes : 0), true);
+    cloneRange.view.setBigInt64(24, BigInt(at), true);
+    const result = trySys("ioctl", target.number, FICLONERANGE, cloneRange);
+    if (at === 0 && NEVER_SHARES.has(result)) return "never";
+    if (at === 0 && CANNOT_SHARE.has(result)) return "not-this-file";
+    check(result, "reflink");
+    yield Math.min(at + stepBytes, size);
+  }
+  return "shared";
+}
+
 /** EXDEV, ENOTTY, ENOSYS, EOPNOTSUPP: not on these file systems. */
 const NEVER_SHARES: ReadonlySet<number> = new Set([-18, -25, -38, -95]);
 /** EPERM, EBADF, EINVAL, ETXTBSY: swap files, files with and without copy-on-write, and the like. */
@@ -84,15 +113,31 @@ export function copyData(
   { size, allocatedBytes }: { readonly size: number; readonly allocatedBytes: number },
   onBytes: (count: number) => void,
 ): void {
+  for (const { copied } of dataSteps(source, target, { size, allocatedBytes }, STEP_BYTES)) onBytes(copied);
+}
+
+/** A step of a copy: so many bytes were copied, and the copy has come so far in the file, holes included. */
+export interface CopyStep {
+  readonly copied: number;
+  readonly reached: number;
+}
+
+/** The same in steps of at most `stepBytes`, each made when the caller asks for it. */
+export function* dataSteps(
+  source: Fd,
+  target: Fd,
+  { size, allocatedBytes }: { readonly size: number; readonly allocatedBytes: number },
+  stepBytes: number,
+): Generator<CopyStep> {
   if (allocatedBytes >= size) {
-    copyRange(source, target, 0, size, onBytes);
+    yield* rangeSteps(source, target, [0, size], stepBytes);
     return;
   }
   for (let at = 0; at < size; ) {
     const from = seek(source, at, SEEK_DATA, size);
     if (from === null) break;
     const to = Math.min(seek(source, from, SEEK_HOLE, size) ?? size, size);
-    copyRange(source, target, from, to, onBytes);
+    yield* rangeSteps(source, target, [from, to], stepBytes);
     at = to;
   }
   check(trySys("ftruncate", target.number, size), "ftruncate");
@@ -106,13 +151,18 @@ function seek(file: Fd, at: number, whence: number, size: number): number | null
   return check(result, "lseek");
 }
 
-function copyRange(source: Fd, target: Fd, from: number, to: number, onBytes: (count: number) => void): void {
+function* rangeSteps(
+  source: Fd,
+  target: Fd,
+  [from, to]: readonly [number, number],
+  stepBytes: number,
+): Generator<CopyStep> {
   let at = from;
   while (at < to) {
-    const count = copyStep(source, target, at, Math.min(to - at, STEP_BYTES));
+    const count = copyStep(source, target, at, Math.min(to - at, stepBytes));
     if (count === 0) return; // it became shorter meanwhile
     at += count;
-    onBytes(count);
+    yield { copied: count, reached: at };
   }
 }
 
@@ -189,4 +239,10 @@ function putTimes({ memory }: RawStatus): void {
 export function setTimes(directory: Fd, name: RawName, status: RawStatus): void {
   putTimes(status);
   check(trySys("utimensat", directory.number, rawAddress(name), times, AT_SYMLINK_NOFOLLOW), "utimensat");
+}
+
+/** Gives an open file the times of `status`. */
+export function setTimesOf(file: Fd, status: RawStatus): void {
+  putTimes(status);
+  check(trySys("utimensat", file.number, 0, times, 0), "utimensat");
 }

@@ -27,6 +27,8 @@ export interface CopyProgress {
 export interface CopyOptions {
   /** Directories (`RawStatus.identity`) that become empty ones in the copy. */
   readonly leaveEmpty?: ReadonlySet<string>;
+  /** Nobody may remove anything of the source meanwhile: a file that is gone when its turn comes is an error (`ENOENT`). */
+  readonly isWhole?: boolean;
   onProgress?(progress: CopyProgress): void;
   /** Called when there turns out to be much to copy that cannot be shared; null where nobody can help. */
   startHelpers?(): CopyHelpers | null;
@@ -115,7 +117,7 @@ class TreeCopy implements Disposable {
       return false;
     } catch (error) {
       // The original went away before it could be looked at.
-      if (isErrno(error, "ENOENT") && error.syscall === "open") return false;
+      if (isErrno(error, "ENOENT") && error.syscall === "open" && !this.#options.isWhole) return false;
       throw this.#explain(error, name);
     }
   }

@@ -1,7 +1,7 @@
 // Open files as values with an owner. A function that creates an Fd hands it to its caller, who closes it (`using`) or
 // passes it on (`take()`). Everything opened here is close-on-exec, never waits for a fifo's other end, and never
 // becomes a controlling terminal. See open(2), openat2(2).
-import { type FileStatus, type LinkPolicy, statusOf } from "./file-status.ts";
+import { type FileKind, type FileStatus, kindOfOpen, type LinkPolicy, statusOf } from "./file-status.ts";
 import { type Pinned, pinForever, scratchString } from "./mem.ts";
 import { check, SyscallError, trySys } from "./sys.ts";
 
@@ -174,6 +174,11 @@ export function ioctl(fd: Fd, request: number, argument: number | Pinned = 0): n
 /** The status of an open file, O_PATH included. */
 export function statFd(fd: Fd): FileStatus {
   return statusOf(fd.number, "", "follow");
+}
+
+/** What kind of file is open. It never waits for a file system, as `statFd()` may. */
+export function kindOfFd(fd: Fd): FileKind {
+  return kindOfOpen(fd.number);
 }
 
 /** The status of `path`; a symbolic link at its end is followed unless `links` says otherwise. */

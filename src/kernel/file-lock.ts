@@ -1,8 +1,8 @@
 // Locks on files, taken at once or not at all. Two kinds that do not see each other: record locks of open files, which
 // containers and image tools take on lock files (fcntl(2), F_OFD_SETLK), and flock(2), which directories can have too.
-import { Fd, statFd } from "./fd.ts";
+import { Fd, statFd, statPath } from "./fd.ts";
 import { pinForever, scratchString } from "./mem.ts";
-import { check, SyscallError, trySys } from "./sys.ts";
+import { check, isErrno, SyscallError, trySys } from "./sys.ts";
 
 export type LockMode = "shared" | "exclusive";
 
@@ -69,11 +69,13 @@ export class FileLock implements Disposable {
     }
   }
 
-  /** Ends the lock. Whoever is the last removes the file. */
+  /** Ends the lock. Whoever is the last removes the file. Ending it twice touches nobody's later lock of that name. */
   [Symbol.dispose](): void {
     if (!this.#fd.isOpen) return;
     try {
-      if (lockRecord(this.#fd, "exclusive")) check(trySys("unlinkat", AT_FDCWD, scratchString(this.path), 0), "unlink");
+      if (isAt(this.#fd, this.path) && lockRecord(this.#fd, "exclusive")) {
+        check(trySys("unlinkat", AT_FDCWD, scratchString(this.path), 0), "unlink");
+      }
     } catch (error) {
       if (!(error instanceof SyscallError)) throw error;
     }
@@ -81,11 +83,22 @@ export class FileLock implements Disposable {
   }
 }
 
-const LOCK_EX_NB = 2 | 4;
+/** Whether `path` names the file that `fd` is open on, and not one that took its place. */
+export function isAt(fd: Fd, path: string): boolean {
+  try {
+    const [open, named] = [statFd(fd), statPath(path, "no-follow")];
+    return open.dev === named.dev && open.ino === named.ino;
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ENOTDIR")) return false;
+    throw error;
+  }
+}
+
+const FLOCK: Readonly<Record<LockMode, number>> = { shared: 1 | 4, exclusive: 2 | 4 };
 
 /** Takes the whole file that `fd` is open on for as long as it is open; false when another open file has it. */
-export function lockWhole(fd: Fd): boolean {
-  const result = trySys("flock", fd.number, LOCK_EX_NB);
+export function lockWhole(fd: Fd, mode: LockMode = "exclusive"): boolean {
+  const result = trySys("flock", fd.number, FLOCK[mode]);
   if (result === EAGAIN) return false;
   check(result, "flock");
   return true;

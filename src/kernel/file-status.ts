@@ -70,6 +70,16 @@ export function statusOf(at: number | null, path: string, links: LinkPolicy): Fi
   return readStatus();
 }
 
+const STATX_TYPE = 0x1;
+const AT_STATX_DONT_SYNC = 0x4000;
+
+/** The kind of the open file `number`, from what the kernel knows: a file system that does not answer is not asked. */
+export function kindOfOpen(number: number): FileKind {
+  const flags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC;
+  check(trySys("statx", number, scratchString(""), flags, STATX_TYPE, statx), "stat");
+  return readStatus().kind;
+}
+
 /** What is asked of statx(2) for a status. */
 export const STATUS_MASK = STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID;
 

@@ -10,13 +10,17 @@ export { processCmdline, processComm, processUid } from "./process-file.ts";
 
 const PIDFS_MAGIC = 0x50494446;
 const POLLIN = 1;
+const EINTR = -4;
 const ENOSYS = -38;
 /** Without pidfds, how often a process is looked for. */
 const RECHECK_MS = 500;
+const RECHECK_STEP_MS = 5;
+/** The longest wait in the kernel between two looks at the clock. */
+const WAIT_STEP_MS = 500;
 
 // struct pollfd { 0 int fd; 4 short events; 6 short revents; };  struct timespec { long tv_sec; long tv_nsec; }
 const pollfd = pinForever(8);
-const noTime = pinForever(16);
+const timespec = pinForever(16);
 
 /** One process. Owns its pidfd; everything it says about the process is of this one, or fails with `ESRCH`. */
 export class PidRef implements Disposable {
@@ -75,6 +79,17 @@ export class PidRef implements Disposable {
       if (isErrno(error, "ESRCH")) return false;
       throw error;
     }
+  }
+
+  /** Blocks until the process has exited, its files closed; false when it has not after so many milliseconds. */
+  waitExit(limitMs: number): boolean {
+    const until = performance.now() + limitMs;
+    while (this.isAlive()) {
+      if (performance.now() >= until) return false;
+      if (this.pidfd === null) Bun.sleepSync(RECHECK_STEP_MS);
+      else isReadable(this.pidfd, WAIT_STEP_MS);
+    }
+    return true;
   }
 
   /** Sends a signal; 0 only checks. `ESRCH` when the process is gone, `EPERM` when it is not ours to signal. */
@@ -164,9 +179,12 @@ function pidOf(pidfd: Fd): number {
   return pid;
 }
 
-function isReadable(fd: Fd): boolean {
+function isReadable(fd: Fd, waitMs = 0): boolean {
   pollfd.view.setInt32(0, fd.number, true);
   pollfd.view.setInt16(4, POLLIN, true);
-  const count = trySys("ppoll", pollfd, 1, noTime, 0, 8);
-  return check(count, "ppoll") > 0;
+  timespec.view.setBigInt64(0, BigInt(Math.floor(waitMs / 1000)), true);
+  timespec.view.setBigInt64(8, BigInt(waitMs % 1000) * 1_000_000n, true);
+  const count = trySys("ppoll", pollfd, 1, timespec, 0, 8);
+  // A signal that comes meanwhile is no answer.
+  return count !== EINTR && check(count, "ppoll") > 0;
 }

@@ -8,8 +8,10 @@ import { check, trySys } from "./sys.ts";
 
 /** What became possible. `hangup` and `error` come unasked; after either, reading tells the details. */
 export interface Ready {
+  /** There is something to read, or the end of what the peer sends. */
   readonly read: boolean;
   readonly write: boolean;
+  /** The peer neither sends nor reads any more: it has closed its end. */
   readonly hangup: boolean;
   readonly error: boolean;
 }
@@ -115,8 +117,10 @@ function threadSource(): string | URL {
   return isCompiled ? "/$bunfs/root/kernel/poller-thread.js" : new URL("./poller-thread.ts", import.meta.url);
 }
 
+/** While no file can be opened the main thread goes on waiting itself. */
 function startThread(): void {
-  outer = check(trySys("epoll_create1", EPOLL_CLOEXEC), "epoll_create1");
+  outer = trySys("epoll_create1", EPOLL_CLOEXEC);
+  if (outer < 0) return;
   thread = new Worker(threadSource(), { smol: true });
   thread.onmessage = (event: { data: unknown }) => {
     if (event.data === "ready") {
@@ -191,7 +195,7 @@ function dispatch(count: number): void {
       callbacks.get(token)?.({
         read: (mask & (EPOLLIN | EPOLLRDHUP)) !== 0,
         write: (mask & EPOLLOUT) !== 0,
-        hangup: (mask & (EPOLLHUP | EPOLLRDHUP)) !== 0,
+        hangup: (mask & EPOLLHUP) !== 0,
         error: (mask & EPOLLERR) !== 0,
       });
     } catch (error) {

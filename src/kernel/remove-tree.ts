@@ -20,7 +20,7 @@ import {
   type RawName,
   RawStatus,
   rawAddress,
-  readEntries,
+  readSomeEntries,
   textOf,
 } from "./tree.ts";
 
@@ -78,13 +78,15 @@ function requireMount(found: RawStatus, mountId: bigint, name: RawName): void {
 /** Empties a directory, iteratively. Takes over `top`. */
 function empty(top: Fd, mountId: bigint): void {
   using chain = new DirectoryChain(top, status);
-  const pending: RawEntry[][] = [readEntries(top)];
+  // Some entries at a time: a directory may be larger than memory.
+  const pending: RawEntry[][] = [readSomeEntries(top)];
   for (;;) {
+    if (pending.at(-1)?.length === 0) pending[pending.length - 1] = readSomeEntries(chain.current);
     const entry = pending.at(-1)?.pop();
     if (entry !== undefined) {
       const inner = removeOrOpen(chain.current, entry, mountId);
       if (inner === null) continue;
-      pending.push(readEntries(inner));
+      pending.push(readSomeEntries(inner));
       chain.enter(entry.name, inner, status.readFd(inner).identity);
       continue;
     }

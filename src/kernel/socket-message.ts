@@ -118,23 +118,30 @@ function writeRights(fds: readonly Fd[]): number {
 /**
  * Receives what is there into `into`: the bytes with the descriptors that came with them, `"again"` when nothing is there
  * yet, `"end"` when the peer has finished. A message whose descriptors did not all fit (more than the process may open)
- * throws `EXFULL`, a datagram larger than `into` `EMSGSIZE`; what came of it is closed.
+ * throws `EXFULL`, a datagram larger than `into` `EMSGSIZE`; what came of it is closed. With `maxFds` a message with more
+ * descriptors throws `EXFULL`, too; with 0 the kernel closes them before they ever are ours, and the bytes come alone.
  */
-export function receiveMessage(socket: Fd, into: Pinned): Received | "again" | "end" {
-  prepare(into.address, into.size, control.size);
+export function receiveMessage(socket: Fd, into: Pinned, maxFds?: number): Received | "again" | "end" {
+  prepare(into.address, into.size, controlSizeFor(maxFds));
   const count = trySys("recvmsg", socket.number, header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   if (count === EAGAIN) return "again";
   check(count, "recvmsg");
   const flags = header.view.getUint32(48, true);
   const controlSize = header.view.getUint32(40, true);
-  if (controlSize === 0 && (flags & (MSG_CTRUNC | MSG_TRUNC)) === 0)
-    return count === 0 ? "end" : { bytes: count, fds: [] };
+  const isCut = (flags & MSG_TRUNC) !== 0 || ((flags & MSG_CTRUNC) !== 0 && maxFds !== 0);
+  if (controlSize === 0 && !isCut) return count === 0 ? "end" : { bytes: count, fds: [] };
   const received = readControl(count, controlSize);
-  if ((flags & (MSG_CTRUNC | MSG_TRUNC)) !== 0) {
+  if (isCut) {
     for (const fd of received.fds) fd.close();
     throw new SyscallError("recvmsg", (flags & MSG_CTRUNC) !== 0 ? "EXFULL" : "EMSGSIZE");
   }
   return count === 0 && received.fds.length === 0 && received.credentials === undefined ? "end" : received;
+}
+
+/** Without a limit there is room for whatever else the kernel tells. */
+function controlSizeFor(maxFds: number | undefined): number {
+  if (maxFds === undefined) return control.size;
+  return maxFds === 0 ? 0 : align(CMSG_HEADER + 4 * maxFds);
 }
 
 function readControl(bytes: number, size: number): Received {

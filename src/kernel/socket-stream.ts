@@ -15,6 +15,19 @@ export interface StreamHandlers {
   drain?(): void;
   /** The peer sends no more but may still read. Without this handler the stream ends once its queue is sent. */
   readEnd?(): void;
+  /**
+   * The peer has closed its end while reading is paused: bytes that it sent before may still be there, but nobody takes
+   * an answer. Without this handler the stream ends.
+   */
+  hangup?(): void;
+}
+
+export interface StreamOptions {
+  /**
+   * More descriptors with one message end the stream with `EXFULL`; 0: the kernel closes whatever is sent, and the bytes
+   * come without. As many as the kernel passes by default.
+   */
+  readonly maxFds?: number;
 }
 
 interface Chunk {
@@ -23,8 +36,11 @@ interface Chunk {
   sent: number;
 }
 
-/** A busy peer is read this often in one turn of the loop, then others get theirs. */
-const READS_PER_TURN = 16;
+/** A busy peer is read this often in one turn of the loop, and this much, then others get theirs. */
+const READS_PER_TURN = 64;
+const BYTES_PER_TURN = 256 * 1024;
+/** Who writes more than this in one turn waits until it is sent. */
+const ENOUGH_BYTES = 64 * 1024;
 const incoming = pinForever(64 * 1024);
 const outgoing = pinForever(256 * 1024);
 
@@ -34,6 +50,7 @@ type State = "open" | "finishing" | "closed";
 export class SocketStream implements Disposable {
   readonly fd: Fd;
   readonly #handlers: StreamHandlers;
+  readonly #maxFds: number | undefined;
   readonly #watch: Watch;
   readonly #queue: Chunk[] = [];
   #queuedBytes = 0;
@@ -42,18 +59,28 @@ export class SocketStream implements Disposable {
   #readIsPlanned = false;
   #isWritable = true;
   #isPaused = false;
+  /** Readiness is told once: what was not read because of a pause has to be remembered. */
+  #mayHaveMore = false;
   #readEnded = false;
+  #hasHungUp = false;
+  #hangupIsTold = false;
   #state: State = "open";
 
-  constructor(fd: Fd, handlers: StreamHandlers) {
+  constructor(fd: Fd, handlers: StreamHandlers, options: StreamOptions = {}) {
     this.fd = fd;
     this.#handlers = handlers;
+    this.#maxFds = options.maxFds;
     this.#watch = watch(fd, { read: true, write: true }, (ready) => this.#onReady(ready));
   }
 
   /** Bytes accepted by `write()` that the kernel has not taken yet. */
   get queuedBytes(): number {
     return this.#queuedBytes;
+  }
+
+  /** Whether what is written now goes out at once, as far as is known. */
+  get takesMore(): boolean {
+    return this.#isWritable && this.#queuedBytes < ENOUGH_BYTES;
   }
 
   get isOpen(): boolean {
@@ -85,14 +112,15 @@ export class SocketStream implements Disposable {
     this.#planFlush();
   }
 
-  /** Stops reading: the kernel's buffer fills, and the peer waits. */
+  /** Stops reading: the kernel's buffer fills, and the peer waits. That the peer leaves is noticed all the same. */
   pause(): void {
     this.#isPaused = true;
   }
 
   resume(): void {
+    if (!this.#isPaused) return;
     this.#isPaused = false;
-    this.#planRead();
+    if (this.#mayHaveMore) this.#planRead();
   }
 
   /** Ends the stream after all that is queued was sent. */
@@ -118,6 +146,7 @@ export class SocketStream implements Disposable {
       this.#isWritable = true;
       if (this.#corks === 0 && this.#queue.length > 0) this.#flush();
     }
+    if (ready.hangup) this.#hasHungUp = true;
     // A planned read comes anyway, and reading now as well would take its turn twice.
     if ((ready.read || ready.hangup || ready.error) && !this.#readIsPlanned) this.#read();
   }
@@ -132,11 +161,14 @@ export class SocketStream implements Disposable {
   }
 
   #read(): void {
-    for (let reads = 0; reads < READS_PER_TURN; reads++) {
+    let bytes = 0;
+    for (let reads = 0; reads < READS_PER_TURN && bytes < BYTES_PER_TURN; reads++) {
+      this.#mayHaveMore = this.#isPaused;
+      if (this.#hasHungUp && (this.#isPaused || this.#readEnded)) this.#onHangup();
       if (this.#state !== "open" || this.#isPaused || this.#readEnded) return;
       let received: ReturnType<typeof receiveMessage>;
       try {
-        received = receiveMessage(this.fd, incoming);
+        received = receiveMessage(this.fd, incoming, this.#maxFds);
       } catch (error) {
         this.#end(error as Error); // receiveMessage() throws SyscallError only
         return;
@@ -146,6 +178,7 @@ export class SocketStream implements Disposable {
         this.#onReadEnd();
         return;
       }
+      bytes += received.bytes;
       this.#deliver(Buffer.from(incoming.bytes.subarray(0, received.bytes)), received.fds);
     }
     this.#planRead();
@@ -162,10 +195,20 @@ export class SocketStream implements Disposable {
     }
   }
 
+  /** What was sent before is read first; then, or when nobody reads, the stream is over. */
+  #onHangup(): void {
+    if (this.#readEnded || this.#handlers.hangup === undefined) this.#end();
+    else if (!this.#hangupIsTold) {
+      this.#hangupIsTold = true;
+      this.#handlers.hangup();
+    }
+  }
+
   #onReadEnd(): void {
     this.#readEnded = true;
     if (this.#handlers.readEnd) this.#handlers.readEnd();
     else this.finish();
+    if (this.#hasHungUp) this.#end();
   }
 
   /** A microtask later, so that all that one message causes is sent with one system call. */

@@ -2,6 +2,7 @@
 // can read it; the raw instruction returns it. So a few bytes of machine code, called with seven integers, are all the
 // native code there is, and every result is the kernel's own: a value, or minus an errno. See syscall(2).
 import { CFunction, dlopen, FFIType, type Pointer, toArrayBuffer } from "bun:ffi";
+import { NoExecutableMemory } from "../base/no-executable-memory.ts";
 import type { Pinned } from "./mem.ts";
 import { SyscallError } from "./syscall-error.ts";
 import { NR, type SyscallName } from "./syscall-numbers.ts";
@@ -66,7 +67,11 @@ function openLibc() {
       cause ??= error;
     }
   }
-  throw new Error("Cannot call the kernel: no C library, or no JIT for bun:ffi", { cause });
+  // The engine's compiler is off where it may not make executable memory.
+  if (cause instanceof Error && cause.message.includes("JIT")) {
+    throw new NoExecutableMemory("Cannot call the kernel: executable memory is forbidden", { cause });
+  }
+  throw new Error("Cannot call the kernel: there is no C library that can be loaded", { cause });
 }
 
 function buildEntry(): Raw {
@@ -77,7 +82,7 @@ function buildEntry(): Raw {
   new Uint8Array(toArrayBuffer(page, 0, code.length)).set(code);
   // Never writable and executable at once. The kernel flushes the instruction cache when a page becomes executable.
   if (libc.mprotect(page, PAGE, PROT_READ | PROT_EXEC) !== 0) {
-    throw new Error("Cannot call the kernel: the security policy forbids executable memory");
+    throw new NoExecutableMemory("Cannot call the kernel: the security policy forbids executable memory");
   }
   const { i64, i64_fast } = FFIType;
   const args = [i64, i64, i64, i64, i64, i64, i64];

@@ -10,6 +10,7 @@ export const SYSCALL_NUMBERS = {
   pread64: [17, 67],
   pwrite64: [18, 68],
   ioctl: [16, 29],
+  rt_sigaction: [13, 134],
   dup3: [292, 24],
   fcntl: [72, 25],
   getpid: [39, 172],

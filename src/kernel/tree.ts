@@ -42,19 +42,32 @@ export interface RawEntry {
 
 // struct linux_dirent64 { 0 u64 d_ino; 8 s64 d_off; 16 u16 d_reclen; 18 u8 d_type; 19 char d_name[]; }
 const entries = pinForever(64 * 1024);
+const ENOENT = -2;
 
-/** What is in `directory`, read from where it stands, without `.` and `..`. */
-export function readEntries(directory: Fd): RawEntry[] {
-  const list: RawEntry[] = [];
+/** The next entries of `directory` from where it stands, without `.` and `..`: as many as one call reads, none at the end. */
+export function readSomeEntries(directory: Fd): RawEntry[] {
   const { bytes, view } = entries;
   for (;;) {
-    const size = check(trySys("getdents64", directory.number, entries, entries.size), "getdents");
-    if (size === 0) return list;
+    const list: RawEntry[] = [];
+    const size = trySys("getdents64", directory.number, entries, entries.size);
+    // Linux says so of a directory that was removed while it is open.
+    if (size === 0 || size === ENOENT) return list;
+    check(size, "getdents");
     for (let at = 0; at < size; at += view.getUint16(at + 16, true)) {
       const name = bytes.toString("latin1", at + 19, bytes.indexOf(0, at + 19));
       if (name !== "." && name !== "..") list.push({ name, kind: FILE_KINDS[view.getUint8(at + 18)] ?? null });
     }
+    if (list.length > 0) return list;
   }
+}
+
+/** What is in `directory`, read from where it stands, without `.` and `..`. */
+export function readEntries(directory: Fd): RawEntry[] {
+  const list: RawEntry[] = [];
+  for (let some = readSomeEntries(directory); some.length > 0; some = readSomeEntries(directory)) {
+    for (const entry of some) list.push(entry);
+  }
+  return list;
 }
 
 const arm = process.arch === "arm64";
@@ -81,6 +94,20 @@ export function openForReading(parent: Fd, name: RawName): Fd {
 export function openEntry(parent: Fd, name: RawName): Fd {
   const result = trySys("openat", parent.number, rawAddress(name), O_PATH | O_NOFOLLOW | O_CLOEXEC);
   return Fd.adopt(check(result, "open", result < 0 ? textOf(name) : undefined));
+}
+
+const LINK_MAX = 4096;
+const linkTarget = pinForever(LINK_MAX);
+const EINVAL = -22;
+
+/**
+ * The target of the symbolic link `name`, byte for byte; of `parent` itself, opened as `openEntry()` does, where `name` is
+ * "". Null for anything but a link.
+ */
+export function readLinkIn(parent: Fd, name: RawName): RawName | null {
+  const length = trySys("readlinkat", parent.number, rawAddress(name), linkTarget, LINK_MAX);
+  if (length === EINVAL) return null;
+  return linkTarget.bytes.toString("latin1", 0, check(length, "readlink", length < 0 ? textOf(name) : undefined));
 }
 
 // struct statx: see file-status.ts. It is kept as it came: times go into a copy without a detour.

@@ -6,6 +6,7 @@ import type { Addresses } from "../registry/addresses.ts";
 import type { Operations } from "../registry/operation.ts";
 import type { Log } from "../registry/ports.ts";
 import type { Registry } from "../registry/registry.ts";
+import type { Enablement } from "./enablement.ts";
 
 /** Who may register machines: root alone, as before 258; whoever polkit lets and owns the leader; the daemon's own user. */
 export type RegisterPolicy = "root" | "polkit" | "self";
@@ -15,7 +16,10 @@ export interface Daemon {
   readonly addresses: Addresses;
   readonly operations: Operations;
   readonly log: Log;
+  readonly enablement: Enablement;
   readonly registerPolicy: RegisterPolicy;
+  /** The release of the host's systemd, by which the host's scripts know their programs; 0 where there is none. */
+  readonly hostVersion: number;
   /** The system bus, or null while there is none. */
   bus(): BusClient | null;
   /** Who decides about callers, or null while nobody can be asked. */

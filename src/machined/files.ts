@@ -2,7 +2,7 @@
 // CopyFromMachine(), BindMountMachine()).
 import { errnoText } from "../base/errno.ts";
 import { ErrnoError, errnoNameOf, invalidArgument } from "../base/error.ts";
-import { isNormalizedPath } from "../base/names.ts";
+import { isAbsolutePath, isNormalizedPath } from "../base/names.ts";
 import { sameNamespace } from "../kernel/namespace.ts";
 import type { Machine } from "../registry/machine.ts";
 import { unsupported } from "../registry/registry.ts";
@@ -30,8 +30,9 @@ export const copyFiles = defineAction({
     requireRoomForCopy(daemon.operations);
     const machine = requireContainer(daemon.registry.get(request.name), "Copying files");
     if ((request.flags & ~COPY_REPLACE) !== 0n) throw invalidArgument("flags", "Invalid argument");
-    const source = normalized("source", request.source);
-    const destination = request.destination === "" ? source : normalized("destination", request.destination);
+    const accept = daemon.hostVersion < NORMALIZED_VERSION ? collapsed : normalized;
+    const source = accept("source", request.source);
+    const destination = request.destination === "" ? source : accept("destination", request.destination);
     const permission = manage(machine, "copy", call, { src: source, dest: destination });
     return { subject: machine, source, destination, permission };
   },
@@ -85,9 +86,26 @@ function normalized(parameter: "source" | "destination", path: string): string {
   throw invalidArgument(parameter, `${name} path must be absolute and normalized.`);
 }
 
+/** Since this release the original takes normalized paths only. */
+const NORMALIZED_VERSION = 258;
+
+/**
+ * A path as scripts of older releases may write it, with single slashes and without `.`. `..` stays: where it leads is
+ * for the kernel to say when the path is opened, beneath the root that it belongs to.
+ */
+function collapsed(parameter: "source" | "destination", path: string): string {
+  if (!isAbsolutePath(path)) return normalized(parameter, path);
+  const parts = path.split("/").filter((part) => part !== "" && part !== ".");
+  if (parts.some((part) => Buffer.byteLength(part) > LONGEST_NAME)) return normalized(parameter, path);
+  return `/${parts.join("/")}`;
+}
+
+const LONGEST_NAME = 255;
+
 function requireFileName(path: string): void {
-  if (path !== "/") return;
-  throw new ErrnoError("EADDRNOTAVAIL", `Failed to extract file name of '/' path: ${errnoText("EADDRNOTAVAIL")}`);
+  if (path !== "/" && !path.endsWith("/..")) return;
+  const errno = path === "/" ? "EADDRNOTAVAIL" : "EINVAL";
+  throw new ErrnoError(errno, `Failed to extract file name of '${path}' path: ${errnoText(errno)}`);
 }
 
 function sharesMounts({ leader }: Machine): boolean {

@@ -5,7 +5,7 @@ import { UINT64_MAX } from "../base/format.ts";
 import type { Permission } from "../ipc/polkit.ts";
 import { renameImage } from "../registry/image-change.ts";
 import { defineAction } from "./action.ts";
-import type { Call } from "./daemon.ts";
+import type { Call, Daemon } from "./daemon.ts";
 import { type Images, requireImageName, targetOf, withText } from "./images.ts";
 
 /** Which image an action is about, and where it is found. */
@@ -31,15 +31,21 @@ export const remove = defineAction({
     const image = images.require(name);
     return { subject: image, permission: manage({ image: name, verb: "remove" }) };
   },
-  async run(_daemon, { subject: image }, { images, name }) {
+  async run(daemon, { subject: image }, { images, name }) {
     try {
       await images.run("remove", { target: targetOf(image) });
     } catch (error) {
       // Killed when the image was gone for everybody already: the rest of it goes in the background.
       if (errnoNameOf(error) !== "ESHUTDOWN" || images.find(name)?.isSame(image) === true) throw error;
     }
+    await afterRemoval(daemon, images, name);
   },
 });
+
+/** Nothing is started at boot any more, unless there is another image of that name (in /usr/lib, say). */
+async function afterRemoval(daemon: Daemon, images: Images, name: string): Promise<void> {
+  if (images.find(name) === null) await daemon.enablement.dropped(name);
+}
 
 /** Gives an image another name. */
 export const rename = defineAction({
@@ -48,12 +54,13 @@ export const rename = defineAction({
     const image = images.require(name);
     return { subject: image, permission: manage({ image: name, verb: "rename", new_name: newName }) };
   },
-  run(_daemon, { subject: image }, { images, newName }) {
+  async run(daemon, { subject: image }, { images, name, newName }) {
     try {
       renameImage(images.layout, images.search, image, newName);
     } catch (error) {
       throw withText("Failed to rename image", error);
     }
+    await daemon.enablement.moved(name, newName);
   },
 });
 
@@ -129,9 +136,10 @@ export const cleanPool = defineAction({
     if (mode !== "hidden" && mode !== "all") throw invalidArgument("mode", `Unknown mode '${mode}'.`);
     return { subject: null, permission: managePool(call, { verb: "clean_pool", mode }) };
   },
-  async run(_daemon, _plan, { images, mode }): Promise<Cleaned> {
+  async run(daemon, _plan, { images, mode }): Promise<Cleaned> {
     // The worker's answer: src/worker/clean.ts.
     const removed = (await images.run("clean", { mode })) as [string, string][];
+    for (const [name] of removed) if (!name.startsWith(".")) await afterRemoval(daemon, images, name);
     return removed.map(([name, bytes]) => [name, BigInt(bytes)] as const);
   },
 });

@@ -3,6 +3,7 @@
 import { errnoText } from "../base/errno.ts";
 import { ErrnoError, invalidArgument, MachinedError } from "../base/error.ts";
 import type { Caller } from "../ipc/caller.ts";
+import type { Permission } from "../ipc/polkit.ts";
 import type { LocalAddress } from "../kernel/netlink.ts";
 import type { Machine } from "../registry/machine.ts";
 import { HOST_ID_END, type IdKind, idMapsOf, mapInward, mapOutward, shiftOf } from "../registry/uid-map.ts";
@@ -33,18 +34,21 @@ export function sshInfo(daemon: Daemon, name: string): { address: string; privat
   return { address: facts.sshAddress, privateKeyPath: facts.sshPrivateKeyPath };
 }
 
-/** The os-release fields of a machine; polkit decides for users other than root (since 261). */
+/** Since this release polkit decides what others than root may know of a machine's inside; before, everyone may. */
+const ASKING_VERSION = 261;
+
+/** The permission to look into machines; undefined on hosts whose own daemon asks for none. */
+export function inspection(daemon: Daemon, details: Readonly<Record<string, string>>): Permission | undefined {
+  if (daemon.hostVersion < ASKING_VERSION) return undefined;
+  return { action: "org.freedesktop.machine1.inspect-machines", details };
+}
+
+/** The os-release fields of a machine. */
 export const getOsRelease = defineAction({
   prepare(daemon, { name }: { name: string }, call) {
     const machine = daemon.registry.get(name);
     const subject = call.transport === "bus" ? "machine" : "name";
-    return {
-      subject: machine,
-      permission: {
-        action: "org.freedesktop.machine1.inspect-machines",
-        details: { [subject]: machine.name, verb: "get_os_release" },
-      },
-    };
+    return { subject: machine, permission: inspection(daemon, { [subject]: machine.name, verb: "get_os_release" }) };
   },
   run: (daemon, { subject: machine }) => osRelease(daemon, machine),
 });

@@ -62,6 +62,7 @@ export const kill = defineAction({
       return machine.facts.supervisor.kill(signal);
     }
     if (machine.place === null) throw new ErrnoError("ESRCH", "No such process");
-    return daemon.registry.serviceManager.killUnit(machine.place, machine.leader, signal);
+    const isStillThere = () => daemon.registry.find(machine.name) === machine;
+    return daemon.registry.serviceManager.killUnit(machine.place, machine.leader, signal, isStillThere);
   },
 });

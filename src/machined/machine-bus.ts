@@ -29,15 +29,16 @@ const RETRY_MS = 50;
 
 /**
  * Runs `use` with a way to call services on the machine's bus; the connection ends with it. For the host that is the
- * daemon's own. Throws NoIPC where there is no bus, Timeout where it does not answer, BusError as the services say.
+ * daemon's own. `passesDescriptors`: calls take some along. Throws NoIPC where there is no bus, Timeout where it does not answer, BusError as the services say.
  */
 export async function withMachineBus<Result>(
   daemon: Daemon,
   machine: Machine,
   use: (call: MachineCall) => Promise<Result>,
+  { passesDescriptors = false } = {},
 ): Promise<Result> {
   if (machine.isHost) return useHostBus(daemon, use);
-  const connection = await connect(daemon.operations, machine);
+  const connection = await connect(daemon.operations, machine, passesDescriptors);
   try {
     return await use((call) => inTime(machine, connection, call));
   } finally {
@@ -60,11 +61,13 @@ async function inTime(machine: Machine, connection: BusConnection, call: BusCall
   }
 }
 
-async function connect(operations: Operations, machine: Machine): Promise<BusConnection> {
+async function connect(operations: Operations, machine: Machine, passesDescriptors: boolean): Promise<BusConnection> {
   const deadlineMs = performance.now() + GREETING_TIMEOUT_MS;
   const socket = await openSocket(operations, machine, deadlineMs);
   // Its root is id 0 to the machine, whatever that is to us.
-  const connection = new BusConnection(socket, {}, { handshake: new ClientHandshake(0) });
+  const handshake = new ClientHandshake(0, { passesDescriptors });
+  // Whatever it sends of its own accord is closed by the kernel: no answer comes with a descriptor.
+  const connection = new BusConnection(socket, {}, { handshake, descriptors: "none" });
   let isLate = false;
   const timer = setTimeout(() => {
     isLate = true;

@@ -5,10 +5,10 @@ import { LOG_CONTROL_PATH, LogControl } from "../api/peers.ts";
 import type { BusInterface } from "../api/table.ts";
 import { errnoNameOf } from "../base/error.ts";
 import { introspect } from "../ipc/render.ts";
+import { versionText } from "../kernel/host-systemd.ts";
 import { HELP, parseArguments } from "./arguments.ts";
 import { type Scope, systemScope, userScope } from "./scope.ts";
 import { Service } from "./service.ts";
-import { VERSION } from "./version.ts";
 
 /** Runs the program; gives its exit code. */
 export async function main(args: string[]): Promise<number> {
@@ -17,7 +17,7 @@ export async function main(args: string[]): Promise<number> {
     case "help":
       return say(HELP);
     case "version":
-      return say(`systemd ${VERSION}\n`);
+      return say(versionText());
     case "introspect":
       return describeObject(command.path);
     case "error":

@@ -2,15 +2,15 @@
 // connection is closed. The protocol is described at the top of the module. Nothing here waits.
 import { errnoNumber } from "../base/errno.ts";
 import { ERRORS, errnoNameOf, MachinedError } from "../base/error.ts";
+import { callerOnSocket } from "../ipc/caller.ts";
+import type { Peers } from "../ipc/peers.ts";
+import { Acceptor } from "../kernel/acceptor.ts";
 import type { Fd } from "../kernel/fd.ts";
-import { type Watch, watch } from "../kernel/poller.ts";
-import { SocketStream } from "../kernel/socket-stream.ts";
-import { acceptPeer } from "../kernel/unix-socket.ts";
+import { SocketStream, type StreamHandlers } from "../kernel/socket-stream.ts";
 import type { Daemon } from "./daemon.ts";
 import { findRecord, recordName } from "./userdb.ts";
 
 const LINE_LIMIT_BYTES = 256;
-const PEER_LIMIT = 1024;
 const PATIENCE_MS = 5_000;
 const AF_INET = 2;
 const NOBODY = 65534;
@@ -31,50 +31,62 @@ const NOT_OURS = new Set(["NoSuchMachine", "NoRecordFound", "InvalidArgs", "NotS
 
 export class NameSocket {
   readonly #daemon: Daemon;
-  #listener: Fd | null = null;
-  #watch: Watch | null = null;
+  readonly #shares: Peers;
+  #acceptor: Acceptor | null = null;
   readonly #peers = new Set<SocketStream>();
 
-  constructor(daemon: Daemon) {
+  constructor(daemon: Daemon, shares: Peers) {
     this.#daemon = daemon;
+    this.#shares = shares;
   }
 
   /** Answers on a listening socket, which it takes. */
   listen(listener: Fd): void {
-    this.#listener = listener;
-    this.#watch = watch(listener, { read: true }, () => {
-      for (let socket = acceptPeer(listener); socket !== null; socket = acceptPeer(listener)) this.#welcome(socket);
+    this.#acceptor = new Acceptor(listener, {
+      welcome: (socket, isShort) => this.#welcome(socket, isShort),
+      failed: (error) => this.#daemon.log.debug(`Cannot accept questions for names for now: ${error.message}`),
     });
   }
 
   close(): void {
-    this.#watch?.stop();
-    this.#listener?.close();
+    this.#acceptor?.close();
     for (const peer of [...this.#peers]) peer.close();
   }
 
-  #welcome(socket: Fd): void {
-    if (this.#peers.size >= PEER_LIMIT) {
+  #welcome(socket: Fd, isShort: boolean): void {
+    const caller = callerOnSocket(socket);
+    const seat = this.#shares.admit(caller, () => peer.close());
+    if (seat === null || (isShort && !seat.isPrivileged)) {
+      seat?.leave();
       socket.close();
       return;
     }
     let line = "";
     const timer = setTimeout(() => peer.close(), PATIENCE_MS);
-    const peer = new SocketStream(socket, {
-      data: (bytes, fds) => {
-        for (const fd of fds) fd.close();
-        line += bytes.toString("latin1");
-        const end = line.indexOf("\n");
-        if (end < 0 && line.length <= LINE_LIMIT_BYTES) return;
-        if (end >= 0 && end <= LINE_LIMIT_BYTES) peer.write(Buffer.from(this.#answer(line.slice(0, end))));
-        peer.finish();
+    const handlers: StreamHandlers = {
+      data: (bytes) => {
+        line += bytes.toString("latin1", 0, LINE_LIMIT_BYTES + 1);
+        if (!line.includes("\n") && line.length <= LINE_LIMIT_BYTES) return;
+        peer.pause();
+        this.#shares.turns.run(caller.uid, () => this.#reply(peer, line));
       },
+      // Whoever asks and leaves is not answered.
       end: () => {
         clearTimeout(timer);
+        seat.leave();
         this.#peers.delete(peer);
       },
-    });
+    };
+    const peer = new SocketStream(socket, handlers, { maxFds: 0 });
     this.#peers.add(peer);
+  }
+
+  #reply(peer: SocketStream, line: string): false {
+    const end = line.indexOf("\n");
+    if (!peer.isOpen) return false;
+    if (end >= 0 && end <= LINE_LIMIT_BYTES) peer.write(Buffer.from(this.#answer(line.slice(0, end))));
+    peer.finish();
+    return false;
   }
 
   #answer(line: string): string {

@@ -67,10 +67,15 @@ export const openShell = defineAction({
   },
   run: (daemon, { subject: machine, unit }): Promise<Pty> =>
     onNewPty(daemon, machine, (pty) =>
-      withMachineBus(daemon, machine, async (call) => {
-        using terminal = openPtyPeer(pty.master);
-        await startShell(call, unit, pty.path, terminal);
-      }),
+      withMachineBus(
+        daemon,
+        machine,
+        async (call) => {
+          using terminal = openPtyPeer(pty.master);
+          await startShell(call, unit, pty.path, terminal);
+        },
+        { passesDescriptors: true },
+      ),
     ),
 });
 

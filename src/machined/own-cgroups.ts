@@ -26,13 +26,21 @@ const STOP_POLL_MS = 50;
 
 export class OwnCgroups implements ServiceManager {
   readonly #log: Log;
+  readonly #stopTimeoutMs: number;
+  /** Cgroups that a stop is under way for, by the unit. */
+  readonly #stopping = new Map<string, CgroupMembers>();
 
-  constructor(log: Log) {
+  /** `stopTimeoutMs`: another than the usual one, for tests. */
+  constructor(log: Log, stopTimeoutMs: number = STOP_TIMEOUT_MS) {
     this.#log = log;
+    this.#stopTimeoutMs = stopTimeoutMs;
   }
 
   async createScope({ unit, leader }: ScopeRequest): Promise<{ job: null }> {
     const path = `${SLICE}/${unit}`;
+    // Whoever was to be ended there has ended, or the name would not be free. What comes now is somebody else.
+    this.#stopping.get(unit)?.abandon();
+    this.#stopping.delete(unit);
     try {
       createCgroup(path);
       leader.requireAlive();
@@ -56,13 +64,14 @@ export class OwnCgroups implements ServiceManager {
   async stopUnit(unit: string, leader: PidRef): Promise<null> {
     const members = membersOf(unit, leader);
     try {
+      if (members instanceof CgroupMembers) this.#stopping.set(unit, members);
       members.signal(SIGTERM);
       members.signal(SIGCONT);
     } catch (error) {
       members[Symbol.dispose]();
       throw error;
     }
-    this.#escalate(members, performance.now() + STOP_TIMEOUT_MS);
+    this.#escalate(members, performance.now() + this.#stopTimeoutMs);
     return null;
   }
 
@@ -114,20 +123,27 @@ function membersOf(unit: string, leader: PidRef): Members {
 
 class CgroupMembers implements Members {
   readonly #path: string;
+  #isAbandoned = false;
 
   constructor(path: string) {
     this.#path = path;
   }
 
+  /** A cgroup is known by its name: from now on it is another machine's, and nothing is done to it. */
+  abandon(): void {
+    this.#isAbandoned = true;
+  }
+
   signal(signal: number): void {
-    killCgroup(this.#path, signal);
+    if (!this.#isAbandoned) killCgroup(this.#path, signal);
   }
 
   anyAlive(): boolean {
-    return isCgroupPopulated(this.#path);
+    return !this.#isAbandoned && isCgroupPopulated(this.#path);
   }
 
   removeGroup(): void {
+    if (this.#isAbandoned) return;
     try {
       removeCgroup(this.#path);
     } catch {

@@ -10,6 +10,7 @@ import { serviceVarlink } from "../ipc/daemon-control.ts";
 import { DaemonLog } from "../ipc/daemon-log.ts";
 import { collectGarbageSoon } from "../ipc/housekeeping.ts";
 import { delayFailure, EXIT_SUPERFLUOUS, isSuperfluous, lockInstance } from "../ipc/instance-lock.ts";
+import { Peers } from "../ipc/peers.ts";
 import { isPrivileged } from "../ipc/polkit.ts";
 import { PrivateBus } from "../ipc/private-bus.ts";
 import { SystemBus } from "../ipc/system-bus.ts";
@@ -25,6 +26,7 @@ import { Operations } from "../registry/operation.ts";
 import { Registry } from "../registry/registry.ts";
 import { bindAll } from "./bindings.ts";
 import type { Daemon, RegisterPolicy } from "./daemon.ts";
+import { Enablement } from "./enablement.ts";
 import { hostId, hostMachine } from "./host.ts";
 import { IdleExit } from "./idle-exit.ts";
 import { imageMethods, imageObjects, poolGetters } from "./image-bindings.ts";
@@ -51,7 +53,9 @@ export class Service implements Daemon {
   readonly operations = new Operations(this.log);
   readonly images: Images;
   readonly registry: Registry;
+  readonly enablement: Enablement;
   registerPolicy: RegisterPolicy;
+  hostVersion = 0;
   readonly #scope: Scope;
   readonly #systemd: Systemd1 | null;
   readonly #systemBus: SystemBus;
@@ -61,7 +65,8 @@ export class Service implements Daemon {
   readonly #resolveHook: ResolveHook;
   readonly #idle: IdleExit;
   #privateBus: PrivateBus | null = null;
-  readonly #names = new NameSocket(this);
+  readonly #peers = new Peers();
+  readonly #names = new NameSocket(this, this.#peers);
   #lock: Disposable | null = null;
   #isReady = false;
   #stop: (code: number) => void = () => {};
@@ -72,6 +77,7 @@ export class Service implements Daemon {
     this.registerPolicy = scope.kind === "user" ? "self" : "root";
     this.images = Images.of(scope.images, this.operations, this.log);
     this.#systemd = this.#usesSystemd() ? new Systemd1(scope.kind, this.#unitEvents()) : null;
+    this.enablement = new Enablement(this.#systemd, this.log);
     this.registry = new Registry(
       new MachineFiles(scope.machines),
       this.#systemd ?? new OwnCgroups(this.log),
@@ -115,7 +121,7 @@ export class Service implements Daemon {
       this.#varlinkServer([this.#resolveHook.bound]),
     ];
     this.#authority = new Authority(scope.bus);
-    this.#systemBus = new SystemBus(MACHINE1_NAME, scope.bus, this.#server, this.log, {
+    this.#systemBus = new SystemBus(MACHINE1_NAME, scope.bus, this.#server, this.#peers.turns, this.log, {
       connected: async (bus) => {
         await this.#systemd?.attach(bus);
         await this.#choosePolicy();
@@ -129,6 +135,7 @@ export class Service implements Daemon {
       product: "systemd-machined",
       version: VERSION,
       interfaces,
+      peers: this.#peers,
       bug: (error, where) => this.#bug(error, where),
       called: () => this.#called(),
       debug: (message) => this.log.debug(message),
@@ -177,9 +184,10 @@ export class Service implements Daemon {
 
   async #choosePolicy(): Promise<void> {
     const wanted = process.env["MACHINED_REGISTER_POLICY"];
+    this.hostVersion = (await this.#systemd?.version()) ?? 0;
     if (this.#scope.kind === "user") return;
     if (wanted === "root" || wanted === "polkit") this.registerPolicy = wanted;
-    else if (((await this.#systemd?.version()) ?? 0) >= OPEN_REGISTRATION_VERSION) this.registerPolicy = "polkit";
+    else if (this.hostVersion >= OPEN_REGISTRATION_VERSION) this.registerPolicy = "polkit";
   }
 
   #announce(member: "MachineNew" | "MachineRemoved", machine: Machine): void {
@@ -253,7 +261,7 @@ export class Service implements Daemon {
     this.registry.restore();
     this.#listen();
     this.#orWarn(this.#scope.privateBus, (path) => {
-      this.#privateBus = new PrivateBus(path, this.#server, this.log);
+      this.#privateBus = new PrivateBus(path, this.#server, this.#peers, this.log);
     });
     notify("READY=1\nSTATUS=Processing requests...");
   }

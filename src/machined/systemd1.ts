@@ -11,7 +11,14 @@ import type { BusCall } from "../ipc/bus-connection.ts";
 import { BusError } from "../ipc/bus-error.ts";
 import { cgroupOfProcess, killCgroup } from "../kernel/cgroup.ts";
 import type { PidRef } from "../kernel/pidref.ts";
-import type { ScopeRequest, ServiceManager, ServiceManagerEvents, UnitPlace, UnitState } from "../registry/ports.ts";
+import type {
+  ScopeRequest,
+  ServiceManager,
+  ServiceManagerEvents,
+  UnitFiles,
+  UnitPlace,
+  UnitState,
+} from "../registry/ports.ts";
 
 const NAME = "org.freedesktop.systemd1";
 const MANAGER = { destination: NAME, path: "/org/freedesktop/systemd1", interface: `${NAME}.Manager` };
@@ -38,7 +45,7 @@ interface Waiting {
   settle(result: string): void;
 }
 
-export class Systemd1 implements ServiceManager {
+export class Systemd1 implements ServiceManager, UnitFiles {
   #bus: BusClient | null = null;
   readonly #scope: "system" | "user";
   readonly #events: ServiceManagerEvents;
@@ -229,7 +236,7 @@ export class Systemd1 implements ServiceManager {
     }
   }
 
-  async killUnit(place: UnitPlace, _leader: PidRef, signal: number): Promise<void> {
+  async killUnit(place: UnitPlace, _leader: PidRef, signal: number, isStillThere: () => boolean): Promise<void> {
     if (place.subgroup === "") {
       await this.#call("KillUnit", "ssi", [place.unit, "all", signal]);
       return;
@@ -239,8 +246,32 @@ export class Systemd1 implements ServiceManager {
     } catch (error) {
       // Before 258 the manager cannot: the processes are found by their cgroup.
       if (!(error instanceof BusError) || !error.isMissing) throw error;
-      killCgroup(place.cgroup, signal);
+      if (isStillThere()) killCgroup(place.cgroup, signal);
     }
+  }
+
+  async isEnabled(unit: string): Promise<boolean> {
+    if (this.#bus === null) return false;
+    try {
+      const [state] = await this.#call("GetUnitFileState", "s", [unit]);
+      return state === "enabled";
+    } catch (error) {
+      // No such template: nothing of it can be enabled.
+      if (errnoNameOf(error) === "ENOENT") return false;
+      throw error;
+    }
+  }
+
+  async enable(units: readonly string[]): Promise<void> {
+    await this.#call("EnableUnitFiles", "asbb", [units, false, false]);
+  }
+
+  async disable(units: readonly string[]): Promise<void> {
+    await this.#call("DisableUnitFiles", "asb", [units, false]);
+  }
+
+  async reload(): Promise<void> {
+    await this.#call("Reload", "", []);
   }
 
   async unitState(unit: string): Promise<UnitState> {

@@ -11,7 +11,7 @@ import { PidRef } from "../kernel/pidref.ts";
 import { type Machine, VSOCK_CID_ANY } from "../registry/machine.ts";
 import { defineAction, perform } from "./action.ts";
 import type { Daemon } from "./daemon.ts";
-import { mapFrom, mapTo, uidShift } from "./inspect.ts";
+import { inspection, mapFrom, mapTo, uidShift } from "./inspect.ts";
 import { kill, terminate, unregister } from "./lifecycle.ts";
 import { openVarlinkHandlers } from "./open-varlink.ts";
 import { osRelease } from "./os-release.ts";
@@ -186,8 +186,7 @@ const describeMachines = defineAction({
   prepare(daemon, { name, metadata }: { name: string | null; metadata: Metadata; more: boolean }) {
     const subject = name === null ? null : daemon.registry.get(name);
     if (metadata === "no") return { subject };
-    const details: Record<string, string> = name === null ? {} : { name };
-    return { subject, permission: { action: "org.freedesktop.machine1.inspect-machines", details } };
+    return { subject, permission: inspection(daemon, name === null ? {} : { name }) };
   },
   run: (daemon, { subject }, { metadata, more }) =>
     subject === null ? describeAll(daemon, metadata, more) : describeMachine(daemon, subject, metadata),

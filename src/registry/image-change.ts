@@ -27,10 +27,14 @@ function unsupported(image: Image): SyscallError {
   return new SyscallError("change", "EOPNOTSUPP", image.path);
 }
 
-/** Removes an image and what belongs to it. A link is removed, and what it leads to stays. */
-export function removeImage(layout: ImageLayout, image: Image): void {
+/**
+ * Removes an image and what belongs to it. A link is removed, and what it leads to stays. `isWanted` is asked when the image
+ * is locked: `EBUSY` when it is wanted after all.
+ */
+export function removeImage(layout: ImageLayout, image: Image, isWanted: () => boolean = () => false): void {
   const place = changeable(image);
   using _lock = lockImage(layout.locks, image.path, "exclusive");
+  if (isWanted()) throw new SyscallError("unlink", "EBUSY", image.path);
   using directory = openPath(place.directory, "directory");
   const entry = rawOf(place.entry);
   if (!place.isLink && (image.isTree || image.type === "mstack")) {

@@ -32,7 +32,8 @@ export function cleanPool(layout: ImageLayout, search: ImageSearch, mode: CleanM
   for (const image of images) {
     if (!image.mayChange || (mode === "hidden" && !image.isHidden) || layers.has(image.path)) continue;
     try {
-      removeImage(layout, image);
+      // A stack of layers may have been made while the one who made it held them.
+      removeImage(layout, image, () => mode === "hidden" && image.isTree && layersOf(search.list()).has(image.path));
       removed.push({ name: image.name, bytes: image.facts.space.usageExclusive });
     } catch (error) {
       if (!isErrno(error, "EBUSY")) failure ??= explain(image, error);

@@ -13,7 +13,7 @@ import type { Image } from "./image.ts";
 import { markTree } from "./image-change.ts";
 import { copyCompanions } from "./image-companions.ts";
 import type { ImageLayout } from "./image-layout.ts";
-import { lockName } from "./image-lock.ts";
+import { HeldImage, lockName } from "./image-lock.ts";
 import type { ImageSearch } from "./image-search.ts";
 import { sweepAll, type Temporary, temporaryFile, temporaryMade, temporaryTree } from "./image-temporary.ts";
 import { keepSpace, openPool } from "./pool.ts";
@@ -56,12 +56,17 @@ function publishTree(clone: Temporary, newName: string, readOnly: boolean): void
 }
 
 function cloneTree(image: Image, pool: Fd, readOnly: boolean, options: CopyOptions): Temporary {
-  using source = openPath(image.path, "directory");
+  using held = image.facts.place === null ? null : HeldImage.open(null, image.path, "directory");
+  using root = held === null ? openPath(image.path, "directory") : null;
+  const source = held?.fd ?? (root as Fd);
   // The pool is never part of a clone: cloning the host would otherwise clone all clones, and itself.
   const leaveEmpty = new Set([new RawStatus().readFd(pool).identity]);
   const snapshot = isSubvolume(source) ? snapshotOf(source, pool) : null;
   if (snapshot === null)
-    return filled(temporaryTree(pool), ({ fd }) => copyInto(fd, source, { ...options, leaveEmpty }));
+    return filled(temporaryTree(pool), ({ fd }) => {
+      copyInto(fd, source, { ...options, leaveEmpty });
+      held?.requireThere();
+    });
   return filled(snapshot.made, ({ fd }) => {
     snapshotNested(source, snapshot.nested, fd, { leaveEmpty, readOnly });
     emptyPoolIn(fd, image.path, pathOf(pool));

@@ -37,6 +37,16 @@ export interface ServiceManagerEvents {
   reloaded(): void;
 }
 
+/** Which units a service manager starts at boot. All failures are errors with a D-Bus or errno name. */
+export interface UnitFiles {
+  /** Whether a unit is enabled, lastingly; false for one that is not known. */
+  isEnabled(unit: string): Promise<boolean>;
+  enable(units: readonly string[]): Promise<void>;
+  disable(units: readonly string[]): Promise<void>;
+  /** Has the manager read what changed. */
+  reload(): Promise<void>;
+}
+
 /** Starts, stops and describes the units that hold machines. All failures are errors with a D-Bus or errno name. */
 export interface ServiceManager {
   /** Makes a scope around the leader. Resolves once it is queued, with the job to wait for (null: it is done). */
@@ -47,8 +57,11 @@ export interface ServiceManager {
   isJobPending(job: string): Promise<boolean>;
   /** Queues the stop of a machine's unit; gives the job, or null where there is no such unit any more. */
   stopUnit(unit: string, leader: PidRef): Promise<string | null>;
-  /** Sends a signal to all processes of a unit, or of the cgroup below it that the place names. */
-  killUnit(place: UnitPlace, leader: PidRef, signal: number): Promise<void>;
+  /**
+   * Sends a signal to all processes of a unit, or of the cgroup below it that the place names. Where that takes a second
+   * way after a wait, `isStillThere` is asked whether the place is still the machine's.
+   */
+  killUnit(place: UnitPlace, leader: PidRef, signal: number, isStillThere: () => boolean): Promise<void>;
   /** Whether a unit is neither inactive nor failed (false where it is not known), and the job that is queued for it. */
   unitState(unit: string): Promise<UnitState>;
   /** The unit of a process, or null for one that can be no machine's, because it is in none. Throws SyscallError when the process is gone. */

@@ -8,6 +8,7 @@ import import1Activation from "../../install/dbus-1/system-services/org.freedesk
   type: "text",
 };
 import import1Actions from "../../install/polkit-1/actions/org.freedesktop.import1.policy" with { type: "text" };
+import allowExecutableMemory from "../../install/systemd/allow-executable-memory.conf" with { type: "text" };
 import importdService from "../../install/systemd/systemd-importd.service" with { type: "text" };
 import importdSocket from "../../install/systemd/systemd-importd.socket" with { type: "text" };
 import type { Host } from "./host.ts";
@@ -59,6 +60,22 @@ function isWritable(host: Host, path: string): boolean {
   } catch {
     return false;
   }
+}
+
+/** What starts the workers with MemoryDenyWriteExecute=yes: systemd-sysupdate(8), by itself or for its daemon of 257. */
+const HARDENED_CALLERS = [
+  "systemd-sysupdate.service",
+  "systemd-sysupdate@.service",
+  "systemd-sysupdate-update.service",
+  "systemd-sysupdated.service",
+];
+
+/** Drop-ins for units that start our workers, where it is ours that they start. They harm nobody where a unit is absent. */
+export function callerDropIns(host: Host): Wanted[] {
+  if (WORKERS.every((name) => calledByOthers(host, name).length === 0)) return [];
+  return HARDENED_CALLERS.map((unit) => {
+    return { kind: "file", path: join(UNITS, `${unit}.d/machined.conf`), text: allowExecutableMemory };
+  });
 }
 
 export function importCompletions(): Wanted[] {

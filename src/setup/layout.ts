@@ -18,7 +18,14 @@ import machinedService from "../../install/systemd/systemd-machined.service" wit
 import machinedSocket from "../../install/systemd/systemd-machined.socket" with { type: "text" };
 import tmpfiles from "../../install/tmpfiles.d/machined.conf" with { type: "text" };
 import type { Host } from "./host.ts";
-import { importBusFiles, importCompletions, importPolkitFiles, importPrograms, importUnits } from "./import-layout.ts";
+import {
+  callerDropIns,
+  importBusFiles,
+  importCompletions,
+  importPolkitFiles,
+  importPrograms,
+  importUnits,
+} from "./import-layout.ts";
 import { missingActions } from "./polkit.ts";
 import { userFiles } from "./user-layout.ts";
 
@@ -134,7 +141,7 @@ export function layout(host: Host): Wanted[] {
     ...importCompletions(),
     ...(host.hasPolkit ? [...polkitFiles(host), ...importPolkitFiles(host, polkitDirectory(host))] : []),
     ...(host.hasBus ? [...busFiles(host), ...importBusFiles(host)] : []),
-    ...(host.hasSystemd ? [...userFiles(host), ...importUnits(host), ...units(host)] : []),
+    ...(host.hasSystemd ? [...userFiles(host), ...importUnits(host), ...callerDropIns(host), ...units(host)] : []),
   ];
 }
 

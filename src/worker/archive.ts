@@ -1,11 +1,9 @@
-// Where the bytes of an image come from, in chunks, and how full the disk may get. A source that cannot be read without
+// Where the bytes of an image come from, in chunks. A source that cannot be read without
 // waiting (a pipe) is read on a thread of its own, so that the program still hears signals.
 import { read as readAsync } from "node:fs";
 import { promisify } from "node:util";
 import { ErrnoError } from "../base/error.ts";
-import { formatBytes } from "../base/format.ts";
-import { type Fd, statFd } from "../kernel/fd.ts";
-import { fileSystemOf } from "../kernel/file-system.ts";
+import { type Fd, kindOfFd } from "../kernel/fd.ts";
 import { CHUNK, endLoan, giveBack, lendChunk, lendChunkInParts } from "./chunk-memory.ts";
 
 export type Chunks = AsyncIterable<Buffer>;
@@ -42,7 +40,7 @@ export async function patiently<T>(attempt: () => Promise<T>): Promise<T> {
 
 /** The content of a file from where it stands, or of a pipe, in chunks that stay as they are. */
 export async function* readChunks(file: Fd, onRead?: (total: number) => void): AsyncGenerator<Buffer> {
-  const source = statFd(file).kind === "regular" ? readFile(file) : readPipe(file);
+  const source = kindOfFd(file) === "regular" ? readFile(file) : readPipe(file);
   let total = 0;
   for await (const chunk of source) {
     total += chunk.length;
@@ -122,54 +120,4 @@ export async function* limited(source: Chunks, limitBytes: number): AsyncGenerat
     if (total > limitBytes) throw new ErrnoError("EFBIG", "File overly large, refusing.");
     yield chunk;
   }
-}
-
-/** Of free space so much stays: a full disk harms more than this transfer. */
-const RESERVE_BYTES = 64 << 20;
-const CHECK_EVERY_BYTES = 64 << 20;
-
-export interface SpaceLimits {
-  /** The most that may be written in all. */
-  readonly limitBytes?: number;
-  readonly reserveBytes?: number;
-}
-
-/** Counts what is written to a file system and stops it before the disk is full. */
-export class SpaceGuard {
-  readonly #directory: Fd;
-  readonly #limit: number;
-  readonly #reserve: number;
-  #written = 0;
-  #next = CHECK_EVERY_BYTES;
-
-  /** `directory` is on the file system that fills up, and stays the caller's. */
-  constructor(directory: Fd, limits: SpaceLimits = {}) {
-    this.#directory = directory;
-    this.#limit = limits.limitBytes ?? Number.POSITIVE_INFINITY;
-    this.#reserve = limits.reserveBytes ?? RESERVE_BYTES;
-  }
-
-  get written(): number {
-    return this.#written;
-  }
-
-  /** Notes that bytes were written. EFBIG beyond the limit, ENOSPC when the disk is nearly full. */
-  readonly wrote = (bytes: number): void => {
-    this.#written += bytes;
-    if (this.#written > this.#limit) throw new ErrnoError("EFBIG", "File overly large, refusing.");
-    if (this.#written < this.#next) return;
-    this.#next = this.#written + CHECK_EVERY_BYTES;
-    const { availableBytes } = fileSystemOf(this.#directory);
-    if (availableBytes < this.#reserve) throw diskFull(availableBytes);
-  };
-
-  /** The room there is, where it is less than that; null where it is enough. */
-  lacking(bytes: number): number | null {
-    const { availableBytes } = fileSystemOf(this.#directory);
-    return bytes > availableBytes ? availableBytes : null;
-  }
-}
-
-function diskFull(available: number): ErrnoError {
-  return new ErrnoError("ENOSPC", `Disk is full: ${formatBytes(BigInt(available))} are left`);
 }

@@ -11,7 +11,10 @@ import { type Chunks, readChunks } from "./archive.ts";
 import { giveBack } from "./chunk-memory.ts";
 
 const HOST_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-const XZ_MEMORY = "--memlimit-decompress=128MiB";
+/** A dictionary of 128 MiB, and what the decoder needs besides. */
+const XZ_MEMORY = "--memlimit-decompress=136MiB";
+/** What programs say that refuse to take more memory than they may. */
+const MEMORY_COMPLAINT = /memory usage limit|Memory usage limit/;
 
 interface Program {
   readonly name: string;
@@ -139,6 +142,10 @@ async function feed(source: Chunks, input: Fd): Promise<void> {
 
 function failureOf(format: ProgramFormat, complaint: string): ErrnoError {
   const text = complaint.trim().split("\n").at(-1) ?? "";
+  if (MEMORY_COMPLAINT.test(complaint)) {
+    const limit = "Compressed data (xz) needs a dictionary of more than 128M, which is the most here";
+    return new ErrnoError("EFBIG", `${limit}: ${text}`);
+  }
   return new ErrnoError(
     "EBADMSG",
     `Compressed data (${format}) is damaged or truncated${text === "" ? "" : `: ${text}`}`,

@@ -23,7 +23,7 @@ export async function* checkedZstd(source: Chunks): AsyncGenerator<Buffer> {
   if (step(walk, null).done !== true) throw damagedFrame();
 }
 
-function step(walk: Parse<void>, chunk: Buffer | null): IteratorResult<undefined, void> {
+function step<Result>(walk: Parse<Result>, chunk: Buffer | null): IteratorResult<undefined, Result> {
   try {
     return walk.next(chunk);
   } catch (error) {
@@ -105,4 +105,20 @@ function* frame(feed: TarFeed): Parse<void> {
     yield* feed.skip(type === RLE_BLOCK ? 1 : block >> 3);
   }
   if (header.hasChecksum) yield* feed.skip(4);
+}
+
+/** How long the frame is that `bytes` begin with. EBADMSG when they are none, or less than one. */
+export function zstdFrameLength(bytes: Buffer): number {
+  const feed = new TarFeed();
+  const walk = oneFrame(feed);
+  walk.next();
+  const { done, value } = step(walk, bytes);
+  if (done !== true) throw damagedFrame();
+  return value;
+}
+
+function* oneFrame(feed: TarFeed): Parse<number> {
+  if ((yield* feed.take(4)).readUInt32LE() !== MAGIC) throw damagedFrame();
+  yield* frame(feed);
+  return feed.consumed;
 }

@@ -24,10 +24,32 @@ const MAGIC: readonly (readonly [Compression, Buffer])[] = [
 /** So many bytes tell what a stream is; shorter ones count as uncompressed. */
 export const MAGIC_BYTES = 6;
 
+/** Frames that decoders of zstd and lz4 pass over; some programs begin with one of their own (RFC 8878, 3.1.2). */
+const [SKIPPABLE, SKIPPABLE_MASK] = [0x184d_2a50, 0xffff_fff0];
+const SKIPPABLE_HEADER = 8;
+/** Of such frames at the beginning of a stream. */
+const SKIPPED_LIMIT = 1 << 20;
+
+function isSkippable(head: Buffer, at: number): boolean {
+  return head.length >= at + 4 && (head.readUInt32LE(at) & SKIPPABLE_MASK) >>> 0 === SKIPPABLE;
+}
+
+/** Where the first frame begins that is not passed over. */
+function skipped(head: Buffer): number {
+  let at = 0;
+  while (head.length >= at + SKIPPABLE_HEADER && isSkippable(head, at)) {
+    at += SKIPPABLE_HEADER + head.readUInt32LE(at + 4);
+  }
+  return at;
+}
+
 /** What a stream that begins so is. */
 export function detectCompression(head: Buffer): Compression {
   if (head.length < MAGIC_BYTES) return "uncompressed";
-  return MAGIC.find(([, magic]) => head.subarray(0, magic.length).equals(magic))?.[0] ?? "uncompressed";
+  const rest = head.subarray(skipped(head));
+  const found = MAGIC.find(([, magic]) => rest.subarray(0, magic.length).equals(magic))?.[0];
+  // Where the head ends before that, it is the format whose programs begin so.
+  return found ?? (isSkippable(head, 0) ? "zstd" : "uncompressed");
 }
 
 const OUTPUT_CHUNK = 1 << 20;
@@ -44,7 +66,8 @@ const DECODERS: Readonly<Record<Compression, Decoder>> = {
   uncompressed: (source) => source,
   gzip: (source) => transform(source, createGunzip({ chunkSize: OUTPUT_CHUNK, ...INPUT_AHEAD }), "gzip"),
   zstd: (source, head) => {
-    if (needsMuchMemory(head) && hasProgram("zstd")) return decodeByProgram(checkedZstd(source), "zstd");
+    if (needsMuchMemory(head.subarray(skipped(head))) && hasProgram("zstd"))
+      return decodeByProgram(checkedZstd(source), "zstd");
     const params = { [ZSTD_D_WINDOW_LOG_MAX]: ZSTD_WINDOW_LOG_MAX };
     return transform(checkedZstd(source), createZstdDecompress({ chunkSize: OUTPUT_CHUNK, params }), "zstd");
   },
@@ -67,12 +90,17 @@ export async function* decompress(source: Chunks): AsyncGenerator<Buffer> {
 /** Reads until there is enough to tell the format, or the end. */
 async function headOf(iterator: AsyncIterator<Buffer>): Promise<Buffer> {
   let head: Buffer = Buffer.alloc(0);
-  while (head.length < MAGIC_BYTES) {
+  while (head.length < wantedOf(head)) {
     const next = await iterator.next();
     if (next.done === true) return head;
     head = head.length === 0 ? next.value : Buffer.concat([head, next.value]);
   }
   return head;
+}
+
+function wantedOf(head: Buffer): number {
+  const at = skipped(head);
+  return at > SKIPPED_LIMIT ? 0 : at + (isSkippable(head, at) ? SKIPPABLE_HEADER : MAGIC_BYTES);
 }
 
 async function* resumed(first: Buffer, iterator: AsyncIterator<Buffer>): AsyncGenerator<Buffer> {

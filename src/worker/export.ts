@@ -7,6 +7,7 @@ import { ErrnoError } from "../base/error.ts";
 import { isSubvolume, setSubvolumeReadOnly, snapshotSubvolume } from "../kernel/btrfs.ts";
 import { shareData } from "../kernel/copy-file.ts";
 import { Fd, openPath, statFd } from "../kernel/fd.ts";
+import { pathOf } from "../kernel/file-attributes.ts";
 import { SyscallError, trySys } from "../kernel/sys.ts";
 import { openDirectory } from "../kernel/tree.ts";
 import { isImageName } from "../registry/image.ts";
@@ -63,6 +64,11 @@ function openOutput(path: string | undefined, kind: "tar" | "raw"): Output {
   };
 }
 
+/** The path that was given, or what a client's descriptor is. */
+function nameOfOutput(path: string | undefined, { file }: Output): string {
+  return path === undefined || path === "" || path === "-" ? pathOf(file) : path;
+}
+
 function compressionOf(options: WorkerOptions, path: string | undefined): Compression {
   if (options.format !== null && options.format !== "") return requireCompression(options.format);
   return compressionOfName(path ?? "");
@@ -87,7 +93,7 @@ async function exportTar({ options, words }: CommandLine): Promise<void> {
   using output = openOutput(path, "tar");
   using live = openPath(image, "directory");
   using frozen = freeze(live, image);
-  log("info", `Exporting '${image}', saving to '${path ?? "-"}' with compression '${compression}'.`);
+  log("info", `Exporting '${image}', saving to '${nameOfOutput(path, output)}' with compression '${compression}'.`);
   const tree = frozen?.file ?? live;
   await writeStream(compress(counted(tarChunks(tree), 0), compression), output.file);
   output.done();
@@ -120,7 +126,7 @@ async function exportRaw({ options, words }: CommandLine): Promise<void> {
   if (kind !== "regular")
     throw new ErrnoError(kind === "directory" ? "EISDIR" : "EBADFD", `'${image}' is not a regular file.`);
   using output = openOutput(path, "raw");
-  log("info", `Exporting '${image}', saving to '${path ?? "-"}' with compression '${compression}'.`);
+  log("info", `Exporting '${image}', saving to '${nameOfOutput(path, output)}' with compression '${compression}'.`);
   const isFile = statFd(output.file).kind === "regular";
   if (compression === "uncompressed" && isFile) await copyOut(source, output.file, size);
   else await writeStream(compress(counted(readChunks(source), size), compression), output.file);

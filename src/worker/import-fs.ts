@@ -1,20 +1,20 @@
-// systemd-import-fs run DIRECTORY [NAME]: a directory tree becomes an image. A subvolume is snapshot, everything else is
+// systemd-import-fs run DIRECTORY [NAME]: a directory tree becomes an image, with --direct a tree at any path. A subvolume is snapshot, everything else is
 // copied, by a process of its own: it can be ended at any moment, whatever it is doing.
-import { basename } from "node:path";
+import { basename, dirname } from "node:path";
 import { ErrnoError } from "../base/error.ts";
 import { isSubvolume, snapshotSubvolume } from "../kernel/btrfs.ts";
-import { type Fd, openPath, statFd } from "../kernel/fd.ts";
+import { type Fd, openPath, statAt, statFd } from "../kernel/fd.ts";
 import { pathOf } from "../kernel/file-attributes.ts";
 import { isErrno } from "../kernel/sys.ts";
 import { openDirectory } from "../kernel/tree.ts";
 import { copyInChild, copyInherited } from "./import-copy.ts";
 import { log } from "./import-log.ts";
-import type { CommandLine } from "./import-options.ts";
+import type { CommandLine, WorkerOptions } from "./import-options.ts";
 import { liftOsTree } from "./import-os-tree.ts";
 import { Reservation } from "./import-reservation.ts";
 import { entryOf } from "./import-run.ts";
-import { imageRootOf, requireFree, requireName } from "./import-target.ts";
-import { openImageRoot, Stage } from "./install-image.ts";
+import { directPath, imageRootOf, requireFree, requireName } from "./import-target.ts";
+import { exists, openImageRoot, Stage } from "./install-image.ts";
 import { sweepOrphans } from "./orphans.ts";
 
 const STDIN = "/proc/self/fd/0";
@@ -22,14 +22,33 @@ const STDIN = "/proc/self/fd/0";
 async function importTree({ options, words }: CommandLine): Promise<void> {
   const [path = "", given = ""] = words;
   const hasPath = path !== "" && path !== "-";
-  const name = requireName(given !== "" && given !== "-" ? given : hasPath ? basename(path) : "imported");
-  requireFree(name, options);
+  const name = given !== "" && given !== "-" ? given : hasPath ? basename(path) : "imported";
+  if (!options.direct) requireFree(requireName(name), options);
   using source = openPath(hasPath ? path : STDIN, "directory");
   if (statFd(source).kind !== "directory") throw new ErrnoError("ENOTDIR", `'${path}' is not a directory.`);
   log("info", `Importing '${hasPath ? path : pathOf(source)}', saving as '${name}'.`);
+  if (options.direct) return importTo(directPath(name, options), source, options);
   using root = openImageRoot(imageRootOf(options));
   sweepOrphans(root);
   using _reserved = new Reservation(root, name);
+  await importInto(root, name, source, options);
+}
+
+/** The tree appears at the path when it is complete, as systemd-sysupdate(8) has it for each of its targets. */
+async function importTo(path: string, source: Fd, options: WorkerOptions): Promise<void> {
+  using parent = openPath(dirname(path), "directory");
+  const name = basename(path);
+  if (exists(parent, name)) {
+    if (!options.force) throw new ErrnoError("EEXIST", `'${path}' exists already.`);
+    // Only trees are replaced by one: a device or a file of that name is a slip.
+    if (statAt(parent, name, "no-follow").kind !== "directory") {
+      throw new ErrnoError("ENOTDIR", `'${path}' is not a directory: it is not replaced.`);
+    }
+  }
+  await importInto(parent, name, source, options);
+}
+
+async function importInto(root: Fd, name: string, source: Fd, options: WorkerOptions): Promise<void> {
   using stage = (options.btrfsSubvolume ? snapshot(source, root) : null) ?? (await copied(source, root, options));
   liftOsTree(stage.file);
   stage.install(name, options);
@@ -49,7 +68,7 @@ function snapshot(source: Fd, root: Fd): Stage | null {
   }
 }
 
-async function copied(source: Fd, root: Fd, { btrfsSubvolume }: { btrfsSubvolume: boolean }): Promise<Stage> {
+async function copied(source: Fd, root: Fd, { btrfsSubvolume }: WorkerOptions): Promise<Stage> {
   const stage = Stage.tree(root, "fs", btrfsSubvolume);
   try {
     await copyInChild(source, stage.file);

@@ -5,7 +5,8 @@ import { copyData, shareData } from "../kernel/copy-file.ts";
 import { type Fd, statFd } from "../kernel/fd.ts";
 import { attributeNames, createdUsec, getAttribute, noteCreated, setAttribute } from "../kernel/file-attributes.ts";
 import { SyscallError, trySys } from "../kernel/sys.ts";
-import { type Chunks, SpaceGuard, Turns } from "./archive.ts";
+import { type Chunks, Turns } from "./archive.ts";
+import { Budget } from "./budget.ts";
 import { giveBack } from "./chunk-memory.ts";
 import { setFileTime, setLength } from "./untar-calls.ts";
 
@@ -74,7 +75,7 @@ export async function writeRaw(
   target: RawTarget,
   limitBytes = Number.POSITIVE_INFINITY,
 ): Promise<number> {
-  const guard = new SpaceGuard(target.file, { limitBytes });
+  const guard = new Budget(target.file, { limitBytes });
   const turns = new Turns();
   let size = 0;
   for await (const chunk of source) {

@@ -1,7 +1,7 @@
 // What all transfer workers share: verbs, help, signals, the last lines of the log and the exit code.
-import { version } from "../../package.json";
 import { errnoText } from "../base/errno.ts";
 import { ErrnoError, errnoNameOf, MachinedError } from "../base/error.ts";
+import { versionText } from "../kernel/host-systemd.ts";
 import { optionHelp } from "./import-help.ts";
 import { log } from "./import-log.ts";
 import { type CommandLine, type ProgramName, parseCommandLine } from "./import-options.ts";
@@ -21,7 +21,6 @@ export interface WorkerProgram {
   readonly verbs: Readonly<Record<string, Verb>>;
 }
 
-const COMPATIBLE_WITH = 262;
 const ABORTED = 4; // EINTR
 const FAILED = 1;
 
@@ -34,7 +33,7 @@ async function runProgram(program: WorkerProgram, args: readonly string[]): Prom
   const line = parseCommandLine(program.name, args);
   if (line === null) return FAILED;
   if (line === "help") return say(helpText(program));
-  if (line === "version") return say(`systemd ${COMPATIBLE_WITH} (machined ${version})\n`);
+  if (line === "version") return say(versionText());
   const [name, ...words] = line.words;
   if (name === "help") return say(helpText(program));
   const verb = name !== undefined && Object.hasOwn(program.verbs, name) ? program.verbs[name] : undefined;

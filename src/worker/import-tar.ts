@@ -6,7 +6,8 @@ import { type Fd, openPath } from "../kernel/fd.ts";
 import { removeTree } from "../kernel/remove-tree.ts";
 import { check } from "../kernel/sys.ts";
 import { rawOf } from "../kernel/tree.ts";
-import { type Chunks, SpaceGuard, Turns } from "./archive.ts";
+import { type Chunks, Turns } from "./archive.ts";
+import { Budget } from "./budget.ts";
 import { giveBack } from "./chunk-memory.ts";
 import { decompress } from "./compression.ts";
 import type { WorkerOptions } from "./import-options.ts";
@@ -50,8 +51,8 @@ export async function unpackPlainTar(
   limitBytes: number = CONTENT_LIMIT_BYTES,
   target?: (untar: Untar) => TarTarget,
 ): Promise<void> {
-  const guard = new SpaceGuard(top, { limitBytes });
-  using unpacker = new Unpacker(top, { ...options, wrote: guard.wrote }, target);
+  const budget = new Budget(top, { limitBytes });
+  using unpacker = new Unpacker(top, { ...options, wrote: budget.wrote }, target);
   const turns = new Turns();
   let decoded = 0;
   for await (const chunk of source) {

@@ -1,5 +1,5 @@
 // Where images of a class are kept, under which name a transfer makes one, and whether that name is free.
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { ErrnoError } from "../base/error.ts";
 import { homeDirectory } from "../kernel/account.ts";
 import { type Image, isImageName } from "../registry/image.ts";
@@ -26,6 +26,11 @@ export function imageRootOf({ imageRoot, class: imageClass, scope }: WorkerOptio
 function userState(): string {
   const state = process.env["XDG_STATE_HOME"];
   return state?.startsWith("/") ? state : join(homeDirectory(), ".local/state");
+}
+
+/** What `--direct` writes to: an absolute path stands for itself, any other is below the directory of images. */
+export function directPath(name: string, options: WorkerOptions): string {
+  return resolve(imageRootOf(options), name);
 }
 
 /** Where an image of a name may be already. A root given by option stands for itself. */

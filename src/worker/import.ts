@@ -1,20 +1,22 @@
 // systemd-import tar|raw FILE [NAME]: a file or standard input becomes an image (systemd-importd.service(8)).
 
 import { readSync } from "node:fs";
-import { basename, isAbsolute, join } from "node:path";
+import { basename } from "node:path";
 import { ErrnoError } from "../base/error.ts";
-import { Fd, openPath, statFd } from "../kernel/fd.ts";
+import { Fd, kindOfFd, openPath, statFd } from "../kernel/fd.ts";
 import { pathOf } from "../kernel/file-attributes.ts";
+import { mortal } from "../kernel/mortal.ts";
 import { sys } from "../kernel/sys.ts";
 import { type Chunks, readChunks } from "./archive.ts";
 import { decompress, detectCompression, MAGIC_BYTES } from "./compression.ts";
+import { refuseForeign } from "./disk-format.ts";
 import { log } from "./import-log.ts";
 import type { CommandLine, WorkerOptions } from "./import-options.ts";
 import { copyOrigin, copyRaw, type RawTarget, writeRaw } from "./import-raw.ts";
 import { Reservation } from "./import-reservation.ts";
 import { entryOf } from "./import-run.ts";
 import { importTree, openDirectTree } from "./import-tar.ts";
-import { imageRootOf, nameOfFile, requireFree, requireName } from "./import-target.ts";
+import { directPath, imageRootOf, nameOfFile, requireFree, requireName } from "./import-target.ts";
 import { lockInPlace, lockTree, openImageRoot, Stage } from "./install-image.ts";
 import { sweepOrphans } from "./orphans.ts";
 import { Progress } from "./progress.ts";
@@ -32,12 +34,15 @@ interface Input {
 }
 
 function openInput(path: string | undefined): Input {
-  const file = path === undefined || path === "-" ? Fd.inherited(0) : openPath(path, "read");
-  const status = statFd(file);
-  if (status.kind !== "regular" && status.kind !== "fifo" && status.kind !== "socket" && status.kind !== "block") {
-    throw new ErrnoError("EINVAL", "Image to import is neither a regular file nor a pipe.");
-  }
-  return { file, size: status.kind === "regular" ? status.size : null };
+  // The file is the caller's: what it is on may never answer.
+  return mortal(() => {
+    const file = path === undefined || path === "-" ? Fd.inherited(0) : openPath(path, "read");
+    const kind = kindOfFd(file);
+    if (kind !== "regular" && kind !== "fifo" && kind !== "socket" && kind !== "block") {
+      throw new ErrnoError("EINVAL", "Image to import is neither a regular file nor a pipe.");
+    }
+    return { file, size: kind === "regular" ? statFd(file).size : null };
+  });
 }
 
 /** Name and input of an import, with the line that says so. */
@@ -61,10 +66,6 @@ function inputProgress({ size }: Input): (total: number) => void {
   return (total) => {
     if (size !== null && size > 0) progress.report((total / size) * 100);
   };
-}
-
-function directPath(name: string, options: WorkerOptions): string {
-  return isAbsolute(name) ? name : join(imageRootOf(options), name);
 }
 
 async function importTar(line: CommandLine): Promise<void> {
@@ -95,7 +96,7 @@ async function importRaw(line: CommandLine): Promise<void> {
   sweepOrphans(root);
   using _reserved = new Reservation(root, name);
   using stage = await stageRaw(input, root, options);
-  if (input.size !== null) copyOrigin(input.file, stage.file);
+  if (input.size !== null) mortal(() => copyOrigin(input.file, stage.file));
   stage.install(`${name}.raw`, options);
 }
 
@@ -107,11 +108,13 @@ async function stageRaw(input: Input, root: Fd, options: WorkerOptions): Promise
   try {
     if (isPlain(input)) {
       if (options.convertQcow2 && isQcow2(input.file)) return await staged(input.file, stage);
+      refuseForeign(input.file);
       copyRaw(input.file, stage.file);
     } else {
       const target: RawTarget = { file: stage.file, offset: 0, sizeMax: RAW_LIMIT_BYTES, sparse: true };
       await writeRaw(decompress(readChunks(input.file, inputProgress(input))), target);
     }
+    refuseForeign(stage.file);
     if (!options.convertQcow2 || !isQcow2(stage.file)) return stage;
     using packed = stage;
     return await staged(packed.file, Stage.file(root, "raw", RAW_MODE));
@@ -138,7 +141,7 @@ function isPlain({ file, size }: Input): boolean {
   const [SEEK_CUR] = [1];
   if (sys("lseek", file.number, 0, SEEK_CUR) !== 0) return false;
   const head = Buffer.alloc(MAGIC_BYTES);
-  const count = readSync(file.number, head, 0, MAGIC_BYTES, 0);
+  const count = mortal(() => readSync(file.number, head, 0, MAGIC_BYTES, 0));
   return detectCompression(head.subarray(0, count)) === "uncompressed";
 }
 

@@ -1,32 +1,45 @@
 // The layers of container images. In an archive a file `.wh.NAME` says that NAME of the layers below is gone; on disk that
-// is a device 0:0, and a directory that hides what was below it has a mark, as overlayfs wants them.
+// is a device 0:0, and a directory that hides what was below it has a mark, as overlayfs wants them. What a layer leaves to
+// the layers below is marked as well: see oci-marks.ts.
+import type { Fd } from "../kernel/fd.ts";
 import type { RawName } from "../kernel/tree.ts";
+import { Held } from "./budget.ts";
+import { isOverlayAttribute, type Mark, markIn, namesOfMark, setMark, YES } from "./oci-marks.ts";
 import type { TarEntry, TarSink, TarTarget } from "./tar-entry.ts";
 import { damaged } from "./tar-header.ts";
-import type { Untar } from "./untar.ts";
+import type { Untar, UntarOptions } from "./untar.ts";
 import { componentsOf } from "./untar-place.ts";
 
 const WHITEOUT = ".wh.";
 const OPAQUE = ".wh..wh..opq";
 const BOOKKEEPING = ".wh..wh.";
-/** Overlayfs reads one or the other, depending on who mounts it. */
-const OPAQUE_MARKS = ["trusted.overlay.opaque", "user.overlay.opaque"];
-const YES = Buffer.from("y");
-
-/** Attributes with which a layer could tell overlayfs to look elsewhere. */
-export function isOverlayAttribute(name: string): boolean {
-  return name.startsWith("trusted.overlay.") || name.startsWith("user.overlay.");
-}
 
 function textOfPath(components: readonly RawName[]): string {
   return components.join("/");
 }
 
+const IMPLIED: readonly string[] = namesOfMark("implied");
+
+/** How a layer is unpacked into the directory `top`, without those below it. */
+export function layerOptions(top: Fd): UntarOptions {
+  const leave = (file: Fd, mark: Mark, value: Buffer) => {
+    const isLeft = setMark(file, mark, value);
+    return isLeft && setMark(top, "incomplete", YES);
+  };
+  return {
+    links: "existing",
+    dropAttribute: isOverlayAttribute,
+    keepAttribute: (name) => isOverlayAttribute(name) && !IMPLIED.includes(name),
+    onImplied: (directory) => void leave(directory, "implied", YES),
+    replaceLink: (file, target) => leave(file, "hardlink", Buffer.from(target, "latin1")),
+  };
+}
+
 /** Unpacks a layer into a directory of its own. */
 export class LayerTarget implements TarTarget {
   readonly #untar: Untar;
-  /** What this layer has, and what it says is gone: the first wins over the second within one layer. */
-  readonly #present = new Map<string, "directory" | "other">();
+  readonly #held = new Held();
+  /** What this layer says is gone: what it has itself wins over that. */
   readonly #gone = new Set<string>();
 
   constructor(untar: Untar) {
@@ -41,10 +54,6 @@ export class LayerTarget implements TarTarget {
       return null;
     }
     this.#reveal(components, entry.kind === "directory");
-    for (let depth = 1; depth < components.length; depth++) {
-      this.#present.set(textOfPath(components.slice(0, depth)), "directory");
-    }
-    this.#present.set(textOfPath(components), entry.kind === "directory" ? "directory" : "other");
     return this.#untar.entry(entry);
   }
 
@@ -58,10 +67,11 @@ export class LayerTarget implements TarTarget {
     if (hidden === "" || hidden === "." || hidden === "..") throw damaged("a whiteout of no file");
     const components = [...parent, hidden];
     const path = textOfPath(components);
-    const present = this.#present.get(path);
+    const present = this.#untar.tree.look(components);
     if (present === "directory") this.#hideBelow(components);
-    if (present !== undefined) return;
+    if (present !== "nothing") return;
     this.#reveal(parent, true);
+    this.#held.add(path.length + 64, "whiteouts");
     this.#gone.add(path);
     this.#untar.entry({
       ...entry,
@@ -73,12 +83,13 @@ export class LayerTarget implements TarTarget {
       major: 0,
       minor: 0,
       attributes: null,
+      acl: { access: null, fallback: null },
       sparse: null,
     });
   }
 
   #hideBelow(components: readonly RawName[]): void {
-    for (const mark of OPAQUE_MARKS) this.#untar.mark(components, mark, YES);
+    for (const mark of namesOfMark("opaque")) this.#untar.mark(components, mark, YES);
   }
 
   /** What was said to be gone and comes after all: a directory of that name shows nothing of the one below. */
@@ -87,11 +98,18 @@ export class LayerTarget implements TarTarget {
     for (let depth = 1; depth <= components.length; depth++) {
       const part = components.slice(0, depth);
       if (!this.#gone.delete(textOfPath(part))) continue;
-      this.#untar.discard(part);
+      this.#untar.tree.discard(part);
       if (depth < components.length || isDirectory) this.#hideBelow(part);
     }
   }
+
+  [Symbol.dispose](): void {
+    this.#held[Symbol.dispose]();
+  }
 }
+
+/** How layers are merged: what a layer leaves to those below is resolved inside of the tree. */
+export const MERGE_OPTIONS: UntarOptions = { links: "make", dropAttribute: isOverlayAttribute };
 
 /** Puts a layer, as it is on disk, on top of what is unpacked already: one tree of all layers. */
 export class MergeTarget implements TarTarget {
@@ -105,11 +123,25 @@ export class MergeTarget implements TarTarget {
     const { kind, major, minor, attributes } = entry;
     const components = componentsOf(entry.path);
     if (kind === "character" && major === 0 && minor === 0) {
-      this.#untar.discard(components);
+      this.#untar.tree.discard(components);
       return null;
     }
-    const isOpaque = OPAQUE_MARKS.some((mark) => attributes?.get(mark)?.equals(YES));
-    if (kind === "directory" && isOpaque && components.length > 0) this.#untar.discard(components);
+    if (kind === "directory") return this.#directory(components, entry);
+    const target = markIn(attributes, "hardlink");
+    if (target === null) return this.#untar.entry(entry);
+    return this.#untar.entry({ ...entry, kind: "hard-link", target: target.toString("latin1") });
+  }
+
+  #directory(components: readonly RawName[], entry: TarEntry): TarSink | null {
+    const isImplied = markIn(entry.attributes, "implied") !== null;
+    const isOpaque = markIn(entry.attributes, "opaque") !== null;
+    if (isOpaque && components.length > 0) {
+      if (isImplied) this.#untar.tree.empty(components);
+      else this.#untar.tree.discard(components);
+    }
+    // A link that leads nowhere is left to the members behind it, which make what it names.
+    if (isImplied && (this.#untar.tree.leadsOn(components) || this.#untar.tree.look(components) === "symlink"))
+      return null;
     return this.#untar.entry(entry);
   }
 }

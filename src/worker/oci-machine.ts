@@ -1,15 +1,22 @@
 // Layers made a machine: a stack of them where the host's nspawn knows stacks, elsewhere one tree that has all in one.
 import { symlinkSync } from "node:fs";
 import { type Fd, openAt } from "../kernel/fd.ts";
+import { check } from "../kernel/sys.ts";
+import { openDirectory } from "../kernel/tree.ts";
 import { Turns } from "./archive.ts";
+import { Budget } from "./budget.ts";
+import { log } from "./import-log.ts";
 import type { WorkerOptions } from "./import-options.ts";
+import { unpackOptions } from "./import-tar.ts";
 import { Stage } from "./install-image.ts";
-import { isOverlayAttribute, MergeTarget } from "./oci-layer.ts";
+import { MERGE_OPTIONS, MergeTarget } from "./oci-layer.ts";
+import { standAlone } from "./oci-stack.ts";
 import { tarChunks } from "./tar.ts";
 import { changeMode, tryMakeDirectory } from "./untar-calls.ts";
 import { Unpacker } from "./untar-unpacker.ts";
 
 const MSTACK_SINCE = 260;
+const LAYER_MODE = 0o755;
 let stacks: boolean | null = null;
 
 /** Whether the nspawn of this host can run stacks; $MACHINED_OCI_STACK says so without asking it. */
@@ -26,39 +33,54 @@ function nspawnVersion(): number {
 }
 
 /** A directory of links to the layers, the lowest first, and one for what the machine writes. */
-export function stackOf(root: Fd, names: readonly string[], options: WorkerOptions): Stage {
+export async function stackOf(root: Fd, names: readonly string[], options: WorkerOptions): Promise<Stage> {
   const stage = Stage.tree(root, "oci", false);
-  const path = `/proc/self/fd/${stage.file.number}`;
-  names.forEach((name, index) => {
-    symlinkSync(`../${name}`, `${path}/layer@${index}`);
-  });
-  if (!options.readOnly) tryMakeDirectory(stage.file, "rw", 0o755);
-  changeMode(stage.file, 0o755);
-  return stage;
+  try {
+    if (standAlone(root, names)) {
+      const path = `/proc/self/fd/${stage.file.number}`;
+      names.forEach((name, index) => {
+        symlinkSync(`../${name}`, `${path}/layer@${index}`);
+      });
+    } else {
+      log("info", "Layers depend on what is below them, merging them into one.");
+      check(tryMakeDirectory(stage.file, "layer@0", LAYER_MODE), "mkdir");
+      using layer = openDirectory(stage.file, "layer@0");
+      await mergeInto(layer, root, names, options);
+    }
+    if (!options.readOnly) tryMakeDirectory(stage.file, "rw", LAYER_MODE);
+    changeMode(stage.file, LAYER_MODE);
+    return stage;
+  } catch (error) {
+    stage[Symbol.dispose]();
+    throw error;
+  }
 }
 
 /** One tree of all layers. */
 export async function flatten(root: Fd, names: readonly string[], options: WorkerOptions): Promise<Stage> {
   const stage = Stage.tree(root, "oci", options.btrfsSubvolume);
   try {
-    changeMode(stage.file, 0o755);
-    const turns = new Turns();
-    for (const name of names) {
-      using layer = openAt(root, name, "directory");
-      using unpacker = new Unpacker(
-        stage.file,
-        { dropAttribute: isOverlayAttribute },
-        (untar) => new MergeTarget(untar),
-      );
-      for (const chunk of tarChunks(layer)) {
-        unpacker.push(chunk);
-        await turns.pass();
-      }
-      unpacker.end();
-    }
+    changeMode(stage.file, LAYER_MODE);
+    await mergeInto(stage.file, root, names, options);
     return stage;
   } catch (error) {
     stage[Symbol.dispose]();
     throw error;
   }
+}
+
+/** Unpacks the layers one over the other: only when all of them are there, directories get what the last one says. */
+async function mergeInto(top: Fd, root: Fd, names: readonly string[], options: WorkerOptions): Promise<void> {
+  const budget = new Budget(top);
+  const turns = new Turns();
+  const policy = { ...unpackOptions(options), ...MERGE_OPTIONS, wrote: budget.wrote };
+  using unpacker = new Unpacker(top, policy, (untar) => new MergeTarget(untar));
+  for (const name of names) {
+    using layer = openAt(root, name, "directory");
+    for (const chunk of tarChunks(layer)) {
+      unpacker.push(chunk);
+      await turns.pass();
+    }
+  }
+  unpacker.end();
 }

@@ -1,6 +1,8 @@
 // From what stands on the command line to where an image comes from: a registry, or "oci:FOLDER[:TAG]" and
 // "oci-archive:FILE[:TAG]" for image layouts on this host.
 import { type Fd, openPath } from "../kernel/fd.ts";
+import { openForeign } from "../kernel/foreign-file.ts";
+import { mortal } from "../kernel/mortal.ts";
 import { readChunks } from "./archive.ts";
 import { unpackTar } from "./import-tar.ts";
 import { Stage } from "./install-image.ts";
@@ -8,8 +10,8 @@ import { parseReference, resolveReference } from "./oci-reference.ts";
 import { OciRegistry } from "./oci-registry.ts";
 import { layoutSource, type OciSource, registrySource } from "./oci-source.ts";
 
-const LAYOUT = /^oci:(.+?)(?::([A-Za-z0-9_][A-Za-z0-9._-]{0,126}))?$/;
-const ARCHIVE = /^oci-archive:(.+?)(?::([A-Za-z0-9_][A-Za-z0-9._-]{0,126}))?$/;
+const LAYOUT = /^oci:(.+?)(?::([A-Za-z0-9_][A-Za-z0-9._-]{0,127}))?$/;
+const ARCHIVE = /^oci-archive:(.+?)(?::([A-Za-z0-9_][A-Za-z0-9._-]{0,127}))?$/;
 /** What an archive may hold; layers have the same limit, unpacked. */
 const ARCHIVE_LIMIT_BYTES = 64 * 1024 ** 3;
 
@@ -26,7 +28,7 @@ export interface OpenedSource extends Disposable {
 export async function openSource(reference: string, root: Fd): Promise<OpenedSource> {
   const layout = LAYOUT.exec(reference);
   if (layout !== null) {
-    const folder = openPath(layout[1] ?? "", "directory");
+    const folder = mortal(() => openPath(layout[1] ?? "", "directory"));
     return { source: layoutSource(folder, reference, layout[2] ?? null), [Symbol.dispose]: () => folder.close() };
   }
   const packed = ARCHIVE.exec(reference);
@@ -39,7 +41,7 @@ export async function openSource(reference: string, root: Fd): Promise<OpenedSou
 async function openArchive(path: string, reference: string, tag: string | null, root: Fd): Promise<OpenedSource> {
   const stage = Stage.tree(root, "oci", false);
   try {
-    using file = openPath(path, "read");
+    using file = (await openForeign(path, "follow")).file;
     await unpackTar(readChunks(file), stage.file, { refuseDevices: true }, ARCHIVE_LIMIT_BYTES);
     return { source: layoutSource(stage.file, reference, tag), [Symbol.dispose]: () => stage[Symbol.dispose]() };
   } catch (error) {

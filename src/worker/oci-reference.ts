@@ -1,8 +1,9 @@
 // Names of container images: [REGISTRY/]IMAGE[:TAG][@DIGEST], and what the host's rules make of them. Everything in front
 // of the first slash is the registry, as with importctl(1); rules are files below systemd/oci-registry/.
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ErrnoError } from "../base/error.ts";
+import { readSettings } from "../kernel/foreign-file.ts";
+import { isErrno } from "../kernel/sys.ts";
 
 export interface OciReference {
   readonly registry: string | null;
@@ -22,12 +23,24 @@ export interface OciAddress {
 
 const DIGEST = /^sha256:[0-9a-f]{64}$/;
 const IMAGE_PART = /^[a-z0-9_+-][a-z0-9._+-]*$/;
-const TAG = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,126}$/;
+const TAG = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/;
 const REGISTRY = /^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?$/;
 
 /** Whether text is a digest: what is not is never part of an address or a path. */
 export function isDigest(text: unknown): text is string {
   return typeof text === "string" && DIGEST.test(text);
+}
+
+export function digestOf(bytes: Buffer): string {
+  return `sha256:${new Bun.CryptoHasher("sha256").update(bytes).digest("hex")}`;
+}
+
+/** Throws unless `bytes` are what the digest stands for. */
+export function requireDigest(bytes: Buffer, digest: string, size: number = bytes.length): void {
+  const found = digestOf(bytes);
+  if (found !== digest || bytes.length !== size) {
+    throw new ErrnoError("EBADMSG", `DOWNLOAD INVALID: ${digest} was asked for, ${found} came`);
+  }
 }
 
 /** Takes a reference apart. EINVAL when it is none. */
@@ -73,6 +86,7 @@ const BUILT_IN: Readonly<Record<string, RegistryRules>> = {
 
 const RULE_FOLDERS = ["/etc", "/run", "/usr/local/lib", "/usr/lib"].map((top) => join(top, "systemd/oci-registry"));
 const SUFFIX = ".oci-registry";
+const RULES_LIMIT_BYTES = 1 << 20;
 
 /** Folders of rules, the most important first; $MACHINED_OCI_REGISTRIES names others, for a run that leaves the host's alone. */
 function ruleFolders(): readonly string[] {
@@ -83,12 +97,12 @@ function ruleFolders(): readonly string[] {
 function readRules(name: string, folders: readonly string[]): RegistryRules | null {
   for (const folder of folders) {
     try {
-      const rules: unknown = JSON.parse(readFileSync(join(folder, name + SUFFIX), "utf8"));
+      const rules: unknown = JSON.parse(readSettings(join(folder, name + SUFFIX), RULES_LIMIT_BYTES).toString());
       if (typeof rules !== "object" || rules === null)
         throw new ErrnoError("EBADMSG", `${name}${SUFFIX} is no JSON object`);
       return rules as RegistryRules;
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "ENOENT") continue;
+      if (isErrno(error, "ENOENT")) continue;
       throw error instanceof SyntaxError ? new ErrnoError("EBADMSG", `${name}${SUFFIX}: ${error.message}`) : error;
     }
   }

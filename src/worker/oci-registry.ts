@@ -2,6 +2,8 @@
 // What we know of ourselves goes to the registry, and to the token server it names over https; never to where it redirects
 // (CVE-2020-15157).
 import { ErrnoError } from "../base/error.ts";
+import { log } from "./import-log.ts";
+import { type Challenge, parseChallenges } from "./oci-challenge.ts";
 import { type Credentials, credentialsFor, IDENTITY_TOKEN } from "./oci-credentials.ts";
 import type { OciAddress } from "./oci-reference.ts";
 import { type HttpReply, type HttpRequest, httpGet } from "./pull-http.ts";
@@ -48,62 +50,92 @@ export class OciRegistry {
     return { ...request, headers: { ...request.headers, Authorization: this.#authorization } };
   }
 
-  async #answer(challenge: string): Promise<string | null> {
+  /** The way to say who we are, of those that the server offers: a token first, as it may be had by anybody. */
+  async #answer(header: string): Promise<string | null> {
     const { registry, image } = this.address;
+    const challenges = parseChallenges(header);
+    const bearer = challenges.find(({ scheme, parameters }) => scheme === "bearer" && parameters.get("realm"));
+    const hasBasic = challenges.some(({ scheme }) => scheme === "basic");
+    if (bearer === undefined && !hasBasic) throw noWay(challenges);
     const credentials = await credentialsFor(registry, image);
-    const scheme = challenge.split(" ")[0]?.toLowerCase();
-    const mayBeBasic = credentials !== null && credentials.user !== IDENTITY_TOKEN;
-    if (scheme === "basic") return mayBeBasic ? basic(credentials) : null;
-    if (scheme !== "bearer") throw new ErrnoError("EPROTO", `Unknown way of authentication '${scheme ?? ""}'`);
-    return `Bearer ${await this.#token(parameters(challenge), credentials)}`;
+    const mayBeBasic = hasBasic && credentials !== null && credentials.user !== IDENTITY_TOKEN;
+    if (bearer === undefined) return mayBeBasic ? basic(credentials) : null;
+    try {
+      return `Bearer ${await this.#token(bearer.parameters, credentials)}`;
+    } catch (error) {
+      if (!mayBeBasic) throw error;
+      log("debug", `No token, using the password: ${error instanceof Error ? error.message : String(error)}`);
+      return basic(credentials);
+    }
   }
 
-  async #token(challenge: ReadonlyMap<string, string>, credentials: Credentials | null): Promise<string> {
-    const [realm, service, scope] = ["realm", "service", "scope"].map((key) => challenge.get(key));
-    if (realm === undefined || service === undefined || scope === undefined || !URL.canParse(realm)) {
-      throw new ErrnoError("EPROTO", "Registry does not say where to get a token");
-    }
-    const url = new URL(realm);
-    if (!this.#mayAsk(url))
+  async #token(parameters: ReadonlyMap<string, string>, credentials: Credentials | null): Promise<string> {
+    const { protocol, registry, image } = this.address;
+    const realm = parameters.get("realm") ?? "";
+    const base = `${protocol}://${registry}/`;
+    if (!URL.canParse(realm, base)) throw new ErrnoError("EPROTO", "Registry does not say where to get a token");
+    const url = new URL(realm, base);
+    if (!this.#mayAsk(url, credentials))
       throw new ErrnoError("EPROTO", `Refusing to ask '${url.origin}' for a token, it is not https`);
-    const question = tokenRequest(url, { service, scope }, credentials);
+    const scope = parameters.get("scope") || `repository:${image}:pull`;
+    const question = tokenRequest(url, { service: parameters.get("service") ?? "", scope }, credentials);
     const limits = { ...JOB_LIMITS, sideBytes: TOKEN_LIMIT_BYTES };
     const get = (to: string, request: HttpRequest) => httpGet(to, { ...request, ...question });
-    const body = await fetchSide(url.href, limits, get);
-    const reply = JSON.parse(body?.toString() ?? "{}") as { token?: unknown; access_token?: unknown };
-    const token = reply.token ?? reply.access_token;
-    if (typeof token !== "string" || !/^[\x21-\x7e]+$/.test(token))
-      throw new ErrnoError("EPROTO", "No token in the reply");
-    return token;
+    return tokenOf(await fetchSide(url.href, limits, get));
   }
 
-  /** A token server without https is good enough only for a registry that the admin made so, on the same host. */
-  #mayAsk(realm: URL): boolean {
+  /**
+   * A token server without https is good enough only for a registry that the admin made so: for a password on the same
+   * host, for a token that anybody gets on any.
+   */
+  #mayAsk(realm: URL, credentials: Credentials | null): boolean {
     if (realm.protocol === "https:") return true;
     const { protocol, registry } = this.address;
-    return protocol === "http" && realm.protocol === "http:" && realm.host === registry;
+    return protocol === "http" && realm.protocol === "http:" && (credentials === null || realm.host === registry);
   }
 }
 
+function noWay(challenges: readonly Challenge[]): ErrnoError {
+  const ways = challenges.map(({ scheme }) => `'${scheme}'`).join(", ");
+  if (ways === "") return new ErrnoError("ENOKEY", "Access to image requires authentication.");
+  return new ErrnoError("EPROTO", `Registry wants authentication by ${ways}; only 'bearer' and 'basic' are known`);
+}
+
+interface Wishes {
+  /** Empty where the registry does not name one. */
+  readonly service: string;
+  readonly scope: string;
+}
+
 /** How to ask `url` for a token: with the wishes in the address, or, with a token of identity, in a form (OAuth2). */
-function tokenRequest(
-  url: URL,
-  wishes: { readonly service: string; readonly scope: string },
-  credentials: Credentials | null,
-): HttpRequest {
+function tokenRequest(url: URL, { service, scope }: Wishes, credentials: Credentials | null): HttpRequest {
+  const ofService = service === "" ? {} : { service };
   if (credentials?.user === IDENTITY_TOKEN) {
     const grant = { grant_type: "refresh_token", refresh_token: credentials.password, client_id: CLIENT };
-    return { form: new URLSearchParams({ ...grant, ...wishes }) };
+    return { form: new URLSearchParams({ ...grant, ...ofService, scope }) };
   }
-  for (const [key, value] of Object.entries(wishes)) url.searchParams.set(key, value);
+  if (service !== "") url.searchParams.set("service", service);
+  url.searchParams.delete("scope");
+  // Several scopes are several parameters; servers of the form take them in one.
+  for (const one of scope.split(" ").filter((text) => text !== "")) url.searchParams.append("scope", one);
   return credentials === null ? {} : { headers: { Authorization: basic(credentials) } };
+}
+
+/** The token in a reply, which has one of two names, or both. */
+function tokenOf(body: Buffer | null): string {
+  let reply: unknown = null;
+  try {
+    reply = JSON.parse(body?.toString() ?? "");
+  } catch (error) {
+    throw new ErrnoError("EPROTO", "No token in the reply", { cause: error });
+  }
+  const { token, access_token } = (reply ?? {}) as { token?: unknown; access_token?: unknown };
+  const found = token || access_token;
+  if (typeof found !== "string" || !/^[\x21-\x7e]+$/.test(found))
+    throw new ErrnoError("EPROTO", "No token in the reply");
+  return found;
 }
 
 function basic({ user, password }: Credentials): string {
   return `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`;
-}
-
-function parameters(challenge: string): Map<string, string> {
-  const pairs = challenge.matchAll(/([a-z_]+)="([^"]*)"/gi);
-  return new Map([...pairs].map(([, key = "", value = ""]) => [key.toLowerCase(), value]));
 }

@@ -36,16 +36,28 @@ interface AclEntry {
   readonly id: number;
 }
 
+/** The numbers of those who are named without one; null for whom nobody knows. */
+export interface AclNames {
+  user(name: string): number | null;
+  group(name: string): number | null;
+}
+
+interface AclPolicy {
+  readonly names?: AclNames;
+  /** What becomes of numbers, where not every one may be kept. */
+  readonly mapId?: ((id: number) => number) | undefined;
+}
+
 /**
- * An archive's text as the value of Linux's attribute. Null when somebody is named whose number is not given: names of
- * another system mean nothing on this one. EBADMSG for text that is no list.
+ * An archive's text as the value of Linux's attribute. Null when somebody is named whose number neither the text nor
+ * `names` has: names of another system mean nothing on this one. EBADMSG for text that is no list.
  */
-export function encodeAcl(text: string): Buffer | null {
+export function encodeAcl(text: string, policy: AclPolicy = {}): Buffer | null {
   const entries: AclEntry[] = [];
   for (const part of text.split(/[,\n]/)) {
     const line = part.replace(/#.*/, "").trim();
     if (line === "") continue;
-    const entry = parseEntry(line);
+    const entry = parseEntry(line, policy);
     if (entry === null) return null;
     entries.push(entry);
     if (entries.length > LIMIT) throw damaged("access control list of more than 1024 entries");
@@ -62,7 +74,7 @@ export function encodeAcl(text: string): Buffer | null {
   return value;
 }
 
-function parseEntry(line: string): AclEntry | null {
+function parseEntry(line: string, { names, mapId }: AclPolicy): AclEntry | null {
   const [kind = "", who = "", bits = "", number] = line.split(":");
   const tags = KINDS[kind];
   // "other:r--" and "mask:r--" are written without the empty middle too.
@@ -72,10 +84,11 @@ function parseEntry(line: string): AclEntry | null {
   const permissions = (letters[0] === "r" ? 4 : 0) | (letters[1] === "w" ? 2 : 0) | (letters[2] === "x" ? 1 : 0);
   if (name === "") return { tag: tags[0], permissions, id: NO_ID };
   if (tags[1] === null) throw damaged("bad access control list");
-  const id = number ?? name;
-  if (!/^\d{1,10}$/.test(id)) return null;
-  if (Number(id) >= NO_ID) throw damaged("bad access control list");
-  return { tag: tags[1], permissions, id: Number(id) };
+  const given = number ?? name;
+  const id = /^\d{1,10}$/.test(given) ? Number(given) : names?.[tags[1] === TAGS.user ? "user" : "group"](name);
+  if (id === null || id === undefined) return null;
+  if (id >= NO_ID) throw damaged("bad access control list");
+  return { tag: tags[1], permissions, id: mapId?.(id) ?? id };
 }
 
 const NAMES: Readonly<Record<number, string>> = {

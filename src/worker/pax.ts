@@ -90,11 +90,21 @@ export function paxAttributes(records: PaxRecords): Map<string, Buffer> | null {
     if (key.startsWith(SCHILY_XATTR)) {
       const name = key.slice(SCHILY_XATTR.length);
       // libarchive writes each attribute both ways, and encodes the name in both.
-      if (!attributes.has(percentDecode(name))) attributes.set(name, value);
+      if (!attributes.has(percentDecode(name))) attributes.set(keyDecode(name), value);
     }
     if (key === "RHT.security.selinux") attributes.set("security.selinux", value);
   }
   return attributes.size === 0 ? null : attributes;
+}
+
+/** GNU tar encodes in names what would end the key, and the percent sign, and nothing else. */
+function keyDecode(name: string): string {
+  return name.replace(/%(3D|25)/g, (_, hex: string) => (hex === "25" ? "%" : "="));
+}
+
+/** The key for an attribute of that name. */
+export function paxAttributeKey(name: string): string {
+  return SCHILY_XATTR + name.replace(/[%=]/g, (letter) => (letter === "%" ? "%25" : "%3D"));
 }
 
 function percentDecode(text: string): string {

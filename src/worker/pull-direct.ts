@@ -55,10 +55,11 @@ function tree(path: string, options: WorkerOptions): DirectTarget {
 }
 
 const FILE_MODE = 0o644;
+const IN_PLACE_FLAGS = constants.O_RDWR | constants.O_CREAT | constants.O_NONBLOCK | constants.O_NOCTTY;
 
 /** Opens a file or block device to be written in place; a file that is missing is made. */
 export function openInPlace(path: string): Fd {
-  const target = Fd.adopt(openSync(path, constants.O_RDWR | constants.O_CREAT, FILE_MODE));
+  const target = Fd.adopt(openSync(path, IN_PLACE_FLAGS, FILE_MODE));
   const { kind } = statFd(target);
   if (kind === "regular" || kind === "block") return target;
   target.close();

@@ -1,11 +1,11 @@
 // Downloads a file and makes an image of it at the same time: the bytes go to the spool, and from there through the hash
 // and, for what is packed, into a tree or a disk image.
 import { fileURLToPath } from "node:url";
-import { ErrnoError } from "../base/error.ts";
-import { openPath, statFd } from "../kernel/fd.ts";
+import { openForeign } from "../kernel/foreign-file.ts";
 import { type Chunks, readChunks } from "./archive.ts";
 import { giveBack } from "./chunk-memory.ts";
 import { decompress, detectCompression, MAGIC_BYTES } from "./compression.ts";
+import { foreignFormat, refuseForeign } from "./disk-format.ts";
 import { log } from "./import-log.ts";
 import { liftOsTree } from "./import-os-tree.ts";
 import { type RawTarget, writeRaw } from "./import-raw.ts";
@@ -55,7 +55,7 @@ export async function download(
   if (isFileUrl(place.url)) return readLocalFile(place, limits, events);
   if (place.direct !== null) return inPlace(place, place.direct, { tags, limits, events });
   for (let changes = 0; ; changes++) {
-    const spool = Spool.open(place.root, place.url);
+    const spool = Spool.open(place.root, place.kind, place.url);
     try {
       const result = await throughSpool(place, spool, { tags, limits, events });
       if ("cached" in result) spool[Symbol.dispose]();
@@ -211,11 +211,14 @@ async function unpackedTree(source: Chunks, stage: Stage, place: PullPlace, limi
   }
 }
 
-/** A qcow2 image made raw; everything else as it is. */
+/** A qcow2 image made raw; everything else as it is, unless no machine could start from it. */
 async function converted(stage: Stage, { root, kind, options }: PullPlace, spool?: Spool): Promise<Stage> {
-  if (kind !== "raw" || !options.convertQcow2 || !isQcow2(stage.file)) return stage;
-  log("info", "Unpacking QCOW2 file.");
+  if (kind !== "raw") return stage;
+  const isPacked = options.convertQcow2 && isQcow2(stage.file);
+  if (!isPacked && foreignFormat(stage.file) === null) return stage;
   using _packed = stage === spool?.stage ? null : stage;
+  refuseForeign(stage.file);
+  log("info", "Unpacking QCOW2 file.");
   const raw = Stage.file(root, "raw", RAW_MODE);
   try {
     await convertQcow2(stage.file, raw.file);
@@ -228,9 +231,8 @@ async function converted(stage: Stage, { root, kind, options }: PullPlace, spool
 
 /** A file of this host: it needs no spool, it can be read again. */
 async function readLocalFile(place: PullPlace, limits: JobLimits, events: DownloadEvents): Promise<Downloaded> {
-  using file = openPath(fileURLToPath(place.url), "read");
-  const { size, kind, mtimeNs } = statFd(file);
-  if (kind !== "regular") throw new ErrnoError("EBADFD", `'${place.url}' is not a regular file`);
+  const { file, size, mtimeMs } = await openForeign(fileURLToPath(place.url), "follow");
+  using _file = file;
   const hash = new Bun.CryptoHasher("sha256");
   const chunks = readChunks(file, (bytes) => events.progress(bytes, size));
   const hashed = hashing(Buffer.alloc(0), chunks, hash);
@@ -240,7 +242,7 @@ async function readLocalFile(place: PullPlace, limits: JobLimits, events: Downlo
   }
   const made = await unpacked(hashed, place, limits);
   const stage = await converted(made.stage, place);
-  const date = new Date(Number(mtimeNs / 1_000_000n)).toUTCString();
+  const date = new Date(mtimeMs).toUTCString();
   if (place.kind === "raw") noteOrigin(stage.file, place.url, null, date);
   return { stage, spool: null, twin: made.twin, sha256: hash.digest("hex"), etag: null };
 }

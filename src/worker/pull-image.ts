@@ -1,9 +1,9 @@
 // What happens to a download: it is unpacked while it comes, verified, kept under a name made of its address, and copied
 // to the name that was asked for. Tar archives become trees, everything else disk images.
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { isBtrfs, isSubvolume, snapshotSubvolume } from "../kernel/btrfs.ts";
 import { listDirectory } from "../kernel/directory-entry.ts";
-import { type Fd, openAt, openPath } from "../kernel/fd.ts";
+import { type Fd, openAt, openPath, readFileIn } from "../kernel/fd.ts";
 import { noteCreated, setAttribute } from "../kernel/file-attributes.ts";
 import { SyscallError } from "../kernel/sys.ts";
 import { openDirectory } from "../kernel/tree.ts";
@@ -22,6 +22,9 @@ export const CACHE: Readonly<Record<PullKind, CacheNames>> = {
   tar: { prefix: ".tar-", suffix: "" },
   raw: { prefix: ".raw-", suffix: ".raw" },
 };
+
+/** The largest of them: integrity data of a disk image. */
+export const SIDE_LIMIT_BYTES = 256 << 20;
 
 /** A small file that goes with an image, by the ending it has here. */
 export interface SideFile {
@@ -149,8 +152,7 @@ export class PullPlace {
   keptSides(stem: string, rows: readonly Pick<SideFile, "suffix" | "label">[]): SideFile[] {
     return rows.flatMap(({ suffix, label }) => {
       if (!exists(this.root, stem + suffix)) return [];
-      using file = openAt(this.root, stem + suffix, "read");
-      return [{ suffix, label, content: readFileSync(file.number) }];
+      return [{ suffix, label, content: readFileIn(this.root, stem + suffix, SIDE_LIMIT_BYTES) }];
     });
   }
 }

@@ -5,6 +5,7 @@ import { log } from "./import-log.ts";
 import type { Destination } from "./pull-destination.ts";
 import {
   HTTP_LIMITS,
+  type HttpBody,
   type HttpLimits,
   type HttpReply,
   type HttpRequest,
@@ -12,7 +13,8 @@ import {
   TransientError,
 } from "./pull-http.ts";
 import { PARALLEL_LIMITS, type ParallelLimits, ParallelParts } from "./pull-parallel.ts";
-import { ChangedError, persistently, type RetryLimits } from "./pull-retry.ts";
+import { type ContentRange, contentRange, isStrong } from "./pull-resume.ts";
+import { ChangedError, persistently, type RetryLimits, retryAfter } from "./pull-retry.ts";
 import type { Origin } from "./pull-spool-state.ts";
 
 export interface JobLimits extends HttpLimits, RetryLimits {
@@ -40,8 +42,7 @@ const TRY_AGAIN: ReadonlySet<number> = new Set([408, 425, 429, 500, 502, 503, 50
 export function refuseStatus({ status, headers }: HttpReply, url: string): void {
   if (status >= 200 && status < 300) return;
   if (TRY_AGAIN.has(status)) {
-    const seconds = Number(headers.get("retry-after") ?? 0);
-    const retryAfterMs = Number.isFinite(seconds) ? seconds * 1000 : 0;
+    const retryAfterMs = retryAfter(headers);
     throw new TransientError("EIO", `HTTP request to ${url} failed with code ${status}`, { retryAfterMs });
   }
   if (status === 401) throw new ErrnoError("ENOKEY", "Access to image requires authentication.");
@@ -97,6 +98,10 @@ class MainJob {
   readonly #limits: JobLimits;
   readonly #get: Get;
   #parts: ParallelParts | null = null;
+  /** What all that is here belongs to, once it was compared with what comes. */
+  #compared: Origin | null = null;
+  /** Set when the server sent a part that cannot be put behind what is here. */
+  #wantsWhole = false;
 
   constructor(url: string, spool: Destination, tags: readonly string[], limits: JobLimits, get: Get) {
     this.#get = get;
@@ -117,8 +122,8 @@ class MainJob {
     refuseStatus(reply, this.#url);
     if (etag !== null && this.#tags.includes(etag)) return { cached: etag };
     const origin2 = { url: this.#url, etag, lastModified: reply.headers.get("last-modified") };
-    if (reply.status === 206) await this.#goOn(reply, body, origin2);
-    else await this.#whole(reply, body, origin2);
+    if (reply.status !== 206) await this.#whole(reply, body, origin2);
+    else if (!(await this.#goOn(reply, body, origin2))) return this.attempt();
     const { origin: now, end: have } = this.#spool;
     // There was a gap in front of a later part: on to the next one.
     if (now?.size != null && have < now.size) return this.attempt();
@@ -129,9 +134,8 @@ class MainJob {
     const { end, origin } = this.#spool;
     const headers: Record<string, string> = {};
     if (this.#tags.length > 0) headers["If-None-Match"] = this.#tags.join(", ");
-    if (end === 0 || origin === null) return headers;
-    const validator = isStrong(origin.etag) ? origin.etag : origin.lastModified;
-    if (validator !== null) headers["If-Range"] = validator;
+    if (end === 0 || !isStrong(origin?.etag) || this.#wantsWhole) return headers;
+    headers["If-Range"] = origin.etag;
     headers["Range"] = isComplete ? `bytes=${end - 1}-` : `bytes=${end}-${this.#gapEnd ? this.#gapEnd - 1 : ""}`;
     return headers;
   }
@@ -153,16 +157,26 @@ class MainJob {
     throw new ChangedError("ESTALE", "The file on the server is another one now");
   }
 
-  /** The answer to a request for the rest. */
-  async #goOn(reply: HttpReply, body: AsyncIterable<Buffer>, origin: Omit<Origin, "size">): Promise<void> {
-    const range = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(reply.headers.get("content-range") ?? "");
+  /**
+   * The answer to a request for the rest; false where it is not to be used, and the whole file has to be asked for. Two
+   * versions of a file may be put together by nothing but a strong tag that both answers have (RFC 9110, 13.1.5, 15.3.7).
+   */
+  async #goOn(reply: HttpReply, body: HttpBody, origin: Omit<Origin, "size">): Promise<boolean> {
     const before = this.#spool.origin;
-    const [start, last, size] = [Number(range?.[1]), Number(range?.[2]), Number(range?.[3])];
-    const isSame = before !== null && (before.size === null || before.size === size) && sameFile(before, origin);
-    const reachesEnd = last === size - 1 || last + 1 === this.#gapEnd;
-    const isWhole = range !== null && reachesEnd && start <= this.#spool.end && start >= this.#spool.end - 1;
-    if (!isWhole || !isSame) throw new ChangedError("ESTALE", "The file on the server is another one now");
+    if (this.#spool.end === 0 || before === null) {
+      throw new ErrnoError("EPROTO", "The server sent a part of the file, which nobody asked for");
+    }
+    if (isStrong(origin.etag) && origin.etag !== before.etag) throw changed();
+    const range = contentRange(reply.headers);
+    const isFitting = range !== null && this.#fits(range, before.size);
+    if (!isFitting || !isStrong(origin.etag)) {
+      body[Symbol.dispose]();
+      this.#wantsWhole = true;
+      return false;
+    }
+    const { start, size } = range;
     if (size > this.#limits.mainBytes) throw tooLarge();
+    this.#compared = null;
     this.#spool.begin({ ...origin, size });
     if (this.#parts === null && this.#spool.parts.next !== null && isStrong(origin.etag)) {
       this.#parts = new ParallelParts(
@@ -176,18 +190,33 @@ class MainJob {
     this.#parts ??= this.#partsFor(origin.etag, size);
     log("info", `Going on with the download at ${this.#spool.end} of ${size} bytes.`);
     await this.#take(body, start, size);
+    return true;
+  }
+
+  #fits({ start, end, size }: ContentRange, known: number | null): boolean {
+    const reachesEnd = end === size || end === this.#gapEnd;
+    return reachesEnd && (known ?? size) === size && start <= this.#spool.end && start >= this.#spool.end - 1;
   }
 
   /** The whole file. Where we have the beginning of it already, the server's must be the same, byte for byte. */
   async #whole(reply: HttpReply, body: AsyncIterable<Buffer>, origin: Omit<Origin, "size">): Promise<void> {
     const size = announced(reply);
     if (size !== null && size > this.#limits.mainBytes) throw new ErrnoError("EFBIG", "Content too large.");
-    this.#spool.begin({ ...origin, size });
+    const { end, origin: before } = this.#spool;
+    const isKnown = end === 0 || (isStrong(origin.etag) && origin.etag === before?.etag);
+    // As long as not all that is here was compared, the new tag is not that of what is here.
+    this.#spool.begin(isKnown ? { ...origin, size } : { url: this.#url, etag: null, lastModified: null, size });
     // Parts of what may be another file by now must not be put together with this one.
     if (this.#gapEnd !== null) throw new ChangedError("ESTALE", "The server sends the whole file only");
+    this.#compared = isKnown ? null : { ...origin, size };
     const canSplit = reply.headers.get("accept-ranges") === "bytes" && this.#spool.end === 0;
     this.#parts = canSplit ? this.#partsFor(origin.etag, size) : null;
     await this.#take(body, 0, size);
+  }
+
+  #allCompared(): void {
+    if (this.#compared !== null) this.#spool.begin(this.#compared);
+    this.#compared = null;
   }
 
   /** Further connections, for a file that is large enough, on a server that can send parts. */
@@ -204,11 +233,10 @@ class MainJob {
       if (position + chunk.length > this.#limits.mainBytes) throw tooLarge();
       const known = Math.min(chunk.length, this.#spool.end - position);
       if (known > 0) {
-        if (!this.#spool.matches(chunk.subarray(0, known), position)) {
-          throw new ChangedError("ESTALE", "The file on the server is another one now");
-        }
+        if (!this.#spool.matches(chunk.subarray(0, known), position)) throw changed();
         chunk = chunk.subarray(known);
         position += known;
+        if (position === this.#spool.end) this.#allCompared();
       }
       const end = this.#gapEnd;
       if (end !== null) chunk = chunk.subarray(0, end - position);
@@ -218,19 +246,13 @@ class MainJob {
       if (position === this.#gapEnd) break;
     }
     requireWhole(position, this.#gapEnd ?? size);
-    if (position < this.#spool.end) throw new ChangedError("ESTALE", "The file on the server is another one now");
+    if (position < this.#spool.end) throw changed();
     await this.#parts?.finish();
     this.#parts = null;
     this.#spool.joinParts();
   }
 }
 
-/** A weak tag says "as good as the same", which is not good enough for the second half of a file. */
-function isStrong(etag: string | null): etag is string {
-  return etag !== null && !etag.startsWith("W/");
-}
-
-function sameFile(a: Omit<Origin, "size">, b: Omit<Origin, "size">): boolean {
-  if (a.etag !== null && b.etag !== null) return a.etag === b.etag;
-  return a.lastModified === null || b.lastModified === null || a.lastModified === b.lastModified;
+function changed(): ChangedError {
+  return new ChangedError("ESTALE", "The file on the server is another one now");
 }

@@ -1,8 +1,9 @@
 // systemd-pull oci REF [NAME]: a container image becomes a machine. Where the host's nspawn knows stacks of layers it gets
 // one, elsewhere a tree that has all layers in one. Layers are kept under their digests, shared by all images.
 import { writeFileSync } from "node:fs";
-import { ErrnoError } from "../base/error.ts";
-import type { Fd } from "../kernel/fd.ts";
+import { ErrnoError, errnoNameOf } from "../base/error.ts";
+import { listDirectory } from "../kernel/directory-entry.ts";
+import { type Fd, openAt } from "../kernel/fd.ts";
 import type { Chunks } from "./archive.ts";
 import { decompress } from "./compression.ts";
 import { log } from "./import-log.ts";
@@ -11,20 +12,22 @@ import { Reservation } from "./import-reservation.ts";
 import { unpackOptions, unpackPlainTar } from "./import-tar.ts";
 import { imageRootOf, requireFree, requireName } from "./import-target.ts";
 import { abandonAll, exists, keepForLater, openImageRoot, Stage } from "./install-image.ts";
-import { isOverlayAttribute, LayerTarget } from "./oci-layer.ts";
+import { chooseManifest, verifiedDocument, warnOfPlatform } from "./oci-choose.ts";
+import { LayerTarget, layerOptions } from "./oci-layer.ts";
 import { flatten, knowsStacks, stackOf } from "./oci-machine.ts";
 import {
   type Descriptor,
   isForeignLayer,
+  isImageConfig,
   isLayerType,
   type Manifest,
   NATIVE_ARCHITECTURE,
-  readManifest,
+  platformOf,
 } from "./oci-manifest.ts";
 import { isLocalReference, openSource } from "./oci-open.ts";
 import { parseReference } from "./oci-reference.ts";
 import { contentDigests, settingsOf } from "./oci-settings.ts";
-import type { OciSource } from "./oci-source.ts";
+import { type BlobWork, foreignBlob, type OciSource, type Taker } from "./oci-source.ts";
 import { sweepOrphans } from "./orphans.ts";
 import { Progress } from "./progress.ts";
 
@@ -57,50 +60,47 @@ export async function pullOci({ options, words }: CommandLine): Promise<void> {
 async function install(source: OciSource, root: Fd, local: string | null, options: WorkerOptions): Promise<void> {
   const progress = new Progress((percent) => `Got ${percent}% of ${source.name}.`);
   progress.stage(0);
-  const manifest = await fetchManifest(source, options.architecture ?? NATIVE_ARCHITECTURE);
+  const architecture = options.architecture ?? NATIVE_ARCHITECTURE;
+  const manifest = await chooseManifest(source, architecture);
   const config = await fetchConfig(source, manifest);
-  const layers = manifest.layers.filter(isWanted);
+  if (config !== null) warnOfPlatform(platformOf(config), architecture);
+  const layers = manifest.layers.filter((layer) => isWanted(layer, manifest));
+  if (layers.length === 0) throw new ErrnoError("ENODATA", "Image has no layer of files.");
   const contents = config === null || layers.length < manifest.layers.length ? null : contentDigests(config);
   await fetchLayers(source, root, layers, { options, contents, progress });
   if (local === null) return;
   const names = layers.map(({ digest }) => layerName(digest));
+  if (names.every((name) => isEmpty(root, name))) throw noFile();
   progress.stage(95);
-  using stage = knowsStacks() ? stackOf(root, names, options) : await flatten(root, names, options);
+  using stage = await (knowsStacks() ? stackOf : flatten)(root, names, options);
+  // What one layer has, another one may say is gone.
+  if (!knowsStacks() && isEmpty(root, stage.name)) throw noFile();
   stage.install(knowsStacks() ? `${local}.mstack` : local, options);
   if (config !== null) putConfig(root, local, config, options);
   log("info", `Created new local image '${local}'.`);
 }
 
-async function fetchManifest(source: OciSource, architecture: string): Promise<Manifest> {
-  const { bytes, contentType } = await source.root();
-  const first = readManifest(bytes, contentType, architecture);
-  if ("manifest" in first) return first.manifest;
-  const document = await source.document(first.next, "manifests");
-  requireDigest(document.bytes, first.next);
-  const second = readManifest(document.bytes, document.contentType, architecture);
-  if ("next" in second) throw new ErrnoError("EPROTO", "Image manifest is not valid: an index in an index");
-  return second.manifest;
+function noFile(): ErrnoError {
+  return new ErrnoError("ENODATA", "Image has not a single file.");
 }
 
-function requireDigest(bytes: Buffer, { digest, size }: Descriptor): void {
-  const found = `sha256:${new Bun.CryptoHasher("sha256").update(bytes).digest("hex")}`;
-  if (found !== digest || bytes.length !== size) {
-    throw new ErrnoError("EBADMSG", `DOWNLOAD INVALID: ${digest} was asked for, ${found} came`);
-  }
+function isEmpty(root: Fd, layer: string): boolean {
+  using top = openAt(root, layer, "directory");
+  return listDirectory(top).length === 0;
 }
 
 const EMPTY_CONFIG = Buffer.from("{}");
 
 async function fetchConfig(source: OciSource, { config }: Manifest): Promise<Buffer | null> {
-  if (config === null) return null;
-  const { bytes } = await source.document(config, "blobs");
-  requireDigest(bytes, config);
+  if (config === null || !isImageConfig(config)) return null;
+  const { bytes } = await verifiedDocument(source, config, "blobs");
   return bytes.equals(EMPTY_CONFIG) ? null : bytes;
 }
 
-function isWanted({ mediaType }: Descriptor): boolean {
-  if (isForeignLayer(mediaType)) throw new ErrnoError("EOPNOTSUPP", "Image has layers that are not in the registry.");
+/** An image without one of its layers is another image; of what else is kept in registries the files are taken. */
+function isWanted({ mediaType }: Descriptor, { isImage }: Manifest): boolean {
   if (isLayerType(mediaType)) return true;
+  if (isImage) throw new ErrnoError("EOPNOTSUPP", `Image has a layer of type '${mediaType}', which is not supported.`);
   log("warning", `Layer of type '${mediaType}' is none of files, leaving it out.`);
   return false;
 }
@@ -115,11 +115,22 @@ interface LayerWork {
   readonly progress: Progress;
 }
 
+interface MissingLayer {
+  readonly layer: Descriptor;
+  /** The digest of what is packed in it; null where the image does not say. */
+  readonly content: string | null;
+}
+
+interface FetchWork {
+  readonly options: WorkerOptions;
+  readonly count: (bytes: number) => void;
+}
+
 const DOWNLOAD_SHARE = 95;
 
 /** Fetches the layers that are not here yet, some at a time; each of them once. */
 async function fetchLayers(source: OciSource, root: Fd, layers: readonly Descriptor[], work: LayerWork): Promise<void> {
-  const missing = new Map<string, { layer: Descriptor; content: string | null }>();
+  const missing = new Map<string, MissingLayer>();
   layers.forEach((layer, index) => {
     if (!exists(root, layerName(layer.digest)))
       missing.set(layer.digest, { layer, content: work.contents?.[index] ?? null });
@@ -133,22 +144,54 @@ async function fetchLayers(source: OciSource, root: Fd, layers: readonly Descrip
   };
   const run = async () => {
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-      await fetchLayer(source, root, next.layer, next.content, work.options, count);
+      await fetchLayer(source, root, next, { options: work.options, count });
     }
   };
   await Promise.all(Array.from({ length: PARALLEL }, run));
 }
 
-async function fetchLayer(
-  source: OciSource,
+interface Place {
+  readonly name: string;
+  readonly fetch: (layer: Descriptor, work: BlobWork) => Promise<void>;
+}
+
+/** Where the bytes of a layer may be had, the best place first. Foreign layers are mostly not in the registry. */
+function placesOf(source: OciSource, { mediaType, urls }: Descriptor): Place[] {
+  const own: Place = { name: source.name, fetch: (layer, work) => source.blob(layer, work) };
+  const foreign = urls.map((url): Place => {
+    return { name: `'${url}'`, fetch: (layer, work) => foreignBlob(url, layer, work) };
+  });
+  return isForeignLayer(mediaType) ? [...foreign, own] : [own, ...foreign];
+}
+
+async function fetchLayer(source: OciSource, root: Fd, missing: MissingLayer, work: FetchWork): Promise<void> {
+  const places = placesOf(source, missing.layer);
+  for (let place = places.shift(); place !== undefined; place = places.shift()) {
+    try {
+      await fetchFrom(place, root, missing, work);
+      return;
+    } catch (error) {
+      const next = places[0];
+      if (next === undefined || isFault(error)) throw error;
+      log("notice", `${place.name}: ${(error as Error).message} Trying ${next.name}.`);
+    }
+  }
+}
+
+/** Whether another place would not do better: what has no errno is a fault of this program, and a disk does not grow. */
+function isFault(error: unknown): boolean {
+  return [null, "ENOSPC", "EDQUOT", "EROFS"].includes(errnoNameOf(error));
+}
+
+async function fetchFrom(
+  place: Place,
   root: Fd,
-  layer: Descriptor,
-  content: string | null,
-  options: WorkerOptions,
-  count: (bytes: number) => void,
+  { layer, content }: MissingLayer,
+  { options, count }: FetchWork,
 ): Promise<void> {
   using stage = Stage.tree(root, "oci", options.btrfsSubvolume);
-  await source.blob(layer, root, async (chunks) => {
+  const isHere = () => exists(root, layerName(layer.digest));
+  const take: Taker = async (chunks) => {
     const [packed, plain] = [new Bun.CryptoHasher("sha256"), new Bun.CryptoHasher("sha256")];
     let size = 0;
     const counted = tapped(chunks, (chunk) => {
@@ -169,10 +212,11 @@ async function fetchLayer(
       throw new ErrnoError("EBADMSG", `DOWNLOAD INVALID: Content of layer ${layer.digest} is not what the image says`);
     }
     // Another transfer may have been faster with the same layer.
-    if (exists(root, layerName(layer.digest))) return;
+    if (isHere()) return;
     stage.install(layerName(layer.digest), { force: false, readOnly: true, sync: options.sync });
     log("info", `Acquired layer ${layer.digest}.`);
-  });
+  };
+  await place.fetch(layer, { root, take, isHere });
 }
 
 function requireSame({ digest, size }: Descriptor, foundSize: number, found: string): void {
@@ -188,7 +232,7 @@ async function* tapped(chunks: Chunks, tap: (chunk: Buffer) => void): AsyncGener
 }
 
 async function unpackLayer(source: Chunks, top: Fd, options: WorkerOptions): Promise<void> {
-  const policy = { ...unpackOptions(options), dropAttribute: isOverlayAttribute };
+  const policy = { ...unpackOptions(options), ...layerOptions(top) };
   await unpackPlainTar(source, top, policy, LAYER_LIMIT_BYTES, (untar) => new LayerTarget(untar));
 }
 

@@ -94,8 +94,9 @@ export class ParallelParts {
     const reply = await this.#get(url, { headers, limits: this.#limits });
     using body = reply.body;
     const wanted = `bytes ${part.start}-${part.end - 1}/${size}`;
-    const tag = reply.headers.get("etag");
-    if (reply.status !== 206 || reply.headers.get("content-range") !== wanted || (tag ?? etag) !== etag) return;
+    // As for the first connection: the same strong tag, said again.
+    const isSame = reply.headers.get("etag") === etag;
+    if (reply.status !== 206 || reply.headers.get("content-range") !== wanted || !isSame) return;
     for await (const chunk of body) {
       const fits = chunk.subarray(0, part.end - part.start - part.have);
       this.#spool.putAhead(fits, part.start + part.have, generation);

@@ -11,6 +11,14 @@ export interface RetryLimits {
 
 const LONGEST_PAUSE_MS = 30_000;
 
+/** How long a server wants to be left alone (RFC 9110, 10.2.3): seconds, or a date, counted from the server's own. */
+export function retryAfter(headers: Headers, now = Date.now()): number {
+  const text = headers.get("retry-after")?.trim() ?? "";
+  if (/^\d{1,9}$/.test(text)) return Number(text) * 1000;
+  const [until, sent] = [Date.parse(text), Date.parse(headers.get("date") ?? "")];
+  return Number.isNaN(until) ? 0 : Math.max(0, until - (Number.isNaN(sent) ? now : sent));
+}
+
 /** The server has another file now than the one we have the beginning of. */
 export class ChangedError extends TransientError {}
 

@@ -1,5 +1,6 @@
 // What is noted beside a download on its way to the disk, for a later call to go on with.
-import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { renameSync, writeFileSync } from "node:fs";
+import { readSettings } from "../kernel/foreign-file.ts";
 import type { Part } from "./pull-spool-parts.ts";
 
 /** What a server said of the file, to find out later whether it is still the same. */
@@ -20,15 +21,17 @@ export interface SpoolState extends Origin {
   readonly parts?: readonly Part[];
 }
 
+const STATE_LIMIT_BYTES = 1 << 20;
+
 /** This boot of the machine. */
 export function bootId(): string {
-  return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+  return readSettings("/proc/sys/kernel/random/boot_id", STATE_LIMIT_BYTES).toString().trim();
 }
 
 /** The state that an earlier call noted at `path`; null where there is none that makes sense. */
 export function readState(path: string): SpoolState | null {
   try {
-    const state = JSON.parse(readFileSync(path, "utf8")) as Partial<SpoolState>;
+    const state = JSON.parse(readSettings(path, STATE_LIMIT_BYTES).toString()) as Partial<SpoolState>;
     const isWhole =
       typeof state.url === "string" && typeof state.synced === "number" && typeof state.bootId === "string";
     return isWhole ? (state as SpoolState) : null;

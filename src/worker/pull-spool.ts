@@ -1,18 +1,19 @@
 // A download on its way to the disk: what has come is in a hidden file, which a later call goes on with after a cut, a
 // crash or a reboot. Whoever uses the bytes reads them back from there, at his own pace, while more are coming.
 import { createHash } from "node:crypto";
-import { constants, fdatasync, openSync, readSync, rmSync } from "node:fs";
-import { ErrnoError } from "../base/error.ts";
+import { fdatasync, readSync, rmSync } from "node:fs";
+import { ErrnoError, errnoNameOf } from "../base/error.ts";
 import { formatBytes } from "../base/format.ts";
-import { Fd, statFd } from "../kernel/fd.ts";
+import { type Fd, statFd } from "../kernel/fd.ts";
 import { avoidCopyOnWrite } from "../kernel/file-attributes.ts";
 import { sys } from "../kernel/sys.ts";
-import { SpaceGuard } from "./archive.ts";
+import { Budget } from "./budget.ts";
 import { CHUNK, lendChunk } from "./chunk-memory.ts";
 import { log } from "./import-log.ts";
 import { writeSparse } from "./import-raw.ts";
-import { keepWhenInterrupted, Stage, tryLock } from "./install-image.ts";
+import { keepWhenInterrupted, Stage } from "./install-image.ts";
 import type { Destination } from "./pull-destination.ts";
+import { openSpoolFile } from "./pull-spool-file.ts";
 import { SpoolParts } from "./pull-spool-parts.ts";
 import { bootId, type Origin, readState, type SpoolState, usableOf, writeState } from "./pull-spool-state.ts";
 import { setLength } from "./untar-calls.ts";
@@ -23,13 +24,18 @@ const SYNC_EVERY_BYTES = 256 << 20;
 /** Of several parts so much may be forgotten when the process is killed. */
 const NOTE_EVERY_BYTES = 1 << 20;
 
+/** How often a transfer that waits for another one looks whether it has ended. */
+const LOOK_AGAIN_MS = 100;
+
+export type SpoolUse = "tar" | "raw" | "oci";
+
 export class Spool implements Destination, Disposable {
   readonly isSequential = false;
   readonly #stage: Stage;
   readonly #interruption = keepWhenInterrupted(this);
   #isKept = false;
   readonly #statePath: string;
-  readonly #guard: SpaceGuard;
+  readonly #guard: Budget;
   #origin: Origin | null = null;
   #end = 0;
   #syncedAt = 0;
@@ -46,25 +52,41 @@ export class Spool implements Destination, Disposable {
   private constructor(stage: Stage, statePath: string, root: Fd) {
     this.#stage = stage;
     this.#statePath = statePath;
-    this.#guard = new SpaceGuard(root);
+    this.#guard = new Budget(root);
   }
 
-  /** The spool of an address, with what an earlier call left in it. EBUSY when another process fills it now. */
-  static open(root: Fd, url: string): Spool {
-    const id = createHash("sha256").update(url).digest("hex").slice(0, 16);
+  /**
+   * The spool of an address, with what an earlier call left in it. EBUSY when another process fills it now. What comes
+   * from one address may be used in several ways, and each `use` has a spool of its own.
+   */
+  static open(root: Fd, use: SpoolUse, url: string): Spool {
+    const id = createHash("sha256").update(`${use} ${url}`).digest("hex").slice(0, 16);
     const name = `.#pull-${id}.part`;
     const path = `/proc/self/fd/${root.number}/`;
-    const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
-    const file = Fd.adopt(openSync(path + name, flags, 0o600));
-    if (!tryLock(file)) {
-      file.close();
-      throw new ErrnoError("EBUSY", `Another transfer downloads '${url}' already.`);
-    }
+    const file = openSpoolFile(root, name);
+    if (file === null) throw new ErrnoError("EBUSY", `Another transfer downloads '${url}' already.`);
     // It may become a disk image itself.
     if (statFd(file).size === 0) avoidCopyOnWrite(file);
     const spool = new Spool(Stage.adopt(root, name, file), `${path}.#pull-${id}.state`, root);
     spool.#restore(url);
     return spool;
+  }
+
+  /** The same, after waiting for another process that fills it now; null once `isHere` says that nothing is to be done. */
+  static async openWhenFree(root: Fd, use: SpoolUse, url: string, isHere: () => boolean): Promise<Spool | null> {
+    for (let waited = false; ; waited = true) {
+      if (waited && isHere()) return null;
+      try {
+        const spool = Spool.open(root, use, url);
+        if (!waited || !isHere()) return spool;
+        spool[Symbol.dispose]();
+        return null;
+      } catch (error) {
+        if (errnoNameOf(error) !== "EBUSY") throw error;
+        if (!waited) log("info", `Another transfer downloads '${url}' already, waiting for it.`);
+      }
+      await Bun.sleep(LOOK_AGAIN_MS);
+    }
   }
 
   /** How many bytes are here, from the first on without a gap. */

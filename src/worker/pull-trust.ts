@@ -1,6 +1,7 @@
 // Whom https connections trust: the certificates of the host, as every other program there does, and not the ones that
 // were current when this one was built.
-import { readFileSync } from "node:fs";
+import { readSettings } from "../kernel/foreign-file.ts";
+import { isErrno } from "../kernel/sys.ts";
 
 /** Where the distributions keep them: Debian and Arch, Fedora, SUSE, Alpine. */
 const BUNDLES = [
@@ -9,6 +10,8 @@ const BUNDLES = [
   "/etc/ssl/ca-bundle.pem",
   "/etc/ssl/cert.pem",
 ] as const;
+
+const BUNDLE_LIMIT_BYTES = 16 << 20;
 
 export interface Trust {
   /** In PEM; without, it is the engine's own list. */
@@ -24,13 +27,13 @@ export function trust(): Trust {
 }
 
 function readTrust(given: string | undefined): Trust {
-  if (given) return { ca: readFileSync(given, "latin1") };
+  if (given) return { ca: readSettings(given, BUNDLE_LIMIT_BYTES).toString("latin1") };
   for (const path of BUNDLES) {
     try {
-      const ca = readFileSync(path, "latin1");
+      const ca = readSettings(path, BUNDLE_LIMIT_BYTES).toString("latin1");
       if (ca.includes("BEGIN CERTIFICATE")) return { ca };
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+      if (!isErrno(error, "ENOENT")) throw error;
     }
   }
   return {};

@@ -4,7 +4,7 @@
 import { shareData } from "../kernel/copy-file.ts";
 import type { Fd } from "../kernel/fd.ts";
 import { fileSystemOf } from "../kernel/file-system.ts";
-import { SpaceGuard } from "./archive.ts";
+import { Budget } from "./budget.ts";
 import { log } from "./import-log.ts";
 import { liftOsTree } from "./import-os-tree.ts";
 import { Stage } from "./install-image.ts";
@@ -13,6 +13,8 @@ import { Untar, type UntarOptions } from "./untar.ts";
 
 /** With less than that the disk is the first tree's alone: it needs the room that a twin takes early. */
 const RESERVE_BYTES = 256 << 20;
+/** The first tree comes first in memory as well. */
+const HELD_LIMIT_BYTES = 12 << 20;
 
 /** Whether a copy of a file takes place of its own on this file system. */
 function copiesTakePlace(root: Fd): boolean {
@@ -26,9 +28,9 @@ export class Twin implements Disposable {
   #isWhole = true;
 
   private constructor(root: Fd, options: UntarOptions) {
-    const { wrote } = new SpaceGuard(root, { reserveBytes: RESERVE_BYTES });
+    const { wrote } = new Budget(root, { reserveBytes: RESERVE_BYTES });
     this.#stage = Stage.tree(root, "tar", false);
-    this.#untar = new Untar(this.#stage.file, { ...options, wrote, isQuiet: true });
+    this.#untar = new Untar(this.#stage.file, { ...options, wrote, isQuiet: true, heldLimitBytes: HELD_LIMIT_BYTES });
   }
 
   /** An empty twin in the directory `root`; null where a copy costs less, or there is too little room. */

@@ -12,7 +12,7 @@ import { sweepOrphans } from "./orphans.ts";
 import { Progress } from "./progress.ts";
 import { directTarget } from "./pull-direct.ts";
 import { type DownloadResult, download } from "./pull-download.ts";
-import { CACHE, type PullKind, PullPlace, type SideFile } from "./pull-image.ts";
+import { CACHE, type PullKind, PullPlace, SIDE_LIMIT_BYTES, type SideFile } from "./pull-image.ts";
 import { JOB_LIMITS, type JobLimits } from "./pull-job.ts";
 import { pullOci } from "./pull-oci.ts";
 import { fetchSide } from "./pull-side.ts";
@@ -45,10 +45,8 @@ const SIDES: readonly SideRow[] = [
   { suffix: ".verity", label: "verity", kinds: ["raw"], wanted: (options) => options.verity },
 ];
 
-const VERITY_LIMIT_BYTES = 256 << 20;
-
 function limitsOf(suffix: string): JobLimits {
-  return suffix === ".verity" ? { ...JOB_LIMITS, sideBytes: VERITY_LIMIT_BYTES } : JOB_LIMITS;
+  return suffix === ".verity" ? { ...JOB_LIMITS, sideBytes: SIDE_LIMIT_BYTES } : JOB_LIMITS;
 }
 
 /** The name here; null when nothing but the cache is wanted. */

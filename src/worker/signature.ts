@@ -1,14 +1,17 @@
 // OpenPGP signatures over lists of checksums, checked with the keys that the admin and the vendor put on the host. What
 // counts: a signature by a key that may sign, that is neither expired nor revoked now, over exactly the bytes that are
 // used afterwards. Anything else is no signature.
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ErrnoError } from "../base/error.ts";
 import { isNormalizedPath } from "../base/names.ts";
+import { readSettings } from "../kernel/foreign-file.ts";
+import { isErrno } from "../kernel/sys.ts";
 import { log } from "./import-log.ts";
+import { type Keyring, packetsOf, withKeyBlocks } from "./signature-block.ts";
+
+export type { Keyring } from "./signature-block.ts";
 
 type OpenPgp = typeof import("openpgp");
-export type Keyring = readonly import("openpgp").Key[];
 
 const USER_RINGS = ["/etc/systemd/import-pubring.pgp", "/etc/systemd/import-pubring.gpg"];
 const VENDOR_RINGS = ["/usr/lib/systemd/import-pubring.pgp", "/usr/lib/systemd/import-pubring.gpg"];
@@ -21,10 +24,9 @@ function openPgp(): Promise<OpenPgp> {
 
 function readIfThere(path: string): Buffer | null {
   try {
-    const bytes = readFileSync(path);
-    return bytes.length > RING_LIMIT ? null : bytes;
+    return readSettings(path, RING_LIMIT);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+    if (isErrno(error, "ENOENT")) return null;
     throw error;
   }
 }
@@ -84,8 +86,9 @@ export async function verifyDetached(content: Buffer, signature: Buffer, keyring
       ? await pgp.readSignature({ armoredSignature: signature.toString("latin1") })
       : await pgp.readSignature({ binarySignature: new Uint8Array(signature) });
     const message = await pgp.createMessage({ binary: new Uint8Array(content) });
-    const result = await pgp.verify({ message, signature: parsed, verificationKeys: [...keyring], format: "binary" });
-    await requireGood(result.signatures, keyring);
+    const ring = await withKeyBlocks(pgp, parsed.packets, keyring);
+    const result = await pgp.verify({ message, signature: parsed, verificationKeys: [...ring], format: "binary" });
+    await requireGood(result.signatures, ring);
   } catch (error) {
     throw error instanceof ErrnoError ? error : refuse(error);
   }
@@ -137,8 +140,9 @@ export async function verifyClearSigned(content: Buffer, keyring: Keyring | null
     const start = content.indexOf(CLEAR_SIGNED);
     const message = await pgp.readCleartextMessage({ cleartextMessage: content.subarray(start).toString("utf8") });
     if (keyring !== null) {
-      const result = await pgp.verify({ message, verificationKeys: [...keyring] });
-      await requireGood(result.signatures, keyring);
+      const ring = await withKeyBlocks(pgp, packetsOf(message), keyring);
+      const result = await pgp.verify({ message, verificationKeys: [...ring] });
+      await requireGood(result.signatures, ring);
     }
     return Buffer.from(message.getText());
   } catch (error) {

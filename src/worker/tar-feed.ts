@@ -10,12 +10,21 @@ const NOTHING = Buffer.alloc(0);
 export class TarFeed {
   #chunk: Buffer = NOTHING;
   #at = 0;
+  #isOver = false;
+
+  /** Bytes of the current chunk that were taken. */
+  get consumed(): number {
+    return this.#at;
+  }
 
   /** Makes sure that there is at least one byte; false at the end. */
   *hasMore(): Parse<boolean> {
     while (this.#at === this.#chunk.length) {
-      const next = yield;
-      if (next === null) return false;
+      const next = this.#isOver ? null : yield;
+      if (next === null) {
+        this.#isOver = true;
+        return false;
+      }
       this.#chunk = next;
       this.#at = 0;
     }
@@ -32,6 +41,19 @@ export class TarFeed {
     let filled = 0;
     while (filled < size) filled += (yield* this.#some(size - filled)).copy(parts, filled);
     return parts;
+  }
+
+  /** The next `size` bytes, or those that there are. */
+  *takeUpTo(size: number): Parse<Buffer> {
+    if (this.#chunk.length - this.#at >= size) return yield* this.take(size);
+    const parts: Buffer[] = [];
+    for (let left = size; left > 0 && (yield* this.hasMore()); ) {
+      const part = yield* this.#some(left);
+      // The chunk may be used again once the parser pauses.
+      parts.push(Buffer.from(part));
+      left -= part.length;
+    }
+    return Buffer.concat(parts);
   }
 
   /** Hands the next `size` bytes to `sink`, as they come. */

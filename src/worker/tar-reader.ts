@@ -16,7 +16,7 @@ import {
   parseHeader,
   type TarHeader,
 } from "./tar-header.ts";
-import { isPaxSparse, readOldSparse, readPaxSparse, type SparseMap } from "./tar-sparse.ts";
+import { isPaxSparse, piecesOf, readOldSparse, readPaxSparse, type SparseMap } from "./tar-sparse.ts";
 
 const KINDS: Readonly<Record<string, TarKind>> = {
   "0": "regular",
@@ -49,11 +49,17 @@ export class TarReader {
   #extendedBytes = 0;
   #globalBytes = 0;
   #entries = 0;
+  #hasEndMark = true;
 
   constructor(target: TarTarget) {
     this.#target = target;
     this.#parser = this.#archive();
     this.#parser.next();
+  }
+
+  /** Whether the archive says where it ends; known at its end. Without a mark it is as complete as its last member. */
+  get hasEndMark(): boolean {
+    return this.#hasEndMark;
   }
 
   get entries(): number {
@@ -86,16 +92,19 @@ export class TarReader {
       isFirst = false;
     }
     if (isFirst) throw notTar();
-    if (!isEnded || this.#hasPending) throw damaged("it has no end mark");
+    if (this.#hasPending) throw damaged("it ends between an extended header and its member");
+    this.#hasEndMark = isEnded;
   }
 
-  /** The next block. What has not even one is no archive, rather than a damaged one. */
+  /**
+   * The next block. What has not even one is no archive, rather than a damaged one; zeros that are cut are a cut end mark.
+   */
   *#nextBlock(isFirst: boolean): Parse<Buffer> {
-    try {
-      return yield* this.#feed.take(BLOCK);
-    } catch (error) {
-      throw isFirst ? notTar() : error;
-    }
+    const block = yield* this.#feed.takeUpTo(BLOCK);
+    if (block.length === BLOCK) return block;
+    if (isFirst) throw notTar();
+    if (block.some((byte) => byte !== 0)) throw damaged("it ends in the middle of a header");
+    return Buffer.alloc(BLOCK);
   }
 
   get #hasPending(): boolean {
@@ -157,7 +166,8 @@ export class TarReader {
     const sparse = kind === "regular" ? yield* this.#sparseMap(header, block, records, dataBytes) : null;
     const sink = this.#target.entry(this.#describe(header, records, { path, kind, stored, sparse }));
     yield* this.#data(sink, sparse, dataBytes);
-    yield* this.#feed.skip(padded(dataBytes) - dataBytes);
+    // The last member of some archives is not filled up to a whole block.
+    yield* this.#feed.takeUpTo(padded(dataBytes) - dataBytes);
     sink?.end();
   }
 
@@ -193,7 +203,7 @@ export class TarReader {
 
   *#data(sink: TarSink | null, sparse: SparseMap | null, dataBytes: number): Parse<void> {
     if (sink === null) return yield* this.#feed.skip(dataBytes - (sparse?.mapBytes ?? 0));
-    for (const { offset, length } of sparse?.pieces ?? [{ offset: 0, length: dataBytes }]) {
+    for (const { offset, length } of sparse === null ? [{ offset: 0, length: dataBytes }] : piecesOf(sparse)) {
       let at = offset;
       yield* this.#feed.pass(length, (part) => {
         sink.write(part, at);

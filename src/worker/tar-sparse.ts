@@ -13,18 +13,44 @@ export interface SparsePiece {
 export interface SparseMap {
   /** How long the file is, holes included. */
   readonly size: number;
-  readonly pieces: readonly SparsePiece[];
+  /** Offset and length of each piece of data, one after the other: there may be a million. */
+  readonly pieces: Float64Array;
   /** Bytes of the map itself in front of the data (format 1.0). */
   readonly mapBytes: number;
 }
 
 const PIECES_LIMIT = 1 << 20;
 
+export function* piecesOf({ pieces }: SparseMap): Generator<SparsePiece> {
+  for (let at = 0; at < pieces.length; at += 2) {
+    yield { offset: pieces[at] as number, length: pieces[at + 1] as number };
+  }
+}
+
+/** Numbers that come one by one. */
+class Numbers {
+  #room = new Float64Array(1024);
+  length = 0;
+
+  push(number: number): void {
+    if (this.length === this.#room.length) {
+      const larger = new Float64Array(2 * this.length);
+      larger.set(this.#room);
+      this.#room = larger;
+    }
+    this.#room[this.length++] = number;
+  }
+
+  get all(): Float64Array {
+    return this.#room.subarray(0, this.length);
+  }
+}
+
 /** Throws unless the map fits `dataBytes` of data. */
 function checkMap(map: SparseMap, dataBytes: number): SparseMap {
   let end = 0;
   let total = 0;
-  for (const { offset, length } of map.pieces) {
+  for (const { offset, length } of piecesOf(map)) {
     if (offset < end || length < 0 || !Number.isSafeInteger(offset + length)) throw damaged("overlapping sparse map");
     end = offset + length;
     total += length;
@@ -38,23 +64,23 @@ const OLD_REAL_SIZE_AT = 483;
 /** Reads the map of an old GNU header, with the blocks that continue it. */
 export function* readOldSparse(header: Buffer, dataBytes: number, feed: TarFeed): Parse<SparseMap> {
   const size = fileSize(number(header, OLD_REAL_SIZE_AT, 12, "sparse size"));
-  const pieces: SparsePiece[] = [];
-  readTable(header, 386, 4, pieces);
+  const numbers = new Numbers();
+  readTable(header, 386, 4, numbers);
   let isContinued = header[482] !== 0;
   while (isContinued) {
     const block = yield* feed.take(BLOCK);
-    readTable(block, 0, 21, pieces);
+    readTable(block, 0, 21, numbers);
     isContinued = block[504] !== 0;
-    if (pieces.length > PIECES_LIMIT) throw damaged("sparse map too long");
+    if (numbers.length > 2 * PIECES_LIMIT) throw damaged("sparse map too long");
   }
-  return checkMap({ size, pieces, mapBytes: 0 }, dataBytes);
+  return checkMap({ size, pieces: numbers.all, mapBytes: 0 }, dataBytes);
 }
 
-function readTable(block: Buffer, from: number, count: number, pieces: SparsePiece[]): void {
+function readTable(block: Buffer, from: number, count: number, numbers: Numbers): void {
   for (let at = from; at < from + count * 24; at += 24) {
     if (block[at] === 0) return;
-    const offset = fileSize(number(block, at, 12, "sparse offset"));
-    pieces.push({ offset, length: fileSize(number(block, at + 12, 12, "sparse length")) });
+    numbers.push(fileSize(number(block, at, 12, "sparse offset")));
+    numbers.push(fileSize(number(block, at + 12, 12, "sparse length")));
   }
 }
 
@@ -72,7 +98,7 @@ export function* readPaxSparse(records: PaxRecords, dataBytes: number, feed: Tar
   if (major !== 0) throw damaged(`unknown sparse format ${major}.${minor}`);
   const text = paxName(records, "GNU.sparse.map") ?? "";
   const numbers = text === "" ? [] : text.split(",").map(toNumber);
-  return checkMap({ size, pieces: toPieces(numbers), mapBytes: 0 }, dataBytes);
+  return checkMap({ size, pieces: checked(new Float64Array(numbers)), mapBytes: 0 }, dataBytes);
 }
 
 function toNumber(text: string): number {
@@ -80,15 +106,13 @@ function toNumber(text: string): number {
   return fileSize(Number(text));
 }
 
-function toPieces(numbers: readonly number[]): SparsePiece[] {
+function checked(numbers: Float64Array): Float64Array {
   if (numbers.length % 2 !== 0 || numbers.length > 2 * PIECES_LIMIT) throw damaged("bad sparse map");
-  return Array.from({ length: numbers.length / 2 }, (_, index) => {
-    return { offset: numbers[index * 2] as number, length: numbers[index * 2 + 1] as number };
-  });
+  return numbers;
 }
 
 function* readMapInData(size: number, dataBytes: number, feed: TarFeed): Parse<SparseMap> {
-  const numbers: number[] = [];
+  const numbers = new Numbers();
   let rest = "";
   let mapBytes = 0;
   let wanted = Number.POSITIVE_INFINITY;
@@ -105,5 +129,5 @@ function* readMapInData(size: number, dataBytes: number, feed: TarFeed): Parse<S
     if (rest.length > BLOCK && numbers.length < wanted) throw damaged("bad sparse map");
     if (wanted !== Number.POSITIVE_INFINITY && wanted > 2 * PIECES_LIMIT) throw damaged("sparse map too long");
   }
-  return { size, pieces: toPieces(numbers), mapBytes };
+  return { size, pieces: checked(numbers.all), mapBytes };
 }

@@ -4,7 +4,7 @@ import { BLOCK, headerSum } from "./tar-header.ts";
 
 export interface MemberHeader {
   readonly path: RawName;
-  readonly type: "0" | "1" | "2" | "3" | "4" | "5";
+  readonly type: "0" | "1" | "2" | "3" | "4" | "5" | "6";
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;

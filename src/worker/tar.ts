@@ -1,7 +1,8 @@
 // Writes a tree as a tar archive: everything that the tree's file system keeps of it, in an order that depends on nothing
-// but names. It stays on one mount; sockets and fifos, which mean nothing to anybody else, are left out.
+// but names. It stays on one mount. Sockets, which no archive can say, are left out and named in the log; what goes away
+// while it is read is not there.
 import { readSync } from "node:fs";
-import { type Fd, readLinkAt } from "../kernel/fd.ts";
+import type { Fd } from "../kernel/fd.ts";
 import { attributeNames, getAttribute } from "../kernel/file-attributes.ts";
 import { isErrno, trySys } from "../kernel/sys.ts";
 import {
@@ -12,12 +13,13 @@ import {
   type RawEntry,
   type RawName,
   RawStatus,
-  rawOf,
-  readEntries,
+  readLinkIn,
   textOf,
 } from "../kernel/tree.ts";
 import { log } from "./import-log.ts";
+import { paxAttributeKey } from "./pax.ts";
 import { decodeAcl } from "./pax-acl.ts";
+import { Listing } from "./tar-listing.ts";
 import type { SparsePiece } from "./tar-sparse.ts";
 import { END_MARK, type MemberHeader, memberHeader, padding } from "./tar-writer.ts";
 
@@ -28,7 +30,9 @@ const TYPES: Readonly<Record<string, MemberHeader["type"]>> = {
   character: "3",
   block: "4",
   directory: "5",
+  fifo: "6",
 };
+const SOCKETS_NAMED = 20;
 
 /** Extended attributes that archives carry under another name, as text. */
 const ACL_KEYS: Readonly<Record<string, string>> = {
@@ -50,6 +54,8 @@ class TarWalk implements Disposable {
   readonly #linked = new Map<string, { path: RawName; left: number }>();
   #chunk: Buffer = Buffer.allocUnsafeSlow(CHUNK);
   #used = 0;
+  #sockets = 0;
+  readonly #pending: Listing[] = [];
 
   constructor(top: Fd) {
     this.#mountId = this.#status.readFd(top).mountId;
@@ -57,29 +63,28 @@ class TarWalk implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    for (const listing of this.#pending) listing[Symbol.dispose]();
     this.#chain[Symbol.dispose]();
   }
 
   *chunks(): Generator<Buffer> {
-    const pending: RawEntry[][] = [this.#list()];
+    const pending = this.#pending;
+    pending.push(new Listing(this.#chain.current));
     yield* this.#member(this.#chain.current, "./", { type: "5" });
     for (;;) {
-      const entry = pending.at(-1)?.pop();
+      const entry = pending.at(-1)?.next();
       if (entry !== undefined) {
-        if (yield* this.#entry(entry)) pending.push(this.#list());
+        if (yield* this.#entry(entry)) pending.push(new Listing(this.#chain.current));
         continue;
       }
       if (this.#chain.depth === 0) break;
       this.#chain.leave();
-      pending.pop();
+      pending.pop()?.[Symbol.dispose]();
     }
+    if (this.#sockets > SOCKETS_NAMED)
+      log("warning", `${this.#sockets} sockets are left out, no archive can hold any.`);
     yield* this.#put(END_MARK);
     yield this.#chunk.subarray(0, this.#used);
-  }
-
-  /** The entries of the current directory, the last one first. */
-  #list(): RawEntry[] {
-    return readEntries(this.#chain.current).sort((a, b) => (a.name < b.name ? 1 : -1));
   }
 
   #pathOf(name: RawName): RawName {
@@ -89,9 +94,7 @@ class TarWalk implements Disposable {
   /** Writes one entry; true when it is a directory, which the chain has entered now. */
   *#entry({ name, kind }: RawEntry): Generator<Buffer, boolean> {
     const parent = this.#chain.current;
-    const known = kind ?? this.#status.readEntry(parent, name).kind;
-    if (TYPES[known] === undefined) return false;
-    const opened = known === "regular" || known === "directory" ? this.#open(parent, name) : openEntry(parent, name);
+    const opened = this.#open(parent, name, kind);
     if (opened === null) return false;
     const { kind: found, mountId, identity } = this.#status.readFd(opened);
     const type = TYPES[found];
@@ -102,20 +105,29 @@ class TarWalk implements Disposable {
       return true;
     }
     using file = opened;
-    if (type === undefined) return false;
+    if (type === undefined) {
+      this.#noteSocket(this.#pathOf(name));
+      return false;
+    }
     if (type === "5") yield* this.#member(file, `${this.#pathOf(name)}/`, { type });
     else if (!(yield* this.#linkAgain(file, this.#pathOf(name)))) yield* this.#file(file, name, type);
     return false;
   }
 
   /** Null when it went away meanwhile: a tree in use changes. */
-  #open(parent: Fd, name: RawName): Fd | null {
+  #open(parent: Fd, name: RawName, kind: RawEntry["kind"]): Fd | null {
     try {
-      return openForReading(parent, name);
+      const known = kind ?? this.#status.readEntry(parent, name).kind;
+      return known === "regular" || known === "directory" ? openForReading(parent, name) : openEntry(parent, name);
     } catch (error) {
       if (isErrno(error, "ENOENT", "ELOOP", "ENXIO")) return null;
       throw error;
     }
+  }
+
+  #noteSocket(path: RawName): void {
+    if (++this.#sockets <= SOCKETS_NAMED)
+      log("warning", `Socket '${textOf(path)}' is left out, no archive can hold it.`);
   }
 
   /** Writes a further name of a file that is in the archive already. */
@@ -135,8 +147,8 @@ class TarWalk implements Disposable {
   *#file(file: Fd, name: RawName, type: MemberHeader["type"]): Generator<Buffer> {
     const path = this.#pathOf(name);
     if (type === "2") {
-      const target = rawOf(readLinkAt(file, ""));
-      return yield* this.#member(file, path, { type, target });
+      const target = readLinkIn(file, "");
+      return target === null ? undefined : yield* this.#member(file, path, { type, target });
     }
     if (type !== "0") return yield* this.#member(file, path, { type });
     const { size, allocatedBytes } = this.#status;
@@ -224,14 +236,15 @@ function attributeRecords(file: Fd): [string, Buffer][] {
     const value = getAttribute(file, name);
     if (value === null) return [];
     const key = ACL_KEYS[name];
-    if (key === undefined) return [[`SCHILY.xattr.${name}`, value]];
-    const text = decodeAcl(value);
-    return text === null ? [] : [[key, Buffer.from(text)]];
+    const text = key === undefined ? null : decodeAcl(value);
+    if (key === undefined || text === null) return [[paxAttributeKey(name), value]];
+    return [[key, Buffer.from(text)]];
   });
 }
 
 const [SEEK_DATA, SEEK_HOLE] = [3, 4];
 const ENXIO = -6;
+const PIECES_LIMIT = 250_000;
 
 /** Where a file has data; null when that cannot be told, or when it is everywhere. */
 function dataPieces(file: Fd, size: number): SparsePiece[] | null {
@@ -241,8 +254,10 @@ function dataPieces(file: Fd, size: number): SparsePiece[] | null {
     if (offset === ENXIO) break;
     const end = offset < 0 ? offset : Math.min(trySys("lseek", file.number, offset, SEEK_HOLE), size);
     if (end < 0) return null;
-    if (offset < size) pieces.push({ offset, length: end - offset });
-    at = end;
+    // Readers have limits: what is behind so many holes is written as it reads.
+    const isLast = pieces.length === PIECES_LIMIT;
+    if (offset < size) pieces.push({ offset, length: (isLast ? size : end) - offset });
+    at = isLast ? size : end;
   }
   if (pieces.length === 1 && pieces[0]?.length === size) return null;
   // GNU tar wants to know where the file ends.

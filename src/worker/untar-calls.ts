@@ -49,6 +49,15 @@ export function tryCreateFile(parent: Fd, name: RawName, mode: number): number {
   return openResolved(parent, name, O_CREAT | O_EXCL | O_WRONLY, mode);
 }
 
+const O_RDWR = 0x2;
+const O_TMPFILE = 0x400000 | O_DIRECTORY;
+
+/** A new file without a name on the file system of `directory`; null where that cannot have any. */
+export function tryOpenUnnamed(directory: Fd): Fd | null {
+  const result = trySys("openat", directory.number, rawAddress("."), O_TMPFILE | O_RDWR | O_CLOEXEC, 0o600);
+  return result < 0 ? null : Fd.adopt(result);
+}
+
 export function tryMakeDirectory(parent: Fd, name: RawName, mode: number): number {
   return trySys("mkdirat", parent.number, rawAddress(name), mode);
 }
@@ -123,23 +132,29 @@ const VALUE_MAX = 64 << 10;
 const value = pinForever(VALUE_MAX);
 const attributeName = pinForever(256);
 
-function putAttribute(name: string, bytes: Buffer): void {
-  if (name.length === 0 || name.length > 255 || name.includes("\0")) throw new SyscallError("setxattr", "ERANGE", name);
-  if (bytes.length > VALUE_MAX) throw new SyscallError("setxattr", "E2BIG", name);
+const [E2BIG, ERANGE] = [-7, -34];
+
+/** Puts both where the kernel reads them; what it would answer to a name or value that is too long, else 0. */
+function putAttribute(name: string, bytes: Buffer): number {
+  if (name.length === 0 || name.length > 255 || name.includes("\0")) return ERANGE;
+  if (bytes.length > VALUE_MAX) return E2BIG;
   attributeName.bytes.write(name, 0, "latin1");
   attributeName.bytes[name.length] = 0;
   value.bytes.set(bytes);
+  return 0;
 }
 
 /** Sets an extended attribute of an open file; a negative errno where it cannot be set. */
 export function trySetAttribute(file: Fd, name: string, bytes: Buffer): number {
-  putAttribute(name, bytes);
+  const refused = putAttribute(name, bytes);
+  if (refused !== 0) return refused;
   return trySys("fsetxattr", file.number, attributeName, value, bytes.length, 0);
 }
 
 /** Sets an extended attribute of an entry, be it a link. */
 export function trySetEntryAttribute(parent: Fd, entry: RawName, name: string, bytes: Buffer): number {
-  putAttribute(name, bytes);
+  const refused = putAttribute(name, bytes);
+  if (refused !== 0) return refused;
   const path = rawAddress(`/proc/self/fd/${parent.number}/${entry}`);
   return trySys("lsetxattr", path, attributeName, value, bytes.length, 0);
 }

@@ -1,14 +1,17 @@
 // Owner, permissions, attributes and times of what has been unpacked, in the order that keeps all of them: a change of
-// owner takes away setuid and capabilities, permissions set anew would rewrite an access control list.
+// owner takes away setuid and capabilities, permissions set anew would rewrite an access control list. Owners are always
+// set: who made the file and what its directory hands down must not decide.
 import { ErrnoError } from "../base/error.ts";
 import type { Fd } from "../kernel/fd.ts";
+import { attributeNames, removeAttribute } from "../kernel/file-attributes.ts";
+import { fileSystemOf } from "../kernel/file-system.ts";
 import { changeOwner } from "../kernel/ownership.ts";
 import { check, isErrno } from "../kernel/sys.ts";
-import { type RawName, textOf } from "../kernel/tree.ts";
-import { log } from "./import-log.ts";
+import type { RawName } from "../kernel/tree.ts";
 import type { PaxTime } from "./pax.ts";
 import { encodeAcl } from "./pax-acl.ts";
 import type { TarEntry } from "./tar-entry.ts";
+import type { NamedAcl } from "./untar-acl.ts";
 import {
   changeEntryMode,
   changeEntryOwner,
@@ -18,6 +21,8 @@ import {
   trySetAttribute,
   trySetEntryAttribute,
 } from "./untar-calls.ts";
+import { attributeLoss, Losses } from "./untar-losses.ts";
+import type { DirectoryMetadata } from "./untar-pending.ts";
 
 export interface Metadata {
   readonly mode: number;
@@ -25,6 +30,10 @@ export interface Metadata {
   readonly gid: number;
   readonly time: PaxTime;
   readonly attributes: readonly Attribute[];
+  readonly accessAcl: Buffer | null;
+  readonly defaultAcl: Buffer | null;
+  /** Lists that name somebody whose number is in the archive's own files. */
+  readonly namedAcls: readonly NamedAcl[];
 }
 
 type Attribute = readonly [name: string, value: Buffer];
@@ -32,13 +41,16 @@ type Attribute = readonly [name: string, value: Buffer];
 const SPECIAL_BITS = 0o7000;
 const ACL_ACCESS = "system.posix_acl_access";
 const ACL_DEFAULT = "system.posix_acl_default";
-const NONE: readonly Attribute[] = [];
+const NONE: readonly never[] = [];
+const PLAIN = { attributes: NONE, accessAcl: null, defaultAcl: null, namedAcls: NONE };
 
 export interface MetadataPolicy {
   /** What becomes of owners, where not every number may be kept. */
   readonly mapId?: (id: number) => number;
   /** Attributes that are left out. */
   readonly dropAttribute?: (name: string) => boolean;
+  /** Attributes of a directory that stay when the archive says something else of it. */
+  readonly keepAttribute?: (name: string) => boolean;
   /** Somebody else warns of what cannot be kept. */
   readonly isQuiet?: boolean;
 }
@@ -47,60 +59,110 @@ export class MetadataWriter {
   readonly #policy: MetadataPolicy;
   readonly #ownUid = process.geteuid?.() ?? 0;
   readonly #ownGid = process.getegid?.() ?? 0;
-  readonly #warned = new Set<string>();
+  readonly losses = new Losses();
 
   constructor(policy: MetadataPolicy) {
     this.#policy = policy;
   }
 
+  mapId(id: number): number {
+    return this.#policy.mapId?.(id) ?? id;
+  }
+
   /** What an entry says of the file it stands for. */
   of(entry: TarEntry): Metadata {
-    const { mapId } = this.#policy;
+    const { mode, time } = entry;
+    const owner = { uid: this.mapId(entry.uid), gid: this.mapId(entry.gid) };
+    const { attributes, acl } = entry;
+    if (attributes === null && !acl.access && !acl.fallback) return { mode, time, ...owner, ...PLAIN };
+    const drop = this.#policy.dropAttribute;
+    const kept = [...(attributes ?? [])].filter(([name]) => drop?.(name) !== true);
+    const namedAcls: NamedAcl[] = [];
+    const listOf = (attribute: string, text: string | null): Buffer | null => {
+      // Some write a list both ways; the value of the other system means the same.
+      if (!text) return this.#listIn(attributes, attribute, entry.path);
+      const value = encodeAcl(text, { mapId: this.#policy.mapId });
+      if (value === null) namedAcls.push({ attribute, text });
+      return value;
+    };
     return {
-      mode: entry.mode,
-      uid: mapId?.(entry.uid) ?? entry.uid,
-      gid: mapId?.(entry.gid) ?? entry.gid,
-      time: entry.time,
-      attributes: this.#attributesOf(entry),
+      mode,
+      time,
+      ...owner,
+      attributes: kept.filter(([name]) => name !== ACL_ACCESS && name !== ACL_DEFAULT),
+      accessAcl: listOf(ACL_ACCESS, acl.access),
+      defaultAcl: listOf(ACL_DEFAULT, acl.fallback),
+      namedAcls,
     };
   }
 
-  #attributesOf({ path, attributes, acl }: TarEntry): readonly Attribute[] {
-    if (attributes === null && acl.access === null && acl.fallback === null) return NONE;
-    const drop = this.#policy.dropAttribute;
-    const all: Attribute[] = [...(attributes ?? [])].filter(([name]) => drop?.(name) !== true);
-    for (const [name, text] of [
-      [ACL_ACCESS, acl.access],
-      [ACL_DEFAULT, acl.fallback],
-    ] as const) {
-      const value = text === null || text === "" ? null : encodeAcl(text);
-      if (value !== null) all.push([name, value]);
-      else if (text)
-        this.#warn("acl", `Access control list of '${textOf(path)}' names users without numbers, leaving it out.`);
-    }
-    return all;
+  #listIn(attributes: TarEntry["attributes"], attribute: string, path: RawName): Buffer | null {
+    const value = attributes?.get(attribute) ?? null;
+    if (value === null || value.length <= ACL_MAX) return value;
+    this.losses.note(attributeLoss(attribute, -E2BIG), path);
+    return null;
   }
 
-  /** Finishes a regular file or directory that is open, and was made with the permission bits of its entry. */
-  finishFile(file: Fd, metadata: Metadata, made: "with-mode" | "private"): void {
-    const { uid, gid, mode, attributes, time } = metadata;
-    this.#giveTo({ uid, gid }, () => changeOwner(file, uid, gid));
-    if (made === "private" || (mode & SPECIAL_BITS) !== 0) changeMode(file, mode);
-    for (const [name, value] of attributes) this.#settle(trySetAttribute(file, name, value), name);
+  /** What is known of a directory that no member stands for. */
+  implied(mode: number): DirectoryMetadata {
+    const owner = { uid: this.#ownUid, gid: this.#ownGid };
+    return { mode, ...owner, time: null, accessAcl: null, defaultAcl: null, wasThere: false };
+  }
+
+  /** Finishes a regular file that is open, and was made with the permission bits of its entry. */
+  finishFile(file: Fd, path: RawName, metadata: Metadata): void {
+    const { uid, gid, mode, time } = metadata;
+    this.#giveTo(metadata, () => changeOwner(file, uid, gid));
+    if ((mode & SPECIAL_BITS) !== 0) changeMode(file, mode);
+    this.setAttributes(file, path, metadata.attributes);
+    this.#setAcls(file, path, metadata);
     setFileTime(file, time.seconds, time.nanoseconds);
   }
 
+  /** Finishes a directory that has everything in it, and its attributes. */
+  finishDirectory(directory: Fd, path: RawName, metadata: DirectoryMetadata): void {
+    const { uid, gid, mode, time } = metadata;
+    if (metadata.wasThere) for (const name of [ACL_ACCESS, ACL_DEFAULT]) dropAcl(directory, name);
+    this.#giveTo(metadata, () => changeOwner(directory, uid, gid));
+    changeMode(directory, mode);
+    this.#setAcls(directory, path, metadata);
+    if (time !== null) setFileTime(directory, time.seconds, time.nanoseconds);
+  }
+
   /** Finishes a link, node or fifo by its name. */
-  finishEntry(parent: Fd, name: RawName, metadata: Metadata, isLink: boolean): void {
-    const { uid, gid, mode, attributes, time } = metadata;
-    this.#giveTo({ uid, gid }, () => changeEntryOwner(parent, name, uid, gid));
+  finishEntry(parent: Fd, name: RawName, path: RawName, metadata: Metadata, isLink: boolean): void {
+    const { uid, gid, mode, attributes, accessAcl, time } = metadata;
+    this.#giveTo(metadata, () => changeEntryOwner(parent, name, uid, gid));
     if (!isLink && (mode & SPECIAL_BITS) !== 0) changeEntryMode(parent, name, mode);
-    for (const [key, value] of attributes) this.#settle(trySetEntryAttribute(parent, name, key, value), key);
+    const set = (key: string, value: Buffer) => {
+      this.settle(trySetEntryAttribute(parent, name, key, value), key, path, parent);
+    };
+    for (const [key, value] of attributes) set(key, value);
+    if (accessAcl !== null) set(ACL_ACCESS, accessAcl);
     setEntryTime(parent, name, time.seconds, time.nanoseconds);
   }
 
+  setAttributes(file: Fd, path: RawName, attributes: readonly Attribute[]): void {
+    for (const [name, value] of attributes) this.setAttribute(file, path, name, value);
+  }
+
+  setAttribute(file: Fd, path: RawName, name: string, value: Buffer): void {
+    this.settle(trySetAttribute(file, name, value), name, path, file);
+  }
+
+  #setAcls(file: Fd, path: RawName, acls: Pick<Metadata, "accessAcl" | "defaultAcl">): void {
+    if (acls.accessAcl !== null) this.setAttribute(file, path, ACL_ACCESS, acls.accessAcl);
+    if (acls.defaultAcl !== null) this.setAttribute(file, path, ACL_DEFAULT, acls.defaultAcl);
+  }
+
+  /** Takes away what a directory has of attributes, for those that a later member gives it. */
+  clearAttributes(directory: Fd): void {
+    for (const name of attributeNames(directory)) {
+      if (GIVEN.test(name) && this.#policy.keepAttribute?.(name) !== true) removeAttribute(directory, name);
+    }
+  }
+
   #giveTo({ uid, gid }: Pick<Metadata, "uid" | "gid">, give: () => void): void {
-    if (uid === this.#ownUid && gid === this.#ownGid) return;
     try {
       give();
     } catch (error) {
@@ -110,22 +172,28 @@ export class MetadataWriter {
     }
   }
 
-  #settle(result: number, name: string): void {
+  /** Goes on without an attribute that cannot be kept; throws when that is not the attribute's fault. */
+  settle(result: number, name: string, path: RawName, place: Fd): void {
     if (result >= 0) return;
-    const isLabel = name.startsWith("security.") && name !== "security.capability";
-    const isUnsupported = result === EOPNOTSUPP;
-    const isForbidden = result === EPERM && (isLabel || name.startsWith("trusted.") || name.startsWith("user."));
-    if (!isUnsupported && !isForbidden) check(result, "setxattr", name);
-    this.#warn(name, `Extended attribute '${name}' cannot be kept here, leaving it out.`);
-  }
-
-  #warn(key: string, message: string): void {
-    if (this.#policy.isQuiet || this.#warned.has(key) || this.#warned.size > WARNINGS_LIMIT) return;
-    this.#warned.add(key);
-    log("warning", message);
+    const isTooLarge = result === ENOSPC && fileSystemOf(place).availableBytes > ATTRIBUTE_MAX;
+    if (!isTooLarge && !NOT_KEPT.has(result)) check(result, "setxattr", name);
+    this.losses.note(attributeLoss(name, -result), path);
   }
 }
 
-const EPERM = -1;
-const EOPNOTSUPP = -95;
-const WARNINGS_LIMIT = 20;
+/** Attributes that archives give, unlike the label that the kernel's policy gives. */
+const GIVEN = /^(user|trusted)\.|^security\.capability$|^system\.posix_acl_/;
+/** A list of 1024 entries. */
+const ACL_MAX = 8196;
+const [ENOSPC, E2BIG] = [-28, -7];
+const ATTRIBUTE_MAX = 64 << 10;
+/** EPERM, E2BIG, EACCES, EINVAL, ERANGE, ENAMETOOLONG, EOPNOTSUPP: this attribute, here; the file is as good without it. */
+const NOT_KEPT: ReadonlySet<number> = new Set([-1, -7, -13, -22, -34, -36, -95]);
+
+function dropAcl(directory: Fd, name: string): void {
+  try {
+    removeAttribute(directory, name);
+  } catch (error) {
+    if (!isErrno(error, "EOPNOTSUPP", "ENOSYS")) throw error;
+  }
+}

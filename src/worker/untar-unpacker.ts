@@ -1,5 +1,6 @@
 // Unpacking an archive that comes in chunks.
 import type { Fd } from "../kernel/fd.ts";
+import { log } from "./import-log.ts";
 import type { TarTarget } from "./tar-entry.ts";
 import { TarReader } from "./tar-reader.ts";
 import { Untar, type UntarOptions } from "./untar.ts";
@@ -21,10 +22,12 @@ function closeMask(): void {
 export class Unpacker implements Disposable {
   readonly #untar: Untar;
   readonly #reader: TarReader;
+  readonly #isQuiet: boolean;
 
   /** `target` stands between the reader and the tree where members need another look. */
   constructor(top: Fd, options: UntarOptions = {}, target: (untar: Untar) => TarTarget = (untar) => untar) {
     openMask();
+    this.#isQuiet = options.isQuiet === true;
     this.#untar = new Untar(top, options);
     this.#reader = new TarReader(target(this.#untar));
   }
@@ -35,6 +38,8 @@ export class Unpacker implements Disposable {
 
   end(): void {
     this.#reader.end();
+    if (!this.#reader.hasEndMark && !this.#isQuiet)
+      log("warning", "Archive has no end mark; its last member is complete.");
     this.#untar.finish();
   }
 

@@ -100,6 +100,28 @@ describe("--now (C76)", () => {
     expect([members.at(-1), status]).toEqual(["KillMachine(ssi)", 0]);
   });
 
+  test("disables what stayed enabled without its image", async () => {
+    const managers = new FakeManagers(WORLD);
+    managers.enabled.add("systemd-nspawn@gone.service");
+    const process = new FakeProcess(WORLD, { sockets: BUS_ONLY }, managers);
+    expect(await runMachinectl(["disable", "gone"], process)).toBe(0);
+    expect([...managers.enabled]).toEqual([]);
+    expect(process.stderr).toContain("systemd-nspawn@gone.service");
+  });
+
+  test("has nothing to disable where there is neither an image nor a link", async () => {
+    const { process, status } = await run("disable nosuch");
+    expect([process.stderr, status]).toEqual(["Machine image 'nosuch' does not exist.\n", 1]);
+  });
+
+  test("verbs for transfers are announced as importctl's only where the distribution has an importctl", async () => {
+    for (const hasImportctl of [true, false]) {
+      const process = new FakeProcess(WORLD, { sockets: BUS_ONLY, hasImportctl });
+      await runMachinectl(["import-tar", "/nosuch"], process);
+      expect(process.stderr.includes("has been replaced by 'importctl -m import-tar'")).toBe(hasImportctl);
+    }
+  });
+
   test("does nothing more when enabling failed", async () => {
     expect((await run("enable --now nosuch")).members).toEqual(["GetImage(s)"]);
   });
@@ -128,7 +150,7 @@ describe("several machines", () => {
       ...bus,
       call: async (call) => {
         most = Math.max(most, ++open);
-        await Bun.sleep(0);
+        await new Promise(setImmediate);
         open--;
         return bus.call(call);
       },

@@ -126,7 +126,7 @@ describe("--help", () => {
 
 test("--version begins as systemd's does, so that its number can be read", async () => {
   const { stdout } = await run("--version list");
-  expect(stdout).toMatch(/^systemd 262 \(machined \d+\.\d+\.\d+\)\n(\+[A-Z_]+ ?)+\n$/);
+  expect(stdout).toMatch(/^systemd \d+ \([^\n]+\)\nmachined \d+\.\d+\.\d+( \+[A-Z_]+)+\n$/);
 });
 
 test("--introspect-cli describes verbs and options as one line of JSON", async () => {

@@ -1,9 +1,11 @@
-// Fuzzes the parsers that face a peer: bun test/fuzz/run.ts [--seconds=N] [--seed=N] [TARGET…]. Inputs that ever broke one
-// are kept in test/fuzz/corpus/TARGET and are run first; a new one is written there. Exit code 1 when one was found.
+// Fuzzes the parsers of what strangers send: npm run fuzz -- [--minutes=N] [--seed=N] [TARGET…]. The time is for all
+// targets together, which take turns. Inputs that ever broke one are kept in test/fuzz/corpus/TARGET, are run first here
+// and by the unit tests; a new one is written there. Exit code 1 when one was found.
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { mutate, Random } from "./mutate.ts";
-import { TARGETS, type Target } from "./targets.ts";
+import type { Target } from "./target.ts";
+import { TARGETS } from "./targets.ts";
 
 const CORPUS = join(import.meta.dir, "corpus");
 /** An input of at most a mebibyte that takes longer than this is a hang for whoever waits behind it. */
@@ -11,30 +13,32 @@ const HANG_MS = 1_000;
 
 const options = new Map(
   process.argv.slice(2).flatMap((arg) => {
-    const [, key, value] = /^--(\w+)=(\d+)$/.exec(arg) ?? [];
+    const [, key, value] = /^--(\w+)=(\d+(?:\.\d+)?)$/.exec(arg) ?? [];
     return key === undefined ? [] : [[key, Number(value)] as const];
   }),
 );
 const names = process.argv.slice(2).filter((arg) => !arg.startsWith("--"));
-const seconds = options.get("seconds") ?? 10;
+const minutes = options.get("minutes") ?? 10;
 const seed = options.get("seed") ?? Date.now();
 
 /** What an input did to the parser, or null. */
-export function attempt(target: Target, bytes: Buffer): string | null {
+export async function attempt(target: Target, bytes: Buffer): Promise<string | null> {
   try {
     // A busy machine can hold up any run, but not the same one twice.
-    if (timed(target, bytes) <= HANG_MS) return null;
-    const again = timed(target, bytes);
+    if ((await timed(target, bytes)) <= HANG_MS) return null;
+    const again = await timed(target, bytes);
     return again > HANG_MS ? `took ${again.toFixed(0)} ms for ${bytes.length} bytes` : null;
   } catch (error) {
     return (error as Error).stack ?? String(error);
   }
 }
 
-function timed(target: Target, bytes: Buffer): number {
-  const start = performance.now();
-  target.run(bytes);
-  return performance.now() - start;
+/** Processor time, which others do not use up. */
+async function timed(target: Target, bytes: Buffer): Promise<number> {
+  const start = process.cpuUsage();
+  await target.run(bytes);
+  const { user, system } = process.cpuUsage(start);
+  return (user + system) / 1000;
 }
 
 /** Inputs that once broke the target. */
@@ -43,29 +47,59 @@ export function corpusOf(name: string): Buffer[] {
   return existsSync(directory) ? readdirSync(directory).map((file) => readFileSync(join(directory, file))) : [];
 }
 
-function fuzz(name: string, target: Target): number {
-  const random = new Random(seed);
-  const seeds = [...target.seeds, ...corpusOf(name)];
-  let inputs = 0;
-  let found = 0;
-  for (const end = Date.now() + seconds * 1000; Date.now() < end && found < 5; inputs++) {
-    const bytes = mutate(seeds, random);
-    const failure = attempt(target, bytes);
-    if (failure === null) continue;
-    found++;
-    mkdirSync(join(CORPUS, name), { recursive: true });
-    const file = join(CORPUS, name, Bun.hash(bytes).toString(16));
-    writeFileSync(file, bytes);
-    console.log(`${name}: ${file}\n${failure}`);
+/** One target with its share of the time. */
+class Run {
+  readonly #name: string;
+  readonly #target: Target;
+  readonly #random = new Random(seed);
+  readonly #seeds: Buffer[];
+  inputs = 0;
+  found = 0;
+
+  constructor(name: string, target: Target) {
+    this.#name = name;
+    this.#target = target;
+    this.#seeds = [...target.seeds, ...corpusOf(name)];
   }
-  console.log(`${name}: ${inputs} inputs in ${seconds} s, ${found} failures (seed ${seed})`);
-  return found;
+
+  /** The seeds and the corpus as they are. */
+  async known(): Promise<void> {
+    for (const bytes of this.#seeds) await this.#try(bytes);
+  }
+
+  async turn(untilMs: number): Promise<void> {
+    while (performance.now() < untilMs && this.found < FOUND_LIMIT) await this.#try(mutate(this.#seeds, this.#random));
+  }
+
+  async #try(bytes: Buffer): Promise<void> {
+    this.inputs++;
+    const failure = await attempt(this.#target, bytes);
+    if (failure === null) return;
+    this.found++;
+    mkdirSync(join(CORPUS, this.#name), { recursive: true });
+    const file = join(CORPUS, this.#name, Bun.hash(bytes).toString(16));
+    writeFileSync(file, bytes);
+    console.log(`${this.#name}: ${file}\n${failure}`);
+  }
+
+  report(): void {
+    console.log(`${this.#name}: ${this.inputs} inputs, ${this.found} failures (seed ${seed})`);
+  }
 }
 
+/** Of one target: more say the same. */
+const FOUND_LIMIT = 5;
+const TURN_MS = 500;
+
 if (import.meta.main) {
-  let failures = 0;
-  for (const [name, target] of Object.entries(TARGETS)) {
-    if (names.length === 0 || names.includes(name)) failures += fuzz(name, target);
+  const runs = Object.entries(TARGETS)
+    .filter(([name]) => names.length === 0 || names.includes(name))
+    .map(([name, target]) => new Run(name, target));
+  const end = performance.now() + minutes * 60_000;
+  for (const run of runs) await run.known();
+  while (performance.now() < end) {
+    for (const run of runs) await run.turn(Math.min(end, performance.now() + TURN_MS));
   }
-  process.exit(failures > 0 ? 1 : 0);
+  for (const run of runs) run.report();
+  process.exit(runs.some(({ found }) => found > 0) ? 1 : 0);
 }

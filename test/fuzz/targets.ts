@@ -9,31 +9,57 @@ import { Variant } from "../../src/base/variant.ts";
 import { ClientHandshake, ServerHandshake } from "../../src/ipc/bus-handshake.ts";
 import { decodeBody, decodeHead, encodeMessage, measure } from "../../src/ipc/bus-message.ts";
 import { checkFields } from "../../src/ipc/varlink-schema.ts";
+import { type ByteStream, VarlinkStream } from "../../src/ipc/varlink-stream.ts";
+import type { StreamHandlers } from "../../src/kernel/socket-stream.ts";
 import { parseMachine } from "../../src/registry/machine-file.ts";
 import { mapInward, mapOutward, parseIdMap, shiftOf } from "../../src/registry/uid-map.ts";
-
-export interface Target {
-  readonly seeds: readonly Buffer[];
-  run(bytes: Buffer): void;
-}
-
-/** Errors of these kinds are how a parser refuses. */
-function refusing(kinds: readonly string[], parse: () => void): void {
-  try {
-    parse();
-  } catch (error) {
-    if (!(error instanceof Error) || !kinds.includes(error.name)) throw error;
-  }
-}
+import { refusing, type Target, texts } from "./target.ts";
+import { ARCHIVE_TARGETS } from "./targets-archives.ts";
 
 function call(signature: string, body: readonly unknown[]): Buffer {
   const head = { type: 1, serial: 7, path: "/org/freedesktop/machine1", interface: "a.b", member: "M" };
   return encodeMessage({ ...head, destination: ":1.5", sender: ":1.6", signature, body }).bytes;
 }
 
-const texts = (...list: string[]) => list.map((text) => Buffer.from(text));
+/** Frames as they arrive in pieces of `step` bytes: the messages are the same however they were cut. */
+function framesOf(bytes: Buffer, step: number): string[] {
+  const found: string[] = [];
+  let handlers: StreamHandlers | null = null;
+  const socket: ByteStream = {
+    write: () => {},
+    pause: () => {},
+    resume: () => {},
+    finish: () => {},
+    close: () => {},
+    queuedBytes: 0,
+  };
+  const open = (given: StreamHandlers) => {
+    handlers = given;
+    return socket;
+  };
+  const stream = new VarlinkStream(open, {
+    message: (text) => void found.push(text),
+    end: () => void found.push("end"),
+  });
+  const receive = handlers as StreamHandlers | null;
+  for (let at = 0; at < bytes.length && stream.isOpen; at += step) {
+    receive?.data(Buffer.from(bytes.subarray(at, at + step)), []);
+  }
+  return found;
+}
 
 export const TARGETS: Readonly<Record<string, Target>> = {
+  ...ARCHIVE_TARGETS,
+  "varlink-frames": {
+    seeds: texts('{"method":"a.b.C"}\0{"method":"a.b.D","parameters":{"x":"\u00e4"}}\0', "\0\0{}\0rest"),
+    run(bytes) {
+      const whole = framesOf(bytes, Math.max(1, bytes.length));
+      for (const step of bytes.length > 10_000 ? [4097] : [1, 7]) {
+        if (framesOf(bytes, step).join("\0") !== whole.join("\0"))
+          throw new TypeError("messages that hang on how they came");
+      }
+    },
+  },
   "bus-message": {
     seeds: [
       call("", []),

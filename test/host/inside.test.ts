@@ -1,7 +1,8 @@
 // Terminals, logins and shells in booted containers: one with a user namespace (deb1), one without (nu).
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { Bed, isStock } from "../lib/bed.ts";
-import { GUARD_MS } from "../lib/wait-for.ts";
+import { Bed, isStock, WAIT_FOR } from "../lib/bed.ts";
+import { WAIT_FOR_FULL_PIPE } from "../lib/full-pipe.ts";
+import { GUARD_MS, WAIT_MS, waitFor } from "../lib/wait-for.ts";
 
 const TIMEOUT_MS = GUARD_MS;
 const OURS = isStock ? " (left out: ours alone)" : "";
@@ -24,15 +25,17 @@ beforeAll(async () => {
 afterAll(() => bed.stop(), GUARD_MS);
 
 /** Runs a script in the bed. It goes there in a wrapping: the way there takes `$$` and `${…}` for its own. */
-function run(script: string, timeoutSeconds = 60): Promise<string> {
-  const wrapped = Buffer.from(script).toString("base64");
-  return bed.run(`bash -c "$(base64 -d <<<'${wrapped}')"`, timeoutSeconds);
+function run(script: string): Promise<string> {
+  const wrapped = Buffer.from(WAIT_FOR + script).toString("base64");
+  return bed.run(`bash -c "$(base64 -d <<<'${wrapped}')"`);
 }
 
-/** Runs machinectl without a terminal; its output without carriage returns. */
-async function machinectl(words: string, input = "</dev/null"): Promise<string> {
-  const output = await run(`timeout 30 machinectl ${words} ${input} | cat`);
-  return output.replaceAll("\r", "");
+/** Runs machinectl without a terminal, which has to end with that status; its output without carriage returns. */
+async function machinectl(words: string, input = "</dev/null", status = 0): Promise<string> {
+  const output = await run(`machinectl ${words} ${input} | cat; echo "status \${PIPESTATUS[0]}"`);
+  const lines = output.replaceAll("\r", "").split("\n");
+  expect(lines.pop(), output).toBe(`status ${status}`);
+  return lines.join("\n").trim();
 }
 
 for (const machine of ["deb1", "nu"]) {
@@ -71,14 +74,15 @@ for (const machine of ["deb1", "nu"]) {
     test(
       "C102 a login prompt lets in, and comes again after the logout",
       async () => {
-        const script = `set timeout 20
+        const script = `set timeout ${WAIT_MS / 1000}
+          proc wait_for {text} { expect $text {} timeout { puts "no $text"; exit 1 } eof { puts "end, no $text"; exit 1 } }
           spawn env TERM=dumb machinectl login ${machine}
-          expect "login:" { send "root\\r" }
-          expect "# " { send "echo IN-\\$((40+2)); tty\\r" }
-          expect "IN-42"
-          expect "# " { send "exit\\r" }
-          expect "login:" { send "\\x1d\\x1d\\x1d" }
-          expect "terminated."
+          wait_for "login:"; send "root\\r"
+          wait_for "# "; send "echo IN-\\$((40+2)); tty\\r"
+          wait_for "IN-42"
+          wait_for "# "; send "exit\\r"
+          wait_for "login:"; send "\\x1d\\x1d\\x1d"
+          wait_for "terminated."
           expect eof`;
         const output = await run(`cat >/tmp/login.exp <<'X'\n${script}\nX\nexpect /tmp/login.exp`);
         expect(output).toContain("IN-42");
@@ -140,7 +144,7 @@ test.skipIf(isStock)(
   async () => {
     const output = await run(`(head -c ${BYTES - 1} /dev/urandom; echo) >/tmp/big
       machinectl copy-to deb1 /tmp/big /root/big; sha256sum </tmp/big
-      machinectl -q shell deb1 /bin/sh -c 'stty -opost; exec cat /root/big' </dev/null | (sleep 1; sha256sum)
+      machinectl -q shell deb1 /bin/sh -c 'stty -opost; exec cat /root/big' </dev/null | (${WAIT_FOR_FULL_PIPE}; sha256sum)
       machinectl -q shell deb1 /bin/sh -c 'stty -opost; exec cat /root/big' </dev/null >/tmp/out; sha256sum </tmp/out`);
     const [first, ...others] = output.split("\n");
     expect(others).toEqual([first as string, first as string]);
@@ -148,27 +152,39 @@ test.skipIf(isStock)(
   TIMEOUT_MS,
 );
 
+/** What shells could leave behind: the daemon's descriptors, programs on the host, processes in the container. */
+async function countLeftovers(): Promise<{ descriptors: number; programs: number; inside: number }> {
+  const output = await run(`set -eu -o pipefail
+    pid=$(systemctl show -P MainPID systemd-machined); ls /proc/$pid/fd | wc -l
+    ps -e -o args= | awk '/machine[c]tl|machined-worke[r]/ { n++ } END { print n + 0 }'
+    namespace=$(readlink /proc/$(machinectl show -p Leader --value deb1)/ns/pid)
+    for p in /proc/[0-9]*; do readlink $p/ns/pid || true; done | awk -v ns="$namespace" '$0 == ns { n++ } END { print n + 0 }'`);
+  const counts = /^(\d+)\n(\d+)\n(\d+)$/.exec(output);
+  if (counts === null) throw new Error(`The probe did not count: ${output}`);
+  const [descriptors = 0, programs = 0, inside = 0] = counts.slice(1).map(Number);
+  if (descriptors === 0 || inside === 0) throw new Error(`The probe looked at nothing: ${output}`);
+  return { descriptors, programs, inside };
+}
+
 test.skipIf(isStock)(
   `${SHELLS} shells leave neither descriptors nor processes nor units behind${OURS}`,
   async () => {
-    const count = `ls /proc/$(pidof -s systemd-machined)/fd | wc -l
-      pgrep -fc 'machine[c]tl|machined-worke[r]'; ls -l /proc/[0-9]*/ns/pid | grep -cF "$(readlink \
-      /proc/$(machinectl show -p Leader --value deb1)/ns/pid)"`;
-    const before = (await run(count)).split("\n").map(Number);
+    const before = await countLeftovers();
     const output = await run(
-      `for i in $(seq ${SHELLS}); do machinectl -q shell deb1 /bin/echo $i </dev/null | cat; done | tr -d '\\r' | md5sum
+      `for i in $(seq ${SHELLS}); do machinectl -q shell deb1 /bin/echo $i </dev/null | cat; [ $PIPESTATUS = 0 ] || echo "status $PIPESTATUS"; done | tr -d '\\r' | md5sum
        seq ${SHELLS} | md5sum`,
-      100,
     );
     const [shown, expected] = output.split("\n");
     expect(shown).toBe(expected as string);
-    await run(`for i in $(seq 50); do
-      [ -z "$(systemctl -M deb1 list-units --all --no-legend 'container-shell@*')" ] && exit 0; sleep .1; done; exit 1`);
-    const after = (await run(count)).split("\n").map(Number);
-    expect(after[0]).toBeLessThanOrEqual((before[0] as number) + 3);
-    expect(after[1]).toBe(before[1] as number);
-    // The user's own manager stays for some seconds.
-    expect(after[2]).toBeLessThanOrEqual((before[2] as number) + 4);
+    await run(`gone() { local units; units=$(systemctl -M deb1 list-units --all --no-legend 'container-shell@*') &&
+      [ -z "$units" ]; }; wait_for gone`);
+    await waitFor(async () => {
+      const after = await countLeftovers();
+      expect(after.descriptors).toBeLessThanOrEqual(before.descriptors + 3);
+      expect(after.programs).toBeLessThanOrEqual(before.programs);
+      // The user's own manager stays for some seconds.
+      expect(after.inside).toBeLessThanOrEqual(before.inside + 4);
+    }, "everything to be left as it was");
   },
   TIMEOUT_MS,
 );
@@ -178,11 +194,18 @@ test.skipIf(isStock)(
   async () => {
     const output = await run(`leader=$(machinectl show -p Leader --value deb1)
       all() { for p in /proc/[0-9]*; do [ $p/ns/pid -ef /proc/$leader/ns/pid ] && kill -$1 \${p#/proc/}; done; }
-      all STOP; machinectl -q shell deb1 /bin/true </dev/null & sleep .3
-      for i in $(seq 20); do machinectl show deb1 >/dev/null; machinectl list >/dev/null; done
-      kill -0 $! && echo meanwhile
-      wait; all CONT; machinectl -q shell deb1 /bin/echo alive </dev/null`);
-    expect(output).toContain("meanwhile");
+      all STOP
+      # However slow the clients are, one of them comes back while another one is held up: it is tried until then.
+      meanwhile() {
+        machinectl -q shell deb1 /bin/true </dev/null & shell=$!
+        for i in 1 2 3; do machinectl show deb1 >/dev/null && machinectl list >/dev/null || echo "a call failed"; done
+        kill -0 $shell; held=$?
+        wait $shell && echo "the shell ran"; return $held
+      }
+      wait_for meanwhile && echo meanwhile
+      all CONT; machinectl -q shell deb1 /bin/echo alive </dev/null`);
+    expect(output).toContain("\nmeanwhile\n");
+    expect(output).not.toMatch(/the shell ran|a call failed/);
     expect(output).toContain("The system bus in container deb1 does not answer.");
     expect(output).toEndWith("alive");
   },
@@ -192,8 +215,10 @@ test.skipIf(isStock)(
 test(
   "C103 a login ends with its machine",
   async () => {
-    const output = await run(`(sleep 2; machinectl terminate nu) & TERM=dumb timeout 60 \\
-      script -qec 'machinectl login nu' /dev/null < <(sleep 8) | tail -1`);
+    // The terminal's input stays open for as long as the session is there.
+    const output = await run(`mkfifo /tmp/input; exec 7<>/tmp/input; touch /tmp/login.out
+      (wait_for grep -q login: /tmp/login.out && machinectl terminate nu) &
+      TERM=dumb script -qec 'machinectl login nu' /dev/null </tmp/input >/tmp/login.out; wait $! && tail -1 /tmp/login.out`);
     expect(output).toContain("nu terminated.");
     if (!isStock) expect(output.trim()).toBe("Machine nu terminated.");
   },

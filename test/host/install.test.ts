@@ -23,7 +23,9 @@ describe.skipIf(isStock)(`installing${left}`, () => {
     await bed.startContainer("deb1");
     await createMachines(bed, 6, "m");
     before = await bed.run(LISTING);
-    await bed.run("touch /root/stamp; sleep 0.1");
+    await bed.run(
+      "touch /root/stamp; until touch /root/now && [ /root/now -nt /root/stamp ]; do sleep .1; done; rm /root/now",
+    );
   }, TIMEOUT_MS);
 
   afterAll(() => bed.stop(), GUARD_MS);

@@ -6,7 +6,6 @@ import { Bed, isStock, systemdVersion } from "../lib/bed.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
 
 const PROBE = join(import.meta.dir, "probe/owners.py");
-const PROBE_TIMEOUT_MS = 180_000;
 const NAMES = [
   "no way registers a machine of class host, or of none",
   "no way registers somebody else's process",
@@ -34,9 +33,9 @@ beforeAll(async () => {
   bed = await Bed.boot("owners");
   await bed.install();
   await bed.run(`base64 -d >/root/owners.py <<<'${readFileSync(PROBE).toString("base64")}'`);
-  const { output } = await bed.exec("python3 /root/owners.py", PROBE_TIMEOUT_MS / 1000);
+  const { output } = await bed.exec("python3 /root/owners.py");
   lines = output.split("\n");
-}, PROBE_TIMEOUT_MS + 60_000);
+}, GUARD_MS);
 
 afterAll(() => bed?.stop(), GUARD_MS);
 

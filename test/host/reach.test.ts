@@ -6,7 +6,6 @@ import { Bed, isStock } from "../lib/bed.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
 
 const PROBE = join(import.meta.dir, "probe/inside.py");
-const PROBE_TIMEOUT_MS = 240_000;
 
 const source = readFileSync(PROBE, "utf8");
 const names = [...source.matchAll(/^@check\("(.*)"\)$/gm)].map(([, name = ""]) => name);
@@ -21,9 +20,9 @@ beforeAll(async () => {
   await bed.install();
   await bed.startContainer("deb1");
   await bed.run(`base64 -d >/root/inside.py <<<'${Buffer.from(source).toString("base64")}'`);
-  const { output } = await bed.exec("python3 /root/inside.py", PROBE_TIMEOUT_MS / 1000);
+  const { output } = await bed.exec("python3 /root/inside.py");
   lines = output.split("\n");
-}, PROBE_TIMEOUT_MS + 60_000);
+}, GUARD_MS);
 
 afterAll(() => bed?.stop(), GUARD_MS);
 

@@ -26,7 +26,7 @@ const PREPARE = `
   truncate -s 2M www/disk.raw; echo end >> www/disk.raw
   (cd www; sha256sum mini.tar.gz disk.raw > SHA256SUMS)
   systemd-run -q --unit=www python3 -m http.server 8000 --bind 127.0.0.1 -d /root/www
-  for i in $(seq 50); do curl -sf ${URL}/ > /dev/null && exit 0; sleep .1; done; exit 1`;
+  until curl -sf ${URL}/ > /dev/null; do sleep .1; done`;
 
 let bed: Bed;
 
@@ -118,9 +118,9 @@ describe.each(clients)("with %s client", (name, client) => {
     "C133 C134 I9 a transfer is listed and cancelled; whoever follows it fails",
     async () => {
       const output = await bed.run(`
-        mkfifo /root/${name}.fifo; (sleep 60 > /root/${name}.fifo) & writer=$!
+        mkfifo /root/${name}.fifo; (sleep 1000 > /root/${name}.fifo) & writer=$!
         ${client} -q import-tar /root/${name}.fifo ${image("never")} > /dev/null & follower=$!
-        for i in $(seq 100); do id=$(${client} list-transfers --no-legend | awk '{print $1}'); [ "$id" ] && break; sleep .1; done
+        until id=$(${client} list-transfers --no-legend | awk '/import-tar/ {print $1}'); [ "$id" ]; do sleep .1; done
         ${client} list-transfers | head -2 | tail -1
         ${client} cancel-transfer $id; wait $follower; echo "follower $?"
         kill $writer; ${client} list-transfers; ls -A /var/lib/machines | grep -c '^\\.#tar' || true`);
@@ -248,14 +248,13 @@ describe.skipIf(isStock)(`our daemon${onlyOurs}`, () => {
     "I36 I37 killed, it leaves no worker behind, and the next one removes what the worker left",
     async () => {
       await bed.run(`
-        mkfifo /root/kill.fifo; (sleep 60 > /root/kill.fifo) & writer=$!
+        mkfifo /root/kill.fifo; (sleep 1000 > /root/kill.fifo) & writer=$!
         ${OURS} -q import-tar /root/kill.fifo never > /dev/null 2>&1 & follower=$!
-        for i in $(seq 100); do ls -A /var/lib/machines | grep -q '^\\.#tar' && break; sleep .1; done
+        until ls -A /var/lib/machines | grep -q '^\\.#tar'; do sleep .1; done
         kill -9 ${PID}; wait $follower; [ $? = 1 ] || exit 10
-        for i in $(seq 50); do pgrep -f '[s]ystemd-import ' > /dev/null || break; sleep .1; done
-        pgrep -f '[s]ystemd-import ' && exit 11; kill $writer
+        until ! pgrep -f '[s]ystemd-import ' > /dev/null; do sleep .1; done; kill $writer
         importctl list-transfers
-        for i in $(seq 50); do ls -A /var/lib/machines | grep -q '^\\.#tar' || exit 0; sleep .1; done; exit 12`);
+        until ! ls -A /var/lib/machines | grep -q '^\\.#tar'; do sleep .1; done`);
     },
     TIMEOUT_MS,
   );
@@ -265,7 +264,7 @@ describe.skipIf(isStock)(`our daemon${onlyOurs}`, () => {
     async () => {
       await bed.run("importctl list-transfers");
       const pid = await bed.run(`echo ${PID}`);
-      await bed.run("for i in $(seq 450); do systemctl -q is-active systemd-importd || exit 0; sleep .1; done; exit 1");
+      await bed.run("until ! systemctl -q is-active systemd-importd; do sleep .1; done");
       expect(await bed.run("systemctl show -P Result systemd-importd.service")).toBe("success");
       expect(await bed.run("importctl list-transfers")).toBe("No transfers.");
       expect(await bed.run(`echo ${PID}`)).not.toBe(pid);

@@ -82,7 +82,7 @@ rootTest(
   },
 );
 
-for (const type of ["ext4", "btrfs"]) {
+for (const type of ["ext4", "btrfs"] as const) {
   rootTest(`the same from another file system (${type}), and back`, () => {
     const mount = mountedFileSystem(type, 256);
     if (mount === null) return;

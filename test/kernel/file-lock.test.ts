@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { openPath } from "../../src/kernel/fd.ts";
 import { FileLock, lockWhole } from "../../src/kernel/file-lock.ts";
@@ -59,4 +59,16 @@ test("locking stays right in a hot loop", () => {
   }
   expect(existsSync(hot)).toBe(false);
   expectNothingLeft(before);
+});
+
+test("ending a lock twice, or one whose file was replaced, leaves the next one's alone", () => {
+  const first = FileLock.take(path, "exclusive");
+  first[Symbol.dispose]();
+  using second = FileLock.take(path, "exclusive");
+  first[Symbol.dispose]();
+  expect(existsSync(path)).toBe(true);
+  renameSync(path, `${path}.old`);
+  using _third = FileLock.take(path, "exclusive");
+  second[Symbol.dispose]();
+  expect(existsSync(path)).toBe(true);
 });

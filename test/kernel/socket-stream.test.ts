@@ -144,6 +144,80 @@ test("writing to a vanished peer ends the stream with an error, once; descriptor
   expect(left.seen.ends.length).toBe(1);
 });
 
+test("a peer that leaves is noticed while reading is paused, and after it had closed its writing end", async () => {
+  const before = openDescriptors();
+  const { sys } = await import("../../src/kernel/sys.ts");
+  const SHUT_WR = 1;
+  for (const first of ["nothing", "half"] as const) {
+    const [a, b] = socketPair();
+    const seen = { ends: 0, readEnds: 0 };
+    const stream = new SocketStream(a, { data() {}, end: () => seen.ends++, readEnd: () => seen.readEnds++ });
+    if (first === "nothing") stream.pause();
+    else sys("shutdown", b.number, SHUT_WR);
+    if (first === "half") await until(() => seen.readEnds === 1, "the half end");
+    expect(seen.ends).toBe(0);
+    b.close();
+    await until(() => seen.ends === 1, "the end");
+  }
+  expectNothingLeft(before);
+});
+
+test("with a handler for it, what was sent before the peer left can still be read", async () => {
+  const [a, b] = socketPair();
+  const seen = { text: "", ends: 0, hangups: 0 };
+  const stream: SocketStream = new SocketStream(a, {
+    data: (bytes) => {
+      seen.text += bytes.toString();
+      if (seen.hangups === 0) stream.pause();
+    },
+    end: () => seen.ends++,
+    hangup: () => seen.hangups++,
+  });
+  sendMessage(b, Buffer.from("first "));
+  await until(() => seen.text !== "", "the first");
+  sendMessage(b, Buffer.from("last"));
+  b.close();
+  await until(() => seen.hangups === 1, "the news");
+  expect(seen).toEqual({ text: "first ", ends: 0, hangups: 1 });
+  stream.resume();
+  await until(() => seen.ends === 1, "the end");
+  expect(seen).toEqual({ text: "first last", ends: 1, hangups: 1 });
+});
+
+test("where no descriptors are taken none is ever opened here; where few are, more end the stream", async () => {
+  const file = openPath("/dev/null", "read");
+  const files = new Array<Fd>(253).fill(file);
+  const before = openDescriptors();
+  for (const maxFds of [0, 4]) {
+    const [a, b] = socketPair();
+    const seen = { text: "", fds: 0, most: 0, end: null as string | null };
+    const stream = new SocketStream(
+      a,
+      {
+        data: (bytes, fds) => {
+          seen.text += bytes.toString();
+          seen.fds += fds.length;
+          seen.most = Math.max(seen.most, openDescriptors());
+          closeAll(fds);
+        },
+        end: (error) => {
+          seen.end = error?.message ?? "";
+        },
+      },
+      { maxFds },
+    );
+    sendMessage(b, Buffer.from("x"), files.slice(0, 4));
+    await until(() => seen.text === "x", "the bytes");
+    expect([seen.fds, seen.most < before + 12]).toEqual([maxFds, true]);
+    sendMessage(b, Buffer.from("y"), files);
+    await until(() => seen.text === "xy" || seen.end !== null, "all that comes");
+    expect(seen.end).toBe(maxFds === 0 ? null : "recvmsg: Exchange full");
+    stream.close();
+    b.close();
+  }
+  file.close();
+});
+
 test("descriptors without bytes are refused", () => {
   const [a, b] = socketPair();
   const left = recorder(a);

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { writeSome } from "../../src/kernel/byte-io.ts";
 import { openPipe } from "../../src/kernel/pipe.ts";
 import { watch } from "../../src/kernel/poller.ts";
+import { havePrograms } from "../lib/programs.ts";
 import { GUARD_MS, WAIT_MS } from "../lib/wait-for.ts";
 
 /** How often each cheap wrapper is called: the optimiser, and with it the trap of moving memory, comes after some thousand. */
@@ -15,8 +16,7 @@ export const isRoot = process.geteuid?.() === 0;
 
 /** A test that needs root; without, it is skipped and says why. */
 export function rootTest(name: string, body: () => void | Promise<void>, timeoutMs = GUARD_MS): void {
-  if (!isRoot) console.log(`skipped, needs root: ${name}`);
-  test.skipIf(!isRoot)(name, body, timeoutMs);
+  test.skipIf(!isRoot)(isRoot ? name : `${name} (left out: needs root)`, body, timeoutMs);
 }
 
 /** A directory that is removed after the tests of this file. */
@@ -88,10 +88,7 @@ export async function startNamespaced(kinds: readonly string[], prepare = "true"
 
 /** Compiles and runs a C program and gives what it prints; null, with a printed reason, without a compiler. */
 export function runC(source: string): string | null {
-  if (Bun.which("gcc") === null) {
-    console.log("skipped: no C compiler here to compare with");
-    return null;
-  }
+  if (!havePrograms("the comparison with the C library's headers", "gcc")) return null;
   const directory = mkdtempSync(join(tmpdir(), "kernel-test-c-"));
   try {
     writeFileSync(join(directory, "a.c"), source);

@@ -4,6 +4,7 @@ import { afterAll } from "bun:test";
 import { mkdirSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { havePrograms } from "../lib/programs.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
 
 /** A Python program that prints all there is to know of a tree. */
@@ -111,11 +112,8 @@ export function makeDeep(path: string, levels: number): void {
 }
 
 /** A mounted file system of a type, in a file; unmounted after the tests. Null where it cannot be made here. */
-export function mountedFileSystem(type: string, megabytes: number): string | null {
-  if (Bun.which(`mkfs.${type}`) === null) {
-    console.log(`skipped: no mkfs.${type} here`);
-    return null;
-  }
+export function mountedFileSystem(type: "btrfs" | "ext4", megabytes: number): string | null {
+  if (!havePrograms(`what is tested on ${type}`, `mkfs.${type}`)) return null;
   const directory = treeDirectory();
   const [image, mount] = [join(directory, "image"), join(directory, "mount")];
   mkdirSync(mount);

@@ -263,12 +263,38 @@ test("I100: what is no archive is refused as such", () => {
   }
 });
 
-test("I61: an archive that ends too early is damaged, wherever it ends", () => {
-  const whole = archive({ name: "f", data: "x".repeat(1000) }, { name: "g", pax: { path: "long" }, data: "y" });
+test("I61: an archive that ends in the middle of a member is damaged, wherever that is", () => {
+  const content = "x".repeat(1000);
+  const members = [
+    { name: "f", data: content },
+    { name: "g", pax: { path: "long" }, data: "y" },
+  ] as const;
+  const whole = archive(...members);
+  const first = member(members[0]);
   for (let length = 512; length < whole.length - END.length; length += 100) {
-    expect(unpack(whole.subarray(0, length)).error?.errnoName).toBe("EBADMSG");
+    const isWhole = length >= 512 + content.length && length <= first.length;
+    const isLast = length >= whole.length - END.length - 511;
+    expect([length, unpack(whole.subarray(0, length)).error?.errnoName]).toEqual([
+      length,
+      isWhole || isLast ? undefined : "EBADMSG",
+    ]);
   }
-  expect(unpack(whole.subarray(0, whole.length - END.length)).error?.message).toContain("no end mark");
+  const between = unpack(whole.subarray(0, first.length + 1024)).error;
+  expect(between?.message).toContain("ends between an extended header and its member");
+});
+
+test("an archive is complete with its last member, filled up or not, with an end mark, a cut one or none", () => {
+  const data = "x".repeat(700);
+  const bare = archive({ name: "f", data }).subarray(0, 512 + data.length);
+  for (const zeros of [0, 1, 324, 400, 836, 1000]) {
+    const { top, error } = unpack(Buffer.concat([bare, Buffer.alloc(zeros)]));
+    expect([zeros, error]).toEqual([zeros, null]);
+    expect(readFileSync(join(top, "f"), "utf8")).toBe(data);
+  }
+  expect(unpack(bare.subarray(0, bare.length - 1)).error?.errnoName).toBe("EBADMSG");
+  expect(unpack(Buffer.concat([archive({ name: "f" }), Buffer.from("x")])).error?.message).toContain(
+    "middle of a header",
+  );
 });
 
 test("garbage between members is refused", () => {

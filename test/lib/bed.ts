@@ -3,6 +3,7 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { BED, TREES, type Tree } from "./host-suite.ts";
 import { TOP } from "./run-tests.ts";
+import { GUARD_MS, WAIT_MS } from "./wait-for.ts";
 
 /** Which Debian the tests of this process boot. */
 export const tree: Tree = treeOf(process.env["BED_TREE"] ?? "bookworm");
@@ -13,6 +14,14 @@ export const isStock = process.env["MACHINED_HOST_STOCK"] === "1";
 const DIST = process.env["MACHINED_DIST"] ?? join(TOP, "dist");
 const RUNNING = "/run/machined-bed";
 const beds = new Set<Bed>();
+
+/** How long a script may take in all. */
+const GUARD_SECONDS = GUARD_MS / 1000;
+
+/** Waiting for a condition, for scripts. One line, so that the numbers of a script's lines stay. */
+export const WAIT_FOR =
+  `wait_for() { local end=$((SECONDS + ${WAIT_MS / 1000})); until "$@"; do ` +
+  '[ "$SECONDS" -lt "$end" ] || { echo "waited in vain for: $*"; return 1; }; sleep .1; done; }; ';
 
 export interface Outcome {
   readonly code: number;
@@ -49,8 +58,11 @@ export class Bed {
     return bed;
   }
 
-  /** Runs a bash script in the bed as root; its standard output and error come back as one text. */
-  exec(script: string, timeoutSeconds = 60): Promise<Outcome> {
+  /**
+   * Runs a bash script in the bed as root; its standard output and error come back as one text. It has `wait_for COMMAND
+   * [ARGUMENT…]`, which tries a command until it succeeds.
+   */
+  exec(script: string, timeoutSeconds = GUARD_SECONDS): Promise<Outcome> {
     return run([
       BED,
       "exec",
@@ -60,12 +72,12 @@ export class Bed {
       "--",
       "bash",
       "-c",
-      `exec 2>&1; ${script}`,
+      `exec 2>&1; ${WAIT_FOR}${script}`,
     ]);
   }
 
   /** Like `exec`; gives the output, and throws where the script fails. */
-  async run(script: string, timeoutSeconds = 60): Promise<string> {
+  async run(script: string, timeoutSeconds = GUARD_SECONDS): Promise<string> {
     const { code, output } = await this.exec(script, timeoutSeconds);
     if (code !== 0) throw new Error(`'${script}' ended with ${code}: ${output}`);
     return output.trim();
@@ -81,9 +93,8 @@ export class Bed {
   async startContainer(machine: string): Promise<void> {
     await this.inner(machine);
     await this.run(`systemctl start systemd-nspawn@${machine}.service
-      for i in $(seq 200); do
-        case $(systemctl -M ${machine} is-system-running) in running|degraded) exit 0;; esac; sleep .1
-      done; exit 1`);
+      booted() { case $(systemctl -M ${machine} is-system-running) in running|degraded) ;; *) false;; esac; }
+      wait_for booted`);
   }
 
   /** Lets the program under test take over; with the distribution's programs there is nothing to do. */

@@ -3,7 +3,8 @@
 export class Count {
   passed = 0;
   readonly failed: string[] = [];
-  readonly skipped: string[] = [];
+  /** What was not tested, and why. */
+  readonly leftOut: string[] = [];
 
   /** Notes one check; `ok` false is a failure of that name. */
   note(name: string, ok: boolean): void {
@@ -13,8 +14,8 @@ export class Count {
 
   /** Says what was left out and what failed, and closes with the line that machines read. */
   report(): void {
-    // A skipped test says why in its name, or in a line it printed.
-    for (const name of this.skipped) console.log(`skipped: ${name}`);
+    // A skipped test says why in its name.
+    for (const name of new Set(this.leftOut)) console.log(`left out: ${name}`);
     for (const name of this.failed) console.log(`failed: ${name}`);
     console.log(`${this.passed} passed, ${this.failed.length} failed`);
   }

@@ -2,6 +2,7 @@
 import { chmodSync, copyFileSync, existsSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { TEST_PROGRAMS } from "./programs.ts";
 import { runCommand, TOP } from "./run-tests.ts";
 
 export const BED = join(TOP, "test/host/bed");
@@ -11,14 +12,7 @@ export const TREES = { bookworm: 252, trixie: 257, forky: 262 } as const;
 export type Tree = keyof typeof TREES;
 export const DEFAULT_TREES: readonly Tree[] = ["bookworm", "forky"];
 
-/** Programs that tests start, and the Debian packages that have them. */
-const TEST_PROGRAMS = {
-  gcc: "gcc libc6-dev",
-  "dbus-daemon": "dbus",
-  unshare: "util-linux",
-  ip: "iproute2",
-  bsdtar: "libarchive-tools",
-} as const;
+/** Programs that make and boot beds, and the Debian packages that have them. */
 const BED_PROGRAMS = {
   debootstrap: "debootstrap",
   "systemd-nspawn": "systemd-container",
@@ -45,7 +39,7 @@ async function provide(programs: Readonly<Record<string, string>>): Promise<stri
   return missing();
 }
 
-/** Installs what the tests outside of beds start. What stays missing makes those tests skip, and say so. */
+/** Installs what the tests outside of beds start. What stays missing is left out, and the last lines say so. */
 export async function provideTestPrograms(): Promise<void> {
   await provide(TEST_PROGRAMS);
 }

@@ -18,5 +18,5 @@ export async function machineFacts(bed: Bed): Promise<Readonly<Record<string, Fa
 
 async function python(bed: Bed, ...words: string[]): Promise<string> {
   const source = await Bun.file(SCRIPT).text();
-  return bed.run(`python3 - ${words.join(" ")} <<'PYTHON'\n${source}\nPYTHON\n`, 120);
+  return bed.run(`python3 - ${words.join(" ")} <<'PYTHON'\n${source}\nPYTHON\n`);
 }

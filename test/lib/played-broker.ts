@@ -1,5 +1,5 @@
 // A message bus that a test plays itself: it vouches for callers of any user, answers when the test lets it, and is polkit
-// besides. Whoever asks it for a name gets that name; calls are sent to the owner of a name.
+// and a service manager besides. Whoever asks it for a name gets that name; calls are sent to the owner of a name.
 import { Variant } from "../../src/base/variant.ts";
 import { ServerHandshake } from "../../src/ipc/bus-handshake.ts";
 import { BusStream, type Incoming } from "../../src/ipc/bus-stream.ts";
@@ -9,6 +9,8 @@ import { acceptPeer, listenUnix } from "../../src/kernel/unix-socket.ts";
 import { waitFor } from "./wait-for.ts";
 
 const DRIVER = "org.freedesktop.DBus";
+const SYSTEMD = "org.freedesktop.systemd1";
+const SYSTEMD_OWNER = ":1.0";
 
 /** A question to polkit that waits for its answer. */
 export interface Question {
@@ -43,6 +45,8 @@ export class PlayedBroker implements AsyncDisposable {
   readonly cancelled: string[] = [];
   /** Each match rule that was added and not removed again, by connection. */
   readonly rules = new Map<string, number>();
+  /** The release that the service manager says it is. */
+  systemdVersion = "262";
   /** Whether questions about callers are kept until `release()`. */
   holdCredentials = false;
   /** What is done with a question at once; it is kept in `questions` in any case. */
@@ -135,7 +139,7 @@ export class PlayedBroker implements AsyncDisposable {
           for (const [owned, owner] of this.#owners) if (owner === name) this.#owners.delete(owned);
         },
       },
-      new ServerHandshake(process.geteuid?.() ?? 0, "0123456789abcdef0123456789abcdef"),
+      { handshake: new ServerHandshake(process.geteuid?.() ?? 0, "0123456789abcdef0123456789abcdef") },
     );
     this.#peers.set(name, peer);
   }
@@ -190,7 +194,15 @@ export class PlayedBroker implements AsyncDisposable {
       case "NameHasOwner":
         return reply("b", this.#users.has(text) || this.#owners.has(text) || this.#peers.has(text));
       case "GetNameOwner":
-        return fail(`${DRIVER}.Error.NameHasNoOwner`);
+        return text === SYSTEMD ? reply("s", SYSTEMD_OWNER) : fail(`${DRIVER}.Error.NameHasNoOwner`);
+      case "Subscribe":
+      case "KillUnit":
+        return reply("");
+      case "Get":
+        return reply("v", new Variant("s", this.systemdVersion));
+      case "StopUnit":
+      case "StartTransientUnit":
+        return this.#runJob(peer, text, reply);
       case "GetConnectionCredentials":
         return this.#vouch(() => this.#credentials(text, reply, fail));
       case "CheckAuthorization":
@@ -201,6 +213,14 @@ export class PlayedBroker implements AsyncDisposable {
       default:
         return fail(`${DRIVER}.Error.UnknownMethod`);
     }
+  }
+
+  #runJob(peer: BusStream, unit: string, reply: (signature: string, ...body: unknown[]) => void): void {
+    const job = `/org/freedesktop/systemd1/job/${++this.#count}`;
+    reply("o", job);
+    const where = { path: "/org/freedesktop/systemd1", interface: `${SYSTEMD}.Manager`, member: "JobRemoved" };
+    const signal = { type: 4, serial: ++this.#serial, sender: SYSTEMD_OWNER, ...where };
+    peer.send({ ...signal, signature: "uoss", body: [1, job, unit, "done"] } as never);
   }
 
   #vouch(answer: () => void): void {

@@ -8,9 +8,10 @@ import { Variant } from "../../src/base/variant.ts";
 import { BusClient } from "../../src/ipc/bus-client.ts";
 import type { Incoming } from "../../src/ipc/bus-stream.ts";
 import { connectUnix } from "../../src/kernel/unix-socket.ts";
+import { havePrograms } from "./programs.ts";
 import { waitFor } from "./wait-for.ts";
 
-export const hasBusDaemon = Bun.which("dbus-daemon") !== null;
+export const hasBusDaemon = havePrograms("what is tested on a bus", "dbus-daemon");
 
 export class TestBus implements AsyncDisposable {
   readonly directory = mkdtempSync(join(tmpdir(), "machined-bus-"));
@@ -79,6 +80,11 @@ export class PlayedManager {
   readonly #held = new Map<string, { unit: string; result: string }>();
   /** Units that it knows, with the path of the job that is queued for them (null: active). */
   readonly units = new Map<string, string | null>();
+  /** Units that are started at boot. */
+  readonly enabled = new Set<string>();
+  reloads = 0;
+  /** Whether nothing may be enabled. */
+  refuses = false;
   version = "262";
   /** Hears what units are to be stopped, but answers nothing. */
   isSilent = false;
@@ -138,6 +144,18 @@ export class PlayedManager {
         this.stopModes.push(values[1] as string);
         if (this.isSilent) return undefined;
         return this.#reply(message, "o", [`/org/freedesktop/systemd1/job/${++this.#jobs}`]);
+      case "GetUnitFileState":
+        return this.#reply(message, "s", [this.enabled.has(values[0] as string) ? "enabled" : "disabled"]);
+      case "EnableUnitFiles":
+        if (this.refuses) return this.#error(message, "org.freedesktop.DBus.Error.AccessDenied", "no");
+        for (const unit of values[0] as string[]) this.enabled.add(unit);
+        return this.#reply(message, "ba(sss)", [true, []]);
+      case "DisableUnitFiles":
+        for (const unit of values[0] as string[]) this.enabled.delete(unit);
+        return this.#reply(message, "a(sss)", [[]]);
+      case "Reload":
+        this.reloads++;
+        return this.#reply(message, "", []);
       case "StartTransientUnit":
         return this.#start(message, values as [string, string, [string, Variant][]]);
       default:

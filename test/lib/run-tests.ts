@@ -5,6 +5,7 @@ import { basename, join } from "node:path";
 import type { Subprocess } from "bun";
 import type { Count } from "./count.ts";
 import { parseJunit } from "./junit.ts";
+import { GUARD_MS } from "./wait-for.ts";
 
 export const TOP = join(import.meta.dir, "../..");
 
@@ -30,7 +31,7 @@ export interface RunOptions {
 
 /** Runs a command to its end; gives its exit code. */
 export async function runCommand(command: string[], options: RunOptions = {}): Promise<number> {
-  const { env = {}, timeoutMs = 10 * 60_000, label } = options;
+  const { env = {}, timeoutMs = 2 * 3_600_000, label } = options;
   const output = label === undefined ? "inherit" : "pipe";
   const child = Bun.spawn(command, {
     cwd: TOP,
@@ -73,8 +74,8 @@ export async function runCheck(count: Count, name: string, command: string[], op
   return ok;
 }
 
-/** For a test that says none: a guard against what hangs, on busy machines too. */
-const TEST_TIMEOUT = "--timeout=30000";
+/** For a test that says none: a guard against what hangs. */
+const TEST_TIMEOUT = `--timeout=${GUARD_MS}`;
 
 /** Runs the test files of a folder in a process of its own, so that a crash of one group spares the others. */
 export async function runFolder(count: Count, folder: string, options: RunOptions = {}): Promise<void> {
@@ -86,16 +87,18 @@ export async function runFolder(count: Count, folder: string, options: RunOption
   const report = join(scratch, "junit.xml");
   const reporter = ["--reporter=junit", `--reporter-outfile=${report}`];
   const paths = files.map((file) => `./${folder}/${file}`);
-  const code = await runCommand(
-    [process.execPath, "test", "--only-failures", TEST_TIMEOUT, ...reporter, ...paths],
-    options,
-  );
+  const notes = join(scratch, "left-out");
+  const code = await runCommand([process.execPath, "test", "--only-failures", TEST_TIMEOUT, ...reporter, ...paths], {
+    ...options,
+    env: { ...options.env, TEST_LEFT_OUT: notes },
+  });
+  if (existsSync(notes)) count.leftOut.push(...readFileSync(notes, "utf8").trimEnd().split("\n"));
   const cases = existsSync(report) ? parseJunit(readFileSync(report, "utf8")) : [];
   rmSync(scratch, { recursive: true });
   const before = count.failed.length;
   for (const { name, file, outcome } of cases) {
     const where = `${title}/${basename(file)}: ${name}`;
-    if (outcome === "skipped") count.skipped.push(where);
+    if (outcome === "skipped") count.leftOut.push(where);
     else count.note(where, outcome === "passed");
   }
   // A file that could not be loaded has no test cases, and a crash leaves no report at all.

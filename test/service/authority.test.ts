@@ -1,12 +1,15 @@
 // Questions to polkit: over a connection of their own, counted, and with an end, whatever callers, people and polkit do.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Manager } from "../../src/api/machine1.ts";
 import { Authority } from "../../src/ipc/authority.ts";
 import { type Caller, callerOnSocket } from "../../src/ipc/caller.ts";
-import { acceptPeer, listenUnix } from "../../src/kernel/unix-socket.ts";
+import { VarlinkClient } from "../../src/ipc/varlink-client.ts";
+import { withIdentity } from "../../src/kernel/namespace.ts";
+import { SocketStream } from "../../src/kernel/socket-stream.ts";
+import { acceptPeer, connectUnix, listenUnix } from "../../src/kernel/unix-socket.ts";
 import { errorOf, isRoot, manager, needsRoot, register, TestDaemon } from "../lib/daemon.ts";
 import { PlayedBroker } from "../lib/played-broker.ts";
 import { waitFor } from "../lib/wait-for.ts";
@@ -98,6 +101,19 @@ describe.skipIf(!isRoot)(`questions to polkit${needsRoot}`, () => {
     await until("the next question", () => broker.questions.length === PEOPLE_OF_EACH + 1);
     broker.questions.at(-1)?.answer(false);
     expect(await waiting).toStartWith("AccessDenied");
+  });
+
+  test("so does one that hangs up its Varlink connection", async () => {
+    chmodSync(daemon.runtime, 0o755);
+    const path = join(daemon.runtime, "machine/io.systemd.Machine");
+    const socket = withIdentity({ uid: USER, gid: USER }, () => connectUnix(path));
+    const client = new VarlinkClient((handlers) => new SocketStream(socket, handlers));
+    const parameters = { name: "web", allowInteractiveAuthentication: true };
+    client.call("io.systemd.Machine.Terminate", parameters).catch(() => {});
+    await until("the question", () => broker.questions.length === 1);
+    client.close();
+    await until("the question to be taken back", () => broker.cancelled.length === 1);
+    answerAll();
   });
 
   test("a caller that left before anybody listened for that is not waited for", async () => {

@@ -152,7 +152,7 @@ describe.skipIf(!isRoot)(`what was permitted for one is not done to another${nee
     daemon = await TestDaemon.start({
       DBUS_SYSTEM_BUS_ADDRESS: broker.address,
       MACHINED_REGISTER_POLICY: "polkit",
-      MACHINED_SERVICE_MANAGER: "own",
+      MACHINED_SERVICE_MANAGER: "systemd",
       MACHINED_IMAGE_ROOT: root,
     });
     chmodSync(daemon.runtime, 0o755);
@@ -178,14 +178,14 @@ describe.skipIf(!isRoot)(`what was permitted for one is not done to another${nee
   /** Registers "web" for the user, whom polkit takes for an administrator. */
   async function registerFor(uid: number, leader: number): Promise<void> {
     if (uid === 0) {
-      await register(bus, "web", leader);
+      await register(bus, "web", leader, { create: true });
       return;
     }
     broker.onQuestion = (question) => question.answer(true, { "polkit.result": "auth_admin" });
-    const [signature, ...body] = ["sayssus", "web", new Uint8Array(0), "test", "container", leader, ""] as const;
+    const body = ["web", new Uint8Array(0), "test", "container", leader, "", []];
     await broker.call(broker.caller(uid), NAME, {
-      ...{ path: "/org/freedesktop/machine1", interface: Manager.name, member: "RegisterMachine" },
-      ...{ signature, body },
+      ...{ path: "/org/freedesktop/machine1", interface: Manager.name, member: "CreateMachine" },
+      ...{ signature: "sayssusa(sv)", body },
     });
   }
 

@@ -208,7 +208,7 @@ describe.skipIf(!isRoot)(`hostile peers${needsRoot}`, () => {
     await peer.until("NoSuchMachine");
     peer.received = Buffer.alloc(0);
     peer.send(call("s", ["x".repeat(17 << 20)]));
-    await peer.until("longer than 16 MiB");
+    await peer.until("longer than 2 MiB");
     peer.end();
     await stillAnswers();
   });
@@ -219,7 +219,7 @@ describe.skipIf(!isRoot)(`hostile peers${needsRoot}`, () => {
     const bus = await daemon.connect();
     const call = { destination: "org.freedesktop.machine1", interface: "org.freedesktop.machine1.Manager" };
     expect(await errorOf(bus.call({ ...call, path, member: "ListMachines" }))).toContain("UnknownObject");
-    expect(await errorOf(manager(bus, "GetMachine", "s", long))).toContain("NoSuchMachine");
+    expect(await errorOf(manager(bus, "GetMachine", "s", long))).toContain("longer than 2 MiB");
     bus.close();
     const client = await daemon.varlink();
     const failure = await client.call("io.systemd.Machine.List", { name: long }).catch((error: unknown) => error);
@@ -246,23 +246,6 @@ describe.skipIf(!isRoot)(`hostile peers${needsRoot}`, () => {
     for (const peer of others) peer.send('{"method":"io.systemd.Machine.Li');
     await stillAnswers();
     for (const peer of [...peers, ...others]) peer.end();
-  });
-
-  test("V47 129 connections: the last one is closed, and room comes back", async () => {
-    for (const path of [privateBus, varlink]) {
-      const peers: Peer[] = [];
-      let refused = 0;
-      for (let i = 0; i < 129; i++) {
-        // The daemon may close the one too many before its client has seen that it is connected.
-        const peer = await Peer.connect(path).catch(() => null);
-        if (peer === null) refused++;
-        else peers.push(peer);
-      }
-      await waitFor(() => expect(refused + peers.filter((peer) => peer.closed).length).toBeGreaterThan(0), "a refusal");
-      expect(refused).toBeLessThan(2);
-      for (const peer of peers) peer.end();
-      await waitFor(stillAnswers, "room");
-    }
   });
 
   /** V-table of malformed Varlink messages: null means closed without a reply. */

@@ -18,6 +18,7 @@ import { join } from "node:path";
 import type { BusClient } from "../../src/ipc/bus-client.ts";
 import { FileLock } from "../../src/kernel/file-lock.ts";
 import { errorOf, getProperty, isRoot, manager, needsRoot, object, TestDaemon } from "../lib/daemon.ts";
+import { holdLock } from "../lib/held-lock.ts";
 import { GUARD_MS, waitFor } from "../lib/wait-for.ts";
 
 const MAX = 0xffff_ffff_ffff_ffffn;
@@ -389,19 +390,14 @@ describe.skipIf(!isRoot)(`images${needsRoot}`, () => {
       mkdirSync(join(pool, ".#machined-0123456789abcdef/deep"), { recursive: true });
       mkdirSync(join(pool, ".#machined-fedcba9876543210"));
       writeFileSync(join(pool, ".#other-program"), "");
-      const holder = Bun.spawn(["flock", join(pool, ".#machined-fedcba9876543210"), "sleep", "100"]);
-      await Bun.sleep(200);
-      try {
-        await daemon.kill();
-        await daemon.run();
-        bus = await daemon.bus();
-        await waitFor(() => {
-          if (existsSync(join(pool, ".#machined-0123456789abcdef"))) throw new Error("still there");
-        }, "the leftovers to go");
-        expect(readdirSync(pool).sort()).toEqual([".#machined-fedcba9876543210", ".#other-program"]);
-      } finally {
-        holder.kill();
-      }
+      await using _held = await holdLock(join(pool, ".#machined-fedcba9876543210"));
+      await daemon.kill();
+      await daemon.run();
+      bus = await daemon.bus();
+      await waitFor(() => {
+        if (existsSync(join(pool, ".#machined-0123456789abcdef"))) throw new Error("still there");
+      }, "the leftovers to go");
+      expect(readdirSync(pool).sort()).toEqual([".#machined-fedcba9876543210", ".#other-program"]);
     },
     GUARD_MS,
   );

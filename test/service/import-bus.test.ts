@@ -5,10 +5,11 @@ import { join } from "node:path";
 import type { BusClient } from "../../src/ipc/bus-client.ts";
 import { errorOf, isRoot } from "../lib/daemon.ts";
 import { hasBusDaemon, PlayedManager, TestBus } from "../lib/private-bus.ts";
+import { havePrograms } from "../lib/programs.ts";
 import { waitFor } from "../lib/wait-for.ts";
 import { Announcements, manager, object, pull, TestImportd, TRANSFER } from "./import-support.ts";
 
-const can = isRoot && hasBusDaemon && Bun.which("busctl") !== null && Bun.which("setpriv") !== null;
+const can = isRoot && hasBusDaemon && havePrograms("importd on a bus", "busctl", "setpriv");
 const reason = can ? "" : " (left out: needs root, dbus-daemon, busctl and setpriv)";
 const NAME = "org.freedesktop.import1";
 const ROOT = "/org/freedesktop/import1";

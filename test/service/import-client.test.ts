@@ -49,9 +49,10 @@ describe.skipIf(!isRoot)(`clients without a bus${needsRoot}`, () => {
     expect((await run("importctl", "-m", "-q", "export-tar", "target", path)).code).toBe(0);
     expect(await Bun.file(path).text()).toBe("the content");
     // Bun's own pipes are sockets, which no daemon takes.
-    const pipeline = `"${process.execPath}" "${MAIN}" importctl -m -q export-raw target | cat`;
+    const pipeline = `"${process.execPath}" "${MAIN}" importctl -m -q export-raw target | cat; exit $PIPESTATUS`;
     const env = { PATH: process.env["PATH"] ?? "", MACHINED_RUNTIME_DIRECTORY: daemon.runtime };
-    expect(Bun.spawnSync(["bash", "-c", pipeline], { env }).stdout.toString()).toBe("the content");
+    const piped = Bun.spawnSync(["bash", "-c", pipeline], { env });
+    expect([piped.exitCode, piped.stdout.toString()]).toEqual([0, "the content"]);
     const early = join(daemon.runtime, "early.tar");
     const nowhere = { ...env, MACHINED_RUNTIME_DIRECTORY: "/nonexistent", DBUS_SYSTEM_BUS_ADDRESS: "unix:path=/none" };
     const refused = Bun.spawnSync([process.execPath, MAIN, "importctl", "-m", "export-tar", "x", early], {

@@ -147,6 +147,8 @@ describe.skipIf(!isRoot)(`io.systemd.Import${needsRoot}`, () => {
         'org.varlink.service.InvalidParameter {"parameter":"imageRoot"}',
       );
     }
+    const copy = request("", { remote: "file:///etc/hostname", imageRoot: "/srv/pool" });
+    expect(await call("Pull", copy)).toStartWith("org.varlink.service.PermissionDenied");
   });
 
   test("bad parameters are named", async () => {

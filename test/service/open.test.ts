@@ -286,18 +286,28 @@ describe.skipIf(!canRun)(`doors into machines${needsRoot}`, () => {
     async () => {
       guest.isSilent = true;
       const waiting = errorOf(manager(bus, "OpenMachineLogin", "s", "full"));
-      let worstMs = 0;
-      for (let round = 0; round < 50; round++) {
-        const beganMs = performance.now();
-        await manager(bus, "ListMachines");
-        worstMs = Math.max(worstMs, performance.now() - beganMs);
-      }
-      expect(worstMs).toBeLessThan(50);
-      expect(await waiting).toBe("Timeout: The system bus in container full does not answer.");
+      expect(await heldUpAlone(waiting)).toBe("Timeout: The system bus in container full does not answer.");
       guest.isSilent = false;
     },
     GUARD_MS,
   );
+
+  /** Asks for something else until `answer` is there; nobody else was held up for as long. Gives the answer. */
+  async function heldUpAlone(answer: Promise<string>): Promise<string> {
+    let isWaiting = true;
+    const settled = answer.finally(() => {
+      isWaiting = false;
+    });
+    const beganMs = performance.now();
+    let worstMs = 0;
+    while (isWaiting) {
+      const askedMs = performance.now();
+      await manager(bus, "ListMachines");
+      worstMs = Math.max(worstMs, performance.now() - askedMs);
+    }
+    expect(worstMs).toBeLessThan((performance.now() - beganMs) / 2);
+    return settled;
+  }
 
   test("hundreds of terminals leave no descriptor behind, failed ones included", async () => {
     const before = descriptorsOfDaemon();
@@ -324,13 +334,7 @@ describe.skipIf(!canRun)(`doors into machines${needsRoot}`, () => {
     async (_what, place, call) => {
       await using machine = await TestMachine.start(["--mount"], null, deadFileSystem(place));
       await register(bus, "stuck", machine.pid);
-      let isWaiting = true;
-      const answer = errorOf(call()).finally(() => {
-        isWaiting = false;
-      });
-      await manager(bus, "ListMachines");
-      expect(isWaiting).toBe(true);
-      expect(await answer).toContain("does not give access");
+      expect(await heldUpAlone(errorOf(call()))).toContain("does not give access");
       await manager(bus, "UnregisterMachine", "s", "stuck");
     },
     GUARD_MS,

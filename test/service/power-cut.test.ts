@@ -6,6 +6,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { isRoot } from "../kernel/support.ts";
+import { havePrograms } from "../lib/programs.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
 import { archive } from "../unit/worker/archive-builder.ts";
 import { Scratch } from "./pull-support.ts";
@@ -14,7 +15,7 @@ setDefaultTimeout(GUARD_MS);
 
 const scratch = new Scratch();
 const MAIN = `${process.execPath} ${join(import.meta.dir, "../../src/main.ts")}`;
-const KINDS = ["ext4", "btrfs"].filter((kind) => Bun.which(`mkfs.${kind}`) !== null);
+const KINDS = (["ext4", "btrfs"] as const).filter((kind) => havePrograms(`a power cut on ${kind}`, `mkfs.${kind}`));
 const canMount = isRoot && KINDS.length > 0;
 const reason = canMount ? "" : " (left out: needs root and mkfs.ext4 or mkfs.btrfs)";
 

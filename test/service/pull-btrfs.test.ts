@@ -6,6 +6,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { isRoot } from "../kernel/support.ts";
+import { havePrograms } from "../lib/programs.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
 import { archive } from "../unit/worker/archive-builder.ts";
 import { FaultyServer, Scratch } from "./pull-support.ts";
@@ -15,8 +16,7 @@ setDefaultTimeout(GUARD_MS);
 const scratch = new Scratch();
 const server = new FaultyServer();
 const MAIN = `${process.execPath} ${join(import.meta.dir, "../../src/main.ts")}`;
-const canMount = isRoot && Bun.which("mkfs.btrfs") !== null && Bun.which("btrfs") !== null;
-if (!canMount) console.log("skipped: btrfs images need root and btrfs-progs");
+const canMount = isRoot && havePrograms("images on btrfs", "mkfs.btrfs", "btrfs");
 
 async function onBtrfs(script: string): Promise<{ code: number; out: string }> {
   const image = join(scratch.path, "btrfs.img");

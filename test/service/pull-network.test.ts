@@ -3,6 +3,7 @@ import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { isRoot } from "../kernel/support.ts";
+import { havePrograms } from "../lib/programs.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
 import { archive } from "../unit/worker/archive-builder.ts";
 import { entries, FaultyServer, runWorker, Scratch } from "./pull-support.ts";
@@ -11,7 +12,7 @@ setDefaultTimeout(GUARD_MS);
 
 const scratch = new Scratch();
 const asRoot = test.skipIf(!isRoot);
-const hasOpenssl = Bun.which("openssl") !== null;
+const hasOpenssl = havePrograms("https through a proxy", "openssl");
 const reason = hasOpenssl ? "" : " (left out: needs openssl)";
 const TREE = new Uint8Array(archive({ name: "./", type: "5", mode: 0o755 }, { name: "f", data: "content" }));
 

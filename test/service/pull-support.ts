@@ -1,6 +1,6 @@
 // A web server whose faults can be chosen, and the worker programs run against it in a scratch directory.
 import { afterAll } from "bun:test";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -190,6 +190,13 @@ export async function runWorker(program: string, args: readonly string[], env?: 
   const child = startWorker(program, args, env);
   const [stdout, log] = await Promise.all([new Response(child.stdout).bytes(), child.stderr.text()]);
   return { code: await child.exited, log, stdout: Buffer.from(stdout) };
+}
+
+/** How many bytes of a download that runs are in its directory of images by now. */
+export function spooledBytes(root: string): number {
+  if (!existsSync(root)) return 0;
+  const spool = readdirSync(root).find((name) => /^\.#pull-[0-9a-f]+\.part$/.test(name));
+  return spool === undefined ? 0 : statSync(join(root, spool)).size;
 }
 
 /** The names in a directory of images, sorted, without lock files. */

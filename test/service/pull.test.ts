@@ -8,7 +8,16 @@ import * as openpgp from "openpgp";
 import { isRoot } from "../kernel/support.ts";
 import { GUARD_MS, waitFor } from "../lib/wait-for.ts";
 import { archive } from "../unit/worker/archive-builder.ts";
-import { entries, FaultyServer, type RawRequest, RawServer, runWorker, Scratch, startWorker } from "./pull-support.ts";
+import {
+  entries,
+  FaultyServer,
+  type RawRequest,
+  RawServer,
+  runWorker,
+  Scratch,
+  spooledBytes,
+  startWorker,
+} from "./pull-support.ts";
 
 setDefaultTimeout(GUARD_MS);
 
@@ -274,7 +283,6 @@ asRoot(
   "a worker that is killed leaves no image, and the next one goes on where it was",
   async () => {
     const root = scratch.root();
-    const { promise: stalled, resolve } = Promise.withResolvers<void>();
     const half = DISK.length >> 1;
     const stalling = new RawServer(({ path, from, count }) => {
       if (path !== "big.raw") return null;
@@ -286,7 +294,6 @@ asRoot(
         ...range,
       ];
       if (count > 1) return { head, body: DISK.subarray(from) };
-      setTimeout(resolve, 400);
       return { head, body: DISK.subarray(0, half), after: "wait" };
     });
     const child = startWorker("systemd-pull", [
@@ -295,7 +302,7 @@ asRoot(
       `--verify=${sha256(DISK)}`,
       stalling.url("big.raw"),
     ]);
-    await stalled;
+    await waitFor(() => expect(spooledBytes(root)).toBe(half), "the first half");
     child.kill("SIGKILL");
     await child.exited;
     expect(entries(root).filter((name) => !name.startsWith(".#"))).toEqual([]);
@@ -312,10 +319,8 @@ asRoot(
   "I35: a worker that is told to stop says so, and cleans up",
   async () => {
     const root = scratch.root();
-    const { promise: asked, resolve } = Promise.withResolvers<void>();
     const stalling = new RawServer(({ path }) => {
       if (path !== "s.tar.gz") return null;
-      setTimeout(resolve, 400);
       return { head: ["200 OK", `Content-Length: ${PACKED.length}`], body: PACKED.subarray(0, 60), after: "wait" };
     });
     const child = startWorker(
@@ -325,7 +330,7 @@ asRoot(
         SYSTEMD_LOG_TARGET: "console-prefixed",
       },
     );
-    await asked;
+    await waitFor(() => expect(spooledBytes(root)).toBe(60), "the first bytes");
     child.kill("SIGTERM");
     expect(await child.stderr.text()).toEndWith("<29>Transfer aborted.\n<30>Exiting.\n");
     expect(await child.exited).toBe(4);
@@ -338,7 +343,6 @@ asRoot(
   "a worker that is interrupted says so, and the next one goes on from there",
   async () => {
     const root = scratch.root();
-    const { promise: stalled, resolve } = Promise.withResolvers<void>();
     const half = PACKED.length >> 1;
     const head = (from: number) => [
       from > 0 ? "206 Partial Content" : "200 OK",
@@ -349,12 +353,11 @@ asRoot(
     const stalling = new RawServer(({ path, from, count }) => {
       if (path !== "s.tar.gz") return null;
       if (count > 1) return { head: head(from), body: PACKED.subarray(from) };
-      setTimeout(resolve, 400);
       return { head: head(0), body: PACKED.subarray(0, half), after: "wait" };
     });
     const url = stalling.url("s.tar.gz");
     const child = startWorker("systemd-pull", ["tar", `--image-root=${root}`, "--verify=no", url]);
-    await stalled;
+    await waitFor(() => expect(spooledBytes(root)).toBe(half), "the first half");
     child.kill("SIGINT");
     expect(await child.stderr.text()).toEndWith("Transfer aborted.\nExiting.\n");
     expect(await child.exited).toBe(4);
@@ -403,14 +406,12 @@ asRoot.each([
   "a worker for %s that is killed when all of %s has come: it does not come again",
   async (kind, file, body) => {
     const root = scratch.root();
-    const { promise: stalled, resolve } = Promise.withResolvers<void>();
     let isListed = false;
     const patient = new RawServer(({ path, from }) => {
       const list = `${sha256(body)}  ${file}\n`;
       if (path === "SHA256SUMS" && isListed)
         return { head: ["200 OK", `Content-Length: ${list.length}`], body: Buffer.from(list) };
       if (path === "SHA256SUMS") {
-        setTimeout(resolve, 400);
         return { head: ["200 OK", "Content-Length: 64"], after: "wait" };
       }
       if (path !== file) return null;
@@ -426,7 +427,10 @@ asRoot.each([
     });
     const args = [kind, `--image-root=${root}`, "--verify=checksum", "--keep-download=no", patient.url(file), "image"];
     const child = startWorker("systemd-pull", args);
-    await stalled;
+    await waitFor(() => {
+      expect(spooledBytes(root)).toBe(body.length);
+      expect(patient.requests.some(({ path }) => path === "SHA256SUMS")).toBe(true);
+    }, "all of it");
     child.kill("SIGKILL");
     await child.exited;
     isListed = true;
@@ -504,7 +508,7 @@ const LIES: readonly { name: string; head: string[]; body: Buffer; says: string 
     name: "a range that is not what was asked for",
     head: ["206 Partial Content", "Content-Range: bytes 5-9/10", "Content-Length: 5"],
     body: Buffer.alloc(5),
-    says: "another one now",
+    says: "which nobody asked for",
   },
   {
     name: "401",

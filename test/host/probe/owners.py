@@ -17,7 +17,7 @@ children = []
 def spawn(*command):
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
     children.append(child)
-    end = time.monotonic() + 5
+    end = time.monotonic() + 240
     while open(f"/proc/{child.pid}/comm").read().strip() != "sleep":
         assert time.monotonic() < end, command
         time.sleep(.01)
@@ -176,7 +176,8 @@ def main():
                 problems.append(f"{control} by another user")
         report(f"a machine {kind}: its owner signals it, others do not", problems)
         unregister("mine")
-        time.sleep(.2)
+        while subprocess.run(["systemctl", "is-active", "-q", "machine-mine.scope"]).returncode == 0:
+            time.sleep(.02)
 
     problems = [p for p in ("/tmp/owners-stolen", "/tmp/owners-planted") if os.path.exists(p)]
     report("nothing was copied", problems)

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startAgentChild } from "../../../src/cli/agent-child.ts";
 import { runChild, startPagerChild } from "../../../src/cli/child.ts";
+import { waitFor } from "../../lib/wait-for.ts";
 
 let directory = "";
 
@@ -32,15 +33,18 @@ describe("runChild", () => {
 
 describe("startPagerChild", () => {
   test("starts the first that is there and waits until it ends", async () => {
-    const path = program(
-      "pages",
-      `sed s/^/page:/ > "${directory}/shown"; sleep 0.05; echo done >> "${directory}/shown"`,
-    );
+    const [shown, quit] = [join(directory, "shown"), join(directory, "quit")];
+    Bun.spawnSync(["mkfifo", quit]);
+    const path = program("pages", `sed s/^/page:/ > "${shown}"; read -r _ < "${quit}"; echo done >> "${shown}"`);
     const pager = startPagerChild([{ argv: ["no-such-program-here"] }, { argv: [path] }]);
     pager?.write("one\n");
     pager?.write("two\n");
-    await pager?.close();
-    expect(readFileSync(join(directory, "shown"), "utf8")).toBe("page:one\npage:two\ndone\n");
+    const closed = pager?.close() as Promise<void>;
+    await waitFor(() => expect(readFileSync(shown, "utf8")).toBe("page:one\npage:two\n"), "the pages");
+    expect(Bun.peek.status(closed)).toBe("pending");
+    writeFileSync(quit, "q\n");
+    await closed;
+    expect(readFileSync(shown, "utf8")).toBe("page:one\npage:two\ndone\n");
   });
 
   test("does not wait for a pager that was left early", async () => {
@@ -69,7 +73,7 @@ describe("startAgentChild", () => {
     expect(existsSync(ready)).toBe(true);
     expect(existsSync(ended)).toBe(false);
     agent?.stop();
-    while (!existsSync(ended)) await Bun.sleep(5);
+    await waitFor(() => expect(existsSync(ended)).toBe(true), "the agent's end");
   });
 
   test("does not wait for one that ends by itself", async () => {

@@ -86,6 +86,7 @@ export interface Surroundings {
   readonly sockets?: readonly string[];
   readonly writeFailure?: string;
   readonly hasJournal?: boolean;
+  readonly hasImportctl?: boolean;
 }
 
 const USUAL_SOCKETS = ["system", "/run/systemd/machine/io.systemd.Machine"];
@@ -122,6 +123,9 @@ export class FakeProcess implements Ports {
   }
 
   ttyColumns = () => this.#around.columns;
+
+  /** The distribution has an importctl of its own unless told otherwise. */
+  isThere = () => this.#around.hasImportctl ?? true;
 
   writeSome = (fd: number, bytes: Uint8Array): number => {
     if (this.#around.writeFailure !== undefined) throw new FakeSyscallError(this.#around.writeFailure);

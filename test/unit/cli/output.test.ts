@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { Output } from "../../../src/cli/output.ts";
+import { WAIT_FOR_FULL_PIPE } from "../../lib/full-pipe.ts";
 
 class Refusal extends Error {
   readonly code: string;
@@ -77,12 +78,14 @@ describe("a process that writes a lot", () => {
   const bun = process.execPath;
 
   test("gets all of it through a slow pipe", async () => {
-    const child = Bun.spawn(["sh", "-c", `"${bun}" "${script}" | { sleep 0.1; wc -c; }`], { stdout: "pipe" });
+    const child = Bun.spawn(["sh", "-c", `"${bun}" "${script}" | { ${WAIT_FOR_FULL_PIPE}; wc -c; }`], {
+      stdout: "pipe",
+    });
     expect((await new Response(child.stdout).text()).trim()).toBe("4000000");
   });
 
   test("gets all of it through a pipe in non-blocking mode", async () => {
-    const child = Bun.spawn(["sh", "-c", `"${bun}" "${script}" nonblocking | { sleep 0.1; wc -c; }`], {
+    const child = Bun.spawn(["sh", "-c", `"${bun}" "${script}" nonblocking | { ${WAIT_FOR_FULL_PIPE}; wc -c; }`], {
       stdout: "pipe",
     });
     expect((await new Response(child.stdout).text()).trim()).toBe("4000000");

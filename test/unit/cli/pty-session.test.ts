@@ -1,10 +1,14 @@
 // A session as its user sees it, on real terminals: machinectl is a child process, the machine manager is played.
 import { expect, test } from "bun:test";
 import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { open } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { readSome } from "../../../src/kernel/byte-io.ts";
+import { setNonblocking } from "../../../src/kernel/fd.ts";
+import { openPipe } from "../../../src/kernel/pipe.ts";
 import { getWindowSize, makeRaw, setWindowSize } from "../../../src/kernel/pty.ts";
+import { WAIT_FOR_FULL_PIPE } from "../../lib/full-pipe.ts";
 import { waitFor } from "../../lib/wait-for.ts";
 import { PtyWorld } from "./pty-world.ts";
 
@@ -182,16 +186,31 @@ test("C107 C108 a real terminal hears where the session is, and is cleaned up af
   expect(world.screen).not.toContain("]11;");
 });
 
-test("C107 a dumb terminal and a pipe hear nothing of that; NO_COLOR leaves out the cleaning only", async () => {
+test("C107 a dumb terminal and a pipe hear nothing of that, nor does one without colours", async () => {
   await using dumb = new PtyWorld(["shell", "alpha"], { env: { TERM: "dumb" } });
   await connected(dumb);
   await dumb.hangUp();
   expect(dumb.screen).not.toContain("\u001b");
-  await using plain = new PtyWorld(["shell", "alpha"], { env: { TERM: "xterm", NO_COLOR: "1" } });
-  await connected(plain);
-  await plain.hangUp();
-  expect(plain.screen).toContain("]3008;");
-  expect(plain.screen).not.toContain("[!p");
+  for (const env of [{ NO_COLOR: "1" }, { SYSTEMD_COLORS: "0" }]) {
+    await using plain = new PtyWorld(["shell", "alpha"], { env: { TERM: "xterm", ...env } });
+    await connected(plain);
+    await plain.hangUp();
+    expect(plain.screen).not.toContain("\u001b");
+  }
+});
+
+test("with -q nothing is added to what a program prints; a shell of the user is still announced", async () => {
+  const env = { TERM: "xterm-256color" };
+  await using program = new PtyWorld(["-q", "shell", "alpha", "/bin/true"], { env });
+  program.print("x\n");
+  await program.shows("x\r\n");
+  await program.hangUp();
+  expect(program.screen).toBe("x\r\n");
+  await using interactive = new PtyWorld(["-q", "shell", "alpha"], { env });
+  interactive.print("x\n");
+  await interactive.shows("x\r\n");
+  await interactive.hangUp();
+  expect(interactive.screen).toContain("]3008;");
 });
 
 test("the input of a pipe reaches the program, and so does its end", async () => {
@@ -226,13 +245,23 @@ test("a file and /dev/null end as well", async () => {
 });
 
 test("input is not sent before the program is there: what a service manager flushes would be lost", async () => {
-  const flush = "import sys,termios,time; time.sleep(.2); termios.tcflush(0, termios.TCIOFLUSH)";
+  const gate = join(mkdtempSync(join(tmpdir(), "machinectl-pty-")), "gate");
+  Bun.spawnSync(["mkfifo", gate]);
+  const flush = "import sys,termios; open(sys.argv[1]).read(); termios.tcflush(0, termios.TCIOFLUSH)";
   await using world = new PtyWorld(["-q", "shell", "alpha"], {
     stdin: new Blob(["kept\n"]),
     stdout: "pipe",
     // As the service manager's child does, under a name in parentheses, before it becomes the program.
-    run: ["sh", "-c", `printf '(sh)' >/proc/$$/comm; python3 -c '${flush}'; stty -echo; exec cat`],
+    run: ["sh", "-c", `printf '(sh)' >/proc/$$/comm; python3 -c '${flush}' ${gate}; stty -echo; exec cat`],
   });
+  // The client looks again and again whether the program is there: it has had the chance to be wrong.
+  const looks = () =>
+    Number(/^voluntary_ctxt_switches:\t(\d+)/m.exec(readFileSync(`/proc/${world.child.pid}/status`, "latin1"))?.[1]);
+  const writer = await open(gate, "w");
+  const before = looks();
+  await waitFor(() => expect(looks()).toBeGreaterThan(before + 20), "the client to look");
+  await writer.close();
+  rmSync(dirname(gate), { recursive: true });
   expect(await new Response(world.child.stdout as ReadableStream).text()).toBe("kept\r\n");
 });
 
@@ -241,9 +270,14 @@ test("output that is read late is complete, and what a file gets too", async () 
   const file = join(directory, "output");
   writeFileSync(file, "before\n");
   const run = ["sh", "-c", "stty -opost; yes 0123456789 | head -c 3000000; echo"];
-  await using slow = new PtyWorld(["-q", "shell", "alpha"], { stdin: "ignore", stdout: "pipe", run });
-  await Bun.sleep(300);
-  expect((await new Response(slow.child.stdout as ReadableStream).bytes()).length).toBe(3_000_001);
+  const [read, write] = openPipe();
+  for (const end of [read, write]) setNonblocking(end, "off");
+  const reader = Bun.spawn(["sh", "-c", `${WAIT_FOR_FULL_PIPE}; wc -c`], { stdin: read.number, stdout: "pipe" });
+  await using slow = new PtyWorld(["-q", "shell", "alpha"], { stdin: "ignore", stdout: write.number, run });
+  read.close();
+  write.close();
+  expect((await reader.stdout.text()).trim()).toBe("3000001");
+  expect(await slow.child.exited).toBe(0);
   await using append = new PtyWorld(["-q", "shell", "alpha"], {
     stdin: "ignore",
     stdout: openSync(file, "a"),

@@ -65,7 +65,12 @@ describe("shell", () => {
       ["-q", "alpha", "/bin/x", "-q", "--help"],
       ["alpha", "", "/bin/x", ["/bin/x", "-q", "--help"], DUMB],
     ],
-    ["C90 even two dashes", ["alpha", "--", "/bin/x"], ["alpha", "", "--", ["--", "/bin/x"], DUMB]],
+    ["two dashes between name and program are ours", ["alpha", "--", "/bin/x"], ["alpha", "", "/bin/x", [], DUMB]],
+    [
+      "so are options there, as with 262",
+      ["joe@alpha", "-q", "--setenv=FOO=bar", "/bin/x", "--setenv=A=b"],
+      ["alpha", "joe", "/bin/x", ["/bin/x", "--setenv=A=b"], [...DUMB, "FOO=bar"]],
+    ],
     [
       "two dashes before the name are ours",
       ["--", "alpha", "/bin/x", "--help"],

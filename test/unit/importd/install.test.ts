@@ -68,6 +68,18 @@ describe("on a tree of files", () => {
     expect(existsSync(at("usr/local"))).toBe(false);
   });
 
+  test("units that start our workers may make executable memory, and only where it is ours that they start", () => {
+    const dropIn = at("etc/systemd/system/systemd-sysupdate@.service.d/machined.conf");
+    installed();
+    expect(readFileSync(dropIn, "utf8")).toContain("\nMemoryDenyWriteExecute=no\n");
+    uninstalled();
+    expect(existsSync(at("etc/systemd/system/systemd-sysupdate@.service.d"))).toBe(false);
+
+    for (const worker of ["pull", "import", "import-fs", "export"]) put(`usr/lib/systemd/systemd-${worker}`);
+    installed();
+    expect(existsSync(dropIn)).toBe(false);
+  });
+
   test("workers of the distribution stay, before and after", () => {
     put("usr/lib/systemd/systemd-pull");
     installed();

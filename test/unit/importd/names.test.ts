@@ -30,7 +30,26 @@ test("I132 references of container images, with ports and digests", () => {
   });
   expect(parseOciReference(`r.example:5000/a@${digest}`)?.digest).toBe(digest);
   expect(parseOciReference("r.example:5000/a")?.tag).toBe(null);
-  for (const bad of ["", "bad ref::", "A", "a:", "r/.a", "a@sha256:1", "a//b", "r:x/a", "-r/a"]) {
+  expect(parseOciReference("[2001:db8::1]:5000/a:1")?.registry).toBe("[2001:db8::1]:5000");
+  expect(parseOciReference("[::1]/a")?.registry).toBe("[::1]");
+  expect(parseOciReference(`r/a:${"t".repeat(128)}`)?.tag?.length).toBe(128);
+  for (const bad of [
+    "[::1/a",
+    "[]/a",
+    "[1:2]/a",
+    "[::1]x/a",
+    "[::1]:/a",
+    `r/a:${"t".repeat(129)}`,
+    "",
+    "bad ref::",
+    "A",
+    "a:",
+    "r/.a",
+    "a@sha256:1",
+    "a//b",
+    "r:x/a",
+    "-r/a",
+  ]) {
     expect([bad, parseOciReference(bad)]).toEqual([bad, undefined]);
   }
 });

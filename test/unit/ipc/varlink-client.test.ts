@@ -26,7 +26,7 @@ async function ask<T>(
           if (piece === null) socket.end();
           else socket.write(piece);
           socket.flush();
-          await Bun.sleep(2);
+          for (let turn = 0; turn < 3; turn++) await new Promise(setImmediate);
         }
       },
     },

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { FileLock } from "../../../src/kernel/file-lock.ts";
 import { lockImage, lockName } from "../../../src/registry/image-lock.ts";
+import { holdLock } from "../../lib/held-lock.ts";
 
 const base = mkdtempSync(join(tmpdir(), "image-lock-"));
 afterAll(() => rmSync(base, { recursive: true, force: true }));
@@ -35,15 +36,10 @@ test("M158: whoever holds either lock keeps us out, and what we took before is l
   expect(() => lockImage(locks, image, "shared")).toThrow("Device or resource busy");
 });
 
-test("M158: a flock(2) on the lock file does not count", () => {
+test("M158: a flock(2) on the lock file does not count", async () => {
   writeFileSync(join(base, ".#image.lck"), "");
-  const holder = Bun.spawn(["flock", join(base, ".#image.lck"), "sleep", "10"]);
-  try {
-    Bun.sleepSync(100);
-    lockImage(locks, image, "exclusive")[Symbol.dispose]();
-  } finally {
-    holder.kill();
-  }
+  await using _held = await holdLock(join(base, ".#image.lck"));
+  lockImage(locks, image, "exclusive")[Symbol.dispose]();
 });
 
 test("the host's own tree cannot be locked for a change, and need not be to be read", () => {

@@ -3,7 +3,7 @@ import { write, writeSync } from "node:fs";
 import { Fd } from "../../../src/kernel/fd.ts";
 import type { Child, ExitStatus, SpawnOptions } from "../../../src/kernel/spawn.ts";
 import { Operations } from "../../../src/registry/operation.ts";
-import { GUARD_MS } from "../../lib/wait-for.ts";
+import { GUARD_MS, waitFor } from "../../lib/wait-for.ts";
 
 const LOG = { info: () => {}, warning: () => {}, debug: () => {} };
 
@@ -72,7 +72,7 @@ test("an operation gives the value its worker ends with, after any number of rep
   const result = operations.run({ ...request, onProgress: (progress) => seen.push(progress) });
   expect(workers.started[0]?.args).toEqual(["clone", "a"]);
   workers.say(0, '{"progress":{"files":1}}\n{"progr');
-  await Bun.sleep(20);
+  await waitFor(() => expect(seen.length).toBe(1), "the first report");
   workers.say(0, 'ess":{"files":2}}\n{"value":[1,"x"]}\n');
   workers.end(0);
   expect(await result).toEqual([1, "x"]);
@@ -168,7 +168,7 @@ test(
     const talk = async () => {
       for (;;) {
         await workers.sayMuch(0, "x".repeat(60_000));
-        await Bun.sleep(1);
+        await new Promise(setImmediate);
       }
     };
     expect(await endOf(talk())).toContain("EPIPE");

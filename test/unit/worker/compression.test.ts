@@ -10,8 +10,9 @@ import {
   detectCompression,
 } from "../../../src/worker/compression.ts";
 import { checkedBzip2 } from "../../../src/worker/compression-bzip2.ts";
-import { findProgram, hasProgram } from "../../../src/worker/compression-program.ts";
+import { findProgram } from "../../../src/worker/compression-program.ts";
 import { needsMuchMemory } from "../../../src/worker/compression-zstd.ts";
+import { havePrograms } from "../../lib/programs.ts";
 
 const text = Buffer.concat(
   Array.from({ length: 3000 }, (_, i) => Buffer.from(`line ${i * 7919} of some text\n`.repeat(i % 40))),
@@ -51,7 +52,7 @@ const BZIP2_STREAMS = [
 
 const program = { xz: "xz", bzip2: "bzip2", lz4: "lz4" } as const;
 const formats = (["gzip", "zstd", "xz", "bzip2", "lz4"] as const).filter((format) => {
-  return !(format in program) || Bun.which(program[format as keyof typeof program]) !== null;
+  return !(format in program) || havePrograms(`compression by ${format}`, program[format as keyof typeof program]);
 });
 
 test("I68: garbage behind bzip2 is an error, whatever the host's program makes of it", async () => {
@@ -175,7 +176,7 @@ async function packedWith(windowLog: number, content: Buffer): Promise<Buffer> {
   return Buffer.concat(await stream.toArray());
 }
 
-test.skipIf(!hasProgram("zstd"))(
+test.skipIf(!havePrograms("zstd with a large window", "zstd"))(
   "I136: a zstd stream with a large window takes none of the worker's memory",
   async () => {
     const content = Buffer.concat([randomBytes(3 << 20), text]);
@@ -225,4 +226,32 @@ test("names of files say which compression is wanted", () => {
     "a.raw": "uncompressed",
   };
   for (const [name, compression] of Object.entries(names)) expect(compressionOfName(name)).toBe(compression);
+});
+
+const SKIPPABLE = Buffer.concat([Buffer.from("5a2a4d1805000000", "hex"), Buffer.from("other")]);
+
+for (const format of formats.filter((one) => one === "zstd" || one === "lz4")) {
+  test(`${format} behind frames that are passed over, as pzstd writes them, is told and read`, async () => {
+    const packed = await collect(compress(pieces(text, 100_001), format));
+    const bytes = Buffer.concat([SKIPPABLE, SKIPPABLE, packed]);
+    expect(detectCompression(bytes)).toBe(format);
+    expect(detectCompression(bytes.subarray(0, 6))).not.toBe("uncompressed");
+    for (const step of [1, 7, 64 << 10]) {
+      if (step < 10 && bytes.length > 200_000) continue;
+      expect((await collect(decompress(pieces(bytes, step)))).equals(text)).toBe(true);
+    }
+  });
+}
+
+async function packedByXz(dictionary: string): Promise<Buffer> {
+  const child = Bun.spawn(["xz", "-c", `--lzma2=preset=0,mf=hc3,dict=${dictionary}`], { stdin: text, stdout: "pipe" });
+  return Buffer.from(await new Response(child.stdout).bytes());
+}
+
+test.skipIf(Bun.which("xz") === null)("xz with a dictionary of 128 MiB is read, one of more is named", async () => {
+  expect((await collect(decompress(pieces(await packedByXz("128MiB"), 1000)))).equals(text)).toBe(true);
+  const larger = await packedByXz("192MiB");
+  const reading = collect(decompress(pieces(larger, 1000)));
+  expect(await reading.then(() => "read", String)).toContain("needs a dictionary of more than 128M");
+  expect(await failure(larger)).toBe("EFBIG");
 });

@@ -49,7 +49,7 @@ function partServer(fault: (start: number) => number | null = () => null, after:
 
 async function download(url: string): Promise<Buffer> {
   using root = openPath(scratch, "directory");
-  using spool = Spool.open(root, url);
+  using spool = Spool.open(root, "raw", url);
   const fetched = fetchMain(url, spool, [], limits);
   fetched.then(
     () => spool.complete(),
@@ -72,7 +72,7 @@ test("what is left of a large file comes on several connections, too", async () 
   const { url, starts } = partServer(() => (isBroken ? 100_000 : null), "wait");
   {
     using root = openPath(scratch, "directory");
-    using spool = Spool.open(root, url);
+    using spool = Spool.open(root, "raw", url);
     await expect(fetchMain(url, spool, [], { ...limits, tries: 1, slowMs: 100 })).rejects.toThrow();
     expect(spool.end).toBe(100_000);
     spool.keep();
@@ -98,7 +98,7 @@ test("a later call fetches the gaps between the parts that an earlier one left, 
   const { url, starts, sent } = partServer((start) => (isBroken ? Math.max(start, 400_000) + 300_000 : null), "wait");
   {
     using root = openPath(scratch, "directory");
-    using spool = Spool.open(root, url);
+    using spool = Spool.open(root, "raw", url);
     await expect(fetchMain(url, spool, [], { ...limits, tries: 1, slowMs: 100 })).rejects.toThrow();
     const end = () => Math.max(...starts) + 300_000;
     await waitFor(() => expect([starts.length, statFd(spool.file).size]).toEqual([4, end()]), "the last part");
@@ -116,7 +116,7 @@ test("a part that the beginning has reached is gone on behind, even if nobody ha
   using root = openPath(scratch, "directory");
   const url = "http://x/joined";
   {
-    using spool = Spool.open(root, url);
+    using spool = Spool.open(root, "raw", url);
     spool.begin({ url, etag: '"s"', lastModified: null, size: BODY.length });
     for (const [from, to] of [
       [100, 200],
@@ -126,7 +126,7 @@ test("a part that the beginning has reached is gone on behind, even if nobody ha
     spool.append(BODY.subarray(0, 100));
     spool.keep();
   }
-  using spool = Spool.open(root, url);
+  using spool = Spool.open(root, "raw", url);
   expect([spool.end, spool.parts.list]).toEqual([200, [{ start: 300, end: 400 }]]);
   expect(spool.matches(BODY.subarray(0, 200), 0)).toBe(true);
 });

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { deflateRawSync } from "node:zlib";
 import { openPath } from "../../../src/kernel/fd.ts";
+import { foreignFormat, refuseForeign } from "../../../src/worker/disk-format.ts";
 import { convertQcow2, isQcow2 } from "../../../src/worker/qcow2.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "qcow2-test-"));
@@ -89,7 +90,18 @@ const HOSTILE: readonly (Made & { name: string; says: string })[] = [
     change: (h) => void h.writeUInt32BE(9, 16),
     says: "backing file",
   },
-  { name: "an external data file", change: (h) => void h.writeBigUInt64BE(4n, 72), says: "incompatible" },
+  { name: "an external data file", change: (h) => void h.writeBigUInt64BE(4n, 72), says: "external file" },
+  { name: "the mark of a corrupt image", change: (h) => void h.writeBigUInt64BE(2n, 72), says: "marked as corrupt" },
+  { name: "extended L2 entries", change: (h) => void h.writeBigUInt64BE(16n, 72), says: "extended L2 entries" },
+  { name: "a feature of the future", change: (h) => void h.writeBigUInt64BE(1n << 40n, 72), says: "0x10000000000" },
+  {
+    name: "a compression of the future",
+    change: (h) => {
+      h.writeBigUInt64BE(8n, 72);
+      h.writeUInt8(7, 104);
+    },
+    says: "unknown compression 7",
+  },
   { name: "encryption", change: (h) => void h.writeUInt32BE(1, 32), says: "encrypted" },
   { name: "version 4", change: (h) => void h.writeUInt32BE(4, 4), says: "version 4" },
   { name: "clusters of one byte", change: (h) => void h.writeUInt32BE(0, 20), says: "cluster size" },
@@ -121,6 +133,12 @@ const HOSTILE: readonly (Made & { name: string; says: string })[] = [
     l2: { 1: (1n << 62n) | BigInt(1000 * CLUSTER) },
     says: "cluster outside",
   },
+  {
+    name: "one cluster in place of all (a bomb)",
+    change: (h) => void h.writeBigUInt64BE(BigInt(8000 * CLUSTER), 24),
+    l2: Object.fromEntries(Array.from({ length: 8000 }, (_, index) => [index, BigInt(3 * CLUSTER)])),
+    says: "used more than once",
+  },
   { name: "a compressed cluster of garbage", l2: { 1: (1n << 62n) | BigInt(3 * CLUSTER) }, says: "compressed cluster" },
 ];
 
@@ -132,5 +150,84 @@ for (const { name, says, ...made } of HOSTILE) {
 
 test("a file that ends anywhere is refused or read, but never beyond its end", async () => {
   const whole = make();
-  for (let length = 4; length < whole.length; length += 3001) await convert(whole.subarray(0, length));
+  const content = readFileSync((await convert(whole)).path);
+  const outcomes = new Map<string, number>();
+  for (let length = 4; length < whole.length; length += 3001) {
+    const { path, error } = await convert(whole.subarray(0, length));
+    // What is cut off is never taken for zeros: either all clusters are there, or the file is refused by name.
+    if (error === null) expect([length, readFileSync(path).equals(content)]).toEqual([length, true]);
+    else expect(error).toMatch(/^QCOW2 image is (damaged|not supported): /);
+    outcomes.set(error ?? "read", (outcomes.get(error ?? "read") ?? 0) + 1);
+  }
+  expect(outcomes.size).toBeGreaterThan(1);
+});
+
+test("an image that was not closed is read: only who writes it needs its refcounts", async () => {
+  const { path, error } = await convert(make({ change: (h) => void h.writeBigUInt64BE(1n, 72) }));
+  expect([error, readFileSync(path).subarray(0, CLUSTER).equals(A)]).toEqual([null, true]);
+});
+
+test("one compressed cluster in place of all is refused before it fills the disk", async () => {
+  const bytes = make();
+  const packed = bytes.readBigUInt64BE(2 * CLUSTER + 16);
+  for (let index = 0; index < 8192; index++) bytes.writeBigUInt64BE(packed, 2 * CLUSTER + index * 8);
+  bytes.writeBigUInt64BE(BigInt(8192 * CLUSTER), 24);
+  const { path, error } = await convert(bytes);
+  expect(error).toContain("compressed clusters are used more than once");
+  expect(statSync(path).blocks * 512).toBeLessThan(1100 * bytes.length);
+});
+
+const hasQemu = Bun.which("qemu-img") !== null;
+if (!hasQemu) console.log("skipped: no qemu-img here to make images");
+const OPTIONS = ["compression_type=zstd", "compression_type=zlib", "compression_type=zstd,cluster_size=4k"];
+for (const [options, flags] of OPTIONS.flatMap((one) => [[one, ["-c"]] as const, [one, []] as const])) {
+  test.skipIf(!hasQemu)(`what qemu-img packs ${flags.join("")} with ${options} is unpacked again`, async () => {
+    const raw = join(scratch, `${count}.img`);
+    const wanted = Buffer.concat([
+      A,
+      B,
+      Buffer.alloc(5 * CLUSTER),
+      randomBytes(3 * CLUSTER),
+      B,
+      B,
+      Buffer.alloc(4096, 7),
+    ]);
+    writeFileSync(raw, wanted);
+    const packed = join(scratch, `${count}.packed`);
+    const command = ["qemu-img", "convert", ...flags, "-f", "raw", "-O", "qcow2", "-o", options, raw, packed];
+    expect(Bun.spawnSync(command).exitCode).toBe(0);
+    const { path, error } = await convert(readFileSync(packed));
+    expect(error).toBeNull();
+    expect(readFileSync(path).equals(wanted)).toBe(true);
+  });
+}
+
+for (const [format, name] of [
+  ["vmdk", "VMDK"],
+  ["vpc", "VHD"],
+  ["vhdx", "VHDX"],
+  ["vdi", "VDI"],
+  ["qed", "QED"],
+] as const) {
+  test.skipIf(!hasQemu)(`a ${name} image is known by name`, () => {
+    const path = join(scratch, `disk.${format}`);
+    expect(Bun.spawnSync(["qemu-img", "create", "-q", "-f", format, path, "4M"]).exitCode).toBe(0);
+    using file = openPath(path, "read");
+    expect(foreignFormat(file)).toBe(name);
+    expect(() => refuseForeign(file)).toThrow(`Image is a ${name} disk image`);
+  });
+}
+
+test("a VHD without blocks is known by its footer, and what is raw is not taken for anything", () => {
+  const path = join(scratch, "fixed");
+  const bytes = Buffer.concat([randomBytes(8192), Buffer.alloc(512)]);
+  for (const name of [null, "VHD"]) {
+    if (name !== null) bytes.write("conectix", 8192);
+    writeFileSync(path, bytes);
+    using file = openPath(path, "read");
+    expect(foreignFormat(file)).toBe(name);
+  }
+  writeFileSync(path, "");
+  using empty = openPath(path, "read");
+  expect(foreignFormat(empty)).toBeNull();
 });

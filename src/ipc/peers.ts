@@ -1,0 +1,169 @@
+// What the peers of all sockets of a daemon may take together: connections, memory, descriptors, and time. Every user has a
+// share; all users but root and the daemon's own have a share together, so that root always finds room. Whoever takes more
+// memory than the share loses the connection that holds the most; a connection too many is not let in.
+import { readFileSync } from "node:fs";
+import type { Caller } from "./caller.ts";
+import { FairTurns } from "./fair-turns.ts";
+import { isPrivileged } from "./polkit.ts";
+
+const MIB = 1 << 20;
+
+export interface PeerLimits {
+  readonly connections: number;
+  readonly bytes: number;
+  readonly descriptors: number;
+}
+
+export interface AllLimits {
+  /** All peers. */
+  readonly total: PeerLimits;
+  /** All peers but root and the daemon's own user. */
+  readonly others: PeerLimits;
+  /** One user of those. */
+  readonly user: PeerLimits;
+}
+
+const LIMITS: AllLimits = {
+  total: { connections: 4096, bytes: 384 * MIB, descriptors: 4096 },
+  others: { connections: 2048, bytes: 96 * MIB, descriptors: 1024 },
+  user: { connections: 512, bytes: 24 * MIB, descriptors: 128 },
+};
+
+/** One peer's place. */
+export interface Seat {
+  /** Root, or the daemon's own user. */
+  readonly isPrivileged: boolean;
+  /** Tells what the peer takes now: bytes in both directions, descriptors that nobody has closed yet. */
+  hold(bytes: number, descriptors: number): void;
+  /** Gives the place back. */
+  leave(): void;
+}
+
+/** A sum with a limit; seats count in one or more of them. */
+class Account {
+  readonly limits: PeerLimits;
+  readonly seats = new Set<TakenSeat>();
+  bytes = 0;
+  descriptors = 0;
+
+  constructor(limits: PeerLimits) {
+    this.limits = limits;
+  }
+
+  get isFull(): boolean {
+    return this.seats.size >= this.limits.connections;
+  }
+
+  get isOver(): boolean {
+    return this.bytes > this.limits.bytes || this.descriptors > this.limits.descriptors;
+  }
+
+  /** The seat that is over the limit by the most. */
+  greediest(): TakenSeat | null {
+    const weight = (seat: TakenSeat) => seat.bytes / this.limits.bytes + seat.descriptors / this.limits.descriptors;
+    let most: TakenSeat | null = null;
+    for (const seat of this.seats) if (most === null || weight(seat) > weight(most)) most = seat;
+    return most;
+  }
+}
+
+class TakenSeat implements Seat {
+  readonly isPrivileged: boolean;
+  readonly evict: (reason: Error) => void;
+  readonly #accounts: readonly Account[];
+  readonly #left: () => void;
+  #isTaken = true;
+  bytes = 0;
+  descriptors = 0;
+
+  constructor(privileged: boolean, accounts: readonly Account[], evict: (reason: Error) => void, left: () => void) {
+    this.isPrivileged = privileged;
+    this.#accounts = accounts;
+    this.evict = evict;
+    this.#left = left;
+    for (const { seats } of accounts) seats.add(this);
+  }
+
+  hold(bytes: number, descriptors: number): void {
+    if (!this.#isTaken || (bytes === this.bytes && descriptors === this.descriptors)) return;
+    const isMore = bytes > this.bytes || descriptors > this.descriptors;
+    for (const account of this.#accounts) {
+      account.bytes += bytes - this.bytes;
+      account.descriptors += descriptors - this.descriptors;
+    }
+    this.bytes = bytes;
+    this.descriptors = descriptors;
+    if (isMore) for (const account of this.#accounts) relieve(account);
+  }
+
+  leave(): void {
+    if (!this.#isTaken) return;
+    this.hold(0, 0);
+    this.#isTaken = false;
+    for (const { seats } of this.#accounts) seats.delete(this);
+    this.#left();
+  }
+}
+
+/** Ends connections until the account is within its limits; each of them frees what it held. */
+function relieve(account: Account): void {
+  while (account.isOver) {
+    const seat = account.greediest();
+    if (seat === null) return;
+    seat.evict(new Error("its user's peers hold more than their share of memory and descriptors"));
+    seat.leave();
+  }
+}
+
+/** One for each daemon: shares are over all of its sockets. */
+export class Peers {
+  readonly turns = new FairTurns();
+  readonly #limits: AllLimits;
+  readonly #total: Account;
+  readonly #others: Account;
+  readonly #users = new Map<number, Account>();
+
+  constructor(limits: AllLimits = fitting(LIMITS, openFilesLimit())) {
+    this.#limits = limits;
+    this.#total = new Account(limits.total);
+    this.#others = new Account(limits.others);
+  }
+
+  get connections(): number {
+    return this.#total.seats.size;
+  }
+
+  /** A place for a peer, or null: it is to be turned away. `evict` has to end the connection at once. */
+  admit(caller: Caller, evict: (reason: Error) => void): Seat | null {
+    const { uid } = caller;
+    if (isPrivileged(caller)) {
+      return this.#total.isFull ? null : new TakenSeat(true, [this.#total], evict, () => {});
+    }
+    const user = this.#users.get(uid) ?? new Account(this.#limits.user);
+    const accounts = [user, this.#others, this.#total];
+    if (accounts.some((account) => account.isFull)) return null;
+    this.#users.set(uid, user);
+    return new TakenSeat(false, accounts, evict, () => {
+      if (user.seats.size === 0) this.#users.delete(uid);
+    });
+  }
+}
+
+/** Half of the files that the process may open is for work; each user gets a quarter of the rest at most. */
+function fitting(limits: AllLimits, openFiles: number): AllLimits {
+  const cut = (of: PeerLimits, most: number) => ({
+    ...of,
+    connections: Math.min(of.connections, Math.floor(most)),
+    descriptors: Math.min(of.descriptors, Math.floor(most / 2)),
+  });
+  return {
+    total: cut(limits.total, openFiles / 2),
+    others: cut(limits.others, openFiles / 4),
+    user: cut(limits.user, openFiles / 8),
+  };
+}
+
+function openFilesLimit(): number {
+  const [, soft] = /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "latin1")) ?? [];
+  return soft === undefined ? Number.POSITIVE_INFINITY : Number(soft);
+}

@@ -1,0 +1,45 @@
+// WWW-Authenticate: how a server may be told who asks (RFC 9110, 11.6.1). One line may offer several ways, several lines
+// are joined with commas, and servers leave out quotes that the grammar asks for.
+
+export interface Challenge {
+  /** In small letters. */
+  readonly scheme: string;
+  readonly parameters: ReadonlyMap<string, string>;
+}
+
+const SEPARATORS = /[\s,]*/y;
+const TOKEN = /[!#$%&'*+\-.^_`|~0-9A-Za-z]+/y;
+const EQUALS = /[ \t]*=[ \t]*/y;
+const QUOTED = /"((?:[^"\\]|\\.)*)"?/y;
+/** Up to the comma that stands in front of another parameter or way: a scope may have commas without quotes. */
+const PLAIN = /[^"\s,]*(?:,(?![\s,]*(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+[ \t]*=|[A-Za-z]+[ \t]|[A-Za-z]+$|$))[^"\s,]+)*/y;
+/** What some ways have in place of parameters. */
+const TOKEN68 = /[ \t]+[A-Za-z0-9\-._~+/]+=*[ \t]*(?=,|$)/y;
+
+/** The ways a header offers, in its order. What cannot be read ends the list. */
+export function parseChallenges(header: string): Challenge[] {
+  const challenges: { scheme: string; parameters: Map<string, string> }[] = [];
+  let at = 0;
+  const take = (pattern: RegExp): RegExpExecArray | null => {
+    pattern.lastIndex = at;
+    const match = pattern.exec(header);
+    if (match !== null) at = pattern.lastIndex;
+    return match;
+  };
+  while (at < header.length) {
+    take(SEPARATORS);
+    const name = take(TOKEN)?.[0]?.toLowerCase();
+    if (name === undefined) break;
+    if (take(EQUALS) === null) {
+      challenges.push({ scheme: name, parameters: new Map() });
+      take(TOKEN68);
+      continue;
+    }
+    const quoted = take(QUOTED);
+    const value = quoted === null ? (take(PLAIN)?.[0] ?? "") : (quoted[1] ?? "").replace(/\\(.)/g, "$1");
+    const parameters = challenges.at(-1)?.parameters;
+    // Said twice is said by two: the first one counts.
+    if (parameters !== undefined && !parameters.has(name)) parameters.set(name, value);
+  }
+  return challenges;
+}

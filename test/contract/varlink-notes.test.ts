@@ -1,0 +1,69 @@
+// `varlinkctl introspect` explains everything that it shows.
+import { describe, expect, test } from "bun:test";
+import { IoSystemdImport } from "../../src/api/io-systemd-import.ts";
+import { IoSystemdMachine } from "../../src/api/io-systemd-machine.ts";
+import { IoSystemdMachineImage } from "../../src/api/io-systemd-machine-image.ts";
+import { IoSystemdResolveHook } from "../../src/api/io-systemd-resolve.ts";
+import { IoSystemd, IoSystemdService, OrgVarlinkService } from "../../src/api/io-systemd-service.ts";
+import { IoSystemdUserDatabase } from "../../src/api/io-systemd-userdb.ts";
+import type { VarlinkInterface } from "../../src/api/varlink-table.ts";
+import { describeInterface } from "../../src/ipc/varlink-schema.ts";
+
+const INTERFACES: readonly VarlinkInterface[] = [
+  IoSystemdImport,
+  IoSystemdMachine,
+  IoSystemdMachineImage,
+  IoSystemdResolveHook,
+  IoSystemd,
+  IoSystemdService,
+  OrgVarlinkService,
+  IoSystemdUserDatabase,
+];
+
+/** Every field and enumeration value, with what it belongs to. */
+function fieldsOf(table: VarlinkInterface): [owner: string, name: string][] {
+  const of = (owner: string, fields: object) => Object.keys(fields).map((name): [string, string] => [owner, name]);
+  return [
+    ...Object.entries(table.types).flatMap(([owner, type]) =>
+      Array.isArray(type) ? type.map((value): [string, string] => [owner, String(value)]) : of(owner, type),
+    ),
+    ...Object.entries(table.methods).flatMap(([owner, row]) => [...of(owner, row.in), ...of(owner, row.out)]),
+    ...Object.entries(table.errors).flatMap(([owner, fields]) => of(owner, fields)),
+  ];
+}
+
+for (const table of INTERFACES) {
+  describe(table.name, () => {
+    const { notes } = table;
+
+    test("every type, error, parameter and value has a sentence", () => {
+      const sentences = [
+        ...Object.keys(table.types).map((name) => [name, notes.types?.[name]]),
+        ...Object.keys(table.errors).map((name) => [name, notes.errors[name]]),
+        ...fieldsOf(table).map(([owner, name]) => [
+          `${owner}.${name}`,
+          notes.fields[`${owner}.${name}`] ?? notes.fields[name],
+        ]),
+      ];
+      const without = sentences.filter(([, text]) => !/^[^\n]+\.$/.test(text ?? "")).map(([name]) => name);
+      expect(without).toEqual([]);
+    });
+
+    test("no sentence is about something that is not there", () => {
+      const known = new Set(fieldsOf(table).flatMap(([owner, name]) => [`${owner}.${name}`, name]));
+      expect(Object.keys(notes.fields).filter((name) => !known.has(name))).toEqual([]);
+      expect(Object.keys(notes.types ?? {}).filter((name) => !Object.hasOwn(table.types, name))).toEqual([]);
+      expect(Object.keys(notes.errors).filter((name) => !Object.hasOwn(table.errors, name))).toEqual([]);
+    });
+
+    test("each stands in front of what it is about", () => {
+      const lines = describeInterface(table).split("\n");
+      const bare = lines.filter((line, index) => {
+        const declares = /^(\t\w|type |method |error |interface )/.test(line);
+        // What is in one line with its end, as "method Ping() -> ()", is declared there, too.
+        return declares && !/^\t?#/.test(lines[index - 1] ?? "");
+      });
+      expect(bare).toEqual([]);
+    });
+  });
+}

@@ -1,0 +1,51 @@
+// The programs that tests start outside of beds, with the Debian packages that have them: test/run.ts installs what is
+// missing before the first test. A test asks for a program here only, so that none can depend on one that is not listed.
+import { appendFileSync } from "node:fs";
+
+export const TEST_PROGRAMS = {
+  bsdtar: "libarchive-tools",
+  btrfs: "btrfs-progs",
+  busctl: "systemd",
+  bzip2: "bzip2",
+  chattr: "e2fsprogs",
+  cmp: "diffutils",
+  "dbus-daemon": "dbus",
+  find: "findutils",
+  flock: "util-linux",
+  gcc: "gcc libc6-dev",
+  gpg: "gpg gpg-agent",
+  gpgconf: "gpgconf",
+  ip: "iproute2",
+  lbzip2: "lbzip2",
+  lz4: "lz4",
+  mount: "mount",
+  "mkfs.btrfs": "btrfs-progs",
+  "mkfs.ext4": "e2fsprogs",
+  openssl: "openssl",
+  perl: "perl",
+  pgrep: "procps",
+  python3: "python3-minimal",
+  setpriv: "util-linux",
+  tar: "tar",
+  unshare: "util-linux",
+  xz: "xz-utils",
+  zstd: "zstd",
+} as const;
+
+export type TestProgram = keyof typeof TEST_PROGRAMS;
+
+/** The file in which a test process notes what it leaves out, for the last lines of the run. */
+const NOTES = process.env["TEST_LEFT_OUT"];
+
+/** Says that something is not tested, and why: here, and in the last lines of the run. */
+export function leaveOut(what: string, why: string): void {
+  console.log(`left out: ${what}: ${why}`);
+  if (NOTES !== undefined) appendFileSync(NOTES, `${what}: ${why}\n`);
+}
+
+/** Whether the programs are here that something needs; where one is not, that is left out and told. */
+export function havePrograms(what: string, ...programs: readonly TestProgram[]): boolean {
+  const missing = programs.filter((program) => Bun.which(program) === null);
+  for (const program of missing) leaveOut(what, `there is no ${program} (Debian: ${TEST_PROGRAMS[program]})`);
+  return missing.length === 0;
+}

@@ -1,0 +1,69 @@
+#!/usr/bin/python3
+# A file system of one file that stops answering: python3 silent-file-system.py DIR OPERATION. Root only.
+# Mounts itself on DIR and prints "mounted". DIR/image has 1 MiB of zeros. From the time on when OPERATION ("getattr",
+# "open", "read") of it is due, requests stay in the kernel's queue; then it prints "silent". (One that a file system had
+# taken out of the queue could not be given up by anybody, not even by SIGKILL.)
+import ctypes
+import os
+import select
+import struct
+import sys
+
+LOOKUP, GETATTR, OPEN, READ, INIT, OPENDIR, RELEASE = 1, 3, 14, 15, 26, 27, 18
+# What is answered last: whatever comes behind it is not.
+LAST = {"getattr": LOOKUP, "open": LOOKUP, "read": OPEN}
+ENOSYS, ENOENT = 38, 2
+# Else a process could not even exit: closing the file waits for the file system.
+NO_FLUSH = 1 << 5
+FILE, SIZE = 2, 1 << 20
+
+
+def attributes(node):
+    mode, size = (0o100644, SIZE) if node == FILE else (0o40755, 0)
+    return struct.pack("<6Q10I", node, size, 0, 0, 0, 0, 0, 0, 0, mode, 1, 0, 0, 0, 4096, 0)
+
+
+def answer(operation, node, body, valid):
+    if operation == INIT:
+        return struct.pack("<4I2H2I8I", 7, 19, 65536, 0, 12, 10, 65536, 0, *[0] * 8)[:24]
+    if operation == GETATTR:
+        return struct.pack("<QII", valid, 0, 0) + attributes(node)
+    if operation == LOOKUP:
+        if body.rstrip(b"\0") != b"image":
+            return -ENOENT
+        return struct.pack("<QQQQII", FILE, 0, 1000, valid, 0, 0) + attributes(FILE)
+    if operation in (OPEN, OPENDIR):
+        return struct.pack("<QII", 0, NO_FLUSH, 0)
+    if operation == READ:
+        at, size = struct.unpack_from("<8xQI", body)
+        return bytes(max(0, min(size, SIZE - at)))
+    return b"" if operation == RELEASE else -ENOSYS
+
+
+def serve(device, silent):
+    while True:
+        request = os.read(device, 1 << 20)
+        _, operation, unique, node = struct.unpack_from("<IIQQ", request)
+        if operation in (2, 36, 42):  # forget, interrupt, batch_forget: no reply
+            continue
+        reply = answer(operation, node, request[40:], 0 if silent == "getattr" else 1000)
+        error, data = (reply, b"") if isinstance(reply, int) else (0, reply)
+        os.write(device, struct.pack("<IiQ", 16 + len(data), error, unique) + data)
+        if error == 0 and operation == LAST[silent]:
+            select.select([device], [], [])
+            print("silent", flush=True)
+            select.select([], [], [])
+
+
+def main():
+    directory, silent = sys.argv[1:]
+    device = os.open("/dev/fuse", os.O_RDWR)
+    libc = ctypes.CDLL(None, use_errno=True)
+    options = f"fd={device},rootmode=40000,user_id=0,group_id=0,allow_other".encode()
+    if libc.mount(b"silent", directory.encode(), b"fuse", 0, options) != 0:
+        sys.exit(f"mount: {os.strerror(ctypes.get_errno())}")
+    print("mounted", flush=True)
+    serve(device, silent)
+
+
+main()

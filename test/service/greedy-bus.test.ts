@@ -1,0 +1,168 @@
+// Greedy peers on the bus, and machines whose bus and files are made to hurt: others are answered meanwhile, and afterwards
+// the daemon has what it had before.
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type BusClient, connectBus } from "../../src/ipc/bus-client.ts";
+import { ServerHandshake } from "../../src/ipc/bus-handshake.ts";
+import { BusStream, type Incoming } from "../../src/ipc/bus-stream.ts";
+import { Acceptor } from "../../src/kernel/acceptor.ts";
+import { openPath } from "../../src/kernel/fd.ts";
+import { listenUnix } from "../../src/kernel/unix-socket.ts";
+import { errorOf, isRoot, manager, register, TestDaemon } from "../lib/daemon.ts";
+import { GreedyPeer, hasPython, latencyMs, resourcesOf, survives } from "../lib/greedy.ts";
+import { hasBusDaemon, TestBus } from "../lib/private-bus.ts";
+import { waitFor } from "../lib/wait-for.ts";
+import { deadFileSystem, TestMachine } from "./open-support.ts";
+
+const canRun = isRoot && hasPython && hasBusDaemon;
+const reason = canRun ? "" : " (left out: needs root, python3 and dbus-daemon)";
+
+/** The bus of a hostile machine: behind everything that is sent to it, it sends `flood`. */
+class HostileBus implements Disposable {
+  readonly directory = mkdtempSync(join(tmpdir(), "machined-hostile-"));
+  readonly socket = join(this.directory, "bus");
+  readonly #acceptor: Acceptor;
+  readonly #peers = new Set<BusStream>();
+  readonly #file = openPath("/dev/null", "read");
+  floods = 0;
+  #serial = 0;
+
+  constructor() {
+    this.#acceptor = new Acceptor(listenUnix(this.socket), { welcome: (socket) => this.#welcome(socket) });
+  }
+
+  #welcome(socket: ConstructorParameters<typeof BusStream>[0]): void {
+    const handlers = {
+      message: (message: Incoming) => this.#answer(message, peer),
+      end: () => this.#peers.delete(peer),
+    };
+    const peer: BusStream = new BusStream(socket, handlers, { handshake: new ServerHandshake(0, "00") });
+    this.#peers.add(peer);
+  }
+
+  #answer(message: Incoming, peer: BusStream): void {
+    for (const fd of message.descriptors) fd.close();
+    if (message.type !== 1) return;
+    const hello = message.member === "Hello";
+    this.#flood(peer);
+    const [signature, body] = hello ? ["s", [":1.7"]] : ["oah", ["/org/job", Array(200).fill(this.#file)]];
+    peer.send({
+      type: 2,
+      replySerial: message.serial,
+      serial: ++this.#serial,
+      signature: signature as string,
+      body: body as unknown[],
+    });
+  }
+
+  /** Signals, calls, and answers to nothing, with as many descriptors as go. */
+  #flood(peer: BusStream): void {
+    this.floods++;
+    const head = { path: "/", interface: "a.b", member: "C", signature: "ah", body: [Array(200).fill(this.#file)] };
+    for (let i = 0; i < 10; i++) {
+      peer.send({ ...head, type: 4, serial: ++this.#serial });
+      peer.send({ ...head, type: 1, serial: ++this.#serial });
+      peer.send({ ...head, type: 2, replySerial: 7000 + i, serial: ++this.#serial });
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#acceptor.close();
+    for (const peer of [...this.#peers]) peer.close();
+    this.#file.close();
+    rmSync(this.directory, { recursive: true });
+  }
+}
+
+describe.skipIf(!canRun)(`greedy peers on the bus, and hostile machines${reason}`, () => {
+  let daemon: TestDaemon;
+  let systemBus: TestBus;
+  let bus: BusClient;
+  const ends: BusClient[] = [];
+
+  beforeAll(async () => {
+    systemBus = await TestBus.start();
+    chmodSync(systemBus.directory, 0o755);
+    daemon = await TestDaemon.start({ DBUS_SYSTEM_BUS_ADDRESS: systemBus.address });
+    bus = await systemBus.connect();
+    ends.push(bus);
+    await waitFor(() => manager(bus, "GetMachine", "s", ".host"), "the name on the bus");
+    await latencyMs(() => manager(bus, "GetMachine", "s", ".host"), 300);
+  });
+  afterAll(async () => {
+    for (const end of ends) end.close();
+    await daemon[Symbol.asyncDispose]();
+    await systemBus[Symbol.asyncDispose]();
+  });
+
+  /** The broker itself refuses messages while descriptors wait to be received; then it is asked again. */
+  const ask = async () => {
+    for (;;) {
+      const error = await manager(bus, "GetMachine", "s", ".host").then(
+        () => null,
+        (reason: { errorName?: string }) => reason,
+      );
+      if (error === null) return;
+      if (error.errorName !== "org.freedesktop.DBus.Error.LimitsExceeded") throw error;
+    }
+  };
+
+  for (const [attack, count, word] of [
+    ["bus_calls", 20, "ListMachines"],
+    ["bus_calls", 20, "ListImages"],
+    ["bus_descriptors", 20, ""],
+  ] as const) {
+    test(`${attack} ${word}: others are answered, and nothing is left behind`, async () => {
+      const begin = () => new GreedyPeer({ attack, socket: systemBus.socket, count, word });
+      await survives({ pid: daemon.pid, ask, connections: 0, begin });
+    }, 120_000);
+  }
+
+  test("a machine's bus that sends descriptors to everybody leaves none in the daemon", async () => {
+    using hostile = new HostileBus();
+    // Only the path of the socket is looked at.
+    await using machine = await TestMachine.start(["--mount"], hostile as unknown as TestBus);
+    const own = await connectBus({ kind: "private", path: join(daemon.runtime, "machine/private") });
+    ends.push(own);
+    await register(own, "hostile", machine.pid);
+    await manager(own, "ListMachines");
+    const before = resourcesOf(daemon.pid);
+    for (let round = 0; round < 10; round++) {
+      const login = manager(own, "OpenMachineLogin", "s", "hostile");
+      const shell = manager(own, "OpenMachineShell", "sssasas", "hostile", "root", "/bin/true", [], []);
+      for (const answer of await Promise.allSettled([login, shell])) {
+        if (answer.status === "fulfilled") (answer.value[0] as Disposable)[Symbol.dispose]();
+      }
+    }
+    expect(hostile.floods).toBeGreaterThan(20);
+    await waitFor(() => expect(resourcesOf(daemon.pid).descriptors).toBe(before.descriptors), "the descriptors");
+    await manager(own, "UnregisterMachine", "s", "hostile");
+  }, 60_000);
+
+  test("machines whose files never end or never answer cost nobody else anything", async () => {
+    const endless = "mount --bind /dev/zero /etc/os-release";
+    await using zero = await TestMachine.start(["--mount"], null, endless);
+    await using dead = await TestMachine.start(["--mount"], null, deadFileSystem("/etc"));
+    const own = await connectBus({ kind: "private", path: join(daemon.runtime, "machine/private") });
+    ends.push(own);
+    await register(own, "zero", zero.pid);
+    await register(own, "dead", dead.pid);
+    const begin = () => {
+      const calls = ["zero", "dead", "zero", "dead"].map((name) =>
+        errorOf(manager(own, "GetMachineOSRelease", "s", name)),
+      );
+      const ready = Promise.all(calls).then((errors) => {
+        expect(errors.filter((text) => text === "")).toEqual([]);
+      });
+      const end = async () => {
+        await manager(own, "UnregisterMachine", "s", "dead");
+        await dead[Symbol.asyncDispose]();
+      };
+      return { ready, [Symbol.asyncDispose]: end };
+    };
+    await survives({ pid: daemon.pid, ask, connections: 0, begin });
+    await manager(own, "UnregisterMachine", "s", "zero");
+  }, 90_000);
+});

@@ -1,0 +1,65 @@
+// systemd-import-fs run --direct DIRECTORY PATH, as systemd-sysupdate(8) calls it: what the original does of 262.
+import { expect, test } from "bun:test";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { isRoot, needsRoot } from "../lib/daemon.ts";
+import { entries, runWorker, Scratch } from "./pull-support.ts";
+
+const scratch = new Scratch();
+const asRoot = test.skipIf(!isRoot);
+const source = join(scratch.path, "source");
+mkdirSync(join(source, "d"), { recursive: true });
+writeFileSync(join(source, "d/f"), "new");
+
+const direct = (...args: string[]) => runWorker("systemd-import-fs", ["run", "--direct", ...args]);
+
+function place(): string {
+  const root = scratch.root();
+  mkdirSync(root);
+  return root;
+}
+
+asRoot(`a tree comes to the very path, which need be no image's name${needsRoot}`, async () => {
+  const root = place();
+  const { code, log } = await direct("--sync=no", source, join(root, ".#sysupdate-target 1"));
+  expect([code, log]).toEqual([0, expect.stringContaining(`saving as '${join(root, ".#sysupdate-target 1")}'`)]);
+  expect(readFileSync(join(root, ".#sysupdate-target 1/d/f"), "utf8")).toBe("new");
+  expect(entries(root)).toEqual([".#sysupdate-target 1"]);
+});
+
+asRoot(`a relative path is below the directory of images, and its name comes from the source${needsRoot}`, async () => {
+  const root = place();
+  expect((await direct(`--image-root=${root}`, source, "copy")).code).toBe(0);
+  expect((await direct(`--image-root=${root}`, source)).code).toBe(0);
+  expect(entries(root)).toEqual(["copy", "source"]);
+});
+
+asRoot(`what is there stays, also an empty directory, unless --force replaces it${needsRoot}`, async () => {
+  const root = place();
+  const target = join(root, "target");
+  mkdirSync(target);
+  expect(await direct(source, target)).toMatchObject({ code: 1, log: expect.stringContaining("exists already") });
+  writeFileSync(join(target, "old"), "");
+  expect((await direct("--force", source, target)).code).toBe(0);
+  expect([existsSync(join(target, "old")), existsSync(join(target, "d/f"))]).toEqual([false, true]);
+  expect(entries(root)).toEqual(["target"]);
+});
+
+asRoot(`a file or device is never replaced by a tree${needsRoot}`, async () => {
+  const root = place();
+  const target = join(root, "file");
+  writeFileSync(target, "precious");
+  expect(await direct("--force", source, target)).toMatchObject({
+    code: 1,
+    log: expect.stringContaining("not replaced"),
+  });
+  expect(readFileSync(target, "utf8")).toBe("precious");
+  expect(entries(root)).toEqual(["file"]);
+});
+
+asRoot(`a source that cannot be copied leaves nothing${needsRoot}`, async () => {
+  const root = place();
+  expect((await direct(join(scratch.path, "absent"), join(root, "x"))).code).toBe(1);
+  expect((await direct(source, join(root, "no/such/x"))).code).toBe(1);
+  expect(entries(root)).toEqual([]);
+});

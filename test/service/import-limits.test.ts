@@ -1,0 +1,116 @@
+// What hostile archives may cost, and that an export that is imported is the same tree, with the workers as they run.
+import { expect, setDefaultTimeout, test } from "bun:test";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { isRoot } from "../kernel/support.ts";
+import { describeTree, makeEverything, run } from "../kernel/tree-support.ts";
+import { type BuiltMember, END, member } from "../unit/worker/archive-builder.ts";
+import { entries, runWorker, Scratch } from "./pull-support.ts";
+
+setDefaultTimeout(120_000);
+
+const MAIN = join(import.meta.dir, "../../src/main.ts");
+const LIMIT_BYTES = 200_000_000;
+const scratch = new Scratch();
+const asRoot = test.skipIf(!isRoot);
+if (!isRoot) console.log("skipped, needs root: imports of hostile archives");
+
+/** Imports an archive; what the worker took at most, and what it said. */
+async function measured(bytes: Buffer): Promise<{ peakBytes: number; code: number; log: string; root: string }> {
+  const root = scratch.root();
+  const file = join(scratch.path, "archive.tar.gz");
+  writeFileSync(file, bytes);
+  const command = [process.execPath, MAIN, "systemd-import", "tar", "--sync=no", `--image-root=${root}`, file, "m"];
+  const child = Bun.spawn(["python3", "-c", MEASURE, ...command], { stdio: ["ignore", "pipe", "pipe"] });
+  const [stdout, log] = await Promise.all([new Response(child.stdout).text(), child.stderr.text()]);
+  const [code = Number.NaN, kilobytes = Number.NaN] = stdout.split(" ").map(Number);
+  return { peakBytes: kilobytes * 1024, code, log, root };
+}
+
+/** Runs a command. The kernel counts a process that was forked from a large one as large: so from a small one. */
+const MEASURE = `
+import os, subprocess, sys
+child = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+_, status, usage = os.wait4(child.pid, 0)
+print(os.waitstatus_to_exitcode(status), usage.ru_maxrss)
+`;
+
+function many(count: number, make: (index: number) => BuiltMember): Buffer {
+  return Buffer.concat([...Array.from({ length: count }, (_, index) => member(make(index))), END]);
+}
+
+const VALUE = Buffer.alloc(60_000, "v");
+const ATTRIBUTES = Object.fromEntries(Array.from({ length: 50 }, (_, index) => [`SCHILY.xattr.user.${index}`, VALUE]));
+const LIST = "user::rwx,user:nobody-knows:r-x,group::r-x,mask::r-x,other::---";
+
+const HOSTILE: Readonly<Record<string, { bytes: () => Buffer; code: number; says: string }>> = {
+  "attributes of megabytes at each directory": {
+    bytes: () => many(100, (index) => ({ name: `d${index}`, type: "5", pax: ATTRIBUTES })),
+    code: 0,
+    says: "'user.*' cannot be kept here",
+  },
+  "lists that name users without end": {
+    bytes: () => {
+      const one = `${LIST},${Array.from({ length: 900 }, (_, index) => `user:u${index}:rwx`).join(",")}`;
+      return many(3_500, (index) => ({ name: `f${index}`, pax: { "SCHILY.acl.access": one } }));
+    },
+    code: 1,
+    says: "Archive says more of its access control lists than can be remembered",
+  },
+};
+
+for (const [name, { bytes, code, says }] of Object.entries(HOSTILE)) {
+  asRoot(`${name} take no more memory than a worker has`, async () => {
+    const result = await measured(gzipSync(bytes(), { level: 1 }));
+    expect([result.code, result.log]).toEqual([code, expect.stringContaining(says)]);
+    expect(result.peakBytes).toBeLessThan(LIMIT_BYTES);
+    expect(entries(result.root)).toEqual(code === 0 ? ["m"] : []);
+  });
+}
+
+const SUFFIXES = ["", ".gz", ".xz", ".zst", ".bz2"] as const;
+
+for (const suffix of SUFFIXES) {
+  asRoot(`I118, I122: a tree with everything is the same after an export to .tar${suffix} and an import`, async () => {
+    const root = scratch.root();
+    const source = join(root, "source");
+    makeEverything(source);
+    run("sync", "-f", source);
+    const file = join(scratch.path, `export.tar${suffix}`);
+    const exported = await runWorker("systemd-export", ["tar", `--image-root=${root}`, source, file]);
+    expect([exported.code, exported.log]).toEqual([0, expect.stringContaining("Socket './socket' is left out")]);
+    rmSync(join(source, "socket"));
+    run("touch", "-d", "@1400000000.000000001", source);
+    const imported = await runWorker("systemd-import", ["tar", `--image-root=${root}`, file, "again"]);
+    expect(imported.code).toBe(0);
+    const [before, after] = [source, join(root, "again")].map((path) => describeTree(path).split("\n"));
+    // The socket that went changed the time of the top, which touch(1) sets by a clock of its own.
+    expect((after ?? []).slice(1)).toEqual((before ?? []).slice(1));
+  });
+}
+
+asRoot("an export to a client's descriptor says what that is", async () => {
+  const root = scratch.root();
+  mkdirSync(join(root, "m/etc"), { recursive: true });
+  const target = join(scratch.path, "client.tar");
+  const child = Bun.spawn([process.execPath, MAIN, "systemd-export", "tar", `--image-root=${root}`, "m"], {
+    stdio: ["ignore", Bun.file(target), "pipe"],
+  });
+  expect(await child.stderr.text()).toContain(`saving to '${target}'`);
+  expect(await child.exited).toBe(0);
+});
+
+asRoot("a disk image of another format is refused by name, packed or not", async () => {
+  for (const [name, bytes] of [
+    ["disk.vmdk", Buffer.concat([Buffer.from("KDMV"), Buffer.alloc(8192)])],
+    ["disk.vhdx.gz", gzipSync(Buffer.concat([Buffer.from("vhdxfile"), Buffer.alloc(8192)]))],
+  ] as const) {
+    const root = scratch.root();
+    const file = join(scratch.path, name);
+    writeFileSync(file, bytes);
+    const { code, log } = await runWorker("systemd-import", ["raw", `--image-root=${root}`, file, "m"]);
+    expect([code, log]).toEqual([1, expect.stringMatching(/Image is a (VMDK|VHDX) disk image/)]);
+    expect(entries(root)).toEqual([]);
+  }
+});

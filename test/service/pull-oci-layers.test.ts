@@ -1,0 +1,244 @@
+// Layers that leave something to the layers below them, made one tree and a stack, beside what umoci(1) makes of the same
+// image and, for stacks, what the kernel's overlayfs shows.
+import { expect, setDefaultTimeout, test } from "bun:test";
+import { createHash } from "node:crypto";
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { isRoot } from "../kernel/support.ts";
+import { describeTree, run } from "../kernel/tree-support.ts";
+import { archive, type BuiltMember } from "../unit/worker/archive-builder.ts";
+import { entries, runWorker, Scratch } from "./pull-support.ts";
+
+setDefaultTimeout(60_000);
+
+const scratch = new Scratch();
+const asRoot = test.skipIf(!isRoot);
+const hasUmoci = Bun.which("umoci") !== null;
+if (!hasUmoci) console.log("skipped: no umoci here to compare with");
+
+type Layers = readonly (readonly BuiltMember[])[];
+
+const OCI = "application/vnd.oci.image";
+let count = 0;
+
+/** An image layout with these layers; the path of its folder. */
+function layout(layers: Layers): string {
+  const folder = join(scratch.path, `layout${count++}`);
+  mkdirSync(join(folder, "blobs/sha256"), { recursive: true });
+  const put = (bytes: Buffer, mediaType: string) => {
+    const hash = createHash("sha256").update(bytes).digest("hex");
+    writeFileSync(join(folder, "blobs/sha256", hash), bytes);
+    return { mediaType, digest: `sha256:${hash}`, size: bytes.length };
+  };
+  const plain = layers.map((members) => archive(...members));
+  const diffs = plain.map((bytes) => `sha256:${createHash("sha256").update(bytes).digest("hex")}`);
+  const config = { architecture: "amd64", os: "linux", config: {}, rootfs: { type: "layers", diff_ids: diffs } };
+  const manifest = {
+    schemaVersion: 2,
+    mediaType: `${OCI}.manifest.v1+json`,
+    config: put(Buffer.from(JSON.stringify(config)), `${OCI}.config.v1+json`),
+    layers: plain.map((bytes) => put(gzipSync(bytes), `${OCI}.layer.v1.tar+gzip`)),
+  };
+  const listed = {
+    ...put(Buffer.from(JSON.stringify(manifest)), manifest.mediaType),
+    annotations: { "org.opencontainers.image.ref.name": "v1" },
+    platform: { architecture: "amd64", os: "linux" },
+  };
+  writeFileSync(join(folder, "oci-layout"), '{"imageLayoutVersion":"1.0.0"}');
+  writeFileSync(join(folder, "index.json"), JSON.stringify({ schemaVersion: 2, manifests: [listed] }));
+  return folder;
+}
+
+async function pulled(folder: string, how: "tree" | "stack"): Promise<{ root: string; log: string; code: number }> {
+  const root = scratch.root();
+  const args = ["oci", `--image-root=${root}`, "--architecture=amd64", `oci:${folder}:v1`, "m"];
+  const { code, log } = await runWorker("systemd-pull", args, { MACHINED_OCI_STACK: how === "stack" ? "yes" : "no" });
+  return { root, log, code };
+}
+
+/** The lines of a tree, without the times of directories that no archive names, and of the top. */
+function described(top: string): string[] {
+  const lines = describeTree(top).trim().split("\n");
+  return lines.map((line) => line.replace(/(, '0o4\d+', \d+, \d+), \d+/, "$1"));
+}
+
+/** Has `look` look at what overlayfs shows of a stack. */
+function mounted(stack: string, look: (top: string) => void): void {
+  const layers = readdirSync(stack).filter((name) => name.startsWith("layer@"));
+  layers.sort((a, b) => Number(b.slice(6)) - Number(a.slice(6)));
+  if (layers.length === 1) {
+    look(join(stack, layers[0] as string));
+    return;
+  }
+  const mount = join(scratch.path, `mount${count++}`);
+  mkdirSync(mount);
+  // Digests have colons, which part the directories of the option.
+  const lower = layers.map((name) => join(stack, name).replaceAll(":", "\\:")).join(":");
+  run("mount", "-t", "overlay", "overlay", "-o", `lowerdir=${lower}`, mount);
+  try {
+    look(mount);
+  } finally {
+    run("umount", "-l", mount);
+  }
+}
+
+const BASE: readonly BuiltMember[] = [
+  { name: "./", type: "5", mode: 0o755 },
+  { name: "tmp/", type: "5", mode: 0o1777 },
+  { name: "root/", type: "5", mode: 0o700 },
+  { name: "root/.profile", data: "p" },
+  { name: "srv/", type: "5", mode: 0o750, uid: 1000, gid: 1000 },
+  { name: "srv/data", data: "d", uid: 1000, gid: 1000 },
+  { name: "usr/", type: "5", mode: 0o755 },
+  { name: "usr/lib/", type: "5", mode: 0o755 },
+  { name: "usr/lib/libc.so", data: "libc" },
+  { name: "lib", type: "2", target: "usr/lib" },
+  { name: "away", type: "2", target: "/usr/lib/../lib" },
+  { name: "opaque/", type: "5", mode: 0o711, uid: 5 },
+  { name: "opaque/old", data: "hidden" },
+  { name: "dir/", type: "5", mode: 0o755 },
+  { name: "dir/gone", data: "x" },
+  { name: "dir/stays", data: "y" },
+  { name: "fifo", type: "6", mode: 0o622 },
+];
+
+const CASES: Readonly<Record<string, { layers: Layers; look: (top: string) => void; isStack?: boolean }>> = {
+  "directories that are only implied keep what the layer below says of them": {
+    layers: [
+      BASE,
+      [
+        { name: "tmp/new", data: "x" },
+        { name: "root/new", data: "x" },
+        { name: "srv/sub/new", data: "x" },
+      ],
+    ],
+    look: (top) => {
+      expect(lstatSync(join(top, "tmp")).mode & 0o7777).toBe(0o1777);
+      expect(lstatSync(join(top, "root")).mode & 0o7777).toBe(0o700);
+      expect([lstatSync(join(top, "srv")).uid, lstatSync(join(top, "srv/sub")).mode & 0o7777]).toEqual([1000, 0o755]);
+    },
+  },
+  "a directory is given back to root": {
+    layers: [BASE, [{ name: "srv/", type: "5", mode: 0o755 }]],
+    look: (top) => {
+      const { uid, gid, mode } = lstatSync(join(top, "srv"));
+      expect([uid, gid, mode & 0o7777]).toEqual([0, 0, 0o755]);
+      expect(readFileSync(join(top, "srv/data"), "utf8")).toBe("d");
+    },
+    isStack: true,
+  },
+  "a hard link to a file of a layer below": {
+    layers: [
+      BASE,
+      [
+        { name: "root/", type: "5", mode: 0o700 },
+        { name: "root/libc", type: "1", target: "usr/lib/libc.so" },
+      ],
+    ],
+    look: (top) => {
+      expect(statSync(join(top, "root/libc")).ino).toBe(statSync(join(top, "usr/lib/libc.so")).ino);
+    },
+  },
+  "a file below a link of a layer below is where the link leads": {
+    layers: [
+      BASE,
+      [
+        { name: "lib/extra.so", data: "extra" },
+        { name: "away/more.so", data: "more" },
+      ],
+    ],
+    look: (top) => {
+      expect(lstatSync(join(top, "lib")).isSymbolicLink()).toBe(true);
+      expect(readdirSync(join(top, "usr/lib")).sort()).toEqual(["extra.so", "libc.so", "more.so"]);
+    },
+  },
+  "a directory in place of a link replaces it": {
+    layers: [
+      BASE,
+      [
+        { name: "lib/", type: "5", mode: 0o755 },
+        { name: "lib/own.so", data: "own" },
+      ],
+    ],
+    look: (top) => {
+      expect(readdirSync(join(top, "lib"))).toEqual(["own.so"]);
+      expect(readdirSync(join(top, "usr/lib"))).toEqual(["libc.so"]);
+    },
+    isStack: true,
+  },
+  "whiteouts, plain and opaque": {
+    layers: [
+      BASE,
+      [
+        { name: "dir/", type: "5", mode: 0o755 },
+        { name: "dir/.wh.gone" },
+        { name: "opaque/", type: "5", mode: 0o711, uid: 5 },
+        { name: "opaque/.wh..wh..opq" },
+        { name: "opaque/new", data: "n" },
+        { name: ".wh.away" },
+      ],
+    ],
+    look: (top) => {
+      expect(readdirSync(join(top, "dir"))).toEqual(["stays"]);
+      expect(readdirSync(join(top, "opaque"))).toEqual(["new"]);
+      expect(existsSync(join(top, "away"))).toBe(false);
+      expect(lstatSync(join(top, "fifo")).isFIFO()).toBe(true);
+    },
+    isStack: true,
+  },
+  "an opaque directory that is only implied keeps what the layer below says of it": {
+    layers: [BASE, [{ name: "opaque/.wh..wh..opq" }, { name: "opaque/new", data: "n" }]],
+    look: (top) => {
+      expect(readdirSync(join(top, "opaque"))).toEqual(["new"]);
+      expect([lstatSync(join(top, "opaque")).uid, lstatSync(join(top, "opaque")).mode & 0o7777]).toEqual([5, 0o711]);
+    },
+  },
+  "attributes of a directory give way to those of a later layer": {
+    layers: [
+      [
+        { name: "d/", type: "5", mode: 0o755, pax: { "SCHILY.xattr.user.old": "1" } },
+        { name: "d/f", data: "x" },
+      ],
+      [{ name: "d/", type: "5", mode: 0o755, pax: { "SCHILY.xattr.user.new": "2" } }],
+    ],
+    look: (top) => expect(described(join(top, "d"))[0]).toContain("[('user.new', b'2')]"),
+    isStack: true,
+  },
+};
+
+for (const [name, { layers, look, isStack = false }] of Object.entries(CASES)) {
+  asRoot(`${name}: one tree`, async () => {
+    const folder = layout(layers);
+    const { root, log, code } = await pulled(folder, "tree");
+    expect([code, log]).toEqual([0, expect.stringContaining("Created new local image 'm'.")]);
+    look(join(root, "m"));
+    if (!hasUmoci) return;
+    const bundle = join(scratch.path, `bundle${count++}`);
+    run("umoci", "unpack", "--image", `${folder}:v1`, bundle);
+    expect(described(join(root, "m")).slice(1)).toEqual(described(join(bundle, "rootfs")).slice(1));
+  });
+
+  asRoot(`${name}: a stack`, async () => {
+    const folder = layout(layers);
+    const [stack, tree] = await Promise.all([pulled(folder, "stack"), pulled(folder, "tree")]);
+    expect([stack.code, stack.log]).toEqual([0, expect.stringContaining("Created new local image 'm'.")]);
+    const path = join(stack.root, "m.mstack");
+    expect(lstatSync(join(path, "layer@0")).isSymbolicLink()).toBe(isStack);
+    mounted(path, (shown) => {
+      look(shown);
+      // Overlayfs mounted by root shows the mark that it reads when users mount it.
+      const lines = described(shown).map((line) => line.replace("[('user.overlay.opaque', b'y')]", "[]"));
+      expect(lines).toEqual(described(join(tree.root, "m")));
+    });
+  });
+}
+
+asRoot("a link to a file that no layer has is refused, and nothing is left", async () => {
+  const folder = layout([BASE, [{ name: "root/x", type: "1", target: "no/such" }]]);
+  for (const how of ["tree", "stack"] as const) {
+    const { root, log, code } = await pulled(folder, how);
+    expect([code, log]).toEqual([1, expect.stringContaining("links './root/x' to 'no/such', which it does not have")]);
+    expect(entries(root).filter((name) => !name.startsWith(".oci-"))).toEqual([]);
+  }
+});

@@ -1,0 +1,85 @@
+// Varlink's imageRoot once turned the permission to pull into one to write anywhere: polkit was not told of it, and a file of
+// this host, or an archive, could be put into any directory.
+import { describe, expect, test } from "bun:test";
+import { start, type TransferRequest } from "../../../src/importd/actions.ts";
+import type { Call, ImportDaemon } from "../../../src/importd/daemon.ts";
+import { pathsOf } from "../../../src/importd/paths.ts";
+import type { Permission } from "../../../src/ipc/polkit.ts";
+
+const STARTED = "would start";
+
+/** A daemon whose polkit says yes to everything, and that stops short of a worker. */
+function daemonOf(scope: "system" | "user", asked: unknown[]): ImportDaemon {
+  const authority = {
+    ask: async (_call: unknown, _caller: unknown, { details }: Permission) => {
+      asked.push(details);
+      return { authorized: true, challenge: false, details: new Map() };
+    },
+  };
+  const paths = pathsOf(scope, { XDG_RUNTIME_DIR: "/run/user/1", HOME: "/home/u" });
+  const transfers = {
+    check: () => {
+      throw new Error(STARTED);
+    },
+  };
+  return { scope, paths, transfers, authority: () => authority, busy: () => () => {} } as unknown as ImportDaemon;
+}
+
+function callOf(uid: number): Call {
+  const caller = {
+    uid,
+    pid: 1,
+    subject: { kind: "bus-name" as const, name: ":1.1" },
+    openProcess: () => null as never,
+  };
+  return { transport: "varlink", interactive: false, caller: async () => caller, onGone: () => () => {} };
+}
+
+async function attempt(uid: number, more: Partial<TransferRequest>, scope: "system" | "user" = "system") {
+  const asked: unknown[] = [];
+  const request = {
+    type: "pull-raw",
+    class: "machine",
+    local: "x",
+    remote: "http://a/b",
+    verify: "no",
+    ...more,
+  } as const;
+  const result = await start(daemonOf(scope, asked), callOf(uid), request).catch(
+    (error) => error.code ?? error.message,
+  );
+  return { result, asked };
+}
+
+describe("imageRoot", () => {
+  test.each([
+    "/etc/systemd/system",
+    "/home/user",
+    "/var/lib/machines/../x",
+    "/var/lib/machinesx",
+    "/",
+    "/var/lib/portables",
+  ])("%s is refused to callers other than root, whatever polkit would say", async (imageRoot) => {
+    expect(await attempt(1000, { imageRoot })).toEqual({ result: "AccessDenied", asked: [] });
+  });
+
+  test.each(["/var/lib/machines", "/var/lib/machines/", "//var//lib/machines", "/run/machines", "/etc/machines"])(
+    "%s is one of the class's own, and polkit is told of it",
+    async (imageRoot) => {
+      expect(await attempt(1000, { imageRoot })).toEqual({ result: STARTED, asked: [{ imageRoot }] });
+    },
+  );
+
+  test("root may name any directory, but for a file of this host", async () => {
+    expect((await attempt(0, { imageRoot: "/srv/pool" })).result).toBe(STARTED);
+    for (const remote of ["file:///etc/shadow", "file:/etc/shadow"]) {
+      expect((await attempt(0, { imageRoot: "/home/user", remote })).result).toBe("AccessDenied");
+      expect((await attempt(0, { imageRoot: "/var/lib/machines", remote })).result).toBe(STARTED);
+      expect((await attempt(0, { remote })).result).toBe(STARTED);
+    }
+  });
+
+  test("a user's own daemon writes what is the user's", async () => {
+    expect((await attempt(1, { imageRoot: "/home/u/x", remote: "file:///home/u/y" }, "user")).result).toBe(STARTED);
+  });
+});

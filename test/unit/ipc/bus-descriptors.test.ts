@@ -1,0 +1,81 @@
+// Who owns the descriptors that come over a bus connection.
+import { expect, test } from "bun:test";
+import { BusConnection, type DescriptorPolicy } from "../../../src/ipc/bus-connection.ts";
+import { ServerHandshake } from "../../../src/ipc/bus-handshake.ts";
+import { BusStream, type Incoming } from "../../../src/ipc/bus-stream.ts";
+import { type Fd, openPath } from "../../../src/kernel/fd.ts";
+import { socketPair } from "../../../src/kernel/unix-socket.ts";
+import { openDescriptors, until } from "../../kernel/support.ts";
+
+/** A connection of ours with a played peer, which answers every call with `answer`. */
+async function connected(policy: DescriptorPolicy, answer: (call: Incoming, peer: BusStream) => void) {
+  const [ours, theirs] = socketPair();
+  const uid = process.geteuid?.() ?? 0;
+  const peer: BusStream = new BusStream(
+    theirs,
+    { message: (message) => message.type === 1 && answer(message, peer), end: () => {} },
+    { handshake: new ServerHandshake(uid, "00") },
+  );
+  const connection = new BusConnection(ours, {}, { peerToPeer: true, descriptors: policy });
+  await connection.ready();
+  const close = () => {
+    connection.close();
+    peer.close();
+  };
+  return { connection, peer, close };
+}
+
+const CALL = { path: "/", interface: "a.b", member: "C" };
+let serial = 1;
+
+/** Sends `count` descriptors, of which the values name the first `named`. */
+function send(peer: BusStream, head: { type: number; replySerial?: number }, file: Fd, count: number, named: number) {
+  const shown = Array.from({ length: named }, () => file);
+  const hidden = Array.from({ length: count - named }, () => file);
+  // Behind the values that are looked at: an array of structures that nobody finds a descriptor in.
+  const signature = `${"h".repeat(named)}${hidden.length > 0 ? "a(h)" : ""}`;
+  const body = [...shown, ...(hidden.length > 0 ? [hidden.map((fd) => [fd])] : [])];
+  peer.send({ ...CALL, ...head, serial: ++serial, signature, body });
+}
+
+const POLICIES: readonly DescriptorPolicy[] = ["none", "lent", "kept"];
+
+for (const policy of POLICIES) {
+  test(`${policy}: nothing is left of signals, of calls without a handler, of answers that nobody waits for`, async () => {
+    using file = openPath("/dev/null", "read");
+    const warm = await connected(policy, () => {});
+    warm.close();
+    const before = openDescriptors();
+    const { connection, peer, close } = await connected(policy, (message, to) => {
+      for (const fd of message.descriptors) fd.close();
+      to.send({ type: 2, replySerial: message.serial, serial: ++serial });
+    });
+    for (let i = 0; i < 50; i++) {
+      send(peer, { type: 4 }, file, 8, 8);
+      send(peer, { type: 1 }, file, 8, 8);
+      send(peer, { type: 2, replySerial: 4000 + i }, file, 8, 8);
+      send(peer, { type: 77 }, file, 8, 8);
+    }
+    // What was sent before has been received when this is answered.
+    await connection.call(CALL);
+    close();
+    await until(() => openDescriptors() === before, "all of them to be closed");
+  });
+}
+
+test("an answer's descriptors: refused, lent until the turn is over, or the caller's", async () => {
+  using file = openPath("/dev/null", "read");
+  const seen: Record<string, [atOnce: boolean | undefined, later: boolean | undefined]> = {};
+  for (const policy of POLICIES) {
+    const { connection, close } = await connected(policy, (message, to) =>
+      send(to, { type: 2, replySerial: message.serial }, file, 1, 1),
+    );
+    const [fd] = (await connection.call(CALL).catch(() => [])) as [Fd?];
+    const atOnce = fd?.isOpen;
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    seen[policy] = [atOnce, fd?.isOpen];
+    fd?.close();
+    close();
+  }
+  expect(seen).toEqual({ none: [undefined, undefined], lent: [true, false], kept: [true, true] });
+});

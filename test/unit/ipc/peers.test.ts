@@ -1,0 +1,87 @@
+import { expect, test } from "bun:test";
+import type { Caller } from "../../../src/ipc/caller.ts";
+import { type AllLimits, Peers, type Seat } from "../../../src/ipc/peers.ts";
+
+const LIMITS: AllLimits = {
+  total: { connections: 10, bytes: 1000, descriptors: 100 },
+  others: { connections: 6, bytes: 500, descriptors: 50 },
+  user: { connections: 4, bytes: 300, descriptors: 20 },
+};
+
+function caller(uid: number): Caller {
+  return { uid } as Caller; // all that is looked at
+}
+
+/** Takes places for a user until there is none. */
+function fill(peers: Peers, uid: number): Seat[] {
+  const seats: Seat[] = [];
+  for (;;) {
+    const seat = peers.admit(caller(uid), () => {});
+    if (seat === null) return seats;
+    seats.push(seat);
+  }
+}
+
+test("a user has its share, all users have theirs together, and root always finds room", () => {
+  const peers = new Peers(LIMITS);
+  const first = fill(peers, 1000);
+  expect([first.length, fill(peers, 1001).length, fill(peers, 1002).length]).toEqual([4, 2, 0]);
+  expect(fill(peers, 0).length).toBe(4);
+  expect(peers.connections).toBe(10);
+  for (const seat of first) seat.leave();
+  expect(peers.connections).toBe(6);
+  expect(fill(peers, 1000).length).toBe(4);
+});
+
+/** Peers whose eviction is noted by name. */
+function tenants(peers: Peers) {
+  const evicted: string[] = [];
+  const enter = (name: string, uid: number) => {
+    const seat = peers.admit(caller(uid), () => {
+      evicted.push(name);
+      seat?.leave();
+    });
+    return seat as Seat;
+  };
+  return { evicted, enter };
+}
+
+test("the connection that holds the most is ended when its user holds too much", () => {
+  const { evicted, enter } = tenants(new Peers(LIMITS));
+  const [small, large, late] = [enter("small", 1000), enter("large", 1000), enter("late", 1000)];
+  const other = enter("other", 1001);
+  other.hold(180, 0);
+  small.hold(40, 0);
+  large.hold(200, 0);
+  late.hold(60, 0);
+  expect(evicted).toEqual([]);
+  late.hold(80, 0);
+  expect(evicted).toEqual(["large"]);
+  late.hold(0, 21);
+  expect(evicted).toEqual(["large", "late"]);
+});
+
+test("users together do not take more than theirs, and root's memory is no part of it", () => {
+  const { evicted, enter } = tenants(new Peers(LIMITS));
+  const root = enter("root", 0);
+  const [a, b] = [enter("a", 1000), enter("b", 1001)];
+  root.hold(450, 0);
+  a.hold(290, 0);
+  b.hold(200, 0);
+  expect(evicted).toEqual([]);
+  b.hold(220, 0);
+  expect(evicted).toEqual(["a"]);
+  root.hold(900, 0);
+  expect(evicted).toEqual(["a", "root"]);
+});
+
+test("memory that is freed is free for others", () => {
+  const { evicted, enter } = tenants(new Peers(LIMITS));
+  const seats = [enter("a", 1000), enter("b", 1000)];
+  for (let round = 0; round < 100; round++) {
+    const seat = seats[round % 2] as Seat;
+    seat.hold(290, 20);
+    seat.hold(0, 0);
+  }
+  expect(evicted).toEqual([]);
+});
