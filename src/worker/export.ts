@@ -1,30 +1,28 @@
 // systemd-export tar|raw IMAGE [FILE]: an image becomes a file, compressed or not (systemd-importd.service(8)). A file that
 // is given by name appears whole or not at all; standard output is the caller's business.
 
-import { basename, dirname, isAbsolute, join, resolve } from "node:path";
-import { isatty } from "node:tty";
+import { dirname, isAbsolute, join } from "node:path";
 import { ErrnoError } from "../base/error.ts";
 import { isSubvolume, setSubvolumeReadOnly, snapshotSubvolume } from "../kernel/btrfs.ts";
-import { shareData } from "../kernel/copy-file.ts";
-import { Fd, openPath, statFd } from "../kernel/fd.ts";
+import { type Fd, openPath, statFd } from "../kernel/fd.ts";
 import { pathOf } from "../kernel/file-attributes.ts";
 import { SyscallError, trySys } from "../kernel/sys.ts";
 import { openDirectory } from "../kernel/tree.ts";
 import { isImageName } from "../registry/image.ts";
+import { HeldImage } from "../registry/image-lock.ts";
 import { type Chunks, readChunks, Turns } from "./archive.ts";
 import { writeStream } from "./archive-stream.ts";
 import { type Compression, compress, compressionOfName, requireCompression } from "./compression.ts";
+import { type Output, openOutput } from "./export-output.ts";
 import { log } from "./import-log.ts";
 import type { CommandLine, WorkerOptions } from "./import-options.ts";
-import { copyOrigin, copyRaw, writeSparse } from "./import-raw.ts";
+import { copyOrigin, copyRaw } from "./import-raw.ts";
 import { entryOf } from "./import-run.ts";
 import { findImage, imageRootOf } from "./import-target.ts";
 import { Stage } from "./install-image.ts";
 import { Progress } from "./progress.ts";
 import { tarChunks } from "./tar.ts";
 import { setLength } from "./untar-calls.ts";
-
-const FILE_MODE = 0o644;
 
 /** The path of an image by name, or the path that was given. */
 function pathOfImage(given: string, options: WorkerOptions): string {
@@ -34,34 +32,6 @@ function pathOfImage(given: string, options: WorkerOptions): string {
     return image.path;
   }
   return isAbsolute(given) ? given : join(imageRootOf(options), given);
-}
-
-/** Where an export goes. */
-interface Output {
-  readonly file: Fd;
-  /** Gives a named file its name. */
-  done(): void;
-  [Symbol.dispose](): void;
-}
-
-function openOutput(path: string | undefined, kind: "tar" | "raw"): Output {
-  if (path === undefined || path === "" || path === "-") {
-    const file = Fd.inherited(1);
-    if (kind === "tar" && isatty(1)) throw new ErrnoError("EINVAL", "Refusing to write archive to TTY.");
-    // The descriptor stays open: nobody else must get the number 1.
-    return { file, done: () => {}, [Symbol.dispose]: () => {} };
-  }
-  const full = resolve(path);
-  const directory = openPath(dirname(full), "directory");
-  const stage = Stage.file(directory, "export", FILE_MODE);
-  return {
-    file: stage.file,
-    done: () => stage.install(basename(full), { force: true, readOnly: false, sync: false }),
-    [Symbol.dispose]: () => {
-      stage[Symbol.dispose]();
-      directory.close();
-    },
-  };
 }
 
 /** The path that was given, or what a client's descriptor is. */
@@ -74,13 +44,21 @@ function compressionOf(options: WorkerOptions, path: string | undefined): Compre
   return compressionOfName(path ?? "");
 }
 
-async function* counted(source: Iterable<Buffer> | Chunks, total: number): AsyncGenerator<Buffer> {
+/** Tells how much of the whole is exported. */
+function exportProgress(total: number): (bytes: number) => void {
   const progress = new Progress((percent) => `Exported ${percent}%.`);
+  return (bytes) => {
+    if (total > 0) progress.report((bytes / total) * 100);
+  };
+}
+
+async function* counted(source: Iterable<Buffer> | Chunks, total: number): AsyncGenerator<Buffer> {
+  const report = exportProgress(total);
   const turns = new Turns();
   let bytes = 0;
   for await (const chunk of source) {
     bytes += chunk.length;
-    if (total > 0) progress.report((bytes / total) * 100);
+    report(bytes);
     await turns.pass();
     yield chunk;
   }
@@ -90,12 +68,14 @@ async function exportTar({ options, words }: CommandLine): Promise<void> {
   const [name = "", path] = words;
   const image = pathOfImage(name, options);
   const compression = compressionOf(options, path);
-  using output = openOutput(path, "tar");
-  using live = openPath(image, "directory");
-  using frozen = freeze(live, image);
+  using output = await openOutput(path, "tar");
+  // Held, so that an image that is removed meanwhile does not become half of an archive. Machines may go on running from it.
+  using held = HeldImage.open(null, image, "directory");
+  using frozen = freeze(held.fd, image);
   log("info", `Exporting '${image}', saving to '${nameOfOutput(path, output)}' with compression '${compression}'.`);
-  const tree = frozen?.file ?? live;
+  const tree = frozen?.file ?? held.fd;
   await writeStream(compress(counted(tarChunks(tree), 0), compression), output.file);
+  if (frozen === null) held.requireThere();
   output.done();
 }
 
@@ -125,7 +105,7 @@ async function exportRaw({ options, words }: CommandLine): Promise<void> {
   const { kind, size } = statFd(source);
   if (kind !== "regular")
     throw new ErrnoError(kind === "directory" ? "EISDIR" : "EBADFD", `'${image}' is not a regular file.`);
-  using output = openOutput(path, "raw");
+  using output = await openOutput(path, "raw");
   log("info", `Exporting '${image}', saving to '${nameOfOutput(path, output)}' with compression '${compression}'.`);
   const isFile = statFd(output.file).kind === "regular";
   if (compression === "uncompressed" && isFile) await copyOut(source, output.file, size);
@@ -134,20 +114,13 @@ async function exportRaw({ options, words }: CommandLine): Promise<void> {
   output.done();
 }
 
-/** Shares the data where that is possible, keeps holes where the file is empty so far, and writes on where it is not. */
+/** Replaces the content from the beginning, sharing data where that is possible; writes on where the caller stands later. */
 async function copyOut(source: Fd, target: Fd, size: number): Promise<void> {
   const [SEEK_CUR] = [1];
   const at = trySys("lseek", target.number, 0, SEEK_CUR);
-  if (at === 0 && statFd(target).size === 0) return copyRaw(source, target);
   if (at !== 0) return writeStream(counted(readChunks(source), size), target);
-  setLength(target, 0);
-  if (shareData(source, target) === "shared") return;
-  let position = 0;
-  for await (const chunk of counted(readChunks(source), size)) {
-    writeSparse(target, chunk, position);
-    position += chunk.length;
-  }
-  setLength(target, size);
+  if (statFd(target).size > 0) setLength(target, 0);
+  await copyRaw(source, target, exportProgress(size));
 }
 
 /** Runs the program; gives its exit code. */

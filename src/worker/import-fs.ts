@@ -1,12 +1,13 @@
 // systemd-import-fs run DIRECTORY [NAME]: a directory tree becomes an image, with --direct a tree at any path. A subvolume is snapshot, everything else is
 // copied, by a process of its own: it can be ended at any moment, whatever it is doing.
-import { basename, dirname } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { ErrnoError } from "../base/error.ts";
 import { isSubvolume, snapshotSubvolume } from "../kernel/btrfs.ts";
 import { type Fd, openPath, statAt, statFd } from "../kernel/fd.ts";
 import { pathOf } from "../kernel/file-attributes.ts";
 import { isErrno } from "../kernel/sys.ts";
 import { openDirectory } from "../kernel/tree.ts";
+import { lockPlace } from "../registry/image-lock.ts";
 import { copyInChild, copyInherited } from "./import-copy.ts";
 import { log } from "./import-log.ts";
 import type { CommandLine, WorkerOptions } from "./import-options.ts";
@@ -30,7 +31,7 @@ async function importTree({ options, words }: CommandLine): Promise<void> {
   if (options.direct) return importTo(directPath(name, options), source, options);
   using root = openImageRoot(imageRootOf(options));
   sweepOrphans(root);
-  using _reserved = new Reservation(root, name);
+  using _reserved = new Reservation(root, name, "", options);
   await importInto(root, name, source, options);
 }
 
@@ -45,6 +46,7 @@ async function importTo(path: string, source: Fd, options: WorkerOptions): Promi
       throw new ErrnoError("ENOTDIR", `'${path}' is not a directory: it is not replaced.`);
     }
   }
+  using _locked = lockPlace(options.locks, join(pathOf(parent), name));
   await importInto(parent, name, source, options);
 }
 
@@ -71,7 +73,7 @@ function snapshot(source: Fd, root: Fd): Stage | null {
 async function copied(source: Fd, root: Fd, { btrfsSubvolume }: WorkerOptions): Promise<Stage> {
   const stage = Stage.tree(root, "fs", btrfsSubvolume);
   try {
-    await copyInChild(source, stage.file);
+    await copyInChild(source, stage.file, "live");
     return stage;
   } catch (error) {
     stage[Symbol.dispose]();

@@ -1,6 +1,7 @@
 // The command lines of the transfer workers: the options of the original's programs, in one table (systemd-importd.service(8)).
 import { isAbsolutePath } from "../base/names.ts";
 import { log } from "./import-log.ts";
+import { lockDirectoryOf } from "./lock-directory.ts";
 
 /** What the options come to. Options that a program does not have keep their defaults. */
 export interface WorkerOptions {
@@ -24,6 +25,8 @@ export interface WorkerOptions {
   keepDownload: boolean | null;
   format: string | null;
   architecture: string | null;
+  /** The directory of this host's lock files; null for no locking. */
+  locks: string | null;
 }
 
 export const IMAGE_CLASSES = ["machine", "portable", "sysext", "confext"] as const;
@@ -180,6 +183,7 @@ function defaults(): WorkerOptions {
     keepDownload: null,
     format: null,
     architecture: null,
+    locks: null,
   };
 }
 
@@ -236,5 +240,6 @@ function checked(line: CommandLine): CommandLine | null {
     return null;
   }
   if (!options.rootHash) options.rootHashSignature = false;
+  options.locks = lockDirectoryOf(options.scope);
   return line;
 }

@@ -1,7 +1,7 @@
 // `systemd-import raw`: a disk image, compressed or not, raw or qcow2, becomes a sparse raw file.
 import { writeSync } from "node:fs";
 import { ErrnoError } from "../base/error.ts";
-import { copyData, shareData } from "../kernel/copy-file.ts";
+import { dataSteps, shareSteps } from "../kernel/copy-file.ts";
 import { type Fd, statFd } from "../kernel/fd.ts";
 import { attributeNames, createdUsec, getAttribute, noteCreated, setAttribute } from "../kernel/file-attributes.ts";
 import { SyscallError, trySys } from "../kernel/sys.ts";
@@ -96,14 +96,35 @@ export async function writeRaw(
   return size;
 }
 
-/** Makes the new file `target` a copy of the regular file `source`, sharing its data where that is possible. */
-export function copyRaw(source: Fd, target: Fd): void {
+/** Copied at a time: between two steps signals are heard and progress is told. */
+const COPY_STEP_BYTES = 8 << 20;
+const SHARE_STEP_BYTES = 1 << 30;
+
+/**
+ * Makes the new file `target` a copy of the regular file `source`, sharing its data where that is possible. `onReached`
+ * hears how far the copy is.
+ */
+export async function copyRaw(source: Fd, target: Fd, onReached: (bytes: number) => void): Promise<void> {
   const { size, blocks } = statFd(source);
-  if (shareData(source, target) === "shared") return;
+  const turns = new Turns();
+  if (await sharedRaw(source, target, size, onReached)) return;
   // Holes of the original stay holes.
   const before = trySys("lseek", source.number, 0, 1);
-  copyData(source, target, { size, allocatedBytes: blocks * 512 }, () => {});
+  for (const { reached } of dataSteps(source, target, { size, allocatedBytes: blocks * 512 }, COPY_STEP_BYTES)) {
+    onReached(reached);
+    await turns.pass();
+  }
   if (before >= 0) trySys("lseek", source.number, before, 0);
+}
+
+async function sharedRaw(source: Fd, target: Fd, size: number, onReached: (bytes: number) => void): Promise<boolean> {
+  const turns = new Turns();
+  const steps = shareSteps(source, target, size, SHARE_STEP_BYTES);
+  for (let step = steps.next(); ; step = steps.next()) {
+    if (step.done === true) return step.value === "shared";
+    onReached(step.value);
+    await turns.pass();
+  }
 }
 
 const USER = "user.";

@@ -1,41 +1,47 @@
 // Who may write an image of a given name now.
-import { openSync } from "node:fs";
-import { ErrnoError } from "../base/error.ts";
-import { Fd, statFd } from "../kernel/fd.ts";
-import { trySys } from "../kernel/sys.ts";
-import { rawAddress, rawOf } from "../kernel/tree.ts";
-import { abandonWithUs, tryLock } from "./install-image.ts";
+import { join } from "node:path";
+import { ErrnoError, errnoNameOf } from "../base/error.ts";
+import type { Fd } from "../kernel/fd.ts";
+import { pathOf } from "../kernel/file-attributes.ts";
+import { type ImageLock, lockName, lockPlace } from "../registry/image-lock.ts";
+import { abandonWithUs } from "./abandon.ts";
+import type { WorkerOptions } from "./import-options.ts";
+import { isOwnRoot, requireFree } from "./import-target.ts";
 
-/** Reserves an image name against other transfers and against containers that run from it; EBUSY when it is in use. */
+/**
+ * Reserves an image name against other transfers, against clones and new names, and against containers and tools that
+ * use an image of that name. `EBUSY` when it is in use, `EEXIST` when it was taken meanwhile and is not to be replaced.
+ */
 export class Reservation implements Disposable {
-  readonly #root: Fd;
-  readonly #name: string;
-  readonly #file: Fd;
+  readonly #locks: Disposable[] = [];
   readonly #registration = abandonWithUs(this);
 
-  constructor(root: Fd, image: string) {
-    this.#root = root;
-    this.#name = `.#${image}.lck`;
-    // The lock that nspawn and machined take on an image of this name.
-    for (;;) {
-      const path = `/proc/self/fd/${root.number}/${this.#name}`;
-      const file = Fd.adopt(openSync(path, "a+", 0o600));
-      if (!tryLock(file)) {
-        file.close();
-        this.#registration.settled();
-        throw new ErrnoError("EBUSY", `Image '${image}' is in use, or another transfer writes it.`);
+  /** `suffix` is what the image has behind its name in the directory `root`. */
+  constructor(root: Fd, image: string, suffix: string, options: WorkerOptions) {
+    const { locks } = options;
+    try {
+      if (options.class === "machine" && isOwnRoot(options)) this.#take(image, () => lockName(locks, image));
+      for (const entry of new Set([image, image + suffix])) {
+        this.#take(image, () => lockPlace(locks, join(pathOf(root), entry)));
       }
-      if (statFd(file).nlink > 0) {
-        this.#file = file;
-        return;
-      }
-      file.close();
+      requireFree(image, options);
+    } catch (error) {
+      this[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  #take(image: string, lock: () => ImageLock): void {
+    try {
+      this.#locks.push(lock());
+    } catch (error) {
+      if (errnoNameOf(error) !== "EBUSY") throw error;
+      throw new ErrnoError("EBUSY", `Image '${image}' is in use, or another transfer writes it.`, { cause: error });
     }
   }
 
   [Symbol.dispose](): void {
     this.#registration.settled();
-    trySys("unlinkat", this.#root.number, rawAddress(rawOf(this.#name)), 0);
-    this.#file.close();
+    for (const lock of this.#locks.splice(0).reverse()) lock[Symbol.dispose]();
   }
 }

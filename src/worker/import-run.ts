@@ -2,10 +2,10 @@
 import { errnoText } from "../base/errno.ts";
 import { ErrnoError, errnoNameOf, MachinedError } from "../base/error.ts";
 import { versionText } from "../kernel/host-systemd.ts";
+import { abandonAll, canGoOnLater, keepForLater } from "./abandon.ts";
 import { optionHelp } from "./import-help.ts";
 import { log } from "./import-log.ts";
 import { type CommandLine, type ProgramName, parseCommandLine } from "./import-options.ts";
-import { abandonAll, canGoOnLater, keepForLater } from "./install-image.ts";
 
 export interface Verb {
   /** Words behind the verb: at least and at most. */
@@ -91,9 +91,12 @@ async function interrupt(): Promise<never> {
 
 /** Nothing may be done after the clean-up that would have to be cleaned up again: the process ends here. */
 function abort(): never {
-  log("notice", "Transfer aborted.");
-  abandonAll();
-  process.exit(finish(ABORTED));
+  try {
+    log("notice", "Transfer aborted.");
+    abandonAll();
+  } finally {
+    process.exit(finish(ABORTED));
+  }
 }
 
 function fail(text: string): number {

@@ -2,7 +2,7 @@
 import { basename, dirname } from "node:path";
 import { ErrnoError } from "../base/error.ts";
 import { createSubvolume, isBtrfs } from "../kernel/btrfs.ts";
-import { type Fd, openPath } from "../kernel/fd.ts";
+import { type Fd, openPath, statAt } from "../kernel/fd.ts";
 import { removeTree } from "../kernel/remove-tree.ts";
 import { check } from "../kernel/sys.ts";
 import { rawOf } from "../kernel/tree.ts";
@@ -12,6 +12,7 @@ import { giveBack } from "./chunk-memory.ts";
 import { decompress } from "./compression.ts";
 import type { WorkerOptions } from "./import-options.ts";
 import { liftOsTree } from "./import-os-tree.ts";
+import { InPlace } from "./in-place.ts";
 import { exists } from "./install-image.ts";
 import type { TarTarget } from "./tar-entry.ts";
 import type { Untar, UntarOptions } from "./untar.ts";
@@ -74,15 +75,25 @@ export async function importTree(source: Chunks, top: Fd, options: WorkerOptions
   liftOsTree(top);
 }
 
-/** The directory that a direct import writes to; one that is missing is made, and with force one that is there is replaced. */
-export function openDirectTree(path: string, { force, btrfsSubvolume }: WorkerOptions): Fd {
-  using parent = openPath(dirname(path), "directory");
-  const name = basename(path);
-  if (force) removeTree(parent, rawOf(name));
-  if (btrfsSubvolume && isBtrfs(parent) && !exists(parent, name)) createSubvolume(parent, name);
-  else {
-    const result = tryMakeDirectory(parent, rawOf(name), TOP_MODE);
-    if (result !== EEXIST) check(result, "mkdir", path);
-  }
-  return openPath(path, "directory");
+function isTree(parent: Fd, name: string): boolean {
+  return exists(parent, name) && statAt(parent, name, "no-follow").kind === "directory";
+}
+
+/**
+ * The directory that a direct import writes to, locked; one that is missing is made, and with force one that is there is
+ * replaced. `EBUSY` when it is in use.
+ */
+export function openDirectTree(path: string, { force, btrfsSubvolume, locks }: WorkerOptions): InPlace {
+  return InPlace.open(locks, path, () => {
+    using parent = openPath(dirname(path), "directory");
+    const name = basename(path);
+    // Nothing but a tree is replaced by one: a link, a file or a device of that name stays.
+    if (force && isTree(parent, name)) removeTree(parent, rawOf(name));
+    if (btrfsSubvolume && isBtrfs(parent) && !exists(parent, name)) createSubvolume(parent, name);
+    else {
+      const result = tryMakeDirectory(parent, rawOf(name), TOP_MODE);
+      if (result !== EEXIST) check(result, "mkdir", path);
+    }
+    return openPath(path, "directory");
+  });
 }

@@ -5,6 +5,7 @@ import { homeDirectory } from "../kernel/account.ts";
 import { type Image, isImageName } from "../registry/image.ts";
 import { ImageSearch } from "../registry/image-search.ts";
 import type { ImageClass, WorkerOptions } from "./import-options.ts";
+import { movedRoot } from "./lock-directory.ts";
 
 /** The folder of a class below each of the directories that a system keeps things in. */
 const FOLDERS: Readonly<Record<ImageClass, string>> = {
@@ -19,7 +20,10 @@ const LEGACY_MACHINES = "/var/lib/container";
 
 /** The directory that new images go to. */
 export function imageRootOf({ imageRoot, class: imageClass, scope }: WorkerOptions): string {
-  if (imageRoot !== null) return imageRoot;
+  return imageRoot ?? ownRootOf(imageClass, scope);
+}
+
+function ownRootOf(imageClass: ImageClass, scope: WorkerOptions["scope"]): string {
   return join(scope === "user" ? userState() : "/var/lib", FOLDERS[imageClass]);
 }
 
@@ -31,6 +35,11 @@ function userState(): string {
 /** What `--direct` writes to: an absolute path stands for itself, any other is below the directory of images. */
 export function directPath(name: string, options: WorkerOptions): string {
   return resolve(imageRootOf(options), name);
+}
+
+/** Whether images go where the machines of this host are looked for. */
+export function isOwnRoot({ imageRoot, class: imageClass, scope }: WorkerOptions): boolean {
+  return imageRoot === null || imageRoot === join(movedRoot() ?? "/", ownRootOf(imageClass, scope));
 }
 
 /** Where an image of a name may be already. A root given by option stands for itself. */

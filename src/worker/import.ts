@@ -10,6 +10,7 @@ import { sys } from "../kernel/sys.ts";
 import { type Chunks, readChunks } from "./archive.ts";
 import { decompress, detectCompression, MAGIC_BYTES } from "./compression.ts";
 import { refuseForeign } from "./disk-format.ts";
+import { lockInPlace, lockTree } from "./image-marks.ts";
 import { log } from "./import-log.ts";
 import type { CommandLine, WorkerOptions } from "./import-options.ts";
 import { copyOrigin, copyRaw, type RawTarget, writeRaw } from "./import-raw.ts";
@@ -17,7 +18,7 @@ import { Reservation } from "./import-reservation.ts";
 import { entryOf } from "./import-run.ts";
 import { importTree, openDirectTree } from "./import-tar.ts";
 import { directPath, imageRootOf, nameOfFile, requireFree, requireName } from "./import-target.ts";
-import { lockInPlace, lockTree, openImageRoot, Stage } from "./install-image.ts";
+import { openImageRoot, Stage } from "./install-image.ts";
 import { sweepOrphans } from "./orphans.ts";
 import { Progress } from "./progress.ts";
 import { openInPlace } from "./pull-direct.ts";
@@ -75,7 +76,7 @@ async function importTar(line: CommandLine): Promise<void> {
   if (options.direct) return importTarDirect(source, directPath(name, options), options);
   using root = openImageRoot(imageRootOf(options));
   sweepOrphans(root);
-  using _reserved = new Reservation(root, name);
+  using _reserved = new Reservation(root, name, "", options);
   using stage = Stage.tree(root, "tar", options.btrfsSubvolume);
   await importTree(source, stage.file, options);
   stage.install(name, options);
@@ -83,9 +84,9 @@ async function importTar(line: CommandLine): Promise<void> {
 
 async function importTarDirect(source: Chunks, path: string, options: WorkerOptions): Promise<void> {
   using tree = openDirectTree(path, options);
-  await importTree(source, tree, options);
-  if (options.sync) sys("syncfs", tree.number);
-  if (options.readOnly) lockTree(tree);
+  await importTree(source, tree.fd, options);
+  if (options.sync) sys("syncfs", tree.fd.number);
+  if (options.readOnly) lockTree(tree.fd);
 }
 
 async function importRaw(line: CommandLine): Promise<void> {
@@ -94,7 +95,7 @@ async function importRaw(line: CommandLine): Promise<void> {
   if (options.direct) return importRawDirect(input, directPath(name, options), options);
   using root = openImageRoot(imageRootOf(options));
   sweepOrphans(root);
-  using _reserved = new Reservation(root, name);
+  using _reserved = new Reservation(root, name, ".raw", options);
   using stage = await stageRaw(input, root, options);
   if (input.size !== null) mortal(() => copyOrigin(input.file, stage.file));
   stage.install(`${name}.raw`, options);
@@ -109,7 +110,7 @@ async function stageRaw(input: Input, root: Fd, options: WorkerOptions): Promise
     if (isPlain(input)) {
       if (options.convertQcow2 && isQcow2(input.file)) return await staged(input.file, stage);
       refuseForeign(input.file);
-      copyRaw(input.file, stage.file);
+      await copyRaw(input.file, stage.file, inputProgress(input));
     } else {
       const target: RawTarget = { file: stage.file, offset: 0, sizeMax: RAW_LIMIT_BYTES, sparse: true };
       await writeRaw(decompress(readChunks(input.file, inputProgress(input))), target);
@@ -146,12 +147,12 @@ function isPlain({ file, size }: Input): boolean {
 }
 
 async function importRawDirect(input: Input, path: string, options: WorkerOptions): Promise<void> {
-  using target = openInPlace(path);
+  using target = openInPlace(path, options);
   const source = decompress(readChunks(input.file, inputProgress(input)));
   const [offset, sizeMax] = [options.offset ?? 0, options.sizeMax ?? RAW_LIMIT_BYTES];
-  await writeRaw(source, { file: target, offset, sizeMax, sparse: false });
-  if (options.sync) sys("fsync", target.number);
-  if (options.readOnly) lockInPlace(target);
+  await writeRaw(source, { file: target.fd, offset, sizeMax, sparse: false });
+  if (options.sync) sys("fsync", target.fd.number);
+  if (options.readOnly) lockInPlace(target.fd);
 }
 
 /** Runs the program; gives its exit code. */

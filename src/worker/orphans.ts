@@ -2,10 +2,10 @@
 import { rmSync } from "node:fs";
 import { listDirectory } from "../kernel/directory-entry.ts";
 import { type Fd, openPath, statAt } from "../kernel/fd.ts";
+import { lockWhole } from "../kernel/file-lock.ts";
 import { removeTree } from "../kernel/remove-tree.ts";
 import { SyscallError } from "../kernel/sys.ts";
 import { openForReading } from "../kernel/tree.ts";
-import { tryLock } from "./install-image.ts";
 
 const LABEL = /^\.#(tar|raw|settings|roothash|roothash\.p7s|verity|oci|fs|export)[0-9a-f]{16}$/;
 /** A download on its way, and what is noted beside it. */
@@ -52,7 +52,7 @@ function sweep(root: Fd, name: string): boolean {
     const { kind } = statAt(root, name, "no-follow");
     if (kind !== "regular" && kind !== "directory") return false;
     using file = openForReading(root, name);
-    if (!tryLock(file)) return false;
+    if (!lockWhole(file)) return false;
     removeTree(root, name);
     return true;
   } catch (error) {

@@ -7,11 +7,12 @@ import { sys } from "../kernel/sys.ts";
 import { type Chunks, limited } from "./archive.ts";
 import { writeStream } from "./archive-stream.ts";
 import { decompress } from "./compression.ts";
+import { lockInPlace, lockTree } from "./image-marks.ts";
 import type { WorkerOptions } from "./import-options.ts";
 import { liftOsTree } from "./import-os-tree.ts";
 import { writeRaw } from "./import-raw.ts";
 import { openDirectTree, unpackOptions, unpackTar } from "./import-tar.ts";
-import { lockInPlace, lockTree } from "./install-image.ts";
+import { InPlace } from "./in-place.ts";
 
 export interface DirectTarget extends Disposable {
   /** Takes the file as it was downloaded. */
@@ -45,20 +46,24 @@ function tree(path: string, options: WorkerOptions): DirectTarget {
   const top = openDirectTree(path, options);
   return {
     write: async (source, limitBytes) => {
-      await unpackTar(source, top, unpackOptions(options), limitBytes);
-      liftOsTree(top);
-      if (options.sync) sys("syncfs", top.number);
-      if (options.readOnly) lockTree(top);
+      await unpackTar(source, top.fd, unpackOptions(options), limitBytes);
+      liftOsTree(top.fd);
+      if (options.sync) sys("syncfs", top.fd.number);
+      if (options.readOnly) lockTree(top.fd);
     },
-    [Symbol.dispose]: () => top.close(),
+    [Symbol.dispose]: () => top[Symbol.dispose](),
   };
 }
 
 const FILE_MODE = 0o644;
 const IN_PLACE_FLAGS = constants.O_RDWR | constants.O_CREAT | constants.O_NONBLOCK | constants.O_NOCTTY;
 
-/** Opens a file or block device to be written in place; a file that is missing is made. */
-export function openInPlace(path: string): Fd {
+/** Opens a file or block device to be written in place, locked; a file that is missing is made. */
+export function openInPlace(path: string, { locks }: WorkerOptions): InPlace {
+  return InPlace.open(locks, path, () => openFile(path));
+}
+
+function openFile(path: string): Fd {
   const target = Fd.adopt(openSync(path, IN_PLACE_FLAGS, FILE_MODE));
   const { kind } = statFd(target);
   if (kind === "regular" || kind === "block") return target;
@@ -67,7 +72,8 @@ export function openInPlace(path: string): Fd {
 }
 
 function disk(path: string, options: WorkerOptions): DirectTarget {
-  const file = openInPlace(path);
+  const place = openInPlace(path, options);
+  const file = place.fd;
   return {
     write: async (source, limitBytes) => {
       const sizeMax = options.sizeMax ?? limitBytes;
@@ -75,6 +81,6 @@ function disk(path: string, options: WorkerOptions): DirectTarget {
       if (options.sync) sys("fsync", file.number);
       if (options.readOnly) lockInPlace(file);
     },
-    [Symbol.dispose]: () => file.close(),
+    [Symbol.dispose]: () => place[Symbol.dispose](),
   };
 }

@@ -3,7 +3,7 @@
 import { version } from "../../package.json";
 import { errnoNumber, errnoText } from "../base/errno.ts";
 import { ErrnoError } from "../base/error.ts";
-import { keepWhenInterrupted } from "./install-image.ts";
+import { keepWhenInterrupted } from "./abandon.ts";
 import { trust } from "./pull-trust.ts";
 
 export interface HttpLimits {

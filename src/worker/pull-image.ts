@@ -1,12 +1,16 @@
 // What happens to a download: it is unpacked while it comes, verified, kept under a name made of its address, and copied
 // to the name that was asked for. Tar archives become trees, everything else disk images.
 import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { errnoNameOf } from "../base/error.ts";
 import { isBtrfs, isSubvolume, snapshotSubvolume } from "../kernel/btrfs.ts";
 import { listDirectory } from "../kernel/directory-entry.ts";
-import { type Fd, openAt, openPath, readFileIn } from "../kernel/fd.ts";
-import { noteCreated, setAttribute } from "../kernel/file-attributes.ts";
-import { SyscallError } from "../kernel/sys.ts";
+import { type Fd, openPath, readFileIn } from "../kernel/fd.ts";
+import { noteCreated, pathOf, setAttribute } from "../kernel/file-attributes.ts";
+import { isErrno, SyscallError } from "../kernel/sys.ts";
 import { openDirectory } from "../kernel/tree.ts";
+import { HeldImage, lockImageFile } from "../registry/image-lock.ts";
+import { abandonWithUs } from "./abandon.ts";
 import { copyInChild } from "./import-copy.ts";
 import { log } from "./import-log.ts";
 import type { WorkerOptions } from "./import-options.ts";
@@ -34,7 +38,7 @@ export interface SideFile {
 }
 
 /** The directory of images during a download. */
-export class PullPlace {
+export class PullPlace implements Disposable {
   readonly root: Fd;
   readonly path: string;
   readonly url: string;
@@ -44,6 +48,10 @@ export class PullPlace {
   readonly direct: DirectTarget | null;
   /** The name of the image; null when nothing but the download is wanted. */
   readonly local: string | null;
+  /** What is kept already of this address and may be copied, by name. */
+  readonly #held = new Map<string, HeldImage>();
+  readonly #keptLocks: Disposable[] = [];
+  readonly #registration = abandonWithUs(this);
 
   constructor(root: Fd, place: Pick<PullPlace, "path" | "url" | "kind" | "options" | "direct" | "local">) {
     this.direct = place.direct;
@@ -66,11 +74,39 @@ export class PullPlace {
     return this.direct === null && this.kind === "tar" && this.local !== null && this.isKept && !isSnapshot;
   }
 
-  /** The tags of what is kept of this address. */
+  /** The tags of what is kept of this address; it is held from now on, so that it is still there when it is copied. */
   tags(): string[] {
     using listing = openPath(`/proc/self/fd/${this.root.number}`, "directory");
     const names = listDirectory(listing).map(({ name }) => name);
-    return cachedTags(names, this.url, CACHE[this.kind]);
+    return cachedTags(names, this.url, CACHE[this.kind]).filter((tag) => this.#hold(this.stem(tag)));
+  }
+
+  /** False when it is gone, or is being removed or used by somebody: then it is as if it were not kept. */
+  #hold(stem: string): boolean {
+    const name = stem + CACHE[this.kind].suffix;
+    if (this.#held.has(name)) return true;
+    try {
+      this.#held.set(name, this.#open(name));
+      return true;
+    } catch (error) {
+      // Small files that stand beside it are called as if they had a tag.
+      if (isErrno(error, "ENOENT", "EBUSY", "ENOTDIR")) return false;
+      throw error;
+    }
+  }
+
+  #open(name: string): HeldImage {
+    return HeldImage.open(this.options.locks, this.#pathOf(name), this.kind === "tar" ? "directory" : "read");
+  }
+
+  #pathOf(name: string): string {
+    return join(pathOf(this.root), name);
+  }
+
+  [Symbol.dispose](): void {
+    this.#registration.settled();
+    for (const held of this.#held.values()) held[Symbol.dispose]();
+    for (const lock of this.#keptLocks) lock[Symbol.dispose]();
   }
 
   /** The name a download is kept under, without the ending of images. */
@@ -78,11 +114,22 @@ export class PullPlace {
     return cacheStem(this.path, this.url, etag, CACHE[this.kind]);
   }
 
-  /** Gives the download the name it is kept under. One of the same name gives way: nothing refers to it. */
-  keep(stage: Stage, etag: string | null): string {
+  /**
+   * Gives the download the name it is kept under, and holds it. One of the same name gives way; false when that is in use,
+   * and the download is still in the making.
+   */
+  keep(stage: Stage, etag: string | null): boolean {
     const name = this.stem(etag) + CACHE[this.kind].suffix;
-    stage.install(name, { force: true, readOnly: true, sync: this.options.sync });
-    return name;
+    try {
+      // Before anybody can see it.
+      this.#keptLocks.push(lockImageFile(this.options.locks, this.#pathOf(name), stage.file, "shared"));
+      stage.install(name, { ...this.#install(), force: true, readOnly: true });
+      return true;
+    } catch (error) {
+      if (errnoNameOf(error) !== "EBUSY") throw error;
+      log("notice", `'${name}' is in use, not replacing it.`);
+      return false;
+    }
   }
 
   /** Puts the small files beside an image, whose name without ending is `stem`. */
@@ -96,20 +143,20 @@ export class PullPlace {
       using stage = Stage.file(this.root, label, 0o644);
       writeFileSync(stage.file.number, content);
       if (how === "replace") changeMode(stage.file, 0o444);
-      stage.install(name, { force: true, readOnly: false, sync: this.options.sync });
+      stage.putFile(name, this.options);
     }
   }
 
   /** Makes the image `local` a copy of what is kept as `cached`, of which `twin` may be one already. */
   async copyToLocal(cached: string, local: string, twin: Stage | null): Promise<void> {
-    using stage = twin ?? (this.kind === "tar" ? await this.#copyTree(cached) : this.#copyFile(cached));
+    using stage = twin ?? (await this.#copy(cached));
     stage.install(local + CACHE[this.kind].suffix, this.#install());
     log("info", `Created new local image '${local}'.`);
   }
 
   #install(): InstallOptions {
-    const { force, readOnly, sync } = this.options;
-    return { force, readOnly, sync };
+    const { force, readOnly, sync, locks } = this.options;
+    return { force, readOnly, sync, locks };
   }
 
   /** Gives the download itself the name of the image. */
@@ -118,8 +165,15 @@ export class PullPlace {
     log("info", `Created new local image '${local}'.`);
   }
 
-  async #copyTree(cached: string): Promise<Stage> {
-    using source = openAt(this.root, cached, "directory");
+  async #copy(cached: string): Promise<Stage> {
+    const held = this.#held.get(cached) ?? this.#open(cached);
+    // Ours until the end of the transfer, also when that is cancelled.
+    this.#held.set(cached, held);
+    const { fd } = held;
+    return this.kind === "tar" ? await this.#copyTree(fd) : await this.#copyFile(fd);
+  }
+
+  async #copyTree(source: Fd): Promise<Stage> {
     if (this.options.btrfsSubvolume && isSubvolume(source)) {
       return Stage.made(this.root, "tar", (name) => {
         snapshotSubvolume(source, this.root, name);
@@ -128,7 +182,7 @@ export class PullPlace {
     }
     const stage = Stage.tree(this.root, "tar", this.options.btrfsSubvolume);
     try {
-      await copyInChild(source, stage.file);
+      await copyInChild(source, stage.file, "held");
       return stage;
     } catch (error) {
       stage[Symbol.dispose]();
@@ -136,11 +190,10 @@ export class PullPlace {
     }
   }
 
-  #copyFile(cached: string): Stage {
-    using source = openAt(this.root, cached, "read");
+  async #copyFile(source: Fd): Promise<Stage> {
     const stage = Stage.file(this.root, "raw", 0o644);
     try {
-      copyRaw(source, stage.file);
+      await copyRaw(source, stage.file, () => {});
       return stage;
     } catch (error) {
       stage[Symbol.dispose]();

@@ -4,6 +4,7 @@ import { writeFileSync } from "node:fs";
 import { ErrnoError, errnoNameOf } from "../base/error.ts";
 import { listDirectory } from "../kernel/directory-entry.ts";
 import { type Fd, openAt } from "../kernel/fd.ts";
+import { abandonAll, keepForLater } from "./abandon.ts";
 import type { Chunks } from "./archive.ts";
 import { decompress } from "./compression.ts";
 import { log } from "./import-log.ts";
@@ -11,8 +12,9 @@ import type { CommandLine, WorkerOptions } from "./import-options.ts";
 import { Reservation } from "./import-reservation.ts";
 import { unpackOptions, unpackPlainTar } from "./import-tar.ts";
 import { imageRootOf, requireFree, requireName } from "./import-target.ts";
-import { abandonAll, exists, keepForLater, openImageRoot, Stage } from "./install-image.ts";
+import { exists, openImageRoot, Stage } from "./install-image.ts";
 import { chooseManifest, verifiedDocument, warnOfPlatform } from "./oci-choose.ts";
+import { HeldLayers } from "./oci-held.ts";
 import { LayerTarget, layerOptions } from "./oci-layer.ts";
 import { flatten, knowsStacks, stackOf } from "./oci-machine.ts";
 import {
@@ -45,7 +47,7 @@ export async function pullOci({ options, words }: CommandLine): Promise<void> {
   log("info", local === null ? `Pulling '${reference}'.` : `Pulling '${reference}', saving as '${local}'.`);
   using root = openImageRoot(imageRootOf(options));
   sweepOrphans(root);
-  using _reserved = local === null ? null : new Reservation(root, local);
+  using _reserved = local === null ? null : new Reservation(root, local, knowsStacks() ? ".mstack" : "", options);
   using opened = await openSource(reference, root);
   try {
     await install(opened.source, root, local, options);
@@ -67,7 +69,8 @@ async function install(source: OciSource, root: Fd, local: string | null, option
   const layers = manifest.layers.filter((layer) => isWanted(layer, manifest));
   if (layers.length === 0) throw new ErrnoError("ENODATA", "Image has no layer of files.");
   const contents = config === null || layers.length < manifest.layers.length ? null : contentDigests(config);
-  await fetchLayers(source, root, layers, { options, contents, progress });
+  using held = new HeldLayers(root, options.locks);
+  await fetchLayers(source, root, layers, { options, contents, progress, held });
   if (local === null) return;
   const names = layers.map(({ digest }) => layerName(digest));
   if (names.every((name) => isEmpty(root, name))) throw noFile();
@@ -113,6 +116,7 @@ interface LayerWork {
   readonly options: WorkerOptions;
   readonly contents: readonly string[] | null;
   readonly progress: Progress;
+  readonly held: HeldLayers;
 }
 
 interface MissingLayer {
@@ -123,6 +127,7 @@ interface MissingLayer {
 
 interface FetchWork {
   readonly options: WorkerOptions;
+  readonly held: HeldLayers;
   readonly count: (bytes: number) => void;
 }
 
@@ -131,10 +136,10 @@ const DOWNLOAD_SHARE = 95;
 /** Fetches the layers that are not here yet, some at a time; each of them once. */
 async function fetchLayers(source: OciSource, root: Fd, layers: readonly Descriptor[], work: LayerWork): Promise<void> {
   const missing = new Map<string, MissingLayer>();
-  layers.forEach((layer, index) => {
-    if (!exists(root, layerName(layer.digest)))
-      missing.set(layer.digest, { layer, content: work.contents?.[index] ?? null });
-  });
+  for (const [index, layer] of layers.entries()) {
+    if (await work.held.hold(layerName(layer.digest))) continue;
+    missing.set(layer.digest, { layer, content: work.contents?.[index] ?? null });
+  }
   const total = [...missing.values()].reduce((sum, { layer }) => sum + layer.size, 0);
   let done = 0;
   const queue = [...missing.values()];
@@ -144,7 +149,7 @@ async function fetchLayers(source: OciSource, root: Fd, layers: readonly Descrip
   };
   const run = async () => {
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-      await fetchLayer(source, root, next, { options: work.options, count });
+      await fetchLayer(source, root, next, { options: work.options, held: work.held, count });
     }
   };
   await Promise.all(Array.from({ length: PARALLEL }, run));
@@ -187,7 +192,7 @@ async function fetchFrom(
   place: Place,
   root: Fd,
   { layer, content }: MissingLayer,
-  { options, count }: FetchWork,
+  { options, count, held }: FetchWork,
 ): Promise<void> {
   using stage = Stage.tree(root, "oci", options.btrfsSubvolume);
   const isHere = () => exists(root, layerName(layer.digest));
@@ -211,12 +216,28 @@ async function fetchFrom(
     if (content !== null && content !== found) {
       throw new ErrnoError("EBADMSG", `DOWNLOAD INVALID: Content of layer ${layer.digest} is not what the image says`);
     }
-    // Another transfer may have been faster with the same layer.
-    if (isHere()) return;
-    stage.install(layerName(layer.digest), { force: false, readOnly: true, sync: options.sync });
+    if (!(await installLayer(root, layerName(layer.digest), stage, { options, held }))) return;
     log("info", `Acquired layer ${layer.digest}.`);
   };
   await place.fetch(layer, { root, take, isHere });
+}
+
+/** False when another transfer was faster with the same layer. */
+async function installLayer(
+  root: Fd,
+  name: string,
+  stage: Stage,
+  { options, held }: Pick<LayerWork, "options" | "held">,
+): Promise<boolean> {
+  while (!(await held.hold(name))) {
+    await held.holdNew(name, stage.file);
+    if (!exists(root, name)) {
+      stage.install(name, { force: false, readOnly: true, sync: options.sync, locks: options.locks });
+      return true;
+    }
+    held.release(name);
+  }
+  return false;
 }
 
 function requireSame({ digest, size }: Descriptor, foundSize: number, found: string): void {
@@ -246,6 +267,6 @@ function putConfig(root: Fd, local: string, config: Buffer, options: WorkerOptio
     if (content === null || (exists(root, name) && !options.force)) continue;
     using stage = Stage.file(root, "settings", 0o644);
     writeFileSync(stage.file.number, content);
-    stage.install(name, { force: true, readOnly: false, sync: options.sync });
+    stage.putFile(name, options);
   }
 }

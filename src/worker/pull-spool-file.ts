@@ -2,8 +2,8 @@
 import { constants, openSync } from "node:fs";
 import { ErrnoError } from "../base/error.ts";
 import { Fd, statAt, statFd } from "../kernel/fd.ts";
+import { lockWhole } from "../kernel/file-lock.ts";
 import { isErrno } from "../kernel/sys.ts";
-import { tryLock } from "./install-image.ts";
 
 const FLAGS = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 const MODE = 0o600;
@@ -15,7 +15,7 @@ export function openSpoolFile(root: Fd, name: string, beforeLock: () => void = (
     try {
       if (statFd(file).kind !== "regular") throw new ErrnoError("EBADFD", `'${name}' is no regular file.`);
       beforeLock();
-      if (!tryLock(file)) {
+      if (!lockWhole(file)) {
         file.close();
         return null;
       }

@@ -2,12 +2,13 @@
 import { ErrnoError } from "../base/error.ts";
 import { formatBytes, formatSpan } from "../base/format.ts";
 import { openPath } from "../kernel/fd.ts";
+import { abandonAll } from "./abandon.ts";
 import { log } from "./import-log.ts";
 import type { CommandLine, WorkerOptions } from "./import-options.ts";
 import { Reservation } from "./import-reservation.ts";
 import { entryOf } from "./import-run.ts";
 import { imageRootOf, nameOfFile, requireFree, requireName } from "./import-target.ts";
-import { abandonAll, openImageRoot } from "./install-image.ts";
+import { openImageRoot } from "./install-image.ts";
 import { sweepOrphans } from "./orphans.ts";
 import { Progress } from "./progress.ts";
 import { directTarget } from "./pull-direct.ts";
@@ -74,9 +75,9 @@ async function pull({ options, words }: CommandLine, kind: PullKind): Promise<vo
     log("info", `Operating on image directory '${path}'.`);
     sweepOrphans(root);
   }
-  using _reserved = local === null || options.direct ? null : new Reservation(root, local);
+  using _reserved = local === null || options.direct ? null : new Reservation(root, local, CACHE[kind].suffix, options);
   using direct = options.direct ? directTarget(local, path, kind, options) : null;
-  const place = new PullPlace(root, { path, url, kind, options, direct, local });
+  using place = new PullPlace(root, { path, url, kind, options, direct, local });
   try {
     await run(place);
   } catch (error) {
@@ -195,12 +196,14 @@ async function accept(
   requireListed(trusted, files);
   progress.stage(SHARES[kind].install);
   if (stage === null) return null;
-  if (local !== null && !place.isKept) {
+  if (local !== null && !(place.isKept && place.keep(stage, result.etag))) {
     place.installLocal(stage, local);
     place.putSides(local, sides, options.force ? "replace" : "respect");
     return null;
   }
-  place.keep(stage, result.etag);
+  if (local === null && !place.keep(stage, result.etag)) {
+    throw new ErrnoError("EBUSY", `The copy that is kept of ${url} is in use.`);
+  }
   const stem = place.stem(result.etag);
   place.putSides(stem, sides, "replace");
   return stem;

@@ -289,8 +289,8 @@ export const ARCHIVE_TARGETS: Readonly<Record<string, Target>> = {
       }),
     ),
     run(bytes) {
-      refusing(ERRORS, () => void readManifest(bytes, null, "amd64"));
-      refusing(ERRORS, () => void readManifest(bytes, MANIFEST_TYPE, "arm64"));
+      refusing(ERRORS, () => void readManifest({ bytes, contentType: null, namedType: null }, "amd64"));
+      refusing(ERRORS, () => void readManifest({ bytes, contentType: MANIFEST_TYPE, namedType: null }, "arm64"));
       refusing(ERRORS, () => void parseObject(bytes));
       refusing(ERRORS, () => void contentDigests(bytes));
       refusing(ERRORS, () => {

@@ -32,6 +32,7 @@ function framesOf(bytes: Buffer, step: number): string[] {
     finish: () => {},
     close: () => {},
     queuedBytes: 0,
+    takesMore: true,
   };
   const open = (given: StreamHandlers) => {
     handlers = given;

@@ -1,0 +1,106 @@
+// An export to a path once took the place of whatever was there, a directory with its content included, and reported success.
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { isRoot } from "../kernel/support.ts";
+import { needsRoot } from "../lib/daemon.ts";
+import { waitFor } from "../lib/wait-for.ts";
+import { finished, ImageHost } from "./image-host.ts";
+
+setDefaultTimeout(60_000);
+
+describe.skipIf(!isRoot)(`where an export goes${needsRoot}`, () => {
+  const host = new ImageHost();
+  const content = Buffer.alloc(300_000, "image");
+  writeFileSync(join(host.pool, "disk.raw"), content);
+  mkdirSync(join(host.pool, "tree"));
+  writeFileSync(join(host.pool, "tree/file"), "of the tree");
+  const out = join(host.path, "out");
+  mkdirSync(out);
+  const at = (name: string) => join(out, name);
+  const exported = (path: string, kind = "raw") =>
+    host.run("systemd-export", [kind, kind === "raw" ? "disk" : "tree", path]);
+
+  test.each(["raw", "tar"])("a directory stays as it is (%s)", async (kind) => {
+    mkdirSync(at(`directory-${kind}/inner`), { recursive: true });
+    writeFileSync(at(`directory-${kind}/inner/kept`), "kept");
+    const { code, log } = await exported(at(`directory-${kind}`), kind);
+    expect([code, log]).toEqual([1, expect.stringContaining("it is a directory")]);
+    expect(readFileSync(at(`directory-${kind}/inner/kept`), "utf8")).toBe("kept");
+  });
+
+  test("a file is replaced when the export is complete, and keeps its owner and permissions", async () => {
+    writeFileSync(at("file"), "old");
+    chmodSync(at("file"), 0o640);
+    chownSync(at("file"), 65534, 65534);
+    const before = statSync(at("file")).ino;
+    expect((await exported(at("file"))).code).toBe(0);
+    const { ino, uid, gid, mode } = statSync(at("file"));
+    expect([readFileSync(at("file")).equals(content), ino !== before]).toEqual([true, true]);
+    expect([uid, gid, mode & 0o7777]).toEqual([65534, 65534, 0o640]);
+    expect((await exported(at("new"))).code).toBe(0);
+    expect(statSync(at("new")).mode & 0o7777).toBe(0o644);
+  });
+
+  test("links are followed, to a file that is there and to one that is made", async () => {
+    writeFileSync(at("target"), "old");
+    symlinkSync("target", at("link"));
+    symlinkSync("made", at("inner"));
+    symlinkSync("inner", at("dangling"));
+    for (const link of ["link", "dangling"]) expect([link, (await exported(at(link))).code]).toEqual([link, 0]);
+    expect([readlinkSync(at("link")), readlinkSync(at("dangling"))]).toEqual(["target", "inner"]);
+    expect(readFileSync(at("target")).equals(content)).toBe(true);
+    expect(readFileSync(at("made")).equals(content)).toBe(true);
+    symlinkSync("loop", at("loop"));
+    expect((await exported(at("loop"))).code).toBe(1);
+    symlinkSync("../out", at("to-directory"));
+    expect((await exported(at("to-directory"))).log).toContain("it is a directory");
+  });
+
+  test("a fifo is written to, whoever comes to read, and waiting for that can be cancelled", async () => {
+    Bun.spawnSync(["mkfifo", at("fifo")]);
+    const waiting = host.start("systemd-export", ["raw", "disk", at("fifo")]);
+    const end = finished(waiting);
+    await waitFor(() => {
+      const states = Bun.spawnSync(["sh", "-c", `cat /proc/${waiting.pid}/task/*/wchan`]).stdout.toString();
+      expect(states).toMatch(/wait_for_partner|fifo/);
+    }, "the export to wait for a reader");
+    waiting.kill("SIGTERM");
+    expect((await end).code).toBe(4);
+    const reader = Bun.spawn(["cat", at("fifo")], { stdout: "pipe" });
+    expect((await exported(at("fifo"))).code).toBe(0);
+    expect(Buffer.from(await new Response(reader.stdout).bytes()).equals(content)).toBe(true);
+    expect(lstatSync(at("fifo")).isFIFO()).toBe(true);
+  });
+
+  test("devices are written to and stay", async () => {
+    Bun.spawnSync(["mknod", at("null"), "c", "1", "3"]);
+    for (const kind of ["raw", "tar"]) expect((await exported(at("null"), kind)).code).toBe(0);
+    expect(lstatSync(at("null")).isCharacterDevice()).toBe(true);
+    expect((await exported("/dev/full")).log).toContain("No space left on device");
+    expect(lstatSync("/dev/full").isCharacterDevice()).toBe(true);
+  });
+
+  test("an open file by its name in /proc is written to", async () => {
+    const main = join(import.meta.dir, "../../src/main.ts");
+    const command = `'${process.execPath}' '${main}' systemd-export raw --image-root='${host.pool}' disk /dev/stdout`;
+    const { stdout } = Bun.spawnSync(["sh", "-c", `${command} | cat`]);
+    expect(Buffer.from(stdout).equals(content)).toBe(true);
+  });
+
+  test("nothing is left beside", () => {
+    expect(Bun.spawnSync(["sh", "-c", `ls -A '${out}' | grep '^[.]#'`]).stdout.toString()).toBe("");
+    expect(existsSync(at("target"))).toBe(true);
+  });
+});

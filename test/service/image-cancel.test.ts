@@ -1,0 +1,48 @@
+// Every transfer, cancelled at moments from its start to its end, so that every point where it waits has its turn: it has ended
+// well and the image is whole, or it says that it was aborted and everything is as before. MACHINED_IMAGE_KILLS says how many
+// moments.
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { isRoot } from "../kernel/support.ts";
+import { needsRoot } from "../lib/daemon.ts";
+import { ImageHost } from "./image-host.ts";
+import { expectWhole, Killable, makeVersions, transfersOf, type Version } from "./image-versions.ts";
+import { FaultyServer, Scratch } from "./pull-support.ts";
+
+const MOMENTS = Number(process.env["MACHINED_IMAGE_KILLS"] ?? 6);
+setDefaultTimeout(120_000 + MOMENTS * 20_000);
+
+const ABORTED = 4;
+
+describe.skipIf(!isRoot)(`cancelled at ${MOMENTS} moments${needsRoot}`, () => {
+  const scratch = new Scratch();
+  const server = new FaultyServer();
+  const versions = makeVersions(scratch.path, server);
+  const [first, second] = versions as [Version, Version];
+
+  for (const parent of ["/var/tmp", "/dev/shm"]) {
+    const host = new ImageHost(parent);
+    for (const { name, command } of transfersOf(host, server)) {
+      test(`${name} in ${parent}`, async () => {
+        const begin = (round: number, version: Version) => new Killable(name, command(round, version), host);
+        if (!host.entries().includes("base")) {
+          const base = ["systemd-import", "tar", first.tarFile, "base"];
+          expect((await new Killable("base", base, host).end(null)).code).toBe(0);
+        }
+        const { ran, code } = await begin(0, first).end(null);
+        expect(code).toBe(0);
+        let aborted = 0;
+        for (let moment = 0; moment < MOMENTS; moment++) {
+          const end = await begin(moment % 2, moment % 2 === 0 ? first : second).end((ran * moment) / MOMENTS);
+          if (end.code !== 0 && !end.isKilled) {
+            expect(end.code).toBe(ABORTED);
+            aborted++;
+          }
+          expectWhole(host, versions, `cancelled at moment ${moment} of ${MOMENTS}`);
+          expect(host.entries().filter((entry) => entry.startsWith(".#"))).toEqual([]);
+          expect(host.lockFiles()).toEqual([]);
+        }
+        console.log(`${name} in ${parent}: ${aborted} of ${MOMENTS} were in time`);
+      });
+    }
+  }
+});

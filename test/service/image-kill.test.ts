@@ -1,0 +1,119 @@
+// Imports, downloads, copies, clones, removals and cleaning side by side, each killed at a moment chosen by chance: under a
+// name there is a whole image or none, and what a machine runs from is left alone. MACHINED_IMAGE_KILLS says how often each of
+// them is killed on each file system.
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { existsSync, mkdirSync, rmSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { isLockFree } from "../../src/kernel/file-lock.ts";
+import { sweepAll } from "../../src/registry/image-temporary.ts";
+import { isRoot } from "../kernel/support.ts";
+import { needsRoot } from "../lib/daemon.ts";
+import { ImageHost } from "./image-host.ts";
+import { expectWhole, Killable, makeVersions, type Operation, transfersOf, type Version } from "./image-versions.ts";
+import { FaultyServer, Scratch } from "./pull-support.ts";
+
+const KILLS = Number(process.env["MACHINED_IMAGE_KILLS"] ?? 2);
+setDefaultTimeout(120_000 + KILLS * 60_000);
+
+const scratch = new Scratch();
+const server = new FaultyServer();
+const versions = makeVersions(scratch.path, server);
+
+/** What runs side by side; `host` gives the layout that operations of machined are told. */
+function operationsOf(host: ImageHost): Operation[] {
+  const operation = (request: object) => JSON.stringify({ layout: host.layout, ...request });
+  const index = (round: number) => round % 2;
+  return [
+    ...transfersOf(host, server),
+    {
+      name: "clone",
+      command: (round) => [
+        "machined-worker",
+        "clone",
+        operation({ name: "base", newName: `clone${round}`, readOnly: index(round) === 0 }),
+      ],
+    },
+    {
+      name: "remove",
+      command: (round) => ["machined-worker", "remove", operation({ name: `clone${round - 1}` })],
+    },
+    { name: "clean", command: () => ["machined-worker", "clean", operation({ mode: "hidden" })] },
+    { name: "sweep", command: () => ["machined-worker", "sweep", operation({})] },
+    { name: "import-sweep", command: () => ["systemd-import-sweep", host.pool] },
+    { name: "replace-running", command: (_, { tarFile }) => ["systemd-import", "tar", "--force", tarFile, "running"] },
+  ];
+}
+
+const KINDS = ["btrfs", "ext4", "tmpfs"];
+
+/** A new file system of that kind, which is there as long as it is not disposed of. */
+function mountNew(kind: string): Disposable & { readonly path: string } {
+  const place = join(scratch.path, kind);
+  mkdirSync(place);
+  const disk = `${place}.disk`;
+  const flags = kind === "btrfs" ? "-q -f" : "-q -F";
+  const script =
+    kind === "tmpfs"
+      ? `mount -t tmpfs -o size=600M tmpfs '${place}'`
+      : `truncate -s 1G '${disk}' && mkfs.${kind} ${flags} '${disk}' && mount -o loop '${disk}' '${place}'`;
+  const { success, stderr } = Bun.spawnSync(["sh", "-c", script]);
+  if (!success) throw new Error(`Cannot mount a new ${kind}: ${stderr}`);
+  return {
+    path: place,
+    [Symbol.dispose]: () => {
+      Bun.spawnSync(["umount", "-l", place]);
+      rmSync(disk, { force: true });
+    },
+  };
+}
+
+for (const kind of KINDS) {
+  const hasMkfs = kind === "tmpfs" || Bun.which(`mkfs.${kind}`) !== null;
+  const reason = isRoot ? (hasMkfs ? "" : ` (left out: no mkfs.${kind} here)`) : needsRoot;
+  describe.skipIf(!isRoot || !hasMkfs)(`killed anywhere, on ${kind}${reason}`, () => {
+    test(`${KILLS} times each: whole images or none, and the running machine's is left alone`, async () => {
+      using place = mountNew(kind);
+      const host = new ImageHost(place.path);
+      const operations = operationsOf(host);
+      const [first] = versions as [Version, Version];
+      for (const name of ["base", "running"]) {
+        await new Killable(name, ["systemd-import", "tar", first.tarFile, name], host).end(null);
+      }
+      using machine = host.lockAsMachine(join(host.pool, "running"));
+      const inodes = () => machine.files.map((file) => statSync(file).ino);
+      const before = inodes();
+      const root = statSync(join(host.pool, "running")).ino;
+      const durations = new Map<string, number>();
+      const counts = new Map<string, { killed: number; ended: number }>();
+
+      for (let round = 0; round <= KILLS; round++) {
+        const version = versions[round % 2] as Version;
+        const runs = operations.map(async ({ name, command }) => {
+          const longest = durations.get(name);
+          const delay = longest === undefined ? null : Math.random() * longest;
+          const { ran, isKilled } = await new Killable(name, command(round, version), host).end(delay, "SIGKILL");
+          if (!isKilled) durations.set(name, Math.max(durations.get(name) ?? 0, ran));
+          const count = counts.get(name) ?? { killed: 0, ended: 0 };
+          counts.set(name, count);
+          count[isKilled ? "killed" : "ended"]++;
+        });
+        await Promise.all(runs);
+        expectWhole(host, versions, `round ${round}`);
+        // The machine's tree is the same one, and its locks are there and taken.
+        expect([round, statSync(join(host.pool, "running")).ino, inodes()]).toEqual([round, root, before]);
+        expect(machine.files.map((file) => isLockFree(file))).toEqual([false, false]);
+      }
+
+      await new Killable("import-sweep", ["systemd-import-sweep", host.pool], host).end(null);
+      sweepAll(host.layout);
+      expectWhole(host, versions, "in the end");
+      const left = host.entries().filter((name) => name.startsWith(".#") && !name.startsWith(".#pull-"));
+      expect(left).toEqual([]);
+      expect(host.lockFiles().length).toBe(2);
+      expect(existsSync(join(host.pool, "base"))).toBe(true);
+      expect([...counts.values()].reduce((sum, { killed }) => sum + killed, 0)).toBeGreaterThan(0);
+      const table = [...counts].map(([name, { killed, ended }]) => `${name} ${killed}/${ended}`);
+      console.log(`${kind}: killed/ended: ${table.join(", ")}`);
+    });
+  });
+}
