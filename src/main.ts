@@ -68,7 +68,7 @@ async function main(): Promise<void> {
   }
   const [name, args] = chosen;
   const order = process.env["MACHINED_PARENT"];
-  if (order !== undefined) (await import("./kernel/parent.ts")).obeyParent(order);
+  if (order !== undefined) (await import("./kernel/parent.ts")).obeyParent(order, name);
   try {
     const program = await (PROGRAMS[name] as () => Promise<{ main: Program }>)();
     process.exit(await program.main(args));

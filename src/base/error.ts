@@ -1,6 +1,8 @@
 // The errors this system answers with, each declared once: D-Bus name, Varlink id, errno.
 // The names are interface (org.freedesktop.machine1(5)); the texts are the original's wherever clients match them.
 
+import { errnoName, errnoNumber } from "./errno.ts";
+
 /** One kind of failure: what it is called on each transport, and the errno a C client makes of it. */
 export interface ErrorRow {
   readonly errno: string;
@@ -177,9 +179,29 @@ export class ErrnoError extends Error {
   }
 }
 
-/** The errno name carried by an error of any origin, or null. */
+/**
+ * The errno name of an error of any origin, or null for one that is no failure of the host: ours (`errnoName`), node:fs
+ * and Bun (`code`, or the number in `errno` where they know no name). The only place that looks at these fields.
+ */
 export function errnoNameOf(error: unknown): string | null {
   if (typeof error !== "object" || error === null) return null;
-  const name = (error as { errnoName?: unknown }).errnoName;
-  return typeof name === "string" ? name : null;
+  const { errnoName: own, code, errno, syscall } = error as Readonly<Record<string, unknown>>;
+  if (typeof own === "string") return own;
+  if (typeof code === "string" && errnoNumber(code) !== undefined) return code;
+  // A number without a system call is another library's: zlib counts its errors in the same field.
+  if (typeof errno !== "number" || errno === 0 || typeof syscall !== "string") return null;
+  const name = errnoName(Math.abs(errno));
+  return errnoNumber(name) === undefined ? null : name;
+}
+
+/** Failures that say something about the host or its administration, never about this program. */
+const HOST_FAULTS: ReadonlySet<string> = new Set([
+  ...["ENOSPC", "EDQUOT", "EROFS", "EIO", "EUCLEAN", "EMFILE", "ENFILE", "ENOMEM", "ENOBUFS", "EAGAIN"],
+  ...["EACCES", "EPERM", "ENOTDIR", "EISDIR", "ELOOP", "ENAMETOOLONG", "EADDRINUSE", "EHOSTDOWN", "ESTALE"],
+]);
+
+/** The errno name of an error that the host causes (full disk, too many open files, no permission …), or null. */
+export function hostFaultOf(error: unknown): string | null {
+  const name = errnoNameOf(error);
+  return name !== null && HOST_FAULTS.has(name) ? name : null;
 }

@@ -9,6 +9,8 @@ export interface Paths {
   /** D-Bus between two peers, for clients on hosts without a bus. */
   readonly privateBus: string;
   readonly varlink: string;
+  /** Held by the daemon that serves here. */
+  readonly lock: string;
   /** What workers tell, they tell here. */
   readonly notify: string;
   /** The directory that new images of a class are put into. */
@@ -38,6 +40,7 @@ export function pathsOf(scope: Scope, env: Environment = process.env): Paths {
   const state = scope === "user" ? userState(env) : "/var/lib";
   return {
     privateBus: join(base, "import/private"),
+    lock: join(base, "import/lock"),
     varlink: join(base, "io.systemd.Import"),
     notify: join(base, "import/notify"),
     imageRoot: (imageClass) => join(images || "/", state, CLASS_DIRECTORIES[imageClass]),

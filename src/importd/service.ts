@@ -3,20 +3,23 @@ import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { IMPORT1_NAME, IMPORT1_PATH, ImportManager, Transfer as TransferTable } from "../api/import1.ts";
 import type { Arguments } from "../api/table.ts";
+import { errnoNameOf, hostFaultOf } from "../base/error.ts";
 import type { TransferResult } from "../base/transfer.ts";
 import { Authority } from "../ipc/authority.ts";
 import { BusServer, describe } from "../ipc/bus-server.ts";
 import { serviceVarlink } from "../ipc/daemon-control.ts";
 import { DaemonLog } from "../ipc/daemon-log.ts";
 import { collectGarbageSoon } from "../ipc/housekeeping.ts";
+import { delayFailure, EXIT_SUPERFLUOUS, isSuperfluous, lockInstance } from "../ipc/instance-lock.ts";
 import { Peers } from "../ipc/peers.ts";
 import { isPrivileged } from "../ipc/polkit.ts";
 import { PrivateBus } from "../ipc/private-bus.ts";
 import { SystemBus } from "../ipc/system-bus.ts";
 import { VarlinkServer } from "../ipc/varlink-server.ts";
-import { listenFds, notify, watchdogIntervalUsec } from "../kernel/notify.ts";
+import { listenFds, notify } from "../kernel/notify.ts";
 import { NotifyListener } from "../kernel/notify-listener.ts";
 import { listenUnix } from "../kernel/unix-socket.ts";
+import { feedWatchdog } from "../kernel/watchdog.ts";
 import type { Scope } from "./arguments.ts";
 import { bindAll } from "./bindings.ts";
 import type { ImportDaemon } from "./daemon.ts";
@@ -50,7 +53,7 @@ export class Service implements ImportDaemon {
   readonly #idle: IdleTimer;
   #notify: NotifyListener | null = null;
   #privateBus: PrivateBus | null = null;
-  #isSuperfluous = false;
+  #lock: Disposable | null = null;
   #stop: (code: number) => void = () => {};
 
   constructor(scope: Scope, version: string) {
@@ -89,11 +92,6 @@ export class Service implements ImportDaemon {
     this.#bus = new SystemBus(IMPORT1_NAME, { kind: scope }, this.#server, this.#peers.turns, this.log, {
       connected: async (bus) => {
         this.hostVersion = (await systemdVersion(bus)) ?? this.hostVersion;
-      },
-      nameTaken: () => {
-        this.log.error("Another daemon owns the name on the bus already.");
-        this.#isSuperfluous = true;
-        this.#stop(1);
       },
     });
   }
@@ -143,7 +141,8 @@ export class Service implements ImportDaemon {
   }
 
   #bug(error: unknown, where: string): void {
-    this.log.error(`Bug in ${where}: ${(error as Error).stack ?? error}`);
+    if (hostFaultOf(error) !== null) this.log.error(`Failed in ${where}: ${(error as Error).message}`);
+    else this.log.error(`Bug in ${where}: ${(error as Error).stack ?? error}`);
   }
 
   /** Whether the next call would start the daemon again: only then may it end for want of work. */
@@ -176,9 +175,11 @@ export class Service implements ImportDaemon {
     try {
       await this.#start();
     } catch (error) {
+      this.#lock?.[Symbol.dispose]();
       const text = describe(error)?.text ?? (error as Error).stack ?? String(error);
-      this.log.error(`Failed to start: ${text}`);
-      return 1;
+      this.log.error(isSuperfluous(error) ? (error as Error).message : `Failed to start: ${text}`);
+      await delayFailure();
+      return isSuperfluous(error) ? EXIT_SUPERFLUOUS : 1;
     }
     const code = await stopped;
     await this.#end();
@@ -187,16 +188,36 @@ export class Service implements ImportDaemon {
 
   /** The bus first: there it shows which host this is, and whether another daemon is here, whose sockets stay its own. */
   async #start(): Promise<void> {
-    await Promise.race([this.#connect(), Bun.sleep(BUS_PATIENCE_MS)]);
-    if (this.#isSuperfluous) return;
-    mkdirSync(dirname(this.paths.notify), { recursive: true, mode: 0o755 });
-    this.#notify = new NotifyListener(this.paths.notify, ({ values, sender }) => this.#told(values, sender.pid));
-    this.#listen();
-    this.#privateBus = new PrivateBus(this.paths.privateBus, this.#server, this.#peers, this.log);
+    this.#lock = lockInstance(this.paths.lock, this.log);
+    const connecting = this.#connect();
+    await Promise.race([connecting, Bun.sleep(BUS_PATIENCE_MS)]);
+    // A bus that answers after all may say that the name is taken.
+    connecting.catch((error: Error) => {
+      this.log.error(error.message);
+      this.#stop(isSuperfluous(error) ? EXIT_SUPERFLUOUS : 1);
+    });
+    this.#orWarn(this.paths.notify, (path) => {
+      mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+      this.#notify = new NotifyListener(path, ({ values, sender }) => this.#told(values, sender.pid));
+    });
+    this.#orWarn(this.paths.varlink, () => this.#listen());
+    this.#orWarn(this.paths.privateBus, (path) => {
+      this.#privateBus = new PrivateBus(path, this.#server, this.#peers, this.log);
+    });
     this.sweep();
     this.#idle.touch();
     notify("READY=1\nSTATUS=Processing requests...");
-    this.#feedWatchdog();
+    feedWatchdog();
+  }
+
+  /** A socket that cannot be made is a warning: transfers and the other sockets do not depend on it. */
+  #orWarn(path: string, listen: (path: string) => void): void {
+    try {
+      listen(path);
+    } catch (error) {
+      if (errnoNameOf(error) === null) throw error;
+      this.log.warning(`Cannot listen on ${path}: ${(error as Error).message}`);
+    }
   }
 
   /** Without systemd the bus is a courtesy: there are the daemon's own sockets. */
@@ -205,7 +226,7 @@ export class Service implements ImportDaemon {
     try {
       await this.#bus.connect();
     } catch (error) {
-      if (this.#isActivatable() && this.scope === "system") throw error;
+      if (isSuperfluous(error) || (this.#isActivatable() && this.scope === "system")) throw error;
       this.log.info(`Serving without a bus: ${(error as Error).message}`);
     }
   }
@@ -230,13 +251,6 @@ export class Service implements ImportDaemon {
     }
   }
 
-  /** From the main loop, so that a loop that is stuck is seen. */
-  #feedWatchdog(): void {
-    const interval = watchdogIntervalUsec();
-    if (interval === null) return;
-    setInterval(() => notify("WATCHDOG=1"), interval / 2000);
-  }
-
   /** systemd is told first: a call that comes now then waits for the next daemon instead of going to this one. */
   async #end(): Promise<void> {
     this.#idle.stop();
@@ -244,11 +258,12 @@ export class Service implements ImportDaemon {
     await Promise.all([...this.transfers].map((transfer) => transfer.stop(WORKER_PATIENCE_MS)));
     await this.#sweeper.finished();
     this.#authority.close();
-    await this.#bus.close();
     this.#privateBus?.close();
     this.#varlink.close();
     this.#notify?.close();
-    if (this.#isSuperfluous) return;
     for (const path of [this.paths.notify, this.paths.privateBus]) rmSync(path, { force: true });
+    // The next daemon may start as soon as the name is free.
+    this.#lock?.[Symbol.dispose]();
+    await this.#bus.close();
   }
 }

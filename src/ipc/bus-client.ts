@@ -41,6 +41,7 @@ export class BusClient {
   readonly #owners = new Map<string, string>();
   readonly #closeHandlers = new Set<(error?: Error) => void>();
   #callHandler: ((message: Incoming) => void) | null = null;
+  #tooLongHandler: ((bytes: number) => void) | null = null;
   #changeHandler: (() => void) | null = null;
   #closed: { error: Error | undefined } | null = null;
 
@@ -53,6 +54,7 @@ export class BusClient {
         call: (message) => this.#receiveCall(message),
         signal: (message) => this.#receiveSignal(message),
         end: (error) => this.#end(error),
+        tooLong: (bytes) => this.#tooLongHandler?.(bytes),
         changed: () => this.#changeHandler?.(),
       },
       options,
@@ -87,6 +89,11 @@ export class BusClient {
   /** Takes method calls that others send to us; without a handler they are answered with UnknownMethod. */
   onCall(handler: (message: Incoming) => void): void {
     this.#callHandler = handler;
+  }
+
+  /** Hears of messages that were passed over because of their length. */
+  onTooLong(handler: (bytes: number) => void): void {
+    this.#tooLongHandler = handler;
   }
 
   /** Whether the other end takes what it is sent. */

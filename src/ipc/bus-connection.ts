@@ -31,6 +31,8 @@ export interface ConnectionHandlers {
   /** A method call from a peer. */
   call?(message: Incoming): void;
   signal?(message: Incoming): void;
+  /** A message was passed over because of its length. */
+  tooLong?(bytes: number): void;
   /** Once, when the connection is over. */
   end?(error?: Error): void;
   /** `takesMore` may be another. */
@@ -107,6 +109,7 @@ export class BusConnection {
       {
         message: (message) => this.#receive(message),
         end: (error) => this.#end(error),
+        tooLong: (bytes) => handlers.tooLong?.(bytes),
         changed: () => handlers.changed?.(),
       },
       { handshake: options.handshake, maxFds: this.#policy === "none" ? 0 : undefined },

@@ -35,7 +35,7 @@ export function measure(bytes: Buffer): { head: number; total: number } {
   if (bytes[3] !== 1) throw new RangeError("protocol version is not 1");
   const bodyLength = little ? bytes.readUInt32LE(4) : bytes.readUInt32BE(4);
   const fieldsLength = little ? bytes.readUInt32LE(12) : bytes.readUInt32BE(12);
-  if (fieldsLength > MAX_HEAD_BYTES) throw new RangeError("message header is too long");
+  if (fieldsLength > MAX_FIELDS_BYTES) throw new RangeError("message header is too long");
   if (bodyLength > MAX_MESSAGE_BYTES) throw new RangeError("message is too long");
   const head = (16 + fieldsLength + 7) & -8;
   return { head, total: head + bodyLength };
@@ -43,7 +43,7 @@ export function measure(bytes: Buffer): { head: number; total: number } {
 
 /** The D-Bus specification's own limits. */
 const MAX_MESSAGE_BYTES = 128 << 20;
-const MAX_HEAD_BYTES = 1 << 20;
+const MAX_FIELDS_BYTES = 64 << 20;
 
 function isLittleEndian(bytes: Buffer): boolean {
   if (bytes[0] === 0x6c) return true;

@@ -39,6 +39,8 @@ export interface StreamHandlers {
   /** Once, when the connection is over; `error` says why, where it was not the peer's plain hang-up. */
   end(error?: Error): void;
   ready?(): void;
+  /** A message was passed over: its head alone is longer than any message may be. Without a handler that is an error. */
+  tooLong?(bytes: number): void;
   /** Something has come or gone: `heldBytes` is another, or `takesMore`. */
   changed?(): void;
   /** The peer has closed its end while reading is paused. */
@@ -135,11 +137,14 @@ export class BusStream {
     this.#ended = true;
     clearTimeout(this.#timer);
     this.#socket.close();
-    for (const fd of this.#descriptors) fd.close();
+    this.#dropDescriptors();
     for (const { descriptors } of this.#waiting) for (const fd of descriptors) fd.close();
-    this.#descriptors = [];
     this.#waiting = [];
     this.#handlers.end(error);
+  }
+
+  #dropDescriptors(): void {
+    for (const fd of this.#descriptors.splice(0)) fd.close();
   }
 
   #receive(bytes: Buffer, fds: readonly Fd[]): void {
@@ -201,6 +206,7 @@ export class BusStream {
     let used = this.#fill(bytes, 16);
     if (this.#filled < 16) return used;
     const size = measure(this.#pending);
+    if (size.head > MESSAGE_LIMIT_BYTES) return used + this.#passOver(size.total);
     const wanted = size.total > limitOf(this.#pending) ? size.head : size.total;
     used += this.#fill(bytes.subarray(used), wanted);
     if (this.#filled < wanted) return used;
@@ -210,6 +216,21 @@ export class BusStream {
     if (wanted < size.total) this.#skip = size.total - wanted;
     this.#deliver(message, size.head, wanted < size.total);
     return used;
+  }
+
+  /**
+   * A broker passes on what others send: that must not cost the connection to it. Descriptors that came until now are this
+   * message's: what comes before it has been delivered, and nothing of what comes behind it has been read.
+   */
+  #passOver(total: number): number {
+    if (this.#handlers.tooLong === undefined)
+      throw new RangeError(`message header is longer than ${MESSAGE_LIMIT_BYTES >> 20} MiB`);
+    this.#handlers.tooLong(total);
+    this.#dropDescriptors();
+    this.#pending = Buffer.alloc(0);
+    this.#skip = total - this.#filled;
+    this.#filled = 0;
+    return 0;
   }
 
   /** Fills the buffer up to `wanted` bytes; it grows with what really comes, not with what the peer announces. */

@@ -53,6 +53,13 @@ export class PrivateBus {
     for (const peer of [...this.#peers]) peer.close();
   }
 
+  /** Who breaks the protocol or a limit is told to the admin; who merely leaves is not. */
+  #tell(error: Error, pid: number): void {
+    const text = `Peer ${pid} on the private bus was disconnected: ${error.message}`;
+    if (error instanceof RangeError) this.#log.warning(text);
+    else this.#log.debug(text);
+  }
+
   #welcome(socket: Fd): void {
     const caller = callerOnSocket(socket);
     const seat = isPrivileged(caller) ? this.#shares.admit(caller, (reason) => peer.close(reason)) : null;
@@ -64,7 +71,7 @@ export class PrivateBus {
     const handshake = new ServerHandshake(caller.uid, this.#guid);
     const peer = new PrivatePeer(socket, { caller, seat, handshake }, this.#shares.turns, this.#server, (error) => {
       this.#peers.delete(peer);
-      if (error !== undefined) this.#log.debug(`A peer on the private bus was disconnected: ${error.message}`);
+      if (error !== undefined) this.#tell(error, caller.pid);
     });
     this.#peers.add(peer);
   }

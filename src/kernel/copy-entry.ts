@@ -25,6 +25,8 @@ export interface EntryOptions {
   readonly policy: OwnerPolicy;
   /** What has the name already goes, unless it is a directory; else it is `EEXIST`. */
   readonly replace: boolean;
+  /** Hears of each step, and of each entry (0). */
+  /** Hears of each step of a file's content, and of each entry (0). */
   onBytes(count: number): void;
 }
 
@@ -120,6 +122,7 @@ export class EntryCopier {
 
   /** `EEXIST` or `EISDIR` when a name is taken: asked before anything is copied for it. */
   requireFree(directory: Fd, name: RawName): void {
+    this.#options.onBytes(0);
     const { memory } = this.#copied;
     const result = trySys("statx", directory.number, rawAddress(name), AT_SYMLINK_NOFOLLOW, 1, memory);
     if (result < 0) return;

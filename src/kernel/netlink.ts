@@ -49,7 +49,12 @@ const ENOBUFS = -105;
 
 /** The table changed while it was read: it is read again, but not for ever. */
 const MAX_DUMPS = 8;
-const ANSWER_WAIT_SEC = 1;
+/** The network may be a machine's, which fills its tables as it likes: nobody else waits longer for it than this. */
+const DUMP_LIMIT_MS = 500;
+const ADDRESSES_MAX = 4096;
+const NEIGHBOURS_MAX = 16_384;
+/** Announcements that are read to know that there are any; the rest is dropped by the kernel, or read the next time. */
+const ANNOUNCEMENTS_MAX = 64;
 
 // struct nlmsghdr { 0 u32 len; 4 u16 type; 6 u16 flags; 8 u32 seq; 12 u32 pid; }  16 bytes
 const HEADER = 16;
@@ -83,27 +88,43 @@ export function openAddressEvents(process: PidRef | null): Fd {
 /** Whether anything was announced since the last question; lost announcements count. */
 export function hasChanged(events: Fd): boolean {
   let changed = false;
-  for (;;) {
+  for (let count = 0; count < ANNOUNCEMENTS_MAX; count++) {
     const size = trySys("recvfrom", events.number, answer, answer.size, MSG_DONTWAIT, 0, 0);
     if (size === EAGAIN) return changed;
     if (size !== ENOBUFS) check(size, "recvfrom");
     changed = true;
   }
+  return changed;
 }
 
 /** All addresses of the interfaces in the socket's network, in the kernel's order. */
 export function dumpAddresses(socket: Fd): LocalAddress[] {
-  return dump(socket, RTM_GETADDR, 8, RTM_NEWADDR, readAddress);
+  return dump(socket, { type: RTM_GETADDR, bodySize: 8, wanted: RTM_NEWADDR, most: ADDRESSES_MAX, read: readAddress });
 }
 
 /** The neighbour table of the socket's network: link-layer addresses of hosts seen, virtual machines for instance. */
 export function dumpNeighbours(socket: Fd): Neighbour[] {
-  return dump(socket, RTM_GETNEIGH, 12, RTM_NEWNEIGH, readNeighbour);
+  return dump(socket, {
+    type: RTM_GETNEIGH,
+    bodySize: 12,
+    wanted: RTM_NEWNEIGH,
+    most: NEIGHBOURS_MAX,
+    read: readNeighbour,
+  });
 }
 
-type Reader<T> = (at: number, end: number) => T | null;
+interface Question<T> {
+  readonly type: number;
+  readonly bodySize: number;
+  /** The type of the answer's rows, how many there may be, and how to read one. */
+  readonly wanted: number;
+  readonly most: number;
+  readonly read: (at: number, end: number) => T | null;
+}
 
-function dump<T>(socket: Fd, type: number, bodySize: number, wanted: number, read: Reader<T>): T[] {
+function dump<T>(socket: Fd, question: Question<T>): T[] {
+  const { type, bodySize } = question;
+  const deadline = performance.now() + DUMP_LIMIT_MS;
   for (let tries = 0; tries < MAX_DUMPS; tries++) {
     sequence = (sequence % 0xffffffff) + 1;
     const { view } = request;
@@ -114,16 +135,19 @@ function dump<T>(socket: Fd, type: number, bodySize: number, wanted: number, rea
     view.setUint32(8, sequence, true);
     check(trySys("sendto", socket.number, request, HEADER + bodySize, 0, 0, 0), "sendto");
     const rows: T[] = [];
-    if (collect(socket, wanted, read, rows)) return rows;
+    if (collect(socket, deadline, question, rows)) return rows;
   }
   throw new SyscallError("netlink", "EBUSY");
 }
 
-/** Reads one answer to its end into `rows`; false when the table changed meanwhile. */
-function collect<T>(socket: Fd, wanted: number, read: Reader<T>, rows: T[]): boolean {
+/**
+ * Reads one answer to its end into `rows`; false when the table changed meanwhile. `ENOBUFS` for more rows than anybody
+ * needs, `ETIMEDOUT` for an answer that is not complete in time.
+ */
+function collect<T>(socket: Fd, deadline: number, { wanted, most, read }: Question<T>, rows: T[]): boolean {
   let consistent = true;
   for (;;) {
-    const size = receive(socket);
+    const size = receive(socket, deadline);
     let length = 0;
     for (let at = 0; at + HEADER <= size; at += (length + 3) & ~3) {
       length = answer.view.getUint32(at, true);
@@ -135,17 +159,20 @@ function collect<T>(socket: Fd, wanted: number, read: Reader<T>, rows: T[]): boo
       if (type === NLMSG_ERROR) check(answer.view.getInt32(at + HEADER, true), "netlink");
       const row = type === wanted ? read(at + HEADER, at + length) : null;
       if (row !== null) rows.push(row);
+      if (rows.length > most) throw new SyscallError("netlink", "ENOBUFS");
     }
   }
 }
 
 /** The next packet of the kernel. Others in the same network may write to the socket too, and are not listened to. */
-function receive(socket: Fd): number {
+function receive(socket: Fd, deadline: number): number {
   for (;;) {
+    const leftMs = deadline - performance.now();
+    if (leftMs <= 0) throw new SyscallError("netlink", "ETIMEDOUT");
     senderSize.view.setUint32(0, sender.size, true);
     const size = trySys("recvfrom", socket.number, answer, answer.size, MSG_DONTWAIT | MSG_TRUNC, sender, senderSize);
     if (size === EAGAIN) {
-      waitForAnswer(socket);
+      waitForAnswer(socket, leftMs);
       continue;
     }
     check(size, "recvfrom");
@@ -155,12 +182,13 @@ function receive(socket: Fd): number {
   }
 }
 
-/** The kernel answers at once; a second is only the limit for one that does not. */
-function waitForAnswer(socket: Fd): void {
+/** The kernel answers at once, mostly. */
+function waitForAnswer(socket: Fd, limitMs: number): void {
   const POLLIN = 1;
   pollfd.view.setInt32(0, socket.number, true);
   pollfd.view.setInt16(4, POLLIN, true);
-  timespec.view.setBigInt64(0, BigInt(ANSWER_WAIT_SEC), true);
+  timespec.view.setBigInt64(0, 0n, true);
+  timespec.view.setBigInt64(8, BigInt(Math.ceil(limitMs * 1e6)), true);
   if (check(trySys("ppoll", pollfd, 1, timespec, 0, 8), "ppoll") === 0) throw new SyscallError("netlink", "ETIMEDOUT");
 }
 

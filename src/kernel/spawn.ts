@@ -46,9 +46,12 @@ const RESULT_FD = 3;
 const RESULT_LIMIT_BYTES = 1024 * 1024;
 const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/** The kernel's reference to the file that this process runs: the same build after its path was replaced or removed. */
+const OWN_EXECUTABLE = "/proc/self/exe";
+
 /** How to run `program` of this executable: as the name it is called by or, from the sources, as Bun's first argument. */
 export function selfCommand(program: string, args: readonly string[]): { command: string[]; argv0: string } {
-  if (import.meta.path.startsWith("/$bunfs/")) return { command: [process.execPath, ...args], argv0: program };
+  if (import.meta.path.startsWith("/$bunfs/")) return { command: [OWN_EXECUTABLE, ...args], argv0: program };
   const main = new URL("../main.ts", import.meta.url).pathname;
   return { command: [process.execPath, main, program, ...args], argv0: process.execPath };
 }

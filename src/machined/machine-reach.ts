@@ -123,6 +123,7 @@ async function askWorker(
   order: ReachOrder,
   fds: Readonly<Record<number, Fd>>,
 ): Promise<Plain> {
+  operations.requireResponsive(machine);
   const owner = {};
   const late = Promise.withResolvers<never>();
   const text = `Machine ${machine.name} does not give access to ${order.path}.`;
@@ -135,7 +136,7 @@ async function askWorker(
   const answer = turns.take(machine, async () => {
     // The descriptors of a caller that was sent away are closed.
     if (isLate) return null;
-    return operations.run({ program: "reach", args: [JSON.stringify(order)], fds, owner });
+    return operations.run({ program: "reach", args: [JSON.stringify(order)], fds, owner, subject: machine });
   });
   try {
     return await Promise.race([answer, late.promise]);

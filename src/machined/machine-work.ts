@@ -14,11 +14,16 @@ import { rootIdentity } from "./root-identity.ts";
 
 /** Attaching a mount takes no time, unless the machine keeps us waiting. */
 const BIND_TIMEOUT_MS = 30_000;
+/** A copy tells of each file and of each step of a large one: after so long without a word it hangs. */
+const SILENCE_MS = 60_000;
 
-/** Throws TooManyOperations while as many operations are under way as may be. */
+/** Throws TooManyOperations while as many operations on machines are under way as may be. */
 export function requireRoomForCopy(operations: Operations): void {
-  operations.requireRoom("Too many ongoing copies.");
+  operations.requireRoom("Too many ongoing copies.", MACHINES);
 }
+
+/** Stands for any machine. */
+const MACHINES = {};
 
 /** Copies between host and machine. Throws errors with errno, and NotSupported where the machine has no root user. */
 export async function copyWithMachine(
@@ -31,14 +36,23 @@ export async function copyWithMachine(
   const temporary = `.#copy-${randomBytes(8).toString("hex")}`;
   const order: CopyOrder = { ...wanted, machineRoot: identityOf(machine), temporary };
   using root = nameRoot(machine);
-  const request = { program: "copy-files", args: [JSON.stringify(order)], fds: { [WORK_FDS.root]: root } };
+  const request = {
+    program: "copy-files",
+    args: [JSON.stringify(order)],
+    fds: { [WORK_FDS.root]: root },
+    subject: machine,
+    silenceMs: SILENCE_MS,
+  };
   try {
     const onProgress = (progress: Plain) => log.debug(`Copy of ${wanted.source}: ${JSON.stringify(progress)}`);
     await operations.run({ ...request, owner: machine, onProgress });
   } catch (error) {
-    if (errnoNameOf(error) !== "ESHUTDOWN") throw error;
+    const errno = errnoNameOf(error);
+    if (errno !== "ESHUTDOWN" && errno !== "ETIMEDOUT") throw error;
     // Killed, with its machine mostly. There is nobody to tell when nothing is left to clean.
-    await operations.run({ ...request, args: [...request.args, "clean"] }).catch(() => {});
+    const cleaned = operations.run({ ...request, args: [...request.args, "clean"] }).catch(() => {});
+    // What hangs may hold up the cleaning as well, and the caller has waited long enough.
+    if (errno === "ESHUTDOWN") await cleaned;
     throw error;
   }
 }
@@ -59,7 +73,7 @@ export async function bindIntoMachine(
   const timer = setTimeout(() => operations.cancel(owner), BIND_TIMEOUT_MS);
   try {
     const fds = { [WORK_FDS.root]: root, [WORK_FDS.leader]: pidfd, [WORK_FDS.userNamespace]: users };
-    await operations.run({ program: "bind-mount", args: [JSON.stringify(order)], fds, owner });
+    await operations.run({ program: "bind-mount", args: [JSON.stringify(order)], fds, owner, subject: machine });
   } catch (error) {
     if (errnoNameOf(error) === "ESHUTDOWN") throw new ErrnoError("ETIMEDOUT", errnoText("ETIMEDOUT"));
     throw error;

@@ -42,9 +42,8 @@ async function serve(scope: () => Scope): Promise<number> {
   try {
     service = new Service(scope());
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (errnoNameOf(error) === null && code === undefined) throw error;
-    return complain(`Failed to start: ${message}`);
+    if (errnoNameOf(error) === null) throw error;
+    return complain(`Failed to start: ${(error as Error).message}`);
   }
   return service.run();
 }

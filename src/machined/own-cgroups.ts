@@ -14,7 +14,7 @@ import {
   removeCgroup,
 } from "../kernel/cgroup.ts";
 import { PidRef } from "../kernel/pidref.ts";
-import type { Log, ScopeRequest, ServiceManager, UnitPlace } from "../registry/ports.ts";
+import type { Log, ScopeRequest, ServiceManager, UnitPlace, UnitState } from "../registry/ports.ts";
 
 const SLICE = "/machine.slice";
 const SIGTERM = 15;
@@ -63,28 +63,39 @@ export class OwnCgroups implements ServiceManager {
 
   async stopUnit(unit: string, leader: PidRef): Promise<null> {
     const members = membersOf(unit, leader);
-    if (members instanceof CgroupMembers) this.#stopping.set(unit, members);
-    members.signal(SIGTERM);
-    members.signal(SIGCONT);
-    this.#escalate(members, Date.now() + this.#stopTimeoutMs);
+    try {
+      if (members instanceof CgroupMembers) this.#stopping.set(unit, members);
+      members.signal(SIGTERM);
+      members.signal(SIGCONT);
+    } catch (error) {
+      members[Symbol.dispose]();
+      throw error;
+    }
+    this.#escalate(members, performance.now() + this.#stopTimeoutMs);
     return null;
   }
 
   /** Kills what has not ended in time, and removes the cgroup once it is empty. */
   #escalate(members: Members, deadline: number): void {
-    if (!members.anyAlive()) members.remove();
-    else if (Date.now() >= deadline) {
+    if (!members.anyAlive()) {
+      members.removeGroup();
+      members[Symbol.dispose]();
+    } else if (performance.now() >= deadline) {
       members.signal(SIGKILL);
-      setTimeout(() => members.remove(), STOP_POLL_MS);
+      setTimeout(() => {
+        members.removeGroup();
+        members[Symbol.dispose]();
+      }, STOP_POLL_MS);
     } else setTimeout(() => this.#escalate(members, deadline), STOP_POLL_MS);
   }
 
   async killUnit(place: UnitPlace, leader: PidRef, signal: number): Promise<void> {
-    membersOf(place.unit, leader).signal(signal);
+    using members = membersOf(place.unit, leader);
+    members.signal(signal);
   }
 
-  async isUnitActive(unit: string): Promise<boolean> {
-    return isCgroupPopulated(`${SLICE}/${unit}`);
+  async unitState(unit: string): Promise<UnitState> {
+    return { isActive: isCgroupPopulated(`${SLICE}/${unit}`), job: null };
   }
 
   /** Every process is in some unit here: where its cgroup is none of ours, in one of its own. */
@@ -97,11 +108,12 @@ export class OwnCgroups implements ServiceManager {
   }
 }
 
-/** The processes of a scope. */
-interface Members {
+/** The processes of a scope; whoever looked for them lets go of them. */
+interface Members extends Disposable {
   signal(signal: number): void;
   anyAlive(): boolean;
-  remove(): void;
+  /** Removes their cgroup, where they have one. */
+  removeGroup(): void;
 }
 
 function membersOf(unit: string, leader: PidRef): Members {
@@ -130,7 +142,7 @@ class CgroupMembers implements Members {
     return !this.#isAbandoned && isCgroupPopulated(this.#path);
   }
 
-  remove(): void {
+  removeGroup(): void {
     if (this.#isAbandoned) return;
     try {
       removeCgroup(this.#path);
@@ -138,6 +150,8 @@ class CgroupMembers implements Members {
       // A zombie that nobody has reaped yet keeps it; an empty cgroup is no burden.
     }
   }
+
+  [Symbol.dispose](): void {}
 }
 
 /** The leader and all that descend from it, pinned when they are looked for. */
@@ -162,33 +176,50 @@ class Descendants implements Members {
     return this.#processes.some((process) => process.isAlive());
   }
 
-  remove(): void {
+  removeGroup(): void {}
+
+  [Symbol.dispose](): void {
     for (const process of this.#processes) process[Symbol.dispose]();
   }
 }
 
 /** Nobody once the leader is gone: its number may be another process's, and that one's children are none of its. */
 function descendantsOf(leader: PidRef): PidRef[] {
-  const parents = new Map<number, PidRef[]>();
-  for (const entry of readdirSync("/proc")) {
-    if (!/^\d+$/.test(entry)) continue;
-    try {
-      const process = PidRef.of(Number(entry));
-      const parent = process.parentPid();
-      parents.set(parent, [...(parents.get(parent) ?? []), process]);
-    } catch {
-      // ended while we looked
-    }
+  using all = new DisposableStack();
+  const children = new Map<number, PidRef[]>();
+  for (const process of everyProcess()) {
+    all.use(process);
+    const parent = parentOf(process);
+    if (parent !== null) children.set(parent, [...(children.get(parent) ?? []), process]);
   }
   const found: PidRef[] = [];
   const queue = leader.isAlive() ? [leader.pid] : [];
   for (let pid = queue.pop(); pid !== undefined; pid = queue.pop()) {
-    for (const child of parents.get(pid) ?? []) {
-      found.push(child);
+    for (const child of children.get(pid) ?? []) {
+      found.push(child.duplicate());
       queue.push(child.pid);
     }
-    parents.delete(pid);
+    children.delete(pid);
   }
-  for (const others of parents.values()) for (const other of others) other[Symbol.dispose]();
   return found;
+}
+
+function* everyProcess(): Generator<PidRef> {
+  for (const entry of readdirSync("/proc")) {
+    if (!/^\d+$/.test(entry)) continue;
+    try {
+      yield PidRef.of(Number(entry));
+    } catch (error) {
+      if (errnoNameOf(error) !== "ESRCH") throw error;
+    }
+  }
+}
+
+/** Null when it has ended while we looked. */
+function parentOf(process: PidRef): number | null {
+  try {
+    return process.parentPid();
+  } catch {
+    return null;
+  }
 }

@@ -11,6 +11,8 @@ export interface Scope {
   readonly bus: BusTarget;
   /** State files of machines. */
   readonly machines: string;
+  /** Held by the daemon that serves here. */
+  readonly lock: string;
   /** D-Bus between two peers, for clients on hosts without a bus. */
   readonly privateBus: string;
   /** Varlink; the second path is the same service under its older name. */
@@ -25,9 +27,10 @@ export interface Scope {
   readonly isPrivate: boolean;
 }
 
-function serviceSockets(base: string): Pick<Scope, "machines" | "privateBus" | "varlink"> {
+function serviceSockets(base: string): Pick<Scope, "machines" | "lock" | "privateBus" | "varlink"> {
   return {
     machines: join(base, "machines"),
+    lock: join(base, "machine/lock"),
     privateBus: join(base, "machine/private"),
     varlink: [join(base, "machine/io.systemd.Machine"), join(base, "machine/io.systemd.MachineImage")],
   };

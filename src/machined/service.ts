@@ -3,20 +3,22 @@
 import { existsSync, lstatSync, mkdirSync, unlinkSync } from "node:fs";
 import { dirname } from "node:path";
 import { MACHINE1_NAME, MACHINE1_PATH, Manager } from "../api/machine1.ts";
-import { errnoNameOf } from "../base/error.ts";
+import { errnoNameOf, hostFaultOf } from "../base/error.ts";
 import { Authority } from "../ipc/authority.ts";
 import { BusServer, describe } from "../ipc/bus-server.ts";
 import { serviceVarlink } from "../ipc/daemon-control.ts";
 import { DaemonLog } from "../ipc/daemon-log.ts";
 import { collectGarbageSoon } from "../ipc/housekeeping.ts";
+import { delayFailure, EXIT_SUPERFLUOUS, isSuperfluous, lockInstance } from "../ipc/instance-lock.ts";
 import { Peers } from "../ipc/peers.ts";
 import { isPrivileged } from "../ipc/polkit.ts";
 import { PrivateBus } from "../ipc/private-bus.ts";
 import { SystemBus } from "../ipc/system-bus.ts";
 import { type BoundVarlink, VarlinkServer } from "../ipc/varlink-server.ts";
 import type { Fd } from "../kernel/fd.ts";
-import { listenFds, notify, watchdogIntervalUsec } from "../kernel/notify.ts";
+import { listenFds, notify } from "../kernel/notify.ts";
 import { listenUnix } from "../kernel/unix-socket.ts";
+import { feedWatchdog } from "../kernel/watchdog.ts";
 import { Addresses } from "../registry/addresses.ts";
 import type { Machine } from "../registry/machine.ts";
 import { MachineFiles } from "../registry/machine-file.ts";
@@ -65,6 +67,7 @@ export class Service implements Daemon {
   #privateBus: PrivateBus | null = null;
   readonly #peers = new Peers();
   readonly #names = new NameSocket(this, this.#peers);
+  #lock: Disposable | null = null;
   #isReady = false;
   #stop: (code: number) => void = () => {};
 
@@ -124,10 +127,6 @@ export class Service implements Daemon {
         await this.#choosePolicy();
         this.#becomeReady();
       },
-      nameTaken: () => {
-        this.log.error("Another daemon owns the name on the bus already.");
-        this.#stop(1);
-      },
     });
   }
 
@@ -143,8 +142,10 @@ export class Service implements Daemon {
     });
   }
 
+  /** An error that nobody expected. What the host causes is said as such: it is no bug, and its stack helps nobody. */
   #bug(error: unknown, where: string): void {
-    this.log.error(`Bug in ${where}: ${(error as Error).stack ?? error}`);
+    if (hostFaultOf(error) !== null) this.log.error(`Failed in ${where}: ${(error as Error).message}`);
+    else this.log.error(`Bug in ${where}: ${(error as Error).stack ?? error}`);
   }
 
   /** A user's own daemon asks nobody: only that user gets in. */
@@ -214,40 +215,54 @@ export class Service implements Daemon {
     try {
       await this.#start();
     } catch (error) {
-      const text = describe(error)?.text ?? (error as Error).stack ?? String(error);
-      this.log.error(`Failed to start: ${text}`);
-      return 1;
+      return this.#failToStart(error);
     }
     const code = await stopped;
     notify("STOPPING=1\nSTATUS=Shutting down...");
     await this.operations.cancelAll();
+    this.registry.saveUnsaved();
     this.#authority.close();
-    await this.#systemBus.close();
     this.#privateBus?.close();
     for (const server of this.#varlink) server.close();
     this.#names.close();
+    // The next daemon may start as soon as the name is free.
+    this.#lock?.[Symbol.dispose]();
+    await this.#systemBus.close();
     return code;
   }
 
+  async #failToStart(error: unknown): Promise<number> {
+    this.#lock?.[Symbol.dispose]();
+    const text = describe(error)?.text ?? (error as Error).stack ?? String(error);
+    this.log.error(isSuperfluous(error) ? (error as Error).message : `Failed to start: ${text}`);
+    await this.#systemBus.close();
+    await delayFailure();
+    return isSuperfluous(error) ? EXIT_SUPERFLUOUS : 1;
+  }
+
+  /** The lock and the name on the bus come first: a second daemon ends here, and has touched nothing. */
   async #start(): Promise<void> {
+    this.#lock = lockInstance(this.#scope.lock, this.log);
     if (this.#systemd !== null) await this.#systemBus.connect();
     else await this.#connectWhereThereIsABus();
     this.#becomeReady();
     this.images.sweep();
-    this.#feedWatchdog();
+    feedWatchdog();
     this.#idle.touch();
   }
 
   /**
-   * Takes up the machines, opens the sockets and says so; once. On a bus that is before the name is asked for: whoever
-   * gets an answer finds a service that has been started.
+   * Takes up the machines, opens the sockets and says so; once. On a bus calls are answered after that: whoever gets an
+   * answer finds a service that has been started.
    */
   #becomeReady(): void {
     if (this.#isReady) return;
     this.#isReady = true;
     this.registry.restore();
     this.#listen();
-    this.#privateBus = new PrivateBus(this.#scope.privateBus, this.#server, this.#peers, this.log);
+    this.#orWarn(this.#scope.privateBus, (path) => {
+      this.#privateBus = new PrivateBus(path, this.#server, this.#peers, this.log);
+    });
     notify("READY=1\nSTATUS=Processing requests...");
   }
 
@@ -263,11 +278,14 @@ export class Service implements Daemon {
     if (this.#scope.userDatabase !== null) adviseUserDatabaseClients(this.#scope.userDatabase);
   }
 
-  /** A socket that cannot be opened is a pity, but no reason to leave the machines alone. */
   #open(server: { listen(socket: Fd): void } | undefined, path: string | null): void {
-    if (path === null) return;
+    if (path !== null) this.#orWarn(path, () => server?.listen(listenAt(path, this.#scope.socketMode)));
+  }
+
+  /** A socket that cannot be made is a warning: the machines and the other sockets do not depend on it. */
+  #orWarn(path: string, listen: (path: string) => void): void {
     try {
-      server?.listen(listenAt(path, this.#scope.socketMode));
+      listen(path);
     } catch (error) {
       if (errnoNameOf(error) === null) throw error;
       this.log.warning(`Cannot listen on ${path}: ${(error as Error).message}`);
@@ -277,14 +295,10 @@ export class Service implements Daemon {
   /** Without systemd the bus is a courtesy: there is the private socket. */
   async #connectWhereThereIsABus(): Promise<void> {
     if (this.#scope.isPrivate && !isBusShown(this.#scope)) return;
-    await this.#systemBus.connect().catch((error: Error) => this.log.info(`Serving without a bus: ${error.message}`));
-  }
-
-  /** From the main loop, so that a loop that is stuck is seen. */
-  #feedWatchdog(): void {
-    const interval = watchdogIntervalUsec();
-    if (interval === null) return;
-    setInterval(() => notify("WATCHDOG=1"), interval / 2000);
+    await this.#systemBus.connect().catch((error: Error) => {
+      if (isSuperfluous(error)) throw error;
+      this.log.info(`Serving without a bus: ${error.message}`);
+    });
   }
 }
 

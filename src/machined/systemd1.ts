@@ -7,23 +7,51 @@ import { ErrnoError, errnoNameOf } from "../base/error.ts";
 import { unitOfCgroup } from "../base/names.ts";
 import { Variant } from "../base/variant.ts";
 import type { BusClient } from "../ipc/bus-client.ts";
+import type { BusCall } from "../ipc/bus-connection.ts";
 import { BusError } from "../ipc/bus-error.ts";
 import { cgroupOfProcess, killCgroup } from "../kernel/cgroup.ts";
 import type { PidRef } from "../kernel/pidref.ts";
-import type { ScopeRequest, ServiceManager, ServiceManagerEvents, UnitFiles, UnitPlace } from "../registry/ports.ts";
+import type {
+  ScopeRequest,
+  ServiceManager,
+  ServiceManagerEvents,
+  UnitFiles,
+  UnitPlace,
+  UnitState,
+} from "../registry/ports.ts";
 
 const NAME = "org.freedesktop.systemd1";
 const MANAGER = { destination: NAME, path: "/org/freedesktop/systemd1", interface: `${NAME}.Manager` };
+const DRIVER = { path: "/org/freedesktop/DBus", interface: "org.freedesktop.DBus" };
+const START_SIGNATURE = "ssa(sv)a(sa(sv))";
 const TASKS_MAX = 16384n;
 /** Results of jobs that ended before anyone asked: a signal can overtake the reply that names its job. */
 const FINISHED_LIMIT = 4096;
 const GONE = /\.(NoSuchUnit|LoadFailed|NoSuchJob)$/;
+/** The manager went away before it answered (it executes itself anew on daemon-reexec), is not there yet, or is busy. */
+const UNANSWERED = /\.(NoReply|Disconnected|ServiceUnknown|NameHasNoOwner|Timeout|TimedOut)$/;
+/** How long it may take to come back: less than callers wait, so that nothing is done for one who has given up. */
+const COMEBACK_MS = 20_000;
+const COMEBACK_POLL_MS = 50;
+
+interface Job {
+  readonly unit: string;
+  /** Whether the unit is active when the job is done. */
+  readonly makesActive: boolean;
+}
+
+interface Waiting {
+  readonly result: Promise<string>;
+  settle(result: string): void;
+}
 
 export class Systemd1 implements ServiceManager, UnitFiles {
   #bus: BusClient | null = null;
   readonly #scope: "system" | "user";
   readonly #events: ServiceManagerEvents;
-  readonly #waiting = new Map<string, (result: string) => void>();
+  readonly #waiting = new Map<string, Waiting>();
+  /** What each queued job of ours does, until its result is known. */
+  readonly #jobs = new Map<string, Job>();
   readonly #finished = new Map<string, string>();
   /** Before 253 a scope takes PIDs only; found out once. */
   #takesPidfds = true;
@@ -35,8 +63,9 @@ export class Systemd1 implements ServiceManager, UnitFiles {
 
   /** Listens to the manager on this bus from now on; called again after the bus was lost. */
   async attach(bus: BusClient): Promise<void> {
-    this.#bus = bus;
-    bus.onClose(() => this.#detach(bus));
+    bus.onClose(() => {
+      if (this.#bus === bus) this.#bus = null;
+    });
     const rule = { sender: NAME, path: MANAGER.path, interface: MANAGER.interface };
     await Promise.all([
       bus.subscribe({ ...rule, member: "JobRemoved" }, ([, job, , result]) =>
@@ -44,27 +73,49 @@ export class Systemd1 implements ServiceManager, UnitFiles {
       ),
       bus.subscribe({ ...rule, member: "UnitRemoved" }, ([unit]) => this.#events.unitChanged(unit as string)),
       bus.subscribe({ ...rule, member: "Reloading" }, ([active]) => {
-        if (active === false) this.#events.reloaded();
+        if (active === false) this.#comeBack();
+      }),
+      bus.subscribe({ ...DRIVER, sender: DRIVER.interface, member: "NameOwnerChanged", arg0: NAME }, ([, , owner]) => {
+        if (owner !== "") void this.#subscribe(bus).then(() => this.#comeBack());
       }),
     ]);
+    await this.#subscribe(bus);
+    this.#bus = bus;
+    this.#comeBack();
+  }
+
+  async #subscribe(bus: BusClient): Promise<void> {
     await bus.call({ ...MANAGER, member: "Subscribe" }).catch((error: unknown) => {
       // Someone with our name subscribed before us: fine.
       if (!(error instanceof BusError)) throw error;
     });
   }
 
-  #detach(bus: BusClient): void {
-    if (this.#bus !== bus) return;
-    this.#bus = null;
-    for (const settle of this.#waiting.values()) settle("unknown");
-    this.#waiting.clear();
+  /** Signals may have been missed: looks again at everything that was to be told by one. */
+  #comeBack(): void {
+    this.#events.reloaded();
+    for (const job of this.#waiting.keys()) void this.#lookAfter(job);
+  }
+
+  /** Settles a job that has ended unheard. Where even that cannot be found out, the next comeback looks again. */
+  async #lookAfter(job: string): Promise<void> {
+    const known = this.#jobs.get(job);
+    try {
+      if (await this.isJobPending(job)) return;
+      // Of a job that an earlier daemon queued nobody wants the result.
+      const isDone = known === undefined || (await this.unitState(known.unit)).isActive === known.makesActive;
+      if (this.#waiting.has(job)) this.#jobRemoved(job, isDone ? "done" : "failed");
+    } catch {
+      // PID 1 is away again
+    }
   }
 
   #jobRemoved(job: string, result: string): void {
-    const settle = this.#waiting.get(job);
-    if (settle !== undefined) {
+    this.#jobs.delete(job);
+    const waiting = this.#waiting.get(job);
+    if (waiting !== undefined) {
       this.#waiting.delete(job);
-      settle(result);
+      waiting.settle(result);
       return;
     }
     this.#finished.set(job, result);
@@ -77,21 +128,60 @@ export class Systemd1 implements ServiceManager, UnitFiles {
   }
 
   #call(member: string, signature: string, body: readonly unknown[]): Promise<unknown[]> {
-    if (this.#bus === null) return Promise.reject(notConnected());
-    return this.#bus.call({ ...MANAGER, member, signature, body });
+    return this.#ask({ ...MANAGER, member, signature, body });
+  }
+
+  /** A call that was not answered because the manager was away is made again when it is back. For what may be done twice. */
+  #ask(call: BusCall): Promise<unknown[]> {
+    return this.#insist(() => this.#askOnce(call));
+  }
+
+  #askOnce(call: BusCall): Promise<unknown[]> {
+    return this.#bus === null ? Promise.reject(notConnected()) : this.#bus.call(call);
+  }
+
+  async #insist<Answer>(attempt: () => Promise<Answer>): Promise<Answer> {
+    for (const deadline = performance.now() + COMEBACK_MS; ; ) {
+      try {
+        return await attempt();
+      } catch (error) {
+        if (!isUnanswered(error) || performance.now() > deadline) throw error;
+        await Bun.sleep(COMEBACK_POLL_MS);
+      }
+    }
   }
 
   async createScope(request: ScopeRequest): Promise<{ job: string | null }> {
     // As it is now: another call may find out meanwhile that the manager does not take them.
     const byPidfd = this.#takesPidfds && request.leader.pidfd !== null;
     try {
-      return { job: await this.#startScope(request, byPidfd) };
+      return { job: await this.#makeScope(request, byPidfd) };
     } catch (error) {
       const refused = error instanceof BusError && /\.(UnknownProperty|PropertyReadOnly)$/.test(error.errorName);
       if (!refused || !byPidfd || !/PIDFDs/.test(error.message)) throw error;
       this.#takesPidfds = false;
-      return { job: await this.#startScope(request, false) };
+      return { job: await this.#makeScope(request, false) };
     }
+  }
+
+  /** Without an answer the scope may have been made or not: that is looked for before it is asked for again. */
+  async #makeScope(request: ScopeRequest, byPidfd: boolean): Promise<string | null> {
+    let isUncertain = false;
+    return this.#insist(async () => {
+      if (isUncertain) {
+        const { isActive, job } = await this.unitState(request.unit);
+        if (isActive || job !== null) return this.#queued(job, { unit: request.unit, makesActive: true });
+        request.leader.requireAlive();
+      }
+      isUncertain = true;
+      const job = await this.#startScope(request, byPidfd);
+      return this.#queued(job, { unit: request.unit, makesActive: true });
+    });
+  }
+
+  #queued(job: string | null, what: Job): string | null {
+    if (job !== null && !this.#finished.has(job)) this.#jobs.set(job, what);
+    return job;
   }
 
   async #startScope(request: ScopeRequest, byPidfd: boolean): Promise<string> {
@@ -107,7 +197,8 @@ export class Systemd1 implements ServiceManager, UnitFiles {
     ];
     if (request.uid !== 0 && this.#scope === "system") properties.push(["User", new Variant("s", String(request.uid))]);
     for (const [name, signature, value] of request.properties) properties.push([name, new Variant(signature, value)]);
-    const [job] = await this.#call("StartTransientUnit", "ssa(sv)a(sa(sv))", [request.unit, "fail", properties, []]);
+    const body = [request.unit, "fail", properties, []];
+    const [job] = await this.#askOnce({ ...MANAGER, member: "StartTransientUnit", signature: START_SIGNATURE, body });
     return job as string;
   }
 
@@ -117,22 +208,28 @@ export class Systemd1 implements ServiceManager, UnitFiles {
       this.#finished.delete(job);
       return Promise.resolve(result);
     }
-    return new Promise((resolve) => {
-      this.#waiting.set(job, resolve);
-    });
+    const known = this.#waiting.get(job);
+    if (known !== undefined) return known.result;
+    const { promise, resolve } = Promise.withResolvers<string>();
+    this.#waiting.set(job, { result: promise, settle: resolve });
+    return promise;
   }
 
   async isJobPending(job: string): Promise<boolean> {
-    return this.#property(job, `${NAME}.Job`, "State").then(
-      () => true,
-      () => false,
-    );
+    try {
+      await this.#property(job, `${NAME}.Job`, "State");
+      return true;
+    } catch (error) {
+      if (isUnanswered(error)) throw error;
+      return false;
+    }
   }
 
+  /** "replace": a start job that is still queued, of whoever, must not keep a machine from being ended. */
   async stopUnit(unit: string): Promise<string | null> {
     try {
-      const [job] = await this.#call("StopUnit", "ss", [unit, "fail"]);
-      return job as string;
+      const [job] = await this.#call("StopUnit", "ss", [unit, "replace"]);
+      return this.#queued(job as string, { unit, makesActive: false });
     } catch (error) {
       if (error instanceof BusError && GONE.test(error.errorName)) return null;
       throw error;
@@ -177,14 +274,17 @@ export class Systemd1 implements ServiceManager, UnitFiles {
     await this.#call("Reload", "", []);
   }
 
-  async isUnitActive(unit: string): Promise<boolean> {
-    if (this.#bus === null) return true;
+  async unitState(unit: string): Promise<UnitState> {
     try {
-      const [path] = await this.#call("GetUnit", "s", [unit]);
-      const state = await this.#property(path as string, `${NAME}.Unit`, "ActiveState");
-      return state !== "inactive" && state !== "failed";
+      const [path] = (await this.#call("GetUnit", "s", [unit])) as [string];
+      const [state, job] = await Promise.all([
+        this.#property(path, `${NAME}.Unit`, "ActiveState"),
+        this.#property(path, `${NAME}.Unit`, "Job"),
+      ]);
+      const [number, jobPath] = job as [number, string];
+      return { isActive: state !== "inactive" && state !== "failed", job: number === 0 ? null : jobPath };
     } catch (error) {
-      if (error instanceof BusError && GONE.test(error.errorName)) return false;
+      if (error instanceof BusError && GONE.test(error.errorName)) return { isActive: false, job: null };
       throw error;
     }
   }
@@ -208,9 +308,8 @@ export class Systemd1 implements ServiceManager, UnitFiles {
   }
 
   async #property(path: string, iface: string, name: string): Promise<unknown> {
-    if (this.#bus === null) throw notConnected();
     const call = { destination: NAME, path, interface: "org.freedesktop.DBus.Properties", member: "Get" };
-    const [value] = await this.#bus.call({ ...call, signature: "ss", body: [iface, name] });
+    const [value] = await this.#ask({ ...call, signature: "ss", body: [iface, name] });
     return (value as Variant).value;
   }
 }
@@ -218,6 +317,11 @@ export class Systemd1 implements ServiceManager, UnitFiles {
 /** The part of a path that a user's manager manages; what is outside of it is in no unit of that manager. */
 function belowUserManager(cgroup: string): string {
   return /\/user@\d+\.service(\/.*)$/.exec(cgroup)?.[1] ?? "/";
+}
+
+function isUnanswered(error: unknown): boolean {
+  if (error instanceof BusError) return UNANSWERED.test(error.errorName);
+  return errnoNameOf(error) === "ENOTCONN";
 }
 
 function notConnected(): ErrnoError {

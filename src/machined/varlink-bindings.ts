@@ -196,12 +196,22 @@ async function describeAll(daemon: Daemon, metadata: Metadata, more: boolean): P
   if (!more) throw new MachinedError("ExpectedMore", "Expected the 'more' flag");
   const machines = Array.from(daemon.registry.list());
   if (machines.length === 0) throw noSuchMachine();
-  const replies: object[] = [];
-  for (const machine of machines) {
-    const row = describeMachine(daemon, machine, metadata);
-    replies.push(row instanceof Promise ? await row : row);
+  return {
+    [Reply.many]: await sideBySide(machines.map((machine) => () => describeMachine(daemon, machine, metadata))),
+  };
+}
+
+/** Machines that hang are asked at the same time: all of them take no longer than one. */
+function sideBySide(asks: readonly (() => object | Promise<object>)[]): readonly object[] | Promise<readonly object[]> {
+  const rows: (object | Promise<object>)[] = [];
+  try {
+    for (const ask of asks) rows.push(ask());
+  } catch (error) {
+    void Promise.allSettled(rows);
+    throw error;
   }
-  return { [Reply.many]: replies };
+  // A thousand machines that need not be asked are no promises.
+  return rows.some((row) => row instanceof Promise) ? Promise.all(rows) : rows;
 }
 
 let boot: string | null = null;

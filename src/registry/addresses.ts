@@ -10,6 +10,8 @@ import {
   openAddressEvents,
   openAddressSocket,
 } from "../kernel/netlink.ts";
+import type { PidRef } from "../kernel/pidref.ts";
+import { isErrno } from "../kernel/sys.ts";
 import type { Machine } from "./machine.ts";
 
 const AF_INET = 2;
@@ -18,11 +20,14 @@ const SCOPE_HOST = 254;
 const FLAG_DEPRECATED = 0x20;
 const FLAG_TENTATIVE = 0x40;
 
+/** A machine whose table is too large, or never at rest, is asked again after so long: each question costs everybody. */
+const FAILURE_MS = 5_000;
+
 interface Cached {
   readonly namespace: string;
   /** Hears of changes; the answer is good until it does. */
   readonly events: Fd;
-  readonly addresses: readonly LocalAddress[];
+  answer: { readonly addresses: readonly LocalAddress[] } | { readonly error: unknown; readonly untilMs: number };
 }
 
 /** Answers for the machines of one registry. `forget` is called when a machine goes. */
@@ -46,7 +51,10 @@ export class Addresses {
       throw new MachinedError("NoPrivateNetworking", `Machine ${machine.name} does not use private networking`);
     }
     const cached = this.#cache.get(machine);
-    if (cached?.namespace === namespace && !hasChanged(cached.events)) return cached.addresses;
+    if (cached?.namespace === namespace) {
+      const { answer } = cached;
+      if ("error" in answer ? performance.now() < answer.untilMs : !hasChanged(cached.events)) return given(answer);
+    }
     return this.#refresh(machine, namespace, cached);
   }
 
@@ -55,10 +63,9 @@ export class Addresses {
     const process = machine.isHost ? null : machine.leader;
     // Listening begins before the question: what changes in between makes the next one ask anew.
     const events = this.#cache.get(machine)?.events ?? openAddressEvents(process);
-    using socket = openAddressSocket(process);
-    const addresses = usable(dumpAddresses(socket));
-    this.#cache.set(machine, { namespace, events, addresses });
-    return addresses;
+    const answer = ask(process);
+    this.#cache.set(machine, { namespace, events, answer });
+    return given(answer);
   }
 
   /** Drops what is kept for the machine; its socket would keep the network namespace alive. */
@@ -66,6 +73,21 @@ export class Addresses {
     this.#cache.get(machine)?.events.close();
     this.#cache.delete(machine);
   }
+}
+
+function ask(process: PidRef | null): Cached["answer"] {
+  try {
+    using socket = openAddressSocket(process);
+    return { addresses: usable(dumpAddresses(socket)) };
+  } catch (error) {
+    const isTheirs = isErrno(error, "ENOBUFS", "ETIMEDOUT", "EBUSY");
+    return { error, untilMs: isTheirs ? performance.now() + FAILURE_MS : 0 };
+  }
+}
+
+function given(answer: Cached["answer"]): readonly LocalAddress[] {
+  if ("error" in answer) throw answer.error;
+  return answer.addresses;
 }
 
 /** Without what no peer can use, in the original's order: family, scope, interface, bytes. */

@@ -1,23 +1,15 @@
 // /run/systemd/machines/NAME: "private data", which libsystemd, nss-mymachines, ps and other daemons read all the same.
 // So keys, quoting and the rename at the end are a contract (spec: the state files of 252 to 262 are all read; those
 // written are 262's, plus SUBGROUP, which 262 forgets). `unit:UNIT` links lead from a unit to the name.
-import {
-  lstatSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  renameSync,
-  symlinkSync,
-  unlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { mkdirSync, readdirSync, readlinkSync, renameSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseEnvFile, quoteEnvValue } from "../base/env-file.ts";
+import { errnoNameOf } from "../base/error.ts";
 import { UINT64_MAX } from "../base/format.ts";
 import { formatId, type Id128, parseId } from "../base/id128.ts";
 import { isMachineName, isUnitName } from "../base/names.ts";
 import { MACHINE_CLASSES, type MachineClass } from "../base/string-table.ts";
+import { openPath, readRegular } from "../kernel/fd.ts";
 import { type Machine, VSOCK_CID_ANY } from "./machine.ts";
 import {
   INTERFACES_LIMIT,
@@ -54,27 +46,54 @@ export interface SavedMachine {
 
 /** Ours are below 48 KiB. The original keeps whatever is said of a machine, up to what a message can hold. */
 const FILE_LIMIT_BYTES = 4 << 20;
+/** No machine name begins like this, so that every daemon and client passes such files over. */
+const RESERVATION = ".#starting-";
+
+/** What the directory holds. `unread`: a file that could not be read now and so stays as it is. */
+export interface LoadedMachines {
+  readonly machines: readonly SavedMachine[];
+  /** Machines whose scope was asked for, but that were not saved as started. */
+  readonly reserved: readonly SavedMachine[];
+  /** Names of files that say nothing about a machine. */
+  readonly broken: readonly string[];
+  readonly unread: readonly { readonly name: string; readonly error: unknown }[];
+}
 
 export class MachineFiles {
   readonly #directory: string;
 
-  /** `directory`: /run/systemd/machines; it is made where it is missing, because its being there says that we are. */
+  /** `directory`: /run/systemd/machines. It is made when it is first used: its existence tells clients of this service. */
   constructor(directory: string) {
     this.#directory = directory;
-    mkdirSync(directory, { recursive: true, mode: 0o755 });
   }
 
   /** Writes the file by rename, which is what monitors of the directory wait for, and the link of its unit. */
   save(machine: Machine): void {
-    const temporary = join(this.#directory, `.#${machine.name}${process.pid.toString(36)}`);
+    this.#write(machine.name, machine);
+    if (machine.place !== null) this.#link(machine.place.unit, machine.name);
+    this.release(machine.name);
+  }
+
+  /** Notes a machine whose scope is about to be made, so that a daemon that starts after a crash finds it. */
+  reserve(machine: Machine): void {
+    this.#write(`${RESERVATION}${machine.name}`, machine);
+  }
+
+  /** Removes the note that `reserve()` made. */
+  release(name: string): void {
+    remove(join(this.#directory, `${RESERVATION}${name}`));
+  }
+
+  #write(file: string, machine: Machine): void {
+    mkdirSync(this.#directory, { recursive: true, mode: 0o755 });
+    const temporary = join(this.#directory, `.#${file}${process.pid.toString(36)}`);
     try {
       writeFileSync(temporary, formatMachine(machine), { mode: 0o644 });
-      renameSync(temporary, join(this.#directory, machine.name));
+      renameSync(temporary, join(this.#directory, file));
     } catch (error) {
       remove(temporary);
       throw error;
     }
-    if (machine.place !== null) this.#link(machine.place.unit, machine.name);
   }
 
   /** Removes file and link. `heir` is another machine in the same unit, which takes the link over. */
@@ -84,27 +103,44 @@ export class MachineFiles {
       if (heir !== null) this.#link(unit, heir);
     }
     remove(join(this.#directory, name));
+    this.release(name);
   }
 
-  /** All machines on file, with the names whose file makes no sense. Hidden files, links and bad names are no machines. */
-  load(): { machines: SavedMachine[]; broken: string[] } {
-    const machines: SavedMachine[] = [];
-    const broken: string[] = [];
+  /** Reads all files. A broken one does not keep the others from being read. Throws where there is no directory. */
+  load(): LoadedMachines {
+    mkdirSync(this.#directory, { recursive: true, mode: 0o755 });
+    const found = { machines: [], reserved: [], broken: [], unread: [] } as {
+      machines: SavedMachine[];
+      reserved: SavedMachine[];
+      broken: string[];
+      unread: { name: string; error: unknown }[];
+    };
     for (const entry of readdirSync(this.#directory, { withFileTypes: true })) {
-      if (!entry.isFile() || !isMachineName(entry.name)) continue;
-      const saved = this.#read(entry.name);
-      if (saved === null) broken.push(entry.name);
-      else machines.push(saved);
+      const isReserved = entry.name.startsWith(RESERVATION);
+      if (!isReserved && entry.name.startsWith(".#")) remove(join(this.#directory, entry.name)); // of a killed daemon
+      const name = isReserved ? entry.name.slice(RESERVATION.length) : entry.name;
+      if (!entry.isFile() || !isMachineName(name)) continue;
+      try {
+        const saved = this.#read(entry.name, name);
+        if (saved !== null) found[isReserved ? "reserved" : "machines"].push(saved);
+        else if (isReserved) this.release(name);
+        else found.broken.push(name);
+      } catch (error) {
+        found.unread.push({ name, error });
+      }
     }
-    return { machines, broken };
+    return found;
   }
 
-  #read(name: string): SavedMachine | null {
+  /** Null for a file that says nothing about `name`, or is longer than any state file; such a file is not read. */
+  #read(file: string, name: string): SavedMachine | null {
     try {
-      const path = join(this.#directory, name);
-      return lstatSync(path).size > FILE_LIMIT_BYTES ? null : parseMachine(name, readFileSync(path, "utf8"));
-    } catch {
-      return null;
+      using opened = openPath(join(this.#directory, file), "read");
+      return parseMachine(name, readRegular(opened, FILE_LIMIT_BYTES).toString());
+    } catch (error) {
+      const errno = errnoNameOf(error);
+      if (errno === "ENOENT" || errno === "EFBIG" || errno === "EBADF") return null;
+      throw error;
     }
   }
 
@@ -123,7 +159,7 @@ export class MachineFiles {
   /** The first machine of a unit keeps the link; one that leads to no file any more is replaced. */
   #link(unit: string, name: string): void {
     const target = this.#linkTarget(unit);
-    if (target === name || (target !== null && this.#read(target) !== null)) return;
+    if (target === name || (target !== null && this.#read(target, target) !== null)) return;
     if (target !== null) remove(this.#linkPath(unit));
     symlinkSync(name, this.#linkPath(unit));
   }
@@ -133,7 +169,7 @@ function remove(path: string): void {
   try {
     unlinkSync(path);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    if (errnoNameOf(error) !== "ENOENT") throw error;
   }
 }
 

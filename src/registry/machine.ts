@@ -1,6 +1,7 @@
 // A machine: facts that were registered or seen, and questions about them. State is derived, never stored
 // (org.freedesktop.machine1(5), "Machine Objects").
 import type { Id128 } from "../base/id128.ts";
+import { unitNameEscape } from "../base/names.ts";
 import type { MachineClass } from "../base/string-table.ts";
 import { isCgroupPopulated } from "../kernel/cgroup.ts";
 import type { PidRef } from "../kernel/pidref.ts";
@@ -8,6 +9,11 @@ import type { Watch } from "../kernel/poller.ts";
 import type { UnitPlace } from "./ports.ts";
 
 export const VSOCK_CID_ANY = 0xffff_ffff;
+
+/** The scope that is made for a machine of this name. */
+export function scopeOf(name: string): string {
+  return `machine-${unitNameEscape(name)}.scope`;
+}
 
 export type MachineState = "opening" | "running" | "closing";
 

@@ -23,6 +23,13 @@ export interface OperationRequest {
   readonly fds?: Readonly<Record<number, Fd>>;
   /** Whose operation it is: it is ended with its owner. */
   readonly owner?: object;
+  /**
+   * The machine that it reaches into. While a worker that was sent away hangs in that machine's file systems, further
+   * ones are refused with Timeout; and what machines hold up takes no room from what reaches into none.
+   */
+  readonly subject?: object | undefined;
+  /** A worker that says nothing for so long hangs: it is ended, and the caller gets ETIMEDOUT. */
+  readonly silenceMs?: number;
   onProgress?(progress: Plain): void;
 }
 
@@ -35,6 +42,7 @@ const LOOK_EVERY_MS = 2_000;
 
 interface Running {
   readonly owner: object | undefined;
+  readonly subject: object | undefined;
   readonly child: Child;
   /** The worker was reaped, and what it said has been read. */
   readonly done: Promise<unknown>;
@@ -43,6 +51,10 @@ interface Running {
   /** Sends the caller away. */
   abandon(): void;
   isKilled: boolean;
+  /** Its caller was sent away, and the worker has not ended yet. It counts no more. */
+  isAbandoned: boolean;
+  /** It was killed because it had said nothing for too long. */
+  isSilent: boolean;
 }
 
 type Spawn = typeof spawnSelf;
@@ -58,13 +70,28 @@ export class Operations {
     this.#spawn = spawn;
   }
 
+  /** Operations that somebody waits for. */
   get size(): number {
-    return this.#running.size;
+    let count = 0;
+    for (const { isAbandoned } of this.#running) if (!isAbandoned) count++;
+    return count;
   }
 
-  /** Throws LimitsExceeded with the given text when no more can be started. */
-  requireRoom(message = "Too many ongoing operations."): void {
-    if (this.#running.size >= OPERATIONS_MAX) throw new MachinedError("TooManyOperations", message);
+  /** Throws TooManyOperations with the given text when no more can be started. */
+  requireRoom(message = "Too many ongoing operations.", subject?: object): void {
+    let count = 0;
+    for (const running of this.#running) {
+      if (!running.isAbandoned && (running.subject === undefined) === (subject === undefined)) count++;
+    }
+    if (count >= OPERATIONS_MAX) throw new MachinedError("TooManyOperations", message);
+  }
+
+  /** Throws Timeout while a worker that was sent away hangs in this machine. */
+  requireResponsive(subject: object): void {
+    for (const running of this.#running) {
+      if (running.subject !== subject || !running.isAbandoned) continue;
+      throw new MachinedError("Timeout", "A file system of the machine does not answer, and holds up a process.");
+    }
   }
 
   /**
@@ -72,7 +99,9 @@ export class Operations {
    * `ErrnoError`), or with `ESHUTDOWN` when it was killed.
    */
   async run(request: OperationRequest): Promise<Plain> {
-    this.requireRoom();
+    const { subject } = request;
+    if (subject !== undefined) this.requireResponsive(subject);
+    this.requireRoom(undefined, subject);
     const [read, write] = openPipe();
     let child: Child;
     try {
@@ -88,27 +117,52 @@ export class Operations {
     } finally {
       write.close();
     }
-    const last = lastLine(read, (progress) => request.onProgress?.(progress));
+    let touch = () => {};
+    const last = lastLine(read, (progress) => {
+      touch();
+      request.onProgress?.(progress);
+    });
     const done = Promise.all([last, child.exited]).finally(() => child.pidRef?.[Symbol.dispose]());
     const abandoned = Promise.withResolvers<never>();
-    const abandon = () => abandoned.reject(new ErrnoError("ESHUTDOWN", "Child does not end."));
+    const abandon = () => this.#abandon(running, abandoned.reject);
     const over = Promise.race([done, abandoned.promise]);
-    const running = { owner: request.owner, child, done, over, abandon, isKilled: false };
+    const running: Running = {
+      ...{ owner: request.owner, subject, child, done, over, abandon },
+      ...{ isKilled: false, isAbandoned: false, isSilent: false },
+    };
     this.#running.add(running);
     const forget = () => this.#running.delete(running);
     done.then(forget, forget);
+    const silence = request.silenceMs === undefined ? null : this.#endSilent(running, request.silenceMs);
+    if (silence !== null) touch = () => silence.refresh();
     try {
       const [line, status] = await over;
       return resultOf(line, status);
     } catch (error) {
       this.#log.debug(`Operation ${request.program} failed: ${error}`);
-      throw error;
+      throw running.isSilent ? new ErrnoError("ETIMEDOUT", "A file system does not answer.") : error;
+    } finally {
+      if (silence !== null) clearTimeout(silence);
     }
+  }
+
+  /** Nobody waits any more for a worker that hangs in the kernel. */
+  #abandon(running: Running, reject: (error: Error) => void): void {
+    running.isAbandoned = true;
+    this.#log.warning(`Worker ${running.child.pid} was killed and does not end: a file system holds it up.`);
+    reject(new ErrnoError("ESHUTDOWN", "Child does not end."));
+  }
+
+  #endSilent(running: Running, silenceMs: number): ReturnType<typeof setTimeout> {
+    return setTimeout(() => {
+      running.isSilent = true;
+      kill(running);
+    }, silenceMs);
   }
 
   /**
    * Kills the workers of an owner that is going away; their callers get an error once the workers are reaped. A worker
-   * that hangs in a file system is not reaped: its caller is sent away, and it still counts.
+   * that hangs in a file system is not reaped: its caller is sent away.
    */
   cancel(owner: object): void {
     for (const running of this.#running) if (running.owner === owner) kill(running);

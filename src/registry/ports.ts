@@ -25,6 +25,11 @@ export interface UnitPlace {
   readonly cgroup: string;
 }
 
+export interface UnitState {
+  readonly isActive: boolean;
+  readonly job: string | null;
+}
+
 export interface ServiceManagerEvents {
   /** A unit changed or went away: look at the machines in it. */
   unitChanged(unit: string): void;
@@ -57,8 +62,8 @@ export interface ServiceManager {
    * way after a wait, `isStillThere` is asked whether the place is still the machine's.
    */
   killUnit(place: UnitPlace, leader: PidRef, signal: number, isStillThere: () => boolean): Promise<void>;
-  /** Whether a unit is neither inactive nor failed; false where it is not known. */
-  isUnitActive(unit: string): Promise<boolean>;
+  /** Whether a unit is neither inactive nor failed (false where it is not known), and the job that is queued for it. */
+  unitState(unit: string): Promise<UnitState>;
   /** The unit of a process, or null for one that can be no machine's, because it is in none. Throws SyscallError when the process is gone. */
   placeOf(pid: number): UnitPlace | null;
 }

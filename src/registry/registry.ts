@@ -1,17 +1,19 @@
 // The registry: the set of machines, found by name, unit, leader or process; started, saved, collected.
 //
 // Invariants. A name stands once. A machine in the set is either being started (invisible: no list shows it) or started
-// (saved on disk and announced). Forgetting one removes its file first and announces it then, once. Between a check and
+// (announced, and saved on disk as soon as the host lets it be written). What can fail for want of the host's means is
+// done before the scope is made: a scope that stands is kept. Forgetting a machine removes its file first and announces it then, once. Between a check and
 // the change that follows from it nothing waits.
 import { ErrnoError, errnoNameOf, MachinedError } from "../base/error.ts";
-import { unitNameEscape } from "../base/names.ts";
 import { watchCgroupEvents } from "../kernel/cgroup.ts";
-import { PidRef } from "../kernel/pidref.ts";
+import type { PidRef } from "../kernel/pidref.ts";
 import { monotonicUsec, realtimeUsec } from "../kernel/time.ts";
-import { Machine, type MachineFacts } from "./machine.ts";
-import type { MachineFiles, SavedMachine } from "./machine-file.ts";
+import { Machine, type MachineFacts, scopeOf } from "./machine.ts";
+import type { MachineFiles } from "./machine-file.ts";
+import { MachineSaver } from "./machine-saver.ts";
 import { MachineSet } from "./machine-set.ts";
 import type { Log, ServiceManager, UnitPlace, UnitProperty } from "./ports.ts";
+import { Restoration } from "./restore.ts";
 
 /** What the registry tells the rest of the daemon. */
 export interface RegistryEvents {
@@ -25,6 +27,7 @@ const SIGTERM = 15;
 
 export class Registry {
   readonly #files: MachineFiles;
+  readonly #saver: MachineSaver;
   readonly #manager: ServiceManager;
   readonly #log: Log;
   readonly #events: RegistryEvents;
@@ -35,6 +38,7 @@ export class Registry {
 
   constructor(files: MachineFiles, manager: ServiceManager, log: Log, events: RegistryEvents) {
     this.#files = files;
+    this.#saver = new MachineSaver(files, log);
     this.#manager = manager;
     this.#set = new MachineSet(manager);
     this.#log = log;
@@ -77,15 +81,17 @@ export class Registry {
   }
 
   /**
-   * Reserves the name for a machine that is about to be started. Throws MachineExists, or FileExists where the leader
-   * is the leader of another machine. To be called when the caller is permitted to register. On every failure from here on the caller calls `drop()`.
+   * Reserves the name for a machine that is about to be started, and watches its leader; to be called when the caller is
+   * permitted to register. Throws MachineExists, FileExists where the leader is the leader of another machine, or an error
+   * with errno. On every failure from here on the caller calls `drop()`.
    */
   add(facts: MachineFacts): Machine {
     if (this.isTaken(facts.name, facts.uid)) throw machineExists(facts.name);
     if (this.#set.withLeader(facts.leader.pid) !== null) throw new ErrnoError("EEXIST", "File exists");
+    const machine = new Machine(facts);
+    machine.watches.push(machine.leader.onExit(() => this.enqueue(machine)));
     const dead = this.#set.holderOf(facts.name);
     if (dead !== null) this.forget(dead);
-    const machine = new Machine(facts);
     this.#set.add(machine);
     return machine;
   }
@@ -112,6 +118,7 @@ export class Registry {
   /** The same, and stops the scope that was made for it. */
   abandon(machine: Machine): void {
     this.#set.delete(machine);
+    this.#saver.release(machine.name);
     this.#stopOwnUnit(machine);
     machine.release();
   }
@@ -125,8 +132,9 @@ export class Registry {
   /** Makes a scope for the machine and waits until its start is queued. Errors of the service manager pass through. */
   async createScope(machine: Machine, properties: readonly UnitProperty[]): Promise<void> {
     const { facts } = machine;
-    const unit = `machine-${unitNameEscape(facts.name)}.scope`;
+    const unit = scopeOf(facts.name);
     const kind = facts.class === "vm" ? "Virtual Machine" : "Container";
+    this.#saver.reserve(machine);
     const { job } = await this.#manager.createScope({
       unit,
       description: `${kind} ${facts.name}`,
@@ -137,33 +145,34 @@ export class Registry {
     machine.job = job;
     machine.place = { unit, subgroup: "", cgroup: "" };
     machine.ownsUnit = true;
-    if (job === null) this.#locate(machine);
+    if (job === null) this.locate(machine);
   }
 
-  /** Makes the machine known: indexed, watched, saved, announced. Throws when its file cannot be written. */
+  /** Makes the machine known: indexed, saved, announced. */
   start(machine: Machine): void {
     const { place } = machine;
     if (place !== null) this.#set.addUnit(machine, place.unit);
     machine.startedAt ??= { realtimeUsec: realtimeUsec(), monotonicUsec: monotonicUsec() };
-    machine.watches.push(machine.leader.onExit(() => this.enqueue(machine)));
-    this.#files.save(machine);
     machine.started = true;
+    this.#saver.save(machine);
     this.#log.info(`New machine ${machine.name}.`, {
       MESSAGE_ID: MESSAGE_NEW,
       NAME: machine.name,
       LEADER: String(machine.leader.pid),
     });
     this.#events.machineNew(machine);
+    // Its leader may have ended while it was being started.
+    if (machine.isLeaderless) this.enqueue(machine);
   }
 
-  /** Saves a change of a started machine. A full disk is the admin's to know, not the caller's to fail on. */
+  /** Saves a change of a started machine. */
   save(machine: Machine): void {
-    if (!machine.started || machine.isHost) return;
-    try {
-      this.#files.save(machine);
-    } catch (error) {
-      this.#log.warning(`Failed to save the state of machine ${machine.name}: ${(error as Error).message}`);
-    }
+    if (machine.started && !machine.isHost) this.#saver.save(machine);
+  }
+
+  /** Tries once more to write what could not be written yet. */
+  saveUnsaved(): void {
+    this.#saver.retry();
   }
 
   /** A start or stop job has ended: saves, and gives whether it was done. */
@@ -175,7 +184,7 @@ export class Registry {
       machine.job = null;
       this.save(machine);
       // A scope's cgroup is only known once it has been started.
-      if (machine.place?.cgroup === "") this.#locate(machine);
+      if (machine.place?.cgroup === "") this.locate(machine);
     }
     this.enqueue(machine);
     return result;
@@ -185,15 +194,15 @@ export class Registry {
    * Finds the machine's cgroup from where its leader is now. The subgroup is what it was at registration: an init system
    * moves on into groups of its own.
    */
-  #locate(machine: Machine): void {
+  locate(machine: Machine): void {
     const { place } = machine;
-    const now = this.#placeOf(machine.leader);
+    const now = this.placeOf(machine.leader);
     if (place === null || now === null || now.unit !== place.unit) return;
     const ofUnit = now.subgroup === "" ? now.cgroup : now.cgroup.slice(0, -now.subgroup.length - 1);
     machine.place = { ...place, cgroup: place.subgroup === "" ? ofUnit : `${ofUnit}/${place.subgroup}` };
   }
 
-  #placeOf(leader: PidRef): UnitPlace | null {
+  placeOf(leader: PidRef): UnitPlace | null {
     const place = this.#set.placeOf(leader.pid);
     return leader.isAlive() ? place : null;
   }
@@ -201,6 +210,9 @@ export class Registry {
   /** Stops the unit or the supervisor. Throws NotSupported for a machine that has neither, and for the host. */
   async terminate(machine: Machine): Promise<void> {
     if (machine.isHost) throw unsupported();
+    await this.#untilStarted(machine);
+    // It may have ended meanwhile: that is what was wanted.
+    if (!this.#set.has(machine)) return;
     const { place } = machine;
     const { supervisor } = machine.facts;
     if (place !== null && place.subgroup === "") {
@@ -214,6 +226,12 @@ export class Registry {
     } else throw unsupported();
     this.save(machine);
     this.enqueue(machine);
+  }
+
+  /** A scope that is stopped before its start job has run is gone, but its leader was never in it and lives on. */
+  async #untilStarted(machine: Machine): Promise<void> {
+    const { job, stopping } = machine;
+    if (job !== null && !stopping && (await this.#manager.isJobPending(job))) await this.finishJob(machine);
   }
 
   /** A unit changed, or all may have: looks whether machines are gone. */
@@ -265,6 +283,7 @@ export class Registry {
     });
     machine.stopping = true;
     this.#set.delete(machine);
+    this.#saver.forget(machine);
     this.#removeFiles(machine);
     machine.started = false;
     this.#events.machineRemoved(machine);
@@ -275,88 +294,15 @@ export class Registry {
   #removeFiles(machine: Machine): void {
     const unit = machine.place?.unit ?? null;
     const [heir] = unit === null ? [] : this.#set.inUnit(unit);
-    try {
-      this.#files.remove(machine.name, unit, heir?.name ?? null);
-    } catch (error) {
-      this.#log.warning(`Failed to remove the state of machine ${machine.name}: ${(error as Error).message}`);
-    }
+    this.#saver.remove(machine.name, unit, heir?.name ?? null);
   }
 
-  /**
-   * Takes up what an earlier process left on disk. Machines whose leader is gone are removed without a word; the others
-   * are announced again, because whoever listens now may not have heard of them.
-   */
+  /** Takes up what an earlier daemon left on disk. */
   restore(): void {
-    const { machines, broken } = this.#files.load();
-    for (const name of broken) {
-      this.#log.warning(`The state file of machine ${name} makes no sense, removing it.`);
-      this.#discard(name, null);
-    }
-    for (const saved of machines) this.#restoreOne(saved);
-  }
-
-  #restoreOne(saved: SavedMachine): void {
-    const leader = revive(saved.leader, saved.leaderPidfdId);
-    if (leader === null || saved.class === null || saved.class === "host" || !this.#isSame(saved, leader)) {
-      leader?.[Symbol.dispose]();
-      this.#discard(saved.name, saved.unit);
-      return;
-    }
-    const { unit, subgroup, supervisor } = saved;
-    if (this.#set.withLeader(leader.pid) !== null) {
-      leader[Symbol.dispose]();
-      this.#discard(saved.name, saved.unit);
-      return;
-    }
-    const machine = this.add({
-      ...saved,
-      class: saved.class,
-      leader,
-      supervisor: revive(supervisor, saved.supervisorPidfdId),
-    });
-    if (unit !== null) machine.place = { unit, subgroup, cgroup: "" };
-    machine.ownsUnit = unit === `machine-${unitNameEscape(saved.name)}.scope`;
-    machine.job = saved.job;
-    if (saved.realtimeUsec !== null && saved.monotonicUsec !== null) {
-      machine.startedAt = { realtimeUsec: saved.realtimeUsec, monotonicUsec: saved.monotonicUsec };
-    }
-    this.#locate(machine);
-    this.#startRestored(machine);
-  }
-
-  #startRestored(machine: Machine): void {
-    try {
-      this.start(machine);
-    } catch (error) {
-      this.#log.warning(`Failed to restore machine ${machine.name}: ${(error as Error).message}`);
-      this.drop(machine);
-      return;
-    }
-    if (machine.job !== null) void this.#resumeJob(machine, machine.job).catch(() => this.enqueue(machine));
-  }
-
-  /** The job may have ended while nobody listened. */
-  async #resumeJob(machine: Machine, job: string): Promise<void> {
-    const pending = await this.#manager.isJobPending(job);
-    if (pending) await this.finishJob(machine);
-    else if (machine.job === job) {
-      machine.job = null;
-      this.save(machine);
-    }
-  }
-
-  /** Files of 252 name the leader by its number alone, which may be another process by now: its unit tells. */
-  #isSame(saved: SavedMachine, leader: PidRef): boolean {
-    if (saved.leaderPidfdId !== null || saved.unit === null) return true;
-    return this.#placeOf(leader)?.unit === saved.unit;
-  }
-
-  #discard(name: string, unit: string | null): void {
-    try {
-      this.#files.remove(name, unit, null);
-    } catch (error) {
-      this.#log.warning(`Failed to remove the state of machine ${name}: ${(error as Error).message}`);
-    }
+    new Restoration({
+      ...{ registry: this, set: this.#set, files: this.#files, saver: this.#saver },
+      ...{ manager: this.#manager, log: this.#log },
+    }).run();
   }
 }
 
@@ -366,17 +312,4 @@ export function machineExists(name: string): MachinedError {
 
 export function unsupported(message = "Operation not supported"): MachinedError {
   return new MachinedError("NotSupported", message);
-}
-
-/** The process of a saved PID, or null when it is gone or another one has its number now. */
-function revive(pid: number, id: bigint | null): PidRef | null {
-  if (pid <= 1) return null;
-  try {
-    const process = PidRef.of(pid);
-    if (process.isAlive() && (id === null || process.id === null || process.id === id)) return process;
-    process[Symbol.dispose]();
-  } catch {
-    // gone
-  }
-  return null;
 }

@@ -1,5 +1,6 @@
 // /proc/PID/uid_map and gid_map: which users of the host stand behind a machine's users (user_namespaces(7)).
 import { readFileSync } from "node:fs";
+import { errnoNameOf } from "../base/error.ts";
 import { namespaceId } from "../kernel/namespace.ts";
 import type { PidRef } from "../kernel/pidref.ts";
 import { isErrno } from "../kernel/sys.ts";
@@ -93,7 +94,7 @@ export function readIdMap(pid: number, kind: IdKind): MapLine[] {
   try {
     return parseIdMap(readFileSync(`/proc/${pid}/${kind}_map`, "latin1"));
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    if (errnoNameOf(error) !== "ENOENT") throw error;
     namespaceId(pid, "pid"); // throws when it is the process that is missing
     return [];
   }

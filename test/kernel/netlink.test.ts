@@ -103,3 +103,20 @@ rootTest(
   },
   GUARD_MS,
 );
+
+rootTest("a table that is too large is refused, within its time, and listening to it ends", async () => {
+  await using sleeping = await startNamespaced(["--net"]);
+  using process = PidRef.of(sleeping.pid);
+  using socket = openAddressSocket(process);
+  using events = openAddressEvents(process);
+  const lines = Array.from({ length: 4200 }, (_, i) => `addr add 10.${i >> 8}.${i & 255}.1/8 dev lo`).join("\n");
+  const batch = Bun.spawnSync(["nsenter", `--net=/proc/${sleeping.pid}/ns/net`, "ip", "-batch", "-"], {
+    stdin: Buffer.from(`${lines}\n`),
+  });
+  expect(batch.stderr.toString()).toBe("");
+  expect(() => dumpAddresses(socket)).toThrow("No buffer space available");
+  // The rest of that answer is not taken for the next one's.
+  using another = openAddressSocket(process);
+  expect(dumpNeighbours(another)).toEqual([]);
+  expect(hasChanged(events)).toBe(true);
+});

@@ -1,6 +1,6 @@
 // A systemd-machined of our own for a test: from source, in a private runtime directory, on the embedded service manager.
 // Everything it starts is ended by `using`.
-import { mkdtempSync, rmSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Subprocess } from "bun";
@@ -17,23 +17,42 @@ export const needsRoot = isRoot ? "" : " (left out: needs root)";
 
 export class TestDaemon implements AsyncDisposable {
   readonly runtime: string;
+  /** Beside the runtime directory, which a test may fill. */
+  readonly #logFile: string;
   readonly #env: Record<string, string>;
   readonly #args: readonly string[];
+  readonly #command: readonly string[];
   #process: Subprocess | null = null;
   readonly #leaders: Subprocess[] = [];
   readonly #clients: { close(): void }[] = [];
 
-  private constructor(env: Record<string, string>, args: readonly string[]) {
+  private constructor(env: Record<string, string>, args: readonly string[], command: readonly string[]) {
     this.runtime = mkdtempSync(join(tmpdir(), "machined-test-"));
+    this.#logFile = `${this.runtime}.log`;
     this.#env = env;
     this.#args = args;
+    this.#command = command;
   }
 
   /** Starts a daemon with these variables and arguments; a user's daemon has its runtime directory as user, too. */
   static async start(env: Record<string, string> = {}, args: readonly string[] = []): Promise<TestDaemon> {
-    const daemon = new TestDaemon(env, args);
+    const daemon = TestDaemon.prepare(env, args);
     await daemon.run();
     return daemon;
+  }
+
+  /** The same without starting it: its directory can be furnished before `run()`. */
+  static prepare(
+    env: Record<string, string> = {},
+    args: readonly string[] = [],
+    command: readonly string[] = [process.execPath, MAIN],
+  ): TestDaemon {
+    return new TestDaemon(env, args, command);
+  }
+
+  /** What it has written to its log, over all its lives. */
+  get log(): string {
+    return readFileSync(this.#logFile, "utf8");
   }
 
   get pid(): number {
@@ -42,15 +61,17 @@ export class TestDaemon implements AsyncDisposable {
 
   /** Starts the daemon (again) in the same directory. */
   async run(): Promise<void> {
-    this.#process = Bun.spawn([process.execPath, MAIN, "systemd-machined", ...this.#args], {
+    const log = openSync(this.#logFile, "a");
+    this.#process = Bun.spawn([...this.#command, "systemd-machined", ...this.#args], {
       env: {
         PATH: process.env["PATH"] ?? "",
         XDG_RUNTIME_DIR: this.runtime,
         ...this.#env,
         MACHINED_RUNTIME_DIRECTORY: this.runtime,
       },
-      stdio: ["ignore", "ignore", process.env["TEST_VERBOSE"] ? "inherit" : "ignore"],
+      stdio: ["ignore", "ignore", process.env["TEST_VERBOSE"] ? "inherit" : log],
     });
+    closeSync(log);
     await waitFor(async () => (await this.connect()).close(), "the daemon's private socket");
   }
 
@@ -96,6 +117,7 @@ export class TestDaemon implements AsyncDisposable {
       await leader.exited;
     }
     rmSync(this.runtime, { recursive: true, force: true });
+    rmSync(this.#logFile, { force: true });
   }
 }
 

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Subprocess } from "bun";
+import { busLabelEscape } from "../../src/base/names.ts";
 import { Variant } from "../../src/base/variant.ts";
 import { BusClient } from "../../src/ipc/bus-client.ts";
 import type { Incoming } from "../../src/ipc/bus-stream.ts";
@@ -64,19 +65,29 @@ export interface ScopeCall {
 }
 
 /** What the played manager does with a scope: refuse it with an error, or answer with a job that ends so. */
-export type Answer = { readonly error: [string, string] } | { readonly result: string; readonly signalFirst?: boolean };
+export type Answer =
+  | { readonly error: [string, string] }
+  | { readonly result: string; readonly signalFirst?: boolean; readonly isHeld?: boolean }
+  | "silence";
 
 /** org.freedesktop.systemd1 as far as machined asks it. */
 export class PlayedManager {
   readonly bus: BusClient;
   readonly scopes: ScopeCall[] = [];
   readonly stopped: string[] = [];
+  readonly stopModes: string[] = [];
+  /** Jobs that end when `finishHeld()` is called. */
+  readonly #held = new Map<string, { unit: string; result: string }>();
+  /** Units that it knows, with the path of the job that is queued for them (null: active). */
+  readonly units = new Map<string, string | null>();
   /** Units that are started at boot. */
   readonly enabled = new Set<string>();
   reloads = 0;
   /** Whether nothing may be enabled. */
   refuses = false;
   version = "262";
+  /** Hears what units are to be stopped, but answers nothing. */
+  isSilent = false;
   answer: (call: ScopeCall) => Answer = () => ({ result: "done" });
   #jobs = 0;
 
@@ -89,6 +100,12 @@ export class PlayedManager {
     played.bus.onCall((message) => played.#call(message));
     await played.bus.driver("RequestName", "su", [SYSTEMD, 0]);
     return played;
+  }
+
+  /** Ends the jobs that were held. */
+  finishHeld(): void {
+    for (const [job, { unit, result }] of this.#held) this.#jobRemoved(job, unit, result);
+    this.#held.clear();
   }
 
   #reply(message: Incoming, signature: string, body: unknown[]): void {
@@ -117,9 +134,15 @@ export class PlayedManager {
       case "Subscribe":
         return this.#reply(message, "", []);
       case "Get":
-        return this.#reply(message, "v", [new Variant("s", this.version)]);
+        return this.#get(message, values as [string, string]);
+      case "GetUnit":
+        return this.units.has(values[0] as string)
+          ? this.#reply(message, "o", [`/org/freedesktop/systemd1/unit/${busLabelEscape(values[0] as string)}`])
+          : this.#error(message, `${SYSTEMD}.NoSuchUnit`, `Unit ${values[0]} not loaded.`);
       case "StopUnit":
         this.stopped.push(values[0] as string);
+        this.stopModes.push(values[1] as string);
+        if (this.isSilent) return undefined;
         return this.#reply(message, "o", [`/org/freedesktop/systemd1/job/${++this.#jobs}`]);
       case "GetUnitFileState":
         return this.#reply(message, "s", [this.enabled.has(values[0] as string) ? "enabled" : "disabled"]);
@@ -140,15 +163,35 @@ export class PlayedManager {
     }
   }
 
+  #get(message: Incoming, [, property]: [string, string]): unknown {
+    const [name, job] = [...this.units].find(([unit]) => message.path?.endsWith(`/${busLabelEscape(unit)}`)) ?? [];
+    switch (property) {
+      case "Version":
+        return this.#reply(message, "v", [new Variant("s", this.version)]);
+      case "ActiveState":
+        return this.#reply(message, "v", [new Variant("s", job === null ? "active" : "inactive")]);
+      case "State":
+        return this.#held.has(message.path ?? "")
+          ? this.#reply(message, "v", [new Variant("s", "waiting")])
+          : this.#error(message, "org.freedesktop.DBus.Error.UnknownObject", `no ${message.path}`);
+      case "Job":
+        return this.#reply(message, "v", [new Variant("(uo)", job ? [1, job] : [0, "/"])]);
+      default:
+        return this.#error(message, "org.freedesktop.DBus.Error.UnknownProperty", `no ${property} of ${name}`);
+    }
+  }
+
   #start(message: Incoming, [unit, mode, properties]: [string, string, [string, Variant][]]): unknown {
     const call = { unit, mode, properties: new Map(properties) };
     this.scopes.push(call);
     const answer = this.answer(call);
+    if (answer === "silence") return undefined;
     if ("error" in answer) return this.#error(message, ...answer.error);
     const job = `/org/freedesktop/systemd1/job/${++this.#jobs}`;
     if (answer.signalFirst === true) this.#jobRemoved(job, unit, answer.result);
     this.#reply(message, "o", [job]);
-    if (answer.signalFirst !== true) setTimeout(() => this.#jobRemoved(job, unit, answer.result), 20);
+    if (answer.isHeld === true) this.#held.set(job, { unit, result: answer.result });
+    else if (answer.signalFirst !== true) setTimeout(() => this.#jobRemoved(job, unit, answer.result), 20);
     return job;
   }
 }

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { Variant } from "../../src/base/variant.ts";
 import { encodeMessage } from "../../src/ipc/bus-message.ts";
-import { isRoot, manager, needsRoot, TestDaemon } from "../lib/daemon.ts";
+import { errorOf, isRoot, manager, needsRoot, TestDaemon } from "../lib/daemon.ts";
 import { waitFor } from "../lib/wait-for.ts";
 
 /** A bare connection: sends what it is told, remembers what came back and whether it was closed. */
@@ -135,7 +135,7 @@ describe.skipIf(!isRoot)(`hostile peers${needsRoot}`, () => {
     "another protocol version": broken((m) => void m.writeUInt8(2, 3)),
     "serial 0": broken((m) => void m.writeUInt32LE(0, 8)),
     "type 0": broken((m) => void m.writeUInt8(0, 1)),
-    "header fields longer than a mebibyte": broken((m) => void m.writeUInt32LE(0x7fff_ffff, 12)),
+    "header fields longer than 64 MiB": broken((m) => void m.writeUInt32LE(0x7fff_ffff, 12)),
     "a body longer than 128 MiB": broken((m) => void m.writeUInt32LE(0x7fff_ffff, 4)),
     "a path that is none": broken((m) => void m.write("//", m.indexOf("/org"), "latin1")),
     "a header field of the wrong type": broken((m) => void m.write("s", m.indexOf("o\0"), "latin1")),
@@ -210,6 +210,29 @@ describe.skipIf(!isRoot)(`hostile peers${needsRoot}`, () => {
     peer.send(call("s", ["x".repeat(17 << 20)]));
     await peer.until("longer than 2 MiB");
     peer.end();
+    await stillAnswers();
+  });
+
+  test("paths, names and arguments of 9 MiB are answered, on both transports", async () => {
+    const long = "x".repeat(9 << 20);
+    const path = `/${"x/".repeat(4 << 20)}x`;
+    const bus = await daemon.connect();
+    const call = { destination: "org.freedesktop.machine1", interface: "org.freedesktop.machine1.Manager" };
+    expect(await errorOf(bus.call({ ...call, path, member: "ListMachines" }))).toContain("UnknownObject");
+    expect(await errorOf(manager(bus, "GetMachine", "s", long))).toContain("longer than 2 MiB");
+    bus.close();
+    const client = await daemon.varlink();
+    const failure = await client.call("io.systemd.Machine.List", { name: long }).catch((error: unknown) => error);
+    expect((failure as { id?: string }).id).toBe("org.varlink.service.InvalidParameter");
+  });
+
+  test("a header of 17 MiB: closed, and the admin is told", async () => {
+    const peer = await Peer.connect(privateBus);
+    peer.send(AUTH);
+    await peer.until("AGREE_UNIX_FD");
+    peer.send(encodeMessage({ type: 1, serial: 1, path: `/${"x".repeat(17 << 20)}`, member: "X" }).bytes);
+    await peer.untilClosed();
+    await waitFor(() => expect(daemon.log).toContain("disconnected: message header is longer than 16 MiB"), "the log");
     await stillAnswers();
   });
 

@@ -1,5 +1,6 @@
 // A machine for tests: a process with mounts of its own, on which a devpts and the socket of a bus are where a container
 // has them, and a service manager on that bus that is played.
+import { join } from "node:path";
 import type { Subprocess } from "bun";
 import type { Variant } from "../../src/base/variant.ts";
 import type { BusClient } from "../../src/ipc/bus-client.ts";
@@ -22,6 +23,21 @@ function dressing(bus: TestBus | null): string {
 export function deadFileSystem(...places: string[]): string {
   const options = "fd=5,rootmode=40000,user_id=0,group_id=0";
   return places.map((place) => `exec 5<>/dev/fuse && mount -i -t fuse -o ${options} dead ${place}`).join(" && ");
+}
+
+/**
+ * Commands that mount a file system at /run/mute whose program hears every request and answers none, so that even SIGKILL
+ * has to wait for it, and make /etc/os-release and /etc/held lead there. The program runs before, for it needs files itself.
+ */
+export function muteFileSystem(): string {
+  const options = "fd=5,rootmode=40000,user_id=0,group_id=0";
+  const server = `${process.execPath} ${join(import.meta.dir, "mute-file-system.ts")}`;
+  return [
+    "mkdir /run/mute /run/etc && mkfifo /run/up && exec 5<>/dev/fuse",
+    `{ setpriv --pdeathsig KILL ${server} >/run/up & } && read up </run/up`,
+    `mount -i -t fuse -o ${options} mute /run/mute && exec 5<&-`,
+    "ln -s /run/mute/os-release /run/etc/os-release && ln -s /run/mute /run/etc/held && mount --bind /run/etc /etc",
+  ].join(" && ");
 }
 
 /** A leader in namespaces of its own, after more commands; ended by `using`. */

@@ -117,6 +117,77 @@ describe.skipIf(!can)(`on a bus with a service manager${reason}`, () => {
     forger.close();
   });
 
+  /** The manager executes itself anew: its name goes, and comes back with the units that it had made. */
+  const reexecute = async (units: readonly string[]) => {
+    systemd.bus.close();
+    systemd = await PlayedManager.start(testBus);
+    for (const unit of units) systemd.units.set(unit, null);
+  };
+
+  test("a manager that goes away before it answers is asked again when it is back", async () => {
+    systemd.answer = () => "silence";
+    const before = systemd.scopes.length;
+    const creating = create("unanswered");
+    await waitFor(() => expect(systemd.scopes.length).toBe(before + 1), "the request");
+    await reexecute([]);
+    await creating;
+    expect(systemd.scopes.map(({ unit }) => unit)).toEqual(["machine-unanswered.scope"]);
+  });
+
+  test("a scope that was made before the manager went away is not made twice", async () => {
+    systemd.answer = () => "silence";
+    const before = systemd.scopes.length;
+    const creating = create("made");
+    await waitFor(() => expect(systemd.scopes.length).toBe(before + 1), "the request");
+    await reexecute(["machine-made.scope"]);
+    await creating;
+    expect(systemd.scopes).toEqual([]);
+  });
+
+  test.each([
+    ["done", ["machine-unheard.scope"]],
+    ["failed", []],
+  ] as const)("a start job that ended unheard is %s", async (result, units) => {
+    systemd.answer = () => ({ result: "done", isHeld: true });
+    const before = systemd.scopes.length;
+    const creating = create("unheard").then(
+      () => "done",
+      (error: Error) => (error.message.includes("failed with 'failed'") ? "failed" : error.message),
+    );
+    await waitFor(() => expect(systemd.scopes.length).toBe(before + 1), "the request");
+    await waitFor(async () => expect(JSON.stringify(await manager(bus, "ListMachines"))).toContain("unheard"), "it");
+    await reexecute(units);
+    expect(await creating).toBe(result);
+    if (result === "done") await manager(bus, "UnregisterMachine", "s", "unheard");
+  });
+
+  test("a stop that was not answered is asked for again", async () => {
+    await create("stopped-twice");
+    systemd.isSilent = true;
+    const terminating = manager(bus, "TerminateMachine", "s", "stopped-twice");
+    await waitFor(() => expect(systemd.stopped).toContain("machine-stopped\\x2dtwice.scope"), "the request");
+    await reexecute(["machine-stopped\\x2dtwice.scope"]);
+    await terminating;
+    expect(systemd.stopped).toEqual(["machine-stopped\\x2dtwice.scope"]);
+    expect(systemd.stopModes).toEqual(["replace"]);
+  });
+
+  test("a machine whose scope is still being started is ended when it has been", async () => {
+    systemd.answer = () => ({ result: "done", isHeld: true });
+    const varlink = await daemon.varlink();
+    const leader = await daemon.leader();
+    const registration = { name: "hasty", class: "container", leader, allocateUnit: true };
+    await varlink.call("io.systemd.Machine.Register", registration);
+    const terminating = manager(bus, "TerminateMachine", "s", "hasty");
+    await manager(bus, "ListMachines");
+    await manager(bus, "ListMachines");
+    expect(systemd.stopped).not.toContain("machine-hasty.scope");
+    systemd.finishHeld();
+    await terminating;
+    expect(systemd.stopped).toContain("machine-hasty.scope");
+    systemd.answer = () => ({ result: "done" });
+  });
+
   test("a lost bus is found again, and the machines are still there", async () => {
     await testBus.stop();
     await waitFor(async () => {

@@ -1,0 +1,90 @@
+// The executable is replaced while daemons of it run: their workers are still of the daemon's own build.
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { copyFileSync, linkSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { build } from "../../install/build.ts";
+import { isRoot, manager, needsRoot, register, TestDaemon } from "../lib/daemon.ts";
+import { waitFor } from "../lib/wait-for.ts";
+import { TestMachine } from "../service/open-support.ts";
+
+const BUILD_TIMEOUT_MS = 120_000;
+/** In place of the next build: whatever it is started as, it fails. */
+const OTHER_PROGRAM = "/bin/false";
+
+describe.skipIf(!isRoot)(`an upgrade under a running daemon${needsRoot}`, () => {
+  const scratch = mkdtempSync(join(tmpdir(), "machined-upgrade-test-"));
+  let built = "";
+  beforeAll(() => {
+    built = build(join(scratch, "built"));
+  }, BUILD_TIMEOUT_MS);
+  afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+
+  const ways: Record<string, (path: string) => void> = {
+    "rm, then a new file (install, dpkg --unpack of old)": (path) => {
+      rmSync(path);
+      copyFileSync(OTHER_PROGRAM, path);
+    },
+    "mv of the new file over it (dpkg, our own installer)": (path) => {
+      copyFileSync(OTHER_PROGRAM, `${path}.new`);
+      renameSync(`${path}.new`, path);
+    },
+    "rm, and nothing in its place": (path) => rmSync(path),
+  };
+
+  function workers(daemon: TestDaemon): string[] {
+    const children = readFileSync(`/proc/${daemon.pid}/task/${daemon.pid}/children`, "utf8").trim().split(" ");
+    return children.filter((pid) => pid !== "");
+  }
+
+  test.each(Object.keys(ways))("by %s", async (way) => {
+    const path = join(scratch, "machined");
+    rmSync(path, { force: true });
+    linkSync(built, path);
+    await using machine = await TestMachine.start(["--mount"], null);
+    await using daemon = TestDaemon.prepare({}, [], [path]);
+    await daemon.run();
+    const bus = await daemon.bus();
+    await register(bus, "m", machine.pid);
+    writeFileSync(join(scratch, "file"), "content");
+    const copy = (target: string) => manager(bus, "CopyToMachine", "sss", "m", join(scratch, "file"), target);
+
+    // One worker is at work meanwhile.
+    const timer = setInterval(() => {
+      for (const pid of workers(daemon)) process.kill(Number(pid), "SIGSTOP");
+    }, 1);
+    const running = copy("/run/before");
+    const [worker = ""] = await waitFor(() => {
+      const stopped = workers(daemon).filter((pid) => /^State:\tT/m.test(readFileSync(`/proc/${pid}/status`, "utf8")));
+      expect(stopped).toHaveLength(1);
+      return stopped;
+    }, "a stopped worker");
+    clearInterval(timer);
+    ways[way]?.(path);
+    process.kill(Number(worker), "SIGCONT");
+    await running;
+
+    await copy("/run/after");
+    for (const name of ["before", "after"]) {
+      expect(readFileSync(`/proc/${machine.pid}/root/run/${name}`, "utf8")).toBe("content");
+    }
+    expect(daemon.log).not.toContain("Failed");
+  });
+
+  test("workers have a name in process lists", async () => {
+    await using machine = await TestMachine.start(["--mount"], null);
+    await using daemon = TestDaemon.prepare({}, [], [built]);
+    await daemon.run();
+    const bus = await daemon.bus();
+    await register(bus, "m", machine.pid);
+    const seen = new Set<string>();
+    const timer = setInterval(() => {
+      for (const pid of workers(daemon)) seen.add(readFileSync(`/proc/${pid}/comm`, "utf8").trim());
+    }, 1);
+    await waitFor(async () => {
+      await manager(bus, "CopyToMachineWithFlags", "ssst", "m", join(scratch, "file"), "/run/file", 1n);
+      expect(seen).toContain("machined-worker");
+    }, "the worker's name");
+    clearInterval(timer);
+  });
+});

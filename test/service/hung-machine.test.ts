@@ -1,0 +1,88 @@
+// Machines whose file systems never answer: each holds up its own caller, once, and nobody else.
+import { afterEach, describe, expect, test } from "bun:test";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { BusClient } from "../../src/ipc/bus-client.ts";
+import { errorOf, isRoot, manager, needsRoot, register, TestDaemon } from "../lib/daemon.ts";
+import { waitFor } from "../lib/wait-for.ts";
+import { muteFileSystem, TestMachine } from "./open-support.ts";
+
+const MACHINES = 6;
+
+describe.skipIf(!isRoot)(`machines that hang${needsRoot}`, () => {
+  const ends: AsyncDisposable[] = [];
+  afterEach(async () => {
+    for (const end of ends.splice(0).reverse()) await end[Symbol.asyncDispose]();
+  });
+  const start = async (): Promise<[TestDaemon, BusClient]> => {
+    const daemon = await TestDaemon.start();
+    ends.push(daemon);
+    return [daemon, await daemon.bus()];
+  };
+  const mute = async (bus: BusClient, name: string) => {
+    const machine = await TestMachine.start(["--mount"], null, muteFileSystem());
+    ends.push(machine);
+    await register(bus, name, machine.pid);
+    return machine;
+  };
+  const workers = ({ pid }: TestDaemon) =>
+    readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").filter(Boolean);
+
+  test("are asked side by side, and not again while a process hangs in them", async () => {
+    const [daemon, bus] = await start();
+    for (let i = 0; i < MACHINES; i++) await mute(bus, `mute-${i}`);
+    const varlink = await daemon.varlink();
+    const list = () => Array.fromAsync(varlink.callMore("io.systemd.Machine.List", { acquireMetadata: "graceful" }));
+    const begin = performance.now();
+    expect(await list()).toHaveLength(MACHINES + 1);
+    const first = performance.now() - begin;
+    await waitFor(() => expect(daemon.log.match(/was killed and does not end/g)).toHaveLength(MACHINES), "the verdict");
+    expect(workers(daemon)).toHaveLength(MACHINES);
+    // One deadline for all: six, one after the other, took six times as long as this.
+    expect(first).toBeLessThan(12_000);
+    for (let i = 0; i < 100; i++) {
+      expect(await errorOf(manager(bus, "GetMachineOSRelease", "s", "mute-0"))).toContain("Timeout");
+    }
+    expect(await list()).toHaveLength(MACHINES + 1);
+    expect(workers(daemon)).toHaveLength(MACHINES);
+  }, 60_000);
+
+  test("take no room from others, keep no daemon from ending, and are asked again when they answer", async () => {
+    const [daemon, bus] = await start();
+    const machine = await mute(bus, "mute");
+    const good = await TestMachine.start(["--mount"], null);
+    ends.push(good);
+    await register(bus, "good", good.pid);
+    const here = mkdtempSync(join(tmpdir(), "machined-hung-"));
+    writeFileSync(join(here, "file"), "x");
+    // As many copies as there may be hang in the machine.
+    const copies = Array.from({ length: 64 }, (_, i) =>
+      errorOf(manager(bus, "CopyFromMachine", "sss", "mute", "/etc/held/file", join(here, `copy-${i}`))),
+    );
+    await waitFor(() => expect(workers(daemon)).toHaveLength(64), "the workers");
+    expect(await errorOf(manager(bus, "CopyToMachine", "sss", "good", join(here, "file"), "/run/file"))).toContain(
+      "LimitsExceeded",
+    );
+    // An operation on an image is none on a machine.
+    const image = `hung-test-${process.pid}`;
+    mkdirSync(join("/var/lib/machines", image, "usr"), { recursive: true });
+    await manager(bus, "RemoveImage", "s", image);
+    expect(existsSync(join("/var/lib/machines", image))).toBe(false);
+    process.kill(machine.pid, "SIGKILL");
+    await Promise.all(copies);
+    await waitFor(() => expect(workers(daemon)).toHaveLength(0), "the end of the workers");
+    await manager(bus, "CopyToMachine", "sss", "good", join(here, "file"), "/run/file");
+    rmSync(here, { recursive: true });
+
+    await mute(bus, "again");
+    const answer = errorOf(manager(bus, "GetMachineOSRelease", "s", "again"));
+    expect(await answer).toContain("Timeout");
+    await waitFor(() => expect(daemon.log).toContain("was killed and does not end"), "the verdict");
+    const begin = performance.now();
+    await daemon.kill();
+    expect(performance.now() - begin).toBeLessThan(1_500);
+    await daemon.run();
+    expect(JSON.stringify(await manager(await daemon.bus(), "ListMachines"))).toContain('"again"');
+  }, 60_000);
+});

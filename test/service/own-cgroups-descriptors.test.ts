@@ -1,0 +1,34 @@
+// The service manager of hosts without systemd, where no cgroup can be made either: processes are told by their parents.
+import { describe, expect, test } from "bun:test";
+import { readdirSync } from "node:fs";
+import { errnoNameOf } from "../../src/base/error.ts";
+import { PidRef } from "../../src/kernel/pidref.ts";
+import { OwnCgroups } from "../../src/machined/own-cgroups.ts";
+import { isRoot, needsRoot } from "../lib/daemon.ts";
+import { waitFor } from "../lib/wait-for.ts";
+
+const SIGUSR1 = 10;
+const LOG = { info: () => {}, warning: () => {}, debug: () => {} };
+const openDescriptors = () => readdirSync("/proc/self/fd").length;
+
+describe.skipIf(!isRoot)(`scopes without cgroups${needsRoot}`, () => {
+  test("signals, failures and ends leave no descriptor open", async () => {
+    const manager = new OwnCgroups(LOG);
+    const script = "trap '' USR1; sleep 1000 & sleep 1000 & wait; wait; wait";
+    const child = Bun.spawn(["sh", "-c", script], { stdio: ["ignore", "ignore", "ignore"] });
+    using leader = PidRef.of(child.pid);
+    const unit = `machine-no-such-${process.pid}.scope`;
+    const place = { unit, subgroup: "", cgroup: "" };
+    await manager.killUnit(place, leader, SIGUSR1);
+    const before = openDescriptors();
+    for (let i = 0; i < 20; i++) await manager.killUnit(place, leader, SIGUSR1);
+    for (let i = 0; i < 20; i++) {
+      const failure = await manager.killUnit(place, leader, 1000).catch((error: unknown) => error);
+      expect(errnoNameOf(failure)).toBe("EINVAL");
+    }
+    expect(openDescriptors()).toBe(before);
+    await manager.stopUnit(unit, leader);
+    await child.exited;
+    await waitFor(() => expect(openDescriptors()).toBeLessThanOrEqual(before), "the last descriptors");
+  });
+});

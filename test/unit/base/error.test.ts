@@ -1,0 +1,46 @@
+import { expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
+import { deflateSync, inflateSync } from "node:zlib";
+import { ErrnoError, errnoNameOf, hostFaultOf, MachinedError } from "../../../src/base/error.ts";
+import { BusError } from "../../../src/ipc/bus-error.ts";
+import { SyscallError } from "../../../src/kernel/sys.ts";
+
+function thrown(work: () => unknown): unknown {
+  try {
+    work();
+  } catch (error) {
+    return error;
+  }
+  throw new Error("it succeeded");
+}
+
+test("errors of the kernel layer, node:fs, Bun and the bus all have an errno", () => {
+  expect(errnoNameOf(new SyscallError("open", "ENOSPC"))).toBe("ENOSPC");
+  expect(errnoNameOf(new ErrnoError("EXDEV", "x"))).toBe("EXDEV");
+  expect(errnoNameOf(new BusError("System.Error.ENXIO", "x"))).toBe("ENXIO");
+  expect(errnoNameOf(thrown(() => writeFileSync("/proc/version/x", "")))).toBe("ENOTDIR");
+  expect(errnoNameOf(thrown(() => Bun.spawn(["/nonexistent/program"])))).toBe("ENOENT");
+  // Bun fills in the number alone where it knows no name.
+  expect(errnoNameOf(Object.assign(new Error("x"), { errno: -122, syscall: "write" }))).toBe("EDQUOT");
+});
+
+test("errors without an errno have none", () => {
+  const damaged = deflateSync("hello").fill(0xff, 2);
+  for (const error of [
+    new Error("x"),
+    new MachinedError("NoSuchMachine", "x"),
+    thrown(() => inflateSync(damaged)),
+    thrown(() => (undefined as unknown as { a: string }).a),
+    Object.assign(new Error("x"), { code: "ERR_INVALID_ARG_TYPE" }),
+    null,
+    "ENOENT",
+  ]) {
+    expect(errnoNameOf(error)).toBeNull();
+  }
+});
+
+test("what the host causes is told from what this program does wrong", () => {
+  for (const name of ["ENOSPC", "EMFILE", "EACCES", "ENOTDIR"]) expect(hostFaultOf({ code: name })).toBe(name);
+  for (const error of [{ code: "EBADF" }, { code: "EINVAL" }, new TypeError("x")])
+    expect(hostFaultOf(error)).toBeNull();
+});
