@@ -18,6 +18,9 @@ const TEST_PROGRAMS = {
   unshare: "util-linux",
   ip: "iproute2",
   bsdtar: "libarchive-tools",
+  zsh: "zsh",
+  fish: "fish",
+  mandoc: "mandoc",
 } as const;
 const BED_PROGRAMS = {
   debootstrap: "debootstrap",
