@@ -1,69 +1,132 @@
-# bash completion of importctl(1). Needs nothing but bash.
+# bash completion of importctl(1).
+# Generated from the tables of verbs and options by `npm run docs`; do not edit.
 
-# Names of images: $1 are the options that choose the daemon and the class.
-_importctl_images() { importctl $1 list-images --no-legend --no-pager 2>/dev/null | awk '$2 !~ /^\./ {print $2}'; }
-_importctl_transfers() { importctl $1 list-transfers --no-legend --no-pager 2>/dev/null | awk '{print $1}'; }
+# Adds the lines of standard input that begin with $1 to COMPREPLY, quoted, after the part that bash keeps by itself.
+_importctl_match() {
+    local typed=$1 kept=$2 line
+    while IFS= read -r line; do
+        [[ $line == "$typed"* ]] || continue
+        printf -v line %q "$line"
+        COMPREPLY+=("${line#"$kept"}")
+    done
+}
+
+_importctl_ask() { command importctl "${scope[@]}" complete "$@" 2>/dev/null </dev/null; }
+
+# Offers candidates of kind $1 for the word $2, of which bash replaces what follows $3.
+_importctl_offer() {
+    case $1 in
+        list) _importctl_match "$2" "$3" < <(printf '%s\n' $words) ;;
+        verb) _importctl_match "$2" "$3" < <(printf '%s\n' $verbs) ;;
+        boolean) _importctl_match "$2" "$3" < <(printf '%s\n' yes no) ;;
+        machine | machine-or-host | transfer) _importctl_match "$2" "$3" < <(_importctl_ask "$1") ;;
+        image) _importctl_match "$2" "$3" < <(_importctl_ask image importctl) ;;
+        machine-path)
+            compopt -o nospace 2>/dev/null
+            _importctl_match "$2" "$3" < <(_importctl_ask machine-path "$first" "$2")
+            ;;
+        login)
+            if [[ $2 == *@* ]]; then
+                _importctl_match "$2" "$3" < <(_importctl_ask machine-or-host | while IFS= read -r line; do printf '%s\n' "${2%%@*}@$line"; done)
+            else
+                _importctl_match "$2" "$3" < <(_importctl_ask machine-or-host)
+                [[ -n $2 && ${#COMPREPLY[@]} == 0 ]] && compopt -o nospace 2>/dev/null &&
+                    mapfile -t COMPREPLY < <(compgen -S @ -u -- "$2")
+            fi
+            ;;
+        host) _importctl_match "${2#*@}" "" < <(compgen -A hostname -- "${2#*@}") ;;
+        user) _importctl_match "$2" "$3" < <(compgen -u -- "$2") ;;
+        variable) compopt -o nospace 2>/dev/null; _importctl_match "$2" "$3" < <(compgen -A export -S = -- "$2") ;;
+        signal) _importctl_match "$2" "$3" < <(command importctl --signal=help 2>/dev/null | grep -v '^0$') ;;
+        settings | file | command)
+            compopt -o filenames 2>/dev/null
+            [[ $1 == settings ]] && _importctl_match "$2" "$3" < <(_importctl_ask image importctl)
+            mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -f -- "$2")
+            ;;
+        directory)
+            compopt -o filenames 2>/dev/null
+            mapfile -t COMPREPLY < <(compgen -d -- "$2")
+            ;;
+    esac
+}
 
 _importctl() {
-    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-    local flags='-h --help --version --no-pager --no-legend --no-ask-password --system --user --read-only -q --quiet -j
-        --force -m -P -S -C -N'
-    local valued=' -H --host -M --machine --json --verify --format --class --keep-download '
-    local verbs='pull-tar pull-raw pull-oci import-tar import-raw import-fs export-tar export-raw list-transfers
-        cancel-transfer list-images help'
-    local options= verb= position=0 words= i word
+    local flags='-h --help --version --no-pager --no-legend --no-ask-password --system --user --read-only -q --quiet -j --force -m -P -S -C -N'
+    local valued='-H --host= -M --machine= --json= --verify= --format= --class= --keep-download='
+    local verbs='pull-tar pull-raw pull-oci import-tar import-raw import-fs export-tar export-raw list-transfers cancel-transfer list-images'
+    local line=${COMP_LINE:0:COMP_POINT} args=() scope=() words= option= verb= first= position=0 kind= i word current kept
     COMPREPLY=()
+    read -ra args <<<"$line"
+    [[ $line == *[[:space:]] ]] && args+=("")
+    current=${args[${#args[@]} - 1]}
 
-    # The word behind an option that takes a value; "--option=value" reaches us as three words.
-    [[ $current == = ]] && current=
-    [[ $previous == = && COMP_CWORD -ge 2 ]] && previous=${COMP_WORDS[COMP_CWORD - 2]}
-    if [[ -n $previous && $valued == *[[:space:]]"$previous"[[:space:]]* ]]; then
-        case $previous in
-            -H | --host) words=$(compgen -A hostname) ;;
-            -M | --machine) words=$(machinectl list --no-legend --no-pager --max-addresses=0 2>/dev/null | awk '{print $1}') ;;
-            --json) words='pretty short off' ;;
-            --verify) words='no checksum signature' ;;
-            --format) words='uncompressed xz gzip bzip2 zstd' ;;
-            --class) words='machine portable sysext confext' ;;
-            --keep-download) words='yes no' ;;
-        esac
-        mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
-        return
-    fi
-
-    # The verb, and how many words stand between it and the cursor.
-    for ((i = 1; i < COMP_CWORD; i++)); do
-        word=${COMP_WORDS[i]}
+    for ((i = 1; i < ${#args[@]} - 1; i++)); do
+        word=${args[i]}
         case $word in
-            --user | --system | -[mPSC]) options+=" $word" ;;
-            --class) options+=" --class=${COMP_WORDS[i + 2]}" && i=$((i + 2)) ;;
-            =) i=$((i + 1)) ;;
-            -*) [[ $valued == *[[:space:]]"$word"[[:space:]]* && ${COMP_WORDS[i + 1]} != = ]] && i=$((i + 1)) ;;
-            *) if [[ -z $verb ]]; then verb=$word; else position=$((position + 1)); fi ;;
+            --system | --user | -m | -P | -S | -C) scope+=("$word") ;;
+            --host=* | --machine=* | --class=*) scope+=("$word") ;;
+            -H | --host | -M | --machine | --class)
+                if ((i + 2 == ${#args[@]})); then option=$word; else scope+=("$word" "${args[i + 1]}"); fi
+                i=$((i + 1))
+                ;;
+            --json | --verify | --format | --keep-download)
+                ((i + 2 == ${#args[@]})) && option=$word
+                i=$((i + 1))
+                ;;
+            -*) ;;
+            *)
+                if [[ -z $verb ]]; then verb=$word; else position=$((position + 1)); fi
+                [[ $position == 1 && -z $first ]] && first=$word
+                ;;
         esac
     done
 
-    if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W "$flags $valued" -- "$current")
+    # The part of the word that bash leaves alone: up to the last character at which it breaks words.
+    kept=
+    for ((i = ${#current} - 1; i >= 0; i--)); do
+        if [[ ${COMP_WORDBREAKS} == *"${current:i:1}"* ]]; then kept=${current:0:i + 1}; break; fi
+    done
+
+    if [[ -z $option && $current == --*=* ]]; then
+        option=${current%%=*} word=${current#*=} kept=${kept#"$option="}
+    else
+        word=$current
+    fi
+    if [[ -n $option ]]; then
+        case $option in
+            -H | --host) kind=host ;;
+            -M | --machine) kind=machine ;;
+            --json) kind=list words='pretty short off' ;;
+            --verify) kind=list words='no checksum signature' ;;
+            --format) kind=list words='uncompressed xz gzip bzip2 zstd' ;;
+            --class) kind=list words='machine portable sysext confext' ;;
+            --keep-download) kind=list words='yes no' ;;
+        esac
+        _importctl_offer "$kind" "$word" "$kept"
         return
     fi
-    case $verb:$position in
-        :*) words=$verbs ;;
-        cancel-transfer:*) words=$(_importctl_transfers "$options") ;;
-        export-tar:0 | export-raw:0) words=$(_importctl_images "$options") ;;
-        import-tar:0 | import-raw:0 | export-tar:1 | export-raw:1)
-            compopt -o filenames 2>/dev/null
-            mapfile -t COMPREPLY < <(compgen -f -- "$current")
-            return
-            ;;
-        import-fs:0)
-            compopt -o filenames 2>/dev/null
-            mapfile -t COMPREPLY < <(compgen -d -- "$current")
-            return
-            ;;
-        help:0) words=$verbs ;;
-    esac
-    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
+    if [[ $current == -* ]]; then
+        words="$flags $valued"
+        _importctl_match "$current" "" < <(printf '%s\n' $words)
+        [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace 2>/dev/null
+        return
+    fi
+    if [[ -z $verb ]]; then
+        kind=verb
+    else
+        case $verb:$position in
+            import-tar:0) kind=file ;;
+            import-raw:0) kind=file ;;
+            import-fs:0) kind=directory ;;
+            export-tar:0) kind=image ;;
+            export-tar:1) kind=file ;;
+            export-raw:0) kind=image ;;
+            export-raw:1) kind=file ;;
+            cancel-transfer:*) kind=transfer ;;
+            help:0) kind=verb ;;
+        esac
+    fi
+    _importctl_offer "$kind" "$word" "$kept"
 }
 
 complete -F _importctl importctl

@@ -1,79 +1,173 @@
-# bash completion of machinectl(1). Needs nothing but bash.
+# bash completion of machinectl(1).
+# Generated from the tables of verbs and options by `npm run docs`; do not edit.
 
-# Names of machines and images: $1 are the options that choose the manager.
-_machinectl_machines() { machinectl $1 list --full --no-legend --no-pager --max-addresses=0 2>/dev/null | awk '{print $1}'; }
-_machinectl_images() { machinectl $1 list-images --full --no-legend --no-pager 2>/dev/null | awk '{print $1}'; }
+# Adds the lines of standard input that begin with $1 to COMPREPLY, quoted, after the part that bash keeps by itself.
+_machinectl_match() {
+    local typed=$1 kept=$2 line
+    while IFS= read -r line; do
+        [[ $line == "$typed"* ]] || continue
+        printf -v line %q "$line"
+        COMPREPLY+=("${line#"$kept"}")
+    done
+}
+
+_machinectl_ask() { command machinectl "${scope[@]}" complete "$@" 2>/dev/null </dev/null; }
+
+# Offers candidates of kind $1 for the word $2, of which bash replaces what follows $3.
+_machinectl_offer() {
+    case $1 in
+        list) _machinectl_match "$2" "$3" < <(printf '%s\n' $words) ;;
+        verb) _machinectl_match "$2" "$3" < <(printf '%s\n' $verbs) ;;
+        boolean) _machinectl_match "$2" "$3" < <(printf '%s\n' yes no) ;;
+        machine | machine-or-host | transfer) _machinectl_match "$2" "$3" < <(_machinectl_ask "$1") ;;
+        image) _machinectl_match "$2" "$3" < <(_machinectl_ask image machinectl) ;;
+        machine-path)
+            compopt -o nospace 2>/dev/null
+            _machinectl_match "$2" "$3" < <(_machinectl_ask machine-path "$first" "$2")
+            ;;
+        login)
+            if [[ $2 == *@* ]]; then
+                _machinectl_match "$2" "$3" < <(_machinectl_ask machine-or-host | while IFS= read -r line; do printf '%s\n' "${2%%@*}@$line"; done)
+            else
+                _machinectl_match "$2" "$3" < <(_machinectl_ask machine-or-host)
+                [[ -n $2 && ${#COMPREPLY[@]} == 0 ]] && compopt -o nospace 2>/dev/null &&
+                    mapfile -t COMPREPLY < <(compgen -S @ -u -- "$2")
+            fi
+            ;;
+        host) _machinectl_match "${2#*@}" "" < <(compgen -A hostname -- "${2#*@}") ;;
+        user) _machinectl_match "$2" "$3" < <(compgen -u -- "$2") ;;
+        variable) compopt -o nospace 2>/dev/null; _machinectl_match "$2" "$3" < <(compgen -A export -S = -- "$2") ;;
+        signal) _machinectl_match "$2" "$3" < <(command machinectl --signal=help 2>/dev/null | grep -v '^0$') ;;
+        settings | file | command)
+            compopt -o filenames 2>/dev/null
+            [[ $1 == settings ]] && _machinectl_match "$2" "$3" < <(_machinectl_ask image machinectl)
+            mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -f -- "$2")
+            ;;
+        directory)
+            compopt -o filenames 2>/dev/null
+            mapfile -t COMPREPLY < <(compgen -d -- "$2")
+            ;;
+    esac
+}
 
 _machinectl() {
-    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-    local flags='-h --help --version --no-pager --no-legend --no-ask-password --system --user --value -a --all -l --full
-        --wait-status --read-only --mkdir -q --quiet --force --now -V'
-    local valued=' -H --host -M --machine -p --property -P --kill-whom --kill-who -s --signal --uid -E --setenv -n --lines
-        --max-addresses -o --output --verify --format --runner '
-    local verbs='list status show start login shell enable disable poweroff stop reboot restart pause resume terminate kill
-        copy-to copy-from bind list-images image-status show-image edit cat clone rename read-only remove set-limit clean
-        bind-volume unbind-volume pull-tar pull-raw import-tar import-raw import-fs export-tar export-raw list-transfers
-        cancel-transfer'
-    local scope= verb= position=0 words= i word
+    local flags='-h --help --version --system --user --value -a --all -l --full --wait-status --read-only --mkdir --force --now -V --no-pager --no-legend --no-ask-password -q --quiet'
+    local valued='-H --host= -M --machine= -p --property= -P --kill-whom= -s --signal= --uid= -E --setenv= -n --lines= --max-addresses= -o --output= --json= --runner='
+    local verbs='list status show start login shell enable disable poweroff stop reboot restart terminate pause resume kill copy-to copy-from bind bind-volume unbind-volume list-images image-status show-image edit cat clone rename read-only remove set-limit clean pull-tar pull-raw import-tar import-raw import-fs export-tar export-raw list-transfers cancel-transfer'
+    local line=${COMP_LINE:0:COMP_POINT} args=() scope=() words= option= verb= first= position=0 kind= i word current kept
     COMPREPLY=()
+    read -ra args <<<"$line"
+    [[ $line == *[[:space:]] ]] && args+=("")
+    current=${args[${#args[@]} - 1]}
 
-    # The word behind an option that takes a value; "--option=value" reaches us as three words.
-    [[ $current == = ]] && current=
-    [[ $previous == = && COMP_CWORD -ge 2 ]] && previous=${COMP_WORDS[COMP_CWORD - 2]}
-    if [[ -n $previous && $valued == *[[:space:]]"$previous"[[:space:]]* ]]; then
-        case $previous in
-            -s | --signal) words=$(machinectl --signal=help 2>/dev/null | grep -v '^0$') ;;
-            --kill-whom | --kill-who) words='all leader supervisor' ;;
-            -H | --host) words=$(compgen -A hostname) ;;
-            -M | --machine) words=$(_machinectl_machines) ;;
-            -o | --output) words=$(machinectl --output=help 2>/dev/null) ;;
-            --verify) words='no checksum signature' ;;
-            --format) words='uncompressed xz gzip bzip2 zstd' ;;
-            --runner) words='nspawn vmspawn' ;;
-            --uid) words=$(compgen -u) ;;
-            --max-addresses) words='all' ;;
-        esac
-        mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
-        return
-    fi
-
-    # The verb, and how many words stand between it and the cursor.
-    for ((i = 1; i < COMP_CWORD; i++)); do
-        word=${COMP_WORDS[i]}
+    for ((i = 1; i < ${#args[@]} - 1; i++)); do
+        word=${args[i]}
         case $word in
-            --user | --system) scope=$word ;;
-            =) i=$((i + 1)) ;;
-            -*) [[ $valued == *[[:space:]]"$word"[[:space:]]* && ${COMP_WORDS[i + 1]} != = ]] && i=$((i + 1)) ;;
-            *) if [[ -z $verb ]]; then verb=$word; else position=$((position + 1)); fi ;;
+            --system | --user) scope+=("$word") ;;
+            --host=* | --machine=*) scope+=("$word") ;;
+            -H | --host | -M | --machine)
+                if ((i + 2 == ${#args[@]})); then option=$word; else scope+=("$word" "${args[i + 1]}"); fi
+                i=$((i + 1))
+                ;;
+            -p | --property | -P | --kill-whom | -s | --signal | --uid | -E | --setenv | -n | --lines | --max-addresses | -o | --output | --json | --runner)
+                ((i + 2 == ${#args[@]})) && option=$word
+                i=$((i + 1))
+                ;;
+            -*) ;;
+            *)
+                if [[ -z $verb ]]; then verb=$word; else position=$((position + 1)); fi
+                [[ $position == 1 && -z $first ]] && first=$word
+                ;;
         esac
     done
 
-    if [[ $current == -* && $verb != shell ]]; then
-        mapfile -t COMPREPLY < <(compgen -W "$flags $valued" -- "$current")
+    # The part of the word that bash leaves alone: up to the last character at which it breaks words.
+    kept=
+    for ((i = ${#current} - 1; i >= 0; i--)); do
+        if [[ ${COMP_WORDBREAKS} == *"${current:i:1}"* ]]; then kept=${current:0:i + 1}; break; fi
+    done
+
+    if [[ -z $option && $current == --*=* ]]; then
+        option=${current%%=*} word=${current#*=} kept=${kept#"$option="}
+    else
+        word=$current
+    fi
+    if [[ -n $option ]]; then
+        case $option in
+            -H | --host) kind=host ;;
+            -M | --machine) kind=machine ;;
+            -p | --property) kind=free ;;
+            -P) kind=free ;;
+            --kill-whom) kind=list words='leader supervisor all' ;;
+            -s | --signal) kind=signal ;;
+            --uid) kind=user ;;
+            -E | --setenv) kind=variable ;;
+            -n | --lines) kind=free ;;
+            --max-addresses) kind=list words='all' ;;
+            -o | --output) kind=list words='short short-full short-iso short-iso-precise short-precise short-monotonic short-delta short-unix verbose export json json-pretty json-sse json-seq cat with-unit' ;;
+            --json) kind=list words='pretty short off' ;;
+            --runner) kind=list words='nspawn vmspawn' ;;
+        esac
+        _machinectl_offer "$kind" "$word" "$kept"
         return
     fi
-    case $verb:$position in
-        :*) words=$verbs ;;
-        status:* | show:* | poweroff:* | stop:* | reboot:* | restart:* | pause:* | resume:* | terminate:* | kill:* | \
-            bind-volume:0 | unbind-volume:0) words=$(_machinectl_machines "$scope") ;;
-        login:0 | shell:0) words="$(_machinectl_machines "$scope") .host" ;;
-        start:* | enable:* | disable:* | image-status:* | show-image:* | remove:* | clone:0 | rename:0 | read-only:0 | \
-            set-limit:0 | export-tar:0 | export-raw:0) words=$(_machinectl_images "$scope") ;;
-        read-only:1) words='yes no' ;;
-        copy-to:0 | copy-from:0 | bind:0) words=$(_machinectl_machines "$scope") ;;
-        copy-to:[12] | copy-from:[12] | bind:[12] | import-*:0 | export-*:1 | shell:*)
-            compopt -o filenames
-            mapfile -t COMPREPLY < <(compgen -f -- "$current")
-            return
-            ;;
-        edit:* | cat:*)
-            compopt -o filenames
-            mapfile -t COMPREPLY < <(compgen -f -- "$current"; compgen -W "$(_machinectl_images "$scope")" -- "$current")
-            return
-            ;;
-        cancel-transfer:*) words=$(machinectl list-transfers --no-legend --no-pager 2>/dev/null | awk '{print $1}') ;;
-    esac
-    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
+    if [[ $current == -* ]] && ! [[ $verb:$position == shell:* && $position -ge 1 ]]; then
+        words="$flags $valued"
+        _machinectl_match "$current" "" < <(printf '%s\n' $words)
+        [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace 2>/dev/null
+        return
+    fi
+    if [[ -z $verb ]]; then
+        kind=verb
+    else
+        case $verb:$position in
+            status:*) kind=machine ;;
+            show:*) kind=machine ;;
+            start:*) kind=image ;;
+            login:0) kind=machine-or-host ;;
+            shell:0) kind=login ;;
+            shell:[1-9]*) kind=command ;;
+            enable:*) kind=image ;;
+            disable:*) kind=image ;;
+            poweroff:* | stop:*) kind=machine ;;
+            reboot:* | restart:*) kind=machine ;;
+            terminate:*) kind=machine ;;
+            pause:*) kind=machine ;;
+            resume:*) kind=machine ;;
+            kill:*) kind=machine ;;
+            copy-to:0) kind=machine ;;
+            copy-to:1) kind=file ;;
+            copy-to:2) kind=machine-path ;;
+            copy-from:0) kind=machine ;;
+            copy-from:1) kind=machine-path ;;
+            copy-from:2) kind=file ;;
+            bind:0) kind=machine ;;
+            bind:1) kind=file ;;
+            bind:2) kind=machine-path ;;
+            bind-volume:0) kind=machine ;;
+            unbind-volume:0) kind=machine ;;
+            image-status:*) kind=image ;;
+            show-image:*) kind=image ;;
+            edit:*) kind=settings ;;
+            cat:*) kind=settings ;;
+            clone:0) kind=image ;;
+            rename:0) kind=image ;;
+            read-only:0) kind=image ;;
+            read-only:1) kind=boolean ;;
+            remove:*) kind=image ;;
+            set-limit:0) kind=image ;;
+            import-tar:0) kind=file ;;
+            import-raw:0) kind=file ;;
+            import-fs:0) kind=directory ;;
+            export-tar:0) kind=image ;;
+            export-tar:1) kind=file ;;
+            export-raw:0) kind=image ;;
+            export-raw:1) kind=file ;;
+            cancel-transfer:*) kind=transfer ;;
+            help:0) kind=verb ;;
+        esac
+    fi
+    _machinectl_offer "$kind" "$word" "$kept"
 }
 
 complete -F _machinectl machinectl

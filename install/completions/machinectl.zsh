@@ -1,110 +1,193 @@
 #compdef machinectl
 # zsh completion of machinectl(1).
+# Generated from the tables of verbs and options by `npm run docs`; do not edit.
 
-_machinectl_names() {
-    local kind=$1 what=$2
-    local -a names
-    names=(${(f)"$(_call_program $kind machinectl ${opt_args[(i)--user]:+--user} $what --full --no-legend --no-pager 2>/dev/null | awk '{print $1}')"})
-    [[ $kind == machines ]] && names+=(.host)
-    compadd -a names
+# The options before the verb that say which daemon and which images are meant.
+_machinectl_scope() {
+    local option
+    reply=()
+    for option in -H --host -M --machine --system --user; do
+        (( ${+opt_args[$option]} )) && reply+=($option ${opt_args[$option]:+${(Q)opt_args[$option]}})
+    done
 }
-_machinectl_machines() { _machinectl_names machines list }
-_machinectl_images() { _machinectl_names images list-images }
-_machinectl_output() { local -a modes; modes=(${(f)"$(machinectl --output=help 2>/dev/null)"}); compadd -a modes }
-_machinectl_signal() { local -a signals; signals=(${(f)"$(machinectl --signal=help 2>/dev/null)"}); compadd -a signals }
+
+# Offers what the daemon knows: $1 is the kind, the rest are words before the cursor.
+_machinectl_ask() {
+    local -a reply found
+    _machinectl_scope
+    found=(${(f)"$(command machinectl $reply complete "$@" 2>/dev/null </dev/null)"})
+    compadd -a found
+}
+
+_machinectl_signals() { local -a found; found=(${(f)"$(command machinectl --signal=help 2>/dev/null)"}); compadd -a found }
+
+_machinectl_paths() {
+    local -a reply found
+    _machinectl_scope
+    found=(${(f)"$(command machinectl $reply complete machine-path "${words[2]}" "$PREFIX" 2>/dev/null </dev/null)"})
+    compadd -f -S '' -a found
+}
+
+_machinectl_word() {
+    case $1 in
+        login)
+            if compset -P '*@' || [[ -z $PREFIX ]]; then
+                _machinectl_ask machine-or-host
+            else
+                _machinectl_ask machine-or-host || compadd -S '' -- ${^${(k)userdirs}}@
+            fi
+            ;;
+        image) _machinectl_ask image machinectl ;;
+        settings) _machinectl_ask image machinectl; _files ;;
+        machine-path) _machinectl_paths ;;
+        boolean) compadd yes no ;;
+        verb) _machinectl_verbs ;;
+        directory) _files -/ ;;
+        file) _files ;;
+        command) _command_names -e || _files ;;
+        *) _machinectl_ask $1 ;;
+    esac
+}
 
 _machinectl_verbs() {
     local -a verbs
     verbs=(
-        'list:list running machines'
-        'status:show details of machines'
-        'show:show properties of machines'
-        'start:start containers as services'
-        'login:get a login prompt'
-        'shell:run a shell or another command'
-        'enable:start containers at boot'
-        'disable:do not start containers at boot'
-        'poweroff:power off machines'
-        'reboot:reboot machines'
-        'pause:pause machines'
-        'resume:resume paused machines'
-        'terminate:end machines at once'
-        'kill:send a signal to processes of machines'
-        'copy-to:copy files into a container'
-        'copy-from:copy files out of a container'
-        'bind:bind mount a path of the host into a container'
-        'list-images:list images'
-        'image-status:show details of images'
-        'show-image:show properties of images'
-        'edit:edit settings'
-        'cat:show settings'
-        'clone:clone an image'
-        'rename:rename an image'
-        'read-only:mark an image read-only'
-        'remove:remove images'
-        'set-limit:set a size limit'
-        'clean:remove hidden images, or all'
-        'bind-volume:attach a volume to a machine'
-        'unbind-volume:detach a volume from a machine'
-        'pull-tar:download a tar image'
-        'pull-raw:download a raw image'
-        'import-tar:import a tar image'
-        'import-raw:import a raw image'
-        'import-fs:import a directory'
-        'export-tar:export an image as tar'
-        'export-raw:export a raw image'
-        'list-transfers:list transfers in progress'
-        'cancel-transfer:cancel a transfer'
+        'list:List the machines that are running'
+        'status:Print what there is to know about machines'
+        'show:Print properties of machines or of the manager'
+        'start:Start images as services'
+        'login:Get a login prompt of a machine'
+        'shell:Run a shell or another program in a machine'
+        'enable:Start images at boot from now on'
+        'disable:No longer start images at boot'
+        'poweroff:Ask machines to power off'
+        'stop:Ask machines to power off'
+        'reboot:Ask machines to reboot'
+        'restart:Ask machines to reboot'
+        'terminate:End machines at once'
+        'pause:Hold machines that can be held'
+        'resume:Let held machines go on'
+        'kill:Send a signal to the processes of machines'
+        'copy-to:Copy files from this host into a machine'
+        'copy-from:Copy files from a machine to this host'
+        'bind:Show a file or directory of this host in a machine'
+        'bind-volume:Attach a volume to a running virtual machine'
+        'unbind-volume:Detach a volume from a virtual machine'
+        'list-images:List the images that machines can be started from'
+        'image-status:Print what there is to know about images or the pool'
+        'show-image:Print properties of images or of the manager'
+        'edit:Change the settings of machines with an editor'
+        'cat:Print the settings of machines'
+        'clone:Make a copy of an image'
+        'rename:Give an image another name'
+        'read-only:Mark an image as read-only, or take the mark away'
+        'remove:Remove images'
+        'set-limit:Limit the space of an image, or of all together'
+        'clean:Remove hidden images, or with --all all of them'
+        'pull-tar:Download a tar file as an image'
+        'pull-raw:Download a disk image'
+        'import-tar:Make an image of a tar file'
+        'import-raw:Make an image of a disk image file'
+        'import-fs:Make an image of a directory'
+        'export-tar:Write an image to a tar file'
+        'export-raw:Write a disk image to a file'
+        'list-transfers:List the transfers that are running'
+        'cancel-transfer:End transfers before they are done'
     )
-    _describe 'verb' verbs
+    _describe 'command' verbs
 }
 
 _machinectl_words() {
     # words[1] is the verb here, CURRENT the place of the word to complete.
     case $words[1]:$CURRENT in
-        (status|show|poweroff|stop|reboot|restart|pause|resume|terminate|kill):*) _machinectl_machines ;;
-        (login|shell|copy-to|copy-from|bind|bind-volume|unbind-volume):2) _machinectl_machines ;;
-        (copy-to|copy-from|bind):(3|4)|shell:*) _files ;;
-        (start|enable|disable|image-status|show-image|remove):*) _machinectl_images ;;
-        (clone|rename|read-only|set-limit|export-tar|export-raw):2) _machinectl_images ;;
-        read-only:3) compadd yes no ;;
-        (import-tar|import-raw):2|(export-tar|export-raw):3) _files ;;
-        import-fs:2) _files -/ ;;
-        (edit|cat):*) _machinectl_images; _files ;;
+        (status):<2->) _machinectl_word machine ;;
+        (show):<2->) _machinectl_word machine ;;
+        (start):<2->) _machinectl_word image ;;
+        (login):2) _machinectl_word machine-or-host ;;
+        (shell):2) _machinectl_word login ;;
+        (shell):<3->) _machinectl_word command ;;
+        (enable):<2->) _machinectl_word image ;;
+        (disable):<2->) _machinectl_word image ;;
+        (poweroff|stop):<2->) _machinectl_word machine ;;
+        (reboot|restart):<2->) _machinectl_word machine ;;
+        (terminate):<2->) _machinectl_word machine ;;
+        (pause):<2->) _machinectl_word machine ;;
+        (resume):<2->) _machinectl_word machine ;;
+        (kill):<2->) _machinectl_word machine ;;
+        (copy-to):2) _machinectl_word machine ;;
+        (copy-to):3) _machinectl_word file ;;
+        (copy-to):4) _machinectl_word machine-path ;;
+        (copy-from):2) _machinectl_word machine ;;
+        (copy-from):3) _machinectl_word machine-path ;;
+        (copy-from):4) _machinectl_word file ;;
+        (bind):2) _machinectl_word machine ;;
+        (bind):3) _machinectl_word file ;;
+        (bind):4) _machinectl_word machine-path ;;
+        (bind-volume):2) _machinectl_word machine ;;
+        (unbind-volume):2) _machinectl_word machine ;;
+        (image-status):<2->) _machinectl_word image ;;
+        (show-image):<2->) _machinectl_word image ;;
+        (edit):<2->) _machinectl_word settings ;;
+        (cat):<2->) _machinectl_word settings ;;
+        (clone):2) _machinectl_word image ;;
+        (rename):2) _machinectl_word image ;;
+        (read-only):2) _machinectl_word image ;;
+        (read-only):3) _machinectl_word boolean ;;
+        (remove):<2->) _machinectl_word image ;;
+        (set-limit):2) _machinectl_word image ;;
+        (import-tar):2) _machinectl_word file ;;
+        (import-raw):2) _machinectl_word file ;;
+        (import-fs):2) _machinectl_word directory ;;
+        (export-tar):2) _machinectl_word image ;;
+        (export-tar):3) _machinectl_word file ;;
+        (export-raw):2) _machinectl_word image ;;
+        (export-raw):3) _machinectl_word file ;;
+        (cancel-transfer):<2->) _machinectl_word transfer ;;
+        (help):2) _machinectl_word verb ;;
     esac
 }
 
 _arguments -S \
-    '(- *)'{-h,--help}'[show help]' \
-    '(- *)--version[show the version]' \
-    '--no-pager[do not use a pager]' \
-    '--no-legend[no headers and footers]' \
-    '--no-ask-password[do not ask for passwords]' \
-    '(--user)--system[talk to the system manager]' \
-    '(--system)--user[talk to the user manager]' \
-    {-H+,--host=}'[operate on another host]:host:_hosts' \
-    {-M+,--machine=}'[operate on a container]:machine:_machinectl_machines' \
-    '*'{-p+,--property=}'[show only this property]:property:' \
-    '*-P+[show only the value of this property]:property:' \
-    '--value[show only values]' \
-    {-a,--all}'[show everything]' \
-    {-l,--full}'[do not shorten]' \
-    {-q,--quiet}'[say less]' \
-    '--kill-whom=[whom to signal]:whom:(all leader supervisor)' \
-    {-s+,--signal=}'[signal to send]:signal:_machinectl_signal' \
-    '--uid=[user of the shell]:user:_users' \
-    '*'{-E+,--setenv=}'[environment of the shell]:variable:' \
-    '--wait-status[exit with the status of the program in shell]' \
-    '--read-only[read-only bind mount or clone]' \
-    '--mkdir[create the mount point]' \
-    {-n+,--lines=}'[journal lines to show]:number:' \
-    '--max-addresses=[addresses to show]:number:(all)' \
-    {-o+,--output=}'[journal output mode]:mode:_machinectl_output' \
-    '--verify=[how to verify a download]:mode:(no checksum signature)' \
-    '--format=[compression of an export]:format:(uncompressed xz gzip bzip2 zstd)' \
-    '--force[replace what exists]' \
-    '--now[start or stop at once]' \
-    '(-V)--runner=[what runs the machine]:runner:(nspawn vmspawn)' \
-    '(--runner)-V[the same as --runner=vmspawn]' \
-    ':verb:_machinectl_verbs' \
+    '(-h --help)-h[Print this overview]' \
+    '(-h --help)--help[Print this overview]' \
+    '--version[Print the version]' \
+    '*-H+[Work on another host, over ssh]:\[user@\]host:_hosts' \
+    '*--host=[Work on another host, over ssh]:\[user@\]host:_hosts' \
+    '*-M+[Work on the manager inside a container]:container:_machinectl_ask machine' \
+    '*--machine=[Work on the manager inside a container]:container:_machinectl_ask machine' \
+    '--system[Talk to the machine manager of the system]' \
+    '--user[Talk to the machine manager of the calling user]' \
+    '--value[With show\: print values without their names]' \
+    '*-p+[With show\: print only properties of this name]:name: ' \
+    '*--property=[With show\: print only properties of this name]:name: ' \
+    '*-P+[Short for --value --property=NAME]:name: ' \
+    '(-a --all)-a[Include hidden machines and empty properties]' \
+    '(-a --all)--all[Include hidden machines and empty properties]' \
+    '(-l --full)-l[Do not shorten anything to fit the terminal]' \
+    '(-l --full)--full[Do not shorten anything to fit the terminal]' \
+    '--kill-whom=[Who gets the signal\: leader, supervisor or all]:whom:(leader supervisor all)' \
+    '*-s+[The signal to send, or '\''list'\'']:signal:_machinectl_signals' \
+    '*--signal=[The signal to send, or '\''list'\'']:signal:_machinectl_signals' \
+    '*--uid=[The user to run a shell as]:user:_users' \
+    '*-E+[Set an environment variable for a shell]:var\[=value\]:_parameters -g '\''*export*'\''' \
+    '*--setenv=[Set an environment variable for a shell]:var\[=value\]:_parameters -g '\''*export*'\''' \
+    '--wait-status[With shell\: exit with the program'\''s own exit status]' \
+    '--read-only[Make the bind mount or the clone read-only]' \
+    '--mkdir[Create the place of a bind mount where it is missing]' \
+    '*-n+[How many journal entries to print]:integer: ' \
+    '*--lines=[How many journal entries to print]:integer: ' \
+    '--max-addresses=[How many addresses to list at most, or '\''all'\'']:integer:(all)' \
+    '(-o --output)-o+[Form of journal entries (short, short-full, short-iso, short-iso-precise, short-precise, short-monotonic, short-delta, short-unix, verbose, export, json, json-pretty, json-sse, json-seq, cat, with-unit); the json ones turn tables into JSON]:string:(short short-full short-iso short-iso-precise short-precise short-monotonic short-delta short-unix verbose export json json-pretty json-sse json-seq cat with-unit)' \
+    '(-o --output)--output=[Form of journal entries (short, short-full, short-iso, short-iso-precise, short-precise, short-monotonic, short-delta, short-unix, verbose, export, json, json-pretty, json-sse, json-seq, cat, with-unit); the json ones turn tables into JSON]:string:(short short-full short-iso short-iso-precise short-precise short-monotonic short-delta short-unix verbose export json json-pretty json-sse json-seq cat with-unit)' \
+    '--json=[Print list, status and show as JSON (pretty, short, off)]:mode:(pretty short off)' \
+    '--force[Replace what is in the way when copying]' \
+    '--now[With enable and disable\: start or power off as well]' \
+    '--runner=[Run images as containers (nspawn) or as virtual machines (vmspawn)]:runner:(nspawn vmspawn)' \
+    '-V[Short for --runner=vmspawn]' \
+    '--no-pager[Print without a pager]' \
+    '--no-legend[Leave out headings and summary lines]' \
+    '--no-ask-password[Never ask for a password]' \
+    '(-q --quiet)-q[Print less]' \
+    '(-q --quiet)--quiet[Print less]' \
+    ':command:_machinectl_verbs' \
     '*::word:_machinectl_words'

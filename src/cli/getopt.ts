@@ -7,6 +7,9 @@ import { Failure } from "./failure.ts";
 /** An option acted at once (`--help`): parsing stops, the rest of the command line is not looked at. */
 export type Finish = () => void | Promise<void>;
 
+/** What the value of an option names. Shells complete it by this. */
+export type OptionValueKind = "host" | "machine" | "signal" | "user" | "variable";
+
 /**
  * One option, in the form of a citty argument definition. The table's key is the long name; a key of one letter is an
  * option that has no long form. `apply` changes the settings, may throw a Failure, and may end parsing.
@@ -17,6 +20,8 @@ export interface OptionRow<S, C> {
   readonly valueHint?: string;
   readonly description?: string;
   readonly hidden?: boolean;
+  /** The values that it takes, or what they name: for completion. Nothing where a shell cannot know. */
+  readonly values?: readonly string[] | OptionValueKind;
   /** Anything given back other than a function is ignored. */
   readonly apply: (settings: S, value: string, context: C) => unknown;
 }

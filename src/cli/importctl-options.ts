@@ -65,6 +65,7 @@ export const IMPORTCTL_OPTIONS: OptionTable<Settings, OptionContext> = {
   class: {
     type: "string",
     valueHint: "TYPE",
+    values: IMAGE_CLASSES.values,
     description: `What the images are for (${IMAGE_CLASSES.values.join(", ")})`,
     apply: setClass,
   },
@@ -75,6 +76,7 @@ export const IMPORTCTL_OPTIONS: OptionTable<Settings, OptionContext> = {
   "keep-download": {
     type: "string",
     valueHint: "BOOL",
+    values: ["yes", "no"],
     description: "Whether a pristine copy of a download is kept",
     apply: setKeepDownload,
   },

@@ -3,14 +3,14 @@ import { type ClientProgram, runClient } from "./client-program.ts";
 import { IMPORTCTL_OPTIONS } from "./importctl-options.ts";
 import { type Ports, processPorts } from "./ports.ts";
 import { TRANSFER_VERBS } from "./transfer-verbs.ts";
-import type { VerbRow } from "./verb-row.ts";
+import { COMPLETE_VERB, type VerbRow } from "./verb-row.ts";
 
 const PULL_OCI: VerbRow = {
   meta: { name: "pull-oci", description: "Download a container image of an OCI registry" },
   group: "Transfer",
   args: {
-    ref: { type: "positional", required: true, description: "[REGISTRY/]IMAGE[:TAG]" },
-    name: { type: "positional", required: false, description: "The name of the image" },
+    ref: { type: "positional", required: true, description: "[REGISTRY/]IMAGE[:TAG]", complete: "free" },
+    name: { type: "positional", required: false, description: "The name of the image", complete: "free" },
   },
   options: ["force", "read-only", "class", "quiet"],
   run: async (session, words) => (await import("./transfer.ts")).pull(session, "oci", words),
@@ -27,7 +27,7 @@ const LIST_IMAGES: VerbRow = {
 const HELP: VerbRow = {
   meta: { name: "help", description: "Print this overview, or the usage of one command" },
   group: "Transfer",
-  args: { command: { type: "positional", required: false, description: "A command" } },
+  args: { command: { type: "positional", required: false, description: "A command", complete: "verb" } },
   anyWords: true,
   run: async (session, words, program) => (await import("./help.ts")).help(session, words, program),
 };
@@ -43,7 +43,7 @@ export const IMPORTCTL: ClientProgram = {
   name: "importctl",
   abstract: "Download, import and export images of machines, portable services and system extensions.",
   groups: ["Transfer"],
-  verbs: [...ownRows(), LIST_IMAGES, HELP],
+  verbs: [...ownRows(), LIST_IMAGES, COMPLETE_VERB, HELP],
   options: IMPORTCTL_OPTIONS,
 };
 

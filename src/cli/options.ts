@@ -1,5 +1,6 @@
 // The options of machinectl, one row each, in the order of the help text (machinectl(1), "Options").
 // Rows have the form of citty argument definitions; getopt.ts parses by them, help.ts and introspect.ts print them.
+import { KILL_WHOM } from "../base/string-table.ts";
 import type { OptionRow, OptionTable } from "./getopt.ts";
 import {
   type OptionContext,
@@ -13,7 +14,7 @@ import {
   setSignal,
   setVerify,
 } from "./option-values.ts";
-import { OUTPUT_MODES, type Settings } from "./settings.ts";
+import { FORMATS, JSON_CHOICES, OUTPUT_MODES, RUNNERS, type Settings, VERIFY_MODES } from "./settings.ts";
 
 type Row = OptionRow<Settings, OptionContext>;
 
@@ -25,6 +26,11 @@ function flag(description: string, set: Partial<Settings>): Row {
 /** An option with a value. */
 function valued(valueHint: string, description: string, apply: Row["apply"]): Row {
   return { type: "string", valueHint, description, apply };
+}
+
+/** An option whose values are known. */
+function listed(valueHint: string, values: NonNullable<Row["values"]>, description: string, apply: Row["apply"]): Row {
+  return { ...valued(valueHint, description, apply), values };
 }
 
 function short(alias: string, row: Row): Row {
@@ -48,13 +54,13 @@ export const OPTIONS: OptionTable<Settings, OptionContext> = {
   version: { type: "boolean", description: "Print the version", apply: (_s, _value, context) => context.version },
   host: short(
     "H",
-    valued("[USER@]HOST", "Work on another host, over ssh", (settings, host) => {
+    listed("[USER@]HOST", "host", "Work on another host, over ssh", (settings, host) => {
       settings.transport = { kind: "remote", host };
     }),
   ),
   machine: short(
     "M",
-    valued("CONTAINER", "Work on the manager inside a container", (settings, name) => {
+    listed("CONTAINER", "machine", "Work on the manager inside a container", (settings, name) => {
       settings.transport = { kind: "machine", name };
     }),
   ),
@@ -73,27 +79,27 @@ export const OPTIONS: OptionTable<Settings, OptionContext> = {
   }),
   all: short("a", flag("Include hidden machines and empty properties", { all: true })),
   full: short("l", flag("Do not shorten anything to fit the terminal", { full: true })),
-  "kill-whom": valued("WHOM", "Who gets the signal: leader, supervisor or all", (settings, whom) => {
+  "kill-whom": listed("WHOM", KILL_WHOM.values, "Who gets the signal: leader, supervisor or all", (settings, whom) => {
     settings.killWhom = whom;
   }),
-  signal: short("s", valued("SIGNAL", "The signal to send, or 'list'", setSignal)),
-  uid: valued("USER", "The user to run a shell as", (settings, uid) => {
+  signal: short("s", listed("SIGNAL", "signal", "The signal to send, or 'list'", setSignal)),
+  uid: listed("USER", "user", "The user to run a shell as", (settings, uid) => {
     settings.uid = uid;
   }),
-  setenv: short("E", valued("VAR[=VALUE]", "Set an environment variable for a shell", setEnvironment)),
+  setenv: short("E", listed("VAR[=VALUE]", "variable", "Set an environment variable for a shell", setEnvironment)),
   "wait-status": flag("With shell: exit with the program's own exit status", { waitStatus: true }),
   "read-only": flag("Make the bind mount or the clone read-only", { readOnly: true }),
   mkdir: flag("Create the place of a bind mount where it is missing", { mkdir: true }),
   lines: short("n", valued("INTEGER", "How many journal entries to print", setLines)),
-  "max-addresses": valued("INTEGER", "How many addresses to list at most, or 'all'", setMaxAddresses),
-  output: short("o", valued("STRING", OUTPUT_HELP, setOutput)),
-  json: valued("MODE", "Print list, status and show as JSON (pretty, short, off)", setJson),
+  "max-addresses": listed("INTEGER", ["all"], "How many addresses to list at most, or 'all'", setMaxAddresses),
+  output: short("o", listed("STRING", OUTPUT_MODES, OUTPUT_HELP, setOutput)),
+  json: listed("MODE", JSON_CHOICES, "Print list, status and show as JSON (pretty, short, off)", setJson),
   force: flag("Replace what is in the way when copying", { force: true }),
   now: flag("With enable and disable: start or power off as well", { now: true }),
-  runner: valued("RUNNER", "Run images as containers (nspawn) or as virtual machines (vmspawn)", setRunner),
+  runner: listed("RUNNER", RUNNERS, "Run images as containers (nspawn) or as virtual machines (vmspawn)", setRunner),
   V: flag("Short for --runner=vmspawn", { runner: "vmspawn" }),
-  verify: hidden(valued("MODE", "", setVerify)),
-  format: hidden(valued("FORMAT", "", setFormat)),
+  verify: hidden(listed("MODE", VERIFY_MODES, "", setVerify)),
+  format: hidden(listed("FORMAT", FORMATS, "", setFormat)),
   "no-pager": flag("Print without a pager", { pager: false }),
   "no-legend": flag("Leave out headings and summary lines", { legend: false }),
   "no-ask-password": flag("Never ask for a password", { askPassword: false }),

@@ -80,6 +80,11 @@ export async function listTransfers(session: Session): Promise<number> {
   return 0;
 }
 
+/** The numbers of the transfers that are running. */
+export async function transferIds(session: Session): Promise<string[]> {
+  return (await transfersOf(session)).map(({ id }) => String(id));
+}
+
 /** The verb `cancel-transfer`. */
 export async function cancelTransfers(session: Session, words: readonly string[]): Promise<number> {
   await startPolkitAgent(session);
@@ -124,13 +129,23 @@ function byClassAndName(a: ImageRow, b: ImageRow): number {
   return compareBytes(a[0], b[0]) || compareBytes(a[1], b[1]);
 }
 
+async function imagesOf(session: Session): Promise<ImageRow[]> {
+  const call = { member: "ListImages", signature: "st", body: [session.settings.imageClass ?? "", 0n] };
+  const { reply } = await ask(session, [call]);
+  return reply[0] as ImageRow[];
+}
+
+/** The names of the images of a class or of all, without hidden ones. */
+export async function imageNames(session: Session): Promise<string[]> {
+  return (await imagesOf(session)).map(([, name]) => name).filter((name) => !name.startsWith("."));
+}
+
 /** The verb `list-images` of importctl: the images of a class or of all, hidden ones too. */
 export async function listImages(session: Session): Promise<number> {
   await session.openPager();
-  const call = { member: "ListImages", signature: "st", body: [session.settings.imageClass ?? "", 0n] };
-  const { reply } = await attempt("Could not list images", () => ask(session, [call]));
+  const images = await attempt("Could not list images", () => imagesOf(session));
   const zone = await session.ports.zone();
-  const rows = (reply[0] as ImageRow[]).sort(byClassAndName).map((row) => imageCells(row, zone));
+  const rows = images.sort(byClassAndName).map((row) => imageCells(row, zone));
   const columns = ["class", "name", "type", "path", "ro", "crtime", "mtime", "usage", "limit"];
   print(session, { columns, rows }, "images");
   return 0;

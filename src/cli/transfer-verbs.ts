@@ -3,18 +3,28 @@ import type { Session } from "./session.ts";
 import type { VerbRow } from "./verb-row.ts";
 
 const URL_AND_NAME = {
-  url: { type: "positional", required: true, description: "Where it is downloaded from: http, https or file" },
-  name: { type: "positional", required: false, description: "The name of the image; '-' only keeps the download" },
+  url: {
+    type: "positional",
+    required: true,
+    description: "Where it is downloaded from: http, https or file",
+    complete: "free",
+  },
+  name: {
+    type: "positional",
+    required: false,
+    description: "The name of the image; '-' only keeps the download",
+    complete: "free",
+  },
 } as const satisfies VerbRow["args"];
 
 const FILE_AND_NAME = {
-  file: { type: "positional", required: true, description: "A file; '-' means standard input" },
-  name: { type: "positional", required: false, description: "The name of the image" },
+  file: { type: "positional", required: true, description: "A file; '-' means standard input", complete: "file" },
+  name: { type: "positional", required: false, description: "The name of the image", complete: "free" },
 } as const satisfies VerbRow["args"];
 
 const NAME_AND_FILE = {
-  name: { type: "positional", required: true, description: "An image" },
-  file: { type: "positional", required: false, description: "A file; none means standard output" },
+  name: { type: "positional", required: true, description: "An image", complete: "image" },
+  file: { type: "positional", required: false, description: "A file; none means standard output", complete: "file" },
 } as const satisfies VerbRow["args"];
 
 const PULL = ["verify", "force", "read-only", "class", "keep-download", "quiet"];
@@ -54,7 +64,10 @@ export const TRANSFER_VERBS: readonly VerbRow[] = [
   {
     meta: { name: "import-fs", description: "Make an image of a directory" },
     group: "Transfer",
-    args: { ...FILE_AND_NAME, file: { type: "positional", required: true, description: "A directory" } },
+    args: {
+      ...FILE_AND_NAME,
+      file: { type: "positional", required: true, description: "A directory", complete: "directory" },
+    },
     options: IMPORT,
     run: async (session, words) => (await import("./transfer.ts")).importImage(session, "fs", words),
   },
@@ -82,7 +95,15 @@ export const TRANSFER_VERBS: readonly VerbRow[] = [
   {
     meta: { name: "cancel-transfer", description: "End transfers before they are done" },
     group: "Transfer",
-    args: { id: { type: "positional", required: true, repeated: true, description: "A transfer, or several" } },
+    args: {
+      id: {
+        type: "positional",
+        required: true,
+        repeated: true,
+        description: "A transfer, or several",
+        complete: "transfer",
+      },
+    },
     run: async (session, words) => (await import("./transfer-list.ts")).cancelTransfers(session, words),
   },
 ];

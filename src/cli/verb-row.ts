@@ -2,6 +2,30 @@
 import type { ClientProgram } from "./client-program.ts";
 import type { Session } from "./session.ts";
 
+/** What a word after a verb names. Shells complete it by this. */
+export type WordKind =
+  /** A registered machine. */
+  | "machine"
+  /** A registered machine, or `.host` for the host itself. */
+  | "machine-or-host"
+  /** `[USER@]MACHINE`. */
+  | "login"
+  /** A command of the machine, with its arguments. */
+  | "command"
+  /** A path inside the machine that an earlier word names. */
+  | "machine-path"
+  /** An image of the class in question. */
+  | "image"
+  /** An image, or the path of a settings file. */
+  | "settings"
+  | "file"
+  | "directory"
+  | "boolean"
+  | "transfer"
+  | "verb"
+  /** Nothing that a shell could know. */
+  | "free";
+
 /** A word after the verb. */
 export interface WordRow {
   readonly type: "positional";
@@ -9,6 +33,7 @@ export interface WordRow {
   /** Whether more words of the same kind may follow. */
   readonly repeated?: true;
   readonly description?: string;
+  readonly complete: WordKind;
 }
 
 export interface VerbRow {
@@ -62,3 +87,14 @@ export function wordsUsage(verb: VerbRow, ellipsis: string): string {
   });
   return shown.join(" ");
 }
+
+/** The hidden verb that the completion scripts call. */
+export const COMPLETE_VERB: VerbRow = {
+  meta: { name: "complete", description: "Print what a shell may offer at the cursor", hidden: true },
+  group: "Machine",
+  args: {
+    kind: { type: "positional", required: true, description: "What is asked for", complete: "free" },
+    word: { type: "positional", required: false, repeated: true, description: "The words before it", complete: "free" },
+  },
+  run: async (session, words) => (await import("./complete.ts")).complete(session, words),
+};

@@ -2,10 +2,16 @@
 // Rows have the form of citty commands (meta, args, run), as plain data: citty itself is loaded only to print usage.
 // Adding a verb: a row here, and a function in a file of its own that the row imports when it runs.
 import { MACHINECTL_TRANSFER_VERBS } from "./transfer-verbs.ts";
-import type { VerbRow } from "./verb-row.ts";
+import { COMPLETE_VERB, type VerbRow } from "./verb-row.ts";
 
 const NAMES = {
-  name: { type: "positional", required: true, repeated: true, description: "A machine, or several" },
+  name: {
+    type: "positional",
+    required: true,
+    repeated: true,
+    description: "A machine, or several",
+    complete: "machine",
+  },
 } as const satisfies VerbRow["args"];
 
 const NAMES_OR_NONE = {
@@ -14,11 +20,18 @@ const NAMES_OR_NONE = {
     required: false,
     repeated: true,
     description: "A machine, or several; none means the manager",
+    complete: "machine",
   },
 } as const satisfies VerbRow["args"];
 
 const IMAGES = {
-  name: { type: "positional", required: true, repeated: true, description: "A machine image, or several" },
+  name: {
+    type: "positional",
+    required: true,
+    repeated: true,
+    description: "A machine image, or several",
+    complete: "image",
+  },
 } as const satisfies VerbRow["args"];
 
 const IMAGES_OR_NONE = {
@@ -27,32 +40,60 @@ const IMAGES_OR_NONE = {
     required: false,
     repeated: true,
     description: "An image, or several; none means the pool",
+    complete: "image",
   },
 } as const satisfies VerbRow["args"];
 
 const SETTINGS = {
-  name: { type: "positional", required: true, repeated: true, description: "A machine, or the path of a file" },
+  name: {
+    type: "positional",
+    required: true,
+    repeated: true,
+    description: "A machine, or the path of a file",
+    complete: "settings",
+  },
 } as const satisfies VerbRow["args"];
 
 const NEW_NAME = {
-  name: { type: "positional", required: true, description: "An image" },
-  newName: { type: "positional", required: true, description: "The new name" },
+  name: { type: "positional", required: true, description: "An image", complete: "image" },
+  newName: { type: "positional", required: true, description: "The new name", complete: "free" },
 } as const satisfies VerbRow["args"];
 
-const PATHS = {
-  name: { type: "positional", required: true, description: "A machine" },
-  path: { type: "positional", required: true, description: "Where from" },
-  target: { type: "positional", required: false, description: "Where to; the same path unless given" },
+const TO_MACHINE = {
+  name: { type: "positional", required: true, description: "A machine", complete: "machine" },
+  path: { type: "positional", required: true, description: "Where from", complete: "file" },
+  target: {
+    type: "positional",
+    required: false,
+    description: "Where to; the same path unless given",
+    complete: "machine-path",
+  },
+} as const satisfies VerbRow["args"];
+
+const FROM_MACHINE = {
+  name: { type: "positional", required: true, description: "A machine", complete: "machine" },
+  path: { type: "positional", required: true, description: "Where from", complete: "machine-path" },
+  target: {
+    type: "positional",
+    required: false,
+    description: "Where to; the same path unless given",
+    complete: "file",
+  },
 } as const satisfies VerbRow["args"];
 
 const BIND_VOLUME = {
-  name: { type: "positional", required: true, description: "A machine" },
-  volume: { type: "positional", required: true, description: "PROVIDER:VOLUME[:CONFIG[:KEY=VALUE,…]]" },
+  name: { type: "positional", required: true, description: "A machine", complete: "machine" },
+  volume: {
+    type: "positional",
+    required: true,
+    description: "PROVIDER:VOLUME[:CONFIG[:KEY=VALUE,…]]",
+    complete: "free",
+  },
 } as const satisfies VerbRow["args"];
 
 const UNBIND_VOLUME = {
-  name: { type: "positional", required: true, description: "A machine" },
-  volume: { type: "positional", required: true, description: "PROVIDER:VOLUME" },
+  name: { type: "positional", required: true, description: "A machine", complete: "machine" },
+  volume: { type: "positional", required: true, description: "PROVIDER:VOLUME", complete: "free" },
 } as const satisfies VerbRow["args"];
 
 export const VERBS: readonly VerbRow[] = [
@@ -88,15 +129,33 @@ export const VERBS: readonly VerbRow[] = [
   {
     meta: { name: "login", description: "Get a login prompt of a machine" },
     group: "Machine",
-    args: { name: { type: "positional", required: false, description: "A machine; none means this host" } },
+    args: {
+      name: {
+        type: "positional",
+        required: false,
+        description: "A machine; none means this host",
+        complete: "machine-or-host",
+      },
+    },
     run: async (session, words) => (await import("./login.ts")).login(session, words),
   },
   {
     meta: { name: "shell", description: "Run a shell or another program in a machine" },
     group: "Machine",
     args: {
-      machine: { type: "positional", required: false, description: "A user and a machine, or one of them" },
-      command: { type: "positional", required: false, repeated: true, description: "A program with its arguments" },
+      machine: {
+        type: "positional",
+        required: false,
+        description: "A user and a machine, or one of them",
+        complete: "login",
+      },
+      command: {
+        type: "positional",
+        required: false,
+        repeated: true,
+        description: "A program with its arguments",
+        complete: "command",
+      },
     },
     wordsUntilRest: 3,
     options: ["uid", "setenv", "wait-status", "quiet"],
@@ -156,21 +215,21 @@ export const VERBS: readonly VerbRow[] = [
   {
     meta: { name: "copy-to", description: "Copy files from this host into a machine" },
     group: "Machine",
-    args: PATHS,
+    args: TO_MACHINE,
     options: ["force"],
     run: async (session, words) => (await import("./copy-files.ts")).copyTo(session, words),
   },
   {
     meta: { name: "copy-from", description: "Copy files from a machine to this host" },
     group: "Machine",
-    args: PATHS,
+    args: FROM_MACHINE,
     options: ["force"],
     run: async (session, words) => (await import("./copy-files.ts")).copyFrom(session, words),
   },
   {
     meta: { name: "bind", description: "Show a file or directory of this host in a machine" },
     group: "Machine",
-    args: PATHS,
+    args: TO_MACHINE,
     options: ["read-only", "mkdir"],
     run: async (session, words) => (await import("./bind.ts")).bind(session, words),
   },
@@ -236,8 +295,13 @@ export const VERBS: readonly VerbRow[] = [
     meta: { name: "read-only", description: "Mark an image as read-only, or take the mark away" },
     group: "Image",
     args: {
-      name: { type: "positional", required: true, description: "An image" },
-      bool: { type: "positional", required: false, description: "Whether it is to be read-only; yes unless given" },
+      name: { type: "positional", required: true, description: "An image", complete: "image" },
+      bool: {
+        type: "positional",
+        required: false,
+        description: "Whether it is to be read-only; yes unless given",
+        complete: "boolean",
+      },
     },
     run: async (session, words) => (await import("./images.ts")).readOnly(session, words),
   },
@@ -251,8 +315,13 @@ export const VERBS: readonly VerbRow[] = [
     meta: { name: "set-limit", description: "Limit the space of an image, or of all together" },
     group: "Image",
     args: {
-      name: { type: "positional", required: false, description: "An image; left out, the pool is meant" },
-      bytes: { type: "positional", required: true, description: "A size like 5G; '-' for no limit" },
+      name: {
+        type: "positional",
+        required: false,
+        description: "An image; left out, the pool is meant",
+        complete: "image",
+      },
+      bytes: { type: "positional", required: true, description: "A size like 5G; '-' for no limit", complete: "free" },
     },
     run: async (session, words) => (await import("./images.ts")).setLimit(session, words),
   },
@@ -264,10 +333,11 @@ export const VERBS: readonly VerbRow[] = [
     run: async (session) => (await import("./images.ts")).clean(session),
   },
   ...MACHINECTL_TRANSFER_VERBS,
+  COMPLETE_VERB,
   {
     meta: { name: "help", description: "Print this overview, or the usage of one command", hidden: true },
     group: "Machine",
-    args: { command: { type: "positional", required: false, description: "A command" } },
+    args: { command: { type: "positional", required: false, description: "A command", complete: "verb" } },
     anyWords: true,
     run: async (session, words, program) => (await import("./help.ts")).help(session, words, program),
   },

@@ -31,3 +31,19 @@ declare module "*.zsh" {
   const text: string;
   export default text;
 }
+declare module "*.fish" {
+  const text: string;
+  export default text;
+}
+declare module "*.1" {
+  const text: string;
+  export default text;
+}
+declare module "*.7" {
+  const text: string;
+  export default text;
+}
+declare module "*.8" {
+  const text: string;
+  export default text;
+}

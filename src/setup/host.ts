@@ -39,6 +39,10 @@ export class Host {
     return this.hasAny(["/usr/share/zsh", "/usr/local/share/zsh"]);
   }
 
+  get hasFish(): boolean {
+    return this.hasAny(["/usr/share/fish", "/usr/local/share/fish"]);
+  }
+
   hasAny(paths: readonly string[]): boolean {
     return paths.some((path) => existsSync(join(this.root, path)));
   }

@@ -2,7 +2,6 @@
 // and polkit files, completion. By the rules of layout.ts: nothing of the distribution is overwritten.
 import { accessSync, constants, lstatSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
-import importctlBash from "../../install/completions/importctl.bash" with { type: "text" };
 import import1Policy from "../../install/dbus-1/system.d/org.freedesktop.import1.conf" with { type: "text" };
 import import1Activation from "../../install/dbus-1/system-services/org.freedesktop.import1.service" with {
   type: "text",
@@ -76,11 +75,6 @@ export function callerDropIns(host: Host): Wanted[] {
   return HARDENED_CALLERS.map((unit) => {
     return { kind: "file", path: join(UNITS, `${unit}.d/machined.conf`), text: allowExecutableMemory };
   });
-}
-
-export function importCompletions(): Wanted[] {
-  const path = "/usr/local/share/bash-completion/completions/importctl";
-  return [{ kind: "file", path, text: importctlBash }];
 }
 
 export function importBusFiles(host: Host): Wanted[] {

@@ -5,8 +5,6 @@
 
 import { accessSync, constants } from "node:fs";
 import { dirname, join } from "node:path";
-import machinectlBash from "../../install/completions/machinectl.bash" with { type: "text" };
-import machinectlZsh from "../../install/completions/machinectl.zsh" with { type: "text" };
 import machine1Policy from "../../install/dbus-1/system.d/org.freedesktop.machine1.conf" with { type: "text" };
 import machine1Activation from "../../install/dbus-1/system-services/org.freedesktop.machine1.service" with {
   type: "text",
@@ -17,15 +15,10 @@ import machinesTarget from "../../install/systemd/machines.target" with { type: 
 import machinedService from "../../install/systemd/systemd-machined.service" with { type: "text" };
 import machinedSocket from "../../install/systemd/systemd-machined.socket" with { type: "text" };
 import tmpfiles from "../../install/tmpfiles.d/machined.conf" with { type: "text" };
+import { completions } from "./completions.ts";
 import type { Host } from "./host.ts";
-import {
-  callerDropIns,
-  importBusFiles,
-  importCompletions,
-  importPolkitFiles,
-  importPrograms,
-  importUnits,
-} from "./import-layout.ts";
+import { callerDropIns, importBusFiles, importPolkitFiles, importPrograms, importUnits } from "./import-layout.ts";
+import { manuals } from "./manuals.ts";
 import { missingActions } from "./polkit.ts";
 import { userFiles } from "./user-layout.ts";
 
@@ -52,15 +45,6 @@ function program(): Wanted[] {
     { kind: "link", path: "/usr/local/bin/machined", target: "../lib/machined/machined" },
     { kind: "link", path: MACHINECTL, target: "../lib/machined/machined" },
     { kind: "link", path: "/usr/local/bin/nss-mymachines", target: "../lib/machined/machined" },
-  ];
-}
-
-function completions(host: Host): Wanted[] {
-  const bash = "/usr/local/share/bash-completion/completions/machinectl";
-  const zsh = "/usr/local/share/zsh/site-functions/_machinectl";
-  return [
-    { kind: "file", path: bash, text: machinectlBash },
-    ...(host.hasZsh ? [{ kind: "file", path: zsh, text: machinectlZsh } as const] : []),
   ];
 }
 
@@ -138,7 +122,7 @@ export function layout(host: Host): Wanted[] {
     ...program(),
     ...importPrograms(host),
     ...completions(host),
-    ...importCompletions(),
+    ...manuals(),
     ...(host.hasPolkit ? [...polkitFiles(host), ...importPolkitFiles(host, polkitDirectory(host))] : []),
     ...(host.hasBus ? [...busFiles(host), ...importBusFiles(host)] : []),
     ...(host.hasSystemd ? [...userFiles(host), ...importUnits(host), ...callerDropIns(host), ...units(host)] : []),

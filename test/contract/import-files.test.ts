@@ -3,7 +3,6 @@ import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ImportManager, Transfer } from "../../src/api/import1.ts";
-import { IMPORTCTL } from "../../src/cli/importctl.ts";
 
 const INSTALL = join(import.meta.dir, "../../install");
 const read = (path: string) => readFileSync(join(INSTALL, path), "utf8");
@@ -86,43 +85,5 @@ describe("the units", () => {
       User: "root",
       SystemdService: "dbus-org.freedesktop.import1.service",
     });
-  });
-});
-
-describe("the completion of importctl", () => {
-  const script = join(INSTALL, "completions/importctl.bash");
-
-  test("knows every verb and every option", () => {
-    const text = read("completions/importctl.bash");
-    const options = Object.entries(IMPORTCTL.options).filter(([, { hidden }]) => hidden !== true);
-    const words = [
-      ...IMPORTCTL.verbs.map(({ meta }) => meta.name),
-      ...options.map(([name]) => (name.length === 1 ? `-${name}` : `--${name}`)),
-    ];
-    const has = (word: string) => new RegExp(`(?<![-\\w])${word}(?![-\\w])`).test(text);
-    expect(words.filter((word) => !has(word))).toEqual([]);
-  });
-
-  test("offers verbs, values, transfers and images", () => {
-    const { stdout } = Bun.spawnSync([
-      "bash",
-      "-c",
-      `source ${script}
-      importctl() { case "$*" in *list-images*) echo "machine .hidden x"; echo "machine web raw";; *list-tr*) echo "7 13% pull";; esac; }
-      try() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _importctl 2>/dev/null; echo "\${COMPREPLY[*]}"; }
-      try importctl pull-
-      try importctl --class = p
-      try importctl -m export-tar w
-      try importctl cancel-transfer ""
-      try importctl --verify che`,
-    ]);
-    expect(stdout.toString().split("\n")).toEqual([
-      "pull-tar pull-raw pull-oci",
-      "portable",
-      "web",
-      "7",
-      "checksum",
-      "",
-    ]);
   });
 });

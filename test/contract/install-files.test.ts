@@ -3,7 +3,6 @@ import { describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Image, Machine, Manager } from "../../src/api/machine1.ts";
-import { VERBS } from "../../src/cli/verbs.ts";
 import { actionIds } from "../../src/setup/polkit.ts";
 
 const INSTALL = join(import.meta.dir, "../../install");
@@ -174,36 +173,5 @@ describe("the units", () => {
     for (const name of units) {
       expect(settings(`systemd/${name}`)["Description"]).toBeTruthy();
     }
-  });
-});
-
-describe("the completions", () => {
-  for (const shell of ["bash", "zsh"]) {
-    test(`of ${shell} know every verb of machinectl`, () => {
-      const text = read(`completions/machinectl.${shell}`);
-      const verbs = VERBS.map((row) => row.meta.name).filter((verb) => verb !== "help");
-      const missing = verbs.filter((verb) => !new RegExp(`(?<![-\\w])${verb}(?![-\\w])`).test(text));
-      expect(missing).toEqual([]);
-    });
-  }
-
-  test("of bash offer verbs, and machines behind a verb that takes them", () => {
-    const script = `source ${join(INSTALL, "completions/machinectl.bash")}
-      machinectl() { case "$*" in *list-images*) echo "image1 directory";; *list*) echo "machine1 container"; echo "machine2 vm";; esac; }
-      try() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _machinectl 2>/dev/null; echo "\${COMPREPLY[*]}"; }
-      try machinectl term
-      try machinectl -H host terminate mach
-      try machinectl start im
-      try machinectl read-only image1 n
-      try machinectl --no-l`;
-    const { stdout } = Bun.spawnSync(["bash", "-c", script]);
-    expect(stdout.toString().split("\n")).toEqual([
-      "terminate",
-      "machine1 machine2",
-      "image1",
-      "no",
-      "--no-legend",
-      "",
-    ]);
   });
 });

@@ -1,0 +1,114 @@
+#compdef importctl
+# zsh completion of importctl(1).
+# Generated from the tables of verbs and options by `npm run docs`; do not edit.
+
+# The options before the verb that say which daemon and which images are meant.
+_importctl_scope() {
+    local option
+    reply=()
+    for option in -H --host -M --machine --system --user --class -m -P -S -C; do
+        (( ${+opt_args[$option]} )) && reply+=($option ${opt_args[$option]:+${(Q)opt_args[$option]}})
+    done
+}
+
+# Offers what the daemon knows: $1 is the kind, the rest are words before the cursor.
+_importctl_ask() {
+    local -a reply found
+    _importctl_scope
+    found=(${(f)"$(command importctl $reply complete "$@" 2>/dev/null </dev/null)"})
+    compadd -a found
+}
+
+_importctl_signals() { local -a found; found=(${(f)"$(command importctl --signal=help 2>/dev/null)"}); compadd -a found }
+
+_importctl_paths() {
+    local -a reply found
+    _importctl_scope
+    found=(${(f)"$(command importctl $reply complete machine-path "${words[2]}" "$PREFIX" 2>/dev/null </dev/null)"})
+    compadd -f -S '' -a found
+}
+
+_importctl_word() {
+    case $1 in
+        login)
+            if compset -P '*@' || [[ -z $PREFIX ]]; then
+                _importctl_ask machine-or-host
+            else
+                _importctl_ask machine-or-host || compadd -S '' -- ${^${(k)userdirs}}@
+            fi
+            ;;
+        image) _importctl_ask image importctl ;;
+        settings) _importctl_ask image importctl; _files ;;
+        machine-path) _importctl_paths ;;
+        boolean) compadd yes no ;;
+        verb) _importctl_verbs ;;
+        directory) _files -/ ;;
+        file) _files ;;
+        command) _command_names -e || _files ;;
+        *) _importctl_ask $1 ;;
+    esac
+}
+
+_importctl_verbs() {
+    local -a verbs
+    verbs=(
+        'pull-tar:Download a tar file as an image'
+        'pull-raw:Download a disk image'
+        'pull-oci:Download a container image of an OCI registry'
+        'import-tar:Make an image of a tar file'
+        'import-raw:Make an image of a disk image file'
+        'import-fs:Make an image of a directory'
+        'export-tar:Write an image to a tar file'
+        'export-raw:Write a disk image to a file'
+        'list-transfers:List the transfers that are running'
+        'cancel-transfer:End transfers before they are done'
+        'list-images:List the images that are here'
+    )
+    _describe 'command' verbs
+}
+
+_importctl_words() {
+    # words[1] is the verb here, CURRENT the place of the word to complete.
+    case $words[1]:$CURRENT in
+        (import-tar):2) _importctl_word file ;;
+        (import-raw):2) _importctl_word file ;;
+        (import-fs):2) _importctl_word directory ;;
+        (export-tar):2) _importctl_word image ;;
+        (export-tar):3) _importctl_word file ;;
+        (export-raw):2) _importctl_word image ;;
+        (export-raw):3) _importctl_word file ;;
+        (cancel-transfer):<2->) _importctl_word transfer ;;
+        (help):2) _importctl_word verb ;;
+    esac
+}
+
+_arguments -S \
+    '(-h --help)-h[Print this overview]' \
+    '(-h --help)--help[Print this overview]' \
+    '--version[Print the version]' \
+    '--no-pager[Print without a pager]' \
+    '--no-legend[Leave out headings and summary lines]' \
+    '--no-ask-password[Never ask for a password]' \
+    '*-H+[Work on another host, over ssh]:\[user@\]host:_hosts' \
+    '*--host=[Work on another host, over ssh]:\[user@\]host:_hosts' \
+    '*-M+[Work on the manager inside a container]:container:_importctl_ask machine' \
+    '*--machine=[Work on the manager inside a container]:container:_importctl_ask machine' \
+    '--system[Talk to the transfer daemon of the system]' \
+    '--user[Talk to the transfer daemon of the calling user]' \
+    '--read-only[Make the image read-only]' \
+    '(-q --quiet)-q[Print less]' \
+    '(-q --quiet)--quiet[Print less]' \
+    '--json=[Print lists as JSON (pretty, short, off)]:mode:(pretty short off)' \
+    '-j[Short for --json=pretty on a terminal, for --json=short elsewhere]' \
+    '--verify=[How a download is verified (no, checksum, signature)]:mode:(no checksum signature)' \
+    '--format=[Compression of an export (uncompressed, xz, gzip, bzip2, zstd)]:format:(uncompressed xz gzip bzip2 zstd)' \
+    '--force[Replace an image of the same name]' \
+    '--class=[What the images are for (machine, portable, sysext, confext)]:type:(machine portable sysext confext)' \
+    '-m[Short for --class=machine]' \
+    '-P[Short for --class=portable]' \
+    '-S[Short for --class=sysext]' \
+    '-C[Short for --class=confext]' \
+    '--keep-download=[Whether a pristine copy of a download is kept]:bool:(yes no)' \
+    '-N[Short for --keep-download=no]' \
+    ':command:_importctl_verbs' \
+    '*::word:_importctl_words'

@@ -1,0 +1,27 @@
+// Writes every file that follows from the tables of verbs and options: `npm run docs`. With --check it writes nothing and
+// fails when a file differs from what would be written; the contract tests check the same.
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { generatedFiles } from "./generate/files.ts";
+
+const TOP = join(import.meta.dir, "..");
+
+function current(path: string): string | null {
+  try {
+    return readFileSync(join(TOP, path), "utf8");
+  } catch {
+    return null;
+  }
+}
+
+const stale = Object.entries(generatedFiles((path) => readFileSync(join(TOP, path), "utf8"))).filter(
+  ([path, text]) => current(path) !== text,
+);
+if (process.argv.includes("--check")) {
+  for (const [path] of stale) console.error(`${path} is not what the tables say: run 'npm run docs'`);
+  process.exit(stale.length === 0 ? 0 : 1);
+}
+for (const [path, text] of stale) {
+  writeFileSync(join(TOP, path), text);
+  console.log(`wrote ${path}`);
+}

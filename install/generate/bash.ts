@@ -1,0 +1,154 @@
+// Completion for bash, from the tables. The script splits the line itself: bash breaks words at `=`, `:` and `@`, which
+// are part of ours. Candidates are compared and quoted here and never expanded, because names of images are anybody's.
+import { NOTICE, type OptionModel, type ProgramModel, scopeOptions, type WordPlace, wordPlaces } from "./model.ts";
+
+function pattern(words: readonly string[]): string {
+  return words.join(" | ");
+}
+
+/** The `case` arm that names the kind of a value or its list. */
+function valueArm({ names, values }: OptionModel): string {
+  if (values === null) return `            ${pattern(names)}) kind=free ;;`;
+  if (typeof values === "string") return `            ${pattern(names)}) kind=${values} ;;`;
+  return `            ${pattern(names)}) kind=list words='${values.join(" ")}' ;;`;
+}
+
+function placeArm({ verbs, position, andLater, kind }: WordPlace): string {
+  const at = andLater && position === 0 ? "*" : andLater ? `[${position}-9]*` : String(position);
+  return `            ${pattern(verbs.map((verb) => `${verb}:${at}`))}) kind=${kind} ;;`;
+}
+
+/** The script for one client. */
+export function bashCompletion(program: ProgramModel): string {
+  const { name, options, verbs, verbNames } = program;
+  const valued = options.filter(({ takesValue }) => takesValue);
+  const flags = options.filter(({ takesValue }) => !takesValue).flatMap(({ names }) => names);
+  const spelled = valued.flatMap(({ names }) =>
+    names.map((option) => (option.startsWith("--") ? `${option}=` : option)),
+  );
+  const scope = scopeOptions(program);
+  const scopeFlags = scope.filter(({ takesValue }) => !takesValue).flatMap(({ names }) => names);
+  const scopeValued = scope.filter(({ takesValue }) => takesValue).flatMap(({ names }) => names);
+  const rest = verbs.filter(({ wordsUntilRest }) => wordsUntilRest !== null);
+  const all = [
+    ...new Set([...verbNames, ...verbs.filter(({ hidden }) => hidden).flatMap(({ names }) => names)]),
+  ].filter((verb) => verb !== "complete" && verb !== "help");
+  return `# bash completion of ${name}(1).
+# ${NOTICE}
+
+# Adds the lines of standard input that begin with $1 to COMPREPLY, quoted, after the part that bash keeps by itself.
+_${name}_match() {
+    local typed=$1 kept=$2 line
+    while IFS= read -r line; do
+        [[ $line == "$typed"* ]] || continue
+        printf -v line %q "$line"
+        COMPREPLY+=("\${line#"$kept"}")
+    done
+}
+
+_${name}_ask() { command ${name} "\${scope[@]}" complete "$@" 2>/dev/null </dev/null; }
+
+# Offers candidates of kind $1 for the word $2, of which bash replaces what follows $3.
+_${name}_offer() {
+    case $1 in
+        list) _${name}_match "$2" "$3" < <(printf '%s\\n' $words) ;;
+        verb) _${name}_match "$2" "$3" < <(printf '%s\\n' $verbs) ;;
+        boolean) _${name}_match "$2" "$3" < <(printf '%s\\n' yes no) ;;
+        machine | machine-or-host | transfer) _${name}_match "$2" "$3" < <(_${name}_ask "$1") ;;
+        image) _${name}_match "$2" "$3" < <(_${name}_ask image ${name}) ;;
+        machine-path)
+            compopt -o nospace 2>/dev/null
+            _${name}_match "$2" "$3" < <(_${name}_ask machine-path "$first" "$2")
+            ;;
+        login)
+            if [[ $2 == *@* ]]; then
+                _${name}_match "$2" "$3" < <(_${name}_ask machine-or-host | while IFS= read -r line; do printf '%s\\n' "\${2%%@*}@$line"; done)
+            else
+                _${name}_match "$2" "$3" < <(_${name}_ask machine-or-host)
+                [[ -n $2 && \${#COMPREPLY[@]} == 0 ]] && compopt -o nospace 2>/dev/null &&
+                    mapfile -t COMPREPLY < <(compgen -S @ -u -- "$2")
+            fi
+            ;;
+        host) _${name}_match "\${2#*@}" "" < <(compgen -A hostname -- "\${2#*@}") ;;
+        user) _${name}_match "$2" "$3" < <(compgen -u -- "$2") ;;
+        variable) compopt -o nospace 2>/dev/null; _${name}_match "$2" "$3" < <(compgen -A export -S = -- "$2") ;;
+        signal) _${name}_match "$2" "$3" < <(command ${name} --signal=help 2>/dev/null | grep -v '^0$') ;;
+        settings | file | command)
+            compopt -o filenames 2>/dev/null
+            [[ $1 == settings ]] && _${name}_match "$2" "$3" < <(_${name}_ask image ${name})
+            mapfile -t -O "\${#COMPREPLY[@]}" COMPREPLY < <(compgen -f -- "$2")
+            ;;
+        directory)
+            compopt -o filenames 2>/dev/null
+            mapfile -t COMPREPLY < <(compgen -d -- "$2")
+            ;;
+    esac
+}
+
+_${name}() {
+    local flags='${flags.join(" ")}'
+    local valued='${spelled.join(" ")}'
+    local verbs='${all.join(" ")}'
+    local line=\${COMP_LINE:0:COMP_POINT} args=() scope=() words= option= verb= first= position=0 kind= i word current kept
+    COMPREPLY=()
+    read -ra args <<<"$line"
+    [[ $line == *[[:space:]] ]] && args+=("")
+    current=\${args[\${#args[@]} - 1]}
+
+    for ((i = 1; i < \${#args[@]} - 1; i++)); do
+        word=\${args[i]}
+        case $word in${scopeFlags.length === 0 ? "" : `\n            ${pattern(scopeFlags)}) scope+=("$word") ;;`}
+            ${pattern(scopeValued.filter((option) => option.startsWith("--")).map((option) => `${option}=*`))}) scope+=("$word") ;;
+            ${pattern(scopeValued)})
+                if ((i + 2 == \${#args[@]})); then option=$word; else scope+=("$word" "\${args[i + 1]}"); fi
+                i=$((i + 1))
+                ;;
+            ${pattern(valued.flatMap(({ names }) => names).filter((option) => !scopeValued.includes(option)))})
+                ((i + 2 == \${#args[@]})) && option=$word
+                i=$((i + 1))
+                ;;
+            -*) ;;
+            *)
+                if [[ -z $verb ]]; then verb=$word; else position=$((position + 1)); fi
+                [[ $position == 1 && -z $first ]] && first=$word
+                ;;
+        esac
+    done
+
+    # The part of the word that bash leaves alone: up to the last character at which it breaks words.
+    kept=
+    for ((i = \${#current} - 1; i >= 0; i--)); do
+        if [[ \${COMP_WORDBREAKS} == *"\${current:i:1}"* ]]; then kept=\${current:0:i + 1}; break; fi
+    done
+
+    if [[ -z $option && $current == --*=* ]]; then
+        option=\${current%%=*} word=\${current#*=} kept=\${kept#"$option="}
+    else
+        word=$current
+    fi
+    if [[ -n $option ]]; then
+        case $option in
+${valued.map(valueArm).join("\n")}
+        esac
+        _${name}_offer "$kind" "$word" "$kept"
+        return
+    fi
+    if [[ $current == -* ]]${rest.map(({ names, wordsUntilRest }) => ` && ! [[ $verb:$position == ${names[0]}:* && $position -ge ${(wordsUntilRest ?? 0) - 1} ]]`).join("")}; then
+        words="$flags $valued"
+        _${name}_match "$current" "" < <(printf '%s\\n' $words)
+        [[ \${#COMPREPLY[@]} == 1 && \${COMPREPLY[0]} == *= ]] && compopt -o nospace 2>/dev/null
+        return
+    fi
+    if [[ -z $verb ]]; then
+        kind=verb
+    else
+        case $verb:$position in
+${wordPlaces(program).map(placeArm).join("\n")}
+        esac
+    fi
+    _${name}_offer "$kind" "$word" "$kept"
+}
+
+complete -F _${name} ${name}
+`;
+}

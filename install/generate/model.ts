@@ -1,0 +1,111 @@
+// The tables of a client's verbs and options, in the shape that generated files need: completions, manual pages, README.
+import type { ClientProgram } from "../../src/cli/client-program.ts";
+import type { OptionValueKind } from "../../src/cli/getopt.ts";
+import { type VerbRow, verbNames, type WordKind, wordsUsage } from "../../src/cli/verb-row.ts";
+
+/** The first line of each generated file. */
+export const NOTICE = "Generated from the tables of verbs and options by `npm run docs`; do not edit.";
+
+export interface OptionModel {
+  /** `-h`, `--help`: short form first. */
+  readonly names: readonly string[];
+  readonly takesValue: boolean;
+  /** The placeholder of the value: `NAME`. */
+  readonly hint: string;
+  readonly values: readonly string[] | OptionValueKind | null;
+  readonly description: string;
+}
+
+export interface VerbModel {
+  /** The name and its aliases. */
+  readonly names: readonly string[];
+  readonly description: string;
+  readonly hidden: boolean;
+  /** Under which heading it stands. */
+  readonly group: VerbRow["group"];
+  /** `NAME PATH [PATH]`. */
+  readonly usage: string;
+  /** The options made for it, spelled. */
+  readonly options: readonly string[];
+  readonly words: readonly WordKind[];
+  /** Whether the last word may be repeated. */
+  readonly repeats: boolean;
+  /** After how many words options end. */
+  readonly wordsUntilRest: number | null;
+}
+
+export interface ProgramModel {
+  readonly name: string;
+  /** What it is for, in one phrase without a full stop. */
+  readonly abstract: string;
+  readonly options: readonly OptionModel[];
+  readonly verbs: readonly VerbModel[];
+  /** All names of verbs that are offered. */
+  readonly verbNames: readonly string[];
+}
+
+function spelledOption(key: string): string {
+  return key.length === 1 ? `-${key}` : `--${key}`;
+}
+
+function verbModel(row: VerbRow): VerbModel {
+  const words = Object.values(row.args);
+  return {
+    names: [row.meta.name, ...(row.meta.alias ?? [])],
+    description: row.meta.description,
+    hidden: row.meta.hidden === true,
+    group: row.group,
+    usage: wordsUsage(row, "…"),
+    options: (row.options ?? []).map(spelledOption),
+    words: words.map(({ complete }) => complete),
+    repeats: words.at(-1)?.repeated === true,
+    wordsUntilRest: row.wordsUntilRest ?? null,
+  };
+}
+
+/** The tables of `program`. Options that are hidden from `--help` are left out, verbs are marked. */
+export function programModel(program: ClientProgram): ProgramModel {
+  const shown = Object.entries(program.options).filter(([, row]) => row.hidden !== true);
+  return {
+    name: program.name,
+    abstract: program.abstract.replace(/\.$/, ""),
+    options: shown.map(([key, row]) => ({
+      names: [...(row.alias === undefined ? [] : [`-${row.alias}`]), spelledOption(key)],
+      takesValue: row.type === "string",
+      hint: row.valueHint ?? "",
+      values: row.values ?? null,
+      description: row.description ?? "",
+    })),
+    verbs: program.verbs.map(verbModel),
+    verbNames: verbNames(program.verbs),
+  };
+}
+
+/** Options whose value also says which daemon or which images are meant: the scripts pass them on. */
+const SCOPE_OPTIONS = ["--user", "--system", "--host", "--machine", "--class", "-m", "-P", "-S", "-C"];
+
+/** The options of `program` that the scripts pass on when they ask for candidates. */
+export function scopeOptions({ name, options }: ProgramModel): OptionModel[] {
+  // -P is --property of machinectl and --class=portable of importctl.
+  const wanted = name === "machinectl" ? SCOPE_OPTIONS.filter((option) => option !== "-P") : SCOPE_OPTIONS;
+  return options.filter(({ names }) => names.some((option) => wanted.includes(option)));
+}
+
+/** A kind of word at each position of each verb: rows of (verbs, positions, kind), in table order. */
+export interface WordPlace {
+  readonly verbs: readonly string[];
+  /** Counted from 0; the last one may stand for all later ones. */
+  readonly position: number;
+  readonly andLater: boolean;
+  readonly kind: WordKind;
+}
+
+/** All places of words that a shell can complete. */
+export function wordPlaces(program: ProgramModel): WordPlace[] {
+  return program.verbs.flatMap(({ names, words, repeats }) =>
+    words.flatMap((kind, position) => {
+      const andLater = repeats && position === words.length - 1;
+      return kind === "free" ? [] : [{ verbs: names, position, andLater, kind }];
+    }),
+  );
+}

@@ -1,0 +1,117 @@
+// Completion for zsh, from the tables: options through _arguments, words by the kind that the verb's row names.
+import { NOTICE, type OptionModel, type ProgramModel, scopeOptions, type WordPlace, wordPlaces } from "./model.ts";
+
+/** Text inside an _arguments or _describe specification: its own separators are escaped, the quote is the shell's. */
+function quoted(text: string): string {
+  return text.replace(/[\\:[\]]/g, "\\$&").replaceAll("'", "'\\''");
+}
+
+function action(program: string, values: OptionModel["values"]): string {
+  if (values === null) return " ";
+  if (typeof values !== "string") return `(${values.join(" ")})`;
+  const known: Readonly<Record<typeof values, string>> = {
+    host: "_hosts",
+    machine: `_${program}_ask machine`,
+    signal: `_${program}_signals`,
+    user: "_users",
+    variable: "_parameters -g '*export*'",
+  };
+  return quoted(known[values]);
+}
+
+function optionLines(program: string, { names, takesValue, values, description, hint }: OptionModel): string[] {
+  const exclusive = names.length > 1 ? `(${names.join(" ")})` : "";
+  return names.map((option) => {
+    const value = takesValue ? (option.startsWith("--") ? "=" : "+") : "";
+    const what = takesValue ? `:${quoted(hint.toLowerCase())}:${action(program, values)}` : "";
+    const repeatable =
+      takesValue && values !== null && typeof values !== "string" ? exclusive : takesValue ? "*" : exclusive;
+    return `    '${repeatable}${option}${value}[${quoted(description)}]${what}' \\`;
+  });
+}
+
+function placeArm({ verbs, position, andLater, kind }: WordPlace): string {
+  const at = andLater ? `<${position + 2}->` : String(position + 2);
+  return `        (${verbs.join("|")}):${at}) _PROGRAM_word ${kind} ;;`;
+}
+
+/** The script for one client. */
+export function zshCompletion(program: ProgramModel): string {
+  const { name, options, verbs } = program;
+  const offered = verbs.filter(({ names }) => names[0] !== "complete" && names[0] !== "help");
+  const rows = offered.flatMap(({ names, description }) =>
+    names.map((verb) => `        '${verb}:${quoted(description)}'`),
+  );
+  const scope = scopeOptions(program).flatMap(({ names }) => names);
+  return `#compdef ${name}
+# zsh completion of ${name}(1).
+# ${NOTICE}
+
+# The options before the verb that say which daemon and which images are meant.
+_${name}_scope() {
+    local option
+    reply=()
+    for option in ${scope.join(" ")}; do
+        (( \${+opt_args[$option]} )) && reply+=($option \${opt_args[$option]:+\${(Q)opt_args[$option]}})
+    done
+}
+
+# Offers what the daemon knows: $1 is the kind, the rest are words before the cursor.
+_${name}_ask() {
+    local -a reply found
+    _${name}_scope
+    found=(\${(f)"$(command ${name} $reply complete "$@" 2>/dev/null </dev/null)"})
+    compadd -a found
+}
+
+_${name}_signals() { local -a found; found=(\${(f)"$(command ${name} --signal=help 2>/dev/null)"}); compadd -a found }
+
+_${name}_paths() {
+    local -a reply found
+    _${name}_scope
+    found=(\${(f)"$(command ${name} $reply complete machine-path "\${words[2]}" "$PREFIX" 2>/dev/null </dev/null)"})
+    compadd -f -S '' -a found
+}
+
+_${name}_word() {
+    case $1 in
+        login)
+            if compset -P '*@' || [[ -z $PREFIX ]]; then
+                _${name}_ask machine-or-host
+            else
+                _${name}_ask machine-or-host || compadd -S '' -- \${^\${(k)userdirs}}@
+            fi
+            ;;
+        image) _${name}_ask image ${name} ;;
+        settings) _${name}_ask image ${name}; _files ;;
+        machine-path) _${name}_paths ;;
+        boolean) compadd yes no ;;
+        verb) _${name}_verbs ;;
+        directory) _files -/ ;;
+        file) _files ;;
+        command) _command_names -e || _files ;;
+        *) _${name}_ask $1 ;;
+    esac
+}
+
+_${name}_verbs() {
+    local -a verbs
+    verbs=(
+${rows.join("\n")}
+    )
+    _describe 'command' verbs
+}
+
+_${name}_words() {
+    # words[1] is the verb here, CURRENT the place of the word to complete.
+    case $words[1]:$CURRENT in
+${wordPlaces(program).map(placeArm).join("\n").replaceAll("_PROGRAM_", `_${name}_`)}
+    esac
+}
+
+_arguments -S \\
+${options.flatMap((option) => optionLines(name, option)).join("\n")}
+    ':command:_${name}_verbs' \\
+    '*::word:_${name}_words'
+`;
+}

@@ -1,0 +1,26 @@
+// Completions of the clients for the shells that the host has. bash's folder is made in any case: bash may come later,
+// and looks there by itself.
+import importctlBash from "../../install/completions/importctl.bash" with { type: "text" };
+import importctlFish from "../../install/completions/importctl.fish" with { type: "text" };
+import importctlZsh from "../../install/completions/importctl.zsh" with { type: "text" };
+import machinectlBash from "../../install/completions/machinectl.bash" with { type: "text" };
+import machinectlFish from "../../install/completions/machinectl.fish" with { type: "text" };
+import machinectlZsh from "../../install/completions/machinectl.zsh" with { type: "text" };
+import type { Host } from "./host.ts";
+import type { Wanted } from "./layout.ts";
+
+const TEXTS = {
+  machinectl: { bash: machinectlBash, zsh: machinectlZsh, fish: machinectlFish },
+  importctl: { bash: importctlBash, zsh: importctlZsh, fish: importctlFish },
+} as const;
+
+/** The completion files of a host; each shell finds them before those of the distribution. */
+export function completions(host: Host): Wanted[] {
+  return Object.entries(TEXTS).flatMap(([program, { bash, zsh, fish }]): Wanted[] => [
+    { kind: "file", path: `/usr/local/share/bash-completion/completions/${program}`, text: bash },
+    ...(host.hasZsh
+      ? [{ kind: "file", path: `/usr/local/share/zsh/site-functions/_${program}`, text: zsh } as const]
+      : []),
+    ...(host.hasFish ? [{ kind: "file", path: `/etc/fish/completions/${program}.fish`, text: fish } as const] : []),
+  ]);
+}

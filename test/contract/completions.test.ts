@@ -1,0 +1,119 @@
+// Completions in the real shells. The client is a script that answers `complete` and writes down how it was called.
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { havePrograms } from "../lib/programs.ts";
+
+const TOP = join(import.meta.dir, "../..");
+const COMPLETIONS = join(TOP, "install/completions");
+
+// Images may have any name that a file may have: what a shell would run must stay text.
+const CLIENT = `#!/bin/sh
+echo "$*" >> "$(dirname "$0")/calls"
+for word; do
+    case $word in --signal=help) printf '%s\\n' KILL TERM; exit ;; complete) break ;; esac
+    shift
+done
+case $2 in
+    machine) printf '%s\\n' deb1 web ;;
+    machine-or-host) printf '%s\\n' deb1 web .host ;;
+    image) printf '%s\\n' 'img 1' 'img$(touch HERE/ran)' base ;;
+    transfer) printf '%s\\n' 7 12 ;;
+    machine-path) printf '%s\\n' /etc/ /entry /var/ ;;
+esac
+`;
+
+let directory = "";
+
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), "completions-"));
+  for (const program of ["machinectl", "importctl"]) {
+    const path = join(directory, program);
+    writeFileSync(path, CLIENT.replace("HERE", directory));
+    chmodSync(path, 0o755);
+    symlinkSync(join(COMPLETIONS, `${program}.zsh`), join(directory, `_${program}`));
+  }
+});
+afterAll(() => rmSync(directory, { recursive: true }));
+
+/** What a shell offers for a line, sorted. */
+type Offer = (line: string) => string[];
+
+function run(command: string[]): string[] {
+  const env = { ...process.env, PATH: `${directory}:${process.env["PATH"]}` };
+  const { stdout, stderr } = Bun.spawnSync(command, { env, cwd: directory });
+  expect(stderr.toString()).toBe("");
+  return stdout
+    .toString()
+    .split("\n")
+    .filter((line) => line !== "")
+    .sort();
+}
+
+function program(line: string): string {
+  return line.split(" ")[0] ?? "";
+}
+
+const BASH = `
+    COMP_WORDBREAKS=$' \\t\\n"\\'@><=;|&(:'
+    compopt() { :; }
+    source "$1"; COMP_LINE=$2 COMP_POINT=\${#2}; "_$3"; printf '%s\\n' "\${COMPREPLY[@]}"`;
+
+const SHELLS: Readonly<Record<"bash" | "zsh" | "fish", Offer>> = {
+  bash: (line) =>
+    run(["bash", "-c", BASH, "bash", join(COMPLETIONS, `${program(line)}.bash`), line, program(line)]).map((word) =>
+      word.replace(/\\(.)/g, "$1"),
+    ),
+  zsh: (line) => run(["zsh", "-f", join(TOP, "test/lib/complete.zsh"), directory, line]),
+  // fish offers whole words with a description.
+  fish: (line) =>
+    run(["fish", "--no-config", "-c", `source ${COMPLETIONS}/${program(line)}.fish; complete -C $argv`, line]).map(
+      (word) => (word.split("\t")[0] ?? "").replace(/^--[a-z-]+=(?=.)/, "").replace(/^[^@/]*@(?=.)/, ""),
+    ),
+};
+
+const LINES: readonly (readonly [string, readonly string[]])[] = [
+  ["machinectl sta", ["start", "status"]],
+  ["machinectl term", ["terminate"]],
+  ["machinectl --json=", ["off", "pretty", "short"]],
+  ["machinectl status ", ["deb1", "web"]],
+  ["machinectl status deb1 w", ["web"]],
+  ["machinectl shell root@d", ["deb1"]],
+  ["machinectl shell nobod", ["nobody@"]],
+  ["machinectl login .", [".host"]],
+  ["machinectl start i", ["img 1", "img$(touch HERE/ran)"]],
+  ["machinectl read-only base ", ["no", "yes"]],
+  ["machinectl copy-from deb1 /e", ["/entry", "/etc/"]],
+  ["machinectl --signal T", ["TERM"]],
+  ["importctl pull-", ["pull-oci", "pull-raw", "pull-tar"]],
+  ["importctl --class p", ["portable"]],
+  ["importctl -m export-tar b", ["base"]],
+  ["importctl cancel-transfer ", ["12", "7"]],
+];
+
+for (const [shell, offer] of Object.entries(SHELLS) as [keyof typeof SHELLS, Offer][]) {
+  describe.skipIf(!havePrograms(`completions of ${shell}`, shell))(shell, () => {
+    for (const [line, expected] of LINES) {
+      test(`offers for '${line}'`, () => {
+        expect(offer(line)).toEqual(expected.map((word) => word.replace("HERE", directory)));
+      });
+    }
+
+    test("offers long options by their beginning", () => {
+      expect(offer("machinectl --js").map((word) => word.replace("=", ""))).toEqual(["--json"]);
+    });
+
+    test("asks the daemon that the line means", () => {
+      writeFileSync(join(directory, "calls"), "");
+      expect(offer("machinectl --user -M box status ")).toEqual(["deb1", "web"]);
+      const calls = readFileSync(join(directory, "calls"), "utf8").trimEnd().split(" ");
+      expect(calls.sort()).toEqual(["--user", "-M", "box", "complete", "machine"]);
+    });
+
+    test("never runs what a name holds", () => {
+      offer("machinectl start img");
+      expect(existsSync(join(directory, "ran"))).toBeFalse();
+    });
+  });
+}

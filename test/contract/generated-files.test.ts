@@ -1,0 +1,28 @@
+// Files that follow from the tables of verbs and options are what `npm run docs` would write now.
+import { expect, test } from "bun:test";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { generatedFiles } from "../../install/generate/files.ts";
+import { havePrograms } from "../lib/programs.ts";
+
+const TOP = join(import.meta.dir, "../..");
+
+function current(path: string): string | null {
+  const file = join(TOP, path);
+  return existsSync(file) ? readFileSync(file, "utf8") : null;
+}
+
+for (const [path, text] of Object.entries(generatedFiles((path) => readFileSync(join(TOP, path), "utf8")))) {
+  test(`${path} is what the tables say (npm run docs)`, () => {
+    expect(current(path)).toBe(text);
+  });
+}
+
+const hasMandoc = havePrograms("warnings in manual pages", "mandoc");
+const MANUALS = join(TOP, "install/man");
+for (const page of readdirSync(MANUALS).filter((name) => /\.[1-8]$/.test(name))) {
+  test.skipIf(!hasMandoc)(`the manual page ${page} is read without a warning`, () => {
+    const { stdout, stderr } = Bun.spawnSync(["mandoc", "-Tlint", join(MANUALS, page)]);
+    expect(`${stdout}${stderr}`).toBe("");
+  });
+}
