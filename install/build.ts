@@ -21,7 +21,7 @@ export function buildArguments(outfile: string, nssModule: string): string[] {
     "--external=x11",
     `--define=NSS_MODULE=${JSON.stringify(nssModule)}`,
     join(top, "src/main.ts"),
-    join(top, "src/kernel/poller-thread.ts"),
+    join(top, "src/kernel/event/poller-thread.ts"),
     "--outfile",
     outfile,
   ];

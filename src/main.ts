@@ -9,7 +9,7 @@ function client(load: () => Promise<{ main: Program }>): () => Promise<{ main: P
   return async () => ({
     main: async (args) => {
       if (args.length !== 1 || args[0] !== "--version") return (await load()).main(args);
-      console.log((await import("./cli/version.ts")).versionText().trimEnd());
+      console.log((await import("./cli/program/version.ts")).versionText().trimEnd());
       return 0;
     },
   });
@@ -18,16 +18,16 @@ function client(load: () => Promise<{ main: Program }>): () => Promise<{ main: P
 /** Called names → entry points. Each is loaded when it is wanted: a program pays for nothing else. */
 const PROGRAMS: Readonly<Record<string, () => Promise<{ main: Program }>>> = {
   "systemd-machined": () => import("./machined/main.ts"),
-  machinectl: client(() => import("./cli/machinectl.ts")),
-  importctl: client(() => import("./cli/importctl.ts")),
+  machinectl: client(() => import("./cli/program/machinectl.ts")),
+  importctl: client(() => import("./cli/program/importctl.ts")),
   "systemd-importd": () => import("./importd/main.ts"),
   "machined-worker": () => import("./worker/main.ts"),
   "nss-mymachines": () => import("./nss/lookup.ts"),
-  "systemd-import": () => import("./worker/import.ts"),
-  "systemd-import-fs": () => import("./worker/import-fs.ts"),
-  "systemd-export": () => import("./worker/export.ts"),
-  "systemd-pull": () => import("./worker/pull.ts"),
-  "systemd-import-sweep": () => import("./worker/import-sweep.ts"),
+  "systemd-import": () => import("./worker/transfer/import.ts"),
+  "systemd-import-fs": () => import("./worker/transfer/import-fs.ts"),
+  "systemd-export": () => import("./worker/transfer/export.ts"),
+  "systemd-pull": () => import("./worker/transfer/pull.ts"),
+  "systemd-import-sweep": () => import("./worker/transfer/sweep.ts"),
   install: () => import("./setup/install.ts"),
   uninstall: () => import("./setup/uninstall.ts"),
 };
@@ -68,7 +68,7 @@ async function main(): Promise<void> {
   }
   const [name, args] = chosen;
   const order = process.env["MACHINED_PARENT"];
-  if (order !== undefined) (await import("./kernel/parent.ts")).obeyParent(order, name);
+  if (order !== undefined) (await import("./kernel/process/parent.ts")).obeyParent(order, name);
   try {
     const program = await (PROGRAMS[name] as () => Promise<{ main: Program }>)();
     process.exit(await program.main(args));

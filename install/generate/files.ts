@@ -1,6 +1,6 @@
 // Which files are generated, and from what.
-import { IMPORTCTL } from "../../src/cli/importctl.ts";
-import { MACHINECTL } from "../../src/cli/machinectl.ts";
+import { IMPORTCTL } from "../../src/cli/program/importctl.ts";
+import { MACHINECTL } from "../../src/cli/program/machinectl.ts";
 import { bashCompletion } from "./bash.ts";
 import { fishCompletion } from "./fish.ts";
 import { manualPage } from "./manual.ts";

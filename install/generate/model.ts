@@ -1,7 +1,7 @@
 // The tables of a client's verbs and options, in the shape that generated files need: completions, manual pages, README.
-import type { ClientProgram } from "../../src/cli/client-program.ts";
-import type { OptionValueKind } from "../../src/cli/getopt.ts";
-import { type VerbRow, verbNames, type WordKind, wordsUsage } from "../../src/cli/verb-row.ts";
+import type { ClientProgram } from "../../src/cli/program/client-program.ts";
+import type { OptionValueKind } from "../../src/cli/command-line/getopt.ts";
+import { type VerbRow, verbNames, type WordKind, wordsUsage } from "../../src/cli/command-line/verb-row.ts";
 
 /** The first line of each generated file. */
 export const NOTICE = "Generated from the tables of verbs and options by `npm run docs`; do not edit.";

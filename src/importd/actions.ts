@@ -12,9 +12,9 @@ import {
   type TransferType,
   VERIFY_MODES,
 } from "../base/transfer.ts";
-import { authorize } from "../ipc/polkit.ts";
-import { type Fd, kindOfFd } from "../kernel/fd.ts";
-import { isPlainlyOpened } from "../kernel/fd-flags.ts";
+import { authorize } from "../daemon/polkit.ts";
+import { type Fd, kindOfFd } from "../kernel/file/fd.ts";
+import { isPlainlyOpened } from "../kernel/file/flags.ts";
 import type { Call, ImportDaemon } from "./daemon.ts";
 import { requireAllowedRoot } from "./image-roots.ts";
 import { launch } from "./launch.ts";

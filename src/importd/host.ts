@@ -1,7 +1,7 @@
 // What the daemon knows of its host.
 import { readFileSync } from "node:fs";
-import type { BusClient } from "../ipc/bus-client.ts";
-import { BusError } from "../ipc/bus-error.ts";
+import type { BusClient } from "../ipc/bus/client.ts";
+import { BusError } from "../ipc/bus/error.ts";
 
 /** The host's machine id as text; "" where there is none. */
 export function hostId(): string {

@@ -1,9 +1,9 @@
 // Images of all classes: where they are looked for (systemd-sysext(8), portablectl(1), systemd-nspawn(1)).
 import { join } from "node:path";
 import { CLASS_DIRECTORIES, IMAGE_CLASSES, type ImageClass } from "../base/transfer.ts";
-import type { Image } from "../registry/image.ts";
-import { SYSTEM_LAYOUT } from "../registry/image-layout.ts";
-import { ImageSearch } from "../registry/image-search.ts";
+import type { Image } from "../registry/image/image.ts";
+import { SYSTEM_LAYOUT } from "../registry/image/layout.ts";
+import { ImageSearch } from "../registry/image/search.ts";
 import type { ImportDaemon } from "./daemon.ts";
 
 const PLACES: Readonly<Record<Exclude<ImageClass, "machine">, readonly string[]>> = {

@@ -1,7 +1,7 @@
 // Brings a transfer to life: its worker, its log in the daemon's, and the cleaning up after a worker that could not.
 import type { LogLevel } from "../base/log.ts";
 import { LOG_LEVELS } from "../base/log.ts";
-import type { ExitStatus } from "../kernel/spawn.ts";
+import type { ExitStatus } from "../kernel/process/spawn.ts";
 import type { ImportDaemon } from "./daemon.ts";
 import { Transfer, type TransferFiles } from "./transfer.ts";
 import { type TransferPlan, workerCommand, workerEnvironment, workerOverride } from "./worker-command.ts";

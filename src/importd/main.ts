@@ -5,7 +5,7 @@ import { IMPORT1_PATH, ImportManager, TRANSFER_PATH, Transfer } from "../api/imp
 import { LOG_CONTROL_PATH, LogControl } from "../api/peers.ts";
 import type { BusInterface } from "../api/table.ts";
 import { introspect } from "../ipc/render.ts";
-import { versionText } from "../kernel/host-systemd.ts";
+import { versionText } from "../kernel/process/host-systemd.ts";
 import { HELP, parseArguments } from "./arguments.ts";
 import { Service } from "./service.ts";
 

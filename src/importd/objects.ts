@@ -1,7 +1,7 @@
 // The tree of D-Bus objects: the manager, the transfers below it, LogControl1 (org.freedesktop.import1(5)).
 import { IMPORT1_PATH, TRANSFER_PATH } from "../api/import1.ts";
 import { LOG_CONTROL_PATH } from "../api/peers.ts";
-import type { BoundInterface, BusObject, ObjectTree } from "../ipc/bus-server.ts";
+import type { BoundInterface, BusObject, ObjectTree } from "../ipc/bus/server.ts";
 import type { Transfer } from "./transfer.ts";
 import type { Transfers } from "./transfers.ts";
 

@@ -2,7 +2,7 @@
 // for a run beside another daemon.
 import { join } from "node:path";
 import { CLASS_DIRECTORIES, type ImageClass } from "../base/transfer.ts";
-import { homeDirectory } from "../kernel/account.ts";
+import { homeDirectory } from "../kernel/process/account.ts";
 import type { Scope } from "./arguments.ts";
 
 export interface Paths {

@@ -2,7 +2,7 @@
 // daemon never touches images itself. One at a time; what is still in use is locked, and stays.
 import { readdirSync } from "node:fs";
 import { IMAGE_CLASSES } from "../base/transfer.ts";
-import { type Child, spawnSelf } from "../kernel/spawn.ts";
+import { type Child, spawnSelf } from "../kernel/process/spawn.ts";
 import type { Paths } from "./paths.ts";
 
 /** All that is not, or no longer, an image is called so; lock files are nobody's leftovers. */

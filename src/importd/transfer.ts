@@ -5,12 +5,12 @@
 import { errnoText } from "../base/errno.ts";
 import { ErrnoError } from "../base/error.ts";
 import { PROGRESS_UNKNOWN, type TransferResult } from "../base/transfer.ts";
-import { readSome } from "../kernel/byte-io.ts";
-import type { Fd } from "../kernel/fd.ts";
-import { openPipe } from "../kernel/pipe.ts";
-import { watch } from "../kernel/poller.ts";
-import { type Child, type ExitStatus, type SpawnOptions, spawnSelf } from "../kernel/spawn.ts";
-import { SyscallError } from "../kernel/sys.ts";
+import { readSome } from "../kernel/file/byte-io.ts";
+import type { Fd } from "../kernel/file/fd.ts";
+import { openPipe } from "../kernel/process/pipe.ts";
+import { watch } from "../kernel/event/poller.ts";
+import { type Child, type ExitStatus, type SpawnOptions, spawnSelf } from "../kernel/process/spawn.ts";
+import { SyscallError } from "../kernel/syscall/sys.ts";
 import { LogBudget } from "./log-budget.ts";
 import { type LogLine, LogLines } from "./log-lines.ts";
 import type { TransferPlan, WorkerCommand } from "./worker-command.ts";

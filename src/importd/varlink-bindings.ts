@@ -3,8 +3,8 @@
 import { IoSystemdImport } from "../api/io-systemd-import.ts";
 import { invalidArgument, MachinedError } from "../base/error.ts";
 import type { ImageClass, TransferResult, TransferType } from "../base/transfer.ts";
-import { type BoundVarlink, Reply, type VarlinkCall } from "../ipc/varlink-server.ts";
-import type { Fd } from "../kernel/fd.ts";
+import { type BoundVarlink, Reply, type VarlinkCall } from "../ipc/varlink/server.ts";
+import type { Fd } from "../kernel/file/fd.ts";
 import { cancelTransfer, listTransfers, start, type TransferRequest } from "./actions.ts";
 import type { ImportDaemon } from "./daemon.ts";
 import type { Transfer } from "./transfer.ts";

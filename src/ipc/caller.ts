@@ -1,11 +1,11 @@
 // Who sent a call. On a bus the broker vouches for it, on a socket the kernel does; nothing the caller says counts.
 
-import type { Fd } from "../kernel/fd.ts";
-import { PidRef } from "../kernel/pidref.ts";
-import { processStartTicks } from "../kernel/process-file.ts";
-import { SyscallError } from "../kernel/sys.ts";
-import { peerCredentials, peerPidFd } from "../kernel/unix-socket.ts";
-import type { BusClient } from "./bus-client.ts";
+import type { Fd } from "../kernel/file/fd.ts";
+import { PidRef } from "../kernel/process/pidref.ts";
+import { processStartTicks } from "../kernel/process/process-file.ts";
+import { SyscallError } from "../kernel/syscall/sys.ts";
+import { peerCredentials, peerPidFd } from "../kernel/socket/unix.ts";
+import type { BusClient } from "./bus/client.ts";
 
 /** How polkit is told whom it is asked about. */
 export type Subject =

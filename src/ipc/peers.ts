@@ -4,7 +4,7 @@
 import { readFileSync } from "node:fs";
 import type { Caller } from "./caller.ts";
 import { FairTurns } from "./fair-turns.ts";
-import { isPrivileged } from "./polkit.ts";
+import { isPrivileged } from "../daemon/polkit.ts";
 
 const MIB = 1 << 20;
 

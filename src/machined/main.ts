@@ -5,7 +5,7 @@ import { LOG_CONTROL_PATH, LogControl } from "../api/peers.ts";
 import type { BusInterface } from "../api/table.ts";
 import { errnoNameOf } from "../base/error.ts";
 import { introspect } from "../ipc/render.ts";
-import { versionText } from "../kernel/host-systemd.ts";
+import { versionText } from "../kernel/process/host-systemd.ts";
 import { HELP, parseArguments } from "./arguments.ts";
 import { type Scope, systemScope, userScope } from "./scope.ts";
 import { Service } from "./service.ts";

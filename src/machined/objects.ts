@@ -3,9 +3,9 @@
 import { IMAGE_PATH, MACHINE_PATH, MACHINE1_PATH } from "../api/machine1.ts";
 import { LOG_CONTROL_PATH } from "../api/peers.ts";
 import { busLabelEscape, busLabelUnescape } from "../base/names.ts";
-import type { BoundInterface, BusCallContext, BusObject, ObjectTree } from "../ipc/bus-server.ts";
-import type { Registry } from "../registry/registry.ts";
-import type { Interfaces } from "./bindings.ts";
+import type { BoundInterface, BusCallContext, BusObject, ObjectTree } from "../ipc/bus/server.ts";
+import type { Registry } from "../registry/machine/registry.ts";
+import type { Interfaces } from "./machines/bus-bindings.ts";
 
 /** What stands below …/image: given by whoever manages images. */
 export interface ImageObjects {

@@ -2,9 +2,9 @@
 // things follows from that; MACHINED_RUNTIME_DIRECTORY moves all of it, for a run beside another daemon.
 import { join } from "node:path";
 import { ErrnoError } from "../base/error.ts";
-import type { BusTarget } from "../ipc/bus-transport.ts";
+import type { BusTarget } from "../ipc/bus/transport.ts";
 import { runtimeDirectory } from "../ipc/runtime-directory.ts";
-import { type ImageLayout, SYSTEM_LAYOUT, userLayout } from "../registry/image-layout.ts";
+import { type ImageLayout, SYSTEM_LAYOUT, userLayout } from "../registry/image/layout.ts";
 
 export interface Scope {
   readonly kind: "system" | "user";

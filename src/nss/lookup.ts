@@ -5,8 +5,8 @@ import { errnoText } from "../base/errno.ts";
 import { errnoNameOf } from "../base/error.ts";
 import { formatAddress } from "../base/ip-address.ts";
 import { runtimeDirectory } from "../ipc/runtime-directory.ts";
-import { SocketStream } from "../kernel/socket-stream.ts";
-import { connectUnix } from "../kernel/unix-socket.ts";
+import { SocketStream } from "../kernel/socket/stream.ts";
+import { connectUnix } from "../kernel/socket/unix.ts";
 
 const HELP = `nss-mymachines hosts|passwd|group KEY…
 

@@ -1,6 +1,6 @@
-// What the registry needs from outside. Adapters: machined/systemd1.ts (PID 1 over D-Bus), machined/own-cgroups.ts
+// What the registry needs from outside. Adapters: machined/machines/systemd1.ts (PID 1 over D-Bus), machined/machines/own-cgroups.ts
 // (hosts where systemd is not PID 1).
-import type { PidRef } from "../kernel/pidref.ts";
+import type { PidRef } from "../kernel/process/pidref.ts";
 
 export type { Log } from "../base/log.ts";
 

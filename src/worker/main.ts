@@ -3,17 +3,17 @@
 
 /** Operations → their entry points, which give the exit code. Each is loaded when it is wanted. */
 const OPERATIONS: Readonly<Record<string, () => Promise<{ main(args: string[]): Promise<number> }>>> = {
-  "copy-files": () => import("./copy-files.ts"),
-  "bind-mount": () => import("./bind-mount.ts"),
-  reach: () => import("./reach.ts"),
-  clone: () => import("./clone.ts"),
-  "copy-helper": () => import("./copy-helper.ts"),
-  remove: () => import("./remove.ts"),
-  mark: () => import("./mark.ts"),
-  limit: () => import("./limit.ts"),
-  clean: () => import("./clean.ts"),
-  sweep: () => import("./sweep.ts"),
-  "disk-metadata": () => import("./disk-metadata.ts"),
+  "copy-files": () => import("./operations/copy-files.ts"),
+  "bind-mount": () => import("./operations/bind-mount.ts"),
+  reach: () => import("./operations/open-in-machine.ts"),
+  clone: () => import("./operations/clone.ts"),
+  "copy-helper": () => import("./operations/copy-helper.ts"),
+  remove: () => import("./operations/remove.ts"),
+  mark: () => import("./operations/set-read-only.ts"),
+  limit: () => import("./operations/set-limit.ts"),
+  clean: () => import("./operations/clean.ts"),
+  sweep: () => import("./operations/remove-leftovers.ts"),
+  "disk-metadata": () => import("./operations/disk-metadata.ts"),
 };
 
 /** Runs one operation with its arguments; gives the exit code. */

@@ -1,4 +1,4 @@
-// Who runs a process is asked in one place: src/kernel/account.ts.
+// Who runs a process is asked in one place: src/kernel/process/account.ts.
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,7 +9,7 @@ import { TOP } from "../lib/run-tests.ts";
 const UNTRUSTED = /\b(?:homedir|userInfo)\b|(?:\benv\b|environment)[^\n]{0,12}\b(?:USER|LOGNAME|USERNAME|HOME)\b/i;
 
 test("no file but account.ts takes a user's name or home from the environment", () => {
-  const files = [...new Glob("src/**/*.ts").scanSync(TOP)].filter((path) => path !== "src/kernel/account.ts");
+  const files = [...new Glob("src/**/*.ts").scanSync(TOP)].filter((path) => path !== "src/kernel/process/account.ts");
   expect(files.length).toBeGreaterThan(100);
   const found = files.filter((path) => UNTRUSTED.test(readFileSync(join(TOP, path), "utf8")));
   expect(found).toEqual([]);

@@ -1,8 +1,8 @@
 // A manager of images that is played: it has what the recorded one had, changes it as it is told, and refuses with the
 // same words.
 import { Variant } from "../../src/base/variant.ts";
-import type { Bus } from "../../src/cli/ports.ts";
-import type { BusCall } from "../../src/ipc/bus-connection.ts";
+import type { Bus } from "../../src/cli/session/ports.ts";
+import type { BusCall } from "../../src/ipc/bus/connection.ts";
 import { FakeBusError, FakeManagers } from "../unit/cli/fake-managers.ts";
 
 const MAX = 0xffff_ffff_ffff_ffffn;

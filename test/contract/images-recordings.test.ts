@@ -3,7 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { runMachinectl } from "../../src/cli/machinectl.ts";
+import { runMachinectl } from "../../src/cli/program/machinectl.ts";
 import { FakeProcess, type World } from "../unit/cli/fake-world.ts";
 import { FakeImages, IMAGE_WORLDS } from "./images-fake.ts";
 

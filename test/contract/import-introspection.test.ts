@@ -7,7 +7,7 @@ import { ImportManager, Transfer } from "../../src/api/import1.ts";
 import { IoSystemdImport } from "../../src/api/io-systemd-import.ts";
 import type { BusInterface } from "../../src/api/table.ts";
 import { introspect } from "../../src/ipc/render.ts";
-import { describeInterface } from "../../src/ipc/varlink-schema.ts";
+import { describeInterface } from "../../src/ipc/varlink/schema.ts";
 
 const RECORDINGS = join(import.meta.dir, "recordings/import1");
 const recording = (name: string) => readFileSync(join(RECORDINGS, name), "utf8");

@@ -3,13 +3,13 @@
 import { describe, expect, test } from "bun:test";
 import { openSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { runClient } from "../../src/cli/client-program.ts";
-import { IMPORTCTL } from "../../src/cli/importctl.ts";
-import { MACHINECTL } from "../../src/cli/machinectl.ts";
-import type { Bus } from "../../src/cli/ports.ts";
-import type { BusCall } from "../../src/ipc/bus-connection.ts";
-import type { BusTarget } from "../../src/ipc/bus-transport.ts";
-import { Fd } from "../../src/kernel/fd.ts";
+import { runClient } from "../../src/cli/program/client-program.ts";
+import { IMPORTCTL } from "../../src/cli/program/importctl.ts";
+import { MACHINECTL } from "../../src/cli/program/machinectl.ts";
+import type { Bus } from "../../src/cli/session/ports.ts";
+import type { BusCall } from "../../src/ipc/bus/connection.ts";
+import type { BusTarget } from "../../src/ipc/bus/transport.ts";
+import { Fd } from "../../src/kernel/file/fd.ts";
 import { FakeBusError } from "../unit/cli/fake-managers.ts";
 import { FakeProcess, FakeSyscallError, type Surroundings, WORLDS, type World } from "../unit/cli/fake-world.ts";
 

@@ -1,6 +1,6 @@
 // What machinectl asks of the managers: members and signatures as the original sends them, seen in its debug output.
 import { describe, expect, test } from "bun:test";
-import { runMachinectl } from "../../src/cli/machinectl.ts";
+import { runMachinectl } from "../../src/cli/program/machinectl.ts";
 import { ALPHA, MINI } from "../unit/cli/fake-machines.ts";
 import { FakeBusError, FakeManagers } from "../unit/cli/fake-managers.ts";
 import { FakeProcess, type Surroundings, WORLDS, type World } from "../unit/cli/fake-world.ts";

@@ -1,8 +1,8 @@
 // What machinectl prints beyond the recordings: its own JSON, help, version, and what it does when it cannot print.
 import { describe, expect, test } from "bun:test";
-import { runMachinectl } from "../../src/cli/machinectl.ts";
-import { OPTIONS } from "../../src/cli/options.ts";
-import { VERBS } from "../../src/cli/verbs.ts";
+import { runMachinectl } from "../../src/cli/program/machinectl.ts";
+import { OPTIONS } from "../../src/cli/program/options.ts";
+import { VERBS } from "../../src/cli/program/verbs.ts";
 import { ALPHA_ONLINE, DELTA } from "../unit/cli/fake-machines.ts";
 import { FakeProcess, type Surroundings, WORLDS, type World } from "../unit/cli/fake-world.ts";
 

@@ -3,7 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { runMachinectl } from "../../src/cli/machinectl.ts";
+import { runMachinectl } from "../../src/cli/program/machinectl.ts";
 import { FakeManagers } from "../unit/cli/fake-managers.ts";
 import { FakeProcess, type Surroundings, WORLDS } from "../unit/cli/fake-world.ts";
 

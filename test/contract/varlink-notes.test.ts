@@ -7,7 +7,7 @@ import { IoSystemdResolveHook } from "../../src/api/io-systemd-resolve.ts";
 import { IoSystemd, IoSystemdService, OrgVarlinkService } from "../../src/api/io-systemd-service.ts";
 import { IoSystemdUserDatabase } from "../../src/api/io-systemd-userdb.ts";
 import type { VarlinkInterface } from "../../src/api/varlink-table.ts";
-import { describeInterface } from "../../src/ipc/varlink-schema.ts";
+import { describeInterface } from "../../src/ipc/varlink/schema.ts";
 
 const INTERFACES: readonly VarlinkInterface[] = [
   IoSystemdImport,

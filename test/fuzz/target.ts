@@ -2,7 +2,7 @@
 import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, rmSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { openPath } from "../../src/kernel/fd.ts";
+import { openPath } from "../../src/kernel/file/fd.ts";
 
 export interface Target {
   readonly seeds: readonly Buffer[];

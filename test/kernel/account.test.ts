@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { accountInFile, accountOfLibrary, homeDirectory, ownAccount } from "../../src/kernel/account.ts";
+import { accountInFile, accountOfLibrary, homeDirectory, ownAccount } from "../../src/kernel/process/account.ts";
 
 let directory: string;
 beforeAll(() => {
@@ -14,7 +14,7 @@ const uid = process.geteuid?.() ?? 0;
 const liar = { ...process.env, USER: "liar", LOGNAME: "liar", USERNAME: "liar" };
 
 test("who runs a process is not what $USER says", async () => {
-  const script = `console.log((await import("${import.meta.dir}/../../src/kernel/account.ts")).ownAccount().name)`;
+  const script = `console.log((await import("${import.meta.dir}/../../src/kernel/process/account.ts")).ownAccount().name)`;
   const names = [liar, { PATH: process.env["PATH"] }].map((env) =>
     Bun.spawnSync([process.execPath, "-e", script], { env }).stdout.toString().trim(),
   );

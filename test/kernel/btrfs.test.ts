@@ -11,7 +11,7 @@ import {
   setSubvolumeReadOnly,
   snapshotSubvolume,
   subvolumeInfo,
-} from "../../src/kernel/btrfs.ts";
+} from "../../src/kernel/tree/btrfs.ts";
 import {
   enableQuota,
   insertSubtreeGroup,
@@ -20,10 +20,10 @@ import {
   subtreeGroup,
   subvolumeSpace,
   UNLIMITED,
-} from "../../src/kernel/btrfs-quota.ts";
-import { type Fd, openPath, statFd } from "../../src/kernel/fd.ts";
-import { snapshotNested } from "../../src/kernel/snapshot.ts";
-import { openDirectory, RawStatus } from "../../src/kernel/tree.ts";
+} from "../../src/kernel/tree/btrfs-quota.ts";
+import { type Fd, openPath, statFd } from "../../src/kernel/file/fd.ts";
+import { snapshotNested } from "../../src/kernel/tree/snapshot.ts";
+import { openDirectory, RawStatus } from "../../src/kernel/tree/tree.ts";
 import { isRoot, MANY, rootTest, until } from "./support.ts";
 import { describeTree, mountedFileSystem, run } from "./tree-support.ts";
 

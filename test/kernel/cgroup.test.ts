@@ -12,8 +12,8 @@ import {
   parseProcessCgroup,
   removeCgroup,
   watchCgroupEvents,
-} from "../../src/kernel/cgroup.ts";
-import { findCgroupRoot } from "../../src/kernel/cgroup-mount.ts";
+} from "../../src/kernel/process/cgroup.ts";
+import { findCgroupRoot } from "../../src/kernel/process/cgroup-mount.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
 import { expectNothingLeft, openDescriptors, rootTest, until } from "./support.ts";
 

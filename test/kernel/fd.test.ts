@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import { chmodSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { readSome, writeSome } from "../../src/kernel/byte-io.ts";
-import { listDirectory, makeDirectory, removeDirectory, unlink } from "../../src/kernel/directory-entry.ts";
+import { readSome, writeSome } from "../../src/kernel/file/byte-io.ts";
+import { listDirectory, makeDirectory, removeDirectory, unlink } from "../../src/kernel/file/directory-entry.ts";
 import {
   Fd,
   openAt,
@@ -17,9 +17,9 @@ import {
   statAt,
   statFd,
   statPath,
-} from "../../src/kernel/fd.ts";
-import { fileSystemOf } from "../../src/kernel/file-system.ts";
-import { isErrno, sys } from "../../src/kernel/sys.ts";
+} from "../../src/kernel/file/fd.ts";
+import { fileSystemOf } from "../../src/kernel/file/file-system.ts";
+import { isErrno, sys } from "../../src/kernel/syscall/sys.ts";
 import { expectNothingLeft, MANY, openDescriptors, scratchDirectory, targetOf } from "./support.ts";
 
 const directory = scratchDirectory();

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { openPath } from "../../src/kernel/fd.ts";
+import { openPath } from "../../src/kernel/file/fd.ts";
 import {
   attributeNames,
   changeFileFlags,
@@ -15,8 +15,8 @@ import {
   removeAttribute,
   setAttribute,
   writeObstacle,
-} from "../../src/kernel/file-attributes.ts";
-import { renameNew } from "../../src/kernel/link.ts";
+} from "../../src/kernel/file/attributes.ts";
+import { renameNew } from "../../src/kernel/tree/link.ts";
 import { MANY, rootTest } from "./support.ts";
 import { run, treeDirectory } from "./tree-support.ts";
 

@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import { existsSync, mkdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
-import { openPath } from "../../src/kernel/fd.ts";
-import { FileLock, lockWhole } from "../../src/kernel/file-lock.ts";
+import { openPath } from "../../src/kernel/file/fd.ts";
+import { FileLock, lockWhole } from "../../src/kernel/file/lock.ts";
 import { expectNothingLeft, MANY, openDescriptors, scratchDirectory } from "./support.ts";
 
 const directory = scratchDirectory();

@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileSystemAt } from "../../src/kernel/disk-file-system.ts";
-import { openPath } from "../../src/kernel/fd.ts";
-import { readPartitions } from "../../src/kernel/gpt.ts";
+import { fileSystemAt } from "../../src/kernel/mount/disk-file-system.ts";
+import { openPath } from "../../src/kernel/file/fd.ts";
+import { readPartitions } from "../../src/kernel/mount/gpt.ts";
 import { makeDisk, ROOT_X64 } from "./disk-support.ts";
 import { MANY, scratchDirectory } from "./support.ts";
 

@@ -2,7 +2,7 @@ import { afterAll, expect, test } from "bun:test";
 import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { hostVersionLine, versionText } from "../../src/kernel/host-systemd.ts";
+import { hostVersionLine, versionText } from "../../src/kernel/process/host-systemd.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "host-systemd-"));
 afterAll(() => rmSync(directory, { recursive: true }));

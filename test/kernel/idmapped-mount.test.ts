@@ -1,10 +1,10 @@
 import { expect } from "bun:test";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { openPath } from "../../src/kernel/fd.ts";
-import { mapMountIds } from "../../src/kernel/idmapped-mount.ts";
-import { cloneMount } from "../../src/kernel/mount.ts";
-import { openNamespace } from "../../src/kernel/namespace.ts";
+import { openPath } from "../../src/kernel/file/fd.ts";
+import { mapMountIds } from "../../src/kernel/mount/idmapped.ts";
+import { cloneMount } from "../../src/kernel/mount/mount.ts";
+import { openNamespace } from "../../src/kernel/process/namespace.ts";
 import { MANY, rootTest, runScript, scratchDirectory, startNamespaced } from "./support.ts";
 import { mountedFileSystem } from "./tree-support.ts";
 

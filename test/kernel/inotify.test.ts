@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import { appendFileSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type PathEvent, watchPath } from "../../src/kernel/inotify.ts";
-import { watchCount } from "../../src/kernel/poller.ts";
+import { type PathEvent, watchPath } from "../../src/kernel/event/inotify.ts";
+import { watchCount } from "../../src/kernel/event/poller.ts";
 import { expectNothingLeft, MANY, openDescriptors, reported, scratchDirectory, until } from "./support.ts";
 
 const directory = scratchDirectory();

@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
-import { cstring, pin, scratchString } from "../../src/kernel/mem.ts";
-import { sys } from "../../src/kernel/sys.ts";
+import { cstring, pin, scratchString } from "../../src/kernel/syscall/mem.ts";
+import { sys } from "../../src/kernel/syscall/sys.ts";
 import { MANY } from "./support.ts";
 
 test("pinned memory stays where it is while code that touches it gets optimised", () => {

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { openPath } from "../../src/kernel/fd.ts";
+import { openPath } from "../../src/kernel/file/fd.ts";
 import {
   namespaceId,
   sameNamespace,
@@ -9,10 +9,10 @@ import {
   userNamespaceOwnerChain,
   withIdentity,
   withNetworkNamespace,
-} from "../../src/kernel/namespace.ts";
-import { dumpAddresses, openAddressSocket } from "../../src/kernel/netlink.ts";
-import { PidRef } from "../../src/kernel/pidref.ts";
-import { connectUnix, listenAbstract } from "../../src/kernel/unix-socket.ts";
+} from "../../src/kernel/process/namespace.ts";
+import { dumpAddresses, openAddressSocket } from "../../src/kernel/socket/netlink.ts";
+import { PidRef } from "../../src/kernel/process/pidref.ts";
+import { connectUnix, listenAbstract } from "../../src/kernel/socket/unix.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
 import { expectNothingLeft, MANY, openDescriptors, rootTest, scratchDirectory, startNamespaced } from "./support.ts";
 

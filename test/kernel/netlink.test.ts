@@ -8,9 +8,9 @@ import {
   interfaceName,
   openAddressEvents,
   openAddressSocket,
-} from "../../src/kernel/netlink.ts";
-import { PidRef } from "../../src/kernel/pidref.ts";
-import { watch } from "../../src/kernel/poller.ts";
+} from "../../src/kernel/socket/netlink.ts";
+import { PidRef } from "../../src/kernel/process/pidref.ts";
+import { watch } from "../../src/kernel/event/poller.ts";
 import { GUARD_MS, waitFor } from "../lib/wait-for.ts";
 import { expectNothingLeft, MANY, openDescriptors, rootTest, startNamespaced, until } from "./support.ts";
 

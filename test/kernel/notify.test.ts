@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
 import { statSync } from "node:fs";
 import { join } from "node:path";
-import { openPath } from "../../src/kernel/fd.ts";
-import { listenFds, notify, watchdogIntervalUsec } from "../../src/kernel/notify.ts";
-import { type Notification, NotifyListener } from "../../src/kernel/notify-listener.ts";
+import { openPath } from "../../src/kernel/file/fd.ts";
+import { listenFds, notify, watchdogIntervalUsec } from "../../src/kernel/socket/notify.ts";
+import { type Notification, NotifyListener } from "../../src/kernel/socket/notify-listener.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
 import { expectNothingLeft, openDescriptors, reported, runScript, scratchDirectory, until } from "./support.ts";
 
@@ -81,9 +81,9 @@ test("inherited sockets are taken once, only by the process they are meant for",
     const listener = listenUnix(${JSON.stringify(join(directory, "activated"))});
     const script = ${JSON.stringify(`
       process.env.LISTEN_PID = String(process.pid);
-      const { listenFds } = await import("${join(import.meta.dir, "../../src/kernel/notify.ts")}");
-      const { isListening } = await import("${join(import.meta.dir, "../../src/kernel/unix-socket.ts")}");
-      const { sys } = await import("${join(import.meta.dir, "../../src/kernel/sys.ts")}");
+      const { listenFds } = await import("${join(import.meta.dir, "../../src/kernel/socket/notify.ts")}");
+      const { isListening } = await import("${join(import.meta.dir, "../../src/kernel/socket/unix.ts")}");
+      const { sys } = await import("${join(import.meta.dir, "../../src/kernel/syscall/sys.ts")}");
       for (const { fd, name } of listenFds()) console.log(fd.number, name, isListening(fd), sys("fcntl", fd.number, 1), process.env.LISTEN_FDNAMES);
       console.log(listenFds().length);
     `)};

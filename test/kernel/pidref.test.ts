@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
-import { openPath } from "../../src/kernel/fd.ts";
-import { PidRef, processCmdline, processComm, processUid } from "../../src/kernel/pidref.ts";
-import { watchCount } from "../../src/kernel/poller.ts";
-import { isZombie, processParent, processStartTicks, readProcessLink } from "../../src/kernel/process-file.ts";
+import { openPath } from "../../src/kernel/file/fd.ts";
+import { PidRef, processCmdline, processComm, processUid } from "../../src/kernel/process/pidref.ts";
+import { watchCount } from "../../src/kernel/event/poller.ts";
+import { isZombie, processParent, processStartTicks, readProcessLink } from "../../src/kernel/process/process-file.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
 import { expectNothingLeft, MANY, openDescriptors, until } from "./support.ts";
 

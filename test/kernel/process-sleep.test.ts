@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import { join } from "node:path";
-import { PidRef } from "../../src/kernel/pidref.ts";
-import { processStatus } from "../../src/kernel/process-file.ts";
-import { uninterruptibleSleep } from "../../src/kernel/process-sleep.ts";
+import { PidRef } from "../../src/kernel/process/pidref.ts";
+import { processStatus } from "../../src/kernel/process/process-file.ts";
+import { uninterruptibleSleep } from "../../src/kernel/process/uninterruptible-sleep.ts";
 import { HungFileSystem } from "../lib/hung-file-system.ts";
 import { rootTest, until } from "./support.ts";
 

@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { readSome, writeSome } from "../../src/kernel/byte-io.ts";
-import { openPath, setNonblocking } from "../../src/kernel/fd.ts";
+import { readSome, writeSome } from "../../src/kernel/file/byte-io.ts";
+import { openPath, setNonblocking } from "../../src/kernel/file/fd.ts";
 import {
   getWindowSize,
   isTerminal,
@@ -13,7 +13,7 @@ import {
   restoreTerminal,
   setWindowSize,
   terminalSettings,
-} from "../../src/kernel/pty.ts";
+} from "../../src/kernel/terminal/pty.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
 import {
   expectNothingLeft,

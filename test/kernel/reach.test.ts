@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import { lutimesSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { openPath, statFd } from "../../src/kernel/fd.ts";
-import { mountIdOf, nameEntry, nameIfKnown, nameOnMount } from "../../src/kernel/reach.ts";
+import { openPath, statFd } from "../../src/kernel/file/fd.ts";
+import { mountIdOf, nameEntry, nameIfKnown, nameOnMount } from "../../src/kernel/file/open-cached.ts";
 import { MANY, openDescriptors, scratchDirectory } from "./support.ts";
 
 const top = scratchDirectory();

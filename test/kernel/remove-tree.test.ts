@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { openPath } from "../../src/kernel/fd.ts";
-import { emptyDirectory, removeTree } from "../../src/kernel/remove-tree.ts";
-import { rawOf } from "../../src/kernel/tree.ts";
+import { openPath } from "../../src/kernel/file/fd.ts";
+import { emptyDirectory, removeTree } from "../../src/kernel/tree/remove.ts";
+import { rawOf } from "../../src/kernel/tree/tree.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
 import { expectNothingLeft, isRoot, MANY, openDescriptors, rootTest } from "./support.ts";
 import { makeDeep, makeEverything, mountedFileSystem, run, treeDirectory } from "./tree-support.ts";

@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
-import { type Fd, openPath, statFd } from "../../src/kernel/fd.ts";
-import { pin } from "../../src/kernel/mem.ts";
-import { watchCount } from "../../src/kernel/poller.ts";
-import { SocketStream } from "../../src/kernel/socket-stream.ts";
-import { receiveMessage, sendMessage, socketPair } from "../../src/kernel/unix-socket.ts";
+import { type Fd, openPath, statFd } from "../../src/kernel/file/fd.ts";
+import { pin } from "../../src/kernel/syscall/mem.ts";
+import { watchCount } from "../../src/kernel/event/poller.ts";
+import { SocketStream } from "../../src/kernel/socket/stream.ts";
+import { receiveMessage, sendMessage, socketPair } from "../../src/kernel/socket/unix.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
 import { expectNothingLeft, MANY, openDescriptors, reported, until } from "./support.ts";
 
@@ -115,7 +115,7 @@ test("a stream that handles readEnd stays writable after the peer's last byte", 
     readEnd: () => readEnds++,
   });
   const SHUT_WR = 1;
-  const { sys } = await import("../../src/kernel/sys.ts");
+  const { sys } = await import("../../src/kernel/syscall/sys.ts");
   sys("shutdown", b.number, SHUT_WR);
   await until(() => readEnds === 1, "the half end");
   stream.write(Buffer.from("answer"));
@@ -146,7 +146,7 @@ test("writing to a vanished peer ends the stream with an error, once; descriptor
 
 test("a peer that leaves is noticed while reading is paused, and after it had closed its writing end", async () => {
   const before = openDescriptors();
-  const { sys } = await import("../../src/kernel/sys.ts");
+  const { sys } = await import("../../src/kernel/syscall/sys.ts");
   const SHUT_WR = 1;
   for (const first of ["nothing", "half"] as const) {
     const [a, b] = socketPair();

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { cpSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { selfCommand, spawnSelf } from "../../src/kernel/spawn.ts";
+import { selfCommand, spawnSelf } from "../../src/kernel/process/spawn.ts";
 import { GUARD_MS, WAIT_MS } from "../lib/wait-for.ts";
 import { scratchDirectory } from "./support.ts";
 
@@ -95,7 +95,7 @@ test(
 );
 
 test("standard descriptors cannot be given as extra ones", async () => {
-  const { openPath } = await import("../../src/kernel/fd.ts");
+  const { openPath } = await import("../../src/kernel/file/fd.ts");
   using file = openPath("/dev/null", "read");
   expect(() => spawnSelf("child", [], { fds: { 1: file } })).toThrow("Invalid argument");
 });

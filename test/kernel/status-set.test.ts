@@ -10,8 +10,8 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { openPath } from "../../src/kernel/fd.ts";
-import { StatusSet } from "../../src/kernel/status-set.ts";
+import { openPath } from "../../src/kernel/file/fd.ts";
+import { StatusSet } from "../../src/kernel/file/status-set.ts";
 import { MANY, openDescriptors, scratchDirectory } from "./support.ts";
 
 const top = scratchDirectory();

@@ -3,9 +3,9 @@ import { afterAll, expect, test } from "bun:test";
 import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { writeSome } from "../../src/kernel/byte-io.ts";
-import { openPipe } from "../../src/kernel/pipe.ts";
-import { watch } from "../../src/kernel/poller.ts";
+import { writeSome } from "../../src/kernel/file/byte-io.ts";
+import { openPipe } from "../../src/kernel/process/pipe.ts";
+import { watch } from "../../src/kernel/event/poller.ts";
 import { havePrograms } from "../lib/programs.ts";
 import { GUARD_MS, WAIT_MS } from "../lib/wait-for.ts";
 

@@ -4,9 +4,9 @@
 import { describe, expect, setDefaultTimeout } from "bun:test";
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { openPath } from "../../src/kernel/fd.ts";
-import { tarChunks } from "../../src/worker/tar.ts";
-import { Unpacker } from "../../src/worker/untar-unpacker.ts";
+import { openPath } from "../../src/kernel/file/fd.ts";
+import { tarChunks } from "../../src/worker/tar/pack.ts";
+import { Unpacker } from "../../src/worker/tar/untar-unpacker.ts";
 import { havePrograms, type TestProgram } from "../lib/programs.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
 import { isRoot, rootTest } from "./support.ts";

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
-import { bootTimeUsec, monotonicUsec, realtimeUsec } from "../../src/kernel/time.ts";
+import { bootTimeUsec, monotonicUsec, realtimeUsec } from "../../src/kernel/syscall/time.ts";
 import { MANY } from "./support.ts";
 
 test("the clocks are those of Node and the kernel, and never go back", () => {

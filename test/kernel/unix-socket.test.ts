@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import { mkdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Fd, openPath, statFd } from "../../src/kernel/fd.ts";
-import { pin } from "../../src/kernel/mem.ts";
+import { type Fd, openPath, statFd } from "../../src/kernel/file/fd.ts";
+import { pin } from "../../src/kernel/syscall/mem.ts";
 import {
   acceptPeer,
   bindUnix,
@@ -24,7 +24,7 @@ import {
   socketFamily,
   socketPair,
   unixAddress,
-} from "../../src/kernel/unix-socket.ts";
+} from "../../src/kernel/socket/unix.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
 import { expectNothingLeft, MANY, openDescriptors, scratchDirectory, targetOf } from "./support.ts";
 

@@ -3,9 +3,9 @@ import { afterAll, expect } from "bun:test";
 import { lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { openPath } from "../../src/kernel/fd.ts";
-import type { UntarOptions } from "../../src/worker/untar.ts";
-import { Unpacker } from "../../src/worker/untar-unpacker.ts";
+import { openPath } from "../../src/kernel/file/fd.ts";
+import type { UntarOptions } from "../../src/worker/tar/untar.ts";
+import { Unpacker } from "../../src/worker/tar/untar-unpacker.ts";
 
 export interface Unpacked {
   readonly top: string;

@@ -13,11 +13,11 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
-import { Fd, openPath } from "../../src/kernel/fd.ts";
-import { getAttribute, setAttribute } from "../../src/kernel/file-attributes.ts";
-import { encodeAcl } from "../../src/worker/pax-acl.ts";
-import { tarChunks } from "../../src/worker/tar.ts";
-import { tryCreateFile, trySetAttribute, tryUnlink } from "../../src/worker/untar-calls.ts";
+import { Fd, openPath } from "../../src/kernel/file/fd.ts";
+import { getAttribute, setAttribute } from "../../src/kernel/file/attributes.ts";
+import { encodeAcl } from "../../src/worker/tar/pax-acl.ts";
+import { tarChunks } from "../../src/worker/tar/pack.ts";
+import { tryCreateFile, trySetAttribute, tryUnlink } from "../../src/worker/tar/untar-calls.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
 import { archive, header, paxRecord } from "../unit/worker/archive-builder.ts";
 import { MANY, rootTest, scratchDirectory } from "./support.ts";

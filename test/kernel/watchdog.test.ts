@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
-import { NotifyListener } from "../../src/kernel/notify-listener.ts";
-import { Heartbeat } from "../../src/kernel/watchdog.ts";
+import { NotifyListener } from "../../src/kernel/socket/notify-listener.ts";
+import { Heartbeat } from "../../src/kernel/socket/watchdog.ts";
 import { until } from "./support.ts";
 
 test("a beat comes back through the poller, and the next one may follow", async () => {
@@ -30,7 +30,7 @@ test("the service manager's watchdog is fed", async () => {
     [
       process.execPath,
       "-e",
-      `const { feedWatchdog } = await import("${import.meta.dir}/../../src/kernel/watchdog.ts"); feedWatchdog();`,
+      `const { feedWatchdog } = await import("${import.meta.dir}/../../src/kernel/socket/watchdog.ts"); feedWatchdog();`,
     ],
     { env: { NOTIFY_SOCKET: listener.address, WATCHDOG_USEC: "20000" }, stdio: ["ignore", "ignore", "inherit"] },
   );

@@ -4,9 +4,9 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Subprocess } from "bun";
-import { type BusClient, connectBus } from "../../src/ipc/bus-client.ts";
-import type { VarlinkClient } from "../../src/ipc/varlink-client.ts";
-import { connectVarlink } from "../../src/ipc/varlink-connect.ts";
+import { type BusClient, connectBus } from "../../src/ipc/bus/client.ts";
+import type { VarlinkClient } from "../../src/ipc/varlink/client.ts";
+import { connectVarlink } from "../../src/ipc/varlink/connect.ts";
 import { waitFor } from "./wait-for.ts";
 
 const MAIN = join(import.meta.dir, "../../src/main.ts");

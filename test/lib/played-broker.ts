@@ -1,11 +1,11 @@
 // A message bus that a test plays itself: it vouches for callers of any user, answers when the test lets it, and is polkit
 // and a service manager besides. Whoever asks it for a name gets that name; calls are sent to the owner of a name.
 import { Variant } from "../../src/base/variant.ts";
-import { ServerHandshake } from "../../src/ipc/bus-handshake.ts";
-import { BusStream, type Incoming } from "../../src/ipc/bus-stream.ts";
-import type { Fd } from "../../src/kernel/fd.ts";
-import { type Watch, watch } from "../../src/kernel/poller.ts";
-import { acceptPeer, listenUnix } from "../../src/kernel/unix-socket.ts";
+import { ServerHandshake } from "../../src/ipc/bus/handshake.ts";
+import { BusStream, type Incoming } from "../../src/ipc/bus/stream.ts";
+import type { Fd } from "../../src/kernel/file/fd.ts";
+import { type Watch, watch } from "../../src/kernel/event/poller.ts";
+import { acceptPeer, listenUnix } from "../../src/kernel/socket/unix.ts";
 import { waitFor } from "./wait-for.ts";
 
 const DRIVER = "org.freedesktop.DBus";

@@ -5,9 +5,9 @@ import { join } from "node:path";
 import type { Subprocess } from "bun";
 import { busLabelEscape } from "../../src/base/names.ts";
 import { Variant } from "../../src/base/variant.ts";
-import { BusClient } from "../../src/ipc/bus-client.ts";
-import type { Incoming } from "../../src/ipc/bus-stream.ts";
-import { connectUnix } from "../../src/kernel/unix-socket.ts";
+import { BusClient } from "../../src/ipc/bus/client.ts";
+import type { Incoming } from "../../src/ipc/bus/stream.ts";
+import { connectUnix } from "../../src/kernel/socket/unix.ts";
 import { havePrograms } from "./programs.ts";
 import { waitFor } from "./wait-for.ts";
 

@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync } from "node:fs";
 import { join } from "node:path";
-import { connectVarlink } from "../../src/ipc/varlink-connect.ts";
+import { connectVarlink } from "../../src/ipc/varlink/connect.ts";
 import { isRoot, manager, TestDaemon } from "../lib/daemon.ts";
 import { type Attack, GreedyPeer, hasPython, latencyMs, NOBODY, resourcesOf, survives } from "../lib/greedy.ts";
 import { GUARD_MS, waitFor } from "../lib/wait-for.ts";

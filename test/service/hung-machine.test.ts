@@ -3,7 +3,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { BusClient } from "../../src/ipc/bus-client.ts";
+import type { BusClient } from "../../src/ipc/bus/client.ts";
 import { errorOf, isRoot, manager, needsRoot, register, TestDaemon } from "../lib/daemon.ts";
 import { waitFor } from "../lib/wait-for.ts";
 import { muteFileSystem, TestMachine } from "./open-support.ts";

@@ -3,8 +3,8 @@ import { afterAll } from "bun:test";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
-import { FileLock } from "../../src/kernel/file-lock.ts";
-import { layoutBelow } from "../../src/registry/image-layout.ts";
+import { FileLock } from "../../src/kernel/file/lock.ts";
+import { layoutBelow } from "../../src/registry/image/layout.ts";
 import { waitFor } from "../lib/wait-for.ts";
 import { type Run, startWorker } from "./pull-support.ts";
 

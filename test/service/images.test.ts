@@ -15,8 +15,8 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { BusClient } from "../../src/ipc/bus-client.ts";
-import { FileLock } from "../../src/kernel/file-lock.ts";
+import type { BusClient } from "../../src/ipc/bus/client.ts";
+import { FileLock } from "../../src/kernel/file/lock.ts";
 import { errorOf, getProperty, isRoot, manager, needsRoot, object, TestDaemon } from "../lib/daemon.ts";
 import { holdLock } from "../lib/held-lock.ts";
 import { GUARD_MS, waitFor } from "../lib/wait-for.ts";

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { BusClient } from "../../src/ipc/bus-client.ts";
+import type { BusClient } from "../../src/ipc/bus/client.ts";
 import { errorOf, isRoot } from "../lib/daemon.ts";
 import { hasBusDaemon, PlayedManager, TestBus } from "../lib/private-bus.ts";
 import { havePrograms } from "../lib/programs.ts";
@@ -197,7 +197,7 @@ describe.skipIf(!isRoot)("ending for want of work", () => {
 
   test("I40 I39 readiness and the watchdog are told to the service manager", async () => {
     const told: string[] = [];
-    const { NotifyListener } = await import("../../src/kernel/notify-listener.ts");
+    const { NotifyListener } = await import("../../src/kernel/socket/notify-listener.ts");
     const address = { abstract: `importd-test-${process.pid}` };
     using listener = new NotifyListener(address, ({ values }) => void told.push(...values.keys()));
     await using daemon = await TestImportd.start({ NOTIFY_SOCKET: listener.address, WATCHDOG_USEC: "100000" });

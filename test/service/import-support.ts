@@ -4,9 +4,9 @@ import { mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync } from "node:
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Subprocess } from "bun";
-import { type BusClient, connectBus } from "../../src/ipc/bus-client.ts";
-import type { VarlinkClient } from "../../src/ipc/varlink-client.ts";
-import { connectVarlink } from "../../src/ipc/varlink-connect.ts";
+import { type BusClient, connectBus } from "../../src/ipc/bus/client.ts";
+import type { VarlinkClient } from "../../src/ipc/varlink/client.ts";
+import { connectVarlink } from "../../src/ipc/varlink/connect.ts";
 import { waitFor } from "../lib/wait-for.ts";
 
 const MAIN = join(import.meta.dir, "../../src/main.ts");

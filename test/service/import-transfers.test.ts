@@ -2,10 +2,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, openSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { BusClient } from "../../src/ipc/bus-client.ts";
-import { writeSome } from "../../src/kernel/byte-io.ts";
-import { Fd } from "../../src/kernel/fd.ts";
-import { openPipe } from "../../src/kernel/pipe.ts";
+import type { BusClient } from "../../src/ipc/bus/client.ts";
+import { writeSome } from "../../src/kernel/file/byte-io.ts";
+import { Fd } from "../../src/kernel/file/fd.ts";
+import { openPipe } from "../../src/kernel/process/pipe.ts";
 import { errorOf, isRoot, needsRoot } from "../lib/daemon.ts";
 import { waitFor } from "../lib/wait-for.ts";
 import { Announcements, manager, object, pull, TestImportd, TRANSFER } from "./import-support.ts";

@@ -2,8 +2,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { openSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import type { VarlinkClient } from "../../src/ipc/varlink-client.ts";
-import { Fd } from "../../src/kernel/fd.ts";
+import type { VarlinkClient } from "../../src/ipc/varlink/client.ts";
+import { Fd } from "../../src/kernel/file/fd.ts";
 import { isRoot, needsRoot } from "../lib/daemon.ts";
 import { waitFor } from "../lib/wait-for.ts";
 import { Announcements, openFilesOf, TestImportd } from "./import-support.ts";

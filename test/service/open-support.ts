@@ -3,9 +3,9 @@
 import { join } from "node:path";
 import type { Subprocess } from "bun";
 import type { Variant } from "../../src/base/variant.ts";
-import type { BusClient } from "../../src/ipc/bus-client.ts";
-import type { Incoming } from "../../src/ipc/bus-stream.ts";
-import { type Fd, statFd } from "../../src/kernel/fd.ts";
+import type { BusClient } from "../../src/ipc/bus/client.ts";
+import type { Incoming } from "../../src/ipc/bus/stream.ts";
+import { type Fd, statFd } from "../../src/kernel/file/fd.ts";
 import type { TestBus } from "../lib/private-bus.ts";
 import { waitFor } from "../lib/wait-for.ts";
 

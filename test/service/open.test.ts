@@ -2,12 +2,12 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
-import type { BusClient } from "../../src/ipc/bus-client.ts";
-import type { VarlinkClient } from "../../src/ipc/varlink-client.ts";
-import { VarlinkStream } from "../../src/ipc/varlink-stream.ts";
-import { type Fd, statFd, statPath } from "../../src/kernel/fd.ts";
-import { SocketStream } from "../../src/kernel/socket-stream.ts";
-import { connectUnix } from "../../src/kernel/unix-socket.ts";
+import type { BusClient } from "../../src/ipc/bus/client.ts";
+import type { VarlinkClient } from "../../src/ipc/varlink/client.ts";
+import { VarlinkStream } from "../../src/ipc/varlink/stream.ts";
+import { type Fd, statFd, statPath } from "../../src/kernel/file/fd.ts";
+import { SocketStream } from "../../src/kernel/socket/stream.ts";
+import { connectUnix } from "../../src/kernel/socket/unix.ts";
 import { errorOf, isRoot, manager, needsRoot, object, register, TestDaemon } from "../lib/daemon.ts";
 import { hasBusDaemon, TestBus } from "../lib/private-bus.ts";
 import { GUARD_MS, waitFor } from "../lib/wait-for.ts";

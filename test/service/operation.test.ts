@@ -1,8 +1,8 @@
 // Operations whose worker cannot be ended, on the real kernel.
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import { PidRef } from "../../src/kernel/pidref.ts";
-import type { Child } from "../../src/kernel/spawn.ts";
+import { PidRef } from "../../src/kernel/process/pidref.ts";
+import type { Child } from "../../src/kernel/process/spawn.ts";
 import { Operations } from "../../src/registry/operation.ts";
 import { errorOf, isRoot, needsRoot } from "../lib/daemon.ts";
 import { HungFileSystem } from "../lib/hung-file-system.ts";

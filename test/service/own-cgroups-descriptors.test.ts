@@ -2,8 +2,8 @@
 import { describe, expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { errnoNameOf } from "../../src/base/error.ts";
-import { PidRef } from "../../src/kernel/pidref.ts";
-import { OwnCgroups } from "../../src/machined/own-cgroups.ts";
+import { PidRef } from "../../src/kernel/process/pidref.ts";
+import { OwnCgroups } from "../../src/machined/machines/own-cgroups.ts";
 import { isRoot, needsRoot } from "../lib/daemon.ts";
 import { waitFor } from "../lib/wait-for.ts";
 

@@ -1,8 +1,8 @@
 // Scopes without systemd: whom a stop ends, and whom it leaves alone.
 import { expect, test } from "bun:test";
-import { cgroupOfProcess, removeCgroup } from "../../src/kernel/cgroup.ts";
-import { PidRef } from "../../src/kernel/pidref.ts";
-import { OwnCgroups } from "../../src/machined/own-cgroups.ts";
+import { cgroupOfProcess, removeCgroup } from "../../src/kernel/process/cgroup.ts";
+import { PidRef } from "../../src/kernel/process/pidref.ts";
+import { OwnCgroups } from "../../src/machined/machines/own-cgroups.ts";
 import type { Log, ScopeRequest } from "../../src/registry/ports.ts";
 import { isRoot, needsRoot } from "../lib/daemon.ts";
 import { waitFor } from "../lib/wait-for.ts";

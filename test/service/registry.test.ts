@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { lstatSync, readdirSync, readFileSync, readlinkSync, watch, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseEnvFile } from "../../src/base/env-file.ts";
-import type { BusClient } from "../../src/ipc/bus-client.ts";
+import type { BusClient } from "../../src/ipc/bus/client.ts";
 import { errorOf, getProperty, isRoot, manager, needsRoot, object, register, TestDaemon } from "../lib/daemon.ts";
 import { waitFor } from "../lib/wait-for.ts";
 
@@ -211,7 +211,7 @@ describe.skipIf(!isRoot)(`a registry of its own${needsRoot}`, () => {
 
   test("RegisterMachineEx takes a pidfd, and the number with the pidfd's inode", async () => {
     const { Variant } = await import("../../src/base/variant.ts");
-    const { PidRef } = await import("../../src/kernel/pidref.ts");
+    const { PidRef } = await import("../../src/kernel/process/pidref.ts");
     using leader = PidRef.of(await daemon.leader());
     const container: [string, InstanceType<typeof Variant>] = ["Class", new Variant("s", "container")];
     const ssh: [string, InstanceType<typeof Variant>][] = [

@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { openPath } from "../../src/kernel/fd.ts";
+import { openPath } from "../../src/kernel/file/fd.ts";
 import { isRoot, manager, needsRoot, TestDaemon } from "../lib/daemon.ts";
 import { hasBusDaemon, TestBus } from "../lib/private-bus.ts";
 import { waitFor } from "../lib/wait-for.ts";

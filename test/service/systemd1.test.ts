@@ -1,6 +1,6 @@
 // The daemon on a bus, with a service manager that is played: what it asks for, and what it makes of each answer.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import type { BusClient } from "../../src/ipc/bus-client.ts";
+import type { BusClient } from "../../src/ipc/bus/client.ts";
 import { errorOf, getProperty, isRoot, manager, register, TestDaemon } from "../lib/daemon.ts";
 import { hasBusDaemon, PlayedManager, TestBus } from "../lib/private-bus.ts";
 import { waitFor } from "../lib/wait-for.ts";

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, lstatSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { BusClient } from "../../src/ipc/bus-client.ts";
+import type { BusClient } from "../../src/ipc/bus/client.ts";
 import { errorOf, getProperty, isRoot, manager, needsRoot, register, TestDaemon } from "../lib/daemon.ts";
 
 describe.skipIf(!isRoot)(`a user's daemon${needsRoot}`, () => {

@@ -3,8 +3,8 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { VarlinkClient } from "../../src/ipc/varlink-client.ts";
-import { connectVarlink } from "../../src/ipc/varlink-connect.ts";
+import type { VarlinkClient } from "../../src/ipc/varlink/client.ts";
+import { connectVarlink } from "../../src/ipc/varlink/connect.ts";
 import { isRoot, needsRoot, TestDaemon } from "../lib/daemon.ts";
 import { waitFor } from "../lib/wait-for.ts";
 

@@ -2,8 +2,8 @@ import { expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { deflateSync, inflateSync } from "node:zlib";
 import { ErrnoError, errnoNameOf, hostFaultOf, MachinedError } from "../../../src/base/error.ts";
-import { BusError } from "../../../src/ipc/bus-error.ts";
-import { SyscallError } from "../../../src/kernel/sys.ts";
+import { BusError } from "../../../src/ipc/bus/error.ts";
+import { SyscallError } from "../../../src/kernel/syscall/sys.ts";
 
 function thrown(work: () => unknown): unknown {
   try {

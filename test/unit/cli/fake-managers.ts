@@ -2,9 +2,9 @@
 import { readlinkSync } from "node:fs";
 import { errnoOfBusError } from "../../../src/base/error.ts";
 import { Variant } from "../../../src/base/variant.ts";
-import type { Bus, Varlink } from "../../../src/cli/ports.ts";
-import type { BusCall } from "../../../src/ipc/bus-connection.ts";
-import { openPath } from "../../../src/kernel/fd.ts";
+import type { Bus, Varlink } from "../../../src/cli/session/ports.ts";
+import type { BusCall } from "../../../src/ipc/bus/connection.ts";
+import { openPath } from "../../../src/kernel/file/fd.ts";
 import { addressBytes, type FakeMachine, machineProperties } from "./fake-machines.ts";
 
 const UINT64_MAX = 0xffff_ffff_ffff_ffffn;

@@ -1,9 +1,9 @@
 // machinectl as a child process with terminals of a test: the machine manager is played, descriptor 3 is the master it
 // hands out. SIGUSR2 plays the end of the machine.
 
-import { runMachinectl } from "../../../src/cli/machinectl.ts";
-import { type Ports, processPorts } from "../../../src/cli/ports.ts";
-import { Fd } from "../../../src/kernel/fd.ts";
+import { runMachinectl } from "../../../src/cli/program/machinectl.ts";
+import { type Ports, processPorts } from "../../../src/cli/session/ports.ts";
+import { Fd } from "../../../src/kernel/file/fd.ts";
 
 const TERMINAL = "/dev/pts/9";
 

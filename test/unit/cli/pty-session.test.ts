@@ -4,10 +4,10 @@ import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node
 import { open } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { readSome } from "../../../src/kernel/byte-io.ts";
-import { setNonblocking } from "../../../src/kernel/fd.ts";
-import { openPipe } from "../../../src/kernel/pipe.ts";
-import { getWindowSize, makeRaw, setWindowSize } from "../../../src/kernel/pty.ts";
+import { readSome } from "../../../src/kernel/file/byte-io.ts";
+import { setNonblocking } from "../../../src/kernel/file/fd.ts";
+import { openPipe } from "../../../src/kernel/process/pipe.ts";
+import { getWindowSize, makeRaw, setWindowSize } from "../../../src/kernel/terminal/pty.ts";
 import { WAIT_FOR_FULL_PIPE } from "../../lib/full-pipe.ts";
 import { waitFor } from "../../lib/wait-for.ts";
 import { PtyWorld } from "./pty-world.ts";

@@ -3,9 +3,9 @@ import { describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { runMachinectl } from "../../../src/cli/machinectl.ts";
-import type { Bus } from "../../../src/cli/ports.ts";
-import type { BusCall } from "../../../src/ipc/bus-connection.ts";
+import { runMachinectl } from "../../../src/cli/program/machinectl.ts";
+import type { Bus } from "../../../src/cli/session/ports.ts";
+import type { BusCall } from "../../../src/ipc/bus/connection.ts";
 import { FakeBusError } from "./fake-managers.ts";
 import { FakeProcess, type Surroundings, WORLDS, type World } from "./fake-world.ts";
 

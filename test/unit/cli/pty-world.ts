@@ -1,9 +1,9 @@
 // Both ends of a session: the terminal on which somebody sits, and the terminal on which the program runs.
 import { join } from "node:path";
 import type { Subprocess } from "bun";
-import { readSome, writeSome } from "../../../src/kernel/byte-io.ts";
-import type { Fd } from "../../../src/kernel/fd.ts";
-import { openPty, openPtyPeer, setWindowSize, terminalSettings } from "../../../src/kernel/pty.ts";
+import { readSome, writeSome } from "../../../src/kernel/file/byte-io.ts";
+import type { Fd } from "../../../src/kernel/file/fd.ts";
+import { openPty, openPtyPeer, setWindowSize, terminalSettings } from "../../../src/kernel/terminal/pty.ts";
 import { waitFor } from "../../lib/wait-for.ts";
 
 const CLIENT = join(import.meta.dir, "pty-client.ts");

@@ -4,7 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { start, type TransferRequest } from "../../../src/importd/actions.ts";
 import type { Call, ImportDaemon } from "../../../src/importd/daemon.ts";
 import { pathsOf } from "../../../src/importd/paths.ts";
-import type { Permission } from "../../../src/ipc/polkit.ts";
+import type { Permission } from "../../../src/daemon/polkit.ts";
 
 const STARTED = "would start";
 

@@ -4,13 +4,13 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isDownloadUrl, parseOciReference } from "../../../src/base/transfer.ts";
-import { exportName, formatOf, given, importName, pullName, stripSuffixes } from "../../../src/cli/transfer-names.ts";
+import { exportName, formatOf, given, importName, pullName, stripSuffixes } from "../../../src/cli/transfer/names.ts";
 import { parseArguments } from "../../../src/importd/arguments.ts";
 import { idleLimitMs } from "../../../src/importd/idle.ts";
 import { type LogLine, LogLines } from "../../../src/importd/log-lines.ts";
 import { pathsOf } from "../../../src/importd/paths.ts";
 import { workerEnvironment, workerOverride } from "../../../src/importd/worker-command.ts";
-import { parseReference, resolveReference } from "../../../src/worker/oci-reference.ts";
+import { parseReference, resolveReference } from "../../../src/worker/oci/reference.ts";
 
 test("I20 what can be downloaded", () => {
   for (const url of ["http://h/x", "https://h", "file:/x", "file:///x"]) expect(isDownloadUrl(url)).toBe(true);

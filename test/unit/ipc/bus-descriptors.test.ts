@@ -1,10 +1,10 @@
 // Who owns the descriptors that come over a bus connection.
 import { expect, test } from "bun:test";
-import { BusConnection, type DescriptorPolicy } from "../../../src/ipc/bus-connection.ts";
-import { ServerHandshake } from "../../../src/ipc/bus-handshake.ts";
-import { BusStream, type Incoming } from "../../../src/ipc/bus-stream.ts";
-import { type Fd, openPath } from "../../../src/kernel/fd.ts";
-import { socketPair } from "../../../src/kernel/unix-socket.ts";
+import { BusConnection, type DescriptorPolicy } from "../../../src/ipc/bus/connection.ts";
+import { ServerHandshake } from "../../../src/ipc/bus/handshake.ts";
+import { BusStream, type Incoming } from "../../../src/ipc/bus/stream.ts";
+import { type Fd, openPath } from "../../../src/kernel/file/fd.ts";
+import { socketPair } from "../../../src/kernel/socket/unix.ts";
 import { openDescriptors, until } from "../../kernel/support.ts";
 
 /** A connection of ours with a played peer, which answers every call with `answer`. */

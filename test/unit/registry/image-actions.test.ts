@@ -3,7 +3,7 @@ import { afterAll, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Call, Daemon } from "../../../src/machined/daemon.ts";
+import type { Call, Daemon } from "../../../src/machined/action/daemon.ts";
 import {
   cleanPool,
   clone,
@@ -12,9 +12,9 @@ import {
   rename,
   setLimit,
   setPoolLimit,
-} from "../../../src/machined/image-actions.ts";
-import { Images } from "../../../src/machined/images.ts";
-import { layoutBelow } from "../../../src/registry/image-layout.ts";
+} from "../../../src/machined/images/actions.ts";
+import { Images } from "../../../src/machined/images/images.ts";
+import { layoutBelow } from "../../../src/registry/image/layout.ts";
 import { Operations } from "../../../src/registry/operation.ts";
 
 const root = mkdtempSync(join(tmpdir(), "image-actions-"));

@@ -3,9 +3,9 @@ import { afterAll, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
-import { type CopyHelpers, copyTree } from "../../../src/kernel/copy.ts";
-import { openPath } from "../../../src/kernel/fd.ts";
-import { startCopyHelpers } from "../../../src/registry/copy-helpers.ts";
+import { type CopyHelpers, copyTree } from "../../../src/kernel/tree/copy.ts";
+import { openPath } from "../../../src/kernel/file/fd.ts";
+import { startCopyHelpers } from "../../../src/registry/image/copy-helpers.ts";
 import { describeTree, makeEverything, run } from "../../kernel/tree-support.ts";
 import { GUARD_MS } from "../../lib/wait-for.ts";
 

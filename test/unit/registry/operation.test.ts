@@ -1,7 +1,7 @@
 import { expect, jest, test } from "bun:test";
 import { write, writeSync } from "node:fs";
-import { Fd } from "../../../src/kernel/fd.ts";
-import type { Child, ExitStatus, SpawnOptions } from "../../../src/kernel/spawn.ts";
+import { Fd } from "../../../src/kernel/file/fd.ts";
+import type { Child, ExitStatus, SpawnOptions } from "../../../src/kernel/process/spawn.ts";
 import { Operations } from "../../../src/registry/operation.ts";
 import { GUARD_MS, waitFor } from "../../lib/wait-for.ts";
 

@@ -1,11 +1,11 @@
 // The number of a leader that is gone belongs to another process one day: nothing is said about that one.
 import { afterAll, describe, expect, test } from "bun:test";
-import { PidRef } from "../../../src/kernel/pidref.ts";
-import { Addresses } from "../../../src/registry/addresses.ts";
-import { Machine, VSOCK_CID_ANY } from "../../../src/registry/machine.ts";
-import { MachineSet } from "../../../src/registry/machine-set.ts";
+import { PidRef } from "../../../src/kernel/process/pidref.ts";
+import { Addresses } from "../../../src/registry/machine/addresses.ts";
+import { Machine, VSOCK_CID_ANY } from "../../../src/registry/machine/machine.ts";
+import { MachineSet } from "../../../src/registry/machine/set.ts";
 import type { ServiceManager } from "../../../src/registry/ports.ts";
-import { idMapsOf } from "../../../src/registry/uid-map.ts";
+import { idMapsOf } from "../../../src/registry/machine/uid-map.ts";
 
 describe("a dead leader whose number another process has", () => {
   const other = Bun.spawn(["unshare", "--user", "--net", "sleep", "1000"], { stdio: ["ignore", "ignore", "ignore"] });

@@ -1,0 +1,93 @@
+// How the values of machinectl's options are read, with the complaints about bad ones.
+import { Failure } from "../session/failure.ts";
+import type { Finish } from "./getopt.ts";
+import { FORMATS, JSON_CHOICES, OUTPUT_MODES, RUNNERS, type Settings, VERIFY_MODES } from "../session/settings.ts";
+import { parseSignal } from "../format/signals.ts";
+import type { Environment } from "../format/terminal.ts";
+
+/** What option values need from outside: the environment, and the printing of options that act at once. */
+export interface OptionContext {
+  readonly env: Environment;
+  readonly stdoutIsTty: boolean;
+  readonly help: Finish;
+  readonly version: Finish;
+  readonly introspection: Finish;
+  readonly signals: (form: "table" | "names") => Finish;
+  readonly lines: (lines: readonly string[]) => Finish;
+}
+
+function choice<T extends string>(choices: readonly T[], value: string): T | undefined {
+  return choices.find((known) => known === value);
+}
+
+function required<T>(value: T | undefined, complaint: string): T {
+  if (value === undefined) throw new Failure(complaint);
+  return value;
+}
+
+/** An unsigned 32-bit number in decimal; undefined for anything else. */
+function unsigned(text: string): number | undefined {
+  const number = /^\+?[0-9]+$/.test(text) ? Number(text) : Number.NaN;
+  return number <= 0xffff_ffff ? number : undefined;
+}
+
+/** `-E`: `VAR=VALUE` as given, or `VAR` with the value this process has for it (empty when it has none). */
+export function setEnvironment(settings: Settings, value: string, { env }: OptionContext): void {
+  const equals = value.indexOf("=");
+  const name = equals < 0 ? value : value.slice(0, equals);
+  if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) {
+    throw new Failure(`Cannot assign environment variable ${value}: Invalid argument`);
+  }
+  settings.environment.push(equals < 0 ? `${name}=${env[name] ?? ""}` : value);
+}
+
+/** `--signal=`: a signal, or `help` and `list` to print them all. */
+export function setSignal(settings: Settings, value: string, context: OptionContext): Finish | undefined {
+  if (value === "help") return context.signals("names");
+  if (value === "list") return context.signals("table");
+  settings.signal = required(parseSignal(value), `Failed to parse signal string "${value}".`);
+  return undefined;
+}
+
+/** `--output=`: the json modes turn off the legend of every verb. */
+export function setOutput(settings: Settings, value: string, context: OptionContext): Finish | undefined {
+  if (value === "help") return context.lines(OUTPUT_MODES);
+  settings.output = required(choice(OUTPUT_MODES, value), `Unknown output '${value}'.`);
+  if (value.startsWith("json")) settings.legend = false;
+  return undefined;
+}
+
+/** `--json=`. */
+export function setJson(settings: Settings, value: string, context: OptionContext): Finish | undefined {
+  if (value === "help") return context.lines(JSON_CHOICES);
+  settings.json = required(choice(JSON_CHOICES, value), `Unknown argument to --json= switch: ${value}`);
+  return undefined;
+}
+
+/** `--verify=`. */
+export function setVerify(settings: Settings, value: string, context: OptionContext): Finish | undefined {
+  if (value === "help") return context.lines(VERIFY_MODES);
+  settings.verify = required(choice(VERIFY_MODES, value), `Failed to parse --verify= setting: ${value}`);
+  return undefined;
+}
+
+/** `--max-addresses=`: a number or `all`. */
+export function setMaxAddresses(settings: Settings, value: string): void {
+  const wanted = value === "all" ? Number.POSITIVE_INFINITY : unsigned(value);
+  settings.maxAddresses = required(wanted, `Invalid number of addresses: ${value}`);
+}
+
+/** `--lines=`. */
+export function setLines(settings: Settings, value: string): void {
+  settings.lines = required(unsigned(value), `Failed to parse lines '${value}'`);
+}
+
+/** `--runner=`. */
+export function setRunner(settings: Settings, value: string): void {
+  settings.runner = required(choice(RUNNERS, value), `Failed to parse --runner= setting: ${value}`);
+}
+
+/** `--format=`. */
+export function setFormat(settings: Settings, value: string): void {
+  settings.format = required(choice(FORMATS, value), `Unknown format: ${value}`);
+}

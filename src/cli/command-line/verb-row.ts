@@ -1,0 +1,100 @@
+// What a table of verbs is made of, and what is derived from its rows.
+import type { ClientProgram } from "../program/client-program.ts";
+import type { Session } from "../session/session.ts";
+
+/** What a word after a verb names. Shells complete it by this. */
+export type WordKind =
+  /** A registered machine. */
+  | "machine"
+  /** A registered machine, or `.host` for the host itself. */
+  | "machine-or-host"
+  /** `[USER@]MACHINE`. */
+  | "login"
+  /** A command of the machine, with its arguments. */
+  | "command"
+  /** A path inside the machine that an earlier word names. */
+  | "machine-path"
+  /** An image of the class in question. */
+  | "image"
+  /** An image, or the path of a settings file. */
+  | "settings"
+  | "file"
+  | "directory"
+  | "boolean"
+  | "transfer"
+  | "verb"
+  /** Nothing that a shell could know. */
+  | "free";
+
+/** A word after the verb. */
+export interface WordRow {
+  readonly type: "positional";
+  readonly required: boolean;
+  /** Whether more words of the same kind may follow. */
+  readonly repeated?: true;
+  readonly description?: string;
+  readonly complete: WordKind;
+}
+
+export interface VerbRow {
+  readonly meta: {
+    readonly name: string;
+    readonly description: string;
+    readonly alias?: readonly string[];
+    readonly hidden?: true;
+  };
+  readonly group: "Machine" | "Image" | "Transfer";
+  readonly args: Readonly<Record<string, WordRow>>;
+  /** The options made for this verb, for its usage text; all others are accepted as well. */
+  readonly options?: readonly string[];
+  /** Whether any number of further words is taken and ignored. */
+  readonly anyWords?: true;
+  /** After this many words all that follows belongs to the verb, even what looks like an option. */
+  readonly wordsUntilRest?: number;
+  /** Whether it runs when no verb is named. */
+  readonly isDefault?: true;
+  /** Says something before even the number of words is looked at. */
+  readonly announce?: (session: Session) => void;
+  /** Gets the words after the verb, and the program it belongs to; gives the exit status. */
+  readonly run: (session: Session, words: readonly string[], program: ClientProgram) => Promise<number>;
+}
+
+/** All names under which verbs are called, aliases after their verb, in table order. */
+export function verbNames(verbs: readonly VerbRow[]): string[] {
+  return verbs.filter(({ meta }) => meta.hidden !== true).flatMap(({ meta }) => [meta.name, ...(meta.alias ?? [])]);
+}
+
+/** The row of a verb or alias. */
+export function findVerb(verbs: readonly VerbRow[], name: string): VerbRow | undefined {
+  return verbs.find(({ meta }) => meta.name === name || meta.alias?.includes(name) === true);
+}
+
+/** How many words a verb takes at least and at most. */
+export function wordLimits(verb: VerbRow): { least: number; most: number } {
+  const words = Object.values(verb.args);
+  const open = verb.anyWords === true || words.some(({ repeated }) => repeated === true);
+  return {
+    least: words.filter(({ required }) => required).length,
+    most: open ? Number.POSITIVE_INFINITY : words.length,
+  };
+}
+
+/** The words of a verb as usage texts show them: `NAME…`, `[NAME…]`, `NAME PATH [PATH]`. */
+export function wordsUsage(verb: VerbRow, ellipsis: string): string {
+  const shown = Object.entries(verb.args).map(([name, { required, repeated }]) => {
+    const word = name.toUpperCase() + (repeated === true ? ellipsis : "");
+    return required ? word : `[${word}]`;
+  });
+  return shown.join(" ");
+}
+
+/** The hidden verb that the completion scripts call. */
+export const COMPLETE_VERB: VerbRow = {
+  meta: { name: "complete", description: "Print what a shell may offer at the cursor", hidden: true },
+  group: "Machine",
+  args: {
+    kind: { type: "positional", required: true, description: "What is asked for", complete: "free" },
+    word: { type: "positional", required: false, repeated: true, description: "The words before it", complete: "free" },
+  },
+  run: async (session, words) => (await import("../program/complete.ts")).complete(session, words),
+};

@@ -1,0 +1,69 @@
+// `machinectl enable` and `disable`: whether images are started at boot (machinectl(1), "enable").
+import { startPolkitAgent } from "../session/agents.ts";
+import { attempt } from "../session/failure.ts";
+import { checkImage, hasImage, NoSuchImage, unitOf } from "./units.ts";
+import type { Session } from "../session/session.ts";
+
+/** The target that pulls the units of images in at boot. */
+const TARGET = "machines.target";
+
+/** What the service manager did to unit files: kind, file, what it points to. */
+type Change = readonly [kind: string, file: string, source: string];
+
+async function callSystemd(session: Session, member: string, signature: string, body: unknown[]): Promise<unknown[]> {
+  const path = "/org/freedesktop/systemd1";
+  const where = { destination: "org.freedesktop.systemd1", path, interface: "org.freedesktop.systemd1.Manager" };
+  return session.callBus({ ...where, member, signature, body });
+}
+
+/** The line about one change. */
+function tell(session: Session, [kind, file, source]: Change): void {
+  const { report, terminal } = session;
+  if (kind === "symlink") report.info(`Created symlink '${file}' ${terminal.glyphs.arrow} '${source}'.`);
+  else if (kind === "unlink") report.info(`Removed '${file}'.`);
+  else if (kind === "masked") report.info(`Unit ${file} is masked, ignoring.`);
+  else if (kind === "dangling") report.info(`Unit ${file} is an alias to a unit that is not present, ignoring.`);
+}
+
+/** Changes unit files, tells what changed, and has the service manager read them again. */
+async function change(
+  session: Session,
+  member: string,
+  signature: string,
+  body: unknown[],
+): Promise<readonly Change[]> {
+  const reply = await attempt("Failed to enable or disable unit", () => callSystemd(session, member, signature, body));
+  const changes = reply.at(-1) as Change[];
+  if (!session.settings.quiet) for (const row of changes) tell(session, row);
+  await attempt("Failed to reload service manager", () => callSystemd(session, "Reload", "", []));
+  return changes;
+}
+
+async function unitsOf(session: Session, names: readonly string[]): Promise<string[]> {
+  await startPolkitAgent(session);
+  for (const name of names) await checkImage(session, name);
+  return names.map((name) => unitOf(session, name));
+}
+
+/** The verb `enable`; with --now the images are started as well. All names are checked before anything changes. */
+export async function enable(session: Session, names: readonly string[]): Promise<number> {
+  const units = await unitsOf(session, names);
+  await change(session, "EnableUnitFiles", "asbb", [[TARGET, ...units], false, false]);
+  return session.settings.now ? (await import("./start.ts")).start(session, names) : 0;
+}
+
+/**
+ * The verb `disable`; with --now the machines are powered off as well. What stayed enabled when its image went can be
+ * disabled as well; a name that has neither an image nor anything enabled is an error.
+ */
+export async function disable(session: Session, names: readonly string[]): Promise<number> {
+  await startPolkitAgent(session);
+  const absent: string[] = [];
+  for (const name of names) if (!(await hasImage(session, name))) absent.push(name);
+  const changes = await change(session, "DisableUnitFiles", "asb", [names.map((name) => unitOf(session, name)), false]);
+  for (const name of absent) {
+    const unit = unitOf(session, name);
+    if (!changes.some(([, file]) => file.endsWith(`/${unit}`))) throw new NoSuchImage(name);
+  }
+  return session.settings.now ? (await import("../machine/power.ts")).powerOff(session, names) : 0;
+}

@@ -1,0 +1,66 @@
+// Where `list-images` has its rows from: one streamed Varlink call, whose replies the engine itself decodes, or the
+// D-Bus method of all versions.
+import { UINT64_MAX } from "../../base/format.ts";
+import { attempt } from "../session/failure.ts";
+import type { Varlink } from "../session/ports.ts";
+import type { Session } from "../session/session.ts";
+
+type Integer = number | bigint;
+
+/** An image as `list-images` shows it. */
+export interface ListedImage {
+  readonly name: string;
+  readonly type: string;
+  readonly isReadOnly: boolean;
+  /** µs; 0 where unknown. */
+  readonly createdUsec: Integer;
+  readonly modifiedUsec: Integer;
+  /** Bytes; all ones where unknown. */
+  readonly usage: Integer;
+}
+
+/** A row of ListImages(): name, type, read-only, created, modified (µs), usage (bytes), object path. */
+type Row = readonly [string, string, boolean, bigint, bigint, bigint, string];
+
+function integer(value: unknown, otherwise: Integer): Integer {
+  return typeof value === "number" || typeof value === "bigint" ? value : otherwise;
+}
+
+async function listOverVarlink(varlink: Varlink): Promise<ListedImage[]> {
+  const images: ListedImage[] = [];
+  for (const reply of await varlink.callAll("io.systemd.MachineImage.List")) {
+    images.push({
+      name: String(reply["name"]),
+      type: String(reply["type"]),
+      isReadOnly: reply["readOnly"] === true,
+      createdUsec: integer(reply["creationTimestamp"], 0),
+      modifiedUsec: integer(reply["modificationTimestamp"], 0),
+      usage: integer(reply["usage"], UINT64_MAX),
+    });
+  }
+  return images;
+}
+
+async function tryVarlink(session: Session): Promise<ListedImage[] | null> {
+  if (session.settings.scope !== "system") return null;
+  const varlink = await session.varlink();
+  if (varlink === null) return null;
+  try {
+    return await listOverVarlink(varlink);
+  } catch {
+    return null;
+  }
+}
+
+async function listOverBus(session: Session): Promise<ListedImage[]> {
+  const [images] = await attempt("Could not get images", () => session.manager("ListImages"));
+  // a(ssbttto) by definition of the interface.
+  return (images as readonly Row[]).map(([name, type, isReadOnly, createdUsec, modifiedUsec, usage]) => {
+    return { name, type, isReadOnly, createdUsec, modifiedUsec, usage };
+  });
+}
+
+/** All images, in no particular order. Whatever goes wrong with Varlink, the answer comes over D-Bus; only its errors are the caller's. */
+export async function listedImages(session: Session): Promise<ListedImage[]> {
+  return (await tryVarlink(session)) ?? listOverBus(session);
+}

@@ -1,0 +1,117 @@
+// `machinectl edit`: changes `.nspawn` files with the user's editor. It works on copies beside the files, which take their
+// place when the editor is done (machinectl(1), "edit").
+import { randomBytes } from "node:crypto";
+import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { Failure, failed } from "../session/failure.ts";
+import {
+  findSettings,
+  ownPath,
+  requireHostFiles,
+  SETTINGS_DIRECTORIES,
+  settingsFileName,
+  withErrno,
+} from "./nspawn-files.ts";
+import type { Session } from "../session/session.ts";
+import type { Environment } from "../format/terminal.ts";
+
+const DEFAULT_EDITORS = ["editor", "nano", "vim", "vi"];
+const DEFAULT_MODE = 0o644;
+
+/** A file to edit: where it goes, and where its text comes from. */
+interface Edited {
+  readonly target: string;
+  readonly source: string;
+  readonly copy: string;
+}
+
+function edited(target: string, source = target): Edited {
+  const copy = join(dirname(target), `.#${basename(target)}${randomBytes(8).toString("hex")}`);
+  return { target, source, copy };
+}
+
+/** A machine without settings gets new ones; those that came with an image are changed in a copy of the admin's. */
+function choose(word: string, directories: typeof SETTINGS_DIRECTORIES): Edited {
+  const path = ownPath(word);
+  if (path !== null) return edited(path);
+  const name = settingsFileName(word);
+  const found = findSettings(name, directories);
+  const own = join(directories.own, name);
+  if (found === null) return edited(own);
+  return found.startsWith(`${directories.images}/`) ? edited(own, found) : edited(found);
+}
+
+function prepare({ target, source, copy }: Edited): void {
+  let [text, mode] = ["", DEFAULT_MODE];
+  try {
+    text = readFileSync(source, "utf8");
+    mode = statSync(source).mode & 0o7777;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw failed(`Failed to read ${source}`, withErrno(error));
+  }
+  try {
+    mkdirSync(dirname(target), { recursive: true, mode: 0o755 });
+    writeFileSync(copy, text, { flag: "wx" });
+    chmodSync(copy, mode);
+  } catch (error) {
+    throw failed(`Failed to create temporary file "${copy}"`, withErrno(error));
+  }
+}
+
+/** The words of the editor: the environment's, or the first usual one that is installed. */
+export function editorOf(env: Environment, isInstalled: (program: string) => boolean): string[] | null {
+  const named = env["SYSTEMD_EDITOR"] || env["EDITOR"] || env["VISUAL"] || "";
+  const words = named.split(/\s+/).filter((word) => word !== "");
+  if (words.length > 0) return words;
+  const usual = DEFAULT_EDITORS.find(isInstalled);
+  return usual === undefined ? null : [usual];
+}
+
+async function runEditor(session: Session, paths: readonly string[]): Promise<void> {
+  const words = editorOf(session.ports.env, (program) => Bun.which(program) !== null);
+  if (words === null) {
+    throw new Failure("Cannot edit files, no editor available. Please set either $SYSTEMD_EDITOR, $EDITOR or $VISUAL.");
+  }
+  const [program = ""] = words;
+  if (Bun.which(program) === null) throw new Failure(`Failed to execute '${program}': No such file or directory`);
+  const child = Bun.spawn([...words, ...paths], { stdio: ["inherit", "inherit", "inherit"] });
+  const code = await child.exited;
+  if (code !== 0) throw new Failure(`Editor '${program}' failed with exit status ${code}.`);
+}
+
+function install(session: Session, { target, copy }: Edited): void {
+  try {
+    const text = readFileSync(copy, "utf8").trim();
+    if (text === "") {
+      session.report.notice(`${target}: after editing, new contents are empty, not writing file.`);
+      return;
+    }
+    writeFileSync(copy, `${text}\n`);
+    renameSync(copy, target);
+  } catch (error) {
+    throw failed(`Failed to install edited file '${target}'`, withErrno(error));
+  }
+  session.report.info(`Successfully installed edited file '${target}'.`);
+}
+
+/** The verb `edit`. */
+export async function edit(
+  session: Session,
+  words: readonly string[],
+  directories = SETTINGS_DIRECTORIES,
+): Promise<number> {
+  if (!session.terminal.isTty) throw new Failure("Cannot edit machine settings if not on a tty.");
+  requireHostFiles(session, "Edit");
+  const files = words.map((word) => choose(word, directories));
+  try {
+    for (const file of files) prepare(file);
+    await runEditor(
+      session,
+      files.map(({ copy }) => copy),
+    );
+    for (const file of files) install(session, file);
+  } finally {
+    for (const { copy } of files) rmSync(copy, { force: true });
+  }
+  return 0;
+}

@@ -1,0 +1,98 @@
+// The `.nspawn` files of images: where they are looked for, and `machinectl cat` (machinectl(1), "cat";
+// systemd.nspawn(5), ".nspawn File Discovery").
+import { accessSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { isNormalizedPath } from "../../base/names.ts";
+import { Failure, failed } from "../session/failure.ts";
+import type { Session } from "../session/session.ts";
+
+const SUFFIX = ".nspawn";
+const LONGEST_NAME = 255;
+
+/** Where settings are, the preferred first: the admin's, those of this boot, those that came with an image. */
+export interface SettingsDirectories {
+  readonly own: string;
+  readonly runtime: string;
+  readonly images: string;
+}
+
+export const SETTINGS_DIRECTORIES: SettingsDirectories = {
+  own: "/etc/systemd/nspawn",
+  runtime: "/run/systemd/nspawn",
+  images: "/var/lib/machines",
+};
+
+/** Checks that the words may be taken as files of this host. `Verb` is how the message names it. */
+export function requireHostFiles(session: Session, verb: "Cat" | "Edit"): void {
+  const { transport, runner } = session.settings;
+  if (transport.kind !== "local") throw new Failure(`${verb} is only supported on the host machine.`);
+  if (runner !== "nspawn") throw new Failure(`${verb} is only supported for --runner=nspawn`);
+}
+
+/** The path that a word gives itself, or null for the name of a machine. Throws a Failure for one that leads elsewhere. */
+export function ownPath(word: string): string | null {
+  if (!word.startsWith("/")) return null;
+  if (!isNormalizedPath(word)) throw new Failure(`Invalid settings file path '${word}'.`);
+  return word;
+}
+
+/** The name of a machine's settings file. Throws a Failure for what can be none. */
+export function settingsFileName(word: string): string {
+  const name = word.endsWith(SUFFIX) ? word : word + SUFFIX;
+  if (name.includes("/") || name.includes("\0") || Buffer.byteLength(name) > LONGEST_NAME) {
+    throw new Failure(`Invalid settings file name '${name}'.`);
+  }
+  return name;
+}
+
+/** The path of the settings file of that name, or null where there is none. */
+export function findSettings(name: string, { own, runtime, images }: SettingsDirectories): string | null {
+  const paths = [own, runtime, images].map((directory) => join(directory, name));
+  return paths.find(exists) ?? null;
+}
+
+function exists(path: string): boolean {
+  try {
+    accessSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function print(session: Session, path: string): void {
+  const { paint } = session.terminal;
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    throw failed(`Failed to cat ${path}`, withErrno(error));
+  }
+  session.output.write(`${paint.brightBlue}# ${path}${paint.normal}\n${text}`);
+}
+
+/** Errors of Node's file calls, as everything else here reads them. */
+export function withErrno(error: unknown): unknown {
+  const code = (error as NodeJS.ErrnoException).code;
+  return code === undefined ? error : Object.assign(new Error(code), { errnoName: code });
+}
+
+/** The verb `cat`: goes on after a machine without settings, and says so in the end. */
+export async function cat(
+  session: Session,
+  words: readonly string[],
+  directories = SETTINGS_DIRECTORIES,
+): Promise<number> {
+  requireHostFiles(session, "Cat");
+  await session.openPager();
+  let status = 0;
+  for (const word of words) {
+    const path = ownPath(word) ?? findSettings(settingsFileName(word), directories);
+    if (path !== null) print(session, path);
+    else {
+      session.report.error(`No settings file found for machine '${word}'.`);
+      status = 1;
+    }
+  }
+  return status;
+}

@@ -1,0 +1,15 @@
+// `machinectl show-image`: properties of images, or of the manager, for scripts (machinectl(1), "show-image").
+import { imageProperties } from "./details.ts";
+import type { Session } from "../session/session.ts";
+import { printProperties, show } from "../machine/show.ts";
+
+/** The verb `show-image`. With `--json=`, one object for each image, its keys being the property names of D-Bus. */
+export async function showImage(session: Session, names: readonly string[]): Promise<number> {
+  if (names.length === 0) return show(session, []);
+  await session.openPager();
+  const zone = await session.ports.zone();
+  for (const [index, name] of names.entries()) {
+    printProperties(session, await imageProperties(session, name), { zone, separator: index === 0 ? "" : "\n" });
+  }
+  return 0;
+}

@@ -1,0 +1,16 @@
+// `machinectl bind`: shows a file or directory of this host in a machine.
+import { startPolkitAgent } from "../session/agents.ts";
+import { failed } from "../session/failure.ts";
+import type { Session } from "../session/session.ts";
+
+/** The verb `bind`: without a second path the manager takes the first for both. */
+export async function bind(session: Session, [machine = "", path = "", inMachine = ""]: readonly string[]) {
+  const { readOnly, mkdir } = session.settings;
+  await startPolkitAgent(session);
+  try {
+    await session.manager("BindMountMachine", "sssbb", machine, path, inMachine, readOnly, mkdir);
+  } catch (error) {
+    throw failed("Failed to bind mount", error);
+  }
+  return 0;
+}

@@ -1,0 +1,178 @@
+// All that `status` tells about one machine, collected by questions asked side by side
+// (org.freedesktop.machine1(5), "Machine Objects").
+import { formatAddress } from "../../base/ip-address.ts";
+import { attempt, reasonOf } from "../session/failure.ts";
+import { type ProcessTree, processTree, type UnitProcess } from "../format/process-tree.ts";
+import type { Session } from "../session/session.ts";
+import { unitProcesses } from "../unit/processes.ts";
+
+/** A process with its name, where that can be seen here. */
+export interface NamedProcess {
+  readonly pid: number;
+  readonly name: string | null;
+}
+
+export interface NamedInterface {
+  readonly index: number;
+  readonly name: string | null;
+}
+
+/** What the machine's bus object says. */
+export interface MachineFacts {
+  readonly name: string;
+  /** 32 hex digits, or empty. */
+  readonly id: string;
+  readonly class: string;
+  readonly service: string;
+  readonly unit: string;
+  readonly subgroup: string;
+  readonly state: string;
+  readonly rootDirectory: string;
+  readonly sinceUsec: bigint;
+  readonly sinceMonotonicUsec: bigint;
+  readonly uid: number;
+  readonly leaderPid: number;
+  readonly supervisorPid: number;
+  readonly interfaceIndices: readonly number[];
+}
+
+/** The facts, and what other questions have added. */
+export interface MachineDetails extends MachineFacts {
+  readonly leader: NamedProcess | null;
+  readonly supervisor: NamedProcess | null;
+  readonly interfaces: readonly NamedInterface[];
+  readonly addresses: readonly { readonly text: string; readonly isIpv6: boolean }[];
+  /** Null where the manager does not tell. */
+  readonly osRelease: ReadonlyMap<string, string> | null;
+  /** Null where the manager does not tell. */
+  readonly uidShift: number | null;
+  readonly processes: ProcessTree | null;
+  readonly elsewhere: readonly UnitProcess[];
+  /** Why there are no processes, when asking failed. */
+  readonly processFailure: string | null;
+}
+
+const IPV6 = 10;
+
+type Properties = Awaited<ReturnType<Session["properties"]>>;
+
+/** Reads typed values out of a property map; what is missing or of another type has a neutral value. */
+class Reader {
+  readonly #properties: Properties;
+
+  constructor(properties: Properties) {
+    this.#properties = properties;
+  }
+
+  text(name: string): string {
+    const value = this.#properties.get(name)?.value;
+    return typeof value === "string" ? value : "";
+  }
+
+  number(name: string): number {
+    const value = this.#properties.get(name)?.value;
+    return typeof value === "number" ? value : 0;
+  }
+
+  usec(name: string): bigint {
+    const value = this.#properties.get(name)?.value;
+    return typeof value === "bigint" ? value : 0n;
+  }
+
+  numbers(name: string): number[] {
+    const value = this.#properties.get(name)?.value;
+    return Array.isArray(value) ? value.map(Number) : [];
+  }
+
+  id(name: string): string {
+    const value = this.#properties.get(name)?.value;
+    if (!(value instanceof Uint8Array) || value.every((byte) => byte === 0)) return "";
+    return Buffer.from(value).toString("hex");
+  }
+}
+
+/** The properties of the machine of that name, from its bus object. Throws a Failure. */
+export async function machineProperties(session: Session, name: string): Promise<Properties> {
+  const [path] = await attempt("Could not get path to machine", () => session.manager("GetMachine", "s", name));
+  return attempt("Could not get properties", () => session.properties(String(path)));
+}
+
+async function orNull<T>(question: Promise<T>): Promise<T | null> {
+  try {
+    return await question;
+  } catch {
+    return null;
+  }
+}
+
+async function addressesOf(session: Session, name: string): Promise<MachineDetails["addresses"]> {
+  const reply = await orNull(session.manager("GetMachineAddresses", "s", name));
+  // a(iay): family, bytes.
+  const list = (reply?.[0] ?? []) as readonly [number, Uint8Array][];
+  return list.map(([family, bytes]) => ({ text: formatAddress(bytes), isIpv6: family === IPV6 }));
+}
+
+async function namedProcess(session: Session, pid: number): Promise<NamedProcess | null> {
+  return pid > 0 ? { pid, name: await session.ports.processName(pid) } : null;
+}
+
+async function processesOf(session: Session, { unit, subgroup, leaderPid }: MachineFacts) {
+  const none = { processes: null, elsewhere: [], processFailure: null };
+  if (unit === "") return none;
+  try {
+    const found = await unitProcesses(session, unit, leaderPid);
+    if (found === null) return none;
+    const inSubgroup = subgroup !== "" && subgroup !== "/";
+    const top = inSubgroup ? `${found.cgroup}/${subgroup}` : found.cgroup;
+    const { root, elsewhere } = processTree(found.list, top);
+    // With a subgroup the rest of the unit is the supervisor, which is not part of the machine.
+    return { processes: root, elsewhere: inSubgroup ? [] : elsewhere, processFailure: null };
+  } catch (error) {
+    return { ...none, processFailure: reasonOf(error) };
+  }
+}
+
+/** Asks for the machine of that name. Throws a Failure when it is not known. */
+export async function machineFacts(session: Session, wantedName: string): Promise<MachineFacts> {
+  const read = new Reader(await machineProperties(session, wantedName));
+  return {
+    name: read.text("Name") || wantedName,
+    id: read.id("Id"),
+    class: read.text("Class"),
+    service: read.text("Service"),
+    unit: read.text("Unit"),
+    subgroup: read.text("Subgroup"),
+    state: read.text("State"),
+    rootDirectory: read.text("RootDirectory"),
+    sinceUsec: read.usec("Timestamp"),
+    sinceMonotonicUsec: read.usec("TimestampMonotonic"),
+    uid: read.number("UID"),
+    leaderPid: read.number("Leader"),
+    supervisorPid: read.number("Supervisor"),
+    interfaceIndices: read.numbers("NetworkInterfaces"),
+  };
+}
+
+/** Collects what else there is to know of a machine. What cannot be learned is left empty. */
+export async function machineDetails(session: Session, facts: MachineFacts): Promise<MachineDetails> {
+  const { name, leaderPid, supervisorPid, interfaceIndices } = facts;
+  const [addresses, os, shift, leader, supervisor, processes, interfaces] = await Promise.all([
+    addressesOf(session, name),
+    orNull(session.manager("GetMachineOSRelease", "s", name)),
+    orNull(session.manager("GetMachineUIDShift", "s", name)),
+    namedProcess(session, leaderPid),
+    namedProcess(session, supervisorPid),
+    processesOf(session, facts),
+    Promise.all(interfaceIndices.map(async (index) => ({ index, name: await session.ports.interfaceName(index) }))),
+  ]);
+  return {
+    ...facts,
+    leader,
+    supervisor,
+    interfaces,
+    addresses,
+    osRelease: os?.[0] instanceof Map ? os[0] : null,
+    uidShift: typeof shift?.[0] === "number" ? shift[0] : null,
+    ...processes,
+  };
+}

@@ -1,0 +1,76 @@
+// The last journal entries about a unit, printed by journalctl as a child; nothing where there is no journalctl.
+//
+// Two runs, because none prints "the last N since the machine was started" in order: the first finds where the oldest
+// wanted entry is, going backwards; the second prints from there.
+import type { Json } from "../format/json.ts";
+import { withColours } from "../format/own-sequence.ts";
+import type { Session } from "../session/session.ts";
+
+const COREDUMP_MESSAGE_ID = "fc2e22bc6ee647b6b90729ab34a250b1";
+
+/** The unit of a machine, and when the machine was registered (CLOCK_MONOTONIC, µs). */
+export interface JournalTopic {
+  readonly unit: string;
+  readonly sinceMonotonicUsec: bigint;
+}
+
+/**
+ * What is about a unit: what it wrote, what the service manager says of it (recognised by its control group or its
+ * number), what privileged processes say of it, and its core dumps. Terms of one group must all hold.
+ */
+function matches(unit: string): string[] {
+  const groups = [
+    [`_SYSTEMD_UNIT=${unit}`],
+    ["_SYSTEMD_CGROUP=/init.scope", `UNIT=${unit}`],
+    ["_PID=1", `UNIT=${unit}`],
+    ["_UID=0", `OBJECT_SYSTEMD_UNIT=${unit}`],
+    [`MESSAGE_ID=${COREDUMP_MESSAGE_ID}`, `COREDUMP_UNIT=${unit}`],
+    // A slice is described by the units in it.
+    ...(unit.endsWith(".slice") ? [[`_SYSTEMD_SLICE=${unit}`]] : []),
+  ];
+  return groups.flatMap((group, index) => (index === 0 ? group : ["+", ...group]));
+}
+
+function command(unit: string, lines: number, rest: readonly string[]): [string, ...string[]] {
+  return ["journalctl", "--no-pager", "--quiet", "--boot", `--lines=${lines}`, ...rest, ...matches(unit)];
+}
+
+/** One entry of `--output=json`, as far as it is looked at here. */
+type Entry = { readonly [key: string]: Json } & { readonly __CURSOR: string; readonly __MONOTONIC_TIMESTAMP: string };
+
+function isWanted(session: Session, { unit }: JournalTopic): boolean {
+  const { settings } = session;
+  return settings.lines > 0 && settings.transport.kind === "local" && unit !== "";
+}
+
+/** The last entries about a unit, newest first; `fields` limits what is read of each. */
+async function newestFirst(session: Session, topic: JournalTopic, fields: readonly string[]): Promise<Entry[]> {
+  const rest = ["--reverse", "--output=json", ...fields, ...(session.settings.all ? ["--all"] : [])];
+  const text = await session.ports.run({ argv: command(topic.unit, session.settings.lines, rest) });
+  const lines = (text ?? "").split("\n").filter((line) => line !== "");
+  const entries = lines.map((line) => JSON.parse(line) as Entry);
+  return entries.filter((entry) => BigInt(entry.__MONOTONIC_TIMESTAMP) >= topic.sinceMonotonicUsec);
+}
+
+/** The journal part of a status page, in the output mode of the settings; empty when there are no entries. */
+export async function unitJournal(session: Session, topic: JournalTopic): Promise<string> {
+  if (!isWanted(session, topic)) return "";
+  const entries = await newestFirst(session, topic, ["--output-fields=PRIORITY"]);
+  const oldest = entries.at(-1);
+  if (oldest === undefined) return "";
+  const { settings, terminal } = session;
+  const whole = settings.full || !terminal.isTty || session.output.hasPager;
+  const form = [`--output=${settings.output}`, whole ? "--full" : "--no-full", ...(settings.all ? ["--all"] : [])];
+  const argv = command(topic.unit, entries.length, [`--cursor=${oldest.__CURSOR}`, ...form]);
+  const env = {
+    SYSTEMD_COLORS: terminal.colors === "off" ? "0" : terminal.colors,
+    ...(whole ? {} : { COLUMNS: String(terminal.columns) }),
+  };
+  const text = (await session.ports.run({ argv, env })) ?? "";
+  return terminal.colors === "off" ? text : withColours(text);
+}
+
+/** The journal part of a status object: entries with all their fields, oldest first. */
+export async function unitJournalEntries(session: Session, topic: JournalTopic): Promise<Json[]> {
+  return isWanted(session, topic) ? (await newestFirst(session, topic, [])).reverse() : [];
+}

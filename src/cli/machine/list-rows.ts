@@ -1,0 +1,124 @@
+// Where `list` has its rows from: one streamed Varlink call with all metadata, or over D-Bus the list of machines and
+// then two questions about each, asked all at once (the original asks one after the other).
+import { sortedByBytes } from "../../base/byte-order.ts";
+import { formatAddress } from "../../base/ip-address.ts";
+import type { Varlink } from "../session/ports.ts";
+import type { Session } from "../session/session.ts";
+
+/** A machine as `list` shows it; what is not known is empty. */
+export interface ListedMachine {
+  readonly name: string;
+  readonly class: string;
+  readonly service: string;
+  readonly os: string;
+  readonly version: string;
+  readonly addresses: readonly string[];
+}
+
+// dbus-daemon refuses a connection's calls beyond 128 unanswered ones.
+const CALLS_AT_ONCE = 64;
+
+function text(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}
+
+function release(lines: unknown): Map<string, string> {
+  const entries = Array.isArray(lines) ? lines.filter((line) => typeof line === "string") : [];
+  return new Map(entries.map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]));
+}
+
+/** The addresses of a Varlink reply: `[{"family": 2, "address": [10, 99, 0, 2]}, …]`. */
+function varlinkAddresses(list: unknown): string[] {
+  if (!Array.isArray(list)) return [];
+  return list.map((entry: { address?: unknown }) => formatAddress(Array.isArray(entry?.address) ? entry.address : []));
+}
+
+async function listOverVarlink(varlink: Varlink): Promise<ListedMachine[]> {
+  const machines: ListedMachine[] = [];
+  for (const reply of await varlink.callAll("io.systemd.Machine.List", { acquireMetadata: "graceful" })) {
+    const os = release(reply["OSRelease"]);
+    machines.push({
+      name: text(reply["name"]),
+      class: text(reply["class"]),
+      service: text(reply["service"]),
+      os: os.get("ID") ?? "",
+      version: os.get("VERSION_ID") ?? "",
+      addresses: varlinkAddresses(reply["addresses"]),
+    });
+  }
+  return machines;
+}
+
+/** Applies `ask` to all items, some at a time, and keeps the answers in order. */
+async function askAll<T, R>(items: readonly T[], ask: (item: T) => Promise<R>): Promise<R[]> {
+  const answers = new Array<R>(items.length);
+  let next = 0;
+  const worker = async () => {
+    for (let index = next++; index < items.length; index = next++) answers[index] = await ask(items[index] as T);
+  };
+  await Promise.all(Array.from({ length: Math.min(CALLS_AT_ONCE, items.length) }, worker));
+  return answers;
+}
+
+/** The first value of a reply, or undefined where the manager refuses: what cannot be learned is left empty. */
+async function graceful(reply: Promise<unknown[]>): Promise<unknown> {
+  try {
+    return (await reply)[0];
+  } catch {
+    return undefined;
+  }
+}
+
+interface Wishes {
+  readonly hidden: boolean;
+  readonly addresses: boolean;
+}
+
+async function listOverBus(session: Session, wishes: Wishes): Promise<ListedMachine[]> {
+  const [listed] = await session.manager("ListMachines");
+  // a(ssso): name, class, service, object path.
+  const machines = (listed as [string, string, string, string][]).filter(([name]) => wishes.hidden || !isHidden(name));
+  return askAll(machines, async ([name, className, service]) => {
+    const [os, addresses] = await Promise.all([
+      graceful(session.manager("GetMachineOSRelease", "s", name)),
+      wishes.addresses ? graceful(session.manager("GetMachineAddresses", "s", name)) : undefined,
+    ]);
+    const fields = os instanceof Map ? (os as Map<string, string>) : new Map<string, string>();
+    return {
+      name,
+      class: className,
+      service,
+      os: fields.get("ID") ?? "",
+      version: fields.get("VERSION_ID") ?? "",
+      addresses: Array.isArray(addresses)
+        ? addresses.map(([, bytes]: [number, Uint8Array]) => formatAddress(bytes))
+        : [],
+    };
+  });
+}
+
+function isHidden(name: string): boolean {
+  return name.startsWith(".");
+}
+
+/**
+ * All machines, sorted by name byte for byte. Whatever goes wrong with Varlink (no socket, an old manager, metadata
+ * refused to an unprivileged caller), the answer comes over D-Bus; only its errors are the caller's.
+ */
+export async function listMachines(session: Session, wishes: Wishes): Promise<ListedMachine[]> {
+  const machines = (await tryVarlink(session)) ?? (await listOverBus(session, wishes));
+  const shown = wishes.hidden ? machines : machines.filter(({ name }) => !isHidden(name));
+  return sortedByBytes(shown, ({ name }) => name);
+}
+
+async function tryVarlink(session: Session): Promise<ListedMachine[] | null> {
+  if (session.settings.scope !== "system") return null;
+  const varlink = await session.varlink();
+  if (varlink === null) return null;
+  try {
+    return await listOverVarlink(varlink);
+  } catch (error) {
+    if (error instanceof Error && "id" in error && error.id === "io.systemd.Machine.NoSuchMachine") return [];
+    return null;
+  }
+}

@@ -1,0 +1,112 @@
+// `machinectl poweroff`, `reboot`, `terminate`, `pause`, `resume` and `kill`. A machine with a control socket of its own is asked there,
+// others get a signal through the manager (machinectl(1), "Machine Commands").
+import { startPolkitAgent } from "../session/agents.ts";
+import { controlAddress, noControlSocket } from "./control-socket.ts";
+import { attempt } from "../session/failure.ts";
+import type { Session } from "../session/session.ts";
+import { SIGINT, SIGRTMIN_PLUS_4 } from "../format/signals.ts";
+
+/** A way to end or restart a machine: the control socket's method, and what it amounts to without one. */
+interface PowerAction {
+  readonly method: string;
+  readonly what: string;
+  readonly otherwise: (session: Session, name: string) => Promise<unknown>;
+  readonly complaint: (name: string) => string;
+}
+
+const POWER_OFF: PowerAction = {
+  method: "PowerOff",
+  what: "power off",
+  otherwise: (session, name) => session.manager("KillMachine", "ssi", name, "leader", SIGRTMIN_PLUS_4),
+  complaint: () => "Could not kill machine",
+};
+
+const REBOOT: PowerAction = {
+  method: "Reboot",
+  what: "reboot",
+  otherwise: (session, name) => session.manager("KillMachine", "ssi", name, "leader", SIGINT),
+  complaint: (name) => `Could not reboot machine '${name}'`,
+};
+
+const TERMINATE: PowerAction = {
+  method: "Terminate",
+  what: "terminate",
+  otherwise: (session, name) => session.manager("TerminateMachine", "s", name),
+  complaint: () => "Could not terminate machine",
+};
+
+/** There is no other way to hold a machine. */
+function withoutControlSocket(_session: Session, name: string): Promise<never> {
+  throw noControlSocket(name);
+}
+
+const PAUSE: PowerAction = {
+  method: "Pause",
+  what: "pause",
+  otherwise: withoutControlSocket,
+  complaint: () => "Could not pause machine",
+};
+
+const RESUME: PowerAction = {
+  method: "Resume",
+  what: "resume",
+  otherwise: withoutControlSocket,
+  complaint: () => "Could not resume machine",
+};
+
+async function control(session: Session, action: PowerAction, name: string, address: string): Promise<void> {
+  await attempt(`Failed to ${action.what} machine '${name}'`, async () => {
+    const machine = await session.connectVarlink(address, `the control socket of machine '${name}'`);
+    await machine.call(`io.systemd.MachineInstance.${action.method}`);
+  });
+}
+
+/** Applies an action to machines in order, up to the first failure. */
+async function applyToAll(session: Session, action: PowerAction, names: readonly string[]): Promise<number> {
+  await startPolkitAgent(session);
+  const manager = await session.varlink();
+  for (const name of names) {
+    const address = manager === null ? null : await controlAddress(manager, name);
+    if (address !== null) {
+      await control(session, action, name, address);
+      continue;
+    }
+    await attempt(action.complaint(name), () => action.otherwise(session, name));
+  }
+  return 0;
+}
+
+/** The verb `poweroff`: returns when the machines have been asked, not when they are off. */
+export function powerOff(session: Session, names: readonly string[]): Promise<number> {
+  return applyToAll(session, POWER_OFF, names);
+}
+
+/** The verb `reboot`. */
+export function reboot(session: Session, names: readonly string[]): Promise<number> {
+  return applyToAll(session, REBOOT, names);
+}
+
+/** The verb `terminate`. */
+export function terminate(session: Session, names: readonly string[]): Promise<number> {
+  return applyToAll(session, TERMINATE, names);
+}
+
+/** The verb `pause`: machines with a control socket only. */
+export function pause(session: Session, names: readonly string[]): Promise<number> {
+  return applyToAll(session, PAUSE, names);
+}
+
+/** The verb `resume`. */
+export function resume(session: Session, names: readonly string[]): Promise<number> {
+  return applyToAll(session, RESUME, names);
+}
+
+/** The verb `kill`. Whom to kill is for the manager to judge. */
+export async function kill(session: Session, names: readonly string[]): Promise<number> {
+  const { killWhom, signal } = session.settings;
+  await startPolkitAgent(session);
+  for (const name of names) {
+    await attempt("Could not kill machine", () => session.manager("KillMachine", "ssi", name, killWhom, signal));
+  }
+  return 0;
+}

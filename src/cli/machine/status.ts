@@ -1,0 +1,122 @@
+// `machinectl status`: a page about each machine for people, or an object for programs (machinectl(1), "status").
+import { onOneLine } from "../../base/control-characters.ts";
+import { formatRelative, formatTimestamp, type Zone } from "../../base/format.ts";
+import { unitJournal, unitJournalEntries } from "./journal.ts";
+import { formatJson, type Json } from "../format/json.ts";
+import { type MachineDetails, machineDetails, machineFacts, type NamedProcess } from "./details.ts";
+import { drawElsewhere, drawTree, treeJson } from "../format/process-tree.ts";
+import type { Session } from "../session/session.ts";
+
+const LABEL_WIDTH = 8;
+const TREE_PREFIX = "\t\t  ";
+/** What stands left of the tree on the screen, with both tabs filled. */
+const TREE_INDENT = 18;
+const LEAST_TREE_WIDTH = 10;
+
+interface Moment {
+  readonly zone: Zone;
+  readonly nowUsec: bigint;
+}
+
+function namedProcess(process: NamedProcess | null): string {
+  if (process === null) return "";
+  return process.name === null ? String(process.pid) : `${process.pid} (${process.name})`;
+}
+
+/** Addresses of IPv6 carry the interface when there is only one, so that link-local ones can be used as they are. */
+function addressLines(details: MachineDetails): string {
+  const only = details.interfaces.length === 1 ? details.interfaces[0] : undefined;
+  const scope = only === undefined ? "" : `%${only.index}`;
+  return details.addresses.map(({ text, isIpv6 }) => (isIpv6 ? text + scope : text)).join("\n");
+}
+
+/** The labelled lines of a page in their order; a line without text is left out. */
+const LINES: readonly (readonly [label: string, text: (details: MachineDetails, moment: Moment) => string])[] = [
+  ["Since", (d, { zone, nowUsec }) => since(d.sinceUsec, zone, nowUsec)],
+  ["Leader", (d) => namedProcess(d.leader)],
+  ["Superv.", (d) => namedProcess(d.supervisor)],
+  ["Service", (d) => (d.service === "" ? "" : `${d.service}${d.class === "" ? "" : `; class ${d.class}`}`)],
+  ["Class", (d) => (d.service === "" ? d.class : "")],
+  ["UID", (d) => (d.uid === 0 ? "" : String(d.uid))],
+  ["Root", (d) => d.rootDirectory],
+  ["Iface", (d) => d.interfaces.map(({ index, name }) => name ?? String(index)).join(" ")],
+  ["Address", addressLines],
+  ["OS", (d) => d.osRelease?.get("PRETTY_NAME") ?? ""],
+  ["ID Shift", (d) => (d.uidShift === null || d.uidShift === 0 ? "" : String(d.uidShift))],
+  ["Unit", (d) => d.unit],
+  ["Subgroup", (d) => (d.subgroup === "/" ? "" : d.subgroup)],
+];
+
+function since(usec: bigint, zone: Zone, nowUsec: bigint): string {
+  const absolute = formatTimestamp(usec, zone);
+  return absolute === "" ? "" : `${absolute}; ${formatRelative(usec, nowUsec)}`;
+}
+
+function head(details: MachineDetails, moment: Moment): string {
+  const title = details.id === "" ? details.name : `${details.name}(${details.id})`;
+  const continuation = `\n\t${" ".repeat(LABEL_WIDTH + 2)}`;
+  const lines = LINES.map(([label, write]) => {
+    const text = write(details, moment);
+    return text === "" ? "" : `\t${label.padStart(LABEL_WIDTH)}: ${text.replaceAll("\n", continuation)}\n`;
+  });
+  return `${onOneLine(title)}\n${lines.join("")}`;
+}
+
+function tree(session: Session, details: MachineDetails): string {
+  const { terminal, settings, output } = session;
+  const whole = settings.full || !terminal.isTty || output.hasPager;
+  const width = whole ? null : Math.max(terminal.columns - TREE_INDENT, LEAST_TREE_WIDTH);
+  const form = { terminal, prefix: TREE_PREFIX, width };
+  const inside = details.processes === null ? "" : drawTree(details.processes, form);
+  return inside + drawElsewhere(details.elsewhere, form);
+}
+
+async function page(session: Session, name: string, zone: Zone, separator: string): Promise<void> {
+  const facts = await machineFacts(session, name);
+  const [details, journal] = await Promise.all([machineDetails(session, facts), unitJournal(session, facts)]);
+  session.output.write(separator + head(details, { zone, nowUsec: session.ports.nowUsec() }));
+  if (details.processFailure !== null) session.report.error(`Failed to dump process list: ${details.processFailure}`);
+  session.output.write(tree(session, details));
+  if (journal !== "") session.output.write(`\n${journal}`);
+}
+
+async function json(session: Session, name: string): Promise<Json> {
+  const facts = await machineFacts(session, name);
+  const [d, journal] = await Promise.all([machineDetails(session, facts), unitJournalEntries(session, facts)]);
+  const named = (process: NamedProcess | null): Json =>
+    process === null ? null : { pid: process.pid, name: process.name };
+  return {
+    name: d.name,
+    id: d.id || null,
+    class: d.class || null,
+    service: d.service || null,
+    state: d.state || null,
+    since: d.sinceUsec === 0n ? null : d.sinceUsec,
+    leader: named(d.leader),
+    supervisor: named(d.supervisor),
+    uid: d.uid,
+    rootDirectory: d.rootDirectory || null,
+    networkInterfaces: d.interfaces.map(({ index, name: interfaceName }) => ({ index, name: interfaceName })),
+    addresses: d.addresses.map(({ text }) => text),
+    osRelease: d.osRelease === null ? null : Object.fromEntries(d.osRelease),
+    uidShift: d.uidShift,
+    unit: d.unit || null,
+    subgroup: d.subgroup || null,
+    processes: treeJson(d.processes),
+    processesElsewhere: d.elsewhere.map(({ cgroup, pid, command }) => ({ cgroup, pid, command })),
+    journal,
+  };
+}
+
+/** The verb `status`: stops at the first machine that is not known. With `--json=`, one object for each machine. */
+export async function status(session: Session, names: readonly string[]): Promise<number> {
+  const { settings, ports, output, terminal } = session;
+  await session.openPager();
+  if (settings.json !== "off") {
+    for (const name of names) output.write(formatJson(await json(session, name), settings.json, terminal.paint));
+    return 0;
+  }
+  const zone = await ports.zone();
+  for (const [index, name] of names.entries()) await page(session, name, zone, index === 0 ? "" : "\n");
+  return 0;
+}

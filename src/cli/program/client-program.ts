@@ -1,0 +1,82 @@
+// What machinectl and importctl have in common: from the arguments to the verb that runs, and the exit status.
+//
+// Only what every call needs is imported here; verbs, connections and help are loaded when they run.
+import { Failure } from "../session/failure.ts";
+import { type OptionTable, parseOptions } from "../command-line/getopt.ts";
+import type { OptionContext } from "../command-line/option-values.ts";
+import type { Ports } from "../session/ports.ts";
+import { Session } from "../session/session.ts";
+import { defaultSettings, type Settings } from "../session/settings.ts";
+import { findVerb, type VerbRow, verbNames, wordLimits } from "../command-line/verb-row.ts";
+
+/** A client, as its tables describe it. */
+export interface ClientProgram {
+  readonly name: string;
+  /** What it is for, in one sentence. */
+  readonly abstract: string;
+  /** In the order of the help text. */
+  readonly groups: readonly VerbRow["group"][];
+  readonly verbs: readonly VerbRow[];
+  readonly options: OptionTable<Settings, OptionContext>;
+}
+
+/** The row of the verb that was typed; throws a Failure for an unknown verb or a wrong number of words. */
+async function chooseVerb(session: Session, verbs: readonly VerbRow[], words: readonly string[]): Promise<VerbRow> {
+  const [name] = words;
+  const verb = name === undefined ? verbs.find(({ isDefault }) => isDefault) : findVerb(verbs, name);
+  if (verb === undefined) {
+    const { suggest } = await import("../command-line/suggest.ts");
+    const nearest = suggest(name ?? "", verbNames(verbs));
+    throw new Failure(`Unknown command verb '${name}'${nearest === undefined ? "." : `, did you mean '${nearest}'?`}`);
+  }
+  verb.announce?.(session);
+  const { least, most } = wordLimits(verb);
+  const count = Math.max(words.length - 1, 0);
+  if (count < least) throw new Failure("Too few arguments.");
+  if (count > most) throw new Failure("Too many arguments.");
+  return verb;
+}
+
+/** What the options that act at once print. */
+function optionContext(session: Session, program: ClientProgram): OptionContext {
+  const { output } = session;
+  return {
+    env: session.ports.env,
+    stdoutIsTty: session.terminal.stdoutIsTty,
+    help: async () => void (await (await import("./help.ts")).help(session, [], program)),
+    version: async () => output.write((await import("./version.ts")).versionText()),
+    introspection: async () => output.write((await import("./introspect.ts")).introspection(program)),
+    signals: (form) => async () => (await import("../machine/signal-list.ts")).printSignals(session, form),
+    lines: (lines) => () => output.write(lines.map((line) => `${line}\n`).join("")),
+  };
+}
+
+async function execute(session: Session, program: ClientProgram, args: readonly string[]): Promise<number> {
+  const { words, finish } = parseOptions(args, session.settings, {
+    program: program.name,
+    options: program.options,
+    context: optionContext(session, program),
+    wordsUntilRest: (verb) => findVerb(program.verbs, verb)?.wordsUntilRest,
+  });
+  if (finish !== null) {
+    await finish();
+    return 0;
+  }
+  const verb = await chooseVerb(session, program.verbs, words);
+  return verb.run(session, words.slice(1), program);
+}
+
+/** Runs a client with its arguments in the given surroundings; gives the exit status. */
+export async function runClient(program: ClientProgram, args: readonly string[], ports: Ports): Promise<number> {
+  const session = new Session(defaultSettings(), ports);
+  let status: number;
+  try {
+    status = await execute(session, program, args);
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    for (const line of error.message.split("\n")) session.report.error(line);
+    status = 1;
+  }
+  await session.close();
+  return status;
+}

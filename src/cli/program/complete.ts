@@ -1,0 +1,67 @@
+// `machinectl complete KIND [WORD…]` and the same of importctl: what a shell offers at the cursor, one candidate a line.
+// The completion scripts of install/completions call it; nobody else needs to. It asks nobody for a password, prints
+// nothing where something fails, and always exits with 0: a completion must not disturb the command line.
+
+import { listDirectory } from "../../kernel/file/directory-entry.ts";
+import { type Fd, openInRoot } from "../../kernel/file/fd.ts";
+import type { Session } from "../session/session.ts";
+
+/** Candidates for a kind of word (`WordKind` of verb-row.ts, as far as the scripts do not know them themselves). */
+const KINDS: Readonly<Record<string, (session: Session, words: readonly string[]) => Promise<readonly string[]>>> = {
+  machine: machines,
+  "machine-or-host": async (session) => [...(await machines(session)), ".host"],
+  image: images,
+  transfer: transfers,
+  "machine-path": machinePaths,
+};
+
+// The list without metadata: addresses and OS releases cost the daemon a look into each machine.
+async function machines(session: Session): Promise<string[]> {
+  const [listed] = await session.manager("ListMachines");
+  // a(ssso): name, class, service, object path.
+  const names = (listed as [string, string, string, string][]).map(([name]) => name);
+  return names.filter((name) => !name.startsWith("."));
+}
+
+async function images(session: Session, [program]: readonly string[]): Promise<string[]> {
+  if (program === "importctl") return (await import("../transfer/list.ts")).imageNames(session);
+  const { listedImages } = await import("../image/list-rows.ts");
+  const names = (await listedImages(session)).map(({ name }) => name);
+  return names.filter((name) => !name.startsWith("."));
+}
+
+async function transfers(session: Session): Promise<string[]> {
+  return (await import("../transfer/list.ts")).transferIds(session);
+}
+
+/** The entries of the directory that `typed` names or begins, as a process of the machine would see them. */
+async function machinePaths(session: Session, [machine = "", typed = ""]: readonly string[]): Promise<string[]> {
+  const slash = typed.lastIndexOf("/");
+  if (slash < 0) return ["/"];
+  const [reply] = await session.manager("OpenMachineRootDirectory", "s", machine);
+  // `h` by definition of the interface; the session's connection has made it a descriptor of ours.
+  using root = reply as Fd;
+  const directory = typed.slice(0, slash + 1);
+  using opened = openInRoot(root, directory, "directory");
+  return listDirectory(opened).map(({ name, kind }) => `${directory}${name}${kind === "directory" ? "/" : ""}`);
+}
+
+function isControl(character: string): boolean {
+  return character < " " || character === "\u007f";
+}
+
+/** The verb `complete`. */
+export async function complete(session: Session, [kind = "", ...words]: readonly string[]): Promise<number> {
+  session.settings.askPassword = false;
+  const find = Object.hasOwn(KINDS, kind) ? KINDS[kind] : undefined;
+  if (find === undefined) return 0;
+  try {
+    const candidates = await find(session, words);
+    // A name with a line end in it cannot be offered by a protocol of lines.
+    const lines = candidates.filter((candidate) => ![...candidate].some(isControl));
+    session.output.write(lines.map((line) => `${line}\n`).join(""));
+  } catch {
+    // Nothing to offer.
+  }
+  return 0;
+}

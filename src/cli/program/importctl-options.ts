@@ -1,0 +1,91 @@
+// The options of importctl, one row each, in the order of the help text (importctl(1), "Options"). Those it shares with
+// machinectl are machinectl's rows.
+import { IMAGE_CLASSES, type ImageClass } from "../../base/transfer.ts";
+import { Failure } from "../session/failure.ts";
+import type { OptionRow, OptionTable } from "../command-line/getopt.ts";
+import type { OptionContext } from "../command-line/option-values.ts";
+import { OPTIONS } from "./options.ts";
+import type { Settings } from "../session/settings.ts";
+import { parseBoolean } from "../format/terminal.ts";
+
+type Row = OptionRow<Settings, OptionContext>;
+
+/** A row of machinectl's table, with words of its own for it. */
+function shared(name: string, description?: string): Record<string, Row> {
+  const row = OPTIONS[name];
+  if (row === undefined) throw new TypeError(`machinectl has no option --${name}`);
+  return { [name]: description === undefined ? row : { ...row, hidden: false, description } };
+}
+
+function classFlag(imageClass: ImageClass): Row {
+  return {
+    type: "boolean",
+    description: `Short for --class=${imageClass}`,
+    apply: (settings) => {
+      settings.imageClass = imageClass;
+    },
+  };
+}
+
+function setClass(settings: Settings, value: string): void {
+  const known = IMAGE_CLASSES.parse(value);
+  if (known === undefined) throw new Failure(`Failed to parse --class= parameter: ${value}`);
+  settings.imageClass = known;
+}
+
+function setKeepDownload(settings: Settings, value: string): void {
+  const keep = parseBoolean(value);
+  if (keep === undefined) throw new Failure(`Failed to parse --keep-download= value: ${value}`);
+  settings.keepDownload = keep;
+}
+
+export const IMPORTCTL_OPTIONS: OptionTable<Settings, OptionContext> = {
+  ...shared("help"),
+  ...shared("version"),
+  ...shared("no-pager"),
+  ...shared("no-legend"),
+  ...shared("no-ask-password"),
+  ...shared("host"),
+  ...shared("machine"),
+  ...shared("system", "Talk to the transfer daemon of the system"),
+  ...shared("user", "Talk to the transfer daemon of the calling user"),
+  ...shared("read-only", "Make the image read-only"),
+  ...shared("quiet"),
+  ...shared("json", "Print lists as JSON (pretty, short, off)"),
+  j: {
+    type: "boolean",
+    description: "Short for --json=pretty on a terminal, for --json=short elsewhere",
+    apply: (settings, _value, { stdoutIsTty }) => {
+      settings.json = stdoutIsTty ? "pretty" : "short";
+    },
+  },
+  ...shared("verify", "How a download is verified (no, checksum, signature)"),
+  ...shared("format", "Compression of an export (uncompressed, xz, gzip, bzip2, zstd)"),
+  ...shared("force", "Replace an image of the same name"),
+  class: {
+    type: "string",
+    valueHint: "TYPE",
+    values: IMAGE_CLASSES.values,
+    description: `What the images are for (${IMAGE_CLASSES.values.join(", ")})`,
+    apply: setClass,
+  },
+  m: classFlag("machine"),
+  P: classFlag("portable"),
+  S: classFlag("sysext"),
+  C: classFlag("confext"),
+  "keep-download": {
+    type: "string",
+    valueHint: "BOOL",
+    values: ["yes", "no"],
+    description: "Whether a pristine copy of a download is kept",
+    apply: setKeepDownload,
+  },
+  N: {
+    type: "boolean",
+    description: "Short for --keep-download=no",
+    apply: (settings) => {
+      settings.keepDownload = false;
+    },
+  },
+  ...shared("introspect-cli"),
+};

@@ -1,0 +1,58 @@
+// importctl: download, import and export images (importctl(1)).
+import { type ClientProgram, runClient } from "./client-program.ts";
+import { IMPORTCTL_OPTIONS } from "./importctl-options.ts";
+import { type Ports, processPorts } from "../session/ports.ts";
+import { TRANSFER_VERBS } from "./transfer-verbs.ts";
+import { COMPLETE_VERB, type VerbRow } from "../command-line/verb-row.ts";
+
+const PULL_OCI: VerbRow = {
+  meta: { name: "pull-oci", description: "Download a container image of an OCI registry" },
+  group: "Transfer",
+  args: {
+    ref: { type: "positional", required: true, description: "[REGISTRY/]IMAGE[:TAG]", complete: "free" },
+    name: { type: "positional", required: false, description: "The name of the image", complete: "free" },
+  },
+  options: ["force", "read-only", "class", "quiet"],
+  run: async (session, words) => (await import("../transfer/transfer.ts")).pull(session, "oci", words),
+};
+
+const LIST_IMAGES: VerbRow = {
+  meta: { name: "list-images", description: "List the images that are here" },
+  group: "Transfer",
+  args: {},
+  options: ["class", "json", "no-legend"],
+  run: async (session) => (await import("../transfer/list.ts")).listImages(session),
+};
+
+const HELP: VerbRow = {
+  meta: { name: "help", description: "Print this overview, or the usage of one command" },
+  group: "Transfer",
+  args: { command: { type: "positional", required: false, description: "A command", complete: "verb" } },
+  anyWords: true,
+  run: async (session, words, program) => (await import("./help.ts")).help(session, words, program),
+};
+
+function ownRows(): VerbRow[] {
+  return TRANSFER_VERBS.flatMap((row) => {
+    if (row.meta.name === "pull-raw") return [row, PULL_OCI];
+    return [row.meta.name === "list-transfers" ? { ...row, isDefault: true } : row];
+  });
+}
+
+export const IMPORTCTL: ClientProgram = {
+  name: "importctl",
+  abstract: "Download, import and export images of machines, portable services and system extensions.",
+  groups: ["Transfer"],
+  verbs: [...ownRows(), LIST_IMAGES, COMPLETE_VERB, HELP],
+  options: IMPORTCTL_OPTIONS,
+};
+
+/** Runs importctl with its arguments in the given surroundings; gives the exit status. */
+export function runImportctl(args: readonly string[], ports: Ports): Promise<number> {
+  return runClient(IMPORTCTL, args, ports);
+}
+
+/** Entry point: the arguments after the program's name; gives the exit status. */
+export function main(args: string[]): Promise<number> {
+  return runImportctl(args, processPorts());
+}

@@ -1,0 +1,44 @@
+// `--introspect-cli`: options and verbs as one line of JSON, for programs that complete or wrap commands.
+import type { ClientProgram } from "./client-program.ts";
+import { formatJson, type Json } from "../format/json.ts";
+import { NO_PAINT } from "../format/terminal.ts";
+import { type VerbRow, wordLimits } from "../command-line/verb-row.ts";
+import { COMPATIBLE_WITH, FEATURES } from "./version.ts";
+
+const MEDIA_TYPE = "application/vnd.io.systemd.cli-introspection-0";
+
+function optionJson([key, row]: [string, ClientProgram["options"][string]]): Json {
+  const long = key.length === 1 ? `-${key}` : `--${key}`;
+  return {
+    names: row.alias === undefined ? [long] : [`-${row.alias}`, long],
+    argument: row.type === "string" ? "required_argument" : "no_argument",
+    ...(row.valueHint === undefined ? {} : { metavar: row.valueHint }),
+    ...(row.hidden === true || row.description === undefined ? {} : { help: row.description }),
+  };
+}
+
+/** Counts include the verb itself; one that does not limit is left out. */
+function verbJson(verb: VerbRow): Json {
+  const { least, most } = wordLimits(verb);
+  return {
+    names: [verb.meta.name, ...(verb.meta.alias ?? [])],
+    ...(verb.meta.hidden === true ? {} : { abstract: [verb.meta.description] }),
+    ...(least === 0 ? {} : { minArguments: least + 1 }),
+    ...(most === Number.POSITIVE_INFINITY ? {} : { maxArguments: most + 1 }),
+    ...(verb.isDefault === true ? { isDefault: true } : {}),
+  };
+}
+
+/** The description of a client as a line of JSON. */
+export function introspection({ name, abstract, options, verbs }: ClientProgram): string {
+  const command: Json = {
+    names: [name],
+    project: "machined",
+    version: String(COMPATIBLE_WITH),
+    features: FEATURES,
+    abstract: [abstract],
+    options: Object.entries(options).map(optionJson),
+    verbs: verbs.map(verbJson),
+  };
+  return formatJson({ mediaType: MEDIA_TYPE, commands: [command] }, "short", NO_PAINT);
+}

@@ -1,0 +1,23 @@
+// machinectl: control and look at the machines of a host (machinectl(1)).
+import { type ClientProgram, runClient } from "./client-program.ts";
+import { OPTIONS } from "./options.ts";
+import { type Ports, processPorts } from "../session/ports.ts";
+import { VERBS } from "./verbs.ts";
+
+export const MACHINECTL: ClientProgram = {
+  name: "machinectl",
+  abstract: "Look at the virtual machines and containers of a host, and control them.",
+  groups: ["Machine", "Image"],
+  verbs: VERBS,
+  options: OPTIONS,
+};
+
+/** Runs machinectl with its arguments in the given surroundings; gives the exit status. */
+export function runMachinectl(args: readonly string[], ports: Ports): Promise<number> {
+  return runClient(MACHINECTL, args, ports);
+}
+
+/** Entry point: the arguments after the program's name; gives the exit status. */
+export function main(args: string[]): Promise<number> {
+  return runMachinectl(args, processPorts());
+}

@@ -1,0 +1,108 @@
+// The options of machinectl, one row each, in the order of the help text (machinectl(1), "Options").
+// Rows have the form of citty argument definitions; getopt.ts parses by them, help.ts and introspect.ts print them.
+import { KILL_WHOM } from "../../base/string-table.ts";
+import type { OptionRow, OptionTable } from "../command-line/getopt.ts";
+import {
+  type OptionContext,
+  setEnvironment,
+  setFormat,
+  setJson,
+  setLines,
+  setMaxAddresses,
+  setOutput,
+  setRunner,
+  setSignal,
+  setVerify,
+} from "../command-line/option-values.ts";
+import { FORMATS, JSON_CHOICES, OUTPUT_MODES, RUNNERS, type Settings, VERIFY_MODES } from "../session/settings.ts";
+
+type Row = OptionRow<Settings, OptionContext>;
+
+/** An option without a value, which sets some settings. */
+function flag(description: string, set: Partial<Settings>): Row {
+  return { type: "boolean", description, apply: (settings) => void Object.assign(settings, set) };
+}
+
+/** An option with a value. */
+function valued(valueHint: string, description: string, apply: Row["apply"]): Row {
+  return { type: "string", valueHint, description, apply };
+}
+
+/** An option whose values are known. */
+function listed(valueHint: string, values: NonNullable<Row["values"]>, description: string, apply: Row["apply"]): Row {
+  return { ...valued(valueHint, description, apply), values };
+}
+
+function short(alias: string, row: Row): Row {
+  return { ...row, alias };
+}
+
+function hidden(row: Row): Row {
+  return { ...row, hidden: true };
+}
+
+const OUTPUT_HELP = `Form of journal entries (${OUTPUT_MODES.join(", ")}); the json ones turn tables into JSON`;
+
+/** The table of options. */
+export const OPTIONS: OptionTable<Settings, OptionContext> = {
+  help: {
+    type: "boolean",
+    alias: "h",
+    description: "Print this overview",
+    apply: (_s, _value, context) => context.help,
+  },
+  version: { type: "boolean", description: "Print the version", apply: (_s, _value, context) => context.version },
+  host: short(
+    "H",
+    listed("[USER@]HOST", "host", "Work on another host, over ssh", (settings, host) => {
+      settings.transport = { kind: "remote", host };
+    }),
+  ),
+  machine: short(
+    "M",
+    listed("CONTAINER", "machine", "Work on the manager inside a container", (settings, name) => {
+      settings.transport = { kind: "machine", name };
+    }),
+  ),
+  system: flag("Talk to the machine manager of the system", { scope: "system" }),
+  user: flag("Talk to the machine manager of the calling user", { scope: "user" }),
+  value: flag("With show: print values without their names", { valueOnly: true }),
+  property: short(
+    "p",
+    valued("NAME", "With show: print only properties of this name", (settings, name) => {
+      settings.properties.push(name);
+    }),
+  ),
+  P: valued("NAME", "Short for --value --property=NAME", (settings, name) => {
+    settings.properties.push(name);
+    settings.valueOnly = true;
+  }),
+  all: short("a", flag("Include hidden machines and empty properties", { all: true })),
+  full: short("l", flag("Do not shorten anything to fit the terminal", { full: true })),
+  "kill-whom": listed("WHOM", KILL_WHOM.values, "Who gets the signal: leader, supervisor or all", (settings, whom) => {
+    settings.killWhom = whom;
+  }),
+  signal: short("s", listed("SIGNAL", "signal", "The signal to send, or 'list'", setSignal)),
+  uid: listed("USER", "user", "The user to run a shell as", (settings, uid) => {
+    settings.uid = uid;
+  }),
+  setenv: short("E", listed("VAR[=VALUE]", "variable", "Set an environment variable for a shell", setEnvironment)),
+  "wait-status": flag("With shell: exit with the program's own exit status", { waitStatus: true }),
+  "read-only": flag("Make the bind mount or the clone read-only", { readOnly: true }),
+  mkdir: flag("Create the place of a bind mount where it is missing", { mkdir: true }),
+  lines: short("n", valued("INTEGER", "How many journal entries to print", setLines)),
+  "max-addresses": listed("INTEGER", ["all"], "How many addresses to list at most, or 'all'", setMaxAddresses),
+  output: short("o", listed("STRING", OUTPUT_MODES, OUTPUT_HELP, setOutput)),
+  json: listed("MODE", JSON_CHOICES, "Print list, status and show as JSON (pretty, short, off)", setJson),
+  force: flag("Replace what is in the way when copying", { force: true }),
+  now: flag("With enable and disable: start or power off as well", { now: true }),
+  runner: listed("RUNNER", RUNNERS, "Run images as containers (nspawn) or as virtual machines (vmspawn)", setRunner),
+  V: flag("Short for --runner=vmspawn", { runner: "vmspawn" }),
+  verify: hidden(listed("MODE", VERIFY_MODES, "", setVerify)),
+  format: hidden(listed("FORMAT", FORMATS, "", setFormat)),
+  "no-pager": flag("Print without a pager", { pager: false }),
+  "no-legend": flag("Leave out headings and summary lines", { legend: false }),
+  "no-ask-password": flag("Never ask for a password", { askPassword: false }),
+  quiet: short("q", flag("Print less", { quiet: true })),
+  "introspect-cli": { type: "boolean", hidden: true, apply: (_s, _value, context) => context.introspection },
+};

@@ -1,0 +1,344 @@
+// The verbs of machinectl, one row each, in the order of the help text (machinectl(1), "Commands").
+// Rows have the form of citty commands (meta, args, run), as plain data: citty itself is loaded only to print usage.
+// Adding a verb: a row here, and a function in a file of its own that the row imports when it runs.
+import { MACHINECTL_TRANSFER_VERBS } from "./transfer-verbs.ts";
+import { COMPLETE_VERB, type VerbRow } from "../command-line/verb-row.ts";
+
+const NAMES = {
+  name: {
+    type: "positional",
+    required: true,
+    repeated: true,
+    description: "A machine, or several",
+    complete: "machine",
+  },
+} as const satisfies VerbRow["args"];
+
+const NAMES_OR_NONE = {
+  name: {
+    type: "positional",
+    required: false,
+    repeated: true,
+    description: "A machine, or several; none means the manager",
+    complete: "machine",
+  },
+} as const satisfies VerbRow["args"];
+
+const IMAGES = {
+  name: {
+    type: "positional",
+    required: true,
+    repeated: true,
+    description: "A machine image, or several",
+    complete: "image",
+  },
+} as const satisfies VerbRow["args"];
+
+const IMAGES_OR_NONE = {
+  name: {
+    type: "positional",
+    required: false,
+    repeated: true,
+    description: "An image, or several; none means the pool",
+    complete: "image",
+  },
+} as const satisfies VerbRow["args"];
+
+const SETTINGS = {
+  name: {
+    type: "positional",
+    required: true,
+    repeated: true,
+    description: "A machine, or the path of a file",
+    complete: "settings",
+  },
+} as const satisfies VerbRow["args"];
+
+const NEW_NAME = {
+  name: { type: "positional", required: true, description: "An image", complete: "image" },
+  newName: { type: "positional", required: true, description: "The new name", complete: "free" },
+} as const satisfies VerbRow["args"];
+
+const TO_MACHINE = {
+  name: { type: "positional", required: true, description: "A machine", complete: "machine" },
+  path: { type: "positional", required: true, description: "Where from", complete: "file" },
+  target: {
+    type: "positional",
+    required: false,
+    description: "Where to; the same path unless given",
+    complete: "machine-path",
+  },
+} as const satisfies VerbRow["args"];
+
+const FROM_MACHINE = {
+  name: { type: "positional", required: true, description: "A machine", complete: "machine" },
+  path: { type: "positional", required: true, description: "Where from", complete: "machine-path" },
+  target: {
+    type: "positional",
+    required: false,
+    description: "Where to; the same path unless given",
+    complete: "file",
+  },
+} as const satisfies VerbRow["args"];
+
+const BIND_VOLUME = {
+  name: { type: "positional", required: true, description: "A machine", complete: "machine" },
+  volume: {
+    type: "positional",
+    required: true,
+    description: "PROVIDER:VOLUME[:CONFIG[:KEY=VALUE,…]]",
+    complete: "free",
+  },
+} as const satisfies VerbRow["args"];
+
+const UNBIND_VOLUME = {
+  name: { type: "positional", required: true, description: "A machine", complete: "machine" },
+  volume: { type: "positional", required: true, description: "PROVIDER:VOLUME", complete: "free" },
+} as const satisfies VerbRow["args"];
+
+export const VERBS: readonly VerbRow[] = [
+  {
+    meta: { name: "list", description: "List the machines that are running" },
+    group: "Machine",
+    isDefault: true,
+    args: {},
+    options: ["all", "full", "max-addresses", "output", "json", "no-legend"],
+    run: async (session) => (await import("../machine/list.ts")).list(session),
+  },
+  {
+    meta: { name: "status", description: "Print what there is to know about machines" },
+    group: "Machine",
+    args: NAMES,
+    options: ["full", "lines", "output", "json"],
+    run: async (session, names) => (await import("../machine/status.ts")).status(session, names),
+  },
+  {
+    meta: { name: "show", description: "Print properties of machines or of the manager" },
+    group: "Machine",
+    args: NAMES_OR_NONE,
+    options: ["property", "value", "all", "json"],
+    run: async (session, names) => (await import("../machine/show.ts")).show(session, names),
+  },
+  {
+    meta: { name: "start", description: "Start images as services" },
+    group: "Machine",
+    args: IMAGES,
+    options: ["runner"],
+    run: async (session, names) => (await import("../image/start.ts")).start(session, names),
+  },
+  {
+    meta: { name: "login", description: "Get a login prompt of a machine" },
+    group: "Machine",
+    args: {
+      name: {
+        type: "positional",
+        required: false,
+        description: "A machine; none means this host",
+        complete: "machine-or-host",
+      },
+    },
+    run: async (session, words) => (await import("../terminal/login.ts")).login(session, words),
+  },
+  {
+    meta: { name: "shell", description: "Run a shell or another program in a machine" },
+    group: "Machine",
+    args: {
+      machine: {
+        type: "positional",
+        required: false,
+        description: "A user and a machine, or one of them",
+        complete: "login",
+      },
+      command: {
+        type: "positional",
+        required: false,
+        repeated: true,
+        description: "A program with its arguments",
+        complete: "command",
+      },
+    },
+    wordsUntilRest: 3,
+    options: ["uid", "setenv", "wait-status", "quiet"],
+    run: async (session, words) => (await import("../terminal/shell.ts")).shell(session, words),
+  },
+  {
+    meta: { name: "enable", description: "Start images at boot from now on" },
+    group: "Machine",
+    args: IMAGES,
+    options: ["now", "runner"],
+    run: async (session, names) => (await import("../image/enable.ts")).enable(session, names),
+  },
+  {
+    meta: { name: "disable", description: "No longer start images at boot" },
+    group: "Machine",
+    args: IMAGES,
+    options: ["now", "runner"],
+    run: async (session, names) => (await import("../image/enable.ts")).disable(session, names),
+  },
+  {
+    meta: { name: "poweroff", alias: ["stop"], description: "Ask machines to power off" },
+    group: "Machine",
+    args: NAMES,
+    run: async (session, names) => (await import("../machine/power.ts")).powerOff(session, names),
+  },
+  {
+    meta: { name: "reboot", alias: ["restart"], description: "Ask machines to reboot" },
+    group: "Machine",
+    args: NAMES,
+    run: async (session, names) => (await import("../machine/power.ts")).reboot(session, names),
+  },
+  {
+    meta: { name: "terminate", description: "End machines at once" },
+    group: "Machine",
+    args: NAMES,
+    run: async (session, names) => (await import("../machine/power.ts")).terminate(session, names),
+  },
+  {
+    meta: { name: "pause", description: "Hold machines that can be held" },
+    group: "Machine",
+    args: NAMES,
+    run: async (session, names) => (await import("../machine/power.ts")).pause(session, names),
+  },
+  {
+    meta: { name: "resume", description: "Let held machines go on" },
+    group: "Machine",
+    args: NAMES,
+    run: async (session, names) => (await import("../machine/power.ts")).resume(session, names),
+  },
+  {
+    meta: { name: "kill", description: "Send a signal to the processes of machines" },
+    group: "Machine",
+    args: NAMES,
+    options: ["kill-whom", "signal"],
+    run: async (session, names) => (await import("../machine/power.ts")).kill(session, names),
+  },
+  {
+    meta: { name: "copy-to", description: "Copy files from this host into a machine" },
+    group: "Machine",
+    args: TO_MACHINE,
+    options: ["force"],
+    run: async (session, words) => (await import("../machine/copy-files.ts")).copyTo(session, words),
+  },
+  {
+    meta: { name: "copy-from", description: "Copy files from a machine to this host" },
+    group: "Machine",
+    args: FROM_MACHINE,
+    options: ["force"],
+    run: async (session, words) => (await import("../machine/copy-files.ts")).copyFrom(session, words),
+  },
+  {
+    meta: { name: "bind", description: "Show a file or directory of this host in a machine" },
+    group: "Machine",
+    args: TO_MACHINE,
+    options: ["read-only", "mkdir"],
+    run: async (session, words) => (await import("../machine/bind.ts")).bind(session, words),
+  },
+  {
+    meta: { name: "bind-volume", description: "Attach a volume to a running virtual machine" },
+    group: "Machine",
+    args: BIND_VOLUME,
+    run: async (session, words) => (await import("../machine/volumes.ts")).bindVolume(session, words),
+  },
+  {
+    meta: { name: "unbind-volume", description: "Detach a volume from a virtual machine" },
+    group: "Machine",
+    args: UNBIND_VOLUME,
+    run: async (session, words) => (await import("../machine/volumes.ts")).unbindVolume(session, words),
+  },
+  {
+    meta: { name: "list-images", description: "List the images that machines can be started from" },
+    group: "Image",
+    args: {},
+    options: ["all", "full", "output", "json", "no-legend"],
+    run: async (session) => (await import("../image/list.ts")).listImages(session),
+  },
+  {
+    meta: { name: "image-status", description: "Print what there is to know about images or the pool" },
+    group: "Image",
+    args: IMAGES_OR_NONE,
+    options: ["json"],
+    run: async (session, names) => (await import("../image/status.ts")).imageStatus(session, names),
+  },
+  {
+    meta: { name: "show-image", description: "Print properties of images or of the manager" },
+    group: "Image",
+    args: IMAGES_OR_NONE,
+    options: ["property", "value", "all", "json"],
+    run: async (session, names) => (await import("../image/show.ts")).showImage(session, names),
+  },
+  {
+    meta: { name: "edit", description: "Change the settings of machines with an editor" },
+    group: "Image",
+    args: SETTINGS,
+    run: async (session, names) => (await import("../image/nspawn-edit.ts")).edit(session, names),
+  },
+  {
+    meta: { name: "cat", description: "Print the settings of machines" },
+    group: "Image",
+    args: SETTINGS,
+    run: async (session, names) => (await import("../image/nspawn-files.ts")).cat(session, names),
+  },
+  {
+    meta: { name: "clone", description: "Make a copy of an image" },
+    group: "Image",
+    args: NEW_NAME,
+    options: ["read-only"],
+    run: async (session, words) => (await import("../image/images.ts")).clone(session, words),
+  },
+  {
+    meta: { name: "rename", description: "Give an image another name" },
+    group: "Image",
+    args: NEW_NAME,
+    run: async (session, words) => (await import("../image/images.ts")).rename(session, words),
+  },
+  {
+    meta: { name: "read-only", description: "Mark an image as read-only, or take the mark away" },
+    group: "Image",
+    args: {
+      name: { type: "positional", required: true, description: "An image", complete: "image" },
+      bool: {
+        type: "positional",
+        required: false,
+        description: "Whether it is to be read-only; yes unless given",
+        complete: "boolean",
+      },
+    },
+    run: async (session, words) => (await import("../image/images.ts")).readOnly(session, words),
+  },
+  {
+    meta: { name: "remove", description: "Remove images" },
+    group: "Image",
+    args: IMAGES,
+    run: async (session, names) => (await import("../image/images.ts")).remove(session, names),
+  },
+  {
+    meta: { name: "set-limit", description: "Limit the space of an image, or of all together" },
+    group: "Image",
+    args: {
+      name: {
+        type: "positional",
+        required: false,
+        description: "An image; left out, the pool is meant",
+        complete: "image",
+      },
+      bytes: { type: "positional", required: true, description: "A size like 5G; '-' for no limit", complete: "free" },
+    },
+    run: async (session, words) => (await import("../image/images.ts")).setLimit(session, words),
+  },
+  {
+    meta: { name: "clean", description: "Remove hidden images, or with --all all of them" },
+    group: "Image",
+    args: {},
+    options: ["all"],
+    run: async (session) => (await import("../image/images.ts")).clean(session),
+  },
+  ...MACHINECTL_TRANSFER_VERBS,
+  COMPLETE_VERB,
+  {
+    meta: { name: "help", description: "Print this overview, or the usage of one command", hidden: true },
+    group: "Machine",
+    args: { command: { type: "positional", required: false, description: "A command", complete: "verb" } },
+    anyWords: true,
+    run: async (session, words, program) => (await import("./help.ts")).help(session, words, program),
+  },
+];

@@ -1,0 +1,61 @@
+// How a verb ends badly: one line for stderr and exit status 1 (machinectl(1), "Exit status").
+
+import { errnoText } from "../../base/errno.ts";
+import { errnoNameOf } from "../../base/error.ts";
+
+/** An error whose message is the line to print. Everything a verb cannot do ends in one. */
+export class Failure extends Error {
+  override readonly name = "Failure";
+}
+
+/** An error reply of D-Bus, recognised by shape so that the client library need not be loaded to look at it. */
+export interface BusFailure extends Error {
+  readonly errorName: string;
+}
+
+/** Whether an error is a D-Bus error reply; with names given, one of these. */
+export function isBusFailure(error: unknown, ...names: string[]): error is BusFailure {
+  if (!(error instanceof Error) || !("errorName" in error) || typeof error.errorName !== "string") return false;
+  return names.length === 0 || names.includes(error.errorName);
+}
+
+/** An error reply of Varlink, recognised by shape for the same reason. */
+export interface VarlinkFailure extends Error {
+  readonly id: string;
+}
+
+/** Whether an error is a Varlink error reply; with ids given, one of these. */
+export function isVarlinkFailure(error: unknown, ...ids: string[]): error is VarlinkFailure {
+  if (!(error instanceof Error) || !("id" in error) || typeof error.id !== "string") return false;
+  return ids.length === 0 || ids.includes(error.id);
+}
+
+/** The error of a connection that ended; its text is the library's own. */
+const DISCONNECTED = "org.freedesktop.DBus.Error.Disconnected";
+
+/** What to print after the colon: the text of an error reply, else what strerror(3) says of the errno. */
+export function reasonOf(error: unknown): string {
+  if (isBusFailure(error) && error.message !== "" && error.errorName !== DISCONNECTED) return error.message;
+  const errno = errnoNameOf(error);
+  if (errno !== null) return errnoText(errno);
+  if (isBusFailure(error)) return error.errorName;
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** A failure that says what was attempted, then why it failed. */
+export function failed(attempt: string, error: unknown): Failure {
+  return new Failure(`${attempt}: ${reasonOf(error)}`, { cause: error });
+}
+
+/**
+ * Does some work; a failure of a peer or of the system becomes a Failure that says what was attempted. A Failure goes
+ * through as it is, and so does anything else, being a bug.
+ */
+export async function attempt<T>(what: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const isExpected = isBusFailure(error) || isVarlinkFailure(error) || errnoNameOf(error) !== null;
+    throw isExpected && !(error instanceof Failure) ? failed(what, error) : error;
+  }
+}

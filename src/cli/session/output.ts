@@ -1,0 +1,95 @@
+// Writes whole texts to stdout and stderr, or both into the pager while one runs.
+//
+// Complete or not at all: a pipe that is slow, full for the moment or in non-blocking mode gets everything; a reader that
+// went away (`| head -1`) ends the output quietly. Other write errors are kept for verbs that must report them.
+import { errnoNameOf } from "../../base/error.ts";
+import { asWritten } from "../format/own-sequence.ts";
+
+/** Writes some bytes to a file descriptor and says how many; throws errors that carry `code` ("EAGAIN"). */
+export type WriteSome = (fd: number, bytes: Uint8Array) => number;
+
+/** Where output goes while a pager runs. */
+export interface PagerPipe {
+  /** False once the pager has gone. */
+  write(text: string): boolean;
+  /** Says that all is written and waits until the user has left the pager. */
+  close(): Promise<void>;
+}
+
+const RETRY_MS = 2;
+
+function codeOf(error: unknown): string {
+  if (error instanceof Error && "code" in error && typeof error.code === "string") return error.code;
+  return errnoNameOf(error) ?? "EIO";
+}
+
+/** The two standard streams of a program. Whoever a text comes from, no control characters but our own get out. */
+export class Output {
+  /** The errno name of the first failed write to stdout, other than a reader that went away. */
+  failure: string | null = null;
+  #pager: PagerPipe | null = null;
+  #closed = new Set<number>();
+  readonly #writeSome: WriteSome;
+
+  constructor(writeSome: WriteSome) {
+    this.#writeSome = writeSome;
+  }
+
+  /** Whether a pager shows the output. */
+  get hasPager(): boolean {
+    return this.#pager !== null;
+  }
+
+  /** From now on everything goes to the pager. */
+  usePager(pager: PagerPipe): void {
+    this.#pager = pager;
+  }
+
+  /** Writes to stdout. */
+  write(text: string): void {
+    this.#emit(1, text);
+  }
+
+  /** Writes to stderr. */
+  writeError(text: string): void {
+    this.#emit(2, text);
+  }
+
+  /** Ends the pager, if there is one, and waits for it. */
+  async close(): Promise<void> {
+    await this.#pager?.close();
+    this.#pager = null;
+  }
+
+  #emit(fd: number, text: string): void {
+    if (text === "") return;
+    const written = asWritten(text);
+    if (this.#pager !== null) {
+      this.#pager.write(written);
+      return;
+    }
+    if (this.#closed.has(fd)) return;
+    try {
+      this.#writeAll(fd, Buffer.from(written));
+    } catch (error) {
+      this.#closed.add(fd);
+      const code = codeOf(error);
+      if (fd === 1 && code !== "EPIPE") this.failure ??= code;
+    }
+  }
+
+  #writeAll(fd: number, bytes: Uint8Array): void {
+    let rest = bytes;
+    while (rest.length > 0) {
+      try {
+        rest = rest.subarray(this.#writeSome(fd, rest));
+      } catch (error) {
+        const code = codeOf(error);
+        if (code === "EINTR") continue;
+        if (code !== "EAGAIN") throw error;
+        // Someone else's O_NONBLOCK on a shared pipe or terminal: wait for room.
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, RETRY_MS);
+      }
+    }
+  }
+}

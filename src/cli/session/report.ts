@@ -1,0 +1,79 @@
+// Lines for the user on stderr, as the systemd tools log: no prefix, coloured by priority on a terminal, filtered by
+// $SYSTEMD_LOG_LEVEL, silenced by $SYSTEMD_LOG_TARGET=null (systemd(1), "Environment").
+
+import type { Output } from "./output.ts";
+import { own } from "../format/own-sequence.ts";
+import { type Environment, parseBoolean, type Terminal } from "../format/terminal.ts";
+
+const LEVELS = ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"] as const;
+
+/** Facility "daemon" of syslog(3), which the systemd tools log under. */
+const FACILITY_DAEMON = 3 << 3;
+
+export type Level = (typeof LEVELS)[number];
+
+/** The number of a level name or digit (`err` → 3); undefined for other text. */
+export function levelNumber(text: string): number | undefined {
+  const number = LEVELS.findIndex((name, index) => name === text || String(index) === text);
+  return number < 0 ? undefined : number;
+}
+
+/** Prints log lines. */
+export class Report {
+  readonly #output: Output;
+  readonly #terminal: Terminal;
+  readonly #most: number;
+  readonly #prefixed: boolean;
+  readonly #coloured: boolean;
+  readonly #endsWithReturn: boolean;
+
+  constructor(output: Output, terminal: Terminal, env: Environment) {
+    this.#output = output;
+    this.#terminal = terminal;
+    const target = env["SYSTEMD_LOG_TARGET"];
+    const level = levelNumber(env["SYSTEMD_LOG_LEVEL"] ?? "info") ?? 6;
+    this.#most = target === "null" ? -1 : level;
+    this.#prefixed = target === "console-prefixed";
+    this.#coloured = parseBoolean(env["SYSTEMD_LOG_COLOR"] ?? "yes") !== false;
+    this.#endsWithReturn = terminal.stderrIsTty && env["TERM"] !== "dumb";
+  }
+
+  error(line: string): void {
+    this.log("err", line);
+  }
+
+  warning(line: string): void {
+    this.log("warning", line);
+  }
+
+  notice(line: string): void {
+    this.log("notice", line);
+  }
+
+  info(line: string): void {
+    this.log("info", line);
+  }
+
+  debug(line: string): void {
+    this.log("debug", line);
+  }
+
+  /** Prints one line if its level is not filtered out. A raw terminal needs the carriage return; the pager does not. */
+  log(level: Level, line: string): void {
+    const number = LEVELS.indexOf(level);
+    if (number > this.#most) return;
+    const colour = this.#coloured ? this.#colourOf(number) : "";
+    const text = colour === "" ? line : `${colour}${line}${this.#terminal.paint.normal}`;
+    const prefix = this.#prefixed ? `<${FACILITY_DAEMON + number}>` : "";
+    const end = this.#endsWithReturn && !this.#output.hasPager ? own("\r\n") : "\n";
+    this.#output.writeError(prefix + text + end);
+  }
+
+  #colourOf(number: number): string {
+    const { paint } = this.#terminal;
+    if (number <= 3) return paint.red;
+    if (number === 4) return paint.yellow;
+    if (number === 5) return paint.bright;
+    return number === 7 ? paint.grey : "";
+  }
+}

@@ -1,0 +1,213 @@
+// One run of a client: its settings, its output, and its connections, made when first needed.
+//
+// The manager is reached over the bus where there is one and through its private D-Bus socket where there is none; both
+// speak the same interface. Varlink is offered beside it where it is much faster or the only way.
+import { errnoNameOf } from "../../base/error.ts";
+import type { BusCall } from "../../ipc/bus/connection.ts";
+import type { BusTarget } from "../../ipc/bus/transport.ts";
+import { Failure, failed, isBusFailure, reasonOf } from "./failure.ts";
+import { Output } from "./output.ts";
+import { Patience } from "./patience.ts";
+import type { Bus, Ports, Varlink } from "./ports.ts";
+import { Report } from "./report.ts";
+import type { Settings } from "./settings.ts";
+import { busTarget, managerDirectory, meansLocalSockets } from "./target.ts";
+import { readTerminal, type Terminal } from "../format/terminal.ts";
+
+const MANAGER = {
+  destination: "org.freedesktop.machine1",
+  path: "/org/freedesktop/machine1",
+  interface: "org.freedesktop.machine1.Manager",
+} as const;
+
+const NOBODY_THERE = ["ENOENT", "ECONNREFUSED", "ENOTDIR"];
+const NO_SUCH_SERVICE = ["org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.NameHasNoOwner"];
+
+const MANAGER_NAME = "systemd-machined";
+
+type ConnectionPorts = Pick<Ports, "connectBus" | "connectVarlink" | "connectPlainVarlink">;
+
+/** What verbs may use by themselves: connections are made by the session, which limits the time that is waited. */
+export type SessionPorts = Omit<Ports, keyof ConnectionPorts>;
+
+/** What a connection leads to, for the user. */
+function busName(target: BusTarget): string {
+  if (target.kind === "private") return target.path.endsWith("/import/private") ? "systemd-importd" : MANAGER_NAME;
+  return target.kind === "machine" ? `the message bus of machine '${target.name}'` : "the message bus";
+}
+
+/** More than the errno says about a bus that is not reached, where there is more to say. */
+function adviceOn(target: BusTarget, error: unknown): string | null {
+  // No medium: the environment names no bus of the user's. Only the message says what to do about it.
+  if (error instanceof Error && errnoNameOf(error) === "ENOMEDIUM") return error.message;
+  const isLogin = target.kind === "login" && errnoNameOf(error) === "ECONNRESET";
+  if (!isLogin) return null;
+  const where = target.machine === ".host" ? "this host" : `machine '${target.machine}'`;
+  return `${reasonOf(error)} (systemd-run reached no ${target.scope} bus as user '${target.user}' of ${where})`;
+}
+
+/** A call where destination and interaction are the session's business. */
+export type PeerCall = Omit<BusCall, "interactive">;
+
+export class Session {
+  readonly settings: Settings;
+  readonly ports: SessionPorts;
+  readonly terminal: Terminal;
+  readonly output: Output;
+  readonly report: Report;
+  readonly #connections: ConnectionPorts;
+  readonly #patience: Patience;
+  #manager: Promise<Bus> | null = null;
+  #bus: Promise<Bus> | null = null;
+  readonly #opened: { close(): void }[] = [];
+
+  constructor(settings: Settings, ports: Ports) {
+    this.settings = settings;
+    this.ports = ports;
+    this.#connections = ports;
+    const ttys = { stdout: ports.isTty(1), stderr: ports.isTty(2), columns: () => ports.ttyColumns() };
+    this.terminal = readTerminal(ports.env, ttys);
+    this.output = new Output(ports.writeSome);
+    this.report = new Report(this.output, this.terminal, ports.env);
+    this.#patience = new Patience((line) => this.report.info(line));
+  }
+
+  /** Calls a method of the manager object: member, signature of the arguments, arguments. */
+  manager(member: string, signature = "", ...body: unknown[]): Promise<unknown[]> {
+    return this.callManager({ ...MANAGER, member, signature, body });
+  }
+
+  /** All properties of an object of the manager, in the order of its reply. */
+  async properties(path: string): Promise<Map<string, { readonly signature: string; readonly value: unknown }>> {
+    const where = { destination: MANAGER.destination, path, interface: "org.freedesktop.DBus.Properties" };
+    const [all] = await this.callManager({ ...where, member: "GetAll", signature: "s", body: [""] });
+    // The reply of GetAll is a{sv} by definition of the interface.
+    return all as Map<string, { signature: string; value: unknown }>;
+  }
+
+  /** Calls any object of the machine manager. A manager that is on no bus is asked through its private socket. */
+  async callManager(call: PeerCall): Promise<unknown[]> {
+    this.#manager ??= this.#openManager();
+    const connection = await this.#manager;
+    try {
+      return await connection.call(this.#authorized(call));
+    } catch (error) {
+      if (!isBusFailure(error, ...NO_SUCH_SERVICE)) throw error;
+      const peer = await this.#openPrivate();
+      if (peer === null) throw error;
+      this.#manager = Promise.resolve(peer);
+      return await peer.call(this.#authorized(call));
+    }
+  }
+
+  /** The connection that calls to the machine manager go over now. */
+  managerConnection(): Promise<Bus> {
+    this.#manager ??= this.#openManager();
+    return this.#manager;
+  }
+
+  /** The message bus itself, for peers other than the machine manager. */
+  bus(): Promise<Bus> {
+    this.#bus ??= this.#openBus();
+    return this.#bus;
+  }
+
+  /** Calls a peer on the message bus. */
+  async callBus(call: PeerCall): Promise<unknown[]> {
+    return (await this.bus()).call(this.#authorized(call));
+  }
+
+  /** The manager's Varlink socket, for calls without descriptors; null where it has none or another manager is meant. */
+  async varlink(): Promise<Varlink | null> {
+    const directory = managerDirectory(this.settings.scope, this.ports.env);
+    if (directory === null || !meansLocalSockets(this.settings, this.ports.env)) return null;
+    try {
+      const path = `${directory}/io.systemd.Machine`;
+      return await this.#keepVarlink(MANAGER_NAME, () => this.#connections.connectPlainVarlink(path));
+    } catch {
+      return null;
+    }
+  }
+
+  /** A Varlink socket that files can be sent over; `whom` is what the user knows its service by. */
+  connectVarlink(path: string, whom: string): Promise<Varlink> {
+    return this.#keepVarlink(whom, () => this.#connections.connectVarlink(path));
+  }
+
+  /** A bus or peer. Programs that lead to a bus may ask the user for a password first: they are waited for. */
+  async connectBus(target: BusTarget): Promise<Bus> {
+    const open = () => this.#connections.connectBus(target);
+    const isBridge = target.kind === "ssh" || target.kind === "login";
+    const bus = isBridge ? await open() : await this.#patience.connect(busName(target), open);
+    return this.#patience.bus(this.keep(bus));
+  }
+
+  async #keepVarlink(whom: string, open: () => Promise<Varlink>): Promise<Varlink> {
+    return this.#patience.varlink(this.keep(await this.#patience.connect(whom, open)), whom);
+  }
+
+  /** Lets a pager show the output, if there is a terminal and nobody said no. */
+  async openPager(): Promise<void> {
+    if (!this.settings.pager || this.terminal.isDumb || this.output.hasPager) return;
+    const { openPager } = await import("./pager.ts");
+    const pipe = await openPager(this);
+    if (pipe !== null) this.output.usePager(pipe);
+  }
+
+  /** Has something closed when the run ends. */
+  keep<T extends { close(): void }>(thing: T): T {
+    this.#opened.push(thing);
+    return thing;
+  }
+
+  /** Ends all connections and waits for the pager. */
+  async close(): Promise<void> {
+    for (const connection of this.#opened) connection.close();
+    await this.output.close();
+  }
+
+  #authorized(call: PeerCall): BusCall {
+    return { ...call, interactive: this.settings.askPassword };
+  }
+
+  /** A named directory of sockets goes before the bus, as it says which manager is meant. */
+  async #openManager(): Promise<Bus> {
+    if (this.ports.env["MACHINED_RUNTIME_DIRECTORY"]) {
+      const peer = await this.#openPrivate();
+      if (peer !== null) return peer;
+    }
+    try {
+      return await this.bus();
+    } catch (error) {
+      const cause = error instanceof Error ? error.cause : undefined;
+      const peer = NOBODY_THERE.includes(errnoNameOf(cause) ?? "") ? await this.#openPrivate() : null;
+      if (peer === null) throw error;
+      return peer;
+    }
+  }
+
+  async #openPrivate(): Promise<Bus | null> {
+    const { scope } = this.settings;
+    const directory = scope === "system" ? managerDirectory(scope, this.ports.env) : null;
+    if (directory === null || !meansLocalSockets(this.settings, this.ports.env)) return null;
+    try {
+      return await this.connectBus({ kind: "private", path: `${directory}/private` });
+    } catch {
+      return null;
+    }
+  }
+
+  async #openBus(): Promise<Bus> {
+    const { scope, transport } = this.settings;
+    let target: BusTarget | null = null;
+    try {
+      target = await busTarget(this.settings, () => this.ports.account());
+      return await this.connectBus(target);
+    } catch (error) {
+      if (this.#patience.isOver) throw error;
+      const attempt = `Failed to connect to ${scope} scope bus via ${transport.kind} transport`;
+      const advice = target === null ? null : adviceOn(target, error);
+      throw advice === null ? failed(attempt, error) : new Failure(`${attempt}: ${advice}`, { cause: error });
+    }
+  }
+}

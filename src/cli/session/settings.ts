@@ -1,0 +1,120 @@
+// What the options of machinectl say, with the defaults of machinectl(1), "Options".
+import type { ImageClass } from "../../base/transfer.ts";
+import type { JsonMode } from "../format/json.ts";
+import { SIGTERM } from "../format/signals.ts";
+
+/** How the machine manager is reached: here, over ssh (-H), or inside a container (-M). */
+export type Transport =
+  | { readonly kind: "local" }
+  | { readonly kind: "remote"; readonly host: string }
+  | { readonly kind: "machine"; readonly name: string };
+
+/** The journal output modes in the order `-o help` lists them. */
+export const OUTPUT_MODES = [
+  "short",
+  "short-full",
+  "short-iso",
+  "short-iso-precise",
+  "short-precise",
+  "short-monotonic",
+  "short-delta",
+  "short-unix",
+  "verbose",
+  "export",
+  "json",
+  "json-pretty",
+  "json-sse",
+  "json-seq",
+  "cat",
+  "with-unit",
+] as const;
+
+export type OutputMode = (typeof OUTPUT_MODES)[number];
+
+export const RUNNERS = ["nspawn", "vmspawn"] as const;
+export const VERIFY_MODES = ["no", "checksum", "signature"] as const;
+export const FORMATS = ["uncompressed", "xz", "gzip", "bzip2", "zstd"] as const;
+export const JSON_CHOICES = ["pretty", "short", "off"] as const;
+
+export interface Settings {
+  transport: Transport;
+  scope: "system" | "user";
+  pager: boolean;
+  legend: boolean;
+  askPassword: boolean;
+  quiet: boolean;
+  full: boolean;
+  all: boolean;
+  valueOnly: boolean;
+  properties: string[];
+  killWhom: string;
+  signal: number;
+  uid: string;
+  environment: string[];
+  /** `--wait-status`: the exit status is the program's own. */
+  waitStatus: boolean;
+  readOnly: boolean;
+  mkdir: boolean;
+  lines: number;
+  /** Infinity for `all`. */
+  maxAddresses: number;
+  output: OutputMode;
+  /** `--json=`: the whole output of a verb as JSON. */
+  json: "pretty" | "short" | "off";
+  force: boolean;
+  now: boolean;
+  runner: (typeof RUNNERS)[number];
+  verify: (typeof VERIFY_MODES)[number] | undefined;
+  format: (typeof FORMATS)[number] | undefined;
+  /** What images are for, in transfers. */
+  imageClass: ImageClass | undefined;
+  /** Whether the pristine copy of a download is kept; undefined: as the class of the image has it. */
+  keepDownload: boolean | undefined;
+}
+
+/** The settings of a command line without options. */
+export function defaultSettings(): Settings {
+  return {
+    transport: { kind: "local" },
+    scope: "system",
+    pager: true,
+    legend: true,
+    askPassword: true,
+    quiet: false,
+    full: false,
+    all: false,
+    valueOnly: false,
+    properties: [],
+    killWhom: "all",
+    signal: SIGTERM,
+    uid: "",
+    environment: [],
+    waitStatus: false,
+    readOnly: false,
+    mkdir: false,
+    lines: 10,
+    maxAddresses: 1,
+    output: "short",
+    json: "off",
+    force: false,
+    now: false,
+    runner: "nspawn",
+    verify: undefined,
+    format: undefined,
+    imageClass: undefined,
+    keepDownload: undefined,
+  };
+}
+
+const TABLE_MODES: Readonly<Partial<Record<OutputMode, JsonMode>>> = {
+  json: "short",
+  "json-pretty": "pretty",
+  "json-seq": "seq",
+  "json-sse": "sse",
+};
+
+/** How a table is to be written as JSON, or null for a table: `--json=`, else the json modes of `-o`. */
+export function tableJsonMode(settings: Settings): JsonMode | null {
+  if (settings.json !== "off") return settings.json;
+  return TABLE_MODES[settings.output] ?? null;
+}

@@ -1,0 +1,130 @@
+// What `machinectl login` and `shell` have in common: a terminal of a machine, opened by the manager and forwarded here.
+
+import type { Fd } from "../../kernel/file/fd.ts";
+import { startPolkitAgent } from "../session/agents.ts";
+import { Failure, failed } from "../session/failure.ts";
+import { own } from "../format/own-sequence.ts";
+import type { Bus } from "../session/ports.ts";
+import type { SessionEnd, SessionResult } from "./pty-forward.ts";
+import type { Session } from "../session/session.ts";
+import type { Environment, Terminal } from "../format/terminal.ts";
+
+const NAME = "org.freedesktop.machine1";
+const LOCAL_HOST = ".host";
+
+/** One way of getting a terminal. */
+export interface TerminalRequest {
+  readonly machine: string;
+  /** Asks the manager; what it answers with is the master and its path in the machine. */
+  open(session: Session): Promise<unknown[]>;
+  /** For the complaint: "Failed to get … PTY". */
+  readonly kind: "login" | "shell";
+  /** Whether a program is run by its name, and not an interactive shell or a login. */
+  readonly runsProgram: boolean;
+}
+
+/** Refuses what has no terminal to give: another host. */
+export function requireLocal(session: Session, verb: string): void {
+  if (session.settings.transport.kind === "remote") throw new Failure(`${verb} only supported on local machines.`);
+}
+
+/** Runs a session from its first line to its last; gives how it ended. `opened` gets the terminal's path in the machine. */
+export async function runTerminal(
+  session: Session,
+  request: TerminalRequest,
+  opened: (path: string) => void = () => {},
+): Promise<SessionResult> {
+  const { machine, kind } = request;
+  await startPolkitAgent(session);
+  let machineIsGone = false;
+  let whenGone = () => {};
+  const follow = (bus: Bus) =>
+    bus.subscribe({ sender: NAME, path: "/org/freedesktop/machine1", member: "MachineRemoved", arg0: machine }, () => {
+      machineIsGone = true;
+      whenGone();
+    });
+  const master = await openTerminal(session, request, follow, opened);
+  if (!session.settings.quiet) session.report.info(greeting(machine));
+  const context = isSilent(session, request) ? "" : await startContext(session, machine);
+  const { PtySession } = await import("./pty-forward.ts");
+  const forward = new PtySession({
+    master,
+    hangup: kind === "login" ? "waits" : "ends",
+    env: session.ports.env,
+    finish: (result) => finishLine(session, result, isSilent(session, request)),
+  });
+  whenGone = () => forward.expectHangup();
+  if (machineIsGone) whenGone();
+  const result = await forward.run();
+  if (!session.settings.quiet) session.report.info(farewell(machine, kind, result.end, machineIsGone));
+  session.output.write(context);
+  return result;
+}
+
+/** Whether nothing may be added to what a program prints: -q, and a program by name. Scripts run these on terminals, too. */
+function isSilent({ settings }: Session, { runsProgram }: TerminalRequest): boolean {
+  return settings.quiet && runsProgram;
+}
+
+/** Listens for the machine's end before the terminal is opened: it may be over as soon as it is there. */
+async function openTerminal(
+  session: Session,
+  request: TerminalRequest,
+  follow: (bus: Bus) => Promise<unknown>,
+  opened: (path: string) => void,
+): Promise<Fd> {
+  try {
+    const connection = await session.managerConnection();
+    await follow(connection);
+    const [master, path] = await request.open(session);
+    const other = await session.managerConnection();
+    if (other !== connection) await follow(other);
+    opened(path as string);
+    return master as Fd;
+  } catch (error) {
+    throw error instanceof Failure ? error : failed(`Failed to get ${request.kind} PTY`, error);
+  }
+}
+
+function greeting(machine: string): string {
+  const where = machine === LOCAL_HOST ? "the local host" : `machine ${machine}`;
+  return `Connected to ${where}. Press ^] three times within 1s to exit session.`;
+}
+
+function farewell(machine: string, kind: "login" | "shell", end: SessionEnd, machineIsGone: boolean): string {
+  if (kind === "login" && machineIsGone && end === "hangup") return `Machine ${machine} terminated.`;
+  return `Connection to ${machine === LOCAL_HOST ? "the local host" : `machine ${machine}`} terminated.`;
+}
+
+/** Tells a real terminal whose output comes now; gives what ends that. */
+async function startContext(session: Session, machine: string): Promise<string> {
+  const { env } = session.ports;
+  const { isTty, colors } = session.terminal;
+  if (!isTty || colors === "off" || env["TERM"] === undefined || env["TERM"] === "dumb") return "";
+  const { machineContext } = await import("./terminal-context.ts");
+  const { start, end } = machineContext(machine);
+  session.output.write(own(start));
+  return own(end);
+}
+
+/** Soft reset, palette, colours, line wrap, first column, nothing below: what a program may have left behind. */
+const CLEANUP = own("\u001b[!p\u001b]104\u001b\\\u001b[0m\u001b[?7h\u001b[1G\u001b[0J");
+const NEWLINE = 0x0a;
+const RETURN = 0x0d;
+
+/** Leaves the cursor at the beginning of a line, on a terminal in its usual state. */
+function finishLine(session: Session, { lastByte }: SessionResult, isSilent: boolean): void {
+  const { terminal, output } = session;
+  if (lastByte !== null && lastByte !== NEWLINE) {
+    output.write(terminal.stdoutIsTty && lastByte !== RETURN ? own("\r\n") : "\n");
+  }
+  if (terminal.stdoutIsTty && terminal.colors !== "off" && !isSilent) output.write(CLEANUP);
+}
+
+/** What a program is told about our terminal: nothing useful unless there is one. */
+export function terminalEnvironment(terminal: Terminal, env: Environment): string[] {
+  if (!terminal.isTty || env["TERM"] === undefined || env["TERM"] === "dumb") return ["TERM=dumb"];
+  return ["TERM", "COLORTERM", "NO_COLOR"]
+    .filter((name) => env[name] !== undefined)
+    .map((name) => `${name}=${env[name]}`);
+}

@@ -1,0 +1,37 @@
+// `machinectl shell`: a shell or program in a machine, on this terminal or between pipes.
+import { Failure } from "../session/failure.ts";
+import type { Session } from "../session/session.ts";
+import { requireLocal, runTerminal, terminalEnvironment } from "./session-verb.ts";
+import type { Settings } from "../session/settings.ts";
+
+/** Whose shell is meant: `[USER@]NAME`. Nothing in the place of the name is this host. Throws a Failure for `@NAME`. */
+export function parseSpecification(text: string, settings: Pick<Settings, "uid">): { user: string; machine: string } {
+  const at = text.indexOf("@");
+  if (at === 0) throw new Failure("Failed to parse machine specification: Invalid argument");
+  if (at < 0) return { user: settings.uid, machine: text || ".host" };
+  return { user: text.slice(0, at), machine: text.slice(at + 1) || ".host" };
+}
+
+/** Assignments with each variable once: the last one counts. What is given goes before what the terminal says. */
+function environmentOf(session: Session): string[] {
+  const all = [...terminalEnvironment(session.terminal, session.ports.env), ...session.settings.environment];
+  return [...new Map(all.map((assignment) => [assignment.split("=")[0], assignment])).values()];
+}
+
+/** The verb `shell`. Exits 0 whatever the program did, unless its status was asked for. */
+export async function shell(session: Session, words: readonly string[]): Promise<number> {
+  requireLocal(session, "Shell");
+  const [specification = "", path = "", ...args] = words;
+  const { user, machine } = parseSpecification(specification, session.settings);
+  const argv = args.length === 0 ? [] : [path, ...args];
+  const follower = session.settings.waitStatus ? await follow(session, machine) : null;
+  const open = () => session.manager("OpenMachineShell", "sssasas", machine, user, path, argv, environmentOf(session));
+  const { status } = await runTerminal(session, { machine, kind: "shell", runsProgram: path !== "", open }, (tty) =>
+    follower?.opened(tty),
+  );
+  return follower === null || status !== 0 ? status : follower.result();
+}
+
+async function follow(session: Session, machine: string) {
+  return (await import("./shell-status.ts")).ShellStatus.follow(session, machine);
+}

@@ -1,0 +1,52 @@
+// Says to the terminal that what follows comes from a machine, and when that is over (OSC 3008, "Hierarchical Context
+// Signalling", https://uapi-group.org/specifications/specs/osc_context/).
+import { randomUUID } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { ownAccount } from "../../kernel/process/account.ts";
+import { PidRef } from "../../kernel/process/pidref.ts";
+
+export interface TerminalContext {
+  readonly start: string;
+  readonly end: string;
+}
+
+/** The marks before and after a session in a machine. */
+export function machineContext(machine: string): TerminalContext {
+  const id = randomUUID().replaceAll("-", "");
+  using self = PidRef.self();
+  const fields: [string, string | undefined][] = [
+    ["start", id],
+    ["user", ownAccount().name],
+    ["hostname", hostname()],
+    ["machineid", firstLine("/etc/machine-id")],
+    ["bootid", firstLine("/proc/sys/kernel/random/boot_id")?.replaceAll("-", "")],
+    ["pid", String(process.pid)],
+    ["pidfdid", self.id === null ? undefined : String(self.id)],
+    ["comm", "machinectl"],
+    ["container", machine],
+    ["type", "container"],
+  ];
+  const known = fields.filter(([, value]) => value !== undefined && value !== "");
+  return {
+    start: sequence(known.map(([key, value]) => `${key}=${plain(value ?? "")}`)),
+    end: sequence([`end=${id}`]),
+  };
+}
+
+function sequence(fields: readonly string[]): string {
+  return `\u001b]3008;${fields.join(";")}\u001b\\`;
+}
+
+/** Separators and control characters, by their hexadecimal numbers. */
+function plain(value: string): string {
+  return value.replaceAll(/[\p{Cc};\\]/gu, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, "0")}`);
+}
+
+function firstLine(path: string): string | undefined {
+  try {
+    return readFileSync(path, "latin1").split("\n")[0];
+  } catch {
+    return undefined;
+  }
+}

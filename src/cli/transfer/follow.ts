@@ -1,0 +1,135 @@
+// Starts a transfer and follows it to its end: the lines of its log, a bar on a terminal. Ctrl-C ends the following, not
+// the transfer (importctl(1)).
+import { IMPORT1_NAME, IMPORT1_PATH, ImportManager, Transfer } from "../../api/import1.ts";
+import { startPolkitAgent } from "../session/agents.ts";
+import { attempt, Failure, isBusFailure } from "../session/failure.ts";
+import type { Bus } from "../session/ports.ts";
+import type { Level } from "../session/report.ts";
+import type { Session } from "../session/session.ts";
+import { ProgressBar } from "./progress.ts";
+import { callFirstKnown, type ManagerCall, withTransferDaemon } from "./service.ts";
+
+const LEVELS: readonly Level[] = ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"];
+const PRIORITY_BITS = 7;
+const INFO = 6;
+
+/** What is heard about any transfer: its object's path, and what happened. */
+interface Heard {
+  readonly path: string;
+  readonly log?: { readonly priority: number; readonly line: string };
+  readonly progress?: number;
+  readonly result?: string;
+}
+
+/** Starts a transfer by the first of the calls that the daemon knows, and follows it; gives the exit status. */
+export async function follow(session: Session, calls: readonly ManagerCall[]): Promise<number> {
+  await startPolkitAgent(session);
+  return attempt("Failed to transfer image", () =>
+    withTransferDaemon(session, async (bus) => {
+      const following = new Following(session);
+      const ends = await listen(bus, (heard) => following.hear(heard));
+      const gone = watchDaemon(bus);
+      try {
+        const { reply } = await callFirstKnown(session, bus, calls);
+        const [id, path] = reply as [number, string];
+        return await following.run(id, path, gone.promise);
+      } finally {
+        gone.stop();
+        for (const end of ends) void end();
+      }
+    }),
+  );
+}
+
+/** Subscribes before anything is started: a transfer may be over as soon as it is there. */
+async function listen(bus: Bus, hear: (heard: Heard) => void): Promise<(() => Promise<void>)[]> {
+  const ofTransfer = { sender: IMPORT1_NAME, interface: Transfer.name };
+  const ofManager = { sender: IMPORT1_NAME, path: IMPORT1_PATH, interface: ImportManager.name };
+  return Promise.all([
+    bus.subscribe({ ...ofTransfer, member: "LogMessage" }, (body, { path }) => {
+      const [priority, line] = body as [number, string];
+      hear({ path, log: { priority, line } });
+    }),
+    bus.subscribe({ ...ofTransfer, member: "ProgressUpdate" }, (body, { path }) => {
+      hear({ path, progress: body[0] as number });
+    }),
+    bus.subscribe({ ...ofManager, member: "TransferRemoved" }, (body) => {
+      const [, path, result] = body as [number, string, string];
+      hear({ path, result });
+    }),
+  ]);
+}
+
+const DRIVER = "org.freedesktop.DBus";
+
+/** Fails when the daemon or the bus goes away: nobody would ever tell the end of the transfer. */
+function watchDaemon(bus: Bus): { promise: Promise<never>; stop(): void } {
+  const { promise, reject } = Promise.withResolvers<never>();
+  promise.catch(() => {});
+  const lost = () => reject(new Failure("The transfer daemon ended before the transfer did."));
+  bus.onClose(lost);
+  const rule = { sender: DRIVER, interface: DRIVER, member: "NameOwnerChanged", arg0: IMPORT1_NAME };
+  const subscription = bus.subscribe(rule, ([, old, owner]) => {
+    if (old !== "" && owner === "") lost();
+  });
+  subscription.catch((error: unknown) => {
+    if (!isBusFailure(error)) throw error;
+  });
+  return { promise, stop: () => void subscription.then((end) => end()).catch(() => {}) };
+}
+
+class Following {
+  readonly #session: Session;
+  readonly #bar: ProgressBar;
+  readonly #early: Heard[] = [];
+  readonly #end = Promise.withResolvers<number>();
+  #path: string | null = null;
+
+  constructor(session: Session) {
+    this.#session = session;
+    this.#bar = new ProgressBar(session);
+  }
+
+  /** Before the reply to the call nobody knows which transfer is ours: all is kept until then. */
+  hear(heard: Heard): void {
+    if (this.#path === null) this.#early.push(heard);
+    else if (heard.path === this.#path) this.#show(heard);
+  }
+
+  /** Shows what happens until the transfer is over or the user has enough of it. */
+  async run(id: number, path: string, gone: Promise<never>): Promise<number> {
+    const { settings, report } = this.#session;
+    if (!settings.quiet) {
+      this.#bar.above(() => report.info(`Enqueued transfer job ${id}. Press C-c to continue download in background.`));
+    }
+    this.#path = path;
+    for (const heard of this.#early.splice(0)) this.hear(heard);
+    const interrupted = this.#session.ports.interrupted();
+    try {
+      return await Promise.race([this.#end.promise, gone, interrupted.promise.then(() => this.#leave(id))]);
+    } finally {
+      interrupted.stop();
+      this.#bar.clear();
+    }
+  }
+
+  #leave(id: number): number {
+    const { settings, report } = this.#session;
+    const cancel = `Use "importctl cancel-transfer ${id}" to abort transfer.`;
+    this.#bar.clear();
+    if (!settings.quiet) report.info(`Continuing download in the background. ${cancel}`);
+    return 1;
+  }
+
+  #show({ log, progress, result }: Heard): void {
+    if (progress !== undefined) this.#bar.set(progress);
+    if (log !== undefined) this.#line(log.priority & PRIORITY_BITS, log.line);
+    if (result !== undefined) this.#end.resolve(result === "done" ? 0 : 1);
+  }
+
+  #line(priority: number, line: string): void {
+    const { settings, report } = this.#session;
+    if (settings.quiet && priority >= INFO) return;
+    this.#bar.above(() => report.log(LEVELS[priority] as Level, line));
+  }
+}

@@ -1,0 +1,80 @@
+// How the clients make an image's name out of a path, a URL or a reference, and which compression a file name asks for
+// (importctl(1)). All complaints come before anything is asked of the daemon.
+import { isImageName } from "../../base/names.ts";
+import { isDownloadUrl, parseOciReference } from "../../base/transfer.ts";
+import { Failure } from "../session/failure.ts";
+
+export type Payload = "tar" | "raw" | "fs" | "oci";
+
+const TAR_SUFFIX = /\.(tar|tar\.xz|tar\.gz|tar\.bz2|tar\.zst|tgz)$/;
+const COMPRESSION_SUFFIX = /\.(xz|gz|bz2|zst)$/;
+const RAW_SUFFIX = /\.(sysext\.raw|confext\.raw|raw|qcow2|img|bin)$/;
+
+/** A name without what says how the file is packed. */
+export function stripSuffixes(name: string, payload: Payload): string {
+  if (payload === "tar") return name.replace(TAR_SUFFIX, "");
+  if (payload !== "raw") return name;
+  let rest = name;
+  while (COMPRESSION_SUFFIX.test(rest)) rest = rest.replace(COMPRESSION_SUFFIX, "");
+  return rest.replace(RAW_SUFFIX, "");
+}
+
+/** A word of the command line; "-" and the empty one mean that there is none. */
+export function given(word: string | undefined): string | null {
+  return word === undefined || word === "" || word === "-" ? null : word;
+}
+
+/** The last component of a path. */
+function fileNameOf(path: string): string {
+  const name = path.replace(/\/+$/, "").split("/").at(-1) ?? "";
+  if (name === "" || name === "." || name === "..") {
+    throw new Failure(`Cannot extract container name from filename: Invalid argument`);
+  }
+  return name;
+}
+
+function requireImageName(name: string): string {
+  if (!isImageName(name)) throw new Failure(`Local name ${name} is not a suitable image name.`);
+  return name;
+}
+
+/** The name of the image to make of a file or directory; `path` is null for standard input. */
+export function importName(path: string | null, name: string | null, payload: Payload): string {
+  if (path === null && name === null) throw new Failure("Need either path or local name.");
+  if (name === null && payload !== "fs" && path?.endsWith("/")) {
+    throw new Failure(`Path '${path}' refers to directory, but we need a regular file.`);
+  }
+  return requireImageName(stripSuffixes(name ?? fileNameOf(path ?? ""), payload));
+}
+
+/** The last component of a URL's path, without query and fragment. */
+function urlName(url: string): string {
+  const path = url.replace(/[?#].*$/s, "").replace(/^[a-z]+:\/*/, "");
+  const name = path.replace(/\/+$/, "").split("/").at(-1) ?? "";
+  if (name === "") throw new Failure("Failed to get final component of URL: No such device or address");
+  return name;
+}
+
+/** The name of the image to make of a download; empty for one that is only kept. `word` is what the user said. */
+export function pullName(remote: string, word: string | undefined, payload: Payload): string {
+  const reference = payload === "oci" ? parseOciReference(remote) : undefined;
+  if (payload === "oci" && reference === undefined) throw new Failure(`Ref '${remote}' is not valid.`);
+  if (payload !== "oci" && !isDownloadUrl(remote)) throw new Failure(`URL '${remote}' is not valid.`);
+  const derived = () => (reference === undefined ? urlName(remote) : fileNameOf(reference.image));
+  const name = word === undefined ? derived() : given(word);
+  return name === null ? "" : requireImageName(stripSuffixes(name, payload));
+}
+
+/** Checks the name of an image to export. */
+export function exportName(name: string): string {
+  if (!isImageName(name)) throw new Failure(`Image name ${name} is not valid.`);
+  return name;
+}
+
+const FORMATS: Readonly<Record<string, string>> = { ".xz": "xz", ".gz": "gzip", ".bz2": "bzip2", ".zst": "zstd" };
+
+/** The compression that a file's name asks for; empty for none. */
+export function formatOf(path: string | null): string {
+  if (path === null) return "";
+  return Object.entries(FORMATS).find(([suffix]) => path.endsWith(suffix))?.[1] ?? "";
+}

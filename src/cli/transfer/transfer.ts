@@ -1,0 +1,105 @@
+// The verbs that start transfers: pull-tar, pull-raw, pull-oci, import-tar, import-raw, import-fs, export-tar, export-raw.
+//
+// A newer call is tried first; where the daemon does not know it, an older one that means the same, if there is any.
+import { CLASS_DIRECTORIES, IMAGE_CLASSES, type ImageClass, TRANSFER_FLAGS } from "../../base/transfer.ts";
+import type { Fd } from "../../kernel/file/fd.ts";
+import { attempt, Failure } from "../session/failure.ts";
+import type { Session } from "../session/session.ts";
+import { follow } from "./follow.ts";
+import { exportName, formatOf, given, importName, type Payload, pullName } from "./names.ts";
+import type { ManagerCall } from "./service.ts";
+
+/** The class that was asked for; a Failure that lists them where none was. */
+function classOf(session: Session): ImageClass {
+  const { imageClass } = session.settings;
+  if (imageClass !== undefined) return imageClass;
+  const choices = IMAGE_CLASSES.values.map((name) => `${name} (downloads to /var/lib/${CLASS_DIRECTORIES[name]}/)`);
+  throw new Failure(`No image class specified, retry with --class= set to one of: ${choices.join(", ")}.`);
+}
+
+function flagsOf(session: Session, keepDownload: boolean): bigint {
+  const { force, readOnly } = session.settings;
+  const keep = keepDownload ? TRANSFER_FLAGS.keepDownload : 0n;
+  return (force ? TRANSFER_FLAGS.force : 0n) | (readOnly ? TRANSFER_FLAGS.readOnly : 0n) | keep;
+}
+
+/** The older call of a daemon that knows no classes. It pulls nothing read-only. */
+function olderCalls(imageClass: ImageClass, isPossible: boolean, call: ManagerCall): ManagerCall[] {
+  return imageClass === "machine" && isPossible ? [call] : [];
+}
+
+const MEMBERS: Readonly<Record<Payload, string>> = { tar: "Tar", raw: "Raw", fs: "FileSystem", oci: "Oci" };
+
+/** The verbs `pull-tar`, `pull-raw` and `pull-oci`. */
+export async function pull(
+  session: Session,
+  payload: "tar" | "raw" | "oci",
+  words: readonly string[],
+): Promise<number> {
+  const { settings } = session;
+  const imageClass = classOf(session);
+  const [remote = "", word] = words;
+  const local = pullName(remote, word, payload);
+  if (payload === "oci") {
+    const body = [remote, local, imageClass, flagsOf(session, false)];
+    return follow(session, [{ member: "PullOci", signature: "ssst", body }]);
+  }
+  const member = `Pull${MEMBERS[payload]}`;
+  const verify = settings.verify ?? "signature";
+  // Machines are often made again of the same download; the others hardly ever.
+  const flags = flagsOf(session, settings.keepDownload ?? imageClass === "machine");
+  return follow(session, [
+    { member: `${member}Ex`, signature: "sssst", body: [remote, local, imageClass, verify, flags] },
+    ...olderCalls(imageClass, !settings.readOnly, {
+      member,
+      signature: "sssb",
+      body: [remote, local, verify, settings.force],
+    }),
+  ]);
+}
+
+/** The verbs `import-tar`, `import-raw` and `import-fs`. */
+export async function importImage(
+  session: Session,
+  payload: "tar" | "raw" | "fs",
+  words: readonly string[],
+): Promise<number> {
+  const { settings } = session;
+  const imageClass = classOf(session);
+  const path = given(words[0]);
+  const local = importName(path, given(words[1]), payload);
+  using file = await openSource(session, path, payload);
+  const member = `Import${MEMBERS[payload]}`;
+  return await follow(session, [
+    { member: `${member}Ex`, signature: "hsst", body: [file, local, imageClass, flagsOf(session, false)] },
+    ...olderCalls(imageClass, true, {
+      member,
+      signature: "hsbb",
+      body: [file, local, settings.force, settings.readOnly],
+    }),
+  ]);
+}
+
+async function openSource(session: Session, path: string | null, payload: Payload): Promise<Fd> {
+  if (path === null) return session.ports.openFile(0);
+  const isTree = payload === "fs";
+  return attempt(isTree ? `Failed to open directory '${path}'` : `Failed to open ${path}`, () =>
+    session.ports.openFile(path, isTree ? "directory" : "read"),
+  );
+}
+
+/** The verbs `export-tar` and `export-raw`. */
+export async function exportImage(session: Session, payload: "tar" | "raw", words: readonly string[]): Promise<number> {
+  const imageClass = classOf(session);
+  const local = exportName(words[0] ?? "");
+  const path = given(words[1]);
+  const format = session.settings.format ?? formatOf(path);
+  using file = await (path === null
+    ? session.ports.openFile(1)
+    : attempt(`Failed to open ${path}`, () => session.ports.openFile(path, "create")));
+  const member = `Export${MEMBERS[payload]}`;
+  return await follow(session, [
+    { member: `${member}Ex`, signature: "sshst", body: [local, imageClass, file, format, 0n] },
+    ...olderCalls(imageClass, true, { member, signature: "shs", body: [local, file, format] }),
+  ]);
+}

@@ -1,0 +1,106 @@
+// Waits for jobs of the service manager and says why they failed (org.freedesktop.systemd1(5), "JobRemoved").
+import { errnoText } from "../../base/errno.ts";
+import { Failure } from "../session/failure.ts";
+import type { Bus } from "../session/ports.ts";
+import type { Session } from "../session/session.ts";
+import { unitPath } from "./processes.ts";
+
+const SYSTEMD = "org.freedesktop.systemd1";
+const GOOD_RESULTS = ["done", "skipped"];
+
+/** Why a job ended otherwise; `%` stands for the unit. Results that are not listed get the service's own reason. */
+const RESULT_TEXTS: Readonly<Record<string, string>> = {
+  canceled: "Job for % canceled.",
+  timeout: "Job for % timed out.",
+  dependency: "A dependency job for % failed. See 'journalctl -xe' for details.",
+  invalid: "% is not active, cannot reload.",
+  assert: "Assertion failed on job for %.",
+  unsupported: "Operation on or unit type of % not supported on this system.",
+  collected: "Queued job for % was garbage collected.",
+  once: "Unit % was started already once and can't be started again.",
+  frozen: "Cannot perform operation on frozen unit %.",
+};
+
+/** What the `Result` of a service means. */
+const REASONS: Readonly<Record<string, string>> = {
+  resources: "of unavailable resources or another system error",
+  protocol: "the service did not take the steps required by its unit configuration",
+  timeout: "a timeout was exceeded",
+  "exit-code": "the control process exited with error code",
+  signal: "a fatal signal was delivered to the control process",
+  "core-dump": "a fatal signal was delivered causing the control process to dump core",
+  watchdog: "the service failed to send watchdog ping",
+  "start-limit-hit": "start of the service was attempted too often",
+};
+
+interface Removed {
+  readonly unit: string;
+  readonly result: string;
+}
+
+/** Remembers the jobs that ended since it was made: a job can be over before its starter has heard of it. */
+export class JobWatch {
+  readonly #ended = new Map<string, Removed>();
+  #changed: () => void = () => {};
+  #lost = false;
+
+  /** Watches the service manager on a bus. */
+  static async start(bus: Bus): Promise<JobWatch> {
+    const watch = new JobWatch();
+    const where = { path: "/org/freedesktop/systemd1", interface: `${SYSTEMD}.Manager`, member: "JobRemoved" };
+    await bus.subscribe({ sender: SYSTEMD, ...where }, ([, job, unit, result]) => {
+      watch.#ended.set(String(job), { unit: String(unit), result: String(result) });
+      watch.#changed();
+    });
+    bus.onClose(() => {
+      watch.#lost = true;
+      watch.#changed();
+    });
+    return watch;
+  }
+
+  /** Waits until all jobs (object paths) are over; gives how each ended. Throws a Failure when the bus goes away meanwhile. */
+  async wait(jobs: readonly string[]): Promise<Removed[]> {
+    for (;;) {
+      const removed = jobs.map((job) => this.#ended.get(job));
+      if (removed.every((job) => job !== undefined)) return removed;
+      if (this.#lost) throw new Failure(`Failed to wait for jobs: ${errnoText("ECONNRESET")}`);
+      await new Promise<void>((resolve) => {
+        this.#changed = resolve;
+      });
+    }
+  }
+}
+
+async function serviceResult(session: Session, unit: string): Promise<string> {
+  try {
+    const [result] = await session.callBus({
+      destination: SYSTEMD,
+      path: unitPath(unit),
+      interface: "org.freedesktop.DBus.Properties",
+      member: "Get",
+      signature: "ss",
+      body: [`${SYSTEMD}.Service`, "Result"],
+    });
+    return String((result as { value: unknown }).value);
+  } catch {
+    return "";
+  }
+}
+
+/** What to tell the user about a job that ended, line by line; nothing when it ended well. */
+export async function jobComplaint(session: Session, { unit, result }: Removed): Promise<string[]> {
+  if (GOOD_RESULTS.includes(result)) return [];
+  const text = RESULT_TEXTS[result];
+  if (text !== undefined) return [text.replace("%", unit)];
+  const reason = REASONS[await serviceResult(session, unit)];
+  return [
+    `Job for ${unit} failed${reason === undefined ? "" : ` because ${reason}`}.`,
+    `See "systemctl status ${unit}" and "journalctl -xeu ${unit}" for details.`,
+  ];
+}
+
+/** Whether a job ended as it should. */
+export function endedWell({ result }: Removed): boolean {
+  return GOOD_RESULTS.includes(result);
+}

@@ -1,0 +1,141 @@
+// A daemon's log: to the journal with fields where there is one, else as lines on standard error. Level and target can
+// be changed while it runs (org.freedesktop.LogControl1(5)).
+import { existsSync, writeSync } from "node:fs";
+import { invalidArgument } from "../base/error.ts";
+import { LineLog, LOG_LEVELS, type Log, type LogLevel } from "../base/log.ts";
+import { defineStringTable } from "../base/string-table.ts";
+import type { Fd } from "../kernel/file/fd.ts";
+import type { Pinned } from "../kernel/syscall/mem.ts";
+import { datagramSocket, sendDatagram, unixAddress } from "../kernel/socket/unix.ts";
+
+const JOURNAL = "/run/systemd/journal/socket";
+/** Facilities of syslog(3): `auth` is for who comes and goes on this host. */
+const FACILITIES = { daemon: 3, auth: 4 } as const;
+const TARGETS = defineStringTable([
+  "console",
+  "console-prefixed",
+  "kmsg",
+  "journal",
+  "journal-or-kmsg",
+  "syslog",
+  "syslog-or-kmsg",
+  "auto",
+  "null",
+]);
+const LEVELS = defineStringTable(LOG_LEVELS);
+
+/** What LogControl1 reads and sets. */
+export interface LogControlState {
+  readonly level: string;
+  readonly target: string;
+  readonly identifier: string;
+  setLevel(level: string): void;
+  setTarget(target: string): void;
+}
+
+type Fields = Readonly<Record<string, string>>;
+
+export class DaemonLog implements Log, LogControlState {
+  readonly identifier: string;
+  readonly #facility: number;
+  readonly #lines: LineLog;
+  #level: LogLevel = "info";
+  #target: string = "auto";
+  #journal: { socket: Fd; address: Pinned } | null = null;
+
+  /** $SYSTEMD_LOG_LEVEL and $SYSTEMD_LOG_TARGET set the first level and target. */
+  constructor(identifier: string, facility: keyof typeof FACILITIES) {
+    this.identifier = identifier;
+    this.#facility = FACILITIES[facility];
+    this.#lines = new LineLog(process.stderr.isTTY ? "none" : "priority", (line) => writeSync(2, line));
+    this.#level = LEVELS.parse(process.env["SYSTEMD_LOG_LEVEL"] ?? "") ?? "info";
+    this.#target = TARGETS.parse(process.env["SYSTEMD_LOG_TARGET"] ?? "") ?? "auto";
+    // As the original has it, clients see what "auto" came to.
+    if (this.#target === "auto" && process.env["JOURNAL_STREAM"] !== undefined) this.#target = "journal";
+  }
+
+  get level(): string {
+    return this.#level;
+  }
+
+  get target(): string {
+    return this.#target;
+  }
+
+  setLevel(level: string): void {
+    const known = LEVELS.parse(level);
+    if (known === undefined) throw invalidArgument("level", `Invalid log level '${level}'`);
+    this.#level = known;
+  }
+
+  setTarget(target: string): void {
+    const known = TARGETS.parse(target);
+    if (known === undefined) throw invalidArgument("target", `Invalid log target '${target}'`);
+    this.#target = known;
+  }
+
+  info(message: string, fields: Fields = {}): void {
+    this.write("info", message, fields);
+  }
+
+  warning(message: string, fields: Fields = {}): void {
+    this.write("warning", message, fields);
+  }
+
+  error(message: string, fields: Fields = {}): void {
+    this.write("err", message, fields);
+  }
+
+  debug(message: string, fields: Fields = {}): void {
+    this.write("debug", message, fields);
+  }
+
+  write(level: LogLevel, message: string, fields: Fields): void {
+    if (LOG_LEVELS.indexOf(level) > LOG_LEVELS.indexOf(this.#level) || this.#target === "null") return;
+    if (this.#wantsJournal() && this.#toJournal(level, message, fields)) return;
+    try {
+      this.#lines.line(level, message);
+    } catch {
+      // Nobody reads standard error any more; there is nowhere left to say so.
+    }
+  }
+
+  #wantsJournal(): boolean {
+    if (/^(journal|syslog)/.test(this.#target)) return true;
+    return this.#target === "auto" && process.env["JOURNAL_STREAM"] !== undefined;
+  }
+
+  #toJournal(level: LogLevel, message: string, fields: Fields): boolean {
+    try {
+      if (this.#journal === null) {
+        if (!existsSync(JOURNAL)) return false;
+        this.#journal = { socket: datagramSocket(), address: unixAddress(JOURNAL) };
+      }
+      const entry = encodeEntry({
+        PRIORITY: String(LOG_LEVELS.indexOf(level)),
+        SYSLOG_FACILITY: String(this.#facility),
+        SYSLOG_IDENTIFIER: this.identifier,
+        ...fields,
+        MESSAGE: message,
+      });
+      return sendDatagram(this.#journal.socket, entry, [], this.#journal.address);
+    } catch {
+      return false;
+    }
+  }
+}
+
+/** The journal's native protocol: KEY=VALUE lines; a value with a line end is written with its length. */
+export function encodeEntry(fields: Fields): Buffer {
+  const parts: Buffer[] = [];
+  for (const [key, value] of Object.entries(fields)) {
+    if (!value.includes("\n")) parts.push(Buffer.from(`${key}=${value}\n`));
+    else {
+      const bytes = Buffer.from(value);
+      const length = Buffer.alloc(8);
+      length.writeBigUInt64LE(BigInt(bytes.length));
+      parts.push(Buffer.from(`${key}\n`), length, bytes, Buffer.from("\n"));
+    }
+  }
+  return Buffer.concat(parts);
+}

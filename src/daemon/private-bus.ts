@@ -1,0 +1,170 @@
+// D-Bus between two peers on a socket of the daemon's own: the same objects as on the bus, for hosts that have no bus
+// (systemd's own /run/systemd/private is the model). Only root and the daemon's own user may come in.
+import { mkdirSync } from "node:fs";
+import { dirname } from "node:path";
+import type { Log } from "../base/log.ts";
+import { Acceptor } from "../kernel/socket/acceptor.ts";
+import type { Fd } from "../kernel/file/fd.ts";
+import { listenUnix } from "../kernel/socket/unix.ts";
+import { ServerHandshake } from "../ipc/bus/handshake.ts";
+import { MESSAGE_TYPE, type Outgoing } from "../ipc/bus/message.ts";
+import { type BusServer, CALL_DESCRIPTOR_LIMIT, type Origin } from "../ipc/bus/server.ts";
+import { BusStream, type Incoming, type StreamHandlers } from "../ipc/bus/stream.ts";
+import { type Caller, callerOnSocket } from "../ipc/caller.ts";
+import type { FairTurns } from "../ipc/fair-turns.ts";
+import { GoneHandlers } from "../ipc/gone-handlers.ts";
+import type { Peers, Seat } from "../ipc/peers.ts";
+import { isPrivileged } from "./polkit.ts";
+
+/** Messages of a peer that wait for their turn; then no more is read from it. */
+const ENOUGH_CALLS = 64;
+
+export class PrivateBus {
+  readonly #acceptor: Acceptor;
+  readonly #server: BusServer;
+  readonly #log: Log;
+  readonly #shares: Peers;
+  readonly #guid = Buffer.from(crypto.getRandomValues(new Uint8Array(16))).toString("hex");
+  readonly #peers = new Set<PrivatePeer>();
+
+  constructor(path: string, server: BusServer, shares: Peers, log: Log) {
+    this.#server = server;
+    this.#shares = shares;
+    this.#log = log;
+    mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+    this.#acceptor = new Acceptor(listenUnix(path, { mode: 0o600 }), {
+      welcome: (socket) => this.#welcome(socket),
+      failed: (error) => log.debug(`Cannot accept peers on the private bus for now: ${error.message}`),
+    });
+  }
+
+  /** Sends a signal to every peer; the private bus has no match rules. */
+  broadcast(signal: Omit<Outgoing, "serial">): void {
+    for (const peer of this.#peers) peer.send(signal);
+  }
+
+  /** Peers that are connected now. */
+  get peers(): number {
+    return this.#peers.size;
+  }
+
+  close(): void {
+    this.#acceptor.close();
+    for (const peer of [...this.#peers]) peer.close();
+  }
+
+  /** Who breaks the protocol or a limit is told to the admin; who merely leaves is not. */
+  #tell(error: Error, pid: number): void {
+    const text = `Peer ${pid} on the private bus was disconnected: ${error.message}`;
+    if (error instanceof RangeError) this.#log.warning(text);
+    else this.#log.debug(text);
+  }
+
+  #welcome(socket: Fd): void {
+    const caller = callerOnSocket(socket);
+    const seat = isPrivileged(caller) ? this.#shares.admit(caller, (reason) => peer.close(reason)) : null;
+    if (seat === null) {
+      this.#log.debug(`Turned away a peer of user ${caller.uid} on the private bus.`);
+      socket.close();
+      return;
+    }
+    const handshake = new ServerHandshake(caller.uid, this.#guid);
+    const peer = new PrivatePeer(socket, { caller, seat, handshake }, this.#shares.turns, this.#server, (error) => {
+      this.#peers.delete(peer);
+      if (error !== undefined) this.#tell(error, caller.pid);
+    });
+    this.#peers.add(peer);
+  }
+}
+
+interface Guest {
+  readonly caller: Caller;
+  readonly seat: Seat;
+  readonly handshake: ServerHandshake;
+}
+
+/** A peer: its calls are begun in their order, and none while it does not read its answers. */
+class PrivatePeer implements Origin {
+  readonly #stream: BusStream;
+  readonly #guest: Guest;
+  readonly #turns: FairTurns;
+  readonly #server: BusServer;
+  readonly #gone = new GoneHandlers();
+  readonly #calls: Incoming[] = [];
+  #callBytes = 0;
+  #isQueued = false;
+  #serial = 0;
+
+  constructor(socket: Fd, guest: Guest, turns: FairTurns, server: BusServer, ended: (error?: Error) => void) {
+    this.#guest = guest;
+    this.#turns = turns;
+    this.#server = server;
+    const handlers: StreamHandlers = {
+      message: (message) => this.#receive(message),
+      changed: () => this.#goOn(),
+      hangup: () => this.#gone.call(),
+      end: (error) => {
+        for (const { descriptors } of this.#calls.splice(0)) for (const fd of descriptors) fd.close();
+        guest.seat.leave();
+        ended(error);
+        this.#gone.call();
+      },
+    };
+    this.#stream = new BusStream(socket, handlers, { handshake: guest.handshake, maxFds: CALL_DESCRIPTOR_LIMIT });
+  }
+
+  caller(): Promise<Caller> {
+    return Promise.resolve(this.#guest.caller);
+  }
+
+  onGone(handler: () => void): () => void {
+    return this.#gone.add(handler);
+  }
+
+  send(message: Omit<Outgoing, "serial">): void {
+    this.#stream.send({ ...message, serial: ++this.#serial });
+    this.#count();
+  }
+
+  close(reason?: Error): void {
+    this.#stream.close(reason);
+  }
+
+  #receive(message: Incoming): void {
+    if (message.type !== MESSAGE_TYPE.call) {
+      for (const fd of message.descriptors) fd.close();
+      return;
+    }
+    this.#calls.push(message);
+    this.#callBytes += message.size;
+    this.#goOn();
+  }
+
+  #isFree(): boolean {
+    return this.#calls.length > 0 && this.#stream.isOpen && this.#stream.takesMore;
+  }
+
+  #goOn(): void {
+    this.#count();
+    if (this.#calls.length >= ENOUGH_CALLS || !this.#stream.takesMore) this.#stream.pause();
+    else this.#stream.resume();
+    if (this.#isQueued || !this.#isFree()) return;
+    this.#isQueued = true;
+    this.#turns.run(this.#guest.caller.uid, this.#step);
+  }
+
+  readonly #step = (): boolean => {
+    const call = this.#isFree() ? this.#calls.shift() : undefined;
+    if (call !== undefined) {
+      this.#callBytes -= call.size;
+      this.#server.dispatch(call, this);
+    }
+    this.#isQueued = this.#isFree();
+    if (!this.#isQueued) this.#goOn();
+    return this.#isQueued;
+  };
+
+  #count(): void {
+    this.#guest.seat.hold(this.#stream.heldBytes + this.#callBytes, 0);
+  }
+}

@@ -1,0 +1,242 @@
+// A client of a D-Bus bus or peer: calls, signals by match rule, and the owner of each name that signals come from.
+
+import type { Fd } from "../../kernel/file/fd.ts";
+import { type BusCall, BusConnection, type ConnectionOptions, type DescriptorPolicy } from "./connection.ts";
+import { BusError } from "./error.ts";
+import type { Outgoing } from "./message.ts";
+import type { Incoming } from "./stream.ts";
+import { type BusTarget, openTransport } from "./transport.ts";
+
+const DRIVER = "org.freedesktop.DBus";
+const DRIVER_PATH = "/org/freedesktop/DBus";
+
+/** Connects to a bus or peer. Throws an error with errno where there is none, BusError where it refuses us. */
+export async function connectBus(target: BusTarget, descriptors?: DescriptorPolicy): Promise<BusClient> {
+  const { fd, ...options } = openTransport(target);
+  return BusClient.open(fd, { ...options, descriptors });
+}
+
+/** What a signal must be to reach a handler; absent fields match everything. */
+export interface MatchRule {
+  readonly sender?: string;
+  readonly path?: string;
+  readonly pathNamespace?: string;
+  readonly interface?: string;
+  readonly member?: string;
+  readonly arg0?: string;
+}
+
+export type SignalHandler = (body: unknown[], signal: { path: string; sender: string; member: string }) => void;
+
+interface Subscription {
+  readonly rule: MatchRule;
+  readonly handler: SignalHandler;
+}
+
+export class BusClient {
+  readonly #connection: BusConnection;
+  readonly #peerToPeer: boolean;
+  readonly #subscriptions = new Set<Subscription>();
+  readonly #rules = new Map<string, number>();
+  readonly #owners = new Map<string, string>();
+  readonly #closeHandlers = new Set<(error?: Error) => void>();
+  #callHandler: ((message: Incoming) => void) | null = null;
+  #tooLongHandler: ((bytes: number) => void) | null = null;
+  #changeHandler: (() => void) | null = null;
+  #closed: { error: Error | undefined } | null = null;
+
+  /** Takes ownership of a connected socket. Use `BusClient.open`, which waits until the bus has greeted us. */
+  private constructor(fd: Fd, options: ConnectionOptions) {
+    this.#peerToPeer = options.peerToPeer === true;
+    this.#connection = new BusConnection(
+      fd,
+      {
+        call: (message) => this.#receiveCall(message),
+        signal: (message) => this.#receiveSignal(message),
+        end: (error) => this.#end(error),
+        tooLong: (bytes) => this.#tooLongHandler?.(bytes),
+        changed: () => this.#changeHandler?.(),
+      },
+      options,
+    );
+  }
+
+  /** Speaks D-Bus on a connected socket. Throws BusError when the other end does not let us in. */
+  static async open(fd: Fd, options: ConnectionOptions = {}): Promise<BusClient> {
+    const client = new BusClient(fd, options);
+    await client.#connection.ready();
+    return client;
+  }
+
+  get uniqueName(): string | null {
+    return this.#connection.uniqueName;
+  }
+
+  /** Calls a method; gives the values of the reply, throws BusError. */
+  call(call: BusCall): Promise<unknown[]> {
+    return this.#connection.call(call);
+  }
+
+  /** Calls the broker itself. */
+  driver(member: string, signature = "", body: readonly unknown[] = []): Promise<unknown[]> {
+    return this.call({ destination: DRIVER, path: DRIVER_PATH, interface: DRIVER, member, signature, body });
+  }
+
+  send(message: Omit<Outgoing, "serial">): void {
+    this.#connection.send(message);
+  }
+
+  /** Takes method calls that others send to us; without a handler they are answered with UnknownMethod. */
+  onCall(handler: (message: Incoming) => void): void {
+    this.#callHandler = handler;
+  }
+
+  /** Hears of messages that were passed over because of their length. */
+  onTooLong(handler: (bytes: number) => void): void {
+    this.#tooLongHandler = handler;
+  }
+
+  /** Whether the other end takes what it is sent. */
+  get takesMore(): boolean {
+    return this.#connection.takesMore;
+  }
+
+  /** Calls back when something was received or sent: `takesMore` may be another. */
+  onChange(handler: () => void): void {
+    this.#changeHandler = handler;
+  }
+
+  /** Calls back when the connection is over, at once if it is already. */
+  onClose(handler: (error?: Error) => void): void {
+    if (this.#closed !== null) handler(this.#closed.error);
+    else this.#closeHandlers.add(handler);
+  }
+
+  /** Ends what `onClose()` began. */
+  offClose(handler: (error?: Error) => void): void {
+    this.#closeHandlers.delete(handler);
+  }
+
+  close(): void {
+    this.#connection.close();
+  }
+
+  /**
+   * Calls `handler` for each signal that fits the rule, from now on; gives a function that ends this.
+   * A rule with a well-known sender only takes what the owner of that name sends: anyone may send us a signal.
+   */
+  async subscribe(rule: MatchRule, handler: SignalHandler): Promise<() => Promise<void>> {
+    const subscription = { rule, handler };
+    this.#subscriptions.add(subscription);
+    try {
+      if (rule.sender !== undefined) await this.#followOwner(rule.sender);
+      await this.#addRule(matchText(rule));
+    } catch (error) {
+      this.#subscriptions.delete(subscription);
+      throw error;
+    }
+    return async () => {
+      if (this.#subscriptions.delete(subscription)) await this.#removeRule(matchText(rule));
+    };
+  }
+
+  async #addRule(text: string): Promise<void> {
+    if (this.#peerToPeer) return;
+    const count = this.#rules.get(text) ?? 0;
+    this.#rules.set(text, count + 1);
+    if (count === 0) await this.driver("AddMatch", "s", [text]);
+  }
+
+  async #removeRule(text: string): Promise<void> {
+    if (this.#peerToPeer || this.#closed !== null) return;
+    const count = (this.#rules.get(text) ?? 1) - 1;
+    if (count > 0) this.#rules.set(text, count);
+    else {
+      this.#rules.delete(text);
+      await this.driver("RemoveMatch", "s", [text]).catch(() => {});
+    }
+  }
+
+  async #followOwner(name: string): Promise<void> {
+    if (this.#peerToPeer || name.startsWith(":") || name === DRIVER || this.#owners.has(name)) return;
+    this.#owners.set(name, "");
+    const rule = { sender: DRIVER, interface: DRIVER, member: "NameOwnerChanged", arg0: name };
+    await this.subscribe(rule, ([, , owner]) => this.#owners.set(name, owner as string));
+    try {
+      const [owner] = await this.driver("GetNameOwner", "s", [name]);
+      this.#owners.set(name, owner as string);
+    } catch (error) {
+      // Nobody owns it yet: the signal will tell.
+      if (!(error instanceof BusError)) throw error;
+    }
+  }
+
+  #receiveCall(message: Incoming): void {
+    if (this.#callHandler !== null) {
+      this.#callHandler(message);
+      return;
+    }
+    for (const fd of message.descriptors) fd.close();
+    this.send({
+      type: 3,
+      replySerial: message.serial,
+      destination: message.sender,
+      errorName: `${DRIVER}.Error.UnknownMethod`,
+      signature: "s",
+      body: [`Unknown method ${message.member} or interface ${message.interface ?? ""}.`],
+    });
+  }
+
+  #receiveSignal(message: Incoming): void {
+    const hits = [...this.#subscriptions].filter((subscription) => this.#matches(subscription.rule, message));
+    if (hits.length > 0) this.#deliver(hits, message);
+  }
+
+  #deliver(hits: Subscription[], message: Incoming): void {
+    let body: unknown[];
+    try {
+      body = message.values();
+    } catch {
+      return; // a signal that does not hold what it says is no signal
+    }
+    const origin = { path: message.path ?? "", sender: message.sender ?? "", member: message.member ?? "" };
+    for (const { rule, handler } of hits) {
+      if (rule.arg0 === undefined || body[0] === rule.arg0) handler(body, origin);
+    }
+  }
+
+  #matches(rule: MatchRule, message: Incoming): boolean {
+    if (rule.member !== undefined && rule.member !== message.member) return false;
+    if (rule.interface !== undefined && rule.interface !== message.interface) return false;
+    if (rule.path !== undefined && rule.path !== message.path) return false;
+    if (rule.pathNamespace !== undefined && !`${message.path}/`.startsWith(`${rule.pathNamespace}/`)) return false;
+    return rule.sender === undefined || this.#isFrom(rule.sender, message.sender);
+  }
+
+  #isFrom(wanted: string, sender: string | undefined): boolean {
+    if (this.#peerToPeer) return true;
+    return sender === (this.#owners.get(wanted) ?? wanted);
+  }
+
+  #end(error?: Error): void {
+    this.#closed = { error };
+    for (const handler of this.#closeHandlers) handler(error);
+  }
+}
+
+function matchText(rule: MatchRule): string {
+  const keys: [keyof MatchRule, string][] = [
+    ["sender", "sender"],
+    ["path", "path"],
+    ["pathNamespace", "path_namespace"],
+    ["interface", "interface"],
+    ["member", "member"],
+    ["arg0", "arg0"],
+  ];
+  let text = "type='signal'";
+  for (const [key, name] of keys) {
+    const value = rule[key];
+    if (value !== undefined) text += `,${name}='${value.replaceAll("'", "'\\''")}'`;
+  }
+  return text;
+}

@@ -1,0 +1,297 @@
+// dbus-next's MessageBus on our transport: it numbers calls, matches their replies and says Hello. The only file that
+// imports dbus-next. Its connection, service and match layers are not used: they lose descriptors, have no limits and
+// hide the sender (docs/decisions/0003-dbus-next.md).
+import { EventEmitter } from "node:events";
+import MessageBus from "dbus-next/lib/bus.js";
+import { Message } from "dbus-next/lib/message-type.js";
+import { Variant } from "../../base/variant.ts";
+import { Fd } from "../../kernel/file/fd.ts";
+import { BusError } from "./error.ts";
+import type { Handshake } from "./handshake.ts";
+import { FLAG_NO_REPLY, MESSAGE_TYPE, type Outgoing } from "./message.ts";
+import { BusStream, type Incoming } from "./stream.ts";
+
+/** A method call to a peer. Without `interactive` the peer may not ask a person. `timeoutMs` is 25 s by default. */
+export interface BusCall {
+  readonly destination?: string;
+  readonly path: string;
+  readonly interface: string;
+  readonly member: string;
+  readonly signature?: string;
+  readonly body?: readonly unknown[];
+  readonly interactive?: boolean;
+  readonly noAutoStart?: boolean;
+  readonly timeoutMs?: number;
+}
+
+const CALL_TIMEOUT_MS = 25_000;
+const HELLO = "Hello";
+
+export interface ConnectionHandlers {
+  /** A method call from a peer. */
+  call?(message: Incoming): void;
+  signal?(message: Incoming): void;
+  /** A message was passed over because of its length. */
+  tooLong?(bytes: number): void;
+  /** Once, when the connection is over. */
+  end?(error?: Error): void;
+  /** `takesMore` may be another. */
+  changed?(): void;
+}
+
+/**
+ * What becomes of descriptors that come:
+ * - `none`: nothing that is called here answers with one. The kernel closes whatever is sent.
+ * - `lent`: those of an answer are closed at the end of the turn in which it is given.
+ * - `kept`: those among the values of an answer are the caller's, who closes them.
+ * Those of a call are its handler's; those of a signal, and all that nobody finds, are closed here.
+ */
+export type DescriptorPolicy = "none" | "lent" | "kept";
+
+export interface ConnectionOptions {
+  /** There is no broker at the other end. */
+  readonly peerToPeer?: boolean | undefined;
+  readonly handshake?: Handshake | undefined;
+  /** `kept` by default. */
+  readonly descriptors?: DescriptorPolicy | undefined;
+}
+
+/** What MessageBus wants of a connection: `message()` to send, and the events "message" and "error". */
+class Adapter extends EventEmitter {
+  readonly stream = { end: () => this.owner?.close(), writable: true };
+  owner: BusStream | null = null;
+  readonly #peerToPeer: boolean;
+
+  constructor(peerToPeer: boolean) {
+    super();
+    this.#peerToPeer = peerToPeer;
+  }
+
+  message(message: Message): void {
+    // Between two peers there is no broker to greet: the greeting is answered here.
+    if (this.#peerToPeer && message.member === HELLO && message.destination === "org.freedesktop.DBus") {
+      const serial = message.serial as number;
+      queueMicrotask(() => this.emit("message", reply(serial, [null])));
+      return;
+    }
+    this.owner?.send(message as unknown as Outgoing);
+  }
+}
+
+interface Answer {
+  readonly body: unknown[];
+}
+
+/** A reply in the shape in which MessageBus looks for it; the values travel beside it. */
+function reply(serial: number, body: unknown[], error?: string): Answer {
+  const type = error === undefined ? MESSAGE_TYPE.reply : MESSAGE_TYPE.error;
+  return { type, replySerial: serial, body, errorName: error, sender: null } as Answer;
+}
+
+export class BusConnection {
+  readonly #bus: MessageBus;
+  readonly #adapter: Adapter;
+  readonly #stream: BusStream;
+  readonly #pending = new Set<(error: Error) => void>();
+  readonly #handlers: ConnectionHandlers;
+  readonly #policy: DescriptorPolicy;
+  #closed = false;
+
+  /** Takes ownership of the socket. */
+  constructor(fd: Fd, handlers: ConnectionHandlers, options: ConnectionOptions = {}) {
+    this.#handlers = handlers;
+    this.#policy = options.descriptors ?? "kept";
+    this.#adapter = new Adapter(options.peerToPeer === true);
+    // MessageBus throws into the void when its greeting fails; the end of the stream tells us the same.
+    this.#adapter.on("error", () => {});
+    this.#stream = new BusStream(
+      fd,
+      {
+        message: (message) => this.#receive(message),
+        end: (error) => this.#end(error),
+        tooLong: (bytes) => handlers.tooLong?.(bytes),
+        changed: () => handlers.changed?.(),
+      },
+      { handshake: options.handshake, maxFds: this.#policy === "none" ? 0 : undefined },
+    );
+    this.#adapter.owner = this.#stream;
+    this.#bus = new MessageBus(this.#adapter);
+    this.#bus.on("error", () => {});
+    forgetNameOwners(this.#bus);
+  }
+
+  /** Resolves with our unique name once the broker has greeted us; null between two peers. */
+  ready(): Promise<string | null> {
+    if (this.#closed) return Promise.reject(disconnected());
+    return new Promise((resolve, reject) => {
+      const fail = (error: Error) => reject(error);
+      this.#pending.add(fail);
+      this.#bus.once("connect", () => {
+        this.#pending.delete(fail);
+        resolve(this.#bus.name);
+      });
+    });
+  }
+
+  get uniqueName(): string | null {
+    return this.#bus.name;
+  }
+
+  /** Whether the peer takes what it is sent. */
+  get takesMore(): boolean {
+    return this.#stream.takesMore;
+  }
+
+  get isOpen(): boolean {
+    return !this.#closed;
+  }
+
+  /** Calls a peer. Gives the values of its answer; throws BusError for an error reply, a timeout or a lost bus. */
+  call(call: BusCall): Promise<unknown[]> {
+    if (this.#closed) return Promise.reject(disconnected());
+    const message = new Message({ ...addressOf(call), flags: flagsOf(call), body: call.body ?? [] });
+    const serial = this.#nextSerial();
+    message.serial = serial;
+    return new Promise((resolve, reject) => {
+      const settle = () => {
+        clearTimeout(timer);
+        delete this.#bus._methodReturnHandlers[serial];
+        this.#pending.delete(fail);
+      };
+      const fail = (error: Error) => {
+        settle();
+        reject(error);
+      };
+      const timer = setTimeout(() => fail(noReply(call)), call.timeoutMs ?? CALL_TIMEOUT_MS);
+      this.#pending.add(fail);
+      this.#bus.call(message).then(
+        (answer) => {
+          settle();
+          resolve((answer as { body: unknown[] }).body);
+        },
+        (error: { type?: string; text?: string; message?: string }) =>
+          fail(new BusError(error.type ?? FAILED, error.text ?? String(error.message))),
+      );
+    });
+  }
+
+  /** Sends a reply, an error or a signal: anything that no answer comes back to. */
+  send(message: Omit<Outgoing, "serial">): void {
+    this.#stream.send({ ...message, flags: (message.flags ?? 0) | FLAG_NO_REPLY, serial: this.#nextSerial() });
+  }
+
+  close(): void {
+    this.#stream.close();
+  }
+
+  /** Serials have 32 bits; MessageBus counts on for ever. */
+  #nextSerial(): number {
+    if (this.#bus._serial > 0xffff_0000) this.#bus._serial = 1;
+    return this.#bus.newSerial();
+  }
+
+  #receive(message: Incoming): void {
+    if (message.type === MESSAGE_TYPE.call) this.#receiveCall(message);
+    else if (message.type === MESSAGE_TYPE.signal) this.#receiveSignal(message);
+    else if (message.type === MESSAGE_TYPE.reply || message.type === MESSAGE_TYPE.error) this.#receiveAnswer(message);
+    else closeAll(message.descriptors);
+  }
+
+  #receiveCall(message: Incoming): void {
+    if (this.#handlers.call !== undefined) {
+      this.#handlers.call(message);
+      return;
+    }
+    closeAll(message.descriptors);
+    if ((message.flags & FLAG_NO_REPLY) !== 0) return;
+    this.send({
+      type: MESSAGE_TYPE.error,
+      replySerial: message.serial,
+      destination: message.sender,
+      errorName: "org.freedesktop.DBus.Error.UnknownMethod",
+      signature: "s",
+      body: [`Unknown method ${message.member} or interface ${message.interface ?? ""}.`],
+    });
+  }
+
+  #receiveSignal(message: Incoming): void {
+    try {
+      this.#handlers.signal?.(message);
+    } finally {
+      closeAll(message.descriptors);
+    }
+  }
+
+  /** An answer that nobody waits for, no longer perhaps, is nobody's. */
+  #receiveAnswer(message: Incoming): void {
+    const isAwaited = Object.hasOwn(this.#bus._methodReturnHandlers, message.replySerial as number);
+    const answer = isAwaited ? replyOf(message) : null;
+    const found = answer === null || message.descriptors.length === 0 ? NONE : descriptorsIn(answer.body);
+    closeAll(message.descriptors.filter((fd) => !found.has(fd)));
+    // All that goes on with the answer at once does so before.
+    if (this.#policy === "lent" && found.size > 0) setImmediate(() => closeAll(found));
+    if (answer !== null) this.#adapter.emit("message", answer);
+  }
+
+  #end(error?: Error): void {
+    this.#closed = true;
+    for (const fail of [...this.#pending]) fail(disconnected(error));
+    this.#handlers.end?.(error);
+  }
+}
+
+const FAILED = "org.freedesktop.DBus.Error.Failed";
+
+function addressOf(call: BusCall) {
+  const { path, interface: iface, member, destination, signature } = call;
+  return { path, interface: iface, member, ...(destination && { destination }), ...(signature && { signature }) };
+}
+
+function flagsOf(call: BusCall): number {
+  return (call.interactive === true ? 4 : 0) | (call.noAutoStart === true ? 2 : 0);
+}
+
+function replyOf(message: Incoming): Answer {
+  const serial = message.replySerial as number;
+  try {
+    const values = message.values();
+    if (message.type === MESSAGE_TYPE.reply) return reply(serial, values);
+    return reply(serial, [String(values[0] ?? "")], message.errorName);
+  } catch (error) {
+    return reply(serial, [(error as Error).message], "org.freedesktop.DBus.Error.InconsistentMessage");
+  }
+}
+
+const NONE: ReadonlySet<Fd> = new Set();
+
+function closeAll(descriptors: Iterable<Fd>): void {
+  for (const fd of descriptors) fd.close();
+}
+
+/** The descriptors among values, however deep. */
+function descriptorsIn(values: readonly unknown[], found = new Set<Fd>()): ReadonlySet<Fd> {
+  for (const value of values) {
+    if (value instanceof Fd) found.add(value);
+    else if (value instanceof Variant) descriptorsIn([value.value], found);
+    else if (value instanceof Map) descriptorsIn([...value.values()], found);
+    else if (Array.isArray(value)) descriptorsIn(value, found);
+  }
+  return found;
+}
+
+function disconnected(cause?: Error): BusError {
+  const text = cause === undefined ? "Connection terminated" : `Connection terminated: ${cause.message}`;
+  return new BusError("org.freedesktop.DBus.Error.Disconnected", text);
+}
+
+function noReply(call: BusCall): BusError {
+  return new BusError("org.freedesktop.DBus.Error.NoReply", `No answer to ${call.interface}.${call.member}() in time`);
+}
+
+/**
+ * MessageBus remembers the owner of each name it has called and then drops messages to that name, ours included.
+ * A table that forgets at once turns this off.
+ */
+function forgetNameOwners(bus: MessageBus): void {
+  Object.defineProperty(bus, "_nameOwners", { value: new Proxy({}, { set: () => true, get: () => undefined }) });
+}

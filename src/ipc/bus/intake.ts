@@ -1,0 +1,157 @@
+// Calls from a bus, where all senders share one connection: each sender's calls are begun in their order, all users by
+// turns, and none while the broker does not take what we send. What a sender may have unanswered is limited; beyond, its
+// calls are refused unseen.
+import type { Outgoing } from "./message.ts";
+import { CALL_DESCRIPTOR_LIMIT, type Origin } from "./server.ts";
+import type { Incoming } from "./stream.ts";
+import type { FairTurns } from "../fair-turns.ts";
+
+export interface IntakeLimits {
+  /** Unanswered calls of one sender. */
+  readonly calls: number;
+  /** Memory of a sender's unanswered calls. */
+  readonly bytes: number;
+  /** Memory of all unanswered calls; then no sender may have more than a small part. */
+  readonly totalBytes: number;
+  /** Descriptors of a sender's unanswered calls. */
+  readonly descriptors: number;
+}
+
+const LIMITS: IntakeLimits = { calls: 512, bytes: 8 << 20, totalBytes: 32 << 20, descriptors: 64 };
+const SMALL_PART = 1 / 128;
+/** Users of senders that are remembered. */
+const KNOWN_LIMIT = 1024;
+
+/** What answers calls: BusServer. */
+export interface Answering {
+  dispatch(message: Incoming, origin: Origin): Promise<void> | null;
+  refuse(message: Incoming, origin: Origin, text: string): void;
+}
+
+/** The bus as far as it is needed here: BusClient. */
+export interface Broker {
+  readonly takesMore: boolean;
+  send(message: Omit<Outgoing, "serial">): void;
+  driver(member: string, signature: string, body: readonly unknown[]): Promise<unknown[]>;
+}
+
+interface Waiting {
+  readonly message: Incoming;
+  readonly origin: Origin;
+}
+
+interface Sender {
+  readonly name: string;
+  readonly calls: Waiting[];
+  isQueued: boolean;
+  unanswered: number;
+  bytes: number;
+  descriptors: number;
+}
+
+export class BusIntake {
+  readonly #server: Answering;
+  readonly #broker: Broker;
+  readonly #turns: FairTurns;
+  readonly #limits: IntakeLimits;
+  readonly #senders = new Map<string, Sender>();
+  /** Unique names are never used again. Null: asked for. */
+  readonly #users = new Map<string, number | null>();
+  #totalBytes = 0;
+
+  constructor(server: Answering, broker: Broker, turns: FairTurns, limits: IntakeLimits = LIMITS) {
+    this.#server = server;
+    this.#broker = broker;
+    this.#turns = turns;
+    this.#limits = limits;
+  }
+
+  /** Has a call answered, now or when it is its sender's turn. */
+  take(message: Incoming, origin: Origin): void {
+    const name = message.sender ?? "";
+    const sender = this.#senders.get(name) ?? newSender(name);
+    const excess = this.#excess(sender, message);
+    if (excess !== null) {
+      this.#server.refuse(message, origin, excess);
+      return;
+    }
+    this.#senders.set(name, sender);
+    this.#count(sender, message, 1);
+    sender.calls.push({ message, origin });
+    this.#goOn(sender);
+    if (sender.isQueued) this.#askForUser(name);
+  }
+
+  /** The broker may take more again. */
+  goOn(): void {
+    if (!this.#broker.takesMore) return;
+    for (const sender of this.#senders.values()) this.#goOn(sender);
+  }
+
+  /** The bus is lost: nobody is there to be answered. */
+  close(): void {
+    for (const { calls } of this.#senders.values()) {
+      for (const { message } of calls.splice(0)) for (const fd of message.descriptors) fd.close();
+    }
+    this.#senders.clear();
+  }
+
+  #excess(sender: Sender, message: Incoming): string | null {
+    const { calls, bytes, totalBytes, descriptors } = this.#limits;
+    const count = message.descriptors.length;
+    if (count > CALL_DESCRIPTOR_LIMIT || sender.descriptors + count > descriptors) return "Too many file descriptors";
+    if (sender.unanswered >= calls) return "Too many calls wait for an answer";
+    const most = this.#totalBytes > totalBytes ? bytes * SMALL_PART : bytes;
+    return sender.bytes + message.size > most ? "Calls that wait for an answer take too much memory" : null;
+  }
+
+  #count(sender: Sender, { size, descriptors }: Pick<Incoming, "size" | "descriptors">, sign: 1 | -1): void {
+    sender.unanswered += sign;
+    sender.bytes += sign * size;
+    sender.descriptors += sign * descriptors.length;
+    this.#totalBytes += sign * size;
+  }
+
+  #isFree(sender: Sender): boolean {
+    return sender.calls.length > 0 && this.#broker.takesMore;
+  }
+
+  #goOn(sender: Sender): void {
+    if (sender.isQueued || !this.#isFree(sender)) return;
+    sender.isQueued = true;
+    this.#turns.run(this.#users.get(sender.name) ?? sender.name, () => this.#step(sender));
+  }
+
+  #step(sender: Sender): boolean {
+    const call = this.#isFree(sender) ? sender.calls.shift() : undefined;
+    if (call !== undefined) this.#begin(sender, call);
+    sender.isQueued = this.#isFree(sender);
+    return sender.isQueued;
+  }
+
+  #begin(sender: Sender, { message, origin }: Waiting): void {
+    const done = () => {
+      this.#count(sender, message, -1);
+      if (sender.unanswered === 0) this.#senders.delete(sender.name);
+    };
+    const answering = this.#server.dispatch(message, origin);
+    if (answering === null) done();
+    else answering.then(done, done);
+  }
+
+  /** Senders that have to wait share their time with those of the same user. */
+  #askForUser(name: string): void {
+    if (this.#users.has(name)) return;
+    const [oldest] = this.#users.keys();
+    if (this.#users.size >= KNOWN_LIMIT && oldest !== undefined) this.#users.delete(oldest);
+    this.#users.set(name, null);
+    this.#broker.driver("GetConnectionUnixUser", "s", [name]).then(
+      ([uid]) => this.#users.set(name, uid as number),
+      () => this.#users.delete(name),
+    );
+  }
+}
+
+function newSender(name: string): Sender {
+  return { name, calls: [], isQueued: false, unanswered: 0, bytes: 0, descriptors: 0 };
+}

@@ -1,0 +1,192 @@
+// Whole D-Bus messages: framing with limits, header fields, encoding (D-Bus specification, "Message Protocol").
+import type { Fd } from "../../kernel/file/fd.ts";
+import { BusReader, isObjectPath } from "./reader.ts";
+import { BusWriter } from "./writer.ts";
+
+export const MESSAGE_TYPE = { call: 1, reply: 2, error: 3, signal: 4 } as const;
+export const FLAG_NO_REPLY = 1;
+export const FLAG_NO_AUTO_START = 2;
+export const FLAG_INTERACTIVE = 4;
+
+/** A file that travels with a message. */
+export interface Travelling {
+  readonly number: number;
+}
+
+/** The head of a message. Fields that a kind of message does not carry are absent. */
+export interface MessageHead {
+  readonly type: number;
+  readonly flags: number;
+  serial: number;
+  readonly path?: string | undefined;
+  readonly interface?: string | undefined;
+  readonly member?: string | undefined;
+  readonly errorName?: string | undefined;
+  readonly replySerial?: number | undefined;
+  readonly destination?: string | undefined;
+  readonly sender?: string | undefined;
+  readonly signature: string;
+  readonly descriptorCount: number;
+}
+
+/** The sizes in a message's first 16 bytes. Throws a RangeError for bytes that cannot begin a message. */
+export function measure(bytes: Buffer): { head: number; total: number } {
+  const little = isLittleEndian(bytes);
+  if (bytes[3] !== 1) throw new RangeError("protocol version is not 1");
+  const bodyLength = little ? bytes.readUInt32LE(4) : bytes.readUInt32BE(4);
+  const fieldsLength = little ? bytes.readUInt32LE(12) : bytes.readUInt32BE(12);
+  if (fieldsLength > MAX_FIELDS_BYTES) throw new RangeError("message header is too long");
+  if (bodyLength > MAX_MESSAGE_BYTES) throw new RangeError("message is too long");
+  const head = (16 + fieldsLength + 7) & -8;
+  return { head, total: head + bodyLength };
+}
+
+/** The D-Bus specification's own limits. */
+const MAX_MESSAGE_BYTES = 128 << 20;
+const MAX_FIELDS_BYTES = 64 << 20;
+
+function isLittleEndian(bytes: Buffer): boolean {
+  if (bytes[0] === 0x6c) return true;
+  if (bytes[0] === 0x42) return false;
+  throw new RangeError("byte order is neither 'l' nor 'B'");
+}
+
+const FIELD_TYPES = ["", "o", "s", "s", "s", "u", "s", "s", "g", "u"] as const;
+
+/** Reads the head of a message (`bytes` holds at least that) and checks what its kind needs. */
+export function decodeHead(bytes: Buffer): MessageHead {
+  const little = isLittleEndian(bytes);
+  const type = bytes[1] as number;
+  const reader = new BusReader(bytes, 8, little);
+  const serial = reader.uint32();
+  const stop = 16 + reader.uint32();
+  const fields: (string | number | undefined)[] = new Array(10);
+  while (reader.at < stop) {
+    reader.align(8);
+    const code = reader.byte();
+    const signature = reader.signature();
+    if (code === 0) throw new RangeError("header field 0");
+    if (code < FIELD_TYPES.length) {
+      if (signature !== FIELD_TYPES[code]) throw new RangeError(`header field ${code} has the type '${signature}'`);
+      fields[code] = signature === "u" ? reader.uint32() : signature === "g" ? reader.signature() : reader.string();
+    } else reader.body(signature);
+  }
+  if (reader.at !== stop) throw new RangeError("header fields overrun");
+  if (serial === 0) throw new RangeError("serial is 0");
+  const head: MessageHead = {
+    type,
+    flags: bytes[2] as number,
+    serial,
+    path: fields[1] as string | undefined,
+    interface: fields[2] as string | undefined,
+    member: fields[3] as string | undefined,
+    errorName: fields[4] as string | undefined,
+    replySerial: fields[5] as number | undefined,
+    destination: fields[6] as string | undefined,
+    sender: fields[7] as string | undefined,
+    signature: (fields[8] as string | undefined) ?? "",
+    descriptorCount: (fields[9] as number | undefined) ?? 0,
+  };
+  checkHead(head);
+  return head;
+}
+
+function checkHead(head: MessageHead): void {
+  if (head.path !== undefined && !isObjectPath(head.path)) throw new RangeError("object path is not valid");
+  const complete =
+    head.type === MESSAGE_TYPE.call
+      ? head.path !== undefined && head.member !== undefined
+      : head.type === MESSAGE_TYPE.signal
+        ? head.path !== undefined && head.interface !== undefined && head.member !== undefined
+        : head.type === MESSAGE_TYPE.reply
+          ? head.replySerial !== undefined
+          : head.type === MESSAGE_TYPE.error
+            ? head.replySerial !== undefined && head.errorName !== undefined
+            : head.type !== 0;
+  if (!complete) throw new RangeError("message lacks a header field");
+}
+
+/** The values behind the head, `headLength` bytes long. Throws a RangeError for a body that is not what it says. */
+export function decodeBody(
+  bytes: Buffer,
+  headLength: number,
+  signature: string,
+  descriptors: readonly Fd[],
+): unknown[] {
+  const body = bytes.subarray(headLength);
+  const reader = new BusReader(body, 0, isLittleEndian(bytes), descriptors);
+  const values = reader.body(signature);
+  if (reader.at !== body.length) throw new RangeError("message body is longer than its signature");
+  return values;
+}
+
+/** A message to send; `serial` is filled in by the connection. */
+export interface Outgoing {
+  readonly type: number;
+  readonly flags?: number | undefined;
+  readonly serial: number;
+  readonly path?: string | undefined;
+  readonly interface?: string | undefined;
+  readonly member?: string | undefined;
+  readonly errorName?: string | undefined;
+  readonly replySerial?: number | undefined;
+  readonly destination?: string | undefined;
+  readonly sender?: string | undefined;
+  readonly signature?: string | undefined;
+  readonly body?: readonly unknown[] | undefined;
+}
+
+/** Reused for every message: what is sent is copied out of it. */
+const writer = new BusWriter(4096);
+
+/** The bytes of a message and the descriptors that go with its first byte. */
+export function encodeMessage(message: Outgoing): { bytes: Buffer; descriptors: readonly Travelling[] } {
+  const signature = message.signature ?? "";
+  const count = mayCarryDescriptors(signature) ? countDescriptors(signature, message.body ?? []) : 0;
+  writer.reset();
+  writer.byte(0x6c);
+  writer.byte(message.type);
+  writer.byte(message.flags ?? 0);
+  writer.byte(1);
+  writer.uint32(0);
+  writer.uint32(message.serial);
+  writer.uint32(0);
+  field(writer, 1, "o", message.path);
+  field(writer, 2, "s", message.interface);
+  field(writer, 3, "s", message.member);
+  field(writer, 4, "s", message.errorName);
+  field(writer, 5, "u", message.replySerial);
+  field(writer, 6, "s", message.destination);
+  field(writer, 7, "s", message.sender);
+  field(writer, 8, "g", signature === "" ? undefined : signature);
+  field(writer, 9, "u", count === 0 ? undefined : count);
+  writer.patch(12, writer.length - 16);
+  writer.align(8);
+  const head = writer.length;
+  if (signature !== "") writer.body(signature, message.body ?? []);
+  writer.patch(4, writer.length - head);
+  return { bytes: Buffer.from(writer.finish()), descriptors: count === 0 ? NO_DESCRIPTORS : writer.descriptors };
+}
+
+const NO_DESCRIPTORS: readonly Travelling[] = [];
+
+function mayCarryDescriptors(signature: string): boolean {
+  return signature.includes("h") || signature.includes("v");
+}
+
+/** Their number stands in the head, in front of the body that names them. */
+function countDescriptors(signature: string, body: readonly unknown[]): number {
+  const trial = new BusWriter();
+  trial.body(signature, body);
+  return trial.descriptors.length;
+}
+
+function field(writer: BusWriter, code: number, signature: "o" | "s" | "u" | "g", value: string | number | undefined) {
+  if (value === undefined) return;
+  writer.align(8);
+  writer.byte(code);
+  writer.signature(signature);
+  if (signature === "u") writer.uint32(value as number);
+  else if (signature === "g") writer.signature(value as string);
+  else writer.string(value as string);
+}

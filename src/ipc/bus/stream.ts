@@ -1,0 +1,269 @@
+// One D-Bus connection on a socket: authentication, framing with limits, descriptors (D-Bus specification,
+// "Authentication Protocol" and "Message Protocol"). A peer that breaks the protocol is disconnected; nothing that it
+// sends can throw out of here.
+import type { Fd } from "../../kernel/file/fd.ts";
+import { type StreamHandlers as SocketHandlers, SocketStream } from "../../kernel/socket/stream.ts";
+import { ClientHandshake, type Handshake } from "./handshake.ts";
+import {
+  decodeBody,
+  decodeHead,
+  encodeMessage,
+  MESSAGE_TYPE,
+  type MessageHead,
+  measure,
+  type Outgoing,
+} from "./message.ts";
+
+const KIB = 1024;
+const HANDSHAKE_TIMEOUT_MS = 30_000;
+const MAX_QUEUED_DESCRIPTORS = 256;
+const MESSAGE_LIMIT_BYTES = 16 << 20;
+/** Nothing that these services are called with comes near it; a longer call is answered with an error, unread. */
+const CALL_LIMIT_BYTES = 2 << 20;
+/** A peer that does not read its replies is disconnected when this much waits for it. */
+const QUEUE_LIMIT_BYTES = 64 << 20;
+
+const NONE: readonly Fd[] = [];
+
+/** A message that came in. `descriptors` are closed by the receiver when it has answered. */
+export interface Incoming extends MessageHead {
+  readonly descriptors: readonly Fd[];
+  /** In bytes, as long as the values may be asked for. */
+  readonly size: number;
+  /** The values; throws a RangeError when the body is not what its signature says, or was too long to be read. */
+  readonly values: () => unknown[];
+}
+
+export interface StreamHandlers {
+  message(message: Incoming): void;
+  /** Once, when the connection is over; `error` says why, where it was not the peer's plain hang-up. */
+  end(error?: Error): void;
+  ready?(): void;
+  /** A message was passed over: its head alone is longer than any message may be. Without a handler that is an error. */
+  tooLong?(bytes: number): void;
+  /** Something has come or gone: `heldBytes` is another, or `takesMore`. */
+  changed?(): void;
+  /** The peer has closed its end while reading is paused. */
+  hangup?(): void;
+}
+
+export interface BusStreamOptions {
+  /** The side we are: ClientHandshake by default. */
+  readonly handshake?: Handshake | undefined;
+  /** Descriptors that may come with one message; 0: whatever is sent is closed by the kernel. */
+  readonly maxFds?: number | undefined;
+}
+
+export class BusStream {
+  readonly #socket: SocketStream;
+  readonly #handlers: StreamHandlers;
+  readonly #handshake: Handshake;
+  readonly #timer: ReturnType<typeof setTimeout>;
+  #ready = false;
+  #ended = false;
+  #waiting: { bytes: Buffer; descriptors: readonly Fd[] }[] = [];
+  #pending: Buffer = Buffer.alloc(0);
+  #filled = 0;
+  #skip = 0;
+  #descriptors: Fd[] = [];
+  readonly #refusesDescriptors: boolean;
+
+  /** Takes ownership of `fd`. */
+  constructor(fd: Fd, handlers: StreamHandlers, options: BusStreamOptions = {}) {
+    const { handshake = new ClientHandshake(), maxFds } = options;
+    this.#handlers = handlers;
+    this.#handshake = handshake;
+    this.#refusesDescriptors = maxFds === 0;
+    const streamHandlers: SocketHandlers = {
+      data: (bytes, fds) => this.#receive(bytes, fds),
+      end: (error) => this.#finish(error),
+      drain: () => handlers.changed?.(),
+      ...(handlers.hangup === undefined ? {} : { hangup: () => handlers.hangup?.() }),
+    };
+    this.#socket = new SocketStream(fd, streamHandlers, maxFds === undefined ? {} : { maxFds });
+    this.#timer = setTimeout(() => this.#fail(new Error("authentication timed out")), HANDSHAKE_TIMEOUT_MS);
+    this.#timer.unref();
+    const opening = handshake.begin();
+    if (opening.length > 0) this.#socket.write(opening);
+  }
+
+  get isOpen(): boolean {
+    return !this.#ended;
+  }
+
+  /** Memory that waits to be complete, or to be sent. */
+  get heldBytes(): number {
+    return this.#pending.length + this.#socket.queuedBytes;
+  }
+
+  /** Whether the peer takes what it is sent. */
+  get takesMore(): boolean {
+    return this.#socket.takesMore;
+  }
+
+  /** Stops reading: what comes waits in the socket. Messages that have come already are still delivered. */
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  /** Sends a message; descriptors are duplicated, so that the caller keeps its own. Waits for authentication. */
+  send(message: Outgoing): void {
+    if (this.#ended) return;
+    const encoded = encodeMessage(message);
+    const descriptors = encoded.descriptors.map((descriptor) => (descriptor as Fd).duplicate());
+    if (this.#ready) this.#write(encoded.bytes, descriptors);
+    else this.#waiting.push({ bytes: encoded.bytes, descriptors });
+  }
+
+  #write(bytes: Buffer, descriptors: readonly Fd[]): void {
+    this.#socket.write(bytes, descriptors);
+    if (this.#socket.queuedBytes > QUEUE_LIMIT_BYTES) this.#fail(new Error("peer does not read its messages"));
+  }
+
+  close(reason?: Error): void {
+    this.#finish(reason);
+  }
+
+  #fail(error: Error): void {
+    this.#finish(error);
+  }
+
+  #finish(error?: Error): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    clearTimeout(this.#timer);
+    this.#socket.close();
+    this.#dropDescriptors();
+    for (const { descriptors } of this.#waiting) for (const fd of descriptors) fd.close();
+    this.#waiting = [];
+    this.#handlers.end(error);
+  }
+
+  #dropDescriptors(): void {
+    for (const fd of this.#descriptors.splice(0)) fd.close();
+  }
+
+  #receive(bytes: Buffer, fds: readonly Fd[]): void {
+    if (this.#ended) {
+      for (const fd of fds) fd.close();
+      return;
+    }
+    this.#descriptors.push(...fds);
+    try {
+      if (this.#descriptors.length > MAX_QUEUED_DESCRIPTORS) throw new RangeError("too many descriptors");
+      const rest = this.#ready ? bytes : this.#authenticate(bytes);
+      if (rest !== null) this.#frames(rest);
+    } catch (error) {
+      this.#fail(error as Error);
+    }
+    this.#handlers.changed?.();
+  }
+
+  /** Feeds the handshake; gives the bytes behind it once it is done, else null. */
+  #authenticate(bytes: Buffer): Buffer | null {
+    const step = this.#handshake.feed(bytes);
+    if (step.reply.length > 0) this.#socket.write(step.reply);
+    if (step.rest === null) return null;
+    this.#ready = true;
+    clearTimeout(this.#timer);
+    this.#handlers.ready?.();
+    for (const { bytes: message, descriptors } of this.#waiting) this.#write(message, descriptors);
+    this.#waiting = [];
+    return step.rest;
+  }
+
+  /** Cuts messages out of the stream. A whole one is read where it lies; what is incomplete is collected. */
+  #frames(chunk: Buffer): void {
+    let at = 0;
+    while (at < chunk.length && !this.#ended) {
+      if (this.#skip > 0) {
+        const step = Math.min(this.#skip, chunk.length - at);
+        this.#skip -= step;
+        at += step;
+      } else if (this.#filled === 0) {
+        const used = this.#direct(chunk.subarray(at));
+        if (used === 0) at += this.#collect(chunk.subarray(at));
+        else at += used;
+      } else at += this.#collect(chunk.subarray(at));
+    }
+  }
+
+  /** Delivers a message that lies whole in `bytes` without copying it; gives its length, or 0. */
+  #direct(bytes: Buffer): number {
+    if (bytes.length < 16) return 0;
+    const size = measure(bytes);
+    if (size.total > limitOf(bytes) || size.total > bytes.length) return 0;
+    this.#deliver(bytes.subarray(0, size.total), size.head);
+    return size.total;
+  }
+
+  /** Takes what is still missing of the current message from `bytes`; gives how much that was. */
+  #collect(bytes: Buffer): number {
+    let used = this.#fill(bytes, 16);
+    if (this.#filled < 16) return used;
+    const size = measure(this.#pending);
+    if (size.head > MESSAGE_LIMIT_BYTES) return used + this.#passOver(size.total);
+    const wanted = size.total > limitOf(this.#pending) ? size.head : size.total;
+    used += this.#fill(bytes.subarray(used), wanted);
+    if (this.#filled < wanted) return used;
+    const message = this.#pending.subarray(0, wanted);
+    this.#pending = Buffer.alloc(0);
+    this.#filled = 0;
+    if (wanted < size.total) this.#skip = size.total - wanted;
+    this.#deliver(message, size.head, wanted < size.total);
+    return used;
+  }
+
+  /**
+   * A broker passes on what others send: that must not cost the connection to it. Descriptors that came until now are this
+   * message's: what comes before it has been delivered, and nothing of what comes behind it has been read.
+   */
+  #passOver(total: number): number {
+    if (this.#handlers.tooLong === undefined)
+      throw new RangeError(`message header is longer than ${MESSAGE_LIMIT_BYTES >> 20} MiB`);
+    this.#handlers.tooLong(total);
+    this.#dropDescriptors();
+    this.#pending = Buffer.alloc(0);
+    this.#skip = total - this.#filled;
+    this.#filled = 0;
+    return 0;
+  }
+
+  /** Fills the buffer up to `wanted` bytes; it grows with what really comes, not with what the peer announces. */
+  #fill(bytes: Buffer, wanted: number): number {
+    const take = Math.min(Math.max(wanted - this.#filled, 0), bytes.length);
+    if (this.#filled + take > this.#pending.length) {
+      const larger = Buffer.allocUnsafe(Math.max(4 * KIB, this.#pending.length * 2, this.#filled + take));
+      this.#pending.copy(larger, 0, 0, this.#filled);
+      this.#pending = larger;
+    }
+    bytes.copy(this.#pending, this.#filled, 0, take);
+    this.#filled += take;
+    return take;
+  }
+
+  #deliver(bytes: Buffer, headLength: number, tooLong = false): void {
+    const head = decodeHead(bytes);
+    const count = this.#refusesDescriptors ? 0 : head.descriptorCount;
+    if (count > this.#descriptors.length) throw new RangeError("descriptors are missing");
+    const descriptors = count === 0 ? NONE : this.#descriptors.splice(0, count);
+    let values: unknown[] | null = null;
+    const message = head as MessageHead & { descriptors: readonly Fd[]; size: number; values: () => unknown[] };
+    message.descriptors = descriptors;
+    message.size = bytes.length;
+    message.values = () => {
+      if (tooLong) throw new RangeError(`message is longer than ${limitOf(bytes) >> 20} MiB`);
+      values ??= decodeBody(bytes, headLength, head.signature, descriptors);
+      return values;
+    };
+    this.#handlers.message(message);
+  }
+}
+
+function limitOf(head: Buffer): number {
+  return head[1] === MESSAGE_TYPE.call ? CALL_LIMIT_BYTES : MESSAGE_LIMIT_BYTES;
+}

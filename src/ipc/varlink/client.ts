@@ -1,0 +1,230 @@
+// A Varlink client: one call at a time, or pipelined; replies come in the order of the calls.
+import { isUtf8 } from "node:buffer";
+import { ErrnoError } from "../../base/error.ts";
+import { formatJson, type JsonObject, parseJson } from "../../base/json.ts";
+import type { Fd } from "../../kernel/file/fd.ts";
+import type { StreamHandlers } from "../../kernel/socket/stream.ts";
+import { type ByteStream, VarlinkStream } from "./stream.ts";
+
+/** An error reply: its id ("io.systemd.Machine.NoSuchMachine") and parameters. */
+export class VarlinkError extends Error {
+  override readonly name = "VarlinkError";
+  readonly id: string;
+  readonly parameters: Record<string, unknown>;
+
+  constructor(id: string, parameters: Record<string, unknown>) {
+    super(id);
+    this.id = id;
+    this.parameters = parameters;
+  }
+}
+
+/** What may come along with a call. */
+export interface CallOptions {
+  readonly timeoutMs?: number;
+  /** They go with the call, and away. */
+  readonly descriptors?: readonly Fd[];
+}
+
+interface Waiting {
+  /** For a call that takes all replies together. */
+  collect?(replies: readonly JsonObject[], continues: boolean): void;
+  reply(parameters: Record<string, unknown>, continues: boolean, descriptors: Fd[]): void;
+  fail(error: Error): void;
+}
+
+const CALL_TIMEOUT_MS = 45_000;
+
+export class VarlinkClient {
+  readonly #stream: VarlinkStream;
+  readonly #waiting: Waiting[] = [];
+  /** Descriptors of the last reply that had any; the caller takes them. */
+  descriptors: Fd[] = [];
+  #failure: Error | null = null;
+
+  /** `open` makes the stream of the socket: see varlink-connect.ts and varlink-plain.ts. */
+  constructor(open: (handlers: StreamHandlers) => ByteStream) {
+    this.#stream = new VarlinkStream(open, {
+      message: (text, descriptors) => this.#receive(text, descriptors),
+      messages: (bytes) => this.#receiveMany(bytes),
+      end: (error) =>
+        this.#fail(new ErrnoError("ECONNRESET", `Connection terminated${error ? `: ${error.message}` : ""}`)),
+    });
+  }
+
+  /** One call, one reply. Throws VarlinkError, or an error with errno when the connection is lost. */
+  call(method: string, parameters: object = {}, options: CallOptions = {}): Promise<Record<string, unknown>> {
+    const { timeoutMs = CALL_TIMEOUT_MS, descriptors = [] } = options;
+    return new Promise((resolve, reject) => {
+      const timer = this.#startTimer(method, timeoutMs);
+      const waiting: Waiting = {
+        reply: (answer, _continues, received) => {
+          clearTimeout(timer);
+          this.descriptors = received;
+          resolve(answer);
+        },
+        fail: (error) => {
+          clearTimeout(timer);
+          reject(error);
+        },
+      };
+      this.#send(method, parameters, false, waiting, descriptors);
+    });
+  }
+
+  /** One call, any number of replies. The descriptors go with the call, and away. */
+  async *callMore(
+    method: string,
+    parameters: object = {},
+    descriptors: readonly Fd[] = [],
+  ): AsyncGenerator<Record<string, unknown>> {
+    const replies: Record<string, unknown>[] = [];
+    let over = false;
+    let failure: Error | null = null;
+    let wake: () => void = () => {};
+    const waiting: Waiting = {
+      reply: (answer, continues) => {
+        replies.push(answer);
+        over = !continues;
+        wake();
+      },
+      fail: (error) => {
+        failure = error;
+        wake();
+      },
+    };
+    this.#send(method, parameters, true, waiting, descriptors);
+    for (let next = 0; ; ) {
+      while (next < replies.length) yield replies[next++] as Record<string, unknown>;
+      if (failure !== null) throw failure;
+      if (over) return;
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+    }
+  }
+
+  /** One call; all its replies together, once the last has come. The limit of time is for all of them. Throws as `call()`. */
+  callAll(
+    method: string,
+    parameters: object = {},
+    { timeoutMs = CALL_TIMEOUT_MS }: Pick<CallOptions, "timeoutMs"> = {},
+  ): Promise<Record<string, unknown>[]> {
+    return new Promise((resolve, reject) => {
+      const timer = this.#startTimer(method, timeoutMs);
+      const replies: Record<string, unknown>[] = [];
+      const goOn = (continues: boolean) => {
+        if (continues) return;
+        clearTimeout(timer);
+        resolve(replies);
+      };
+      const waiting: Waiting = {
+        collect: (some, continues) => {
+          for (const { parameters } of some) replies.push(fieldsOf(parameters));
+          goOn(continues);
+        },
+        reply: (answer, continues) => {
+          replies.push(answer);
+          goOn(continues);
+        },
+        fail: (error) => {
+          clearTimeout(timer);
+          reject(error);
+        },
+      };
+      this.#send(method, parameters, true, waiting);
+    });
+  }
+
+  /** A service that does not answer in time is given up, with all calls to it. */
+  #startTimer(method: string, timeoutMs: number): ReturnType<typeof setTimeout> {
+    return setTimeout(() => {
+      this.#fail(new ErrnoError("ETIMEDOUT", `No answer to ${method}() in time`));
+      this.close();
+    }, timeoutMs);
+  }
+
+  close(): void {
+    this.#stream.close();
+  }
+
+  #send(method: string, parameters: object, more: boolean, waiting: Waiting, descriptors: readonly Fd[] = []): void {
+    if (this.#failure !== null) {
+      waiting.fail(this.#failure);
+      return;
+    }
+    this.#waiting.push(waiting);
+    this.#stream.send([formatJson({ method, parameters, more: more || undefined })], descriptors);
+  }
+
+  /** Replies of a call that takes them together. Whatever is not as it should be is received one by one. */
+  #receiveMany(bytes: Buffer): boolean {
+    const waiting = this.#waiting[0];
+    const replies = waiting?.collect === undefined ? null : readReplies(bytes);
+    if (replies === null) return false;
+    const continues = replies.at(-1)?.["continues"] === true;
+    if (!continues) this.#waiting.shift();
+    waiting?.collect?.(replies, continues);
+    return true;
+  }
+
+  #receive(text: string, descriptors: Fd[]): void {
+    const waiting = this.#waiting[0];
+    const answer = readReply(text);
+    if (waiting === undefined || answer === null) {
+      for (const fd of descriptors) fd.close();
+      this.#fail(new ErrnoError("EBADMSG", "The service sent no valid reply"));
+      this.close();
+      return;
+    }
+    if (!answer.continues) this.#waiting.shift();
+    if (answer.error !== null) waiting.fail(new VarlinkError(answer.error, answer.parameters));
+    else waiting.reply(answer.parameters, answer.continues, descriptors);
+  }
+
+  #fail(error: Error): void {
+    this.#failure ??= error;
+    for (const waiting of this.#waiting.splice(0)) waiting.fail(error);
+  }
+}
+
+/** 2^53 has 16 digits and begins with a 9. Looked for at the beginnings of numbers alone: long texts are searched. */
+const LONG_INTEGER = /\D(?:9\d{15}|\d{17})/;
+
+/** Replies without errors to one call, read as one text: a fraction of the time that reading each takes. Otherwise null. */
+function readReplies(bytes: Buffer): JsonObject[] | null {
+  const text = isUtf8(bytes) ? bytes.toString() : "";
+  if (text === "" || LONG_INTEGER.test(text)) return null;
+  const texts = text.split("\0");
+  // Behind the last NUL is nothing.
+  texts.pop();
+  try {
+    const replies: (JsonObject | null)[] = JSON.parse(`[${texts.join(",")}]`);
+    const last = texts.length - 1;
+    const fit = (reply: JsonObject | null, index: number) =>
+      typeof reply === "object" && reply?.["error"] === undefined && (index === last || reply?.["continues"] === true);
+    return replies.length === texts.length && replies.every(fit) ? (replies as JsonObject[]) : null;
+  } catch {
+    return null;
+  }
+}
+
+function fieldsOf(parameters: unknown): JsonObject {
+  return typeof parameters === "object" && parameters !== null ? (parameters as JsonObject) : {};
+}
+
+function readReply(text: string): { parameters: JsonObject; continues: boolean; error: string | null } | null {
+  try {
+    // The strict reader is needed for integers beyond 2^53 alone: a service is trusted further than a client.
+    const value = (LONG_INTEGER.test(text) ? parseJson(text).value : JSON.parse(text)) as JsonObject | null;
+    if (typeof value !== "object" || value === null || Array.isArray(value)) return null;
+    const { parameters, continues, error } = value;
+    return {
+      parameters: fieldsOf(parameters),
+      continues: continues === true,
+      error: typeof error === "string" ? error : null,
+    };
+  } catch {
+    return null;
+  }
+}

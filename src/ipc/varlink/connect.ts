@@ -1,0 +1,10 @@
+// Connections to Varlink services over which descriptors can pass.
+import { SocketStream } from "../../kernel/socket/stream.ts";
+import { connectUnix } from "../../kernel/socket/unix.ts";
+import { VarlinkClient } from "./client.ts";
+
+/** Connects to a Varlink socket. Throws an error with errno (ENOENT, ECONNREFUSED …). */
+export async function connectVarlink(path: string): Promise<VarlinkClient> {
+  const socket = connectUnix(path);
+  return new VarlinkClient((handlers) => new SocketStream(socket, handlers));
+}

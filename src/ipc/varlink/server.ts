@@ -1,0 +1,382 @@
+// A Varlink service on listening sockets: calls of one connection are answered in their order, one at a time; a peer
+// that breaks the protocol is disconnected without a word (https://varlink.org/Method-Call, sd-varlink(3)).
+
+import { IoSystemd, OrgVarlinkService } from "../../api/io-systemd-service.ts";
+import type { VarlinkInterface, VarlinkMethod } from "../../api/varlink-table.ts";
+import { errnoNumber } from "../../base/errno.ts";
+import { ERRORS, errnoNameOf, MachinedError } from "../../base/error.ts";
+import { formatJson, type JsonObject, parseJson } from "../../base/json.ts";
+import { Prepared } from "../../base/prepared.ts";
+import { Acceptor } from "../../kernel/socket/acceptor.ts";
+import type { Fd } from "../../kernel/file/fd.ts";
+import { SocketStream, type StreamHandlers } from "../../kernel/socket/stream.ts";
+import { BusError } from "../bus/error.ts";
+import { type Caller, callerOnSocket } from "../caller.ts";
+import { GoneHandlers } from "../gone-handlers.ts";
+import type { Peers, Seat } from "../peers.ts";
+import { checkFields, describeInterface, invalidParameter } from "./schema.ts";
+import { encodeMessages, type VarlinkMessage, VarlinkStream, type VarlinkStreamHandlers } from "./stream.ts";
+
+/** One call on its way: what a handler may know of it. */
+export interface VarlinkCall {
+  readonly transport: "varlink";
+  /** The caller takes many replies. */
+  readonly more: boolean;
+  readonly interactive: boolean;
+  caller(): Promise<Caller>;
+  onGone(handler: () => void): () => void;
+  /** Sends a reply now that more will follow; only for a call with `more`. */
+  emit(reply: object): void;
+  /** A descriptor that came with the call, by its index; it is closed when the call has been answered. */
+  descriptor(index: number): Fd | null;
+}
+
+/** A reply, with the descriptors whose index it names (given away), or several replies at once. */
+export type VarlinkReply =
+  | object
+  | { readonly [Reply.many]: readonly object[] | Prepared<object> }
+  | { readonly [Reply.descriptors]: readonly Fd[] };
+
+/** Marks of replies that are more than an object. */
+export const Reply = { many: Symbol("many"), descriptors: Symbol("descriptors") } as const;
+
+/** Gives a VarlinkReply or nothing, now or later. */
+export type VarlinkHandler = (call: VarlinkCall, parameters: never) => unknown;
+
+/** A table with a handler for each of its methods. */
+export interface BoundVarlink {
+  readonly table: VarlinkInterface;
+  readonly handlers: Readonly<Record<string, VarlinkHandler>>;
+}
+
+export interface VarlinkServerOptions {
+  readonly product: string;
+  readonly version: string;
+  readonly interfaces: readonly BoundVarlink[];
+  /** Those of all sockets of the daemon. */
+  readonly peers: Peers;
+  /** A failure that no caller should see in full: a bug of ours. */
+  bug(error: unknown, where: string): void;
+  debug(message: string): void;
+  /** A call came in. */
+  called?(): void;
+}
+
+/** Nothing that users other than root have to say comes near it, and reading it takes everybody's time. */
+const OTHERS_MESSAGE_LIMIT_BYTES = 128 << 10;
+
+export class VarlinkServer {
+  readonly options: VarlinkServerOptions;
+  readonly #acceptors: Acceptor[] = [];
+  readonly #connections = new Set<Connection>();
+
+  constructor(options: VarlinkServerOptions) {
+    this.options = options;
+  }
+
+  /** Accepts peers on the socket from now on; takes it. */
+  listen(listener: Fd): void {
+    this.#acceptors.push(
+      new Acceptor(listener, {
+        welcome: (socket, isShort) => this.#welcome(socket, isShort),
+        failed: (error) => this.options.debug(`Cannot accept Varlink connections for now: ${error.message}`),
+      }),
+    );
+  }
+
+  /** Connections that are open now. */
+  get connections(): number {
+    return this.#connections.size;
+  }
+
+  close(): void {
+    for (const acceptor of this.#acceptors) acceptor.close();
+    for (const connection of [...this.#connections]) connection.close();
+  }
+
+  #welcome(socket: Fd, isShort: boolean): void {
+    const caller = callerOnSocket(socket);
+    // A peer of a foreign PID namespace could not be told from others: its PID is 0 here.
+    const seat = caller.pid <= 0 ? null : this.options.peers.admit(caller, (reason) => connection.close(reason));
+    if (seat === null || (isShort && !seat.isPrivileged)) {
+      this.options.debug(`Turned away a connection of user ${caller.uid}.`);
+      seat?.leave();
+      socket.close();
+      return;
+    }
+    const connection = new Connection(socket, caller, seat, this.options, () => this.#connections.delete(connection));
+    this.#connections.add(connection);
+  }
+}
+
+interface Request {
+  readonly method: string;
+  readonly parameters: JsonObject;
+  readonly duplicates: readonly string[];
+  readonly more: boolean;
+  readonly oneway: boolean;
+}
+
+const NO_MESSAGE: VarlinkMessage = { text: "", descriptors: [] };
+
+class Connection {
+  readonly #stream: VarlinkStream;
+  readonly #caller: Caller;
+  readonly #seat: Seat;
+  readonly #options: VarlinkServerOptions;
+  readonly #gone = new GoneHandlers();
+  /** The call that is being answered. */
+  #message: VarlinkMessage | null = null;
+  /** Whether it has its turn among those of other connections, now or later. */
+  #isQueued = false;
+  #peerHasLeft = false;
+  #finishing = false;
+
+  constructor(socket: Fd, caller: Caller, seat: Seat, options: VarlinkServerOptions, ended: () => void) {
+    this.#caller = caller;
+    this.#seat = seat;
+    this.#options = options;
+    const maxFds = descriptorsOf(options.interfaces);
+    const limit = seat.isPrivileged ? {} : { messageLimitBytes: OTHERS_MESSAGE_LIMIT_BYTES };
+    const open = (handlers: StreamHandlers) => new SocketStream(socket, handlers, { maxFds });
+    const handlers: VarlinkStreamHandlers = {
+      readable: () => this.#goOn(),
+      drain: () => this.#goOn(),
+      readEnd: () => {
+        this.#finishing = true;
+        this.#goOn();
+      },
+      hangup: () => {
+        this.#peerHasLeft = true;
+        if (this.#message !== null) this.close();
+      },
+      end: (error) => {
+        if (error !== undefined) options.debug(`A Varlink peer was disconnected: ${error.message}`);
+        seat.leave();
+        ended();
+        this.#gone.call();
+      },
+    };
+    this.#stream = new VarlinkStream(open, handlers, { maxFds, ...limit });
+  }
+
+  close(reason?: Error): void {
+    this.#stream.close(reason);
+  }
+
+  /** Whether the next call may be taken: one at a time, and none while its peer does not read what it was answered. */
+  #isFree(): boolean {
+    return this.#message === null && this.#stream.isOpen && this.#stream.takesMore;
+  }
+
+  /** Something has changed: has the next call taken when it is this user's turn. */
+  #goOn(): void {
+    this.#count();
+    if (this.#isQueued || !this.#isFree()) return;
+    this.#isQueued = true;
+    this.#options.peers.turns.run(this.#caller.uid, this.#step);
+  }
+
+  readonly #step = (): boolean => {
+    this.#isQueued = this.#isFree() && this.#takeCall() && this.#isFree();
+    return this.#isQueued;
+  };
+
+  #count(): void {
+    const { heldBytes, heldDescriptors } = this.#stream;
+    const { text, descriptors } = this.#message ?? NO_MESSAGE;
+    this.#seat.hold(heldBytes + text.length, heldDescriptors + descriptors.length);
+  }
+
+  /** Takes and answers a call; false when there is none. */
+  #takeCall(): boolean {
+    const message = this.#stream.next();
+    if (message === null) {
+      if (this.#finishing && this.#stream.isOpen) this.#stream.finish();
+      return false;
+    }
+    const request = readRequest(message.text);
+    if (request === null) {
+      closeAll(message.descriptors);
+      this.close(new Error("its message is no call"));
+      return false;
+    }
+    this.#options.called?.();
+    this.#message = message;
+    this.#answer(request);
+    // Whoever is called back when the peer leaves has been told of the peer now.
+    if (this.#message !== null && this.#peerHasLeft) this.close();
+    return true;
+  }
+
+  #answer(request: Request): void {
+    let result: unknown;
+    try {
+      result = this.#invoke(request);
+    } catch (error) {
+      this.#fail(request, error);
+      return;
+    }
+    if (!(result instanceof Promise)) this.#reply(request, (result ?? {}) as object);
+    else
+      result.then(
+        (value) => this.#reply(request, (value ?? {}) as object),
+        (error) => this.#fail(request, error),
+      );
+  }
+
+  #invoke(request: Request): unknown {
+    const { table, row, handler } = findMethod(this.#options, request.method);
+    const descriptors = this.#message?.descriptors ?? [];
+    if (row.descriptors === undefined) closeAll(descriptors.splice(0));
+    const [duplicate] = request.duplicates;
+    if (duplicate !== undefined) throw invalidParameter(duplicate);
+    const parameters = checkFields(table, row.in, request.parameters);
+    if (row.more === "required" && !request.more) throw new MachinedError("ExpectedMore", "Expected the 'more' flag");
+    const call: VarlinkCall = {
+      transport: "varlink",
+      more: request.more,
+      interactive: parameters["allowInteractiveAuthentication"] === true,
+      caller: () => Promise.resolve(this.#caller),
+      onGone: (gone) => this.#gone.add(gone),
+      emit: (reply) => {
+        this.#stream.send([replyText(reply, true)]);
+        this.#count();
+      },
+      descriptor: (index) => descriptors[index] ?? null,
+    };
+    return handler(call, parameters as never);
+  }
+
+  #reply(request: Request, reply: object): void {
+    const descriptors = (reply as { [Reply.descriptors]?: readonly Fd[] })[Reply.descriptors] ?? [];
+    if (request.oneway) for (const fd of descriptors) fd.close();
+    else {
+      const many = (reply as { [Reply.many]?: readonly object[] | Prepared<object> })[Reply.many];
+      if (many === undefined) this.#stream.send([replyText(reply, false)], descriptors);
+      else if (many instanceof Prepared) {
+        many.bytes ??= encodeMessages(repliesText(many.value));
+        this.#stream.sendEncoded(many.bytes);
+      } else this.#stream.send(repliesText(many));
+    }
+    this.#done();
+  }
+
+  #fail(request: Request, error: unknown): void {
+    if (!request.oneway) this.#stream.send([this.#errorText(request, error)]);
+    this.#done();
+  }
+
+  /** Runs inside of `#step`, or later: then the next call is waited for here. */
+  #done(): void {
+    closeAll(this.#message?.descriptors ?? []);
+    this.#message = null;
+    this.#gone.clear();
+    this.#goOn();
+  }
+
+  #errorText(request: Request, error: unknown): string {
+    const known = describeError(error);
+    if (known === null) this.#options.bug(error, request.method);
+    const { id, parameters } = known ?? systemError("EIO");
+    return Object.keys(parameters).length === 0 ? formatJson({ error: id }) : formatJson({ error: id, parameters });
+  }
+}
+
+function closeAll(descriptors: readonly Fd[]): void {
+  for (const fd of descriptors) fd.close();
+}
+
+/** How many descriptors a call of these interfaces may bring. */
+function descriptorsOf(interfaces: readonly BoundVarlink[]): number {
+  const rows = interfaces.flatMap(({ table }) => Object.values(table.methods));
+  return Math.max(0, ...rows.map(({ descriptors = 0 }) => descriptors));
+}
+
+function repliesText(replies: readonly object[]): string[] {
+  return replies.map((reply, index) => replyText(reply, index < replies.length - 1));
+}
+
+function replyText(reply: object, continues: boolean): string {
+  let empty = true;
+  for (const key in reply) if ((reply as Record<string, unknown>)[key] !== undefined) empty = false;
+  const body = empty ? "" : `"parameters":${formatJson(reply)}`;
+  return `{${body}${continues ? `${empty ? "" : ","}"continues":true` : ""}}`;
+}
+
+const KEYS = new Set(["method", "parameters", "more", "oneway", "upgrade"]);
+
+/** A call, or null for what is none. */
+function readRequest(text: string): Request | null {
+  try {
+    const { value, duplicates } = parseJson(text);
+    if (typeof value !== "object" || value === null || Array.isArray(value)) return null;
+    if (Object.keys(value).some((key) => !KEYS.has(key))) return null;
+    const { method, parameters = null, more = false, oneway = false, upgrade = false } = value;
+    if (typeof method !== "string" || typeof parameters !== "object" || Array.isArray(parameters)) return null;
+    const flags = [more, oneway, upgrade];
+    if (flags.some((flag) => typeof flag !== "boolean") || flags.filter((flag) => flag === true).length > 1)
+      return null;
+    return { method, parameters: parameters ?? {}, duplicates, more: more === true, oneway: oneway === true };
+  } catch {
+    return null;
+  }
+}
+
+interface Found {
+  readonly table: VarlinkInterface;
+  readonly row: VarlinkMethod;
+  readonly handler: VarlinkHandler;
+}
+
+function findMethod(options: VarlinkServerOptions, name: string): Found {
+  const dot = name.lastIndexOf(".");
+  const member = name.slice(dot + 1);
+  for (const { table, handlers } of [...options.interfaces, serviceInterface(options)]) {
+    // What is declared without a handler is there for the description alone.
+    const handler = Object.hasOwn(handlers, member) ? handlers[member] : undefined;
+    if (table.name !== name.slice(0, Math.max(dot, 0)) || handler === undefined) continue;
+    return { table, row: table.methods[member] as VarlinkMethod, handler };
+  }
+  throw new MachinedError("MethodNotFound", `No method '${name}'`, { parameters: { method: name } });
+}
+
+/** org.varlink.service of this server. */
+function serviceInterface(options: VarlinkServerOptions): BoundVarlink {
+  const tables = [IoSystemd, ...options.interfaces.map(({ table }) => table), OrgVarlinkService];
+  return {
+    table: OrgVarlinkService,
+    handlers: {
+      GetInfo: () => ({
+        vendor: "The machined authors",
+        product: options.product,
+        version: options.version,
+        url: "https://systemd.io/",
+        interfaces: tables.map(({ name }) => name).sort(),
+      }),
+      GetInterfaceDescription: (_call, { interface: name }: { interface: string }) => {
+        const table = tables.find((candidate) => candidate.name === name);
+        if (table !== undefined) return { description: describeInterface(table) };
+        throw new MachinedError("InterfaceNotFound", `No interface '${name}'`, { parameters: { interface: name } });
+      },
+    },
+  };
+}
+
+function systemError(errnoName: string): { id: string; parameters: Readonly<Record<string, unknown>> } {
+  const errno = errnoNumber(errnoName) ?? 5;
+  return { id: "io.systemd.System", parameters: { origin: "linux", errno, errnoName } };
+}
+
+/** Id and parameters of an error; null for a bug. */
+function describeError(error: unknown): { id: string; parameters: Readonly<Record<string, unknown>> } | null {
+  if (error instanceof MachinedError) {
+    const row = ERRORS[error.code];
+    return row.varlink === "io.systemd.System"
+      ? systemError(row.errno)
+      : { id: row.varlink, parameters: error.parameters };
+  }
+  if (error instanceof BusError) return systemError(error.errnoName);
+  const errno = errnoNameOf(error);
+  return errno === null ? null : systemError(errno);
+}

@@ -1,0 +1,141 @@
+// Changes of files as callbacks: one inotify instance for the whole process, open while somebody watches. inotify(7).
+import { Fd } from "../file/fd.ts";
+import { pinForever, scratchString } from "../syscall/mem.ts";
+import { type Watch, watch } from "./poller.ts";
+import { check, SyscallError, sys, trySys } from "../syscall/sys.ts";
+
+const MASKS = {
+  modify: 0x2,
+  attrib: 0x4,
+  "close-write": 0x8,
+  "moved-from": 0x40,
+  "moved-to": 0x80,
+  create: 0x100,
+  delete: 0x200,
+  "delete-self": 0x400,
+  "move-self": 0x800,
+} as const;
+
+/** What can be watched for. */
+export type PathEventKind = keyof typeof MASKS;
+
+export interface PathEvent {
+  /** The entry concerned, when a directory is watched and the event is about something in it. */
+  readonly name: string | null;
+  /** `overflow`: events were lost, look again. `gone`: the file was removed or unmounted, no event follows. */
+  readonly kinds: ReadonlySet<PathEventKind | "overflow" | "gone">;
+}
+
+type Callback = (event: PathEvent) => void;
+
+interface Watcher {
+  readonly mask: number;
+  readonly callback: Callback;
+}
+
+const IN_CLOEXEC_NONBLOCK = 0x80800;
+const IN_MASK_ADD = 0x20000000;
+const IN_UNMOUNT = 0x2000;
+const IN_Q_OVERFLOW = 0x4000;
+const IN_IGNORED = 0x8000;
+const EAGAIN = -11;
+
+/** Watchers by the kernel's watch number. Two watches of one file share a number, and with it the kernel's mask. */
+const watchers = new Map<number, Set<Watcher>>();
+let instance: { readonly fd: Fd; readonly watch: Watch } | null = null;
+// struct inotify_event { 0 int wd; 4 u32 mask; 8 u32 cookie; 12 u32 len; 16 char name[]; }
+const HEADER = 16;
+const buffer = pinForever(64 * 1024);
+
+/**
+ * Calls `callback` for each of `events` that happens to `path`, or in it when it is a directory; also on `overflow` and
+ * `gone`. A symbolic link is followed. `ENOENT` when there is nothing, `ENOSPC` at the limit of watches.
+ */
+export function watchPath(path: string, events: readonly PathEventKind[], callback: Callback): Watch {
+  const mask = events.reduce((all, event) => all | MASKS[event], 0);
+  if (mask === 0) throw new SyscallError("inotify_add_watch", "EINVAL", path);
+  const { fd } = open();
+  const result = trySys("inotify_add_watch", fd.number, scratchString(path), mask | IN_MASK_ADD);
+  if (result < 0) closeIfIdle();
+  const number = check(result, "inotify_add_watch", path);
+  const watcher: Watcher = { mask, callback };
+  const shared = watchers.get(number);
+  if (shared) shared.add(watcher);
+  else watchers.set(number, new Set([watcher]));
+  const stop = () => remove(number, watcher);
+  return { stop, [Symbol.dispose]: stop };
+}
+
+function open() {
+  if (instance === null) {
+    const fd = Fd.adopt(sys("inotify_init1", IN_CLOEXEC_NONBLOCK));
+    instance = { fd, watch: watch(fd, { read: true }, () => readEvents(fd)) };
+  }
+  return instance;
+}
+
+/** The kernel's mask is not narrowed when one of several watchers leaves: what nobody wants is dropped on arrival. */
+function remove(number: number, watcher: Watcher): void {
+  const shared = watchers.get(number);
+  if (!shared?.delete(watcher) || shared.size > 0) return;
+  watchers.delete(number);
+  if (instance !== null) trySys("inotify_rm_watch", instance.fd.number, number);
+  closeIfIdle();
+}
+
+function closeIfIdle(): void {
+  if (watchers.size > 0 || instance === null) return;
+  instance.fd.close();
+  instance = null;
+}
+
+function readEvents(fd: Fd): void {
+  while (fd.isOpen) {
+    const size = trySys("read", fd.number, buffer, buffer.size);
+    if (size === EAGAIN) return;
+    check(size, "read");
+    for (const { number, mask, name } of parse(size)) deliver(number, mask, name);
+  }
+}
+
+/** All of it before the first callback, which may stop watches or cause the next read. */
+function parse(size: number) {
+  const events: { number: number; mask: number; name: string | null }[] = [];
+  const { view, bytes } = buffer;
+  for (let at = 0; at + HEADER <= size; at += HEADER + view.getUint32(at + 12, true)) {
+    const length = view.getUint32(at + 12, true);
+    const end = bytes.indexOf(0, at + HEADER);
+    const name = length === 0 ? null : bytes.toString("utf8", at + HEADER, end);
+    events.push({ number: view.getInt32(at, true), mask: view.getUint32(at + 4, true), name });
+  }
+  return events;
+}
+
+function deliver(number: number, mask: number, name: string | null): void {
+  if ((mask & IN_Q_OVERFLOW) !== 0) {
+    for (const shared of [...watchers.values()]) notify(shared, { name: null, kinds: new Set(["overflow"]) });
+    return;
+  }
+  const shared = watchers.get(number);
+  if (shared === undefined) return;
+  if ((mask & (IN_IGNORED | IN_UNMOUNT)) !== 0) {
+    watchers.delete(number);
+    notify(shared, { name: null, kinds: new Set(["gone"]) });
+    closeIfIdle();
+    return;
+  }
+  const kinds = (Object.keys(MASKS) as PathEventKind[]).filter((kind) => (mask & MASKS[kind]) !== 0);
+  const interested = [...shared].filter((watcher) => (watcher.mask & mask) !== 0);
+  notify(interested, { name, kinds: new Set(kinds) });
+}
+
+/** One failing callback must not keep the event from the others. */
+function notify(interested: Iterable<Watcher>, event: PathEvent): void {
+  for (const { callback } of [...interested]) {
+    try {
+      callback(event);
+    } catch (error) {
+      reportError(error);
+    }
+  }
+}

@@ -1,0 +1,80 @@
+// Files that somebody else may have put where they are, or may change at any moment. Only regular files are taken: the
+// file is looked at before it is opened, so that no driver and no fifo notices, opened without waiting, and looked at
+// again. Its file system may never answer: asking it is done on another thread, or where that cannot be, in a way that
+// signals end.
+import { fstat, lstat, open, read, type Stats, stat } from "node:fs";
+import { promisify } from "node:util";
+import { ErrnoError } from "../../base/error.ts";
+import { Fd, openPath, readRegular, reopen, statFd } from "./fd.ts";
+import type { FileKind, LinkPolicy } from "./status.ts";
+import { FILE_KINDS } from "./status.ts";
+import { mortal } from "../process/mortal.ts";
+
+const [openLater, fstatLater, readLater] = [promisify(open), promisify(fstat), promisify(read)];
+const [statLater, lstatLater] = [promisify(stat), promisify(lstat)];
+
+const arm = process.arch === "arm64";
+const O_NOCTTY = 0x100;
+const O_NONBLOCK = 0x800;
+const O_NOFOLLOW = arm ? 0x8000 : 0x20000;
+const O_CLOEXEC = 0x80000;
+const CHUNK_BYTES = 256 << 10;
+
+export interface ForeignFile {
+  readonly file: Fd;
+  readonly size: number;
+  readonly mtimeMs: number;
+}
+
+function requireRegular(kind: FileKind, path: string): void {
+  if (kind === "regular") return;
+  const advice = kind === "symlink" ? "; put the file itself there" : "";
+  throw new ErrnoError("EBADFD", `'${path}' is a ${kind}, and only regular files are taken here${advice}.`);
+}
+
+function kindOfStats({ mode }: Stats): FileKind {
+  return FILE_KINDS[mode >> 12] ?? "other";
+}
+
+/** Opens the regular file `path` for reading. A symbolic link at its end is refused unless `links` says otherwise. */
+export async function openForeign(path: string, links: LinkPolicy): Promise<ForeignFile> {
+  requireRegular(kindOfStats(await (links === "follow" ? statLater : lstatLater)(path)), path);
+  const flags = O_NONBLOCK | O_NOCTTY | O_CLOEXEC | (links === "follow" ? 0 : O_NOFOLLOW);
+  const file = Fd.adopt(await openLater(path, flags));
+  try {
+    const status = await fstatLater(file.number);
+    requireRegular(kindOfStats(status), path);
+    return { file, size: status.size, mtimeMs: status.mtimeMs };
+  } catch (error) {
+    file.close();
+    throw error;
+  }
+}
+
+/** The content of a regular file; EFBIG when it has more than `limitBytes`, before any of it is read where its size says so. */
+export async function readForeign(path: string, limitBytes: number, links: LinkPolicy): Promise<Buffer> {
+  const { file, size } = await openForeign(path, links);
+  using _file = file;
+  const tooLarge = () =>
+    new ErrnoError("EFBIG", `'${path}' has more than ${limitBytes} bytes. File overly large, refusing.`);
+  if (size > limitBytes) throw tooLarge();
+  const parts: Buffer[] = [];
+  for (let total = 0; ; ) {
+    const part = Buffer.allocUnsafeSlow(Math.min(CHUNK_BYTES, limitBytes + 1 - total));
+    const { bytesRead } = await readLater(file.number, part, 0, part.length, total);
+    if (bytesRead === 0) return Buffer.concat(parts, total);
+    total += bytesRead;
+    if (total > limitBytes) throw tooLarge();
+    parts.push(part.subarray(0, bytesRead));
+  }
+}
+
+/** The same at once, for settings that the admin or the caller keeps: links are followed. For programs that run alone. */
+export function readSettings(path: string, limitBytes: number): Buffer {
+  return mortal(() => {
+    using named = openPath(path, "path");
+    requireRegular(statFd(named).kind, path);
+    using file = reopen(named, "read");
+    return readRegular(file, limitBytes);
+  });
+}

@@ -1,0 +1,22 @@
+// Mounts that show their files under other owners: MOUNT_ATTR_IDMAP of mount_setattr(2).
+import type { Fd } from "../file/fd.ts";
+import { pinForever, scratchString } from "../syscall/mem.ts";
+import { check, trySys } from "../syscall/sys.ts";
+
+const MOUNT_ATTR_IDMAP = 0x0010_0000;
+const AT_EMPTY_PATH = 0x1000;
+
+// struct mount_attr { 0 u64 attr_set; 8 u64 attr_clr; 16 u64 propagation; 24 u64 userns_fd; }
+const attributes = pinForever(32);
+
+/**
+ * Makes the files of a detached mount belong to the users of a user namespace: what is user 0's on disk is user 0's of the
+ * namespace. `EINVAL` or `EPERM` where the file system cannot, or the mount shows other owners already.
+ */
+export function mapMountIds(mount: Fd, userNamespace: Fd): void {
+  attributes.bytes.fill(0);
+  attributes.view.setUint32(0, MOUNT_ATTR_IDMAP, true);
+  attributes.view.setUint32(24, userNamespace.number, true);
+  const result = trySys("mount_setattr", mount.number, scratchString(""), AT_EMPTY_PATH, attributes, attributes.size);
+  check(result, "mount_setattr");
+}

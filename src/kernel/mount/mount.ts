@@ -1,0 +1,96 @@
+// Mounts as descriptors: taken out of one place, set up, and put into another. See open_tree(2), move_mount(2),
+// mount_setattr(2), setns(2).
+import { Fd } from "../file/fd.ts";
+import { pinForever, scratchString } from "../syscall/mem.ts";
+import { openNamespace } from "../process/namespace.ts";
+import type { PidRef } from "../process/pidref.ts";
+import { check, trySys } from "../syscall/sys.ts";
+
+const AT_EMPTY_PATH = 0x1000;
+const AT_RECURSIVE = 0x8000;
+const OPEN_TREE_CLONE = 0x1;
+const OPEN_TREE_CLOEXEC = 0x80000;
+const MOVE_MOUNT_F_EMPTY_PATH = 0x04;
+const MOVE_MOUNT_T_EMPTY_PATH = 0x40;
+const CLONE_FS = 0x200;
+const CLONE_NEWNS = 0x20000;
+const MNT_DETACH = 0x2;
+const UMOUNT_NOFOLLOW = 0x8;
+const MS_REC = 0x4000;
+
+export type Extent = "one" | "recursive";
+
+/** What a mount forbids, each with its bit of mount_setattr(2). */
+const ATTRIBUTES = { readOnly: 0x1, noSuid: 0x2, noDevices: 0x4, noExec: 0x8, noSymlinkFollow: 0x200000 } as const;
+const PROPAGATIONS = { shared: 1 << 20, private: 1 << 18, slave: 1 << 19 } as const;
+
+export interface MountAttributes extends Partial<Record<keyof typeof ATTRIBUTES, boolean>> {
+  readonly propagation?: keyof typeof PROPAGATIONS;
+}
+
+/** A detached copy of the mount that `file` (mode "path") is on, with `file` as its root: a bind mount not yet anywhere. */
+export function cloneMount(file: Fd, extent: Extent): Fd {
+  const flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | (extent === "recursive" ? AT_RECURSIVE : 0);
+  return Fd.adopt(check(trySys("open_tree", file.number, scratchString(""), flags), "open_tree"));
+}
+
+/** Attaches a detached mount over `target` (mode "path"). */
+export function attachMount(mount: Fd, target: Fd): void {
+  const flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
+  check(trySys("move_mount", mount.number, scratchString(""), target.number, scratchString(""), flags), "move_mount");
+}
+
+// struct mount_attr { 0 u64 attr_set; 8 u64 attr_clr; 16 u64 propagation; 24 u64 userns_fd; }
+const attributes = pinForever(32);
+
+/** Changes what a mount forbids (true: forbid, false: allow, absent: as it is) and how it propagates. */
+export function setMountAttributes(mount: Fd, wanted: MountAttributes, extent: Extent): void {
+  attributes.bytes.fill(0);
+  let set = 0;
+  let clear = 0;
+  for (const name of Object.keys(ATTRIBUTES) as (keyof typeof ATTRIBUTES)[]) {
+    if (wanted[name] === true) set |= ATTRIBUTES[name];
+    if (wanted[name] === false) clear |= ATTRIBUTES[name];
+  }
+  attributes.view.setUint32(0, set, true);
+  attributes.view.setUint32(8, clear, true);
+  if (wanted.propagation !== undefined) attributes.view.setUint32(16, PROPAGATIONS[wanted.propagation], true);
+  const flags = AT_EMPTY_PATH | (extent === "recursive" ? AT_RECURSIVE : 0);
+  const result = trySys("mount_setattr", mount.number, scratchString(""), flags, attributes, attributes.size);
+  check(result, "mount_setattr");
+}
+
+/** Takes the mount at `path` away at once, or as soon as nobody uses it (`"lazy"`); no symbolic link is followed. */
+export function unmount(path: string, when: "now" | "lazy" = "now"): void {
+  const flags = UMOUNT_NOFOLLOW | (when === "lazy" ? MNT_DETACH : 0);
+  check(trySys("umount2", scratchString(path), flags), "umount", path);
+}
+
+/** Mounts a file system of `type`; `options` as fstab(5) writes those that are the file system's own. */
+export function mountFileSystem(type: string, source: string, target: string, options = ""): void {
+  const data = options === "" ? 0 : scratchString(options);
+  const result = trySys("mount", scratchString(source), scratchString(target), scratchString(type), 0, data);
+  check(result, "mount", target);
+}
+
+/** Sets how all mounts below `path` propagate to and from other mount namespaces. */
+export function setPropagation(path: string, propagation: keyof typeof PROPAGATIONS): void {
+  const flags = PROPAGATIONS[propagation] | MS_REC;
+  check(trySys("mount", 0, scratchString(path), 0, flags, 0), "mount", path);
+}
+
+/**
+ * Moves this thread, for good, into the mount namespace of `process`. Only for short-lived workers, and only synchronous
+ * calls may follow: the engine's other threads stay outside, and an asynchronous read may run on one of them.
+ */
+export function enterMountNamespace(process: PidRef): void {
+  using namespace = process.verified(() => openNamespace(process.pid, "mnt"));
+  // Threads share their root and working directory, and a namespace has its own.
+  check(trySys("unshare", CLONE_FS), "unshare");
+  check(trySys("setns", namespace.number, CLONE_NEWNS), "setns");
+}
+
+/** Moves this thread, for good, into a new mount namespace that starts as a copy of ours. As above, for workers only. */
+export function unshareMountNamespace(): void {
+  check(trySys("unshare", CLONE_FS | CLONE_NEWNS), "unshare");
+}

@@ -1,0 +1,75 @@
+// Who runs this process: the user id is the kernel's, the name and the home directory are those of the user database
+// (getpwuid(3)). $USER and $LOGNAME are never asked: whoever starts a program chooses them.
+import { dlopen, FFIType } from "bun:ffi";
+import { readFileSync } from "node:fs";
+import { isAbsolute } from "node:path";
+import { pin } from "../syscall/mem.ts";
+
+export interface Account {
+  readonly uid: number;
+  /** The number in decimal digits where the user database does not have the user. */
+  readonly name: string;
+  /** `/` where the user database does not have the user. */
+  readonly home: string;
+}
+
+/** The account of the process's effective user. */
+export function ownAccount(): Account {
+  const uid = process.geteuid?.() ?? 0;
+  return accountInFile(uid, "/etc/passwd") ?? accountOfLibrary(uid) ?? { uid, name: String(uid), home: "/" };
+}
+
+/**
+ * The directory that a user's own files are in: $HOME where that is an absolute path (XDG Base Directory Specification),
+ * as systemd-nspawn and every other program that looks for these files has it; else the home directory of the account.
+ */
+export function homeDirectory(env: Readonly<Record<string, string | undefined>> = process.env): string {
+  const home = env["HOME"];
+  return home !== undefined && isAbsolute(home) ? home : ownAccount().home;
+}
+
+/** The account as a file in the format of passwd(5) has it; null for a user who is not in it. */
+export function accountInFile(uid: number, path: string): Account | null {
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch {
+    return null;
+  }
+  for (const line of text.split("\n")) {
+    const [name, , id, , , home] = line.split(":");
+    if (name && id === String(uid)) return { uid, name, home: home || "/" };
+  }
+  return null;
+}
+
+const BUFFER_SIZE = 64 * 1024;
+/** struct passwd of 64-bit systems: name, password, uid and gid, comment, home, shell. */
+const PASSWD_SIZE = 48;
+const [NAME_AT, HOME_AT] = [0, 32];
+
+/** The account as the C library's modules know it (systemd-homed, LDAP); null where none does, or where they fail. */
+export function accountOfLibrary(uid: number): Account | null {
+  const record = pin(PASSWD_SIZE);
+  const result = pin(8);
+  const buffer = pin(BUFFER_SIZE);
+  const { u32, u64, i32 } = FFIType;
+  let library: { close(): void } | null = null;
+  try {
+    const libc = dlopen("libc.so.6", { getpwuid_r: { args: [u32, u64, u64, u64, u64], returns: i32 } });
+    library = libc;
+    const memory = [record.address, buffer.address, BUFFER_SIZE, result.address] as const;
+    const failed = libc.symbols.getpwuid_r(uid, ...memory) !== 0;
+    if (failed || result.view.getBigUint64(0, true) === 0n) return null;
+    const textAt = (offset: number) => {
+      const from = Number(record.view.getBigUint64(offset, true)) - buffer.address;
+      return from >= 0 && from < BUFFER_SIZE ? buffer.bytes.toString("utf8", from, buffer.bytes.indexOf(0, from)) : "";
+    };
+    return { uid, name: textAt(NAME_AT) || String(uid), home: textAt(HOME_AT) || "/" };
+  } catch {
+    // No C library of that name, or no JIT for bun:ffi: the number has to do.
+    return null;
+  } finally {
+    library?.close();
+  }
+}

@@ -1,0 +1,46 @@
+// Where the hierarchy of control groups is that processes are tracked in: cgroups(7).
+import { openPath, readRegular } from "../file/fd.ts";
+import { SyscallError } from "../syscall/sys.ts";
+
+export interface CgroupRoot {
+  readonly mount: string;
+  /** Whether it is version 2, which counts processes and kills whole groups; else it is version 1's `name=systemd`. */
+  readonly unified: boolean;
+}
+
+const LIMIT_BYTES = 16 * 1024 * 1024;
+let known: CgroupRoot | undefined;
+
+/**
+ * The hierarchy in which systemd (or we) keep machines apart. On a hybrid host both exist with the same groups, and the
+ * version 2 one says more. `ENOENT` when neither is mounted.
+ */
+export function cgroupRoot(): CgroupRoot {
+  if (known === undefined) {
+    using table = openPath("/proc/self/mountinfo", "read");
+    known = findCgroupRoot(readRegular(table, LIMIT_BYTES).toString());
+  }
+  return known;
+}
+
+/** What `cgroupRoot()` says for a given /proc/self/mountinfo. */
+export function findCgroupRoot(mountinfo: string): CgroupRoot {
+  const mounts = mountinfo.split("\n").map(parseLine);
+  const unified = mounts.filter((mount) => mount.type === "cgroup2").map(({ path }) => path);
+  const usual = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].find((path) => unified.includes(path));
+  if (usual !== undefined) return { mount: usual, unified: true };
+  const legacy = mounts.find((mount) => mount.type === "cgroup" && mount.options.includes("name=systemd"));
+  if (legacy !== undefined) return { mount: legacy.path, unified: false };
+  if (unified[0] !== undefined) return { mount: unified[0], unified: true };
+  throw new SyscallError("cgroup", "ENOENT", undefined, "No control group hierarchy is mounted");
+}
+
+/** `36 35 98:0 /root /mount/point options… - type source super,options`: proc_pid_mountinfo(5). */
+function parseLine(line: string) {
+  const [head = "", tail = ""] = line.split(" - ");
+  const [type = "", , options = ""] = tail.split(" ");
+  const path = (head.split(" ")[4] ?? "").replace(/\\([0-7]{3})/g, (_, octal) =>
+    String.fromCharCode(Number.parseInt(octal, 8)),
+  );
+  return { path, type, options: options.split(",") };
+}

@@ -1,0 +1,188 @@
+// Control groups by path, as the kernel writes it: "/machine.slice/machine-x.scope". See cgroups(7).
+
+import { writeSome } from "../file/byte-io.ts";
+import { cgroupRoot } from "./cgroup-mount.ts";
+import { listDirectory, makeDirectory, removeDirectory } from "../file/directory-entry.ts";
+import { openPath, readRegular, statPath } from "../file/fd.ts";
+import { watchPath } from "../event/inotify.ts";
+import { PidRef } from "./pidref.ts";
+import type { Watch } from "../event/poller.ts";
+import { readProcess } from "./process-file.ts";
+import { isErrno, SyscallError } from "../syscall/sys.ts";
+
+export { type CgroupRoot, cgroupRoot } from "./cgroup-mount.ts";
+
+const LIMIT_BYTES = 16 * 1024 * 1024;
+const SIGKILL = 9;
+/** A group that forks faster than it is signalled is left alone after this many rounds. */
+const KILL_ROUNDS = 64;
+/** Version 1 does not tell when a group becomes empty: it is looked at this often. */
+const RECHECK_MS = 1000;
+
+/** The directory of a group; `EINVAL` for anything that is not an absolute path without `..`. */
+export function cgroupDirectory(path: string): string {
+  if (!path.startsWith("/") || path.split("/").includes("..")) throw new SyscallError("cgroup", "EINVAL", path);
+  return path === "/" ? cgroupRoot().mount : `${cgroupRoot().mount}${path}`;
+}
+
+/** The group a process is in. `ESRCH` when there is no such process, `ENODATA` when it is in no group of the hierarchy. */
+export function cgroupOfProcess(pid: number): string {
+  return parseProcessCgroup(readProcess(pid, "cgroup").toString(), cgroupRoot().unified) ?? noGroup(pid);
+}
+
+function noGroup(pid: number): never {
+  throw new SyscallError("cgroup", "ENODATA", String(pid));
+}
+
+/** The path in a given /proc/PID/cgroup: lines of `number:controllers:path`. */
+export function parseProcessCgroup(text: string, unified: boolean): string | null {
+  for (const line of text.split("\n")) {
+    const [, number, controllers, path] = /^(\d+):([^:]*):(.*)$/.exec(line) ?? [];
+    const isOurs = unified ? number === "0" && controllers === "" : controllers?.split(",").includes("name=systemd");
+    // A process may outlive its group, as a zombie.
+    if (isOurs && path !== undefined) return path.replace(/ \(deleted\)$/, "");
+  }
+  return null;
+}
+
+export function cgroupExists(path: string): boolean {
+  return ifThere(() => statPath(cgroupDirectory(path)).kind === "directory") ?? false;
+}
+
+/** Whether any process is in the group or below it; a group that does not exist has none. */
+export function isCgroupPopulated(path: string): boolean {
+  if (!cgroupRoot().unified) return hasProcesses(path);
+  if (path === "/") return true; // the root has no event file, and is never empty
+  const events = ifThere(() => readAttribute(path, "cgroup.events"));
+  return events !== null && /^populated 1$/m.test(events);
+}
+
+function hasProcesses(path: string): boolean {
+  return cgroupProcesses(path).length > 0 || childCgroups(path).some((name) => hasProcesses(childOf(path, name)));
+}
+
+/** Calls `callback` when a group becomes empty or populated, and when it is removed; look which. `ENOENT` without it. */
+export function watchCgroupEvents(path: string, callback: () => void): Watch {
+  if (cgroupRoot().unified) return watchPath(`${cgroupDirectory(path)}/cgroup.events`, ["modify"], () => callback());
+  statPath(cgroupDirectory(path));
+  let was = isCgroupPopulated(path);
+  const timer = setInterval(() => {
+    const is = isCgroupPopulated(path);
+    if (is === was && cgroupExists(path)) return;
+    was = is;
+    callback();
+  }, RECHECK_MS);
+  const stop = () => clearInterval(timer);
+  return { stop, [Symbol.dispose]: stop };
+}
+
+/** The processes in the group itself, without those whose number is not visible to us. None when it does not exist. */
+export function cgroupProcesses(path: string): number[] {
+  const text = ifThere(() => readAttribute(path, "cgroup.procs")) ?? "";
+  return text
+    .split("\n")
+    .map(Number)
+    .filter((pid) => pid > 0);
+}
+
+/** The names of the groups directly below a group. */
+export function childCgroups(path: string): string[] {
+  const entries = ifThere(() => {
+    using directory = openPath(cgroupDirectory(path), "directory");
+    return listDirectory(directory);
+  });
+  return (entries ?? []).filter((entry) => entry.kind === "directory").map((entry) => entry.name);
+}
+
+/**
+ * Sends a signal to every process of the group and below it, but not to ourselves; gives how many got it (null: the
+ * kernel killed them all at once and does not count). Groups that fork meanwhile are gone through again.
+ */
+export function killCgroup(path: string, signal: number): number | null {
+  if (signal === SIGKILL && killAtOnce(path)) return null;
+  const done = new Set<number>([process.pid]);
+  for (let round = 0; round < KILL_ROUNDS; round++) if (signalNew(path, signal, done) === 0) break;
+  return done.size - 1;
+}
+
+function killAtOnce(path: string): boolean {
+  if (!cgroupRoot().unified || isOwnOrAbove(path)) return false;
+  // Absent before Linux 5.14, and where the group is.
+  return ifThere(() => writeAttribute(path, "cgroup.kill", "1")) !== null;
+}
+
+function isOwnOrAbove(path: string): boolean {
+  return `${cgroupOfProcess(process.pid)}/`.startsWith(path.endsWith("/") ? path : `${path}/`);
+}
+
+function signalNew(path: string, signal: number, done: Set<number>): number {
+  let count = 0;
+  for (const pid of cgroupProcesses(path)) {
+    if (done.has(pid)) continue;
+    done.add(pid);
+    if (signalMember(path, pid, signal)) count++;
+    else done.delete(pid);
+  }
+  for (const name of childCgroups(path)) count += signalNew(childOf(path, name), signal, done);
+  return count;
+}
+
+/** The number may belong to somebody else by now, so the process is held before its group is asked for. */
+function signalMember(path: string, pid: number, signal: number): boolean {
+  try {
+    using member = PidRef.of(pid);
+    if (member.verified(() => cgroupOfProcess(pid)) !== path) return false;
+    member.kill(signal);
+    return true;
+  } catch (error) {
+    if (isErrno(error, "ESRCH")) return false;
+    throw error;
+  }
+}
+
+/** Makes a group, and the groups above it where they are missing. */
+export function createCgroup(path: string): void {
+  let made = "";
+  for (const part of path.split("/").filter((name) => name !== "")) {
+    made += `/${part}`;
+    if (!cgroupExists(made)) makeDirectory(cgroupDirectory(made), 0o755);
+  }
+}
+
+/** Moves a process (0: ourselves) into a group. */
+export function attachProcess(path: string, pid: number): void {
+  writeAttribute(path, "cgroup.procs", String(pid));
+}
+
+/** Removes a group and those below it; one that does not exist is fine. `EBUSY` when a process is left in it. */
+export function removeCgroup(path: string): void {
+  if (path === "/") throw new SyscallError("rmdir", "EBUSY", path);
+  for (const name of childCgroups(path)) removeCgroup(childOf(path, name));
+  ifThere(() => removeDirectory(cgroupDirectory(path)));
+}
+
+/** Reads an attribute of a group, "memory.current" for instance. `ENOENT` when the group or the attribute is missing. */
+export function readAttribute(path: string, name: string): string {
+  using file = openPath(`${cgroupDirectory(path)}/${name}`, "read");
+  return readRegular(file, LIMIT_BYTES).toString();
+}
+
+/** Writes an attribute of a group. */
+export function writeAttribute(path: string, name: string, value: string): void {
+  using file = openPath(`${cgroupDirectory(path)}/${name}`, "write");
+  writeSome(file, Buffer.from(value));
+}
+
+function childOf(path: string, name: string): string {
+  return path === "/" ? `/${name}` : `${path}/${name}`;
+}
+
+/** Null instead of an error when a group, or the file in it, is not there; it may vanish between two steps. */
+function ifThere<T>(look: () => T): T | null {
+  try {
+    return look();
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ENODEV", "ENOTDIR")) return null;
+    throw error;
+  }
+}

@@ -1,0 +1,26 @@
+// A child that does not outlive its parent: prctl(2), PR_SET_PDEATHSIG.
+import { scratchString } from "../syscall/mem.ts";
+import { check, trySys } from "../syscall/sys.ts";
+
+const PR_SET_PDEATHSIG = 1;
+const PR_SET_NAME = 15;
+
+/** What the parent leaves in the child's environment: the signal, and its own process id. */
+export const PARENT_VARIABLE = "MACHINED_PARENT";
+
+/** The value of PARENT_VARIABLE for a child of this process. */
+export function parentOrder(signal: number): string {
+  return `${signal}:${process.pid}`;
+}
+
+/**
+ * Has the kernel send the signal when the parent dies; ends this process if it is too late for that. The process is called
+ * `name` in process lists: it was started by a path that says nothing.
+ */
+export function obeyParent(order: string, name: string): void {
+  const [signal, parent] = order.split(":").map(Number);
+  delete process.env[PARENT_VARIABLE];
+  check(trySys("prctl", PR_SET_PDEATHSIG, signal ?? 0), "prctl");
+  trySys("prctl", PR_SET_NAME, scratchString(name));
+  if (process.ppid !== parent) process.exit(1);
+}

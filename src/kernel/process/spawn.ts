@@ -1,0 +1,120 @@
+// Starting this executable again as another of its programs. The child gets an environment built here, not ours: what a
+// caller put into it would otherwise steer a privileged process.
+import type { Fd } from "../file/fd.ts";
+import { PARENT_VARIABLE, parentOrder } from "./parent.ts";
+import { PidRef } from "./pidref.ts";
+import { openPipe, readToEnd } from "./pipe.ts";
+import { SyscallError } from "../syscall/sys.ts";
+
+/** Where a standard stream of the child goes. */
+export type Output = "inherit" | "ignore" | Fd;
+
+export interface SpawnOptions {
+  /** Descriptors by the number the child finds them under, 3 and up; ours stay open and ours to close. */
+  readonly fds?: Readonly<Record<number, Fd>>;
+  /** Added to the built environment, which has PATH only. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly stdin?: "ignore" | "inherit" | Fd;
+  /** "inherit" unless told otherwise. */
+  readonly stdout?: Output;
+  readonly stderr?: Output;
+  /** Gives the child a pipe as descriptor 3, whose content is the child's `result`. */
+  readonly result?: boolean;
+  /** The signal the child gets when this process dies, however it dies. */
+  readonly signalWithParent?: number;
+  /** Another executable to run in place of this one, which gets the same arguments. */
+  readonly executable?: string | undefined;
+}
+
+export interface ExitStatus {
+  readonly code: number | null;
+  readonly signal: string | null;
+}
+
+export interface Child {
+  readonly pid: number;
+  /** Null when the child was gone before it could be held. The caller closes it. */
+  readonly pidRef: PidRef | null;
+  readonly exited: Promise<ExitStatus>;
+  /** What the child wrote to descriptor 3, once it closed that; empty without `result: true`. */
+  readonly result: Promise<string>;
+  /** Sends a signal unless the child has exited. */
+  kill(signal: number): void;
+}
+
+const RESULT_FD = 3;
+const RESULT_LIMIT_BYTES = 1024 * 1024;
+const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/** The kernel's reference to the file that this process runs: the same build after its path was replaced or removed. */
+const OWN_EXECUTABLE = "/proc/self/exe";
+
+/** How to run `program` of this executable: as the name it is called by or, from the sources, as Bun's first argument. */
+export function selfCommand(program: string, args: readonly string[]): { command: string[]; argv0: string } {
+  if (import.meta.path.startsWith("/$bunfs/")) return { command: [OWN_EXECUTABLE, ...args], argv0: program };
+  const main = new URL("../../main.ts", import.meta.url).pathname;
+  return { command: [process.execPath, main, program, ...args], argv0: process.execPath };
+}
+
+/** Starts `program` with `args` in the root directory. SyscallError or Bun's error when the executable cannot be started. */
+export function spawnSelf(program: string, args: readonly string[], options: SpawnOptions = {}): Child {
+  const pipe = options.result ? openPipe() : null;
+  const fds = { ...options.fds, ...(pipe === null ? {} : { [RESULT_FD]: pipe[1] }) };
+  const { command, argv0 } = commandOf(program, args, options.executable);
+  const parent = options.signalWithParent;
+  const order = parent === undefined ? {} : { [PARENT_VARIABLE]: parentOrder(parent) };
+  try {
+    const child = Bun.spawn(command, {
+      argv0,
+      cwd: "/",
+      env: { PATH: DEFAULT_PATH, ...options.env, ...order },
+      stdio: [toStdio(options.stdin ?? "ignore"), ...outputs(options), ...inherited(fds)],
+    });
+    return {
+      pid: child.pid,
+      pidRef: hold(child.pid),
+      exited: child.exited.then(() => exitStatus(child)),
+      result: pipe === null ? Promise.resolve("") : readToEnd(pipe[0], RESULT_LIMIT_BYTES).then(String),
+      kill: (signal) => child.kill(signal),
+    };
+  } catch (error) {
+    pipe?.[0].close();
+    throw error;
+  } finally {
+    pipe?.[1].close();
+  }
+}
+
+function commandOf(program: string, args: readonly string[], executable: string | undefined) {
+  if (executable === undefined) return selfCommand(program, args);
+  return { command: [executable, ...args], argv0: executable };
+}
+
+function exitStatus({ exitCode, signalCode }: Pick<Bun.Subprocess, "exitCode" | "signalCode">): ExitStatus {
+  return { code: exitCode, signal: signalCode === null ? null : String(signalCode) };
+}
+
+function outputs(options: SpawnOptions): [number | "inherit" | "ignore", number | "inherit" | "ignore"] {
+  return [toStdio(options.stdout ?? "inherit"), toStdio(options.stderr ?? "inherit")];
+}
+
+function toStdio(stream: Output): number | "inherit" | "ignore" {
+  return typeof stream === "string" ? stream : stream.number;
+}
+
+/** The descriptors from 3 on, with nothing where a number is left out. */
+function inherited(fds: Readonly<Record<number, Fd>>): (number | "ignore")[] {
+  const numbers = Object.keys(fds).map(Number);
+  if (numbers.some((number) => number < RESULT_FD)) throw new SyscallError("spawn", "EINVAL");
+  const length = Math.max(RESULT_FD - 1, ...numbers) - RESULT_FD + 1;
+  return Array.from({ length }, (_, index) => fds[RESULT_FD + index]?.number ?? "ignore");
+}
+
+function hold(pid: number): PidRef | null {
+  try {
+    return PidRef.of(pid);
+  } catch (error) {
+    if (error instanceof SyscallError) return null;
+    throw error;
+  }
+}

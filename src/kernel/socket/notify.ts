@@ -1,0 +1,53 @@
+// Talking to the service manager that started us: readiness, inherited sockets, watchdog. See sd_notify(3),
+// sd_listen_fds(3), sd_watchdog_enabled(3).
+import { Fd, setNonblocking } from "../file/fd.ts";
+import { datagramSocket, sendDatagram, type UnixAddress, unixAddress } from "./unix.ts";
+
+/** The address that a value of $NOTIFY_SOCKET names; null for families other than unix, and for no value. */
+function parseNotifySocket(value: string | undefined): UnixAddress | null {
+  if (value?.startsWith("/")) return value;
+  return value?.startsWith("@") && value.length > 1 ? { abstract: value.slice(1) } : null;
+}
+
+/**
+ * Sends assignments ("READY=1\nSTATUS=…") and descriptors to the service manager. False when nobody asked for it, or when
+ * the manager's queue is full. SyscallError when the socket that was promised does not take it.
+ */
+export function notify(state: string, fds: readonly Fd[] = []): boolean {
+  const address = parseNotifySocket(process.env["NOTIFY_SOCKET"]);
+  if (address === null) return false;
+  using socket = datagramSocket();
+  return sendDatagram(socket, Buffer.from(state), fds, unixAddress(address));
+}
+
+export interface InheritedFd {
+  readonly fd: Fd;
+  /** The FileDescriptorName= of the socket unit; "unknown" without one. */
+  readonly name: string;
+}
+
+const FIRST_INHERITED = 3;
+
+/**
+ * The sockets the service manager opened for us. They are non-blocking and close-on-exec from here, belong to the caller,
+ * and are given once: the variables are removed, so that no child takes them for its own.
+ */
+export function listenFds(): InheritedFd[] {
+  const { LISTEN_PID: pid, LISTEN_FDS: count, LISTEN_FDNAMES: names = "" } = process.env;
+  for (const name of ["LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDS", "LISTEN_FDNAMES"]) delete process.env[name];
+  if (Number(pid) !== process.pid || !/^\d{1,4}$/.test(count ?? "")) return [];
+  const labels = names.split(":");
+  return Array.from({ length: Number(count) }, (_, index) => {
+    const fd = Fd.inherited(FIRST_INHERITED + index);
+    setNonblocking(fd);
+    return { fd, name: labels[index] || "unknown" };
+  });
+}
+
+/** How often the service manager wants "WATCHDOG=1" at least; null when it does not watch us. */
+export function watchdogIntervalUsec(): number | null {
+  const { WATCHDOG_USEC: usec, WATCHDOG_PID: pid } = process.env;
+  if (pid !== undefined && Number(pid) !== process.pid) return null;
+  const interval = Number(usec);
+  return Number.isSafeInteger(interval) && interval > 0 ? interval : null;
+}

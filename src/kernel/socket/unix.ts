@@ -1,0 +1,240 @@
+// Unix sockets: listening, connecting, and what the kernel knows about the other end. All sockets are close-on-exec and
+// never wait. See unix(7), socket(7).
+import { basename, dirname } from "node:path";
+import { chmod, unlink } from "../file/directory-entry.ts";
+import { Fd, openPath, statPath } from "../file/fd.ts";
+import { type Pinned, pin, pinForever } from "../syscall/mem.ts";
+import type { Credentials } from "./message.ts";
+import { check, isErrno, SyscallError, sys, trySys } from "../syscall/sys.ts";
+
+export type { Credentials, Received } from "./message.ts";
+export { MAX_FDS, receiveMessage, sendDatagram, sendMessage } from "./message.ts";
+
+/** A path, or a name in the abstract namespace (which belongs to the network namespace). */
+export type UnixAddress = string | { readonly abstract: string };
+
+export type SocketType = "stream" | "datagram" | "seqpacket";
+
+export interface ListenOptions {
+  /** Permissions of the socket file; whoever may write it may connect. */
+  readonly mode?: number;
+  readonly backlog?: number;
+}
+
+const AF_UNIX = 1;
+const TYPES: Readonly<Record<SocketType, number>> = { stream: 1, datagram: 2, seqpacket: 5 };
+const SOCK_NONBLOCK_CLOEXEC = 0x80800;
+const SOL_SOCKET = 1;
+const SO = {
+  SNDBUF: 7,
+  RCVBUF: 8,
+  PASSCRED: 16,
+  PEERCRED: 17,
+  ACCEPTCONN: 30,
+  PEERSEC: 31,
+  SNDBUFFORCE: 32,
+  RCVBUFFORCE: 33,
+  DOMAIN: 39,
+  PEERGROUPS: 59,
+  PEERPIDFD: 77,
+} as const;
+const LONGEST_PATH = 107;
+const EAGAIN = -11;
+const ECONNABORTED = -103;
+const ERANGE = -34;
+const ENOPROTOOPT = -92;
+
+function newSocket(type: SocketType): Fd {
+  return Fd.adopt(sys("socket", AF_UNIX, TYPES[type] | SOCK_NONBLOCK_CLOEXEC));
+}
+
+/** struct sockaddr_un { sa_family_t sun_family; char sun_path[108]; }, as long as its content. */
+export function unixAddress(address: UnixAddress): Pinned {
+  const text = typeof address === "string" ? address : `\0${address.abstract}`;
+  const name = Buffer.from(text);
+  if (name.length > LONGEST_PATH) throw new SyscallError("socket", "ENAMETOOLONG", text);
+  if (name.length === 0 || name.includes(0, 1)) throw new SyscallError("socket", "EINVAL", text);
+  // A path ends with NUL; an abstract name begins with one and is as long as the address says.
+  const pinned = pin(2 + name.length + (typeof address === "string" ? 1 : 0));
+  pinned.view.setUint16(0, AF_UNIX, true);
+  pinned.bytes.set(name, 2);
+  return pinned;
+}
+
+function bindSocket(socket: Fd, address: UnixAddress): void {
+  if (typeof address !== "string" || Buffer.byteLength(address) <= LONGEST_PATH) {
+    const pinned = unixAddress(address);
+    check(trySys("bind", socket.number, pinned, pinned.size), "bind", nameOf(address));
+    return;
+  }
+  using directory = openPath(dirname(address), "path");
+  const pinned = unixAddress(`/proc/self/fd/${directory.number}/${basename(address)}`);
+  check(trySys("bind", socket.number, pinned, pinned.size), "bind", address);
+}
+
+function nameOf(address: UnixAddress): string {
+  return typeof address === "string" ? address : `@${address.abstract}`;
+}
+
+function removeStale(path: string): void {
+  try {
+    if (statPath(path, "no-follow").kind !== "socket") return;
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return;
+    throw error;
+  }
+  unlink(path);
+}
+
+/**
+ * A socket bound to `address`, not yet listening. A socket file in the way is replaced, any other file is `EADDRINUSE`.
+ * Permissions are set before anybody can connect.
+ */
+export function bindUnix(address: UnixAddress, type: SocketType, mode = 0o666): Fd {
+  if (typeof address === "string") removeStale(address);
+  const socket = newSocket(type);
+  try {
+    bindSocket(socket, address);
+    if (typeof address === "string") chmod(address, mode);
+    return socket;
+  } catch (error) {
+    socket.close();
+    throw error;
+  }
+}
+
+/** A stream socket that listens at `path`; long paths are fine. */
+export function listenUnix(path: string, options: ListenOptions = {}): Fd {
+  const socket = bindUnix(path, "stream", options.mode);
+  listen(socket, options.backlog);
+  return socket;
+}
+
+/** A stream socket that listens under an abstract name, without its leading NUL. */
+export function listenAbstract(name: string, options: Pick<ListenOptions, "backlog"> = {}): Fd {
+  const socket = bindUnix({ abstract: name }, "stream");
+  listen(socket, options.backlog);
+  return socket;
+}
+
+function listen(socket: Fd, backlog = 4096): void {
+  const result = trySys("listen", socket.number, backlog);
+  if (result < 0) socket.close();
+  check(result, "listen");
+}
+
+/** The next connection, or null when there is none now. A connection that died in the queue is skipped. */
+export function acceptPeer(listener: Fd): Fd | null {
+  for (;;) {
+    const result = trySys("accept4", listener.number, 0, 0, SOCK_NONBLOCK_CLOEXEC);
+    if (result === EAGAIN) return null;
+    if (result !== ECONNABORTED) return Fd.adopt(check(result, "accept"));
+  }
+}
+
+/** A stream connected to `address`. `EAGAIN` when the listener's backlog is full: connecting never waits. */
+export function connectUnix(address: UnixAddress, type: SocketType = "stream"): Fd {
+  if (typeof address === "string" && Buffer.byteLength(address) > LONGEST_PATH) {
+    using path = openPath(address, "path");
+    return connectThroughFd(path, type);
+  }
+  return connectTo(unixAddress(address), nameOf(address), type);
+}
+
+/** A stream connected to the socket file that an O_PATH descriptor names, wherever that is mounted. */
+export function connectThroughFd(path: Fd, type: SocketType = "stream"): Fd {
+  const name = `/proc/self/fd/${path.number}`;
+  return connectTo(unixAddress(name), name, type);
+}
+
+function connectTo(address: Pinned, name: string, type: SocketType): Fd {
+  const socket = newSocket(type);
+  const result = trySys("connect", socket.number, address, address.size);
+  if (result < 0) socket.close();
+  check(result, "connect", name);
+  return socket;
+}
+
+/** A datagram socket without a name, to send from. */
+export function datagramSocket(): Fd {
+  return newSocket("datagram");
+}
+
+const pair = pinForever(8);
+
+/** Two sockets connected to each other. */
+export function socketPair(type: SocketType = "stream"): [Fd, Fd] {
+  sys("socketpair", AF_UNIX, TYPES[type] | SOCK_NONBLOCK_CLOEXEC, 0, pair);
+  return [Fd.adopt(pair.view.getInt32(0, true)), Fd.adopt(pair.view.getInt32(4, true))];
+}
+
+const option = pinForever(512);
+const optionSize = pinForever(4);
+
+function getOption(socket: Fd, name: number, into: Pinned = option): number {
+  optionSize.view.setUint32(0, into.size, true);
+  const result = trySys("getsockopt", socket.number, SOL_SOCKET, name, into, optionSize);
+  return result < 0 ? result : optionSize.view.getUint32(0, true);
+}
+
+function setOption(socket: Fd, name: number, value: number): number {
+  option.view.setInt32(0, value, true);
+  return trySys("setsockopt", socket.number, SOL_SOCKET, name, option, 4);
+}
+
+/** Who connected (or listened), as it was then. A process outside our pid namespace has pid 0. */
+export function peerCredentials(socket: Fd): Credentials {
+  check(getOption(socket, SO.PEERCRED), "getsockopt");
+  const { view } = option;
+  return { pid: view.getInt32(0, true), uid: view.getUint32(4, true), gid: view.getUint32(8, true) };
+}
+
+/** The supplementary groups the peer had when it connected. */
+export function peerGroups(socket: Fd): number[] {
+  let memory = option;
+  let size = getOption(socket, SO.PEERGROUPS, memory);
+  if (size === ERANGE) {
+    memory = pin(optionSize.view.getUint32(0, true));
+    size = getOption(socket, SO.PEERGROUPS, memory);
+  }
+  check(size, "getsockopt");
+  return Array.from({ length: size / 4 }, (_, index) => memory.view.getUint32(4 * index, true));
+}
+
+/** The security label of the peer (SELinux, AppArmor), null where there is none. */
+export function peerLabel(socket: Fd): string | null {
+  const size = getOption(socket, SO.PEERSEC);
+  return size <= 0 ? null : option.bytes.toString("utf8", 0, size).replace(/\0+$/, "");
+}
+
+/** A pidfd of the peer; null before Linux 6.5, which does not know the option. `ESRCH` or another error when it is gone. */
+export function peerPidFd(socket: Fd): Fd | null {
+  const result = getOption(socket, SO.PEERPIDFD);
+  if (result === ENOPROTOOPT) return null;
+  check(result, "getsockopt");
+  return Fd.adopt(option.view.getInt32(0, true));
+}
+
+/** Whether the socket listens for connections. `ENOTSOCK` for anything but a socket. */
+export function isListening(socket: Fd): boolean {
+  check(getOption(socket, SO.ACCEPTCONN), "getsockopt");
+  return option.view.getInt32(0, true) !== 0;
+}
+
+/** The address family: `"unix"`, or the number of another one. */
+export function socketFamily(socket: Fd): "unix" | number {
+  check(getOption(socket, SO.DOMAIN), "getsockopt");
+  const family = option.view.getInt32(0, true);
+  return family === AF_UNIX ? "unix" : family;
+}
+
+/** Asks the kernel to name the sender of every message received from now on. */
+export function passCredentials(socket: Fd): void {
+  check(setOption(socket, SO.PASSCRED, 1), "setsockopt");
+}
+
+/** Makes the kernel's buffers of a socket this large, beyond the system's limit where we are privileged. */
+export function setSocketBuffers(socket: Fd, bytes: number): void {
+  if (setOption(socket, SO.SNDBUFFORCE, bytes) < 0) setOption(socket, SO.SNDBUF, bytes);
+  if (setOption(socket, SO.RCVBUFFORCE, bytes) < 0) setOption(socket, SO.RCVBUF, bytes);
+}

@@ -1,0 +1,144 @@
+// One entry to the kernel. libc's wrappers leave their error in errno, which the engine may overwrite before JavaScript
+// can read it; the raw instruction returns it. So a few bytes of machine code, called with seven integers, are all the
+// native code there is, and every result is the kernel's own: a value, or minus an errno. See syscall(2).
+import { CFunction, dlopen, FFIType, type Pointer, toArrayBuffer } from "bun:ffi";
+import { NoExecutableMemory } from "../../base/no-executable-memory.ts";
+import type { Pinned } from "./mem.ts";
+import { SyscallError } from "./error.ts";
+import { NR, type SyscallName } from "./numbers.ts";
+
+export { isErrno, SyscallError } from "./error.ts";
+export { NR, type SyscallName } from "./numbers.ts";
+
+/** An argument: a number, a 64-bit number, or memory (whose address is passed). */
+export type SyscallArgument = number | bigint | Pinned;
+
+// biome-ignore format: one instruction a line
+const X64 = [
+  0x48, 0x89, 0xf8,             // mov rax, rdi      number
+  0x48, 0x89, 0xf7,             // mov rdi, rsi      the six arguments move up by one
+  0x48, 0x89, 0xd6,             // mov rsi, rdx
+  0x48, 0x89, 0xca,             // mov rdx, rcx
+  0x4d, 0x89, 0xc2,             // mov r10, r8
+  0x4d, 0x89, 0xc8,             // mov r8, r9
+  0x4c, 0x8b, 0x4c, 0x24, 0x08, // mov r9, [rsp+8]
+  0x0f, 0x05,                   // syscall
+  0xc3,                         // ret
+];
+
+// biome-ignore format: one instruction a line
+const ARM64 = [
+  0xe8, 0x03, 0x00, 0xaa, // mov x8, x0        number
+  0xe0, 0x03, 0x01, 0xaa, // mov x0, x1        the six arguments move up by one
+  0xe1, 0x03, 0x02, 0xaa, // mov x1, x2
+  0xe2, 0x03, 0x03, 0xaa, // mov x2, x3
+  0xe3, 0x03, 0x04, 0xaa, // mov x3, x4
+  0xe4, 0x03, 0x05, 0xaa, // mov x4, x5
+  0xe5, 0x03, 0x06, 0xaa, // mov x5, x6
+  0x01, 0x00, 0x00, 0xd4, // svc #0
+  0xc0, 0x03, 0x5f, 0xd6, // ret
+];
+
+const PAGE = 65536; // the largest page size of either architecture
+const [PROT_READ, PROT_WRITE, PROT_EXEC] = [1, 2, 4];
+const [MAP_PRIVATE, MAP_ANONYMOUS] = [0x02, 0x20];
+
+type Raw = (
+  nr: number,
+  a: number | bigint,
+  b: number | bigint,
+  c: number | bigint,
+  d: number | bigint,
+  e: number | bigint,
+  f: number | bigint,
+) => number | bigint;
+
+/** libc under the names it has with glibc and with musl; it is needed for two calls, to map the page. */
+function openLibc() {
+  const symbols = {
+    mmap: { args: ["u64", "u64", "i32", "i32", "i32", "i64"], returns: "ptr" },
+    mprotect: { args: ["ptr", "u64", "i32"], returns: "i32" },
+  } as const;
+  let cause: unknown;
+  for (const name of ["libc.so.6", `libc.musl-${process.arch === "arm64" ? "aarch64" : "x86_64"}.so.1`, "libc.so"]) {
+    try {
+      return dlopen(name, symbols);
+    } catch (error) {
+      cause ??= error;
+    }
+  }
+  // The engine's compiler is off where it may not make executable memory.
+  if (cause instanceof Error && cause.message.includes("JIT")) {
+    throw new NoExecutableMemory("Cannot call the kernel: executable memory is forbidden", { cause });
+  }
+  throw new Error("Cannot call the kernel: there is no C library that can be loaded", { cause });
+}
+
+function buildEntry(): Raw {
+  const code = process.arch === "arm64" ? ARM64 : X64;
+  const libc = openLibc().symbols;
+  const page = libc.mmap(0, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (page === null || (page as number) < 0) throw new Error("Cannot call the kernel: no memory for the entry");
+  new Uint8Array(toArrayBuffer(page, 0, code.length)).set(code);
+  // Never writable and executable at once. The kernel flushes the instruction cache when a page becomes executable.
+  if (libc.mprotect(page, PAGE, PROT_READ | PROT_EXEC) !== 0) {
+    throw new NoExecutableMemory("Cannot call the kernel: the security policy forbids executable memory");
+  }
+  const { i64, i64_fast } = FFIType;
+  const args = [i64, i64, i64, i64, i64, i64, i64];
+  return CFunction({ ptr: page as Pointer, args, returns: i64_fast }) as unknown as Raw;
+}
+
+const raw = buildEntry();
+
+/** Calls that are not repeated after a signal: close (the descriptor is gone), connect (it goes on) and all that wait. */
+const NO_RETRY: ReadonlySet<SyscallName> = new Set([
+  "close",
+  "connect",
+  "epoll_pwait",
+  "epoll_pwait2",
+  "ppoll",
+  "waitid",
+  "flock",
+]);
+const EINTR = -4;
+
+function toInteger(argument: SyscallArgument): number | bigint {
+  return typeof argument === "object" ? argument.address : argument;
+}
+
+/** Makes a system call and gives what the kernel gives: a value of 0 or more, or minus an errno. Interrupted calls are repeated. */
+export function trySys(
+  name: SyscallName,
+  a: SyscallArgument = 0,
+  b: SyscallArgument = 0,
+  c: SyscallArgument = 0,
+  d: SyscallArgument = 0,
+  e: SyscallArgument = 0,
+  f: SyscallArgument = 0,
+): number {
+  const nr = NR[name];
+  for (;;) {
+    const result = Number(raw(nr, toInteger(a), toInteger(b), toInteger(c), toInteger(d), toInteger(e), toInteger(f)));
+    if (result !== EINTR || NO_RETRY.has(name)) return result;
+  }
+}
+
+/** Makes a system call and gives its value; throws SyscallError. */
+export function sys(
+  name: SyscallName,
+  a: SyscallArgument = 0,
+  b: SyscallArgument = 0,
+  c: SyscallArgument = 0,
+  d: SyscallArgument = 0,
+  e: SyscallArgument = 0,
+  f: SyscallArgument = 0,
+): number {
+  return check(trySys(name, a, b, c, d, e, f), name);
+}
+
+/** Gives the result of a `trySys()` on; throws SyscallError when it is minus an errno. */
+export function check(result: number, syscall: string, object?: string): number {
+  if (result < 0) throw new SyscallError(syscall, -result, object);
+  return result;
+}

@@ -1,0 +1,187 @@
+// One file of a copy into a tree that somebody else may be changing meanwhile, with the copy's place or its original in
+// a machine. A plain file is made without a name and gets one when it is complete; nothing is done by a name that could
+// lead elsewhere. The umask must be 0. See open(2) "O_TMPFILE", linkat(2), renameat2(2).
+import { randomBytes } from "node:crypto";
+import { copyAttributesAs } from "./copy-attributes.ts";
+import { copyData, setTimes, shareData } from "./copy-file.ts";
+import { Fd, reopen } from "../file/fd.ts";
+import { pinForever } from "../syscall/mem.ts";
+import { type OwnerPolicy, permissionsFor } from "./owner-policy.ts";
+import { check, SyscallError, trySys } from "../syscall/sys.ts";
+import { openEntry, type RawName, RawStatus, rawAddress } from "./tree.ts";
+
+const arm = process.arch === "arm64";
+const O_WRONLY = 0x1;
+const O_CREAT = 0x40;
+const O_EXCL = 0x80;
+const O_CLOEXEC = 0x80000;
+const O_TMPFILE = 0x400000 | (arm ? 0x4000 : 0x10000);
+const AT_EMPTY_PATH = 0x1000;
+const AT_SYMLINK_NOFOLLOW = 0x100;
+/** EISDIR, EOPNOTSUPP, ENOENT: the file system cannot make files without names. */
+const NO_UNNAMED_FILES = [-21, -95, -2];
+
+export interface EntryOptions {
+  readonly policy: OwnerPolicy;
+  /** What has the name already goes, unless it is a directory; else it is `EEXIST`. */
+  readonly replace: boolean;
+  /** Hears of each step, and of each entry (0). */
+  /** Hears of each step of a file's content, and of each entry (0). */
+  onBytes(count: number): void;
+}
+
+/** A name that nobody has, for what is not complete yet. */
+export function temporaryName(): RawName {
+  return `.#copy-${randomBytes(8).toString("hex")}`;
+}
+
+/** Copies entries that are not directories. */
+export class EntryCopier {
+  readonly #options: EntryOptions;
+  readonly #copied = new RawStatus();
+  #mayShare = true;
+
+  constructor(options: EntryOptions) {
+    this.#options = options;
+  }
+
+  /** Copies the plain file named by `entry`, whose status is `status`. */
+  copyRegular(entry: Fd, status: RawStatus, directory: Fd, name: RawName): void {
+    this.requireFree(directory, name);
+    using from = reopen(entry, "read");
+    const { file, temporary } = openNew(directory);
+    using to = file;
+    try {
+      this.#fill(from, to, status);
+      this.#finish(from, to, status);
+      this.#place(temporary === null ? to : null, directory, temporary, name);
+    } catch (error) {
+      if (temporary !== null) trySys("unlinkat", directory.number, rawAddress(temporary), 0);
+      throw error;
+    }
+    setTimes(directory, name, status);
+  }
+
+  /** Copies a link, fifo, socket or device. */
+  copySpecial(entry: Fd, status: RawStatus, directory: Fd, name: RawName): void {
+    this.requireFree(directory, name);
+    const made = this.#options.replace ? temporaryName() : name;
+    const { mode, deviceNumber, kind } = status;
+    if (kind === "symlink")
+      check(trySys("symlinkat", linkTarget(entry), directory.number, rawAddress(made)), "symlink");
+    else check(trySys("mknodat", directory.number, rawAddress(made), mode, deviceNumber), "mknod");
+    const { uid, gid } = this.#ownerOf(status);
+    check(trySys("fchownat", directory.number, rawAddress(made), uid, gid, AT_SYMLINK_NOFOLLOW), "chown");
+    using copy = openEntry(directory, made);
+    copyAttributesAs(entry, copy, this.#options.policy);
+    setTimes(directory, made, status);
+    if (made !== name) this.#place(null, directory, made, name);
+  }
+
+  /** Makes `name` another name of `first`, a file that was copied before. */
+  link(first: Fd, directory: Fd, name: RawName): void {
+    this.requireFree(directory, name);
+    const made = this.#options.replace ? temporaryName() : name;
+    check(trySys("linkat", first.number, rawAddress(""), directory.number, rawAddress(made), AT_EMPTY_PATH), "link");
+    if (made !== name) this.#place(null, directory, made, name);
+  }
+
+  /** Gives a directory, after its content, what its original has. */
+  finishDirectory(from: Fd, to: Fd, status: RawStatus): void {
+    status.readFd(from);
+    this.#finish(from, to, status);
+    setTimes(to, ".", status);
+  }
+
+  #ownerOf(status: RawStatus): { uid: number; gid: number } {
+    return this.#options.policy.owner ?? status;
+  }
+
+  #finish(from: Fd, to: Fd, status: RawStatus): void {
+    const { policy } = this.#options;
+    const { uid, gid } = this.#ownerOf(status);
+    check(trySys("fchown", to.number, uid, gid), "chown");
+    check(trySys("fchmod", to.number, permissionsFor(status.mode, policy)), "chmod");
+    copyAttributesAs(from, to, policy);
+  }
+
+  #fill(from: Fd, to: Fd, status: RawStatus): void {
+    if (status.size === 0) copyToEnd(from, to, this.#options);
+    else if (!this.#share(from, to)) copyData(from, to, status, (count) => this.#options.onBytes(count));
+    // It may have grown since, but what was there has to be here.
+    const { size } = this.#copied.readFd(to);
+    if (size < status.size && this.#copied.readFd(from).size >= status.size) throw new SyscallError("copy", "EIO");
+  }
+
+  #share(from: Fd, to: Fd): boolean {
+    if (!this.#mayShare) return false;
+    const result = shareData(from, to);
+    if (result === "never") this.#mayShare = false;
+    return result === "shared";
+  }
+
+  /** `EEXIST` or `EISDIR` when a name is taken: asked before anything is copied for it. */
+  requireFree(directory: Fd, name: RawName): void {
+    this.#options.onBytes(0);
+    const { memory } = this.#copied;
+    const result = trySys("statx", directory.number, rawAddress(name), AT_SYMLINK_NOFOLLOW, 1, memory);
+    if (result < 0) return;
+    if (!this.#options.replace) throw new SyscallError("create", "EEXIST");
+    if (this.#copied.kind === "directory") throw new SyscallError("create", "EISDIR");
+  }
+
+  /** Gives a finished file its name. */
+  #place(unnamed: Fd | null, directory: Fd, made: RawName | null, name: RawName): void {
+    const target = directory.number;
+    let temporary = made;
+    if (unnamed !== null) {
+      const first = this.#options.replace ? temporaryName() : name;
+      check(trySys("linkat", unnamed.number, rawAddress(""), target, rawAddress(first), AT_EMPTY_PATH), "link");
+      temporary = first;
+    }
+    if (temporary === null || temporary === name) return;
+    const flags = this.#options.replace ? 0 : RENAME_NOREPLACE;
+    const result = trySys("renameat2", target, rawAddress(temporary), target, rawAddress(name), flags);
+    if (result < 0) trySys("unlinkat", target, rawAddress(temporary), 0);
+    check(result, "rename");
+  }
+}
+
+const RENAME_NOREPLACE = 1;
+
+function openNew(directory: Fd): { file: Fd; temporary: RawName | null } {
+  const unnamed = trySys("openat", directory.number, rawAddress("."), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0o600);
+  if (unnamed >= 0) return { file: Fd.adopt(unnamed), temporary: null };
+  if (!NO_UNNAMED_FILES.includes(unnamed)) check(unnamed, "create");
+  const temporary = temporaryName();
+  const flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC;
+  const named = trySys("openat", directory.number, rawAddress(temporary), flags, 0o600);
+  return { file: Fd.adopt(check(named, "create")), temporary };
+}
+
+const buffer = pinForever(64 << 10);
+
+/** For files whose size reads 0: empty ones, and those of /proc and /sys, which have content all the same. */
+function copyToEnd(from: Fd, to: Fd, options: EntryOptions): void {
+  for (let at = 0; ; ) {
+    const count = trySys("pread64", from.number, buffer, buffer.size, at);
+    if (count <= 0) {
+      check(count, "read");
+      return;
+    }
+    for (let done = 0; done < count; ) {
+      done += check(trySys("pwrite64", to.number, buffer.address + done, count - done, at + done), "write");
+    }
+    at += count;
+    options.onBytes(count);
+  }
+}
+
+const target = pinForever(4097);
+
+/** The address of what a symbolic link says, as it says it. */
+function linkTarget(link: Fd): number {
+  const length = check(trySys("readlinkat", link.number, rawAddress(""), target, 4096), "readlink");
+  target.bytes[length] = 0;
+  return target.address;
+}

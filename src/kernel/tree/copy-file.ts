@@ -1,0 +1,248 @@
+// Copying one file: its data, by sharing extents where the file system can and else without filling holes, and all that
+// is known about it. See ioctl_ficlonerange(2), copy_file_range(2), lseek(2), xattr(7).
+import { type Fd, reopen } from "../file/fd.ts";
+import { createFile, type NamedPlace } from "./link.ts";
+import { pinForever } from "../syscall/mem.ts";
+import { check, trySys } from "../syscall/sys.ts";
+import { type RawName, type RawStatus, rawAddress } from "./tree.ts";
+
+/** What one copy learns for the next: whether files can share data at all between the two places. */
+export interface Sharing {
+  mayShare: boolean;
+}
+
+/** How a copy goes. */
+export interface CopyManner {
+  readonly sharing: Sharing;
+  onBytes(count: number): void;
+}
+
+/**
+ * Copies a regular file, which `entry` names and `status` describes, to a new name, with all that is known about it.
+ * Gives the names of the extended attributes that the target did not take.
+ */
+export function copyRegular(entry: Fd, status: RawStatus, to: NamedPlace, manner: CopyManner): string[] {
+  using target = createFile(to, 0o600);
+  return fillRegular(entry, status, target, manner);
+}
+
+/** The same into a file that was made for it and is empty. */
+export function fillRegular(entry: Fd, status: RawStatus, target: Fd, { sharing, onBytes }: CopyManner): string[] {
+  using source = reopen(entry, "read");
+  if (status.size > 0 && !share(source, target, sharing)) copyData(source, target, status, onBytes);
+  copyOwnership(target, status);
+  const lost = copyAttributes(source, target, true);
+  setTimesOf(target, status);
+  return lost;
+}
+
+function share(source: Fd, target: Fd, sharing: Sharing): boolean {
+  if (!sharing.mayShare) return false;
+  const result = shareData(source, target);
+  if (result === "never") sharing.mayShare = false;
+  return result === "shared";
+}
+
+/** Gives an open file the owner and the permissions of another; the order matters, as a new owner ends setuid. */
+export function copyOwnership(target: Fd, { uid, gid, mode }: RawStatus): void {
+  check(trySys("fchown", target.number, uid, gid), "chown");
+  check(trySys("fchmod", target.number, mode & 0o7777), "chmod");
+}
+
+const FICLONE = 0x4004_9409;
+const SEEK_DATA = 3;
+const SEEK_HOLE = 4;
+const ENXIO = -6;
+
+/** Makes `target`, which is empty, share all data of `source`; says whether it did, and if not, whether others may. */
+export function shareData(source: Fd, target: Fd): "shared" | "not-this-file" | "never" {
+  const result = trySys("ioctl", target.number, FICLONE, source.number);
+  if (result >= 0) return "shared";
+  if (NEVER_SHARES.has(result)) return "never";
+  if (!CANNOT_SHARE.has(result)) check(result, "reflink");
+  return "not-this-file";
+}
+
+// struct file_clone_range { 0 __s64 src_fd; 8 __u64 src_offset; 16 __u64 src_length; 24 __u64 dest_offset; }
+const FICLONERANGE = 0x4020_940d;
+const cloneRange = pinForever(32);
+
+/**
+ * Makes `target`, which is empty, share the data of `source` in steps of `stepBytes`, a multiple of any block size, each
+ * made when the caller asks for it. Returns what `shareData()` says; after a first step that was made, "shared" or an error.
+ */
+export function* shareSteps(
+  source: Fd,
+  target: Fd,
+  size: number,
+  stepBytes: number,
+): Generator<number, ReturnType<typeof shareData>> {
+  if (size <= stepBytes) return shareData(source, target);
+  for (let at = 0; at < size; at += stepBytes) {
+    cloneRange.view.setBigInt64(0, BigInt(source.number), true);
+    cloneRange.view.setBigInt64(8, BigInt(at), true);
+    // The last one goes to the end of the file: only there it may end inside of a block.
+    cloneRange.view.setBigInt64(16, BigInt(at + stepBytes < size ? stepBytes : 0), true);
+    cloneRange.view.setBigInt64(24, BigInt(at), true);
+    const result = trySys("ioctl", target.number, FICLONERANGE, cloneRange);
+    if (at === 0 && NEVER_SHARES.has(result)) return "never";
+    if (at === 0 && CANNOT_SHARE.has(result)) return "not-this-file";
+    check(result, "reflink");
+    yield Math.min(at + stepBytes, size);
+  }
+  return "shared";
+}
+
+/** EXDEV, ENOTTY, ENOSYS, EOPNOTSUPP: not on these file systems. */
+const NEVER_SHARES: ReadonlySet<number> = new Set([-18, -25, -38, -95]);
+/** EPERM, EBADF, EINVAL, ETXTBSY: swap files, files with and without copy-on-write, and the like. */
+const CANNOT_SHARE: ReadonlySet<number> = new Set([-1, -9, -22, -26]);
+/** ENOSYS, EOPNOTSUPP, EXDEV, EINVAL, EBADF, EPERM, ETXTBSY: reading and writing may do where this does not. */
+const CANNOT_COPY_IN_KERNEL: ReadonlySet<number> = new Set([-38, -95, -18, -22, -9, -1, -26]);
+
+/** Bytes between two reports of progress. */
+const STEP_BYTES = 64 << 20;
+const offsets = pinForever(16);
+const BUFFER_BYTES = 1 << 20;
+const buffer = pinForever(BUFFER_BYTES);
+
+/** Copies the data of `source` into the empty `target`; holes stay holes. `onBytes` hears of every step. */
+export function copyData(
+  source: Fd,
+  target: Fd,
+  { size, allocatedBytes }: { readonly size: number; readonly allocatedBytes: number },
+  onBytes: (count: number) => void,
+): void {
+  for (const { copied } of dataSteps(source, target, { size, allocatedBytes }, STEP_BYTES)) onBytes(copied);
+}
+
+/** A step of a copy: so many bytes were copied, and the copy has come so far in the file, holes included. */
+export interface CopyStep {
+  readonly copied: number;
+  readonly reached: number;
+}
+
+/** The same in steps of at most `stepBytes`, each made when the caller asks for it. */
+export function* dataSteps(
+  source: Fd,
+  target: Fd,
+  { size, allocatedBytes }: { readonly size: number; readonly allocatedBytes: number },
+  stepBytes: number,
+): Generator<CopyStep> {
+  if (allocatedBytes >= size) {
+    yield* rangeSteps(source, target, [0, size], stepBytes);
+    return;
+  }
+  for (let at = 0; at < size; ) {
+    const from = seek(source, at, SEEK_DATA, size);
+    if (from === null) break;
+    const to = Math.min(seek(source, from, SEEK_HOLE, size) ?? size, size);
+    yield* rangeSteps(source, target, [from, to], stepBytes);
+    at = to;
+  }
+  check(trySys("ftruncate", target.number, size), "ftruncate");
+}
+
+/** Where data (or a hole) begins next; null when there is none. File systems without holes are all data. */
+function seek(file: Fd, at: number, whence: number, size: number): number | null {
+  const result = trySys("lseek", file.number, at, whence);
+  if (result === ENXIO) return null;
+  if (result === -22) return whence === SEEK_DATA ? at : size;
+  return check(result, "lseek");
+}
+
+function* rangeSteps(
+  source: Fd,
+  target: Fd,
+  [from, to]: readonly [number, number],
+  stepBytes: number,
+): Generator<CopyStep> {
+  let at = from;
+  while (at < to) {
+    const count = copyStep(source, target, at, Math.min(to - at, stepBytes));
+    if (count === 0) return; // it became shorter meanwhile
+    at += count;
+    yield { copied: count, reached: at };
+  }
+}
+
+function copyStep(source: Fd, target: Fd, at: number, length: number): number {
+  offsets.view.setBigInt64(0, BigInt(at), true);
+  offsets.view.setBigInt64(8, BigInt(at), true);
+  const base = offsets.address;
+  const copied = trySys("copy_file_range", source.number, base, target.number, base + 8, length, 0);
+  if (copied >= 0 || !CANNOT_COPY_IN_KERNEL.has(copied)) return check(copied, "copy");
+  const count = check(trySys("pread64", source.number, buffer, Math.min(length, BUFFER_BYTES), at), "read");
+  for (let done = 0; done < count; ) {
+    done += check(trySys("pwrite64", target.number, buffer.address + done, count - done, at + done), "write");
+  }
+  return count;
+}
+
+const NAMES_BYTES = 64 << 10;
+const attributeNames = pinForever(NAMES_BYTES);
+const attributeValue = pinForever(NAMES_BYTES);
+const EOPNOTSUPP = -95;
+const ENODATA = -61;
+
+/** How a file is named to the calls on extended attributes: open files directly, all others by their path in /proc. */
+interface Handle {
+  readonly calls: readonly ["flistxattr", "fgetxattr", "fsetxattr"] | readonly ["listxattr", "getxattr", "setxattr"];
+  readonly fd: Fd;
+}
+
+const OPENED = ["flistxattr", "fgetxattr", "fsetxattr"] as const;
+const NAMED = ["listxattr", "getxattr", "setxattr"] as const;
+
+function subject({ calls, fd }: Handle): number {
+  return calls === OPENED ? fd.number : rawAddress(`/proc/self/fd/${fd.number}`);
+}
+
+/**
+ * Copies all extended attributes, among them ACLs and file capabilities, which a change of owner would take away. `opened`
+ * says whether the descriptors are open files or only name them. Gives the names that the target did not take.
+ */
+export function copyAttributes(source: Fd, target: Fd, opened: boolean): string[] {
+  const calls = opened ? OPENED : NAMED;
+  const [from, to] = [
+    { calls, fd: source },
+    { calls, fd: target },
+  ];
+  const size = trySys(calls[0], subject(from), attributeNames, NAMES_BYTES);
+  if (size === 0 || size === EOPNOTSUPP) return [];
+  const names = attributeNames.bytes.toString("latin1", 0, check(size, "listxattr")).split("\0").slice(0, -1);
+  return names.filter((name) => !copyAttribute(from, to, name));
+}
+
+function copyAttribute(from: Handle, to: Handle, name: RawName): boolean {
+  const size = trySys(from.calls[1], subject(from), rawAddress(name), attributeValue, NAMES_BYTES);
+  if (size === ENODATA) return true;
+  check(size, "getxattr", name);
+  const result = trySys(to.calls[2], subject(to), rawAddress(name), attributeValue, size, 0);
+  // Not every file system has every kind, and not everyone may set them: the rest of the file counts more.
+  if (result === EOPNOTSUPP || result === -1) return false;
+  check(result, "setxattr", name);
+  return true;
+}
+
+// struct timespec[2] { { 0 sec; 8 nsec; } atime; { 16 sec; 24 nsec; } mtime; }
+const times = pinForever(32);
+const AT_SYMLINK_NOFOLLOW = 0x100;
+
+function putTimes({ memory }: RawStatus): void {
+  times.bytes.fill(0);
+  memory.bytes.copy(times.bytes, 0, 64, 76);
+  memory.bytes.copy(times.bytes, 16, 112, 124);
+}
+
+/** Gives the entry `name` of `directory` the times of `status`. */
+export function setTimes(directory: Fd, name: RawName, status: RawStatus): void {
+  putTimes(status);
+  check(trySys("utimensat", directory.number, rawAddress(name), times, AT_SYMLINK_NOFOLLOW), "utimensat");
+}
+
+/** Gives an open file the times of `status`. */
+export function setTimesOf(file: Fd, status: RawStatus): void {
+  putTimes(status);
+  check(trySys("utimensat", file.number, 0, times, 0), "utimensat");
+}

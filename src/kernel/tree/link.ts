@@ -1,0 +1,52 @@
+// Names of files: moving, making and looking at them below open directories. See rename(2), link(2), open(2).
+import { Fd } from "../file/fd.ts";
+import { check, trySys } from "../syscall/sys.ts";
+import { type RawName, rawAddress, textOf } from "./tree.ts";
+
+const RENAME_NOREPLACE = 1;
+const EINVAL = -22;
+const O_CREATE_NEW = 0x2 | 0x40 | 0x80 | 0x80000; // O_RDWR, O_CREAT, O_EXCL, O_CLOEXEC
+
+/** A place for a name. */
+export interface NamedPlace {
+  readonly directory: Fd;
+  readonly name: RawName;
+}
+
+/** Gives a file another name, unless that one is taken (`EEXIST`). */
+export function renameNew(from: NamedPlace, to: NamedPlace): void {
+  const [source, target] = [from.directory.number, to.directory.number];
+  const result = trySys("renameat2", source, rawAddress(from.name), target, rawAddress(to.name), RENAME_NOREPLACE);
+  if (result !== EINVAL) check(result, "rename", textOf(to.name));
+  else renameByLink(from, to);
+}
+
+/** File systems without the flag: a directory takes the place of nothing but an empty one, a file is linked first. */
+function renameByLink(from: NamedPlace, to: NamedPlace): void {
+  const [source, target] = [from.directory.number, to.directory.number];
+  const taken = trySys("faccessat", target, rawAddress(to.name), 0);
+  if (taken === 0) check(-17, "rename", textOf(to.name));
+  check(trySys("renameat2", source, rawAddress(from.name), target, rawAddress(to.name), 0), "rename", textOf(to.name));
+}
+
+/** Makes a file that was not there, open for reading and writing. `EEXIST` when it was. */
+export function createFile({ directory, name }: NamedPlace, mode: number): Fd {
+  const result = trySys("openat", directory.number, rawAddress(name), O_CREATE_NEW, mode);
+  return Fd.adopt(check(result, "create", textOf(name)));
+}
+
+/** Makes a directory that was not there. `EEXIST` when it was. */
+export function createDirectory({ directory, name }: NamedPlace, mode: number): void {
+  check(trySys("mkdirat", directory.number, rawAddress(name), mode), "mkdir", textOf(name));
+}
+
+/** Removes an empty directory. */
+export function removeEmpty({ directory, name }: NamedPlace): void {
+  const AT_REMOVEDIR = 0x200;
+  check(trySys("unlinkat", directory.number, rawAddress(name), AT_REMOVEDIR), "rmdir", textOf(name));
+}
+
+/** Sets permissions of an open file. */
+export function setMode(fd: Fd, mode: number): void {
+  check(trySys("fchmod", fd.number, mode), "chmod");
+}

@@ -1,0 +1,189 @@
+// The walk of a merging copy: see copy-merge.ts.
+import type { EntryCopier, EntryOptions } from "./copy-entry.ts";
+import { Fd } from "../file/fd.ts";
+import { pinForever } from "../syscall/mem.ts";
+import { check, isErrno, SyscallError, trySys } from "../syscall/sys.ts";
+import {
+  DirectoryChain,
+  openDirectory,
+  openEntry,
+  type RawEntry,
+  type RawName,
+  RawStatus,
+  rawAddress,
+  readEntries,
+  textOf,
+} from "./tree.ts";
+
+/** After these the rest would fail too. */
+const HOPELESS = ["ENOSPC", "EDQUOT", "EROFS", "EIO", "ENOMEM", "EMFILE", "ENFILE", "ESTALE"];
+const EEXIST = -17;
+
+/** Makes a directory; false when there is one. With `replace`, another file in its place goes. */
+export function makeDirectory(parent: Fd, name: RawName, replace: boolean): boolean {
+  const make = () => trySys("mkdirat", parent.number, rawAddress(name), 0o700);
+  let result = make();
+  if (result === EEXIST && replace && new RawStatus().readEntry(parent, name).kind !== "directory") {
+    check(trySys("unlinkat", parent.number, rawAddress(name), 0), "unlink");
+    result = make();
+  }
+  if (result === EEXIST) {
+    if (new RawStatus().readEntry(parent, name).kind === "directory") return false;
+    throw new SyscallError("mkdir", "EEXIST", textOf(name));
+  }
+  check(result, "mkdir", textOf(name));
+  return true;
+}
+
+/** The first copy of a file with several names. */
+interface FirstName {
+  readonly path: RawName;
+  readonly identity: string;
+  left: number;
+}
+
+/** A walk through two trees at once, the original and its copy. */
+export class TreeMerge implements Disposable {
+  readonly #copier: EntryCopier;
+  readonly #replace: boolean;
+  readonly #status = new RawStatus();
+  readonly #top: Fd;
+  readonly #topIdentity: string;
+  readonly #from: DirectoryChain;
+  readonly #to: DirectoryChain;
+  /** For each directory of the chains, whether it was made here. */
+  readonly #isNew: boolean[];
+  readonly #linked = new Map<string, FirstName>();
+  #failure: SyscallError | null = null;
+
+  /** Takes over both directories. */
+  constructor(from: Fd, to: Fd, isNew: boolean, copier: EntryCopier, options: EntryOptions) {
+    this.#copier = copier;
+    this.#replace = options.replace;
+    this.#isNew = [isNew];
+    this.#top = to.duplicate();
+    this.#topIdentity = this.#status.readFd(to).identity;
+    this.#from = new DirectoryChain(from, new RawStatus());
+    this.#to = new DirectoryChain(to, new RawStatus());
+  }
+
+  /** Gives the first failure of a single file, if there was one. */
+  run(): SyscallError | null {
+    const pending: RawEntry[][] = [readEntries(this.#from.current)];
+    for (;;) {
+      const entry = pending.at(-1)?.pop();
+      if (entry !== undefined) {
+        if (this.#copyEntry(entry.name)) pending.push(readEntries(this.#from.current));
+        continue;
+      }
+      if (this.#isNew.pop()) {
+        this.#attempt(() => this.#copier.finishDirectory(this.#from.current, this.#to.current, this.#status));
+      }
+      if (this.#from.depth === 0) break;
+      this.#from.leave();
+      this.#to.leave();
+      pending.pop();
+    }
+    return this.#failure;
+  }
+
+  [Symbol.dispose](): void {
+    this.#from[Symbol.dispose]();
+    this.#to[Symbol.dispose]();
+    this.#top.close();
+  }
+
+  /** Copies one entry; true when it is a directory, which both chains have entered now. */
+  #copyEntry(name: RawName): boolean {
+    let isEntered = false;
+    this.#attempt(() => {
+      using entry = openEntry(this.#from.current, name);
+      const { kind } = this.#status.readFd(entry);
+      if (kind === "directory") isEntered = this.#enter(name);
+      else this.#copyFile(entry, name);
+    }, name);
+    return isEntered;
+  }
+
+  #copyFile(entry: Fd, name: RawName): void {
+    const status = this.#status;
+    const { kind, links, identity } = status;
+    if (links > 1 && this.#linkAgain(identity, name)) return;
+    const to = this.#to.current;
+    if (kind === "regular") this.#copier.copyRegular(entry, status, to, name);
+    else this.#copier.copySpecial(entry, status, to, name);
+    if (links > 1) this.#remember(identity, links, name);
+  }
+
+  /** Carries on after what concerns one file only. A file that stays and one that vanished are no failures. */
+  #attempt(step: () => void, name: RawName = "."): void {
+    try {
+      step();
+    } catch (error) {
+      if (!(error instanceof SyscallError)) throw error;
+      const failure = new SyscallError(error.syscall, error.errno, textOf([...this.#from.path, name].join("/")));
+      if (HOPELESS.includes(error.errnoName)) throw failure;
+      if (isErrno(error, "EEXIST") && !this.#replace) return;
+      if (isErrno(error, "ENOENT") && error.syscall === "open") return;
+      this.#failure ??= failure;
+    }
+  }
+
+  #enter(name: RawName): boolean {
+    const inner = openDirectory(this.#from.current, name);
+    try {
+      const { identity } = this.#status.readFd(inner);
+      // The copy lies within its original: it must not become its own original.
+      if (identity === this.#topIdentity) {
+        inner.close();
+        return false;
+      }
+      const isNew = makeDirectory(this.#to.current, name, this.#replace);
+      const copy = openDirectory(this.#to.current, name);
+      this.#to.enter(name, copy, this.#status.readFd(copy).identity);
+      this.#from.enter(name, inner, identity);
+      this.#isNew.push(isNew);
+      return true;
+    } catch (error) {
+      inner.close();
+      throw error;
+    }
+  }
+
+  #remember(identity: string, links: number, name: RawName): void {
+    const path = [...this.#to.path, name].join("/");
+    using copy = openEntry(this.#to.current, name);
+    this.#linked.set(identity, { path, identity: this.#status.readFd(copy).identity, left: links - 1 });
+  }
+
+  /** Makes `name` another name of a file that was copied already; false when there is none, or none that can be found. */
+  #linkAgain(identity: string, name: RawName): boolean {
+    const first = this.#linked.get(identity);
+    if (first === undefined) return false;
+    if (--first.left === 0) this.#linked.delete(identity);
+    try {
+      using known = openSame(this.#top, first);
+      if (known === null) return false;
+      this.#copier.link(known, this.#to.current, name);
+      return true;
+    } catch (error) {
+      if (isErrno(error, "EMLINK", "ENOENT", "ENOTDIR", "ELOOP", "EXDEV", "ENAMETOOLONG")) return false;
+      throw error;
+    }
+  }
+}
+
+const O_PATH_NOFOLLOW_CLOEXEC = 0x280000 | (process.arch === "arm64" ? 0x8000 : 0x20000);
+const RESOLVE_BENEATH_WITHOUT_LINKS = 0x08 | 0x04 | 0x02;
+// struct open_how { __u64 flags; __u64 mode; __u64 resolve; }
+const how = pinForever(24);
+
+/** What is at the path now, if it is still the same file. */
+function openSame(top: Fd, { path, identity }: FirstName): Fd | null {
+  how.view.setBigUint64(0, BigInt(O_PATH_NOFOLLOW_CLOEXEC), true);
+  how.view.setBigUint64(16, BigInt(RESOLVE_BENEATH_WITHOUT_LINKS), true);
+  const found = Fd.adopt(check(trySys("openat2", top.number, rawAddress(path), how, how.size), "open"));
+  if (new RawStatus().readFd(found).identity === identity) return found;
+  found.close();
+  return null;
+}

@@ -1,0 +1,188 @@
+// Removing a whole tree, whatever is in it: of any depth, with immutable files, with subvolumes. It stays on one mount:
+// where another one begins the removal ends with EBUSY. Nobody else should be writing to the tree.
+import {
+  isBtrfs,
+  mayBeSubvolume,
+  nestedSubvolumes,
+  removeSubvolume,
+  setSubvolumeReadOnly,
+  subvolumeInfo,
+} from "./btrfs.ts";
+import { removeGroups } from "./btrfs-quota.ts";
+import type { Fd } from "../file/fd.ts";
+import { makeMutable } from "../file/attributes.ts";
+import { check, isErrno, SyscallError, trySys } from "../syscall/sys.ts";
+import {
+  DirectoryChain,
+  openDirectory,
+  openForReading,
+  type RawEntry,
+  type RawName,
+  RawStatus,
+  rawAddress,
+  readSomeEntries,
+  textOf,
+} from "./tree.ts";
+
+const AT_REMOVEDIR = 0x200;
+/** How often a directory that fills up again while it is being removed is emptied. */
+const EMPTY_TRIES = 16;
+
+const status = new RawStatus();
+
+/** Removes the entry `name` of `parent`, with all that is in it. One that does not exist is fine. */
+export function removeTree(parent: Fd, name: RawName): void {
+  if (!isThere(parent, name)) return;
+  if (status.kind !== "directory") {
+    removeEntry(parent, name, 0);
+    return;
+  }
+  const mountId = status.readFd(parent).mountId;
+  removeDirectoryTree(parent, name, mountId);
+}
+
+/** Removes all that is in `directory`, but not the directory. */
+export function emptyDirectory(directory: Fd): void {
+  empty(directory.duplicate(), status.readFd(directory).mountId);
+}
+
+function isThere(parent: Fd, name: RawName): boolean {
+  try {
+    status.readEntry(parent, name);
+    return true;
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return false;
+    throw error;
+  }
+}
+
+function removeDirectoryTree(parent: Fd, name: RawName, mountId: bigint): void {
+  const top = openDirectory(parent, name);
+  try {
+    requireMount(status.readFd(top), mountId, name);
+    if (mayBeSubvolume(status.ino) && isBtrfs(top)) {
+      removeSubvolumeTree(parent, name, top);
+      return;
+    }
+    empty(top.duplicate(), mountId);
+  } finally {
+    top.close();
+  }
+  removeEntry(parent, name, AT_REMOVEDIR);
+}
+
+function requireMount(found: RawStatus, mountId: bigint, name: RawName): void {
+  if (found.mountId !== mountId) throw new SyscallError("unlink", "EBUSY", textOf(name));
+}
+
+/** Empties a directory, iteratively. Takes over `top`. */
+function empty(top: Fd, mountId: bigint): void {
+  using chain = new DirectoryChain(top, status);
+  // Some entries at a time: a directory may be larger than memory.
+  const pending: RawEntry[][] = [readSomeEntries(top)];
+  for (;;) {
+    if (pending.at(-1)?.length === 0) pending[pending.length - 1] = readSomeEntries(chain.current);
+    const entry = pending.at(-1)?.pop();
+    if (entry !== undefined) {
+      const inner = removeOrOpen(chain.current, entry, mountId);
+      if (inner === null) continue;
+      pending.push(readSomeEntries(inner));
+      chain.enter(entry.name, inner, status.readFd(inner).identity);
+      continue;
+    }
+    if (chain.depth === 0) return;
+    const { name } = chain;
+    chain.leave();
+    pending.pop();
+    removeEmptied(chain.current, name, mountId);
+  }
+}
+
+/** Removes what can be removed at once; gives the directory that must be emptied first. */
+function removeOrOpen(parent: Fd, { name, kind }: RawEntry, mountId: bigint): Fd | null {
+  if (kind !== "directory" && (kind !== null || status.readEntry(parent, name).kind !== "directory")) {
+    removeEntry(parent, name, 0);
+    return null;
+  }
+  const inner = openDirectory(parent, name);
+  try {
+    requireMount(status.readFd(inner), mountId, name);
+    if (!mayBeSubvolume(status.ino) || !isBtrfs(inner)) return inner;
+    removeSubvolumeTree(parent, name, inner);
+  } catch (error) {
+    inner.close();
+    throw error;
+  }
+  inner.close();
+  return null;
+}
+
+function removeEmptied(parent: Fd, name: RawName, mountId: bigint): void {
+  for (let tries = 1; ; tries++) {
+    try {
+      removeEntry(parent, name, AT_REMOVEDIR);
+      return;
+    } catch (error) {
+      if (!isErrno(error, "ENOTEMPTY") || tries === EMPTY_TRIES) throw error;
+      empty(openDirectory(parent, name), mountId);
+    }
+  }
+}
+
+/** Removes one entry; flags that forbid it, on the entry or on the directory, are taken away first. */
+function removeEntry(parent: Fd, name: RawName, flags: number): void {
+  const remove = () => trySys("unlinkat", parent.number, rawAddress(name), flags);
+  let result = remove();
+  if (result === EPERM) {
+    makeMutable(parent);
+    makeEntryMutable(parent, name);
+    result = remove();
+  }
+  if (result < 0 && result !== ENOENT) check(result, flags === 0 ? "unlink" : "rmdir", textOf(name));
+}
+
+const EPERM = -1;
+const ENOENT = -2;
+
+/** Only what flags can be set on is opened: nothing that would wake a driver. */
+function makeEntryMutable(parent: Fd, name: RawName): void {
+  const { kind } = status.readEntry(parent, name);
+  if (kind !== "regular" && kind !== "directory") return;
+  using named = openForReading(parent, name);
+  makeMutable(named);
+}
+
+/**
+ * Removes the subvolume `name` of `parent`, opened as `top`, and those nested in it. The file system does the rest in the
+ * background, so that this does not depend on how much is in it.
+ */
+function removeSubvolumeTree(parent: Fd, name: RawName, top: Fd): void {
+  const { id } = subvolumeInfo(top);
+  try {
+    removeSubvolume(parent, name);
+  } catch (error) {
+    if (!isErrno(error, "ENOTEMPTY", "EPERM", "EROFS")) throw error;
+    setSubvolumeReadOnly(top, false);
+    makeMutable(top);
+    removeNested(top);
+    removeSubvolume(parent, name);
+  }
+  try {
+    removeGroups(parent, id);
+  } catch (error) {
+    // The kernel removes the groups of a subvolume itself where it is new enough, and keeps them busy until then.
+    if (!(error instanceof SyscallError)) throw error;
+  }
+}
+
+function removeNested(top: Fd): void {
+  for (const nested of nestedSubvolumes(top)) {
+    using chain = new DirectoryChain(top.duplicate(), status);
+    for (const name of nested.directory.split("/").filter((part) => part !== "")) {
+      const inner = openDirectory(chain.current, name);
+      chain.enter(name, inner, status.readFd(inner).identity);
+    }
+    using inner = openDirectory(chain.current, nested.name);
+    removeSubvolumeTree(chain.current, nested.name, inner);
+  }
+}

@@ -1,0 +1,145 @@
+// Changing images: remove, rename, clone, read-only, limits, clean (org.freedesktop.machine1(5), RemoveImage() ff.).
+// Arguments are checked before anybody is asked for permission; what an image is, and whether it may be changed, after.
+import { errnoNameOf, invalidArgument, MachinedError } from "../../base/error.ts";
+import { UINT64_MAX } from "../../base/format.ts";
+import type { Permission } from "../../daemon/polkit.ts";
+import { renameImage } from "../../registry/image/change.ts";
+import { defineAction } from "../action/action.ts";
+import type { Call, Daemon } from "../action/daemon.ts";
+import { type Images, requireImageName, targetOf, withText } from "./images.ts";
+
+/** Which image an action is about, and where it is found. */
+export interface ImageSubject {
+  readonly images: Images;
+  readonly name: string;
+}
+
+function manage(details: Readonly<Record<string, string>>): Permission {
+  return { action: "org.freedesktop.machine1.manage-images", details };
+}
+
+/** Over D-Bus the pool has always been a matter of managing machines. */
+function managePool(call: Call, details: Readonly<Record<string, string>>): Permission {
+  const action = call.transport === "bus" ? "manage-machines" : "manage-images";
+  return { action: `org.freedesktop.machine1.${action}`, details };
+}
+
+/** Removes an image; answers when it is gone. */
+export const remove = defineAction({
+  prepare(_daemon, { images, name }: ImageSubject) {
+    images.operations.requireRoom();
+    const image = images.require(name);
+    return { subject: image, permission: manage({ image: name, verb: "remove" }) };
+  },
+  async run(daemon, { subject: image }, { images, name }) {
+    try {
+      await images.run("remove", { target: targetOf(image) });
+    } catch (error) {
+      // Killed when the image was gone for everybody already: the rest of it goes in the background.
+      if (errnoNameOf(error) !== "ESHUTDOWN" || images.find(name)?.isSame(image) === true) throw error;
+    }
+    await afterRemoval(daemon, images, name);
+  },
+});
+
+/** Nothing is started at boot any more, unless there is another image of that name (in /usr/lib, say). */
+async function afterRemoval(daemon: Daemon, images: Images, name: string): Promise<void> {
+  if (images.find(name) === null) await daemon.enablement.dropped(name);
+}
+
+/** Gives an image another name. */
+export const rename = defineAction({
+  prepare(_daemon, { images, name, newName }: ImageSubject & { newName: string }) {
+    requireImageName("newName", newName);
+    const image = images.require(name);
+    return { subject: image, permission: manage({ image: name, verb: "rename", new_name: newName }) };
+  },
+  async run(daemon, { subject: image }, { images, name, newName }) {
+    try {
+      renameImage(images.layout, images.search, image, newName);
+    } catch (error) {
+      throw withText("Failed to rename image", error);
+    }
+    await daemon.enablement.moved(name, newName);
+  },
+});
+
+/** Clones an image into the pool; answers when the clone is there. */
+export const clone = defineAction({
+  prepare(_daemon, { images, name, newName }: ImageSubject & { newName: string; readOnly: boolean }) {
+    images.operations.requireRoom();
+    requireImageName("newName", newName);
+    const subject = images.require(name);
+    return { subject, permission: manage({ image: name, verb: "clone", new_name: newName }) };
+  },
+  async run(_daemon, { subject }, { images, newName, readOnly }) {
+    await images.run("clone", { target: targetOf(subject), newName, readOnly });
+  },
+});
+
+/** Marks an image as read-only, or takes the mark away. */
+export const markReadOnly = defineAction({
+  prepare(_daemon, { images, name, readOnly }: ImageSubject & { readOnly: boolean }) {
+    const subject = images.require(name);
+    return { subject, permission: manage({ image: name, verb: "mark_read_only", read_only: readOnly ? "1" : "0" }) };
+  },
+  async run(_daemon, { subject }, { images, readOnly }) {
+    await images.run("mark", { target: targetOf(subject), readOnly });
+  },
+});
+
+const SIZE_MAX = (1n << 63n) - 1n;
+
+function requireSize(bytes: bigint): void {
+  if (bytes > SIZE_MAX && bytes !== UINT64_MAX) throw invalidArgument("limit", "New limit out of range");
+}
+
+/** Limits what an image may use; all ones takes the limit away. */
+export const setLimit = defineAction({
+  prepare(_daemon, { images, name, bytes }: ImageSubject & { bytes: bigint }, call) {
+    requireSize(bytes);
+    const image = images.require(name);
+    // The original calls the image a machine here, and rules of administrators match on that.
+    const subject = call.transport === "bus" ? "machine" : "image";
+    return { subject: image, permission: manage({ [subject]: name, verb: "set_limit" }) };
+  },
+  async run(_daemon, { subject }, { images, bytes }) {
+    await images.run("limit", { target: targetOf(subject), bytes: String(bytes) });
+  },
+});
+
+/** Limits what all images of the pool may use together. */
+export const setPoolLimit = defineAction({
+  prepare(_daemon, { bytes }: { images: Images; bytes: bigint }, call) {
+    requireSize(bytes);
+    return { subject: null, permission: managePool(call, { verb: "set_pool_limit" }) };
+  },
+  async run(_daemon, _plan, { images, bytes }) {
+    try {
+      await images.run("limit", { target: null, bytes: String(bytes) });
+    } catch (error) {
+      if (errnoNameOf(error) === "ENOTTY") {
+        throw new MachinedError("NotSupported", "Quota is only supported on btrfs.", { cause: error });
+      }
+      throw withText("Failed to adjust quota limit", error);
+    }
+  },
+});
+
+/** What was removed, and how many bytes that freed (all ones where it is not counted). */
+export type Cleaned = readonly (readonly [name: string, bytes: bigint])[];
+
+/** Removes hidden images, or all. */
+export const cleanPool = defineAction({
+  prepare(_daemon, { images, mode }: { images: Images; mode: string }, call) {
+    images.operations.requireRoom();
+    if (mode !== "hidden" && mode !== "all") throw invalidArgument("mode", `Unknown mode '${mode}'.`);
+    return { subject: null, permission: managePool(call, { verb: "clean_pool", mode }) };
+  },
+  async run(daemon, _plan, { images, mode }): Promise<Cleaned> {
+    // The worker's answer: src/worker/operations/clean.ts.
+    const removed = (await images.run("clean", { mode })) as [string, string][];
+    for (const [name] of removed) if (!name.startsWith(".")) await afterRemoval(daemon, images, name);
+    return removed.map(([name, bytes]) => [name, BigInt(bytes)] as const);
+  },
+});

@@ -1,0 +1,78 @@
+// What disk images say of themselves, read by workers. Anybody may ask, and each look costs a process and a mount: so an
+// answer holds while the image is what it was, those who ask at the same time share a look, and few looks go on at once.
+import { parseId } from "../../base/id128.ts";
+import { statPath } from "../../kernel/file/fd.ts";
+import { realtimeUsec } from "../../kernel/syscall/time.ts";
+import type { Image } from "../../registry/image/image.ts";
+import type { ImageMetadata } from "../../registry/image/metadata.ts";
+import type { Operations } from "../../registry/operation.ts";
+
+interface Look {
+  readonly stamp: string;
+  readonly answer: Promise<ImageMetadata>;
+}
+
+/** What the worker's answer looks like (src/worker/operations/disk-metadata.ts). */
+interface Answer {
+  readonly hostname: string;
+  readonly machineId: string | null;
+  readonly machineInfo: readonly (readonly [string, string])[];
+  readonly osRelease: readonly (readonly [string, string])[];
+}
+
+const LOOKS_AT_ONCE = 4;
+const CACHE_SIZE = 256;
+/** A file that was changed so short a time before a look may change again without looking different. */
+const SETTLED_USEC = 1_000_000n;
+
+export class DiskMetadata {
+  readonly #operations: Operations;
+  readonly #looks = new Map<string, Look>();
+  readonly #waiting: (() => void)[] = [];
+  #running = 0;
+
+  constructor(operations: Operations) {
+    this.#operations = operations;
+  }
+
+  /** The metadata of a disk image or block device. Rejects with the worker's error. */
+  async of({ path, type }: Image): Promise<ImageMetadata> {
+    const { dev, ino, size, mtimeNs, ctimeNs } = statPath(path);
+    const stamp = `${dev}:${ino} ${size} ${mtimeNs} ${ctimeNs}`;
+    const known = this.#looks.get(path);
+    if (known?.stamp === stamp) return known.answer;
+    const look = { stamp, answer: this.#look(path) };
+    if (this.#looks.size >= CACHE_SIZE) this.#looks.clear();
+    this.#looks.set(path, look);
+    // A device's time says nothing about its content, and of failures some pass.
+    const isSettled = type === "raw" && ctimeNs / 1000n < realtimeUsec() - SETTLED_USEC;
+    const forget = () => this.#looks.get(path) === look && this.#looks.delete(path);
+    look.answer.then(() => isSettled || forget(), forget);
+    return look.answer;
+  }
+
+  async #look(path: string): Promise<ImageMetadata> {
+    await this.#turn();
+    try {
+      const answer = await this.#operations.run({ program: "disk-metadata", args: [path] });
+      return metadataOf(answer as unknown as Answer);
+    } finally {
+      this.#running--;
+      this.#waiting.shift()?.();
+    }
+  }
+
+  async #turn(): Promise<void> {
+    while (this.#running >= LOOKS_AT_ONCE) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    this.#running++;
+  }
+}
+
+function metadataOf(answer: Answer): ImageMetadata {
+  return {
+    hostname: answer.hostname,
+    machineId: parseId(answer.machineId ?? "") ?? null,
+    machineInfo: new Map(answer.machineInfo),
+    osRelease: new Map(answer.osRelease),
+  };
+}

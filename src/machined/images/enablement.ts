@@ -1,0 +1,62 @@
+// Whether an image is started at boot belongs to the image: the links of `machinectl enable` (machines.target.wants) go
+// where the image goes, or a host would start the wrong image, or none and fail, at its next boot.
+import { errnoNameOf } from "../../base/error.ts";
+import type { Log, UnitFiles } from "../../registry/ports.ts";
+
+/** The units that run images: containers and virtual machines. */
+const RUNNERS = ["nspawn", "vmspawn"] as const;
+const TARGET = "machines.target";
+
+type Runner = (typeof RUNNERS)[number];
+
+function unitOf(runner: Runner, image: string): string {
+  return `systemd-${runner}@${image}.service`;
+}
+
+export class Enablement {
+  readonly #files: UnitFiles | null;
+  readonly #log: Log;
+
+  /** Without a service manager nothing is started at boot by it. */
+  constructor(files: UnitFiles | null, log: Log) {
+    this.#files = files;
+    this.#log = log;
+  }
+
+  /** The image has another name now: what was enabled is so under that name. */
+  moved(from: string, to: string): Promise<void> {
+    return this.#forEach(from, async (files, runner) => {
+      const [old, unit] = [unitOf(runner, from), unitOf(runner, to)];
+      await files.enable([TARGET, unit]);
+      await files.disable([old]);
+      this.#log.info(`Image '${from}' is '${to}' now: ${unit} is enabled in place of ${old}.`);
+    });
+  }
+
+  /** There is no image of that name any more: nothing is started at boot. */
+  dropped(image: string): Promise<void> {
+    return this.#forEach(image, async (files, runner) => {
+      await files.disable([unitOf(runner, image)]);
+      this.#log.info(`Image '${image}' is removed: ${unitOf(runner, image)} is disabled.`);
+    });
+  }
+
+  /** The image is changed by now: what fails here is told to the log, and not to who changed it. */
+  async #forEach(image: string, act: (files: UnitFiles, runner: Runner) => Promise<void>): Promise<void> {
+    const files = this.#files;
+    if (files === null) return;
+    let hasChanged = false;
+    for (const runner of RUNNERS) {
+      try {
+        if (!(await files.isEnabled(unitOf(runner, image)))) continue;
+        await act(files, runner);
+        hasChanged = true;
+      } catch (error) {
+        if (errnoNameOf(error) === null) throw error;
+        const unit = unitOf(runner, image);
+        this.#log.warning(`Cannot change whether ${unit} is started at boot: ${(error as Error).message}`);
+      }
+    }
+    if (hasChanged) await files.reload().catch((error: Error) => this.#log.warning(`Cannot reload: ${error.message}`));
+  }
+}

@@ -1,0 +1,118 @@
+// The images of this host: found, looked into, and changed by operations. One for each daemon.
+import { errnoText } from "../../base/errno.ts";
+import { ErrnoError, errnoNameOf, invalidArgument, MachinedError } from "../../base/error.ts";
+import { openPath } from "../../kernel/file/fd.ts";
+import { type Image, isImageName } from "../../registry/image/image.ts";
+import { type ImageLayout, layoutBelow } from "../../registry/image/layout.ts";
+import { lockImage } from "../../registry/image/lock.ts";
+import { type ImageMetadata, readMetadata } from "../../registry/image/metadata.ts";
+import { ImageSearch } from "../../registry/image/search.ts";
+import { hasLeftovers } from "../../registry/image/temporary.ts";
+import type { Operations, Plain } from "../../registry/operation.ts";
+import type { Log } from "../../registry/ports.ts";
+import { DiskMetadata } from "./disk-metadata.ts";
+
+/** Throws InvalidArgs for text that can name no image. */
+export function requireImageName(parameter: string, name: string): void {
+  if (!isImageName(name)) throw invalidArgument(parameter, `Image name '${name}' is invalid.`);
+}
+
+export class Images {
+  readonly layout: ImageLayout;
+  readonly search: ImageSearch;
+  readonly operations: Operations;
+  readonly #log: Log;
+  readonly #disks: DiskMetadata;
+
+  constructor(layout: ImageLayout, operations: Operations, log: Log) {
+    this.layout = layout;
+    this.search = new ImageSearch(layout.searchPath, layout);
+    this.operations = operations;
+    this.#log = log;
+    this.#disks = new DiskMetadata(operations);
+  }
+
+  /** The images of a scope; MACHINED_IMAGE_ROOT moves the system's below another root. */
+  static of(scope: ImageLayout, operations: Operations, log: Log): Images {
+    const root = process.env["MACHINED_IMAGE_ROOT"];
+    const layout = root ? layoutBelow(root) : scope;
+    const isLocking = process.env["SYSTEMD_NSPAWN_LOCK"] !== "0";
+    return new Images(isLocking ? layout : { ...layout, locks: null }, operations, log);
+  }
+
+  /** The same array while nothing has changed. */
+  list(): readonly Image[] {
+    return this.search.list();
+  }
+
+  find(name: string): Image | null {
+    return this.search.find(name);
+  }
+
+  /** The image of that name; throws NoSuchImage. */
+  get(name: string): Image {
+    const image = this.find(name);
+    if (image === null) throw new MachinedError("NoSuchImage", `No image '${name}' known`);
+    return image;
+  }
+
+  /** The same, but a name that no image can have is InvalidArgs. */
+  require(name: string): Image {
+    requireImageName("name", name);
+    return this.get(name);
+  }
+
+  /** What an image says of itself. Rejects with an errno while it is in use ("Failed to read image metadata: …"). */
+  async metadata(image: Image): Promise<ImageMetadata> {
+    try {
+      using _lock = lockImage(this.layout.locks, image.path, "shared");
+      if (!image.isTree) return await this.#diskMetadata(image);
+      using root = openPath(image.path, "directory");
+      return readMetadata(root);
+    } catch (error) {
+      throw withText("Failed to read image metadata", error);
+    }
+  }
+
+  #diskMetadata(image: Image): Promise<ImageMetadata> {
+    if (image.type === "mstack") throw new ErrnoError("EOPNOTSUPP", errnoText("EOPNOTSUPP"));
+    return this.#disks.of(image);
+  }
+
+  /** Runs an operation on images; what a killed one has left is removed in the background. */
+  async run(program: string, request: { readonly [key: string]: Plain }): Promise<Plain> {
+    const args = [JSON.stringify({ layout: this.layout, ...request })];
+    try {
+      return await this.operations.run({
+        program,
+        args,
+        onProgress: (progress) => this.#log.debug(`${program}: ${JSON.stringify(progress)}`),
+      });
+    } catch (error) {
+      if (errnoNameOf(error) === "ESHUTDOWN") this.#sweep();
+      throw error;
+    }
+  }
+
+  /** Removes what operations of this or an earlier daemon left when they were killed; does not wait for it. */
+  sweep(): void {
+    if (hasLeftovers(this.layout)) this.#sweep();
+  }
+
+  #sweep(): void {
+    this.operations
+      .run({ program: "sweep", args: [JSON.stringify({ layout: this.layout })] })
+      .catch((error) => this.#log.debug(`Cannot remove what was left over: ${error}`));
+  }
+}
+
+/** An image as the workers are told of it: by its identity, because its name may be another's when they look. */
+export function targetOf({ name, path, facts }: Image): { readonly [key: string]: string } {
+  return { name, path, identity: facts.identity };
+}
+
+/** An error with an errno gets a text that says what was attempted; any other stays what it is. */
+export function withText(attempt: string, error: unknown): unknown {
+  const errno = errnoNameOf(error);
+  return errno === null ? error : new ErrnoError(errno, `${attempt}: ${errnoText(errno)}`, { cause: error });
+}

@@ -1,0 +1,19 @@
+// A new pseudo terminal on the devpts of a machine.
+import { openPty, type Pty, ptyPath } from "../../kernel/terminal/pty.ts";
+import type { Machine } from "../../registry/machine/machine.ts";
+import type { Operations } from "../../registry/operation.ts";
+import { reach } from "./open-in-machine.ts";
+import { HOST_ROOT, rootIdentity } from "./root-identity.ts";
+
+/** Opens it; the caller closes the master. Throws an error with errno, Timeout where the machine does not let us. */
+export async function openPtyIn(operations: Operations, machine: Machine): Promise<Pty> {
+  if (machine.isHost) return openPty();
+  const identity = rootIdentity(machine) ?? HOST_ROOT;
+  const master = await reach(operations, machine, { path: "/dev/pts/ptmx", door: "terminal", identity });
+  try {
+    return { master, path: ptyPath(master) };
+  } catch (error) {
+    master.close();
+    throw error;
+  }
+}

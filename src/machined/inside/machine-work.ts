@@ -1,0 +1,90 @@
+// Work in machines that takes its time or has to be done from inside: each piece in a process of its own, for which the
+// daemon waits with nothing but a promise. A piece ends with its machine.
+import { randomBytes } from "node:crypto";
+import { errnoText } from "../../base/errno.ts";
+import { ErrnoError, errnoNameOf } from "../../base/error.ts";
+import { type Identity, openNamespace } from "../../kernel/process/namespace.ts";
+import type { Machine } from "../../registry/machine/machine.ts";
+import type { Operations, Plain } from "../../registry/operation.ts";
+import type { Log } from "../../registry/ports.ts";
+import { unsupported } from "../../registry/machine/registry.ts";
+import { type BindOrder, type CopyOrder, WORK_FDS } from "../../registry/worker-request.ts";
+import { nameRoot } from "./open-in-machine.ts";
+import { rootIdentity } from "./root-identity.ts";
+
+/** Attaching a mount takes no time, unless the machine keeps us waiting. */
+const BIND_TIMEOUT_MS = 30_000;
+/** A copy tells of each file and of each step of a large one: after so long without a word it hangs. */
+const SILENCE_MS = 60_000;
+
+/** Throws TooManyOperations while as many operations on machines are under way as may be. */
+export function requireRoomForCopy(operations: Operations): void {
+  operations.requireRoom("Too many ongoing copies.", MACHINES);
+}
+
+/** Stands for any machine. */
+const MACHINES = {};
+
+/** Copies between host and machine. Throws errors with errno, and NotSupported where the machine has no root user. */
+export async function copyWithMachine(
+  operations: Operations,
+  machine: Machine,
+  wanted: Omit<CopyOrder, "machineRoot" | "temporary">,
+  log: Log,
+): Promise<void> {
+  requireRoomForCopy(operations);
+  const temporary = `.#copy-${randomBytes(8).toString("hex")}`;
+  const order: CopyOrder = { ...wanted, machineRoot: identityOf(machine), temporary };
+  using root = nameRoot(machine);
+  const request = {
+    program: "copy-files",
+    args: [JSON.stringify(order)],
+    fds: { [WORK_FDS.root]: root },
+    subject: machine,
+    silenceMs: SILENCE_MS,
+  };
+  try {
+    const onProgress = (progress: Plain) => log.debug(`Copy of ${wanted.source}: ${JSON.stringify(progress)}`);
+    await operations.run({ ...request, owner: machine, onProgress });
+  } catch (error) {
+    const errno = errnoNameOf(error);
+    if (errno !== "ESHUTDOWN" && errno !== "ETIMEDOUT") throw error;
+    // Killed, with its machine mostly. There is nobody to tell when nothing is left to clean.
+    const cleaned = operations.run({ ...request, args: [...request.args, "clean"] }).catch(() => {});
+    // What hangs may hold up the cleaning as well, and the caller has waited long enough.
+    if (errno === "ESHUTDOWN") await cleaned;
+    throw error;
+  }
+}
+
+/** Attaches a bind mount in the machine. Throws errors with errno. */
+export async function bindIntoMachine(
+  operations: Operations,
+  machine: Machine,
+  wanted: Omit<BindOrder, "machineRoot" | "tunnel">,
+): Promise<void> {
+  const tunnel = `/run/systemd/nspawn/propagate/${machine.name}`;
+  const order: BindOrder = { ...wanted, machineRoot: identityOf(machine), tunnel };
+  const { pidfd, pid } = machine.leader;
+  if (pidfd === null) throw unsupported();
+  using root = nameRoot(machine);
+  using users = machine.leader.verified(() => openNamespace(pid, "user"));
+  const owner = {};
+  const timer = setTimeout(() => operations.cancel(owner), BIND_TIMEOUT_MS);
+  try {
+    const fds = { [WORK_FDS.root]: root, [WORK_FDS.leader]: pidfd, [WORK_FDS.userNamespace]: users };
+    await operations.run({ program: "bind-mount", args: [JSON.stringify(order)], fds, owner, subject: machine });
+  } catch (error) {
+    if (errnoNameOf(error) === "ESHUTDOWN") throw new ErrnoError("ETIMEDOUT", errnoText("ETIMEDOUT"));
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** The machine's root as an identity of the host; null where that is the host's own root. */
+function identityOf(machine: Machine): Identity | null {
+  const identity = rootIdentity(machine);
+  if (identity === null) throw unsupported(`Machine ${machine.name} has no root user`);
+  return identity.uid === 0 && identity.gid === 0 ? null : identity;
+}

@@ -1,0 +1,97 @@
+// Doors into a machine: its root directory, a pseudo terminal, one with a login prompt on it, one with a program
+// (org.freedesktop.machine1(5), OpenMachineRootDirectory(), OpenMachinePTY(), OpenMachineLogin(), OpenMachineShell()).
+import type { Fd } from "../../kernel/file/fd.ts";
+import { openPtyPeer, type Pty } from "../../kernel/terminal/pty.ts";
+import type { Machine } from "../../registry/machine/machine.ts";
+import { unsupported } from "../../registry/machine/registry.ts";
+import { defineAction } from "../action/action.ts";
+import type { Daemon } from "../action/daemon.ts";
+import { manage } from "../machines/lifecycle.ts";
+import { withMachineBus } from "./machine-bus.ts";
+import { openPtyIn } from "./machine-pty.ts";
+import { reach } from "./open-in-machine.ts";
+import { permissionToOpen, refuseForeignHostRoot } from "./permission.ts";
+import { HOST_ROOT } from "./root-identity.ts";
+import { requestedUser, type ShellRequest, shellUnit } from "./shell-request.ts";
+import { startGetty, startShell } from "./shell-unit.ts";
+
+/** The root directory of a machine as its processes see it, opened for reading. */
+export const openRootDirectory = defineAction({
+  prepare(daemon, { name }: { name: string }, call) {
+    const machine = daemon.registry.get(name);
+    if (machine.class === "vm") {
+      throw unsupported("Opening the root directory is only supported on container machines.");
+    }
+    return { subject: machine, permission: manage(machine, "open_root_directory", call) };
+  },
+  run: (daemon, { subject: machine }): Promise<Fd> =>
+    reach(daemon.operations, machine, { path: "/", door: "directory", identity: HOST_ROOT }),
+});
+
+/** A new pseudo terminal of the machine; nothing runs on it yet. */
+export const openPty = defineAction({
+  prepare(daemon, { name }: { name: string }) {
+    const machine = daemon.registry.get(name);
+    requireTerminals(machine);
+    return { subject: machine, permission: permissionToOpen(machine, "open-pty") };
+  },
+  run: (daemon, { subject: machine }): Promise<Pty> => openPtyIn(daemon.operations, machine),
+});
+
+/** A new pseudo terminal with a login prompt. */
+export const openLogin = defineAction({
+  prepare(daemon, { name }: { name: string }) {
+    const machine = daemon.registry.get(name);
+    requireTerminals(machine);
+    return { subject: machine, permission: permissionToOpen(machine, "login", { verb: "login" }) };
+  },
+  run: (daemon, { subject: machine }): Promise<Pty> =>
+    onNewPty(daemon, machine, (pty) => withMachineBus(daemon, machine, (call) => startGetty(call, pty.path))),
+});
+
+/** A new pseudo terminal with a program on it, or with a user's shell. */
+export const openShell = defineAction({
+  prepare(daemon, request: ShellRequest & { name: string }, call) {
+    const machine = daemon.registry.get(request.name);
+    requireTerminals(machine);
+    requestedUser(request.user);
+    refuseForeignHostRoot(machine);
+    const unit = shellUnit(request);
+    const details = {
+      ...(call.transport === "bus" ? {} : { verb: "shell" }),
+      user: unit.user,
+      program: unit.program.path,
+      command_line: unit.program.argv.join(" "),
+    };
+    return { subject: machine, unit, permission: permissionToOpen(machine, "shell", details) };
+  },
+  run: (daemon, { subject: machine, unit }): Promise<Pty> =>
+    onNewPty(daemon, machine, (pty) =>
+      withMachineBus(
+        daemon,
+        machine,
+        async (call) => {
+          using terminal = openPtyPeer(pty.master);
+          await startShell(call, unit, pty.path, terminal);
+        },
+        { passesDescriptors: true },
+      ),
+    ),
+});
+
+/** Opens a pseudo terminal and has something started on it; the terminal goes away again when that fails. */
+async function onNewPty(daemon: Daemon, machine: Machine, start: (pty: Pty) => Promise<void>): Promise<Pty> {
+  const pty = await openPtyIn(daemon.operations, machine);
+  try {
+    await start(pty);
+    return pty;
+  } catch (error) {
+    pty.master.close();
+    throw error;
+  }
+}
+
+/** A virtual machine has its terminals behind its console. */
+export function requireTerminals(machine: Machine): void {
+  if (machine.class === "vm") throw unsupported();
+}

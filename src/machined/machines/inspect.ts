@@ -1,0 +1,113 @@
+// Asking about machines: by name, process or user; addresses, OS release, id mappings
+// (org.freedesktop.machine1(5), GetMachine() ff.).
+import { errnoText } from "../../base/errno.ts";
+import { ErrnoError, invalidArgument, MachinedError } from "../../base/error.ts";
+import type { Caller } from "../../ipc/caller.ts";
+import type { Permission } from "../../daemon/polkit.ts";
+import type { LocalAddress } from "../../kernel/socket/netlink.ts";
+import type { Machine } from "../../registry/machine/machine.ts";
+import { HOST_ID_END, type IdKind, idMapsOf, mapInward, mapOutward, shiftOf } from "../../registry/machine/uid-map.ts";
+import { defineAction } from "../action/action.ts";
+import type { Daemon } from "../action/daemon.ts";
+import { osRelease } from "../inside/os-release.ts";
+
+/** The machine that a process belongs to; pid 0 is the caller. Throws NoMachineForPID. */
+export function machineOfProcess(daemon: Daemon, pid: number, caller: Caller | null): Machine {
+  if (pid > 0x7fff_ffff) throw invalidArgument("pid", "Invalid argument");
+  const actual = pid === 0 ? (caller?.pid ?? 0) : pid;
+  const machine = daemon.registry.findByProcess(actual);
+  if (machine === null) {
+    throw new MachinedError("NoMachineForPID", `PID ${pid} does not belong to any known machine`);
+  }
+  return machine;
+}
+
+/** The IP addresses of a machine. */
+export function addressesOf(daemon: Daemon, name: string): readonly LocalAddress[] {
+  return daemon.addresses.of(daemon.registry.get(name));
+}
+
+/** Where the machine is reached by SSH; FileNotFound while either half is missing. */
+export function sshInfo(daemon: Daemon, name: string): { address: string; privateKeyPath: string } {
+  const { facts } = daemon.registry.get(name);
+  if (facts.sshAddress === "" || facts.sshPrivateKeyPath === "") throw new ErrnoError("ENOENT", errnoText("ENOENT"));
+  return { address: facts.sshAddress, privateKeyPath: facts.sshPrivateKeyPath };
+}
+
+/** Since this release polkit decides what others than root may know of a machine's inside; before, everyone may. */
+const ASKING_VERSION = 261;
+
+/** The permission to look into machines; undefined on hosts whose own daemon asks for none. */
+export function inspection(daemon: Daemon, details: Readonly<Record<string, string>>): Permission | undefined {
+  if (daemon.hostVersion < ASKING_VERSION) return undefined;
+  return { action: "org.freedesktop.machine1.inspect-machines", details };
+}
+
+/** The os-release fields of a machine. */
+export const getOsRelease = defineAction({
+  prepare(daemon, { name }: { name: string }, call) {
+    const machine = daemon.registry.get(name);
+    const subject = call.transport === "bus" ? "machine" : "name";
+    return { subject: machine, permission: inspection(daemon, { [subject]: machine.name, verb: "get_os_release" }) };
+  },
+  run: (daemon, { subject: machine }) => osRelease(daemon, machine),
+});
+
+/** The first host id of a machine's user namespace. */
+export function uidShift(machine: Machine): number {
+  if (machine.isHost) return 0;
+  if (machine.class !== "container") {
+    throw new MachinedError("NotSupported", "UID/GID shift may only be determined for container machines.");
+  }
+  const shift = shiftOf(idMapsOf(machine.leader));
+  if (shift === null) {
+    const text = `Machine ${machine.name} uses a complex UID/GID mapping, cannot determine shift`;
+    throw new MachinedError("NotSupported", text);
+  }
+  return shift;
+}
+
+const NAMES = {
+  uid: { noun: "user", title: "User", unknown: "NoSuchUserMapping", inHost: "UserInHostRange", range: "UID" },
+  gid: { noun: "group", title: "Group", unknown: "NoSuchGroupMapping", inHost: "GroupInHostRange", range: "GID" },
+} as const;
+
+function checkId(kind: IdKind, id: number): void {
+  if (id === 0xffff_ffff || id === 0xffff) throw invalidArgument(kind, `Invalid ${NAMES[kind].noun} ID ${id}`);
+}
+
+/** The host id behind a container's id. */
+export function mapFrom(daemon: Daemon, name: string, kind: IdKind, inner: number): number {
+  checkId(kind, inner);
+  const machine = daemon.registry.get(name);
+  if (machine.class !== "container") throw invalidArgument("name", "Not supported for non-container machines.");
+  const outer = mapOutward(idMapsOf(machine.leader)[kind], inner);
+  if (outer !== null) return outer;
+  // The original answers NoSuchUserMapping for groups too, and clients know it that way.
+  const text = `Machine '${name}' has no matching ${NAMES[kind].noun} mappings.`;
+  throw new MachinedError("NoSuchUserMapping", text);
+}
+
+/** The container and its id behind a host id. */
+export function mapTo(daemon: Daemon, kind: IdKind, outer: number): { machine: Machine; inner: number } {
+  checkId(kind, outer);
+  const names = NAMES[kind];
+  if (outer < HOST_ID_END) {
+    throw new MachinedError(names.inHost, `${names.title} ${outer} belongs to host ${names.range} range`);
+  }
+  for (const machine of daemon.registry.list()) {
+    if (machine.class !== "container") continue;
+    const inner = innerId(machine, kind, outer);
+    if (inner !== null) return { machine, inner };
+  }
+  throw new MachinedError(names.unknown, `No matching ${names.noun} mapping for ${outer}.`);
+}
+
+/** A machine that ends at this very moment owns nothing. */
+function innerId(machine: Machine, kind: IdKind, outer: number): number | null {
+  try {
+    return mapInward(idMapsOf(machine.leader)[kind], outer);
+  } catch {
+    return null;
+  }
+}

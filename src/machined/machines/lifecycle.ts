@@ -1,0 +1,68 @@
+// Ending machines: terminate, kill, unregister (org.freedesktop.machine1(5), TerminateMachine() ff.).
+import { ErrnoError, invalidArgument } from "../../base/error.ts";
+import { KILL_WHOM } from "../../base/string-table.ts";
+import type { Permission } from "../../daemon/polkit.ts";
+import type { Machine } from "../../registry/machine/machine.ts";
+import { unsupported } from "../../registry/machine/registry.ts";
+import { defineAction } from "../action/action.ts";
+import type { Call } from "../action/daemon.ts";
+
+const SIGNAL_MAX = 64;
+
+/** The permission to manage a machine. D-Bus calls the machine "machine" in the details, Varlink "name". */
+export function manage(machine: Machine, verb: string, call: Call, details: Record<string, string> = {}): Permission {
+  const subject = call.transport === "bus" ? "machine" : "name";
+  return {
+    action: "org.freedesktop.machine1.manage-machines",
+    details: { [subject]: machine.name, verb, ...details },
+  };
+}
+
+/** The same where the machine's owner needs no permission. */
+export function manageOwn(machine: Machine, verb: string, call: Call): Permission {
+  const permission = manage(machine, verb, call);
+  return machine.isHost ? permission : { ...permission, ownerUid: machine.facts.uid };
+}
+
+/** Forgets a machine; its processes go on. For the host that changes nothing. */
+export const unregister = defineAction({
+  prepare(daemon, { name }: { name: string }, call) {
+    const machine = daemon.registry.get(name);
+    return { subject: machine, permission: manageOwn(machine, "unregister", call) };
+  },
+  run(daemon, { subject: machine }) {
+    daemon.registry.forget(machine, { stopUnit: false });
+  },
+});
+
+/** Stops the machine's unit, or ends its supervisor; answers before the machine is gone. */
+export const terminate = defineAction({
+  prepare(daemon, { name }: { name: string }, call) {
+    const machine = daemon.registry.get(name);
+    return { subject: machine, permission: manageOwn(machine, "terminate", call) };
+  },
+  run: (daemon, { subject: machine }) => daemon.registry.terminate(machine),
+});
+
+/** Sends a signal to the leader, the supervisor, or ("" or "all") all processes. */
+export const kill = defineAction({
+  prepare(daemon, parameters: { name: string; whom: string; signal: number }, call) {
+    const machine = daemon.registry.get(parameters.name);
+    const whom = KILL_WHOM.parse(parameters.whom || "all");
+    if (whom === undefined) throw invalidArgument("whom", `Invalid kill parameter '${parameters.whom}'`);
+    const { signal } = parameters;
+    if (signal < 1 || signal > SIGNAL_MAX) throw invalidArgument("signal", `Invalid signal ${signal}`);
+    return { subject: machine, whom, permission: manageOwn(machine, "kill", call) };
+  },
+  run(daemon, { subject: machine, whom }, { signal }): void | Promise<void> {
+    if (machine.isHost) throw unsupported();
+    if (whom === "leader") return machine.leader.kill(signal);
+    if (whom === "supervisor") {
+      if (machine.facts.supervisor === null) throw new ErrnoError("ESRCH", "No such process");
+      return machine.facts.supervisor.kill(signal);
+    }
+    if (machine.place === null) throw new ErrnoError("ESRCH", "No such process");
+    const isStillThere = () => daemon.registry.find(machine.name) === machine;
+    return daemon.registry.serviceManager.killUnit(machine.place, machine.leader, signal, isStillThere);
+  },
+});

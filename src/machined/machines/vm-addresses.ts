@@ -1,0 +1,16 @@
+// Addresses of virtual machines: the host cannot look into them, but its neighbour table knows who answered on their
+// interfaces. The original says nothing of them.
+import { dumpNeighbours, type LocalAddress, openAddressSocket } from "../../kernel/socket/netlink.ts";
+
+/** NUD_ bits: reachable, stale, delay, probe, permanent. What failed or was never answered is nobody's address. */
+const ANSWERED = 0x02 | 0x04 | 0x08 | 0x10 | 0x80;
+
+/** Neighbours on these interfaces of the host, IPv4 first. */
+export function neighbourAddresses(interfaces: readonly number[]): LocalAddress[] {
+  if (interfaces.length === 0) return [];
+  using socket = openAddressSocket(null);
+  return dumpNeighbours(socket)
+    .filter(({ ifindex, state }) => (state & ANSWERED) !== 0 && interfaces.includes(ifindex))
+    .map(({ family, bytes, ifindex }) => ({ family, bytes, ifindex, scope: 0, flags: 0, prefixLength: 0 }))
+    .sort((a, b) => a.family - b.family || Buffer.compare(a.bytes, b.bytes));
+}

@@ -1,0 +1,130 @@
+// Answers the C library's module (src/nss/module.c) and `nss-mymachines`: one line in, a few lines out, then the
+// connection is closed. The protocol is described at the top of the module. Nothing here waits.
+import { errnoNumber } from "../../base/errno.ts";
+import { ERRORS, errnoNameOf, MachinedError } from "../../base/error.ts";
+import { callerOnSocket } from "../../ipc/caller.ts";
+import type { Peers } from "../../ipc/peers.ts";
+import { Acceptor } from "../../kernel/socket/acceptor.ts";
+import type { Fd } from "../../kernel/file/fd.ts";
+import { SocketStream, type StreamHandlers } from "../../kernel/socket/stream.ts";
+import type { Daemon } from "../action/daemon.ts";
+import { findRecord, recordName } from "./userdb.ts";
+
+const LINE_LIMIT_BYTES = 256;
+const PATIENCE_MS = 5_000;
+const AF_INET = 2;
+const NOBODY = 65534;
+
+type Answer = (daemon: Daemon, value: string) => string;
+
+/** What can be asked, by the first word of the line. */
+const REQUESTS: Readonly<Record<string, Answer>> = {
+  HOST: hostLines,
+  USER: (daemon, name) => userLine(daemon, { userName: name }),
+  UID: (daemon, uid) => userLine(daemon, { uid: idOf(uid) }),
+  GROUP: (daemon, name) => groupLine(daemon, { groupName: name }),
+  GID: (daemon, gid) => groupLine(daemon, { gid: idOf(gid) }),
+};
+
+/** Errors that mean nothing but "not one of ours". */
+const NOT_OURS = new Set(["NoSuchMachine", "NoRecordFound", "InvalidArgs", "NotSupported"]);
+
+export class NameSocket {
+  readonly #daemon: Daemon;
+  readonly #shares: Peers;
+  #acceptor: Acceptor | null = null;
+  readonly #peers = new Set<SocketStream>();
+
+  constructor(daemon: Daemon, shares: Peers) {
+    this.#daemon = daemon;
+    this.#shares = shares;
+  }
+
+  /** Answers on a listening socket, which it takes. */
+  listen(listener: Fd): void {
+    this.#acceptor = new Acceptor(listener, {
+      welcome: (socket, isShort) => this.#welcome(socket, isShort),
+      failed: (error) => this.#daemon.log.debug(`Cannot accept questions for names for now: ${error.message}`),
+    });
+  }
+
+  close(): void {
+    this.#acceptor?.close();
+    for (const peer of [...this.#peers]) peer.close();
+  }
+
+  #welcome(socket: Fd, isShort: boolean): void {
+    const caller = callerOnSocket(socket);
+    const seat = this.#shares.admit(caller, () => peer.close());
+    if (seat === null || (isShort && !seat.isPrivileged)) {
+      seat?.leave();
+      socket.close();
+      return;
+    }
+    let line = "";
+    const timer = setTimeout(() => peer.close(), PATIENCE_MS);
+    const handlers: StreamHandlers = {
+      data: (bytes) => {
+        line += bytes.toString("latin1", 0, LINE_LIMIT_BYTES + 1);
+        if (!line.includes("\n") && line.length <= LINE_LIMIT_BYTES) return;
+        peer.pause();
+        this.#shares.turns.run(caller.uid, () => this.#reply(peer, line));
+      },
+      // Whoever asks and leaves is not answered.
+      end: () => {
+        clearTimeout(timer);
+        seat.leave();
+        this.#peers.delete(peer);
+      },
+    };
+    const peer = new SocketStream(socket, handlers, { maxFds: 0 });
+    this.#peers.add(peer);
+  }
+
+  #reply(peer: SocketStream, line: string): false {
+    const end = line.indexOf("\n");
+    if (!peer.isOpen) return false;
+    if (end >= 0 && end <= LINE_LIMIT_BYTES) peer.write(Buffer.from(this.#answer(line.slice(0, end))));
+    peer.finish();
+    return false;
+  }
+
+  #answer(line: string): string {
+    const space = line.indexOf(" ");
+    const word = line.slice(0, space);
+    if (!Object.hasOwn(REQUESTS, word)) return "ER 22\n";
+    try {
+      return (REQUESTS[word] as Answer)(this.#daemon, line.slice(space + 1));
+    } catch (error) {
+      if (error instanceof MachinedError) {
+        return NOT_OURS.has(error.code) ? "NO\n" : `ER ${errnoNumber(ERRORS[error.code].errno) ?? 5}\n`;
+      }
+      return `ER ${errnoNumber(errnoNameOf(error) ?? "EIO") ?? 5}\n`;
+    }
+  }
+}
+
+/** The interface is the host's, and only said where it is the only one: it makes link-local addresses usable. */
+function hostLines(daemon: Daemon, name: string): string {
+  const machine = daemon.registry.get(name);
+  if (machine.class !== "container") return "NO\n";
+  const [only = 0, ...others] = machine.facts.networkInterfaces;
+  const lines = daemon.addresses.of(machine).map(({ family, bytes }) => {
+    return `${family === AF_INET ? 4 : 6} ${Buffer.from(bytes).toString("hex")}\n`;
+  });
+  return `OK ${others.length === 0 ? only : 0}\n${lines.join("")}`;
+}
+
+function idOf(text: string): number {
+  return /^\d{1,10}$/.test(text) ? Number(text) : -1;
+}
+
+function userLine(daemon: Daemon, query: Readonly<Record<string, unknown>>): string {
+  const found = findRecord(daemon, "uid", query);
+  return `PW ${recordName("uid", found)} ${found.outer} ${NOBODY} UID ${found.inner} of Container ${found.machine.name}\n`;
+}
+
+function groupLine(daemon: Daemon, query: Readonly<Record<string, unknown>>): string {
+  const found = findRecord(daemon, "gid", query);
+  return `GR ${recordName("gid", found)} ${found.outer}\n`;
+}

@@ -1,0 +1,182 @@
+// Users and groups of containers for the rest of the host: vu-MACHINE-UID, vg-MACHINE-GID
+// (nss-mymachines(8), https://systemd.io/USER_GROUP_API). Answered from what the kernel says of each leader, without a
+// bus and without waiting: dbus-daemon itself may be the one that asks.
+
+import { IoSystemdUserDatabase } from "../../api/io-systemd-userdb.ts";
+import { ErrnoError, errnoNameOf, invalidArgument, MachinedError } from "../../base/error.ts";
+import type { BoundVarlink } from "../../ipc/varlink/server.ts";
+import { openPath } from "../../kernel/file/fd.ts";
+import { setAttribute } from "../../kernel/file/attributes.ts";
+import type { Machine } from "../../registry/machine/machine.ts";
+import { HOST_ID_END, type IdKind, idMapsOf, mapInward, mapOutward } from "../../registry/machine/uid-map.ts";
+import type { Daemon } from "../action/daemon.ts";
+
+const SERVICE = "io.systemd.Machine";
+const NOBODY = 65534;
+const NAME_LIMIT = 31;
+const STRICT_NAME = /^[A-Za-z_][A-Za-z0-9_-]*$/;
+/** What may be looked up at all. */
+const ANY_NAME = /^[^\s/:\u007f]{1,256}$/u;
+
+const KINDS = {
+  uid: { prefix: "vu", id: "uid", name: "userName" },
+  gid: { prefix: "vg", id: "gid", name: "groupName" },
+} as const;
+
+interface Query {
+  readonly service: string;
+  readonly [key: string]: unknown;
+}
+
+/** A machine's user or group: its id inside, its id on the host. */
+export interface Found {
+  readonly machine: Machine;
+  readonly inner: number;
+  readonly outer: number;
+}
+
+/** Binds io.systemd.UserDatabase to the registry. */
+export function userDatabase(daemon: Daemon): BoundVarlink {
+  return {
+    table: IoSystemdUserDatabase,
+    handlers: {
+      GetUserRecord: (_call, query: Query) => ({ record: userRecord(lookUp(daemon, "uid", query)) }),
+      GetGroupRecord: (_call, query: Query) => ({ record: groupRecord(lookUp(daemon, "gid", query)) }),
+      GetMemberships: (_call, query: Query) => {
+        checkService(query);
+        throw notFound();
+      },
+    },
+  };
+}
+
+function notFound(): MachinedError {
+  return new MachinedError("NoRecordFound", "No such record");
+}
+
+function checkService({ service }: Query): void {
+  if (service !== SERVICE) throw new MachinedError("BadService", `Service is not ${SERVICE}`);
+}
+
+/** Looks a user or group up by id, name or both (`uid`/`userName`, `gid`/`groupName`). Throws what the protocol names. */
+export function findRecord(daemon: Daemon, kind: IdKind, query: Readonly<Record<string, unknown>>): Found {
+  const { id, name } = KINDS[kind];
+  const outer = checkId(id, query[id]);
+  const text = checkName(name, query[name]);
+  if (outer === null && text === null) {
+    throw new MachinedError("EnumerationNotSupported", "Records are not listed");
+  }
+  const found = outer !== null ? byId(daemon, kind, outer) : byName(daemon, kind, text as string);
+  if (found === null || recordName(kind, found) === null) throw notFound();
+  if (text !== null && recordName(kind, found) !== text) {
+    throw new MachinedError("ConflictingRecordFound", "Name and number are of different records");
+  }
+  return found;
+}
+
+/** The same for a Varlink query, which must be meant for us. */
+function lookUp(daemon: Daemon, kind: IdKind, query: Query): Found {
+  const { id, name } = KINDS[kind];
+  checkId(id, query[id]);
+  checkName(name, query[name]);
+  checkService(query);
+  return findRecord(daemon, kind, query);
+}
+
+/** Ids that can be nobody's are refused by the name of the field. */
+function checkId(field: string, value: unknown): number | null {
+  if (value === undefined) return null;
+  if (typeof value !== "number" || value < 0 || value === 0xffff || value >= 0xffff_ffff) {
+    throw invalidArgument(field, "Not a valid id");
+  }
+  return value;
+}
+
+function checkName(field: string, value: unknown): string | null {
+  if (value === undefined) return null;
+  if (!ANY_NAME.test(value as string)) throw invalidArgument(field, "Not a valid name");
+  return value as string;
+}
+
+function byId(daemon: Daemon, kind: IdKind, outer: number): Found | null {
+  if (outer < HOST_ID_END) return null;
+  for (const machine of daemon.registry.list()) {
+    const inner = machine.class === "container" ? mapped(machine, kind, (lines) => mapInward(lines, outer)) : null;
+    if (inner === 0xffff) throw new ErrnoError("EINVAL", "Invalid argument");
+    if (inner !== null) return { machine, inner, outer };
+  }
+  return null;
+}
+
+const NAMES = { uid: /^vu-(.+)-(0|[1-9]\d{0,9})$/, gid: /^vg-(.+)-(0|[1-9]\d{0,9})$/ } as const;
+
+function byName(daemon: Daemon, kind: IdKind, name: string): Found | null {
+  const [, machineName = "", digits = ""] = NAMES[kind].exec(name) ?? [];
+  const machine = daemon.registry.find(machineName);
+  const inner = Number(digits);
+  if (machine?.class !== "container" || inner === 0xffff || inner >= 0xffff_ffff) return null;
+  const outer = mapped(machine, kind, (lines) => mapOutward(lines, inner));
+  return outer === null || outer < HOST_ID_END ? null : { machine, inner, outer };
+}
+
+/** A machine that ends at this very moment owns nothing. */
+function mapped(
+  machine: Machine,
+  kind: IdKind,
+  map: (lines: ReturnType<typeof idMapsOf>[IdKind]) => number | null,
+): number | null {
+  try {
+    return map(idMapsOf(machine.leader)[kind]);
+  } catch {
+    return null;
+  }
+}
+
+/** The name on the host; null where it would be no valid user name (a dot in the machine's name, too long). */
+export function recordName(kind: IdKind, { machine, inner }: Found): string | null {
+  const name = `${KINDS[kind].prefix}-${machine.name}-${inner}`;
+  return name.length <= NAME_LIMIT && STRICT_NAME.test(name) ? name : null;
+}
+
+function userRecord(found: Found): object {
+  return {
+    userName: recordName("uid", found),
+    uid: found.outer,
+    gid: NOBODY,
+    realName: `UID ${found.inner} of Container ${found.machine.name}`,
+    homeDirectory: "/",
+    shell: "/usr/sbin/nologin",
+    locked: true,
+    service: SERVICE,
+    disposition: "container",
+  };
+}
+
+function groupRecord(found: Found): object {
+  return {
+    groupName: recordName("gid", found),
+    gid: found.outer,
+    description: `GID ${found.inner} of Container ${found.machine.name}`,
+    service: SERVICE,
+    disposition: "container",
+  };
+}
+
+/**
+ * Says on the socket's inode which users can be asked about, so that clients of 262 leave us alone for all others.
+ * Kernels that keep no such attributes on sockets refuse, and that is all right.
+ */
+export function adviseUserDatabaseClients(socket: string): void {
+  const hints = {
+    "user.userdb.uid": "65536-4294967294",
+    "user.userdb.gid": "65536-4294967294",
+    "user.userdb.username": "vu-*",
+    "user.userdb.groupname": "vg-*",
+  };
+  try {
+    using file = openPath(socket, "path");
+    for (const [name, value] of Object.entries(hints)) setAttribute(file, name, Buffer.from(value));
+  } catch (error) {
+    if (errnoNameOf(error) === null) throw error;
+  }
+}

@@ -1,0 +1,122 @@
+// Changing an image where it is: another name, read-only or not, gone. What an image is decides how; what is not ours to
+// change is refused with EROFS (machinectl(1), "Image Commands").
+import { setBlockReadOnly } from "../../kernel/mount/block-device.ts";
+import { setSubvolumeReadOnly } from "../../kernel/tree/btrfs.ts";
+import { type Fd, openPath } from "../../kernel/file/fd.ts";
+import { changeFileFlags, FILE_FLAG, fileFlags } from "../../kernel/file/attributes.ts";
+import { renameNew, setMode } from "../../kernel/tree/link.ts";
+import { removeTree } from "../../kernel/tree/remove.ts";
+import { SyscallError } from "../../kernel/syscall/sys.ts";
+import { RawStatus, rawOf } from "../../kernel/tree/tree.ts";
+import type { Image, ImagePlace } from "./image.ts";
+import { removeCompanions, renameCompanions } from "./companions.ts";
+import type { ImageLayout } from "./layout.ts";
+import { lockImage, lockName } from "./lock.ts";
+import type { ImageSearch } from "./search.ts";
+import { hide } from "./temporary.ts";
+import { mountsBelow } from "../mounts.ts";
+
+/** The place of an image that may be changed; throws `EROFS` for the host's own and for those of the operating system. */
+function changeable(image: Image): ImagePlace {
+  const { place } = image.facts;
+  if (place === null || !image.mayChange) throw new SyscallError("change", "EROFS", image.path);
+  return place;
+}
+
+function unsupported(image: Image): SyscallError {
+  return new SyscallError("change", "EOPNOTSUPP", image.path);
+}
+
+/**
+ * Removes an image and what belongs to it. A link is removed, and what it leads to stays. `isWanted` is asked when the image
+ * is locked: `EBUSY` when it is wanted after all.
+ */
+export function removeImage(layout: ImageLayout, image: Image, isWanted: () => boolean = () => false): void {
+  const place = changeable(image);
+  using _lock = lockImage(layout.locks, image.path, "exclusive");
+  if (isWanted()) throw new SyscallError("unlink", "EBUSY", image.path);
+  using directory = openPath(place.directory, "directory");
+  const entry = rawOf(place.entry);
+  if (!place.isLink && (image.isTree || image.type === "mstack")) {
+    removeWholeTree(directory, image, () => removeCompanions(layout, image));
+    return;
+  }
+  removeTree(directory, entry);
+  removeCompanions(layout, image);
+}
+
+/**
+ * Hidden first: from then on there is no half of an image to be seen, whatever ends the removal. What is under names that
+ * others see goes before the long part, after which nobody would know of it.
+ */
+function removeWholeTree(directory: Fd, image: Image, onHidden: () => void): void {
+  if (mountsBelow(image.path).length > 0) throw new SyscallError("unlink", "EBUSY", image.path);
+  using top = openPath(image.path, "directory");
+  using hidden = withoutImmutable(top, "for ever", () => hide(directory, rawOf(image.facts.place?.entry ?? "")));
+  onHidden();
+  hidden.remove();
+}
+
+/** Runs `act` while a directory's immutable mark, which would forbid it, is off; it is put back unless it is to go. */
+function withoutImmutable<T>(top: Fd, howLong: "meanwhile" | "for ever", act: () => T): T {
+  const isImmutable = ((fileFlags(top) ?? 0) & FILE_FLAG.immutable) !== 0;
+  const mark = (change: "set" | "clear") => isImmutable && changeFileFlags(top, { [change]: FILE_FLAG.immutable });
+  mark("clear");
+  try {
+    const result = act();
+    if (howLong === "meanwhile") mark("set");
+    return result;
+  } catch (error) {
+    mark("set");
+    throw error;
+  }
+}
+
+/** Gives an image another name, in the directory where it is. `EEXIST` when there is an image of that name anywhere. */
+export function renameImage(layout: ImageLayout, search: ImageSearch, image: Image, newName: string): void {
+  const place = changeable(image);
+  if (image.type === "mstack" || place.isVersion) throw unsupported(image);
+  using _lock = lockImage(layout.locks, image.path, "exclusive");
+  using _name = lockName(layout.locks, newName);
+  if (search.find(newName) !== null) throw new SyscallError("rename", "EEXIST", newName);
+  using directory = openPath(place.directory, "directory");
+  const suffix = image.type === "raw" ? ".raw" : "";
+  const from = { directory, name: rawOf(place.entry) };
+  const to = { directory, name: rawOf(newName + suffix) };
+  if (image.type === "directory" && !place.isLink) {
+    using top = openPath(image.path, "directory");
+    withoutImmutable(top, "meanwhile", () => renameNew(from, to));
+  } else renameNew(from, to);
+  renameCompanions(layout, image, newName);
+}
+
+const WRITABLE = 0o200;
+const READABLE = 0o444;
+
+/** Marks an image as read-only or takes the mark away. Hidden images are never anything else (`EROFS`). */
+export function markReadOnly(layout: ImageLayout, image: Image, readOnly: boolean): void {
+  changeable(image);
+  if (image.isHidden) throw new SyscallError("change", "EROFS", image.path);
+  if (image.type === "mstack") throw unsupported(image);
+  using _lock = lockImage(layout.locks, image.path, "exclusive");
+  setReadOnly(image, readOnly);
+}
+
+function setReadOnly(image: Image, readOnly: boolean): void {
+  if (image.type === "block") {
+    using device = openPath(image.path, "read");
+    setBlockReadOnly(device, readOnly);
+    return;
+  }
+  using file = openPath(image.path, image.isTree ? "directory" : "read");
+  if (image.type === "raw") {
+    const { mode } = new RawStatus().readFd(file);
+    setMode(file, (mode & READABLE) | (readOnly ? 0 : WRITABLE));
+  } else markTree(file, image.type === "subvolume" ? "subvolume" : "directory", readOnly);
+}
+
+/** A plain directory has no mark of its own; that its top cannot be changed stands for it. */
+export function markTree(top: Fd, type: "subvolume" | "directory", readOnly: boolean): void {
+  if (type === "subvolume") setSubvolumeReadOnly(top, readOnly);
+  else changeFileFlags(top, readOnly ? { set: FILE_FLAG.immutable } : { clear: FILE_FLAG.immutable });
+}

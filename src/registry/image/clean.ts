@@ -1,0 +1,75 @@
+// Removing many images at once: the hidden ones, which downloads leave behind, or all (machinectl(1), "clean").
+import { resolve } from "node:path";
+import { errnoText } from "../../base/errno.ts";
+import { ErrnoError, errnoNameOf } from "../../base/error.ts";
+import { listDirectory } from "../../kernel/file/directory-entry.ts";
+import { type Fd, openPath, readLinkAt } from "../../kernel/file/fd.ts";
+import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
+import type { Image } from "./image.ts";
+import { removeImage } from "./change.ts";
+import type { ImageLayout } from "./layout.ts";
+import type { ImageSearch } from "./search.ts";
+import { sweepAll } from "./temporary.ts";
+
+export type CleanMode = "hidden" | "all";
+
+export interface Removed {
+  readonly name: string;
+  /** What that freed; all ones where it is not counted. */
+  readonly bytes: bigint;
+}
+
+/**
+ * Removes images, but none that is in use and none that is not ours to remove. One that cannot be removed does not keep the
+ * others: the first such failure is thrown at the end.
+ */
+export function cleanPool(layout: ImageLayout, search: ImageSearch, mode: CleanMode): Removed[] {
+  sweepAll(layout);
+  const removed: Removed[] = [];
+  let failure: Error | null = null;
+  const images = search.list();
+  const layers = mode === "hidden" ? layersOf(images) : new Set<string>();
+  for (const image of images) {
+    if (!image.mayChange || (mode === "hidden" && !image.isHidden) || layers.has(image.path)) continue;
+    try {
+      // A stack of layers may have been made while the one who made it held them.
+      removeImage(layout, image, () => mode === "hidden" && image.isTree && layersOf(search.list()).has(image.path));
+      removed.push({ name: image.name, bytes: image.facts.space.usageExclusive });
+    } catch (error) {
+      if (!isErrno(error, "EBUSY")) failure ??= explain(image, error);
+    }
+  }
+  if (failure !== null) throw failure;
+  return removed;
+}
+
+/** The paths of the layers that the stacks among these images are made of. */
+function layersOf(images: readonly Image[]): Set<string> {
+  return new Set(images.filter(({ type }) => type === "mstack").flatMap(({ path }) => layersAt(path)));
+}
+
+function layersAt(stack: string): string[] {
+  try {
+    using directory = openPath(stack, "directory");
+    const links = listDirectory(directory).filter(({ name }) => name.startsWith("layer@"));
+    return links.flatMap(({ name }) => linkTarget(directory, name) ?? []).map((target) => resolve(stack, target));
+  } catch (error) {
+    if (error instanceof SyscallError) return [];
+    throw error;
+  }
+}
+
+function linkTarget(directory: Fd, name: string): string | null {
+  try {
+    return readLinkAt(directory, name);
+  } catch (error) {
+    if (isErrno(error, "EINVAL", "ENOENT")) return null;
+    throw error;
+  }
+}
+
+function explain(image: Image, error: unknown): Error {
+  const errno = errnoNameOf(error);
+  if (errno === null) return error as Error;
+  return new ErrnoError(errno, `Failed to remove image '${image.name}': ${errnoText(errno)}`, { cause: error });
+}

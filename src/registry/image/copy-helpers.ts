@@ -1,0 +1,102 @@
+// Copying on several processors: processes that fill files which the one that walks the tree has found and made. They get
+// open files, never paths, so that nothing can be put in between. Each has a socket: files go one way, and at the end what
+// came of them the other (src/worker/operations/copy-helper.ts).
+import { availableParallelism } from "node:os";
+import { endWriting, waitReadable } from "../../kernel/socket/blocking.ts";
+import type { CopyHelpers } from "../../kernel/tree/copy.ts";
+import type { Fd } from "../../kernel/file/fd.ts";
+import { pin } from "../../kernel/syscall/mem.ts";
+import { type Child, spawnSelf } from "../../kernel/process/spawn.ts";
+import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
+import { receiveMessage, sendDatagram, setSocketBuffers, socketPair } from "../../kernel/socket/unix.ts";
+
+/** The number under which a helper finds its socket. */
+export const HELPER_FD = 4;
+
+/** What a helper says in the end: nothing but this, when all went well. */
+export interface HelperReport {
+  readonly errno?: string;
+  readonly path?: string;
+}
+
+const MOST_HELPERS = 3;
+/** Enough for a helper not to run dry, and little enough that small files do not wait behind large ones. */
+const QUEUE_BYTES = 16 << 10;
+const PATH_MAX_BYTES = 2048;
+const SIGKILL = 9;
+
+interface Helper {
+  readonly socket: Fd;
+  readonly child: Child;
+}
+
+/** Starts a helper for each processor but one; null where there is only one. */
+export function startCopyHelpers(): CopyHelpers | null {
+  const count = Math.min(availableParallelism() - 1, MOST_HELPERS);
+  return count < 1 ? null : new Helpers(Array.from({ length: count }, startHelper));
+}
+
+function startHelper(): Helper {
+  const [socket, theirs] = socketPair("seqpacket");
+  try {
+    setSocketBuffers(socket, QUEUE_BYTES);
+    const options = { fds: { [HELPER_FD]: theirs }, stdout: "ignore", signalWithParent: SIGKILL } as const;
+    return { socket, child: spawnSelf("machined-worker", ["copy-helper"], options) };
+  } catch (error) {
+    socket.close();
+    throw error;
+  } finally {
+    theirs.close();
+  }
+}
+
+class Helpers implements CopyHelpers {
+  readonly #helpers: readonly Helper[];
+  readonly #answer = pin(8192);
+  #next = 0;
+
+  constructor(helpers: readonly Helper[]) {
+    this.#helpers = helpers;
+  }
+
+  offer(entry: Fd, target: Fd, path: string): boolean {
+    const text = Buffer.from(path).subarray(0, PATH_MAX_BYTES);
+    for (let tries = 0; tries < this.#helpers.length; tries++) {
+      const { socket } = this.#helpers[this.#next] as Helper;
+      this.#next = (this.#next + 1) % this.#helpers.length;
+      if (send(socket, text, [entry, target])) return true;
+    }
+    return false;
+  }
+
+  finish(): void {
+    for (const { socket } of this.#helpers) endWriting(socket);
+    for (const { socket } of this.#helpers) this.#collect(socket);
+  }
+
+  #collect(socket: Fd): void {
+    waitReadable(socket);
+    const received = receiveMessage(socket, this.#answer);
+    if (typeof received === "string") throw new SyscallError("copy", "ESHUTDOWN");
+    const report = JSON.parse(this.#answer.bytes.toString("utf8", 0, received.bytes)) as HelperReport;
+    if (report.errno !== undefined) throw new SyscallError("copy", report.errno, report.path);
+  }
+
+  stop(): void {
+    for (const { socket, child } of this.#helpers) {
+      child.kill(SIGKILL);
+      child.pidRef?.[Symbol.dispose]();
+      socket.close();
+    }
+  }
+}
+
+/** One that has failed takes no more; why is heard at the end. */
+function send(socket: Fd, text: Uint8Array, fds: readonly Fd[]): boolean {
+  try {
+    return sendDatagram(socket, text.length === 0 ? Buffer.from("?") : text, fds);
+  } catch (error) {
+    if (isErrno(error, "EPIPE", "ECONNRESET", "ENOTCONN")) return false;
+    throw error;
+  }
+}

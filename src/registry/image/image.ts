@@ -1,0 +1,105 @@
+// An image: what a machine can be started from, as it was found in a search directory (machinectl(1), "Files and
+// Directories"). A value: it says what was true when it was looked at.
+import { UINT64_MAX } from "../../base/format.ts";
+
+export { isImageName } from "../../base/names.ts";
+
+export type ImageType = "directory" | "subvolume" | "raw" | "block" | "mstack";
+
+/** Where an image's entry stands, which is what is renamed and removed. A link's target may lie elsewhere. */
+export interface ImagePlace {
+  /** The search directory, or the `.v` folder in one, without symbolic links. */
+  readonly directory: string;
+  readonly entry: string;
+  readonly isLink: boolean;
+  /** One of several versions in a `.v` folder. */
+  readonly isVersion: boolean;
+}
+
+/** Bytes; all ones where unknown or unlimited. */
+export interface ImageSpace {
+  readonly usage: bigint;
+  readonly usageExclusive: bigint;
+  readonly limit: bigint;
+  readonly limitExclusive: bigint;
+}
+
+export const UNKNOWN_SPACE: ImageSpace = {
+  usage: UINT64_MAX,
+  usageExclusive: UINT64_MAX,
+  limit: UINT64_MAX,
+  limitExclusive: UINT64_MAX,
+};
+
+export interface ImageFacts {
+  readonly name: string;
+  /** Without symbolic links. */
+  readonly path: string;
+  readonly type: ImageType;
+  /** Which file it is (device, inode, time of birth): another one that gets its name has another. */
+  readonly identity: string;
+  /** Null for the host's own tree. */
+  readonly place: ImagePlace | null;
+  /** Whether the image itself cannot be written. */
+  readonly isLocked: boolean;
+  /** µs; 0 where unknown. */
+  readonly createdUsec: bigint;
+  readonly modifiedUsec: bigint;
+  readonly space: ImageSpace;
+}
+
+export const HOST_IMAGE = ".host";
+
+export class Image {
+  readonly facts: ImageFacts;
+
+  constructor(facts: ImageFacts) {
+    this.facts = facts;
+  }
+
+  get name(): string {
+    return this.facts.name;
+  }
+
+  get path(): string {
+    return this.facts.path;
+  }
+
+  get type(): ImageType {
+    return this.facts.type;
+  }
+
+  /** Whether the other is the same file at the same place, however it may have changed. */
+  isSame(other: unknown): boolean {
+    if (!(other instanceof Image)) return false;
+    return this.name === other.name && this.path === other.path && this.facts.identity === other.facts.identity;
+  }
+
+  /** The host's own tree. */
+  get isHost(): boolean {
+    return this.name === HOST_IMAGE || this.path === "/";
+  }
+
+  /** Comes with the operating system, which alone may change it. */
+  get isVendor(): boolean {
+    return this.path === "/usr" || this.path.startsWith("/usr/");
+  }
+
+  /** Not shown unless asked for, and never written: downloads are kept under such names. */
+  get isHidden(): boolean {
+    return this.name.startsWith(".");
+  }
+
+  get isReadOnly(): boolean {
+    return this.isHidden || this.isVendor || this.facts.isLocked;
+  }
+
+  get isTree(): boolean {
+    return this.type === "directory" || this.type === "subvolume";
+  }
+
+  /** Whether it may be removed, renamed, marked or limited at all. */
+  get mayChange(): boolean {
+    return !this.isHost && !this.isVendor;
+  }
+}

@@ -1,0 +1,57 @@
+// Where images and what belongs to them are kept on a host (systemd-nspawn(1), "Files and Directories").
+import { join } from "node:path";
+import { homeDirectory } from "../../kernel/process/account.ts";
+
+export interface ImageLayout {
+  /** The directories in which images are looked for, in order. */
+  readonly searchPath: readonly string[];
+  /** Whether the host's own tree is an image, `.host`. */
+  readonly hasHost: boolean;
+  /** Where new images are put. */
+  readonly pool: string;
+  /** Lock files that containers and other tools of this host take too; null for no locking at all. */
+  readonly locks: string | null;
+  /** Directories of `.nspawn` files, beside those next to the images. */
+  readonly settings: readonly string[];
+}
+
+/** The layout of the whole system. */
+export const SYSTEM_LAYOUT: ImageLayout = {
+  searchPath: [
+    "/etc/machines",
+    "/run/machines",
+    "/var/lib/machines",
+    "/var/lib/container",
+    "/usr/local/lib/machines",
+    "/usr/lib/machines",
+  ],
+  hasHost: true,
+  pool: "/var/lib/machines",
+  locks: "/run/systemd/nspawn/locks",
+  settings: ["/etc/systemd/nspawn", "/run/systemd/nspawn"],
+};
+
+/** The same below another root, for a run that leaves the host's images alone. */
+export function layoutBelow(root: string): ImageLayout {
+  const below = (path: string) => join(root, path);
+  return {
+    searchPath: SYSTEM_LAYOUT.searchPath.map(below),
+    hasHost: true,
+    pool: below(SYSTEM_LAYOUT.pool),
+    locks: below("/run/systemd/nspawn/locks"),
+    settings: SYSTEM_LAYOUT.settings.map(below),
+  };
+}
+
+/** The layout of one user (systemd-nspawn(1), "--user"), with that user's runtime directory. */
+export function userLayout(runtime: string): ImageLayout {
+  const home = homeDirectory();
+  const pool = join(process.env["XDG_STATE_HOME"] || join(home, ".local/state"), "machines");
+  return {
+    searchPath: [join(runtime, "machines"), pool, join(home, ".local/lib/machines")],
+    hasHost: false,
+    pool,
+    locks: join(runtime, "systemd/nspawn/locks"),
+    settings: [join(process.env["XDG_CONFIG_HOME"] || join(home, ".config"), "systemd/nspawn")],
+  };
+}

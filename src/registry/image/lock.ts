@@ -1,0 +1,189 @@
+// Locks that keep containers and tools of this host off an image, and them off ours: the same files that systemd-nspawn
+// and the image tools of systemd use, locked with record locks of open files. One beside the image, which holds across
+// hosts that share the directory, one for the inode, which holds whatever the path, and one for a name that is about to
+// be an image's. Every program of ours that makes, changes, removes or reads an image takes its locks from here.
+import { createHash } from "node:crypto";
+import { mkdirSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { type Fd, openPath, statFd, statPath } from "../../kernel/file/fd.ts";
+import { FileLock, isAt, type LockMode, lockWhole } from "../../kernel/file/lock.ts";
+import type { FileStatus } from "../../kernel/file/status.ts";
+import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
+import { HOST_IMAGE } from "./image.ts";
+
+/** Locks that belong together. */
+export class ImageLock implements Disposable {
+  readonly #locks: readonly Disposable[];
+
+  constructor(locks: readonly Disposable[]) {
+    this.#locks = locks;
+  }
+
+  [Symbol.dispose](): void {
+    for (const lock of this.#locks) lock[Symbol.dispose]();
+  }
+}
+
+const NO_LOCK = new ImageLock([]);
+
+/**
+ * Locks the image at `path`; `EBUSY` when it is in use. The host's own tree is in use for ever, so that it cannot be
+ * changed, and needs no lock to be read. `directory` is where the lock files of this host are, null for no locking.
+ */
+export function lockImage(directory: string | null, path: string, mode: LockMode): ImageLock {
+  if (path === "/") {
+    if (mode === "exclusive") throw new SyscallError("lock", "EBUSY", path);
+    return NO_LOCK;
+  }
+  if (directory === null) return NO_LOCK;
+  return lockBoth(directory, path, mode, () => statPath(path));
+}
+
+/** The locks of an image that `file` is open on and that is, or is about to be, at `path`. */
+export function lockImageFile(directory: string | null, path: string, file: Fd, mode: LockMode): ImageLock {
+  return directory === null ? NO_LOCK : lockBoth(directory, path, mode, () => statFd(file));
+}
+
+function lockBoth(directory: string, path: string, mode: LockMode, status: () => FileStatus): ImageLock {
+  const beside = path.startsWith("/dev/") ? null : lockBeside(path, mode);
+  try {
+    const inode = lockInode(directory, status(), mode, path);
+    return new ImageLock([inode, beside].filter((lock) => lock !== null));
+  } catch (error) {
+    beside?.[Symbol.dispose]();
+    throw error;
+  }
+}
+
+/**
+ * Locks a place where an image is about to be made: the name beside which nspawn and the image tools take their lock.
+ * `EBUSY` when something that is there is in use.
+ */
+export function lockPlace(directory: string | null, path: string): ImageLock {
+  if (directory === null) return NO_LOCK;
+  const beside = lockBeside(path, "exclusive");
+  try {
+    lockReplaced(directory, path)?.[Symbol.dispose]();
+    return new ImageLock(beside === null ? [] : [beside]);
+  } catch (error) {
+    beside?.[Symbol.dispose]();
+    throw error;
+  }
+}
+
+/** Locks what is at `path` for its removal by the one who has the lock of that place. Null when there is nothing to lock. */
+export function lockReplaced(directory: string | null, path: string): Disposable | null {
+  if (directory === null) return null;
+  try {
+    const status = statPath(path, "no-follow");
+    // A link goes away, and what it leads to stays.
+    return INODE_KINDS.has(status.kind) ? lockInode(directory, status, "exclusive", path) : null;
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return null;
+    throw error;
+  }
+}
+
+/**
+ * What cannot be written needs no protection from those who share it only to read. A name that leaves no room for that of
+ * its lock gets one that is made of it: other programs have none for it at all.
+ */
+function lockBeside(path: string, mode: LockMode): FileLock | null {
+  const inDirectory = (name: string) => FileLock.take(join(dirname(path), name), mode);
+  try {
+    return inDirectory(fitting(basename(path), (name) => `.#${name}.lck`));
+  } catch (error) {
+    if (mode === "shared" && isErrno(error, "EROFS")) return null;
+    throw error;
+  }
+}
+
+const NAME_MAX_BYTES = 255;
+
+function fitting(name: string, lockOf: (name: string) => string): string {
+  const plain = lockOf(name);
+  if (Buffer.byteLength(plain) <= NAME_MAX_BYTES) return plain;
+  return lockOf(`#${createHash("sha256").update(name).digest("hex")}`);
+}
+
+const INODE_KINDS: ReadonlySet<string> = new Set(["directory", "regular", "block"]);
+
+function lockInode(directory: string, status: FileStatus, mode: LockMode, path: string): FileLock | null {
+  return inLockDirectory(directory, inodeName(status, path), mode);
+}
+
+function inodeName({ kind, dev, ino, rdev }: FileStatus, path: string): string {
+  if (!INODE_KINDS.has(kind)) throw new SyscallError("lock", "ENOTTY", path);
+  return kind === "block" ? `block-${rdev.major}:${rdev.minor}` : `inode-${dev}:${ino}`;
+}
+
+/** Reserves a name against others who would make an image of it; `EBUSY` when somebody else does. */
+export function lockName(directory: string | null, name: string): ImageLock {
+  if (name === HOST_IMAGE) throw new SyscallError("lock", "EBUSY", name);
+  if (directory === null) return NO_LOCK;
+  const lock = inLockDirectory(
+    directory,
+    fitting(name, (fit) => `name-${fit}`),
+    "exclusive",
+  );
+  return lock === null ? NO_LOCK : new ImageLock([lock]);
+}
+
+/** A lock in the directory of this host; null for users who may not have locks there. */
+function inLockDirectory(directory: string, name: string, mode: LockMode): FileLock | null {
+  try {
+    mkdirSync(dirname(directory), { recursive: true, mode: 0o755 });
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    return FileLock.take(join(directory, name), mode);
+  } catch (error) {
+    if (process.geteuid?.() !== 0 && isDenied(error)) return null;
+    throw error;
+  }
+}
+
+function isDenied(error: unknown): boolean {
+  const code = (error as { code?: unknown }).code;
+  return isErrno(error, "EACCES", "EPERM", "EROFS") || code === "EACCES" || code === "EPERM" || code === "EROFS";
+}
+
+/** An image that is being copied: open, and held by locks, so that nobody removes or replaces it meanwhile. */
+export class HeldImage implements Disposable {
+  readonly fd: Fd;
+  readonly #path: string;
+  readonly #locks: Disposable;
+
+  private constructor(fd: Fd, path: string, locks: Disposable) {
+    this.fd = fd;
+    this.#path = path;
+    this.#locks = locks;
+  }
+
+  /**
+   * `EBUSY` when it is in use, `ENOENT` when it is not there, or not there any more when it could be locked. Without a
+   * `directory` of locks it is held against our own removals only, and machines may run from it.
+   */
+  static open(directory: string | null, path: string, kind: "directory" | "read"): HeldImage {
+    const fd = openPath(path, kind);
+    let locks: Disposable = NO_LOCK;
+    try {
+      locks = lockImageFile(directory, path, fd, "shared");
+      if (!lockWhole(fd, "shared")) throw new SyscallError("lock", "EBUSY", path);
+      if (!isAt(fd, path)) throw new SyscallError("open", "ENOENT", path);
+      return new HeldImage(fd, path, locks);
+    } catch (error) {
+      locks[Symbol.dispose]();
+      fd.close();
+      throw error;
+    }
+  }
+
+  /** `ENOENT` when somebody who knows no locks has removed it meanwhile: then what was read of it is not whole. */
+  requireThere(): void {
+    if (!isAt(this.fd, this.#path)) throw new SyscallError("open", "ENOENT", this.#path);
+  }
+
+  [Symbol.dispose](): void {
+    this.#locks[Symbol.dispose]();
+    this.fd.close();
+  }
+}

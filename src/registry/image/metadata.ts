@@ -1,0 +1,46 @@
+// What an image says of itself: host name, machine id, machine-info(5), os-release(5). The files are the image's own, so
+// they are opened beneath its root, must be regular files, and are read up to a limit. What is missing or makes no sense is
+// left empty.
+import { parseEnvFile } from "../../base/env-file.ts";
+import { type Id128, parseId } from "../../base/id128.ts";
+import { isHostName } from "../../base/names.ts";
+import { type Fd, readFileIn } from "../../kernel/file/fd.ts";
+import { SyscallError } from "../../kernel/syscall/sys.ts";
+
+export interface ImageMetadata {
+  readonly hostname: string;
+  readonly machineId: Id128 | null;
+  readonly machineInfo: ReadonlyMap<string, string>;
+  readonly osRelease: ReadonlyMap<string, string>;
+}
+
+const LIMIT_BYTES = 256 << 10;
+
+/** Reads the metadata of the tree at `root`; `usr`, where it is a file system of its own, has a part of it. */
+export function readMetadata(root: Fd | null, usr: Fd | null = null): ImageMetadata {
+  const file = (path: string) => (root === null ? null : textOf(root, path));
+  const osRelease = file("/etc/os-release") ?? file("/usr/lib/os-release") ?? (usr && textOf(usr, "/lib/os-release"));
+  return {
+    hostname: hostName(file("/etc/hostname") ?? ""),
+    machineId: parseId((file("/etc/machine-id") ?? "").replace(/\n$/, "")) ?? null,
+    machineInfo: parseEnvFile(file("/etc/machine-info") ?? ""),
+    osRelease: parseEnvFile(osRelease ?? ""),
+  };
+}
+
+function textOf(root: Fd, path: string): string | null {
+  try {
+    return readFileIn(root, path, LIMIT_BYTES).toString();
+  } catch (error) {
+    if (error instanceof SyscallError) return null;
+    throw error;
+  }
+}
+
+/** The first line that is no comment, without what cannot stand in a host name (hostname(5)). */
+function hostName(text: string): string {
+  const lines = text.split("\n").map((line) => line.trim());
+  const line = lines.find((candidate) => candidate !== "" && !candidate.startsWith("#")) ?? "";
+  const name = line.replaceAll(/[^A-Za-z0-9.-]/g, "").replace(/\.$/, "");
+  return isHostName(name) ? name : "";
+}

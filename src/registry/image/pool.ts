@@ -1,0 +1,102 @@
+// The pool: the directory of this host's own images, how much it uses and how much it may. Limits are quota of btrfs,
+// which slows the whole file system down: it is switched on by setting a limit, and by nothing else
+// (machinectl(1), "set-limit").
+import { mkdirSync } from "node:fs";
+import { basename, dirname } from "node:path";
+import { UINT64_MAX } from "../../base/format.ts";
+import { createSubvolume, isBtrfs, isSubvolume, outermostDirectory, subvolumeInfo } from "../../kernel/tree/btrfs.ts";
+import {
+  enableQuota,
+  insertSubtreeGroup,
+  isQuotaEnabled,
+  limitGroup,
+  type SubvolumeSpace,
+  subtreeGroup,
+  subvolumeSpace,
+} from "../../kernel/tree/btrfs-quota.ts";
+import { type Fd, openPath } from "../../kernel/file/fd.ts";
+import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
+import { rawOf } from "../../kernel/tree/tree.ts";
+import type { Image } from "./image.ts";
+import type { ImageLayout } from "./layout.ts";
+
+/** Opens the pool, making it where it is missing: a subvolume where there are such, so that it can have a limit. */
+export function openPool(layout: ImageLayout): Fd {
+  try {
+    return openPath(layout.pool, "directory");
+  } catch (error) {
+    if (!isErrno(error, "ENOENT")) throw error;
+    makePool(layout.pool);
+    return openPath(layout.pool, "directory");
+  }
+}
+
+function makePool(path: string): void {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+  using parent = openPath(dirname(path), "directory");
+  if (isBtrfs(parent)) createSubvolume(parent, rawOf(basename(path)));
+  else mkdirSync(path, { mode: 0o700 });
+}
+
+/** What the pool uses and may use; all ones where that is not counted. */
+export function poolSpace(layout: ImageLayout): SubvolumeSpace {
+  try {
+    using pool = openPath(layout.pool, "directory");
+    const space = isSubvolume(pool) ? subvolumeSpace(pool, subvolumeInfo(pool).id) : null;
+    return space ?? NO_SPACE;
+  } catch (error) {
+    if (error instanceof SyscallError) return NO_SPACE;
+    throw error;
+  }
+}
+
+const NO_SPACE = { usage: UINT64_MAX, usageExclusive: UINT64_MAX, limit: UINT64_MAX, limitExclusive: UINT64_MAX };
+
+/** Limits the pool with all that is in it; all ones takes the limit away. `ENOTTY` where the file system has no quota. */
+export function limitPool(layout: ImageLayout, bytes: bigint): void {
+  using pool = openPool(layout);
+  if (!isBtrfs(pool)) throw new SyscallError("quota", "ENOTTY", layout.pool);
+  if (!isSubvolume(pool)) {
+    // A directory on btrfs cannot be limited, and making it a subvolume would mean moving all images.
+    if (bytes === UINT64_MAX) return;
+    throw new SyscallError("quota", "EINVAL", layout.pool);
+  }
+  limitSubvolume(pool, bytes);
+}
+
+/** Limits an image with all that is in it. `EROFS` for what is not ours to change, `EOPNOTSUPP` for what has no limit. */
+export function limitImage(image: Image, bytes: bigint): void {
+  if (!image.mayChange) throw new SyscallError("quota", "EROFS", image.path);
+  if (image.type !== "subvolume") throw new SyscallError("quota", "EOPNOTSUPP", image.path);
+  using top = openPath(image.path, "directory");
+  limitSubvolume(top, bytes);
+}
+
+/** No limit on a file system without quota is what it has already. */
+function limitSubvolume(top: Fd, bytes: bigint): void {
+  if (!isQuotaEnabled(top)) {
+    if (bytes === UINT64_MAX) return;
+    enableQuota(top);
+  }
+  const { id, parentId } = subvolumeInfo(top);
+  // Through a subvolume that has used up its limit the kernel changes nothing, not even the limit.
+  using outside = outermostDirectory(top);
+  insertSubtreeGroup(outside, id, parentId);
+  // The leaf group as well: older tools looked at that alone.
+  limitGroup(outside, id, bytes);
+  limitGroup(outside, subtreeGroup(outside, id), bytes);
+}
+
+/** Counts a new subvolume as others are counted, with the limit of the one it was made from; nothing without quota. */
+export function keepSpace(original: Fd | null, made: Fd): void {
+  try {
+    if (!isQuotaEnabled(made)) return;
+    const { id, parentId } = subvolumeInfo(made);
+    insertSubtreeGroup(made, id, parentId);
+    const limit = original === null ? null : subvolumeSpace(original, subvolumeInfo(original).id)?.limit;
+    if (limit != null && limit !== UINT64_MAX) limitGroup(made, subtreeGroup(made, id), limit);
+  } catch (error) {
+    // An image that is not counted is better than none.
+    if (!(error instanceof SyscallError)) throw error;
+  }
+}

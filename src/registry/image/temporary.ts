@@ -1,0 +1,216 @@
+// What is not yet, or no longer, an image: under a name that no list shows, held by a lock as long as somebody works on
+// it. The lock ends with the process that has it, however that ends, and whatever is found unlocked is removed.
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { createSubvolume, isBtrfs } from "../../kernel/tree/btrfs.ts";
+import { type Fd, openPath } from "../../kernel/file/fd.ts";
+import { FileLock, isLockFree, lockWhole } from "../../kernel/file/lock.ts";
+import { createDirectory, createFile, type NamedPlace, renameNew } from "../../kernel/tree/link.ts";
+import { removeTree } from "../../kernel/tree/remove.ts";
+import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
+import { openDirectory, openForReading, type RawName, RawStatus, readEntries, textOf } from "../../kernel/tree/tree.ts";
+import type { ImageLayout } from "./layout.ts";
+
+/** `.#` keeps it out of every list, and lets tmpfiles.d(5) remove it at boot. */
+const PREFIX = ".#machined-";
+const TRIES = 64;
+
+const status = new RawStatus();
+
+/** A hidden entry that is ours. Disposing of it removes what is still there under that name. */
+export class Temporary implements Disposable {
+  readonly directory: Fd;
+  readonly name: RawName;
+  /** The entry itself, locked. */
+  readonly fd: Fd;
+  #isKept = false;
+
+  constructor(directory: Fd, name: RawName, fd: Fd) {
+    this.directory = directory;
+    this.name = name;
+    this.fd = fd;
+  }
+
+  /** Gives it its final name; `EEXIST` when that is taken. */
+  publish(name: RawName): void {
+    renameNew(this, { directory: this.directory, name });
+    this.#isKept = true;
+  }
+
+  /** Removes it now, with errors. */
+  remove(): void {
+    removeTree(this.directory, this.name);
+    this.#isKept = true;
+  }
+
+  [Symbol.dispose](): void {
+    // What cannot be removed now is found again, unlocked, by the next operation.
+    if (!this.#isKept) unlessUnable(() => removeTree(this.directory, this.name));
+    this.fd.close();
+  }
+}
+
+function freshName(): RawName {
+  return PREFIX + randomBytes(8).toString("hex");
+}
+
+/** Makes something under a fresh name and locks it; who takes it for left over between the two makes us try again. */
+function makeLocked(directory: Fd, make: (place: NamedPlace) => Fd): Temporary {
+  for (let tries = 1; ; tries++) {
+    const name = freshName();
+    const fd = makeUnlessSwept({ directory, name }, make, tries === TRIES);
+    if (fd === null) continue;
+    if (lockWhole(fd) && stillThere(directory, name, fd)) return new Temporary(directory, name, fd);
+    fd.close();
+    if (tries === TRIES) throw new SyscallError("lock", "EBUSY", name);
+  }
+}
+
+/** Null when it was gone before it was open. */
+function makeUnlessSwept(place: NamedPlace, make: (place: NamedPlace) => Fd, isLast: boolean): Fd | null {
+  try {
+    return makeOrClean(place, make);
+  } catch (error) {
+    if (isErrno(error, "ENOENT") && !isLast) return null;
+    throw error;
+  }
+}
+
+function makeOrClean(place: NamedPlace, make: (place: NamedPlace) => Fd): Fd {
+  try {
+    return make(place);
+  } catch (error) {
+    unlessUnable(() => removeTree(place.directory, place.name));
+    throw error;
+  }
+}
+
+function stillThere(directory: Fd, name: RawName, fd: Fd): boolean {
+  try {
+    return status.readEntry(directory, name).identity === status.readFd(fd).identity;
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return false;
+    throw error;
+  }
+}
+
+/** An empty tree: a subvolume where the file system has them, else a directory. */
+export function temporaryTree(directory: Fd): Temporary {
+  return makeLocked(directory, (place) => {
+    if (isBtrfs(directory)) createSubvolume(directory, place.name);
+    else createDirectory(place, 0o700);
+    return openDirectory(directory, place.name);
+  });
+}
+
+/** An empty directory, never a subvolume: what is made in it can be moved out again. */
+export function temporaryFolder(directory: Fd): Temporary {
+  return temporaryMade(directory, (name) => createDirectory({ directory, name }, 0o700));
+}
+
+/** What `make` makes under the name it is given, a directory. */
+export function temporaryMade(directory: Fd, make: (name: RawName) => void): Temporary {
+  return makeLocked(directory, ({ name }) => {
+    make(name);
+    return openDirectory(directory, name);
+  });
+}
+
+/** An empty file. */
+export function temporaryFile(directory: Fd, mode: number): Temporary {
+  return makeLocked(directory, (place) => createFile(place, mode));
+}
+
+/** Takes a directory out of everybody's sight. `EBUSY` when somebody holds it, or when something is mounted on it. */
+export function hide(directory: Fd, name: RawName): Temporary {
+  const fd = openDirectory(directory, name);
+  try {
+    if (!lockWhole(fd)) throw new SyscallError("lock", "EBUSY", name);
+    const hidden = freshName();
+    renameNew({ directory, name }, { directory, name: hidden });
+    return new Temporary(directory, hidden, fd);
+  } catch (error) {
+    fd.close();
+    throw error;
+  }
+}
+
+/** Removes what dead processes left in a directory. What cannot be removed stays for the next time. */
+function sweep(path: string): void {
+  unlessUnable(() => {
+    using directory = openPath(path, "directory");
+    for (const { name } of readEntries(directory)) {
+      if (name.startsWith(PREFIX)) unlessUnable(() => sweepOne(directory, name));
+    }
+  });
+}
+
+/** The lock files of images: beside them, and all together in a directory of this host. */
+function lockFiles(layout: ImageLayout): string[] {
+  const beside = workplaces(layout).flatMap((path) => lockFilesIn(path, LOCK_BESIDE));
+  return layout.locks === null ? beside : [...beside, ...lockFilesIn(layout.locks, ANY_LOCK)];
+}
+
+const LOCK_BESIDE = /^\.#.*\.lck$/s;
+const ANY_LOCK = /^/;
+
+function lockFilesIn(path: string, pattern: RegExp): string[] {
+  const found: string[] = [];
+  unlessUnable(() => {
+    using directory = openPath(path, "directory");
+    for (const { name, kind } of readEntries(directory)) {
+      if (kind === "regular" && pattern.test(name)) found.push(join(path, textOf(name)));
+    }
+  });
+  return found;
+}
+
+/** Sweeps everywhere where operations make something, and where they leave lock files when they are killed. */
+export function sweepAll(layout: ImageLayout): void {
+  for (const directory of workplaces(layout)) sweep(directory);
+  // A lock file that can be locked is nobody's: letting go of it removes it.
+  for (const path of lockFiles(layout)) unlessUnable(() => FileLock.take(path, "exclusive")[Symbol.dispose]());
+}
+
+/** Whether there is anything that looks left over. */
+export function hasLeftovers(layout: ImageLayout): boolean {
+  return workplaces(layout).some(hasTemporaries) || lockFiles(layout).some(isLeftOver);
+}
+
+function isLeftOver(lock: string): boolean {
+  try {
+    return isLockFree(lock);
+  } catch (error) {
+    if (error instanceof SyscallError) return false;
+    throw error;
+  }
+}
+
+function workplaces(layout: ImageLayout): string[] {
+  return [...new Set([layout.pool, ...layout.searchPath, ...layout.settings])];
+}
+
+function unlessUnable(act: () => void): void {
+  try {
+    act();
+  } catch (error) {
+    if (!(error instanceof SyscallError)) throw error;
+  }
+}
+
+/** Right about names only: it may be somebody's work. */
+function hasTemporaries(path: string): boolean {
+  try {
+    using directory = openPath(path, "directory");
+    return readEntries(directory).some(({ name }) => name.startsWith(PREFIX));
+  } catch (error) {
+    if (error instanceof SyscallError) return false;
+    throw error;
+  }
+}
+
+function sweepOne(directory: Fd, name: RawName): void {
+  const { kind } = status.readEntry(directory, name);
+  using fd = kind === "directory" ? openDirectory(directory, name) : openForReading(directory, name);
+  if (lockWhole(fd)) removeTree(directory, name);
+}

@@ -1,0 +1,106 @@
+// The IP addresses of a machine, asked of the kernel in the machine's network namespace: no process is started.
+// A socket that hears of changes is kept for each machine, so that an unchanged answer costs one call.
+import { MachinedError } from "../../base/error.ts";
+import type { Fd } from "../../kernel/file/fd.ts";
+import { namespaceId } from "../../kernel/process/namespace.ts";
+import {
+  dumpAddresses,
+  hasChanged,
+  type LocalAddress,
+  openAddressEvents,
+  openAddressSocket,
+} from "../../kernel/socket/netlink.ts";
+import type { PidRef } from "../../kernel/process/pidref.ts";
+import { isErrno } from "../../kernel/syscall/sys.ts";
+import type { Machine } from "./machine.ts";
+
+const AF_INET = 2;
+/** rtnetlink scopes from here on (host, nowhere) are of no use to anyone outside. */
+const SCOPE_HOST = 254;
+const FLAG_DEPRECATED = 0x20;
+const FLAG_TENTATIVE = 0x40;
+
+/** A machine whose table is too large, or never at rest, is asked again after so long: each question costs everybody. */
+const FAILURE_MS = 5_000;
+
+interface Cached {
+  readonly namespace: string;
+  /** Hears of changes; the answer is good until it does. */
+  readonly events: Fd;
+  answer: { readonly addresses: readonly LocalAddress[] } | { readonly error: unknown; readonly untilMs: number };
+}
+
+/** Answers for the machines of one registry. `forget` is called when a machine goes. */
+export class Addresses {
+  readonly #cache = new Map<Machine, Cached>();
+  readonly #host = namespaceId("self", "net");
+
+  /**
+   * The machine's addresses, IPv4 first. Throws NotSupported for a VM, NoPrivateNetworking for a machine in the host's
+   * network, and an error with errno when the leader is gone.
+   */
+  of(machine: Machine): readonly LocalAddress[] {
+    if (machine.class === "vm") {
+      throw new MachinedError("NotSupported", "Requesting IP address data is only supported on container machines.", {
+        parameters: {},
+      });
+    }
+    const { leader } = machine;
+    const namespace = machine.isHost ? this.#host : leader.verified(() => namespaceId(leader.pid, "net"));
+    if (!machine.isHost && namespace === this.#host) {
+      throw new MachinedError("NoPrivateNetworking", `Machine ${machine.name} does not use private networking`);
+    }
+    const cached = this.#cache.get(machine);
+    if (cached?.namespace === namespace) {
+      const { answer } = cached;
+      if ("error" in answer ? performance.now() < answer.untilMs : !hasChanged(cached.events)) return given(answer);
+    }
+    return this.#refresh(machine, namespace, cached);
+  }
+
+  #refresh(machine: Machine, namespace: string, old: Cached | undefined): readonly LocalAddress[] {
+    if (old !== undefined && old.namespace !== namespace) this.forget(machine);
+    const process = machine.isHost ? null : machine.leader;
+    // Listening begins before the question: what changes in between makes the next one ask anew.
+    const events = this.#cache.get(machine)?.events ?? openAddressEvents(process);
+    const answer = ask(process);
+    this.#cache.set(machine, { namespace, events, answer });
+    return given(answer);
+  }
+
+  /** Drops what is kept for the machine; its socket would keep the network namespace alive. */
+  forget(machine: Machine): void {
+    this.#cache.get(machine)?.events.close();
+    this.#cache.delete(machine);
+  }
+}
+
+function ask(process: PidRef | null): Cached["answer"] {
+  try {
+    using socket = openAddressSocket(process);
+    return { addresses: usable(dumpAddresses(socket)) };
+  } catch (error) {
+    const isTheirs = isErrno(error, "ENOBUFS", "ETIMEDOUT", "EBUSY");
+    return { error, untilMs: isTheirs ? performance.now() + FAILURE_MS : 0 };
+  }
+}
+
+function given(answer: Cached["answer"]): readonly LocalAddress[] {
+  if ("error" in answer) throw answer.error;
+  return answer.addresses;
+}
+
+/** Without what no peer can use, in the original's order: family, scope, interface, bytes. */
+export function usable(addresses: readonly LocalAddress[]): LocalAddress[] {
+  return addresses
+    .filter(({ flags, scope }) => (flags & (FLAG_DEPRECATED | FLAG_TENTATIVE)) === 0 && scope < SCOPE_HOST)
+    .sort(compare);
+}
+
+function compare(a: LocalAddress, b: LocalAddress): number {
+  return rank(a) - rank(b) || a.scope - b.scope || a.ifindex - b.ifindex || Buffer.compare(a.bytes, b.bytes);
+}
+
+function rank({ family }: LocalAddress): number {
+  return family === AF_INET ? 0 : 1;
+}

@@ -1,0 +1,178 @@
+// What an earlier daemon left: its state files, and its notes about machines that it was starting when it ended.
+// Machines whose leader is gone are removed without a word; the others are announced again, because whoever listens now
+// may not have heard of them.
+import { errnoNameOf } from "../../base/error.ts";
+import { PidRef } from "../../kernel/process/pidref.ts";
+import { isErrno } from "../../kernel/syscall/sys.ts";
+import { type Machine, type MachineFacts, scopeOf } from "./machine.ts";
+import type { LoadedMachines, MachineFiles, SavedMachine } from "./file.ts";
+import type { MachineSaver } from "./saver.ts";
+import type { MachineSet } from "./set.ts";
+import type { Log, ServiceManager, UnitPlace } from "../ports.ts";
+
+/** What is needed of the registry. */
+interface Target {
+  add(facts: MachineFacts): Machine;
+  locate(machine: Machine): void;
+  placeOf(leader: PidRef): UnitPlace | null;
+  start(machine: Machine): void;
+  save(machine: Machine): void;
+  drop(machine: Machine): void;
+  enqueue(machine: Machine): void;
+  finishJob(machine: Machine): Promise<string>;
+}
+
+export class Restoration {
+  readonly #registry: Target;
+  readonly #set: MachineSet;
+  readonly #files: MachineFiles;
+  readonly #saver: MachineSaver;
+  readonly #manager: ServiceManager;
+  readonly #log: Log;
+
+  constructor(parts: {
+    registry: Target;
+    set: MachineSet;
+    files: MachineFiles;
+    saver: MachineSaver;
+    manager: ServiceManager;
+    log: Log;
+  }) {
+    this.#registry = parts.registry;
+    this.#set = parts.set;
+    this.#files = parts.files;
+    this.#saver = parts.saver;
+    this.#manager = parts.manager;
+    this.#log = parts.log;
+  }
+
+  run(): void {
+    const { machines, reserved, broken, unread } = this.#load();
+    for (const { name, error } of unread) {
+      this.#log.warning(`Cannot read the state of machine ${name}, leaving it as it is: ${(error as Error).message}`);
+    }
+    for (const name of broken) {
+      this.#log.warning(`The state file of machine ${name} makes no sense, removing it.`);
+      this.#saver.remove(name, null, null);
+    }
+    for (const saved of machines) this.#unlessImpossible(saved.name, () => this.#restore(saved));
+    for (const saved of reserved) this.#unlessImpossible(saved.name, () => this.#reconcile(saved));
+  }
+
+  #load(): LoadedMachines {
+    try {
+      return this.#files.load();
+    } catch (error) {
+      if (errnoNameOf(error) === null) throw error;
+      this.#log.warning(`Cannot read the state of machines: ${(error as Error).message}`);
+      return { machines: [], reserved: [], broken: [], unread: [] };
+    }
+  }
+
+  /** What the host cannot do now (no free descriptor, say) proves nothing about a machine: its file stays. */
+  #unlessImpossible(name: string, restore: () => void): void {
+    try {
+      restore();
+    } catch (error) {
+      if (errnoNameOf(error) === null) throw error;
+      this.#log.warning(`Failed to restore machine ${name}, leaving its state file: ${(error as Error).message}`);
+    }
+  }
+
+  #restore(saved: SavedMachine): void {
+    const machine = this.#revive(saved);
+    if (machine === null) {
+      this.#saver.remove(saved.name, saved.unit, null);
+      return;
+    }
+    const { unit, subgroup, realtimeUsec, monotonicUsec } = saved;
+    if (unit !== null) machine.place = { unit, subgroup, cgroup: "" };
+    machine.ownsUnit = unit === scopeOf(saved.name);
+    machine.job = saved.job;
+    if (realtimeUsec !== null && monotonicUsec !== null) machine.startedAt = { realtimeUsec, monotonicUsec };
+    this.#start(machine);
+  }
+
+  /** The machine of a file, with its name taken; null where it ended, or another process has its leader's number. */
+  #revive(saved: SavedMachine): Machine | null {
+    const { name, class: machineClass } = saved;
+    const leader = revive(saved.leader, saved.leaderPidfdId);
+    const isUsable = machineClass !== null && machineClass !== "host" && this.#set.holderOf(name) === null;
+    if (leader !== null && isUsable && this.#isSame(saved, leader) && this.#set.withLeader(leader.pid) === null) {
+      const supervisor = revive(saved.supervisor, saved.supervisorPidfdId);
+      return this.#registry.add({ ...saved, class: machineClass, leader, supervisor });
+    }
+    leader?.[Symbol.dispose]();
+    return null;
+  }
+
+  #start(machine: Machine): void {
+    this.#registry.locate(machine);
+    this.#registry.start(machine);
+    if (machine.job !== null) {
+      void this.#resumeJob(machine, machine.job).catch(() => this.#registry.enqueue(machine));
+    }
+  }
+
+  /** The job may have ended while nobody listened. */
+  async #resumeJob(machine: Machine, job: string): Promise<void> {
+    const pending = await this.#manager.isJobPending(job);
+    if (pending) await this.#registry.finishJob(machine);
+    else if (machine.job === job) {
+      machine.job = null;
+      this.#registry.save(machine);
+    }
+  }
+
+  /** Files of 252 name the leader by its number alone, which may be another process by now: its unit tells. */
+  #isSame(saved: SavedMachine, leader: PidRef): boolean {
+    if (saved.leaderPidfdId !== null || saved.unit === null) return true;
+    return this.#registry.placeOf(leader)?.unit === saved.unit;
+  }
+
+  /**
+   * A daemon ended between asking for a machine's scope and saving the machine. Where the scope stands, the machine was
+   * made; its name stays taken until that is known.
+   */
+  #reconcile(saved: SavedMachine): void {
+    const unit = scopeOf(saved.name);
+    const machine = this.#revive({ ...saved, unit });
+    if (machine === null) {
+      this.#saver.release(saved.name);
+      return;
+    }
+    machine.place = { unit, subgroup: "", cgroup: "" };
+    machine.ownsUnit = true;
+    if (this.#registry.placeOf(machine.leader)?.unit === unit) this.#start(machine);
+    else void this.#ask(machine, unit);
+  }
+
+  /** The scope may still be on its way: its leader is moved into it by the start job. */
+  async #ask(machine: Machine, unit: string): Promise<void> {
+    try {
+      const { isActive, job } = await this.#manager.unitState(unit);
+      machine.job = job;
+      if (this.#set.has(machine) && (isActive || job !== null)) {
+        this.#start(machine);
+        return;
+      }
+    } catch (error) {
+      this.#log.warning(`Cannot find out whether ${unit} was made: ${(error as Error).message}`);
+    }
+    this.#saver.release(machine.name);
+    this.#registry.drop(machine);
+  }
+}
+
+/** The process of a saved PID, or null when it is gone or another one has its number now. */
+function revive(pid: number, id: bigint | null): PidRef | null {
+  if (pid <= 1) return null;
+  try {
+    const process = PidRef.of(pid);
+    if (process.isAlive() && (id === null || process.id === null || process.id === id)) return process;
+    process[Symbol.dispose]();
+  } catch (error) {
+    if (!isErrno(error, "ESRCH")) throw error;
+  }
+  return null;
+}

@@ -1,0 +1,143 @@
+// The set of machines with its indices: by name, unit and leader; and which machine a process belongs to.
+import { MachinedError } from "../../base/error.ts";
+import { cgroupOfProcess } from "../../kernel/process/cgroup.ts";
+import { PidRef } from "../../kernel/process/pidref.ts";
+import type { Machine } from "./machine.ts";
+import type { ServiceManager, UnitPlace } from "../ports.ts";
+
+/** How far up a process's parents a machine is looked for. */
+const PARENT_LIMIT = 64;
+
+export class MachineSet {
+  readonly #manager: ServiceManager;
+  readonly #byName = new Map<string, Machine>();
+  readonly #byUnit = new Map<string, Set<Machine>>();
+  readonly #byLeader = new Map<number, Machine>();
+
+  constructor(manager: ServiceManager) {
+    this.#manager = manager;
+  }
+
+  /** The started machines, `.host` among them, in the order of their registration. */
+  *list(): Generator<Machine> {
+    for (const machine of this.#byName.values()) if (machine.started) yield machine;
+  }
+
+  /** All machines, those included that are still being started. */
+  all(): Iterable<Machine> {
+    return this.#byName.values();
+  }
+
+  inUnit(unit: string): Iterable<Machine> {
+    return this.#byUnit.get(unit) ?? [];
+  }
+
+  find(name: string): Machine | null {
+    const machine = this.#byName.get(name);
+    return machine?.started === true ? machine : null;
+  }
+
+  /** The machine of that name; throws NoSuchMachine. */
+  get(name: string): Machine {
+    const machine = this.find(name);
+    if (machine === null) throw new MachinedError("NoSuchMachine", `No machine '${name}' known`);
+    return machine;
+  }
+
+  /** Whatever has the name, started or not. */
+  holderOf(name: string): Machine | null {
+    return this.#byName.get(name) ?? null;
+  }
+
+  /** The machine whose leader the process is. The number of a leader that is gone may be another process's by now. */
+  withLeader(pid: number): Machine | null {
+    const machine = this.#byLeader.get(pid);
+    return machine?.leader.isAlive() === true ? machine : null;
+  }
+
+  has(machine: Machine): boolean {
+    return this.#byName.get(machine.name) === machine;
+  }
+
+  add(machine: Machine): void {
+    this.#byName.set(machine.name, machine);
+    if (!machine.isHost) this.#byLeader.set(machine.leader.pid, machine);
+  }
+
+  /** Finds the machine by its unit too, from now on. */
+  addUnit(machine: Machine, unit: string): void {
+    const machines = this.#byUnit.get(unit);
+    if (machines === undefined) this.#byUnit.set(unit, new Set([machine]));
+    else machines.add(machine);
+  }
+
+  delete(machine: Machine): void {
+    if (this.#byName.get(machine.name) === machine) this.#byName.delete(machine.name);
+    if (this.#byLeader.get(machine.leader.pid) === machine) this.#byLeader.delete(machine.leader.pid);
+    const unit = machine.place?.unit;
+    const machines = unit === undefined ? undefined : this.#byUnit.get(unit);
+    if (unit !== undefined && machines?.delete(machine) === true && machines.size === 0) this.#byUnit.delete(unit);
+  }
+
+  /** The machine a process belongs to: by leader, by cgroup, by unit, then by the same of its parents; else null. */
+  findByProcess(pid: number): Machine | null {
+    let current = pid;
+    for (let depth = 0; current > 1 && depth < PARENT_LIMIT; depth++) {
+      const machine = this.withLeader(current) ?? this.#findByCgroup(current);
+      if (machine?.started === true) return machine;
+      const parent = parentOf(current);
+      if (parent === null) return null;
+      current = parent;
+    }
+    return null;
+  }
+
+  #findByCgroup(pid: number): Machine | null {
+    const cgroup = cgroupOf(pid);
+    if (cgroup === null) return null;
+    let best: Machine | null = null;
+    for (const machine of this.#candidates(pid)) {
+      const own = machine.place?.cgroup ?? "";
+      const inside = own !== "" && `${cgroup}/`.startsWith(`${own}/`);
+      if (inside && own.length > (best?.place?.cgroup.length ?? 0)) best = machine;
+    }
+    return best ?? this.#onlyOne(pid);
+  }
+
+  #candidates(pid: number): Iterable<Machine> {
+    const unit = this.placeOf(pid)?.unit;
+    return (unit !== undefined && this.#byUnit.get(unit)) || [];
+  }
+
+  /** A process beside the payload (the supervisor, say) belongs to the machine that is alone in its unit. */
+  #onlyOne(pid: number): Machine | null {
+    const machines = [...this.#candidates(pid)];
+    return machines.length === 1 ? (machines[0] ?? null) : null;
+  }
+
+  /** Where a process lives, or null when it is in no unit or gone. */
+  placeOf(pid: number): UnitPlace | null {
+    try {
+      return this.#manager.placeOf(pid);
+    } catch {
+      return null; // the process is gone
+    }
+  }
+}
+
+function cgroupOf(pid: number): string | null {
+  try {
+    return cgroupOfProcess(pid);
+  } catch {
+    return null;
+  }
+}
+
+function parentOf(pid: number): number | null {
+  try {
+    using process = PidRef.of(pid);
+    return process.parentPid();
+  } catch {
+    return null;
+  }
+}

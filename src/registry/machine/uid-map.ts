@@ -1,0 +1,129 @@
+// /proc/PID/uid_map and gid_map: which users of the host stand behind a machine's users (user_namespaces(7)).
+import { readFileSync } from "node:fs";
+import { errnoNameOf } from "../../base/error.ts";
+import { namespaceId } from "../../kernel/process/namespace.ts";
+import type { PidRef } from "../../kernel/process/pidref.ts";
+import { isErrno } from "../../kernel/syscall/sys.ts";
+
+export interface MapLine {
+  /** First id inside, first id outside, how many. */
+  readonly inside: number;
+  readonly outside: number;
+  readonly count: number;
+}
+
+export type IdKind = "uid" | "gid";
+
+/** Ids below are the host's own, above this machines' (systemd's UIDS-GIDS.md). */
+export const HOST_ID_END = 0x1_0000;
+const SHIFT_MIN_COUNT = 65534;
+
+/** The lines of a map file. What is no line of three numbers is left out. */
+export function parseIdMap(text: string): MapLine[] {
+  const lines: MapLine[] = [];
+  for (const line of text.split("\n")) {
+    const words = line.trim().split(/\s+/).map(Number);
+    const [inside, outside, count] = words;
+    if (words.length !== 3 || words.some((word) => !Number.isInteger(word) || word < 0)) continue;
+    lines.push({ inside: inside as number, outside: outside as number, count: count as number });
+  }
+  return lines;
+}
+
+export interface IdMaps {
+  readonly uid: readonly MapLine[];
+  readonly gid: readonly MapLine[];
+}
+
+/** Our own user namespace: nothing is mapped. */
+const OWN: IdMaps = (() => {
+  const lines = [{ inside: 0, outside: 0, count: 0xffff_ffff }];
+  return { uid: lines, gid: lines };
+})();
+interface Known {
+  readonly namespace: string;
+  readonly maps: IdMaps;
+}
+
+/**
+ * By process: while it lives and stays in its user namespace, the map stands as it was written. (Not by namespace: the
+ * kernel gives a namespace's number to a later one.)
+ */
+const known = new WeakMap<PidRef, Known>();
+let own: string | null | undefined;
+
+/** Our user namespace; null where the kernel has none. */
+function ownNamespace(): string | null {
+  try {
+    return namespaceId("self", "user");
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return null;
+    throw error;
+  }
+}
+
+/** The maps of a leader, empty while they have not been written. Throws an error with errno when it is gone. */
+export function idMapsOf(leader: PidRef): IdMaps {
+  if (justAsked?.leader === leader) return justAsked.maps;
+  const maps = leader.verified(() => findMaps(leader));
+  if (justAsked === null)
+    queueMicrotask(() => {
+      justAsked = null;
+    });
+  justAsked = { leader, maps };
+  return maps;
+}
+
+/** An answer about a machine asks for its maps more than once, in one go: nothing changes in between. */
+let justAsked: { readonly leader: PidRef; readonly maps: IdMaps } | null = null;
+
+function findMaps(leader: PidRef): IdMaps {
+  if (own === undefined) own = ownNamespace();
+  if (own === null) return OWN;
+  const namespace = namespaceId(leader.pid, "user");
+  if (namespace === own) return OWN;
+  const last = known.get(leader);
+  if (last?.namespace === namespace) return last.maps;
+  const maps = { uid: readIdMap(leader.pid, "uid"), gid: readIdMap(leader.pid, "gid") };
+  if (maps.uid.length > 0 && maps.gid.length > 0) known.set(leader, { namespace, maps });
+  return maps;
+}
+
+/** The lines of a process's map file; none where the kernel has no user namespaces. */
+export function readIdMap(pid: number, kind: IdKind): MapLine[] {
+  try {
+    return parseIdMap(readFileSync(`/proc/${pid}/${kind}_map`, "latin1"));
+  } catch (error) {
+    if (errnoNameOf(error) !== "ENOENT") throw error;
+    namespaceId(pid, "pid"); // throws when it is the process that is missing
+    return [];
+  }
+}
+
+/** The host id behind an inner one, or null. */
+export function mapOutward(lines: readonly MapLine[], inner: number): number | null {
+  for (const { inside, outside, count } of lines) {
+    if (inner >= inside && inner < inside + count) return outside + (inner - inside);
+  }
+  return null;
+}
+
+/** The inner id in front of a host one, or null. Lines that begin at the host's 0 do not count: they map everything. */
+export function mapInward(lines: readonly MapLine[], outer: number): number | null {
+  for (const { inside, outside, count } of lines) {
+    if (outside !== 0 && outer >= outside && outer < outside + count) return inside + (outer - outside);
+  }
+  return null;
+}
+
+/**
+ * The shift of a machine whose maps are one and the same line from 0, null where the
+ * mapping is more complex than a shift.
+ */
+export function shiftOf({ uid, gid }: IdMaps): number | null {
+  const [line] = uid;
+  if (uid.length !== 1 || line === undefined || line.inside !== 0 || line.count < SHIFT_MIN_COUNT) return null;
+  const [group] = gid;
+  const same = gid.length === 1 && group?.inside === 0 && group.outside === line.outside && group.count === line.count;
+  return same ? line.outside : null;
+}

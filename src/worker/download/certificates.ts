@@ -1,0 +1,40 @@
+// Whom https connections trust: the certificates of the host, as every other program there does, and not the ones that
+// were current when this one was built.
+import { readSettings } from "../../kernel/file/foreign-file.ts";
+import { isErrno } from "../../kernel/syscall/sys.ts";
+
+/** Where the distributions keep them: Debian and Arch, Fedora, SUSE, Alpine. */
+const BUNDLES = [
+  "/etc/ssl/certs/ca-certificates.crt",
+  "/etc/pki/tls/certs/ca-bundle.crt",
+  "/etc/ssl/ca-bundle.pem",
+  "/etc/ssl/cert.pem",
+] as const;
+
+const BUNDLE_LIMIT_BYTES = 16 << 20;
+
+export interface Trust {
+  /** In PEM; without, it is the engine's own list. */
+  readonly ca?: string;
+}
+
+let known: Trust | null = null;
+
+/** The certificates of authorities, read once; $SSL_CERT_FILE names other ones. */
+export function trust(): Trust {
+  known ??= readTrust(process.env["SSL_CERT_FILE"]);
+  return known;
+}
+
+function readTrust(given: string | undefined): Trust {
+  if (given) return { ca: readSettings(given, BUNDLE_LIMIT_BYTES).toString("latin1") };
+  for (const path of BUNDLES) {
+    try {
+      const ca = readSettings(path, BUNDLE_LIMIT_BYTES).toString("latin1");
+      if (ca.includes("BEGIN CERTIFICATE")) return { ca };
+    } catch (error) {
+      if (!isErrno(error, "ENOENT")) throw error;
+    }
+  }
+  return {};
+}

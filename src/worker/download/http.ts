@@ -1,0 +1,179 @@
+// One HTTP exchange: redirects followed by hand, so that a server can send us nowhere we would not go by ourselves, and a
+// body that is given up when it does not come. Nothing is decoded on the way: hashes are over the bytes as sent.
+import { version } from "../../../package.json";
+import { errnoNumber, errnoText } from "../../base/errno.ts";
+import { ErrnoError } from "../../base/error.ts";
+import { keepWhenInterrupted } from "../program/abandon.ts";
+import { trust } from "./certificates.ts";
+
+export interface HttpLimits {
+  /** Until the headers are here. */
+  readonly answerMs: number;
+  /** Slower than `slowBytesPerSecond` for so long is given up. */
+  readonly slowMs: number;
+  readonly slowBytesPerSecond: number;
+  readonly redirects: number;
+}
+
+export const HTTP_LIMITS: HttpLimits = { answerMs: 60_000, slowMs: 60_000, slowBytesPerSecond: 30, redirects: 20 };
+
+const COMPATIBLE_WITH = 262;
+const USER_AGENT = `systemd-pull/${COMPATIBLE_WITH} (machined ${version})`;
+
+/** Something that may go well at the next try. */
+export class TransientError extends ErrnoError {
+  readonly retryAfterMs: number;
+
+  constructor(errnoName: string, message: string, options?: { cause?: unknown; retryAfterMs?: number }) {
+    super(errnoName, message, options);
+    this.retryAfterMs = options?.retryAfterMs ?? 0;
+  }
+}
+
+export interface HttpReply {
+  readonly status: number;
+  readonly headers: Headers;
+  /** Where the reply came from, after redirects. */
+  readonly url: URL;
+  /** The body; to be read to its end or closed. */
+  readonly body: HttpBody;
+}
+
+const connections = new Set<AbortController>();
+
+// Whoever is interrupted takes nothing more: what comes while the rest is put away would be fetched again.
+keepWhenInterrupted({
+  keep: () => {
+    for (const connection of connections) connection.abort();
+  },
+  [Symbol.dispose]: () => {},
+});
+
+/** The body of a reply, as chunks. TransientError when it ends early, or comes too slowly. */
+export class HttpBody implements AsyncIterable<Buffer>, Disposable {
+  readonly #response: Response;
+  readonly #abort: AbortController;
+  readonly #limits: HttpLimits;
+
+  constructor(response: Response, abort: AbortController, limits: HttpLimits) {
+    this.#response = response;
+    this.#abort = abort;
+    this.#limits = limits;
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Buffer> {
+    const reader = this.#response.body?.getReader();
+    if (reader === undefined) return;
+    const { slowMs, slowBytesPerSecond } = this.#limits;
+    let since = performance.now();
+    let bytes = 0;
+    const timer = setInterval(
+      () => {
+        const now = performance.now();
+        if (now - since < slowMs) return;
+        if ((bytes * 1000) / (now - since) < slowBytesPerSecond) this.#abort.abort(tooSlow());
+        since = now;
+        bytes = 0;
+      },
+      Math.min(1000, slowMs / 2),
+    );
+    try {
+      for (;;) {
+        const { done, value } = await reader.read().catch((error: unknown) => {
+          throw this.#abort.signal.aborted ? this.#abort.signal.reason : cut(error);
+        });
+        if (done) return;
+        bytes += value.length;
+        yield Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+      }
+    } finally {
+      clearInterval(timer);
+      this[Symbol.dispose]();
+    }
+  }
+
+  [Symbol.dispose](): void {
+    connections.delete(this.#abort);
+    this.#abort.abort();
+  }
+}
+
+function tooSlow(): TransientError {
+  return new TransientError("ETIMEDOUT", "Download too slow, giving up");
+}
+
+/** What openssl-verify(1) calls the reasons, as codes of errors. */
+const UNTRUSTED = /CERT|SELF_SIGNED|SIGNATURE|HOSTNAME_MISMATCH|INVALID_CA|CRL/;
+/** Advice for whoever wrote the program. */
+const ADVICE = /\.? For more information, pass .*$/s;
+
+function cut(cause: unknown): ErrnoError {
+  const text = (cause instanceof Error ? cause.message : String(cause)).replace(ADVICE, "");
+  const { code } = cause as { code?: unknown };
+  if (typeof code === "string" && UNTRUSTED.test(code)) {
+    return new ErrnoError("EPROTO", `The server's certificate is refused: ${text}`, { cause });
+  }
+  const isErrno = typeof code === "string" && errnoNumber(code) !== undefined;
+  return new TransientError("ECONNRESET", `Connection failed: ${isErrno ? errnoText(code) : text}`, { cause });
+}
+
+const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
+/** What a redirect to another origin must not learn. */
+const PRIVATE_HEADERS = ["authorization", "cookie", "proxy-authorization"];
+
+export interface HttpRequest {
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly limits?: HttpLimits;
+  /** Sent as a form, to this address only: a redirect is then no reply. */
+  readonly form?: URLSearchParams;
+}
+
+/** Gets `url`, or posts a form to it. Any status is a reply; errors are what keeps a reply from coming. */
+export async function httpGet(url: string, request: HttpRequest = {}): Promise<HttpReply> {
+  const limits = request.limits ?? HTTP_LIMITS;
+  const headers = new Headers({ "User-Agent": USER_AGENT, "Accept-Encoding": "identity", ...request.headers });
+  let at = new URL(url);
+  for (let hops = 0; ; hops++) {
+    const reply = await exchange(at, headers, limits, request.form);
+    if (request.form !== undefined) return reply;
+    const location = REDIRECTS.has(reply.status) ? reply.headers.get("location") : null;
+    if (location === null) return reply;
+    reply.body[Symbol.dispose]();
+    if (hops >= limits.redirects) throw new ErrnoError("ELOOP", `Too many redirects from '${url}'`);
+    const next = redirectTarget(location, at);
+    if (next.origin !== at.origin) for (const name of PRIVATE_HEADERS) headers.delete(name);
+    at = next;
+  }
+}
+
+function redirectTarget(location: string, from: URL): URL {
+  const target = URL.canParse(location, from.href) ? new URL(location, from) : null;
+  if (target === null || (target.protocol !== "http:" && target.protocol !== "https:")) {
+    throw new ErrnoError("EPROTONOSUPPORT", `Refusing redirect to '${location}'`);
+  }
+  return target;
+}
+
+async function exchange(url: URL, headers: Headers, limits: HttpLimits, form?: URLSearchParams): Promise<HttpReply> {
+  const abort = new AbortController();
+  connections.add(abort);
+  const late = () => abort.abort(new TransientError("ETIMEDOUT", `No answer from '${url.host}'`));
+  const timer = setTimeout(late, limits.answerMs);
+  try {
+    const response = await fetch(url, {
+      headers,
+      redirect: "manual",
+      signal: abort.signal,
+      decompress: false,
+      ...(form === undefined ? {} : { method: "POST", body: form }),
+      ...(url.protocol === "https:" ? { tls: trust() } : {}),
+    });
+    const body = new HttpBody(response, abort, limits);
+    return { status: response.status, headers: response.headers, url, body };
+  } catch (error) {
+    connections.delete(abort);
+    throw abort.signal.aborted ? abort.signal.reason : cut(error);
+  } finally {
+    clearTimeout(timer);
+  }
+}

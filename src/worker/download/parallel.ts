@@ -1,0 +1,112 @@
+// Several connections for one large file, where a server sends slower on one than we can take: the later parts come on
+// connections of their own while the first one does its part. Whatever goes wrong with them costs time, never content.
+import { log } from "../program/log.ts";
+import type { Destination } from "./destination.ts";
+import type { Get, JobLimits } from "./job.ts";
+
+export interface ParallelLimits {
+  /** Files below this come on one connection. */
+  readonly fromBytes: number;
+  /** So much comes on one connection first, to see how fast it is. */
+  readonly trialBytes: number;
+  /** From this rate on one connection is enough. */
+  readonly fastBytesPerSecond: number;
+  readonly connections: number;
+}
+
+export const PARALLEL_LIMITS: ParallelLimits = {
+  fromBytes: 256 << 20,
+  trialBytes: 16 << 20,
+  fastBytesPerSecond: 64 << 20,
+  connections: 4,
+};
+
+interface Part {
+  readonly start: number;
+  readonly end: number;
+  have: number;
+  done: Promise<void>;
+}
+
+export interface ParallelFile {
+  readonly url: string;
+  readonly etag: string;
+  readonly size: number;
+}
+
+export class ParallelParts {
+  readonly #file: ParallelFile;
+  readonly #spool: Destination;
+  readonly #limits: JobLimits;
+  readonly #get: Get;
+  readonly #startedAt = performance.now();
+  #parts: Part[] | null = null;
+  #isFilling = false;
+
+  constructor(file: ParallelFile, spool: Destination, limits: JobLimits, get: Get) {
+    this.#file = file;
+    this.#spool = spool;
+    this.#limits = limits;
+    this.#get = get;
+  }
+
+  /** Where the first connection's part ends; null as long as it is alone, or where parts that are here already say it. */
+  get boundary(): number | null {
+    return this.#isFilling ? null : (this.#parts?.[0]?.start ?? null);
+  }
+
+  /** Fetches what is missing behind the first part of those that an earlier call left. */
+  fill(): void {
+    if (this.#parts !== null) return;
+    this.#isFilling = true;
+    this.#begin(this.#spool.parts.gaps(this.#file.size));
+  }
+
+  /** Looks, once, whether further connections would pay. */
+  consider(position: number, taken: number): void {
+    const { parallel } = this.#limits;
+    if (this.#parts !== null || taken < parallel.trialBytes) return;
+    const rate = (taken * 1000) / (performance.now() - this.#startedAt);
+    const left = this.#file.size - position;
+    const pays = rate < parallel.fastBytesPerSecond && left > 2 * parallel.trialBytes;
+    this.#parts = [];
+    if (!pays) return;
+    const step = Math.ceil(left / parallel.connections);
+    const starts = Array.from({ length: parallel.connections - 1 }, (_, index) => position + (index + 1) * step);
+    this.#begin(starts.map((start) => ({ start, end: Math.min(start + step, this.#file.size) })));
+  }
+
+  #begin(ranges: readonly { start: number; end: number }[]): void {
+    this.#parts = ranges.map((range) => {
+      const part: Part = { ...range, have: 0, done: Promise.resolve() };
+      part.done = this.#fetch(part).catch((error: unknown) => {
+        log("debug", `Further connection failed: ${error instanceof Error ? error.message : String(error)}`);
+      });
+      return part;
+    });
+    if (this.#parts.length > 0) log("info", `Using ${this.#parts.length + 1} connections.`);
+  }
+
+  async #fetch(part: Part): Promise<void> {
+    const { url, etag, size } = this.#file;
+    const { generation } = this.#spool;
+    const headers = { Range: `bytes=${part.start}-${part.end - 1}`, "If-Range": etag };
+    const reply = await this.#get(url, { headers, limits: this.#limits });
+    using body = reply.body;
+    const wanted = `bytes ${part.start}-${part.end - 1}/${size}`;
+    // As for the first connection: the same strong tag, said again.
+    const isSame = reply.headers.get("etag") === etag;
+    if (reply.status !== 206 || reply.headers.get("content-range") !== wanted || !isSame) return;
+    for await (const chunk of body) {
+      const fits = chunk.subarray(0, part.end - part.start - part.have);
+      this.#spool.putAhead(fits, part.start + part.have, generation);
+      part.have += fits.length;
+      if (fits.length < chunk.length) return;
+    }
+  }
+
+  /** Waits for the later parts. */
+  async finish(): Promise<void> {
+    await Promise.all((this.#parts ?? []).map(({ done }) => done));
+  }
+}

@@ -1,0 +1,49 @@
+// Trying again what may go better next time.
+import { log } from "../program/log.ts";
+import { TransientError } from "./http.ts";
+
+export interface RetryLimits {
+  readonly tries: number;
+  readonly firstPauseMs: number;
+  /** A try that brings this much is worth as many further ones; less is what a server does to keep us for ever. */
+  readonly progressBytes: number;
+}
+
+const LONGEST_PAUSE_MS = 30_000;
+
+/** How long a server wants to be left alone (RFC 9110, 10.2.3): seconds, or a date, counted from the server's own. */
+export function retryAfter(headers: Headers, now = Date.now()): number {
+  const text = headers.get("retry-after")?.trim() ?? "";
+  if (/^\d{1,9}$/.test(text)) return Number(text) * 1000;
+  const [until, sent] = [Date.parse(text), Date.parse(headers.get("date") ?? "")];
+  return Number.isNaN(until) ? 0 : Math.max(0, until - (Number.isNaN(sent) ? now : sent));
+}
+
+/** The server has another file now than the one we have the beginning of. */
+export class ChangedError extends TransientError {}
+
+/** Repeats `attempt` after what may go better next time. Progress in between starts the counting anew. */
+export async function persistently<T>(
+  limits: RetryLimits,
+  attempt: () => Promise<T>,
+  position: () => number = () => 0,
+): Promise<T> {
+  let pauseMs = limits.firstPauseMs;
+  for (let tries = 1; ; tries++) {
+    const before = position();
+    try {
+      return await attempt();
+    } catch (error) {
+      if (!(error instanceof TransientError) || error instanceof ChangedError) throw error;
+      if (position() - before >= limits.progressBytes) {
+        tries = 1;
+        pauseMs = limits.firstPauseMs;
+      }
+      if (tries >= limits.tries) throw error;
+      const waitMs = Math.max(pauseMs, Math.min(error.retryAfterMs, LONGEST_PAUSE_MS));
+      log("notice", `${error.message}, trying again in ${Math.ceil(waitMs / 1000)}s.`);
+      await Bun.sleep(waitMs);
+      pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS);
+    }
+  }
+}

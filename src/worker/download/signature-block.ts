@@ -1,0 +1,66 @@
+// Keys that a signature brings along (`gpg --include-key-block`, sub-packet 38 of LibrePGP). It may be anybody's signature, so
+// they make nobody known: what is taken is the sub-key that signed, where its primary key is in the ring already and says
+// that it is its own. Whether that counts is asked later, as for every other key.
+import { log } from "../program/log.ts";
+
+type OpenPgp = typeof import("openpgp");
+type Key = import("openpgp").Key;
+export type Keyring = readonly Key[];
+
+const KEY_BLOCK = 38;
+const BLOCK_LIMIT_BYTES = 256 << 10;
+/** Of several signatures so many may bring keys. */
+const BLOCKS_LIMIT = 16;
+
+/** What of a signature packet the library's types leave out. */
+interface SignaturePacket {
+  readonly issuerKeyID: import("openpgp").KeyID;
+  readonly unknownSubpackets?: readonly { readonly type: number; readonly body: Uint8Array }[];
+}
+
+/** The sub-packet begins with a byte that stands for nothing yet. */
+function blockOf({ unknownSubpackets = [] }: SignaturePacket): Uint8Array | null {
+  const body = unknownSubpackets.find(({ type }) => type === KEY_BLOCK)?.body;
+  return body !== undefined && body[0] === 0 && body.length <= BLOCK_LIMIT_BYTES ? body.subarray(1) : null;
+}
+
+/** The signature packets of a text that carries its signatures, which the library's types leave out as well. */
+export function packetsOf(message: import("openpgp").CleartextMessage): Iterable<unknown> {
+  return (message as unknown as { readonly signature: { readonly packets: Iterable<unknown> } }).signature.packets;
+}
+
+/** The ring, with those sub-keys of its keys that the signatures were made with and bring along. */
+export async function withKeyBlocks(pgp: OpenPgp, packets: Iterable<unknown>, keyring: Keyring): Promise<Keyring> {
+  let ring = keyring;
+  const withBlocks = [...(packets as Iterable<SignaturePacket>)].filter((packet) => blockOf(packet) !== null);
+  for (const packet of withBlocks.slice(0, BLOCKS_LIMIT)) {
+    const block = blockOf(packet);
+    if (block !== null) ring = await merged(pgp, block, packet, ring);
+  }
+  return ring;
+}
+
+async function merged(
+  pgp: OpenPgp,
+  block: Uint8Array,
+  { issuerKeyID }: SignaturePacket,
+  ring: Keyring,
+): Promise<Keyring> {
+  try {
+    const brought = await pgp.readKeys({ binaryKeys: block });
+    return await Promise.all(ring.map((key) => withSubkey(key, brought, issuerKeyID)));
+  } catch (error) {
+    log("debug", `Key block of a signature is not used: ${error instanceof Error ? error.message : String(error)}`);
+    return ring;
+  }
+}
+
+async function withSubkey(key: Key, brought: readonly Key[], wanted: import("openpgp").KeyID): Promise<Key> {
+  const source = brought.find((one) => !one.isPrivate() && one.getFingerprint() === key.getFingerprint());
+  const subkeys = source?.subkeys.filter((subkey) => subkey.getKeyID().equals(wanted)) ?? [];
+  if (source === undefined || subkeys.length === 0) return key;
+  // Of the primary key itself nothing is taken but that it was revoked: how long it holds, the ring says.
+  Object.assign(source, { users: [], directSignatures: [], subkeys });
+  log("debug", `Using sub-key ${wanted.toHex().toUpperCase()} that came with the signature.`);
+  return key.update(source);
+}

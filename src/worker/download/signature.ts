@@ -1,0 +1,151 @@
+// OpenPGP signatures over lists of checksums, checked with the keys that the admin and the vendor put on the host. What
+// counts: a signature by a key that may sign, that is neither expired nor revoked now, over exactly the bytes that are
+// used afterwards. Anything else is no signature.
+import { join } from "node:path";
+import { ErrnoError } from "../../base/error.ts";
+import { isNormalizedPath } from "../../base/names.ts";
+import { readSettings } from "../../kernel/file/foreign-file.ts";
+import { isErrno } from "../../kernel/syscall/sys.ts";
+import { log } from "../program/log.ts";
+import { type Keyring, packetsOf, withKeyBlocks } from "./signature-block.ts";
+
+export type { Keyring } from "./signature-block.ts";
+
+type OpenPgp = typeof import("openpgp");
+
+const USER_RINGS = ["/etc/systemd/import-pubring.pgp", "/etc/systemd/import-pubring.gpg"];
+const VENDOR_RINGS = ["/usr/lib/systemd/import-pubring.pgp", "/usr/lib/systemd/import-pubring.gpg"];
+const RING_LIMIT = 16 << 20;
+
+/** Loaded only where a signature is asked for: it is a large library. */
+function openPgp(): Promise<OpenPgp> {
+  return import("openpgp");
+}
+
+function readIfThere(path: string): Buffer | null {
+  try {
+    return readSettings(path, RING_LIMIT);
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return null;
+    throw error;
+  }
+}
+
+/** The rings that are in use: of the admin's and of the vendor's the first that is there, or the one given. */
+export function keyringFiles(
+  environment: Readonly<Record<string, string | undefined>> = process.env,
+  hostRoot = "/",
+): Buffer[] {
+  const given = environment["SYSTEMD_OPENPGP_KEYRING"];
+  if (given !== undefined && given !== "") {
+    if (!isNormalizedPath(given))
+      throw new ErrnoError("EINVAL", `Keyring path '${given}' is not absolute and normalized.`);
+    const ring = readIfThere(given);
+    if (ring === null) throw new ErrnoError("ENOENT", `No keyring at '${given}'.`);
+    return [ring];
+  }
+  const rings = [USER_RINGS, VENDOR_RINGS].flatMap((paths) => {
+    for (const path of paths) {
+      const ring = readIfThere(join(hostRoot, path));
+      if (ring !== null) return [ring];
+    }
+    return [];
+  });
+  if (rings.length === 0) throw new ErrnoError("ENOENT", "No keyring of keys that images are signed with.");
+  return rings;
+}
+
+const ARMOR = "-----BEGIN PGP";
+
+/** The keys of some rings, armoured or not. Packets that nobody understands are passed over, keys around them count. */
+export async function readKeyring(rings: readonly Buffer[]): Promise<Keyring> {
+  const pgp = await openPgp();
+  const config = { ...pgp.config, ignoreUnsupportedPackets: true, ignoreMalformedPackets: true, enforceGrammar: false };
+  const keys = await Promise.all(
+    rings.map((ring) => {
+      const isArmored = ring.subarray(0, 4096).includes(ARMOR);
+      return isArmored
+        ? pgp.readKeys({ armoredKeys: ring.toString("latin1"), config })
+        : pgp.readKeys({ binaryKeys: new Uint8Array(ring), config });
+    }),
+  );
+  return keys.flat();
+}
+
+function refuse(cause?: unknown): ErrnoError {
+  const reason = cause instanceof Error ? ` ${cause.message}.` : "";
+  return new ErrnoError("EBADMSG", `DOWNLOAD INVALID: Signature verification failed.${reason}`, { cause });
+}
+
+/** Throws unless `signature` has a good one over `content`. Of several signatures one is enough. */
+export async function verifyDetached(content: Buffer, signature: Buffer, keyring: Keyring): Promise<void> {
+  const pgp = await openPgp();
+  try {
+    const isArmored = signature.subarray(0, 4096).includes(ARMOR);
+    const parsed = isArmored
+      ? await pgp.readSignature({ armoredSignature: signature.toString("latin1") })
+      : await pgp.readSignature({ binarySignature: new Uint8Array(signature) });
+    const message = await pgp.createMessage({ binary: new Uint8Array(content) });
+    const ring = await withKeyBlocks(pgp, parsed.packets, keyring);
+    const result = await pgp.verify({ message, signature: parsed, verificationKeys: [...ring], format: "binary" });
+    await requireGood(result.signatures, ring);
+  } catch (error) {
+    throw error instanceof ErrnoError ? error : refuse(error);
+  }
+}
+
+interface Verification {
+  readonly keyID: import("openpgp").KeyID;
+  readonly verified: Promise<boolean>;
+}
+
+async function requireGood(signatures: readonly Verification[], keyring: Keyring): Promise<void> {
+  let reason: unknown = new Error("There is no signature");
+  for (const { keyID, verified } of signatures) {
+    try {
+      await verified;
+      await requireValidNow(keyID, keyring);
+      log("info", `Good signature by key ${keyID.toHex().toUpperCase()}.`);
+      return;
+    } catch (error) {
+      reason = error;
+    }
+  }
+  throw refuse(reason);
+}
+
+/**
+ * The library asks whether the key was good when it signed. Who has a key that has expired, or was given up, can make it
+ * sign as of any time: what counts is that the key is good today.
+ */
+async function requireValidNow(keyID: Verification["keyID"], keyring: Keyring): Promise<void> {
+  const owner = keyring.find((key) => key.getKeys(keyID).length > 0);
+  await owner?.getSigningKey(keyID, new Date());
+}
+
+const CLEAR_SIGNED = "-----BEGIN PGP SIGNED MESSAGE-----";
+
+/** Whether a text carries its own signature. */
+export function isClearSigned(content: Buffer): boolean {
+  return (
+    content.subarray(0, CLEAR_SIGNED.length).toString("latin1") === CLEAR_SIGNED ||
+    content.includes(`\n${CLEAR_SIGNED}`)
+  );
+}
+
+/** The signed part of a text that carries its own signature; without a keyring it is not checked. All else is dropped. */
+export async function verifyClearSigned(content: Buffer, keyring: Keyring | null): Promise<Buffer> {
+  const pgp = await openPgp();
+  try {
+    const start = content.indexOf(CLEAR_SIGNED);
+    const message = await pgp.readCleartextMessage({ cleartextMessage: content.subarray(start).toString("utf8") });
+    if (keyring !== null) {
+      const ring = await withKeyBlocks(pgp, packetsOf(message), keyring);
+      const result = await pgp.verify({ message, verificationKeys: [...ring] });
+      await requireGood(result.signatures, ring);
+    }
+    return Buffer.from(message.getText());
+  } catch (error) {
+    throw error instanceof ErrnoError ? error : refuse(error);
+  }
+}

@@ -1,0 +1,40 @@
+// The file of a download on its way: whoever has its lock, and only while the name leads to that very file, fills it.
+import { constants, openSync } from "node:fs";
+import { ErrnoError } from "../../base/error.ts";
+import { Fd, statAt, statFd } from "../../kernel/file/fd.ts";
+import { lockWhole } from "../../kernel/file/lock.ts";
+import { isErrno } from "../../kernel/syscall/sys.ts";
+
+const FLAGS = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+const MODE = 0o600;
+
+/** Opens or makes the file and locks it; null while somebody else has it. `beforeLock` is for tests. */
+export function openSpoolFile(root: Fd, name: string, beforeLock: () => void = () => {}): Fd | null {
+  for (;;) {
+    const file = Fd.adopt(openSync(`/proc/self/fd/${root.number}/${name}`, FLAGS, MODE));
+    try {
+      if (statFd(file).kind !== "regular") throw new ErrnoError("EBADFD", `'${name}' is no regular file.`);
+      beforeLock();
+      if (!lockWhole(file)) {
+        file.close();
+        return null;
+      }
+      // Between opening and locking the one who had it before may have removed it, or made an image of it.
+      if (isNamed(root, name, file)) return file;
+      file.close();
+    } catch (error) {
+      file.close();
+      throw error;
+    }
+  }
+}
+
+function isNamed(root: Fd, name: string, file: Fd): boolean {
+  try {
+    const [named, opened] = [statAt(root, name, "no-follow"), statFd(file)];
+    return named.ino === opened.ino && named.dev === opened.dev;
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return false;
+    throw error;
+  }
+}

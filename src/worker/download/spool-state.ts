@@ -1,0 +1,58 @@
+// What is noted beside a download on its way to the disk, for a later call to go on with.
+import { renameSync, writeFileSync } from "node:fs";
+import { readSettings } from "../../kernel/file/foreign-file.ts";
+import type { Part } from "./spool-parts.ts";
+
+/** What a server said of the file, to find out later whether it is still the same. */
+export interface Origin {
+  readonly url: string;
+  readonly etag: string | null;
+  readonly lastModified: string | null;
+  /** Null when the server did not say. */
+  readonly size: number | null;
+}
+
+export interface SpoolState extends Origin {
+  readonly bootId: string;
+  /** So much is safe on the disk, whatever happened to the machine. */
+  readonly synced: number;
+  /** So much is there from the first byte on. Only where there are later parts: else the file's length says it. */
+  readonly end?: number;
+  readonly parts?: readonly Part[];
+}
+
+const STATE_LIMIT_BYTES = 1 << 20;
+
+/** This boot of the machine. */
+export function bootId(): string {
+  return readSettings("/proc/sys/kernel/random/boot_id", STATE_LIMIT_BYTES).toString().trim();
+}
+
+/** The state that an earlier call noted at `path`; null where there is none that makes sense. */
+export function readState(path: string): SpoolState | null {
+  try {
+    const state = JSON.parse(readSettings(path, STATE_LIMIT_BYTES).toString()) as Partial<SpoolState>;
+    const isWhole =
+      typeof state.url === "string" && typeof state.synced === "number" && typeof state.bootId === "string";
+    return isWhole ? (state as SpoolState) : null;
+  } catch {
+    return null;
+  }
+}
+
+/** What of a file of `size` bytes can be gone on with: so much from its beginning, and parts behind that, or adjoining. */
+export function usableOf(state: SpoolState | null, size: number): { usable: number; parts: readonly Part[] } {
+  if (state === null) return { usable: 0, parts: [] };
+  // After a reboot only what was safe on the disk counts.
+  if (state.bootId !== bootId()) return { usable: Math.min(state.synced, size), parts: [] };
+  const { end } = state;
+  if (end === undefined) return { usable: size, parts: [] };
+  const parts = (state.parts ?? []).filter((part) => part.end > end && part.end <= size);
+  return { usable: Math.min(end, size), parts };
+}
+
+/** Notes a state, whole or not at all. */
+export function writeState(path: string, state: SpoolState): void {
+  writeFileSync(`${path}.new`, JSON.stringify(state), { mode: 0o600 });
+  renameSync(`${path}.new`, path);
+}

@@ -1,0 +1,285 @@
+// A download on its way to the disk: what has come is in a hidden file, which a later call goes on with after a cut, a
+// crash or a reboot. Whoever uses the bytes reads them back from there, at his own pace, while more are coming.
+import { createHash } from "node:crypto";
+import { fdatasync, readSync, rmSync } from "node:fs";
+import { ErrnoError, errnoNameOf } from "../../base/error.ts";
+import { formatBytes } from "../../base/format.ts";
+import { type Fd, statFd } from "../../kernel/file/fd.ts";
+import { avoidCopyOnWrite } from "../../kernel/file/attributes.ts";
+import { sys } from "../../kernel/syscall/sys.ts";
+import { keepWhenInterrupted } from "../program/abandon.ts";
+import { Budget } from "../program/budget.ts";
+import { CHUNK, lendChunk } from "../stream/chunk-memory.ts";
+import { log } from "../program/log.ts";
+import { writeSparse } from "../image/write-raw.ts";
+import { Stage } from "../image/stage.ts";
+import type { Destination } from "./destination.ts";
+import { openSpoolFile } from "./spool-file.ts";
+import { SpoolParts } from "./spool-parts.ts";
+import { bootId, type Origin, readState, type SpoolState, usableOf, writeState } from "./spool-state.ts";
+import { setLength } from "../tar/untar-calls.ts";
+
+/** Pieces below this are not worth a whole chunk's memory: many of them may wait for a decoder. */
+const SMALL = CHUNK / 4;
+const SYNC_EVERY_BYTES = 256 << 20;
+/** Of several parts so much may be forgotten when the process is killed. */
+const NOTE_EVERY_BYTES = 1 << 20;
+
+/** How often a transfer that waits for another one looks whether it has ended. */
+const LOOK_AGAIN_MS = 100;
+
+export type SpoolUse = "tar" | "raw" | "oci";
+
+export class Spool implements Destination, Disposable {
+  readonly isSequential = false;
+  readonly #stage: Stage;
+  readonly #interruption = keepWhenInterrupted(this);
+  #isKept = false;
+  readonly #statePath: string;
+  readonly #guard: Budget;
+  #origin: Origin | null = null;
+  #end = 0;
+  #syncedAt = 0;
+  #syncingAt = 0;
+  #isComplete = false;
+  /** What is here behind a gap. */
+  readonly parts = new SpoolParts();
+  #hasParts = false;
+  #unnoted = 0;
+  #generation = 0;
+  #failure: unknown = null;
+  #wake: () => void = () => {};
+
+  private constructor(stage: Stage, statePath: string, root: Fd) {
+    this.#stage = stage;
+    this.#statePath = statePath;
+    this.#guard = new Budget(root);
+  }
+
+  /**
+   * The spool of an address, with what an earlier call left in it. EBUSY when another process fills it now. What comes
+   * from one address may be used in several ways, and each `use` has a spool of its own.
+   */
+  static open(root: Fd, use: SpoolUse, url: string): Spool {
+    const id = createHash("sha256").update(`${use} ${url}`).digest("hex").slice(0, 16);
+    const name = `.#pull-${id}.part`;
+    const path = `/proc/self/fd/${root.number}/`;
+    const file = openSpoolFile(root, name);
+    if (file === null) throw new ErrnoError("EBUSY", `Another transfer downloads '${url}' already.`);
+    // It may become a disk image itself.
+    if (statFd(file).size === 0) avoidCopyOnWrite(file);
+    const spool = new Spool(Stage.adopt(root, name, file), `${path}.#pull-${id}.state`, root);
+    spool.#restore(url);
+    return spool;
+  }
+
+  /** The same, after waiting for another process that fills it now; null once `isHere` says that nothing is to be done. */
+  static async openWhenFree(root: Fd, use: SpoolUse, url: string, isHere: () => boolean): Promise<Spool | null> {
+    for (let waited = false; ; waited = true) {
+      if (waited && isHere()) return null;
+      try {
+        const spool = Spool.open(root, use, url);
+        if (!waited || !isHere()) return spool;
+        spool[Symbol.dispose]();
+        return null;
+      } catch (error) {
+        if (errnoNameOf(error) !== "EBUSY") throw error;
+        if (!waited) log("info", `Another transfer downloads '${url}' already, waiting for it.`);
+      }
+      await Bun.sleep(LOOK_AGAIN_MS);
+    }
+  }
+
+  /** How many bytes are here, from the first on without a gap. */
+  get end(): number {
+    return this.#end;
+  }
+
+  /** What is here belongs to that; null when nothing is. */
+  get origin(): Origin | null {
+    return this.#origin;
+  }
+
+  get file(): Fd {
+    return this.#stage.file;
+  }
+
+  #restore(url: string): void {
+    const state = readState(this.#statePath);
+    const { usable, parts } = usableOf(state?.url === url ? state : null, statFd(this.file).size);
+    // Without something to compare, nobody could tell whether the server still has the same file.
+    if (state === null || usable === 0 || !(state.etag || state.lastModified)) {
+      this.restart();
+      return;
+    }
+    this.parts.reset(parts);
+    setLength(this.file, this.parts.end ?? usable);
+    const { etag = null, lastModified = null, size = null } = state;
+    this.#origin = { url, etag, lastModified, size };
+    this.#end = this.parts.join(usable);
+    this.#hasParts = parts.length > 0;
+    this.#syncedAt = Math.min(state.synced, usable);
+    this.#syncingAt = this.#syncedAt;
+  }
+
+  #writeState(): void {
+    if (this.#origin === null) return;
+    const state: SpoolState = {
+      ...this.#origin,
+      bootId: bootId(),
+      synced: this.#syncedAt,
+      ...(this.#hasParts ? { end: this.#end, parts: this.parts.list } : {}),
+    };
+    this.#unnoted = 0;
+    writeState(this.#statePath, state);
+  }
+
+  /** Throws away what is here. */
+  restart(): void {
+    setLength(this.file, 0);
+    rmSync(this.#statePath, { force: true });
+    this.#origin = null;
+    this.#end = 0;
+    this.#syncedAt = 0;
+    this.#syncingAt = 0;
+    this.#hasParts = false;
+    this.parts.reset([]);
+    this.#generation++;
+  }
+
+  /** Notes what the bytes that come now belong to. */
+  begin(origin: Origin): void {
+    this.#origin = origin;
+    if (origin.size !== null) this.#foresee(origin.size - this.#end);
+    this.#writeState();
+  }
+
+  /** A disk image may be mostly zeros, which take no room: whether it fits is known when it is here. */
+  #foresee(bytes: number): void {
+    const available = this.#guard.lacking(bytes);
+    if (available === null) return;
+    const [needed, left] = [formatBytes(BigInt(bytes)), formatBytes(BigInt(available))];
+    log("warning", `${needed} are to be downloaded, and the disk has ${left} left: that may be too little.`);
+  }
+
+  append(chunk: Buffer): void {
+    this.#guard.wrote(writeSparse(this.file, chunk, this.#end));
+    this.#end += chunk.length;
+    // Zeros at the end leave a hole: the length says how far the download is.
+    if (chunk.at(-1) === 0) this.#lengthen(this.#end);
+    if (this.#end - this.#syncingAt >= SYNC_EVERY_BYTES) this.#checkpoint();
+    this.#note(chunk.length);
+    this.#wake();
+  }
+
+  /** Changes with every start from the beginning: bytes of an earlier one are not of this file. */
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** Takes bytes of a later part, unless they belong to what was thrown away meanwhile. */
+  putAhead(chunk: Buffer, position: number, generation: number): void {
+    if (generation !== this.#generation || !this.file.isOpen) return;
+    if (!this.#hasParts) {
+      this.#hasParts = true;
+      this.#writeState();
+    }
+    this.#guard.wrote(writeSparse(this.file, chunk, position));
+    this.parts.add(position, chunk.length);
+    // A part may end in a hole.
+    this.#lengthen(position + chunk.length);
+    this.#note(chunk.length);
+  }
+
+  /** Where there are parts the length says nothing: it is noted now and then how far they are. */
+  #note(bytes: number): void {
+    this.#unnoted += bytes;
+    if (this.#hasParts && this.#unnoted >= NOTE_EVERY_BYTES) this.#writeState();
+  }
+
+  /** Takes in what was fetched ahead and follows what is here without a gap. */
+  joinParts(): void {
+    const end = this.parts.join(this.#end);
+    if (end === this.#end) return;
+    this.#end = end;
+    this.#writeState();
+    this.#wake();
+  }
+
+  /** Later parts may be there already: the file only grows. */
+  #lengthen(end: number): void {
+    if (statFd(this.file).size < end) setLength(this.file, end);
+  }
+
+  /** Puts what is here on the disk, on another thread: what comes meanwhile would be lost if the process were killed. */
+  #checkpoint(): void {
+    const [end, generation] = [this.#end, this.#generation];
+    this.#syncingAt = end;
+    fdatasync(this.file.number, (error) => {
+      if (error !== null || generation !== this.#generation || !this.#stage.isPending) return;
+      this.#syncedAt = end;
+      this.#writeState();
+    });
+  }
+
+  matches(chunk: Buffer, position: number): boolean {
+    const own = Buffer.alloc(chunk.length);
+    return readSync(this.file.number, own, 0, own.length, position) === own.length && own.equals(chunk);
+  }
+
+  /** Says that all has come. */
+  complete(): void {
+    setLength(this.file, this.#end);
+    this.#isComplete = true;
+    this.#wake();
+  }
+
+  /** Says that the rest will not come: readers get the error. */
+  fail(error: unknown): void {
+    this.#failure = error;
+    this.#wake();
+  }
+
+  /** Everything from the first byte on, as it comes. */
+  async *chunks(): AsyncGenerator<Buffer> {
+    for (let position = 0; ; ) {
+      if (this.#failure !== null) throw this.#failure;
+      if (position < this.#end) {
+        const size = Math.min(CHUNK, this.#end - position);
+        const chunk = size < SMALL ? Buffer.allocUnsafeSlow(size) : lendChunk();
+        const count = readSync(this.file.number, chunk, 0, size, position);
+        if (count === 0) throw new ErrnoError("EIO", "The downloaded file shrank while it was used.");
+        position += count;
+        yield chunk.subarray(0, count);
+      } else if (this.#isComplete) return;
+      else {
+        const { promise, resolve } = Promise.withResolvers<void>();
+        this.#wake = resolve;
+        await promise;
+      }
+    }
+  }
+
+  /** Leaves it for a later call, where one can go on with it. */
+  keep(): void {
+    if (this.#end === 0 || !(this.#origin?.etag || this.#origin?.lastModified) || !this.#stage.isPending) return;
+    sys("fdatasync", this.file.number);
+    this.#syncedAt = this.#end;
+    this.#writeState();
+    this.#interruption.settled();
+    this.#isKept = true;
+    this.#stage.keep();
+  }
+
+  /** The file, for it to become an image. Until then a later call can go on with it. */
+  get stage(): Stage {
+    return this.#stage;
+  }
+
+  /** Removes it, unless it is kept; of what became an image, what was noted beside it. */
+  [Symbol.dispose](): void {
+    this.#interruption.settled();
+    if (!this.#isKept) rmSync(this.#statePath, { force: true });
+    this.#stage[Symbol.dispose]();
+  }
+}

@@ -1,0 +1,88 @@
+// A download that is used as it comes, and kept nowhere: what is written in place may be as large as the disk. After a cut
+// it goes on where it was, as long as this process lives.
+import type { Destination } from "./destination.ts";
+import { SpoolParts } from "./spool-parts.ts";
+import type { Origin } from "./spool-state.ts";
+
+/** So much may wait to be used. */
+const WAITING_BYTES = 8 << 20;
+
+export class Conduit implements Destination {
+  readonly isSequential = true;
+  readonly generation = 0;
+  readonly parts = new SpoolParts();
+  readonly #hash = new Bun.CryptoHasher("sha256");
+  #again = new Bun.CryptoHasher("sha256");
+  #origin: Origin | null = null;
+  #end = 0;
+  #waiting: Buffer[] = [];
+  #waitingBytes = 0;
+  #isComplete = false;
+  #failure: unknown = null;
+  #wake: () => void = () => {};
+  #goOn: () => void = () => {};
+
+  get end(): number {
+    return this.#end;
+  }
+
+  get origin(): Origin | null {
+    return this.#origin;
+  }
+
+  begin(origin: Origin): void {
+    this.#origin = origin;
+  }
+
+  async append(chunk: Buffer): Promise<void> {
+    this.#hash.update(chunk);
+    this.#end += chunk.length;
+    this.#waiting.push(chunk);
+    this.#waitingBytes += chunk.length;
+    this.#wake();
+    if (this.#waitingBytes < WAITING_BYTES) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#goOn = resolve;
+    await promise;
+  }
+
+  /** What was used is not here any more: its hash is, and tells at the end of it. */
+  matches(chunk: Buffer, position: number): boolean {
+    if (position === 0) this.#again = new Bun.CryptoHasher("sha256");
+    this.#again.update(chunk);
+    if (position + chunk.length < this.#end) return true;
+    return this.#again.digest("hex") === this.#hash.copy().digest("hex");
+  }
+
+  putAhead(): void {}
+
+  joinParts(): void {}
+
+  complete(): void {
+    this.#isComplete = true;
+    this.#wake();
+  }
+
+  fail(error: unknown): void {
+    this.#failure = error;
+    this.#wake();
+  }
+
+  /** Everything from the first byte on, once. */
+  async *chunks(): AsyncGenerator<Buffer> {
+    for (;;) {
+      const chunk = this.#waiting.shift();
+      if (chunk !== undefined) {
+        this.#waitingBytes -= chunk.length;
+        if (this.#waitingBytes < WAITING_BYTES) this.#goOn();
+        yield chunk;
+      } else if (this.#failure !== null) throw this.#failure;
+      else if (this.#isComplete) return;
+      else {
+        const { promise, resolve } = Promise.withResolvers<void>();
+        this.#wake = resolve;
+        await promise;
+      }
+    }
+  }
+}

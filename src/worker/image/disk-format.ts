@@ -1,0 +1,47 @@
+// Formats of disk images that are not raw, told by their marks: what is imported under the name of a raw image and is none
+// would neither boot nor say why.
+import { readSync } from "node:fs";
+import { ErrnoError } from "../../base/error.ts";
+import { type Fd, statFd } from "../../kernel/file/fd.ts";
+
+interface Format {
+  readonly name: string;
+  readonly mark: Buffer;
+  /** Where the mark stands; from the end where it is negative. */
+  readonly at: number;
+}
+
+const VHD_MARK = Buffer.from("conectix");
+
+const FORMATS: readonly Format[] = [
+  { name: "VMDK", mark: Buffer.from("KDMV"), at: 0 },
+  { name: "VMDK", mark: Buffer.from("COWD"), at: 0 },
+  { name: "VMDK", mark: Buffer.from("# Disk DescriptorFile"), at: 0 },
+  { name: "VHD", mark: VHD_MARK, at: 0 },
+  { name: "VHD", mark: VHD_MARK, at: -512 },
+  { name: "VHDX", mark: Buffer.from("vhdxfile"), at: 0 },
+  { name: "VDI", mark: Buffer.from("7f10dabe", "hex"), at: 64 },
+  { name: "QED", mark: Buffer.from("QED\0"), at: 0 },
+  { name: "Parallels", mark: Buffer.from("WithoutFreeSpace"), at: 0 },
+  { name: "Parallels", mark: Buffer.from("WithouFreSpacExt"), at: 0 },
+];
+
+/** The format of a disk image that is neither raw nor qcow2; null for all others. */
+export function foreignFormat(file: Fd): string | null {
+  const { size } = statFd(file);
+  const found = FORMATS.find(({ mark, at }) => {
+    const position = at < 0 ? size + at : at;
+    if (position < 0) return false;
+    const bytes = Buffer.alloc(mark.length);
+    return readSync(file.number, bytes, 0, mark.length, position) === mark.length && bytes.equals(mark);
+  });
+  return found?.name ?? null;
+}
+
+/** EOPNOTSUPP for a disk image in a format that no machine starts from, with what makes one that it can. */
+export function refuseForeign(file: Fd): void {
+  const name = foreignFormat(file);
+  if (name === null) return;
+  const text = `Image is a ${name} disk image, not a raw or QCOW2 one. "qemu-img convert -O raw" makes a raw one of it.`;
+  throw new ErrnoError("EOPNOTSUPP", text);
+}

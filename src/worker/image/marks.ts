@@ -1,0 +1,24 @@
+// Marks of images that must not be changed.
+import { setBlockReadOnly } from "../../kernel/mount/block-device.ts";
+import { isSubvolume, setSubvolumeReadOnly } from "../../kernel/tree/btrfs.ts";
+import { type Fd, statFd } from "../../kernel/file/fd.ts";
+import { changeFileFlags, FILE_FLAG } from "../../kernel/file/attributes.ts";
+import { isErrno } from "../../kernel/syscall/sys.ts";
+import { changeMode } from "../tar/untar-calls.ts";
+
+/** Marks a tree as read-only, as well as its file system can. */
+export function lockTree(tree: Fd): void {
+  try {
+    if (isSubvolume(tree)) setSubvolumeReadOnly(tree, true);
+    else changeFileFlags(tree, { set: FILE_FLAG.immutable });
+  } catch (error) {
+    // tmpfs and others keep no such mark: the image is there all the same.
+    if (!isErrno(error, "ENOTTY", "EOPNOTSUPP", "EINVAL", "EPERM")) throw error;
+  }
+}
+
+/** Makes a block device or file that was written in place refuse further writes. */
+export function lockInPlace(file: Fd): void {
+  if (statFd(file).kind === "block") setBlockReadOnly(file, true);
+  else changeMode(file, statFd(file).mode & 0o555);
+}

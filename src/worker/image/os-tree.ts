@@ -1,0 +1,67 @@
+// Archives often hold an OS tree in a single directory at their top: the image is what is in it.
+
+import { copyAttributes, setTimesOf } from "../../kernel/tree/copy-file.ts";
+import { type Fd, openInRoot } from "../../kernel/file/fd.ts";
+import { changeOwner } from "../../kernel/file/ownership.ts";
+import { check, SyscallError, trySys } from "../../kernel/syscall/sys.ts";
+import { openDirectory, type RawName, RawStatus, rawAddress, rawOf, readSomeEntries } from "../../kernel/tree/tree.ts";
+import { temporaryName } from "./stage.ts";
+import { changeMode, tryRemoveDirectory } from "../tar/untar-calls.ts";
+
+const MARKS = ["etc/os-release", "usr/lib/os-release"];
+
+/** Whether a directory is the root of an operating system, as far as its own files say. */
+export function isOsTree(tree: Fd): boolean {
+  return MARKS.some((path) => {
+    try {
+      openInRoot(tree, path, "path").close();
+      return true;
+    } catch (error) {
+      if (error instanceof SyscallError) return false;
+      throw error;
+    }
+  });
+}
+
+/** Moves the content of the only directory in `tree` up, when that is an OS tree and `tree` is none. */
+export function liftOsTree(tree: Fd): void {
+  if (isOsTree(tree)) return;
+  using listing = openDirectory(tree, ".");
+  const [only, another] = readSomeEntries(listing);
+  if (only === undefined || another !== undefined || only.kind !== "directory") return;
+  using inner = openDirectory(tree, only.name);
+  if (!isOsTree(inner)) return;
+  const status = new RawStatus().readFd(inner);
+  // An entry of the same name may be among those that come up.
+  const aside = rawOf(temporaryName("tar"));
+  move(tree, only.name, tree, aside);
+  moveAll(inner, tree);
+  check(tryRemoveDirectory(tree, aside), "rmdir");
+  takeOver(inner, status, tree);
+}
+
+/** Moves the content of a directory, some at a time: an archive may have made it larger than memory. */
+function moveAll(from: Fd, to: Fd): void {
+  for (;;) {
+    // What was moved is not there again; what a listing passed over because of that is in the next one.
+    using content = openDirectory(from, ".");
+    let moved = 0;
+    for (let some = readSomeEntries(content); some.length > 0; some = readSomeEntries(content)) {
+      for (const { name } of some) move(from, name, to, name);
+      moved += some.length;
+    }
+    if (moved === 0) return;
+  }
+}
+
+function move(from: Fd, name: RawName, to: Fd, newName: RawName): void {
+  check(trySys("renameat2", from.number, rawAddress(name), to.number, rawAddress(newName), 0), "rename");
+}
+
+/** Gives the top what the directory had when it had its content. */
+function takeOver(from: Fd, status: RawStatus, to: Fd): void {
+  changeOwner(to, status.uid, status.gid);
+  changeMode(to, status.mode & 0o7777);
+  copyAttributes(from, to, true);
+  setTimesOf(to, status);
+}

@@ -1,0 +1,236 @@
+// qcow2 disk images, versions 2 and 3, made raw (QEMU's docs/interop/qcow2.rst). Such a file is hostile input: every table
+// and cluster it names must lie inside it, and what would make us read another file is refused (CVE-2024-4467). No part of
+// the file is used twice, as in every image that a program wrote: what comes out is bounded by what came in.
+
+import { readSync } from "node:fs";
+import { inflateRawSync, zstdDecompressSync } from "node:zlib";
+import { ErrnoError } from "../../base/error.ts";
+import { type Fd, statFd } from "../../kernel/file/fd.ts";
+import { Turns } from "../stream/archive.ts";
+import { Budget } from "../program/budget.ts";
+import { zstdFrameLength } from "../stream/compression-zstd.ts";
+import { writeSparse } from "./write-raw.ts";
+import { setLength } from "../tar/untar-calls.ts";
+
+const MAGIC = Buffer.from("514649fb", "hex");
+const HEADER_BYTES = 112;
+const [CLUSTER_BITS_MIN, CLUSTER_BITS_MAX] = [9, 21];
+const L1_LIMIT = 32 << 20;
+const SIZE_LIMIT = 2 ** 50;
+
+function bad(what: string): ErrnoError {
+  return new ErrnoError("EBADMSG", `QCOW2 image is damaged: ${what}`);
+}
+
+function unsupported(what: string): ErrnoError {
+  return new ErrnoError("EOPNOTSUPP", `QCOW2 image is not supported: ${what}. "qemu-img convert -O raw" may read it.`);
+}
+
+interface Qcow2Header {
+  readonly clusterBits: number;
+  readonly clusterBytes: number;
+  readonly size: number;
+  readonly l1Entries: number;
+  readonly l1Offset: number;
+  readonly compression: "deflate" | "zstd";
+}
+
+/** Incompatible features by their bits. That refcounts may be stale ("dirty") concerns only who writes. */
+const DIRTY = 1n;
+const COMPRESSION_TYPE = 8n;
+const FEATURES: readonly (readonly [bit: bigint, what: string])[] = [
+  [2n, "it is marked as corrupt"],
+  [4n, "its data is in an external file"],
+  [16n, "it has extended L2 entries (subclusters)"],
+];
+const COMPRESSIONS = ["deflate", "zstd"] as const;
+
+function compressionOf(header: Buffer, version: number): Qcow2Header["compression"] {
+  if (version !== 3) return "deflate";
+  const features = header.readBigUInt64BE(72);
+  for (const [bit, what] of FEATURES) if ((features & bit) !== 0n) throw unsupported(what);
+  const unknown = features & ~(DIRTY | COMPRESSION_TYPE);
+  if (unknown !== 0n) throw unsupported(`it has the unknown incompatible features 0x${unknown.toString(16)}`);
+  const type = (features & COMPRESSION_TYPE) === 0n ? 0 : header.readUInt8(104);
+  const compression = COMPRESSIONS[type];
+  if (compression === undefined) throw unsupported(`its clusters have the unknown compression ${type}`);
+  return compression;
+}
+
+/** Whether a file is a qcow2 image. */
+export function isQcow2(file: Fd): boolean {
+  return readAt(file, 0, MAGIC.length, "short").equals(MAGIC);
+}
+
+function readAt(file: Fd, offset: number, size: number, end: "whole" | "short" = "whole"): Buffer {
+  const bytes = Buffer.allocUnsafe(size);
+  let filled = 0;
+  while (filled < size) {
+    const count = readSync(file.number, bytes, filled, size - filled, offset + filled);
+    if (count === 0) break;
+    filled += count;
+  }
+  if (filled < size && end === "whole") throw bad("it ends too early");
+  return bytes.subarray(0, filled);
+}
+
+function number64(bytes: Buffer, at: number, what: string): number {
+  const value = Number(bytes.readBigUInt64BE(at));
+  if (!Number.isSafeInteger(value)) throw bad(`impossible ${what}`);
+  return value;
+}
+
+function readHeader(file: Fd, fileBytes: number): Qcow2Header {
+  const bytes = Buffer.alloc(HEADER_BYTES);
+  readAt(file, 0, HEADER_BYTES, "short").copy(bytes);
+  const version = bytes.readUInt32BE(4);
+  if (version !== 2 && version !== 3) throw unsupported(`version ${version}`);
+  if (bytes.readBigUInt64BE(8) !== 0n || bytes.readUInt32BE(16) !== 0) throw unsupported("it has a backing file");
+  if (bytes.readUInt32BE(32) !== 0) throw unsupported("it is encrypted");
+  const compression = compressionOf(bytes, version);
+  const clusterBits = bytes.readUInt32BE(20);
+  if (clusterBits < CLUSTER_BITS_MIN || clusterBits > CLUSTER_BITS_MAX) throw bad("impossible cluster size");
+  const clusterBytes = 2 ** clusterBits;
+  const size = number64(bytes, 24, "size");
+  if (size > SIZE_LIMIT) throw bad("impossible size");
+  const l1Entries = bytes.readUInt32BE(36);
+  const l1Offset = number64(bytes, 40, "table offset");
+  const wanted = Math.ceil(size / (clusterBytes * (clusterBytes / 8)));
+  if (l1Entries < wanted || l1Entries > L1_LIMIT) throw bad("impossible number of tables");
+  if (l1Offset % clusterBytes !== 0 || l1Offset + wanted * 8 > fileBytes) throw bad("table outside the file");
+  return { clusterBits, clusterBytes, size, l1Entries: wanted, l1Offset, compression };
+}
+
+const OFFSET_MASK = 0x00ff_ffff_ffff_fe00n;
+const COMPRESSED = 1n << 62n;
+const ZERO_CLUSTER = 1n;
+const SECTOR = 512;
+const L1_STEP = 4096;
+
+/** No compression that programs use makes less of anything but zeros, which are not written. */
+const MOST_OUT_OF_ONE = 1032;
+
+/** What has been used of the file, and what came of it. */
+class Used {
+  readonly #fileBytes: number;
+  readonly #budget: Budget;
+  #parts = 0;
+  #packed = 0;
+  #unpacked = 0;
+
+  constructor(source: number, target: Fd) {
+    this.#fileBytes = source;
+    this.#budget = new Budget(target);
+  }
+
+  /** A table or a plain cluster: each has its own place. */
+  part(bytes: number): void {
+    this.#parts += bytes;
+    if (this.#parts > this.#fileBytes + bytes) throw bad("parts of it are used more than once");
+  }
+
+  /** A compressed cluster shares its first and its last sector with its neighbours. */
+  packed(bytes: number, unpackedBytes: number): void {
+    this.#packed += Math.max(0, bytes - 2 * SECTOR);
+    this.#unpacked += unpackedBytes;
+    if (this.#packed > this.#fileBytes || this.#unpacked > this.#fileBytes * MOST_OUT_OF_ONE) {
+      throw bad("compressed clusters are used more than once");
+    }
+  }
+
+  wrote(bytes: number): void {
+    this.#budget.wrote(bytes);
+  }
+}
+
+/** Writes the content of the qcow2 image `source` into the empty file `target`; `onProgress` hears 0 to 1. */
+export async function convertQcow2(
+  source: Fd,
+  target: Fd,
+  onProgress: (done: number) => void = () => {},
+): Promise<void> {
+  const fileBytes = statFd(source).size;
+  const header = readHeader(source, fileBytes);
+  const { clusterBytes, l1Entries, l1Offset } = header;
+  const turns = new Turns();
+  const used = new Used(fileBytes, target);
+  setLength(target, header.size);
+  for (let first = 0; first < l1Entries; first += L1_STEP) {
+    const count = Math.min(L1_STEP, l1Entries - first);
+    const l1 = readAt(source, l1Offset + first * 8, count * 8);
+    for (let index = 0; index < count; index++) {
+      const table = Number(l1.readBigUInt64BE(index * 8) & OFFSET_MASK);
+      if (table === 0) continue;
+      if (table % clusterBytes !== 0 || table + clusterBytes > fileBytes) throw bad("table outside the file");
+      used.part(clusterBytes);
+      await convertTable(source, target, { header, fileBytes, table, index: first + index, used }, turns);
+      onProgress((first + index + 1) / l1Entries);
+    }
+  }
+}
+
+interface TablePlace {
+  readonly header: Qcow2Header;
+  readonly fileBytes: number;
+  readonly table: number;
+  readonly index: number;
+  readonly used: Used;
+}
+
+async function convertTable(source: Fd, target: Fd, place: TablePlace, turns: Turns): Promise<void> {
+  const { header, table, index } = place;
+  const perTable = header.clusterBytes / 8;
+  const l2 = readAt(source, table, header.clusterBytes);
+  for (let entry = 0; entry < perTable; entry++) {
+    const position = (index * perTable + entry) * header.clusterBytes;
+    if (position >= header.size) return;
+    const value = l2.readBigUInt64BE(entry * 8);
+    if (value === 0n) continue;
+    const cluster =
+      (value & COMPRESSED) !== 0n ? readCompressed(source, value, place) : readPlain(source, value, place);
+    if (cluster === null) continue;
+    const wanted = cluster.subarray(0, Math.min(cluster.length, header.size - position));
+    place.used.wrote(writeSparse(target, wanted, position));
+    await turns.pass();
+  }
+}
+
+function readPlain(source: Fd, value: bigint, { header, fileBytes, used }: TablePlace): Buffer | null {
+  const offset = Number(value & OFFSET_MASK);
+  if ((value & ZERO_CLUSTER) !== 0n || offset === 0) return null;
+  if (offset % header.clusterBytes !== 0 || offset >= fileBytes) throw bad("cluster outside the file");
+  used.part(header.clusterBytes);
+  // The last cluster of a file may be shorter than the others.
+  return readAt(source, offset, Math.min(header.clusterBytes, fileBytes - offset));
+}
+
+function readCompressed(source: Fd, value: bigint, { header, fileBytes, used }: TablePlace): Buffer {
+  const sizeBits = BigInt(header.clusterBits - 8);
+  const offsetBits = 62n - sizeBits;
+  const offset = Number(value & ((1n << offsetBits) - 1n));
+  const sectors = Number((value >> offsetBits) & ((1n << sizeBits) - 1n)) + 1;
+  const size = sectors * SECTOR - (offset % SECTOR);
+  if (offset >= fileBytes) throw bad("cluster outside the file");
+  const packed = readAt(source, offset, Math.min(size, fileBytes - offset));
+  const content = unpack(packed, header);
+  if (content.length !== header.clusterBytes) throw bad("compressed cluster of wrong size");
+  used.packed(size, isZero(content) ? 0 : content.length);
+  return content;
+}
+
+function isZero(content: Buffer): boolean {
+  return content[0] === 0 && content.subarray(1).equals(content.subarray(0, -1));
+}
+
+/** The content of a compressed cluster; what stands behind it in its last sector is another's. */
+function unpack(packed: Buffer, { clusterBytes, compression }: Qcow2Header): Buffer {
+  try {
+    const limit = { maxOutputLength: clusterBytes };
+    if (compression === "deflate") return inflateRawSync(packed, limit);
+    return zstdDecompressSync(packed.subarray(0, zstdFrameLength(packed)), limit);
+  } catch (error) {
+    throw new ErrnoError("EBADMSG", `QCOW2 image is damaged: bad compressed cluster (${compression})`, {
+      cause: error,
+    });
+  }
+}

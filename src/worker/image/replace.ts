@@ -1,0 +1,110 @@
+// Giving an image or a file a name that something else may have: what gives way is looked at and locked first.
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { ErrnoError } from "../../base/error.ts";
+import { type Fd, statAt } from "../../kernel/file/fd.ts";
+import { makeMutable, pathOf } from "../../kernel/file/attributes.ts";
+import { isAt, lockWhole } from "../../kernel/file/lock.ts";
+import type { FileStatus } from "../../kernel/file/status.ts";
+import { removeTree } from "../../kernel/tree/remove.ts";
+import { check, isErrno, trySys } from "../../kernel/syscall/sys.ts";
+import { openForReading, rawAddress, rawOf } from "../../kernel/tree/tree.ts";
+import { lockReplaced } from "../../registry/image/lock.ts";
+import { mountsBelow } from "../../registry/mounts.ts";
+
+const [RENAME_NOREPLACE, RENAME_EXCHANGE] = [1, 2];
+const [EPERM, EINVAL] = [-1, -22];
+export const EEXIST = -17;
+
+function rename(root: Fd, from: string, to: string, flags: number): number {
+  return trySys("renameat2", root.number, rawAddress(rawOf(from)), root.number, rawAddress(rawOf(to)), flags);
+}
+
+function statusOf(root: Fd, name: string): FileStatus | null {
+  try {
+    return statAt(root, name, "no-follow");
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return null;
+    throw error;
+  }
+}
+
+/** Renames unless the new name is taken (`EEXIST`); gives the kernel's result. */
+export function renameNew(root: Fd, from: string, to: string): number {
+  const result = rename(root, from, to, RENAME_NOREPLACE);
+  if (result !== EINVAL) return result;
+  // The file system cannot rename without replacing.
+  return statusOf(root, to) !== null ? EEXIST : rename(root, from, to, 0);
+}
+
+/** Gives the file `from` the name `to`: over a regular file, but over nothing else that has the name. */
+export function replaceFile(root: Fd, from: string, to: string): void {
+  const old = statusOf(root, to);
+  if (old?.kind === "directory") throw new ErrnoError("EISDIR", `'${to}' is a directory.`);
+  if (old !== null && old.kind !== "regular") throw new ErrnoError("EEXIST", `'${to}' is there, and no regular file.`);
+  check(old === null ? renameNew(root, from, to) : rename(root, from, to, 0), "rename", to);
+}
+
+/**
+ * Gives the image `from` the name `to` and removes what had it. That is locked from before it changes its name until it is
+ * gone: `EBUSY` when a machine runs from it, somebody copies it, or something is mounted in it.
+ */
+export function replaceImage(root: Fd, from: string, to: string, locks: string | null): void {
+  const old = statusOf(root, to);
+  if (old === null) return void check(renameNew(root, from, to), "rename", to);
+  requireSameKind(statAt(root, from, "no-follow"), old, to);
+  const path = join(pathOf(root), to);
+  using _inUse = lockedForRemoval(locks, path, to);
+  if (old.kind !== "directory" && old.kind !== "regular") {
+    check(rename(root, from, to, 0), "rename", to);
+    return;
+  }
+  using file = openForReading(root, rawOf(to));
+  if (!lockWhole(file) || !isAt(file, path)) throw busy(to);
+  if (old.kind === "directory" && mountsBelow(path).length > 0) throw busy(to);
+  exchange(root, from, to, file);
+  removeTree(root, rawOf(from));
+}
+
+/** A tree takes the place of a tree, and a disk image that of a disk image: what else has the name is no such image. */
+function requireSameKind(image: FileStatus, old: FileStatus, name: string): void {
+  if (old.kind === "symlink" || old.kind === image.kind) return;
+  if (old.kind === "directory") throw new ErrnoError("EISDIR", `'${name}' is a directory.`);
+  if (image.kind === "directory") throw new ErrnoError("ENOTDIR", `'${name}' is there, and no directory.`);
+  throw new ErrnoError("EEXIST", `'${name}' is there, and no regular file.`);
+}
+
+function lockedForRemoval(locks: string | null, path: string, name: string): Disposable | null {
+  try {
+    return lockReplaced(locks, path);
+  } catch (error) {
+    if (isErrno(error, "EBUSY")) throw busy(name);
+    throw error;
+  }
+}
+
+function busy(name: string): ErrnoError {
+  return new ErrnoError("EBUSY", `Image '${name}' is in use.`);
+}
+
+/** Both names stay taken at every moment, where the file system can do that. */
+function exchange(root: Fd, from: string, to: string, old: Fd): void {
+  let result = rename(root, from, to, RENAME_EXCHANGE);
+  if (result === EPERM) {
+    makeMutable(old);
+    result = rename(root, from, to, RENAME_EXCHANGE);
+  }
+  if (result === EINVAL) result = exchangeInSteps(root, from, to);
+  check(result, "rename", to);
+}
+
+function exchangeInSteps(root: Fd, from: string, to: string): number {
+  // A name that is swept, should this process end between the two.
+  const aside = `.#fs${randomBytes(8).toString("hex")}`;
+  const result = rename(root, to, aside, 0);
+  if (result < 0) return result;
+  const placed = rename(root, from, to, 0);
+  if (placed < 0) rename(root, aside, to, 0);
+  else rename(root, aside, from, 0);
+  return placed;
+}

@@ -1,0 +1,99 @@
+// `systemd-import tar`: an archive, compressed or not, becomes a tree.
+import { basename, dirname } from "node:path";
+import { ErrnoError } from "../../base/error.ts";
+import { createSubvolume, isBtrfs } from "../../kernel/tree/btrfs.ts";
+import { type Fd, openPath, statAt } from "../../kernel/file/fd.ts";
+import { removeTree } from "../../kernel/tree/remove.ts";
+import { check } from "../../kernel/syscall/sys.ts";
+import { rawOf } from "../../kernel/tree/tree.ts";
+import { type Chunks, Turns } from "../stream/archive.ts";
+import { Budget } from "../program/budget.ts";
+import { giveBack } from "../stream/chunk-memory.ts";
+import { decompress } from "../stream/compression.ts";
+import type { WorkerOptions } from "../program/options.ts";
+import { liftOsTree } from "./os-tree.ts";
+import { InPlace } from "./in-place.ts";
+import { exists } from "./stage.ts";
+import type { TarTarget } from "../tar/entry.ts";
+import type { Untar, UntarOptions } from "../tar/untar.ts";
+import { EEXIST, tryMakeDirectory } from "../tar/untar-calls.ts";
+import { Unpacker } from "../tar/untar-unpacker.ts";
+
+/** No image is larger; an archive that is, is a bomb. */
+const CONTENT_LIMIT_BYTES = 1024 ** 4;
+/** Unpacked at a time: between two steps the decoder gets to know that there is room for more. */
+const STEP_BYTES = 128 << 10;
+const SQUASH_FROM = 65536;
+const NOBODY = 65534;
+const TOP_MODE = 0o755;
+
+/** What a scope may make: without privileges neither devices nor the owners of other ranges. */
+export function unpackOptions({ scope }: Pick<WorkerOptions, "scope">): UntarOptions {
+  if (scope === "system") return { topMode: TOP_MODE };
+  return { topMode: TOP_MODE, refuseDevices: true, mapId: (id) => (id >= SQUASH_FROM ? NOBODY : id) };
+}
+
+/** Unpacks the archive `source`, compressed or not, into the empty directory `top`. */
+export function unpackTar(
+  source: Chunks,
+  top: Fd,
+  options?: UntarOptions,
+  limitBytes?: number,
+  target?: (untar: Untar) => TarTarget,
+): Promise<void> {
+  return unpackPlainTar(decompress(source), top, options, limitBytes, target);
+}
+
+/** Unpacks an archive that is not compressed. */
+export async function unpackPlainTar(
+  source: Chunks,
+  top: Fd,
+  options: UntarOptions = {},
+  limitBytes: number = CONTENT_LIMIT_BYTES,
+  target?: (untar: Untar) => TarTarget,
+): Promise<void> {
+  const budget = new Budget(top, { limitBytes });
+  using unpacker = new Unpacker(top, { ...options, wrote: budget.wrote }, target);
+  const turns = new Turns();
+  let decoded = 0;
+  for await (const chunk of source) {
+    decoded += chunk.length;
+    // What is passed over is not written, but it costs time all the same.
+    if (decoded > limitBytes) throw new ErrnoError("EFBIG", "File overly large, refusing.");
+    for (let at = 0; at < chunk.length; at += STEP_BYTES) {
+      unpacker.push(chunk.subarray(at, at + STEP_BYTES));
+      await turns.pass();
+    }
+    giveBack(chunk);
+  }
+  unpacker.end();
+}
+
+/** The same, and then what an OS image needs. */
+export async function importTree(source: Chunks, top: Fd, options: WorkerOptions): Promise<void> {
+  await unpackTar(source, top, unpackOptions(options));
+  liftOsTree(top);
+}
+
+function isTree(parent: Fd, name: string): boolean {
+  return exists(parent, name) && statAt(parent, name, "no-follow").kind === "directory";
+}
+
+/**
+ * The directory that a direct import writes to, locked; one that is missing is made, and with force one that is there is
+ * replaced. `EBUSY` when it is in use.
+ */
+export function openDirectTree(path: string, { force, btrfsSubvolume, locks }: WorkerOptions): InPlace {
+  return InPlace.open(locks, path, () => {
+    using parent = openPath(dirname(path), "directory");
+    const name = basename(path);
+    // Nothing but a tree is replaced by one: a link, a file or a device of that name stays.
+    if (force && isTree(parent, name)) removeTree(parent, rawOf(name));
+    if (btrfsSubvolume && isBtrfs(parent) && !exists(parent, name)) createSubvolume(parent, name);
+    else {
+      const result = tryMakeDirectory(parent, rawOf(name), TOP_MODE);
+      if (result !== EEXIST) check(result, "mkdir", path);
+    }
+    return openPath(path, "directory");
+  });
+}

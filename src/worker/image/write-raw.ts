@@ -1,0 +1,146 @@
+// `systemd-import raw`: a disk image, compressed or not, raw or qcow2, becomes a sparse raw file.
+import { writeSync } from "node:fs";
+import { ErrnoError } from "../../base/error.ts";
+import { dataSteps, shareSteps } from "../../kernel/tree/copy-file.ts";
+import { type Fd, statFd } from "../../kernel/file/fd.ts";
+import { attributeNames, createdUsec, getAttribute, noteCreated, setAttribute } from "../../kernel/file/attributes.ts";
+import { SyscallError, trySys } from "../../kernel/syscall/sys.ts";
+import { type Chunks, Turns } from "../stream/archive.ts";
+import { Budget } from "../program/budget.ts";
+import { giveBack } from "../stream/chunk-memory.ts";
+import { setFileTime, setLength } from "../tar/untar-calls.ts";
+
+const ZERO_STEP = 4096;
+const ZERO_LARGE = 64 << 10;
+const ZEROS = Buffer.alloc(ZERO_LARGE);
+
+export interface RawTarget {
+  readonly file: Fd;
+  /** Where in the file the image begins. */
+  readonly offset: number;
+  /** The most that the image may have. */
+  readonly sizeMax: number;
+  /** Zeros are left out: the file is new, what is not written reads as zeros. */
+  readonly sparse: boolean;
+}
+
+function isZero(chunk: Buffer, from: number, to: number): boolean {
+  return chunk[from] === 0 && chunk[to - 1] === 0 && chunk.subarray(from, to).equals(ZEROS.subarray(0, to - from));
+}
+
+/** How far zeros reach from `at`, in whole steps. */
+function zerosEnd(chunk: Buffer, at: number): number {
+  let end = at;
+  while (end < chunk.length) {
+    const large = Math.min(end + ZERO_LARGE, chunk.length);
+    if (isZero(chunk, end, large)) {
+      end = large;
+      continue;
+    }
+    const small = Math.min(end + ZERO_STEP, chunk.length);
+    if (!isZero(chunk, end, small)) return end;
+    end = small;
+  }
+  return end;
+}
+
+function dataEnd(chunk: Buffer, at: number): number {
+  let end = at;
+  while (end < chunk.length && !isZero(chunk, end, Math.min(end + ZERO_STEP, chunk.length))) {
+    end = Math.min(end + ZERO_STEP, chunk.length);
+  }
+  return end;
+}
+
+function writeAt(file: Fd, chunk: Buffer, from: number, to: number, position: number): void {
+  for (let at = from; at < to; ) at += writeSync(file.number, chunk, at, to - at, position + at - from);
+}
+
+/** Writes `chunk` where it belongs, leaving out blocks of zeros; gives the bytes that were written. */
+export function writeSparse(file: Fd, chunk: Buffer, position: number): number {
+  let written = 0;
+  for (let at = 0; at < chunk.length; ) {
+    const zeros = zerosEnd(chunk, at);
+    const data = dataEnd(chunk, zeros);
+    if (data > zeros) writeAt(file, chunk, zeros, data, position + zeros);
+    written += data - zeros;
+    at = data;
+  }
+  return written;
+}
+
+/** Writes the content of an image; gives its size. EFBIG when it has more than it may. */
+export async function writeRaw(
+  source: Chunks,
+  target: RawTarget,
+  limitBytes = Number.POSITIVE_INFINITY,
+): Promise<number> {
+  const guard = new Budget(target.file, { limitBytes });
+  const turns = new Turns();
+  let size = 0;
+  for await (const chunk of source) {
+    if (size + chunk.length > Math.min(target.sizeMax, limitBytes)) {
+      throw new ErrnoError("EFBIG", "File overly large, refusing.");
+    }
+    const position = target.offset + size;
+    if (target.sparse) guard.wrote(writeSparse(target.file, chunk, position));
+    else {
+      writeAt(target.file, chunk, 0, chunk.length, position);
+      guard.wrote(chunk.length);
+    }
+    size += chunk.length;
+    giveBack(chunk);
+    await turns.pass();
+  }
+  if (target.sparse) setLength(target.file, target.offset + size);
+  return size;
+}
+
+/** Copied at a time: between two steps signals are heard and progress is told. */
+const COPY_STEP_BYTES = 8 << 20;
+const SHARE_STEP_BYTES = 1 << 30;
+
+/**
+ * Makes the new file `target` a copy of the regular file `source`, sharing its data where that is possible. `onReached`
+ * hears how far the copy is.
+ */
+export async function copyRaw(source: Fd, target: Fd, onReached: (bytes: number) => void): Promise<void> {
+  const { size, blocks } = statFd(source);
+  const turns = new Turns();
+  if (await sharedRaw(source, target, size, onReached)) return;
+  // Holes of the original stay holes.
+  const before = trySys("lseek", source.number, 0, 1);
+  for (const { reached } of dataSteps(source, target, { size, allocatedBytes: blocks * 512 }, COPY_STEP_BYTES)) {
+    onReached(reached);
+    await turns.pass();
+  }
+  if (before >= 0) trySys("lseek", source.number, before, 0);
+}
+
+async function sharedRaw(source: Fd, target: Fd, size: number, onReached: (bytes: number) => void): Promise<boolean> {
+  const turns = new Turns();
+  const steps = shareSteps(source, target, size, SHARE_STEP_BYTES);
+  for (let step = steps.next(); ; step = steps.next()) {
+    if (step.done === true) return step.value === "shared";
+    onReached(step.value);
+    await turns.pass();
+  }
+}
+
+const USER = "user.";
+
+/** Gives a copy the times and the user's attributes of its original. What the file system does not take stays away. */
+export function copyOrigin(source: Fd, target: Fd): void {
+  const { mtimeNs } = statFd(source);
+  const created = createdUsec(source);
+  try {
+    for (const name of attributeNames(source)) {
+      const value = name.startsWith(USER) ? getAttribute(source, name) : null;
+      if (value !== null) setAttribute(target, name, value);
+    }
+    if (created !== null) noteCreated(target, created);
+  } catch (error) {
+    if (!(error instanceof SyscallError)) throw error;
+  }
+  setFileTime(target, Number(mtimeNs / 1_000_000_000n), Number(mtimeNs % 1_000_000_000n));
+}

@@ -1,0 +1,142 @@
+// Names and passwords for registries, from where container tools keep them: containers-auth.json(5), docker's config.json,
+// and the programs these files name.
+import { join } from "node:path";
+import { homeDirectory } from "../../kernel/process/account.ts";
+import { readSettings } from "../../kernel/file/foreign-file.ts";
+import { isErrno } from "../../kernel/syscall/sys.ts";
+import { log } from "../program/log.ts";
+
+export interface Credentials {
+  readonly user: string;
+  /** Or, for the user IDENTITY_TOKEN, a token that others are given for. */
+  readonly password: string;
+}
+
+/** The name that stands for none, where the password is a token of identity. */
+export const IDENTITY_TOKEN = "<token>";
+
+interface AuthEntry {
+  readonly auth?: string;
+  readonly identitytoken?: string;
+  readonly username?: string;
+  readonly password?: string;
+}
+
+interface AuthFile {
+  readonly auths?: Readonly<Record<string, AuthEntry>>;
+  readonly credHelpers?: Readonly<Record<string, string>>;
+  readonly credsStore?: string;
+}
+
+/** The files that may have credentials, the first that knows a registry wins. */
+function authFiles(): string[] {
+  const { REGISTRY_AUTH_FILE: given, XDG_RUNTIME_DIR: runtime, XDG_CONFIG_HOME: config, DOCKER_CONFIG } = process.env;
+  if (given) return [given];
+  const home = homeDirectory();
+  return [
+    join(runtime ?? `/run/containers/${process.geteuid?.() ?? 0}`, runtime ? "containers/auth.json" : "auth.json"),
+    join(config ?? join(home, ".config"), "containers/auth.json"),
+    join(DOCKER_CONFIG || join(home, ".docker"), "config.json"),
+  ];
+}
+
+const AUTH_FILE_LIMIT_BYTES = 1 << 20;
+
+function readAuthFile(path: string): AuthFile | null {
+  try {
+    return JSON.parse(readSettings(path, AUTH_FILE_LIMIT_BYTES).toString()) as AuthFile | null;
+  } catch (error) {
+    const reason = error instanceof Error && !(error instanceof SyntaxError) ? error.message : "It is no JSON";
+    if (!isErrno(error, "ENOENT", "ENOTDIR")) log("warning", `Cannot read credentials from '${path}': ${reason}`);
+    return null;
+  }
+}
+
+const DOCKER_HUB = "registry-1.docker.io";
+const DOCKER_NAMES = ["docker.io", "index.docker.io"];
+/** The name under which Docker's own program keeps the password of its own registry. */
+const DOCKER_HELPER_NAME = "https://index.docker.io/v1/";
+
+/** The names a registry's entry may have, the most particular first: paths of images count. */
+function keysOf(registry: string, image: string): string[] {
+  const parts = image.split("/");
+  const paths = parts.map((_, index) => `${registry}/${parts.slice(0, parts.length - index).join("/")}`);
+  return [...paths, registry, ...(registry === DOCKER_HUB ? DOCKER_NAMES : [])];
+}
+
+/** The entry of the first of `keys`. Some programs write them as addresses of the first or second interface. */
+function entryOf<Entry>(
+  entries: Readonly<Record<string, Entry>> | undefined,
+  keys: readonly string[],
+): Entry | undefined {
+  const plain = new Map<string, Entry>();
+  for (const [name, entry] of Object.entries(entries ?? {})) {
+    const key = name.replace(/^https?:\/\//, "").replace(/\/(v[12]\/?)?$/, "");
+    if (name === key || !plain.has(key)) plain.set(key, entry);
+  }
+  const known = keys.find((key) => plain.has(key));
+  return known === undefined ? undefined : plain.get(known);
+}
+
+/** What is known for a registry; null when nothing is. */
+export async function credentialsFor(registry: string, image: string): Promise<Credentials | null> {
+  const keys = keysOf(registry, image);
+  for (const path of authFiles()) {
+    const file = readAuthFile(path);
+    if (file === null) continue;
+    const helper = entryOf(file.credHelpers, keys);
+    if (helper !== undefined) return askHelpers(helper, registry);
+    const entry = entryOf(withContent(file.auths), keys);
+    if (entry?.identitytoken) return { user: IDENTITY_TOKEN, password: entry.identitytoken };
+    if (entry?.auth) return decode(entry.auth);
+    if (entry?.username) return { user: entry.username, password: entry.password ?? "" };
+    if (file.credsStore) return askHelpers(file.credsStore, registry);
+  }
+  return null;
+}
+
+/** The entries that say something: where a store has the password, there is an empty one. */
+function withContent(auths: AuthFile["auths"]): AuthFile["auths"] {
+  const isFull = (entry: AuthEntry | null) => Boolean(entry?.auth || entry?.identitytoken || entry?.username);
+  return Object.fromEntries(Object.entries(auths ?? {}).filter(([, entry]) => isFull(entry)));
+}
+
+async function askHelpers(name: string, registry: string): Promise<Credentials | null> {
+  for (const server of registry === DOCKER_HUB ? [DOCKER_HELPER_NAME, "docker.io", registry] : [registry]) {
+    const found = await askHelper(name, server);
+    if (found !== null) return found;
+  }
+  return null;
+}
+
+function decode(auth: string): Credentials | null {
+  // Docker's own program once filled it up with zeros.
+  const text = Buffer.from(auth, "base64").toString().replace(/\0+$/, "");
+  const colon = text.indexOf(":");
+  return colon < 0 ? null : { user: text.slice(0, colon), password: text.slice(colon + 1) };
+}
+
+const HELPER_NAME = /^[A-Za-z0-9_-]+$/;
+const HELPER_TIMEOUT_MS = 30_000;
+
+/** docker-credential-NAME get: the registry on its standard input, an object on its standard output. */
+async function askHelper(name: string, registry: string): Promise<Credentials | null> {
+  const program = HELPER_NAME.test(name) ? Bun.which(`docker-credential-${name}`) : null;
+  if (program === null) {
+    log("warning", `No credential helper '${name}' on this host.`);
+    return null;
+  }
+  const child = Bun.spawn([program, "get"], {
+    stdio: [Buffer.from(registry), "pipe", "ignore"],
+    timeout: HELPER_TIMEOUT_MS,
+  });
+  const text = await child.stdout.text();
+  if ((await child.exited) !== 0) return null;
+  try {
+    const { Username: user, Secret: password } = JSON.parse(text) as { Username?: string; Secret?: string };
+    return user !== undefined && password !== undefined ? { user, password } : null;
+  } catch {
+    log("warning", `Credential helper '${name}' did not answer as it should.`);
+    return null;
+  }
+}

@@ -1,0 +1,86 @@
+// Layers made a machine: a stack of them where the host's nspawn knows stacks, elsewhere one tree that has all in one.
+import { symlinkSync } from "node:fs";
+import { type Fd, openAt } from "../../kernel/file/fd.ts";
+import { check } from "../../kernel/syscall/sys.ts";
+import { openDirectory } from "../../kernel/tree/tree.ts";
+import { Turns } from "../stream/archive.ts";
+import { Budget } from "../program/budget.ts";
+import { log } from "../program/log.ts";
+import type { WorkerOptions } from "../program/options.ts";
+import { unpackOptions } from "../image/unpack-tar.ts";
+import { Stage } from "../image/stage.ts";
+import { MERGE_OPTIONS, MergeTarget } from "./layer.ts";
+import { standAlone } from "./stack.ts";
+import { tarChunks } from "../tar/pack.ts";
+import { changeMode, tryMakeDirectory } from "../tar/untar-calls.ts";
+import { Unpacker } from "../tar/untar-unpacker.ts";
+
+const MSTACK_SINCE = 260;
+const LAYER_MODE = 0o755;
+let stacks: boolean | null = null;
+
+/** Whether the nspawn of this host can run stacks; $MACHINED_OCI_STACK says so without asking it. */
+export function knowsStacks(): boolean {
+  stacks ??= /^(1|yes)$/.test(process.env["MACHINED_OCI_STACK"] ?? "") || nspawnVersion() >= MSTACK_SINCE;
+  return stacks;
+}
+
+function nspawnVersion(): number {
+  const program = process.env["MACHINED_OCI_STACK"] ? null : Bun.which("systemd-nspawn");
+  if (program === null) return 0;
+  const { stdout } = Bun.spawnSync([program, "--version"], { stderr: "ignore" });
+  return Number(/^systemd (\d+)/.exec(stdout.toString())?.[1] ?? 0);
+}
+
+/** A directory of links to the layers, the lowest first, and one for what the machine writes. */
+export async function stackOf(root: Fd, names: readonly string[], options: WorkerOptions): Promise<Stage> {
+  const stage = Stage.tree(root, "oci", false);
+  try {
+    if (standAlone(root, names)) {
+      const path = `/proc/self/fd/${stage.file.number}`;
+      names.forEach((name, index) => {
+        symlinkSync(`../${name}`, `${path}/layer@${index}`);
+      });
+    } else {
+      log("info", "Layers depend on what is below them, merging them into one.");
+      check(tryMakeDirectory(stage.file, "layer@0", LAYER_MODE), "mkdir");
+      using layer = openDirectory(stage.file, "layer@0");
+      await mergeInto(layer, root, names, options);
+    }
+    if (!options.readOnly) tryMakeDirectory(stage.file, "rw", LAYER_MODE);
+    changeMode(stage.file, LAYER_MODE);
+    return stage;
+  } catch (error) {
+    stage[Symbol.dispose]();
+    throw error;
+  }
+}
+
+/** One tree of all layers. */
+export async function flatten(root: Fd, names: readonly string[], options: WorkerOptions): Promise<Stage> {
+  const stage = Stage.tree(root, "oci", options.btrfsSubvolume);
+  try {
+    changeMode(stage.file, LAYER_MODE);
+    await mergeInto(stage.file, root, names, options);
+    return stage;
+  } catch (error) {
+    stage[Symbol.dispose]();
+    throw error;
+  }
+}
+
+/** Unpacks the layers one over the other: only when all of them are there, directories get what the last one says. */
+async function mergeInto(top: Fd, root: Fd, names: readonly string[], options: WorkerOptions): Promise<void> {
+  const budget = new Budget(top);
+  const turns = new Turns();
+  const policy = { ...unpackOptions(options), ...MERGE_OPTIONS, wrote: budget.wrote };
+  using unpacker = new Unpacker(top, policy, (untar) => new MergeTarget(untar));
+  for (const name of names) {
+    using layer = openAt(root, name, "directory");
+    for (const chunk of tarChunks(layer)) {
+      unpacker.push(chunk);
+      await turns.pass();
+    }
+  }
+  unpacker.end();
+}

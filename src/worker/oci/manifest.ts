@@ -1,0 +1,214 @@
+// Manifests and indexes of container images, OCI's and Docker's (the OCI image specification). They come from strangers:
+// everything that is used is checked first, and a text that could be read in two ways is refused (CVE-2021-41190).
+import { ErrnoError } from "../../base/error.ts";
+import { isDigest } from "./reference.ts";
+
+export const MANIFEST_TYPES = [
+  "application/vnd.oci.image.manifest.v1+json",
+  "application/vnd.docker.distribution.manifest.v2+json",
+];
+export const INDEX_TYPES = [
+  "application/vnd.oci.image.index.v1+json",
+  "application/vnd.docker.distribution.manifest.list.v2+json",
+];
+
+/** Of the first schema, which cannot be verified and has no sizes: no registry makes it any more. */
+const OLD_TYPE = /^application\/vnd\.docker\.distribution\.manifest\.v1\+(json|prettyjws)$/;
+/** What the machine is started with: other configurations are those of charts, signatures, programs. */
+const CONFIG_TYPES = ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];
+
+export interface Descriptor {
+  /** In small letters; empty where nobody said it. */
+  readonly mediaType: string;
+  readonly digest: string;
+  readonly size: number;
+  /** Where else the bytes may be had. */
+  readonly urls: readonly string[];
+  /** The bytes themselves; not verified. */
+  readonly data: Buffer | null;
+}
+
+export interface Manifest {
+  readonly config: Descriptor | null;
+  readonly layers: readonly Descriptor[];
+  /** It says that it is what a machine is made of, and not something else that is kept in registries. */
+  readonly isImage: boolean;
+}
+
+/** What a document turned out to be. An index has what it offers for the wanted platform, the best first. */
+export type Read = { readonly manifest: Manifest } | { readonly candidates: readonly Descriptor[] };
+
+const LAYERS_LIMIT = 4096;
+const MANIFESTS_LIMIT = 4096;
+const DOCUMENT_DEPTH_LIMIT = 64;
+const URLS_LIMIT = 16;
+const DATA_LIMIT = 4 << 20;
+
+/** OCI's names for Bun's. */
+const ARCHITECTURES: Readonly<Record<string, string>> = { x64: "amd64", arm64: "arm64" };
+/** The variant that every machine of an architecture understands. */
+const VARIANTS: Readonly<Record<string, readonly string[]>> = { amd64: ["", "v1"], arm64: ["v8", ""] };
+
+export const NATIVE_ARCHITECTURE = ARCHITECTURES[process.arch] ?? process.arch;
+
+function bad(what: string): ErrnoError {
+  return new ErrnoError("EPROTO", `Image manifest is not valid: ${what}`);
+}
+
+type Json = Readonly<Record<string, unknown>>;
+
+/** A JSON object of an image. */
+export function parseObject(bytes: Buffer): Json {
+  let value: unknown;
+  try {
+    value = JSON.parse(bytes.toString("utf8"));
+  } catch (error) {
+    throw new ErrnoError("EPROTO", "Image manifest is not valid: no JSON", { cause: error });
+  }
+  if (!isObject(value) || depthOf(value) > DOCUMENT_DEPTH_LIMIT) throw bad("no object");
+  return value;
+}
+
+function isObject(value: unknown): value is Json {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function depthOf(value: unknown, depth = 0): number {
+  if (depth > DOCUMENT_DEPTH_LIMIT || typeof value !== "object" || value === null) return depth;
+  return Math.max(depth, ...Object.values(value).map((one) => depthOf(one, depth + 1)));
+}
+
+function descriptorOf(value: unknown): Descriptor {
+  if (!isObject(value)) throw bad("no descriptor");
+  const { mediaType, digest, size, urls, data } = value;
+  if (!isDigest(digest)) throw bad(`unknown digest ${JSON.stringify(digest)}, only sha256 is known`);
+  if (typeof size !== "number" || !Number.isSafeInteger(size) || size < 0) throw bad("impossible size");
+  return {
+    mediaType: mediaTypeOf(mediaType) ?? "",
+    digest,
+    size,
+    urls: Array.isArray(urls) ? urls.filter((url): url is string => typeof url === "string").slice(0, URLS_LIMIT) : [],
+    data: typeof data === "string" && data.length <= DATA_LIMIT ? Buffer.from(data, "base64") : null,
+  };
+}
+
+/** A media type without its parameters; undefined for what is none. */
+function mediaTypeOf(value: unknown): string | undefined {
+  return typeof value === "string" ? value.split(";")[0]?.trim().toLowerCase() || undefined : undefined;
+}
+
+/** What a document is, by its own words and by those of whoever sent it: either may leave it out, but not both disagree. */
+function kindOf(document: Json, contentType: string | null): "manifest" | "index" {
+  const [own, sent] = [mediaTypeOf(document["mediaType"]), mediaTypeOf(contentType)];
+  if (OLD_TYPE.test(own ?? sent ?? "") || document["schemaVersion"] === 1) {
+    const advice = "push it again with a program of today";
+    throw new ErrnoError("EOPNOTSUPP", `Image manifest is of Docker's schema 1, which is not supported: ${advice}`);
+  }
+  const [ownKind, sentKind] = [kindOfType(own), kindOfType(sent)];
+  if (own !== undefined && ownKind === null) throw bad(`unknown type ${JSON.stringify(own)}`);
+  if (ownKind !== null && sentKind !== null && ownKind !== sentKind)
+    throw bad("it says that it is something else than the server says");
+  if ("manifests" in document && ("layers" in document || "config" in document)) throw bad("it is two things at once");
+  return ownKind ?? sentKind ?? ("manifests" in document ? "index" : "manifest");
+}
+
+function kindOfType(type: string | undefined): "manifest" | "index" | null {
+  if (type === undefined) return null;
+  if (MANIFEST_TYPES.includes(type)) return "manifest";
+  return INDEX_TYPES.includes(type) ? "index" : null;
+}
+
+export interface TypedBytes {
+  readonly bytes: Buffer;
+  /** What the server says that it is; null where it says nothing. */
+  readonly contentType: string | null;
+  /** What the descriptor says; null where there is none. */
+  readonly namedType?: string | null;
+}
+
+/** Reads a manifest, or finds in an index the manifests to read. */
+export function readManifest({ bytes, contentType, namedType }: TypedBytes, architecture: string): Read {
+  const document = parseObject(bytes);
+  const kind = kindOf(document, contentType);
+  const named = kindOfType(mediaTypeOf(namedType));
+  if (named !== null && named !== kind) throw bad("it is something else than the index says");
+  if (kind === "index") return { candidates: candidatesOf(document, architecture) };
+  const { config } = document;
+  // Some writers say null where there is none.
+  const layers = document["layers"] === null ? [] : document["layers"];
+  if (!Array.isArray(layers)) throw bad("no layers");
+  if (layers.length > LAYERS_LIMIT) throw bad(`more than ${LAYERS_LIMIT} layers`);
+  const configuration = config === undefined || config === null ? null : descriptorOf(config);
+  const isImage = !isArtifact(document) && (configuration === null || isImageConfig(configuration));
+  return { manifest: { layers: layers.map(descriptorOf), config: configuration, isImage } };
+}
+
+/** Something that is kept beside images and is none: it has a type of its own, or belongs to another manifest. */
+function isArtifact(value: Json): boolean {
+  const { artifactType, annotations } = value;
+  const isOfOther = isObject(annotations) && annotations["vnd.docker.reference.type"] !== undefined;
+  return isOfOther || isObject(value["subject"]) || (typeof artifactType === "string" && artifactType !== "");
+}
+
+/** Names of architectures that some programs write in place of Go's. */
+const ALIASES: Readonly<Record<string, string>> = { x86_64: "amd64", "x86-64": "amd64", aarch64: "arm64" };
+/** Without a platform: behind everything that has the right one. */
+const UNKNOWN_RANK = Number.MAX_SAFE_INTEGER;
+
+/** How well a platform suits, 0 best; null when it does not. */
+function rankOf(platform: unknown, architecture: string): number | null {
+  if (!isObject(platform) || platform["architecture"] === undefined || platform["architecture"] === "") {
+    const os = isObject(platform) ? platform["os"] : undefined;
+    return os === undefined || os === "" || os === "linux" ? UNKNOWN_RANK : null;
+  }
+  const { os, architecture: named, variant } = platform;
+  const isOurs = (os ?? "linux") === "linux" && (ALIASES[String(named)] ?? named) === architecture;
+  if (!isOurs) return null;
+  const known = VARIANTS[architecture] ?? [""];
+  const rank = known.indexOf(String(variant ?? ""));
+  return rank < 0 ? known.length : rank;
+}
+
+function candidatesOf({ manifests }: Json, architecture: string): Descriptor[] {
+  if (!Array.isArray(manifests)) throw bad("no manifests");
+  if (manifests.length > MANIFESTS_LIMIT) throw bad(`more than ${MANIFESTS_LIMIT} manifests`);
+  return manifests
+    .filter(isObject)
+    .filter((entry) => !isArtifact(entry) && isManifestType(mediaTypeOf(entry["mediaType"])))
+    .flatMap((entry) => {
+      const rank = rankOf(entry["platform"], architecture);
+      return rank === null ? [] : [{ entry, rank }];
+    })
+    .sort((a, b) => a.rank - b.rank)
+    .map(({ entry }) => descriptorOf(entry));
+}
+
+function isManifestType(type: string | undefined): boolean {
+  return type === undefined || kindOfType(type) !== null;
+}
+
+const LAYER =
+  /^application\/vnd\.(oci\.image\.layer(\.nondistributable)?\.v1\.tar(\+[a-z0-9]+)?|docker\.image\.rootfs(\.foreign)?\.diff\.tar(\.[a-z0-9]+)?)$/;
+
+/** Whether a layer is one of files: how it is packed is found out from its bytes. */
+export function isLayerType(mediaType: string): boolean {
+  return mediaType === "" || LAYER.test(mediaType);
+}
+
+/** Layers that are mostly not in the registry, but where the manifest says. */
+export function isForeignLayer(mediaType: string): boolean {
+  return mediaType.includes("nondistributable") || mediaType.includes("foreign");
+}
+
+/** Whether a configuration says how a machine is run. */
+export function isImageConfig({ mediaType }: Descriptor): boolean {
+  return mediaType === "" || CONFIG_TYPES.includes(mediaType);
+}
+
+/** The platform an image configuration names, as "linux/arm64"; null where it does not. */
+export function platformOf(config: Buffer): string | null {
+  const { os, architecture } = parseObject(config);
+  return typeof os === "string" && typeof architecture === "string"
+    ? `${os}/${ALIASES[architecture] ?? architecture}`
+    : null;
+}

@@ -1,0 +1,51 @@
+// From what stands on the command line to where an image comes from: a registry, or "oci:FOLDER[:TAG]" and
+// "oci-archive:FILE[:TAG]" for image layouts on this host.
+import { type Fd, openPath } from "../../kernel/file/fd.ts";
+import { openForeign } from "../../kernel/file/foreign-file.ts";
+import { mortal } from "../../kernel/process/mortal.ts";
+import { readChunks } from "../stream/archive.ts";
+import { unpackTar } from "../image/unpack-tar.ts";
+import { Stage } from "../image/stage.ts";
+import { parseReference, resolveReference } from "./reference.ts";
+import { OciRegistry } from "./registry.ts";
+import { layoutSource, type OciSource, registrySource } from "./source.ts";
+
+const LAYOUT = /^oci:(.+?)(?::([A-Za-z0-9_][A-Za-z0-9._-]{0,127}))?$/;
+const ARCHIVE = /^oci-archive:(.+?)(?::([A-Za-z0-9_][A-Za-z0-9._-]{0,127}))?$/;
+/** What an archive may hold; layers have the same limit, unpacked. */
+const ARCHIVE_LIMIT_BYTES = 64 * 1024 ** 3;
+
+/** Whether a reference names something on this host. */
+export function isLocalReference(reference: string): boolean {
+  return LAYOUT.test(reference) || ARCHIVE.test(reference);
+}
+
+export interface OpenedSource extends Disposable {
+  readonly source: OciSource;
+}
+
+/** Opens what a reference names; `root` is where an archive is unpacked meanwhile. */
+export async function openSource(reference: string, root: Fd): Promise<OpenedSource> {
+  const layout = LAYOUT.exec(reference);
+  if (layout !== null) {
+    const folder = mortal(() => openPath(layout[1] ?? "", "directory"));
+    return { source: layoutSource(folder, reference, layout[2] ?? null), [Symbol.dispose]: () => folder.close() };
+  }
+  const packed = ARCHIVE.exec(reference);
+  if (packed !== null) return openArchive(packed[1] ?? "", reference, packed[2] ?? null, root);
+  const registry = new OciRegistry(resolveReference(parseReference(reference)));
+  return { source: registrySource(registry), [Symbol.dispose]: () => {} };
+}
+
+/** An image layout in a tar archive: unpacked beside the images, and removed afterwards. */
+async function openArchive(path: string, reference: string, tag: string | null, root: Fd): Promise<OpenedSource> {
+  const stage = Stage.tree(root, "oci", false);
+  try {
+    using file = (await openForeign(path, "follow")).file;
+    await unpackTar(readChunks(file), stage.file, { refuseDevices: true }, ARCHIVE_LIMIT_BYTES);
+    return { source: layoutSource(stage.file, reference, tag), [Symbol.dispose]: () => stage[Symbol.dispose]() };
+  } catch (error) {
+    stage[Symbol.dispose]();
+    throw error;
+  }
+}

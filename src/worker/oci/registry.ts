@@ -1,0 +1,141 @@
+// Talking to a registry (the OCI distribution specification): addresses, and the two ways in which it may ask who we are.
+// What we know of ourselves goes to the registry, and to the token server it names over https; never to where it redirects
+// (CVE-2020-15157).
+import { ErrnoError } from "../../base/error.ts";
+import { log } from "../program/log.ts";
+import { type Challenge, parseChallenges } from "./challenge.ts";
+import { type Credentials, credentialsFor, IDENTITY_TOKEN } from "./credentials.ts";
+import type { OciAddress } from "./reference.ts";
+import { type HttpReply, type HttpRequest, httpGet } from "../download/http.ts";
+import { JOB_LIMITS } from "../download/job.ts";
+import { fetchSide } from "../download/small-file.ts";
+
+const TOKEN_LIMIT_BYTES = 1 << 20;
+const CLIENT = "machined";
+
+export class OciRegistry {
+  readonly address: OciAddress;
+  #authorization: string | null = null;
+  #asking: Promise<string | null> | null = null;
+
+  constructor(address: OciAddress) {
+    this.address = address;
+  }
+
+  url(kind: "manifests" | "blobs", version: string): string {
+    const { protocol, registry, image } = this.address;
+    return `${protocol}://${registry}/v2/${image}/${kind}/${version}`;
+  }
+
+  /** Gets an address of this registry, with credentials when it asks for them. */
+  readonly get = async (url: string, request: HttpRequest): Promise<HttpReply> => {
+    const known = this.#authorization;
+    const reply = await httpGet(url, this.#authorized(request));
+    if (reply.status !== 401 || new URL(url).origin !== reply.url.origin) return reply;
+    const challenge = reply.headers.get("www-authenticate");
+    reply.body[Symbol.dispose]();
+    // Many layers are asked for at once: one of them fetches the token for all.
+    if (this.#authorization === known) {
+      this.#asking ??= this.#answer(challenge ?? "").finally(() => {
+        this.#asking = null;
+      });
+      this.#authorization = await this.#asking;
+    }
+    if (this.#authorization === null) throw new ErrnoError("ENOKEY", "Access to image requires authentication.");
+    return httpGet(url, this.#authorized(request));
+  };
+
+  #authorized(request: HttpRequest): HttpRequest {
+    if (this.#authorization === null) return request;
+    return { ...request, headers: { ...request.headers, Authorization: this.#authorization } };
+  }
+
+  /** The way to say who we are, of those that the server offers: a token first, as it may be had by anybody. */
+  async #answer(header: string): Promise<string | null> {
+    const { registry, image } = this.address;
+    const challenges = parseChallenges(header);
+    const bearer = challenges.find(({ scheme, parameters }) => scheme === "bearer" && parameters.get("realm"));
+    const hasBasic = challenges.some(({ scheme }) => scheme === "basic");
+    if (bearer === undefined && !hasBasic) throw noWay(challenges);
+    const credentials = await credentialsFor(registry, image);
+    const mayBeBasic = hasBasic && credentials !== null && credentials.user !== IDENTITY_TOKEN;
+    if (bearer === undefined) return mayBeBasic ? basic(credentials) : null;
+    try {
+      return `Bearer ${await this.#token(bearer.parameters, credentials)}`;
+    } catch (error) {
+      if (!mayBeBasic) throw error;
+      log("debug", `No token, using the password: ${error instanceof Error ? error.message : String(error)}`);
+      return basic(credentials);
+    }
+  }
+
+  async #token(parameters: ReadonlyMap<string, string>, credentials: Credentials | null): Promise<string> {
+    const { protocol, registry, image } = this.address;
+    const realm = parameters.get("realm") ?? "";
+    const base = `${protocol}://${registry}/`;
+    if (!URL.canParse(realm, base)) throw new ErrnoError("EPROTO", "Registry does not say where to get a token");
+    const url = new URL(realm, base);
+    if (!this.#mayAsk(url, credentials))
+      throw new ErrnoError("EPROTO", `Refusing to ask '${url.origin}' for a token, it is not https`);
+    const scope = parameters.get("scope") || `repository:${image}:pull`;
+    const question = tokenRequest(url, { service: parameters.get("service") ?? "", scope }, credentials);
+    const limits = { ...JOB_LIMITS, sideBytes: TOKEN_LIMIT_BYTES };
+    const get = (to: string, request: HttpRequest) => httpGet(to, { ...request, ...question });
+    return tokenOf(await fetchSide(url.href, limits, get));
+  }
+
+  /**
+   * A token server without https is good enough only for a registry that the admin made so: for a password on the same
+   * host, for a token that anybody gets on any.
+   */
+  #mayAsk(realm: URL, credentials: Credentials | null): boolean {
+    if (realm.protocol === "https:") return true;
+    const { protocol, registry } = this.address;
+    return protocol === "http" && realm.protocol === "http:" && (credentials === null || realm.host === registry);
+  }
+}
+
+function noWay(challenges: readonly Challenge[]): ErrnoError {
+  const ways = challenges.map(({ scheme }) => `'${scheme}'`).join(", ");
+  if (ways === "") return new ErrnoError("ENOKEY", "Access to image requires authentication.");
+  return new ErrnoError("EPROTO", `Registry wants authentication by ${ways}; only 'bearer' and 'basic' are known`);
+}
+
+interface Wishes {
+  /** Empty where the registry does not name one. */
+  readonly service: string;
+  readonly scope: string;
+}
+
+/** How to ask `url` for a token: with the wishes in the address, or, with a token of identity, in a form (OAuth2). */
+function tokenRequest(url: URL, { service, scope }: Wishes, credentials: Credentials | null): HttpRequest {
+  const ofService = service === "" ? {} : { service };
+  if (credentials?.user === IDENTITY_TOKEN) {
+    const grant = { grant_type: "refresh_token", refresh_token: credentials.password, client_id: CLIENT };
+    return { form: new URLSearchParams({ ...grant, ...ofService, scope }) };
+  }
+  if (service !== "") url.searchParams.set("service", service);
+  url.searchParams.delete("scope");
+  // Several scopes are several parameters; servers of the form take them in one.
+  for (const one of scope.split(" ").filter((text) => text !== "")) url.searchParams.append("scope", one);
+  return credentials === null ? {} : { headers: { Authorization: basic(credentials) } };
+}
+
+/** The token in a reply, which has one of two names, or both. */
+function tokenOf(body: Buffer | null): string {
+  let reply: unknown = null;
+  try {
+    reply = JSON.parse(body?.toString() ?? "");
+  } catch (error) {
+    throw new ErrnoError("EPROTO", "No token in the reply", { cause: error });
+  }
+  const { token, access_token } = (reply ?? {}) as { token?: unknown; access_token?: unknown };
+  const found = token || access_token;
+  if (typeof found !== "string" || !/^[\x21-\x7e]+$/.test(found))
+    throw new ErrnoError("EPROTO", "No token in the reply");
+  return found;
+}
+
+function basic({ user, password }: Credentials): string {
+  return `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`;
+}

@@ -1,0 +1,58 @@
+// What an image says about how to run it, as settings of systemd-nspawn(1). An image is a stranger: only what concerns its
+// own first process is taken over, and nothing that could end a line and begin another setting (CVE-2026-40226).
+import { log } from "../program/log.ts";
+import { parseObject } from "./manifest.ts";
+
+/** DEL, and everything below the space. */
+function isControl(char: string): boolean {
+  return char < " " || char === "\x7f";
+}
+
+function texts(value: unknown): string[] {
+  return Array.isArray(value) ? value.filter((one): one is string => typeof one === "string" && isClean(one)) : [];
+}
+
+function text(value: unknown): string | null {
+  return typeof value === "string" && value !== "" && isClean(value) ? value : null;
+}
+
+function isClean(value: string): boolean {
+  const isGood = ![...value].some(isControl);
+  if (!isGood) log("warning", "Image configuration has a value with control characters, leaving it out.");
+  return isGood;
+}
+
+function quote(value: string): string {
+  return `"${value.replace(/["\\]/g, "\\$&")}"`;
+}
+
+const USER = /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/;
+const SIGNAL = /^(SIG[A-Z0-9+-]+|\d{1,2})$/;
+
+/** The `.nspawn` file for an image configuration; null when it says nothing. */
+export function settingsOf(config: Buffer): string | null {
+  const document = parseObject(config);
+  const inner = document["config"];
+  if (typeof inner !== "object" || inner === null) return null;
+  const { Env, Entrypoint, Cmd, User, WorkingDir, StopSignal } = inner as Record<string, unknown>;
+  const lines = ["[Exec]", "Boot=no"];
+  const signal = text(StopSignal);
+  // Without one nspawn would kill at once; what images want when they say nothing is this.
+  lines.push(`KillSignal=${signal !== null && SIGNAL.test(signal) ? signal : "SIGTERM"}`);
+  const user = text(User)?.split(":")[0] ?? "";
+  if (USER.test(user)) lines.push(`User=${user}`);
+  const directory = text(WorkingDir);
+  if (directory?.startsWith("/")) lines.push(`WorkingDirectory=${directory}`);
+  for (const variable of texts(Env))
+    if (/^[A-Za-z_][A-Za-z0-9_]*=/.test(variable)) lines.push(`Environment=${quote(variable)}`);
+  const command = [...texts(Entrypoint), ...texts(Cmd)];
+  if (command.length > 0) lines.push(`Parameters=${command.map(quote).join(" ")}`);
+  return `${lines.join("\n")}\n`;
+}
+
+/** The digests of the layers' content, as the configuration lists them; null when it does not. */
+export function contentDigests(config: Buffer): string[] | null {
+  const rootfs = parseObject(config)["rootfs"];
+  const list = typeof rootfs === "object" && rootfs !== null ? (rootfs as Record<string, unknown>)["diff_ids"] : null;
+  return Array.isArray(list) ? list.map(String) : null;
+}

@@ -1,0 +1,151 @@
+// Where the parts of a container image come from: a registry, or a folder in the OCI image layout.
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { ErrnoError } from "../../base/error.ts";
+import { type Fd, openInRoot, readFileIn, reopen, statFd } from "../../kernel/file/fd.ts";
+import { openForeign } from "../../kernel/file/foreign-file.ts";
+import { mortal } from "../../kernel/process/mortal.ts";
+import { type Chunks, readChunks } from "../stream/archive.ts";
+import { type Descriptor, INDEX_TYPES, MANIFEST_TYPES, parseObject } from "./manifest.ts";
+import { isDigest, requireDigest } from "./reference.ts";
+import type { OciRegistry } from "./registry.ts";
+import { type HttpRequest, httpGet } from "../download/http.ts";
+import { fetchMain, type Get, JOB_LIMITS } from "../download/job.ts";
+import { fetchSide } from "../download/small-file.ts";
+import { Spool } from "../download/spool.ts";
+import { isFileUrl, isPullUrl } from "../download/url.ts";
+
+export const DOCUMENT_LIMIT_BYTES = 4 << 20;
+
+export interface Document {
+  readonly bytes: Buffer;
+  readonly contentType: string | null;
+}
+
+/** Takes the content of a blob as it comes. */
+export type Taker = (chunks: Chunks) => Promise<void>;
+
+export interface BlobWork {
+  /** Where a download is kept on its way. */
+  readonly root: Fd;
+  readonly take: Taker;
+  /** Whether somebody else was faster meanwhile. */
+  readonly isHere: () => boolean;
+}
+
+export interface OciSource {
+  /** Words for logs. */
+  readonly name: string;
+  /** The document that the reference itself names. */
+  root(): Promise<Document>;
+  document(descriptor: Descriptor, kind: "manifests" | "blobs"): Promise<Document>;
+  /** Hands a blob to `work.take`, unless it is here already. */
+  blob(descriptor: Descriptor, work: BlobWork): Promise<void>;
+}
+
+export function registrySource(registry: OciRegistry): OciSource {
+  const { address } = registry;
+  const accept = [...MANIFEST_TYPES, ...INDEX_TYPES].join(", ");
+  const fetchDocument = async (url: string): Promise<Document> => {
+    let contentType: string | null = null;
+    const limits = { ...JOB_LIMITS, sideBytes: DOCUMENT_LIMIT_BYTES };
+    const get = async (to: string, request: HttpRequest) => {
+      const reply = await registry.get(to, { ...request, headers: { Accept: accept } });
+      contentType = reply.headers.get("content-type");
+      return reply;
+    };
+    const bytes = await fetchSide(url, limits, get, "follow");
+    if (bytes === null) throw new ErrnoError("ENOMEDIUM", `No such image: ${url}`);
+    return { bytes, contentType };
+  };
+  return {
+    name: `${address.registry}/${address.image}`,
+    root: async () => {
+      const document = await fetchDocument(registry.url("manifests", address.version));
+      if (isDigest(address.version)) requireDigest(document.bytes, address.version);
+      return document;
+    },
+    document: ({ digest }, kind) => fetchDocument(registry.url(kind, digest)),
+    blob: async (descriptor, work) => {
+      const url = registry.url("blobs", descriptor.digest);
+      if (!url.startsWith("file:")) return await fetchBlob(url, descriptor, work, registry.get);
+      using file = (await openForeign(fileURLToPath(url), "follow")).file;
+      await work.take(readChunks(file));
+    },
+  };
+}
+
+/** Hands over a blob that comes over the network; what came of it before a cut is kept. */
+async function fetchBlob(url: string, descriptor: Descriptor, work: BlobWork, get: Get): Promise<void> {
+  using spool = await Spool.openWhenFree(work.root, "oci", url, work.isHere);
+  if (spool === null) return;
+  const limits = { ...JOB_LIMITS, mainBytes: descriptor.size };
+  const fetched = fetchMain(url, spool, [], limits, get);
+  fetched.then(
+    () => spool.complete(),
+    (error: unknown) => spool.fail(error),
+  );
+  try {
+    await work.take(spool.chunks());
+    await fetched;
+  } catch (error) {
+    // What came over a bad way is worth going on with; the digest tells at the end whether it was right.
+    if (spool.end > 0 && spool.end < descriptor.size) spool.keep();
+    throw error;
+  }
+}
+
+/**
+ * Hands over a blob from an address that a manifest names. That may be anybody's: nothing of what we know of ourselves goes
+ * there, and only http and https are followed; the digest tells what came.
+ */
+export async function foreignBlob(url: string, descriptor: Descriptor, work: BlobWork): Promise<void> {
+  const parsed = URL.canParse(url) ? new URL(url) : null;
+  if (parsed === null || !isPullUrl(url) || isFileUrl(url)) {
+    throw new ErrnoError("EPROTONOSUPPORT", `Refusing to fetch a layer from '${url}'.`);
+  }
+  parsed.username = "";
+  parsed.password = "";
+  await fetchBlob(parsed.href, descriptor, work, httpGet);
+}
+
+const LAYOUT_FILE = "oci-layout";
+
+/** A folder in the OCI image layout; `tag` picks one of several images in it. The folder is not trusted. */
+export function layoutSource(folder: Fd, name: string, tag: string | null): OciSource {
+  const read = (path: string) => mortal(() => readFileIn(folder, path, DOCUMENT_LIMIT_BYTES));
+  const blobPath = (digest: string) => {
+    if (!isDigest(digest)) throw new ErrnoError("EPROTO", "Image manifest is not valid: unknown digest");
+    return join("blobs/sha256", digest.slice("sha256:".length));
+  };
+  parseObject(read(LAYOUT_FILE));
+  return {
+    name,
+    root: async () => ({ bytes: pickTag(read("index.json"), tag), contentType: INDEX_TYPES[0] as string }),
+    document: async ({ digest }) => ({ bytes: read(blobPath(digest)), contentType: null }),
+    blob: async ({ digest }, { take }) => {
+      using file = mortal(() => openBlob(folder, blobPath(digest), digest));
+      await take(readChunks(file));
+    },
+  };
+}
+
+function openBlob(folder: Fd, path: string, digest: string): Fd {
+  using named = openInRoot(folder, path, "path");
+  if (statFd(named).kind !== "regular") throw new ErrnoError("EBADMSG", `Blob ${digest} is no file`);
+  return reopen(named, "read");
+}
+
+const REF_NAME = "org.opencontainers.image.ref.name";
+
+/** The index with the images of that tag only. */
+function pickTag(index: Buffer, tag: string | null): Buffer {
+  const document = parseObject(index);
+  const { manifests } = document;
+  if (tag === null || !Array.isArray(manifests)) return index;
+  const wanted = manifests.filter(
+    (entry: { annotations?: Record<string, unknown> }) => entry?.annotations?.[REF_NAME] === tag,
+  );
+  if (wanted.length === 0) throw new ErrnoError("ENOENT", `No image '${tag}' in the layout.`);
+  return Buffer.from(JSON.stringify({ ...document, manifests: wanted }));
+}

@@ -1,0 +1,78 @@
+// Whether layers can be laid one over the other as they are. Overlayfs shows of a directory what the topmost layer has, and
+// knows no file of one layer under a name in another: a layer that leaves such things to the layers below has a mark, and
+// here it is looked up whether they matter for the layers below it in this image.
+import { type Fd, openAt, openBeneath } from "../../kernel/file/fd.ts";
+import { attributeNames } from "../../kernel/file/attributes.ts";
+import { isErrno } from "../../kernel/syscall/sys.ts";
+import { openDirectory, openEntry, type RawName, RawStatus, rawOf, readSomeEntries, textOf } from "../../kernel/tree/tree.ts";
+import { isOverlayAttribute, markOf } from "./marks.ts";
+
+/** Whether each layer is complete without what it leaves to those below. */
+export function standAlone(root: Fd, names: readonly string[]): boolean {
+  const layers = names.map((name) => openAt(root, name, "directory"));
+  try {
+    return layers.every((layer, index) => {
+      const below = layers.slice(0, index).reverse();
+      return markOf(layer, "incomplete") === null || isComplete(layer, [], below);
+    });
+  } finally {
+    for (const layer of layers) layer.close();
+  }
+}
+
+function isComplete(directory: Fd, path: readonly RawName[], below: readonly Fd[]): boolean {
+  if (markOf(directory, "implied") !== null && !isSameBelow(directory, path, below)) return false;
+  using listing = openDirectory(directory, ".");
+  for (let some = readSomeEntries(listing); some.length > 0; some = readSomeEntries(listing)) {
+    if (!some.every(({ name }) => isEntryComplete(directory, name, path, below))) return false;
+  }
+  return true;
+}
+
+function isEntryComplete(parent: Fd, name: RawName, path: readonly RawName[], below: readonly Fd[]): boolean {
+  using entry = openEntry(parent, name);
+  const { kind } = new RawStatus().readFd(entry);
+  if (kind === "regular") return markOf(entry, "hardlink") === null;
+  if (kind !== "directory") return true;
+  using directory = openDirectory(parent, name);
+  return isComplete(directory, [...path, name], below);
+}
+
+/** Whether the directory that shows through, if there is one, looks like the one that hides it. */
+function isSameBelow(directory: Fd, path: readonly RawName[], below: readonly Fd[]): boolean {
+  for (const layer of below) {
+    const found = entryBelow(layer, path);
+    if (found === "nothing") continue;
+    if (found === "obstacle") return false;
+    using other = found;
+    const status = new RawStatus().readFd(other);
+    if (status.kind === "character" && status.deviceNumber === 0) return true;
+    if (status.kind !== "directory") return false;
+    if (markOf(other, "implied") === null) return describe(other) === describe(directory);
+    if (markOf(other, "opaque") !== null) return true;
+  }
+  return true;
+}
+
+function entryBelow(layer: Fd, path: readonly RawName[]): Fd | "nothing" | "obstacle" {
+  if (path.length === 0) return layer.duplicate();
+  const text = textOf(path.join("/"));
+  if (rawOf(text) !== path.join("/")) return "obstacle";
+  try {
+    return openBeneath(layer, text, "path-no-follow");
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return "nothing";
+    // A link or a file on the way, or a path that the kernel does not take at once. A path that is no text is one too.
+    if (isErrno(error, "ENOTDIR", "ELOOP", "ENAMETOOLONG")) return "obstacle";
+    throw error;
+  }
+}
+
+function describe(directory: Fd): string {
+  const { mode, uid, gid } = new RawStatus().readFd(directory);
+  const attributes = attributeNames(directory).filter((name) => !isOverlayAttribute(name) && name !== LABEL);
+  return JSON.stringify([mode, uid, gid, attributes.sort()]);
+}
+
+/** The kernel's policy labels each file. */
+const LABEL = "security.selinux";

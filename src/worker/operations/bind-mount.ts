@@ -1,0 +1,87 @@
+// machined-worker bind-mount: puts a file or directory of this host into a running machine as a bind mount
+// (org.freedesktop.machine1(5), BindMountMachine()).
+//
+// Only a process in the machine's mount namespace can attach a mount there, hence the short life of this one: it takes
+// the mount out of the host, enters, attaches. Other threads of the engine stay outside, so all calls are synchronous.
+//
+// CVE-2019-5736 was a program run inside a container while /proc/self/exe led to the host's file: the container could
+// write to it. Nothing is run inside here; the process stays in the host's PID and user namespaces, so that the machine
+// does not see it; and it is closed to inspection, should the machine share the host's PID namespace. Whatever runs in the
+// machine for a login or shell is started by the machine's own service manager, and never was a process of ours.
+import { basename, dirname } from "node:path";
+import { ErrnoError } from "../../base/error.ts";
+import { makeFilesAs } from "../../kernel/process/act-as.ts";
+import { Fd, openInRoot, openPath, statFd } from "../../kernel/file/fd.ts";
+import { mapMountIds } from "../../kernel/mount/idmapped.ts";
+import { forbidInspection } from "../../kernel/process/dumpable.ts";
+import { createDirectory, createFile } from "../../kernel/tree/link.ts";
+import { attachMount, cloneMount, enterMountNamespace, setMountAttributes } from "../../kernel/mount/mount.ts";
+import { PidRef } from "../../kernel/process/pidref.ts";
+import { isErrno } from "../../kernel/syscall/sys.ts";
+import { rawOf } from "../../kernel/tree/tree.ts";
+import { type BindOrder, WORK_FDS } from "../../registry/worker-request.ts";
+import { BindTunnel } from "./bind-tunnel.ts";
+import { workerOf } from "./run-operation.ts";
+
+const NO_USERS = "Can't bind mount on container with user namespacing applied.";
+
+export const main = workerOf(([order = "{}"]) => {
+  forbidInspection();
+  // The daemon's order, which it has checked.
+  bind(JSON.parse(order) as BindOrder);
+  return null;
+});
+
+function bind(order: BindOrder): void {
+  process.umask(0);
+  using root = Fd.inherited(WORK_FDS.root);
+  using leader = PidRef.fromPidFd(Fd.inherited(WORK_FDS.leader));
+  using source = openPath(order.source, "path");
+  using mount = cloneMount(source, "one");
+  // What the machine mounts below does not appear on the host.
+  setMountAttributes(mount, { propagation: "slave", ...(order.readOnly ? { readOnly: true } : {}) }, "one");
+  if (order.machineRoot !== null) showToMachine(mount);
+  const mustBeLocked = order.machineRoot !== null && order.readOnly;
+  using tunnel = mustBeLocked ? new BindTunnel(order.tunnel, mount, NO_USERS) : null;
+  enterMountNamespace(leader);
+  using shown = tunnel === null ? mount.duplicate() : tunnel.take(root);
+  if (order.machineRoot !== null) makeFilesAs(order.machineRoot);
+  using target = openTarget(root, order, statFd(source).kind === "directory");
+  attachMount(shown, target);
+}
+
+/** The machine's root is to have the rights of the host's root there, and so on. */
+function showToMachine(mount: Fd): void {
+  using users = Fd.inherited(WORK_FDS.userNamespace);
+  try {
+    mapMountIds(mount, users);
+  } catch (error) {
+    if (!isErrno(error, "EINVAL", "EPERM", "EOPNOTSUPP", "ENOSYS")) throw error;
+    throw new ErrnoError("EOPNOTSUPP", NO_USERS, { cause: error });
+  }
+}
+
+function openTarget(root: Fd, { destination, mkdir }: BindOrder, isDirectory: boolean): Fd {
+  try {
+    return openInRoot(root, destination, "path");
+  } catch (error) {
+    if (!mkdir || !isErrno(error, "ENOENT")) throw error;
+  }
+  using parent = openParent(root, dirname(destination));
+  const place = { directory: parent, name: rawOf(basename(destination)) };
+  if (isDirectory) createDirectory(place, 0o700);
+  else createFile(place, 0o600).close();
+  return openInRoot(root, destination, "path");
+}
+
+/** Opens a directory, and makes what is missing of the way to it. */
+function openParent(root: Fd, path: string): Fd {
+  try {
+    return openInRoot(root, path, "directory");
+  } catch (error) {
+    if (path === "/" || !isErrno(error, "ENOENT")) throw error;
+  }
+  using above = openParent(root, dirname(path));
+  createDirectory({ directory: above, name: rawOf(basename(path)) }, 0o755);
+  return openInRoot(root, path, "directory");
+}

@@ -1,0 +1,67 @@
+// The way for mounts whose restrictions a machine must not be able to lift. A machine with a user namespace of its own is
+// the master of its mounts: it could make writable what is attached there directly. But the kernel locks the restrictions
+// of a mount that spreads into such a namespace, and systemd-nspawn(1) leaves a directory through which mounts spread.
+import { randomBytes } from "node:crypto";
+import { ErrnoError } from "../../base/error.ts";
+import { unlink } from "../../kernel/file/directory-entry.ts";
+import { type Fd, openAt, openInRoot, openPath, statFd } from "../../kernel/file/fd.ts";
+import { createDirectory, createFile, removeEmpty } from "../../kernel/tree/link.ts";
+import { attachMount, cloneMount, unmount } from "../../kernel/mount/mount.ts";
+import { currentMountNamespace, returnToMountNamespace } from "../../kernel/mount/mount-namespace.ts";
+import { isErrno } from "../../kernel/syscall/sys.ts";
+
+/** Where the other end is in the machine. */
+const INCOMING = "/run/host/incoming";
+
+export class BindTunnel implements Disposable {
+  readonly #path: string;
+  readonly #name = `machined-${randomBytes(6).toString("hex")}`;
+  readonly #isDirectory: boolean;
+  readonly #host = currentMountNamespace();
+  readonly #refusal: string;
+
+  /**
+   * Attaches `mount` at the host's end, the directory `path`. Throws `EOPNOTSUPP` with the text `refusal` where there is
+   * no such way. To be called in the host's mount namespace; disposed of wherever.
+   */
+  constructor(path: string, mount: Fd, refusal: string) {
+    this.#path = path;
+    this.#refusal = refusal;
+    this.#isDirectory = statFd(mount).kind === "directory";
+    using directory = this.#open();
+    const place = { directory, name: this.#name };
+    if (this.#isDirectory) createDirectory(place, 0o700);
+    else createFile(place, 0o600).close();
+    using target = openAt(directory, this.#name, "path-no-follow");
+    attachMount(mount, target);
+  }
+
+  #open(): Fd {
+    try {
+      return openPath(this.#path, "directory");
+    } catch (error) {
+      throw isErrno(error, "ENOENT") ? this.#refused(error) : error;
+    }
+  }
+
+  #refused(cause?: unknown): ErrnoError {
+    return new ErrnoError("EOPNOTSUPP", this.#refusal, { cause });
+  }
+
+  /** The mount as it came out in the machine with this root, to be attached there. In the machine's mount namespace. */
+  take(root: Fd): Fd {
+    using arrived = openInRoot(root, `${INCOMING}/${this.#name}`, "path-no-follow");
+    if (!statFd(arrived).isMountPoint) throw this.#refused();
+    return cloneMount(arrived, "one");
+  }
+
+  /** Leaves for the host and clears the host's end, and so the machine's. */
+  [Symbol.dispose](): void {
+    returnToMountNamespace(this.#host);
+    this.#host.close();
+    unmount(`${this.#path}/${this.#name}`, "lazy");
+    using directory = openPath(this.#path, "directory");
+    if (this.#isDirectory) removeEmpty({ directory, name: this.#name });
+    else unlink(this.#name, directory);
+  }
+}

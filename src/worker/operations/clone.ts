@@ -1,0 +1,21 @@
+// machined-worker clone: makes a copy of an image in the pool.
+import { startCopyHelpers } from "../../registry/image/copy-helpers.ts";
+import { cloneImage } from "../../registry/image/clone.ts";
+import { imageOf, type NamedImageRequest, requestOf, searchOf } from "./image-request.ts";
+import { lossTeller } from "./report-losses.ts";
+import { workerOf } from "./run-operation.ts";
+
+export interface CloneArguments extends NamedImageRequest {
+  readonly newName: string;
+  readonly readOnly: boolean;
+}
+
+export const main = workerOf((args, { progress }) => {
+  const request = requestOf<CloneArguments>(args);
+  cloneImage(request.layout, searchOf(request), imageOf(request), request, {
+    onProgress: ({ files, bytes }) => progress({ files, bytes }),
+    onLoss: lossTeller(),
+    startHelpers: startCopyHelpers,
+  });
+  return null;
+});

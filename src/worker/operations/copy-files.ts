@@ -1,0 +1,75 @@
+// machined-worker copy-files: copies a file or tree between this host and a machine (org.freedesktop.machine1(5),
+// CopyToMachine()).
+//
+// It never enters the machine: descriptor 4 is the machine's root directory, and all of the machine's paths are resolved
+// beneath it, step by step on directory descriptors, so that no link in the machine leads out of it, whenever it is made.
+import { basename, dirname } from "node:path";
+import { errnoText } from "../../base/errno.ts";
+import { ErrnoError, errnoNameOf } from "../../base/error.ts";
+import { makeFilesAs } from "../../kernel/process/act-as.ts";
+import { copyMerging, type Place } from "../../kernel/tree/copy-merge.ts";
+import { Fd, openInRoot, openPath } from "../../kernel/file/fd.ts";
+import { forbidInspection } from "../../kernel/process/dumpable.ts";
+import type { Identity } from "../../kernel/process/namespace.ts";
+import { KEEP_OWNERS, type OwnerPolicy } from "../../kernel/tree/owner-policy.ts";
+import { dieWithParent } from "../../kernel/process/parent-death.ts";
+import { removeTree } from "../../kernel/tree/remove.ts";
+import { rawOf } from "../../kernel/tree/tree.ts";
+import { type CopyOrder, WORK_FDS } from "../../registry/worker-request.ts";
+import { type Telling, workerOf } from "./run-operation.ts";
+
+const HOST_ROOT: Identity = { uid: 0, gid: 0 };
+
+/** With a second argument, "clean", what a killed worker left behind is removed. */
+export const main = workerOf(([order = "{}", what], tell) => {
+  forbidInspection();
+  using root = Fd.inherited(WORK_FDS.root);
+  // The daemon's order, which it has checked.
+  if (what === "clean") clean(root, JSON.parse(order) as CopyOrder);
+  else copy(root, JSON.parse(order) as CopyOrder, tell);
+  return null;
+});
+
+function copy(root: Fd, order: CopyOrder, tell: Telling): void {
+  process.umask(0);
+  const isToMachine = order.direction === "to-machine";
+  using hostDirectory = openHostDirectory(isToMachine ? order.source : order.destination);
+  using machineDirectory = openInRoot(root, dirname(isToMachine ? order.destination : order.source), "directory");
+  const [from, to] = isToMachine ? [hostDirectory, machineDirectory] : [machineDirectory, hostDirectory];
+  if (isToMachine && order.machineRoot !== null) {
+    makeFilesAs(order.machineRoot);
+    dieWithParent(); // forgotten with the change of identity
+  }
+  const source: Place = { directory: from, name: rawOf(basename(order.source)) };
+  const target = { directory: to, name: rawOf(basename(order.destination)), temporary: order.temporary };
+  let bytes = 0;
+  const onBytes = (count: number) => {
+    bytes += count;
+    tell.progress({ bytes });
+  };
+  copyMerging(source, target, { policy: policyOf(order), replace: order.replace, onBytes });
+}
+
+function clean(root: Fd, { direction, destination, temporary }: CopyOrder): void {
+  const path = dirname(destination);
+  using directory = direction === "to-machine" ? openInRoot(root, path, "directory") : openPath(path, "directory");
+  removeTree(directory, temporary);
+}
+
+/** A machine with users of its own gets what is its root's, and what comes from it is the host root's. */
+function policyOf({ direction, machineRoot }: CopyOrder): OwnerPolicy {
+  if (machineRoot === null) return KEEP_OWNERS;
+  return direction === "to-machine"
+    ? { owner: machineRoot, shift: machineRoot.uid, dropsPrivileges: false }
+    : { owner: HOST_ROOT, shift: -machineRoot.uid, dropsPrivileges: true };
+}
+
+function openHostDirectory(path: string): Fd {
+  try {
+    return openPath(dirname(path), "directory");
+  } catch (error) {
+    const errno = errnoNameOf(error);
+    if (errno === null) throw error;
+    throw new ErrnoError(errno, `Failed to open host directory ${path}: ${errnoText(errno)}`, { cause: error });
+  }
+}

@@ -1,0 +1,48 @@
+// machined-worker copy-helper: fills files for another worker that walks a tree (src/registry/image/copy-helpers.ts).
+import { waitReadable } from "../../kernel/socket/blocking.ts";
+import { fillRegular } from "../../kernel/tree/copy-file.ts";
+import { Fd } from "../../kernel/file/fd.ts";
+import { pin } from "../../kernel/syscall/mem.ts";
+import { SyscallError } from "../../kernel/syscall/sys.ts";
+import { RawStatus } from "../../kernel/tree/tree.ts";
+import { receiveMessage, sendDatagram } from "../../kernel/socket/unix.ts";
+import { HELPER_FD, type HelperReport } from "../../registry/image/copy-helpers.ts";
+import { lossTeller } from "./report-losses.ts";
+
+const status = new RawStatus();
+const message = pin(8192);
+const tellLoss = lossTeller();
+
+/** Entry point: goes on until there is no more, or something cannot be copied. */
+export async function main(): Promise<number> {
+  using socket = Fd.inherited(HELPER_FD);
+  const report = copyAll(socket);
+  sendDatagram(socket, Buffer.from(JSON.stringify(report)));
+  return report.errno === undefined ? 0 : 1;
+}
+
+function copyAll(socket: Fd): HelperReport {
+  for (;;) {
+    waitReadable(socket);
+    const received = receiveMessage(socket, message);
+    if (received === "again") continue;
+    if (received === "end") return {};
+    const path = message.bytes.toString("utf8", 0, received.bytes);
+    const failure = copyOne(received.fds, path);
+    for (const fd of received.fds) fd.close();
+    if (failure !== null) return failure;
+  }
+}
+
+function copyOne([entry, target]: readonly Fd[], path: string): HelperReport | null {
+  if (entry === undefined || target === undefined) return { errno: "EBADF", path };
+  try {
+    const manner = { sharing: { mayShare: false }, onBytes: () => {} };
+    const lost = fillRegular(entry, status.readFd(entry), target, manner);
+    if (lost.length > 0) tellLoss(path, lost);
+    return null;
+  } catch (error) {
+    if (error instanceof SyscallError) return { errno: error.errnoName, path };
+    throw error;
+  }
+}

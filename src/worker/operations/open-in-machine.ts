@@ -1,0 +1,32 @@
+// machined-worker reach: opens or reads a file of a machine on the daemon's behalf, which must not wait for a file system
+// that somebody in the machine may hold up. Descriptor 4 is the machine's root directory; a descriptor goes back through
+// the socket 7, a content (base64) with the result.
+import { Fd, openInRoot } from "../../kernel/file/fd.ts";
+import { forbidInspection } from "../../kernel/process/dumpable.ts";
+import { withIdentity } from "../../kernel/process/namespace.ts";
+import { sendMessage } from "../../kernel/socket/unix.ts";
+import { type Door, openDoor, readBehind } from "../../registry/open-file-kind.ts";
+import { type ReachOrder, WORK_FDS } from "../../registry/worker-request.ts";
+import { workerOf } from "./run-operation.ts";
+
+export const main = workerOf(([order = "{}"]) => {
+  forbidInspection();
+  // The daemon's order, which it has checked.
+  const { path, want, identity } = JSON.parse(order) as ReachOrder;
+  using root = Fd.inherited(WORK_FDS.root);
+  if (typeof want === "object") return withIdentity(identity, () => content(root, path, want.limitBytes));
+  giveBack(root, path, want, identity);
+  return null;
+});
+
+function content(root: Fd, path: string, limitBytes: number): string {
+  using file = openInRoot(root, path, "path");
+  return readBehind(file, limitBytes).toString("base64");
+}
+
+function giveBack(root: Fd, path: string, door: Door, identity: ReachOrder["identity"]): void {
+  using answer = Fd.inherited(WORK_FDS.answer);
+  using file = openInRoot(root, path, "path");
+  using opened = openDoor(file, door, identity);
+  sendMessage(answer, Buffer.of(0), [opened]);
+}

@@ -1,0 +1,9 @@
+// machined-worker sweep: removes what operations that were killed have left.
+import { sweepAll } from "../../registry/image/temporary.ts";
+import { type ImageRequest, requestOf } from "./image-request.ts";
+import { workerOf } from "./run-operation.ts";
+
+export const main = workerOf((args) => {
+  sweepAll(requestOf<ImageRequest>(args).layout);
+  return null;
+});

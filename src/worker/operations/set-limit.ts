@@ -1,0 +1,20 @@
+// machined-worker limit: limits an image, or the pool. Switching quota on may wait for the file system.
+import { limitImage, limitPool } from "../../registry/image/pool.ts";
+import { type ImageRequest, type ImageTarget, imageOf, requestOf } from "./image-request.ts";
+import { workerOf } from "./run-operation.ts";
+
+export interface LimitArguments extends ImageRequest {
+  /** Null for the pool. */
+  readonly target: ImageTarget | null;
+  /** In decimal: it may be larger than a number of JSON. */
+  readonly bytes: string;
+}
+
+export const main = workerOf((args) => {
+  const request = requestOf<LimitArguments>(args);
+  const bytes = BigInt(request.bytes);
+  const { layout, target } = request;
+  if (target === null) limitPool(layout, bytes);
+  else limitImage(imageOf({ layout, target }), bytes);
+  return null;
+});

@@ -1,0 +1,14 @@
+// machined-worker mark: makes an image read-only, or writable again.
+import { markReadOnly } from "../../registry/image/change.ts";
+import { imageOf, type NamedImageRequest, requestOf } from "./image-request.ts";
+import { workerOf } from "./run-operation.ts";
+
+export interface MarkArguments extends NamedImageRequest {
+  readonly readOnly: boolean;
+}
+
+export const main = workerOf((args) => {
+  const request = requestOf<MarkArguments>(args);
+  markReadOnly(request.layout, imageOf(request), request.readOnly);
+  return null;
+});

@@ -1,0 +1,67 @@
+// What a transfer has in the making, and its end when the transfer is cancelled: every child is ended and every file that
+// is not an image yet is removed, whatever of that fails. After it nothing can be begun or installed any more.
+import { ErrnoError } from "../../base/error.ts";
+import { log } from "./log.ts";
+
+const pending = new Set<Disposable>();
+let isAbandoned = false;
+
+/** Removes all that is in the making, the latest first. What cannot be removed is left to the next sweep; never throws. */
+export function abandonAll(): void {
+  isAbandoned = true;
+  for (const thing of [...pending].reverse()) {
+    try {
+      thing[Symbol.dispose]();
+    } catch (error) {
+      log("warning", `Failed to clean up: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+  pending.clear();
+}
+
+/** Throws `ECANCELED` once everything was abandoned: for whoever is about to make something, or to give it its name. */
+export function requireWanted(): void {
+  if (isAbandoned) throw new ErrnoError("ECANCELED", "The transfer was aborted.");
+}
+
+/** Has `thing` disposed of by `abandonAll()`, until it is told that it is settled. `ECANCELED` when that is over. */
+export function abandonWithUs(thing: Disposable): { settled(): void } {
+  requireWanted();
+  pending.add(thing);
+  return { settled: () => void pending.delete(thing) };
+}
+
+/** What a later call can go on with. */
+interface Resumable extends Disposable {
+  keep(): void;
+}
+
+const resumable = new Set<Resumable>();
+
+/** Has `thing` kept by `keepForLater()` and disposed of by `abandonAll()`, until it is told that it is settled. */
+export function keepWhenInterrupted(thing: Resumable): { settled(): void } {
+  resumable.add(thing);
+  const abandoned = abandonWithUs(thing);
+  return {
+    settled: () => {
+      resumable.delete(thing);
+      abandoned.settled();
+    },
+  };
+}
+
+/** Whether there is anything to keep. */
+export function canGoOnLater(): boolean {
+  return resumable.size > 0;
+}
+
+/** Keeps what a later call can go on with: for a process that is interrupted now. Never throws. */
+export function keepForLater(): void {
+  for (const thing of [...resumable]) {
+    try {
+      thing.keep();
+    } catch (error) {
+      log("warning", `Failed to keep what was downloaded: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+}

@@ -1,0 +1,31 @@
+// Lines of a transfer worker, on standard error. Under the daemon ($SYSTEMD_LOG_TARGET=console-prefixed) each carries its
+// priority with the facility "daemon", which is what clients of LogMessage see (org.freedesktop.import1(5)).
+import { writeSync } from "node:fs";
+import { LOG_LEVELS, type LogLevel } from "../../base/log.ts";
+
+const DAEMON_FACILITY = 3 << 3;
+const STDERR = 2;
+
+/** The least serious level that is written: $SYSTEMD_LOG_LEVEL by name or number, "info" without it. */
+function leastLevel(): number {
+  const wanted = process.env["SYSTEMD_LOG_LEVEL"] ?? "info";
+  const number = /^[0-7]$/.test(wanted) ? Number(wanted) : LOG_LEVELS.indexOf(wanted as LogLevel);
+  return number < 0 ? LOG_LEVELS.indexOf("info") : number;
+}
+
+/** Writes one event to standard error; a peer that no longer reads is nobody to complain to. */
+export function log(level: LogLevel, message: string): void {
+  const priority = LOG_LEVELS.indexOf(level);
+  if (priority > leastLevel()) return;
+  const prefixed = process.env["SYSTEMD_LOG_TARGET"] === "console-prefixed";
+  const prefix = prefixed ? `<${DAEMON_FACILITY | priority}>` : "";
+  const text = message
+    .split("\n")
+    .map((line) => `${prefix}${line}\n`)
+    .join("");
+  try {
+    writeSync(STDERR, text);
+  } catch {
+    // The log pipe is closed or full: the transfer goes on.
+  }
+}

@@ -1,0 +1,245 @@
+// The command lines of the transfer workers: the options of the original's programs, in one table (systemd-importd.service(8)).
+import { isAbsolutePath } from "../../base/names.ts";
+import { log } from "./log.ts";
+import { lockDirectoryOf } from "../image/lock-directory.ts";
+
+/** What the options come to. Options that a program does not have keep their defaults. */
+export interface WorkerOptions {
+  force: boolean;
+  readOnly: boolean;
+  direct: boolean;
+  btrfsSubvolume: boolean;
+  btrfsQuota: boolean;
+  sync: boolean;
+  class: ImageClass;
+  scope: "system" | "user";
+  imageRoot: string | null;
+  convertQcow2: boolean;
+  offset: number | null;
+  sizeMax: number | null;
+  verify: string;
+  settings: boolean;
+  rootHash: boolean;
+  rootHashSignature: boolean;
+  verity: boolean;
+  keepDownload: boolean | null;
+  format: string | null;
+  architecture: string | null;
+  /** The directory of this host's lock files; null for no locking. */
+  locks: string | null;
+}
+
+export const IMAGE_CLASSES = ["machine", "portable", "sysext", "confext"] as const;
+export type ImageClass = (typeof IMAGE_CLASSES)[number];
+
+export type ProgramName = "systemd-import" | "systemd-import-fs" | "systemd-export" | "systemd-pull";
+
+export interface OptionRow {
+  readonly programs: readonly ProgramName[];
+  /** What `--help` shows behind the name; no value without. */
+  readonly value?: string;
+  readonly help: string;
+  /** Takes the value over; false when it is none. */
+  readonly take: (options: WorkerOptions, value: string) => boolean;
+}
+
+const IMPORTS: readonly ProgramName[] = ["systemd-import", "systemd-import-fs", "systemd-pull"];
+const ALL: readonly ProgramName[] = [...IMPORTS, "systemd-export"];
+const RAW: readonly ProgramName[] = ["systemd-import", "systemd-pull"];
+const PULL: readonly ProgramName[] = ["systemd-pull"];
+
+type Switch = {
+  [Key in keyof WorkerOptions]: WorkerOptions[Key] extends boolean | null ? Key : never;
+}[keyof WorkerOptions];
+
+function flag(programs: readonly ProgramName[], key: Switch, help: string): OptionRow {
+  return { programs, help, take: (options) => set(options, { [key]: true }) };
+}
+
+function bool(programs: readonly ProgramName[], key: Switch, help: string): OptionRow {
+  return { programs, value: "BOOL", help, take: (options, value) => setBoolean(options, key, value) };
+}
+
+function set(options: WorkerOptions, values: Partial<WorkerOptions>): true {
+  Object.assign(options, values);
+  return true;
+}
+
+const BOOLEANS: Readonly<Record<string, boolean>> = {
+  ...Object.fromEntries(["1", "yes", "y", "true", "t", "on"].map((word) => [word, true])),
+  ...Object.fromEntries(["0", "no", "n", "false", "f", "off"].map((word) => [word, false])),
+};
+
+export function parseBoolean(text: string): boolean | null {
+  return BOOLEANS[text.toLowerCase()] ?? null;
+}
+
+function setBoolean(options: WorkerOptions, key: Switch, text: string): boolean {
+  const value = parseBoolean(text);
+  return value !== null && set(options, { [key]: value });
+}
+
+const UNITS: Readonly<Record<string, number>> = { "": 1, B: 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 };
+
+function parseSize(text: string): number | null {
+  const match = /^(\d{1,15})([BKMGT]?)$/.exec(text);
+  const size = match === null ? Number.NaN : Number(match[1]) * (UNITS[match[2] ?? ""] ?? Number.NaN);
+  return Number.isSafeInteger(size) ? size : null;
+}
+
+function size(key: "offset" | "sizeMax", help: string): OptionRow {
+  return {
+    programs: RAW,
+    value: "BYTES",
+    help,
+    take: (options, text) => {
+      const value = parseSize(text);
+      return value !== null && set(options, { [key]: value });
+    },
+  };
+}
+
+const VERIFY = /^(no|checksum|signature|[0-9A-Fa-f]{64})$/;
+const LITERAL_HASH = /^[0-9A-Fa-f]{64}$/;
+
+export const OPTIONS: Readonly<Record<string, OptionRow>> = {
+  force: flag(IMPORTS, "force", "Force creation of image"),
+  "image-root": {
+    programs: ALL,
+    value: "PATH",
+    help: "Image root directory",
+    take: (options, value) => isAbsolutePath(value) && set(options, { imageRoot: value }),
+  },
+  "read-only": flag(IMPORTS, "readOnly", "Create a read-only image"),
+  direct: flag(IMPORTS, "direct", "Write directly to the given path"),
+  "btrfs-subvol": bool(IMPORTS, "btrfsSubvolume", "Whether to create a btrfs subvolume for the tree"),
+  "btrfs-quota": bool(IMPORTS, "btrfsQuota", "Accepted and ignored: quota is never switched on"),
+  "convert-qcow2": bool(RAW, "convertQcow2", "Whether to convert QCOW2 images to raw"),
+  sync: bool(IMPORTS, "sync", "Whether to sync to disk before completing"),
+  offset: size("offset", "Offset to write to in the destination"),
+  "size-max": size("sizeMax", "Maximum number of bytes to write to the destination"),
+  class: {
+    programs: ALL,
+    value: "CLASS",
+    help: `Class of the image (${IMAGE_CLASSES.join(", ")})`,
+    take: (options, value) =>
+      (IMAGE_CLASSES as readonly string[]).includes(value) && set(options, { class: value as ImageClass }),
+  },
+  system: { programs: ALL, help: "Operate in system scope", take: (options) => set(options, { scope: "system" }) },
+  user: { programs: ALL, help: "Operate in user scope", take: (options) => set(options, { scope: "user" }) },
+  verify: {
+    programs: PULL,
+    value: "MODE",
+    help: "Verify downloaded image, one of no, checksum, signature or a SHA256 hash",
+    take: (options, value) => VERIFY.test(value) && takeVerify(options, value),
+  },
+  settings: bool(PULL, "settings", "Download settings file with image"),
+  roothash: bool(PULL, "rootHash", "Download root hash file with image"),
+  "roothash-signature": bool(PULL, "rootHashSignature", "Download root hash signature file with image"),
+  verity: bool(PULL, "verity", "Download verity file with image"),
+  "keep-download": bool(PULL, "keepDownload", "Keep a copy of the download"),
+  architecture: {
+    programs: PULL,
+    value: "ARCH",
+    help: "Architecture to pull from a multi-platform OCI image",
+    take: (options, value) => /^[a-z0-9_]+$/.test(value) && set(options, { architecture: value }),
+  },
+  format: {
+    programs: ["systemd-export"],
+    value: "FORMAT",
+    help: "Compression: uncompressed, xz, gzip, bzip2, zstd, lz4",
+    take: (options, value) => set(options, { format: value }),
+  },
+};
+
+/** A hash given literally covers one file only: there is nothing to verify others against. */
+function takeVerify(options: WorkerOptions, value: string): true {
+  const isLiteral = LITERAL_HASH.test(value);
+  const sideFiles = isLiteral ? { settings: false, rootHash: false, rootHashSignature: false, verity: false } : {};
+  return set(options, { verify: isLiteral ? value.toLowerCase() : value, ...sideFiles });
+}
+
+/** Defaults, with what the environment changes. */
+function defaults(): WorkerOptions {
+  const fromEnvironment = (name: string) => parseBoolean(process.env[name] ?? "") ?? true;
+  return {
+    force: false,
+    readOnly: false,
+    direct: false,
+    btrfsSubvolume: fromEnvironment("SYSTEMD_IMPORT_BTRFS_SUBVOL"),
+    btrfsQuota: fromEnvironment("SYSTEMD_IMPORT_BTRFS_QUOTA"),
+    sync: fromEnvironment("SYSTEMD_IMPORT_SYNC"),
+    class: "machine",
+    scope: "system",
+    imageRoot: null,
+    convertQcow2: true,
+    offset: null,
+    sizeMax: null,
+    verify: "signature",
+    settings: true,
+    rootHash: true,
+    rootHashSignature: true,
+    verity: true,
+    keepDownload: null,
+    format: null,
+    architecture: null,
+    locks: null,
+  };
+}
+
+export interface CommandLine {
+  readonly options: WorkerOptions;
+  readonly words: readonly string[];
+}
+
+/** Reads a command line; null, with a logged reason, when it makes no sense. Options and words may be mixed. */
+export function parseCommandLine(
+  program: ProgramName,
+  args: readonly string[],
+): CommandLine | "help" | "version" | null {
+  const options = defaults();
+  const words: string[] = [];
+  const rest = [...args];
+  for (let arg = rest.shift(); arg !== undefined; arg = rest.shift()) {
+    if (arg === "--") return checked({ options, words: [...words, ...rest] });
+    if (arg === "-h" || arg === "--help") return "help";
+    if (arg === "--version") return "version";
+    if (!arg.startsWith("-") || arg === "-") {
+      words.push(arg);
+      continue;
+    }
+    if (!takeOption(program, arg, rest, options)) return null;
+  }
+  return checked({ options, words });
+}
+
+function takeOption(program: ProgramName, arg: string, rest: string[], options: WorkerOptions): boolean {
+  const [, name = "", given] = /^--([a-z0-9-]+)(?:=(.*))?$/s.exec(arg) ?? [];
+  const row = OPTIONS[name];
+  if (row === undefined || !row.programs.includes(program)) return refuse(`unrecognized option '${arg}'`);
+  if (row.value === undefined && given !== undefined) return refuse(`option '--${name}' doesn't allow an argument`);
+  const value = row.value === undefined ? "" : (given ?? rest.shift());
+  if (value === undefined) return refuse(`option '--${name}' requires an argument`);
+  return row.take(options, value) || refuse(`Failed to parse --${name}= argument: ${value}`);
+}
+
+function refuse(text: string): false {
+  log("err", text);
+  return false;
+}
+
+function checked(line: CommandLine): CommandLine | null {
+  const { options } = line;
+  const isPlaced = options.offset !== null || options.sizeMax !== null;
+  if (isPlaced && !options.direct) {
+    refuse("File offset and maximum size is only supported in direct mode.");
+    return null;
+  }
+  if (options.offset !== null && !Number.isSafeInteger(options.offset + (options.sizeMax ?? 0))) {
+    refuse("File offset and maximum size out of range.");
+    return null;
+  }
+  if (!options.rootHash) options.rootHashSignature = false;
+  options.locks = lockDirectoryOf(options.scope);
+  return line;
+}

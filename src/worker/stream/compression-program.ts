@@ -1,0 +1,153 @@
+// xz, bzip2, lz4 and some zstd by the host's own programs, as children: they use every processor, and a fault in a decoder
+// ends the child, not this process. They are looked for on the host's path only, before anything foreign is touched
+// (GHSA-x86f-5xw2-fm2r).
+import { write as writeAsync } from "node:fs";
+import { promisify } from "node:util";
+import { ErrnoError } from "../../base/error.ts";
+import { type Fd, setNonblocking } from "../../kernel/file/fd.ts";
+import { openPipe } from "../../kernel/process/pipe.ts";
+import { trySys } from "../../kernel/syscall/sys.ts";
+import { type Chunks, readChunks } from "./archive.ts";
+import { giveBack } from "./chunk-memory.ts";
+
+const HOST_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/** A dictionary of 128 MiB, and what the decoder needs besides. */
+const XZ_MEMORY = "--memlimit-decompress=136MiB";
+/** What programs say that refuse to take more memory than they may. */
+const MEMORY_COMPLAINT = /memory usage limit|Memory usage limit/;
+
+interface Program {
+  readonly name: string;
+  readonly decode: readonly string[];
+  readonly encode: readonly string[];
+}
+
+interface Found {
+  readonly path: string;
+  readonly program: Program;
+}
+
+interface Format {
+  /** The fastest first. */
+  readonly programs: readonly Program[];
+  /** How distributions call the package of one of them. */
+  readonly packages: string;
+}
+
+const FORMATS: Readonly<Record<"xz" | "bzip2" | "lz4" | "zstd", Format>> = {
+  xz: {
+    programs: [{ name: "xz", decode: ["-dc", "-T0", "-q", XZ_MEMORY], encode: ["-c", "-6", "-T0", "-q"] }],
+    packages: "xz-utils or xz",
+  },
+  bzip2: {
+    programs: [
+      { name: "lbzip2", decode: ["-dc"], encode: ["-c", "-9"] },
+      { name: "pbzip2", decode: ["-dc"], encode: ["-c", "-9"] },
+      { name: "bzip2", decode: ["-dc"], encode: ["-c", "-9"] },
+    ],
+    packages: "bzip2, or lbzip2 for more than one processor",
+  },
+  lz4: { programs: [{ name: "lz4", decode: ["-dc", "-q"], encode: ["-c", "-q"] }], packages: "lz4" },
+  zstd: { programs: [{ name: "zstd", decode: ["-dc", "-q"], encode: ["-c", "-3", "-T0", "-q"] }], packages: "zstd" },
+};
+
+export type ProgramFormat = keyof typeof FORMATS;
+
+function lookFor(format: ProgramFormat, path: string): Found | null {
+  for (const program of FORMATS[format].programs) {
+    const found = Bun.which(program.name, { PATH: path });
+    if (found !== null) return { path: found, program };
+  }
+  return null;
+}
+
+/** Whether this host has a program for a format. */
+export function hasProgram(format: ProgramFormat): boolean {
+  return lookFor(format, HOST_PATH) !== null;
+}
+
+/** The program for a format, by its path. EPROTONOSUPPORT, with what to install, where there is none. */
+export function findProgram(format: ProgramFormat, path = HOST_PATH): Found {
+  const found = lookFor(format, path);
+  if (found !== null) return found;
+  throw new ErrnoError(
+    "EPROTONOSUPPORT",
+    `This host has no program for ${format} data. Install ${FORMATS[format].packages} (the name of the package).`,
+  );
+}
+
+/** The content of a compressed stream. EBADMSG when the program says that it is damaged. */
+export function decodeByProgram(source: Chunks, format: ProgramFormat): Chunks {
+  const { path, program } = findProgram(format);
+  return run([path, ...program.decode], source, format);
+}
+
+/** A compressed stream of the given content. */
+export function encodeByProgram(source: Chunks, format: ProgramFormat): Chunks {
+  const { path, program } = findProgram(format);
+  return run([path, ...program.encode], source, format);
+}
+
+const F_SETPIPE_SZ = 1031;
+const PIPE_BYTES = 1 << 20;
+
+/** A pipe both of whose ends wait, with room for large pieces where the user's limit allows that. */
+function largePipe(): [read: Fd, write: Fd] {
+  const [read, write] = openPipe();
+  setNonblocking(read, "off");
+  trySys("fcntl", read.number, F_SETPIPE_SZ, PIPE_BYTES);
+  return [read, write];
+}
+
+async function* run(command: string[], source: Chunks, format: ProgramFormat): AsyncGenerator<Buffer> {
+  const [childInput, input] = largePipe();
+  const [output, childOutput] = largePipe();
+  const child = Bun.spawn(command, {
+    env: { PATH: HOST_PATH },
+    stdio: [childInput.number, childOutput.number, "pipe"],
+  });
+  childInput.close();
+  childOutput.close();
+  const complaint = child.stderr.text();
+  const fed = feed(source, input);
+  fed.catch(() => child.kill("SIGKILL"));
+  try {
+    yield* readChunks(output);
+    await fed;
+    // bzip2 only grumbles about garbage behind the end.
+    if ((await child.exited) !== 0 || (await complaint) !== "") throw failureOf(format, await complaint);
+  } finally {
+    child.kill("SIGKILL");
+    output.close();
+  }
+}
+
+const writeLater = promisify(writeAsync);
+
+/** Writes everything to the child. A child that closes its end early says why with its exit status. */
+async function feed(source: Chunks, input: Fd): Promise<void> {
+  using end = input;
+  for await (const chunk of source) {
+    for (let done = 0; done < chunk.length; ) {
+      try {
+        done += (await writeLater(end.number, chunk, done, chunk.length - done, null)).bytesWritten;
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === "EPIPE") return;
+        throw error;
+      }
+    }
+    giveBack(chunk);
+  }
+}
+
+function failureOf(format: ProgramFormat, complaint: string): ErrnoError {
+  const text = complaint.trim().split("\n").at(-1) ?? "";
+  if (MEMORY_COMPLAINT.test(complaint)) {
+    const limit = "Compressed data (xz) needs a dictionary of more than 128M, which is the most here";
+    return new ErrnoError("EFBIG", `${limit}: ${text}`);
+  }
+  return new ErrnoError(
+    "EBADMSG",
+    `Compressed data (${format}) is damaged or truncated${text === "" ? "" : `: ${text}`}`,
+  );
+}

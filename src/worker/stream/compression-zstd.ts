@@ -1,0 +1,124 @@
+// The frames of a zstd stream (RFC 8878), looked at from outside: the decoder does not say that a stream ended in the
+// middle of a frame, nor that something else follows.
+import { ErrnoError, errnoNameOf } from "../../base/error.ts";
+import { formatBytes } from "../../base/format.ts";
+import type { Chunks } from "./archive.ts";
+import { type Parse, TarFeed } from "./feed.ts";
+
+const MAGIC = 0xfd2f_b528;
+const SKIPPABLE = 0x184d_2a50;
+const SKIPPABLE_MASK = 0xffff_fff0;
+const RLE_BLOCK = 1;
+const RESERVED_BLOCK = 3;
+
+/** Passes chunks on unchanged. EBADMSG when they are not whole frames, one behind the other. */
+export async function* checkedZstd(source: Chunks): AsyncGenerator<Buffer> {
+  const feed = new TarFeed();
+  const walk = frames(feed);
+  walk.next();
+  for await (const chunk of source) {
+    step(walk, chunk);
+    yield chunk;
+  }
+  if (step(walk, null).done !== true) throw damagedFrame();
+}
+
+function step<Result>(walk: Parse<Result>, chunk: Buffer | null): IteratorResult<undefined, Result> {
+  try {
+    return walk.next(chunk);
+  } catch (error) {
+    throw errnoNameOf(error) === "EFBIG" ? error : damagedFrame();
+  }
+}
+
+function damagedFrame(): ErrnoError {
+  return new ErrnoError("EBADMSG", "Compressed data (zstd) is damaged or truncated");
+}
+
+function* frames(feed: TarFeed): Parse<void> {
+  while (yield* feed.hasMore()) {
+    const magic = (yield* feed.take(4)).readUInt32LE();
+    if ((magic & SKIPPABLE_MASK) >>> 0 === SKIPPABLE) yield* feed.skip((yield* feed.take(4)).readUInt32LE());
+    else if (magic === MAGIC) yield* frame(feed);
+    else throw damagedFrame();
+  }
+}
+
+/** So far back the decoder looks, as zstd(1) does without --long; it would only call such a stream damaged. */
+const WINDOW_LIMIT = 128 << 20;
+
+/** What the descriptor of a frame says of the frame (RFC 8878, 3.1.1.1.1). */
+interface FrameHeader {
+  /** Its window is all of its content: there is a size of that, and no descriptor of the window. */
+  readonly isSingleSegment: boolean;
+  readonly hasChecksum: boolean;
+  readonly dictionaryBytes: number;
+  readonly sizeBytes: number;
+  /** Of all fields behind the descriptor. */
+  readonly bytes: number;
+}
+
+function headerOf(descriptor: number): FrameHeader {
+  const isSingleSegment = (descriptor & 0x20) !== 0;
+  const dictionaryBytes = [0, 1, 2, 4][descriptor & 3] as number;
+  const sizeBytes = [isSingleSegment ? 1 : 0, 2, 4, 8][descriptor >> 6] as number;
+  const bytes = (isSingleSegment ? 0 : 1) + dictionaryBytes + sizeBytes;
+  return { isSingleSegment, hasChecksum: (descriptor & 4) !== 0, dictionaryBytes, sizeBytes, bytes };
+}
+
+/** How far back the decoder must look, from the fields behind the descriptor. */
+function windowOf({ isSingleSegment, dictionaryBytes, sizeBytes }: FrameHeader, fields: Buffer): number {
+  if (isSingleSegment) {
+    if (sizeBytes === 8) return Number(fields.readBigUInt64LE(dictionaryBytes));
+    return fields.readUIntLE(dictionaryBytes, sizeBytes) + (sizeBytes === 2 ? 256 : 0);
+  }
+  const descriptor = fields.readUInt8();
+  const base = 2 ** (10 + (descriptor >> 3));
+  return base + (base / 8) * (descriptor & 7);
+}
+
+function requireWindow(window: number): void {
+  if (window <= WINDOW_LIMIT) return;
+  const [needed, limit] = [window, WINDOW_LIMIT].map((bytes) => formatBytes(BigInt(bytes)));
+  throw new ErrnoError("EFBIG", `Compressed data (zstd) needs a window of ${needed}, and ${limit} is the most here.`);
+}
+
+const DESCRIPTOR_AT = 4;
+const MUCH_MEMORY = 32 << 20;
+
+/** Whether the decoder of a stream that begins so needs more memory than all else that a worker does. */
+export function needsMuchMemory(head: Buffer): boolean {
+  if (head.length <= DESCRIPTOR_AT || head.readUInt32LE() !== MAGIC) return false;
+  const header = headerOf(head.readUInt8(DESCRIPTOR_AT));
+  const fields = head.subarray(DESCRIPTOR_AT + 1);
+  return fields.length >= header.bytes && windowOf(header, fields) > MUCH_MEMORY;
+}
+
+function* frame(feed: TarFeed): Parse<void> {
+  const header = headerOf((yield* feed.take(1)).readUInt8());
+  requireWindow(windowOf(header, yield* feed.take(header.bytes)));
+  for (let isLast = false; !isLast; ) {
+    const block = (yield* feed.take(3)).readUIntLE(0, 3);
+    isLast = (block & 1) !== 0;
+    const type = (block >> 1) & 3;
+    if (type === RESERVED_BLOCK) throw damagedFrame();
+    yield* feed.skip(type === RLE_BLOCK ? 1 : block >> 3);
+  }
+  if (header.hasChecksum) yield* feed.skip(4);
+}
+
+/** How long the frame is that `bytes` begin with. EBADMSG when they are none, or less than one. */
+export function zstdFrameLength(bytes: Buffer): number {
+  const feed = new TarFeed();
+  const walk = oneFrame(feed);
+  walk.next();
+  const { done, value } = step(walk, bytes);
+  if (done !== true) throw damagedFrame();
+  return value;
+}
+
+function* oneFrame(feed: TarFeed): Parse<number> {
+  if ((yield* feed.take(4)).readUInt32LE() !== MAGIC) throw damagedFrame();
+  yield* frame(feed);
+  return feed.consumed;
+}

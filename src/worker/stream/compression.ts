@@ -1,0 +1,157 @@
+// Compressed streams: told apart by their first bytes, never by a name; decoded and encoded in chunks. gzip and zstd are
+// Bun's own and run on its threads; xz and bzip2 are the host's programs, which use every processor. zstd with a large
+// window is the host's program too, where there is one: such a window is more than a worker may have. A stream that ends
+// too early or has something else behind it is an error in every format.
+import { createGunzip, createZstdCompress, createZstdDecompress } from "node:zlib";
+import { ErrnoError } from "../../base/error.ts";
+import type { Chunks } from "./archive.ts";
+import { checkedBzip2 } from "./compression-bzip2.ts";
+import { gzipParallel } from "./compression-gzip.ts";
+import { decodeByProgram, encodeByProgram, hasProgram } from "./compression-program.ts";
+import { transform } from "./compression-transform.ts";
+import { checkedZstd, needsMuchMemory } from "./compression-zstd.ts";
+
+export type Compression = "uncompressed" | "gzip" | "xz" | "bzip2" | "zstd" | "lz4";
+
+const MAGIC: readonly (readonly [Compression, Buffer])[] = [
+  ["gzip", Buffer.from("1f8b", "hex")],
+  ["xz", Buffer.from("fd377a585a00", "hex")],
+  ["bzip2", Buffer.from("425a68", "hex")],
+  ["zstd", Buffer.from("28b52ffd", "hex")],
+  ["lz4", Buffer.from("04224d18", "hex")],
+];
+
+/** So many bytes tell what a stream is; shorter ones count as uncompressed. */
+export const MAGIC_BYTES = 6;
+
+/** Frames that decoders of zstd and lz4 pass over; some programs begin with one of their own (RFC 8878, 3.1.2). */
+const [SKIPPABLE, SKIPPABLE_MASK] = [0x184d_2a50, 0xffff_fff0];
+const SKIPPABLE_HEADER = 8;
+/** Of such frames at the beginning of a stream. */
+const SKIPPED_LIMIT = 1 << 20;
+
+function isSkippable(head: Buffer, at: number): boolean {
+  return head.length >= at + 4 && (head.readUInt32LE(at) & SKIPPABLE_MASK) >>> 0 === SKIPPABLE;
+}
+
+/** Where the first frame begins that is not passed over. */
+function skipped(head: Buffer): number {
+  let at = 0;
+  while (head.length >= at + SKIPPABLE_HEADER && isSkippable(head, at)) {
+    at += SKIPPABLE_HEADER + head.readUInt32LE(at + 4);
+  }
+  return at;
+}
+
+/** What a stream that begins so is. */
+export function detectCompression(head: Buffer): Compression {
+  if (head.length < MAGIC_BYTES) return "uncompressed";
+  const rest = head.subarray(skipped(head));
+  const found = MAGIC.find(([, magic]) => rest.subarray(0, magic.length).equals(magic))?.[0];
+  // Where the head ends before that, it is the format whose programs begin so.
+  return found ?? (isSkippable(head, 0) ? "zstd" : "uncompressed");
+}
+
+const OUTPUT_CHUNK = 1 << 20;
+/** The decoder's thread goes on with what it has while this one is busy. */
+const INPUT_AHEAD = { writableHighWaterMark: 4 << 20 };
+const ZSTD_WINDOW_LOG_MAX = 27;
+/** ZSTD_d_windowLogMax, ZSTD_c_compressionLevel (zstd.h). */
+const [ZSTD_D_WINDOW_LOG_MAX, ZSTD_C_LEVEL] = [100, 100];
+
+/** Decodes what begins with `head`, which `source` gives again. */
+type Decoder = (source: Chunks, head: Buffer) => Chunks;
+
+const DECODERS: Readonly<Record<Compression, Decoder>> = {
+  uncompressed: (source) => source,
+  gzip: (source) => transform(source, createGunzip({ chunkSize: OUTPUT_CHUNK, ...INPUT_AHEAD }), "gzip"),
+  zstd: (source, head) => {
+    if (needsMuchMemory(head.subarray(skipped(head))) && hasProgram("zstd"))
+      return decodeByProgram(checkedZstd(source), "zstd");
+    const params = { [ZSTD_D_WINDOW_LOG_MAX]: ZSTD_WINDOW_LOG_MAX };
+    return transform(checkedZstd(source), createZstdDecompress({ chunkSize: OUTPUT_CHUNK, params }), "zstd");
+  },
+  xz: (source) => decodeByProgram(source, "xz"),
+  bzip2: (source) => decodeByProgram(checkedBzip2(source), "bzip2"),
+  lz4: (source) => decodeByProgram(source, "lz4"),
+};
+
+/** The content of a stream, whatever its compression. */
+export async function* decompress(source: Chunks): AsyncGenerator<Buffer> {
+  const iterator = source[Symbol.asyncIterator]();
+  try {
+    const first = await headOf(iterator);
+    yield* DECODERS[detectCompression(first)](resumed(first, iterator), first);
+  } finally {
+    await iterator.return?.();
+  }
+}
+
+/** Reads until there is enough to tell the format, or the end. */
+async function headOf(iterator: AsyncIterator<Buffer>): Promise<Buffer> {
+  let head: Buffer = Buffer.alloc(0);
+  while (head.length < wantedOf(head)) {
+    const next = await iterator.next();
+    if (next.done === true) return head;
+    head = head.length === 0 ? next.value : Buffer.concat([head, next.value]);
+  }
+  return head;
+}
+
+function wantedOf(head: Buffer): number {
+  const at = skipped(head);
+  return at > SKIPPED_LIMIT ? 0 : at + (isSkippable(head, at) ? SKIPPABLE_HEADER : MAGIC_BYTES);
+}
+
+async function* resumed(first: Buffer, iterator: AsyncIterator<Buffer>): AsyncGenerator<Buffer> {
+  if (first.length > 0) yield first;
+  for (;;) {
+    const next = await iterator.next();
+    if (next.done === true) return;
+    yield next.value;
+  }
+}
+
+/** The names that options and callers use, and the endings of file names. */
+const SUFFIXES: readonly (readonly [suffix: string, compression: Compression])[] = [
+  [".gz", "gzip"],
+  [".tgz", "gzip"],
+  [".xz", "xz"],
+  [".bz2", "bzip2"],
+  [".zst", "zstd"],
+  [".lz4", "lz4"],
+];
+
+/** The compression that a file name asks for. */
+export function compressionOfName(name: string): Compression {
+  return SUFFIXES.find(([suffix]) => name.endsWith(suffix))?.[1] ?? "uncompressed";
+}
+
+/** The compression of that name; null when there is none. */
+export function parseCompression(name: string): Compression | null {
+  return name in ENCODERS ? (name as Compression) : null;
+}
+
+const ZSTD_LEVEL = 3;
+
+const ENCODERS: Readonly<Record<Compression, (source: Chunks) => Chunks>> = {
+  uncompressed: (source) => source,
+  gzip: gzipParallel,
+  zstd: (source) =>
+    transform(source, createZstdCompress({ chunkSize: OUTPUT_CHUNK, params: { [ZSTD_C_LEVEL]: ZSTD_LEVEL } }), "zstd"),
+  xz: (source) => encodeByProgram(source, "xz"),
+  bzip2: (source) => encodeByProgram(source, "bzip2"),
+  lz4: (source) => encodeByProgram(source, "lz4"),
+};
+
+/** A stream in the given compression. */
+export function compress(source: Chunks, compression: Compression): Chunks {
+  return ENCODERS[compression](source);
+}
+
+/** Throws unless this host can write the given compression. */
+export function requireCompression(name: string): Compression {
+  const compression = parseCompression(name);
+  if (compression === null) throw new ErrnoError("EINVAL", `Unknown format: ${name}`);
+  return compression;
+}

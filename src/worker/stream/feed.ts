@@ -1,0 +1,79 @@
+// Bytes that come in chunks of any size, for a parser that reads as if they were all there. The parser is a generator:
+// where it needs more than has come it yields, and goes on with the next chunk.
+import { damaged } from "../tar/header.ts";
+
+/** A parser that pauses for chunks; null says that no more will come. */
+export type Parse<Result> = Generator<undefined, Result, Buffer | null>;
+
+const NOTHING = Buffer.alloc(0);
+
+export class TarFeed {
+  #chunk: Buffer = NOTHING;
+  #at = 0;
+  #isOver = false;
+
+  /** Bytes of the current chunk that were taken. */
+  get consumed(): number {
+    return this.#at;
+  }
+
+  /** Makes sure that there is at least one byte; false at the end. */
+  *hasMore(): Parse<boolean> {
+    while (this.#at === this.#chunk.length) {
+      const next = this.#isOver ? null : yield;
+      if (next === null) {
+        this.#isOver = true;
+        return false;
+      }
+      this.#chunk = next;
+      this.#at = 0;
+    }
+    return true;
+  }
+
+  /** The next `size` bytes: a view of a chunk, or a copy where they come from several. EBADMSG when there are fewer. */
+  *take(size: number): Parse<Buffer> {
+    if (this.#chunk.length - this.#at >= size) {
+      this.#at += size;
+      return this.#chunk.subarray(this.#at - size, this.#at);
+    }
+    const parts = Buffer.allocUnsafe(size);
+    let filled = 0;
+    while (filled < size) filled += (yield* this.#some(size - filled)).copy(parts, filled);
+    return parts;
+  }
+
+  /** The next `size` bytes, or those that there are. */
+  *takeUpTo(size: number): Parse<Buffer> {
+    if (this.#chunk.length - this.#at >= size) return yield* this.take(size);
+    const parts: Buffer[] = [];
+    for (let left = size; left > 0 && (yield* this.hasMore()); ) {
+      const part = yield* this.#some(left);
+      // The chunk may be used again once the parser pauses.
+      parts.push(Buffer.from(part));
+      left -= part.length;
+    }
+    return Buffer.concat(parts);
+  }
+
+  /** Hands the next `size` bytes to `sink`, as they come. */
+  *pass(size: number, sink: (part: Buffer) => void): Parse<void> {
+    for (let left = size; left > 0; ) {
+      const part = yield* this.#some(left);
+      sink(part);
+      left -= part.length;
+    }
+  }
+
+  *skip(size: number): Parse<void> {
+    for (let left = size; left > 0; ) left -= (yield* this.#some(left)).length;
+  }
+
+  *#some(most: number): Parse<Buffer> {
+    if (!(yield* this.hasMore())) throw damaged("it ends in the middle of a member");
+    const end = Math.min(this.#at + most, this.#chunk.length);
+    const part = this.#chunk.subarray(this.#at, end);
+    this.#at = end;
+    return part;
+  }
+}

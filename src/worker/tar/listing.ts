@@ -1,0 +1,36 @@
+// The entries of a directory in the order of their names. One that is larger than what a process may remember comes in
+// the order of its file system, some entries at a time.
+import type { Fd } from "../../kernel/file/fd.ts";
+import { openDirectory, type RawEntry, readSomeEntries } from "../../kernel/tree/tree.ts";
+
+const SORTED_LIMIT = 250_000;
+
+export class Listing implements Disposable {
+  readonly #directory: Fd;
+  /** The next one last. */
+  #entries: RawEntry[] = [];
+  #isWhole = false;
+
+  /** `directory` stays the caller's. */
+  constructor(directory: Fd) {
+    this.#directory = openDirectory(directory, ".");
+    while (!this.#isWhole && this.#entries.length < SORTED_LIMIT) this.#readSome();
+    this.#entries.sort((a, b) => (a.name < b.name ? 1 : -1));
+    if (this.#isWhole) this.#directory.close();
+  }
+
+  #readSome(): void {
+    const some = readSomeEntries(this.#directory);
+    for (const entry of some) this.#entries.push(entry);
+    this.#isWhole = some.length === 0;
+  }
+
+  next(): RawEntry | undefined {
+    if (this.#entries.length === 0 && !this.#isWhole) this.#readSome();
+    return this.#entries.pop();
+  }
+
+  [Symbol.dispose](): void {
+    this.#directory.close();
+  }
+}

@@ -1,0 +1,112 @@
+// Extended headers of tar archives (pax(1), "pax Extended Header"): records of "LENGTH KEY=VALUE\n". A record that is not
+// exactly right makes the archive unreadable: programs that skip such records disagree on where the next member begins.
+import type { RawName } from "../../kernel/tree/tree.ts";
+import { damaged } from "./header.ts";
+
+/** Keys and values byte for byte; a key that came several times has several values where that means something. */
+export type PaxRecords = Map<string, Buffer>;
+
+/** All extended headers of one member together. */
+export const EXTENDED_LIMIT = 4 << 20;
+const RECORD_LIMIT = 1 << 20;
+const LENGTH_DIGITS = 8;
+
+/** GNU's sparse format 0.0 repeats its keys: the pairs are put together as format 0.1 writes them. */
+const REPEATED: Readonly<Record<string, true>> = { "GNU.sparse.offset": true, "GNU.sparse.numbytes": true };
+
+/** Reads the content of an extended header into `records`, over what is there. */
+export function readPax(content: Buffer, records: PaxRecords): void {
+  let pairs = "";
+  for (let at = 0; at < content.length; ) {
+    const space = content.indexOf(0x20, at);
+    const digits = space < 0 || space > at + LENGTH_DIGITS ? "" : content.toString("latin1", at, space);
+    if (!/^[1-9][0-9]*$/.test(digits)) throw damaged("extended header without length");
+    const end = at + Number(digits);
+    if (end > content.length || Number(digits) > RECORD_LIMIT || content[end - 1] !== 0x0a) {
+      throw damaged("extended header with wrong length");
+    }
+    const equals = content.indexOf(0x3d, space);
+    if (equals < 0 || equals >= end || equals === space + 1) throw damaged("extended header without key");
+    const key = content.toString("latin1", space + 1, equals);
+    const value = Buffer.from(content.subarray(equals + 1, end - 1));
+    if (REPEATED[key]) pairs += `${pairs === "" ? "" : ","}${value.toString("latin1")}`;
+    else records.set(key, value);
+    at = end;
+  }
+  if (pairs !== "") records.set("GNU.sparse.map", Buffer.from(pairs));
+}
+
+/** A value as a raw name; null when the key is not there. NUL ends names on disk and is refused. */
+export function paxName(records: PaxRecords, key: string): RawName | null {
+  const value = records.get(key);
+  if (value === undefined || value.length === 0) return null;
+  if (value.includes(0)) throw damaged(`NUL in ${key}`);
+  return value.toString("latin1");
+}
+
+/** A value as a whole number; null when the key is not there. */
+export function paxNumber(records: PaxRecords, key: string): number | null {
+  const text = records.get(key)?.toString("latin1");
+  if (text === undefined || text === "") return null;
+  const value = Number(text);
+  if (!/^-?\d{1,16}$/.test(text) || !Number.isSafeInteger(value)) throw damaged(`bad number in ${key}`);
+  return value;
+}
+
+export interface PaxTime {
+  readonly seconds: number;
+  readonly nanoseconds: number;
+}
+
+/** A value as a point in time, to the nanosecond; null when the key is not there. */
+export function paxTime(records: PaxRecords, key: string): PaxTime | null {
+  const text = records.get(key)?.toString("latin1");
+  if (text === undefined || text === "") return null;
+  const match = /^(-?)(\d{1,15})(?:\.(\d*))?$/.exec(text);
+  if (match === null) throw damaged(`bad time in ${key}`);
+  const [, sign, whole, fraction = ""] = match;
+  const nanoseconds = Number(fraction.slice(0, 9).padEnd(9, "0"));
+  const seconds = Number(whole);
+  if (sign === "") return { seconds, nanoseconds };
+  // Before 1970 the fraction counts backwards, in the kernel it always counts forwards.
+  return nanoseconds === 0
+    ? { seconds: -seconds, nanoseconds }
+    : { seconds: -seconds - 1, nanoseconds: 1e9 - nanoseconds };
+}
+
+const SCHILY_XATTR = "SCHILY.xattr.";
+const LIBARCHIVE_XATTR = "LIBARCHIVE.xattr.";
+
+/** The extended attributes of a member, by name. */
+export function paxAttributes(records: PaxRecords): Map<string, Buffer> | null {
+  const attributes = new Map<string, Buffer>();
+  for (const [key, value] of records) {
+    if (key.startsWith(LIBARCHIVE_XATTR)) {
+      const name = percentDecode(key.slice(LIBARCHIVE_XATTR.length));
+      attributes.set(name, Buffer.from(value.toString("latin1"), "base64"));
+    }
+  }
+  for (const [key, value] of records) {
+    if (key.startsWith(SCHILY_XATTR)) {
+      const name = key.slice(SCHILY_XATTR.length);
+      // libarchive writes each attribute both ways, and encodes the name in both.
+      if (!attributes.has(percentDecode(name))) attributes.set(keyDecode(name), value);
+    }
+    if (key === "RHT.security.selinux") attributes.set("security.selinux", value);
+  }
+  return attributes.size === 0 ? null : attributes;
+}
+
+/** GNU tar encodes in names what would end the key, and the percent sign, and nothing else. */
+function keyDecode(name: string): string {
+  return name.replace(/%(3D|25)/g, (_, hex: string) => (hex === "25" ? "%" : "="));
+}
+
+/** The key for an attribute of that name. */
+export function paxAttributeKey(name: string): string {
+  return SCHILY_XATTR + name.replace(/[%=]/g, (letter) => (letter === "%" ? "%25" : "%3D"));
+}
+
+function percentDecode(text: string): string {
+  return text.replace(/%([0-9A-Fa-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+}

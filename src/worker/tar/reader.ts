@@ -1,0 +1,238 @@
+// Reads a tar archive of any common kind: V7, ustar, GNU and pax. It puts extended headers and the member they belong to
+// together and hands whole entries to a target, data in pieces. What is not exactly right is an error, never skipped: two
+// programs that guess differently read two different archives (CVE-2025-62518).
+import { ErrnoError } from "../../base/error.ts";
+import type { RawName } from "../../kernel/tree/tree.ts";
+import { EXTENDED_LIMIT, type PaxRecords, paxAttributes, paxName, paxNumber, paxTime, readPax } from "./pax.ts";
+import type { TarEntry, TarKind, TarSink, TarTarget } from "./entry.ts";
+import { type Parse, TarFeed } from "../stream/feed.ts";
+import {
+  BLOCK,
+  damaged,
+  fileSize,
+  hasValidSum,
+  identity,
+  isZeroBlock,
+  parseHeader,
+  type TarHeader,
+} from "./header.ts";
+import { isPaxSparse, piecesOf, readOldSparse, readPaxSparse, type SparseMap } from "./sparse.ts";
+
+const KINDS: Readonly<Record<string, TarKind>> = {
+  "0": "regular",
+  "7": "regular",
+  S: "regular",
+  "1": "hard-link",
+  "2": "symlink",
+  "3": "character",
+  "4": "block",
+  "5": "directory",
+  D: "directory",
+  "6": "fifo",
+};
+
+/** Headers without a member of their own. */
+const VOLUME_LABEL = "V";
+const NAME_LIMIT = 64 << 10;
+/** They stay for the rest of the archive, and every member is looked up in them. */
+const GLOBAL_LIMIT = 16 << 10;
+const ENTRY_LIMIT = 8_000_000;
+
+export class TarReader {
+  readonly #target: TarTarget;
+  readonly #feed = new TarFeed();
+  readonly #parser: Parse<void>;
+  readonly #global: PaxRecords = new Map();
+  #records: PaxRecords = new Map();
+  #longName: RawName | null = null;
+  #longLink: RawName | null = null;
+  #extendedBytes = 0;
+  #globalBytes = 0;
+  #entries = 0;
+  #hasEndMark = true;
+
+  constructor(target: TarTarget) {
+    this.#target = target;
+    this.#parser = this.#archive();
+    this.#parser.next();
+  }
+
+  /** Whether the archive says where it ends; known at its end. Without a mark it is as complete as its last member. */
+  get hasEndMark(): boolean {
+    return this.#hasEndMark;
+  }
+
+  get entries(): number {
+    return this.#entries;
+  }
+
+  /** Takes the next bytes of the archive. They may be used again once this returns. */
+  push(chunk: Buffer): void {
+    this.#parser.next(chunk);
+  }
+
+  /** Says that the archive is complete. EBADMSG when it is not. */
+  end(): void {
+    if (this.#parser.next(null).done !== true) throw damaged("it ends in the middle of a member");
+  }
+
+  *#archive(): Parse<void> {
+    let isFirst = true;
+    let isEnded = false;
+    while (yield* this.#feed.hasMore()) {
+      const block = yield* this.#nextBlock(isFirst);
+      if (isZeroBlock(block)) {
+        // Archives one behind the other are one archive, as with tar --ignore-zeros.
+        isEnded = true;
+      } else {
+        if (!hasValidSum(block)) throw isFirst ? notTar() : damaged("no header where a member begins");
+        isEnded = false;
+        yield* this.#member(Buffer.from(block));
+      }
+      isFirst = false;
+    }
+    if (isFirst) throw notTar();
+    if (this.#hasPending) throw damaged("it ends between an extended header and its member");
+    this.#hasEndMark = isEnded;
+  }
+
+  /**
+   * The next block. What has not even one is no archive, rather than a damaged one; zeros that are cut are a cut end mark.
+   */
+  *#nextBlock(isFirst: boolean): Parse<Buffer> {
+    const block = yield* this.#feed.takeUpTo(BLOCK);
+    if (block.length === BLOCK) return block;
+    if (isFirst) throw notTar();
+    if (block.some((byte) => byte !== 0)) throw damaged("it ends in the middle of a header");
+    return Buffer.alloc(BLOCK);
+  }
+
+  get #hasPending(): boolean {
+    return this.#records.size > 0 || this.#longName !== null || this.#longLink !== null;
+  }
+
+  *#member(block: Buffer): Parse<void> {
+    const header = parseHeader(block);
+    switch (header.type) {
+      case "x":
+      case "X":
+        return readPax(yield* this.#extended(header.size), this.#records);
+      case "g":
+        this.#globalBytes += header.size;
+        if (this.#globalBytes > GLOBAL_LIMIT) throw damaged("global headers of more than 16 KiB");
+        return readPax(yield* this.#extended(header.size), this.#global);
+      case "L":
+        this.#longName = yield* this.#longText(header.size);
+        return;
+      case "K":
+        this.#longLink = yield* this.#longText(header.size);
+        return;
+      case VOLUME_LABEL:
+        return yield* this.#feed.skip(padded(header.size));
+      default:
+        yield* this.#entry(header, block);
+        this.#forget();
+    }
+  }
+
+  #forget(): void {
+    if (this.#records.size > 0) this.#records = new Map();
+    this.#longName = null;
+    this.#longLink = null;
+    this.#extendedBytes = 0;
+  }
+
+  *#extended(size: number): Parse<Buffer> {
+    this.#extendedBytes += size;
+    if (this.#extendedBytes > EXTENDED_LIMIT) throw damaged("extended headers of more than 4 MiB");
+    return (yield* this.#feed.take(padded(size))).subarray(0, size);
+  }
+
+  *#longText(size: number): Parse<RawName> {
+    if (size > NAME_LIMIT) throw new ErrnoError("ENAMETOOLONG", "Archive has a name of more than 64 KiB");
+    const bytes = (yield* this.#feed.take(padded(size))).subarray(0, size);
+    const end = bytes.indexOf(0);
+    return bytes.toString("latin1", 0, end < 0 ? bytes.length : end);
+  }
+
+  *#entry(header: TarHeader, block: Buffer): Parse<void> {
+    if (++this.#entries > ENTRY_LIMIT) throw new ErrnoError("EFBIG", `Archive has more than ${ENTRY_LIMIT} members`);
+    const records = this.#global.size === 0 ? this.#records : new Map([...this.#global, ...this.#records]);
+    const path = this.#pathOf(header, records);
+    const kind = kindOf(header, path);
+    const stored = fileSize(paxNumber(records, "size") ?? header.size);
+    // Links have no data, whatever their size field says; GNU tar reads them so too.
+    const dataBytes = kind === "regular" || header.type === "D" ? stored : 0;
+    const sparse = kind === "regular" ? yield* this.#sparseMap(header, block, records, dataBytes) : null;
+    const sink = this.#target.entry(this.#describe(header, records, { path, kind, stored, sparse }));
+    yield* this.#data(sink, sparse, dataBytes);
+    // The last member of some archives is not filled up to a whole block.
+    yield* this.#feed.takeUpTo(padded(dataBytes) - dataBytes);
+    sink?.end();
+  }
+
+  *#sparseMap(header: TarHeader, block: Buffer, records: PaxRecords, dataBytes: number): Parse<SparseMap | null> {
+    if (header.type === "S") return yield* readOldSparse(block, dataBytes, this.#feed);
+    return isPaxSparse(records) ? yield* readPaxSparse(records, dataBytes, this.#feed) : null;
+  }
+
+  /** The name in the header itself may have been cut anywhere. */
+  #pathOf(header: TarHeader, records: PaxRecords): RawName {
+    return paxName(records, "GNU.sparse.name") ?? paxName(records, "path") ?? this.#longName ?? header.name;
+  }
+
+  #describe(header: TarHeader, records: PaxRecords, found: Found): TarEntry {
+    const hasRecords = records.size > 0;
+    const text = (key: string) => records.get(key)?.toString("utf8") ?? null;
+    return {
+      path: found.path,
+      kind: found.kind,
+      mode: header.mode,
+      uid: identity(paxNumber(records, "uid") ?? header.uid),
+      gid: identity(paxNumber(records, "gid") ?? header.gid),
+      size: found.sparse?.size ?? found.stored,
+      time: paxTime(records, "mtime") ?? { seconds: header.seconds, nanoseconds: 0 },
+      target: paxName(records, "linkpath") ?? this.#longLink ?? header.linkName,
+      major: header.major,
+      minor: header.minor,
+      attributes: hasRecords ? paxAttributes(records) : null,
+      acl: hasRecords ? { access: text("SCHILY.acl.access"), fallback: text("SCHILY.acl.default") } : NO_ACL,
+      sparse: found.sparse,
+    };
+  }
+
+  *#data(sink: TarSink | null, sparse: SparseMap | null, dataBytes: number): Parse<void> {
+    if (sink === null) return yield* this.#feed.skip(dataBytes - (sparse?.mapBytes ?? 0));
+    for (const { offset, length } of sparse === null ? [{ offset: 0, length: dataBytes }] : piecesOf(sparse)) {
+      let at = offset;
+      yield* this.#feed.pass(length, (part) => {
+        sink.write(part, at);
+        at += part.length;
+      });
+    }
+  }
+}
+
+interface Found {
+  readonly path: RawName;
+  readonly kind: TarKind;
+  readonly stored: number;
+  readonly sparse: SparseMap | null;
+}
+
+const NO_ACL = { access: null, fallback: null };
+
+function notTar(): ErrnoError {
+  return new ErrnoError("EBADMSG", "This does not look like a tar archive");
+}
+
+function kindOf({ type }: TarHeader, name: RawName): TarKind {
+  const kind = KINDS[type];
+  if (kind === undefined) throw damaged(`member of unknown type ${JSON.stringify(type)}`);
+  // Archives of before 1988 mark directories by their names only.
+  return kind === "regular" && name.endsWith("/") ? "directory" : kind;
+}
+
+function padded(size: number): number {
+  return Math.ceil(size / BLOCK) * BLOCK;
+}

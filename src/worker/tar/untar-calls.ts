@@ -1,0 +1,174 @@
+// Making files of all kinds in an open directory, by raw names of one component each. No call here follows a link at the
+// end of its name, and directories are opened so that the way cannot lead out: openat2(2), mknod(2), link(2),
+// utimensat(2), xattr(7).
+import { Fd } from "../../kernel/file/fd.ts";
+import { pinForever } from "../../kernel/syscall/mem.ts";
+import { check, SyscallError, trySys } from "../../kernel/syscall/sys.ts";
+import { type RawName, rawAddress, textOf } from "../../kernel/tree/tree.ts";
+
+const arm = process.arch === "arm64";
+const O_WRONLY = 0x1;
+const O_CREAT = 0x40;
+const O_EXCL = 0x80;
+const O_NONBLOCK = 0x800;
+const O_CLOEXEC = 0x80000;
+const O_DIRECTORY = arm ? 0x4000 : 0x10000;
+const O_NOFOLLOW = arm ? 0x8000 : 0x20000;
+const RESOLVE_NO_MAGICLINKS = 0x02;
+const RESOLVE_NO_SYMLINKS = 0x04;
+const RESOLVE_BENEATH = 0x08;
+const AT_SYMLINK_NOFOLLOW = 0x100;
+const AT_REMOVEDIR = 0x200;
+
+export const EEXIST = -17;
+export const ENOENT = -2;
+const EAGAIN = -11;
+
+// struct open_how { __u64 flags; __u64 mode; __u64 resolve; }
+const how = pinForever(24);
+
+function openResolved(parent: Fd, name: RawName, flags: number, mode: number): number {
+  how.view.setBigUint64(0, BigInt(flags | O_CLOEXEC | O_NOFOLLOW), true);
+  how.view.setBigUint64(8, BigInt(mode), true);
+  how.view.setBigUint64(16, BigInt(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS), true);
+  let result = EAGAIN;
+  // A rename anywhere on the system during the walk gives EAGAIN.
+  for (let tries = 0; tries < 128 && result === EAGAIN; tries++) {
+    result = trySys("openat2", parent.number, rawAddress(name), how, how.size);
+  }
+  return result;
+}
+
+/** Opens a directory; a negative errno where there is none. */
+export function tryOpenDirectory(parent: Fd, name: RawName): number {
+  return openResolved(parent, name, O_DIRECTORY | O_NONBLOCK, 0);
+}
+
+/** Makes and opens a new regular file for writing; a negative errno when the name is taken. */
+export function tryCreateFile(parent: Fd, name: RawName, mode: number): number {
+  return openResolved(parent, name, O_CREAT | O_EXCL | O_WRONLY, mode);
+}
+
+const O_RDWR = 0x2;
+const O_TMPFILE = 0x400000 | O_DIRECTORY;
+
+/** A new file without a name on the file system of `directory`; null where that cannot have any. */
+export function tryOpenUnnamed(directory: Fd): Fd | null {
+  const result = trySys("openat", directory.number, rawAddress("."), O_TMPFILE | O_RDWR | O_CLOEXEC, 0o600);
+  return result < 0 ? null : Fd.adopt(result);
+}
+
+export function tryMakeDirectory(parent: Fd, name: RawName, mode: number): number {
+  return trySys("mkdirat", parent.number, rawAddress(name), mode);
+}
+
+export function tryMakeSymlink(parent: Fd, name: RawName, target: RawName): number {
+  if (target.length === 0) throw new SyscallError("symlink", "ENOENT", textOf(name));
+  return trySys("symlinkat", rawAddress(target), parent.number, rawAddress(name));
+}
+
+/** Kinds of nodes as the upper bits of st_mode. */
+export const NODE_MODE = { character: 0o020000, block: 0o060000, fifo: 0o010000 } as const;
+
+/** Makes a device node or a fifo. */
+export function tryMakeNode(parent: Fd, name: RawName, mode: number, major: number, minor: number): number {
+  const device = ((minor & 0xff) | ((major & 0xfff) << 8) | ((minor & ~0xff) << 12)) >>> 0;
+  return trySys("mknodat", parent.number, rawAddress(name), mode, device);
+}
+
+/** Gives the file `source` of one directory a further name in another; a link is not looked through. */
+export function tryLink(from: Fd, source: RawName, parent: Fd, name: RawName): number {
+  return trySys("linkat", from.number, rawAddress(source), parent.number, rawAddress(name), 0);
+}
+
+export function tryUnlink(parent: Fd, name: RawName): number {
+  return trySys("unlinkat", parent.number, rawAddress(name), 0);
+}
+
+export function tryRemoveDirectory(parent: Fd, name: RawName): number {
+  return trySys("unlinkat", parent.number, rawAddress(name), AT_REMOVEDIR);
+}
+
+/** Owner of an entry, be it a link. */
+export function changeEntryOwner(parent: Fd, name: RawName, uid: number, gid: number): void {
+  const result = trySys("fchownat", parent.number, rawAddress(name), uid, gid, AT_SYMLINK_NOFOLLOW);
+  if (result < 0) check(result, "chown", textOf(name));
+}
+
+/** Permissions of an entry that is no link: it has just been made in a tree that nobody else can reach. */
+export function changeEntryMode(parent: Fd, name: RawName, mode: number): void {
+  const result = trySys("fchmodat", parent.number, rawAddress(name), mode);
+  if (result < 0) check(result, "chmod", textOf(name));
+}
+
+export function changeMode(file: Fd, mode: number): void {
+  check(trySys("fchmod", file.number, mode), "chmod");
+}
+
+// struct timespec[2] { __s64 tv_sec; __s64 tv_nsec; }: access time and modification time
+const times = pinForever(32);
+
+function putTime(seconds: number, nanoseconds: number): void {
+  for (const at of [0, 16]) {
+    times.view.setBigInt64(at, BigInt(seconds), true);
+    times.view.setBigInt64(at + 8, BigInt(nanoseconds), true);
+  }
+}
+
+/** Sets access and modification time of an entry, be it a link. */
+export function setEntryTime(parent: Fd, name: RawName, seconds: number, nanoseconds: number): void {
+  putTime(seconds, nanoseconds);
+  const result = trySys("utimensat", parent.number, rawAddress(name), times, AT_SYMLINK_NOFOLLOW);
+  if (result < 0) check(result, "utimensat", textOf(name));
+}
+
+/** Sets access and modification time of an open file. */
+export function setFileTime(file: Fd, seconds: number, nanoseconds: number): void {
+  putTime(seconds, nanoseconds);
+  check(trySys("utimensat", file.number, 0, times, 0), "utimensat");
+}
+
+const VALUE_MAX = 64 << 10;
+const value = pinForever(VALUE_MAX);
+const attributeName = pinForever(256);
+
+const [E2BIG, ERANGE] = [-7, -34];
+
+/** Puts both where the kernel reads them; what it would answer to a name or value that is too long, else 0. */
+function putAttribute(name: string, bytes: Buffer): number {
+  if (name.length === 0 || name.length > 255 || name.includes("\0")) return ERANGE;
+  if (bytes.length > VALUE_MAX) return E2BIG;
+  attributeName.bytes.write(name, 0, "latin1");
+  attributeName.bytes[name.length] = 0;
+  value.bytes.set(bytes);
+  return 0;
+}
+
+/** Sets an extended attribute of an open file; a negative errno where it cannot be set. */
+export function trySetAttribute(file: Fd, name: string, bytes: Buffer): number {
+  const refused = putAttribute(name, bytes);
+  if (refused !== 0) return refused;
+  return trySys("fsetxattr", file.number, attributeName, value, bytes.length, 0);
+}
+
+/** Sets an extended attribute of an entry, be it a link. */
+export function trySetEntryAttribute(parent: Fd, entry: RawName, name: string, bytes: Buffer): number {
+  const refused = putAttribute(name, bytes);
+  if (refused !== 0) return refused;
+  const path = rawAddress(`/proc/self/fd/${parent.number}/${entry}`);
+  return trySys("lsetxattr", path, attributeName, value, bytes.length, 0);
+}
+
+export function setLength(file: Fd, bytes: number): void {
+  check(trySys("ftruncate", file.number, bytes), "truncate");
+}
+
+/** Sets the process' mask of permissions that new files do not get; gives the former one. */
+export function setMask(mask: number): number {
+  return trySys("umask", mask);
+}
+
+/** Takes over a descriptor number that one of the calls above gave. */
+export function adopt(result: number, call: string, name: RawName): Fd {
+  return Fd.adopt(result < 0 ? check(result, call, textOf(name)) : result);
+}

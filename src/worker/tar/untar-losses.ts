@@ -1,0 +1,50 @@
+// What of an archive's metadata cannot be kept where it is unpacked: each kind is one line of the log, with how many files
+// it concerns and the first of them. Files without an attribute are worth more than no files.
+import { errnoName, errnoText } from "../../base/errno.ts";
+import { type RawName, textOf } from "../../kernel/tree/tree.ts";
+import { log } from "../program/log.ts";
+
+/** Kinds beyond this many are one kind more. */
+const KINDS_LIMIT = 50;
+const MORE = "more";
+
+interface Loss {
+  readonly text: string;
+  readonly first: RawName;
+  files: number;
+}
+
+export class Losses {
+  readonly #kinds = new Map<string, Loss>();
+
+  /** Notes that the file `path` does without something; `text` says what and why, the same for all files of the kind. */
+  note(text: string, path: RawName): void {
+    const known = this.#kinds.size < KINDS_LIMIT || this.#kinds.has(text);
+    const kind = known ? text : MORE;
+    const loss = this.#kinds.get(kind);
+    if (loss !== undefined) loss.files++;
+    else
+      this.#kinds.set(kind, { text: known ? text : "Further attributes cannot be kept here", first: path, files: 1 });
+  }
+
+  /** Writes the lines, and forgets what they say. */
+  report(): void {
+    for (const { text, first, files } of this.#kinds.values()) {
+      const where = files === 1 ? `'${textOf(first)}'` : `${files} files, the first of them '${textOf(first)}'`;
+      log("warning", `${text}, leaving it out: ${where}`);
+    }
+    this.#kinds.clear();
+  }
+}
+
+/** How a line names an attribute: those that anybody can name as they like are one kind for each namespace. */
+function kindOf(name: string): string {
+  const isOwn = name.startsWith("user.") || name.startsWith("trusted.");
+  return isOwn ? `${name.slice(0, name.indexOf("."))}.*` : name.replace(/[^ -~]/g, "?").slice(0, 64);
+}
+
+/** An attribute that the kernel or the file system refused with `errno`. */
+export function attributeLoss(name: string, errno: number): string {
+  const why = errnoName(errno) === "ENOSPC" ? "Too large for this file system" : errnoText(errno);
+  return `Extended attribute '${kindOf(name)}' cannot be kept here (${why})`;
+}

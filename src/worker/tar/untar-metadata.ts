@@ -1,0 +1,199 @@
+// Owner, permissions, attributes and times of what has been unpacked, in the order that keeps all of them: a change of
+// owner takes away setuid and capabilities, permissions set anew would rewrite an access control list. Owners are always
+// set: who made the file and what its directory hands down must not decide.
+import { ErrnoError } from "../../base/error.ts";
+import type { Fd } from "../../kernel/file/fd.ts";
+import { attributeNames, removeAttribute } from "../../kernel/file/attributes.ts";
+import { fileSystemOf } from "../../kernel/file/file-system.ts";
+import { changeOwner } from "../../kernel/file/ownership.ts";
+import { check, isErrno } from "../../kernel/syscall/sys.ts";
+import type { RawName } from "../../kernel/tree/tree.ts";
+import type { PaxTime } from "./pax.ts";
+import { encodeAcl } from "./pax-acl.ts";
+import type { TarEntry } from "./entry.ts";
+import type { NamedAcl } from "./untar-acl.ts";
+import {
+  changeEntryMode,
+  changeEntryOwner,
+  changeMode,
+  setEntryTime,
+  setFileTime,
+  trySetAttribute,
+  trySetEntryAttribute,
+} from "./untar-calls.ts";
+import { attributeLoss, Losses } from "./untar-losses.ts";
+import type { DirectoryMetadata } from "./untar-pending.ts";
+
+export interface Metadata {
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly time: PaxTime;
+  readonly attributes: readonly Attribute[];
+  readonly accessAcl: Buffer | null;
+  readonly defaultAcl: Buffer | null;
+  /** Lists that name somebody whose number is in the archive's own files. */
+  readonly namedAcls: readonly NamedAcl[];
+}
+
+type Attribute = readonly [name: string, value: Buffer];
+
+const SPECIAL_BITS = 0o7000;
+const ACL_ACCESS = "system.posix_acl_access";
+const ACL_DEFAULT = "system.posix_acl_default";
+const NONE: readonly never[] = [];
+const PLAIN = { attributes: NONE, accessAcl: null, defaultAcl: null, namedAcls: NONE };
+
+export interface MetadataPolicy {
+  /** What becomes of owners, where not every number may be kept. */
+  readonly mapId?: (id: number) => number;
+  /** Attributes that are left out. */
+  readonly dropAttribute?: (name: string) => boolean;
+  /** Attributes of a directory that stay when the archive says something else of it. */
+  readonly keepAttribute?: (name: string) => boolean;
+  /** Somebody else warns of what cannot be kept. */
+  readonly isQuiet?: boolean;
+}
+
+export class MetadataWriter {
+  readonly #policy: MetadataPolicy;
+  readonly #ownUid = process.geteuid?.() ?? 0;
+  readonly #ownGid = process.getegid?.() ?? 0;
+  readonly losses = new Losses();
+
+  constructor(policy: MetadataPolicy) {
+    this.#policy = policy;
+  }
+
+  mapId(id: number): number {
+    return this.#policy.mapId?.(id) ?? id;
+  }
+
+  /** What an entry says of the file it stands for. */
+  of(entry: TarEntry): Metadata {
+    const { mode, time } = entry;
+    const owner = { uid: this.mapId(entry.uid), gid: this.mapId(entry.gid) };
+    const { attributes, acl } = entry;
+    if (attributes === null && !acl.access && !acl.fallback) return { mode, time, ...owner, ...PLAIN };
+    const drop = this.#policy.dropAttribute;
+    const kept = [...(attributes ?? [])].filter(([name]) => drop?.(name) !== true);
+    const namedAcls: NamedAcl[] = [];
+    const listOf = (attribute: string, text: string | null): Buffer | null => {
+      // Some write a list both ways; the value of the other system means the same.
+      if (!text) return this.#listIn(attributes, attribute, entry.path);
+      const value = encodeAcl(text, { mapId: this.#policy.mapId });
+      if (value === null) namedAcls.push({ attribute, text });
+      return value;
+    };
+    return {
+      mode,
+      time,
+      ...owner,
+      attributes: kept.filter(([name]) => name !== ACL_ACCESS && name !== ACL_DEFAULT),
+      accessAcl: listOf(ACL_ACCESS, acl.access),
+      defaultAcl: listOf(ACL_DEFAULT, acl.fallback),
+      namedAcls,
+    };
+  }
+
+  #listIn(attributes: TarEntry["attributes"], attribute: string, path: RawName): Buffer | null {
+    const value = attributes?.get(attribute) ?? null;
+    if (value === null || value.length <= ACL_MAX) return value;
+    this.losses.note(attributeLoss(attribute, -E2BIG), path);
+    return null;
+  }
+
+  /** What is known of a directory that no member stands for. */
+  implied(mode: number): DirectoryMetadata {
+    const owner = { uid: this.#ownUid, gid: this.#ownGid };
+    return { mode, ...owner, time: null, accessAcl: null, defaultAcl: null, wasThere: false };
+  }
+
+  /** Finishes a regular file that is open, and was made with the permission bits of its entry. */
+  finishFile(file: Fd, path: RawName, metadata: Metadata): void {
+    const { uid, gid, mode, time } = metadata;
+    this.#giveTo(metadata, () => changeOwner(file, uid, gid));
+    if ((mode & SPECIAL_BITS) !== 0) changeMode(file, mode);
+    this.setAttributes(file, path, metadata.attributes);
+    this.#setAcls(file, path, metadata);
+    setFileTime(file, time.seconds, time.nanoseconds);
+  }
+
+  /** Finishes a directory that has everything in it, and its attributes. */
+  finishDirectory(directory: Fd, path: RawName, metadata: DirectoryMetadata): void {
+    const { uid, gid, mode, time } = metadata;
+    if (metadata.wasThere) for (const name of [ACL_ACCESS, ACL_DEFAULT]) dropAcl(directory, name);
+    this.#giveTo(metadata, () => changeOwner(directory, uid, gid));
+    changeMode(directory, mode);
+    this.#setAcls(directory, path, metadata);
+    if (time !== null) setFileTime(directory, time.seconds, time.nanoseconds);
+  }
+
+  /** Finishes a link, node or fifo by its name. */
+  finishEntry(parent: Fd, name: RawName, path: RawName, metadata: Metadata, isLink: boolean): void {
+    const { uid, gid, mode, attributes, accessAcl, time } = metadata;
+    this.#giveTo(metadata, () => changeEntryOwner(parent, name, uid, gid));
+    if (!isLink && (mode & SPECIAL_BITS) !== 0) changeEntryMode(parent, name, mode);
+    const set = (key: string, value: Buffer) => {
+      this.settle(trySetEntryAttribute(parent, name, key, value), key, path, parent);
+    };
+    for (const [key, value] of attributes) set(key, value);
+    if (accessAcl !== null) set(ACL_ACCESS, accessAcl);
+    setEntryTime(parent, name, time.seconds, time.nanoseconds);
+  }
+
+  setAttributes(file: Fd, path: RawName, attributes: readonly Attribute[]): void {
+    for (const [name, value] of attributes) this.setAttribute(file, path, name, value);
+  }
+
+  setAttribute(file: Fd, path: RawName, name: string, value: Buffer): void {
+    this.settle(trySetAttribute(file, name, value), name, path, file);
+  }
+
+  #setAcls(file: Fd, path: RawName, acls: Pick<Metadata, "accessAcl" | "defaultAcl">): void {
+    if (acls.accessAcl !== null) this.setAttribute(file, path, ACL_ACCESS, acls.accessAcl);
+    if (acls.defaultAcl !== null) this.setAttribute(file, path, ACL_DEFAULT, acls.defaultAcl);
+  }
+
+  /** Takes away what a directory has of attributes, for those that a later member gives it. */
+  clearAttributes(directory: Fd): void {
+    for (const name of attributeNames(directory)) {
+      if (GIVEN.test(name) && this.#policy.keepAttribute?.(name) !== true) removeAttribute(directory, name);
+    }
+  }
+
+  #giveTo({ uid, gid }: Pick<Metadata, "uid" | "gid">, give: () => void): void {
+    try {
+      give();
+    } catch (error) {
+      if (this.#ownUid === 0 || !isErrno(error, "EPERM")) throw error;
+      const text = `Archive has files of user ${uid} and group ${gid}, and only root can make files of others here`;
+      throw new ErrnoError("EPERM", text, { cause: error });
+    }
+  }
+
+  /** Goes on without an attribute that cannot be kept; throws when that is not the attribute's fault. */
+  settle(result: number, name: string, path: RawName, place: Fd): void {
+    if (result >= 0) return;
+    const isTooLarge = result === ENOSPC && fileSystemOf(place).availableBytes > ATTRIBUTE_MAX;
+    if (!isTooLarge && !NOT_KEPT.has(result)) check(result, "setxattr", name);
+    this.losses.note(attributeLoss(name, -result), path);
+  }
+}
+
+/** Attributes that archives give, unlike the label that the kernel's policy gives. */
+const GIVEN = /^(user|trusted)\.|^security\.capability$|^system\.posix_acl_/;
+/** A list of 1024 entries. */
+const ACL_MAX = 8196;
+const [ENOSPC, E2BIG] = [-28, -7];
+const ATTRIBUTE_MAX = 64 << 10;
+/** EPERM, E2BIG, EACCES, EINVAL, ERANGE, ENAMETOOLONG, EOPNOTSUPP: this attribute, here; the file is as good without it. */
+const NOT_KEPT: ReadonlySet<number> = new Set([-1, -7, -13, -22, -34, -36, -95]);
+
+function dropAcl(directory: Fd, name: string): void {
+  try {
+    removeAttribute(directory, name);
+  } catch (error) {
+    if (!isErrno(error, "EOPNOTSUPP", "ENOSYS")) throw error;
+  }
+}

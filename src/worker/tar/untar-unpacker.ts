@@ -1,0 +1,50 @@
+// Unpacking an archive that comes in chunks.
+import type { Fd } from "../../kernel/file/fd.ts";
+import { log } from "../program/log.ts";
+import type { TarTarget } from "./entry.ts";
+import { TarReader } from "./reader.ts";
+import { Untar, type UntarOptions } from "./untar.ts";
+import { setMask } from "./untar-calls.ts";
+
+let unpacking = 0;
+let mask = 0;
+
+/** Files are made with their final permissions: the process' mask is out of the way while anything is unpacked. */
+function openMask(): void {
+  if (unpacking++ === 0) mask = setMask(0);
+}
+
+function closeMask(): void {
+  if (--unpacking === 0) setMask(mask);
+}
+
+/** Unpacks an archive that comes in chunks: push them, then end. */
+export class Unpacker implements Disposable {
+  readonly #untar: Untar;
+  readonly #reader: TarReader;
+  readonly #isQuiet: boolean;
+
+  /** `target` stands between the reader and the tree where members need another look. */
+  constructor(top: Fd, options: UntarOptions = {}, target: (untar: Untar) => TarTarget = (untar) => untar) {
+    openMask();
+    this.#isQuiet = options.isQuiet === true;
+    this.#untar = new Untar(top, options);
+    this.#reader = new TarReader(target(this.#untar));
+  }
+
+  push(chunk: Buffer): void {
+    this.#reader.push(chunk);
+  }
+
+  end(): void {
+    this.#reader.end();
+    if (!this.#reader.hasEndMark && !this.#isQuiet)
+      log("warning", "Archive has no end mark; its last member is complete.");
+    this.#untar.finish();
+  }
+
+  [Symbol.dispose](): void {
+    this.#untar[Symbol.dispose]();
+    closeMask();
+  }
+}

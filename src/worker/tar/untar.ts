@@ -1,0 +1,286 @@
+// Unpacks a tar archive as root into a directory that nobody else can reach. The archive is an enemy: whatever it says,
+// nothing outside the directory is made, changed or read (CVE-2007-4559 and its many successors). No decision is taken on
+// the text of a path: each member is made in an open directory that was reached without leaving the tree.
+//
+// Directories get their owner, permissions and times at the very end, so that nothing can be said about a directory that
+// later became something else (CVE-2021-31566), and so that no default list or group is inherited meanwhile.
+import { ErrnoError, errnoNameOf } from "../../base/error.ts";
+import type { Fd } from "../../kernel/file/fd.ts";
+import { removeTree } from "../../kernel/tree/remove.ts";
+import { check } from "../../kernel/syscall/sys.ts";
+import { openEntry, type RawName, textOf } from "../../kernel/tree/tree.ts";
+import { entryCost, Held } from "../program/budget.ts";
+import { log } from "../program/log.ts";
+import type { TarEntry, TarSink, TarTarget } from "./entry.ts";
+import { damaged } from "./header.ts";
+import { LateAcls } from "./untar-acl.ts";
+import {
+  adopt,
+  changeMode,
+  EEXIST,
+  NODE_MODE,
+  setLength,
+  tryCreateFile,
+  tryLink,
+  tryMakeDirectory,
+  tryMakeNode,
+  tryMakeSymlink,
+  tryOpenDirectory,
+  trySetAttribute,
+  trySetEntryAttribute,
+  tryUnlink,
+} from "./untar-calls.ts";
+import { FileSink } from "./untar-file.ts";
+import { type MetadataPolicy, MetadataWriter } from "./untar-metadata.ts";
+import { PendingDirectories } from "./untar-pending.ts";
+import { componentsOf, IMPLIED_MODE, Place, type PlaceOptions } from "./untar-place.ts";
+import { TreeSoFar } from "./untar-tree.ts";
+
+export interface UntarOptions extends MetadataPolicy {
+  /** Called with the number of bytes that were written; it throws to stop. */
+  readonly wrote?: (bytes: number) => void;
+  /** The most that may be held in memory until the end. */
+  readonly heldLimitBytes?: number;
+  /** Permissions of the top, where the archive does not say. */
+  readonly topMode?: number;
+  /** Refuses device nodes: for whoever may not make any. Whiteouts of overlayfs are none that way. */
+  readonly refuseDevices?: boolean;
+  /** Whether links of the tree lead on inside of it. */
+  readonly links?: PlaceOptions["links"];
+  /** Hears of each directory that no member stands for, the top included. */
+  readonly onImplied?: (directory: Fd) => void;
+  /** Makes something in place of a hard link whose file is not here; false where that is an error. */
+  readonly replaceLink?: (file: Fd, target: RawName) => boolean;
+}
+
+export class Untar implements TarTarget, Disposable {
+  readonly #top: Fd;
+  readonly #options: UntarOptions;
+  readonly #place: Place;
+  readonly tree: TreeSoFar;
+  readonly #metadata: MetadataWriter;
+  readonly #held: Held;
+  readonly #directories: PendingDirectories;
+  readonly #acls: LateAcls;
+  #open: FileSink | null = null;
+  #hasTop = false;
+  #hasStripped = false;
+
+  /** Unpacks into `top`, which stays the caller's. */
+  constructor(top: Fd, options: UntarOptions = {}) {
+    this.#top = top;
+    this.#options = options;
+    this.#held = new Held(options.heldLimitBytes);
+    this.#directories = new PendingDirectories(top, this.#held);
+    this.#acls = new LateAcls(this.#held);
+    const { links = "refuse" } = options;
+    this.#place = new Place(top, { links, onImplied: (directory, path) => this.#noteImplied(directory, path) });
+    this.tree = new TreeSoFar(top, links);
+    this.#metadata = new MetadataWriter(options);
+  }
+
+  entry(entry: TarEntry): TarSink | null {
+    if (entry.path.startsWith("/")) this.#noteStripped();
+    this.#options.wrote?.(entryCost(entry.kind, entry.attributes ?? []));
+    const components = componentsOf(entry.path);
+    const name = components.pop();
+    if (entry.kind === "directory") {
+      this.#makeDirectory(components, name, entry);
+      return null;
+    }
+    if (name === undefined) throw damaged("a member without a name");
+    const parent = this.#place.reach(components, "make");
+    if (entry.kind === "regular") return this.#makeFile(parent, name, entry);
+    if (entry.kind === "hard-link") this.#makeHardLink(parent, name, [...components, name], entry);
+    else this.#makeOther(parent, name, entry);
+    return null;
+  }
+
+  /** Gives the directories what the archive says of them. After this the tree is complete. */
+  finish(): void {
+    for (const { components, metadata } of this.#directories.innermostFirst()) {
+      const fd = this.tree.reopen(components);
+      if (fd === null) continue;
+      using directory = fd;
+      this.#metadata.finishDirectory(directory, components.join("/"), metadata);
+    }
+    const { topMode, onImplied } = this.#options;
+    if (!this.#hasTop) {
+      if (topMode !== undefined) changeMode(this.#top, topMode);
+      onImplied?.(this.#top);
+    }
+    this.#finishAcls();
+    if (!this.#options.isQuiet) this.#metadata.losses.report();
+  }
+
+  #finishAcls(): void {
+    for (const list of this.#acls.resolved(this.#top, (id) => this.#metadata.mapId(id))) {
+      const { components, attribute, value } = list;
+      const path = components.join("/");
+      if (value === null) {
+        this.#metadata.losses.note("Access control list names users or groups that the archive does not have", path);
+        continue;
+      }
+      const name = components.at(-1);
+      const parent = name === undefined ? this.#top : this.tree.tryReach(components.slice(0, -1));
+      if (parent === null || this.tree.lookIn(parent, name ?? ".") === "nothing") continue;
+      using file = openEntry(parent, name ?? ".");
+      if (!this.#acls.isSame(list, file)) continue;
+      this.#metadata.settle(trySetEntryAttribute(parent, name ?? ".", attribute, value), attribute, path, parent);
+    }
+  }
+
+  /** Gives a directory an attribute beside those of the archive. */
+  mark(components: readonly RawName[], name: string, value: Buffer): void {
+    const result = trySetAttribute(this.#place.reach(components, "make"), name, value);
+    if (result !== EOPNOTSUPP && result !== EPERM) check(result, "setxattr", name);
+  }
+
+  [Symbol.dispose](): void {
+    this.#open?.close();
+    this.#place[Symbol.dispose]();
+    this.tree[Symbol.dispose]();
+    this.#directories[Symbol.dispose]();
+    this.#held[Symbol.dispose]();
+  }
+
+  #noteImplied(directory: Fd, path: readonly RawName[]): void {
+    this.#options.wrote?.(entryCost("directory", []));
+    this.#directories.add(path, this.#metadata.implied(IMPLIED_MODE));
+    this.#options.onImplied?.(directory);
+  }
+
+  #noteStripped(): void {
+    if (this.#hasStripped || this.#options.isQuiet) return;
+    this.#hasStripped = true;
+    log("warning", "Archive has absolute member names, taking them below the image.");
+  }
+
+  #makeDirectory(parents: readonly RawName[], name: RawName | undefined, entry: TarEntry): void {
+    const metadata = this.#metadata.of(entry);
+    const { attributes, namedAcls } = metadata;
+    const parent = this.#place.reach(parents, "make");
+    const path = [...this.#place.real, ...(name === undefined ? [] : [name])];
+    const wasThere = name === undefined || this.#wasDirectory(parent, name);
+    if (name === undefined) this.#hasTop = true;
+    this.#directories.add(path, { ...metadata, wasThere });
+    if (!wasThere && attributes.length === 0 && namedAcls.length === 0) return;
+    using directory =
+      name === undefined ? this.#top.duplicate() : adopt(tryOpenDirectory(parent, name), "open directory", name);
+    if (wasThere) this.#metadata.clearAttributes(directory);
+    this.#metadata.setAttributes(directory, path.join("/"), attributes);
+    this.#acls.forget(path);
+    this.#acls.add(path, directory, namedAcls);
+  }
+
+  /** Makes a directory; what is there gives way, unless it is one. */
+  #wasDirectory(parent: Fd, name: RawName): boolean {
+    const result = tryMakeDirectory(parent, name, PRIVATE_MODE);
+    if (result !== EEXIST) {
+      check(result, "mkdir", result < 0 ? textOf(name) : undefined);
+      return false;
+    }
+    if (this.tree.lookIn(parent, name) === "directory") return true;
+    check(tryUnlink(parent, name), "unlink", textOf(name));
+    check(tryMakeDirectory(parent, name, PRIVATE_MODE), "mkdir", textOf(name));
+    return false;
+  }
+
+  #makeFile(parent: Fd, name: RawName, entry: TarEntry): TarSink {
+    const metadata = this.#metadata.of(entry);
+    const mode = metadata.mode & 0o777;
+    let result = tryCreateFile(parent, name, mode);
+    if (result === EEXIST) {
+      this.#makeRoom(parent, name);
+      result = tryCreateFile(parent, name, mode);
+    }
+    const file = adopt(result, "create", name);
+    const path = this.#place.real;
+    const finish = () => {
+      if (entry.sparse !== null) setLength(file, entry.size);
+      this.#metadata.finishFile(file, entry.path, metadata);
+      this.#acls.add([...path, name], file, metadata.namedAcls);
+      file.close();
+      this.#open = null;
+    };
+    this.#open = new FileSink(file, entry.sparse !== null, finish, this.#options.wrote);
+    return this.#open;
+  }
+
+  #makeHardLink(parent: Fd, name: RawName, path: readonly RawName[], entry: TarEntry): void {
+    const source = componentsOf(entry.target);
+    if (source.join("/") === path.join("/")) return;
+    const sourceName = source.pop();
+    if (sourceName === undefined) throw damaged(`link '${textOf(entry.path)}' to the top of the tree`);
+    const from = this.#directoryOfSource(source);
+    const isHere = from !== null && this.tree.lookIn(from, sourceName) !== "nothing";
+    if (isHere) this.#make(parent, name, "link", () => tryLink(from, sourceName, parent, name));
+    else if (!this.#replaceLink(parent, name, entry.target)) throw noSource(entry);
+    // A later member may replace what these directories are.
+    this.tree.forget();
+  }
+
+  #directoryOfSource(source: readonly RawName[]): Fd | null {
+    try {
+      return this.tree.reach(source);
+    } catch (error) {
+      const isMissing = errnoNameOf(error) === "ENOENT";
+      if (isMissing || (this.#options.replaceLink !== undefined && errnoNameOf(error) === "ENOTDIR")) return null;
+      throw error;
+    }
+  }
+
+  #replaceLink(parent: Fd, name: RawName, target: RawName): boolean {
+    const { replaceLink } = this.#options;
+    if (replaceLink === undefined) return false;
+    this.#makeRoom(parent, name);
+    using file = adopt(tryCreateFile(parent, name, 0o600), "create", name);
+    return replaceLink(file, target);
+  }
+
+  #makeOther(parent: Fd, name: RawName, entry: TarEntry): void {
+    const isLink = entry.kind === "symlink";
+    if (isLink) this.#make(parent, name, "symlink", () => tryMakeSymlink(parent, name, entry.target));
+    else this.#makeNode(parent, name, entry);
+    // Nobody sees whose a whiteout is, and not everybody may give it away.
+    if (isWhiteout(entry)) return;
+    this.#metadata.finishEntry(parent, name, entry.path, this.#metadata.of(entry), isLink);
+  }
+
+  #makeNode(parent: Fd, name: RawName, entry: TarEntry): void {
+    const { kind, mode, major, minor, path } = entry;
+    if (kind !== "fifo" && !isWhiteout(entry) && this.#options.refuseDevices) {
+      throw new ErrnoError("EPERM", `Archive has the device node '${textOf(path)}', which cannot be made here`);
+    }
+    const bits = NODE_MODE[kind as keyof typeof NODE_MODE] | (mode & 0o777);
+    this.#make(parent, name, "mknod", () => tryMakeNode(parent, name, bits, major, minor));
+  }
+
+  #makeRoom(parent: Fd, name: RawName): void {
+    this.#acls.forget([...this.#place.real, name]);
+    removeTree(parent, name);
+  }
+
+  /** Makes an entry; what has the name already gives way, as with tar. */
+  #make(parent: Fd, name: RawName, call: string, attempt: () => number): void {
+    let result = attempt();
+    if (result === EEXIST) {
+      this.#makeRoom(parent, name);
+      result = attempt();
+    }
+    if (result < 0) check(result, call, textOf(name));
+  }
+}
+
+const EPERM = -1;
+const EOPNOTSUPP = -95;
+const PRIVATE_MODE = 0o700;
+
+/** A device of overlayfs, which says that a name of the layers below is gone. */
+function isWhiteout({ kind, major, minor }: TarEntry): boolean {
+  return kind === "character" && major === 0 && minor === 0;
+}
+
+function noSource({ path, target }: TarEntry): ErrnoError {
+  return new ErrnoError("ENOENT", `Archive links '${textOf(path)}' to '${textOf(target)}', which it does not have`);
+}

@@ -1,0 +1,134 @@
+// systemd-export tar|raw IMAGE [FILE]: an image becomes a file, compressed or not (systemd-importd.service(8)). A file that
+// is given by name appears whole or not at all; standard output is the caller's business.
+
+import { dirname, isAbsolute, join } from "node:path";
+import { ErrnoError } from "../../base/error.ts";
+import { isSubvolume, setSubvolumeReadOnly, snapshotSubvolume } from "../../kernel/tree/btrfs.ts";
+import { type Fd, openPath, statFd } from "../../kernel/file/fd.ts";
+import { pathOf } from "../../kernel/file/attributes.ts";
+import { SyscallError, trySys } from "../../kernel/syscall/sys.ts";
+import { openDirectory } from "../../kernel/tree/tree.ts";
+import { isImageName } from "../../registry/image/image.ts";
+import { HeldImage } from "../../registry/image/lock.ts";
+import { type Chunks, readChunks, Turns } from "../stream/archive.ts";
+import { writeStream } from "../stream/write-chunks.ts";
+import { type Compression, compress, compressionOfName, requireCompression } from "../stream/compression.ts";
+import { type Output, openOutput } from "./export-output.ts";
+import { log } from "../program/log.ts";
+import type { CommandLine, WorkerOptions } from "../program/options.ts";
+import { copyOrigin, copyRaw } from "../image/write-raw.ts";
+import { entryOf } from "./run-program.ts";
+import { findImage, imageRootOf } from "../image/target.ts";
+import { Stage } from "../image/stage.ts";
+import { Progress } from "../program/progress.ts";
+import { tarChunks } from "../tar/pack.ts";
+import { setLength } from "../tar/untar-calls.ts";
+
+/** The path of an image by name, or the path that was given. */
+function pathOfImage(given: string, options: WorkerOptions): string {
+  if (isImageName(given)) {
+    const image = findImage(given, options);
+    if (image === null) throw new ErrnoError("ENOENT", `Image ${given} not found.`);
+    return image.path;
+  }
+  return isAbsolute(given) ? given : join(imageRootOf(options), given);
+}
+
+/** The path that was given, or what a client's descriptor is. */
+function nameOfOutput(path: string | undefined, { file }: Output): string {
+  return path === undefined || path === "" || path === "-" ? pathOf(file) : path;
+}
+
+function compressionOf(options: WorkerOptions, path: string | undefined): Compression {
+  if (options.format !== null && options.format !== "") return requireCompression(options.format);
+  return compressionOfName(path ?? "");
+}
+
+/** Tells how much of the whole is exported. */
+function exportProgress(total: number): (bytes: number) => void {
+  const progress = new Progress((percent) => `Exported ${percent}%.`);
+  return (bytes) => {
+    if (total > 0) progress.report((bytes / total) * 100);
+  };
+}
+
+async function* counted(source: Iterable<Buffer> | Chunks, total: number): AsyncGenerator<Buffer> {
+  const report = exportProgress(total);
+  const turns = new Turns();
+  let bytes = 0;
+  for await (const chunk of source) {
+    bytes += chunk.length;
+    report(bytes);
+    await turns.pass();
+    yield chunk;
+  }
+}
+
+async function exportTar({ options, words }: CommandLine): Promise<void> {
+  const [name = "", path] = words;
+  const image = pathOfImage(name, options);
+  const compression = compressionOf(options, path);
+  using output = await openOutput(path, "tar");
+  // Held, so that an image that is removed meanwhile does not become half of an archive. Machines may go on running from it.
+  using held = HeldImage.open(null, image, "directory");
+  using frozen = freeze(held.fd, image);
+  log("info", `Exporting '${image}', saving to '${nameOfOutput(path, output)}' with compression '${compression}'.`);
+  const tree = frozen?.file ?? held.fd;
+  await writeStream(compress(counted(tarChunks(tree), 0), compression), output.file);
+  if (frozen === null) held.requireThere();
+  output.done();
+}
+
+/** A snapshot of a subvolume, so that the archive shows one moment; null where there can be none. */
+function freeze(tree: Fd, path: string): Stage | null {
+  if (!isSubvolume(tree)) return null;
+  try {
+    const parent = openPath(dirname(path), "directory");
+    const stage = Stage.made(parent, "export", (name) => {
+      snapshotSubvolume(tree, parent, name);
+      return openDirectory(parent, name);
+    });
+    setSubvolumeReadOnly(stage.file, true);
+    return stage;
+  } catch (error) {
+    if (!(error instanceof SyscallError)) throw error;
+    log("warning", `Cannot take a snapshot of '${path}', exporting it as it is: ${error.message}`);
+    return null;
+  }
+}
+
+async function exportRaw({ options, words }: CommandLine): Promise<void> {
+  const [name = "", path] = words;
+  const image = pathOfImage(name, options);
+  const compression = compressionOf(options, path);
+  using source = openPath(image, "read");
+  const { kind, size } = statFd(source);
+  if (kind !== "regular")
+    throw new ErrnoError(kind === "directory" ? "EISDIR" : "EBADFD", `'${image}' is not a regular file.`);
+  using output = await openOutput(path, "raw");
+  log("info", `Exporting '${image}', saving to '${nameOfOutput(path, output)}' with compression '${compression}'.`);
+  const isFile = statFd(output.file).kind === "regular";
+  if (compression === "uncompressed" && isFile) await copyOut(source, output.file, size);
+  else await writeStream(compress(counted(readChunks(source), size), compression), output.file);
+  if (isFile) copyOrigin(source, output.file);
+  output.done();
+}
+
+/** Replaces the content from the beginning, sharing data where that is possible; writes on where the caller stands later. */
+async function copyOut(source: Fd, target: Fd, size: number): Promise<void> {
+  const [SEEK_CUR] = [1];
+  const at = trySys("lseek", target.number, 0, SEEK_CUR);
+  if (at !== 0) return writeStream(counted(readChunks(source), size), target);
+  if (statFd(target).size > 0) setLength(target, 0);
+  await copyRaw(source, target, exportProgress(size));
+}
+
+/** Runs the program; gives its exit code. */
+export const main = entryOf({
+  name: "systemd-export",
+  summary: "Export container or virtual machine images.",
+  verbs: {
+    tar: { words: [1, 2], usage: "NAME [FILE]", help: "Export a TAR image", run: exportTar },
+    raw: { words: [1, 2], usage: "NAME [FILE]", help: "Export a RAW image", run: exportRaw },
+  },
+});

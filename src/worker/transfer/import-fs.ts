@@ -1,0 +1,93 @@
+// systemd-import-fs run DIRECTORY [NAME]: a directory tree becomes an image, with --direct a tree at any path. A subvolume is snapshot, everything else is
+// copied, by a process of its own: it can be ended at any moment, whatever it is doing.
+import { basename, dirname, join } from "node:path";
+import { ErrnoError } from "../../base/error.ts";
+import { isSubvolume, snapshotSubvolume } from "../../kernel/tree/btrfs.ts";
+import { type Fd, openPath, statAt, statFd } from "../../kernel/file/fd.ts";
+import { pathOf } from "../../kernel/file/attributes.ts";
+import { isErrno } from "../../kernel/syscall/sys.ts";
+import { openDirectory } from "../../kernel/tree/tree.ts";
+import { lockPlace } from "../../registry/image/lock.ts";
+import { copyInChild, copyInherited } from "../image/copy-tree.ts";
+import { log } from "../program/log.ts";
+import type { CommandLine, WorkerOptions } from "../program/options.ts";
+import { liftOsTree } from "../image/os-tree.ts";
+import { Reservation } from "../image/reservation.ts";
+import { entryOf } from "./run-program.ts";
+import { directPath, imageRootOf, requireFree, requireName } from "../image/target.ts";
+import { exists, openImageRoot, Stage } from "../image/stage.ts";
+import { sweepOrphans } from "./remove-orphans.ts";
+
+const STDIN = "/proc/self/fd/0";
+
+async function importTree({ options, words }: CommandLine): Promise<void> {
+  const [path = "", given = ""] = words;
+  const hasPath = path !== "" && path !== "-";
+  const name = given !== "" && given !== "-" ? given : hasPath ? basename(path) : "imported";
+  if (!options.direct) requireFree(requireName(name), options);
+  using source = openPath(hasPath ? path : STDIN, "directory");
+  if (statFd(source).kind !== "directory") throw new ErrnoError("ENOTDIR", `'${path}' is not a directory.`);
+  log("info", `Importing '${hasPath ? path : pathOf(source)}', saving as '${name}'.`);
+  if (options.direct) return importTo(directPath(name, options), source, options);
+  using root = openImageRoot(imageRootOf(options));
+  sweepOrphans(root);
+  using _reserved = new Reservation(root, name, "", options);
+  await importInto(root, name, source, options);
+}
+
+/** The tree appears at the path when it is complete, as systemd-sysupdate(8) has it for each of its targets. */
+async function importTo(path: string, source: Fd, options: WorkerOptions): Promise<void> {
+  using parent = openPath(dirname(path), "directory");
+  const name = basename(path);
+  if (exists(parent, name)) {
+    if (!options.force) throw new ErrnoError("EEXIST", `'${path}' exists already.`);
+    // Only trees are replaced by one: a device or a file of that name is a slip.
+    if (statAt(parent, name, "no-follow").kind !== "directory") {
+      throw new ErrnoError("ENOTDIR", `'${path}' is not a directory: it is not replaced.`);
+    }
+  }
+  using _locked = lockPlace(options.locks, join(pathOf(parent), name));
+  await importInto(parent, name, source, options);
+}
+
+async function importInto(root: Fd, name: string, source: Fd, options: WorkerOptions): Promise<void> {
+  using stage = (options.btrfsSubvolume ? snapshot(source, root) : null) ?? (await copied(source, root, options));
+  liftOsTree(stage.file);
+  stage.install(name, options);
+}
+
+/** A snapshot of a subvolume in the directory of images; null where there can be none. */
+function snapshot(source: Fd, root: Fd): Stage | null {
+  if (!isSubvolume(source)) return null;
+  try {
+    return Stage.made(root, "fs", (name) => {
+      snapshotSubvolume(source, root, name);
+      return openDirectory(root, name);
+    });
+  } catch (error) {
+    if (isErrno(error, "EXDEV", "EINVAL", "ENOTTY", "EPERM")) return null;
+    throw error;
+  }
+}
+
+async function copied(source: Fd, root: Fd, { btrfsSubvolume }: WorkerOptions): Promise<Stage> {
+  const stage = Stage.tree(root, "fs", btrfsSubvolume);
+  try {
+    await copyInChild(source, stage.file, "live");
+    return stage;
+  } catch (error) {
+    stage[Symbol.dispose]();
+    throw error;
+  }
+}
+
+const run = entryOf({
+  name: "systemd-import-fs",
+  summary: "Import container images from a file system tree.",
+  verbs: { run: { words: [0, 2], usage: "DIRECTORY [NAME]", help: "Import a directory", run: importTree } },
+});
+
+/** Runs the program; gives its exit code. */
+export async function main(args: string[]): Promise<number> {
+  return copyInherited(args) ?? run(args);
+}

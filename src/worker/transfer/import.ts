@@ -1,0 +1,166 @@
+// systemd-import tar|raw FILE [NAME]: a file or standard input becomes an image (systemd-importd.service(8)).
+
+import { readSync } from "node:fs";
+import { basename } from "node:path";
+import { ErrnoError } from "../../base/error.ts";
+import { Fd, kindOfFd, openPath, statFd } from "../../kernel/file/fd.ts";
+import { pathOf } from "../../kernel/file/attributes.ts";
+import { mortal } from "../../kernel/process/mortal.ts";
+import { sys } from "../../kernel/syscall/sys.ts";
+import { type Chunks, readChunks } from "../stream/archive.ts";
+import { decompress, detectCompression, MAGIC_BYTES } from "../stream/compression.ts";
+import { refuseForeign } from "../image/disk-format.ts";
+import { lockInPlace, lockTree } from "../image/marks.ts";
+import { log } from "../program/log.ts";
+import type { CommandLine, WorkerOptions } from "../program/options.ts";
+import { copyOrigin, copyRaw, type RawTarget, writeRaw } from "../image/write-raw.ts";
+import { Reservation } from "../image/reservation.ts";
+import { entryOf } from "./run-program.ts";
+import { importTree, openDirectTree } from "../image/unpack-tar.ts";
+import { directPath, imageRootOf, nameOfFile, requireFree, requireName } from "../image/target.ts";
+import { openImageRoot, Stage } from "../image/stage.ts";
+import { sweepOrphans } from "./remove-orphans.ts";
+import { Progress } from "../program/progress.ts";
+import { openInPlace } from "./pull-direct.ts";
+import { convertQcow2, isQcow2 } from "../image/qcow2.ts";
+
+const UNNAMED = "imported";
+/** No image is larger than this, so that a bomb ends. */
+const RAW_LIMIT_BYTES = 16 * 1024 ** 4;
+
+interface Input {
+  readonly file: Fd;
+  /** Bytes from where it stands; null for pipes. */
+  readonly size: number | null;
+}
+
+function openInput(path: string | undefined): Input {
+  // The file is the caller's: what it is on may never answer.
+  return mortal(() => {
+    const file = path === undefined || path === "-" ? Fd.inherited(0) : openPath(path, "read");
+    const kind = kindOfFd(file);
+    if (kind !== "regular" && kind !== "fifo" && kind !== "socket" && kind !== "block") {
+      throw new ErrnoError("EINVAL", "Image to import is neither a regular file nor a pipe.");
+    }
+    return { file, size: kind === "regular" ? statFd(file).size : null };
+  });
+}
+
+/** Name and input of an import, with the line that says so. */
+function begin({ options, words }: CommandLine, kind: "tar" | "raw"): { input: Input; name: string } {
+  const [path, given] = words;
+  const hasFile = path !== undefined && path !== "-" && path !== "";
+  const derived = hasFile ? nameOfFile(basename(path), kind) : UNNAMED;
+  const name = given !== undefined && given !== "" && given !== "-" ? given : derived;
+  if (!options.direct) {
+    requireName(name);
+    requireFree(name, options);
+  }
+  const input = openInput(hasFile ? path : undefined);
+  log("info", `Importing '${hasFile ? path : pathOf(input.file)}', saving as '${name}'.`);
+  return { input, name };
+}
+
+function inputProgress({ size }: Input): (total: number) => void {
+  const progress = new Progress((percent) => `Imported ${percent}%.`);
+  progress.stage(0);
+  return (total) => {
+    if (size !== null && size > 0) progress.report((total / size) * 100);
+  };
+}
+
+async function importTar(line: CommandLine): Promise<void> {
+  const { options } = line;
+  const { input, name } = begin(line, "tar");
+  const source = readChunks(input.file, inputProgress(input));
+  if (options.direct) return importTarDirect(source, directPath(name, options), options);
+  using root = openImageRoot(imageRootOf(options));
+  sweepOrphans(root);
+  using _reserved = new Reservation(root, name, "", options);
+  using stage = Stage.tree(root, "tar", options.btrfsSubvolume);
+  await importTree(source, stage.file, options);
+  stage.install(name, options);
+}
+
+async function importTarDirect(source: Chunks, path: string, options: WorkerOptions): Promise<void> {
+  using tree = openDirectTree(path, options);
+  await importTree(source, tree.fd, options);
+  if (options.sync) sys("syncfs", tree.fd.number);
+  if (options.readOnly) lockTree(tree.fd);
+}
+
+async function importRaw(line: CommandLine): Promise<void> {
+  const { options } = line;
+  const { input, name } = begin(line, "raw");
+  if (options.direct) return importRawDirect(input, directPath(name, options), options);
+  using root = openImageRoot(imageRootOf(options));
+  sweepOrphans(root);
+  using _reserved = new Reservation(root, name, ".raw", options);
+  using stage = await stageRaw(input, root, options);
+  if (input.size !== null) mortal(() => copyOrigin(input.file, stage.file));
+  stage.install(`${name}.raw`, options);
+}
+
+const RAW_MODE = 0o644;
+
+/** The image as a new raw file under a hidden name. */
+async function stageRaw(input: Input, root: Fd, options: WorkerOptions): Promise<Stage> {
+  const stage = Stage.file(root, "raw", RAW_MODE);
+  try {
+    if (isPlain(input)) {
+      if (options.convertQcow2 && isQcow2(input.file)) return await staged(input.file, stage);
+      refuseForeign(input.file);
+      await copyRaw(input.file, stage.file, inputProgress(input));
+    } else {
+      const target: RawTarget = { file: stage.file, offset: 0, sizeMax: RAW_LIMIT_BYTES, sparse: true };
+      await writeRaw(decompress(readChunks(input.file, inputProgress(input))), target);
+    }
+    refuseForeign(stage.file);
+    if (!options.convertQcow2 || !isQcow2(stage.file)) return stage;
+    using packed = stage;
+    return await staged(packed.file, Stage.file(root, "raw", RAW_MODE));
+  } catch (error) {
+    stage[Symbol.dispose]();
+    throw error;
+  }
+}
+
+async function staged(packed: Fd, stage: Stage): Promise<Stage> {
+  log("info", "Unpacking QCOW2 file.");
+  try {
+    await convertQcow2(packed, stage.file);
+    return stage;
+  } catch (error) {
+    stage[Symbol.dispose]();
+    throw error;
+  }
+}
+
+/** Whether the input can be copied as it is: a file that is not compressed, from its beginning. */
+function isPlain({ file, size }: Input): boolean {
+  if (size === null) return false;
+  const [SEEK_CUR] = [1];
+  if (sys("lseek", file.number, 0, SEEK_CUR) !== 0) return false;
+  const head = Buffer.alloc(MAGIC_BYTES);
+  const count = mortal(() => readSync(file.number, head, 0, MAGIC_BYTES, 0));
+  return detectCompression(head.subarray(0, count)) === "uncompressed";
+}
+
+async function importRawDirect(input: Input, path: string, options: WorkerOptions): Promise<void> {
+  using target = openInPlace(path, options);
+  const source = decompress(readChunks(input.file, inputProgress(input)));
+  const [offset, sizeMax] = [options.offset ?? 0, options.sizeMax ?? RAW_LIMIT_BYTES];
+  await writeRaw(source, { file: target.fd, offset, sizeMax, sparse: false });
+  if (options.sync) sys("fsync", target.fd.number);
+  if (options.readOnly) lockInPlace(target.fd);
+}
+
+/** Runs the program; gives its exit code. */
+export const main = entryOf({
+  name: "systemd-import",
+  summary: "Import container or virtual machine images.",
+  verbs: {
+    tar: { words: [0, 2], usage: "FILE [NAME]", help: "Import a TAR image", run: importTar },
+    raw: { words: [0, 2], usage: "FILE [NAME]", help: "Import a RAW image", run: importRaw },
+  },
+});

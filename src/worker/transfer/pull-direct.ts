@@ -1,0 +1,86 @@
+// Downloads that are written in place: to a directory, a file, a block device, or standard output (--direct).
+import { constants, openSync } from "node:fs";
+import { isAbsolute, join } from "node:path";
+import { ErrnoError } from "../../base/error.ts";
+import { Fd, statFd } from "../../kernel/file/fd.ts";
+import { sys } from "../../kernel/syscall/sys.ts";
+import { type Chunks, limited } from "../stream/archive.ts";
+import { writeStream } from "../stream/write-chunks.ts";
+import { decompress } from "../stream/compression.ts";
+import { lockInPlace, lockTree } from "../image/marks.ts";
+import type { WorkerOptions } from "../program/options.ts";
+import { liftOsTree } from "../image/os-tree.ts";
+import { writeRaw } from "../image/write-raw.ts";
+import { openDirectTree, unpackOptions, unpackTar } from "../image/unpack-tar.ts";
+import { InPlace } from "../image/in-place.ts";
+
+export interface DirectTarget extends Disposable {
+  /** Takes the file as it was downloaded. */
+  write(source: Chunks, limitBytes: number): Promise<void>;
+}
+
+/** Where a direct download goes. A relative path is below the directory of images. */
+export function directTarget(
+  local: string | null,
+  root: string,
+  kind: "tar" | "raw",
+  options: WorkerOptions,
+): DirectTarget {
+  if (local === null) {
+    if (kind === "tar") throw new ErrnoError("EINVAL", "A tree cannot be written to standard output.");
+    return stdout();
+  }
+  const path = isAbsolute(local) ? local : join(root, local);
+  return kind === "tar" ? tree(path, options) : disk(path, options);
+}
+
+function stdout(): DirectTarget {
+  const file = Fd.inherited(1);
+  return {
+    write: (source, limitBytes) => writeStream(limited(decompress(source), limitBytes), file),
+    [Symbol.dispose]: () => {},
+  };
+}
+
+function tree(path: string, options: WorkerOptions): DirectTarget {
+  const top = openDirectTree(path, options);
+  return {
+    write: async (source, limitBytes) => {
+      await unpackTar(source, top.fd, unpackOptions(options), limitBytes);
+      liftOsTree(top.fd);
+      if (options.sync) sys("syncfs", top.fd.number);
+      if (options.readOnly) lockTree(top.fd);
+    },
+    [Symbol.dispose]: () => top[Symbol.dispose](),
+  };
+}
+
+const FILE_MODE = 0o644;
+const IN_PLACE_FLAGS = constants.O_RDWR | constants.O_CREAT | constants.O_NONBLOCK | constants.O_NOCTTY;
+
+/** Opens a file or block device to be written in place, locked; a file that is missing is made. */
+export function openInPlace(path: string, { locks }: WorkerOptions): InPlace {
+  return InPlace.open(locks, path, () => openFile(path));
+}
+
+function openFile(path: string): Fd {
+  const target = Fd.adopt(openSync(path, IN_PLACE_FLAGS, FILE_MODE));
+  const { kind } = statFd(target);
+  if (kind === "regular" || kind === "block") return target;
+  target.close();
+  throw new ErrnoError("EBADFD", `Target '${path}' is neither a regular file nor a block device.`);
+}
+
+function disk(path: string, options: WorkerOptions): DirectTarget {
+  const place = openInPlace(path, options);
+  const file = place.fd;
+  return {
+    write: async (source, limitBytes) => {
+      const sizeMax = options.sizeMax ?? limitBytes;
+      await writeRaw(decompress(source), { file, offset: options.offset ?? 0, sizeMax, sparse: false }, limitBytes);
+      if (options.sync) sys("fsync", file.number);
+      if (options.readOnly) lockInPlace(file);
+    },
+    [Symbol.dispose]: () => place[Symbol.dispose](),
+  };
+}

@@ -1,0 +1,248 @@
+// Downloads a file and makes an image of it at the same time: the bytes go to the spool, and from there through the hash
+// and, for what is packed, into a tree or a disk image.
+import { fileURLToPath } from "node:url";
+import { openForeign } from "../../kernel/file/foreign-file.ts";
+import { type Chunks, readChunks } from "../stream/archive.ts";
+import { giveBack } from "../stream/chunk-memory.ts";
+import { decompress, detectCompression, MAGIC_BYTES } from "../stream/compression.ts";
+import { foreignFormat, refuseForeign } from "../image/disk-format.ts";
+import { log } from "../program/log.ts";
+import { liftOsTree } from "../image/os-tree.ts";
+import { type RawTarget, writeRaw } from "../image/write-raw.ts";
+import { unpackOptions, unpackTar } from "../image/unpack-tar.ts";
+import { Stage } from "../image/stage.ts";
+import { Conduit } from "../download/unbuffered.ts";
+import type { DirectTarget } from "./pull-direct.ts";
+import { TransientError } from "../download/http.ts";
+import { noteOrigin, type PullPlace } from "./pull-image.ts";
+import { type Fetched, fetchMain, type JobLimits } from "../download/job.ts";
+import { ChangedError } from "../download/retry.ts";
+import { Spool } from "../download/spool.ts";
+import { Twin } from "./second-tree.ts";
+import { isFileUrl } from "../download/url.ts";
+import { convertQcow2, isQcow2 } from "../image/qcow2.ts";
+import { changeMode } from "../tar/untar-calls.ts";
+
+/** A download that is here, unpacked and not verified yet. */
+export interface Downloaded {
+  /** Null when it was written in place. */
+  readonly stage: Stage | null;
+  /** The bytes as they came, where they are here: to be disposed of when the image has its name, and not before. */
+  readonly spool: Spool | null;
+  /** A second tree of the same content, where one was made. */
+  readonly twin: Stage | null;
+  readonly sha256: string;
+  readonly etag: string | null;
+}
+
+export type DownloadResult = Downloaded | { readonly cached: string };
+
+export interface DownloadEvents {
+  /** Bytes that are here, and how many there will be, where that is known. */
+  progress(bytes: number, total: number | null): void;
+}
+
+const CHANGES = 3;
+const RAW_MODE = 0o644;
+
+/** Downloads `place.url`, unless what is kept of it is still right. */
+export async function download(
+  place: PullPlace,
+  tags: readonly string[],
+  limits: JobLimits,
+  events: DownloadEvents,
+): Promise<DownloadResult> {
+  if (isFileUrl(place.url)) return readLocalFile(place, limits, events);
+  if (place.direct !== null) return inPlace(place, place.direct, { tags, limits, events });
+  for (let changes = 0; ; changes++) {
+    const spool = Spool.open(place.root, place.kind, place.url);
+    try {
+      const result = await throughSpool(place, spool, { tags, limits, events });
+      if ("cached" in result) spool[Symbol.dispose]();
+      return result;
+    } catch (error) {
+      const isChanged = error instanceof ChangedError && changes < CHANGES;
+      if (!isChanged && spool.end > 0 && mayGoOnLater(error)) spool.keep();
+      spool[Symbol.dispose]();
+      if (!isChanged) throw error;
+      log("notice", `${error.message}, starting again.`);
+    }
+  }
+}
+
+/** Whether what is here is worth going on with: the way was bad, not what came along. A full disk needs its room back. */
+function mayGoOnLater(error: unknown): boolean {
+  return error instanceof TransientError;
+}
+
+interface Work {
+  readonly tags: readonly string[];
+  readonly limits: JobLimits;
+  readonly events: DownloadEvents;
+}
+
+/** Writes it where it is to be, as it comes. */
+async function inPlace(place: PullPlace, direct: DirectTarget, work: Work): Promise<Downloaded> {
+  const conduit = new Conduit();
+  const hash = new Bun.CryptoHasher("sha256");
+  const fetched = follow(place.url, conduit, work);
+  await direct.write(hashing(Buffer.alloc(0), conduit.chunks(), hash), work.limits.contentBytes);
+  await fetched;
+  return { stage: null, spool: null, twin: null, sha256: hash.digest("hex"), etag: null };
+}
+
+/** Starts the download; whoever reads it learns how it ends. */
+function follow(url: string, to: Spool | Conduit, { tags, limits, events }: Work): Promise<Fetched> {
+  const fetched = fetchMain(url, to, tags, limits);
+  const timer = setInterval(() => events.progress(to.end, to.origin?.size ?? null), 100);
+  // The consumer begins with the first byte: nothing is made of what turns out to be kept already.
+  fetched.then(
+    () => to.complete(),
+    (error: unknown) => to.fail(error),
+  );
+  const followed = fetched.finally(() => clearInterval(timer));
+  followed.catch(() => {}); // Told to whoever reads.
+  return followed;
+}
+
+async function throughSpool(place: PullPlace, spool: Spool, work: Work): Promise<DownloadResult> {
+  if (spool.end > 0) log("info", `Found ${spool.end} bytes of an earlier download.`);
+  const fetched = follow(place.url, spool, work);
+  return consume(place, spool, fetched, work.limits);
+}
+
+async function consume(
+  place: PullPlace,
+  spool: Spool,
+  fetched: Promise<Fetched>,
+  limits: JobLimits,
+): Promise<DownloadResult> {
+  const hash = new Bun.CryptoHasher("sha256");
+  const source = spool.chunks();
+  const first = await source.next();
+  if (first.done === true) {
+    const result = await fetched;
+    if (result.cached !== null) return { cached: result.cached };
+  }
+  const hashed = hashing(first.done === true ? null : first.value, source, hash);
+  const isPlainRaw = place.kind === "raw" && (first.done === true || isPlain(first.value));
+  const made = isPlainRaw ? await drained(hashed, spool) : await unpacked(hashed, place, limits);
+  const result = await settled(fetched, made);
+  if (result.cached !== null) {
+    // What was here of another version is of no use any more.
+    discard(made);
+    return { cached: result.cached };
+  }
+  const stage = await converted(made.stage, place, spool);
+  if (place.kind === "raw") noteOrigin(stage.file, place.url, result.etag, result.lastModified);
+  return { stage, spool, twin: made.twin, sha256: hash.digest("hex"), etag: result.etag };
+}
+
+interface Made {
+  readonly stage: Stage;
+  readonly twin: Stage | null;
+}
+
+function discard({ stage, twin }: Made): void {
+  stage[Symbol.dispose]();
+  twin?.[Symbol.dispose]();
+}
+
+/** The result of the download; an image that was made of half of it goes. */
+async function settled(fetched: Promise<Fetched>, made: Made): Promise<Fetched> {
+  try {
+    return await fetched;
+  } catch (error) {
+    discard(made);
+    throw error;
+  }
+}
+
+async function* hashing(
+  first: Buffer | null,
+  rest: AsyncIterable<Buffer>,
+  hash: Bun.CryptoHasher,
+): AsyncGenerator<Buffer> {
+  const hashed = (chunk: Buffer) => {
+    hash.update(chunk);
+    return chunk;
+  };
+  if (first === null) return;
+  if (first.length > 0) yield hashed(first);
+  for await (const chunk of rest) yield hashed(chunk);
+}
+
+function isPlain(head: Buffer): boolean {
+  return head.length >= MAGIC_BYTES && detectCompression(head) === "uncompressed";
+}
+
+/** A disk image as it is: what is in the spool becomes the image. */
+async function drained(source: Chunks, spool: Spool): Promise<Made> {
+  for await (const chunk of source) giveBack(chunk);
+  changeMode(spool.file, RAW_MODE);
+  return { stage: spool.stage, twin: null };
+}
+
+async function unpacked(source: Chunks, place: PullPlace, { contentBytes }: JobLimits): Promise<Made> {
+  const { root, kind, options } = place;
+  const stage = kind === "tar" ? Stage.tree(root, "tar", options.btrfsSubvolume) : Stage.file(root, "raw", RAW_MODE);
+  try {
+    if (kind === "tar") return { stage, twin: await unpackedTree(source, stage, place, contentBytes) };
+    const target: RawTarget = { file: stage.file, offset: 0, sizeMax: contentBytes, sparse: true };
+    await writeRaw(decompress(source), target, contentBytes);
+    return { stage, twin: null };
+  } catch (error) {
+    stage[Symbol.dispose]();
+    throw error;
+  }
+}
+
+/** Fills `stage`; gives a second tree where one was made. */
+async function unpackedTree(source: Chunks, stage: Stage, place: PullPlace, limitBytes: number): Promise<Stage | null> {
+  const unpack = unpackOptions(place.options);
+  const twin = place.isCopied ? Twin.make(place.root, unpack) : null;
+  try {
+    await unpackTar(source, stage.file, unpack, limitBytes, twin?.beside);
+    liftOsTree(stage.file);
+    return twin?.finish() ?? null;
+  } catch (error) {
+    twin?.[Symbol.dispose]();
+    throw error;
+  }
+}
+
+/** A qcow2 image made raw; everything else as it is, unless no machine could start from it. */
+async function converted(stage: Stage, { root, kind, options }: PullPlace, spool?: Spool): Promise<Stage> {
+  if (kind !== "raw") return stage;
+  const isPacked = options.convertQcow2 && isQcow2(stage.file);
+  if (!isPacked && foreignFormat(stage.file) === null) return stage;
+  using _packed = stage === spool?.stage ? null : stage;
+  refuseForeign(stage.file);
+  log("info", "Unpacking QCOW2 file.");
+  const raw = Stage.file(root, "raw", RAW_MODE);
+  try {
+    await convertQcow2(stage.file, raw.file);
+    return raw;
+  } catch (error) {
+    raw[Symbol.dispose]();
+    throw error;
+  }
+}
+
+/** A file of this host: it needs no spool, it can be read again. */
+async function readLocalFile(place: PullPlace, limits: JobLimits, events: DownloadEvents): Promise<Downloaded> {
+  const { file, size, mtimeMs } = await openForeign(fileURLToPath(place.url), "follow");
+  using _file = file;
+  const hash = new Bun.CryptoHasher("sha256");
+  const chunks = readChunks(file, (bytes) => events.progress(bytes, size));
+  const hashed = hashing(Buffer.alloc(0), chunks, hash);
+  if (place.direct !== null) {
+    await place.direct.write(hashed, limits.contentBytes);
+    return { stage: null, spool: null, twin: null, sha256: hash.digest("hex"), etag: null };
+  }
+  const made = await unpacked(hashed, place, limits);
+  const stage = await converted(made.stage, place);
+  const date = new Date(mtimeMs).toUTCString();
+  if (place.kind === "raw") noteOrigin(stage.file, place.url, null, date);
+  return { stage, spool: null, twin: made.twin, sha256: hash.digest("hex"), etag: null };
+}

@@ -1,0 +1,224 @@
+// What happens to a download: it is unpacked while it comes, verified, kept under a name made of its address, and copied
+// to the name that was asked for. Tar archives become trees, everything else disk images.
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { errnoNameOf } from "../../base/error.ts";
+import { isBtrfs, isSubvolume, snapshotSubvolume } from "../../kernel/tree/btrfs.ts";
+import { listDirectory } from "../../kernel/file/directory-entry.ts";
+import { type Fd, openPath, readFileIn } from "../../kernel/file/fd.ts";
+import { noteCreated, pathOf, setAttribute } from "../../kernel/file/attributes.ts";
+import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
+import { openDirectory } from "../../kernel/tree/tree.ts";
+import { HeldImage, lockImageFile } from "../../registry/image/lock.ts";
+import { abandonWithUs } from "../program/abandon.ts";
+import { copyInChild } from "../image/copy-tree.ts";
+import { log } from "../program/log.ts";
+import type { WorkerOptions } from "../program/options.ts";
+import { copyRaw } from "../image/write-raw.ts";
+import { exists, type InstallOptions, Stage, type StageLabel } from "../image/stage.ts";
+import type { DirectTarget } from "./pull-direct.ts";
+import { type CacheNames, cachedTags, cacheStem } from "../download/url.ts";
+import { changeMode, setFileTime } from "../tar/untar-calls.ts";
+
+export type PullKind = "tar" | "raw";
+
+export const CACHE: Readonly<Record<PullKind, CacheNames>> = {
+  tar: { prefix: ".tar-", suffix: "" },
+  raw: { prefix: ".raw-", suffix: ".raw" },
+};
+
+/** The largest of them: integrity data of a disk image. */
+export const SIDE_LIMIT_BYTES = 256 << 20;
+
+/** A small file that goes with an image, by the ending it has here. */
+export interface SideFile {
+  readonly suffix: string;
+  readonly label: StageLabel;
+  readonly content: Buffer;
+}
+
+/** The directory of images during a download. */
+export class PullPlace implements Disposable {
+  readonly root: Fd;
+  readonly path: string;
+  readonly url: string;
+  readonly kind: PullKind;
+  readonly options: WorkerOptions;
+  /** Null for images that get a name in the directory. */
+  readonly direct: DirectTarget | null;
+  /** The name of the image; null when nothing but the download is wanted. */
+  readonly local: string | null;
+  /** What is kept already of this address and may be copied, by name. */
+  readonly #held = new Map<string, HeldImage>();
+  readonly #keptLocks: Disposable[] = [];
+  readonly #registration = abandonWithUs(this);
+
+  constructor(root: Fd, place: Pick<PullPlace, "path" | "url" | "kind" | "options" | "direct" | "local">) {
+    this.direct = place.direct;
+    this.local = place.local;
+    this.root = root;
+    this.path = place.path;
+    this.url = place.url;
+    this.kind = place.kind;
+    this.options = place.options;
+  }
+
+  /** Whether the download itself is kept, and not only the image that is made of it. */
+  get isKept(): boolean {
+    return this.local === null || (this.options.keepDownload ?? this.options.class === "machine");
+  }
+
+  /** Whether the image becomes a copy of what is kept, file by file. */
+  get isCopied(): boolean {
+    const isSnapshot = this.options.btrfsSubvolume && isBtrfs(this.root);
+    return this.direct === null && this.kind === "tar" && this.local !== null && this.isKept && !isSnapshot;
+  }
+
+  /** The tags of what is kept of this address; it is held from now on, so that it is still there when it is copied. */
+  tags(): string[] {
+    using listing = openPath(`/proc/self/fd/${this.root.number}`, "directory");
+    const names = listDirectory(listing).map(({ name }) => name);
+    return cachedTags(names, this.url, CACHE[this.kind]).filter((tag) => this.#hold(this.stem(tag)));
+  }
+
+  /** False when it is gone, or is being removed or used by somebody: then it is as if it were not kept. */
+  #hold(stem: string): boolean {
+    const name = stem + CACHE[this.kind].suffix;
+    if (this.#held.has(name)) return true;
+    try {
+      this.#held.set(name, this.#open(name));
+      return true;
+    } catch (error) {
+      // Small files that stand beside it are called as if they had a tag.
+      if (isErrno(error, "ENOENT", "EBUSY", "ENOTDIR")) return false;
+      throw error;
+    }
+  }
+
+  #open(name: string): HeldImage {
+    return HeldImage.open(this.options.locks, this.#pathOf(name), this.kind === "tar" ? "directory" : "read");
+  }
+
+  #pathOf(name: string): string {
+    return join(pathOf(this.root), name);
+  }
+
+  [Symbol.dispose](): void {
+    this.#registration.settled();
+    for (const held of this.#held.values()) held[Symbol.dispose]();
+    for (const lock of this.#keptLocks) lock[Symbol.dispose]();
+  }
+
+  /** The name a download is kept under, without the ending of images. */
+  stem(etag: string | null): string {
+    return cacheStem(this.path, this.url, etag, CACHE[this.kind]);
+  }
+
+  /**
+   * Gives the download the name it is kept under, and holds it. One of the same name gives way; false when that is in use,
+   * and the download is still in the making.
+   */
+  keep(stage: Stage, etag: string | null): boolean {
+    const name = this.stem(etag) + CACHE[this.kind].suffix;
+    try {
+      // Before anybody can see it.
+      this.#keptLocks.push(lockImageFile(this.options.locks, this.#pathOf(name), stage.file, "shared"));
+      stage.install(name, { ...this.#install(), force: true, readOnly: true });
+      return true;
+    } catch (error) {
+      if (errnoNameOf(error) !== "EBUSY") throw error;
+      log("notice", `'${name}' is in use, not replacing it.`);
+      return false;
+    }
+  }
+
+  /** Puts the small files beside an image, whose name without ending is `stem`. */
+  putSides(stem: string, sides: readonly SideFile[], how: "replace" | "respect"): void {
+    for (const { suffix, label, content } of sides) {
+      const name = stem + suffix;
+      if (how === "respect" && exists(this.root, name)) {
+        log("warning", `File '${name}' exists already, leaving it as it is.`);
+        continue;
+      }
+      using stage = Stage.file(this.root, label, 0o644);
+      writeFileSync(stage.file.number, content);
+      if (how === "replace") changeMode(stage.file, 0o444);
+      stage.putFile(name, this.options);
+    }
+  }
+
+  /** Makes the image `local` a copy of what is kept as `cached`, of which `twin` may be one already. */
+  async copyToLocal(cached: string, local: string, twin: Stage | null): Promise<void> {
+    using stage = twin ?? (await this.#copy(cached));
+    stage.install(local + CACHE[this.kind].suffix, this.#install());
+    log("info", `Created new local image '${local}'.`);
+  }
+
+  #install(): InstallOptions {
+    const { force, readOnly, sync, locks } = this.options;
+    return { force, readOnly, sync, locks };
+  }
+
+  /** Gives the download itself the name of the image. */
+  installLocal(stage: Stage, local: string): void {
+    stage.install(local + CACHE[this.kind].suffix, this.#install());
+    log("info", `Created new local image '${local}'.`);
+  }
+
+  async #copy(cached: string): Promise<Stage> {
+    const held = this.#held.get(cached) ?? this.#open(cached);
+    // Ours until the end of the transfer, also when that is cancelled.
+    this.#held.set(cached, held);
+    const { fd } = held;
+    return this.kind === "tar" ? await this.#copyTree(fd) : await this.#copyFile(fd);
+  }
+
+  async #copyTree(source: Fd): Promise<Stage> {
+    if (this.options.btrfsSubvolume && isSubvolume(source)) {
+      return Stage.made(this.root, "tar", (name) => {
+        snapshotSubvolume(source, this.root, name);
+        return openDirectory(this.root, name);
+      });
+    }
+    const stage = Stage.tree(this.root, "tar", this.options.btrfsSubvolume);
+    try {
+      await copyInChild(source, stage.file, "held");
+      return stage;
+    } catch (error) {
+      stage[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  async #copyFile(source: Fd): Promise<Stage> {
+    const stage = Stage.file(this.root, "raw", 0o644);
+    try {
+      await copyRaw(source, stage.file, () => {});
+      return stage;
+    } catch (error) {
+      stage[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  /** The small files that are kept beside `cached`. */
+  keptSides(stem: string, rows: readonly Pick<SideFile, "suffix" | "label">[]): SideFile[] {
+    return rows.flatMap(({ suffix, label }) => {
+      if (!exists(this.root, stem + suffix)) return [];
+      return [{ suffix, label, content: readFileIn(this.root, stem + suffix, SIDE_LIMIT_BYTES) }];
+    });
+  }
+}
+
+/** Notes where a file came from, as far as its file system keeps such notes. */
+export function noteOrigin(file: Fd, url: string, etag: string | null, lastModified: string | null): void {
+  const time = lastModified === null ? Number.NaN : Date.parse(lastModified);
+  try {
+    setAttribute(file, "user.source_url", Buffer.from(url));
+    if (etag !== null) setAttribute(file, "user.source_etag", Buffer.from(etag));
+    if (!Number.isNaN(time)) noteCreated(file, BigInt(time) * 1000n);
+  } catch (error) {
+    if (!(error instanceof SyscallError)) throw error;
+  }
+  if (!Number.isNaN(time)) setFileTime(file, Math.floor(time / 1000), 0);
+}

@@ -1,0 +1,228 @@
+// systemd-pull tar|raw|oci URL [NAME]: an image from the network, verified before anybody can see it.
+import { ErrnoError } from "../../base/error.ts";
+import { formatBytes, formatSpan } from "../../base/format.ts";
+import { openPath } from "../../kernel/file/fd.ts";
+import { abandonAll } from "../program/abandon.ts";
+import { log } from "../program/log.ts";
+import type { CommandLine, WorkerOptions } from "../program/options.ts";
+import { Reservation } from "../image/reservation.ts";
+import { entryOf } from "./run-program.ts";
+import { imageRootOf, nameOfFile, requireFree, requireName } from "../image/target.ts";
+import { openImageRoot } from "../image/stage.ts";
+import { sweepOrphans } from "./remove-orphans.ts";
+import { Progress } from "../program/progress.ts";
+import { directTarget } from "./pull-direct.ts";
+import { type DownloadResult, download } from "./pull-download.ts";
+import { CACHE, type PullKind, PullPlace, SIDE_LIMIT_BYTES, type SideFile } from "./pull-image.ts";
+import { JOB_LIMITS, type JobLimits } from "../download/job.ts";
+import { pullOci } from "./pull-oci.ts";
+import { fetchSide } from "../download/small-file.ts";
+import { fetchListSignature, fetchSums, isList } from "../download/sums.ts";
+import { isPullUrl, lastComponent, neighbour } from "../download/url.ts";
+import { isClearSigned, keyringFiles, readKeyring } from "../download/signature.ts";
+import { type CheckedFile, requireListed, trustedText, type VerifyMode } from "../download/verify.ts";
+
+/** How much of the whole each stage is, in percent. */
+const SHARES: Readonly<Record<PullKind, { download: number; verify: number; install: number; copy: number }>> = {
+  tar: { download: 85, verify: 85, install: 90, copy: 95 },
+  raw: { download: 80, verify: 80, install: 90, copy: 95 },
+};
+
+interface SideRow extends Pick<SideFile, "suffix" | "label"> {
+  readonly wanted: (options: WorkerOptions) => boolean;
+  readonly kinds: readonly PullKind[];
+}
+
+/** The small files that may stand beside an image. */
+const SIDES: readonly SideRow[] = [
+  { suffix: ".nspawn", label: "settings", kinds: ["tar", "raw"], wanted: (options) => options.settings },
+  { suffix: ".roothash", label: "roothash", kinds: ["raw"], wanted: (options) => options.rootHash },
+  {
+    suffix: ".roothash.p7s",
+    label: "roothash.p7s",
+    kinds: ["raw"],
+    wanted: (options) => options.rootHashSignature,
+  },
+  { suffix: ".verity", label: "verity", kinds: ["raw"], wanted: (options) => options.verity },
+];
+
+function limitsOf(suffix: string): JobLimits {
+  return suffix === ".verity" ? { ...JOB_LIMITS, sideBytes: SIDE_LIMIT_BYTES } : JOB_LIMITS;
+}
+
+/** The name here; null when nothing but the cache is wanted. */
+function localName(given: string | undefined, url: string, kind: PullKind, options: WorkerOptions): string | null {
+  if (given === "" || given === "-") return null;
+  const name = given ?? nameOfFile(lastComponent(url), kind);
+  if (options.direct) return name;
+  requireName(name);
+  requireFree(name, options);
+  return name;
+}
+
+async function pull({ options, words }: CommandLine, kind: PullKind): Promise<void> {
+  const [url = "", given] = words;
+  if (!isPullUrl(url)) throw new ErrnoError("EINVAL", `URL '${url}' is not valid.`);
+  const local = localName(given, url, kind, options);
+  if (/\.(asc|gpg|sig)$/.test(lastComponent(url)) && options.verify === "signature") {
+    throw new ErrnoError("ELOOP", "A signature cannot be verified by a signature of its own.");
+  }
+  log("info", local === null ? `Pulling '${url}'.` : `Pulling '${url}', saving as '${local}'.`);
+  const path = imageRootOf(options);
+  // What is written in place needs no directory of images, and there may be none that can be written.
+  using root = options.direct ? openPath("/", "directory") : openImageRoot(path);
+  if (!options.direct) {
+    log("info", `Operating on image directory '${path}'.`);
+    sweepOrphans(root);
+  }
+  using _reserved = local === null || options.direct ? null : new Reservation(root, local, CACHE[kind].suffix, options);
+  using direct = options.direct ? directTarget(local, path, kind, options) : null;
+  using place = new PullPlace(root, { path, url, kind, options, direct, local });
+  try {
+    await run(place);
+  } catch (error) {
+    // What goes on beside what failed has not noticed.
+    abandonAll();
+    throw error;
+  }
+}
+
+async function run(place: PullPlace): Promise<void> {
+  const { url, kind, options, local } = place;
+  const shares = SHARES[kind];
+  const progress = new Progress(rateLine(url));
+  progress.stage(0);
+  const rows = options.direct ? [] : SIDES.filter((row) => row.kinds.includes(kind) && row.wanted(options));
+  const stem = nameOfFile(lastComponent(url), kind);
+  const mode = options.verify === "checksum" || options.verify === "signature" ? options.verify : "no";
+  const sides = Promise.all(rows.map((row) => fetchRow(row, url, stem)));
+  const trusted = trustedList(url, mode);
+  for (const promise of [sides, trusted]) promise.catch(() => {}); // Looked at beside and after the main download.
+  const begun = Promise.withResolvers<void>();
+  const downloaded = download(place, options.direct ? [] : place.tags(), JOB_LIMITS, {
+    progress: (bytes, total) => {
+      note.bytes = bytes;
+      note.total = total;
+      if (bytes > 0) begun.resolve();
+      if (total !== null && total > 0) progress.report((bytes / total) * shares.download);
+    },
+  }).catch(hinted);
+  const result = await unlessHopeless(downloaded, begun.promise, trusted);
+  using twin = "cached" in result ? null : result.twin;
+  const found = (await sides).filter((side) => side !== null);
+  const cachedStem =
+    "cached" in result ? place.stem(result.cached) : await accept(place, result, found, await trusted, progress);
+  if (local === null || options.direct || cachedStem === null) return;
+  progress.stage(shares.copy);
+  const suffix = CACHE[kind].suffix;
+  await place.copyToLocal(cachedStem + suffix, local, twin);
+  place.putSides(local, place.keptSides(cachedStem, rows), options.force ? "replace" : "respect");
+}
+
+const note = { bytes: 0, total: null as number | null };
+
+/** Words how far the download is. */
+function rateLine(url: string): (percent: number) => string {
+  const since = performance.now();
+  return (percent) => {
+    const seconds = (performance.now() - since) / 1000;
+    const rate = note.bytes / seconds;
+    if (note.total === null || rate < 1) return `Got ${percent}% of ${url}.`;
+    const left = BigInt(Math.ceil((note.total - note.bytes) / rate)) * 1_000_000n;
+    return `Got ${percent}% of ${url}. ${formatSpan(left)} left at ${formatBytes(BigInt(Math.round(rate)))}/s.`;
+  };
+}
+
+function hinted(error: unknown): never {
+  const isMissing = error instanceof ErrnoError && error.errnoName === "ENOMEDIUM";
+  if (isMissing) throw new ErrnoError("ENOMEDIUM", "Failed to retrieve image file. (Wrong URL?)", { cause: error });
+  throw error;
+}
+
+async function fetchRow(row: SideRow, url: string, stem: string): Promise<(SideFile & { name: string }) | null> {
+  const name = stem + row.suffix;
+  const content = await fetchSide(neighbour(url, name), limitsOf(row.suffix));
+  if (content === null) return null;
+  log("info", `Acquired ${name}.`);
+  return { name, suffix: row.suffix, label: row.label, content };
+}
+
+/** What the download is compared with; null when nothing is to be verified. */
+async function trustedList(url: string, mode: VerifyMode): Promise<Buffer | null> {
+  const fetch = (side: string) => fetchSide(side, JOB_LIMITS);
+  const keyring = () => readKeyring(keyringFiles());
+  if (!isList(url)) return trustedText(mode, mode === "no" ? null : await fetchSums(url, mode, fetch), keyring);
+  if (mode !== "signature") return null;
+  const [content, signature] = await Promise.all([fetch(url), fetchListSignature(url, fetch)]);
+  const list = content ?? Buffer.alloc(0);
+  // Of such a list only a part would be signed, and all of it is handed on.
+  if (isClearSigned(list))
+    throw new ErrnoError("EBADMSG", "A list with its signature inside cannot be verified whole.");
+  await trustedText(mode, { name: lastComponent(url), content: list, signature }, keyring);
+  return Buffer.from(`${sha256Of(list)}  ${lastComponent(url)}\n`);
+}
+
+function sha256Of(content: Buffer): string {
+  return new Bun.CryptoHasher("sha256").update(content).digest("hex");
+}
+
+/** The download; an error at once when it `begun` in earnest and cannot be verified. What is kept needs no verifying. */
+async function unlessHopeless<T>(downloaded: Promise<T>, begun: Promise<void>, trusted: Promise<unknown>): Promise<T> {
+  const hopeless = begun.then(() => trusted).then(() => downloaded);
+  return Promise.race([downloaded, hopeless]);
+}
+
+/** Verifies a download and gives it a name; gives the one it is kept under, without ending, or null when that is final. */
+async function accept(
+  place: PullPlace,
+  result: Exclude<DownloadResult, { cached: string }>,
+  sides: readonly (SideFile & { name: string })[],
+  trusted: Buffer | null,
+  progress: Progress,
+): Promise<string | null> {
+  using stage = result.stage;
+  using _spool = result.spool;
+  const { options, kind, url, local } = place;
+  progress.stage(SHARES[kind].verify);
+  log("info", `Download of ${url} complete.`);
+  requireLiteral(options.verify, result.sha256);
+  const files: CheckedFile[] = [
+    { name: lastComponent(url) || "SHA256SUMS", sha256: result.sha256 },
+    ...sides.map(({ name, content }) => ({
+      name,
+      sha256: sha256Of(content),
+    })),
+  ];
+  requireListed(trusted, files);
+  progress.stage(SHARES[kind].install);
+  if (stage === null) return null;
+  if (local !== null && !(place.isKept && place.keep(stage, result.etag))) {
+    place.installLocal(stage, local);
+    place.putSides(local, sides, options.force ? "replace" : "respect");
+    return null;
+  }
+  if (local === null && !place.keep(stage, result.etag)) {
+    throw new ErrnoError("EBUSY", `The copy that is kept of ${url} is in use.`);
+  }
+  const stem = place.stem(result.etag);
+  place.putSides(stem, sides, "replace");
+  return stem;
+}
+
+const LITERAL = /^[0-9a-f]{64}$/;
+
+function requireLiteral(verify: string, sha256: string): void {
+  if (!LITERAL.test(verify) || verify === sha256) return;
+  throw new ErrnoError("EBADMSG", `DOWNLOAD INVALID: Checksum did not check out: expected ${verify}, got ${sha256}`);
+}
+
+/** Runs the program; gives its exit code. */
+export const main = entryOf({
+  name: "systemd-pull",
+  summary: "Download container or virtual machine images.",
+  verbs: {
+    tar: { words: [1, 2], usage: "URL [NAME]", help: "Download a TAR image", run: (line) => pull(line, "tar") },
+    raw: { words: [1, 2], usage: "URL [NAME]", help: "Download a RAW image", run: (line) => pull(line, "raw") },
+    oci: { words: [1, 2], usage: "REF [NAME]", help: "Download an OCI image", run: pullOci },
+  },
+});

@@ -1,0 +1,117 @@
+// What all transfer workers share: verbs, help, signals, the last lines of the log and the exit code.
+import { errnoText } from "../../base/errno.ts";
+import { ErrnoError, errnoNameOf, MachinedError } from "../../base/error.ts";
+import { versionText } from "../../kernel/process/host-systemd.ts";
+import { abandonAll, canGoOnLater, keepForLater } from "../program/abandon.ts";
+import { optionHelp } from "../program/help.ts";
+import { log } from "../program/log.ts";
+import { type CommandLine, type ProgramName, parseCommandLine } from "../program/options.ts";
+
+export interface Verb {
+  /** Words behind the verb: at least and at most. */
+  readonly words: readonly [least: number, most: number];
+  readonly usage: string;
+  readonly help: string;
+  readonly run: (line: CommandLine) => Promise<void>;
+}
+
+export interface WorkerProgram {
+  readonly name: ProgramName;
+  readonly summary: string;
+  readonly verbs: Readonly<Record<string, Verb>>;
+}
+
+const ABORTED = 4; // EINTR
+const FAILED = 1;
+
+/** The entry point of a worker program. It gives the exit code. */
+export function entryOf(program: WorkerProgram): (args: string[]) => Promise<number> {
+  return (args) => runProgram(program, args);
+}
+
+async function runProgram(program: WorkerProgram, args: readonly string[]): Promise<number> {
+  const line = parseCommandLine(program.name, args);
+  if (line === null) return FAILED;
+  if (line === "help") return say(helpText(program));
+  if (line === "version") return say(versionText());
+  const [name, ...words] = line.words;
+  if (name === "help") return say(helpText(program));
+  const verb = name !== undefined && Object.hasOwn(program.verbs, name) ? program.verbs[name] : undefined;
+  if (verb === undefined)
+    return fail(name === undefined ? "Command verb required." : `Unknown command verb '${name}'.`);
+  if (words.length < verb.words[0]) return fail("Too few arguments.");
+  if (words.length > verb.words[1]) return fail("Too many arguments.");
+  return work(verb, { ...line, words });
+}
+
+async function work(verb: Verb, line: CommandLine): Promise<number> {
+  process.umask(0o022);
+  process.on("SIGTERM", () => abort());
+  process.on("SIGINT", () => void interrupt());
+  try {
+    await verb.run(line);
+    log("info", "Operation completed successfully.");
+    return finish(0);
+  } catch (error) {
+    log("err", describe(error));
+    return finish(FAILED);
+  }
+}
+
+const OWN_WAY = /^\/proc\/self\/fd\/\d+\//;
+
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const { code, syscall, path } = error as NodeJS.ErrnoException;
+  // As the engine words it, with the ways that only this process has.
+  if (code !== undefined && syscall !== undefined && !(error instanceof ErrnoError)) {
+    const object = path === undefined ? "" : ` '${path.replace(OWN_WAY, "")}'`;
+    return `Failed to ${syscall}${object}: ${errnoText(code)}`;
+  }
+  // Whatever has no errno is a fault of this program: its place is worth more than its text.
+  const isKnown = error instanceof MachinedError || errnoNameOf(error) !== null || code !== undefined;
+  return isKnown ? error.message : (error.stack ?? error.message);
+}
+
+function finish(code: number): number {
+  log("info", "Exiting.");
+  return code;
+}
+
+/** Turns that what has arrived already gets to be written: it would be fetched again. */
+const LAST_TURNS = 5;
+const TURN_MS = 20;
+
+/** Who terminates us wants nothing of it. Who interrupts us (^C, a daemon that ends) may come back, to go on from there. */
+async function interrupt(): Promise<never> {
+  for (let turn = 0; canGoOnLater() && turn < LAST_TURNS; turn++) await Bun.sleep(TURN_MS);
+  keepForLater();
+  abort();
+}
+
+/** Nothing may be done after the clean-up that would have to be cleaned up again: the process ends here. */
+function abort(): never {
+  try {
+    log("notice", "Transfer aborted.");
+    abandonAll();
+  } finally {
+    process.exit(finish(ABORTED));
+  }
+}
+
+function fail(text: string): number {
+  log("err", text);
+  return FAILED;
+}
+
+function say(text: string): number {
+  process.stdout.write(text);
+  return 0;
+}
+
+function helpText({ name, summary, verbs }: WorkerProgram): string {
+  const commands = Object.entries(verbs).map(([verb, { usage, help }]) => {
+    return `  ${`${verb} ${usage}`.padEnd(27)} ${help}`;
+  });
+  return `${name} [OPTIONS...] {COMMAND} ...\n\n${summary}\n\nCommands:\n${commands.join("\n")}\n\nOptions:\n${optionHelp(name)}\n`;
+}

@@ -1,0 +1,89 @@
+import { describe, expect, test } from "bun:test";
+import { upToUnit } from "../../../../src/cli/session/local-processes.ts";
+import { asWritten } from "../../../../src/cli/format/own-sequence.ts";
+import { drawElsewhere, drawTree, processTree, treeJson, type UnitProcess } from "../../../../src/cli/format/process-tree.ts";
+import { type Environment, readTerminal } from "../../../../src/cli/format/terminal.ts";
+
+const UNIT = "/machine.slice/a.scope";
+
+function form(width: number | null, env: Environment = {}) {
+  const terminal = readTerminal(env, { stdout: false, stderr: false, columns: () => undefined });
+  return { terminal, prefix: "", width };
+}
+
+function process(cgroup: string, pid: number, command = `command ${pid}`): UnitProcess {
+  return { cgroup, pid, command };
+}
+
+function draw(list: UnitProcess[], root = UNIT, width: number | null = null, env: Environment = {}): string {
+  const tree = processTree(list, root).root;
+  return tree === null ? "" : drawTree(tree, form(width, env));
+}
+
+describe("processTree (C42)", () => {
+  test("sorts processes by number and groups by name, groups last", () => {
+    const list = [process(`${UNIT}/b`, 30), process(UNIT, 100), process(UNIT, 9), process(`${UNIT}/a/c`, 5)];
+    expect(draw(list)).toBe(
+      [
+        "├─  9 command 9",
+        "├─100 command 100",
+        "├─a",
+        "│ └─c",
+        "│   └─5 command 5",
+        "└─b",
+        "  └─30 command 30",
+        "",
+      ].join("\n"),
+    );
+  });
+
+  test("keeps apart what is elsewhere, also where names only begin alike", () => {
+    const list = [process(`${UNIT}/x`, 1), process("/other", 3), process(`${UNIT}2`, 2)];
+    const { elsewhere } = processTree(list, UNIT);
+    expect(elsewhere.map(({ pid }) => pid)).toEqual([2, 3]);
+    expect(drawElsewhere(elsewhere, form(null))).toBe("‣ 2 command 2\n‣ 3 command 3\n");
+  });
+
+  test("has no root when nothing runs in it", () => {
+    expect(processTree([process("/other", 3)], UNIT).root).toBeNull();
+    expect(treeJson(null)).toBeNull();
+  });
+
+  test("takes the root of all groups as root", () => {
+    expect(draw([process("/", 1), process("/a", 2)], "")).toBe("├─1 command 1\n└─a\n  └─2 command 2\n");
+  });
+
+  test("as JSON nests groups", () => {
+    expect(treeJson(processTree([process(`${UNIT}/p`, 8)], UNIT).root)).toEqual({
+      cgroup: UNIT,
+      processes: [],
+      children: [{ cgroup: `${UNIT}/p`, processes: [{ pid: 8, command: "command 8" }], children: [] }],
+    });
+  });
+});
+
+describe("drawTree", () => {
+  const long = "x".repeat(60);
+
+  test("shortens commands to the width left at their depth", () => {
+    expect(draw([process(UNIT, 7, long)], UNIT, 40)).toBe(`└─7 ${"x".repeat(35)}…\n`);
+    expect(draw([process(`${UNIT}/g`, 7, long)], UNIT, 40)).toBe(`└─g\n  └─7 ${"x".repeat(33)}…\n`);
+  });
+
+  test("leaves commands twenty columns at least", () => {
+    expect(draw([process(UNIT, 7, long)], UNIT, 10)).toBe(`└─7 ${"x".repeat(19)}…\n`);
+  });
+
+  test("has plain glyphs without UTF-8 (C19), and grey processes with colours", () => {
+    const list = [process(UNIT, 7, "a"), process(UNIT, 8, "b")];
+    expect(draw(list, UNIT, null, { LC_ALL: "C" })).toBe("|-7 a\n`-8 b\n");
+    expect(asWritten(draw([process(UNIT, 7, "a")], UNIT, null, { SYSTEMD_COLORS: "16" }))).toBe(
+      "└─\u001b[0;90m7 a\u001b[0m\n",
+    );
+  });
+});
+
+test("the control group of a unit ends with its name", () => {
+  expect(upToUnit("/machine.slice/a.scope/payload/init.scope", "a.scope")).toBe(UNIT);
+  expect(upToUnit("/elsewhere", "a.scope")).toBe("/elsewhere");
+});

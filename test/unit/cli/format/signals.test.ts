@@ -1,0 +1,21 @@
+import { expect, test } from "bun:test";
+import { allSignals, parseSignal, signalName } from "../../../../src/cli/format/signals.ts";
+
+test("signals are known by name, with SIG in front, and by number", () => {
+  expect(["TERM", "SIGTERM", "15", "HUP", "SIGSYS", "SIG33"].map(parseSignal)).toEqual([15, 15, 15, 1, 31, 33]);
+});
+
+test("real-time signals count from both ends", () => {
+  expect(["RTMIN", "SIGRTMIN+4", "RTMIN+30", "RTMAX", "RTMAX-30", "64"].map(parseSignal)).toEqual([
+    34, 38, 64, 64, 34, 64,
+  ]);
+});
+
+test("anything else is none, C83", () => {
+  const none = ["term", "sigterm", "0", "65", "", "SIG", "RTMIN-1", "RTMAX+1", "RTMIN+31", "-1", "1x", "SIG0"];
+  expect(none.filter((text) => parseSignal(text) !== undefined)).toEqual([]);
+});
+
+test("every signal is parsed from its own name", () => {
+  expect(allSignals().map((signal) => parseSignal(signalName(signal)))).toEqual(allSignals());
+});

@@ -1,0 +1,67 @@
+// What the completion scripts are answered. Paths are looked up in a directory that plays the root of a machine.
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { complete } from "../../../../src/cli/program/complete.ts";
+import { Session } from "../../../../src/cli/session/session.ts";
+import { defaultSettings } from "../../../../src/cli/session/settings.ts";
+import { openPath } from "../../../../src/kernel/file/fd.ts";
+import { FakeManagers } from "../fake-managers.ts";
+import { FakeProcess } from "../fake-world.ts";
+
+let root = "";
+beforeAll(() => {
+  root = mkdtempSync(join(tmpdir(), "complete-"));
+  mkdirSync(join(root, "etc/deep"), { recursive: true });
+  writeFileSync(join(root, "etc/hosts"), "");
+  writeFileSync(join(root, "etc/line\nend"), "");
+  symlinkSync("/etc", join(root, "outside"));
+  symlinkSync("../../../../../..", join(root, "up"));
+});
+afterAll(() => rmSync(root, { recursive: true }));
+
+/** Runs the verb; `answer` stands in for the machine manager. */
+async function answer(words: string[], manager?: Session["manager"]): Promise<string[]> {
+  const world = { machines: [], images: [], nowUsec: 0n };
+  const process = new FakeProcess(world, {}, new FakeManagers(world));
+  const session = new Session(defaultSettings(), process);
+  if (manager !== undefined) session.manager = manager;
+  expect(await complete(session, words)).toBe(0);
+  await session.close();
+  expect(process.stderr).toBe("");
+  return process.stdout.split("\n").filter((line) => line !== "");
+}
+
+const machines: Session["manager"] = async () => [
+  [".host", "web", "deb1"].map((name) => [name, "container", "systemd-nspawn", `/${name}`]),
+];
+const openRoot: Session["manager"] = async () => [openPath(root, "directory")];
+
+test("machines are names and nothing else", async () => {
+  expect(await answer(["machine"], machines)).toEqual(["web", "deb1"]);
+  expect(await answer(["machine-or-host"], machines)).toEqual(["web", "deb1", ".host"]);
+});
+
+test("paths of a machine end with a slash where they are directories, and have no line ends", async () => {
+  expect((await answer(["machine-path", "deb1", "/etc/"], openRoot)).sort()).toEqual(["/etc/deep/", "/etc/hosts"]);
+});
+
+test("links of a machine lead nowhere but into it", async () => {
+  expect((await answer(["machine-path", "deb1", "/outside/"], openRoot)).sort()).toEqual([
+    "/outside/deep/",
+    "/outside/hosts",
+  ]);
+  expect((await answer(["machine-path", "deb1", "/up/"], openRoot)).sort()).toEqual([
+    "/up/etc/",
+    "/up/outside",
+    "/up/up",
+  ]);
+});
+
+test("an unknown kind, a name of every object and a manager that refuses give nothing", async () => {
+  expect(await answer(["nonsense"])).toEqual([]);
+  expect(await answer(["toString"])).toEqual([]);
+  const refuse: Session["manager"] = () => Promise.reject(new Error("refused"));
+  expect(await answer(["machine"], refuse)).toEqual([]);
+});

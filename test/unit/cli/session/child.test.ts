@@ -1,0 +1,87 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { startAgentChild } from "../../../../src/cli/session/agent-child.ts";
+import { runChild, startPagerChild } from "../../../../src/cli/session/child.ts";
+import { waitFor } from "../../../lib/wait-for.ts";
+
+let directory = "";
+
+function program(name: string, script: string): string {
+  const path = join(directory, name);
+  writeFileSync(path, `#!/bin/sh\n${script}\n`);
+  chmodSync(path, 0o755);
+  return path;
+}
+
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), "machinectl-child-"));
+});
+afterAll(() => rmSync(directory, { recursive: true }));
+
+describe("runChild", () => {
+  test("gives the output, with the added environment, whatever the exit status", async () => {
+    const path = program("says", 'echo "$GREETING $1"; echo hidden >&2; exit 3');
+    expect(await runChild({ argv: [path, "you"], env: { GREETING: "hello" } })).toBe("hello you\n");
+  });
+
+  test("gives null for a program that is not there", async () => {
+    expect(await runChild({ argv: ["no-such-program-here"] })).toBeNull();
+  });
+});
+
+describe("startPagerChild", () => {
+  test("starts the first that is there and waits until it ends", async () => {
+    const [shown, quit] = [join(directory, "shown"), join(directory, "quit")];
+    Bun.spawnSync(["mkfifo", quit]);
+    const path = program("pages", `sed s/^/page:/ > "${shown}"; read -r _ < "${quit}"; echo done >> "${shown}"`);
+    const pager = startPagerChild([{ argv: ["no-such-program-here"] }, { argv: [path] }]);
+    pager?.write("one\n");
+    pager?.write("two\n");
+    const closed = pager?.close() as Promise<void>;
+    await waitFor(() => expect(readFileSync(shown, "utf8")).toBe("page:one\npage:two\n"), "the pages");
+    expect(Bun.peek.status(closed)).toBe("pending");
+    writeFileSync(quit, "q\n");
+    await closed;
+    expect(readFileSync(shown, "utf8")).toBe("page:one\npage:two\ndone\n");
+  });
+
+  test("does not wait for a pager that was left early", async () => {
+    const pager = startPagerChild([{ argv: [program("quits", "head -c 1 >/dev/null")] }]);
+    for (let i = 0; i < 100; i++) pager?.write("x".repeat(100_000));
+    await pager?.close();
+    expect(pager?.write("more")).toBe(false);
+  });
+
+  test("gives null when there is none", () => expect(startPagerChild([{ argv: ["no-such-program-here"] }])).toBeNull());
+});
+
+describe("startAgentChild", () => {
+  test("waits until the agent closes the notify descriptor, and ends it when told (C118)", async () => {
+    const ready = join(directory, "ready");
+    const ended = join(directory, "ended");
+    const script = [
+      `[ "$1 $2 $3" = "--fallback --notify-fd 3" ] || exit 1`,
+      `trap 'touch "${ended}"; exit 0' TERM`,
+      `touch "${ready}"`,
+      "exec 3>&-",
+      "while :; do sleep 0.01; done",
+    ];
+    const path = program("agent", script.join("\n"));
+    const agent = await startAgentChild({ argv: [path, "--fallback"], waitForReady: true });
+    expect(existsSync(ready)).toBe(true);
+    expect(existsSync(ended)).toBe(false);
+    agent?.stop();
+    await waitFor(() => expect(existsSync(ended)).toBe(true), "the agent's end");
+  });
+
+  test("does not wait for one that ends by itself", async () => {
+    const agent = await startAgentChild({ argv: [program("fails", "exit 1")], waitForReady: true });
+    expect(agent).not.toBeNull();
+  });
+
+  test("gives null for a program that is not there", async () => {
+    expect(await startAgentChild({ argv: ["no-such-program-here"], waitForReady: true })).toBeNull();
+  });
+});

@@ -1,0 +1,100 @@
+import { describe, expect, test } from "bun:test";
+import { join } from "node:path";
+import { Output } from "../../../../src/cli/session/output.ts";
+import { WAIT_FOR_FULL_PIPE } from "../../../lib/full-pipe.ts";
+
+class Refusal extends Error {
+  readonly code: string;
+
+  constructor(code: string) {
+    super(code);
+    this.code = code;
+  }
+}
+
+/** A descriptor that takes three bytes at a time, and has no room every second time. */
+function slowWriter(written: string[]) {
+  let calls = 0;
+  return (_fd: number, bytes: Uint8Array) => {
+    calls++;
+    if (calls % 2 === 0) throw new Refusal("EAGAIN");
+    const part = bytes.subarray(0, 3);
+    written.push(Buffer.from(part).toString());
+    return part.length;
+  };
+}
+
+describe("Output", () => {
+  test("writes everything into a descriptor that is slow and non-blocking", () => {
+    const written: string[] = [];
+    new Output(slowWriter(written)).write("abcdefgh");
+    expect(written).toEqual(["abc", "def", "gh"]);
+  });
+
+  test("goes on quietly when the reader has gone", () => {
+    const tried: number[] = [];
+    const output = new Output((fd) => {
+      tried.push(fd);
+      throw new Refusal("EPIPE");
+    });
+    output.write("a");
+    output.write("b");
+    output.writeError("c");
+    expect(tried).toEqual([1, 2]);
+    expect(output.failure).toBeNull();
+  });
+
+  test("remembers why stdout could not be written", () => {
+    const output = new Output(() => {
+      throw new Refusal("ENOSPC");
+    });
+    output.writeError("x");
+    expect(output.failure).toBeNull();
+    output.write("x");
+    expect(output.failure).toBe("ENOSPC");
+  });
+
+  test("sends both streams to the pager and waits for it", async () => {
+    const shown: string[] = [];
+    let closed = false;
+    const output = new Output(() => {
+      throw new Refusal("EIO");
+    });
+    output.usePager({
+      write: (text) => shown.push(text) > 0,
+      close: async () => {
+        closed = true;
+      },
+    });
+    output.write("a");
+    output.writeError("b");
+    await output.close();
+    expect([shown, closed, output.failure]).toEqual([["a", "b"], true, null]);
+  });
+});
+
+describe("a process that writes a lot", () => {
+  const script = join(import.meta.dir, "write-much.ts");
+  const bun = process.execPath;
+
+  test("gets all of it through a slow pipe", async () => {
+    const child = Bun.spawn(["sh", "-c", `"${bun}" "${script}" | { ${WAIT_FOR_FULL_PIPE}; wc -c; }`], {
+      stdout: "pipe",
+    });
+    expect((await new Response(child.stdout).text()).trim()).toBe("4000000");
+  });
+
+  test("gets all of it through a pipe in non-blocking mode", async () => {
+    const child = Bun.spawn(["sh", "-c", `"${bun}" "${script}" nonblocking | { ${WAIT_FOR_FULL_PIPE}; wc -c; }`], {
+      stdout: "pipe",
+    });
+    expect((await new Response(child.stdout).text()).trim()).toBe("4000000");
+  });
+
+  test("ends quietly, and well, when nobody reads on", async () => {
+    const command = `{ "${bun}" "${script}"; echo status=$? >&2; } | head -c 5`;
+    const child = Bun.spawn(["sh", "-c", command], { stdout: "pipe", stderr: "pipe" });
+    expect(await new Response(child.stdout).text()).toBe("xxxxx");
+    expect(await new Response(child.stderr).text()).toBe("status=0\n");
+  });
+});

@@ -1,0 +1,52 @@
+import { describe, expect, test } from "bun:test";
+import { ownerUid, pagerCandidates } from "../../../../src/cli/session/pager.ts";
+import type { Environment } from "../../../../src/cli/format/terminal.ts";
+
+function programs(env: Environment, isOwner = true): string[] {
+  return pagerCandidates(env, { isOwner, utf8: true }).map(({ argv }) => argv.join(" "));
+}
+
+function variables(env: Environment, isOwner = true) {
+  return pagerCandidates(env, { isOwner, utf8: true })[0]?.env;
+}
+
+describe("which pager runs", () => {
+  test("the usual ones for the owner of the session", () => expect(programs({})).toEqual(["pager", "less", "more"]));
+
+  test("only less for someone who changed user", () => expect(programs({}, false)).toEqual(["less"]));
+
+  test("none when the environment wants none (C122)", () => {
+    expect([programs({ SYSTEMD_PAGER: "" }), programs({ PAGER: "cat" }), programs({ SYSTEMD_PAGER: " cat " })]).toEqual(
+      [[], [], []],
+    );
+  });
+
+  test("that of the environment only where its safety was considered (C121)", () => {
+    expect(programs({ SYSTEMD_PAGER: "most -s" })).toEqual(["pager", "less", "more"]);
+    expect(programs({ SYSTEMD_PAGER: "most -s", SYSTEMD_PAGERSECURE: "0" })).toEqual([
+      "most -s",
+      "pager",
+      "less",
+      "more",
+    ]);
+    expect(programs({ PAGER: "most", SYSTEMD_PAGERSECURE: "1" })).toEqual(["most", "less"]);
+    expect(programs({ SYSTEMD_PAGER: "a", PAGER: "b", SYSTEMD_PAGERSECURE: "nonsense" })).toEqual(["a", "less"]);
+  });
+});
+
+describe("what it gets told", () => {
+  test("usual options and the character set", () => {
+    expect(variables({})).toEqual({ LESS: "FRSXMK", LESSCHARSET: "utf-8", LESSSECURE: undefined });
+  });
+
+  test("options of the environment, and to be secure", () => {
+    const env = { SYSTEMD_LESS: "FR", SYSTEMD_LESSCHARSET: "latin1" };
+    expect(variables(env, false)).toEqual({ LESS: "FR", LESSCHARSET: "latin1", LESSSECURE: "1" });
+  });
+});
+
+test("the owner of a session is told by its control group", () => {
+  expect(ownerUid("0::/user.slice/user-1000.slice/session-3.scope\n")).toBe(1000);
+  expect(ownerUid("0::/user.slice/user-0.slice\n")).toBe(0);
+  expect([ownerUid("0::/system.slice/x.service\n"), ownerUid(null)]).toEqual([null, null]);
+});

@@ -1,0 +1,95 @@
+import { expect, test } from "bun:test";
+import { ErrnoError } from "../../../../src/base/error.ts";
+import { Patience } from "../../../../src/cli/session/patience.ts";
+import type { Bus, Varlink } from "../../../../src/cli/session/ports.ts";
+import type { BusCall } from "../../../../src/ipc/bus/connection.ts";
+import { FakeBusError } from "../fake-managers.ts";
+
+const QUICK = { probeMs: 2, sayMs: 3, giveUpMs: 24 };
+const never = () => new Promise<never>(() => {});
+const timedOut = expect.objectContaining({ errnoName: "ETIMEDOUT" });
+
+const CALL: BusCall = { destination: "org.freedesktop.machine1", path: "/", interface: "a.b", member: "Ask" };
+
+/** A bus whose peer answers by `answer`. */
+function busOf(answer: (call: BusCall) => Promise<unknown[]>): Bus & { readonly calls: string[] } {
+  const calls: string[] = [];
+  const call = (asked: BusCall) => {
+    calls.push(asked.member);
+    return answer(asked);
+  };
+  return { calls, call, subscribe: async () => async () => {}, onClose: () => {}, close: () => {} };
+}
+
+test("a service that is silent is named once, then given up, and not asked again", async () => {
+  const said: string[] = [];
+  const patience = new Patience((line) => said.push(line), QUICK);
+  const bus = busOf(never);
+  await expect(Promise.all([patience.bus(bus).call(CALL), patience.bus(bus).call(CALL)])).rejects.toEqual(timedOut);
+  expect(said).toEqual(["Waiting for systemd-machined …"]);
+  expect(bus.calls).toEqual(["Ask", "Ask", "Ping"]);
+
+  await expect(patience.bus(bus).call(CALL)).rejects.toEqual(timedOut);
+  expect(bus.calls).toHaveLength(3);
+});
+
+test("the limit holds for the whole verb, whatever it is asked over", async () => {
+  const patience = new Patience(() => {}, QUICK);
+  const varlink = { callAll: never, call: never, descriptors: [], close: () => {} } as unknown as Varlink;
+  await expect(patience.varlink(varlink, "systemd-machined").callAll("io.systemd.Machine.List")).rejects.toEqual(
+    timedOut,
+  );
+  expect(patience.isOver).toBe(true);
+  let connections = 0;
+  const connect = async () => {
+    connections++;
+    return busOf(never);
+  };
+  await expect(patience.connect("the message bus", connect)).rejects.toEqual(timedOut);
+  expect(connections).toBe(1);
+});
+
+test("a long call is waited for as long as its service answers pings, without a word", async () => {
+  const said: string[] = [];
+  const patience = new Patience((line) => said.push(line), QUICK);
+  const { promise, resolve } = Promise.withResolvers<unknown[]>();
+  let pings = 0;
+  const bus = busOf(async ({ member }) => {
+    if (member !== "Ping") return promise;
+    // Far more pings than the limit has room for.
+    if (++pings === 40) resolve(["done"]);
+    return [];
+  });
+  expect(await patience.bus(bus).call({ ...CALL, timeoutMs: 0x7fff_ffff })).toEqual(["done"]);
+  expect(said).toEqual([]);
+});
+
+test("an error reply is an answer, also one that says that something else timed out", async () => {
+  const patience = new Patience(() => {}, QUICK);
+  const errors = ["org.freedesktop.DBus.Error.Timeout", "org.freedesktop.DBus.Error.NoReply"];
+  for (const name of errors) {
+    const bus = busOf(async () => Promise.reject(new FakeBusError(name, "x")));
+    await expect(patience.bus(bus).call(CALL)).rejects.toThrow("x");
+  }
+  expect(patience.isOver).toBe(false);
+});
+
+test("what is connected too late is closed", async () => {
+  const patience = new Patience(() => {}, QUICK);
+  const { promise, resolve } = Promise.withResolvers<{ close(): void }>();
+  await expect(patience.connect("the message bus", () => promise)).rejects.toEqual(timedOut);
+  const closed = Promise.withResolvers<void>();
+  resolve({ close: () => closed.resolve() });
+  await closed.promise;
+});
+
+test("a call with a limit of its own is told of, but not given up", async () => {
+  const said = Promise.withResolvers<string>();
+  const patience = new Patience(said.resolve, { ...QUICK, giveUpMs: 4 });
+  const { promise, reject } = Promise.withResolvers<never>();
+  const varlink = { call: () => promise, callAll: never, descriptors: [], close: () => {} } as unknown as Varlink;
+  const call = patience.varlink(varlink, "a provider").call("a.b.C", {}, { timeoutMs: 1000 });
+  expect(await said.promise).toBe("Waiting for a provider …");
+  reject(new ErrnoError("ECONNRESET", "gone"));
+  await expect(call).rejects.toThrow("gone");
+});

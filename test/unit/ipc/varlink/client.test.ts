@@ -1,0 +1,121 @@
+// Replies that come in any pieces, and all at once: what a client makes of them.
+import { describe, expect, test } from "bun:test";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { VarlinkClient, VarlinkError } from "../../../../src/ipc/varlink/client.ts";
+import { connectVarlink } from "../../../../src/ipc/varlink/connect.ts";
+import { connectPlainVarlink } from "../../../../src/ipc/varlink/plain.ts";
+
+const more = (name: unknown) => `${JSON.stringify({ parameters: { name }, continues: true })}\0`;
+const last = (name: unknown) => `${JSON.stringify({ parameters: { name } })}\0`;
+
+/** A service that answers its first call with these pieces; null hangs up. */
+async function ask<T>(
+  connect: typeof connectVarlink,
+  pieces: readonly (string | Uint8Array | null)[],
+  call: (client: VarlinkClient) => Promise<T>,
+): Promise<T> {
+  const directory = mkdtempSync(join(tmpdir(), "varlink-client-"));
+  const path = join(directory, "socket");
+  const server = Bun.listen({
+    unix: path,
+    socket: {
+      data: async (socket) => {
+        for (const piece of pieces) {
+          if (piece === null) socket.end();
+          else socket.write(piece);
+          socket.flush();
+          for (let turn = 0; turn < 3; turn++) await new Promise(setImmediate);
+        }
+      },
+    },
+  });
+  const client = await connect(path);
+  try {
+    return await call(client);
+  } finally {
+    client.close();
+    server.stop(true);
+    if (existsSync(directory)) rmSync(directory, { recursive: true });
+  }
+}
+
+async function names(client: VarlinkClient): Promise<unknown> {
+  try {
+    return (await client.callAll("a.b.List")).map(({ name }) => name);
+  } catch (error) {
+    return (error as VarlinkError).id ?? (error as Error).message;
+  }
+}
+
+const MANY = Array.from({ length: 2000 }, (_, i) => `n${i}`);
+
+const CASES: readonly [what: string, pieces: readonly (string | Uint8Array | null)[], answer: unknown][] = [
+  ["one reply", [last("a")], ["a"]],
+  ["several in one piece", [more("a") + more("b") + last("c")], ["a", "b", "c"]],
+  ["several pieces", [more("a") + more("b"), more("c"), last("d")], ["a", "b", "c", "d"]],
+  ["cut anywhere", [`${more("a")}{"param`, `eters":{"name":"b"},"continues":true}\0${more("c").slice(0, 9)}`, more("c").slice(9) + last("d")], ["a", "b", "c", "d"]], // biome-ignore format: a case a line
+  ["many", [MANY.map(more).join("") + last("end")], [...MANY, "end"]],
+  ["a reply without parameters", [`${more("a")}{"continues":true}\0${last("c")}`], ["a", undefined, "c"]],
+  [
+    "integers beyond 2^53",
+    [`${more("a")}{"parameters":{"name":18446744073709551615}}\0`],
+    ["a", 18446744073709551615n],
+  ],
+  ["an error behind replies", [`${more("a") + more("b")}{"error":"a.b.No"}\0`], "a.b.No"],
+  ["an error alone", ['{"error":"a.b.No","parameters":{}}\0'], "a.b.No"],
+  ["text that is no object", [`${more("a")}17\0${last("c")}`], "The service sent no valid reply"],
+  ["text that is only together an array", [`${more("a")}{"parameters":{}\0"continues":true}\0`], "The service sent no valid reply"], // biome-ignore format: a case a line
+  ["more than one text in a message", [`${more("a")}{},{}\0${last("c")}`], "The service sent no valid reply"],
+  ["text that is not UTF-8", [Buffer.from(`${more("a")}{"error":"\xff"}\0`, "latin1")], /message is not UTF-8/],
+  ["a hang-up at once", [null], /Connection terminated/],
+  ["a hang-up in between", [more("a") + more("b"), null], /Connection terminated/],
+];
+
+for (const [how, connect] of [
+  ["with descriptors", connectVarlink],
+  ["plain", connectPlainVarlink],
+] as const) {
+  describe(`replies together, ${how}`, () => {
+    for (const [what, pieces, answer] of CASES) {
+      test(what, async () => {
+        const given = await ask(connect, pieces, names);
+        if (answer instanceof RegExp) expect(given).toMatch(answer);
+        else expect(given).toEqual(answer);
+      });
+    }
+
+    test("a second call on the same connection", async () => {
+      const both = await ask(connect, [more("a") + last("b")], async (client) => {
+        return [await names(client), await client.call("a.b.Get"), await names(client)];
+      });
+      expect(both).toEqual([["a", "b"], { name: "a" }, ["a", "b"]]);
+    });
+
+    test("a service that stops in the middle is given up", async () => {
+      const call = (client: VarlinkClient) => client.callAll("a.b.List", {}, { timeoutMs: 100 });
+      await expect(ask(connect, [more("a"), more("b")], call)).rejects.toThrow("No answer to a.b.List() in time");
+    });
+
+    test("a service that hangs up on whoever connects", async () => {
+      const directory = mkdtempSync(join(tmpdir(), "varlink-client-"));
+      const path = join(directory, "socket");
+      const server = Bun.listen({ unix: path, socket: { open: (socket) => void socket.end(), data: () => {} } });
+      for (let i = 0; i < 50; i++) {
+        const answered = connect(path).then(async (client) => {
+          const given = await names(client);
+          client.close();
+          return given;
+        });
+        expect(await answered.catch((error) => error.message)).toBeString();
+      }
+      server.stop(true);
+      rmSync(directory, { recursive: true });
+    });
+
+    test("nobody there", async () => {
+      await expect(connect("/nowhere/socket")).rejects.toThrow();
+    });
+  });
+}

@@ -1,0 +1,203 @@
+import { afterAll, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { defineVarlinkInterface } from "../../../../src/api/varlink-table.ts";
+import { Peers } from "../../../../src/ipc/peers.ts";
+import { type VarlinkCall, type VarlinkHandler, VarlinkServer } from "../../../../src/ipc/varlink/server.ts";
+import { type Fd, openPath } from "../../../../src/kernel/file/fd.ts";
+import { pin } from "../../../../src/kernel/syscall/mem.ts";
+import { sys } from "../../../../src/kernel/syscall/sys.ts";
+import { connectUnix, listenUnix, receiveMessage, sendMessage } from "../../../../src/kernel/socket/unix.ts";
+import { openDescriptors, until } from "../../../kernel/support.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "varlink-server-"));
+afterAll(() => rmSync(directory, { recursive: true }));
+
+const METHOD = { in: { n: "?int" }, out: { n: "?int" }, doc: "" } as const;
+const TABLE = defineVarlinkInterface({
+  name: "a.b",
+  doc: "",
+  types: {},
+  methods: { Echo: METHOD, Wait: METHOD, Large: METHOD, Take: { ...METHOD, descriptors: 2 }, Late: METHOD },
+  notes: { fields: {}, errors: {} },
+  errors: {},
+});
+
+const into = pin(1 << 20);
+
+/** A client that does only what it is told. */
+class Client {
+  readonly socket: Fd;
+  text = "";
+
+  constructor(path: string) {
+    this.socket = connectUnix(path);
+  }
+
+  send(method: string, n?: number, fds: readonly Fd[] = []): boolean {
+    return sendMessage(this.socket, Buffer.from(frame(method, n)), fds) > 0;
+  }
+
+  /** Reads what is there; false when the connection is over. */
+  read(): boolean {
+    for (;;) {
+      const received = receiveMessage(this.socket, into);
+      if (received === "again") return true;
+      if (received === "end") return false;
+      this.text += into.bytes.toString("latin1", 0, received.bytes);
+    }
+  }
+
+  get answers(): number[] {
+    return [...this.text.matchAll(/"n":(\d+)/g)].map(([, n]) => Number(n));
+  }
+}
+
+function frame(method: string, n?: number): string {
+  return `${JSON.stringify({ method: `a.b.${method}`, parameters: n === undefined ? {} : { n } })}\0`;
+}
+
+let sockets = 0;
+
+function serve(handlers: Partial<Record<keyof typeof TABLE.methods, VarlinkHandler>>) {
+  const path = join(directory, String(++sockets));
+  const bugs: unknown[] = [];
+  const server = new VarlinkServer({
+    product: "test",
+    version: "0",
+    peers: new Peers(),
+    interfaces: [{ table: TABLE, handlers: handlers as Record<string, VarlinkHandler> }],
+    bug: (error) => bugs.push(error),
+    debug: () => {},
+  });
+  server.listen(listenUnix(path));
+  return { path, server, bugs, [Symbol.dispose]: () => server.close() };
+}
+
+const echo: VarlinkHandler = (_call, { n }: { n: number }) => ({ n });
+
+test("40 000 calls behind each other are answered in their order, behind one that takes its time", async () => {
+  const waiting = Promise.withResolvers<object>();
+  using served = serve({ Echo: echo, Wait: () => waiting.promise });
+  const client = new Client(served.path);
+  const COUNT = 40_000;
+  const texts = [frame("Wait"), ...Array.from({ length: COUNT }, (_, n) => frame("Echo", n))];
+  const bytes = Buffer.from(texts.join(""));
+  let sent = 0;
+  await until(() => {
+    sent += Math.max(sendMessage(client.socket, bytes.subarray(sent)), 0);
+    client.read();
+    if (sent > 100_000) waiting.resolve({});
+    return client.answers.length === COUNT;
+  }, "all answers");
+  expect(client.answers).toEqual(Array.from({ length: COUNT }, (_, n) => n));
+  expect(served.bugs).toEqual([]);
+  client.socket.close();
+});
+
+test("while a call is being answered no more is taken from its peer than one piece of the stream", async () => {
+  using served = serve({ Wait: () => new Promise<object>(() => {}), Echo: echo });
+  const client = new Client(served.path);
+  client.send("Wait");
+  const piece = Buffer.from(frame("Echo", 1).repeat(2000));
+  let sent = 0;
+  let refusals = 0;
+  await until(() => {
+    const count = sendMessage(client.socket, piece);
+    if (count > 0) sent += count;
+    refusals = count > 0 ? 0 : refusals + 1;
+    return refusals > 50;
+  }, "the socket's buffer to fill");
+  expect(sent).toBeLessThan(2 << 20);
+  client.socket.close();
+  await until(() => served.server.connections === 0, "the end");
+});
+
+test("no call is taken from a peer while it does not read what it was answered", async () => {
+  let calls = 0;
+  using served = serve({
+    Large: () => {
+      calls++;
+      return { n: 1, padding: "x".repeat(200_000) };
+    },
+  });
+  const client = new Client(served.path);
+  for (let i = 0; i < 50; i++) client.send("Large");
+  await until(() => calls > 0, "the first call");
+  const other = new Client(served.path);
+  for (let round = 0; round < 50; round++) {
+    other.text = "";
+    other.send("Large");
+    await until(() => other.read() && other.text.endsWith("\0"), "another's answer");
+  }
+  expect(calls).toBeLessThan(50 + 5);
+  await until(() => client.read() && client.answers.length === 50, "all answers, once they are read");
+  for (const { socket } of [client, other]) socket.close();
+});
+
+test("who leaves is noticed: waiting or not, with its writing end closed before or not", async () => {
+  let gone = 0;
+  const wait: VarlinkHandler = (call: VarlinkCall) => {
+    call.onGone(() => gone++);
+    return new Promise(() => {});
+  };
+  using served = serve({ Wait: wait, Echo: echo });
+  await until(() => served.server.connections === 0, "nobody");
+  const before = openDescriptors();
+  const SHUT_WR = 1;
+  for (let i = 0; i < 20; i++) {
+    const client = new Client(served.path);
+    client.send(i % 2 === 0 ? "Wait" : "Echo", i);
+    if (i % 4 === 0) client.send("Echo", i);
+    await until(() => served.server.connections === 1, "the connection");
+    if (i % 3 === 0) sys("shutdown", client.socket.number, SHUT_WR);
+    client.socket.close();
+    await until(() => served.server.connections === 0, "its end");
+  }
+  expect([gone, openDescriptors()]).toEqual([10, before]);
+});
+
+test("who asks late whether the peer has gone is told at once", async () => {
+  const call = Promise.withResolvers<VarlinkCall>();
+  using served = serve({
+    Late: (given: VarlinkCall) => {
+      call.resolve(given);
+      return new Promise(() => {});
+    },
+  });
+  const client = new Client(served.path);
+  client.send("Late");
+  const late = await call.promise;
+  client.socket.close();
+  await until(() => served.server.connections === 0, "the end");
+  let told = 0;
+  late.onGone(() => told++);
+  await until(() => told === 1, "the news");
+});
+
+test("descriptors are refused where the method takes none, and limited where it does", async () => {
+  const seen: (boolean | null)[] = [];
+  const { promise, resolve } = Promise.withResolvers<object>();
+  const take: VarlinkHandler = (call: VarlinkCall, p: { n: number }) => {
+    seen.push(call.descriptor(0)?.isOpen ?? null);
+    return p.n === 9 ? promise : p;
+  };
+  using served = serve({ Take: take, Echo: take, Wait: take });
+  using file = openPath("/dev/null", "read");
+  const before = openDescriptors();
+  const client = new Client(served.path);
+  client.send("Echo", 1, [file, file]);
+  client.send("Take", 2, [file, file]);
+  client.send("Wait", 9, [file]);
+  await until(() => client.read() && seen.length === 3, "three calls");
+  expect(seen).toEqual([null, true, null]);
+  // The client's socket and the server's.
+  expect(openDescriptors()).toBe(before + 2);
+  resolve({});
+  client.send("Take", 3, new Array<Fd>(3).fill(file));
+  await until(() => !client.read(), "the end of the connection");
+  expect(client.answers).toEqual([1, 2]);
+  client.socket.close();
+  await until(() => openDescriptors() === before, "nothing left");
+});

@@ -1,0 +1,69 @@
+import { afterAll, expect, test } from "bun:test";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { FileLock } from "../../../../src/kernel/file/lock.ts";
+import { lockImage, lockName } from "../../../../src/registry/image/lock.ts";
+import { holdLock } from "../../../lib/held-lock.ts";
+
+const base = mkdtempSync(join(tmpdir(), "image-lock-"));
+afterAll(() => rmSync(base, { recursive: true, force: true }));
+const locks = join(base, "run/locks");
+const image = join(base, "image");
+mkdirSync(image);
+
+test("M158: an image is locked beside it and by its inode, with record locks", () => {
+  const { dev, ino } = statSync(image, { bigint: true });
+  {
+    using _lock = lockImage(locks, image, "exclusive");
+    expect(readdirSync(locks)).toEqual([`inode-${dev}:${ino}`]);
+    expect(existsSync(join(base, ".#image.lck"))).toBe(true);
+    expect(() => lockImage(locks, image, "shared")).toThrow("Device or resource busy");
+  }
+  expect(readdirSync(locks)).toEqual([]);
+  expect(existsSync(join(base, ".#image.lck"))).toBe(false);
+});
+
+test("M158: whoever holds either lock keeps us out, and what we took before is let go", () => {
+  const { dev, ino } = statSync(image, { bigint: true });
+  {
+    using _theirs = FileLock.take(join(locks, `inode-${dev}:${ino}`), "shared");
+    expect(() => lockImage(locks, image, "exclusive")).toThrow("Device or resource busy");
+    expect(existsSync(join(base, ".#image.lck"))).toBe(false);
+    lockImage(locks, image, "shared")[Symbol.dispose]();
+  }
+  using _theirs = FileLock.take(join(base, ".#image.lck"), "exclusive");
+  expect(() => lockImage(locks, image, "shared")).toThrow("Device or resource busy");
+});
+
+test("M158: a flock(2) on the lock file does not count", async () => {
+  writeFileSync(join(base, ".#image.lck"), "");
+  await using _held = await holdLock(join(base, ".#image.lck"));
+  lockImage(locks, image, "exclusive")[Symbol.dispose]();
+});
+
+test("the host's own tree cannot be locked for a change, and need not be to be read", () => {
+  expect(() => lockImage(locks, "/", "exclusive")).toThrow("Device or resource busy");
+  lockImage(locks, "/", "shared")[Symbol.dispose]();
+  expect(() => lockName(locks, ".host")).toThrow("Device or resource busy");
+});
+
+test("a name is reserved once", () => {
+  using _name = lockName(locks, "new");
+  expect(readdirSync(locks)).toEqual(["name-new"]);
+  expect(() => lockName(locks, "new")).toThrow("Device or resource busy");
+});
+
+test("names that leave no room for a lock's are locked by what is left", () => {
+  const long = join(base, "x".repeat(255));
+  mkdirSync(long);
+  using _lock = lockImage(locks, long, "exclusive");
+  expect(() => lockImage(locks, long, "exclusive")).toThrow("Device or resource busy");
+  lockName(locks, "y".repeat(255))[Symbol.dispose]();
+});
+
+test("without a directory for locks nothing is locked", () => {
+  using _one = lockImage(null, image, "exclusive");
+  using _two = lockImage(null, image, "exclusive");
+  expect(readdirSync(locks).filter((name) => name.startsWith("name"))).toEqual([]);
+});

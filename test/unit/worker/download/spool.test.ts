@@ -1,0 +1,67 @@
+import { afterAll, expect, test } from "bun:test";
+import { existsSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { openPath, statAt, statFd } from "../../../../src/kernel/file/fd.ts";
+import { Spool } from "../../../../src/worker/download/spool.ts";
+import { openSpoolFile } from "../../../../src/worker/download/spool-file.ts";
+
+const scratch = mkdtempSync(join(tmpdir(), "spool-test-"));
+afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+
+for (const [what, change] of [
+  ["removed", (path: string) => rmSync(path)],
+  ["made an image", (path: string) => renameSync(path, `${path}.image`)],
+  [
+    "replaced by that of a third one",
+    (path: string) => {
+      rmSync(path);
+      writeFileSync(path, "");
+    },
+  ],
+] as const) {
+  test(`a spool that was ${what} between opening and locking is opened anew`, () => {
+    const path = join(scratch, what);
+    using root = openPath(scratch, "directory");
+    let isFirst = true;
+    using file = openSpoolFile(root, what, () => {
+      if (isFirst) change(path);
+      isFirst = false;
+    });
+    expect(file === null ? 0n : statFd(file).ino).toBe(statAt(root, what, "no-follow").ino);
+  });
+}
+
+test("a spool that somebody else fills is not to be had, and not harmed", () => {
+  using root = openPath(scratch, "directory");
+  using file = openSpoolFile(root, "held");
+  expect([file === null, openSpoolFile(root, "held")]).toEqual([false, null]);
+  expect(existsSync(join(scratch, "held"))).toBe(true);
+});
+
+test("each use of an address has a spool of its own, at the same time", () => {
+  using root = openPath(scratch, "directory");
+  const url = "http://x/one";
+  {
+    using _tar = Spool.open(root, "tar", url);
+    using _raw = Spool.open(root, "raw", url);
+    expect(() => Spool.open(root, "raw", url)).toThrow("Another transfer downloads 'http://x/one' already.");
+  }
+  expect(readdirSync(scratch).filter((name) => name.startsWith(".#pull-"))).toEqual([]);
+});
+
+test("who waits for a spool gets it when it is free, or learns that nothing is left to be done", async () => {
+  using root = openPath(scratch, "directory");
+  const first = Spool.open(root, "oci", "http://x/layer");
+  let isHere = false;
+  const waiting = [false, true].map(() => Spool.openWhenFree(root, "oci", "http://x/layer", () => isHere));
+  isHere = true;
+  first[Symbol.dispose]();
+  expect(await Promise.all(waiting)).toEqual([null, null]);
+  isHere = false;
+  const second = Spool.open(root, "oci", "http://x/layer");
+  const next = Spool.openWhenFree(root, "oci", "http://x/layer", () => isHere);
+  second[Symbol.dispose]();
+  using spool = await next;
+  expect(spool?.end).toBe(0);
+});

@@ -1,0 +1,86 @@
+import { expect, test } from "bun:test";
+import { parseChallenges } from "../../../../src/worker/oci/challenge.ts";
+
+const parsed = (header: string) =>
+  parseChallenges(header).map(({ scheme, parameters }) => [scheme, Object.fromEntries(parameters)]);
+
+const REALM = "https://auth.example/token";
+
+for (const [what, header, wanted] of [
+  [
+    "Docker Hub",
+    `Bearer realm="${REALM}",service="registry.docker.io",scope="repository:library/alpine:pull"`,
+    [["bearer", { realm: REALM, service: "registry.docker.io", scope: "repository:library/alpine:pull" }]],
+  ],
+  [
+    "an error behind the scope, with commas in the quotes",
+    `Bearer realm="${REALM}", scope="repository:a:pull,push", error="invalid_token"`,
+    [["bearer", { realm: REALM, scope: "repository:a:pull,push", error: "invalid_token" }]],
+  ],
+  ["neither service nor scope", `Bearer realm="${REALM}"`, [["bearer", { realm: REALM }]]],
+  [
+    "no quotes",
+    `Bearer realm=${REALM},service=registry,scope=repository:a/b:pull`,
+    [["bearer", { realm: REALM, service: "registry", scope: "repository:a/b:pull" }]],
+  ],
+  [
+    "no quotes around a value with a comma",
+    `Bearer realm=${REALM},scope=repository:a/b:pull,push,service=x`,
+    [["bearer", { realm: REALM, scope: "repository:a/b:pull,push", service: "x" }]],
+  ],
+  [
+    "spaces around the equals sign",
+    `Bearer realm = "${REALM}" , service = x`,
+    [["bearer", { realm: REALM, service: "x" }]],
+  ],
+  [
+    "Basic in front of Bearer, in one line",
+    `Basic realm="Artifactory Realm", Bearer realm="${REALM}",service="art"`,
+    [
+      ["basic", { realm: "Artifactory Realm" }],
+      ["bearer", { realm: REALM, service: "art" }],
+    ],
+  ],
+  [
+    "Basic behind Bearer, without quotes",
+    `Bearer realm=${REALM},service=x, Basic realm=r`,
+    [
+      ["bearer", { realm: REALM, service: "x" }],
+      ["basic", { realm: "r" }],
+    ],
+  ],
+  [
+    "ways with a word of their own, and without any",
+    `Negotiate, NTLM abcd==, Bearer realm="${REALM}"`,
+    [
+      ["negotiate", {}],
+      ["ntlm", {}],
+      ["bearer", { realm: REALM }],
+    ],
+  ],
+  ["small and large letters", `bEARER ReAlM="${REALM}"`, [["bearer", { realm: REALM }]]],
+  [
+    "quotes that are escaped",
+    'Basic realm="a \\"b\\", Bearer realm=\\"c\\""',
+    [["basic", { realm: 'a "b", Bearer realm="c"' }]],
+  ],
+  ["quotes that are not closed", 'Basic realm="a, b', [["basic", { realm: "a, b" }]]],
+  [
+    "a parameter that is there twice",
+    `Bearer realm="${REALM}",realm="https://evil.example"`,
+    [["bearer", { realm: REALM }]],
+  ],
+  ["nothing", "", []],
+  ["no more than commas", " ,, , ", []],
+  ["a parameter of no way", 'realm="x"', []],
+] as const) {
+  test(`WWW-Authenticate with ${what}`, () => expect(parsed(header)).toEqual(JSON.parse(JSON.stringify(wanted))));
+}
+
+test("a header of any bytes is read in a time that grows with its length only", () => {
+  for (const piece of ['"', "a=", "a,", "\\", " ", "=", 'a="\\', "a a", "a=a,a"]) {
+    const before = performance.now();
+    parseChallenges(`Bearer x=${piece.repeat(16_384 / piece.length)}`);
+    expect(performance.now() - before).toBeLessThan(2000);
+  }
+});
