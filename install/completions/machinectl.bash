@@ -111,7 +111,7 @@ _machinectl() {
         _machinectl_offer "$kind" "$word" "$kept"
         return
     fi
-    if [[ $current == -* ]] && ! [[ $verb:$position == shell:* && $position -ge 1 ]]; then
+    if [[ $current == -* ]] && ! [[ $verb:$position == shell:* && $position -ge 2 ]]; then
         words="$flags $valued"
         _machinectl_match "$current" "" < <(printf '%s\n' $words)
         [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace 2>/dev/null

@@ -1,6 +1,7 @@
 // The tables of a client's verbs and options, in the shape that generated files need: completions, manual pages, README.
-import type { ClientProgram } from "../../src/cli/program/client-program.ts";
+
 import type { OptionValueKind } from "../../src/cli/command-line/getopt.ts";
+import type { ClientProgram } from "../../src/cli/command-line/verb-row.ts";
 import { type VerbRow, verbNames, type WordKind, wordsUsage } from "../../src/cli/command-line/verb-row.ts";
 
 /** The first line of each generated file. */

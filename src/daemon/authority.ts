@@ -8,11 +8,11 @@
 import { MachinedError } from "../base/error.ts";
 import { FairPlaces, type Place } from "../base/fair-places.ts";
 import { Variant } from "../base/variant.ts";
-import { processStartTicks } from "../kernel/process/process-file.ts";
 import { type BusClient, connectBus } from "../ipc/bus/client.ts";
 import { BusError } from "../ipc/bus/error.ts";
 import type { BusTarget } from "../ipc/bus/transport.ts";
 import type { Caller } from "../ipc/caller.ts";
+import { processStartTicks } from "../kernel/process/process-file.ts";
 
 const AUTHORITY = {
   destination: "org.freedesktop.PolicyKit1",

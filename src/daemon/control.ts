@@ -5,8 +5,8 @@ import { LogControl } from "../api/peers.ts";
 import { invalidArgument, MachinedError } from "../base/error.ts";
 import { LOG_LEVELS } from "../base/log.ts";
 import { type BoundInterface, bindInterface } from "../ipc/bus/server.ts";
-import type { LogControlState } from "./log.ts";
 import type { BoundVarlink, VarlinkCall } from "../ipc/varlink/server.ts";
+import type { LogControlState } from "./log.ts";
 
 /** Binds LogControl1 to the daemon's log. */
 export function logControl(log: LogControlState): BoundInterface {

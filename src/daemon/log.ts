@@ -5,8 +5,8 @@ import { invalidArgument } from "../base/error.ts";
 import { LineLog, LOG_LEVELS, type Log, type LogLevel } from "../base/log.ts";
 import { defineStringTable } from "../base/string-table.ts";
 import type { Fd } from "../kernel/file/fd.ts";
-import type { Pinned } from "../kernel/syscall/mem.ts";
 import { datagramSocket, sendDatagram, unixAddress } from "../kernel/socket/unix.ts";
+import type { Pinned } from "../kernel/syscall/mem.ts";
 
 const JOURNAL = "/run/systemd/journal/socket";
 /** Facilities of syslog(3): `auth` is for who comes and goes on this host. */

@@ -1,15 +1,10 @@
 // Whether a caller may do something: root and the daemon's own user may, the owner of a machine may where that is said,
 // everyone else is polkit's to decide. Both transports come through here.
 import { MachinedError } from "../base/error.ts";
+import { isPrivileged } from "../ipc/caller.ts";
 import type { Asking, Authority, Permission } from "./authority.ts";
-import type { Caller } from "../ipc/caller.ts";
 
 export type { Asking, Permission } from "./authority.ts";
-
-/** Users that need no permission. */
-export function isPrivileged(caller: Caller): boolean {
-  return caller.uid === 0 || caller.uid === (process.geteuid?.() ?? 0);
-}
 
 /**
  * Returns when the caller may, throws AccessDenied or InteractiveAuthorizationRequired when it may not. `authority` is null

@@ -3,18 +3,17 @@
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Log } from "../base/log.ts";
-import { Acceptor } from "../kernel/socket/acceptor.ts";
-import type { Fd } from "../kernel/file/fd.ts";
-import { listenUnix } from "../kernel/socket/unix.ts";
 import { ServerHandshake } from "../ipc/bus/handshake.ts";
 import { MESSAGE_TYPE, type Outgoing } from "../ipc/bus/message.ts";
 import { type BusServer, CALL_DESCRIPTOR_LIMIT, type Origin } from "../ipc/bus/server.ts";
 import { BusStream, type Incoming, type StreamHandlers } from "../ipc/bus/stream.ts";
-import { type Caller, callerOnSocket } from "../ipc/caller.ts";
+import { type Caller, callerOnSocket, isPrivileged } from "../ipc/caller.ts";
 import type { FairTurns } from "../ipc/fair-turns.ts";
 import { GoneHandlers } from "../ipc/gone-handlers.ts";
 import type { Peers, Seat } from "../ipc/peers.ts";
-import { isPrivileged } from "./polkit.ts";
+import type { Fd } from "../kernel/file/fd.ts";
+import { Acceptor } from "../kernel/socket/acceptor.ts";
+import { listenUnix } from "../kernel/socket/unix.ts";
 
 /** Messages of a peer that wait for their turn; then no more is read from it. */
 const ENOUGH_CALLS = 64;

@@ -1,8 +1,8 @@
 // What an action may use: the transfers and the roads out of the daemon. Built once, in main.ts.
 import type { TransferResult } from "../base/transfer.ts";
 import type { Authority } from "../daemon/authority.ts";
-import type { Caller } from "../ipc/caller.ts";
 import type { DaemonLog } from "../daemon/log.ts";
+import type { Caller } from "../ipc/caller.ts";
 import type { Scope } from "./arguments.ts";
 import type { Paths } from "./paths.ts";
 import type { Transfer } from "./transfer.ts";

@@ -5,10 +5,10 @@
 import { errnoText } from "../base/errno.ts";
 import { ErrnoError } from "../base/error.ts";
 import { PROGRESS_UNKNOWN, type TransferResult } from "../base/transfer.ts";
+import { watch } from "../kernel/event/poller.ts";
 import { readSome } from "../kernel/file/byte-io.ts";
 import type { Fd } from "../kernel/file/fd.ts";
 import { openPipe } from "../kernel/process/pipe.ts";
-import { watch } from "../kernel/event/poller.ts";
 import { type Child, type ExitStatus, type SpawnOptions, spawnSelf } from "../kernel/process/spawn.ts";
 import { SyscallError } from "../kernel/syscall/sys.ts";
 import { LogBudget } from "./log-budget.ts";

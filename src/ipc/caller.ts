@@ -3,9 +3,13 @@
 import type { Fd } from "../kernel/file/fd.ts";
 import { PidRef } from "../kernel/process/pidref.ts";
 import { processStartTicks } from "../kernel/process/process-file.ts";
-import { SyscallError } from "../kernel/syscall/sys.ts";
 import { peerCredentials, peerPidFd } from "../kernel/socket/unix.ts";
-import type { BusClient } from "./bus/client.ts";
+import { SyscallError } from "../kernel/syscall/sys.ts";
+
+/** The part of a connection to a bus that its broker answers. */
+export interface Broker {
+  driver(member: string, signature: string, body: readonly unknown[]): Promise<unknown[]>;
+}
 
 /** How polkit is told whom it is asked about. */
 export type Subject =
@@ -22,8 +26,13 @@ export interface Caller {
   openProcess(): PidRef;
 }
 
+/** Users that need no permission. */
+export function isPrivileged(caller: Caller): boolean {
+  return caller.uid === 0 || caller.uid === (process.geteuid?.() ?? 0);
+}
+
 /** The sender of a message on a bus. Throws BusError when it has left the bus in the meantime. */
-export async function callerOnBus(bus: BusClient, sender: string): Promise<Caller> {
+export async function callerOnBus(bus: Broker, sender: string): Promise<Caller> {
   const [credentials] = (await bus.driver("GetConnectionCredentials", "s", [sender])) as [
     Map<string, { value: unknown }>,
   ];

@@ -3,8 +3,8 @@
 // memory than the share loses the connection that holds the most; a connection too many is not let in.
 import { readFileSync } from "node:fs";
 import type { Caller } from "./caller.ts";
+import { isPrivileged } from "./caller.ts";
 import { FairTurns } from "./fair-turns.ts";
-import { isPrivileged } from "../daemon/polkit.ts";
 
 const MIB = 1 << 20;
 

@@ -5,14 +5,8 @@ import { LOG_CONTROL_PATH } from "../api/peers.ts";
 import { busLabelEscape, busLabelUnescape } from "../base/names.ts";
 import type { BoundInterface, BusCallContext, BusObject, ObjectTree } from "../ipc/bus/server.ts";
 import type { Registry } from "../registry/machine/registry.ts";
+import type { ImageObjects } from "./images/bus-bindings.ts";
 import type { Interfaces } from "./machines/bus-bindings.ts";
-
-/** What stands below …/image: given by whoever manages images. */
-export interface ImageObjects {
-  readonly bound: BoundInterface;
-  find(name: string): unknown;
-  names(): readonly string[];
-}
 
 const NONE: readonly string[] = [];
 

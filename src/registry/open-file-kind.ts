@@ -1,10 +1,10 @@
 // What is opened of a machine's tree, whoever opens it: the daemon, or a worker on its behalf.
 import { type Fd, readRegular, reopen, statFd } from "../kernel/file/fd.ts";
-import { type Identity, withIdentity } from "../kernel/process/namespace.ts";
 import { changeOwner } from "../kernel/file/ownership.ts";
-import { openPtyAt, openPtyPeer } from "../kernel/terminal/pty.ts";
-import { isErrno, SyscallError } from "../kernel/syscall/sys.ts";
+import { type Identity, withIdentity } from "../kernel/process/namespace.ts";
 import { connectThroughFd } from "../kernel/socket/unix.ts";
+import { isErrno, SyscallError } from "../kernel/syscall/sys.ts";
+import { openPtyAt, openPtyPeer } from "../kernel/terminal/pty.ts";
 
 /** A directory, opened for reading; a multiplexer of terminals, of which a new master is made; a socket, connected to. */
 export type Door = "directory" | "terminal" | "socket";

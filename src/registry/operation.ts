@@ -4,12 +4,12 @@
 //   { "value": … }  or  { "code"?: …, "errno"?: …, "message"?: … }  at the end; nothing at all is success without a value
 import { errnoText } from "../base/errno.ts";
 import { ERRORS, ErrnoError, type ErrorCode, MachinedError } from "../base/error.ts";
+import { watch } from "../kernel/event/poller.ts";
 import { readSome } from "../kernel/file/byte-io.ts";
 import type { Fd } from "../kernel/file/fd.ts";
 import { openPipe } from "../kernel/process/pipe.ts";
-import { watch } from "../kernel/event/poller.ts";
-import { uninterruptibleSleep } from "../kernel/process/uninterruptible-sleep.ts";
 import { type Child, type ExitStatus, spawnSelf } from "../kernel/process/spawn.ts";
+import { uninterruptibleSleep } from "../kernel/process/uninterruptible-sleep.ts";
 import type { Log } from "./ports.ts";
 
 /** A value that goes through JSON. */

@@ -3,12 +3,12 @@ import { afterAll, beforeEach, expect, test } from "bun:test";
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Failure } from "../../src/cli/session/failure.ts";
+import { parseSize } from "../../src/cli/format/size.ts";
 import { edit, editorOf } from "../../src/cli/image/nspawn-edit.ts";
 import { cat } from "../../src/cli/image/nspawn-files.ts";
+import { Failure } from "../../src/cli/session/failure.ts";
 import { Session } from "../../src/cli/session/session.ts";
 import { defaultSettings, type Settings } from "../../src/cli/session/settings.ts";
-import { parseSize } from "../../src/cli/format/size.ts";
 import { FakeProcess, type Surroundings } from "../unit/cli/fake-world.ts";
 
 const root = mkdtempSync(join(tmpdir(), "settings-"));

@@ -1,7 +1,8 @@
 // Headers of registries and other servers.
-import { parseChallenges } from "../../src/worker/oci/challenge.ts";
+
 import { contentRange, isStrong } from "../../src/worker/download/resume.ts";
 import { retryAfter } from "../../src/worker/download/retry.ts";
+import { parseChallenges } from "../../src/worker/oci/challenge.ts";
 import { refusing, type Target, texts } from "./target.ts";
 
 const ERRORS = ["ErrnoError"];

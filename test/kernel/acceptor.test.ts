@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { join } from "node:path";
-import { Acceptor } from "../../src/kernel/socket/acceptor.ts";
 import type { Fd } from "../../src/kernel/file/fd.ts";
+import { Acceptor } from "../../src/kernel/socket/acceptor.ts";
 import { connectUnix, listenUnix } from "../../src/kernel/socket/unix.ts";
 import { expectNothingLeft, openDescriptors, runScript, scratchDirectory, until } from "./support.ts";
 

@@ -1,6 +1,7 @@
 import { expect } from "bun:test";
 import { mkdirSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { type Fd, openPath, statFd } from "../../src/kernel/file/fd.ts";
 import {
   createSubvolume,
   isBtrfs,
@@ -21,7 +22,6 @@ import {
   subvolumeSpace,
   UNLIMITED,
 } from "../../src/kernel/tree/btrfs-quota.ts";
-import { type Fd, openPath, statFd } from "../../src/kernel/file/fd.ts";
 import { snapshotNested } from "../../src/kernel/tree/snapshot.ts";
 import { openDirectory, RawStatus } from "../../src/kernel/tree/tree.ts";
 import { isRoot, MANY, rootTest, until } from "./support.ts";

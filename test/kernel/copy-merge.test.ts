@@ -10,10 +10,10 @@ import {
   writeFileSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { copyMerging } from "../../src/kernel/tree/copy-merge.ts";
 import { openPath } from "../../src/kernel/file/fd.ts";
-import { KEEP_OWNERS, type OwnerPolicy } from "../../src/kernel/tree/owner-policy.ts";
 import { SyscallError } from "../../src/kernel/syscall/sys.ts";
+import { copyMerging } from "../../src/kernel/tree/copy-merge.ts";
+import { KEEP_OWNERS, type OwnerPolicy } from "../../src/kernel/tree/owner-policy.ts";
 import { rawOf } from "../../src/kernel/tree/tree.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
 import { expectNothingLeft, openDescriptors, rootTest } from "./support.ts";

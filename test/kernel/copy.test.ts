@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import { chmodSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { copyTree } from "../../src/kernel/tree/copy.ts";
 import { openPath } from "../../src/kernel/file/fd.ts";
+import { copyTree } from "../../src/kernel/tree/copy.ts";
 import { RawStatus } from "../../src/kernel/tree/tree.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
 import { expectNothingLeft, isRoot, MANY, openDescriptors, rootTest } from "./support.ts";

@@ -1,7 +1,6 @@
 import { expect, test } from "bun:test";
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { openPath } from "../../src/kernel/file/fd.ts";
 import {
   attributeNames,
   changeFileFlags,
@@ -16,6 +15,7 @@ import {
   setAttribute,
   writeObstacle,
 } from "../../src/kernel/file/attributes.ts";
+import { openPath } from "../../src/kernel/file/fd.ts";
 import { renameNew } from "../../src/kernel/tree/link.ts";
 import { MANY, rootTest } from "./support.ts";
 import { run, treeDirectory } from "./tree-support.ts";

@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileSystemAt } from "../../src/kernel/mount/disk-file-system.ts";
 import { openPath } from "../../src/kernel/file/fd.ts";
+import { fileSystemAt } from "../../src/kernel/mount/disk-file-system.ts";
 import { readPartitions } from "../../src/kernel/mount/gpt.ts";
 import { makeDisk, ROOT_X64 } from "./disk-support.ts";
 import { MANY, scratchDirectory } from "./support.ts";

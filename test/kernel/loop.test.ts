@@ -1,8 +1,8 @@
 import { expect } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { mountDetached } from "../../src/kernel/mount/detached.ts";
 import { openPath, readFileIn } from "../../src/kernel/file/fd.ts";
+import { mountDetached } from "../../src/kernel/mount/detached.ts";
 import { attachLoop } from "../../src/kernel/mount/loop.ts";
 import { expectNothingLeft, openDescriptors, rootTest, scratchDirectory, until } from "./support.ts";
 import { run } from "./tree-support.ts";

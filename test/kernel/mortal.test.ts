@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import { join } from "node:path";
-import { mortal } from "../../src/kernel/process/mortal.ts";
+import { mortal } from "../../src/kernel/syscall/mortal.ts";
 
-const MODULE = join(import.meta.dir, "../../src/kernel/process/mortal.ts");
+const MODULE = join(import.meta.dir, "../../src/kernel/syscall/mortal.ts");
 const HANDLER = 'process.on("SIGTERM", () => process.exit(7));';
 
 function run(script: string): Bun.SyncSubprocess<"pipe", "pipe"> {

@@ -1,5 +1,7 @@
 import { expect, test } from "bun:test";
 import { networkInterfaces } from "node:os";
+import { watch } from "../../src/kernel/event/poller.ts";
+import { PidRef } from "../../src/kernel/process/pidref.ts";
 import {
   dumpAddresses,
   dumpNeighbours,
@@ -9,8 +11,6 @@ import {
   openAddressEvents,
   openAddressSocket,
 } from "../../src/kernel/socket/netlink.ts";
-import { PidRef } from "../../src/kernel/process/pidref.ts";
-import { watch } from "../../src/kernel/event/poller.ts";
 import { GUARD_MS, waitFor } from "../lib/wait-for.ts";
 import { expectNothingLeft, MANY, openDescriptors, rootTest, startNamespaced, until } from "./support.ts";
 

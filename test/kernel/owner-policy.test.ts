@@ -1,10 +1,10 @@
 import { expect, test } from "bun:test";
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { copyAttributesAs } from "../../src/kernel/tree/copy-attributes.ts";
 import { openPath } from "../../src/kernel/file/fd.ts";
-import { attributeFor, KEEP_OWNERS, type OwnerPolicy, permissionsFor } from "../../src/kernel/tree/owner-policy.ts";
 import { changeOwner } from "../../src/kernel/file/ownership.ts";
+import { copyAttributesAs } from "../../src/kernel/tree/copy-attributes.ts";
+import { attributeFor, KEEP_OWNERS, type OwnerPolicy, permissionsFor } from "../../src/kernel/tree/owner-policy.ts";
 import { MANY, rootTest, scratchDirectory } from "./support.ts";
 import { run } from "./tree-support.ts";
 

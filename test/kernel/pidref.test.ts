@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
+import { watchCount } from "../../src/kernel/event/poller.ts";
 import { openPath } from "../../src/kernel/file/fd.ts";
 import { PidRef, processCmdline, processComm, processUid } from "../../src/kernel/process/pidref.ts";
-import { watchCount } from "../../src/kernel/event/poller.ts";
 import { isZombie, processParent, processStartTicks, readProcessLink } from "../../src/kernel/process/process-file.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
 import { expectNothingLeft, MANY, openDescriptors, until } from "./support.ts";

@@ -1,14 +1,14 @@
 import { expect, test } from "bun:test";
 import { appendFileSync, cpSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { watchPath } from "../../src/kernel/event/inotify.ts";
+import { type Ready, watch, watchCount } from "../../src/kernel/event/poller.ts";
 import { readSome, writeSome } from "../../src/kernel/file/byte-io.ts";
 import { Fd, openPath } from "../../src/kernel/file/fd.ts";
-import { watchPath } from "../../src/kernel/event/inotify.ts";
 import { openPipe } from "../../src/kernel/process/pipe.ts";
-import { type Ready, watch, watchCount } from "../../src/kernel/event/poller.ts";
-import { openPty, openPtyPeer } from "../../src/kernel/terminal/pty.ts";
-import { sys } from "../../src/kernel/syscall/sys.ts";
 import { socketPair } from "../../src/kernel/socket/unix.ts";
+import { sys } from "../../src/kernel/syscall/sys.ts";
+import { openPty, openPtyPeer } from "../../src/kernel/terminal/pty.ts";
 import { GUARD_MS, WAIT_MS } from "../lib/wait-for.ts";
 import {
   expectNothingLeft,

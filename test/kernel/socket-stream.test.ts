@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
-import { type Fd, openPath, statFd } from "../../src/kernel/file/fd.ts";
-import { pin } from "../../src/kernel/syscall/mem.ts";
 import { watchCount } from "../../src/kernel/event/poller.ts";
+import { type Fd, openPath, statFd } from "../../src/kernel/file/fd.ts";
 import { SocketStream } from "../../src/kernel/socket/stream.ts";
 import { receiveMessage, sendMessage, socketPair } from "../../src/kernel/socket/unix.ts";
+import { pin } from "../../src/kernel/syscall/mem.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
 import { expectNothingLeft, MANY, openDescriptors, reported, until } from "./support.ts";
 

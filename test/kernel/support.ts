@@ -3,9 +3,9 @@ import { afterAll, expect, test } from "bun:test";
 import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { watch } from "../../src/kernel/event/poller.ts";
 import { writeSome } from "../../src/kernel/file/byte-io.ts";
 import { openPipe } from "../../src/kernel/process/pipe.ts";
-import { watch } from "../../src/kernel/event/poller.ts";
 import { havePrograms } from "../lib/programs.ts";
 import { GUARD_MS, WAIT_MS } from "../lib/wait-for.ts";
 
@@ -51,6 +51,20 @@ export async function reported(): Promise<void> {
 /** Fails when the descriptors have become more, apart from a few that the poller and the engine keep. */
 export function expectNothingLeft(before: number): void {
   expect(openDescriptors()).toBeLessThan(before + 8);
+}
+
+/**
+ * How many descriptors of this process lead to the file at `path`. Unlike their number in all it is nobody else's business:
+ * the engine opens and closes descriptors of its own whenever it likes.
+ */
+export function descriptorsTo(path: string): number {
+  return readdirSync("/proc/self/fd").filter((number) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${number}`) === path;
+    } catch {
+      return false; // that of the listing itself
+    }
+  }).length;
 }
 
 /** How many descriptors this process has open. */

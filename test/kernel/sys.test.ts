@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { scratchString } from "../../src/kernel/syscall/mem.ts";
-import { check, isErrno, NR, SyscallError, sys, trySys } from "../../src/kernel/syscall/sys.ts";
 import { SYSCALL_NUMBERS } from "../../src/kernel/syscall/numbers.ts";
+import { check, isErrno, NR, SyscallError, sys, trySys } from "../../src/kernel/syscall/sys.ts";
 import { MANY, runC } from "./support.ts";
 
 test("a call gives the kernel's value, or minus the errno", () => {

@@ -2,7 +2,6 @@ import { expect, test } from "bun:test";
 import { mkdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Fd, openPath, statFd } from "../../src/kernel/file/fd.ts";
-import { pin } from "../../src/kernel/syscall/mem.ts";
 import {
   acceptPeer,
   bindUnix,
@@ -25,6 +24,7 @@ import {
   socketPair,
   unixAddress,
 } from "../../src/kernel/socket/unix.ts";
+import { pin } from "../../src/kernel/syscall/mem.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
 import { expectNothingLeft, MANY, openDescriptors, scratchDirectory, targetOf } from "./support.ts";
 

@@ -13,10 +13,10 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
-import { Fd, openPath } from "../../src/kernel/file/fd.ts";
 import { getAttribute, setAttribute } from "../../src/kernel/file/attributes.ts";
-import { encodeAcl } from "../../src/worker/tar/pax-acl.ts";
+import { Fd, openPath } from "../../src/kernel/file/fd.ts";
 import { tarChunks } from "../../src/worker/tar/pack.ts";
+import { encodeAcl } from "../../src/worker/tar/pax-acl.ts";
 import { tryCreateFile, trySetAttribute, tryUnlink } from "../../src/worker/tar/untar-calls.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
 import { archive, header, paxRecord } from "../unit/worker/archive-builder.ts";

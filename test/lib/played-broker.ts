@@ -3,8 +3,8 @@
 import { Variant } from "../../src/base/variant.ts";
 import { ServerHandshake } from "../../src/ipc/bus/handshake.ts";
 import { BusStream, type Incoming } from "../../src/ipc/bus/stream.ts";
-import type { Fd } from "../../src/kernel/file/fd.ts";
 import { type Watch, watch } from "../../src/kernel/event/poller.ts";
+import type { Fd } from "../../src/kernel/file/fd.ts";
 import { acceptPeer, listenUnix } from "../../src/kernel/socket/unix.ts";
 import { waitFor } from "./wait-for.ts";
 

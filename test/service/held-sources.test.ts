@@ -13,12 +13,12 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { copyTree } from "../../src/kernel/tree/copy.ts";
 import { openPath } from "../../src/kernel/file/fd.ts";
 import { isErrno } from "../../src/kernel/syscall/sys.ts";
-import type { Image } from "../../src/registry/image/image.ts";
+import { copyTree } from "../../src/kernel/tree/copy.ts";
 import { removeImage } from "../../src/registry/image/change.ts";
 import { cleanPool } from "../../src/registry/image/clean.ts";
+import type { Image } from "../../src/registry/image/image.ts";
 import { HeldImage } from "../../src/registry/image/lock.ts";
 import { ImageSearch } from "../../src/registry/image/search.ts";
 import { isRoot, scratchDirectory } from "../kernel/support.ts";

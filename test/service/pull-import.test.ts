@@ -17,8 +17,8 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { openPath } from "../../src/kernel/file/fd.ts";
 import { FILE_FLAG, fileFlags } from "../../src/kernel/file/attributes.ts";
+import { openPath } from "../../src/kernel/file/fd.ts";
 import { isRoot } from "../kernel/support.ts";
 import { GUARD_MS, waitFor } from "../lib/wait-for.ts";
 import { archive } from "../unit/worker/archive-builder.ts";

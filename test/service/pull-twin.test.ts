@@ -4,11 +4,11 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, wr
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { openPath } from "../../src/kernel/file/fd.ts";
-import { type CommandLine, parseCommandLine } from "../../src/worker/program/options.ts";
+import { JOB_LIMITS } from "../../src/worker/download/job.ts";
 import { unpackPlainTar } from "../../src/worker/image/unpack-tar.ts";
+import { type CommandLine, parseCommandLine } from "../../src/worker/program/options.ts";
 import { download } from "../../src/worker/transfer/pull-download.ts";
 import { PullPlace } from "../../src/worker/transfer/pull-image.ts";
-import { JOB_LIMITS } from "../../src/worker/download/job.ts";
 import { Twin } from "../../src/worker/transfer/second-tree.ts";
 import { isRoot } from "../kernel/support.ts";
 import { describeTree, makeEverything, run } from "../kernel/tree-support.ts";

@@ -1,9 +1,10 @@
 // How the values of machinectl's options are read, with the complaints about bad ones.
-import { Failure } from "../session/failure.ts";
-import type { Finish } from "./getopt.ts";
-import { FORMATS, JSON_CHOICES, OUTPUT_MODES, RUNNERS, type Settings, VERIFY_MODES } from "../session/settings.ts";
+
 import { parseSignal } from "../format/signals.ts";
 import type { Environment } from "../format/terminal.ts";
+import { Failure } from "../session/failure.ts";
+import { FORMATS, JSON_CHOICES, OUTPUT_MODES, RUNNERS, type Settings, VERIFY_MODES } from "../session/settings.ts";
+import type { Finish } from "./getopt.ts";
 
 /** What option values need from outside: the environment, and the printing of options that act at once. */
 export interface OptionContext {

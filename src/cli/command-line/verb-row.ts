@@ -1,6 +1,9 @@
 // What a table of verbs is made of, and what is derived from its rows.
-import type { ClientProgram } from "../program/client-program.ts";
+
 import type { Session } from "../session/session.ts";
+import type { Settings } from "../session/settings.ts";
+import type { OptionTable } from "./getopt.ts";
+import type { OptionContext } from "./option-values.ts";
 
 /** What a word after a verb names. Shells complete it by this. */
 export type WordKind =
@@ -59,6 +62,17 @@ export interface VerbRow {
   readonly run: (session: Session, words: readonly string[], program: ClientProgram) => Promise<number>;
 }
 
+/** A client, as its tables describe it. */
+export interface ClientProgram {
+  readonly name: string;
+  /** What it is for, in one sentence. */
+  readonly abstract: string;
+  /** In the order of the help text. */
+  readonly groups: readonly VerbRow["group"][];
+  readonly verbs: readonly VerbRow[];
+  readonly options: OptionTable<Settings, OptionContext>;
+}
+
 /** All names under which verbs are called, aliases after their verb, in table order. */
 export function verbNames(verbs: readonly VerbRow[]): string[] {
   return verbs.filter(({ meta }) => meta.hidden !== true).flatMap(({ meta }) => [meta.name, ...(meta.alias ?? [])]);
@@ -87,14 +101,3 @@ export function wordsUsage(verb: VerbRow, ellipsis: string): string {
   });
   return shown.join(" ");
 }
-
-/** The hidden verb that the completion scripts call. */
-export const COMPLETE_VERB: VerbRow = {
-  meta: { name: "complete", description: "Print what a shell may offer at the cursor", hidden: true },
-  group: "Machine",
-  args: {
-    kind: { type: "positional", required: true, description: "What is asked for", complete: "free" },
-    word: { type: "positional", required: false, repeated: true, description: "The words before it", complete: "free" },
-  },
-  run: async (session, words) => (await import("../program/complete.ts")).complete(session, words),
-};

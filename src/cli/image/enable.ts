@@ -1,8 +1,8 @@
 // `machinectl enable` and `disable`: whether images are started at boot (machinectl(1), "enable").
 import { startPolkitAgent } from "../session/agents.ts";
 import { attempt } from "../session/failure.ts";
-import { checkImage, hasImage, NoSuchImage, unitOf } from "./units.ts";
 import type { Session } from "../session/session.ts";
+import { checkImage, hasImage, NoSuchImage, unitOf } from "./units.ts";
 
 /** The target that pulls the units of images in at boot. */
 const TARGET = "machines.target";

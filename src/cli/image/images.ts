@@ -1,12 +1,12 @@
 // `machinectl clone`, `rename`, `remove`, `read-only`, `set-limit`, `clean`: what changes images
 // (machinectl(1), "Image Commands").
 import { formatBytes, UINT64_MAX } from "../../base/format.ts";
-import { startPolkitAgent } from "../session/agents.ts";
-import { attempt, Failure } from "../session/failure.ts";
 import { formatJson } from "../format/json.ts";
-import type { Session } from "../session/session.ts";
 import { parseSize } from "../format/size.ts";
 import { parseBoolean } from "../format/terminal.ts";
+import { startPolkitAgent } from "../session/agents.ts";
+import { attempt, Failure } from "../session/failure.ts";
+import type { Session } from "../session/session.ts";
 
 const MANAGER = {
   destination: "org.freedesktop.machine1",

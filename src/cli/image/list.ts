@@ -2,11 +2,11 @@
 import { sortedByBytes } from "../../base/byte-order.ts";
 import { onOneLine } from "../../base/control-characters.ts";
 import { formatBytes, formatTimestamp, UINT64_MAX, type Zone } from "../../base/format.ts";
-import { printTable } from "../machine/list.ts";
-import { type ListedImage, listedImages } from "./list-rows.ts";
+import type { Cell, Table } from "../format/table.ts";
+import { printTable } from "../session/print-table.ts";
 import type { Session } from "../session/session.ts";
 import { tableJsonMode } from "../session/settings.ts";
-import type { Cell, Table } from "../format/table.ts";
+import { type ListedImage, listedImages } from "./list-rows.ts";
 
 const COLUMNS = ["name", "type", "ro", "usage", "created", "modified"];
 

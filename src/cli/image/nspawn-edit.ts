@@ -3,7 +3,9 @@
 import { randomBytes } from "node:crypto";
 import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import type { Environment } from "../format/terminal.ts";
 import { Failure, failed } from "../session/failure.ts";
+import type { Session } from "../session/session.ts";
 import {
   findSettings,
   ownPath,
@@ -12,8 +14,6 @@ import {
   settingsFileName,
   withErrno,
 } from "./nspawn-files.ts";
-import type { Session } from "../session/session.ts";
-import type { Environment } from "../format/terminal.ts";
 
 const DEFAULT_EDITORS = ["editor", "nano", "vim", "vi"];
 const DEFAULT_MODE = 0o644;

@@ -1,7 +1,8 @@
 // `machinectl show-image`: properties of images, or of the manager, for scripts (machinectl(1), "show-image").
-import { imageProperties } from "./details.ts";
-import type { Session } from "../session/session.ts";
+
 import { printProperties, show } from "../machine/show.ts";
+import type { Session } from "../session/session.ts";
+import { imageProperties } from "./details.ts";
 
 /** The verb `show-image`. With `--json=`, one object for each image, its keys being the property names of D-Bus. */
 export async function showImage(session: Session, names: readonly string[]): Promise<number> {

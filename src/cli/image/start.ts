@@ -1,9 +1,9 @@
 // `machinectl start`: runs images as services and waits until these are up (machinectl(1), "start").
 import { startPasswordAgent, startPolkitAgent } from "../session/agents.ts";
 import { attempt } from "../session/failure.ts";
-import { checkImage, unitOf } from "./units.ts";
 import type { Session } from "../session/session.ts";
 import { endedWell, JobWatch, jobComplaint } from "../unit/jobs.ts";
+import { checkImage, unitOf } from "./units.ts";
 
 /** Queues the start of a unit; gives the object path of the job. */
 async function startUnit(session: Session, unit: string): Promise<string> {

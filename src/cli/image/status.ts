@@ -1,11 +1,11 @@
 // `machinectl image-status`: a page about each image, or about the pool (machinectl(1), "image-status").
 import { onOneLine } from "../../base/control-characters.ts";
 import { formatBytes, formatRelative, formatTimestamp, UINT64_MAX, type Zone } from "../../base/format.ts";
-import { attempt } from "../session/failure.ts";
-import { type ImageDetails, imageDetails } from "./details.ts";
 import { formatJson, type Json } from "../format/json.ts";
-import type { Session } from "../session/session.ts";
 import type { Paint } from "../format/terminal.ts";
+import { attempt } from "../session/failure.ts";
+import type { Session } from "../session/session.ts";
+import { type ImageDetails, imageDetails } from "./details.ts";
 
 const LABEL_WIDTH = 8;
 const MANAGER_PATH = "/org/freedesktop/machine1";

@@ -1,7 +1,7 @@
 // `machinectl copy-to` and `copy-from`: files between this host and a machine.
 import { basename, dirname, join, resolve } from "node:path";
-import { openPath } from "../../kernel/file/fd.ts";
 import { pathOf } from "../../kernel/file/attributes.ts";
+import { openPath } from "../../kernel/file/fd.ts";
 import { startPolkitAgent } from "../session/agents.ts";
 import { failed } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";

@@ -1,8 +1,8 @@
 // All that `status` tells about one machine, collected by questions asked side by side
 // (org.freedesktop.machine1(5), "Machine Objects").
 import { formatAddress } from "../../base/ip-address.ts";
-import { attempt, reasonOf } from "../session/failure.ts";
 import { type ProcessTree, processTree, type UnitProcess } from "../format/process-tree.ts";
+import { attempt, reasonOf } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import { unitProcesses } from "../unit/processes.ts";
 

@@ -1,11 +1,8 @@
-// `machinectl list`: a table of the machines that are registered (machinectl(1), "list").
-import { errnoText } from "../../base/errno.ts";
-import { attempt, Failure } from "../session/failure.ts";
-import { formatJson } from "../format/json.ts";
-import { type ListedMachine, listMachines } from "./list-rows.ts";
+import { type Cell, type Table, textCell } from "../format/table.ts";
+import { attempt } from "../session/failure.ts";
+import { printTable } from "../session/print-table.ts";
 import type { Session } from "../session/session.ts";
-import { tableJsonMode } from "../session/settings.ts";
-import { type Cell, renderTable, type Table, tableJson, textCell } from "../format/table.ts";
+import { type ListedMachine, listMachines } from "./list-rows.ts";
 
 function addressCell(addresses: readonly string[], most: number): Cell {
   const joined = addresses.join("\n");
@@ -23,27 +20,6 @@ function tableOf(machines: readonly ListedMachine[], mostAddresses: number): Tab
       ...(withAddresses ? [addressCell(addresses, mostAddresses)] : []),
     ]),
   };
-}
-
-/**
- * Prints a table as text or JSON, with its legend (`3 machines listed.`, `No machines.`). `noun` is the plural of what
- * is listed. A terminal limits the width unless a pager shows the output or -l was given.
- */
-export function printTable(session: Session, table: Table, noun: string): void {
-  const { settings, terminal, output } = session;
-  const jsonMode = tableJsonMode(settings);
-  if (jsonMode !== null) output.write(formatJson(tableJson(table), jsonMode, terminal.paint));
-  else {
-    const limited = terminal.stdoutIsTty && !output.hasPager && !settings.full;
-    const width = limited ? terminal.columns : null;
-    if (table.rows.length > 0) output.write(renderTable(table, { terminal, heading: settings.legend, width }));
-    if (settings.legend) output.write(legend(table.rows.length, noun));
-  }
-  if (output.failure !== null) throw new Failure(`Failed to print table: ${errnoText(output.failure)}`);
-}
-
-function legend(count: number, noun: string): string {
-  return count === 0 ? `No ${noun}.\n` : `\n${count} ${noun} listed.\n`;
 }
 
 /** The verb `list`. */

@@ -1,10 +1,11 @@
 // `machinectl poweroff`, `reboot`, `terminate`, `pause`, `resume` and `kill`. A machine with a control socket of its own is asked there,
 // others get a signal through the manager (machinectl(1), "Machine Commands").
+
+import { SIGINT, SIGRTMIN_PLUS_4 } from "../format/signals.ts";
 import { startPolkitAgent } from "../session/agents.ts";
-import { controlAddress, noControlSocket } from "./control-socket.ts";
 import { attempt } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
-import { SIGINT, SIGRTMIN_PLUS_4 } from "../format/signals.ts";
+import { controlAddress, noControlSocket } from "./control-socket.ts";
 
 /** A way to end or restart a machine: the control socket's method, and what it amounts to without one. */
 interface PowerAction {

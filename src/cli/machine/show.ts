@@ -1,12 +1,12 @@
 // `machinectl show`: properties of machines, or of the manager, for scripts (machinectl(1), "show").
 import { onOneLine } from "../../base/control-characters.ts";
 import type { Zone } from "../../base/format.ts";
-import { attempt } from "../session/failure.ts";
 import { formatJson, type Json } from "../format/json.ts";
-import { machineProperties } from "./details.ts";
 import { propertyJson, propertyText, type TypedValue } from "../format/property-text.ts";
+import { attempt } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import type { Settings } from "../session/settings.ts";
+import { machineProperties } from "./details.ts";
 
 type Properties = ReadonlyMap<string, TypedValue>;
 

@@ -1,7 +1,8 @@
 // `machinectl --signal=list` and `--signal=help`.
-import type { Session } from "../session/session.ts";
+
 import { allSignals, signalName } from "../format/signals.ts";
 import { renderTable, textCell } from "../format/table.ts";
+import type { Session } from "../session/session.ts";
 
 /** Prints all signals: as a table of numbers and names, or as bare names, which begin with the null signal's `0`. */
 export function printSignals(session: Session, form: "table" | "names"): void {

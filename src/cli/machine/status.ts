@@ -1,11 +1,11 @@
 // `machinectl status`: a page about each machine for people, or an object for programs (machinectl(1), "status").
 import { onOneLine } from "../../base/control-characters.ts";
 import { formatRelative, formatTimestamp, type Zone } from "../../base/format.ts";
-import { unitJournal, unitJournalEntries } from "./journal.ts";
 import { formatJson, type Json } from "../format/json.ts";
-import { type MachineDetails, machineDetails, machineFacts, type NamedProcess } from "./details.ts";
 import { drawElsewhere, drawTree, treeJson } from "../format/process-tree.ts";
 import type { Session } from "../session/session.ts";
+import { type MachineDetails, machineDetails, machineFacts, type NamedProcess } from "./details.ts";
+import { unitJournal, unitJournalEntries } from "./journal.ts";
 
 const LABEL_WIDTH = 8;
 const TREE_PREFIX = "\t\t  ";

@@ -4,10 +4,10 @@ import { errnoText } from "../../base/errno.ts";
 import { errnoNameOf } from "../../base/error.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { startPolkitAgent } from "../session/agents.ts";
-import { controlAddress, noControlSocket } from "./control-socket.ts";
 import { attempt, Failure, isVarlinkFailure } from "../session/failure.ts";
 import type { Varlink } from "../session/ports.ts";
 import type { Session } from "../session/session.ts";
+import { controlAddress, noControlSocket } from "./control-socket.ts";
 import { parseVolumeName, parseVolumeSpec, type VolumeSpec } from "./volume-spec.ts";
 
 /** The verb `bind-volume`: acquires the volume, and passes it to the machine. */

@@ -1,24 +1,14 @@
 // What machinectl and importctl have in common: from the arguments to the verb that runs, and the exit status.
 //
 // Only what every call needs is imported here; verbs, connections and help are loaded when they run.
-import { Failure } from "../session/failure.ts";
-import { type OptionTable, parseOptions } from "../command-line/getopt.ts";
+
+import { parseOptions } from "../command-line/getopt.ts";
 import type { OptionContext } from "../command-line/option-values.ts";
+import { type ClientProgram, findVerb, type VerbRow, verbNames, wordLimits } from "../command-line/verb-row.ts";
+import { Failure } from "../session/failure.ts";
 import type { Ports } from "../session/ports.ts";
 import { Session } from "../session/session.ts";
-import { defaultSettings, type Settings } from "../session/settings.ts";
-import { findVerb, type VerbRow, verbNames, wordLimits } from "../command-line/verb-row.ts";
-
-/** A client, as its tables describe it. */
-export interface ClientProgram {
-  readonly name: string;
-  /** What it is for, in one sentence. */
-  readonly abstract: string;
-  /** In the order of the help text. */
-  readonly groups: readonly VerbRow["group"][];
-  readonly verbs: readonly VerbRow[];
-  readonly options: OptionTable<Settings, OptionContext>;
-}
+import { defaultSettings } from "../session/settings.ts";
 
 /** The row of the verb that was typed; throws a Failure for an unknown verb or a wrong number of words. */
 async function chooseVerb(session: Session, verbs: readonly VerbRow[], words: readonly string[]): Promise<VerbRow> {

@@ -1,10 +1,10 @@
 // `--help`: verbs and options from their tables. The usage of a single verb is citty's work.
 
 import { displayWidth } from "../../base/format.ts";
-import type { ClientProgram } from "./client-program.ts";
+import type { ClientProgram } from "../command-line/verb-row.ts";
+import { findVerb, type VerbRow, wordsUsage } from "../command-line/verb-row.ts";
 import { own } from "../format/own-sequence.ts";
 import type { Session } from "../session/session.ts";
-import { findVerb, type VerbRow, wordsUsage } from "../command-line/verb-row.ts";
 
 const INDENT = 2;
 const LEFT_WIDTH = 26;

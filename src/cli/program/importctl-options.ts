@@ -1,12 +1,12 @@
 // The options of importctl, one row each, in the order of the help text (importctl(1), "Options"). Those it shares with
 // machinectl are machinectl's rows.
 import { IMAGE_CLASSES, type ImageClass } from "../../base/transfer.ts";
-import { Failure } from "../session/failure.ts";
 import type { OptionRow, OptionTable } from "../command-line/getopt.ts";
 import type { OptionContext } from "../command-line/option-values.ts";
-import { OPTIONS } from "./options.ts";
-import type { Settings } from "../session/settings.ts";
 import { parseBoolean } from "../format/terminal.ts";
+import { Failure } from "../session/failure.ts";
+import type { Settings } from "../session/settings.ts";
+import { OPTIONS } from "./options.ts";
 
 type Row = OptionRow<Settings, OptionContext>;
 

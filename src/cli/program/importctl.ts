@@ -1,9 +1,11 @@
 // importctl: download, import and export images (importctl(1)).
-import { type ClientProgram, runClient } from "./client-program.ts";
-import { IMPORTCTL_OPTIONS } from "./importctl-options.ts";
+
+import type { ClientProgram, VerbRow } from "../command-line/verb-row.ts";
 import { type Ports, processPorts } from "../session/ports.ts";
+import { runClient } from "./client-program.ts";
+import { COMPLETE_VERB } from "./complete-verb.ts";
+import { IMPORTCTL_OPTIONS } from "./importctl-options.ts";
 import { TRANSFER_VERBS } from "./transfer-verbs.ts";
-import { COMPLETE_VERB, type VerbRow } from "../command-line/verb-row.ts";
 
 const PULL_OCI: VerbRow = {
   meta: { name: "pull-oci", description: "Download a container image of an OCI registry" },

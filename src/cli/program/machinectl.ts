@@ -1,7 +1,9 @@
 // machinectl: control and look at the machines of a host (machinectl(1)).
-import { type ClientProgram, runClient } from "./client-program.ts";
-import { OPTIONS } from "./options.ts";
+
+import type { ClientProgram } from "../command-line/verb-row.ts";
 import { type Ports, processPorts } from "../session/ports.ts";
+import { runClient } from "./client-program.ts";
+import { OPTIONS } from "./options.ts";
 import { VERBS } from "./verbs.ts";
 
 export const MACHINECTL: ClientProgram = {

@@ -1,6 +1,7 @@
 // The verbs about transfers, which machinectl and importctl both have (machinectl(1), importctl(1)).
-import type { Session } from "../session/session.ts";
+
 import type { VerbRow } from "../command-line/verb-row.ts";
+import type { Session } from "../session/session.ts";
 
 const URL_AND_NAME = {
   url: {

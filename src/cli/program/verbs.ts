@@ -1,8 +1,10 @@
 // The verbs of machinectl, one row each, in the order of the help text (machinectl(1), "Commands").
 // Rows have the form of citty commands (meta, args, run), as plain data: citty itself is loaded only to print usage.
 // Adding a verb: a row here, and a function in a file of its own that the row imports when it runs.
+
+import type { VerbRow } from "../command-line/verb-row.ts";
+import { COMPLETE_VERB } from "./complete-verb.ts";
 import { MACHINECTL_TRANSFER_VERBS } from "./transfer-verbs.ts";
-import { COMPLETE_VERB, type VerbRow } from "../command-line/verb-row.ts";
 
 const NAMES = {
   name: {

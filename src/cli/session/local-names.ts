@@ -1,6 +1,7 @@
 // Names of processes and network interfaces of this host, for the numbers a manager tells.
-import { interfaceName } from "../../kernel/socket/interface-name.ts";
+
 import { processComm } from "../../kernel/process/process-file.ts";
+import { interfaceName } from "../../kernel/socket/interface-name.ts";
 
 function orNull<T>(read: () => T | null): T | null {
   try {

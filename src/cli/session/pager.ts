@@ -3,10 +3,11 @@
 //
 // A user who called us through sudo must not get a shell of root's out of the pager: unless $SYSTEMD_PAGERSECURE was
 // set, the pager of the environment is not used at all, and less runs in its secure mode when the caller changed user.
+
+import { type Environment, parseBoolean } from "../format/terminal.ts";
 import type { PagerPipe } from "./output.ts";
 import type { Command } from "./ports.ts";
 import type { Session } from "./session.ts";
-import { type Environment, parseBoolean } from "../format/terminal.ts";
 
 const DEFAULT_OPTIONS = "FRSXMK";
 /** The first is what Debian's alternatives call the pager. */

@@ -6,13 +6,13 @@ import type { Zone } from "../../base/format.ts";
 import type { BusClient } from "../../ipc/bus/client.ts";
 import type { BusTarget } from "../../ipc/bus/transport.ts";
 import type { VarlinkClient } from "../../ipc/varlink/client.ts";
-import type { Account } from "../../kernel/process/account.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
+import type { Account } from "../../kernel/process/account.ts";
+import type { UnitProcesses } from "../format/process-tree.ts";
+import type { Environment } from "../format/terminal.ts";
 import type { FileUse } from "./file-access.ts";
 import { waitForInterrupt } from "./interrupt.ts";
 import type { PagerPipe, WriteSome } from "./output.ts";
-import type { UnitProcesses } from "../format/process-tree.ts";
-import type { Environment } from "../format/terminal.ts";
 
 /** A connection to a message bus or to one peer. */
 export type Bus = Pick<BusClient, "call" | "subscribe" | "onClose" | "close">;

@@ -1,9 +1,9 @@
 // Lines for the user on stderr, as the systemd tools log: no prefix, coloured by priority on a terminal, filtered by
 // $SYSTEMD_LOG_LEVEL, silenced by $SYSTEMD_LOG_TARGET=null (systemd(1), "Environment").
 
-import type { Output } from "./output.ts";
 import { own } from "../format/own-sequence.ts";
 import { type Environment, parseBoolean, type Terminal } from "../format/terminal.ts";
+import type { Output } from "./output.ts";
 
 const LEVELS = ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"] as const;
 

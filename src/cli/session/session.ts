@@ -5,6 +5,7 @@
 import { errnoNameOf } from "../../base/error.ts";
 import type { BusCall } from "../../ipc/bus/connection.ts";
 import type { BusTarget } from "../../ipc/bus/transport.ts";
+import { readTerminal, type Terminal } from "../format/terminal.ts";
 import { Failure, failed, isBusFailure, reasonOf } from "./failure.ts";
 import { Output } from "./output.ts";
 import { Patience } from "./patience.ts";
@@ -12,7 +13,6 @@ import type { Bus, Ports, Varlink } from "./ports.ts";
 import { Report } from "./report.ts";
 import type { Settings } from "./settings.ts";
 import { busTarget, managerDirectory, meansLocalSockets } from "./target.ts";
-import { readTerminal, type Terminal } from "../format/terminal.ts";
 
 const MANAGER = {
   destination: "org.freedesktop.machine1",

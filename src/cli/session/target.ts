@@ -4,8 +4,8 @@ import { ErrnoError } from "../../base/error.ts";
 import { isHostName, isMachineNameOrHost } from "../../base/names.ts";
 import type { BusTarget } from "../../ipc/bus/transport.ts";
 import type { Account } from "../../kernel/process/account.ts";
-import type { Settings } from "./settings.ts";
 import type { Environment } from "../format/terminal.ts";
+import type { Settings } from "./settings.ts";
 
 function invalid(what: string): ErrnoError {
   return new ErrnoError("EINVAL", `Invalid argument '${what}'`);

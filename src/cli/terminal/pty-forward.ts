@@ -1,14 +1,15 @@
 // A session: our standard input and output joined to a pseudo terminal whose master we hold, until the other side hangs
 // up, the way out is typed, or a signal ends us. Everything the terminal printed reaches standard output before the end,
 // however slowly that is read. (machinectl(1), "login" and "shell")
+
+import { watch } from "../../kernel/event/poller.ts";
 import { readSome, writeSome } from "../../kernel/file/byte-io.ts";
 import { Fd, setNonblocking } from "../../kernel/file/fd.ts";
-import { watch } from "../../kernel/event/poller.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
+import type { Environment } from "../format/terminal.ts";
 import { PtyInput } from "./pty-input.ts";
 import { StandardStream } from "./pty-stream.ts";
 import { OwnTerminal } from "./pty-terminal.ts";
-import type { Environment } from "../format/terminal.ts";
 
 /** Why a session ended. */
 export type SessionEnd = "hangup" | "escape" | "signal" | "lost";

@@ -2,8 +2,8 @@
 // does not expect it to change: so it is opened anew for our use, and only where that cannot be done (sockets, terminals
 // of another user) made non-blocking until the end. Plain files never make anybody wait, and have a position to keep.
 import { readFileSync } from "node:fs";
-import { Fd, reopen, setNonblocking, statFd } from "../../kernel/file/fd.ts";
 import { type Watch, watch } from "../../kernel/event/poller.ts";
+import { Fd, reopen, setNonblocking, statFd } from "../../kernel/file/fd.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
 
 const O_NONBLOCK = 0o4000;

@@ -1,5 +1,6 @@
 // Our own terminal during a session: raw, as big as it is, and afterwards as it was, however the session ends.
 import { type Fd, statFd } from "../../kernel/file/fd.ts";
+import { isErrno } from "../../kernel/syscall/sys.ts";
 import {
   getWindowSize,
   isTerminal,
@@ -9,7 +10,6 @@ import {
   type TerminalSettings,
   type WindowSize,
 } from "../../kernel/terminal/pty.ts";
-import { isErrno } from "../../kernel/syscall/sys.ts";
 import { makeOutputRaw } from "../../kernel/terminal/terminal-state.ts";
 import type { Environment } from "../format/terminal.ts";
 

@@ -1,13 +1,13 @@
 // What `machinectl login` and `shell` have in common: a terminal of a machine, opened by the manager and forwarded here.
 
 import type { Fd } from "../../kernel/file/fd.ts";
+import { own } from "../format/own-sequence.ts";
+import type { Environment, Terminal } from "../format/terminal.ts";
 import { startPolkitAgent } from "../session/agents.ts";
 import { Failure, failed } from "../session/failure.ts";
-import { own } from "../format/own-sequence.ts";
 import type { Bus } from "../session/ports.ts";
-import type { SessionEnd, SessionResult } from "./pty-forward.ts";
 import type { Session } from "../session/session.ts";
-import type { Environment, Terminal } from "../format/terminal.ts";
+import type { SessionEnd, SessionResult } from "./pty-forward.ts";
 
 const NAME = "org.freedesktop.machine1";
 const LOCAL_HOST = ".host";

@@ -1,8 +1,8 @@
 // `machinectl shell`: a shell or program in a machine, on this terminal or between pipes.
 import { Failure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
-import { requireLocal, runTerminal, terminalEnvironment } from "./session-verb.ts";
 import type { Settings } from "../session/settings.ts";
+import { requireLocal, runTerminal, terminalEnvironment } from "./session-verb.ts";
 
 /** Whose shell is meant: `[USER@]NAME`. Nothing in the place of the name is this host. Throws a Failure for `@NAME`. */
 export function parseSpecification(text: string, settings: Pick<Settings, "uid">): { user: string; machine: string } {

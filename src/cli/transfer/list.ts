@@ -3,11 +3,11 @@
 import { compareBytes } from "../../base/byte-order.ts";
 import { formatBytes, formatTimestamp, UINT64_MAX, type Zone } from "../../base/format.ts";
 import { PROGRESS_UNKNOWN } from "../../base/transfer.ts";
+import { type Cell, type Table, textCell } from "../format/table.ts";
 import { startPolkitAgent } from "../session/agents.ts";
 import { attempt, Failure } from "../session/failure.ts";
-import { printTable } from "../machine/list.ts";
+import { printTable } from "../session/print-table.ts";
 import type { Session } from "../session/session.ts";
-import { type Cell, type Table, textCell } from "../format/table.ts";
 import { callFirstKnown, type ManagerCall, withTransferDaemon } from "./service.ts";
 
 /** Calls the manager, by the first of the calls that it knows. */

@@ -1,8 +1,8 @@
 // Which processes a unit has: asked of the service manager, or read from the control group file system where no
 // service manager answers (org.freedesktop.systemd1(5), GetUnitProcesses).
 import { busLabelEscape } from "../../base/names.ts";
-import { isBusFailure } from "../session/failure.ts";
 import type { UnitProcesses } from "../format/process-tree.ts";
+import { isBusFailure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 
 const SYSTEMD = "org.freedesktop.systemd1";

@@ -1,10 +1,11 @@
 // Calls from a bus, where all senders share one connection: each sender's calls are begun in their order, all users by
 // turns, and none while the broker does not take what we send. What a sender may have unanswered is limited; beyond, its
 // calls are refused unseen.
+
+import type { FairTurns } from "../fair-turns.ts";
 import type { Outgoing } from "./message.ts";
 import { CALL_DESCRIPTOR_LIMIT, type Origin } from "./server.ts";
 import type { Incoming } from "./stream.ts";
-import type { FairTurns } from "../fair-turns.ts";
 
 export interface IntakeLimits {
   /** Unanswered calls of one sender. */

@@ -6,11 +6,11 @@ import type { BusInterface, BusMethod, BusProperty, Getters, Handlers } from "..
 import { errnoText } from "../../base/errno.ts";
 import { busErrorOfErrno, ERRORS, errnoNameOf, MachinedError } from "../../base/error.ts";
 import { Variant } from "../../base/variant.ts";
+import type { Caller } from "../caller.ts";
+import { introspect } from "../render.ts";
 import { BusError } from "./error.ts";
 import { FLAG_INTERACTIVE, FLAG_NO_REPLY, MESSAGE_TYPE, type Outgoing } from "./message.ts";
 import type { Incoming } from "./stream.ts";
-import type { Caller } from "../caller.ts";
-import { introspect } from "../render.ts";
 
 /** One call on its way: what a handler may know of it. */
 export interface BusCallContext<Subject = unknown> {

@@ -8,8 +8,8 @@ import { isMachineName } from "../../base/names.ts";
 import { type Fd, openInRoot, openPath } from "../../kernel/file/fd.ts";
 import { withIdentity } from "../../kernel/process/namespace.ts";
 import { connectThroughFd, connectUnix, socketPair, type UnixAddress } from "../../kernel/socket/unix.ts";
-import { ClientHandshake, type Handshake } from "./handshake.ts";
 import { runtimeDirectory } from "../runtime-directory.ts";
+import { ClientHandshake, type Handshake } from "./handshake.ts";
 
 export type BusTarget =
   | { readonly kind: "system" }

@@ -1,8 +1,8 @@
 // Changes of files as callbacks: one inotify instance for the whole process, open while somebody watches. inotify(7).
 import { Fd } from "../file/fd.ts";
 import { pinForever, scratchString } from "../syscall/mem.ts";
-import { type Watch, watch } from "./poller.ts";
 import { check, SyscallError, sys, trySys } from "../syscall/sys.ts";
+import { type Watch, watch } from "./poller.ts";
 
 const MASKS = {
   modify: 0x2,

@@ -3,8 +3,8 @@
 // (poller-thread.ts) and posts a wake-up; the main thread then asks the epoll itself, without waiting. See epoll(7).
 import type { Fd } from "../file/fd.ts";
 import { pinForever } from "../syscall/mem.ts";
-import type { WaitOrder } from "./poller-thread.ts";
 import { check, trySys } from "../syscall/sys.ts";
+import type { WaitOrder } from "./poller-thread.ts";
 
 /** What became possible. `hangup` and `error` come unasked; after either, reading tells the details. */
 export interface Ready {

@@ -1,9 +1,10 @@
 // What a file carries besides permissions: the flags of chattr(1), extended attributes, and whether it may be written at
 // all. See ioctl_iflags(2), xattr(7), access(2).
-import { type Fd, ioctl, readLinkAt, statFd } from "./fd.ts";
-import type { FileStatus } from "./status.ts";
+
 import { pin, pinForever, scratchString } from "../syscall/mem.ts";
 import { check, isErrno, trySys } from "../syscall/sys.ts";
+import { type Fd, ioctl, readLinkAt, statFd } from "./fd.ts";
+import type { FileStatus } from "./status.ts";
 
 /** Flags of files that matter for images. */
 export const FILE_FLAG = { append: 0x20, immutable: 0x10, noCow: 0x0080_0000 } as const;

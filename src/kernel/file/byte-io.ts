@@ -1,7 +1,8 @@
 // Single reads and writes that do not wait, for descriptors of any kind: read(2), write(2).
-import type { Fd } from "./fd.ts";
+
 import { pinForever } from "../syscall/mem.ts";
 import { check, trySys } from "../syscall/sys.ts";
+import type { Fd } from "./fd.ts";
 
 const EAGAIN = -11;
 const transfer = pinForever(64 * 1024);

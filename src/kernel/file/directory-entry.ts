@@ -1,8 +1,9 @@
 // Entries of directories: making, removing and changing them. See unlink(2), chmod(2), rename(2), mkdir(2).
-import type { Fd } from "./fd.ts";
-import { FILE_KINDS, type FileKind } from "./status.ts";
+
 import { pinForever, scratchString } from "../syscall/mem.ts";
 import { check, trySys } from "../syscall/sys.ts";
+import type { Fd } from "./fd.ts";
+import { FILE_KINDS, type FileKind } from "./status.ts";
 
 const AT_FDCWD = -100;
 const AT_REMOVEDIR = 0x200;

@@ -1,9 +1,10 @@
 // Open files as values with an owner. A function that creates an Fd hands it to its caller, who closes it (`using`) or
 // passes it on (`take()`). Everything opened here is close-on-exec, never waits for a fifo's other end, and never
 // becomes a controlling terminal. See open(2), openat2(2).
-import { type FileKind, type FileStatus, kindOfOpen, type LinkPolicy, statusOf } from "./status.ts";
+
 import { type Pinned, pinForever, scratchString } from "../syscall/mem.ts";
 import { check, SyscallError, trySys } from "../syscall/sys.ts";
+import { type FileKind, type FileStatus, kindOfOpen, type LinkPolicy, statusOf } from "./status.ts";
 
 /** What a file is opened for. `path` names it without opening it: no driver and no fifo notices. */
 export type OpenMode = "read" | "path" | "path-no-follow" | "directory" | "write" | "read-write" | "pty-master";

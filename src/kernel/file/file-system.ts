@@ -1,7 +1,8 @@
 // Which file system a file is on, and how full it is: statfs(2).
-import type { Fd } from "./fd.ts";
+
 import { pinForever } from "../syscall/mem.ts";
 import { check, trySys } from "../syscall/sys.ts";
+import type { Fd } from "./fd.ts";
 
 export interface FileSystemStatus {
   /** The magic number of the file system type, as statfs(2) lists them. */

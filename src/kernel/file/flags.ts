@@ -1,6 +1,7 @@
 // How a descriptor was opened: fcntl(2), F_GETFL.
-import type { Fd } from "./fd.ts";
+
 import { check, trySys } from "../syscall/sys.ts";
+import type { Fd } from "./fd.ts";
 
 const F_GETFL = 3;
 const O_ACCMODE = 3;

@@ -5,10 +5,10 @@
 import { fstat, lstat, open, read, type Stats, stat } from "node:fs";
 import { promisify } from "node:util";
 import { ErrnoError } from "../../base/error.ts";
+import { mortal } from "../syscall/mortal.ts";
 import { Fd, openPath, readRegular, reopen, statFd } from "./fd.ts";
 import type { FileKind, LinkPolicy } from "./status.ts";
 import { FILE_KINDS } from "./status.ts";
-import { mortal } from "../process/mortal.ts";
 
 const [openLater, fstatLater, readLater] = [promisify(open), promisify(fstat), promisify(read)];
 const [statLater, lstatLater] = [promisify(stat), promisify(lstat)];

@@ -1,8 +1,9 @@
 // Locks on files, taken at once or not at all. Two kinds that do not see each other: record locks of open files, which
 // containers and image tools take on lock files (fcntl(2), F_OFD_SETLK), and flock(2), which directories can have too.
-import { Fd, statFd, statPath } from "./fd.ts";
+
 import { pinForever, scratchString } from "../syscall/mem.ts";
 import { check, isErrno, SyscallError, trySys } from "../syscall/sys.ts";
+import { Fd, statFd, statPath } from "./fd.ts";
 
 export type LockMode = "shared" | "exclusive";
 

@@ -1,8 +1,9 @@
 // Naming files of somebody else's tree without waiting for anybody: what the kernel knows already it gives at once, and
 // what a file system (or the program behind it, with FUSE) would have to be asked for is not asked. See openat2(2).
-import { Fd } from "./fd.ts";
+
 import { pinForever, scratchString } from "../syscall/mem.ts";
 import { check, trySys } from "../syscall/sys.ts";
+import { Fd } from "./fd.ts";
 
 const O_PATH_CLOEXEC = 0x280000;
 const RESOLVE_NO_XDEV = 0x01;

@@ -1,6 +1,7 @@
 // Who owns a file: fchown(2).
-import type { Fd } from "./fd.ts";
+
 import { check, trySys } from "../syscall/sys.ts";
+import type { Fd } from "./fd.ts";
 
 const KEEP = -1;
 

@@ -1,9 +1,10 @@
 // The statuses of many entries of a directory, kept only to tell whether any of them is another one now: not one of
 // them is decoded, which takes longer than to ask the kernel for it. See statx(2).
-import type { Fd } from "./fd.ts";
-import { STATUS_MASK } from "./status.ts";
+
 import { cstring, type Pinned, pinForever } from "../syscall/mem.ts";
 import { trySys } from "../syscall/sys.ts";
+import type { Fd } from "./fd.ts";
+import { STATUS_MASK } from "./status.ts";
 
 /**
  * What is compared of struct statx, in bytes: mode, inode, size, blocks; change and modification time, device, mount.

@@ -1,9 +1,9 @@
 // Mounts as descriptors: taken out of one place, set up, and put into another. See open_tree(2), move_mount(2),
 // mount_setattr(2), setns(2).
 import { Fd } from "../file/fd.ts";
-import { pinForever, scratchString } from "../syscall/mem.ts";
 import { openNamespace } from "../process/namespace.ts";
 import type { PidRef } from "../process/pidref.ts";
+import { pinForever, scratchString } from "../syscall/mem.ts";
 import { check, trySys } from "../syscall/sys.ts";
 
 const AT_EMPTY_PATH = 0x1000;

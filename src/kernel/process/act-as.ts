@@ -1,8 +1,8 @@
 // Making files as another user without giving up privileges: setfsuid(2), capset(2).
 
 import { pinForever } from "../syscall/mem.ts";
-import type { Identity } from "./namespace.ts";
 import { check, sys, trySys } from "../syscall/sys.ts";
+import type { Identity } from "./namespace.ts";
 
 const LINUX_CAPABILITY_VERSION_3 = 0x2008_0522;
 /** Sets nothing: tells which id is in force. */

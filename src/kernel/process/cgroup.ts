@@ -1,14 +1,14 @@
 // Control groups by path, as the kernel writes it: "/machine.slice/machine-x.scope". See cgroups(7).
 
+import { watchPath } from "../event/inotify.ts";
+import type { Watch } from "../event/poller.ts";
 import { writeSome } from "../file/byte-io.ts";
-import { cgroupRoot } from "./cgroup-mount.ts";
 import { listDirectory, makeDirectory, removeDirectory } from "../file/directory-entry.ts";
 import { openPath, readRegular, statPath } from "../file/fd.ts";
-import { watchPath } from "../event/inotify.ts";
-import { PidRef } from "./pidref.ts";
-import type { Watch } from "../event/poller.ts";
-import { readProcess } from "./process-file.ts";
 import { isErrno, SyscallError } from "../syscall/sys.ts";
+import { cgroupRoot } from "./cgroup-mount.ts";
+import { PidRef } from "./pidref.ts";
+import { readProcess } from "./process-file.ts";
 
 export { type CgroupRoot, cgroupRoot } from "./cgroup-mount.ts";
 

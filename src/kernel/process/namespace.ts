@@ -3,8 +3,8 @@
 // call; threads which the engine happens to start meanwhile never touch files or sockets. See namespaces(7), setns(2).
 import { Fd, ioctl, openPath, readLinkAt } from "../file/fd.ts";
 import { type Pinned, pin, pinForever } from "../syscall/mem.ts";
-import type { PidRef } from "./pidref.ts";
 import { check, isErrno, SyscallError, sys, trySys } from "../syscall/sys.ts";
+import type { PidRef } from "./pidref.ts";
 
 export type NamespaceKind = "cgroup" | "ipc" | "mnt" | "net" | "pid" | "user" | "uts";
 

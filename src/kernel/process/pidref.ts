@@ -1,10 +1,11 @@
 // A process that cannot be mistaken for a later one with the same number: pid and pidfd together. See pidfd_open(2).
+
+import { type Watch, watch } from "../event/poller.ts";
 import { Fd, statFd } from "../file/fd.ts";
 import { fileSystemOf } from "../file/file-system.ts";
 import { pinForever } from "../syscall/mem.ts";
-import { type Watch, watch } from "../event/poller.ts";
-import { isZombie, processParent, processStartTicks, processUid, readProcess } from "./process-file.ts";
 import { check, isErrno, SyscallError, trySys } from "../syscall/sys.ts";
+import { isZombie, processParent, processStartTicks, processUid, readProcess } from "./process-file.ts";
 
 export { processCmdline, processComm, processUid } from "./process-file.ts";
 

@@ -1,8 +1,9 @@
 // Pipes, and reading one to its end: pipe(7).
+
+import { watch } from "../event/poller.ts";
 import { readSome } from "../file/byte-io.ts";
 import { Fd, setNonblocking } from "../file/fd.ts";
 import { pinForever } from "../syscall/mem.ts";
-import { watch } from "../event/poller.ts";
 import { SyscallError, sys } from "../syscall/sys.ts";
 
 const O_CLOEXEC = 0x80000;

@@ -1,10 +1,10 @@
 // Starting this executable again as another of its programs. The child gets an environment built here, not ours: what a
 // caller put into it would otherwise steer a privileged process.
 import type { Fd } from "../file/fd.ts";
+import { SyscallError } from "../syscall/sys.ts";
 import { PARENT_VARIABLE, parentOrder } from "./parent.ts";
 import { PidRef } from "./pidref.ts";
 import { openPipe, readToEnd } from "./pipe.ts";
-import { SyscallError } from "../syscall/sys.ts";
 
 /** Where a standard stream of the child goes. */
 export type Output = "inherit" | "ignore" | Fd;

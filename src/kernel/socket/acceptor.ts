@@ -1,7 +1,8 @@
 // Accepting connections so that a crowd of them leaves room for everything else: a few each turn of the loop, and never
 // stuck when the process may open no more files (EMFILE in accept(2), whose readiness the poller tells only once).
-import { type Fd, openPath } from "../file/fd.ts";
+
 import { type Watch, watch } from "../event/poller.ts";
+import { type Fd, openPath } from "../file/fd.ts";
 import { isErrno, SyscallError } from "../syscall/sys.ts";
 import { acceptPeer } from "./unix.ts";
 

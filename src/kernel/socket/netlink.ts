@@ -1,8 +1,8 @@
 // Addresses and neighbours of a network namespace, asked of the kernel with a socket that lives there: rtnetlink(7).
 import type { Fd } from "../file/fd.ts";
-import { pinForever } from "../syscall/mem.ts";
 import { socketInNetworkOf } from "../process/namespace.ts";
 import type { PidRef } from "../process/pidref.ts";
+import { pinForever } from "../syscall/mem.ts";
 import { check, SyscallError, trySys } from "../syscall/sys.ts";
 
 export interface LocalAddress {

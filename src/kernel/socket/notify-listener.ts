@@ -1,9 +1,10 @@
 // The other side of sd_notify(3): what our own children report.
+
+import { watch } from "../event/poller.ts";
 import type { Fd } from "../file/fd.ts";
 import { pinForever } from "../syscall/mem.ts";
-import { watch } from "../event/poller.ts";
-import { type Credentials, receiveMessage } from "./message.ts";
 import { isErrno } from "../syscall/sys.ts";
+import { type Credentials, receiveMessage } from "./message.ts";
 import { bindUnix, passCredentials, type UnixAddress } from "./unix.ts";
 
 export interface Notification {

@@ -1,10 +1,11 @@
 // A stream socket as an object: bytes in as callbacks, bytes out in order, descriptors with both. It holds no more than
 // one read's bytes; what is queued for sending is the owner's to limit (`queuedBytes`).
+
+import { type Ready, type Watch, watch } from "../event/poller.ts";
 import type { Fd } from "../file/fd.ts";
 import { pinForever } from "../syscall/mem.ts";
-import { type Ready, type Watch, watch } from "../event/poller.ts";
-import { MAX_FDS, receiveMessage, sendPinned } from "./message.ts";
 import { SyscallError } from "../syscall/sys.ts";
+import { MAX_FDS, receiveMessage, sendPinned } from "./message.ts";
 
 export interface StreamHandlers {
   /** Bytes arrived, with the descriptors that came with them. Both belong to the handler. */

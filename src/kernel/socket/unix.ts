@@ -4,8 +4,8 @@ import { basename, dirname } from "node:path";
 import { chmod, unlink } from "../file/directory-entry.ts";
 import { Fd, openPath, statPath } from "../file/fd.ts";
 import { type Pinned, pin, pinForever } from "../syscall/mem.ts";
-import type { Credentials } from "./message.ts";
 import { check, isErrno, SyscallError, sys, trySys } from "../syscall/sys.ts";
+import type { Credentials } from "./message.ts";
 
 export type { Credentials, Received } from "./message.ts";
 export { MAX_FDS, receiveMessage, sendDatagram, sendMessage } from "./message.ts";

@@ -1,10 +1,11 @@
 // Telling the service manager that we are alive (sd_watchdog_enabled(3)), by what this program lives on: events that reach
 // the main loop through the poller and its thread. A timer alone would go on in a daemon that is deaf.
+
+import { watch } from "../event/poller.ts";
 import { readSome, writeSome } from "../file/byte-io.ts";
 import type { Fd } from "../file/fd.ts";
-import { notify, watchdogIntervalUsec } from "./notify.ts";
 import { openPipe } from "../process/pipe.ts";
-import { watch } from "../event/poller.ts";
+import { notify, watchdogIntervalUsec } from "./notify.ts";
 
 /** A byte that is sent to ourselves, and must come back. */
 export class Heartbeat {

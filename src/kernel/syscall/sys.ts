@@ -3,8 +3,8 @@
 // native code there is, and every result is the kernel's own: a value, or minus an errno. See syscall(2).
 import { CFunction, dlopen, FFIType, type Pointer, toArrayBuffer } from "bun:ffi";
 import { NoExecutableMemory } from "../../base/no-executable-memory.ts";
-import type { Pinned } from "./mem.ts";
 import { SyscallError } from "./error.ts";
+import type { Pinned } from "./mem.ts";
 import { NR, type SyscallName } from "./numbers.ts";
 
 export { isErrno, SyscallError } from "./error.ts";

@@ -1,8 +1,8 @@
 // What can be asked of a terminal from its master's side, and raw output without raw input: ioctl_tty(2), termios(3).
 import { type Fd, ioctl } from "../file/fd.ts";
 import { pinForever } from "../syscall/mem.ts";
-import { type TerminalSettings, terminalSettings } from "./pty.ts";
 import { isErrno } from "../syscall/sys.ts";
+import { type TerminalSettings, terminalSettings } from "./pty.ts";
 
 const TCGETS = 0x5401;
 const TCSETSW = 0x5403;

@@ -2,8 +2,8 @@
 // take, and what we may not set there, is left out: the rest of the file counts more.
 import type { Fd } from "../file/fd.ts";
 import { pin, pinForever } from "../syscall/mem.ts";
-import { attributeFor, type OwnerPolicy } from "./owner-policy.ts";
 import { check, trySys } from "../syscall/sys.ts";
+import { attributeFor, type OwnerPolicy } from "./owner-policy.ts";
 import { rawAddress } from "./tree.ts";
 
 const XATTR_MAX = 64 << 10;

@@ -2,12 +2,12 @@
 // a machine. A plain file is made without a name and gets one when it is complete; nothing is done by a name that could
 // lead elsewhere. The umask must be 0. See open(2) "O_TMPFILE", linkat(2), renameat2(2).
 import { randomBytes } from "node:crypto";
-import { copyAttributesAs } from "./copy-attributes.ts";
-import { copyData, setTimes, shareData } from "./copy-file.ts";
 import { Fd, reopen } from "../file/fd.ts";
 import { pinForever } from "../syscall/mem.ts";
-import { type OwnerPolicy, permissionsFor } from "./owner-policy.ts";
 import { check, SyscallError, trySys } from "../syscall/sys.ts";
+import { copyAttributesAs } from "./copy-attributes.ts";
+import { copyData, setTimes, shareData } from "./copy-file.ts";
+import { type OwnerPolicy, permissionsFor } from "./owner-policy.ts";
 import { openEntry, type RawName, RawStatus, rawAddress } from "./tree.ts";
 
 const arm = process.arch === "arm64";

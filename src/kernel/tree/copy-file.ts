@@ -1,9 +1,9 @@
 // Copying one file: its data, by sharing extents where the file system can and else without filling holes, and all that
 // is known about it. See ioctl_ficlonerange(2), copy_file_range(2), lseek(2), xattr(7).
 import { type Fd, reopen } from "../file/fd.ts";
-import { createFile, type NamedPlace } from "./link.ts";
 import { pinForever } from "../syscall/mem.ts";
 import { check, trySys } from "../syscall/sys.ts";
+import { createFile, type NamedPlace } from "./link.ts";
 import { type RawName, type RawStatus, rawAddress } from "./tree.ts";
 
 /** What one copy learns for the next: whether files can share data at all between the two places. */

@@ -1,12 +1,13 @@
 // Copying a file or tree into a place where something may be already: directories are merged, other files stay or are
 // replaced. It goes where other mounts begin, as cp(1) does. Either side may belong to a machine that changes it while it
 // is copied: every step goes from an open directory to one name in it and follows no link.
-import { EntryCopier, type EntryOptions } from "./copy-entry.ts";
+
 import type { Fd } from "../file/fd.ts";
-import { removeTree } from "./remove.ts";
 import { check, isErrno, type SyscallError, trySys } from "../syscall/sys.ts";
-import { openDirectory, openEntry, type RawName, RawStatus, rawAddress } from "./tree.ts";
+import { EntryCopier, type EntryOptions } from "./copy-entry.ts";
 import { makeDirectory, TreeMerge } from "./merge.ts";
+import { removeTree } from "./remove.ts";
+import { openDirectory, openEntry, type RawName, RawStatus, rawAddress } from "./tree.ts";
 
 /** An entry of an open directory. */
 export interface Place {

@@ -1,12 +1,13 @@
 // Copying a tree as it is: kinds, owners, modes, times, extended attributes, hard links, holes, devices. Data is shared
 // with the original where the file system can. It stays on one mount: where another begins, the copy has an empty
 // directory. The source may change meanwhile and may be hostile: nothing is opened before it is known to be a plain file.
-import { type CopyManner, copyAttributes, copyOwnership, fillRegular, setTimes } from "./copy-file.ts";
+
 import type { Fd } from "../file/fd.ts";
 import type { FileKind } from "../file/status.ts";
-import { createFile } from "./link.ts";
 import { pinForever } from "../syscall/mem.ts";
 import { check, isErrno, SyscallError, trySys } from "../syscall/sys.ts";
+import { type CopyManner, copyAttributes, copyOwnership, fillRegular, setTimes } from "./copy-file.ts";
+import { createFile } from "./link.ts";
 import {
   DirectoryChain,
   openDirectory,

@@ -1,8 +1,9 @@
 // The walk of a merging copy: see copy-merge.ts.
-import type { EntryCopier, EntryOptions } from "./copy-entry.ts";
+
 import { Fd } from "../file/fd.ts";
 import { pinForever } from "../syscall/mem.ts";
 import { check, isErrno, SyscallError, trySys } from "../syscall/sys.ts";
+import type { EntryCopier, EntryOptions } from "./copy-entry.ts";
 import {
   DirectoryChain,
   openDirectory,

@@ -1,5 +1,9 @@
 // Removing a whole tree, whatever is in it: of any depth, with immutable files, with subvolumes. It stays on one mount:
 // where another one begins the removal ends with EBUSY. Nobody else should be writing to the tree.
+
+import { makeMutable } from "../file/attributes.ts";
+import type { Fd } from "../file/fd.ts";
+import { check, isErrno, SyscallError, trySys } from "../syscall/sys.ts";
 import {
   isBtrfs,
   mayBeSubvolume,
@@ -9,9 +13,6 @@ import {
   subvolumeInfo,
 } from "./btrfs.ts";
 import { removeGroups } from "./btrfs-quota.ts";
-import type { Fd } from "../file/fd.ts";
-import { makeMutable } from "../file/attributes.ts";
-import { check, isErrno, SyscallError, trySys } from "../syscall/sys.ts";
 import {
   DirectoryChain,
   openDirectory,

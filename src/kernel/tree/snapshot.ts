@@ -1,5 +1,8 @@
 // A snapshot of a subvolume together with those nested in it, each at its place: the file system itself makes snapshots of
 // one subvolume only, with an empty directory where another begins. See btrfs-subvolume(8).
+
+import type { Fd } from "../file/fd.ts";
+import { isErrno } from "../syscall/sys.ts";
 import {
   isSubvolume,
   type NestedSubvolume,
@@ -9,9 +12,7 @@ import {
   subvolumeInfo,
 } from "./btrfs.ts";
 import { copyOwnership, setTimes } from "./copy-file.ts";
-import type { Fd } from "../file/fd.ts";
 import { createDirectory, type NamedPlace, removeEmpty } from "./link.ts";
-import { isErrno } from "../syscall/sys.ts";
 import { DirectoryChain, openDirectory, RawStatus } from "./tree.ts";
 
 const status = new RawStatus();

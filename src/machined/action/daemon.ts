@@ -3,10 +3,10 @@ import type { Authority } from "../../daemon/authority.ts";
 import type { BusClient } from "../../ipc/bus/client.ts";
 import type { Caller } from "../../ipc/caller.ts";
 import type { Addresses } from "../../registry/machine/addresses.ts";
+import type { Registry } from "../../registry/machine/registry.ts";
 import type { Operations } from "../../registry/operation.ts";
 import type { Log } from "../../registry/ports.ts";
-import type { Registry } from "../../registry/machine/registry.ts";
-import type { Enablement } from "../images/enablement.ts";
+import type { Enablement } from "./enablement.ts";
 
 /** Who may register machines: root alone, as before 258; whoever polkit lets and owns the leader; the daemon's own user. */
 export type RegisterPolicy = "root" | "polkit" | "self";

@@ -2,15 +2,14 @@
 import { Image as ImageTable, type Manager } from "../../api/machine1.ts";
 import type { Getters, Handlers } from "../../api/table.ts";
 import { preparer } from "../../base/prepared.ts";
-import { type BusCallContext, bindInterface } from "../../ipc/bus/server.ts";
+import { type BoundInterface, type BusCallContext, bindInterface } from "../../ipc/bus/server.ts";
 import type { Image } from "../../registry/image/image.ts";
 import { poolSpace } from "../../registry/image/pool.ts";
 import { perform } from "../action/action.ts";
 import type { Daemon } from "../action/daemon.ts";
+import { imagePath } from "../machines/bus-shapes.ts";
 import { cleanPool, clone, markReadOnly, remove, rename, setLimit, setPoolLimit } from "./actions.ts";
 import type { Images } from "./images.ts";
-import type { ImageObjects } from "../objects.ts";
-import { imagePath } from "../machines/bus-shapes.ts";
 
 type ImageRow = readonly [string, string, boolean, bigint, bigint, bigint, string];
 
@@ -104,6 +103,13 @@ const imageGetters: Getters<typeof ImageTable, Image> = {
   UsageExclusive: (image) => image.facts.space.usageExclusive,
   LimitExclusive: (image) => image.facts.space.limitExclusive,
 };
+
+/** What stands below …/image: given by whoever manages images. */
+export interface ImageObjects {
+  readonly bound: BoundInterface;
+  find(name: string): unknown;
+  names(): readonly string[];
+}
 
 /** The objects below …/image. */
 export function imageObjects(daemon: Daemon, images: Images): ImageObjects {

@@ -8,7 +8,7 @@ import type { Machine } from "../../registry/machine/machine.ts";
 import { unsupported } from "../../registry/machine/registry.ts";
 import type { CopyOrder } from "../../registry/worker-request.ts";
 import { defineAction } from "../action/action.ts";
-import { manage } from "../machines/lifecycle.ts";
+import { manage } from "../action/manage.ts";
 import { bindIntoMachine, copyWithMachine, requireRoomForCopy } from "./machine-work.ts";
 
 /** Existing files are replaced. */

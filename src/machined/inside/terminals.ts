@@ -6,7 +6,7 @@ import type { Machine } from "../../registry/machine/machine.ts";
 import { unsupported } from "../../registry/machine/registry.ts";
 import { defineAction } from "../action/action.ts";
 import type { Daemon } from "../action/daemon.ts";
-import { manage } from "../machines/lifecycle.ts";
+import { manage } from "../action/manage.ts";
 import { withMachineBus } from "./machine-bus.ts";
 import { openPtyIn } from "./machine-pty.ts";
 import { reach } from "./open-in-machine.ts";

@@ -2,16 +2,16 @@
 import { type Image, Machine as MachineInterface, type Machine as MachineTable, Manager } from "../../api/machine1.ts";
 import type { Getters, Handlers } from "../../api/table.ts";
 import { preparer } from "../../base/prepared.ts";
-import { type BoundInterface, type BusCallContext, bindInterface } from "../../ipc/bus/server.ts";
 import { logControl } from "../../daemon/control.ts";
 import type { LogControlState } from "../../daemon/log.ts";
+import { type BoundInterface, type BusCallContext, bindInterface } from "../../ipc/bus/server.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
 import { perform } from "../action/action.ts";
 import type { Daemon } from "../action/daemon.ts";
+import { addressRows, machinePath, registrationFromProperties, registrationOf, unitProperties } from "./bus-shapes.ts";
 import { addressesOf, getOsRelease, machineOfProcess, mapFrom, mapTo, sshInfo, uidShift } from "./inspect.ts";
 import { kill, terminate, unregister } from "./lifecycle.ts";
 import { createMachine, registerMachine } from "./register.ts";
-import { addressRows, machinePath, registrationFromProperties, registrationOf, unitProperties } from "./bus-shapes.ts";
 
 type ManagerHandlers = Handlers<typeof Manager, BusCallContext>;
 type MachineHandlers = Handlers<typeof MachineTable, BusCallContext<Machine>>;

@@ -6,8 +6,8 @@ import { busLabelEscape } from "../../base/names.ts";
 import type { Variant } from "../../base/variant.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import type { LocalAddress } from "../../kernel/socket/netlink.ts";
-import { type Machine, VSOCK_CID_ANY } from "../../registry/machine/machine.ts";
 import { isVsockCid } from "../../registry/machine/limits.ts";
+import { type Machine, VSOCK_CID_ANY } from "../../registry/machine/machine.ts";
 import type { UnitProperty } from "../../registry/ports.ts";
 import type { Registration } from "./register.ts";
 

@@ -2,8 +2,8 @@
 // (org.freedesktop.machine1(5), GetMachine() ff.).
 import { errnoText } from "../../base/errno.ts";
 import { ErrnoError, invalidArgument, MachinedError } from "../../base/error.ts";
-import type { Caller } from "../../ipc/caller.ts";
 import type { Permission } from "../../daemon/polkit.ts";
+import type { Caller } from "../../ipc/caller.ts";
 import type { LocalAddress } from "../../kernel/socket/netlink.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
 import { HOST_ID_END, type IdKind, idMapsOf, mapInward, mapOutward, shiftOf } from "../../registry/machine/uid-map.ts";

@@ -1,28 +1,11 @@
 // Ending machines: terminate, kill, unregister (org.freedesktop.machine1(5), TerminateMachine() ff.).
 import { ErrnoError, invalidArgument } from "../../base/error.ts";
 import { KILL_WHOM } from "../../base/string-table.ts";
-import type { Permission } from "../../daemon/polkit.ts";
-import type { Machine } from "../../registry/machine/machine.ts";
 import { unsupported } from "../../registry/machine/registry.ts";
 import { defineAction } from "../action/action.ts";
-import type { Call } from "../action/daemon.ts";
+import { manageOwn } from "../action/manage.ts";
 
 const SIGNAL_MAX = 64;
-
-/** The permission to manage a machine. D-Bus calls the machine "machine" in the details, Varlink "name". */
-export function manage(machine: Machine, verb: string, call: Call, details: Record<string, string> = {}): Permission {
-  const subject = call.transport === "bus" ? "machine" : "name";
-  return {
-    action: "org.freedesktop.machine1.manage-machines",
-    details: { [subject]: machine.name, verb, ...details },
-  };
-}
-
-/** The same where the machine's owner needs no permission. */
-export function manageOwn(machine: Machine, verb: string, call: Call): Permission {
-  const permission = manage(machine, verb, call);
-  return machine.isHost ? permission : { ...permission, ownerUid: machine.facts.uid };
-}
 
 /** Forgets a machine; its processes go on. For the host that changes nothing. */
 export const unregister = defineAction({

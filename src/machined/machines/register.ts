@@ -5,12 +5,12 @@ import { ErrnoError, errnoNameOf, invalidArgument, MachinedError } from "../../b
 import { idFromBytes } from "../../base/id128.ts";
 import { isMachineName } from "../../base/names.ts";
 import { MACHINE_CLASSES, type MachineClass } from "../../base/string-table.ts";
+import { authorize } from "../../daemon/polkit.ts";
 import type { Caller } from "../../ipc/caller.ts";
-import { authorize, isPrivileged } from "../../daemon/polkit.ts";
+import { isPrivileged } from "../../ipc/caller.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { userNamespaceOwnerChain } from "../../kernel/process/namespace.ts";
 import { PidRef, processUid } from "../../kernel/process/pidref.ts";
-import { type Machine, VSOCK_CID_ANY } from "../../registry/machine/machine.ts";
 import {
   INTERFACES_LIMIT,
   isAddressText,
@@ -19,8 +19,9 @@ import {
   isServiceName,
   isVsockCid,
 } from "../../registry/machine/limits.ts";
-import type { UnitProperty } from "../../registry/ports.ts";
+import { type Machine, VSOCK_CID_ANY } from "../../registry/machine/machine.ts";
 import { machineExists, unsupported } from "../../registry/machine/registry.ts";
+import type { UnitProperty } from "../../registry/ports.ts";
 import type { Call, Daemon } from "../action/daemon.ts";
 
 /** The leader as a caller names it: by pidfd (taken), by number with or without the pidfd's inode, or itself (pid 0). */

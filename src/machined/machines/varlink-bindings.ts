@@ -11,10 +11,10 @@ import { PidRef } from "../../kernel/process/pidref.ts";
 import { type Machine, VSOCK_CID_ANY } from "../../registry/machine/machine.ts";
 import { defineAction, perform } from "../action/action.ts";
 import type { Daemon } from "../action/daemon.ts";
+import { osRelease } from "../inside/os-release.ts";
+import { openVarlinkHandlers } from "../inside/varlink-bindings.ts";
 import { inspection, mapFrom, mapTo, uidShift } from "./inspect.ts";
 import { kill, terminate, unregister } from "./lifecycle.ts";
-import { openVarlinkHandlers } from "../inside/varlink-bindings.ts";
-import { osRelease } from "../inside/os-release.ts";
 import { beginMachine, type Registration, registerMachine } from "./register.ts";
 
 type ProcessId = number | string | { readonly pid: number | string; readonly pidfdId?: number | bigint | string };

@@ -5,8 +5,8 @@
 import { IoSystemdUserDatabase } from "../../api/io-systemd-userdb.ts";
 import { ErrnoError, errnoNameOf, invalidArgument, MachinedError } from "../../base/error.ts";
 import type { BoundVarlink } from "../../ipc/varlink/server.ts";
-import { openPath } from "../../kernel/file/fd.ts";
 import { setAttribute } from "../../kernel/file/attributes.ts";
+import { openPath } from "../../kernel/file/fd.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
 import { HOST_ID_END, type IdKind, idMapsOf, mapInward, mapOutward } from "../../registry/machine/uid-map.ts";
 import type { Daemon } from "../action/daemon.ts";

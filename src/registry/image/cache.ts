@@ -1,8 +1,9 @@
 // Images that were found before, given again while nothing has changed. One look at an entry's status tells: whatever is
 // done to a tree's top or to a disk image changes its status, and what does not (mounts, subvolumes, block devices) is
 // never taken from memory.
-import { type Fd, openPath, statFd } from "../../kernel/file/fd.ts";
+
 import { pathOf, writeObstacle } from "../../kernel/file/attributes.ts";
+import { type Fd, openPath, statFd } from "../../kernel/file/fd.ts";
 import type { FileStatus } from "../../kernel/file/status.ts";
 import { StatusSet } from "../../kernel/file/status-set.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";

@@ -1,20 +1,21 @@
 // Changing an image where it is: another name, read-only or not, gone. What an image is decides how; what is not ours to
 // change is refused with EROFS (machinectl(1), "Image Commands").
-import { setBlockReadOnly } from "../../kernel/mount/block-device.ts";
-import { setSubvolumeReadOnly } from "../../kernel/tree/btrfs.ts";
-import { type Fd, openPath } from "../../kernel/file/fd.ts";
+
 import { changeFileFlags, FILE_FLAG, fileFlags } from "../../kernel/file/attributes.ts";
+import { type Fd, openPath } from "../../kernel/file/fd.ts";
+import { setBlockReadOnly } from "../../kernel/mount/block-device.ts";
+import { SyscallError } from "../../kernel/syscall/sys.ts";
+import { setSubvolumeReadOnly } from "../../kernel/tree/btrfs.ts";
 import { renameNew, setMode } from "../../kernel/tree/link.ts";
 import { removeTree } from "../../kernel/tree/remove.ts";
-import { SyscallError } from "../../kernel/syscall/sys.ts";
 import { RawStatus, rawOf } from "../../kernel/tree/tree.ts";
-import type { Image, ImagePlace } from "./image.ts";
+import { mountsBelow } from "../mounts.ts";
 import { removeCompanions, renameCompanions } from "./companions.ts";
+import type { Image, ImagePlace } from "./image.ts";
 import type { ImageLayout } from "./layout.ts";
 import { lockImage, lockName } from "./lock.ts";
 import type { ImageSearch } from "./search.ts";
 import { hide } from "./temporary.ts";
-import { mountsBelow } from "../mounts.ts";
 
 /** The place of an image that may be changed; throws `EROFS` for the host's own and for those of the operating system. */
 function changeable(image: Image): ImagePlace {

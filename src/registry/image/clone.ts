@@ -1,22 +1,36 @@
 // Cloning an image into the pool: a snapshot where the file system has them, else a copy that shares its data where the
 // file system can do that, else a copy. The clone has its name only when it is complete (machinectl(1), "clone").
-import { isBtrfs, isSubvolume, type NestedSubvolume, nestedSubvolumes, snapshotSubvolume } from "../../kernel/tree/btrfs.ts";
+
+import {
+  avoidCopyOnWrite,
+  createdUsec,
+  FILE_FLAG,
+  fileFlags,
+  noteCreated,
+  pathOf,
+} from "../../kernel/file/attributes.ts";
+import { type Fd, openBeneath, openPath } from "../../kernel/file/fd.ts";
+import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
+import {
+  isBtrfs,
+  isSubvolume,
+  type NestedSubvolume,
+  nestedSubvolumes,
+  snapshotSubvolume,
+} from "../../kernel/tree/btrfs.ts";
 import { type CopyOptions, copyTree } from "../../kernel/tree/copy.ts";
 import { copyData, shareData } from "../../kernel/tree/copy-file.ts";
-import { type Fd, openBeneath, openPath } from "../../kernel/file/fd.ts";
-import { avoidCopyOnWrite, createdUsec, FILE_FLAG, fileFlags, noteCreated, pathOf } from "../../kernel/file/attributes.ts";
 import { emptyDirectory } from "../../kernel/tree/remove.ts";
 import { snapshotNested } from "../../kernel/tree/snapshot.ts";
-import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
 import { RawStatus, rawOf } from "../../kernel/tree/tree.ts";
-import type { Image } from "./image.ts";
 import { markTree } from "./change.ts";
 import { copyCompanions } from "./companions.ts";
+import type { Image } from "./image.ts";
 import type { ImageLayout } from "./layout.ts";
 import { HeldImage, lockName } from "./lock.ts";
+import { keepSpace, openPool } from "./pool.ts";
 import type { ImageSearch } from "./search.ts";
 import { sweepAll, type Temporary, temporaryFile, temporaryMade, temporaryTree } from "./temporary.ts";
-import { keepSpace, openPool } from "./pool.ts";
 
 export interface CloneRequest {
   readonly newName: string;

@@ -1,11 +1,12 @@
 // What belongs to an image without being in it: its `.nspawn` settings, root hashes and verity data of disk images, state
 // of virtual machines. They share the image's name and go where it goes. Nothing of this is worth failing for.
+
+import { type Fd, openPath } from "../../kernel/file/fd.ts";
+import { SyscallError } from "../../kernel/syscall/sys.ts";
 import { copyTree } from "../../kernel/tree/copy.ts";
 import { copyRegular } from "../../kernel/tree/copy-file.ts";
-import { type Fd, openPath } from "../../kernel/file/fd.ts";
 import { createDirectory, renameNew } from "../../kernel/tree/link.ts";
 import { removeTree } from "../../kernel/tree/remove.ts";
-import { SyscallError } from "../../kernel/syscall/sys.ts";
 import { openDirectory, openEntry, type RawName, RawStatus, rawOf } from "../../kernel/tree/tree.ts";
 import type { Image } from "./image.ts";
 import type { ImageLayout } from "./layout.ts";

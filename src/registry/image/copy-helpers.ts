@@ -2,13 +2,13 @@
 // open files, never paths, so that nothing can be put in between. Each has a socket: files go one way, and at the end what
 // came of them the other (src/worker/operations/copy-helper.ts).
 import { availableParallelism } from "node:os";
-import { endWriting, waitReadable } from "../../kernel/socket/blocking.ts";
-import type { CopyHelpers } from "../../kernel/tree/copy.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
-import { pin } from "../../kernel/syscall/mem.ts";
 import { type Child, spawnSelf } from "../../kernel/process/spawn.ts";
-import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
+import { endWriting, waitReadable } from "../../kernel/socket/blocking.ts";
 import { receiveMessage, sendDatagram, setSocketBuffers, socketPair } from "../../kernel/socket/unix.ts";
+import { pin } from "../../kernel/syscall/mem.ts";
+import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
+import type { CopyHelpers } from "../../kernel/tree/copy.ts";
 
 /** The number under which a helper finds its socket. */
 export const HELPER_FD = 4;

@@ -1,8 +1,9 @@
 // The trees in a disk image: which partitions hold the root and /usr, and a look into them. For short-lived workers: what
 // is mounted comes from whoever made the image (systemd-dissect(1), the Discoverable Partitions Specification).
+
+import { type Fd, openPath } from "../../kernel/file/fd.ts";
 import { mountDetached } from "../../kernel/mount/detached.ts";
 import { type DiskFileSystem, fileSystemAt } from "../../kernel/mount/disk-file-system.ts";
-import { type Fd, openPath } from "../../kernel/file/fd.ts";
 import { type Partition, readPartitions } from "../../kernel/mount/gpt.ts";
 import { attachLoop } from "../../kernel/mount/loop.ts";
 import { SyscallError } from "../../kernel/syscall/sys.ts";

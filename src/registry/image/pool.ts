@@ -4,6 +4,8 @@
 import { mkdirSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { UINT64_MAX } from "../../base/format.ts";
+import { type Fd, openPath } from "../../kernel/file/fd.ts";
+import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
 import { createSubvolume, isBtrfs, isSubvolume, outermostDirectory, subvolumeInfo } from "../../kernel/tree/btrfs.ts";
 import {
   enableQuota,
@@ -14,8 +16,6 @@ import {
   subtreeGroup,
   subvolumeSpace,
 } from "../../kernel/tree/btrfs-quota.ts";
-import { type Fd, openPath } from "../../kernel/file/fd.ts";
-import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
 import { rawOf } from "../../kernel/tree/tree.ts";
 import type { Image } from "./image.ts";
 import type { ImageLayout } from "./layout.ts";

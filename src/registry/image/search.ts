@@ -3,9 +3,9 @@
 import { isDeepStrictEqual } from "node:util";
 import { sortedByBytes } from "../../base/byte-order.ts";
 import { listDirectory } from "../../kernel/file/directory-entry.ts";
-import { HOST_IMAGE, type Image, isImageName } from "./image.ts";
-import { hostImage, imageOfEntry, statusOfEntry } from "./entry.ts";
 import { DirectoryMemory, inDirectory, type SearchedDirectory, UnchangedImages } from "./cache.ts";
+import { hostImage, imageOfEntry, statusOfEntry } from "./entry.ts";
+import { HOST_IMAGE, type Image, isImageName } from "./image.ts";
 import { compareEntries, parseVersionedEntry } from "./version.ts";
 
 const NONE: readonly Image[] = [];

@@ -2,12 +2,12 @@
 // it. The lock ends with the process that has it, however that ends, and whatever is found unlocked is removed.
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
-import { createSubvolume, isBtrfs } from "../../kernel/tree/btrfs.ts";
 import { type Fd, openPath } from "../../kernel/file/fd.ts";
 import { FileLock, isLockFree, lockWhole } from "../../kernel/file/lock.ts";
+import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
+import { createSubvolume, isBtrfs } from "../../kernel/tree/btrfs.ts";
 import { createDirectory, createFile, type NamedPlace, renameNew } from "../../kernel/tree/link.ts";
 import { removeTree } from "../../kernel/tree/remove.ts";
-import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
 import { openDirectory, openForReading, type RawName, RawStatus, readEntries, textOf } from "../../kernel/tree/tree.ts";
 import type { ImageLayout } from "./layout.ts";
 

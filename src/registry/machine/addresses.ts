@@ -3,6 +3,7 @@
 import { MachinedError } from "../../base/error.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { namespaceId } from "../../kernel/process/namespace.ts";
+import type { PidRef } from "../../kernel/process/pidref.ts";
 import {
   dumpAddresses,
   hasChanged,
@@ -10,7 +11,6 @@ import {
   openAddressEvents,
   openAddressSocket,
 } from "../../kernel/socket/netlink.ts";
-import type { PidRef } from "../../kernel/process/pidref.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
 import type { Machine } from "./machine.ts";
 

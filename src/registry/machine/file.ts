@@ -10,7 +10,6 @@ import { formatId, type Id128, parseId } from "../../base/id128.ts";
 import { isMachineName, isUnitName } from "../../base/names.ts";
 import { MACHINE_CLASSES, type MachineClass } from "../../base/string-table.ts";
 import { openPath, readRegular } from "../../kernel/file/fd.ts";
-import { type Machine, VSOCK_CID_ANY } from "./machine.ts";
 import {
   INTERFACES_LIMIT,
   isAddressText,
@@ -19,6 +18,7 @@ import {
   isServiceName,
   isVsockCid,
 } from "./limits.ts";
+import { type Machine, VSOCK_CID_ANY } from "./machine.ts";
 
 /** What a state file says. Nothing in it is trusted: a field that makes no sense is left out. */
 export interface SavedMachine {

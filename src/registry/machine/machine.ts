@@ -3,9 +3,9 @@
 import type { Id128 } from "../../base/id128.ts";
 import { unitNameEscape } from "../../base/names.ts";
 import type { MachineClass } from "../../base/string-table.ts";
+import type { Watch } from "../../kernel/event/poller.ts";
 import { isCgroupPopulated } from "../../kernel/process/cgroup.ts";
 import type { PidRef } from "../../kernel/process/pidref.ts";
-import type { Watch } from "../../kernel/event/poller.ts";
 import type { UnitPlace } from "../ports.ts";
 
 export const VSOCK_CID_ANY = 0xffff_ffff;

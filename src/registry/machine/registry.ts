@@ -8,12 +8,12 @@ import { ErrnoError, errnoNameOf, MachinedError } from "../../base/error.ts";
 import { watchCgroupEvents } from "../../kernel/process/cgroup.ts";
 import type { PidRef } from "../../kernel/process/pidref.ts";
 import { monotonicUsec, realtimeUsec } from "../../kernel/syscall/time.ts";
-import { Machine, type MachineFacts, scopeOf } from "./machine.ts";
+import type { Log, ServiceManager, UnitPlace, UnitProperty } from "../ports.ts";
 import type { MachineFiles } from "./file.ts";
+import { Machine, type MachineFacts, scopeOf } from "./machine.ts";
+import { Restoration } from "./restore.ts";
 import { MachineSaver } from "./saver.ts";
 import { MachineSet } from "./set.ts";
-import type { Log, ServiceManager, UnitPlace, UnitProperty } from "../ports.ts";
-import { Restoration } from "./restore.ts";
 
 /** What the registry tells the rest of the daemon. */
 export interface RegistryEvents {

@@ -4,11 +4,11 @@
 import { errnoNameOf } from "../../base/error.ts";
 import { PidRef } from "../../kernel/process/pidref.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
-import { type Machine, type MachineFacts, scopeOf } from "./machine.ts";
+import type { Log, ServiceManager, UnitPlace } from "../ports.ts";
 import type { LoadedMachines, MachineFiles, SavedMachine } from "./file.ts";
+import { type Machine, type MachineFacts, scopeOf } from "./machine.ts";
 import type { MachineSaver } from "./saver.ts";
 import type { MachineSet } from "./set.ts";
-import type { Log, ServiceManager, UnitPlace } from "../ports.ts";
 
 /** What is needed of the registry. */
 interface Target {

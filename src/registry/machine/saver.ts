@@ -2,9 +2,9 @@
 // cannot be written (full /run, no free descriptor) is a warning for the admin and written again later, never a reason to
 // refuse or to lose a machine.
 import { errnoNameOf } from "../../base/error.ts";
-import type { Machine } from "./machine.ts";
-import type { MachineFiles } from "./file.ts";
 import type { Log } from "../ports.ts";
+import type { MachineFiles } from "./file.ts";
+import type { Machine } from "./machine.ts";
 
 const RETRY_MS = 1_000;
 const RETRY_LIMIT_MS = 30_000;

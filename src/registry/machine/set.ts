@@ -2,8 +2,8 @@
 import { MachinedError } from "../../base/error.ts";
 import { cgroupOfProcess } from "../../kernel/process/cgroup.ts";
 import { PidRef } from "../../kernel/process/pidref.ts";
-import type { Machine } from "./machine.ts";
 import type { ServiceManager, UnitPlace } from "../ports.ts";
+import type { Machine } from "./machine.ts";
 
 /** How far up a process's parents a machine is looked for. */
 const PARENT_LIMIT = 64;

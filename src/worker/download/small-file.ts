@@ -2,8 +2,8 @@
 import { fileURLToPath } from "node:url";
 import { brotliDecompressSync, gunzipSync, inflateSync, zstdDecompressSync } from "node:zlib";
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
-import type { LinkPolicy } from "../../kernel/file/status.ts";
 import { readForeign } from "../../kernel/file/foreign-file.ts";
+import type { LinkPolicy } from "../../kernel/file/status.ts";
 import { type HttpReply, httpGet } from "./http.ts";
 import { announced, type Get, type JobLimits, refuseStatus, requireWhole, tooLarge } from "./job.ts";
 import { persistently } from "./retry.ts";

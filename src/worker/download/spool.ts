@@ -4,20 +4,20 @@ import { createHash } from "node:crypto";
 import { fdatasync, readSync, rmSync } from "node:fs";
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
 import { formatBytes } from "../../base/format.ts";
-import { type Fd, statFd } from "../../kernel/file/fd.ts";
 import { avoidCopyOnWrite } from "../../kernel/file/attributes.ts";
+import { type Fd, statFd } from "../../kernel/file/fd.ts";
 import { sys } from "../../kernel/syscall/sys.ts";
+import { Stage } from "../image/stage.ts";
+import { writeSparse } from "../image/write-raw.ts";
 import { keepWhenInterrupted } from "../program/abandon.ts";
 import { Budget } from "../program/budget.ts";
-import { CHUNK, lendChunk } from "../stream/chunk-memory.ts";
 import { log } from "../program/log.ts";
-import { writeSparse } from "../image/write-raw.ts";
-import { Stage } from "../image/stage.ts";
+import { CHUNK, lendChunk } from "../stream/chunk-memory.ts";
+import { setLength } from "../tar/untar-calls.ts";
 import type { Destination } from "./destination.ts";
 import { openSpoolFile } from "./spool-file.ts";
 import { SpoolParts } from "./spool-parts.ts";
 import { bootId, type Origin, readState, type SpoolState, usableOf, writeState } from "./spool-state.ts";
-import { setLength } from "../tar/untar-calls.ts";
 
 /** Pieces below this are not worth a whole chunk's memory: many of them may wait for a decoder. */
 const SMALL = CHUNK / 4;

@@ -1,7 +1,7 @@
 // The list of checksums that belongs to a download, and its signature: which of the possible files a server has.
 
-import { lastComponent, neighbour } from "./url.ts";
 import { isClearSigned } from "./signature.ts";
+import { lastComponent, neighbour } from "./url.ts";
 import type { SumsFile, VerifyMode } from "./verify.ts";
 
 type Fetch = (url: string) => Promise<Buffer | null>;

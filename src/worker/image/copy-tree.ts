@@ -1,9 +1,9 @@
 // Copying a tree in a child process of our own, which is killed with us: the copy itself never looks up from its work.
 import { ErrnoError } from "../../base/error.ts";
 import { formatBytes } from "../../base/format.ts";
-import { copyTree } from "../../kernel/tree/copy.ts";
 import { Fd } from "../../kernel/file/fd.ts";
 import { type Child, spawnSelf } from "../../kernel/process/spawn.ts";
+import { copyTree } from "../../kernel/tree/copy.ts";
 import { abandonWithUs, requireWanted } from "../program/abandon.ts";
 import { log } from "../program/log.ts";
 

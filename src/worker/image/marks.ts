@@ -1,9 +1,10 @@
 // Marks of images that must not be changed.
-import { setBlockReadOnly } from "../../kernel/mount/block-device.ts";
-import { isSubvolume, setSubvolumeReadOnly } from "../../kernel/tree/btrfs.ts";
-import { type Fd, statFd } from "../../kernel/file/fd.ts";
+
 import { changeFileFlags, FILE_FLAG } from "../../kernel/file/attributes.ts";
+import { type Fd, statFd } from "../../kernel/file/fd.ts";
+import { setBlockReadOnly } from "../../kernel/mount/block-device.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
+import { isSubvolume, setSubvolumeReadOnly } from "../../kernel/tree/btrfs.ts";
 import { changeMode } from "../tar/untar-calls.ts";
 
 /** Marks a tree as read-only, as well as its file system can. */

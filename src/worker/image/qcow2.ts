@@ -6,11 +6,11 @@ import { readSync } from "node:fs";
 import { inflateRawSync, zstdDecompressSync } from "node:zlib";
 import { ErrnoError } from "../../base/error.ts";
 import { type Fd, statFd } from "../../kernel/file/fd.ts";
-import { Turns } from "../stream/archive.ts";
 import { Budget } from "../program/budget.ts";
+import { Turns } from "../stream/archive.ts";
 import { zstdFrameLength } from "../stream/compression-zstd.ts";
-import { writeSparse } from "./write-raw.ts";
 import { setLength } from "../tar/untar-calls.ts";
+import { writeSparse } from "./write-raw.ts";
 
 const MAGIC = Buffer.from("514649fb", "hex");
 const HEADER_BYTES = 112;

@@ -2,12 +2,12 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { ErrnoError } from "../../base/error.ts";
-import { type Fd, statAt } from "../../kernel/file/fd.ts";
 import { makeMutable, pathOf } from "../../kernel/file/attributes.ts";
+import { type Fd, statAt } from "../../kernel/file/fd.ts";
 import { isAt, lockWhole } from "../../kernel/file/lock.ts";
 import type { FileStatus } from "../../kernel/file/status.ts";
-import { removeTree } from "../../kernel/tree/remove.ts";
 import { check, isErrno, trySys } from "../../kernel/syscall/sys.ts";
+import { removeTree } from "../../kernel/tree/remove.ts";
 import { openForReading, rawAddress, rawOf } from "../../kernel/tree/tree.ts";
 import { lockReplaced } from "../../registry/image/lock.ts";
 import { mountsBelow } from "../../registry/mounts.ts";

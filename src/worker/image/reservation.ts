@@ -1,8 +1,8 @@
 // Who may write an image of a given name now.
 import { join } from "node:path";
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
-import type { Fd } from "../../kernel/file/fd.ts";
 import { pathOf } from "../../kernel/file/attributes.ts";
+import type { Fd } from "../../kernel/file/fd.ts";
 import { type ImageLock, lockName, lockPlace } from "../../registry/image/lock.ts";
 import { abandonWithUs } from "../program/abandon.ts";
 import type { WorkerOptions } from "../program/options.ts";

@@ -3,17 +3,17 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync, openSync } from "node:fs";
 import { ErrnoError } from "../../base/error.ts";
-import { createSubvolume, isBtrfs } from "../../kernel/tree/btrfs.ts";
-import { Fd, openPath, statAt, statFd } from "../../kernel/file/fd.ts";
 import { avoidCopyOnWrite } from "../../kernel/file/attributes.ts";
+import { Fd, openPath, statAt, statFd } from "../../kernel/file/fd.ts";
 import { lockWhole } from "../../kernel/file/lock.ts";
-import { removeTree } from "../../kernel/tree/remove.ts";
 import { check, isErrno, sys } from "../../kernel/syscall/sys.ts";
+import { createSubvolume, isBtrfs } from "../../kernel/tree/btrfs.ts";
+import { removeTree } from "../../kernel/tree/remove.ts";
 import { openDirectory } from "../../kernel/tree/tree.ts";
 import { abandonWithUs, requireWanted } from "../program/abandon.ts";
+import { changeMode, tryMakeDirectory } from "../tar/untar-calls.ts";
 import { lockTree } from "./marks.ts";
 import { EEXIST, renameNew, replaceFile, replaceImage } from "./replace.ts";
-import { changeMode, tryMakeDirectory } from "../tar/untar-calls.ts";
 
 export interface InstallOptions {
   /** Takes the place of what has the name. */

@@ -4,8 +4,8 @@ import { ErrnoError } from "../../base/error.ts";
 import { homeDirectory } from "../../kernel/process/account.ts";
 import { type Image, isImageName } from "../../registry/image/image.ts";
 import { ImageSearch } from "../../registry/image/search.ts";
+import { movedRoot } from "../program/lock-directory.ts";
 import type { ImageClass, WorkerOptions } from "../program/options.ts";
-import { movedRoot } from "./lock-directory.ts";
 
 /** The folder of a class below each of the directories that a system keeps things in. */
 const FOLDERS: Readonly<Record<ImageClass, string>> = {

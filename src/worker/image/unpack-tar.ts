@@ -1,23 +1,23 @@
 // `systemd-import tar`: an archive, compressed or not, becomes a tree.
 import { basename, dirname } from "node:path";
 import { ErrnoError } from "../../base/error.ts";
-import { createSubvolume, isBtrfs } from "../../kernel/tree/btrfs.ts";
 import { type Fd, openPath, statAt } from "../../kernel/file/fd.ts";
-import { removeTree } from "../../kernel/tree/remove.ts";
 import { check } from "../../kernel/syscall/sys.ts";
+import { createSubvolume, isBtrfs } from "../../kernel/tree/btrfs.ts";
+import { removeTree } from "../../kernel/tree/remove.ts";
 import { rawOf } from "../../kernel/tree/tree.ts";
-import { type Chunks, Turns } from "../stream/archive.ts";
 import { Budget } from "../program/budget.ts";
+import type { WorkerOptions } from "../program/options.ts";
+import { type Chunks, Turns } from "../stream/archive.ts";
 import { giveBack } from "../stream/chunk-memory.ts";
 import { decompress } from "../stream/compression.ts";
-import type { WorkerOptions } from "../program/options.ts";
-import { liftOsTree } from "./os-tree.ts";
-import { InPlace } from "./in-place.ts";
-import { exists } from "./stage.ts";
 import type { TarTarget } from "../tar/entry.ts";
 import type { Untar, UntarOptions } from "../tar/untar.ts";
 import { EEXIST, tryMakeDirectory } from "../tar/untar-calls.ts";
 import { Unpacker } from "../tar/untar-unpacker.ts";
+import { InPlace } from "./in-place.ts";
+import { liftOsTree } from "./os-tree.ts";
+import { exists } from "./stage.ts";
 
 /** No image is larger; an archive that is, is a bomb. */
 const CONTENT_LIMIT_BYTES = 1024 ** 4;

@@ -1,12 +1,12 @@
 // `systemd-import raw`: a disk image, compressed or not, raw or qcow2, becomes a sparse raw file.
 import { writeSync } from "node:fs";
 import { ErrnoError } from "../../base/error.ts";
-import { dataSteps, shareSteps } from "../../kernel/tree/copy-file.ts";
-import { type Fd, statFd } from "../../kernel/file/fd.ts";
 import { attributeNames, createdUsec, getAttribute, noteCreated, setAttribute } from "../../kernel/file/attributes.ts";
+import { type Fd, statFd } from "../../kernel/file/fd.ts";
 import { SyscallError, trySys } from "../../kernel/syscall/sys.ts";
-import { type Chunks, Turns } from "../stream/archive.ts";
+import { dataSteps, shareSteps } from "../../kernel/tree/copy-file.ts";
 import { Budget } from "../program/budget.ts";
+import { type Chunks, Turns } from "../stream/archive.ts";
 import { giveBack } from "../stream/chunk-memory.ts";
 import { setFileTime, setLength } from "../tar/untar-calls.ts";
 

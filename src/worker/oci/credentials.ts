@@ -1,8 +1,8 @@
 // Names and passwords for registries, from where container tools keep them: containers-auth.json(5), docker's config.json,
 // and the programs these files name.
 import { join } from "node:path";
-import { homeDirectory } from "../../kernel/process/account.ts";
 import { readSettings } from "../../kernel/file/foreign-file.ts";
+import { homeDirectory } from "../../kernel/process/account.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
 import { log } from "../program/log.ts";
 

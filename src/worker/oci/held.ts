@@ -1,7 +1,7 @@
 // The layers of an image that is being made of them, held from when they are found or made until the image is there.
 import { join } from "node:path";
-import type { Fd } from "../../kernel/file/fd.ts";
 import { pathOf } from "../../kernel/file/attributes.ts";
+import type { Fd } from "../../kernel/file/fd.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
 import { HeldImage, lockImageFile } from "../../registry/image/lock.ts";
 import { abandonWithUs } from "../program/abandon.ts";

@@ -4,11 +4,11 @@
 import type { Fd } from "../../kernel/file/fd.ts";
 import type { RawName } from "../../kernel/tree/tree.ts";
 import { Held } from "../program/budget.ts";
-import { isOverlayAttribute, type Mark, markIn, namesOfMark, setMark, YES } from "./marks.ts";
+import { damaged } from "../stream/feed.ts";
 import type { TarEntry, TarSink, TarTarget } from "../tar/entry.ts";
-import { damaged } from "../tar/header.ts";
 import type { Untar, UntarOptions } from "../tar/untar.ts";
 import { componentsOf } from "../tar/untar-place.ts";
+import { isOverlayAttribute, type Mark, markIn, namesOfMark, setMark, YES } from "./marks.ts";
 
 const WHITEOUT = ".wh.";
 const OPAQUE = ".wh..wh..opq";

@@ -1,7 +1,8 @@
 // Notes that a layer carries on disk, in attributes that overlayfs keeps to itself: what the archive did not say, and what
 // is elsewhere. A layer is unpacked without the layers below it, and only together with them does it become complete.
-import type { Fd } from "../../kernel/file/fd.ts";
+
 import { getAttribute } from "../../kernel/file/attributes.ts";
+import type { Fd } from "../../kernel/file/fd.ts";
 import { trySetAttribute } from "../tar/untar-calls.ts";
 
 /** Overlayfs reads one or the other, depending on who mounts it. */

@@ -2,10 +2,10 @@
 // "oci-archive:FILE[:TAG]" for image layouts on this host.
 import { type Fd, openPath } from "../../kernel/file/fd.ts";
 import { openForeign } from "../../kernel/file/foreign-file.ts";
-import { mortal } from "../../kernel/process/mortal.ts";
-import { readChunks } from "../stream/archive.ts";
-import { unpackTar } from "../image/unpack-tar.ts";
+import { mortal } from "../../kernel/syscall/mortal.ts";
 import { Stage } from "../image/stage.ts";
+import { unpackTar } from "../image/unpack-tar.ts";
+import { readChunks } from "../stream/archive.ts";
 import { parseReference, resolveReference } from "./reference.ts";
 import { OciRegistry } from "./registry.ts";
 import { layoutSource, type OciSource, registrySource } from "./source.ts";

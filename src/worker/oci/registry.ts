@@ -2,13 +2,13 @@
 // What we know of ourselves goes to the registry, and to the token server it names over https; never to where it redirects
 // (CVE-2020-15157).
 import { ErrnoError } from "../../base/error.ts";
+import { type HttpReply, type HttpRequest, httpGet } from "../download/http.ts";
+import { JOB_LIMITS } from "../download/job.ts";
+import { fetchSide } from "../download/small-file.ts";
 import { log } from "../program/log.ts";
 import { type Challenge, parseChallenges } from "./challenge.ts";
 import { type Credentials, credentialsFor, IDENTITY_TOKEN } from "./credentials.ts";
 import type { OciAddress } from "./reference.ts";
-import { type HttpReply, type HttpRequest, httpGet } from "../download/http.ts";
-import { JOB_LIMITS } from "../download/job.ts";
-import { fetchSide } from "../download/small-file.ts";
 
 const TOKEN_LIMIT_BYTES = 1 << 20;
 const CLIENT = "machined";

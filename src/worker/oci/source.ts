@@ -4,16 +4,16 @@ import { fileURLToPath } from "node:url";
 import { ErrnoError } from "../../base/error.ts";
 import { type Fd, openInRoot, readFileIn, reopen, statFd } from "../../kernel/file/fd.ts";
 import { openForeign } from "../../kernel/file/foreign-file.ts";
-import { mortal } from "../../kernel/process/mortal.ts";
-import { type Chunks, readChunks } from "../stream/archive.ts";
-import { type Descriptor, INDEX_TYPES, MANIFEST_TYPES, parseObject } from "./manifest.ts";
-import { isDigest, requireDigest } from "./reference.ts";
-import type { OciRegistry } from "./registry.ts";
+import { mortal } from "../../kernel/syscall/mortal.ts";
 import { type HttpRequest, httpGet } from "../download/http.ts";
 import { fetchMain, type Get, JOB_LIMITS } from "../download/job.ts";
 import { fetchSide } from "../download/small-file.ts";
 import { Spool } from "../download/spool.ts";
 import { isFileUrl, isPullUrl } from "../download/url.ts";
+import { type Chunks, readChunks } from "../stream/archive.ts";
+import { type Descriptor, INDEX_TYPES, MANIFEST_TYPES, parseObject } from "./manifest.ts";
+import { isDigest, requireDigest } from "./reference.ts";
+import type { OciRegistry } from "./registry.ts";
 
 export const DOCUMENT_LIMIT_BYTES = 4 << 20;
 

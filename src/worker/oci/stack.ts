@@ -1,10 +1,19 @@
 // Whether layers can be laid one over the other as they are. Overlayfs shows of a directory what the topmost layer has, and
 // knows no file of one layer under a name in another: a layer that leaves such things to the layers below has a mark, and
 // here it is looked up whether they matter for the layers below it in this image.
-import { type Fd, openAt, openBeneath } from "../../kernel/file/fd.ts";
+
 import { attributeNames } from "../../kernel/file/attributes.ts";
+import { type Fd, openAt, openBeneath } from "../../kernel/file/fd.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
-import { openDirectory, openEntry, type RawName, RawStatus, rawOf, readSomeEntries, textOf } from "../../kernel/tree/tree.ts";
+import {
+  openDirectory,
+  openEntry,
+  type RawName,
+  RawStatus,
+  rawOf,
+  readSomeEntries,
+  textOf,
+} from "../../kernel/tree/tree.ts";
 import { isOverlayAttribute, markOf } from "./marks.ts";
 
 /** Whether each layer is complete without what it leaves to those below. */

@@ -10,14 +10,14 @@
 // machine for a login or shell is started by the machine's own service manager, and never was a process of ours.
 import { basename, dirname } from "node:path";
 import { ErrnoError } from "../../base/error.ts";
-import { makeFilesAs } from "../../kernel/process/act-as.ts";
 import { Fd, openInRoot, openPath, statFd } from "../../kernel/file/fd.ts";
 import { mapMountIds } from "../../kernel/mount/idmapped.ts";
-import { forbidInspection } from "../../kernel/process/dumpable.ts";
-import { createDirectory, createFile } from "../../kernel/tree/link.ts";
 import { attachMount, cloneMount, enterMountNamespace, setMountAttributes } from "../../kernel/mount/mount.ts";
+import { makeFilesAs } from "../../kernel/process/act-as.ts";
+import { forbidInspection } from "../../kernel/process/dumpable.ts";
 import { PidRef } from "../../kernel/process/pidref.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
+import { createDirectory, createFile } from "../../kernel/tree/link.ts";
 import { rawOf } from "../../kernel/tree/tree.ts";
 import { type BindOrder, WORK_FDS } from "../../registry/worker-request.ts";
 import { BindTunnel } from "./bind-tunnel.ts";

@@ -5,10 +5,10 @@ import { randomBytes } from "node:crypto";
 import { ErrnoError } from "../../base/error.ts";
 import { unlink } from "../../kernel/file/directory-entry.ts";
 import { type Fd, openAt, openInRoot, openPath, statFd } from "../../kernel/file/fd.ts";
-import { createDirectory, createFile, removeEmpty } from "../../kernel/tree/link.ts";
 import { attachMount, cloneMount, unmount } from "../../kernel/mount/mount.ts";
 import { currentMountNamespace, returnToMountNamespace } from "../../kernel/mount/mount-namespace.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
+import { createDirectory, createFile, removeEmpty } from "../../kernel/tree/link.ts";
 
 /** Where the other end is in the machine. */
 const INCOMING = "/run/host/incoming";

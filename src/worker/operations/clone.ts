@@ -1,6 +1,7 @@
 // machined-worker clone: makes a copy of an image in the pool.
-import { startCopyHelpers } from "../../registry/image/copy-helpers.ts";
+
 import { cloneImage } from "../../registry/image/clone.ts";
+import { startCopyHelpers } from "../../registry/image/copy-helpers.ts";
 import { imageOf, type NamedImageRequest, requestOf, searchOf } from "./image-request.ts";
 import { lossTeller } from "./report-losses.ts";
 import { workerOf } from "./run-operation.ts";

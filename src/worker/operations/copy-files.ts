@@ -6,13 +6,13 @@
 import { basename, dirname } from "node:path";
 import { errnoText } from "../../base/errno.ts";
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
-import { makeFilesAs } from "../../kernel/process/act-as.ts";
-import { copyMerging, type Place } from "../../kernel/tree/copy-merge.ts";
 import { Fd, openInRoot, openPath } from "../../kernel/file/fd.ts";
+import { makeFilesAs } from "../../kernel/process/act-as.ts";
 import { forbidInspection } from "../../kernel/process/dumpable.ts";
 import type { Identity } from "../../kernel/process/namespace.ts";
-import { KEEP_OWNERS, type OwnerPolicy } from "../../kernel/tree/owner-policy.ts";
 import { dieWithParent } from "../../kernel/process/parent-death.ts";
+import { copyMerging, type Place } from "../../kernel/tree/copy-merge.ts";
+import { KEEP_OWNERS, type OwnerPolicy } from "../../kernel/tree/owner-policy.ts";
 import { removeTree } from "../../kernel/tree/remove.ts";
 import { rawOf } from "../../kernel/tree/tree.ts";
 import { type CopyOrder, WORK_FDS } from "../../registry/worker-request.ts";

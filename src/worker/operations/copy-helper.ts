@@ -1,11 +1,12 @@
 // machined-worker copy-helper: fills files for another worker that walks a tree (src/registry/image/copy-helpers.ts).
-import { waitReadable } from "../../kernel/socket/blocking.ts";
-import { fillRegular } from "../../kernel/tree/copy-file.ts";
+
 import { Fd } from "../../kernel/file/fd.ts";
+import { waitReadable } from "../../kernel/socket/blocking.ts";
+import { receiveMessage, sendDatagram } from "../../kernel/socket/unix.ts";
 import { pin } from "../../kernel/syscall/mem.ts";
 import { SyscallError } from "../../kernel/syscall/sys.ts";
+import { fillRegular } from "../../kernel/tree/copy-file.ts";
 import { RawStatus } from "../../kernel/tree/tree.ts";
-import { receiveMessage, sendDatagram } from "../../kernel/socket/unix.ts";
 import { HELPER_FD, type HelperReport } from "../../registry/image/copy-helpers.ts";
 import { lossTeller } from "./report-losses.ts";
 

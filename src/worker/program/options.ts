@@ -1,7 +1,7 @@
 // The command lines of the transfer workers: the options of the original's programs, in one table (systemd-importd.service(8)).
 import { isAbsolutePath } from "../../base/names.ts";
+import { lockDirectoryOf } from "./lock-directory.ts";
 import { log } from "./log.ts";
-import { lockDirectoryOf } from "../image/lock-directory.ts";
 
 /** What the options come to. Options that a program does not have keep their defaults. */
 export interface WorkerOptions {

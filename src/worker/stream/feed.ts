@@ -1,6 +1,11 @@
 // Bytes that come in chunks of any size, for a parser that reads as if they were all there. The parser is a generator:
 // where it needs more than has come it yields, and goes on with the next chunk.
-import { damaged } from "../tar/header.ts";
+import { ErrnoError } from "../../base/error.ts";
+
+/** An archive that cannot be understood. */
+export function damaged(what: string): ErrnoError {
+  return new ErrnoError("EBADMSG", `Archive is damaged: ${what}`);
+}
 
 /** A parser that pauses for chunks; null says that no more will come. */
 export type Parse<Result> = Generator<undefined, Result, Buffer | null>;

@@ -1,6 +1,6 @@
 // The 512-byte header blocks of tar archives: ustar, GNU and V7. See tar(5), "The GNU tar manual, Basic Tar Format".
-import { ErrnoError } from "../../base/error.ts";
 import type { RawName } from "../../kernel/tree/tree.ts";
+import { damaged } from "../stream/feed.ts";
 
 export const BLOCK = 512;
 
@@ -16,11 +16,6 @@ export interface TarHeader {
   readonly seconds: number;
   readonly major: number;
   readonly minor: number;
-}
-
-/** An archive that cannot be understood. */
-export function damaged(what: string): ErrnoError {
-  return new ErrnoError("EBADMSG", `Archive is damaged: ${what}`);
 }
 
 const ZERO_BLOCK = Buffer.alloc(BLOCK);

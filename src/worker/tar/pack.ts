@@ -2,8 +2,8 @@
 // but names. It stays on one mount. Sockets, which no archive can say, are left out and named in the log; what goes away
 // while it is read is not there.
 import { readSync } from "node:fs";
-import type { Fd } from "../../kernel/file/fd.ts";
 import { attributeNames, getAttribute } from "../../kernel/file/attributes.ts";
+import type { Fd } from "../../kernel/file/fd.ts";
 import { isErrno, trySys } from "../../kernel/syscall/sys.ts";
 import {
   DirectoryChain,
@@ -17,9 +17,9 @@ import {
   textOf,
 } from "../../kernel/tree/tree.ts";
 import { log } from "../program/log.ts";
+import { Listing } from "./listing.ts";
 import { paxAttributeKey } from "./pax.ts";
 import { decodeAcl } from "./pax-acl.ts";
-import { Listing } from "./listing.ts";
 import type { SparsePiece } from "./sparse.ts";
 import { END_MARK, type MemberHeader, memberHeader, padding } from "./writer.ts";
 

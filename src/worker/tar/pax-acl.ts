@@ -1,6 +1,6 @@
 // Access control lists as archives write them ("user:1000:rw-", star's "user:name:rw-:1000") and as Linux keeps them in
 // system.posix_acl_access and system.posix_acl_default. See acl(5), linux/posix_acl_xattr.h.
-import { damaged } from "./header.ts";
+import { damaged } from "../stream/feed.ts";
 
 /** struct posix_acl_xattr_header { __le32 a_version; } and entries { __le16 e_tag; __le16 e_perm; __le32 e_id; } */
 const VERSION = 2;

@@ -1,7 +1,7 @@
 // Extended headers of tar archives (pax(1), "pax Extended Header"): records of "LENGTH KEY=VALUE\n". A record that is not
 // exactly right makes the archive unreadable: programs that skip such records disagree on where the next member begins.
 import type { RawName } from "../../kernel/tree/tree.ts";
-import { damaged } from "./header.ts";
+import { damaged } from "../stream/feed.ts";
 
 /** Keys and values byte for byte; a key that came several times has several values where that means something. */
 export type PaxRecords = Map<string, Buffer>;

@@ -3,19 +3,10 @@
 // programs that guess differently read two different archives (CVE-2025-62518).
 import { ErrnoError } from "../../base/error.ts";
 import type { RawName } from "../../kernel/tree/tree.ts";
-import { EXTENDED_LIMIT, type PaxRecords, paxAttributes, paxName, paxNumber, paxTime, readPax } from "./pax.ts";
+import { damaged, type Parse, TarFeed } from "../stream/feed.ts";
 import type { TarEntry, TarKind, TarSink, TarTarget } from "./entry.ts";
-import { type Parse, TarFeed } from "../stream/feed.ts";
-import {
-  BLOCK,
-  damaged,
-  fileSize,
-  hasValidSum,
-  identity,
-  isZeroBlock,
-  parseHeader,
-  type TarHeader,
-} from "./header.ts";
+import { BLOCK, fileSize, hasValidSum, identity, isZeroBlock, parseHeader, type TarHeader } from "./header.ts";
+import { EXTENDED_LIMIT, type PaxRecords, paxAttributes, paxName, paxNumber, paxTime, readPax } from "./pax.ts";
 import { isPaxSparse, piecesOf, readOldSparse, readPaxSparse, type SparseMap } from "./sparse.ts";
 
 const KINDS: Readonly<Record<string, TarKind>> = {

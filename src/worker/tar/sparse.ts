@@ -1,9 +1,11 @@
 // Files with holes in tar archives, in the four ways GNU tar writes them: the old header type "S", and pax 0.0, 0.1 and
 // 1.0 ("The GNU tar manual, Storing Sparse Files"). A map is believed only when its pieces follow each other inside the
 // file and are together as long as the data that follows.
-import { type PaxRecords, paxName, paxNumber } from "./pax.ts";
+
 import type { Parse, TarFeed } from "../stream/feed.ts";
-import { BLOCK, damaged, fileSize, number } from "./header.ts";
+import { damaged } from "../stream/feed.ts";
+import { BLOCK, fileSize, number } from "./header.ts";
+import { type PaxRecords, paxName, paxNumber } from "./pax.ts";
 
 export interface SparsePiece {
   readonly offset: number;

@@ -2,15 +2,15 @@
 // owner takes away setuid and capabilities, permissions set anew would rewrite an access control list. Owners are always
 // set: who made the file and what its directory hands down must not decide.
 import { ErrnoError } from "../../base/error.ts";
-import type { Fd } from "../../kernel/file/fd.ts";
 import { attributeNames, removeAttribute } from "../../kernel/file/attributes.ts";
+import type { Fd } from "../../kernel/file/fd.ts";
 import { fileSystemOf } from "../../kernel/file/file-system.ts";
 import { changeOwner } from "../../kernel/file/ownership.ts";
 import { check, isErrno } from "../../kernel/syscall/sys.ts";
 import type { RawName } from "../../kernel/tree/tree.ts";
+import type { TarEntry } from "./entry.ts";
 import type { PaxTime } from "./pax.ts";
 import { encodeAcl } from "./pax-acl.ts";
-import type { TarEntry } from "./entry.ts";
 import type { NamedAcl } from "./untar-acl.ts";
 import {
   changeEntryMode,

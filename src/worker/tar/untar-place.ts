@@ -6,7 +6,7 @@ import { ErrnoError } from "../../base/error.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { check } from "../../kernel/syscall/sys.ts";
 import { type RawName, readLinkIn, textOf } from "../../kernel/tree/tree.ts";
-import { damaged } from "./header.ts";
+import { damaged } from "../stream/feed.ts";
 import { adopt, EEXIST, ENOENT, tryMakeDirectory, tryOpenDirectory } from "./untar-calls.ts";
 
 const DEPTH_LIMIT = 128;

@@ -2,8 +2,8 @@
 import { errnoNameOf } from "../../base/error.ts";
 import { Fd } from "../../kernel/file/fd.ts";
 import type { FileKind } from "../../kernel/file/status.ts";
-import { emptyDirectory, removeTree } from "../../kernel/tree/remove.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
+import { emptyDirectory, removeTree } from "../../kernel/tree/remove.ts";
 import { type RawName, RawStatus } from "../../kernel/tree/tree.ts";
 import { tryOpenDirectory } from "./untar-calls.ts";
 import { Place, type PlaceOptions } from "./untar-place.ts";

@@ -6,13 +6,13 @@
 // later became something else (CVE-2021-31566), and so that no default list or group is inherited meanwhile.
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
-import { removeTree } from "../../kernel/tree/remove.ts";
 import { check } from "../../kernel/syscall/sys.ts";
+import { removeTree } from "../../kernel/tree/remove.ts";
 import { openEntry, type RawName, textOf } from "../../kernel/tree/tree.ts";
 import { entryCost, Held } from "../program/budget.ts";
 import { log } from "../program/log.ts";
+import { damaged } from "../stream/feed.ts";
 import type { TarEntry, TarSink, TarTarget } from "./entry.ts";
-import { damaged } from "./header.ts";
 import { LateAcls } from "./untar-acl.ts";
 import {
   adopt,

@@ -3,26 +3,26 @@
 
 import { dirname, isAbsolute, join } from "node:path";
 import { ErrnoError } from "../../base/error.ts";
-import { isSubvolume, setSubvolumeReadOnly, snapshotSubvolume } from "../../kernel/tree/btrfs.ts";
-import { type Fd, openPath, statFd } from "../../kernel/file/fd.ts";
 import { pathOf } from "../../kernel/file/attributes.ts";
+import { type Fd, openPath, statFd } from "../../kernel/file/fd.ts";
 import { SyscallError, trySys } from "../../kernel/syscall/sys.ts";
+import { isSubvolume, setSubvolumeReadOnly, snapshotSubvolume } from "../../kernel/tree/btrfs.ts";
 import { openDirectory } from "../../kernel/tree/tree.ts";
 import { isImageName } from "../../registry/image/image.ts";
 import { HeldImage } from "../../registry/image/lock.ts";
-import { type Chunks, readChunks, Turns } from "../stream/archive.ts";
-import { writeStream } from "../stream/write-chunks.ts";
-import { type Compression, compress, compressionOfName, requireCompression } from "../stream/compression.ts";
-import { type Output, openOutput } from "./export-output.ts";
+import { Stage } from "../image/stage.ts";
+import { findImage, imageRootOf } from "../image/target.ts";
+import { copyOrigin, copyRaw } from "../image/write-raw.ts";
 import { log } from "../program/log.ts";
 import type { CommandLine, WorkerOptions } from "../program/options.ts";
-import { copyOrigin, copyRaw } from "../image/write-raw.ts";
-import { entryOf } from "./run-program.ts";
-import { findImage, imageRootOf } from "../image/target.ts";
-import { Stage } from "../image/stage.ts";
 import { Progress } from "../program/progress.ts";
+import { type Chunks, readChunks, Turns } from "../stream/archive.ts";
+import { type Compression, compress, compressionOfName, requireCompression } from "../stream/compression.ts";
+import { writeStream } from "../stream/write-chunks.ts";
 import { tarChunks } from "../tar/pack.ts";
 import { setLength } from "../tar/untar-calls.ts";
+import { type Output, openOutput } from "./export-output.ts";
+import { entryOf } from "./run-program.ts";
 
 /** The path of an image by name, or the path that was given. */
 function pathOfImage(given: string, options: WorkerOptions): string {

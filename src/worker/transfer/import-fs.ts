@@ -2,21 +2,21 @@
 // copied, by a process of its own: it can be ended at any moment, whatever it is doing.
 import { basename, dirname, join } from "node:path";
 import { ErrnoError } from "../../base/error.ts";
-import { isSubvolume, snapshotSubvolume } from "../../kernel/tree/btrfs.ts";
-import { type Fd, openPath, statAt, statFd } from "../../kernel/file/fd.ts";
 import { pathOf } from "../../kernel/file/attributes.ts";
+import { type Fd, openPath, statAt, statFd } from "../../kernel/file/fd.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
+import { isSubvolume, snapshotSubvolume } from "../../kernel/tree/btrfs.ts";
 import { openDirectory } from "../../kernel/tree/tree.ts";
 import { lockPlace } from "../../registry/image/lock.ts";
 import { copyInChild, copyInherited } from "../image/copy-tree.ts";
-import { log } from "../program/log.ts";
-import type { CommandLine, WorkerOptions } from "../program/options.ts";
 import { liftOsTree } from "../image/os-tree.ts";
 import { Reservation } from "../image/reservation.ts";
-import { entryOf } from "./run-program.ts";
-import { directPath, imageRootOf, requireFree, requireName } from "../image/target.ts";
 import { exists, openImageRoot, Stage } from "../image/stage.ts";
+import { directPath, imageRootOf, requireFree, requireName } from "../image/target.ts";
+import { log } from "../program/log.ts";
+import type { CommandLine, WorkerOptions } from "../program/options.ts";
 import { sweepOrphans } from "./remove-orphans.ts";
+import { entryOf } from "./run-program.ts";
 
 const STDIN = "/proc/self/fd/0";
 

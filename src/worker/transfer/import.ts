@@ -3,26 +3,26 @@
 import { readSync } from "node:fs";
 import { basename } from "node:path";
 import { ErrnoError } from "../../base/error.ts";
-import { Fd, kindOfFd, openPath, statFd } from "../../kernel/file/fd.ts";
 import { pathOf } from "../../kernel/file/attributes.ts";
-import { mortal } from "../../kernel/process/mortal.ts";
+import { Fd, kindOfFd, openPath, statFd } from "../../kernel/file/fd.ts";
+import { mortal } from "../../kernel/syscall/mortal.ts";
 import { sys } from "../../kernel/syscall/sys.ts";
-import { type Chunks, readChunks } from "../stream/archive.ts";
-import { decompress, detectCompression, MAGIC_BYTES } from "../stream/compression.ts";
 import { refuseForeign } from "../image/disk-format.ts";
 import { lockInPlace, lockTree } from "../image/marks.ts";
+import { convertQcow2, isQcow2 } from "../image/qcow2.ts";
+import { Reservation } from "../image/reservation.ts";
+import { openImageRoot, Stage } from "../image/stage.ts";
+import { directPath, imageRootOf, nameOfFile, requireFree, requireName } from "../image/target.ts";
+import { importTree, openDirectTree } from "../image/unpack-tar.ts";
+import { copyOrigin, copyRaw, type RawTarget, writeRaw } from "../image/write-raw.ts";
 import { log } from "../program/log.ts";
 import type { CommandLine, WorkerOptions } from "../program/options.ts";
-import { copyOrigin, copyRaw, type RawTarget, writeRaw } from "../image/write-raw.ts";
-import { Reservation } from "../image/reservation.ts";
-import { entryOf } from "./run-program.ts";
-import { importTree, openDirectTree } from "../image/unpack-tar.ts";
-import { directPath, imageRootOf, nameOfFile, requireFree, requireName } from "../image/target.ts";
-import { openImageRoot, Stage } from "../image/stage.ts";
-import { sweepOrphans } from "./remove-orphans.ts";
 import { Progress } from "../program/progress.ts";
+import { type Chunks, readChunks } from "../stream/archive.ts";
+import { decompress, detectCompression, MAGIC_BYTES } from "../stream/compression.ts";
 import { openInPlace } from "./pull-direct.ts";
-import { convertQcow2, isQcow2 } from "../image/qcow2.ts";
+import { sweepOrphans } from "./remove-orphans.ts";
+import { entryOf } from "./run-program.ts";
 
 const UNNAMED = "imported";
 /** No image is larger than this, so that a bomb ends. */

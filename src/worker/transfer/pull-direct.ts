@@ -4,15 +4,15 @@ import { isAbsolute, join } from "node:path";
 import { ErrnoError } from "../../base/error.ts";
 import { Fd, statFd } from "../../kernel/file/fd.ts";
 import { sys } from "../../kernel/syscall/sys.ts";
-import { type Chunks, limited } from "../stream/archive.ts";
-import { writeStream } from "../stream/write-chunks.ts";
-import { decompress } from "../stream/compression.ts";
-import { lockInPlace, lockTree } from "../image/marks.ts";
-import type { WorkerOptions } from "../program/options.ts";
-import { liftOsTree } from "../image/os-tree.ts";
-import { writeRaw } from "../image/write-raw.ts";
-import { openDirectTree, unpackOptions, unpackTar } from "../image/unpack-tar.ts";
 import { InPlace } from "../image/in-place.ts";
+import { lockInPlace, lockTree } from "../image/marks.ts";
+import { liftOsTree } from "../image/os-tree.ts";
+import { openDirectTree, unpackOptions, unpackTar } from "../image/unpack-tar.ts";
+import { writeRaw } from "../image/write-raw.ts";
+import type { WorkerOptions } from "../program/options.ts";
+import { type Chunks, limited } from "../stream/archive.ts";
+import { decompress } from "../stream/compression.ts";
+import { writeStream } from "../stream/write-chunks.ts";
 
 export interface DirectTarget extends Disposable {
   /** Takes the file as it was downloaded. */

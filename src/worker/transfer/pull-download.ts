@@ -2,26 +2,26 @@
 // and, for what is packed, into a tree or a disk image.
 import { fileURLToPath } from "node:url";
 import { openForeign } from "../../kernel/file/foreign-file.ts";
-import { type Chunks, readChunks } from "../stream/archive.ts";
-import { giveBack } from "../stream/chunk-memory.ts";
-import { decompress, detectCompression, MAGIC_BYTES } from "../stream/compression.ts";
-import { foreignFormat, refuseForeign } from "../image/disk-format.ts";
-import { log } from "../program/log.ts";
-import { liftOsTree } from "../image/os-tree.ts";
-import { type RawTarget, writeRaw } from "../image/write-raw.ts";
-import { unpackOptions, unpackTar } from "../image/unpack-tar.ts";
-import { Stage } from "../image/stage.ts";
-import { Conduit } from "../download/unbuffered.ts";
-import type { DirectTarget } from "./pull-direct.ts";
 import { TransientError } from "../download/http.ts";
-import { noteOrigin, type PullPlace } from "./pull-image.ts";
 import { type Fetched, fetchMain, type JobLimits } from "../download/job.ts";
 import { ChangedError } from "../download/retry.ts";
 import { Spool } from "../download/spool.ts";
-import { Twin } from "./second-tree.ts";
+import { Conduit } from "../download/unbuffered.ts";
 import { isFileUrl } from "../download/url.ts";
+import { foreignFormat, refuseForeign } from "../image/disk-format.ts";
+import { liftOsTree } from "../image/os-tree.ts";
 import { convertQcow2, isQcow2 } from "../image/qcow2.ts";
+import { Stage } from "../image/stage.ts";
+import { unpackOptions, unpackTar } from "../image/unpack-tar.ts";
+import { type RawTarget, writeRaw } from "../image/write-raw.ts";
+import { log } from "../program/log.ts";
+import { type Chunks, readChunks } from "../stream/archive.ts";
+import { giveBack } from "../stream/chunk-memory.ts";
+import { decompress, detectCompression, MAGIC_BYTES } from "../stream/compression.ts";
 import { changeMode } from "../tar/untar-calls.ts";
+import type { DirectTarget } from "./pull-direct.ts";
+import { noteOrigin, type PullPlace } from "./pull-image.ts";
+import { Twin } from "./second-tree.ts";
 
 /** A download that is here, unpacked and not verified yet. */
 export interface Downloaded {

@@ -3,22 +3,22 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { errnoNameOf } from "../../base/error.ts";
-import { isBtrfs, isSubvolume, snapshotSubvolume } from "../../kernel/tree/btrfs.ts";
+import { noteCreated, pathOf, setAttribute } from "../../kernel/file/attributes.ts";
 import { listDirectory } from "../../kernel/file/directory-entry.ts";
 import { type Fd, openPath, readFileIn } from "../../kernel/file/fd.ts";
-import { noteCreated, pathOf, setAttribute } from "../../kernel/file/attributes.ts";
 import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
+import { isBtrfs, isSubvolume, snapshotSubvolume } from "../../kernel/tree/btrfs.ts";
 import { openDirectory } from "../../kernel/tree/tree.ts";
 import { HeldImage, lockImageFile } from "../../registry/image/lock.ts";
-import { abandonWithUs } from "../program/abandon.ts";
+import { type CacheNames, cachedTags, cacheStem } from "../download/url.ts";
 import { copyInChild } from "../image/copy-tree.ts";
+import { exists, type InstallOptions, Stage, type StageLabel } from "../image/stage.ts";
+import { copyRaw } from "../image/write-raw.ts";
+import { abandonWithUs } from "../program/abandon.ts";
 import { log } from "../program/log.ts";
 import type { WorkerOptions } from "../program/options.ts";
-import { copyRaw } from "../image/write-raw.ts";
-import { exists, type InstallOptions, Stage, type StageLabel } from "../image/stage.ts";
-import type { DirectTarget } from "./pull-direct.ts";
-import { type CacheNames, cachedTags, cacheStem } from "../download/url.ts";
 import { changeMode, setFileTime } from "../tar/untar-calls.ts";
+import type { DirectTarget } from "./pull-direct.ts";
 
 export type PullKind = "tar" | "raw";
 

@@ -2,25 +2,25 @@
 import { ErrnoError } from "../../base/error.ts";
 import { formatBytes, formatSpan } from "../../base/format.ts";
 import { openPath } from "../../kernel/file/fd.ts";
+import { JOB_LIMITS, type JobLimits } from "../download/job.ts";
+import { isClearSigned, keyringFiles, readKeyring } from "../download/signature.ts";
+import { fetchSide } from "../download/small-file.ts";
+import { fetchListSignature, fetchSums, isList } from "../download/sums.ts";
+import { isPullUrl, lastComponent, neighbour } from "../download/url.ts";
+import { type CheckedFile, requireListed, trustedText, type VerifyMode } from "../download/verify.ts";
+import { Reservation } from "../image/reservation.ts";
+import { openImageRoot } from "../image/stage.ts";
+import { imageRootOf, nameOfFile, requireFree, requireName } from "../image/target.ts";
 import { abandonAll } from "../program/abandon.ts";
 import { log } from "../program/log.ts";
 import type { CommandLine, WorkerOptions } from "../program/options.ts";
-import { Reservation } from "../image/reservation.ts";
-import { entryOf } from "./run-program.ts";
-import { imageRootOf, nameOfFile, requireFree, requireName } from "../image/target.ts";
-import { openImageRoot } from "../image/stage.ts";
-import { sweepOrphans } from "./remove-orphans.ts";
 import { Progress } from "../program/progress.ts";
 import { directTarget } from "./pull-direct.ts";
 import { type DownloadResult, download } from "./pull-download.ts";
 import { CACHE, type PullKind, PullPlace, SIDE_LIMIT_BYTES, type SideFile } from "./pull-image.ts";
-import { JOB_LIMITS, type JobLimits } from "../download/job.ts";
 import { pullOci } from "./pull-oci.ts";
-import { fetchSide } from "../download/small-file.ts";
-import { fetchListSignature, fetchSums, isList } from "../download/sums.ts";
-import { isPullUrl, lastComponent, neighbour } from "../download/url.ts";
-import { isClearSigned, keyringFiles, readKeyring } from "../download/signature.ts";
-import { type CheckedFile, requireListed, trustedText, type VerifyMode } from "../download/verify.ts";
+import { sweepOrphans } from "./remove-orphans.ts";
+import { entryOf } from "./run-program.ts";
 
 /** How much of the whole each stage is, in percent. */
 const SHARES: Readonly<Record<PullKind, { download: number; verify: number; install: number; copy: number }>> = {

@@ -3,8 +3,8 @@ import { rmSync } from "node:fs";
 import { listDirectory } from "../../kernel/file/directory-entry.ts";
 import { type Fd, openPath, statAt } from "../../kernel/file/fd.ts";
 import { lockWhole } from "../../kernel/file/lock.ts";
-import { removeTree } from "../../kernel/tree/remove.ts";
 import { SyscallError } from "../../kernel/syscall/sys.ts";
+import { removeTree } from "../../kernel/tree/remove.ts";
 import { openForReading } from "../../kernel/tree/tree.ts";
 
 const LABEL = /^\.#(tar|raw|settings|roothash|roothash\.p7s|verity|oci|fs|export)[0-9a-f]{16}$/;

@@ -1,13 +1,14 @@
 // The second tree of a download that is kept: one stays for the next download, the other becomes the image. Making both
 // while the archive is unpacked takes less than copying the first one afterwards. A twin is a convenience: whatever goes
 // wrong with it costs time, never the download.
-import { shareData } from "../../kernel/tree/copy-file.ts";
+
 import type { Fd } from "../../kernel/file/fd.ts";
 import { fileSystemOf } from "../../kernel/file/file-system.ts";
-import { Budget } from "../program/budget.ts";
-import { log } from "../program/log.ts";
+import { shareData } from "../../kernel/tree/copy-file.ts";
 import { liftOsTree } from "../image/os-tree.ts";
 import { Stage } from "../image/stage.ts";
+import { Budget } from "../program/budget.ts";
+import { log } from "../program/log.ts";
 import type { TarEntry, TarSink, TarTarget } from "../tar/entry.ts";
 import { Untar, type UntarOptions } from "../tar/untar.ts";
 

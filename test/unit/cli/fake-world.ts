@@ -1,8 +1,8 @@
 // Surroundings for a client under test: a terminal that remembers, a clock that stands, connections to stand-ins.
 import { UTC } from "../../../src/base/format.ts";
-import type { Agent, AgentCommand, Bus, Command, Ports, Varlink } from "../../../src/cli/session/ports.ts";
 import type { Environment } from "../../../src/cli/format/terminal.ts";
 import { localZone } from "../../../src/cli/format/time-zone.ts";
+import type { Agent, AgentCommand, Bus, Command, Ports, Varlink } from "../../../src/cli/session/ports.ts";
 import type { BusTarget } from "../../../src/ipc/bus/transport.ts";
 import type { Fd } from "../../../src/kernel/file/fd.ts";
 import { ALPHA, ALPHA_LATER, ALPHA_ONLINE, DELTA, type FakeMachine, HOST, MINI } from "./fake-machines.ts";

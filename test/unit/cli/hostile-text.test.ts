@@ -2,8 +2,8 @@
 import { describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { runMachinectl } from "../../../src/cli/program/machinectl.ts";
 import { asWritten, own, withColours } from "../../../src/cli/format/own-sequence.ts";
+import { runMachinectl } from "../../../src/cli/program/machinectl.ts";
 import { ALPHA_ONLINE, type FakeMachine, HOST } from "./fake-machines.ts";
 import { FakeProcess } from "./fake-world.ts";
 

@@ -1,11 +1,13 @@
 // Who owns the descriptors that come over a bus connection.
 import { expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { BusConnection, type DescriptorPolicy } from "../../../src/ipc/bus/connection.ts";
 import { ServerHandshake } from "../../../src/ipc/bus/handshake.ts";
 import { BusStream, type Incoming } from "../../../src/ipc/bus/stream.ts";
 import { type Fd, openPath } from "../../../src/kernel/file/fd.ts";
 import { socketPair } from "../../../src/kernel/socket/unix.ts";
-import { openDescriptors, until } from "../../kernel/support.ts";
+import { descriptorsTo, scratchDirectory, until } from "../../kernel/support.ts";
 
 /** A connection of ours with a played peer, which answers every call with `answer`. */
 async function connected(policy: DescriptorPolicy, answer: (call: Incoming, peer: BusStream) => void) {
@@ -25,6 +27,7 @@ async function connected(policy: DescriptorPolicy, answer: (call: Incoming, peer
   return { connection, peer, close };
 }
 
+const directory = scratchDirectory();
 const CALL = { path: "/", interface: "a.b", member: "C" };
 let serial = 1;
 
@@ -42,10 +45,9 @@ const POLICIES: readonly DescriptorPolicy[] = ["none", "lent", "kept"];
 
 for (const policy of POLICIES) {
   test(`${policy}: nothing is left of signals, of calls without a handler, of answers that nobody waits for`, async () => {
-    using file = openPath("/dev/null", "read");
-    const warm = await connected(policy, () => {});
-    warm.close();
-    const before = openDescriptors();
+    const path = join(directory, policy);
+    writeFileSync(path, "");
+    using file = openPath(path, "read");
     const { connection, peer, close } = await connected(policy, (message, to) => {
       for (const fd of message.descriptors) fd.close();
       to.send({ type: 2, replySerial: message.serial, serial: ++serial });
@@ -59,7 +61,7 @@ for (const policy of POLICIES) {
     // What was sent before has been received when this is answered.
     await connection.call(CALL);
     close();
-    await until(() => openDescriptors() === before, "all of them to be closed");
+    await until(() => descriptorsTo(path) === 1, "all but our own to be closed");
   });
 }
 

@@ -4,8 +4,8 @@ import { PidRef } from "../../../src/kernel/process/pidref.ts";
 import { Addresses } from "../../../src/registry/machine/addresses.ts";
 import { Machine, VSOCK_CID_ANY } from "../../../src/registry/machine/machine.ts";
 import { MachineSet } from "../../../src/registry/machine/set.ts";
-import type { ServiceManager } from "../../../src/registry/ports.ts";
 import { idMapsOf } from "../../../src/registry/machine/uid-map.ts";
+import type { ServiceManager } from "../../../src/registry/ports.ts";
 
 describe("a dead leader whose number another process has", () => {
   const other = Bun.spawn(["unshare", "--user", "--net", "sleep", "1000"], { stdio: ["ignore", "ignore", "ignore"] });

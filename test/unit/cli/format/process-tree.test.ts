@@ -1,8 +1,14 @@
 import { describe, expect, test } from "bun:test";
-import { upToUnit } from "../../../../src/cli/session/local-processes.ts";
 import { asWritten } from "../../../../src/cli/format/own-sequence.ts";
-import { drawElsewhere, drawTree, processTree, treeJson, type UnitProcess } from "../../../../src/cli/format/process-tree.ts";
+import {
+  drawElsewhere,
+  drawTree,
+  processTree,
+  treeJson,
+  type UnitProcess,
+} from "../../../../src/cli/format/process-tree.ts";
 import { type Environment, readTerminal } from "../../../../src/cli/format/terminal.ts";
+import { upToUnit } from "../../../../src/cli/session/local-processes.ts";
 
 const UNIT = "/machine.slice/a.scope";
 

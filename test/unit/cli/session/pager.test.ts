@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { ownerUid, pagerCandidates } from "../../../../src/cli/session/pager.ts";
 import type { Environment } from "../../../../src/cli/format/terminal.ts";
+import { ownerUid, pagerCandidates } from "../../../../src/cli/session/pager.ts";
 
 function programs(env: Environment, isOwner = true): string[] {
   return pagerCandidates(env, { isOwner, utf8: true }).map(({ argv }) => argv.join(" "));

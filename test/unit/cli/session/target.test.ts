@@ -1,7 +1,13 @@
 import { describe, expect, test } from "bun:test";
 import type { ErrnoError } from "../../../../src/base/error.ts";
 import { defaultSettings, type Settings, type Transport } from "../../../../src/cli/session/settings.ts";
-import { busTarget, type Caller, managerDirectory, meansLocalSockets, parseRemote } from "../../../../src/cli/session/target.ts";
+import {
+  busTarget,
+  type Caller,
+  managerDirectory,
+  meansLocalSockets,
+  parseRemote,
+} from "../../../../src/cli/session/target.ts";
 import { type BusTarget, bridgeCommand } from "../../../../src/ipc/bus/transport.ts";
 
 describe("-H (C124)", () => {

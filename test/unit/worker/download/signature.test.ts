@@ -4,7 +4,6 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import * as openpgp from "openpgp";
-import { fetchSums } from "../../../../src/worker/download/sums.ts";
 import {
   isClearSigned,
   type Keyring,
@@ -13,6 +12,7 @@ import {
   verifyClearSigned,
   verifyDetached,
 } from "../../../../src/worker/download/signature.ts";
+import { fetchSums } from "../../../../src/worker/download/sums.ts";
 import {
   listsChecksum,
   requireListed,

@@ -2,8 +2,8 @@
 // code of its own. That code cannot run while the call waits, and a call to FUSE or NFS is given up for nothing less than
 // a signal that kills. So for the time of such a call SIGTERM and SIGINT have their default effect: the process ends at
 // once, without cleaning up, and what it leaves is found by its missing lock. See signal(7), rt_sigaction(2).
-import { type Pinned, pinForever } from "../syscall/mem.ts";
-import { check, trySys } from "../syscall/sys.ts";
+import { type Pinned, pinForever } from "./mem.ts";
+import { check, trySys } from "./sys.ts";
 
 // struct kernel_sigaction { void *handler; unsigned long flags; void *restorer; __u64 mask; }: all zero is SIG_DFL.
 const ACTION_BYTES = 32;

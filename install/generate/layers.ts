@@ -1,0 +1,276 @@
+// Who may import whom: the folders of src, the rooms in them, and the libraries that have one door. The rules in biome.json
+// and the table in docs/architecture.md are generated from here (`npm run docs`).
+
+/** A folder of src. */
+interface Folder {
+  /** What it holds, for docs/architecture.md. */
+  readonly holds: string;
+  /** The other folders that it may import. */
+  readonly folders: readonly string[];
+  /** Its rooms, each with the rooms of the same folder that it may import; files beside the rooms may import all. */
+  readonly rooms: Readonly<Record<string, readonly string[]>>;
+}
+
+const SERVICE = ["base", "api", "kernel", "registry", "ipc", "daemon"];
+
+/** The folders, the lowest first: each may import only what stands before it. */
+export const FOLDERS: Readonly<Record<string, Folder>> = {
+  base: { holds: "names, ids, errors, texts and formats: pure values", folders: [], rooms: {} },
+  api: { holds: "the interfaces as tables: one row for each method, property and error", folders: ["base"], rooms: {} },
+  kernel: {
+    holds: "every system call; the only user of `bun:ffi`",
+    folders: ["base"],
+    rooms: {
+      syscall: [],
+      file: ["syscall"],
+      event: ["syscall", "file"],
+      process: ["syscall", "file", "event"],
+      terminal: ["syscall", "file"],
+      socket: ["syscall", "file", "event", "process"],
+      mount: ["syscall", "file", "process"],
+      tree: ["syscall", "file", "process"],
+    },
+  },
+  registry: {
+    holds: "machines, images, their files and life; knows neither D-Bus nor Varlink",
+    folders: ["base", "kernel"],
+    rooms: { machine: [], image: [] },
+  },
+  ipc: {
+    holds: "D-Bus and Varlink: clients, servers, who called",
+    folders: ["base", "kernel", "api"],
+    rooms: { bus: [], varlink: ["bus"] },
+  },
+  daemon: {
+    holds: "what both daemons share: polkit, log, control, sockets",
+    folders: ["base", "api", "kernel", "ipc"],
+    rooms: {},
+  },
+  machined: {
+    holds: "the daemon of machines: actions, and the bindings that map calls to them",
+    folders: SERVICE,
+    rooms: {
+      action: [],
+      inside: ["action"],
+      machines: ["action", "inside"],
+      images: ["action", "machines"],
+      names: ["action", "machines"],
+    },
+  },
+  importd: { holds: "the daemon of transfers", folders: SERVICE, rooms: {} },
+  worker: {
+    holds: "what takes long or must be alone, in processes of its own: clone, remove, pull, import, export",
+    folders: ["base", "kernel", "registry"],
+    rooms: {
+      program: [],
+      stream: ["program"],
+      tar: ["program", "stream"],
+      image: ["program", "stream", "tar"],
+      download: ["program", "stream", "tar", "image"],
+      oci: ["program", "stream", "tar", "image", "download"],
+      transfer: ["program", "stream", "tar", "image", "download", "oci"],
+      operations: [],
+    },
+  },
+  exec: { holds: "running a command inside a machine", folders: ["base", "kernel", "registry"], rooms: {} },
+  cli: {
+    holds: "`machinectl` and `importctl`",
+    folders: ["base", "kernel", "api", "ipc", "exec"],
+    rooms: {
+      format: [],
+      session: ["format"],
+      "command-line": ["format", "session"],
+      unit: ["format", "session"],
+      machine: ["format", "session", "unit"],
+      image: ["format", "session", "unit", "machine"],
+      terminal: ["format", "session"],
+      transfer: ["format", "session"],
+      program: ["format", "session", "command-line", "unit", "machine", "image", "terminal", "transfer"],
+    },
+  },
+  nss: {
+    holds: "names and users of machines for scripts, and the module for the C library",
+    folders: SERVICE,
+    rooms: {},
+  },
+  setup: { holds: "`machined install` and `uninstall`", folders: ["base", "kernel"], rooms: {} },
+};
+
+interface Door {
+  readonly module: string;
+  /** Below src. */
+  readonly files: readonly string[];
+  readonly message: string;
+}
+
+/** What a room holds, for docs/architecture.md. */
+const ROOMS: Readonly<Record<string, string>> = {
+  "kernel/syscall": "the entry to the kernel, pinned memory, error and call numbers",
+  "kernel/file": "descriptors, opening below a root, status, attributes, locks",
+  "kernel/event": "the poller and inotify",
+  "kernel/process": "pidfds, namespaces, control groups, starting this executable again",
+  "kernel/terminal": "pseudo terminals",
+  "kernel/socket": "unix sockets with descriptors, netlink, sd_notify",
+  "kernel/mount": "mounts as descriptors, loop devices, partition tables",
+  "kernel/tree": "trees of files: copying, merging, removing, btrfs subvolumes and quota",
+  "registry/machine": "the set of machines, their facts, state files, addresses and id maps",
+  "registry/image": "images: search, versions, locks, changes, the pool",
+  "ipc/bus": "D-Bus: messages, streams, client and server",
+  "ipc/varlink": "Varlink: frames, schemas, client and server",
+  "machined/action": "how an action is carried out: plan, permission, second look",
+  "machined/machines": "registering, describing and ending machines",
+  "machined/inside": "terminals, shells, copies and mounts in machines",
+  "machined/images": "images of the pool",
+  "machined/names": "names and users of machines for the host: NSS, resolved, userdb",
+  "worker/program": "command lines, log, progress, budget and end of a worker",
+  "worker/stream": "chunks and their compression",
+  "worker/tar": "reading, unpacking and writing tar archives",
+  "worker/image": "from a temporary name to an image: stages, disk formats",
+  "worker/download": "HTTP, resuming, checksums and signatures",
+  "worker/oci": "registries, manifests and layers of container images",
+  "worker/transfer": "systemd-pull, systemd-import, systemd-import-fs, systemd-export",
+  "worker/operations": "machined's operations: clone, remove, copy, bind",
+  "cli/format": "tables, JSON, sizes, times, what the terminal can show",
+  "cli/session": "one run of a client: settings, connections, output, helper programs",
+  "cli/command-line": "options and verbs as rows, and their parser",
+  "cli/unit": "units and their processes, asked of the service manager",
+  "cli/machine": "the verbs about machines",
+  "cli/image": "the verbs about images",
+  "cli/terminal": "login and shell",
+  "cli/transfer": "the verbs about transfers",
+  "cli/program": "machinectl and importctl: tables of verbs and options, help",
+};
+
+/** Packages that only some files may import. */
+export const DOORS: readonly Door[] = [
+  { module: "bun:ffi", files: ["kernel/**"], message: "Only src/kernel reaches the kernel through FFI" },
+  {
+    module: "dbus-next",
+    files: ["ipc/bus/connection.ts", "ipc/bus/dbus-next.d.ts"],
+    message: "Only ipc/bus/connection.ts uses dbus-next",
+  },
+  { module: "citty", files: ["cli/**"], message: "Only src/cli uses citty" },
+  { module: "consola", files: ["base/log.ts"], message: "Only base/log.ts uses consola" },
+];
+
+/** What base and api must not reach: they hold values only. */
+const IMPURE = ["bun", "node:fs", "node:child_process", "node:net"];
+const PURE_FOLDERS = ["base", "api"];
+
+/** What workers must not do to files, which anybody may have put there. */
+const WORKER_FILES = {
+  importNames: ["readFileSync", "existsSync", "createReadStream"],
+  message: "Files may be fifos, devices, links, or never answer: kernel/file/foreign-file.ts reads them",
+};
+
+/** A refused module, or some of its names, with the reason. */
+type Refusal = string | { readonly importNames: readonly string[]; readonly message: string };
+
+interface Restriction {
+  readonly includes: readonly string[];
+  /** Path patterns of imports that are refused, with the reason. */
+  readonly patterns: readonly { readonly group: readonly string[]; readonly message: string }[];
+  readonly paths: Readonly<Record<string, Refusal>>;
+}
+
+function others(names: readonly string[], allowed: readonly string[]): string[] {
+  return names.filter((name) => !allowed.includes(name));
+}
+
+/** The modules that a folder has no door to. */
+function closedDoors(folder: string): Record<string, Refusal> {
+  const closed = DOORS.filter(({ files }) => !files.includes(`${folder}/**`));
+  const impure = PURE_FOLDERS.includes(folder)
+    ? IMPURE.map((module) => [module, `src/${folder} holds values only`])
+    : [];
+  return {
+    ...Object.fromEntries([...closed.map(({ module, message }) => [module, message]), ...impure]),
+    ...(folder === "worker" ? { "node:fs": WORKER_FILES } : {}),
+  };
+}
+
+/** The same for the files of these packages that could be imported by their own path. */
+function closedDeepDoors(paths: Readonly<Record<string, Refusal>>): Restriction["patterns"] {
+  return DOORS.filter(({ module }) => Object.hasOwn(paths, module) && !module.includes(":")).map(
+    ({ module, message }) => {
+      return { group: [`${module}/**`], message };
+    },
+  );
+}
+
+/** The rules of one folder: for the files beside its rooms, and for each room. */
+function restrictionsOf(folder: string): Restriction[] {
+  const { folders, rooms } = FOLDERS[folder] as Folder;
+  const closed = others(Object.keys(FOLDERS), [folder, ...folders]);
+  const message = `src/${folder} may import ${folders.join(", ") || "nothing of ours"} (docs/architecture.md)`;
+  const paths = closedDoors(folder);
+  const up = (levels: string) => ({ group: closed.map((name) => `${levels}${name}/**`), message });
+  const doors = closedDeepDoors(paths);
+  const beside: Restriction = { includes: [`src/${folder}/*`], patterns: [up("../"), ...doors], paths };
+  const inside = Object.entries(rooms).map(([room, allowed]): Restriction => {
+    const refused = others(Object.keys(rooms), [room, ...allowed]).map((name) => `../${name}/**`);
+    return {
+      includes: [`src/${folder}/${room}/**`],
+      patterns: [
+        up("../../"),
+        ...(refused.length === 0
+          ? []
+          : [
+              {
+                group: refused,
+                message: `src/${folder}/${room} may import ${allowed.join(", ") || "no other room"} of src/${folder}`,
+              },
+            ]),
+        ...doors,
+      ],
+      paths,
+    };
+  });
+  return [beside, ...inside];
+}
+
+/** A file that is a door has the rules of its room, less its own module. */
+function doorRestrictions(all: readonly Restriction[]): Restriction[] {
+  return DOORS.flatMap(({ module, files }) =>
+    files
+      .filter((file) => !file.endsWith("/**"))
+      .flatMap((file) => {
+        const folder = `src/${file.slice(0, file.lastIndexOf("/"))}`;
+        const room = all.find(({ includes }) => includes[0] === `${folder}/**` || includes[0] === `${folder}/*`);
+        if (room === undefined) return [];
+        const paths = Object.fromEntries(Object.entries(room.paths).filter(([name]) => name !== module));
+        const patterns = room.patterns.filter(({ group }) => !group.includes(`${module}/**`));
+        return [{ includes: [`src/${file}`], patterns, paths }];
+      }),
+  );
+}
+
+/** The rules as overrides of biome.json. Later ones win, so the doors come last. */
+export function lintOverrides(): object[] {
+  const rooms = Object.keys(FOLDERS).flatMap(restrictionsOf);
+  return [...rooms, ...doorRestrictions(rooms)].map(({ includes, patterns, paths }) => ({
+    includes,
+    linter: {
+      rules: {
+        style: {
+          noRestrictedImports: {
+            level: "error",
+            options: { paths, patterns: patterns.filter(({ group }) => group.length > 0) },
+          },
+        },
+      },
+    },
+  }));
+}
+
+/** The table of folders for docs/architecture.md. */
+export function foldersTable(): string[][] {
+  return Object.entries(FOLDERS).flatMap(([name, { holds, folders, rooms }]) => [
+    [`\`src/${name}\``, holds, folders.map((folder) => `\`${folder}\``).join(", ") || "nothing of ours"],
+    ...Object.entries(rooms).map(([room, allowed]) => [
+      `\`src/${name}/${room}\``,
+      ROOMS[`${name}/${room}`] ?? "",
+      allowed.map((other) => `\`${other}\``).join(", ") || "no other room",
+    ]),
+  ]);
+}

@@ -1,0 +1,28 @@
+// Printing a list: as a table with its legend, or as JSON.
+import { errnoText } from "../../base/errno.ts";
+import { formatJson } from "../format/json.ts";
+import { renderTable, type Table, tableJson } from "../format/table.ts";
+import { Failure } from "./failure.ts";
+import type { Session } from "./session.ts";
+import { tableJsonMode } from "./settings.ts";
+
+/**
+ * Prints a table as text or JSON, with its legend (`3 machines listed.`, `No machines.`). `noun` is the plural of what
+ * is listed. A terminal limits the width unless a pager shows the output or -l was given.
+ */
+export function printTable(session: Session, table: Table, noun: string): void {
+  const { settings, terminal, output } = session;
+  const jsonMode = tableJsonMode(settings);
+  if (jsonMode !== null) output.write(formatJson(tableJson(table), jsonMode, terminal.paint));
+  else {
+    const limited = terminal.stdoutIsTty && !output.hasPager && !settings.full;
+    const width = limited ? terminal.columns : null;
+    if (table.rows.length > 0) output.write(renderTable(table, { terminal, heading: settings.legend, width }));
+    if (settings.legend) output.write(legend(table.rows.length, noun));
+  }
+  if (output.failure !== null) throw new Failure(`Failed to print table: ${errnoText(output.failure)}`);
+}
+
+function legend(count: number, noun: string): string {
+  return count === 0 ? `No ${noun}.\n` : `\n${count} ${noun} listed.\n`;
+}
