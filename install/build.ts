@@ -2,12 +2,12 @@
 //
 // Nothing of the directory it is started in may be read at run time (a compiled file would load .env and
 // bunfig.toml, with its preloads, from there), hence the two --no-compile-autoload flags.
-import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 
 const top = dirname(import.meta.dir);
 
-/** The arguments of `bun build` for one target file. `sources` are the entry points: the second is a worker thread. */
+/** The arguments of `bun build` for one target file. The second entry point is a worker thread. */
 export function buildArguments(outfile: string, nssModule: string): string[] {
   return [
     "build",
@@ -43,6 +43,19 @@ export function buildNssModule(outfile: string): boolean {
   return true;
 }
 
+const ENTER_FLAGS = ["-std=gnu11", "-Os", "-static", "-s", "-Wall", "-Wextra", "-Werror"];
+
+/** Compiles the program that enters machines (src/exec/enter.c) into `outfile`, as `buildNssModule()` does. */
+export function buildEnterProgram(outfile: string): boolean {
+  const compiler = Bun.which("cc") ?? Bun.which("gcc");
+  if (compiler === null) return false;
+  const sections = ["-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections"];
+  const command = [compiler, ...ENTER_FLAGS, ...sections, "-o", outfile, join(top, "src/exec/enter.c")];
+  const run = Bun.spawnSync(command, { stdout: "pipe", stderr: "pipe" });
+  if (run.exitCode !== 0) throw new Error(`The program that enters machines does not compile:\n${run.stderr}`);
+  return true;
+}
+
 /**
  * Builds `outfile` (default dist/machined) and returns its path; throws with the compiler's output when that fails.
  * It is built in a folder beside its place and renamed, so that what stands there is always whole.
@@ -54,7 +67,12 @@ export function build(outfile = join(top, "dist/machined")): string {
     const built = join(scratch, basename(outfile));
     const library = join(scratch, "libnss_mymachines.so.2");
     const hasModule = buildNssModule(library);
-    if (!hasModule) console.error("No C compiler: the executable will not have the NSS module in it");
+    if (!hasModule) console.error("No C compiler: the executable will have neither the NSS module nor 'exec'");
+    const enter = join(scratch, "machined-enter");
+    const program = buildEnterProgram(enter) ? Bun.zstdCompressSync(readFileSync(enter), { level: 19 }) : "";
+    // Where src/exec/helper.ts imports it from; another build may be reading there.
+    writeFileSync(`${enter}.bin`, program);
+    renameSync(`${enter}.bin`, join(top, "src/exec/program.bin"));
     const module = hasModule ? readFileSync(library).toString("base64") : "";
     const run = Bun.spawnSync([process.execPath, ...buildArguments(built, module)], {
       cwd: top,

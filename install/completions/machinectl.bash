@@ -51,9 +51,9 @@ _machinectl_offer() {
 }
 
 _machinectl() {
-    local flags='-h --help --version --system --user --value -a --all -l --full --wait-status --read-only --mkdir --force --now -V --no-pager --no-legend --no-ask-password -q --quiet'
-    local valued='-H --host= -M --machine= -p --property= -P --kill-whom= -s --signal= --uid= -E --setenv= -n --lines= --max-addresses= -o --output= --json= --runner='
-    local verbs='list status show start login shell enable disable poweroff stop reboot restart terminate pause resume kill copy-to copy-from bind bind-volume unbind-volume list-images image-status show-image edit cat clone rename read-only remove set-limit clean pull-tar pull-raw import-tar import-raw import-fs export-tar export-raw list-transfers cancel-transfer'
+    local flags='-h --help --version --system --user --value -a --all -l --full --wait-status --read-only --mkdir --force --now -V -t --tty --detach -v --verbose --no-pager --no-legend --no-ask-password -q --quiet'
+    local valued='-H --host= -M --machine= -p --property= -P --kill-whom= -s --signal= --uid= -E --setenv= -n --lines= --max-addresses= -o --output= --json= --runner= --stdin= --chdir= --timeout= --parallel='
+    local verbs='list status show start login shell exec enable disable poweroff stop reboot restart terminate pause resume kill copy-to copy-from bind bind-volume unbind-volume list-images image-status show-image edit cat clone rename read-only remove set-limit clean pull-tar pull-raw import-tar import-raw import-fs export-tar export-raw list-transfers cancel-transfer'
     local line=${COMP_LINE:0:COMP_POINT} args=() scope=() words= option= verb= first= position=0 kind= i word current kept
     COMPREPLY=()
     read -ra args <<<"$line"
@@ -69,7 +69,7 @@ _machinectl() {
                 if ((i + 2 == ${#args[@]})); then option=$word; else scope+=("$word" "${args[i + 1]}"); fi
                 i=$((i + 1))
                 ;;
-            -p | --property | -P | --kill-whom | -s | --signal | --uid | -E | --setenv | -n | --lines | --max-addresses | -o | --output | --json | --runner)
+            -p | --property | -P | --kill-whom | -s | --signal | --uid | -E | --setenv | -n | --lines | --max-addresses | -o | --output | --json | --runner | --stdin | --chdir | --timeout | --parallel)
                 ((i + 2 == ${#args[@]})) && option=$word
                 i=$((i + 1))
                 ;;
@@ -107,11 +107,15 @@ _machinectl() {
             -o | --output) kind=list words='short short-full short-iso short-iso-precise short-precise short-monotonic short-delta short-unix verbose export json json-pretty json-sse json-seq cat with-unit' ;;
             --json) kind=list words='pretty short off' ;;
             --runner) kind=list words='nspawn vmspawn' ;;
+            --stdin) kind=list words='yes no' ;;
+            --chdir) kind=free ;;
+            --timeout) kind=free ;;
+            --parallel) kind=free ;;
         esac
         _machinectl_offer "$kind" "$word" "$kept"
         return
     fi
-    if [[ $current == -* ]] && ! [[ $verb:$position == shell:* && $position -ge 2 ]]; then
+    if [[ $current == -* ]] && ! [[ $verb:$position == shell:* && $position -ge 2 ]] && ! [[ $verb:$position == exec:* && $position -ge 1 ]]; then
         words="$flags $valued"
         _machinectl_match "$current" "" < <(printf '%s\n' $words)
         [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace 2>/dev/null
@@ -127,6 +131,8 @@ _machinectl() {
             login:0) kind=machine-or-host ;;
             shell:0) kind=login ;;
             shell:[1-9]*) kind=command ;;
+            exec:0) kind=login ;;
+            exec:[1-9]*) kind=command ;;
             enable:*) kind=image ;;
             disable:*) kind=image ;;
             poweroff:* | stop:*) kind=machine ;;

@@ -9,7 +9,7 @@ function __machinectl_parse
     set -l i 2
     while test $i -le (count $tokens)
         set -l token $tokens[$i]
-        if contains -- $token -H --host -M --machine -p --property -P --kill-whom -s --signal --uid -E --setenv -n --lines --max-addresses -o --output --json --runner
+        if contains -- $token -H --host -M --machine -p --property -P --kill-whom -s --signal --uid -E --setenv -n --lines --max-addresses -o --output --json --runner --stdin --chdir --timeout --parallel
             contains -- $token -H --host -M --machine; and set -a __machinectl_scope $tokens[$i..(math $i + 1)]
             set i (math $i + 1)
         else if string match -q -- '-*' $token
@@ -58,7 +58,7 @@ function __machinectl_paths
 end
 
 function __machinectl_verbs
-    printf '%s\n' list status show start login shell enable disable poweroff stop reboot restart terminate pause resume kill copy-to copy-from bind bind-volume unbind-volume list-images image-status show-image edit cat clone rename read-only remove set-limit clean pull-tar pull-raw import-tar import-raw import-fs export-tar export-raw list-transfers cancel-transfer
+    printf '%s\n' list status show start login shell exec enable disable poweroff stop reboot restart terminate pause resume kill copy-to copy-from bind bind-volume unbind-volume list-images image-status show-image edit cat clone rename read-only remove set-limit clean pull-tar pull-raw import-tar import-raw import-fs export-tar export-raw list-transfers cancel-transfer
 end
 
 complete -c machinectl -f
@@ -88,6 +88,13 @@ complete -c machinectl -l force -d 'Replace what is in the way when copying'
 complete -c machinectl -l now -d 'With enable and disable: start or power off as well'
 complete -c machinectl -l runner -x -a 'nspawn vmspawn' -d 'Run images as containers (nspawn) or as virtual machines (vmspawn)'
 complete -c machinectl -s V -d 'Short for --runner=vmspawn'
+complete -c machinectl -s t -l tty -d 'With exec: give the command a terminal'
+complete -c machinectl -l stdin -x -a 'yes no' -d 'With exec: whether the command reads standard input'
+complete -c machinectl -l chdir -x -d 'With exec: the directory in which the command runs'
+complete -c machinectl -l timeout -x -d 'With exec: end the command after this time'
+complete -c machinectl -l detach -d 'With exec: leave the command running, and print its process and cgroup'
+complete -c machinectl -l parallel -x -d 'With exec: in how many machines to run at once'
+complete -c machinectl -s v -l verbose -d 'Say more'
 complete -c machinectl -l no-pager -d 'Print without a pager'
 complete -c machinectl -l no-legend -d 'Leave out headings and summary lines'
 complete -c machinectl -l no-ask-password -d 'Never ask for a password'
@@ -98,6 +105,7 @@ complete -c machinectl -n '__machinectl_at -1' -a show -d 'Print properties of m
 complete -c machinectl -n '__machinectl_at -1' -a start -d 'Start images as services'
 complete -c machinectl -n '__machinectl_at -1' -a login -d 'Get a login prompt of a machine'
 complete -c machinectl -n '__machinectl_at -1' -a shell -d 'Run a shell or another program in a machine'
+complete -c machinectl -n '__machinectl_at -1' -a exec -d 'Run a command in machines, with clean streams and its exit status'
 complete -c machinectl -n '__machinectl_at -1' -a enable -d 'Start images at boot from now on'
 complete -c machinectl -n '__machinectl_at -1' -a disable -d 'No longer start images at boot'
 complete -c machinectl -n '__machinectl_at -1' -a poweroff -d 'Ask machines to power off'
@@ -139,6 +147,8 @@ complete -c machinectl -n '__machinectl_at 0+ start' -a '(__machinectl_ask image
 complete -c machinectl -n '__machinectl_at 0 login' -a '(__machinectl_ask machine-or-host)'
 complete -c machinectl -n '__machinectl_at 0 shell' -a '(__machinectl_logins)'
 complete -c machinectl -n '__machinectl_at 1+ shell' -F
+complete -c machinectl -n '__machinectl_at 0 exec' -a '(__machinectl_logins)'
+complete -c machinectl -n '__machinectl_at 1+ exec' -F
 complete -c machinectl -n '__machinectl_at 0+ enable' -a '(__machinectl_ask image machinectl)'
 complete -c machinectl -n '__machinectl_at 0+ disable' -a '(__machinectl_ask image machinectl)'
 complete -c machinectl -n '__machinectl_at 0+ poweroff stop' -a '(__machinectl_ask machine)'

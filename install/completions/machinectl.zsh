@@ -58,6 +58,7 @@ _machinectl_verbs() {
         'start:Start images as services'
         'login:Get a login prompt of a machine'
         'shell:Run a shell or another program in a machine'
+        'exec:Run a command in machines, with clean streams and its exit status'
         'enable:Start images at boot from now on'
         'disable:No longer start images at boot'
         'poweroff:Ask machines to power off'
@@ -106,6 +107,8 @@ _machinectl_words() {
         (login):2) _machinectl_word machine-or-host ;;
         (shell):2) _machinectl_word login ;;
         (shell):<3->) _machinectl_word command ;;
+        (exec):2) _machinectl_word login ;;
+        (exec):<3->) _machinectl_word command ;;
         (enable):<2->) _machinectl_word image ;;
         (disable):<2->) _machinectl_word image ;;
         (poweroff|stop):<2->) _machinectl_word machine ;;
@@ -184,6 +187,15 @@ _arguments -S \
     '--now[With enable and disable\: start or power off as well]' \
     '--runner=[Run images as containers (nspawn) or as virtual machines (vmspawn)]:runner:(nspawn vmspawn)' \
     '-V[Short for --runner=vmspawn]' \
+    '(-t --tty)-t[With exec\: give the command a terminal]' \
+    '(-t --tty)--tty[With exec\: give the command a terminal]' \
+    '--stdin=[With exec\: whether the command reads standard input]:bool:(yes no)' \
+    '*--chdir=[With exec\: the directory in which the command runs]:dir: ' \
+    '*--timeout=[With exec\: end the command after this time]:span: ' \
+    '--detach[With exec\: leave the command running, and print its process and cgroup]' \
+    '*--parallel=[With exec\: in how many machines to run at once]:n: ' \
+    '(-v --verbose)-v[Say more]' \
+    '(-v --verbose)--verbose[Say more]' \
     '--no-pager[Print without a pager]' \
     '--no-legend[Leave out headings and summary lines]' \
     '--no-ask-password[Never ask for a password]' \

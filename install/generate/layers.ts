@@ -84,8 +84,9 @@ export const FOLDERS: Readonly<Record<string, Folder>> = {
       machine: ["format", "session", "unit"],
       image: ["format", "session", "unit", "machine"],
       terminal: ["format", "session"],
+      exec: ["format", "session", "machine", "terminal"],
       transfer: ["format", "session"],
-      program: ["format", "session", "command-line", "unit", "machine", "image", "terminal", "transfer"],
+      program: ["format", "session", "command-line", "unit", "machine", "image", "terminal", "exec", "transfer"],
     },
   },
   nss: {
@@ -137,6 +138,7 @@ const ROOMS: Readonly<Record<string, string>> = {
   "cli/machine": "the verbs about machines",
   "cli/image": "the verbs about images",
   "cli/terminal": "login and shell",
+  "cli/exec": "exec: here, in virtual machines, on other hosts",
   "cli/transfer": "the verbs about transfers",
   "cli/program": "machinectl and importctl: tables of verbs and options, help",
 };

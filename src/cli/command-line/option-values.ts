@@ -1,7 +1,7 @@
 // How the values of machinectl's options are read, with the complaints about bad ones.
 
 import { parseSignal } from "../format/signals.ts";
-import type { Environment } from "../format/terminal.ts";
+import { type Environment, parseBoolean } from "../format/terminal.ts";
 import { Failure } from "../session/failure.ts";
 import { FORMATS, JSON_CHOICES, OUTPUT_MODES, RUNNERS, type Settings, VERIFY_MODES } from "../session/settings.ts";
 import type { Finish } from "./getopt.ts";
@@ -91,4 +91,42 @@ export function setRunner(settings: Settings, value: string): void {
 /** `--format=`. */
 export function setFormat(settings: Settings, value: string): void {
   settings.format = required(choice(FORMATS, value), `Unknown format: ${value}`);
+}
+
+const SPAN_UNITS_MS: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1000,
+  sec: 1000,
+  m: 60_000,
+  min: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};
+
+/** A span like systemd.time(7) has them: `90`, `1.5s`, `2min 30s`; in milliseconds, or undefined. */
+export function parseSpanMs(text: string): number | undefined {
+  let total = 0;
+  const rest = text.trim().replace(/(\d+(?:\.\d+)?)\s*([a-z]*)\s*/g, (whole, number: string, unit: string) => {
+    const factor = SPAN_UNITS_MS[unit === "" ? "s" : unit];
+    if (factor === undefined) return whole;
+    total += Number(number) * factor;
+    return "";
+  });
+  return text.trim() !== "" && rest === "" ? Math.round(total) : undefined;
+}
+
+/** `--timeout=`. */
+export function setTimeoutSpan(settings: Settings, value: string): void {
+  settings.timeoutMs = required(parseSpanMs(value), `Failed to parse --timeout= value: ${value}`);
+}
+
+/** `--stdin=`: `no` gives the command an empty input. */
+export function setStdin(settings: Settings, value: string): void {
+  settings.stdin = required(parseBoolean(value), `Failed to parse --stdin= value: ${value}`);
+}
+
+/** `--parallel=`. */
+export function setParallel(settings: Settings, value: string): void {
+  const wanted = unsigned(value);
+  settings.parallel = required(wanted === 0 ? undefined : wanted, `Failed to parse --parallel= value: ${value}`);
 }

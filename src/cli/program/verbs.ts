@@ -164,6 +164,28 @@ export const VERBS: readonly VerbRow[] = [
     run: async (session, words) => (await import("../terminal/shell.ts")).shell(session, words),
   },
   {
+    meta: { name: "exec", description: "Run a command in machines, with clean streams and its exit status" },
+    group: "Machine",
+    args: {
+      machine: {
+        type: "positional",
+        required: true,
+        description: "A machine, or several: NAME,NAME or a quoted pattern",
+        complete: "login",
+      },
+      command: {
+        type: "positional",
+        required: true,
+        repeated: true,
+        description: "A program with its arguments",
+        complete: "command",
+      },
+    },
+    wordsUntilRest: 2,
+    options: ["tty", "stdin", "uid", "setenv", "chdir", "timeout", "detach", "parallel", "verbose"],
+    run: async (session, words) => (await import("../exec/exec.ts")).exec(session, words),
+  },
+  {
     meta: { name: "enable", description: "Start images at boot from now on" },
     group: "Machine",
     args: IMAGES,

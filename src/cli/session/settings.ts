@@ -63,6 +63,18 @@ export interface Settings {
   json: "pretty" | "short" | "off";
   force: boolean;
   now: boolean;
+  /** `-t`: the command of exec gets a terminal. */
+  tty: boolean;
+  /** `--stdin=`: whether the command of exec reads our standard input. */
+  stdin: boolean;
+  /** `--chdir=`: null for the user's home. */
+  directory: string | null;
+  /** `--timeout=`; 0 for no limit. */
+  timeoutMs: number;
+  detach: boolean;
+  /** `--parallel=`: in how many machines a command runs at once. */
+  parallel: number;
+  verbose: boolean;
   runner: (typeof RUNNERS)[number];
   verify: (typeof VERIFY_MODES)[number] | undefined;
   format: (typeof FORMATS)[number] | undefined;
@@ -98,6 +110,13 @@ export function defaultSettings(): Settings {
     json: "off",
     force: false,
     now: false,
+    tty: false,
+    stdin: true,
+    directory: null,
+    timeoutMs: 0,
+    detach: false,
+    parallel: 1,
+    verbose: false,
     runner: "nspawn",
     verify: undefined,
     format: undefined,

@@ -167,6 +167,18 @@ export function setNonblocking(fd: Fd, on: "on" | "off" = "on"): void {
   check(trySys("fcntl", fd.number, F_SETFL, on === "on" ? flags | O_NONBLOCK : flags & ~O_NONBLOCK), "fcntl");
 }
 
+/** A second descriptor of the same open file that stays open in a program which takes this process over. The caller closes it. */
+export function inheritable(fd: Fd): Fd {
+  const [F_DUPFD, LOWEST] = [0, 3];
+  return Fd.adopt(check(trySys("fcntl", fd.number, F_DUPFD, LOWEST), "dup"));
+}
+
+/** Puts /dev/null in the place of standard input, for a program that takes this process over. */
+export function discardStandardInput(): void {
+  using nothing = openPath("/dev/null", "read");
+  check(trySys("dup3", nothing.number, 0, 0), "dup");
+}
+
 /** ioctl(2) with a number or a structure as argument; gives the kernel's result. For modules of this layer. */
 export function ioctl(fd: Fd, request: number, argument: number | Pinned = 0): number {
   return check(trySys("ioctl", fd.number, request, argument), "ioctl");

@@ -35,6 +35,32 @@ export function findCgroupRoot(mountinfo: string): CgroupRoot {
   throw new SyscallError("cgroup", "ENOENT", undefined, "No control group hierarchy is mounted");
 }
 
+/** A hierarchy of control groups, with the name that /proc/PID/cgroup has for it: "" for version 2. */
+export interface CgroupHierarchy {
+  readonly controllers: string;
+  readonly mount: string;
+}
+
+/** Options of a version 1 mount that name no controller. */
+const NO_CONTROLLER = /^(rw|ro|xattr|noprefix|clone_children|cpuset_v2_mode|favordynmods|release_agent=.*)$/;
+
+/** All hierarchies that are mounted whole. */
+export function cgroupHierarchies(): CgroupHierarchy[] {
+  using table = openPath("/proc/self/mountinfo", "read");
+  return findCgroupHierarchies(readRegular(table, LIMIT_BYTES).toString());
+}
+
+/** What `cgroupHierarchies()` says for a given /proc/self/mountinfo. */
+export function findCgroupHierarchies(mountinfo: string): CgroupHierarchy[] {
+  const found = new Map<string, string>();
+  for (const { path, root, type, options } of mountinfo.split("\n").map(parseLine)) {
+    if (root !== "/" || (type !== "cgroup" && type !== "cgroup2")) continue;
+    const controllers = type === "cgroup2" ? "" : options.filter((option) => !NO_CONTROLLER.test(option)).join(",");
+    if (!found.has(controllers)) found.set(controllers, path);
+  }
+  return [...found].map(([controllers, mount]) => ({ controllers, mount }));
+}
+
 /** `36 35 98:0 /root /mount/point options… - type source super,options`: proc_pid_mountinfo(5). */
 function parseLine(line: string) {
   const [head = "", tail = ""] = line.split(" - ");
@@ -42,5 +68,5 @@ function parseLine(line: string) {
   const path = (head.split(" ")[4] ?? "").replace(/\\([0-7]{3})/g, (_, octal) =>
     String.fromCharCode(Number.parseInt(octal, 8)),
   );
-  return { path, type, options: options.split(",") };
+  return { path, root: head.split(" ")[3] ?? "", type, options: options.split(",") };
 }

@@ -122,6 +122,7 @@ export const SYSCALL_NUMBERS = {
   sethostname: [170, 161],
   faccessat: [269, 48],
   listxattr: [194, 11],
+  execveat: [322, 281],
 } as const satisfies Record<string, readonly [x64: number, arm64: number]>;
 
 export type SyscallName = keyof typeof SYSCALL_NUMBERS;

@@ -1,0 +1,39 @@
+// Lines of passwd(5) and group(5), as a machine has them in its own files. They come from the machine: whatever is no line of
+// the right form is passed over.
+
+export interface UserEntry {
+  readonly name: string;
+  readonly uid: number;
+  readonly gid: number;
+  readonly home: string;
+  readonly shell: string;
+}
+
+const ID_MAX = 0xffff_fffe;
+
+function parseId(text: string | undefined): number | null {
+  const id = text !== undefined && /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
+  return id <= ID_MAX ? id : null;
+}
+
+/** The first user of a passwd(5) file with the given name or number. */
+export function findUser(passwd: string, user: string | number): UserEntry | null {
+  for (const line of passwd.split("\n")) {
+    const [name = "", , uidText, gidText, , home = "", shell = ""] = line.split(":");
+    const [uid, gid] = [parseId(uidText), parseId(gidText)];
+    if (uid === null || gid === null || name === "") continue;
+    if (user === name || user === uid) return { name, uid, gid, home, shell };
+  }
+  return null;
+}
+
+/** The numbers of the groups of a group(5) file that list a user as a member. */
+export function groupsOfUser(group: string, user: string): number[] {
+  const found = new Set<number>();
+  for (const line of group.split("\n")) {
+    const [, , gidText, members = ""] = line.split(":");
+    const gid = parseId(gidText);
+    if (gid !== null && members.split(",").includes(user)) found.add(gid);
+  }
+  return [...found];
+}

@@ -1,0 +1,126 @@
+// `machinectl exec`: a command in a machine, with the caller's own standard input, output and error and no terminal between.
+import { errnoNameOf } from "../../base/error.ts";
+import type { PidRef } from "../../kernel/process/pidref.ts";
+import { type MachineFacts, machineFacts } from "../machine/details.ts";
+import { chosenMachines } from "../machine/names.ts";
+import { Failure, failed, isBusFailure } from "../session/failure.ts";
+import type { Session } from "../session/session.ts";
+
+/** Failures of ours, as env(1) and podman-exec(1) have them; 126 and 127 mean a command that cannot be run. */
+export const EXIT_OURS = 125;
+
+/** What is to be run in one machine. */
+export interface ExecOrder {
+  readonly machine: string;
+  /** "" for the machine's default. */
+  readonly user: string;
+  readonly command: readonly string[];
+}
+
+/** `[USER@]NAME[,NAME…]`; the option `--uid=` is the user of names without one. */
+function parsePlace(text: string, uid: string): { user: string; names: string } {
+  const at = text.lastIndexOf("@");
+  return at <= 0 ? { user: uid, names: text } : { user: text.slice(0, at), names: text.slice(at + 1) };
+}
+
+/** Holds the leader, so that no later process can be taken for it. The caller disposes of it. */
+async function holdLeader(facts: MachineFacts, session: Session): Promise<PidRef> {
+  const { PidRef } = await import("../../kernel/process/pidref.ts");
+  const leader = PidRef.of(facts.leaderPid);
+  try {
+    // The number may have passed to another process before it was held: then the manager knows it no more.
+    const again = await machineFacts(session, facts.name);
+    if (again.leaderPid === facts.leaderPid && again.id === facts.id) return leader;
+    throw new Failure(`Machine '${facts.name}' has ended`);
+  } catch (error) {
+    leader[Symbol.dispose]();
+    throw error;
+  }
+}
+
+/** Root of a machine that shares our users is root here; whoever owns the machine would decide what root runs. */
+async function refuseForeignRoot(facts: MachineFacts, leader: PidRef): Promise<void> {
+  if (facts.uid === 0 || facts.name === ".host") return;
+  const { sameNamespace } = await import("../../kernel/process/namespace.ts");
+  if (!leader.verified(() => sameNamespace(leader.pid, "user"))) return;
+  throw new Failure(
+    `Machine '${facts.name}' of user ${facts.uid} has no user namespace, so its root would be root of this host: ` +
+      "run the command as the leader's user, without --uid=",
+  );
+}
+
+function environmentOf({ settings, ports }: Session): string[] {
+  const shown = settings.tty ? ["TERM", "COLORTERM", "NO_COLOR"].filter((name) => ports.env[name] !== undefined) : [];
+  return [...shown.map((name) => `${name}=${ports.env[name]}`), ...settings.environment];
+}
+
+/** Runs the order in a machine of this host, as root. Without a terminal this process becomes the command. */
+async function enter(session: Session, facts: MachineFacts, { user, command }: ExecOrder): Promise<number> {
+  const { settings } = session;
+  using leader = await holdLeader(facts, session);
+  if (user === "root" || /^0+$/.test(user)) await refuseForeignRoot(facts, leader);
+  const request = {
+    leader,
+    machine: facts.name,
+    user,
+    directory: settings.directory,
+    environment: environmentOf(session),
+    command,
+    terminal: settings.tty,
+    timeoutMs: settings.timeoutMs,
+    detach: settings.detach,
+    verbose: settings.verbose,
+    callerUid: process.getuid?.() ?? 0,
+  };
+  if (settings.tty) return (await import("./terminal.ts")).execOnTerminal(session, request);
+  await session.close();
+  if (!settings.stdin) (await import("../../kernel/file/fd.ts")).discardStandardInput();
+  const { becomeCommand } = await import("../../exec/run.ts");
+  return becomeCommand(request);
+}
+
+/** The way into a virtual machine; a Failure where it has none. */
+async function sshAddressOf(session: Session, { name, path }: { name: string; path: string }): Promise<string> {
+  const address = (await session.properties(path)).get("SSHAddress")?.value;
+  if (typeof address === "string" && address !== "") return address;
+  throw new Failure(
+    `Machine '${name}' is a virtual machine without an SSH address, and commands in virtual machines are run over ssh: ` +
+      "register it with --ssh-address=",
+  );
+}
+
+async function runOne(session: Session, order: ExecOrder): Promise<number> {
+  const { machine, command } = order;
+  try {
+    if (session.settings.transport.kind === "remote") {
+      return await (await import("./ssh.ts")).execOnHost(session, order);
+    }
+    const facts = await machineFacts(session, machine);
+    if (facts.class === "vm") {
+      const [path] = await session.manager("GetMachine", "s", machine);
+      const address = await sshAddressOf(session, { name: machine, path: String(path) });
+      return await (await import("./ssh.ts")).execInVirtualMachine(session, order, address);
+    }
+    if (session.ports.euid !== 0) throw new Failure("Only root can run commands in machines");
+    return await enter(session, facts, order);
+  } catch (error) {
+    if (error instanceof Failure || (errnoNameOf(error) === null && !isBusFailure(error))) throw error;
+    throw failed(`Cannot run '${command[0]}' in machine '${machine}'`, error);
+  }
+}
+
+/** The verb `exec`. Exits with the command's own status; with that of the first that failed where there are several. */
+export async function exec(session: Session, [place = "", ...command]: readonly string[]): Promise<number> {
+  try {
+    const { user, names } = parsePlace(place, session.settings.uid);
+    if (command.length === 0) throw new Failure("There is no command: machinectl exec NAME COMMAND [ARGUMENT…]");
+    const machines = await chosenMachines(session, names);
+    const [only] = machines;
+    if (only !== undefined && machines.length === 1) return await runOne(session, { machine: only, user, command });
+    return await (await import("./many.ts")).execMany(session, machines, user, command);
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    for (const line of error.message.split("\n")) session.report.error(line);
+    return EXIT_OURS;
+  }
+}

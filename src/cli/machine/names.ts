@@ -1,0 +1,25 @@
+// Several machines in one word: `web,db` and quoted patterns like `web*`.
+import { attempt, Failure } from "../session/failure.ts";
+import type { Session } from "../session/session.ts";
+
+function isPattern(name: string): boolean {
+  return /[*?[]/.test(name);
+}
+
+/** The machines that are named, each once, patterns in the order of their names. Throws a Failure for a pattern without one. */
+export async function chosenMachines(session: Session, text: string): Promise<string[]> {
+  const names = text.split(",").filter((name) => name !== "");
+  if (names.length === 0) throw new Failure("No machine is named");
+  if (!names.some(isPattern)) return [...new Set(names)];
+  const [listed] = await attempt("Could not get machines", () => session.manager("ListMachines"));
+  // a(ssso): name, class, service, object path.
+  const known = (listed as [string, string, string, string][]).map(([name]) => name).sort();
+  const chosen = names.flatMap((name) => {
+    if (!isPattern(name)) return [name];
+    const glob = new Bun.Glob(name);
+    const matching = known.filter((one) => !one.startsWith(".") && glob.match(one));
+    if (matching.length === 0) throw new Failure(`No machine is named like '${name}'`);
+    return matching;
+  });
+  return [...new Set(chosen)];
+}

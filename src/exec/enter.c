@@ -1,0 +1,693 @@
+/*
+ * machined-enter: runs one command inside a running machine, with the caller's own descriptors.
+ *
+ * A JavaScript runtime has threads, and a process with threads cannot join a user namespace. So machinectl replaces
+ * itself by this program, which is part of the executable, linked statically, and run from a sealed memfd: nothing of
+ * the machine is needed to start it, and nothing in the machine can write to it (docs/exec.md).
+ *
+ *   machined-enter KEY=VALUE... -- COMMAND [ARGUMENT...]
+ *
+ *   leader=PID     the leader's number in our pid namespace, pidfd=FD the leader itself
+ *   machine=NAME   for messages and the journal, user=NAME likewise
+ *   uid=N gid=N    ids in the machine
+ *   groups=N,N     supplementary groups; without it none
+ *   dir=PATH       the working directory, home=PATH is tried when dir is missing, then "/"
+ *   mount=KEY:PATH where a cgroup hierarchy is mounted; KEY is the controllers field of /proc/PID/cgroup, "" for v2
+ *   caller=UID     who asked, for the journal
+ *   tty=1          descriptor 0 becomes the controlling terminal
+ *   timeout=MS     the command is ended after this time, and the exit status is 124
+ *   detach=1       returns as soon as the command runs, and prints its number and its cgroup
+ *   verbose=1      says what could not be taken over from the leader
+ *
+ * The environment that this program gets is the command's. Exit status: the command's own, 128+N for signal N, 124 timed
+ * out, 125 for what fails here, 126 not executable, 127 not found.
+ *
+ * The parent stays in the host's namespaces, waits, forwards signals and writes a line to the journal. The child takes
+ * over from the leader, in this order: cgroup, OOM score, LSM label, namespaces, root directory, bounding set,
+ * no_new_privs, ids, system call filters.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <linux/audit.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/keyctl.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x00000080
+#endif
+#ifndef PTRACE_SECCOMP_GET_FILTER
+#define PTRACE_SECCOMP_GET_FILTER 0x420c
+#endif
+
+enum { EXIT_TIMED_OUT = 124, EXIT_OURS = 125, EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
+enum { MAX_GROUPS = 1024, MAX_MOUNTS = 16, MAX_FILTERS = 64, TERM_GRACE_MS = 5000, LEADER_STOP_MS = 2000 };
+
+extern char **environ;
+
+static struct {
+        pid_t leader;
+        int pidfd;
+        const char *machine, *user, *caller, *dir, *home;
+        bool tty, detach, verbose;
+        uid_t uid;
+        gid_t gid;
+        gid_t groups[MAX_GROUPS];
+        size_t n_groups;
+        long timeout_ms;
+        struct { const char *controllers, *path; } mounts[MAX_MOUNTS];
+        size_t n_mounts;
+        char **command;
+} request = { .leader = -1, .pidfd = -1, .machine = "", .user = "", .caller = "0" };
+
+/* What the leader has, read before anything is changed. */
+static struct {
+        uint64_t bounding;
+        bool no_new_privs;
+        int oom_score_adj;
+        char label[4096];
+        int root_fd;
+        int namespaces;
+        struct sock_fprog filters[MAX_FILTERS];
+        size_t n_filters;
+        bool may_setgroups;
+} leader = { .root_fd = -1, .may_setgroups = true };
+
+static char leaves[MAX_MOUNTS][PATH_MAX];
+static size_t n_leaves;
+
+static void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static void say(const char *format, ...) {
+        char text[1024];
+        va_list arguments;
+        va_start(arguments, format);
+        int length = vsnprintf(text, sizeof text - 1, format, arguments);
+        va_end(arguments);
+        if (length < 0) return;
+        if ((size_t) length > sizeof text - 2) length = sizeof text - 2;
+        for (int i = 0; i < length; i++) if ((unsigned char) text[i] < ' ' || text[i] == 0x7f) text[i] = '?';
+        text[length] = '\n';
+        ssize_t written = write(STDERR_FILENO, text, (size_t) length + 1);
+        (void) written;
+}
+
+#define fail(...) do { say(__VA_ARGS__); _exit(EXIT_OURS); } while (0)
+
+/* Reads a whole small file into `text`; -1 with errno when that fails or it does not fit. */
+static ssize_t read_file(int at, const char *path, char *text, size_t size) {
+        int fd = openat(at, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        if (fd < 0) return -1;
+        size_t have = 0;
+        for (;;) {
+                ssize_t n = read(fd, text + have, size - 1 - have);
+                if (n < 0 && errno == EINTR) continue;
+                if (n <= 0 || have + (size_t) n >= size - 1) {
+                        int error = n < 0 ? errno : n > 0 ? EFBIG : 0;
+                        close(fd);
+                        if (error != 0) { errno = error; return -1; }
+                        text[have] = 0;
+                        return (ssize_t) have;
+                }
+                have += (size_t) n;
+        }
+}
+
+static int write_file(int at, const char *path, const char *text) {
+        int fd = openat(at, path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+        if (fd < 0) return -1;
+        ssize_t n = write(fd, text, strlen(text));
+        int error = errno;
+        close(fd);
+        errno = error;
+        return n < 0 ? -1 : 0;
+}
+
+/* The value behind "NAME:\t" in /proc/PID/status. */
+static const char *status_field(const char *status, const char *name) {
+        size_t length = strlen(name);
+        for (const char *line = status; line != NULL; line = strchr(line, '\n')) {
+                if (*line == '\n') line++;
+                if (strncmp(line, name, length) == 0 && line[length] == ':') return line + length + 1;
+        }
+        return NULL;
+}
+
+static long number_of(const char *text, const char *key) {
+        char *end;
+        errno = 0;
+        long value = strtol(text, &end, 10);
+        if (errno != 0 || end == text || *end != 0 || value < 0) fail("machined-enter: bad value for %s", key);
+        return value;
+}
+
+static void parse_groups(char *text) {
+        for (char *next; text != NULL && *text != 0; text = next) {
+                next = strchr(text, ',');
+                if (next != NULL) *next++ = 0;
+                if (request.n_groups == MAX_GROUPS) fail("machined-enter: too many groups");
+                request.groups[request.n_groups++] = (gid_t) number_of(text, "groups");
+        }
+}
+
+static void parse_mount(char *text) {
+        char *colon = strchr(text, ':');
+        if (colon == NULL || request.n_mounts == MAX_MOUNTS) fail("machined-enter: bad value for mount");
+        *colon = 0;
+        request.mounts[request.n_mounts].controllers = text;
+        request.mounts[request.n_mounts++].path = colon + 1;
+}
+
+static void parse_word(char *word) {
+        char *value = strchr(word, '=');
+        if (value == NULL) fail("machined-enter: '%s' has no value", word);
+        *value++ = 0;
+        if (strcmp(word, "leader") == 0) request.leader = (pid_t) number_of(value, word);
+        else if (strcmp(word, "pidfd") == 0) request.pidfd = (int) number_of(value, word);
+        else if (strcmp(word, "machine") == 0) request.machine = value;
+        else if (strcmp(word, "user") == 0) request.user = value;
+        else if (strcmp(word, "caller") == 0) request.caller = value;
+        else if (strcmp(word, "uid") == 0) request.uid = (uid_t) number_of(value, word);
+        else if (strcmp(word, "gid") == 0) request.gid = (gid_t) number_of(value, word);
+        else if (strcmp(word, "groups") == 0) parse_groups(value);
+        else if (strcmp(word, "dir") == 0) request.dir = value;
+        else if (strcmp(word, "home") == 0) request.home = value;
+        else if (strcmp(word, "mount") == 0) parse_mount(value);
+        else if (strcmp(word, "tty") == 0) request.tty = *value == '1';
+        else if (strcmp(word, "timeout") == 0) request.timeout_ms = number_of(value, word);
+        else if (strcmp(word, "detach") == 0) request.detach = *value == '1';
+        else if (strcmp(word, "verbose") == 0) request.verbose = *value == '1';
+        else fail("machined-enter: unknown word '%s'", word);
+}
+
+static void parse(int argc, char **argv) {
+        int i = 1;
+        for (; i < argc && strcmp(argv[i], "--") != 0; i++) parse_word(argv[i]);
+        if (i + 1 >= argc || request.leader <= 0 || request.pidfd < 0) fail("machined-enter: incomplete request");
+        request.command = argv + i + 1;
+}
+
+static bool leader_is_alive(void) {
+        struct pollfd ready = { .fd = request.pidfd, .events = POLLIN };
+        return poll(&ready, 1, 0) == 0;
+}
+
+/* Which namespaces the leader does not share with us. Joining the own user namespace is an error of setns(2). */
+static int foreign_namespaces(int proc) {
+        static const struct { const char *name; int flag; } kinds[] = {
+                { "user", CLONE_NEWUSER }, { "mnt", CLONE_NEWNS },  { "pid", CLONE_NEWPID },   { "net", CLONE_NEWNET },
+                { "uts", CLONE_NEWUTS },   { "ipc", CLONE_NEWIPC }, { "cgroup", CLONE_NEWCGROUP }, { "time", CLONE_NEWTIME },
+        };
+        int flags = 0;
+        for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+                char theirs[64], ours[64];
+                struct stat a, b;
+                snprintf(theirs, sizeof theirs, "ns/%s", kinds[i].name);
+                snprintf(ours, sizeof ours, "/proc/self/ns/%s", kinds[i].name);
+                if (fstatat(proc, theirs, &a, 0) < 0) {
+                        if (errno == ENOENT && stat(ours, &b) < 0) continue; /* the kernel has no such kind */
+                        fail("Cannot look at the namespaces of machine '%s': %s", request.machine, strerror(errno));
+                }
+                if (stat(ours, &b) < 0 || a.st_dev != b.st_dev || a.st_ino != b.st_ino) flags |= kinds[i].flag;
+        }
+        return flags;
+}
+
+static bool is_mapped(const char *map, unsigned long inside) {
+        unsigned long first, from, count;
+        int used;
+        for (; sscanf(map, "%lu %lu %lu%n", &first, &from, &count, &used) == 3; map += used) {
+                if (inside >= first && inside - first < count) return true;
+        }
+        return false;
+}
+
+/* A user namespace may map few ids, and may forbid supplementary groups. */
+static void check_ids(int proc) {
+        static char uids[65536], gids[65536];
+        if (read_file(proc, "uid_map", uids, sizeof uids) < 0 || read_file(proc, "gid_map", gids, sizeof gids) < 0) return;
+        if (!is_mapped(uids, request.uid) || !is_mapped(gids, request.gid)) {
+                fail("Machine '%s' has no user %u or no group %u: its user namespace maps other ids", request.machine,
+                     request.uid, request.gid);
+        }
+        char word[16] = "";
+        if (read_file(proc, "setgroups", word, sizeof word) > 0 && strncmp(word, "deny", 4) == 0) leader.may_setgroups = false;
+}
+
+static void read_leader(int proc) {
+        static char status[65536];
+        if (read_file(proc, "status", status, sizeof status) < 0) {
+                fail("Cannot look at the leader of machine '%s': %s", request.machine, strerror(errno));
+        }
+        const char *bounding = status_field(status, "CapBnd"), *privs = status_field(status, "NoNewPrivs");
+        leader.bounding = bounding == NULL ? 0 : strtoull(bounding, NULL, 16);
+        leader.no_new_privs = privs != NULL && strtol(privs, NULL, 10) != 0;
+        char text[32];
+        leader.oom_score_adj = read_file(proc, "oom_score_adj", text, sizeof text) > 0 ? atoi(text) : 0;
+        ssize_t length = read_file(proc, "attr/current", leader.label, sizeof leader.label);
+        if (length <= 0) leader.label[0] = 0;
+        leader.label[strcspn(leader.label, "\n")] = 0;
+        leader.root_fd = openat(proc, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (leader.root_fd < 0) fail("Cannot open the root directory of machine '%s': %s", request.machine, strerror(errno));
+        leader.namespaces = foreign_namespaces(proc);
+        if (leader.namespaces & CLONE_NEWUSER) check_ids(proc);
+}
+
+/* Waits until the leader, which was told to, has stopped; not for ever, since it may hang in the kernel. */
+static bool wait_stopped(void) {
+        struct timespec pause = { .tv_nsec = 1000000 };
+        for (int waited = 0; waited < LEADER_STOP_MS; waited++) {
+                int status;
+                pid_t pid = waitpid(request.leader, &status, WNOHANG | __WALL);
+                if (pid == request.leader) return WIFSTOPPED(status);
+                if (pid < 0) return false;
+                nanosleep(&pause, NULL);
+        }
+        return false;
+}
+
+/* Copies the leader's system call filters. The kernel shows them to a tracer that has none itself. */
+static const char *read_filters(int proc) {
+        char status[65536];
+        if (read_file(proc, "status", status, sizeof status) < 0) return strerror(errno);
+        const char *mode = status_field(status, "Seccomp");
+        if (mode == NULL || strtol(mode, NULL, 10) != SECCOMP_MODE_FILTER) return NULL;
+        if (ptrace(PTRACE_SEIZE, request.leader, NULL, NULL) < 0) return strerror(errno);
+        const char *reason = NULL;
+        if (ptrace(PTRACE_INTERRUPT, request.leader, NULL, NULL) < 0 || !wait_stopped()) reason = "the leader does not stop";
+        while (reason == NULL) {
+                long length = ptrace(PTRACE_SECCOMP_GET_FILTER, request.leader, (void *) leader.n_filters, NULL);
+                if (length < 0) {
+                        if (errno != ENOENT) reason = strerror(errno);
+                        break;
+                }
+                if (leader.n_filters == MAX_FILTERS) { reason = "it has too many"; break; }
+                struct sock_filter *code = calloc((size_t) length, sizeof *code);
+                if (code == NULL || ptrace(PTRACE_SECCOMP_GET_FILTER, request.leader, (void *) leader.n_filters, code) != length) {
+                        reason = "they changed";
+                        break;
+                }
+                leader.filters[leader.n_filters++] = (struct sock_fprog) { .len = (unsigned short) length, .filter = code };
+        }
+        ptrace(PTRACE_DETACH, request.leader, NULL, NULL);
+        if (reason != NULL) leader.n_filters = 0;
+        return reason;
+}
+
+/* The path of one hierarchy in a /proc/PID/cgroup: "NUMBER:CONTROLLERS:PATH\n". */
+static bool cgroup_path(const char *text, const char *controllers, char *path, size_t size) {
+        for (const char *line = text; line != NULL && *line != 0; line = strchr(line, '\n')) {
+                if (*line == '\n') line++;
+                const char *first = strchr(line, ':');
+                const char *second = first == NULL ? NULL : strchr(first + 1, ':');
+                if (second == NULL) return false;
+                size_t length = (size_t) (second - first - 1);
+                if (length != strlen(controllers) || strncmp(first + 1, controllers, length) != 0) continue;
+                size_t end = strcspn(second + 1, "\n");
+                if (end >= size) return false;
+                memcpy(path, second + 1, end);
+                path[end] = 0;
+                return true;
+        }
+        return false;
+}
+
+/*
+ * Makes a cgroup for the command in each hierarchy: directly below the root of the leader's cgroup namespace, where the
+ * limits of the machine count and its service manager does not look; below the leader's own cgroup where it shares ours.
+ */
+static void make_cgroups(int proc) {
+        static char absolute[65536], relative[65536];
+        if (request.n_mounts == 0) return;
+        if (read_file(proc, "cgroup", absolute, sizeof absolute) < 0) fail("Cannot read the leader's cgroup: %s", strerror(errno));
+        bool own = (leader.namespaces & CLONE_NEWCGROUP) != 0;
+        /* Our own view of /proc/PID/cgroup changes with the namespace, nothing else does. */
+        if (own && syscall(SYS_setns, request.pidfd, CLONE_NEWCGROUP) < 0) fail("Cannot join the cgroup namespace: %s", strerror(errno));
+        if (own && read_file(proc, "cgroup", relative, sizeof relative) < 0) fail("Cannot read the leader's cgroup: %s", strerror(errno));
+        for (size_t i = 0; i < request.n_mounts; i++) {
+                char whole[PATH_MAX], inner[PATH_MAX];
+                if (!cgroup_path(absolute, request.mounts[i].controllers, whole, sizeof whole)) continue;
+                if (own && cgroup_path(relative, request.mounts[i].controllers, inner, sizeof inner)) {
+                        size_t a = strlen(whole), b = strcmp(inner, "/") == 0 ? 0 : strlen(inner);
+                        if (b <= a && strcmp(whole + a - b, b == 0 ? "" : inner) == 0) whole[a - b] = 0;
+                }
+                char *leaf = leaves[n_leaves];
+                const char *slash = strcmp(whole, "/") == 0 ? "" : whole;
+                int n = snprintf(leaf, PATH_MAX, "%s%s/.machined-exec-%d", request.mounts[i].path, slash, (int) getpid());
+                if (n < 0 || n >= PATH_MAX) continue;
+                rmdir(leaf);
+                if (mkdir(leaf, 0755) < 0) {
+                        if (request.verbose) say("No cgroup '%s' for the command: %s", leaf, strerror(errno));
+                        continue;
+                }
+                n_leaves++;
+        }
+}
+
+/* Opens one attribute of a cgroup that was made for the command, and writes it. */
+static int write_leaf(size_t i, const char *name, const char *text) {
+        int fd = open(leaves[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0) return -1;
+        int result = write_file(fd, name, text), error = errno;
+        close(fd);
+        errno = error;
+        return result;
+}
+
+static void remove_cgroups(void) {
+        for (size_t i = 0; i < n_leaves; i++) rmdir(leaves[i]);
+}
+
+static void join_cgroups(pid_t child) {
+        char text[16];
+        snprintf(text, sizeof text, "%d", (int) child);
+        for (size_t i = 0; i < n_leaves; i++) {
+                if (write_leaf(i, "cgroup.procs", text) == 0) continue;
+                int error = errno;
+                kill(child, SIGKILL);
+                waitpid(child, NULL, 0);
+                remove_cgroups();
+                fail("Cannot put the command into the cgroup of machine '%s': %s", request.machine, strerror(error));
+        }
+}
+
+/* Limits, priorities and the rest of what a login resets; the leader's limits, not the caller's. */
+static void reset_process(void) {
+        for (int resource = 0; resource < RLIM_NLIMITS; resource++) {
+                struct rlimit limit;
+                if (prlimit(request.leader, resource, NULL, &limit) == 0) setrlimit(resource, &limit);
+        }
+        umask(022);
+        setpriority(PRIO_PROCESS, 0, 0);
+        sched_setscheduler(0, SCHED_OTHER, &(struct sched_param) { 0 });
+        syscall(SYS_ioprio_set, 1, 0, 0);
+        syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
+        prctl(PR_SET_TIMERSLACK, 0);
+        write_file(AT_FDCWD, "/proc/self/loginuid", "4294967295");
+        char text[16];
+        snprintf(text, sizeof text, "%d", leader.oom_score_adj);
+        write_file(AT_FDCWD, "/proc/self/oom_score_adj", text);
+}
+
+/* The label is the leader's from the next execve(2) on: SELinux takes the label, AppArmor "exec PROFILE". */
+static void take_label(void) {
+        char ours[sizeof leader.label], order[sizeof leader.label + 8];
+        ssize_t length = read_file(AT_FDCWD, "/proc/self/attr/current", ours, sizeof ours);
+        if (leader.label[0] == 0 || length <= 0) return;
+        ours[strcspn(ours, "\n")] = 0;
+        if (strcmp(ours, leader.label) == 0) return;
+        if (write_file(AT_FDCWD, "/proc/self/attr/exec", leader.label) == 0) return;
+        char profile[sizeof leader.label];
+        snprintf(profile, sizeof profile, "%s", leader.label);
+        char *mode = strstr(profile, " (");
+        if (mode != NULL) *mode = 0;
+        snprintf(order, sizeof order, "exec %s", profile);
+        if (write_file(AT_FDCWD, "/proc/self/attr/exec", order) < 0) {
+                fail("Cannot take over the security label '%s' of machine '%s': %s", leader.label, request.machine, strerror(errno));
+        }
+}
+
+static void set_capabilities(uint64_t wanted) {
+        struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+        struct __user_cap_data_struct data[2] = { { 0 }, { 0 } };
+        for (int i = 0; i < 2; i++) data[i].effective = data[i].permitted = (uint32_t) (wanted >> (32 * i));
+        if (syscall(SYS_capset, &header, data) < 0) fail("Cannot set capabilities: %s", strerror(errno));
+}
+
+static void drop_bounding_set(void) {
+        for (int capability = 0; capability < 64; capability++) {
+                if (leader.bounding & (1ULL << capability)) continue;
+                if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0 && errno != EINVAL) {
+                        fail("Cannot drop capability %d: %s", capability, strerror(errno));
+                }
+        }
+        prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+}
+
+static void install_filters(void) {
+        for (size_t i = 0; i < leader.n_filters; i++) {
+                if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &leader.filters[i]) == 0) continue;
+                fail("Cannot take over the system call filter of machine '%s': %s", request.machine, strerror(errno));
+        }
+}
+
+static void become_user(void) {
+        drop_bounding_set();
+        if (leader.no_new_privs) prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+        prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0);
+        if (leader.may_setgroups && setgroups(request.n_groups, request.groups) < 0) fail("Cannot set groups: %s", strerror(errno));
+        if (setresgid(request.gid, request.gid, request.gid) < 0) fail("Cannot become group %u: %s", request.gid, strerror(errno));
+        if (setresuid(request.uid, request.uid, request.uid) < 0) fail("Cannot become user %u: %s", request.uid, strerror(errno));
+        prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0);
+        /* A filter needs either no_new_privs or this capability; a user has neither afterwards. */
+        if (request.uid != 0) set_capabilities(leader.no_new_privs ? 0 : 1ULL << CAP_SYS_ADMIN);
+}
+
+static void enter_directory(void) {
+        if (request.dir != NULL) {
+                if (chdir(request.dir) < 0) fail("Cannot enter directory '%s' of machine '%s': %s", request.dir, request.machine, strerror(errno));
+        } else if (request.home == NULL || chdir(request.home) < 0) {
+                if (chdir("/") < 0) fail("Cannot enter the root directory of machine '%s': %s", request.machine, strerror(errno));
+        }
+}
+
+static void reset_signals(void) {
+        sigset_t none;
+        for (int signal = 1; signal < NSIG; signal++) {
+                struct sigaction action = { .sa_handler = SIG_DFL };
+                sigaction(signal, &action, NULL);
+        }
+        sigemptyset(&none);
+        sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* The second half of the child, in the machine. `parent` ends when the parent does. */
+static void __attribute__((noreturn)) run_inside(int parent) {
+        if (fchdir(leader.root_fd) < 0 || chroot(".") < 0) fail("Cannot enter the root of machine '%s': %s", request.machine, strerror(errno));
+        become_user();
+        enter_directory();
+        if (!request.detach) {
+                /* Changing ids takes this away, so it comes after them; and the parent may have gone before. */
+                prctl(PR_SET_PDEATHSIG, SIGHUP);
+                struct pollfd gone = { .fd = parent, .events = POLLIN };
+                if (poll(&gone, 1, 0) != 0) _exit(EXIT_OURS);
+        }
+        reset_signals();
+        install_filters();
+        if (request.uid != 0 && !leader.no_new_privs) set_capabilities(0);
+        execvp(request.command[0], request.command);
+        int error = errno;
+        bool missing = error == ENOENT || error == ENOTDIR;
+        say("Cannot run '%s' in machine '%s': %s", request.command[0], request.machine, strerror(error));
+        _exit(missing ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE);
+}
+
+/* Moves the three descriptors that are still needed to 3, 4 and 5, and closes all others. */
+static void keep_only(int *ready) {
+        int kept[] = { *ready, leader.root_fd, request.pidfd };
+        for (int i = 0; i < 3; i++) {
+                kept[i] = fcntl(kept[i], F_DUPFD_CLOEXEC, 64);
+                if (kept[i] < 0) fail("Cannot prepare descriptors: %s", strerror(errno));
+        }
+        for (int i = 0; i < 3; i++) if (dup3(kept[i], 3 + i, O_CLOEXEC) < 0) fail("Cannot prepare descriptors: %s", strerror(errno));
+        if (syscall(SYS_close_range, 6U, ~0U, 0U) < 0) for (int fd = 6; fd < 65536; fd++) close(fd);
+        *ready = 3;
+        leader.root_fd = 4;
+        request.pidfd = 5;
+}
+
+/* The first half of the child, on the host: `ready` says that it is in its cgroup. */
+static void __attribute__((noreturn)) run_child(int ready) {
+        char byte;
+        ssize_t n;
+        while ((n = read(ready, &byte, 1)) < 0 && errno == EINTR);
+        if (n != 1) _exit(EXIT_OURS);
+        reset_process();
+        take_label();
+        /*
+         * Nothing of the host may be open in there, not even for a moment: the root of the machine, which is its own, and
+         * the pipe that ends with the parent stay.
+         */
+        keep_only(&ready);
+        /* Nobody in the machine may look into this process before it has become one of theirs. */
+        prctl(PR_SET_DUMPABLE, 0);
+        if (request.detach) {
+                int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+                for (int fd = 0; nothing >= 0 && fd < 3; fd++) dup2(nothing, fd);
+        }
+        if (request.tty && ioctl(STDIN_FILENO, TIOCSCTTY, 0) < 0) fail("Cannot take the terminal: %s", strerror(errno));
+        int flags = leader.namespaces & ~CLONE_NEWPID;
+        if (flags != 0 && syscall(SYS_setns, request.pidfd, flags) < 0) {
+                fail("Cannot join the namespaces of machine '%s': %s", request.machine, strerror(errno));
+        }
+        run_inside(ready);
+}
+
+static long now_ms(void) {
+        struct timespec now;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void kill_cgroups(pid_t child) {
+        bool killed = false;
+        for (size_t i = 0; i < n_leaves; i++) killed |= write_leaf(i, "cgroup.kill", "1") == 0;
+        if (!killed) kill(-child, SIGKILL);
+}
+
+/* Waits for the command, forwards signals to its process group, ends it when its time is up; returns the exit status. */
+static int supervise(pid_t child, const sigset_t *signals, int *how) {
+        long deadline = request.timeout_ms > 0 ? now_ms() + request.timeout_ms : 0;
+        bool timed_out = false;
+        for (;;) {
+                pid_t pid = waitpid(child, how, WNOHANG);
+                if (pid == child) break;
+                struct timespec wait, *limit = NULL;
+                if (deadline != 0) {
+                        long left = deadline - now_ms();
+                        if (left <= 0) {
+                                if (timed_out) kill_cgroups(child);
+                                else kill(-child, SIGTERM);
+                                deadline = timed_out ? 0 : now_ms() + TERM_GRACE_MS;
+                                timed_out = true;
+                                continue;
+                        }
+                        wait = (struct timespec) { .tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000 };
+                        limit = &wait;
+                }
+                siginfo_t info;
+                int signal = limit == NULL ? sigwaitinfo(signals, &info) : sigtimedwait(signals, &info, limit);
+                /* The group is made by the child itself, perhaps not yet. */
+                if (signal > 0 && signal != SIGCHLD && kill(-child, signal) < 0) kill(child, signal);
+        }
+        if (timed_out) return EXIT_TIMED_OUT;
+        return WIFSIGNALED(*how) ? 128 + WTERMSIG(*how) : WEXITSTATUS(*how);
+}
+
+/* One field of the journal's protocol; a value with a line end in it is written with its length. */
+static size_t journal_field(char *text, size_t at, size_t size, const char *name, const char *value) {
+        size_t length = strlen(value), needed = strlen(name) + length + 16;
+        if (at + needed > size) return at;
+        at += (size_t) sprintf(text + at, "%s\n", name);
+        for (int i = 0; i < 8; i++) text[at++] = (char) ((uint64_t) length >> (8 * i));
+        memcpy(text + at, value, length);
+        at += length;
+        text[at++] = '\n';
+        return at;
+}
+
+/* Who ran what in which machine, and how it ended: a line for the admin in the host's journal. */
+static void write_journal(int status) {
+        int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        if (fd < 0) return;
+        struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = "/run/systemd/journal/socket" };
+        char text[8192], message[1024], ended[16], inside[16];
+        snprintf(ended, sizeof ended, "%d", status);
+        snprintf(inside, sizeof inside, "%u", request.uid);
+        snprintf(message, sizeof message, "User %s ran '%s' as %s in machine '%s', exit status %d", request.caller, request.command[0],
+                 request.user[0] != 0 ? request.user : inside, request.machine, status);
+        size_t at = 0;
+        at = journal_field(text, at, sizeof text, "MESSAGE", message);
+        at = journal_field(text, at, sizeof text, "PRIORITY", "6");
+        at = journal_field(text, at, sizeof text, "SYSLOG_IDENTIFIER", "machinectl");
+        at = journal_field(text, at, sizeof text, "SYSLOG_FACILITY", "10");
+        at = journal_field(text, at, sizeof text, "MACHINE", request.machine);
+        at = journal_field(text, at, sizeof text, "MACHINE_USER", inside);
+        at = journal_field(text, at, sizeof text, "MACHINE_PROGRAM", request.command[0]);
+        at = journal_field(text, at, sizeof text, "EXIT_STATUS", ended);
+        at = journal_field(text, at, sizeof text, "CALLER_UID", request.caller);
+        sendto(fd, text, at, MSG_NOSIGNAL | MSG_DONTWAIT, (struct sockaddr *) &address, sizeof address);
+        close(fd);
+}
+
+int main(int argc, char **argv) {
+        parse(argc, argv);
+        char path[32];
+        snprintf(path, sizeof path, "/proc/%d", (int) request.leader);
+        int proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (proc < 0 || !leader_is_alive()) fail("Machine '%s' has ended", request.machine);
+        fcntl(request.pidfd, F_SETFD, FD_CLOEXEC);
+        read_leader(proc);
+        const char *reason = read_filters(proc);
+        if (reason != NULL && request.verbose) {
+                say("The command runs without the system call filters of machine '%s': %s", request.machine, reason);
+        }
+
+        sigset_t signals;
+        static const int forwarded[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, SIGCHLD };
+        sigemptyset(&signals);
+        for (size_t i = 0; i < sizeof forwarded / sizeof *forwarded; i++) sigaddset(&signals, forwarded[i]);
+        /* A caller that ignores SIGCHLD would keep us from seeing the end of the command. */
+        signal(SIGCHLD, SIG_DFL);
+        for (size_t i = 0; i < sizeof forwarded / sizeof *forwarded - 1; i++) signal(forwarded[i], SIG_DFL);
+        sigprocmask(SIG_BLOCK, &signals, NULL);
+
+        make_cgroups(proc);
+        int ready[2];
+        if (pipe2(ready, O_CLOEXEC) < 0) fail("Cannot make a pipe: %s", strerror(errno));
+        if ((leader.namespaces & CLONE_NEWPID) && syscall(SYS_setns, request.pidfd, CLONE_NEWPID) < 0) {
+                remove_cgroups();
+                fail("Cannot join the processes of machine '%s': %s", request.machine, strerror(errno));
+        }
+        pid_t child = fork();
+        if (child < 0) {
+                int error = errno;
+                remove_cgroups();
+                fail("Cannot start a process in machine '%s': %s", request.machine, strerror(error));
+        }
+        if (child == 0) {
+                setsid();
+                close(ready[1]);
+                run_child(ready[0]);
+        }
+        close(ready[0]);
+        join_cgroups(child);
+        /* What was read by number must have been about the leader: it still is there, so it was. */
+        if (!leader_is_alive()) {
+                kill(child, SIGKILL);
+                waitpid(child, NULL, 0);
+                remove_cgroups();
+                fail("Machine '%s' has ended", request.machine);
+        }
+        ssize_t n = write(ready[1], "", 1);
+        (void) n;
+        if (request.detach) {
+                printf("%d %s\n", (int) child, n_leaves > 0 ? leaves[0] : "-");
+                return 0;
+        }
+        /* The command alone holds the caller's input and output, so that their other ends see when it closes them. */
+        int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+        if (nothing >= 0) {
+                dup2(nothing, STDIN_FILENO);
+                dup2(nothing, STDOUT_FILENO);
+        }
+        int how = 0;
+        int status = supervise(child, &signals, &how);
+        remove_cgroups();
+        write_journal(status);
+        return status;
+}

@@ -1,0 +1,132 @@
+// Running a command inside a machine: what enter.c is told, and in which environment the command runs.
+import { ErrnoError } from "../base/error.ts";
+import { findUser, groupsOfUser, type UserEntry } from "../base/user-database.ts";
+import { type Fd, openPath, readFileIn } from "../kernel/file/fd.ts";
+import { cgroupHierarchies } from "../kernel/process/cgroup-mount.ts";
+import { sameNamespace } from "../kernel/process/namespace.ts";
+import type { PidRef } from "../kernel/process/pidref.ts";
+import { processGid, processUid } from "../kernel/process/process-file.ts";
+import { idMapsOf, mapInward, mapOutward } from "../registry/machine/uid-map.ts";
+
+export interface EnterRequest {
+  readonly leader: PidRef;
+  readonly machine: string;
+  /** A name or number in the machine; "" for root, or the leader's user where root is not mapped. */
+  readonly user: string;
+  /** Of the command; null for the user's home, or "/" where there is none. */
+  readonly directory: string | null;
+  /** Assignments on top of the clean environment. */
+  readonly environment: readonly string[];
+  readonly command: readonly string[];
+  /** Whether descriptor 0 becomes the controlling terminal. */
+  readonly terminal: boolean;
+  /** 0 for no limit. */
+  readonly timeoutMs: number;
+  /** Leave the command running, and print its number and its cgroup. */
+  readonly detach: boolean;
+  /** Say what could not be taken over from the leader. */
+  readonly verbose: boolean;
+  /** Who asked, for the journal. */
+  readonly callerUid: number;
+}
+
+/** How enter.c is called. */
+export interface EnterCommand {
+  readonly args: readonly string[];
+  readonly environment: readonly string[];
+}
+
+const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+const DATABASE_LIMIT_BYTES = 16 * 1024 * 1024;
+
+interface Account {
+  readonly uid: number;
+  readonly gid: number;
+  readonly groups: readonly number[];
+  /** Null for a number that the machine's user database does not have. */
+  readonly entry: UserEntry | null;
+}
+
+function readDatabase(root: Fd, path: string): string {
+  try {
+    return readFileIn(root, path, DATABASE_LIMIT_BYTES).toString();
+  } catch {
+    // A machine of one static program has no users but numbers.
+    return "";
+  }
+}
+
+/** The ids of the leader as its own user namespace has them. */
+function leaderIds(leader: PidRef): { uid: number; gid: number } {
+  const [uid, gid] = [processUid(leader.pid), processGid(leader.pid)];
+  if (sameNamespace(leader.pid, "user")) return { uid, gid };
+  const maps = idMapsOf(leader);
+  return { uid: mapInward(maps.uid, uid) ?? uid, gid: mapInward(maps.gid, gid) ?? gid };
+}
+
+/** Root where the machine has one of its own: a leader that shares our users and is not root stays what it is. */
+function defaultIds(leader: PidRef): { uid: number; gid: number } {
+  const isForeign = !sameNamespace(leader.pid, "user");
+  const maps = idMapsOf(leader);
+  const hasRoot = isForeign
+    ? mapOutward(maps.uid, 0) !== null && mapOutward(maps.gid, 0) !== null
+    : processUid(leader.pid) === 0;
+  return hasRoot ? { uid: 0, gid: 0 } : leaderIds(leader);
+}
+
+function accountOf({ leader, machine, user }: EnterRequest, root: Fd): Account {
+  const passwd = readDatabase(root, "/etc/passwd");
+  const isNumber = /^\d+$/.test(user);
+  const ids = user === "" ? defaultIds(leader) : null;
+  const entry = findUser(passwd, ids !== null ? ids.uid : isNumber ? Number(user) : user);
+  if (entry === null && ids === null && !isNumber) {
+    throw new ErrnoError("ESRCH", `There is no user '${user}' in machine '${machine}' (its /etc/passwd was read)`);
+  }
+  const uid = ids?.uid ?? entry?.uid ?? Number(user);
+  const gid = ids?.gid ?? entry?.gid ?? uid;
+  const groups = entry === null ? [] : groupsOfUser(readDatabase(root, "/etc/group"), entry.name);
+  return { uid, gid, groups: groups.filter((group) => group !== gid), entry };
+}
+
+/** Prepares a command; enter.c finds the leader's pidfd open under the number `pidfd`. Throws an ErrnoError when the leader is gone (`ESRCH`) or the machine has no such user. */
+export function enterCommand(request: EnterRequest, pidfd: number): EnterCommand {
+  const { leader, machine } = request;
+  return leader.verified(() => {
+    using root = openPath(`/proc/${leader.pid}/root`, "path");
+    const { uid, gid, groups, entry } = accountOf(request, root);
+    const home = entry?.home.startsWith("/") ? entry.home : null;
+    const words: Record<string, string | number | null> = {
+      leader: leader.pid,
+      pidfd,
+      machine,
+      user: entry?.name ?? String(uid),
+      caller: request.callerUid,
+      uid,
+      gid,
+      groups: groups.length === 0 ? null : groups.join(","),
+      dir: request.directory,
+      home,
+      tty: request.terminal ? 1 : null,
+      timeout: request.timeoutMs > 0 ? request.timeoutMs : null,
+      detach: request.detach ? 1 : null,
+      verbose: request.verbose ? 1 : null,
+    };
+    const given = Object.entries(words).filter(([, value]) => value !== null);
+    const mounts = cgroupHierarchies().map(({ controllers, mount }) => `mount=${controllers}:${mount}`);
+    const variables = new Map([
+      ["PATH", PATH],
+      ["HOME", home ?? "/"],
+      ["USER", entry?.name ?? String(uid)],
+      ["LOGNAME", entry?.name ?? String(uid)],
+      ["SHELL", entry?.shell || "/bin/sh"],
+    ]);
+    for (const assignment of request.environment) {
+      const equals = assignment.indexOf("=");
+      variables.set(assignment.slice(0, equals), assignment.slice(equals + 1));
+    }
+    return {
+      args: ["machined-enter", ...given.map(([key, value]) => `${key}=${value}`), ...mounts, "--", ...request.command],
+      environment: [...variables].map(([name, value]) => `${name}=${value}`),
+    };
+  });
+}

@@ -1,0 +1,29 @@
+// Files without a name: memfd_create(2), and the seals that keep their content (F_ADD_SEALS in fcntl(2)).
+import { writeSync } from "node:fs";
+import { scratchString } from "../syscall/mem.ts";
+import { check, trySys } from "../syscall/sys.ts";
+import { Fd, reopen } from "./fd.ts";
+
+const MFD_CLOEXEC = 0x1;
+const MFD_ALLOW_SEALING = 0x2;
+const MFD_EXEC = 0x10;
+const F_ADD_SEALS = 1033;
+/** No write, no other size, and no further seals or fewer. */
+const ALL_SEALS = 0xf;
+const EINVAL = -22;
+
+/**
+ * A sealed file with `bytes` as its content, open for reading and fit for execution; the caller closes it. Nobody can change
+ * it, whoever opens it through /proc. `name` is shown there only.
+ */
+export function sealedFile(name: string, bytes: Uint8Array): Fd {
+  const flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+  let made = trySys("memfd_create", scratchString(name), flags | MFD_EXEC);
+  // Before Linux 6.3 every such file could be executed, and the flag was unknown.
+  if (made === EINVAL) made = trySys("memfd_create", scratchString(name), flags);
+  using file = Fd.adopt(check(made, "memfd_create", name));
+  for (let at = 0; at < bytes.length; ) at += writeSync(file.number, bytes, at);
+  check(trySys("fcntl", file.number, F_ADD_SEALS, ALL_SEALS), "seal", name);
+  // A file that is open for writing cannot be executed (ETXTBSY).
+  return reopen(file, "read");
+}
