@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { NotifyListener } from "../../src/kernel/socket/notify-listener.ts";
 import { Heartbeat } from "../../src/kernel/socket/watchdog.ts";
-import { until } from "./support.ts";
+import { reported, until } from "./support.ts";
 
 test("a beat comes back through the poller, and the next one may follow", async () => {
   const heart = new Heartbeat();
@@ -16,7 +16,7 @@ test("a poller that hears nothing gets no second beat", async () => {
   const deaf = new Heartbeat(() => ({ stop: () => {}, [Symbol.dispose]: () => {} }));
   expect(deaf.beat()).toBe(true);
   for (let i = 0; i < 20; i++) {
-    await Bun.sleep(0);
+    await reported();
     expect(deaf.beat()).toBe(false);
   }
 });

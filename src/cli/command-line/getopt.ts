@@ -20,6 +20,8 @@ export interface OptionRow<S, C> {
   readonly valueHint?: string;
   readonly description?: string;
   readonly hidden?: boolean;
+  /** Not an option of the original: it takes no abbreviation away from those that are. */
+  readonly added?: true;
   /** The values that it takes, or what they name: for completion. Nothing where a shell cannot know. */
   readonly values?: readonly string[] | OptionValueKind;
   /** Anything given back other than a function is ignored. */
@@ -81,7 +83,9 @@ class Parser<S, C> {
   #longName(given: string): string {
     const names = Object.keys(this.#rules.options).filter((name) => !isShortOnly(name));
     if (names.includes(given)) return given;
-    const fitting = names.filter((name) => name.startsWith(given));
+    const all = names.filter((name) => name.startsWith(given));
+    const original = all.filter((name) => this.#rules.options[name]?.added !== true);
+    const fitting = original.length > 0 ? original : all;
     if (fitting.length > 1) {
       const list = fitting.map((name) => `--${name}`).join(", ");
       throw this.#complain(`option '--${given}' is ambiguous; possibilities: ${list}`);

@@ -40,6 +40,11 @@ function short(alias: string, row: Row): Row {
   return { ...row, alias };
 }
 
+/** An option that the original does not have. */
+function added(row: Row): Row {
+  return { ...row, added: true };
+}
+
 function hidden(row: Row): Row {
   return { ...row, hidden: true };
 }
@@ -103,15 +108,17 @@ export const OPTIONS: OptionTable<Settings, OptionContext> = {
   V: flag("Short for --runner=vmspawn", { runner: "vmspawn" }),
   verify: hidden(listed("MODE", VERIFY_MODES, "", setVerify)),
   format: hidden(listed("FORMAT", FORMATS, "", setFormat)),
-  tty: short("t", flag("With exec: give the command a terminal", { tty: true })),
-  stdin: listed("BOOL", ["yes", "no"], "With exec: whether the command reads standard input", setStdin),
-  chdir: valued("DIR", "With exec: the directory in which the command runs", (settings, directory) => {
-    settings.directory = directory;
-  }),
-  timeout: valued("SPAN", "With exec: end the command after this time", setTimeoutSpan),
-  detach: flag("With exec: leave the command running, and print its process and cgroup", { detach: true }),
-  parallel: valued("N", "With exec: in how many machines to run at once", setParallel),
-  verbose: short("v", flag("Say more", { verbose: true })),
+  tty: added(short("t", flag("With exec: give the command a terminal", { tty: true }))),
+  stdin: added(listed("BOOL", ["yes", "no"], "With exec: whether the command reads standard input", setStdin)),
+  chdir: added(
+    valued("DIR", "With exec: the directory in which the command runs", (settings, directory) => {
+      settings.directory = directory;
+    }),
+  ),
+  timeout: added(valued("SPAN", "With exec: end the command after this time", setTimeoutSpan)),
+  detach: added(flag("With exec: leave the command running, and print its process and cgroup", { detach: true })),
+  parallel: added(valued("N", "With exec: in how many machines to run at once", setParallel)),
+  verbose: added(short("v", flag("Say more", { verbose: true }))),
   "no-pager": flag("Print without a pager", { pager: false }),
   "no-legend": flag("Leave out headings and summary lines", { legend: false }),
   "no-ask-password": flag("Never ask for a password", { askPassword: false }),

@@ -16,6 +16,8 @@ const OPTIONS: OptionTable<Bag, { stop: () => void }> = {
   "kill-whom": { type: "string", apply: note("kill-whom") },
   signal: { type: "string", alias: "s", apply: note("signal") },
   setenv: { type: "string", alias: "E", apply: note("setenv") },
+  stdin: { type: "string", added: true, apply: note("stdin") },
+  timeout: { type: "string", added: true, apply: note("timeout") },
   P: { type: "string", apply: note("P") },
 };
 
@@ -77,6 +79,12 @@ describe("long options", () => {
 
   test("are ambiguous when several fit, named in table order", () => {
     expect(() => parse("--s")).toThrow("prog: option '--s' is ambiguous; possibilities: --signal, --setenv");
+  });
+
+  test("mean the original's options before those that were added", () => {
+    expect(parse("--si=9").seen).toEqual(["signal=9"]);
+    expect(() => parse("--s=x")).toThrow("possibilities: --signal, --setenv");
+    expect(parse("--st=no", "--ti=1").seen).toEqual(["stdin=no", "timeout=1"]);
   });
 
   test("have no form for those of one letter", () => {
