@@ -50,7 +50,8 @@ export class Patience {
   readonly #said = new Set<string>();
   #silentSince = 0;
   #due = 0;
-  #probed = false;
+  /** How many of the steps (probing, telling) have been taken since something was heard. */
+  #steps = 0;
   #timer: ReturnType<typeof setTimeout> | null = null;
   #isOver = false;
 
@@ -129,7 +130,7 @@ export class Patience {
 
   #heard(): void {
     this.#silentSince = performance.now();
-    this.#probed = false;
+    this.#steps = 0;
   }
 
   /** Has the timer go off when something is to be done next; nothing is where nobody waits. */
@@ -139,7 +140,8 @@ export class Patience {
     if (this.#open.size === 0) return;
     const silence = performance.now() - this.#silentSince;
     const { probeMs, sayMs, giveUpMs } = this.#limits;
-    const next = this.#probed ? [sayMs, giveUpMs].find((limit) => limit > silence) : probeMs;
+    // Each step has its turn, however late: a process that is held up skips none.
+    const next = [probeMs, sayMs, giveUpMs][this.#steps];
     if (next === undefined) return;
     this.#due = this.#silentSince + next;
     this.#timer = setTimeout(() => this.#goOn(), Math.max(next - silence, 0));
@@ -148,19 +150,22 @@ export class Patience {
   /** Time in which this process did not run (stopped, the host asleep) is not the silence of others. */
   #goOn(): void {
     this.#silentSince += Math.max(performance.now() - this.#due, 0);
-    const silence = performance.now() - this.#silentSince;
-    const { probeMs, sayMs, giveUpMs } = this.#limits;
-    if (silence >= giveUpMs) {
-      for (const { whom, isPatient, giveUp } of this.#open) if (!isPatient) giveUp(timedOut(whom));
-      return;
-    }
-    if (!this.#probed && silence >= probeMs) this.#probe();
-    if (silence >= sayMs) this.#tell();
+    const step = this.#steps++;
+    if (step === 0) this.#probe();
+    else if (step === 1) this.#tell();
+    else this.#giveUp();
     this.#arm();
   }
 
+  #giveUp(): void {
+    for (const { whom, isPatient, giveUp } of this.#open) {
+      if (isPatient) continue;
+      this.#isOver = true;
+      giveUp(timedOut(whom));
+    }
+  }
+
   #probe(): void {
-    this.#probed = true;
     for (const { probe } of this.#open) {
       const answered = () => {
         this.#heard();
