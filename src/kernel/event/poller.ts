@@ -114,7 +114,7 @@ function start(): void {
  */
 function threadSource(): string | URL {
   const isCompiled = import.meta.path.startsWith("/$bunfs/");
-  return isCompiled ? "/$bunfs/root/kernel/poller-thread.js" : new URL("./poller-thread.ts", import.meta.url);
+  return isCompiled ? "/$bunfs/root/kernel/event/poller-thread.js" : new URL("./poller-thread.ts", import.meta.url);
 }
 
 /** While no file can be opened the main thread goes on waiting itself. */
