@@ -9,7 +9,7 @@ function __machinectl_parse
     set -l i 2
     while test $i -le (count $tokens)
         set -l token $tokens[$i]
-        if contains -- $token -H --host -M --machine -p --property -P --kill-whom -s --signal --uid -E --setenv -n --lines --max-addresses -o --output --json --runner --stdin --chdir --timeout --parallel
+        if contains -- $token -H --host -M --machine -p --property -P --kill-whom -s --signal --uid -E --setenv -n --lines --max-addresses -o --output --json --runner --stdin --chdir --timeout --parallel --delay --iterations
             contains -- $token -H --host -M --machine; and set -a __machinectl_scope $tokens[$i..(math $i + 1)]
             set i (math $i + 1)
         else if string match -q -- '-*' $token
@@ -58,7 +58,7 @@ function __machinectl_paths
 end
 
 function __machinectl_verbs
-    printf '%s\n' list status show start login shell exec enable disable poweroff stop reboot restart terminate pause resume kill copy-to copy-from bind bind-volume unbind-volume list-images image-status show-image edit cat clone rename read-only remove set-limit clean pull-tar pull-raw import-tar import-raw import-fs export-tar export-raw list-transfers cancel-transfer
+    printf '%s\n' list status show stats top start login shell exec enable disable poweroff stop reboot restart terminate pause resume kill copy-to copy-from bind bind-volume unbind-volume list-images image-status show-image edit cat clone rename read-only remove set-limit clean pull-tar pull-raw import-tar import-raw import-fs export-tar export-raw list-transfers cancel-transfer
 end
 
 complete -c machinectl -f
@@ -94,6 +94,8 @@ complete -c machinectl -l chdir -x -d 'With exec: the directory in which the com
 complete -c machinectl -l timeout -x -d 'With exec: end the command after this time'
 complete -c machinectl -l detach -d 'With exec: leave the command running, and print its process and cgroup'
 complete -c machinectl -l parallel -x -d 'With exec: in how many machines to run at once'
+complete -c machinectl -l delay -x -d 'With stats: the time between two looks'
+complete -c machinectl -l iterations -x -d 'With stats: how often to look'
 complete -c machinectl -s v -l verbose -d 'Say more'
 complete -c machinectl -l no-pager -d 'Print without a pager'
 complete -c machinectl -l no-legend -d 'Leave out headings and summary lines'
@@ -102,6 +104,8 @@ complete -c machinectl -s q -l quiet -d 'Print less'
 complete -c machinectl -n '__machinectl_at -1' -a list -d 'List the machines that are running'
 complete -c machinectl -n '__machinectl_at -1' -a status -d 'Print what there is to know about machines'
 complete -c machinectl -n '__machinectl_at -1' -a show -d 'Print properties of machines or of the manager'
+complete -c machinectl -n '__machinectl_at -1' -a stats -d 'Print what machines use: processors, memory, input and output, network'
+complete -c machinectl -n '__machinectl_at -1' -a top -d 'Show what machines use on the whole terminal, second by second'
 complete -c machinectl -n '__machinectl_at -1' -a start -d 'Start images as services'
 complete -c machinectl -n '__machinectl_at -1' -a login -d 'Get a login prompt of a machine'
 complete -c machinectl -n '__machinectl_at -1' -a shell -d 'Run a shell or another program in a machine'
@@ -143,6 +147,8 @@ complete -c machinectl -n '__machinectl_at -1' -a list-transfers -d 'List the tr
 complete -c machinectl -n '__machinectl_at -1' -a cancel-transfer -d 'End transfers before they are done'
 complete -c machinectl -n '__machinectl_at 0+ status' -a '(__machinectl_ask machine)'
 complete -c machinectl -n '__machinectl_at 0+ show' -a '(__machinectl_ask machine)'
+complete -c machinectl -n '__machinectl_at 0+ stats' -a '(__machinectl_ask machine)'
+complete -c machinectl -n '__machinectl_at 0+ top' -a '(__machinectl_ask machine)'
 complete -c machinectl -n '__machinectl_at 0+ start' -a '(__machinectl_ask image machinectl)'
 complete -c machinectl -n '__machinectl_at 0 login' -a '(__machinectl_ask machine-or-host)'
 complete -c machinectl -n '__machinectl_at 0 shell' -a '(__machinectl_logins)'

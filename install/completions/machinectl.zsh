@@ -55,6 +55,8 @@ _machinectl_verbs() {
         'list:List the machines that are running'
         'status:Print what there is to know about machines'
         'show:Print properties of machines or of the manager'
+        'stats:Print what machines use\: processors, memory, input and output, network'
+        'top:Show what machines use on the whole terminal, second by second'
         'start:Start images as services'
         'login:Get a login prompt of a machine'
         'shell:Run a shell or another program in a machine'
@@ -103,6 +105,8 @@ _machinectl_words() {
     case $words[1]:$CURRENT in
         (status):<2->) _machinectl_word machine ;;
         (show):<2->) _machinectl_word machine ;;
+        (stats):<2->) _machinectl_word machine ;;
+        (top):<2->) _machinectl_word machine ;;
         (start):<2->) _machinectl_word image ;;
         (login):2) _machinectl_word machine-or-host ;;
         (shell):2) _machinectl_word login ;;
@@ -194,6 +198,8 @@ _arguments -S \
     '*--timeout=[With exec\: end the command after this time]:span: ' \
     '--detach[With exec\: leave the command running, and print its process and cgroup]' \
     '*--parallel=[With exec\: in how many machines to run at once]:n: ' \
+    '*--delay=[With stats\: the time between two looks]:span: ' \
+    '*--iterations=[With stats\: how often to look]:n: ' \
     '(-v --verbose)-v[Say more]' \
     '(-v --verbose)--verbose[Say more]' \
     '--no-pager[Print without a pager]' \

@@ -130,3 +130,18 @@ export function setParallel(settings: Settings, value: string): void {
   const wanted = unsigned(value);
   settings.parallel = required(wanted === 0 ? undefined : wanted, `Failed to parse --parallel= value: ${value}`);
 }
+
+/** `--delay=`: not shorter than the counters are worth. */
+export function setDelay(settings: Settings, value: string): void {
+  const delayMs = parseSpanMs(value);
+  settings.delayMs = required(
+    delayMs !== undefined && delayMs >= 10 ? delayMs : undefined,
+    `Failed to parse --delay= value: ${value}`,
+  );
+}
+
+/** `--iterations=`. */
+export function setIterations(settings: Settings, value: string): void {
+  const wanted = unsigned(value);
+  settings.iterations = required(wanted === 0 ? undefined : wanted, `Failed to parse --iterations= value: ${value}`);
+}

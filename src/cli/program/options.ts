@@ -4,8 +4,10 @@ import { KILL_WHOM } from "../../base/string-table.ts";
 import type { OptionRow, OptionTable } from "../command-line/getopt.ts";
 import {
   type OptionContext,
+  setDelay,
   setEnvironment,
   setFormat,
+  setIterations,
   setJson,
   setLines,
   setMaxAddresses,
@@ -118,6 +120,8 @@ export const OPTIONS: OptionTable<Settings, OptionContext> = {
   timeout: added(valued("SPAN", "With exec: end the command after this time", setTimeoutSpan)),
   detach: added(flag("With exec: leave the command running, and print its process and cgroup", { detach: true })),
   parallel: added(valued("N", "With exec: in how many machines to run at once", setParallel)),
+  delay: added(valued("SPAN", "With stats: the time between two looks", setDelay)),
+  iterations: added(valued("N", "With stats: how often to look", setIterations)),
   verbose: added(short("v", flag("Say more", { verbose: true }))),
   "no-pager": flag("Print without a pager", { pager: false }),
   "no-legend": flag("Leave out headings and summary lines", { legend: false }),

@@ -122,6 +122,36 @@ export const VERBS: readonly VerbRow[] = [
     run: async (session, names) => (await import("../machine/show.ts")).show(session, names),
   },
   {
+    meta: { name: "stats", description: "Print what machines use: processors, memory, input and output, network" },
+    group: "Machine",
+    args: {
+      name: {
+        type: "positional",
+        required: false,
+        repeated: true,
+        description: "A machine, or several",
+        complete: "machine",
+      },
+    },
+    options: ["delay", "iterations", "all", "json", "no-legend"],
+    run: async (session, names) => (await import("../stats/stats.ts")).stats(session, names),
+  },
+  {
+    meta: { name: "top", description: "Show what machines use on the whole terminal, second by second" },
+    group: "Machine",
+    args: {
+      name: {
+        type: "positional",
+        required: false,
+        repeated: true,
+        description: "A machine, or several",
+        complete: "machine",
+      },
+    },
+    options: ["all"],
+    run: async (session, names) => (await import("../stats/top.ts")).top(session, names),
+  },
+  {
     meta: { name: "start", description: "Start images as services" },
     group: "Machine",
     args: IMAGES,

@@ -72,6 +72,10 @@ export interface Settings {
   /** `--timeout=`; 0 for no limit. */
   timeoutMs: number;
   detach: boolean;
+  /** `--delay=`: between two looks of stats. */
+  delayMs: number;
+  /** `--iterations=`. */
+  iterations: number;
   /** `--parallel=`: in how many machines a command runs at once. */
   parallel: number;
   verbose: boolean;
@@ -115,6 +119,8 @@ export function defaultSettings(): Settings {
     directory: null,
     timeoutMs: 0,
     detach: false,
+    delayMs: 1000,
+    iterations: 1,
     parallel: 1,
     verbose: false,
     runner: "nspawn",

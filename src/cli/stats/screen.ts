@@ -1,0 +1,125 @@
+// What `machinectl top` shows: a table of machines that fits the terminal, or the page of one machine. Pure: from numbers
+// and a size to text.
+import { formatBytes } from "../../base/format.ts";
+import type { Cell, Table } from "../format/table.ts";
+import { renderTable, textCell } from "../format/table.ts";
+import type { Terminal } from "../format/terminal.ts";
+import type { Stats } from "./sample.ts";
+import { COLUMNS } from "./table.ts";
+
+/** What the lines are sorted by, and the key for it. */
+export const ORDERS = {
+  c: { title: "CPU", value: (stats: Stats) => stats.cpuPercent ?? 0 },
+  m: { title: "memory", value: (stats: Stats) => stats.memoryBytes ?? 0 },
+  i: {
+    title: "input and output",
+    value: ({ readBytesPerSecond, writtenBytesPerSecond }: Stats) =>
+      (readBytesPerSecond ?? 0) + (writtenBytesPerSecond ?? 0),
+  },
+  n: {
+    title: "network",
+    value: ({ receivedBytesPerSecond, sentBytesPerSecond }: Stats) =>
+      (receivedBytesPerSecond ?? 0) + (sentBytesPerSecond ?? 0),
+  },
+  p: {
+    title: "pressure",
+    value: ({ cpuPressure, memoryPressure, ioPressure }: Stats) =>
+      Math.max(cpuPressure ?? 0, memoryPressure ?? 0, ioPressure ?? 0),
+  },
+} as const;
+export type Order = keyof typeof ORDERS;
+
+/** The last minute of a machine, a value for each second, the oldest first. */
+export interface History {
+  readonly cpuPercent: readonly number[];
+  readonly memoryBytes: readonly number[];
+}
+
+const BARS = "▁▂▃▄▅▆▇█";
+
+/** A line of bars between 0 and the greatest value (at least `least`); the newest value is on the right. */
+export function sparkline(values: readonly number[], width: number, least: number): string {
+  const shown = values.slice(-width);
+  const most = Math.max(least, ...shown);
+  const bars = shown.map(
+    (value) => BARS[Math.min(Math.floor((value / most) * BARS.length), BARS.length - 1)] ?? BARS[0],
+  );
+  return bars.join("").padStart(width);
+}
+
+const SPARK_COLUMNS = 12;
+/** A terminal narrower than this has no room for bars. */
+const SPARK_FROM = 120;
+const FIXED_LINES = 4;
+
+export interface View {
+  readonly stats: readonly Stats[];
+  readonly histories: ReadonlyMap<string, History>;
+  readonly order: Order;
+  /** The machine whose line is marked. */
+  readonly selected: string | null;
+  readonly rows: number;
+  readonly columns: number;
+  readonly terminal: Terminal;
+}
+
+/** The machines in the order that is shown, greatest first; equal ones by name. */
+export function ordered(stats: readonly Stats[], order: Order): Stats[] {
+  const { value } = ORDERS[order];
+  return [...stats].sort((a, b) => value(b) - value(a) || (a.machine < b.machine ? -1 : 1));
+}
+
+function total(stats: readonly Stats[], value: (one: Stats) => number | null): number {
+  return stats.reduce((sum, one) => sum + (value(one) ?? 0), 0);
+}
+
+/** The whole screen with the table, one string for each line, at most `rows`. */
+export function tableScreen(view: View): string[] {
+  const { stats, histories, order, selected, rows, columns, terminal } = view;
+  const all = ordered(stats, order);
+  const room = Math.max(rows - FIXED_LINES, 1);
+  // The selected line stays in sight.
+  const at = Math.max(
+    all.findIndex(({ machine }) => machine === selected),
+    0,
+  );
+  const first = Math.min(Math.max(at - room + 1, 0), Math.max(all.length - room, 0));
+  const shown = all.slice(first, first + room);
+  const hasBars = terminal.utf8 && columns >= SPARK_FROM;
+  const bars = (one: Stats): Cell[] => {
+    const history = histories.get(one.machine) ?? { cpuPercent: [], memoryBytes: [] };
+    return [sparkline(history.cpuPercent, SPARK_COLUMNS, 100), sparkline(history.memoryBytes, SPARK_COLUMNS, 1)].map(
+      (text) => ({ text, json: null }),
+    );
+  };
+  const table: Table = {
+    columns: [" ", ...COLUMNS.map(({ title }) => title), ...(hasBars ? ["cpu", "memory"] : [])],
+    rows: shown.map((one) => [
+      { text: one.machine === selected ? ">" : " ", json: null },
+      ...COLUMNS.map(({ cell }) => cell(one)),
+      ...(hasBars ? bars(one) : []),
+    ]),
+  };
+  const cpu = total(stats, ({ cpuPercent }) => cpuPercent).toFixed(1);
+  const memory = formatBytes(BigInt(Math.round(total(stats, ({ memoryBytes }) => memoryBytes))));
+  const head = `${stats.length} machines, CPU ${cpu}%, memory ${memory}, by ${ORDERS[order].title}`;
+  const keys = "c CPU  m memory  i in/out  n network  p pressure  Up Down Enter  q quit";
+  const text = renderTable(table, { terminal, heading: true, width: columns });
+  return [head, "", ...text.trimEnd().split("\n"), keys].slice(0, rows);
+}
+
+/** The page of one machine: its numbers, its last minute, and further lines (processes, addresses, log) as they fit. */
+export function machineScreen(view: View, one: Stats, details: readonly string[]): string[] {
+  const { histories, rows, columns, terminal } = view;
+  const history = histories.get(one.machine) ?? { cpuPercent: [], memoryBytes: [] };
+  const width = Math.min(Math.max(columns - 12, 10), 60);
+  const lines = COLUMNS.slice(1).map(({ title, cell }) => `${title.toUpperCase().padStart(10)}  ${cell(one).text}`);
+  const bars = terminal.utf8
+    ? [
+        `${"CPU".padStart(10)}  ${sparkline(history.cpuPercent, width, 100)}`,
+        `${"MEMORY".padStart(10)}  ${sparkline(history.memoryBytes, width, 1)}`,
+      ]
+    : [];
+  const page = [textCell(one.machine).text, "", ...lines, "", ...bars, "", ...details];
+  return [...page.slice(0, Math.max(rows - 1, 1)), "Esc back  q quit"];
+}

@@ -1,0 +1,178 @@
+// `machinectl top`: what machines use, on a whole screen that is drawn anew each second, sorted by a key.
+
+import { watch } from "../../kernel/event/poller.ts";
+import { readSome } from "../../kernel/file/byte-io.ts";
+import { Fd } from "../../kernel/file/fd.ts";
+import { own } from "../format/own-sequence.ts";
+import { drawTree } from "../format/process-tree.ts";
+import { machineDetails, machineFacts } from "../machine/details.ts";
+import { Failure } from "../session/failure.ts";
+import type { Session } from "../session/session.ts";
+import { OwnTerminal } from "../terminal/pty-terminal.ts";
+import { MeasuredMachines } from "./machines.ts";
+import type { Stats } from "./sample.ts";
+import { type History, machineScreen, ORDERS, type Order, ordered, tableScreen, type View } from "./screen.ts";
+
+const ALTERNATE_SCREEN = own("\u001b[?1049h\u001b[?25l");
+const USUAL_SCREEN = own("\u001b[?25h\u001b[?1049l");
+const HOME = own("\u001b[H");
+const CLEAR_LINE = own("\u001b[K");
+const CLEAR_BELOW = own("\u001b[J");
+const RETURN = own("\r");
+const HISTORY_SECONDS = 60;
+
+interface Kept {
+  readonly cpuPercent: number[];
+  readonly memoryBytes: number[];
+}
+
+class Top {
+  readonly #session: Session;
+  readonly #machines: MeasuredMachines;
+  readonly #terminal: OwnTerminal;
+  readonly #histories = new Map<string, Kept>();
+  readonly #finished = Promise.withResolvers<void>();
+  #stats: Stats[] = [];
+  #order: Order = "c";
+  #selected: string | null = null;
+  /** The machine whose page is shown. */
+  #open: string | null = null;
+  #details: readonly string[] = [];
+
+  constructor(session: Session, machines: MeasuredMachines, terminal: OwnTerminal) {
+    this.#session = session;
+    this.#machines = machines;
+    this.#terminal = terminal;
+  }
+
+  /** Shows and listens until `q`. The screen is as it was before, also after a signal. */
+  async run(): Promise<void> {
+    using input = Fd.adopt(0).duplicate();
+    const draw = () => this.#draw();
+    const end = () => this.#finished.resolve();
+    this.#terminal.makeRaw();
+    this.#session.output.write(ALTERNATE_SCREEN);
+    const keys = watch(input, { read: true }, () => this.#read(input));
+    const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+    for (const signal of signals) process.on(signal, end);
+    process.on("SIGWINCH", draw);
+    const timer = setInterval(() => void this.#tick().catch((error) => this.#finished.reject(error)), 1000);
+    try {
+      await this.#tick();
+      await this.#finished.promise;
+    } finally {
+      clearInterval(timer);
+      keys.stop();
+      process.off("SIGWINCH", draw);
+      for (const signal of signals) process.off(signal, end);
+      this.#session.output.write(USUAL_SCREEN);
+      this.#terminal.restore();
+    }
+  }
+
+  async #tick(): Promise<void> {
+    await this.#machines.refresh();
+    this.#stats = this.#machines.read();
+    for (const { machine, cpuPercent, memoryBytes } of this.#stats) {
+      const history = this.#histories.get(machine) ?? { cpuPercent: [], memoryBytes: [] };
+      this.#histories.set(machine, history);
+      for (const [list, value] of [
+        [history.cpuPercent, cpuPercent],
+        [history.memoryBytes, memoryBytes],
+      ] as const) {
+        list.push(value ?? 0);
+        if (list.length > HISTORY_SECONDS) list.shift();
+      }
+    }
+    for (const name of this.#histories.keys()) {
+      if (!this.#stats.some(({ machine }) => machine === name)) this.#histories.delete(name);
+    }
+    if (this.#open !== null) await this.#look(this.#open);
+    this.#draw();
+  }
+
+  /** Processes and addresses of one machine, and the last lines of its log. */
+  async #look(machine: string): Promise<void> {
+    try {
+      const facts = await machineFacts(this.#session, machine);
+      const details = await machineDetails(this.#session, facts);
+      const addresses = details.addresses.map(({ text }) => text).join(" ");
+      const tree =
+        details.processes === null
+          ? ""
+          : drawTree(details.processes, { terminal: this.#session.terminal, prefix: "  ", width: null });
+      this.#details = [`${"ADDRESS".padStart(10)}  ${addresses || "-"}`, "", ...tree.trimEnd().split("\n")];
+    } catch {
+      this.#open = null;
+    }
+  }
+
+  #view(): View {
+    const { rows, columns } = this.#terminal.size;
+    const histories: ReadonlyMap<string, History> = this.#histories;
+    const { terminal } = this.#session;
+    return { stats: this.#stats, histories, order: this.#order, selected: this.#selected, rows, columns, terminal };
+  }
+
+  #draw(): void {
+    const view = this.#view();
+    const one = this.#stats.find(({ machine }) => machine === this.#open);
+    const lines = one === undefined ? tableScreen(view) : machineScreen(view, one, this.#details);
+    const text = lines.map((line) => line + CLEAR_LINE).join(`${RETURN}\n`);
+    this.#session.output.write(HOME + text + CLEAR_BELOW);
+  }
+
+  #read(input: Fd): void {
+    for (let bytes = readSome(input); bytes !== null; bytes = readSome(input)) {
+      if (bytes.length === 0) {
+        this.#finished.resolve();
+        return;
+      }
+      for (const key of keysOf(bytes.toString("latin1"))) this.#press(key);
+    }
+    this.#draw();
+  }
+
+  #press(key: string): void {
+    if (key === "q" || key === "\u0003") this.#finished.resolve();
+    else if (Object.hasOwn(ORDERS, key)) this.#order = key as Order;
+    else if (key === "\u001b[A") this.#move(-1);
+    else if (key === "\u001b[B") this.#move(1);
+    else if (key === "\u001b") this.#open = null;
+    else if (key === "\r" || key === "\n") {
+      this.#selected ??= ordered(this.#stats, this.#order)[0]?.machine ?? null;
+      this.#open = this.#selected;
+      if (this.#open !== null) void this.#look(this.#open).then(() => this.#draw());
+    }
+  }
+
+  #move(step: 1 | -1): void {
+    const names = ordered(this.#stats, this.#order).map(({ machine }) => machine);
+    const at = this.#selected === null ? (step > 0 ? -1 : 0) : names.indexOf(this.#selected);
+    this.#selected = names[Math.min(Math.max(at + step, 0), names.length - 1)] ?? null;
+  }
+}
+
+const ARROW_LENGTH = 3;
+
+/** What was typed, key by key: an arrow is three characters. */
+function keysOf(typed: string): string[] {
+  const keys: string[] = [];
+  for (let at = 0; at < typed.length; ) {
+    const length = typed.startsWith("\u001b[", at) ? ARROW_LENGTH : 1;
+    keys.push(typed.slice(at, at + length));
+    at += length;
+  }
+  return keys;
+}
+
+/** The verb `top`. */
+export async function top(session: Session, names: readonly string[]): Promise<number> {
+  using terminal = new OwnTerminal(Fd.adopt(0).duplicate(), Fd.adopt(1).duplicate(), session.ports.env);
+  if (!terminal.hasInput || !session.terminal.stdoutIsTty) {
+    throw new Failure("top needs a terminal; 'machinectl stats' prints the same numbers to files and pipes");
+  }
+  using machines = new MeasuredMachines(session, names);
+  await new Top(session, machines, terminal).run();
+  return 0;
+}

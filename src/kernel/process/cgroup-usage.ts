@@ -1,0 +1,180 @@
+// What a control group uses: time of processors, memory, tasks, input and output, and how long its tasks waited for them.
+// See "Controller interface files" in the kernel's cgroup-v2.rst, cgroup-v1/*.rst, and accounting/psi.rst.
+import { type Fd, openPath } from "../file/fd.ts";
+import { pinForever } from "../syscall/mem.ts";
+import { isErrno, trySys } from "../syscall/sys.ts";
+import { cgroupHierarchies } from "./cgroup-mount.ts";
+import { readProcess } from "./process-file.ts";
+
+/** Values that the kernel does not account for this group are null. */
+export interface CgroupUsage {
+  /** Time of processors since the group was made, in microseconds. */
+  readonly cpuUsec: number | null;
+  readonly memoryBytes: number | null;
+  /** Null also where there is no limit. */
+  readonly memoryLimitBytes: number | null;
+  readonly swapBytes: number | null;
+  readonly tasks: number | null;
+  readonly readBytes: number | null;
+  readonly writtenBytes: number | null;
+  /** Share of the last ten seconds in which some task waited, in percent. */
+  readonly cpuPressure: number | null;
+  readonly memoryPressure: number | null;
+  readonly ioPressure: number | null;
+}
+
+type Field = keyof CgroupUsage;
+
+/** A file of a group, and what is read out of it. */
+interface Source {
+  readonly file: string;
+  /** The version 1 controller whose hierarchy has the file; absent for version 2. */
+  readonly controller?: string;
+  readonly fields: Partial<Record<Field, (text: string) => number | null>>;
+}
+
+function number(text: string): number | null {
+  const value = Number.parseInt(text, 10);
+  return Number.isFinite(value) ? value : null;
+}
+
+/** A version 1 group without a limit has one of nearly 2^63. */
+function limit(text: string): number | null {
+  const value = number(text);
+  return value === null || value > 2 ** 62 ? null : value;
+}
+
+/** The number behind `key` and a blank at the beginning of a line. */
+function keyed(key: string): (text: string) => number | null {
+  const pattern = new RegExp(`^${key} (\\d+)$`, "m");
+  return (text) => number(pattern.exec(text)?.[1] ?? "");
+}
+
+/** The sum of all `key=N` (version 2), or of all `MAJOR:MINOR KEY N` lines (version 1). */
+function summed(pattern: RegExp): (text: string) => number {
+  return (text) => {
+    let sum = 0;
+    for (const [, value] of text.matchAll(pattern)) sum += Number(value);
+    return sum;
+  };
+}
+
+function pressure(text: string): number | null {
+  const value = Number(/^some avg10=([\d.]+)/m.exec(text)?.[1] ?? Number.NaN);
+  return Number.isFinite(value) ? value : null;
+}
+
+const UNIFIED: readonly Source[] = [
+  { file: "cpu.stat", fields: { cpuUsec: keyed("usage_usec") } },
+  { file: "memory.current", fields: { memoryBytes: number } },
+  { file: "memory.max", fields: { memoryLimitBytes: number } },
+  { file: "memory.swap.current", fields: { swapBytes: number } },
+  { file: "pids.current", fields: { tasks: number } },
+  { file: "io.stat", fields: { readBytes: summed(/\brbytes=(\d+)/g), writtenBytes: summed(/\bwbytes=(\d+)/g) } },
+  { file: "cpu.pressure", fields: { cpuPressure: pressure } },
+  { file: "memory.pressure", fields: { memoryPressure: pressure } },
+  { file: "io.pressure", fields: { ioPressure: pressure } },
+];
+
+const LEGACY: readonly Source[] = [
+  {
+    controller: "cpuacct",
+    file: "cpuacct.usage",
+    fields: { cpuUsec: (text) => Math.round((number(text) ?? 0) / 1000) },
+  },
+  { controller: "memory", file: "memory.usage_in_bytes", fields: { memoryBytes: number } },
+  { controller: "memory", file: "memory.limit_in_bytes", fields: { memoryLimitBytes: limit } },
+  { controller: "pids", file: "pids.current", fields: { tasks: number } },
+  {
+    controller: "blkio",
+    file: "blkio.throttle.io_service_bytes",
+    fields: { readBytes: summed(/ Read (\d+)$/gm), writtenBytes: summed(/ Write (\d+)$/gm) },
+  },
+];
+
+const NOTHING: CgroupUsage = {
+  cpuUsec: null,
+  memoryBytes: null,
+  memoryLimitBytes: null,
+  swapBytes: null,
+  tasks: null,
+  readBytes: null,
+  writtenBytes: null,
+  cpuPressure: null,
+  memoryPressure: null,
+  ioPressure: null,
+};
+
+const BUFFER_BYTES = 64 << 10;
+const buffer = pinForever(BUFFER_BYTES);
+
+/** The text of an open file of the kernel's, read anew; null when the group is gone. */
+export function readAgain(file: Fd): string | null {
+  const length = trySys("pread64", file.number, buffer, BUFFER_BYTES, 0);
+  return length < 0 ? null : buffer.bytes.toString("latin1", 0, length);
+}
+
+/** The group of a process in each hierarchy, by controller; the key of version 2 is "". */
+function groupsOf(pid: number): Map<string, string> {
+  const groups = new Map<string, string>();
+  for (const line of readProcess(pid, "cgroup").toString().split("\n")) {
+    const [, controllers, path] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
+    if (controllers === undefined || path === undefined) continue;
+    for (const controller of controllers.split(",")) groups.set(controller, path);
+  }
+  return groups;
+}
+
+/** The files of one group, open as long as it is measured: opening them costs more than reading them. */
+export class CgroupMeter implements Disposable {
+  readonly #files: { readonly file: Fd; readonly source: Source }[] = [];
+
+  /**
+   * Measures the group of `pid`, or the one above it that `above` makes of its path. Throws `ESRCH` when there is no such
+   * process. Files that the kernel does not have are left out.
+   */
+  constructor(pid: number, above: (path: string) => string = (path) => path) {
+    const groups = groupsOf(pid);
+    const mounts = new Map(
+      cgroupHierarchies().flatMap(({ controllers, mount }) =>
+        controllers.split(",").map((name) => [name, mount] as const),
+      ),
+    );
+    const known = new Set<Field>();
+    for (const source of [...UNIFIED, ...LEGACY]) {
+      const controller = source.controller ?? "";
+      const [group, mount] = [groups.get(controller), mounts.get(controller)];
+      const isKnown = Object.keys(source.fields).every((field) => known.has(field as Field));
+      if (group === undefined || mount === undefined || isKnown) continue;
+      const file = openIfThere(`${mount}${above(group)}/${source.file}`);
+      if (file === null) continue;
+      this.#files.push({ file, source });
+      for (const field of Object.keys(source.fields)) known.add(field as Field);
+    }
+  }
+
+  /** What the group uses now. */
+  read(): CgroupUsage {
+    const usage: Record<string, number | null> = { ...NOTHING };
+    for (const { file, source } of this.#files) {
+      const text = readAgain(file);
+      if (text === null) continue;
+      for (const [field, parse] of Object.entries(source.fields)) usage[field] = parse(text);
+    }
+    // Every key is one of CgroupUsage's, by the type of `Source`.
+    return usage as unknown as CgroupUsage;
+  }
+
+  [Symbol.dispose](): void {
+    for (const { file } of this.#files) file.close();
+  }
+}
+
+function openIfThere(path: string): Fd | null {
+  try {
+    return openPath(path, "read");
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "EACCES", "EOPNOTSUPP", "ENOTDIR", "ENODEV")) return null;
+    throw error;
+  }
+}

@@ -1,0 +1,93 @@
+// What top shows, from numbers and a size.
+import { expect, test } from "bun:test";
+import { readTerminal } from "../../../../src/cli/format/terminal.ts";
+import { networkBytes, type Stats } from "../../../../src/cli/stats/sample.ts";
+import { machineScreen, ordered, sparkline, tableScreen, type View } from "../../../../src/cli/stats/screen.ts";
+
+const NONE: Stats = {
+  machine: "",
+  cpuPercent: null,
+  cpuUsec: null,
+  memoryBytes: null,
+  memoryLimitBytes: null,
+  swapBytes: null,
+  tasks: null,
+  readBytesPerSecond: null,
+  writtenBytesPerSecond: null,
+  receivedBytesPerSecond: null,
+  sentBytesPerSecond: null,
+  cpuPressure: null,
+  memoryPressure: null,
+  ioPressure: null,
+};
+
+const MACHINES: Stats[] = [
+  { ...NONE, machine: "db", cpuPercent: 1, memoryBytes: 3 << 20, ioPressure: 40 },
+  { ...NONE, machine: "web", cpuPercent: 99.96, memoryBytes: 1 << 20, receivedBytesPerSecond: 2048 },
+  { ...NONE, machine: "idle", readBytesPerSecond: 1 },
+];
+
+function view(columns: number, rows: number, more: Partial<View> = {}): View {
+  const terminal = readTerminal(
+    { LANG: "C.UTF-8", TERM: "dumb" },
+    { stdout: true, stderr: true, columns: () => columns },
+  );
+  const histories = new Map([["web", { cpuPercent: [0, 50, 100], memoryBytes: [1, 1, 1] }]]);
+  return { stats: MACHINES, histories, order: "c", selected: null, rows, columns, terminal, ...more };
+}
+
+const names = (stats: readonly Stats[]) => stats.map(({ machine }) => machine);
+
+test("lines are sorted by what the key says, equal ones by name", () => {
+  expect(names(ordered(MACHINES, "c"))).toEqual(["web", "db", "idle"]);
+  expect(names(ordered(MACHINES, "m"))).toEqual(["db", "web", "idle"]);
+  expect(names(ordered(MACHINES, "i"))).toEqual(["idle", "db", "web"]);
+  expect(names(ordered(MACHINES, "n"))).toEqual(["web", "db", "idle"]);
+  expect(names(ordered(MACHINES, "p"))).toEqual(["db", "idle", "web"]);
+});
+
+test("no line is wider and no screen higher than the terminal", () => {
+  for (const [columns, rows] of [
+    [80, 24],
+    [200, 50],
+    [40, 6],
+    [120, 5],
+  ] as const) {
+    const lines = tableScreen(view(columns, rows));
+    expect(lines.length).toBeLessThanOrEqual(rows);
+    for (const line of lines.slice(1, -1)) expect([line, Bun.stringWidth(line) <= columns]).toEqual([line, true]);
+  }
+});
+
+test("bars are there where there is room", () => {
+  expect(tableScreen(view(200, 24)).join("\n")).toContain("▅█");
+  expect(tableScreen(view(80, 24)).join("\n")).not.toContain("█");
+});
+
+test("the selected machine stays in sight", () => {
+  expect(tableScreen(view(80, 5, { selected: "idle" })).join("\n")).toContain("> idle");
+});
+
+test("a page has the numbers of one machine, and what fits of the rest", () => {
+  const [, web] = MACHINES;
+  const lines = machineScreen(view(80, 16), web as Stats, ["one", "two", "three", "four"]);
+  expect(lines[0]).toBe("web");
+  expect(lines).toContain("      CPU%  100.0");
+  expect(lines).toHaveLength(16);
+});
+
+test("a bar is as high as its share of the greatest value", () => {
+  expect(sparkline([0, 50, 100], 5, 100)).toBe("  ▁▅█");
+  expect(sparkline([0, 0], 2, 1)).toBe("▁▁");
+  expect(sparkline([1, 2, 3, 4], 2, 1)).toBe("▇█");
+});
+
+test("bytes of a network are those of all interfaces but the loopback", () => {
+  const text = `Inter-|   Receive                                                |  Transmit
+ face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed
+    lo: 1000 10 0 0 0 0 0 0 1000 10 0 0 0 0 0 0
+ host0: 5000 10 0 0 0 0 0 0 700 10 0 0 0 0 0 0
+  eth1:1 1 0 0 0 0 0 0 2 1 0 0 0 0 0 0
+`;
+  expect(networkBytes(text)).toEqual({ received: 5001, sent: 702 });
+});
