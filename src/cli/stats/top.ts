@@ -1,6 +1,5 @@
 // `machinectl top`: what machines use, on a whole screen that is drawn anew each second, sorted by a key.
 
-import { watch } from "../../kernel/event/poller.ts";
 import { readSome } from "../../kernel/file/byte-io.ts";
 import { Fd } from "../../kernel/file/fd.ts";
 import { own } from "../format/own-sequence.ts";
@@ -8,6 +7,7 @@ import { drawTree } from "../format/process-tree.ts";
 import { machineDetails, machineFacts } from "../machine/details.ts";
 import { Failure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
+import { StandardStream } from "../terminal/pty-stream.ts";
 import { OwnTerminal } from "../terminal/pty-terminal.ts";
 import { MeasuredMachines } from "./machines.ts";
 import type { Stats } from "./sample.ts";
@@ -47,12 +47,12 @@ class Top {
 
   /** Shows and listens until `q`. The screen is as it was before, also after a signal. */
   async run(): Promise<void> {
-    using input = Fd.adopt(0).duplicate();
+    using input = StandardStream.open(0);
     const draw = () => this.#draw();
     const end = () => this.#finished.resolve();
     this.#terminal.makeRaw();
     this.#session.output.write(ALTERNATE_SCREEN);
-    const keys = watch(input, { read: true }, () => this.#read(input));
+    input.watch({ read: true }, () => this.#read(input.fd));
     const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
     for (const signal of signals) process.on(signal, end);
     process.on("SIGWINCH", draw);
@@ -62,7 +62,6 @@ class Top {
       await this.#finished.promise;
     } finally {
       clearInterval(timer);
-      keys.stop();
       process.off("SIGWINCH", draw);
       for (const signal of signals) process.off(signal, end);
       this.#session.output.write(USUAL_SCREEN);
