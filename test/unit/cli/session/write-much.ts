@@ -1,7 +1,7 @@
 // Writes four million bytes to stdout as a client does, for output.test.ts; with "nonblocking", sets O_NONBLOCK first.
 import { writeSync } from "node:fs";
-import { Output } from "../../../src/cli/session/output.ts";
-import { sys } from "../../../src/kernel/syscall/sys.ts";
+import { Output } from "../../../../src/cli/session/output.ts";
+import { sys } from "../../../../src/kernel/syscall/sys.ts";
 
 const [F_SETFL, O_NONBLOCK] = [4, 0o4000];
 
