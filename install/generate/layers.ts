@@ -42,7 +42,7 @@ export const FOLDERS: Readonly<Record<string, Folder>> = {
     rooms: { bus: [], varlink: ["bus"] },
   },
   daemon: {
-    holds: "what both daemons share: polkit, log, control, sockets",
+    holds: "what both daemons share: service shell, command line, sockets, object tree, polkit, log, idle exit",
     folders: ["base", "api", "kernel", "ipc"],
     rooms: {},
   },

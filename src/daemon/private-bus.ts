@@ -1,7 +1,5 @@
 // D-Bus between two peers on a socket of the daemon's own: the same objects as on the bus, for hosts that have no bus
 // (systemd's own /run/systemd/private is the model). Only root and the daemon's own user may come in.
-import { mkdirSync } from "node:fs";
-import { dirname } from "node:path";
 import type { Log } from "../base/log.ts";
 import { ServerHandshake } from "../ipc/bus/handshake.ts";
 import { MESSAGE_TYPE, type Outgoing } from "../ipc/bus/message.ts";
@@ -13,7 +11,7 @@ import { GoneHandlers } from "../ipc/gone-handlers.ts";
 import type { Peers, Seat } from "../ipc/peers.ts";
 import type { Fd } from "../kernel/file/fd.ts";
 import { Acceptor } from "../kernel/socket/acceptor.ts";
-import { listenUnix } from "../kernel/socket/unix.ts";
+import { listenAt } from "./sockets.ts";
 
 /** Messages of a peer that wait for their turn; then no more is read from it. */
 const ENOUGH_CALLS = 64;
@@ -30,8 +28,7 @@ export class PrivateBus {
     this.#server = server;
     this.#shares = shares;
     this.#log = log;
-    mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
-    this.#acceptor = new Acceptor(listenUnix(path, { mode: 0o600 }), {
+    this.#acceptor = new Acceptor(listenAt(path, 0o600), {
       welcome: (socket) => this.#welcome(socket),
       failed: (error) => log.debug(`Cannot accept peers on the private bus for now: ${error.message}`),
     });

@@ -12,10 +12,11 @@ import {
   type TransferType,
   VERIFY_MODES,
 } from "../base/transfer.ts";
+import type { Call } from "../daemon/call.ts";
 import { authorize } from "../daemon/polkit.ts";
 import { type Fd, kindOfFd } from "../kernel/file/fd.ts";
 import { isPlainlyOpened } from "../kernel/file/flags.ts";
-import type { Call, ImportDaemon } from "./daemon.ts";
+import type { ImportDaemon } from "./daemon.ts";
 import { requireAllowedRoot } from "./image-roots.ts";
 import { launch } from "./launch.ts";
 import type { Transfer } from "./transfer.ts";

@@ -3,13 +3,12 @@ import { ImportManager, Transfer as TransferTable } from "../api/import1.ts";
 import type { Descriptor, Getters, Handlers } from "../api/table.ts";
 import { invalidArgument } from "../base/error.ts";
 import { type ImageClass, TRANSFER_FLAGS, type TransferType } from "../base/transfer.ts";
-import { logControl } from "../daemon/control.ts";
-import { type BusCallContext, bindInterface } from "../ipc/bus/server.ts";
+import { type BoundInterface, type BusCallContext, bindInterface } from "../ipc/bus/server.ts";
 import type { Fd } from "../kernel/file/fd.ts";
 import { cancelSelf, cancelTransfer, classOf, listTransfers, start, type TransferRequest } from "./actions.ts";
 import type { ImportDaemon } from "./daemon.ts";
 import { listImages } from "./images.ts";
-import { type Interfaces, transferPath } from "./objects.ts";
+import { transferPath, transferReference } from "./objects.ts";
 import type { Transfer } from "./transfer.ts";
 
 type ManagerHandlers = Handlers<typeof ImportManager, BusCallContext>;
@@ -31,10 +30,8 @@ interface Extended {
 }
 
 function handlersOf(daemon: ImportDaemon): ManagerHandlers {
-  const begin = async (call: BusCallContext, request: TransferRequest) => {
-    const transfer = await start(daemon, call, request);
-    return { transfer_id: transfer.id, transfer_path: transferPath(transfer) };
-  };
+  const begin = async (call: BusCallContext, request: TransferRequest) =>
+    transferReference(await start(daemon, call, request));
   const flagged = (call: BusCallContext, request: Omit<TransferRequest, "class">, ex: Extended, known: bigint) =>
     begin(call, {
       ...request,
@@ -158,15 +155,16 @@ const transferGetters: Getters<typeof TransferTable, Transfer> = {
   Progress: (transfer) => transfer.progress,
 };
 
-/** Binds the tables to the daemon. */
-export function bindAll(daemon: ImportDaemon): Interfaces {
-  return {
-    manager: bindInterface(ImportManager, handlersOf(daemon), {}),
-    transfer: bindInterface<typeof TransferTable, Transfer>(
-      TransferTable,
-      { Cancel: (call) => cancelSelf(daemon, call, call.subject).then(nothing) },
-      transferGetters,
-    ),
-    logControl: logControl(daemon.log),
-  };
+/** Binds the manager's table to the daemon. */
+export function bindManager(daemon: ImportDaemon): BoundInterface {
+  return bindInterface(ImportManager, handlersOf(daemon), {});
+}
+
+/** Binds the table of transfers to the daemon. */
+export function bindTransfer(daemon: ImportDaemon): BoundInterface {
+  return bindInterface<typeof TransferTable, Transfer>(
+    TransferTable,
+    { Cancel: (call) => cancelSelf(daemon, call, call.subject).then(nothing) },
+    transferGetters,
+  );
 }

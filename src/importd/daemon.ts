@@ -1,38 +1,29 @@
-// What an action may use: the transfers and the roads out of the daemon. Built once, in main.ts.
+// What an action may use: the transfers, and the ways to callers, workers and polkit. The service implements it.
 import type { TransferResult } from "../base/transfer.ts";
 import type { Authority } from "../daemon/authority.ts";
 import type { DaemonLog } from "../daemon/log.ts";
-import type { Caller } from "../ipc/caller.ts";
-import type { Scope } from "./arguments.ts";
+import type { ScopeKind } from "../daemon/scope.ts";
 import type { Paths } from "./paths.ts";
 import type { Transfer } from "./transfer.ts";
 import type { Transfers } from "./transfers.ts";
 
 export interface ImportDaemon {
-  readonly scope: Scope;
+  readonly scope: ScopeKind;
   readonly paths: Paths;
   readonly log: DaemonLog;
   readonly transfers: Transfers;
   /** The release of the host's systemd: old clients of old hosts expect what that one did. */
   readonly hostVersion: number;
-  /** Who decides about callers, or null while nobody can be asked. */
+  /** Polkit, or null while there is no bus to ask it on. */
   authority(): Authority | null;
-  /** Where workers report to. */
+  /** The socket that workers report to. */
   readonly notifySocket: string;
-  /** Tells everyone about a transfer that begins. */
+  /** Sends the signals of a transfer that begins. */
   announceStart(transfer: Transfer): void;
-  /** Tells everyone about a transfer that is over. */
+  /** Sends the signal of a transfer that has ended. */
   announceEnd(transfer: Transfer, result: TransferResult): void;
-  /** Has what killed workers left behind removed, soon. */
+  /** Starts the removal of what killed workers left behind. */
   sweep(): void;
-  /** Keeps the daemon from ending for want of work until what it gives is called. */
+  /** Keeps the daemon running until the returned function is called. */
   busy(): () => void;
-}
-
-/** One call on its way into an action, whichever transport brought it. */
-export interface Call {
-  readonly transport: "bus" | "varlink";
-  readonly interactive: boolean;
-  caller(): Promise<Caller>;
-  onGone(handler: () => void): () => void;
 }

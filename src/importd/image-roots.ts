@@ -3,8 +3,9 @@
 import { join, normalize } from "node:path";
 import { MachinedError } from "../base/error.ts";
 import { CLASS_DIRECTORIES, type ImageClass } from "../base/transfer.ts";
+import type { Call } from "../daemon/call.ts";
 import { isPrivileged } from "../ipc/caller.ts";
-import type { Call, ImportDaemon } from "./daemon.ts";
+import type { ImportDaemon } from "./daemon.ts";
 
 const PARENTS = ["/etc", "/run", "/var/lib", "/usr/local/lib", "/usr/lib"] as const;
 

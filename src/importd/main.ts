@@ -1,52 +1,24 @@
-// systemd-importd: starts transfers of images as worker programs and tells everyone how they get on
-// (systemd-importd.service(8)).
-import { version } from "../../package.json";
+// systemd-importd: its command line (systemd-importd.service(8)). It runs transfers of images as worker programs, and
+// reports their progress.
 import { IMPORT1_PATH, ImportManager, TRANSFER_PATH, Transfer } from "../api/import1.ts";
 import { LOG_CONTROL_PATH, LogControl } from "../api/peers.ts";
-import type { BusInterface } from "../api/table.ts";
-import { introspect } from "../ipc/render.ts";
-import { versionText } from "../kernel/process/host-systemd.ts";
-import { HELP, parseArguments } from "./arguments.ts";
+import { type DaemonProgram, runDaemon } from "../daemon/program.ts";
 import { Service } from "./service.ts";
 
-const VERSION = `262 (machined ${version})`;
-
-/** Runs the program; gives its exit code. */
-export async function main(args: string[]): Promise<number> {
-  const command = parseArguments(args);
-  switch (command.kind) {
-    case "help":
-      process.stdout.write(HELP);
-      return 0;
-    case "version":
-      process.stdout.write(versionText());
-      return 0;
-    case "introspect":
-      return printInterfaces(command.path);
-    case "run":
-      return new Service(command.scope, VERSION).run();
-    case "error":
-      process.stderr.write(`systemd-importd: ${command.message}\n`);
-      return 1;
-  }
-}
-
-const OBJECTS: Readonly<Record<string, BusInterface>> = {
-  [IMPORT1_PATH]: ImportManager,
-  [`${TRANSFER_PATH}/_1`]: Transfer,
-  [LOG_CONTROL_PATH]: LogControl,
+const PROGRAM: DaemonProgram = {
+  name: "systemd-importd",
+  abstract: "Downloads, imports and exports images of machines, portable services and\nsystem extensions.",
+  user: "Serve the calling user",
+  see: "systemd-importd.service(8), importctl(1)",
+  objects: {
+    [IMPORT1_PATH]: ImportManager,
+    [`${TRANSFER_PATH}/_1`]: Transfer,
+    [LOG_CONTROL_PATH]: LogControl,
+  },
+  service: (scope) => new Service(scope),
 };
 
-function printInterfaces(path: string): number {
-  if (path === "list") {
-    for (const known of Object.keys(OBJECTS)) process.stdout.write(`${known}\n`);
-    return 0;
-  }
-  const table = Object.hasOwn(OBJECTS, path) ? OBJECTS[path] : undefined;
-  if (table === undefined) {
-    process.stderr.write(`systemd-importd: There is no object '${path}'\n`);
-    return 1;
-  }
-  process.stdout.write(introspect([{ table }], []));
-  return 0;
+/** Runs the program; returns its exit code. */
+export function main(args: string[]): Promise<number> {
+  return runDaemon(PROGRAM, args);
 }

@@ -2,8 +2,8 @@
 // for a run beside another daemon.
 import { join } from "node:path";
 import { CLASS_DIRECTORIES, type ImageClass } from "../base/transfer.ts";
+import { type ScopeKind, userRuntimeDirectory } from "../daemon/scope.ts";
 import { homeDirectory } from "../kernel/process/account.ts";
-import type { Scope } from "./arguments.ts";
 
 export interface Paths {
   /** D-Bus between two peers, for clients on hosts without a bus. */
@@ -11,13 +11,13 @@ export interface Paths {
   readonly varlink: string;
   /** Held by the daemon that serves here. */
   readonly lock: string;
-  /** What workers tell, they tell here. */
+  /** The socket that workers report to (sd_notify(3)). */
   readonly notify: string;
   /** The directory that new images of a class are put into. */
   imageRoot(imageClass: ImageClass): string;
-  /** What stands before the path of every directory of images. */
+  /** The prefix of all directories of images. */
   readonly imagePrefix: string;
-  /** A run of its own leaves the host's bus and service manager alone; it uses those it is shown, if any. */
+  /** Set for a run beside the host's daemon: it uses no service manager, and only a bus that the environment names. */
   readonly isPrivate: boolean;
   /** Set where images are not where the worker programs look for them by themselves. */
   readonly imagesMoved: boolean;
@@ -30,12 +30,10 @@ function userState(env: Environment): string {
   return env["XDG_STATE_HOME"] || join(homeDirectory(env), ".local/state");
 }
 
-/** The paths of a scope; throws where the user's scope has no runtime directory. */
-export function pathsOf(scope: Scope, env: Environment = process.env): Paths {
+/** The paths of a scope. Throws an error with errno where the user has no runtime directory. */
+export function pathsOf(scope: ScopeKind, env: Environment = process.env): Paths {
   const moved = env["MACHINED_RUNTIME_DIRECTORY"];
-  const runtime = env["XDG_RUNTIME_DIR"];
-  if (!moved && scope === "user" && !runtime) throw new Error("$XDG_RUNTIME_DIR is not set");
-  const base = moved || (scope === "user" ? join(runtime ?? "", "systemd") : "/run/systemd");
+  const base = moved || (scope === "user" ? join(userRuntimeDirectory(env), "systemd") : "/run/systemd");
   const images = env["MACHINED_IMAGE_ROOT"];
   const state = scope === "user" ? userState(env) : "/var/lib";
   return {

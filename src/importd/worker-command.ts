@@ -1,7 +1,7 @@
 // How the worker programs are called: the command lines of systemd-pull, systemd-import, systemd-import-fs and
 // systemd-export, and the environment they get.
 import type { ImageClass, TransferType, VerifyMode } from "../base/transfer.ts";
-import type { Scope } from "./arguments.ts";
+import type { ScopeKind } from "../daemon/scope.ts";
 
 /** All that is known about a transfer when it starts. Empty texts: there is none. */
 export interface TransferPlan {
@@ -40,7 +40,7 @@ const PROGRAMS: Readonly<Record<TransferType, readonly [program: string, verb: s
 const NONE = "-";
 
 /** The command of a transfer's worker. */
-export function workerCommand(plan: TransferPlan, scope: Scope): WorkerCommand {
+export function workerCommand(plan: TransferPlan, scope: ScopeKind): WorkerCommand {
   const [program, verb] = PROGRAMS[plan.type];
   const isPull = plan.type.startsWith("pull-");
   const keeps = plan.type === "pull-tar" || plan.type === "pull-raw";

@@ -1,13 +1,13 @@
-// What a daemon serves: the whole host, or one user (systemd-machined.service(8), "--user"). Where it keeps and serves
-// things follows from that; MACHINED_RUNTIME_DIRECTORY moves all of it, for a run beside another daemon.
+// The paths of a daemon that serves the whole host, or one user (systemd-machined.service(8), "--user").
+// MACHINED_RUNTIME_DIRECTORY moves its sockets and state, for a run beside another daemon.
 import { join } from "node:path";
-import { ErrnoError } from "../base/error.ts";
+import { type ScopeKind, userRuntimeDirectory } from "../daemon/scope.ts";
 import type { BusTarget } from "../ipc/bus/transport.ts";
 import { runtimeDirectory } from "../ipc/runtime-directory.ts";
 import { type ImageLayout, SYSTEM_LAYOUT, userLayout } from "../registry/image/layout.ts";
 
 export interface Scope {
-  readonly kind: "system" | "user";
+  readonly kind: ScopeKind;
   readonly bus: BusTarget;
   /** State files of machines. */
   readonly machines: string;
@@ -23,7 +23,7 @@ export interface Scope {
   readonly names: string | null;
   readonly socketMode: number;
   readonly images: ImageLayout;
-  /** A run of its own leaves the host's bus and service manager alone; it uses those it is shown, if any. */
+  /** Set for a run beside the host's daemon: it uses no service manager, and only a bus that the environment names. */
   readonly isPrivate: boolean;
 }
 
@@ -54,10 +54,7 @@ export function systemScope(): Scope {
 
 /** The user this runs as. Throws an error with errno where the user has no runtime directory. */
 export function userScope(): Scope {
-  const runtime = process.env["XDG_RUNTIME_DIR"];
-  if (!runtime) {
-    throw new ErrnoError("ENXIO", "$XDG_RUNTIME_DIR is not set: --user needs a session, or a lingering user");
-  }
+  const runtime = userRuntimeDirectory();
   const moved = process.env["MACHINED_RUNTIME_DIRECTORY"];
   return {
     kind: "user",

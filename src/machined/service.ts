@@ -1,317 +1,193 @@
-// The daemon itself: takes up what an earlier process left, serves its bus and its own sockets, and goes on until it is told
-// to stop (systemd-machined.service(8)).
-import { existsSync, lstatSync, mkdirSync, unlinkSync } from "node:fs";
-import { dirname } from "node:path";
+// The service of machines: what it serves on, its signals, who may register, and how it ends
+// (systemd-machined.service(8)).
+import { existsSync } from "node:fs";
 import { MACHINE1_NAME, MACHINE1_PATH, Manager } from "../api/machine1.ts";
-import { errnoNameOf, hostFaultOf } from "../base/error.ts";
-import { Authority } from "../daemon/authority.ts";
+import type { Authority } from "../daemon/authority.ts";
 import { serviceVarlink } from "../daemon/control.ts";
-import { collectGarbageSoon } from "../daemon/garbage-collection.ts";
-import { delayFailure, EXIT_SUPERFLUOUS, isSuperfluous, lockInstance } from "../daemon/instance-lock.ts";
-import { DaemonLog } from "../daemon/log.ts";
-import { PrivateBus } from "../daemon/private-bus.ts";
-import { SystemBus } from "../daemon/system-bus.ts";
-import { BusServer, describe } from "../ipc/bus/server.ts";
-import { isPrivileged } from "../ipc/caller.ts";
-import { Peers } from "../ipc/peers.ts";
-import { type BoundVarlink, VarlinkServer } from "../ipc/varlink/server.ts";
-import type { Fd } from "../kernel/file/fd.ts";
-import { listenFds, notify } from "../kernel/socket/notify.ts";
-import { listenUnix } from "../kernel/socket/unix.ts";
-import { feedWatchdog } from "../kernel/socket/watchdog.ts";
+import { objectTree } from "../daemon/object-tree.ts";
+import { isBusShown, isSystemdHost } from "../daemon/scope.ts";
+import { type Served, ServiceShell, type ShellOptions } from "../daemon/service-shell.ts";
+import { type Listener, listenAt, listenVarlink } from "../daemon/sockets.ts";
+import type { BusClient } from "../ipc/bus/client.ts";
+import type { ObjectTree } from "../ipc/bus/server.ts";
 import { Addresses } from "../registry/machine/addresses.ts";
 import { MachineFiles } from "../registry/machine/file.ts";
 import type { Machine } from "../registry/machine/machine.ts";
 import { Registry } from "../registry/machine/registry.ts";
 import { Operations } from "../registry/operation.ts";
+import type { ServiceManagerEvents } from "../registry/ports.ts";
 import type { Daemon, RegisterPolicy } from "./action/daemon.ts";
 import { Enablement } from "./action/enablement.ts";
-import { IdleExit } from "./idle-exit.ts";
 import { imageMethods, imageObjects, poolGetters } from "./images/bus-bindings.ts";
 import { Images } from "./images/images.ts";
 import { imageVarlink } from "./images/varlink-bindings.ts";
 import { openMachineMethods, openManagerMethods } from "./inside/bus-bindings.ts";
-import { bindAll } from "./machines/bus-bindings.ts";
+import { bindManager, machineObjects } from "./machines/bus-bindings.ts";
 import { machinePath } from "./machines/bus-shapes.ts";
-import { hostId, hostMachine } from "./machines/host.ts";
+import { hostMachine } from "./machines/host.ts";
 import { OwnCgroups } from "./machines/own-cgroups.ts";
 import { Systemd1 } from "./machines/systemd1.ts";
 import { machineVarlink } from "./machines/varlink-bindings.ts";
 import { NameSocket } from "./names/name-socket.ts";
 import { ResolveHook } from "./names/resolve-hook.ts";
 import { adviseUserDatabaseClients, userDatabase } from "./names/userdb.ts";
-import { objectTree } from "./objects.ts";
 import type { Scope } from "./scope.ts";
-import { VERSION } from "./version.ts";
 
 /** Since this version of the host's systemd users other than root may register their own machines. */
 const OPEN_REGISTRATION_VERSION = 258;
 
-export class Service implements Daemon {
-  readonly log = new DaemonLog("systemd-machined", "auth");
+export class Service implements Daemon, Served {
   readonly addresses = new Addresses();
-  readonly operations = new Operations(this.log);
+  readonly operations: Operations;
   readonly images: Images;
   readonly registry: Registry;
   readonly enablement: Enablement;
+  readonly tree: ObjectTree;
   registerPolicy: RegisterPolicy;
   hostVersion = 0;
   readonly #scope: Scope;
+  readonly #shell: ServiceShell;
   readonly #systemd: Systemd1 | null;
-  readonly #systemBus: SystemBus;
-  readonly #authority: Authority;
-  readonly #server: BusServer;
-  readonly #varlink: readonly VarlinkServer[];
   readonly #resolveHook: ResolveHook;
-  readonly #idle: IdleExit;
-  #privateBus: PrivateBus | null = null;
-  readonly #peers = new Peers();
-  readonly #names = new NameSocket(this, this.#peers);
-  #lock: Disposable | null = null;
-  #isReady = false;
-  #stop: (code: number) => void = () => {};
+  readonly #names: NameSocket;
 
   constructor(scope: Scope) {
-    process.umask(0o022);
+    const usesSystemd = usesServiceManager(scope);
     this.#scope = scope;
+    this.#shell = new ServiceShell(shellOptions(scope, usesSystemd), this);
     this.registerPolicy = scope.kind === "user" ? "self" : "root";
+    this.operations = new Operations(this.log);
     this.images = Images.of(scope.images, this.operations, this.log);
-    this.#systemd = this.#usesSystemd() ? new Systemd1(scope.kind, this.#unitEvents()) : null;
+    this.#systemd = usesSystemd ? new Systemd1(scope.kind, this.#unitEvents()) : null;
     this.enablement = new Enablement(this.#systemd, this.log);
-    this.registry = new Registry(
-      new MachineFiles(scope.machines),
-      this.#systemd ?? new OwnCgroups(this.log),
-      this.log,
-      {
-        machineNew: (machine) => {
-          this.#announce("MachineNew", machine);
-          this.#resolveHook.changed();
-        },
-        machineRemoved: (machine) => {
-          this.addresses.forget(machine);
-          this.operations.cancel(machine);
-          this.#announce("MachineRemoved", machine);
-          this.#resolveHook.changed();
-          this.#idle.touch();
-        },
-      },
-    );
+    this.registry = this.#makeRegistry();
     if (scope.kind === "system") this.registry.addHost(hostMachine(existsSync("/dev/vsock")));
-    const interfaces = bindAll(this, this.log, {
-      manager: { ...openManagerMethods(this), ...imageMethods(this, this.images) },
-      machine: openMachineMethods(this),
-      pool: poolGetters(this.images),
-    });
-    this.#server = new BusServer({
-      tree: objectTree(this.registry, interfaces, imageObjects(this, this.images)),
-      machineId: hostId,
-      isPrivileged,
-      bug: (error, where) => this.#bug(error, where),
-      called: () => this.#called(),
-    });
-    this.#idle = new IdleExit(
-      scope.kind === "user",
-      () => this.#isIdle(),
-      () => this.#stop(0),
-    );
     this.#resolveHook = new ResolveHook(this);
-    this.#varlink = [
-      this.#varlinkServer([machineVarlink(this), imageVarlink(this, this.images), serviceVarlink(this.log)]),
-      this.#varlinkServer([userDatabase(this)]),
-      this.#varlinkServer([this.#resolveHook.bound]),
-    ];
-    this.#authority = new Authority(scope.bus);
-    this.#systemBus = new SystemBus(MACHINE1_NAME, scope.bus, this.#server, this.#peers.turns, this.log, {
-      connected: async (bus) => {
-        await this.#systemd?.attach(bus);
-        await this.#choosePolicy();
-        this.#becomeReady();
-      },
-    });
+    this.#names = new NameSocket(this, this.#shell.peers);
+    this.tree = this.#makeTree();
   }
 
-  #varlinkServer(interfaces: readonly BoundVarlink[]): VarlinkServer {
-    return new VarlinkServer({
-      product: "systemd-machined",
-      version: VERSION,
-      interfaces,
-      peers: this.#peers,
-      bug: (error, where) => this.#bug(error, where),
-      called: () => this.#called(),
-      debug: (message) => this.log.debug(message),
-    });
+  /** Serves until it is told to stop; returns the exit code. */
+  run(): Promise<number> {
+    return this.#shell.run();
   }
 
-  /** An error that nobody expected. What the host causes is said as such: it is no bug, and its stack helps nobody. */
-  #bug(error: unknown, where: string): void {
-    if (hostFaultOf(error) !== null) this.log.error(`Failed in ${where}: ${(error as Error).message}`);
-    else this.log.error(`Bug in ${where}: ${(error as Error).stack ?? error}`);
+  get log() {
+    return this.#shell.log;
   }
 
-  /** A user's own daemon asks nobody: only that user gets in. */
-  bus() {
-    return this.#scope.kind === "system" ? this.#systemBus.client : null;
+  /** The system bus, or null while there is none. A user's own daemon returns null always: only that user can call it. */
+  bus(): BusClient | null {
+    return this.#scope.kind === "system" ? this.#shell.bus : null;
   }
 
   authority(): Authority | null {
-    return this.bus() === null ? null : this.#authority;
+    return this.bus() === null ? null : this.#shell.authority;
   }
 
-  #called(): void {
-    collectGarbageSoon();
-    this.#idle.touch();
+  async connected(bus: BusClient): Promise<void> {
+    await this.#systemd?.attach(bus);
+    this.hostVersion = (await this.#systemd?.version()) ?? 0;
+    this.#choosePolicy();
   }
 
-  /** The host's daemon stays; a user's ends when there is nothing left to keep. */
-  #isIdle(): boolean {
-    const connections = this.#varlink.reduce((sum, server) => sum + server.connections, 0);
-    return this.registry.isEmpty && this.operations.size === 0 && connections === 0;
+  /** Takes up the machines of an earlier process, then opens the sockets. */
+  open(): void {
+    this.registry.restore();
+    const { varlink, userDatabase: users, resolveHook, names, socketMode } = this.#scope;
+    const machines = [machineVarlink(this), imageVarlink(this, this.images), serviceVarlink(this.log)];
+    listenVarlink(this.log, this.#shell.varlinkServer(machines), varlink, socketMode);
+    this.#listen(this.#shell.varlinkServer([userDatabase(this)]), users);
+    this.#listen(this.#shell.varlinkServer([this.#resolveHook.bound]), resolveHook);
+    this.#listen(this.#names, names);
+    if (users !== null) adviseUserDatabaseClients(users);
   }
 
-  /** MACHINED_SERVICE_MANAGER ("systemd" or "own") overrides what is found out. */
-  #usesSystemd(): boolean {
-    const wanted = process.env["MACHINED_SERVICE_MANAGER"];
-    if (wanted === "systemd" || wanted === "own") return wanted === "systemd";
-    return !this.#scope.isPrivate && existsSync("/run/systemd/system");
+  opened(): void {
+    this.images.sweep();
   }
 
-  #unitEvents() {
+  work() {
+    return { machines: this.registry.size, operations: this.operations.size };
+  }
+
+  async stop(): Promise<void> {
+    await this.operations.cancelAll();
+    this.registry.saveUnsaved();
+    this.#names.close();
+  }
+
+  #makeRegistry(): Registry {
+    const files = new MachineFiles(this.#scope.machines);
+    return new Registry(files, this.#systemd ?? new OwnCgroups(this.log), this.log, {
+      machineNew: (machine) => this.#announce("MachineNew", machine),
+      machineRemoved: (machine) => {
+        this.addresses.forget(machine);
+        this.operations.cancel(machine);
+        this.#announce("MachineRemoved", machine);
+        this.#shell.touch();
+      },
+    });
+  }
+
+  #makeTree(): ObjectTree {
+    const manager = bindManager(this, {
+      methods: { ...openManagerMethods(this), ...imageMethods(this, this.images) },
+      pool: poolGetters(this.images),
+    });
+    return objectTree(
+      { path: MACHINE1_PATH, manager, log: this.log },
+      { image: imageObjects(this, this.images), machine: machineObjects(this, openMachineMethods(this)) },
+    );
+  }
+
+  #unitEvents(): ServiceManagerEvents {
     return {
-      unitChanged: (unit: string) => this.registry.unitChanged(unit),
+      unitChanged: (unit) => this.registry.unitChanged(unit),
       reloaded: () => this.registry.unitChanged(null),
     };
   }
 
-  async #choosePolicy(): Promise<void> {
-    const wanted = process.env["MACHINED_REGISTER_POLICY"];
-    this.hostVersion = (await this.#systemd?.version()) ?? 0;
+  #choosePolicy(): void {
     if (this.#scope.kind === "user") return;
+    const wanted = process.env["MACHINED_REGISTER_POLICY"];
     if (wanted === "root" || wanted === "polkit") this.registerPolicy = wanted;
     else if (this.hostVersion >= OPEN_REGISTRATION_VERSION) this.registerPolicy = "polkit";
   }
 
   #announce(member: "MachineNew" | "MachineRemoved", machine: Machine): void {
-    const signal = {
-      type: 4,
-      path: MACHINE1_PATH,
-      interface: Manager.name,
-      member,
-      signature: "so",
-      body: [machine.name, machinePath(machine)],
-    };
-    this.#systemBus.send(signal);
-    this.#privateBus?.broadcast(signal);
+    this.#shell.emit(MACHINE1_PATH, Manager, member, { machine: machine.name, path: machinePath(machine) });
+    this.#resolveHook.changed();
   }
 
-  /** Serves until a signal comes; gives the exit code. */
-  async run(): Promise<number> {
-    const stopped = new Promise<number>((resolve) => {
-      this.#stop = resolve;
-    });
-    // A bug in one callback must not take every machine's registration with it.
-    process.on("uncaughtException", (error) => this.#bug(error, "a callback"));
-    process.on("unhandledRejection", (error) => this.#bug(error, "a promise"));
-    for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => this.#stop(0));
-    try {
-      await this.#start();
-    } catch (error) {
-      return this.#failToStart(error);
-    }
-    const code = await stopped;
-    notify("STOPPING=1\nSTATUS=Shutting down...");
-    await this.operations.cancelAll();
-    this.registry.saveUnsaved();
-    this.#authority.close();
-    this.#privateBus?.close();
-    for (const server of this.#varlink) server.close();
-    this.#names.close();
-    // The next daemon may start as soon as the name is free.
-    this.#lock?.[Symbol.dispose]();
-    await this.#systemBus.close();
-    return code;
-  }
-
-  async #failToStart(error: unknown): Promise<number> {
-    this.#lock?.[Symbol.dispose]();
-    const text = describe(error)?.text ?? (error as Error).stack ?? String(error);
-    this.log.error(isSuperfluous(error) ? (error as Error).message : `Failed to start: ${text}`);
-    await this.#systemBus.close();
-    await delayFailure();
-    return isSuperfluous(error) ? EXIT_SUPERFLUOUS : 1;
-  }
-
-  /** The lock and the name on the bus come first: a second daemon ends here, and has touched nothing. */
-  async #start(): Promise<void> {
-    this.#lock = lockInstance(this.#scope.lock, this.log);
-    if (this.#systemd !== null) await this.#systemBus.connect();
-    else await this.#connectWhereThereIsABus();
-    this.#becomeReady();
-    this.images.sweep();
-    feedWatchdog();
-    this.#idle.touch();
-  }
-
-  /**
-   * Takes up the machines, opens the sockets and says so; once. On a bus calls are answered after that: whoever gets an
-   * answer finds a service that has been started.
-   */
-  #becomeReady(): void {
-    if (this.#isReady) return;
-    this.#isReady = true;
-    this.registry.restore();
-    this.#listen();
-    this.#orWarn(this.#scope.privateBus, (path) => {
-      this.#privateBus = new PrivateBus(path, this.#server, this.#peers, this.log);
-    });
-    notify("READY=1\nSTATUS=Processing requests...");
-  }
-
-  /** Sockets that the service manager opened for us come first; what it did not open is opened here. */
-  #listen(): void {
-    const [machine, userDatabase, resolveHook] = this.#varlink;
-    const inherited = listenFds().filter(({ name }) => name === "varlink");
-    for (const { fd } of inherited) machine?.listen(fd);
-    if (inherited.length === 0) for (const path of this.#scope.varlink) this.#open(machine, path);
-    this.#open(userDatabase, this.#scope.userDatabase);
-    this.#open(resolveHook, this.#scope.resolveHook);
-    this.#open(this.#names, this.#scope.names);
-    if (this.#scope.userDatabase !== null) adviseUserDatabaseClients(this.#scope.userDatabase);
-  }
-
-  #open(server: { listen(socket: Fd): void } | undefined, path: string | null): void {
-    if (path !== null) this.#orWarn(path, () => server?.listen(listenAt(path, this.#scope.socketMode)));
-  }
-
-  /** A socket that cannot be made is a warning: the machines and the other sockets do not depend on it. */
-  #orWarn(path: string, listen: (path: string) => void): void {
-    try {
-      listen(path);
-    } catch (error) {
-      if (errnoNameOf(error) === null) throw error;
-      this.log.warning(`Cannot listen on ${path}: ${(error as Error).message}`);
-    }
-  }
-
-  /** Without systemd the bus is a courtesy: there is the private socket. */
-  async #connectWhereThereIsABus(): Promise<void> {
-    if (this.#scope.isPrivate && !isBusShown(this.#scope)) return;
-    await this.#systemBus.connect().catch((error: Error) => {
-      if (isSuperfluous(error)) throw error;
-      this.log.info(`Serving without a bus: ${error.message}`);
-    });
+  #listen(server: Listener, path: string | null): void {
+    if (path !== null) this.#shell.orWarn(path, () => server.listen(listenAt(path, this.#scope.socketMode)));
   }
 }
 
-/** Whether the environment names the bus of this scope. */
-function isBusShown(scope: Scope): boolean {
-  const variable = scope.kind === "system" ? "DBUS_SYSTEM_BUS_ADDRESS" : "DBUS_SESSION_BUS_ADDRESS";
-  return process.env[variable] !== undefined;
+/** MACHINED_SERVICE_MANAGER ("systemd" or "own") overrides what is found out. */
+function usesServiceManager(scope: Scope): boolean {
+  const wanted = process.env["MACHINED_SERVICE_MANAGER"];
+  if (wanted === "systemd" || wanted === "own") return wanted === "systemd";
+  return !scope.isPrivate && isSystemdHost();
 }
 
-/** A listening socket, in a directory that is made where it is missing. */
-function listenAt(path: string, mode: number): Fd {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
-  // A link that a socket unit made outlives its socket.
-  if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true) unlinkSync(path);
-  return listenUnix(path, { mode });
+function shellOptions(scope: Scope, usesSystemd: boolean): ShellOptions {
+  return {
+    identifier: "systemd-machined",
+    facility: "auth",
+    busName: MACHINE1_NAME,
+    bus: scope.bus,
+    busNeed: busNeed(scope, usesSystemd),
+    lock: scope.lock,
+    privateBus: scope.privateBus,
+    // The host's daemon stays; a user's ends when it has nothing left to keep.
+    isActivatable: scope.kind === "user",
+  };
+}
+
+/** systemd is reached over the bus; without systemd the daemon's own sockets are enough. */
+function busNeed(scope: Scope, usesSystemd: boolean): ShellOptions["busNeed"] {
+  if (usesSystemd) return "required";
+  return scope.isPrivate && !isBusShown(scope.kind) ? "none" : "optional";
 }

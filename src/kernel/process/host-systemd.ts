@@ -6,6 +6,9 @@ import { version } from "../../../package.json";
 /** The systemd release whose interfaces our programs follow. */
 export const COMPATIBLE_WITH = 262;
 
+/** The version that the programs report of themselves over Varlink and on hosts without systemd. */
+export const PRODUCT_VERSION = `${COMPATIBLE_WITH} (machined ${version})`;
+
 /** The service manager itself, as distributions have it. */
 const MANAGERS = ["/usr/lib/systemd/systemd", "/lib/systemd/systemd"] as const;
 const TIMEOUT_MS = 5000;
@@ -30,5 +33,5 @@ export function hostVersionLine(managers: readonly string[] = MANAGERS): string 
  */
 export function versionText(features: readonly string[] = [], hostLine = hostVersionLine()): string {
   const ours = [`machined ${version}`, ...features].join(" ");
-  return `${hostLine ?? `systemd ${COMPATIBLE_WITH} (machined ${version})`}\n${ours}\n`;
+  return `${hostLine ?? `systemd ${PRODUCT_VERSION}`}\n${ours}\n`;
 }

@@ -7,8 +7,9 @@
 // what holds now, without a wait in between. `subject` is required, so no author of an action can forget it.
 import { isDeepStrictEqual } from "node:util";
 import { MachinedError } from "../../base/error.ts";
+import type { Call } from "../../daemon/call.ts";
 import { authorize, type Permission } from "../../daemon/polkit.ts";
-import type { Call, Daemon } from "./daemon.ts";
+import type { Daemon } from "./daemon.ts";
 
 /** What an action works on, as it was found. */
 export interface Subject {

@@ -1,7 +1,6 @@
-// What an action may use: the registry and the roads out of the daemon. Built once, in main.ts.
+// What an action may use: the registry, and the ways to the bus and to polkit. The service implements it.
 import type { Authority } from "../../daemon/authority.ts";
 import type { BusClient } from "../../ipc/bus/client.ts";
-import type { Caller } from "../../ipc/caller.ts";
 import type { Addresses } from "../../registry/machine/addresses.ts";
 import type { Registry } from "../../registry/machine/registry.ts";
 import type { Operations } from "../../registry/operation.ts";
@@ -22,14 +21,6 @@ export interface Daemon {
   readonly hostVersion: number;
   /** The system bus, or null while there is none. */
   bus(): BusClient | null;
-  /** Who decides about callers, or null while nobody can be asked. */
+  /** Polkit, or null while there is no bus to ask it on. */
   authority(): Authority | null;
-}
-
-/** One call on its way into an action, whichever transport brought it. */
-export interface Call {
-  readonly transport: "bus" | "varlink";
-  readonly interactive: boolean;
-  caller(): Promise<Caller>;
-  onGone(handler: () => void): () => void;
 }

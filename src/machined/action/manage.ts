@@ -1,7 +1,8 @@
 // The permission to manage machines, which most actions on them need.
+
+import type { Call } from "../../daemon/call.ts";
 import type { Permission } from "../../daemon/polkit.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
-import type { Call } from "./daemon.ts";
 
 /** The permission to manage a machine. D-Bus calls the machine "machine" in the details, Varlink "name". */
 export function manage(machine: Machine, verb: string, call: Call, details: Record<string, string> = {}): Permission {

@@ -2,10 +2,11 @@
 // Arguments are checked before anybody is asked for permission; what an image is, and whether it may be changed, after.
 import { errnoNameOf, invalidArgument, MachinedError } from "../../base/error.ts";
 import { UINT64_MAX } from "../../base/format.ts";
+import type { Call } from "../../daemon/call.ts";
 import type { Permission } from "../../daemon/polkit.ts";
 import { renameImage } from "../../registry/image/change.ts";
 import { defineAction } from "../action/action.ts";
-import type { Call, Daemon } from "../action/daemon.ts";
+import type { Daemon } from "../action/daemon.ts";
 import { type Images, requireImageName, targetOf, withText } from "./images.ts";
 
 /** Which image an action is about, and where it is found. */

@@ -1,8 +1,10 @@
 // D-Bus rows about images → actions: argument mapping only, and what each property reads.
 import { Image as ImageTable, type Manager } from "../../api/machine1.ts";
 import type { Getters, Handlers } from "../../api/table.ts";
+import { busLabelEscape, busLabelUnescape } from "../../base/names.ts";
 import { preparer } from "../../base/prepared.ts";
-import { type BoundInterface, type BusCallContext, bindInterface } from "../../ipc/bus/server.ts";
+import { type Collection, leaf } from "../../daemon/object-tree.ts";
+import { type BusCallContext, bindInterface } from "../../ipc/bus/server.ts";
 import type { Image } from "../../registry/image/image.ts";
 import { poolSpace } from "../../registry/image/pool.ts";
 import { perform } from "../action/action.ts";
@@ -104,18 +106,18 @@ const imageGetters: Getters<typeof ImageTable, Image> = {
   LimitExclusive: (image) => image.facts.space.limitExclusive,
 };
 
-/** What stands below …/image: given by whoever manages images. */
-export interface ImageObjects {
-  readonly bound: BoundInterface;
-  find(name: string): unknown;
-  names(): readonly string[];
-}
-
-/** The objects below …/image. */
-export function imageObjects(daemon: Daemon, images: Images): ImageObjects {
+/** The D-Bus objects of images, by their escaped names. */
+export function imageObjects(daemon: Daemon, images: Images): Collection {
+  const bound = bindInterface(ImageTable, ownMethods(daemon, images), imageGetters);
   return {
-    bound: bindInterface(ImageTable, ownMethods(daemon, images), imageGetters),
-    find: (name) => images.find(name),
-    names: () => images.list().map(({ name }) => name),
+    labels: () =>
+      images
+        .list()
+        .map(({ name }) => busLabelEscape(name))
+        .sort(),
+    find(label) {
+      const image = images.find(busLabelUnescape(label));
+      return image === null ? null : leaf(bound, image);
+    },
   };
 }

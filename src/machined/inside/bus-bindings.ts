@@ -1,12 +1,14 @@
 // D-Bus rows that reach inside a machine → actions: argument mapping only. Each stands on the manager with the machine's
 // name, and on the machine without.
+
 import type { Machine as MachineTable, Manager } from "../../api/machine1.ts";
 import type { Handlers } from "../../api/table.ts";
+import type { Call } from "../../daemon/call.ts";
 import type { BusCallContext } from "../../ipc/bus/server.ts";
 import type { Pty } from "../../kernel/terminal/pty.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
 import { perform } from "../action/action.ts";
-import type { Call, Daemon } from "../action/daemon.ts";
+import type { Daemon } from "../action/daemon.ts";
 import { bindMount, type CopyRequest, copyFiles } from "./files.ts";
 import { openLogin, openPty, openRootDirectory, openShell } from "./terminals.ts";
 

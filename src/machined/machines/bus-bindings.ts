@@ -1,9 +1,9 @@
 // D-Bus rows → actions: argument mapping only. Getters say what each property reads.
-import { type Image, Machine as MachineInterface, type Machine as MachineTable, Manager } from "../../api/machine1.ts";
+import { Machine as MachineTable, Manager } from "../../api/machine1.ts";
 import type { Getters, Handlers } from "../../api/table.ts";
+import { busLabelEscape, busLabelUnescape } from "../../base/names.ts";
 import { preparer } from "../../base/prepared.ts";
-import { logControl } from "../../daemon/control.ts";
-import type { LogControlState } from "../../daemon/log.ts";
+import { type Collection, leaf } from "../../daemon/object-tree.ts";
 import { type BoundInterface, type BusCallContext, bindInterface } from "../../ipc/bus/server.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
 import { perform } from "../action/action.ts";
@@ -95,34 +95,34 @@ const machineGetters: Getters<typeof MachineTable, Machine> = {
   UID: (m) => m.facts.uid,
 };
 
-/** All interfaces of the daemon's objects, with their handlers. */
-export interface Interfaces {
-  readonly manager: BoundInterface;
-  readonly machine: BoundInterface;
-  readonly logControl: BoundInterface;
-}
-
-/** What the parts of other subjects (images, terminals, copies) add to the manager and to machines. */
+/** What the parts of other subjects (images, terminals, copies) add to the manager. */
 export interface MoreMethods {
-  readonly manager: Omit<ManagerHandlers, keyof ReturnType<typeof machineMethods>>;
-  readonly machine: Omit<MachineHandlers, keyof ReturnType<typeof ownMethods>>;
+  readonly methods: Omit<ManagerHandlers, keyof ReturnType<typeof machineMethods>>;
   readonly pool: Getters<typeof Manager, null>;
 }
 
-/** Binds the tables to the daemon. */
-export function bindAll(daemon: Daemon, log: LogControlState, more: MoreMethods): Interfaces {
-  return {
-    manager: bindInterface(Manager, { ...machineMethods(daemon), ...more.manager } as ManagerHandlers, more.pool),
-    machine: bindInterface(
-      MachineInterface,
-      { ...ownMethods(daemon), ...more.machine } as MachineHandlers,
-      machineGetters,
-    ),
-    logControl: logControl(log),
-  };
+/** Binds the manager's table to the daemon. */
+export function bindManager(daemon: Daemon, { methods, pool }: MoreMethods): BoundInterface {
+  return bindInterface(Manager, { ...machineMethods(daemon), ...methods } as ManagerHandlers, pool);
 }
 
-export type ImageTable = typeof Image;
+/** The D-Bus objects of machines, by their escaped names; `self` is the caller's own machine. */
+export function machineObjects(
+  daemon: Daemon,
+  more: Omit<MachineHandlers, keyof ReturnType<typeof ownMethods>>,
+): Collection {
+  const { registry } = daemon;
+  const handlers = { ...ownMethods(daemon), ...more } as MachineHandlers;
+  const bound = bindInterface(MachineTable, handlers, machineGetters);
+  const object = (machine: Machine | null) => (machine === null ? null : leaf(bound, machine));
+  return {
+    labels: () => Array.from(registry.list(), ({ name }) => busLabelEscape(name)).sort(),
+    find(label, call) {
+      if (label !== "self") return object(registry.find(busLabelUnescape(label)));
+      return call.caller().then(({ pid }) => object(registry.findByProcess(pid)));
+    },
+  };
+}
 
 const NOTHING = {};
 

@@ -1,6 +1,6 @@
 // The built-in machine `.host`: the host itself (org.freedesktop.machine1(5)).
-import { readFileSync } from "node:fs";
 import { parseId } from "../../base/id128.ts";
+import { hostId } from "../../daemon/host.ts";
 import { PidRef } from "../../kernel/process/pidref.ts";
 import { bootTimeUsec, realtimeUsec } from "../../kernel/syscall/time.ts";
 import { Machine, VSOCK_CID_ANY } from "../../registry/machine/machine.ts";
@@ -27,13 +27,4 @@ export function hostMachine(hasVsock: boolean): Machine {
   machine.place = { unit: "-.slice", subgroup: "", cgroup: "/" };
   machine.startedAt = { realtimeUsec: realtimeUsec() - bootTimeUsec(), monotonicUsec: 0n };
   return machine;
-}
-
-/** The host's machine id as text; "" where there is none. */
-export function hostId(): string {
-  try {
-    return readFileSync("/etc/machine-id", "latin1").trim();
-  } catch {
-    return "";
-  }
 }

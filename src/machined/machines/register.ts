@@ -5,6 +5,7 @@ import { ErrnoError, errnoNameOf, invalidArgument, MachinedError } from "../../b
 import { idFromBytes } from "../../base/id128.ts";
 import { isMachineName } from "../../base/names.ts";
 import { MACHINE_CLASSES, type MachineClass } from "../../base/string-table.ts";
+import type { Call } from "../../daemon/call.ts";
 import { authorize } from "../../daemon/polkit.ts";
 import type { Caller } from "../../ipc/caller.ts";
 import { isPrivileged } from "../../ipc/caller.ts";
@@ -22,7 +23,7 @@ import {
 import { type Machine, VSOCK_CID_ANY } from "../../registry/machine/machine.ts";
 import { machineExists, unsupported } from "../../registry/machine/registry.ts";
 import type { UnitProperty } from "../../registry/ports.ts";
-import type { Call, Daemon } from "../action/daemon.ts";
+import type { Daemon } from "../action/daemon.ts";
 
 /** The leader as a caller names it: by pidfd (taken), by number with or without the pidfd's inode, or itself (pid 0). */
 export interface LeaderName {

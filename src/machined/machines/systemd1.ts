@@ -6,6 +6,7 @@
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
 import { unitOfCgroup } from "../../base/names.ts";
 import { Variant } from "../../base/variant.ts";
+import { systemdVersion } from "../../daemon/host.ts";
 import type { BusClient } from "../../ipc/bus/client.ts";
 import type { BusCall } from "../../ipc/bus/connection.ts";
 import { BusError } from "../../ipc/bus/error.ts";
@@ -295,16 +296,9 @@ export class Systemd1 implements ServiceManager, UnitFiles {
     return found === null ? null : { unit: found.unit, subgroup: found.subgroup, cgroup };
   }
 
-  /** The manager's version as a number ("252.39-1" → 252), or null where it does not say. */
-  async version(): Promise<number | null> {
-    try {
-      const text = await this.#property(MANAGER.path, MANAGER.interface, "Version");
-      const digits = /\d+/.exec(String(text));
-      return digits === null ? null : Number(digits[0]);
-    } catch (error) {
-      if (errnoNameOf(error) === null) throw error;
-      return null;
-    }
+  /** The manager's version, or null where it does not say. */
+  version(): Promise<number | null> {
+    return systemdVersion((call) => this.#ask(call));
   }
 
   async #property(path: string, iface: string, name: string): Promise<unknown> {

@@ -54,10 +54,9 @@ export class Registry {
     return this.#set.list();
   }
 
-  /** Whether there is nothing to look after, not even a machine that is being started. */
-  get isEmpty(): boolean {
-    for (const _machine of this.#set.all()) return false;
-    return true;
+  /** How many machines there are, `.host` and those included that are still being started. */
+  get size(): number {
+    return this.#set.size;
   }
 
   find(name: string): Machine | null {

@@ -28,6 +28,11 @@ export class MachineSet {
     return this.#byName.values();
   }
 
+  /** How many machines there are, those included that are still being started. */
+  get size(): number {
+    return this.#byName.size;
+  }
+
   inUnit(unit: string): Iterable<Machine> {
     return this.#byUnit.get(unit) ?? [];
   }

@@ -1,9 +1,10 @@
 // Varlink's imageRoot once turned the permission to pull into one to write anywhere: polkit was not told of it, and a file of
 // this host, or an archive, could be put into any directory.
 import { describe, expect, test } from "bun:test";
+import type { Call } from "../../../src/daemon/call.ts";
 import type { Permission } from "../../../src/daemon/polkit.ts";
 import { start, type TransferRequest } from "../../../src/importd/actions.ts";
-import type { Call, ImportDaemon } from "../../../src/importd/daemon.ts";
+import type { ImportDaemon } from "../../../src/importd/daemon.ts";
 import { pathsOf } from "../../../src/importd/paths.ts";
 
 const STARTED = "would start";

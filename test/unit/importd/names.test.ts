@@ -5,8 +5,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isDownloadUrl, parseOciReference } from "../../../src/base/transfer.ts";
 import { exportName, formatOf, given, importName, pullName, stripSuffixes } from "../../../src/cli/transfer/names.ts";
-import { parseArguments } from "../../../src/importd/arguments.ts";
-import { idleLimitMs } from "../../../src/importd/idle.ts";
 import { type LogLine, LogLines } from "../../../src/importd/log-lines.ts";
 import { pathsOf } from "../../../src/importd/paths.ts";
 import { workerEnvironment, workerOverride } from "../../../src/importd/worker-command.ts";
@@ -168,12 +166,6 @@ test("a worker gets the way to the network, and nothing that steers the daemon",
   expect(workerOverride({ SYSTEMD_IMPORT_FS_PATH: "" }, "systemd-import-fs")).toBeUndefined();
 });
 
-test("I32 it ends after 30 seconds, but only where the next call starts it again", () => {
-  expect(idleLimitMs(true, {})).toBe(30_000);
-  expect(idleLimitMs(false, {})).toBeGreaterThan(1e9);
-  expect(idleLimitMs(true, { SYSTEMD_EXIT_ON_IDLE: "no" })).toBeGreaterThan(1e9);
-});
-
 test("the sockets and images of each scope", () => {
   const system = pathsOf("system", {});
   expect(system.varlink).toBe("/run/systemd/io.systemd.Import");
@@ -182,12 +174,4 @@ test("the sockets and images of each scope", () => {
   expect(user.varlink).toBe("/run/user/7/systemd/io.systemd.Import");
   expect(user.imageRoot("machine")).toBe("/home/u/.local/state/machines");
   expect(() => pathsOf("user", {})).toThrow("$XDG_RUNTIME_DIR is not set");
-});
-
-test("the daemon's command line", () => {
-  expect(parseArguments([])).toEqual({ kind: "run", scope: "system" });
-  expect(parseArguments(["--user"])).toEqual({ kind: "run", scope: "user" });
-  expect(parseArguments(["--help", "--bogus"]).kind).toBe("help");
-  expect(parseArguments(["--bogus"])).toEqual({ kind: "error", message: "unrecognized option '--bogus'" });
-  expect(parseArguments(["--bus-introspect", "list"])).toEqual({ kind: "introspect", path: "list" });
 });

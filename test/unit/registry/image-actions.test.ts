@@ -3,7 +3,8 @@ import { afterAll, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Call, Daemon } from "../../../src/machined/action/daemon.ts";
+import type { Call } from "../../../src/daemon/call.ts";
+import type { Daemon } from "../../../src/machined/action/daemon.ts";
 import {
   cleanPool,
   clone,

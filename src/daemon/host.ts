@@ -1,0 +1,36 @@
+// What a daemon knows of its host: the machine id, and the release of its systemd.
+import { readFileSync } from "node:fs";
+import { errnoNameOf } from "../base/error.ts";
+import type { Variant } from "../base/variant.ts";
+import type { BusCall } from "../ipc/bus/connection.ts";
+import { BusError } from "../ipc/bus/error.ts";
+
+/** The host's machine id as text; "" where there is none. */
+export function hostId(): string {
+  try {
+    return readFileSync("/etc/machine-id", "latin1").trim();
+  } catch {
+    return "";
+  }
+}
+
+const VERSION_CALL: BusCall = {
+  destination: "org.freedesktop.systemd1",
+  path: "/org/freedesktop/systemd1",
+  interface: "org.freedesktop.DBus.Properties",
+  member: "Get",
+  signature: "ss",
+  body: ["org.freedesktop.systemd1.Manager", "Version"],
+};
+
+/** The release of the service manager ("252.39-1" → 252), asked through `call`; null where none answers. */
+export async function systemdVersion(call: (call: BusCall) => Promise<unknown[]>): Promise<number | null> {
+  try {
+    const [version] = await call(VERSION_CALL);
+    const digits = /\d+/.exec(String((version as Variant).value));
+    return digits === null ? null : Number(digits[0]);
+  } catch (error) {
+    if (error instanceof BusError || errnoNameOf(error) !== null) return null;
+    throw error;
+  }
+}

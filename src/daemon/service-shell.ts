@@ -1,0 +1,268 @@
+// The process of a daemon, whatever it serves: lock, bus, private bus and Varlink servers, readiness, watchdog, idle exit,
+// signals and uncaught errors.
+import type { BusInterface, Values } from "../api/table.ts";
+import { hostFaultOf } from "../base/error.ts";
+import type { BusClient } from "../ipc/bus/client.ts";
+import { MESSAGE_TYPE } from "../ipc/bus/message.ts";
+import { BusServer, describe, type ObjectTree } from "../ipc/bus/server.ts";
+import type { BusTarget } from "../ipc/bus/transport.ts";
+import { isPrivileged } from "../ipc/caller.ts";
+import { Peers } from "../ipc/peers.ts";
+import { type BoundVarlink, VarlinkServer } from "../ipc/varlink/server.ts";
+import { PRODUCT_VERSION } from "../kernel/process/host-systemd.ts";
+import { notify } from "../kernel/socket/notify.ts";
+import { feedWatchdog } from "../kernel/socket/watchdog.ts";
+import { Authority } from "./authority.ts";
+import { collectGarbageSoon } from "./garbage-collection.ts";
+import { hostId } from "./host.ts";
+import { IdleExit, idleLimitMs } from "./idle-exit.ts";
+import { delayFailure, EXIT_SUPERFLUOUS, isSuperfluous, lockInstance } from "./instance-lock.ts";
+import { DaemonLog } from "./log.ts";
+import { PrivateBus } from "./private-bus.ts";
+import { openOrWarn } from "./sockets.ts";
+import { SystemBus } from "./system-bus.ts";
+
+export interface ShellOptions {
+  /** The name of the program, in the log and over Varlink. */
+  readonly identifier: string;
+  readonly facility: "auth" | "daemon";
+  /** The well-known name on the bus. */
+  readonly busName: string;
+  readonly bus: BusTarget;
+  /** Without a bus a daemon does not start (`required`), serves its own sockets (`optional`), or does not look (`none`). */
+  readonly busNeed: "required" | "optional" | "none";
+  /** How long a bus that does not answer delays the start; without it, for as long as it takes. */
+  readonly busPatienceMs?: number;
+  readonly lock: string;
+  readonly privateBus: string;
+  /** Whether the next call would start the daemon again: only then it ends when it is idle. */
+  readonly isActivatable: boolean;
+}
+
+/** What a daemon serves, and what it does at each stage of its life. */
+export interface Served {
+  readonly tree: ObjectTree;
+  /** The bus is there and the name is taken. Calls are answered when this is done. */
+  connected(bus: BusClient): Promise<void>;
+  /** Takes up what an earlier process left, and opens the sockets; called once, before READY=1. */
+  open(): void;
+  /** Called once, after READY=1. */
+  opened(): void;
+  /** How much of each kind of work there is; with none, and no connections, the daemon is idle. */
+  work(): Readonly<Record<string, number>>;
+  /** Ends all work and closes the sockets of `open()`; the bus is still there. */
+  stop(): Promise<void>;
+}
+
+type SignalOf<Table extends BusInterface> = keyof Table["signals"] & string;
+
+export class ServiceShell {
+  readonly log: DaemonLog;
+  readonly peers = new Peers();
+  readonly #options: ShellOptions;
+  readonly #served: Served;
+  readonly #server: BusServer;
+  readonly #bus: SystemBus;
+  readonly #authority: Authority;
+  readonly #varlink: VarlinkServer[] = [];
+  readonly #idle: IdleExit;
+  readonly #stopped = Promise.withResolvers<number>();
+  #privateBus: PrivateBus | null = null;
+  #lock: Disposable | null = null;
+  #isOpen = false;
+
+  /** `served` is used only after `run()` was called. */
+  constructor(options: ShellOptions, served: Served) {
+    process.umask(0o022);
+    this.#options = options;
+    this.#served = served;
+    this.log = new DaemonLog(options.identifier, options.facility);
+    this.#server = new BusServer({
+      tree: { find: (path, call) => served.tree.find(path, call) },
+      machineId: hostId,
+      isPrivileged,
+      bug: (error, where) => this.#bug(error, where),
+      called: () => this.#called(),
+    });
+    this.#authority = new Authority(options.bus);
+    this.#bus = new SystemBus(options.busName, options.bus, this.#server, this.peers.turns, this.log, {
+      connected: async (bus) => {
+        await served.connected(bus);
+        this.#open();
+      },
+    });
+    this.#idle = new IdleExit({
+      afterMs: idleLimitMs(options.isActivatable),
+      isIdle: () => this.#connections === 0 && Object.values(served.work()).every((count) => count === 0),
+      expired: () => {
+        this.log.debug("Nothing to do, exiting.");
+        this.stop(0);
+      },
+      stays: () => {
+        const work = Object.entries({ ...served.work(), connections: this.#connections });
+        this.log.debug(`Not exiting: ${work.map(([kind, count]) => `${count} ${kind}`).join(", ")}.`);
+      },
+    });
+  }
+
+  /** The bus, or null while there is none. */
+  get bus(): BusClient | null {
+    return this.#bus.client;
+  }
+
+  /** Polkit, or null while there is no bus to ask it on. */
+  get authority(): Authority | null {
+    return this.bus === null ? null : this.#authority;
+  }
+
+  /** A Varlink server, which is closed when the daemon ends. */
+  varlinkServer(interfaces: readonly BoundVarlink[]): VarlinkServer {
+    const server = new VarlinkServer({
+      product: this.#options.identifier,
+      version: PRODUCT_VERSION,
+      interfaces,
+      peers: this.peers,
+      bug: (error, where) => this.#bug(error, where),
+      called: () => this.#called(),
+      debug: (message) => this.log.debug(message),
+    });
+    this.#varlink.push(server);
+    return server;
+  }
+
+  /** Sends a signal on the bus, and to every peer of the private bus. */
+  emit<Table extends BusInterface, Member extends SignalOf<Table>>(
+    path: string,
+    table: Table,
+    member: Member,
+    values: Values<Table["signals"][Member]["args"]>,
+  ): void {
+    const args = Object.entries((table.signals[member] as Table["signals"][Member]).args);
+    const signal = {
+      type: MESSAGE_TYPE.signal,
+      path,
+      interface: table.name,
+      member,
+      signature: args.map(([, type]) => type).join(""),
+      body: args.map(([name]) => (values as Readonly<Record<string, unknown>>)[name]),
+    };
+    this.#bus.send(signal);
+    this.#privateBus?.broadcast(signal);
+  }
+
+  /** Restarts the time after which an idle daemon ends. */
+  touch(): void {
+    this.#idle.touch();
+  }
+
+  /** Keeps the daemon running until the returned function is called. */
+  hold(): () => void {
+    return this.#idle.hold();
+  }
+
+  /** Makes one socket; a failure is a warning. */
+  orWarn(path: string, open: (path: string) => void): void {
+    openOrWarn(this.log, path, open);
+  }
+
+  /** Serves until a signal comes or there is nothing to do; returns the exit code. */
+  async run(): Promise<number> {
+    // An error in one callback must not end the daemon, and with it what all the others wait for.
+    process.on("uncaughtException", (error) => this.#bug(error, "a callback"));
+    process.on("unhandledRejection", (error) => this.#bug(error, "a promise"));
+    for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => this.stop(0));
+    try {
+      await this.#start();
+    } catch (error) {
+      return this.#failToStart(error);
+    }
+    const code = await this.#stopped.promise;
+    await this.#end();
+    return code;
+  }
+
+  /** Ends `run()` with this exit code. */
+  stop(code: number): void {
+    this.#stopped.resolve(code);
+  }
+
+  get #connections(): number {
+    return this.#varlink.reduce((sum, server) => sum + server.connections, this.#privateBus?.peers ?? 0);
+  }
+
+  #called(): void {
+    collectGarbageSoon();
+    this.touch();
+  }
+
+  /** Logs an unexpected error. A fault of the host (no memory, a full disk) is no bug: its stack would help nobody. */
+  #bug(error: unknown, where: string): void {
+    if (hostFaultOf(error) !== null) this.log.error(`Failed in ${where}: ${(error as Error).message}`);
+    else this.log.error(`Bug in ${where}: ${(error as Error).stack ?? error}`);
+  }
+
+  /** The lock and the name on the bus come first: a second daemon ends here, and has changed nothing. */
+  async #start(): Promise<void> {
+    const { busPatienceMs } = this.#options;
+    this.#lock = lockInstance(this.#options.lock, this.log);
+    const connecting = this.#connect();
+    await (busPatienceMs === undefined ? connecting : Promise.race([connecting, Bun.sleep(busPatienceMs)]));
+    // A bus that answers later may say that the name is taken.
+    connecting.catch((error: Error) => {
+      this.log.error(error.message);
+      this.stop(exitCodeOf(error));
+    });
+    this.#open();
+    this.#served.opened();
+    feedWatchdog();
+    this.touch();
+  }
+
+  async #connect(): Promise<void> {
+    const { busNeed } = this.#options;
+    if (busNeed === "none") return;
+    try {
+      await this.#bus.connect();
+    } catch (error) {
+      if (isSuperfluous(error) || busNeed === "required") throw error;
+      this.log.info(`Serving without a bus: ${(error as Error).message}`);
+    }
+  }
+
+  /** Opens the sockets, once; whoever gets an answer on the bus after that finds a service that has been started. */
+  #open(): void {
+    if (this.#isOpen) return;
+    this.#isOpen = true;
+    this.#served.open();
+    this.orWarn(this.#options.privateBus, (path) => {
+      this.#privateBus = new PrivateBus(path, this.#server, this.peers, this.log);
+    });
+    notify("READY=1\nSTATUS=Processing requests...");
+  }
+
+  async #failToStart(error: unknown): Promise<number> {
+    this.#lock?.[Symbol.dispose]();
+    const text = describe(error)?.text ?? (error as Error).stack ?? String(error);
+    this.log.error(isSuperfluous(error) ? (error as Error).message : `Failed to start: ${text}`);
+    await this.#bus.close();
+    await delayFailure();
+    return exitCodeOf(error);
+  }
+
+  /** The service manager is told first: a call that comes now waits for the next daemon instead of going to this one. */
+  async #end(): Promise<void> {
+    this.#idle.stop();
+    notify("STOPPING=1\nSTATUS=Shutting down...");
+    await this.#served.stop();
+    this.#authority.close();
+    this.#privateBus?.close();
+    for (const server of this.#varlink) server.close();
+    // The next daemon may start as soon as the name is free.
+    this.#lock?.[Symbol.dispose]();
+    await this.#bus.close();
+  }
+}
+
+function exitCodeOf(error: unknown): number {
+  return isSuperfluous(error) ? EXIT_SUPERFLUOUS : 1;
+}

@@ -1,0 +1,42 @@
+// When a daemon that has nothing to do ends.
+import { expect, test } from "bun:test";
+import { IdleExit, idleLimitMs } from "../../../src/daemon/idle-exit.ts";
+
+test("I32 it ends after 30 seconds, but only where the next call starts it again", () => {
+  expect(idleLimitMs(true, {})).toBe(30_000);
+  expect(idleLimitMs(false, {})).toBe(null);
+  for (const no of ["0", "no", "off", "False"]) expect(idleLimitMs(true, { SYSTEMD_EXIT_ON_IDLE: no })).toBe(null);
+  expect(idleLimitMs(false, { MACHINED_IDLE_MS: "5" })).toBe(5);
+});
+
+test("a daemon that is busy, or held, is looked at again", async () => {
+  const expired = Promise.withResolvers<void>();
+  let isIdle = false;
+  let stays = 0;
+  const idle: IdleExit = new IdleExit({
+    afterMs: 1,
+    isIdle: () => isIdle,
+    expired: () => expired.resolve(),
+    stays: () => {
+      stays++;
+      isIdle = true;
+      if (stays === 2) release();
+    },
+  });
+  const release = idle.hold();
+  idle.touch();
+  await expired.promise;
+  expect(stays).toBe(2);
+});
+
+test("without a limit no timer runs", () => {
+  const idle = new IdleExit({
+    afterMs: null,
+    isIdle: () => true,
+    expired: () => expect.unreachable(),
+    stays: () => expect.unreachable(),
+  });
+  idle.touch();
+  idle.hold()();
+  idle.stop();
+});
