@@ -1,9 +1,7 @@
 // The process of a daemon, whatever it serves: lock, bus, private bus and Varlink servers, readiness, watchdog, idle exit,
 // signals and uncaught errors.
-import type { BusInterface, Values } from "../api/table.ts";
-import { hostFaultOf } from "../base/error.ts";
+import type { BusInterface } from "../api/table.ts";
 import type { BusClient } from "../ipc/bus/client.ts";
-import { MESSAGE_TYPE } from "../ipc/bus/message.ts";
 import { BusServer, describe, type ObjectTree } from "../ipc/bus/server.ts";
 import type { BusTarget } from "../ipc/bus/transport.ts";
 import { isPrivileged } from "../ipc/caller.ts";
@@ -19,6 +17,8 @@ import { IdleExit, idleLimitMs } from "./idle-exit.ts";
 import { delayFailure, EXIT_SUPERFLUOUS, isSuperfluous, lockInstance } from "./instance-lock.ts";
 import { DaemonLog } from "./log.ts";
 import { PrivateBus } from "./private-bus.ts";
+import { handleProcessEvents, logUnexpected } from "./process-events.ts";
+import { type SignalOf, type SignalValues, signalMessage } from "./signal.ts";
 import { openOrWarn } from "./sockets.ts";
 import { SystemBus } from "./system-bus.ts";
 
@@ -54,8 +54,6 @@ export interface Served {
   stop(): Promise<void>;
 }
 
-type SignalOf<Table extends BusInterface> = keyof Table["signals"] & string;
-
 export class ServiceShell {
   readonly log: DaemonLog;
   readonly peers = new Peers();
@@ -81,7 +79,7 @@ export class ServiceShell {
       tree: { find: (path, call) => served.tree.find(path, call) },
       machineId: hostId,
       isPrivileged,
-      bug: (error, where) => this.#bug(error, where),
+      bug: (error, where) => logUnexpected(this.log, error, where),
       called: () => this.#called(),
     });
     this.#authority = new Authority(options.bus);
@@ -122,7 +120,7 @@ export class ServiceShell {
       version: PRODUCT_VERSION,
       interfaces,
       peers: this.peers,
-      bug: (error, where) => this.#bug(error, where),
+      bug: (error, where) => logUnexpected(this.log, error, where),
       called: () => this.#called(),
       debug: (message) => this.log.debug(message),
     });
@@ -135,17 +133,9 @@ export class ServiceShell {
     path: string,
     table: Table,
     member: Member,
-    values: Values<Table["signals"][Member]["args"]>,
+    values: SignalValues<Table, Member>,
   ): void {
-    const args = Object.entries((table.signals[member] as Table["signals"][Member]).args);
-    const signal = {
-      type: MESSAGE_TYPE.signal,
-      path,
-      interface: table.name,
-      member,
-      signature: args.map(([, type]) => type).join(""),
-      body: args.map(([name]) => (values as Readonly<Record<string, unknown>>)[name]),
-    };
+    const signal = signalMessage(path, table, member, values);
     this.#bus.send(signal);
     this.#privateBus?.broadcast(signal);
   }
@@ -167,10 +157,7 @@ export class ServiceShell {
 
   /** Serves until a signal comes or there is nothing to do; returns the exit code. */
   async run(): Promise<number> {
-    // An error in one callback must not end the daemon, and with it what all the others wait for.
-    process.on("uncaughtException", (error) => this.#bug(error, "a callback"));
-    process.on("unhandledRejection", (error) => this.#bug(error, "a promise"));
-    for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => this.stop(0));
+    handleProcessEvents(this.log, () => this.stop(0));
     try {
       await this.#start();
     } catch (error) {
@@ -193,12 +180,6 @@ export class ServiceShell {
   #called(): void {
     collectGarbageSoon();
     this.touch();
-  }
-
-  /** Logs an unexpected error. A fault of the host (no memory, a full disk) is no bug: its stack would help nobody. */
-  #bug(error: unknown, where: string): void {
-    if (hostFaultOf(error) !== null) this.log.error(`Failed in ${where}: ${(error as Error).message}`);
-    else this.log.error(`Bug in ${where}: ${(error as Error).stack ?? error}`);
   }
 
   /** The lock and the name on the bus come first: a second daemon ends here, and has changed nothing. */

@@ -1,31 +1,30 @@
-// A daemon on its bus: connected whenever there is a bus, again after it was lost, with one connection at a time. What
-// needs no bus (the private socket, Varlink) goes on meanwhile.
+// A daemon's connection to its bus: one at a time, made again after it was lost. The private bus and Varlink work without
+// it meanwhile.
 import type { Log } from "../base/log.ts";
 import { type BusClient, connectBus } from "../ipc/bus/client.ts";
-import { BusError } from "../ipc/bus/error.ts";
 import { BusIntake } from "../ipc/bus/intake.ts";
-import { FLAG_NO_REPLY, MESSAGE_TYPE, type Outgoing } from "../ipc/bus/message.ts";
-import type { BusServer, Origin } from "../ipc/bus/server.ts";
+import type { Outgoing } from "../ipc/bus/message.ts";
+import type { BusServer } from "../ipc/bus/server.ts";
 import type { Incoming } from "../ipc/bus/stream.ts";
 import type { BusTarget } from "../ipc/bus/transport.ts";
-import { type Caller, callerOnBus } from "../ipc/caller.ts";
 import type { FairTurns } from "../ipc/fair-turns.ts";
-import { GoneHandlers } from "../ipc/gone-handlers.ts";
+import { BusSender } from "./bus-sender.ts";
+import { EarlyCalls } from "./early-calls.ts";
 
 const RETRY_MS = 1_000;
 const RETRY_LIMIT_MS = 30_000;
 const NAME_IS_OURS = new Set([1, 4]);
 const NAME_PATIENCE_MS = 2_000;
 const NAME_POLL_MS = 50;
-/** Calls that came before the daemon was ready to answer; what comes beyond them is refused. */
-const EARLY_CALLS_MAX = 1024;
+/** A flag of RequestName(): fail instead of waiting for the name. */
+const DO_NOT_QUEUE = 4;
 
 export interface SystemBusEvents {
-  /** The name is ours. Calls that have come since then are answered when this is done. */
+  /** The daemon owns its name. Calls that have come since then are answered when this is done. */
   connected(bus: BusClient): Promise<void>;
 }
 
-/** The name belongs to somebody else: another daemon serves this bus. */
+/** Another process owns the name: another daemon serves this bus. */
 export class NameTaken extends Error {
   override readonly name = "NameTaken";
 
@@ -46,7 +45,7 @@ export class SystemBus {
   #timer: ReturnType<typeof setTimeout> | null = null;
   #closed = false;
 
-  /** `name` is the well-known name to take; `turns` are those of all the daemon's callers. */
+  /** `name` is the well-known name to take; `turns` are shared by all of the daemon's servers. */
   constructor(name: string, target: BusTarget, server: BusServer, turns: FairTurns, log: Log, events: SystemBusEvents) {
     this.#name = name;
     this.#target = target;
@@ -62,8 +61,8 @@ export class SystemBus {
   }
 
   /**
-   * Connects, takes the name, listens. Throws NameTaken where another daemon has it, else an error with errno or BusError
-   * where there is no bus now: then it goes on trying.
+   * Connects, takes the name, listens. Throws NameTaken where another daemon has it. Throws an error with errno, or a
+   * BusError, where there is no bus now, and retries in the background.
    */
   async connect(): Promise<void> {
     try {
@@ -75,14 +74,14 @@ export class SystemBus {
     }
   }
 
-  /** Serves on this connection until it is lost, which may have happened by now. */
+  /** Serves on this connection until it is lost, which may have happened already. */
   #keep(bus: BusClient): void {
     this.#timer = null;
     this.#retryMs = RETRY_MS;
     bus.onClose((error) => this.#lost(bus, error));
   }
 
-  /** One connection from its beginning to the moment when it serves. Whatever fails in between ends it. */
+  /** Makes one connection and prepares it for serving. A failure on the way closes it. */
   async #attempt(): Promise<BusClient> {
     const bus = await connectBus(this.#target, "lent");
     const lost = Promise.withResolvers<never>();
@@ -99,7 +98,7 @@ export class SystemBus {
     }
   }
 
-  /** The name comes first: a daemon that does not get it must not have touched anything. */
+  /** The name comes first: a daemon that does not get it must not have changed anything. */
   async #introduce(bus: BusClient): Promise<void> {
     const early = new EarlyCalls(bus);
     bus.onTooLong((bytes) => this.#log.warning(`Passed over a message of ${bytes} bytes: its header is too long.`));
@@ -107,14 +106,14 @@ export class SystemBus {
     this.#bus = bus;
     await this.#events.connected(bus);
     const intake = new BusIntake(this.#server, bus, this.#turns);
-    const take = (message: Incoming) => intake.take(message, new Sender(bus, message));
+    const take = (message: Incoming) => intake.take(message, new BusSender(bus, message));
     bus.onCall(take);
     bus.onChange(() => intake.goOn());
     bus.onClose(() => intake.close());
     for (const message of early.take()) take(message);
   }
 
-  /** A daemon that was killed just now may still have the name: the broker gets to know of that in its own time. */
+  /** A daemon that was just killed owns the name until the broker has noticed its end: retries for a while. */
   async #takeName(bus: BusClient): Promise<void> {
     for (const deadline = performance.now() + NAME_PATIENCE_MS; ; await Bun.sleep(NAME_POLL_MS)) {
       const [result] = (await bus.driver("RequestName", "su", [this.#name, DO_NOT_QUEUE])) as [number];
@@ -127,7 +126,7 @@ export class SystemBus {
     this.#bus?.send(message);
   }
 
-  /** Gives the name back, so that the next call starts another daemon, and hangs up. */
+  /** Releases the name, so that the next call starts another daemon, and disconnects. */
   async close(): Promise<void> {
     this.#closed = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
@@ -147,8 +146,8 @@ export class SystemBus {
   }
 
   /**
-   * Tries again later, with one attempt at a time: each failed attempt plans the next, a connection that is lost the
-   * first. A name that is taken then is tried for as well: the broker may not have noticed yet that we had hung up.
+   * Plans the next attempt, one at a time: a lost connection plans the first, each failed attempt the next. A name that is
+   * taken is retried as well: the broker may not have noticed yet that the old connection is closed.
    */
   #retry(): void {
     if (this.#closed || this.#timer !== null) return;
@@ -166,99 +165,4 @@ export class SystemBus {
     }, wait);
     this.#timer.unref();
   }
-}
-
-/** Calls that arrive while the daemon is getting ready. What nobody takes is closed with the connection. */
-class EarlyCalls {
-  readonly #bus: BusClient;
-  #calls: Incoming[] = [];
-
-  constructor(bus: BusClient) {
-    this.#bus = bus;
-    bus.onCall((message) => {
-      if (this.#calls.length < EARLY_CALLS_MAX) this.#calls.push(message);
-      else this.#refuse(message);
-    });
-    bus.onClose(() => {
-      for (const message of this.take()) closeAll(message);
-    });
-  }
-
-  /** The calls, which belong to the caller now. */
-  take(): Incoming[] {
-    const calls = this.#calls;
-    this.#calls = [];
-    return calls;
-  }
-
-  #refuse(message: Incoming): void {
-    closeAll(message);
-    if ((message.flags & FLAG_NO_REPLY) !== 0) return;
-    this.#bus.send({
-      type: MESSAGE_TYPE.error,
-      replySerial: message.serial,
-      destination: message.sender,
-      errorName: "org.freedesktop.DBus.Error.LimitsExceeded",
-      signature: "s",
-      body: ["Too many calls before the service is ready"],
-    });
-  }
-}
-
-function closeAll({ descriptors }: Incoming): void {
-  for (const fd of descriptors) fd.close();
-}
-
-/** The sender of a message on the bus. */
-class Sender implements Origin {
-  readonly #bus: BusClient;
-  readonly #name: string;
-
-  constructor(bus: BusClient, message: Incoming) {
-    this.#bus = bus;
-    this.#name = message.sender ?? "";
-  }
-
-  caller(): Promise<Caller> {
-    return callerOnBus(this.#bus, this.#name);
-  }
-
-  onGone(handler: () => void): () => void {
-    return watchName(this.#bus, this.#name, handler);
-  }
-
-  send(reply: Omit<Outgoing, "serial">): void {
-    this.#bus.send(reply);
-  }
-}
-
-const DO_NOT_QUEUE = 4;
-
-/**
- * Calls back when a unique name leaves the bus, or has left it already; the bus may leave us, too. Gives a function that
- * ends this. One match rule serves all names: a broker lets a connection have 512.
- */
-function watchName(bus: BusClient, name: string, handler: () => void): () => void {
-  const driver = "org.freedesktop.DBus";
-  const rule = { sender: driver, interface: driver, member: "NameOwnerChanged" };
-  const gone = new GoneHandlers();
-  const forget = gone.add(handler);
-  const subscription = bus.subscribe(rule, ([changed, , owner]) => {
-    if (changed === name && owner === "") gone.call();
-  });
-  const lost = () => gone.call();
-  bus.onClose(lost);
-  subscription
-    .then(() => bus.driver("NameHasOwner", "s", [name]))
-    .then(([isThere]) => {
-      if (isThere === false) gone.call();
-    })
-    .catch((error: unknown) => {
-      if (!(error instanceof BusError)) throw error;
-    });
-  return () => {
-    forget();
-    bus.offClose(lost);
-    subscription.then((end) => end()).catch(() => {});
-  };
 }

@@ -1,0 +1,59 @@
+// The sender of a call on the bus: who it is, when it leaves, and how it is answered.
+import type { BusClient } from "../ipc/bus/client.ts";
+import { BusError } from "../ipc/bus/error.ts";
+import type { Outgoing } from "../ipc/bus/message.ts";
+import type { Origin } from "../ipc/bus/server.ts";
+import type { Incoming } from "../ipc/bus/stream.ts";
+import { type Caller, callerOnBus } from "../ipc/caller.ts";
+import { GoneHandlers } from "../ipc/gone-handlers.ts";
+
+export class BusSender implements Origin {
+  readonly #bus: BusClient;
+  readonly #name: string;
+
+  constructor(bus: BusClient, message: Incoming) {
+    this.#bus = bus;
+    this.#name = message.sender ?? "";
+  }
+
+  caller(): Promise<Caller> {
+    return callerOnBus(this.#bus, this.#name);
+  }
+
+  onGone(handler: () => void): () => void {
+    return watchName(this.#bus, this.#name, handler);
+  }
+
+  send(reply: Omit<Outgoing, "serial">): void {
+    this.#bus.send(reply);
+  }
+}
+
+/**
+ * Calls back when a unique name leaves the bus, or has left it already, and when the connection to the bus is lost. Returns
+ * a function that ends this. One match rule serves all names: a broker allows a connection 512.
+ */
+function watchName(bus: BusClient, name: string, handler: () => void): () => void {
+  const driver = "org.freedesktop.DBus";
+  const rule = { sender: driver, interface: driver, member: "NameOwnerChanged" };
+  const gone = new GoneHandlers();
+  const forget = gone.add(handler);
+  const subscription = bus.subscribe(rule, ([changed, , owner]) => {
+    if (changed === name && owner === "") gone.call();
+  });
+  const lost = () => gone.call();
+  bus.onClose(lost);
+  subscription
+    .then(() => bus.driver("NameHasOwner", "s", [name]))
+    .then(([isThere]) => {
+      if (isThere === false) gone.call();
+    })
+    .catch((error: unknown) => {
+      if (!(error instanceof BusError)) throw error;
+    });
+  return () => {
+    forget();
+    bus.offClose(lost);
+    subscription.then((end) => end()).catch(() => {});
+  };
+}
