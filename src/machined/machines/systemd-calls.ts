@@ -1,0 +1,85 @@
+// Calls to the service manager over the bus, made again where it was away for a moment (org.freedesktop.systemd1(5)).
+import { ErrnoError, errnoNameOf } from "../../base/error.ts";
+import type { Variant } from "../../base/variant.ts";
+import type { BusClient } from "../../ipc/bus/client.ts";
+import type { BusCall } from "../../ipc/bus/connection.ts";
+import { BusError } from "../../ipc/bus/error.ts";
+
+export const SYSTEMD_NAME = "org.freedesktop.systemd1";
+export const SYSTEMD_MANAGER = {
+  destination: SYSTEMD_NAME,
+  path: "/org/freedesktop/systemd1",
+  interface: `${SYSTEMD_NAME}.Manager`,
+};
+const GONE = /\.(NoSuchUnit|LoadFailed|NoSuchJob)$/;
+/** The manager went away before it answered (it executes itself anew on daemon-reexec), is not there yet, or is busy. */
+const UNANSWERED = /\.(NoReply|Disconnected|ServiceUnknown|NameHasNoOwner|Timeout|TimedOut)$/;
+/** How long calls are retried: less than callers wait, so that nothing is done for a caller that has given up. */
+const RETRY_MS = 20_000;
+const RETRY_POLL_MS = 50;
+
+export class SystemdCalls {
+  #bus: BusClient | null = null;
+
+  get isConnected(): boolean {
+    return this.#bus !== null;
+  }
+
+  /** Makes calls on this bus from now on, until it is lost. */
+  use(bus: BusClient): void {
+    this.#bus = bus;
+  }
+
+  /** Makes no more calls on this bus. */
+  forget(bus: BusClient): void {
+    if (this.#bus === bus) this.#bus = null;
+  }
+
+  /** Calls a method of the manager that may be called twice. */
+  manager(member: string, signature: string, body: readonly unknown[]): Promise<unknown[]> {
+    return this.ask({ ...SYSTEMD_MANAGER, member, signature, body });
+  }
+
+  /** The value of a property. */
+  async property(path: string, iface: string, name: string): Promise<unknown> {
+    const call = { destination: SYSTEMD_NAME, path, interface: "org.freedesktop.DBus.Properties", member: "Get" };
+    const [value] = await this.ask({ ...call, signature: "ss", body: [iface, name] });
+    return (value as Variant).value;
+  }
+
+  /** Makes a call, and makes it again where the manager did not answer. For calls that may be made twice. */
+  ask(call: BusCall): Promise<unknown[]> {
+    return this.insist(() => this.askOnce(call));
+  }
+
+  askOnce(call: BusCall): Promise<unknown[]> {
+    return this.#bus === null ? Promise.reject(notConnected()) : this.#bus.call(call);
+  }
+
+  /** Repeats the attempt while the manager does not answer. */
+  async insist<Answer>(attempt: () => Promise<Answer>): Promise<Answer> {
+    for (const deadline = performance.now() + RETRY_MS; ; ) {
+      try {
+        return await attempt();
+      } catch (error) {
+        if (!isUnanswered(error) || performance.now() > deadline) throw error;
+        await Bun.sleep(RETRY_POLL_MS);
+      }
+    }
+  }
+}
+
+/** Whether an error says that the unit or job does not exist. */
+export function isGone(error: unknown): boolean {
+  return error instanceof BusError && GONE.test(error.errorName);
+}
+
+/** Whether an error leaves open what the manager did. */
+export function isUnanswered(error: unknown): boolean {
+  if (error instanceof BusError) return UNANSWERED.test(error.errorName);
+  return errnoNameOf(error) === "ENOTCONN";
+}
+
+function notConnected(): ErrnoError {
+  return new ErrnoError("ENOTCONN", "No connection to the service manager");
+}

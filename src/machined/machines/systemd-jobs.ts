@@ -1,0 +1,112 @@
+// Jobs of the service manager, and their results: from its signals, and looked up where a signal may have been missed.
+
+import type { UnitState } from "../../registry/ports.ts";
+import { isGone, isUnanswered, SYSTEMD_NAME, type SystemdCalls } from "./systemd-calls.ts";
+
+/** Results of jobs that ended before anyone asked: a signal can overtake the reply that names its job. */
+const FINISHED_LIMIT = 4096;
+
+interface Job {
+  readonly unit: string;
+  /** Whether the unit is active when the job is done. */
+  readonly makesActive: boolean;
+}
+
+interface Waiting {
+  readonly result: Promise<string>;
+  settle(result: string): void;
+}
+
+export class SystemdJobs {
+  readonly #calls: SystemdCalls;
+  readonly #waiting = new Map<string, Waiting>();
+  /** What each queued job of this daemon does, until its result is known. */
+  readonly #jobs = new Map<string, Job>();
+  readonly #finished = new Map<string, string>();
+
+  constructor(calls: SystemdCalls) {
+    this.#calls = calls;
+  }
+
+  /** Remembers what a job does that was just queued; returns the job. */
+  queued(job: string | null, what: Job): string | null {
+    if (job !== null && !this.#finished.has(job)) this.#jobs.set(job, what);
+    return job;
+  }
+
+  /** The signal JobRemoved. */
+  removed(job: string, result: string): void {
+    this.#jobs.delete(job);
+    const waiting = this.#waiting.get(job);
+    if (waiting !== undefined) {
+      this.#waiting.delete(job);
+      waiting.settle(result);
+      return;
+    }
+    this.#finished.set(job, result);
+    if (this.#finished.size > FINISHED_LIMIT) {
+      for (const oldest of this.#finished.keys()) {
+        this.#finished.delete(oldest);
+        break;
+      }
+    }
+  }
+
+  /** Looks up every job that is waited for: its signal may have been missed. */
+  lookUpAll(): void {
+    for (const job of this.#waiting.keys()) void this.#lookUp(job);
+  }
+
+  /** The result of a job; waits for its end. */
+  result(job: string): Promise<string> {
+    const result = this.#finished.get(job);
+    if (result !== undefined) {
+      this.#finished.delete(job);
+      return Promise.resolve(result);
+    }
+    const known = this.#waiting.get(job);
+    if (known !== undefined) return known.result;
+    const { promise, resolve } = Promise.withResolvers<string>();
+    this.#waiting.set(job, { result: promise, settle: resolve });
+    return promise;
+  }
+
+  async isPending(job: string): Promise<boolean> {
+    try {
+      await this.#calls.property(job, `${SYSTEMD_NAME}.Job`, "State");
+      return true;
+    } catch (error) {
+      if (isUnanswered(error)) throw error;
+      return false;
+    }
+  }
+
+  /** Whether a unit is active, and its queued job. */
+  async unitState(unit: string): Promise<UnitState> {
+    try {
+      const [path] = (await this.#calls.manager("GetUnit", "s", [unit])) as [string];
+      const [state, job] = await Promise.all([
+        this.#calls.property(path, `${SYSTEMD_NAME}.Unit`, "ActiveState"),
+        this.#calls.property(path, `${SYSTEMD_NAME}.Unit`, "Job"),
+      ]);
+      const [number, jobPath] = job as [number, string];
+      return { isActive: state !== "inactive" && state !== "failed", job: number === 0 ? null : jobPath };
+    } catch (error) {
+      if (isGone(error)) return { isActive: false, job: null };
+      throw error;
+    }
+  }
+
+  /** Settles a job whose end was not signalled. Where that cannot be found out now, the next `lookUpAll()` tries again. */
+  async #lookUp(job: string): Promise<void> {
+    const known = this.#jobs.get(job);
+    try {
+      if (await this.isPending(job)) return;
+      // Nobody needs the result of a job that an earlier daemon queued.
+      const isDone = known === undefined || (await this.unitState(known.unit)).isActive === known.makesActive;
+      if (this.#waiting.has(job)) this.removed(job, isDone ? "done" : "failed");
+    } catch {
+      // The manager is away again.
+    }
+  }
+}
