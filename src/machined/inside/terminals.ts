@@ -2,8 +2,8 @@
 // (org.freedesktop.machine1(5), OpenMachineRootDirectory(), OpenMachinePTY(), OpenMachineLogin(), OpenMachineShell()).
 import type { Fd } from "../../kernel/file/fd.ts";
 import { openPtyPeer, type Pty } from "../../kernel/terminal/pty.ts";
+import { unsupported } from "../../registry/machine/errors.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
-import { unsupported } from "../../registry/machine/registry.ts";
 import { defineAction } from "../action/action.ts";
 import type { Daemon } from "../action/daemon.ts";
 import { manage } from "../action/manage.ts";

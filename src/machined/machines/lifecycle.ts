@@ -1,7 +1,7 @@
 // Ending machines: terminate, kill, unregister (org.freedesktop.machine1(5), TerminateMachine() ff.).
 import { ErrnoError, invalidArgument } from "../../base/error.ts";
 import { KILL_WHOM } from "../../base/string-table.ts";
-import { unsupported } from "../../registry/machine/registry.ts";
+import { unsupported } from "../../registry/machine/errors.ts";
 import { defineAction } from "../action/action.ts";
 import { manageOwn } from "../action/manage.ts";
 

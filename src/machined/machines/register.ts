@@ -12,6 +12,7 @@ import { isPrivileged } from "../../ipc/caller.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { userNamespaceOwnerChain } from "../../kernel/process/namespace.ts";
 import { PidRef, processUid } from "../../kernel/process/pidref.ts";
+import { machineExists, unsupported } from "../../registry/machine/errors.ts";
 import {
   INTERFACES_LIMIT,
   isAddressText,
@@ -21,7 +22,6 @@ import {
   isVsockCid,
 } from "../../registry/machine/limits.ts";
 import { type Machine, VSOCK_CID_ANY } from "../../registry/machine/machine.ts";
-import { machineExists, unsupported } from "../../registry/machine/registry.ts";
 import type { UnitProperty } from "../../registry/ports.ts";
 import type { Daemon } from "../action/daemon.ts";
 

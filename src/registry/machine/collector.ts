@@ -1,0 +1,52 @@
+// Finds out which machines are gone: those whose leader has ended, once no process is left in their unit.
+import { errnoNameOf } from "../../base/error.ts";
+import { watchCgroupEvents } from "../../kernel/process/cgroup.ts";
+import type { Machine } from "./machine.ts";
+import type { MachineSet } from "./set.ts";
+
+export class Collector {
+  readonly #set: MachineSet;
+  readonly #forget: (machine: Machine) => void;
+  readonly #queue = new Set<Machine>();
+  readonly #awaitingEmpty = new WeakSet<Machine>();
+  #isPlanned = false;
+
+  /** `forget` is called for each machine that is gone. */
+  constructor(set: MachineSet, forget: (machine: Machine) => void) {
+    this.#set = set;
+    this.#forget = forget;
+  }
+
+  /** Checks the machine in the next turn of the event loop, when what runs now has ended. */
+  enqueue(machine: Machine): void {
+    if (machine.isHost) return;
+    this.#queue.add(machine);
+    if (this.#isPlanned) return;
+    this.#isPlanned = true;
+    setImmediate(() => {
+      this.#isPlanned = false;
+      for (const queued of this.#queue) {
+        this.#queue.delete(queued);
+        this.#collect(queued);
+      }
+    });
+  }
+
+  /** Forgets a machine whose leader is gone, once no process is left in its unit (or in its cgroup below that). */
+  #collect(machine: Machine): void {
+    if (!this.#set.has(machine) || !machine.started || !machine.isLeaderless) return;
+    if (machine.isOccupied) this.#awaitEmpty(machine);
+    // The last process may have ended before the watch was set.
+    if (!machine.isOccupied) this.#forget(machine);
+  }
+
+  #awaitEmpty(machine: Machine): void {
+    if (machine.place === null || this.#awaitingEmpty.has(machine)) return;
+    this.#awaitingEmpty.add(machine);
+    try {
+      machine.watches.push(watchCgroupEvents(machine.place.cgroup, () => this.enqueue(machine)));
+    } catch (error) {
+      if (errnoNameOf(error) === null) throw error;
+    }
+  }
+}

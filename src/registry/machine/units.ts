@@ -1,0 +1,113 @@
+// The units of machines: scopes are made for them, their cgroups are found, and they are stopped.
+import type { PidRef } from "../../kernel/process/pidref.ts";
+import type { Log, ServiceManager, UnitPlace, UnitProperty } from "../ports.ts";
+import { unsupported } from "./errors.ts";
+import { type Machine, scopeOf } from "./machine.ts";
+import type { MachineSet } from "./set.ts";
+
+const SIGTERM = 15;
+
+export interface UnitEvents {
+  /** The machine has changed and must be saved. */
+  changed(machine: Machine): void;
+  /** A job or the unit of the machine has ended: it may be gone. */
+  ended(machine: Machine): void;
+}
+
+export class MachineUnits {
+  readonly #set: MachineSet;
+  readonly #manager: ServiceManager;
+  readonly #log: Log;
+  readonly #events: UnitEvents;
+
+  constructor(set: MachineSet, manager: ServiceManager, log: Log, events: UnitEvents) {
+    this.#set = set;
+    this.#manager = manager;
+    this.#log = log;
+    this.#events = events;
+  }
+
+  /** Makes a scope for the machine and waits until its start is queued. Errors of the service manager pass through. */
+  async create(machine: Machine, properties: readonly UnitProperty[]): Promise<void> {
+    const { facts } = machine;
+    const unit = scopeOf(facts.name);
+    const kind = facts.class === "vm" ? "Virtual Machine" : "Container";
+    const { job } = await this.#manager.createScope({
+      unit,
+      description: `${kind} ${facts.name}`,
+      leader: facts.leader,
+      uid: facts.uid,
+      properties,
+    });
+    machine.job = job;
+    machine.place = { unit, subgroup: "", cgroup: "" };
+    machine.ownsUnit = true;
+    if (job === null) this.locate(machine);
+  }
+
+  /** Waits for the machine's start or stop job, and returns its result. */
+  async finishJob(machine: Machine): Promise<string> {
+    const { job } = machine;
+    if (job === null) return "done";
+    const result = await this.#manager.jobResult(job);
+    if (machine.job === job) {
+      machine.job = null;
+      this.#events.changed(machine);
+      // The cgroup of a scope is known once the scope has been started.
+      if (machine.place?.cgroup === "") this.locate(machine);
+    }
+    this.#events.ended(machine);
+    return result;
+  }
+
+  /**
+   * Finds the machine's cgroup from the present cgroup of its leader. The subgroup stays that of the registration: an init
+   * system moves itself into a cgroup of its own later.
+   */
+  locate(machine: Machine): void {
+    const { place } = machine;
+    const now = this.placeOf(machine.leader);
+    if (place === null || now === null || now.unit !== place.unit) return;
+    const ofUnit = now.subgroup === "" ? now.cgroup : now.cgroup.slice(0, -now.subgroup.length - 1);
+    machine.place = { ...place, cgroup: place.subgroup === "" ? ofUnit : `${ofUnit}/${place.subgroup}` };
+  }
+
+  placeOf(leader: PidRef): UnitPlace | null {
+    const place = this.#set.placeOf(leader.pid);
+    return leader.isAlive() ? place : null;
+  }
+
+  /** Stops the unit or the supervisor. Throws NotSupported for a machine that has neither, and for the host. */
+  async terminate(machine: Machine): Promise<void> {
+    if (machine.isHost) throw unsupported();
+    await this.#untilStarted(machine);
+    // It has ended meanwhile: nothing is left to do.
+    if (!this.#set.has(machine)) return;
+    const { place } = machine;
+    const { supervisor } = machine.facts;
+    if (place !== null && place.subgroup === "") {
+      const job = await this.#manager.stopUnit(place.unit, machine.leader);
+      machine.stopping = true;
+      machine.job = job;
+      if (machine.job !== null) void this.finishJob(machine).catch(() => this.#events.ended(machine));
+    } else if (supervisor !== null) {
+      supervisor.kill(SIGTERM);
+      machine.stopping = true;
+    } else throw unsupported();
+    this.#events.changed(machine);
+    this.#events.ended(machine);
+  }
+
+  /** Stopping a scope before its start job has run removes it, but the leader was never in it and continues. */
+  async #untilStarted(machine: Machine): Promise<void> {
+    const { job, stopping } = machine;
+    if (job !== null && !stopping && (await this.#manager.isJobPending(job))) await this.finishJob(machine);
+  }
+
+  /** Stops the scope that was made for the machine, if any, without waiting for it. */
+  stopOwn(machine: Machine): void {
+    const unit = machine.place?.unit;
+    if (!machine.ownsUnit || unit === undefined) return;
+    this.#manager.stopUnit(unit, machine.leader).catch((error) => this.#log.debug(`Cannot stop ${unit}: ${error}`));
+  }
+}
