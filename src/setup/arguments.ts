@@ -1,33 +1,53 @@
-// The few options of `machined install` and `machined uninstall`.
+// The options of `machined install` and `machined uninstall`.
+import { type OptionTable, parseOptions } from "../base/getopt.ts";
 
 export interface Arguments {
   readonly root: string;
   readonly flags: ReadonlySet<string>;
 }
 
-/** The options, or, where the call is done with (help, or a mistake that was told), its exit code. */
+interface Settings {
+  root: string;
+  readonly flags: Set<string>;
+}
+
+class Mistake extends Error {}
+
+function mistake(text: string): Mistake {
+  return new Mistake(text);
+}
+
+function optionsOf(flags: readonly string[], help: string): OptionTable<Settings, null> {
+  const setRoot = (settings: Settings, directory: string) => {
+    if (directory === "") throw mistake("--root needs a directory");
+    settings.root = directory;
+  };
+  const addFlag = (flag: string) => (settings: Settings) => void settings.flags.add(flag);
+  return {
+    help: { type: "boolean", alias: "h", apply: () => () => void process.stdout.write(help) },
+    root: { type: "string", apply: setRoot },
+    ...Object.fromEntries(flags.map((flag) => [flag.slice(2), { type: "boolean", apply: addFlag(flag) }])),
+  };
+}
+
+/** Returns the options, or the exit code where the call has ended: help was printed, or a mistake was reported. */
 export function parseArguments(
   verb: string,
   flags: readonly string[],
   args: readonly string[],
   help: string,
 ): Arguments | number {
-  let root = "/";
-  const given = new Set<string>();
-  for (let index = 0; index < args.length; index++) {
-    const word = args[index] ?? "";
-    if (word === "-h" || word === "--help") {
-      process.stdout.write(help);
-      return 0;
-    }
-    const value = word === "--root" ? args[++index] : word.startsWith("--root=") ? word.slice(7) : null;
-    if (flags.includes(word)) given.add(word);
-    else if (value !== null && value !== undefined && value !== "") root = value;
-    else {
-      const mistake = value === null ? `Unknown argument '${word}'` : "--root needs a directory";
-      process.stderr.write(`machined ${verb}: ${mistake}, see 'machined ${verb} --help'\n`);
-      return 1;
-    }
+  const settings: Settings = { root: "/", flags: new Set() };
+  try {
+    const rules = { options: optionsOf(flags, help), context: null, fail: mistake };
+    const { words, finish } = parseOptions(args, settings, rules);
+    void finish?.();
+    if (finish !== null) return 0;
+    if (words[0] !== undefined) throw mistake(`Unknown argument '${words[0]}'`);
+    return settings;
+  } catch (error) {
+    if (!(error instanceof Mistake)) throw error;
+    process.stderr.write(`machined ${verb}: ${error.message}, see 'machined ${verb} --help'\n`);
+    return 1;
   }
-  return { root, flags: given };
 }

@@ -125,7 +125,7 @@ test("the executable carries the files it installs", () => {
 
 test("mistakes in the words of install are told", () => {
   expect(run([executable, "install", "--rooot=/x"]).stderr).toBe(
-    "machined install: Unknown argument '--rooot=/x', see 'machined install --help'\n",
+    "machined install: unrecognized option '--rooot', see 'machined install --help'\n",
   );
   expect(run([executable, "install", "--root="]).stderr).toContain("--root needs a directory");
   expect(run([executable, "install", "--root=/nosuch"]).stderr).toBe(

@@ -1,7 +1,5 @@
-// The command lines of the transfer workers: the options of the original's programs, in one table (systemd-importd.service(8)).
+// The options of the transfer workers, those of the original's programs, in one table (systemd-importd.service(8)).
 import { isAbsolutePath } from "../../base/names.ts";
-import { lockDirectoryOf } from "./lock-directory.ts";
-import { log } from "./log.ts";
 
 /** What the options come to. Options that a program does not have keep their defaults. */
 export interface WorkerOptions {
@@ -39,7 +37,7 @@ export interface OptionRow {
   /** What `--help` shows behind the name; no value without. */
   readonly value?: string;
   readonly help: string;
-  /** Takes the value over; false when it is none. */
+  /** Sets the option from the value; returns false when the value is not valid. */
   readonly take: (options: WorkerOptions, value: string) => boolean;
 }
 
@@ -160,7 +158,7 @@ function takeVerify(options: WorkerOptions, value: string): true {
 }
 
 /** Defaults, with what the environment changes. */
-function defaults(): WorkerOptions {
+export function defaultOptions(): WorkerOptions {
   const fromEnvironment = (name: string) => parseBoolean(process.env[name] ?? "") ?? true;
   return {
     force: false,
@@ -187,59 +185,8 @@ function defaults(): WorkerOptions {
   };
 }
 
+/** A command line as it was read. */
 export interface CommandLine {
   readonly options: WorkerOptions;
   readonly words: readonly string[];
-}
-
-/** Reads a command line; null, with a logged reason, when it makes no sense. Options and words may be mixed. */
-export function parseCommandLine(
-  program: ProgramName,
-  args: readonly string[],
-): CommandLine | "help" | "version" | null {
-  const options = defaults();
-  const words: string[] = [];
-  const rest = [...args];
-  for (let arg = rest.shift(); arg !== undefined; arg = rest.shift()) {
-    if (arg === "--") return checked({ options, words: [...words, ...rest] });
-    if (arg === "-h" || arg === "--help") return "help";
-    if (arg === "--version") return "version";
-    if (!arg.startsWith("-") || arg === "-") {
-      words.push(arg);
-      continue;
-    }
-    if (!takeOption(program, arg, rest, options)) return null;
-  }
-  return checked({ options, words });
-}
-
-function takeOption(program: ProgramName, arg: string, rest: string[], options: WorkerOptions): boolean {
-  const [, name = "", given] = /^--([a-z0-9-]+)(?:=(.*))?$/s.exec(arg) ?? [];
-  const row = OPTIONS[name];
-  if (row === undefined || !row.programs.includes(program)) return refuse(`unrecognized option '${arg}'`);
-  if (row.value === undefined && given !== undefined) return refuse(`option '--${name}' doesn't allow an argument`);
-  const value = row.value === undefined ? "" : (given ?? rest.shift());
-  if (value === undefined) return refuse(`option '--${name}' requires an argument`);
-  return row.take(options, value) || refuse(`Failed to parse --${name}= argument: ${value}`);
-}
-
-function refuse(text: string): false {
-  log("err", text);
-  return false;
-}
-
-function checked(line: CommandLine): CommandLine | null {
-  const { options } = line;
-  const isPlaced = options.offset !== null || options.sizeMax !== null;
-  if (isPlaced && !options.direct) {
-    refuse("File offset and maximum size is only supported in direct mode.");
-    return null;
-  }
-  if (options.offset !== null && !Number.isSafeInteger(options.offset + (options.sizeMax ?? 0))) {
-    refuse("File offset and maximum size out of range.");
-    return null;
-  }
-  if (!options.rootHash) options.rootHashSignature = false;
-  options.locks = lockDirectoryOf(options.scope);
-  return line;
 }

@@ -3,9 +3,10 @@ import { errnoText } from "../../base/errno.ts";
 import { ErrnoError, errnoNameOf, MachinedError } from "../../base/error.ts";
 import { versionText } from "../../kernel/process/host-systemd.ts";
 import { abandonAll, canGoOnLater, keepForLater } from "../program/abandon.ts";
+import { parseCommandLine } from "../program/command-line.ts";
 import { optionHelp } from "../program/help.ts";
 import { log } from "../program/log.ts";
-import { type CommandLine, type ProgramName, parseCommandLine } from "../program/options.ts";
+import type { CommandLine, ProgramName } from "../program/options.ts";
 
 export interface Verb {
   /** Words behind the verb: at least and at most. */
