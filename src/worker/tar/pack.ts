@@ -70,7 +70,7 @@ class TarWalk implements Disposable {
   *chunks(): Generator<Buffer> {
     const pending = this.#pending;
     pending.push(new Listing(this.#chain.current));
-    yield* this.#member(this.#chain.current, "../", { type: "5" });
+    yield* this.#member(this.#chain.current, "./", { type: "5" });
     for (;;) {
       const entry = pending.at(-1)?.next();
       if (entry !== undefined) {
