@@ -310,7 +310,11 @@ rootTest("I74: what is written is counted, and the count can stop it", () => {
     written += bytes;
     if (written > 1 << 20) throw new Error("enough");
   };
-  const { error } = unpack(archive({ name: "big", data: Buffer.alloc(8 << 20) }), { wrote: stop }, 65536);
+  const { error } = unpack(
+    archive({ name: "big", data: Buffer.alloc(8 << 20) }),
+    { spending: { wrote: stop, entered: () => {} } },
+    65536,
+  );
   expect(error?.message).toBe("enough");
 });
 

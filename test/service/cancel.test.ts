@@ -151,8 +151,8 @@ describe.skipIf(!isRoot)(`cancelling${needsRoot}`, () => {
   test("what was abandoned cannot be installed, whatever fails while it is cleaned up", () => {
     const host = new ImageHost();
     const script = `
-      const { Stage, openImageRoot } = await import("${SRC}/worker/install-image.ts");
-      const { abandonAll, abandonWithUs } = await import("${SRC}/worker/abandon.ts");
+      const { Stage, openImageRoot } = await import("${SRC}/worker/image/stage.ts");
+      const { abandonAll, abandonWithUs } = await import("${SRC}/worker/program/abandon.ts");
       const root = openImageRoot("${host.pool}");
       const options = { force: true, readOnly: false, sync: false, locks: null };
       const attempt = (act) => { try { act(); return "done"; } catch (error) { return error.errnoName; } };

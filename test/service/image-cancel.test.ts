@@ -22,9 +22,13 @@ describe.skipIf(!isRoot)(`cancelled at ${MOMENTS} moments${needsRoot}`, () => {
 
   for (const parent of ["/var/tmp", "/dev/shm"]) {
     const host = new ImageHost(parent);
-    for (const { name, command } of transfersOf(host, server)) {
+    for (const { name, command, kept } of transfersOf(host, server)) {
       test(`${name} in ${parent}`, async () => {
-        const begin = (round: number, version: Version) => new Killable(name, command(round, version), host);
+        const begin = (round: number, version: Version) => {
+          const names = kept === undefined ? [] : host.entries().filter((entry) => entry.startsWith(kept));
+          if (names.length > 0) host.clear(...names);
+          return new Killable(name, command(round, version), host);
+        };
         if (!host.entries().includes("base")) {
           const base = ["systemd-import", "tar", first.tarFile, "base"];
           expect((await new Killable("base", base, host).end(null)).code).toBe(0);

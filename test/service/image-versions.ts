@@ -7,6 +7,7 @@ import { gzipSync } from "node:zlib";
 import { waitFor } from "../lib/wait-for.ts";
 import { archive, type BuiltMember } from "../unit/worker/archive-builder.ts";
 import type { ImageHost } from "./image-host.ts";
+import { layerOf, ociImage, publishOci, registryRules } from "./oci-support.ts";
 import type { FaultyServer } from "./pull-support.ts";
 
 const MAIN = join(import.meta.dir, "../../src/main.ts");
@@ -22,7 +23,14 @@ export interface Version {
   readonly diskFile: string;
   readonly tree: string;
   readonly disk: string;
+  /** As a container image: its reference, its layers, and the small files beside it. */
+  readonly reference: string;
+  readonly layers: readonly string[];
+  readonly sides: readonly string[];
 }
+
+/** What the configuration of the container images becomes. */
+const SETTINGS = "[Exec]\nBoot=no\nKillSignal=SIGTERM\n";
 
 /** Two versions of an image: what replaces one by the other must never mix them. */
 export function makeVersions(folder: string, server: FaultyServer): Version[] {
@@ -39,9 +47,24 @@ export function makeVersions(folder: string, server: FaultyServer): Version[] {
     writeFileSync(diskFile, disk);
     server.pages[`v${version}.tar.gz`] = { body: packed, headers: { ETag: `"t${version}"` } };
     server.pages[`v${version}.raw`] = { body: disk, headers: { ETag: `"r${version}"` } };
-    const files = new Map(members.map(({ name, data }) => [name, hashOf(Buffer.from(data ?? ""))]));
-    return { tarFile, diskFile, tree: signature(files), disk: hashOf(disk) };
+    const half = members.length / 2;
+    const parts = [members.slice(0, half), members.slice(half)];
+    const image = ociImage(parts.map((part) => layerOf(...dirs, ...part)));
+    const [config] = image.blobs;
+    return {
+      tarFile,
+      diskFile,
+      tree: signature(filesOf(members)),
+      disk: hashOf(disk),
+      reference: publishOci(server, `v${version}`, image),
+      layers: parts.map((part) => signature(filesOf(part))),
+      sides: [SETTINGS, config?.bytes ?? ""].map((content) => hashOf(Buffer.from(content))),
+    };
   });
+}
+
+function filesOf(members: readonly BuiltMember[]): Map<string, string> {
+  return new Map(members.map(({ name, data }) => [name, hashOf(Buffer.from(data ?? ""))]));
 }
 
 function hashOf(bytes: Buffer): string {
@@ -65,8 +88,8 @@ function signatureOf(tree: string): string {
 
 /** Fails unless everything that has a name in the pool is whole. */
 export function expectWhole(host: ImageHost, versions: readonly Version[], where: string): void {
-  const trees = new Set(versions.map(({ tree }) => tree));
-  const disks = new Set(versions.map(({ disk }) => disk));
+  const trees = new Set(versions.flatMap(({ tree, layers }) => [tree, ...layers]));
+  const disks = new Set(versions.flatMap(({ disk, sides }) => [disk, ...sides]));
   for (const name of host.entries()) {
     if (name.startsWith(".#")) continue;
     const path = join(host.pool, name);
@@ -78,11 +101,14 @@ export function expectWhole(host: ImageHost, versions: readonly Version[], where
 
 export interface Operation {
   readonly name: string;
+  /** What is kept of earlier runs, so that there is something to do again; its names have this beginning. */
+  readonly kept?: string;
   readonly command: (round: number, version: Version) => string[];
 }
 
 /** A transfer of every kind, each to a name of its own; the image `base` is there. */
 export function transfersOf(host: ImageHost, server: FaultyServer): Operation[] {
+  registryRules(host.path, server);
   const pull = (kind: string, file: string, name: string) => [
     "systemd-pull",
     kind,
@@ -99,6 +125,11 @@ export function transfersOf(host: ImageHost, server: FaultyServer): Operation[] 
     { name: "import-fs", command: () => ["systemd-import-fs", "run", "--force", join(host.pool, "base"), "copied"] },
     { name: "pull-tar", command: (round) => pull("tar", `v${round % 2}.tar.gz`, "pulled") },
     { name: "pull-raw", command: (round) => pull("raw", `v${round % 2}.raw`, "pulled-disk") },
+    {
+      name: "pull-oci",
+      kept: ".oci-",
+      command: (_, { reference }) => ["systemd-pull", "oci", "--force", reference, "pulled-oci"],
+    },
   ];
 }
 
@@ -121,11 +152,18 @@ export class Killable {
     const isTransfer = /^systemd-(import|import-fs|pull)$/.test(program);
     const [verb = "", ...rest] = args;
     const result = openSync("/dev/null", "w");
+    const env = {
+      PATH: process.env["PATH"] ?? "",
+      SYSTEMD_IMPORT_SYNC: "no",
+      MACHINED_IMAGE_ROOT: host.path,
+      MACHINED_OCI_REGISTRIES: join(host.path, "rules"),
+      MACHINED_OCI_STACK: "no",
+    };
     this.name = name;
     this.#child = Bun.spawn(
       ["setsid", ...PROGRAM, program, ...(isTransfer ? [verb, `--image-root=${host.pool}`, ...rest] : args)],
       {
-        env: { PATH: process.env["PATH"] ?? "", SYSTEMD_IMPORT_SYNC: "no", MACHINED_IMAGE_ROOT: host.path },
+        env,
         stdio: ["ignore", "ignore", "ignore", result],
       },
     );

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { isRoot } from "../kernel/support.ts";
 import { run } from "../kernel/tree-support.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
+import { layerOf, ociImage, publishOci, registryRules } from "./oci-support.ts";
 import { entries, FaultyServer, runWorker } from "./pull-support.ts";
 
 setDefaultTimeout(GUARD_MS);
@@ -52,4 +53,19 @@ asRoot("a download that does not fit ends before the disk is full, and gives all
   expect(log).toContain("Disk is full: ");
   expect(log).not.toContain("that may be too little");
   expect(entries(root)).toEqual([]);
+});
+
+asRoot("layers that are each small are together no more than the disk has room for", async () => {
+  const layers = Array.from({ length: 12 }, (_, index) =>
+    layerOf({ name: `f${index}`, data: Buffer.alloc(8 * MIB, 1) }),
+  );
+  const reference = publishOci(server, "many", ociImage(layers));
+  const root = smallDisk();
+  const { code, log } = await runWorker("systemd-pull", [`--image-root=${root}`, "oci", reference, "image"], {
+    MACHINED_OCI_REGISTRIES: registryRules(top, server),
+  });
+  expect(code).toBe(1);
+  expect(log).toContain("Disk is full: ");
+  // Whole layers are kept for the next time.
+  expect(entries(root).filter((name) => !name.startsWith(".oci-"))).toEqual([]);
 });

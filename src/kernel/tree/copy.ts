@@ -8,16 +8,17 @@ import { pinForever } from "../syscall/mem.ts";
 import { check, isErrno, SyscallError, trySys } from "../syscall/sys.ts";
 import { type CopyManner, copyAttributes, copyOwnership, fillRegular, setTimes } from "./copy-file.ts";
 import { createFile } from "./link.ts";
+import { LinkTable, NameStack } from "./spill.ts";
 import {
   DirectoryChain,
   openDirectory,
   openEntry,
-  type RawEntry,
+  pushEntries,
   type RawName,
   RawStatus,
   rawAddress,
-  readEntries,
   textOf,
+  WALK_DEPTH_LIMIT,
 } from "./tree.ts";
 
 export interface CopyProgress {
@@ -68,25 +69,29 @@ class TreeCopy implements Disposable {
   readonly #mountId: bigint;
   readonly #from: DirectoryChain;
   readonly #to: DirectoryChain;
-  /** Files with several names, by identity: where the first copy is and how many names are still to come. */
-  readonly #linked = new Map<string, { path: readonly RawName[]; left: number }>();
+  readonly #linked: LinkTable;
+  readonly #names: NameStack;
   readonly #manner: CopyManner = { sharing: { mayShare: true }, onBytes: (count) => this.#countBytes(count) };
   #helpers: CopyHelpers | null | undefined = undefined;
 
   constructor(source: Fd, target: Fd, options: CopyOptions) {
     this.#options = options;
     this.#target = target;
+    this.#linked = new LinkTable(target);
+    this.#names = new NameStack(target);
     this.#mountId = this.#status.readFd(source).mountId;
     this.#from = new DirectoryChain(source.duplicate(), new RawStatus());
     this.#to = new DirectoryChain(target.duplicate(), new RawStatus());
   }
 
   run(): CopyProgress {
-    const pending: RawEntry[][] = [readEntries(this.#from.current)];
+    /** How many names are left to do in each directory from the top to here. */
+    const pending = [pushEntries(this.#from.current, this.#names)];
     for (;;) {
-      const entry = pending.at(-1)?.pop();
-      if (entry !== undefined) {
-        if (this.#copyEntry(entry.name)) pending.push(readEntries(this.#from.current));
+      const left = pending.at(-1) as number;
+      if (left > 0) {
+        pending[pending.length - 1] = left - 1;
+        if (this.#copyEntry(this.#names.pop())) pending.push(pushEntries(this.#from.current, this.#names));
         continue;
       }
       this.#finishDirectory();
@@ -103,6 +108,8 @@ class TreeCopy implements Disposable {
     this.#helpers?.stop();
     this.#from[Symbol.dispose]();
     this.#to[Symbol.dispose]();
+    this.#linked[Symbol.dispose]();
+    this.#names[Symbol.dispose]();
   }
 
   /** Copies one entry; true when it is a directory, which both chains have entered now. */
@@ -143,6 +150,7 @@ class TreeCopy implements Disposable {
   }
 
   #enter(name: RawName): boolean {
+    if (this.#from.depth >= WALK_DEPTH_LIMIT) throw new SyscallError("mkdir", "ENAMETOOLONG");
     const inner = openDirectory(this.#from.current, name);
     const { identity, mountId, mode } = this.#status.readFd(inner);
     check(trySys("mkdirat", this.#to.current.number, rawAddress(name), 0o700), "mkdir");
@@ -211,16 +219,10 @@ class TreeCopy implements Disposable {
 
   /** Makes `name` another name of a file that was copied already; false when it is the first one. */
   #linkAgain(name: RawName): boolean {
-    const { identity, links } = this.#status;
-    const first = this.#linked.get(identity);
-    if (first === undefined) {
-      this.#linked.set(identity, { path: [...this.#to.path, name], left: links - 1 });
-      return false;
-    }
-    if (!this.#link(first.path, name)) return false;
-    first.left--;
-    if (first.left === 0) this.#linked.delete(identity);
-    return true;
+    const first = this.#linked.find(this.#status);
+    if (first !== null && this.#link(first.path.split("/"), name)) return true;
+    this.#linked.add(this.#status, { path: [...this.#to.path, name].join("/"), note: "" });
+    return false;
   }
 
   /** A path may be longer than the kernel takes at once: then the way to the directory is gone step by step. */

@@ -4,16 +4,17 @@ import { Fd } from "../file/fd.ts";
 import { pinForever } from "../syscall/mem.ts";
 import { check, isErrno, SyscallError, trySys } from "../syscall/sys.ts";
 import type { EntryCopier, EntryOptions } from "./copy-entry.ts";
+import { type FirstName, LinkTable, NameStack } from "./spill.ts";
 import {
   DirectoryChain,
   openDirectory,
   openEntry,
-  type RawEntry,
+  pushEntries,
   type RawName,
   RawStatus,
   rawAddress,
-  readEntries,
   textOf,
+  WALK_DEPTH_LIMIT,
 } from "./tree.ts";
 
 /** After these the rest would fail too. */
@@ -36,13 +37,6 @@ export function makeDirectory(parent: Fd, name: RawName, replace: boolean): bool
   return true;
 }
 
-/** The first copy of a file with several names. */
-interface FirstName {
-  readonly path: RawName;
-  readonly identity: string;
-  left: number;
-}
-
 /** A walk through two trees at once, the original and its copy. */
 export class TreeMerge implements Disposable {
   readonly #copier: EntryCopier;
@@ -54,7 +48,9 @@ export class TreeMerge implements Disposable {
   readonly #to: DirectoryChain;
   /** For each directory of the chains, whether it was made here. */
   readonly #isNew: boolean[];
-  readonly #linked = new Map<string, FirstName>();
+  /** Of files with several names the first copy, whose identity is the note. */
+  readonly #linked: LinkTable;
+  readonly #names: NameStack;
   #failure: SyscallError | null = null;
 
   /** Takes over both directories. */
@@ -63,6 +59,8 @@ export class TreeMerge implements Disposable {
     this.#replace = options.replace;
     this.#isNew = [isNew];
     this.#top = to.duplicate();
+    this.#linked = new LinkTable(this.#top);
+    this.#names = new NameStack(this.#top);
     this.#topIdentity = this.#status.readFd(to).identity;
     this.#from = new DirectoryChain(from, new RawStatus());
     this.#to = new DirectoryChain(to, new RawStatus());
@@ -70,11 +68,13 @@ export class TreeMerge implements Disposable {
 
   /** Gives the first failure of a single file, if there was one. */
   run(): SyscallError | null {
-    const pending: RawEntry[][] = [readEntries(this.#from.current)];
+    /** How many names are left to do in each directory from the top to here. */
+    const pending = [pushEntries(this.#from.current, this.#names)];
     for (;;) {
-      const entry = pending.at(-1)?.pop();
-      if (entry !== undefined) {
-        if (this.#copyEntry(entry.name)) pending.push(readEntries(this.#from.current));
+      const left = pending.at(-1) as number;
+      if (left > 0) {
+        pending[pending.length - 1] = left - 1;
+        if (this.#copyEntry(this.#names.pop())) pending.push(pushEntries(this.#from.current, this.#names));
         continue;
       }
       if (this.#isNew.pop()) {
@@ -92,6 +92,8 @@ export class TreeMerge implements Disposable {
     this.#from[Symbol.dispose]();
     this.#to[Symbol.dispose]();
     this.#top.close();
+    this.#linked[Symbol.dispose]();
+    this.#names[Symbol.dispose]();
   }
 
   /** Copies one entry; true when it is a directory, which both chains have entered now. */
@@ -108,12 +110,13 @@ export class TreeMerge implements Disposable {
 
   #copyFile(entry: Fd, name: RawName): void {
     const status = this.#status;
-    const { kind, links, identity } = status;
-    if (links > 1 && this.#linkAgain(identity, name)) return;
+    const { kind, links } = status;
+    const first = links > 1 ? this.#linked.find(status) : null;
+    if (first !== null && this.#linkAgain(first, name)) return;
     const to = this.#to.current;
     if (kind === "regular") this.#copier.copyRegular(entry, status, to, name);
     else this.#copier.copySpecial(entry, status, to, name);
-    if (links > 1) this.#remember(identity, links, name);
+    if (links > 1) this.#remember(name);
   }
 
   /** Carries on after what concerns one file only. A file that stays and one that vanished are no failures. */
@@ -131,6 +134,7 @@ export class TreeMerge implements Disposable {
   }
 
   #enter(name: RawName): boolean {
+    if (this.#from.depth >= WALK_DEPTH_LIMIT) throw new SyscallError("mkdir", "ENAMETOOLONG");
     const inner = openDirectory(this.#from.current, name);
     try {
       const { identity } = this.#status.readFd(inner);
@@ -151,17 +155,14 @@ export class TreeMerge implements Disposable {
     }
   }
 
-  #remember(identity: string, links: number, name: RawName): void {
+  #remember(name: RawName): void {
     const path = [...this.#to.path, name].join("/");
     using copy = openEntry(this.#to.current, name);
-    this.#linked.set(identity, { path, identity: this.#status.readFd(copy).identity, left: links - 1 });
+    this.#linked.add(this.#status, { path, note: new RawStatus().readFd(copy).identity });
   }
 
   /** Makes `name` another name of a file that was copied already; false when there is none, or none that can be found. */
-  #linkAgain(identity: string, name: RawName): boolean {
-    const first = this.#linked.get(identity);
-    if (first === undefined) return false;
-    if (--first.left === 0) this.#linked.delete(identity);
+  #linkAgain(first: FirstName, name: RawName): boolean {
     try {
       using known = openSame(this.#top, first);
       if (known === null) return false;
@@ -180,11 +181,11 @@ const RESOLVE_BENEATH_WITHOUT_LINKS = 0x08 | 0x04 | 0x02;
 const how = pinForever(24);
 
 /** What is at the path now, if it is still the same file. */
-function openSame(top: Fd, { path, identity }: FirstName): Fd | null {
+function openSame(top: Fd, { path, note }: FirstName): Fd | null {
   how.view.setBigUint64(0, BigInt(O_PATH_NOFOLLOW_CLOEXEC), true);
   how.view.setBigUint64(16, BigInt(RESOLVE_BENEATH_WITHOUT_LINKS), true);
   const found = Fd.adopt(check(trySys("openat2", top.number, rawAddress(path), how, how.size), "open"));
-  if (new RawStatus().readFd(found).identity === identity) return found;
+  if (new RawStatus().readFd(found).identity === note) return found;
   found.close();
   return null;
 }

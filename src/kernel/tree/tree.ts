@@ -70,12 +70,24 @@ export function readEntries(directory: Fd): RawEntry[] {
   return list;
 }
 
+/** Puts the names of all that is in `directory` on `stack`; returns how many there are. */
+export function pushEntries(directory: Fd, stack: { push(name: RawName): void }): number {
+  let count = 0;
+  for (let some = readSomeEntries(directory); some.length > 0; some = readSomeEntries(directory)) {
+    for (const { name } of some) stack.push(name);
+    count += some.length;
+  }
+  return count;
+}
+
 const arm = process.arch === "arm64";
 const O_DIRECTORY = arm ? 0x4000 : 0x10000;
 const O_NOFOLLOW = arm ? 0x8000 : 0x20000;
 const O_CLOEXEC = 0x80000;
 const O_NONBLOCK = 0x800;
 const O_PATH = 0x200000;
+const O_RDWR = 0x2;
+const O_TMPFILE = 0x400000 | O_DIRECTORY;
 const OPEN_DIRECTORY = O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
 
 /** Opens the directory `name`. `ENOTDIR` or `ELOOP` for anything else. */
@@ -88,6 +100,12 @@ export function openDirectory(parent: Fd, name: RawName): Fd {
 export function openForReading(parent: Fd, name: RawName): Fd {
   const result = trySys("openat", parent.number, rawAddress(name), O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
   return Fd.adopt(check(result, "open", result < 0 ? textOf(name) : undefined));
+}
+
+/** A file without a name on the file system of `directory`, for reading and writing; null where there can be none. */
+export function tryOpenUnnamed(directory: Fd): Fd | null {
+  const result = trySys("openat", directory.number, rawAddress("."), O_TMPFILE | O_RDWR | O_CLOEXEC, 0o600);
+  return result < 0 ? null : Fd.adopt(result);
 }
 
 /** Names the entry `name` without opening it, be it a link. */
@@ -115,7 +133,7 @@ const STATX_SIZE = 256;
 const AT_SYMLINK_NOFOLLOW = 0x100;
 const AT_NO_AUTOMOUNT = 0x800;
 const AT_EMPTY_PATH = 0x1000;
-const MASK = 0x7ff | 0x1000;
+const MASK = 0xfff | 0x1000;
 
 /** The raw status of a file: a block of memory that is filled again and again. */
 export class RawStatus {
@@ -189,6 +207,9 @@ export class RawStatus {
  * to the others is gone again. (Going back through `..` takes the longer the deeper one is, on bind mounts and subvolumes.)
  */
 const STEP = 64;
+
+/** Copies and archives go no deeper: what they remember of the way must not take all memory. */
+export const WALK_DEPTH_LIMIT = 1 << 15;
 
 interface Link {
   readonly name: RawName;

@@ -10,7 +10,7 @@ import { sys } from "../../kernel/syscall/sys.ts";
 import { Stage } from "../image/stage.ts";
 import { writeSparse } from "../image/write-raw.ts";
 import { keepWhenInterrupted } from "../program/abandon.ts";
-import { Budget } from "../program/budget.ts";
+import { type Spending, transferBudget } from "../program/budget.ts";
 import { log } from "../program/log.ts";
 import { CHUNK, lendChunk } from "../stream/chunk-memory.ts";
 import { setLength } from "../tar/untar-calls.ts";
@@ -36,7 +36,7 @@ export class Spool implements Destination, Disposable {
   readonly #interruption = keepWhenInterrupted(this);
   #isKept = false;
   readonly #statePath: string;
-  readonly #guard: Budget;
+  readonly #guard: Spending;
   #origin: Origin | null = null;
   #end = 0;
   #syncedAt = 0;
@@ -53,7 +53,7 @@ export class Spool implements Destination, Disposable {
   private constructor(stage: Stage, statePath: string, root: Fd) {
     this.#stage = stage;
     this.#statePath = statePath;
-    this.#guard = new Budget(root);
+    this.#guard = transferBudget.part(root);
   }
 
   /**

@@ -1,18 +1,25 @@
 // Copying a tree in a child process of our own, which is killed with us: the copy itself never looks up from its work.
+import { writeSync } from "node:fs";
 import { ErrnoError } from "../../base/error.ts";
 import { formatBytes } from "../../base/format.ts";
+import { readSome } from "../../kernel/file/byte-io.ts";
 import { Fd } from "../../kernel/file/fd.ts";
+import { openPipe } from "../../kernel/process/pipe.ts";
 import { type Child, spawnSelf } from "../../kernel/process/spawn.ts";
-import { copyTree } from "../../kernel/tree/copy.ts";
+import { type CopyProgress, copyTree } from "../../kernel/tree/copy.ts";
 import { abandonWithUs, requireWanted } from "../program/abandon.ts";
+import { entryCost, transferBudget } from "../program/budget.ts";
 import { log } from "../program/log.ts";
 
 const PROGRAM = "systemd-import-fs";
-/** The argument that only we give: descriptors 3 and 4 are the tree and its copy. */
+/**
+ * The argument that only we give: descriptors 3 and 4 are the tree and its copy. What the transfer has used up so far is in
+ * the two arguments behind it; what it has used up afterwards is written to descriptor 5.
+ */
 const INHERITED = "--copy-inherited";
-/** Behind it: a file that is gone when its turn comes makes the copy fail. */
+/** Behind them: a file that is gone when its turn comes makes the copy fail. */
 const WHOLE = "--whole";
-const [SOURCE_FD, TARGET_FD] = [3, 4];
+const [SOURCE_FD, TARGET_FD, USED_FD] = [3, 4, 5];
 const LOG_INTERVAL_MS = 1000;
 const SIGKILL = 9;
 /** A child that was killed ends at once, unless its file system does not answer: then its copy is left to the sweep. */
@@ -30,8 +37,13 @@ export async function copyInChild(source: Fd, target: Fd, state: SourceState): P
     }),
   );
   requireWanted();
-  const child = spawnSelf(PROGRAM, state === "held" ? [INHERITED, WHOLE] : [INHERITED], {
-    fds: { [SOURCE_FD]: source, [TARGET_FD]: target },
+  const [used, tellUsed] = openPipe();
+  using _used = used;
+  using _tellUsed = tellUsed;
+  const { written, entries } = transferBudget;
+  const args = [INHERITED, String(written), String(entries), ...(state === "held" ? [WHOLE] : [])];
+  const child = spawnSelf(PROGRAM, args, {
+    fds: { [SOURCE_FD]: source, [TARGET_FD]: target, [USED_FD]: tellUsed },
     env,
     signalWithParent: SIGKILL,
   });
@@ -40,11 +52,19 @@ export async function copyInChild(source: Fd, target: Fd, state: SourceState): P
   try {
     const { code, signal } = await child.exited;
     if (code !== 0) throw new ErrnoError("EIO", `Failed to copy the tree (${signal ?? `exit code ${code}`})`);
+    countUsed(readSome(used));
   } finally {
     registration.settled();
     child.pidRef?.[Symbol.dispose]();
   }
   requireWanted();
+}
+
+/** Takes over what the child says that the transfer has used up by now. */
+function countUsed(told: Buffer | null): void {
+  const [written, entries] = (told?.toString() ?? "").split(" ").map(Number);
+  if (!written || !entries) return;
+  transferBudget.add(written - transferBudget.written, entries - transferBudget.entries);
 }
 
 /** Kills the child and waits until it is gone. */
@@ -56,20 +76,38 @@ function end(child: Child): void {
 /** Does the copy, when this is the child; gives its exit code. Null when it is not. */
 export function copyInherited(args: readonly string[]): number | null {
   if (args[0] !== INHERITED) return null;
+  const [, written, entries, whole] = args;
   let next = performance.now() + LOG_INTERVAL_MS;
+  const count = counter(Fd.inherited(TARGET_FD), Number(written), Number(entries));
   try {
-    copyTree(Fd.inherited(SOURCE_FD), Fd.inherited(TARGET_FD), {
-      isWhole: args[1] === WHOLE,
-      onProgress: ({ files, bytes }) => {
+    const copied = copyTree(Fd.inherited(SOURCE_FD), Fd.inherited(TARGET_FD), {
+      isWhole: whole === WHOLE,
+      onProgress: (progress) => {
+        count(progress);
+        const { files, bytes } = progress;
         if (performance.now() < next) return;
         next = performance.now() + LOG_INTERVAL_MS;
         log("info", `Copied ${files} files, ${formatBytes(BigInt(bytes))}.`);
       },
       onLoss: (path, what) => log("warning", `Not all of '${path}' can be kept here: ${what.join(", ")}`),
     });
+    count(copied);
+    writeSync(USED_FD, `${transferBudget.written} ${transferBudget.entries}`);
     return 0;
   } catch (error) {
     log("err", error instanceof Error ? error.message : String(error));
     return 1;
   }
+}
+
+/** Counts how far a copy is against the budget of the transfer that it is a part of. */
+function counter(target: Fd, written: number, entries: number): (progress: CopyProgress) => void {
+  transferBudget.add(written, entries);
+  const part = transferBudget.part(target);
+  const before = { files: 0, bytes: 0 };
+  return ({ files, bytes }) => {
+    for (; before.files < files; before.files++) part.entered(entryCost("regular", []));
+    part.wrote(bytes - before.bytes);
+    before.bytes = bytes;
+  };
 }

@@ -6,7 +6,7 @@ import { readSync } from "node:fs";
 import { inflateRawSync, zstdDecompressSync } from "node:zlib";
 import { ErrnoError } from "../../base/error.ts";
 import { type Fd, statFd } from "../../kernel/file/fd.ts";
-import { Budget } from "../program/budget.ts";
+import { type Spending, transferBudget } from "../program/budget.ts";
 import { Turns } from "../stream/archive.ts";
 import { zstdFrameLength } from "../stream/compression-zstd.ts";
 import { setLength } from "../tar/untar-calls.ts";
@@ -113,14 +113,14 @@ const MOST_OUT_OF_ONE = 1032;
 /** What has been used of the file, and what came of it. */
 class Used {
   readonly #fileBytes: number;
-  readonly #budget: Budget;
+  readonly #spending: Spending;
   #parts = 0;
   #packed = 0;
   #unpacked = 0;
 
   constructor(source: number, target: Fd) {
     this.#fileBytes = source;
-    this.#budget = new Budget(target);
+    this.#spending = transferBudget.part(target);
   }
 
   /** A table or a plain cluster: each has its own place. */
@@ -139,7 +139,7 @@ class Used {
   }
 
   wrote(bytes: number): void {
-    this.#budget.wrote(bytes);
+    this.#spending.wrote(bytes);
   }
 }
 

@@ -6,7 +6,7 @@ import { check } from "../../kernel/syscall/sys.ts";
 import { createSubvolume, isBtrfs } from "../../kernel/tree/btrfs.ts";
 import { removeTree } from "../../kernel/tree/remove.ts";
 import { rawOf } from "../../kernel/tree/tree.ts";
-import { Budget } from "../program/budget.ts";
+import { transferBudget } from "../program/budget.ts";
 import type { WorkerOptions } from "../program/options.ts";
 import { type Chunks, Turns } from "../stream/archive.ts";
 import { giveBack } from "../stream/chunk-memory.ts";
@@ -52,8 +52,8 @@ export async function unpackPlainTar(
   limitBytes: number = CONTENT_LIMIT_BYTES,
   target?: (untar: Untar) => TarTarget,
 ): Promise<void> {
-  const budget = new Budget(top, { limitBytes });
-  using unpacker = new Unpacker(top, { ...options, wrote: budget.wrote }, target);
+  const spending = transferBudget.part(top, { limitBytes });
+  using unpacker = new Unpacker(top, { ...options, spending }, target);
   const turns = new Turns();
   let decoded = 0;
   for await (const chunk of source) {

@@ -5,7 +5,7 @@ import { attributeNames, createdUsec, getAttribute, noteCreated, setAttribute } 
 import { type Fd, statFd } from "../../kernel/file/fd.ts";
 import { SyscallError, trySys } from "../../kernel/syscall/sys.ts";
 import { dataSteps, shareSteps } from "../../kernel/tree/copy-file.ts";
-import { Budget } from "../program/budget.ts";
+import { type SpaceLimits, transferBudget } from "../program/budget.ts";
 import { type Chunks, Turns } from "../stream/archive.ts";
 import { giveBack } from "../stream/chunk-memory.ts";
 import { setFileTime, setLength } from "../tar/untar-calls.ts";
@@ -75,7 +75,7 @@ export async function writeRaw(
   target: RawTarget,
   limitBytes = Number.POSITIVE_INFINITY,
 ): Promise<number> {
-  const guard = new Budget(target.file, { limitBytes });
+  const guard = transferBudget.part(target.file, { limitBytes });
   const turns = new Turns();
   let size = 0;
   for await (const chunk of source) {
@@ -104,13 +104,25 @@ const SHARE_STEP_BYTES = 1 << 30;
  * Makes the new file `target` a copy of the regular file `source`, sharing its data where that is possible. `onReached`
  * hears how far the copy is.
  */
-export async function copyRaw(source: Fd, target: Fd, onReached: (bytes: number) => void): Promise<void> {
+export async function copyRaw(
+  source: Fd,
+  target: Fd,
+  onReached: (bytes: number) => void,
+  limits: SpaceLimits = {},
+): Promise<void> {
   const { size, blocks } = statFd(source);
+  const spending = transferBudget.part(target, limits);
   const turns = new Turns();
   if (await sharedRaw(source, target, size, onReached)) return;
   // Holes of the original stay holes.
   const before = trySys("lseek", source.number, 0, 1);
-  for (const { reached } of dataSteps(source, target, { size, allocatedBytes: blocks * 512 }, COPY_STEP_BYTES)) {
+  for (const { copied, reached } of dataSteps(
+    source,
+    target,
+    { size, allocatedBytes: blocks * 512 },
+    COPY_STEP_BYTES,
+  )) {
+    spending.wrote(copied);
     onReached(reached);
     await turns.pass();
   }

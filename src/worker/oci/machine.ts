@@ -5,7 +5,7 @@ import { check } from "../../kernel/syscall/sys.ts";
 import { openDirectory } from "../../kernel/tree/tree.ts";
 import { Stage } from "../image/stage.ts";
 import { unpackOptions } from "../image/unpack-tar.ts";
-import { Budget } from "../program/budget.ts";
+import { transferBudget } from "../program/budget.ts";
 import { log } from "../program/log.ts";
 import type { WorkerOptions } from "../program/options.ts";
 import { Turns } from "../stream/archive.ts";
@@ -71,9 +71,8 @@ export async function flatten(root: Fd, names: readonly string[], options: Worke
 
 /** Unpacks the layers one over the other: only when all of them are there, directories get what the last one says. */
 async function mergeInto(top: Fd, root: Fd, names: readonly string[], options: WorkerOptions): Promise<void> {
-  const budget = new Budget(top);
   const turns = new Turns();
-  const policy = { ...unpackOptions(options), ...MERGE_OPTIONS, wrote: budget.wrote };
+  const policy = { ...unpackOptions(options), ...MERGE_OPTIONS, spending: transferBudget.part(top) };
   using unpacker = new Unpacker(top, policy, (untar) => new MergeTarget(untar));
   for (const name of names) {
     using layer = openAt(root, name, "directory");

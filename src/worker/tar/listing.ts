@@ -3,7 +3,9 @@
 import type { Fd } from "../../kernel/file/fd.ts";
 import { openDirectory, type RawEntry, readSomeEntries } from "../../kernel/tree/tree.ts";
 
+/** In all directories from the top to where a walk is. */
 const SORTED_LIMIT = 250_000;
+let remembered = 0;
 
 export class Listing implements Disposable {
   readonly #directory: Fd;
@@ -14,7 +16,8 @@ export class Listing implements Disposable {
   /** `directory` stays the caller's. */
   constructor(directory: Fd) {
     this.#directory = openDirectory(directory, ".");
-    while (!this.#isWhole && this.#entries.length < SORTED_LIMIT) this.#readSome();
+    do this.#readSome();
+    while (!this.#isWhole && remembered < SORTED_LIMIT);
     this.#entries.sort((a, b) => (a.name < b.name ? 1 : -1));
     if (this.#isWhole) this.#directory.close();
   }
@@ -22,15 +25,20 @@ export class Listing implements Disposable {
   #readSome(): void {
     const some = readSomeEntries(this.#directory);
     for (const entry of some) this.#entries.push(entry);
+    remembered += some.length;
     this.#isWhole = some.length === 0;
   }
 
   next(): RawEntry | undefined {
     if (this.#entries.length === 0 && !this.#isWhole) this.#readSome();
-    return this.#entries.pop();
+    const entry = this.#entries.pop();
+    if (entry !== undefined) remembered--;
+    return entry;
   }
 
   [Symbol.dispose](): void {
+    remembered -= this.#entries.length;
+    this.#entries = [];
     this.#directory.close();
   }
 }

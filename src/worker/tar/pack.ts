@@ -4,7 +4,8 @@
 import { readSync } from "node:fs";
 import { attributeNames, getAttribute } from "../../kernel/file/attributes.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
-import { isErrno, trySys } from "../../kernel/syscall/sys.ts";
+import { isErrno, SyscallError, trySys } from "../../kernel/syscall/sys.ts";
+import { LinkTable } from "../../kernel/tree/spill.ts";
 import {
   DirectoryChain,
   openDirectory,
@@ -15,6 +16,7 @@ import {
   RawStatus,
   readLinkIn,
   textOf,
+  WALK_DEPTH_LIMIT,
 } from "../../kernel/tree/tree.ts";
 import { log } from "../program/log.ts";
 import { Listing } from "./listing.ts";
@@ -50,8 +52,8 @@ class TarWalk implements Disposable {
   readonly #status = new RawStatus();
   readonly #chain: DirectoryChain;
   readonly #mountId: bigint;
-  /** Files of several names, by identity: under which one they are in the archive, and how many are still to come. */
-  readonly #linked = new Map<string, { path: RawName; left: number }>();
+  /** Files of several names, and under which one they are in the archive. */
+  readonly #linked = new LinkTable(null);
   #chunk: Buffer = Buffer.allocUnsafeSlow(CHUNK);
   #used = 0;
   #sockets = 0;
@@ -65,12 +67,13 @@ class TarWalk implements Disposable {
   [Symbol.dispose](): void {
     for (const listing of this.#pending) listing[Symbol.dispose]();
     this.#chain[Symbol.dispose]();
+    this.#linked[Symbol.dispose]();
   }
 
   *chunks(): Generator<Buffer> {
     const pending = this.#pending;
     pending.push(new Listing(this.#chain.current));
-    yield* this.#member(this.#chain.current, "../", { type: "5" });
+    yield* this.#member(this.#chain.current, "./", { type: "5" });
     for (;;) {
       const entry = pending.at(-1)?.next();
       if (entry !== undefined) {
@@ -99,6 +102,10 @@ class TarWalk implements Disposable {
     const { kind: found, mountId, identity } = this.#status.readFd(opened);
     const type = TYPES[found];
     if (found === "directory" && mountId === this.#mountId) {
+      if (this.#chain.depth >= WALK_DEPTH_LIMIT) {
+        opened.close();
+        throw new SyscallError("open", "ENAMETOOLONG", textOf(name));
+      }
       // The chain owns it from here.
       yield* this.#member(opened, `${this.#pathOf(name)}/`, { type: "5" });
       this.#chain.enter(name, opened, identity);
@@ -133,13 +140,11 @@ class TarWalk implements Disposable {
   /** Writes a further name of a file that is in the archive already. */
   *#linkAgain(file: Fd, path: RawName): Generator<Buffer, boolean> {
     if (this.#status.links < 2) return false;
-    const { identity } = this.#status;
-    const first = this.#linked.get(identity);
-    if (first === undefined) {
-      this.#linked.set(identity, { path, left: this.#status.links - 1 });
+    const first = this.#linked.find(this.#status);
+    if (first === null) {
+      this.#linked.add(this.#status, { path, note: "" });
       return false;
     }
-    if (--first.left === 0) this.#linked.delete(identity);
     yield* this.#member(file, path, { type: "1", target: first.path });
     return true;
   }

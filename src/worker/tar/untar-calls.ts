@@ -49,15 +49,7 @@ export function tryCreateFile(parent: Fd, name: RawName, mode: number): number {
   return openResolved(parent, name, O_CREAT | O_EXCL | O_WRONLY, mode);
 }
 
-const O_RDWR = 0x2;
-const O_TMPFILE = 0x400000 | O_DIRECTORY;
-
 /** A new file without a name on the file system of `directory`; null where that cannot have any. */
-export function tryOpenUnnamed(directory: Fd): Fd | null {
-  const result = trySys("openat", directory.number, rawAddress("."), O_TMPFILE | O_RDWR | O_CLOEXEC, 0o600);
-  return result < 0 ? null : Fd.adopt(result);
-}
-
 export function tryMakeDirectory(parent: Fd, name: RawName, mode: number): number {
   return trySys("mkdirat", parent.number, rawAddress(name), mode);
 }

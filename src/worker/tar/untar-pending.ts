@@ -4,10 +4,9 @@
 // count.
 import { readSync, writeSync } from "node:fs";
 import type { Fd } from "../../kernel/file/fd.ts";
-import type { RawName } from "../../kernel/tree/tree.ts";
+import { type RawName, tryOpenUnnamed } from "../../kernel/tree/tree.ts";
 import type { Held } from "../program/budget.ts";
 import type { PaxTime } from "./pax.ts";
-import { tryOpenUnnamed } from "./untar-calls.ts";
 
 export interface DirectoryMetadata {
   readonly mode: number;

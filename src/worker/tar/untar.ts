@@ -9,7 +9,7 @@ import type { Fd } from "../../kernel/file/fd.ts";
 import { check } from "../../kernel/syscall/sys.ts";
 import { removeTree } from "../../kernel/tree/remove.ts";
 import { openEntry, type RawName, textOf } from "../../kernel/tree/tree.ts";
-import { entryCost, Held } from "../program/budget.ts";
+import { entryCost, Held, type Spending } from "../program/budget.ts";
 import { log } from "../program/log.ts";
 import { damaged } from "../stream/feed.ts";
 import type { TarEntry, TarSink, TarTarget } from "./entry.ts";
@@ -37,8 +37,8 @@ import { componentsOf, IMPLIED_MODE, Place, type PlaceOptions } from "./untar-pl
 import { TreeSoFar } from "./untar-tree.ts";
 
 export interface UntarOptions extends MetadataPolicy {
-  /** Called with the number of bytes that were written; it throws to stop. */
-  readonly wrote?: (bytes: number) => void;
+  /** What the tree counts against; it throws to stop. */
+  readonly spending?: Pick<Spending, "wrote" | "entered">;
   /** The most that may be held in memory until the end. */
   readonly heldLimitBytes?: number;
   /** Permissions of the top, where the archive does not say. */
@@ -81,7 +81,7 @@ export class Untar implements TarTarget, Disposable {
 
   entry(entry: TarEntry): TarSink | null {
     if (entry.path.startsWith("/")) this.#noteStripped();
-    this.#options.wrote?.(entryCost(entry.kind, entry.attributes ?? []));
+    this.#options.spending?.entered(entryCost(entry.kind, entry.attributes ?? []));
     const components = componentsOf(entry.path);
     const name = components.pop();
     if (entry.kind === "directory") {
@@ -145,7 +145,7 @@ export class Untar implements TarTarget, Disposable {
   }
 
   #noteImplied(directory: Fd, path: readonly RawName[]): void {
-    this.#options.wrote?.(entryCost("directory", []));
+    this.#options.spending?.entered(entryCost("directory", []));
     this.#directories.add(path, this.#metadata.implied(IMPLIED_MODE));
     this.#options.onImplied?.(directory);
   }
@@ -203,7 +203,7 @@ export class Untar implements TarTarget, Disposable {
       file.close();
       this.#open = null;
     };
-    this.#open = new FileSink(file, entry.sparse !== null, finish, this.#options.wrote);
+    this.#open = new FileSink(file, entry.sparse !== null, finish, this.#options.spending?.wrote);
     return this.#open;
   }
 

@@ -120,7 +120,8 @@ async function copyOut(source: Fd, target: Fd, size: number): Promise<void> {
   const at = trySys("lseek", target.number, 0, SEEK_CUR);
   if (at !== 0) return writeStream(counted(readChunks(source), size), target);
   if (statFd(target).size > 0) setLength(target, 0);
-  await copyRaw(source, target, exportProgress(size));
+  // The disk is the caller's to fill: it may be a stick for this one file.
+  await copyRaw(source, target, exportProgress(size), { reserveBytes: 0 });
 }
 
 /** Runs the program; gives its exit code. */

@@ -15,6 +15,7 @@ import { copyInChild } from "../image/copy-tree.ts";
 import { exists, type InstallOptions, Stage, type StageLabel } from "../image/stage.ts";
 import { copyRaw } from "../image/write-raw.ts";
 import { abandonWithUs } from "../program/abandon.ts";
+import { transferBudget } from "../program/budget.ts";
 import { log } from "../program/log.ts";
 import type { WorkerOptions } from "../program/options.ts";
 import { changeMode, setFileTime } from "../tar/untar-calls.ts";
@@ -141,6 +142,7 @@ export class PullPlace implements Disposable {
         continue;
       }
       using stage = Stage.file(this.root, label, 0o644);
+      transferBudget.part(this.root).entered(content.length);
       writeFileSync(stage.file.number, content);
       if (how === "replace") changeMode(stage.file, 0o444);
       stage.putFile(name, this.options);

@@ -26,6 +26,7 @@ import { parseReference } from "../oci/reference.ts";
 import { contentDigests, settingsOf } from "../oci/settings.ts";
 import { type BlobWork, foreignBlob, type OciSource, type Taker } from "../oci/source.ts";
 import { abandonAll, keepForLater } from "../program/abandon.ts";
+import { transferBudget } from "../program/budget.ts";
 import { log } from "../program/log.ts";
 import type { CommandLine, WorkerOptions } from "../program/options.ts";
 import { Progress } from "../program/progress.ts";
@@ -266,6 +267,7 @@ function putConfig(root: Fd, local: string, config: Buffer, options: WorkerOptio
   for (const [name, content] of files) {
     if (content === null || (exists(root, name) && !options.force)) continue;
     using stage = Stage.file(root, "settings", 0o644);
+    transferBudget.part(root).entered(content.length);
     writeFileSync(stage.file.number, content);
     stage.putFile(name, options);
   }

@@ -7,7 +7,7 @@ import { fileSystemOf } from "../../kernel/file/file-system.ts";
 import { shareData } from "../../kernel/tree/copy-file.ts";
 import { liftOsTree } from "../image/os-tree.ts";
 import { Stage } from "../image/stage.ts";
-import { Budget } from "../program/budget.ts";
+import { transferBudget } from "../program/budget.ts";
 import { log } from "../program/log.ts";
 import type { TarEntry, TarSink, TarTarget } from "../tar/entry.ts";
 import { Untar, type UntarOptions } from "../tar/untar.ts";
@@ -29,9 +29,14 @@ export class Twin implements Disposable {
   #isWhole = true;
 
   private constructor(root: Fd, options: UntarOptions) {
-    const { wrote } = new Budget(root, { reserveBytes: RESERVE_BYTES });
+    const spending = transferBudget.part(root, { reserveBytes: RESERVE_BYTES });
     this.#stage = Stage.tree(root, "tar", false);
-    this.#untar = new Untar(this.#stage.file, { ...options, wrote, isQuiet: true, heldLimitBytes: HELD_LIMIT_BYTES });
+    this.#untar = new Untar(this.#stage.file, {
+      ...options,
+      spending,
+      isQuiet: true,
+      heldLimitBytes: HELD_LIMIT_BYTES,
+    });
   }
 
   /** An empty twin in the directory `root`; null where a copy costs less, or there is too little room. */

@@ -1,0 +1,60 @@
+// One budget for a transfer, whatever parts it has.
+import { expect, test } from "bun:test";
+import { readdirSync, readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { openPath } from "../../../../src/kernel/file/fd.ts";
+import { Budget } from "../../../../src/worker/program/budget.ts";
+
+const MEBIBYTE = 1 << 20;
+
+test("parts that are each below the limit are stopped when they are beyond it together", () => {
+  using directory = openPath(tmpdir(), "directory");
+  const budget = new Budget({ writtenBytes: 10 * MEBIBYTE });
+  const make = () => budget.part(directory, { limitBytes: 4 * MEBIBYTE }).wrote(3 * MEBIBYTE);
+  make();
+  make();
+  make();
+  expect(make).toThrow("File overly large, refusing.");
+});
+
+test("files of all parts are counted together", () => {
+  using directory = openPath(tmpdir(), "directory");
+  const budget = new Budget({ entries: 5 });
+  for (let part = 0; part < 5; part++) budget.part(directory).entered(512);
+  expect(budget.entries).toBe(5);
+  expect(budget.written).toBe(5 * 512);
+  expect(() => budget.part(directory).entered(512)).toThrow("Transfer makes more than 5 files, refusing.");
+});
+
+test("many small parts look how full the disk is, too", () => {
+  using directory = openPath(tmpdir(), "directory");
+  const budget = new Budget();
+  const make = () => budget.part(directory, { reserveBytes: Number.MAX_SAFE_INTEGER }).wrote(5 * MEBIBYTE);
+  for (let part = 0; part < 12; part++) make();
+  expect(make).toThrow(/^Disk is full/);
+});
+
+test("a part that takes no more room leaves it to the others to look", () => {
+  using directory = openPath(tmpdir(), "directory");
+  const budget = new Budget();
+  const first = budget.part(directory, { reserveBytes: 0 });
+  const second = budget.part(directory, { reserveBytes: Number.MAX_SAFE_INTEGER });
+  first.wrote(70 * MEBIBYTE);
+  expect(() => second.wrote(1)).toThrow(/^Disk is full/);
+  first.wrote(70 * MEBIBYTE);
+});
+
+test("there is one budget in a worker", () => {
+  const root = join(import.meta.dir, "../../../../src");
+  const sources = readdirSync(root, { recursive: true }).map(String);
+  const found = sources.flatMap((path) => {
+    if (!path.endsWith(".ts")) return [];
+    const lines = readFileSync(join(root, path), "utf8").match(/new (Budget|Spending)\(.*/g) ?? [];
+    return lines.map((line) => `${path}: ${line}`);
+  });
+  expect(found.sort()).toEqual([
+    "worker/program/budget.ts: new Budget();",
+    "worker/program/budget.ts: new Spending(this, directory, limits);",
+  ]);
+});
