@@ -37,9 +37,9 @@ test("a crowd is let in a few at a time, and the loop's other work is done in be
 /** Runs in a process that may open 100 files: `fill()` opens what is left, `free()` closes it. */
 function short(body: string) {
   return runScript(`
-    import { Acceptor } from "./kernel/acceptor.ts";
-    import { openPath } from "./kernel/fd.ts";
-    import { connectUnix, listenUnix } from "./kernel/unix-socket.ts";
+    import { Acceptor } from "./kernel/socket/acceptor.ts";
+    import { openPath } from "./kernel/file/fd.ts";
+    import { connectUnix, listenUnix } from "./kernel/socket/unix.ts";
     import { readdirSync, readFileSync, readlinkSync } from "node:fs";
     const infoOf = (fd) => { try { return readFileSync("/proc/self/fdinfo/" + fd, "utf8"); } catch { return ""; } };
     const linkOf = (fd) => { try { return readlinkSync("/proc/self/fd/" + fd); } catch { return ""; } };

@@ -7,10 +7,10 @@ const directory = scratchDirectory();
 
 rootTest("files are made as another user, with all the rights there were before", async () => {
   const { stdout, stderr } = await runScript(`
-    import { makeFilesAs } from "./kernel/act-as.ts";
-    import { createDirectory, createFile } from "./kernel/link.ts";
-    import { changeOwner } from "./kernel/ownership.ts";
-    import { openPath } from "./kernel/fd.ts";
+    import { makeFilesAs } from "./kernel/process/act-as.ts";
+    import { createDirectory, createFile } from "./kernel/tree/link.ts";
+    import { changeOwner } from "./kernel/file/ownership.ts";
+    import { openPath } from "./kernel/file/fd.ts";
     for (let i = 0; i < ${MANY / 10}; i++) makeFilesAs({ uid: 524288, gid: 524289 });
     const directory = openPath(${JSON.stringify(directory)}, "directory");
     createDirectory({ directory, name: "dir" }, 0o700);
@@ -29,7 +29,7 @@ rootTest(
   "a process that forbids inspection shows its links to nobody without privileges over all processes",
   async () => {
     const { stdout, stderr } = await runScript(`
-    import { forbidInspection } from "./kernel/inspection.ts";
+    import { forbidInspection } from "./kernel/process/dumpable.ts";
     const look = () => {
       // Root of a user namespace of its own: as privileged as a machine's root, and no more.
       const command = ["unshare", "--user", "--map-root-user", "readlink", "/proc/" + process.pid + "/exe"];

@@ -19,10 +19,10 @@ rootTest("a mount shows its files as those of a user namespace's users", async (
   for (const kind of ["uid_map", "gid_map"]) writeFileSync(`/proc/${machine.pid}/${kind}`, "0 700000 1000\n");
   const script = `
     import { lstatSync } from "node:fs";
-    import { Fd, openAt, openPath, statFd } from "./kernel/fd.ts";
-    import { mapMountIds } from "./kernel/idmapped-mount.ts";
-    import { cloneMount } from "./kernel/mount.ts";
-    import { openNamespace } from "./kernel/namespace.ts";
+    import { Fd, openAt, openPath, statFd } from "./kernel/file/fd.ts";
+    import { mapMountIds } from "./kernel/mount/idmapped.ts";
+    import { cloneMount } from "./kernel/mount/mount.ts";
+    import { openNamespace } from "./kernel/process/namespace.ts";
     const mount = cloneMount(openPath(${JSON.stringify(join(files, "dir"))}, "path"), "one");
     mapMountIds(mount, openNamespace(${machine.pid}, "user"));
     const { uid, gid } = statFd(openAt(mount, "file", "path"));
@@ -46,9 +46,9 @@ rootTest("a mount namespace that was entered can be left again", async () => {
   await using machine = await startNamespaced(["--mount"], `mount -t tmpfs inside '${mark}' && touch '${mark}/inside'`);
   const { stdout, stderr } = await runScript(`
     import { readdirSync } from "node:fs";
-    import { enterMountNamespace } from "./kernel/mount.ts";
-    import { currentMountNamespace, returnToMountNamespace } from "./kernel/mount-namespace.ts";
-    import { PidRef } from "./kernel/pidref.ts";
+    import { enterMountNamespace } from "./kernel/mount/mount.ts";
+    import { currentMountNamespace, returnToMountNamespace } from "./kernel/mount/mount-namespace.ts";
+    import { PidRef } from "./kernel/process/pidref.ts";
     const host = currentMountNamespace();
     const look = () => readdirSync(${JSON.stringify(mark)}).join();
     let out = look();

@@ -7,8 +7,8 @@ const directory = scratchDirectory();
 rootTest("a mount is cloned, restricted, attached and taken away, without a trace outside", async () => {
   const { stdout, stderr } = await runScript(`
     import { mkdirSync, readFileSync, writeFileSync, existsSync } from "node:fs";
-    import * as mount from "./kernel/mount.ts";
-    import { openPath } from "./kernel/fd.ts";
+    import * as mount from "./kernel/mount/mount.ts";
+    import { openPath } from "./kernel/file/fd.ts";
     const base = ${JSON.stringify(directory)};
     mount.unshareMountNamespace();
     mount.setPropagation("/", "slave");
@@ -38,8 +38,8 @@ rootTest("a mount is cloned, restricted, attached and taken away, without a trac
 rootTest("a worker enters the mount namespace of a process", async () => {
   const { stdout, stderr } = await runScript(`
     import { existsSync, readFileSync } from "node:fs";
-    import { enterMountNamespace } from "./kernel/mount.ts";
-    import { PidRef } from "./kernel/pidref.ts";
+    import { enterMountNamespace } from "./kernel/mount/mount.ts";
+    import { PidRef } from "./kernel/process/pidref.ts";
     const script = "mount -t tmpfs tmpfs ${directory} && echo inside > ${directory}/mark && exec sleep 1000";
     const child = Bun.spawn(["unshare", "--mount", "sh", "-c", script], { stdio: ["ignore", "ignore", "inherit"] });
     using process_ = PidRef.of(child.pid);

@@ -76,8 +76,8 @@ test("inherited sockets are taken once, only by the process they are meant for",
     expect(process.env["LISTEN_FDS"]).toBeUndefined();
   });
   const { stdout } = await runScript(`
-    import { socketPair } from "./kernel/unix-socket.ts";
-    import { listenUnix } from "./kernel/unix-socket.ts";
+    import { socketPair } from "./kernel/socket/unix.ts";
+    import { listenUnix } from "./kernel/socket/unix.ts";
     const listener = listenUnix(${JSON.stringify(join(directory, "activated"))});
     const script = ${JSON.stringify(`
       process.env.LISTEN_PID = String(process.pid);

@@ -178,9 +178,9 @@ test(
 );
 
 const CHECK_LIFE = `
-  import { socketPair } from "./kernel/unix-socket.ts";
-  import { watch } from "./kernel/poller.ts";
-  import { readSome, writeSome } from "./kernel/byte-io.ts";
+  import { socketPair } from "./kernel/socket/unix.ts";
+  import { watch } from "./kernel/event/poller.ts";
+  import { readSome, writeSome } from "./kernel/file/byte-io.ts";
   const [a, b] = socketPair();
   process.on("uncaughtException", (error) => console.log("reported:", error.message));
   let count = 0;
@@ -204,8 +204,8 @@ test("a throwing callback is reported and the loop goes on; without watches the 
 
 test("process.exit() ends a process whose thread is waiting", async () => {
   const { stdout, exitCode } = await runScript(`
-    import { socketPair } from "./kernel/unix-socket.ts";
-    import { watch } from "./kernel/poller.ts";
+    import { socketPair } from "./kernel/socket/unix.ts";
+    import { watch } from "./kernel/event/poller.ts";
     const [a] = socketPair();
     watch(a, { read: true }, () => {});
     ${whenThreadWaits("process.exit(7);")}
@@ -226,7 +226,7 @@ test(
       CHECK_LIFE.replace("LATER", () => whenThreadWaits('writeSome(b, Buffer.from("2"));')),
     );
     const options = ["--compile", "--minify", "--bytecode", "--format=esm", "--splitting"];
-    const entries = [join(sources, "main.ts"), join(sources, "kernel/poller-thread.ts")];
+    const entries = [join(sources, "main.ts"), join(sources, "kernel/event/poller-thread.ts")];
     const outfile = join(directory, "program");
     const built = Bun.spawnSync([process.execPath, "build", ...options, ...entries, "--outfile", outfile]);
     expect(built.exitCode).toBe(0);

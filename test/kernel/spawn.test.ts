@@ -27,8 +27,8 @@ writeFileSync(
     writeSync(3, JSON.stringify(report));
     process.exit(7);
   } else {
-    const { spawnSelf } = await import("./kernel/spawn.ts");
-    const { openPath } = await import("./kernel/fd.ts");
+    const { spawnSelf } = await import("./kernel/process/spawn.ts");
+    const { openPath } = await import("./kernel/file/fd.ts");
     const before = (await import("node:fs")).readdirSync("/proc/self/fd").length;
     using five = openPath(${JSON.stringify(join(directory, "five"))}, "read");
     const child = spawnSelf("child", ["a b", "--version", "-x"], { result: true, fds: { 5: five }, env: { EXTRA: "1" } });
@@ -75,7 +75,7 @@ test(
   "compiled, a program is the name it is called by",
   () => {
     const outfile = join(directory, "program");
-    const entries = [join(sources, "main.ts"), join(sources, "kernel/poller-thread.ts")];
+    const entries = [join(sources, "main.ts"), join(sources, "kernel/event/poller-thread.ts")];
     const built = Bun.spawnSync([
       process.execPath,
       "build",
