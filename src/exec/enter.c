@@ -19,14 +19,18 @@
  *   detach=1       returns as soon as the command runs, and prints its number and its cgroup
  *   verbose=1      says what could not be taken over from the leader
  *
- * The environment that this program gets is the command's. Exit status: the command's own, 128+N for signal N, 124 timed
+ * The environment that this program gets is the command's, each assignment behind "=", so that no variable means
+ * anything to this program or its C library. Exit status: the command's own, 128+N for signal N, 124 timed
  * out, 125 for what fails here, 126 not executable, 127 not found.
  *
- * The parent stays in the host's namespaces, waits, forwards signals and writes a line to the journal. The child takes
- * over from the leader, in this order: cgroup, OOM score, LSM label, namespaces, root directory, bounding set,
- * no_new_privs, ids, system call filters.
+ * Three processes. The supervisor stays in the host's namespaces, waits, forwards signals and writes a line to the
+ * journal. The envoy takes over from the leader: cgroup, limits, OOM score, LSM label, namespaces, root directory,
+ * bounding set, no_new_privs, ids. The command is started by the envoy, as a child of the supervisor. It alone is in the
+ * machine's pid namespace, where processes of the machine may trace it from its first moment on: by then it has no
+ * descriptor, directory or capability that the machine does not have.
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -47,6 +51,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
@@ -66,7 +71,7 @@
 #endif
 
 enum { EXIT_TIMED_OUT = 124, EXIT_OURS = 125, EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
-enum { MAX_GROUPS = 1024, MAX_MOUNTS = 16, MAX_FILTERS = 64, TERM_GRACE_MS = 5000, LEADER_STOP_MS = 2000 };
+enum { MAX_GROUPS = 1024, MAX_MOUNTS = 16, MAX_FILTERS = 64, MAX_LEAF_NAMES = 16, TERM_GRACE_MS = 5000, LEADER_STOP_MS = 2000 };
 
 extern char **environ;
 
@@ -93,12 +98,14 @@ static struct {
         char label[4096];
         int root_fd;
         int namespaces;
+        struct { bool known; struct rlimit value; } limits[RLIM_NLIMITS];
         struct sock_fprog filters[MAX_FILTERS];
         size_t n_filters;
         bool may_setgroups;
 } leader = { .root_fd = -1, .may_setgroups = true };
 
-static char leaves[MAX_MOUNTS][PATH_MAX];
+/* The cgroups that the command is put into: one made for it, or the leader's own. */
+static struct { char path[PATH_MAX], leader[PATH_MAX]; bool is_made; } leaves[MAX_MOUNTS];
 static size_t n_leaves;
 
 static void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -216,6 +223,13 @@ static bool leader_is_alive(void) {
         return poll(&ready, 1, 0) == 0;
 }
 
+/* A failure while the leader is looked at, whose reason may be that it has ended. */
+static void __attribute__((noreturn)) fail_at_leader(const char *attempt) {
+        int error = errno;
+        if (!leader_is_alive()) fail("Machine '%s' has ended", request.machine);
+        fail("Cannot %s of machine '%s': %s", attempt, request.machine, strerror(error));
+}
+
 /* Which namespaces the leader does not share with us. Joining the own user namespace is an error of setns(2). */
 static int foreign_namespaces(int proc) {
         static const struct { const char *name; int flag; } kinds[] = {
@@ -230,7 +244,7 @@ static int foreign_namespaces(int proc) {
                 snprintf(ours, sizeof ours, "/proc/self/ns/%s", kinds[i].name);
                 if (fstatat(proc, theirs, &a, 0) < 0) {
                         if (errno == ENOENT && stat(ours, &b) < 0) continue; /* the kernel has no such kind */
-                        fail("Cannot look at the namespaces of machine '%s': %s", request.machine, strerror(errno));
+                        fail_at_leader("look at the namespaces");
                 }
                 if (stat(ours, &b) < 0 || a.st_dev != b.st_dev || a.st_ino != b.st_ino) flags |= kinds[i].flag;
         }
@@ -261,7 +275,7 @@ static void check_ids(int proc) {
 static void read_leader(int proc) {
         static char status[65536];
         if (read_file(proc, "status", status, sizeof status) < 0) {
-                fail("Cannot look at the leader of machine '%s': %s", request.machine, strerror(errno));
+                fail_at_leader("look at the leader");
         }
         const char *bounding = status_field(status, "CapBnd"), *privs = status_field(status, "NoNewPrivs");
         leader.bounding = bounding == NULL ? 0 : strtoull(bounding, NULL, 16);
@@ -272,48 +286,72 @@ static void read_leader(int proc) {
         if (length <= 0) leader.label[0] = 0;
         leader.label[strcspn(leader.label, "\n")] = 0;
         leader.root_fd = openat(proc, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
-        if (leader.root_fd < 0) fail("Cannot open the root directory of machine '%s': %s", request.machine, strerror(errno));
+        if (leader.root_fd < 0) fail_at_leader("open the root directory");
+        for (int resource = 0; resource < RLIM_NLIMITS; resource++) {
+                leader.limits[resource].known = prlimit(request.leader, resource, NULL, &leader.limits[resource].value) == 0;
+        }
         leader.namespaces = foreign_namespaces(proc);
         if (leader.namespaces & CLONE_NEWUSER) check_ids(proc);
 }
 
-/* Waits until the leader, which was told to, has stopped; not for ever, since it may hang in the kernel. */
-static bool wait_stopped(void) {
+/*
+ * Waits until the leader, which was told to, has stopped; not for ever, since it may hang in the kernel. Where a signal
+ * stopped it, `signal` is to be given back to it, else 0.
+ */
+static bool wait_stopped(int *signal) {
         struct timespec pause = { .tv_nsec = 1000000 };
         for (int waited = 0; waited < LEADER_STOP_MS; waited++) {
                 int status;
                 pid_t pid = waitpid(request.leader, &status, WNOHANG | __WALL);
-                if (pid == request.leader) return WIFSTOPPED(status);
+                if (pid == request.leader) {
+                        if (!WIFSTOPPED(status)) return false;
+                        *signal = status >> 16 == 0 ? WSTOPSIG(status) : 0;
+                        return true;
+                }
                 if (pid < 0) return false;
                 nanosleep(&pause, NULL);
         }
         return false;
 }
 
-/* Copies the leader's system call filters. The kernel shows them to a tracer that has none itself. */
-static const char *read_filters(int proc) {
-        char status[65536];
-        if (read_file(proc, "status", status, sizeof status) < 0) return strerror(errno);
-        const char *mode = status_field(status, "Seccomp");
-        if (mode == NULL || strtol(mode, NULL, 10) != SECCOMP_MODE_FILTER) return NULL;
-        if (ptrace(PTRACE_SEIZE, request.leader, NULL, NULL) < 0) return strerror(errno);
-        const char *reason = NULL;
-        if (ptrace(PTRACE_INTERRUPT, request.leader, NULL, NULL) < 0 || !wait_stopped()) reason = "the leader does not stop";
-        while (reason == NULL) {
+/* Copies the filters of the leader, which is stopped. */
+static const char *copy_filters(void) {
+        for (;;) {
                 long length = ptrace(PTRACE_SECCOMP_GET_FILTER, request.leader, (void *) leader.n_filters, NULL);
-                if (length < 0) {
-                        if (errno != ENOENT) reason = strerror(errno);
-                        break;
-                }
-                if (leader.n_filters == MAX_FILTERS) { reason = "it has too many"; break; }
+                if (length < 0) return errno == ENOENT ? NULL : strerror(errno);
+                if (leader.n_filters == MAX_FILTERS) fail("Machine '%s' has too many system call filters", request.machine);
                 struct sock_filter *code = calloc((size_t) length, sizeof *code);
-                if (code == NULL || ptrace(PTRACE_SECCOMP_GET_FILTER, request.leader, (void *) leader.n_filters, code) != length) {
-                        reason = "they changed";
-                        break;
-                }
+                if (code == NULL) return strerror(errno);
+                if (ptrace(PTRACE_SECCOMP_GET_FILTER, request.leader, (void *) leader.n_filters, code) != length) return "they changed";
                 leader.filters[leader.n_filters++] = (struct sock_fprog) { .len = (unsigned short) length, .filter = code };
         }
-        ptrace(PTRACE_DETACH, request.leader, NULL, NULL);
+}
+
+/*
+ * Copies the leader's system call filters; returns why that is not possible. The kernel shows them to a tracer that has
+ * none itself. What the machine can bring about (its leader is traced by one of its own, or hangs) must not give it a
+ * process without filters: then the command is not run.
+ */
+static const char *read_filters(int proc) {
+        static char status[65536];
+        if (read_file(proc, "status", status, sizeof status) < 0) return strerror(errno);
+        const char *mode = status_field(status, "Seccomp"), *tracer = status_field(status, "TracerPid");
+        if (mode == NULL || strtol(mode, NULL, 10) != SECCOMP_MODE_FILTER) return NULL;
+        if (ptrace(PTRACE_SEIZE, request.leader, NULL, NULL) < 0) {
+                char scope[16] = "";
+                /* Nobody may trace anybody on this host. */
+                if (read_file(AT_FDCWD, "/proc/sys/kernel/yama/ptrace_scope", scope, sizeof scope) > 0 && atoi(scope) == 3) return "kernel.yama.ptrace_scope is 3";
+                if (!leader_is_alive()) fail("Machine '%s' has ended", request.machine);
+                fail("Cannot take over the system call filters of machine '%s': its leader is traced by process %ld; "
+                     "run the command again when that has ended", request.machine, tracer == NULL ? 0 : strtol(tracer, NULL, 10));
+        }
+        int signal = 0;
+        if (ptrace(PTRACE_INTERRUPT, request.leader, NULL, NULL) < 0 || !wait_stopped(&signal)) {
+                fail("Cannot take over the system call filters of machine '%s': its leader does not stop; it is paused or hangs in the kernel",
+                     request.machine);
+        }
+        const char *reason = copy_filters();
+        ptrace(PTRACE_DETACH, request.leader, NULL, (void *) (long) signal);
         if (reason != NULL) leader.n_filters = 0;
         return reason;
 }
@@ -336,41 +374,66 @@ static bool cgroup_path(const char *text, const char *controllers, char *path, s
         return false;
 }
 
+/* Removes what commands whose supervisors were killed left behind in `directory`; what is in use stays. */
+static void sweep_cgroups(const char *directory) {
+        DIR *entries = opendir(directory);
+        if (entries == NULL) return;
+        for (struct dirent *entry; (entry = readdir(entries)) != NULL;) {
+                long pid, number;
+                if (sscanf(entry->d_name, ".machined-exec-%ld-%ld", &pid, &number) != 2) continue;
+                if (kill((pid_t) pid, 0) < 0 && errno == ESRCH) unlinkat(dirfd(entries), entry->d_name, AT_REMOVEDIR);
+        }
+        closedir(entries);
+}
+
+/* Makes a new cgroup in `directory`. Names that are taken already may be the machine's doing. */
+static bool make_leaf(size_t i, const char *directory) {
+        for (int number = 0; number < MAX_LEAF_NAMES; number++) {
+                int n = snprintf(leaves[i].path, PATH_MAX, "%s/.machined-exec-%d-%d", directory, (int) getpid(), number);
+                if (n < 0 || n >= PATH_MAX) return false;
+                if (mkdir(leaves[i].path, 0755) == 0) return true;
+                if (errno != EEXIST) return false;
+        }
+        return false;
+}
+
 /*
  * Makes a cgroup for the command in each hierarchy: directly below the root of the leader's cgroup namespace, where the
  * limits of the machine count and its service manager does not look; below the leader's own cgroup where it shares ours.
+ * Where none can be made (the machine may forbid it), the command goes into the leader's own.
  */
 static void make_cgroups(int proc) {
         static char absolute[65536], relative[65536];
         if (request.n_mounts == 0) return;
-        if (read_file(proc, "cgroup", absolute, sizeof absolute) < 0) fail("Cannot read the leader's cgroup: %s", strerror(errno));
+        if (read_file(proc, "cgroup", absolute, sizeof absolute) < 0) fail_at_leader("read the leader's cgroup");
         bool own = (leader.namespaces & CLONE_NEWCGROUP) != 0;
         /* Our own view of /proc/PID/cgroup changes with the namespace, nothing else does. */
-        if (own && syscall(SYS_setns, request.pidfd, CLONE_NEWCGROUP) < 0) fail("Cannot join the cgroup namespace: %s", strerror(errno));
-        if (own && read_file(proc, "cgroup", relative, sizeof relative) < 0) fail("Cannot read the leader's cgroup: %s", strerror(errno));
+        if (own && syscall(SYS_setns, request.pidfd, CLONE_NEWCGROUP) < 0) fail_at_leader("join the cgroup namespace");
+        if (own && read_file(proc, "cgroup", relative, sizeof relative) < 0) fail_at_leader("read the leader's cgroup");
         for (size_t i = 0; i < request.n_mounts; i++) {
-                char whole[PATH_MAX], inner[PATH_MAX];
+                char whole[PATH_MAX], inner[PATH_MAX], directory[PATH_MAX];
                 if (!cgroup_path(absolute, request.mounts[i].controllers, whole, sizeof whole)) continue;
+                /* Outside of what this host, a container itself, can see. */
+                if (strncmp(whole, "/..", 3) == 0) continue;
+                const char *mount = request.mounts[i].path;
+                if (snprintf(leaves[n_leaves].leader, PATH_MAX, "%s%s", mount, whole) >= PATH_MAX) continue;
                 if (own && cgroup_path(relative, request.mounts[i].controllers, inner, sizeof inner)) {
                         size_t a = strlen(whole), b = strcmp(inner, "/") == 0 ? 0 : strlen(inner);
                         if (b <= a && strcmp(whole + a - b, b == 0 ? "" : inner) == 0) whole[a - b] = 0;
                 }
-                char *leaf = leaves[n_leaves];
-                const char *slash = strcmp(whole, "/") == 0 ? "" : whole;
-                int n = snprintf(leaf, PATH_MAX, "%s%s/.machined-exec-%d", request.mounts[i].path, slash, (int) getpid());
-                if (n < 0 || n >= PATH_MAX) continue;
-                rmdir(leaf);
-                if (mkdir(leaf, 0755) < 0) {
-                        if (request.verbose) say("No cgroup '%s' for the command: %s", leaf, strerror(errno));
-                        continue;
+                if (snprintf(directory, sizeof directory, "%s%s", mount, strcmp(whole, "/") == 0 ? "" : whole) >= PATH_MAX) continue;
+                sweep_cgroups(directory);
+                leaves[n_leaves].is_made = make_leaf(n_leaves, directory);
+                if (!leaves[n_leaves].is_made && request.verbose) {
+                        say("The command runs in the leader's cgroup: none can be made in '%s': %s", directory, strerror(errno));
                 }
                 n_leaves++;
         }
 }
 
-/* Opens one attribute of a cgroup that was made for the command, and writes it. */
-static int write_leaf(size_t i, const char *name, const char *text) {
-        int fd = open(leaves[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
+/* Opens one attribute of a cgroup, and writes it. */
+static int write_leaf(const char *directory, const char *name, const char *text) {
+        int fd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0) return -1;
         int result = write_file(fd, name, text), error = errno;
         close(fd);
@@ -379,17 +442,24 @@ static int write_leaf(size_t i, const char *name, const char *text) {
 }
 
 static void remove_cgroups(void) {
-        for (size_t i = 0; i < n_leaves; i++) rmdir(leaves[i]);
+        for (size_t i = 0; i < n_leaves; i++) if (leaves[i].is_made) rmdir(leaves[i].path);
 }
 
-static void join_cgroups(pid_t child) {
+/* Puts the envoy into its cgroups: without limits of the machine nothing is run. */
+static void join_cgroups(pid_t envoy) {
         char text[16];
-        snprintf(text, sizeof text, "%d", (int) child);
+        snprintf(text, sizeof text, "%d", (int) envoy);
         for (size_t i = 0; i < n_leaves; i++) {
-                if (write_leaf(i, "cgroup.procs", text) == 0) continue;
+                if (leaves[i].is_made) {
+                        if (write_leaf(leaves[i].path, "cgroup.procs", text) == 0) continue;
+                        /* It is of a kind that takes no processes: a threaded one, one of version 1 without processors. */
+                        rmdir(leaves[i].path);
+                        leaves[i].is_made = false;
+                }
+                if (write_leaf(leaves[i].leader, "cgroup.procs", text) == 0) continue;
                 int error = errno;
-                kill(child, SIGKILL);
-                waitpid(child, NULL, 0);
+                kill(envoy, SIGKILL);
+                waitpid(envoy, NULL, 0);
                 remove_cgroups();
                 fail("Cannot put the command into the cgroup of machine '%s': %s", request.machine, strerror(error));
         }
@@ -398,8 +468,7 @@ static void join_cgroups(pid_t child) {
 /* Limits, priorities and the rest of what a login resets; the leader's limits, not the caller's. */
 static void reset_process(void) {
         for (int resource = 0; resource < RLIM_NLIMITS; resource++) {
-                struct rlimit limit;
-                if (prlimit(request.leader, resource, NULL, &limit) == 0) setrlimit(resource, &limit);
+                if (leader.limits[resource].known) setrlimit(resource, &leader.limits[resource].value);
         }
         umask(022);
         setpriority(PRIO_PROCESS, 0, 0);
@@ -438,6 +507,13 @@ static void set_capabilities(uint64_t wanted) {
         if (syscall(SYS_capset, &header, data) < 0) fail("Cannot set capabilities: %s", strerror(errno));
 }
 
+static uint64_t permitted_capabilities(void) {
+        struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+        struct __user_cap_data_struct data[2] = { { 0 }, { 0 } };
+        if (syscall(SYS_capget, &header, data) < 0) fail("Cannot read capabilities: %s", strerror(errno));
+        return data[0].permitted | (uint64_t) data[1].permitted << 32;
+}
+
 static void drop_bounding_set(void) {
         for (int capability = 0; capability < 64; capability++) {
                 if (leader.bounding & (1ULL << capability)) continue;
@@ -463,8 +539,9 @@ static void become_user(void) {
         if (setresgid(request.gid, request.gid, request.gid) < 0) fail("Cannot become group %u: %s", request.gid, strerror(errno));
         if (setresuid(request.uid, request.uid, request.uid) < 0) fail("Cannot become user %u: %s", request.uid, strerror(errno));
         prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0);
-        /* A filter needs either no_new_privs or this capability; a user has neither afterwards. */
-        if (request.uid != 0) set_capabilities(leader.no_new_privs ? 0 : 1ULL << CAP_SYS_ADMIN);
+        /* A filter needs either no_new_privs or this capability, which goes with execve(2). */
+        uint64_t needed = leader.n_filters > 0 && !leader.no_new_privs ? 1ULL << CAP_SYS_ADMIN : 0;
+        set_capabilities(needed | (request.uid == 0 ? permitted_capabilities() & leader.bounding : 0));
 }
 
 static void enter_directory(void) {
@@ -485,20 +562,21 @@ static void reset_signals(void) {
         sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* The second half of the child, in the machine. `parent` ends when the parent does. */
-static void __attribute__((noreturn)) run_inside(int parent) {
-        if (fchdir(leader.root_fd) < 0 || chroot(".") < 0) fail("Cannot enter the root of machine '%s': %s", request.machine, strerror(errno));
-        become_user();
-        enter_directory();
+/* The command, in the machine. Its environment is given without the mark in front of each assignment. */
+static void __attribute__((noreturn)) run_command(int life) {
+        /* A group of its own, so that signals reach all of it. */
+        setsid();
+        if (request.tty && ioctl(STDIN_FILENO, TIOCSCTTY, 0) < 0) fail("Cannot take the terminal: %s", strerror(errno));
         if (!request.detach) {
-                /* Changing ids takes this away, so it comes after them; and the parent may have gone before. */
                 prctl(PR_SET_PDEATHSIG, SIGHUP);
-                struct pollfd gone = { .fd = parent, .events = POLLIN };
+                /* The supervisor may have gone before. */
+                struct pollfd gone = { .fd = life, .events = POLLIN };
                 if (poll(&gone, 1, 0) != 0) _exit(EXIT_OURS);
         }
         reset_signals();
         install_filters();
-        if (request.uid != 0 && !leader.no_new_privs) set_capabilities(0);
+        if (request.uid != 0 && leader.n_filters > 0) set_capabilities(0);
+        for (char **assignment = environ; *assignment != NULL; assignment++) if (**assignment == '=') ++*assignment;
         execvp(request.command[0], request.command);
         int error = errno;
         bool missing = error == ENOENT || error == ENOTDIR;
@@ -506,45 +584,68 @@ static void __attribute__((noreturn)) run_inside(int parent) {
         _exit(missing ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE);
 }
 
-/* Moves the three descriptors that are still needed to 3, 4 and 5, and closes all others. */
-static void keep_only(int *ready) {
-        int kept[] = { *ready, leader.root_fd, request.pidfd };
-        for (int i = 0; i < 3; i++) {
+/* Moves the descriptors that are still needed to 3 and on, and closes all others. */
+static void keep_only(int *life) {
+        int kept[] = { *life, leader.root_fd, request.pidfd };
+        enum { N = sizeof kept / sizeof *kept };
+        for (int i = 0; i < N; i++) {
                 kept[i] = fcntl(kept[i], F_DUPFD_CLOEXEC, 64);
                 if (kept[i] < 0) fail("Cannot prepare descriptors: %s", strerror(errno));
         }
-        for (int i = 0; i < 3; i++) if (dup3(kept[i], 3 + i, O_CLOEXEC) < 0) fail("Cannot prepare descriptors: %s", strerror(errno));
-        if (syscall(SYS_close_range, 6U, ~0U, 0U) < 0) for (int fd = 6; fd < 65536; fd++) close(fd);
-        *ready = 3;
+        for (int i = 0; i < N; i++) if (dup3(kept[i], 3 + i, O_CLOEXEC) < 0) fail("Cannot prepare descriptors: %s", strerror(errno));
+        if (syscall(SYS_close_range, 3U + N, ~0U, 0U) < 0) for (int fd = 3 + N; fd < 65536; fd++) close(fd);
+        *life = 3;
         leader.root_fd = 4;
         request.pidfd = 5;
 }
 
-/* The first half of the child, on the host: `ready` says that it is in its cgroup. */
-static void __attribute__((noreturn)) run_child(int ready) {
+/*
+ * Joins all namespaces at once, with the rights of the user namespace; where that user namespace does not own the others,
+ * those come first, with the rights of the host.
+ */
+static void join_namespaces(void) {
+        int flags = leader.namespaces;
+        if (flags == 0 || syscall(SYS_setns, request.pidfd, flags) == 0) return;
+        int others = flags & ~CLONE_NEWUSER;
+        if (errno == EPERM && others != flags && others != 0 && syscall(SYS_setns, request.pidfd, others) == 0 &&
+            syscall(SYS_setns, request.pidfd, CLONE_NEWUSER) == 0) {
+                return;
+        }
+        fail("Cannot join the namespaces of machine '%s': %s", request.machine, strerror(errno));
+}
+
+/*
+ * The envoy: `life` says that it is in its cgroup, and ends with the supervisor. Who the command is stands in `command`
+ * afterwards, memory that the command does not have: the supervisor believes it.
+ */
+static void __attribute__((noreturn)) run_envoy(int life, pid_t *command) {
         char byte;
         ssize_t n;
-        while ((n = read(ready, &byte, 1)) < 0 && errno == EINTR);
+        while ((n = read(life, &byte, 1)) < 0 && errno == EINTR);
         if (n != 1) _exit(EXIT_OURS);
         reset_process();
         take_label();
-        /*
-         * Nothing of the host may be open in there, not even for a moment: the root of the machine, which is its own, and
-         * the pipe that ends with the parent stay.
-         */
-        keep_only(&ready);
-        /* Nobody in the machine may look into this process before it has become one of theirs. */
-        prctl(PR_SET_DUMPABLE, 0);
+        keep_only(&life);
         if (request.detach) {
                 int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
                 for (int fd = 0; nothing >= 0 && fd < 3; fd++) dup2(nothing, fd);
+                if (nothing >= 0) close(nothing);
         }
-        if (request.tty && ioctl(STDIN_FILENO, TIOCSCTTY, 0) < 0) fail("Cannot take the terminal: %s", strerror(errno));
-        int flags = leader.namespaces & ~CLONE_NEWPID;
-        if (flags != 0 && syscall(SYS_setns, request.pidfd, flags) < 0) {
-                fail("Cannot join the namespaces of machine '%s': %s", request.machine, strerror(errno));
-        }
-        run_inside(ready);
+        join_namespaces();
+        if (fchdir(leader.root_fd) < 0 || chroot(".") < 0) fail("Cannot enter the root of machine '%s': %s", request.machine, strerror(errno));
+        close(leader.root_fd);
+        close(request.pidfd);
+        become_user();
+        /* Changing ids may have undone this: nobody may look into the command before it is one of theirs. */
+        prctl(PR_SET_DUMPABLE, 0);
+        enter_directory();
+        if (madvise(command, sizeof *command, MADV_DONTFORK) < 0) fail("Cannot keep memory to ourselves: %s", strerror(errno));
+        /* A child of the supervisor. */
+        pid_t child = (pid_t) syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
+        if (child < 0) fail("Cannot start a process in machine '%s': %s", request.machine, strerror(errno));
+        if (child == 0) run_command(life);
+        *command = child;
+        _exit(0);
 }
 
 static long now_ms(void) {
@@ -555,7 +656,7 @@ static long now_ms(void) {
 
 static void kill_cgroups(pid_t child) {
         bool killed = false;
-        for (size_t i = 0; i < n_leaves; i++) killed |= write_leaf(i, "cgroup.kill", "1") == 0;
+        for (size_t i = 0; i < n_leaves; i++) killed |= leaves[i].is_made && write_leaf(leaves[i].path, "cgroup.kill", "1") == 0;
         if (!killed) kill(-child, SIGKILL);
 }
 
@@ -581,7 +682,7 @@ static int supervise(pid_t child, const sigset_t *signals, int *how) {
                 }
                 siginfo_t info;
                 int signal = limit == NULL ? sigwaitinfo(signals, &info) : sigtimedwait(signals, &info, limit);
-                /* The group is made by the child itself, perhaps not yet. */
+                /* The group is made by the command itself, perhaps not yet. */
                 if (signal > 0 && signal != SIGCHLD && kill(-child, signal) < 0) kill(child, signal);
         }
         if (timed_out) return EXIT_TIMED_OUT;
@@ -624,6 +725,43 @@ static void write_journal(int status) {
         close(fd);
 }
 
+/* Starts the envoy, and has it start the command; returns the command's number, or -1 where the reason has been said. */
+static pid_t start_command(const sigset_t *signals) {
+        int life[2], how;
+        pid_t *command = mmap(NULL, sizeof *command, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        if (command == MAP_FAILED || pipe2(life, O_CLOEXEC) < 0) {
+                say("Cannot prepare the start of a process: %s", strerror(errno));
+                return -1;
+        }
+        pid_t envoy = fork();
+        if (envoy < 0) {
+                say("Cannot start a process: %s", strerror(errno));
+                return -1;
+        }
+        if (envoy == 0) {
+                close(life[1]);
+                run_envoy(life[0], command);
+        }
+        close(life[0]);
+        join_cgroups(envoy);
+        /* What was read by number must have been about the leader: it still is there, so it was. */
+        if (!leader_is_alive()) {
+                kill(envoy, SIGKILL);
+                waitpid(envoy, NULL, 0);
+                say("Machine '%s' has ended", request.machine);
+                return -1;
+        }
+        if (write(life[1], "", 1) != 1) kill(envoy, SIGKILL);
+        /* The envoy may wait for the machine, whose cgroup may be frozen: then a signal that would end the command ends it. */
+        while (waitpid(envoy, &how, WNOHANG) == 0) {
+                int signal = sigwaitinfo(signals, NULL);
+                if (signal == SIGHUP || signal == SIGINT || signal == SIGQUIT || signal == SIGTERM) kill(envoy, SIGKILL);
+        }
+        if (*command > 0) return *command;
+        if (WIFSIGNALED(how)) say("The command was not started in machine '%s'", request.machine);
+        return -1;
+}
+
 int main(int argc, char **argv) {
         parse(argc, argv);
         char path[32];
@@ -647,46 +785,20 @@ int main(int argc, char **argv) {
         sigprocmask(SIG_BLOCK, &signals, NULL);
 
         make_cgroups(proc);
-        int ready[2];
-        if (pipe2(ready, O_CLOEXEC) < 0) fail("Cannot make a pipe: %s", strerror(errno));
-        if ((leader.namespaces & CLONE_NEWPID) && syscall(SYS_setns, request.pidfd, CLONE_NEWPID) < 0) {
+        int status, how = 0;
+        pid_t command = start_command(&signals);
+        if (command < 0) {
                 remove_cgroups();
-                fail("Cannot join the processes of machine '%s': %s", request.machine, strerror(errno));
+                return EXIT_OURS;
         }
-        pid_t child = fork();
-        if (child < 0) {
-                int error = errno;
-                remove_cgroups();
-                fail("Cannot start a process in machine '%s': %s", request.machine, strerror(error));
-        }
-        if (child == 0) {
-                setsid();
-                close(ready[1]);
-                run_child(ready[0]);
-        }
-        close(ready[0]);
-        join_cgroups(child);
-        /* What was read by number must have been about the leader: it still is there, so it was. */
-        if (!leader_is_alive()) {
-                kill(child, SIGKILL);
-                waitpid(child, NULL, 0);
-                remove_cgroups();
-                fail("Machine '%s' has ended", request.machine);
-        }
-        ssize_t n = write(ready[1], "", 1);
-        (void) n;
         if (request.detach) {
-                printf("%d %s\n", (int) child, n_leaves > 0 ? leaves[0] : "-");
+                printf("%d %s\n", (int) command, n_leaves == 0 ? "-" : leaves[0].is_made ? leaves[0].path : leaves[0].leader);
                 return 0;
         }
         /* The command alone holds the caller's input and output, so that their other ends see when it closes them. */
         int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
-        if (nothing >= 0) {
-                dup2(nothing, STDIN_FILENO);
-                dup2(nothing, STDOUT_FILENO);
-        }
-        int how = 0;
-        int status = supervise(child, &signals, &how);
+        for (int fd = 0; nothing >= 0 && fd < 3; fd++) dup2(nothing, fd);
+        status = supervise(command, &signals, &how);
         remove_cgroups();
         write_journal(status);
         return status;

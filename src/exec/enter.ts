@@ -11,6 +11,8 @@ import { idMapsOf, mapInward, mapOutward } from "../registry/machine/uid-map.ts"
 export interface EnterRequest {
   readonly leader: PidRef;
   readonly machine: string;
+  /** The user of this host whose machine it is. */
+  readonly ownerUid: number;
   /** A name or number in the machine; "" for root, or the leader's user where root is not mapped. */
   readonly user: string;
   /** Of the command; null for the user's home, or "/" where there is none. */
@@ -33,6 +35,7 @@ export interface EnterRequest {
 /** How enter.c is called. */
 export interface EnterCommand {
   readonly args: readonly string[];
+  /** Each assignment behind "=": to enter.c and its C library the variables mean nothing. */
   readonly environment: readonly string[];
 }
 
@@ -74,8 +77,27 @@ function defaultIds(leader: PidRef): { uid: number; gid: number } {
   return hasRoot ? { uid: 0, gid: 0 } : leaderIds(leader);
 }
 
-function accountOf({ leader, machine, user }: EnterRequest, root: Fd): Account {
+/**
+ * The account of a machine that shares our users and belongs to one of them: its owner writes its user database, and would
+ * choose by it whose rights on this host a command has. So a command has the leader's, without supplementary groups.
+ */
+function ownersAccount({ leader, machine, user, ownerUid }: EnterRequest, passwd: string): Account {
+  const { uid, gid } = leaderIds(leader);
+  const entry = findUser(passwd, uid);
+  if (uid === ownerUid && (user === "" || user === String(uid) || user === entry?.name))
+    return { uid, gid, groups: [], entry };
+  const meant = user === "" ? `user ${uid}` : `user '${user}'`;
+  throw new ErrnoError(
+    "EPERM",
+    `Machine '${machine}' of user ${ownerUid} has no user namespace, so its ${meant} would be one of this host: ` +
+      "run the command as the leader's user, without --uid=",
+  );
+}
+
+function accountOf(request: EnterRequest, root: Fd): Account {
+  const { leader, machine, user, ownerUid } = request;
   const passwd = readDatabase(root, "/etc/passwd");
+  if (ownerUid !== 0 && sameNamespace(leader.pid, "user")) return ownersAccount(request, passwd);
   const isNumber = /^\d+$/.test(user);
   const ids = user === "" ? defaultIds(leader) : null;
   const entry = findUser(passwd, ids !== null ? ids.uid : isNumber ? Number(user) : user);
@@ -126,7 +148,7 @@ export function enterCommand(request: EnterRequest, pidfd: number): EnterCommand
     }
     return {
       args: ["machined-enter", ...given.map(([key, value]) => `${key}=${value}`), ...mounts, "--", ...request.command],
-      environment: [...variables].map(([name, value]) => `${name}=${value}`),
+      environment: [...variables].map(([name, value]) => `=${name}=${value}`),
     };
   });
 }

@@ -42,7 +42,7 @@ export function startCommand(request: EnterRequest, [stdin, stdout, stderr]: rea
   using program = programFile();
   const { args, environment } = enterCommand(request, CHILD_PIDFD);
   const variables = environment.map((assignment): [string, string] => {
-    const equals = assignment.indexOf("=");
+    const equals = assignment.indexOf("=", 1);
     return [assignment.slice(0, equals), assignment.slice(equals + 1)];
   });
   const child = Bun.spawn([`/proc/${process.pid}/fd/${program.number}`, ...args.slice(1)], {

