@@ -21,6 +21,7 @@ const PROGRAMS: Readonly<Record<string, () => Promise<{ main: Program }>>> = {
   machinectl: client(() => import("./cli/program/machinectl.ts")),
   importctl: client(() => import("./cli/program/importctl.ts")),
   "systemd-importd": () => import("./importd/main.ts"),
+  "machined-exec": () => import("./execd/main.ts"),
   "machined-worker": () => import("./worker/main.ts"),
   "nss-mymachines": () => import("./nss/lookup.ts"),
   "systemd-import": () => import("./worker/transfer/import.ts"),

@@ -51,9 +51,9 @@ _machinectl_offer() {
 }
 
 _machinectl() {
-    local flags='-h --help --version --system --user --value -a --all -l --full --wait-status --read-only --mkdir --force --now -V -t --tty --detach -v --verbose --no-pager --no-legend --no-ask-password -q --quiet'
-    local valued='-H --host= -M --machine= -p --property= -P --kill-whom= -s --signal= --uid= -E --setenv= -n --lines= --max-addresses= -o --output= --json= --runner= --stdin= --chdir= --timeout= --parallel= --delay= --iterations='
-    local verbs='list status show stats top start login shell exec enable disable poweroff stop reboot restart terminate pause resume kill copy-to copy-from bind bind-volume unbind-volume list-images image-status show-image edit cat clone rename read-only remove set-limit clean pull-tar pull-raw import-tar import-raw import-fs export-tar export-raw list-transfers cancel-transfer'
+    local flags='-h --help --version --system --user --value -a --all -l --full --wait-status --read-only --mkdir --force --now -V -t --tty --detach --any -v --verbose --no-pager --no-legend --no-ask-password -q --quiet'
+    local valued='-H --host= -M --machine= -p --property= -P --kill-whom= -s --signal= --uid= -E --setenv= -n --lines= --max-addresses= -o --output= --json= --runner= --stdin= --chdir= --timeout= --parallel= --delay= --iterations= --leader= --class= --service= --root-directory= --vsock-cid= --ssh-address= --ssh-private-key= --for='
+    local verbs='list status show stats top start login shell exec wait register unregister enable disable poweroff stop reboot restart terminate pause resume kill copy-to copy-from bind bind-volume unbind-volume list-images image-status show-image edit cat clone rename read-only remove set-limit clean pull-tar pull-raw import-tar import-raw import-fs export-tar export-raw list-transfers cancel-transfer'
     local line=${COMP_LINE:0:COMP_POINT} args=() scope=() words= option= verb= first= position=0 kind= i word current kept
     COMPREPLY=()
     read -ra args <<<"$line"
@@ -64,12 +64,12 @@ _machinectl() {
         word=${args[i]}
         case $word in
             --system | --user) scope+=("$word") ;;
-            --host=* | --machine=*) scope+=("$word") ;;
-            -H | --host | -M | --machine)
+            --host=* | --machine=* | --class=*) scope+=("$word") ;;
+            -H | --host | -M | --machine | --class)
                 if ((i + 2 == ${#args[@]})); then option=$word; else scope+=("$word" "${args[i + 1]}"); fi
                 i=$((i + 1))
                 ;;
-            -p | --property | -P | --kill-whom | -s | --signal | --uid | -E | --setenv | -n | --lines | --max-addresses | -o | --output | --json | --runner | --stdin | --chdir | --timeout | --parallel | --delay | --iterations)
+            -p | --property | -P | --kill-whom | -s | --signal | --uid | -E | --setenv | -n | --lines | --max-addresses | -o | --output | --json | --runner | --stdin | --chdir | --timeout | --parallel | --delay | --iterations | --leader | --service | --root-directory | --vsock-cid | --ssh-address | --ssh-private-key | --for)
                 ((i + 2 == ${#args[@]})) && option=$word
                 i=$((i + 1))
                 ;;
@@ -113,11 +113,19 @@ _machinectl() {
             --parallel) kind=free ;;
             --delay) kind=free ;;
             --iterations) kind=free ;;
+            --leader) kind=free ;;
+            --class) kind=list words='container vm' ;;
+            --service) kind=free ;;
+            --root-directory) kind=free ;;
+            --vsock-cid) kind=free ;;
+            --ssh-address) kind=free ;;
+            --ssh-private-key) kind=free ;;
+            --for) kind=list words='running booted address ssh ended' ;;
         esac
         _machinectl_offer "$kind" "$word" "$kept"
         return
     fi
-    if [[ $current == -* ]] && ! [[ $verb:$position == shell:* && $position -ge 2 ]] && ! [[ $verb:$position == exec:* && $position -ge 1 ]]; then
+    if [[ $current == -* ]] && ! [[ $verb:$position == shell:* && $position -ge 2 ]] && ! [[ $verb:$position == exec:* && $position -ge 1 ]] && ! [[ $verb:$position == register:* && $position -ge 2 ]]; then
         words="$flags $valued"
         _machinectl_match "$current" "" < <(printf '%s\n' $words)
         [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace 2>/dev/null
@@ -137,6 +145,9 @@ _machinectl() {
             shell:[1-9]*) kind=command ;;
             exec:0) kind=login ;;
             exec:[1-9]*) kind=command ;;
+            wait:*) kind=machine ;;
+            register:[1-9]*) kind=command ;;
+            unregister:*) kind=machine ;;
             enable:*) kind=image ;;
             disable:*) kind=image ;;
             poweroff:* | stop:*) kind=machine ;;

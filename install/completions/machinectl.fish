@@ -9,11 +9,11 @@ function __machinectl_parse
     set -l i 2
     while test $i -le (count $tokens)
         set -l token $tokens[$i]
-        if contains -- $token -H --host -M --machine -p --property -P --kill-whom -s --signal --uid -E --setenv -n --lines --max-addresses -o --output --json --runner --stdin --chdir --timeout --parallel --delay --iterations
-            contains -- $token -H --host -M --machine; and set -a __machinectl_scope $tokens[$i..(math $i + 1)]
+        if contains -- $token -H --host -M --machine -p --property -P --kill-whom -s --signal --uid -E --setenv -n --lines --max-addresses -o --output --json --runner --stdin --chdir --timeout --parallel --delay --iterations --leader --class --service --root-directory --vsock-cid --ssh-address --ssh-private-key --for
+            contains -- $token -H --host -M --machine --class; and set -a __machinectl_scope $tokens[$i..(math $i + 1)]
             set i (math $i + 1)
         else if string match -q -- '-*' $token
-            contains -- (string replace -r '=.*' '' -- $token) -H --host -M --machine --system --user
+            contains -- (string replace -r '=.*' '' -- $token) -H --host -M --machine --class --system --user
             and set -a __machinectl_scope $token
         else
             set -a __machinectl_words $token
@@ -58,7 +58,7 @@ function __machinectl_paths
 end
 
 function __machinectl_verbs
-    printf '%s\n' list status show stats top start login shell exec enable disable poweroff stop reboot restart terminate pause resume kill copy-to copy-from bind bind-volume unbind-volume list-images image-status show-image edit cat clone rename read-only remove set-limit clean pull-tar pull-raw import-tar import-raw import-fs export-tar export-raw list-transfers cancel-transfer
+    printf '%s\n' list status show stats top start login shell exec wait register unregister enable disable poweroff stop reboot restart terminate pause resume kill copy-to copy-from bind bind-volume unbind-volume list-images image-status show-image edit cat clone rename read-only remove set-limit clean pull-tar pull-raw import-tar import-raw import-fs export-tar export-raw list-transfers cancel-transfer
 end
 
 complete -c machinectl -f
@@ -91,11 +91,20 @@ complete -c machinectl -s V -d 'Short for --runner=vmspawn'
 complete -c machinectl -s t -l tty -d 'With exec: give the command a terminal'
 complete -c machinectl -l stdin -x -a 'yes no' -d 'With exec: whether the command reads standard input'
 complete -c machinectl -l chdir -x -d 'With exec: the directory in which the command runs'
-complete -c machinectl -l timeout -x -d 'With exec: end the command after this time'
+complete -c machinectl -l timeout -x -d 'With exec and wait: end the command, or the waiting, after this time'
 complete -c machinectl -l detach -d 'With exec: leave the command running, and print its process and cgroup'
 complete -c machinectl -l parallel -x -d 'With exec: in how many machines to run at once'
 complete -c machinectl -l delay -x -d 'With stats: the time between two looks'
 complete -c machinectl -l iterations -x -d 'With stats: how often to look'
+complete -c machinectl -l leader -x -d 'With register: the first process of the machine'
+complete -c machinectl -l class -x -a 'container vm' -d 'With register: what the machine is'
+complete -c machinectl -l service -x -d 'With register: the program that runs the machine'
+complete -c machinectl -l root-directory -x -d 'With register: the machine\'s root directory on this host'
+complete -c machinectl -l vsock-cid -x -d 'With register: the machine\'s VSOCK address'
+complete -c machinectl -l ssh-address -x -d 'With register: where the machine is reached over ssh'
+complete -c machinectl -l ssh-private-key -x -d 'With register: the key for that'
+complete -c machinectl -l for -x -a 'running booted address ssh ended' -d 'With wait: what to wait for; booted unless given'
+complete -c machinectl -l any -d 'With wait: until it is so for one of the machines'
 complete -c machinectl -s v -l verbose -d 'Say more'
 complete -c machinectl -l no-pager -d 'Print without a pager'
 complete -c machinectl -l no-legend -d 'Leave out headings and summary lines'
@@ -110,6 +119,9 @@ complete -c machinectl -n '__machinectl_at -1' -a start -d 'Start images as serv
 complete -c machinectl -n '__machinectl_at -1' -a login -d 'Get a login prompt of a machine'
 complete -c machinectl -n '__machinectl_at -1' -a shell -d 'Run a shell or another program in a machine'
 complete -c machinectl -n '__machinectl_at -1' -a exec -d 'Run a command in machines, with clean streams and its exit status'
+complete -c machinectl -n '__machinectl_at -1' -a wait -d 'Wait until machines have booted, have an address, have ended'
+complete -c machinectl -n '__machinectl_at -1' -a register -d 'Register a process as a machine, or run a command as one'
+complete -c machinectl -n '__machinectl_at -1' -a unregister -d 'Forget machines, and leave their processes alone'
 complete -c machinectl -n '__machinectl_at -1' -a enable -d 'Start images at boot from now on'
 complete -c machinectl -n '__machinectl_at -1' -a disable -d 'No longer start images at boot'
 complete -c machinectl -n '__machinectl_at -1' -a poweroff -d 'Ask machines to power off'
@@ -155,6 +167,9 @@ complete -c machinectl -n '__machinectl_at 0 shell' -a '(__machinectl_logins)'
 complete -c machinectl -n '__machinectl_at 1+ shell' -F
 complete -c machinectl -n '__machinectl_at 0 exec' -a '(__machinectl_logins)'
 complete -c machinectl -n '__machinectl_at 1+ exec' -F
+complete -c machinectl -n '__machinectl_at 0+ wait' -a '(__machinectl_ask machine)'
+complete -c machinectl -n '__machinectl_at 1+ register' -F
+complete -c machinectl -n '__machinectl_at 0+ unregister' -a '(__machinectl_ask machine)'
 complete -c machinectl -n '__machinectl_at 0+ enable' -a '(__machinectl_ask image machinectl)'
 complete -c machinectl -n '__machinectl_at 0+ disable' -a '(__machinectl_ask image machinectl)'
 complete -c machinectl -n '__machinectl_at 0+ poweroff stop' -a '(__machinectl_ask machine)'

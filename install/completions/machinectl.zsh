@@ -6,7 +6,7 @@
 _machinectl_scope() {
     local option
     reply=()
-    for option in -H --host -M --machine --system --user; do
+    for option in -H --host -M --machine --system --user --class; do
         (( ${+opt_args[$option]} )) && reply+=($option ${opt_args[$option]:+${(Q)opt_args[$option]}})
     done
 }
@@ -61,6 +61,9 @@ _machinectl_verbs() {
         'login:Get a login prompt of a machine'
         'shell:Run a shell or another program in a machine'
         'exec:Run a command in machines, with clean streams and its exit status'
+        'wait:Wait until machines have booted, have an address, have ended'
+        'register:Register a process as a machine, or run a command as one'
+        'unregister:Forget machines, and leave their processes alone'
         'enable:Start images at boot from now on'
         'disable:No longer start images at boot'
         'poweroff:Ask machines to power off'
@@ -113,6 +116,9 @@ _machinectl_words() {
         (shell):<3->) _machinectl_word command ;;
         (exec):2) _machinectl_word login ;;
         (exec):<3->) _machinectl_word command ;;
+        (wait):<2->) _machinectl_word machine ;;
+        (register):<3->) _machinectl_word command ;;
+        (unregister):<2->) _machinectl_word machine ;;
         (enable):<2->) _machinectl_word image ;;
         (disable):<2->) _machinectl_word image ;;
         (poweroff|stop):<2->) _machinectl_word machine ;;
@@ -195,11 +201,20 @@ _arguments -S \
     '(-t --tty)--tty[With exec\: give the command a terminal]' \
     '--stdin=[With exec\: whether the command reads standard input]:bool:(yes no)' \
     '*--chdir=[With exec\: the directory in which the command runs]:dir: ' \
-    '*--timeout=[With exec\: end the command after this time]:span: ' \
+    '*--timeout=[With exec and wait\: end the command, or the waiting, after this time]:span: ' \
     '--detach[With exec\: leave the command running, and print its process and cgroup]' \
     '*--parallel=[With exec\: in how many machines to run at once]:n: ' \
     '*--delay=[With stats\: the time between two looks]:span: ' \
     '*--iterations=[With stats\: how often to look]:n: ' \
+    '*--leader=[With register\: the first process of the machine]:pid: ' \
+    '--class=[With register\: what the machine is]:class:(container vm)' \
+    '*--service=[With register\: the program that runs the machine]:service: ' \
+    '*--root-directory=[With register\: the machine'\''s root directory on this host]:dir: ' \
+    '*--vsock-cid=[With register\: the machine'\''s VSOCK address]:cid: ' \
+    '*--ssh-address=[With register\: where the machine is reached over ssh]:address: ' \
+    '*--ssh-private-key=[With register\: the key for that]:file: ' \
+    '--for=[With wait\: what to wait for; booted unless given]:condition:(running booted address ssh ended)' \
+    '--any[With wait\: until it is so for one of the machines]' \
     '(-v --verbose)-v[Say more]' \
     '(-v --verbose)--verbose[Say more]' \
     '--no-pager[Print without a pager]' \

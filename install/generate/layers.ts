@@ -73,6 +73,11 @@ export const FOLDERS: Readonly<Record<string, Folder>> = {
     },
   },
   exec: { holds: "running a command inside a machine", folders: ["base", "kernel", "registry"], rooms: {} },
+  execd: {
+    holds: "the service that runs commands in machines for callers that are not root",
+    folders: [...SERVICE, "exec"],
+    rooms: {},
+  },
   cli: {
     holds: "`machinectl` and `importctl`",
     folders: ["base", "kernel", "api", "ipc", "exec"],

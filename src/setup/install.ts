@@ -3,6 +3,7 @@
 import { statSync } from "node:fs";
 import { apply, describe, type Say, takeAway } from "./apply.ts";
 import { parseArguments } from "./arguments.ts";
+import { startExec, stopExec } from "./exec-layout.ts";
 import { Host } from "./host.ts";
 import { IMPORT_SOCKET_UNIT } from "./import-layout.ts";
 import { takeOverImports } from "./import-takeover.ts";
@@ -96,9 +97,11 @@ function takeOverOrGoBack(host: Host, planned: Plan, earlier: readonly Made[], s
         say,
         command,
       );
+    startExec(say, command);
   } catch (error) {
     if (earlier.length > 0) throw error;
     if (ownSocket) stopOwnSocket(command);
+    stopExec(command);
     takeAway(host, planned.made, () => {});
     giveBack(wasActive, () => {}, command);
     const reason = error instanceof Error ? error.message : String(error);

@@ -16,6 +16,7 @@ import machinedService from "../../install/systemd/systemd-machined.service" wit
 import machinedSocket from "../../install/systemd/systemd-machined.socket" with { type: "text" };
 import tmpfiles from "../../install/tmpfiles.d/machined.conf" with { type: "text" };
 import { completions } from "./completions.ts";
+import { execProgram, execUnits } from "./exec-layout.ts";
 import type { Host } from "./host.ts";
 import { callerDropIns, importBusFiles, importPolkitFiles, importPrograms, importUnits } from "./import-layout.ts";
 import { manuals } from "./manuals.ts";
@@ -121,11 +122,14 @@ export function layout(host: Host): Wanted[] {
   return [
     ...program(),
     ...importPrograms(host),
+    ...execProgram(),
     ...completions(host),
     ...manuals(),
     ...(host.hasPolkit ? [...polkitFiles(host), ...importPolkitFiles(host, polkitDirectory(host))] : []),
     ...(host.hasBus ? [...busFiles(host), ...importBusFiles(host)] : []),
-    ...(host.hasSystemd ? [...userFiles(host), ...importUnits(host), ...callerDropIns(host), ...units(host)] : []),
+    ...(host.hasSystemd
+      ? [...userFiles(host), ...importUnits(host), ...callerDropIns(host), ...execUnits(), ...units(host)]
+      : []),
   ];
 }
 

@@ -2,6 +2,7 @@
 
 import { type Say, takeAway } from "./apply.ts";
 import { parseArguments } from "./arguments.ts";
+import { EXEC_SOCKET_UNIT, stopExec } from "./exec-layout.ts";
 import { Host } from "./host.ts";
 import { IMPORT_SOCKET_UNIT } from "./import-layout.ts";
 import { giveBackImports, stopOwnImportSocket } from "./import-takeover.ts";
@@ -51,6 +52,7 @@ export function uninstall({ host, now, say, command = run }: UninstallOptions): 
   const wasActive = now && hadUnit && isActive(command);
   if (now && hadUnit && has(SOCKET_UNIT)) stopOwnSocket(command);
   if (now && hadUnit && has(IMPORT_SOCKET_UNIT)) stopOwnImportSocket(command);
+  if (host.runsSystemd && has(EXEC_SOCKET_UNIT)) stopExec(command);
   uninstallNss(host, say);
   takeAway(host, made, say);
   if (!hadUnit) return;

@@ -3,7 +3,15 @@
 import { parseSignal } from "../format/signals.ts";
 import { type Environment, parseBoolean } from "../format/terminal.ts";
 import { Failure } from "../session/failure.ts";
-import { FORMATS, JSON_CHOICES, OUTPUT_MODES, RUNNERS, type Settings, VERIFY_MODES } from "../session/settings.ts";
+import {
+  FORMATS,
+  JSON_CHOICES,
+  OUTPUT_MODES,
+  RUNNERS,
+  type Settings,
+  VERIFY_MODES,
+  WAIT_CONDITIONS,
+} from "../session/settings.ts";
 import type { Finish } from "./getopt.ts";
 
 /** What option values need from outside: the environment, and the printing of options that act at once. */
@@ -118,6 +126,28 @@ export function parseSpanMs(text: string): number | undefined {
 /** `--timeout=`. */
 export function setTimeoutSpan(settings: Settings, value: string): void {
   settings.timeoutMs = required(parseSpanMs(value), `Failed to parse --timeout= value: ${value}`);
+}
+
+/** `--for=`. */
+export function setWaitFor(settings: Settings, value: string): void {
+  settings.waitFor = required(choice(WAIT_CONDITIONS, value), `Unknown condition '${value}' of --for=`);
+}
+
+/** `--leader=`: the number of a process. */
+export function setLeader(settings: Settings, value: string): void {
+  const pid = unsigned(value);
+  settings.registration.leader = required(pid === 0 ? undefined : pid, `Failed to parse --leader= value: ${value}`);
+}
+
+/** `--vsock-cid=`. */
+export function setVsockCid(settings: Settings, value: string): void {
+  settings.registration.vsockCid = required(unsigned(value), `Failed to parse --vsock-cid= value: ${value}`);
+}
+
+/** `--class=` of a machine. */
+export function setMachineClass(settings: Settings, value: string): void {
+  const known = choice(["container", "vm"] as const, value);
+  settings.registration.machineClass = required(known, `Unknown class '${value}': container or vm`);
 }
 
 /** `--stdin=`: `no` gives the command an empty input. */

@@ -1,7 +1,7 @@
 // `machinectl exec -t`: the command has a terminal of the machine, which is forwarded to ours.
 import type { EnterRequest } from "../../exec/enter.ts";
-import { startCommand } from "../../exec/run.ts";
-import { openInRoot, openPath } from "../../kernel/file/fd.ts";
+import { type RunningCommand, startCommand } from "../../exec/run.ts";
+import { type Fd, openInRoot, openPath } from "../../kernel/file/fd.ts";
 import type { PidRef } from "../../kernel/process/pidref.ts";
 import { SyscallError } from "../../kernel/syscall/sys.ts";
 import { openPty, openPtyAt, openPtyPeer, type Pty } from "../../kernel/terminal/pty.ts";
@@ -28,6 +28,11 @@ export async function execOnTerminal(session: Session, request: EnterRequest): P
   using peer = openPtyPeer(master);
   const command = startCommand(request, [peer, peer, peer]);
   peer.close();
+  return forwardTerminal(session, master, command);
+}
+
+/** Forwards the command's terminal to ours until one of the two ends. */
+export async function forwardTerminal(session: Session, master: Fd, command: RunningCommand): Promise<number> {
   const forward = new PtySession({ master, hangup: "ends", env: session.ports.env, finish: () => {} });
   const { end, status } = await forward.run();
   // Leaving the session hangs up, as closing a terminal does.

@@ -9,7 +9,9 @@ import {
   setFormat,
   setIterations,
   setJson,
+  setLeader,
   setLines,
+  setMachineClass,
   setMaxAddresses,
   setOutput,
   setParallel,
@@ -18,8 +20,18 @@ import {
   setStdin,
   setTimeoutSpan,
   setVerify,
+  setVsockCid,
+  setWaitFor,
 } from "../command-line/option-values.ts";
-import { FORMATS, JSON_CHOICES, OUTPUT_MODES, RUNNERS, type Settings, VERIFY_MODES } from "../session/settings.ts";
+import {
+  FORMATS,
+  JSON_CHOICES,
+  OUTPUT_MODES,
+  RUNNERS,
+  type Settings,
+  VERIFY_MODES,
+  WAIT_CONDITIONS,
+} from "../session/settings.ts";
 
 type Row = OptionRow<Settings, OptionContext>;
 
@@ -117,11 +129,38 @@ export const OPTIONS: OptionTable<Settings, OptionContext> = {
       settings.directory = directory;
     }),
   ),
-  timeout: added(valued("SPAN", "With exec: end the command after this time", setTimeoutSpan)),
+  timeout: added(
+    valued("SPAN", "With exec and wait: end the command, or the waiting, after this time", setTimeoutSpan),
+  ),
   detach: added(flag("With exec: leave the command running, and print its process and cgroup", { detach: true })),
   parallel: added(valued("N", "With exec: in how many machines to run at once", setParallel)),
   delay: added(valued("SPAN", "With stats: the time between two looks", setDelay)),
   iterations: added(valued("N", "With stats: how often to look", setIterations)),
+  leader: added(valued("PID", "With register: the first process of the machine", setLeader)),
+  class: added(listed("CLASS", ["container", "vm"], "With register: what the machine is", setMachineClass)),
+  service: added(
+    valued("SERVICE", "With register: the program that runs the machine", (settings, service) => {
+      settings.registration.service = service;
+    }),
+  ),
+  "root-directory": added(
+    valued("DIR", "With register: the machine's root directory on this host", (settings, directory) => {
+      settings.registration.rootDirectory = directory;
+    }),
+  ),
+  "vsock-cid": added(valued("CID", "With register: the machine's VSOCK address", setVsockCid)),
+  "ssh-address": added(
+    valued("ADDRESS", "With register: where the machine is reached over ssh", (settings, address) => {
+      settings.registration.sshAddress = address;
+    }),
+  ),
+  "ssh-private-key": added(
+    valued("FILE", "With register: the key for that", (settings, file) => {
+      settings.registration.sshPrivateKey = file;
+    }),
+  ),
+  for: added(listed("CONDITION", WAIT_CONDITIONS, "With wait: what to wait for; booted unless given", setWaitFor)),
+  any: added(flag("With wait: until it is so for one of the machines", { any: true })),
   verbose: added(short("v", flag("Say more", { verbose: true }))),
   "no-pager": flag("Print without a pager", { pager: false }),
   "no-legend": flag("Leave out headings and summary lines", { legend: false }),

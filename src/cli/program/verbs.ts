@@ -216,6 +216,36 @@ export const VERBS: readonly VerbRow[] = [
     run: async (session, words) => (await import("../exec/exec.ts")).exec(session, words),
   },
   {
+    meta: { name: "wait", description: "Wait until machines have booted, have an address, have ended" },
+    group: "Machine",
+    args: NAMES,
+    options: ["for", "any", "timeout"],
+    run: async (session, names) => (await import("../exec/wait.ts")).wait(session, names),
+  },
+  {
+    meta: { name: "register", description: "Register a process as a machine, or run a command as one" },
+    group: "Machine",
+    args: {
+      name: { type: "positional", required: true, description: "The name of the new machine", complete: "free" },
+      command: {
+        type: "positional",
+        required: false,
+        repeated: true,
+        description: "A program with its arguments, to be run as the leader",
+        complete: "command",
+      },
+    },
+    wordsUntilRest: 3,
+    options: ["leader", "class", "service", "root-directory", "vsock-cid", "ssh-address", "ssh-private-key"],
+    run: async (session, words) => (await import("../machine/register.ts")).register(session, words),
+  },
+  {
+    meta: { name: "unregister", description: "Forget machines, and leave their processes alone" },
+    group: "Machine",
+    args: NAMES,
+    run: async (session, names) => (await import("../machine/register.ts")).unregister(session, names),
+  },
+  {
     meta: { name: "enable", description: "Start images at boot from now on" },
     group: "Machine",
     args: IMAGES,

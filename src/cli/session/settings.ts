@@ -34,6 +34,7 @@ export type OutputMode = (typeof OUTPUT_MODES)[number];
 export const RUNNERS = ["nspawn", "vmspawn"] as const;
 export const VERIFY_MODES = ["no", "checksum", "signature"] as const;
 export const FORMATS = ["uncompressed", "xz", "gzip", "bzip2", "zstd"] as const;
+export const WAIT_CONDITIONS = ["running", "booted", "address", "ssh", "ended"] as const;
 export const JSON_CHOICES = ["pretty", "short", "off"] as const;
 
 export interface Settings {
@@ -78,6 +79,21 @@ export interface Settings {
   iterations: number;
   /** `--parallel=`: in how many machines a command runs at once. */
   parallel: number;
+  /** What `register` says about the machine. */
+  registration: {
+    /** Null where a command is to be the leader. */
+    leader: number | null;
+    machineClass: string;
+    service: string;
+    rootDirectory: string;
+    vsockCid: number | null;
+    sshAddress: string;
+    sshPrivateKey: string;
+  };
+  /** `--for=`: what `wait` waits for. */
+  waitFor: (typeof WAIT_CONDITIONS)[number];
+  /** `--any`: the first machine is enough. */
+  any: boolean;
   verbose: boolean;
   runner: (typeof RUNNERS)[number];
   verify: (typeof VERIFY_MODES)[number] | undefined;
@@ -122,6 +138,17 @@ export function defaultSettings(): Settings {
     delayMs: 1000,
     iterations: 1,
     parallel: 1,
+    registration: {
+      leader: null,
+      machineClass: "container",
+      service: "",
+      rootDirectory: "",
+      vsockCid: null,
+      sshAddress: "",
+      sshPrivateKey: "",
+    },
+    waitFor: "booted",
+    any: false,
     verbose: false,
     runner: "nspawn",
     verify: undefined,

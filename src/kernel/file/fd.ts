@@ -242,3 +242,9 @@ export function readFileIn(root: Fd, path: string, limitBytes: number): Buffer {
 function requireRegular(kind: string, path: string | undefined): void {
   if (kind !== "regular") throw new SyscallError("read", "EBADF", path, "Not a regular file");
 }
+
+/** A copy of one of our standard descriptors, to be sent to somebody. */
+export function copyStandard(number: 0 | 1 | 2): Fd {
+  const [F_DUPFD_CLOEXEC, LOWEST] = [1030, 3];
+  return Fd.adopt(check(trySys("fcntl", number, F_DUPFD_CLOEXEC, LOWEST), "dup"));
+}

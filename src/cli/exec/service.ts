@@ -1,0 +1,126 @@
+// `machinectl exec` for callers that are not root: machined-exec runs the command with our descriptors (io.machined.Exec).
+import { randomUUID } from "node:crypto";
+import { errnoNameOf } from "../../base/error.ts";
+import type { RunningCommand } from "../../exec/run.ts";
+import { type VarlinkClient, VarlinkError } from "../../ipc/varlink/client.ts";
+import { connectVarlink } from "../../ipc/varlink/connect.ts";
+import { copyStandard, type Fd, openPath } from "../../kernel/file/fd.ts";
+import { openPty, openPtyPeer } from "../../kernel/terminal/pty.ts";
+import { parseSignal, SIGTERM } from "../format/signals.ts";
+import { startPolkitAgent } from "../session/agents.ts";
+import { Failure } from "../session/failure.ts";
+import type { Session } from "../session/session.ts";
+import { managerDirectory, meansLocalSockets } from "../session/target.ts";
+import type { ExecOrder } from "./exec.ts";
+import { forwardTerminal } from "./terminal.ts";
+
+/** A command takes as long as it takes. */
+const NO_TIMEOUT_MS = 0x7fff_ffff;
+const NOT_RUN = 125;
+const FORWARDED = ["SIGINT", "SIGTERM", "SIGQUIT", "SIGUSR1", "SIGUSR2"] as const;
+
+const MISSING =
+  "machined-exec.socket is not there, and without it only root can run commands in machines: " +
+  "'sudo machined install --now' sets it up, 'sudo systemctl start machined-exec.socket' starts it";
+
+function socketPath({ settings, ports }: Session): string {
+  const directory = meansLocalSockets(settings, ports.env) ? managerDirectory(settings.scope, ports.env) : null;
+  if (directory === null || settings.scope === "user") throw new Failure("Only root can run commands in machines");
+  return `${directory}/io.machined.Exec`;
+}
+
+/** Where the service is, and a connection to it. */
+interface Place {
+  readonly path: string;
+  readonly client: VarlinkClient;
+}
+
+async function connect(path: string): Promise<VarlinkClient> {
+  try {
+    return await connectVarlink(path);
+  } catch (error) {
+    if (["ENOENT", "ECONNREFUSED", "ENOTDIR"].includes(errnoNameOf(error) ?? "")) throw new Failure(MISSING);
+    throw error;
+  }
+}
+
+function reasonOf(error: unknown): unknown {
+  if (!(error instanceof VarlinkError)) return error;
+  switch (error.id) {
+    case "org.varlink.service.PermissionDenied":
+      return new Failure("Access denied");
+    case "io.systemd.InteractiveAuthenticationRequired":
+      return new Failure("Access denied: interactive authentication is required");
+    case "io.systemd.Machine.NoSuchMachine":
+      return new Failure("There is no machine of that name");
+    default:
+      return new Failure(`machined-exec refused: ${error.id}`);
+  }
+}
+
+function parametersOf(session: Session, { machine, user, command }: ExecOrder, id: string): object {
+  const { settings } = session;
+  return {
+    id,
+    machine,
+    user: user === "" ? undefined : user,
+    command,
+    environment: [...(settings.tty ? terminalVariables(session) : []), ...settings.environment],
+    directory: settings.directory ?? undefined,
+    timeoutUSec: settings.timeoutMs > 0 ? settings.timeoutMs * 1000 : undefined,
+    terminal: settings.tty || undefined,
+    detach: settings.detach || undefined,
+    verbose: settings.verbose || undefined,
+    allowInteractiveAuthentication: settings.askPassword || undefined,
+  };
+}
+
+/** Starts the command with the given descriptors, which are given away. */
+function start(session: Session, place: Place, order: ExecOrder, streams: readonly Fd[]): RunningCommand {
+  const id = randomUUID();
+  const { client, path } = place;
+  const run = async (): Promise<number> => {
+    try {
+      const options = { descriptors: streams, timeoutMs: NO_TIMEOUT_MS };
+      const reply = await client.call("io.machined.Exec.Run", parametersOf(session, order, id), options);
+      if (typeof reply["message"] === "string") throw new Failure(reply["message"]);
+      return typeof reply["exitStatus"] === "number" ? reply["exitStatus"] : NOT_RUN;
+    } catch (error) {
+      throw reasonOf(error);
+    } finally {
+      client.close();
+    }
+  };
+  const kill = async (signal: number) => {
+    const other = await connect(path);
+    await other.call("io.machined.Exec.Signal", { id, signal }).catch(() => {});
+    other.close();
+  };
+  const exited = run();
+  // It is waited for after the terminal's end, which comes first.
+  exited.catch(() => {});
+  return { exited, kill: (signal) => void kill(signal).catch(() => {}) };
+}
+
+function terminalVariables({ ports }: Session): string[] {
+  return ["TERM", "COLORTERM", "NO_COLOR"].flatMap((name) =>
+    ports.env[name] === undefined ? [] : [`${name}=${ports.env[name]}`],
+  );
+}
+
+/** Runs the order through the service; gives its exit status. */
+export async function execThroughService(session: Session, order: ExecOrder): Promise<number> {
+  const path = socketPath(session);
+  const place: Place = { path, client: session.keep(await connect(path)) };
+  await startPolkitAgent(session);
+  if (session.settings.tty) {
+    const { master } = openPty();
+    const peer = openPtyPeer(master);
+    const streams = [peer, openPtyPeer(master), openPtyPeer(master)];
+    return forwardTerminal(session, master, start(session, place, order, streams));
+  }
+  const stdin = session.settings.stdin ? copyStandard(0) : openPath("/dev/null", "read");
+  const command = start(session, place, order, [stdin, copyStandard(1), copyStandard(2)]);
+  for (const name of FORWARDED) process.on(name, () => command.kill(parseSignal(name) ?? SIGTERM));
+  return command.exited;
+}

@@ -1,0 +1,166 @@
+// `machinectl wait`: until machines run, have booted, have an address, answer over ssh, or have ended. Coming and going are
+// signals of the manager, the end of booting is waited for by the machine's own systemctl; addresses and ports have to be
+// looked at again and again.
+import { connect } from "node:net";
+import { formatAddress } from "../../base/ip-address.ts";
+import { selfCommand } from "../../kernel/process/spawn.ts";
+import { type MachineFacts, machineFacts } from "../machine/details.ts";
+import { Failure } from "../session/failure.ts";
+import type { Session } from "../session/session.ts";
+import type { Settings } from "../session/settings.ts";
+
+type WaitCondition = Settings["waitFor"];
+
+const ENDED_INSTEAD = 1;
+const TIMED_OUT = 124;
+const LOOK_AGAIN_MS = 250;
+/** A leader that is no service manager has booted when it has run for this long. */
+const SETTLED_MS = 1000;
+const SSH_PORT = 22;
+const SSH_PATIENCE_MS = 2000;
+const SERVICE_MANAGERS = ["systemd", "init"];
+
+const MANAGER = { sender: "org.freedesktop.machine1", path: "/org/freedesktop/machine1" } as const;
+
+function later(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    signal.addEventListener("abort", () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}
+
+/** One machine that is waited for; `stop` ends all that goes on for it. */
+class Wait {
+  readonly #session: Session;
+  readonly #name: string;
+  readonly #stop: AbortSignal;
+  readonly #ended = Promise.withResolvers<number>();
+  #came = Promise.withResolvers<void>();
+
+  constructor(session: Session, name: string, stop: AbortSignal) {
+    this.#session = session;
+    this.#name = name;
+    this.#stop = stop;
+  }
+
+  /** Gives the exit status: 0, or 1 for a machine that ended instead. */
+  async for(condition: WaitCondition): Promise<number> {
+    const bus = await this.#session.managerConnection();
+    await bus.subscribe({ ...MANAGER, member: "MachineNew", arg0: this.#name }, () => this.#came.resolve());
+    await bus.subscribe({ ...MANAGER, member: "MachineRemoved", arg0: this.#name }, () =>
+      this.#ended.resolve(condition === "ended" ? 0 : ENDED_INSTEAD),
+    );
+    // After the signals are on, so that nothing is missed in between.
+    const facts = await this.#facts();
+    if (condition === "ended") return facts === null ? 0 : this.#ended.promise;
+    if (facts === null) await this.#came.promise;
+    return Promise.race([this.#ended.promise, this.#until(condition)]);
+  }
+
+  async #until(condition: Exclude<WaitCondition, "ended">): Promise<number> {
+    while (!this.#stop.aborted) {
+      const facts = await this.#facts();
+      if (facts === null) return ENDED_INSTEAD;
+      if (await this.#holds(condition, facts)) return 0;
+      await later(LOOK_AGAIN_MS, this.#stop);
+    }
+    return TIMED_OUT;
+  }
+
+  async #facts(): Promise<MachineFacts | null> {
+    try {
+      return await machineFacts(this.#session, this.#name);
+    } catch (error) {
+      const cause = error instanceof Failure ? error.cause : error;
+      const name = (cause as { errorName?: unknown } | undefined)?.errorName;
+      if (name === "org.freedesktop.machine1.NoSuchMachine" || name === "org.freedesktop.DBus.Error.UnknownObject") {
+        return null;
+      }
+      throw error;
+    }
+  }
+
+  async #holds(condition: Exclude<WaitCondition, "ended">, facts: MachineFacts): Promise<boolean> {
+    switch (condition) {
+      case "running":
+        return facts.state === "running";
+      case "booted":
+        return this.#hasBooted(facts);
+      case "address":
+        return (await this.#addresses()).length > 0;
+      case "ssh":
+        return this.#answersOverSsh();
+    }
+  }
+
+  async #hasBooted(facts: MachineFacts): Promise<boolean> {
+    const name = await this.#session.ports.processName(facts.leaderPid);
+    const isManager = facts.class === "container" && name !== null && SERVICE_MANAGERS.includes(name);
+    if (!isManager) return Date.now() - Number(facts.sinceUsec / 1000n) >= SETTLED_MS;
+    const self = selfCommand("machinectl", [
+      "exec",
+      "--stdin=no",
+      this.#name,
+      "systemctl",
+      "is-system-running",
+      "--wait",
+    ]);
+    const child = Bun.spawn(self.command, { argv0: self.argv0, stdio: ["ignore", "pipe", "ignore"], env: process.env });
+    const end = () => child.kill();
+    this.#stop.addEventListener("abort", end);
+    const state = (await child.stdout.text()).trim();
+    this.#stop.removeEventListener("abort", end);
+    const status = await child.exited;
+    if (state === "" && (status === 126 || status === 127)) return true; // an init without systemctl
+    return state === "running" || state === "degraded";
+  }
+
+  /** Those that others can reach. */
+  async #addresses(): Promise<string[]> {
+    try {
+      const [list] = await this.#session.manager("GetMachineAddresses", "s", this.#name);
+      const texts = (list as [number, Uint8Array][]).map(([, bytes]) => formatAddress(bytes));
+      return texts.filter((text) => !/^(127\.|169\.254\.|fe[89ab]|::1$)/i.test(text));
+    } catch {
+      return []; // none yet, or no network of its own
+    }
+  }
+
+  async #answersOverSsh(): Promise<boolean> {
+    const answers = await Promise.all((await this.#addresses()).map((address) => greetsAsSsh(address, this.#stop)));
+    return answers.includes(true);
+  }
+}
+
+/** Whether an SSH server answers at the address. */
+function greetsAsSsh(host: string, stop: AbortSignal): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host, port: SSH_PORT });
+    const finish = (answer: boolean) => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.setTimeout(SSH_PATIENCE_MS, () => finish(false));
+    socket.on("data", (bytes) => finish(bytes.toString("latin1").startsWith("SSH-")));
+    socket.on("error", () => finish(false));
+    socket.on("close", () => finish(false));
+    stop.addEventListener("abort", () => finish(false));
+  });
+}
+
+/** The verb `wait`: all machines, or with --any the first one. */
+export async function wait(session: Session, names: readonly string[]): Promise<number> {
+  const { waitFor, any, timeoutMs } = session.settings;
+  const stop = new AbortController();
+  const limits = [...names].map((name) => new Wait(session, name, stop.signal).for(waitFor));
+  const timeout = timeoutMs > 0 ? [later(timeoutMs, stop.signal).then(() => TIMED_OUT)] : [];
+  const all = Promise.all(limits).then((statuses) => statuses.find((status) => status !== 0) ?? 0);
+  try {
+    return await Promise.race([any ? Promise.race(limits) : all, ...timeout]);
+  } finally {
+    stop.abort();
+  }
+}

@@ -1,0 +1,64 @@
+// Commands that run for callers, and what a user may have running at a time.
+import { MachinedError } from "../base/error.ts";
+import type { RunningCommand } from "../exec/run.ts";
+
+const LIMITS = { all: 256, user: 32 } as const;
+
+/** A place for one command: taken before anybody is asked for permission, left when the command has ended. */
+export interface CommandPlace extends Disposable {
+  /** From now on signals reach the command. */
+  started(command: RunningCommand): void;
+}
+
+interface Entry {
+  readonly uid: number;
+  readonly id: string | undefined;
+  command: RunningCommand | null;
+}
+
+export class Commands {
+  readonly #entries = new Set<Entry>();
+  readonly #changed: () => void;
+
+  constructor(changed: () => void) {
+    this.#changed = changed;
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** Throws LimitsExceeded where the user, or all together, have too many commands. */
+  take(uid: number, id: string | undefined): CommandPlace {
+    const own = [...this.#entries].filter((entry) => entry.uid === uid);
+    if (uid !== 0 && (own.length >= LIMITS.user || this.#entries.size >= LIMITS.all)) {
+      throw new MachinedError("LimitsExceeded", `User ${uid} has ${own.length} commands running in machines already`);
+    }
+    if (id !== undefined && own.some((entry) => entry.id === id)) {
+      throw new MachinedError("InvalidArgs", `A command with the id '${id}' is running already`);
+    }
+    const entry: Entry = { uid, id, command: null };
+    this.#entries.add(entry);
+    return {
+      started: (command) => {
+        entry.command = command;
+      },
+      [Symbol.dispose]: () => {
+        this.#entries.delete(entry);
+        this.#changed();
+      },
+    };
+  }
+
+  /** Sends a signal to a user's command; false where the user has none of that id. */
+  signal(uid: number, id: string, signal: number): boolean {
+    const entry = [...this.#entries].find((one) => one.uid === uid && one.id === id && one.command !== null);
+    entry?.command?.kill(signal);
+    return entry !== undefined;
+  }
+
+  /** Hangs up all commands. */
+  hangUp(): void {
+    for (const { command } of this.#entries) command?.kill(1);
+  }
+}

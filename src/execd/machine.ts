@@ -1,0 +1,62 @@
+// The machine that a command is for, as the daemon of machines knows it.
+import { ErrnoError, MachinedError } from "../base/error.ts";
+import { runtimeDirectory } from "../ipc/runtime-directory.ts";
+import { VarlinkError } from "../ipc/varlink/client.ts";
+import { connectVarlink } from "../ipc/varlink/connect.ts";
+import { PidRef } from "../kernel/process/pidref.ts";
+
+/** A machine with its leader, which is held until this is disposed of. */
+export interface HeldMachine extends Disposable {
+  readonly name: string;
+  readonly class: string;
+  readonly ownerUid: number;
+  readonly leader: PidRef;
+}
+
+interface Described {
+  readonly name: string;
+  readonly class: string;
+  readonly leader?: { readonly pid: number; readonly pidfdId?: number | string };
+  readonly UID?: number;
+}
+
+async function describe(name: string): Promise<Described> {
+  const client = await connectVarlink(`${runtimeDirectory()}/machine/io.systemd.Machine`);
+  try {
+    // The reply is that of our own daemon, or one of systemd's that speaks the same interface.
+    return (await client.call("io.systemd.Machine.List", { name })) as unknown as Described;
+  } catch (error) {
+    if (!(error instanceof VarlinkError)) throw error;
+    if (error.id === "io.systemd.Machine.NoSuchMachine") {
+      throw new MachinedError("NoSuchMachine", `No machine '${name}' known`, { cause: error });
+    }
+    throw new ErrnoError("EIO", `systemd-machined refused to describe machine '${name}': ${error.id}`);
+  } finally {
+    client.close();
+  }
+}
+
+function isLeader(process: PidRef, { leader }: Described): boolean {
+  if (leader === undefined || leader.pid !== process.pid) return false;
+  return leader.pidfdId === undefined || process.id === null || BigInt(leader.pidfdId) === process.id;
+}
+
+/** Holds the machine of that name. Throws NoSuchMachine, or ErrnoError `ESRCH` where it has ended. */
+export async function holdMachine(name: string): Promise<HeldMachine> {
+  const described = await describe(name);
+  const pid = described.leader?.pid ?? 0;
+  if (pid <= 0) throw new ErrnoError("ESRCH", `Machine '${name}' has no leader`);
+  const leader = PidRef.of(pid);
+  if (isLeader(leader, described)) {
+    const { class: kind, UID: ownerUid = 0 } = described;
+    return { name: described.name, class: kind, ownerUid, leader, [Symbol.dispose]: () => leader[Symbol.dispose]() };
+  }
+  leader[Symbol.dispose]();
+  throw new ErrnoError("ESRCH", `Machine '${name}' has ended`);
+}
+
+/** Looks again, after waiting: the name may belong to another machine by now. */
+export async function isStill(machine: HeldMachine): Promise<boolean> {
+  const described = await describe(machine.name);
+  return isLeader(machine.leader, described) && (described.UID ?? 0) === machine.ownerUid;
+}

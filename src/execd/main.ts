@@ -1,0 +1,120 @@
+// machined-exec: runs commands in machines for callers that are not root (io.machined.Exec). A service of its own beside
+// the daemon, started by its socket: what the daemon starts has the daemon's sandbox, and a command in a machine must not.
+import { mkdirSync } from "node:fs";
+import { dirname } from "node:path";
+import { version } from "../../package.json";
+import { IoMachinedExec } from "../api/io-machined-exec.ts";
+import { ErrnoError, hostFaultOf } from "../base/error.ts";
+import { Authority } from "../daemon/authority.ts";
+import { serviceVarlink } from "../daemon/control.ts";
+import { DaemonLog } from "../daemon/log.ts";
+import { Peers } from "../ipc/peers.ts";
+import { runtimeDirectory } from "../ipc/runtime-directory.ts";
+import type { VarlinkCall } from "../ipc/varlink/server.ts";
+import { VarlinkServer } from "../ipc/varlink/server.ts";
+import { listenFds, notify } from "../kernel/socket/notify.ts";
+import { listenUnix } from "../kernel/socket/unix.ts";
+import { Commands } from "./commands.ts";
+import { type RunParameters, runCommand, type Surroundings } from "./run.ts";
+
+/** A service that its socket starts ends when nobody has called for this long. */
+const IDLE_MS = 30_000;
+/** The highest signal of Linux. */
+const SIGNAL_MAX = 64;
+
+const HELP = `usage: machined-exec
+
+Runs commands in machines for callers that are not root. It is started by machined-exec.socket; without that it listens at
+/run/systemd/machine/io.machined.Exec by itself.
+`;
+
+class Service {
+  readonly #log = new DaemonLog("machined-exec", "auth");
+  readonly #authority = new Authority({ kind: "system" });
+  readonly #commands = new Commands(() => this.#touch());
+  readonly #server: VarlinkServer;
+  #timer: ReturnType<typeof setTimeout> | null = null;
+  #isActivated = false;
+  #stop: (code: number) => void = () => {};
+
+  constructor() {
+    const around: Surroundings = { commands: this.#commands, authority: () => this.#authority };
+    this.#server = new VarlinkServer({
+      product: "machined-exec",
+      version,
+      peers: new Peers(),
+      interfaces: [
+        {
+          table: IoMachinedExec,
+          handlers: {
+            Run: (call, parameters: RunParameters) => runCommand(call, parameters, around),
+            Signal: (call, parameters: { id: string; signal: number | bigint | string }) =>
+              this.#signal(call, parameters.id, Number(parameters.signal)),
+          },
+        },
+        serviceVarlink(this.#log),
+      ],
+      bug: (error, where) => this.#bug(error, where),
+      debug: (message) => this.#log.debug(message),
+      called: () => this.#touch(),
+    });
+  }
+
+  async run(): Promise<number> {
+    const stopped = new Promise<number>((resolve) => {
+      this.#stop = resolve;
+    });
+    process.on("uncaughtException", (error) => this.#bug(error, "a callback"));
+    process.on("unhandledRejection", (error) => this.#bug(error, "a promise"));
+    for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => this.#stop(0));
+    this.#listen();
+    notify("READY=1");
+    this.#touch();
+    const code = await stopped;
+    notify("STOPPING=1");
+    this.#commands.hangUp();
+    this.#authority.close();
+    this.#server.close();
+    return code;
+  }
+
+  async #signal(call: VarlinkCall, id: string, signal: number): Promise<void> {
+    const { uid } = await call.caller();
+    if (!Number.isInteger(signal) || signal < 1 || signal > SIGNAL_MAX) {
+      throw new ErrnoError("EINVAL", `There is no signal ${signal}`);
+    }
+    if (!this.#commands.signal(uid, id, signal)) throw new ErrnoError("ESRCH", `There is no running command '${id}'`);
+  }
+
+  #listen(): void {
+    const inherited = listenFds();
+    this.#isActivated = inherited.length > 0;
+    for (const { fd } of inherited) this.#server.listen(fd);
+    if (this.#isActivated) return;
+    const path = `${runtimeDirectory()}/machine/io.machined.Exec`;
+    mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+    this.#server.listen(listenUnix(path, { mode: 0o666 }));
+  }
+
+  /** Something happened: the time until the service may end begins again. */
+  #touch(): void {
+    if (!this.#isActivated) return;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      if (this.#commands.size === 0 && this.#server.connections === 0) this.#stop(0);
+      else this.#touch();
+    }, IDLE_MS);
+  }
+
+  #bug(error: unknown, where: string): void {
+    if (hostFaultOf(error) !== null) this.#log.error(`Failed in ${where}: ${(error as Error).message}`);
+    else this.#log.error(`Bug in ${where}: ${(error as Error).stack ?? error}`);
+  }
+}
+
+/** Runs the program; gives its exit code. */
+export async function main(args: string[]): Promise<number> {
+  if (args.length === 0) return new Service().run();
+  process.stdout.write(HELP);
+  return args[0] === "--help" || args[0] === "-h" ? 0 : 1;
+}

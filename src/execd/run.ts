@@ -1,0 +1,120 @@
+// io.machined.Exec.Run: a command for a caller, once polkit has said yes. The command is a child of this service, which has
+// no sandbox of its own that the command would inherit.
+import { ErrnoError, errnoNameOf, MachinedError } from "../base/error.ts";
+import type { Authority } from "../daemon/authority.ts";
+import { authorize, type Permission } from "../daemon/polkit.ts";
+import { startCommand } from "../exec/run.ts";
+import { invalidParameter } from "../ipc/varlink/schema.ts";
+import type { VarlinkCall } from "../ipc/varlink/server.ts";
+import type { Fd } from "../kernel/file/fd.ts";
+import { sameNamespace } from "../kernel/process/namespace.ts";
+import type { Commands } from "./commands.ts";
+import { type HeldMachine, holdMachine, isStill } from "./machine.ts";
+
+/** Exit status of a command that was not run. */
+const NOT_RUN = 125;
+const HOST = ".host";
+const SIGHUP = 1;
+
+export interface RunParameters {
+  readonly id?: string;
+  readonly machine: string;
+  readonly user?: string;
+  readonly command: readonly string[];
+  readonly environment?: readonly string[];
+  readonly directory?: string;
+  readonly timeoutUSec?: number | bigint | string;
+  readonly terminal?: boolean;
+  readonly detach?: boolean;
+  readonly verbose?: boolean;
+}
+
+export interface Surroundings {
+  readonly commands: Commands;
+  /** Null where there is no bus: then only root may. */
+  authority(): Authority | null;
+}
+
+/** The owner of a machine with a user namespace made it, and could enter by itself. */
+function permissionFor(machine: HeldMachine, user: string, program: string): Permission {
+  const permission = {
+    action: `org.freedesktop.machine1.${machine.name === HOST ? "host-" : ""}shell`,
+    details: { machine: machine.name, user: user === "" ? "root" : user, program },
+  };
+  const isHostRoot = machine.leader.verified(() => sameNamespace(machine.leader.pid, "user"));
+  return isHostRoot ? permission : { ...permission, ownerUid: machine.ownerUid };
+}
+
+function check({ command, environment = [], directory, user = "" }: RunParameters): void {
+  if (command.length === 0 || command[0] === "") throw invalidParameter("command");
+  const texts = [...command, ...environment, directory ?? "", user];
+  if (texts.some((text) => text.includes("\0"))) throw invalidParameter("command");
+  if (environment.some((assignment) => !/^[A-Za-z_]\w*=/.test(assignment))) throw invalidParameter("environment");
+}
+
+function streamsOf(call: VarlinkCall): readonly [Fd, Fd, Fd] {
+  const [stdin, stdout, stderr] = [call.descriptor(0), call.descriptor(1), call.descriptor(2)];
+  if (stdin !== null && stdout !== null && stderr !== null) return [stdin, stdout, stderr];
+  throw new ErrnoError("EBADF", "Three descriptors go with this call: standard input, output and error");
+}
+
+async function authorized(call: VarlinkCall, machine: HeldMachine, parameters: RunParameters, around: Surroundings) {
+  const { user = "", command } = parameters;
+  await authorize(around.authority(), call, permissionFor(machine, user, command[0] ?? ""));
+  // The answer may have taken minutes.
+  if (!(await isStill(machine))) throw new ErrnoError("ESRCH", `Machine '${machine.name}' has ended`);
+}
+
+async function runHere(call: VarlinkCall, parameters: RunParameters, around: Surroundings): Promise<number> {
+  const { uid } = await call.caller();
+  const streams = streamsOf(call);
+  using place = around.commands.take(uid, parameters.id);
+  let isGone = false;
+  let hangUp = () => {};
+  call.onGone(() => {
+    isGone = true;
+    hangUp();
+  });
+  using machine = await holdMachine(parameters.machine);
+  await authorized(call, machine, parameters, around);
+  if (isGone) throw new ErrnoError("ECONNRESET", "The caller left");
+  const command = startCommand(
+    {
+      leader: machine.leader,
+      machine: machine.name,
+      ownerUid: machine.ownerUid,
+      user: parameters.user ?? "",
+      directory: parameters.directory ?? null,
+      environment: parameters.environment ?? [],
+      command: parameters.command,
+      terminal: parameters.terminal === true,
+      timeoutMs: Number(parameters.timeoutUSec ?? 0) / 1000,
+      detach: parameters.detach === true,
+      verbose: parameters.verbose === true,
+      callerUid: uid,
+    },
+    streams,
+  );
+  hangUp = () => command.kill(SIGHUP);
+  place.started(command);
+  // The command alone holds them, so that their other ends see when it closes them.
+  for (const stream of streams) stream.close();
+  return command.exited;
+}
+
+/** Whether the failure is one that the caller is told as an error, and not as a command that was not run. */
+function isRefusal(error: unknown): boolean {
+  const codes = ["AccessDenied", "InteractiveAuthorizationRequired", "InvalidArgs", "NoSuchMachine"];
+  return error instanceof MachinedError && codes.includes(error.code);
+}
+
+/** Runs the command; gives the reply. */
+export async function runCommand(call: VarlinkCall, parameters: RunParameters, around: Surroundings): Promise<object> {
+  check(parameters);
+  try {
+    return { exitStatus: await runHere(call, parameters, around) };
+  } catch (error) {
+    if (isRefusal(error) || (!(error instanceof MachinedError) && errnoNameOf(error) === null)) throw error;
+    return { exitStatus: NOT_RUN, message: (error as Error).message };
+  }
+}
