@@ -78,7 +78,8 @@ async function sshAddressOf(session: Session, { name, path }: { name: string; pa
   );
 }
 
-async function runOne(session: Session, order: ExecOrder): Promise<number> {
+/** Runs the order here, in a virtual machine or on another host; gives its exit status. Throws a Failure. */
+export async function runOne(session: Session, order: ExecOrder): Promise<number> {
   const { machine, command } = order;
   try {
     if (session.settings.transport.kind === "remote") {
@@ -94,7 +95,7 @@ async function runOne(session: Session, order: ExecOrder): Promise<number> {
     return await enter(session, facts, order);
   } catch (error) {
     if (error instanceof Failure || (errnoNameOf(error) === null && !isBusFailure(error))) throw error;
-    throw failed(`Cannot run '${command[0]}' in machine '${machine}'`, error);
+    throw failed(`Cannot run '${command[0] ?? "a shell"}' in machine '${machine}'`, error);
   }
 }
 

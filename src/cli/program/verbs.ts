@@ -169,7 +169,7 @@ export const VERBS: readonly VerbRow[] = [
         complete: "machine-or-host",
       },
     },
-    run: async (session, words) => (await import("../terminal/login.ts")).login(session, words),
+    run: async (session, words) => (await import("../exec/shell.ts")).loginAnywhere(session, words),
   },
   {
     meta: { name: "shell", description: "Run a shell or another program in a machine" },
@@ -191,7 +191,7 @@ export const VERBS: readonly VerbRow[] = [
     },
     wordsUntilRest: 3,
     options: ["uid", "setenv", "wait-status", "quiet"],
-    run: async (session, words) => (await import("../terminal/shell.ts")).shell(session, words),
+    run: async (session, words) => (await import("../exec/shell.ts")).shellAnywhere(session, words),
   },
   {
     meta: { name: "exec", description: "Run a command in machines, with clean streams and its exit status" },

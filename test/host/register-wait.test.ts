@@ -1,0 +1,105 @@
+// `machinectl register`, `unregister` and `wait` in a booted host, and shells of machines without a bus.
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { Bed, isStock } from "../lib/bed.ts";
+import { GUARD_MS } from "../lib/wait-for.ts";
+
+let bed: Bed;
+
+describe.skipIf(isStock)(isStock ? "register and wait (left out: ours alone)" : "register and wait", () => {
+  beforeAll(async () => {
+    bed = await Bed.boot("execute-wait");
+    await bed.install();
+    await run(`mkdir -p /var/lib/machines/bb/{usr/bin,proc,sys,dev,tmp,run,etc}; ln -s usr/bin /var/lib/machines/bb/bin
+      cp /bin/busybox /var/lib/machines/bb/usr/bin/busybox; ln -s busybox /var/lib/machines/bb/usr/bin/sh
+      echo 'root:x:0:0::/root:/bin/sh' > /var/lib/machines/bb/etc/passwd`);
+  }, GUARD_MS);
+
+  afterAll(() => bed.stop(), GUARD_MS);
+
+  function run(script: string, timeoutSeconds = 200): Promise<string> {
+    const wrapped = Buffer.from(script).toString("base64");
+    return bed.run(`bash -c "$(base64 -d <<<'${wrapped}')"`, timeoutSeconds);
+  }
+
+  test(
+    "a command is a machine for as long as it runs, and its exit status and streams are passed on",
+    async () => {
+      const inner = "machinectl show -P Class reg1; cat; exit 7";
+      expect(await run(`echo input | machinectl register reg1 --class=vm -- sh -c '${inner}'; echo "|$?"`)).toBe(
+        "vm\ninput\n|7",
+      );
+      expect(await run("machinectl show reg1 >/dev/null 2>&1; echo $?")).toBe("1");
+      expect(await run("machinectl register reg1 -- sh -c 'kill -9 $$'; echo $?")).toBe("137");
+      expect(await run("machinectl register reg1 -- /nonexistent 2>/dev/null; echo $?")).toBe("127");
+    },
+    GUARD_MS,
+  );
+
+  test(
+    "a command whose machine cannot be registered is not run",
+    async () => {
+      expect(
+        await run(
+          "machinectl register 'bad name' -- touch /tmp/was-run 2>/dev/null; echo $?; ls /tmp/was-run 2>&1 | wc -c",
+        ),
+      ).toMatch(/^1\n[1-9]/);
+      expect(await run("ls /tmp/was-run 2>/dev/null; echo none")).toBe("none");
+    },
+    GUARD_MS,
+  );
+
+  test(
+    "a process that runs becomes a machine, and is left alone when it is forgotten",
+    async () => {
+      const script = `sleep 1000 & pid=$!
+      machinectl register reg2 --leader=$pid --service=mine --ssh-address=192.0.2.7 --vsock-cid=77
+      machinectl show -P Leader reg2 | grep -cx $pid; machinectl show -P Service reg2; machinectl show -P SSHAddress reg2
+      machinectl unregister reg2; machinectl show reg2 >/dev/null 2>&1; echo $?; kill -0 $pid && echo alive; kill $pid`;
+      expect(await run(script)).toBe("1\nmine\n192.0.2.7\n1\nalive");
+    },
+    GUARD_MS,
+  );
+
+  test(
+    "wait: booted, an address, the end, and a limit",
+    async () => {
+      await run("machinectl start deb1");
+      expect(await run("machinectl wait deb1; machinectl exec deb1 systemctl is-system-running")).toMatch(
+        /^(running|degraded)$/,
+      );
+      expect(await run("machinectl wait --for=address --timeout=1ms nosuch; echo $?")).toBe("124");
+      expect(await run("machinectl wait --for=ended nosuch; echo $?")).toBe("0");
+      expect(await run("machinectl wait --any --for=running deb1 nosuch; echo $?")).toBe("0");
+      expect(
+        await run("machinectl wait --for=ended deb1 & wait=$!; machinectl poweroff deb1; wait $wait; echo $?"),
+      ).toBe("0");
+    },
+    GUARD_MS,
+  );
+
+  test(
+    "wait: a machine that ends instead is 1, one that comes later is waited for",
+    async () => {
+      expect(
+        await run("machinectl register w1 -- sleep 1000 & machinectl wait --for=running w1; echo $?; kill %1; wait"),
+      ).toContain("0");
+      const script = `sleep 1000 & pid=$!; machinectl register w2 --leader=$pid
+      machinectl wait --for=ssh w2 & wait=$!; kill $pid; machinectl unregister w2 2>/dev/null; wait $wait; echo $?`;
+      expect((await run(script)).split("\n").at(-1)).toBe("1");
+    },
+    GUARD_MS,
+  );
+
+  test(
+    "a machine without a bus has shells all the same",
+    async () => {
+      await run(`systemd-run --unit=bb -q -p KillMode=mixed systemd-nspawn -q --keep-unit --register=yes -M bb \\
+        -D /var/lib/machines/bb --private-network /usr/bin/busybox sleep 100000; machinectl wait bb`);
+      expect(await run("machinectl shell -q --wait-status bb /bin/busybox echo hello </dev/null; echo $?")).toContain(
+        "hello\n0",
+      );
+      expect(await run("echo 'echo $((40+2)); exit 5' | machinectl shell -q --wait-status bb; echo $?")).toBe("42\n5");
+    },
+    GUARD_MS,
+  );
+});
