@@ -99,7 +99,8 @@ async function runHere(call: VarlinkCall, parameters: RunParameters, around: Sur
   place.started(command);
   // The command alone holds them, so that their other ends see when it closes them.
   for (const stream of streams) stream.close();
-  return command.exited;
+  // Awaited here: the place and the machine are held until then.
+  return await command.exited;
 }
 
 /** Whether the failure is one that the caller is told as an error, and not as a command that was not run. */
