@@ -63,7 +63,7 @@ describe.skipIf(isStock)(isStock ? "register and wait (left out: ours alone)" : 
   test(
     "wait: booted, an address, the end, and a limit",
     async () => {
-      await run("machinectl start deb1");
+      await bed.startContainer("deb1");
       expect(await run("machinectl wait deb1; machinectl exec deb1 systemctl is-system-running")).toMatch(
         /^(running|degraded)$/,
       );

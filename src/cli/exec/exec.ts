@@ -61,7 +61,7 @@ async function enter(session: Session, facts: MachineFacts, { user, command }: E
     verbose: settings.verbose,
     callerUid: process.getuid?.() ?? 0,
   };
-  if (settings.tty) return (await import("./terminal.ts")).execOnTerminal(session, request);
+  if (settings.tty) return await (await import("./terminal.ts")).execOnTerminal(session, request);
   await session.close();
   if (!settings.stdin) (await import("../../kernel/file/fd.ts")).discardStandardInput();
   const { becomeCommand } = await import("../../exec/run.ts");

@@ -1,7 +1,7 @@
 // `machinectl shell` and `login` in any machine: through its message bus where it has one, as the original does; by the road
 // of exec where it has none; over ssh in virtual machines.
 
-import { type MachineFacts, machineFacts } from "../machine/details.ts";
+import { machineFacts } from "../machine/details.ts";
 import { Failure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import { login } from "../terminal/login.ts";
@@ -9,16 +9,10 @@ import { parseSpecification, shell } from "../terminal/shell.ts";
 import { runOne } from "./exec.ts";
 
 const HOST = ".host";
-const NO_BUS = /There is no system bus in container /;
+const NO_BUS = /There is no system bus in container |Failed to reach the service manager of /;
 /** $SHELL is what the machine's user database has, or /bin/sh. */
 const LOGIN_SHELL = '[ -x "$SHELL" ] && exec "$SHELL" -l; exec /bin/sh -l';
 const LOGIN = ["/bin/sh", "-c", "command -v login >/dev/null && exec login; exec busybox login"];
-
-/** Null for machines that the manager does not know: the original's messages say so. */
-async function factsOf(session: Session, machine: string): Promise<MachineFacts | null> {
-  if (machine === HOST || session.settings.transport.kind !== "local") return null;
-  return machineFacts(session, machine).catch(() => null);
-}
 
 async function onTerminal(session: Session, machine: string, user: string, command: readonly string[]) {
   // Without a terminal of ours the command gets none either, and its streams are ours.
@@ -26,37 +20,49 @@ async function onTerminal(session: Session, machine: string, user: string, comma
   return runOne(session, { machine, user, command });
 }
 
-/** Runs the usual way; where the machine turns out to have no bus, the other one. */
-async function orWithoutBus(usual: () => Promise<number>, other: () => Promise<number>): Promise<number> {
+/** Runs the usual way; where the machine turns out to have no bus, or to be a virtual one, the other way. */
+async function orOtherwise(
+  session: Session,
+  machine: string,
+  usual: () => Promise<number>,
+  other: (isVirtual: boolean) => Promise<number>,
+): Promise<number> {
   try {
     return await usual();
   } catch (error) {
-    if (!(error instanceof Failure) || !NO_BUS.test(error.message)) throw error;
-    return other();
+    if (!(error instanceof Failure) || machine === HOST || session.settings.transport.kind !== "local") throw error;
+    if (NO_BUS.test(error.message)) return await other(false);
+    const facts = await machineFacts(session, machine).catch(() => null);
+    if (facts?.class !== "vm") throw error;
+    return await other(true);
   }
 }
 
 /** The verb `shell`. Exits 0 whatever the program did, unless its status was asked for. */
-export async function shellAnywhere(session: Session, words: readonly string[]): Promise<number> {
+export function shellAnywhere(session: Session, words: readonly string[]): Promise<number> {
   const [specification = "", path = "", ...args] = words;
-  const { user, machine } = parseSpecification(specification, session.settings);
-  const facts = await factsOf(session, machine);
-  const other = async () => {
-    const isVirtual = facts?.class === "vm";
-    const interactive = isVirtual ? [] : ["/bin/sh", "-c", LOGIN_SHELL];
-    const status = await onTerminal(session, machine, user, path === "" ? interactive : [path, ...args]);
-    return session.settings.waitStatus ? status : 0;
-  };
-  return facts?.class === "vm" ? other() : orWithoutBus(() => shell(session, words), other);
+  const at = specification.lastIndexOf("@");
+  const machine = specification.slice(at + 1) || HOST;
+  return orOtherwise(
+    session,
+    machine,
+    () => shell(session, words),
+    async (isVirtual) => {
+      const { user } = parseSpecification(specification, session.settings);
+      const interactive = isVirtual ? [] : ["/bin/sh", "-c", LOGIN_SHELL];
+      const status = await onTerminal(session, machine, user, path === "" ? interactive : [path, ...args]);
+      return session.settings.waitStatus ? status : 0;
+    },
+  );
 }
 
 /** The verb `login`. */
-export async function loginAnywhere(session: Session, words: readonly string[]): Promise<number> {
+export function loginAnywhere(session: Session, words: readonly string[]): Promise<number> {
   const machine = words[0] || HOST;
-  const facts = await factsOf(session, machine);
-  if (facts?.class === "vm") return onTerminal(session, machine, "", []);
-  return orWithoutBus(
+  return orOtherwise(
+    session,
+    machine,
     () => login(session, words),
-    () => onTerminal(session, machine, "", LOGIN),
+    (isVirtual) => onTerminal(session, machine, "", isVirtual ? [] : LOGIN),
   );
 }

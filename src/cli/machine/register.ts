@@ -2,6 +2,7 @@
 import { constants } from "node:os";
 import { Variant } from "../../base/variant.ts";
 import { writeSome } from "../../kernel/file/byte-io.ts";
+import { setNonblocking } from "../../kernel/file/fd.ts";
 import { PidRef } from "../../kernel/process/pidref.ts";
 import { openPipe } from "../../kernel/process/pipe.ts";
 import { startPolkitAgent } from "../session/agents.ts";
@@ -70,6 +71,7 @@ async function registerCommand(session: Session, name: string, command: readonly
     return NOT_FOUND;
   }
   const [wait, begin] = openPipe();
+  setNonblocking(wait, "off");
   const stdio = ["inherit", "inherit", "inherit", wait.number] as ["inherit", "inherit", "inherit", number];
   const child = Bun.spawn(["/bin/sh", "-c", GATE, "sh", ...command], { stdio });
   wait.close();

@@ -157,6 +157,10 @@ test("what the distribution has is neither overwritten nor made again", () => {
   expect(made.filter((path) => path?.startsWith("etc/systemd"))).toEqual([
     "etc/systemd/",
     "etc/systemd/system/",
+    "etc/systemd/system/machined-exec.service",
+    "etc/systemd/system/machined-exec.socket",
+    "etc/systemd/system/sockets.target.wants/",
+    "etc/systemd/system/sockets.target.wants/machined-exec.socket",
     "etc/systemd/system/systemd-importd.service",
     "etc/systemd/system/systemd-machined.service",
     "etc/systemd/user/",
