@@ -85,10 +85,11 @@ export const IoSystemdService = defineVarlinkInterface({
   types: {},
   methods: {
     Ping: { in: {}, out: {}, doc: "Answers." },
-    // Declared by every service of 262 and, as in its machined and importd, not there: no configuration is read.
+    // Every service of 262 declares it; those without configuration, such as its machined and importd, lack the method.
     Reload: {
       in: { allowInteractiveAuthentication: "?bool" },
       out: {},
+      unimplemented: true,
       doc: "Reads the configuration again; a service that has none does not have the method either.",
     },
     SetLogLevel: { in: { level: "int" }, out: {}, doc: "Sets the highest log level, 0 (emerg) to 7 (debug)." },

@@ -5,7 +5,7 @@ import { LogControl } from "../api/peers.ts";
 import { invalidArgument, MachinedError } from "../base/error.ts";
 import { LOG_LEVELS } from "../base/log.ts";
 import { type BoundInterface, bindInterface } from "../ipc/bus/server.ts";
-import type { BoundVarlink, VarlinkCall } from "../ipc/varlink/server.ts";
+import { type BoundVarlink, bindVarlink, type VarlinkCall } from "../ipc/varlink/binding.ts";
 import type { LogControlState } from "./log.ts";
 
 /** Binds LogControl1 to the daemon's log. */
@@ -28,21 +28,18 @@ export function serviceVarlink(log: LogControlState): BoundVarlink {
     const { uid } = await call.caller();
     if (uid !== 0 && uid !== process.geteuid?.()) throw new MachinedError("AccessDenied", "Access denied");
   };
-  return {
-    table: IoSystemdService,
-    handlers: {
-      Ping: () => undefined,
-      SetLogLevel: async (call, { level }: { level: number | string }) => {
-        await requireOwnUser(call);
-        const name = LOG_LEVELS[Number(level)];
-        if (name === undefined) throw invalidArgument("level", "Invalid log level");
-        log.setLevel(name);
-      },
-      GetLogLevel: () => ({ level: (LOG_LEVELS as readonly string[]).indexOf(log.level) }),
-      GetEnvironment: async (call) => {
-        await requireOwnUser(call);
-        return { environment: Object.entries(process.env).map(([key, value]) => `${key}=${value}`) };
-      },
+  return bindVarlink(IoSystemdService, {
+    Ping: () => undefined,
+    SetLogLevel: async (call, { level }) => {
+      await requireOwnUser(call);
+      const name = LOG_LEVELS[Number(level)];
+      if (name === undefined) throw invalidArgument("level", "Invalid log level");
+      log.setLevel(name);
     },
-  };
+    GetLogLevel: () => ({ level: (LOG_LEVELS as readonly string[]).indexOf(log.level) }),
+    GetEnvironment: async (call) => {
+      await requireOwnUser(call);
+      return { environment: Object.entries(process.env).map(([key, value]) => `${key}=${value}`) };
+    },
+  });
 }
