@@ -1,7 +1,9 @@
 // How a Varlink interface is declared: rows of data. A type is written as in the interface language
 // (https://varlink.org/Interface-Definition): "?[]int", "string", or the name of a type of the same interface. The
 // TypeScript types of parameters and replies are inferred from the rows.
+
 import type { JsonObject } from "../base/json.ts";
+import type { Access } from "./access.ts";
 
 export type VarlinkType = string;
 export type VarlinkFields = Readonly<Record<string, VarlinkType>>;
@@ -15,6 +17,8 @@ export interface VarlinkMethod {
   readonly descriptors?: number;
   /** It is described only: the original declares it, and a call of it is answered with MethodNotFound. */
   readonly unimplemented?: true;
+  /** Who may call it. */
+  readonly access: Access;
   readonly doc: string;
 }
 

@@ -1,5 +1,6 @@
 // Joins a Varlink interface's table with its handlers. The types of handlers follow from the table: a method without a
 // handler, a handler without a method and a parameter or reply of another type do not compile.
+import type { Access } from "../../api/access.ts";
 import type { VarlinkInterface, VarlinkParameters, VarlinkResult } from "../../api/varlink-table.ts";
 import type { Prepared } from "../../base/prepared.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
@@ -8,6 +9,8 @@ import type { Caller } from "../caller.ts";
 /** One call while it is handled. */
 export interface VarlinkCall<Result = never> {
   readonly transport: "varlink";
+  /** Who may call the method, as its row says. */
+  readonly access: Access;
   /** The caller accepts more than one reply. */
   readonly more: boolean;
   readonly interactive: boolean;

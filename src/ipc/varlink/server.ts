@@ -11,7 +11,7 @@ import type { Fd } from "../../kernel/file/fd.ts";
 import { Acceptor } from "../../kernel/socket/acceptor.ts";
 import { SocketStream, type StreamHandlers } from "../../kernel/socket/stream.ts";
 import { BusError } from "../bus/error.ts";
-import { type Caller, callerOnSocket } from "../caller.ts";
+import { type Caller, callerOnSocket, isPrivileged } from "../caller.ts";
 import { GoneHandlers } from "../gone-handlers.ts";
 import type { Peers, Seat } from "../peers.ts";
 import { type AnyVarlinkHandler, type BoundVarlink, bindVarlink, Reply, type VarlinkCall } from "./binding.ts";
@@ -204,8 +204,12 @@ class Connection {
     if (duplicate !== undefined) throw invalidParameter(duplicate);
     const parameters = checkFields(table, row.in, request.parameters);
     if (row.more === "required" && !request.more) throw new MachinedError("ExpectedMore", "Expected the 'more' flag");
+    if (row.access === "privileged" && !isPrivileged(this.#caller)) {
+      throw new MachinedError("AccessDenied", "Access denied");
+    }
     const call: VarlinkCall<object> = {
       transport: "varlink",
+      access: row.access,
       more: request.more,
       interactive: parameters["allowInteractiveAuthentication"] === true,
       caller: () => Promise.resolve(this.#caller),

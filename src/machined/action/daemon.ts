@@ -1,4 +1,5 @@
-// What an action may use: the registry and the roads out of the daemon. Built once, in main.ts.
+// What an action may use: the registry and the connections of the daemon. Built once, in main.ts.
+import type { Access } from "../../api/access.ts";
 import type { Authority } from "../../daemon/authority.ts";
 import type { BusClient } from "../../ipc/bus/client.ts";
 import type { Caller } from "../../ipc/caller.ts";
@@ -26,9 +27,11 @@ export interface Daemon {
   authority(): Authority | null;
 }
 
-/** One call on its way into an action, whichever transport brought it. */
+/** A call while an action carries it out, of either transport. */
 export interface Call {
   readonly transport: "bus" | "varlink";
+  /** Who may call the method, as its row says. */
+  readonly access: Access;
   readonly interactive: boolean;
   caller(): Promise<Caller>;
   onGone(handler: () => void): () => void;

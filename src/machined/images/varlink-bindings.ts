@@ -61,8 +61,7 @@ const update = defineAction({
     const subject = images.require(name);
     if (newName !== undefined) requireImageName("newName", newName);
     const bytes = limit === undefined ? null : sizeOf(limit);
-    const details = { image: name, verb: "update" };
-    return { subject, bytes, permission: { action: "org.freedesktop.machine1.manage-images", details } };
+    return { subject, bytes, grant: { subject: name } };
   },
   async run(daemon, { subject: image, bytes }, { images, name, newName, readOnly }, call) {
     const subject = { images, name: newName ?? name };
@@ -114,8 +113,7 @@ const list = defineAction({
     // The permission is checked before the existence of the image: `run` throws NoSuchImage.
     const subject = name === undefined ? null : images.find(name);
     if (metadata === "no") return { subject };
-    const details: Record<string, string> = name === undefined ? {} : { image: name };
-    return { subject, permission: { action: "org.freedesktop.machine1.inspect-images", details } };
+    return { subject, grant: name === undefined ? {} : { subject: name } };
   },
   run: (_daemon, { subject }, parameters) => describeImages(subject, parameters),
 });

@@ -14,7 +14,7 @@ import { defineAction, perform } from "../action/action.ts";
 import type { Daemon } from "../action/daemon.ts";
 import { osRelease } from "../inside/os-release.ts";
 import { openVarlinkHandlers } from "../inside/varlink-bindings.ts";
-import { inspection, mapFrom, mapTo, uidShift } from "./inspect.ts";
+import { mapFrom, mapTo, uidShift } from "./inspect.ts";
 import { kill, terminate, unregister } from "./lifecycle.ts";
 import { beginMachine, type Registration, registerMachine } from "./register.ts";
 
@@ -162,7 +162,7 @@ const describeMachines = defineAction({
   prepare(daemon, { name, metadata }: { name: string | null; metadata: Metadata; more: boolean }) {
     const subject = name === null ? null : daemon.registry.get(name);
     if (metadata === "no") return { subject };
-    return { subject, permission: inspection(daemon, name === null ? {} : { name }) };
+    return { subject, grant: name === null ? {} : { subject: name } };
   },
   run: (daemon, { subject }, { metadata, more }): Description | Promise<Description | Descriptions> =>
     subject === null ? describeAll(daemon, metadata, more) : describeMachine(daemon, subject, metadata),

@@ -8,9 +8,9 @@ const TABLE = defineVarlinkInterface({
   doc: "",
   types: { Color: ["red", "green"], Point: { x: "int", label: "?string" } },
   methods: {
-    Paint: { in: { color: "Color", at: "?[]Point" }, out: { count: "int" }, doc: "" },
-    Watch: { in: {}, out: { line: "?string" }, more: "supported", doc: "" },
-    Described: { in: {}, out: {}, unimplemented: true, doc: "" },
+    Paint: { in: { color: "Color", at: "?[]Point" }, out: { count: "int" }, access: "everyone", doc: "" },
+    Watch: { in: {}, out: { line: "?string" }, more: "supported", access: "everyone", doc: "" },
+    Described: { in: {}, out: {}, unimplemented: true, access: "everyone", doc: "" },
   },
   notes: { fields: {}, errors: {} },
   errors: {},

@@ -15,7 +15,7 @@ import { descriptorsTo, expectNothingLeft, openDescriptors, scratchDirectory, un
 const directory = mkdtempSync(join(tmpdir(), "varlink-server-"));
 afterAll(() => rmSync(directory, { recursive: true }));
 
-const METHOD = { in: { n: "?int" }, out: { n: "?int" }, doc: "" } as const;
+const METHOD = { in: { n: "?int" }, out: { n: "?int" }, access: "everyone", doc: "" } as const;
 const TABLE = defineVarlinkInterface({
   name: "a.b",
   doc: "",
