@@ -28,6 +28,8 @@ export interface Wire {
   "a{sv}": ReadonlyMap<string, Variant>;
   "a(sv)": readonly (readonly [string, Variant])[];
   "a(st)": readonly (readonly [string, bigint])[];
+  "a(sss)": readonly (readonly [string, string, string])[];
+  "a(sus)": readonly (readonly [string, number, string])[];
   "a(iay)": readonly (readonly [number, Uint8Array])[];
   "a(ssso)": Prepared<readonly [string, string, string, string]>;
   "a(ssbttto)": Prepared<readonly [string, string, boolean, bigint, bigint, bigint, string]>;
@@ -72,6 +74,12 @@ export interface BusInterface {
   readonly methods: Readonly<Record<string, BusMethod>>;
   readonly properties: Readonly<Record<string, BusProperty>>;
   readonly signals: Readonly<Record<string, BusSignal>>;
+}
+
+/** As much of an interface as a client needs to call it. */
+export interface CalledInterface {
+  readonly name: string;
+  readonly methods: Readonly<Record<string, { readonly in: Arguments; readonly out: Arguments }>>;
 }
 
 /** Declares an interface; the literal types are kept, so that `Handlers` can be inferred from them. */
