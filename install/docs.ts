@@ -1,4 +1,4 @@
-// Writes every file that follows from the tables of verbs and options: `npm run docs`. With --check it writes nothing and
+// Writes every file that follows from the tables of verbs, options, interfaces and rooms: `npm run docs`. With --check it writes nothing and
 // fails when a file differs from what would be written; the contract tests check the same.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

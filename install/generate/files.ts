@@ -8,6 +8,7 @@ import { fishCompletion } from "./fish.ts";
 import { foldersTable, lintOverrides } from "./layers.ts";
 import { manualPage } from "./manual.ts";
 import { type ProgramModel, programModel } from "./model.ts";
+import { ACTIONS, actionTables, type BusName, busPolicy, polkitPolicy } from "./policies.ts";
 import { zshCompletion } from "./zsh.ts";
 
 /** Reads a file of the project as it is; the path is below the project's folder. Throws where there is none. */
@@ -64,6 +65,37 @@ function readme(text: string, programs: readonly ProgramModel[]): string {
   return between(text, README_BEGIN, README_END, markdownTable(["command", "what it does"], rows));
 }
 
+/** docs/actions.md: who may call what. */
+function actionsPage(): string {
+  const [actions, methods, everyone] = actionTables().map(({ heading, rows }) => markdownTable(heading, rows));
+  return `# Who may call what
+
+Generated from the field \`access\` of the rows in \`src/api\` by \`npm run docs\`; do not edit.
+
+Root and the user that the daemon runs as may call every method. For all other callers the daemon asks
+[polkit](https://www.freedesktop.org/software/polkit/docs/latest/) about the action that the method names. A user's own daemon
+(\`--user\`) serves its user only and asks nobody.
+
+## Actions
+
+Users outside an active local session need an administrator's password for each action. Files of
+\`/etc/polkit-1/rules.d\` decide otherwise.
+
+${actions}
+
+## Methods that need a permission
+
+The details are what \`action.lookup()\` returns in a rule of polkit. Where a method has several rows, the word in brackets says
+which calls the row is about.
+
+${methods}
+
+## Methods that everybody may call
+
+${everyone}
+`;
+}
+
 /** The path of each generated file, below the project's folder, and its content. */
 export function generatedFiles(read: ReadFile): Record<string, string> {
   const files: Record<string, string> = {};
@@ -76,6 +108,11 @@ export function generatedFiles(read: ReadFile): Record<string, string> {
     const texts = [`install/man/${name}.1.in`, `install/man/${name}.verbs`].map(read) as [string, string];
     files[`install/man/${name}.1`] = manualPage(program, ...texts);
   }
+  for (const name of Object.keys(ACTIONS) as BusName[]) {
+    files[`install/polkit-1/actions/${name}.policy`] = polkitPolicy(name);
+    files[`install/dbus-1/system.d/${name}.conf`] = busPolicy(name);
+  }
+  files["docs/actions.md"] = actionsPage();
   files["biome.json"] = lintConfiguration(read("biome.json"));
   const folders = markdownTable(["folder", "holds", "may import"], foldersTable());
   files["docs/architecture.md"] = between(read("docs/architecture.md"), FOLDERS_BEGIN, FOLDERS_END, folders);

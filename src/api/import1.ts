@@ -1,5 +1,7 @@
 // org.freedesktop.import1 as of 262: the manager of transfers, and each transfer as an object
-// (org.freedesktop.import1(5)). Rows stand in the original's order; `open` rows make up the D-Bus policy.
+// (org.freedesktop.import1(5)). Rows stand in the original's order.
+import type { PolkitRule } from "./access.ts";
+import { CANCEL_RULE } from "./shared-rules.ts";
 import { defineBusInterface } from "./table.ts";
 
 export const IMPORT1_NAME = "org.freedesktop.import1";
@@ -14,46 +16,60 @@ const EXPORT_EX = { local_name: "s", class: "s", fd: "h", format: "s", flags: "t
 const PULL = { url: "s", local_name: "s", verify_mode: "s", force: "b" } as const;
 const PULL_EX = { url: "s", local_name: "s", class: "s", verify_mode: "s", flags: "t" } as const;
 
+const MAY_IMPORT: PolkitRule = { action: "org.freedesktop.import1.import" };
+const MAY_EXPORT: PolkitRule = { action: "org.freedesktop.import1.export" };
+const MAY_PULL: PolkitRule = { action: "org.freedesktop.import1.pull" };
+
 export const ImportManager = defineBusInterface({
   name: "org.freedesktop.import1.Manager",
   methods: {
-    ImportTar: { in: IMPORT, out: STARTED, open: true, doc: "Makes an image of a tar file." },
-    ImportTarEx: { in: IMPORT_EX, out: STARTED, open: true, doc: "ImportTar for images of any class." },
-    ImportRaw: { in: IMPORT, out: STARTED, open: true, doc: "Makes an image of a disk image file." },
-    ImportRawEx: { in: IMPORT_EX, out: STARTED, open: true, doc: "ImportRaw for images of any class." },
-    ImportFileSystem: { in: IMPORT, out: STARTED, open: true, doc: "Makes an image of a directory." },
-    ImportFileSystemEx: { in: IMPORT_EX, out: STARTED, open: true, doc: "ImportFileSystem for images of any class." },
-    ExportTar: { in: EXPORT, out: STARTED, open: true, doc: "Writes an image's tree to a tar file." },
-    ExportTarEx: { in: EXPORT_EX, out: STARTED, open: true, doc: "ExportTar for images of any class." },
-    ExportRaw: { in: EXPORT, out: STARTED, open: true, doc: "Writes a disk image to a file." },
-    ExportRawEx: { in: EXPORT_EX, out: STARTED, open: true, doc: "ExportRaw for images of any class." },
-    PullTar: { in: PULL, out: STARTED, open: true, doc: "Downloads a tar file and makes an image of it." },
-    PullTarEx: { in: PULL_EX, out: STARTED, open: true, doc: "PullTar for images of any class." },
-    PullRaw: { in: PULL, out: STARTED, open: true, doc: "Downloads a disk image." },
-    PullRawEx: { in: PULL_EX, out: STARTED, open: true, doc: "PullRaw for images of any class." },
+    ImportTar: { in: IMPORT, out: STARTED, access: MAY_IMPORT, doc: "Makes an image of a tar file." },
+    ImportTarEx: { in: IMPORT_EX, out: STARTED, access: MAY_IMPORT, doc: "ImportTar for images of any class." },
+    ImportRaw: { in: IMPORT, out: STARTED, access: MAY_IMPORT, doc: "Makes an image of a disk image file." },
+    ImportRawEx: { in: IMPORT_EX, out: STARTED, access: MAY_IMPORT, doc: "ImportRaw for images of any class." },
+    ImportFileSystem: { in: IMPORT, out: STARTED, access: MAY_IMPORT, doc: "Makes an image of a directory." },
+    ImportFileSystemEx: {
+      in: IMPORT_EX,
+      out: STARTED,
+      access: MAY_IMPORT,
+      doc: "ImportFileSystem for images of any class.",
+    },
+    ExportTar: { in: EXPORT, out: STARTED, access: MAY_EXPORT, doc: "Writes an image's tree to a tar file." },
+    ExportTarEx: { in: EXPORT_EX, out: STARTED, access: MAY_EXPORT, doc: "ExportTar for images of any class." },
+    ExportRaw: { in: EXPORT, out: STARTED, access: MAY_EXPORT, doc: "Writes a disk image to a file." },
+    ExportRawEx: { in: EXPORT_EX, out: STARTED, access: MAY_EXPORT, doc: "ExportRaw for images of any class." },
+    PullTar: { in: PULL, out: STARTED, access: MAY_PULL, doc: "Downloads a tar file and makes an image of it." },
+    PullTarEx: { in: PULL_EX, out: STARTED, access: MAY_PULL, doc: "PullTar for images of any class." },
+    PullRaw: { in: PULL, out: STARTED, access: MAY_PULL, doc: "Downloads a disk image." },
+    PullRawEx: { in: PULL_EX, out: STARTED, access: MAY_PULL, doc: "PullRaw for images of any class." },
     PullOci: {
       in: { ref: "s", local_name: "s", class: "s", flags: "t" },
       out: STARTED,
-      open: true,
+      access: MAY_PULL,
       doc: "Downloads a container image from a registry.",
     },
     ListTransfers: {
       in: {},
       out: { transfers: "a(usssdo)" },
-      open: true,
+      access: "everyone",
       doc: "The transfers that run: id, type, remote, local, progress, object path.",
     },
     ListTransfersEx: {
       in: { class: "s", flags: "t" },
       out: { transfers: "a(ussssdo)" },
-      open: true,
+      access: "everyone",
       doc: "The transfers of one class of images, or of all: the class comes before the progress.",
     },
-    CancelTransfer: { in: { transfer_id: "u" }, out: {}, open: true, doc: "Ends a transfer before it is done." },
+    CancelTransfer: {
+      in: { transfer_id: "u" },
+      out: {},
+      access: CANCEL_RULE,
+      doc: "Ends a transfer before it is done.",
+    },
     ListImages: {
       in: { class: "s", flags: "t" },
       out: { images: "a(ssssbtttttt)" },
-      open: true,
+      access: "everyone",
       doc: "The images of one class, or all: class, name, type, path, read-only, times, space and limits.",
     },
   },
@@ -67,7 +83,12 @@ export const ImportManager = defineBusInterface({
 export const Transfer = defineBusInterface({
   name: "org.freedesktop.import1.Transfer",
   methods: {
-    Cancel: { in: {}, out: {}, open: true, doc: "Ends the transfer before it is done." },
+    Cancel: {
+      in: {},
+      out: {},
+      access: { ...CANCEL_RULE, instead: { action: MAY_PULL.action } },
+      doc: "Ends the transfer before it is done.",
+    },
   },
   properties: {
     Id: { type: "u", emits: "const", doc: "Counts up while the daemon runs." },

@@ -1,5 +1,6 @@
 // io.systemd.Import as of 262, and what it lacks beside D-Bus: Import, Export and Cancel. The original's IDL forgets the
 // OCI values that its code takes and sends.
+import { CANCEL_RULE } from "./shared-rules.ts";
 import { defineVarlinkInterface } from "./varlink-table.ts";
 
 /** The replies to a call with `more`: the id, then what happens, then an empty one at the end. */
@@ -39,6 +40,7 @@ export const IoSystemdImport = defineVarlinkInterface({
         percent: "float",
       },
       more: "required",
+      access: "everyone",
       doc: "The transfers that run.",
     },
     Pull: {
@@ -56,6 +58,11 @@ export const IoSystemdImport = defineVarlinkInterface({
       },
       out: FOLLOWED,
       more: "supported",
+      access: {
+        action: "org.freedesktop.import1.pull",
+        details: ["remote", "local", "class", "type", "verify", "?imageRoot"],
+        note: "imageRoot is one of the directories of the class, or the caller is root",
+      },
       doc: "Downloads an image. With 'more' the transfer is followed to its end; it goes on when nobody follows.",
     },
     Import: {
@@ -71,6 +78,7 @@ export const IoSystemdImport = defineVarlinkInterface({
       out: FOLLOWED,
       more: "supported",
       descriptors: 4,
+      access: { action: "org.freedesktop.import1.import" },
       doc: "Makes an image of the file or directory that comes with the call.",
     },
     Export: {
@@ -85,9 +93,10 @@ export const IoSystemdImport = defineVarlinkInterface({
       out: FOLLOWED,
       more: "supported",
       descriptors: 4,
+      access: { action: "org.freedesktop.import1.export" },
       doc: "Writes an image to the file that comes with the call.",
     },
-    Cancel: { in: { id: "int", ...ASK }, out: {}, doc: "Ends a transfer before it is done." },
+    Cancel: { in: { id: "int", ...ASK }, out: {}, access: CANCEL_RULE, doc: "Ends a transfer before it is done." },
   },
   notes: {
     types: {

@@ -1,7 +1,14 @@
 // io.systemd.MachineImage as of 262: images over Varlink.
+import type { PolkitRule } from "./access.ts";
 import { defineVarlinkInterface } from "./varlink-table.ts";
 
 const ASKING = { allowInteractiveAuthentication: "?bool" } as const;
+
+const MANAGE = "org.freedesktop.machine1.manage-images";
+
+function manage(verb: string, ...details: string[]): PolkitRule {
+  return { action: MANAGE, subject: "image", verb, details };
+}
 
 export const IoSystemdMachineImage = defineVarlinkInterface({
   name: "io.systemd.MachineImage",
@@ -31,24 +38,37 @@ export const IoSystemdMachineImage = defineVarlinkInterface({
         OSRelease: "?[]string",
       },
       more: "supported",
+      access: {
+        action: "org.freedesktop.machine1.inspect-images",
+        subject: "image",
+        when: 'acquireMetadata is given and is not "no"',
+      },
       doc: "Describes an image, or all of them.",
     },
     Update: {
       in: { name: "string", ...ASKING, newName: "?string", readOnly: "?bool", limit: "?int" },
       out: {},
+      access: manage("update"),
       doc: "Renames an image, marks it as read-only or not, limits it.",
     },
     Clone: {
       in: { name: "string", ...ASKING, newName: "string", readOnly: "?bool" },
       out: {},
+      access: manage("clone", "new_name"),
       doc: "Clones an image.",
     },
-    Remove: { in: { name: "string", ...ASKING }, out: {}, doc: "Removes an image." },
-    SetPoolLimit: { in: { ...ASKING, limit: "int" }, out: {}, doc: "Limits what all images may use together." },
+    Remove: { in: { name: "string", ...ASKING }, out: {}, access: manage("remove"), doc: "Removes an image." },
+    SetPoolLimit: {
+      in: { ...ASKING, limit: "int" },
+      out: {},
+      access: { action: MANAGE, verb: "set_pool_limit" },
+      doc: "Limits what all images may use together.",
+    },
     CleanPool: {
       in: { ...ASKING, mode: "CleanPoolMode" },
       out: { name: "string", usageExclusive: "?int" },
       more: "required",
+      access: { action: MANAGE, verb: "clean_pool", details: ["mode"] },
       doc: "Removes hidden or all images; says what was removed.",
     },
   },

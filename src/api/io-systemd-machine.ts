@@ -1,8 +1,18 @@
 // io.systemd.Machine as of 262: registering, describing and ending machines over Varlink.
+import type { PolkitRule } from "./access.ts";
+import { INSPECT_MACHINES_SINCE, REGISTRATION_RULES, TERMINAL_RULES } from "./shared-rules.ts";
 import { defineVarlinkInterface } from "./varlink-table.ts";
 
 /** A machine by name, by a process of it, or (pid 0) the caller's own; and whether a person may be asked. */
 const LOOKUP = { name: "?string", pid: "?ProcessId", allowInteractiveAuthentication: "?bool" } as const;
+
+function manage(verb: string, ...details: string[]): PolkitRule {
+  return { action: "org.freedesktop.machine1.manage-machines", subject: "name", verb, details };
+}
+
+function manageOwn(verb: string): PolkitRule {
+  return { ...manage(verb), owner: true };
+}
 
 export const IoSystemdMachine = defineVarlinkInterface({
   name: "io.systemd.Machine",
@@ -37,13 +47,20 @@ export const IoSystemdMachine = defineVarlinkInterface({
         allowInteractiveAuthentication: "?bool",
       },
       out: {},
+      access: { variants: REGISTRATION_RULES },
       doc: "Registers a machine; with allocateUnit, in a scope made for it.",
     },
-    Unregister: { in: LOOKUP, out: {}, doc: "Forgets a machine and leaves its processes alone." },
-    Terminate: { in: LOOKUP, out: {}, doc: "Ends a machine." },
+    Unregister: {
+      in: LOOKUP,
+      out: {},
+      access: manageOwn("unregister"),
+      doc: "Forgets a machine and leaves its processes alone.",
+    },
+    Terminate: { in: LOOKUP, out: {}, access: manageOwn("terminate"), doc: "Ends a machine." },
     Kill: {
       in: { ...LOOKUP, whom: "?KillWhom", signal: "int" },
       out: {},
+      access: manageOwn("kill"),
       doc: "Sends a signal to the leader, the supervisor or all processes of a machine.",
     },
     List: {
@@ -69,6 +86,12 @@ export const IoSystemdMachine = defineVarlinkInterface({
         UID: "?int",
       },
       more: "supported",
+      access: {
+        action: "org.freedesktop.machine1.inspect-machines",
+        since: INSPECT_MACHINES_SINCE,
+        subject: "name",
+        when: 'acquireMetadata is given and is not "no"',
+      },
       doc: "Describes a machine, or all of them.",
     },
     Open: {
@@ -81,36 +104,43 @@ export const IoSystemdMachine = defineVarlinkInterface({
         environment: "?[]string",
       },
       out: { ptyFileDescriptor: "int", ptyPath: "string" },
+      access: { variants: TERMINAL_RULES },
       doc: "A new pseudo TTY of a machine, bare, with a login prompt, or with a program on it.",
     },
     MapFrom: {
       in: { ...LOOKUP, uid: "?int", gid: "?int" },
       out: { uid: "?int", gid: "?int" },
+      access: "everyone",
       doc: "The host's user and group behind those of a machine.",
     },
     MapTo: {
       in: { uid: "?int", gid: "?int" },
       out: { uid: "?int", gid: "?int", machineName: "?string" },
+      access: "everyone",
       doc: "The machine and its user and group behind those of the host.",
     },
     BindMount: {
       in: { ...LOOKUP, source: "string", destination: "?string", readOnly: "?bool", mkdir: "?bool" },
       out: {},
+      access: manage("bind", "src", "dest"),
       doc: "Bind mounts a file or directory of the host into a machine.",
     },
     CopyFrom: {
       in: { ...LOOKUP, source: "string", destination: "?string", replace: "?bool" },
       out: {},
+      access: manage("copy", "src", "dest"),
       doc: "Copies files out of a machine.",
     },
     CopyTo: {
       in: { ...LOOKUP, source: "string", destination: "?string", replace: "?bool" },
       out: {},
+      access: manage("copy", "src", "dest"),
       doc: "Copies files into a machine.",
     },
     OpenRootDirectory: {
       in: LOOKUP,
       out: { fileDescriptor: "int" },
+      access: manage("open_root_directory"),
       doc: "The root directory of a machine as a descriptor.",
     },
   },

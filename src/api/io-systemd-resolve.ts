@@ -15,11 +15,13 @@ export const IoSystemdResolveHook = defineVarlinkInterface({
       in: {},
       out: { filterDomains: "?[]string", filterLabelsMin: "?int", filterLabelsMax: "?int" },
       more: "supported",
+      access: "everyone",
       doc: "The names that are worth asking about; again whenever they change.",
     },
     ResolveRecord: {
       in: { question: "[]Question" },
       out: { rcode: "?int", answer: "?[]Answer" },
+      access: "everyone",
       doc: "Answers a question; an empty reply means that it is somebody else's.",
     },
   },

@@ -9,11 +9,13 @@ export const OrgVarlinkService = defineVarlinkInterface({
     GetInfo: {
       in: {},
       out: { vendor: "string", product: "string", version: "string", url: "string", interfaces: "[]string" },
+      access: "everyone",
       doc: "Describes the service.",
     },
     GetInterfaceDescription: {
       in: { interface: "string" },
       out: { description: "string" },
+      access: "everyone",
       doc: "An interface in the interface language.",
     },
   },
@@ -84,16 +86,28 @@ export const IoSystemdService = defineVarlinkInterface({
   doc: "Looks after the service process.",
   types: {},
   methods: {
-    Ping: { in: {}, out: {}, doc: "Answers." },
-    // Declared by every service of 262 and, as in its machined and importd, not there: no configuration is read.
+    Ping: { in: {}, out: {}, access: "everyone", doc: "Answers." },
+    // Every service of 262 declares it; those without configuration, such as its machined and importd, lack the method.
     Reload: {
       in: { allowInteractiveAuthentication: "?bool" },
       out: {},
+      unimplemented: true,
+      access: "privileged",
       doc: "Reads the configuration again; a service that has none does not have the method either.",
     },
-    SetLogLevel: { in: { level: "int" }, out: {}, doc: "Sets the highest log level, 0 (emerg) to 7 (debug)." },
-    GetLogLevel: { in: {}, out: { level: "int" }, doc: "The highest log level." },
-    GetEnvironment: { in: {}, out: { environment: "?[]string" }, doc: "The environment of the process." },
+    SetLogLevel: {
+      in: { level: "int" },
+      out: {},
+      access: "privileged",
+      doc: "Sets the highest log level, 0 (emerg) to 7 (debug).",
+    },
+    GetLogLevel: { in: {}, out: { level: "int" }, access: "everyone", doc: "The highest log level." },
+    GetEnvironment: {
+      in: {},
+      out: { environment: "?[]string" },
+      access: "privileged",
+      doc: "The environment of the process.",
+    },
   },
   notes: {
     fields: {

@@ -1,5 +1,7 @@
 // org.freedesktop.machine1 as of 262: manager, machine and image objects (org.freedesktop.machine1(5)).
-// Rows stand in the original's order, which introspection shows. `open` rows make up the D-Bus policy.
+// Rows stand in the original's order, which introspection shows.
+import type { PolkitRule } from "./access.ts";
+import { INSPECT_MACHINES_SINCE, REGISTRATION_RULES, TERMINAL_RULES } from "./shared-rules.ts";
 import { defineBusInterface } from "./table.ts";
 
 export const MACHINE1_NAME = "org.freedesktop.machine1";
@@ -7,27 +9,58 @@ export const MACHINE1_PATH = "/org/freedesktop/machine1";
 export const MACHINE_PATH = "/org/freedesktop/machine1/machine";
 export const IMAGE_PATH = "/org/freedesktop/machine1/image";
 
+const MANAGE = "org.freedesktop.machine1.manage-machines";
+
+function manage(verb: string, ...details: string[]): PolkitRule {
+  return { action: MANAGE, subject: "machine", verb, details };
+}
+
+function manageOwn(verb: string): PolkitRule {
+  return { ...manage(verb), owner: true };
+}
+
+function manageImage(verb: string, ...details: string[]): PolkitRule {
+  return { action: "org.freedesktop.machine1.manage-images", subject: "image", verb, details };
+}
+
+const COPY = manage("copy", "src", "dest");
+const BIND = manage("bind", "src", "dest");
+/** The original names the image "machine" here, and rules of administrators match on that. */
+const SET_LIMIT: PolkitRule = { ...manageImage("set_limit"), subject: "machine" };
+const GET_OS_RELEASE: PolkitRule = {
+  action: "org.freedesktop.machine1.inspect-machines",
+  since: INSPECT_MACHINES_SINCE,
+  subject: "machine",
+  verb: "get_os_release",
+};
+const OPEN_PTY: PolkitRule = TERMINAL_RULES.tty;
+const OPEN_LOGIN: PolkitRule = TERMINAL_RULES.login;
+/** Over D-Bus the details of a shell have no verb. */
+const { verb: _, ...OPEN_SHELL } = TERMINAL_RULES.shell;
+const CREATE: PolkitRule = REGISTRATION_RULES.create;
+const REGISTER: PolkitRule = REGISTRATION_RULES.register;
+
 export const Manager = defineBusInterface({
   name: "org.freedesktop.machine1.Manager",
   methods: {
-    GetMachine: { in: { name: "s" }, out: { machine: "o" }, open: true, doc: "The object path of a machine." },
-    GetImage: { in: { name: "s" }, out: { image: "o" }, open: true, doc: "The object path of an image." },
+    GetMachine: { in: { name: "s" }, out: { machine: "o" }, access: "everyone", doc: "The object path of a machine." },
+    GetImage: { in: { name: "s" }, out: { image: "o" }, access: "everyone", doc: "The object path of an image." },
     GetMachineByPID: {
       in: { pid: "u" },
       out: { machine: "o" },
-      open: true,
+      access: "everyone",
       doc: "The machine that a process belongs to; 0 is the caller.",
     },
     ListMachines: {
       in: {},
       out: { machines: "a(ssso)" },
-      open: true,
+      access: "everyone",
       doc: "All machines: name, class, service, object path.",
     },
     ListImages: {
       in: {},
       out: { images: "a(ssbttto)" },
-      open: true,
+      access: "everyone",
       doc: "All images: name, type, read-only, creation and modification time, usage, object path.",
     },
     CreateMachine: {
@@ -41,7 +74,7 @@ export const Manager = defineBusInterface({
         scope_properties: "a(sv)",
       },
       out: { path: "o" },
-      open: true,
+      access: CREATE,
       doc: "Registers a machine and makes a scope for its leader.",
     },
     CreateMachineWithNetwork: {
@@ -56,187 +89,207 @@ export const Manager = defineBusInterface({
         scope_properties: "a(sv)",
       },
       out: { path: "o" },
-      open: true,
+      access: CREATE,
       doc: "CreateMachine, with the host's network interfaces of the machine.",
     },
     CreateMachineEx: {
       in: { name: "s", properties: "a(sv)", scope_properties: "a(sv)" },
       out: { path: "o" },
-      open: true,
+      access: CREATE,
       doc: "CreateMachine with extensible properties and pidfds.",
     },
     RegisterMachine: {
       in: { name: "s", id: "ay", service: "s", class: "s", leader: "u", root_directory: "s" },
       out: { path: "o" },
-      open: true,
+      access: REGISTER,
       doc: "Registers a machine that has a unit already.",
     },
     RegisterMachineWithNetwork: {
       in: { name: "s", id: "ay", service: "s", class: "s", leader: "u", root_directory: "s", ifindices: "ai" },
       out: { path: "o" },
-      open: true,
+      access: REGISTER,
       doc: "RegisterMachine, with the host's network interfaces of the machine.",
     },
     RegisterMachineEx: {
       in: { name: "s", properties: "a(sv)" },
       out: { path: "o" },
-      open: true,
+      access: REGISTER,
       doc: "RegisterMachine with extensible properties and pidfds.",
     },
     UnregisterMachine: {
       in: { name: "s" },
       out: {},
-      open: true,
+      access: manageOwn("unregister"),
       doc: "Forgets a machine and leaves its processes alone.",
     },
-    TerminateMachine: { in: { id: "s" }, out: {}, open: true, doc: "Ends a machine by stopping its unit." },
+    TerminateMachine: {
+      in: { id: "s" },
+      out: {},
+      access: manageOwn("terminate"),
+      doc: "Ends a machine by stopping its unit.",
+    },
     KillMachine: {
       in: { name: "s", whom: "s", signal: "i" },
       out: {},
-      open: true,
+      access: manageOwn("kill"),
       doc: "Sends a signal to a machine's leader, supervisor or all processes.",
     },
     GetMachineAddresses: {
       in: { name: "s" },
       out: { addresses: "a(iay)" },
-      open: true,
+      access: "everyone",
       doc: "The IP addresses of a machine: family and bytes.",
     },
     GetMachineSSHInfo: {
       in: { name: "s" },
       out: { ssh_address: "s", ssh_private_key_path: "s" },
-      open: true,
+      access: "everyone",
       doc: "Where a machine is reached by SSH, and with which key.",
     },
     GetMachineOSRelease: {
       in: { name: "s" },
       out: { fields: "a{ss}" },
-      open: true,
+      access: GET_OS_RELEASE,
       doc: "The os-release(5) fields of a machine.",
     },
     OpenMachinePTY: {
       in: { name: "s" },
       out: { pty: "h", pty_path: "s" },
-      open: true,
+      access: OPEN_PTY,
       doc: "A new pseudo TTY of a machine.",
     },
     OpenMachineLogin: {
       in: { name: "s" },
       out: { pty: "h", pty_path: "s" },
-      open: true,
+      access: OPEN_LOGIN,
       doc: "A pseudo TTY with a login prompt on it.",
     },
     OpenMachineShell: {
       in: { name: "s", user: "s", path: "s", args: "as", environment: "as" },
       out: { pty: "h", pty_path: "s" },
-      open: true,
+      access: OPEN_SHELL,
       doc: "Runs a shell or program in a machine on a new pseudo TTY.",
     },
     BindMountMachine: {
       in: { name: "s", source: "s", destination: "s", read_only: "b", mkdir: "b" },
       out: {},
-      open: true,
+      access: BIND,
       doc: "Bind mounts a file or directory of the host into a machine.",
     },
     CopyFromMachine: {
       in: { name: "s", source: "s", destination: "s" },
       out: {},
-      open: true,
+      access: COPY,
       doc: "Copies files out of a machine.",
     },
     CopyToMachine: {
       in: { name: "s", source: "s", destination: "s" },
       out: {},
-      open: true,
+      access: COPY,
       doc: "Copies files into a machine.",
     },
     CopyFromMachineWithFlags: {
       in: { name: "s", source: "s", destination: "s", flags: "t" },
       out: {},
-      open: true,
+      access: COPY,
       doc: "CopyFromMachine; flag 1 replaces existing files.",
     },
     CopyToMachineWithFlags: {
       in: { name: "s", source: "s", destination: "s", flags: "t" },
       out: {},
-      open: true,
+      access: COPY,
       doc: "CopyToMachine; flag 1 replaces existing files.",
     },
     OpenMachineRootDirectory: {
       in: { name: "s" },
       out: { fd: "h" },
-      open: true,
+      access: manage("open_root_directory"),
       doc: "The root directory of a machine as a descriptor.",
     },
     GetMachineUIDShift: {
       in: { name: "s" },
       out: { shift: "u" },
-      open: true,
+      access: "everyone",
       doc: "The first host user of a machine's user namespace.",
     },
-    RemoveImage: { in: { name: "s" }, out: {}, open: true, doc: "Removes an image." },
-    RenameImage: { in: { name: "s", new_name: "s" }, out: {}, open: true, doc: "Renames an image." },
-    CloneImage: { in: { name: "s", new_name: "s", read_only: "b" }, out: {}, open: true, doc: "Clones an image." },
+    RemoveImage: { in: { name: "s" }, out: {}, access: manageImage("remove"), doc: "Removes an image." },
+    RenameImage: {
+      in: { name: "s", new_name: "s" },
+      out: {},
+      access: manageImage("rename", "new_name"),
+      doc: "Renames an image.",
+    },
+    CloneImage: {
+      in: { name: "s", new_name: "s", read_only: "b" },
+      out: {},
+      access: manageImage("clone", "new_name"),
+      doc: "Clones an image.",
+    },
     MarkImageReadOnly: {
       in: { name: "s", read_only: "b" },
       out: {},
-      open: true,
+      access: manageImage("mark_read_only", "read_only"),
       doc: "Sets or clears an image's read-only mark.",
     },
     GetImageHostname: {
       in: { name: "s" },
       out: { hostname: "s" },
-      open: true,
+      access: "everyone",
       doc: "The host name an image is configured with.",
     },
     GetImageMachineID: {
       in: { name: "s" },
       out: { id: "ay" },
-      open: true,
+      access: "everyone",
       doc: "The machine id an image is configured with.",
     },
     GetImageMachineInfo: {
       in: { name: "s" },
       out: { machine_info: "a{ss}" },
-      open: true,
+      access: "everyone",
       doc: "The machine-info(5) fields of an image.",
     },
     GetImageOSRelease: {
       in: { name: "s" },
       out: { os_release: "a{ss}" },
-      open: true,
+      access: "everyone",
       doc: "The os-release(5) fields of an image.",
     },
-    SetPoolLimit: { in: { size: "t" }, out: {}, open: true, doc: "Limits the space of all images together." },
-    SetImageLimit: { in: { name: "s", size: "t" }, out: {}, open: true, doc: "Limits the space of an image." },
+    SetPoolLimit: {
+      in: { size: "t" },
+      out: {},
+      access: { action: MANAGE, verb: "set_pool_limit" },
+      doc: "Limits the space of all images together.",
+    },
+    SetImageLimit: { in: { name: "s", size: "t" }, out: {}, access: SET_LIMIT, doc: "Limits the space of an image." },
     CleanPool: {
       in: { mode: "s" },
       out: { images: "a(st)" },
-      open: true,
+      access: { action: MANAGE, verb: "clean_pool", details: ["mode"] },
       doc: "Removes hidden or all images; gives what was removed.",
     },
     MapFromMachineUser: {
       in: { name: "s", uid_inner: "u" },
       out: { uid_outer: "u" },
-      open: true,
+      access: "everyone",
       doc: "The host user behind a machine's user.",
     },
     MapToMachineUser: {
       in: { uid_outer: "u" },
       out: { machine_name: "s", machine_path: "o", uid_inner: "u" },
-      open: true,
+      access: "everyone",
       doc: "The machine and its user behind a host user.",
     },
     MapFromMachineGroup: {
       in: { name: "s", gid_inner: "u" },
       out: { gid_outer: "u" },
-      open: true,
+      access: "everyone",
       doc: "The host group behind a machine's group.",
     },
     MapToMachineGroup: {
       in: { gid_outer: "u" },
       out: { machine_name: "s", machine_path: "o", gid_inner: "u" },
-      open: true,
+      access: "everyone",
       doc: "The machine and its group behind a host group.",
     },
   },
@@ -254,59 +307,74 @@ export const Manager = defineBusInterface({
 export const Machine = defineBusInterface({
   name: "org.freedesktop.machine1.Machine",
   methods: {
-    Terminate: { in: {}, out: {}, open: true, doc: "Ends a machine by stopping its unit." },
+    Terminate: { in: {}, out: {}, access: manageOwn("terminate"), doc: "Ends a machine by stopping its unit." },
     Kill: {
       in: { whom: "s", signal: "i" },
       out: {},
-      open: true,
+      access: manageOwn("kill"),
       doc: "Sends a signal to a machine's leader, supervisor or all processes.",
     },
     GetAddresses: {
       in: {},
       out: { addresses: "a(iay)" },
-      open: true,
+      access: "everyone",
       doc: "The IP addresses of a machine: family and bytes.",
     },
     GetSSHInfo: {
       in: {},
       out: { ssh_address: "s", ssh_private_key_path: "s" },
-      open: true,
+      access: "everyone",
       doc: "Where a machine is reached by SSH, and with which key.",
     },
-    GetOSRelease: { in: {}, out: { fields: "a{ss}" }, open: true, doc: "The os-release(5) fields of a machine." },
-    GetUIDShift: { in: {}, out: { shift: "u" }, open: true, doc: "The first host user of a machine's user namespace." },
-    OpenPTY: { in: {}, out: { pty: "h", pty_path: "s" }, open: true, doc: "A new pseudo TTY of a machine." },
-    OpenLogin: { in: {}, out: { pty: "h", pty_path: "s" }, open: true, doc: "A pseudo TTY with a login prompt on it." },
+    GetOSRelease: {
+      in: {},
+      out: { fields: "a{ss}" },
+      access: GET_OS_RELEASE,
+      doc: "The os-release(5) fields of a machine.",
+    },
+    GetUIDShift: {
+      in: {},
+      out: { shift: "u" },
+      access: "everyone",
+      doc: "The first host user of a machine's user namespace.",
+    },
+    OpenPTY: { in: {}, out: { pty: "h", pty_path: "s" }, access: OPEN_PTY, doc: "A new pseudo TTY of a machine." },
+    OpenLogin: {
+      in: {},
+      out: { pty: "h", pty_path: "s" },
+      access: OPEN_LOGIN,
+      doc: "A pseudo TTY with a login prompt on it.",
+    },
     OpenShell: {
       in: { user: "s", path: "s", args: "as", environment: "as" },
       out: { pty: "h", pty_path: "s" },
-      open: true,
+      access: OPEN_SHELL,
       doc: "Runs a shell or program in a machine on a new pseudo TTY.",
     },
     BindMount: {
       in: { source: "s", destination: "s", read_only: "b", mkdir: "b" },
       out: {},
-      open: true,
+      access: BIND,
       doc: "Bind mounts a file or directory of the host into a machine.",
     },
-    CopyFrom: { in: { source: "s", destination: "s" }, out: {}, open: true, doc: "Copies files out of a machine." },
-    CopyTo: { in: { source: "s", destination: "s" }, out: {}, open: true, doc: "Copies files into a machine." },
+    CopyFrom: { in: { source: "s", destination: "s" }, out: {}, access: COPY, doc: "Copies files out of a machine." },
+    CopyTo: { in: { source: "s", destination: "s" }, out: {}, access: COPY, doc: "Copies files into a machine." },
     CopyFromWithFlags: {
       in: { source: "s", destination: "s", flags: "t" },
       out: {},
-      open: true,
+      access: COPY,
       doc: "CopyFromMachine; flag 1 replaces existing files.",
     },
     CopyToWithFlags: {
       in: { source: "s", destination: "s", flags: "t" },
       out: {},
-      open: true,
+      access: COPY,
       doc: "CopyToMachine; flag 1 replaces existing files.",
     },
     OpenRootDirectory: {
       in: {},
       out: { fd: "h" },
-      open: true,
+      access: manage("open_root_directory"),
       doc: "The root directory of a machine as a descriptor.",
     },
   },
@@ -338,42 +406,54 @@ export const Machine = defineBusInterface({
 export const Image = defineBusInterface({
   name: "org.freedesktop.machine1.Image",
   methods: {
-    Remove: { in: {}, out: {}, open: true, unnamed: true, doc: "Removes an image." },
-    Rename: { in: { new_name: "s" }, out: {}, open: true, unnamed: true, doc: "Renames an image." },
-    Clone: { in: { new_name: "s", read_only: "b" }, out: {}, open: true, unnamed: true, doc: "Clones an image." },
+    Remove: { in: {}, out: {}, access: manageImage("remove"), unnamed: true, doc: "Removes an image." },
+    Rename: {
+      in: { new_name: "s" },
+      out: {},
+      access: manageImage("rename", "new_name"),
+      unnamed: true,
+      doc: "Renames an image.",
+    },
+    Clone: {
+      in: { new_name: "s", read_only: "b" },
+      out: {},
+      access: manageImage("clone", "new_name"),
+      unnamed: true,
+      doc: "Clones an image.",
+    },
     MarkReadOnly: {
       in: { read_only: "b" },
       out: {},
-      open: true,
+      access: manageImage("mark_read_only", "read_only"),
       unnamed: true,
       doc: "Sets or clears an image's read-only mark.",
     },
-    SetLimit: { in: { size: "t" }, out: {}, open: true, unnamed: true, doc: "Limits the space of an image." },
+    SetLimit: { in: { size: "t" }, out: {}, access: SET_LIMIT, unnamed: true, doc: "Limits the space of an image." },
     GetHostname: {
       in: {},
       out: { hostname: "s" },
-      open: true,
+      access: "everyone",
       unnamed: true,
       doc: "The host name an image is configured with.",
     },
     GetMachineID: {
       in: {},
       out: { id: "ay" },
-      open: true,
+      access: "everyone",
       unnamed: true,
       doc: "The machine id an image is configured with.",
     },
     GetMachineInfo: {
       in: {},
       out: { machine_info: "a{ss}" },
-      open: true,
+      access: "everyone",
       unnamed: true,
       doc: "The machine-info(5) fields of an image.",
     },
     GetOSRelease: {
       in: {},
       out: { os_release: "a{ss}" },
-      open: true,
+      access: "everyone",
       unnamed: true,
       doc: "The os-release(5) fields of an image.",
     },

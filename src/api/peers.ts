@@ -6,8 +6,8 @@ export const LOG_CONTROL_PATH = "/org/freedesktop/LogControl1";
 export const Peer = defineBusInterface({
   name: "org.freedesktop.DBus.Peer",
   methods: {
-    Ping: { in: {}, out: {}, doc: "Answers." },
-    GetMachineId: { in: {}, out: { machine_uuid: "s" }, doc: "The host's machine id." },
+    Ping: { in: {}, out: {}, access: "everyone", doc: "Answers." },
+    GetMachineId: { in: {}, out: { machine_uuid: "s" }, access: "everyone", doc: "The host's machine id." },
   },
   properties: {},
   signals: {},
@@ -15,7 +15,9 @@ export const Peer = defineBusInterface({
 
 export const Introspectable = defineBusInterface({
   name: "org.freedesktop.DBus.Introspectable",
-  methods: { Introspect: { in: {}, out: { xml_data: "s" }, doc: "What stands at a path, as XML." } },
+  methods: {
+    Introspect: { in: {}, out: { xml_data: "s" }, access: "everyone", doc: "What stands at a path, as XML." },
+  },
   properties: {},
   signals: {},
 });
@@ -23,9 +25,24 @@ export const Introspectable = defineBusInterface({
 export const Properties = defineBusInterface({
   name: "org.freedesktop.DBus.Properties",
   methods: {
-    Get: { in: { interface_name: "s", property_name: "s" }, out: { value: "v" }, doc: "One property." },
-    GetAll: { in: { interface_name: "s" }, out: { props: "a{sv}" }, doc: "All properties of an interface." },
-    Set: { in: { interface_name: "s", property_name: "s", value: "v" }, out: {}, doc: "Sets a property." },
+    Get: {
+      in: { interface_name: "s", property_name: "s" },
+      out: { value: "v" },
+      access: "everyone",
+      doc: "One property.",
+    },
+    GetAll: {
+      in: { interface_name: "s" },
+      out: { props: "a{sv}" },
+      access: "everyone",
+      doc: "All properties of an interface.",
+    },
+    Set: {
+      in: { interface_name: "s", property_name: "s", value: "v" },
+      out: {},
+      access: "everyone",
+      doc: "Sets a property.",
+    },
   },
   properties: {},
   signals: {},

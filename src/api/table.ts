@@ -1,7 +1,9 @@
-// How an interface is declared: rows of data, from which dispatch, introspection, the D-Bus policy and the typed
-// handlers all follow. String keys keep their order, so arguments stand in wire order.
+// How a D-Bus interface is declared: rows of data, from which dispatch, introspection, the D-Bus policy, permissions and the
+// types of handlers follow. String keys keep their order: arguments stand in the order of the message.
+
 import type { Prepared } from "../base/prepared.ts";
 import type { Variant } from "../base/variant.ts";
+import type { Access } from "./access.ts";
 
 /** An open file that travels with a message. */
 export interface Descriptor {
@@ -26,6 +28,8 @@ export interface Wire {
   "a{sv}": ReadonlyMap<string, Variant>;
   "a(sv)": readonly (readonly [string, Variant])[];
   "a(st)": readonly (readonly [string, bigint])[];
+  "a(sss)": readonly (readonly [string, string, string])[];
+  "a(sus)": readonly (readonly [string, number, string])[];
   "a(iay)": readonly (readonly [number, Uint8Array])[];
   "a(ssso)": Prepared<readonly [string, string, string, string]>;
   "a(ssbttto)": Prepared<readonly [string, string, boolean, bigint, bigint, bigint, string]>;
@@ -43,10 +47,8 @@ export type Arguments = Readonly<Record<string, Signature>>;
 export interface BusMethod {
   readonly in: Arguments;
   readonly out: Arguments;
-  /** Any local client may send it: it stands in the D-Bus policy. What it may do is decided by polkit. */
-  readonly open?: true;
-  /** Only the daemon's own user or root, checked before anything else (252's `CreateMachine`). */
-  readonly privileged?: true;
+  /** Who may call it. The D-Bus policy lets everybody send calls of all rows but the privileged ones. */
+  readonly access: Access;
   /** The original declares these arguments without names. */
   readonly unnamed?: true;
   readonly doc: string;
@@ -72,6 +74,12 @@ export interface BusInterface {
   readonly methods: Readonly<Record<string, BusMethod>>;
   readonly properties: Readonly<Record<string, BusProperty>>;
   readonly signals: Readonly<Record<string, BusSignal>>;
+}
+
+/** As much of an interface as a client needs to call it. */
+export interface CalledInterface {
+  readonly name: string;
+  readonly methods: Readonly<Record<string, { readonly in: Arguments; readonly out: Arguments }>>;
 }
 
 /** Declares an interface; the literal types are kept, so that `Handlers` can be inferred from them. */

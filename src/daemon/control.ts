@@ -1,11 +1,11 @@
-// What every daemon lets an admin do with its process: log level and target over D-Bus (org.freedesktop.LogControl1(5)),
-// the same and its environment over Varlink (io.systemd.service).
+// How an administrator controls the process of a daemon: log level and target over D-Bus (org.freedesktop.LogControl1(5)),
+// log level and environment over Varlink (io.systemd.service).
 import { IoSystemdService } from "../api/io-systemd-service.ts";
 import { LogControl } from "../api/peers.ts";
-import { invalidArgument, MachinedError } from "../base/error.ts";
+import { invalidArgument } from "../base/error.ts";
 import { LOG_LEVELS } from "../base/log.ts";
 import { type BoundInterface, bindInterface } from "../ipc/bus/server.ts";
-import type { BoundVarlink, VarlinkCall } from "../ipc/varlink/server.ts";
+import { type BoundVarlink, bindVarlink } from "../ipc/varlink/binding.ts";
 import type { LogControlState } from "./log.ts";
 
 /** Binds LogControl1 to the daemon's log. */
@@ -24,25 +24,16 @@ export function logControl(log: LogControlState): BoundInterface {
 
 /** Binds io.systemd.service to the daemon's log. */
 export function serviceVarlink(log: LogControlState): BoundVarlink {
-  const requireOwnUser = async (call: VarlinkCall) => {
-    const { uid } = await call.caller();
-    if (uid !== 0 && uid !== process.geteuid?.()) throw new MachinedError("AccessDenied", "Access denied");
-  };
-  return {
-    table: IoSystemdService,
-    handlers: {
-      Ping: () => undefined,
-      SetLogLevel: async (call, { level }: { level: number | string }) => {
-        await requireOwnUser(call);
-        const name = LOG_LEVELS[Number(level)];
-        if (name === undefined) throw invalidArgument("level", "Invalid log level");
-        log.setLevel(name);
-      },
-      GetLogLevel: () => ({ level: (LOG_LEVELS as readonly string[]).indexOf(log.level) }),
-      GetEnvironment: async (call) => {
-        await requireOwnUser(call);
-        return { environment: Object.entries(process.env).map(([key, value]) => `${key}=${value}`) };
-      },
+  return bindVarlink(IoSystemdService, {
+    Ping: () => undefined,
+    SetLogLevel: (_call, { level }) => {
+      const name = LOG_LEVELS[Number(level)];
+      if (name === undefined) throw invalidArgument("level", "Invalid log level");
+      log.setLevel(name);
     },
-  };
+    GetLogLevel: () => ({ level: (LOG_LEVELS as readonly string[]).indexOf(log.level) }),
+    GetEnvironment: () => {
+      return { environment: Object.entries(process.env).map(([key, value]) => `${key}=${value}`) };
+    },
+  });
 }

@@ -1,8 +1,10 @@
 // io.machined.Exec.Run: a command for a caller, once polkit has said yes. The command is a child of this service, which has
 // no sandbox of its own that the command would inherit.
+import { IoMachinedExec } from "../api/io-machined-exec.ts";
 import { ErrnoError, errnoNameOf, MachinedError } from "../base/error.ts";
+import { type Grant, permissionsOf } from "../daemon/access.ts";
 import type { Authority } from "../daemon/authority.ts";
-import { authorize, type Permission } from "../daemon/polkit.ts";
+import { authorize } from "../daemon/polkit.ts";
 import { startCommand } from "../exec/run.ts";
 import { invalidParameter } from "../ipc/varlink/schema.ts";
 import type { VarlinkCall } from "../ipc/varlink/server.ts";
@@ -15,6 +17,8 @@ import { type HeldMachine, holdMachine, isStill } from "./machine.ts";
 const NOT_RUN = 125;
 const HOST = ".host";
 const SIGHUP = 1;
+/** The rule of this method is the same on hosts of all releases. */
+const ANY_HOST = Number.POSITIVE_INFINITY;
 
 export interface RunParameters {
   readonly id?: string;
@@ -36,13 +40,14 @@ export interface Surroundings {
 }
 
 /** The owner of a machine with a user namespace made it, and could enter by itself. */
-function permissionFor(machine: HeldMachine, user: string, program: string): Permission {
-  const permission = {
-    action: `org.freedesktop.machine1.${machine.name === HOST ? "host-" : ""}shell`,
-    details: { machine: machine.name, user: user === "" ? "root" : user, program },
-  };
+function grantFor(machine: HeldMachine, user: string, program: string): Grant {
   const isHostRoot = machine.leader.verified(() => sameNamespace(machine.leader.pid, "user"));
-  return isHostRoot ? permission : { ...permission, ownerUid: machine.ownerUid };
+  return {
+    subject: machine.name,
+    isHost: machine.name === HOST,
+    details: { user: user === "" ? "root" : user, program },
+    ...(isHostRoot ? {} : { ownerUid: machine.ownerUid }),
+  };
 }
 
 function check({ command, environment = [], directory, user = "" }: RunParameters): void {
@@ -60,7 +65,8 @@ function streamsOf(call: VarlinkCall): readonly [Fd, Fd, Fd] {
 
 async function authorized(call: VarlinkCall, machine: HeldMachine, parameters: RunParameters, around: Surroundings) {
   const { user = "", command } = parameters;
-  await authorize(around.authority(), call, permissionFor(machine, user, command[0] ?? ""));
+  const grant = grantFor(machine, user, command[0] ?? "");
+  await authorize(around.authority(), call, permissionsOf(IoMachinedExec.methods.Run.access, grant, ANY_HOST));
   // The answer may have taken minutes.
   if (!(await isStill(machine))) throw new ErrnoError("ESRCH", `Machine '${machine.name}' has ended`);
 }

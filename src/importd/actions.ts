@@ -1,8 +1,8 @@
-// What can be asked of the daemon, whichever transport asks: start, cancel and list transfers, list images.
+// The actions of both transports: start, cancel and list transfers, list images.
 //
-// Permission comes first, then the checks, then the start: no wait in between from the first check to the start.
+// The permission is asked for first; then come the checks and the start, without an await from the first check to the start.
 import { errnoText } from "../base/errno.ts";
-import { ErrnoError, invalidArgument, MachinedError } from "../base/error.ts";
+import { ErrnoError, invalidArgument } from "../base/error.ts";
 import { isImageName } from "../base/names.ts";
 import {
   IMAGE_CLASSES,
@@ -12,6 +12,7 @@ import {
   type TransferType,
   VERIFY_MODES,
 } from "../base/transfer.ts";
+import { permissionsOf } from "../daemon/access.ts";
 import type { Call } from "../daemon/call.ts";
 import { authorize } from "../daemon/polkit.ts";
 import { type Fd, kindOfFd } from "../kernel/file/fd.ts";
@@ -46,7 +47,7 @@ function kindOf(type: TransferType): Kind {
   return type.slice(0, type.indexOf("-")) as Kind;
 }
 
-/** Starts a transfer. `details` are shown to whoever decides about it. */
+/** Starts a transfer. `details` are passed to polkit. */
 export async function start(
   daemon: ImportDaemon,
   call: Call,
@@ -60,9 +61,9 @@ export async function start(
     if (imageRoot !== "") {
       await requireAllowedRoot(daemon, call, { imageRoot, remote, class: classOf(request.class) });
     }
-    // Whoever decides has to see where the image goes.
+    // Polkit's rules must see where the image is written to.
     const shown = imageRoot === "" ? details : { ...details, imageRoot };
-    await permit(daemon, call, [`org.freedesktop.import1.${kind}`], shown);
+    await permit(daemon, call, shown);
     const plan = planOf(daemon, request, kind);
     if (request.file !== undefined) checkFile(request.file, request.type);
     daemon.transfers.check(plan);
@@ -77,30 +78,10 @@ function filesOf(kind: Kind, file: Fd | undefined): { input?: Fd; output?: Fd } 
   return kind === "export" ? { output: file } : { input: file };
 }
 
-/**
- * Returns when the caller may do what any of the actions stands for. A user's own daemon asks nobody. Only the last
- * action may bother a person.
- */
-async function permit(
-  daemon: ImportDaemon,
-  call: Call,
-  actions: readonly string[],
-  details: Readonly<Record<string, string>> = {},
-): Promise<void> {
+/** Returns when the caller may call the method; throws AccessDenied otherwise. A user's own daemon asks nobody. */
+async function permit(daemon: ImportDaemon, call: Call, details: Readonly<Record<string, string>> = {}): Promise<void> {
   if (daemon.scope === "user") return;
-  for (const action of actions) {
-    const isLast = action === actions.at(-1);
-    try {
-      await authorize(daemon.authority(), isLast ? call : withoutAsking(call), { action, details });
-      return;
-    } catch (error) {
-      if (isLast || !(error instanceof MachinedError)) throw error;
-    }
-  }
-}
-
-function withoutAsking(call: Call): Call {
-  return { ...call, interactive: false, caller: () => call.caller(), onGone: (handler) => call.onGone(handler) };
+  await authorize(daemon.authority(), call, permissionsOf(call.access, { details }, daemon.hostVersion));
 }
 
 const FORMATS = new Set(["", "uncompressed", "xz", "gzip", "bzip2", "zstd", "lz4"]);
@@ -158,21 +139,16 @@ function checkFile(file: Fd, type: TransferType): void {
   if (!isPlainlyOpened(file)) throw new ErrnoError("EREMOTEIO", errnoText("EREMOTEIO"));
 }
 
-/** Since this release of systemd cancelling has a permission of its own; before, it was that of pulling. */
-const OWN_CANCEL_VERSION = 257;
-const CANCEL = "org.freedesktop.import1.cancel";
-const PULL = "org.freedesktop.import1.pull";
-
 /** Ends a transfer before it is done. */
 export async function cancelTransfer(daemon: ImportDaemon, call: Call, id: number): Promise<void> {
   if (id <= 0) throw invalidArgument("transfer_id", "Invalid transfer id");
-  await permit(daemon, call, daemon.hostVersion < OWN_CANCEL_VERSION ? [PULL, CANCEL] : [CANCEL]);
+  await permit(daemon, call);
   daemon.transfers.get(id).cancel();
 }
 
-/** The same through the transfer's own object, which always took the permission of pulling. */
+/** Ends the transfer of a transfer object. */
 export async function cancelSelf(daemon: ImportDaemon, call: Call, transfer: Transfer): Promise<void> {
-  await permit(daemon, call, [PULL, CANCEL]);
+  await permit(daemon, call);
   transfer.cancel();
 }
 

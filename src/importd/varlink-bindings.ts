@@ -1,83 +1,55 @@
-// Varlink rows → actions (io.systemd.Import). A call with `more` follows its transfer to the end: the id first, then
-// progress and log lines, last an empty reply or an error. A follower that goes away leaves the transfer alone.
+// Binds the methods of io.systemd.Import to actions. A call with `more` follows its transfer to the end: it receives the id
+// first, then progress and log lines, last an empty reply or an error. A transfer continues when its follower disconnects.
 import { IoSystemdImport } from "../api/io-systemd-import.ts";
+import type { ReceivedInteger, VarlinkResult, VarlinkValue } from "../api/varlink-table.ts";
 import { invalidArgument, MachinedError } from "../base/error.ts";
-import type { ImageClass, TransferResult, TransferType } from "../base/transfer.ts";
-import { type BoundVarlink, Reply, type VarlinkCall } from "../ipc/varlink/server.ts";
+import type { TransferResult, TransferType } from "../base/transfer.ts";
+import { type BoundVarlink, bindVarlink, Reply, type VarlinkCall } from "../ipc/varlink/binding.ts";
 import type { Fd } from "../kernel/file/fd.ts";
 import { cancelTransfer, listTransfers, start, type TransferRequest } from "./actions.ts";
 import type { ImportDaemon } from "./daemon.ts";
 import type { Transfer } from "./transfer.ts";
 
-interface PullParameters {
-  readonly remote: string;
-  readonly local?: string;
-  readonly type: "raw" | "tar" | "oci";
-  readonly class: ImageClass;
-  readonly verify?: string;
-  readonly force?: boolean;
-  readonly readOnly?: boolean;
-  readonly keepDownload?: boolean;
-  readonly imageRoot?: string;
-}
-
-interface ImportParameters {
-  readonly fileDescriptorIndex: number | string;
-  readonly local: string;
-  readonly type: "raw" | "tar" | "fs";
-  readonly class?: ImageClass;
-  readonly force?: boolean;
-  readonly readOnly?: boolean;
-}
-
-interface ExportParameters {
-  readonly fileDescriptorIndex: number | string;
-  readonly local: string;
-  readonly type: "raw" | "tar" | "oci";
-  readonly class?: ImageClass;
-  readonly format?: string;
-}
+type Table = typeof IoSystemdImport;
+type Call = VarlinkCall<VarlinkResult<Table, "Pull">>;
 
 /** Binds io.systemd.Import to the daemon. */
 export function importVarlink(daemon: ImportDaemon): BoundVarlink {
-  return {
-    table: IoSystemdImport,
-    handlers: {
-      ListTransfers: (_call, p: { class?: ImageClass }) => {
-        const transfers = listTransfers(daemon, p.class ?? null);
-        if (transfers.length === 0) throw new MachinedError("NoTransfers", "No transfers");
-        return { [Reply.many]: transfers.map(row) };
-      },
-      Pull: (call, p: PullParameters) => {
-        const { remote, local = "", type, class: imageClass, verify = "signature" } = p;
-        const request = { ...p, local, type: `pull-${type}` as TransferType };
-        return run(daemon, call, request, { remote, local, class: imageClass, type, verify });
-      },
-      Import: (call, { fileDescriptorIndex, ...p }: ImportParameters) =>
-        run(daemon, call, {
-          ...p,
-          class: p.class ?? "machine",
-          type: `import-${p.type}`,
-          file: fileOf(call, fileDescriptorIndex),
-        }),
-      Export: (call, { fileDescriptorIndex, ...p }: ExportParameters) => {
-        if (p.type === "oci") throw invalidArgument("type", "Images are exported as tar or raw");
-        const format = p.format === undefined ? {} : { format: p.format };
-        const file = fileOf(call, fileDescriptorIndex);
-        return run(daemon, call, {
-          local: p.local,
-          class: p.class ?? "machine",
-          type: `export-${p.type}`,
-          file,
-          ...format,
-        });
-      },
-      Cancel: (call, { id }: { id: number | string }) => cancelTransfer(daemon, call, Number(id)),
+  return bindVarlink(IoSystemdImport, {
+    ListTransfers: (_call, p) => {
+      const transfers = listTransfers(daemon, p.class ?? null);
+      if (transfers.length === 0) throw new MachinedError("NoTransfers", "No transfers");
+      return { [Reply.many]: transfers.map(row) };
     },
-  };
+    Pull: (call, p) => {
+      const { remote, local = "", type, class: imageClass, verify = "signature" } = p;
+      const request = { ...p, local, type: `pull-${type}` as TransferType };
+      return run(daemon, call, request, { remote, local, class: imageClass, type, verify });
+    },
+    Import: (call, { fileDescriptorIndex, ...p }) =>
+      run(daemon, call, {
+        ...p,
+        class: p.class ?? "machine",
+        type: `import-${p.type}`,
+        file: fileOf(call, fileDescriptorIndex),
+      }),
+    Export: (call, { fileDescriptorIndex, ...p }) => {
+      if (p.type === "oci") throw invalidArgument("type", "Images are exported as tar or raw");
+      const format = p.format === undefined ? {} : { format: p.format };
+      const file = fileOf(call, fileDescriptorIndex);
+      return run(daemon, call, {
+        local: p.local,
+        class: p.class ?? "machine",
+        type: `export-${p.type}`,
+        file,
+        ...format,
+      });
+    },
+    Cancel: (call, { id }) => cancelTransfer(daemon, call, Number(id)),
+  });
 }
 
-function fileOf(call: VarlinkCall, index: number | string): Fd {
+function fileOf(call: Call, index: ReceivedInteger): Fd {
   const file = call.descriptor(Number(index));
   if (file === null) throw invalidArgument("fileDescriptorIndex", "No such descriptor");
   return file;
@@ -85,10 +57,10 @@ function fileOf(call: VarlinkCall, index: number | string): Fd {
 
 async function run(
   daemon: ImportDaemon,
-  call: VarlinkCall,
+  call: Call,
   request: TransferRequest,
   details: Readonly<Record<string, string>> = {},
-): Promise<object> {
+): Promise<VarlinkResult<Table, "Pull">> {
   const transfer = await start(daemon, call, request, details);
   if (!call.more) return { id: transfer.id };
   call.emit({ id: transfer.id });
@@ -98,14 +70,14 @@ async function run(
   return {};
 }
 
-function followed(call: VarlinkCall, transfer: Transfer): Promise<TransferResult> {
+function followed(call: Call, transfer: Transfer): Promise<TransferResult> {
   return new Promise((resolve) => {
     const end = transfer.follow({
       log: (_transfer, { priority, text }) => call.emit({ log: { message: text, priority } }),
       progress: () => call.emit({ progress: transfer.progress }),
       ended: (_transfer, result) => resolve(result),
     });
-    // Nobody hears how it ends.
+    // The caller disconnected: the result is not sent.
     call.onGone(() => {
       end();
       resolve("done");
@@ -113,10 +85,10 @@ function followed(call: VarlinkCall, transfer: Transfer): Promise<TransferResult
   });
 }
 
-function row({ id, plan, progress }: Transfer): object {
+function row({ id, plan, progress }: Transfer): VarlinkResult<Table, "ListTransfers"> {
   return {
     id,
-    type: plan.type.replaceAll("-", "_"),
+    type: plan.type.replace("-", "_") as VarlinkValue<Table, "TransferType">,
     remote: plan.remote,
     local: plan.local,
     class: plan.class,

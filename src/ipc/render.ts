@@ -76,7 +76,7 @@ function methodXml(name: string, row: BusMethod): string {
   const content =
     argumentsXml(row.in, "in", row.unnamed) +
     argumentsXml(row.out, "out", row.unnamed) +
-    (row.privileged === true ? PRIVILEGED : "");
+    (row.access === "privileged" ? PRIVILEGED : "");
   return element("method", name, content);
 }
 
@@ -89,13 +89,4 @@ function argumentsXml(args: Arguments, direction?: "in" | "out", unnamed?: true)
   return Object.entries(args)
     .map(([name, type]) => `   <arg type="${type}"${unnamed === true ? "" : ` name="${name}"`}${suffix}/>\n`)
     .join("");
-}
-
-/** The members that any local client may send: the `allow` lines of the D-Bus policy, "INTERFACE.MEMBER", sorted. */
-export function openMembers(tables: readonly BusInterface[]): string[] {
-  return tables
-    .flatMap((table) =>
-      Object.entries(table.methods).flatMap(([name, row]) => (row.open === true ? [`${table.name}.${name}`] : [])),
-    )
-    .sort();
 }

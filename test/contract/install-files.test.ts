@@ -2,27 +2,27 @@
 import { describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { BUS_TABLES, VARLINK_TABLES } from "../../install/generate/policies.ts";
+import { type Access, rulesOf } from "../../src/api/access.ts";
 import { Image, Machine, Manager } from "../../src/api/machine1.ts";
+import type { BusMethod } from "../../src/api/table.ts";
 import { actionIds } from "../../src/setup/polkit.ts";
 
 const INSTALL = join(import.meta.dir, "../../install");
 const SOURCES = join(import.meta.dir, "../../src");
 const read = (path: string) => readFileSync(join(INSTALL, path), "utf8");
 
-/** The rows of a table that any local client may send. */
-function openMembers(table: { name: string; methods: Readonly<Record<string, object>> }): string[] {
-  return Object.entries(table.methods)
-    .filter(([, row]) => "open" in row && row.open === true)
-    .map(([member]) => `${table.name}.${member}`);
-}
-
 describe("the D-Bus policy", () => {
   const policy = read("dbus-1/system.d/org.freedesktop.machine1.conf");
   const allowed = [...policy.matchAll(/send_interface="(org\.freedesktop\.machine1\.[^"]+)" send_member="([^"]+)"/g)];
 
-  test("allows exactly the calls that the tables open", () => {
+  test("allows exactly the calls of rows that are not privileged", () => {
     const inPolicy = allowed.map(([, iface, member]) => `${iface}.${member}`);
-    const inTables = [Manager, Machine, Image].flatMap(openMembers);
+    const inTables = [Manager, Machine, Image].flatMap(({ name, methods }) =>
+      Object.entries(methods as Readonly<Record<string, BusMethod>>).flatMap(([member, { access }]) =>
+        access === "privileged" ? [] : [`${name}.${member}`],
+      ),
+    );
     expect(inPolicy.sort()).toEqual(inTables.sort());
   });
 
@@ -65,16 +65,27 @@ describe("the polkit policy", () => {
     expect(Object.fromEntries(found)).toEqual(DEFAULTS);
   });
 
-  test("has every action that the program asks for", () => {
-    const asked = new Set<string>();
+  test("has exactly the actions that the rows of both transports name, those of the host among them", () => {
+    const rows = [...Object.values(BUS_TABLES).flat(), ...VARLINK_TABLES].flatMap(({ methods }) =>
+      Object.values(methods as Readonly<Record<string, { readonly access: Access }>>),
+    );
+    const named: string[] = rows
+      .flatMap(({ access }) => rulesOf(access))
+      .flatMap(([, { action, hostAction = action, instead }]) => [action, hostAction, instead?.action ?? action]);
+    expect(named).toContain("org.freedesktop.machine1.host-open-pty");
+    const installed = Object.keys(BUS_TABLES).flatMap((name) => actionIds(read(`polkit-1/actions/${name}.policy`)));
+    expect([...new Set(named)].sort()).toEqual(installed.sort());
+  });
+
+  test("the program names no action outside of the tables, so that no check can escape them", () => {
+    const found: string[] = [];
     for (const name of readdirSync(SOURCES, { recursive: true, encoding: "utf8" })) {
-      if (!name.endsWith(".ts") || name.startsWith("setup/")) continue;
+      // The tables, the names of errors, and the names of installed files.
+      if (!name.endsWith(".ts") || /^(api|base|setup)\//.test(name)) continue;
       const source = readFileSync(join(SOURCES, name), "utf8");
-      for (const [, id = ""] of source.matchAll(/"(org\.freedesktop\.machine1\.[a-z]+(?:-[a-z]+)*)"/g)) asked.add(id);
+      if (/org\.freedesktop\.(machine1|import1)\.[a-z$]/.test(source.replace(/^import .*$/gm, ""))) found.push(name);
     }
-    expect(asked).toContain("org.freedesktop.machine1.manage-machines");
-    const known = actionIds(policy);
-    expect([...asked].filter((id) => !known.includes(id))).toEqual([]);
+    expect(found).toEqual([]);
   });
 
   test("implies only actions that are declared somewhere", () => {

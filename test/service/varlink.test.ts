@@ -248,6 +248,8 @@ describe.skipIf(!isRoot)(`Varlink${needsRoot}`, () => {
     );
     const aaaa = (await resolve("in-ner", 28)) as { answer: { rr: { address: number[] } }[] };
     expect(aaaa.answer[0]?.rr.address.slice(0, 2)).toEqual([0xfd, 0x77]);
+    // Clients without 64-bit integers send integers as text.
+    expect(await resolve("in-ner", 1, { class: "1", type: "1" })).toEqual(a);
     expect(await resolve("in-ner", 16)).toEqual({ rcode: 0, answer: [] });
     for (const name of ["www.in-ner", "example.com", "IN-NER", "in-ner."]) expect(await resolve(name, 1)).toEqual({});
     expect(await failure(hook.call(`${HOOK}.ResolveRecord`, { question: [] }))).toBe(

@@ -87,8 +87,8 @@ export async function runOne(session: Session, order: ExecOrder): Promise<number
     }
     const facts = await machineFacts(session, machine);
     if (facts.class === "vm") {
-      const [path] = await session.manager("GetMachine", "s", machine);
-      const address = await sshAddressOf(session, { name: machine, path: String(path) });
+      const { machine: path } = await session.manager("GetMachine", { name: machine });
+      const address = await sshAddressOf(session, { name: machine, path });
       return await (await import("./ssh.ts")).execInVirtualMachine(session, order, address);
     }
     if (session.ports.euid !== 0) return await (await import("./service.ts")).execThroughService(session, order);

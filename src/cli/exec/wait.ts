@@ -121,8 +121,8 @@ class Wait {
   /** Those that others can reach. */
   async #addresses(): Promise<string[]> {
     try {
-      const [list] = await this.#session.manager("GetMachineAddresses", "s", this.#name);
-      const texts = (list as [number, Uint8Array][]).map(([, bytes]) => formatAddress(bytes));
+      const { addresses } = await this.#session.manager("GetMachineAddresses", { name: this.#name });
+      const texts = addresses.map(([, bytes]) => formatAddress(bytes));
       return texts.filter((text) => !/^(127\.|169\.254\.|fe[89ab]|::1$)/i.test(text));
     } catch {
       return []; // none yet, or no network of its own

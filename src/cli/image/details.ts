@@ -28,25 +28,21 @@ export interface ImageDetails {
 
 /** The properties of the image of that name, from its bus object. Throws a Failure. */
 export async function imageProperties(session: Session, name: string): Promise<Properties> {
-  const [path] = await attempt("Could not get path to image", () => session.manager("GetImage", "s", name));
-  return attempt("Could not get properties", () => session.properties(String(path)));
+  const { image } = await attempt("Could not get path to image", () => session.manager("GetImage", { name }));
+  return attempt("Could not get properties", () => session.properties(image));
 }
 
-/** The answer to a question about an image's content; undefined when there is none: it may be in use. */
-async function ask(session: Session, member: string, name: string): Promise<unknown> {
+/** Returns the reply to a question about an image's content; undefined for an error: the image may be in use. */
+async function orNothing<Reply>(reply: Promise<Reply>): Promise<Reply | undefined> {
   try {
-    return (await session.manager(member, "s", name))[0];
+    return await reply;
   } catch {
     return undefined;
   }
 }
 
-function map(value: unknown): ReadonlyMap<string, string> {
-  return value instanceof Map ? value : new Map();
-}
-
-function hex(value: unknown): string {
-  if (!(value instanceof Uint8Array) || value.every((byte) => byte === 0)) return "";
+function hex(value: Uint8Array): string {
+  if (value.every((byte) => byte === 0)) return "";
   return Buffer.from(value).toString("hex");
 }
 
@@ -60,8 +56,12 @@ export async function imageDetails(session: Session, wantedName: string): Promis
     return typeof found === "bigint" ? found : otherwise;
   };
   const name = text("Name") || wantedName;
-  const members = ["GetImageHostname", "GetImageMachineID", "GetImageMachineInfo", "GetImageOSRelease"];
-  const [hostname, id, info, release] = await Promise.all(members.map((member) => ask(session, member, name)));
+  const [hostname, id, info, release] = await Promise.all([
+    orNothing(session.manager("GetImageHostname", { name })),
+    orNothing(session.manager("GetImageMachineID", { name })),
+    orNothing(session.manager("GetImageMachineInfo", { name })),
+    orNothing(session.manager("GetImageOSRelease", { name })),
+  ]);
   return {
     name,
     path: text("Path"),
@@ -73,9 +73,9 @@ export async function imageDetails(session: Session, wantedName: string): Promis
     usageExclusive: number("UsageExclusive", UINT64_MAX),
     limit: number("Limit", UINT64_MAX),
     limitExclusive: number("LimitExclusive", UINT64_MAX),
-    hostname: typeof hostname === "string" ? hostname : "",
-    machineId: hex(id),
-    machineInfo: map(info),
-    osRelease: map(release),
+    hostname: hostname?.hostname ?? "",
+    machineId: hex(id?.id ?? new Uint8Array(0)),
+    machineInfo: info?.machine_info ?? new Map(),
+    osRelease: release?.os_release ?? new Map(),
   };
 }

@@ -10,12 +10,6 @@ const TARGET = "machines.target";
 /** What the service manager did to unit files: kind, file, what it points to. */
 type Change = readonly [kind: string, file: string, source: string];
 
-async function callSystemd(session: Session, member: string, signature: string, body: unknown[]): Promise<unknown[]> {
-  const path = "/org/freedesktop/systemd1";
-  const where = { destination: "org.freedesktop.systemd1", path, interface: "org.freedesktop.systemd1.Manager" };
-  return session.callBus({ ...where, member, signature, body });
-}
-
 /** The line about one change. */
 function tell(session: Session, [kind, file, source]: Change): void {
   const { report, terminal } = session;
@@ -28,14 +22,11 @@ function tell(session: Session, [kind, file, source]: Change): void {
 /** Changes unit files, tells what changed, and has the service manager read them again. */
 async function change(
   session: Session,
-  member: string,
-  signature: string,
-  body: unknown[],
+  make: () => Promise<{ readonly changes: readonly Change[] }>,
 ): Promise<readonly Change[]> {
-  const reply = await attempt("Failed to enable or disable unit", () => callSystemd(session, member, signature, body));
-  const changes = reply.at(-1) as Change[];
+  const { changes } = await attempt("Failed to enable or disable unit", make);
   if (!session.settings.quiet) for (const row of changes) tell(session, row);
-  await attempt("Failed to reload service manager", () => callSystemd(session, "Reload", "", []));
+  await attempt("Failed to reload service manager", () => session.serviceManager("Reload", {}));
   return changes;
 }
 
@@ -48,7 +39,8 @@ async function unitsOf(session: Session, names: readonly string[]): Promise<stri
 /** The verb `enable`; with --now the images are started as well. All names are checked before anything changes. */
 export async function enable(session: Session, names: readonly string[]): Promise<number> {
   const units = await unitsOf(session, names);
-  await change(session, "EnableUnitFiles", "asbb", [[TARGET, ...units], false, false]);
+  const args = { files: [TARGET, ...units], runtime: false, force: false };
+  await change(session, () => session.serviceManager("EnableUnitFiles", args));
   return session.settings.now ? (await import("./start.ts")).start(session, names) : 0;
 }
 
@@ -60,7 +52,8 @@ export async function disable(session: Session, names: readonly string[]): Promi
   await startPolkitAgent(session);
   const absent: string[] = [];
   for (const name of names) if (!(await hasImage(session, name))) absent.push(name);
-  const changes = await change(session, "DisableUnitFiles", "asb", [names.map((name) => unitOf(session, name)), false]);
+  const args = { files: names.map((name) => unitOf(session, name)), runtime: false };
+  const changes = await change(session, () => session.serviceManager("DisableUnitFiles", args));
   for (const name of absent) {
     const unit = unitOf(session, name);
     if (!changes.some(([, file]) => file.endsWith(`/${unit}`))) throw new NoSuchImage(name);

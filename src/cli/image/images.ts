@@ -1,6 +1,8 @@
 // `machinectl clone`, `rename`, `remove`, `read-only`, `set-limit`, `clean`: what changes images
 // (machinectl(1), "Image Commands").
+import type { Manager } from "../../api/machine1.ts";
 import { formatBytes, UINT64_MAX } from "../../base/format.ts";
+import type { CallArguments, CallResult } from "../../ipc/bus/typed-call.ts";
 import { formatJson } from "../format/json.ts";
 import { parseSize } from "../format/size.ts";
 import { parseBoolean } from "../format/terminal.ts";
@@ -8,47 +10,47 @@ import { startPolkitAgent } from "../session/agents.ts";
 import { attempt, Failure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 
-const MANAGER = {
-  destination: "org.freedesktop.machine1",
-  path: "/org/freedesktop/machine1",
-  interface: "org.freedesktop.machine1.Manager",
-} as const;
+/** Copying or removing a whole system has no time limit. */
+const NO_TIMEOUT = { timeoutMs: 0x7fff_ffff };
 
-/** Copying or removing a whole system takes as long as it takes. */
-const NO_TIMEOUT_MS = 0x7fff_ffff;
-
-async function change(session: Session, complaint: string, member: string, signature: string, ...body: unknown[]) {
-  const call = { ...MANAGER, member, signature, body, timeoutMs: NO_TIMEOUT_MS };
-  return attempt(complaint, () => session.callManager(call));
+/** Calls the manager without a time limit; a failure begins with `complaint`. */
+function change<Name extends Parameters<Session["manager"]>[0]>(
+  session: Session,
+  complaint: string,
+  member: Name,
+  args: CallArguments<typeof Manager, Name>,
+): Promise<CallResult<typeof Manager, Name>> {
+  return attempt(complaint, () => session.manager(member, args, NO_TIMEOUT));
 }
 
 /** The verb `clone`. */
-export async function clone(session: Session, [name, newName]: readonly string[]): Promise<number> {
+export async function clone(session: Session, [name = "", newName = ""]: readonly string[]): Promise<number> {
   await startPolkitAgent(session);
-  await change(session, "Could not clone image", "CloneImage", "ssb", name, newName, session.settings.readOnly);
+  const args = { name, new_name: newName, read_only: session.settings.readOnly };
+  await change(session, "Could not clone image", "CloneImage", args);
   return 0;
 }
 
 /** The verb `rename`. */
-export async function rename(session: Session, [name, newName]: readonly string[]): Promise<number> {
+export async function rename(session: Session, [name = "", newName = ""]: readonly string[]): Promise<number> {
   await startPolkitAgent(session);
-  await change(session, "Could not rename image", "RenameImage", "ss", name, newName);
+  await change(session, "Could not rename image", "RenameImage", { name, new_name: newName });
   return 0;
 }
 
 /** The verb `remove`: in order, up to the first that cannot be removed. */
 export async function remove(session: Session, names: readonly string[]): Promise<number> {
   await startPolkitAgent(session);
-  for (const name of names) await change(session, "Could not remove image", "RemoveImage", "s", name);
+  for (const name of names) await change(session, "Could not remove image", "RemoveImage", { name });
   return 0;
 }
 
 /** The verb `read-only`: marks an image, or takes the mark away. */
-export async function readOnly(session: Session, [name, wish]: readonly string[]): Promise<number> {
+export async function readOnly(session: Session, [name = "", wish]: readonly string[]): Promise<number> {
   const isWanted = wish === undefined ? true : parseBoolean(wish);
   if (isWanted === undefined) throw new Failure(`Failed to parse boolean argument: ${wish}`);
   await startPolkitAgent(session);
-  await change(session, "Could not mark image read-only", "MarkImageReadOnly", "sb", name, isWanted);
+  await change(session, "Could not mark image read-only", "MarkImageReadOnly", { name, read_only: isWanted });
   return 0;
 }
 
@@ -61,8 +63,9 @@ export async function setLimit(session: Session, words: readonly string[]): Prom
   const bytes = NO_LIMIT.includes(text) ? UINT64_MAX : parseSize(text);
   if (bytes === undefined) throw new Failure(`Failed to parse size: ${text}`);
   const complaint = "Could not set limit";
-  if (words.length > 1) await change(session, complaint, "SetImageLimit", "st", words[0], bytes);
-  else await change(session, complaint, "SetPoolLimit", "t", bytes);
+  const [name = ""] = words;
+  if (words.length > 1) await change(session, complaint, "SetImageLimit", { name, size: bytes });
+  else await change(session, complaint, "SetPoolLimit", { size: bytes });
   return 0;
 }
 
@@ -70,9 +73,7 @@ export async function setLimit(session: Session, words: readonly string[]): Prom
 export async function clean(session: Session): Promise<number> {
   await startPolkitAgent(session);
   const mode = session.settings.all ? "all" : "hidden";
-  const [images] = await change(session, "Could not clean pool", "CleanPool", "s", mode);
-  // a(st) by definition of the interface.
-  const removed = images as readonly (readonly [string, bigint])[];
+  const { images: removed } = await change(session, "Could not clean pool", "CleanPool", { mode });
   const { settings, output, terminal } = session;
   if (settings.json !== "off") {
     const rows = removed.map(([name, bytes]) => ({ name, freed: bytes === UINT64_MAX ? null : bytes }));

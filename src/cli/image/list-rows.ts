@@ -19,9 +19,6 @@ export interface ListedImage {
   readonly usage: Integer;
 }
 
-/** A row of ListImages(): name, type, read-only, created, modified (µs), usage (bytes), object path. */
-type Row = readonly [string, string, boolean, bigint, bigint, bigint, string];
-
 function integer(value: unknown, otherwise: Integer): Integer {
   return typeof value === "number" || typeof value === "bigint" ? value : otherwise;
 }
@@ -53,9 +50,8 @@ async function tryVarlink(session: Session): Promise<ListedImage[] | null> {
 }
 
 async function listOverBus(session: Session): Promise<ListedImage[]> {
-  const [images] = await attempt("Could not get images", () => session.manager("ListImages"));
-  // a(ssbttto) by definition of the interface.
-  return (images as readonly Row[]).map(([name, type, isReadOnly, createdUsec, modifiedUsec, usage]) => {
+  const { images } = await attempt("Could not get images", () => session.manager("ListImages", {}));
+  return images.map(([name, type, isReadOnly, createdUsec, modifiedUsec, usage]) => {
     return { name, type, isReadOnly, createdUsec, modifiedUsec, usage };
   });
 }

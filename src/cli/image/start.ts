@@ -5,12 +5,10 @@ import type { Session } from "../session/session.ts";
 import { endedWell, JobWatch, jobComplaint } from "../unit/jobs.ts";
 import { checkImage, unitOf } from "./units.ts";
 
-/** Queues the start of a unit; gives the object path of the job. */
+/** Queues the start of a unit; returns the object path of the job. */
 async function startUnit(session: Session, unit: string): Promise<string> {
-  const where = { path: "/org/freedesktop/systemd1", interface: "org.freedesktop.systemd1.Manager" };
-  const call = { ...where, destination: "org.freedesktop.systemd1", member: "StartUnit", signature: "ss" };
-  const [job] = await attempt("Failed to start unit", () => session.callBus({ ...call, body: [unit, "fail"] }));
-  return String(job);
+  const args = { name: unit, mode: "fail" };
+  return (await attempt("Failed to start unit", () => session.serviceManager("StartUnit", args))).job;
 }
 
 /**

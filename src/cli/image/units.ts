@@ -37,7 +37,7 @@ export class NoSuchImage extends Failure {
 export async function checkImage(session: Session, name: string): Promise<void> {
   if (!isHostName(name)) throw new Failure(`Invalid machine name ${name}.`);
   try {
-    await attempt(`Failed to check whether image ${name} exists`, () => session.manager("GetImage", "s", name));
+    await attempt(`Failed to check whether image ${name} exists`, () => session.manager("GetImage", { name }));
   } catch (error) {
     const cause = error instanceof Failure ? error.cause : error;
     if (isBusFailure(cause, NO_IMAGES_SERVED)) return;

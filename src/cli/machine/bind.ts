@@ -8,7 +8,8 @@ export async function bind(session: Session, [machine = "", path = "", inMachine
   const { readOnly, mkdir } = session.settings;
   await startPolkitAgent(session);
   try {
-    await session.manager("BindMountMachine", "sssbb", machine, path, inMachine, readOnly, mkdir);
+    const paths = { source: path, destination: inMachine };
+    await session.manager("BindMountMachine", { name: machine, ...paths, read_only: readOnly, mkdir });
   } catch (error) {
     throw failed("Failed to bind mount", error);
   }

@@ -6,14 +6,8 @@ import { startPolkitAgent } from "../session/agents.ts";
 import { failed } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 
-const MANAGER = {
-  destination: "org.freedesktop.machine1",
-  path: "/org/freedesktop/machine1",
-  interface: "org.freedesktop.machine1.Manager",
-} as const;
-
-/** A copy takes as long as it takes. */
-const NO_TIMEOUT_MS = 0x7fff_ffff;
+/** A copy has no time limit: its duration depends on the files. */
+const NO_TIMEOUT = { timeoutMs: 0x7fff_ffff };
 /** Existing files are replaced. */
 const REPLACE = 1n;
 
@@ -27,17 +21,15 @@ export function copyFrom(session: Session, [machine = "", path = "", onHost = pa
   return copy(session, "CopyFromMachine", machine, path, hostPath(onHost));
 }
 
-async function copy(session: Session, member: string, machine: string, from: string, to: string): Promise<number> {
+type Copy = "CopyToMachine" | "CopyFromMachine";
+
+async function copy(session: Session, member: Copy, name: string, source: string, destination: string) {
   await startPolkitAgent(session);
-  const { force } = session.settings;
+  const args = { name, source, destination };
   try {
-    await session.callManager({
-      ...MANAGER,
-      member: force ? `${member}WithFlags` : member,
-      signature: force ? "ssst" : "sss",
-      body: force ? [machine, from, to, REPLACE] : [machine, from, to],
-      timeoutMs: NO_TIMEOUT_MS,
-    });
+    if (session.settings.force) {
+      await session.manager(`${member}WithFlags` as const, { ...args, flags: REPLACE }, NO_TIMEOUT);
+    } else await session.manager(member, args, NO_TIMEOUT);
   } catch (error) {
     throw failed("Failed to copy", error);
   }

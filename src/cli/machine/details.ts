@@ -93,8 +93,8 @@ class Reader {
 
 /** The properties of the machine of that name, from its bus object. Throws a Failure. */
 export async function machineProperties(session: Session, name: string): Promise<Properties> {
-  const [path] = await attempt("Could not get path to machine", () => session.manager("GetMachine", "s", name));
-  return attempt("Could not get properties", () => session.properties(String(path)));
+  const { machine } = await attempt("Could not get path to machine", () => session.manager("GetMachine", { name }));
+  return attempt("Could not get properties", () => session.properties(machine));
 }
 
 async function orNull<T>(question: Promise<T>): Promise<T | null> {
@@ -106,10 +106,8 @@ async function orNull<T>(question: Promise<T>): Promise<T | null> {
 }
 
 async function addressesOf(session: Session, name: string): Promise<MachineDetails["addresses"]> {
-  const reply = await orNull(session.manager("GetMachineAddresses", "s", name));
-  // a(iay): family, bytes.
-  const list = (reply?.[0] ?? []) as readonly [number, Uint8Array][];
-  return list.map(([family, bytes]) => ({ text: formatAddress(bytes), isIpv6: family === IPV6 }));
+  const reply = await orNull(session.manager("GetMachineAddresses", { name }));
+  return (reply?.addresses ?? []).map(([family, bytes]) => ({ text: formatAddress(bytes), isIpv6: family === IPV6 }));
 }
 
 async function namedProcess(session: Session, pid: number): Promise<NamedProcess | null> {
@@ -158,8 +156,8 @@ export async function machineDetails(session: Session, facts: MachineFacts): Pro
   const { name, leaderPid, supervisorPid, interfaceIndices } = facts;
   const [addresses, os, shift, leader, supervisor, processes, interfaces] = await Promise.all([
     addressesOf(session, name),
-    orNull(session.manager("GetMachineOSRelease", "s", name)),
-    orNull(session.manager("GetMachineUIDShift", "s", name)),
+    orNull(session.manager("GetMachineOSRelease", { name })),
+    orNull(session.manager("GetMachineUIDShift", { name })),
     namedProcess(session, leaderPid),
     namedProcess(session, supervisorPid),
     processesOf(session, facts),
@@ -171,8 +169,8 @@ export async function machineDetails(session: Session, facts: MachineFacts): Pro
     supervisor,
     interfaces,
     addresses,
-    osRelease: os?.[0] instanceof Map ? os[0] : null,
-    uidShift: typeof shift?.[0] === "number" ? shift[0] : null,
+    osRelease: os?.fields ?? null,
+    uidShift: shift?.shift ?? null,
     ...processes,
   };
 }

@@ -60,10 +60,10 @@ async function askAll<T, R>(items: readonly T[], ask: (item: T) => Promise<R>): 
   return answers;
 }
 
-/** The first value of a reply, or undefined where the manager refuses: what cannot be learned is left empty. */
-async function graceful(reply: Promise<unknown[]>): Promise<unknown> {
+/** Returns the reply, or undefined where the manager refuses: what cannot be learned is left empty. */
+async function graceful<Reply>(reply: Promise<Reply>): Promise<Reply | undefined> {
   try {
-    return (await reply)[0];
+    return await reply;
   } catch {
     return undefined;
   }
@@ -75,24 +75,20 @@ interface Wishes {
 }
 
 async function listOverBus(session: Session, wishes: Wishes): Promise<ListedMachine[]> {
-  const [listed] = await session.manager("ListMachines");
-  // a(ssso): name, class, service, object path.
-  const machines = (listed as [string, string, string, string][]).filter(([name]) => wishes.hidden || !isHidden(name));
+  const { machines: listed } = await session.manager("ListMachines", {});
+  const machines = listed.filter(([name]) => wishes.hidden || !isHidden(name));
   return askAll(machines, async ([name, className, service]) => {
-    const [os, addresses] = await Promise.all([
-      graceful(session.manager("GetMachineOSRelease", "s", name)),
-      wishes.addresses ? graceful(session.manager("GetMachineAddresses", "s", name)) : undefined,
+    const [os, known] = await Promise.all([
+      graceful(session.manager("GetMachineOSRelease", { name })),
+      wishes.addresses ? graceful(session.manager("GetMachineAddresses", { name })) : undefined,
     ]);
-    const fields = os instanceof Map ? (os as Map<string, string>) : new Map<string, string>();
     return {
       name,
       class: className,
       service,
-      os: fields.get("ID") ?? "",
-      version: fields.get("VERSION_ID") ?? "",
-      addresses: Array.isArray(addresses)
-        ? addresses.map(([, bytes]: [number, Uint8Array]) => formatAddress(bytes))
-        : [],
+      os: os?.fields.get("ID") ?? "",
+      version: os?.fields.get("VERSION_ID") ?? "",
+      addresses: (known?.addresses ?? []).map(([, bytes]) => formatAddress(bytes)),
     };
   });
 }

@@ -11,9 +11,8 @@ export async function chosenMachines(session: Session, text: string): Promise<st
   const names = text.split(",").filter((name) => name !== "");
   if (names.length === 0) throw new Failure("No machine is named");
   if (!names.some(isPattern)) return [...new Set(names)];
-  const [listed] = await attempt("Could not get machines", () => session.manager("ListMachines"));
-  // a(ssso): name, class, service, object path.
-  const known = (listed as [string, string, string, string][]).map(([name]) => name).sort();
+  const { machines } = await attempt("Could not get machines", () => session.manager("ListMachines", {}));
+  const known = machines.map(([name]) => name).sort();
   const chosen = names.flatMap((name) => {
     if (!isPattern(name)) return [name];
     const glob = new Bun.Glob(name);

@@ -18,21 +18,21 @@ interface PowerAction {
 const POWER_OFF: PowerAction = {
   method: "PowerOff",
   what: "power off",
-  otherwise: (session, name) => session.manager("KillMachine", "ssi", name, "leader", SIGRTMIN_PLUS_4),
+  otherwise: (session, name) => session.manager("KillMachine", { name, whom: "leader", signal: SIGRTMIN_PLUS_4 }),
   complaint: () => "Could not kill machine",
 };
 
 const REBOOT: PowerAction = {
   method: "Reboot",
   what: "reboot",
-  otherwise: (session, name) => session.manager("KillMachine", "ssi", name, "leader", SIGINT),
+  otherwise: (session, name) => session.manager("KillMachine", { name, whom: "leader", signal: SIGINT }),
   complaint: (name) => `Could not reboot machine '${name}'`,
 };
 
 const TERMINATE: PowerAction = {
   method: "Terminate",
   what: "terminate",
-  otherwise: (session, name) => session.manager("TerminateMachine", "s", name),
+  otherwise: (session, name) => session.manager("TerminateMachine", { id: name }),
   complaint: () => "Could not terminate machine",
 };
 
@@ -107,7 +107,7 @@ export async function kill(session: Session, names: readonly string[]): Promise<
   const { killWhom, signal } = session.settings;
   await startPolkitAgent(session);
   for (const name of names) {
-    await attempt("Could not kill machine", () => session.manager("KillMachine", "ssi", name, killWhom, signal));
+    await attempt("Could not kill machine", () => session.manager("KillMachine", { name, whom: killWhom, signal }));
   }
   return 0;
 }

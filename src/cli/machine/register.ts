@@ -37,17 +37,20 @@ async function registerOld(session: Session, name: string, leader: PidRef): Prom
   if (vsockCid !== null || sshAddress !== "" || sshPrivateKey !== "") {
     session.report.warning(`This systemd-machined takes no VSOCK CID and no SSH address: machine '${name}' has none`);
   }
-  await session.manager(
-    "RegisterMachine",
-    "sayssus",
-    ...[name, new Uint8Array(0), service, machineClass, leader.pid, rootDirectory],
-  );
+  await session.manager("RegisterMachine", {
+    name,
+    id: new Uint8Array(0),
+    service,
+    class: machineClass,
+    leader: leader.pid,
+    root_directory: rootDirectory,
+  });
 }
 
 async function registerLeader(session: Session, name: string, leader: PidRef): Promise<void> {
   await attempt(`Failed to register machine '${name}'`, async () => {
     try {
-      await session.manager("RegisterMachineEx", "sa(sv)", name, propertiesOf(session, leader));
+      await session.manager("RegisterMachineEx", { name, properties: propertiesOf(session, leader) });
     } catch (error) {
       if (!isBusFailure(error, ...NO_SUCH_CALL)) throw error;
       await registerOld(session, name, leader);
@@ -58,7 +61,7 @@ async function registerLeader(session: Session, name: string, leader: PidRef): P
 /** Forgets a machine, where it has not been forgotten with its leader. */
 async function unregisterEnded(session: Session, name: string): Promise<void> {
   try {
-    await session.manager("UnregisterMachine", "s", name);
+    await session.manager("UnregisterMachine", { name });
   } catch (error) {
     if (!isBusFailure(error)) throw error;
   }
@@ -115,7 +118,7 @@ export async function register(session: Session, [name = "", ...command]: readon
 export async function unregister(session: Session, names: readonly string[]): Promise<number> {
   await startPolkitAgent(session);
   for (const name of names) {
-    await attempt(`Failed to unregister machine '${name}'`, () => session.manager("UnregisterMachine", "s", name));
+    await attempt(`Failed to unregister machine '${name}'`, () => session.manager("UnregisterMachine", { name }));
   }
   return 0;
 }

@@ -3,7 +3,7 @@
 // nothing where something fails, and always exits with 0: a completion must not disturb the command line.
 
 import { listDirectory } from "../../kernel/file/directory-entry.ts";
-import { type Fd, openInRoot } from "../../kernel/file/fd.ts";
+import { openInRoot } from "../../kernel/file/fd.ts";
 import type { Session } from "../session/session.ts";
 
 /** Candidates for a kind of word (`WordKind` of verb-row.ts, as far as the scripts do not know them themselves). */
@@ -17,9 +17,8 @@ const KINDS: Readonly<Record<string, (session: Session, words: readonly string[]
 
 // The list without metadata: addresses and OS releases cost the daemon a look into each machine.
 async function machines(session: Session): Promise<string[]> {
-  const [listed] = await session.manager("ListMachines");
-  // a(ssso): name, class, service, object path.
-  const names = (listed as [string, string, string, string][]).map(([name]) => name);
+  const { machines: listed } = await session.manager("ListMachines", {});
+  const names = listed.map(([name]) => name);
   return names.filter((name) => !name.startsWith("."));
 }
 
@@ -38,9 +37,8 @@ async function transfers(session: Session): Promise<string[]> {
 async function machinePaths(session: Session, [machine = "", typed = ""]: readonly string[]): Promise<string[]> {
   const slash = typed.lastIndexOf("/");
   if (slash < 0) return ["/"];
-  const [reply] = await session.manager("OpenMachineRootDirectory", "s", machine);
-  // `h` by definition of the interface; the session's connection has made it a descriptor of ours.
-  using root = reply as Fd;
+  const { fd } = await session.manager("OpenMachineRootDirectory", { name: machine });
+  using root = fd;
   const directory = typed.slice(0, slash + 1);
   using opened = openInRoot(root, directory, "directory");
   return listDirectory(opened).map(({ name, kind }) => `${directory}${name}${kind === "directory" ? "/" : ""}`);

@@ -2,9 +2,13 @@
 //
 // The manager is reached over the bus where there is one and through its private D-Bus socket where there is none; both
 // speak the same interface. Varlink is offered beside it where it is much faster or the only way.
+import type { Manager } from "../../api/machine1.ts";
+import type { ServiceManager } from "../../api/systemd1.ts";
 import { errnoNameOf } from "../../base/error.ts";
+import type { Variant } from "../../base/variant.ts";
 import type { BusCall } from "../../ipc/bus/connection.ts";
 import type { BusTarget } from "../../ipc/bus/transport.ts";
+import type { CallArguments, CallResult, Member } from "../../ipc/bus/typed-call.ts";
 import { readTerminal, type Terminal } from "../format/terminal.ts";
 import { Failure, failed, isBusFailure, reasonOf } from "./failure.ts";
 import { Output } from "./output.ts";
@@ -14,11 +18,8 @@ import { Report } from "./report.ts";
 import type { Settings } from "./settings.ts";
 import { busTarget, managerDirectory, meansLocalSockets } from "./target.ts";
 
-const MANAGER = {
-  destination: "org.freedesktop.machine1",
-  path: "/org/freedesktop/machine1",
-  interface: "org.freedesktop.machine1.Manager",
-} as const;
+const MANAGER = { destination: "org.freedesktop.machine1", path: "/org/freedesktop/machine1" } as const;
+const SYSTEMD = "org.freedesktop.systemd1";
 
 const NOBODY_THERE = ["ENOENT", "ECONNREFUSED", "ENOTDIR"];
 const NO_SUCH_SERVICE = ["org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.NameHasNoOwner"];
@@ -46,7 +47,10 @@ function adviceOn(target: BusTarget, error: unknown): string | null {
   return `${reasonOf(error)} (systemd-run reached no ${target.scope} bus as user '${target.user}' of ${where})`;
 }
 
-/** A call where destination and interaction are the session's business. */
+/** How a call of the manager differs from others. */
+export type CallOptions = Pick<BusCall, "timeoutMs">;
+
+/** A call whose flag for interaction the session sets. */
 export type PeerCall = Omit<BusCall, "interactive">;
 
 export class Session {
@@ -72,17 +76,49 @@ export class Session {
     this.#patience = new Patience((line) => this.report.info(line));
   }
 
-  /** Calls a method of the manager object: member, signature of the arguments, arguments. */
-  manager(member: string, signature = "", ...body: unknown[]): Promise<unknown[]> {
-    return this.callManager({ ...MANAGER, member, signature, body });
+  /** Calls a method of the manager object. The tables are loaded with the first such call. */
+  async manager<Name extends Member<typeof Manager>>(
+    member: Name,
+    args: CallArguments<typeof Manager, Name>,
+    options: CallOptions = {},
+  ): Promise<CallResult<typeof Manager, Name>> {
+    const [{ Manager: table }, { callTyped }] = await Promise.all([
+      import("../../api/machine1.ts"),
+      import("../../ipc/bus/typed-call.ts"),
+    ]);
+    return callTyped((call) => this.callManager(call), { ...MANAGER, ...options }, table, member, args);
   }
 
-  /** All properties of an object of the manager, in the order of its reply. */
-  async properties(path: string): Promise<Map<string, { readonly signature: string; readonly value: unknown }>> {
-    const where = { destination: MANAGER.destination, path, interface: "org.freedesktop.DBus.Properties" };
-    const [all] = await this.callManager({ ...where, member: "GetAll", signature: "s", body: [""] });
-    // The reply of GetAll is a{sv} by definition of the interface.
-    return all as Map<string, { signature: string; value: unknown }>;
+  /** Returns all properties of an object of the manager, in the order of its reply. */
+  async properties(path: string): Promise<ReadonlyMap<string, Variant>> {
+    const [{ Properties }, { callTyped }] = await this.#propertyCalls();
+    const where = { destination: MANAGER.destination, path };
+    const call = (request: PeerCall) => this.callManager(request);
+    return (await callTyped(call, where, Properties, "GetAll", { interface_name: "" })).props;
+  }
+
+  /** Calls a method of the service manager on the message bus. */
+  async serviceManager<Name extends Member<typeof ServiceManager>>(
+    member: Name,
+    args: CallArguments<typeof ServiceManager, Name>,
+  ): Promise<CallResult<typeof ServiceManager, Name>> {
+    const [{ ServiceManager: table, SYSTEMD1_PATH: path }, { callTyped }] = await Promise.all([
+      import("../../api/systemd1.ts"),
+      import("../../ipc/bus/typed-call.ts"),
+    ]);
+    return callTyped((call) => this.callBus(call), { destination: SYSTEMD, path }, table, member, args);
+  }
+
+  /** Returns a property of an object of the service manager. */
+  async unitProperty(path: string, interface_name: string, property_name: string): Promise<unknown> {
+    const [{ Properties }, { callTyped }] = await this.#propertyCalls();
+    const args = { interface_name, property_name };
+    const where = { destination: SYSTEMD, path };
+    return (await callTyped((call) => this.callBus(call), where, Properties, "Get", args)).value.value;
+  }
+
+  #propertyCalls() {
+    return Promise.all([import("../../api/peers.ts"), import("../../ipc/bus/typed-call.ts")]);
   }
 
   /** Calls any object of the machine manager. A manager that is on no bus is asked through its private socket. */

@@ -56,9 +56,8 @@ export class MeasuredMachines implements Disposable {
     if (transport.kind !== "local")
       throw new Failure("What machines use is read from files of this host: -H and -M do not work here");
     if (this.#names.length > 0) return chosenMachines(this.#session, this.#names.join(","));
-    const [listed] = await attempt("Could not get machines", () => this.#session.manager("ListMachines"));
-    // a(ssso): name, class, service, object path.
-    const names = (listed as [string, string, string, string][]).map(([name]) => name);
+    const { machines } = await attempt("Could not get machines", () => this.#session.manager("ListMachines", {}));
+    const names = machines.map(([name]) => name);
     return names.filter((name) => this.#session.settings.all || !name.startsWith("."));
   }
 }

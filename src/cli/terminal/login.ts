@@ -15,7 +15,7 @@ export async function login(session: Session, [name]: readonly string[]): Promis
     machine,
     kind: "login",
     runsProgram: false,
-    open: () => session.manager("OpenMachineLogin", "s", machine),
+    open: () => session.manager("OpenMachineLogin", { name: machine }),
   });
   return status;
 }

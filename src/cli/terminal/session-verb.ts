@@ -15,8 +15,8 @@ const LOCAL_HOST = ".host";
 /** One way of getting a terminal. */
 export interface TerminalRequest {
   readonly machine: string;
-  /** Asks the manager; what it answers with is the master and its path in the machine. */
-  open(session: Session): Promise<unknown[]>;
+  /** Asks the manager for a terminal; returns the master and the path of the terminal in the machine. */
+  open(session: Session): Promise<{ readonly pty: Fd; readonly pty_path: string }>;
   /** For the complaint: "Failed to get … PTY". */
   readonly kind: "login" | "shell";
   /** Whether a program is run by its name, and not an interactive shell or a login. */
@@ -76,11 +76,11 @@ async function openTerminal(
   try {
     const connection = await session.managerConnection();
     await follow(connection);
-    const [master, path] = await request.open(session);
+    const { pty, pty_path } = await request.open(session);
     const other = await session.managerConnection();
     if (other !== connection) await follow(other);
-    opened(path as string);
-    return master as Fd;
+    opened(pty_path);
+    return pty;
   } catch (error) {
     throw error instanceof Failure ? error : failed(`Failed to get ${request.kind} PTY`, error);
   }

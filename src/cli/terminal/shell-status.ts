@@ -1,12 +1,13 @@
 // What became of a program that `machinectl shell` ran: the service manager of its machine knows. It is asked directly,
 // because the machine manager has no word for it: the service's properties are followed from before it is started.
+import { ServiceManager, SYSTEMD1_PATH } from "../../api/systemd1.ts";
 import { busLabelEscape } from "../../base/names.ts";
+import { callTyped } from "../../ipc/bus/typed-call.ts";
 import { Failure, failed } from "../session/failure.ts";
 import type { Bus } from "../session/ports.ts";
 import type { Session } from "../session/session.ts";
 
 const SYSTEMD = "org.freedesktop.systemd1";
-const MANAGER = { destination: SYSTEMD, path: "/org/freedesktop/systemd1", interface: `${SYSTEMD}.Manager` };
 const UNITS = "/org/freedesktop/systemd1/unit";
 /** After the terminal is closed the end of the program is known at once, unless the machine went with it. */
 const WAIT_MS = 10_000;
@@ -50,7 +51,8 @@ export class ShellStatus {
       else this.#exits.set(path, { code, status });
       this.#changed();
     });
-    await bus.call({ ...MANAGER, member: "Subscribe" });
+    const where = { destination: SYSTEMD, path: SYSTEMD1_PATH };
+    await callTyped((call) => bus.call(call), where, ServiceManager, "Subscribe", {});
   }
 
   /** Says which terminal the program is on, by its path in the machine. */

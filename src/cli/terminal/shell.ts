@@ -25,7 +25,8 @@ export async function shell(session: Session, words: readonly string[]): Promise
   const { user, machine } = parseSpecification(specification, session.settings);
   const argv = args.length === 0 ? [] : [path, ...args];
   const follower = session.settings.waitStatus ? await follow(session, machine) : null;
-  const open = () => session.manager("OpenMachineShell", "sssasas", machine, user, path, argv, environmentOf(session));
+  const request = { name: machine, user, path, args: argv };
+  const open = () => session.manager("OpenMachineShell", { ...request, environment: environmentOf(session) });
   const { status } = await runTerminal(session, { machine, kind: "shell", runsProgram: path !== "", open }, (tty) =>
     follower?.opened(tty),
   );

@@ -21,8 +21,13 @@ interface Heard {
   readonly result?: string;
 }
 
-/** Starts a transfer by the first of the calls that the daemon knows, and follows it; gives the exit status. */
-export async function follow(session: Session, calls: readonly ManagerCall[]): Promise<number> {
+/** A call that starts a transfer. */
+export type StartCall = ManagerCall<
+  Exclude<ManagerCall["member"], "ListTransfers" | "ListTransfersEx" | "CancelTransfer" | "ListImages">
+>;
+
+/** Starts a transfer by the first of the calls that the daemon knows, and follows it; returns the exit status. */
+export async function follow(session: Session, calls: readonly StartCall[]): Promise<number> {
   await startPolkitAgent(session);
   return attempt("Failed to transfer image", () =>
     withTransferDaemon(session, async (bus) => {
@@ -30,9 +35,8 @@ export async function follow(session: Session, calls: readonly ManagerCall[]): P
       const ends = await listen(bus, (heard) => following.hear(heard));
       const gone = watchDaemon(bus);
       try {
-        const { reply } = await callFirstKnown(session, bus, calls);
-        const [id, path] = reply as [number, string];
-        return await following.run(id, path, gone.promise);
+        const { result } = await callFirstKnown<StartCall["member"]>(session, bus, calls);
+        return await following.run(result.transfer_id, result.transfer_path, gone.promise);
       } finally {
         gone.stop();
         for (const end of ends) void end();

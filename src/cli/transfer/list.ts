@@ -1,5 +1,5 @@
 // The verbs that look after transfers: list-transfers, cancel-transfer; and importctl's list-images.
-
+import type { Wire } from "../../api/table.ts";
 import { compareBytes } from "../../base/byte-order.ts";
 import { formatBytes, formatTimestamp, UINT64_MAX, type Zone } from "../../base/format.ts";
 import { PROGRESS_UNKNOWN } from "../../base/transfer.ts";
@@ -11,7 +11,7 @@ import type { Session } from "../session/session.ts";
 import { callFirstKnown, type ManagerCall, withTransferDaemon } from "./service.ts";
 
 /** Calls the manager, by the first of the calls that it knows. */
-async function ask(session: Session, calls: readonly ManagerCall[]): Promise<{ call: ManagerCall; reply: unknown[] }> {
+function ask<Name extends ManagerCall["member"]>(session: Session, calls: readonly ManagerCall<Name>[]) {
   return withTransferDaemon(session, (bus) => callFirstKnown(session, bus, calls));
 }
 
@@ -26,19 +26,17 @@ interface ListedTransfer {
 
 async function transfersOf(session: Session): Promise<ListedTransfer[]> {
   const wanted = session.settings.imageClass ?? "";
-  const { call, reply } = await ask(session, [
-    { member: "ListTransfersEx", signature: "st", body: [wanted, 0n] },
-    { member: "ListTransfers", signature: "", body: [] },
+  const reply = await ask<"ListTransfersEx" | "ListTransfers">(session, [
+    { member: "ListTransfersEx", args: { class: wanted, flags: 0n } },
+    { member: "ListTransfers", args: {} },
   ]);
-  if (call.member === "ListTransfersEx") {
-    const rows = reply[0] as [number, string, string, string, string, number][];
-    return rows.map(([id, type, remote, local, name, progress]) => {
+  if (reply.member === "ListTransfersEx") {
+    return reply.result.transfers.map(([id, type, remote, local, name, progress]) => {
       return { id, type, remote, local, class: name, progress };
     });
   }
   // Daemons that know no classes know machines only.
-  const rows = reply[0] as [number, string, string, string, number][];
-  const all = rows.map(([id, type, remote, local, progress]) => {
+  const all = reply.result.transfers.map(([id, type, remote, local, progress]) => {
     return { id, type, remote, local, class: "machine", progress };
   });
   return all.filter((row) => wanted === "" || row.class === wanted);
@@ -91,14 +89,14 @@ export async function cancelTransfers(session: Session, words: readonly string[]
   for (const word of words) {
     const id = /^\+?[0-9]+$/.test(word) ? Number(word) : Number.NaN;
     if (!(id <= 0xffff_ffff)) throw new Failure(`Failed to parse transfer id: ${word}`);
-    const call = { member: "CancelTransfer", signature: "u", body: [id] };
+    const call = { member: "CancelTransfer", args: { transfer_id: id } } as const;
     await attempt("Could not cancel transfer", () => ask(session, [call]));
   }
   return 0;
 }
 
 /** Class, name, type, path, whether it is read-only; created, modified, usage, exclusive usage, limit, exclusive limit. */
-type ImageRow = [...[string, string, string, string, boolean], ...[bigint, bigint, bigint, bigint, bigint, bigint]];
+type ImageRow = Wire["a(ssssbtttttt)"][number];
 
 function bytesCell(bytes: bigint): Cell {
   return bytes === UINT64_MAX ? textCell("") : { text: formatBytes(bytes), json: bytes };
@@ -130,9 +128,9 @@ function byClassAndName(a: ImageRow, b: ImageRow): number {
 }
 
 async function imagesOf(session: Session): Promise<ImageRow[]> {
-  const call = { member: "ListImages", signature: "st", body: [session.settings.imageClass ?? "", 0n] };
-  const { reply } = await ask(session, [call]);
-  return reply[0] as ImageRow[];
+  const args = { class: session.settings.imageClass ?? "", flags: 0n };
+  const { result } = await ask(session, [{ member: "ListImages", args }]);
+  return [...result.images];
 }
 
 /** The names of the images of a class or of all, without hidden ones. */

@@ -5,9 +5,8 @@ import { CLASS_DIRECTORIES, IMAGE_CLASSES, type ImageClass, TRANSFER_FLAGS } fro
 import type { Fd } from "../../kernel/file/fd.ts";
 import { attempt, Failure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
-import { follow } from "./follow.ts";
+import { follow, type StartCall } from "./follow.ts";
 import { exportName, formatOf, given, importName, type Payload, pullName } from "./names.ts";
-import type { ManagerCall } from "./service.ts";
 
 /** The class that was asked for; a Failure that lists them where none was. */
 function classOf(session: Session): ImageClass {
@@ -24,11 +23,11 @@ function flagsOf(session: Session, keepDownload: boolean): bigint {
 }
 
 /** The older call of a daemon that knows no classes. It pulls nothing read-only. */
-function olderCalls(imageClass: ImageClass, isPossible: boolean, call: ManagerCall): ManagerCall[] {
+function olderCalls(imageClass: ImageClass, isPossible: boolean, call: StartCall): StartCall[] {
   return imageClass === "machine" && isPossible ? [call] : [];
 }
 
-const MEMBERS: Readonly<Record<Payload, string>> = { tar: "Tar", raw: "Raw", fs: "FileSystem", oci: "Oci" };
+const MEMBERS = { tar: "Tar", raw: "Raw", fs: "FileSystem" } as const;
 
 /** The verbs `pull-tar`, `pull-raw` and `pull-oci`. */
 export async function pull(
@@ -41,19 +40,19 @@ export async function pull(
   const [remote = "", word] = words;
   const local = pullName(remote, word, payload);
   if (payload === "oci") {
-    const body = [remote, local, imageClass, flagsOf(session, false)];
-    return follow(session, [{ member: "PullOci", signature: "ssst", body }]);
+    const args = { ref: remote, local_name: local, class: imageClass, flags: flagsOf(session, false) };
+    return follow(session, [{ member: "PullOci", args }]);
   }
-  const member = `Pull${MEMBERS[payload]}`;
+  const member = `Pull${MEMBERS[payload]}` as const;
+  const args = { url: remote, local_name: local };
   const verify = settings.verify ?? "signature";
   // Machines are often made again of the same download; the others hardly ever.
   const flags = flagsOf(session, settings.keepDownload ?? imageClass === "machine");
   return follow(session, [
-    { member: `${member}Ex`, signature: "sssst", body: [remote, local, imageClass, verify, flags] },
+    { member: `${member}Ex`, args: { ...args, class: imageClass, verify_mode: verify, flags } },
     ...olderCalls(imageClass, !settings.readOnly, {
       member,
-      signature: "sssb",
-      body: [remote, local, verify, settings.force],
+      args: { ...args, verify_mode: verify, force: settings.force },
     }),
   ]);
 }
@@ -69,13 +68,13 @@ export async function importImage(
   const path = given(words[0]);
   const local = importName(path, given(words[1]), payload);
   using file = await openSource(session, path, payload);
-  const member = `Import${MEMBERS[payload]}`;
+  const member = `Import${MEMBERS[payload]}` as const;
+  const args = { fd: file, local_name: local };
   return await follow(session, [
-    { member: `${member}Ex`, signature: "hsst", body: [file, local, imageClass, flagsOf(session, false)] },
+    { member: `${member}Ex`, args: { ...args, class: imageClass, flags: flagsOf(session, false) } },
     ...olderCalls(imageClass, true, {
       member,
-      signature: "hsbb",
-      body: [file, local, settings.force, settings.readOnly],
+      args: { ...args, force: settings.force, read_only: settings.readOnly },
     }),
   ]);
 }
@@ -97,9 +96,10 @@ export async function exportImage(session: Session, payload: "tar" | "raw", word
   using file = await (path === null
     ? session.ports.openFile(1)
     : attempt(`Failed to open ${path}`, () => session.ports.openFile(path, "create")));
-  const member = `Export${MEMBERS[payload]}`;
+  const member = `Export${MEMBERS[payload]}` as const;
+  const args = { local_name: local, fd: file, format };
   return await follow(session, [
-    { member: `${member}Ex`, signature: "sshst", body: [local, imageClass, file, format, 0n] },
-    ...olderCalls(imageClass, true, { member, signature: "shs", body: [local, file, format] }),
+    { member: `${member}Ex`, args: { ...args, class: imageClass, flags: 0n } },
+    ...olderCalls(imageClass, true, { member, args }),
   ]);
 }

@@ -74,15 +74,7 @@ export class JobWatch {
 
 async function serviceResult(session: Session, unit: string): Promise<string> {
   try {
-    const [result] = await session.callBus({
-      destination: SYSTEMD,
-      path: unitPath(unit),
-      interface: "org.freedesktop.DBus.Properties",
-      member: "Get",
-      signature: "ss",
-      body: [`${SYSTEMD}.Service`, "Result"],
-    });
-    return String((result as { value: unknown }).value);
+    return String(await session.unitProperty(unitPath(unit), `${SYSTEMD}.Service`, "Result"));
   } catch {
     return "";
   }

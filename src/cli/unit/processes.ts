@@ -23,31 +23,10 @@ export function unitInterface(unit: string): string {
 }
 
 async function askServiceManager(session: Session, unit: string): Promise<UnitProcesses | null> {
-  const [property] = await session.callBus({
-    destination: SYSTEMD,
-    path: unitPath(unit),
-    interface: "org.freedesktop.DBus.Properties",
-    member: "Get",
-    signature: "ss",
-    body: [unitInterface(unit), "ControlGroup"],
-  });
-  // Get gives one variant by definition.
-  const cgroup = String((property as { value: unknown }).value);
+  const cgroup = String(await session.unitProperty(unitPath(unit), unitInterface(unit), "ControlGroup"));
   if (cgroup === "" && unit !== "-.slice") return null;
-  const [list] = await session.callBus({
-    destination: SYSTEMD,
-    path: "/org/freedesktop/systemd1",
-    interface: `${SYSTEMD}.Manager`,
-    member: "GetUnitProcesses",
-    signature: "s",
-    body: [unit],
-  });
-  const processes = (list as [string, number, string][]).map(([path, pid, command]) => ({
-    cgroup: path,
-    pid,
-    command,
-  }));
-  return { cgroup, list: processes };
+  const { processes } = await session.serviceManager("GetUnitProcesses", { name: unit });
+  return { cgroup, list: processes.map(([path, pid, command]) => ({ cgroup: path, pid, command })) };
 }
 
 /** Whether an error means that no service manager of our kind is there, rather than that it refused. */

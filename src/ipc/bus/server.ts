@@ -2,6 +2,7 @@
 //   object → interface and member → privilege → signature → handler → reply
 // Peer, Introspectable and Properties are answered here for every object.
 
+import type { Access } from "../../api/access.ts";
 import type { BusInterface, BusMethod, BusProperty, Getters, Handlers } from "../../api/table.ts";
 import { errnoText } from "../../base/errno.ts";
 import { busErrorOfErrno, ERRORS, errnoNameOf, MachinedError } from "../../base/error.ts";
@@ -15,6 +16,8 @@ import type { Incoming } from "./stream.ts";
 /** One call on its way: what a handler may know of it. */
 export interface BusCallContext<Subject = unknown> {
   readonly transport: "bus";
+  /** Who may call the method, as its row says. */
+  readonly access: Access;
   readonly path: string;
   /** The caller allows that a person is asked. */
   readonly interactive: boolean;
@@ -167,12 +170,13 @@ export class BusServer {
     return this.#method(message, call, object, args);
   }
 
-  #method(message: Incoming, call: BusCallContext, object: BusObject, args: Arguments): Answer | Promise<Answer> {
+  #method(message: Incoming, call: Call, object: BusObject, args: Arguments): Answer | Promise<Answer> {
     const found = findMethod(object, message);
     if (found === null) throw unknownMethod(message);
     const [iface, method] = found;
     const name = `${iface.table.name}.${message.member}()`;
-    if (method.row.privileged === true) {
+    call.access = method.row.access;
+    if (call.access === "privileged") {
       return this.#requirePrivilege(call, name).then(() => this.#invoke(message, call, name, method, args));
     }
     return this.#invoke(message, call, name, method, args);
@@ -297,6 +301,8 @@ class Call implements BusCallContext {
   readonly transport = "bus";
   readonly path: string;
   readonly interactive: boolean;
+  /** Set with the method; until it is found, nothing is permitted. */
+  access: Access = "privileged";
   subject: unknown = undefined;
   readonly #origin: Origin;
 

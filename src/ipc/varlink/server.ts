@@ -1,5 +1,5 @@
-// A Varlink service on listening sockets: calls of one connection are answered in their order, one at a time; a peer
-// that breaks the protocol is disconnected without a word (https://varlink.org/Method-Call, sd-varlink(3)).
+// A Varlink service on listening sockets. The calls of one connection are answered in order, one at a time. A peer that
+// violates the protocol is disconnected without a reply (https://varlink.org/Method-Call, sd-varlink(3)).
 
 import { IoSystemd, OrgVarlinkService } from "../../api/io-systemd-service.ts";
 import type { VarlinkInterface, VarlinkMethod } from "../../api/varlink-table.ts";
@@ -11,58 +11,29 @@ import type { Fd } from "../../kernel/file/fd.ts";
 import { Acceptor } from "../../kernel/socket/acceptor.ts";
 import { SocketStream, type StreamHandlers } from "../../kernel/socket/stream.ts";
 import { BusError } from "../bus/error.ts";
-import { type Caller, callerOnSocket } from "../caller.ts";
+import { type Caller, callerOnSocket, isPrivileged } from "../caller.ts";
 import { GoneHandlers } from "../gone-handlers.ts";
 import type { Peers, Seat } from "../peers.ts";
+import { type AnyVarlinkHandler, type BoundVarlink, bindVarlink, Reply, type VarlinkCall } from "./binding.ts";
 import { checkFields, describeInterface, invalidParameter } from "./schema.ts";
 import { encodeMessages, type VarlinkMessage, VarlinkStream, type VarlinkStreamHandlers } from "./stream.ts";
 
-/** One call on its way: what a handler may know of it. */
-export interface VarlinkCall {
-  readonly transport: "varlink";
-  /** The caller takes many replies. */
-  readonly more: boolean;
-  readonly interactive: boolean;
-  caller(): Promise<Caller>;
-  onGone(handler: () => void): () => void;
-  /** Sends a reply now that more will follow; only for a call with `more`. */
-  emit(reply: object): void;
-  /** A descriptor that came with the call, by its index; it is closed when the call has been answered. */
-  descriptor(index: number): Fd | null;
-}
-
-/** A reply, with the descriptors whose index it names (given away), or several replies at once. */
-export type VarlinkReply =
-  | object
-  | { readonly [Reply.many]: readonly object[] | Prepared<object> }
-  | { readonly [Reply.descriptors]: readonly Fd[] };
-
-/** Marks of replies that are more than an object. */
-export const Reply = { many: Symbol("many"), descriptors: Symbol("descriptors") } as const;
-
-/** Gives a VarlinkReply or nothing, now or later. */
-export type VarlinkHandler = (call: VarlinkCall, parameters: never) => unknown;
-
-/** A table with a handler for each of its methods. */
-export interface BoundVarlink {
-  readonly table: VarlinkInterface;
-  readonly handlers: Readonly<Record<string, VarlinkHandler>>;
-}
+export type { BoundVarlink, VarlinkCall } from "./binding.ts";
 
 export interface VarlinkServerOptions {
   readonly product: string;
   readonly version: string;
   readonly interfaces: readonly BoundVarlink[];
-  /** Those of all sockets of the daemon. */
+  /** The connections of all sockets of the daemon, counted by user. */
   readonly peers: Peers;
-  /** A failure that no caller should see in full: a bug of ours. */
+  /** Reports an error that is a bug of this program; the caller receives EIO only. */
   bug(error: unknown, where: string): void;
   debug(message: string): void;
-  /** A call came in. */
+  /** Called for each call that is received. */
   called?(): void;
 }
 
-/** Nothing that users other than root have to say comes near it, and reading it takes everybody's time. */
+/** The size limit of messages of users other than root: parsing blocks all other callers, and no real call is as large. */
 const OTHERS_MESSAGE_LIMIT_BYTES = 128 << 10;
 
 export class VarlinkServer {
@@ -74,7 +45,7 @@ export class VarlinkServer {
     this.options = options;
   }
 
-  /** Accepts peers on the socket from now on; takes it. */
+  /** Accepts peers on the socket from now on, and owns it. */
   listen(listener: Fd): void {
     this.#acceptors.push(
       new Acceptor(listener, {
@@ -84,7 +55,7 @@ export class VarlinkServer {
     );
   }
 
-  /** Connections that are open now. */
+  /** The number of open connections. */
   get connections(): number {
     return this.#connections.size;
   }
@@ -96,7 +67,7 @@ export class VarlinkServer {
 
   #welcome(socket: Fd, isShort: boolean): void {
     const caller = callerOnSocket(socket);
-    // A peer of a foreign PID namespace could not be told from others: its PID is 0 here.
+    // The PID of a peer in a foreign PID namespace is 0 here: it cannot be identified.
     const seat = caller.pid <= 0 ? null : this.options.peers.admit(caller, (reason) => connection.close(reason));
     if (seat === null || (isShort && !seat.isPrivileged)) {
       this.options.debug(`Turned away a connection of user ${caller.uid}.`);
@@ -125,9 +96,9 @@ class Connection {
   readonly #seat: Seat;
   readonly #options: VarlinkServerOptions;
   readonly #gone = new GoneHandlers();
-  /** The call that is being answered. */
+  /** The call that is being answered, or null. */
   #message: VarlinkMessage | null = null;
-  /** Whether it has its turn among those of other connections, now or later. */
+  /** Whether `#step` is queued or running in the shared queue of all connections. */
   #isQueued = false;
   #peerHasLeft = false;
   #finishing = false;
@@ -164,12 +135,12 @@ class Connection {
     this.#stream.close(reason);
   }
 
-  /** Whether the next call may be taken: one at a time, and none while its peer does not read what it was answered. */
+  /** Whether the next call may be read: one at a time, and none while the peer does not read earlier replies. */
   #isFree(): boolean {
     return this.#message === null && this.#stream.isOpen && this.#stream.takesMore;
   }
 
-  /** Something has changed: has the next call taken when it is this user's turn. */
+  /** Queues reading of the next call, if it may be read; called after each change of state. */
   #goOn(): void {
     this.#count();
     if (this.#isQueued || !this.#isFree()) return;
@@ -188,7 +159,7 @@ class Connection {
     this.#seat.hold(heldBytes + text.length, heldDescriptors + descriptors.length);
   }
 
-  /** Takes and answers a call; false when there is none. */
+  /** Reads and answers a call; returns false when none is complete. */
   #takeCall(): boolean {
     const message = this.#stream.next();
     if (message === null) {
@@ -204,7 +175,7 @@ class Connection {
     this.#options.called?.();
     this.#message = message;
     this.#answer(request);
-    // Whoever is called back when the peer leaves has been told of the peer now.
+    // A peer that left before its call was read: close only now, after the handler registered with onGone().
     if (this.#message !== null && this.#peerHasLeft) this.close();
     return true;
   }
@@ -233,8 +204,12 @@ class Connection {
     if (duplicate !== undefined) throw invalidParameter(duplicate);
     const parameters = checkFields(table, row.in, request.parameters);
     if (row.more === "required" && !request.more) throw new MachinedError("ExpectedMore", "Expected the 'more' flag");
-    const call: VarlinkCall = {
+    if (row.access === "privileged" && !isPrivileged(this.#caller)) {
+      throw new MachinedError("AccessDenied", "Access denied");
+    }
+    const call: VarlinkCall<object> = {
       transport: "varlink",
+      access: row.access,
       more: request.more,
       interactive: parameters["allowInteractiveAuthentication"] === true,
       caller: () => Promise.resolve(this.#caller),
@@ -267,7 +242,7 @@ class Connection {
     this.#done();
   }
 
-  /** Runs inside of `#step`, or later: then the next call is waited for here. */
+  /** Ends the current call. Runs inside `#step` or later; a later one queues the next call. */
   #done(): void {
     closeAll(this.#message?.descriptors ?? []);
     this.#message = null;
@@ -287,7 +262,7 @@ function closeAll(descriptors: readonly Fd[]): void {
   for (const fd of descriptors) fd.close();
 }
 
-/** How many descriptors a call of these interfaces may bring. */
+/** The largest number of descriptors that a call of these interfaces may carry. */
 function descriptorsOf(interfaces: readonly BoundVarlink[]): number {
   const rows = interfaces.flatMap(({ table }) => Object.values(table.methods));
   return Math.max(0, ...rows.map(({ descriptors = 0 }) => descriptors));
@@ -306,7 +281,7 @@ function replyText(reply: object, continues: boolean): string {
 
 const KEYS = new Set(["method", "parameters", "more", "oneway", "upgrade"]);
 
-/** A call, or null for what is none. */
+/** Parses a call; returns null for text that is no call. */
 function readRequest(text: string): Request | null {
   try {
     const { value, duplicates } = parseJson(text);
@@ -326,14 +301,13 @@ function readRequest(text: string): Request | null {
 interface Found {
   readonly table: VarlinkInterface;
   readonly row: VarlinkMethod;
-  readonly handler: VarlinkHandler;
+  readonly handler: AnyVarlinkHandler;
 }
 
 function findMethod(options: VarlinkServerOptions, name: string): Found {
   const dot = name.lastIndexOf(".");
   const member = name.slice(dot + 1);
   for (const { table, handlers } of [...options.interfaces, serviceInterface(options)]) {
-    // What is declared without a handler is there for the description alone.
     const handler = Object.hasOwn(handlers, member) ? handlers[member] : undefined;
     if (table.name !== name.slice(0, Math.max(dot, 0)) || handler === undefined) continue;
     return { table, row: table.methods[member] as VarlinkMethod, handler };
@@ -341,26 +315,23 @@ function findMethod(options: VarlinkServerOptions, name: string): Found {
   throw new MachinedError("MethodNotFound", `No method '${name}'`, { parameters: { method: name } });
 }
 
-/** org.varlink.service of this server. */
+/** Binds org.varlink.service to this server. */
 function serviceInterface(options: VarlinkServerOptions): BoundVarlink {
   const tables = [IoSystemd, ...options.interfaces.map(({ table }) => table), OrgVarlinkService];
-  return {
-    table: OrgVarlinkService,
-    handlers: {
-      GetInfo: () => ({
-        vendor: "The machined authors",
-        product: options.product,
-        version: options.version,
-        url: "https://systemd.io/",
-        interfaces: tables.map(({ name }) => name).sort(),
-      }),
-      GetInterfaceDescription: (_call, { interface: name }: { interface: string }) => {
-        const table = tables.find((candidate) => candidate.name === name);
-        if (table !== undefined) return { description: describeInterface(table) };
-        throw new MachinedError("InterfaceNotFound", `No interface '${name}'`, { parameters: { interface: name } });
-      },
+  return bindVarlink(OrgVarlinkService, {
+    GetInfo: () => ({
+      vendor: "The machined authors",
+      product: options.product,
+      version: options.version,
+      url: "https://systemd.io/",
+      interfaces: tables.map(({ name }) => name).sort(),
+    }),
+    GetInterfaceDescription: (_call, { interface: name }) => {
+      const table = tables.find((candidate) => candidate.name === name);
+      if (table !== undefined) return { description: describeInterface(table) };
+      throw new MachinedError("InterfaceNotFound", `No interface '${name}'`, { parameters: { interface: name } });
     },
-  };
+  });
 }
 
 function systemError(errnoName: string): { id: string; parameters: Readonly<Record<string, unknown>> } {
@@ -368,7 +339,7 @@ function systemError(errnoName: string): { id: string; parameters: Readonly<Reco
   return { id: "io.systemd.System", parameters: { origin: "linux", errno, errnoName } };
 }
 
-/** Id and parameters of an error; null for a bug. */
+/** Returns the id and parameters of an error; null for a bug. */
 function describeError(error: unknown): { id: string; parameters: Readonly<Record<string, unknown>> } | null {
   if (error instanceof MachinedError) {
     const row = ERRORS[error.code];

@@ -2,8 +2,6 @@
 // Arguments are checked before anybody is asked for permission; what an image is, and whether it may be changed, after.
 import { errnoNameOf, invalidArgument, MachinedError } from "../../base/error.ts";
 import { UINT64_MAX } from "../../base/format.ts";
-import type { Call } from "../../daemon/call.ts";
-import type { Permission } from "../../daemon/polkit.ts";
 import { renameImage } from "../../registry/image/change.ts";
 import { defineAction } from "../action/action.ts";
 import type { Daemon } from "../action/daemon.ts";
@@ -15,22 +13,12 @@ export interface ImageSubject {
   readonly name: string;
 }
 
-function manage(details: Readonly<Record<string, string>>): Permission {
-  return { action: "org.freedesktop.machine1.manage-images", details };
-}
-
-/** Over D-Bus the pool has always been a matter of managing machines. */
-function managePool(call: Call, details: Readonly<Record<string, string>>): Permission {
-  const action = call.transport === "bus" ? "manage-machines" : "manage-images";
-  return { action: `org.freedesktop.machine1.${action}`, details };
-}
-
 /** Removes an image; answers when it is gone. */
 export const remove = defineAction({
   prepare(_daemon, { images, name }: ImageSubject) {
     images.operations.requireRoom();
     const image = images.require(name);
-    return { subject: image, permission: manage({ image: name, verb: "remove" }) };
+    return { subject: image, grant: { subject: name } };
   },
   async run(daemon, { subject: image }, { images, name }) {
     try {
@@ -53,7 +41,7 @@ export const rename = defineAction({
   prepare(_daemon, { images, name, newName }: ImageSubject & { newName: string }) {
     requireImageName("newName", newName);
     const image = images.require(name);
-    return { subject: image, permission: manage({ image: name, verb: "rename", new_name: newName }) };
+    return { subject: image, grant: { subject: name, details: { new_name: newName } } };
   },
   async run(daemon, { subject: image }, { images, name, newName }) {
     try {
@@ -71,7 +59,7 @@ export const clone = defineAction({
     images.operations.requireRoom();
     requireImageName("newName", newName);
     const subject = images.require(name);
-    return { subject, permission: manage({ image: name, verb: "clone", new_name: newName }) };
+    return { subject, grant: { subject: name, details: { new_name: newName } } };
   },
   async run(_daemon, { subject }, { images, newName, readOnly }) {
     await images.run("clone", { target: targetOf(subject), newName, readOnly });
@@ -82,7 +70,7 @@ export const clone = defineAction({
 export const markReadOnly = defineAction({
   prepare(_daemon, { images, name, readOnly }: ImageSubject & { readOnly: boolean }) {
     const subject = images.require(name);
-    return { subject, permission: manage({ image: name, verb: "mark_read_only", read_only: readOnly ? "1" : "0" }) };
+    return { subject, grant: { subject: name, details: { read_only: readOnly ? "1" : "0" } } };
   },
   async run(_daemon, { subject }, { images, readOnly }) {
     await images.run("mark", { target: targetOf(subject), readOnly });
@@ -97,12 +85,10 @@ function requireSize(bytes: bigint): void {
 
 /** Limits what an image may use; all ones takes the limit away. */
 export const setLimit = defineAction({
-  prepare(_daemon, { images, name, bytes }: ImageSubject & { bytes: bigint }, call) {
+  prepare(_daemon, { images, name, bytes }: ImageSubject & { bytes: bigint }) {
     requireSize(bytes);
     const image = images.require(name);
-    // The original calls the image a machine here, and rules of administrators match on that.
-    const subject = call.transport === "bus" ? "machine" : "image";
-    return { subject: image, permission: manage({ [subject]: name, verb: "set_limit" }) };
+    return { subject: image, grant: { subject: name } };
   },
   async run(_daemon, { subject }, { images, bytes }) {
     await images.run("limit", { target: targetOf(subject), bytes: String(bytes) });
@@ -111,9 +97,9 @@ export const setLimit = defineAction({
 
 /** Limits what all images of the pool may use together. */
 export const setPoolLimit = defineAction({
-  prepare(_daemon, { bytes }: { images: Images; bytes: bigint }, call) {
+  prepare(_daemon, { bytes }: { images: Images; bytes: bigint }) {
     requireSize(bytes);
-    return { subject: null, permission: managePool(call, { verb: "set_pool_limit" }) };
+    return { subject: null, grant: {} };
   },
   async run(_daemon, _plan, { images, bytes }) {
     try {
@@ -132,10 +118,10 @@ export type Cleaned = readonly (readonly [name: string, bytes: bigint])[];
 
 /** Removes hidden images, or all. */
 export const cleanPool = defineAction({
-  prepare(_daemon, { images, mode }: { images: Images; mode: string }, call) {
+  prepare(_daemon, { images, mode }: { images: Images; mode: string }) {
     images.operations.requireRoom();
     if (mode !== "hidden" && mode !== "all") throw invalidArgument("mode", `Unknown mode '${mode}'.`);
-    return { subject: null, permission: managePool(call, { verb: "clean_pool", mode }) };
+    return { subject: null, grant: { details: { mode } } };
   },
   async run(daemon, _plan, { images, mode }): Promise<Cleaned> {
     // The worker's answer: src/worker/operations/clean.ts.

@@ -1,12 +1,12 @@
-// Varlink rows about images → actions: argument mapping only (io.systemd.MachineImage).
-
+// Binds the methods of io.systemd.MachineImage to actions: mapping of arguments only.
 import { IoSystemdMachineImage } from "../../api/io-systemd-machine-image.ts";
+import type { ReceivedInteger, VarlinkParameters, VarlinkResult, VarlinkValue } from "../../api/varlink-table.ts";
 import { errnoNameOf, invalidArgument, MachinedError } from "../../base/error.ts";
 import { UINT64_MAX } from "../../base/format.ts";
 import { formatId } from "../../base/id128.ts";
 import { plainInteger } from "../../base/json.ts";
 import { type Prepared, preparer } from "../../base/prepared.ts";
-import { type BoundVarlink, Reply } from "../../ipc/varlink/server.ts";
+import { type BoundVarlink, bindVarlink, Reply } from "../../ipc/varlink/binding.ts";
 import type { Image } from "../../registry/image/image.ts";
 import { defineAction, perform } from "../action/action.ts";
 import type { Daemon } from "../action/daemon.ts";
@@ -22,56 +22,46 @@ import {
 } from "./actions.ts";
 import { type Images, requireImageName } from "./images.ts";
 
-type Metadata = "no" | "yes" | "graceful";
-
-interface UpdateParameters {
-  readonly name: string;
-  readonly newName?: string;
-  readonly readOnly?: boolean;
-  readonly limit?: number | bigint | string;
-}
+type Table = typeof IoSystemdMachineImage;
+type Metadata = VarlinkValue<Table, "AcquireMetadata">;
+type Description = VarlinkResult<Table, "List">;
 
 /** Binds io.systemd.MachineImage to the images. */
 export function imageVarlink(daemon: Daemon, images: Images): BoundVarlink {
   const facts = preparer(factsOf);
-  return {
-    table: IoSystemdMachineImage,
-    handlers: {
-      List: (call, { name, acquireMetadata: metadata = "no" }: { name?: string; acquireMetadata?: Metadata }) =>
-        perform(daemon, call, list, { images, facts, name, metadata, more: call.more }),
-      Update: (call, p: UpdateParameters) => perform(daemon, call, update, { images, ...p }),
-      Clone: (call, p: { name: string; newName: string; readOnly?: boolean }) =>
-        perform(daemon, call, clone, { images, name: p.name, newName: p.newName, readOnly: p.readOnly ?? false }),
-      Remove: (call, { name }: { name: string }) => perform(daemon, call, remove, { images, name }),
-      SetPoolLimit: (call, { limit }: { limit: number | bigint | string }) =>
-        perform(daemon, call, setPoolLimit, { images, bytes: sizeOf(limit) }),
-      CleanPool: async (call, { mode }: { mode: string }) => {
-        const removed = await perform(daemon, call, cleanPool, { images, mode });
-        if (removed.length === 0) throw noSuchImage();
-        return { [Reply.many]: removed.map(([name, bytes]) => ({ name, usageExclusive: known(bytes) })) };
-      },
+  return bindVarlink(IoSystemdMachineImage, {
+    List: (call, { name, acquireMetadata: metadata = "no" }) =>
+      perform(daemon, call, list, { images, facts, name, metadata, more: call.more }),
+    Update: (call, p) => perform(daemon, call, update, { images, ...p }),
+    Clone: (call, p) =>
+      perform(daemon, call, clone, { images, name: p.name, newName: p.newName, readOnly: p.readOnly ?? false }),
+    Remove: (call, { name }) => perform(daemon, call, remove, { images, name }),
+    SetPoolLimit: (call, { limit }) => perform(daemon, call, setPoolLimit, { images, bytes: sizeOf(limit) }),
+    CleanPool: async (call, { mode }) => {
+      const removed = await perform(daemon, call, cleanPool, { images, mode });
+      if (removed.length === 0) throw noSuchImage();
+      return { [Reply.many]: removed.map(([name, bytes]) => ({ name, usageExclusive: known(bytes) })) };
     },
-  };
+  });
 }
 
 function noSuchImage(): MachinedError {
   return new MachinedError("NoSuchImage", "No such image");
 }
 
-function sizeOf(limit: number | bigint | string): bigint {
+function sizeOf(limit: ReceivedInteger): bigint {
   const bytes = BigInt(limit);
   if (bytes < 0n) throw invalidArgument("limit", "New limit out of range");
   return bytes;
 }
 
-/** One permission for all three changes: the name first, because the others go by the new one. */
+/** All three changes need one permission. The name is changed first: the other changes find the image by its new name. */
 const update = defineAction({
-  prepare(_daemon, { images, name, newName, limit }: ImageSubject & UpdateParameters) {
+  prepare(_daemon, { images, name, newName, limit }: ImageSubject & VarlinkParameters<Table, "Update">) {
     const subject = images.require(name);
     if (newName !== undefined) requireImageName("newName", newName);
     const bytes = limit === undefined ? null : sizeOf(limit);
-    const details = { image: name, verb: "update" };
-    return { subject, bytes, permission: { action: "org.freedesktop.machine1.manage-images", details } };
+    return { subject, bytes, grant: { subject: name } };
   },
   async run(daemon, { subject: image, bytes }, { images, name, newName, readOnly }, call) {
     const subject = { images, name: newName ?? name };
@@ -86,7 +76,7 @@ const update = defineAction({
       changes.push(Promise.resolve(markReadOnly.run(daemon, plan, parameters, call)));
     }
     if (bytes !== null) {
-      // One after the other: both change the same image.
+      // Not at the same time: both change the same image.
       await Promise.allSettled(changes);
       const parameters = { ...subject, bytes };
       const plan = sameImage(image, setLimit.prepare(daemon, parameters, call));
@@ -96,7 +86,7 @@ const update = defineAction({
   },
 });
 
-/** The plan, if it is about the image whose change was permitted, perhaps under its new name. */
+/** Returns the plan if its subject is the permitted image, perhaps under its new name. Throws NoSuchImage. */
 function sameImage<Plan extends { readonly subject: Image }>(permitted: Image, plan: Plan): Plan {
   if (plan.subject.facts.identity === permitted.facts.identity) return plan;
   throw new MachinedError("NoSuchImage", `No image '${permitted.name}' known`);
@@ -109,22 +99,21 @@ async function firstFailure(changes: readonly Promise<unknown>[]): Promise<void>
 
 interface ListParameters {
   readonly images: Images;
-  /** What is known without a look into the images, prepared for sending. */
-  readonly facts: (images: readonly Image[]) => Prepared<object>;
+  /** The rows that need no look into the images, encoded once. */
+  readonly facts: (images: readonly Image[]) => Prepared<Description>;
   readonly name?: string | undefined;
   readonly metadata: Metadata;
   readonly more: boolean;
 }
 
-/** One image, or all; metadata, which is read from the images themselves, needs permission. */
+/** Describes one image, or all. Metadata is read from the images themselves and needs permission. */
 const list = defineAction({
   prepare(_daemon, { images, name, metadata }: ListParameters) {
     if (name !== undefined) requireImageName("name", name);
-    // Who may ask learns first whether it may, then whether there is such an image.
+    // The permission is checked before the existence of the image: `run` throws NoSuchImage.
     const subject = name === undefined ? null : images.find(name);
     if (metadata === "no") return { subject };
-    const details: Record<string, string> = name === undefined ? {} : { image: name };
-    return { subject, permission: { action: "org.freedesktop.machine1.inspect-images", details } };
+    return { subject, grant: name === undefined ? {} : { subject: name } };
   },
   run: (_daemon, { subject }, parameters) => describeImages(subject, parameters),
 });
@@ -132,28 +121,28 @@ const list = defineAction({
 async function describeImages(
   subject: Image | null,
   { images, facts, name, metadata: acquireMetadata, more }: ListParameters,
-): Promise<object> {
+): Promise<Description | { readonly [Reply.many]: readonly Description[] | Prepared<Description> }> {
   if (name !== undefined) return describeImage(images, subject ?? images.get(name), acquireMetadata);
   if (!more) throw new MachinedError("ExpectedMore", "Expected the 'more' flag");
   const all = images.list();
   if (all.length === 0) throw noSuchImage();
   if (acquireMetadata === "no") return { [Reply.many]: facts(all) };
-  const replies: object[] = [];
+  const replies: Description[] = [];
   for (const image of all) replies.push(await describeImage(images, image, acquireMetadata));
   return { [Reply.many]: replies };
 }
 
-/** Sizes and times that are not known are left out. */
+/** Sizes that are not known are left out of replies. */
 function known(bytes: bigint): number | bigint | undefined {
   return bytes === UINT64_MAX ? undefined : plainInteger(bytes);
 }
 
-async function describeImage(images: Images, image: Image, metadata: Metadata): Promise<object> {
+async function describeImage(images: Images, image: Image, metadata: Metadata): Promise<Description> {
   const facts = factsOf(image);
   return metadata === "no" ? facts : { ...facts, ...(await metadataOf(images, image, metadata)) };
 }
 
-function factsOf(image: Image): object {
+function factsOf(image: Image): Description {
   const { createdUsec, modifiedUsec, space } = image.facts;
   return {
     name: image.name,
@@ -170,8 +159,8 @@ function factsOf(image: Image): object {
   };
 }
 
-/** What stands in the image itself. "graceful" leaves out what cannot be had. */
-async function metadataOf(images: Images, image: Image, metadata: "yes" | "graceful"): Promise<object> {
+/** Reads the metadata in the image itself. With "graceful", what cannot be read is left out. */
+async function metadataOf(images: Images, image: Image, metadata: "yes" | "graceful"): Promise<Partial<Description>> {
   const pairs = (fields: ReadonlyMap<string, string>) =>
     fields.size === 0 ? undefined : Array.from(fields, ([key, value]) => `${key}=${value}`);
   try {

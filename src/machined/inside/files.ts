@@ -8,7 +8,7 @@ import { unsupported } from "../../registry/machine/errors.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
 import type { CopyOrder } from "../../registry/worker-request.ts";
 import { defineAction } from "../action/action.ts";
-import { manage } from "../action/manage.ts";
+import { grantOn } from "../action/manage.ts";
 import { bindIntoMachine, copyWithMachine, requireRoomForCopy } from "./machine-work.ts";
 
 /** Existing files are replaced. */
@@ -26,15 +26,15 @@ export interface CopyRequest {
 
 /** Copies a file or directory. Answers when it is done. */
 export const copyFiles = defineAction({
-  prepare(daemon, request: CopyRequest, call) {
+  prepare(daemon, request: CopyRequest) {
     requireRoomForCopy(daemon.operations);
     const machine = requireContainer(daemon.registry.get(request.name), "Copying files");
     if ((request.flags & ~COPY_REPLACE) !== 0n) throw invalidArgument("flags", "Invalid argument");
     const accept = daemon.hostVersion < NORMALIZED_VERSION ? collapsed : normalized;
     const source = accept("source", request.source);
     const destination = request.destination === "" ? source : accept("destination", request.destination);
-    const permission = manage(machine, "copy", call, { src: source, dest: destination });
-    return { subject: machine, source, destination, permission };
+    const grant = grantOn(machine, { src: source, dest: destination });
+    return { subject: machine, source, destination, grant };
   },
   run(daemon, { subject: machine, source, destination }, { direction, flags }): Promise<void> {
     for (const path of [source, destination]) requireFileName(path);
@@ -58,12 +58,12 @@ export interface BindRequest {
 
 /** Shows a file or directory of this host in a machine. */
 export const bindMount = defineAction({
-  prepare(daemon, request: BindRequest, call) {
+  prepare(daemon, request: BindRequest) {
     const machine = requireContainer(daemon.registry.get(request.name), "Bind mounting");
     const source = normalized("source", request.source);
     const destination = request.destination === "" ? source : normalized("destination", request.destination);
-    const permission = manage(machine, "bind", call, { src: source, dest: destination });
-    return { subject: machine, source, destination, permission };
+    const grant = grantOn(machine, { src: source, dest: destination });
+    return { subject: machine, source, destination, grant };
   },
   async run(daemon, { subject: machine, source, destination }, { readOnly, mkdir }): Promise<void> {
     try {

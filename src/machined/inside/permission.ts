@@ -1,32 +1,27 @@
-// Who may get a terminal in a machine. The one place that decides it, for both transports and all ways in.
+// Who may open a terminal in a machine, for both transports and all kinds of terminals.
 //
-// A machine's owner is let in without a question, because it could enter by itself: it made the user namespace that the
-// machine lives in. That holds only while the machine's root is somebody less than the host's. A process of the owner's
-// that shares our user namespace can be registered as a machine too, and "root in the machine" would then be root here.
+// The owner of a machine needs no permission, because it could enter without this daemon: it created the user namespace of the
+// machine. That holds only while root in the machine is not root of the host. A user can also register a process that shares
+// the host's user namespace, and "root in the machine" would then be root of the host.
+import type { TERMINAL_RULES } from "../../api/shared-rules.ts";
 import { MachinedError } from "../../base/error.ts";
-import type { Permission } from "../../daemon/polkit.ts";
+import type { Grant } from "../../daemon/access.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
 import { isHostRootInside } from "./root-identity.ts";
 
-/** What is opened, as polkit's actions call it; for the host each has an action of its own. */
-export type Door = "open-pty" | "login" | "shell";
-
-/** The permission to open a terminal in a machine. */
-export function permissionToOpen(
+/** The grant of an action that opens a terminal in a machine; `kind` is what is at its other end. */
+export function grantToOpen(
   machine: Machine,
-  door: Door,
+  kind: keyof typeof TERMINAL_RULES,
   details: Readonly<Record<string, string>> = {},
-): Permission {
-  const permission = {
-    action: `org.freedesktop.machine1.${machine.isHost ? "host-" : ""}${door}`,
-    details: { machine: machine.name, ...details },
-  };
-  return isHostRootInside(machine) ? permission : { ...permission, ownerUid: machine.facts.uid };
+): Grant {
+  const grant: Grant = { subject: machine.name, isHost: machine.isHost, variant: kind, details };
+  return isHostRootInside(machine) ? grant : { ...grant, ownerUid: machine.facts.uid };
 }
 
 /**
- * Refuses everybody, root included: whoever owns the machine decides what a program started in it does. A user's own
- * daemon is not root here and can give nobody what it has not.
+ * Throws AccessDenied for every caller, root included: the owner of the machine decides what a program started in it does. A
+ * user's own daemon is not root here, and can pass on no privileges that it lacks.
  */
 export function refuseForeignHostRoot(machine: Machine): void {
   if (machine.isHost || machine.facts.uid === 0 || process.geteuid?.() !== 0 || !isHostRootInside(machine)) return;

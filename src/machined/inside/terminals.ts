@@ -1,4 +1,4 @@
-// Doors into a machine: its root directory, a pseudo terminal, one with a login prompt on it, one with a program
+// Opens in a machine: its root directory, a pseudo terminal, one with a login prompt on it, one with a program
 // (org.freedesktop.machine1(5), OpenMachineRootDirectory(), OpenMachinePTY(), OpenMachineLogin(), OpenMachineShell()).
 import type { Fd } from "../../kernel/file/fd.ts";
 import { openPtyPeer, type Pty } from "../../kernel/terminal/pty.ts";
@@ -6,23 +6,23 @@ import { unsupported } from "../../registry/machine/errors.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
 import { defineAction } from "../action/action.ts";
 import type { Daemon } from "../action/daemon.ts";
-import { manage } from "../action/manage.ts";
+import { grantOn } from "../action/manage.ts";
 import { withMachineBus } from "./machine-bus.ts";
 import { openPtyIn } from "./machine-pty.ts";
 import { reach } from "./open-in-machine.ts";
-import { permissionToOpen, refuseForeignHostRoot } from "./permission.ts";
+import { grantToOpen, refuseForeignHostRoot } from "./permission.ts";
 import { HOST_ROOT } from "./root-identity.ts";
 import { requestedUser, type ShellRequest, shellUnit } from "./shell-request.ts";
 import { startGetty, startShell } from "./shell-unit.ts";
 
 /** The root directory of a machine as its processes see it, opened for reading. */
 export const openRootDirectory = defineAction({
-  prepare(daemon, { name }: { name: string }, call) {
+  prepare(daemon, { name }: { name: string }) {
     const machine = daemon.registry.get(name);
     if (machine.class === "vm") {
       throw unsupported("Opening the root directory is only supported on container machines.");
     }
-    return { subject: machine, permission: manage(machine, "open_root_directory", call) };
+    return { subject: machine, grant: grantOn(machine) };
   },
   run: (daemon, { subject: machine }): Promise<Fd> =>
     reach(daemon.operations, machine, { path: "/", door: "directory", identity: HOST_ROOT }),
@@ -33,7 +33,7 @@ export const openPty = defineAction({
   prepare(daemon, { name }: { name: string }) {
     const machine = daemon.registry.get(name);
     requireTerminals(machine);
-    return { subject: machine, permission: permissionToOpen(machine, "open-pty") };
+    return { subject: machine, grant: grantToOpen(machine, "tty") };
   },
   run: (daemon, { subject: machine }): Promise<Pty> => openPtyIn(daemon.operations, machine),
 });
@@ -43,7 +43,7 @@ export const openLogin = defineAction({
   prepare(daemon, { name }: { name: string }) {
     const machine = daemon.registry.get(name);
     requireTerminals(machine);
-    return { subject: machine, permission: permissionToOpen(machine, "login", { verb: "login" }) };
+    return { subject: machine, grant: grantToOpen(machine, "login") };
   },
   run: (daemon, { subject: machine }): Promise<Pty> =>
     onNewPty(daemon, machine, (pty) => withMachineBus(daemon, machine, (call) => startGetty(call, pty.path))),
@@ -51,19 +51,15 @@ export const openLogin = defineAction({
 
 /** A new pseudo terminal with a program on it, or with a user's shell. */
 export const openShell = defineAction({
-  prepare(daemon, request: ShellRequest & { name: string }, call) {
+  prepare(daemon, request: ShellRequest & { name: string }) {
     const machine = daemon.registry.get(request.name);
     requireTerminals(machine);
     requestedUser(request.user);
     refuseForeignHostRoot(machine);
     const unit = shellUnit(request);
-    const details = {
-      ...(call.transport === "bus" ? {} : { verb: "shell" }),
-      user: unit.user,
-      program: unit.program.path,
-      command_line: unit.program.argv.join(" "),
-    };
-    return { subject: machine, unit, permission: permissionToOpen(machine, "shell", details) };
+    const { path: program, argv } = unit.program;
+    const details = { user: unit.user, program, command_line: argv.join(" ") };
+    return { subject: machine, unit, grant: grantToOpen(machine, "shell", details) };
   },
   run: (daemon, { subject: machine, unit }): Promise<Pty> =>
     onNewPty(daemon, machine, (pty) =>

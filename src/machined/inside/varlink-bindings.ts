@@ -1,59 +1,46 @@
-// Varlink methods that reach inside a machine → actions: argument mapping only (io.systemd.Machine, Open ff.).
-import { Reply, type VarlinkCall, type VarlinkHandler } from "../../ipc/varlink/server.ts";
+// Binds the methods of io.systemd.Machine that work inside a machine (Open, CopyTo, BindMount …): mapping of arguments only.
+import type { IoSystemdMachine } from "../../api/io-systemd-machine.ts";
+import type { VarlinkParameters } from "../../api/varlink-table.ts";
+import { Reply, type VarlinkCall, type VarlinkHandlers } from "../../ipc/varlink/binding.ts";
 import type { Pty } from "../../kernel/terminal/pty.ts";
 import { perform } from "../action/action.ts";
 import type { Daemon } from "../action/daemon.ts";
 import { bindMount, type CopyRequest, copyFiles } from "./files.ts";
 import { openLogin, openPty, openRootDirectory, openShell } from "./terminals.ts";
 
-interface OpenParameters {
-  readonly mode: "tty" | "login" | "shell";
-  readonly user?: string;
-  readonly path?: string;
-  readonly args?: readonly string[];
-  readonly environment?: readonly string[];
-}
+type Table = typeof IoSystemdMachine;
+type Parameters<Member extends keyof Table["methods"]> = VarlinkParameters<Table, Member>;
 
-interface CopyParameters {
-  readonly source: string;
-  readonly destination?: string;
-  readonly replace?: boolean;
-}
+/** The methods that are bound here. */
+type Inside = "BindMount" | "CopyFrom" | "CopyTo" | "Open" | "OpenRootDirectory";
 
-interface BindParameters {
-  readonly source: string;
-  readonly destination?: string;
-  readonly readOnly?: boolean;
-  readonly mkdir?: boolean;
-}
+/** Returns the name of the machine that a call's `name` and `pid` mean. */
+export type FindName = (call: VarlinkCall, lookup: Parameters<"OpenRootDirectory">) => Promise<string>;
 
-/** Finds the name of the machine that a call's `name` and `pid` mean. */
-export type FindName = (call: VarlinkCall, lookup: object) => Promise<string>;
-
-/** The handlers, by method. */
-export function openVarlinkHandlers(daemon: Daemon, findName: FindName): Record<string, VarlinkHandler> {
-  const copy = async (call: VarlinkCall, direction: CopyRequest["direction"], p: CopyParameters) => {
+/** Returns the handlers, by method. */
+export function openVarlinkHandlers(daemon: Daemon, findName: FindName): VarlinkHandlers<Table, Inside> {
+  const copy = async (call: VarlinkCall, direction: CopyRequest["direction"], p: Parameters<"CopyTo">) => {
     const { source, destination = "", replace = false } = p;
     const request = { source, destination, direction, flags: replace ? 1n : 0n };
     await perform(daemon, call, copyFiles, { ...request, name: await findName(call, p) });
   };
   return {
-    BindMount: async (call, p: BindParameters) => {
+    BindMount: async (call, p) => {
       const { source, destination = "", readOnly = false, mkdir = false } = p;
       const request = { source, destination, readOnly, mkdir };
       await perform(daemon, call, bindMount, { ...request, name: await findName(call, p) });
     },
-    CopyFrom: (call, p: CopyParameters) => copy(call, "from-machine", p),
-    CopyTo: (call, p: CopyParameters) => copy(call, "to-machine", p),
-    Open: async (call, p: OpenParameters) => terminal(await open(daemon, call, await findName(call, p), p)),
-    OpenRootDirectory: async (call, p: object) => {
+    CopyFrom: (call, p) => copy(call, "from-machine", p),
+    CopyTo: (call, p) => copy(call, "to-machine", p),
+    Open: async (call, p) => terminal(await open(daemon, call, await findName(call, p), p)),
+    OpenRootDirectory: async (call, p) => {
       const fd = await perform(daemon, call, openRootDirectory, { name: await findName(call, p) });
       return { fileDescriptor: 0, [Reply.descriptors]: [fd] };
     },
   };
 }
 
-function open(daemon: Daemon, call: VarlinkCall, name: string, p: OpenParameters): Pty | Promise<Pty> {
+function open(daemon: Daemon, call: VarlinkCall, name: string, p: Parameters<"Open">): Pty | Promise<Pty> {
   if (p.mode === "tty") return perform(daemon, call, openPty, { name });
   if (p.mode === "login") return perform(daemon, call, openLogin, { name });
   const { user = "", path = "", args = [], environment = [] } = p;

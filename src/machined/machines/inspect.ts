@@ -2,13 +2,13 @@
 // (org.freedesktop.machine1(5), GetMachine() ff.).
 import { errnoText } from "../../base/errno.ts";
 import { ErrnoError, invalidArgument, MachinedError } from "../../base/error.ts";
-import type { Permission } from "../../daemon/polkit.ts";
 import type { Caller } from "../../ipc/caller.ts";
 import type { LocalAddress } from "../../kernel/socket/netlink.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
 import { HOST_ID_END, type IdKind, idMapsOf, mapInward, mapOutward, shiftOf } from "../../registry/machine/uid-map.ts";
 import { defineAction } from "../action/action.ts";
 import type { Daemon } from "../action/daemon.ts";
+import { grantOn } from "../action/manage.ts";
 import { osRelease } from "../inside/os-release.ts";
 
 /** The machine that a process belongs to; pid 0 is the caller. Throws NoMachineForPID. */
@@ -34,21 +34,11 @@ export function sshInfo(daemon: Daemon, name: string): { address: string; privat
   return { address: facts.sshAddress, privateKeyPath: facts.sshPrivateKeyPath };
 }
 
-/** Since this release polkit decides what others than root may know of a machine's inside; before, everyone may. */
-const ASKING_VERSION = 261;
-
-/** The permission to look into machines; undefined on hosts whose own daemon asks for none. */
-export function inspection(daemon: Daemon, details: Readonly<Record<string, string>>): Permission | undefined {
-  if (daemon.hostVersion < ASKING_VERSION) return undefined;
-  return { action: "org.freedesktop.machine1.inspect-machines", details };
-}
-
 /** The os-release fields of a machine. */
 export const getOsRelease = defineAction({
-  prepare(daemon, { name }: { name: string }, call) {
+  prepare(daemon, { name }: { name: string }) {
     const machine = daemon.registry.get(name);
-    const subject = call.transport === "bus" ? "machine" : "name";
-    return { subject: machine, permission: inspection(daemon, { [subject]: machine.name, verb: "get_os_release" }) };
+    return { subject: machine, grant: grantOn(machine) };
   },
   run: (daemon, { subject: machine }) => osRelease(daemon, machine),
 });

@@ -3,15 +3,15 @@ import { ErrnoError, invalidArgument } from "../../base/error.ts";
 import { KILL_WHOM } from "../../base/string-table.ts";
 import { unsupported } from "../../registry/machine/errors.ts";
 import { defineAction } from "../action/action.ts";
-import { manageOwn } from "../action/manage.ts";
+import { grantOn } from "../action/manage.ts";
 
 const SIGNAL_MAX = 64;
 
 /** Forgets a machine; its processes go on. For the host that changes nothing. */
 export const unregister = defineAction({
-  prepare(daemon, { name }: { name: string }, call) {
+  prepare(daemon, { name }: { name: string }) {
     const machine = daemon.registry.get(name);
-    return { subject: machine, permission: manageOwn(machine, "unregister", call) };
+    return { subject: machine, grant: grantOn(machine) };
   },
   run(daemon, { subject: machine }) {
     daemon.registry.forget(machine, { stopUnit: false });
@@ -20,22 +20,22 @@ export const unregister = defineAction({
 
 /** Stops the machine's unit, or ends its supervisor; answers before the machine is gone. */
 export const terminate = defineAction({
-  prepare(daemon, { name }: { name: string }, call) {
+  prepare(daemon, { name }: { name: string }) {
     const machine = daemon.registry.get(name);
-    return { subject: machine, permission: manageOwn(machine, "terminate", call) };
+    return { subject: machine, grant: grantOn(machine) };
   },
   run: (daemon, { subject: machine }) => daemon.registry.terminate(machine),
 });
 
 /** Sends a signal to the leader, the supervisor, or ("" or "all") all processes. */
 export const kill = defineAction({
-  prepare(daemon, parameters: { name: string; whom: string; signal: number }, call) {
+  prepare(daemon, parameters: { name: string; whom: string; signal: number }) {
     const machine = daemon.registry.get(parameters.name);
     const whom = KILL_WHOM.parse(parameters.whom || "all");
     if (whom === undefined) throw invalidArgument("whom", `Invalid kill parameter '${parameters.whom}'`);
     const { signal } = parameters;
     if (signal < 1 || signal > SIGNAL_MAX) throw invalidArgument("signal", `Invalid signal ${signal}`);
-    return { subject: machine, whom, permission: manageOwn(machine, "kill", call) };
+    return { subject: machine, whom, grant: grantOn(machine) };
   },
   run(daemon, { subject: machine, whom }, { signal }): void | Promise<void> {
     if (machine.isHost) throw unsupported();

@@ -1,10 +1,12 @@
 // Registering machines: CreateMachine*, RegisterMachine* and Varlink's Register lead here
 // (org.freedesktop.machine1(5); the order of the checks is the original's).
+import type { REGISTRATION_RULES } from "../../api/shared-rules.ts";
 import { errnoText } from "../../base/errno.ts";
 import { ErrnoError, errnoNameOf, invalidArgument, MachinedError } from "../../base/error.ts";
 import { idFromBytes } from "../../base/id128.ts";
 import { isMachineName } from "../../base/names.ts";
 import { MACHINE_CLASSES, type MachineClass } from "../../base/string-table.ts";
+import { permissionsOf } from "../../daemon/access.ts";
 import type { Call } from "../../daemon/call.ts";
 import { authorize } from "../../daemon/polkit.ts";
 import type { Caller } from "../../ipc/caller.ts";
@@ -46,14 +48,15 @@ export interface Registration {
   readonly controlAddress: string;
 }
 
-const CREATE = "org.freedesktop.machine1.create-machine";
-const REGISTER = "org.freedesktop.machine1.register-machine";
+/** Whether the machine gets a scope of its own: the variants of the permission. */
+type Kind = keyof typeof REGISTRATION_RULES;
+
 /** The unit of systemd itself and everything above it is nobody's machine. */
 const INIT_PID = 1;
 
 /** Registers a machine whose leader is in a unit already. */
 export async function registerMachine(daemon: Daemon, call: Call, registration: Registration): Promise<Machine> {
-  const machine = await admit(daemon, call, registration, REGISTER);
+  const machine = await admit(daemon, call, registration, "register");
   try {
     machine.place = placeOf(daemon, machine.leader);
     daemon.registry.start(machine);
@@ -86,7 +89,7 @@ export async function beginMachine(
   registration: Registration,
   scopeProperties: readonly UnitProperty[],
 ): Promise<{ machine: Machine; finished: Promise<string> }> {
-  const machine = await admit(daemon, call, registration, CREATE);
+  const machine = await admit(daemon, call, registration, "create");
   try {
     await daemon.registry.createScope(machine, scopeProperties);
     daemon.registry.start(machine);
@@ -98,7 +101,7 @@ export async function beginMachine(
 }
 
 /** All checks; gives the machine, with its name reserved. */
-async function admit(daemon: Daemon, call: Call, registration: Registration, action: string): Promise<Machine> {
+async function admit(daemon: Daemon, call: Call, registration: Registration, kind: Kind): Promise<Machine> {
   const { id, machineClass } = checkArguments(registration);
   const caller = await call.caller();
   using owned = new DisposableStack();
@@ -106,7 +109,7 @@ async function admit(daemon: Daemon, call: Call, registration: Registration, act
   if (daemon.registry.isTaken(registration.name, caller.uid)) throw machineExists(registration.name);
   const supervisor = supervisorOf(caller, leader);
   if (supervisor !== null) owned.use(supervisor);
-  await checkPermission(daemon, call, caller, registration, leader, action);
+  await checkPermission(daemon, call, caller, registration, leader, kind);
   if (machineClass === null) throw unsupported();
   const { service, rootDirectory, networkInterfaces, vsockCid, sshAddress, sshPrivateKeyPath, controlAddress, name } =
     registration;
@@ -196,7 +199,7 @@ async function checkPermission(
   caller: Caller,
   registration: Registration,
   leader: PidRef,
-  action: string,
+  kind: Kind,
 ): Promise<void> {
   if (daemon.registerPolicy === "self" && caller.uid !== process.geteuid?.()) {
     throw new MachinedError("AccessDenied", "Other users may not register machines with us, sorry.");
@@ -204,7 +207,8 @@ async function checkPermission(
   if (isPrivileged(caller)) return;
   if (daemon.registerPolicy === "root") throw new MachinedError("AccessDenied", "Access denied");
   const details = { name: registration.name, class: registration.class };
-  const answer = await authorize(daemon.authority(), call, { action, details });
+  const permissions = permissionsOf(call.access, { variant: kind, details }, daemon.hostVersion);
+  const answer = await authorize(daemon.authority(), call, permissions);
   if (/^auth_admin(_keep)?$/.test(answer.get("polkit.result") ?? "")) return;
   if (!owns(caller.uid, leader)) {
     throw new MachinedError("AccessDenied", "Only privileged users may register machines for other users");

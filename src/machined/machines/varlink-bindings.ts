@@ -1,73 +1,67 @@
-// Varlink rows → actions: argument mapping only (io.systemd.Machine).
+// Binds the methods of io.systemd.Machine to actions: mapping of arguments only.
 import { readFileSync } from "node:fs";
 import { IoSystemdMachine } from "../../api/io-systemd-machine.ts";
+import type { ReceivedInteger, VarlinkParameters, VarlinkResult, VarlinkValue } from "../../api/varlink-table.ts";
 import { errnoText } from "../../base/errno.ts";
 import { ErrnoError, errnoNameOf, invalidArgument, MachinedError } from "../../base/error.ts";
 import { formatId, parseId } from "../../base/id128.ts";
 import { plainInteger } from "../../base/json.ts";
 import { isMachineNameOrHost } from "../../base/names.ts";
-import { type BoundVarlink, Reply, type VarlinkCall } from "../../ipc/varlink/server.ts";
+import { type BoundVarlink, bindVarlink, Reply, type VarlinkCall } from "../../ipc/varlink/binding.ts";
 import { PidRef } from "../../kernel/process/pidref.ts";
 import { type Machine, VSOCK_CID_ANY } from "../../registry/machine/machine.ts";
 import { defineAction, perform } from "../action/action.ts";
 import type { Daemon } from "../action/daemon.ts";
 import { osRelease } from "../inside/os-release.ts";
 import { openVarlinkHandlers } from "../inside/varlink-bindings.ts";
-import { inspection, mapFrom, mapTo, uidShift } from "./inspect.ts";
+import { mapFrom, mapTo, uidShift } from "./inspect.ts";
 import { kill, terminate, unregister } from "./lifecycle.ts";
 import { beginMachine, type Registration, registerMachine } from "./register.ts";
 
-type ProcessId = number | string | { readonly pid: number | string; readonly pidfdId?: number | bigint | string };
-
-interface Lookup {
-  readonly name?: string;
-  readonly pid?: ProcessId;
-}
+type Table = typeof IoSystemdMachine;
+type Parameters<Member extends keyof Table["methods"]> = VarlinkParameters<Table, Member>;
+type Lookup = Parameters<"Terminate">;
+type ProcessId = NonNullable<Lookup["pid"]>;
+type Metadata = VarlinkValue<Table, "AcquireMetadata">;
+type Description = VarlinkResult<Table, "List">;
+type Metadatas = Partial<Pick<Description, "addresses" | "OSRelease" | "UIDShift">>;
 
 /** Binds io.systemd.Machine to the daemon. */
 export function machineVarlink(daemon: Daemon): BoundVarlink {
-  return {
-    table: IoSystemdMachine,
-    handlers: {
-      Register: async (call, p: RegisterParameters) => {
-        const registration = registrationOf(p);
-        if (p.allocateUnit !== true) await registerMachine(daemon, call, registration);
-        else void (await beginMachine(daemon, call, registration, [])).finished.catch(() => {});
-      },
-      Unregister: async (call, p: Lookup) => perform(daemon, call, unregister, { name: await nameOf(daemon, call, p) }),
-      Terminate: async (call, p: Lookup) => perform(daemon, call, terminate, { name: await nameOf(daemon, call, p) }),
-      Kill: async (call, p: Lookup & { whom?: string; signal: number | string }) =>
-        perform(daemon, call, kill, {
-          name: await nameOf(daemon, call, p),
-          whom: p.whom ?? "all",
-          signal: Number(p.signal),
-        }),
-      List: (call, p: ListParameters) => list(daemon, call, p),
-      ...openVarlinkHandlers(daemon, (call, lookup) => nameOf(daemon, call, lookup)),
-      MapFrom: async (call, p: Lookup & Ids) => {
-        const name = await nameOf(daemon, call, p);
-        if (daemon.registry.get(name).class !== "container") throw new MachinedError("NotSupported", "No container");
-        const map = (kind: "uid" | "gid", id: number | string | undefined) =>
-          id === undefined ? undefined : noMapping(kind, () => mapFrom(daemon, name, kind, Number(id)));
-        return { uid: map("uid", p.uid), gid: map("gid", p.gid) };
-      },
-      MapTo: (_call, p: Ids) => {
-        if (p.uid === undefined && p.gid === undefined) throw noSuchMachine();
-        const uid = p.uid === undefined ? null : mapTo(daemon, "uid", Number(p.uid));
-        const gid = p.gid === undefined ? null : mapTo(daemon, "gid", Number(p.gid));
-        if (uid !== null && gid !== null && uid.machine !== gid.machine) throw noSuchMachine();
-        return { uid: uid?.inner, gid: gid?.inner, machineName: (uid ?? gid)?.machine.name };
-      },
+  return bindVarlink(IoSystemdMachine, {
+    Register: async (call, p) => {
+      const registration = registrationOf(p);
+      if (p.allocateUnit !== true) await registerMachine(daemon, call, registration);
+      else void (await beginMachine(daemon, call, registration, [])).finished.catch(() => {});
     },
-  };
+    Unregister: async (call, p) => perform(daemon, call, unregister, { name: await nameOf(daemon, call, p) }),
+    Terminate: async (call, p) => perform(daemon, call, terminate, { name: await nameOf(daemon, call, p) }),
+    Kill: async (call, p) =>
+      perform(daemon, call, kill, {
+        name: await nameOf(daemon, call, p),
+        whom: p.whom ?? "all",
+        signal: Number(p.signal),
+      }),
+    List: (call, p) => list(daemon, call, p),
+    ...openVarlinkHandlers(daemon, (call, lookup) => nameOf(daemon, call, lookup)),
+    MapFrom: async (call, p) => {
+      const name = await nameOf(daemon, call, p);
+      if (daemon.registry.get(name).class !== "container") throw new MachinedError("NotSupported", "No container");
+      const map = (kind: "uid" | "gid", id: ReceivedInteger | undefined) =>
+        id === undefined ? undefined : noMapping(kind, () => mapFrom(daemon, name, kind, Number(id)));
+      return { uid: map("uid", p.uid), gid: map("gid", p.gid) };
+    },
+    MapTo: (_call, p) => {
+      if (p.uid === undefined && p.gid === undefined) throw noSuchMachine();
+      const uid = p.uid === undefined ? null : mapTo(daemon, "uid", Number(p.uid));
+      const gid = p.gid === undefined ? null : mapTo(daemon, "gid", Number(p.gid));
+      if (uid !== null && gid !== null && uid.machine !== gid.machine) throw noSuchMachine();
+      return { uid: uid?.inner, gid: gid?.inner, machineName: (uid ?? gid)?.machine.name };
+    },
+  });
 }
 
-interface Ids {
-  readonly uid?: number | string;
-  readonly gid?: number | string;
-}
-
-/** D-Bus answers NoSuchUserMapping for groups too; Varlink tells them apart. */
+/** Calls `map`. Over D-Bus a missing group mapping is NoSuchUserMapping too; over Varlink it has an error of its own. */
 function noMapping(kind: "uid" | "gid", map: () => number): number {
   try {
     return map();
@@ -87,7 +81,7 @@ function pidOf(id: ProcessId): number {
   return pid;
 }
 
-/** The machine's name that a call means; without name and pid, null. Both given must be of the same machine. */
+/** Returns the name of the machine that a call means; null without name and pid. Both must mean the same machine. */
 async function lookUp(daemon: Daemon, call: VarlinkCall, { name, pid }: Lookup): Promise<string | null> {
   if (name !== undefined && !isMachineNameOrHost(name)) throw invalidArgument("name", "Invalid machine name");
   if (pid === undefined) {
@@ -100,7 +94,7 @@ async function lookUp(daemon: Daemon, call: VarlinkCall, { name, pid }: Lookup):
   return machine.name;
 }
 
-/** The machine of a process that is pinned while it is looked for; null for one that is gone. */
+/** Returns the machine of a process, which is pinned meanwhile; null for a process that has exited. */
 function machineOf(daemon: Daemon, open: () => PidRef): Machine | null {
   try {
     using process = open();
@@ -111,7 +105,7 @@ function machineOf(daemon: Daemon, open: () => PidRef): Machine | null {
   }
 }
 
-/** The process that an id means; ESRCH when its number belongs to another one by now. */
+/** Opens the process that an id means. Throws ESRCH when its PID belongs to another process by now. */
 function processOf(id: ProcessId): PidRef {
   const process = PidRef.of(pidOf(id));
   const wanted = typeof id === "object" && id.pidfdId !== undefined ? BigInt(id.pidfdId) : null;
@@ -126,23 +120,7 @@ async function nameOf(daemon: Daemon, call: VarlinkCall, lookup: Lookup): Promis
   return name;
 }
 
-interface RegisterParameters {
-  readonly name: string;
-  readonly id?: string;
-  readonly service?: string;
-  readonly class: string;
-  readonly leader?: number | string;
-  readonly leaderProcessId?: ProcessId;
-  readonly rootDirectory?: string;
-  readonly ifIndices?: readonly (number | string)[];
-  readonly vSockCid?: number | string;
-  readonly sshAddress?: string;
-  readonly sshPrivateKeyPath?: string;
-  readonly controlAddress?: string;
-  readonly allocateUnit?: boolean;
-}
-
-function registrationOf(p: RegisterParameters): Registration {
+function registrationOf(p: Parameters<"Register">): Registration {
   const id = p.id === undefined ? null : parseId(p.id);
   if (id === undefined) throw invalidArgument("id", "Invalid machine ID parameter");
   return {
@@ -160,8 +138,8 @@ function registrationOf(p: RegisterParameters): Registration {
   };
 }
 
-/** Both ways of naming the leader must agree; none means the caller. */
-function leaderOf({ leader, leaderProcessId }: RegisterParameters): Registration["leader"] {
+/** Returns the leader. `leader` and `leaderProcessId` must agree; without both, it is the caller (pid 0). */
+function leaderOf({ leader, leaderProcessId }: Parameters<"Register">): Registration["leader"] {
   const byNumber = leader === undefined ? undefined : pidOf(leader);
   if (leaderProcessId === undefined) return { pid: byNumber ?? 0 };
   const pid = pidOf(leaderProcessId);
@@ -170,29 +148,27 @@ function leaderOf({ leader, leaderProcessId }: RegisterParameters): Registration
   return { pid, pidfdId: id === undefined ? undefined : BigInt(id) };
 }
 
-type Metadata = "no" | "yes" | "graceful";
-
-interface ListParameters extends Lookup {
-  readonly acquireMetadata?: Metadata;
+interface Descriptions {
+  readonly [Reply.many]: readonly Description[];
 }
 
-async function list(daemon: Daemon, call: VarlinkCall, p: ListParameters): Promise<object> {
+async function list(daemon: Daemon, call: VarlinkCall, p: Parameters<"List">): Promise<Description | Descriptions> {
   const metadata = p.acquireMetadata ?? "no";
   return perform(daemon, call, describeMachines, { name: await lookUp(daemon, call, p), metadata, more: call.more });
 }
 
-/** One machine, or all; what has to be asked of the machines themselves needs permission. */
+/** Describes one machine, or all. Metadata is read from the machines themselves and needs permission. */
 const describeMachines = defineAction({
   prepare(daemon, { name, metadata }: { name: string | null; metadata: Metadata; more: boolean }) {
     const subject = name === null ? null : daemon.registry.get(name);
     if (metadata === "no") return { subject };
-    return { subject, permission: inspection(daemon, name === null ? {} : { name }) };
+    return { subject, grant: name === null ? {} : { subject: name } };
   },
-  run: (daemon, { subject }, { metadata, more }) =>
+  run: (daemon, { subject }, { metadata, more }): Description | Promise<Description | Descriptions> =>
     subject === null ? describeAll(daemon, metadata, more) : describeMachine(daemon, subject, metadata),
 });
 
-async function describeAll(daemon: Daemon, metadata: Metadata, more: boolean): Promise<object> {
+async function describeAll(daemon: Daemon, metadata: Metadata, more: boolean): Promise<Descriptions> {
   if (!more) throw new MachinedError("ExpectedMore", "Expected the 'more' flag");
   const machines = Array.from(daemon.registry.list());
   if (machines.length === 0) throw noSuchMachine();
@@ -201,17 +177,19 @@ async function describeAll(daemon: Daemon, metadata: Metadata, more: boolean): P
   };
 }
 
-/** Machines that hang are asked at the same time: all of them take no longer than one. */
-function sideBySide(asks: readonly (() => object | Promise<object>)[]): readonly object[] | Promise<readonly object[]> {
-  const rows: (object | Promise<object>)[] = [];
+/** Runs all at the same time, so that several machines that hang take no longer than one. */
+function sideBySide(
+  asks: readonly (() => Description | Promise<Description>)[],
+): readonly Description[] | Promise<readonly Description[]> {
+  const rows: (Description | Promise<Description>)[] = [];
   try {
     for (const ask of asks) rows.push(ask());
   } catch (error) {
     void Promise.allSettled(rows);
     throw error;
   }
-  // A thousand machines that need not be asked are no promises.
-  return rows.some((row) => row instanceof Promise) ? Promise.all(rows) : rows;
+  // Rows without metadata are no promises: a thousand of them must not cost a thousand promises.
+  return rows.some((row) => row instanceof Promise) ? Promise.all(rows) : (rows as Description[]);
 }
 
 let boot: string | null = null;
@@ -221,22 +199,25 @@ function bootId(): string {
   return boot;
 }
 
-function processRow(process: PidRef | null): object | undefined {
+function processRow(process: PidRef | null): VarlinkValue<Table, "ProcessId"> | undefined {
   if (process === null) return undefined;
   return { pid: process.pid, pidfdId: process.id === null ? undefined : plainInteger(process.id), bootId: bootId() };
 }
 
-function timestampRow({ realtimeUsec, monotonicUsec }: NonNullable<Machine["startedAt"]>): object {
+function timestampRow({
+  realtimeUsec,
+  monotonicUsec,
+}: NonNullable<Machine["startedAt"]>): VarlinkValue<Table, "Timestamp"> {
   return { realtime: plainInteger(realtimeUsec), monotonic: plainInteger(monotonicUsec) };
 }
 
-function describeMachine(daemon: Daemon, machine: Machine, metadata: Metadata): object | Promise<object> {
+function describeMachine(daemon: Daemon, machine: Machine, metadata: Metadata): Description | Promise<Description> {
   if (metadata === "no") return rowOf(machine, {});
   const asked = metadataOf(daemon, machine, metadata);
   return asked instanceof Promise ? asked.then((known) => rowOf(machine, known)) : rowOf(machine, asked);
 }
 
-function rowOf(machine: Machine, known: object): object {
+function rowOf(machine: Machine, known: Metadatas): Description {
   const { facts, place, startedAt } = machine;
   return {
     name: facts.name,
@@ -262,16 +243,16 @@ const NO_UID_SHIFT = ["NoUIDShift", "No UID shift"] as const;
 const NOT_AVAILABLE = ["NotAvailable", "Not available for this class of machines"] as const;
 
 /**
- * What has to be asked of the machine itself. "graceful" leaves out what cannot be had; "yes" fails. Only where a worker has
- * to ask the machine's file systems does it take any waiting: a thousand machines are a thousand promises otherwise.
+ * Reads the metadata in the machine itself. With "graceful", what cannot be read is left out; with "yes" it throws. Returns a
+ * promise only where a worker reads a file of the machine, so that a list of a thousand machines is not as many promises.
  */
-function metadataOf(daemon: Daemon, machine: Machine, metadata: "yes" | "graceful"): object | Promise<object> {
+function metadataOf(daemon: Daemon, machine: Machine, metadata: "yes" | "graceful"): Metadatas | Promise<Metadatas> {
   const refuse = (error: unknown, [code, text]: typeof NO_UID_SHIFT | typeof NOT_AVAILABLE): undefined => {
     const isExpected = error instanceof MachinedError || errnoNameOf(error) !== null;
     if (metadata === "graceful" && isExpected) return undefined;
     throw error instanceof MachinedError && error.code === "NotSupported" ? new MachinedError(code, text) : error;
   };
-  const ask = <Value>(read: () => Value, missing: Parameters<typeof refuse>[1]): Value | undefined => {
+  const ask = <Value>(read: () => Value, missing: typeof NO_UID_SHIFT | typeof NOT_AVAILABLE): Value | undefined => {
     try {
       return read();
     } catch (error) {
@@ -289,7 +270,7 @@ function metadataOf(daemon: Daemon, machine: Machine, metadata: "yes" | "gracefu
   return release.catch((error) => refuse(error, NOT_AVAILABLE)).then(withRelease);
 }
 
-/** By the fields: machines of one image share them. */
+/** Lines by the fields that they were made of: machines of one image share both. */
 const linesOfRelease = new WeakMap<ReadonlyMap<string, string>, readonly string[]>();
 
 function releaseLines(release: ReadonlyMap<string, string>): readonly string[] {
@@ -300,6 +281,6 @@ function releaseLines(release: ReadonlyMap<string, string>): readonly string[] {
   return lines;
 }
 
-function addressRows(daemon: Daemon, machine: Machine): object[] {
+function addressRows(daemon: Daemon, machine: Machine): VarlinkValue<Table, "Address">[] {
   return daemon.addresses.of(machine).map(({ ifindex, family, bytes }) => ({ ifindex, family, address: [...bytes] }));
 }

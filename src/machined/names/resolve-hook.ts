@@ -5,8 +5,9 @@
 // could otherwise take any name. A machine without addresses is "not mine", not an error that costs the whole query.
 
 import { IoSystemdResolveHook } from "../../api/io-systemd-resolve.ts";
+import type { VarlinkParameters, VarlinkResult } from "../../api/varlink-table.ts";
 import { errnoNameOf, invalidArgument, MachinedError } from "../../base/error.ts";
-import type { BoundVarlink, VarlinkCall } from "../../ipc/varlink/server.ts";
+import { type BoundVarlink, bindVarlink, type VarlinkCall } from "../../ipc/varlink/binding.ts";
 import type { LocalAddress } from "../../kernel/socket/netlink.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
 import type { Daemon } from "../action/daemon.ts";
@@ -17,30 +18,24 @@ const RCODE_SUCCESS = 0;
 /** DNS record type → address family, length in bytes. */
 const ADDRESS_TYPES: Readonly<Record<number, { family: number }>> = { 1: { family: 2 }, 28: { family: 10 } };
 
-interface ResourceKey {
-  readonly class?: number;
-  readonly type: number;
-  readonly name: string;
-}
-
-interface Question {
-  readonly key: ResourceKey;
-}
+type Table = typeof IoSystemdResolveHook;
+type Filter = VarlinkResult<Table, "QueryFilter">;
+type Answer = VarlinkResult<Table, "ResolveRecord">;
+type Resource = NonNullable<Answer["answer"]>[number];
+type Question = VarlinkParameters<Table, "ResolveRecord">["question"][number];
+type ResourceKey = Question["key"];
 
 export class ResolveHook {
   readonly bound: BoundVarlink;
   readonly #daemon: Daemon;
-  readonly #subscribers = new Set<VarlinkCall>();
+  readonly #subscribers = new Set<VarlinkCall<Filter>>();
 
   constructor(daemon: Daemon) {
     this.#daemon = daemon;
-    this.bound = {
-      table: IoSystemdResolveHook,
-      handlers: {
-        QueryFilter: (call) => this.#queryFilter(call),
-        ResolveRecord: (_call, { question }: { question: readonly Question[] }) => this.#resolve(question),
-      },
-    };
+    this.bound = bindVarlink(IoSystemdResolveHook, {
+      QueryFilter: (call) => this.#queryFilter(call),
+      ResolveRecord: (_call, { question }) => this.#resolve(question),
+    });
   }
 
   /** Tells everyone who filters that machines came or went. */
@@ -50,7 +45,7 @@ export class ResolveHook {
     for (const call of this.#subscribers) call.emit(filter);
   }
 
-  #queryFilter(call: VarlinkCall): object | Promise<never> {
+  #queryFilter(call: VarlinkCall<Filter>): Filter | Promise<never> {
     if (!call.more) return this.#filter();
     this.#subscribers.add(call);
     call.onGone(() => this.#subscribers.delete(call));
@@ -58,7 +53,7 @@ export class ResolveHook {
     return new Promise<never>(() => {}); // until the subscriber goes
   }
 
-  #filter(): object {
+  #filter(): Filter {
     const names = Array.from(this.#daemon.registry.list())
       .filter(isTrusted)
       .map((machine) => machine.name);
@@ -67,11 +62,11 @@ export class ResolveHook {
     return { filterDomains: names, filterLabelsMax: most };
   }
 
-  #resolve(questions: readonly Question[]): object {
+  #resolve(questions: readonly Question[]): Answer {
     if (questions.length === 0) throw invalidArgument("question", "No question");
     const machines = questions.map(({ key }) => this.#machineOf(key));
     if (machines.every((machine) => machine === null)) return {};
-    const answer: object[] = [];
+    const answer: Resource[] = [];
     let isOurs = false;
     for (const [index, { key }] of questions.entries()) {
       const machine = machines[index];
@@ -79,14 +74,14 @@ export class ResolveHook {
       const addresses = this.#addressesOf(machine);
       if (addresses === null) continue;
       isOurs = true;
-      const family = ADDRESS_TYPES[key.type]?.family;
+      const family = ADDRESS_TYPES[Number(key.type)]?.family;
       for (const address of addresses) if (address.family === family) answer.push(record(key, machine, address));
     }
     return isOurs ? { rcode: RCODE_SUCCESS, answer } : {};
   }
 
   #machineOf({ name, class: dnsClass = CLASS_IN }: ResourceKey): Machine | null {
-    const machine = dnsClass === CLASS_IN ? this.#daemon.registry.find(name) : null;
+    const machine = Number(dnsClass) === CLASS_IN ? this.#daemon.registry.find(name) : null;
     return machine !== null && isTrusted(machine) ? machine : null;
   }
 
@@ -109,12 +104,12 @@ function isTrusted(machine: Machine): boolean {
   return !machine.isHost && (machine.facts.uid === 0 || machine.facts.uid === process.geteuid?.());
 }
 
-function record(key: ResourceKey, machine: Machine, address: LocalAddress): object {
-  const owner = { class: CLASS_IN, type: key.type, name: machine.name };
+function record(key: ResourceKey, machine: Machine, address: LocalAddress): Resource {
+  const owner = { class: CLASS_IN, type: Number(key.type), name: machine.name };
   const [ifindex] = machine.facts.networkInterfaces;
   return {
     rr: { key: owner, address: [...address.bytes] },
-    raw: wireFormat(machine.name, key.type, address.bytes).toString("base64"),
+    raw: wireFormat(machine.name, owner.type, address.bytes).toString("base64"),
     ifindex: machine.facts.networkInterfaces.length === 1 ? ifindex : undefined,
   };
 }

@@ -4,7 +4,7 @@
 
 import { IoSystemdUserDatabase } from "../../api/io-systemd-userdb.ts";
 import { ErrnoError, errnoNameOf, invalidArgument, MachinedError } from "../../base/error.ts";
-import type { BoundVarlink } from "../../ipc/varlink/server.ts";
+import { type BoundVarlink, bindVarlink } from "../../ipc/varlink/binding.ts";
 import { setAttribute } from "../../kernel/file/attributes.ts";
 import { openPath } from "../../kernel/file/fd.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
@@ -37,17 +37,14 @@ export interface Found {
 
 /** Binds io.systemd.UserDatabase to the registry. */
 export function userDatabase(daemon: Daemon): BoundVarlink {
-  return {
-    table: IoSystemdUserDatabase,
-    handlers: {
-      GetUserRecord: (_call, query: Query) => ({ record: userRecord(lookUp(daemon, "uid", query)) }),
-      GetGroupRecord: (_call, query: Query) => ({ record: groupRecord(lookUp(daemon, "gid", query)) }),
-      GetMemberships: (_call, query: Query) => {
-        checkService(query);
-        throw notFound();
-      },
+  return bindVarlink(IoSystemdUserDatabase, {
+    GetUserRecord: (_call, query) => ({ record: userRecord(lookUp(daemon, "uid", query)) }),
+    GetGroupRecord: (_call, query) => ({ record: groupRecord(lookUp(daemon, "gid", query)) }),
+    GetMemberships: (_call, query) => {
+      checkService(query);
+      throw notFound();
     },
-  };
+  });
 }
 
 function notFound(): MachinedError {

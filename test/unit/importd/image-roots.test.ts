@@ -1,6 +1,7 @@
 // Varlink's imageRoot once turned the permission to pull into one to write anywhere: polkit was not told of it, and a file of
 // this host, or an archive, could be put into any directory.
 import { describe, expect, test } from "bun:test";
+import { IoSystemdImport } from "../../../src/api/io-systemd-import.ts";
 import type { Call } from "../../../src/daemon/call.ts";
 import type { Permission } from "../../../src/daemon/polkit.ts";
 import { start, type TransferRequest } from "../../../src/importd/actions.ts";
@@ -26,6 +27,9 @@ function daemonOf(scope: "system" | "user", asked: unknown[]): ImportDaemon {
   return { scope, paths, transfers, authority: () => authority, busy: () => () => {} } as unknown as ImportDaemon;
 }
 
+/** The details that the Varlink binding passes. */
+const SHOWN = { remote: "http://a/b", local: "x", class: "machine", type: "raw", verify: "no" };
+
 function callOf(uid: number): Call {
   const caller = {
     uid,
@@ -33,7 +37,8 @@ function callOf(uid: number): Call {
     subject: { kind: "bus-name" as const, name: ":1.1" },
     openProcess: () => null as never,
   };
-  return { transport: "varlink", interactive: false, caller: async () => caller, onGone: () => () => {} };
+  const { access } = IoSystemdImport.methods.Pull;
+  return { transport: "varlink", access, interactive: false, caller: async () => caller, onGone: () => () => {} };
 }
 
 async function attempt(uid: number, more: Partial<TransferRequest>, scope: "system" | "user" = "system") {
@@ -46,7 +51,7 @@ async function attempt(uid: number, more: Partial<TransferRequest>, scope: "syst
     verify: "no",
     ...more,
   } as const;
-  const result = await start(daemonOf(scope, asked), callOf(uid), request).catch(
+  const result = await start(daemonOf(scope, asked), callOf(uid), request, SHOWN).catch(
     (error) => error.code ?? error.message,
   );
   return { result, asked };
@@ -67,7 +72,7 @@ describe("imageRoot", () => {
   test.each(["/var/lib/machines", "/var/lib/machines/", "//var//lib/machines", "/run/machines", "/etc/machines"])(
     "%s is one of the class's own, and polkit is told of it",
     async (imageRoot) => {
-      expect(await attempt(1000, { imageRoot })).toEqual({ result: STARTED, asked: [{ imageRoot }] });
+      expect(await attempt(1000, { imageRoot })).toEqual({ result: STARTED, asked: [{ ...SHOWN, imageRoot }] });
     },
   );
 

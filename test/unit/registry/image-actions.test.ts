@@ -3,6 +3,10 @@ import { afterAll, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Access } from "../../../src/api/access.ts";
+import { IoSystemdMachineImage } from "../../../src/api/io-systemd-machine-image.ts";
+import { Manager } from "../../../src/api/machine1.ts";
+import { type Grant, permissionsOf } from "../../../src/daemon/access.ts";
 import type { Call } from "../../../src/daemon/call.ts";
 import type { Daemon } from "../../../src/machined/action/daemon.ts";
 import {
@@ -34,12 +38,7 @@ const images = new Images(layoutBelow(root), new Operations(LOG), LOG);
 const fullImages = new Images(layoutBelow(root), new FullOperations(LOG), LOG);
 const daemon = {} as Daemon;
 const onBus = { transport: "bus" } as Call;
-const onVarlink = { transport: "varlink" } as Call;
 const one = { images, name: "one" };
-
-function permissionOf(prepared: { permission?: unknown }): unknown {
-  return prepared.permission;
-}
 
 test("M131: operations that have no room are refused before anything else is looked at", () => {
   const subject = { images: fullImages, name: "a/b" };
@@ -57,26 +56,31 @@ test("M161 M159 M152: bad arguments are refused before anybody is asked", () => 
 });
 
 test("the permissions are those of the original, with their details in order", () => {
-  const manage = (details: object) => ({ action: "org.freedesktop.machine1.manage-images", details });
-  expect(permissionOf(remove.prepare(daemon, one, onBus))).toEqual(manage({ image: "one", verb: "remove" }));
-  expect(permissionOf(rename.prepare(daemon, { ...one, newName: "x" }, onBus))).toEqual(
-    manage({ image: "one", verb: "rename", new_name: "x" }),
-  );
-  expect(permissionOf(clone.prepare(daemon, { ...one, newName: "x", readOnly: true }, onBus))).toEqual(
-    manage({ image: "one", verb: "clone", new_name: "x" }),
-  );
-  expect(permissionOf(markReadOnly.prepare(daemon, { ...one, readOnly: true }, onBus))).toEqual(
-    manage({ image: "one", verb: "mark_read_only", read_only: "1" }),
-  );
-  expect(permissionOf(setLimit.prepare(daemon, { ...one, bytes: 1n }, onBus))).toEqual(
-    manage({ machine: "one", verb: "set_limit" }),
-  );
+  const { RemoveImage, RenameImage, CloneImage, MarkImageReadOnly, SetImageLimit } = Manager.methods;
+  const { Update } = IoSystemdMachineImage.methods;
+  const asked = (row: { readonly access: Access }, { grant }: { readonly grant: Grant }): unknown[] =>
+    permissionsOf(row.access, grant, 0);
+  const manage = (details: object) => [{ action: "org.freedesktop.machine1.manage-images", details }];
+  const renamed = rename.prepare(daemon, { ...one, newName: "x" }, onBus);
+  const cloned = clone.prepare(daemon, { ...one, newName: "x", readOnly: true }, onBus);
+  const marked = markReadOnly.prepare(daemon, { ...one, readOnly: true }, onBus);
+  const limited = setLimit.prepare(daemon, { ...one, bytes: 1n }, onBus);
+  expect(asked(RemoveImage, remove.prepare(daemon, one, onBus))).toEqual(manage({ image: "one", verb: "remove" }));
+  expect(asked(RenameImage, renamed)).toEqual(manage({ image: "one", verb: "rename", new_name: "x" }));
+  expect(asked(CloneImage, cloned)).toEqual(manage({ image: "one", verb: "clone", new_name: "x" }));
+  expect(asked(MarkImageReadOnly, marked)).toEqual(manage({ image: "one", verb: "mark_read_only", read_only: "1" }));
+  expect(asked(SetImageLimit, limited)).toEqual(manage({ machine: "one", verb: "set_limit" }));
+  expect(asked(Update, limited)).toEqual(manage({ image: "one", verb: "update" }));
 });
 
-test("the pool is a matter of managing machines over D-Bus, of managing images over Varlink", () => {
-  const permissions = [onBus, onVarlink].flatMap((call) => [
-    permissionOf(setPoolLimit.prepare(daemon, { images, bytes: 1n }, call)),
-    permissionOf(cleanPool.prepare(daemon, { images, mode: "all" }, call)),
+test("the permission for the pool is that to manage machines over D-Bus, that to manage images over Varlink", () => {
+  const plans = {
+    SetPoolLimit: setPoolLimit.prepare(daemon, { images, bytes: 1n }, onBus),
+    CleanPool: cleanPool.prepare(daemon, { images, mode: "all" }, onBus),
+  };
+  const permissions: unknown[] = [Manager, IoSystemdMachineImage].flatMap(({ methods }) => [
+    ...permissionsOf(methods.SetPoolLimit.access, plans.SetPoolLimit.grant, 0),
+    ...permissionsOf(methods.CleanPool.access, plans.CleanPool.grant, 0),
   ]);
   const [machines, pool] = ["manage-machines", "manage-images"].map((name) => `org.freedesktop.machine1.${name}`);
   expect(permissions).toEqual([

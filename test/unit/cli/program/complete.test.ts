@@ -33,10 +33,10 @@ async function answer(words: string[], manager?: Session["manager"]): Promise<st
   return process.stdout.split("\n").filter((line) => line !== "");
 }
 
-const machines: Session["manager"] = async () => [
-  [".host", "web", "deb1"].map((name) => [name, "container", "systemd-nspawn", `/${name}`]),
-];
-const openRoot: Session["manager"] = async () => [openPath(root, "directory")];
+const machines = (async () => ({
+  machines: [".host", "web", "deb1"].map((name) => [name, "container", "systemd-nspawn", `/${name}`]),
+})) as unknown as Session["manager"];
+const openRoot = (async () => ({ fd: openPath(root, "directory") })) as unknown as Session["manager"];
 
 test("machines are names and nothing else", async () => {
   expect(await answer(["machine"], machines)).toEqual(["web", "deb1"]);

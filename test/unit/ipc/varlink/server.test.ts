@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { defineVarlinkInterface } from "../../../../src/api/varlink-table.ts";
 import { Peers } from "../../../../src/ipc/peers.ts";
-import { type VarlinkCall, type VarlinkHandler, VarlinkServer } from "../../../../src/ipc/varlink/server.ts";
+import type { AnyVarlinkHandler, VarlinkCall } from "../../../../src/ipc/varlink/binding.ts";
+import { VarlinkServer } from "../../../../src/ipc/varlink/server.ts";
 import { type Fd, openPath } from "../../../../src/kernel/file/fd.ts";
 import { connectUnix, listenUnix, receiveMessage, sendMessage } from "../../../../src/kernel/socket/unix.ts";
 import { pin } from "../../../../src/kernel/syscall/mem.ts";
@@ -14,7 +15,7 @@ import { descriptorsTo, expectNothingLeft, openDescriptors, scratchDirectory, un
 const directory = mkdtempSync(join(tmpdir(), "varlink-server-"));
 afterAll(() => rmSync(directory, { recursive: true }));
 
-const METHOD = { in: { n: "?int" }, out: { n: "?int" }, doc: "" } as const;
+const METHOD = { in: { n: "?int" }, out: { n: "?int" }, access: "everyone", doc: "" } as const;
 const TABLE = defineVarlinkInterface({
   name: "a.b",
   doc: "",
@@ -60,14 +61,14 @@ function frame(method: string, n?: number): string {
 
 let sockets = 0;
 
-function serve(handlers: Partial<Record<keyof typeof TABLE.methods, VarlinkHandler>>) {
+function serve(handlers: Partial<Record<keyof typeof TABLE.methods, AnyVarlinkHandler>>) {
   const path = join(directory, String(++sockets));
   const bugs: unknown[] = [];
   const server = new VarlinkServer({
     product: "test",
     version: "0",
     peers: new Peers(),
-    interfaces: [{ table: TABLE, handlers: handlers as Record<string, VarlinkHandler> }],
+    interfaces: [{ table: TABLE, handlers: handlers as Record<string, AnyVarlinkHandler> }],
     bug: (error) => bugs.push(error),
     debug: () => {},
   });
@@ -75,7 +76,7 @@ function serve(handlers: Partial<Record<keyof typeof TABLE.methods, VarlinkHandl
   return { path, server, bugs, [Symbol.dispose]: () => server.close() };
 }
 
-const echo: VarlinkHandler = (_call, { n }: { n: number }) => ({ n });
+const echo: AnyVarlinkHandler = (_call, { n }: { n: number }) => ({ n });
 
 test("40 000 calls behind each other are answered in their order, behind one that takes its time", async () => {
   const waiting = Promise.withResolvers<object>();
@@ -138,7 +139,7 @@ test("no call is taken from a peer while it does not read what it was answered",
 
 test("who leaves is noticed: waiting or not, with its writing end closed before or not", async () => {
   let gone = 0;
-  const wait: VarlinkHandler = (call: VarlinkCall) => {
+  const wait: AnyVarlinkHandler = (call: VarlinkCall) => {
     call.onGone(() => gone++);
     return new Promise(() => {});
   };
@@ -180,7 +181,7 @@ test("who asks late whether the peer has gone is told at once", async () => {
 test("descriptors are refused where the method takes none, and limited where it does", async () => {
   const seen: (boolean | null)[] = [];
   const { promise, resolve } = Promise.withResolvers<object>();
-  const take: VarlinkHandler = (call: VarlinkCall, p: { n: number }) => {
+  const take: AnyVarlinkHandler = (call: VarlinkCall, p: { n: number }) => {
     seen.push(call.descriptor(0)?.isOpen ?? null);
     return p.n === 9 ? promise : p;
   };

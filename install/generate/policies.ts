@@ -1,0 +1,197 @@
+// The files that say who may do what: the actions of polkit, the calls that the D-Bus policy allows, docs/actions.md. All
+// follow from the field `access` of the rows in src/api.
+import { type Access, type PolkitRule, rulesOf } from "../../src/api/access.ts";
+import { ImportManager, Transfer } from "../../src/api/import1.ts";
+import { IoSystemdImport } from "../../src/api/io-systemd-import.ts";
+import { IoSystemdMachine } from "../../src/api/io-systemd-machine.ts";
+import { IoSystemdMachineImage } from "../../src/api/io-systemd-machine-image.ts";
+import { IoSystemdResolveHook } from "../../src/api/io-systemd-resolve.ts";
+import { IoSystemdService, OrgVarlinkService } from "../../src/api/io-systemd-service.ts";
+import { IoSystemdUserDatabase } from "../../src/api/io-systemd-userdb.ts";
+import { Image, Machine, Manager } from "../../src/api/machine1.ts";
+import { IMPORT1_ACTIONS, MACHINE1_ACTIONS, type PolkitAction } from "../../src/api/polkit-actions.ts";
+
+/** The D-Bus interfaces of each bus name. */
+export const BUS_TABLES = {
+  "org.freedesktop.machine1": [Manager, Machine, Image],
+  "org.freedesktop.import1": [ImportManager, Transfer],
+} as const;
+
+/** The Varlink interfaces of both daemons. */
+export const VARLINK_TABLES = [
+  ...[IoSystemdMachine, IoSystemdMachineImage, IoSystemdImport, IoSystemdUserDatabase, IoSystemdResolveHook],
+  ...[IoSystemdService, OrgVarlinkService],
+] as const;
+
+/** The actions of each bus name. */
+export const ACTIONS: Readonly<Record<keyof typeof BUS_TABLES, Readonly<Record<string, PolkitAction>>>> = {
+  "org.freedesktop.machine1": MACHINE1_ACTIONS,
+  "org.freedesktop.import1": IMPORT1_ACTIONS,
+};
+
+/** What each daemon is called in the comments of its files. */
+const DAEMONS = {
+  "org.freedesktop.machine1": "machine registry",
+  "org.freedesktop.import1": "transfer daemon",
+} as const;
+
+export type BusName = keyof typeof BUS_TABLES;
+
+function escaped(text: string): string {
+  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+}
+
+function actionXml([id, action]: readonly [string, PolkitAction]): string {
+  const implies = action.implies === undefined ? "" : action.implies.join(" ");
+  return [
+    `  <action id="${id}">`,
+    `    <description>${escaped(action.description)}</description>`,
+    `    <message>${escaped(action.message)}</message>`,
+    "    <defaults>",
+    "      <allow_any>auth_admin</allow_any>",
+    "      <allow_inactive>auth_admin</allow_inactive>",
+    `      <allow_active>${action.active}</allow_active>`,
+    "    </defaults>",
+    ...(implies === "" ? [] : [`    <annotate key="org.freedesktop.policykit.imply">${implies}</annotate>`]),
+    "  </action>\n",
+  ].join("\n");
+}
+
+/** The content of a .policy file of polkit. */
+export function polkitPolicy(name: BusName): string {
+  return `<?xml version="1.0" encoding="UTF-8"?>
+<!DOCTYPE policyconfig PUBLIC "-//freedesktop//DTD PolicyKit Policy Configuration 1.0//EN"
+  "http://www.freedesktop.org/standards/PolicyKit/1/policyconfig.dtd">
+<!--
+  The permissions that the ${DAEMONS[name]} asks polkit about. "machined install" writes the actions that the host lacks into a
+  file of its own. Ids, defaults and implications are interface; rules of administrators name them.
+  Generated from src/api/polkit-actions.ts by "npm run docs".
+-->
+<policyconfig>
+
+${Object.entries(ACTIONS[name]).map(actionXml).join("\n")}
+</policyconfig>
+`;
+}
+
+interface Table {
+  readonly name: string;
+  readonly methods: Readonly<Record<string, { readonly access: Access; readonly unimplemented?: true }>>;
+}
+
+/** The members of an interface that everybody may send, sorted. */
+function openMembers({ methods }: Table): string[] {
+  return Object.keys(methods)
+    .filter((member) => methods[member]?.access !== "privileged")
+    .sort();
+}
+
+/** The content of a D-Bus policy: everybody may send the calls of rows that are not privileged, and read properties. */
+export function busPolicy(name: BusName): string {
+  const allow = (iface: string, member?: string) =>
+    `    <allow send_destination="${name}" send_interface="${iface}"${member === undefined ? "" : ` send_member="${member}"`}/>`;
+  const tables: readonly Table[] = BUS_TABLES[name];
+  const groups = [
+    [
+      allow("org.freedesktop.DBus.Introspectable"),
+      allow("org.freedesktop.DBus.Peer"),
+      allow("org.freedesktop.DBus.Properties", "Get"),
+      allow("org.freedesktop.DBus.Properties", "GetAll"),
+    ],
+    ...tables.map((table) => openMembers(table).map((member) => allow(table.name, member))),
+  ];
+  return `<?xml version="1.0"?>
+<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Configuration 1.0//EN"
+  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<!--
+  Who may send what to the ${DAEMONS[name]}. Everybody may send the calls named here: the daemon itself asks polkit about each
+  call that needs a permission. What is not named (setting a property, above all) is for root alone.
+  Generated from the tables in src/api by "npm run docs".
+-->
+<busconfig>
+  <policy user="root">
+    <allow own="${name}"/>
+    <allow send_destination="${name}"/>
+    <allow receive_sender="${name}"/>
+  </policy>
+
+  <policy context="default">
+    <deny send_destination="${name}"/>
+    <allow receive_sender="${name}"/>
+
+${groups.map((lines) => lines.join("\n")).join("\n\n")}
+  </policy>
+</busconfig>
+`;
+}
+
+function code(text: string): string {
+  return `\`${text}\``;
+}
+
+function detailsOf({ subject, verb, details = [] }: PolkitRule): string {
+  const keys = [
+    ...(subject === undefined ? [] : [subject]),
+    ...(verb === undefined ? [] : [`verb=${verb}`]),
+    ...details,
+  ];
+  return keys.map((key) => (key.startsWith("?") ? `${code(key.slice(1))} where given` : code(key))).join(", ");
+}
+
+function whoMay(rule: PolkitRule): string {
+  const { hostAction, instead, since, owner, when, note } = rule;
+  return [
+    code(rule.action),
+    hostAction === undefined ? "" : `for the host ${code(hostAction)}`,
+    instead === undefined
+      ? ""
+      : `or ${code(instead.action)}${instead.before === undefined ? "" : ` before ${instead.before}`}`,
+    owner === true ? "not the machine's owner" : "",
+    since === undefined ? "" : `since ${since}`,
+    when === undefined ? "" : `when ${when}`,
+    note === undefined ? "" : `and ${note}`,
+  ]
+    .filter((part) => part !== "")
+    .join("; ");
+}
+
+function methodRows({ name, methods }: Table): string[][] {
+  return Object.entries(methods).flatMap(([member, { access, unimplemented }]) => {
+    const method = code(`${name}.${member}`);
+    if (access === "everyone" || unimplemented === true) return [];
+    if (access === "privileged") return [[method, "root and the daemon's own user only", ""]];
+    return rulesOf(access).map(([variant, rule]) => [
+      variant === "" ? method : `${method} (${variant})`,
+      whoMay(rule),
+      detailsOf(rule),
+    ]);
+  });
+}
+
+const ACTIVE = { yes: "yes", auth_admin_keep: "an administrator's password, kept for a while" } as const;
+
+/** The sections of docs/actions.md, each with the heading and the rows of its table. */
+export function actionTables(): readonly { readonly heading: readonly string[]; readonly rows: string[][] }[] {
+  const tables: readonly Table[] = [...Object.values(BUS_TABLES).flat(), ...VARLINK_TABLES];
+  const actions = Object.values(ACTIONS).flatMap((some) => Object.entries(some));
+  const everyone = tables.map(({ name, methods }) => [
+    code(name),
+    Object.entries(methods)
+      .filter(([, { access }]) => access === "everyone")
+      .map(([member]) => code(member))
+      .join(", "),
+  ]);
+  return [
+    {
+      heading: ["action", "what it is", "in the active session", "implies"],
+      rows: actions.map(([id, { description, active, implies = [] }]) => [
+        code(id),
+        description,
+        ACTIVE[active],
+        implies.map(code).join(", "),
+      ]),
+    },
+    { heading: ["method", "permission", "details for polkit's rules"], rows: tables.flatMap(methodRows) },
+    { heading: ["interface", "methods"], rows: everyone.filter(([, methods]) => methods !== "") },
+  ];
+}
