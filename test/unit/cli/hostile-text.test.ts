@@ -96,5 +96,10 @@ test("clients write to their terminal through Output, and sessions in machines t
   const writing = files.filter((file) =>
     /\bwriteSync\(|\bwriteSome\(|std(out|err)\.write\(|console\./.test(readFileSync(join(directory, file), "utf8")),
   );
-  expect(writing.sort()).toEqual(["output.ts", "ports.ts", "pty-forward.ts", "pty-input.ts"]);
+  expect(writing.sort()).toEqual([
+    "session/output.ts",
+    "session/ports.ts",
+    "terminal/pty-forward.ts",
+    "terminal/pty-input.ts",
+  ]);
 });
