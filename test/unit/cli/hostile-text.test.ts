@@ -97,6 +97,7 @@ test("clients write to their terminal through Output, and sessions in machines t
     /\bwriteSync\(|\bwriteSome\(|std(out|err)\.write\(|console\./.test(readFileSync(join(directory, file), "utf8")),
   );
   expect(writing.sort()).toEqual([
+    "machine/register.ts", // into a pipe to its child, which waits for that
     "session/output.ts",
     "session/ports.ts",
     "terminal/pty-forward.ts",
