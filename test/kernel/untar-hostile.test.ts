@@ -98,6 +98,7 @@ const ATTACKS: readonly Attack[] = [
     ],
     errno: "EPERM",
   },
+  { name: "a hard link to itself", members: [{ name: "h", type: "1", target: "h" }], errno: "ENOENT" },
   { name: "a hard link to the top", members: [{ name: "h", type: "1", target: "./" }], errno: "EBADMSG" },
   { name: "a file in place of the top", members: [{ name: "./", data: "x" }], errno: "EBADMSG" },
   { name: "a member without a name", members: [{ name: "", data: "x" }], errno: "EBADMSG" },

@@ -99,6 +99,12 @@ describe.skipIf(!isRoot)(`where an export goes${needsRoot}`, () => {
     expect(Buffer.from(stdout).equals(content)).toBe(true);
   });
 
+  test("an archive begins with the tree's top, ./", async () => {
+    expect((await exported(at("top.tar"), "tar")).code).toBe(0);
+    const { stdout } = Bun.spawnSync(["tar", "-tPf", at("top.tar")]);
+    expect(stdout.toString()).toBe("./\n./file\n");
+  });
+
   test("nothing is left beside", () => {
     expect(Bun.spawnSync(["sh", "-c", `ls -A '${out}' | grep '^[.]#'`]).stdout.toString()).toBe("");
     expect(existsSync(at("target"))).toBe(true);

@@ -1,5 +1,6 @@
 // `machinectl exec` in several machines: one after the other with our own streams, or side by side with prefixed lines.
 import { selfCommand } from "../../kernel/process/spawn.ts";
+import { withColours } from "../format/own-sequence.ts";
 import type { Session } from "../session/session.ts";
 
 /** The options of this call, for the call of each machine. */
@@ -14,25 +15,28 @@ function optionsOf({ settings }: Session): string[] {
   ];
 }
 
-function print(session: Session, fd: 1 | 2, text: string): void {
-  const bytes = Buffer.from(text);
-  for (let at = 0; at < bytes.length; ) at += session.ports.writeSome(fd, bytes.subarray(at));
-}
+/** A longer line is printed in pieces. */
+const LINE_LIMIT = 64 << 10;
 
-async function copyLines(
+/** Prints what a machine says line by line: nothing of it can pass for another machine's, or controls the terminal. */
+export async function copyLines(
   stream: ReadableStream<Uint8Array>,
-  fd: 1 | 2,
   prefix: string,
-  session: Session,
+  print: (text: string) => void,
 ): Promise<void> {
+  const printLine = (line: string) => print(`${prefix}${withColours(line)}\n`);
   const decoder = new TextDecoder();
   let rest = "";
   for await (const chunk of stream) {
     const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
     rest = lines.pop() ?? "";
-    for (const line of lines) print(session, fd, `${prefix}${line}\n`);
+    for (const line of lines) printLine(line);
+    if (rest.length > LINE_LIMIT) {
+      printLine(rest);
+      rest = "";
+    }
   }
-  if (rest !== "") print(session, fd, `${prefix}${rest}\n`);
+  if (rest !== "") printLine(rest);
 }
 
 async function runIn(
@@ -44,17 +48,21 @@ async function runIn(
   const { settings } = session;
   const flags = [...optionsOf(session), ...(settings.stdin && prefix === null ? [] : ["--stdin=no"])];
   const self = selfCommand("machinectl", ["exec", ...flags, place, ...command]);
-  const output = prefix === null ? "inherit" : "pipe";
+  const streams = prefix === null ? "inherit" : "pipe";
   const stdio: ["inherit" | "ignore", "inherit" | "pipe", "inherit" | "pipe"] = [
     prefix === null ? "inherit" : "ignore",
-    output,
-    output,
+    streams,
+    streams,
   ];
   const child = Bun.spawn(self.command, { argv0: self.argv0, stdio, env: process.env });
   if (prefix !== null) {
     const [stdout, stderr] = [child.stdout, child.stderr] as ReadableStream<Uint8Array>[];
     if (stdout !== undefined && stderr !== undefined) {
-      await Promise.all([copyLines(stdout, 1, prefix, session), copyLines(stderr, 2, prefix, session)]);
+      const { output } = session;
+      await Promise.all([
+        copyLines(stdout, prefix, (text) => output.write(text)),
+        copyLines(stderr, prefix, (text) => output.writeError(text)),
+      ]);
     }
   }
   return child.exited;

@@ -209,7 +209,12 @@ export class Untar implements TarTarget, Disposable {
 
   #makeHardLink(parent: Fd, name: RawName, path: readonly RawName[], entry: TarEntry): void {
     const source = componentsOf(entry.target);
-    if (source.join("/") === path.join("/")) return;
+    if (source.join("/") === path.join("/")) {
+      // A layer may have it from one below.
+      const isMissing = this.#options.replaceLink === undefined && this.tree.lookIn(parent, name) === "nothing";
+      if (isMissing) throw noSource(entry);
+      return;
+    }
     const sourceName = source.pop();
     if (sourceName === undefined) throw damaged(`link '${textOf(entry.path)}' to the top of the tree`);
     const from = this.#directoryOfSource(source);

@@ -210,9 +210,9 @@ def _():
 def _():
     monitor = Monitor(f"sender={NAME}", "destination=" + bus.get_unique_name())
     path = create("announced", sleeper().pid)
-    text = monitor.end(lambda t: "member=MachineNew" in t and path in t.rpartition("method return")[2], "the reply")
-    new, reply = text.index("member=MachineNew"), text.rindex("method return")
-    assert new < reply, text
+    reply = re.compile(r'method return[^\n]*\n\s*object path "' + re.escape(path) + '"')
+    text = monitor.end(lambda t: "member=MachineNew" in t and reply.search(t), "the reply")
+    assert text.index("member=MachineNew") < reply.search(text).start(), text
 
 
 @check("M39 errors of the scope's properties come back, and nothing stays")

@@ -92,8 +92,15 @@ describe("sequences of our own", () => {
 
 test("clients write to their terminal through Output, and sessions in machines through the pseudo terminal alone", () => {
   const directory = join(import.meta.dir, "../../../src/cli");
-  const writing = readdirSync(directory).filter((file) =>
+  const files = readdirSync(directory, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts"));
+  const writing = files.filter((file) =>
     /\bwriteSync\(|\bwriteSome\(|std(out|err)\.write\(|console\./.test(readFileSync(join(directory, file), "utf8")),
   );
-  expect(writing.sort()).toEqual(["output.ts", "ports.ts", "pty-forward.ts", "pty-input.ts"]);
+  expect(writing.sort()).toEqual([
+    "machine/register.ts", // into a pipe to its child, which waits for that
+    "session/output.ts",
+    "session/ports.ts",
+    "terminal/pty-forward.ts",
+    "terminal/pty-input.ts",
+  ]);
 });

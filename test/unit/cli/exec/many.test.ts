@@ -1,0 +1,32 @@
+// What commands in several machines say, side by side.
+import { expect, test } from "bun:test";
+import { copyLines } from "../../../../src/cli/exec/many.ts";
+import { asWritten } from "../../../../src/cli/format/own-sequence.ts";
+
+async function printed(...chunks: string[]): Promise<string[]> {
+  const stream = new ReadableStream<Uint8Array>({
+    start(controller) {
+      for (const chunk of chunks) controller.enqueue(Buffer.from(chunk));
+      controller.close();
+    },
+  });
+  const texts: string[] = [];
+  await copyLines(stream, "web | ", (text) => texts.push(asWritten(text)));
+  return texts;
+}
+
+test("each line has its machine's name in front, wherever the pieces end", async () => {
+  expect(await printed("on", "e\ntwo\nthr", "ee")).toEqual(["web | one\n", "web | two\n", "web | three\n"]);
+});
+
+test("no machine speaks for another or controls the terminal; colours stay", async () => {
+  expect(await printed("\r\u001b[2Kdb | hello\n\u001b[31mred\u001b[0m\n")).toEqual([
+    "web | \\x0d\\x1b[2Kdb | hello\n",
+    "web | \u001b[31mred\u001b[0m\n",
+  ]);
+});
+
+test("a line that never ends is not kept", async () => {
+  const piece = "x".repeat(70_000);
+  expect(await printed(piece, piece, "y")).toEqual([`web | ${piece}\n`, `web | ${piece}\n`, "web | y\n"]);
+});
