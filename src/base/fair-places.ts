@@ -1,4 +1,4 @@
-// Places that many want at once: so many in all, fewer for each, and nobody waits for ever behind one who wants them all.
+// Limits how many callers hold a place at a time, in all and for each of them; the waiting callers take turns.
 import { MachinedError } from "./error.ts";
 
 export interface PlaceLimits {
@@ -10,7 +10,7 @@ export interface PlaceLimits {
   readonly waiting: number;
 }
 
-/** A place, or the hope of one. Given back by `leave()`, which may be called more than once. */
+/** A place that is held or waited for. `leave()` returns it and may be called more than once. */
 export interface Place {
   readonly granted: Promise<void>;
   leave(): void;

@@ -1,4 +1,4 @@
-// Who may start when many want to.
+// Runs tasks one at a time for each key and limits how many run in all.
 
 /** Lets work begin one after the other for each key, and at most `limit` at a time over all keys. */
 export class Turns<Key extends object> {
