@@ -4,9 +4,8 @@
 import { readFileSync } from "node:fs";
 import { type Watch, watch } from "../../kernel/event/poller.ts";
 import { Fd, reopen, setNonblocking, statFd } from "../../kernel/file/fd.ts";
+import { O_NONBLOCK } from "../../kernel/syscall/constants.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
-
-const O_NONBLOCK = 0o4000;
 
 export class StandardStream implements Disposable {
   readonly fd: Fd;

@@ -1,5 +1,6 @@
 // Changes of files as callbacks: one inotify instance for the whole process, open while somebody watches. inotify(7).
 import { Fd } from "../file/fd.ts";
+import { EAGAIN, O_CLOEXEC, O_NONBLOCK } from "../syscall/constants.ts";
 import { pinForever, scratchString } from "../syscall/mem.ts";
 import { check, SyscallError, sys, trySys } from "../syscall/sys.ts";
 import { type Watch, watch } from "./poller.ts";
@@ -33,12 +34,10 @@ interface Watcher {
   readonly callback: Callback;
 }
 
-const IN_CLOEXEC_NONBLOCK = 0x80800;
 const IN_MASK_ADD = 0x20000000;
 const IN_UNMOUNT = 0x2000;
 const IN_Q_OVERFLOW = 0x4000;
 const IN_IGNORED = 0x8000;
-const EAGAIN = -11;
 
 /** Watchers by the kernel's watch number. Two watches of one file share a number, and with it the kernel's mask. */
 const watchers = new Map<number, Set<Watcher>>();
@@ -68,7 +67,7 @@ export function watchPath(path: string, events: readonly PathEventKind[], callba
 
 function open() {
   if (instance === null) {
-    const fd = Fd.adopt(sys("inotify_init1", IN_CLOEXEC_NONBLOCK));
+    const fd = Fd.adopt(sys("inotify_init1", O_NONBLOCK | O_CLOEXEC));
     instance = { fd, watch: watch(fd, { read: true }, () => readEvents(fd)) };
   }
   return instance;

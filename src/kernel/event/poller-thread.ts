@@ -1,5 +1,6 @@
 // The thread that waits. It blocks on an epoll which holds nothing but the poller's own epoll, and wakes the main thread
 // when that one has news. A second entry point of the build: it must not import anything that main does not need.
+import { EINTR } from "../syscall/constants.ts";
 import { pinForever } from "../syscall/mem.ts";
 import { sys, trySys } from "../syscall/sys.ts";
 
@@ -14,7 +15,6 @@ declare const self: {
 };
 
 const FOREVER = -1;
-const EINTR = -4;
 
 self.onmessage = ({ data: { epoll } }) => {
   const event = pinForever(16);

@@ -2,6 +2,7 @@
 // callback runs when something became possible, and must read or write until EAGAIN. A thread waits for that epoll
 // (poller-thread.ts) and posts a wake-up; the main thread then asks the epoll itself, without waiting. See epoll(7).
 import type { Fd } from "../file/fd.ts";
+import { EINTR, O_CLOEXEC } from "../syscall/constants.ts";
 import { pinForever } from "../syscall/mem.ts";
 import { check, trySys } from "../syscall/sys.ts";
 import type { WaitOrder } from "./poller-thread.ts";
@@ -30,9 +31,7 @@ const [EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLHUP] = [0x1, 0x4, 0x8, 0x10] as const;
 const EPOLLRDHUP = 0x2000;
 const EPOLLET = 0x80000000;
 const EPOLLONESHOT = 0x40000000;
-const EPOLL_CLOEXEC = 0x80000;
 const [EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD] = [1, 2, 3] as const;
-const EINTR = -4;
 
 // struct epoll_event { __u32 events; __u64 data; }: packed on x86-64 only.
 const EVENT_SIZE = process.arch === "arm64" ? 16 : 12;
@@ -104,7 +103,7 @@ export function watchCount(): number {
 
 function start(): void {
   if (epoll >= 0) return;
-  epoll = check(trySys("epoll_create1", EPOLL_CLOEXEC), "epoll_create1");
+  epoll = check(trySys("epoll_create1", O_CLOEXEC), "epoll_create1");
   startedAtMs = performance.now();
 }
 
@@ -119,7 +118,7 @@ function threadSource(): string | URL {
 
 /** While no file can be opened the main thread goes on waiting itself. */
 function startThread(): void {
-  outer = trySys("epoll_create1", EPOLL_CLOEXEC);
+  outer = trySys("epoll_create1", O_CLOEXEC);
   if (outer < 0) return;
   thread = new Worker(threadSource(), { smol: true });
   thread.onmessage = (event: { data: unknown }) => {

@@ -1,6 +1,7 @@
 // What a file carries besides permissions: the flags of chattr(1), extended attributes, and whether it may be written at
 // all. See ioctl_iflags(2), xattr(7), access(2).
 
+import { ENODATA, EOPNOTSUPP, EPERM, EROFS } from "../syscall/constants.ts";
 import { pin, pinForever, scratchString } from "../syscall/mem.ts";
 import { check, isErrno, trySys } from "../syscall/sys.ts";
 import { type Fd, ioctl, readLinkAt, statFd } from "./fd.ts";
@@ -59,7 +60,7 @@ const W_OK = 2;
 export function writeObstacle(directory: Fd, path: string): "EROFS" | "EPERM" | "other" | null {
   const result = trySys("faccessat", directory.number, scratchString(path), W_OK);
   if (result >= 0) return null;
-  return result === -30 ? "EROFS" : result === -1 ? "EPERM" : "other";
+  return result === EROFS ? "EROFS" : result === EPERM ? "EPERM" : "other";
 }
 
 /** Values are at most this long (xattr(7)), and so are all names together. */
@@ -83,7 +84,7 @@ export function getAttribute(fd: Fd, name: string): Buffer | null {
 
 function attributeAt(path: string, name: string): Buffer | null {
   const size = trySys("getxattr", scratchString(path), attributeName(name), value, value.size);
-  if (size === -61 || size === -95) return null; // ENODATA, EOPNOTSUPP
+  if (size === ENODATA || size === EOPNOTSUPP) return null;
   return Buffer.from(value.bytes.subarray(0, check(size, "getxattr", name)));
 }
 
@@ -98,7 +99,7 @@ export function setAttribute(fd: Fd, name: string, bytes: Uint8Array): void {
 /** The names of all extended attributes of a file that we may see; none where the file system has none. */
 export function attributeNames(fd: Fd): string[] {
   const size = trySys("listxattr", scratchString(procPath(fd)), value, value.size);
-  if (size === -95) return [];
+  if (size === EOPNOTSUPP) return [];
   const names = value.bytes.toString("latin1", 0, check(size, "listxattr"));
   return names.split("\0").slice(0, -1);
 }
@@ -106,7 +107,7 @@ export function attributeNames(fd: Fd): string[] {
 /** Removes an extended attribute; one that is not there is fine. */
 export function removeAttribute(fd: Fd, name: string): void {
   const result = trySys("removexattr", scratchString(procPath(fd)), attributeName(name));
-  if (result !== -61) check(result, "removexattr", name);
+  if (result !== ENODATA) check(result, "removexattr", name);
 }
 
 const MICROSECONDS = 1000n;

@@ -1,10 +1,10 @@
 // Single reads and writes that do not wait, for descriptors of any kind: read(2), write(2).
 
+import { EAGAIN } from "../syscall/constants.ts";
 import { pinForever } from "../syscall/mem.ts";
 import { check, trySys } from "../syscall/sys.ts";
 import type { Fd } from "./fd.ts";
 
-const EAGAIN = -11;
 const transfer = pinForever(64 * 1024);
 
 /** Reads up to `limitBytes` (64 KiB at most) from where `fd` stands: null when nothing is there yet, empty at the end. */

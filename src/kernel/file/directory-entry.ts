@@ -1,12 +1,10 @@
 // Entries of directories: making, removing and changing them. See unlink(2), chmod(2), rename(2), mkdir(2).
 
+import { AT_FDCWD, AT_REMOVEDIR } from "../syscall/constants.ts";
 import { pinForever, scratchString } from "../syscall/mem.ts";
 import { check, trySys } from "../syscall/sys.ts";
 import type { Fd } from "./fd.ts";
 import { FILE_KINDS, type FileKind } from "./status.ts";
-
-const AT_FDCWD = -100;
-const AT_REMOVEDIR = 0x200;
 
 /** Removes the file `path`, below `directory` when one is given. */
 export function unlink(path: string, directory?: Fd): void {

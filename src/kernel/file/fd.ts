@@ -2,23 +2,31 @@
 // passes it on (`take()`). Everything opened here is close-on-exec, never waits for a fifo's other end, and never
 // becomes a controlling terminal. See open(2), openat2(2).
 
+import {
+  AT_FDCWD,
+  EAGAIN,
+  F_DUPFD_CLOEXEC,
+  F_GETFL,
+  F_SETFL,
+  O_CLOEXEC,
+  O_DIRECTORY,
+  O_NOCTTY,
+  O_NOFOLLOW,
+  O_NONBLOCK,
+  O_PATH,
+  O_RDWR,
+  O_WRONLY,
+  RESOLVE_BENEATH,
+  RESOLVE_IN_ROOT,
+  RESOLVE_NO_MAGICLINKS,
+  RESOLVE_NO_SYMLINKS,
+} from "../syscall/constants.ts";
 import { type Pinned, pinForever, scratchString } from "../syscall/mem.ts";
 import { check, SyscallError, trySys } from "../syscall/sys.ts";
 import { type FileKind, type FileStatus, kindOfOpen, type LinkPolicy, statusOf } from "./status.ts";
 
 /** What a file is opened for. `path` names it without opening it: no driver and no fifo notices. */
 export type OpenMode = "read" | "path" | "path-no-follow" | "directory" | "write" | "read-write" | "pty-master";
-
-const arm = process.arch === "arm64";
-const O_WRONLY = 0x1;
-const O_RDWR = 0x2;
-const O_NOCTTY = 0x100;
-const O_NONBLOCK = 0x800;
-const O_CLOEXEC = 0x80000;
-const O_PATH = 0x200000;
-const O_DIRECTORY = arm ? 0x4000 : 0x10000;
-const O_NOFOLLOW = arm ? 0x8000 : 0x20000;
-const AT_FDCWD = -100;
 
 const OPEN_FLAGS: Readonly<Record<OpenMode, number>> = {
   read: O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
@@ -70,7 +78,6 @@ export class Fd implements Disposable {
 
   /** A second descriptor of the same open file, close-on-exec, never below 3. */
   duplicate(): Fd {
-    const F_DUPFD_CLOEXEC = 1030;
     return new Fd(check(trySys("fcntl", this.number, F_DUPFD_CLOEXEC, 3), "dup"));
   }
 
@@ -112,11 +119,6 @@ export function openAt(directory: Fd, path: string, mode: OpenMode): Fd {
   return Fd.adopt(check(trySys("openat", directory.number, scratchString(path), OPEN_FLAGS[mode]), "open", path));
 }
 
-const RESOLVE_NO_MAGICLINKS = 0x02;
-const RESOLVE_NO_SYMLINKS = 0x04;
-const RESOLVE_BENEATH = 0x08;
-const RESOLVE_IN_ROOT = 0x10;
-
 /**
  * Opens `path` as a process whose root directory is `root` would: absolute links and `..` stay inside, links of /proc
  * that jump elsewhere are refused (`ELOOP`). For trees that belong to somebody else.
@@ -132,7 +134,6 @@ export function openBeneath(directory: Fd, path: string, mode: OpenMode): Fd {
 
 // struct open_how { __u64 flags; __u64 mode; __u64 resolve; }
 const openHow = pinForever(24);
-const EAGAIN = -11;
 
 function openResolved(root: Fd, path: string, mode: OpenMode, resolve: number): Fd {
   openHow.view.setBigUint64(0, BigInt(OPEN_FLAGS[mode]), true);
@@ -162,7 +163,6 @@ export function readLinkAt(directory: Fd | null, path: string): string {
 
 /** Makes reads and writes of `fd` return at once instead of waiting; it holds for all duplicates. */
 export function setNonblocking(fd: Fd, on: "on" | "off" = "on"): void {
-  const [F_GETFL, F_SETFL] = [3, 4];
   const flags = check(trySys("fcntl", fd.number, F_GETFL), "fcntl");
   check(trySys("fcntl", fd.number, F_SETFL, on === "on" ? flags | O_NONBLOCK : flags & ~O_NONBLOCK), "fcntl");
 }

@@ -1,14 +1,9 @@
 // How a descriptor was opened: fcntl(2), F_GETFL.
 
+import { F_GETFL, O_ACCMODE, O_DIRECTORY, O_LARGEFILE, O_NOFOLLOW } from "../syscall/constants.ts";
 import { check, trySys } from "../syscall/sys.ts";
 import type { Fd } from "./fd.ts";
 
-const F_GETFL = 3;
-const O_ACCMODE = 3;
-const arm = process.arch === "arm64";
-const O_DIRECTORY = arm ? 0x4000 : 0x10000;
-const O_NOFOLLOW = arm ? 0x8000 : 0x20000;
-const O_LARGEFILE = arm ? 0x20000 : 0x8000;
 const HARMLESS = O_ACCMODE | O_NOFOLLOW | O_LARGEFILE | O_DIRECTORY;
 
 /**

@@ -5,6 +5,7 @@
 import { fstat, lstat, open, read, type Stats, stat } from "node:fs";
 import { promisify } from "node:util";
 import { ErrnoError } from "../../base/error.ts";
+import { O_CLOEXEC, O_NOCTTY, O_NOFOLLOW, O_NONBLOCK } from "../syscall/constants.ts";
 import { mortal } from "../syscall/mortal.ts";
 import { Fd, openPath, readRegular, reopen, statFd } from "./fd.ts";
 import type { FileKind, LinkPolicy } from "./status.ts";
@@ -13,11 +14,6 @@ import { FILE_KINDS } from "./status.ts";
 const [openLater, fstatLater, readLater] = [promisify(open), promisify(fstat), promisify(read)];
 const [statLater, lstatLater] = [promisify(stat), promisify(lstat)];
 
-const arm = process.arch === "arm64";
-const O_NOCTTY = 0x100;
-const O_NONBLOCK = 0x800;
-const O_NOFOLLOW = arm ? 0x8000 : 0x20000;
-const O_CLOEXEC = 0x80000;
 const CHUNK_BYTES = 256 << 10;
 
 export interface ForeignFile {

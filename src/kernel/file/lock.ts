@@ -1,28 +1,21 @@
 // Locks on files, taken at once or not at all. Two kinds that do not see each other: record locks of open files, which
 // containers and image tools take on lock files (fcntl(2), F_OFD_SETLK), and flock(2), which directories can have too.
 
+import { AT_FDCWD, EACCES, EAGAIN, O_CLOEXEC, O_CREAT, O_NOCTTY, O_NOFOLLOW, O_RDWR } from "../syscall/constants.ts";
 import { pinForever, scratchString } from "../syscall/mem.ts";
 import { check, isErrno, SyscallError, trySys } from "../syscall/sys.ts";
 import { Fd, statFd, statPath } from "./fd.ts";
 
 export type LockMode = "shared" | "exclusive";
 
-const arm = process.arch === "arm64";
-const O_RDWR = 0x2;
-const O_CREAT = 0x40;
-const O_NOCTTY_CLOEXEC = 0x100 | 0x80000;
-const O_NOFOLLOW = arm ? 0x8000 : 0x20000;
-const AT_FDCWD = -100;
 const [F_OFD_GETLK, F_OFD_SETLK] = [36, 37];
 const [F_RDLCK, F_WRLCK, F_UNLCK] = [0, 1, 2];
-const EAGAIN = -11;
-const EACCES = -13;
 
 // struct flock { 0 short l_type; 2 short l_whence; 8 off_t l_start; 16 off_t l_len; 24 pid_t l_pid; } 32 bytes
 const record = pinForever(32);
 
 function openLock(path: string, creation: number): Fd {
-  const flags = O_RDWR | O_NOCTTY_CLOEXEC | O_NOFOLLOW | creation;
+  const flags = O_RDWR | O_NOCTTY | O_CLOEXEC | O_NOFOLLOW | creation;
   return Fd.adopt(check(trySys("openat", AT_FDCWD, scratchString(path), flags, 0o600), "open", path));
 }
 

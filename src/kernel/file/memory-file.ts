@@ -1,5 +1,6 @@
 // Files without a name: memfd_create(2), and the seals that keep their content (F_ADD_SEALS in fcntl(2)).
 import { writeSync } from "node:fs";
+import { EINVAL, F_ADD_SEALS } from "../syscall/constants.ts";
 import { scratchString } from "../syscall/mem.ts";
 import { check, trySys } from "../syscall/sys.ts";
 import { Fd, reopen } from "./fd.ts";
@@ -7,10 +8,8 @@ import { Fd, reopen } from "./fd.ts";
 const MFD_CLOEXEC = 0x1;
 const MFD_ALLOW_SEALING = 0x2;
 const MFD_EXEC = 0x10;
-const F_ADD_SEALS = 1033;
 /** No write, no other size, and no further seals or fewer. */
 const ALL_SEALS = 0xf;
-const EINVAL = -22;
 
 /**
  * A sealed file with `bytes` as its content, open for reading and fit for execution; the caller closes it. Nobody can change

@@ -1,20 +1,25 @@
 // Naming files of somebody else's tree without waiting for anybody: what the kernel knows already it gives at once, and
 // what a file system (or the program behind it, with FUSE) would have to be asked for is not asked. See openat2(2).
 
+import {
+  AT_EMPTY_PATH,
+  AT_STATX_DONT_SYNC,
+  EAGAIN,
+  EINVAL,
+  ELOOP,
+  EXDEV,
+  O_CLOEXEC,
+  O_PATH,
+  RESOLVE_CACHED,
+  RESOLVE_IN_ROOT,
+  RESOLVE_NO_MAGICLINKS,
+  RESOLVE_NO_SYMLINKS,
+  RESOLVE_NO_XDEV,
+  STATX_MNT_ID,
+} from "../syscall/constants.ts";
 import { pinForever, scratchString } from "../syscall/mem.ts";
 import { check, trySys } from "../syscall/sys.ts";
 import { Fd } from "./fd.ts";
-
-const O_PATH_CLOEXEC = 0x280000;
-const RESOLVE_NO_XDEV = 0x01;
-const RESOLVE_NO_MAGICLINKS = 0x02;
-const RESOLVE_NO_SYMLINKS = 0x04;
-const RESOLVE_IN_ROOT = 0x10;
-const RESOLVE_CACHED = 0x20;
-const EAGAIN = -11;
-const EINVAL = -22;
-const EXDEV = -18;
-const ELOOP = -40;
 
 // struct open_how { __u64 flags; __u64 mode; __u64 resolve; }
 const how = pinForever(24);
@@ -39,15 +44,12 @@ export function nameEntry(directory: Fd, entry: string): Fd | null {
 }
 
 function name(root: Fd, path: string, resolve: number, unknown: readonly number[]): Fd | null {
-  how.view.setBigUint64(0, BigInt(O_PATH_CLOEXEC), true);
+  how.view.setBigUint64(0, BigInt(O_PATH | O_CLOEXEC), true);
   how.view.setBigUint64(16, BigInt(RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | resolve), true);
   const result = trySys("openat2", root.number, scratchString(path), how, how.size);
   return unknown.includes(result) ? null : Fd.adopt(check(result, "open", path));
 }
 
-const AT_EMPTY_PATH = 0x1000;
-const AT_STATX_DONT_SYNC = 0x4000;
-const STATX_MNT_ID = 0x1000;
 const statx = pinForever(256);
 
 /** The number of the mount a file is on, as /proc/PID/mountinfo has it; null before Linux 5.8. Its file system is not asked. */

@@ -1,4 +1,14 @@
 // What a file is, without opening it: statx(2).
+import {
+  AT_EMPTY_PATH,
+  AT_FDCWD,
+  AT_STATX_DONT_SYNC,
+  AT_SYMLINK_NOFOLLOW,
+  STATX_BASIC_STATS,
+  STATX_BTIME,
+  STATX_MNT_ID,
+  STATX_TYPE,
+} from "../syscall/constants.ts";
 import { pinForever, scratchString } from "../syscall/mem.ts";
 import { check, trySys } from "../syscall/sys.ts";
 
@@ -40,12 +50,6 @@ export const FILE_KINDS: Readonly<Record<number, FileKind>> = {
   12: "socket",
 };
 
-const AT_FDCWD = -100;
-const AT_SYMLINK_NOFOLLOW = 0x100;
-const AT_EMPTY_PATH = 0x1000;
-const STATX_BASIC_STATS = 0x7ff;
-const STATX_BTIME = 0x800;
-const STATX_MNT_ID = 0x1000;
 const STATX_ATTR_MOUNT_ROOT = 0x2000;
 
 /*
@@ -69,9 +73,6 @@ export function statusOf(at: number | null, path: string, links: LinkPolicy): Fi
   check(result, "stat", path === "" ? undefined : path);
   return readStatus();
 }
-
-const STATX_TYPE = 0x1;
-const AT_STATX_DONT_SYNC = 0x4000;
 
 /** The kind of the open file `number`, from what the kernel knows: a file system that does not answer is not asked. */
 export function kindOfOpen(number: number): FileKind {

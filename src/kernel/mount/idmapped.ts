@@ -1,10 +1,10 @@
 // Mounts that show their files under other owners: MOUNT_ATTR_IDMAP of mount_setattr(2).
 import type { Fd } from "../file/fd.ts";
+import { AT_EMPTY_PATH } from "../syscall/constants.ts";
 import { pinForever, scratchString } from "../syscall/mem.ts";
 import { check, trySys } from "../syscall/sys.ts";
 
 const MOUNT_ATTR_IDMAP = 0x0010_0000;
-const AT_EMPTY_PATH = 0x1000;
 
 // struct mount_attr { 0 u64 attr_set; 8 u64 attr_clr; 16 u64 propagation; 24 u64 userns_fd; }
 const attributes = pinForever(32);

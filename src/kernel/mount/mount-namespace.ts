@@ -1,9 +1,8 @@
 // The way back out of a mount namespace that was entered: setns(2). While one is in there, /proc may be another's.
 import type { Fd } from "../file/fd.ts";
 import { openNamespace } from "../process/namespace.ts";
+import { CLONE_NEWNS } from "../syscall/constants.ts";
 import { check, trySys } from "../syscall/sys.ts";
-
-const CLONE_NEWNS = 0x20000;
 
 /** The mount namespace this thread is in now. */
 export function currentMountNamespace(): Fd {

@@ -3,17 +3,15 @@
 import { Fd } from "../file/fd.ts";
 import { openNamespace } from "../process/namespace.ts";
 import type { PidRef } from "../process/pidref.ts";
+import { AT_EMPTY_PATH, AT_RECURSIVE, CLONE_NEWNS, O_CLOEXEC } from "../syscall/constants.ts";
 import { pinForever, scratchString } from "../syscall/mem.ts";
 import { check, trySys } from "../syscall/sys.ts";
 
-const AT_EMPTY_PATH = 0x1000;
-const AT_RECURSIVE = 0x8000;
 const OPEN_TREE_CLONE = 0x1;
-const OPEN_TREE_CLOEXEC = 0x80000;
+const OPEN_TREE_CLOEXEC = O_CLOEXEC;
 const MOVE_MOUNT_F_EMPTY_PATH = 0x04;
 const MOVE_MOUNT_T_EMPTY_PATH = 0x40;
 const CLONE_FS = 0x200;
-const CLONE_NEWNS = 0x20000;
 const MNT_DETACH = 0x2;
 const UMOUNT_NOFOLLOW = 0x8;
 const MS_REC = 0x4000;

@@ -2,6 +2,7 @@
 // length of one synchronous function. Both hold for the calling thread only, because they are made by the bare system
 // call; threads which the engine happens to start meanwhile never touch files or sockets. See namespaces(7), setns(2).
 import { Fd, ioctl, openPath, readLinkAt } from "../file/fd.ts";
+import { PR_GET_DUMPABLE, PR_SET_DUMPABLE, SOCK_NONBLOCK_CLOEXEC } from "../syscall/constants.ts";
 import { type Pinned, pin, pinForever } from "../syscall/mem.ts";
 import { check, isErrno, SyscallError, sys, trySys } from "../syscall/sys.ts";
 import type { PidRef } from "./pidref.ts";
@@ -54,7 +55,6 @@ export function withNetworkNamespace<T>(process: PidRef, fn: Synchronous<T>): T 
 
 /** A socket, close-on-exec and non-blocking, that lives in the network of `process` (null: ours). For modules of this layer. */
 export function socketInNetworkOf(process: PidRef | null, domain: number, type: number, protocol: number): Fd {
-  const SOCK_NONBLOCK_CLOEXEC = 0x80800;
   const open = () => Fd.adopt(sys("socket", domain, type | SOCK_NONBLOCK_CLOEXEC, protocol));
   return process === null ? open() : withNetworkNamespace(process, open);
 }
@@ -94,9 +94,6 @@ export function withIdentity<T>(identity: Identity, fn: Synchronous<T>): T {
     if (wasDumpable) trySys("prctl", PR_SET_DUMPABLE, 1);
   }
 }
-
-const PR_GET_DUMPABLE = 3;
-const PR_SET_DUMPABLE = 4;
 
 function effectiveId(name: "getresuid" | "getresgid"): number {
   const base = ids.address;

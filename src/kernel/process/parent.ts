@@ -1,9 +1,7 @@
 // A child that does not outlive its parent: prctl(2), PR_SET_PDEATHSIG.
+import { PR_SET_NAME, PR_SET_PDEATHSIG } from "../syscall/constants.ts";
 import { scratchString } from "../syscall/mem.ts";
 import { check, trySys } from "../syscall/sys.ts";
-
-const PR_SET_PDEATHSIG = 1;
-const PR_SET_NAME = 15;
 
 /** What the parent leaves in the child's environment: the signal, and its own process id. */
 export const PARENT_VARIABLE = "MACHINED_PARENT";

@@ -3,6 +3,7 @@
 import { type Watch, watch } from "../event/poller.ts";
 import { Fd, statFd } from "../file/fd.ts";
 import { fileSystemOf } from "../file/file-system.ts";
+import { EINTR, ENOSYS } from "../syscall/constants.ts";
 import { pinForever } from "../syscall/mem.ts";
 import { check, isErrno, SyscallError, trySys } from "../syscall/sys.ts";
 import { isZombie, processParent, processStartTicks, processUid, readProcess } from "./process-file.ts";
@@ -11,8 +12,6 @@ export { processCmdline, processComm, processUid } from "./process-file.ts";
 
 const PIDFS_MAGIC = 0x50494446;
 const POLLIN = 1;
-const EINTR = -4;
-const ENOSYS = -38;
 /** Without pidfds, how often a process is looked for. */
 const RECHECK_MS = 500;
 const RECHECK_STEP_MS = 5;

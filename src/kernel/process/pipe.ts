@@ -3,10 +3,10 @@
 import { watch } from "../event/poller.ts";
 import { readSome } from "../file/byte-io.ts";
 import { Fd, setNonblocking } from "../file/fd.ts";
+import { O_CLOEXEC } from "../syscall/constants.ts";
 import { pinForever } from "../syscall/mem.ts";
 import { SyscallError, sys } from "../syscall/sys.ts";
 
-const O_CLOEXEC = 0x80000;
 const ends = pinForever(8);
 
 /** A pipe: what is written to the second is read from the first. Only our end, the first, is non-blocking. */

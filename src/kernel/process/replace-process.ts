@@ -1,9 +1,9 @@
 // Becoming another program: execveat(2).
 import type { Fd } from "../file/fd.ts";
+import { AT_EMPTY_PATH } from "../syscall/constants.ts";
 import { pin, scratchString } from "../syscall/mem.ts";
 import { check, trySys } from "../syscall/sys.ts";
 
-const AT_EMPTY_PATH = 0x1000;
 const POINTER = 8;
 
 /**

@@ -1,11 +1,11 @@
 // A socket between two short-lived processes that have nothing else to do: waiting in the kernel until the other has said
 // something, and saying that there is no more. See ppoll(2), shutdown(2).
 import type { Fd } from "../file/fd.ts";
+import { EINTR } from "../syscall/constants.ts";
 import { pinForever } from "../syscall/mem.ts";
 import { check, trySys } from "../syscall/sys.ts";
 
 const POLLIN = 1;
-const EINTR = -4;
 // struct pollfd { 0 int fd; 4 short events; 6 short revents; }
 const pollfd = pinForever(8);
 

@@ -1,5 +1,6 @@
 // Network interfaces of our own network by name and by number: netdevice(7).
 import type { Fd } from "../file/fd.ts";
+import { ENODEV, ENXIO } from "../syscall/constants.ts";
 import { pinForever } from "../syscall/mem.ts";
 import { check, trySys } from "../syscall/sys.ts";
 import { datagramSocket } from "./unix.ts";
@@ -7,8 +8,6 @@ import { datagramSocket } from "./unix.ts";
 const SIOCGIFNAME = 0x8910;
 const SIOCGIFINDEX = 0x8933;
 const NAME_SIZE = 16;
-const ENODEV = -19;
-const ENXIO = -6;
 
 // struct ifreq { 0 char ifr_name[16]; 16 int ifr_ifindex; ... } 40 bytes
 const ifreq = pinForever(40);

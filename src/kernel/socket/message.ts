@@ -1,6 +1,7 @@
 // Bytes with descriptors through unix sockets: sendmsg(2), recvmsg(2), cmsg(3), SCM_RIGHTS in unix(7). Nothing here
 // waits, and nothing here raises SIGPIPE.
 import { Fd } from "../file/fd.ts";
+import { EAGAIN, MSG_DONTWAIT, MSG_TRUNC, SOL_SOCKET } from "../syscall/constants.ts";
 import { type Pinned, pin, pinForever } from "../syscall/mem.ts";
 import { check, SyscallError, trySys } from "../syscall/sys.ts";
 
@@ -23,16 +24,12 @@ export interface Received {
   readonly credentials?: Credentials;
 }
 
-const SOL_SOCKET = 1;
 const SCM_RIGHTS = 1;
 const SCM_CREDENTIALS = 2;
 const SCM_PIDFD = 4;
 const MSG_CTRUNC = 0x8;
-const MSG_TRUNC = 0x20;
-const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 const MSG_CMSG_CLOEXEC = 0x40000000;
-const EAGAIN = -11;
 
 /*
  * struct msghdr {                          struct iovec { 0 void *iov_base; 8 size_t iov_len; };  16 bytes

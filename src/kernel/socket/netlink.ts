@@ -2,6 +2,7 @@
 import type { Fd } from "../file/fd.ts";
 import { socketInNetworkOf } from "../process/namespace.ts";
 import type { PidRef } from "../process/pidref.ts";
+import { AF_NETLINK, EAGAIN, ENOBUFS, MSG_DONTWAIT, MSG_TRUNC } from "../syscall/constants.ts";
 import { pinForever } from "../syscall/mem.ts";
 import { check, SyscallError, trySys } from "../syscall/sys.ts";
 
@@ -29,7 +30,6 @@ export interface Neighbour {
   readonly state: number;
 }
 
-const AF_NETLINK = 16;
 const SOCK_RAW = 3;
 const NETLINK_ROUTE = 0;
 const RTM_NEWADDR = 20;
@@ -40,12 +40,8 @@ const NLM_F_REQUEST_DUMP = 0x301;
 const NLM_F_DUMP_INTR = 0x10;
 const NLMSG_ERROR = 2;
 const NLMSG_DONE = 3;
-const MSG_TRUNC = 0x20;
-const MSG_DONTWAIT = 0x40;
 const RTMGRP_IPV4_IFADDR = 0x10;
 const RTMGRP_IPV6_IFADDR = 0x100;
-const EAGAIN = -11;
-const ENOBUFS = -105;
 
 /** The table changed while it was read: it is read again, but not for ever. */
 const MAX_DUMPS = 8;

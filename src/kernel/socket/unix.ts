@@ -3,6 +3,15 @@
 import { basename, dirname } from "node:path";
 import { chmod, unlink } from "../file/directory-entry.ts";
 import { Fd, openPath, statPath } from "../file/fd.ts";
+import {
+  AF_UNIX,
+  EAGAIN,
+  ECONNABORTED,
+  ENOPROTOOPT,
+  ERANGE,
+  SOCK_NONBLOCK_CLOEXEC,
+  SOL_SOCKET,
+} from "../syscall/constants.ts";
 import { type Pinned, pin, pinForever } from "../syscall/mem.ts";
 import { check, isErrno, SyscallError, sys, trySys } from "../syscall/sys.ts";
 import type { Credentials } from "./message.ts";
@@ -21,10 +30,7 @@ export interface ListenOptions {
   readonly backlog?: number;
 }
 
-const AF_UNIX = 1;
 const TYPES: Readonly<Record<SocketType, number>> = { stream: 1, datagram: 2, seqpacket: 5 };
-const SOCK_NONBLOCK_CLOEXEC = 0x80800;
-const SOL_SOCKET = 1;
 const SO = {
   SNDBUF: 7,
   RCVBUF: 8,
@@ -39,10 +45,6 @@ const SO = {
   PEERPIDFD: 77,
 } as const;
 const LONGEST_PATH = 107;
-const EAGAIN = -11;
-const ECONNABORTED = -103;
-const ERANGE = -34;
-const ENOPROTOOPT = -92;
 
 function newSocket(type: SocketType): Fd {
   return Fd.adopt(sys("socket", AF_UNIX, TYPES[type] | SOCK_NONBLOCK_CLOEXEC));

@@ -3,6 +3,7 @@
 // native code there is, and every result is the kernel's own: a value, or minus an errno. See syscall(2).
 import { CFunction, dlopen, FFIType, type Pointer, toArrayBuffer } from "bun:ffi";
 import { NoExecutableMemory } from "../../base/no-executable-memory.ts";
+import { EINTR } from "./constants.ts";
 import { SyscallError } from "./error.ts";
 import type { Pinned } from "./mem.ts";
 import { NR, type SyscallName } from "./numbers.ts";
@@ -101,7 +102,6 @@ const NO_RETRY: ReadonlySet<SyscallName> = new Set([
   "waitid",
   "flock",
 ]);
-const EINTR = -4;
 
 function toInteger(argument: SyscallArgument): number | bigint {
   return typeof argument === "object" ? argument.address : argument;

@@ -1,6 +1,7 @@
 // Pseudo terminals, of this host or of a machine whose root directory is open: pty(7), ioctl_tty(2).
 import { Fd, ioctl, openPath, reopen, statFd } from "../file/fd.ts";
 import { fileSystemOf } from "../file/file-system.ts";
+import { O_CLOEXEC, O_NOCTTY, O_RDWR } from "../syscall/constants.ts";
 import { pinForever } from "../syscall/mem.ts";
 import { SyscallError, trySys } from "../syscall/sys.ts";
 
@@ -9,7 +10,6 @@ const TIOCGPTN = 0x80045430;
 const TIOCGPTPEER = 0x5441;
 const TIOCGWINSZ = 0x5413;
 const TIOCSWINSZ = 0x5414;
-const O_RDWR_NOCTTY_CLOEXEC = 0x80102;
 const DEVPTS_MAGIC = 0x1cd1;
 const PTMX = { major: 5, minor: 2 };
 
@@ -60,7 +60,7 @@ export function ptyPath(master: Fd): string {
 
 /** The terminal of a master, without a path to it; it does not become our controlling terminal. */
 export function openPtyPeer(master: Fd): Fd {
-  return Fd.adopt(ioctl(master, TIOCGPTPEER, O_RDWR_NOCTTY_CLOEXEC));
+  return Fd.adopt(ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
 }
 
 export interface WindowSize {

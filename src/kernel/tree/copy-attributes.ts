@@ -1,6 +1,7 @@
 // Extended attributes of a copy, ACLs and file capabilities among them: xattr(7). What the target's file system does not
 // take, and what we may not set there, is left out: the rest of the file counts more.
 import type { Fd } from "../file/fd.ts";
+import { EINVAL, ENODATA, EOPNOTSUPP, EPERM } from "../syscall/constants.ts";
 import { pin, pinForever } from "../syscall/mem.ts";
 import { check, trySys } from "../syscall/sys.ts";
 import { attributeFor, type OwnerPolicy } from "./owner-policy.ts";
@@ -9,7 +10,6 @@ import { rawAddress } from "./tree.ts";
 const XATTR_MAX = 64 << 10;
 const names = pinForever(XATTR_MAX);
 const value = pinForever(XATTR_MAX);
-const [EPERM, EINVAL, ENODATA, EOPNOTSUPP] = [-1, -22, -61, -95];
 
 /** Files that are only named (O_PATH) have a path in /proc by which their attributes are reached. */
 function pathOf(fd: Fd): string {

@@ -3,6 +3,16 @@
 // lead elsewhere. The umask must be 0. See open(2) "O_TMPFILE", linkat(2), renameat2(2).
 import { randomBytes } from "node:crypto";
 import { Fd, reopen } from "../file/fd.ts";
+import {
+  AT_EMPTY_PATH,
+  AT_SYMLINK_NOFOLLOW,
+  O_CLOEXEC,
+  O_CREAT,
+  O_EXCL,
+  O_TMPFILE,
+  O_WRONLY,
+  RENAME_NOREPLACE,
+} from "../syscall/constants.ts";
 import { pinForever } from "../syscall/mem.ts";
 import { check, SyscallError, trySys } from "../syscall/sys.ts";
 import { copyAttributesAs } from "./copy-attributes.ts";
@@ -10,14 +20,6 @@ import { copyData, setTimes, shareData } from "./copy-file.ts";
 import { type OwnerPolicy, permissionsFor } from "./owner-policy.ts";
 import { openEntry, type RawName, RawStatus, rawAddress } from "./tree.ts";
 
-const arm = process.arch === "arm64";
-const O_WRONLY = 0x1;
-const O_CREAT = 0x40;
-const O_EXCL = 0x80;
-const O_CLOEXEC = 0x80000;
-const O_TMPFILE = 0x400000 | (arm ? 0x4000 : 0x10000);
-const AT_EMPTY_PATH = 0x1000;
-const AT_SYMLINK_NOFOLLOW = 0x100;
 /** EISDIR, EOPNOTSUPP, ENOENT: the file system cannot make files without names. */
 const NO_UNNAMED_FILES = [-21, -95, -2];
 
@@ -146,8 +148,6 @@ export class EntryCopier {
     check(result, "rename");
   }
 }
-
-const RENAME_NOREPLACE = 1;
 
 function openNew(directory: Fd): { file: Fd; temporary: RawName | null } {
   const unnamed = trySys("openat", directory.number, rawAddress("."), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0o600);

@@ -1,6 +1,21 @@
 // Copying one file: its data, by sharing extents where the file system can and else without filling holes, and all that
 // is known about it. See ioctl_ficlonerange(2), copy_file_range(2), lseek(2), xattr(7).
 import { type Fd, reopen } from "../file/fd.ts";
+import {
+  AT_SYMLINK_NOFOLLOW,
+  EBADF,
+  EINVAL,
+  ENODATA,
+  ENOSYS,
+  ENOTTY,
+  ENXIO,
+  EOPNOTSUPP,
+  EPERM,
+  ETXTBSY,
+  EXDEV,
+  SEEK_DATA,
+  SEEK_HOLE,
+} from "../syscall/constants.ts";
 import { pinForever } from "../syscall/mem.ts";
 import { check, trySys } from "../syscall/sys.ts";
 import { createFile, type NamedPlace } from "./link.ts";
@@ -50,9 +65,6 @@ export function copyOwnership(target: Fd, { uid, gid, mode }: RawStatus): void {
 }
 
 const FICLONE = 0x4004_9409;
-const SEEK_DATA = 3;
-const SEEK_HOLE = 4;
-const ENXIO = -6;
 
 /** Makes `target`, which is empty, share all data of `source`; says whether it did, and if not, whether others may. */
 export function shareData(source: Fd, target: Fd): "shared" | "not-this-file" | "never" {
@@ -94,11 +106,11 @@ export function* shareSteps(
 }
 
 /** EXDEV, ENOTTY, ENOSYS, EOPNOTSUPP: not on these file systems. */
-const NEVER_SHARES: ReadonlySet<number> = new Set([-18, -25, -38, -95]);
+const NEVER_SHARES: ReadonlySet<number> = new Set([EXDEV, ENOTTY, ENOSYS, EOPNOTSUPP]);
 /** EPERM, EBADF, EINVAL, ETXTBSY: swap files, files with and without copy-on-write, and the like. */
-const CANNOT_SHARE: ReadonlySet<number> = new Set([-1, -9, -22, -26]);
+const CANNOT_SHARE: ReadonlySet<number> = new Set([EPERM, EBADF, EINVAL, ETXTBSY]);
 /** ENOSYS, EOPNOTSUPP, EXDEV, EINVAL, EBADF, EPERM, ETXTBSY: reading and writing may do where this does not. */
-const CANNOT_COPY_IN_KERNEL: ReadonlySet<number> = new Set([-38, -95, -18, -22, -9, -1, -26]);
+const CANNOT_COPY_IN_KERNEL: ReadonlySet<number> = new Set([ENOSYS, EOPNOTSUPP, EXDEV, EINVAL, EBADF, EPERM, ETXTBSY]);
 
 /** Bytes between two reports of progress. */
 const STEP_BYTES = 64 << 20;
@@ -147,7 +159,7 @@ export function* dataSteps(
 function seek(file: Fd, at: number, whence: number, size: number): number | null {
   const result = trySys("lseek", file.number, at, whence);
   if (result === ENXIO) return null;
-  if (result === -22) return whence === SEEK_DATA ? at : size;
+  if (result === EINVAL) return whence === SEEK_DATA ? at : size;
   return check(result, "lseek");
 }
 
@@ -182,8 +194,6 @@ function copyStep(source: Fd, target: Fd, at: number, length: number): number {
 const NAMES_BYTES = 64 << 10;
 const attributeNames = pinForever(NAMES_BYTES);
 const attributeValue = pinForever(NAMES_BYTES);
-const EOPNOTSUPP = -95;
-const ENODATA = -61;
 
 /** How a file is named to the calls on extended attributes: open files directly, all others by their path in /proc. */
 interface Handle {
@@ -220,14 +230,13 @@ function copyAttribute(from: Handle, to: Handle, name: RawName): boolean {
   check(size, "getxattr", name);
   const result = trySys(to.calls[2], subject(to), rawAddress(name), attributeValue, size, 0);
   // Not every file system has every kind, and not everyone may set them: the rest of the file counts more.
-  if (result === EOPNOTSUPP || result === -1) return false;
+  if (result === EOPNOTSUPP || result === EPERM) return false;
   check(result, "setxattr", name);
   return true;
 }
 
 // struct timespec[2] { { 0 sec; 8 nsec; } atime; { 16 sec; 24 nsec; } mtime; }
 const times = pinForever(32);
-const AT_SYMLINK_NOFOLLOW = 0x100;
 
 function putTimes({ memory }: RawStatus): void {
   times.bytes.fill(0);

@@ -3,6 +3,7 @@
 // is copied: every step goes from an open directory to one name in it and follows no link.
 
 import type { Fd } from "../file/fd.ts";
+import { RENAME_NOREPLACE } from "../syscall/constants.ts";
 import { check, isErrno, type SyscallError, trySys } from "../syscall/sys.ts";
 import { EntryCopier, type EntryOptions } from "./copy-entry.ts";
 import { makeDirectory, TreeMerge } from "./merge.ts";
@@ -19,8 +20,6 @@ export interface Place {
 export interface TargetPlace extends Place {
   readonly temporary: RawName;
 }
-
-const RENAME_NOREPLACE = 1;
 
 /**
  * Copies `source` to `target`. `EEXIST` where a file is there already that is not to be replaced, but inside a directory

@@ -4,6 +4,7 @@
 
 import type { Fd } from "../file/fd.ts";
 import type { FileKind } from "../file/status.ts";
+import { AT_SYMLINK_NOFOLLOW, EMLINK } from "../syscall/constants.ts";
 import { pinForever } from "../syscall/mem.ts";
 import { check, isErrno, SyscallError, trySys } from "../syscall/sys.ts";
 import { type CopyManner, copyAttributes, copyOwnership, fillRegular, setTimes } from "./copy-file.ts";
@@ -241,8 +242,6 @@ class TreeCopy implements Disposable {
   }
 }
 
-const AT_SYMLINK_NOFOLLOW = 0x100;
-const EMLINK = -31;
 /** So many names of 255 bytes fit into one path. */
 const LINK_STEPS = 15;
 

@@ -1,11 +1,10 @@
 // Names of files: moving, making and looking at them below open directories. See rename(2), link(2), open(2).
 import { Fd } from "../file/fd.ts";
+import { AT_REMOVEDIR, EINVAL, O_CLOEXEC, O_CREAT, O_EXCL, O_RDWR, RENAME_NOREPLACE } from "../syscall/constants.ts";
 import { check, trySys } from "../syscall/sys.ts";
 import { type RawName, rawAddress, textOf } from "./tree.ts";
 
-const RENAME_NOREPLACE = 1;
-const EINVAL = -22;
-const O_CREATE_NEW = 0x2 | 0x40 | 0x80 | 0x80000; // O_RDWR, O_CREAT, O_EXCL, O_CLOEXEC
+const CREATE_NEW = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC;
 
 /** A place for a name. */
 export interface NamedPlace {
@@ -31,7 +30,7 @@ function renameByLink(from: NamedPlace, to: NamedPlace): void {
 
 /** Makes a file that was not there, open for reading and writing. `EEXIST` when it was. */
 export function createFile({ directory, name }: NamedPlace, mode: number): Fd {
-  const result = trySys("openat", directory.number, rawAddress(name), O_CREATE_NEW, mode);
+  const result = trySys("openat", directory.number, rawAddress(name), CREATE_NEW, mode);
   return Fd.adopt(check(result, "create", textOf(name)));
 }
 
@@ -42,7 +41,6 @@ export function createDirectory({ directory, name }: NamedPlace, mode: number): 
 
 /** Removes an empty directory. */
 export function removeEmpty({ directory, name }: NamedPlace): void {
-  const AT_REMOVEDIR = 0x200;
   check(trySys("unlinkat", directory.number, rawAddress(name), AT_REMOVEDIR), "rmdir", textOf(name));
 }
 

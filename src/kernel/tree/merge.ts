@@ -1,6 +1,15 @@
 // The walk of a merging copy: see copy-merge.ts.
 
 import { Fd } from "../file/fd.ts";
+import {
+  EEXIST,
+  O_CLOEXEC,
+  O_NOFOLLOW,
+  O_PATH,
+  RESOLVE_BENEATH,
+  RESOLVE_NO_MAGICLINKS,
+  RESOLVE_NO_SYMLINKS,
+} from "../syscall/constants.ts";
 import { pinForever } from "../syscall/mem.ts";
 import { check, isErrno, SyscallError, trySys } from "../syscall/sys.ts";
 import type { EntryCopier, EntryOptions } from "./copy-entry.ts";
@@ -19,7 +28,6 @@ import {
 
 /** After these the rest would fail too. */
 const HOPELESS = ["ENOSPC", "EDQUOT", "EROFS", "EIO", "ENOMEM", "EMFILE", "ENFILE", "ESTALE"];
-const EEXIST = -17;
 
 /** Makes a directory; false when there is one. With `replace`, another file in its place goes. */
 export function makeDirectory(parent: Fd, name: RawName, replace: boolean): boolean {
@@ -175,15 +183,15 @@ export class TreeMerge implements Disposable {
   }
 }
 
-const O_PATH_NOFOLLOW_CLOEXEC = 0x280000 | (process.arch === "arm64" ? 0x8000 : 0x20000);
-const RESOLVE_BENEATH_WITHOUT_LINKS = 0x08 | 0x04 | 0x02;
+const PATH_FLAGS = O_PATH | O_NOFOLLOW | O_CLOEXEC;
+const RESOLVE = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
 // struct open_how { __u64 flags; __u64 mode; __u64 resolve; }
 const how = pinForever(24);
 
 /** What is at the path now, if it is still the same file. */
 function openSame(top: Fd, { path, note }: FirstName): Fd | null {
-  how.view.setBigUint64(0, BigInt(O_PATH_NOFOLLOW_CLOEXEC), true);
-  how.view.setBigUint64(16, BigInt(RESOLVE_BENEATH_WITHOUT_LINKS), true);
+  how.view.setBigUint64(0, BigInt(PATH_FLAGS), true);
+  how.view.setBigUint64(16, BigInt(RESOLVE), true);
   const found = Fd.adopt(check(trySys("openat2", top.number, rawAddress(path), how, how.size), "open"));
   if (new RawStatus().readFd(found).identity === note) return found;
   found.close();

@@ -3,6 +3,7 @@
 
 import { makeMutable } from "../file/attributes.ts";
 import type { Fd } from "../file/fd.ts";
+import { AT_REMOVEDIR, ENOENT, EPERM } from "../syscall/constants.ts";
 import { check, isErrno, SyscallError, trySys } from "../syscall/sys.ts";
 import {
   isBtrfs,
@@ -25,7 +26,6 @@ import {
   textOf,
 } from "./tree.ts";
 
-const AT_REMOVEDIR = 0x200;
 /** How often a directory that fills up again while it is being removed is emptied. */
 const EMPTY_TRIES = 16;
 
@@ -141,9 +141,6 @@ function removeEntry(parent: Fd, name: RawName, flags: number): void {
   }
   if (result < 0 && result !== ENOENT) check(result, flags === 0 ? "unlink" : "rmdir", textOf(name));
 }
-
-const EPERM = -1;
-const ENOENT = -2;
 
 /** Only what flags can be set on is opened: nothing that would wake a driver. */
 function makeEntryMutable(parent: Fd, name: RawName): void {

@@ -3,6 +3,20 @@
 // link, so that nobody who changes the tree meanwhile can lead it astray. See openat(2), getdents64(2), statx(2).
 import { Fd } from "../file/fd.ts";
 import { FILE_KINDS, type FileKind } from "../file/status.ts";
+import {
+  AT_EMPTY_PATH,
+  AT_NO_AUTOMOUNT,
+  AT_SYMLINK_NOFOLLOW,
+  EINVAL,
+  ENOENT,
+  O_CLOEXEC,
+  O_DIRECTORY,
+  O_NOFOLLOW,
+  O_NONBLOCK,
+  O_PATH,
+  O_RDWR,
+  O_TMPFILE,
+} from "../syscall/constants.ts";
 import { type Pinned, pin, pinForever } from "../syscall/mem.ts";
 import { check, SyscallError, trySys } from "../syscall/sys.ts";
 
@@ -42,7 +56,6 @@ export interface RawEntry {
 
 // struct linux_dirent64 { 0 u64 d_ino; 8 s64 d_off; 16 u16 d_reclen; 18 u8 d_type; 19 char d_name[]; }
 const entries = pinForever(64 * 1024);
-const ENOENT = -2;
 
 /** The next entries of `directory` from where it stands, without `.` and `..`: as many as one call reads, none at the end. */
 export function readSomeEntries(directory: Fd): RawEntry[] {
@@ -80,14 +93,6 @@ export function pushEntries(directory: Fd, stack: { push(name: RawName): void })
   return count;
 }
 
-const arm = process.arch === "arm64";
-const O_DIRECTORY = arm ? 0x4000 : 0x10000;
-const O_NOFOLLOW = arm ? 0x8000 : 0x20000;
-const O_CLOEXEC = 0x80000;
-const O_NONBLOCK = 0x800;
-const O_PATH = 0x200000;
-const O_RDWR = 0x2;
-const O_TMPFILE = 0x400000 | O_DIRECTORY;
 const OPEN_DIRECTORY = O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
 
 /** Opens the directory `name`. `ENOTDIR` or `ELOOP` for anything else. */
@@ -116,7 +121,6 @@ export function openEntry(parent: Fd, name: RawName): Fd {
 
 const LINK_MAX = 4096;
 const linkTarget = pinForever(LINK_MAX);
-const EINVAL = -22;
 
 /**
  * The target of the symbolic link `name`, byte for byte; of `parent` itself, opened as `openEntry()` does, where `name` is
@@ -130,9 +134,6 @@ export function readLinkIn(parent: Fd, name: RawName): RawName | null {
 
 // struct statx: see file-status.ts. It is kept as it came: times go into a copy without a detour.
 const STATX_SIZE = 256;
-const AT_SYMLINK_NOFOLLOW = 0x100;
-const AT_NO_AUTOMOUNT = 0x800;
-const AT_EMPTY_PATH = 0x1000;
 const MASK = 0xfff | 0x1000;
 
 /** The raw status of a file: a block of memory that is filled again and again. */

@@ -7,12 +7,12 @@ import type { Peers } from "../../ipc/peers.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { Acceptor } from "../../kernel/socket/acceptor.ts";
 import { SocketStream, type StreamHandlers } from "../../kernel/socket/stream.ts";
+import { AF_INET } from "../../kernel/syscall/constants.ts";
 import type { Daemon } from "../action/daemon.ts";
 import { findRecord, recordName } from "./userdb.ts";
 
 const LINE_LIMIT_BYTES = 256;
 const PATIENCE_MS = 5_000;
-const AF_INET = 2;
 const NOBODY = 65534;
 
 type Answer = (daemon: Daemon, value: string) => string;

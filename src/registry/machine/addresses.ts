@@ -11,10 +11,10 @@ import {
   openAddressEvents,
   openAddressSocket,
 } from "../../kernel/socket/netlink.ts";
+import { AF_INET } from "../../kernel/syscall/constants.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
 import type { Machine } from "./machine.ts";
 
-const AF_INET = 2;
 /** rtnetlink scopes from here on (host, nowhere) are of no use to anyone outside. */
 const SCOPE_HOST = 254;
 const FLAG_DEPRECATED = 0x20;

@@ -6,15 +6,14 @@ import { makeMutable, pathOf } from "../../kernel/file/attributes.ts";
 import { type Fd, statAt } from "../../kernel/file/fd.ts";
 import { isAt, lockWhole } from "../../kernel/file/lock.ts";
 import type { FileStatus } from "../../kernel/file/status.ts";
+import { EEXIST, EINVAL, EPERM, RENAME_NOREPLACE } from "../../kernel/syscall/constants.ts";
 import { check, isErrno, trySys } from "../../kernel/syscall/sys.ts";
 import { removeTree } from "../../kernel/tree/remove.ts";
 import { openForReading, rawAddress, rawOf } from "../../kernel/tree/tree.ts";
 import { lockReplaced } from "../../registry/image/lock.ts";
 import { mountsBelow } from "../../registry/mounts.ts";
 
-const [RENAME_NOREPLACE, RENAME_EXCHANGE] = [1, 2];
-const [EPERM, EINVAL] = [-1, -22];
-export const EEXIST = -17;
+const RENAME_EXCHANGE = 2;
 
 function rename(root: Fd, from: string, to: string, flags: number): number {
   return trySys("renameat2", root.number, rawAddress(rawOf(from)), root.number, rawAddress(rawOf(to)), flags);

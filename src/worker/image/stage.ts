@@ -6,6 +6,7 @@ import { ErrnoError } from "../../base/error.ts";
 import { avoidCopyOnWrite } from "../../kernel/file/attributes.ts";
 import { Fd, openPath, statAt, statFd } from "../../kernel/file/fd.ts";
 import { lockWhole } from "../../kernel/file/lock.ts";
+import { EEXIST } from "../../kernel/syscall/constants.ts";
 import { check, isErrno, sys } from "../../kernel/syscall/sys.ts";
 import { createSubvolume, isBtrfs } from "../../kernel/tree/btrfs.ts";
 import { removeTree } from "../../kernel/tree/remove.ts";
@@ -13,7 +14,7 @@ import { openDirectory } from "../../kernel/tree/tree.ts";
 import { abandonWithUs, requireWanted } from "../program/abandon.ts";
 import { changeMode, tryMakeDirectory } from "../tar/untar-calls.ts";
 import { lockTree } from "./marks.ts";
-import { EEXIST, renameNew, replaceFile, replaceImage } from "./replace.ts";
+import { renameNew, replaceFile, replaceImage } from "./replace.ts";
 
 export interface InstallOptions {
   /** Takes the place of what has the name. */

@@ -2,6 +2,7 @@
 import { basename, dirname } from "node:path";
 import { ErrnoError } from "../../base/error.ts";
 import { type Fd, openPath, statAt } from "../../kernel/file/fd.ts";
+import { EEXIST } from "../../kernel/syscall/constants.ts";
 import { check } from "../../kernel/syscall/sys.ts";
 import { createSubvolume, isBtrfs } from "../../kernel/tree/btrfs.ts";
 import { removeTree } from "../../kernel/tree/remove.ts";
@@ -13,7 +14,7 @@ import { giveBack } from "../stream/chunk-memory.ts";
 import { decompress } from "../stream/compression.ts";
 import type { TarTarget } from "../tar/entry.ts";
 import type { Untar, UntarOptions } from "../tar/untar.ts";
-import { EEXIST, tryMakeDirectory } from "../tar/untar-calls.ts";
+import { tryMakeDirectory } from "../tar/untar-calls.ts";
 import { Unpacker } from "../tar/untar-unpacker.ts";
 import { InPlace } from "./in-place.ts";
 import { liftOsTree } from "./os-tree.ts";

@@ -6,6 +6,7 @@ import { promisify } from "node:util";
 import { ErrnoError } from "../../base/error.ts";
 import { type Fd, setNonblocking } from "../../kernel/file/fd.ts";
 import { openPipe } from "../../kernel/process/pipe.ts";
+import { F_SETPIPE_SZ } from "../../kernel/syscall/constants.ts";
 import { trySys } from "../../kernel/syscall/sys.ts";
 import { type Chunks, readChunks } from "./archive.ts";
 import { giveBack } from "./chunk-memory.ts";
@@ -88,7 +89,6 @@ export function encodeByProgram(source: Chunks, format: ProgramFormat): Chunks {
   return run([path, ...program.encode], source, format);
 }
 
-const F_SETPIPE_SZ = 1031;
 const PIPE_BYTES = 1 << 20;
 
 /** A pipe both of whose ends wait, with room for large pieces where the user's limit allows that. */

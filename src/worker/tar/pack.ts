@@ -4,6 +4,7 @@
 import { readSync } from "node:fs";
 import { attributeNames, getAttribute } from "../../kernel/file/attributes.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
+import { ENXIO, SEEK_DATA, SEEK_HOLE } from "../../kernel/syscall/constants.ts";
 import { isErrno, SyscallError, trySys } from "../../kernel/syscall/sys.ts";
 import { LinkTable } from "../../kernel/tree/spill.ts";
 import {
@@ -247,8 +248,6 @@ function attributeRecords(file: Fd): [string, Buffer][] {
   });
 }
 
-const [SEEK_DATA, SEEK_HOLE] = [3, 4];
-const ENXIO = -6;
 const PIECES_LIMIT = 250_000;
 
 /** Where a file has data; null when that cannot be told, or when it is everywhere. */

@@ -2,27 +2,26 @@
 // end of its name, and directories are opened so that the way cannot lead out: openat2(2), mknod(2), link(2),
 // utimensat(2), xattr(7).
 import { Fd } from "../../kernel/file/fd.ts";
+import {
+  AT_REMOVEDIR,
+  AT_SYMLINK_NOFOLLOW,
+  E2BIG,
+  EAGAIN,
+  ERANGE,
+  O_CLOEXEC,
+  O_CREAT,
+  O_DIRECTORY,
+  O_EXCL,
+  O_NOFOLLOW,
+  O_NONBLOCK,
+  O_WRONLY,
+  RESOLVE_BENEATH,
+  RESOLVE_NO_MAGICLINKS,
+  RESOLVE_NO_SYMLINKS,
+} from "../../kernel/syscall/constants.ts";
 import { pinForever } from "../../kernel/syscall/mem.ts";
 import { check, SyscallError, trySys } from "../../kernel/syscall/sys.ts";
 import { type RawName, rawAddress, textOf } from "../../kernel/tree/tree.ts";
-
-const arm = process.arch === "arm64";
-const O_WRONLY = 0x1;
-const O_CREAT = 0x40;
-const O_EXCL = 0x80;
-const O_NONBLOCK = 0x800;
-const O_CLOEXEC = 0x80000;
-const O_DIRECTORY = arm ? 0x4000 : 0x10000;
-const O_NOFOLLOW = arm ? 0x8000 : 0x20000;
-const RESOLVE_NO_MAGICLINKS = 0x02;
-const RESOLVE_NO_SYMLINKS = 0x04;
-const RESOLVE_BENEATH = 0x08;
-const AT_SYMLINK_NOFOLLOW = 0x100;
-const AT_REMOVEDIR = 0x200;
-
-export const EEXIST = -17;
-export const ENOENT = -2;
-const EAGAIN = -11;
 
 // struct open_how { __u64 flags; __u64 mode; __u64 resolve; }
 const how = pinForever(24);
@@ -123,8 +122,6 @@ export function setFileTime(file: Fd, seconds: number, nanoseconds: number): voi
 const VALUE_MAX = 64 << 10;
 const value = pinForever(VALUE_MAX);
 const attributeName = pinForever(256);
-
-const [E2BIG, ERANGE] = [-7, -34];
 
 /** Puts both where the kernel reads them; what it would answer to a name or value that is too long, else 0. */
 function putAttribute(name: string, bytes: Buffer): number {

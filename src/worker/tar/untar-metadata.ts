@@ -6,6 +6,16 @@ import { attributeNames, removeAttribute } from "../../kernel/file/attributes.ts
 import type { Fd } from "../../kernel/file/fd.ts";
 import { fileSystemOf } from "../../kernel/file/file-system.ts";
 import { changeOwner } from "../../kernel/file/ownership.ts";
+import {
+  E2BIG,
+  EACCES,
+  EINVAL,
+  ENAMETOOLONG,
+  ENOSPC,
+  EOPNOTSUPP,
+  EPERM,
+  ERANGE,
+} from "../../kernel/syscall/constants.ts";
 import { check, isErrno } from "../../kernel/syscall/sys.ts";
 import type { RawName } from "../../kernel/tree/tree.ts";
 import type { TarEntry } from "./entry.ts";
@@ -185,10 +195,9 @@ export class MetadataWriter {
 const GIVEN = /^(user|trusted)\.|^security\.capability$|^system\.posix_acl_/;
 /** A list of 1024 entries. */
 const ACL_MAX = 8196;
-const [ENOSPC, E2BIG] = [-28, -7];
 const ATTRIBUTE_MAX = 64 << 10;
-/** EPERM, E2BIG, EACCES, EINVAL, ERANGE, ENAMETOOLONG, EOPNOTSUPP: this attribute, here; the file is as good without it. */
-const NOT_KEPT: ReadonlySet<number> = new Set([-1, -7, -13, -22, -34, -36, -95]);
+/** Errors that refuse one attribute: the file is unpacked without it. */
+const NOT_KEPT: ReadonlySet<number> = new Set([EPERM, E2BIG, EACCES, EINVAL, ERANGE, ENAMETOOLONG, EOPNOTSUPP]);
 
 function dropAcl(directory: Fd, name: string): void {
   try {

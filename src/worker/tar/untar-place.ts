@@ -4,10 +4,11 @@
 // and each step is again a real directory.
 import { ErrnoError } from "../../base/error.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
+import { EEXIST, ELOOP, ENOENT, ENOTDIR } from "../../kernel/syscall/constants.ts";
 import { check } from "../../kernel/syscall/sys.ts";
 import { type RawName, readLinkIn, textOf } from "../../kernel/tree/tree.ts";
 import { damaged } from "../stream/feed.ts";
-import { adopt, EEXIST, ENOENT, tryMakeDirectory, tryOpenDirectory } from "./untar-calls.ts";
+import { adopt, tryMakeDirectory, tryOpenDirectory } from "./untar-calls.ts";
 
 const DEPTH_LIMIT = 128;
 
@@ -85,8 +86,6 @@ export class Place implements Disposable {
     for (const { fd } of this.#steps.splice(0)) fd.close();
   }
 }
-
-const [ENOTDIR, ELOOP] = [-20, -40];
 
 function isInTheWay(result: number): boolean {
   return result === ENOTDIR || result === ELOOP;

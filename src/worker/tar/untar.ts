@@ -6,6 +6,7 @@
 // later became something else (CVE-2021-31566), and so that no default list or group is inherited meanwhile.
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
+import { EEXIST, EOPNOTSUPP, EPERM } from "../../kernel/syscall/constants.ts";
 import { check } from "../../kernel/syscall/sys.ts";
 import { removeTree } from "../../kernel/tree/remove.ts";
 import { openEntry, type RawName, textOf } from "../../kernel/tree/tree.ts";
@@ -17,7 +18,6 @@ import { LateAcls } from "./untar-acl.ts";
 import {
   adopt,
   changeMode,
-  EEXIST,
   NODE_MODE,
   setLength,
   tryCreateFile,
@@ -277,8 +277,6 @@ export class Untar implements TarTarget, Disposable {
   }
 }
 
-const EPERM = -1;
-const EOPNOTSUPP = -95;
 const PRIVATE_MODE = 0o700;
 
 /** A device of overlayfs, which says that a name of the layers below is gone. */
