@@ -69,7 +69,7 @@ async function main(): Promise<void> {
   }
   const [name, args] = chosen;
   const order = process.env["MACHINED_PARENT"];
-  if (order !== undefined) (await import("./kernel/process/parent.ts")).obeyParent(order, name);
+  if (order !== undefined) (await import("./kernel/process/parent.ts")).endWithParent(order, name);
   try {
     const program = await (PROGRAMS[name] as () => Promise<{ main: Program }>)();
     process.exit(await program.main(args));

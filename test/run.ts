@@ -22,7 +22,7 @@ const HELP = `usage: test/run.ts check | all | host [--bed=TREE]…
   host    the build and the host suite; --bed= names the beds (${Object.keys(TREES).join(", ")})
 `;
 
-const FOLDERS = ["test/unit", "test/kernel", "test/contract", "test/service", "test/regression"];
+const FOLDERS = ["test/unit", "test/kernel", "test/contract", "test/service"];
 /** A guard against what hangs. */
 const HOST_TIMEOUT_MS = 4 * 3_600_000;
 

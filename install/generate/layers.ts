@@ -114,7 +114,7 @@ export const FOLDERS: Readonly<Record<string, Folder>> = {
   setup: { holds: "`machined install` and `uninstall`", folders: ["base", "kernel"], rooms: {} },
 };
 
-interface Door {
+interface RestrictedPackage {
   readonly module: string;
   /** Below src. */
   readonly files: readonly string[];
@@ -162,7 +162,7 @@ const ROOMS: Readonly<Record<string, string>> = {
 };
 
 /** Packages that only some files may import. */
-export const DOORS: readonly Door[] = [
+export const DOORS: readonly RestrictedPackage[] = [
   { module: "bun:ffi", files: ["kernel/**"], message: "Only src/kernel reaches the kernel through FFI" },
   {
     module: "dbus-next",

@@ -7,11 +7,11 @@ import { isErrno, SyscallError } from "../kernel/syscall/sys.ts";
 import { openPtyAt, openPtyPeer } from "../kernel/terminal/pty.ts";
 
 /** A directory, opened for reading; a multiplexer of terminals, of which a new master is made; a socket, connected to. */
-export type Door = "directory" | "terminal" | "socket";
+export type OpenFileKind = "directory" | "terminal" | "socket";
 
 /** Opens what `file` names, as `identity` where it matters who does. `EAGAIN`: the socket's queue is full at the moment. */
-export function openDoor(file: Fd, door: Door, identity: Identity): Fd {
-  switch (door) {
+export function openAsKind(file: Fd, kind: OpenFileKind, identity: Identity): Fd {
+  switch (kind) {
     case "directory":
       return reopen(file, "directory");
     case "socket":

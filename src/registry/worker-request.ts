@@ -1,6 +1,6 @@
 // What the daemon tells a worker that reaches into a machine: one argument, as JSON, and open descriptors of known numbers.
 import type { Identity } from "../kernel/process/namespace.ts";
-import type { Door } from "./open-file-kind.ts";
+import type { OpenFileKind } from "./open-file-kind.ts";
 
 export interface CopyOrder {
   readonly direction: "to-machine" | "from-machine";
@@ -30,7 +30,7 @@ export interface BindOrder {
 export interface ReachOrder {
   /** Absolute. */
   readonly path: string;
-  readonly want: Door | { readonly limitBytes: number };
+  readonly want: OpenFileKind | { readonly limitBytes: number };
   /** Who opens it. */
   readonly identity: Identity;
 }

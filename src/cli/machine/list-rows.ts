@@ -69,18 +69,18 @@ async function graceful<Reply>(reply: Promise<Reply>): Promise<Reply | undefined
   }
 }
 
-interface Wishes {
+interface ListOptions {
   readonly hidden: boolean;
   readonly addresses: boolean;
 }
 
-async function listOverBus(session: Session, wishes: Wishes): Promise<ListedMachine[]> {
+async function listOverBus(session: Session, options: ListOptions): Promise<ListedMachine[]> {
   const { machines: listed } = await session.manager("ListMachines", {});
-  const machines = listed.filter(([name]) => wishes.hidden || !isHidden(name));
+  const machines = listed.filter(([name]) => options.hidden || !isHidden(name));
   return askAll(machines, async ([name, className, service]) => {
     const [os, known] = await Promise.all([
       graceful(session.manager("GetMachineOSRelease", { name })),
-      wishes.addresses ? graceful(session.manager("GetMachineAddresses", { name })) : undefined,
+      options.addresses ? graceful(session.manager("GetMachineAddresses", { name })) : undefined,
     ]);
     return {
       name,
@@ -101,9 +101,9 @@ function isHidden(name: string): boolean {
  * All machines, sorted by name byte for byte. Whatever goes wrong with Varlink (no socket, an old manager, metadata
  * refused to an unprivileged caller), the answer comes over D-Bus; only its errors are the caller's.
  */
-export async function listMachines(session: Session, wishes: Wishes): Promise<ListedMachine[]> {
-  const machines = (await tryVarlink(session)) ?? (await listOverBus(session, wishes));
-  const shown = wishes.hidden ? machines : machines.filter(({ name }) => !isHidden(name));
+export async function listMachines(session: Session, options: ListOptions): Promise<ListedMachine[]> {
+  const machines = (await tryVarlink(session)) ?? (await listOverBus(session, options));
+  const shown = options.hidden ? machines : machines.filter(({ name }) => !isHidden(name));
   return sortedByBytes(shown, ({ name }) => name);
 }
 

@@ -5,7 +5,6 @@ import { BusWriter } from "./writer.ts";
 
 export const MESSAGE_TYPE = { call: 1, reply: 2, error: 3, signal: 4 } as const;
 export const FLAG_NO_REPLY = 1;
-export const FLAG_NO_AUTO_START = 2;
 export const FLAG_INTERACTIVE = 4;
 
 /** A file that travels with a message. */

@@ -5,7 +5,7 @@
 import { isUtf8 } from "node:buffer";
 import { Variant } from "../../base/variant.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
-import { alignmentOf, type BusType, parseSignature } from "./signature.ts";
+import { type BusType, parseSignature } from "./signature.ts";
 
 const MAX_ARRAY_BYTES = 64 << 20;
 const MAX_VARIANT_DEPTH = 64;
@@ -205,10 +205,4 @@ const NOT_IN_PATHS = /[^A-Za-z0-9_/]|\/\//;
 /** Whether text is an object path of the D-Bus specification. */
 export function isObjectPath(text: string): boolean {
   return text.startsWith("/") && !NOT_IN_PATHS.test(text) && (text.length === 1 || !text.endsWith("/"));
-}
-
-/** Alignment of the first value of a signature (1 for none). */
-export function firstAlignment(signature: string): number {
-  const first = parseSignature(signature)[0];
-  return first === undefined ? 1 : alignmentOf(first);
 }

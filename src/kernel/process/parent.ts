@@ -15,7 +15,7 @@ export function parentOrder(signal: number): string {
  * Has the kernel send the signal when the parent dies; ends this process if it is too late for that. The process is called
  * `name` in process lists: it was started by a path that says nothing.
  */
-export function obeyParent(order: string, name: string): void {
+export function endWithParent(order: string, name: string): void {
   const [signal, parent] = order.split(":").map(Number);
   delete process.env[PARENT_VARIABLE];
   check(trySys("prctl", PR_SET_PDEATHSIG, signal ?? 0), "prctl");

@@ -1,5 +1,5 @@
 // Reading /proc/PID: see proc(5).
-import { openPath, readLinkAt, readRegular } from "../file/fd.ts";
+import { openPath, readRegular } from "../file/fd.ts";
 import { isErrno, SyscallError } from "../syscall/sys.ts";
 
 const LIMIT_BYTES = 4 * 1024 * 1024; // a command line may be as long as a quarter of the stack
@@ -10,11 +10,6 @@ export function readProcess(pid: number, name: string): Buffer {
     using file = openPath(`/proc/${pid}/${name}`, "read");
     return readRegular(file, LIMIT_BYTES);
   });
-}
-
-/** Where the link `/proc/PID/NAME` points; `ESRCH` when there is no such process. */
-export function readProcessLink(pid: number, name: string): string {
-  return ofProcess(pid, () => readLinkAt(null, `/proc/${pid}/${name}`));
 }
 
 function ofProcess<T>(pid: number, read: () => T): T {

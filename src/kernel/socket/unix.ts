@@ -3,15 +3,7 @@
 import { basename, dirname } from "node:path";
 import { chmod, unlink } from "../file/directory-entry.ts";
 import { Fd, openPath, statPath } from "../file/fd.ts";
-import {
-  AF_UNIX,
-  EAGAIN,
-  ECONNABORTED,
-  ENOPROTOOPT,
-  ERANGE,
-  SOCK_NONBLOCK_CLOEXEC,
-  SOL_SOCKET,
-} from "../syscall/constants.ts";
+import { AF_UNIX, EAGAIN, ECONNABORTED, ENOPROTOOPT, SOCK_NONBLOCK_CLOEXEC, SOL_SOCKET } from "../syscall/constants.ts";
 import { type Pinned, pin, pinForever } from "../syscall/mem.ts";
 import { check, isErrno, SyscallError, sys, trySys } from "../syscall/sys.ts";
 import type { Credentials } from "./message.ts";
@@ -37,11 +29,8 @@ const SO = {
   PASSCRED: 16,
   PEERCRED: 17,
   ACCEPTCONN: 30,
-  PEERSEC: 31,
   SNDBUFFORCE: 32,
   RCVBUFFORCE: 33,
-  DOMAIN: 39,
-  PEERGROUPS: 59,
   PEERPIDFD: 77,
 } as const;
 const LONGEST_PATH = 107;
@@ -191,24 +180,6 @@ export function peerCredentials(socket: Fd): Credentials {
   return { pid: view.getInt32(0, true), uid: view.getUint32(4, true), gid: view.getUint32(8, true) };
 }
 
-/** The supplementary groups the peer had when it connected. */
-export function peerGroups(socket: Fd): number[] {
-  let memory = option;
-  let size = getOption(socket, SO.PEERGROUPS, memory);
-  if (size === ERANGE) {
-    memory = pin(optionSize.view.getUint32(0, true));
-    size = getOption(socket, SO.PEERGROUPS, memory);
-  }
-  check(size, "getsockopt");
-  return Array.from({ length: size / 4 }, (_, index) => memory.view.getUint32(4 * index, true));
-}
-
-/** The security label of the peer (SELinux, AppArmor), null where there is none. */
-export function peerLabel(socket: Fd): string | null {
-  const size = getOption(socket, SO.PEERSEC);
-  return size <= 0 ? null : option.bytes.toString("utf8", 0, size).replace(/\0+$/, "");
-}
-
 /** A pidfd of the peer; null before Linux 6.5, which does not know the option. `ESRCH` or another error when it is gone. */
 export function peerPidFd(socket: Fd): Fd | null {
   const result = getOption(socket, SO.PEERPIDFD);
@@ -221,13 +192,6 @@ export function peerPidFd(socket: Fd): Fd | null {
 export function isListening(socket: Fd): boolean {
   check(getOption(socket, SO.ACCEPTCONN), "getsockopt");
   return option.view.getInt32(0, true) !== 0;
-}
-
-/** The address family: `"unix"`, or the number of another one. */
-export function socketFamily(socket: Fd): "unix" | number {
-  check(getOption(socket, SO.DOMAIN), "getsockopt");
-  const family = option.view.getInt32(0, true);
-  return family === AF_UNIX ? "unix" : family;
 }
 
 /** Asks the kernel to name the sender of every message received from now on. */

@@ -103,7 +103,7 @@ async function firstSocket(operations: Operations, machine: Machine, identity: I
   let missing: unknown;
   for (const path of SOCKETS) {
     try {
-      return await reach(operations, machine, { path, door: "socket", identity });
+      return await reach(operations, machine, { path, kind: "socket", identity });
     } catch (error) {
       if (!["ENOENT", "ENOTDIR"].includes(errnoNameOf(error) ?? "")) throw error;
       missing = error;

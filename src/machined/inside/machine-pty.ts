@@ -9,7 +9,7 @@ import { HOST_ROOT, rootIdentity } from "./root-identity.ts";
 export async function openPtyIn(operations: Operations, machine: Machine): Promise<Pty> {
   if (machine.isHost) return openPty();
   const identity = rootIdentity(machine) ?? HOST_ROOT;
-  const master = await reach(operations, machine, { path: "/dev/pts/ptmx", door: "terminal", identity });
+  const master = await reach(operations, machine, { path: "/dev/pts/ptmx", kind: "terminal", identity });
   try {
     return { master, path: ptyPath(master) };
   } catch (error) {

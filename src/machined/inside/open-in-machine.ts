@@ -10,7 +10,7 @@ import type { Identity } from "../../kernel/process/namespace.ts";
 import { receiveMessage, socketPair } from "../../kernel/socket/unix.ts";
 import { pin } from "../../kernel/syscall/mem.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
-import { type Door, openDoor } from "../../registry/open-file-kind.ts";
+import { type OpenFileKind, openAsKind } from "../../registry/open-file-kind.ts";
 import type { Operations, Plain } from "../../registry/operation.ts";
 import { type ReachOrder, WORK_FDS } from "../../registry/worker-request.ts";
 import { Turns } from "./keyed-limiter.ts";
@@ -34,7 +34,7 @@ export function nameRoot(machine: Machine): Fd {
 }
 
 /** Names a file (an absolute path) of a machine where nobody has to be asked for it; null otherwise. Throws an error with errno. */
-export function nameAtOnce(machine: Machine, root: Fd, path: string): Fd | null {
+export function openPathCached(machine: Machine, root: Fd, path: string): Fd | null {
   const known = nameIfKnown(root, path);
   if (known !== null) {
     if (isSelfContained(machine, known)) return known;
@@ -43,7 +43,7 @@ export function nameAtOnce(machine: Machine, root: Fd, path: string): Fd | null 
   const onRoot = isSelfContained(machine, root) ? nameOnMount(root, path) : null;
   if (onRoot !== null || path === "/") return onRoot;
   // What is missing is not known to the kernel in all directories: looked up where that costs nobody's time.
-  using directory = nameAtOnce(machine, root, dirname(path));
+  using directory = openPathCached(machine, root, dirname(path));
   return directory === null ? null : nameEntry(directory, basename(path));
 }
 
@@ -75,19 +75,19 @@ function ownRootMount(): number | null {
 export async function reach(
   operations: Operations,
   machine: Machine,
-  file: { readonly path: string; readonly door: Door; readonly identity: Identity },
+  file: { readonly path: string; readonly kind: OpenFileKind; readonly identity: Identity },
 ): Promise<Fd> {
-  const { path, door, identity } = file;
+  const { path, kind, identity } = file;
   using root = nameRoot(machine);
-  using known = nameAtOnce(machine, root, path);
-  if (known !== null) return openDoor(known, door, identity);
+  using known = openPathCached(machine, root, path);
+  if (known !== null) return openAsKind(known, kind, identity);
   const [ours, theirs] = socketPair();
   using socket = ours;
   try {
     await askWorker(
       operations,
       machine,
-      { path, want: door, identity },
+      { path, want: kind, identity },
       { [WORK_FDS.root]: root, [WORK_FDS.answer]: theirs },
     );
   } finally {

@@ -8,7 +8,7 @@ import { type Identity, withIdentity } from "../../kernel/process/namespace.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
 import { readBehind } from "../../registry/open-file-kind.ts";
 import type { Daemon } from "../action/daemon.ts";
-import { nameAtOnce, nameRoot, readByWorker } from "./open-in-machine.ts";
+import { nameRoot, openPathCached, readByWorker } from "./open-in-machine.ts";
 import { rootIdentity } from "./root-identity.ts";
 
 const PATHS = ["/etc/os-release", "/usr/lib/os-release"];
@@ -76,7 +76,7 @@ function unlessMissing<T>(read: () => T): T | undefined {
 function readAtOnce(machine: Machine, path: string, identity: Identity): ReadonlyMap<string, string> | null {
   using root = nameRoot(machine);
   return withIdentity(identity, () => {
-    using file = nameAtOnce(machine, root, path);
+    using file = openPathCached(machine, root, path);
     return file === null ? null : readCached(file);
   });
 }

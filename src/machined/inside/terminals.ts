@@ -25,7 +25,7 @@ export const openRootDirectory = defineAction({
     return { subject: machine, grant: grantOn(machine) };
   },
   run: (daemon, { subject: machine }): Promise<Fd> =>
-    reach(daemon.operations, machine, { path: "/", door: "directory", identity: HOST_ROOT }),
+    reach(daemon.operations, machine, { path: "/", kind: "directory", identity: HOST_ROOT }),
 });
 
 /** A new pseudo terminal of the machine; nothing runs on it yet. */

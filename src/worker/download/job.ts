@@ -121,13 +121,13 @@ class MainJob {
     if (reply.status === 416 && end > 0) return this.#unsatisfiable(reply);
     refuseStatus(reply, this.#url);
     if (etag !== null && this.#tags.includes(etag)) return { cached: etag };
-    const origin2 = { url: this.#url, etag, lastModified: reply.headers.get("last-modified") };
-    if (reply.status !== 206) await this.#whole(reply, body, origin2);
-    else if (!(await this.#goOn(reply, body, origin2))) return this.attempt();
+    const source = { url: this.#url, etag, lastModified: reply.headers.get("last-modified") };
+    if (reply.status !== 206) await this.#whole(reply, body, source);
+    else if (!(await this.#goOn(reply, body, source))) return this.attempt();
     const { origin: now, end: have } = this.#spool;
     // There was a gap in front of a later part: on to the next one.
     if (now?.size != null && have < now.size) return this.attempt();
-    return { cached: null, etag, lastModified: origin2.lastModified };
+    return { cached: null, etag, lastModified: source.lastModified };
   }
 
   #headers(isComplete: boolean): Record<string, string> {

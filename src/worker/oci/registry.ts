@@ -101,14 +101,14 @@ function noWay(challenges: readonly Challenge[]): ErrnoError {
   return new ErrnoError("EPROTO", `Registry wants authentication by ${ways}; only 'bearer' and 'basic' are known`);
 }
 
-interface Wishes {
+interface TokenScope {
   /** Empty where the registry does not name one. */
   readonly service: string;
   readonly scope: string;
 }
 
 /** How to ask `url` for a token: with the wishes in the address, or, with a token of identity, in a form (OAuth2). */
-function tokenRequest(url: URL, { service, scope }: Wishes, credentials: Credentials | null): HttpRequest {
+function tokenRequest(url: URL, { service, scope }: TokenScope, credentials: Credentials | null): HttpRequest {
   const ofService = service === "" ? {} : { service };
   if (credentials?.user === IDENTITY_TOKEN) {
     const grant = { grant_type: "refresh_token", refresh_token: credentials.password, client_id: CLIENT };

@@ -3,7 +3,7 @@
 import { cloneImage } from "../../registry/image/clone.ts";
 import { startCopyHelpers } from "../../registry/image/copy-helpers.ts";
 import { imageOf, type NamedImageRequest, requestOf, searchOf } from "./image-request.ts";
-import { lossTeller } from "./report-losses.ts";
+import { lossReporter } from "./report-losses.ts";
 import { workerOf } from "./run-operation.ts";
 
 export interface CloneArguments extends NamedImageRequest {
@@ -15,7 +15,7 @@ export const main = workerOf((args, { progress }) => {
   const request = requestOf<CloneArguments>(args);
   cloneImage(request.layout, searchOf(request), imageOf(request), request, {
     onProgress: ({ files, bytes }) => progress({ files, bytes }),
-    onLoss: lossTeller(),
+    onLoss: lossReporter(),
     startHelpers: startCopyHelpers,
   });
   return null;

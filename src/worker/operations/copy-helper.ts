@@ -8,11 +8,11 @@ import { SyscallError } from "../../kernel/syscall/sys.ts";
 import { fillRegular } from "../../kernel/tree/copy-file.ts";
 import { RawStatus } from "../../kernel/tree/tree.ts";
 import { HELPER_FD, type HelperReport } from "../../registry/image/copy-helpers.ts";
-import { lossTeller } from "./report-losses.ts";
+import { lossReporter } from "./report-losses.ts";
 
 const status = new RawStatus();
 const message = pin(8192);
-const tellLoss = lossTeller();
+const reportLoss = lossReporter();
 
 /** Entry point: goes on until there is no more, or something cannot be copied. */
 export async function main(): Promise<number> {
@@ -40,7 +40,7 @@ function copyOne([entry, target]: readonly Fd[], path: string): HelperReport | n
   try {
     const manner = { sharing: { mayShare: false }, onBytes: () => {} };
     const lost = fillRegular(entry, status.readFd(entry), target, manner);
-    if (lost.length > 0) tellLoss(path, lost);
+    if (lost.length > 0) reportLoss(path, lost);
     return null;
   } catch (error) {
     if (error instanceof SyscallError) return { errno: error.errnoName, path };

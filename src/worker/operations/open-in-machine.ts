@@ -5,7 +5,7 @@ import { Fd, openInRoot } from "../../kernel/file/fd.ts";
 import { forbidInspection } from "../../kernel/process/dumpable.ts";
 import { withIdentity } from "../../kernel/process/namespace.ts";
 import { sendMessage } from "../../kernel/socket/unix.ts";
-import { type Door, openDoor, readBehind } from "../../registry/open-file-kind.ts";
+import { type OpenFileKind, openAsKind, readBehind } from "../../registry/open-file-kind.ts";
 import { type ReachOrder, WORK_FDS } from "../../registry/worker-request.ts";
 import { workerOf } from "./run-operation.ts";
 
@@ -15,7 +15,7 @@ export const main = workerOf(([order = "{}"]) => {
   const { path, want, identity } = JSON.parse(order) as ReachOrder;
   using root = Fd.inherited(WORK_FDS.root);
   if (typeof want === "object") return withIdentity(identity, () => content(root, path, want.limitBytes));
-  giveBack(root, path, want, identity);
+  sendFile(root, path, want, identity);
   return null;
 });
 
@@ -24,9 +24,9 @@ function content(root: Fd, path: string, limitBytes: number): string {
   return readBehind(file, limitBytes).toString("base64");
 }
 
-function giveBack(root: Fd, path: string, door: Door, identity: ReachOrder["identity"]): void {
+function sendFile(root: Fd, path: string, kind: OpenFileKind, identity: ReachOrder["identity"]): void {
   using answer = Fd.inherited(WORK_FDS.answer);
   using file = openInRoot(root, path, "path");
-  using opened = openDoor(file, door, identity);
+  using opened = openAsKind(file, kind, identity);
   sendMessage(answer, Buffer.of(0), [opened]);
 }

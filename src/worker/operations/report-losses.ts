@@ -3,7 +3,7 @@
 const MOST_LINES = 20;
 
 /** Writes a line for each file that could not be copied with everything, up to a limit. */
-export function lossTeller(): (path: string, what: readonly string[]) => void {
+export function lossReporter(): (path: string, what: readonly string[]) => void {
   let lines = 0;
   return (path, what) => {
     if (lines++ > MOST_LINES) return;

@@ -107,7 +107,7 @@ async function run(place: PullPlace): Promise<void> {
       if (total !== null && total > 0) progress.report((bytes / total) * shares.download);
     },
   }).catch(hinted);
-  const result = await unlessHopeless(downloaded, begun.promise, trusted);
+  const result = await failWithoutSums(downloaded, begun.promise, trusted);
   using twin = "cached" in result ? null : result.twin;
   const found = (await sides).filter((side) => side !== null);
   const cachedStem =
@@ -167,7 +167,7 @@ function sha256Of(content: Buffer): string {
 }
 
 /** The download; an error at once when it `begun` in earnest and cannot be verified. What is kept needs no verifying. */
-async function unlessHopeless<T>(downloaded: Promise<T>, begun: Promise<void>, trusted: Promise<unknown>): Promise<T> {
+async function failWithoutSums<T>(downloaded: Promise<T>, begun: Promise<void>, trusted: Promise<unknown>): Promise<T> {
   const hopeless = begun.then(() => trusted).then(() => downloaded);
   return Promise.race([downloaded, hopeless]);
 }
