@@ -141,7 +141,7 @@ const ALIASES: Readonly<Record<string, number>> = { EWOULDBLOCK: 11, EDEADLOCK: 
 const BY_NUMBER = new Map(TABLE.map((row) => [row[0], row]));
 const BY_NAME = new Map([...TABLE.map((row) => [row[1], row[0]] as const), ...Object.entries(ALIASES)]);
 
-/** The name of an error number, `"ENOENT"` for 2. A number that is not in the table gives its decimal form. */
+/** The name of an error number, `"ENOENT"` for 2. Decimal digits for a number that is not in the table. */
 export function errnoName(errno: number): string {
   return BY_NUMBER.get(errno)?.[1] ?? String(errno);
 }

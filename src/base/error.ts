@@ -118,7 +118,7 @@ export const BUS_ERROR_OF_ERRNO: Readonly<Record<string, string>> = {
   EBADMSG: `${DBUS}.InconsistentMessage`,
 };
 
-/** The D-Bus error name of an errno. Takes its name ("ENXIO"), gives e.g. "System.Error.ENXIO". */
+/** The D-Bus error name of an errno. "System.Error.ENXIO" for "ENXIO". */
 export function busErrorOfErrno(errnoName: string): string {
   return BUS_ERROR_OF_ERRNO[errnoName] ?? `System.Error.${errnoName}`;
 }

@@ -27,7 +27,7 @@ export const UTC: Zone = () => ({ offsetSeconds: 0, abbreviation: "UTC" });
 const WEEKDAYS = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"] as const;
 
 /**
- * A wall-clock time such as `Sun 2026-11-22 12:35:02 UTC`. Takes µs since the epoch and a zone; gives the empty string
+ * A wall-clock time such as `Sun 2026-11-22 12:35:02 UTC`. Takes µs since the epoch and a zone; returns the empty string
  * for "never" (0 and all ones).
  */
 export function formatTimestamp(usec: bigint, zone: Zone): string {
@@ -62,7 +62,7 @@ const RELATIVE: readonly { least: bigint; write: (distance: bigint) => string }[
 
 /**
  * How long ago (or until) a time is: `4s ago`, `1 day 2h ago`, `3h 5min left`, `now`. Takes two times in µs since the
- * epoch; gives the empty string for "never".
+ * epoch; returns the empty string for "never".
  */
 export function formatRelative(usec: bigint, nowUsec: bigint): string {
   if (usec === 0n || usec === UINT64_MAX) return "";

@@ -26,7 +26,7 @@ export function parseId(text: string): Id128 | null | undefined {
   return isNull(bytes) ? null : bytes;
 }
 
-/** 32 lower-case hex digits; a null id gives 32 zeros. */
+/** 32 lower-case hex digits; 32 zeros for a null id. */
 export function formatId(id: Uint8Array | null): string {
   if (id === null || id.length === 0) return "0".repeat(32);
   let text = "";

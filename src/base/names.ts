@@ -105,7 +105,7 @@ export function isUnitName(text: string): boolean {
 /**
  * The unit that owns a cgroup path, and what lies below that unit ("" for the unit's own cgroup).
  * Follows systemd's layout: slices are passed through, the first service, scope or other unit is it; below
- * `user@UID.service` the system's unit is that service. Gives null for a path in no unit (e.g. "/").
+ * `user@UID.service` the system's unit is that service. Returns null for a path in no unit (e.g. "/").
  */
 export function unitOfCgroup(cgroup: string): { unit: string; subgroup: string; slice: string } | null {
   const parts = cgroup.split("/").filter((part) => part !== "");

@@ -95,7 +95,7 @@ export class Operations {
   }
 
   /**
-   * Starts a worker and gives the value it ends with. Rejects with the worker's own error (`MachinedError` or
+   * Starts a worker and returns the value it ends with. Rejects with the worker's own error (`MachinedError` or
    * `ErrnoError`), or with `ESHUTDOWN` when it was killed.
    */
   async run(request: OperationRequest): Promise<Plain> {
@@ -203,7 +203,7 @@ interface Line {
   readonly message?: string;
 }
 
-/** Reads a worker's lines to their end and gives the last one that is no progress; null when there was none. */
+/** Reads a worker's lines to their end and returns the last one that is no progress; null when there was none. */
 function lastLine(read: Fd, onProgress: (progress: Plain) => void): Promise<Line | null> {
   const { promise, resolve } = Promise.withResolvers<Line | null>();
   let rest = Buffer.alloc(0);

@@ -51,11 +51,11 @@ export interface UnitFiles {
 export interface ServiceManager {
   /** Makes a scope around the leader. Resolves once it is queued, with the job to wait for (null: it is done). */
   createScope(request: ScopeRequest): Promise<{ job: string | null }>;
-  /** Waits for a job; gives its result ("done", "failed", …). */
+  /** Waits for a job; returns its result ("done", "failed", …). */
   jobResult(job: string): Promise<string>;
   /** Whether a job that an earlier process queued is still known. */
   isJobPending(job: string): Promise<boolean>;
-  /** Queues the stop of a machine's unit; gives the job, or null where there is no such unit any more. */
+  /** Queues the stop of a machine's unit; returns the job, or null where there is no such unit any more. */
   stopUnit(unit: string, leader: PidRef): Promise<string | null>;
   /**
    * Sends a signal to all processes of a unit, or of the cgroup below it that the place names. Where that takes a second

@@ -16,7 +16,7 @@ const OPERATIONS: Readonly<Record<string, () => Promise<{ main(args: string[]): 
   "disk-metadata": () => import("./operations/disk-metadata.ts"),
 };
 
-/** Runs one operation with its arguments; gives the exit code. */
+/** Runs one operation with its arguments; returns the exit code. */
 export async function main(args: string[]): Promise<number> {
   const [name = "", ...rest] = args;
   const load = Object.hasOwn(OPERATIONS, name) ? OPERATIONS[name] : undefined;

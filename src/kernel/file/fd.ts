@@ -140,7 +140,7 @@ function openResolved(root: Fd, path: string, mode: OpenMode, resolve: number): 
   openHow.view.setBigUint64(16, BigInt(resolve), true);
   const address = scratchString(path);
   let result = EAGAIN;
-  // A rename or mount anywhere on the system during the walk gives EAGAIN: not more than a repetition is asked for.
+  // A rename or mount anywhere on the system during the walk makes the kernel return EAGAIN: the call is repeated.
   for (let tries = 0; tries < 128 && result === EAGAIN; tries++) {
     result = trySys("openat2", root.number, address, openHow, openHow.size);
   }
@@ -179,7 +179,7 @@ export function discardStandardInput(): void {
   check(trySys("dup3", nothing.number, 0, 0), "dup");
 }
 
-/** ioctl(2) with a number or a structure as argument; gives the kernel's result. For modules of this layer. */
+/** ioctl(2) with a number or a structure as argument; returns the kernel's result. For modules of this layer. */
 export function ioctl(fd: Fd, request: number, argument: number | Pinned = 0): number {
   return check(trySys("ioctl", fd.number, request, argument), "ioctl");
 }
@@ -245,6 +245,6 @@ function requireRegular(kind: string, path: string | undefined): void {
 
 /** A copy of one of our standard descriptors, to be sent to somebody. */
 export function copyStandard(number: 0 | 1 | 2): Fd {
-  const [F_DUPFD_CLOEXEC, LOWEST] = [1030, 3];
+  const LOWEST = 3;
   return Fd.adopt(check(trySys("fcntl", number, F_DUPFD_CLOEXEC, LOWEST), "dup"));
 }

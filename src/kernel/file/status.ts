@@ -111,7 +111,7 @@ function readTime(at: number): bigint {
   return statx.view.getBigInt64(at, true) * 1_000_000_000n + BigInt(statx.view.getUint32(at + 8, true));
 }
 
-/** The number stat(2) shows for a device, so that it compares with what Node's fs gives. */
+/** The number stat(2) shows for a device, so that it can be compared with the result of node:fs. */
 function deviceNumber(major: number, minor: number): bigint {
   const [M, m] = [BigInt(major), BigInt(minor)];
   return ((M & 0xfffff000n) << 32n) | ((M & 0xfffn) << 8n) | ((m & 0xffffff00n) << 12n) | (m & 0xffn);

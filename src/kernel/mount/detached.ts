@@ -13,7 +13,7 @@ const CMD_CREATE = 6;
 const INERT = 0x1 | 0x2 | 0x4 | 0x8;
 
 /**
- * Mounts the file system `type` of the device `source`, read-only and inert; gives its root directory. `options` are flags
+ * Mounts the file system `type` of the device `source`, read-only and inert; returns its root directory. `options` are flags
  * (`noload`) or assignments (`rescue=all`) of the file system's own.
  */
 export function mountDetached(type: string, source: string, options: readonly string[]): Fd {

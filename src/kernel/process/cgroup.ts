@@ -95,7 +95,7 @@ export function childCgroups(path: string): string[] {
 }
 
 /**
- * Sends a signal to every process of the group and below it, but not to ourselves; gives how many got it (null: the
+ * Sends a signal to every process of the group and below it, but not to ourselves; returns how many got it (null: the
  * kernel killed them all at once and does not count). Groups that fork meanwhile are gone through again.
  */
 export function killCgroup(path: string, signal: number): number | null {

@@ -123,7 +123,7 @@ export class PidRef implements Disposable {
   }
 
   /**
-   * Runs `read`, which asks something by process number, and gives its answer; `ESRCH` when the process was gone by then,
+   * Runs `read`, which asks something by process number, and returns its result; `ESRCH` when the process was gone by then,
    * and the answer might be about another one.
    */
   verified<T>(read: () => T): T {

@@ -107,7 +107,7 @@ function toInteger(argument: SyscallArgument): number | bigint {
   return typeof argument === "object" ? argument.address : argument;
 }
 
-/** Makes a system call and gives what the kernel gives: a value of 0 or more, or minus an errno. Interrupted calls are repeated. */
+/** Makes a system call and returns the result of the kernel: a value of 0 or more, or minus an errno. Interrupted calls are repeated. */
 export function trySys(
   name: SyscallName,
   a: SyscallArgument = 0,
@@ -124,7 +124,7 @@ export function trySys(
   }
 }
 
-/** Makes a system call and gives its value; throws SyscallError. */
+/** Makes a system call and returns its value; throws SyscallError. */
 export function sys(
   name: SyscallName,
   a: SyscallArgument = 0,

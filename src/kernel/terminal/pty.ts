@@ -105,7 +105,7 @@ export function terminalSettings(terminal: Fd): TerminalSettings {
   return { settings: Buffer.from(termios.bytes) };
 }
 
-/** Every byte passes as it is, both ways, cfmakeraw(3); gives the settings before. `"keep-output"` leaves newlines translated. */
+/** Every byte passes as it is, both ways, cfmakeraw(3); returns the settings before. `"keep-output"` leaves newlines translated. */
 export function makeRaw(terminal: Fd, output: "raw" | "keep-output" = "raw"): TerminalSettings {
   const before = terminalSettings(terminal);
   const clear = (at: number, bits: number) =>

@@ -44,7 +44,7 @@ export function inputMode(master: Fd): InputMode {
   };
 }
 
-/** Output passes as it is, input is left alone; gives the settings before. */
+/** Output passes as it is, input is left alone; returns the settings before. */
 export function makeOutputRaw(terminal: Fd): TerminalSettings {
   const before = terminalSettings(terminal);
   termios.bytes.set(before.settings);

@@ -99,7 +99,7 @@ function empty(top: Fd, mountId: bigint): void {
   }
 }
 
-/** Removes what can be removed at once; gives the directory that must be emptied first. */
+/** Removes what can be removed at once; returns the directory that must be emptied first. */
 function removeOrOpen(parent: Fd, { name, kind }: RawEntry, mountId: bigint): Fd | null {
   if (kind !== "directory" && (kind !== null || status.readEntry(parent, name).kind !== "directory")) {
     removeEntry(parent, name, 0);

@@ -207,7 +207,7 @@ export function formatMachine(machine: Machine): string {
   return text;
 }
 
-/** Reads a state file of any version. Gives null for one that is not of the machine `name`, or names no process. */
+/** Reads a state file of any version. Returns null for one that is not of the machine `name`, or names no process. */
 export function parseMachine(name: string, text: string): SavedMachine | null {
   const keys = parseEnvFile(text);
   const leader = number(keys.get("LEADER")) ?? 0;

@@ -73,7 +73,7 @@ function end(child: Child): void {
   if (child.pidRef?.waitExit(LAST_WAIT_MS) === false) log("warning", `Process ${child.pid} does not end.`);
 }
 
-/** Does the copy, when this is the child; gives its exit code. Null when it is not. */
+/** Does the copy, when this is the child; returns its exit code. Null when it is not. */
 export function copyInherited(args: readonly string[]): number | null {
   if (args[0] !== INHERITED) return null;
   const [, written, entries, whole] = args;

@@ -28,7 +28,7 @@ function statusOf(root: Fd, name: string): FileStatus | null {
   }
 }
 
-/** Renames unless the new name is taken (`EEXIST`); gives the kernel's result. */
+/** Renames unless the new name is taken (`EEXIST`); returns the kernel's result. */
 export function renameNew(root: Fd, from: string, to: string): number {
   const result = rename(root, from, to, RENAME_NOREPLACE);
   if (result !== EINVAL) return result;

@@ -56,7 +56,7 @@ function writeAt(file: Fd, chunk: Buffer, from: number, to: number, position: nu
   for (let at = from; at < to; ) at += writeSync(file.number, chunk, at, to - at, position + at - from);
 }
 
-/** Writes `chunk` where it belongs, leaving out blocks of zeros; gives the bytes that were written. */
+/** Writes `chunk` where it belongs, leaving out blocks of zeros; returns the bytes that were written. */
 export function writeSparse(file: Fd, chunk: Buffer, position: number): number {
   let written = 0;
   for (let at = 0; at < chunk.length; ) {
@@ -69,7 +69,7 @@ export function writeSparse(file: Fd, chunk: Buffer, position: number): number {
   return written;
 }
 
-/** Writes the content of an image; gives its size. EFBIG when it has more than it may. */
+/** Writes the content of an image; returns its size. EFBIG when it has more than it may. */
 export async function writeRaw(
   source: Chunks,
   target: RawTarget,

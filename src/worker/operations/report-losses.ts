@@ -1,4 +1,4 @@
-// Telling the admin what a copy lacks, but not a thousand times.
+// Logs which files of a copy lack attributes, at most MOST_LINES of them.
 
 const MOST_LINES = 20;
 

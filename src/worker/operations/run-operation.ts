@@ -10,13 +10,13 @@ export interface Telling {
   progress(progress: Plain): void;
 }
 
-/** Does the work; gives a value for the daemon, or throws. */
+/** Does the work; returns a value for the daemon, or throws. */
 export type Work = (args: readonly string[], tell: Telling) => Plain;
 
 const RESULT_FD = 3;
 const PROGRESS_INTERVAL_MS = 500;
 
-/** The entry point of a worker that does `work`. It gives the exit code. */
+/** The entry point of a worker that does `work`. It returns the exit code. */
 export function workerOf(work: Work): (args: string[]) => Promise<number> {
   return async (args) => {
     process.umask(0o022);

@@ -8,7 +8,7 @@ const WINDOW = 32 << 10;
 const PARALLEL = Math.max(2, navigator.hardwareConcurrency);
 const LEVEL = 6;
 
-/** No name and no time: the same content gives the same file. 255: made on no particular system. */
+/** No name and no time: the same content is compressed to the same file. 255: made on no particular system. */
 const HEADER = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255]);
 
 function deflate(block: Buffer, dictionary: Buffer | undefined, isLast: boolean): Promise<Buffer> {

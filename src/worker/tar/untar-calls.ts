@@ -31,7 +31,7 @@ function openResolved(parent: Fd, name: RawName, flags: number, mode: number): n
   how.view.setBigUint64(8, BigInt(mode), true);
   how.view.setBigUint64(16, BigInt(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS), true);
   let result = EAGAIN;
-  // A rename anywhere on the system during the walk gives EAGAIN.
+  // A rename anywhere on the system during the walk makes the kernel return EAGAIN.
   for (let tries = 0; tries < 128 && result === EAGAIN; tries++) {
     result = trySys("openat2", parent.number, rawAddress(name), how, how.size);
   }
@@ -152,7 +152,7 @@ export function setLength(file: Fd, bytes: number): void {
   check(trySys("ftruncate", file.number, bytes), "truncate");
 }
 
-/** Sets the process' mask of permissions that new files do not get; gives the former one. */
+/** Sets the process' mask of permissions that new files do not get; returns the former one. */
 export function setMask(mask: number): number {
   return trySys("umask", mask);
 }

@@ -124,7 +124,7 @@ async function copyOut(source: Fd, target: Fd, size: number): Promise<void> {
   await copyRaw(source, target, exportProgress(size), { reserveBytes: 0 });
 }
 
-/** Runs the program; gives its exit code. */
+/** Runs the program; returns its exit code. */
 export const main = entryOf({
   name: "systemd-export",
   summary: "Export container or virtual machine images.",

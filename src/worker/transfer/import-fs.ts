@@ -87,7 +87,7 @@ const run = entryOf({
   verbs: { run: { words: [0, 2], usage: "DIRECTORY [NAME]", help: "Import a directory", run: importTree } },
 });
 
-/** Runs the program; gives its exit code. */
+/** Runs the program; returns its exit code. */
 export async function main(args: string[]): Promise<number> {
   return copyInherited(args) ?? run(args);
 }

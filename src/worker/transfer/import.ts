@@ -155,7 +155,7 @@ async function importRawDirect(input: Input, path: string, options: WorkerOption
   if (options.readOnly) lockInPlace(target.fd);
 }
 
-/** Runs the program; gives its exit code. */
+/** Runs the program; returns its exit code. */
 export const main = entryOf({
   name: "systemd-import",
   summary: "Import container or virtual machine images.",

@@ -197,7 +197,7 @@ async function unpacked(source: Chunks, place: PullPlace, { contentBytes }: JobL
   }
 }
 
-/** Fills `stage`; gives a second tree where one was made. */
+/** Fills `stage`; returns a second tree where one was made. */
 async function unpackedTree(source: Chunks, stage: Stage, place: PullPlace, limitBytes: number): Promise<Stage | null> {
   const unpack = unpackOptions(place.options);
   const twin = place.isCopied ? Twin.make(place.root, unpack) : null;

@@ -172,7 +172,7 @@ async function failWithoutSums<T>(downloaded: Promise<T>, begun: Promise<void>, 
   return Promise.race([downloaded, hopeless]);
 }
 
-/** Verifies a download and gives it a name; gives the one it is kept under, without ending, or null when that is final. */
+/** Verifies a download and gives it a name; returns the one it is kept under, without ending, or null when that is final. */
 async function accept(
   place: PullPlace,
   result: Exclude<DownloadResult, { cached: string }>,
@@ -216,7 +216,7 @@ function requireLiteral(verify: string, sha256: string): void {
   throw new ErrnoError("EBADMSG", `DOWNLOAD INVALID: Checksum did not check out: expected ${verify}, got ${sha256}`);
 }
 
-/** Runs the program; gives its exit code. */
+/** Runs the program; returns its exit code. */
 export const main = entryOf({
   name: "systemd-pull",
   summary: "Download container or virtual machine images.",

@@ -25,7 +25,7 @@ export interface WorkerProgram {
 const ABORTED = 4; // EINTR
 const FAILED = 1;
 
-/** The entry point of a worker program. It gives the exit code. */
+/** The entry point of a worker program. It returns the exit code. */
 export function entryOf(program: WorkerProgram): (args: string[]) => Promise<number> {
   return (args) => runProgram(program, args);
 }

@@ -5,7 +5,7 @@ import { isErrno } from "../../kernel/syscall/sys.ts";
 import { log } from "../program/log.ts";
 import { sweepOrphans } from "./remove-orphans.ts";
 
-/** Sweeps the directories; gives the exit code. */
+/** Sweeps the directories; returns the exit code. */
 export async function main(directories: string[]): Promise<number> {
   for (const path of directories) sweepDirectory(path);
   return 0;
