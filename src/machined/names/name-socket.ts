@@ -9,6 +9,7 @@ import { Acceptor } from "../../kernel/socket/acceptor.ts";
 import { SocketStream, type StreamHandlers } from "../../kernel/socket/stream.ts";
 import { AF_INET } from "../../kernel/syscall/constants.ts";
 import type { Daemon } from "../action/daemon.ts";
+import { addressesForName } from "./addresses-for-name.ts";
 import { findRecord, recordName } from "./userdb.ts";
 
 const LINE_LIMIT_BYTES = 256;
@@ -104,15 +105,13 @@ export class NameSocket {
   }
 }
 
-/** The interface is the host's, and only said where it is the only one: it makes link-local addresses usable. */
 function hostLines(daemon: Daemon, name: string): string {
-  const machine = daemon.registry.get(name);
-  if (machine.class !== "container") return "NO\n";
-  const [only = 0, ...others] = machine.facts.networkInterfaces;
-  const lines = daemon.addresses.of(machine).map(({ family, bytes }) => {
+  const found = addressesForName(daemon, name);
+  if (found === null) return "NO\n";
+  const lines = found.addresses.map(({ family, bytes }) => {
     return `${family === AF_INET ? 4 : 6} ${Buffer.from(bytes).toString("hex")}\n`;
   });
-  return `OK ${others.length === 0 ? only : 0}\n${lines.join("")}`;
+  return `OK ${found.ifindex ?? 0}\n${lines.join("")}`;
 }
 
 function idOf(text: string): number {

@@ -1,17 +1,16 @@
 // Names of machines for systemd-resolved (io.systemd.Resolve.Hook, since 259).
 //
 // Only the exact name of a machine is ours: the original answers NXDOMAIN for everything below it, so that a machine
-// called `ai` hides all of `.ai` (systemd#43783). Only machines that root registered are answered for: another user
-// could otherwise take any name. A machine without addresses is "not mine", not an error that costs the whole query.
+// called `ai` hides all of `.ai` (systemd#43783). A machine without addresses is "not mine", not an error that costs the
+// whole query.
 
 import { IoSystemdResolveHook } from "../../api/io-systemd-resolve.ts";
 import type { VarlinkParameters, VarlinkResult } from "../../api/varlink-table.ts";
 import { errnoNameOf, invalidArgument, MachinedError } from "../../base/error.ts";
 import { type BoundVarlink, bindVarlink, type VarlinkCall } from "../../ipc/varlink/binding.ts";
 import type { LocalAddress } from "../../kernel/socket/netlink.ts";
-import type { Machine } from "../../registry/machine/machine.ts";
 import type { Daemon } from "../action/daemon.ts";
-import { neighbourAddresses } from "../machines/vm-addresses.ts";
+import { addressesForName, isResolvable, type NamedAddresses } from "./addresses-for-name.ts";
 
 const CLASS_IN = 1;
 const RCODE_SUCCESS = 0;
@@ -55,7 +54,7 @@ export class ResolveHook {
 
   #filter(): Filter {
     const names = Array.from(this.#daemon.registry.list())
-      .filter(isTrusted)
+      .filter(isResolvable)
       .map((machine) => machine.name);
     const labels = names.map((name) => name.split(".").length);
     const most = labels.length === 0 ? undefined : Math.max(...labels);
@@ -64,35 +63,24 @@ export class ResolveHook {
 
   #resolve(questions: readonly Question[]): Answer {
     if (questions.length === 0) throw invalidArgument("question", "No question");
-    const machines = questions.map(({ key }) => this.#machineOf(key));
-    if (machines.every((machine) => machine === null)) return {};
     const answer: Resource[] = [];
     let isOurs = false;
-    for (const [index, { key }] of questions.entries()) {
-      const machine = machines[index];
-      if (machine === null || machine === undefined) continue;
-      const addresses = this.#addressesOf(machine);
-      if (addresses === null) continue;
+    for (const { key } of questions) {
+      const found = this.#addressesOf(key);
+      if (found === null) continue;
       isOurs = true;
       const family = ADDRESS_TYPES[Number(key.type)]?.family;
-      for (const address of addresses) if (address.family === family) answer.push(record(key, machine, address));
+      for (const address of found.addresses) if (address.family === family) answer.push(record(key, found, address));
     }
     return isOurs ? { rcode: RCODE_SUCCESS, answer } : {};
   }
 
-  #machineOf({ name, class: dnsClass = CLASS_IN }: ResourceKey): Machine | null {
-    const machine = Number(dnsClass) === CLASS_IN ? this.#daemon.registry.find(name) : null;
-    return machine !== null && isTrusted(machine) ? machine : null;
-  }
-
   /** null where the machine has no network of its own, or no addresses in it. */
-  #addressesOf(machine: Machine): readonly LocalAddress[] | null {
+  #addressesOf({ name, class: dnsClass = CLASS_IN }: ResourceKey): NamedAddresses | null {
+    if (Number(dnsClass) !== CLASS_IN) return null;
     try {
-      const addresses =
-        machine.class === "vm"
-          ? neighbourAddresses(machine.facts.networkInterfaces)
-          : this.#daemon.addresses.of(machine);
-      return addresses.length === 0 ? null : addresses;
+      const found = addressesForName(this.#daemon, name);
+      return found === null || found.addresses.length === 0 ? null : found;
     } catch (error) {
       if (!(error instanceof MachinedError) && errnoNameOf(error) === null) throw error;
       return null;
@@ -100,17 +88,12 @@ export class ResolveHook {
   }
 }
 
-function isTrusted(machine: Machine): boolean {
-  return !machine.isHost && (machine.facts.uid === 0 || machine.facts.uid === process.geteuid?.());
-}
-
-function record(key: ResourceKey, machine: Machine, address: LocalAddress): Resource {
-  const owner = { class: CLASS_IN, type: Number(key.type), name: machine.name };
-  const [ifindex] = machine.facts.networkInterfaces;
+function record(key: ResourceKey, { ifindex }: NamedAddresses, { bytes }: LocalAddress): Resource {
+  const type = Number(key.type);
   return {
-    rr: { key: owner, address: [...address.bytes] },
-    raw: wireFormat(machine.name, owner.type, address.bytes).toString("base64"),
-    ifindex: machine.facts.networkInterfaces.length === 1 ? ifindex : undefined,
+    rr: { key: { class: CLASS_IN, type, name: key.name }, address: [...bytes] },
+    raw: wireFormat(key.name, type, bytes).toString("base64"),
+    ifindex: ifindex ?? undefined,
   };
 }
 
