@@ -31,7 +31,7 @@ const NSS_FLAGS = ["-std=gnu11", "-O2", "-fPIC", "-shared", "-s", "-fvisibility=
 const NSS_LINK = ["-Wl,-z,now,-z,relro", "-Wl,-soname,libnss_mymachines.so.2"];
 
 /**
- * Compiles the C library's module (src/nss/module.c) into `outfile`. Gives false where there is no C compiler: then the
+ * Compiles the C library's module (src/nss/module.c) into `outfile`. Returns false without a C compiler: then the
  * executable is whole but for `machined install --nss`. Throws with the compiler's output where that fails.
  */
 export function buildNssModule(outfile: string): boolean {
@@ -58,7 +58,7 @@ export function buildEnterProgram(outfile: string): boolean {
 
 /**
  * Builds `outfile` (default dist/machined) and returns its path; throws with the compiler's output when that fails.
- * It is built in a folder beside its place and renamed, so that what stands there is always whole.
+ * It is built in a folder beside its place and renamed, so that the executable is never incomplete.
  */
 export function build(outfile = join(top, "dist/machined")): string {
   mkdirSync(dirname(outfile), { recursive: true });

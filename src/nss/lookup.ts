@@ -37,7 +37,7 @@ const DATABASES: Readonly<Record<string, Database>> = {
   group: { request: (key) => (isId(key) ? `GID ${key}` : `GROUP ${key}`), format: groupLine },
 };
 
-/** Runs the program; gives its exit code. */
+/** Runs the program; returns its exit code. */
 export async function main(args: string[]): Promise<number> {
   const [database, ...keys] = args;
   if (database === "--help" || database === "-h") return print(HELP, FOUND);

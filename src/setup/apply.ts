@@ -1,4 +1,4 @@
-// Carries out a plan, or takes a manifest away again. Both say each thing they do.
+// Carries out a plan, or removes what a manifest lists. Both print each step.
 
 import { chmodSync, existsSync, mkdirSync, renameSync, rmdirSync, rmSync } from "node:fs";
 import { copyProgram, look, writeLink, writeText } from "./disk.ts";
@@ -104,7 +104,7 @@ function removeMade(host: Host, made: readonly Made[], say: Say): void {
   }
 }
 
-/** A directory that has got other files since stays. */
+/** A directory that contains other files is kept. */
 function removeIfEmpty(path: string): boolean {
   try {
     rmdirSync(path);

@@ -19,12 +19,12 @@ export function stopOwnImportSocket(command: Run): void {
   command("systemctl", "stop", SOCKET);
 }
 
-/** After the files are gone and systemd knows: the next call starts the distribution's daemon, where there is one. */
+/** After files are removed and systemd has reloaded, the next call starts the distribution's daemon, if installed. */
 export function giveBackImports(say: Say, command: Run): void {
   endIdle(say, command);
 }
 
-/** Ends the running daemon unless it has work; false when it goes on. */
+/** Ends the running daemon unless transfers run; returns false if it continues. */
 function endIdle(say: Say, command: Run): boolean {
   if (command("systemctl", "is-active", "--quiet", SERVICE).code !== 0) return true;
   const manager = ["org.freedesktop.import1", "/org/freedesktop/import1", "org.freedesktop.import1.Manager"];

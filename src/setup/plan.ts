@@ -1,5 +1,5 @@
 // Compares what a host is to have with what stands there. A plan changes nothing: it says what will be made, what stays
-// and what an earlier installation left over, and it refuses where something of somebody else is in the way.
+// and with what an earlier installation left; it refuses to replace files that belong to something else.
 
 import { existsSync } from "node:fs";
 import { type Found, hashOfFile, hashOfText, look } from "./disk.ts";
@@ -81,7 +81,7 @@ function decide(found: Found | null, made: Made, before: Made | undefined): Acti
   return isSame(found, before) ? "replace" : "save";
 }
 
-/** Whether what stands there is what was (or is to be) made. */
+/** Whether the file there equals the one that was installed or would be. */
 export function isSame(found: Found, made: Made): boolean {
   switch (made.kind) {
     case "file":

@@ -1,4 +1,4 @@
-// Puts the freshly installed daemon in the place of the running one, and back. The machines go on in both directions:
+// Replaces the running daemon by the installed one, and the reverse. Machines keep running both ways:
 // they live in units of their own, and what is known about them stands in /run/systemd/machines, which both read.
 
 import { existsSync, readdirSync, readlinkSync } from "node:fs";
@@ -88,7 +88,7 @@ function startWithSocket(command: Run): void {
   throw new SetupError(`${SOCKET} did not start: see 'systemctl status ${SOCKET}'`);
 }
 
-/** Starts of the last seconds do not count: who installs again and again must not meet systemd's start limit. */
+/** Starts the daemon after resetting its count of starts: repeated installations must not reach the start limit. */
 function start(command: Run, verb: "start" | "restart"): void {
   command("systemctl", "reset-failed", SERVICE);
   if (command("systemctl", verb, SERVICE).code === 0) return;
@@ -102,11 +102,11 @@ function sayKept(before: readonly string[], say: Say, command: Run): void {
   const pid = command("systemctl", "show", "--property=MainPID", "--value", SERVICE).output;
   const kept = before.length - lost.length;
   say(`${SERVICE} runs as process ${pid}, ${kept === 1 ? "1 machine" : `${kept} machines`} kept`);
-  // One that ended while the daemons changed places is no news; the names are there for whoever wonders.
+  // A machine may end during the replacement without a fault; the names are listed for the administrator.
   if (lost.length > 0) say(`no longer registered: ${lost.join(", ")}`);
 }
 
-/** What the running daemon says; where there is no bus to ask over, what its state files say. */
+/** The machines that the running daemon lists; without a bus, those in its state files. */
 function listMachines(command: Run): string[] {
   const manager = ["org.freedesktop.machine1", "/org/freedesktop/machine1", "org.freedesktop.machine1.Manager"];
   const { code, output } = command("busctl", "--json=short", "call", ...manager, "ListMachines");
@@ -120,7 +120,7 @@ export function stopOwnSocket(command: Run = run): void {
   command("systemctl", "stop", SOCKET);
 }
 
-/** After the files are gone: the distribution's daemon takes over, or, where there is none, ours ends. */
+/** After files are removed: starts the distribution's daemon, or stops the running one if none is installed. */
 export function giveBack(wasActive: boolean, say: Say, command: Run = run): void {
   const before = machineNames();
   reload(command);

@@ -47,7 +47,7 @@ test("a link's name chooses the program", () => {
   expect(run([called("systemd-machined"), "--help"]).stdout).toContain("systemd-machined");
 });
 
-test("so does the name that a caller gives, and a first argument", () => {
+test("the name it is called by and a first argument choose the program, too", () => {
   expect(run([executable, "--help"], { argv0: "machinectl" }).stdout).toContain("machinectl [OPTION…] COMMAND");
   expect(run([executable, "machinectl", "--help"]).stdout).toContain("machinectl [OPTION…] COMMAND");
   expect(run([executable, "install", "--help"]).stdout).toStartWith("machined install [OPTION…]");
@@ -123,7 +123,7 @@ test("the executable carries the files it installs", () => {
   expect(existsSync(join(root, "usr/local"))).toBe(false);
 });
 
-test("mistakes in the words of install are told", () => {
+test("wrong arguments of install are reported", () => {
   expect(run([executable, "install", "--rooot=/x"]).stderr).toBe(
     "machined install: unrecognized option '--rooot', see 'machined install --help'\n",
   );

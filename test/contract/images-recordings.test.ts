@@ -99,7 +99,7 @@ for (const file of readdirSync(DIRECTORY).filter((name) => name.endsWith(".txt")
   });
 }
 
-test("clean --json= gives what was removed, on stdout", async () => {
+test("clean --json= prints the removed images on stdout", async () => {
   const images = new FakeImages(IMAGE_WORLDS["list"] ?? []);
   for (const [args, row] of [
     [["clone", "alpha", ".h1"], ""],

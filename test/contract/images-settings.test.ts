@@ -43,7 +43,7 @@ async function run(
 
 const FOO = "[Exec]\nBoot=no\n";
 
-test("C128: cat prints each file under its path, goes on over missing ones, and fails in the end", async () => {
+test("C128: cat prints each file under its path, continues after missing ones, and exits with 1", async () => {
   mkdirSync(directories.own);
   const path = join(directories.own, "foo.nspawn");
   writeFileSync(path, FOO);

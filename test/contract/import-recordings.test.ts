@@ -308,7 +308,7 @@ describe("what is asked of the daemon", () => {
     expect(await callsOf(line)).toEqual([call]);
   });
 
-  test("C117 nobody is asked for a password when that is not wanted", async () => {
+  test("C117 --no-ask-password forbids questions for a password", async () => {
     const process = new ImportProcess({}, expectedOf({ command: "$ x", body: ["[exit 0]"] }));
     await runClient(IMPORTCTL, ["--no-ask-password", "cancel-transfer", "4"], process);
     expect(process.daemon.calls[0]?.interactive).toBe(false);
@@ -330,7 +330,7 @@ describe("what is asked of the daemon", () => {
     );
   });
 
-  test("a daemon that goes away is told, and is a failure", async () => {
+  test("a daemon that ends during a transfer is reported as a failure", async () => {
     const process = new ImportProcess({}, { stdout: "", stderr: "", screen: "", status: 0 });
     process.daemon.bus = () => ({
       call: async () => [9, `${IMPORT1}/transfer/_9`],

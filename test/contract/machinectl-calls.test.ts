@@ -77,7 +77,7 @@ describe("arguments of a call", () => {
     });
   }
 
-  test("C117 calls may ask for a password unless told otherwise", async () => {
+  test("C117 calls allow questions for a password unless --no-ask-password is given", async () => {
     const allowed = (await run("kill alpha")).calls.map(({ interactive }) => interactive);
     const forbidden = (await run("kill alpha --no-ask-password")).calls.map(({ interactive }) => interactive);
     expect([allowed, forbidden]).toEqual([[true], [false]]);
@@ -264,7 +264,7 @@ describe("without a bus", () => {
     expect(process.targets).toEqual([{ kind: "private", path: "/tmp/own/machine/private" }]);
   });
 
-  test("the bus's own failure is told when there is no private socket either", async () => {
+  test("the failure of the bus is reported if there is no private socket either", async () => {
     const { process, status } = await run("show mini", { sockets: [] });
     const text = "Failed to connect to system scope bus via local transport: No such file or directory\n";
     expect([process.stderr, status]).toEqual([text, 1]);

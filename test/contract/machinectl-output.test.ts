@@ -115,7 +115,7 @@ describe("--help", () => {
     expect([status, process.targets]).toEqual([0, []]);
   });
 
-  test("of a verb or alias tells its words and options", async () => {
+  test("of a verb or alias lists its words and options", async () => {
     const { stdout } = await run("help kill");
     expect(stdout).toContain("machinectl kill [OPTIONS] <NAME>");
     expect(stdout).toContain("--kill-whom=<WHOM>");
@@ -161,7 +161,7 @@ describe("when it cannot print", () => {
 });
 
 describe("status", () => {
-  test("goes on when the processes cannot be had (C44)", async () => {
+  test("continues when the processes cannot be read (C44)", async () => {
     const process = new FakeProcess(WORLD);
     const bus = process.managers.bus();
     process.connectBus = async () => ({

@@ -56,7 +56,7 @@ test("a program that tests depend on is listed, so that it is installed before t
   expect(found(/Bun\.which\(/, /^test\/lib\/(programs|host-suite)\.ts/)).toEqual([]);
 });
 
-test("what is left out is told with its reason, and the closing line is the last", () => {
+test("tests that are left out are listed with their reasons before the closing line", () => {
   const directory = mkdtempSync(join(tmpdir(), "left-out-"));
   const notes = join(directory, "notes");
   const script = `

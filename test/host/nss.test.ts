@@ -25,7 +25,7 @@ afterAll(() => bed.stop(), GUARD_MS);
 const MODULE = "libnss_mymachines.so.2";
 
 function lookups(whose: "distribution" | "own"): void {
-  test("V1 V2 getent ahosts gives every address, link-local ones with the interface", async () => {
+  test("V1 V2 getent ahosts returns every address, link-local ones with the interface", async () => {
     const output = await bed.run("getent -s mymachines ahosts deb1");
     expect(output).toMatch(/^(192\.168|10\.|169\.254)[\d.]+\s+STREAM/m);
     expect(output).toMatch(/^fe80::[0-9a-f:]+%\d+\s+STREAM/m);
@@ -52,7 +52,7 @@ function lookups(whose: "distribution" | "own"): void {
     }
   });
 
-  test("V9 on the way to the daemon's own start nobody waits for it", async () => {
+  test("V9 a lookup during the daemon's own start does not wait for it", async () => {
     const env = "SYSTEMD_ACTIVATION_UNIT=systemd-machined.service SYSTEMD_ACTIVATION_SCOPE=system";
     const { code } = await bed.exec(`${env} getent -s mymachines hosts deb1`);
     expect(code).toBe(2);
@@ -126,7 +126,7 @@ describe.skipIf(isStock)(`our NSS module${reason}`, () => {
       machined install --now --nss`);
   }, GUARD_MS);
 
-  test("it is put beside the C library, and nsswitch.conf names it", async () => {
+  test("the module is installed beside the C library, and nsswitch.conf names it", async () => {
     expect(await bed.run("grep -c mymachines /etc/nsswitch.conf")).toBe("3");
     expect(await bed.run(`find /usr/lib -name ${MODULE} | wc -l`)).toBe("1");
     expect(await bed.run("getent hosts deb1")).toContain("deb1");

@@ -72,7 +72,7 @@ function short(body: string) {
   `);
 }
 
-test("who comes while no file can be opened is let in when one can", async () => {
+test("a connection that arrives while descriptors are exhausted is accepted when one is free", async () => {
   const { stdout, stderr } = await short(`
     if (accepted.length !== 0) throw new Error("accepted without descriptors?");
     free();

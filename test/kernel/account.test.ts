@@ -13,7 +13,7 @@ afterAll(() => rmSync(directory, { recursive: true }));
 const uid = process.geteuid?.() ?? 0;
 const liar = { ...process.env, USER: "liar", LOGNAME: "liar", USERNAME: "liar" };
 
-test("who runs a process is not what $USER says", async () => {
+test("the user of a process is taken from the kernel, not from $USER", async () => {
   const script = `console.log((await import("${import.meta.dir}/../../src/kernel/process/account.ts")).ownAccount().name)`;
   const names = [liar, { PATH: process.env["PATH"] }].map((env) =>
     Bun.spawnSync([process.execPath, "-e", script], { env }).stdout.toString().trim(),
@@ -34,12 +34,12 @@ test("the C library answers many times alike", () => {
   for (let round = 0; round < 2000; round++) expect(accountOfLibrary(0)).toEqual(first);
 });
 
-test("a user who is nowhere is not found", () => {
+test("a user without a record is not found", () => {
   expect(accountOfLibrary(4_000_000_123)).toBeNull();
   expect(accountInFile(4_000_000_123, "/etc/passwd")).toBeNull();
 });
 
-test("lines of other formats are left out, and an absent file has nobody", () => {
+test("malformed lines are skipped, and an absent file has no users", () => {
   const path = join(directory, "passwd");
   writeFileSync(path, "\n+::::::\n:x:7:7::/nowhere:\nseven:x:7:7:Seven:/home/7:/bin/sh\neight:x:8:8:::\n");
   expect(accountInFile(7, path)).toEqual({ uid: 7, name: "seven", home: "/home/7" });

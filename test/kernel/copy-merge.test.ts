@@ -93,7 +93,7 @@ for (const type of ["ext4", "btrfs"] as const) {
   });
 }
 
-test("directories are merged: what is there stays, what is missing comes", () => {
+test("directories are merged: existing entries stay, missing ones are added", () => {
   const from = makeTree("merge", { "a/new": "new", "a/both": "theirs", "b/c/d": "deep" });
   const to = makeTree("merge-to", { "a/both": "ours", "a/old": "old", "b/c": "a file where a directory comes" });
   copy(from, to);

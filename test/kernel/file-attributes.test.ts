@@ -47,7 +47,7 @@ test("the time a file was made is the file system's, or an older one that was no
   expect(createdUsec(file)).toBe(born);
 });
 
-test("a path is told by its descriptor, without links", () => {
+test("the path of a descriptor is returned without links", () => {
   mkdirSync(join(directory, "real"));
   symlinkSync("real", join(directory, "link"));
   using file = openPath(join(directory, "link"), "path");

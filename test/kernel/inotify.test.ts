@@ -25,7 +25,7 @@ test("changes in a directory come with the entry's name, and only those asked fo
   expect(seen).toEqual(["one create", "zwei-ü moved-to", "zwei-ü delete"]);
 });
 
-test("two watches of one file are told apart, and the last to leave takes the kernel's with it", async () => {
+test("two watches of one file are independent, and closing the last removes the kernel's watch", async () => {
   const file = join(directory, "b");
   writeFileSync(file, "");
   symlinkSync(file, join(directory, "link"));

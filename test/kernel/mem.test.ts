@@ -22,7 +22,7 @@ test("pinned memory stays where it is while code that touches it gets optimised"
   }
 });
 
-test("a pointer inside a structure reaches memory that nobody else refers to", () => {
+test("memory that only a pointer in a structure refers to stays allocated", () => {
   const ends = pin(8);
   sys("pipe2", ends, 0);
   const [read, write] = [ends.view.getInt32(0, true), ends.view.getInt32(4, true)];

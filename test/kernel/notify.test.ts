@@ -54,7 +54,7 @@ test("without a service manager nothing is sent; a promised one that is missing 
   await withEnvironment({ NOTIFY_SOCKET: "/no/such" }, () => expect(() => notify("READY=1")).toThrow("No such file"));
 });
 
-test("a listener that throws, or is closed by its callback, harms nobody", async () => {
+test("a callback that throws or closes its listener does not affect other listeners", async () => {
   let calls = 0;
   const before = openDescriptors();
   const listener = new NotifyListener({ abstract: `notify-once-${process.pid}` }, () => {

@@ -25,7 +25,7 @@ function acl(...entries: [tag: number, id: number][]): Buffer {
 
 const NONE = 0xffff_ffff;
 
-test("entries of ACLs name the users of the other side; who does not exist there has none", () => {
+test("ACL entries are mapped to the users of the other side; entries without a user there are dropped", () => {
   const given = acl([1, NONE], [2, 10], [4, NONE], [8, 20]);
   const name = "system.posix_acl_access";
   expect(attributeFor(name, given, INTO)).toEqual(acl([1, NONE], [2, 5010], [4, NONE], [8, 5020]));

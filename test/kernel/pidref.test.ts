@@ -66,7 +66,7 @@ test("numbers that are no process, and descriptors that are no pidfd, are refuse
   ref[Symbol.dispose]();
 });
 
-test("without a pidfd the time of start tells a process from a later one", async () => {
+test("without a pidfd the start time distinguishes a process from a later one", async () => {
   const child = sleeper();
   using plain = PidRef.fromPidOnly(child.pid);
   expect(plain.id).toBeNull();

@@ -194,7 +194,7 @@ const CHECK_LIFE = `
   LATER
 `;
 
-test("a throwing callback is reported and the loop goes on; without watches the process ends", async () => {
+test("a throwing callback is reported and the loop continues; without watches the process exits", async () => {
   const write = 'writeSome(b, Buffer.from("2"));';
   for (const later of [`setImmediate(() => { ${write} });`, whenThreadWaits(write)]) {
     const { stdout, stderr, exitCode } = await runScript(CHECK_LIFE.replace("LATER", () => later));

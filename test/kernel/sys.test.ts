@@ -4,7 +4,7 @@ import { SYSCALL_NUMBERS } from "../../src/kernel/syscall/numbers.ts";
 import { check, isErrno, NR, SyscallError, sys, trySys } from "../../src/kernel/syscall/sys.ts";
 import { MANY, runC } from "./support.ts";
 
-test("a call gives the kernel's value, or minus the errno", () => {
+test("a call returns the kernel's value, or minus the errno", () => {
   expect(sys("getpid")).toBe(process.pid);
   expect(trySys("close", -1)).toBe(-9);
   expect(trySys("openat", -100, scratchString("/no/such/file"), 0)).toBe(-2);

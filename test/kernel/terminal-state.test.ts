@@ -4,7 +4,7 @@ import { makeRaw, openPty, openPtyPeer, restoreTerminal } from "../../src/kernel
 import { inputMode, makeOutputRaw, sessionLeader } from "../../src/kernel/terminal/terminal-state.ts";
 import { MANY, until } from "./support.ts";
 
-test("the master tells how its terminal takes input", () => {
+test("the terminal's input mode is read through the master", () => {
   const { master } = openPty();
   using _ = master;
   using peer = openPtyPeer(master);
@@ -13,7 +13,7 @@ test("the master tells how its terminal takes input", () => {
   expect(inputMode(master).isByLine).toBe(false);
 });
 
-test("the master tells which session has its terminal", async () => {
+test("the terminal's session is read through the master", async () => {
   const { master, path } = openPty();
   using _ = master;
   expect(sessionLeader(master)).toBeNull();

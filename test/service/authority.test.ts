@@ -153,7 +153,7 @@ describe("an Authority", () => {
     rmSync(root, { recursive: true, force: true });
   });
 
-  test("asks nobody about a process that has gone: its number may be another's", async () => {
+  test("does not ask about a process that has ended: its PID may be reused", async () => {
     const path = join(root, "socket");
     using listener = listenUnix(path);
     const connect = `const net = require("node:net"); net.connect(${JSON.stringify(path)}, () => process.exit())`;
@@ -174,14 +174,14 @@ describe("an Authority", () => {
     authority.close();
   });
 
-  test("says no when nobody has answered in time, and takes the question back", async () => {
+  test("refuses when no answer comes in time, and cancels the question", async () => {
     const authority = new Authority({ kind: "system" }, { deadlineMs: { people: 100, rules: 100 } });
     expect(authority.ask(asking, caller, permission)).rejects.toThrow("Access denied");
     await waitFor(() => expect(broker.cancelled).toHaveLength(1), "the question to be taken back");
     authority.close();
   });
 
-  test("gives up a polkit that takes nothing back, and asks the next one over a new connection", async () => {
+  test("closes the connection to a polkit that does not cancel, and asks the next one over a new connection", async () => {
     const times = { deadlineMs: { people: 50, rules: 50 }, cancelGraceMs: 50 };
     const authority = new Authority({ kind: "system" }, times);
     broker.questions.length = 0;

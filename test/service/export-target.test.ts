@@ -68,7 +68,7 @@ describe.skipIf(!isRoot)(`where an export goes${needsRoot}`, () => {
     expect((await exported(at("to-directory"))).log).toContain("it is a directory");
   });
 
-  test("a fifo is written to, whoever comes to read, and waiting for that can be cancelled", async () => {
+  test("an export waits for the reader of a fifo, and the wait can be cancelled", async () => {
     Bun.spawnSync(["mkfifo", at("fifo")]);
     const waiting = host.start("systemd-export", ["raw", "disk", at("fifo")]);
     const end = finished(waiting);

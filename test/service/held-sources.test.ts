@@ -145,7 +145,7 @@ describe.skipIf(!isRoot)(`what is copied is held${needsRoot}`, () => {
     expect(statSync(fifo).isFIFO()).toBe(true);
   });
 
-  test("one that was removed by somebody who knows no locks is no source of a success", () => {
+  test("a source removed by a program that ignores locks makes the operation fail", () => {
     const host = new ImageHost();
     const tree = join(host.pool, "source");
     mkdirSync(tree);

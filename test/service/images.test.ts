@@ -252,7 +252,7 @@ describe.skipIf(!isRoot)(`images${needsRoot}`, () => {
     expect(mode()).toBe(0o640);
   });
 
-  test("M158 C66: an image that somebody has locked is busy for every change and for looks into it", async () => {
+  test("M158 C66: a locked image is busy for every change and for reading its content", async () => {
     makeTree("one", { "etc/hostname": "x" });
     const { dev, ino } = statSync(join(pool, "one"), { bigint: true });
     const locks = join(root, "run/systemd/nspawn/locks");
@@ -314,7 +314,7 @@ describe.skipIf(!isRoot)(`images${needsRoot}`, () => {
     expect(readdirSync(pool)).toEqual([]);
   });
 
-  test("cleaning goes on after an image that cannot be removed, and names it", async () => {
+  test("cleaning continues after an image that cannot be removed, and names it", async () => {
     for (const name of ["a", "b", "c"]) makeTree(name);
     Bun.spawnSync(["mount", "-t", "tmpfs", "tmpfs", join(pool, "b")]);
     try {
@@ -352,7 +352,7 @@ describe.skipIf(!isRoot)(`images${needsRoot}`, () => {
     for (const [release] of all) expect([...(release as Map<string, string>)]).toEqual([["ID", "t"]]);
   });
 
-  test("M164: a disk image that is none gives an error, and says what it was about", async () => {
+  test("M164: an invalid disk image is reported as an error that names it", async () => {
     makeDisk("zeros");
     writeFileSync(join(pool, "tiny.raw"), "x");
     for (const name of ["zeros", "tiny"]) {

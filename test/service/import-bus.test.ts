@@ -102,7 +102,7 @@ describe.skipIf(!can)(`on a bus${reason}`, () => {
     );
   });
 
-  test("I27 whoever is not root needs polkit's word: import, export, pull", async () => {
+  test("I27 users other than root need polkit's permission: import, export, pull", async () => {
     polkit.asked.length = 0;
     const args = ["sssb", "http://played/done", "x", "no", "false"];
     const answer = await asNobodyOfManager("PullTar", ...args);
@@ -195,7 +195,7 @@ describe.skipIf(!isRoot)("ending for want of work", () => {
     expect(readdirSync(join(daemon.runtime, "import"))).toEqual([]);
   });
 
-  test("I40 I39 readiness and the watchdog are told to the service manager", async () => {
+  test("I40 I39 readiness and the watchdog are reported to the service manager", async () => {
     const told: string[] = [];
     const { NotifyListener } = await import("../../src/kernel/socket/notify-listener.ts");
     const address = { abstract: `importd-test-${process.pid}` };
@@ -210,7 +210,7 @@ describe.skipIf(!isRoot)("ending for want of work", () => {
     expect(told).toContain("STOPPING");
   });
 
-  test("I31 a user's own daemon asks nobody about pulls, imports and cancelling", async () => {
+  test("I31 a user's own daemon asks no polkit about pulls, imports and cancelling", async () => {
     await using userBus = await TestBus.start();
     chmodSync(userBus.directory, 0o755);
     const polkit = await PlayedPolkit.start(userBus);

@@ -72,7 +72,7 @@ describe.skipIf(!isRoot)(`clients without a bus${needsRoot}`, () => {
     expect([code, stderr.split("\n")[1]]).toEqual([0, "5"]);
   });
 
-  test("C134 Ctrl-C: the transfer goes on, is listed, and can be cancelled", async () => {
+  test("C134 Ctrl-C: the transfer continues, is listed, and can be cancelled", async () => {
     const child = start("importctl", ["-m", "pull-tar", "http://played/wait.tar"]);
     const id = await waitFor(async () => {
       const { stdout } = await run("importctl", "--no-legend", "list-transfers");

@@ -284,7 +284,7 @@ describe.skipIf(!isRoot)(`transfers${needsRoot}`, () => {
     expect(await errorOf(manager(bus, "ExportRaw", "shs", "x", file, "rar"))).toStartWith("InvalidArgs");
   });
 
-  test("I33 a daemon that is told to end stops its workers first", async () => {
+  test("I33 a daemon that is terminated stops its workers first", async () => {
     await using other = await TestImportd.start();
     const client = await other.bus();
     const events = await Announcements.of(client);
@@ -297,7 +297,7 @@ describe.skipIf(!isRoot)(`transfers${needsRoot}`, () => {
     expect(other.log).toContain("Transfer aborted.");
   });
 
-  test("23 a worker that floods its log is cut short, and that is told", async () => {
+  test("a worker that floods its log is truncated, with a message", async () => {
     const id = await pull(bus, "flood");
     const [, note] = await heard.line(id, /^\d+ lines of the log were left out\.$/);
     await over(id);

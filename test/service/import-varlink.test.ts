@@ -97,7 +97,7 @@ describe.skipIf(!isRoot)(`io.systemd.Import${needsRoot}`, () => {
     expect(await call("Cancel", { id })).toBe("NoSuchTransfer");
   });
 
-  test("I44 Pull without 'more' gives the id, and the transfer runs to its end", async () => {
+  test("I44 Pull without 'more' returns the id, and the transfer runs to its end", async () => {
     const reply = (await call("Pull", request("done", { verify: "no" }))) as Reply;
     expect(reply).toEqual({ id: expect.any(Number) });
     expect(await heard.result(reply["id"] as number)).toBe("done");
@@ -168,7 +168,7 @@ describe.skipIf(!isRoot)(`io.systemd.Import${needsRoot}`, () => {
     expect(environment).toContain(`MACHINED_RUNTIME_DIRECTORY=${daemon.runtime}`);
   });
 
-  test("I50 24 whoever follows may go: the transfer goes on", async () => {
+  test("I50 the transfer continues when its client disconnects", async () => {
     const client = await daemon.varlink();
     let id = 0;
     for await (const reply of client.callMore("io.systemd.Import.Pull", request("wait-alone"))) {

@@ -57,7 +57,7 @@ describe.skipIf(!canRun)(`doors into machines${needsRoot}`, () => {
     manager(bus, "OpenMachineShell", "sssasas", name, ...rest);
   const descriptorsOfDaemon = () => readdirSync(`/proc/${daemon.pid}/fd`).length;
 
-  test("M106 a container and the host give pseudo terminals, a VM does not", async () => {
+  test("M106 pseudo terminals are opened in containers and on the host, not in virtual machines", async () => {
     for (const call of [
       () => manager(bus, "OpenMachinePTY", "s", "full"),
       () => manager(bus, "OpenMachinePTY", "s", "bare"),

@@ -11,7 +11,7 @@ import { waitFor } from "../lib/wait-for.ts";
 const LOG = { info: () => {}, warning: () => {}, debug: () => {} };
 
 describe.skipIf(!isRoot)(`operations${needsRoot}`, () => {
-  test("the caller of a killed worker that hangs in a file system is sent away, and the worker takes nobody's place", async () => {
+  test("a call whose killed worker hangs in a file system fails, and the worker occupies no other user's place", async () => {
     using files = new HungFileSystem();
     const ended = Promise.withResolvers<void>();
     const spawn = (): Child => {

@@ -151,7 +151,7 @@ afterAll(() => {
 });
 
 describe.skipIf(!isRoot)(`killed${isRoot ? "" : " (left out: needs root)"}`, () => {
-  test("a worker that is killed anywhere: the next one goes on, ends with the same content and leaves nothing", async () => {
+  test("a worker is killed at any point: the next one resumes, ends with the same content and leaves nothing", async () => {
     for (let i = 0; i < KILLS; i++) {
       const name = i % 2 === 0 ? "disk.raw" : "tree.tar";
       const { at, size } = somewhere(name);
@@ -182,7 +182,7 @@ describe.skipIf(!isRoot)(`killed${isRoot ? "" : " (left out: needs root)"}`, () 
     }
   });
 
-  test("a daemon that is killed anywhere: its workers end, and the next call goes on", async () => {
+  test("a daemon is killed at any point: its workers end, and the next call resumes", async () => {
     await using daemon = await TestImportd.start({ SYSTEMD_PULL_PATH: "", SYSTEMD_IMPORT_SYNC: "no" });
     const root = join(daemon.images, "var/lib/machines");
     for (let i = 0; i < KILLS; i++) {
@@ -218,7 +218,7 @@ describe.skipIf(!isRoot)(`killed${isRoot ? "" : " (left out: needs root)"}`, () 
     }
   });
 
-  test("what nobody went on with for a week is removed, what is younger stays", async () => {
+  test("partial downloads that were not resumed for a week are removed, younger ones stay", async () => {
     const root = scratch.root();
     mkdirSync(root);
     const [old, young, alone] = ["a", "b", "c"].map((digit) => `.#pull-${digit.repeat(16)}`);

@@ -152,7 +152,7 @@ describe.skipIf(!isRoot)(`registration${needsRoot}`, () => {
   const isListed = async () =>
     ((await manager(bus, "ListMachines")) as [[string][]])[0].some(([name]) => name === "dead");
 
-  test("whoever may not register a machine cannot take the name of a dead one", async () => {
+  test("a user without permission to register cannot take the name of a dead machine", async () => {
     await registerDead();
     expect(await isListed()).toBe(true);
     broker.onQuestion = (question) => question.answer(false);
@@ -160,7 +160,7 @@ describe.skipIf(!isRoot)(`registration${needsRoot}`, () => {
     expect(await isListed()).toBe(true);
   });
 
-  test("nor can another user who may register machines, while anybody is left in its unit; root can", async () => {
+  test("nor can a user with that permission while a process is left in its unit; root can", async () => {
     broker.onQuestion = (question) => question.answer(true, { "polkit.result": "auth_admin" });
     expect(await errorOf(registerAs(NOBODY, leader))).toStartWith("org.freedesktop.machine1.MachineExists");
     expect(await isListed()).toBe(true);

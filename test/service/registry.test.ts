@@ -235,7 +235,7 @@ describe.skipIf(!isRoot)(`a registry of its own${needsRoot}`, () => {
     await manager(bus, "UnregisterMachine", "s", "ex");
   });
 
-  test("M62 M80 whoever registers another process is its supervisor", async () => {
+  test("M62 M80 the caller that registers another process is its supervisor", async () => {
     await register(bus, "sup", await daemon.leader());
     const path = "/org/freedesktop/machine1/machine/sup";
     expect(await getProperty(bus, path, MACHINE, "Supervisor")).toBe(process.pid);

@@ -217,7 +217,7 @@ describe.skipIf(!isRoot)(`Varlink${needsRoot}`, () => {
     expect(await failure(userdb.call(`${USERDB}.GetMemberships`, { service: MACHINE }))).toContain("NoRecordFound");
   });
 
-  test("V17 V18 V22 V23 V30 machines whose names or maps give no users", async () => {
+  test("V17 V18 V22 V23 V30 machines whose names or maps have no user names", async () => {
     const query = async (name: string, leader: number, kind = "container") => {
       await machine.call(`${MACHINE}.Register`, { name, class: kind, leader, allocateUnit: true });
       const answer = await failure(user({ userName: `vu-${name}-0` }));

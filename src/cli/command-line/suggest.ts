@@ -20,7 +20,7 @@ export function editDistance(a: string, b: string): number {
   return last[b.length] ?? 0;
 }
 
-/** The first of the words with the smallest rank; a rank of null disqualifies. */
+/** Returns the first word with the smallest rank, ignoring words with a rank of null. */
 function nearest(words: readonly string[], rank: (word: string) => number | null): string | undefined {
   let best: { word: string; rank: number } | undefined;
   for (const word of words) {
@@ -30,7 +30,7 @@ function nearest(words: readonly string[], rank: (word: string) => number | null
   return best?.word;
 }
 
-/** The word that `typed` begins, or else the nearest within five edits; undefined when there is none. */
+/** Returns the shortest word that begins with `typed`, else the nearest within five edits, else undefined. */
 export function suggest(typed: string, words: readonly string[]): string | undefined {
   const begun = nearest(words, (word) => (word.startsWith(typed) ? word.length : null));
   return (

@@ -56,9 +56,9 @@ export interface VerbRow {
   readonly wordsUntilRest?: number;
   /** Whether it runs when no verb is named. */
   readonly isDefault?: true;
-  /** Says something before even the number of words is looked at. */
+  /** Prints a notice before the number of words is checked. */
   readonly announce?: (session: Session) => void;
-  /** Gets the words after the verb, and the program it belongs to; gives the exit status. */
+  /** Takes the words after the verb and the program that it belongs to; returns the exit status. */
   readonly run: (session: Session, words: readonly string[], program: ClientProgram) => Promise<number>;
 }
 

@@ -28,7 +28,7 @@ async function holdLeader(facts: MachineFacts, session: Session): Promise<PidRef
   const { PidRef } = await import("../../kernel/process/pidref.ts");
   const leader = PidRef.of(facts.leaderPid);
   try {
-    // The number may have passed to another process before it was held: then the manager knows it no more.
+    // The PID may have been reused before the pidfd was opened: then the manager reports another leader.
     const again = await machineFacts(session, facts.name);
     if (again.leaderPid === facts.leaderPid && again.id === facts.id) return leader;
     throw new Failure(`Machine '${facts.name}' has ended`);

@@ -68,7 +68,7 @@ async function runIn(
   return child.exited;
 }
 
-/** Runs the command in all machines; gives the first exit status that is not 0, in the order of the machines. */
+/** Runs the command in all machines; returns the first exit status that is not 0, in the order of the machines. */
 export async function execMany(
   session: Session,
   machines: readonly string[],

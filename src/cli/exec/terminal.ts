@@ -22,7 +22,7 @@ function openTerminal(leader: PidRef): Pty {
   }
 }
 
-/** Runs the command on a terminal; gives its exit status, or that of the session where a signal ended it. */
+/** Runs the command on a terminal; returns its exit status, or the session's where a signal ended it. */
 export async function execOnTerminal(session: Session, request: EnterRequest): Promise<number> {
   const { master } = openTerminal(request.leader);
   using peer = openPtyPeer(master);

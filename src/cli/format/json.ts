@@ -50,7 +50,7 @@ function element(value: Json, paint: Paint, indent: string | null): string {
   return `${open}\n${parts.map((part) => `${indent}\t${part}`).join(",\n")}\n${indent}${close}`;
 }
 
-/** One JSON document, framed and with its line end. `paint` gives the colours (none: empty strings). */
+/** One JSON document, framed and with its line end. `paint` holds the colours; empty strings for none. */
 export function formatJson(value: Json, mode: JsonMode, paint: Paint): string {
   const [before, after] = FRAME[mode];
   return before + element(value, paint, mode === "pretty" ? "" : null) + after;

@@ -1,6 +1,6 @@
 // Which control characters on a terminal are ours. Text of a daemon, a machine or a file has none that get there: Output
 // writes them as `\x1b`. What we send ourselves (colours, links, the end of a raw line) is marked by `own()`, with a number
-// that nobody who sends us text can know, and becomes what it is when it is written.
+// that no sender of text can know, and is replaced by the sequence on output.
 import { withoutControls } from "../../base/control-characters.ts";
 
 const MARK = `\u{FDD0}${crypto.randomUUID().slice(0, 18)}`;

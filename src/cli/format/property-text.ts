@@ -32,7 +32,7 @@ function unsigned64(name: string, value: bigint, zone: Zone): string {
   return String(value);
 }
 
-/** A value as text by its type; null for types that have no text form. The empty string means there is no value. */
+/** Returns a value as text by its type; null for types without a text form, the empty string for no value. */
 export function propertyText(name: string, { signature, value }: TypedValue, zone: Zone): string | null {
   if (signature === "ay" && value instanceof Uint8Array) return Buffer.from(value).toString("hex");
   if (signature === "as" && Array.isArray(value)) return value.map(String).map(shellWord).join(" ");

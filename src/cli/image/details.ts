@@ -1,4 +1,4 @@
-// All that `image-status` tells about one image, collected by questions asked side by side
+// Collects what `image-status` prints about one image, by calls that run at the same time
 // (org.freedesktop.machine1(5), "Image Objects").
 import { UINT64_MAX } from "../../base/format.ts";
 import { attempt } from "../session/failure.ts";

@@ -19,7 +19,7 @@ function tell(session: Session, [kind, file, source]: Change): void {
   else if (kind === "dangling") report.info(`Unit ${file} is an alias to a unit that is not present, ignoring.`);
 }
 
-/** Changes unit files, tells what changed, and has the service manager read them again. */
+/** Changes unit files, prints the changes, and reloads the service manager. */
 async function change(
   session: Session,
   make: () => Promise<{ readonly changes: readonly Change[] }>,

@@ -7,11 +7,18 @@ import { formatJson } from "../format/json.ts";
 import { parseSize } from "../format/size.ts";
 import { parseBoolean } from "../format/terminal.ts";
 import { startPolkitAgent } from "../session/agents.ts";
-import { attempt, Failure } from "../session/failure.ts";
+import { attempt, Failure, isBusFailure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 
 /** Copying or removing a whole system has no time limit. */
 const NO_TIMEOUT = { timeoutMs: 0x7fff_ffff };
+
+/** What helps when an image is busy; nothing for the pool and for `.host` as the new name, which nobody can free. */
+function inUse(member: string, args: Readonly<Record<string, unknown>>): string | undefined {
+  if (!member.includes("Image") || args["new_name"] === ".host") return undefined;
+  const name = args["name"];
+  return `Image '${name}' is in use. If a machine runs from it, 'machinectl poweroff ${name}' ends that machine.`;
+}
 
 /** Calls the manager without a time limit; a failure begins with `complaint`. */
 function change<Name extends Parameters<Session["manager"]>[0]>(
@@ -20,7 +27,8 @@ function change<Name extends Parameters<Session["manager"]>[0]>(
   member: Name,
   args: CallArguments<typeof Manager, Name>,
 ): Promise<CallResult<typeof Manager, Name>> {
-  return attempt(complaint, () => session.manager(member, args, NO_TIMEOUT));
+  const hintFor = (error: unknown) => (isBusFailure(error, "System.Error.EBUSY") ? inUse(member, args) : undefined);
+  return attempt(complaint, () => session.manager(member, args, NO_TIMEOUT), hintFor);
 }
 
 /** The verb `clone`. */
@@ -69,7 +77,7 @@ export async function setLimit(session: Session, words: readonly string[]): Prom
   return 0;
 }
 
-/** The verb `clean`: removes hidden images, with -a all; says which, and what that freed, or gives it with `--json=`. */
+/** The verb `clean`: removes hidden images, with -a all; prints names and space freed, as JSON with `--json=`. */
 export async function clean(session: Session): Promise<number> {
   await startPolkitAgent(session);
   const mode = session.settings.all ? "all" : "hidden";

@@ -29,7 +29,7 @@ export function requireHostFiles(session: Session, verb: "Cat" | "Edit"): void {
   if (runner !== "nspawn") throw new Failure(`${verb} is only supported for --runner=nspawn`);
 }
 
-/** The path that a word gives itself, or null for the name of a machine. Throws a Failure for one that leads elsewhere. */
+/** Returns a word that is a path, null for a machine name. Throws a Failure for a path that is not normalized. */
 export function ownPath(word: string): string | null {
   if (!word.startsWith("/")) return null;
   if (!isNormalizedPath(word)) throw new Failure(`Invalid settings file path '${word}'.`);
@@ -45,7 +45,7 @@ export function settingsFileName(word: string): string {
   return name;
 }
 
-/** The path of the settings file of that name, or null where there is none. */
+/** Returns the path of the settings file of that name, or null. */
 export function findSettings(name: string, { own, runtime, images }: SettingsDirectories): string | null {
   const paths = [own, runtime, images].map((directory) => join(directory, name));
   return paths.find(exists) ?? null;
@@ -77,7 +77,7 @@ export function withErrno(error: unknown): unknown {
   return code === undefined ? error : Object.assign(new Error(code), { errnoName: code });
 }
 
-/** The verb `cat`: goes on after a machine without settings, and says so in the end. */
+/** The verb `cat`: continues after a machine without settings, and exits with 1 in that case. */
 export async function cat(
   session: Session,
   words: readonly string[],

@@ -12,7 +12,7 @@ export function unitOf(session: Session, name: string): string {
   return `systemd-${session.settings.runner}@${name}.service`;
 }
 
-/** Whether there is an image of that name; throws a Failure for a name that can be no machine's. */
+/** Returns whether an image of that name exists; throws a Failure for an invalid machine name. */
 export async function hasImage(session: Session, name: string): Promise<boolean> {
   try {
     await checkImage(session, name);

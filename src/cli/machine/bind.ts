@@ -11,7 +11,8 @@ export async function bind(session: Session, [machine = "", path = "", inMachine
     const paths = { source: path, destination: inMachine };
     await session.manager("BindMountMachine", { name: machine, ...paths, read_only: readOnly, mkdir });
   } catch (error) {
-    throw failed("Failed to bind mount", error);
+    const target = inMachine === "" ? "" : ` to '${inMachine}'`;
+    throw failed(`Failed to bind mount '${path}'${target} in machine '${machine}'`, error);
   }
   return 0;
 }

@@ -6,21 +6,29 @@ const NOT_OFFERED = ["MethodNotFound", "InterfaceNotFound", "MethodNotImplemente
   (n) => `org.varlink.service.${n}`,
 );
 
+const NO_SUCH_MACHINE = "io.systemd.Machine.NoSuchMachine";
+
 /**
- * The control socket of a machine, or null where it has none, or where the manager has no Varlink to ask. Throws a
- * Failure for a machine that is not known.
+ * Returns the path of a machine's control socket; null if the machine has none or the manager cannot tell. Throws a
+ * Failure for an unknown machine, which prints the id of the error where the caller's verb is recorded to do so.
  */
-export async function controlAddress(manager: Varlink, name: string): Promise<string | null> {
+export async function controlAddress(
+  manager: Varlink,
+  name: string,
+  { printsErrorId = false } = {},
+): Promise<string | null> {
   try {
     const { controlAddress: address } = await manager.call("io.systemd.Machine.List", { name });
     return typeof address === "string" && address !== "" ? address.replace(/^unix:/, "") : null;
   } catch (error) {
     if (!isVarlinkFailure(error) || NOT_OFFERED.includes(error.id)) return null;
-    throw new Failure(`Failed to look up machine '${name}': ${error.id}`, { cause: error });
+    const reason = error.id === NO_SUCH_MACHINE && !printsErrorId ? `No machine '${name}' known` : error.id;
+    throw new Failure(`Failed to look up machine '${name}': ${reason}`, { cause: error });
   }
 }
 
-/** For what only a control socket can do. */
+/** The failure of a verb that needs a control socket. */
 export function noControlSocket(name: string): Failure {
-  return new Failure(`Machine '${name}' does not expose a varlink control socket.`);
+  const hint = "Only virtual machines whose supervisor offers a control socket can do this.";
+  return new Failure(`Machine '${name}' does not expose a varlink control socket.`, { hint });
 }

@@ -13,30 +13,39 @@ const REPLACE = 1n;
 
 /** The verb `copy-to`: the path in the machine is that on the host unless one is given. */
 export function copyTo(session: Session, [machine = "", path = "", inMachine = path]: readonly string[]) {
-  return copy(session, "CopyToMachine", machine, hostPath(path), inMachine);
+  const from = hostPath(path);
+  const attempted = `Failed to copy '${from}' to '${inMachine}' in machine '${machine}'`;
+  return copy(session, attempted, "CopyToMachine", { name: machine, source: from, destination: inMachine });
 }
 
 /** The verb `copy-from`. */
 export function copyFrom(session: Session, [machine = "", path = "", onHost = path]: readonly string[]) {
-  return copy(session, "CopyFromMachine", machine, path, hostPath(onHost));
+  const to = hostPath(onHost);
+  const attempted = `Failed to copy '${path}' in machine '${machine}' to '${to}'`;
+  return copy(session, attempted, "CopyFromMachine", { name: machine, source: path, destination: to });
 }
 
 type Copy = "CopyToMachine" | "CopyFromMachine";
 
-async function copy(session: Session, member: Copy, name: string, source: string, destination: string) {
+interface CopyPaths {
+  readonly name: string;
+  readonly source: string;
+  readonly destination: string;
+}
+
+async function copy(session: Session, attempted: string, member: Copy, args: CopyPaths): Promise<number> {
   await startPolkitAgent(session);
-  const args = { name, source, destination };
   try {
     if (session.settings.force) {
       await session.manager(`${member}WithFlags` as const, { ...args, flags: REPLACE }, NO_TIMEOUT);
     } else await session.manager(member, args, NO_TIMEOUT);
   } catch (error) {
-    throw failed("Failed to copy", error);
+    throw failed(attempted, error);
   }
   return 0;
 }
 
-/** Relative to where we are. The manager takes no `..`, which is resolved here, where the links it may go through are. */
+/** Makes a path of this host absolute. The manager refuses `..`, so it is resolved here, through links. */
 function hostPath(path: string): string {
   const absolute = path.startsWith("/") ? path : `${process.cwd()}/${path}`;
   if (!/\/(\.{0,2})(\/|$)/.test(absolute.replace(/\/$/, ""))) return absolute;
@@ -46,7 +55,7 @@ function hostPath(path: string): string {
   return join(real(dirname(whole)), name);
 }
 
-/** The kernel's idea of where a path leads: in JavaScript `..` would be resolved by its text. */
+/** Resolves a path by opening it, because JavaScript resolves `..` by the text alone. */
 function real(path: string): string {
   try {
     using place = openPath(path, "path");

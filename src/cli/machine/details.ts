@@ -1,4 +1,4 @@
-// All that `status` tells about one machine, collected by questions asked side by side
+// Collects what `status` prints about one machine, by calls that run at the same time
 // (org.freedesktop.machine1(5), "Machine Objects").
 import { formatAddress } from "../../base/ip-address.ts";
 import { type ProcessTree, processTree, type UnitProcess } from "../format/process-tree.ts";
@@ -42,9 +42,9 @@ export interface MachineDetails extends MachineFacts {
   readonly supervisor: NamedProcess | null;
   readonly interfaces: readonly NamedInterface[];
   readonly addresses: readonly { readonly text: string; readonly isIpv6: boolean }[];
-  /** Null where the manager does not tell. */
+  /** Null if the manager refuses the call. */
   readonly osRelease: ReadonlyMap<string, string> | null;
-  /** Null where the manager does not tell. */
+  /** Null if the manager refuses the call. */
   readonly uidShift: number | null;
   readonly processes: ProcessTree | null;
   readonly elsewhere: readonly UnitProcess[];
@@ -151,7 +151,7 @@ export async function machineFacts(session: Session, wantedName: string): Promis
   };
 }
 
-/** Collects what else there is to know of a machine. What cannot be learned is left empty. */
+/** Collects the details of a machine. Details that cannot be read stay empty. */
 export async function machineDetails(session: Session, facts: MachineFacts): Promise<MachineDetails> {
   const { name, leaderPid, supervisorPid, interfaceIndices } = facts;
   const [addresses, os, shift, leader, supervisor, processes, interfaces] = await Promise.all([

@@ -1,4 +1,4 @@
-// The last journal entries about a unit, printed by journalctl as a child; nothing where there is no journalctl.
+// The last journal entries about a unit, printed by a journalctl child process; nothing if journalctl is not installed.
 //
 // Two runs, because none prints "the last N since the machine was started" in order: the first finds where the oldest
 // wanted entry is, going backwards; the second prints from there.

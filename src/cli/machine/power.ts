@@ -7,12 +7,14 @@ import { attempt } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import { controlAddress, noControlSocket } from "./control-socket.ts";
 
-/** A way to end or restart a machine: the control socket's method, and what it amounts to without one. */
+/** A change of a machine's power: the control socket's method, and the call that replaces it without a socket. */
 interface PowerAction {
   readonly method: string;
   readonly what: string;
   readonly otherwise: (session: Session, name: string) => Promise<unknown>;
   readonly complaint: (name: string) => string;
+  /** Whether an unknown machine is reported by the id of the Varlink error, as scripts know it from the original. */
+  readonly printsErrorId: boolean;
 }
 
 const POWER_OFF: PowerAction = {
@@ -20,6 +22,7 @@ const POWER_OFF: PowerAction = {
   what: "power off",
   otherwise: (session, name) => session.manager("KillMachine", { name, whom: "leader", signal: SIGRTMIN_PLUS_4 }),
   complaint: () => "Could not kill machine",
+  printsErrorId: true,
 };
 
 const REBOOT: PowerAction = {
@@ -27,6 +30,7 @@ const REBOOT: PowerAction = {
   what: "reboot",
   otherwise: (session, name) => session.manager("KillMachine", { name, whom: "leader", signal: SIGINT }),
   complaint: (name) => `Could not reboot machine '${name}'`,
+  printsErrorId: true,
 };
 
 const TERMINATE: PowerAction = {
@@ -34,9 +38,10 @@ const TERMINATE: PowerAction = {
   what: "terminate",
   otherwise: (session, name) => session.manager("TerminateMachine", { id: name }),
   complaint: () => "Could not terminate machine",
+  printsErrorId: true,
 };
 
-/** There is no other way to hold a machine. */
+/** Machines without a control socket cannot be paused. */
 function withoutControlSocket(_session: Session, name: string): Promise<never> {
   throw noControlSocket(name);
 }
@@ -46,6 +51,7 @@ const PAUSE: PowerAction = {
   what: "pause",
   otherwise: withoutControlSocket,
   complaint: () => "Could not pause machine",
+  printsErrorId: false,
 };
 
 const RESUME: PowerAction = {
@@ -53,6 +59,7 @@ const RESUME: PowerAction = {
   what: "resume",
   otherwise: withoutControlSocket,
   complaint: () => "Could not resume machine",
+  printsErrorId: false,
 };
 
 async function control(session: Session, action: PowerAction, name: string, address: string): Promise<void> {
@@ -67,7 +74,7 @@ async function applyToAll(session: Session, action: PowerAction, names: readonly
   await startPolkitAgent(session);
   const manager = await session.varlink();
   for (const name of names) {
-    const address = manager === null ? null : await controlAddress(manager, name);
+    const address = manager === null ? null : await controlAddress(manager, name, action);
     if (address !== null) {
       await control(session, action, name, address);
       continue;
@@ -102,7 +109,7 @@ export function resume(session: Session, names: readonly string[]): Promise<numb
   return applyToAll(session, RESUME, names);
 }
 
-/** The verb `kill`. Whom to kill is for the manager to judge. */
+/** The verb `kill`. The manager checks which processes are meant. */
 export async function kill(session: Session, names: readonly string[]): Promise<number> {
   const { killWhom, signal } = session.settings;
   await startPolkitAgent(session);

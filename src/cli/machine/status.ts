@@ -23,7 +23,7 @@ function namedProcess(process: NamedProcess | null): string {
   return process.name === null ? String(process.pid) : `${process.pid} (${process.name})`;
 }
 
-/** Addresses of IPv6 carry the interface when there is only one, so that link-local ones can be used as they are. */
+/** IPv6 addresses have a suffix if the machine has one interface, so that link-local ones can be used. */
 function addressLines(details: MachineDetails): string {
   const only = details.interfaces.length === 1 ? details.interfaces[0] : undefined;
   const scope = only === undefined ? "" : `%${only.index}`;

@@ -48,7 +48,10 @@ function requireLocal(session: Session, verb: string): void {
 
 async function connectControl(session: Session, machine: string): Promise<Varlink> {
   const manager = await session.varlink();
-  if (manager === null) throw new Failure("Failed to connect to machined varlink: No such file or directory");
+  if (manager === null) {
+    const hint = "Volumes need the Varlink socket of systemd-machined, which 257 and later have.";
+    throw new Failure("Failed to connect to machined varlink: No such file or directory", { hint });
+  }
   const address = await controlAddress(manager, machine);
   if (address === null) throw noControlSocket(machine);
   return attempt(`Failed to connect to the control socket of machine '${machine}'`, () =>
@@ -56,10 +59,10 @@ async function connectControl(session: Session, machine: string): Promise<Varlin
   );
 }
 
-/** The user may be asked for a password meanwhile. */
+/** Long enough for the user to type a password. */
 const ACQUIRE_TIMEOUT_MS = 45_000;
 
-/** Both peers' errors are told by their ids, as those of the original. */
+/** Errors of both peers are printed by their ids, as the original does. */
 async function acquire(session: Session, spec: VolumeSpec, name: string): Promise<Fd> {
   const { settings, ports } = session;
   const directory = settings.scope === "user" ? `${ports.env["XDG_RUNTIME_DIR"] ?? ""}/systemd` : "/run/systemd";

@@ -4,26 +4,37 @@
 
 import { parseOptions } from "../command-line/getopt.ts";
 import type { OptionContext } from "../command-line/option-values.ts";
-import { type ClientProgram, findVerb, type VerbRow, verbNames, wordLimits } from "../command-line/verb-row.ts";
+import {
+  type ClientProgram,
+  findVerb,
+  type VerbRow,
+  verbNames,
+  wordLimits,
+  wordsUsage,
+} from "../command-line/verb-row.ts";
 import { Failure } from "../session/failure.ts";
 import type { Ports } from "../session/ports.ts";
 import { Session } from "../session/session.ts";
 import { defaultSettings } from "../session/settings.ts";
 
 /** The row of the verb that was typed; throws a Failure for an unknown verb or a wrong number of words. */
-async function chooseVerb(session: Session, verbs: readonly VerbRow[], words: readonly string[]): Promise<VerbRow> {
+async function chooseVerb(session: Session, program: ClientProgram, words: readonly string[]): Promise<VerbRow> {
+  const { verbs } = program;
   const [name] = words;
   const verb = name === undefined ? verbs.find(({ isDefault }) => isDefault) : findVerb(verbs, name);
   if (verb === undefined) {
     const { suggest } = await import("../command-line/suggest.ts");
-    const nearest = suggest(name ?? "", verbNames(verbs));
+    const { synonymOf } = await import("../command-line/synonyms.ts");
+    const nearest = synonymOf(name ?? "", program.name) ?? suggest(name ?? "", verbNames(verbs));
     throw new Failure(`Unknown command verb '${name}'${nearest === undefined ? "." : `, did you mean '${nearest}'?`}`);
   }
   verb.announce?.(session);
   const { least, most } = wordLimits(verb);
   const count = Math.max(words.length - 1, 0);
-  if (count < least) throw new Failure("Too few arguments.");
-  if (count > most) throw new Failure("Too many arguments.");
+  const usage = wordsUsage(verb, session.terminal.glyphs.ellipsis);
+  const hint = `Usage: ${program.name} ${verb.meta.name} ${usage}`.trimEnd();
+  if (count < least) throw new Failure("Too few arguments.", { hint });
+  if (count > most) throw new Failure("Too many arguments.", { hint });
   return verb;
 }
 
@@ -52,11 +63,11 @@ async function execute(session: Session, program: ClientProgram, args: readonly 
     await finish();
     return 0;
   }
-  const verb = await chooseVerb(session, program.verbs, words);
+  const verb = await chooseVerb(session, program, words);
   return verb.run(session, words.slice(1), program);
 }
 
-/** Runs a client with its arguments in the given surroundings; gives the exit status. */
+/** Runs a client with its arguments with the given ports; returns the exit status. */
 export async function runClient(program: ClientProgram, args: readonly string[], ports: Ports): Promise<number> {
   const session = new Session(defaultSettings(), ports);
   let status: number;
@@ -64,7 +75,7 @@ export async function runClient(program: ClientProgram, args: readonly string[],
     status = await execute(session, program, args);
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
-    for (const line of error.message.split("\n")) session.report.error(line);
+    session.report.failure(error);
     status = 1;
   }
   await session.close();

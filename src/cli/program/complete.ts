@@ -1,5 +1,5 @@
 // `machinectl complete KIND [WORD…]` and the same of importctl: what a shell offers at the cursor, one candidate a line.
-// The completion scripts of install/completions call it; nobody else needs to. It asks nobody for a password, prints
+// The completion scripts of install/completions call it and nothing else does. It never asks for a password, prints
 // nothing where something fails, and always exits with 0: a completion must not disturb the command line.
 
 import { listDirectory } from "../../kernel/file/directory-entry.ts";

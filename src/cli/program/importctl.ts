@@ -49,12 +49,12 @@ export const IMPORTCTL: ClientProgram = {
   options: IMPORTCTL_OPTIONS,
 };
 
-/** Runs importctl with its arguments in the given surroundings; gives the exit status. */
+/** Runs importctl with its arguments with the given ports; returns the exit status. */
 export function runImportctl(args: readonly string[], ports: Ports): Promise<number> {
   return runClient(IMPORTCTL, args, ports);
 }
 
-/** Entry point: the arguments after the program's name; gives the exit status. */
+/** Entry point: takes the arguments after the program's name, returns the exit status. */
 export function main(args: string[]): Promise<number> {
   return runImportctl(args, processPorts());
 }

@@ -14,12 +14,12 @@ export const MACHINECTL: ClientProgram = {
   options: OPTIONS,
 };
 
-/** Runs machinectl with its arguments in the given surroundings; gives the exit status. */
+/** Runs machinectl with its arguments with the given ports; returns the exit status. */
 export function runMachinectl(args: readonly string[], ports: Ports): Promise<number> {
   return runClient(MACHINECTL, args, ports);
 }
 
-/** Entry point: the arguments after the program's name; gives the exit status. */
+/** Entry point: takes the arguments after the program's name, returns the exit status. */
 export function main(args: string[]): Promise<number> {
   return runMachinectl(args, processPorts());
 }

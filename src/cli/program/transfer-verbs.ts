@@ -123,7 +123,7 @@ function redirect(session: Session, verb: string): void {
   );
 }
 
-/** The rows of machinectl, which since 256 says that importctl is the place for them, and lists them no more. */
+/** The rows of machinectl. As since 256, they run importctl, print a notice, and are hidden in the help. */
 export const MACHINECTL_TRANSFER_VERBS: readonly VerbRow[] = TRANSFER_VERBS.map((row) => ({
   ...row,
   meta: { ...row.meta, hidden: true },

@@ -16,7 +16,7 @@ async function startAndWait(argv: readonly string[]): Promise<Bun.Subprocess> {
   return child;
 }
 
-/** Starts an agent on our terminal; null where it is not installed. It is told to stop by SIGTERM. */
+/** Starts an agent on the terminal and stops it with SIGTERM; returns null if it is not installed. */
 export async function startAgentChild({ argv, waitForReady }: AgentCommand): Promise<Agent | null> {
   if (Bun.which(argv[0]) === null) return null;
   const child = waitForReady

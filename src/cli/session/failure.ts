@@ -1,11 +1,22 @@
-// How a verb ends badly: one line for stderr and exit status 1 (machinectl(1), "Exit status").
+// Failures of a verb: one line on stderr and exit status 1 (machinectl(1), "Exit status").
 
 import { errnoText } from "../../base/errno.ts";
 import { errnoNameOf } from "../../base/error.ts";
 
-/** An error whose message is the line to print. Everything a verb cannot do ends in one. */
+export interface FailureOptions extends ErrorOptions {
+  /** What the user can do about it: a line of its own on terminals, because scripts match the message alone. */
+  readonly hint?: string | undefined;
+}
+
+/** An error whose message is the line to print. Everything that a verb cannot do is reported by throwing one. */
 export class Failure extends Error {
   override readonly name = "Failure";
+  readonly hint: string | undefined;
+
+  constructor(message: string, options: FailureOptions = {}) {
+    super(message, options);
+    this.hint = options.hint;
+  }
 }
 
 /** An error reply of D-Bus, recognised by shape so that the client library need not be loaded to look at it. */
@@ -30,10 +41,10 @@ export function isVarlinkFailure(error: unknown, ...ids: string[]): error is Var
   return ids.length === 0 || ids.includes(error.id);
 }
 
-/** The error of a connection that ended; its text is the library's own. */
+/** The error of a closed connection; its text comes from the library and is not printed. */
 const DISCONNECTED = "org.freedesktop.DBus.Error.Disconnected";
 
-/** What to print after the colon: the text of an error reply, else what strerror(3) says of the errno. */
+/** Returns the reason to print after the colon: the text of an error reply, else that of strerror(3). */
 export function reasonOf(error: unknown): string {
   if (isBusFailure(error) && error.message !== "" && error.errorName !== DISCONNECTED) return error.message;
   const errno = errnoNameOf(error);
@@ -43,19 +54,23 @@ export function reasonOf(error: unknown): string {
 }
 
 /** A failure that says what was attempted, then why it failed. */
-export function failed(attempt: string, error: unknown): Failure {
-  return new Failure(`${attempt}: ${reasonOf(error)}`, { cause: error });
+export function failed(attempt: string, error: unknown, hint?: string): Failure {
+  return new Failure(`${attempt}: ${reasonOf(error)}`, { cause: error, hint });
 }
 
 /**
- * Does some work; a failure of a peer or of the system becomes a Failure that says what was attempted. A Failure goes
- * through as it is, and so does anything else, being a bug.
+ * Does some work. An error reply or an errno is rethrown as a Failure that says what was attempted, with the hint that
+ * `hintFor` returns for it. A Failure is rethrown unchanged, and so is any other error, which is a bug.
  */
-export async function attempt<T>(what: string, work: () => Promise<T>): Promise<T> {
+export async function attempt<T>(
+  what: string,
+  work: () => Promise<T>,
+  hintFor?: (error: unknown) => string | undefined,
+): Promise<T> {
   try {
     return await work();
   } catch (error) {
     const isExpected = isBusFailure(error) || isVarlinkFailure(error) || errnoNameOf(error) !== null;
-    throw isExpected && !(error instanceof Failure) ? failed(what, error) : error;
+    throw isExpected && !(error instanceof Failure) ? failed(what, error, hintFor?.(error)) : error;
   }
 }

@@ -1,4 +1,4 @@
-// Ctrl-C while a client waits for something that goes on without it.
+// Handles Ctrl-C while a client waits for work that continues without it.
 
 /** Waits for the first Ctrl-C or SIGTERM, which then does not end the process. */
 export function waitForInterrupt(): { promise: Promise<void>; stop(): void } {

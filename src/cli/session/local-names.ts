@@ -1,4 +1,4 @@
-// Names of processes and network interfaces of this host, for the numbers a manager tells.
+// Names of processes and network interfaces of this host, by the numbers that the manager reports.
 
 import { processComm } from "../../kernel/process/process-file.ts";
 import { interfaceName } from "../../kernel/socket/interface-name.ts";
@@ -11,12 +11,12 @@ function orNull<T>(read: () => T | null): T | null {
   }
 }
 
-/** The name of a process, or null when there is none to see. */
+/** Returns the name of a process, or null if it cannot be read. */
 export function localProcessName(pid: number): string | null {
   return orNull(() => processComm(pid));
 }
 
-/** The name of a network interface, or null when there is none of that number. */
+/** Returns the name of a network interface, or null if none has that index. */
 export function localInterfaceName(ifindex: number): string | null {
   return orNull(() => interfaceName(ifindex));
 }

@@ -1,6 +1,6 @@
 // Writes whole texts to stdout and stderr, or both into the pager while one runs.
 //
-// Complete or not at all: a pipe that is slow, full for the moment or in non-blocking mode gets everything; a reader that
+// Output is complete or fails: a slow, full or non-blocking pipe gets everything; a reader that
 // went away (`| head -1`) ends the output quietly. Other write errors are kept for verbs that must report them.
 import { errnoNameOf } from "../../base/error.ts";
 import { asWritten } from "../format/own-sequence.ts";
@@ -12,7 +12,7 @@ export type WriteSome = (fd: number, bytes: Uint8Array) => number;
 export interface PagerPipe {
   /** False once the pager has gone. */
   write(text: string): boolean;
-  /** Says that all is written and waits until the user has left the pager. */
+  /** Closes the pipe to the pager and waits until the user quits it. */
   close(): Promise<void>;
 }
 
@@ -23,7 +23,7 @@ function codeOf(error: unknown): string {
   return errnoNameOf(error) ?? "EIO";
 }
 
-/** The two standard streams of a program. Whoever a text comes from, no control characters but our own get out. */
+/** The two standard streams of a program. Control characters are written out unless the client itself made them. */
 export class Output {
   /** The errno name of the first failed write to stdout, other than a reader that went away. */
   failure: string | null = null;
@@ -55,7 +55,7 @@ export class Output {
     this.#emit(2, text);
   }
 
-  /** Ends the pager, if there is one, and waits for it. */
+  /** Closes the pager, if one runs, and waits for its end. */
   async close(): Promise<void> {
     await this.#pager?.close();
     this.#pager = null;
@@ -87,7 +87,7 @@ export class Output {
         const code = codeOf(error);
         if (code === "EINTR") continue;
         if (code !== "EAGAIN") throw error;
-        // Someone else's O_NONBLOCK on a shared pipe or terminal: wait for room.
+        // Another process set O_NONBLOCK on the shared pipe or terminal: wait for room.
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, RETRY_MS);
       }
     }

@@ -1,8 +1,8 @@
 // Which pager shows the output, and how safe it must be (machinectl(1), "Environment": $SYSTEMD_PAGER,
 // $SYSTEMD_PAGERSECURE and the others).
 //
-// A user who called us through sudo must not get a shell of root's out of the pager: unless $SYSTEMD_PAGERSECURE was
-// set, the pager of the environment is not used at all, and less runs in its secure mode when the caller changed user.
+// A user who runs the client through sudo must not get a root shell from the pager: unless $SYSTEMD_PAGERSECURE was
+// set, the pager of the environment is ignored, and less runs in its secure mode when the user was changed.
 
 import { type Environment, parseBoolean } from "../format/terminal.ts";
 import type { PagerPipe } from "./output.ts";

@@ -3,7 +3,7 @@
 // through Session, which puts this around it.
 //
 // What is measured is silence. A call that takes long by its nature (a clone, a question to the user) is not given up as
-// long as its service answers pings meanwhile.
+// long as its service answers pings.
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
 import type { BusCall } from "../../ipc/bus/connection.ts";
 import { isBusFailure } from "./failure.ts";
@@ -60,12 +60,12 @@ export class Patience {
     this.#limits = limits;
   }
 
-  /** Whether a service was waited for in vain. */
+  /** Whether a wait for a service has timed out. */
   get isOver(): boolean {
     return this.#isOver;
   }
 
-  /** Waits for an answer of `whom`. Throws ETIMEDOUT when there is none in time, and at once when there was none before. */
+  /** Waits for a reply of `whom`. Throws ETIMEDOUT when the time is over, and at once after an earlier timeout. */
   async ask<T>(whom: string, work: () => Promise<T>, { isPatient = false, probe }: AskOptions = {}): Promise<T> {
     if (this.#isOver) throw timedOut(whom);
     if (this.#open.size === 0) this.#heard();
@@ -79,7 +79,7 @@ export class Patience {
       this.#heard();
       return answer;
     } catch (error) {
-      // A bus says NoReply at once where the service dies; only who waited in vain stops asking.
+      // The bus replies NoReply at once when the service dies; only a whole wait counts as a timeout.
       if (!isTimeout(error)) this.#heard();
       else if (performance.now() - startMs >= this.#limits.giveUpMs) this.#isOver = true;
       throw error;
@@ -99,7 +99,7 @@ export class Patience {
     };
   }
 
-  /** The same connection with every call watched. Answers come in order here, so that there is nothing to probe with. */
+  /** Wraps a connection so that calls are timed. Varlink replies come in order, so no ping is possible. */
   varlink(varlink: Varlink, whom: string): Varlink {
     return {
       call: (method, parameters, options) => {
@@ -133,21 +133,21 @@ export class Patience {
     this.#steps = 0;
   }
 
-  /** Has the timer go off when something is to be done next; nothing is where nobody waits. */
+  /** Sets the timer to the next deadline, or stops it while no call is pending. */
   #arm(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
     if (this.#open.size === 0) return;
     const silence = performance.now() - this.#silentSince;
     const { probeMs, sayMs, giveUpMs } = this.#limits;
-    // Each step has its turn, however late: a process that is held up skips none.
+    // Each step is taken, however late: a delayed process skips none.
     const next = [probeMs, sayMs, giveUpMs][this.#steps];
     if (next === undefined) return;
     this.#due = this.#silentSince + next;
     this.#timer = setTimeout(() => this.#goOn(), Math.max(next - silence, 0));
   }
 
-  /** Time in which this process did not run (stopped, the host asleep) is not the silence of others. */
+  /** Time in which this process was stopped or the host was suspended does not count. */
   #goOn(): void {
     this.#silentSince += Math.max(performance.now() - this.#due, 0);
     const step = this.#steps++;

@@ -1,5 +1,5 @@
 // What the clients need from outside, as one object: the process, its terminal, the connections, helper programs. Tests
-// give their own; everything costly behind it is loaded when first used, so that `list` starts fast.
+// pass their own; costly modules are loaded on first use, so that `list` starts fast.
 import { existsSync, fstatSync, writeSync } from "node:fs";
 import { ErrnoError } from "../../base/error.ts";
 import type { Zone } from "../../base/format.ts";
@@ -20,7 +20,7 @@ export type Bus = Pick<BusClient, "call" | "subscribe" | "onClose" | "close">;
 /** A connection to a Varlink service. */
 export type Varlink = Pick<VarlinkClient, "call" | "callAll" | "descriptors" | "close">;
 
-/** A process to run to its end, with the environment it gets on top of ours. */
+/** A process to run to its end, with variables added to the environment. */
 export interface Command {
   readonly argv: readonly [string, ...string[]];
   readonly env?: Environment;
@@ -40,7 +40,7 @@ export interface AgentCommand {
 export interface Ports {
   readonly env: Environment;
   readonly euid: number;
-  /** Who calls: the kernel knows the number, the user database the name. */
+  /** The user who runs the client: the kernel knows the number, the user database the name. */
   account(): Promise<Pick<Account, "uid" | "name">>;
   isTty(fd: number): boolean;
   ttyColumns(): number | undefined;
@@ -49,11 +49,11 @@ export interface Ports {
   zone(): Promise<Zone>;
   connectBus(target: BusTarget): Promise<Bus>;
   connectVarlink(path: string): Promise<Varlink>;
-  /** The same without descriptors, but sooner. */
+  /** Connects faster, without support for descriptors. */
   connectPlainVarlink(path: string): Promise<Varlink>;
-  /** The name of a process here, or null when there is none to see. */
+  /** The name of a process of this host, or null if it cannot be read. */
   processName(pid: number): Promise<string | null>;
-  /** The name of a network interface here, or null when there is none of that index. */
+  /** The name of a network interface of this host, or null if none has that index. */
   interfaceName(ifindex: number): Promise<string | null>;
   /** The stdout of a program, or null where it is not installed. */
   run(command: Command): Promise<string | null>;
@@ -63,7 +63,7 @@ export interface Ports {
   startPager(candidates: readonly Command[]): Promise<PagerPipe | null>;
   /** Null where the program is not installed. */
   startAgent(command: AgentCommand): Promise<Agent | null>;
-  /** Whether there is something at a path of this host. */
+  /** Whether a path of this host exists. */
   isThere(path: string): boolean;
   /** The whole text of a small file, or null when it cannot be read. */
   readText(path: string): Promise<string | null>;

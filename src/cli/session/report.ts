@@ -38,6 +38,12 @@ export class Report {
     this.#endsWithReturn = terminal.stderrIsTty && env["TERM"] !== "dumb";
   }
 
+  /** Prints a failure, and on a terminal what helps. */
+  failure({ message, hint }: { readonly message: string; readonly hint?: string | undefined }): void {
+    for (const line of message.split("\n")) this.error(line);
+    if (hint !== undefined && this.#terminal.stderrIsTty) this.info(hint);
+  }
+
   error(line: string): void {
     this.log("err", line);
   }

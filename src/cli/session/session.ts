@@ -1,6 +1,6 @@
 // One run of a client: its settings, its output, and its connections, made when first needed.
 //
-// The manager is reached over the bus where there is one and through its private D-Bus socket where there is none; both
+// The manager is called over the bus, or over its private D-Bus socket on hosts without a bus; both
 // speak the same interface. Varlink is offered beside it where it is much faster or the only way.
 import type { Manager } from "../../api/machine1.ts";
 import type { ServiceManager } from "../../api/systemd1.ts";
@@ -28,16 +28,16 @@ const MANAGER_NAME = "systemd-machined";
 
 type ConnectionPorts = Pick<Ports, "connectBus" | "connectVarlink" | "connectPlainVarlink">;
 
-/** What verbs may use by themselves: connections are made by the session, which limits the time that is waited. */
+/** The ports that verbs may use directly. Connections are made by the session, which limits the waiting time. */
 export type SessionPorts = Omit<Ports, keyof ConnectionPorts>;
 
-/** What a connection leads to, for the user. */
+/** The name of a connection's peer in messages. */
 function busName(target: BusTarget): string {
   if (target.kind === "private") return target.path.endsWith("/import/private") ? "systemd-importd" : MANAGER_NAME;
   return target.kind === "machine" ? `the message bus of machine '${target.name}'` : "the message bus";
 }
 
-/** More than the errno says about a bus that is not reached, where there is more to say. */
+/** Returns a better reason than the errno for a bus that cannot be reached, or null. */
 function adviceOn(target: BusTarget, error: unknown): string | null {
   // No medium: the environment names no bus of the user's. Only the message says what to do about it.
   if (error instanceof Error && errnoNameOf(error) === "ENOMEDIUM") return error.message;
@@ -45,6 +45,20 @@ function adviceOn(target: BusTarget, error: unknown): string | null {
   if (!isLogin) return null;
   const where = target.machine === ".host" ? "this host" : `machine '${target.machine}'`;
   return `${reasonOf(error)} (systemd-run reached no ${target.scope} bus as user '${target.user}' of ${where})`;
+}
+
+/** Returns a hint where the recorded reason misleads: an unknown machine is reported as a host that is down. */
+function hintOn(target: BusTarget | null, error: unknown): string | undefined {
+  if (target?.kind !== "machine") return undefined;
+  const { name } = target;
+  switch (errnoNameOf(error)) {
+    case "EHOSTDOWN":
+      return `No machine '${name}' is registered. 'machinectl list' shows the machines of this host.`;
+    case "ENOENT":
+      return `Machine '${name}' has no system bus: it does not run one, or has not started it yet.`;
+    default:
+      return undefined;
+  }
 }
 
 /** How a call of the manager differs from others. */
@@ -182,7 +196,7 @@ export class Session {
     return this.#patience.varlink(this.keep(await this.#patience.connect(whom, open)), whom);
   }
 
-  /** Lets a pager show the output, if there is a terminal and nobody said no. */
+  /** Pipes the output through a pager if stdout is a terminal and the settings allow it. */
   async openPager(): Promise<void> {
     if (!this.settings.pager || this.terminal.isDumb || this.output.hasPager) return;
     const { openPager } = await import("./pager.ts");
@@ -190,7 +204,7 @@ export class Session {
     if (pipe !== null) this.output.usePager(pipe);
   }
 
-  /** Has something closed when the run ends. */
+  /** Registers a connection to be closed at the end of the run. */
   keep<T extends { close(): void }>(thing: T): T {
     this.#opened.push(thing);
     return thing;
@@ -206,7 +220,7 @@ export class Session {
     return { ...call, interactive: this.settings.askPassword };
   }
 
-  /** A named directory of sockets goes before the bus, as it says which manager is meant. */
+  /** MACHINED_RUNTIME_DIRECTORY has precedence over the bus, because it names the manager. */
   async #openManager(): Promise<Bus> {
     if (this.ports.env["MACHINED_RUNTIME_DIRECTORY"]) {
       const peer = await this.#openPrivate();
@@ -243,7 +257,8 @@ export class Session {
       if (this.#patience.isOver) throw error;
       const attempt = `Failed to connect to ${scope} scope bus via ${transport.kind} transport`;
       const advice = target === null ? null : adviceOn(target, error);
-      throw advice === null ? failed(attempt, error) : new Failure(`${attempt}: ${advice}`, { cause: error });
+      if (advice !== null) throw new Failure(`${attempt}: ${advice}`, { cause: error });
+      throw failed(attempt, error, hintOn(target, error));
     }
   }
 }

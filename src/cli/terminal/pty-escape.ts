@@ -1,4 +1,4 @@
-// The way out of a session: ^] typed three times within a second of the first.
+// The escape sequence of a session: ^] typed three times within a second of the first.
 
 const ESCAPE = 0x1d;
 const TIMES = 3;

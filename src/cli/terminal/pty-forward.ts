@@ -18,21 +18,21 @@ export interface SessionResult {
   readonly end: SessionEnd;
   /** The last byte that was printed, or null when nothing was. */
   readonly lastByte: number | null;
-  /** 128 and the number of a signal that is no polite request to stop; else 0. */
+  /** 128 plus the number of the signal that ended the session, 0 for SIGINT, SIGTERM or none. */
   readonly status: number;
 }
 
 export interface SessionOptions {
   /** Taken, and closed at the end. */
   readonly master: Fd;
-  /** Whether a hang-up is the end, or somebody else will take the terminal over (a getty does, after each login). */
+  /** Whether a hang-up ends the session, or another program takes the terminal (a getty does after each logout). */
   readonly hangup: "ends" | "waits";
   readonly env: Environment;
   /** Called at the end, while the terminal is still raw. */
   readonly finish: (result: SessionResult) => void;
 }
 
-/** Then other things of the loop get their turn. */
+/** After this many steps the event loop runs other callbacks. */
 const MOVES_PER_TURN = 64;
 const LAST_WORDS_MS = 2000;
 const POLITE = ["SIGINT", "SIGTERM"] as const;
@@ -98,7 +98,7 @@ export class PtySession {
     }
   }
 
-  /** The next hang-up is the end: the machine is gone, nobody will take the terminal over. It is not waited for long. */
+  /** The machine has ended: the next hang-up ends the session, and the wait for it is short. */
   expectHangup(): void {
     this.#mayHangUp = true;
     setTimeout(() => this.#finish("hangup"), LAST_WORDS_MS).unref();
@@ -122,7 +122,7 @@ export class PtySession {
     on("exit", () => this.#terminal.restore());
   }
 
-  /** Stopped from outside and continued: whoever had the terminal meanwhile has set it as it likes. */
+  /** After SIGCONT the terminal is made raw again: another program may have changed it while this one was stopped. */
   #continue(): void {
     this.#terminal.restore();
     this.#terminal.makeRaw();
@@ -162,7 +162,7 @@ export class PtySession {
     });
   }
 
-  /** One step from the terminal to standard output; false when there is none to be made. */
+  /** Copies once from the terminal to standard output; returns false if there is nothing to copy. */
   #print(): boolean {
     if (this.#printing.length > 0 && !this.#write()) return false;
     if (this.#printing.length > 0) return true;
@@ -195,7 +195,7 @@ export class PtySession {
       this.#printing = this.#printing.subarray(count);
       return true;
     } catch (error) {
-      // Nobody reads any more, or the disk is full: there is no sense in going on.
+      // The reader has closed the pipe, or the disk is full: the session ends.
       if (!isErrno(error, "EPIPE", "EIO", "ENOSPC", "ECONNRESET", "EBADF")) throw error;
       this.#finish("lost");
       return false;

@@ -17,20 +17,20 @@ const DISABLED = 0;
 const LOOK_EVERY_MS = 5;
 /** Where the program cannot be seen (it is in no process tree of ours), input waits this long. */
 const LOOK_UNTIL_MS = 3000;
-/** The end of file is said again while the program goes on: one reader after the other may want to hear it. */
+/** The end of file is repeated while the program runs, because each of several readers needs one. */
 const REPEAT_END_MS = 250;
 const REPEAT_END_MAX_MS = 8000;
 
 export interface InputOptions {
   readonly source: Fd;
   readonly master: Fd;
-  /** A person types: nothing waits, and there is no end to pass on. */
+  /** Input is typed on a terminal: it is never held back and has no end to pass on. */
   readonly isTyped: boolean;
-  /** Goes on with whatever is possible now. */
+  /** Continues copying in both directions. */
   readonly pump: () => void;
-  /** The way out was typed. */
+  /** The escape sequence was typed. */
   readonly escape: () => void;
-  /** The terminal we were typed on is gone. */
+  /** The caller's terminal has hung up. */
   readonly lost: () => void;
 }
 
@@ -50,7 +50,7 @@ export class PtyInput {
     if (!this.#isReady) this.#lookForProgram(performance.now() + LOOK_UNTIL_MS);
   }
 
-  /** The other side has been told that no more comes: its hanging up is then the end, whoever might take over. */
+  /** The end of input was sent: the next hang-up ends the session, even if another program could take the terminal. */
   get isOver(): boolean {
     return this.#hasEnded && this.#isReady && this.#waiting.length === 0;
   }
@@ -109,7 +109,7 @@ export class PtyInput {
     try {
       return writeSome(this.#options.master, bytes);
     } catch (error) {
-      // Nobody has the terminal open now; reading tells what that means.
+      // No process has the terminal open now; the next read decides what that means.
       if (isErrno(error, "EIO")) return -1;
       throw error;
     }

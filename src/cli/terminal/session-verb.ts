@@ -23,12 +23,12 @@ export interface TerminalRequest {
   readonly runsProgram: boolean;
 }
 
-/** Refuses what has no terminal to give: another host. */
+/** Refuses other hosts: terminals are passed as descriptors, which only work on this host. */
 export function requireLocal(session: Session, verb: string): void {
   if (session.settings.transport.kind === "remote") throw new Failure(`${verb} only supported on local machines.`);
 }
 
-/** Runs a session from its first line to its last; gives how it ended. `opened` gets the terminal's path in the machine. */
+/** Runs a session from its first line to its last; returns how it ended. `opened` gets the terminal's path in the machine. */
 export async function runTerminal(
   session: Session,
   request: TerminalRequest,
@@ -96,7 +96,7 @@ function farewell(machine: string, kind: "login" | "shell", end: SessionEnd, mac
   return `Connection to ${machine === LOCAL_HOST ? "the local host" : `machine ${machine}`} terminated.`;
 }
 
-/** Tells a real terminal whose output comes now; gives what ends that. */
+/** Writes the sequence that marks the machine's output on a terminal; returns the sequence that ends it. */
 async function startContext(session: Session, machine: string): Promise<string> {
   const { env } = session.ports;
   const { isTty, colors } = session.terminal;
@@ -121,7 +121,7 @@ function finishLine(session: Session, { lastByte }: SessionResult, isSilent: boo
   if (terminal.stdoutIsTty && terminal.colors !== "off" && !isSilent) output.write(CLEANUP);
 }
 
-/** What a program is told about our terminal: nothing useful unless there is one. */
+/** The environment that describes the caller's terminal to the program; TERM=dumb without one. */
 export function terminalEnvironment(terminal: Terminal, env: Environment): string[] {
   if (!terminal.isTty || env["TERM"] === undefined || env["TERM"] === "dumb") return ["TERM=dumb"];
   return ["TERM", "COLORTERM", "NO_COLOR"]

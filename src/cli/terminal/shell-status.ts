@@ -11,7 +11,7 @@ const SYSTEMD = "org.freedesktop.systemd1";
 const UNITS = "/org/freedesktop/systemd1/unit";
 /** After the terminal is closed the end of the program is known at once, unless the machine went with it. */
 const WAIT_MS = 10_000;
-/** What waitid(2) calls a process that ended by itself. */
+/** The code of waitid(2) for a process that exited. */
 const CLD_EXITED = 1;
 const BY_SIGNAL = 128;
 
@@ -61,7 +61,7 @@ export class ShellStatus {
     this.#path = `${UNITS}/${busLabelEscape(unit)}`;
   }
 
-  /** The program's exit status as a shell tells it: 128 and more for a signal. Waits for its end. */
+  /** Waits for the program and returns its exit status as shells do: 128 plus the number for a signal. */
   async result(): Promise<number> {
     const deadline = Date.now() + WAIT_MS;
     for (;;) {

@@ -66,7 +66,7 @@ async function listen(bus: Bus, hear: (heard: Heard) => void): Promise<(() => Pr
 
 const DRIVER = "org.freedesktop.DBus";
 
-/** Fails when the daemon or the bus goes away: nobody would ever tell the end of the transfer. */
+/** Fails when the daemon or the bus connection ends: no signal would report the transfer's end. */
 function watchDaemon(bus: Bus): { promise: Promise<never>; stop(): void } {
   const { promise, reject } = Promise.withResolvers<never>();
   promise.catch(() => {});
@@ -94,13 +94,13 @@ class Following {
     this.#bar = new ProgressBar(session);
   }
 
-  /** Before the reply to the call nobody knows which transfer is ours: all is kept until then. */
+  /** Which transfer is the caller's is known from the reply only: signals are kept until it comes. */
   hear(heard: Heard): void {
     if (this.#path === null) this.#early.push(heard);
     else if (heard.path === this.#path) this.#show(heard);
   }
 
-  /** Shows what happens until the transfer is over or the user has enough of it. */
+  /** Prints log and progress until the transfer ends or the user interrupts the client. */
   async run(id: number, path: string, gone: Promise<never>): Promise<number> {
     const { settings, report } = this.#session;
     if (!settings.quiet) {

@@ -19,7 +19,7 @@ export function stripSuffixes(name: string, payload: Payload): string {
   return rest.replace(RAW_SUFFIX, "");
 }
 
-/** A word of the command line; "-" and the empty one mean that there is none. */
+/** Returns a word of the command line, or null for "-" and the empty word. */
 export function given(word: string | undefined): string | null {
   return word === undefined || word === "" || word === "-" ? null : word;
 }
@@ -28,7 +28,8 @@ export function given(word: string | undefined): string | null {
 function fileNameOf(path: string): string {
   const name = path.replace(/\/+$/, "").split("/").at(-1) ?? "";
   if (name === "" || name === "." || name === "..") {
-    throw new Failure(`Cannot extract container name from filename: Invalid argument`);
+    const hint = `Give the image a name after '${path}'.`;
+    throw new Failure("Cannot extract container name from filename: Invalid argument", { hint });
   }
   return name;
 }
@@ -51,7 +52,10 @@ export function importName(path: string | null, name: string | null, payload: Pa
 function urlName(url: string): string {
   const path = url.replace(/[?#].*$/s, "").replace(/^[a-z]+:\/*/, "");
   const name = path.replace(/\/+$/, "").split("/").at(-1) ?? "";
-  if (name === "") throw new Failure("Failed to get final component of URL: No such device or address");
+  if (name === "") {
+    const hint = `Give the image a name after '${url}'.`;
+    throw new Failure("Failed to get final component of URL: No such device or address", { hint });
+  }
   return name;
 }
 

@@ -1,4 +1,4 @@
-// A bar on the terminal that says how far a transfer is, below the lines of its log; the terminal itself is told with
+// A progress bar of a transfer below the lines of its log; the terminal itself is informed with
 // OSC 9;4, for its task bar or tab.
 import { own } from "../format/own-sequence.ts";
 import type { Session } from "../session/session.ts";

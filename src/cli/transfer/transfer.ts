@@ -1,6 +1,6 @@
 // The verbs that start transfers: pull-tar, pull-raw, pull-oci, import-tar, import-raw, import-fs, export-tar, export-raw.
 //
-// A newer call is tried first; where the daemon does not know it, an older one that means the same, if there is any.
+// The newest call is tried first; if the daemon does not know it, an older equivalent follows.
 import { CLASS_DIRECTORIES, IMAGE_CLASSES, type ImageClass, TRANSFER_FLAGS } from "../../base/transfer.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { attempt, Failure } from "../session/failure.ts";

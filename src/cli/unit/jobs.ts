@@ -59,7 +59,7 @@ export class JobWatch {
     return watch;
   }
 
-  /** Waits until all jobs (object paths) are over; gives how each ended. Throws a Failure when the bus goes away meanwhile. */
+  /** Waits for all jobs (object paths) and returns their results. Throws a Failure if the bus connection ends first. */
   async wait(jobs: readonly string[]): Promise<Removed[]> {
     for (;;) {
       const removed = jobs.map((job) => this.#ended.get(job));
@@ -80,7 +80,7 @@ async function serviceResult(session: Session, unit: string): Promise<string> {
   }
 }
 
-/** What to tell the user about a job that ended, line by line; nothing when it ended well. */
+/** The lines to print about a job that failed; none for a job that succeeded. */
 export async function jobComplaint(session: Session, { unit, result }: Removed): Promise<string[]> {
   if (GOOD_RESULTS.includes(result)) return [];
   const text = RESULT_TEXTS[result];

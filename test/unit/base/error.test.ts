@@ -39,7 +39,7 @@ test("errors without an errno have none", () => {
   }
 });
 
-test("what the host causes is told from what this program does wrong", () => {
+test("failures of the host are distinguished from bugs of this program", () => {
   for (const name of ["ENOSPC", "EMFILE", "EACCES", "ENOTDIR"]) expect(hostFaultOf({ code: name })).toBe(name);
   for (const error of [{ code: "EBADF" }, { code: "EINVAL" }, new TypeError("x")])
     expect(hostFaultOf(error)).toBeNull();

@@ -24,7 +24,7 @@ describe("places", () => {
     expect(places.taken).toBe(3);
   });
 
-  test("those who wait get them in turn", async () => {
+  test("waiting users get places in turn", async () => {
     const places = new FairPlaces<string>({ all: 1, each: 1, waiting: 10 });
     const order: string[] = [];
     for (const key of ["a", "a", "a", "b", "b", "c"]) {
@@ -38,7 +38,7 @@ describe("places", () => {
     expect(order).toEqual(["a", "a", "b", "c", "a", "b"]);
   });
 
-  test("a place that was given up while waiting goes to nobody, and one given back twice counts once", async () => {
+  test("a cancelled wait takes no place, and a place returned twice counts once", async () => {
     const places = new FairPlaces<string>({ all: 1, each: 1, waiting: 10 });
     const { take, settled } = taker(places);
     const first = take("a");

@@ -146,7 +146,7 @@ test("a session that is stopped and continued is raw again", async () => {
   await waitFor(() => expect(world.settings).toBe(raw), "a raw terminal again");
 });
 
-test("C102 a login goes on when its program hangs up, C103 C104 and ends with its machine", async () => {
+test("C102 a login continues when its program hangs up, C103 C104 and ends with its machine", async () => {
   await using world = new PtyWorld(["login", "alpha"], { env: { TERM: "dumb" }, isShared: true });
   await connected(world);
   world.print("logout\n");

@@ -180,13 +180,15 @@ describe("files", () => {
     });
   }
 
-  test("C109 what is there already is said, with exit status 1", async () => {
+  test("C109 a target that exists is reported with both paths and the machine, with exit status 1", async () => {
     const there = new FakeBusError("org.freedesktop.DBus.Error.FileExists", "File exists");
     expect(await run(["copy-to", "m", "/a"], {}, there)).toMatchObject({
       status: 1,
-      stderr: "Failed to copy: File exists\n",
+      stderr: "Failed to copy '/a' to '/a' in machine 'm': File exists\n",
     });
-    expect((await run(["bind", "m", "/a"], {}, there)).stderr).toBe("Failed to bind mount: File exists\n");
+    expect((await run(["bind", "m", "/a"], {}, there)).stderr).toBe(
+      "Failed to bind mount '/a' in machine 'm': File exists\n",
+    );
   });
 
   test("a copy takes as long as it takes", async () => {

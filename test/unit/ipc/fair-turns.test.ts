@@ -8,7 +8,7 @@ function work(ms: number): void {
   while (performance.now() < end) {}
 }
 
-test("work of a user that has done little is begun at once, and goes on", async () => {
+test("work of a user with little use is begun at once, and continues", async () => {
   const turns = new FairTurns();
   let done = 0;
   turns.run(0, () => ++done < 3);

@@ -66,7 +66,7 @@ async function endOf(promise: Promise<unknown>): Promise<unknown> {
 
 const request = { program: "clone", args: ["a"] };
 
-test("an operation gives the value its worker ends with, after any number of reports of progress", async () => {
+test("an operation returns its worker's result, after any number of progress reports", async () => {
   const { workers, operations } = start();
   const seen: unknown[] = [];
   const result = operations.run({ ...request, onProgress: (progress) => seen.push(progress) });
@@ -103,7 +103,7 @@ test.each([
   expect(await endOf(result)).toBe(expected);
 });
 
-test("a killed worker gives ESHUTDOWN", async () => {
+test("a killed worker is reported as ESHUTDOWN", async () => {
   const { workers, operations } = start();
   const result = operations.run(request);
   workers.end(0, { code: null, signal: "SIGKILL" });
@@ -124,7 +124,7 @@ test("M131: the 65th operation at the same time is refused, with the text its ca
   expect(operations.size).toBe(0);
 });
 
-test("operations end with their owner, those of others go on", async () => {
+test("operations end with their owner, those of others continue", async () => {
   const { workers, operations } = start();
   const [mine, theirs] = [{}, {}];
   const first = operations.run({ ...request, owner: mine });

@@ -40,7 +40,7 @@ test("a socket unit of our own is started while the service is stopped", () => {
   ]);
 });
 
-test("a daemon that does not start is told with its journal", () => {
+test("a daemon that does not start is reported with its journal", () => {
   const { run } = fake({ "systemctl restart": { code: 1 }, journalctl: { output: "what went wrong" } });
   expect(() => takeOver(false, false, () => {}, run)).toThrow(/did not start[\s\S]*what went wrong/);
 });

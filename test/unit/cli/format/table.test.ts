@@ -16,7 +16,7 @@ const TABLE: Table = {
 };
 
 describe("shareWidth", () => {
-  test("gives all what they want when they fit", () => expect(shareWidth([3, 4], 10)).toEqual([3, 4]));
+  test("every column has its full width if all fit", () => expect(shareWidth([3, 4], 10)).toEqual([3, 4]));
 
   test("settles small wishes first and shares the rest", () => {
     expect(shareWidth([7, 9, 14, 6, 7, 10], 45)).toEqual([7, 8, 8, 6, 7, 9]);

@@ -97,12 +97,12 @@ describe("zone files", () => {
     ),
   );
 
-  test("give the type in force", () => {
+  test("return the type in force", () => {
     expect(at(zone, "2001-09-09T01:46:39Z")).toBe("Sun 2001-09-09 02:46:39 CET");
     expect(at(zone, "2001-09-09T01:46:40Z")).toBe("Sun 2001-09-09 03:46:40 CEST");
   });
 
-  test("give the rule after the last change", () => {
+  test("return the rule after the last change", () => {
     expect(at(zone, "2026-07-01T00:00:00Z")).toBe("Wed 2026-07-01 02:00:00 CEST");
     expect(at(zone, "2026-12-01T00:00:00Z")).toBe("Tue 2026-12-01 01:00:00 CET");
   });

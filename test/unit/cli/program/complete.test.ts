@@ -59,7 +59,7 @@ test("links of a machine lead nowhere but into it", async () => {
   ]);
 });
 
-test("an unknown kind, a name of every object and a manager that refuses give nothing", async () => {
+test("an unknown kind, a name of every object and a manager that refuses print nothing", async () => {
   expect(await answer(["nonsense"])).toEqual([]);
   expect(await answer(["toString"])).toEqual([]);
   const refuse: Session["manager"] = () => Promise.reject(new Error("refused"));

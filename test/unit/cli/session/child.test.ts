@@ -21,12 +21,12 @@ beforeAll(() => {
 afterAll(() => rmSync(directory, { recursive: true }));
 
 describe("runChild", () => {
-  test("gives the output, with the added environment, whatever the exit status", async () => {
+  test("returns the output, with the added environment, whatever the exit status", async () => {
     const path = program("says", 'echo "$GREETING $1"; echo hidden >&2; exit 3');
     expect(await runChild({ argv: [path, "you"], env: { GREETING: "hello" } })).toBe("hello you\n");
   });
 
-  test("gives null for a program that is not there", async () => {
+  test("returns null for a program that is not installed", async () => {
     expect(await runChild({ argv: ["no-such-program-here"] })).toBeNull();
   });
 });
@@ -54,11 +54,12 @@ describe("startPagerChild", () => {
     expect(pager?.write("more")).toBe(false);
   });
 
-  test("gives null when there is none", () => expect(startPagerChild([{ argv: ["no-such-program-here"] }])).toBeNull());
+  test("returns null if none is installed", () =>
+    expect(startPagerChild([{ argv: ["no-such-program-here"] }])).toBeNull());
 });
 
 describe("startAgentChild", () => {
-  test("waits until the agent closes the notify descriptor, and ends it when told (C118)", async () => {
+  test("waits until the agent closes the notify descriptor, and terminates it at the end (C118)", async () => {
     const ready = join(directory, "ready");
     const ended = join(directory, "ended");
     const script = [
@@ -81,7 +82,7 @@ describe("startAgentChild", () => {
     expect(agent).not.toBeNull();
   });
 
-  test("gives null for a program that is not there", async () => {
+  test("returns null for a program that is not installed", async () => {
     expect(await startAgentChild({ argv: ["no-such-program-here"], waitForReady: true })).toBeNull();
   });
 });

@@ -13,7 +13,7 @@ function variables(env: Environment, isOwner = true) {
 describe("which pager runs", () => {
   test("the usual ones for the owner of the session", () => expect(programs({})).toEqual(["pager", "less", "more"]));
 
-  test("only less for someone who changed user", () => expect(programs({}, false)).toEqual(["less"]));
+  test("only less if the user was changed", () => expect(programs({}, false)).toEqual(["less"]));
 
   test("none when the environment wants none (C122)", () => {
     expect([programs({ SYSTEMD_PAGER: "" }), programs({ PAGER: "cat" }), programs({ SYSTEMD_PAGER: " cat " })]).toEqual(
@@ -34,7 +34,7 @@ describe("which pager runs", () => {
   });
 });
 
-describe("what it gets told", () => {
+describe("its environment", () => {
   test("usual options and the character set", () => {
     expect(variables({})).toEqual({ LESS: "FRSXMK", LESSCHARSET: "utf-8", LESSSECURE: undefined });
   });
@@ -45,7 +45,7 @@ describe("what it gets told", () => {
   });
 });
 
-test("the owner of a session is told by its control group", () => {
+test("the owner of a session is read from its control group", () => {
   expect(ownerUid("0::/user.slice/user-1000.slice/session-3.scope\n")).toBe(1000);
   expect(ownerUid("0::/user.slice/user-0.slice\n")).toBe(0);
   expect([ownerUid("0::/system.slice/x.service\n"), ownerUid(null)]).toEqual([null, null]);

@@ -83,7 +83,7 @@ test("what is connected too late is closed", async () => {
   await closed.promise;
 });
 
-test("a call with a limit of its own is told of, but not given up", async () => {
+test("a call with its own limit is reported after a while, but not ended", async () => {
   const said = Promise.withResolvers<string>();
   const patience = new Patience(said.resolve, { ...QUICK, giveUpMs: 4 });
   const { promise, reject } = Promise.withResolvers<never>();

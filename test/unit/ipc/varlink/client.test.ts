@@ -98,7 +98,7 @@ for (const [how, connect] of [
       await expect(ask(connect, [more("a"), more("b")], call)).rejects.toThrow("No answer to a.b.List() in time");
     });
 
-    test("a service that hangs up on whoever connects", async () => {
+    test("a service that closes each connection", async () => {
       const directory = mkdtempSync(join(tmpdir(), "varlink-client-"));
       const path = join(directory, "socket");
       const server = Bun.listen({ unix: path, socket: { open: (socket) => void socket.end(), data: () => {} } });

@@ -97,7 +97,7 @@ test("40 000 calls behind each other are answered in their order, behind one tha
   client.socket.close();
 });
 
-test("while a call is being answered no more is taken from its peer than one piece of the stream", async () => {
+test("while a call is being answered at most one piece of its peer's stream is read", async () => {
   using served = serve({ Wait: () => new Promise<object>(() => {}), Echo: echo });
   const client = new Client(served.path);
   client.send("Wait");
@@ -137,7 +137,7 @@ test("no call is taken from a peer while it does not read what it was answered",
   for (const { socket } of [client, other]) socket.close();
 });
 
-test("who leaves is noticed: waiting or not, with its writing end closed before or not", async () => {
+test("a disconnecting peer is noticed, waiting or not, also after it shut down its writing side", async () => {
   let gone = 0;
   const wait: AnyVarlinkHandler = (call: VarlinkCall) => {
     call.onGone(() => gone++);
@@ -160,7 +160,7 @@ test("who leaves is noticed: waiting or not, with its writing end closed before 
   expectNothingLeft(before);
 });
 
-test("who asks late whether the peer has gone is told at once", async () => {
+test("a handler registered after the disconnect is called at once", async () => {
   const call = Promise.withResolvers<VarlinkCall>();
   using served = serve({
     Late: (given: VarlinkCall) => {

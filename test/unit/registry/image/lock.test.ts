@@ -24,7 +24,7 @@ test("M158: an image is locked beside it and by its inode, with record locks", (
   expect(existsSync(join(base, ".#image.lck"))).toBe(false);
 });
 
-test("M158: whoever holds either lock keeps us out, and what we took before is let go", () => {
+test("M158: a holder of either lock prevents locking, and locks taken before are released", () => {
   const { dev, ino } = statSync(image, { bigint: true });
   {
     using _theirs = FileLock.take(join(locks, `inode-${dev}:${ino}`), "shared");

@@ -112,7 +112,7 @@ test("a later call fetches the gaps between the parts that an earlier one left, 
   expect(again).toBe(0);
 });
 
-test("a part that the beginning has reached is gone on behind, even if nobody had joined them yet", () => {
+test("a part that the beginning has reached is resumed at its end, even if they were not joined yet", () => {
   using root = openPath(scratch, "directory");
   const url = "http://x/joined";
   {

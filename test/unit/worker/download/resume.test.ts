@@ -89,7 +89,7 @@ for (const [what, first, second, range] of [
   });
 }
 
-test("a strong tag that the part repeats is gone on with, and sent as If-Range", async () => {
+test("a download with the same strong ETag is resumed, with If-Range", async () => {
   const server = new RawServer((request) => {
     return request.count === 1 ? whole(OLD, [STRONG], HALF) : part(OLD, request, [STRONG]);
   });
@@ -130,7 +130,7 @@ test("a download that was left by an earlier call obeys the same rule", async ()
   }
 });
 
-test("of a new version that is cut before the old one's end nothing is gone on with", async () => {
+test("a new version that is cut before the end of the old one is not resumed", async () => {
   // The first half of both is the same: the tag of the second version must not be taken for that of what is here.
   const server = new RawServer((request) => {
     if (request.count === 1) return whole(OLD, ['ETag: "old"'], HALF + 5000);
@@ -140,7 +140,7 @@ test("of a new version that is cut before the old one's end nothing is gone on w
   expect((await download(server.url("file"))).equals(NEW)).toBe(true);
 });
 
-test("a part that nobody asked for is refused", async () => {
+test("a part that was not requested is refused", async () => {
   const server = new RawServer((request) => part(OLD, request, [STRONG]));
   await expect(download(server.url("file"))).rejects.toThrow("sent a part of the file, which nobody asked for");
 });

@@ -225,7 +225,7 @@ test("I82: the admin's ring and the vendor's are both used, the newer name of ea
   expect(() => keyringFiles({}, join(scratch, "empty"))).toThrow("No keyring of keys");
 });
 
-test("a ring with packets that nobody knows still has its keys", async () => {
+test("a keyring with unknown packets still has its keys", async () => {
   const key = await newKey();
   const unknown = Buffer.from([0xc0 | 60, 3, 1, 2, 3]);
   const ring = await readKeyring([Buffer.concat([Buffer.from(key.toPublic().write() as Uint8Array), unknown])]);

@@ -50,7 +50,7 @@ test("each use of an address has a spool of its own, at the same time", () => {
   expect(readdirSync(scratch).filter((name) => name.startsWith(".#pull-"))).toEqual([]);
 });
 
-test("who waits for a spool gets it when it is free, or learns that nothing is left to be done", async () => {
+test("a transfer that waits for a spool gets it when it is free, or learns that the download is complete", async () => {
   using root = openPath(scratch, "directory");
   const first = Spool.open(root, "oci", "http://x/layer");
   let isHere = false;

@@ -163,7 +163,7 @@ test("a file that ends anywhere is refused or read, but never beyond its end", a
   expect(outcomes.size).toBeGreaterThan(1);
 });
 
-test("an image that was not closed is read: only who writes it needs its refcounts", async () => {
+test("an image that was not closed is read: only writers need its refcounts", async () => {
   const { path, error } = await convert(make({ change: (h) => void h.writeBigUInt64BE(1n, 72) }));
   expect([error, readFileSync(path).subarray(0, CLUSTER).equals(A)]).toEqual([null, true]);
 });

@@ -99,7 +99,7 @@ async function withFile<T>(use: (path: string, content: Buffer) => Promise<T>): 
   }
 }
 
-test("a file that is read ahead comes whole and in order, to who keeps its chunks and to who gives them back", async () => {
+test("a file that is read ahead arrives whole and in order, whether chunks are kept or returned", async () => {
   await withFile(async (path, content) => {
     using kept = openPath(path, "read");
     const parts: Buffer[] = [];
@@ -116,7 +116,7 @@ test("a file that is read ahead comes whole and in order, to who keeps its chunk
   });
 });
 
-test("nothing is read any more once the reader has been told to stop", async () => {
+test("nothing is read after the reader was stopped", async () => {
   await withFile(async (path) => {
     using file = openPath(path, "read");
     const chunks = readChunks(file);

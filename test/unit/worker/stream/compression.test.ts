@@ -65,7 +65,7 @@ test("I68: garbage behind bzip2 is an error, whatever the host's program makes o
 });
 
 for (const format of formats) {
-  test(`I70, I71: ${format} is told by its first bytes and comes out as it went in`, async () => {
+  test(`I70, I71: ${format} is recognised by its first bytes and decompressed unchanged`, async () => {
     const packed = await collect(compress(pieces(text, 100_001), format));
     expect(detectCompression(packed)).toBe(format);
     for (const step of [1, 4096, 1 << 20]) {
@@ -107,7 +107,7 @@ for (const format of formats) {
   });
 }
 
-test("I70, I71, I72: formats are told apart by their first bytes", () => {
+test("I70, I71, I72: formats are recognised by their first bytes", () => {
   const heads: Record<string, Compression> = {
     "1f8b08000000": "gzip",
     fd377a585a00: "xz",
@@ -122,7 +122,7 @@ test("I70, I71, I72: formats are told apart by their first bytes", () => {
   }
 });
 
-test("a host without a program for a format is told what to install", () => {
+test("a missing program for a format is reported with the package to install", () => {
   for (const [format, what] of [
     ["xz", "Install xz-utils or xz "],
     ["bzip2", "Install bzip2, or lbzip2"],
@@ -147,7 +147,7 @@ test("frames that are passed over in zstd streams do no harm", async () => {
   expect((await collect(decompress(pieces(packed, 999)))).length).toBe(2 * text.length);
 });
 
-test("a zstd stream that wants more memory than anybody should give it is refused as that", async () => {
+test("a zstd stream that needs too much memory is refused with that reason", async () => {
   // Magic, descriptor of the frame, descriptor of the window, and the head of a last empty block.
   const frame = (log: number) => Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0, (log - 10) << 3, 1, 0, 0]);
   expect(await collect(decompress(pieces(frame(27), 9)))).toEqual(Buffer.alloc(0));
@@ -231,7 +231,7 @@ test("names of files say which compression is wanted", () => {
 const SKIPPABLE = Buffer.concat([Buffer.from("5a2a4d1805000000", "hex"), Buffer.from("other")]);
 
 for (const format of formats.filter((one) => one === "zstd" || one === "lz4")) {
-  test(`${format} behind frames that are passed over, as pzstd writes them, is told and read`, async () => {
+  test(`${format} behind skippable frames, as pzstd writes them, is recognised and read`, async () => {
     const packed = await collect(compress(pieces(text, 100_001), format));
     const bytes = Buffer.concat([SKIPPABLE, SKIPPABLE, packed]);
     expect(detectCompression(bytes)).toBe(format);

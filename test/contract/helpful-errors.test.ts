@@ -1,0 +1,114 @@
+// What the clients say beyond the original's texts: names and paths where it prints none, and on a terminal a line that
+// says what helps. Scripts read pipes: there the recorded texts stand alone.
+import { describe, expect, test } from "bun:test";
+import { SYNONYMS } from "../../src/cli/command-line/synonyms.ts";
+import { findVerb } from "../../src/cli/command-line/verb-row.ts";
+import { IMPORTCTL, runImportctl } from "../../src/cli/program/importctl.ts";
+import { MACHINECTL, runMachinectl } from "../../src/cli/program/machinectl.ts";
+import { FakeBusError, FakeManagers } from "../unit/cli/fake-managers.ts";
+import { FakeProcess, type Surroundings, WORLDS, type World } from "../unit/cli/fake-world.ts";
+
+const WORLD = WORLDS["two"] as World;
+const TERMINAL: Surroundings = { columns: 200, env: { TERM: "dumb" } };
+
+/** What a command line prints on stderr; `refusal` is what the manager answers to every call of a member. */
+async function said(line: string, around: Surroundings = {}, refusal?: { member: string; error: Error }) {
+  const managers = new FakeManagers(WORLD);
+  const bus = managers.bus.bind(managers);
+  managers.bus = () => {
+    const connection = bus();
+    return {
+      ...connection,
+      call: (call) => (call.member === refusal?.member ? Promise.reject(refusal.error) : connection.call(call)),
+    };
+  };
+  const process = new FakeProcess(WORLD, around, managers);
+  const [program, ...args] = line.split(" ");
+  const status = await (program === "importctl" ? runImportctl : runMachinectl)(args, process);
+  expect(status).toBe(1);
+  return process.stderr.trimEnd();
+}
+
+describe("a word of another program suggests the verb that does the same", () => {
+  test.each([
+    ["machinectl rm", "remove"],
+    ["machinectl ls", "list"],
+    ["machinectl ps", "list"],
+    ["machinectl inspect", "show"],
+    ["machinectl attach", "shell"],
+    ["machinectl run", "start"],
+    ["machinectl cp", "copy-to"],
+    ["machinectl images", "list-images"],
+    ["machinectl pull", "importctl pull-tar"],
+    ["machinectl pull-oci", "importctl pull-oci"],
+    ["machinectl logs", "journalctl --machine=NAME"],
+    ["importctl pull", "pull-tar"],
+    ["importctl ls", "machinectl list"],
+  ])("%s", async (line, meant) => {
+    expect(await said(line)).toBe(`Unknown command verb '${line.split(" ")[1]}', did you mean '${meant}'?`);
+  });
+
+  test("each suggested verb exists, and no word in the table is a verb of machinectl", () => {
+    const programs = { machinectl: MACHINECTL, importctl: IMPORTCTL };
+    for (const [word, command] of Object.entries(SYNONYMS)) {
+      const [name = "", verb = ""] = command.split(" ");
+      const program = Object.entries(programs).find(([known]) => known === name)?.[1];
+      if (program !== undefined) expect(findVerb(program.verbs, verb), `${word}: ${command}`).toBeDefined();
+      if (program !== IMPORTCTL) expect(findVerb(MACHINECTL.verbs, word), word).toBeUndefined();
+    }
+  });
+});
+
+describe("on a terminal a line says what helps", () => {
+  test.each([
+    ["machinectl status", "Too few arguments.\nUsage: machinectl status NAME…"],
+    ["machinectl rename a", "Too few arguments.\nUsage: machinectl rename NAME NEWNAME"],
+    ["machinectl list extra", "Too many arguments.\nUsage: machinectl list"],
+    ["importctl pull-raw", "Too few arguments.\nUsage: importctl pull-raw URL [NAME]"],
+  ])("%s", async (line, text) => {
+    const utf8: Surroundings = { columns: 200, env: { TERM: "dumb", LANG: "C.UTF-8" } };
+    expect((await said(line, utf8)).replaceAll("\r", "")).toBe(text);
+    expect(await said(line)).toBe(text.split("\n")[0] ?? "");
+  });
+
+  test("a machine that is not there is not a host that is down", async () => {
+    const recorded = "Failed to connect to system scope bus via machine transport: Host is down";
+    expect(await said("machinectl -M nosuch list")).toBe(recorded);
+    expect((await said("machinectl -M nosuch list", TERMINAL)).replaceAll("\r", "")).toBe(
+      `${recorded}\nNo machine 'nosuch' is registered. 'machinectl list' shows the machines of this host.`,
+    );
+  });
+
+  test.each(["remove mini", "rename mini other", "read-only mini", "clone mini other"])("%s, in use", async (line) => {
+    const members = { remove: "RemoveImage", rename: "RenameImage", "read-only": "MarkImageReadOnly" };
+    const member = Object.entries(members).find(([verb]) => line.startsWith(verb))?.[1] ?? "CloneImage";
+    const refusal = { member, error: new FakeBusError("System.Error.EBUSY", "Device or resource busy") };
+    const recorded = await said(`machinectl ${line}`, {}, refusal);
+    expect(recorded).toMatch(/^Could not [a-z -]+: Device or resource busy$/);
+    expect((await said(`machinectl ${line}`, TERMINAL, refusal)).replaceAll("\r", "")).toBe(
+      `${recorded}\nImage 'mini' is in use. If a machine runs from it, 'machinectl poweroff mini' ends that machine.`,
+    );
+  });
+});
+
+describe("messages name what was tried, and on what", () => {
+  const missing = new FakeBusError("org.freedesktop.DBus.Error.FileNotFound", "No such file or directory");
+  const reason = "No such file or directory";
+  test.each([
+    [
+      "copy-to mini /nonexist",
+      "CopyToMachine",
+      `Failed to copy '/nonexist' to '/nonexist' in machine 'mini': ${reason}`,
+    ],
+    ["copy-to mini /a /b", "CopyToMachine", `Failed to copy '/a' to '/b' in machine 'mini': ${reason}`],
+    ["copy-from mini /a /b", "CopyFromMachine", `Failed to copy '/a' in machine 'mini' to '/b': ${reason}`],
+    ["bind mini /a", "BindMountMachine", `Failed to bind mount '/a' in machine 'mini': ${reason}`],
+    ["bind mini /a /b", "BindMountMachine", `Failed to bind mount '/a' to '/b' in machine 'mini': ${reason}`],
+  ])("%s", async (line, member, text) => {
+    expect(await said(`machinectl ${line}`, {}, { member, error: missing })).toBe(text);
+  });
+
+  test.each(["pause", "resume"])("%s of an unknown machine prints no id of an error", async (verb) => {
+    expect(await said(`machinectl ${verb} nope`)).toBe("Failed to look up machine 'nope': No machine 'nope' known");
+  });
+});
