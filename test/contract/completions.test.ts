@@ -74,7 +74,7 @@ const SHELLS: Readonly<Record<"bash" | "zsh" | "fish", Offer>> = {
 };
 
 const LINES: readonly (readonly [string, readonly string[]])[] = [
-  ["machinectl sta", ["start", "status"]],
+  ["machinectl sta", ["start", "stats", "status"]],
   ["machinectl term", ["terminate"]],
   ["machinectl --json=", ["off", "pretty", "short"]],
   ["machinectl status ", ["deb1", "web"]],

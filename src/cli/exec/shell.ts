@@ -9,6 +9,8 @@ import { parseSpecification, shell } from "../terminal/shell.ts";
 import { runOne } from "./exec.ts";
 
 const HOST = ".host";
+/** The terminal was asked for and refused; everything before that is the caller's mistake. */
+const REFUSED = /^Failed to get (login|shell) PTY/;
 const NO_BUS = /There is no system bus in container |Failed to reach the service manager of /;
 /** $SHELL is what the machine's user database has, or /bin/sh. */
 const LOGIN_SHELL = '[ -x "$SHELL" ] && exec "$SHELL" -l; exec /bin/sh -l';
@@ -30,7 +32,8 @@ async function orOtherwise(
   try {
     return await usual();
   } catch (error) {
-    if (!(error instanceof Failure) || machine === HOST || session.settings.transport.kind !== "local") throw error;
+    const isRefused = error instanceof Failure && REFUSED.test(error.message);
+    if (!isRefused || machine === HOST || session.settings.transport.kind !== "local") throw error;
     if (NO_BUS.test(error.message)) return await other(false);
     const facts = await machineFacts(session, machine).catch(() => null);
     if (facts?.class !== "vm") throw error;

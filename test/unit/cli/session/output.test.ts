@@ -74,7 +74,7 @@ describe("Output", () => {
 });
 
 describe("a process that writes a lot", () => {
-  const script = join(import.meta.dir, "../write-much.ts");
+  const script = join(import.meta.dir, "write-much.ts");
   const bun = process.execPath;
 
   test("gets all of it through a slow pipe", async () => {
