@@ -98,7 +98,7 @@ _importctl() {
             -M | --machine) kind=machine ;;
             --json) kind=list words='pretty short off' ;;
             --verify) kind=list words='no checksum signature' ;;
-            --format) kind=list words='uncompressed xz gzip bzip2 zstd' ;;
+            --format) kind=list words='uncompressed xz gzip bzip2 zstd lz4' ;;
             --class) kind=list words='machine portable sysext confext' ;;
             --keep-download) kind=list words='yes no' ;;
         esac

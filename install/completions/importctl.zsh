@@ -101,7 +101,7 @@ _arguments -S \
     '--json=[Print lists as JSON (pretty, short, off)]:mode:(pretty short off)' \
     '-j[Short for --json=pretty on a terminal, for --json=short elsewhere]' \
     '--verify=[How a download is verified (no, checksum, signature)]:mode:(no checksum signature)' \
-    '--format=[Compression of an export (uncompressed, xz, gzip, bzip2, zstd)]:format:(uncompressed xz gzip bzip2 zstd)' \
+    '--format=[Compression of an export (uncompressed, xz, gzip, bzip2, zstd, lz4)]:format:(uncompressed xz gzip bzip2 zstd lz4)' \
     '--force[Replace an image of the same name]' \
     '--class=[What the images are for (machine, portable, sysext, confext)]:type:(machine portable sysext confext)' \
     '-m[Short for --class=machine]' \

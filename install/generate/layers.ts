@@ -15,7 +15,11 @@ const SERVICE = ["base", "api", "kernel", "registry", "ipc", "daemon"];
 
 /** The folders, the lowest first: each may import only what stands before it. */
 export const FOLDERS: Readonly<Record<string, Folder>> = {
-  base: { holds: "names, ids, errors, texts and formats: pure values", folders: [], rooms: {} },
+  base: {
+    holds: "names, ids, errors, texts and formats: pure values",
+    folders: [],
+    rooms: { vocabulary: [] },
+  },
   api: { holds: "the interfaces as tables: one row for each method, property and error", folders: ["base"], rooms: {} },
   kernel: {
     holds: "every system call; the only user of `bun:ffi`",
@@ -123,6 +127,7 @@ interface RestrictedPackage {
 
 /** What a room holds, for docs/architecture.md. */
 const ROOMS: Readonly<Record<string, string>> = {
+  "base/vocabulary": "the words of the interfaces, one table each: classes, formats, transfers, versions",
   "kernel/syscall": "the entry to the kernel, pinned memory, error and call numbers",
   "kernel/file": "descriptors, opening below a root, status, attributes, locks",
   "kernel/event": "the poller and inotify",

@@ -1,1 +1,1 @@
-throw new Error("usocket is not used: descriptors travel through src/kernel/unix-socket.ts");
+throw new Error("usocket is not used: descriptors travel through src/kernel/socket/unix.ts");

@@ -1,5 +1,6 @@
 // org.freedesktop.import1 as of 262: the manager of transfers, and each transfer as an object
 // (org.freedesktop.import1(5)). Rows stand in the original's order.
+import { VERIFY_MODES } from "../base/vocabulary/transfer.ts";
 import type { PolkitRule } from "./access.ts";
 import { CANCEL_RULE } from "./shared-rules.ts";
 import { defineBusInterface } from "./table.ts";
@@ -95,7 +96,7 @@ export const Transfer = defineBusInterface({
     Local: { type: "s", emits: "const", doc: "The image here." },
     Remote: { type: "s", emits: "const", doc: "Where it is downloaded from." },
     Type: { type: "s", emits: "const", doc: "What is done: pull-tar, import-raw, export-tar …" },
-    Verify: { type: "s", emits: "const", doc: "How a download is verified: no, checksum, signature." },
+    Verify: { type: "s", emits: "const", doc: `How a download is verified: ${VERIFY_MODES.values.join(", ")}.` },
     Progress: { type: "d", emits: "false", doc: "From 0 to 1; the lowest double while nothing is known." },
   },
   signals: {

@@ -1,5 +1,9 @@
 // io.systemd.Import as of 262, and what it lacks beside D-Bus: Import, Export and Cancel. The original's IDL forgets the
 // OCI values that its code takes and sends.
+
+import { COMPRESSIONS } from "../base/vocabulary/compression.ts";
+import { IMAGE_CLASSES } from "../base/vocabulary/image-class.ts";
+import { TRANSFER_TYPES, VERIFY_MODES } from "../base/vocabulary/transfer.ts";
 import { CANCEL_RULE } from "./shared-rules.ts";
 import { defineVarlinkInterface } from "./varlink-table.ts";
 
@@ -11,21 +15,12 @@ export const IoSystemdImport = defineVarlinkInterface({
   name: "io.systemd.Import",
   doc: "Downloads, imports and exports images of machines, portable services and extensions.",
   types: {
-    ImageClass: ["machine", "portable", "sysext", "confext"],
+    ImageClass: IMAGE_CLASSES.values,
     RemoteType: ["raw", "tar", "oci"],
     SourceType: ["raw", "tar", "fs"],
-    TransferType: [
-      "import_tar",
-      "import_raw",
-      "import_fs",
-      "export_tar",
-      "export_raw",
-      "pull_tar",
-      "pull_raw",
-      "pull_oci",
-    ],
-    ImageVerify: ["no", "checksum", "signature"],
-    ExportFormat: ["uncompressed", "xz", "gzip", "bzip2", "zstd"],
+    TransferType: TRANSFER_TYPES.values.map((type) => type.replace("-", "_")),
+    ImageVerify: VERIFY_MODES.values,
+    ExportFormat: COMPRESSIONS,
     LogMessage: { message: "string", priority: "int" },
   },
   methods: {
@@ -133,6 +128,7 @@ export const IoSystemdImport = defineVarlinkInterface({
       gzip: "As gzip(1) does.",
       bzip2: "As bzip2(1) does.",
       zstd: "As zstd(1) does.",
+      lz4: "As lz4(1) does.",
       message: "The text.",
       priority: "Its priority, as of syslog(3).",
       class: "What the image is for; a machine unless given.",

@@ -13,11 +13,3 @@ export function defineStringTable<const Values extends readonly string[]>(values
   const has = (text: string): text is Values[number] => known.has(text);
   return { values, has, parse: (text) => (has(text) ? text : undefined) };
 }
-
-/** What a machine is. Only the first two can be registered: `host` is the built-in `.host`. */
-export const MACHINE_CLASSES = defineStringTable(["container", "vm", "host"]);
-export type MachineClass = (typeof MACHINE_CLASSES.values)[number];
-
-/** Whom a signal goes to. */
-export const KILL_WHOM = defineStringTable(["leader", "supervisor", "all"]);
-export type KillWhom = (typeof KILL_WHOM.values)[number];

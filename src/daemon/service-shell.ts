@@ -1,13 +1,13 @@
 // The process of a daemon, whatever it serves: lock, bus, private bus and Varlink servers, readiness, watchdog, idle exit,
 // signals and uncaught errors.
 import type { BusInterface } from "../api/table.ts";
+import { INTERFACE_VERSION } from "../base/vocabulary/version.ts";
 import type { BusClient } from "../ipc/bus/client.ts";
 import { BusServer, describe, type ObjectTree } from "../ipc/bus/server.ts";
 import type { BusTarget } from "../ipc/bus/transport.ts";
 import { isPrivileged } from "../ipc/caller.ts";
 import { Peers } from "../ipc/peers.ts";
 import { type BoundVarlink, VarlinkServer } from "../ipc/varlink/server.ts";
-import { PRODUCT_VERSION } from "../kernel/process/host-systemd.ts";
 import { notify } from "../kernel/socket/notify.ts";
 import { feedWatchdog } from "../kernel/socket/watchdog.ts";
 import { Authority } from "./authority.ts";
@@ -117,7 +117,7 @@ export class ServiceShell {
   varlinkServer(interfaces: readonly BoundVarlink[]): VarlinkServer {
     const server = new VarlinkServer({
       product: this.#options.identifier,
-      version: PRODUCT_VERSION,
+      version: INTERFACE_VERSION,
       interfaces,
       peers: this.peers,
       bug: (error, where) => logUnexpected(this.log, error, where),

@@ -4,14 +4,10 @@
 import { errnoText } from "../base/errno.ts";
 import { ErrnoError, invalidArgument } from "../base/error.ts";
 import { isImageName } from "../base/names.ts";
-import {
-  IMAGE_CLASSES,
-  type ImageClass,
-  isDownloadUrl,
-  parseOciReference,
-  type TransferType,
-  VERIFY_MODES,
-} from "../base/transfer.ts";
+import { parseCompression } from "../base/vocabulary/compression.ts";
+import { IMAGE_CLASSES, type ImageClass } from "../base/vocabulary/image-class.ts";
+import { parseOciReference } from "../base/vocabulary/oci-reference.ts";
+import { isDownloadUrl, type TransferType, VERIFY_MODES } from "../base/vocabulary/transfer.ts";
 import { permissionsOf } from "../daemon/access.ts";
 import type { Call } from "../daemon/call.ts";
 import { authorize } from "../daemon/polkit.ts";
@@ -84,8 +80,6 @@ async function permit(daemon: ImportDaemon, call: Call, details: Readonly<Record
   await authorize(daemon.authority(), call, permissionsOf(call.access, { details }, daemon.hostVersion));
 }
 
-const FORMATS = new Set(["", "uncompressed", "xz", "gzip", "bzip2", "zstd", "lz4"]);
-
 function planOf(daemon: ImportDaemon, request: TransferRequest, kind: Kind): TransferPlan {
   const imageClass = classOf(request.class);
   request.checkFlags?.();
@@ -96,7 +90,8 @@ function planOf(daemon: ImportDaemon, request: TransferRequest, kind: Kind): Tra
   }
   const verify = VERIFY_MODES.parse(request.verify || "signature");
   if (verify === undefined) throw invalidArgument("verify", `Unknown verification mode ${request.verify}`);
-  if (!FORMATS.has(format)) throw invalidArgument("format", `Unknown compression format ${format}`);
+  if (format !== "" && parseCompression(format) === undefined)
+    throw invalidArgument("format", `Unknown compression format ${format}`);
   if (imageRoot !== "" && !isPlainPath(imageRoot)) throw invalidArgument("imageRoot", "Invalid image root");
   return {
     type,

@@ -2,7 +2,8 @@
 import { ImportManager, Transfer as TransferTable } from "../api/import1.ts";
 import type { Descriptor, Getters, Handlers } from "../api/table.ts";
 import { invalidArgument } from "../base/error.ts";
-import { type ImageClass, TRANSFER_FLAGS, type TransferType } from "../base/transfer.ts";
+import type { ImageClass } from "../base/vocabulary/image-class.ts";
+import { TRANSFER_FLAGS, type TransferType } from "../base/vocabulary/transfer.ts";
 import { type BoundInterface, type BusCallContext, bindInterface } from "../ipc/bus/server.ts";
 import type { Fd } from "../kernel/file/fd.ts";
 import { cancelSelf, cancelTransfer, classOf, listTransfers, start, type TransferRequest } from "./actions.ts";

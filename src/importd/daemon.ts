@@ -1,5 +1,5 @@
 // What an action may use: the transfers, and the ways to callers, workers and polkit. The service implements it.
-import type { TransferResult } from "../base/transfer.ts";
+import type { TransferResult } from "../base/vocabulary/transfer.ts";
 import type { Authority } from "../daemon/authority.ts";
 import type { DaemonLog } from "../daemon/log.ts";
 import type { ScopeKind } from "../daemon/scope.ts";

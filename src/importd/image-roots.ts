@@ -2,16 +2,14 @@
 // write anywhere on it: an archive that is unpacked to a directory of the system configures the system.
 import { join, normalize } from "node:path";
 import { MachinedError } from "../base/error.ts";
-import { CLASS_DIRECTORIES, type ImageClass } from "../base/transfer.ts";
+import { IMAGE_SEARCH_PATHS, type ImageClass } from "../base/vocabulary/image-class.ts";
 import type { Call } from "../daemon/call.ts";
 import { isPrivileged } from "../ipc/caller.ts";
 import type { ImportDaemon } from "./daemon.ts";
 
-const PARENTS = ["/etc", "/run", "/var/lib", "/usr/local/lib", "/usr/lib"] as const;
-
 /** Whether images of the class are looked for in that directory. */
 function isOwnRoot({ paths }: ImportDaemon, path: string, imageClass: ImageClass): boolean {
-  const own = PARENTS.map((parent) => join(paths.imagePrefix, parent, CLASS_DIRECTORIES[imageClass]));
+  const own = IMAGE_SEARCH_PATHS[imageClass].map((path) => join(paths.imagePrefix, path));
   return [...own, paths.imageRoot(imageClass)].includes(normalize(`${path}/.`).replace(/(.)\/$/, "$1"));
 }
 

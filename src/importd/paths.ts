@@ -1,9 +1,9 @@
 // Where the daemon keeps and serves things. MACHINED_RUNTIME_DIRECTORY moves its sockets, MACHINED_IMAGE_ROOT the images,
 // for a run beside another daemon.
 import { join } from "node:path";
-import { CLASS_DIRECTORIES, type ImageClass } from "../base/transfer.ts";
+import { type ImageClass, imagePool } from "../base/vocabulary/image-class.ts";
 import { type ScopeKind, userRuntimeDirectory } from "../daemon/scope.ts";
-import { homeDirectory } from "../kernel/process/account.ts";
+import { stateDirectory } from "../kernel/process/account.ts";
 
 export interface Paths {
   /** D-Bus between two peers, for clients on hosts without a bus. */
@@ -25,23 +25,18 @@ export interface Paths {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** The directory of a user's own images: $XDG_STATE_HOME, else ~/.local/state. */
-function userState(env: Environment): string {
-  return env["XDG_STATE_HOME"] || join(homeDirectory(env), ".local/state");
-}
-
 /** The paths of a scope. Throws an error with errno where the user has no runtime directory. */
 export function pathsOf(scope: ScopeKind, env: Environment = process.env): Paths {
   const moved = env["MACHINED_RUNTIME_DIRECTORY"];
   const base = moved || (scope === "user" ? join(userRuntimeDirectory(env), "systemd") : "/run/systemd");
   const images = env["MACHINED_IMAGE_ROOT"];
-  const state = scope === "user" ? userState(env) : "/var/lib";
+  const state = scope === "user" ? stateDirectory(env) : "/var/lib";
   return {
     privateBus: join(base, "import/private"),
     lock: join(base, "import/lock"),
     varlink: join(base, "io.systemd.Import"),
     notify: join(base, "import/notify"),
-    imageRoot: (imageClass) => join(images || "/", state, CLASS_DIRECTORIES[imageClass]),
+    imageRoot: (imageClass) => join(images || "/", imagePool(imageClass, state)),
     isPrivate: Boolean(moved),
     imagePrefix: images || "/",
     imagesMoved: Boolean(images),

@@ -1,7 +1,7 @@
 // The service of transfers: what it serves on, its signals, the reports of its workers, and how it ends.
 import { rmSync } from "node:fs";
 import { IMPORT1_NAME, IMPORT1_PATH, ImportManager, Transfer as TransferTable } from "../api/import1.ts";
-import type { TransferResult } from "../base/transfer.ts";
+import type { TransferResult } from "../base/vocabulary/transfer.ts";
 import type { Authority } from "../daemon/authority.ts";
 import { serviceVarlink } from "../daemon/control.ts";
 import { systemdVersion } from "../daemon/host.ts";

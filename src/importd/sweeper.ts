@@ -1,7 +1,7 @@
 // Has removed what killed workers left in the directories of images: by a worker, because a tree can be large and the
 // daemon never touches images itself. One at a time; what is still in use is locked, and stays.
 import { readdirSync } from "node:fs";
-import { IMAGE_CLASSES } from "../base/transfer.ts";
+import { IMAGE_CLASSES } from "../base/vocabulary/image-class.ts";
 import { type Child, spawnSelf } from "../kernel/process/spawn.ts";
 import type { Paths } from "./paths.ts";
 

@@ -4,7 +4,7 @@
 // otherwise `canceled` when somebody asked for that, else `failed`.
 import { errnoText } from "../base/errno.ts";
 import { ErrnoError } from "../base/error.ts";
-import { PROGRESS_UNKNOWN, type TransferResult } from "../base/transfer.ts";
+import { PROGRESS_UNKNOWN, type TransferResult } from "../base/vocabulary/transfer.ts";
 import { watch } from "../kernel/event/poller.ts";
 import { readSome } from "../kernel/file/byte-io.ts";
 import type { Fd } from "../kernel/file/fd.ts";

@@ -3,7 +3,7 @@
 import { IoSystemdImport } from "../api/io-systemd-import.ts";
 import type { ReceivedInteger, VarlinkResult, VarlinkValue } from "../api/varlink-table.ts";
 import { invalidArgument, MachinedError } from "../base/error.ts";
-import type { TransferResult, TransferType } from "../base/transfer.ts";
+import type { TransferResult, TransferType } from "../base/vocabulary/transfer.ts";
 import { type BoundVarlink, bindVarlink, Reply, type VarlinkCall } from "../ipc/varlink/binding.ts";
 import type { Fd } from "../kernel/file/fd.ts";
 import { cancelTransfer, listTransfers, start, type TransferRequest } from "./actions.ts";

@@ -1,6 +1,7 @@
 // How the worker programs are called: the command lines of systemd-pull, systemd-import, systemd-import-fs and
 // systemd-export, and the environment they get.
-import type { ImageClass, TransferType, VerifyMode } from "../base/transfer.ts";
+import type { ImageClass } from "../base/vocabulary/image-class.ts";
+import type { TransferType, VerifyMode } from "../base/vocabulary/transfer.ts";
 import type { ScopeKind } from "../daemon/scope.ts";
 
 /** All that is known about a transfer when it starts. Empty texts: there is none. */

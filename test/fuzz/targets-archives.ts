@@ -8,7 +8,7 @@ import { foreignFormat } from "../../src/worker/image/disk-format.ts";
 import { convertQcow2 } from "../../src/worker/image/qcow2.ts";
 import { LayerTarget, layerOptions, MERGE_OPTIONS, MergeTarget } from "../../src/worker/oci/layer.ts";
 import { parseObject, readManifest } from "../../src/worker/oci/manifest.ts";
-import { parseReference } from "../../src/worker/oci/reference.ts";
+import { requireReference } from "../../src/worker/oci/reference.ts";
 import { contentDigests, settingsOf } from "../../src/worker/oci/settings.ts";
 import { zstdFrameLength } from "../../src/worker/stream/compression-zstd.ts";
 import type { TarTarget } from "../../src/worker/tar/entry.ts";
@@ -304,7 +304,7 @@ export const ARCHIVE_TARGETS: Readonly<Record<string, Target>> = {
   "oci-reference": {
     seeds: texts("docker.io/library/alpine:3", `localhost:5000/a/b@${DIGEST}`, "short", "[::1]:5000/x:tag"),
     run(bytes) {
-      refusing(ERRORS, () => void parseReference(bytes.toString("latin1")));
+      refusing(ERRORS, () => void requireReference(bytes.toString("latin1")));
     },
   },
 };

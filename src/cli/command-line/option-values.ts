@@ -1,17 +1,11 @@
 // How the values of machinectl's options are read, with the complaints about bad ones.
 
+import { parseCompression } from "../../base/vocabulary/compression.ts";
+import { VERIFY_MODES } from "../../base/vocabulary/transfer.ts";
 import { parseSignal } from "../format/signals.ts";
 import { type Environment, parseBoolean } from "../format/terminal.ts";
 import { Failure } from "../session/failure.ts";
-import {
-  FORMATS,
-  JSON_CHOICES,
-  OUTPUT_MODES,
-  RUNNERS,
-  type Settings,
-  VERIFY_MODES,
-  WAIT_CONDITIONS,
-} from "../session/settings.ts";
+import { JSON_CHOICES, OUTPUT_MODES, RUNNERS, type Settings, WAIT_CONDITIONS } from "../session/settings.ts";
 import type { Finish } from "./getopt.ts";
 
 /** What option values need from outside: the environment, and the printing of options that act at once. */
@@ -75,8 +69,8 @@ export function setJson(settings: Settings, value: string, context: OptionContex
 
 /** `--verify=`. */
 export function setVerify(settings: Settings, value: string, context: OptionContext): Finish | undefined {
-  if (value === "help") return context.lines(VERIFY_MODES);
-  settings.verify = required(choice(VERIFY_MODES, value), `Failed to parse --verify= setting: ${value}`);
+  if (value === "help") return context.lines(VERIFY_MODES.values);
+  settings.verify = required(VERIFY_MODES.parse(value), `Failed to parse --verify= setting: ${value}`);
   return undefined;
 }
 
@@ -98,7 +92,7 @@ export function setRunner(settings: Settings, value: string): void {
 
 /** `--format=`. */
 export function setFormat(settings: Settings, value: string): void {
-  settings.format = required(choice(FORMATS, value), `Unknown format: ${value}`);
+  settings.format = required(parseCompression(value), `Unknown format: ${value}`);
 }
 
 const SPAN_UNITS_MS: Readonly<Record<string, number>> = {

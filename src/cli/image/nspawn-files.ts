@@ -1,8 +1,10 @@
 // The `.nspawn` files of images: where they are looked for, and `machinectl cat` (machinectl(1), "cat";
 // systemd.nspawn(5), ".nspawn File Discovery").
+
 import { accessSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { isNormalizedPath } from "../../base/names.ts";
+import { imagePool } from "../../base/vocabulary/image-class.ts";
 import { Failure, failed } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 
@@ -19,7 +21,7 @@ export interface SettingsDirectories {
 export const SETTINGS_DIRECTORIES: SettingsDirectories = {
   own: "/etc/systemd/nspawn",
   runtime: "/run/systemd/nspawn",
-  images: "/var/lib/machines",
+  images: imagePool("machine"),
 };
 
 /** Checks that the words may be taken as files of this host. `Verb` is how the message names it. */

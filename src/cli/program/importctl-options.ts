@@ -1,6 +1,9 @@
 // The options of importctl, one row each, in the order of the help text (importctl(1), "Options"). Those it shares with
 // machinectl are machinectl's rows.
-import { IMAGE_CLASSES, type ImageClass } from "../../base/transfer.ts";
+
+import { COMPRESSIONS } from "../../base/vocabulary/compression.ts";
+import { IMAGE_CLASSES, type ImageClass } from "../../base/vocabulary/image-class.ts";
+import { VERIFY_MODES } from "../../base/vocabulary/transfer.ts";
 import type { OptionRow, OptionTable } from "../command-line/getopt.ts";
 import type { OptionContext } from "../command-line/option-values.ts";
 import { parseBoolean } from "../format/terminal.ts";
@@ -59,8 +62,8 @@ export const IMPORTCTL_OPTIONS: OptionTable<Settings, OptionContext> = {
       settings.json = stdoutIsTty ? "pretty" : "short";
     },
   },
-  ...shared("verify", "How a download is verified (no, checksum, signature)"),
-  ...shared("format", "Compression of an export (uncompressed, xz, gzip, bzip2, zstd)"),
+  ...shared("verify", `How a download is verified (${VERIFY_MODES.values.join(", ")})`),
+  ...shared("format", `Compression of an export (${COMPRESSIONS.join(", ")})`),
   ...shared("force", "Replace an image of the same name"),
   class: {
     type: "string",

@@ -1,10 +1,11 @@
 // `--introspect-cli`: options and verbs as one line of JSON, for programs that complete or wrap commands.
 
+import { COMPATIBLE_WITH } from "../../base/vocabulary/version.ts";
 import type { ClientProgram } from "../command-line/verb-row.ts";
 import { type VerbRow, wordLimits } from "../command-line/verb-row.ts";
 import { formatJson, type Json } from "../format/json.ts";
 import { NO_PAINT } from "../format/terminal.ts";
-import { COMPATIBLE_WITH, FEATURES } from "./version.ts";
+import { FEATURES } from "./version.ts";
 
 const MEDIA_TYPE = "application/vnd.io.systemd.cli-introspection-0";
 

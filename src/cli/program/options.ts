@@ -1,6 +1,9 @@
 // The options of machinectl, one row each, in the order of the help text (machinectl(1), "Options").
 // Rows have the form of citty argument definitions; getopt.ts parses by them, help.ts and introspect.ts print them.
-import { KILL_WHOM } from "../../base/string-table.ts";
+
+import { COMPRESSIONS } from "../../base/vocabulary/compression.ts";
+import { KILL_WHOM } from "../../base/vocabulary/machine.ts";
+import { VERIFY_MODES } from "../../base/vocabulary/transfer.ts";
 import type { OptionRow, OptionTable } from "../command-line/getopt.ts";
 import {
   type OptionContext,
@@ -23,15 +26,7 @@ import {
   setVsockCid,
   setWaitFor,
 } from "../command-line/option-values.ts";
-import {
-  FORMATS,
-  JSON_CHOICES,
-  OUTPUT_MODES,
-  RUNNERS,
-  type Settings,
-  VERIFY_MODES,
-  WAIT_CONDITIONS,
-} from "../session/settings.ts";
+import { JSON_CHOICES, OUTPUT_MODES, RUNNERS, type Settings, WAIT_CONDITIONS } from "../session/settings.ts";
 
 type Row = OptionRow<Settings, OptionContext>;
 
@@ -120,8 +115,8 @@ export const OPTIONS: OptionTable<Settings, OptionContext> = {
   now: flag("With enable and disable: start or power off as well", { now: true }),
   runner: listed("RUNNER", RUNNERS, "Run images as containers (nspawn) or as virtual machines (vmspawn)", setRunner),
   V: flag("Short for --runner=vmspawn", { runner: "vmspawn" }),
-  verify: hidden(listed("MODE", VERIFY_MODES, "", setVerify)),
-  format: hidden(listed("FORMAT", FORMATS, "", setFormat)),
+  verify: hidden(listed("MODE", VERIFY_MODES.values, "", setVerify)),
+  format: hidden(listed("FORMAT", COMPRESSIONS, "", setFormat)),
   tty: added(short("t", flag("With exec: give the command a terminal", { tty: true }))),
   stdin: added(listed("BOOL", ["yes", "no"], "With exec: whether the command reads standard input", setStdin)),
   chdir: added(

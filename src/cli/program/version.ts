@@ -1,8 +1,6 @@
 // `machinectl --version` and `importctl --version`.
 import * as host from "../../kernel/process/host-systemd.ts";
 
-export const COMPATIBLE_WITH = host.COMPATIBLE_WITH;
-
 /** What was built in, in the manner of the systemd tools. */
 export const FEATURES = ["+DBUS", "+VARLINK", "+PRIVATE_SOCKET", "+POLKIT_AGENT", "+PAGER", "+JSON"] as const;
 

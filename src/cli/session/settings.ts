@@ -1,5 +1,7 @@
 // What the options of machinectl say, with the defaults of machinectl(1), "Options".
-import type { ImageClass } from "../../base/transfer.ts";
+import type { Compression } from "../../base/vocabulary/compression.ts";
+import type { ImageClass } from "../../base/vocabulary/image-class.ts";
+import type { VerifyMode } from "../../base/vocabulary/transfer.ts";
 import type { JsonMode } from "../format/json.ts";
 import { SIGTERM } from "../format/signals.ts";
 
@@ -32,8 +34,6 @@ export const OUTPUT_MODES = [
 export type OutputMode = (typeof OUTPUT_MODES)[number];
 
 export const RUNNERS = ["nspawn", "vmspawn"] as const;
-export const VERIFY_MODES = ["no", "checksum", "signature"] as const;
-export const FORMATS = ["uncompressed", "xz", "gzip", "bzip2", "zstd"] as const;
 export const WAIT_CONDITIONS = ["running", "booted", "address", "ssh", "ended"] as const;
 export const JSON_CHOICES = ["pretty", "short", "off"] as const;
 
@@ -96,8 +96,8 @@ export interface Settings {
   any: boolean;
   verbose: boolean;
   runner: (typeof RUNNERS)[number];
-  verify: (typeof VERIFY_MODES)[number] | undefined;
-  format: (typeof FORMATS)[number] | undefined;
+  verify: VerifyMode | undefined;
+  format: Compression | undefined;
   /** What images are for, in transfers. */
   imageClass: ImageClass | undefined;
   /** Whether the pristine copy of a download is kept; undefined: as the class of the image has it. */

@@ -2,7 +2,7 @@
 import type { Wire } from "../../api/table.ts";
 import { compareBytes } from "../../base/byte-order.ts";
 import { formatBytes, formatTimestamp, UINT64_MAX, type Zone } from "../../base/format.ts";
-import { PROGRESS_UNKNOWN } from "../../base/transfer.ts";
+import { PROGRESS_UNKNOWN } from "../../base/vocabulary/transfer.ts";
 import { type Cell, type Table, textCell } from "../format/table.ts";
 import { startPolkitAgent } from "../session/agents.ts";
 import { attempt, Failure } from "../session/failure.ts";

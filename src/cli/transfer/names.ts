@@ -1,22 +1,16 @@
 // How the clients make an image's name out of a path, a URL or a reference, and which compression a file name asks for
 // (importctl(1)). All complaints come before anything is asked of the daemon.
 import { isImageName } from "../../base/names.ts";
-import { isDownloadUrl, parseOciReference } from "../../base/transfer.ts";
+import { compressionOfName, withoutImageSuffix } from "../../base/vocabulary/compression.ts";
+import { parseOciReference } from "../../base/vocabulary/oci-reference.ts";
+import { isDownloadUrl } from "../../base/vocabulary/transfer.ts";
 import { Failure } from "../session/failure.ts";
 
 export type Payload = "tar" | "raw" | "fs" | "oci";
 
-const TAR_SUFFIX = /\.(tar|tar\.xz|tar\.gz|tar\.bz2|tar\.zst|tgz)$/;
-const COMPRESSION_SUFFIX = /\.(xz|gz|bz2|zst)$/;
-const RAW_SUFFIX = /\.(sysext\.raw|confext\.raw|raw|qcow2|img|bin)$/;
-
 /** A name without what says how the file is packed. */
 export function stripSuffixes(name: string, payload: Payload): string {
-  if (payload === "tar") return name.replace(TAR_SUFFIX, "");
-  if (payload !== "raw") return name;
-  let rest = name;
-  while (COMPRESSION_SUFFIX.test(rest)) rest = rest.replace(COMPRESSION_SUFFIX, "");
-  return rest.replace(RAW_SUFFIX, "");
+  return payload === "tar" || payload === "raw" ? withoutImageSuffix(name, payload) : name;
 }
 
 /** Returns a word of the command line, or null for "-" and the empty word. */
@@ -75,10 +69,8 @@ export function exportName(name: string): string {
   return name;
 }
 
-const FORMATS: Readonly<Record<string, string>> = { ".xz": "xz", ".gz": "gzip", ".bz2": "bzip2", ".zst": "zstd" };
-
 /** The compression that a file's name asks for; empty for none. */
 export function formatOf(path: string | null): string {
-  if (path === null) return "";
-  return Object.entries(FORMATS).find(([suffix]) => path.endsWith(suffix))?.[1] ?? "";
+  const compression = compressionOfName(path ?? "");
+  return compression === "uncompressed" ? "" : compression;
 }

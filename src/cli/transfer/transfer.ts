@@ -1,7 +1,8 @@
 // The verbs that start transfers: pull-tar, pull-raw, pull-oci, import-tar, import-raw, import-fs, export-tar, export-raw.
 //
 // The newest call is tried first; if the daemon does not know it, an older equivalent follows.
-import { CLASS_DIRECTORIES, IMAGE_CLASSES, type ImageClass, TRANSFER_FLAGS } from "../../base/transfer.ts";
+import { CLASS_DIRECTORIES, IMAGE_CLASSES, type ImageClass } from "../../base/vocabulary/image-class.ts";
+import { TRANSFER_FLAGS } from "../../base/vocabulary/transfer.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { attempt, Failure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";

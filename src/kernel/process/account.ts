@@ -2,7 +2,7 @@
 // (getpwuid(3)). $USER and $LOGNAME are never asked: whoever starts a program chooses them.
 import { dlopen, FFIType } from "bun:ffi";
 import { readFileSync } from "node:fs";
-import { isAbsolute } from "node:path";
+import { isAbsolute, join } from "node:path";
 import { pin } from "../syscall/mem.ts";
 
 export interface Account {
@@ -47,6 +47,12 @@ const BUFFER_SIZE = 64 * 1024;
 /** struct passwd of 64-bit systems: name, password, uid and gid, comment, home, shell. */
 const PASSWD_SIZE = 48;
 const [NAME_AT, HOME_AT] = [0, 32];
+
+/** The directory of a user's persistent state: $XDG_STATE_HOME where that is an absolute path, else ~/.local/state. */
+export function stateDirectory(env: Readonly<Record<string, string | undefined>> = process.env): string {
+  const state = env["XDG_STATE_HOME"];
+  return state !== undefined && isAbsolute(state) ? state : join(homeDirectory(env), ".local/state");
+}
 
 /** The account as the C library's modules know it (systemd-homed, LDAP); null where none does, or where they fail. */
 export function accountOfLibrary(uid: number): Account | null {

@@ -1,13 +1,7 @@
 // Which systemd the host has, as its programs say it: scripts and tools take the features of a host from the number in the
 // first line of `machinectl --version`.
 import { existsSync } from "node:fs";
-import { version } from "../../../package.json";
-
-/** The systemd release whose interfaces our programs follow. */
-export const COMPATIBLE_WITH = 262;
-
-/** The version that the programs report of themselves over Varlink and on hosts without systemd. */
-export const PRODUCT_VERSION = `${COMPATIBLE_WITH} (machined ${version})`;
+import { INTERFACE_VERSION, PROGRAM_VERSION } from "../../base/vocabulary/version.ts";
 
 /** The service manager itself, as distributions have it. */
 const MANAGERS = ["/usr/lib/systemd/systemd", "/lib/systemd/systemd"] as const;
@@ -32,6 +26,6 @@ export function hostVersionLine(managers: readonly string[] = MANAGERS): string 
  * a systemd it is the release that we follow.
  */
 export function versionText(features: readonly string[] = [], hostLine = hostVersionLine()): string {
-  const ours = [`machined ${version}`, ...features].join(" ");
-  return `${hostLine ?? `systemd ${PRODUCT_VERSION}`}\n${ours}\n`;
+  const ours = [PROGRAM_VERSION, ...features].join(" ");
+  return `${hostLine ?? `systemd ${INTERFACE_VERSION}`}\n${ours}\n`;
 }

@@ -1,6 +1,6 @@
 // Ending machines: terminate, kill, unregister (org.freedesktop.machine1(5), TerminateMachine() ff.).
 import { ErrnoError, invalidArgument } from "../../base/error.ts";
-import { KILL_WHOM } from "../../base/string-table.ts";
+import { KILL_WHOM } from "../../base/vocabulary/machine.ts";
 import { unsupported } from "../../registry/machine/errors.ts";
 import { defineAction } from "../action/action.ts";
 import { grantOn } from "../action/manage.ts";

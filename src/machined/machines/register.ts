@@ -5,7 +5,7 @@ import { errnoText } from "../../base/errno.ts";
 import { ErrnoError, errnoNameOf, invalidArgument, MachinedError } from "../../base/error.ts";
 import { idFromBytes } from "../../base/id128.ts";
 import { isMachineName } from "../../base/names.ts";
-import { MACHINE_CLASSES, type MachineClass } from "../../base/string-table.ts";
+import { MACHINE_CLASSES, type MachineClass } from "../../base/vocabulary/machine.ts";
 import { permissionsOf } from "../../daemon/access.ts";
 import type { Call } from "../../daemon/call.ts";
 import { authorize } from "../../daemon/polkit.ts";

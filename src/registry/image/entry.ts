@@ -1,6 +1,7 @@
 // From an entry of a search directory to an image: what kind it is, whether it can be written, since when it is there.
 // Nothing is opened but for its status, and nothing that stayed what it was is looked at twice.
 import { join } from "node:path";
+import type { ImageType } from "../../base/vocabulary/image-class.ts";
 import { createdUsec, entryCreatedUsec, pathOf, writeObstacle } from "../../kernel/file/attributes.ts";
 import { type Fd, openAt, openPath, statAt, statFd } from "../../kernel/file/fd.ts";
 import type { FileStatus } from "../../kernel/file/status.ts";
@@ -9,7 +10,7 @@ import { SyscallError } from "../../kernel/syscall/sys.ts";
 import { isSubvolume, mayBeSubvolume, subvolumeInfo } from "../../kernel/tree/btrfs.ts";
 import { subvolumeSpace } from "../../kernel/tree/btrfs-quota.ts";
 import { recallImage, rememberImage, type SearchedDirectory } from "./cache.ts";
-import { HOST_IMAGE, Image, type ImageFacts, type ImageSpace, type ImageType, UNKNOWN_SPACE } from "./image.ts";
+import { HOST_IMAGE, Image, type ImageFacts, type ImageSpace, UNKNOWN_SPACE } from "./image.ts";
 
 /** What is known of an entry before it counts as an image. */
 export interface FoundEntry {

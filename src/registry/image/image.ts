@@ -1,10 +1,9 @@
 // An image: what a machine can be started from, as it was found in a search directory (machinectl(1), "Files and
 // Directories"). A value: it says what was true when it was looked at.
 import { UINT64_MAX } from "../../base/format.ts";
+import type { ImageType } from "../../base/vocabulary/image-class.ts";
 
 export { isImageName } from "../../base/names.ts";
-
-export type ImageType = "directory" | "subvolume" | "raw" | "block" | "mstack";
 
 /** Where an image's entry stands, which is what is renamed and removed. A link's target may lie elsewhere. */
 export interface ImagePlace {

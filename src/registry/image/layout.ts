@@ -1,6 +1,7 @@
 // Where images and what belongs to them are kept on a host (systemd-nspawn(1), "Files and Directories").
 import { join } from "node:path";
-import { homeDirectory } from "../../kernel/process/account.ts";
+import { IMAGE_SEARCH_PATHS, imagePool } from "../../base/vocabulary/image-class.ts";
+import { homeDirectory, stateDirectory } from "../../kernel/process/account.ts";
 
 export interface ImageLayout {
   /** The directories in which images are looked for, in order. */
@@ -17,16 +18,9 @@ export interface ImageLayout {
 
 /** The layout of the whole system. */
 export const SYSTEM_LAYOUT: ImageLayout = {
-  searchPath: [
-    "/etc/machines",
-    "/run/machines",
-    "/var/lib/machines",
-    "/var/lib/container",
-    "/usr/local/lib/machines",
-    "/usr/lib/machines",
-  ],
+  searchPath: IMAGE_SEARCH_PATHS.machine,
   hasHost: true,
-  pool: "/var/lib/machines",
+  pool: imagePool("machine"),
   locks: "/run/systemd/nspawn/locks",
   settings: ["/etc/systemd/nspawn", "/run/systemd/nspawn"],
 };
@@ -46,7 +40,7 @@ export function layoutBelow(root: string): ImageLayout {
 /** The layout of one user (systemd-nspawn(1), "--user"), with that user's runtime directory. */
 export function userLayout(runtime: string): ImageLayout {
   const home = homeDirectory();
-  const pool = join(process.env["XDG_STATE_HOME"] || join(home, ".local/state"), "machines");
+  const pool = imagePool("machine", stateDirectory());
   return {
     searchPath: [join(runtime, "machines"), pool, join(home, ".local/lib/machines")],
     hasHost: false,

@@ -8,7 +8,7 @@ import { errnoNameOf } from "../../base/error.ts";
 import { UINT64_MAX } from "../../base/format.ts";
 import { formatId, type Id128, parseId } from "../../base/id128.ts";
 import { isMachineName, isUnitName } from "../../base/names.ts";
-import { MACHINE_CLASSES, type MachineClass } from "../../base/string-table.ts";
+import { MACHINE_CLASSES, type MachineClass } from "../../base/vocabulary/machine.ts";
 import { openPath, readRegular } from "../../kernel/file/fd.ts";
 import {
   INTERFACES_LIMIT,

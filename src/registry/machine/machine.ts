@@ -2,7 +2,7 @@
 // (org.freedesktop.machine1(5), "Machine Objects").
 import type { Id128 } from "../../base/id128.ts";
 import { unitNameEscape } from "../../base/names.ts";
-import type { MachineClass } from "../../base/string-table.ts";
+import type { MachineClass } from "../../base/vocabulary/machine.ts";
 import type { Watch } from "../../kernel/event/poller.ts";
 import { isCgroupPopulated } from "../../kernel/process/cgroup.ts";
 import type { PidRef } from "../../kernel/process/pidref.ts";

@@ -1,8 +1,9 @@
 // One HTTP exchange: redirects followed by hand, so that a server can send us nowhere we would not go by ourselves, and a
 // body that is given up when it does not come. Nothing is decoded on the way: hashes are over the bytes as sent.
-import { version } from "../../../package.json";
+
 import { errnoNumber, errnoText } from "../../base/errno.ts";
 import { ErrnoError } from "../../base/error.ts";
+import { COMPATIBLE_WITH, PROGRAM_VERSION } from "../../base/vocabulary/version.ts";
 import { keepWhenInterrupted } from "../program/abandon.ts";
 import { trust } from "./certificates.ts";
 
@@ -17,8 +18,7 @@ export interface HttpLimits {
 
 export const HTTP_LIMITS: HttpLimits = { answerMs: 60_000, slowMs: 60_000, slowBytesPerSecond: 30, redirects: 20 };
 
-const COMPATIBLE_WITH = 262;
-const USER_AGENT = `systemd-pull/${COMPATIBLE_WITH} (machined ${version})`;
+const USER_AGENT = `systemd-pull/${COMPATIBLE_WITH} (${PROGRAM_VERSION})`;
 
 /** Something that may go well at the next try. */
 export class TransientError extends ErrnoError {

@@ -1,8 +1,9 @@
 // The list of checksums that belongs to a download, and its signature: which of the possible files a server has.
 
+import type { VerifyMode } from "../../base/vocabulary/transfer.ts";
 import { isClearSigned } from "./signature.ts";
 import { lastComponent, neighbour } from "./url.ts";
-import type { SumsFile, VerifyMode } from "./verify.ts";
+import type { SumsFile } from "./verify.ts";
 
 type Fetch = (url: string) => Promise<Buffer | null>;
 

@@ -1,13 +1,6 @@
 // Addresses of downloads: what may be fetched, what belongs beside it, and under which name it is kept.
 import { createHash } from "node:crypto";
 
-const URL_SHAPE = /^(https?:\/\/|file:\/)[\x21-\x7e]+$/;
-
-/** Whether something can be downloaded from there at all. */
-export function isPullUrl(url: string): boolean {
-  return URL_SHAPE.test(url) && URL.canParse(url);
-}
-
 export function isFileUrl(url: string): boolean {
   return url.startsWith("file:");
 }

@@ -1,10 +1,9 @@
 // Checksums of downloads: files in the form of sha256sum(1), for one file (NAME.sha256) or for all of a directory
 // (SHA256SUMS). Only what a signature covers counts where a signature is asked for (systemd-importd.service(8)).
 import { ErrnoError } from "../../base/error.ts";
+import type { VerifyMode } from "../../base/vocabulary/transfer.ts";
 import { log } from "../program/log.ts";
 import { isClearSigned, type Keyring, verifyClearSigned, verifyDetached } from "./signature.ts";
-
-export type VerifyMode = "no" | "checksum" | "signature";
 
 /** A downloaded file that has to be in the list. */
 export interface CheckedFile {

@@ -1,7 +1,7 @@
 // Manifests and indexes of container images, OCI's and Docker's (the OCI image specification). They come from strangers:
 // everything that is used is checked first, and a text that could be read in two ways is refused (CVE-2021-41190).
 import { ErrnoError } from "../../base/error.ts";
-import { isDigest } from "./reference.ts";
+import { isOciDigest } from "../../base/vocabulary/oci-reference.ts";
 
 export const MANIFEST_TYPES = [
   "application/vnd.oci.image.manifest.v1+json",
@@ -81,7 +81,7 @@ function depthOf(value: unknown, depth = 0): number {
 function descriptorOf(value: unknown): Descriptor {
   if (!isObject(value)) throw bad("no descriptor");
   const { mediaType, digest, size, urls, data } = value;
-  if (!isDigest(digest)) throw bad(`unknown digest ${JSON.stringify(digest)}, only sha256 is known`);
+  if (!isOciDigest(digest)) throw bad(`unknown digest ${JSON.stringify(digest)}, only sha256 is known`);
   if (typeof size !== "number" || !Number.isSafeInteger(size) || size < 0) throw bad("impossible size");
   return {
     mediaType: mediaTypeOf(mediaType) ?? "",

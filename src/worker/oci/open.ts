@@ -6,7 +6,7 @@ import { mortal } from "../../kernel/syscall/mortal.ts";
 import { Stage } from "../image/stage.ts";
 import { unpackTar } from "../image/unpack-tar.ts";
 import { readChunks } from "../stream/archive.ts";
-import { parseReference, resolveReference } from "./reference.ts";
+import { requireReference, resolveReference } from "./reference.ts";
 import { OciRegistry } from "./registry.ts";
 import { layoutSource, type OciSource, registrySource } from "./source.ts";
 
@@ -33,7 +33,7 @@ export async function openSource(reference: string, root: Fd): Promise<OpenedSou
   }
   const packed = ARCHIVE.exec(reference);
   if (packed !== null) return openArchive(packed[1] ?? "", reference, packed[2] ?? null, root);
-  const registry = new OciRegistry(resolveReference(parseReference(reference)));
+  const registry = new OciRegistry(resolveReference(requireReference(reference)));
   return { source: registrySource(registry), [Symbol.dispose]: () => {} };
 }
 

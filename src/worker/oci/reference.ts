@@ -1,16 +1,10 @@
-// Names of container images: [REGISTRY/]IMAGE[:TAG][@DIGEST], and what the host's rules make of them. Everything in front
-// of the first slash is the registry, as with importctl(1); rules are files below systemd/oci-registry/.
+// Completes the names of container images by the host's rules, which are files below systemd/oci-registry/: the registry,
+// the protocol, the tag.
 import { join } from "node:path";
 import { ErrnoError } from "../../base/error.ts";
+import { type OciReference, parseOciReference } from "../../base/vocabulary/oci-reference.ts";
 import { readSettings } from "../../kernel/file/foreign-file.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
-
-export interface OciReference {
-  readonly registry: string | null;
-  readonly image: string;
-  readonly tag: string | null;
-  readonly digest: string | null;
-}
 
 /** A reference with everything filled in. */
 export interface OciAddress {
@@ -19,16 +13,6 @@ export interface OciAddress {
   readonly image: string;
   /** A tag, or a digest. */
   readonly version: string;
-}
-
-const DIGEST = /^sha256:[0-9a-f]{64}$/;
-const IMAGE_PART = /^[a-z0-9_+-][a-z0-9._+-]*$/;
-const TAG = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/;
-const REGISTRY = /^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?$/;
-
-/** Whether text is a digest: what is not is never part of an address or a path. */
-export function isDigest(text: unknown): text is string {
-  return typeof text === "string" && DIGEST.test(text);
 }
 
 export function digestOf(bytes: Buffer): string {
@@ -43,24 +27,11 @@ export function requireDigest(bytes: Buffer, digest: string, size: number = byte
   }
 }
 
-/** Takes a reference apart. EINVAL when it is none. */
-export function parseReference(text: string): OciReference {
-  const bad = () => new ErrnoError("EINVAL", `Reference '${text}' is not valid.`);
-  const [name = "", digest, more] = text.split("@");
-  if (more !== undefined || (digest !== undefined && !isDigest(digest))) throw bad();
-  const slash = name.indexOf("/");
-  const registry = slash < 0 ? null : name.slice(0, slash);
-  const rest = name.slice(slash + 1);
-  // A colon in front of the last slash is none of a tag.
-  const colon = rest.indexOf(":", rest.lastIndexOf("/") + 1);
-  const image = colon < 0 ? rest : rest.slice(0, colon);
-  const tag = colon < 0 ? null : rest.slice(colon + 1);
-  const isGood =
-    (registry === null || REGISTRY.test(registry)) &&
-    image.split("/").every((part) => IMAGE_PART.test(part)) &&
-    (tag === null || TAG.test(tag));
-  if (!isGood) throw bad();
-  return { registry, image, tag, digest: digest ?? null };
+/** Parses a reference; throws EINVAL for text that is none. */
+export function requireReference(text: string): OciReference {
+  const reference = parseOciReference(text);
+  if (reference === undefined) throw new ErrnoError("EINVAL", `Reference '${text}' is not valid.`);
+  return reference;
 }
 
 export interface RegistryRules {

@@ -2,6 +2,8 @@
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ErrnoError } from "../../base/error.ts";
+import { isOciDigest } from "../../base/vocabulary/oci-reference.ts";
+import { isDownloadUrl } from "../../base/vocabulary/transfer.ts";
 import { type Fd, openInRoot, readFileIn, reopen, statFd } from "../../kernel/file/fd.ts";
 import { openForeign } from "../../kernel/file/foreign-file.ts";
 import { mortal } from "../../kernel/syscall/mortal.ts";
@@ -9,10 +11,10 @@ import { type HttpRequest, httpGet } from "../download/http.ts";
 import { fetchMain, type Get, JOB_LIMITS } from "../download/job.ts";
 import { fetchSide } from "../download/small-file.ts";
 import { Spool } from "../download/spool.ts";
-import { isFileUrl, isPullUrl } from "../download/url.ts";
+import { isFileUrl } from "../download/url.ts";
 import { type Chunks, readChunks } from "../stream/archive.ts";
 import { type Descriptor, INDEX_TYPES, MANIFEST_TYPES, parseObject } from "./manifest.ts";
-import { isDigest, requireDigest } from "./reference.ts";
+import { requireDigest } from "./reference.ts";
 import type { OciRegistry } from "./registry.ts";
 
 export const DOCUMENT_LIMIT_BYTES = 4 << 20;
@@ -62,7 +64,7 @@ export function registrySource(registry: OciRegistry): OciSource {
     name: `${address.registry}/${address.image}`,
     root: async () => {
       const document = await fetchDocument(registry.url("manifests", address.version));
-      if (isDigest(address.version)) requireDigest(document.bytes, address.version);
+      if (isOciDigest(address.version)) requireDigest(document.bytes, address.version);
       return document;
     },
     document: ({ digest }, kind) => fetchDocument(registry.url(kind, digest)),
@@ -101,7 +103,7 @@ async function fetchBlob(url: string, descriptor: Descriptor, work: BlobWork, ge
  */
 export async function foreignBlob(url: string, descriptor: Descriptor, work: BlobWork): Promise<void> {
   const parsed = URL.canParse(url) ? new URL(url) : null;
-  if (parsed === null || !isPullUrl(url) || isFileUrl(url)) {
+  if (parsed === null || !isDownloadUrl(url) || isFileUrl(url)) {
     throw new ErrnoError("EPROTONOSUPPORT", `Refusing to fetch a layer from '${url}'.`);
   }
   parsed.username = "";
@@ -115,7 +117,7 @@ const LAYOUT_FILE = "oci-layout";
 export function layoutSource(folder: Fd, name: string, tag: string | null): OciSource {
   const read = (path: string) => mortal(() => readFileIn(folder, path, DOCUMENT_LIMIT_BYTES));
   const blobPath = (digest: string) => {
-    if (!isDigest(digest)) throw new ErrnoError("EPROTO", "Image manifest is not valid: unknown digest");
+    if (!isOciDigest(digest)) throw new ErrnoError("EPROTO", "Image manifest is not valid: unknown digest");
     return join("blobs/sha256", digest.slice("sha256:".length));
   };
   parseObject(read(LAYOUT_FILE));

@@ -1,5 +1,8 @@
 // The options of the transfer workers, those of the original's programs, in one table (systemd-importd.service(8)).
 import { isAbsolutePath } from "../../base/names.ts";
+import { COMPRESSIONS } from "../../base/vocabulary/compression.ts";
+import { IMAGE_CLASSES, type ImageClass } from "../../base/vocabulary/image-class.ts";
+import { VERIFY_MODES } from "../../base/vocabulary/transfer.ts";
 
 /** What the options come to. Options that a program does not have keep their defaults. */
 export interface WorkerOptions {
@@ -26,9 +29,6 @@ export interface WorkerOptions {
   /** The directory of this host's lock files; null for no locking. */
   locks: string | null;
 }
-
-export const IMAGE_CLASSES = ["machine", "portable", "sysext", "confext"] as const;
-export type ImageClass = (typeof IMAGE_CLASSES)[number];
 
 export type ProgramName = "systemd-import" | "systemd-import-fs" | "systemd-export" | "systemd-pull";
 
@@ -97,7 +97,6 @@ function size(key: "offset" | "sizeMax", help: string): OptionRow {
   };
 }
 
-const VERIFY = /^(no|checksum|signature|[0-9A-Fa-f]{64})$/;
 const LITERAL_HASH = /^[0-9A-Fa-f]{64}$/;
 
 export const OPTIONS: Readonly<Record<string, OptionRow>> = {
@@ -119,17 +118,16 @@ export const OPTIONS: Readonly<Record<string, OptionRow>> = {
   class: {
     programs: ALL,
     value: "CLASS",
-    help: `Class of the image (${IMAGE_CLASSES.join(", ")})`,
-    take: (options, value) =>
-      (IMAGE_CLASSES as readonly string[]).includes(value) && set(options, { class: value as ImageClass }),
+    help: `Class of the image (${IMAGE_CLASSES.values.join(", ")})`,
+    take: (options, value) => IMAGE_CLASSES.has(value) && set(options, { class: value }),
   },
   system: { programs: ALL, help: "Operate in system scope", take: (options) => set(options, { scope: "system" }) },
   user: { programs: ALL, help: "Operate in user scope", take: (options) => set(options, { scope: "user" }) },
   verify: {
     programs: PULL,
     value: "MODE",
-    help: "Verify downloaded image, one of no, checksum, signature or a SHA256 hash",
-    take: (options, value) => VERIFY.test(value) && takeVerify(options, value),
+    help: `Verify downloaded image, one of ${VERIFY_MODES.values.join(", ")} or a SHA256 hash`,
+    take: (options, value) => (VERIFY_MODES.has(value) || LITERAL_HASH.test(value)) && takeVerify(options, value),
   },
   settings: bool(PULL, "settings", "Download settings file with image"),
   roothash: bool(PULL, "rootHash", "Download root hash file with image"),
@@ -145,7 +143,7 @@ export const OPTIONS: Readonly<Record<string, OptionRow>> = {
   format: {
     programs: ["systemd-export"],
     value: "FORMAT",
-    help: "Compression: uncompressed, xz, gzip, bzip2, zstd, lz4",
+    help: `Compression: ${COMPRESSIONS.join(", ")}`,
     take: (options, value) => set(options, { format: value }),
   },
 };

@@ -1,9 +1,11 @@
 // xz, bzip2, lz4 and some zstd by the host's own programs, as children: they use every processor, and a fault in a decoder
 // ends the child, not this process. They are looked for on the host's path only, before anything foreign is touched
 // (GHSA-x86f-5xw2-fm2r).
+
 import { write as writeAsync } from "node:fs";
 import { promisify } from "node:util";
 import { ErrnoError } from "../../base/error.ts";
+import type { Compression } from "../../base/vocabulary/compression.ts";
 import { type Fd, setNonblocking } from "../../kernel/file/fd.ts";
 import { openPipe } from "../../kernel/process/pipe.ts";
 import { F_SETPIPE_SZ } from "../../kernel/syscall/constants.ts";
@@ -35,7 +37,7 @@ interface Format {
   readonly packages: string;
 }
 
-const FORMATS: Readonly<Record<"xz" | "bzip2" | "lz4" | "zstd", Format>> = {
+const FORMATS: Readonly<Record<Exclude<Compression, "uncompressed" | "gzip">, Format>> = {
   xz: {
     programs: [{ name: "xz", decode: ["-dc", "-T0", "-q", XZ_MEMORY], encode: ["-c", "-6", "-T0", "-q"] }],
     packages: "xz-utils or xz",

@@ -4,22 +4,13 @@
 // too early or has something else behind it is an error in every format.
 import { createGunzip, createZstdCompress, createZstdDecompress } from "node:zlib";
 import { ErrnoError } from "../../base/error.ts";
+import { COMPRESSION_MAGIC, type Compression, parseCompression } from "../../base/vocabulary/compression.ts";
 import type { Chunks } from "./archive.ts";
 import { checkedBzip2 } from "./compression-bzip2.ts";
 import { gzipParallel } from "./compression-gzip.ts";
 import { decodeByProgram, encodeByProgram, hasProgram } from "./compression-program.ts";
 import { transform } from "./compression-transform.ts";
 import { checkedZstd, needsMuchMemory } from "./compression-zstd.ts";
-
-export type Compression = "uncompressed" | "gzip" | "xz" | "bzip2" | "zstd" | "lz4";
-
-const MAGIC: readonly (readonly [Compression, Buffer])[] = [
-  ["gzip", Buffer.from("1f8b", "hex")],
-  ["xz", Buffer.from("fd377a585a00", "hex")],
-  ["bzip2", Buffer.from("425a68", "hex")],
-  ["zstd", Buffer.from("28b52ffd", "hex")],
-  ["lz4", Buffer.from("04224d18", "hex")],
-];
 
 /** So many bytes tell what a stream is; shorter ones count as uncompressed. */
 export const MAGIC_BYTES = 6;
@@ -47,7 +38,7 @@ function skipped(head: Buffer): number {
 export function detectCompression(head: Buffer): Compression {
   if (head.length < MAGIC_BYTES) return "uncompressed";
   const rest = head.subarray(skipped(head));
-  const found = MAGIC.find(([, magic]) => rest.subarray(0, magic.length).equals(magic))?.[0];
+  const found = COMPRESSION_MAGIC.find(([, magic]) => rest.subarray(0, magic.length).equals(magic))?.[0];
   // Where the head ends before that, it is the format whose programs begin so.
   return found ?? (isSkippable(head, 0) ? "zstd" : "uncompressed");
 }
@@ -112,26 +103,6 @@ async function* resumed(first: Buffer, iterator: AsyncIterator<Buffer>): AsyncGe
   }
 }
 
-/** The names that options and callers use, and the endings of file names. */
-const SUFFIXES: readonly (readonly [suffix: string, compression: Compression])[] = [
-  [".gz", "gzip"],
-  [".tgz", "gzip"],
-  [".xz", "xz"],
-  [".bz2", "bzip2"],
-  [".zst", "zstd"],
-  [".lz4", "lz4"],
-];
-
-/** The compression that a file name asks for. */
-export function compressionOfName(name: string): Compression {
-  return SUFFIXES.find(([suffix]) => name.endsWith(suffix))?.[1] ?? "uncompressed";
-}
-
-/** The compression of that name; null when there is none. */
-export function parseCompression(name: string): Compression | null {
-  return name in ENCODERS ? (name as Compression) : null;
-}
-
 const ZSTD_LEVEL = 3;
 
 const ENCODERS: Readonly<Record<Compression, (source: Chunks) => Chunks>> = {
@@ -152,6 +123,6 @@ export function compress(source: Chunks, compression: Compression): Chunks {
 /** Throws unless this host can write the given compression. */
 export function requireCompression(name: string): Compression {
   const compression = parseCompression(name);
-  if (compression === null) throw new ErrnoError("EINVAL", `Unknown format: ${name}`);
+  if (compression === undefined) throw new ErrnoError("EINVAL", `Unknown format: ${name}`);
   return compression;
 }

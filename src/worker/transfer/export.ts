@@ -3,6 +3,7 @@
 
 import { dirname, isAbsolute, join } from "node:path";
 import { ErrnoError } from "../../base/error.ts";
+import { type Compression, compressionOfName } from "../../base/vocabulary/compression.ts";
 import { pathOf } from "../../kernel/file/attributes.ts";
 import { type Fd, openPath, statFd } from "../../kernel/file/fd.ts";
 import { SyscallError, trySys } from "../../kernel/syscall/sys.ts";
@@ -17,7 +18,7 @@ import { log } from "../program/log.ts";
 import type { CommandLine, WorkerOptions } from "../program/options.ts";
 import { Progress } from "../program/progress.ts";
 import { type Chunks, readChunks, Turns } from "../stream/archive.ts";
-import { type Compression, compress, compressionOfName, requireCompression } from "../stream/compression.ts";
+import { compress, requireCompression } from "../stream/compression.ts";
 import { writeStream } from "../stream/write-chunks.ts";
 import { tarChunks } from "../tar/pack.ts";
 import { setLength } from "../tar/untar-calls.ts";

@@ -22,7 +22,7 @@ import {
   platformOf,
 } from "../oci/manifest.ts";
 import { isLocalReference, openSource } from "../oci/open.ts";
-import { parseReference } from "../oci/reference.ts";
+import { requireReference } from "../oci/reference.ts";
 import { contentDigests, settingsOf } from "../oci/settings.ts";
 import { type BlobWork, foreignBlob, type OciSource, type Taker } from "../oci/source.ts";
 import { abandonAll, keepForLater } from "../program/abandon.ts";
@@ -41,7 +41,7 @@ const LAYER_LIMIT_BYTES = 64 * 1024 ** 3;
 export async function pullOci({ options, words }: CommandLine): Promise<void> {
   const [reference = "", given] = words;
   const isLocal = isLocalReference(reference);
-  const derived = isLocal ? "imported" : (parseReference(reference).image.split("/").at(-1) ?? "");
+  const derived = isLocal ? "imported" : (requireReference(reference).image.split("/").at(-1) ?? "");
   const isCacheOnly = given === "-" || given === "";
   const local = isCacheOnly ? null : requireName(given ?? derived);
   if (local !== null) requireFree(local, options);

@@ -1,13 +1,14 @@
 // systemd-pull tar|raw|oci URL [NAME]: an image from the network, verified before anybody can see it.
 import { ErrnoError } from "../../base/error.ts";
 import { formatBytes, formatSpan } from "../../base/format.ts";
+import { isDownloadUrl, VERIFY_MODES, type VerifyMode } from "../../base/vocabulary/transfer.ts";
 import { openPath } from "../../kernel/file/fd.ts";
 import { JOB_LIMITS, type JobLimits } from "../download/job.ts";
 import { isClearSigned, keyringFiles, readKeyring } from "../download/signature.ts";
 import { fetchSide } from "../download/small-file.ts";
 import { fetchListSignature, fetchSums, isList } from "../download/sums.ts";
-import { isPullUrl, lastComponent, neighbour } from "../download/url.ts";
-import { type CheckedFile, requireListed, trustedText, type VerifyMode } from "../download/verify.ts";
+import { lastComponent, neighbour } from "../download/url.ts";
+import { type CheckedFile, requireListed, trustedText } from "../download/verify.ts";
 import { Reservation } from "../image/reservation.ts";
 import { openImageRoot } from "../image/stage.ts";
 import { imageRootOf, nameOfFile, requireFree, requireName } from "../image/target.ts";
@@ -62,7 +63,7 @@ function localName(given: string | undefined, url: string, kind: PullKind, optio
 
 async function pull({ options, words }: CommandLine, kind: PullKind): Promise<void> {
   const [url = "", given] = words;
-  if (!isPullUrl(url)) throw new ErrnoError("EINVAL", `URL '${url}' is not valid.`);
+  if (!isDownloadUrl(url) || !URL.canParse(url)) throw new ErrnoError("EINVAL", `URL '${url}' is not valid.`);
   const local = localName(given, url, kind, options);
   if (/\.(asc|gpg|sig)$/.test(lastComponent(url)) && options.verify === "signature") {
     throw new ErrnoError("ELOOP", "A signature cannot be verified by a signature of its own.");
@@ -94,7 +95,7 @@ async function run(place: PullPlace): Promise<void> {
   progress.stage(0);
   const rows = options.direct ? [] : SIDES.filter((row) => row.kinds.includes(kind) && row.wanted(options));
   const stem = nameOfFile(lastComponent(url), kind);
-  const mode = options.verify === "checksum" || options.verify === "signature" ? options.verify : "no";
+  const mode = VERIFY_MODES.parse(options.verify) ?? "no";
   const sides = Promise.all(rows.map((row) => fetchRow(row, url, stem)));
   const trusted = trustedList(url, mode);
   for (const promise of [sides, trusted]) promise.catch(() => {}); // Looked at beside and after the main download.

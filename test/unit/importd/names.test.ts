@@ -3,12 +3,13 @@ import { describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { isDownloadUrl, parseOciReference } from "../../../src/base/transfer.ts";
+import { parseOciReference } from "../../../src/base/vocabulary/oci-reference.ts";
+import { isDownloadUrl } from "../../../src/base/vocabulary/transfer.ts";
 import { exportName, formatOf, given, importName, pullName, stripSuffixes } from "../../../src/cli/transfer/names.ts";
 import { type LogLine, LogLines } from "../../../src/importd/log-lines.ts";
 import { pathsOf } from "../../../src/importd/paths.ts";
 import { workerEnvironment, workerOverride } from "../../../src/importd/worker-command.ts";
-import { parseReference, resolveReference } from "../../../src/worker/oci/reference.ts";
+import { requireReference, resolveReference } from "../../../src/worker/oci/reference.ts";
 
 test("I20 what can be downloaded", () => {
   for (const url of ["http://h/x", "https://h", "file:/x", "file:///x"]) expect(isDownloadUrl(url)).toBe(true);
@@ -60,7 +61,7 @@ test("I124 I125 what a reference stands for, by the host's rules; the folder of 
   const put = (folder: string, name: string, rules: object) =>
     writeFileSync(join(folder, `${name}.oci-registry`), JSON.stringify(rules));
   const urlOf = (text: string) => {
-    const { protocol, registry, image, version } = resolveReference(parseReference(text), folders);
+    const { protocol, registry, image, version } = resolveReference(requireReference(text), folders);
     return `${protocol}://${registry}/${image}:${version}`;
   };
   try {

@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import * as openpgp from "openpgp";
+import type { VerifyMode } from "../../../../src/base/vocabulary/transfer.ts";
 import {
   isClearSigned,
   type Keyring,
@@ -13,13 +14,7 @@ import {
   verifyDetached,
 } from "../../../../src/worker/download/signature.ts";
 import { fetchSums } from "../../../../src/worker/download/sums.ts";
-import {
-  listsChecksum,
-  requireListed,
-  type SumsFile,
-  trustedText,
-  type VerifyMode,
-} from "../../../../src/worker/download/verify.ts";
+import { listsChecksum, requireListed, type SumsFile, trustedText } from "../../../../src/worker/download/verify.ts";
 import { havePrograms } from "../../../lib/programs.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "signature-test-"));

@@ -1,14 +1,9 @@
 import { expect, spyOn, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { brotliCompressSync, createZstdCompress, gzipSync, zstdCompressSync } from "node:zlib";
+import { type Compression, compressionOfName } from "../../../../src/base/vocabulary/compression.ts";
 import type { Chunks } from "../../../../src/worker/stream/archive.ts";
-import {
-  type Compression,
-  compress,
-  compressionOfName,
-  decompress,
-  detectCompression,
-} from "../../../../src/worker/stream/compression.ts";
+import { compress, decompress, detectCompression } from "../../../../src/worker/stream/compression.ts";
 import { checkedBzip2 } from "../../../../src/worker/stream/compression-bzip2.ts";
 import { findProgram } from "../../../../src/worker/stream/compression-program.ts";
 import { needsMuchMemory } from "../../../../src/worker/stream/compression-zstd.ts";
