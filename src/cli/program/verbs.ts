@@ -108,7 +108,7 @@ export const VERBS: readonly VerbRow[] = [
     run: async (session) => (await import("../machine/list.ts")).list(session),
   },
   {
-    meta: { name: "status", description: "Print what there is to know about machines" },
+    meta: { name: "status", description: "Print the state of machines for people" },
     group: "Machine",
     args: NAMES,
     options: ["full", "lines", "output", "json"],
@@ -246,14 +246,14 @@ export const VERBS: readonly VerbRow[] = [
     run: async (session, names) => (await import("../machine/register.ts")).unregister(session, names),
   },
   {
-    meta: { name: "enable", description: "Start images at boot from now on" },
+    meta: { name: "enable", description: "Start images at boot" },
     group: "Machine",
     args: IMAGES,
     options: ["now", "runner"],
     run: async (session, names) => (await import("../image/enable.ts")).enable(session, names),
   },
   {
-    meta: { name: "disable", description: "No longer start images at boot" },
+    meta: { name: "disable", description: "Do not start images at boot" },
     group: "Machine",
     args: IMAGES,
     options: ["now", "runner"],
@@ -278,13 +278,13 @@ export const VERBS: readonly VerbRow[] = [
     run: async (session, names) => (await import("../machine/power.ts")).terminate(session, names),
   },
   {
-    meta: { name: "pause", description: "Hold machines that can be held" },
+    meta: { name: "pause", description: "Pause virtual machines that have a control socket" },
     group: "Machine",
     args: NAMES,
     run: async (session, names) => (await import("../machine/power.ts")).pause(session, names),
   },
   {
-    meta: { name: "resume", description: "Let held machines go on" },
+    meta: { name: "resume", description: "Resume paused machines" },
     group: "Machine",
     args: NAMES,
     run: async (session, names) => (await import("../machine/power.ts")).resume(session, names),
@@ -311,7 +311,7 @@ export const VERBS: readonly VerbRow[] = [
     run: async (session, words) => (await import("../machine/copy-files.ts")).copyFrom(session, words),
   },
   {
-    meta: { name: "bind", description: "Show a file or directory of this host in a machine" },
+    meta: { name: "bind", description: "Bind mount a file or directory of this host into a machine" },
     group: "Machine",
     args: TO_MACHINE,
     options: ["read-only", "mkdir"],
@@ -337,7 +337,7 @@ export const VERBS: readonly VerbRow[] = [
     run: async (session) => (await import("../image/list.ts")).listImages(session),
   },
   {
-    meta: { name: "image-status", description: "Print what there is to know about images or the pool" },
+    meta: { name: "image-status", description: "Print the state of images or of the pool for people" },
     group: "Image",
     args: IMAGES_OR_NONE,
     options: ["json"],
@@ -363,20 +363,20 @@ export const VERBS: readonly VerbRow[] = [
     run: async (session, names) => (await import("../image/nspawn-files.ts")).cat(session, names),
   },
   {
-    meta: { name: "clone", description: "Make a copy of an image" },
+    meta: { name: "clone", description: "Clone an image" },
     group: "Image",
     args: NEW_NAME,
     options: ["read-only"],
     run: async (session, words) => (await import("../image/images.ts")).clone(session, words),
   },
   {
-    meta: { name: "rename", description: "Give an image another name" },
+    meta: { name: "rename", description: "Rename an image" },
     group: "Image",
     args: NEW_NAME,
     run: async (session, words) => (await import("../image/images.ts")).rename(session, words),
   },
   {
-    meta: { name: "read-only", description: "Mark an image as read-only, or take the mark away" },
+    meta: { name: "read-only", description: "Make an image read-only, or writable again" },
     group: "Image",
     args: {
       name: { type: "positional", required: true, description: "An image", complete: "image" },
