@@ -6,7 +6,7 @@ const LIMITS = { all: 256, user: 32 } as const;
 
 /** A place for one command: taken before anybody is asked for permission, left when the command has ended. */
 export interface CommandPlace extends Disposable {
-  /** From now on signals reach the command. */
+  /** From now on signals reach the command; those that came earlier are sent now. */
   started(command: RunningCommand): void;
 }
 
@@ -14,6 +14,8 @@ interface Entry {
   readonly uid: number;
   readonly id: string | undefined;
   command: RunningCommand | null;
+  /** Signals that came before the command was started. */
+  readonly early: number[];
 }
 
 export class Commands {
@@ -37,11 +39,12 @@ export class Commands {
     if (id !== undefined && own.some((entry) => entry.id === id)) {
       throw new MachinedError("InvalidArgs", `A command with the id '${id}' is running already`);
     }
-    const entry: Entry = { uid, id, command: null };
+    const entry: Entry = { uid, id, command: null, early: [] };
     this.#entries.add(entry);
     return {
       started: (command) => {
         entry.command = command;
+        for (const signal of entry.early.splice(0)) command.kill(signal);
       },
       [Symbol.dispose]: () => {
         this.#entries.delete(entry);
@@ -52,9 +55,11 @@ export class Commands {
 
   /** Sends a signal to a user's command; false where the user has none of that id. */
   signal(uid: number, id: string, signal: number): boolean {
-    const entry = [...this.#entries].find((one) => one.uid === uid && one.id === id && one.command !== null);
-    entry?.command?.kill(signal);
-    return entry !== undefined;
+    const entry = [...this.#entries].find((one) => one.uid === uid && one.id === id);
+    if (entry === undefined) return false;
+    if (entry.command !== null) entry.command.kill(signal);
+    else if (!entry.early.includes(signal)) entry.early.push(signal);
+    return true;
   }
 
   /** Hangs up all commands. */

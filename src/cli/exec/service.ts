@@ -93,13 +93,17 @@ function start(session: Session, place: Place, order: ExecOrder, streams: readon
   };
   const kill = async (signal: number) => {
     const other = await connect(path);
-    await other.call("io.machined.Exec.Signal", { id, signal }).catch(() => {});
-    other.close();
+    try {
+      await other.call("io.machined.Exec.Signal", { id, signal });
+    } finally {
+      other.close();
+    }
   };
   const exited = run();
   // It is waited for after the terminal's end, which comes first.
   exited.catch(() => {});
-  return { exited, kill: (signal) => void kill(signal).catch(() => {}) };
+  // A command that no signal reaches is hung up: the service does so when its caller leaves.
+  return { exited, kill: (signal) => void kill(signal).catch(() => client.close()) };
 }
 
 function terminalVariables({ ports }: Session): string[] {
