@@ -56,7 +56,7 @@ class Wait {
     // After the signals are on, so that nothing is missed in between.
     const facts = await this.#facts();
     if (condition === "ended") return facts === null ? 0 : this.#ended.promise;
-    if (facts === null) await this.#came.promise;
+    if (facts === null) await Promise.race([this.#came.promise, this.#ended.promise]);
     return Promise.race([this.#ended.promise, this.#until(condition)]);
   }
 
