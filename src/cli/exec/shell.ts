@@ -10,7 +10,7 @@ import { runOne } from "./exec.ts";
 
 const HOST = ".host";
 /** The terminal was asked for and refused; everything before that is the caller's mistake. */
-const REFUSED = /^Failed to get (login|shell) PTY/;
+const REFUSED = /^Failed to (get (login|shell) PTY|reach the service manager of )/;
 const NO_BUS = /There is no system bus in container |Failed to reach the service manager of /;
 /** $SHELL is what the machine's user database has, or /bin/sh. */
 const LOGIN_SHELL = '[ -x "$SHELL" ] && exec "$SHELL" -l; exec /bin/sh -l';
