@@ -71,7 +71,7 @@
 #endif
 
 enum { EXIT_TIMED_OUT = 124, EXIT_OURS = 125, EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
-enum { MAX_GROUPS = 1024, MAX_MOUNTS = 16, MAX_FILTERS = 64, MAX_LEAF_NAMES = 16, TERM_GRACE_MS = 5000, LEADER_STOP_MS = 2000 };
+enum { MAX_GROUPS = 1024, MAX_MOUNTS = 16, MAX_FILTERS = 64, MAX_LEAF_NAMES = 16, TERM_GRACE_MS = 5000, LEADER_STOP_MS = 2000, LEADER_TRACED_MS = 5000 };
 
 extern char **environ;
 
@@ -328,6 +328,20 @@ static const char *copy_filters(void) {
 }
 
 /*
+ * Becomes the leader's tracer. It has one at a time, and another command that is started in the machine is one for a few
+ * milliseconds: that is waited for.
+ */
+static bool seize_leader(void) {
+        struct timespec pause = { .tv_nsec = 1000000 };
+        for (int waited = 0; waited < LEADER_TRACED_MS; waited++) {
+                if (ptrace(PTRACE_SEIZE, request.leader, NULL, NULL) == 0) return true;
+                if (errno != EPERM) return false;
+                nanosleep(&pause, NULL);
+        }
+        return false;
+}
+
+/*
  * Copies the leader's system call filters; returns why that is not possible. The kernel shows them to a tracer that has
  * none itself. What the machine can bring about (its leader is traced by one of its own, or hangs) must not give it a
  * process without filters: then the command is not run.
@@ -335,13 +349,14 @@ static const char *copy_filters(void) {
 static const char *read_filters(int proc) {
         static char status[65536];
         if (read_file(proc, "status", status, sizeof status) < 0) return strerror(errno);
-        const char *mode = status_field(status, "Seccomp"), *tracer = status_field(status, "TracerPid");
+        const char *mode = status_field(status, "Seccomp");
         if (mode == NULL || strtol(mode, NULL, 10) != SECCOMP_MODE_FILTER) return NULL;
-        if (ptrace(PTRACE_SEIZE, request.leader, NULL, NULL) < 0) {
-                char scope[16] = "";
-                /* Nobody may trace anybody on this host. */
-                if (read_file(AT_FDCWD, "/proc/sys/kernel/yama/ptrace_scope", scope, sizeof scope) > 0 && atoi(scope) == 3) return "kernel.yama.ptrace_scope is 3";
+        char scope[16] = "";
+        /* Nobody may trace anybody on this host. */
+        if (read_file(AT_FDCWD, "/proc/sys/kernel/yama/ptrace_scope", scope, sizeof scope) > 0 && atoi(scope) == 3) return "kernel.yama.ptrace_scope is 3";
+        if (!seize_leader()) {
                 if (!leader_is_alive()) fail("Machine '%s' has ended", request.machine);
+                const char *tracer = read_file(proc, "status", status, sizeof status) < 0 ? NULL : status_field(status, "TracerPid");
                 fail("Cannot take over the system call filters of machine '%s': its leader is traced by process %ld; "
                      "run the command again when that has ended", request.machine, tracer == NULL ? 0 : strtol(tracer, NULL, 10));
         }

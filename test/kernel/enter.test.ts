@@ -9,6 +9,7 @@ import { havePrograms } from "../lib/programs.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
 import { isRoot, scratchDirectory, startNamespaced, until } from "./support.ts";
 
+const AT_ONCE = 24;
 const SIGNALS = 300;
 const PIDFD = 3;
 const directory = scratchDirectory();
@@ -138,6 +139,17 @@ describe.skipIf(!canRun)(canRun ? "entering" : "entering (left out: needs root, 
           await tracer.exited;
         }
         expect((await enter(leader)).status).toBe(0);
+      }),
+    GUARD_MS,
+  );
+
+  test(
+    "many commands at once wait for each other, since a leader has one tracer at a time",
+    () =>
+      withLeader("filtered", "", async (leader, file) => {
+        await until(() => existsSync(file) && readFileSync(file, "utf8") === "0\n", "the leader to be ready");
+        const results = await Promise.all(Array.from({ length: AT_ONCE }, () => enter(leader)));
+        expect(results.map(({ status, err }) => `${status} ${err}`)).toEqual(Array(AT_ONCE).fill("0 "));
       }),
     GUARD_MS,
   );
