@@ -327,9 +327,16 @@ static const char *copy_filters(void) {
         }
 }
 
+/* Who traces the leader; 0 for nobody. */
+static long tracer_of(int proc) {
+        static char status[65536];
+        const char *tracer = read_file(proc, "status", status, sizeof status) < 0 ? NULL : status_field(status, "TracerPid");
+        return tracer == NULL ? 0 : strtol(tracer, NULL, 10);
+}
+
 /*
- * Becomes the leader's tracer. It has one at a time, and another command that is started in the machine is one for a few
- * milliseconds: that is waited for.
+ * Becomes the leader's tracer. A process has one at a time, and each command that is started in the machine is one for a
+ * few milliseconds: those are waited for.
  */
 static bool seize_leader(void) {
         struct timespec pause = { .tv_nsec = 1000000 };
@@ -356,9 +363,13 @@ static const char *read_filters(int proc) {
         if (read_file(AT_FDCWD, "/proc/sys/kernel/yama/ptrace_scope", scope, sizeof scope) > 0 && atoi(scope) == 3) return "kernel.yama.ptrace_scope is 3";
         if (!seize_leader()) {
                 if (!leader_is_alive()) fail("Machine '%s' has ended", request.machine);
-                const char *tracer = read_file(proc, "status", status, sizeof status) < 0 ? NULL : status_field(status, "TracerPid");
+                long tracer = tracer_of(proc);
+                if (tracer == 0) {
+                        fail("Cannot take over the system call filters of machine '%s': the kernel does not allow its leader to be "
+                             "traced; a security module of the host may forbid it", request.machine);
+                }
                 fail("Cannot take over the system call filters of machine '%s': its leader is traced by process %ld; "
-                     "run the command again when that has ended", request.machine, tracer == NULL ? 0 : strtol(tracer, NULL, 10));
+                     "run the command again when that has ended", request.machine, tracer);
         }
         int signal = 0;
         if (ptrace(PTRACE_INTERRUPT, request.leader, NULL, NULL) < 0 || !wait_stopped(&signal)) {
