@@ -1,25 +1,28 @@
 #!/usr/bin/python3
-# A file system of one file that stops answering: python3 silent-file-system.py DIR OPERATION. Root only.
-# Mounts itself on DIR and prints "mounted". DIR/image has 1 MiB of zeros. From the time on when OPERATION ("getattr",
-# "open", "read") of it is due, requests stay in the kernel's queue; then it prints "silent". (One that a file system had
-# taken out of the queue could not be given up by anybody, not even by SIGKILL.)
+# A FUSE file system of two entries that stops answering: python3 silent-file-system.py DIR OPERATION. Root only.
+# Mounts itself on DIR and prints "mounted". DIR/image has 1 MiB of zeros, DIR/link is a symbolic link to nothing. From the
+# time on when OPERATION ("getattr", "open", "read") of the image is due, requests stay in the kernel's queue; then it
+# prints "silent". (One that a file system had taken out of the queue could not be given up by anybody, not even by
+# SIGKILL.) With "never" it goes on answering. It can rename, but without the flags of renameat2(2).
 import ctypes
 import os
 import select
 import struct
 import sys
 
-LOOKUP, GETATTR, OPEN, READ, INIT, OPENDIR, RELEASE = 1, 3, 14, 15, 26, 27, 18
+LOOKUP, GETATTR, RENAME, OPEN, READ, RELEASE, INIT, OPENDIR = 1, 3, 12, 14, 15, 18, 26, 27
 # What is answered last: whatever comes behind it is not.
 LAST = {"getattr": LOOKUP, "open": LOOKUP, "read": OPEN}
 ENOSYS, ENOENT = 38, 2
 # Else a process could not even exit: closing the file waits for the file system.
 NO_FLUSH = 1 << 5
-FILE, SIZE = 2, 1 << 20
+FILE, LINK, SIZE = 2, 3, 1 << 20
+NAMES = {b"image": FILE, b"link": LINK}
+KINDS = {FILE: (0o100644, SIZE), LINK: (0o120777, 7)}
 
 
 def attributes(node):
-    mode, size = (0o100644, SIZE) if node == FILE else (0o40755, 0)
+    mode, size = KINDS.get(node, (0o40755, 0))
     return struct.pack("<6Q10I", node, size, 0, 0, 0, 0, 0, 0, 0, mode, 1, 0, 0, 0, 4096, 0)
 
 
@@ -29,9 +32,14 @@ def answer(operation, node, body, valid):
     if operation == GETATTR:
         return struct.pack("<QII", valid, 0, 0) + attributes(node)
     if operation == LOOKUP:
-        if body.rstrip(b"\0") != b"image":
+        found = NAMES.get(body.rstrip(b"\0"))
+        if found is None:
             return -ENOENT
-        return struct.pack("<QQQQII", FILE, 0, 1000, valid, 0, 0) + attributes(FILE)
+        return struct.pack("<QQQQII", found, 0, 1000, valid, 0, 0) + attributes(found)
+    if operation == RENAME:
+        old, new = body[8:].split(b"\0")[:2]
+        NAMES[new] = NAMES.pop(old)
+        return b""
     if operation in (OPEN, OPENDIR):
         return struct.pack("<QII", 0, NO_FLUSH, 0)
     if operation == READ:
@@ -49,7 +57,7 @@ def serve(device, silent):
         reply = answer(operation, node, request[40:], 0 if silent == "getattr" else 1000)
         error, data = (reply, b"") if isinstance(reply, int) else (0, reply)
         os.write(device, struct.pack("<IiQ", 16 + len(data), error, unique) + data)
-        if error == 0 and operation == LAST[silent]:
+        if error == 0 and operation == LAST.get(silent):
             select.select([device], [], [])
             print("silent", flush=True)
             select.select([], [], [])

@@ -4,6 +4,7 @@ import { mkdirSync, readFileSync, symlinkSync, truncateSync, writeFileSync } fro
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { isRoot } from "../kernel/support.ts";
+import { mountSilent } from "../lib/silent-file-system.ts";
 import { entries, runWorker, Scratch, startWorker } from "./pull-support.ts";
 
 const scratch = new Scratch();
@@ -97,38 +98,7 @@ asRoot(
   },
 );
 
-interface Silent extends Disposable {
-  readonly path: string;
-  /** Settles when something waits for it. */
-  readonly asked: Promise<unknown>;
-}
-
-/** A file system whose file does not answer `operation`; it ends with `using`. */
-async function silent(operation: string): Promise<Silent> {
-  const path = join(scratch.path, `silent${folders++}`);
-  mkdirSync(path);
-  const child = Bun.spawn(["python3", join(import.meta.dir, "../lib/silent-file-system.py"), path, operation], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  const reader = child.stdout.getReader();
-  const until = async (word: string) => {
-    for (let text = ""; !text.includes(word); ) {
-      const { value, done } = await reader.read();
-      if (done) throw new Error(`The file system ended before it said "${word}"`);
-      text += Buffer.from(value).toString();
-    }
-  };
-  await until("mounted");
-  const dispose = () => {
-    child.kill("SIGKILL");
-    Bun.spawnSync(["umount", "-l", path]);
-  };
-  const asked = until("silent");
-  asked.catch(() => {});
-  return { path, asked, [Symbol.dispose]: dispose };
-}
-
-for (const operation of ["getattr", "open", "read"]) {
+for (const operation of ["getattr", "open", "read"] as const) {
   asRoot(
     `a file system that does not answer '${operation}' keeps no worker from ending when it is told to`,
     async () => {
@@ -139,7 +109,7 @@ for (const operation of ["getattr", "open", "read"]) {
         ["systemd-import", (path, root) => ["tar", root, path, "img"]],
       ];
       for (const [program, args] of rows) {
-        using system = await silent(operation);
+        using system = await mountSilent(join(scratch.path, `silent${folders++}`), operation);
         const root = scratch.root();
         const child = startWorker(program, args(join(system.path, "image"), `--image-root=${root}`));
         await system.asked;

@@ -11,12 +11,12 @@ import {
   O_EXCL,
   O_TMPFILE,
   O_WRONLY,
-  RENAME_NOREPLACE,
 } from "../syscall/constants.ts";
 import { pinForever } from "../syscall/mem.ts";
 import { check, SyscallError, trySys } from "../syscall/sys.ts";
 import { copyAttributesAs } from "./copy-attributes.ts";
 import { copyData, setTimes, shareData } from "./copy-file.ts";
+import { tryRenameNew } from "./link.ts";
 import { type OwnerPolicy, permissionsFor } from "./owner-policy.ts";
 import { openEntry, type RawName, RawStatus, rawAddress } from "./tree.ts";
 
@@ -27,7 +27,6 @@ export interface EntryOptions {
   readonly policy: OwnerPolicy;
   /** What has the name already goes, unless it is a directory; else it is `EEXIST`. */
   readonly replace: boolean;
-  /** Hears of each step, and of each entry (0). */
   /** Hears of each step of a file's content, and of each entry (0). */
   onBytes(count: number): void;
 }
@@ -142,8 +141,9 @@ export class EntryCopier {
       temporary = first;
     }
     if (temporary === null || temporary === name) return;
-    const flags = this.#options.replace ? 0 : RENAME_NOREPLACE;
-    const result = trySys("renameat2", target, rawAddress(temporary), target, rawAddress(name), flags);
+    const result = this.#options.replace
+      ? trySys("renameat2", target, rawAddress(temporary), target, rawAddress(name), 0)
+      : tryRenameNew({ directory, name: temporary }, { directory, name });
     if (result < 0) trySys("unlinkat", target, rawAddress(temporary), 0);
     check(result, "rename");
   }

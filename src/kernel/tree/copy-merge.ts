@@ -3,9 +3,9 @@
 // is copied: every step goes from an open directory to one name in it and follows no link.
 
 import type { Fd } from "../file/fd.ts";
-import { RENAME_NOREPLACE } from "../syscall/constants.ts";
-import { check, isErrno, type SyscallError, trySys } from "../syscall/sys.ts";
+import { isErrno, type SyscallError, trySys } from "../syscall/sys.ts";
 import { EntryCopier, type EntryOptions } from "./copy-entry.ts";
+import { renameNew } from "./link.ts";
 import { makeDirectory, TreeMerge } from "./merge.ts";
 import { removeTree } from "./remove.ts";
 import { openDirectory, openEntry, type RawName, RawStatus, rawAddress } from "./tree.ts";
@@ -52,8 +52,7 @@ function copyToNew(source: Place, target: TargetPlace, copier: EntryCopier, opti
   try {
     const failure = copyDirectory(source, { directory, name: temporary }, true, copier, options);
     if (options.replace) trySys("unlinkat", directory.number, rawAddress(name), 0);
-    const [from, to] = [rawAddress(temporary), rawAddress(name)];
-    check(trySys("renameat2", directory.number, from, directory.number, to, RENAME_NOREPLACE), "rename");
+    renameNew({ directory, name: temporary }, { directory, name });
     isPlaced = true;
     if (failure !== null) throw failure;
   } finally {

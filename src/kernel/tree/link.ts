@@ -1,8 +1,17 @@
 // Names of files: moving, making and looking at them below open directories. See rename(2), link(2), open(2).
 import { Fd } from "../file/fd.ts";
-import { AT_REMOVEDIR, EINVAL, O_CLOEXEC, O_CREAT, O_EXCL, O_RDWR, RENAME_NOREPLACE } from "../syscall/constants.ts";
-import { check, trySys } from "../syscall/sys.ts";
-import { type RawName, rawAddress, textOf } from "./tree.ts";
+import {
+  AT_REMOVEDIR,
+  EEXIST,
+  EINVAL,
+  O_CLOEXEC,
+  O_CREAT,
+  O_EXCL,
+  O_RDWR,
+  RENAME_NOREPLACE,
+} from "../syscall/constants.ts";
+import { check, isErrno, trySys } from "../syscall/sys.ts";
+import { type RawName, RawStatus, rawAddress, textOf } from "./tree.ts";
 
 const CREATE_NEW = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC;
 
@@ -12,20 +21,33 @@ export interface NamedPlace {
   readonly name: RawName;
 }
 
-/** Gives a file another name, unless that one is taken (`EEXIST`). */
-export function renameNew(from: NamedPlace, to: NamedPlace): void {
-  const [source, target] = [from.directory.number, to.directory.number];
-  const result = trySys("renameat2", source, rawAddress(from.name), target, rawAddress(to.name), RENAME_NOREPLACE);
-  if (result !== EINVAL) check(result, "rename", textOf(to.name));
-  else renameByLink(from, to);
+/** Whether the place has a file; a symbolic link is one, wherever it leads. */
+function isTaken({ directory, name }: NamedPlace): boolean {
+  try {
+    new RawStatus().readEntry(directory, name);
+    return true;
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return false;
+    throw error;
+  }
 }
 
-/** File systems without the flag: a directory takes the place of nothing but an empty one, a file is linked first. */
-function renameByLink(from: NamedPlace, to: NamedPlace): void {
-  const [source, target] = [from.directory.number, to.directory.number];
-  const taken = trySys("faccessat", target, rawAddress(to.name), 0);
-  if (taken === 0) check(-17, "rename", textOf(to.name));
-  check(trySys("renameat2", source, rawAddress(from.name), target, rawAddress(to.name), 0), "rename", textOf(to.name));
+/**
+ * Renames a file unless the new name is taken (`EEXIST`); returns the kernel's result. File systems that cannot rename
+ * without replacing (network and FUSE file systems) are asked for the name first: there, a file that comes in between is
+ * replaced.
+ */
+export function tryRenameNew(from: NamedPlace, to: NamedPlace): number {
+  const rename = (flags: number) =>
+    trySys("renameat2", from.directory.number, rawAddress(from.name), to.directory.number, rawAddress(to.name), flags);
+  const result = rename(RENAME_NOREPLACE);
+  if (result !== EINVAL) return result;
+  return isTaken(to) ? EEXIST : rename(0);
+}
+
+/** Renames a file, unless the new name is taken (`EEXIST`). */
+export function renameNew(from: NamedPlace, to: NamedPlace): void {
+  check(tryRenameNew(from, to), "rename", textOf(to.name));
 }
 
 /** Makes a file that was not there, open for reading and writing. `EEXIST` when it was. */

@@ -6,8 +6,9 @@ import { makeMutable, pathOf } from "../../kernel/file/attributes.ts";
 import { type Fd, statAt } from "../../kernel/file/fd.ts";
 import { isAt, lockWhole } from "../../kernel/file/lock.ts";
 import type { FileStatus } from "../../kernel/file/status.ts";
-import { EEXIST, EINVAL, EPERM, RENAME_NOREPLACE } from "../../kernel/syscall/constants.ts";
+import { EINVAL, EPERM } from "../../kernel/syscall/constants.ts";
 import { check, isErrno, trySys } from "../../kernel/syscall/sys.ts";
+import { type NamedPlace, renameNew } from "../../kernel/tree/link.ts";
 import { removeTree } from "../../kernel/tree/remove.ts";
 import { openForReading, rawAddress, rawOf } from "../../kernel/tree/tree.ts";
 import { lockReplaced } from "../../registry/image/lock.ts";
@@ -19,6 +20,11 @@ function rename(root: Fd, from: string, to: string, flags: number): number {
   return trySys("renameat2", root.number, rawAddress(rawOf(from)), root.number, rawAddress(rawOf(to)), flags);
 }
 
+/** The entry of an image folder that has the name `name`. */
+export function placeIn(root: Fd, name: string): NamedPlace {
+  return { directory: root, name: rawOf(name) };
+}
+
 function statusOf(root: Fd, name: string): FileStatus | null {
   try {
     return statAt(root, name, "no-follow");
@@ -28,20 +34,13 @@ function statusOf(root: Fd, name: string): FileStatus | null {
   }
 }
 
-/** Renames unless the new name is taken (`EEXIST`); returns the kernel's result. */
-export function renameNew(root: Fd, from: string, to: string): number {
-  const result = rename(root, from, to, RENAME_NOREPLACE);
-  if (result !== EINVAL) return result;
-  // The file system cannot rename without replacing.
-  return statusOf(root, to) !== null ? EEXIST : rename(root, from, to, 0);
-}
-
 /** Gives the file `from` the name `to`: over a regular file, but over nothing else that has the name. */
 export function replaceFile(root: Fd, from: string, to: string): void {
   const old = statusOf(root, to);
   if (old?.kind === "directory") throw new ErrnoError("EISDIR", `'${to}' is a directory.`);
   if (old !== null && old.kind !== "regular") throw new ErrnoError("EEXIST", `'${to}' is there, and no regular file.`);
-  check(old === null ? renameNew(root, from, to) : rename(root, from, to, 0), "rename", to);
+  if (old === null) renameNew(placeIn(root, from), placeIn(root, to));
+  else check(rename(root, from, to, 0), "rename", to);
 }
 
 /**
@@ -50,7 +49,10 @@ export function replaceFile(root: Fd, from: string, to: string): void {
  */
 export function replaceImage(root: Fd, from: string, to: string, locks: string | null): void {
   const old = statusOf(root, to);
-  if (old === null) return void check(renameNew(root, from, to), "rename", to);
+  if (old === null) {
+    renameNew(placeIn(root, from), placeIn(root, to));
+    return;
+  }
   requireSameKind(statAt(root, from, "no-follow"), old, to);
   const path = join(pathOf(root), to);
   using _inUse = lockedForRemoval(locks, path, to);

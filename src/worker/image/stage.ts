@@ -9,12 +9,13 @@ import { lockWhole } from "../../kernel/file/lock.ts";
 import { EEXIST } from "../../kernel/syscall/constants.ts";
 import { check, isErrno, sys } from "../../kernel/syscall/sys.ts";
 import { createSubvolume, isBtrfs } from "../../kernel/tree/btrfs.ts";
+import { tryRenameNew } from "../../kernel/tree/link.ts";
 import { removeTree } from "../../kernel/tree/remove.ts";
 import { openDirectory } from "../../kernel/tree/tree.ts";
 import { abandonWithUs, requireWanted } from "../program/abandon.ts";
 import { changeMode, tryMakeDirectory } from "../tar/untar-calls.ts";
 import { lockTree } from "./marks.ts";
-import { renameNew, replaceFile, replaceImage } from "./replace.ts";
+import { placeIn, replaceFile, replaceImage } from "./replace.ts";
 
 export interface InstallOptions {
   /** Takes the place of what has the name. */
@@ -104,7 +105,7 @@ export class Stage implements Disposable {
     if (options.sync) sys(kind === "directory" ? "syncfs" : "fsync", this.file.number);
     // Before it can be seen where that is possible: a crash must not leave an image writable that should not be.
     if (options.readOnly && kind === "regular") changeMode(this.file, statFd(this.file).mode & 0o555);
-    const result = renameNew(this.#root, this.#name, finalName);
+    const result = tryRenameNew(placeIn(this.#root, this.#name), placeIn(this.#root, finalName));
     if (result === EEXIST && options.force) replaceImage(this.#root, this.#name, finalName, options.locks);
     else check(result, "rename", finalName);
     this.#settle();

@@ -1,0 +1,37 @@
+// A FUSE file system of a server in Python (silent-file-system.py): one that stops answering, and that has no flags of
+// renameat2(2). Needs root and python3.
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+
+export interface SilentFileSystem extends Disposable {
+  readonly path: string;
+  /** Settles when something waits for it. */
+  readonly asked: Promise<unknown>;
+}
+
+/** Mounts the file system on a new directory `path`; its file does not answer `operation`. It ends with `using`. */
+export async function mountSilent(
+  path: string,
+  operation: "getattr" | "open" | "read" | "never",
+): Promise<SilentFileSystem> {
+  mkdirSync(path);
+  const child = Bun.spawn(["python3", join(import.meta.dir, "silent-file-system.py"), path, operation], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const reader = child.stdout.getReader();
+  const until = async (word: string) => {
+    for (let text = ""; !text.includes(word); ) {
+      const { value, done } = await reader.read();
+      if (done) throw new Error(`The file system ended before it said "${word}"`);
+      text += Buffer.from(value).toString();
+    }
+  };
+  await until("mounted");
+  const dispose = () => {
+    child.kill("SIGKILL");
+    Bun.spawnSync(["umount", "-l", path]);
+  };
+  const asked = until("silent");
+  asked.catch(() => {});
+  return { path, asked, [Symbol.dispose]: dispose };
+}
