@@ -18,6 +18,13 @@ interface Entry {
   readonly early: number[];
 }
 
+function tooMany(who: string): MachinedError {
+  return new MachinedError(
+    "LimitsExceeded",
+    `${who} running in machines, and no more are allowed: try again when one has ended`,
+  );
+}
+
 export class Commands {
   readonly #entries = new Set<Entry>();
   readonly #changed: () => void;
@@ -33,9 +40,9 @@ export class Commands {
   /** Throws LimitsExceeded where the user, or all together, have too many commands. */
   take(uid: number, id: string | undefined): CommandPlace {
     const own = [...this.#entries].filter((entry) => entry.uid === uid);
-    if (uid !== 0 && (own.length >= LIMITS.user || this.#entries.size >= LIMITS.all)) {
-      throw new MachinedError("LimitsExceeded", `User ${uid} has ${own.length} commands running in machines already`);
-    }
+    if (uid !== 0 && own.length >= LIMITS.user) throw tooMany(`User ${uid} has ${own.length} commands`);
+    if (uid !== 0 && this.#entries.size >= LIMITS.all)
+      throw tooMany(`All users together have ${this.#entries.size} commands`);
     if (id !== undefined && own.some((entry) => entry.id === id)) {
       throw new MachinedError("InvalidArgs", `A command with the id '${id}' is running already`);
     }

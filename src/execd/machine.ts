@@ -1,5 +1,5 @@
 // The machine that a command is for, as the daemon of machines knows it.
-import { ErrnoError, MachinedError } from "../base/error.ts";
+import { ERRORS, ErrnoError, MachinedError } from "../base/error.ts";
 import { runtimeDirectory } from "../ipc/runtime-directory.ts";
 import { VarlinkError } from "../ipc/varlink/client.ts";
 import { connectVarlink } from "../ipc/varlink/connect.ts";
@@ -27,7 +27,7 @@ async function describe(name: string): Promise<Described> {
     return (await client.call("io.systemd.Machine.List", { name })) as unknown as Described;
   } catch (error) {
     if (!(error instanceof VarlinkError)) throw error;
-    if (error.id === "io.systemd.Machine.NoSuchMachine") {
+    if (error.id === ERRORS.NoSuchMachine.varlink) {
       throw new MachinedError("NoSuchMachine", `No machine '${name}' known`, { cause: error });
     }
     throw new ErrnoError("EIO", `systemd-machined refused to describe machine '${name}': ${error.id}`);

@@ -38,7 +38,7 @@ class Service {
   #stop: (code: number) => void = () => {};
 
   constructor() {
-    const around: Surroundings = { commands: this.#commands, authority: () => this.#authority };
+    const around: Surroundings = { commands: this.#commands, authority: this.#authority };
     this.#server = new VarlinkServer({
       product: "machined-exec",
       version,

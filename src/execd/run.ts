@@ -35,8 +35,7 @@ export interface RunParameters {
 
 export interface Surroundings {
   readonly commands: Commands;
-  /** Null where there is no bus: then only root may. */
-  authority(): Authority | null;
+  readonly authority: Authority;
 }
 
 /** The owner of a machine with a user namespace made it, and could enter by itself. */
@@ -45,6 +44,7 @@ function grantFor(machine: HeldMachine, user: string, program: string): Grant {
   return {
     subject: machine.name,
     isHost: machine.name === HOST,
+    // The user that is meant without a name has at most the rights of the machine's root.
     details: { user: user === "" ? "root" : user, program },
     ...(isHostRoot ? {} : { ownerUid: machine.ownerUid }),
   };
@@ -66,7 +66,7 @@ function streamsOf(call: VarlinkCall): readonly [Fd, Fd, Fd] {
 async function authorized(call: VarlinkCall, machine: HeldMachine, parameters: RunParameters, around: Surroundings) {
   const { user = "", command } = parameters;
   const grant = grantFor(machine, user, command[0] ?? "");
-  await authorize(around.authority(), call, permissionsOf(IoMachinedExec.methods.Run.access, grant, ANY_HOST));
+  await authorize(around.authority, call, permissionsOf(IoMachinedExec.methods.Run.access, grant, ANY_HOST));
   // The answer may have taken minutes.
   if (!(await isStill(machine))) throw new ErrnoError("ESRCH", `Machine '${machine.name}' has ended`);
 }
@@ -115,7 +115,7 @@ function isRefusal(error: unknown): boolean {
   return error instanceof MachinedError && codes.includes(error.code);
 }
 
-/** Runs the command; gives the reply. */
+/** Runs the command; returns the reply. */
 export async function runCommand(call: VarlinkCall, parameters: RunParameters, around: Surroundings): Promise<object> {
   check(parameters);
   try {

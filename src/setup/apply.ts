@@ -5,7 +5,7 @@ import { copyProgram, look, writeLink, writeText } from "./disk.ts";
 import type { Host } from "./host.ts";
 import { MANIFEST, type Made, writeManifest } from "./manifest.ts";
 import { isSame, type Plan, type Step } from "./plan.ts";
-import { explain } from "./setup-error.ts";
+import { attempt } from "./setup-error.ts";
 
 export type Say = (line: string) => void;
 
@@ -111,13 +111,5 @@ function removeIfEmpty(path: string): boolean {
     return true;
   } catch {
     return false;
-  }
-}
-
-function attempt(what: string, act: () => void): void {
-  try {
-    act();
-  } catch (error) {
-    throw explain(what, error);
   }
 }

@@ -6,7 +6,7 @@ import { dirname } from "node:path";
 import type { Say } from "./apply.ts";
 import { hashOfFile, hashOfText, writeBytes, writeText } from "./disk.ts";
 import type { Host } from "./host.ts";
-import { explain, SetupError } from "./setup-error.ts";
+import { attempt, SetupError } from "./setup-error.ts";
 
 /** The compiled module in base64, put in by the build; "" where it was built without a C compiler. */
 declare const NSS_MODULE: string | undefined;
@@ -134,12 +134,4 @@ function removeLibrary(host: Host, { path, sha256 }: NonNullable<NssRecord["libr
   }
   attempt(`remove '${located}'`, () => rmSync(located));
   say(`removed  ${located}`);
-}
-
-function attempt(what: string, act: () => void): void {
-  try {
-    act();
-  } catch (error) {
-    throw explain(what, error);
-  }
 }

@@ -15,9 +15,18 @@ const REASONS: Readonly<Record<string, string>> = {
   EISDIR: "a directory stands there",
 };
 
-/** Turns an error of a file call into a SetupError that names the attempt; other errors come back as they are. */
+/** Returns an error of a file call as a SetupError that names the attempt, and other errors as they are. */
 export function explain(attempt: string, error: unknown): unknown {
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
   const reason = REASONS[code];
   return reason === undefined ? error : new SetupError(`Cannot ${attempt}: ${reason}`, { cause: error });
+}
+
+/** Runs `act`, whose failing file calls throw a SetupError: "Cannot WHAT: reason". */
+export function attempt(what: string, act: () => void): void {
+  try {
+    act();
+  } catch (error) {
+    throw explain(what, error);
+  }
 }

@@ -5,17 +5,7 @@ import { type MachineFacts, machineFacts } from "../machine/details.ts";
 import { chosenMachines } from "../machine/names.ts";
 import { Failure, failed, isBusFailure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
-
-/** Failures of ours, as env(1) and podman-exec(1) have them; 126 and 127 mean a command that cannot be run. */
-export const EXIT_OURS = 125;
-
-/** What is to be run in one machine. */
-export interface ExecOrder {
-  readonly machine: string;
-  /** "" for the machine's default. */
-  readonly user: string;
-  readonly command: readonly string[];
-}
+import { EXIT_OURS, type ExecOrder, environmentOf } from "./order.ts";
 
 /** `[USER@]NAME[,NAME…]`; the option `--uid=` is the user of names without one. */
 function parsePlace(text: string, uid: string): { user: string; names: string } {
@@ -36,11 +26,6 @@ async function holdLeader(facts: MachineFacts, session: Session): Promise<PidRef
     leader[Symbol.dispose]();
     throw error;
   }
-}
-
-function environmentOf({ settings, ports }: Session): string[] {
-  const shown = settings.tty ? ["TERM", "COLORTERM", "NO_COLOR"].filter((name) => ports.env[name] !== undefined) : [];
-  return [...shown.map((name) => `${name}=${ports.env[name]}`), ...settings.environment];
 }
 
 /** Runs the order in a machine of this host, as root. Without a terminal this process becomes the command. */
@@ -78,7 +63,7 @@ async function sshAddressOf(session: Session, { name, path }: { name: string; pa
   );
 }
 
-/** Runs the order here, in a virtual machine or on another host; gives its exit status. Throws a Failure. */
+/** Runs the order here, in a virtual machine or on another host; returns its exit status. Throws a Failure. */
 export async function runOne(session: Session, order: ExecOrder): Promise<number> {
   const { machine, command } = order;
   try {
@@ -103,14 +88,13 @@ export async function runOne(session: Session, order: ExecOrder): Promise<number
 export async function exec(session: Session, [place = "", ...command]: readonly string[]): Promise<number> {
   try {
     const { user, names } = parsePlace(place, session.settings.uid);
-    if (command.length === 0) throw new Failure("There is no command: machinectl exec NAME COMMAND [ARGUMENT…]");
     const machines = await chosenMachines(session, names);
     const [only] = machines;
     if (only !== undefined && machines.length === 1) return await runOne(session, { machine: only, user, command });
     return await (await import("./many.ts")).execMany(session, machines, user, command);
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
-    for (const line of error.message.split("\n")) session.report.error(line);
+    session.report.failure(error);
     return EXIT_OURS;
   }
 }

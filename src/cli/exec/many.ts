@@ -1,6 +1,7 @@
 // `machinectl exec` in several machines: one after the other with our own streams, or side by side with prefixed lines.
 import { selfCommand } from "../../kernel/process/spawn.ts";
 import { withColours } from "../format/own-sequence.ts";
+import { inParallel } from "../session/in-parallel.ts";
 import type { Session } from "../session/session.ts";
 
 /** The options of this call, for the call of each machine. */
@@ -77,16 +78,10 @@ export async function execMany(
 ): Promise<number> {
   const { parallel } = session.settings;
   const width = Math.max(...machines.map((machine) => machine.length));
-  const statuses = new Array<number>(machines.length).fill(0);
-  let next = 0;
-  const take = async () => {
-    for (let index = next++; index < machines.length; index = next++) {
-      const machine = machines[index] ?? "";
-      const place = user === "" ? machine : `${user}@${machine}`;
-      const prefix = parallel > 1 ? `${machine.padEnd(width)} | ` : null;
-      statuses[index] = await runIn(session, place, command, prefix);
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(Math.max(parallel, 1), machines.length) }, take));
+  const statuses = await inParallel(machines, Math.max(parallel, 1), (machine) => {
+    const place = user === "" ? machine : `${user}@${machine}`;
+    const prefix = parallel > 1 ? `${machine.padEnd(width)} | ` : null;
+    return runIn(session, place, command, prefix);
+  });
   return statuses.find((status) => status !== 0) ?? 0;
 }

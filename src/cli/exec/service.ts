@@ -1,6 +1,6 @@
 // `machinectl exec` for callers that are not root: machined-exec runs the command with our descriptors (io.machined.Exec).
 import { randomUUID } from "node:crypto";
-import { errnoNameOf } from "../../base/error.ts";
+import { ERRORS, errnoNameOf } from "../../base/error.ts";
 import type { RunningCommand } from "../../exec/run.ts";
 import { type VarlinkClient, VarlinkError } from "../../ipc/varlink/client.ts";
 import { connectVarlink } from "../../ipc/varlink/connect.ts";
@@ -11,21 +11,30 @@ import { startPolkitAgent } from "../session/agents.ts";
 import { Failure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import { managerDirectory, meansLocalSockets } from "../session/target.ts";
-import type { ExecOrder } from "./exec.ts";
+import { EXIT_OURS, type ExecOrder, environmentOf } from "./order.ts";
 import { forwardTerminal } from "./terminal.ts";
 
 /** A command takes as long as it takes. */
 const NO_TIMEOUT_MS = 0x7fff_ffff;
-const NOT_RUN = 125;
 const FORWARDED = ["SIGINT", "SIGTERM", "SIGQUIT", "SIGUSR1", "SIGUSR2"] as const;
 
 const MISSING =
   "machined-exec.socket is not there, and without it only root can run commands in machines: " +
   "'sudo machined install --now' sets it up, 'sudo systemctl start machined-exec.socket' starts it";
 
+const NOT_HERE =
+  "Only root can run commands in machines of a manager that is not this host's own: run this as root, or leave out --user";
+
+const REFUSALS: Readonly<Record<string, string>> = {
+  "org.varlink.service.PermissionDenied": "Access denied by polkit (action org.freedesktop.machine1.shell)",
+  "io.systemd.InteractiveAuthenticationRequired":
+    "Access denied: interactive authentication is required, for which there is no agent, or which --no-ask-password forbids",
+  [ERRORS.NoSuchMachine.varlink]: "there is no such machine; 'machinectl list' shows those that there are",
+};
+
 function socketPath({ settings, ports }: Session): string {
   const directory = meansLocalSockets(settings, ports.env) ? managerDirectory(settings.scope, ports.env) : null;
-  if (directory === null || settings.scope === "user") throw new Failure("Only root can run commands in machines");
+  if (directory === null || settings.scope === "user") throw new Failure(NOT_HERE);
   return `${directory}/io.machined.Exec`;
 }
 
@@ -44,18 +53,9 @@ async function connect(path: string): Promise<VarlinkClient> {
   }
 }
 
-function reasonOf(error: unknown): unknown {
-  if (!(error instanceof VarlinkError)) return error;
-  switch (error.id) {
-    case "org.varlink.service.PermissionDenied":
-      return new Failure("Access denied");
-    case "io.systemd.InteractiveAuthenticationRequired":
-      return new Failure("Access denied: interactive authentication is required");
-    case "io.systemd.Machine.NoSuchMachine":
-      return new Failure("There is no machine of that name");
-    default:
-      return new Failure(`machined-exec refused: ${error.id}`);
-  }
+function refusal(error: VarlinkError, { machine, command }: ExecOrder): Failure {
+  const reason = REFUSALS[error.id] ?? `machined-exec refused with ${error.id}`;
+  return new Failure(`Cannot run '${command[0] ?? "a shell"}' in machine '${machine}': ${reason}`, { cause: error });
 }
 
 function parametersOf(session: Session, { machine, user, command }: ExecOrder, id: string): object {
@@ -65,7 +65,7 @@ function parametersOf(session: Session, { machine, user, command }: ExecOrder, i
     machine,
     user: user === "" ? undefined : user,
     command,
-    environment: [...(settings.tty ? terminalVariables(session) : []), ...settings.environment],
+    environment: environmentOf(session),
     directory: settings.directory ?? undefined,
     timeoutUSec: settings.timeoutMs > 0 ? settings.timeoutMs * 1000 : undefined,
     terminal: settings.tty || undefined,
@@ -84,9 +84,9 @@ function start(session: Session, place: Place, order: ExecOrder, streams: readon
       const options = { descriptors: streams, timeoutMs: NO_TIMEOUT_MS };
       const reply = await client.call("io.machined.Exec.Run", parametersOf(session, order, id), options);
       if (typeof reply["message"] === "string") throw new Failure(reply["message"]);
-      return typeof reply["exitStatus"] === "number" ? reply["exitStatus"] : NOT_RUN;
+      return typeof reply["exitStatus"] === "number" ? reply["exitStatus"] : EXIT_OURS;
     } catch (error) {
-      throw reasonOf(error);
+      throw error instanceof VarlinkError ? refusal(error, order) : error;
     } finally {
       client.close();
     }
@@ -106,13 +106,7 @@ function start(session: Session, place: Place, order: ExecOrder, streams: readon
   return { exited, kill: (signal) => void kill(signal).catch(() => client.close()) };
 }
 
-function terminalVariables({ ports }: Session): string[] {
-  return ["TERM", "COLORTERM", "NO_COLOR"].flatMap((name) =>
-    ports.env[name] === undefined ? [] : [`${name}=${ports.env[name]}`],
-  );
-}
-
-/** Runs the order through the service; gives its exit status. */
+/** Runs the order through the service; returns its exit status. */
 export async function execThroughService(session: Session, order: ExecOrder): Promise<number> {
   const path = socketPath(session);
   const place: Place = { path, client: session.keep(await connect(path)) };

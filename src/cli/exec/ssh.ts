@@ -3,7 +3,7 @@
 import { Failure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import { parseRemote } from "../session/target.ts";
-import type { ExecOrder } from "./exec.ts";
+import type { ExecOrder } from "./order.ts";
 
 /** A word as the shell at the other end reads it back. */
 function shellQuoted(word: string): string {

@@ -5,7 +5,7 @@ import { connect } from "node:net";
 import { formatAddress } from "../../base/ip-address.ts";
 import { selfCommand } from "../../kernel/process/spawn.ts";
 import { type MachineFacts, machineFacts } from "../machine/details.ts";
-import { Failure } from "../session/failure.ts";
+import { meansNoMachine } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import type { Settings } from "../session/settings.ts";
 
@@ -46,7 +46,7 @@ class Wait {
     this.#stop = stop;
   }
 
-  /** Gives the exit status: 0, or 1 for a machine that ended instead. */
+  /** Returns the exit status: 0, or 1 for a machine that ended instead. */
   async for(condition: WaitCondition): Promise<number> {
     const bus = await this.#session.managerConnection();
     await bus.subscribe({ ...MANAGER, member: "MachineNew", arg0: this.#name }, () => this.#came.resolve());
@@ -74,11 +74,7 @@ class Wait {
     try {
       return await machineFacts(this.#session, this.#name);
     } catch (error) {
-      const cause = error instanceof Failure ? error.cause : error;
-      const name = (cause as { errorName?: unknown } | undefined)?.errorName;
-      if (name === "org.freedesktop.machine1.NoSuchMachine" || name === "org.freedesktop.DBus.Error.UnknownObject") {
-        return null;
-      }
+      if (meansNoMachine(error)) return null;
       throw error;
     }
   }
@@ -118,7 +114,7 @@ class Wait {
     return state === "running" || state === "degraded";
   }
 
-  /** Those that others can reach. */
+  /** The machine's addresses but those of loopback and of one link. */
   async #addresses(): Promise<string[]> {
     try {
       const { addresses } = await this.#session.manager("GetMachineAddresses", { name: this.#name });

@@ -1,7 +1,7 @@
 // Collects what `image-status` prints about one image, by calls that run at the same time
 // (org.freedesktop.machine1(5), "Image Objects").
 import { UINT64_MAX } from "../../base/format.ts";
-import { attempt } from "../session/failure.ts";
+import { attempt, orNull } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 
 type Properties = Awaited<ReturnType<Session["properties"]>>;
@@ -32,15 +32,6 @@ export async function imageProperties(session: Session, name: string): Promise<P
   return attempt("Could not get properties", () => session.properties(image));
 }
 
-/** Returns the reply to a question about an image's content; undefined for an error: the image may be in use. */
-async function orNothing<Reply>(reply: Promise<Reply>): Promise<Reply | undefined> {
-  try {
-    return await reply;
-  } catch {
-    return undefined;
-  }
-}
-
 function hex(value: Uint8Array): string {
   if (value.every((byte) => byte === 0)) return "";
   return Buffer.from(value).toString("hex");
@@ -56,11 +47,12 @@ export async function imageDetails(session: Session, wantedName: string): Promis
     return typeof found === "bigint" ? found : otherwise;
   };
   const name = text("Name") || wantedName;
+  // The image may be in use, and cannot be asked then.
   const [hostname, id, info, release] = await Promise.all([
-    orNothing(session.manager("GetImageHostname", { name })),
-    orNothing(session.manager("GetImageMachineID", { name })),
-    orNothing(session.manager("GetImageMachineInfo", { name })),
-    orNothing(session.manager("GetImageOSRelease", { name })),
+    orNull(session.manager("GetImageHostname", { name })),
+    orNull(session.manager("GetImageMachineID", { name })),
+    orNull(session.manager("GetImageMachineInfo", { name })),
+    orNull(session.manager("GetImageOSRelease", { name })),
   ]);
   return {
     name,

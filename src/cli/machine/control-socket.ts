@@ -1,12 +1,10 @@
 // The control socket that a machine may have of its own (io.systemd.MachineInstance), as the manager names it.
-import { Failure, isVarlinkFailure } from "../session/failure.ts";
+import { Failure, isVarlinkFailure, meansNoMachine } from "../session/failure.ts";
 import type { Varlink } from "../session/ports.ts";
 
 const NOT_OFFERED = ["MethodNotFound", "InterfaceNotFound", "MethodNotImplemented"].map(
   (n) => `org.varlink.service.${n}`,
 );
-
-const NO_SUCH_MACHINE = "io.systemd.Machine.NoSuchMachine";
 
 /**
  * Returns the path of a machine's control socket; null if the machine has none or the manager cannot tell. Throws a
@@ -22,7 +20,7 @@ export async function controlAddress(
     return typeof address === "string" && address !== "" ? address.replace(/^unix:/, "") : null;
   } catch (error) {
     if (!isVarlinkFailure(error) || NOT_OFFERED.includes(error.id)) return null;
-    const reason = error.id === NO_SUCH_MACHINE && !printsErrorId ? `No machine '${name}' known` : error.id;
+    const reason = meansNoMachine(error) && !printsErrorId ? `No machine '${name}' known` : error.id;
     throw new Failure(`Failed to look up machine '${name}': ${reason}`, { cause: error });
   }
 }

@@ -2,7 +2,7 @@
 // (org.freedesktop.machine1(5), "Machine Objects").
 import { formatAddress } from "../../base/ip-address.ts";
 import { type ProcessTree, processTree, type UnitProcess } from "../format/process-tree.ts";
-import { attempt, reasonOf } from "../session/failure.ts";
+import { attempt, orNull, reasonOf } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import { unitProcesses } from "../unit/processes.ts";
 
@@ -95,14 +95,6 @@ class Reader {
 export async function machineProperties(session: Session, name: string): Promise<Properties> {
   const { machine } = await attempt("Could not get path to machine", () => session.manager("GetMachine", { name }));
   return attempt("Could not get properties", () => session.properties(machine));
-}
-
-async function orNull<T>(question: Promise<T>): Promise<T | null> {
-  try {
-    return await question;
-  } catch {
-    return null;
-  }
 }
 
 async function addressesOf(session: Session, name: string): Promise<MachineDetails["addresses"]> {

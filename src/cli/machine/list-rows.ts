@@ -2,6 +2,8 @@
 // then two questions about each, asked all at once (the original asks one after the other).
 import { sortedByBytes } from "../../base/byte-order.ts";
 import { formatAddress } from "../../base/ip-address.ts";
+import { meansNoMachine, orNull } from "../session/failure.ts";
+import { inParallel } from "../session/in-parallel.ts";
 import type { Varlink } from "../session/ports.ts";
 import type { Session } from "../session/session.ts";
 
@@ -49,26 +51,6 @@ async function listOverVarlink(varlink: Varlink): Promise<ListedMachine[]> {
   return machines;
 }
 
-/** Applies `ask` to all items, some at a time, and keeps the answers in order. */
-async function askAll<T, R>(items: readonly T[], ask: (item: T) => Promise<R>): Promise<R[]> {
-  const answers = new Array<R>(items.length);
-  let next = 0;
-  const worker = async () => {
-    for (let index = next++; index < items.length; index = next++) answers[index] = await ask(items[index] as T);
-  };
-  await Promise.all(Array.from({ length: Math.min(CALLS_AT_ONCE, items.length) }, worker));
-  return answers;
-}
-
-/** Returns the reply, or undefined where the manager refuses: what cannot be learned is left empty. */
-async function graceful<Reply>(reply: Promise<Reply>): Promise<Reply | undefined> {
-  try {
-    return await reply;
-  } catch {
-    return undefined;
-  }
-}
-
 interface ListOptions {
   readonly hidden: boolean;
   readonly addresses: boolean;
@@ -77,10 +59,10 @@ interface ListOptions {
 async function listOverBus(session: Session, options: ListOptions): Promise<ListedMachine[]> {
   const { machines: listed } = await session.manager("ListMachines", {});
   const machines = listed.filter(([name]) => options.hidden || !isHidden(name));
-  return askAll(machines, async ([name, className, service]) => {
+  return inParallel(machines, CALLS_AT_ONCE, async ([name, className, service]) => {
     const [os, known] = await Promise.all([
-      graceful(session.manager("GetMachineOSRelease", { name })),
-      options.addresses ? graceful(session.manager("GetMachineAddresses", { name })) : undefined,
+      orNull(session.manager("GetMachineOSRelease", { name })),
+      options.addresses ? orNull(session.manager("GetMachineAddresses", { name })) : null,
     ]);
     return {
       name,
@@ -114,7 +96,6 @@ async function tryVarlink(session: Session): Promise<ListedMachine[] | null> {
   try {
     return await listOverVarlink(varlink);
   } catch (error) {
-    if (error instanceof Error && "id" in error && error.id === "io.systemd.Machine.NoSuchMachine") return [];
-    return null;
+    return meansNoMachine(error) ? [] : null;
   }
 }

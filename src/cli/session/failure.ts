@@ -1,7 +1,7 @@
 // Failures of a verb: one line on stderr and exit status 1 (machinectl(1), "Exit status").
 
 import { errnoText } from "../../base/errno.ts";
-import { errnoNameOf } from "../../base/error.ts";
+import { ERRORS, errnoNameOf } from "../../base/error.ts";
 
 export interface FailureOptions extends ErrorOptions {
   /** What the user can do about it: a line of its own on terminals, because scripts match the message alone. */
@@ -39,6 +39,22 @@ export interface VarlinkFailure extends Error {
 export function isVarlinkFailure(error: unknown, ...ids: string[]): error is VarlinkFailure {
   if (!(error instanceof Error) || !("id" in error) || typeof error.id !== "string") return false;
   return ids.length === 0 || ids.includes(error.id);
+}
+
+/** Whether the manager knows no machine of the name, or none any more; also as the cause of a Failure. */
+export function meansNoMachine(error: unknown): boolean {
+  const reply = error instanceof Failure ? error.cause : error;
+  const { bus, varlink } = ERRORS.NoSuchMachine;
+  return isBusFailure(reply, bus, "org.freedesktop.DBus.Error.UnknownObject") || isVarlinkFailure(reply, varlink);
+}
+
+/** Returns the reply to a question, or null for an error: what cannot be learned is left empty. */
+export async function orNull<Reply>(reply: Promise<Reply>): Promise<Reply | null> {
+  try {
+    return await reply;
+  } catch {
+    return null;
+  }
 }
 
 /** The error of a closed connection; its text comes from the library and is not printed. */

@@ -4,7 +4,7 @@
 
 import { watch } from "../../kernel/event/poller.ts";
 import { readSome, writeSome } from "../../kernel/file/byte-io.ts";
-import { Fd, setNonblocking } from "../../kernel/file/fd.ts";
+import { copyStandard, type Fd, setNonblocking } from "../../kernel/file/fd.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
 import type { Environment } from "../format/terminal.ts";
 import { PtyInput } from "./pty-input.ts";
@@ -58,7 +58,7 @@ export class PtySession {
   constructor(options: SessionOptions) {
     this.#options = options;
     this.#mayHangUp = options.hangup === "ends";
-    this.#terminal = new OwnTerminal(sharedFd(0), sharedFd(1), options.env);
+    this.#terminal = new OwnTerminal(copyStandard(0), copyStandard(1), options.env);
     this.#stdin = StandardStream.open(0);
     this.#stdout = StandardStream.open(1);
     this.#input = new PtyInput({
@@ -207,11 +207,4 @@ export class PtySession {
     this.#isOver = true;
     this.#finished.resolve(end);
   }
-}
-
-function sharedFd(number: number): Fd {
-  const standard = Fd.adopt(number);
-  const own = standard.duplicate();
-  standard.take();
-  return own;
 }

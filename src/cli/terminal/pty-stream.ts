@@ -3,7 +3,7 @@
 // of another user) made non-blocking until the end. Plain files never make anybody wait, and have a position to keep.
 import { readFileSync } from "node:fs";
 import { type Watch, watch } from "../../kernel/event/poller.ts";
-import { Fd, reopen, setNonblocking, statFd } from "../../kernel/file/fd.ts";
+import { copyStandard, type Fd, reopen, setNonblocking, statFd } from "../../kernel/file/fd.ts";
 import { O_NONBLOCK } from "../../kernel/syscall/constants.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
 
@@ -19,7 +19,7 @@ export class StandardStream implements Disposable {
 
   /** The stream with that number, 0 or 1. `EBADF` where it is closed. */
   static open(number: 0 | 1): StandardStream {
-    const shared = sharedFile(number);
+    const shared = copyStandard(number);
     try {
       if (statFd(shared).kind === "regular") return new StandardStream(shared, null);
       const own = reopen(shared, number === 0 ? "read" : "write");
@@ -48,14 +48,6 @@ export class StandardStream implements Disposable {
     if (this.#lent?.isOpen) setNonblocking(this.#lent, "off");
     this.fd.close();
   }
-}
-
-/** A descriptor of our own for an open file that stays with others. */
-function sharedFile(number: number): Fd {
-  const standard = Fd.adopt(number);
-  const own = standard.duplicate();
-  standard.take();
-  return own;
 }
 
 function isNonblocking(fd: Fd): boolean {

@@ -1,17 +1,8 @@
 // Names of files: moving, making and looking at them below open directories. See rename(2), link(2), open(2).
 import { Fd } from "../file/fd.ts";
-import {
-  AT_REMOVEDIR,
-  EEXIST,
-  EINVAL,
-  O_CLOEXEC,
-  O_CREAT,
-  O_EXCL,
-  O_RDWR,
-  RENAME_NOREPLACE,
-} from "../syscall/constants.ts";
-import { check, isErrno, trySys } from "../syscall/sys.ts";
-import { type RawName, RawStatus, rawAddress, textOf } from "./tree.ts";
+import { AT_REMOVEDIR, EINVAL, O_CLOEXEC, O_CREAT, O_EXCL, O_RDWR, RENAME_NOREPLACE } from "../syscall/constants.ts";
+import { check, trySys } from "../syscall/sys.ts";
+import { type RawName, rawAddress, textOf } from "./tree.ts";
 
 const CREATE_NEW = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC;
 
@@ -21,28 +12,18 @@ export interface NamedPlace {
   readonly name: RawName;
 }
 
-/** Whether the place has a file; a symbolic link is one, wherever it leads. */
-function isTaken({ directory, name }: NamedPlace): boolean {
-  try {
-    new RawStatus().readEntry(directory, name);
-    return true;
-  } catch (error) {
-    if (isErrno(error, "ENOENT")) return false;
-    throw error;
-  }
-}
-
 /**
- * Renames a file unless the new name is taken (`EEXIST`); returns the kernel's result. File systems that cannot rename
- * without replacing (network and FUSE file systems) are asked for the name first: there, a file that comes in between is
- * replaced.
+ * Renames a file unless the new name is taken (`EEXIST`); returns the kernel's result. The kernel itself looks at the name
+ * before it asks the file system, and file systems without the flag (of networks and of FUSE) answer EINVAL only then:
+ * there, a file that comes in between is replaced.
  */
 export function tryRenameNew(from: NamedPlace, to: NamedPlace): number {
-  const rename = (flags: number) =>
-    trySys("renameat2", from.directory.number, rawAddress(from.name), to.directory.number, rawAddress(to.name), flags);
+  const rename = (flags: number) => {
+    const [source, target] = [from.directory.number, to.directory.number];
+    return trySys("renameat2", source, rawAddress(from.name), target, rawAddress(to.name), flags);
+  };
   const result = rename(RENAME_NOREPLACE);
-  if (result !== EINVAL) return result;
-  return isTaken(to) ? EEXIST : rename(0);
+  return result === EINVAL ? rename(0) : result;
 }
 
 /** Renames a file, unless the new name is taken (`EEXIST`). */

@@ -2,7 +2,6 @@
 // of virtual machines. They share the image's name and go where it goes. Nothing of this is worth failing for.
 
 import { type Fd, openPath } from "../../kernel/file/fd.ts";
-import { SyscallError } from "../../kernel/syscall/sys.ts";
 import { copyTree } from "../../kernel/tree/copy.ts";
 import { copyRegular } from "../../kernel/tree/copy-file.ts";
 import { createDirectory, renameNew } from "../../kernel/tree/link.ts";
@@ -10,7 +9,7 @@ import { removeTree } from "../../kernel/tree/remove.ts";
 import { openDirectory, openEntry, type RawName, RawStatus, rawOf } from "../../kernel/tree/tree.ts";
 import type { Image } from "./image.ts";
 import type { ImageLayout } from "./layout.ts";
-import { temporaryFolder } from "./temporary.ts";
+import { temporaryFolder, unlessUnable } from "./temporary.ts";
 
 const SETTINGS = ".nspawn";
 
@@ -41,18 +40,9 @@ function companionsOf(layout: ImageLayout, image: Image): Companion[] {
   return [...settings, ...BESIDE.map((suffix) => ({ directory: place.directory, suffix, isBeside: true }))];
 }
 
-/** Missing files and directories that cannot be written are passed over. */
-function ifPossible(act: () => void): void {
-  try {
-    act();
-  } catch (error) {
-    if (!(error instanceof SyscallError)) throw error;
-  }
-}
-
 function forEach(layout: ImageLayout, image: Image, act: (directory: Fd, companion: Companion) => void): void {
   for (const companion of companionsOf(layout, image)) {
-    ifPossible(() => {
+    unlessUnable(() => {
       using directory = openPath(companion.directory, "directory");
       act(directory, companion);
     });

@@ -190,7 +190,8 @@ function workplaces(layout: ImageLayout): string[] {
   return [...new Set([layout.pool, ...layout.searchPath, ...layout.settings])];
 }
 
-function unlessUnable(act: () => void): void {
+/** Runs `act`; a system call that fails in it (a file is missing, a directory cannot be written) ends it quietly. */
+export function unlessUnable(act: () => void): void {
   try {
     act();
   } catch (error) {

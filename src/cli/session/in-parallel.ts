@@ -1,0 +1,16 @@
+// Work on many things, some at a time.
+
+/** Applies `act` to all items, at most `width` at a time; returns the results in the order of the items. */
+export async function inParallel<Item, Result>(
+  items: readonly Item[],
+  width: number,
+  act: (item: Item) => Promise<Result>,
+): Promise<Result[]> {
+  const results = new Array<Result>(items.length);
+  let next = 0;
+  const take = async () => {
+    for (let index = next++; index < items.length; index = next++) results[index] = await act(items[index] as Item);
+  };
+  await Promise.all(Array.from({ length: Math.min(width, items.length) }, take));
+  return results;
+}
