@@ -46,9 +46,11 @@ if (bun === null) {
 }
 const [script, ...rest] = process.argv.slice(2);
 if (script === undefined) {
-  console.error("usage: node install/bun.mjs SCRIPT [ARGUMENT…]");
+  console.error("usage: node install/bun.mjs SCRIPT [ARGUMENT…]\n       node install/bun.mjs test FILE…");
   process.exit(2);
 }
-const run = spawnSync(bun, [join(top, script), ...rest], { stdio: "inherit", cwd: process.cwd() });
+// "test" is Bun's own command; everything else is a script of ours.
+const command = script === "test" ? ["test"] : [join(top, script)];
+const run = spawnSync(bun, [...command, ...rest], { stdio: "inherit", cwd: process.cwd() });
 if (run.signal !== null) process.kill(process.pid, run.signal);
 process.exit(run.status ?? 1);

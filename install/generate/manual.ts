@@ -1,6 +1,7 @@
 // Manual pages of the clients: a frame with hand-written sections, a text for each verb, and synopses and options from the
 // tables. roff as man(7) describes it.
 import { version } from "../../package.json";
+import { IMAGE_SEARCH_PATHS } from "../../src/base/vocabulary/image-class.ts";
 import type { OptionModel, ProgramModel, VerbModel } from "./model.ts";
 import { NOTICE } from "./model.ts";
 
@@ -77,6 +78,7 @@ export function manualPage(program: ProgramModel, frame: string, verbs: string):
         .map((verb) => verbEntry(verb, texts))
         .join("\n"),
     )
+    .replace("@IMAGE_DIRECTORIES@", `.IR ${IMAGE_SEARCH_PATHS.machine.join(' ", " ')}`)
     .replace("@OPTIONS@", program.options.map(optionEntry).join("\n"));
   return fill(`.\\" ${NOTICE}
 .TH ${program.name.toUpperCase()} 1 ${REVISED} "machined ${version}"

@@ -2,6 +2,7 @@
 // follow from the field `access` of the rows in src/api.
 import { type Access, type PolkitRule, rulesOf } from "../../src/api/access.ts";
 import { ImportManager, Transfer } from "../../src/api/import1.ts";
+import { IoMachinedExec } from "../../src/api/io-machined-exec.ts";
 import { IoSystemdImport } from "../../src/api/io-systemd-import.ts";
 import { IoSystemdMachine } from "../../src/api/io-systemd-machine.ts";
 import { IoSystemdMachineImage } from "../../src/api/io-systemd-machine-image.ts";
@@ -17,10 +18,10 @@ export const BUS_TABLES = {
   "org.freedesktop.import1": [ImportManager, Transfer],
 } as const;
 
-/** The Varlink interfaces of both daemons. */
+/** The Varlink interfaces of all services. */
 export const VARLINK_TABLES = [
   ...[IoSystemdMachine, IoSystemdMachineImage, IoSystemdImport, IoSystemdUserDatabase, IoSystemdResolveHook],
-  ...[IoSystemdService, OrgVarlinkService],
+  ...[IoSystemdService, OrgVarlinkService, IoMachinedExec],
 ] as const;
 
 /** The actions of each bus name. */
