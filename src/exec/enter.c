@@ -71,7 +71,7 @@
 #endif
 
 enum { EXIT_TIMED_OUT = 124, EXIT_OURS = 125, EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
-enum { MAX_GROUPS = 1024, MAX_MOUNTS = 16, MAX_FILTERS = 64, MAX_LEAF_NAMES = 16, TERM_GRACE_MS = 5000, LEADER_STOP_MS = 2000, LEADER_TRACED_MS = 5000 };
+enum { MAX_GROUPS = 1024, MAX_MOUNTS = 16, MAX_FILTERS = 64, MAX_LEAF_NAMES = 16, TERM_GRACE_MS = 5000, KILL_GRACE_MS = 5000, LEADER_STOP_MS = 2000, LEADER_TRACED_MS = 5000 };
 
 extern char **environ;
 
@@ -164,12 +164,17 @@ static const char *status_field(const char *status, const char *name) {
         return NULL;
 }
 
-static long number_of(const char *text, const char *key) {
+static long number_of(const char *text, const char *key, long limit) {
         char *end;
         errno = 0;
         long value = strtol(text, &end, 10);
-        if (errno != 0 || end == text || *end != 0 || value < 0) fail("machined-enter: bad value for %s", key);
+        if (errno != 0 || end == text || *end != 0 || value < 0 || value > limit) fail("machined-enter: bad value for %s", key);
         return value;
+}
+
+/* 4294967295 means "no user" to the kernel, which would leave this process what it is. */
+static uint32_t id_of(const char *text, const char *key) {
+        return (uint32_t) number_of(text, key, 0xfffffffeL);
 }
 
 static void parse_groups(char *text) {
@@ -177,7 +182,7 @@ static void parse_groups(char *text) {
                 next = strchr(text, ',');
                 if (next != NULL) *next++ = 0;
                 if (request.n_groups == MAX_GROUPS) fail("machined-enter: too many groups");
-                request.groups[request.n_groups++] = (gid_t) number_of(text, "groups");
+                request.groups[request.n_groups++] = id_of(text, "groups");
         }
 }
 
@@ -193,19 +198,19 @@ static void parse_word(char *word) {
         char *value = strchr(word, '=');
         if (value == NULL) fail("machined-enter: '%s' has no value", word);
         *value++ = 0;
-        if (strcmp(word, "leader") == 0) request.leader = (pid_t) number_of(value, word);
-        else if (strcmp(word, "pidfd") == 0) request.pidfd = (int) number_of(value, word);
+        if (strcmp(word, "leader") == 0) request.leader = (pid_t) number_of(value, word, INT_MAX);
+        else if (strcmp(word, "pidfd") == 0) request.pidfd = (int) number_of(value, word, INT_MAX);
         else if (strcmp(word, "machine") == 0) request.machine = value;
         else if (strcmp(word, "user") == 0) request.user = value;
         else if (strcmp(word, "caller") == 0) request.caller = value;
-        else if (strcmp(word, "uid") == 0) request.uid = (uid_t) number_of(value, word);
-        else if (strcmp(word, "gid") == 0) request.gid = (gid_t) number_of(value, word);
+        else if (strcmp(word, "uid") == 0) request.uid = id_of(value, word);
+        else if (strcmp(word, "gid") == 0) request.gid = id_of(value, word);
         else if (strcmp(word, "groups") == 0) parse_groups(value);
         else if (strcmp(word, "dir") == 0) request.dir = value;
         else if (strcmp(word, "home") == 0) request.home = value;
         else if (strcmp(word, "mount") == 0) parse_mount(value);
         else if (strcmp(word, "tty") == 0) request.tty = *value == '1';
-        else if (strcmp(word, "timeout") == 0) request.timeout_ms = number_of(value, word);
+        else if (strcmp(word, "timeout") == 0) request.timeout_ms = number_of(value, word, LONG_MAX / 2);
         else if (strcmp(word, "detach") == 0) request.detach = *value == '1';
         else if (strcmp(word, "verbose") == 0) request.verbose = *value == '1';
         else fail("machined-enter: unknown word '%s'", word);
@@ -373,6 +378,7 @@ static const char *read_filters(int proc) {
         }
         int signal = 0;
         if (ptrace(PTRACE_INTERRUPT, request.leader, NULL, NULL) < 0 || !wait_stopped(&signal)) {
+                if (!leader_is_alive()) fail("Machine '%s' has ended", request.machine);
                 fail("Cannot take over the system call filters of machine '%s': its leader does not stop; it is paused or hangs in the kernel",
                      request.machine);
         }
@@ -423,29 +429,76 @@ static bool make_leaf(size_t i, const char *directory) {
         return false;
 }
 
+static size_t components(const char *path) {
+        size_t n = 0;
+        for (; *path != 0; path++) n += *path == '/' && path[1] != '/' && path[1] != 0;
+        return n;
+}
+
+/*
+ * How many components the root of a cgroup namespace is below that of ours, by what /proc/self/cgroup says in both:
+ * `ours` here, `theirs` there, where "/.." stands for each step up from their root. -1 where we are outside of our own.
+ */
+static long root_depth(const char *ours, const char *theirs) {
+        long ups = 0;
+        for (; strncmp(theirs, "/..", 3) == 0 && (theirs[3] == '/' || theirs[3] == 0); theirs += 3) ups++;
+        if (strncmp(ours, "/..", 3) == 0) return -1;
+        return ups + (long) components(ours) - (long) components(theirs);
+}
+
+/* Cuts a path behind its first `depth` components; false where it has fewer. */
+static bool cut_path(char *path, long depth) {
+        char *end = path;
+        for (; depth > 0; depth--) {
+                if (*end != '/' || end[1] == 0) return false;
+                end += 1 + strcspn(end + 1, "/");
+        }
+        *end = 0;
+        return true;
+}
+
+/*
+ * Reads /proc/self/cgroup as it is seen in the leader's cgroup namespace. We come back: only from our own may a process be
+ * moved into the machine (cgroups(7), "nsdelegate"). The leader's own path is no help: it may move between two looks.
+ */
+static void read_own_cgroup_there(char *text, size_t size) {
+        int ours = open("/proc/self/ns/cgroup", O_RDONLY | O_CLOEXEC);
+        if (ours < 0) fail("Cannot open our cgroup namespace: %s", strerror(errno));
+        if (syscall(SYS_setns, request.pidfd, CLONE_NEWCGROUP) < 0) fail_at_leader("join the cgroup namespace");
+        ssize_t length = read_file(AT_FDCWD, "/proc/self/cgroup", text, size);
+        int error = errno;
+        if (syscall(SYS_setns, ours, CLONE_NEWCGROUP) < 0) fail("Cannot return to our cgroup namespace: %s", strerror(errno));
+        close(ours);
+        if (length < 0) fail("Cannot read our cgroup: %s", strerror(error));
+}
+
 /*
  * Makes a cgroup for the command in each hierarchy: directly below the root of the leader's cgroup namespace, where the
  * limits of the machine count and its service manager does not look; below the leader's own cgroup where it shares ours.
  * Where none can be made (the machine may forbid it), the command goes into the leader's own.
  */
 static void make_cgroups(int proc) {
-        static char absolute[65536], relative[65536];
+        static char absolute[65536], here[65536], there[65536];
         if (request.n_mounts == 0) return;
         if (read_file(proc, "cgroup", absolute, sizeof absolute) < 0) fail_at_leader("read the leader's cgroup");
         bool own = (leader.namespaces & CLONE_NEWCGROUP) != 0;
-        /* Our own view of /proc/PID/cgroup changes with the namespace, nothing else does. */
-        if (own && syscall(SYS_setns, request.pidfd, CLONE_NEWCGROUP) < 0) fail_at_leader("join the cgroup namespace");
-        if (own && read_file(proc, "cgroup", relative, sizeof relative) < 0) fail_at_leader("read the leader's cgroup");
+        if (own) {
+                if (read_file(AT_FDCWD, "/proc/self/cgroup", here, sizeof here) < 0) fail("Cannot read our cgroup: %s", strerror(errno));
+                read_own_cgroup_there(there, sizeof there);
+        }
         for (size_t i = 0; i < request.n_mounts; i++) {
-                char whole[PATH_MAX], inner[PATH_MAX], directory[PATH_MAX];
+                char whole[PATH_MAX], ours[PATH_MAX], theirs[PATH_MAX], directory[PATH_MAX];
                 if (!cgroup_path(absolute, request.mounts[i].controllers, whole, sizeof whole)) continue;
                 /* Outside of what this host, a container itself, can see. */
                 if (strncmp(whole, "/..", 3) == 0) continue;
                 const char *mount = request.mounts[i].path;
                 if (snprintf(leaves[n_leaves].leader, PATH_MAX, "%s%s", mount, whole) >= PATH_MAX) continue;
-                if (own && cgroup_path(relative, request.mounts[i].controllers, inner, sizeof inner)) {
-                        size_t a = strlen(whole), b = strcmp(inner, "/") == 0 ? 0 : strlen(inner);
-                        if (b <= a && strcmp(whole + a - b, b == 0 ? "" : inner) == 0) whole[a - b] = 0;
+                if (own && cgroup_path(here, request.mounts[i].controllers, ours, sizeof ours) &&
+                    cgroup_path(there, request.mounts[i].controllers, theirs, sizeof theirs)) {
+                        char root[PATH_MAX];
+                        long depth = root_depth(ours, theirs);
+                        memcpy(root, whole, sizeof root);
+                        if (depth >= 0 && cut_path(root, depth)) memcpy(whole, root, sizeof whole);
                 }
                 if (snprintf(directory, sizeof directory, "%s%s", mount, strcmp(whole, "/") == 0 ? "" : whole) >= PATH_MAX) continue;
                 sweep_cgroups(directory);
@@ -493,6 +546,8 @@ static void join_cgroups(pid_t envoy) {
 
 /* Limits, priorities and the rest of what a login resets; the leader's limits, not the caller's. */
 static void reset_process(void) {
+        /* Those of the caller: the machine's user namespace may forbid to drop them later. */
+        if (setgroups(0, NULL) < 0) fail("Cannot leave our supplementary groups: %s", strerror(errno));
         for (int resource = 0; resource < RLIM_NLIMITS; resource++) {
                 if (leader.limits[resource].known) setrlimit(resource, &leader.limits[resource].value);
         }
@@ -588,8 +643,14 @@ static void reset_signals(void) {
         sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* Says why the program could not be executed; returns the exit status for it. */
+static int not_run(int error) {
+        say("Cannot run '%s' in machine '%s': %s", request.command[0], request.machine, strerror(error));
+        return error == ENOENT || error == ENOTDIR ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
+}
+
 /* The command, in the machine. Its environment is given without the mark in front of each assignment. */
-static void __attribute__((noreturn)) run_command(int life) {
+static void __attribute__((noreturn)) run_command(int life, int exec_error) {
         /* A group of its own, so that signals reach all of it. */
         setsid();
         if (request.tty && ioctl(STDIN_FILENO, TIOCSCTTY, 0) < 0) fail("Cannot take the terminal: %s", strerror(errno));
@@ -605,14 +666,16 @@ static void __attribute__((noreturn)) run_command(int life) {
         for (char **assignment = environ; *assignment != NULL; assignment++) if (**assignment == '=') ++*assignment;
         execvp(request.command[0], request.command);
         int error = errno;
-        bool missing = error == ENOENT || error == ENOTDIR;
-        say("Cannot run '%s' in machine '%s': %s", request.command[0], request.machine, strerror(error));
-        _exit(missing ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE);
+        if (request.detach) {
+                ssize_t written = write(exec_error, &error, sizeof error);
+                (void) written;
+        }
+        _exit(not_run(error));
 }
 
 /* Moves the descriptors that are still needed to 3 and on, and closes all others. */
-static void keep_only(int *life) {
-        int kept[] = { *life, leader.root_fd, request.pidfd };
+static void keep_only(int *life, int *exec_error) {
+        int kept[] = { *life, leader.root_fd, request.pidfd, *exec_error };
         enum { N = sizeof kept / sizeof *kept };
         for (int i = 0; i < N; i++) {
                 kept[i] = fcntl(kept[i], F_DUPFD_CLOEXEC, 64);
@@ -623,6 +686,7 @@ static void keep_only(int *life) {
         *life = 3;
         leader.root_fd = 4;
         request.pidfd = 5;
+        *exec_error = 6;
 }
 
 /*
@@ -641,22 +705,21 @@ static void join_namespaces(void) {
 }
 
 /*
- * The envoy: `life` says that it is in its cgroup, and ends with the supervisor. Who the command is stands in `command`
- * afterwards, memory that the command does not have: the supervisor believes it.
+ * The envoy: `life` says that it is in its cgroup, and ends with the supervisor. The kernel writes the command's number to
+ * `command`, memory that the command does not have, before the command runs: the supervisor believes it.
  */
-static void __attribute__((noreturn)) run_envoy(int life, pid_t *command) {
+static void __attribute__((noreturn)) run_envoy(int life, int exec_error, pid_t *command) {
         char byte;
         ssize_t n;
         while ((n = read(life, &byte, 1)) < 0 && errno == EINTR);
         if (n != 1) _exit(EXIT_OURS);
         reset_process();
         take_label();
-        keep_only(&life);
-        if (request.detach) {
-                int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
-                for (int fd = 0; nothing >= 0 && fd < 3; fd++) dup2(nothing, fd);
-                if (nothing >= 0) close(nothing);
-        }
+        keep_only(&life, &exec_error);
+        /* A command that stays with us gets no descriptors but its own and `life`: the machine would see them until it runs. */
+        int nothing = -1, message = -1;
+        if (!request.detach) close(exec_error);
+        else if ((nothing = open("/dev/null", O_RDWR | O_CLOEXEC)) < 0) fail("Cannot open /dev/null: %s", strerror(errno));
         join_namespaces();
         if (fchdir(leader.root_fd) < 0 || chroot(".") < 0) fail("Cannot enter the root of machine '%s': %s", request.machine, strerror(errno));
         close(leader.root_fd);
@@ -666,11 +729,22 @@ static void __attribute__((noreturn)) run_envoy(int life, pid_t *command) {
         prctl(PR_SET_DUMPABLE, 0);
         enter_directory();
         if (madvise(command, sizeof *command, MADV_DONTFORK) < 0) fail("Cannot keep memory to ourselves: %s", strerror(errno));
+        if (request.detach) {
+                /* For our own errors; the caller waits for the end of these descriptors. */
+                message = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 7);
+                for (int fd = 0; fd < 3; fd++) dup2(nothing, fd);
+                close(nothing);
+        }
         /* A child of the supervisor. */
-        pid_t child = (pid_t) syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
-        if (child < 0) fail("Cannot start a process in machine '%s': %s", request.machine, strerror(errno));
-        if (child == 0) run_command(life);
-        *command = child;
+        long child = syscall(SYS_clone, CLONE_PARENT | CLONE_PARENT_SETTID | SIGCHLD, 0, command, 0, 0);
+        if (child == 0) {
+                if (message >= 0) close(message);
+                run_command(life, exec_error);
+        }
+        if (child < 0) {
+                if (message >= 0) dup2(message, STDERR_FILENO);
+                fail("Cannot start a process in machine '%s': %s", request.machine, strerror(errno));
+        }
         _exit(0);
 }
 
@@ -686,32 +760,50 @@ static void kill_cgroups(pid_t child) {
         if (!killed) kill(-child, SIGKILL);
 }
 
-/* Waits for the command, forwards signals to its process group, ends it when its time is up; returns the exit status. */
-static int supervise(pid_t child, const sigset_t *signals, int *how) {
-        long deadline = request.timeout_ms > 0 ? now_ms() + request.timeout_ms : 0;
-        bool timed_out = false;
-        for (;;) {
-                pid_t pid = waitpid(child, how, WNOHANG);
-                if (pid == child) break;
-                struct timespec wait, *limit = NULL;
-                if (deadline != 0) {
-                        long left = deadline - now_ms();
-                        if (left <= 0) {
-                                if (timed_out) kill_cgroups(child);
-                                else kill(-child, SIGTERM);
-                                deadline = timed_out ? 0 : now_ms() + TERM_GRACE_MS;
-                                timed_out = true;
-                                continue;
-                        }
-                        wait = (struct timespec) { .tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000 };
-                        limit = &wait;
-                }
-                siginfo_t info;
-                int signal = limit == NULL ? sigwaitinfo(signals, &info) : sigtimedwait(signals, &info, limit);
-                /* The group is made by the command itself, perhaps not yet. */
-                if (signal > 0 && signal != SIGCHLD && kill(-child, signal) < 0) kill(child, signal);
+/* When the command's time is up, in milliseconds of the monotonic clock; 0 for never. */
+static long deadline;
+
+/* Waits for one of the signals, until `until` at the latest (0 for no limit); returns it, or 0. */
+static int wait_signal(const sigset_t *signals, long until) {
+        if (until == 0) {
+                int signal = sigwaitinfo(signals, NULL);
+                return signal > 0 ? signal : 0;
         }
-        if (timed_out) return EXIT_TIMED_OUT;
+        long left = until - now_ms();
+        if (left <= 0) return 0;
+        int signal = sigtimedwait(signals, NULL, &(struct timespec) { .tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000 });
+        return signal > 0 ? signal : 0;
+}
+
+static bool is_over(long until) {
+        return until != 0 && until <= now_ms();
+}
+
+/* Sends a signal to the command's process group. The group is made by the command itself, perhaps not yet. */
+static void send_to_command(pid_t child, int signal) {
+        if (kill(-child, signal) < 0) kill(child, signal);
+}
+
+/*
+ * Waits for the command, forwards signals to its process group, ends it when its time is up; returns the exit status. A
+ * command that SIGKILL does not end (it hangs in the kernel, or a process of the machine traces it) is not waited for.
+ */
+static int supervise(pid_t child, const sigset_t *signals, int *how) {
+        enum { RUNS, TOLD, KILLED } state = RUNS;
+        long until = deadline;
+        while (waitpid(child, how, WNOHANG) != child) {
+                if (is_over(until)) {
+                        if (state == KILLED) return EXIT_TIMED_OUT;
+                        if (state == RUNS) send_to_command(child, SIGTERM);
+                        else kill_cgroups(child);
+                        until = now_ms() + (state == RUNS ? TERM_GRACE_MS : KILL_GRACE_MS);
+                        state++;
+                        continue;
+                }
+                int signal = wait_signal(signals, until);
+                if (signal > 0 && signal != SIGCHLD) send_to_command(child, signal);
+        }
+        if (state != RUNS) return EXIT_TIMED_OUT;
         return WIFSIGNALED(*how) ? 128 + WTERMSIG(*how) : WEXITSTATUS(*how);
 }
 
@@ -727,7 +819,10 @@ static size_t journal_field(char *text, size_t at, size_t size, const char *name
         return at;
 }
 
-/* Who ran what in which machine, and how it ended: a line for the admin in the host's journal. */
+/*
+ * Who ran what in which machine, and how it ended: a line for the admin in the host's journal. `status` is -1 for a command
+ * that is left running.
+ */
 static void write_journal(int status) {
         int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
         if (fd < 0) return;
@@ -735,8 +830,13 @@ static void write_journal(int status) {
         char text[8192], message[1024], ended[16], inside[16];
         snprintf(ended, sizeof ended, "%d", status);
         snprintf(inside, sizeof inside, "%u", request.uid);
-        snprintf(message, sizeof message, "User %s ran '%s' as %s in machine '%s', exit status %d", request.caller, request.command[0],
-                 request.user[0] != 0 ? request.user : inside, request.machine, status);
+        const char *user = request.user[0] != 0 ? request.user : inside;
+        int length = snprintf(message, sizeof message, "User %s %s '%s' as %s in machine '%s', ", request.caller,
+                              status < 0 ? "started" : "ran", request.command[0], user, request.machine);
+        if (length > 0 && (size_t) length < sizeof message) {
+                if (status < 0) snprintf(message + length, sizeof message - (size_t) length, "and left it running");
+                else snprintf(message + length, sizeof message - (size_t) length, "exit status %d", status);
+        }
         size_t at = 0;
         at = journal_field(text, at, sizeof text, "MESSAGE", message);
         at = journal_field(text, at, sizeof text, "PRIORITY", "6");
@@ -745,51 +845,98 @@ static void write_journal(int status) {
         at = journal_field(text, at, sizeof text, "MACHINE", request.machine);
         at = journal_field(text, at, sizeof text, "MACHINE_USER", inside);
         at = journal_field(text, at, sizeof text, "MACHINE_PROGRAM", request.command[0]);
-        at = journal_field(text, at, sizeof text, "EXIT_STATUS", ended);
+        if (status >= 0) at = journal_field(text, at, sizeof text, "EXIT_STATUS", ended);
         at = journal_field(text, at, sizeof text, "CALLER_UID", request.caller);
         sendto(fd, text, at, MSG_NOSIGNAL | MSG_DONTWAIT, (struct sockaddr *) &address, sizeof address);
         close(fd);
 }
 
-/* Starts the envoy, and has it start the command; returns the command's number, or -1 where the reason has been said. */
-static pid_t start_command(const sigset_t *signals) {
-        int life[2], how;
+static bool ends_the_start(int signal) {
+        return signal == SIGHUP || signal == SIGINT || signal == SIGQUIT || signal == SIGTERM;
+}
+
+/*
+ * Waits for the envoy. It may hang (the machine's cgroup may be frozen, a home of the machine on a file system that does not
+ * answer), so that a signal which would end the command, or the end of its time, ends it. Signals that come until there is a
+ * command are sent to it afterwards. False where the time is up.
+ */
+static bool wait_envoy(pid_t envoy, const sigset_t *signals, const pid_t *command, int *how) {
+        sigset_t early;
+        sigemptyset(&early);
+        long until = deadline;
+        bool is_killed = false;
+        while (waitpid(envoy, how, WNOHANG) == 0) {
+                if (is_over(until)) {
+                        if (is_killed) return false;
+                        kill(envoy, SIGKILL);
+                        is_killed = true;
+                        until = now_ms() + KILL_GRACE_MS;
+                        continue;
+                }
+                int signal = wait_signal(signals, until);
+                if (signal == 0 || signal == SIGCHLD) continue;
+                sigaddset(&early, signal);
+                if (ends_the_start(signal)) kill(envoy, SIGKILL);
+        }
+        for (int signal = 1; *command > 0 && signal < NSIG; signal++) {
+                if (sigismember(&early, signal) == 1) send_to_command(*command, signal);
+        }
+        return *command > 0 || !is_killed;
+}
+
+/* What became of a command: its number, or 0 with an exit status where it was not started; the reason has been said. */
+struct started { pid_t command; int status; };
+
+/* Where the command is left running: whether its program could be executed, which the command itself reports. */
+static struct started wait_executed(pid_t command, int exec_error, const sigset_t *signals) {
+        int error = 0;
+        /* Who is impatient ends us; the command goes on. */
+        sigprocmask(SIG_UNBLOCK, signals, NULL);
+        ssize_t n;
+        while ((n = read(exec_error, &error, sizeof error)) < 0 && errno == EINTR);
+        if (n != (ssize_t) sizeof error) return (struct started) { .command = command };
+        return (struct started) { .status = not_run(error) };
+}
+
+/* Starts the envoy, and has it start the command. */
+static struct started start_command(const sigset_t *signals) {
+        static const struct started not_started = { .status = EXIT_OURS };
+        int life[2], executed[2], how = 0;
         pid_t *command = mmap(NULL, sizeof *command, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-        if (command == MAP_FAILED || pipe2(life, O_CLOEXEC) < 0) {
+        if (command == MAP_FAILED || pipe2(life, O_CLOEXEC) < 0 || pipe2(executed, O_CLOEXEC) < 0) {
                 say("Cannot prepare the start of a process: %s", strerror(errno));
-                return -1;
+                return not_started;
         }
         pid_t envoy = fork();
         if (envoy < 0) {
                 say("Cannot start a process: %s", strerror(errno));
-                return -1;
+                return not_started;
         }
         if (envoy == 0) {
                 close(life[1]);
-                run_envoy(life[0], command);
+                close(executed[0]);
+                run_envoy(life[0], executed[1], command);
         }
         close(life[0]);
+        close(executed[1]);
         join_cgroups(envoy);
         /* What was read by number must have been about the leader: it still is there, so it was. */
         if (!leader_is_alive()) {
                 kill(envoy, SIGKILL);
                 waitpid(envoy, NULL, 0);
                 say("Machine '%s' has ended", request.machine);
-                return -1;
+                return not_started;
         }
         if (write(life[1], "", 1) != 1) kill(envoy, SIGKILL);
-        /* The envoy may wait for the machine, whose cgroup may be frozen: then a signal that would end the command ends it. */
-        while (waitpid(envoy, &how, WNOHANG) == 0) {
-                int signal = sigwaitinfo(signals, NULL);
-                if (signal == SIGHUP || signal == SIGINT || signal == SIGQUIT || signal == SIGTERM) kill(envoy, SIGKILL);
-        }
-        if (*command > 0) return *command;
+        if (!wait_envoy(envoy, signals, command, &how)) return (struct started) { .status = EXIT_TIMED_OUT };
+        if (*command > 0) return request.detach ? wait_executed(*command, executed[0], signals) : (struct started) { .command = *command };
         if (WIFSIGNALED(how)) say("The command was not started in machine '%s'", request.machine);
-        return -1;
+        return not_started;
 }
 
 int main(int argc, char **argv) {
         parse(argc, argv);
+        if (request.timeout_ms > 0) deadline = now_ms() + request.timeout_ms;
         char path[32];
         snprintf(path, sizeof path, "/proc/%d", (int) request.leader);
         int proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -812,12 +959,14 @@ int main(int argc, char **argv) {
 
         make_cgroups(proc);
         int status, how = 0;
-        pid_t command = start_command(&signals);
-        if (command < 0) {
+        struct started started = start_command(&signals);
+        pid_t command = started.command;
+        if (command == 0) {
                 remove_cgroups();
-                return EXIT_OURS;
+                return started.status;
         }
         if (request.detach) {
+                write_journal(-1);
                 printf("%d %s\n", (int) command, n_leaves == 0 ? "-" : leaves[0].is_made ? leaves[0].path : leaves[0].leader);
                 return 0;
         }
