@@ -22,6 +22,7 @@ const PROGRAMS: Readonly<Record<string, () => Promise<{ main: Program }>>> = {
   importctl: client(() => import("./cli/program/importctl.ts")),
   "systemd-importd": () => import("./importd/main.ts"),
   "machined-exec": () => import("./execd/main.ts"),
+  "machined-exec-command": () => import("./exec/command.ts"),
   "machined-worker": () => import("./worker/main.ts"),
   "nss-mymachines": () => import("./nss/lookup.ts"),
   "systemd-import": () => import("./worker/transfer/import.ts"),

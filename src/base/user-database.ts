@@ -9,7 +9,8 @@ export interface UserEntry {
   readonly shell: string;
 }
 
-const ID_MAX = 0xffff_fffe;
+/** The highest user or group: the number after it means "none" to the kernel. */
+export const ID_MAX = 0xffff_fffe;
 
 function parseId(text: string | undefined): number | null {
   const id = text !== undefined && /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;

@@ -1,12 +1,12 @@
 // Running a command inside a machine: what enter.c is told, and in which environment the command runs.
 import { ErrnoError } from "../base/error.ts";
-import { findUser, groupsOfUser, type UserEntry } from "../base/user-database.ts";
+import { findUser, groupsOfUser, ID_MAX, type UserEntry } from "../base/user-database.ts";
 import { type Fd, openPath, readFileIn } from "../kernel/file/fd.ts";
 import { cgroupHierarchies } from "../kernel/process/cgroup-mount.ts";
 import { sameNamespace } from "../kernel/process/namespace.ts";
 import type { PidRef } from "../kernel/process/pidref.ts";
 import { processGid, processUid } from "../kernel/process/process-file.ts";
-import { idMapsOf, mapInward, mapOutward } from "../registry/machine/uid-map.ts";
+import { HOST_ID_END, type IdKind, idMapsOf, mapInward, mapOutward } from "../registry/machine/uid-map.ts";
 
 export interface EnterRequest {
   readonly leader: PidRef;
@@ -94,25 +94,68 @@ function ownersAccount({ leader, machine, user, ownerUid }: EnterRequest, passwd
   );
 }
 
+/** Which user of this host an account of the machine is. */
+function outerId(leader: PidRef, kind: IdKind, inner: number): number | null {
+  return mapOutward(idMapsOf(leader)[kind], inner);
+}
+
+/**
+ * An owner also decides what a user namespace of its machine maps, and root may have mapped users of this host into it: a
+ * command is never one of them but the owner.
+ */
+function requireOwnersIds({ leader, machine, ownerUid }: EnterRequest, { uid, gid, groups }: Account): void {
+  const ownGid = processUid(leader.pid) === ownerUid ? processGid(leader.pid) : null;
+  const user = outerId(leader, "uid", uid);
+  const foreignUser = user !== null && user < HOST_ID_END && user !== ownerUid;
+  const foreignGroup = [gid, ...groups]
+    .map((group) => outerId(leader, "gid", group))
+    .find((group) => group !== null && group < HOST_ID_END && group !== ownGid);
+  if (!foreignUser && foreignGroup === undefined) return;
+  const meant = foreignUser ? `user ${uid} would be user ${user}` : `user ${uid} would have group ${foreignGroup}`;
+  throw new ErrnoError(
+    "EPERM",
+    `In machine '${machine}' of user ${ownerUid}, ${meant} of this host: choose another --uid=`,
+  );
+}
+
+/** The number that a user is given by, as the kernel has numbers; null for a name. */
+function numberOf(user: string): number | null {
+  return /^(0|[1-9]\d{0,9})$/.test(user) && Number(user) <= ID_MAX ? Number(user) : null;
+}
+
 function accountOf(request: EnterRequest, root: Fd): Account {
   const { leader, machine, user, ownerUid } = request;
   const passwd = readDatabase(root, "/etc/passwd");
   if (ownerUid !== 0 && sameNamespace(leader.pid, "user")) return ownersAccount(request, passwd);
-  const isNumber = /^\d+$/.test(user);
   const ids = user === "" ? defaultIds(leader) : null;
-  const entry = findUser(passwd, ids !== null ? ids.uid : isNumber ? Number(user) : user);
-  if (entry === null && ids === null && !isNumber) {
+  const number = ids?.uid ?? numberOf(user);
+  const entry = findUser(passwd, number ?? user);
+  const uid = entry?.uid ?? number;
+  if (uid === null) {
     throw new ErrnoError("ESRCH", `There is no user '${user}' in machine '${machine}' (its /etc/passwd was read)`);
   }
-  const uid = ids?.uid ?? entry?.uid ?? Number(user);
   const gid = ids?.gid ?? entry?.gid ?? uid;
   const groups = entry === null ? [] : groupsOfUser(readDatabase(root, "/etc/group"), entry.name);
-  return { uid, gid, groups: groups.filter((group) => group !== gid), entry };
+  const account = { uid, gid, groups: groups.filter((group) => group !== gid), entry };
+  if (ownerUid !== 0) requireOwnersIds(request, account);
+  return account;
+}
+
+/** Throws an ErrnoError `EINVAL` where parts of the request contradict each other. */
+export function requireAgreement({ detach, terminal, timeoutMs, machine }: EnterRequest): void {
+  if (timeoutMs < 0) throw new ErrnoError("EINVAL", `A time limit of ${timeoutMs} ms is none`);
+  if (!detach || (!terminal && timeoutMs === 0)) return;
+  const option = terminal ? "a terminal" : "a time limit";
+  throw new ErrnoError(
+    "EINVAL",
+    `A command that is left running in machine '${machine}' cannot have ${option}: nobody stays for it`,
+  );
 }
 
 /** Prepares a command; enter.c finds the leader's pidfd open under the number `pidfd`. Throws an ErrnoError when the leader is gone (`ESRCH`) or the machine has no such user. */
 export function enterCommand(request: EnterRequest, pidfd: number): EnterCommand {
   const { leader, machine } = request;
+  requireAgreement(request);
   return leader.verified(() => {
     using root = openPath(`/proc/${leader.pid}/root`, "path");
     const { uid, gid, groups, entry } = accountOf(request, root);
@@ -129,7 +172,7 @@ export function enterCommand(request: EnterRequest, pidfd: number): EnterCommand
       dir: request.directory,
       home,
       tty: request.terminal ? 1 : null,
-      timeout: request.timeoutMs > 0 ? request.timeoutMs : null,
+      timeout: request.timeoutMs > 0 ? Math.ceil(request.timeoutMs) : null,
       detach: request.detach ? 1 : null,
       verbose: request.verbose ? 1 : null,
     };

@@ -2,21 +2,30 @@
 import { ErrnoError } from "../base/error.ts";
 import { type Fd, inheritable } from "../kernel/file/fd.ts";
 import { sealedFile } from "../kernel/file/memory-file.ts";
+import type { PidRef } from "../kernel/process/pidref.ts";
 import { replaceProcess } from "../kernel/process/replace-process.ts";
-import { type EnterRequest, enterCommand } from "./enter.ts";
+import { spawnSelf } from "../kernel/process/spawn.ts";
+import { type EnterRequest, enterCommand, requireAgreement } from "./enter.ts";
 import { enterProgram } from "./helper.ts";
+
+/** Of the program in command.ts: the leader, and the rest of the request. */
+export const COMMAND_FDS = { leader: 3, request: 4 } as const;
+const SIGHUP = 1;
 
 /** A file of its own for each call: a machine that holds an old one open would keep a shared one from being executed. */
 function programFile(): Fd {
   const program = enterProgram();
   if (program === null) {
-    throw new ErrnoError("EOPNOTSUPP", "This build cannot enter machines: it was made without a C compiler");
+    throw new ErrnoError(
+      "EOPNOTSUPP",
+      "This build cannot enter machines: it was made without a C compiler; build it where cc is installed",
+    );
   }
   return sealedFile("machined-enter", program);
 }
 
 /** The leader as a descriptor. Linux before 5.3 has none. */
-function pidfdOf({ leader, machine }: EnterRequest): Fd {
+function pidfdOf({ leader, machine }: { leader: PidRef; machine: string }): Fd {
   if (leader.pidfd !== null) return leader.pidfd;
   throw new ErrnoError("EOPNOTSUPP", `Cannot enter machine '${machine}': this kernel has no pidfds`);
 }
@@ -35,24 +44,22 @@ export interface RunningCommand {
   kill(signal: number): void;
 }
 
-const CHILD_PIDFD = 3;
-
-/** Starts the command as a child with the given descriptors as 0 to 2, which stay ours. */
+/**
+ * Starts the command as a child with the given descriptors as 0 to 2, which stay ours. The child reads the machine's files
+ * itself (they may be on a file system that does not answer) and says on descriptor 2 why a command was not started. It is
+ * hung up when this process ends.
+ */
 export function startCommand(request: EnterRequest, [stdin, stdout, stderr]: readonly [Fd, Fd, Fd]): RunningCommand {
-  using program = programFile();
-  const { args, environment } = enterCommand(request, CHILD_PIDFD);
-  const variables = environment.map((assignment): [string, string] => {
-    const equals = assignment.indexOf("=", 1);
-    return [assignment.slice(0, equals), assignment.slice(equals + 1)];
+  requireAgreement(request);
+  const { leader, ...rest } = request;
+  using words = sealedFile("machined-exec-request", Buffer.from(JSON.stringify(rest)));
+  const child = spawnSelf("machined-exec-command", [], {
+    fds: { [COMMAND_FDS.leader]: pidfdOf(request), [COMMAND_FDS.request]: words },
+    stdin,
+    stdout,
+    stderr,
+    signalWithParent: SIGHUP,
   });
-  const child = Bun.spawn([`/proc/${process.pid}/fd/${program.number}`, ...args.slice(1)], {
-    argv0: args[0] ?? "",
-    cwd: "/",
-    env: Object.fromEntries(variables),
-    stdio: [stdin.number, stdout.number, stderr.number, pidfdOf(request).number],
-  });
-  return {
-    exited: child.exited,
-    kill: (signal) => child.kill(signal),
-  };
+  child.pidRef?.[Symbol.dispose]();
+  return { exited: child.status, kill: (signal) => child.kill(signal) };
 }

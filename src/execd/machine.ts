@@ -41,9 +41,18 @@ function isLeader(process: PidRef, { leader }: Described): boolean {
   return leader.pidfdId === undefined || process.id === null || BigInt(leader.pidfdId) === process.id;
 }
 
-/** Holds the machine of that name. Throws NoSuchMachine, or ErrnoError `ESRCH` where it has ended. */
+/** A virtual machine's leader is a process of this host: what enters its namespaces has entered the host. */
+const ENTERED = ["container", "host"];
+
+/** Holds the machine of that name. Throws NoSuchMachine, or an ErrnoError: `ESRCH` where it has ended, `EOPNOTSUPP` for a virtual machine. */
 export async function holdMachine(name: string): Promise<HeldMachine> {
   const described = await describe(name);
+  if (!ENTERED.includes(described.class)) {
+    throw new ErrnoError(
+      "EOPNOTSUPP",
+      `Machine '${name}' is of class '${described.class}', and only containers are entered`,
+    );
+  }
   const pid = described.leader?.pid ?? 0;
   if (pid <= 0) throw new ErrnoError("ESRCH", `Machine '${name}' has no leader`);
   const leader = PidRef.of(pid);
@@ -58,5 +67,6 @@ export async function holdMachine(name: string): Promise<HeldMachine> {
 /** Looks again, after waiting: the name may belong to another machine by now. */
 export async function isStill(machine: HeldMachine): Promise<boolean> {
   const described = await describe(machine.name);
-  return isLeader(machine.leader, described) && (described.UID ?? 0) === machine.ownerUid;
+  const { class: kind, UID: ownerUid = 0 } = described;
+  return isLeader(machine.leader, described) && ownerUid === machine.ownerUid && kind === machine.class;
 }

@@ -19,8 +19,8 @@ import { type RunParameters, runCommand, type Surroundings } from "./run.ts";
 
 /** A service that its socket starts ends when nobody has called for this long. */
 const IDLE_MS = 30_000;
-/** The highest signal of Linux. */
-const SIGNAL_MAX = 64;
+/** What a terminal or a shell sends to the programs in it: HUP, INT, QUIT, USR1, USR2, TERM, WINCH. All others are for the child that stands for the command here. */
+const SIGNALS = [1, 2, 3, 10, 12, 15, 28];
 
 const HELP = `usage: machined-exec
 
@@ -80,8 +80,8 @@ class Service {
 
   async #signal(call: VarlinkCall, id: string, signal: number): Promise<void> {
     const { uid } = await call.caller();
-    if (!Number.isInteger(signal) || signal < 1 || signal > SIGNAL_MAX) {
-      throw new ErrnoError("EINVAL", `There is no signal ${signal}`);
+    if (!SIGNALS.includes(signal)) {
+      throw new ErrnoError("EINVAL", `Signal ${signal} is not passed on, only ${SIGNALS.join(", ")}`);
     }
     if (!this.#commands.signal(uid, id, signal)) throw new ErrnoError("ESRCH", `There is no running command '${id}'`);
   }
@@ -112,7 +112,7 @@ class Service {
   }
 }
 
-/** Runs the program; gives its exit code. */
+/** Runs the program; returns its exit code. */
 export async function main(args: string[]): Promise<number> {
   if (args.length === 0) return new Service().run();
   process.stdout.write(HELP);

@@ -9,7 +9,7 @@ import { startCommand } from "../exec/run.ts";
 import { invalidParameter } from "../ipc/varlink/schema.ts";
 import type { VarlinkCall } from "../ipc/varlink/server.ts";
 import type { Fd } from "../kernel/file/fd.ts";
-import { sameNamespace } from "../kernel/process/namespace.ts";
+import { isHostRootInside } from "../registry/machine/uid-map.ts";
 import type { Commands } from "./commands.ts";
 import { type HeldMachine, holdMachine, isStill } from "./machine.ts";
 
@@ -40,20 +40,20 @@ export interface Surroundings {
 
 /** The owner of a machine with a user namespace made it, and could enter by itself. */
 function grantFor(machine: HeldMachine, user: string, program: string): Grant {
-  const isHostRoot = machine.leader.verified(() => sameNamespace(machine.leader.pid, "user"));
   return {
     subject: machine.name,
     isHost: machine.name === HOST,
-    // The user that is meant without a name has at most the rights of the machine's root.
-    details: { user: user === "" ? "root" : user, program },
-    ...(isHostRoot ? {} : { ownerUid: machine.ownerUid }),
+    // The user that is meant without a name has at most the rights of the machine's root. Rules are written with its name.
+    details: { user: user === "" || user === "0" ? "root" : user, program },
+    ...(isHostRootInside(machine.leader) ? {} : { ownerUid: machine.ownerUid }),
   };
 }
 
-function check({ command, environment = [], directory, user = "" }: RunParameters): void {
+function check({ command, environment = [], directory, user = "", timeoutUSec = 0 }: RunParameters): void {
   if (command.length === 0 || command[0] === "") throw invalidParameter("command");
   const texts = [...command, ...environment, directory ?? "", user];
   if (texts.some((text) => text.includes("\0"))) throw invalidParameter("command");
+  if (Number(timeoutUSec) < 0) throw invalidParameter("timeoutUSec");
   if (environment.some((assignment) => !/^[A-Za-z_]\w*=/.test(assignment))) throw invalidParameter("environment");
 }
 

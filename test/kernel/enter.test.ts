@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { buildEnterProgram } from "../../install/build.ts";
 import { type EnterRequest, enterCommand } from "../../src/exec/enter.ts";
 import { PidRef } from "../../src/kernel/process/pidref.ts";
+import { isHostRootInside } from "../../src/registry/machine/uid-map.ts";
 import { havePrograms } from "../lib/programs.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
 import { isRoot, scratchDirectory, startNamespaced, until } from "./support.ts";
@@ -216,6 +217,88 @@ describe.skipIf(!canRun)(canRun ? "entering" : "entering (left out: needs root, 
           "has no user namespace",
         );
       }
+    },
+    GUARD_MS,
+  );
+
+  test(
+    "an owner's command is none of this host's users in a user namespace that maps them to themselves",
+    async () => {
+      await using machine = await startNamespaced(["--user", "--mount"]);
+      for (const map of ["uid_map", "gid_map"]) writeFileSync(`/proc/${machine.pid}/${map}`, "0 0 70000\n");
+      using leader = PidRef.of(machine.pid);
+      const run = (user: string) => () => enterCommand(requestFor(leader, { user, ownerUid: 1000 }), PIDFD);
+      for (const user of ["", "0", "1", "daemon", "65535"])
+        expect(run(user)).toThrow("of this host: choose another --uid=");
+      expect(run("1000")).toThrow("would have group 1000 of this host");
+      expect(run("69999")().args).toContain("uid=69999");
+      expect(isHostRootInside(leader)).toBe(true);
+    },
+    GUARD_MS,
+  );
+
+  test(
+    "a user is a number only as the kernel writes it, and none is the number that means nobody",
+    async () => {
+      await using machine = await startNamespaced(["--mount"]);
+      using leader = PidRef.of(machine.pid);
+      for (const user of ["4294967295", "00", "0x0", "1e3", "-1", "18446744073709551616"]) {
+        expect(() => enterCommand(requestFor(leader, { user }), PIDFD)).toThrow(`There is no user '${user}'`);
+      }
+      expect(enterCommand(requestFor(leader, { user: "4294967294" }), PIDFD).args).toContain("uid=4294967294");
+    },
+    GUARD_MS,
+  );
+
+  test(
+    "supplementary groups of the caller are left outside",
+    async () => {
+      await using machine = await startNamespaced(["--user", "--map-root-user", "--mount"]);
+      using leader = PidRef.of(machine.pid);
+      const { args } = enterCommand(requestFor(leader, { command: ["id", "-G"] }), PIDFD);
+      const words = args.slice(1).filter((word) => !word.startsWith("mount=") && !word.startsWith("groups="));
+      const child = Bun.spawn(["setpriv", "--groups=0,4,27", program, ...words], {
+        stdio: ["ignore", "pipe", "inherit", leader.pidfd?.number ?? -1],
+      });
+      expect([await child.stdout.text(), await child.exited]).toEqual(["0\n", 0]);
+    },
+    GUARD_MS,
+  );
+
+  test(
+    "a command that is left running is an error of its caller when it cannot be executed, and its output is nobody's",
+    async () => {
+      await using machine = await startNamespaced(["--mount"]);
+      using leader = PidRef.of(machine.pid);
+      const missing = await enter(leader, { command: ["/nonexistent"], detach: true });
+      expect(missing).toEqual({
+        out: "",
+        err: "Cannot run '/nonexistent' in machine 'm': No such file or directory",
+        status: 127,
+      });
+      const { out, err, status } = await enter(leader, { command: ["sleep", "4711"], detach: true });
+      expect([err, status]).toEqual(["", 0]);
+      const pid = Number(out.split(" ")[0]);
+      expect(readFileSync(`/proc/${pid}/cmdline`, "utf8")).toBe("sleep\x004711\0");
+      process.kill(pid, "SIGKILL");
+    },
+    GUARD_MS,
+  );
+
+  test(
+    "a time limit counts from the start, ends a command that ignores SIGTERM, and contradicts being left running",
+    async () => {
+      await using machine = await startNamespaced(["--mount"]);
+      using leader = PidRef.of(machine.pid);
+      expect((await enter(leader, { command: ["sleep", "1000"], timeoutMs: 1 })).status).toBe(124);
+      const stubborn = ["sh", "-c", "trap '' TERM; while :; do sleep 1000; done"];
+      expect((await enter(leader, { command: stubborn, timeoutMs: 200 })).status).toBe(124);
+      for (const change of [{ timeoutMs: 1 }, { terminal: true }]) {
+        expect(() => enterCommand(requestFor(leader, { detach: true, ...change }), PIDFD)).toThrow(
+          "nobody stays for it",
+        );
+      }
+      expect(() => enterCommand(requestFor(leader, { timeoutMs: -1 }), PIDFD)).toThrow("A time limit of -1 ms");
     },
     GUARD_MS,
   );

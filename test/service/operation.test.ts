@@ -23,6 +23,7 @@ describe.skipIf(!isRoot)(`operations${needsRoot}`, () => {
           ended.resolve();
           return { code: null, signal: "SIGKILL" };
         }),
+        status: child.exited,
         result: Promise.resolve(""),
         kill: (signal) => child.kill(signal),
       };

@@ -1,5 +1,5 @@
 // `machinectl exec`: a command in a machine, with the caller's own standard input, output and error and no terminal between.
-import { errnoNameOf } from "../../base/error.ts";
+import { ErrnoError, errnoNameOf } from "../../base/error.ts";
 import type { PidRef } from "../../kernel/process/pidref.ts";
 import { type MachineFacts, machineFacts } from "../machine/details.ts";
 import { chosenMachines } from "../machine/names.ts";
@@ -80,7 +80,10 @@ export async function runOne(session: Session, order: ExecOrder): Promise<number
     return await enter(session, facts, order);
   } catch (error) {
     if (error instanceof Failure || (errnoNameOf(error) === null && !isBusFailure(error))) throw error;
-    throw failed(`Cannot run '${command[0] ?? "a shell"}' in machine '${machine}'`, error);
+    const attempt = `Cannot run '${command[0] ?? "a shell"}' in machine '${machine}'`;
+    // Ours has a text of its own, which says more than its number.
+    if (error instanceof ErrnoError) throw new Failure(`${attempt}: ${error.message}`, { cause: error });
+    throw failed(attempt, error);
   }
 }
 

@@ -1,20 +1,10 @@
 // `machinectl exec` in several machines: one after the other with our own streams, or side by side with prefixed lines.
 import { selfCommand } from "../../kernel/process/spawn.ts";
 import { withColours } from "../format/own-sequence.ts";
+import { Failure } from "../session/failure.ts";
 import { inParallel } from "../session/in-parallel.ts";
 import type { Session } from "../session/session.ts";
-
-/** The options of this call, for the call of each machine. */
-function optionsOf({ settings }: Session): string[] {
-  return [
-    ...(settings.scope === "user" ? ["--user"] : []),
-    ...(settings.directory === null ? [] : [`--chdir=${settings.directory}`]),
-    ...settings.environment.map((assignment) => `--setenv=${assignment}`),
-    ...(settings.timeoutMs > 0 ? [`--timeout=${settings.timeoutMs}ms`] : []),
-    ...(settings.detach ? ["--detach"] : []),
-    ...(settings.transport.kind === "remote" ? [`--host=${settings.transport.host}`] : []),
-  ];
-}
+import { sameDaemon, sameExec } from "./order.ts";
 
 /** A longer line is printed in pieces. */
 const LINE_LIMIT = 64 << 10;
@@ -47,7 +37,11 @@ async function runIn(
   prefix: string | null,
 ): Promise<number> {
   const { settings } = session;
-  const flags = [...optionsOf(session), ...(settings.stdin && prefix === null ? [] : ["--stdin=no"])];
+  const flags = [
+    ...sameDaemon(session),
+    ...sameExec(session),
+    ...(settings.stdin && prefix === null ? [] : ["--stdin=no"]),
+  ];
   const self = selfCommand("machinectl", ["exec", ...flags, place, ...command]);
   const streams = prefix === null ? "inherit" : "pipe";
   const stdio: ["inherit" | "ignore", "inherit" | "pipe", "inherit" | "pipe"] = [
@@ -76,7 +70,9 @@ export async function execMany(
   user: string,
   command: readonly string[],
 ): Promise<number> {
-  const { parallel } = session.settings;
+  const { parallel, tty } = session.settings;
+  if (tty && parallel > 1)
+    throw new Failure("Commands that run side by side cannot share a terminal: leave out -t or --parallel=");
   const width = Math.max(...machines.map((machine) => machine.length));
   const statuses = await inParallel(machines, Math.max(parallel, 1), (machine) => {
     const place = user === "" ? machine : `${user}@${machine}`;

@@ -3,19 +3,42 @@
 import { Failure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import { parseRemote } from "../session/target.ts";
-import type { ExecOrder } from "./order.ts";
+import { EXIT_OURS, type ExecOrder, sameExec } from "./order.ts";
 
 /** A word as the shell at the other end reads it back. */
 function shellQuoted(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
-/** `machinectl exec` of the other host where it knows the verb, else systemd-run, which every host with systemd has. */
-const REMOTE = `if machinectl exec --help >/dev/null 2>&1; then exec machinectl exec "$@"; fi
-while :; do case $1 in --) shift; break;; --*) shift;; *) break;; esac; done
-machine=$1 user=root; shift
-case $machine in *@*) user=\${machine%@*} machine=\${machine##*@};; esac
-exec systemd-run --quiet --machine="$machine" --uid="$user" --pipe --wait --collect -- "$@"`;
+/** The options of systemd-run(1) for the order; null where it cannot do what the order wants. */
+function systemdRunWords({ settings }: Session, { machine, user, command }: ExecOrder): string[] | null {
+  if (settings.detach || settings.timeoutMs > 0) return null;
+  return [
+    ...["systemd-run", "--quiet", "--wait", "--collect", settings.tty ? "--pty" : "--pipe"],
+    ...[`--machine=${machine}`, `--uid=${user || "root"}`],
+    ...(settings.directory === null ? [] : [`--working-directory=${settings.directory}`]),
+    ...settings.environment.map((assignment) => `--setenv=${assignment}`),
+    "--",
+    ...command,
+  ];
+}
+
+/**
+ * A script for the other host: `machinectl exec` where that is known, else systemd-run(1), which every host with systemd has.
+ * Exported for its test.
+ */
+export function remoteScript(session: Session, order: ExecOrder): string {
+  const { machine, user, command } = order;
+  const place = user === "" ? machine : `${user}@${machine}`;
+  const ours = ["machinectl", "exec", ...sameExec(session), "--", place, ...command];
+  const stock = systemdRunWords(session, order);
+  const otherwise =
+    stock === null
+      ? `echo ${shellQuoted(`The machinectl of this host has no exec, and without it there is no --timeout= and no --detach`)} >&2; exit ${EXIT_OURS}`
+      : `exec ${stock.map(shellQuoted).join(" ")}`;
+  const knows = "machinectl --help 2>/dev/null | grep -q '^  exec '";
+  return `if ${knows}; then exec ${ours.map(shellQuoted).join(" ")}; fi; ${otherwise}`;
+}
 
 async function ssh(session: Session, args: readonly string[], command: string): Promise<number> {
   const { settings, ports } = session;
@@ -32,19 +55,6 @@ async function ssh(session: Session, args: readonly string[], command: string): 
   return child.exited;
 }
 
-function remoteWords({ settings }: Session, { machine, user, command }: ExecOrder): string[] {
-  return [
-    ...(settings.directory === null ? [] : [`--chdir=${settings.directory}`]),
-    ...settings.environment.map((assignment) => `--setenv=${assignment}`),
-    ...(settings.timeoutMs > 0 ? [`--timeout=${settings.timeoutMs}ms`] : []),
-    ...(settings.tty ? ["-t"] : []),
-    ...(settings.detach ? ["--detach"] : []),
-    "--",
-    user === "" ? machine : `${user}@${machine}`,
-    ...command,
-  ];
-}
-
 /** Runs the order on the host that -H names. */
 export async function execOnHost(session: Session, order: ExecOrder): Promise<number> {
   const { transport } = session.settings;
@@ -54,19 +64,25 @@ export async function execOnHost(session: Session, order: ExecOrder): Promise<nu
     throw new Failure(`exec needs a host after -H, not '${transport.host}'`);
   }
   const port = target.port === undefined ? [] : ["-p", target.port];
-  const words = ["sh", "-c", REMOTE, "machinectl", ...remoteWords(session, order)];
-  return ssh(session, [...port, "--", target.host], words.map(shellQuoted).join(" "));
+  // The login shell of the other end may be any, so that it gets three words.
+  const command = ["sh", "-c", remoteScript(session, order)].map(shellQuoted).join(" ");
+  return ssh(session, [...port, "--", target.host], command);
+}
+
+/** Returns what the shell of a virtual machine is told for an order. Exported for its test. */
+export function guestScript({ settings }: Session, { command }: ExecOrder): string {
+  if (settings.detach)
+    throw new Failure("--detach is for containers: a command in a virtual machine ends with its connection");
+  const words = [
+    ...(settings.environment.length === 0 ? [] : ["env", ...settings.environment]),
+    ...(settings.timeoutMs > 0 ? ["timeout", String(Math.ceil(settings.timeoutMs / 1000))] : []),
+    ...command,
+  ];
+  const directory = settings.directory === null ? "" : `cd ${shellQuoted(settings.directory)} && `;
+  return `${directory}${words.map(shellQuoted).join(" ")}`;
 }
 
 /** Runs the order in a virtual machine, at the address that it was registered with: `vsock/CID`, a name or an address. */
 export async function execInVirtualMachine(session: Session, order: ExecOrder, address: string): Promise<number> {
-  const { settings } = session;
-  const destination = `${order.user || "root"}@${address}`;
-  const directory =
-    settings.directory === null
-      ? []
-      : ["cd", settings.directory, "&&"].map((word) => (word === "&&" ? word : shellQuoted(word)));
-  const environment = settings.environment.length === 0 ? [] : ["env", ...settings.environment].map(shellQuoted);
-  const words = [...directory, ...environment, ...order.command.map(shellQuoted)];
-  return ssh(session, ["--", destination], words.join(" "));
+  return ssh(session, ["--", `${order.user || "root"}@${address}`], guestScript(session, order));
 }

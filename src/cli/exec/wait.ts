@@ -5,9 +5,10 @@ import { connect } from "node:net";
 import { formatAddress } from "../../base/ip-address.ts";
 import { selfCommand } from "../../kernel/process/spawn.ts";
 import { type MachineFacts, machineFacts } from "../machine/details.ts";
-import { meansNoMachine } from "../session/failure.ts";
+import { Failure, meansNoMachine } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import type { Settings } from "../session/settings.ts";
+import { EXIT_OURS, sameDaemon } from "./order.ts";
 
 type WaitCondition = Settings["waitFor"];
 
@@ -96,22 +97,24 @@ class Wait {
     const name = await this.#session.ports.processName(facts.leaderPid);
     const isManager = facts.class === "container" && name !== null && SERVICE_MANAGERS.includes(name);
     if (!isManager) return Date.now() - Number(facts.sinceUsec / 1000n) >= SETTLED_MS;
-    const self = selfCommand("machinectl", [
-      "exec",
-      "--stdin=no",
-      this.#name,
-      "systemctl",
-      "is-system-running",
-      "--wait",
-    ]);
-    const child = Bun.spawn(self.command, { argv0: self.argv0, stdio: ["ignore", "pipe", "ignore"], env: process.env });
+    const { state, error, status } = await this.#systemState();
+    if (status === 126 || status === 127) return true; // an init without systemctl
+    // A machine that has ended meanwhile is found out by the next look at it.
+    if (status === EXIT_OURS && (await this.#facts())?.leaderPid === facts.leaderPid) throw new Failure(error);
+    return state === "running" || state === "degraded";
+  }
+
+  /** What the machine's own systemctl says when it has booted. */
+  async #systemState(): Promise<{ state: string; error: string; status: number }> {
+    const question = ["systemctl", "is-system-running", "--wait"];
+    const args = ["exec", ...sameDaemon(this.#session), "--stdin=no", this.#name, ...question];
+    const self = selfCommand("machinectl", args);
+    const child = Bun.spawn(self.command, { argv0: self.argv0, stdio: ["ignore", "pipe", "pipe"], env: process.env });
     const end = () => child.kill();
     this.#stop.addEventListener("abort", end);
-    const state = (await child.stdout.text()).trim();
+    const [state, error, status] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
     this.#stop.removeEventListener("abort", end);
-    const status = await child.exited;
-    if (state === "" && (status === 126 || status === 127)) return true; // an init without systemctl
-    return state === "running" || state === "degraded";
+    return { state: state.trim(), error: error.trim(), status };
   }
 
   /** The machine's addresses but those of loopback and of one link. */
@@ -149,7 +152,10 @@ function greetsAsSsh(host: string, stop: AbortSignal): Promise<boolean> {
 
 /** The verb `wait`: all machines, or with --any the first one. */
 export async function wait(session: Session, names: readonly string[]): Promise<number> {
-  const { waitFor, any, timeoutMs } = session.settings;
+  const { waitFor, any, timeoutMs, transport } = session.settings;
+  if (waitFor === "booted" && transport.kind === "remote") {
+    throw new Failure("Only on this host can be seen whether a machine has booted: use --for=running, address or ssh");
+  }
   const stop = new AbortController();
   const limits = [...names].map((name) => new Wait(session, name, stop.signal).for(waitFor));
   const timeout = timeoutMs > 0 ? [later(timeoutMs, stop.signal).then(() => TIMED_OUT)] : [];

@@ -1,16 +1,15 @@
 // `machinectl register` and `unregister`: machines of people who start them by hand or by other programs.
-import { constants } from "node:os";
 import { Variant } from "../../base/variant.ts";
 import { writeSome } from "../../kernel/file/byte-io.ts";
 import { setNonblocking } from "../../kernel/file/fd.ts";
 import { PidRef } from "../../kernel/process/pidref.ts";
 import { openPipe } from "../../kernel/process/pipe.ts";
 import { startPolkitAgent } from "../session/agents.ts";
-import { attempt, Failure, isBusFailure } from "../session/failure.ts";
+import { attempt, Failure, isBusFailure, meansNoMachine } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
+import { machineFacts } from "./details.ts";
 
 const NO_SUCH_CALL = ["org.freedesktop.DBus.Error.UnknownMethod", "org.freedesktop.DBus.Error.NotSupported"];
-const NOT_RUN = 125;
 const NOT_FOUND = 127;
 
 /** Waits on descriptor 3 for the word to begin, so that the command runs as a registered machine from its first moment on. */
@@ -58,16 +57,17 @@ async function registerLeader(session: Session, name: string, leader: PidRef): P
   });
 }
 
-/** Forgets a machine, where it has not been forgotten with its leader. */
-async function unregisterEnded(session: Session, name: string): Promise<void> {
+/** Forgets a machine, where it has not been forgotten with its leader, and is not another one of the same name by now. */
+async function unregisterEnded(session: Session, name: string, pid: number): Promise<void> {
   try {
-    await session.manager("UnregisterMachine", { name });
+    const { leaderPid } = await machineFacts(session, name);
+    if (leaderPid === pid) await session.manager("UnregisterMachine", { name });
   } catch (error) {
-    if (!isBusFailure(error)) throw error;
+    if (!isBusFailure(error) && !meansNoMachine(error)) throw error;
   }
 }
 
-/** Runs the command as the leader of the machine; gives its exit status. */
+/** Runs the command as the leader of the machine; returns its exit status. */
 async function registerCommand(session: Session, name: string, command: readonly string[]): Promise<number> {
   if (Bun.which(command[0] ?? "") === null) {
     session.report.error(`There is no program '${command[0]}'`);
@@ -89,11 +89,9 @@ async function registerCommand(session: Session, name: string, command: readonly
     // Without the word the gate closes, and the command is not run.
     begin.close();
   }
-  await child.exited;
-  await unregisterEnded(session, name);
-  const { signalCode, exitCode } = child;
-  if (signalCode === null) return exitCode ?? NOT_RUN;
-  return 128 + (typeof signalCode === "number" ? signalCode : constants.signals[signalCode]);
+  const status = await child.exited;
+  await unregisterEnded(session, name, child.pid);
+  return status;
 }
 
 /** The verb `register`: a process that runs already (--leader=), or a command that is run as the leader. */

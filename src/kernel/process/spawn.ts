@@ -36,6 +36,8 @@ export interface Child {
   /** Null when the child was gone before it could be held. The caller closes it. */
   readonly pidRef: PidRef | null;
   readonly exited: Promise<ExitStatus>;
+  /** The exit status as a shell has it: 128 and the signal's number where a signal ended the child. */
+  readonly status: Promise<number>;
   /** What the child wrote to descriptor 3, once it closed that; empty without `result: true`. */
   readonly result: Promise<string>;
   /** Sends a signal unless the child has exited. */
@@ -74,6 +76,7 @@ export function spawnSelf(program: string, args: readonly string[], options: Spa
       pid: child.pid,
       pidRef: hold(child.pid),
       exited: child.exited.then(() => exitStatus(child)),
+      status: child.exited,
       result: pipe === null ? Promise.resolve("") : readToEnd(pipe[0], RESULT_LIMIT_BYTES).then(String),
       kill: (signal) => child.kill(signal),
     };

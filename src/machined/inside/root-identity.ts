@@ -1,9 +1,8 @@
 // Which user of the host stands behind a machine's root (user_namespaces(7)).
 
 import type { Identity } from "../../kernel/process/namespace.ts";
-import { sameNamespace } from "../../kernel/process/namespace.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
-import { idMapsOf, mapOutward } from "../../registry/machine/uid-map.ts";
+import * as uidMap from "../../registry/machine/uid-map.ts";
 
 /** Root of this host. */
 export const HOST_ROOT: Identity = { uid: 0, gid: 0 };
@@ -15,18 +14,10 @@ export const HOST_ROOT: Identity = { uid: 0, gid: 0 };
 export function rootIdentity(machine: Machine): Identity | null {
   if (machine.isHost) return HOST_ROOT;
   const { leader } = machine;
-  return leader.verified(() => {
-    const maps = idMapsOf(leader);
-    const uid = mapOutward(maps.uid, 0);
-    const gid = mapOutward(maps.gid, 0);
-    return uid === null || gid === null ? null : { uid, gid };
-  });
+  return leader.verified(() => uidMap.rootOutside(leader));
 }
 
 /** Whether root in the machine is, or may be, root of the host. */
 export function isHostRootInside(machine: Machine): boolean {
-  const { leader } = machine;
-  if (machine.isHost || leader.verified(() => sameNamespace(leader.pid, "user"))) return true;
-  const identity = rootIdentity(machine);
-  return identity === null || identity.uid === 0;
+  return machine.isHost || uidMap.isHostRootInside(machine.leader);
 }

@@ -1,7 +1,7 @@
 // /proc/PID/uid_map and gid_map: which users of the host stand behind a machine's users (user_namespaces(7)).
 import { readFileSync } from "node:fs";
 import { errnoNameOf } from "../../base/error.ts";
-import { namespaceId } from "../../kernel/process/namespace.ts";
+import { type Identity, namespaceId, sameNamespace } from "../../kernel/process/namespace.ts";
 import type { PidRef } from "../../kernel/process/pidref.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
 
@@ -126,4 +126,25 @@ export function shiftOf({ uid, gid }: IdMaps): number | null {
   const [group] = gid;
   const same = gid.length === 1 && group?.inside === 0 && group.outside === line.outside && group.count === line.count;
   return same ? line.outside : null;
+}
+
+/**
+ * The user and group of this host that a leader's root is; null where its user namespace maps none. Throws an error with
+ * errno when the leader is gone.
+ */
+export function rootOutside(leader: PidRef): Identity | null {
+  const maps = idMapsOf(leader);
+  const uid = mapOutward(maps.uid, 0);
+  const gid = mapOutward(maps.gid, 0);
+  return uid === null || gid === null ? null : { uid, gid };
+}
+
+/**
+ * Whether root in the machine of this leader is, or may be, root of this host: also in a user namespace of its own, which may
+ * map users to themselves. Throws an error with errno when the leader is gone.
+ */
+export function isHostRootInside(leader: PidRef): boolean {
+  if (leader.verified(() => sameNamespace(leader.pid, "user"))) return true;
+  const root = rootOutside(leader);
+  return root === null || root.uid === 0;
 }

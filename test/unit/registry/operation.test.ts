@@ -27,6 +27,7 @@ class FakeWorkers {
       pid: 1,
       pidRef: null,
       exited: promise,
+      status: promise.then(({ code }) => code ?? 0),
       result: Promise.resolve(""),
       kill: () => this.onKill(index),
     };

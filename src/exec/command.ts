@@ -1,0 +1,34 @@
+// machined-exec-command: the child in which a command begins (run.ts). It becomes enter.c, once it has read from the machine
+// what that must be told.
+import { readFileSync } from "node:fs";
+import { errnoNameOf } from "../base/error.ts";
+import { Fd } from "../kernel/file/fd.ts";
+import { PidRef } from "../kernel/process/pidref.ts";
+import type { EnterRequest } from "./enter.ts";
+import { becomeCommand, COMMAND_FDS } from "./run.ts";
+
+/** Exit status of a command that was not run. */
+const NOT_RUN = 125;
+
+function inheritedRequest(): EnterRequest {
+  const leader = PidRef.fromPidFd(Fd.inherited(COMMAND_FDS.leader));
+  using words = Fd.inherited(COMMAND_FDS.request);
+  return { ...JSON.parse(readFileSync(words.number, "utf8")), leader };
+}
+
+/** Runs the program; returns only where the command was not started: its exit code. */
+export async function main(args: string[]): Promise<number> {
+  if (args.length > 0 || process.ppid === 1) {
+    process.stderr.write("machined-exec-command: started by machined-exec and machinectl, not by hand\n");
+    return 1;
+  }
+  const request = inheritedRequest();
+  try {
+    return becomeCommand(request);
+  } catch (error) {
+    if (errnoNameOf(error) === null) throw error;
+    const { message } = error as Error;
+    process.stderr.write(`Cannot run '${request.command[0]}' in machine '${request.machine}': ${message}\n`);
+    return NOT_RUN;
+  }
+}

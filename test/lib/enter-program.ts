@@ -1,0 +1,19 @@
+// The program that enters machines, for tests that run from the sources before anything has been built.
+import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { buildEnterProgram } from "../../install/build.ts";
+
+const SOURCES = join(import.meta.dir, "../../src/exec");
+
+/** Compiles src/exec/enter.c and puts it where src/exec/helper.ts imports it from; throws where that cannot be done. */
+export function provideEnterProgram(): void {
+  const directory = mkdtempSync(join(SOURCES, ".program-"));
+  try {
+    const program = join(directory, "enter");
+    if (!buildEnterProgram(program)) throw new Error("There is no C compiler");
+    writeFileSync(`${program}.bin`, Bun.zstdCompressSync(readFileSync(program)));
+    renameSync(`${program}.bin`, join(SOURCES, "program.bin"));
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}

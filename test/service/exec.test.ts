@@ -1,0 +1,117 @@
+// machined-exec beside a daemon of machines, called by root: what it refuses, and what holds it up.
+import { afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { VarlinkError } from "../../src/ipc/varlink/client.ts";
+import { connectVarlink } from "../../src/ipc/varlink/connect.ts";
+import { openPath } from "../../src/kernel/file/fd.ts";
+import { openPipe, readToEnd } from "../../src/kernel/process/pipe.ts";
+import { errorOf, isRoot, register, TestDaemon } from "../lib/daemon.ts";
+import { provideEnterProgram } from "../lib/enter-program.ts";
+import { havePrograms } from "../lib/programs.ts";
+import { GUARD_MS, waitFor } from "../lib/wait-for.ts";
+import { muteFileSystem, TestMachine } from "./open-support.ts";
+
+setDefaultTimeout(GUARD_MS);
+
+const MAIN = join(import.meta.dir, "../../src/main.ts");
+const OUTPUT_LIMIT_BYTES = 1 << 20;
+const canRun = isRoot && havePrograms("running commands in machines", "gcc", "unshare");
+
+describe.skipIf(!canRun)(canRun ? "machined-exec" : "machined-exec (left out: needs root, gcc and unshare)", () => {
+  const ends: AsyncDisposable[] = [];
+  beforeAll(provideEnterProgram);
+  afterEach(async () => {
+    for (const end of ends.splice(0).reverse()) await end[Symbol.asyncDispose]();
+  });
+
+  /** Starts both services; returns the daemon and a function that calls machined-exec. */
+  async function start() {
+    const daemon = await TestDaemon.start();
+    ends.push(daemon);
+    const env = { PATH: process.env["PATH"] ?? "", MACHINED_RUNTIME_DIRECTORY: daemon.runtime };
+    const child = Bun.spawn([process.execPath, MAIN, "machined-exec"], { env, stdio: ["ignore", "ignore", "inherit"] });
+    ends.push({
+      [Symbol.asyncDispose]: async () => {
+        child.kill();
+        await child.exited;
+      },
+    });
+    const path = join(daemon.runtime, "machine/io.machined.Exec");
+    await waitFor(async () => (await connectVarlink(path)).close(), "machined-exec");
+    /** Runs a command; returns what it wrote, and the reply. */
+    const run = async (parameters: object): Promise<Record<string, unknown>> => {
+      const client = await connectVarlink(path);
+      const [end, output] = openPipe();
+      const descriptors = [openPath("/dev/null", "read"), output, output.duplicate()];
+      const reply = client.call("io.machined.Exec.Run", parameters, { descriptors, timeoutMs: GUARD_MS });
+      const text = readToEnd(end, OUTPUT_LIMIT_BYTES).then(String);
+      try {
+        return { ...(await reply), text: await text };
+      } finally {
+        client.close();
+      }
+    };
+    return { daemon, run, pid: child.pid, path };
+  }
+
+  async function machine(daemon: TestDaemon, name: string, more = "true"): Promise<TestMachine> {
+    const started = await TestMachine.start(["--mount"], null, more);
+    ends.push(started);
+    await register(await daemon.bus(), name, started.pid);
+    return started;
+  }
+
+  test("a machine whose user database does not answer holds up its own callers alone", async () => {
+    const { daemon, run, pid } = await start();
+    const mute = await machine(daemon, "mute", `${muteFileSystem()} && ln -s /run/mute/passwd /run/etc/passwd`);
+    await machine(daemon, "good");
+    const held = run({ machine: "mute", command: ["true"] });
+    const children = () => readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").filter(Boolean);
+    await waitFor(() => expect(children()).toHaveLength(1), "the call to hang in the machine");
+    expect(await run({ machine: "good", command: ["echo", "x"] })).toEqual({ exitStatus: 0, text: "x\n" });
+    expect(await run({ machine: "good", command: ["sh", "-c", "exit 43"] })).toEqual({ exitStatus: 43, text: "" });
+    mute.signal("SIGKILL");
+    expect(await held).toMatchObject({ exitStatus: 125, text: expect.stringContaining("in machine 'mute'") });
+  });
+
+  test("what goes wrong before there is a command is said on its standard error", async () => {
+    const { daemon, run } = await start();
+    await machine(daemon, "good");
+    expect(await run({ machine: "good", user: "nobody-of-that-name", command: ["true"] })).toEqual({
+      exitStatus: 125,
+      text: "Cannot run 'true' in machine 'good': There is no user 'nobody-of-that-name' in machine 'good' (its /etc/passwd was read)\n",
+    });
+    const stays = { machine: "good", command: ["true"], detach: true };
+    expect(await run({ ...stays, terminal: true })).toMatchObject({
+      exitStatus: 125,
+      message: "A command that is left running in machine 'good' cannot have a terminal: nobody stays for it",
+    });
+    expect(await errorOf(run({ machine: "good", command: ["true"], timeoutUSec: -1 }))).toContain("InvalidParameter");
+    expect(await run({ machine: "good", command: ["sleep", "1000"], timeoutUSec: 1 })).toMatchObject({
+      exitStatus: 124,
+    });
+  });
+
+  test("only containers are entered: a virtual machine's leader is a process of the host", async () => {
+    const { daemon, run } = await start();
+    await register(await daemon.bus(), "vm1", await daemon.leader(), { class: "vm" });
+    expect(await run({ machine: "vm1", command: ["id"] })).toEqual({
+      exitStatus: 125,
+      message: "Machine 'vm1' is of class 'vm', and only containers are entered",
+      text: "",
+    });
+  });
+
+  test("signals that would end the child in place of the command are not passed on", async () => {
+    const { path } = await start();
+    const client = await connectVarlink(path);
+    const errno = async (signal: number) => {
+      const error = await client.call("io.machined.Exec.Signal", { id: "any", signal }).catch((reason) => reason);
+      return error instanceof VarlinkError ? error.parameters["errnoName"] : error;
+    };
+    for (const signal of [9, 19, 18, 64, 0, -1]) expect(await errno(signal)).toBe("EINVAL");
+    expect(await errno(15)).toBe("ESRCH");
+    client.close();
+  });
+});

@@ -1,0 +1,77 @@
+// What other hosts and virtual machines are told by `machinectl exec`, as their shells read it.
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { ExecOrder } from "../../../../src/cli/exec/order.ts";
+import { guestScript, remoteScript } from "../../../../src/cli/exec/ssh.ts";
+import type { Session } from "../../../../src/cli/session/session.ts";
+
+const SETTINGS = { directory: null, environment: [], timeoutMs: 0, tty: false, detach: false, verbose: false };
+const ORDER: ExecOrder = { machine: "deb1", user: "", command: ["ls", "it's", "$HOME", "-t"] };
+const STUB = `#!/bin/sh\nprintf '%s' "\${0##*/}"; printf '|%s' "$@"; echo\n`;
+const OURS = `#!/bin/sh\n[ "$1" != --help ] || { echo '  exec MACHINE COMMAND…  Run a command'; exit 0; }\n${STUB.slice(10)}`;
+const ORIGINAL = `#!/bin/sh\n[ "$1" != --help ] || { echo '  shell [[USER@]NAME [COMMAND...]]'; exit 0; }\nexit 1\n`;
+
+let directory: string;
+
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), "exec-ssh-"));
+});
+afterAll(() => rmSync(directory, { recursive: true }));
+
+function session(settings: object = {}): Session {
+  return { settings: { ...SETTINGS, ...settings } } as unknown as Session;
+}
+
+/** Runs a script with programs that print their arguments; returns what is printed, and the exit status. */
+function run(script: string, machinectl: string): [string, number] {
+  for (const [name, text] of Object.entries({ machinectl, "systemd-run": STUB, ls: STUB, env: STUB, timeout: STUB })) {
+    writeFileSync(join(directory, name), text, { mode: 0o755 });
+  }
+  const env = { PATH: `${directory}:/usr/bin:/bin` };
+  const { stdout, stderr, exitCode } = Bun.spawnSync(["/bin/sh", "-c", script], { env });
+  return [`${stdout}${stderr}`.trim(), exitCode];
+}
+
+describe("another host", () => {
+  test("that knows exec gets the options and words of this call", () => {
+    const settings = { directory: "/a b", environment: ["K=x y"], timeoutMs: 1500, tty: true, verbose: true };
+    expect(run(remoteScript(session(settings), { ...ORDER, user: "u" }), OURS)).toEqual([
+      "machinectl|exec|--chdir=/a b|--setenv=K=x y|--timeout=1500ms|--tty|--verbose|--|u@deb1|ls|it's|$HOME|-t",
+      0,
+    ]);
+  });
+
+  test("that has the original programs runs systemd-run with all that it can do", () => {
+    const settings = { directory: "/a b", environment: ["K=x y"], tty: true };
+    expect(run(remoteScript(session(settings), ORDER), ORIGINAL)).toEqual([
+      "systemd-run|--quiet|--wait|--collect|--pty|--machine=deb1|--uid=root|--working-directory=/a b|--setenv=K=x y|--|ls|it's|$HOME|-t",
+      0,
+    ]);
+  });
+
+  test.each([{ timeoutMs: 1 }, { detach: true }])(
+    "that has the original programs refuses what they cannot do: %p",
+    (settings) => {
+      const [text, status] = run(remoteScript(session(settings), ORDER), ORIGINAL);
+      expect(text).toStartWith("The machinectl of this host has no exec");
+      expect(status).toBe(125);
+    },
+  );
+});
+
+describe("a virtual machine", () => {
+  test("gets the directory, the variables and the time limit", () => {
+    const settings = { directory: directory, environment: ["K=x y"], timeoutMs: 1500 };
+    expect(run(guestScript(session(settings), ORDER), OURS)).toEqual(["env|K=x y|timeout|2|ls|it's|$HOME|-t", 0]);
+  });
+
+  test("runs the words alone where there is nothing else", () => {
+    expect(run(guestScript(session(), ORDER), OURS)).toEqual(["ls|it's|$HOME|-t", 0]);
+  });
+
+  test("leaves nothing running", () => {
+    expect(() => guestScript(session({ detach: true }), ORDER)).toThrow("--detach is for containers");
+  });
+});
