@@ -9,7 +9,7 @@ import { IMPORT_SOCKET_UNIT } from "./import-layout.ts";
 import { takeOverImports } from "./import-takeover.ts";
 import { DAEMON, layout, MACHINECTL, PROGRAM, SOCKET_UNIT } from "./layout.ts";
 import { type Made, readManifest } from "./manifest.ts";
-import { installNss } from "./nss.ts";
+import { installNss, uninstallNss } from "./nss.ts";
 import { type Plan, plan } from "./plan.ts";
 import { SetupError } from "./setup-error.ts";
 import { giveBack, isActive, type Run, run, stopOwnSocket, takeOver } from "./takeover.ts";
@@ -81,11 +81,18 @@ export function install({ host, source, now, nss = false, dryRun, say, command =
   if (!host.hasSystemd) say(`There is no systemd here. Start the daemon with '${DAEMON}'`);
   else if (!now) say("The new daemon starts with the next boot, or now with 'machined install --now'");
   else if (!host.runsSystemd) say(`systemd does not run here. Start the daemon with '${DAEMON}'`);
-  else takeOverOrGoBack(host, planned, earlier, say, command);
+  else takeOverOrGoBack(host, planned, earlier, nss, say, command);
 }
 
 /** A first installation whose daemon does not start must not leave the host without one. */
-function takeOverOrGoBack(host: Host, planned: Plan, earlier: readonly Made[], say: Say, command: Run): void {
+function takeOverOrGoBack(
+  host: Host,
+  planned: Plan,
+  earlier: readonly Made[],
+  nss: boolean,
+  say: Say,
+  command: Run,
+): void {
   const ownSocket = planned.made.some((made) => made.path === SOCKET_UNIT);
   const isUnchanged = planned.leftovers.length === 0 && planned.steps.every((step) => step.action === "keep");
   const wasActive = isActive(command);
@@ -102,6 +109,7 @@ function takeOverOrGoBack(host: Host, planned: Plan, earlier: readonly Made[], s
     if (earlier.length > 0) throw error;
     if (ownSocket) stopOwnSocket(command);
     stopExec(command);
+    if (nss) uninstallNss(host, () => {});
     takeAway(host, planned.made, () => {});
     giveBack(wasActive, () => {}, command);
     const reason = error instanceof Error ? error.message : String(error);

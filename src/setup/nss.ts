@@ -40,9 +40,11 @@ interface NssRecord {
 /** Puts the module there and names it. Does nothing that is done already. */
 export function installNss(host: Host, say: Say): void {
   const old = readRecord(host);
+  const record = (made: NssRecord) => writeText(host.locate(RECORD), `${JSON.stringify(made)}\n`);
   const library = old?.library ?? putLibrary(host, say);
-  const nsswitch = old?.nsswitch ?? nameInNsswitch(host, say);
-  writeText(host.locate(RECORD), `${JSON.stringify({ library, nsswitch } satisfies NssRecord)}\n`);
+  // What is there is recorded before anything else can fail.
+  record({ library, nsswitch: old?.nsswitch ?? null });
+  record({ library, nsswitch: old?.nsswitch ?? nameInNsswitch(host, say) });
 }
 
 /** Takes back what installNss() did. */

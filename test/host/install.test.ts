@@ -150,7 +150,9 @@ describe.skipIf(isStock)(`installing${left}`, () => {
       const dropIn = "/etc/systemd/system/systemd-machined.service.d";
       // The distribution's daemon lives with it, ours does not: there is no compiling of code without it.
       await bed.run(`mkdir -p ${dropIn}; printf '[Service]\\nMemoryDenyWriteExecute=yes\\n' >${dropIn}/strict.conf`);
-      const { code, output } = await bed.exec("/srv/machined/machined install --now");
+      const names = "md5sum /etc/nsswitch.conf; ls /lib/*/libnss_mymachines* 2>&1";
+      const namesBefore = await bed.run(names);
+      const { code, output } = await bed.exec("/srv/machined/machined install --now --nss");
       expect(code).toBe(1);
       expect(output).toContain("systemd-machined.service did not start. The end of its journal:");
       expect(output).toContain("Everything is as it was before");
@@ -158,6 +160,8 @@ describe.skipIf(isStock)(`installing${left}`, () => {
       expect(await bed.run(WHO)).toBe("/usr/lib/systemd/systemd-machined");
       expect(Object.keys(await machineFacts(bed))).toContain("deb1");
       expect(await bed.run(LISTING)).toBe(before);
+      expect(output).toContain("changed  /etc/nsswitch.conf");
+      expect(await bed.run(names)).toBe(namesBefore);
     },
     TIMEOUT_MS,
   );
