@@ -1,11 +1,14 @@
-// Downloads of small files, in memory.
+// Downloads of files that stand beside others: small ones in memory, those that may be large into a file.
+import { ftruncateSync, writeSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { brotliDecompressSync, gunzipSync, inflateSync, zstdDecompressSync } from "node:zlib";
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
-import { readForeign } from "../../kernel/file/foreign-file.ts";
+import type { Fd } from "../../kernel/file/fd.ts";
+import { openForeign, readForeign } from "../../kernel/file/foreign-file.ts";
 import type { LinkPolicy } from "../../kernel/file/status.ts";
+import { readChunks } from "../stream/archive.ts";
 import { type HttpReply, httpGet } from "./http.ts";
-import { announced, type Get, type JobLimits, refuseStatus, requireWhole, tooLarge } from "./job.ts";
+import { announced, type Get, JOB_LIMITS, type JobLimits, refuseStatus, requireWhole, tooLarge } from "./job.ts";
 import { persistently } from "./retry.ts";
 import { isFileUrl } from "./url.ts";
 
@@ -22,18 +25,83 @@ export async function fetchSide(
     using body = reply.body;
     if (reply.status === 404 || reply.status === 410) return null;
     refuseStatus(reply, url);
-    const size = announced(reply);
-    if (size !== null && size > limits.sideBytes) throw tooLarge();
-    const parts: Buffer[] = [];
-    let total = 0;
-    for await (const chunk of body) {
-      total += chunk.length;
-      if (total > limits.sideBytes) throw tooLarge();
-      parts.push(chunk);
-    }
-    requireWhole(total, size);
-    return decoded(Buffer.concat(parts), reply, limits);
+    return decoded(await inMemory(reply, body, limits), reply, limits);
   });
+}
+
+/** The whole body. EFBIG when it is larger than a file beside another one may be. */
+async function inMemory(reply: HttpReply, body: AsyncIterable<Buffer>, limits: JobLimits): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  await eachChunk(body, announced(reply), limits, (chunk) => parts.push(chunk));
+  return Buffer.concat(parts);
+}
+
+async function eachChunk(
+  body: AsyncIterable<Buffer>,
+  size: number | null,
+  { sideBytes }: JobLimits,
+  use: (chunk: Buffer, position: number) => void,
+): Promise<void> {
+  if (size !== null && size > sideBytes) throw tooLarge();
+  let total = 0;
+  for await (const chunk of body) {
+    if (total + chunk.length > sideBytes) throw tooLarge();
+    use(chunk, total);
+    total += chunk.length;
+  }
+  requireWhole(total, size);
+}
+
+/** Where a file goes that is too large for memory: each attempt begins anew. */
+export interface SideFileSink {
+  begin(): void;
+  write(chunk: Buffer, position: number): void;
+}
+
+/** Writes the chunks to a file of this process, over what an earlier attempt has left there; `onWritten` counts them. */
+export function sinkOf(file: Fd, onWritten: (bytes: number) => void): SideFileSink {
+  return {
+    begin: () => ftruncateSync(file.number, 0),
+    write: (chunk, position) => {
+      onWritten(chunk.length);
+      for (let at = 0; at < chunk.length; ) at += writeSync(file.number, chunk, at, chunk.length - at, position + at);
+    },
+  };
+}
+
+/**
+ * The same for a file of up to `limits.sideBytes`, which goes to `sink` as it comes; returns false when the server has none.
+ * What a server packs unasked is unpacked in memory, and is small or refused.
+ */
+export async function fetchSideInto(
+  url: string,
+  sink: SideFileSink,
+  limits: JobLimits,
+  get: Get = httpGet,
+): Promise<boolean> {
+  if (isFileUrl(url)) return readLocalInto(url, sink, limits);
+  return persistently(limits, async () => {
+    const reply = await get(url, { limits });
+    using body = reply.body;
+    if (reply.status === 404 || reply.status === 410) return false;
+    refuseStatus(reply, url);
+    sink.begin();
+    if (codingsOf(reply).length === 0) {
+      await eachChunk(body, announced(reply), limits, (chunk, position) => sink.write(chunk, position));
+    } else {
+      sink.write(decoded(await inMemory(reply, body, JOB_LIMITS), reply, JOB_LIMITS), 0);
+    }
+    return true;
+  });
+}
+
+/** How the server has packed the body, the last first. */
+function codingsOf({ headers }: HttpReply): string[] {
+  const codings = (headers.get("content-encoding") ?? "").toLowerCase().split(",");
+  return codings
+    .map((one) => one.trim())
+    .filter((one) => one !== "" && one !== "identity")
+    .reverse();
 }
 
 type Decoder = (bytes: Buffer, options: { maxOutputLength: number }) => Buffer;
@@ -46,13 +114,8 @@ const DECODERS: Readonly<Record<string, Decoder>> = {
 };
 
 /** The file itself, where a server packs it although nobody asked for that. Large files are taken as they are sent. */
-function decoded(bytes: Buffer, { headers }: HttpReply, { sideBytes }: JobLimits): Buffer {
-  const codings = (headers.get("content-encoding") ?? "")
-    .toLowerCase()
-    .split(",")
-    .map((one) => one.trim());
-  return codings.reverse().reduce((packed, coding) => {
-    if (coding === "" || coding === "identity") return packed;
+function decoded(bytes: Buffer, reply: HttpReply, { sideBytes }: JobLimits): Buffer {
+  return codingsOf(reply).reduce((packed, coding) => {
     const decode = Object.hasOwn(DECODERS, coding) ? DECODERS[coding] : undefined;
     if (decode === undefined) throw new ErrnoError("EPROTO", `Server packs a file as '${coding}', which is not known.`);
     try {
@@ -73,6 +136,19 @@ async function readLocal(url: string, limits: JobLimits, links: LinkPolicy): Pro
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
     if (errnoNameOf(error) === "EFBIG") throw tooLarge();
+    throw error;
+  }
+}
+
+async function readLocalInto(url: string, sink: SideFileSink, limits: JobLimits): Promise<boolean> {
+  try {
+    const { file, size } = await openForeign(fileURLToPath(url), "no-follow");
+    using _file = file;
+    sink.begin();
+    await eachChunk(readChunks(file), size, limits, (chunk, position) => sink.write(chunk, position));
+    return true;
+  } catch (error) {
+    if (errnoNameOf(error) === "ENOENT") return false;
     throw error;
   }
 }

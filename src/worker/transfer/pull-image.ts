@@ -1,11 +1,10 @@
 // What happens to a download: it is unpacked while it comes, verified, kept under a name made of its address, and copied
 // to the name that was asked for. Tar archives become trees, everything else disk images.
-import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { errnoNameOf } from "../../base/error.ts";
 import { noteCreated, pathOf, setAttribute } from "../../kernel/file/attributes.ts";
 import { listDirectory } from "../../kernel/file/directory-entry.ts";
-import { type Fd, openPath, readFileIn } from "../../kernel/file/fd.ts";
+import { type Fd, openInRoot, openPath } from "../../kernel/file/fd.ts";
 import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
 import { isBtrfs, isSubvolume, snapshotSubvolume } from "../../kernel/tree/btrfs.ts";
 import { openDirectory } from "../../kernel/tree/tree.ts";
@@ -15,7 +14,6 @@ import { copyInChild } from "../image/copy-tree.ts";
 import { exists, type InstallOptions, Stage, type StageLabel } from "../image/stage.ts";
 import { copyRaw } from "../image/write-raw.ts";
 import { abandonWithUs } from "../program/abandon.ts";
-import { transferBudget } from "../program/budget.ts";
 import { log } from "../program/log.ts";
 import type { WorkerOptions } from "../program/options.ts";
 import { changeMode, setFileTime } from "../tar/untar-calls.ts";
@@ -31,11 +29,12 @@ export const CACHE: Readonly<Record<PullKind, CacheNames>> = {
 /** The largest of them: integrity data of a disk image. */
 export const SIDE_LIMIT_BYTES = 256 << 20;
 
-/** A small file that goes with an image, by the ending it has here. */
+/** A file that goes with an image, by the ending it has here. */
 export interface SideFile {
   readonly suffix: string;
   readonly label: StageLabel;
-  readonly content: Buffer;
+  /** Open for reading; whoever made this closes it. */
+  readonly file: Fd;
 }
 
 /** The directory of images during a download. */
@@ -134,16 +133,15 @@ export class PullPlace implements Disposable {
   }
 
   /** Puts the small files beside an image, whose name without ending is `stem`. */
-  putSides(stem: string, sides: readonly SideFile[], how: "replace" | "respect"): void {
-    for (const { suffix, label, content } of sides) {
+  async putSides(stem: string, sides: readonly SideFile[], how: "replace" | "respect"): Promise<void> {
+    for (const { suffix, label, file } of sides) {
       const name = stem + suffix;
       if (how === "respect" && exists(this.root, name)) {
         log("warning", `File '${name}' exists already, leaving it as it is.`);
         continue;
       }
       using stage = Stage.file(this.root, label, 0o644);
-      transferBudget.part(this.root).entered(content.length);
-      writeFileSync(stage.file.number, content);
+      await copyRaw(file, stage.file, () => {});
       if (how === "replace") changeMode(stage.file, 0o444);
       stage.putFile(name, this.options);
     }
@@ -203,11 +201,11 @@ export class PullPlace implements Disposable {
     }
   }
 
-  /** The small files that are kept beside `cached`. */
+  /** The files that are kept beside `cached`; the caller closes them. */
   keptSides(stem: string, rows: readonly Pick<SideFile, "suffix" | "label">[]): SideFile[] {
     return rows.flatMap(({ suffix, label }) => {
       if (!exists(this.root, stem + suffix)) return [];
-      return [{ suffix, label, content: readFileIn(this.root, stem + suffix, SIDE_LIMIT_BYTES) }];
+      return [{ suffix, label, file: openInRoot(this.root, stem + suffix, "read") }];
     });
   }
 }

@@ -2,20 +2,23 @@
 import { ErrnoError } from "../../base/error.ts";
 import { formatBytes, formatSpan } from "../../base/format.ts";
 import { isDownloadUrl, VERIFY_MODES, type VerifyMode } from "../../base/vocabulary/transfer.ts";
-import { openPath } from "../../kernel/file/fd.ts";
+import { type Fd, openPath, reopen } from "../../kernel/file/fd.ts";
 import { JOB_LIMITS, type JobLimits } from "../download/job.ts";
 import { isClearSigned, keyringFiles, readKeyring } from "../download/signature.ts";
-import { fetchSide } from "../download/small-file.ts";
+import { fetchSide, fetchSideInto, sinkOf } from "../download/small-file.ts";
 import { fetchListSignature, fetchSums, isList } from "../download/sums.ts";
 import { lastComponent, neighbour } from "../download/url.ts";
 import { type CheckedFile, requireListed, trustedText } from "../download/verify.ts";
 import { Reservation } from "../image/reservation.ts";
-import { openImageRoot } from "../image/stage.ts";
+import { openImageRoot, Stage } from "../image/stage.ts";
 import { imageRootOf, nameOfFile, requireFree, requireName } from "../image/target.ts";
 import { abandonAll } from "../program/abandon.ts";
+import { transferBudget } from "../program/budget.ts";
 import { log } from "../program/log.ts";
 import type { CommandLine, WorkerOptions } from "../program/options.ts";
 import { Progress } from "../program/progress.ts";
+import { readChunks } from "../stream/archive.ts";
+import { giveBack } from "../stream/chunk-memory.ts";
 import { directTarget } from "./pull-direct.ts";
 import { type DownloadResult, download } from "./pull-download.ts";
 import { CACHE, type PullKind, PullPlace, SIDE_LIMIT_BYTES, type SideFile } from "./pull-image.ts";
@@ -96,7 +99,7 @@ async function run(place: PullPlace): Promise<void> {
   const rows = options.direct ? [] : SIDES.filter((row) => row.kinds.includes(kind) && row.wanted(options));
   const stem = nameOfFile(lastComponent(url), kind);
   const mode = VERIFY_MODES.parse(options.verify) ?? "no";
-  const sides = Promise.all(rows.map((row) => fetchRow(row, url, stem)));
+  const sides = Promise.all(rows.map((row) => fetchRow(place.root, row, url, stem)));
   const trusted = trustedList(url, mode);
   for (const promise of [sides, trusted]) promise.catch(() => {}); // Looked at beside and after the main download.
   const begun = Promise.withResolvers<void>();
@@ -110,14 +113,28 @@ async function run(place: PullPlace): Promise<void> {
   }).catch(hinted);
   const result = await failWithoutSums(downloaded, begun.promise, trusted);
   using twin = "cached" in result ? null : result.twin;
-  const found = (await sides).filter((side) => side !== null);
+  using found = new Sides((await sides).filter((side) => side !== null));
   const cachedStem =
-    "cached" in result ? place.stem(result.cached) : await accept(place, result, found, await trusted, progress);
+    "cached" in result ? place.stem(result.cached) : await accept(place, result, found.all, await trusted, progress);
   if (local === null || options.direct || cachedStem === null) return;
   progress.stage(shares.copy);
   const suffix = CACHE[kind].suffix;
   await place.copyToLocal(cachedStem + suffix, local, twin);
-  place.putSides(local, place.keptSides(cachedStem, rows), options.force ? "replace" : "respect");
+  using kept = new Sides(place.keptSides(cachedStem, rows));
+  await place.putSides(local, kept.all, options.force ? "replace" : "respect");
+}
+
+/** Files beside an image, which are closed together. */
+class Sides<Side extends SideFile> implements Disposable {
+  readonly all: readonly Side[];
+
+  constructor(all: readonly Side[]) {
+    this.all = all;
+  }
+
+  [Symbol.dispose](): void {
+    for (const { file } of this.all) file.close();
+  }
 }
 
 const note = { bytes: 0, total: null as number | null };
@@ -140,12 +157,31 @@ function hinted(error: unknown): never {
   throw error;
 }
 
-async function fetchRow(row: SideRow, url: string, stem: string): Promise<(SideFile & { name: string }) | null> {
+/** A file from beside the image, and what it is compared with. */
+interface FetchedSide extends SideFile {
+  readonly name: string;
+  readonly sha256: string;
+}
+
+async function fetchRow(root: Fd, row: SideRow, url: string, stem: string): Promise<FetchedSide | null> {
   const name = stem + row.suffix;
-  const content = await fetchSide(neighbour(url, name), limitsOf(row.suffix));
-  if (content === null) return null;
+  // It loses its hidden name at the end; its content is ours until it is closed.
+  using stage = Stage.file(root, row.label);
+  const { wrote } = transferBudget.part(stage.file);
+  if (!(await fetchSideInto(neighbour(url, name), sinkOf(stage.file, wrote), limitsOf(row.suffix)))) return null;
   log("info", `Acquired ${name}.`);
-  return { name, suffix: row.suffix, label: row.label, content };
+  const sha256 = await sha256OfFile(stage.file);
+  return { name, suffix: row.suffix, label: row.label, file: stage.file.duplicate(), sha256 };
+}
+
+async function sha256OfFile(file: Fd): Promise<string> {
+  const hash = new Bun.CryptoHasher("sha256");
+  using again = reopen(file, "read");
+  for await (const chunk of readChunks(again)) {
+    hash.update(chunk);
+    giveBack(chunk);
+  }
+  return hash.digest("hex");
 }
 
 /** What the download is compared with; null when nothing is to be verified. */
@@ -177,7 +213,7 @@ async function failWithoutSums<T>(downloaded: Promise<T>, begun: Promise<void>, 
 async function accept(
   place: PullPlace,
   result: Exclude<DownloadResult, { cached: string }>,
-  sides: readonly (SideFile & { name: string })[],
+  sides: readonly FetchedSide[],
   trusted: Buffer | null,
   progress: Progress,
 ): Promise<string | null> {
@@ -187,26 +223,20 @@ async function accept(
   progress.stage(SHARES[kind].verify);
   log("info", `Download of ${url} complete.`);
   requireLiteral(options.verify, result.sha256);
-  const files: CheckedFile[] = [
-    { name: lastComponent(url) || "SHA256SUMS", sha256: result.sha256 },
-    ...sides.map(({ name, content }) => ({
-      name,
-      sha256: sha256Of(content),
-    })),
-  ];
+  const files: CheckedFile[] = [{ name: lastComponent(url) || "SHA256SUMS", sha256: result.sha256 }, ...sides];
   requireListed(trusted, files);
   progress.stage(SHARES[kind].install);
   if (stage === null) return null;
   if (local !== null && !(place.isKept && place.keep(stage, result.etag))) {
     place.installLocal(stage, local);
-    place.putSides(local, sides, options.force ? "replace" : "respect");
+    await place.putSides(local, sides, options.force ? "replace" : "respect");
     return null;
   }
   if (local === null && !place.keep(stage, result.etag)) {
     throw new ErrnoError("EBUSY", `The copy that is kept of ${url} is in use.`);
   }
   const stem = place.stem(result.etag);
-  place.putSides(stem, sides, "replace");
+  await place.putSides(stem, sides, "replace");
   return stem;
 }
 
