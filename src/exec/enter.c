@@ -105,7 +105,7 @@ static struct {
 } leader = { .root_fd = -1, .may_setgroups = true };
 
 /* The cgroups that the command is put into: one made for it, or the leader's own. */
-static struct { char path[PATH_MAX], leader[PATH_MAX]; bool is_made; } leaves[MAX_MOUNTS];
+static struct { char path[PATH_MAX], leader[PATH_MAX]; bool is_made, names_machine; } leaves[MAX_MOUNTS];
 static size_t n_leaves;
 
 static void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -472,6 +472,11 @@ static void read_own_cgroup_there(char *text, size_t size) {
         if (length < 0) fail("Cannot read our cgroup: %s", strerror(error));
 }
 
+/* Whether a hierarchy is the one in which service managers name things: that of version 2, or their own of version 1. */
+static bool is_named_by(const char *controllers) {
+        return controllers[0] == 0 || strcmp(controllers, "name=systemd") == 0;
+}
+
 /*
  * Makes a cgroup for the command in each hierarchy: directly below the root of the leader's cgroup namespace, where the
  * limits of the machine count and its service manager does not look; below the leader's own cgroup where it shares ours.
@@ -500,13 +505,16 @@ static void make_cgroups(int proc) {
                         memcpy(root, whole, sizeof root);
                         if (depth >= 0 && cut_path(root, depth)) memcpy(whole, root, sizeof whole);
                 }
-                if (snprintf(directory, sizeof directory, "%s%s", mount, strcmp(whole, "/") == 0 ? "" : whole) >= PATH_MAX) continue;
+                if (snprintf(directory, sizeof directory, "%s%s", mount, whole) >= PATH_MAX) continue;
+                size_t i_leaf = n_leaves++;
+                leaves[i_leaf].names_machine = is_named_by(request.mounts[i].controllers);
+                /* A hierarchy in which the machine has no cgroup of its own, as most are on hosts with version 1. */
+                if (strcmp(whole, "/") == 0 || whole[0] == 0) continue;
                 sweep_cgroups(directory);
-                leaves[n_leaves].is_made = make_leaf(n_leaves, directory);
-                if (!leaves[n_leaves].is_made && request.verbose) {
+                leaves[i_leaf].is_made = make_leaf(i_leaf, directory);
+                if (!leaves[i_leaf].is_made && request.verbose) {
                         say("The command runs in the leader's cgroup: none can be made in '%s': %s", directory, strerror(errno));
                 }
-                n_leaves++;
         }
 }
 
@@ -967,7 +975,10 @@ int main(int argc, char **argv) {
         }
         if (request.detach) {
                 write_journal(-1);
-                printf("%d %s\n", (int) command, n_leaves == 0 ? "-" : leaves[0].is_made ? leaves[0].path : leaves[0].leader);
+                size_t shown = 0;
+                while (shown < n_leaves && !leaves[shown].names_machine) shown++;
+                if (shown == n_leaves) shown = 0;
+                printf("%d %s\n", (int) command, n_leaves == 0 ? "-" : leaves[shown].is_made ? leaves[shown].path : leaves[shown].leader);
                 return 0;
         }
         /* The command alone holds the caller's input and output, so that their other ends see when it closes them. */
