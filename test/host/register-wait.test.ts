@@ -61,6 +61,29 @@ describe.skipIf(isStock)(isStock ? "register and wait (left out: ours alone)" : 
   );
 
   test(
+    "a machine below a unit is ended when whoever registered it has gone, and nothing else of that unit",
+    async () => {
+      // A service that keeps a payload in a cgroup of its own and something else beside it, as lxc-start does.
+      const service = `base=$(find /sys/fs/cgroup -maxdepth 3 -path "*system.slice/payload-test.service" -type d | head -n 1)
+        mkdir $base/monitor $base/payload; sleep 5001 & echo $! >$base/monitor/cgroup.procs
+        sleep 5002 & echo $! >$base/payload/cgroup.procs; echo $! >/run/payload-leader; wait`;
+      const encoded = Buffer.from(service).toString("base64");
+      for (const between of ["true", "systemctl restart systemd-machined.service"]) {
+        expect(
+          await run(`rm -f /run/payload-leader
+            systemd-run -q --collect --unit=payload-test -p Delegate=yes bash -c "$(base64 -d <<<'${encoded}')"
+            until test -s /run/payload-leader; do sleep .1; done; leader=$(cat /run/payload-leader)
+            machinectl register below --leader=$leader; machinectl show -P Subgroup below
+            machinectl exec --detach below sleep 5003 >/dev/null
+            ${between}; machinectl terminate below; machinectl wait --for=ended below
+            while pgrep -fx "sleep 500[23]" >/dev/null; do sleep .1; done; pgrep -fxc "sleep 5001"; systemctl stop payload-test`),
+        ).toBe("payload\n1");
+      }
+    },
+    GUARD_MS,
+  );
+
+  test(
     "wait: booted, an address, the end, and a limit",
     async () => {
       await bed.startContainer("deb1");

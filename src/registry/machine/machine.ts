@@ -49,6 +49,8 @@ export class Machine {
   /** The pending start or stop job of the service manager. */
   job: string | null = null;
   stopping = false;
+  /** It had a supervisor, which ended before this daemon was started. */
+  hasLostSupervisor = false;
   /** Known to the world: listed, announced, saved. */
   started = false;
   readonly watches: Watch[] = [];

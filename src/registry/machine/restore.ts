@@ -100,7 +100,9 @@ export class Restoration {
     const isUsable = machineClass !== null && machineClass !== "host" && this.#set.holderOf(name) === null;
     if (leader !== null && isUsable && this.#isSame(saved, leader) && this.#set.withLeader(leader.pid) === null) {
       const supervisor = revive(saved.supervisor, saved.supervisorPidfdId);
-      return this.#registry.add({ ...saved, class: machineClass, leader, supervisor });
+      const machine = this.#registry.add({ ...saved, class: machineClass, leader, supervisor });
+      machine.hasLostSupervisor = saved.supervisor !== 0 && supervisor === null;
+      return machine;
     }
     leader?.[Symbol.dispose]();
     return null;

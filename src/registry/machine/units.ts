@@ -5,6 +5,7 @@ import { unsupported } from "./errors.ts";
 import { type Machine, scopeOf } from "./machine.ts";
 import type { MachineSet } from "./set.ts";
 
+const SIGKILL = 9;
 const SIGTERM = 15;
 
 export interface UnitEvents {
@@ -77,7 +78,7 @@ export class MachineUnits {
     return leader.isAlive() ? place : null;
   }
 
-  /** Stops the unit or the supervisor. Throws NotSupported for a machine that has neither, and for the host. */
+  /** Stops the unit, the supervisor, or, where that has ended, all processes. Throws NotSupported for a machine that has neither, and for the host. */
   async terminate(machine: Machine): Promise<void> {
     if (machine.isHost) throw unsupported();
     await this.#untilStarted(machine);
@@ -90,8 +91,12 @@ export class MachineUnits {
       machine.stopping = true;
       machine.job = job;
       if (machine.job !== null) void this.finishJob(machine).catch(() => this.#events.ended(machine));
-    } else if (supervisor !== null) {
+    } else if (supervisor?.isAlive() === true) {
       supervisor.kill(SIGTERM);
+      machine.stopping = true;
+    } else if ((supervisor !== null || machine.hasLostSupervisor) && place !== null) {
+      // Whoever registered the machine has gone, as `machinectl register` does: nobody else would end it.
+      await this.#manager.killUnit(place, machine.leader, SIGKILL, () => this.#set.has(machine));
       machine.stopping = true;
     } else throw unsupported();
     this.#events.changed(machine);
