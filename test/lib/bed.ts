@@ -42,9 +42,9 @@ export class Bed {
 
   /**
    * Boots a fresh bed of this process's tree, with the folder of the executable at /srv/machined. With more Debian
-   * packages it is a tree of its own, which is kept.
+   * packages it is a tree of its own, which is kept. `options` are those of `bed boot`.
    */
-  static async boot(label: string, packages: readonly string[] = []): Promise<Bed> {
+  static async boot(label: string, packages: readonly string[] = [], options: readonly string[] = []): Promise<Bed> {
     stopOrphans();
     const bed = new Bed(`t-${label}-${tree}-${process.pid}`);
     beds.add(bed);
@@ -53,7 +53,16 @@ export class Bed {
       const derived = await run([BED, "derive", tree, source, "--", ...packages]);
       if (derived.code !== 0) throw new Error(`The bed's tree was not made: ${derived.output}`);
     }
-    const { code, output } = await run([BED, "boot", source, "--name", bed.name, "--bind-ro", `${DIST}:/srv/machined`]);
+    const { code, output } = await run([
+      BED,
+      "boot",
+      source,
+      "--name",
+      bed.name,
+      "--bind-ro",
+      `${DIST}:/srv/machined`,
+      ...options,
+    ]);
     if (code !== 0) throw new Error(`The bed did not boot: ${output}`);
     return bed;
   }

@@ -6,6 +6,7 @@ import { chosenMachines } from "../machine/names.ts";
 import { Failure, failed, isBusFailure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import { EXIT_OURS, type ExecOrder, environmentOf } from "./order.ts";
+import type { SshAddress } from "./ssh.ts";
 
 /** `[USER@]NAME[,NAME…]`; the option `--uid=` is the user of names without one. */
 function parsePlace(text: string, uid: string): { user: string; names: string } {
@@ -54,11 +55,13 @@ async function enter(session: Session, facts: MachineFacts, { user, command }: E
 }
 
 /** The way into a virtual machine; a Failure where it has none. */
-async function sshAddressOf(session: Session, { name, path }: { name: string; path: string }): Promise<string> {
-  const address = (await session.properties(path)).get("SSHAddress")?.value;
-  if (typeof address === "string" && address !== "") return address;
+export async function sshAddressOf(session: Session, name: string): Promise<SshAddress> {
+  const { machine: path } = await session.manager("GetMachine", { name });
+  const properties = await session.properties(path);
+  const text = (property: string) => String(properties.get(property)?.value ?? "");
+  if (text("SSHAddress") !== "") return { host: text("SSHAddress"), key: text("SSHPrivateKeyPath") };
   throw new Failure(
-    `Machine '${name}' is a virtual machine without an SSH address, and commands in virtual machines are run over ssh: ` +
+    `Machine '${name}' is a virtual machine without an SSH address, and virtual machines are reached over ssh: ` +
       "register it with --ssh-address=",
   );
 }
@@ -72,8 +75,7 @@ export async function runOne(session: Session, order: ExecOrder): Promise<number
     }
     const facts = await machineFacts(session, machine);
     if (facts.class === "vm") {
-      const { machine: path } = await session.manager("GetMachine", { name: machine });
-      const address = await sshAddressOf(session, { name: machine, path });
+      const address = await sshAddressOf(session, machine);
       return await (await import("./ssh.ts")).execInVirtualMachine(session, order, address);
     }
     if (session.ports.euid !== 0) return await (await import("./service.ts")).execThroughService(session, order);

@@ -5,6 +5,22 @@ import type { Session } from "../session/session.ts";
 import { parseRemote } from "../session/target.ts";
 import { EXIT_OURS, type ExecOrder, sameExec } from "./order.ts";
 
+const FORWARDED = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+/** Exit statuses of a question that neither ssh nor a shell returns by itself. */
+const [IS_THERE, IS_MISSING] = [80, 81];
+
+/** The way into a virtual machine. */
+export interface SshAddress {
+  /** `vsock/CID`, a name or an address. */
+  readonly host: string;
+  /** The key that the machine was registered with; "" for none. */
+  readonly key: string;
+}
+
+function identity({ key }: SshAddress): string[] {
+  return key === "" ? [] : ["-i", key];
+}
+
 /** A word as the shell at the other end reads it back. */
 function shellQuoted(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
@@ -42,16 +58,14 @@ export function remoteScript(session: Session, order: ExecOrder): string {
 
 async function ssh(session: Session, args: readonly string[], command: string): Promise<number> {
   const { settings, ports } = session;
-  const program = ports.env["SYSTEMD_SSH"] || "ssh";
-  if (Bun.which(program) === null)
-    throw new Failure(`'${program}' is not installed, and the machine is reached over ssh`);
+  const program = installed(ports.env["SYSTEMD_SSH"] || "ssh");
   const stdio: ["inherit" | "ignore", "inherit", "inherit"] = [
     settings.stdin ? "inherit" : "ignore",
     "inherit",
     "inherit",
   ];
   const child = Bun.spawn([program, settings.tty ? "-t" : "-T", ...args, command], { stdio });
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => child.kill(signal));
+  for (const signal of FORWARDED) process.on(signal, () => child.kill(signal));
   return child.exited;
 }
 
@@ -82,7 +96,48 @@ export function guestScript({ settings }: Session, { command }: ExecOrder): stri
   return `${directory}${words.map(shellQuoted).join(" ")}`;
 }
 
-/** Runs the order in a virtual machine, at the address that it was registered with: `vsock/CID`, a name or an address. */
-export async function execInVirtualMachine(session: Session, order: ExecOrder, address: string): Promise<number> {
-  return ssh(session, ["--", `${order.user || "root"}@${address}`], guestScript(session, order));
+/** Runs the order in a virtual machine, at the address that it was registered with. */
+export async function execInVirtualMachine(session: Session, order: ExecOrder, address: SshAddress): Promise<number> {
+  return ssh(
+    session,
+    [...identity(address), "--", `${order.user || "root"}@${address.host}`],
+    guestScript(session, order),
+  );
+}
+
+/** Whether a path is there in a virtual machine. Throws a Failure where that cannot be found out. */
+export async function existsInVirtualMachine(session: Session, path: string, address: SshAddress): Promise<boolean> {
+  const command = `if [ -e ${shellQuoted(path)} ] || [ -L ${shellQuoted(path)} ]; then exit ${IS_THERE}; else exit ${IS_MISSING}; fi`;
+  const status = await ssh(session, [...identity(address), "--", `root@${address.host}`], command);
+  if (status === IS_THERE || status === IS_MISSING) return status === IS_THERE;
+  throw new Failure(`ssh to '${address.host}' failed with exit status ${status}`);
+}
+
+/**
+ * Copies with scp(1); `remote` says which of the two is the path in the machine. The file transfer protocol makes neither
+ * devices nor links, and no names but those in the directory that was asked for. Throws a Failure.
+ */
+export async function copyOverSsh(
+  session: Session,
+  from: string,
+  to: string,
+  remote: "from" | "to",
+  address: SshAddress,
+): Promise<void> {
+  const program = installed("scp");
+  const { host } = address;
+  const inMachine = (path: string) => `root@${host.includes(":") ? `[${host}]` : host}:${path}`;
+  const ends = [remote === "from" ? inMachine(from) : from, remote === "to" ? inMachine(to) : to];
+  const quiet = session.ports.isTty(2) && !session.settings.quiet ? [] : ["-q"];
+  const child = Bun.spawn([program, "-r", "-p", ...quiet, ...identity(address), "--", ...ends], {
+    stdio: ["inherit", "inherit", "inherit"],
+  });
+  for (const name of FORWARDED) process.on(name, () => child.kill(name));
+  const status = await child.exited;
+  if (status !== 0) throw new Failure(`scp failed with exit status ${status}`);
+}
+
+function installed(program: string): string {
+  if (Bun.which(program) !== null) return program;
+  throw new Failure(`'${program}' is not installed, and the machine is reached over ssh`);
 }

@@ -11,38 +11,45 @@ const NO_TIMEOUT = { timeoutMs: 0x7fff_ffff };
 /** Existing files are replaced. */
 const REPLACE = 1n;
 
-/** The verb `copy-to`: the path in the machine is that on the host unless one is given. */
-export function copyTo(session: Session, [machine = "", path = "", inMachine = path]: readonly string[]) {
-  const from = hostPath(path);
-  const attempted = `Failed to copy '${from}' to '${inMachine}' in machine '${machine}'`;
-  return copy(session, attempted, "CopyToMachine", { name: machine, source: from, destination: inMachine });
-}
-
-/** The verb `copy-from`. */
-export function copyFrom(session: Session, [machine = "", path = "", onHost = path]: readonly string[]) {
-  const to = hostPath(onHost);
-  const attempted = `Failed to copy '${path}' in machine '${machine}' to '${to}'`;
-  return copy(session, attempted, "CopyFromMachine", { name: machine, source: path, destination: to });
-}
-
-type Copy = "CopyToMachine" | "CopyFromMachine";
-
-interface CopyPaths {
-  readonly name: string;
+/** One copy between this host and a machine. */
+export interface CopyOrder {
+  readonly machine: string;
+  readonly direction: "to" | "from";
+  /** Absolute where it is a path of this host. */
   readonly source: string;
   readonly destination: string;
 }
 
-async function copy(session: Session, attempted: string, member: Copy, args: CopyPaths): Promise<number> {
+/** What the words of `copy-to` and `copy-from` mean: the second path is the first unless one is given. */
+export function copyOrder(
+  direction: "to" | "from",
+  [machine = "", path = "", other = path]: readonly string[],
+): CopyOrder {
+  return direction === "to"
+    ? { machine, direction, source: hostPath(path), destination: other }
+    : { machine, direction, source: path, destination: hostPath(other) };
+}
+
+/** What is attempted, for the complaint. */
+export function attemptedCopy({ machine, direction, source, destination }: CopyOrder): string {
+  return direction === "to"
+    ? `Failed to copy '${source}' to '${destination}' in machine '${machine}'`
+    : `Failed to copy '${source}' in machine '${machine}' to '${destination}'`;
+}
+
+/** Has the manager copy. Throws a Failure. */
+export async function copyByManager(session: Session, order: CopyOrder): Promise<void> {
+  const { machine: name, direction, source, destination } = order;
+  const member = direction === "to" ? "CopyToMachine" : "CopyFromMachine";
+  const args = { name, source, destination };
   await startPolkitAgent(session);
   try {
     if (session.settings.force) {
       await session.manager(`${member}WithFlags` as const, { ...args, flags: REPLACE }, NO_TIMEOUT);
     } else await session.manager(member, args, NO_TIMEOUT);
   } catch (error) {
-    throw failed(attempted, error);
+    throw failed(attemptedCopy(order), error);
   }
-  return 0;
 }
 
 /** Makes a path of this host absolute. The manager refuses `..`, so it is resolved here, through links. */

@@ -301,14 +301,14 @@ export const VERBS: readonly VerbRow[] = [
     group: "Machine",
     args: TO_MACHINE,
     options: ["force"],
-    run: async (session, words) => (await import("../machine/copy-files.ts")).copyTo(session, words),
+    run: async (session, words) => (await import("../exec/copy.ts")).copyVerb("to")(session, words),
   },
   {
     meta: { name: "copy-from", description: "Copy files from a machine to this host" },
     group: "Machine",
     args: FROM_MACHINE,
     options: ["force"],
-    run: async (session, words) => (await import("../machine/copy-files.ts")).copyFrom(session, words),
+    run: async (session, words) => (await import("../exec/copy.ts")).copyVerb("from")(session, words),
   },
   {
     meta: { name: "bind", description: "Bind mount a file or directory of this host into a machine" },
