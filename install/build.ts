@@ -30,12 +30,16 @@ export function buildArguments(outfile: string, nssModule: string): string[] {
 const NSS_FLAGS = ["-std=gnu11", "-O2", "-fPIC", "-shared", "-s", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror"];
 const NSS_LINK = ["-Wl,-z,now,-z,relro", "-Wl,-soname,libnss_mymachines.so.2"];
 
+function compilerPath(): string | null {
+  return Bun.which("cc") ?? Bun.which("gcc");
+}
+
 /**
- * Compiles the C library's module (src/nss/module.c) into `outfile`. Returns false without a C compiler: then the
- * executable is whole but for `machined install --nss`. Throws with the compiler's output where that fails.
+ * Compiles the C library's module (src/nss/module.c) into `outfile`. Returns false without a C compiler: then
+ * `machined install --nss` is missing from the executable. Throws with the compiler's output where compiling fails.
  */
-export function buildNssModule(outfile: string): boolean {
-  const compiler = Bun.which("cc") ?? Bun.which("gcc");
+function buildNssModule(outfile: string): boolean {
+  const compiler = compilerPath();
   if (compiler === null) return false;
   const command = [compiler, ...NSS_FLAGS, ...NSS_LINK, "-o", outfile, join(top, "src/nss/module.c")];
   const run = Bun.spawnSync(command, { stdout: "pipe", stderr: "pipe" });
@@ -45,10 +49,20 @@ export function buildNssModule(outfile: string): boolean {
 
 const ENTER_FLAGS = ["-std=gnu11", "-Os", "-static", "-s", "-Wall", "-Wextra", "-Werror"];
 
-/** Compiles the program that enters machines (src/exec/enter.c) into `outfile`, as `buildNssModule()` does. */
+/** Whether the compiler can link programs that need no shared library: Linux distributions package that library apart. */
+function linksStatically(compiler: string, outfile: string): boolean {
+  const command = [compiler, "-static", "-x", "c", "-o", outfile, "-"];
+  return Bun.spawnSync(command, { stdin: Buffer.from("int main(void) { return 0; }\n") }).exitCode === 0;
+}
+
+/**
+ * Compiles the program that enters machines (src/exec/enter.c) into `outfile`. Returns false without a C compiler or a
+ * static C library: then `machinectl exec` is missing from the executable. Throws with the compiler's output where
+ * compiling fails.
+ */
 export function buildEnterProgram(outfile: string): boolean {
-  const compiler = Bun.which("cc") ?? Bun.which("gcc");
-  if (compiler === null) return false;
+  const compiler = compilerPath();
+  if (compiler === null || !linksStatically(compiler, outfile)) return false;
   const sections = ["-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections"];
   const command = [compiler, ...ENTER_FLAGS, ...sections, "-o", outfile, join(top, "src/exec/enter.c")];
   const run = Bun.spawnSync(command, { stdout: "pipe", stderr: "pipe" });
@@ -67,9 +81,11 @@ export function build(outfile = join(top, "dist/machined")): string {
     const built = join(scratch, basename(outfile));
     const library = join(scratch, "libnss_mymachines.so.2");
     const hasModule = buildNssModule(library);
-    if (!hasModule) console.error("No C compiler: the executable will have neither the NSS module nor 'exec'");
     const enter = join(scratch, "machined-enter");
-    const program = buildEnterProgram(enter) ? Bun.zstdCompressSync(readFileSync(enter), { level: 19 }) : "";
+    const hasProgram = buildEnterProgram(enter);
+    if (!hasModule) console.error("No C compiler: the executable will have neither the NSS module nor 'exec'");
+    else if (!hasProgram) console.error("No static C library (Debian: libc6-dev): the executable will not have 'exec'");
+    const program = hasProgram ? Bun.zstdCompressSync(readFileSync(enter), { level: 19 }) : "";
     // Where src/exec/helper.ts imports it from; another build may be reading there.
     writeFileSync(`${enter}.bin`, program);
     renameSync(`${enter}.bin`, join(top, "src/exec/program.bin"));

@@ -18,7 +18,7 @@ function programFile(): Fd {
   if (program === null) {
     throw new ErrnoError(
       "EOPNOTSUPP",
-      "This build cannot enter machines: it was made without a C compiler; build it where cc is installed",
+      "This build cannot enter machines: it was made without a C compiler or without a static C library; build it where both are installed (Debian: gcc, libc6-dev)",
     );
   }
   return sealedFile("machined-enter", program);

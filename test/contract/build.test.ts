@@ -138,3 +138,15 @@ test("its size is that of Bun and a little more", () => {
   expect(size).toBeGreaterThan(60 * MIB);
   expect(size).toBeLessThan(130 * MIB);
 });
+
+test("a compiler without a static C library builds everything but exec", () => {
+  const tools = join(scratch, "tools");
+  mkdirSync(tools);
+  const script = `#!/bin/sh\ncase " $* " in *" -static "*) echo "cannot find -lc" >&2; exit 1;; esac\n`;
+  writeFileSync(join(tools, "cc"), script, { mode: 0o755 });
+  const source = `
+    const { buildEnterProgram } = await import(${JSON.stringify(join(import.meta.dir, "../../install/build.ts"))});
+    console.log(buildEnterProgram(${JSON.stringify(join(scratch, "enter"))}));`;
+  const { stdout } = run([process.execPath, "-e", source], { env: { PATH: `${tools}:/usr/bin:/bin` } });
+  expect(stdout).toBe("false\n");
+});

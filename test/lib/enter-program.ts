@@ -10,7 +10,7 @@ export function provideEnterProgram(): void {
   const directory = mkdtempSync(join(SOURCES, ".program-"));
   try {
     const program = join(directory, "enter");
-    if (!buildEnterProgram(program)) throw new Error("There is no C compiler");
+    if (!buildEnterProgram(program)) throw new Error("There is no C compiler, or no static C library");
     writeFileSync(`${program}.bin`, Bun.zstdCompressSync(readFileSync(program)));
     renameSync(`${program}.bin`, join(SOURCES, "program.bin"));
   } finally {
