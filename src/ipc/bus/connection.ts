@@ -1,6 +1,6 @@
 // dbus-next's MessageBus on our transport: it numbers calls, matches their replies and says Hello. The only file that
 // imports dbus-next. Its connection, service and match layers are not used: they lose descriptors, have no limits and
-// hide the sender (docs/decisions/0003-dbus-next.md).
+// hide the sender (docs/decisions/0003-dbus-next-as-codec.md).
 import { EventEmitter } from "node:events";
 import MessageBus from "dbus-next/lib/bus.js";
 import { Message } from "dbus-next/lib/message-type.js";

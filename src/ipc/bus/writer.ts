@@ -1,4 +1,4 @@
-// D-Bus values → bytes, little-endian. Takes the shapes that bus-reader.ts gives, and a plain object or array of pairs
+// D-Bus values → bytes, little-endian. Takes the shapes that reader.ts returns, and a plain object or array of pairs
 // for a dictionary as well; `h` takes anything with a `number`, whose place in the message is its index.
 import { Prepared } from "../../base/prepared.ts";
 import { Variant } from "../../base/variant.ts";

@@ -42,7 +42,7 @@ export class VarlinkClient {
   descriptors: Fd[] = [];
   #failure: Error | null = null;
 
-  /** `open` makes the stream of the socket: see varlink-connect.ts and varlink-plain.ts. */
+  /** `open` makes the stream of the socket: see connect.ts and plain.ts. */
   constructor(open: (handlers: StreamHandlers) => ByteStream) {
     this.#stream = new VarlinkStream(open, {
       message: (text, descriptors) => this.#receive(text, descriptors),

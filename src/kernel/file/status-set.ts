@@ -8,7 +8,7 @@ import { STATUS_MASK } from "./status.ts";
 
 /**
  * What is compared of struct statx, in bytes: mode, inode, size, blocks; change and modification time, device, mount.
- * The time of access, which reading changes, is between them. See file-status.ts.
+ * The time of access, which reading changes, is between them. See status.ts.
  */
 const PARTS = [
   { from: 28, to: 56 },

@@ -132,7 +132,7 @@ export function readLinkIn(parent: Fd, name: RawName): RawName | null {
   return linkTarget.bytes.toString("latin1", 0, check(length, "readlink", length < 0 ? textOf(name) : undefined));
 }
 
-// struct statx: see file-status.ts. It is kept as it came: times go into a copy without a detour.
+// struct statx: see kernel/file/status.ts. It is kept as it came: times go into a copy without a detour.
 const STATX_SIZE = 256;
 const MASK = 0xfff | 0x1000;
 

@@ -1,6 +1,6 @@
 // The layers of container images. In an archive a file `.wh.NAME` says that NAME of the layers below is gone; on disk that
 // is a device 0:0, and a directory that hides what was below it has a mark, as overlayfs wants them. What a layer leaves to
-// the layers below is marked as well: see oci-marks.ts.
+// the layers below is marked as well: see marks.ts.
 import type { Fd } from "../../kernel/file/fd.ts";
 import type { RawName } from "../../kernel/tree/tree.ts";
 import { Held } from "../program/budget.ts";
