@@ -266,7 +266,7 @@ export const Manager = defineBusInterface({
       in: { mode: "s" },
       out: { images: "a(st)" },
       access: { action: MANAGE, verb: "clean_pool", details: ["mode"] },
-      doc: "Removes hidden or all images; gives what was removed.",
+      doc: "Removes hidden or all images; returns what was removed.",
     },
     MapFromMachineUser: {
       in: { name: "s", uid_inner: "u" },

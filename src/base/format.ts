@@ -145,7 +145,7 @@ function fit(text: string, width: number, options: { fromEnd?: boolean } = {}): 
 
 /**
  * Shortens text to `width` columns with an ellipsis (`…`, or `...` where the terminal is not UTF-8). `percent` of the
- * room left goes before the ellipsis: 100 cuts at the end. Text that fits is given back unchanged.
+ * room left goes before the ellipsis: 100 cuts at the end. Text that fits is returned unchanged.
  */
 export function ellipsize(text: string, width: number, ellipsis: string, percent = 100): string {
   if (displayWidth(text) <= width) return text;

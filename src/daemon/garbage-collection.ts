@@ -1,10 +1,10 @@
-// Gives memory back after work: the engine itself collects only when it allocates, so a burst of calls would leave its
-// garbage behind for as long as the daemon is idle afterwards.
+// Runs the garbage collector after work: the engine itself collects only when it allocates, so the garbage of a burst of
+// calls would stay for as long as the daemon is idle afterwards.
 import { readFileSync } from "node:fs";
 
-/** Long enough that a burst is over, short enough that nobody looks at the garbage. */
+/** Longer than a burst of calls lasts, so that it is collected once; short, so that an idle daemon is small soon. */
 const DELAY_MS = 3_000;
-/** With more memory of its own than this (some hundred machines) the daemon gives up compiled code as well. */
+/** With more memory of its own than this (some hundred machines) the daemon frees compiled code as well. */
 const LIMIT_BYTES = 24 << 20;
 
 let isPlanned = false;

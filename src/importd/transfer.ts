@@ -62,7 +62,7 @@ export class Transfer {
     return this.#percent === null ? PROGRESS_UNKNOWN : this.#percent / 100;
   }
 
-  /** Follows the transfer; gives a function that ends this. */
+  /** Follows the transfer; returns a function that stops following. */
   follow(events: Partial<TransferEvents>): () => void {
     this.#events.add(events);
     return () => void this.#events.delete(events);

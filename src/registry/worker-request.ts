@@ -37,6 +37,6 @@ export interface ReachOrder {
 
 /**
  * Where a worker finds the machine's root directory, its leader's pidfd, its user namespace, and the socket for a
- * descriptor that it gives back.
+ * descriptor that it sends back.
  */
 export const WORK_FDS = { root: 4, leader: 5, userNamespace: 6, answer: 7 } as const;

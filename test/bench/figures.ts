@@ -42,7 +42,7 @@ export function whereAndWhen(): string {
   return `Linux ${kernel}, ${availableParallelism()} processors, ${new Date().toISOString().slice(0, 10)}`;
 }
 
-/** Runs `work` with a bed of `tree` ready and MACHINED_DIST set; gives an exit code. */
+/** Runs `work` with a bed of `tree` ready and MACHINED_DIST set; returns an exit code. */
 export async function withExecutable(tree: Tree, work: () => Promise<void>): Promise<number> {
   const reason = await prepareBeds([tree]);
   if (reason !== null) {

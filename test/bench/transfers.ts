@@ -83,7 +83,7 @@ async function measure(tree: Tree, rounds: number): Promise<Sides> {
   return { stock, ours };
 }
 
-/** Measures and writes the section of docs/benchmarks.md; gives the exit code. */
+/** Measures and writes the section of docs/benchmarks.md; returns the exit code. */
 export async function benchTransfers(args: readonly string[]): Promise<number> {
   const tree = option(args, "bed", "bookworm");
   const rounds = Number(option(args, "rounds", "3"));

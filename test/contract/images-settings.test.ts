@@ -22,7 +22,7 @@ beforeEach(() => {
 
 const WORLD = { machines: [], images: [], nowUsec: 0n };
 
-/** Runs a verb; gives what it printed and how it ended. */
+/** Runs a verb; returns what it printed and how it ended. */
 async function run(
   verb: typeof cat,
   words: string[],

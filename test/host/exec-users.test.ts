@@ -29,7 +29,7 @@ describe.skipIf(isStock)(isStock ? "exec for users (left out: ours alone)" : "ex
     return bed.run(`bash -c "$(base64 -d <<<'${wrapped}')"`, timeoutSeconds);
   }
 
-  /** Runs a shell script as a user of the host; gives output and exit status. */
+  /** Runs a shell script as a user of the host; returns output and exit status. */
   function as(user: string, script: string): Promise<string> {
     const wrapped = Buffer.from(script).toString("base64");
     return run(

@@ -26,7 +26,7 @@ export function scratchDirectory(): string {
   return path;
 }
 
-/** Waits, looking every millisecond, until `condition` gives something other than false, null or undefined. */
+/** Waits, looking every millisecond, until `condition` returns something other than false, null or undefined. */
 export async function until<T>(condition: () => T | false | null | undefined, what: string): Promise<T> {
   const deadline = performance.now() + WAIT_MS;
   for (;;) {
@@ -100,7 +100,7 @@ export async function startNamespaced(kinds: readonly string[], prepare = "true"
   }
 }
 
-/** Compiles and runs a C program and gives what it prints; null, with a printed reason, without a compiler. */
+/** Compiles and runs a C program and returns what it prints; null, with a printed reason, without a compiler. */
 export function runC(source: string): string | null {
   if (!havePrograms("the comparison with the C library's headers", "gcc")) return null;
   const directory = mkdtempSync(join(tmpdir(), "kernel-test-c-"));

@@ -79,7 +79,7 @@ for i in range(int(sys.argv[2])):
     inner = os.open("d", os.O_RDONLY, dir_fd=fd); os.close(fd); fd = inner
 `;
 
-/** Runs a command and gives its output; throws with what it said on stderr when it fails. */
+/** Runs a command and returns its output; throws with what it said on stderr when it fails. */
 export function run(...command: string[]): string {
   const { exitCode, stdout, stderr } = Bun.spawnSync(command, {
     env: { PATH: process.env["PATH"] ?? "", LC_ALL: "C" },

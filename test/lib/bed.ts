@@ -85,7 +85,7 @@ export class Bed {
     ]);
   }
 
-  /** Like `exec`; gives the output, and throws where the script fails. */
+  /** Like `exec`; returns the output, and throws where the script fails. */
   async run(script: string, timeoutSeconds = GUARD_SECONDS): Promise<string> {
     const { code, output } = await this.exec(script, timeoutSeconds);
     if (code !== 0) throw new Error(`'${script}' ended with ${code}: ${output}`);

@@ -127,7 +127,7 @@ const MANAGER = {
   interface: "org.freedesktop.machine1.Manager",
 };
 
-/** Calls a method of the manager; gives the values of the reply, throws BusError. */
+/** Calls a method of the manager; returns the values of the reply, throws BusError. */
 export function manager(bus: BusClient, member: string, signature = "", ...body: unknown[]): Promise<unknown[]> {
   return bus.call({ ...MANAGER, member, signature, body });
 }

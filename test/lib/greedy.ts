@@ -97,7 +97,7 @@ export interface Ordeal {
   ask(): Promise<unknown>;
   /** Descriptors that the attackers may hold as connections. */
   readonly connections: number;
-  /** Begins; what it gives is over when it is disposed of, and has got all that it can get when `ready` is fulfilled. */
+  /** Begins; disposing of the result ends it; it has got all that it can get when `ready` is fulfilled. */
   begin(): AsyncDisposable & { readonly ready: Promise<void> };
   /** Looked at while it goes on. */
   meanwhile?(): Promise<void>;

@@ -23,7 +23,7 @@ const BED_PROGRAMS = {
 
 export const isRoot = process.geteuid?.() === 0;
 
-/** Installs what is missing, where that can be done; gives the programs that are still missing. */
+/** Installs what is missing, where that can be done; returns the programs that are still missing. */
 async function provide(programs: Readonly<Record<string, string>>): Promise<string[]> {
   const missing = () => Object.keys(programs).filter((program) => Bun.which(program) === null);
   const wanted = missing();
@@ -44,7 +44,7 @@ export async function provideTestPrograms(): Promise<void> {
   await provide(TEST_PROGRAMS);
 }
 
-/** Makes the beds ready; gives the reason where there can be none. */
+/** Makes the beds ready; returns the reason where there can be none. */
 export async function prepareBeds(trees: readonly Tree[]): Promise<string | null> {
   if (!isRoot) return "booting a bed needs root";
   const missing = await provide(BED_PROGRAMS);

@@ -84,7 +84,7 @@ export class PlayedBroker implements AsyncDisposable {
     for (const answer of this.#held.splice(0)) answer();
   }
 
-  /** Calls the owner of `name` as a caller that was made before; gives the values, rejects with `errorName` and `message`. */
+  /** Calls the owner of `name` as a caller that was made before; returns the values, rejects with `errorName` and `message`. */
   call(sender: string, name: string, call: PlayedCall): Promise<unknown[]> {
     const owner = this.#peers.get(this.#owners.get(name) ?? "");
     if (owner === undefined) throw new Error(`Nobody owns ${name}`);

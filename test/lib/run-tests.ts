@@ -29,7 +29,7 @@ export interface RunOptions {
   readonly label?: string;
 }
 
-/** Runs a command to its end; gives its exit code. */
+/** Runs a command to its end; returns its exit code. */
 export async function runCommand(command: string[], options: RunOptions = {}): Promise<number> {
   const { env = {}, timeoutMs = 2 * 3_600_000, label } = options;
   const output = label === undefined ? "inherit" : "pipe";

@@ -9,7 +9,7 @@ export function smokeChecks(): readonly string[] {
   return Bun.spawnSync([SMOKE, "--list"]).stdout.toString().trim().split("\n");
 }
 
-/** Runs one check; gives "PASS NAME", or "FAIL NAME" with what came instead. */
+/** Runs one check; returns "PASS NAME", or "FAIL NAME" with what came instead. */
 export async function smoke(bed: string, check: string): Promise<string> {
   const child = Bun.spawn([SMOKE, bed, check], { stdin: "ignore", stdout: "pipe" });
   return (await child.stdout.text()).trim();

@@ -8,7 +8,7 @@ export const WAIT_MS = Number(process.env["TEST_WAIT_MS"] ?? 240_000);
 /** How long a test may take in all. */
 export const GUARD_MS = 600_000;
 
-/** Tries `check` until it does not throw; gives what it gives. Throws its last error after `timeoutMs`. */
+/** Tries `check` until it does not throw; returns its result. Throws its last error after `timeoutMs`. */
 export async function waitFor<Value>(
   check: () => Value | Promise<Value>,
   what: string,

@@ -223,7 +223,7 @@ describe.skipIf(!isRoot)(`what was permitted for one is not done to another${nee
     mkdirSync(join(pool, "tree/etc"), { recursive: true });
   }
 
-  /** Calls as nobody; replaces the subject when the daemon asks who calls; gives the error. */
+  /** Calls as nobody; replaces the subject when the daemon asks who calls; returns the error. */
   async function callAndReplace(
     path: string,
     iface: string,

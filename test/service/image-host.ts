@@ -73,7 +73,7 @@ export class ImageHost {
     return { files, [Symbol.dispose]: () => locks.forEach((lock) => void lock[Symbol.dispose]()) };
   }
 
-  /** Waits until a transfer has made the hidden entry that it works on; gives its path. */
+  /** Waits until a transfer has made the hidden entry that it works on; returns its path. */
   staged(label: string): Promise<string> {
     return waitFor(() => join(this.pool, this.stagedNow(label)), `an entry .#${label}…`);
   }

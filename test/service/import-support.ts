@@ -131,7 +131,7 @@ const MANAGER = {
 };
 export const TRANSFER = "org.freedesktop.import1.Transfer";
 
-/** Calls a method of the manager; gives the values of the reply, throws BusError. */
+/** Calls a method of the manager; returns the values of the reply, throws BusError. */
 export function manager(bus: BusClient, member: string, signature = "", ...body: unknown[]): Promise<unknown[]> {
   return bus.call({ ...MANAGER, member, signature, body });
 }
@@ -147,7 +147,7 @@ export function object(
   return bus.call({ destination: MANAGER.destination, path, interface: iface, member, signature, body });
 }
 
-/** Begins a download; gives its id. */
+/** Begins a download; returns its id. */
 export async function pull(bus: BusClient, what: string, local = "", type = "Tar"): Promise<number> {
   const [id] = await manager(bus, `Pull${type}`, "sssb", `http://played/${what}`, local, "no", false);
   return id as number;
@@ -187,7 +187,7 @@ export class Announcements {
     return this.of(id, "LogMessage") as [number, string][];
   }
 
-  /** Waits for a line of a transfer; gives it. */
+  /** Waits for a line of a transfer; returns it. */
   line(id: number, text: string | RegExp): Promise<[number, string]> {
     return waitFor(() => {
       const found = this.lines(id).find(([, line]) => (typeof text === "string" ? line === text : text.test(line)));
@@ -196,7 +196,7 @@ export class Announcements {
     }, `'${text}' in the log of transfer ${id}`);
   }
 
-  /** Waits until a transfer is over; gives its result. */
+  /** Waits until a transfer is over; returns its result. */
   result(id: number): Promise<string> {
     return waitFor(() => {
       const [removed] = this.of(id, "TransferRemoved");

@@ -38,7 +38,7 @@ export function ociImage(layers: readonly Layer[]): { manifest: Blob; blobs: Blo
   return { manifest: { bytes: Buffer.from(JSON.stringify(content)), mediaType }, blobs: [configBlob, ...layers] };
 }
 
-/** Has the server offer the image; gives its reference. */
+/** Has the server offer the image; returns its reference. */
 export function publishOci(
   server: FaultyServer,
   name: string,

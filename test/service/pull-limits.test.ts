@@ -23,7 +23,7 @@ const server = new FaultyServer();
 const asRoot = test.skipIf(!isRoot);
 const IMPATIENT: JobLimits = { ...JOB_LIMITS, firstPauseMs: 1, tries: 3, answerMs: 300, slowMs: 200 };
 
-/** A download that goes wrong; gives the error and what is left of it. */
+/** A download that goes wrong; returns the error and what is left of it. */
 async function failing(kind: PullKind, url: string, changes: Partial<JobLimits> = {}) {
   const path = scratch.root();
   mkdirSync(path);

@@ -59,7 +59,7 @@ function tag(name: string, blob: Blob, headers: Record<string, string> = { "Cont
   server.pages[`v2/${name}/manifests/latest`] = { body: blob.bytes, headers };
 }
 
-/** Publishes an image with one file that has `text` in it; gives its manifest. */
+/** Publishes an image with one file that has `text` in it; returns its manifest. */
 function imageOf(name: string, text: string, layer = layerOf(text), platform: object = {}): Blob {
   const config: Blob = {
     mediaType: `${OCI}.config.v1+json`,

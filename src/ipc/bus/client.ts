@@ -72,7 +72,7 @@ export class BusClient {
     return this.#connection.uniqueName;
   }
 
-  /** Calls a method; gives the values of the reply, throws BusError. */
+  /** Calls a method; returns the values of the reply, throws BusError. */
   call(call: BusCall): Promise<unknown[]> {
     return this.#connection.call(call);
   }
@@ -122,7 +122,7 @@ export class BusClient {
   }
 
   /**
-   * Calls `handler` for each signal that fits the rule, from now on; gives a function that ends this.
+   * Calls `handler` for each signal that fits the rule, from now on; returns a function that ends the subscription.
    * A rule with a well-known sender only takes what the owner of that name sends: anyone may send us a signal.
    */
   async subscribe(rule: MatchRule, handler: SignalHandler): Promise<() => Promise<void>> {

@@ -7,7 +7,7 @@ const MAX_LINE_BYTES = 16 << 10;
 export interface Handshake {
   /** What is sent first. */
   begin(): Buffer;
-  /** Takes bytes of the peer; gives what to answer, and the bytes behind the handshake once it is over (else null). */
+  /** Takes bytes of the peer; returns what to answer, and the bytes behind the handshake once it is over (else null). */
   feed(bytes: Buffer): { reply: Buffer; rest: Buffer | null };
 }
 

@@ -24,7 +24,7 @@ export interface BusCallContext<Subject = unknown> {
   /** What the path stands for; read it again after waiting. */
   readonly subject: Subject;
   caller(): Promise<Caller>;
-  /** Calls back when the caller goes away; gives a function that ends this. */
+  /** Calls back when the caller goes away; returns a function that cancels this. */
   onGone(handler: () => void): () => void;
 }
 

@@ -163,7 +163,7 @@ export class BusStream {
     this.#handlers.changed?.();
   }
 
-  /** Feeds the handshake; gives the bytes behind it once it is done, else null. */
+  /** Feeds the handshake; returns the bytes behind it once it is done, else null. */
   #authenticate(bytes: Buffer): Buffer | null {
     const step = this.#handshake.feed(bytes);
     if (step.reply.length > 0) this.#socket.write(step.reply);
@@ -192,7 +192,7 @@ export class BusStream {
     }
   }
 
-  /** Delivers a message that lies whole in `bytes` without copying it; gives its length, or 0. */
+  /** Delivers a message that lies whole in `bytes` without copying it; returns its length, or 0. */
   #direct(bytes: Buffer): number {
     if (bytes.length < 16) return 0;
     const size = measure(bytes);
@@ -201,7 +201,7 @@ export class BusStream {
     return size.total;
   }
 
-  /** Takes what is still missing of the current message from `bytes`; gives how much that was. */
+  /** Takes what is still missing of the current message from `bytes`; returns how much that was. */
   #collect(bytes: Buffer): number {
     let used = this.#fill(bytes, 16);
     if (this.#filled < 16) return used;

@@ -7,7 +7,7 @@ import type { JsonObject, JsonValue } from "../../base/json.ts";
 
 /**
  * Checks the parameters of a call. null counts as absent. Throws InvalidParameter naming the first field that is
- * missing, unknown or of another type; gives an object with what is there.
+ * missing, unknown or of another type; returns an object with what is there.
  */
 export function checkFields(table: VarlinkInterface, fields: VarlinkFields, parameters: JsonObject): JsonObject {
   const checked: JsonObject = Object.create(null);

@@ -110,7 +110,7 @@ export class VarlinkStream {
     else this.sendEncoded(encodeMessages(texts), descriptors);
   }
 
-  /** Sends messages as `encodeMessages()` gives them; the same otherwise. */
+  /** Sends messages as `encodeMessages()` returns them; the same otherwise. */
   sendEncoded(bytes: Uint8Array, descriptors: readonly Fd[] = []): void {
     this.#socket.write(bytes, descriptors);
     if (this.#socket.queuedBytes > QUEUE_LIMIT_BYTES) this.#fail("peer does not read its messages");

@@ -1,4 +1,5 @@
-// The way back out of a mount namespace that was entered: setns(2). While one is in there, /proc may be another's.
+// Leaving a mount namespace that this thread has entered, by setns(2) with a descriptor of the former one that was opened
+// before: inside, /proc may be the machine's.
 import type { Fd } from "../file/fd.ts";
 import { openNamespace } from "../process/namespace.ts";
 import { CLONE_NEWNS } from "../syscall/constants.ts";

@@ -11,7 +11,7 @@ export class Turns<Key extends object> {
     this.#limit = limit;
   }
 
-  /** Runs `work` when it is its turn, and gives what that gives. */
+  /** Runs `work` when it is its turn; returns its result. */
   take<Result>(key: Key, work: () => Promise<Result>): Promise<Result> {
     const before = this.#last.get(key) ?? Promise.resolve();
     const result = before.then(() => this.#run(work));
@@ -28,7 +28,7 @@ export class Turns<Key extends object> {
     try {
       return await work();
     } finally {
-      // The place is handed on, or given up.
+      // The next task takes the place; without one, the place is free.
       const next = this.#waiting.shift();
       if (next === undefined) this.#running--;
       else next();

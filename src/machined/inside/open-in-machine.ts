@@ -116,7 +116,7 @@ export async function readByWorker(
   return Buffer.from(String(value), "base64");
 }
 
-/** The answer is given in time even where the worker hangs in the kernel and cannot be ended. */
+/** Answers in time even where the worker hangs in the kernel and cannot be ended. */
 async function askWorker(
   operations: Operations,
   machine: Machine,

@@ -27,7 +27,7 @@ shell=\${entry##*:}
 [ -x "$shell" ] || shell=/bin/sh
 exec "$shell" -l`;
 
-/** Checks the user's name; gives it. Done before anything else is looked at. */
+/** Checks the user's name, before anything else is checked; returns it. */
 export function requestedUser(user: string): string {
   if (user === "") return "root";
   if (!isUserName(user)) throw invalidArgument("user", `Invalid user name '${user}'`);

@@ -100,7 +100,7 @@ export async function beginMachine(
   return { machine, finished: daemon.registry.finishJob(machine) };
 }
 
-/** All checks; gives the machine, with its name reserved. */
+/** Makes all checks; returns the machine, with its name reserved. */
 async function admit(daemon: Daemon, call: Call, registration: Registration, kind: Kind): Promise<Machine> {
   const { id, machineClass } = checkArguments(registration);
   const caller = await call.caller();

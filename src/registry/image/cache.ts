@@ -1,4 +1,4 @@
-// Images that were found before, given again while nothing has changed. One look at an entry's status tells: whatever is
+// Images that were found before, returned again while nothing has changed. One look at an entry's status tells: whatever is
 // done to a tree's top or to a disk image changes its status, and what does not (mounts, subvolumes, block devices) is
 // never taken from memory.
 
@@ -110,7 +110,7 @@ export class UnchangedImages {
     this.#entries = entries;
   }
 
-  /** The images; `find` is called unless nothing has changed, and then the same array is given again. */
+  /** The images; `find` is called unless nothing has changed, and then the same array is returned again. */
   of({ fd, isWritable }: SearchedDirectory, find: () => readonly Image[]): readonly Image[] {
     const known = this.#statuses;
     if (known !== null && known.isWritable === isWritable && known.set.isUnchanged(fd)) return this.#images;

@@ -51,7 +51,7 @@ export function imageOfEntry(directory: SearchedDirectory, name: string, found: 
   });
 }
 
-/** The number of a file is given again when it is gone; the time of its birth is not. */
+/** An inode number is used again when its file is gone; the time of birth tells the two files apart. */
 function identityOf({ dev, ino, birthNs }: FileStatus): string {
   return `${dev}:${ino}:${birthNs ?? ""}`;
 }

@@ -36,7 +36,7 @@ export class ImageSearch {
     return this.#hasHost && name === HOST_IMAGE ? hostImage() : null;
   }
 
-  /** All images, by name. As long as nothing has changed it is the same array that is given. */
+  /** All images, by name. Returns the same array while nothing has changed. */
   list(): readonly Image[] {
     const parts = this.#directories.map((path) => inDirectory(path, listIn) ?? NONE);
     if (this.#hasHost) parts.push(onlyHost());

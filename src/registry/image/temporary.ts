@@ -108,7 +108,7 @@ export function temporaryFolder(directory: Fd): Temporary {
   return temporaryMade(directory, (name) => createDirectory({ directory, name }, 0o700));
 }
 
-/** What `make` makes under the name it is given, a directory. */
+/** Makes a directory: calls `make` with a temporary name. */
 export function temporaryMade(directory: Fd, make: (name: RawName) => void): Temporary {
   return makeLocked(directory, ({ name }) => {
     make(name);

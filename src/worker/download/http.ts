@@ -41,7 +41,7 @@ export interface HttpReply {
 
 const connections = new Set<AbortController>();
 
-// Whoever is interrupted takes nothing more: what comes while the rest is put away would be fetched again.
+// An interrupted worker aborts its connections first: bytes that arrive while it saves the download would be lost.
 keepWhenInterrupted({
   keep: () => {
     for (const connection of connections) connection.abort();

@@ -98,9 +98,9 @@ class MainJob {
   readonly #limits: JobLimits;
   readonly #get: Get;
   #parts: ParallelParts | null = null;
-  /** What all that is here belongs to, once it was compared with what comes. */
+  /** The version of the file that the spooled bytes belong to, once they were compared with the reply. */
   #compared: Origin | null = null;
-  /** Set when the server sent a part that cannot be put behind what is here. */
+  /** Set when the server sent a part that does not continue the spooled bytes; the next request asks for the whole file. */
   #wantsWhole = false;
 
   constructor(url: string, spool: Destination, tags: readonly string[], limits: JobLimits, get: Get) {

@@ -1,4 +1,4 @@
-// What of a file is here already behind the place where its beginning ends.
+// The parts of a download beyond its contiguous beginning: several connections fetch parts in any order.
 
 /** Some bytes in a row. */
 export interface Part {

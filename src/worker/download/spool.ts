@@ -90,12 +90,12 @@ export class Spool implements Destination, Disposable {
     }
   }
 
-  /** How many bytes are here, from the first on without a gap. */
+  /** How many bytes are spooled from the beginning without a gap. */
   get end(): number {
     return this.#end;
   }
 
-  /** What is here belongs to that; null when nothing is. */
+  /** The version of the file that the spooled bytes belong to; null when nothing is spooled. */
   get origin(): Origin | null {
     return this.#origin;
   }

@@ -50,7 +50,7 @@ const ZSTD_WINDOW_LOG_MAX = 27;
 /** ZSTD_d_windowLogMax, ZSTD_c_compressionLevel (zstd.h). */
 const [ZSTD_D_WINDOW_LOG_MAX, ZSTD_C_LEVEL] = [100, 100];
 
-/** Decodes what begins with `head`, which `source` gives again. */
+/** Decodes a stream that begins with `head`; `source` delivers these bytes again. */
 type Decoder = (source: Chunks, head: Buffer) => Chunks;
 
 const DECODERS: Readonly<Record<Compression, Decoder>> = {

@@ -48,7 +48,7 @@ export function tryCreateFile(parent: Fd, name: RawName, mode: number): number {
   return openResolved(parent, name, O_CREAT | O_EXCL | O_WRONLY, mode);
 }
 
-/** A new file without a name on the file system of `directory`; null where that cannot have any. */
+/** Makes a directory; a negative errno when the name is taken. */
 export function tryMakeDirectory(parent: Fd, name: RawName, mode: number): number {
   return trySys("mkdirat", parent.number, rawAddress(name), mode);
 }
@@ -123,7 +123,7 @@ const VALUE_MAX = 64 << 10;
 const value = pinForever(VALUE_MAX);
 const attributeName = pinForever(256);
 
-/** Puts both where the kernel reads them; what it would answer to a name or value that is too long, else 0. */
+/** Copies both to pinned memory. Returns 0, or the negative errno that the kernel has for a name or value that is too long. */
 function putAttribute(name: string, bytes: Buffer): number {
   if (name.length === 0 || name.length > 255 || name.includes("\0")) return ERANGE;
   if (bytes.length > VALUE_MAX) return E2BIG;
@@ -157,7 +157,7 @@ export function setMask(mask: number): number {
   return trySys("umask", mask);
 }
 
-/** Takes over a descriptor number that one of the calls above gave. */
+/** Takes over a descriptor number that one of the calls above returned; throws for a negative errno. */
 export function adopt(result: number, call: string, name: RawName): Fd {
   return Fd.adopt(result < 0 ? check(result, call, textOf(name)) : result);
 }

@@ -1,5 +1,5 @@
-// systemd-import-fs run DIRECTORY [NAME]: a directory tree becomes an image, with --direct a tree at any path. A subvolume is snapshot, everything else is
-// copied, by a process of its own: it can be ended at any moment, whatever it is doing.
+// systemd-import-fs run DIRECTORY [NAME]: makes an image of a directory tree, or with --direct a tree at any path. A
+// subvolume is snapshotted. Everything else is copied by a child process, which can be killed at any moment.
 import { basename, dirname, join } from "node:path";
 import { ErrnoError } from "../../base/error.ts";
 import { pathOf } from "../../kernel/file/attributes.ts";

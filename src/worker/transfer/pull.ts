@@ -203,7 +203,10 @@ function sha256Of(content: Buffer): string {
   return new Bun.CryptoHasher("sha256").update(content).digest("hex");
 }
 
-/** The download; an error at once when it `begun` in earnest and cannot be verified. What is kept needs no verifying. */
+/**
+ * Waits for the download. Throws as soon as its checksums cannot be had (`trusted` rejects), but not before `begun`: a
+ * download that was kept earlier needs no checksums.
+ */
 async function failWithoutSums<T>(downloaded: Promise<T>, begun: Promise<void>, trusted: Promise<unknown>): Promise<T> {
   const hopeless = begun.then(() => trusted).then(() => downloaded);
   return Promise.race([downloaded, hopeless]);

@@ -91,7 +91,7 @@ export class PtyWorld implements AsyncDisposable {
     }, "the terminal");
   }
 
-  /** Waits until the program has been given `count` bytes, and gives all it has. */
+  /** Waits until the program has been given `count` bytes, and returns all it has. */
   async received(count: number): Promise<string> {
     let text = "";
     await waitFor(() => {
@@ -113,7 +113,7 @@ export class PtyWorld implements AsyncDisposable {
     this.program = openPtyPeer(this.#master);
   }
 
-  /** The program hangs up; gives the client's exit code. */
+  /** The program hangs up; returns the client's exit code. */
   async hangUp(): Promise<number> {
     this.program.close();
     return this.child.exited;
