@@ -8,7 +8,7 @@ import { Fd, openPath, statAt, statFd } from "../../kernel/file/fd.ts";
 import { lockWhole } from "../../kernel/file/lock.ts";
 import { EEXIST } from "../../kernel/syscall/constants.ts";
 import { check, isErrno, sys } from "../../kernel/syscall/sys.ts";
-import { createSubvolume, isBtrfs } from "../../kernel/tree/btrfs.ts";
+import { createSubvolume, isBtrfs, snapshotSubvolume } from "../../kernel/tree/btrfs.ts";
 import { tryRenameNew } from "../../kernel/tree/link.ts";
 import { removeTree } from "../../kernel/tree/remove.ts";
 import { openDirectory } from "../../kernel/tree/tree.ts";
@@ -78,8 +78,16 @@ export class Stage implements Disposable {
     });
   }
 
-  /** What `make` makes under the name it is given. */
-  static made(root: Fd, label: StageLabel, make: (name: string) => Fd): Stage {
+  /** A snapshot of the subvolume `source`, which must be on the file system of `root`. */
+  static snapshot(root: Fd, label: StageLabel, source: Fd): Stage {
+    return Stage.made(root, label, (name) => {
+      snapshotSubvolume(source, root, name);
+      return openDirectory(root, name);
+    });
+  }
+
+  /** Calls `make` with a hidden name, until what it made is locked before anybody takes it for left over. */
+  private static made(root: Fd, label: StageLabel, make: (name: string) => Fd): Stage {
     requireWanted();
     for (;;) {
       const name = temporaryName(label);
@@ -93,6 +101,17 @@ export class Stage implements Disposable {
   /** Something under a hidden name that is there already, open and locked. */
   static adopt(root: Fd, name: string, file: Fd): Stage {
     return new Stage(root, name, file);
+  }
+
+  /** Lets `fill` write the content; returns the stage, which is removed if `fill` throws. */
+  async filledBy(fill: (file: Fd) => Promise<unknown>): Promise<this> {
+    try {
+      await fill(this.file);
+      return this;
+    } catch (error) {
+      this[Symbol.dispose]();
+      throw error;
+    }
   }
 
   /**

@@ -34,39 +34,29 @@ function nspawnVersion(): number {
 
 /** A directory of links to the layers, the lowest first, and one for what the machine writes. */
 export async function stackOf(root: Fd, names: readonly string[], options: WorkerOptions): Promise<Stage> {
-  const stage = Stage.tree(root, "oci", false);
-  try {
+  return Stage.tree(root, "oci", false).filledBy(async (stack) => {
     if (standAlone(root, names)) {
-      const path = `/proc/self/fd/${stage.file.number}`;
+      const path = `/proc/self/fd/${stack.number}`;
       names.forEach((name, index) => {
         symlinkSync(`../${name}`, `${path}/layer@${index}`);
       });
     } else {
       log("info", "Layers depend on what is below them, merging them into one.");
-      check(tryMakeDirectory(stage.file, "layer@0", LAYER_MODE), "mkdir");
-      using layer = openDirectory(stage.file, "layer@0");
+      check(tryMakeDirectory(stack, "layer@0", LAYER_MODE), "mkdir");
+      using layer = openDirectory(stack, "layer@0");
       await mergeInto(layer, root, names, options);
     }
-    if (!options.readOnly) tryMakeDirectory(stage.file, "rw", LAYER_MODE);
-    changeMode(stage.file, LAYER_MODE);
-    return stage;
-  } catch (error) {
-    stage[Symbol.dispose]();
-    throw error;
-  }
+    if (!options.readOnly) tryMakeDirectory(stack, "rw", LAYER_MODE);
+    changeMode(stack, LAYER_MODE);
+  });
 }
 
 /** One tree of all layers. */
 export async function flatten(root: Fd, names: readonly string[], options: WorkerOptions): Promise<Stage> {
-  const stage = Stage.tree(root, "oci", options.btrfsSubvolume);
-  try {
-    changeMode(stage.file, LAYER_MODE);
-    await mergeInto(stage.file, root, names, options);
-    return stage;
-  } catch (error) {
-    stage[Symbol.dispose]();
-    throw error;
-  }
+  return Stage.tree(root, "oci", options.btrfsSubvolume).filledBy(async (tree) => {
+    changeMode(tree, LAYER_MODE);
+    await mergeInto(tree, root, names, options);
+  });
 }
 
 /** Unpacks the layers one over the other: only when all of them are there, directories get what the last one says. */

@@ -39,13 +39,9 @@ export async function openSource(reference: string, root: Fd): Promise<OpenedSou
 
 /** An image layout in a tar archive: unpacked beside the images, and removed afterwards. */
 async function openArchive(path: string, reference: string, tag: string | null, root: Fd): Promise<OpenedSource> {
-  const stage = Stage.tree(root, "oci", false);
-  try {
+  const stage = await Stage.tree(root, "oci", false).filledBy(async (tree) => {
     using file = (await openForeign(path, "follow")).file;
-    await unpackTar(readChunks(file), stage.file, { refuseDevices: true }, ARCHIVE_LIMIT_BYTES);
-    return { source: layoutSource(stage.file, reference, tag), [Symbol.dispose]: () => stage[Symbol.dispose]() };
-  } catch (error) {
-    stage[Symbol.dispose]();
-    throw error;
-  }
+    await unpackTar(readChunks(file), tree, { refuseDevices: true }, ARCHIVE_LIMIT_BYTES);
+  });
+  return { source: layoutSource(stage.file, reference, tag), [Symbol.dispose]: () => stage[Symbol.dispose]() };
 }

@@ -7,8 +7,7 @@ import { type Compression, compressionOfName } from "../../base/vocabulary/compr
 import { pathOf } from "../../kernel/file/attributes.ts";
 import { type Fd, openPath, statFd } from "../../kernel/file/fd.ts";
 import { SyscallError, trySys } from "../../kernel/syscall/sys.ts";
-import { isSubvolume, setSubvolumeReadOnly, snapshotSubvolume } from "../../kernel/tree/btrfs.ts";
-import { openDirectory } from "../../kernel/tree/tree.ts";
+import { isSubvolume, setSubvolumeReadOnly } from "../../kernel/tree/btrfs.ts";
 import { isImageName } from "../../registry/image/image.ts";
 import { HeldImage } from "../../registry/image/lock.ts";
 import { Stage } from "../image/stage.ts";
@@ -72,7 +71,8 @@ async function exportTar({ options, words }: CommandLine): Promise<void> {
   using output = await openOutput(path, "tar");
   // Held, so that an image that is removed meanwhile does not become half of an archive. Machines may go on running from it.
   using held = HeldImage.open(null, image, "directory");
-  using frozen = freeze(held.fd, image);
+  using owner = new DisposableStack();
+  using frozen = freeze(held.fd, image, owner);
   log("info", `Exporting '${image}', saving to '${nameOfOutput(path, output)}' with compression '${compression}'.`);
   const tree = frozen?.file ?? held.fd;
   await writeStream(compress(counted(tarChunks(tree), 0), compression), output.file);
@@ -80,16 +80,18 @@ async function exportTar({ options, words }: CommandLine): Promise<void> {
   output.done();
 }
 
-/** A snapshot of a subvolume, so that the archive shows one moment; null where there can be none. */
-function freeze(tree: Fd, path: string): Stage | null {
+/**
+ * A snapshot of a subvolume, so that the archive shows one moment; null where there can be none. The directory that it
+ * stands in is open as long as `owner`.
+ */
+function freeze(tree: Fd, path: string, owner: DisposableStack): Stage | null {
   if (!isSubvolume(tree)) return null;
   try {
-    const parent = openPath(dirname(path), "directory");
-    const stage = Stage.made(parent, "export", (name) => {
-      snapshotSubvolume(tree, parent, name);
-      return openDirectory(parent, name);
-    });
+    const parent = owner.use(openPath(dirname(path), "directory"));
+    using made = new DisposableStack();
+    const stage = made.use(Stage.snapshot(parent, "export", tree));
     setSubvolumeReadOnly(stage.file, true);
+    made.move();
     return stage;
   } catch (error) {
     if (!(error instanceof SyscallError)) throw error;

@@ -5,8 +5,7 @@ import { ErrnoError } from "../../base/error.ts";
 import { pathOf } from "../../kernel/file/attributes.ts";
 import { type Fd, openPath, statAt, statFd } from "../../kernel/file/fd.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
-import { isSubvolume, snapshotSubvolume } from "../../kernel/tree/btrfs.ts";
-import { openDirectory } from "../../kernel/tree/tree.ts";
+import { isSubvolume } from "../../kernel/tree/btrfs.ts";
 import { lockPlace } from "../../registry/image/lock.ts";
 import { copyInChild, copyInherited } from "../image/copy-tree.ts";
 import { liftOsTree } from "../image/os-tree.ts";
@@ -60,25 +59,15 @@ async function importInto(root: Fd, name: string, source: Fd, options: WorkerOpt
 function snapshot(source: Fd, root: Fd): Stage | null {
   if (!isSubvolume(source)) return null;
   try {
-    return Stage.made(root, "fs", (name) => {
-      snapshotSubvolume(source, root, name);
-      return openDirectory(root, name);
-    });
+    return Stage.snapshot(root, "fs", source);
   } catch (error) {
     if (isErrno(error, "EXDEV", "EINVAL", "ENOTTY", "EPERM")) return null;
     throw error;
   }
 }
 
-async function copied(source: Fd, root: Fd, { btrfsSubvolume }: WorkerOptions): Promise<Stage> {
-  const stage = Stage.tree(root, "fs", btrfsSubvolume);
-  try {
-    await copyInChild(source, stage.file, "live");
-    return stage;
-  } catch (error) {
-    stage[Symbol.dispose]();
-    throw error;
-  }
+function copied(source: Fd, root: Fd, { btrfsSubvolume }: WorkerOptions): Promise<Stage> {
+  return Stage.tree(root, "fs", btrfsSubvolume).filledBy((tree) => copyInChild(source, tree, "live"));
 }
 
 const run = entryOf({

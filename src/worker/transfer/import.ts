@@ -105,35 +105,30 @@ const RAW_MODE = 0o644;
 
 /** The image as a new raw file under a hidden name. */
 async function stageRaw(input: Input, root: Fd, options: WorkerOptions): Promise<Stage> {
-  const stage = Stage.file(root, "raw", RAW_MODE);
-  try {
-    if (isPlain(input)) {
-      if (options.convertQcow2 && isQcow2(input.file)) return await staged(input.file, stage);
-      refuseForeign(input.file);
-      await copyRaw(input.file, stage.file, inputProgress(input));
-    } else {
-      const target: RawTarget = { file: stage.file, offset: 0, sizeMax: RAW_LIMIT_BYTES, sparse: true };
-      await writeRaw(decompress(readChunks(input.file, inputProgress(input))), target);
-    }
-    refuseForeign(stage.file);
-    if (!options.convertQcow2 || !isQcow2(stage.file)) return stage;
-    using packed = stage;
-    return await staged(packed.file, Stage.file(root, "raw", RAW_MODE));
-  } catch (error) {
-    stage[Symbol.dispose]();
-    throw error;
-  }
+  if (isPlain(input) && options.convertQcow2 && isQcow2(input.file)) return converted(input.file, root);
+  let isPacked = false;
+  const stage = await Stage.file(root, "raw", RAW_MODE).filledBy(async (file) => {
+    await copyInput(input, file);
+    refuseForeign(file);
+    isPacked = options.convertQcow2 && isQcow2(file);
+  });
+  if (!isPacked) return stage;
+  using packed = stage;
+  return await converted(packed.file, root);
 }
 
-async function staged(packed: Fd, stage: Stage): Promise<Stage> {
-  log("info", "Unpacking QCOW2 file.");
-  try {
-    await convertQcow2(packed, stage.file);
-    return stage;
-  } catch (error) {
-    stage[Symbol.dispose]();
-    throw error;
+async function copyInput(input: Input, file: Fd): Promise<void> {
+  if (isPlain(input)) {
+    refuseForeign(input.file);
+    return copyRaw(input.file, file, inputProgress(input));
   }
+  const target: RawTarget = { file, offset: 0, sizeMax: RAW_LIMIT_BYTES, sparse: true };
+  await writeRaw(decompress(readChunks(input.file, inputProgress(input))), target);
+}
+
+function converted(packed: Fd, root: Fd): Promise<Stage> {
+  log("info", "Unpacking QCOW2 file.");
+  return Stage.file(root, "raw", RAW_MODE).filledBy((raw) => convertQcow2(packed, raw));
 }
 
 /** Whether the input can be copied as it is: a file that is not compressed, from its beginning. */

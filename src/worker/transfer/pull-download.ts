@@ -1,6 +1,7 @@
 // Downloads a file and makes an image of it at the same time: the bytes go to the spool, and from there through the hash
 // and, for what is packed, into a tree or a disk image.
 import { fileURLToPath } from "node:url";
+import type { Fd } from "../../kernel/file/fd.ts";
 import { openForeign } from "../../kernel/file/foreign-file.ts";
 import { TransientError } from "../download/http.ts";
 import { type Fetched, fetchMain, type JobLimits } from "../download/job.ts";
@@ -13,7 +14,7 @@ import { liftOsTree } from "../image/os-tree.ts";
 import { convertQcow2, isQcow2 } from "../image/qcow2.ts";
 import { Stage } from "../image/stage.ts";
 import { unpackOptions, unpackTar } from "../image/unpack-tar.ts";
-import { type RawTarget, writeRaw } from "../image/write-raw.ts";
+import { writeRaw } from "../image/write-raw.ts";
 import { log } from "../program/log.ts";
 import { type Chunks, readChunks } from "../stream/archive.ts";
 import { giveBack } from "../stream/chunk-memory.ts";
@@ -185,25 +186,26 @@ async function drained(source: Chunks, spool: Spool): Promise<Made> {
 
 async function unpacked(source: Chunks, place: PullPlace, { contentBytes }: JobLimits): Promise<Made> {
   const { root, kind, options } = place;
-  const stage = kind === "tar" ? Stage.tree(root, "tar", options.btrfsSubvolume) : Stage.file(root, "raw", RAW_MODE);
-  try {
-    if (kind === "tar") return { stage, twin: await unpackedTree(source, stage, place, contentBytes) };
-    const target: RawTarget = { file: stage.file, offset: 0, sizeMax: contentBytes, sparse: true };
-    await writeRaw(decompress(source), target, contentBytes);
+  if (kind === "raw") {
+    const stage = await Stage.file(root, "raw", RAW_MODE).filledBy((file) =>
+      writeRaw(decompress(source), { file, offset: 0, sizeMax: contentBytes, sparse: true }, contentBytes),
+    );
     return { stage, twin: null };
-  } catch (error) {
-    stage[Symbol.dispose]();
-    throw error;
   }
+  let twin: Stage | null = null;
+  const stage = await Stage.tree(root, "tar", options.btrfsSubvolume).filledBy(async (tree) => {
+    twin = await unpackedTree(source, tree, place, contentBytes);
+  });
+  return { stage, twin };
 }
 
-/** Fills `stage`; returns a second tree where one was made. */
-async function unpackedTree(source: Chunks, stage: Stage, place: PullPlace, limitBytes: number): Promise<Stage | null> {
+/** Unpacks the archive into `tree`; returns a second tree where one was made. */
+async function unpackedTree(source: Chunks, tree: Fd, place: PullPlace, limitBytes: number): Promise<Stage | null> {
   const unpack = unpackOptions(place.options);
   const twin = place.isCopied ? Twin.make(place.root, unpack) : null;
   try {
-    await unpackTar(source, stage.file, unpack, limitBytes, twin?.beside);
-    liftOsTree(stage.file);
+    await unpackTar(source, tree, unpack, limitBytes, twin?.beside);
+    liftOsTree(tree);
     return twin?.finish() ?? null;
   } catch (error) {
     twin?.[Symbol.dispose]();
@@ -219,14 +221,7 @@ async function converted(stage: Stage, { root, kind, options }: PullPlace, spool
   using _packed = stage === spool?.stage ? null : stage;
   refuseForeign(stage.file);
   log("info", "Unpacking QCOW2 file.");
-  const raw = Stage.file(root, "raw", RAW_MODE);
-  try {
-    await convertQcow2(stage.file, raw.file);
-    return raw;
-  } catch (error) {
-    raw[Symbol.dispose]();
-    throw error;
-  }
+  return await Stage.file(root, "raw", RAW_MODE).filledBy((raw) => convertQcow2(stage.file, raw));
 }
 
 /** A file of this host: it needs no spool, it can be read again. */

@@ -6,8 +6,7 @@ import { noteCreated, pathOf, setAttribute } from "../../kernel/file/attributes.
 import { listDirectory } from "../../kernel/file/directory-entry.ts";
 import { type Fd, openInRoot, openPath } from "../../kernel/file/fd.ts";
 import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
-import { isBtrfs, isSubvolume, snapshotSubvolume } from "../../kernel/tree/btrfs.ts";
-import { openDirectory } from "../../kernel/tree/tree.ts";
+import { isBtrfs, isSubvolume } from "../../kernel/tree/btrfs.ts";
 import { HeldImage, lockImageFile } from "../../registry/image/lock.ts";
 import { type CacheNames, cachedTags, cacheStem } from "../download/url.ts";
 import { copyInChild } from "../image/copy-tree.ts";
@@ -175,30 +174,14 @@ export class PullPlace implements Disposable {
 
   async #copyTree(source: Fd): Promise<Stage> {
     if (this.options.btrfsSubvolume && isSubvolume(source)) {
-      return Stage.made(this.root, "tar", (name) => {
-        snapshotSubvolume(source, this.root, name);
-        return openDirectory(this.root, name);
-      });
+      return Stage.snapshot(this.root, "tar", source);
     }
     const stage = Stage.tree(this.root, "tar", this.options.btrfsSubvolume);
-    try {
-      await copyInChild(source, stage.file, "held");
-      return stage;
-    } catch (error) {
-      stage[Symbol.dispose]();
-      throw error;
-    }
+    return stage.filledBy((tree) => copyInChild(source, tree, "held"));
   }
 
   async #copyFile(source: Fd): Promise<Stage> {
-    const stage = Stage.file(this.root, "raw", 0o644);
-    try {
-      await copyRaw(source, stage.file, () => {});
-      return stage;
-    } catch (error) {
-      stage[Symbol.dispose]();
-      throw error;
-    }
+    return Stage.file(this.root, "raw", 0o644).filledBy((file) => copyRaw(source, file, () => {}));
   }
 
   /** The files that are kept beside `cached`; the caller closes them. */
