@@ -111,6 +111,11 @@ function readTime(at: number): bigint {
   return statx.view.getBigInt64(at, true) * 1_000_000_000n + BigInt(statx.view.getUint32(at + 8, true));
 }
 
+/** A device number as mknod(2) takes it: 12 bits of the major and 20 of the minor number. */
+export function packedDevice(major: number, minor: number): number {
+  return ((minor & 0xff) | ((major & 0xfff) << 8) | ((minor & ~0xff) << 12)) >>> 0;
+}
+
 /** The number stat(2) shows for a device, so that it can be compared with the result of node:fs. */
 function deviceNumber(major: number, minor: number): bigint {
   const [M, m] = [BigInt(major), BigInt(minor)];

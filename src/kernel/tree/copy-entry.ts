@@ -16,7 +16,7 @@ import { pinForever } from "../syscall/mem.ts";
 import { check, SyscallError, trySys } from "../syscall/sys.ts";
 import { copyAttributesAs } from "./copy-attributes.ts";
 import { copyData, setTimes, shareData } from "./copy-file.ts";
-import { tryRenameNew } from "./link.ts";
+import { makeLike, tryRenameNew } from "./link.ts";
 import { type OwnerPolicy, permissionsFor } from "./owner-policy.ts";
 import { openEntry, type RawName, RawStatus, rawAddress } from "./tree.ts";
 
@@ -67,10 +67,7 @@ export class EntryCopier {
   copySpecial(entry: Fd, status: RawStatus, directory: Fd, name: RawName): void {
     this.requireFree(directory, name);
     const made = this.#options.replace ? temporaryName() : name;
-    const { mode, deviceNumber, kind } = status;
-    if (kind === "symlink")
-      check(trySys("symlinkat", linkTarget(entry), directory.number, rawAddress(made)), "symlink");
-    else check(trySys("mknodat", directory.number, rawAddress(made), mode, deviceNumber), "mknod");
+    makeLike(entry, status, { directory, name: made });
     const { uid, gid } = this.#ownerOf(status);
     check(trySys("fchownat", directory.number, rawAddress(made), uid, gid, AT_SYMLINK_NOFOLLOW), "chown");
     using copy = openEntry(directory, made);
@@ -175,13 +172,4 @@ function copyToEnd(from: Fd, to: Fd, options: EntryOptions): void {
     at += count;
     options.onBytes(count);
   }
-}
-
-const target = pinForever(4097);
-
-/** The address of what a symbolic link says, as it says it. */
-function linkTarget(link: Fd): number {
-  const length = check(trySys("readlinkat", link.number, rawAddress(""), target, 4096), "readlink");
-  target.bytes[length] = 0;
-  return target.address;
 }

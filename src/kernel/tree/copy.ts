@@ -5,10 +5,9 @@
 import type { Fd } from "../file/fd.ts";
 import type { FileKind } from "../file/status.ts";
 import { AT_SYMLINK_NOFOLLOW, EMLINK } from "../syscall/constants.ts";
-import { pinForever } from "../syscall/mem.ts";
 import { check, isErrno, SyscallError, trySys } from "../syscall/sys.ts";
 import { type CopyManner, copyAttributes, copyOwnership, fillRegular, setTimes } from "./copy-file.ts";
-import { createFile } from "./link.ts";
+import { createFile, makeLike } from "./link.ts";
 import { LinkTable, NameStack } from "./spill.ts";
 import {
   DirectoryChain,
@@ -200,12 +199,8 @@ class TreeCopy implements Disposable {
   }
 
   #copySpecial(entry: Fd, name: RawName, kind: FileKind): void {
-    const to = this.#to.current.number;
-    const { mode, deviceNumber } = this.#status;
-    if (kind === "symlink") {
-      check(trySys("symlinkat", linkTarget(entry), to, rawAddress(name)), "symlink");
-    } else check(trySys("mknodat", to, rawAddress(name), mode, deviceNumber), "mknod");
-    this.#own(name, kind === "symlink" ? null : mode);
+    makeLike(entry, this.#status, { directory: this.#to.current, name });
+    this.#own(name, kind === "symlink" ? null : this.#status.mode);
     using copy = openEntry(this.#to.current, name);
     this.#tellLoss(name, copyAttributes(entry, copy, false));
     setTimes(this.#to.current, name, this.#status);
@@ -244,12 +239,3 @@ class TreeCopy implements Disposable {
 
 /** So many names of 255 bytes fit into one path. */
 const LINK_STEPS = 15;
-
-const target = pinForever(4097);
-
-/** The address of what a symbolic link says, as it says it. */
-function linkTarget(link: Fd): number {
-  const length = check(trySys("readlinkat", link.number, rawAddress(""), target, 4096), "readlink");
-  target.bytes[length] = 0;
-  return target.address;
-}

@@ -2,7 +2,7 @@
 import { Fd } from "../file/fd.ts";
 import { AT_REMOVEDIR, EINVAL, O_CLOEXEC, O_CREAT, O_EXCL, O_RDWR, RENAME_NOREPLACE } from "../syscall/constants.ts";
 import { check, trySys } from "../syscall/sys.ts";
-import { type RawName, rawAddress, textOf } from "./tree.ts";
+import { type RawName, type RawStatus, rawAddress, readLinkIn, textOf } from "./tree.ts";
 
 const CREATE_NEW = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC;
 
@@ -47,7 +47,12 @@ export function removeEmpty({ directory, name }: NamedPlace): void {
   check(trySys("unlinkat", directory.number, rawAddress(name), AT_REMOVEDIR), "rmdir", textOf(name));
 }
 
-/** Sets permissions of an open file. */
-export function setMode(fd: Fd, mode: number): void {
-  check(trySys("fchmod", fd.number, mode), "chmod");
+/** Makes a symbolic link, fifo, socket or device like `original`, whose status is `status`: its kind, target and number. */
+export function makeLike(original: Fd, status: RawStatus, { directory, name }: NamedPlace): void {
+  if (status.kind === "symlink") {
+    const target = rawAddress(readLinkIn(original, "") ?? "");
+    check(trySys("symlinkat", target, directory.number, rawAddress(name)), "symlink");
+    return;
+  }
+  check(trySys("mknodat", directory.number, rawAddress(name), status.mode, status.deviceNumber), "mknod");
 }

@@ -2,7 +2,7 @@
 // A name here is a "raw" string, one character for each byte. Every step is relative to an open directory and follows no
 // link, so that nobody who changes the tree meanwhile can lead it astray. See openat(2), getdents64(2), statx(2).
 import { Fd } from "../file/fd.ts";
-import { FILE_KINDS, type FileKind } from "../file/status.ts";
+import { FILE_KINDS, type FileKind, packedDevice } from "../file/status.ts";
 import {
   AT_EMPTY_PATH,
   AT_NO_AUTOMOUNT,
@@ -185,7 +185,7 @@ export class RawStatus {
   /** The device number as mknod(2) takes it. */
   get deviceNumber(): number {
     const [major, minor] = [this.memory.view.getUint32(128, true), this.memory.view.getUint32(132, true)];
-    return ((minor & 0xff) | ((major & 0xfff) << 8) | ((minor & ~0xff) << 12)) >>> 0;
+    return packedDevice(major, minor);
   }
 
   /** The same for two names of one file, and for nothing else. */

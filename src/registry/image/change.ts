@@ -3,10 +3,11 @@
 
 import { changeFileFlags, FILE_FLAG, fileFlags } from "../../kernel/file/attributes.ts";
 import { type Fd, openPath } from "../../kernel/file/fd.ts";
+import { changeMode } from "../../kernel/file/ownership.ts";
 import { setBlockReadOnly } from "../../kernel/mount/block-device.ts";
 import { SyscallError } from "../../kernel/syscall/sys.ts";
 import { setSubvolumeReadOnly } from "../../kernel/tree/btrfs.ts";
-import { renameNew, setMode } from "../../kernel/tree/link.ts";
+import { renameNew } from "../../kernel/tree/link.ts";
 import { removeTree } from "../../kernel/tree/remove.ts";
 import { RawStatus, rawOf } from "../../kernel/tree/tree.ts";
 import { mountsBelow } from "../mounts.ts";
@@ -112,7 +113,7 @@ function setReadOnly(image: Image, readOnly: boolean): void {
   using file = openPath(image.path, image.isTree ? "directory" : "read");
   if (image.type === "raw") {
     const { mode } = new RawStatus().readFd(file);
-    setMode(file, (mode & READABLE) | (readOnly ? 0 : WRITABLE));
+    changeMode(file, (mode & READABLE) | (readOnly ? 0 : WRITABLE));
   } else markTree(file, image.type === "subvolume" ? "subvolume" : "directory", readOnly);
 }
 

@@ -2,10 +2,10 @@
 
 import { changeFileFlags, FILE_FLAG } from "../../kernel/file/attributes.ts";
 import { type Fd, statFd } from "../../kernel/file/fd.ts";
+import { changeMode } from "../../kernel/file/ownership.ts";
 import { setBlockReadOnly } from "../../kernel/mount/block-device.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
 import { isSubvolume, setSubvolumeReadOnly } from "../../kernel/tree/btrfs.ts";
-import { changeMode } from "../tar/untar-calls.ts";
 
 /** Marks a tree as read-only, as well as its file system can. */
 export function lockTree(tree: Fd): void {

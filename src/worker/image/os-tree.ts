@@ -1,11 +1,11 @@
 // Archives often hold an OS tree in a single directory at their top: the image is what is in it.
 
 import { type Fd, openInRoot } from "../../kernel/file/fd.ts";
-import { changeOwner } from "../../kernel/file/ownership.ts";
+import { changeMode, changeOwner } from "../../kernel/file/ownership.ts";
 import { check, SyscallError, trySys } from "../../kernel/syscall/sys.ts";
 import { copyAttributes, setTimesOf } from "../../kernel/tree/copy-file.ts";
 import { openDirectory, type RawName, RawStatus, rawAddress, rawOf, readSomeEntries } from "../../kernel/tree/tree.ts";
-import { changeMode, tryRemoveDirectory } from "../tar/untar-calls.ts";
+import { tryRemoveDirectory } from "../tar/untar-calls.ts";
 import { temporaryName } from "./stage.ts";
 
 const MARKS = ["etc/os-release", "usr/lib/os-release"];

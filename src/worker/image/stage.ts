@@ -6,6 +6,7 @@ import { ErrnoError } from "../../base/error.ts";
 import { avoidCopyOnWrite } from "../../kernel/file/attributes.ts";
 import { Fd, openPath, statAt, statFd } from "../../kernel/file/fd.ts";
 import { lockWhole } from "../../kernel/file/lock.ts";
+import { changeMode } from "../../kernel/file/ownership.ts";
 import { EEXIST } from "../../kernel/syscall/constants.ts";
 import { check, isErrno, sys } from "../../kernel/syscall/sys.ts";
 import { createSubvolume, isBtrfs, snapshotSubvolume } from "../../kernel/tree/btrfs.ts";
@@ -13,7 +14,7 @@ import { tryRenameNew } from "../../kernel/tree/link.ts";
 import { removeTree } from "../../kernel/tree/remove.ts";
 import { openDirectory } from "../../kernel/tree/tree.ts";
 import { abandonWithUs, requireWanted } from "../program/abandon.ts";
-import { changeMode, tryMakeDirectory } from "../tar/untar-calls.ts";
+import { tryMakeDirectory } from "../tar/untar-calls.ts";
 import { lockTree } from "./marks.ts";
 import { placeIn, replaceFile, replaceImage } from "./replace.ts";
 

@@ -1,6 +1,7 @@
 // Layers made a machine: a stack of them where the host's nspawn knows stacks, elsewhere one tree that has all in one.
 import { symlinkSync } from "node:fs";
 import { type Fd, openAt } from "../../kernel/file/fd.ts";
+import { changeMode } from "../../kernel/file/ownership.ts";
 import { check } from "../../kernel/syscall/sys.ts";
 import { openDirectory } from "../../kernel/tree/tree.ts";
 import { Stage } from "../image/stage.ts";
@@ -10,7 +11,7 @@ import { log } from "../program/log.ts";
 import type { WorkerOptions } from "../program/options.ts";
 import { Turns } from "../stream/archive.ts";
 import { tarChunks } from "../tar/pack.ts";
-import { changeMode, tryMakeDirectory } from "../tar/untar-calls.ts";
+import { tryMakeDirectory } from "../tar/untar-calls.ts";
 import { Unpacker } from "../tar/untar-unpacker.ts";
 import { MERGE_OPTIONS, MergeTarget } from "./layer.ts";
 import { standAlone } from "./stack.ts";

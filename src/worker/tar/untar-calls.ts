@@ -2,6 +2,7 @@
 // end of its name, and directories are opened so that the way cannot lead out: openat2(2), mknod(2), link(2),
 // utimensat(2), xattr(7).
 import { Fd } from "../../kernel/file/fd.ts";
+import { packedDevice } from "../../kernel/file/status.ts";
 import {
   AT_REMOVEDIR,
   AT_SYMLINK_NOFOLLOW,
@@ -63,8 +64,7 @@ export const NODE_MODE = { character: 0o020000, block: 0o060000, fifo: 0o010000 
 
 /** Makes a device node or a fifo. */
 export function tryMakeNode(parent: Fd, name: RawName, mode: number, major: number, minor: number): number {
-  const device = ((minor & 0xff) | ((major & 0xfff) << 8) | ((minor & ~0xff) << 12)) >>> 0;
-  return trySys("mknodat", parent.number, rawAddress(name), mode, device);
+  return trySys("mknodat", parent.number, rawAddress(name), mode, packedDevice(major, minor));
 }
 
 /** Gives the file `source` of one directory a further name in another; a link is not looked through. */
@@ -90,10 +90,6 @@ export function changeEntryOwner(parent: Fd, name: RawName, uid: number, gid: nu
 export function changeEntryMode(parent: Fd, name: RawName, mode: number): void {
   const result = trySys("fchmodat", parent.number, rawAddress(name), mode);
   if (result < 0) check(result, "chmod", textOf(name));
-}
-
-export function changeMode(file: Fd, mode: number): void {
-  check(trySys("fchmod", file.number, mode), "chmod");
 }
 
 // struct timespec[2] { __s64 tv_sec; __s64 tv_nsec; }: access time and modification time

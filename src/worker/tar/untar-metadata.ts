@@ -5,7 +5,7 @@ import { ErrnoError } from "../../base/error.ts";
 import { attributeNames, removeAttribute } from "../../kernel/file/attributes.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { fileSystemOf } from "../../kernel/file/file-system.ts";
-import { changeOwner } from "../../kernel/file/ownership.ts";
+import { changeMode, changeOwner } from "../../kernel/file/ownership.ts";
 import {
   E2BIG,
   EACCES,
@@ -25,7 +25,6 @@ import type { NamedAcl } from "./untar-acl.ts";
 import {
   changeEntryMode,
   changeEntryOwner,
-  changeMode,
   setEntryTime,
   setFileTime,
   trySetAttribute,

@@ -6,6 +6,7 @@
 // later became something else (CVE-2021-31566), and so that no default list or group is inherited meanwhile.
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
+import { changeMode } from "../../kernel/file/ownership.ts";
 import { EEXIST, EOPNOTSUPP, EPERM } from "../../kernel/syscall/constants.ts";
 import { check } from "../../kernel/syscall/sys.ts";
 import { removeTree } from "../../kernel/tree/remove.ts";
@@ -17,7 +18,6 @@ import type { TarEntry, TarSink, TarTarget } from "./entry.ts";
 import { LateAcls } from "./untar-acl.ts";
 import {
   adopt,
-  changeMode,
   NODE_MODE,
   setLength,
   tryCreateFile,

@@ -7,11 +7,11 @@ import { isatty } from "node:tty";
 import { ErrnoError } from "../../base/error.ts";
 import { pathOf } from "../../kernel/file/attributes.ts";
 import { Fd, openPath, readLinkAt, statFd, statPath } from "../../kernel/file/fd.ts";
-import { changeOwner } from "../../kernel/file/ownership.ts";
+import { changeMode, changeOwner } from "../../kernel/file/ownership.ts";
 import type { FileStatus } from "../../kernel/file/status.ts";
 import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
 import { Stage } from "../image/stage.ts";
-import { changeMode, setLength } from "../tar/untar-calls.ts";
+import { setLength } from "../tar/untar-calls.ts";
 
 /** Where an export goes. */
 export interface Output {

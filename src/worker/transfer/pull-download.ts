@@ -3,6 +3,7 @@
 import { fileURLToPath } from "node:url";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { openForeign } from "../../kernel/file/foreign-file.ts";
+import { changeMode } from "../../kernel/file/ownership.ts";
 import { TransientError } from "../download/http.ts";
 import { type Fetched, fetchMain, type JobLimits } from "../download/job.ts";
 import { ChangedError } from "../download/retry.ts";
@@ -19,7 +20,6 @@ import { log } from "../program/log.ts";
 import { type Chunks, readChunks } from "../stream/archive.ts";
 import { giveBack } from "../stream/chunk-memory.ts";
 import { decompress, detectCompression, MAGIC_BYTES } from "../stream/compression.ts";
-import { changeMode } from "../tar/untar-calls.ts";
 import type { DirectTarget } from "./pull-direct.ts";
 import { noteOrigin, type PullPlace } from "./pull-image.ts";
 import { Twin } from "./second-tree.ts";

@@ -5,6 +5,7 @@ import { errnoNameOf } from "../../base/error.ts";
 import { noteCreated, pathOf, setAttribute } from "../../kernel/file/attributes.ts";
 import { listDirectory } from "../../kernel/file/directory-entry.ts";
 import { type Fd, openInRoot, openPath } from "../../kernel/file/fd.ts";
+import { changeMode } from "../../kernel/file/ownership.ts";
 import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
 import { isBtrfs, isSubvolume } from "../../kernel/tree/btrfs.ts";
 import { HeldImage, lockImageFile } from "../../registry/image/lock.ts";
@@ -15,7 +16,7 @@ import { copyRaw } from "../image/write-raw.ts";
 import { abandonWithUs } from "../program/abandon.ts";
 import { log } from "../program/log.ts";
 import type { WorkerOptions } from "../program/options.ts";
-import { changeMode, setFileTime } from "../tar/untar-calls.ts";
+import { setFileTime } from "../tar/untar-calls.ts";
 import type { DirectTarget } from "./pull-direct.ts";
 
 export type PullKind = "tar" | "raw";
