@@ -7,7 +7,7 @@ import machinectlBash from "../../install/completions/machinectl.bash" with { ty
 import machinectlFish from "../../install/completions/machinectl.fish" with { type: "text" };
 import machinectlZsh from "../../install/completions/machinectl.zsh" with { type: "text" };
 import type { Host } from "./host.ts";
-import type { Wanted } from "./layout.ts";
+import type { Wanted } from "./wanted.ts";
 
 const TEXTS = {
   machinectl: { bash: machinectlBash, zsh: machinectlZsh, fish: machinectlFish },

@@ -11,8 +11,8 @@ import allowExecutableMemory from "../../install/systemd/allow-executable-memory
 import importdService from "../../install/systemd/systemd-importd.service" with { type: "text" };
 import importdSocket from "../../install/systemd/systemd-importd.socket" with { type: "text" };
 import type { Host } from "./host.ts";
-import type { Wanted } from "./layout.ts";
 import { missingActions } from "./polkit.ts";
+import type { Wanted } from "./wanted.ts";
 
 export const IMPORT_UNIT = "/etc/systemd/system/systemd-importd.service";
 export const IMPORT_SOCKET_UNIT = "/etc/systemd/system/systemd-importd.socket";

@@ -3,7 +3,7 @@
 import { statSync } from "node:fs";
 import { apply, describe, type Say, takeAway } from "./apply.ts";
 import { parseArguments } from "./arguments.ts";
-import { startExec, stopExec } from "./exec-layout.ts";
+import { startExec, stopExec } from "./exec-takeover.ts";
 import { Host } from "./host.ts";
 import { IMPORT_SOCKET_UNIT } from "./import-layout.ts";
 import { takeOverImports } from "./import-takeover.ts";

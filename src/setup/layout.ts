@@ -22,12 +22,7 @@ import { callerDropIns, importBusFiles, importPolkitFiles, importPrograms, impor
 import { manuals } from "./manuals.ts";
 import { missingActions } from "./polkit.ts";
 import { userFiles } from "./user-layout.ts";
-
-/** One thing that a host is to have. A program is a copy of the running executable. */
-export type Wanted =
-  | { readonly kind: "program"; readonly path: string }
-  | { readonly kind: "link"; readonly path: string; readonly target: string }
-  | { readonly kind: "file"; readonly path: string; readonly text: string };
+import type { Wanted } from "./wanted.ts";
 
 /** Its own folder, because the daemon's name must not be in anybody's PATH and the manifest stands beside it. */
 export const PROGRAM = "/usr/local/lib/machined/machined";

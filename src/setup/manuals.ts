@@ -1,7 +1,7 @@
 // Manual pages: below /usr/local, where man(1) looks before the distribution's.
 import importctl from "../../install/man/importctl.1" with { type: "text" };
 import machinectl from "../../install/man/machinectl.1" with { type: "text" };
-import type { Wanted } from "./layout.ts";
+import type { Wanted } from "./wanted.ts";
 
 const PAGES: Readonly<Record<string, string>> = {
   "man1/machinectl.1": machinectl,

@@ -4,9 +4,10 @@
 import { existsSync } from "node:fs";
 import { type Found, hashOfFile, hashOfText, look } from "./disk.ts";
 import type { Host } from "./host.ts";
-import { parentsOf, UNIT, type Wanted } from "./layout.ts";
+import { parentsOf, UNIT } from "./layout.ts";
 import { MANIFEST, type Made } from "./manifest.ts";
 import { SetupError } from "./setup-error.ts";
+import type { Wanted } from "./wanted.ts";
 
 /** `save`: the file is ours, but was edited since; the edited one is kept under another name. */
 export type Action = "make" | "keep" | "replace" | "save";

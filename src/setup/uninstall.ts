@@ -2,7 +2,8 @@
 
 import { type Say, takeAway } from "./apply.ts";
 import { parseArguments } from "./arguments.ts";
-import { EXEC_SOCKET_UNIT, stopExec } from "./exec-layout.ts";
+import { EXEC_SOCKET_UNIT } from "./exec-layout.ts";
+import { stopExec } from "./exec-takeover.ts";
 import { Host } from "./host.ts";
 import { IMPORT_SOCKET_UNIT } from "./import-layout.ts";
 import { giveBackImports, stopOwnImportSocket } from "./import-takeover.ts";

@@ -10,7 +10,7 @@ import importdSocket from "../../install/systemd-user/systemd-importd.socket" wi
 import machinedService from "../../install/systemd-user/systemd-machined.service" with { type: "text" };
 import machinedSocket from "../../install/systemd-user/systemd-machined.socket" with { type: "text" };
 import type { Host } from "./host.ts";
-import type { Wanted } from "./layout.ts";
+import type { Wanted } from "./wanted.ts";
 
 const UNITS = "/etc/systemd/user";
 

@@ -5,7 +5,7 @@ import { gzipSync } from "node:zlib";
 import { errnoNameOf } from "../../src/base/error.ts";
 import { openPath } from "../../src/kernel/file/fd.ts";
 import { httpGet } from "../../src/worker/download/http.ts";
-import { JOB_LIMITS, type JobLimits } from "../../src/worker/download/job.ts";
+import { JOB_LIMITS, type JobLimits } from "../../src/worker/download/limits.ts";
 import { fetchSide } from "../../src/worker/download/small-file.ts";
 import { parseCommandLine } from "../../src/worker/program/command-line.ts";
 import type { CommandLine } from "../../src/worker/program/options.ts";

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, wr
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { openPath } from "../../src/kernel/file/fd.ts";
-import { JOB_LIMITS } from "../../src/worker/download/job.ts";
+import { JOB_LIMITS } from "../../src/worker/download/limits.ts";
 import { unpackPlainTar } from "../../src/worker/image/unpack-tar.ts";
 import { parseCommandLine } from "../../src/worker/program/command-line.ts";
 import type { CommandLine } from "../../src/worker/program/options.ts";

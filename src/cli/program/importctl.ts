@@ -1,7 +1,8 @@
 // importctl: download, import and export images (importctl(1)).
 
 import type { ClientProgram, VerbRow } from "../command-line/verb-row.ts";
-import { type Ports, processPorts } from "../session/ports.ts";
+import type { Ports } from "../session/ports.ts";
+import { processPorts } from "../session/process-ports.ts";
 import { runClient } from "./client-program.ts";
 import { COMPLETE_VERB } from "./complete-verb.ts";
 import { IMPORTCTL_OPTIONS } from "./importctl-options.ts";

@@ -1,7 +1,8 @@
 // machinectl: control and look at the machines of a host (machinectl(1)).
 
 import type { ClientProgram } from "../command-line/verb-row.ts";
-import { type Ports, processPorts } from "../session/ports.ts";
+import type { Ports } from "../session/ports.ts";
+import { processPorts } from "../session/process-ports.ts";
 import { runClient } from "./client-program.ts";
 import { OPTIONS } from "./options.ts";
 import { VERBS } from "./verbs.ts";

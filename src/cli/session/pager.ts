@@ -4,10 +4,9 @@
 // A user who runs the client through sudo must not get a root shell from the pager: unless $SYSTEMD_PAGERSECURE was
 // set, the pager of the environment is ignored, and less runs in its secure mode when the user was changed.
 
-import { type Environment, parseBoolean } from "../format/terminal.ts";
+import { type Environment, parseBoolean, type Terminal } from "../format/terminal.ts";
 import type { PagerPipe } from "./output.ts";
-import type { Command } from "./ports.ts";
-import type { Session } from "./session.ts";
+import type { Command, Ports } from "./ports.ts";
 
 const DEFAULT_OPTIONS = "FRSXMK";
 /** The first is what Debian's alternatives call the pager. */
@@ -47,9 +46,10 @@ export function pagerCandidates(env: Environment, options: { isOwner: boolean; u
   return [...own, ...usual.map((name): Command => ({ argv: [name], env: pagerEnv }))];
 }
 
-/** Starts the pager for a session's output; null where none is wanted or installed. */
-export async function openPager(session: Session): Promise<PagerPipe | null> {
-  const { ports, terminal } = session;
+type PagerPorts = Pick<Ports, "env" | "euid" | "readText" | "startPager">;
+
+/** Starts the pager for the output of `terminal`; null where none is wanted or installed. */
+export async function openPager(ports: PagerPorts, terminal: Terminal): Promise<PagerPipe | null> {
   const isOwner = ownerUid(await ports.readText("/proc/self/cgroup")) === ports.euid;
   const candidates = pagerCandidates(ports.env, { isOwner, utf8: terminal.utf8 });
   if (candidates[0] === undefined) return null;

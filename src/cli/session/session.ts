@@ -200,7 +200,7 @@ export class Session {
   async openPager(): Promise<void> {
     if (!this.settings.pager || this.terminal.isDumb || this.output.hasPager) return;
     const { openPager } = await import("./pager.ts");
-    const pipe = await openPager(this);
+    const pipe = await openPager(this.ports, this.terminal);
     if (pipe !== null) this.output.usePager(pipe);
   }
 

@@ -39,6 +39,9 @@ export interface HttpReply {
   readonly body: HttpBody;
 }
 
+/** How a request is made: with credentials where a server wants some. */
+export type Get = (url: string, request: HttpRequest) => Promise<HttpReply>;
+
 const connections = new Set<AbortController>();
 
 // An interrupted worker aborts its connections first: bytes that arrive while it saves the download would be lost.

@@ -3,38 +3,12 @@
 import { ErrnoError } from "../../base/error.ts";
 import { log } from "../program/log.ts";
 import type { Destination } from "./destination.ts";
-import {
-  HTTP_LIMITS,
-  type HttpBody,
-  type HttpLimits,
-  type HttpReply,
-  type HttpRequest,
-  httpGet,
-  TransientError,
-} from "./http.ts";
-import { PARALLEL_LIMITS, type ParallelLimits, ParallelParts } from "./parallel.ts";
+import { type Get, type HttpBody, type HttpReply, httpGet, TransientError } from "./http.ts";
+import type { JobLimits } from "./limits.ts";
+import { ParallelParts } from "./parallel.ts";
 import { type ContentRange, contentRange, isStrong } from "./resume.ts";
-import { ChangedError, persistently, type RetryLimits, retryAfter } from "./retry.ts";
+import { ChangedError, persistently, retryAfter } from "./retry.ts";
 import type { Origin } from "./spool-state.ts";
-
-export interface JobLimits extends HttpLimits, RetryLimits {
-  readonly mainBytes: number;
-  readonly sideBytes: number;
-  /** Of what a file has in it, unpacked. */
-  readonly contentBytes: number;
-  readonly parallel: ParallelLimits;
-}
-
-export const JOB_LIMITS: JobLimits = {
-  ...HTTP_LIMITS,
-  tries: 7,
-  firstPauseMs: 500,
-  progressBytes: 64 << 10,
-  mainBytes: 64 * 1024 ** 3,
-  sideBytes: 1 << 20,
-  contentBytes: 64 * 1024 ** 3,
-  parallel: PARALLEL_LIMITS,
-};
 
 const TRY_AGAIN: ReadonlySet<number> = new Set([408, 425, 429, 500, 502, 503, 504]);
 
@@ -55,9 +29,6 @@ export function announced({ headers }: HttpReply): number | null {
   const text = headers.get("content-length");
   return text !== null && /^\d{1,15}$/.test(text) ? Number(text) : null;
 }
-
-/** How a request is made: with credentials where a server wants some. */
-export type Get = (url: string, request: HttpRequest) => Promise<HttpReply>;
 
 export function tooLarge(): ErrnoError {
   return new ErrnoError("EFBIG", "File overly large, refusing.");

@@ -2,24 +2,8 @@
 // connections of their own while the first one does its part. Whatever goes wrong with them costs time, never content.
 import { log } from "../program/log.ts";
 import type { Destination } from "./destination.ts";
-import type { Get, JobLimits } from "./job.ts";
-
-export interface ParallelLimits {
-  /** Files below this come on one connection. */
-  readonly fromBytes: number;
-  /** So much comes on one connection first, to see how fast it is. */
-  readonly trialBytes: number;
-  /** From this rate on one connection is enough. */
-  readonly fastBytesPerSecond: number;
-  readonly connections: number;
-}
-
-export const PARALLEL_LIMITS: ParallelLimits = {
-  fromBytes: 256 << 20,
-  trialBytes: 16 << 20,
-  fastBytesPerSecond: 64 << 20,
-  connections: 4,
-};
+import type { Get } from "./http.ts";
+import type { JobLimits } from "./limits.ts";
 
 interface Part {
   readonly start: number;

@@ -7,8 +7,9 @@ import type { Fd } from "../../kernel/file/fd.ts";
 import { openForeign, readForeign } from "../../kernel/file/foreign-file.ts";
 import type { LinkPolicy } from "../../kernel/file/status.ts";
 import { readChunks } from "../stream/archive.ts";
-import { type HttpReply, httpGet } from "./http.ts";
-import { announced, type Get, JOB_LIMITS, type JobLimits, refuseStatus, requireWhole, tooLarge } from "./job.ts";
+import { type Get, type HttpReply, httpGet } from "./http.ts";
+import { announced, refuseStatus, requireWhole, tooLarge } from "./job.ts";
+import { JOB_LIMITS, type JobLimits } from "./limits.ts";
 import { persistently } from "./retry.ts";
 import { isFileUrl } from "./url.ts";
 

@@ -3,7 +3,7 @@
 // (CVE-2020-15157).
 import { ErrnoError } from "../../base/error.ts";
 import { type HttpReply, type HttpRequest, httpGet } from "../download/http.ts";
-import { JOB_LIMITS } from "../download/job.ts";
+import { JOB_LIMITS } from "../download/limits.ts";
 import { fetchSide } from "../download/small-file.ts";
 import { log } from "../program/log.ts";
 import { type Challenge, parseChallenges } from "./challenge.ts";

@@ -3,7 +3,7 @@ import { ErrnoError } from "../../base/error.ts";
 import { formatBytes, formatSpan } from "../../base/format.ts";
 import { isDownloadUrl, VERIFY_MODES, type VerifyMode } from "../../base/vocabulary/transfer.ts";
 import { type Fd, openPath, reopen } from "../../kernel/file/fd.ts";
-import { JOB_LIMITS, type JobLimits } from "../download/job.ts";
+import { JOB_LIMITS, type JobLimits } from "../download/limits.ts";
 import { isClearSigned, keyringFiles, readKeyring } from "../download/signature.ts";
 import { fetchSide, fetchSideInto, sinkOf } from "../download/small-file.ts";
 import { fetchListSignature, fetchSums, isList } from "../download/sums.ts";

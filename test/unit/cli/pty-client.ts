@@ -2,7 +2,8 @@
 // hands out. SIGUSR2 plays the end of the machine.
 
 import { runMachinectl } from "../../../src/cli/program/machinectl.ts";
-import { type Ports, processPorts } from "../../../src/cli/session/ports.ts";
+import type { Ports } from "../../../src/cli/session/ports.ts";
+import { processPorts } from "../../../src/cli/session/process-ports.ts";
 import { Fd } from "../../../src/kernel/file/fd.ts";
 
 const TERMINAL = "/dev/pts/9";

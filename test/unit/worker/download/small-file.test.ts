@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import { gzipSync } from "node:zlib";
 import type { HttpReply } from "../../../../src/worker/download/http.ts";
-import { JOB_LIMITS } from "../../../../src/worker/download/job.ts";
+import { JOB_LIMITS } from "../../../../src/worker/download/limits.ts";
 import { fetchSideInto } from "../../../../src/worker/download/small-file.ts";
 
 const LIMITS = { ...JOB_LIMITS, sideBytes: 4 << 20, tries: 3, firstPauseMs: 0 };

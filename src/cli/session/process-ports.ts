@@ -1,0 +1,59 @@
+// The ports of a real process. Costly modules are loaded on first use, so that `list` starts fast.
+import { existsSync, fstatSync, writeSync } from "node:fs";
+import { ErrnoError } from "../../base/error.ts";
+import { waitForInterrupt } from "./interrupt.ts";
+import type { Ports } from "./ports.ts";
+
+/** Character devices that are terminals: consoles and serial lines, /dev/tty, pseudo terminals (devices.txt). */
+function isTerminalMajor(major: number): boolean {
+  return major === 4 || major === 5 || (major >= 136 && major <= 143);
+}
+
+const MEMORY_MAJOR = 1;
+
+/**
+ * isatty(3). Loading node:tty takes as long as half of a short command: it is asked only about rare character devices,
+ * neither a usual terminal nor one like /dev/null.
+ */
+function isTerminal(fd: number): boolean {
+  try {
+    const status = fstatSync(fd);
+    if (!status.isCharacterDevice()) return false;
+    const major = (status.rdev >> 8) & 0xfff;
+    if (isTerminalMajor(major) || major === MEMORY_MAJOR) return major !== MEMORY_MAJOR;
+    return process.getBuiltinModule("node:tty").isatty(fd);
+  } catch {
+    return false;
+  }
+}
+
+/** The ports of a real process. */
+export function processPorts(): Ports {
+  return {
+    env: process.env,
+    euid: process.geteuid?.() ?? 0,
+    account: async () => (await import("../../kernel/process/account.ts")).ownAccount(),
+    isTty: isTerminal,
+    ttyColumns: () => process.stdout.columns,
+    writeSome: (fd, bytes) => writeSync(fd, bytes),
+    nowUsec: () => BigInt(Date.now()) * 1000n,
+    zone: async () => (await import("../format/time-zone.ts")).localZone(process.env["TZ"]),
+    connectBus: async (target) => (await import("../../ipc/bus/client.ts")).connectBus(target),
+    connectVarlink: async (path) => (await import("../../ipc/varlink/connect.ts")).connectVarlink(path),
+    connectPlainVarlink: async (path) => {
+      // Managers before 256 have no such socket: no need to load the client to find that out.
+      if (!existsSync(path)) throw new ErrnoError("ENOENT", `connect "${path}"`);
+      return (await import("../../ipc/varlink/plain.ts")).connectPlainVarlink(path);
+    },
+    processName: async (pid) => (await import("./local-names.ts")).localProcessName(pid),
+    interfaceName: async (ifindex) => (await import("./local-names.ts")).localInterfaceName(ifindex),
+    localProcesses: async (unit, leader) => (await import("./local-processes.ts")).localProcesses(unit, leader),
+    run: async (command) => (await import("./child.ts")).runChild(command),
+    startPager: async (candidates) => (await import("./child.ts")).startPagerChild(candidates),
+    startAgent: async (command) => (await import("./agent-child.ts")).startAgentChild(command),
+    openFile: async (file, use = "read") => (await import("./file-access.ts")).openUserFile(file, use),
+    interrupted: waitForInterrupt,
+    isThere: existsSync,
+    readText: async (path) => (await import("./child.ts")).readTextFile(path),
+  };
+}

@@ -1,0 +1,7 @@
+// What an installation consists of, as data.
+
+/** One thing that a host is to have. A program is a copy of the running executable. */
+export type Wanted =
+  | { readonly kind: "program"; readonly path: string }
+  | { readonly kind: "link"; readonly path: string; readonly target: string }
+  | { readonly kind: "file"; readonly path: string; readonly text: string };

@@ -1,0 +1,39 @@
+// How much, how long and how often: the limits of one download.
+import { HTTP_LIMITS, type HttpLimits } from "./http.ts";
+import type { RetryLimits } from "./retry.ts";
+
+export interface ParallelLimits {
+  /** Files below this come on one connection. */
+  readonly fromBytes: number;
+  /** So much comes on one connection first, to see how fast it is. */
+  readonly trialBytes: number;
+  /** From this rate on one connection is enough. */
+  readonly fastBytesPerSecond: number;
+  readonly connections: number;
+}
+
+const PARALLEL_LIMITS: ParallelLimits = {
+  fromBytes: 256 << 20,
+  trialBytes: 16 << 20,
+  fastBytesPerSecond: 64 << 20,
+  connections: 4,
+};
+
+export interface JobLimits extends HttpLimits, RetryLimits {
+  readonly mainBytes: number;
+  readonly sideBytes: number;
+  /** Of what a file has in it, unpacked. */
+  readonly contentBytes: number;
+  readonly parallel: ParallelLimits;
+}
+
+export const JOB_LIMITS: JobLimits = {
+  ...HTTP_LIMITS,
+  tries: 7,
+  firstPauseMs: 500,
+  progressBytes: 64 << 10,
+  mainBytes: 64 * 1024 ** 3,
+  sideBytes: 1 << 20,
+  contentBytes: 64 * 1024 ** 3,
+  parallel: PARALLEL_LIMITS,
+};
