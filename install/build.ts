@@ -8,7 +8,7 @@ import { basename, dirname, join } from "node:path";
 const top = dirname(import.meta.dir);
 
 /** The arguments of `bun build` for one target file. The second entry point is a worker thread. */
-export function buildArguments(outfile: string, nssModule: string): string[] {
+function buildArguments(outfile: string, nssModule: string): string[] {
   return [
     "build",
     "--compile",

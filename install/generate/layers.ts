@@ -14,7 +14,7 @@ interface Folder {
 const SERVICE = ["base", "api", "kernel", "registry", "ipc", "daemon"];
 
 /** The folders, the lowest first: each may import only what stands before it. */
-export const FOLDERS: Readonly<Record<string, Folder>> = {
+const FOLDERS: Readonly<Record<string, Folder>> = {
   base: {
     holds: "names, ids, errors, texts and formats: pure values",
     folders: [],
@@ -167,7 +167,7 @@ const ROOMS: Readonly<Record<string, string>> = {
 };
 
 /** Packages that only some files may import. */
-export const DOORS: readonly RestrictedPackage[] = [
+const DOORS: readonly RestrictedPackage[] = [
   { module: "bun:ffi", files: ["kernel/**"], message: "Only src/kernel reaches the kernel through FFI" },
   {
     module: "dbus-next",

@@ -15,7 +15,7 @@ function roff(text: string): string {
 }
 
 /** The texts of a `.verbs` file: `## NAME`, then lines of roff. */
-export function parseTexts(file: string): Map<string, string> {
+function parseTexts(file: string): Map<string, string> {
   const texts = new Map<string, string>();
   for (const part of file.split(/^## /m).slice(1)) {
     const end = part.indexOf("\n");

@@ -1,26 +1,7 @@
-// The standard interfaces that every object carries, and LogControl1 (org.freedesktop.LogControl1(5)).
+// The standard interface of properties as clients call it, and LogControl1 (org.freedesktop.LogControl1(5)).
 import { defineBusInterface } from "./table.ts";
 
 export const LOG_CONTROL_PATH = "/org/freedesktop/LogControl1";
-
-export const Peer = defineBusInterface({
-  name: "org.freedesktop.DBus.Peer",
-  methods: {
-    Ping: { in: {}, out: {}, access: "everyone", doc: "Answers." },
-    GetMachineId: { in: {}, out: { machine_uuid: "s" }, access: "everyone", doc: "The host's machine id." },
-  },
-  properties: {},
-  signals: {},
-});
-
-export const Introspectable = defineBusInterface({
-  name: "org.freedesktop.DBus.Introspectable",
-  methods: {
-    Introspect: { in: {}, out: { xml_data: "s" }, access: "everyone", doc: "What stands at a path, as XML." },
-  },
-  properties: {},
-  signals: {},
-});
 
 export const Properties = defineBusInterface({
   name: "org.freedesktop.DBus.Properties",

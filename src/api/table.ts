@@ -64,7 +64,7 @@ export interface BusProperty {
   readonly doc: string;
 }
 
-export interface BusSignal {
+interface BusSignal {
   readonly args: Arguments;
   readonly doc: string;
 }

@@ -5,7 +5,7 @@
 import type { JsonObject } from "../base/json.ts";
 import type { Access } from "./access.ts";
 
-export type VarlinkType = string;
+type VarlinkType = string;
 export type VarlinkFields = Readonly<Record<string, VarlinkType>>;
 
 export interface VarlinkMethod {
@@ -26,7 +26,7 @@ export interface VarlinkMethod {
  * One sentence about everything that a description names, for `varlinkctl introspect`. A field or value is looked up as
  * `Owner.name` (owner: its method, type or error) and then as `name` alone.
  */
-export interface VarlinkNotes {
+interface VarlinkNotes {
   readonly types?: Readonly<Record<string, string>>;
   /** Parameters, members of structures, and values of enumerations. */
   readonly fields: Readonly<Record<string, string>>;

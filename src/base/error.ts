@@ -4,7 +4,7 @@
 import { errnoName, errnoNumber } from "./errno.ts";
 
 /** One kind of failure: what it is called on each transport, and the errno a C client makes of it. */
-export interface ErrorRow {
+interface ErrorRow {
   readonly errno: string;
   readonly bus: string;
   readonly varlink: string;
@@ -97,7 +97,7 @@ export const ERRORS = {
 export type ErrorCode = keyof typeof ERRORS;
 
 /** errno name → standard D-Bus error name (sd-bus's table; everything else is `System.Error.<NAME>`). */
-export const BUS_ERROR_OF_ERRNO: Readonly<Record<string, string>> = {
+const BUS_ERROR_OF_ERRNO: Readonly<Record<string, string>> = {
   ENOMEM: `${DBUS}.NoMemory`,
   EPERM: `${DBUS}.AccessDenied`,
   EACCES: `${DBUS}.AccessDenied`,

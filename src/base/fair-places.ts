@@ -1,7 +1,7 @@
 // Limits how many callers hold a place at a time, in all and for each of them; the waiting callers take turns.
 import { MachinedError } from "./error.ts";
 
-export interface PlaceLimits {
+interface PlaceLimits {
   /** How many places there are. */
   readonly all: number;
   /** How many of them one may have. */

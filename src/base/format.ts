@@ -13,7 +13,7 @@ const YEAR = 31_557_600n * SECOND;
 export const UINT64_MAX = 0xffff_ffff_ffff_ffffn;
 
 /** What a time zone says about one moment: offset from UTC, and the short name to print. */
-export interface ZoneOffset {
+interface ZoneOffset {
   readonly offsetSeconds: number;
   readonly abbreviation: string;
 }

@@ -7,7 +7,7 @@ export type JsonValue = null | boolean | number | bigint | string | JsonValue[] 
 
 const MAX_DEPTH = 128;
 
-export interface ParsedJson {
+interface ParsedJson {
   readonly value: JsonValue;
   /** Keys that stand twice in an object below the outermost one; the outermost may have none (SyntaxError). */
   readonly duplicates: readonly string[];

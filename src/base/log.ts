@@ -26,7 +26,7 @@ const KINDS: Readonly<Record<LogLevel, LogType>> = {
   debug: "debug",
 };
 
-export type Prefix = "priority" | "none";
+type Prefix = "priority" | "none";
 
 /** Writes lines with the given prefix; `write` takes whole lines. */
 export class LineLog {

@@ -1,6 +1,6 @@
 // Enumerations as tables of spellings: one declaration parses, formats and lists.
 
-export interface StringTable<Value extends string> {
+interface StringTable<Value extends string> {
   readonly values: readonly Value[];
   /** The value spelled `text`, or undefined. Case counts. */
   parse(text: string): Value | undefined;

@@ -2,7 +2,7 @@
 import { type OptionTable, parseOptions } from "../base/getopt.ts";
 import type { ScopeKind } from "./scope.ts";
 
-export type Command =
+type Command =
   | { readonly kind: "run"; readonly scope: ScopeKind }
   | { readonly kind: "help" }
   | { readonly kind: "version" }

@@ -46,13 +46,13 @@ export interface Asking {
   onGone(handler: () => void): () => void;
 }
 
-export interface Decision {
+interface Decision {
   readonly authorized: boolean;
   readonly challenge: boolean;
   readonly details: ReadonlyMap<string, string>;
 }
 
-export interface AuthorityOptions {
+interface AuthorityOptions {
   /** Other times than usual, for tests. */
   readonly deadlineMs?: { readonly people: number; readonly rules: number };
   readonly cancelGraceMs?: number;

@@ -1,5 +1,7 @@
 // What a daemon knows of its host: the machine id, and the release of its systemd.
+
 import { readFileSync } from "node:fs";
+import { SYSTEMD1_NAME, SYSTEMD1_PATH } from "../api/systemd1.ts";
 import { errnoNameOf } from "../base/error.ts";
 import type { Variant } from "../base/variant.ts";
 import type { BusCall } from "../ipc/bus/connection.ts";
@@ -15,12 +17,12 @@ export function hostId(): string {
 }
 
 const VERSION_CALL: BusCall = {
-  destination: "org.freedesktop.systemd1",
-  path: "/org/freedesktop/systemd1",
+  destination: SYSTEMD1_NAME,
+  path: SYSTEMD1_PATH,
   interface: "org.freedesktop.DBus.Properties",
   member: "Get",
   signature: "ss",
-  body: ["org.freedesktop.systemd1.Manager", "Version"],
+  body: [`${SYSTEMD1_NAME}.Manager`, "Version"],
 };
 
 /** The release of the service manager ("252.39-1" → 252), asked through `call`; null where none answers. */

@@ -2,7 +2,7 @@
 
 const USUAL_LIMIT_MS = 30_000;
 
-export interface IdleOptions {
+interface IdleOptions {
   /** How long the daemon must be idle before it ends; null: it never ends for want of work. */
   readonly afterMs: number | null;
   /** Whether there is nothing to do now. */

@@ -126,7 +126,7 @@ export class DaemonLog implements Log, LogControlState {
 }
 
 /** The journal's native protocol: KEY=VALUE lines; a value with a line end is written with its length. */
-export function encodeEntry(fields: Fields): Buffer {
+function encodeEntry(fields: Fields): Buffer {
   const parts: Buffer[] = [];
   for (const [key, value] of Object.entries(fields)) {
     if (!value.includes("\n")) parts.push(Buffer.from(`${key}=${value}\n`));

@@ -23,7 +23,7 @@ function branch(interfaces: readonly BoundInterface[], children: () => readonly 
   return { interfaces, subject: null, children };
 }
 
-export interface TreeRoot {
+interface TreeRoot {
   /** The path of the manager, right below /org/freedesktop. */
   readonly path: string;
   readonly manager: BoundInterface;

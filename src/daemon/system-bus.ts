@@ -19,7 +19,7 @@ const NAME_POLL_MS = 50;
 /** A flag of RequestName(): fail instead of waiting for the name. */
 const DO_NOT_QUEUE = 4;
 
-export interface SystemBusEvents {
+interface SystemBusEvents {
   /** The daemon owns its name. Calls that have come since then are answered when this is done. */
   connected(bus: BusClient): Promise<void>;
 }

@@ -33,7 +33,7 @@ export interface EnterRequest {
 }
 
 /** How enter.c is called. */
-export interface EnterCommand {
+interface EnterCommand {
   readonly args: readonly string[];
   /** Each assignment behind "=": to enter.c and its C library the variables mean nothing. */
   readonly environment: readonly string[];

@@ -5,7 +5,7 @@ import type { RunningCommand } from "../exec/run.ts";
 const LIMITS = { all: 256, user: 32 } as const;
 
 /** A place for one command: taken before anybody is asked for permission, left when the command has ended. */
-export interface CommandPlace extends Disposable {
+interface CommandPlace extends Disposable {
   /** From now on signals reach the command; those that came earlier are sent now. */
   started(command: RunningCommand): void;
 }

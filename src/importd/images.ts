@@ -10,7 +10,7 @@ function searchPath(daemon: ImportDaemon, imageClass: ImageClass): readonly stri
   return IMAGE_SEARCH_PATHS[imageClass];
 }
 
-export interface ListedImage {
+interface ListedImage {
   readonly class: ImageClass;
   readonly image: Image;
 }

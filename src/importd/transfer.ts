@@ -25,7 +25,7 @@ const SIGCONT = 18;
 const PATIENCE = 3;
 
 /** What a transfer tells those who follow it. */
-export interface TransferEvents {
+interface TransferEvents {
   log(transfer: Transfer, line: LogLine): void;
   progress(transfer: Transfer): void;
   ended(transfer: Transfer, result: TransferResult, status: ExitStatus): void;

@@ -7,12 +7,12 @@ import { peerCredentials, peerPidFd } from "../kernel/socket/unix.ts";
 import { SyscallError } from "../kernel/syscall/sys.ts";
 
 /** The part of a connection to a bus that its broker answers. */
-export interface Broker {
+interface Broker {
   driver(member: string, signature: string, body: readonly unknown[]): Promise<unknown[]>;
 }
 
 /** How polkit is told whom it is asked about. */
-export type Subject =
+type Subject =
   | { readonly kind: "bus-name"; readonly name: string }
   /** The process that `openProcess()` opens. */
   | { readonly kind: "process" };

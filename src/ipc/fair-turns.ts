@@ -2,7 +2,7 @@
 // user that waits gets a slice. A single caller never notices: its work is done at once.
 
 /** Does one piece of work, and says whether there is more. Never throws. */
-export type Task = () => boolean;
+type Task = () => boolean;
 
 /** What one user may use of a turn before others are looked after. One piece of work is done even if it takes longer. */
 const SLICE_MS = 4;

@@ -8,7 +8,7 @@ import { FairTurns } from "./fair-turns.ts";
 
 const MIB = 1 << 20;
 
-export interface PeerLimits {
+interface PeerLimits {
   readonly connections: number;
   readonly bytes: number;
   readonly descriptors: number;

@@ -9,7 +9,7 @@ export function mountsBelow(path: string): string[] {
 }
 
 /** The mount points in a given mountinfo; blanks and backslashes are written there as `\040` and the like. */
-export function mountPoints(text: string): string[] {
+function mountPoints(text: string): string[] {
   const points: string[] = [];
   for (const line of text.split("\n")) {
     const point = line.split(" ", 5)[4];

@@ -15,7 +15,7 @@ import type { Log } from "./ports.ts";
 /** A value that goes through JSON. */
 export type Plain = null | boolean | number | string | readonly Plain[] | { readonly [key: string]: Plain };
 
-export interface OperationRequest {
+interface OperationRequest {
   /** An entry of the table in src/worker/main.ts. */
   readonly program: string;
   readonly args: readonly string[];

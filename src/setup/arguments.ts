@@ -1,7 +1,7 @@
 // The options of `machined install` and `machined uninstall`.
 import { type OptionTable, parseOptions } from "../base/getopt.ts";
 
-export interface Arguments {
+interface Arguments {
   readonly root: string;
   readonly flags: ReadonlySet<string>;
 }

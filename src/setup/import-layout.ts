@@ -14,7 +14,7 @@ import type { Host } from "./host.ts";
 import { missingActions } from "./polkit.ts";
 import type { Wanted } from "./wanted.ts";
 
-export const IMPORT_UNIT = "/etc/systemd/system/systemd-importd.service";
+const IMPORT_UNIT = "/etc/systemd/system/systemd-importd.service";
 export const IMPORT_SOCKET_UNIT = "/etc/systemd/system/systemd-importd.socket";
 
 const OWN = "/usr/local/lib/machined";

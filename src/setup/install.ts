@@ -28,7 +28,7 @@ distribution is overwritten; 'machined uninstall' brings back what was there bef
   -h --help    show this help
 `;
 
-export interface InstallOptions {
+interface InstallOptions {
   readonly host: Host;
   /** The executable to put there. */
   readonly source: string;

@@ -10,7 +10,7 @@ import { SetupError } from "./setup-error.ts";
 import type { Wanted } from "./wanted.ts";
 
 /** `save`: the file is ours, but was edited since; the edited one is kept under another name. */
-export type Action = "make" | "keep" | "replace" | "save";
+type Action = "make" | "keep" | "replace" | "save";
 
 export interface Step {
   readonly wanted: Wanted;

@@ -22,7 +22,7 @@ Removes what 'machined install' made.
   -h --help    show this help
 `;
 
-export interface UninstallOptions {
+interface UninstallOptions {
   readonly host: Host;
   readonly now: boolean;
   readonly say: Say;

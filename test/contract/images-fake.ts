@@ -9,7 +9,7 @@ const MAX = 0xffff_ffff_ffff_ffffn;
 const PATH = "/org/freedesktop/machine1/image/";
 const DBUS = "org.freedesktop.DBus.Error.";
 
-export interface FakeImage {
+interface FakeImage {
   name: string;
   readonly path: string;
   readonly type: "directory" | "raw";

@@ -1,11 +1,8 @@
 // Disk images with a GPT, made byte by byte.
 
 export const ROOT_X64 = "4f68bce3-e8cd-4db1-96e7-fbcaf984b709";
-export const ROOT_ARM64 = "b921b045-1df0-41c3-af44-4c6f280d3fae";
-export const USR_X64 = "8484680c-9521-48c6-9c11-b0720656f69e";
-export const ROOT_HERE = process.arch === "arm64" ? ROOT_ARM64 : ROOT_X64;
 
-export interface NewPartition {
+interface NewPartition {
   readonly type: string;
   readonly label: string;
   readonly sectors?: number;

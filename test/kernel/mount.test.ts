@@ -9,9 +9,9 @@ rootTest("a mount is cloned, restricted, attached and taken away, without a trac
     import { mkdirSync, readFileSync, writeFileSync, existsSync } from "node:fs";
     import * as mount from "./kernel/mount/mount.ts";
     import { openPath } from "./kernel/file/fd.ts";
+    import { mountFileSystem, unshareMountNamespace } from ${JSON.stringify(join(import.meta.dir, "../lib/kernel-calls.ts"))};
     const base = ${JSON.stringify(directory)};
-    mount.unshareMountNamespace();
-    mount.setPropagation("/", "slave");
+    unshareMountNamespace();
     for (const name of ["from", "to", "tmp"]) mkdirSync(base + "/" + name);
     writeFileSync(base + "/from/file", "content");
     using source = openPath(base + "/from", "path");
@@ -27,7 +27,7 @@ rootTest("a mount is cloned, restricted, attached and taken away, without a trac
     try { mount.unmount(base + "/from"); } catch (error) { console.log(error.errnoName); }
     mount.unmount(base + "/to", "lazy");
     console.log(existsSync(base + "/to/file"));
-    mount.mountFileSystem("tmpfs", "tmpfs", base + "/tmp", "size=1m");
+    mountFileSystem("tmpfs", "tmpfs", base + "/tmp", "size=1m");
     writeFileSync(base + "/tmp/inside", "x");
   `);
   expect(stderr).toBe("");

@@ -12,7 +12,8 @@ import {
 } from "../../src/kernel/process/namespace.ts";
 import { PidRef } from "../../src/kernel/process/pidref.ts";
 import { dumpAddresses, openAddressSocket } from "../../src/kernel/socket/netlink.ts";
-import { connectUnix, listenAbstract } from "../../src/kernel/socket/unix.ts";
+import { connectUnix } from "../../src/kernel/socket/unix.ts";
+import { listenAbstract } from "../lib/kernel-calls.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
 import { expectNothingLeft, MANY, openDescriptors, rootTest, scratchDirectory, startNamespaced } from "./support.ts";
 

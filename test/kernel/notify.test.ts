@@ -82,7 +82,7 @@ test("inherited sockets are taken once, only by the process they are meant for",
     const script = ${JSON.stringify(`
       process.env.LISTEN_PID = String(process.pid);
       const { listenFds } = await import("${join(import.meta.dir, "../../src/kernel/socket/notify.ts")}");
-      const { isListening } = await import("${join(import.meta.dir, "../../src/kernel/socket/unix.ts")}");
+      const { isListening } = await import("${join(import.meta.dir, "../lib/kernel-calls.ts")}");
       const { sys } = await import("${join(import.meta.dir, "../../src/kernel/syscall/sys.ts")}");
       for (const { fd, name } of listenFds()) console.log(fd.number, name, isListening(fd), sys("fcntl", fd.number, 1), process.env.LISTEN_FDNAMES);
       console.log(listenFds().length);

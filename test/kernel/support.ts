@@ -72,7 +72,7 @@ export function openDescriptors(): number {
   return readdirSync("/proc/self/fd").length;
 }
 
-export interface Namespaced extends AsyncDisposable {
+interface Namespaced extends AsyncDisposable {
   readonly pid: number;
 }
 

@@ -8,8 +8,6 @@ import {
   connectThroughFd,
   connectUnix,
   datagramSocket,
-  isListening,
-  listenAbstract,
   listenUnix,
   passCredentials,
   peerCredentials,
@@ -22,6 +20,7 @@ import {
   unixAddress,
 } from "../../src/kernel/socket/unix.ts";
 import { pin } from "../../src/kernel/syscall/mem.ts";
+import { isListening, listenAbstract } from "../lib/kernel-calls.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
 import { expectNothingLeft, MANY, openDescriptors, scratchDirectory, targetOf } from "./support.ts";
 

@@ -7,7 +7,7 @@ import { openPath } from "../../src/kernel/file/fd.ts";
 import type { UntarOptions } from "../../src/worker/tar/untar.ts";
 import { Unpacker } from "../../src/worker/tar/untar-unpacker.ts";
 
-export interface Unpacked {
+interface Unpacked {
   readonly top: string;
   readonly error: (Error & { errnoName?: string }) | null;
 }

@@ -23,7 +23,7 @@ export const WAIT_FOR =
   `wait_for() { local end=$((SECONDS + ${WAIT_MS / 1000})); until "$@"; do ` +
   '[ "$SECONDS" -lt "$end" ] || { echo "waited in vain for: $*"; return 1; }; sleep .1; done; }; ';
 
-export interface Outcome {
+interface Outcome {
   readonly code: number;
   readonly output: string;
 }

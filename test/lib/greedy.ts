@@ -48,7 +48,7 @@ export class GreedyPeer implements AsyncDisposable {
   }
 }
 
-export interface Resources {
+interface Resources {
   readonly descriptors: number;
   readonly children: number;
   readonly memoryMib: number;
@@ -91,7 +91,7 @@ const PATIENCE_MS = 100;
 const PATIENCE_TIMES = 20;
 const RECOVERY_MS = 30_000;
 
-export interface Ordeal {
+interface Ordeal {
   readonly pid: number;
   /** Another caller's call. */
   ask(): Promise<unknown>;

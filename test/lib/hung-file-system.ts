@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { watch } from "../../src/kernel/event/poller.ts";
 import { readSome, writeSome } from "../../src/kernel/file/byte-io.ts";
 import { Fd } from "../../src/kernel/file/fd.ts";
-import { mountFileSystem, unmount } from "../../src/kernel/mount/mount.ts";
+import { unmount } from "../../src/kernel/mount/mount.ts";
+import { mountFileSystem } from "./kernel-calls.ts";
 
 const FUSE_INIT = 26;
 /** struct fuse_in_header: 0 len, 4 opcode, 8 unique; struct fuse_out_header: 0 len, 4 error, 8 unique. */

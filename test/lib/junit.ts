@@ -1,6 +1,6 @@
 // Reads the JUnit files that `bun test` writes: enough of XML for that one writer.
 
-export interface TestCase {
+interface TestCase {
   readonly name: string;
   readonly file: string;
   readonly outcome: "passed" | "failed" | "skipped";

@@ -13,7 +13,7 @@ const SYSTEMD = "org.freedesktop.systemd1";
 const SYSTEMD_OWNER = ":1.0";
 
 /** A question to polkit that waits for its answer. */
-export interface Question {
+interface Question {
   readonly subject: readonly [string, ReadonlyMap<string, Variant>];
   readonly action: string;
   readonly details: ReadonlyMap<string, string>;
@@ -23,7 +23,7 @@ export interface Question {
   answer(authorized: boolean, details?: Readonly<Record<string, string>>): void;
 }
 
-export interface PlayedCall {
+interface PlayedCall {
   readonly path: string;
   readonly interface: string;
   readonly member: string;

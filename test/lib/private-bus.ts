@@ -58,14 +58,14 @@ export class TestBus implements AsyncDisposable {
 
 const SYSTEMD = "org.freedesktop.systemd1";
 
-export interface ScopeCall {
+interface ScopeCall {
   readonly unit: string;
   readonly mode: string;
   readonly properties: ReadonlyMap<string, Variant>;
 }
 
 /** What the played manager does with a scope: refuse it with an error, or answer with a job that ends so. */
-export type Answer =
+type Answer =
   | { readonly error: [string, string] }
   | { readonly result: string; readonly signalFirst?: boolean; readonly isHeld?: boolean }
   | "silence";

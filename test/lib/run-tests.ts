@@ -22,7 +22,7 @@ export function forwardSignals(): void {
   }
 }
 
-export interface RunOptions {
+interface RunOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly timeoutMs?: number;
   /** Stands before each line of output, where several run at once. */

@@ -3,7 +3,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 
-export interface SilentFileSystem extends Disposable {
+interface SilentFileSystem extends Disposable {
   readonly path: string;
   /** Settles when something waits for it. */
   readonly asked: Promise<unknown>;

@@ -90,15 +90,6 @@ export async function finished(child: ReturnType<typeof startWorker>): Promise<R
   return { code: await child.exited, log, stdout: Buffer.from(stdout) };
 }
 
-/** Stops a process in the middle of what it does, as soon as `condition` is true. */
-export function stopWhen(pid: number, condition: () => boolean): void {
-  const deadline = performance.now() + 20_000;
-  while (!condition()) {
-    if (performance.now() > deadline) throw new Error("Waited in vain for the moment to stop");
-  }
-  process.kill(pid, "SIGSTOP");
-}
-
 /** How many regular files a tree has. */
 export function filesIn(path: string): number {
   return Number(Bun.spawnSync(["sh", "-c", `find '${path}' -type f | wc -l`]).stdout.toString());

@@ -133,7 +133,7 @@ export function transfersOf(host: ImageHost, server: FaultyServer): Operation[] 
   ];
 }
 
-export interface End {
+interface End {
   /** How long it ran, in milliseconds. */
   readonly ran: number;
   readonly code: number | null;

@@ -19,7 +19,7 @@ const PLAYED = {
   SYSTEMD_EXPORT_PATH: WORKER,
 };
 
-export interface TransferEvent {
+interface TransferEvent {
   readonly member: string;
   readonly path: string;
   readonly body: unknown[];

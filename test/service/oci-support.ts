@@ -8,7 +8,7 @@ import type { FaultyServer } from "./pull-support.ts";
 
 const OCI = "application/vnd.oci.image";
 
-export interface Blob {
+interface Blob {
   readonly bytes: Buffer<ArrayBuffer>;
   readonly mediaType: string;
 }
@@ -17,7 +17,7 @@ export function digestOf(bytes: Buffer): string {
   return `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
 }
 
-export interface Layer extends Blob {
+interface Layer extends Blob {
   readonly plain: Buffer;
 }
 

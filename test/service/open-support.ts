@@ -71,7 +71,7 @@ export class TestMachine implements AsyncDisposable {
   }
 }
 
-export interface StartedUnit {
+interface StartedUnit {
   readonly unit: string;
   readonly mode: string;
   readonly properties: ReadonlyMap<string, Variant>;

@@ -60,7 +60,7 @@ export function bytesOf(body: Buffer | string): Uint8Array<ArrayBuffer> {
   return new Uint8Array(Buffer.from(body));
 }
 
-export function ranged(request: Request, page: Page): Response {
+function ranged(request: Request, page: Page): Response {
   const body = Buffer.from(page.body ?? "");
   const match = /^bytes=(\d+)-(\d*)$/.exec(request.headers.get("range") ?? "");
   const validator = request.headers.get("if-range");

@@ -7,4 +7,3 @@ export type MachineClass = (typeof MACHINE_CLASSES.values)[number];
 
 /** The receivers of a signal. */
 export const KILL_WHOM = defineStringTable(["leader", "supervisor", "all"]);
-export type KillWhom = (typeof KILL_WHOM.values)[number];

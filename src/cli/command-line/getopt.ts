@@ -22,7 +22,7 @@ export interface OptionRow<S, C> extends getopt.OptionRow<S, C> {
 /** Options by their long names. `S` are the settings they change, `C` is what they need from outside for that. */
 export type OptionTable<S, C> = Readonly<Record<string, OptionRow<S, C>>>;
 
-export interface ParseRules<S, C> extends Omit<getopt.ParseRules<S, C>, "fail"> {
+interface ParseRules<S, C> extends Omit<getopt.ParseRules<S, C>, "fail"> {
   readonly program: string;
 }
 

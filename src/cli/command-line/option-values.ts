@@ -106,7 +106,7 @@ const SPAN_UNITS_MS: Readonly<Record<string, number>> = {
 };
 
 /** A span like systemd.time(7) has them: `90`, `1.5s`, `2min 30s`; in milliseconds, or undefined. */
-export function parseSpanMs(text: string): number | undefined {
+function parseSpanMs(text: string): number | undefined {
   let total = 0;
   const rest = text.trim().replace(/(\d+(?:\.\d+)?)\s*([a-z]*)\s*/g, (whole, number: string, unit: string) => {
     const factor = SPAN_UNITS_MS[unit === "" ? "s" : unit];

@@ -30,7 +30,7 @@ export type WordKind =
   | "free";
 
 /** A word after the verb. */
-export interface WordRow {
+interface WordRow {
   readonly type: "positional";
   readonly required: boolean;
   /** Whether more words of the same kind may follow. */

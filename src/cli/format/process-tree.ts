@@ -76,7 +76,7 @@ export function processTree(
   return { root: isEmpty ? null : grow(root), elsewhere: elsewhere.sort((a, b) => a.pid - b.pid) };
 }
 
-export interface TreeForm {
+interface TreeForm {
   readonly terminal: Terminal;
   readonly prefix: string;
   /** Columns for tree and command together; null: commands are printed whole. */

@@ -5,8 +5,8 @@ const NAMES = [
   ..."TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS".split(" "),
 ];
 
-export const SIGRTMIN = 34;
-export const SIGRTMAX = 64;
+const SIGRTMIN = 34;
+const SIGRTMAX = 64;
 
 /** SIGINT: what makes the init of a container reboot. */
 export const SIGINT = 2;

@@ -26,7 +26,7 @@ export interface Table {
   readonly rows: readonly (readonly Cell[])[];
 }
 
-export interface TableForm {
+interface TableForm {
   readonly terminal: Terminal;
   readonly heading: boolean;
   /** The width to keep to; null: as wide as the data. */

@@ -6,7 +6,7 @@ import { own } from "./own-sequence.ts";
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** How many colours are used. */
-export type ColorMode = "off" | "16" | "256" | "24bit";
+type ColorMode = "off" | "16" | "256" | "24bit";
 
 /** Escape sequences by meaning; every one is empty when there are no colours. */
 export interface Paint {
@@ -23,7 +23,7 @@ export interface Paint {
 }
 
 /** The signs that differ between UTF-8 and other terminals. */
-export interface Glyphs {
+interface Glyphs {
   readonly ellipsis: string;
   readonly arrow: string;
   readonly bullet: string;

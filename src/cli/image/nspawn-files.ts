@@ -12,7 +12,7 @@ const SUFFIX = ".nspawn";
 const LONGEST_NAME = 255;
 
 /** Where settings are, the preferred first: the admin's, those of this boot, those that came with an image. */
-export interface SettingsDirectories {
+interface SettingsDirectories {
   readonly own: string;
   readonly runtime: string;
   readonly images: string;

@@ -12,7 +12,7 @@ export interface NamedProcess {
   readonly name: string | null;
 }
 
-export interface NamedInterface {
+interface NamedInterface {
   readonly index: number;
   readonly name: string | null;
 }

@@ -9,7 +9,7 @@ import type { Session } from "../session/session.ts";
 const COREDUMP_MESSAGE_ID = "fc2e22bc6ee647b6b90729ab34a250b1";
 
 /** The unit of a machine, and when the machine was registered (CLOCK_MONOTONIC, µs). */
-export interface JournalTopic {
+interface JournalTopic {
   readonly unit: string;
   readonly sinceMonotonicUsec: bigint;
 }

@@ -23,7 +23,7 @@ function wishes(settings: Settings): ReadonlyMap<string, string | null> | null {
 }
 
 /** The lines of one object, in the order of its properties. */
-export function propertyLines(properties: Properties, settings: Settings, zone: Zone): string {
+function propertyLines(properties: Properties, settings: Settings, zone: Zone): string {
   const wanted = wishes(settings);
   const showEmpty = settings.all || wanted !== null;
   let lines = "";

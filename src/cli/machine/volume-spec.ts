@@ -4,7 +4,7 @@ import { parseSize } from "../format/size.ts";
 import { parseBoolean } from "../format/terminal.ts";
 
 /** How a provider is asked for the volume (io.systemd.StorageProvider.Acquire). */
-export interface Acquisition {
+interface Acquisition {
   readonly createMode?: string;
   readonly template?: string;
   readonly readOnly?: boolean;
@@ -21,7 +21,7 @@ export interface VolumeSpec {
 }
 
 /** Why a text is no volume, as errno. */
-export type SpecError = "EINVAL" | "ERANGE";
+type SpecError = "EINVAL" | "ERANGE";
 
 type Read = (value: string) => Acquisition | SpecError;
 

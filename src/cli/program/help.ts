@@ -11,7 +11,7 @@ const LEFT_WIDTH = 26;
 const WIDTH = 80;
 
 /** Words broken into lines of at most `width` columns. */
-export function wrap(text: string, width: number): string[] {
+function wrap(text: string, width: number): string[] {
   const lines: string[] = [];
   for (const word of text.split(" ")) {
     const last = lines.at(-1);
@@ -52,7 +52,7 @@ function manPageReference(session: Session, name: string): string {
 }
 
 /** The whole help text for a terminal. */
-export function helpText(session: Session, { name, abstract, groups, verbs, options }: ClientProgram): string {
+function helpText(session: Session, { name, abstract, groups, verbs, options }: ClientProgram): string {
   const { terminal } = session;
   const { paint, glyphs } = terminal;
   const width = terminal.stdoutIsTty ? Math.max(terminal.columns, INDENT + 2 * LEFT_WIDTH) : WIDTH;

@@ -3,7 +3,7 @@
 import { errnoText } from "../../base/errno.ts";
 import { ERRORS, errnoNameOf } from "../../base/error.ts";
 
-export interface FailureOptions extends ErrorOptions {
+interface FailureOptions extends ErrorOptions {
   /** What the user can do about it: a line of its own on terminals, because scripts match the message alone. */
   readonly hint?: string | undefined;
 }
@@ -20,7 +20,7 @@ export class Failure extends Error {
 }
 
 /** An error reply of D-Bus, recognised by shape so that the client library need not be loaded to look at it. */
-export interface BusFailure extends Error {
+interface BusFailure extends Error {
   readonly errorName: string;
 }
 
@@ -31,7 +31,7 @@ export function isBusFailure(error: unknown, ...names: string[]): error is BusFa
 }
 
 /** An error reply of Varlink, recognised by shape for the same reason. */
-export interface VarlinkFailure extends Error {
+interface VarlinkFailure extends Error {
   readonly id: string;
 }
 

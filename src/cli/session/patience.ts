@@ -10,7 +10,7 @@ import { isBusFailure } from "./failure.ts";
 import type { Bus, Varlink } from "./ports.ts";
 
 /** After how many milliseconds of silence something happens. */
-export interface PatienceLimits {
+interface PatienceLimits {
   readonly probeMs: number;
   readonly sayMs: number;
   readonly giveUpMs: number;
@@ -38,7 +38,7 @@ interface Question {
   readonly giveUp: (error: Error) => void;
 }
 
-export interface AskOptions {
+interface AskOptions {
   readonly isPatient?: boolean;
   readonly probe?: () => Promise<unknown>;
 }

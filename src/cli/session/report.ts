@@ -13,7 +13,7 @@ const FACILITY_DAEMON = 3 << 3;
 export type Level = (typeof LEVELS)[number];
 
 /** The number of a level name or digit (`err` → 3); undefined for other text. */
-export function levelNumber(text: string): number | undefined {
+function levelNumber(text: string): number | undefined {
   const number = LEVELS.findIndex((name, index) => name === text || String(index) === text);
   return number < 0 ? undefined : number;
 }

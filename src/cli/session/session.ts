@@ -29,7 +29,7 @@ const MANAGER_NAME = "systemd-machined";
 type ConnectionPorts = Pick<Ports, "connectBus" | "connectVarlink" | "connectPlainVarlink">;
 
 /** The ports that verbs may use directly. Connections are made by the session, which limits the waiting time. */
-export type SessionPorts = Omit<Ports, keyof ConnectionPorts>;
+type SessionPorts = Omit<Ports, keyof ConnectionPorts>;
 
 /** The name of a connection's peer in messages. */
 function busName(target: BusTarget): string {
@@ -62,10 +62,10 @@ function hintOn(target: BusTarget | null, error: unknown): string | undefined {
 }
 
 /** How a call of the manager differs from others. */
-export type CallOptions = Pick<BusCall, "timeoutMs">;
+type CallOptions = Pick<BusCall, "timeoutMs">;
 
 /** A call whose flag for interaction the session sets. */
-export type PeerCall = Omit<BusCall, "interactive">;
+type PeerCall = Omit<BusCall, "interactive">;
 
 export class Session {
   readonly settings: Settings;

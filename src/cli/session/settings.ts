@@ -31,7 +31,7 @@ export const OUTPUT_MODES = [
   "with-unit",
 ] as const;
 
-export type OutputMode = (typeof OUTPUT_MODES)[number];
+type OutputMode = (typeof OUTPUT_MODES)[number];
 
 export const RUNNERS = ["nspawn", "vmspawn"] as const;
 export const WAIT_CONDITIONS = ["running", "booted", "address", "ssh", "ended"] as const;

@@ -36,7 +36,7 @@ export type Caller = Pick<Account, "uid" | "name">;
  * with nothing before the `@` a user of the machine who is called as the caller is. The local host as oneself is the
  * plain bus. Throws EINVAL for a name that cannot be a machine's.
  */
-export function parseContainer(text: string, scope: Settings["scope"], caller: Caller): BusTarget {
+function parseContainer(text: string, scope: Settings["scope"], caller: Caller): BusTarget {
   const at = text.indexOf("@");
   const user = at < 0 ? null : text.slice(0, at) || caller.name;
   const machine = text.slice(at + 1) || (at < 0 ? "" : HOST);

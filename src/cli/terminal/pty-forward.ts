@@ -22,7 +22,7 @@ export interface SessionResult {
   readonly status: number;
 }
 
-export interface SessionOptions {
+interface SessionOptions {
   /** Taken, and closed at the end. */
   readonly master: Fd;
   /** Whether a hang-up ends the session, or another program takes the terminal (a getty does after each logout). */

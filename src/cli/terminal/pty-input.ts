@@ -21,7 +21,7 @@ const LOOK_UNTIL_MS = 3000;
 const REPEAT_END_MS = 250;
 const REPEAT_END_MAX_MS = 8000;
 
-export interface InputOptions {
+interface InputOptions {
   readonly source: Fd;
   readonly master: Fd;
   /** Input is typed on a terminal: it is never held back and has no end to pass on. */

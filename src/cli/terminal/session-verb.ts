@@ -13,7 +13,7 @@ const NAME = "org.freedesktop.machine1";
 const LOCAL_HOST = ".host";
 
 /** One way of getting a terminal. */
-export interface TerminalRequest {
+interface TerminalRequest {
   readonly machine: string;
   /** Asks the manager for a terminal; returns the master and the path of the terminal in the machine. */
   open(session: Session): Promise<{ readonly pty: Fd; readonly pty_path: string }>;

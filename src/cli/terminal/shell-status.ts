@@ -1,14 +1,13 @@
 // What became of a program that `machinectl shell` ran: the service manager of its machine knows. It is asked directly,
 // because the machine manager has no word for it: the service's properties are followed from before it is started.
-import { ServiceManager, SYSTEMD1_PATH } from "../../api/systemd1.ts";
+import { ServiceManager, SYSTEMD1_NAME, SYSTEMD1_PATH } from "../../api/systemd1.ts";
 import { busLabelEscape } from "../../base/names.ts";
 import { callTyped } from "../../ipc/bus/typed-call.ts";
 import { Failure, failed } from "../session/failure.ts";
 import type { Bus } from "../session/ports.ts";
 import type { Session } from "../session/session.ts";
 
-const SYSTEMD = "org.freedesktop.systemd1";
-const UNITS = "/org/freedesktop/systemd1/unit";
+const UNITS = `${SYSTEMD1_PATH}/unit`;
 /** After the terminal is closed the end of the program is known at once, unless the machine went with it. */
 const WAIT_MS = 10_000;
 /** The code of waitid(2) for a process that exited. */
@@ -40,9 +39,9 @@ export class ShellStatus {
   }
 
   async #listen(bus: Bus): Promise<void> {
-    const rule = { sender: SYSTEMD, pathNamespace: UNITS, member: "PropertiesChanged" };
+    const rule = { sender: SYSTEMD1_NAME, pathNamespace: UNITS, member: "PropertiesChanged" };
     await bus.subscribe(rule, ([iface, changed], { path }) => {
-      if (iface !== `${SYSTEMD}.Service`) return;
+      if (iface !== `${SYSTEMD1_NAME}.Service`) return;
       // The body of PropertiesChanged is sa{sv}as by definition.
       const properties = changed as ReadonlyMap<string, { readonly value: unknown }>;
       const [code, status] = [properties.get("ExecMainCode")?.value, properties.get("ExecMainStatus")?.value];
@@ -51,7 +50,7 @@ export class ShellStatus {
       else this.#exits.set(path, { code, status });
       this.#changed();
     });
-    const where = { destination: SYSTEMD, path: SYSTEMD1_PATH };
+    const where = { destination: SYSTEMD1_NAME, path: SYSTEMD1_PATH };
     await callTyped((call) => bus.call(call), where, ServiceManager, "Subscribe", {});
   }
 

@@ -6,7 +6,7 @@ import { hostname } from "node:os";
 import { ownAccount } from "../../kernel/process/account.ts";
 import { PidRef } from "../../kernel/process/pidref.ts";
 
-export interface TerminalContext {
+interface TerminalContext {
   readonly start: string;
   readonly end: string;
 }

@@ -19,7 +19,7 @@ export type ManagerCall<Name extends Member<Table> = Member<Table>> = {
 }[Name];
 
 /** The reply to a call of the manager of transfers, with the method that was called. */
-export type ManagerReply<Name extends Member<Table>> = {
+type ManagerReply<Name extends Member<Table>> = {
   [Each in Name]: { readonly member: Each; readonly result: CallResult<Table, Each> };
 }[Name];
 

@@ -17,7 +17,7 @@ export async function connectBus(target: BusTarget, descriptors?: DescriptorPoli
 }
 
 /** What a signal must be to reach a handler; absent fields match everything. */
-export interface MatchRule {
+interface MatchRule {
   readonly sender?: string;
   readonly path?: string;
   readonly pathNamespace?: string;
@@ -26,7 +26,7 @@ export interface MatchRule {
   readonly arg0?: string;
 }
 
-export type SignalHandler = (body: unknown[], signal: { path: string; sender: string; member: string }) => void;
+type SignalHandler = (body: unknown[], signal: { path: string; sender: string; member: string }) => void;
 
 interface Subscription {
   readonly rule: MatchRule;

@@ -27,7 +27,7 @@ export interface BusCall {
 const CALL_TIMEOUT_MS = 25_000;
 const HELLO = "Hello";
 
-export interface ConnectionHandlers {
+interface ConnectionHandlers {
   /** A method call from a peer. */
   call?(message: Incoming): void;
   signal?(message: Incoming): void;

@@ -8,7 +8,7 @@ export const FLAG_NO_REPLY = 1;
 export const FLAG_INTERACTIVE = 4;
 
 /** A file that travels with a message. */
-export interface Travelling {
+interface Travelling {
   readonly number: number;
 }
 

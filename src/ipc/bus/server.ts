@@ -80,7 +80,7 @@ export interface ObjectTree {
   find(path: string, call: BusCallContext): BusObject | null | Promise<BusObject | null>;
 }
 
-export interface ServerOptions {
+interface ServerOptions {
   readonly tree: ObjectTree;
   /** The host's machine id as 32 hex digits, for Peer.GetMachineId; throws where there is none. */
   machineId(): string;

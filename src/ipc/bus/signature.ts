@@ -12,7 +12,7 @@ const CACHE_SIZE = 512;
 const cache = new Map<string, readonly BusType[]>();
 
 /** Bytes a value of this type is aligned to. */
-export function alignmentOf(type: BusType): number {
+function alignmentOf(type: BusType): number {
   switch (type.code) {
     case "y":
     case "g":

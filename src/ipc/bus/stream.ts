@@ -47,7 +47,7 @@ export interface StreamHandlers {
   hangup?(): void;
 }
 
-export interface BusStreamOptions {
+interface BusStreamOptions {
   /** The side we are: ClientHandshake by default. */
   readonly handshake?: Handshake | undefined;
   /** Descriptors that may come with one message; 0: whatever is sent is closed by the kernel. */

@@ -20,7 +20,7 @@ export type BusTarget =
   | SshTarget;
 
 /** The system bus of another host, or of a machine there. */
-export interface SshTarget {
+interface SshTarget {
   readonly kind: "ssh";
   readonly host: string;
   readonly port?: string;
@@ -28,7 +28,7 @@ export interface SshTarget {
 }
 
 /** A bus of a machine, or of this host (`.host`), as it is there for a user who logs in. */
-export interface LoginTarget {
+interface LoginTarget {
   readonly kind: "login";
   readonly scope: "system" | "user";
   readonly machine: string;
@@ -37,7 +37,7 @@ export interface LoginTarget {
 }
 
 /** An open road: what BusClient.open() takes. */
-export interface Transport {
+interface Transport {
   readonly fd: Fd;
   readonly peerToPeer?: boolean;
   readonly handshake?: Handshake;
@@ -127,7 +127,7 @@ function openInMachine(name: string): Transport {
  * The system bus of the container with this leader. The socket is found beneath the container's root and connected to as
  * the container's root: its bus knows nobody of the host. Nothing here waits: a bus that does not accept is an EAGAIN.
  */
-export function openInContainer(leader: number): Transport {
+function openInContainer(leader: number): Transport {
   using root = openPath(`/proc/${leader}/root`, "directory");
   using socket = openInRoot(root, SOCKET_IN_MACHINE, "path");
   const uid = outerRoot(leader, "uid");

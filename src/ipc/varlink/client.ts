@@ -20,7 +20,7 @@ export class VarlinkError extends Error {
 }
 
 /** What may come along with a call. */
-export interface CallOptions {
+interface CallOptions {
   readonly timeoutMs?: number;
   /** They go with the call, and away. */
   readonly descriptors?: readonly Fd[];

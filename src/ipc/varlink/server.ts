@@ -20,7 +20,7 @@ import { encodeMessages, type VarlinkMessage, VarlinkStream, type VarlinkStreamH
 
 export type { BoundVarlink, VarlinkCall } from "./binding.ts";
 
-export interface VarlinkServerOptions {
+interface VarlinkServerOptions {
   readonly product: string;
   readonly version: string;
   readonly interfaces: readonly BoundVarlink[];

@@ -32,7 +32,7 @@ export interface VarlinkStreamHandlers {
   end(error?: Error): void;
 }
 
-export interface VarlinkStreamOptions {
+interface VarlinkStreamOptions {
   /** A longer message ends the connection. */
   readonly messageLimitBytes?: number;
   /** More descriptors with one message end the connection. */

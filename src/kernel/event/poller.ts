@@ -22,7 +22,7 @@ export interface Watch extends Disposable {
   stop(): void;
 }
 
-export interface Interest {
+interface Interest {
   readonly read?: boolean;
   readonly write?: boolean;
 }

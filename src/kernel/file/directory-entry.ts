@@ -26,7 +26,7 @@ export function makeDirectory(path: string, mode: number, directory?: Fd): void 
   check(trySys("mkdirat", directory?.number ?? AT_FDCWD, scratchString(path), mode), "mkdir", path);
 }
 
-export interface DirectoryEntry {
+interface DirectoryEntry {
   readonly name: string;
   /** Null where the file system does not say: ask `statAt()`. */
   readonly kind: FileKind | null;

@@ -26,7 +26,7 @@ import { check, SyscallError, trySys } from "../syscall/sys.ts";
 import { type FileKind, type FileStatus, kindOfOpen, type LinkPolicy, statusOf } from "./status.ts";
 
 /** What a file is opened for. `path` names it without opening it: no driver and no fifo notices. */
-export type OpenMode = "read" | "path" | "path-no-follow" | "directory" | "write" | "read-write" | "pty-master";
+type OpenMode = "read" | "path" | "path-no-follow" | "directory" | "write" | "read-write" | "pty-master";
 
 const OPEN_FLAGS: Readonly<Record<OpenMode, number>> = {
   read: O_CLOEXEC | O_NOCTTY | O_NONBLOCK,

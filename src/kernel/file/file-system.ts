@@ -4,7 +4,7 @@ import { pinForever } from "../syscall/mem.ts";
 import { check, trySys } from "../syscall/sys.ts";
 import type { Fd } from "./fd.ts";
 
-export interface FileSystemStatus {
+interface FileSystemStatus {
   /** The magic number of the file system type, as statfs(2) lists them. */
   readonly type: number;
   readonly totalBytes: number;

@@ -16,7 +16,7 @@ const [statLater, lstatLater] = [promisify(stat), promisify(lstat)];
 
 const CHUNK_BYTES = 256 << 10;
 
-export interface ForeignFile {
+interface ForeignFile {
   readonly file: Fd;
   readonly size: number;
   readonly mtimeMs: number;

@@ -15,7 +15,7 @@ const TRIES = 64;
 const config = pinForever(304);
 const INFO = 8;
 
-export interface LoopDevice extends Disposable {
+interface LoopDevice extends Disposable {
   readonly path: string;
 }
 

@@ -14,15 +14,14 @@ const MOVE_MOUNT_T_EMPTY_PATH = 0x40;
 const CLONE_FS = 0x200;
 const MNT_DETACH = 0x2;
 const UMOUNT_NOFOLLOW = 0x8;
-const MS_REC = 0x4000;
 
-export type Extent = "one" | "recursive";
+type Extent = "one" | "recursive";
 
 /** What a mount forbids, each with its bit of mount_setattr(2). */
 const ATTRIBUTES = { readOnly: 0x1, noSuid: 0x2, noDevices: 0x4, noExec: 0x8, noSymlinkFollow: 0x200000 } as const;
 const PROPAGATIONS = { shared: 1 << 20, private: 1 << 18, slave: 1 << 19 } as const;
 
-export interface MountAttributes extends Partial<Record<keyof typeof ATTRIBUTES, boolean>> {
+interface MountAttributes extends Partial<Record<keyof typeof ATTRIBUTES, boolean>> {
   readonly propagation?: keyof typeof PROPAGATIONS;
 }
 
@@ -64,19 +63,6 @@ export function unmount(path: string, when: "now" | "lazy" = "now"): void {
   check(trySys("umount2", scratchString(path), flags), "umount", path);
 }
 
-/** Mounts a file system of `type`; `options` as fstab(5) writes those that are the file system's own. */
-export function mountFileSystem(type: string, source: string, target: string, options = ""): void {
-  const data = options === "" ? 0 : scratchString(options);
-  const result = trySys("mount", scratchString(source), scratchString(target), scratchString(type), 0, data);
-  check(result, "mount", target);
-}
-
-/** Sets how all mounts below `path` propagate to and from other mount namespaces. */
-export function setPropagation(path: string, propagation: keyof typeof PROPAGATIONS): void {
-  const flags = PROPAGATIONS[propagation] | MS_REC;
-  check(trySys("mount", 0, scratchString(path), 0, flags, 0), "mount", path);
-}
-
 /**
  * Moves this thread, for good, into the mount namespace of `process`. Only for short-lived workers, and only synchronous
  * calls may follow: the engine's other threads stay outside, and an asynchronous read may run on one of them.
@@ -86,9 +72,4 @@ export function enterMountNamespace(process: PidRef): void {
   // Threads share their root and working directory, and a namespace has its own.
   check(trySys("unshare", CLONE_FS), "unshare");
   check(trySys("setns", namespace.number, CLONE_NEWNS), "setns");
-}
-
-/** Moves this thread, for good, into a new mount namespace that starts as a copy of ours. As above, for workers only. */
-export function unshareMountNamespace(): void {
-  check(trySys("unshare", CLONE_FS | CLONE_NEWNS), "unshare");
 }

@@ -36,7 +36,7 @@ export function findCgroupRoot(mountinfo: string): CgroupRoot {
 }
 
 /** A hierarchy of control groups, with the name that /proc/PID/cgroup has for it: "" for version 2. */
-export interface CgroupHierarchy {
+interface CgroupHierarchy {
   readonly controllers: string;
   readonly mount: string;
 }
@@ -51,7 +51,7 @@ export function cgroupHierarchies(): CgroupHierarchy[] {
 }
 
 /** What `cgroupHierarchies()` says for a given /proc/self/mountinfo. */
-export function findCgroupHierarchies(mountinfo: string): CgroupHierarchy[] {
+function findCgroupHierarchies(mountinfo: string): CgroupHierarchy[] {
   const found = new Map<string, string>();
   for (const { path, root, type, options } of mountinfo.split("\n").map(parseLine)) {
     if (root !== "/" || (type !== "cgroup" && type !== "cgroup2")) continue;

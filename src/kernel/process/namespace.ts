@@ -7,7 +7,7 @@ import { type Pinned, pin, pinForever } from "../syscall/mem.ts";
 import { check, isErrno, SyscallError, sys, trySys } from "../syscall/sys.ts";
 import type { PidRef } from "./pidref.ts";
 
-export type NamespaceKind = "cgroup" | "ipc" | "mnt" | "net" | "pid" | "user" | "uts";
+type NamespaceKind = "cgroup" | "ipc" | "mnt" | "net" | "pid" | "user" | "uts";
 
 const CLONE_NEWNET = 0x40000000;
 const NS_GET_PARENT = 0xb702;
@@ -120,7 +120,7 @@ function abort(reason: string): never {
   throw new SyscallError("abort", "EPERM", undefined, reason);
 }
 
-export interface OwnerChain {
+interface OwnerChain {
   /** The owners' uids as we see them, from the process's user namespace outwards; ours is not among them. */
   readonly owners: number[];
   /** Whether the walk ended at our own user namespace: then the process's namespace descends from ours. */

@@ -7,7 +7,7 @@ import { PidRef } from "./pidref.ts";
 import { openPipe, readToEnd } from "./pipe.ts";
 
 /** Where a standard stream of the child goes. */
-export type Output = "inherit" | "ignore" | Fd;
+type Output = "inherit" | "ignore" | Fd;
 
 export interface SpawnOptions {
   /** Descriptors by the number the child finds them under, 3 and up; ours stay open and ours to close. */

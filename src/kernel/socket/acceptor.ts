@@ -15,7 +15,7 @@ const LASTING_MS = 1_000;
 /** No descriptor in this process, none in the system, no memory for one. */
 const SHORTAGES = ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"];
 
-export interface AcceptorHandlers {
+interface AcceptorHandlers {
   /**
    * A connection, which belongs to the handler. `isShort`: it took the last descriptor there was, after a lasting shortage;
    * who is not important has to be turned away.

@@ -21,7 +21,7 @@ export interface LocalAddress {
 }
 
 /** An entry of the neighbour table: which link-layer address an address was seen at. */
-export interface Neighbour {
+interface Neighbour {
   readonly family: 2 | 10;
   readonly bytes: Buffer;
   readonly ifindex: number;

@@ -20,7 +20,7 @@ export function notify(state: string, fds: readonly Fd[] = []): boolean {
   return sendDatagram(socket, Buffer.from(state), fds, unixAddress(address));
 }
 
-export interface InheritedFd {
+interface InheritedFd {
   readonly fd: Fd;
   /** The FileDescriptorName= of the socket unit; "unknown" without one. */
   readonly name: string;

@@ -23,7 +23,7 @@ export interface StreamHandlers {
   hangup?(): void;
 }
 
-export interface StreamOptions {
+interface StreamOptions {
   /**
    * More descriptors with one message end the stream with `EXFULL`; 0: the kernel closes whatever is sent, and the bytes
    * come without. As many as the kernel passes by default.

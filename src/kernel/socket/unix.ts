@@ -14,9 +14,9 @@ export { MAX_FDS, receiveMessage, sendDatagram, sendMessage } from "./message.ts
 /** A path, or a name in the abstract namespace (which belongs to the network namespace). */
 export type UnixAddress = string | { readonly abstract: string };
 
-export type SocketType = "stream" | "datagram" | "seqpacket";
+type SocketType = "stream" | "datagram" | "seqpacket";
 
-export interface ListenOptions {
+interface ListenOptions {
   /** Permissions of the socket file; whoever may write it may connect. */
   readonly mode?: number;
   readonly backlog?: number;
@@ -28,7 +28,6 @@ const SO = {
   RCVBUF: 8,
   PASSCRED: 16,
   PEERCRED: 17,
-  ACCEPTCONN: 30,
   SNDBUFFORCE: 32,
   RCVBUFFORCE: 33,
   PEERPIDFD: 77,
@@ -97,13 +96,6 @@ export function bindUnix(address: UnixAddress, type: SocketType, mode = 0o666): 
 /** A stream socket that listens at `path`; long paths are fine. */
 export function listenUnix(path: string, options: ListenOptions = {}): Fd {
   const socket = bindUnix(path, "stream", options.mode);
-  listen(socket, options.backlog);
-  return socket;
-}
-
-/** A stream socket that listens under an abstract name, without its leading NUL. */
-export function listenAbstract(name: string, options: Pick<ListenOptions, "backlog"> = {}): Fd {
-  const socket = bindUnix({ abstract: name }, "stream");
   listen(socket, options.backlog);
   return socket;
 }
@@ -186,12 +178,6 @@ export function peerPidFd(socket: Fd): Fd | null {
   if (result === ENOPROTOOPT) return null;
   check(result, "getsockopt");
   return Fd.adopt(option.view.getInt32(0, true));
-}
-
-/** Whether the socket listens for connections. `ENOTSOCK` for anything but a socket. */
-export function isListening(socket: Fd): boolean {
-  check(getOption(socket, SO.ACCEPTCONN), "getsockopt");
-  return option.view.getInt32(0, true) !== 0;
 }
 
 /** Asks the kernel to name the sender of every message received from now on. */

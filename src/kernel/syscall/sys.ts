@@ -12,7 +12,7 @@ export { isErrno, SyscallError } from "./error.ts";
 export { NR, type SyscallName } from "./numbers.ts";
 
 /** An argument: a number, a 64-bit number, or memory (whose address is passed). */
-export type SyscallArgument = number | bigint | Pinned;
+type SyscallArgument = number | bigint | Pinned;
 
 // biome-ignore format: one instruction a line
 const X64 = [

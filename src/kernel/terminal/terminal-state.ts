@@ -28,7 +28,7 @@ export function sessionLeader(master: Fd): number | null {
   return number.view.getInt32(0, true) || null;
 }
 
-export interface InputMode {
+interface InputMode {
   /** Input goes to the reader line by line. */
   readonly isByLine: boolean;
   /** The byte that means end of file; 0 for none. */

@@ -62,7 +62,7 @@ export function mayBeSubvolume(ino: bigint): boolean {
   return ino === TOP_INODE;
 }
 
-export interface SubvolumeInfo {
+interface SubvolumeInfo {
   readonly id: bigint;
   /** 0 for the top of the file system, and for a subvolume that is removed and not yet gone. */
   readonly parentId: bigint;

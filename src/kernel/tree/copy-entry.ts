@@ -32,7 +32,7 @@ export interface EntryOptions {
 }
 
 /** A name that nobody has, for what is not complete yet. */
-export function temporaryName(): RawName {
+function temporaryName(): RawName {
   return `.#copy-${randomBytes(8).toString("hex")}`;
 }
 

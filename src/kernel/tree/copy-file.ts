@@ -22,7 +22,7 @@ import { createFile, type NamedPlace } from "./link.ts";
 import { type RawName, type RawStatus, rawAddress } from "./tree.ts";
 
 /** What one copy learns for the next: whether files can share data at all between the two places. */
-export interface Sharing {
+interface Sharing {
   mayShare: boolean;
 }
 
@@ -129,7 +129,7 @@ export function copyData(
 }
 
 /** A step of a copy: so many bytes were copied, and the copy has come so far in the file, holes included. */
-export interface CopyStep {
+interface CopyStep {
   readonly copied: number;
   readonly reached: number;
 }

@@ -17,7 +17,7 @@ export interface Place {
 }
 
 /** Where a copy goes, and the name under which it is made until it is complete: whoever kills us may remove that. */
-export interface TargetPlace extends Place {
+interface TargetPlace extends Place {
   readonly temporary: RawName;
 }
 

@@ -17,7 +17,7 @@ import { DirectoryChain, openDirectory, RawStatus } from "./tree.ts";
 
 const status = new RawStatus();
 
-export interface SnapshotOptions {
+interface SnapshotOptions {
   /** Directories (`RawStatus.identity`): subvolumes in them, or being them, have no part in it; what else is there has. */
   readonly leaveEmpty: ReadonlySet<string>;
   /** Whether the snapshots are marked as read-only. */

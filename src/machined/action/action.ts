@@ -13,20 +13,20 @@ import { authorize, type Permission } from "../../daemon/polkit.ts";
 import type { Daemon } from "./daemon.ts";
 
 /** The machine or image that an action works on. */
-export interface Subject {
+interface Subject {
   /** Whether `other` is the same registration or file, and not another one that has its name now. */
   isSame(other: Subject): boolean;
 }
 
 /** The plan that `prepare` returns. */
-export interface Prepared {
+interface Prepared {
   /** Null where the action works on no single machine or image (the pool, a list). */
   readonly subject: Subject | null;
   /** Absent where everyone may, for these arguments. */
   readonly grant?: Grant | undefined;
 }
 
-export interface Action<Parameters, Plan extends Prepared, Result> {
+interface Action<Parameters, Plan extends Prepared, Result> {
   prepare(daemon: Daemon, parameters: Parameters, call: Call): Plan;
   run(daemon: Daemon, plan: Plan, parameters: Parameters, call: Call): Result | Promise<Result>;
 }

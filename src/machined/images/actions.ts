@@ -114,7 +114,7 @@ export const setPoolLimit = defineAction({
 });
 
 /** What was removed, and how many bytes that freed (all ones where it is not counted). */
-export type Cleaned = readonly (readonly [name: string, bytes: bigint])[];
+type Cleaned = readonly (readonly [name: string, bytes: bigint])[];
 
 /** Removes hidden images, or all. */
 export const cleanPool = defineAction({

@@ -47,7 +47,7 @@ export const copyFiles = defineAction({
   },
 });
 
-export interface BindRequest {
+interface BindRequest {
   readonly name: string;
   readonly source: string;
   /** "" for the same path as the source. */

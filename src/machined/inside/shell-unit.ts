@@ -1,13 +1,14 @@
 // The service that runs a program on a pseudo terminal in a machine: container-shell@N.service, N being the terminal's
 // number, as the original names it. Its properties are as few as possible: the machine's service manager may be years older
 // than the host's, and refuses a unit for one property that it does not know.
+import { SYSTEMD1_NAME, SYSTEMD1_PATH } from "../../api/systemd1.ts";
 import { Variant } from "../../base/variant.ts";
 import { BusError } from "../../ipc/bus/error.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import type { MachineCall } from "./machine-bus.ts";
 
 /** What is to be run: a program with all of its arguments, the first of them its own name. */
-export interface Program {
+interface Program {
   readonly path: string;
   readonly argv: readonly string[];
 }
@@ -21,9 +22,9 @@ export interface ShellUnit {
 type Property = readonly [name: string, value: Variant];
 
 const MANAGER = {
-  destination: "org.freedesktop.systemd1",
-  path: "/org/freedesktop/systemd1",
-  interface: "org.freedesktop.systemd1.Manager",
+  destination: SYSTEMD1_NAME,
+  path: SYSTEMD1_PATH,
+  interface: `${SYSTEMD1_NAME}.Manager`,
 } as const;
 
 /** The number by which units call a terminal: "/dev/pts/3" → "3". */

@@ -88,6 +88,6 @@ async function onNewPty(daemon: Daemon, machine: Machine, start: (pty: Pty) => P
 }
 
 /** A virtual machine has its terminals behind its console. */
-export function requireTerminals(machine: Machine): void {
+function requireTerminals(machine: Machine): void {
   if (machine.class === "vm") throw unsupported();
 }

@@ -15,7 +15,7 @@ type Parameters<Member extends keyof Table["methods"]> = VarlinkParameters<Table
 type Inside = "BindMount" | "CopyFrom" | "CopyTo" | "Open" | "OpenRootDirectory";
 
 /** Returns the name of the machine that a call's `name` and `pid` mean. */
-export type FindName = (call: VarlinkCall, lookup: Parameters<"OpenRootDirectory">) => Promise<string>;
+type FindName = (call: VarlinkCall, lookup: Parameters<"OpenRootDirectory">) => Promise<string>;
 
 /** Returns the handlers, by method. */
 export function openVarlinkHandlers(daemon: Daemon, findName: FindName): VarlinkHandlers<Table, Inside> {

@@ -96,7 +96,7 @@ const machineGetters: Getters<typeof MachineTable, Machine> = {
 };
 
 /** What the parts of other subjects (images, terminals, copies) add to the manager. */
-export interface MoreMethods {
+interface MoreMethods {
   readonly methods: Omit<ManagerHandlers, keyof ReturnType<typeof machineMethods>>;
   readonly pool: Getters<typeof Manager, null>;
 }

@@ -34,7 +34,7 @@ export function addressRows(addresses: readonly LocalAddress[]): [number, Uint8A
 }
 
 /** What only the newer calls can say is unset. */
-export const UNSET = {
+const UNSET = {
   networkInterfaces: [],
   vsockCid: VSOCK_CID_ANY,
   sshAddress: "",

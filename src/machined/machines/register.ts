@@ -28,7 +28,7 @@ import type { UnitProperty } from "../../registry/ports.ts";
 import type { Daemon } from "../action/daemon.ts";
 
 /** The leader as a caller names it: by pidfd (taken), by number with or without the pidfd's inode, or itself (pid 0). */
-export interface LeaderName {
+interface LeaderName {
   readonly pid: number;
   readonly pidfd?: Fd | undefined;
   readonly pidfdId?: bigint | undefined;

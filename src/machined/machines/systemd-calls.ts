@@ -1,15 +1,15 @@
 // Calls to the service manager over the bus, made again where it was away for a moment (org.freedesktop.systemd1(5)).
+import { SYSTEMD1_NAME, SYSTEMD1_PATH } from "../../api/systemd1.ts";
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
 import type { Variant } from "../../base/variant.ts";
 import type { BusClient } from "../../ipc/bus/client.ts";
 import type { BusCall } from "../../ipc/bus/connection.ts";
 import { BusError } from "../../ipc/bus/error.ts";
 
-export const SYSTEMD_NAME = "org.freedesktop.systemd1";
 export const SYSTEMD_MANAGER = {
-  destination: SYSTEMD_NAME,
-  path: "/org/freedesktop/systemd1",
-  interface: `${SYSTEMD_NAME}.Manager`,
+  destination: SYSTEMD1_NAME,
+  path: SYSTEMD1_PATH,
+  interface: `${SYSTEMD1_NAME}.Manager`,
 };
 const GONE = /\.(NoSuchUnit|LoadFailed|NoSuchJob)$/;
 /** The manager went away before it answered (it executes itself anew on daemon-reexec), is not there yet, or is busy. */
@@ -42,7 +42,7 @@ export class SystemdCalls {
 
   /** The value of a property. */
   async property(path: string, iface: string, name: string): Promise<unknown> {
-    const call = { destination: SYSTEMD_NAME, path, interface: "org.freedesktop.DBus.Properties", member: "Get" };
+    const call = { destination: SYSTEMD1_NAME, path, interface: "org.freedesktop.DBus.Properties", member: "Get" };
     const [value] = await this.ask({ ...call, signature: "ss", body: [iface, name] });
     return (value as Variant).value;
   }

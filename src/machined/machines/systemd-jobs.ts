@@ -1,7 +1,8 @@
 // Jobs of the service manager, and their results: from its signals, and looked up where a signal may have been missed.
 
+import { SYSTEMD1_NAME } from "../../api/systemd1.ts";
 import type { UnitState } from "../../registry/ports.ts";
-import { isGone, isUnanswered, SYSTEMD_NAME, type SystemdCalls } from "./systemd-calls.ts";
+import { isGone, isUnanswered, type SystemdCalls } from "./systemd-calls.ts";
 
 /** Results of jobs that ended before anyone asked: a signal can overtake the reply that names its job. */
 const FINISHED_LIMIT = 4096;
@@ -73,7 +74,7 @@ export class SystemdJobs {
 
   async isPending(job: string): Promise<boolean> {
     try {
-      await this.#calls.property(job, `${SYSTEMD_NAME}.Job`, "State");
+      await this.#calls.property(job, `${SYSTEMD1_NAME}.Job`, "State");
       return true;
     } catch (error) {
       if (isUnanswered(error)) throw error;
@@ -86,8 +87,8 @@ export class SystemdJobs {
     try {
       const [path] = (await this.#calls.manager("GetUnit", "s", [unit])) as [string];
       const [state, job] = await Promise.all([
-        this.#calls.property(path, `${SYSTEMD_NAME}.Unit`, "ActiveState"),
-        this.#calls.property(path, `${SYSTEMD_NAME}.Unit`, "Job"),
+        this.#calls.property(path, `${SYSTEMD1_NAME}.Unit`, "ActiveState"),
+        this.#calls.property(path, `${SYSTEMD1_NAME}.Unit`, "Job"),
       ]);
       const [number, jobPath] = job as [number, string];
       return { isActive: state !== "inactive" && state !== "failed", job: number === 0 ? null : jobPath };

@@ -1,4 +1,5 @@
 // ServiceManager on hosts where systemd is PID 1 (org.freedesktop.systemd1(5)).
+import { SYSTEMD1_NAME } from "../../api/systemd1.ts";
 import { errnoNameOf } from "../../base/error.ts";
 import { unitOfCgroup } from "../../base/names.ts";
 import { systemdVersion } from "../../daemon/host.ts";
@@ -14,7 +15,7 @@ import type {
   UnitPlace,
   UnitState,
 } from "../../registry/ports.ts";
-import { isGone, SYSTEMD_MANAGER, SYSTEMD_NAME, SystemdCalls } from "./systemd-calls.ts";
+import { isGone, SYSTEMD_MANAGER, SystemdCalls } from "./systemd-calls.ts";
 import { SystemdJobs } from "./systemd-jobs.ts";
 import { SystemdScopes } from "./systemd-scopes.ts";
 
@@ -36,8 +37,8 @@ export class Systemd1 implements ServiceManager, UnitFiles {
   /** Listens to the manager on this bus from now on; called again after the bus was lost. */
   async attach(bus: BusClient): Promise<void> {
     bus.onClose(() => this.#calls.forget(bus));
-    const rule = { sender: SYSTEMD_NAME, path: SYSTEMD_MANAGER.path, interface: SYSTEMD_MANAGER.interface };
-    const owner = { ...DRIVER, sender: DRIVER.interface, member: "NameOwnerChanged", arg0: SYSTEMD_NAME };
+    const rule = { sender: SYSTEMD1_NAME, path: SYSTEMD_MANAGER.path, interface: SYSTEMD_MANAGER.interface };
+    const owner = { ...DRIVER, sender: DRIVER.interface, member: "NameOwnerChanged", arg0: SYSTEMD1_NAME };
     await Promise.all([
       bus.subscribe({ ...rule, member: "JobRemoved" }, ([, job, , result]) =>
         this.#jobs.removed(job as string, result as string),

@@ -29,7 +29,7 @@ interface Query {
 }
 
 /** A machine's user or group: its id inside, its id on the host. */
-export interface Found {
+interface Found {
   readonly machine: Machine;
   readonly inner: number;
   readonly outer: number;

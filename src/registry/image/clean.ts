@@ -11,9 +11,9 @@ import type { ImageLayout } from "./layout.ts";
 import type { ImageSearch } from "./search.ts";
 import { sweepAll } from "./temporary.ts";
 
-export type CleanMode = "hidden" | "all";
+type CleanMode = "hidden" | "all";
 
-export interface Removed {
+interface Removed {
   readonly name: string;
   /** What that freed; all ones where it is not counted. */
   readonly bytes: bigint;

@@ -32,7 +32,7 @@ import { keepSpace, openPool } from "./pool.ts";
 import type { ImageSearch } from "./search.ts";
 import { sweepAll, type Temporary, temporaryFile, temporaryMade, temporaryTree } from "./temporary.ts";
 
-export interface CloneRequest {
+interface CloneRequest {
   readonly newName: string;
   readonly readOnly: boolean;
 }

@@ -13,14 +13,14 @@ import { recallImage, rememberImage, type SearchedDirectory } from "./cache.ts";
 import { HOST_IMAGE, Image, type ImageFacts, type ImageSpace, UNKNOWN_SPACE } from "./image.ts";
 
 /** What is known of an entry before it counts as an image. */
-export interface FoundEntry {
+interface FoundEntry {
   readonly entry: string;
   readonly status: FileStatus;
   readonly isVersion: boolean;
 }
 
 /** The type an entry has by its status and its name; null for what is no image. */
-export function typeOfEntry(entry: string, status: FileStatus): ImageType | null {
+function typeOfEntry(entry: string, status: FileStatus): ImageType | null {
   if (status.kind === "directory") return entry.endsWith(".mstack") ? "mstack" : "directory";
   if (status.kind === "regular") return entry.endsWith(".raw") ? "raw" : null;
   return status.kind === "block" ? "block" : null;

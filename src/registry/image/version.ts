@@ -11,7 +11,7 @@ const ARCHITECTURES = new Set(
 
 const OURS = process.arch === "arm64" ? ["arm64", "arm"] : ["x86-64", "x86"];
 
-export interface VersionedEntry {
+interface VersionedEntry {
   readonly entry: string;
   readonly version: string;
   /** How well it fits this machine: 0 is best. */

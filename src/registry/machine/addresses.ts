@@ -91,7 +91,7 @@ function given(answer: Cached["answer"]): readonly LocalAddress[] {
 }
 
 /** Without what no peer can use, in the original's order: family, scope, interface, bytes. */
-export function usable(addresses: readonly LocalAddress[]): LocalAddress[] {
+function usable(addresses: readonly LocalAddress[]): LocalAddress[] {
   return addresses
     .filter(({ flags, scope }) => (flags & (FLAG_DEPRECATED | FLAG_TENTATIVE)) === 0 && scope < SCOPE_HOST)
     .sort(compare);

@@ -174,7 +174,7 @@ function remove(path: string): void {
 }
 
 /** The text of a state file, keys in 262's order. */
-export function formatMachine(machine: Machine): string {
+function formatMachine(machine: Machine): string {
   const { facts, place, startedAt } = machine;
   const lines: [string, string | number | bigint | null][] = [
     ["NAME", facts.name],

@@ -15,7 +15,7 @@ export function scopeOf(name: string): string {
   return `machine-${unitNameEscape(name)}.scope`;
 }
 
-export type MachineState = "opening" | "running" | "closing";
+type MachineState = "opening" | "running" | "closing";
 
 /** What whoever registers a machine says of it. */
 export interface MachineFacts {

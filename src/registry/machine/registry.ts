@@ -18,7 +18,7 @@ import { MachineSet } from "./set.ts";
 import { MachineUnits } from "./units.ts";
 
 /** What the registry reports to the rest of the daemon. */
-export interface RegistryEvents {
+interface RegistryEvents {
   machineNew(machine: Machine): void;
   machineRemoved(machine: Machine): void;
 }

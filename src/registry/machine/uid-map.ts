@@ -5,7 +5,7 @@ import { type Identity, namespaceId, sameNamespace } from "../../kernel/process/
 import type { PidRef } from "../../kernel/process/pidref.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
 
-export interface MapLine {
+interface MapLine {
   /** First id inside, first id outside, how many. */
   readonly inside: number;
   readonly outside: number;
@@ -30,7 +30,7 @@ export function parseIdMap(text: string): MapLine[] {
   return lines;
 }
 
-export interface IdMaps {
+interface IdMaps {
   readonly uid: readonly MapLine[];
   readonly gid: readonly MapLine[];
 }
@@ -90,7 +90,7 @@ function findMaps(leader: PidRef): IdMaps {
 }
 
 /** The lines of a process's map file; none where the kernel has no user namespaces. */
-export function readIdMap(pid: number, kind: IdKind): MapLine[] {
+function readIdMap(pid: number, kind: IdKind): MapLine[] {
   try {
     return parseIdMap(readFileSync(`/proc/${pid}/${kind}_map`, "latin1"));
   } catch (error) {

@@ -8,7 +8,7 @@ import type { MachineSet } from "./set.ts";
 const SIGKILL = 9;
 const SIGTERM = 15;
 
-export interface UnitEvents {
+interface UnitEvents {
   /** The machine has changed and must be saved. */
   changed(machine: Machine): void;
   /** A job or the unit of the machine has ended: it may be gone. */

@@ -13,7 +13,7 @@ const BUNDLES = [
 
 const BUNDLE_LIMIT_BYTES = 16 << 20;
 
-export interface Trust {
+interface Trust {
   /** In PEM; without, it is the engine's own list. */
   readonly ca?: string;
 }

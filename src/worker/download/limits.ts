@@ -2,7 +2,7 @@
 import { HTTP_LIMITS, type HttpLimits } from "./http.ts";
 import type { RetryLimits } from "./retry.ts";
 
-export interface ParallelLimits {
+interface ParallelLimits {
   /** Files below this come on one connection. */
   readonly fromBytes: number;
   /** So much comes on one connection first, to see how fast it is. */

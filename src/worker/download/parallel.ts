@@ -12,7 +12,7 @@ interface Part {
   done: Promise<void>;
 }
 
-export interface ParallelFile {
+interface ParallelFile {
   readonly url: string;
   readonly etag: string;
   readonly size: number;

@@ -54,7 +54,7 @@ async function eachChunk(
 }
 
 /** Where a file goes that is too large for memory: each attempt begins anew. */
-export interface SideFileSink {
+interface SideFileSink {
   begin(): void;
   write(chunk: Buffer, position: number): void;
 }

@@ -28,7 +28,7 @@ const NOTE_EVERY_BYTES = 1 << 20;
 /** How often a transfer that waits for another one looks whether it has ended. */
 const LOOK_AGAIN_MS = 100;
 
-export type SpoolUse = "tar" | "raw" | "oci";
+type SpoolUse = "tar" | "raw" | "oci";
 
 export class Spool implements Destination, Disposable {
   readonly isSequential = false;

@@ -26,7 +26,7 @@ const SIGKILL = 9;
 const LAST_WAIT_MS = 20_000;
 
 /** Whether the source is held, so that nothing may go missing in it, or in use by others, who may remove files meanwhile. */
-export type SourceState = "held" | "live";
+type SourceState = "held" | "live";
 
 /** Copies the content and the properties of the directory `source` to the empty directory `target`. */
 export async function copyInChild(source: Fd, target: Fd, state: SourceState): Promise<void> {

@@ -11,7 +11,7 @@ import { temporaryName } from "./stage.ts";
 const MARKS = ["etc/os-release", "usr/lib/os-release"];
 
 /** Whether a directory is the root of an operating system, as far as its own files say. */
-export function isOsTree(tree: Fd): boolean {
+function isOsTree(tree: Fd): boolean {
   return MARKS.some((path) => {
     try {
       openInRoot(tree, path, "path").close();

@@ -36,7 +36,7 @@ export interface Manifest {
 }
 
 /** What a document turned out to be. An index has what it offers for the wanted platform, the best first. */
-export type Read = { readonly manifest: Manifest } | { readonly candidates: readonly Descriptor[] };
+type Read = { readonly manifest: Manifest } | { readonly candidates: readonly Descriptor[] };
 
 const LAYERS_LIMIT = 4096;
 const MANIFESTS_LIMIT = 4096;

@@ -20,7 +20,7 @@ export function isLocalReference(reference: string): boolean {
   return LAYOUT.test(reference) || ARCHIVE.test(reference);
 }
 
-export interface OpenedSource extends Disposable {
+interface OpenedSource extends Disposable {
   readonly source: OciSource;
 }
 

@@ -34,7 +34,7 @@ export function requireReference(text: string): OciReference {
   return reference;
 }
 
-export interface RegistryRules {
+interface RegistryRules {
   readonly defaultProtocol?: string;
   readonly overrideRegistry?: string;
   readonly defaultRegistry?: string;

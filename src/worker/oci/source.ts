@@ -18,7 +18,7 @@ import { type Descriptor, INDEX_TYPES, MANIFEST_TYPES, parseObject } from "./man
 import { requireDigest } from "./reference.ts";
 import type { OciRegistry } from "./registry.ts";
 
-export const DOCUMENT_LIMIT_BYTES = 4 << 20;
+const DOCUMENT_LIMIT_BYTES = 4 << 20;
 
 export interface Document {
   readonly bytes: Buffer;

@@ -3,7 +3,7 @@ import { cleanPool } from "../../registry/image/clean.ts";
 import { type ImageRequest, requestOf, searchOf } from "./image-request.ts";
 import { workerOf } from "./run-operation.ts";
 
-export interface CleanArguments extends ImageRequest {
+interface CleanArguments extends ImageRequest {
   readonly mode: "hidden" | "all";
 }
 

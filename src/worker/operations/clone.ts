@@ -6,7 +6,7 @@ import { imageOf, type NamedImageRequest, requestOf, searchOf } from "./image-re
 import { lossReporter } from "./report-losses.ts";
 import { workerOf } from "./run-operation.ts";
 
-export interface CloneArguments extends NamedImageRequest {
+interface CloneArguments extends NamedImageRequest {
   readonly newName: string;
   readonly readOnly: boolean;
 }

@@ -11,7 +11,7 @@ export interface Telling {
 }
 
 /** Does the work; returns a value for the daemon, or throws. */
-export type Work = (args: readonly string[], tell: Telling) => Plain;
+type Work = (args: readonly string[], tell: Telling) => Plain;
 
 const RESULT_FD = 3;
 const PROGRESS_INTERVAL_MS = 500;

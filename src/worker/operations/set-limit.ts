@@ -3,7 +3,7 @@ import { limitImage, limitPool } from "../../registry/image/pool.ts";
 import { type ImageRequest, type ImageTarget, imageOf, requestOf } from "./image-request.ts";
 import { workerOf } from "./run-operation.ts";
 
-export interface LimitArguments extends ImageRequest {
+interface LimitArguments extends ImageRequest {
   /** Null for the pool. */
   readonly target: ImageTarget | null;
   /** In decimal: it may be larger than a number of JSON. */

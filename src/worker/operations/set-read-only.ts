@@ -3,7 +3,7 @@ import { markReadOnly } from "../../registry/image/change.ts";
 import { imageOf, type NamedImageRequest, requestOf } from "./image-request.ts";
 import { workerOf } from "./run-operation.ts";
 
-export interface MarkArguments extends NamedImageRequest {
+interface MarkArguments extends NamedImageRequest {
   readonly readOnly: boolean;
 }
 

@@ -22,7 +22,7 @@ const ENTRIES_LIMIT = 16_000_000;
 const ENTRY_BYTES = 512;
 const DIRECTORY_BYTES = 4096;
 
-export interface BudgetLimits {
+interface BudgetLimits {
   /** The most that the transfer may write in all. */
   readonly writtenBytes?: number;
   /** The most files of all kinds that it may make. */

@@ -68,7 +68,7 @@ const BOOLEANS: Readonly<Record<string, boolean>> = {
   ...Object.fromEntries(["0", "no", "n", "false", "f", "off"].map((word) => [word, false])),
 };
 
-export function parseBoolean(text: string): boolean | null {
+function parseBoolean(text: string): boolean | null {
   return BOOLEANS[text.toLowerCase()] ?? null;
 }
 

@@ -89,29 +89,6 @@ async function* readPipe(file: Fd): AsyncGenerator<Buffer> {
   }
 }
 
-/** Reads ahead by up to `depth` chunks, so that the source works while its chunks are being used. */
-export async function* ahead(source: Chunks, depth: number): AsyncGenerator<Buffer> {
-  const iterator = source[Symbol.asyncIterator]();
-  const waiting: Promise<IteratorResult<Buffer>>[] = [];
-  const ask = () => {
-    const next = iterator.next();
-    next.catch(() => {}); // It is reported where it is taken from the queue.
-    waiting.push(next);
-  };
-  try {
-    for (let i = 0; i < depth; i++) ask();
-    for (;;) {
-      const next = await (waiting.shift() as Promise<IteratorResult<Buffer>>);
-      if (next.done === true) return;
-      ask();
-      yield next.value;
-    }
-  } finally {
-    // Chunks asked for and never used: the source is told to stop once it has made them.
-    void iterator.return?.();
-  }
-}
-
 /** The same chunks. EFBIG when there are more bytes than that. */
 export async function* limited(source: Chunks, limitBytes: number): AsyncGenerator<Buffer> {
   let total = 0;

@@ -54,7 +54,7 @@ const FORMATS: Readonly<Record<Exclude<Compression, "uncompressed" | "gzip">, Fo
   zstd: { programs: [{ name: "zstd", decode: ["-dc", "-q"], encode: ["-c", "-3", "-T0", "-q"] }], packages: "zstd" },
 };
 
-export type ProgramFormat = keyof typeof FORMATS;
+type ProgramFormat = keyof typeof FORMATS;
 
 function lookFor(format: ProgramFormat, path: string): Found | null {
   for (const program of FORMATS[format].programs) {

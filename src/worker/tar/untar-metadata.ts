@@ -33,7 +33,7 @@ import {
 import { attributeLoss, Losses } from "./untar-losses.ts";
 import type { DirectoryMetadata } from "./untar-pending.ts";
 
-export interface Metadata {
+interface Metadata {
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;

@@ -20,7 +20,7 @@ export interface DirectoryMetadata {
   readonly wasThere: boolean;
 }
 
-export interface PendingDirectory {
+interface PendingDirectory {
   readonly components: RawName[];
   readonly metadata: DirectoryMetadata;
 }

@@ -9,7 +9,7 @@ import { tryOpenDirectory } from "./untar-calls.ts";
 import { Place, type PlaceOptions } from "./untar-place.ts";
 
 /** What has a name in the tree. */
-export type Found = FileKind | "whiteout" | "nothing";
+type Found = FileKind | "whiteout" | "nothing";
 
 const UNREACHABLE = ["ENOENT", "ENOTDIR", "ELOOP"];
 

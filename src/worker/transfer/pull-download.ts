@@ -26,7 +26,7 @@ import { noteOrigin, type PullPlace } from "./pull-image.ts";
 import { Twin } from "./second-tree.ts";
 
 /** A download that is here, unpacked and not verified yet. */
-export interface Downloaded {
+interface Downloaded {
   /** Null when it was written in place. */
   readonly stage: Stage | null;
   /** The bytes as they came, where they are here: to be disposed of when the image has its name, and not before. */
@@ -39,7 +39,7 @@ export interface Downloaded {
 
 export type DownloadResult = Downloaded | { readonly cached: string };
 
-export interface DownloadEvents {
+interface DownloadEvents {
   /** Bytes that are here, and how many there will be, where that is known. */
   progress(bytes: number, total: number | null): void;
 }

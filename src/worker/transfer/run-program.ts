@@ -8,7 +8,7 @@ import { optionHelp } from "../program/help.ts";
 import { log } from "../program/log.ts";
 import type { CommandLine, ProgramName } from "../program/options.ts";
 
-export interface Verb {
+interface Verb {
   /** Words behind the verb: at least and at most. */
   readonly words: readonly [least: number, most: number];
   readonly usage: string;
@@ -16,7 +16,7 @@ export interface Verb {
   readonly run: (line: CommandLine) => Promise<void>;
 }
 
-export interface WorkerProgram {
+interface WorkerProgram {
   readonly name: ProgramName;
   readonly summary: string;
   readonly verbs: Readonly<Record<string, Verb>>;

@@ -39,7 +39,7 @@ export class FakeBusError extends Error {
 }
 
 /** An error reply of Varlink. */
-export class FakeVarlinkError extends Error {
+class FakeVarlinkError extends Error {
   readonly id: string;
   readonly parameters: Record<string, unknown> = {};
 

@@ -8,7 +8,7 @@ import { waitFor } from "../../lib/wait-for.ts";
 
 const CLIENT = join(import.meta.dir, "pty-client.ts");
 
-export interface SessionChoices {
+interface SessionChoices {
   /** Where standard input and output are: the terminal unless told otherwise. */
   readonly stdin?: "terminal" | Blob | ReadableStream | "ignore" | number | "pipe";
   readonly stdout?: "terminal" | "pipe" | number;
