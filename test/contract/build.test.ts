@@ -58,19 +58,44 @@ test("under its own name, options go to the daemon", () => {
   expect(run([executable, "--version"]).stdout).toBe(run([called("systemd-machined"), "--version"]).stdout);
 });
 
+test("without arguments and for 'help' it says what it is, in 50 columns", () => {
+  const { code, stdout, stderr } = run([executable]);
+  expect([code, stderr]).toEqual([0, ""]);
+  expect(stdout).toStartWith("machined ");
+  for (const word of ["install", "uninstall", "machinectl", "importctl", "systemd-machined", "systemd-importd"]) {
+    expect(stdout).toContain(`\n  ${word} `);
+  }
+  expect(Math.max(...stdout.split("\n").map(({ length }) => length))).toBeLessThanOrEqual(50);
+  for (const args of [["help"], ["--help"], ["-h"]]) expect(run([executable, ...args]).stdout).toBe(stdout);
+  expect(run([executable, "help", "install"]).stdout).toBe(run([executable, "install", "--help"]).stdout);
+});
+
+test("every program names the interfaces and our version for --version", () => {
+  const [first = "", second = ""] = run([executable, "--version"]).stdout.split("\n");
+  expect(first).toStartWith("systemd ");
+  for (const program of ["machinectl", "importctl", "nss-mymachines", "machined-exec", "systemd-pull", "install"]) {
+    const { code, stdout } = run([executable, program, "--version"]);
+    const lines = stdout.split("\n");
+    expect([code, lines[0]]).toEqual([0, first]);
+    expect(lines[1]).toStartWith(second);
+  }
+});
+
 test("a link called 'install' installs nothing", () => {
   const { code, stderr } = run([called("install"), "--help"]);
   expect(code).toBe(1);
   expect(stderr).toContain("usage: machined PROGRAM");
 });
 
-test("a name that is no program is refused with the names that are", () => {
-  for (const outcome of [run([executable, "nosuch"]), run([called("nosuch")])]) {
+test("a word that is no program is refused with the one that was meant, and with those that there are", () => {
+  for (const outcome of [run([executable, "nosuch"]), run([called("nosuch")]), run([executable, "help", "nosuch"])]) {
     expect(outcome.code).toBe(1);
     expect(outcome.stdout).toBe("");
+    expect(outcome.stderr).toContain("There is no program 'nosuch'");
     expect(outcome.stderr).toContain("usage: machined PROGRAM");
-    expect(outcome.stderr).toContain("systemd-machined, machinectl");
+    expect(outcome.stderr).toContain("systemd-machined, systemd-importd");
   }
+  expect(run([executable, "instal"]).stderr).toContain("did you mean 'install'?");
 });
 
 test("a bunfig.toml and a .env in the current directory are not read", async () => {

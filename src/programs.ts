@@ -1,0 +1,69 @@
+// The programs of the executable: what each is called, what it is for, and where its code is. Each is loaded when it is
+// wanted: a program pays for nothing else.
+
+/** Takes the arguments after the program's name; returns the exit code. */
+export type Program = (args: string[]) => Promise<number>;
+
+/**
+ * How a program is called: by the people of a host (`client`), by service managers (`daemon`), as a verb of `machined` alone
+ * (a file called `install` is none of ours), or by our own programs and systemd's (`internal`).
+ */
+type ProgramKind = "verb" | "client" | "daemon" | "internal";
+
+export interface ProgramRow {
+  readonly kind: ProgramKind;
+  /** At most 29 columns: a terminal may have 50. */
+  readonly summary: string;
+  readonly load: () => Promise<{ main: Program }>;
+}
+
+export const PROGRAMS: Readonly<Record<string, ProgramRow>> = {
+  install: { kind: "verb", summary: "Put this on the host", load: () => import("./setup/install.ts") },
+  uninstall: { kind: "verb", summary: "Take it away again", load: () => import("./setup/uninstall.ts") },
+  machinectl: {
+    kind: "client",
+    summary: "Machines and their images",
+    load: () => import("./cli/program/machinectl.ts"),
+  },
+  importctl: {
+    kind: "client",
+    summary: "Download, import and export",
+    load: () => import("./cli/program/importctl.ts"),
+  },
+  "nss-mymachines": { kind: "client", summary: "Look up names of machines", load: () => import("./nss/lookup.ts") },
+  "systemd-machined": { kind: "daemon", summary: "Keeps the registry", load: () => import("./machined/main.ts") },
+  "systemd-importd": { kind: "daemon", summary: "Runs transfers of images", load: () => import("./importd/main.ts") },
+  "machined-exec": { kind: "daemon", summary: "Runs commands for users", load: () => import("./execd/main.ts") },
+  "machined-exec-command": { kind: "internal", summary: "Begins a command", load: () => import("./exec/command.ts") },
+  "machined-worker": { kind: "internal", summary: "Works on images and files", load: () => import("./worker/main.ts") },
+  "systemd-import": {
+    kind: "internal",
+    summary: "Imports an image file",
+    load: () => import("./worker/transfer/import.ts"),
+  },
+  "systemd-import-fs": {
+    kind: "internal",
+    summary: "Imports a directory",
+    load: () => import("./worker/transfer/import-fs.ts"),
+  },
+  "systemd-export": {
+    kind: "internal",
+    summary: "Exports an image",
+    load: () => import("./worker/transfer/export.ts"),
+  },
+  "systemd-pull": {
+    kind: "internal",
+    summary: "Downloads an image",
+    load: () => import("./worker/transfer/pull.ts"),
+  },
+  "systemd-import-sweep": {
+    kind: "internal",
+    summary: "Removes left-over transfers",
+    load: () => import("./worker/transfer/sweep.ts"),
+  },
+};
+
+/** The row of a program; null where there is none of that name. */
+export function programOf(name: string): ProgramRow | null {
+  return Object.hasOwn(PROGRAMS, name) ? (PROGRAMS[name] as ProgramRow) : null;
+}
