@@ -1,12 +1,13 @@
 // Which files are generated, and from what.
 
 import { join } from "node:path";
+import { OWN_INTERFACES } from "../../src/api/own-interfaces.ts";
 import { IMPORTCTL } from "../../src/cli/program/importctl.ts";
 import { MACHINECTL } from "../../src/cli/program/machinectl.ts";
 import { bashCompletion } from "./bash.ts";
 import { fishCompletion } from "./fish.ts";
 import { foldersTable, lintOverrides } from "./layers.ts";
-import { manualPage } from "./manual.ts";
+import { handWrittenPage, interfacesPage, machinedPage, manualPage } from "./manual.ts";
 import { type ProgramModel, programModel } from "./model.ts";
 import { ACTIONS, actionTables, type BusName, busPolicy, polkitPolicy } from "./policies.ts";
 import { zshCompletion } from "./zsh.ts";
@@ -96,6 +97,13 @@ ${everyone}
 `;
 }
 
+/** Pages whose text is written by hand, and what each is about. */
+const HAND_WRITTEN: Readonly<Record<string, string>> = {
+  "systemd-machined.service.8": "keeps the registry of virtual machines and containers",
+  "systemd-importd.service.8": "downloads, imports and exports images",
+  "nss-mymachines.8": "names of machines for the C library",
+};
+
 /** The path of each generated file, below the project's folder, and its content. */
 export function generatedFiles(read: ReadFile): Record<string, string> {
   const files: Record<string, string> = {};
@@ -108,6 +116,13 @@ export function generatedFiles(read: ReadFile): Record<string, string> {
     const texts = [`install/man/${name}.1.in`, `install/man/${name}.verbs`].map(read) as [string, string];
     files[`install/man/${name}.1`] = manualPage(program, ...texts);
   }
+  const frame = (file: string) => read(`install/man/${file}.in`);
+  files["install/man/machined.1"] = machinedPage(frame("machined.1"));
+  for (const [file, abstract] of Object.entries(HAND_WRITTEN)) {
+    const [, name = "", section = ""] = /^(.*)\.(\d)$/.exec(file) ?? [];
+    files[`install/man/${file}`] = handWrittenPage(name, Number(section), abstract, frame(file));
+  }
+  files["install/man/io.machined.7"] = interfacesPage(OWN_INTERFACES, frame("io.machined.7"));
   for (const name of Object.keys(ACTIONS) as BusName[]) {
     files[`install/polkit-1/actions/${name}.policy`] = polkitPolicy(name);
     files[`install/dbus-1/system.d/${name}.conf`] = busPolicy(name);

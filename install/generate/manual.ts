@@ -1,7 +1,11 @@
 // Manual pages of the clients: a frame with hand-written sections, a text for each verb, and synopses and options from the
 // tables. roff as man(7) describes it.
 import { version } from "../../package.json";
+import type { Access } from "../../src/api/access.ts";
+import type { VarlinkFields, VarlinkInterface, VarlinkMethod } from "../../src/api/varlink-table.ts";
 import { IMAGE_SEARCH_PATHS } from "../../src/base/vocabulary/image-class.ts";
+import { DAEMON_OPTIONS } from "../../src/daemon/arguments.ts";
+import { PROGRAMS } from "../../src/programs.ts";
 import type { OptionModel, ProgramModel, VerbModel } from "./model.ts";
 import { NOTICE } from "./model.ts";
 
@@ -67,6 +71,94 @@ function fill(page: string): string {
   return lines.join("\n");
 }
 
+/** What stands in the first lines of a page, and the page's own text, of which the marks have been replaced. */
+interface Page {
+  readonly name: string;
+  readonly section: number;
+  /** One phrase without a full stop. */
+  readonly abstract: string;
+  readonly body: string;
+}
+
+function page({ name, section, abstract, body }: Page): string {
+  return fill(`.\\" ${NOTICE}
+.TH ${name.toUpperCase()} ${section} ${REVISED} "machined ${version}"
+.SH NAME
+${roff(name)} \\- ${roff(abstract)}
+${body.trimEnd().replace("@IMAGE_DIRECTORIES@", IMAGE_DIRECTORIES)}
+`);
+}
+
+const IMAGE_DIRECTORIES = `.IR ${IMAGE_SEARCH_PATHS.machine.join(' ", " ')}`;
+
+/** machined(1), with the programs that people and service managers call. */
+export function machinedPage(frame: string): string {
+  const rows = Object.entries(PROGRAMS).filter(([, { kind }]) => kind !== "internal");
+  const entries = rows.map(([name, { summary }]) => `.TP\n\\fB${roff(name)}\\fR\n${roff(summary)}.`).join("\n");
+  const synopsis = '.SH SYNOPSIS\n.B machined\n.RI [ PROGRAM " [" ARGUMENT ...]]';
+  const body = `${synopsis}\n${frame.replace("@PROGRAMS@", entries)}`;
+  return page({ name: "machined", section: 1, abstract: "registry of virtual machines and containers", body });
+}
+
+/** The page of a daemon, or of another program whose text is written by hand, with the options of daemons at `@OPTIONS@`. */
+export function handWrittenPage(name: string, section: number, abstract: string, frame: string): string {
+  const options = Object.entries(DAEMON_OPTIONS).map(([key, { alias, valueHint = "", description }]) =>
+    optionEntry({
+      names: [...(alias === undefined ? [] : [`-${alias}`]), `--${key}`],
+      takesValue: valueHint !== "",
+      hint: valueHint,
+      values: null,
+      description,
+    }),
+  );
+  return page({ name, section, abstract, body: frame.replace("@OPTIONS@", options.join("\n")) });
+}
+
+function fieldEntries(table: VarlinkInterface, owner: string, fields: VarlinkFields): string {
+  const { notes } = table;
+  const lines = Object.entries(fields).map(([field, type]) => {
+    const note = notes.fields[`${owner}.${field}`] ?? notes.fields[field] ?? "";
+    return `.TP\n\\fB${roff(field)}\\fR: ${roff(type)}\n${roff(note)}`;
+  });
+  return lines.join("\n");
+}
+
+function permissionText(access: Access): string {
+  if (typeof access === "string") return "Everyone may call it.";
+  const rules = "variants" in access ? Object.values(access.variants) : [access];
+  const actions = [...new Set(rules.map(({ action }) => action))];
+  return `It needs the permission ${actions.map((action) => `\\fB${roff(action)}\\fR`).join(" or ")}.`;
+}
+
+function methodEntry(table: VarlinkInterface, name: string, method: VarlinkMethod): string {
+  const parts = [`.SS ${name}`, `${roff(method.doc)}\n${permissionText(method.access)}`];
+  if (method.more !== undefined) {
+    parts.push(method.more === "required" ? "It has many replies." : "It can have many replies.");
+  }
+  if (method.descriptors !== undefined) parts.push(`${method.descriptors} descriptors go with a call.`);
+  if (Object.keys(method.in).length > 0) parts.push(`.PP\nParameters:\n${fieldEntries(table, name, method.in)}`);
+  if (Object.keys(method.out).length > 0) parts.push(`.PP\nReply:\n${fieldEntries(table, name, method.out)}`);
+  return parts.join("\n");
+}
+
+function typeEntry(table: VarlinkInterface, name: string, type: readonly string[] | VarlinkFields): string {
+  const fields = Array.isArray(type)
+    ? Object.fromEntries(type.map((value: string) => [value, "value"]))
+    : (type as VarlinkFields);
+  return `.SS Type ${name}\n${roff(table.notes.types?.[name] ?? "")}\n${fieldEntries(table, name, fields)}`;
+}
+
+/** io.machined(7): the interfaces that go beyond systemd's, from their tables. */
+export function interfacesPage(tables: readonly VarlinkInterface[], frame: string): string {
+  const sections = tables.map((table) => {
+    const methods = Object.entries(table.methods).map(([name, method]) => methodEntry(table, name, method));
+    const types = Object.entries(table.types).map(([name, type]) => typeEntry(table, name, type));
+    return [`.SH ${table.name.toUpperCase()}`, roff(table.doc), ...methods, ...types].join("\n");
+  });
+  const body = frame.replace("@INTERFACES@", sections.join("\n"));
+  return page({ name: "io.machined", section: 7, abstract: "Varlink interfaces of machined", body });
+}
+
 /** The page in section 1 of `program`. `frame` and `verbs` are the texts of install/man. */
 export function manualPage(program: ProgramModel, frame: string, verbs: string): string {
   const texts = parseTexts(verbs);
@@ -78,16 +170,7 @@ export function manualPage(program: ProgramModel, frame: string, verbs: string):
         .map((verb) => verbEntry(verb, texts))
         .join("\n"),
     )
-    .replace("@IMAGE_DIRECTORIES@", `.IR ${IMAGE_SEARCH_PATHS.machine.join(' ", " ')}`)
     .replace("@OPTIONS@", program.options.map(optionEntry).join("\n"));
-  return fill(`.\\" ${NOTICE}
-.TH ${program.name.toUpperCase()} 1 ${REVISED} "machined ${version}"
-.SH NAME
-${program.name} \\- ${roff(program.abstract)}
-.SH SYNOPSIS
-.B ${program.name}
-.RI [ OPTION ...]
-.RI [ COMMAND " [" ARGUMENT ...]]
-${body}
-`);
+  const synopsis = `.SH SYNOPSIS\n.B ${program.name}\n.RI [ OPTION ...]\n.RI [ COMMAND " [" ARGUMENT ...]]`;
+  return page({ name: program.name, section: 1, abstract: program.abstract, body: `${synopsis}\n${body}` });
 }

@@ -1,5 +1,5 @@
 // The command line of a daemon (systemd-machined.service(8), systemd-importd.service(8)).
-import { type OptionTable, parseOptions } from "../base/getopt.ts";
+import { type OptionRow, parseOptions } from "../base/getopt.ts";
 import type { ScopeKind } from "./scope.ts";
 
 type Command =
@@ -22,12 +22,40 @@ function serve(settings: Settings, scope: ScopeKind): void {
   settings.command = { kind: "run", scope };
 }
 
-const OPTIONS: OptionTable<Settings, null> = {
-  help: { type: "boolean", alias: "h", apply: (settings) => act(settings, { kind: "help" }) },
-  version: { type: "boolean", apply: (settings) => act(settings, { kind: "version" }) },
-  "bus-introspect": { type: "string", apply: (settings, path) => act(settings, { kind: "introspect", path }) },
-  system: { type: "boolean", apply: (settings) => serve(settings, "system") },
-  user: { type: "boolean", apply: (settings) => serve(settings, "user") },
+interface DescribedOption extends OptionRow<Settings, null> {
+  readonly valueHint?: string;
+  readonly description: string;
+}
+
+/** The options of a daemon, from which follow its help and its manual page. */
+export const DAEMON_OPTIONS: Readonly<Record<string, DescribedOption>> = {
+  help: {
+    type: "boolean",
+    alias: "h",
+    description: "Show this help",
+    apply: (settings) => act(settings, { kind: "help" }),
+  },
+  version: {
+    type: "boolean",
+    description: "Show the version",
+    apply: (settings) => act(settings, { kind: "version" }),
+  },
+  "bus-introspect": {
+    type: "string",
+    valueHint: "PATH",
+    description: 'Print the D-Bus interfaces of an object as XML; "list" prints the paths',
+    apply: (settings, path) => act(settings, { kind: "introspect", path }),
+  },
+  system: {
+    type: "boolean",
+    description: "Serve the whole host (default)",
+    apply: (settings) => serve(settings, "system"),
+  },
+  user: {
+    type: "boolean",
+    description: "Serve the user this runs as",
+    apply: (settings) => serve(settings, "user"),
+  },
 };
 
 class Mistake extends Error {}
@@ -37,7 +65,7 @@ export function parseArguments(args: readonly string[]): Command {
   const settings: Settings = { command: { kind: "run", scope: "system" } };
   try {
     const fail = (text: string) => new Mistake(text);
-    const { words, finish } = parseOptions(args, settings, { options: OPTIONS, context: null, fail });
+    const { words, finish } = parseOptions(args, settings, { options: DAEMON_OPTIONS, context: null, fail });
     if (finish === null && words.length > 0) throw fail("This program takes no arguments.");
     return settings.command;
   } catch (error) {

@@ -3,15 +3,13 @@ import type { BusInterface } from "../api/table.ts";
 import { errnoNameOf } from "../base/error.ts";
 import { introspect } from "../ipc/render.ts";
 import { versionText } from "../kernel/process/host-systemd.ts";
-import { parseArguments } from "./arguments.ts";
+import { DAEMON_OPTIONS, parseArguments } from "./arguments.ts";
 import type { ScopeKind } from "./scope.ts";
 
 export interface DaemonProgram {
   readonly name: string;
   /** What it is for, in one sentence. */
   readonly abstract: string;
-  /** What `--user` makes it serve. */
-  readonly user: string;
   /** The manual pages, as `--help` names them. */
   readonly see: string;
   /** The interfaces of the D-Bus objects by path, for `--bus-introspect=`. */
@@ -68,18 +66,15 @@ function describeObject(program: DaemonProgram, path: string): number {
   return print(introspect([{ table }], []));
 }
 
-function helpText({ name, abstract, user, see }: DaemonProgram): string {
-  return `${name} [OPTION…]
+const OPTION_COLUMNS = 24;
 
-${abstract}
-
-  -h --help                 Show this help
-     --version              Show the version
-     --bus-introspect=PATH  Print the D-Bus interfaces of an object as XML;
-                            "list" prints the paths
-     --system               Serve the whole host (default)
-     --user                 ${user}
-
-See ${see}.
-`;
+function helpText({ name, abstract, see }: DaemonProgram): string {
+  const lines = Object.entries(DAEMON_OPTIONS).map(([key, { alias, valueHint, description }]) => {
+    const value = valueHint === undefined ? "" : `=${valueHint}`;
+    const option = `${alias === undefined ? "  " : `-${alias}`} --${key}${value}`;
+    const [first, ...more] = description.split("; ");
+    const rest = more.map((part) => `${" ".repeat(OPTION_COLUMNS + 4)}${part}\n`).join("");
+    return `  ${option.padEnd(OPTION_COLUMNS + 1)} ${first}${more.length > 0 ? ";" : ""}\n${rest}`;
+  });
+  return `${name} [OPTION…]\n\n${abstract}\n\n${lines.join("")}\nSee ${see}.\n`;
 }

@@ -8,7 +8,6 @@ import { Service } from "./service.ts";
 const PROGRAM: DaemonProgram = {
   name: "systemd-importd",
   abstract: "Downloads, imports and exports images of machines, portable services and\nsystem extensions.",
-  user: "Serve the calling user",
   see: "systemd-importd.service(8), importctl(1)",
   objects: {
     [IMPORT1_PATH]: ImportManager,

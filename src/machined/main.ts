@@ -8,7 +8,6 @@ import { Service } from "./service.ts";
 const PROGRAM: DaemonProgram = {
   name: "systemd-machined",
   abstract: "Keeps the registry of this host's virtual machines and containers.",
-  user: "Serve the user this runs as",
   see: "systemd-machined.service(8), machinectl(1)",
   objects: {
     [LOG_CONTROL_PATH]: LogControl,

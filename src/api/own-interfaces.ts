@@ -1,0 +1,5 @@
+// The interfaces of this program's own, for what is made of all of them: documentation.
+import { IoMachinedExec } from "./io-machined-exec.ts";
+import type { VarlinkInterface } from "./varlink-table.ts";
+
+export const OWN_INTERFACES: readonly VarlinkInterface[] = [IoMachinedExec];
