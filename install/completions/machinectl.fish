@@ -9,7 +9,7 @@ function __machinectl_parse
     set -l i 2
     while test $i -le (count $tokens)
         set -l token $tokens[$i]
-        if contains -- $token -H --host -M --machine -p --property -P --kill-whom -s --signal --uid -E --setenv -n --lines --max-addresses -o --output --json --runner --stdin --chdir --timeout --parallel --delay --iterations --leader --class --service --root-directory --vsock-cid --ssh-address --ssh-private-key --for
+        if contains -- $token -H --host -M --machine -p --property -P --kill-whom -s --signal --uid -E --setenv -n --lines --max-addresses -o --output --json --runner --stdin --chdir --timeout --parallel --delay --iterations --type --since --until --leader --class --service --root-directory --vsock-cid --ssh-address --ssh-private-key --for
             contains -- $token -H --host -M --machine --class; and set -a __machinectl_scope $tokens[$i..(math $i + 1)]
             set i (math $i + 1)
         else if string match -q -- '-*' $token
@@ -58,7 +58,7 @@ function __machinectl_paths
 end
 
 function __machinectl_verbs
-    printf '%s\n' list status show stats top start login shell exec wait register unregister enable disable poweroff stop reboot restart terminate pause resume kill copy-to copy-from bind bind-volume unbind-volume list-images image-status show-image edit cat clone rename read-only remove set-limit clean pull-tar pull-raw import-tar import-raw import-fs export-tar export-raw list-transfers cancel-transfer
+    printf '%s\n' list status show stats top events start login shell exec wait register unregister enable disable poweroff stop reboot restart terminate pause resume kill copy-to copy-from bind bind-volume unbind-volume list-images image-status show-image edit cat clone rename read-only remove set-limit clean pull-tar pull-raw import-tar import-raw import-fs export-tar export-raw list-transfers cancel-transfer
 end
 
 complete -c machinectl -f
@@ -96,6 +96,10 @@ complete -c machinectl -l detach -d 'With exec: leave the command running, and p
 complete -c machinectl -l parallel -x -d 'With exec: in how many machines to run at once'
 complete -c machinectl -l delay -x -d 'With stats: the time between two looks'
 complete -c machinectl -l iterations -x -d 'With stats: how often to look'
+complete -c machinectl -l type -x -a 'machine' -d 'With events: only of these types, separated by commas'
+complete -c machinectl -l since -x -d 'With events: begin with what happened at this time'
+complete -c machinectl -l until -x -d 'With events: end at this time'
+complete -c machinectl -l no-follow -d 'With events: do not wait for what is to come'
 complete -c machinectl -l leader -x -d 'With register: the first process of the machine'
 complete -c machinectl -l class -x -a 'container vm' -d 'With register: what the machine is'
 complete -c machinectl -l service -x -d 'With register: the program that runs the machine'
@@ -115,6 +119,7 @@ complete -c machinectl -n '__machinectl_at -1' -a status -d 'Print the state of 
 complete -c machinectl -n '__machinectl_at -1' -a show -d 'Print properties of machines or of the manager'
 complete -c machinectl -n '__machinectl_at -1' -a stats -d 'Print what machines use: processors, memory, input and output, network'
 complete -c machinectl -n '__machinectl_at -1' -a top -d 'Show what machines use on the whole terminal, second by second'
+complete -c machinectl -n '__machinectl_at -1' -a events -d 'Print what happens to machines, as it happens or from the log'
 complete -c machinectl -n '__machinectl_at -1' -a start -d 'Start images as services'
 complete -c machinectl -n '__machinectl_at -1' -a login -d 'Get a login prompt of a machine'
 complete -c machinectl -n '__machinectl_at -1' -a shell -d 'Run a shell or another program in a machine'
@@ -161,6 +166,7 @@ complete -c machinectl -n '__machinectl_at 0+ status' -a '(__machinectl_ask mach
 complete -c machinectl -n '__machinectl_at 0+ show' -a '(__machinectl_ask machine)'
 complete -c machinectl -n '__machinectl_at 0+ stats' -a '(__machinectl_ask machine)'
 complete -c machinectl -n '__machinectl_at 0+ top' -a '(__machinectl_ask machine)'
+complete -c machinectl -n '__machinectl_at 0+ events' -a '(__machinectl_ask machine)'
 complete -c machinectl -n '__machinectl_at 0+ start' -a '(__machinectl_ask image machinectl)'
 complete -c machinectl -n '__machinectl_at 0 login' -a '(__machinectl_ask machine-or-host)'
 complete -c machinectl -n '__machinectl_at 0 shell' -a '(__machinectl_logins)'

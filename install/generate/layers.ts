@@ -55,6 +55,7 @@ const FOLDERS: Readonly<Record<string, Folder>> = {
     folders: SERVICE,
     rooms: {
       action: [],
+      events: [],
       inside: ["action"],
       machines: ["action", "inside"],
       images: ["action", "machines"],
@@ -95,6 +96,7 @@ const FOLDERS: Readonly<Record<string, Folder>> = {
       terminal: ["format", "session"],
       exec: ["format", "session", "machine", "terminal"],
       stats: ["format", "session", "machine", "terminal"],
+      events: ["format", "session", "machine"],
       transfer: ["format", "session"],
       program: [
         "format",
@@ -106,6 +108,7 @@ const FOLDERS: Readonly<Record<string, Folder>> = {
         "terminal",
         "exec",
         "stats",
+        "events",
         "transfer",
       ],
     },
@@ -141,6 +144,7 @@ const ROOMS: Readonly<Record<string, string>> = {
   "ipc/bus": "D-Bus: messages, streams, client and server",
   "ipc/varlink": "Varlink: frames, schemas, client and server",
   "machined/action": "how an action is carried out: plan, permission, second look",
+  "machined/events": "the log of what happens, its readers, and its file",
   "machined/machines": "registering, describing and ending machines",
   "machined/inside": "terminals, shells, copies and mounts in machines",
   "machined/images": "images of the pool",
@@ -162,6 +166,7 @@ const ROOMS: Readonly<Record<string, string>> = {
   "cli/terminal": "login and shell",
   "cli/exec": "exec: here, in virtual machines, on other hosts",
   "cli/stats": "what machines use: stats and top",
+  "cli/events": "events: what happens, read from the log of the daemon or from signals",
   "cli/transfer": "the verbs about transfers",
   "cli/program": "machinectl and importctl: tables of verbs and options, help",
 };

@@ -2,6 +2,7 @@
 // follow from the field `access` of the rows in src/api.
 import { type Access, type PolkitRule, rulesOf } from "../../src/api/access.ts";
 import { ImportManager, Transfer } from "../../src/api/import1.ts";
+import { IoMachinedEvents } from "../../src/api/io-machined-events.ts";
 import { IoMachinedExec } from "../../src/api/io-machined-exec.ts";
 import { IoSystemdImport } from "../../src/api/io-systemd-import.ts";
 import { IoSystemdMachine } from "../../src/api/io-systemd-machine.ts";
@@ -21,7 +22,7 @@ export const BUS_TABLES = {
 /** The Varlink interfaces of all services. */
 export const VARLINK_TABLES = [
   ...[IoSystemdMachine, IoSystemdMachineImage, IoSystemdImport, IoSystemdUserDatabase, IoSystemdResolveHook],
-  ...[IoSystemdService, OrgVarlinkService, IoMachinedExec],
+  ...[IoSystemdService, OrgVarlinkService, IoMachinedEvents, IoMachinedExec],
 ] as const;
 
 /** The actions of each bus name. */

@@ -13,6 +13,8 @@ export interface Scope {
   readonly machines: string;
   /** Held by the daemon that serves here. */
   readonly lock: string;
+  /** The log of events, for the next daemon. */
+  readonly events: string;
   /** D-Bus between two peers, for clients on hosts without a bus. */
   readonly privateBus: string;
   /** Varlink; the second path is the same service under its older name. */
@@ -27,10 +29,11 @@ export interface Scope {
   readonly isPrivate: boolean;
 }
 
-function serviceSockets(base: string): Pick<Scope, "machines" | "lock" | "privateBus" | "varlink"> {
+function serviceSockets(base: string): Pick<Scope, "machines" | "lock" | "events" | "privateBus" | "varlink"> {
   return {
     machines: join(base, "machines"),
     lock: join(base, "machine/lock"),
+    events: join(base, "machine/events"),
     privateBus: join(base, "machine/private"),
     varlink: [join(base, "machine/io.systemd.Machine"), join(base, "machine/io.systemd.MachineImage")],
   };

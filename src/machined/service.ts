@@ -18,6 +18,9 @@ import { Operations } from "../registry/operation.ts";
 import type { ServiceManagerEvents } from "../registry/ports.ts";
 import type { Daemon, RegisterPolicy } from "./action/daemon.ts";
 import { Enablement } from "./action/enablement.ts";
+import { EventLog } from "./events/log.ts";
+import { MachineEvents } from "./events/machine-events.ts";
+import { eventsVarlink } from "./events/subscriptions.ts";
 import { imageMethods, imageObjects, poolGetters } from "./images/bus-bindings.ts";
 import { Images } from "./images/images.ts";
 import { imageVarlink } from "./images/varlink-bindings.ts";
@@ -50,6 +53,8 @@ export class Service implements Daemon, Served {
   readonly #systemd: Systemd1 | null;
   readonly #resolveHook: ResolveHook;
   readonly #names: NameSocket;
+  readonly #events: EventLog;
+  readonly #machineEvents: MachineEvents;
 
   constructor(scope: Scope) {
     const usesSystemd = usesServiceManager(scope);
@@ -60,6 +65,8 @@ export class Service implements Daemon, Served {
     this.images = Images.of(scope.images, this.operations, this.log);
     this.#systemd = usesSystemd ? new Systemd1(scope.kind, this.#unitEvents()) : null;
     this.enablement = new Enablement(this.#systemd, this.log);
+    this.#events = new EventLog(scope.events, this.log);
+    this.#machineEvents = new MachineEvents(this.#events);
     this.registry = this.#makeRegistry();
     if (scope.kind === "system") this.registry.addHost(hostMachine(existsSync("/dev/vsock")));
     this.#resolveHook = new ResolveHook(this);
@@ -93,9 +100,14 @@ export class Service implements Daemon, Served {
 
   /** Takes up the machines of an earlier process, then opens the sockets. */
   open(): void {
+    const isContinued = this.#events.open();
     this.registry.restore();
+    this.#machineEvents.takenOver(isContinued);
     const { varlink, userDatabase: users, resolveHook, names, socketMode } = this.#scope;
-    const machines = [machineVarlink(this), imageVarlink(this, this.images), serviceVarlink(this.log)];
+    const machines = [
+      ...[machineVarlink(this), imageVarlink(this, this.images), eventsVarlink(this.#events)],
+      serviceVarlink(this.log),
+    ];
     listenVarlink(this.log, this.#shell.varlinkServer(machines), varlink, socketMode);
     this.#listen(this.#shell.varlinkServer([userDatabase(this)]), users);
     this.#listen(this.#shell.varlinkServer([this.#resolveHook.bound]), resolveHook);
@@ -115,18 +127,25 @@ export class Service implements Daemon, Served {
     await this.operations.cancelAll();
     this.registry.saveUnsaved();
     this.#names.close();
+    this.#events.close();
   }
 
   #makeRegistry(): Registry {
     const files = new MachineFiles(this.#scope.machines);
     return new Registry(files, this.#systemd ?? new OwnCgroups(this.log), this.log, {
-      machineNew: (machine) => this.#announce("MachineNew", machine),
-      machineRemoved: (machine) => {
+      machineNew: (machine) => {
+        this.#machineEvents.started(machine);
+        this.#announce("MachineNew", machine);
+      },
+      machineRemoved: (machine, removal) => {
         this.addresses.forget(machine);
         this.operations.cancel(machine);
+        this.#machineEvents.removed(machine, removal);
         this.#announce("MachineRemoved", machine);
         this.#shell.touch();
       },
+      machineVanished: (name, leader) => this.#machineEvents.vanished(name, leader),
+      leaderExited: (machine) => this.#machineEvents.leaderExited(machine),
     });
   }
 

@@ -1,8 +1,10 @@
 // How the values of machinectl's options are read, with the complaints about bad ones.
 
 import { parseCompression } from "../../base/vocabulary/compression.ts";
+import { CHOSEN_TYPES } from "../../base/vocabulary/event.ts";
 import { VERIFY_MODES } from "../../base/vocabulary/transfer.ts";
 import { parseSignal } from "../format/signals.ts";
+import { parseSpanMs } from "../format/span.ts";
 import { type Environment, parseBoolean } from "../format/terminal.ts";
 import { Failure } from "../session/failure.ts";
 import { JSON_CHOICES, OUTPUT_MODES, RUNNERS, type Settings, WAIT_CONDITIONS } from "../session/settings.ts";
@@ -95,28 +97,6 @@ export function setFormat(settings: Settings, value: string): void {
   settings.format = required(parseCompression(value), `Unknown format: ${value}`);
 }
 
-const SPAN_UNITS_MS: Readonly<Record<string, number>> = {
-  ms: 1,
-  s: 1000,
-  sec: 1000,
-  m: 60_000,
-  min: 60_000,
-  h: 3_600_000,
-  d: 86_400_000,
-};
-
-/** A span like systemd.time(7) has them: `90`, `1.5s`, `2min 30s`; in milliseconds, or undefined. */
-function parseSpanMs(text: string): number | undefined {
-  let total = 0;
-  const rest = text.trim().replace(/(\d+(?:\.\d+)?)\s*([a-z]*)\s*/g, (whole, number: string, unit: string) => {
-    const factor = SPAN_UNITS_MS[unit === "" ? "s" : unit];
-    if (factor === undefined) return whole;
-    total += Number(number) * factor;
-    return "";
-  });
-  return text.trim() !== "" && rest === "" ? Math.round(total) : undefined;
-}
-
 /** `--timeout=`. */
 export function setTimeoutSpan(settings: Settings, value: string): void {
   settings.timeoutMs = required(parseSpanMs(value), `Failed to parse --timeout= value: ${value}`);
@@ -168,4 +148,13 @@ export function setDelay(settings: Settings, value: string): void {
 export function setIterations(settings: Settings, value: string): void {
   const wanted = unsigned(value);
   settings.iterations = required(wanted === 0 ? undefined : wanted, `Failed to parse --iterations= value: ${value}`);
+}
+
+/** `--type=`: one or several types of events. */
+export function setEventTypes(settings: Settings, value: string): void {
+  for (const type of value.split(",")) {
+    settings.eventTypes.push(
+      required(CHOSEN_TYPES.parse(type), `Unknown type of event '${type}': ${CHOSEN_TYPES.values.join(", ")}`),
+    );
+  }
 }

@@ -2,6 +2,7 @@
 // Rows have the form of citty argument definitions; getopt.ts parses by them, help.ts and introspect.ts print them.
 
 import { COMPRESSIONS } from "../../base/vocabulary/compression.ts";
+import { CHOSEN_TYPES } from "../../base/vocabulary/event.ts";
 import { KILL_WHOM } from "../../base/vocabulary/machine.ts";
 import { VERIFY_MODES } from "../../base/vocabulary/transfer.ts";
 import type { OptionRow, OptionTable } from "../command-line/getopt.ts";
@@ -9,6 +10,7 @@ import {
   type OptionContext,
   setDelay,
   setEnvironment,
+  setEventTypes,
   setFormat,
   setIterations,
   setJson,
@@ -131,6 +133,20 @@ export const OPTIONS: OptionTable<Settings, OptionContext> = {
   parallel: added(valued("N", "With exec: in how many machines to run at once", setParallel)),
   delay: added(valued("SPAN", "With stats: the time between two looks", setDelay)),
   iterations: added(valued("N", "With stats: how often to look", setIterations)),
+  type: added(
+    listed("TYPE", CHOSEN_TYPES.values, "With events: only of these types, separated by commas", setEventTypes),
+  ),
+  since: added(
+    valued("TIME", "With events: begin with what happened at this time", (settings, time) => {
+      settings.since = time;
+    }),
+  ),
+  until: added(
+    valued("TIME", "With events: end at this time", (settings, time) => {
+      settings.until = time;
+    }),
+  ),
+  "no-follow": added(flag("With events: do not wait for what is to come", { follow: false })),
   leader: added(valued("PID", "With register: the first process of the machine", setLeader)),
   class: added(listed("CLASS", ["container", "vm"], "With register: what the machine is", setMachineClass)),
   service: added(

@@ -152,6 +152,21 @@ export const VERBS: readonly VerbRow[] = [
     run: async (session, names) => (await import("../stats/top.ts")).top(session, names),
   },
   {
+    meta: { name: "events", description: "Print what happens to machines, as it happens or from the log" },
+    group: "Machine",
+    args: {
+      name: {
+        type: "positional",
+        required: false,
+        repeated: true,
+        description: "A machine, or several",
+        complete: "machine",
+      },
+    },
+    options: ["type", "since", "until", "no-follow", "json"],
+    run: async (session, names) => (await import("../events/events.ts")).events(session, names),
+  },
+  {
     meta: { name: "start", description: "Start images as services" },
     group: "Machine",
     args: IMAGES,

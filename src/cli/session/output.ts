@@ -40,6 +40,11 @@ export class Output {
     return this.#pager !== null;
   }
 
+  /** Whether anybody reads what is written to stdout, as far as that is known. */
+  get isRead(): boolean {
+    return !this.#closed.has(1);
+  }
+
   /** From now on everything goes to the pager. */
   usePager(pager: PagerPipe): void {
     this.#pager = pager;

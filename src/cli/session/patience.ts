@@ -107,6 +107,8 @@ export class Patience {
         return this.ask(whom, () => varlink.call(method, parameters, options), { isPatient });
       },
       callAll: (method, parameters, options) => this.ask(whom, () => varlink.callAll(method, parameters, options)),
+      callMore: (method, parameters, descriptors) =>
+        this.#firstInTime(whom, varlink.callMore(method, parameters, descriptors)),
       get descriptors() {
         return varlink.descriptors;
       },
@@ -126,6 +128,14 @@ export class Patience {
       void opening.then((late) => late.close()).catch(() => {});
       throw error;
     }
+  }
+
+  /** The first reply has to come in time; those behind it come when there is something to tell. */
+  async *#firstInTime<T>(whom: string, replies: AsyncGenerator<T>): AsyncGenerator<T> {
+    const first = await this.ask(whom, () => replies.next());
+    if (first.done === true) return;
+    yield first.value;
+    yield* replies;
   }
 
   #heard(): void {

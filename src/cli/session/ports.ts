@@ -15,7 +15,7 @@ import type { PagerPipe, WriteSome } from "./output.ts";
 export type Bus = Pick<BusClient, "call" | "subscribe" | "onClose" | "close">;
 
 /** A connection to a Varlink service. */
-export type Varlink = Pick<VarlinkClient, "call" | "callAll" | "descriptors" | "close">;
+export type Varlink = Pick<VarlinkClient, "call" | "callAll" | "callMore" | "descriptors" | "close">;
 
 /** A process to run to its end, with variables added to the environment. */
 export interface Command {

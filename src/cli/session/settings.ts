@@ -77,6 +77,13 @@ export interface Settings {
   delayMs: number;
   /** `--iterations=`. */
   iterations: number;
+  /** `--type=`: which events; none for all. */
+  eventTypes: string[];
+  /** `--since=` and `--until=` as they were given; empty for no limit. */
+  since: string;
+  until: string;
+  /** `--no-follow`: false. */
+  follow: boolean;
   /** `--parallel=`: in how many machines a command runs at once. */
   parallel: number;
   /** What `register` says about the machine. */
@@ -137,6 +144,10 @@ export function defaultSettings(): Settings {
     detach: false,
     delayMs: 1000,
     iterations: 1,
+    eventTypes: [],
+    since: "",
+    until: "",
+    follow: true,
     parallel: 1,
     registration: {
       leader: null,

@@ -18,6 +18,12 @@ export interface VarlinkCall<Result = never> {
   onGone(handler: () => void): () => void;
   /** Sends a reply before the last one; only for a call with `more`. */
   emit(reply: Result): void;
+  /**
+   * Sends replies that are not the last one, as many as the peer takes and `next` has: a reply's parameters as JSON, or null
+   * while there are none. A peer that does not read is asked for nothing, and costs nobody else time. Returns the function
+   * that says that there may be more again. Only for a call with `more`.
+   */
+  feed(next: () => string | null): () => void;
   /** A descriptor that came with the call, by its index; the server closes it when the call has been answered. */
   descriptor(index: number): Fd | null;
 }

@@ -78,7 +78,7 @@ export class VarlinkClient {
     parameters: object = {},
     descriptors: readonly Fd[] = [],
   ): AsyncGenerator<Record<string, unknown>> {
-    const replies: Record<string, unknown>[] = [];
+    let replies: Record<string, unknown>[] = [];
     let over = false;
     let failure: Error | null = null;
     let wake: () => void = () => {};
@@ -94,8 +94,13 @@ export class VarlinkClient {
       },
     };
     this.#send(method, parameters, true, waiting, descriptors);
-    for (let next = 0; ; ) {
-      while (next < replies.length) yield replies[next++] as Record<string, unknown>;
+    for (;;) {
+      // What has been taken is not kept: there may be replies without an end.
+      while (replies.length > 0) {
+        const some = replies;
+        replies = [];
+        yield* some;
+      }
       if (failure !== null) throw failure;
       if (over) return;
       await new Promise<void>((resolve) => {

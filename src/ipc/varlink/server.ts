@@ -36,6 +36,9 @@ interface VarlinkServerOptions {
 /** The size limit of messages of users other than root: parsing blocks all other callers, and no real call is as large. */
 const OTHERS_MESSAGE_LIMIT_BYTES = 128 << 10;
 
+/** How much is fed to a peer before its user's time is looked at again. */
+const FEED_LENGTH = 16 << 10;
+
 export class VarlinkServer {
   readonly options: VarlinkServerOptions;
   readonly #acceptors: Acceptor[] = [];
@@ -101,6 +104,8 @@ class Connection {
   /** Whether `#step` is queued or running in the shared queue of all connections. */
   #isQueued = false;
   #peerHasLeft = false;
+  /** What has more replies to the call that is being answered, or null. */
+  #feeder: { wake(): void } | null = null;
   #finishing = false;
 
   constructor(socket: Fd, caller: Caller, seat: Seat, options: VarlinkServerOptions, ended: () => void) {
@@ -112,7 +117,10 @@ class Connection {
     const open = (handlers: StreamHandlers) => new SocketStream(socket, handlers, { maxFds });
     const handlers: VarlinkStreamHandlers = {
       readable: () => this.#goOn(),
-      drain: () => this.#goOn(),
+      drain: () => {
+        this.#goOn();
+        this.#feeder?.wake();
+      },
       readEnd: () => {
         this.#finishing = true;
         this.#goOn();
@@ -218,9 +226,45 @@ class Connection {
         this.#stream.send([replyText(reply, true)]);
         this.#count();
       },
+      feed: (next) => this.#feed(next),
       descriptor: (index) => descriptors[index] ?? null,
     };
     return handler(call, parameters as never);
+  }
+
+  /** Sends in the time of the caller's user, and only while the peer takes what it is sent: `drain` wakes it again. */
+  #feed(next: () => string | null): () => void {
+    let isQueued = false;
+    const step = (): boolean => {
+      isQueued = this.#feeder === feeder && this.#stream.isOpen && this.#stream.takesMore && this.#sendSome(next);
+      return isQueued;
+    };
+    const wake = () => {
+      if (isQueued || this.#feeder !== feeder) return;
+      isQueued = true;
+      this.#options.peers.turns.run(this.#caller.uid, step);
+    };
+    const feeder = { wake };
+    this.#feeder = feeder;
+    return wake;
+  }
+
+  /** Returns false when `next` has nothing more for now. */
+  #sendSome(next: () => string | null): boolean {
+    const texts: string[] = [];
+    let length = 0;
+    let text: string | null = null;
+    while (length < FEED_LENGTH) {
+      text = next();
+      if (text === null) break;
+      texts.push(`{"parameters":${text},"continues":true}`);
+      length += text.length;
+    }
+    if (texts.length > 0) {
+      this.#stream.send(texts);
+      this.#count();
+    }
+    return text !== null;
   }
 
   #reply(request: Request, reply: object): void {
@@ -246,6 +290,7 @@ class Connection {
   #done(): void {
     closeAll(this.#message?.descriptors ?? []);
     this.#message = null;
+    this.#feeder = null;
     this.#gone.clear();
     this.#goOn();
   }

@@ -14,7 +14,7 @@ export const unregister = defineAction({
     return { subject: machine, grant: grantOn(machine) };
   },
   run(daemon, { subject: machine }) {
-    daemon.registry.forget(machine, { stopUnit: false });
+    daemon.registry.forget(machine, "unregistered");
   },
 });
 

@@ -4,17 +4,23 @@ import { watchCgroupEvents } from "../../kernel/process/cgroup.ts";
 import type { Machine } from "./machine.ts";
 import type { MachineSet } from "./set.ts";
 
+export interface CollectorEvents {
+  /** The machine is gone. */
+  gone(machine: Machine): void;
+  /** Its leader is gone, and it waits for the end of what is left in its unit; told once. */
+  stays(machine: Machine): void;
+}
+
 export class Collector {
   readonly #set: MachineSet;
-  readonly #forget: (machine: Machine) => void;
+  readonly #events: CollectorEvents;
   readonly #queue = new Set<Machine>();
   readonly #awaitingEmpty = new WeakSet<Machine>();
   #isPlanned = false;
 
-  /** `forget` is called for each machine that is gone. */
-  constructor(set: MachineSet, forget: (machine: Machine) => void) {
+  constructor(set: MachineSet, events: CollectorEvents) {
     this.#set = set;
-    this.#forget = forget;
+    this.#events = events;
   }
 
   /** Checks the machine in the next turn of the event loop, when what runs now has ended. */
@@ -37,12 +43,13 @@ export class Collector {
     if (!this.#set.has(machine) || !machine.started || !machine.isLeaderless) return;
     if (machine.isOccupied) this.#awaitEmpty(machine);
     // The last process may have ended before the watch was set.
-    if (!machine.isOccupied) this.#forget(machine);
+    if (!machine.isOccupied) this.#events.gone(machine);
   }
 
   #awaitEmpty(machine: Machine): void {
     if (machine.place === null || this.#awaitingEmpty.has(machine)) return;
     this.#awaitingEmpty.add(machine);
+    this.#events.stays(machine);
     try {
       machine.watches.push(watchCgroupEvents(machine.place.cgroup, () => this.enqueue(machine)));
     } catch (error) {

@@ -20,8 +20,15 @@ import { MachineUnits } from "./units.ts";
 /** What the registry reports to the rest of the daemon. */
 interface RegistryEvents {
   machineNew(machine: Machine): void;
-  machineRemoved(machine: Machine): void;
+  machineRemoved(machine: Machine, removal: Removal): void;
+  /** A machine of an earlier daemon has ended before this daemon restored its machines. */
+  machineVanished(name: string, leader: number): void;
+  /** The leader of a machine is gone, and processes are left in its unit: it stays. */
+  leaderExited(machine: Machine): void;
 }
+
+/** Why a machine is forgotten: it has ended, or somebody asked for that while its processes go on. */
+export type Removal = "ended" | "unregistered";
 
 const MESSAGE_NEW = "24d8d4452573402496068381a6312df2";
 const MESSAGE_TERMINATED = "58432bd3bace477cb514b56381b8a758";
@@ -43,7 +50,10 @@ export class Registry {
     this.#set = new MachineSet(manager);
     this.#log = log;
     this.#events = events;
-    this.#collector = new Collector(this.#set, (machine) => this.forget(machine));
+    this.#collector = new Collector(this.#set, {
+      gone: (machine) => this.forget(machine),
+      stays: (machine) => events.leaderExited(machine),
+    });
     this.#units = new MachineUnits(this.#set, manager, log, {
       changed: (machine) => this.save(machine),
       ended: (machine) => this.enqueue(machine),
@@ -190,8 +200,8 @@ export class Registry {
     this.#collector.enqueue(machine);
   }
 
-  /** Removes a machine: file, indices, announcement. Stops a scope that was made for it; kills nothing else. */
-  forget(machine: Machine, options: { stopUnit: boolean } = { stopUnit: true }): void {
+  /** Removes a machine: file, indices, announcement. Stops a scope that was made for one that ended; kills nothing else. */
+  forget(machine: Machine, removal: Removal = "ended"): void {
     if (machine.isHost || !this.#set.has(machine)) return;
     this.#log.info(`Machine ${machine.name} terminated.`, {
       MESSAGE_ID: MESSAGE_TERMINATED,
@@ -203,8 +213,8 @@ export class Registry {
     this.#saver.forget(machine);
     this.#removeFiles(machine);
     machine.started = false;
-    this.#events.machineRemoved(machine);
-    if (options.stopUnit) this.#units.stopOwn(machine);
+    this.#events.machineRemoved(machine, removal);
+    if (removal === "ended") this.#units.stopOwn(machine);
     machine.release();
   }
 
@@ -212,6 +222,11 @@ export class Registry {
     const unit = machine.place?.unit ?? null;
     const [heir] = unit === null ? [] : this.#set.inUnit(unit);
     this.#saver.remove(machine.name, unit, heir?.name ?? null);
+  }
+
+  /** For the restoration: announces a machine that it did not find any more. */
+  vanished(name: string, leader: number): void {
+    this.#events.machineVanished(name, leader);
   }
 
   /** Restores the machines whose state files an earlier daemon left. */

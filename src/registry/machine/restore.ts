@@ -20,6 +20,8 @@ interface Target {
   drop(machine: Machine): void;
   enqueue(machine: Machine): void;
   finishJob(machine: Machine): Promise<string>;
+  /** A machine of the earlier daemon has ended while no daemon ran. */
+  vanished(name: string, leader: number): void;
 }
 
 export class Restoration {
@@ -83,6 +85,7 @@ export class Restoration {
     const machine = this.#revive(saved);
     if (machine === null) {
       this.#saver.remove(saved.name, saved.unit, null);
+      this.#registry.vanished(saved.name, saved.leader);
       return;
     }
     const { unit, subgroup, realtimeUsec, monotonicUsec } = saved;

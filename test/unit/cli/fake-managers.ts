@@ -115,6 +115,11 @@ export class FakeManagers {
         if (rows.length === 0) throw new FakeVarlinkError("io.systemd.Machine.NoSuchMachine");
         return rows;
       },
+      // biome-ignore lint/correctness/useYield: it fails before it has any
+      async *callMore(method, parameters) {
+        note(method, parameters);
+        throw new FakeVarlinkError("org.varlink.service.MethodNotFound");
+      },
       close: () => {},
     };
   }

@@ -1,0 +1,21 @@
+// What can happen, by type: the words of io.machined.Events and of `machinectl events`.
+import { defineStringTable } from "../string-table.ts";
+
+/** What an event is about. `log` is said to one reader about its own place in the log. */
+export const EVENT_TYPES = defineStringTable(["machine", "log"]);
+export type EventType = (typeof EVENT_TYPES.values)[number];
+
+/** The types that a reader can choose between: what is said about the log itself comes in any case. */
+export const CHOSEN_TYPES = defineStringTable(["machine"]);
+
+/** The events of each type. */
+export const EVENTS = {
+  machine: ["started", "leader-exited", "ended"],
+  log: ["begin", "missed", "end"],
+} as const satisfies Readonly<Record<EventType, readonly string[]>>;
+
+export type EventName<Type extends EventType> = (typeof EVENTS)[Type][number];
+
+/** How a machine ended. */
+export const ENDINGS = defineStringTable(["exited", "killed", "unregistered"]);
+export type Ending = (typeof ENDINGS.values)[number];

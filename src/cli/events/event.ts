@@ -1,0 +1,51 @@
+// One event as it is printed: a line for people, or an object of JSON.
+import type { Json } from "../format/json.ts";
+import { signalName } from "../format/signals.ts";
+
+/** An event as the daemon sends it; `docs/events.md` has the fields. */
+export interface SeenEvent {
+  readonly cursor?: string;
+  /** Microseconds since 1970. */
+  readonly time: number;
+  readonly type: string;
+  readonly event: string;
+  readonly [field: string]: Json | undefined;
+}
+
+/** What stands in brackets behind an event of each type. */
+const DETAILS: Readonly<Record<string, (event: SeenEvent) => readonly (string | null)[]>> = {
+  machine: (event) =>
+    event.event === "started"
+      ? [text(event, "class"), text(event, "service"), labelled(event, "leader", "leader ")]
+      : [howItEnded(event)],
+};
+
+function text(event: SeenEvent, field: string): string | null {
+  return labelled(event, field, "");
+}
+
+function labelled(event: SeenEvent, field: string, label: string): string | null {
+  const value = event[field];
+  return value === undefined || value === null || value === "" ? null : `${label}${String(value)}`;
+}
+
+function howItEnded(event: SeenEvent): string | null {
+  const { how, status, signal } = event;
+  if (how === "exited") return `exited ${String(status)}`;
+  if (how === "killed") return `killed by SIG${signalName(Number(signal))}`;
+  return text(event, "how");
+}
+
+/** The name of what the event is about. */
+export function subjectOf(event: SeenEvent): string {
+  return text(event, "machine") ?? "";
+}
+
+/** `2026-11-28T01:13:36Z machine started  deb1 (container, systemd-nspawn, leader 1186)` */
+export function eventLine(event: SeenEvent): string {
+  const time = new Date(Math.floor(event.time / 1e6) * 1000).toISOString().replace(".000Z", "Z");
+  const details = (DETAILS[event.type]?.(event) ?? []).filter((detail) => detail !== null);
+  const brackets = details.length === 0 ? "" : ` (${details.join(", ")})`;
+  // One line for each event, whatever others call their machines and files.
+  return `${time} ${event.type} ${event.event.padEnd(8)} ${subjectOf(event)}${brackets}`.replaceAll("\n", "\\n");
+}

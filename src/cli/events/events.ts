@@ -1,0 +1,70 @@
+// `machinectl events`: what happens, one line each.
+import { formatJson, type Json } from "../format/json.ts";
+import type { Session } from "../session/session.ts";
+import { tableJsonMode } from "../session/settings.ts";
+import { eventLine, type SeenEvent, subjectOf } from "./event.ts";
+import { loggedEvents, NoLog } from "./logged.ts";
+import { signalledEvents } from "./signalled.ts";
+import { type WantedEvents, wantedEvents } from "./wanted.ts";
+
+/** setTimeout() takes no more. */
+const LONGEST_WAIT_MS = 0x7fff_ffff;
+
+function print(session: Session, event: SeenEvent): void {
+  const mode = tableJsonMode(session.settings);
+  if (mode !== null) session.output.write(formatJson(event as Record<string, Json>, mode, session.terminal.paint));
+  else if (event.type === "log") session.report.warning(missedLine(event));
+  else session.output.write(`${eventLine(event)}\n`);
+}
+
+function missedLine({ count }: SeenEvent): string {
+  return count === undefined ? "Earlier events are no longer known" : `${String(count)} events were missed`;
+}
+
+/** Whether the event is printed. That reading begins or ends is not. */
+function isShown(event: SeenEvent, wanted: WantedEvents): boolean {
+  if (event.type === "log") return event.event === "missed";
+  return wanted.isNamed(subjectOf(event));
+}
+
+/** The log of the manager, or the signals of one that keeps none. */
+async function* allEvents(session: Session, wanted: WantedEvents): AsyncGenerator<SeenEvent> {
+  try {
+    yield* loggedEvents(session, wanted);
+  } catch (error) {
+    if (!(error instanceof NoLog)) throw error;
+    yield* signalledEvents(session, wanted);
+  }
+}
+
+async function follow(session: Session, wanted: WantedEvents, stop: Promise<null>): Promise<void> {
+  const events = allEvents(session, wanted);
+  for (;;) {
+    const next = events.next();
+    // The wait that is left behind at the end fails when the connection is closed.
+    next.catch(() => {});
+    const result = await Promise.race([next, stop]);
+    if (result === null || result.done === true) return;
+    const event = result.value;
+    if (wanted.untilUsec !== null && event.time > wanted.untilUsec) return;
+    if (isShown(event, wanted)) print(session, event);
+    if (!session.output.isRead) return;
+  }
+}
+
+/** The verb `events`. */
+export async function events(session: Session, words: readonly string[]): Promise<number> {
+  const wanted = await wantedEvents(session, words);
+  const interrupt = session.ports.interrupted();
+  const { promise: over, resolve } = Promise.withResolvers<null>();
+  void interrupt.promise.then(() => resolve(null));
+  const leftMs = wanted.untilUsec === null ? null : wanted.untilUsec / 1000 - Number(session.ports.nowUsec()) / 1000;
+  const timer = leftMs === null ? null : setTimeout(() => resolve(null), Math.min(leftMs, LONGEST_WAIT_MS));
+  try {
+    await follow(session, wanted, over);
+  } finally {
+    if (timer !== null) clearTimeout(timer);
+    interrupt.stop();
+  }
+  return 0;
+}

@@ -1,0 +1,66 @@
+// Starts and ends of machines from the signals of a manager that keeps no log: systemd's own, here and on other hosts.
+import { machineFacts } from "../machine/details.ts";
+import { Failure, orNull } from "../session/failure.ts";
+import type { Session } from "../session/session.ts";
+import type { SeenEvent } from "./event.ts";
+import type { WantedEvents } from "./wanted.ts";
+
+const MANAGER = { sender: "org.freedesktop.machine1", path: "/org/freedesktop/machine1" } as const;
+/** Signals that have not been printed yet; a program that cannot be written to loses the oldest. */
+const WAITING_LIMIT = 10_000;
+
+/** Throws a Failure for what cannot be seen from outside; says on stderr what is not seen. */
+export async function* signalledEvents(session: Session, wanted: WantedEvents): AsyncGenerator<SeenEvent> {
+  const { ports, report } = session;
+  const nowUsec = Number(ports.nowUsec());
+  if (!wanted.follows || (wanted.sinceUsec ?? nowUsec) < nowUsec) {
+    throw new Failure("This manager keeps no events: what has happened before cannot be shown");
+  }
+  if (wanted.types !== null && !wanted.types.includes("machine")) {
+    throw new Failure("This manager tells of nothing but the starts and ends of machines");
+  }
+  const waiting: SeenEvent[] = [];
+  let missed = 0;
+  let wake = () => {};
+  const bus = await session.managerConnection();
+  const heard = (event: string) => (body: readonly unknown[]) => {
+    waiting.push({ time: Number(ports.nowUsec()), type: "machine", event, machine: String(body[0]) });
+    if (waiting.length > WAITING_LIMIT) missed += waiting.splice(0, waiting.length - WAITING_LIMIT).length;
+    wake();
+  };
+  let isLost = false;
+  bus.onClose(() => {
+    isLost = true;
+    wake();
+  });
+  await bus.subscribe({ ...MANAGER, member: "MachineNew" }, heard("started"));
+  await bus.subscribe({ ...MANAGER, member: "MachineRemoved" }, heard("ended"));
+  report.info(
+    "This manager keeps no events: only starts and ends of machines are shown, from now on, and not how they end.",
+  );
+  for (;;) {
+    while (waiting.length > 0) {
+      if (missed > 0) yield { time: Number(ports.nowUsec()), type: "log", event: "missed", count: missed };
+      missed = 0;
+      const event = waiting.shift() as SeenEvent;
+      yield event.event === "started" ? { ...event, ...(await factsOf(session, String(event["machine"]))) } : event;
+    }
+    if (isLost) throw new Failure("The connection to the manager was lost");
+    await new Promise<void>((resolve) => {
+      wake = resolve;
+    });
+  }
+}
+
+/** What the manager says of the machine, which may have ended already. */
+async function factsOf(session: Session, name: string): Promise<Partial<SeenEvent>> {
+  const facts = await orNull(machineFacts(session, name));
+  if (facts === null) return {};
+  const { class: machineClass, service, unit, leaderPid } = facts;
+  return {
+    class: machineClass,
+    ...(service === "" ? {} : { service }),
+    ...(unit === "" ? {} : { unit }),
+    ...(leaderPid === 0 ? {} : { leader: leaderPid }),
+  };
+}

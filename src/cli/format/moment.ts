@@ -1,0 +1,78 @@
+// Moments as people write them (systemd.time(7), "Parsing Timestamps"): `2026-11-28 01:13:36`, `10:30`, `yesterday`, `-5min`,
+// `2h ago`, `@1795828416`, and RFC 3339 with `Z` or an offset.
+import type { Zone } from "../../base/format.ts";
+import { parseSpanMs } from "./span.ts";
+
+/** A day (a word or a date), a time of day, and a zone; each may be absent. */
+const CALENDAR = new RegExp(
+  [
+    /^(?:(?<word>today|yesterday|tomorrow)|(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*,? )?(?<date>\d{4}-\d{2}-\d{2}))?/,
+    /(?:(?:^|[ t])(?<hours>\d{1,2}):(?<minutes>\d{2})(?::(?<seconds>\d{2})(?:\.(?<fraction>\d{1,6})\d*)?)?)?/,
+    /(?: ?(?<utc>z|utc|gmt)| ?(?<sign>[+-])(?<zoneHours>\d{2}):?(?<zoneMinutes>\d{2}))?$/,
+  ]
+    .map(({ source }) => source)
+    .join(""),
+  "i",
+);
+const DAYS: Readonly<Record<string, number>> = { yesterday: -1, today: 0, tomorrow: 1 };
+const DAY_SECONDS = 86_400;
+
+type Parts = Readonly<Record<string, string | undefined>>;
+
+/** Returns microseconds since 1970 for a text in the reader's zone; undefined for what is no moment. */
+export function parseMoment(text: string, nowUsec: number, zone: Zone): number | undefined {
+  const trimmed = text.trim();
+  if (trimmed === "now") return nowUsec;
+  if (/^@\d+(\.\d+)?$/.test(trimmed)) return Math.round(Number(trimmed.slice(1)) * 1e6);
+  return parseRelative(trimmed, nowUsec) ?? parseCalendar(trimmed, nowUsec, zone);
+}
+
+/** `-5min`, `+1h`, `5min ago`, `1h left`. */
+function parseRelative(text: string, nowUsec: number): number | undefined {
+  const [, sign, signed, plain, way] = /^(?:([+-])(.+)|(.+) (ago|left))$/.exec(text) ?? [];
+  const ms = parseSpanMs(signed ?? plain ?? "");
+  if (ms === undefined) return undefined;
+  return sign === "-" || way === "ago" ? nowUsec - ms * 1000 : nowUsec + ms * 1000;
+}
+
+function parseCalendar(text: string, nowUsec: number, zone: Zone): number | undefined {
+  const parts: Parts = CALENDAR.exec(text)?.groups ?? {};
+  const { word, date, hours } = parts;
+  if (word === undefined && date === undefined && hours === undefined) return undefined;
+  const day = date === undefined ? today(nowUsec, zone) + (DAYS[(word ?? "today").toLowerCase()] ?? 0) : dayOf(date);
+  const usecOfDay = readTime(parts);
+  if (day === undefined || usecOfDay === undefined) return undefined;
+  const local = day * DAY_SECONDS + Math.floor(usecOfDay / 1e6);
+  return (local - (readOffset(parts) ?? offsetAt(local, zone))) * 1e6 + (usecOfDay % 1e6);
+}
+
+/** Days since 1970. */
+function today(nowUsec: number, zone: Zone): number {
+  const seconds = Math.floor(nowUsec / 1e6);
+  return Math.floor((seconds + zone(seconds).offsetSeconds) / DAY_SECONDS);
+}
+
+/** Days since 1970; undefined for a date that no calendar has. */
+function dayOf(date: string): number | undefined {
+  const utc = new Date(`${date}T00:00:00Z`);
+  const isReal = !Number.isNaN(utc.getTime()) && utc.toISOString().startsWith(date);
+  return isReal ? utc.getTime() / 1000 / DAY_SECONDS : undefined;
+}
+
+/** Microseconds since midnight; undefined for a time that no clock shows. */
+function readTime({ hours = "0", minutes = "0", seconds = "0", fraction = "" }: Parts): number | undefined {
+  if (Number(hours) > 23 || Number(minutes) > 59 || Number(seconds) > 59) return undefined;
+  return (Number(hours) * 3600 + Number(minutes) * 60 + Number(seconds)) * 1e6 + Number(fraction.padEnd(6, "0"));
+}
+
+/** Seconds east of Greenwich; undefined where no zone is named. */
+function readOffset({ utc, sign, zoneHours, zoneMinutes }: Parts): number | undefined {
+  if (utc !== undefined) return 0;
+  if (sign === undefined) return undefined;
+  return (sign === "-" ? -1 : 1) * (Number(zoneHours) * 3600 + Number(zoneMinutes) * 60);
+}
+
+/** The offset of a local time: asked twice, because the first question takes it for UTC. */
+function offsetAt(local: number, zone: Zone): number {
+  return zone(local - zone(local).offsetSeconds).offsetSeconds;
+}

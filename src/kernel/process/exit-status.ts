@@ -1,0 +1,54 @@
+// How a process ended that is not our child: from its pidfd since Linux 6.15, once its parent has noticed; until then from
+// /proc, where it is a zombie. See PIDFD_GET_INFO in <linux/pidfd.h>, and exit_code in proc_pid_stat(5).
+import { pinForever } from "../syscall/mem.ts";
+import { trySys } from "../syscall/sys.ts";
+import type { PidRef } from "./pidref.ts";
+import { readProcess } from "./process-file.ts";
+
+/** An exit status, or the number of the signal that ended the process. */
+export type ProcessEnd =
+  | { readonly kind: "exited"; readonly status: number }
+  | { readonly kind: "killed"; readonly signal: number };
+
+// struct pidfd_info { 0 u64 mask; 8 u64 cgroupid; 16 u32 pid, tgid, ppid, ruid, … fsgid; 60 s32 exit_code; }
+const info = pinForever(64);
+const EXIT_CODE = 60;
+/** _IOWR(0xFF, 11, struct pidfd_info) */
+const PIDFD_GET_INFO = 0xc040ff0b;
+const PIDFD_INFO_EXIT = 1n << 3n;
+/** The field of /proc/PID/stat, counted from the state behind the name. */
+const EXIT_CODE_FIELD = 49;
+
+/** Returns how the process ended; null while it runs, and where that cannot be known. */
+export function processEnd(process: PidRef): ProcessEnd | null {
+  // It may be reaped between the two questions.
+  return endByPidfd(process) ?? endOfZombie(process) ?? endByPidfd(process);
+}
+
+function endByPidfd({ pidfd }: PidRef): ProcessEnd | null {
+  if (pidfd === null || !pidfd.isOpen) return null;
+  info.bytes.fill(0);
+  info.view.setBigUint64(0, PIDFD_INFO_EXIT, true);
+  if (trySys("ioctl", pidfd.number, PIDFD_GET_INFO, info) < 0) return null;
+  const isKnown = (info.view.getBigUint64(0, true) & PIDFD_INFO_EXIT) !== 0n;
+  return isKnown ? decode(info.view.getInt32(EXIT_CODE, true)) : null;
+}
+
+function endOfZombie(process: PidRef): ProcessEnd | null {
+  try {
+    const text = readProcess(process.pid, "stat").toString();
+    // The name stands in parentheses and may contain anything, parentheses included.
+    const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+    // As long as the zombie can be signalled its number is nobody else's.
+    process.kill(0);
+    return fields[0] === "Z" ? decode(Number(fields[EXIT_CODE_FIELD])) : null;
+  } catch {
+    return null;
+  }
+}
+
+/** A status as of wait(2). */
+function decode(status: number): ProcessEnd {
+  const signal = status & 0x7f;
+  return signal === 0 ? { kind: "exited", status: (status >> 8) & 0xff } : { kind: "killed", signal };
+}

@@ -1,0 +1,23 @@
+// The place of an event in the log, as readers keep it: which log, which daemon wrote it, which event. A daemon that was killed
+// may have told readers of events that it had not written yet. The next daemon numbers its events from the last one that was
+// written, but under an epoch of its own: no place means two events.
+
+export interface Place {
+  readonly log: string;
+  readonly epoch: number;
+  readonly sequence: number;
+}
+
+const CURSOR = /^([0-9a-f]{16})-([0-9a-f]{1,12})-([0-9a-f]{1,13})$/;
+
+/** `LOG-EPOCH-SEQUENCE`, in hexadecimal. */
+export function formatCursor({ log, epoch, sequence }: Place): string {
+  return `${log}-${epoch.toString(16)}-${sequence.toString(16)}`;
+}
+
+/** Null for any other text. */
+export function parseCursor(text: string): Place | null {
+  const [, log, epoch, sequence] = CURSOR.exec(text) ?? [];
+  if (log === undefined) return null;
+  return { log, epoch: Number.parseInt(epoch ?? "", 16), sequence: Number.parseInt(sequence ?? "", 16) };
+}

@@ -1,0 +1,200 @@
+// The log of events: the last 10 000, each with a cursor, in memory and (store.ts) on disk for the next daemon. Appending
+// costs one object and wakes the readers in the next turn of the loop; each reader goes on from its own place, in its own
+// time. A reader whose place has left the log is told how many events it missed.
+import { randomBytes } from "node:crypto";
+import type { IoMachinedEvents } from "../../api/io-machined-events.ts";
+import type { VarlinkResult } from "../../api/varlink-table.ts";
+import type { EventType } from "../../base/vocabulary/event.ts";
+import { realtimeUsec } from "../../kernel/syscall/time.ts";
+import type { Log } from "../../registry/ports.ts";
+import { formatCursor, type Place, parseCursor } from "./cursor.ts";
+import { EventStore, type StoredSegment } from "./store.ts";
+
+/** What a reader gets. */
+export type EventReply = VarlinkResult<typeof IoMachinedEvents, "Subscribe">;
+/** What is appended: place and time are the log's to add. */
+export type EventFacts = Omit<EventReply, "cursor" | "time">;
+
+export interface Entry {
+  readonly epoch: number;
+  readonly sequence: number;
+  readonly timeUsec: number;
+  readonly type: EventType;
+  /** The machine it is about. */
+  readonly machine: string;
+  /** The whole event as JSON. */
+  readonly text: string;
+}
+
+const ENTRIES_LIMIT = 10_000;
+/** Events are short; names and addresses of a few make them longer, and must not fill the memory. */
+const LENGTH_LIMIT = 16 << 20;
+
+/** Microseconds since 1970. */
+export function nowUsec(): number {
+  return Number(realtimeUsec());
+}
+
+const LINE =
+  /^\{"cursor":"([0-9a-f-]+)","time":(\d+),"type":"([a-z]+)","event":"([a-z-]+)"(?:,"machine":("(?:[^"\\]|\\.)*"))?(?:.*,"leader":(\d+))?/;
+
+export class EventLog {
+  readonly #store: EventStore;
+  readonly #entries: Entry[] = [];
+  /** How many of the entries at the beginning have been dropped; they are cut off from time to time. */
+  #dropped = 0;
+  #length = 0;
+  #id = randomBytes(8).toString("hex");
+  #epoch = 1;
+  #next = 1;
+  /** The leader of each machine that runs, as far as the log knows. */
+  readonly running = new Map<string, number>();
+  readonly #readers = new Set<() => void>();
+  #wakeIsPlanned = false;
+
+  /** `path` of the file; the log of an earlier daemon is continued. */
+  constructor(path: string, log: Log) {
+    this.#store = new EventStore(path, log, () => ({
+      ...{ log: this.#id, epoch: this.#epoch, next: this.#next },
+      running: Object.fromEntries(this.running),
+    }));
+  }
+
+  /** Reads what an earlier daemon left, once, before anything is appended. False where there was nothing. */
+  open(): boolean {
+    const segments = this.#store.load();
+    for (const segment of segments) this.#restore(segment);
+    if (segments.length > 0) this.#epoch++;
+    this.#store.begin(this.#entries.slice(this.#dropped).map(({ text }) => text));
+    return segments.length > 0;
+  }
+
+  /** Writes what is not written yet; a timer does that otherwise. */
+  flush(): void {
+    this.#store.flush();
+  }
+
+  /** Writes what is not written yet, and no more after that. */
+  close(): void {
+    this.#store.close();
+  }
+
+  append(facts: EventFacts, timeUsec: number = nowUsec()): void {
+    const { type, event, machine, ...rest } = facts;
+    const place = { log: this.#id, epoch: this.#epoch, sequence: this.#next };
+    const text = JSON.stringify({ cursor: formatCursor(place), time: timeUsec, type, event, machine, ...rest });
+    this.#keep({ epoch: this.#epoch, sequence: this.#next, timeUsec, type, machine: machine ?? "", text });
+    this.#next++;
+    if (type === "machine" && machine !== undefined) this.#count(event, machine, Number(facts.leader ?? 0));
+    this.#store.append(text);
+    this.#planWake();
+  }
+
+  /** The number of the next event. */
+  get next(): number {
+    return this.#next;
+  }
+
+  /** The number of the oldest event that is kept; that of the next one while there is none. */
+  get oldest(): number {
+    return this.#entries[this.#dropped]?.sequence ?? this.#next;
+  }
+
+  /** The event of that number, which must not be older than the oldest; undefined for the next one. */
+  at(sequence: number): Entry | undefined {
+    return this.#entries[this.#dropped + sequence - this.oldest];
+  }
+
+  /** The cursor of the event of that number, or of the place before the oldest one. */
+  cursorOf(sequence: number): string {
+    const epoch = sequence < this.oldest ? (this.at(this.oldest)?.epoch ?? this.#epoch) : this.at(sequence)?.epoch;
+    return formatCursor({ log: this.#id, epoch: epoch ?? this.#epoch, sequence });
+  }
+
+  /**
+   * The number of the last event that a reader with this cursor has seen. Null for another log, whose events nobody has any
+   * more; undefined for what is no cursor of any log.
+   */
+  seenBy(cursor: string): number | null | undefined {
+    const place = parseCursor(cursor);
+    if (place === null) return undefined;
+    if (place.log !== this.#id) return null;
+    if (place.epoch > this.#epoch || (place.epoch === this.#epoch && place.sequence >= this.#next)) return undefined;
+    return Math.min(place.sequence, this.#endOf(place));
+  }
+
+  /** Calls `wake` in the turn after new events. Returns the function that ends this. */
+  follow(wake: () => void): () => void {
+    this.#readers.add(wake);
+    return () => void this.#readers.delete(wake);
+  }
+
+  /** The last event of an epoch, as far as it was written: later ones of that epoch exist in the memory of readers alone. */
+  #endOf({ epoch }: Place): number {
+    let [low, high] = [this.oldest, this.#next];
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2);
+      if ((this.at(middle)?.epoch ?? 0) <= epoch) low = middle + 1;
+      else high = middle;
+    }
+    return low - 1;
+  }
+
+  #keep(entry: Entry): void {
+    this.#entries.push(entry);
+    this.#length += entry.text.length;
+    while (this.#entries.length - this.#dropped > ENTRIES_LIMIT || this.#length > LENGTH_LIMIT) {
+      this.#length -= (this.#entries[this.#dropped] as Entry).text.length;
+      this.#dropped++;
+    }
+    // Rarely, so that an event costs no move of all others.
+    if (this.#dropped >= ENTRIES_LIMIT) {
+      this.#entries.splice(0, this.#dropped);
+      this.#dropped = 0;
+    }
+  }
+
+  #count(event: string, machine: string, leader: number): void {
+    if (event === "started") this.running.set(machine, leader);
+    else if (event === "ended") this.running.delete(machine);
+  }
+
+  /** All wakes of a turn are one, and none happens inside of what is announced. */
+  #planWake(): void {
+    if (this.#wakeIsPlanned || this.#readers.size === 0) return;
+    this.#wakeIsPlanned = true;
+    setImmediate(() => {
+      this.#wakeIsPlanned = false;
+      for (const wake of [...this.#readers]) wake();
+    });
+  }
+
+  #restore({ head, lines }: StoredSegment): void {
+    if (head.log !== this.#id) this.#clear();
+    this.#id = head.log;
+    this.#epoch = head.epoch;
+    if (this.#entries.length === 0) this.#next = head.next;
+    this.running.clear();
+    for (const [name, leader] of Object.entries(head.running)) this.running.set(name, leader);
+    for (const line of lines) this.#restoreLine(line);
+  }
+
+  /** A line that does not follow on the one before begins the log anew: what is kept has no gaps. */
+  #restoreLine(text: string): void {
+    const [, cursor = "", time, type, event = "", quoted, leader] = LINE.exec(text) ?? [];
+    const place = parseCursor(cursor);
+    if (place === null || place.log !== this.#id) return;
+    const machine = quoted === undefined ? "" : (JSON.parse(quoted) as string);
+    if (place.sequence !== this.#next) this.#clear();
+    const { epoch, sequence } = place;
+    this.#keep({ epoch, sequence, timeUsec: Number(time), type: type as EventType, machine, text });
+    this.#next = sequence + 1;
+    if (type === "machine") this.#count(event, machine, Number(leader ?? 0));
+  }
+
+  #clear(): void {
+    this.#entries.length = 0;
+    this.#dropped = 0;
+    this.#length = 0;
+  }
+}

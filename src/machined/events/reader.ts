@@ -1,0 +1,83 @@
+// One reader of the log, at its own place: what it gets next.
+import { invalidArgument } from "../../base/error.ts";
+import { type Entry, type EventLog, type EventReply, nowUsec } from "./log.ts";
+
+/** What a reader asks for. */
+export interface Wanted {
+  readonly cursor: string | null;
+  readonly sinceUsec: number | null;
+  /** Null for all. */
+  readonly machines: ReadonlySet<string> | null;
+  readonly types: ReadonlySet<string> | null;
+  readonly follows: boolean;
+}
+
+export class Reader {
+  readonly #log: EventLog;
+  readonly #wanted: Wanted;
+  readonly #done: () => void;
+  /** The first number that a reader who does not follow is not interested in any more. */
+  readonly #end: number;
+  /** The number of the last event that it has seen, or that is not for it. */
+  #seen: number;
+  #hasBegun = false;
+  /** Its place was in a log that nobody has any more, and it has not been told. */
+  #isLost: boolean;
+
+  /** `done` is called when a reader that does not follow has all that there was. Throws InvalidArgs for a bad cursor. */
+  constructor(log: EventLog, wanted: Wanted, done: () => void) {
+    const { cursor, sinceUsec, follows } = wanted;
+    const seen = cursor === null ? (sinceUsec === null ? log.next - 1 : log.oldest - 1) : log.seenBy(cursor);
+    if (seen === undefined) throw invalidArgument("cursor", "This is no cursor of the log");
+    this.#log = log;
+    this.#wanted = wanted;
+    this.#done = done;
+    this.#isLost = seen === null;
+    this.#seen = seen ?? log.oldest - 1;
+    this.#end = follows ? Number.POSITIVE_INFINITY : log.next;
+  }
+
+  /** The next reply as JSON; null while there is none. */
+  next(): string | null {
+    const log = this.#log;
+    if (!this.#hasBegun) {
+      this.#hasBegun = true;
+      return JSON.stringify(this.#aboutLog("begin"));
+    }
+    const missed = this.#missed();
+    if (missed !== null) return JSON.stringify(missed);
+    while (this.#seen + 1 < Math.min(log.next, this.#end)) {
+      this.#seen++;
+      const entry = log.at(this.#seen) as Entry;
+      if (this.#isFor(entry)) return entry.text;
+    }
+    if (this.#seen + 1 >= this.#end) this.#done();
+    return null;
+  }
+
+  /** The last reply to a reader that does not follow. */
+  last(): EventReply {
+    return this.#aboutLog("end");
+  }
+
+  #aboutLog(event: "begin" | "missed" | "end"): EventReply {
+    return { cursor: this.#log.cursorOf(this.#seen), time: nowUsec(), type: "log", event };
+  }
+
+  /** What has left the log since the reader's place, told once each time. */
+  #missed(): EventReply | null {
+    const gone = Math.max(this.#log.oldest - 1 - this.#seen, 0);
+    const isLost = this.#isLost;
+    this.#seen += gone;
+    this.#isLost = false;
+    if (isLost) return this.#aboutLog("missed");
+    return gone > 0 ? { ...this.#aboutLog("missed"), count: gone } : null;
+  }
+
+  #isFor({ type, machine, timeUsec }: Entry): boolean {
+    const { machines, types, sinceUsec, cursor } = this.#wanted;
+    if (machines !== null && !machines.has(machine)) return false;
+    if (types !== null && !types.has(type)) return false;
+    return cursor !== null || sinceUsec === null || timeUsec >= sinceUsec;
+  }
+}

@@ -1,0 +1,195 @@
+// The log of events on disk, for the next daemon: two files of JSON lines below the runtime directory, EVENTS and EVENTS.old.
+// The first line of each is its head; the others are events as readers get them. The younger file is appended to in batches,
+// by a timer, so that nobody who registers a machine waits for it. When it is full it takes the place of the older one:
+// nothing is ever written twice, and there are never more than two files. A last line that a kill cut short is ignored, and
+// what could not be written (full /run) is cut off again and retried.
+import {
+  closeSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
+import { errnoNameOf } from "../../base/error.ts";
+import type { Log } from "../../registry/ports.ts";
+
+/** What the first line of a file says. */
+export interface Head {
+  /** Another one means another log: cursors of the one say nothing in the other. */
+  readonly log: string;
+  /** Counts the daemons that wrote the log. */
+  readonly epoch: number;
+  /** The number of the first event behind it. */
+  readonly next: number;
+  /** The leaders of the machines that ran, by name. */
+  readonly running: Readonly<Record<string, number>>;
+}
+
+/** A file as it was read: its head, and the lines behind it. */
+export interface StoredSegment {
+  readonly head: Head;
+  readonly lines: readonly string[];
+}
+
+const BATCH_MS = 100;
+const RETRY_LIMIT_MS = 30_000;
+const SEGMENT_LINES = 10_000;
+const SEGMENT_BYTES = 8 << 20;
+
+export class EventStore {
+  readonly #path: string;
+  readonly #log: Log;
+  readonly #head: () => Head;
+  #file: number | null = null;
+  #lines = 0;
+  #bytes = 0;
+  #pending: string[] = [];
+  #timer: ReturnType<typeof setTimeout> | null = null;
+  #retryMs = BATCH_MS;
+  #isClosed = false;
+
+  /** `head`: of a file that begins behind all events that there are. */
+  constructor(path: string, log: Log, head: () => Head) {
+    this.#path = path;
+    this.#log = log;
+    this.#head = head;
+  }
+
+  /** The files of an earlier daemon, the older one first. */
+  load(): StoredSegment[] {
+    return [`${this.#path}.old`, this.#path].flatMap((path) => this.#read(path) ?? []);
+  }
+
+  /** Begins a file with these lines; earlier files are gone then. */
+  begin(lines: readonly string[]): void {
+    this.#attempt(() => {
+      const text = this.#text(lines.length, lines);
+      const temporary = `${this.#path}.new`;
+      writeFileSync(temporary, text, { mode: 0o600 });
+      renameSync(temporary, this.#path);
+      rmSync(`${this.#path}.old`, { force: true });
+      this.#open(lines.length, Buffer.byteLength(text));
+    });
+  }
+
+  /** Writes the line with the next batch. */
+  append(line: string): void {
+    if (this.#isClosed) return;
+    this.#pending.push(line);
+    // A disk that is full for long costs no memory without an end.
+    if (this.#pending.length > 2 * SEGMENT_LINES) this.#pending.splice(0, SEGMENT_LINES);
+    this.#plan();
+  }
+
+  /** Writes what is pending now. */
+  flush(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    if (this.#pending.length === 0) return;
+    const isWritten = this.#attempt(() => this.#write());
+    this.#retryMs = isWritten ? BATCH_MS : Math.min(this.#retryMs * 2, RETRY_LIMIT_MS);
+    if (!isWritten) this.#plan();
+  }
+
+  close(): void {
+    this.flush();
+    this.#isClosed = true;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    if (this.#file !== null) closeSync(this.#file);
+    this.#file = null;
+  }
+
+  #plan(): void {
+    if (this.#timer !== null) return;
+    this.#timer = setTimeout(() => {
+      this.#timer = null;
+      this.flush();
+    }, this.#retryMs);
+    this.#timer.unref();
+  }
+
+  #write(): void {
+    if (this.#file === null || this.#lines >= SEGMENT_LINES || this.#bytes >= SEGMENT_BYTES) this.#turn();
+    const file = this.#file as number;
+    const bytes = Buffer.from(this.#pending.map((line) => `${line}\n`).join(""));
+    try {
+      if (writeSync(file, bytes) < bytes.length) throw Object.assign(new Error("no room"), { code: "ENOSPC" });
+    } catch (error) {
+      ftruncateSync(file, this.#bytes);
+      throw error;
+    }
+    this.#lines += this.#pending.length;
+    this.#bytes += bytes.length;
+    this.#pending = [];
+  }
+
+  /** The younger file becomes the older one. */
+  #turn(): void {
+    if (this.#file !== null) {
+      closeSync(this.#file);
+      this.#file = null;
+      renameSync(this.#path, `${this.#path}.old`);
+    }
+    const text = this.#text(this.#pending.length, []);
+    writeFileSync(this.#path, text, { mode: 0o600 });
+    this.#open(0, Buffer.byteLength(text));
+  }
+
+  #open(lines: number, bytes: number): void {
+    if (this.#file !== null) closeSync(this.#file);
+    this.#file = openSync(this.#path, "a");
+    this.#lines = lines;
+    this.#bytes = bytes;
+  }
+
+  /** A file that so many of the present events stand in, or will. Machines are named twice then, which changes nothing. */
+  #text(events: number, lines: readonly string[]): string {
+    const head = this.#head();
+    return `${[JSON.stringify({ ...head, next: head.next - events }), ...lines].join("\n")}\n`;
+  }
+
+  #read(path: string): StoredSegment | null {
+    let text: string;
+    try {
+      text = readFileSync(path, "utf8");
+    } catch (error) {
+      if (errnoNameOf(error) !== "ENOENT")
+        this.#log.warning(`Cannot read the log of events: ${(error as Error).message}`);
+      return null;
+    }
+    // What stands behind the last line end was cut short.
+    const [first = "", ...lines] = text.slice(0, text.lastIndexOf("\n") + 1).split("\n");
+    lines.pop();
+    const head = readHead(first);
+    return head === null ? null : { head, lines };
+  }
+
+  /** Returns false where the host is in the way, after a warning for the first time. */
+  #attempt(work: () => void): boolean {
+    try {
+      work();
+      return true;
+    } catch (error) {
+      if (errnoNameOf(error) === null) throw error;
+      const text = `Cannot write the log of events: ${(error as Error).message}`;
+      if (this.#retryMs === BATCH_MS) this.#log.warning(text);
+      else this.#log.debug(text);
+      return false;
+    }
+  }
+}
+
+function readHead(line: string): Head | null {
+  try {
+    const { log, epoch, next, running } = JSON.parse(line) as Partial<Head>;
+    const areNumbers = Number.isSafeInteger(epoch) && Number.isSafeInteger(next);
+    if (typeof log !== "string" || !areNumbers || typeof running !== "object" || running === null) return null;
+    return { log, epoch: epoch as number, next: next as number, running };
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,70 @@
+// io.machined.Events on a daemon's log: the readers, counted by user, each served at its own pace.
+import { IoMachinedEvents } from "../../api/io-machined-events.ts";
+import { invalidArgument, MachinedError } from "../../base/error.ts";
+import { type Caller, isPrivileged } from "../../ipc/caller.ts";
+import { type BoundVarlink, bindVarlink, type VarlinkCall } from "../../ipc/varlink/binding.ts";
+import type { EventLog, EventReply } from "./log.ts";
+import { Reader, type Wanted } from "./reader.ts";
+
+/** How many readers a user other than root and the daemon's own may have: each event is looked at once for each. */
+const READERS_LIMIT = 64;
+const NAMES_LIMIT = 1024;
+
+export class Subscriptions {
+  readonly #log: EventLog;
+  readonly #users = new Map<number, number>();
+
+  constructor(log: EventLog) {
+    this.#log = log;
+  }
+
+  /** Sends events until the reader has left, or has what it asked for; resolves to the last reply. */
+  async serve(call: VarlinkCall<EventReply>, wanted: Wanted): Promise<EventReply> {
+    const leave = this.#admit(await call.caller());
+    let stop = () => {};
+    try {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const reader = new Reader(this.#log, wanted, resolve);
+      const wake = call.feed(() => reader.next());
+      stop = this.#log.follow(wake);
+      call.onGone(resolve);
+      wake();
+      await promise;
+      return reader.last();
+    } finally {
+      stop();
+      leave();
+    }
+  }
+
+  #admit(caller: Caller): () => void {
+    const { uid } = caller;
+    const count = this.#users.get(uid) ?? 0;
+    if (count >= READERS_LIMIT && !isPrivileged(caller)) {
+      throw new MachinedError("LimitsExceeded", `User ${uid} has ${count} readers of events already`);
+    }
+    this.#users.set(uid, count + 1);
+    return () => {
+      const left = (this.#users.get(uid) ?? 1) - 1;
+      if (left > 0) this.#users.set(uid, left);
+      else this.#users.delete(uid);
+    };
+  }
+}
+
+/** Binds io.machined.Events to a log. */
+export function eventsVarlink(log: EventLog): BoundVarlink {
+  const subscriptions = new Subscriptions(log);
+  return bindVarlink(IoMachinedEvents, {
+    Subscribe: (call, { cursor, sinceUSec, machines, types, follow = true }) => {
+      if ((machines?.length ?? 0) > NAMES_LIMIT) throw invalidArgument("machines", "Too many names");
+      return subscriptions.serve(call, {
+        cursor: cursor ?? null,
+        sinceUsec: sinceUSec === undefined ? null : Number(sinceUSec),
+        machines: machines === undefined ? null : new Set(machines),
+        types: types === undefined ? null : new Set(types),
+        follows: follow,
+      });
+    },
+  });
+}

@@ -1,0 +1,314 @@
+// io.machined.Events: every start and end, whatever other readers do, and over restarts of the daemon.
+import { afterEach, describe, expect, test } from "bun:test";
+import { chmodSync } from "node:fs";
+import { join } from "node:path";
+import type { VarlinkClient } from "../../src/ipc/varlink/client.ts";
+import { connectVarlink } from "../../src/ipc/varlink/connect.ts";
+import { readSome, writeSome } from "../../src/kernel/file/byte-io.ts";
+import type { Fd } from "../../src/kernel/file/fd.ts";
+import { connectUnix } from "../../src/kernel/socket/unix.ts";
+import { isRoot, manager, needsRoot, register, TestDaemon } from "../lib/daemon.ts";
+import { GreedyPeer, hasPython, NOBODY, resourcesOf } from "../lib/greedy.ts";
+import { GUARD_MS, waitFor } from "../lib/wait-for.ts";
+
+/** How many machines start and end at the same time. */
+const LANES = 8;
+const SUBSCRIBE = "io.machined.Events.Subscribe";
+
+interface Seen {
+  readonly cursor: string;
+  readonly type: string;
+  readonly event: string;
+  readonly machine?: string;
+  readonly count?: number;
+  readonly how?: string;
+  readonly status?: number;
+  readonly signal?: number;
+  readonly leader?: number;
+}
+
+/** A reader that keeps up: what it has got so far. */
+class Follower {
+  readonly seen: Seen[] = [];
+  readonly #client: VarlinkClient;
+  /** When the first reply has come: from then on nothing is missed. */
+  readonly begun: Promise<void>;
+  readonly ended: Promise<void>;
+
+  constructor(client: VarlinkClient, parameters: object = {}) {
+    this.#client = client;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.begun = promise;
+    this.ended = this.#read(parameters, resolve).catch(reject);
+  }
+
+  static async of(daemon: TestDaemon, parameters: object = {}): Promise<Follower> {
+    const follower = new Follower(await daemon.varlink(), parameters);
+    await follower.begun;
+    return follower;
+  }
+
+  async #read(parameters: object, began: () => void): Promise<void> {
+    for await (const reply of this.#client.callMore(SUBSCRIBE, parameters)) {
+      this.seen.push(reply as unknown as Seen);
+      began();
+    }
+  }
+
+  /** In short, without what is said about the log: "started m1". */
+  get machines(): string[] {
+    return this.seen.filter(({ type }) => type === "machine").map(({ event, machine }) => `${event} ${machine}`);
+  }
+
+  get last(): string {
+    return (this.seen.at(-1) as Seen).cursor;
+  }
+}
+
+async function everything(daemon: TestDaemon, parameters: object = { sinceUSec: 0 }): Promise<Follower> {
+  const follower = new Follower(await daemon.varlink(), { ...parameters, follow: false });
+  await follower.ended;
+  await follower.begun;
+  return follower;
+}
+
+/** A reader that subscribes and reads nothing until it is told to. */
+class Sleeper {
+  readonly #socket: Fd;
+
+  constructor(daemon: TestDaemon) {
+    this.#socket = connectUnix(join(daemon.runtime, "machine/io.systemd.Machine"));
+    writeSome(this.#socket, Buffer.from(`{"method":"${SUBSCRIBE}","more":true}\0`));
+  }
+
+  /** Reads until the event has come. */
+  async readUntil(isLast: (event: Seen) => boolean): Promise<Seen[]> {
+    const seen: Seen[] = [];
+    let rest = "";
+    await waitFor(() => {
+      for (let bytes = readSome(this.#socket); bytes !== null; bytes = readSome(this.#socket)) {
+        const texts = (rest + bytes.toString()).split("\0");
+        rest = texts.pop() ?? "";
+        seen.push(...texts.map((text) => (JSON.parse(text) as { parameters: Seen }).parameters));
+      }
+      if (!seen.some(isLast)) throw new Error(`it has ${seen.length} events`);
+    }, "the sleeper's events");
+    this.#socket.close();
+    return seen;
+  }
+}
+
+describe.skipIf(!isRoot)(`events${needsRoot}`, () => {
+  let daemon: TestDaemon | null = null;
+
+  afterEach(async () => {
+    await daemon?.[Symbol.asyncDispose]();
+    daemon = null;
+  });
+
+  async function started(): Promise<TestDaemon> {
+    daemon = await TestDaemon.start();
+    chmodSync(daemon.runtime, 0o755);
+    return daemon;
+  }
+
+  test(
+    "10 000 starts and ends reach a reader that keeps up; one that does not read is told what it missed, and costs no memory",
+    async () => {
+      const host = await started();
+      const follower = await Follower.of(host);
+      const sleeper = new Sleeper(host);
+      const bus = await host.bus();
+      // A leader leads one machine at a time.
+      const startAndEnd = async (lane: number, leader: number) => {
+        for (let i = lane; i < 10_000; i += LANES) {
+          await register(bus, `m${i}`, leader);
+          await manager(bus, "UnregisterMachine", "s", `m${i}`);
+        }
+      };
+      const leaders = await Promise.all(Array.from({ length: LANES }, () => host.leader()));
+      await Promise.all(leaders.map((leader, lane) => startAndEnd(lane, leader)));
+      await register(bus, "last", leaders[0] as number);
+      await waitFor(() => expect(follower.machines.at(-1)).toBe("started last"), "all events");
+      const { machines } = follower;
+      expect(machines.length).toBe(20_001);
+      const places = new Map(machines.map((text, index) => [text, index]));
+      for (let i = 0; i < 10_000; i++) {
+        const [start = -1, end = -1] = [places.get(`started m${i}`), places.get(`ended m${i}`)];
+        if (start < 0 || end < start) throw new Error(`m${i}: started at ${start}, ended at ${end}`);
+      }
+      expect(resourcesOf(host.pid).memoryMib).toBeLessThan(400);
+
+      const slow = await sleeper.readUntil(({ machine }) => machine === "last");
+      const missed = slow.find(({ event }) => event === "missed") as Seen;
+      expect(slow[0]?.event).toBe("begin");
+      expect(slow.filter(({ type }) => type === "machine").length + (missed.count ?? 0)).toBe(20_001);
+      const behind = slow.slice(slow.indexOf(missed) + 1).map(({ event, machine }) => `${event} ${machine}`);
+      expect(behind).toEqual(machines.slice(-behind.length));
+      expect(behind.length).toBe(10_000);
+    },
+    GUARD_MS,
+  );
+
+  test(
+    "how a machine ended is said where it is known",
+    async () => {
+      const host = await started();
+      const follower = await Follower.of(host);
+      const bus = await host.bus();
+      const victim = await host.leader();
+      await register(bus, "victim", victim);
+      process.kill(victim, "SIGKILL");
+      await waitFor(() => expect(follower.machines.at(-1)).toBe("ended victim"), "the end");
+      expect(follower.seen.at(-1)).toMatchObject({ how: "killed", signal: 9, leader: victim });
+      const child = Bun.spawn(["sh", "-c", "read line; exit 7"], { stdin: "pipe" });
+      await register(bus, "child", child.pid);
+      child.stdin.end();
+      await waitFor(() => expect(follower.machines.at(-1)).toBe("ended child"), "the end");
+      expect(follower.seen.at(-1)).toMatchObject({ how: "exited", status: 7 });
+      await register(bus, "forgotten", await host.leader());
+      await manager(bus, "UnregisterMachine", "s", "forgotten");
+      await waitFor(() => expect(follower.machines.at(-1)).toBe("ended forgotten"), "the end");
+      expect(follower.seen.at(-1)).toMatchObject({ how: "unregistered" });
+    },
+    GUARD_MS,
+  );
+
+  test(
+    "a cursor is good over a restart: nothing is missed, nothing comes twice, and machines that go on are not told again",
+    async () => {
+      const host = await started();
+      const follower = await Follower.of(host);
+      const bus = await host.bus();
+      await register(bus, "stays", await host.leader());
+      const goes = await host.leader();
+      await register(bus, "goes", goes);
+      await waitFor(() => expect(follower.seen.length).toBe(3), "both starts");
+      const { last } = follower;
+      await host.kill("SIGTERM");
+      process.kill(goes, "SIGKILL");
+      await host.run();
+      await register(await host.bus(), "new", await host.leader());
+      const later = await everything(host, { cursor: last });
+      expect(later.machines).toEqual(["ended goes", "started new"]);
+      const all = await everything(host);
+      expect(all.machines).toEqual(["started stays", "started goes", "ended goes", "started new"]);
+    },
+    GUARD_MS,
+  );
+
+  test(
+    "after kill -9 at any moment cursors keep their order, and a reader learns the end of every machine it saw start",
+    async () => {
+      const host = await started();
+      const cursors: string[] = [];
+      const told: string[] = [];
+      let last: string | undefined;
+      for (let round = 0; round < 5; round++) {
+        const follower = await Follower.of(host, last === undefined ? {} : { cursor: last });
+        const leader = await host.leader();
+        await register(await host.bus(), `r${round}`, leader);
+        await waitFor(() => expect(follower.machines).toContain(`started r${round}`), "the start");
+        // Before the batch of the log is written, or after it, as it happens.
+        await host.kill("SIGKILL");
+        process.kill(leader, "SIGKILL");
+        last = follower.last;
+        cursors.push(...follower.seen.filter(({ type }) => type === "machine").map(({ cursor }) => cursor));
+        told.push(...follower.machines);
+        await host.run();
+      }
+      const rest = await everything(host, { cursor: last });
+      told.push(...rest.machines);
+      for (let round = 0; round < 5; round++) expect(told.filter((text) => text === `ended r${round}`).length).toBe(1);
+      expect(new Set(cursors).size).toBe(cursors.length);
+      // What stands in the log is in the order in which it was told.
+      const kept = (await everything(host)).machines;
+      expect(kept.filter((text) => text.startsWith("ended"))).toEqual(told.filter((text) => text.startsWith("ended")));
+    },
+    GUARD_MS,
+  );
+
+  test("a reader of some machines gets these alone, and needs 'more'", async () => {
+    const host = await started();
+    const follower = await Follower.of(host, { machines: ["b"], types: ["machine"] });
+    const bus = await host.bus();
+    for (const name of ["a", "b"]) await register(bus, name, await host.leader());
+    await waitFor(() => expect(follower.machines).toEqual(["started b"]), "the machine");
+    const client = await host.varlink();
+    await expect(client.call(SUBSCRIBE)).rejects.toMatchObject({ id: "org.varlink.service.ExpectedMore" });
+    await expect(client.callMore(SUBSCRIBE, { cursor: "x" }).next()).rejects.toMatchObject({
+      parameters: { parameter: "cursor" },
+    });
+    await expect(client.callMore(SUBSCRIBE, { types: ["x"] }).next()).rejects.toMatchObject({
+      id: "org.varlink.service.InvalidParameter",
+    });
+  });
+
+  test.skipIf(!hasPython)(
+    "a user has 64 readers at most, others have theirs meanwhile, and what has left makes room",
+    async () => {
+      const host = await started();
+      const socket = join(host.runtime, "machine/io.systemd.Machine");
+      const answers = async (uid: number, count: number) => {
+        const child = Bun.spawn(
+          ["python3", join(import.meta.dir, "events-readers.py"), String(uid), socket, String(count)],
+          {
+            stdin: "pipe",
+          },
+        );
+        const reader = child.stdout.getReader();
+        const { value } = await reader.read();
+        return {
+          text: Buffer.from(value ?? [])
+            .toString()
+            .trim(),
+          child,
+        };
+      };
+      const first = await answers(NOBODY, 100);
+      expect(first.text).toBe("64 of 100");
+      const other = await answers(1001, 3);
+      expect(other.text).toBe("3 of 3");
+      await Follower.of(host);
+      for (const { child } of [first, other]) {
+        child.kill("SIGKILL");
+        await child.exited;
+      }
+      await waitFor(async () => {
+        const again = await answers(NOBODY, 5);
+        again.child.kill("SIGKILL");
+        await again.child.exited;
+        expect(again.text).toBe("5 of 5");
+      }, "room");
+    },
+    GUARD_MS,
+  );
+
+  test.skipIf(!hasPython)(
+    "readers that do not read hold nobody up, and leave nothing behind",
+    async () => {
+      const host = await started();
+      const socket = join(host.runtime, "machine/io.systemd.Machine");
+      const follower = await Follower.of(host);
+      const bus = await host.bus();
+      const leader = await host.leader();
+      // What is opened once stays open.
+      await register(bus, "first", leader);
+      await manager(bus, "UnregisterMachine", "s", "first");
+      const before = resourcesOf(host.pid).descriptors;
+      const peer = new GreedyPeer({ attack: "subscribe", socket, count: 64, word: SUBSCRIBE });
+      await peer.ready;
+      for (let i = 0; i < 2000; i++) {
+        await register(bus, `m${i}`, leader);
+        await manager(bus, "UnregisterMachine", "s", `m${i}`);
+      }
+      await waitFor(() => expect(follower.machines.length).toBe(4002), "all events");
+      await peer[Symbol.asyncDispose]();
+      await waitFor(() => expect(resourcesOf(host.pid).descriptors).toBe(before), "what the readers had");
+      const caller = await connectVarlink(socket);
+      expect((await caller.call("io.systemd.Machine.List", { name: ".host" }))["name"]).toBe(".host");
+      caller.close();
+    },
+    GUARD_MS,
+  );
+});

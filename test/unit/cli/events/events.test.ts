@@ -1,0 +1,121 @@
+// `machinectl events`: what is printed, and what is done with a manager that keeps no log.
+import { describe, expect, test } from "bun:test";
+import { ErrnoError } from "../../../../src/base/error.ts";
+import { eventLine } from "../../../../src/cli/events/event.ts";
+import { runMachinectl } from "../../../../src/cli/program/machinectl.ts";
+import type { Varlink } from "../../../../src/cli/session/ports.ts";
+import { FakeProcess, WORLDS, type World } from "../fake-world.ts";
+
+const ONE = WORLDS["one"] as World;
+const TIME = 1795828416674092;
+
+const BEGIN = { cursor: "c0", time: TIME, type: "log", event: "begin" };
+const STARTED = {
+  ...{ cursor: "c1", time: TIME, type: "machine", event: "started", machine: "deb1", class: "container" },
+  ...{ service: "systemd-nspawn", leader: 1186 },
+};
+const ENDED = {
+  cursor: "c2",
+  time: TIME + 5e6,
+  type: "machine",
+  event: "ended",
+  machine: "web-2",
+  how: "exited",
+  status: 3,
+};
+const MISSED = { cursor: "c3", time: TIME + 6e6, type: "log", event: "missed", count: 12 };
+const END = { cursor: "c3", time: TIME + 6e6, type: "log", event: "end" };
+
+/** A client whose manager has a log: each connection gives some replies, or fails after them. */
+class LoggedProcess extends FakeProcess {
+  readonly asked: unknown[] = [];
+  readonly connections: (readonly object[] | { readonly replies: readonly object[]; readonly error: Error })[] = [];
+
+  override connectPlainVarlink = async (): Promise<Varlink> => {
+    const { asked } = this;
+    const next = this.connections.shift() ?? [];
+    const { replies, error } = Array.isArray(next) ? { replies: next, error: null } : (next as never);
+    return {
+      async *callMore(_method: string, parameters: object) {
+        asked.push(parameters);
+        yield* replies;
+        if (error !== null) throw error;
+      },
+      close: () => {},
+    } as unknown as Varlink;
+  };
+}
+
+async function run(args: readonly string[], ...connections: LoggedProcess["connections"]) {
+  const process = new LoggedProcess(ONE);
+  process.connections.push(...connections);
+  const code = await runMachinectl(["events", ...args], process);
+  return { code, stdout: process.stdout, stderr: process.stderr, asked: process.asked };
+}
+
+describe("machinectl events", () => {
+  test("a line for each event, and what was missed on stderr", async () => {
+    const { code, stdout, stderr } = await run([], [BEGIN, STARTED, ENDED, MISSED, END]);
+    expect(stdout).toBe(
+      "2026-11-28T01:13:36Z machine started  deb1 (container, systemd-nspawn, leader 1186)\n" +
+        "2026-11-28T01:13:41Z machine ended    web-2 (exited 3)\n",
+    );
+    expect([code, stderr]).toEqual([0, "12 events were missed\n"]);
+  });
+
+  test("JSON has an object on each line, what was missed among them", async () => {
+    const { stdout, stderr } = await run(["--json=short"], [BEGIN, STARTED, MISSED, END]);
+    expect(
+      stdout
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line)),
+    ).toEqual([STARTED, MISSED]);
+    expect(stderr).toBe("");
+  });
+
+  test("names, patterns, types and times are asked for, or left out here", async () => {
+    const named = await run(["deb1,web-2", "--type=machine", "--no-follow"], [BEGIN, ENDED, END]);
+    expect(named.asked).toEqual([{ sinceUSec: 0, machines: ["deb1", "web-2"], types: ["machine"], follow: false }]);
+    const pattern = await run(["web*", "--since=@1795828000"], [BEGIN, STARTED, ENDED, END]);
+    expect(pattern.asked).toEqual([{ sinceUSec: 1795828000e6, follow: true }]);
+    expect(pattern.stdout).toContain("web-2");
+    expect(pattern.stdout).not.toContain("deb1");
+    const until = await run(["--since=@1795828000", "--until=@1795828420"], [BEGIN, STARTED, ENDED, END]);
+    expect(until.stdout).toContain("started");
+    expect(until.stdout).not.toContain("ended");
+  });
+
+  test("a daemon that ends meanwhile is read on from the last event", async () => {
+    const lost = new ErrnoError("ECONNRESET", "Connection terminated");
+    const { code, stdout, asked } = await run([], { replies: [BEGIN, STARTED], error: lost }, [BEGIN, ENDED, END]);
+    expect(asked).toEqual([{ follow: true }, { cursor: "c1", follow: true }]);
+    expect([code, stdout.split("\n").length]).toEqual([0, 3]);
+  });
+
+  test("bad times and types are refused", async () => {
+    expect(await run(["--since=soon"])).toMatchObject({ code: 1, stderr: "Failed to parse timestamp: soon\n" });
+    expect(await run(["--type=machine,weather"])).toMatchObject({ code: 1 });
+  });
+
+  test("a manager without a log is followed by its signals, and what is not seen is said", async () => {
+    const process = new FakeProcess(ONE);
+    const pressed = Promise.withResolvers<void>();
+    process.interrupt = pressed.promise;
+    const code = runMachinectl(["events"], process);
+    while (!process.stderr.includes("keeps no events")) await new Promise((resolve) => setImmediate(resolve));
+    pressed.resolve();
+    expect(await code).toBe(0);
+    expect(process.stderr).toBe(
+      "This manager keeps no events: only starts and ends of machines are shown, from now on, and not how they end.\n",
+    );
+    const past = new FakeProcess(ONE);
+    expect(await runMachinectl(["events", "--no-follow"], past)).toBe(1);
+    expect(past.stderr).toBe("This manager keeps no events: what has happened before cannot be shown\n");
+  });
+
+  test("an event is one line, whatever others call their things", () => {
+    const line = eventLine({ ...STARTED, service: "a\nb" });
+    expect(line).not.toContain("\n");
+  });
+});

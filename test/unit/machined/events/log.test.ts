@@ -1,0 +1,160 @@
+// The log of events: places, what is kept, and what the next daemon finds.
+import { afterAll, beforeEach, expect, test } from "bun:test";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { EventLog } from "../../../../src/machined/events/log.ts";
+import { Reader } from "../../../../src/machined/events/reader.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "event-log-"));
+let path: string;
+let warnings: string[] = [];
+let count = 0;
+const admin = { info: () => {}, debug: () => {}, warning: (text: string) => warnings.push(text) };
+const ALL = { cursor: null, sinceUsec: 0, machines: null, types: null, follows: false };
+
+beforeEach(() => {
+  path = join(directory, `events-${count++}`);
+  warnings = [];
+});
+afterAll(() => rmSync(directory, { recursive: true }));
+
+function opened(): EventLog {
+  const log = new EventLog(path, admin);
+  log.open();
+  return log;
+}
+
+function start(log: EventLog, machine: string, leader = 100): void {
+  log.append({ type: "machine", event: "started", machine, leader });
+}
+
+function end(log: EventLog, machine: string): void {
+  log.append({ type: "machine", event: "ended", machine, how: "exited", status: 0 });
+}
+
+/** What a reader gets, in short: the machine, or what is said about the log. */
+function read(log: EventLog, wanted: Partial<ConstructorParameters<typeof Reader>[1]> = {}): string[] {
+  let isDone = false;
+  const reader = new Reader(log, { ...ALL, ...wanted }, () => {
+    isDone = true;
+  });
+  const seen: string[] = [];
+  for (let text = reader.next(); text !== null; text = reader.next()) {
+    const { type, event, machine, count: number } = JSON.parse(text);
+    seen.push(type === "log" ? [event, number].filter((word) => word !== undefined).join(" ") : machine);
+  }
+  expect(isDone).toBe(true);
+  return seen;
+}
+
+const cursors = (log: EventLog) =>
+  Array.from({ length: log.next - log.oldest }, (_, i) => log.cursorOf(log.oldest + i));
+
+test("a reader begins now, at a time, or behind an event, and gets what it asks for", () => {
+  const log = opened();
+  for (const name of ["a", "b", "c"]) start(log, name);
+  expect(read(log)).toEqual(["begin", "a", "b", "c"]);
+  expect(read(log, { sinceUsec: null })).toEqual(["begin"]);
+  expect(read(log, { cursor: cursors(log)[0] as string })).toEqual(["begin", "b", "c"]);
+  expect(read(log, { machines: new Set(["b"]) })).toEqual(["begin", "b"]);
+  expect(read(log, { types: new Set(["address"]) })).toEqual(["begin"]);
+  for (const cursor of ["", "x", log.cursorOf(3).replace(/3$/, "9"), log.cursorOf(3).replace(/-1-/, "-2-")]) {
+    expect(() => read(log, { cursor })).toThrow("no cursor of the log");
+  }
+});
+
+test("the last 10 000 are kept, and who comes later is told how many it missed", () => {
+  const log = opened();
+  start(log, "first");
+  const [cursor] = cursors(log);
+  for (let i = 0; i < 25_000; i++) start(log, `m${i}`);
+  expect(log.next - log.oldest).toBe(10_000);
+  const seen = read(log, { cursor: cursor as string });
+  expect(seen.slice(0, 3)).toEqual(["begin", "missed 15000", "m15000"]);
+  expect(seen.length).toBe(10_002);
+  expect(read(log).slice(0, 2)).toEqual(["begin", "m15000"]);
+});
+
+test("the next daemon goes on with the log, its cursors and the machines that run", () => {
+  const first = opened();
+  for (let i = 0; i < 12_000; i++) start(first, `m${i}`);
+  for (let i = 0; i < 11_000; i++) end(first, `m${i}`);
+  const old = first.cursorOf(first.next - 3);
+  first.close();
+  const second = opened();
+  expect(second.oldest).toBe(first.oldest);
+  expect(second.running.size).toBe(1000);
+  start(second, "later");
+  expect(read(second, { cursor: old })).toEqual(["begin", "m10998", "m10999", "later"]);
+  expect(new Set(cursors(second)).size).toBe(10_000);
+  second.close();
+  expect(opened().running.get("later")).toBe(100);
+});
+
+test("after a kill no cursor means two events, and half a line is none", () => {
+  const killed = opened();
+  start(killed, "written");
+  killed.close();
+  const stored = readFileSync(path, "utf8");
+  start(killed, "told but not written");
+  const told = killed.cursorOf(2);
+  writeFileSync(path, `${stored}{"cursor":"12`);
+  const next = opened();
+  start(next, "after");
+  expect(read(next, { cursor: told })).toEqual(["begin", "after"]);
+  expect(read(next)).toEqual(["begin", "written", "after"]);
+  expect(next.cursorOf(2)).not.toBe(told);
+});
+
+test("a cursor of a log that is gone is told so", () => {
+  const gone = opened();
+  start(gone, "a");
+  const cursor = gone.cursorOf(1);
+  rmSync(path);
+  const log = opened();
+  start(log, "b");
+  expect(read(log, { cursor })).toEqual(["begin", "missed", "b"]);
+});
+
+test("a file that makes no sense is a new log", () => {
+  for (const text of [
+    "",
+    "\n",
+    "nonsense\n",
+    '{"log":1}\n',
+    '{"log":"x","epoch":1,"next":1,"running":{}}\n{"cursor":"y"}\n',
+  ]) {
+    writeFileSync(path, text);
+    const log = opened();
+    start(log, "a");
+    expect(read(log)).toEqual(["begin", "a"]);
+    log.close();
+  }
+});
+
+test("the files do not grow without end", () => {
+  const log = opened();
+  for (let round = 0; round < 7; round++) {
+    for (let i = 0; i < 6000; i++) start(log, `machine-${i}`);
+    // As the timer does.
+    log.flush();
+  }
+  log.close();
+  const lines = [path, `${path}.old`].map((file) => readFileSync(file, "utf8").split("\n").length);
+  expect(Math.max(...lines)).toBeLessThan(17_000);
+  expect(opened().next - opened().oldest).toBe(10_000);
+});
+
+test("what cannot be written is a warning, is kept, and is written when it can be", () => {
+  mkdirSync(path);
+  const log = opened();
+  start(log, "a");
+  log.flush();
+  expect(warnings.length).toBeGreaterThan(0);
+  rmSync(path, { recursive: true });
+  log.flush();
+  expect(existsSync(path)).toBe(true);
+  log.close();
+  expect(read(opened())).toEqual(["begin", "a"]);
+});
