@@ -57,7 +57,7 @@ _machinectl_verbs() {
         'show:Print properties of machines or of the manager'
         'stats:Print what machines use\: processors, memory, input and output, network'
         'top:Show what machines use on the whole terminal, second by second'
-        'events:Print what happens to machines, as it happens or from the log'
+        'events:Print what happens to machines and images, as it happens or from the log'
         'start:Start images as services'
         'login:Get a login prompt of a machine'
         'shell:Run a shell or another program in a machine'
@@ -208,7 +208,7 @@ _arguments -S \
     '*--parallel=[With exec\: in how many machines to run at once]:n: ' \
     '*--delay=[With stats\: the time between two looks]:span: ' \
     '*--iterations=[With stats\: how often to look]:n: ' \
-    '--type=[With events\: only of these types, separated by commas]:type:(machine)' \
+    '--type=[With events\: only of these types, separated by commas]:type:(machine resource image transfer)' \
     '*--since=[With events\: begin with what happened at this time]:time: ' \
     '*--until=[With events\: end at this time]:time: ' \
     '--no-follow[With events\: do not wait for what is to come]' \

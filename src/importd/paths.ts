@@ -11,6 +11,8 @@ export interface Paths {
   readonly varlink: string;
   /** Held by the daemon that serves here. */
   readonly lock: string;
+  /** The Varlink socket of the machine manager, which is told of transfers. */
+  readonly machines: string;
   /** The socket that workers report to (sd_notify(3)). */
   readonly notify: string;
   /** The directory that new images of a class are put into. */
@@ -35,6 +37,7 @@ export function pathsOf(scope: ScopeKind, env: Environment = process.env): Paths
     privateBus: join(base, "import/private"),
     lock: join(base, "import/lock"),
     varlink: join(base, "io.systemd.Import"),
+    machines: join(base, "machine/io.systemd.Machine"),
     notify: join(base, "import/notify"),
     imageRoot: (imageClass) => join(images || "/", imagePool(imageClass, state)),
     isPrivate: Boolean(moved),

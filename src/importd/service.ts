@@ -14,6 +14,7 @@ import type { ObjectTree } from "../ipc/bus/server.ts";
 import { NotifyListener } from "../kernel/socket/notify-listener.ts";
 import { bindManager, bindTransfer } from "./bindings.ts";
 import type { ImportDaemon } from "./daemon.ts";
+import { EventReporter } from "./event-reporter.ts";
 import { transferObjects, transferPath, transferReference } from "./objects.ts";
 import { type Paths, pathsOf } from "./paths.ts";
 import { Sweeper } from "./sweeper.ts";
@@ -36,6 +37,7 @@ export class Service implements ImportDaemon, Served {
   hostVersion = Number.POSITIVE_INFINITY;
   readonly #shell: ServiceShell;
   readonly #sweeper: Sweeper;
+  readonly #reporter: EventReporter;
   #notify: NotifyListener | null = null;
 
   constructor(scope: ScopeKind) {
@@ -43,6 +45,7 @@ export class Service implements ImportDaemon, Served {
     this.paths = pathsOf(scope);
     this.#shell = new ServiceShell(shellOptions(scope, this.paths), this);
     this.#sweeper = new Sweeper(this.paths);
+    this.#reporter = new EventReporter(this.paths.machines, this.log);
     this.tree = objectTree(
       { path: IMPORT1_PATH, manager: bindManager(this), log: this.log },
       { transfer: transferObjects(this.transfers, bindTransfer(this)) },
@@ -82,11 +85,13 @@ export class Service implements ImportDaemon, Served {
         this.#shell.emit(path, TransferTable, "LogMessage", { priority, line: text }),
       progress: () => this.#shell.emit(path, TransferTable, "ProgressUpdate", { progress: transfer.progress }),
     });
+    this.#reporter.follow(transfer);
   }
 
   announceEnd(transfer: Transfer, result: TransferResult): void {
     const args = { ...transferReference(transfer), result };
     this.#shell.emit(IMPORT1_PATH, ImportManager, "TransferRemoved", args);
+    this.#reporter.ended(transfer, result);
     this.#shell.touch();
   }
 
@@ -115,6 +120,7 @@ export class Service implements ImportDaemon, Served {
   async stop(): Promise<void> {
     await Promise.all([...this.transfers].map((transfer) => transfer.stop(WORKER_PATIENCE_MS)));
     await this.#sweeper.finished();
+    await this.#reporter.close();
     this.#notify?.close();
     for (const path of [this.paths.notify, this.paths.privateBus]) rmSync(path, { force: true });
   }

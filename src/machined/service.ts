@@ -18,8 +18,11 @@ import { Operations } from "../registry/operation.ts";
 import type { ServiceManagerEvents } from "../registry/ports.ts";
 import type { Daemon, RegisterPolicy } from "./action/daemon.ts";
 import { Enablement } from "./action/enablement.ts";
+import { watchCgroup } from "./events/cgroup-events.ts";
+import { ImageEvents } from "./events/image-events.ts";
 import { EventLog } from "./events/log.ts";
 import { MachineEvents } from "./events/machine-events.ts";
+import { MachineWatches } from "./events/machine-watches.ts";
 import { eventsVarlink } from "./events/subscriptions.ts";
 import { imageMethods, imageObjects, poolGetters } from "./images/bus-bindings.ts";
 import { Images } from "./images/images.ts";
@@ -35,6 +38,9 @@ import { NameSocket } from "./names/name-socket.ts";
 import { ResolveHook } from "./names/resolve-hook.ts";
 import { adviseUserDatabaseClients, userDatabase } from "./names/userdb.ts";
 import type { Scope } from "./scope.ts";
+
+/** Of how many machines more than starts and ends is told: each takes some watches. */
+const WATCHED_MACHINES_LIMIT = 1024;
 
 /** Since this version of the host's systemd users other than root may register their own machines. */
 const OPEN_REGISTRATION_VERSION = 258;
@@ -55,6 +61,8 @@ export class Service implements Daemon, Served {
   readonly #names: NameSocket;
   readonly #events: EventLog;
   readonly #machineEvents: MachineEvents;
+  readonly #watches: MachineWatches;
+  readonly #imageEvents: ImageEvents;
 
   constructor(scope: Scope) {
     const usesSystemd = usesServiceManager(scope);
@@ -63,10 +71,13 @@ export class Service implements Daemon, Served {
     this.registerPolicy = scope.kind === "user" ? "self" : "root";
     this.operations = new Operations(this.log);
     this.images = Images.of(scope.images, this.operations, this.log);
+    this.#events = new EventLog(scope.events, this.log);
+    this.#imageEvents = new ImageEvents(this.images, this.log, (facts) => this.#events.append(facts));
+    this.images.operated = () => this.#imageEvents.changed();
     this.#systemd = usesSystemd ? new Systemd1(scope.kind, this.#unitEvents()) : null;
     this.enablement = new Enablement(this.#systemd, this.log);
-    this.#events = new EventLog(scope.events, this.log);
     this.#machineEvents = new MachineEvents(this.#events);
+    this.#watches = new MachineWatches((machine) => this.#watch(machine), this.log, WATCHED_MACHINES_LIMIT);
     this.registry = this.#makeRegistry();
     if (scope.kind === "system") this.registry.addHost(hostMachine(existsSync("/dev/vsock")));
     this.#resolveHook = new ResolveHook(this);
@@ -117,6 +128,7 @@ export class Service implements Daemon, Served {
 
   opened(): void {
     this.images.sweep();
+    this.#imageEvents.open();
   }
 
   work() {
@@ -127,6 +139,8 @@ export class Service implements Daemon, Served {
     await this.operations.cancelAll();
     this.registry.saveUnsaved();
     this.#names.close();
+    this.#watches.close();
+    this.#imageEvents.close();
     this.#events.close();
   }
 
@@ -135,11 +149,13 @@ export class Service implements Daemon, Served {
     return new Registry(files, this.#systemd ?? new OwnCgroups(this.log), this.log, {
       machineNew: (machine) => {
         this.#machineEvents.started(machine);
+        this.#watches.add(machine);
         this.#announce("MachineNew", machine);
       },
       machineRemoved: (machine, removal) => {
         this.addresses.forget(machine);
         this.operations.cancel(machine);
+        this.#watches.remove(machine);
         this.#machineEvents.removed(machine, removal);
         this.#announce("MachineRemoved", machine);
         this.#shell.touch();
@@ -147,6 +163,10 @@ export class Service implements Daemon, Served {
       machineVanished: (name, leader) => this.#machineEvents.vanished(name, leader),
       leaderExited: (machine) => this.#machineEvents.leaderExited(machine),
     });
+  }
+
+  #watch(machine: Machine): Disposable {
+    return watchCgroup(machine.name, machine.place?.cgroup ?? "", (facts) => this.#events.append(facts));
   }
 
   #makeTree(): ObjectTree {

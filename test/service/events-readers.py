@@ -1,6 +1,6 @@
-"""Readers of events: events-readers.py UID SOCKET COUNT
+"""Callers of io.machined.Events: events-readers.py UID SOCKET COUNT [CALL]
 
-Subscribes over COUNT connections as the user, prints how many were let in, and holds on to them.
+Subscribes over COUNT connections as the user, or makes the CALL, prints how many were not refused, and holds on to them.
 """
 
 import json
@@ -12,7 +12,8 @@ uid, path, count = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 os.setgroups([])
 os.setgid(uid)
 os.setuid(uid)
-CALL = b'{"method":"io.machined.Events.Subscribe","more":true}\0'
+SUBSCRIBE = '{"method":"io.machined.Events.Subscribe","more":true}'
+CALL = (sys.argv[4] if len(sys.argv) > 4 else SUBSCRIBE).encode() + b"\0"
 held = []
 good = 0
 for _ in range(count):

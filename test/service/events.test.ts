@@ -1,18 +1,23 @@
 // io.machined.Events: every start and end, whatever other readers do, and over restarts of the daemon.
 import { afterEach, describe, expect, test } from "bun:test";
-import { chmodSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { VarlinkClient } from "../../src/ipc/varlink/client.ts";
 import { connectVarlink } from "../../src/ipc/varlink/connect.ts";
 import { readSome, writeSome } from "../../src/kernel/file/byte-io.ts";
 import type { Fd } from "../../src/kernel/file/fd.ts";
+import { attachProcess, cgroupOfProcess, cgroupRoot, writeAttribute } from "../../src/kernel/process/cgroup.ts";
 import { connectUnix } from "../../src/kernel/socket/unix.ts";
 import { isRoot, manager, needsRoot, register, TestDaemon } from "../lib/daemon.ts";
 import { GreedyPeer, hasPython, NOBODY, resourcesOf } from "../lib/greedy.ts";
 import { GUARD_MS, waitFor } from "../lib/wait-for.ts";
+import { TestImportd } from "./import-support.ts";
 
 /** How many machines start and end at the same time. */
 const LANES = 8;
+const isUnified = isRoot && cgroupRoot().unified;
+const unifiedReason = isUnified ? "" : " (left out: needs control groups of version 2)";
 const SUBSCRIBE = "io.machined.Events.Subscribe";
 
 interface Seen {
@@ -20,6 +25,9 @@ interface Seen {
   readonly type: string;
   readonly event: string;
   readonly machine?: string;
+  readonly image?: string;
+  readonly local?: string;
+  readonly result?: string;
   readonly count?: number;
   readonly how?: string;
   readonly status?: number;
@@ -228,9 +236,151 @@ describe.skipIf(!isRoot)(`events${needsRoot}`, () => {
     GUARD_MS,
   );
 
+  test(
+    "a leader that leaves processes behind has exited, and the machine ends with them",
+    async () => {
+      const host = await started();
+      const follower = await Follower.of(host);
+      const leader = Bun.spawn(["sh", "-c", "sleep 1000 & echo $!; read line; exit 4"], { stdin: "pipe" });
+      await register(await host.bus(), "two", leader.pid, { create: true });
+      const { value } = await leader.stdout.getReader().read();
+      const other = Number(Buffer.from(value ?? []).toString());
+      // It may have been started before its parent was moved.
+      attachProcess(cgroupOfProcess(leader.pid), other);
+      leader.stdin.end();
+      await waitFor(() => expect(follower.machines.at(-1)).toBe("leader-exited two"), "the leader's end");
+      expect(follower.seen.at(-1)).toMatchObject({ how: "exited", status: 4 });
+      process.kill(other, "SIGKILL");
+      await waitFor(() => expect(follower.machines.at(-1)).toBe("ended two"), "the end");
+    },
+    GUARD_MS,
+  );
+
+  test.skipIf(!isUnified)(
+    `a control group that is frozen is a machine that is paused, however often that happens${unifiedReason}`,
+    async () => {
+      const host = await started();
+      const follower = await Follower.of(host);
+      const leader = await host.leader();
+      await register(await host.bus(), "cold", leader, { create: true });
+      const cgroup = cgroupOfProcess(leader);
+      const freeze = (value: 0 | 1) => writeAttribute(cgroup, "cgroup.freeze", String(value));
+      // Watching begins some moments after the start.
+      await waitFor(() => {
+        for (const value of [0, 1] as const) freeze(value);
+        expect(follower.machines).toContain("paused cold");
+      }, "the pause");
+      freeze(0);
+      await waitFor(() => expect(follower.machines.at(-1)).toBe("resumed cold"), "the machine to go on");
+      const before = follower.seen.length;
+      for (let i = 0; i < 3000; i++) freeze(i % 2 === 0 ? 1 : 0);
+      freeze(1);
+      await waitFor(() => expect(follower.machines.at(-1)).toBe("paused cold"), "the last state");
+      // Differences were told, and not each of the 3000.
+      expect(follower.seen.length - before).toBeLessThan(300);
+      freeze(0);
+      const order = follower.machines.filter((text) => /paused|resumed/.test(text));
+      expect(order.filter((text, i) => text === order[i + 1])).toEqual([]);
+    },
+    GUARD_MS,
+  );
+
+  test(
+    "images that come, go, are renamed, replaced and made read-only are told, and hidden ones are not",
+    async () => {
+      const images = mkdtempSync(join(tmpdir(), "event-images-"));
+      const pool = join(images, "var/lib/machines");
+      mkdirSync(join(images, "var/lib"), { recursive: true });
+      daemon = await TestDaemon.start({ MACHINED_IMAGE_ROOT: images });
+      try {
+        const host = daemon;
+        const follower = await Follower.of(host, { types: ["image"] });
+        const told = () =>
+          follower.seen.filter(({ type }) => type === "image").map(({ event, image }) => `${event} ${image}`);
+        const tells = async (...expected: string[]) => {
+          await waitFor(() => expect(told()).toEqual(expected), expected.join(", "));
+          follower.seen.length = 0;
+        };
+        // The pool itself is made while the daemon runs.
+        mkdirSync(join(pool, "tree"), { recursive: true });
+        await tells("added tree");
+        const bus = await host.bus();
+        await manager(bus, "CloneImage", "ssb", "tree", "copy", false);
+        await tells("added copy");
+        writeFileSync(join(pool, "disk.raw"), Buffer.alloc(4096));
+        await waitFor(() => expect(told()).toContain("added disk"), "the disk");
+        mkdirSync(join(pool, ".hidden"));
+        await manager(bus, "RenameImage", "ss", "copy", "other");
+        await waitFor(() => expect(told()).toContain("added other"), "the new name");
+        expect(told()).toContain("removed copy");
+        follower.seen.length = 0;
+        await manager(bus, "MarkImageReadOnly", "sb", "disk", true);
+        await tells("changed disk");
+        await manager(bus, "MarkImageReadOnly", "sb", "disk", false);
+        await tells("changed disk");
+        await manager(bus, "RemoveImage", "s", "other");
+        await tells("removed other");
+        rmSync(join(pool, "tree"), { recursive: true });
+        await tells("removed tree");
+        const all = await everything(host);
+        expect(all.seen.some(({ image }) => image === ".hidden" || image === ".host")).toBe(false);
+      } finally {
+        rmSync(images, { recursive: true });
+      }
+    },
+    GUARD_MS,
+  );
+
+  test.skipIf(!hasPython)(
+    "transfers are told by the daemon that runs them, and by root alone",
+    async () => {
+      const host = await started();
+      await using transfers = await TestImportd.start();
+      mkdirSync(join(transfers.runtime, "machine"));
+      symlinkSync(
+        join(host.runtime, "machine/io.systemd.Machine"),
+        join(transfers.runtime, "machine/io.systemd.Machine"),
+      );
+      const follower = await Follower.of(host, { types: ["transfer"] });
+      const importd = await transfers.varlink();
+      const pull = {
+        remote: "http://user:secret@played/progress",
+        type: "tar",
+        class: "machine",
+        local: "img",
+        verify: "no",
+      };
+      const { id } = await importd.call("io.systemd.Import.Pull", pull);
+      await waitFor(() => expect(follower.seen.at(-1)?.event).toBe("progress"), "progress");
+      await importd.call("io.systemd.Import.Cancel", { id });
+      await waitFor(() => expect(follower.seen.at(-1)?.event).toBe("ended"), "the end");
+      const seen = follower.seen.slice(1);
+      expect(seen[0]).toMatchObject({
+        ...{ event: "started", local: "img", transferType: "pull_tar", imageClass: "machine" },
+        remote: "http://played/progress",
+      });
+      expect(seen[1]).toMatchObject({ event: "progress", progress: 0.13 });
+      expect(seen.at(-1)).toMatchObject({ result: "canceled", local: "img" });
+      // The worker reports each step at once; of progress there is one report a second.
+      expect(seen.filter(({ event }) => event === "progress").length).toBeLessThan(4);
+      const named = await everything(host, { sinceUSec: 0, names: ["img"] });
+      expect(named.seen.filter(({ type }) => type === "transfer").length).toBe(seen.length);
+      const report = { event: "started", transfer: 1 };
+      const call = JSON.stringify({ method: "io.machined.Events.ReportTransfer", parameters: report });
+      const user = await callsOf(host, NOBODY, 1, [call]);
+      expect(user.text).toBe("0 of 1");
+      await user.end();
+      const root = await callsOf(host, 0, 1, [call]);
+      expect(root.text).toBe("1 of 1");
+      await root.end();
+      expect((await everything(host)).seen.filter(({ type }) => type === "transfer").length).toBe(seen.length + 1);
+    },
+    GUARD_MS,
+  );
+
   test("a reader of some machines gets these alone, and needs 'more'", async () => {
     const host = await started();
-    const follower = await Follower.of(host, { machines: ["b"], types: ["machine"] });
+    const follower = await Follower.of(host, { names: ["b"], types: ["machine"] });
     const bus = await host.bus();
     for (const name of ["a", "b"]) await register(bus, name, await host.leader());
     await waitFor(() => expect(follower.machines).toEqual(["started b"]), "the machine");
@@ -244,40 +394,36 @@ describe.skipIf(!isRoot)(`events${needsRoot}`, () => {
     });
   });
 
+  /** What of COUNT calls of a user is not refused; the caller holds on to its connections. */
+  async function callsOf(host: TestDaemon, uid: number, count: number, call: readonly string[] = []) {
+    const socket = join(host.runtime, "machine/io.systemd.Machine");
+    const script = join(import.meta.dir, "events-readers.py");
+    const child = Bun.spawn(["python3", script, String(uid), socket, String(count), ...call], { stdin: "pipe" });
+    const { value } = await child.stdout.getReader().read();
+    return {
+      text: Buffer.from(value ?? [])
+        .toString()
+        .trim(),
+      end: async () => {
+        child.kill("SIGKILL");
+        await child.exited;
+      },
+    };
+  }
+
   test.skipIf(!hasPython)(
     "a user has 64 readers at most, others have theirs meanwhile, and what has left makes room",
     async () => {
       const host = await started();
-      const socket = join(host.runtime, "machine/io.systemd.Machine");
-      const answers = async (uid: number, count: number) => {
-        const child = Bun.spawn(
-          ["python3", join(import.meta.dir, "events-readers.py"), String(uid), socket, String(count)],
-          {
-            stdin: "pipe",
-          },
-        );
-        const reader = child.stdout.getReader();
-        const { value } = await reader.read();
-        return {
-          text: Buffer.from(value ?? [])
-            .toString()
-            .trim(),
-          child,
-        };
-      };
-      const first = await answers(NOBODY, 100);
+      const first = await callsOf(host, NOBODY, 100);
       expect(first.text).toBe("64 of 100");
-      const other = await answers(1001, 3);
+      const other = await callsOf(host, 1001, 3);
       expect(other.text).toBe("3 of 3");
       await Follower.of(host);
-      for (const { child } of [first, other]) {
-        child.kill("SIGKILL");
-        await child.exited;
-      }
+      for (const { end } of [first, other]) await end();
       await waitFor(async () => {
-        const again = await answers(NOBODY, 5);
-        again.child.kill("SIGKILL");
-        await again.child.exited;
+        const again = await callsOf(host, NOBODY, 5);
+        await again.end();
         expect(again.text).toBe("5 of 5");
       }, "room");
     },

@@ -2,15 +2,18 @@
 import { defineStringTable } from "../string-table.ts";
 
 /** What an event is about. `log` is said to one reader about its own place in the log. */
-export const EVENT_TYPES = defineStringTable(["machine", "log"]);
+export const EVENT_TYPES = defineStringTable(["machine", "resource", "image", "transfer", "log"]);
 export type EventType = (typeof EVENT_TYPES.values)[number];
 
 /** The types that a reader can choose between: what is said about the log itself comes in any case. */
-export const CHOSEN_TYPES = defineStringTable(["machine"]);
+export const CHOSEN_TYPES = defineStringTable(["machine", "resource", "image", "transfer"]);
 
 /** The events of each type. */
 export const EVENTS = {
-  machine: ["started", "leader-exited", "ended"],
+  machine: ["started", "paused", "resumed", "leader-exited", "ended"],
+  resource: ["oom", "pids-limit"],
+  image: ["added", "changed", "removed"],
+  transfer: ["started", "progress", "ended"],
   log: ["begin", "missed", "end"],
 } as const satisfies Readonly<Record<EventType, readonly string[]>>;
 

@@ -40,4 +40,5 @@ export function imagePool(imageClass: ImageClass, state = "/var/lib"): string {
 }
 
 /** How an image is stored. */
-export type ImageType = "directory" | "subvolume" | "raw" | "block" | "mstack";
+export const IMAGE_TYPES = defineStringTable(["directory", "subvolume", "raw", "block", "mstack"]);
+export type ImageType = (typeof IMAGE_TYPES.values)[number];

@@ -20,7 +20,8 @@ export const VERIFY_MODES = defineStringTable(["no", "checksum", "signature"]);
 export type VerifyMode = (typeof VERIFY_MODES.values)[number];
 
 /** How a transfer ended. */
-export type TransferResult = "done" | "canceled" | "failed";
+export const TRANSFER_RESULTS = defineStringTable(["done", "canceled", "failed"]);
+export type TransferResult = (typeof TRANSFER_RESULTS.values)[number];
 
 /** Bits of the `flags` argument of the newer calls. */
 export const TRANSFER_FLAGS = { force: 1n, readOnly: 2n, keepDownload: 4n } as const;

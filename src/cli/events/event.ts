@@ -18,6 +18,15 @@ const DETAILS: Readonly<Record<string, (event: SeenEvent) => readonly (string | 
     event.event === "started"
       ? [text(event, "class"), text(event, "service"), labelled(event, "leader", "leader ")]
       : [howItEnded(event)],
+  resource: (event) => [howOften(event)],
+  image: (event) => [text(event, "imageType"), event["readOnly"] === true ? "read-only" : null, text(event, "path")],
+  transfer: (event) => [
+    labelled(event, "transfer", "transfer "),
+    text(event, "transferType")?.replace("_", "-") ?? null,
+    event.event === "started" ? text(event, "remote") : null,
+    typeof event["progress"] === "number" ? `${Math.floor(event["progress"] * 100)}%` : null,
+    text(event, "result"),
+  ],
 };
 
 function text(event: SeenEvent, field: string): string | null {
@@ -36,9 +45,14 @@ function howItEnded(event: SeenEvent): string | null {
   return text(event, "how");
 }
 
+/** Nothing for what has happened once. */
+function howOften({ count }: SeenEvent): string | null {
+  return count === undefined || count === 1 ? null : `${String(count)} times`;
+}
+
 /** The name of what the event is about. */
 export function subjectOf(event: SeenEvent): string {
-  return text(event, "machine") ?? "";
+  return text(event, "machine") ?? text(event, "image") ?? text(event, "local") ?? "-";
 }
 
 /** `2026-11-28T01:13:36Z machine started  deb1 (container, systemd-nspawn, leader 1186)` */

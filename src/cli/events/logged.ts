@@ -51,7 +51,7 @@ function subscribe(varlink: Varlink, wanted: WantedEvents, cursor: string | unde
   const { sinceUsec, names, types, follows } = wanted;
   const parameters = {
     ...(cursor === undefined ? (sinceUsec === null ? {} : { sinceUSec: Math.max(sinceUsec, 0) }) : { cursor }),
-    ...(names === null ? {} : { machines: names }),
+    ...(names === null ? {} : { names }),
     ...(types === null ? {} : { types }),
     follow: follows,
   };

@@ -152,14 +152,14 @@ export const VERBS: readonly VerbRow[] = [
     run: async (session, names) => (await import("../stats/top.ts")).top(session, names),
   },
   {
-    meta: { name: "events", description: "Print what happens to machines, as it happens or from the log" },
+    meta: { name: "events", description: "Print what happens to machines and images, as it happens or from the log" },
     group: "Machine",
     args: {
       name: {
         type: "positional",
         required: false,
         repeated: true,
-        description: "A machine, or several",
+        description: "A machine or image, or several",
         complete: "machine",
       },
     },

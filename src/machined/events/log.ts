@@ -20,8 +20,8 @@ export interface Entry {
   readonly sequence: number;
   readonly timeUsec: number;
   readonly type: EventType;
-  /** The machine it is about. */
-  readonly machine: string;
+  /** The machine or image that it is about; "" for none. */
+  readonly subject: string;
   /** The whole event as JSON. */
   readonly text: string;
 }
@@ -36,7 +36,7 @@ export function nowUsec(): number {
 }
 
 const LINE =
-  /^\{"cursor":"([0-9a-f-]+)","time":(\d+),"type":"([a-z]+)","event":"([a-z-]+)"(?:,"machine":("(?:[^"\\]|\\.)*"))?(?:.*,"leader":(\d+))?/;
+  /^\{"cursor":"([0-9a-f-]+)","time":(\d+),"type":"([a-z]+)","event":"([a-z-]+)"(?:,"(?:machine|image|local)":("(?:[^"\\]|\\.)*"))?(?:.*,"leader":(\d+))?/;
 
 export class EventLog {
   readonly #store: EventStore;
@@ -80,10 +80,14 @@ export class EventLog {
   }
 
   append(facts: EventFacts, timeUsec: number = nowUsec()): void {
-    const { type, event, machine, ...rest } = facts;
+    const { type, event, machine, image, local, ...rest } = facts;
+    const subject = machine ?? image ?? local ?? "";
     const place = { log: this.#id, epoch: this.#epoch, sequence: this.#next };
-    const text = JSON.stringify({ cursor: formatCursor(place), time: timeUsec, type, event, machine, ...rest });
-    this.#keep({ epoch: this.#epoch, sequence: this.#next, timeUsec, type, machine: machine ?? "", text });
+    const text = JSON.stringify({
+      ...{ cursor: formatCursor(place), time: timeUsec, type, event, machine, image, local },
+      ...rest,
+    });
+    this.#keep({ epoch: this.#epoch, sequence: this.#next, timeUsec, type, subject, text });
     this.#next++;
     if (type === "machine" && machine !== undefined) this.#count(event, machine, Number(facts.leader ?? 0));
     this.#store.append(text);
@@ -184,12 +188,12 @@ export class EventLog {
     const [, cursor = "", time, type, event = "", quoted, leader] = LINE.exec(text) ?? [];
     const place = parseCursor(cursor);
     if (place === null || place.log !== this.#id) return;
-    const machine = quoted === undefined ? "" : (JSON.parse(quoted) as string);
+    const subject = quoted === undefined ? "" : (JSON.parse(quoted) as string);
     if (place.sequence !== this.#next) this.#clear();
     const { epoch, sequence } = place;
-    this.#keep({ epoch, sequence, timeUsec: Number(time), type: type as EventType, machine, text });
+    this.#keep({ epoch, sequence, timeUsec: Number(time), type: type as EventType, subject, text });
     this.#next = sequence + 1;
-    if (type === "machine") this.#count(event, machine, Number(leader ?? 0));
+    if (type === "machine") this.#count(event, subject, Number(leader ?? 0));
   }
 
   #clear(): void {

@@ -6,8 +6,8 @@ import { type Entry, type EventLog, type EventReply, nowUsec } from "./log.ts";
 export interface Wanted {
   readonly cursor: string | null;
   readonly sinceUsec: number | null;
-  /** Null for all. */
-  readonly machines: ReadonlySet<string> | null;
+  /** Of machines and images; null for all. */
+  readonly names: ReadonlySet<string> | null;
   readonly types: ReadonlySet<string> | null;
   readonly follows: boolean;
 }
@@ -74,9 +74,9 @@ export class Reader {
     return gone > 0 ? { ...this.#aboutLog("missed"), count: gone } : null;
   }
 
-  #isFor({ type, machine, timeUsec }: Entry): boolean {
-    const { machines, types, sinceUsec, cursor } = this.#wanted;
-    if (machines !== null && !machines.has(machine)) return false;
+  #isFor({ type, subject, timeUsec }: Entry): boolean {
+    const { names, types, sinceUsec, cursor } = this.#wanted;
+    if (names !== null && !names.has(subject)) return false;
     if (types !== null && !types.has(type)) return false;
     return cursor !== null || sinceUsec === null || timeUsec >= sinceUsec;
   }

@@ -56,15 +56,19 @@ export class Subscriptions {
 export function eventsVarlink(log: EventLog): BoundVarlink {
   const subscriptions = new Subscriptions(log);
   return bindVarlink(IoMachinedEvents, {
-    Subscribe: (call, { cursor, sinceUSec, machines, types, follow = true }) => {
-      if ((machines?.length ?? 0) > NAMES_LIMIT) throw invalidArgument("machines", "Too many names");
+    Subscribe: (call, { cursor, sinceUSec, names, types, follow = true }) => {
+      if ((names?.length ?? 0) > NAMES_LIMIT) throw invalidArgument("names", "Too many names");
       return subscriptions.serve(call, {
         cursor: cursor ?? null,
         sinceUsec: sinceUSec === undefined ? null : Number(sinceUSec),
-        machines: machines === undefined ? null : new Set(machines),
+        names: names === undefined ? null : new Set(names),
         types: types === undefined ? null : new Set(types),
         follows: follow,
       });
+    },
+    ReportTransfer: (_call, { transfer, progress, event, local, ...facts }) => {
+      const reported = { type: "transfer", event, local, transfer: Number(transfer), ...facts } as const;
+      log.append(progress === undefined ? reported : { ...reported, progress: Number(progress) });
     },
   });
 }

@@ -23,6 +23,8 @@ export class Images {
   readonly operations: Operations;
   readonly #log: Log;
   readonly #disks: DiskMetadata;
+  /** Called when an operation has ended, whatever became of it. */
+  operated: () => void = () => {};
 
   constructor(layout: ImageLayout, operations: Operations, log: Log) {
     this.layout = layout;
@@ -91,6 +93,8 @@ export class Images {
     } catch (error) {
       if (errnoNameOf(error) === "ESHUTDOWN") this.#sweep();
       throw error;
+    } finally {
+      this.operated();
     }
   }
 

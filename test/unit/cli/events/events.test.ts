@@ -76,7 +76,7 @@ describe("machinectl events", () => {
 
   test("names, patterns, types and times are asked for, or left out here", async () => {
     const named = await run(["deb1,web-2", "--type=machine", "--no-follow"], [BEGIN, ENDED, END]);
-    expect(named.asked).toEqual([{ sinceUSec: 0, machines: ["deb1", "web-2"], types: ["machine"], follow: false }]);
+    expect(named.asked).toEqual([{ sinceUSec: 0, names: ["deb1", "web-2"], types: ["machine"], follow: false }]);
     const pattern = await run(["web*", "--since=@1795828000"], [BEGIN, STARTED, ENDED, END]);
     expect(pattern.asked).toEqual([{ sinceUSec: 1795828000e6, follow: true }]);
     expect(pattern.stdout).toContain("web-2");

@@ -3,6 +3,8 @@ import { afterAll, beforeEach, expect, test } from "bun:test";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { IoMachinedEvents } from "../../../../src/api/io-machined-events.ts";
+import { EVENTS } from "../../../../src/base/vocabulary/event.ts";
 import { EventLog } from "../../../../src/machined/events/log.ts";
 import { Reader } from "../../../../src/machined/events/reader.ts";
 
@@ -11,7 +13,7 @@ let path: string;
 let warnings: string[] = [];
 let count = 0;
 const admin = { info: () => {}, debug: () => {}, warning: (text: string) => warnings.push(text) };
-const ALL = { cursor: null, sinceUsec: 0, machines: null, types: null, follows: false };
+const ALL = { cursor: null, sinceUsec: 0, names: null, types: null, follows: false };
 
 beforeEach(() => {
   path = join(directory, `events-${count++}`);
@@ -57,7 +59,7 @@ test("a reader begins now, at a time, or behind an event, and gets what it asks 
   expect(read(log)).toEqual(["begin", "a", "b", "c"]);
   expect(read(log, { sinceUsec: null })).toEqual(["begin"]);
   expect(read(log, { cursor: cursors(log)[0] as string })).toEqual(["begin", "b", "c"]);
-  expect(read(log, { machines: new Set(["b"]) })).toEqual(["begin", "b"]);
+  expect(read(log, { names: new Set(["b"]) })).toEqual(["begin", "b"]);
   expect(read(log, { types: new Set(["address"]) })).toEqual(["begin"]);
   for (const cursor of ["", "x", log.cursorOf(3).replace(/3$/, "9"), log.cursorOf(3).replace(/-1-/, "-2-")]) {
     expect(() => read(log, { cursor })).toThrow("no cursor of the log");
@@ -157,4 +159,14 @@ test("what cannot be written is a warning, is kept, and is written when it can b
   expect(existsSync(path)).toBe(true);
   log.close();
   expect(read(opened())).toEqual(["begin", "a"]);
+});
+
+test("every field of an event stands in the documentation, and none that there is not", () => {
+  const page = readFileSync(join(import.meta.dir, "../../../../docs/events.md"), "utf8");
+  const rows = (heading: string) => (page.split(`## ${heading}`)[1] ?? "").split("\n## ")[0]?.match(/^\| `.*$/gm) ?? [];
+  const documented = rows("Fields").map((row) => row.split("`")[1]);
+  expect(documented.toSorted()).toEqual(Object.keys(IoMachinedEvents.methods.Subscribe.out).toSorted());
+  const events = rows("Events").map((row) => [row.split("`")[1], row.split("`")[3]].join(" "));
+  const known = Object.entries(EVENTS).flatMap(([type, names]) => names.map((name) => `${type} ${name}`));
+  expect(events.toSorted()).toEqual(known.toSorted());
 });

@@ -1,0 +1,141 @@
+// Images that come, go and change, seen in the directories in which images are looked for: inotify says when to look, and the
+// difference to the last look is what is told. What an operation of the daemon does that no directory shows (a read-only
+// subvolume, a limit) is looked for when the operation is done.
+import { dirname } from "node:path";
+import { errnoNameOf } from "../../base/error.ts";
+import { type PathEventKind, watchPath } from "../../kernel/event/inotify.ts";
+import type { Watch } from "../../kernel/event/poller.ts";
+import type { Image } from "../../registry/image/image.ts";
+import type { Log } from "../../registry/ports.ts";
+import type { EventFacts } from "./log.ts";
+import { PacedLook } from "./paced-look.ts";
+
+/** What is needed of the images. */
+interface Searched {
+  readonly layout: { readonly searchPath: readonly string[] };
+  list(): readonly Image[];
+}
+
+/** An image as far as its changes are told. */
+interface Known {
+  readonly identity: string;
+  readonly path: string;
+  readonly type: Image["type"];
+  readonly isReadOnly: boolean;
+  readonly limit: bigint;
+}
+
+const IN_DIRECTORY: readonly PathEventKind[] = ["create", "delete", "moved-from", "moved-to", "attrib", "delete-self"];
+const ABOVE_DIRECTORY: readonly PathEventKind[] = ["create", "moved-to"];
+/** Files come in groups: a directory is made and then filled. */
+const PACE = { pauseMs: 250, perEventMs: 0 };
+
+export class ImageEvents {
+  readonly #images: Searched;
+  readonly #log: Log;
+  readonly #tell: (facts: EventFacts) => void;
+  readonly #look = new PacedLook(() => this.#compare(), PACE);
+  readonly #watches = new Map<string, Watch>();
+  #known: ReadonlyMap<string, Known> | null = null;
+  #isClosed = false;
+
+  constructor(images: Searched, log: Log, tell: (facts: EventFacts) => void) {
+    this.#images = images;
+    this.#log = log;
+    this.#tell = tell;
+  }
+
+  /** Begins; what there is now is no news. */
+  open(): void {
+    this.#watchAll();
+    this.#known = this.#read();
+  }
+
+  /** Something may have changed. */
+  changed(): void {
+    if (this.#known !== null) this.#look.changed();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#look[Symbol.dispose]();
+    for (const watch of this.#watches.values()) watch.stop();
+    this.#watches.clear();
+  }
+
+  #compare(): number {
+    // A directory may have been made, or mounted over, since the last look.
+    this.#watchAll();
+    const [before, now] = [this.#known, this.#read()];
+    if (before === null || now === null) return 0;
+    this.#known = now;
+    const events = differences(before, now);
+    for (const facts of events) this.#tell(facts);
+    return events.length;
+  }
+
+  /** Null where the host does not let us look now. */
+  #read(): ReadonlyMap<string, Known> | null {
+    try {
+      const images = this.#images.list().filter((image) => !image.isHidden && !image.isHost);
+      return new Map(images.map((image) => [image.name, knownOf(image)]));
+    } catch (error) {
+      if (errnoNameOf(error) === null) throw error;
+      this.#log.debug(`Cannot look for images: ${(error as Error).message}`);
+      return null;
+    }
+  }
+
+  #watchAll(): void {
+    if (this.#isClosed) return;
+    for (const path of this.#images.layout.searchPath) {
+      const watch = this.#watch(path);
+      this.#watches.get(path)?.stop();
+      if (watch === null) this.#watches.delete(path);
+      else this.#watches.set(path, watch);
+    }
+  }
+
+  /** The directory, or the one in which it would be made. */
+  #watch(path: string): Watch | null {
+    const name = path.slice(path.lastIndexOf("/") + 1);
+    return (
+      watchIfThere(path, IN_DIRECTORY, () => this.changed()) ??
+      watchIfThere(dirname(path), ABOVE_DIRECTORY, (made) => {
+        if (made === name) this.changed();
+      })
+    );
+  }
+}
+
+function watchIfThere(
+  path: string,
+  kinds: readonly PathEventKind[],
+  happened: (name: string | null) => void,
+): Watch | null {
+  try {
+    return watchPath(path, kinds, ({ name }) => happened(name));
+  } catch (error) {
+    if (errnoNameOf(error) === null) throw error;
+    return null;
+  }
+}
+
+function knownOf({ path, type, isReadOnly, facts }: Image): Known {
+  return { path, type, isReadOnly, identity: facts.identity, limit: facts.space.limit };
+}
+
+function eventOf(event: string, image: string, { path, type, isReadOnly }: Known): EventFacts {
+  return { type: "image", event, image, imageType: type, path, readOnly: isReadOnly };
+}
+
+function differences(before: ReadonlyMap<string, Known>, now: ReadonlyMap<string, Known>): EventFacts[] {
+  const gone = [...before].filter(([name]) => !now.has(name)).map(([name, known]) => eventOf("removed", name, known));
+  const come = [...now].flatMap(([name, known]) => {
+    const old = before.get(name);
+    if (old === undefined) return [eventOf("added", name, known)];
+    const isSame = (Object.keys(known) as (keyof Known)[]).every((key) => known[key] === old[key]);
+    return isSame ? [] : [eventOf("changed", name, known)];
+  });
+  return [...gone, ...come];
+}

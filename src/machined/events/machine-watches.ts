@@ -1,0 +1,84 @@
+// What is watched of each machine while it runs. Watches are set some moments after a machine was registered, a few in each
+// turn of the loop, so that no registration waits for them; a machine that ends before that has none. There is a limit.
+
+import type { Machine } from "../../registry/machine/machine.ts";
+import type { Log } from "../../registry/ports.ts";
+
+/** Sets the watches of one machine. */
+export type SetWatches = (machine: Machine) => Disposable;
+
+const DELAY_MS = 100;
+const PER_TURN = 16;
+/** How often the control group of a machine is looked for whose scope is being started. */
+const TRIES = 50;
+
+export class MachineWatches {
+  readonly #set: SetWatches;
+  readonly #log: Log;
+  readonly #limit: number;
+  readonly #waiting = new Map<Machine, number>();
+  readonly #watched = new Map<Machine, Disposable>();
+  #timer: ReturnType<typeof setTimeout> | null = null;
+  #hasWarned = false;
+
+  constructor(set: SetWatches, log: Log, limit: number) {
+    this.#set = set;
+    this.#log = log;
+    this.#limit = limit;
+  }
+
+  add(machine: Machine): void {
+    this.#waiting.set(machine, TRIES);
+    this.#plan(DELAY_MS);
+  }
+
+  remove(machine: Machine): void {
+    this.#waiting.delete(machine);
+    this.#watched.get(machine)?.[Symbol.dispose]();
+    this.#watched.delete(machine);
+  }
+
+  close(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    this.#waiting.clear();
+    for (const machine of [...this.#watched.keys()]) this.remove(machine);
+  }
+
+  #plan(ms: number): void {
+    if (this.#timer !== null) return;
+    this.#timer = setTimeout(() => {
+      this.#timer = null;
+      this.#work();
+    }, ms);
+    this.#timer.unref();
+  }
+
+  #work(): void {
+    let count = 0;
+    let isLate = false;
+    for (const [machine, tries] of [...this.#waiting]) {
+      if (count === PER_TURN) break;
+      const isPlaceless = machine.place?.cgroup === "" && tries > 0;
+      if (isPlaceless) {
+        this.#waiting.set(machine, tries - 1);
+        isLate = true;
+        continue;
+      }
+      this.#waiting.delete(machine);
+      this.#watch(machine);
+      count++;
+    }
+    if (this.#waiting.size > 0) this.#plan(isLate && count < PER_TURN ? DELAY_MS : 0);
+  }
+
+  #watch(machine: Machine): void {
+    if (this.#watched.size < this.#limit) this.#watched.set(machine, this.#set(machine));
+    else if (!this.#hasWarned) {
+      this.#hasWarned = true;
+      this.#log.warning(
+        `More than ${this.#limit} machines: of further ones only starts and ends are in the log of events.`,
+      );
+    }
+  }
+}

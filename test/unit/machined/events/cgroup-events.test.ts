@@ -1,0 +1,45 @@
+// What the files of a control group say about limits.
+import { expect, test } from "bun:test";
+import { ErrnoError } from "../../../../src/base/error.ts";
+import { numberOf, Reading, WATCHED_FILES } from "../../../../src/machined/events/cgroup-events.ts";
+
+const MEMORY = "low 0\nhigh 0\nmax 31\noom 2\noom_kill 2\noom_group_kill 0\n";
+
+function readings(file: string, texts: (string | null)[]): string[] {
+  const told: string[] = [];
+  const watched = WATCHED_FILES.find((one) => one.file === file);
+  if (watched === undefined) throw new Error(`${file} is not watched`);
+  const read = () => {
+    const text = texts.shift() ?? null;
+    if (text === null) throw new ErrnoError("ENODEV", "gone");
+    return text;
+  };
+  const reading = new Reading(watched, read, ({ type, event, count }) =>
+    told.push(`${type} ${event} ${count ?? ""}`.trim()),
+  );
+  while (texts.length > 0) reading.look();
+  return told;
+}
+
+test("what was counted before is no news, and what is counted after is told as the difference", () => {
+  const more = MEMORY.replace("oom_kill 2", "oom_kill 5");
+  expect(readings("memory.events", [MEMORY, MEMORY, more, more])).toEqual(["resource oom 3"]);
+  expect(readings("pids.events", ["max 0\n", "max 1\n", "max 1\n", "max 9\n"])).toEqual([
+    "resource pids-limit 1",
+    "resource pids-limit 8",
+  ]);
+});
+
+test("a group that is frozen pauses, and resumes", () => {
+  const state = (frozen: number) => `populated 1\nfrozen ${frozen}\n`;
+  expect(readings("cgroup.events", [state(0), state(1), state(1), state(0)])).toEqual([
+    "machine paused",
+    "machine resumed",
+  ]);
+});
+
+test("a group that is gone says nothing", () => {
+  expect(readings("memory.events", [MEMORY, null, null])).toEqual([]);
+  expect(numberOf(MEMORY, "oom")).toBe(2);
+  expect(numberOf(MEMORY, "nothing")).toBe(null);
+});
