@@ -113,7 +113,7 @@ _machinectl() {
             --parallel) kind=free ;;
             --delay) kind=free ;;
             --iterations) kind=free ;;
-            --type) kind=list words='machine resource image transfer' ;;
+            --type) kind=list words='machine address resource image transfer' ;;
             --since) kind=free ;;
             --until) kind=free ;;
             --leader) kind=free ;;

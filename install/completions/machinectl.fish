@@ -96,7 +96,7 @@ complete -c machinectl -l detach -d 'With exec: leave the command running, and p
 complete -c machinectl -l parallel -x -d 'With exec: in how many machines to run at once'
 complete -c machinectl -l delay -x -d 'With stats: the time between two looks'
 complete -c machinectl -l iterations -x -d 'With stats: how often to look'
-complete -c machinectl -l type -x -a 'machine resource image transfer' -d 'With events: only of these types, separated by commas'
+complete -c machinectl -l type -x -a 'machine address resource image transfer' -d 'With events: only of these types, separated by commas'
 complete -c machinectl -l since -x -d 'With events: begin with what happened at this time'
 complete -c machinectl -l until -x -d 'With events: end at this time'
 complete -c machinectl -l no-follow -d 'With events: do not wait for what is to come'

@@ -208,7 +208,7 @@ _arguments -S \
     '*--parallel=[With exec\: in how many machines to run at once]:n: ' \
     '*--delay=[With stats\: the time between two looks]:span: ' \
     '*--iterations=[With stats\: how often to look]:n: ' \
-    '--type=[With events\: only of these types, separated by commas]:type:(machine resource image transfer)' \
+    '--type=[With events\: only of these types, separated by commas]:type:(machine address resource image transfer)' \
     '*--since=[With events\: begin with what happened at this time]:time: ' \
     '*--until=[With events\: end at this time]:time: ' \
     '--no-follow[With events\: do not wait for what is to come]' \

@@ -10,6 +10,7 @@ import { type Served, ServiceShell, type ShellOptions } from "../daemon/service-
 import { type Listener, listenAt, listenVarlink } from "../daemon/sockets.ts";
 import type { BusClient } from "../ipc/bus/client.ts";
 import type { ObjectTree } from "../ipc/bus/server.ts";
+import { openFilesLimit } from "../ipc/peers.ts";
 import { Addresses } from "../registry/machine/addresses.ts";
 import { MachineFiles } from "../registry/machine/file.ts";
 import type { Machine } from "../registry/machine/machine.ts";
@@ -18,9 +19,10 @@ import { Operations } from "../registry/operation.ts";
 import type { ServiceManagerEvents } from "../registry/ports.ts";
 import type { Daemon, RegisterPolicy } from "./action/daemon.ts";
 import { Enablement } from "./action/enablement.ts";
+import { watchAddresses } from "./events/address-events.ts";
 import { watchCgroup } from "./events/cgroup-events.ts";
 import { ImageEvents } from "./events/image-events.ts";
-import { EventLog } from "./events/log.ts";
+import { type EventFacts, EventLog } from "./events/log.ts";
 import { MachineEvents } from "./events/machine-events.ts";
 import { MachineWatches } from "./events/machine-watches.ts";
 import { eventsVarlink } from "./events/subscriptions.ts";
@@ -77,7 +79,7 @@ export class Service implements Daemon, Served {
     this.#systemd = usesSystemd ? new Systemd1(scope.kind, this.#unitEvents()) : null;
     this.enablement = new Enablement(this.#systemd, this.log);
     this.#machineEvents = new MachineEvents(this.#events);
-    this.#watches = new MachineWatches((machine) => this.#watch(machine), this.log, WATCHED_MACHINES_LIMIT);
+    this.#watches = new MachineWatches((machine, isNew) => this.#watch(machine, isNew), this.log, watchedLimit());
     this.registry = this.#makeRegistry();
     if (scope.kind === "system") this.registry.addHost(hostMachine(existsSync("/dev/vsock")));
     this.#resolveHook = new ResolveHook(this);
@@ -148,8 +150,7 @@ export class Service implements Daemon, Served {
     const files = new MachineFiles(this.#scope.machines);
     return new Registry(files, this.#systemd ?? new OwnCgroups(this.log), this.log, {
       machineNew: (machine) => {
-        this.#machineEvents.started(machine);
-        this.#watches.add(machine);
+        this.#watches.add(machine, this.#machineEvents.started(machine));
         this.#announce("MachineNew", machine);
       },
       machineRemoved: (machine, removal) => {
@@ -165,8 +166,12 @@ export class Service implements Daemon, Served {
     });
   }
 
-  #watch(machine: Machine): Disposable {
-    return watchCgroup(machine.name, machine.place?.cgroup ?? "", (facts) => this.#events.append(facts));
+  #watch(machine: Machine, isNew: boolean): Disposable {
+    const tell = (facts: EventFacts) => this.#events.append(facts);
+    const watches = new DisposableStack();
+    watches.use(watchCgroup(machine.name, machine.place?.cgroup ?? "", tell, isNew));
+    watches.use(watchAddresses(machine, this.addresses, tell, isNew));
+    return watches;
   }
 
   #makeTree(): ObjectTree {
@@ -202,6 +207,11 @@ export class Service implements Daemon, Served {
   #listen(server: Listener, path: string | null): void {
     if (path !== null) this.#shell.orWarn(path, () => server.listen(listenAt(path, this.#scope.socketMode)));
   }
+}
+
+/** Two descriptors are held for each machine that is watched, beside those that it has anyway. */
+function watchedLimit(): number {
+  return Math.min(WATCHED_MACHINES_LIMIT, Math.floor(openFilesLimit() / 8));
 }
 
 /** MACHINED_SERVICE_MANAGER ("systemd" or "own") overrides what is found out. */

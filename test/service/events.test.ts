@@ -11,11 +11,13 @@ import { attachProcess, cgroupOfProcess, cgroupRoot, writeAttribute } from "../.
 import { connectUnix } from "../../src/kernel/socket/unix.ts";
 import { isRoot, manager, needsRoot, register, TestDaemon } from "../lib/daemon.ts";
 import { GreedyPeer, hasPython, NOBODY, resourcesOf } from "../lib/greedy.ts";
+import { havePrograms } from "../lib/programs.ts";
 import { GUARD_MS, waitFor } from "../lib/wait-for.ts";
 import { TestImportd } from "./import-support.ts";
 
 /** How many machines start and end at the same time. */
 const LANES = 8;
+const hasIp = havePrograms("addresses of machines", "ip", "unshare");
 const isUnified = isRoot && cgroupRoot().unified;
 const unifiedReason = isUnified ? "" : " (left out: needs control groups of version 2)";
 const SUBSCRIBE = "io.machined.Events.Subscribe";
@@ -26,6 +28,7 @@ interface Seen {
   readonly event: string;
   readonly machine?: string;
   readonly image?: string;
+  readonly address?: string;
   readonly local?: string;
   readonly result?: string;
   readonly count?: number;
@@ -281,6 +284,45 @@ describe.skipIf(!isRoot)(`events${needsRoot}`, () => {
       freeze(0);
       const order = follower.machines.filter((text) => /paused|resumed/.test(text));
       expect(order.filter((text, i) => text === order[i + 1])).toEqual([]);
+    },
+    GUARD_MS,
+  );
+
+  test.skipIf(!hasIp)(
+    "addresses of a container come and go; one that changes them without a pause does not fill the log",
+    async () => {
+      const host = await started();
+      const follower = await Follower.of(host, { types: ["address"] });
+      const told = () =>
+        follower.seen.filter(({ type }) => type === "address").map(({ event, address }) => `${event} ${address}`);
+      const leader = await host.leader("--net");
+      const inside = async (script: string) => {
+        await Bun.spawn(["nsenter", "-t", String(leader), "-n", "sh", "-c", script], {
+          stdio: ["ignore", "ignore", "ignore"],
+        }).exited;
+      };
+      await inside(
+        "ip link set lo up; ip link add h0 type veth peer name h1; ip link set h0 up; ip link set h1 up; ip addr add 10.77.0.2/24 dev h0",
+      );
+      await register(await host.bus(), "net", leader);
+      await waitFor(() => expect(told()).toContain("added 10.77.0.2"), "the address that it has already");
+      await inside("ip addr add 10.77.0.3/24 dev h0");
+      await waitFor(() => expect(told()).toContain("added 10.77.0.3"), "another address");
+      await inside("ip addr del 10.77.0.3/24 dev h0");
+      await waitFor(() => expect(told()).toContain("removed 10.77.0.3"), "the address to go");
+      const before = told().length;
+      await inside(
+        "for i in $(seq 100); do ip addr add 10.78.0.$((i % 250))/32 dev h0; ip addr del 10.78.0.$((i % 250))/32 dev h0; done",
+      );
+      await inside("ip addr add 10.79.0.1/32 dev h0");
+      await waitFor(() => expect(told()).toContain("added 10.79.0.1"), "what there is at last");
+      expect(told().length - before).toBeLessThan(100);
+      // What the host's own network has is no machine's.
+      await register(await host.bus(), "shared", await host.leader());
+      const { descriptors } = resourcesOf(host.pid);
+      process.kill(leader, "SIGKILL");
+      await waitFor(() => expect(resourcesOf(host.pid).descriptors).toBeLessThan(descriptors - 1), "the sockets to go");
+      expect(follower.seen.some(({ machine }) => machine === "shared")).toBe(false);
     },
     GUARD_MS,
   );

@@ -2,15 +2,16 @@
 import { defineStringTable } from "../string-table.ts";
 
 /** What an event is about. `log` is said to one reader about its own place in the log. */
-export const EVENT_TYPES = defineStringTable(["machine", "resource", "image", "transfer", "log"]);
+export const EVENT_TYPES = defineStringTable(["machine", "address", "resource", "image", "transfer", "log"]);
 export type EventType = (typeof EVENT_TYPES.values)[number];
 
 /** The types that a reader can choose between: what is said about the log itself comes in any case. */
-export const CHOSEN_TYPES = defineStringTable(["machine", "resource", "image", "transfer"]);
+export const CHOSEN_TYPES = defineStringTable(["machine", "address", "resource", "image", "transfer"]);
 
 /** The events of each type. */
 export const EVENTS = {
   machine: ["started", "paused", "resumed", "leader-exited", "ended"],
+  address: ["added", "removed"],
   resource: ["oom", "pids-limit"],
   image: ["added", "changed", "removed"],
   transfer: ["started", "progress", "ended"],

@@ -18,6 +18,7 @@ const DETAILS: Readonly<Record<string, (event: SeenEvent) => readonly (string | 
     event.event === "started"
       ? [text(event, "class"), text(event, "service"), labelled(event, "leader", "leader ")]
       : [howItEnded(event)],
+  address: (event) => [text(event, "address")],
   resource: (event) => [howOften(event)],
   image: (event) => [text(event, "imageType"), event["readOnly"] === true ? "read-only" : null, text(event, "path")],
   transfer: (event) => [

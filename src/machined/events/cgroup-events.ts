@@ -43,11 +43,17 @@ export class Reading {
   readonly #tell: (facts: Omit<EventFacts, "machine">) => void;
   #known: number | null;
 
-  constructor(watched: Watched, read: () => string, tell: (facts: Omit<EventFacts, "machine">) => void) {
+  /** `before`: what is known already; what the file says now unless given. */
+  constructor(
+    watched: Watched,
+    read: () => string,
+    tell: (facts: Omit<EventFacts, "machine">) => void,
+    before?: number,
+  ) {
     this.#watched = watched;
     this.#read = read;
     this.#tell = tell;
-    this.#known = this.#number();
+    this.#known = before ?? this.#number();
   }
 
   /** Returns how many events there were. */
@@ -71,26 +77,29 @@ export class Reading {
   }
 }
 
-/** Watches the control group of a machine; returns what ends that. Files that are not there are not watched. */
-export function watchCgroup(machine: string, cgroup: string, tell: Tell): Disposable {
+/**
+ * Watches the control group of a machine; returns what ends that. Files that are not there are not watched. A machine that
+ * `isNew` was not frozen when it was started.
+ */
+export function watchCgroup(machine: string, cgroup: string, tell: Tell, isNew: boolean): Disposable {
   const watches = new DisposableStack();
   if (!cgroupRoot().unified || cgroup === "" || cgroup === "/") return watches;
   for (const watched of WATCHED) {
-    const { file } = watched;
-    const reading = () =>
-      new Reading(
-        watched,
-        () => readAttribute(cgroup, file),
-        (facts) => tell({ ...facts, machine }),
-      );
+    const { file, key } = watched;
     // The watch is there before the first reading: what changes in between is seen.
     let known: Reading | null = null;
     const paced = new PacedLook(() => known?.look() ?? 0);
     const watch = watchFile(`${cgroupDirectory(cgroup)}/${file}`, paced.changed);
     if (watch === null) continue;
-    known = reading();
     watches.use(watch);
     watches.use(paced);
+    known = new Reading(
+      watched,
+      () => readAttribute(cgroup, file),
+      (facts) => tell({ ...facts, machine }),
+      isNew && key === "frozen" ? 0 : undefined,
+    );
+    paced.changed();
   }
   return watches;
 }

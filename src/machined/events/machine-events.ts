@@ -14,9 +14,12 @@ export class MachineEvents {
     this.#log = log;
   }
 
-  started(machine: Machine): void {
-    if (this.#restored !== null) this.#restored.push(machine);
-    else this.#tellStart(machine);
+  /** Returns false for a machine that is taken over. */
+  started(machine: Machine): boolean {
+    const isNew = this.#restored === null;
+    if (isNew) this.#tellStart(machine);
+    else this.#restored?.push(machine);
+    return isNew;
   }
 
   /** A machine of the earlier daemon, which that one may have told readers of without writing it down. */

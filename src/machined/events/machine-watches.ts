@@ -4,8 +4,13 @@
 import type { Machine } from "../../registry/machine/machine.ts";
 import type { Log } from "../../registry/ports.ts";
 
-/** Sets the watches of one machine. */
-export type SetWatches = (machine: Machine) => Disposable;
+/** Sets the watches of one machine. `isNew`: it has been started since this daemon runs. */
+export type SetWatches = (machine: Machine, isNew: boolean) => Disposable;
+
+interface Waiting {
+  readonly isNew: boolean;
+  tries: number;
+}
 
 const DELAY_MS = 100;
 const PER_TURN = 16;
@@ -16,7 +21,7 @@ export class MachineWatches {
   readonly #set: SetWatches;
   readonly #log: Log;
   readonly #limit: number;
-  readonly #waiting = new Map<Machine, number>();
+  readonly #waiting = new Map<Machine, Waiting>();
   readonly #watched = new Map<Machine, Disposable>();
   #timer: ReturnType<typeof setTimeout> | null = null;
   #hasWarned = false;
@@ -27,8 +32,8 @@ export class MachineWatches {
     this.#limit = limit;
   }
 
-  add(machine: Machine): void {
-    this.#waiting.set(machine, TRIES);
+  add(machine: Machine, isNew: boolean): void {
+    this.#waiting.set(machine, { isNew, tries: TRIES });
     this.#plan(DELAY_MS);
   }
 
@@ -57,23 +62,21 @@ export class MachineWatches {
   #work(): void {
     let count = 0;
     let isLate = false;
-    for (const [machine, tries] of [...this.#waiting]) {
+    for (const [machine, waiting] of [...this.#waiting]) {
       if (count === PER_TURN) break;
-      const isPlaceless = machine.place?.cgroup === "" && tries > 0;
-      if (isPlaceless) {
-        this.#waiting.set(machine, tries - 1);
+      if (machine.place?.cgroup === "" && waiting.tries-- > 0) {
         isLate = true;
         continue;
       }
       this.#waiting.delete(machine);
-      this.#watch(machine);
+      this.#watch(machine, waiting.isNew);
       count++;
     }
     if (this.#waiting.size > 0) this.#plan(isLate && count < PER_TURN ? DELAY_MS : 0);
   }
 
-  #watch(machine: Machine): void {
-    if (this.#watched.size < this.#limit) this.#watched.set(machine, this.#set(machine));
+  #watch(machine: Machine, isNew: boolean): void {
+    if (this.#watched.size < this.#limit) this.#watched.set(machine, this.#set(machine, isNew));
     else if (!this.#hasWarned) {
       this.#hasWarned = true;
       this.#log.warning(
