@@ -34,6 +34,7 @@ export class EventReporter {
   #queue: Report[] = [];
   #working: Promise<void> | null = null;
   #silentUntilMs = 0;
+  readonly #closing = Promise.withResolvers<void>();
   #isClosing = false;
 
   /** `path`: the Varlink socket of the machine manager. */
@@ -64,6 +65,7 @@ export class EventReporter {
   /** Waits a little for what can be sent; the rest is dropped. */
   async close(): Promise<void> {
     this.#isClosing = true;
+    this.#closing.resolve();
     if (this.#working !== null) await Promise.race([this.#working, Bun.sleep(CLOSE_MS)]);
   }
 
@@ -86,7 +88,7 @@ export class EventReporter {
         if (error instanceof VarlinkError) this.#giveUp(`it answers ${error.id}`);
         else if (errnoNameOf(error) === null) throw error;
         else if (this.#isClosing || tries >= RETRIES) this.#giveUp((error as Error).message);
-        else await Bun.sleep(RETRY_MS);
+        else await Promise.race([Bun.sleep(RETRY_MS), this.#closing.promise]);
       }
     }
   }

@@ -46,10 +46,18 @@ async function follow(session: Session, wanted: WantedEvents, stop: Promise<null
     const result = await Promise.race([next, stop]);
     if (result === null || result.done === true) return;
     const event = result.value;
-    if (wanted.untilUsec !== null && event.time > wanted.untilUsec) return;
+    const isLate = wanted.untilUsec !== null && event.time > wanted.untilUsec;
+    // What is said about the log is of now, and stands before what has happened.
+    if (isLate && event.type !== "log") return;
     if (isShown(event, wanted)) print(session, event);
     if (!session.output.isRead) return;
   }
+}
+
+/** Calls `end` at the time; null for none, and for one so far away that the first event behind it ends the output. */
+function endAt(untilUsec: number | null, nowUsec: number, end: () => void): ReturnType<typeof setTimeout> | null {
+  const leftMs = untilUsec === null ? Number.POSITIVE_INFINITY : Math.max((untilUsec - nowUsec) / 1000, 0);
+  return leftMs > LONGEST_WAIT_MS ? null : setTimeout(end, leftMs);
 }
 
 /** The verb `events`. */
@@ -58,8 +66,7 @@ export async function events(session: Session, words: readonly string[]): Promis
   const interrupt = session.ports.interrupted();
   const { promise: over, resolve } = Promise.withResolvers<null>();
   void interrupt.promise.then(() => resolve(null));
-  const leftMs = wanted.untilUsec === null ? null : wanted.untilUsec / 1000 - Number(session.ports.nowUsec()) / 1000;
-  const timer = leftMs === null ? null : setTimeout(() => resolve(null), Math.min(leftMs, LONGEST_WAIT_MS));
+  const timer = wanted.follows ? endAt(wanted.untilUsec, Number(session.ports.nowUsec()), () => resolve(null)) : null;
   try {
     await follow(session, wanted, over);
   } finally {

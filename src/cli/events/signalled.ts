@@ -11,13 +11,15 @@ const WAITING_LIMIT = 10_000;
 
 /** Throws a Failure for what cannot be seen from outside; says on stderr what is not seen. */
 export async function* signalledEvents(session: Session, wanted: WantedEvents): AsyncGenerator<SeenEvent> {
-  const { ports, report } = session;
+  const { ports, report, settings } = session;
   const nowUsec = Number(ports.nowUsec());
+  const isHere = settings.transport.kind === "local";
+  const why = isHere ? "This manager keeps no events" : "The log of events is not read over -H and -M";
   if (!wanted.follows || (wanted.sinceUsec ?? nowUsec) < nowUsec) {
-    throw new Failure("This manager keeps no events: what has happened before cannot be shown");
+    throw new Failure(`${why}: what has happened before cannot be shown`);
   }
   if (wanted.types !== null && !wanted.types.includes("machine")) {
-    throw new Failure("This manager tells of nothing but the starts and ends of machines");
+    throw new Failure(`${why}: only the starts and ends of machines can be shown`);
   }
   const waiting: SeenEvent[] = [];
   let missed = 0;
@@ -35,9 +37,7 @@ export async function* signalledEvents(session: Session, wanted: WantedEvents): 
   });
   await bus.subscribe({ ...MANAGER, member: "MachineNew" }, heard("started"));
   await bus.subscribe({ ...MANAGER, member: "MachineRemoved" }, heard("ended"));
-  report.info(
-    "This manager keeps no events: only starts and ends of machines are shown, from now on, and not how they end.",
-  );
+  report.info(`${why}: only starts and ends of machines are shown, from now on, and not how they end.`);
   for (;;) {
     while (waiting.length > 0) {
       if (missed > 0) yield { time: Number(ports.nowUsec()), type: "log", event: "missed", count: missed };

@@ -9,7 +9,8 @@ import { FakeProcess, WORLDS, type World } from "../fake-world.ts";
 const ONE = WORLDS["one"] as World;
 const TIME = 1795828416674092;
 
-const BEGIN = { cursor: "c0", time: TIME, type: "log", event: "begin" };
+/** Said when it is asked, which is after what is in the log. */
+const BEGIN = { cursor: "c0", time: TIME + 60e6, type: "log", event: "begin" };
 const STARTED = {
   ...{ cursor: "c1", time: TIME, type: "machine", event: "started", machine: "deb1", class: "container" },
   ...{ service: "systemd-nspawn", leader: 1186 },
@@ -84,6 +85,8 @@ describe("machinectl events", () => {
     const until = await run(["--since=@1795828000", "--until=@1795828420"], [BEGIN, STARTED, ENDED, END]);
     expect(until.stdout).toContain("started");
     expect(until.stdout).not.toContain("ended");
+    const past = await run(["--until=@1795828420", "--no-follow"], [BEGIN, STARTED, ENDED, END]);
+    expect(past.stdout).toContain("started");
   });
 
   test("a daemon that ends meanwhile is read on from the last event", async () => {
@@ -112,6 +115,9 @@ describe("machinectl events", () => {
     const past = new FakeProcess(ONE);
     expect(await runMachinectl(["events", "--no-follow"], past)).toBe(1);
     expect(past.stderr).toBe("This manager keeps no events: what has happened before cannot be shown\n");
+    const other = new FakeProcess(ONE);
+    expect(await runMachinectl(["events", "--type=image"], other)).toBe(1);
+    expect(other.stderr).toBe("This manager keeps no events: only the starts and ends of machines can be shown\n");
   });
 
   test("an event is one line, whatever others call their things", () => {

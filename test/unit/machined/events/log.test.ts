@@ -1,6 +1,6 @@
 // The log of events: places, what is kept, and what the next daemon finds.
 import { afterAll, beforeEach, expect, test } from "bun:test";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { IoMachinedEvents } from "../../../../src/api/io-machined-events.ts";
@@ -107,6 +107,16 @@ test("after a kill no cursor means two events, and half a line is none", () => {
   expect(read(next, { cursor: told })).toEqual(["begin", "after"]);
   expect(read(next)).toEqual(["begin", "written", "after"]);
   expect(next.cursorOf(2)).not.toBe(told);
+});
+
+test("files that overlap, because a daemon was killed while it put them in order, tell each event once", () => {
+  const first = opened();
+  for (const name of ["a", "b", "c"]) start(first, name);
+  first.close();
+  copyFileSync(path, `${path}.old`);
+  const log = opened();
+  start(log, "d");
+  expect(read(log)).toEqual(["begin", "a", "b", "c", "d"]);
 });
 
 test("a cursor of a log that is gone is told so", () => {
