@@ -18,8 +18,5 @@ export const EVENTS = {
   log: ["begin", "missed", "end"],
 } as const satisfies Readonly<Record<EventType, readonly string[]>>;
 
-export type EventName<Type extends EventType> = (typeof EVENTS)[Type][number];
-
 /** How a machine ended. */
 export const ENDINGS = defineStringTable(["exited", "killed", "unregistered"]);
-export type Ending = (typeof ENDINGS.values)[number];

@@ -18,7 +18,7 @@ const MASKS = {
 } as const;
 
 /** What can be watched for. */
-type PathEventKind = keyof typeof MASKS;
+export type PathEventKind = keyof typeof MASKS;
 
 export interface PathEvent {
   /** The entry concerned, when a directory is watched and the event is about something in it. */

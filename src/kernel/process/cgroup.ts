@@ -20,7 +20,7 @@ const KILL_ROUNDS = 64;
 const RECHECK_MS = 1000;
 
 /** The directory of a group; `EINVAL` for anything that is not an absolute path without `..`. */
-function cgroupDirectory(path: string): string {
+export function cgroupDirectory(path: string): string {
   if (!path.startsWith("/") || path.split("/").includes("..")) throw new SyscallError("cgroup", "EINVAL", path);
   return path === "/" ? cgroupRoot().mount : `${cgroupRoot().mount}${path}`;
 }
@@ -162,13 +162,13 @@ export function removeCgroup(path: string): void {
 }
 
 /** Reads an attribute of a group, "memory.current" for instance. `ENOENT` when the group or the attribute is missing. */
-function readAttribute(path: string, name: string): string {
+export function readAttribute(path: string, name: string): string {
   using file = openPath(`${cgroupDirectory(path)}/${name}`, "read");
   return readRegular(file, LIMIT_BYTES).toString();
 }
 
 /** Writes an attribute of a group. */
-function writeAttribute(path: string, name: string, value: string): void {
+export function writeAttribute(path: string, name: string, value: string): void {
   using file = openPath(`${cgroupDirectory(path)}/${name}`, "write");
   writeSome(file, Buffer.from(value));
 }

@@ -6,7 +6,7 @@ import type { PidRef } from "./pidref.ts";
 import { readProcess } from "./process-file.ts";
 
 /** An exit status, or the number of the signal that ended the process. */
-export type ProcessEnd =
+type ProcessEnd =
   | { readonly kind: "exited"; readonly status: number }
   | { readonly kind: "killed"; readonly signal: number };
 

@@ -5,7 +5,7 @@ import type { Machine } from "../../registry/machine/machine.ts";
 import type { Log } from "../../registry/ports.ts";
 
 /** Sets the watches of one machine. `isNew`: it has been started since this daemon runs. */
-export type SetWatches = (machine: Machine, isNew: boolean) => Disposable;
+type SetWatches = (machine: Machine, isNew: boolean) => Disposable;
 
 interface Waiting {
   readonly isNew: boolean;

@@ -17,7 +17,7 @@ import { errnoNameOf } from "../../base/error.ts";
 import type { Log } from "../../registry/ports.ts";
 
 /** What the first line of a file says. */
-export interface Head {
+interface Head {
   /** Another one means another log: cursors of the one say nothing in the other. */
   readonly log: string;
   /** Counts the daemons that wrote the log. */

@@ -10,7 +10,7 @@ import { Reader, type Wanted } from "./reader.ts";
 const READERS_LIMIT = 64;
 const NAMES_LIMIT = 1024;
 
-export class Subscriptions {
+class Subscriptions {
   readonly #log: EventLog;
   readonly #users = new Map<number, number>();
 

@@ -4,7 +4,7 @@ import { watchCgroupEvents } from "../../kernel/process/cgroup.ts";
 import type { Machine } from "./machine.ts";
 import type { MachineSet } from "./set.ts";
 
-export interface CollectorEvents {
+interface CollectorEvents {
   /** The machine is gone. */
   gone(machine: Machine): void;
   /** Its leader is gone, and it waits for the end of what is left in its unit; told once. */
