@@ -2,7 +2,7 @@
 // wanted: a program pays for nothing else.
 
 /** Takes the arguments after the program's name; returns the exit code. */
-export type Program = (args: string[]) => Promise<number>;
+type Program = (args: string[]) => Promise<number>;
 
 /**
  * How a program is called: by the people of a host (`client`), by service managers (`daemon`), as a verb of `machined` alone
