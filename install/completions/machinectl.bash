@@ -21,6 +21,10 @@ _machinectl_offer() {
         boolean) _machinectl_match "$2" "$3" < <(printf '%s\n' yes no) ;;
         machine | machine-or-host | transfer) _machinectl_match "$2" "$3" < <(_machinectl_ask "$1") ;;
         image) _machinectl_match "$2" "$3" < <(_machinectl_ask image machinectl) ;;
+        column | column-sort | column-filter)
+            compopt -o nospace 2>/dev/null
+            _machinectl_match "$2" "$3" < <(_machinectl_ask "$1" "$verb" "$2")
+            ;;
         machine-path)
             compopt -o nospace 2>/dev/null
             _machinectl_match "$2" "$3" < <(_machinectl_ask machine-path "$first" "$2")
@@ -52,7 +56,7 @@ _machinectl_offer() {
 
 _machinectl() {
     local flags='-h --help --version --system --user --value -a --all -l --full --wait-status --read-only --mkdir --force --now -V -t --tty --detach --any -v --verbose --no-pager --no-legend --no-ask-password -q --quiet'
-    local valued='-H --host= -M --machine= -p --property= -P --kill-whom= -s --signal= --uid= -E --setenv= -n --lines= --max-addresses= -o --output= --json= --runner= --stdin= --chdir= --timeout= --parallel= --delay= --iterations= --leader= --class= --service= --root-directory= --vsock-cid= --ssh-address= --ssh-private-key= --for='
+    local valued='-H --host= -M --machine= -p --property= -P --kill-whom= -s --signal= --uid= -E --setenv= -n --lines= --max-addresses= -o --output= --json= --runner= --stdin= --chdir= --timeout= --parallel= --columns= --sort= --filter= --template= --json-version= --delay= --iterations= --leader= --class= --service= --root-directory= --vsock-cid= --ssh-address= --ssh-private-key= --for='
     local verbs='list status show stats top start login shell exec wait register unregister enable disable poweroff stop reboot restart terminate pause resume kill copy-to copy-from bind bind-volume unbind-volume list-images image-status show-image edit cat clone rename read-only remove set-limit clean pull-tar pull-raw import-tar import-raw import-fs export-tar export-raw list-transfers cancel-transfer'
     local line=${COMP_LINE:0:COMP_POINT} args=() scope=() words= option= verb= first= position=0 kind= i word current kept
     COMPREPLY=()
@@ -69,7 +73,7 @@ _machinectl() {
                 if ((i + 2 == ${#args[@]})); then option=$word; else scope+=("$word" "${args[i + 1]}"); fi
                 i=$((i + 1))
                 ;;
-            -p | --property | -P | --kill-whom | -s | --signal | --uid | -E | --setenv | -n | --lines | --max-addresses | -o | --output | --json | --runner | --stdin | --chdir | --timeout | --parallel | --delay | --iterations | --leader | --service | --root-directory | --vsock-cid | --ssh-address | --ssh-private-key | --for)
+            -p | --property | -P | --kill-whom | -s | --signal | --uid | -E | --setenv | -n | --lines | --max-addresses | -o | --output | --json | --runner | --stdin | --chdir | --timeout | --parallel | --columns | --sort | --filter | --template | --json-version | --delay | --iterations | --leader | --service | --root-directory | --vsock-cid | --ssh-address | --ssh-private-key | --for)
                 ((i + 2 == ${#args[@]})) && option=$word
                 i=$((i + 1))
                 ;;
@@ -111,6 +115,11 @@ _machinectl() {
             --chdir) kind=free ;;
             --timeout) kind=free ;;
             --parallel) kind=free ;;
+            --columns) kind=column ;;
+            --sort) kind=column-sort ;;
+            --filter) kind=column-filter ;;
+            --template) kind=free ;;
+            --json-version) kind=list words='1 2' ;;
             --delay) kind=free ;;
             --iterations) kind=free ;;
             --leader) kind=free ;;
@@ -125,7 +134,7 @@ _machinectl() {
         _machinectl_offer "$kind" "$word" "$kept"
         return
     fi
-    if [[ $current == -* ]] && ! [[ $verb:$position == shell:* && $position -ge 2 ]] && ! [[ $verb:$position == exec:* && $position -ge 1 ]] && ! [[ $verb:$position == register:* && $position -ge 2 ]]; then
+    if [[ $current == -* ]] && ! [[ $verb:$position == shell:* && $position -ge 2 ]] && ! [[ $verb:$position == exec:* && $position -ge 1 ]] && ! [[ $verb:$position == register:* && $position -ge 2 ]] && ! [[ $verb:$position == complete:* && $position -ge 1 ]]; then
         words="$flags $valued"
         _machinectl_match "$current" "" < <(printf '%s\n' $words)
         [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace 2>/dev/null

@@ -9,7 +9,7 @@ function __machinectl_parse
     set -l i 2
     while test $i -le (count $tokens)
         set -l token $tokens[$i]
-        if contains -- $token -H --host -M --machine -p --property -P --kill-whom -s --signal --uid -E --setenv -n --lines --max-addresses -o --output --json --runner --stdin --chdir --timeout --parallel --delay --iterations --leader --class --service --root-directory --vsock-cid --ssh-address --ssh-private-key --for
+        if contains -- $token -H --host -M --machine -p --property -P --kill-whom -s --signal --uid -E --setenv -n --lines --max-addresses -o --output --json --runner --stdin --chdir --timeout --parallel --columns --sort --filter --template --json-version --delay --iterations --leader --class --service --root-directory --vsock-cid --ssh-address --ssh-private-key --for
             contains -- $token -H --host -M --machine --class; and set -a __machinectl_scope $tokens[$i..(math $i + 1)]
             set i (math $i + 1)
         else if string match -q -- '-*' $token
@@ -57,6 +57,12 @@ function __machinectl_paths
     __machinectl_ask machine-path $__machinectl_words[2] (commandline -ct)
 end
 
+# Columns of the list that the verb prints; candidates are whole values of the option.
+function __machinectl_columns
+    __machinectl_parse
+    command machinectl $__machinectl_scope complete $argv[1] "$__machinectl_words[1]" (commandline -ct | string replace -r '^--[a-z-]+=' '' | string collect -a) 2>/dev/null </dev/null
+end
+
 function __machinectl_verbs
     printf '%s\n' list status show stats top start login shell exec wait register unregister enable disable poweroff stop reboot restart terminate pause resume kill copy-to copy-from bind bind-volume unbind-volume list-images image-status show-image edit cat clone rename read-only remove set-limit clean pull-tar pull-raw import-tar import-raw import-fs export-tar export-raw list-transfers cancel-transfer
 end
@@ -94,6 +100,11 @@ complete -c machinectl -l chdir -x -d 'With exec: the directory in which the com
 complete -c machinectl -l timeout -x -d 'With exec and wait: end the command, or the waiting, after this time'
 complete -c machinectl -l detach -d 'With exec: leave the command running, and print its process and cgroup'
 complete -c machinectl -l parallel -x -d 'With exec: in how many machines to run at once'
+complete -c machinectl -l columns -x -a '(__machinectl_columns column)' -d 'With lists: the columns to show; \'+KEY\' adds one, \'help\' explains them'
+complete -c machinectl -l sort -x -a '(__machinectl_columns column-sort)' -d 'With lists: sort by these columns; \'-KEY\' or \'KEY:desc\' the other way round'
+complete -c machinectl -l filter -x -a '(__machinectl_columns column-filter)' -d 'With lists: show only rows whose column matches'
+complete -c machinectl -l template -x -d 'With lists: a line for each row, with values for {{KEY}} and {{KEY.N}}'
+complete -c machinectl -l json-version -x -a '1 2' -d 'With lists: 2 makes several values an array, and no rows an empty one'
 complete -c machinectl -l delay -x -d 'With stats: the time between two looks'
 complete -c machinectl -l iterations -x -d 'With stats: how often to look'
 complete -c machinectl -l leader -x -d 'With register: the first process of the machine'

@@ -19,6 +19,14 @@ _machinectl_ask() {
     compadd -a found
 }
 
+# Columns of the list that the verb prints; candidates are whole values of the option.
+_machinectl_columns() {
+    local -a reply found
+    _machinectl_scope
+    found=(${(f)"$(command machinectl $reply complete $1 "${line[1]}" "$PREFIX" 2>/dev/null </dev/null)"})
+    compadd -S '' -a found
+}
+
 _machinectl_signals() { local -a found; found=(${(f)"$(command machinectl --signal=help 2>/dev/null)"}); compadd -a found }
 
 _machinectl_paths() {
@@ -166,8 +174,8 @@ _arguments -S \
     '--version[Print the version]' \
     '*-H+[Work on another host, over ssh]:\[user@\]host:_hosts' \
     '*--host=[Work on another host, over ssh]:\[user@\]host:_hosts' \
-    '*-M+[Work on the manager inside a container]:container:_machinectl_ask machine' \
-    '*--machine=[Work on the manager inside a container]:container:_machinectl_ask machine' \
+    '*-M+[Work on the manager inside a container]:container: _machinectl_ask machine' \
+    '*--machine=[Work on the manager inside a container]:container: _machinectl_ask machine' \
     '--system[Talk to the machine manager of the system]' \
     '--user[Talk to the machine manager of the calling user]' \
     '--value[With show\: print values without their names]' \
@@ -204,6 +212,11 @@ _arguments -S \
     '*--timeout=[With exec and wait\: end the command, or the waiting, after this time]:span: ' \
     '--detach[With exec\: leave the command running, and print its process and cgroup]' \
     '*--parallel=[With exec\: in how many machines to run at once]:n: ' \
+    '*--columns=[With lists\: the columns to show; '\''+KEY'\'' adds one, '\''help'\'' explains them]:key,…: _machinectl_columns column' \
+    '*--sort=[With lists\: sort by these columns; '\''-KEY'\'' or '\''KEY\:desc'\'' the other way round]:key,…: _machinectl_columns column-sort' \
+    '*--filter=[With lists\: show only rows whose column matches]:key=glob: _machinectl_columns column-filter' \
+    '*--template=[With lists\: a line for each row, with values for {{KEY}} and {{KEY.N}}]:text: ' \
+    '--json-version=[With lists\: 2 makes several values an array, and no rows an empty one]:version:(1 2)' \
     '*--delay=[With stats\: the time between two looks]:span: ' \
     '*--iterations=[With stats\: how often to look]:n: ' \
     '*--leader=[With register\: the first process of the machine]:pid: ' \

@@ -105,9 +105,9 @@ const HAND_WRITTEN: Readonly<Record<string, string>> = {
 };
 
 /** The path of each generated file, below the project's folder, and its content. */
-export function generatedFiles(read: ReadFile): Record<string, string> {
+export async function generatedFiles(read: ReadFile): Promise<Record<string, string>> {
   const files: Record<string, string> = {};
-  const programs = [MACHINECTL, IMPORTCTL].map(programModel);
+  const programs = await Promise.all([MACHINECTL, IMPORTCTL].map(programModel));
   for (const program of programs) {
     const { name } = program;
     files[`install/completions/${name}.bash`] = bashCompletion(program);

@@ -5,7 +5,14 @@ import { VERIFY_MODES } from "../../base/vocabulary/transfer.ts";
 import { parseSignal } from "../format/signals.ts";
 import { type Environment, parseBoolean } from "../format/terminal.ts";
 import { Failure } from "../session/failure.ts";
-import { JSON_CHOICES, OUTPUT_MODES, RUNNERS, type Settings, WAIT_CONDITIONS } from "../session/settings.ts";
+import {
+  JSON_CHOICES,
+  JSON_VERSIONS,
+  OUTPUT_MODES,
+  RUNNERS,
+  type Settings,
+  WAIT_CONDITIONS,
+} from "../session/settings.ts";
 import type { Finish } from "./getopt.ts";
 
 /** What option values need from outside: the environment, and the printing of options that act at once. */
@@ -64,6 +71,14 @@ export function setOutput(settings: Settings, value: string, context: OptionCont
 export function setJson(settings: Settings, value: string, context: OptionContext): Finish | undefined {
   if (value === "help") return context.lines(JSON_CHOICES);
   settings.json = required(choice(JSON_CHOICES, value), `Unknown argument to --json= switch: ${value}`);
+  return undefined;
+}
+
+/** `--json-version=`. */
+export function setJsonVersion(settings: Settings, value: string, context: OptionContext): Finish | undefined {
+  if (value === "help") return context.lines(JSON_VERSIONS);
+  const known = choice(JSON_VERSIONS, value);
+  settings.list.jsonVersion = required(known, `Unknown argument to --json-version= switch: ${value}`);
   return undefined;
 }
 

@@ -12,6 +12,7 @@ import {
   setFormat,
   setIterations,
   setJson,
+  setJsonVersion,
   setLeader,
   setLines,
   setMachineClass,
@@ -26,7 +27,14 @@ import {
   setVsockCid,
   setWaitFor,
 } from "../command-line/option-values.ts";
-import { JSON_CHOICES, OUTPUT_MODES, RUNNERS, type Settings, WAIT_CONDITIONS } from "../session/settings.ts";
+import {
+  JSON_CHOICES,
+  JSON_VERSIONS,
+  OUTPUT_MODES,
+  RUNNERS,
+  type Settings,
+  WAIT_CONDITIONS,
+} from "../session/settings.ts";
 
 type Row = OptionRow<Settings, OptionContext>;
 
@@ -129,6 +137,44 @@ export const OPTIONS: OptionTable<Settings, OptionContext> = {
   ),
   detach: added(flag("With exec: leave the command running, and print its process and cgroup", { detach: true })),
   parallel: added(valued("N", "With exec: in how many machines to run at once", setParallel)),
+  columns: added(
+    listed(
+      "KEY,…",
+      "column",
+      "With lists: the columns to show; '+KEY' adds one, 'help' explains them",
+      (settings, keys) => {
+        settings.list.columns = keys;
+      },
+    ),
+  ),
+  sort: added(
+    listed(
+      "KEY,…",
+      "column-sort",
+      "With lists: sort by these columns; '-KEY' or 'KEY:desc' the other way round",
+      (settings, keys) => {
+        settings.list.sort = keys;
+      },
+    ),
+  ),
+  filter: added(
+    listed("KEY=GLOB", "column-filter", "With lists: show only rows whose column matches", (settings, filter) => {
+      settings.list.filters.push(filter);
+    }),
+  ),
+  template: added(
+    valued("TEXT", "With lists: a line for each row, with values for {{KEY}} and {{KEY.N}}", (settings, template) => {
+      settings.list.template = template;
+    }),
+  ),
+  "json-version": added(
+    listed(
+      "VERSION",
+      JSON_VERSIONS,
+      "With lists: 2 makes several values an array, and no rows an empty one",
+      setJsonVersion,
+    ),
+  ),
   delay: added(valued("SPAN", "With stats: the time between two looks", setDelay)),
   iterations: added(valued("N", "With stats: how often to look", setIterations)),
   leader: added(valued("PID", "With register: the first process of the machine", setLeader)),

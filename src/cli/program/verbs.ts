@@ -2,7 +2,7 @@
 // Rows have the form of citty commands (meta, args, run), as plain data: citty itself is loaded only to print usage.
 // Adding a verb: a row here, and a function in a file of its own that the row imports when it runs.
 
-import type { VerbRow } from "../command-line/verb-row.ts";
+import { LIST_OPTIONS, type VerbRow } from "../command-line/verb-row.ts";
 import { COMPLETE_VERB } from "./complete-verb.ts";
 import { MACHINECTL_TRANSFER_VERBS } from "./transfer-verbs.ts";
 
@@ -104,7 +104,8 @@ export const VERBS: readonly VerbRow[] = [
     group: "Machine",
     isDefault: true,
     args: {},
-    options: ["all", "full", "max-addresses", "output", "json", "no-legend"],
+    options: ["all", "full", "max-addresses", "output", "json", "no-legend", ...LIST_OPTIONS],
+    columns: async () => (await import("../machine/columns.ts")).MACHINE_COLUMNS,
     run: async (session) => (await import("../machine/list.ts")).list(session),
   },
   {
@@ -133,7 +134,8 @@ export const VERBS: readonly VerbRow[] = [
         complete: "machine",
       },
     },
-    options: ["delay", "iterations", "all", "json", "no-legend"],
+    options: ["delay", "iterations", "all", "json", "no-legend", ...LIST_OPTIONS],
+    columns: async () => (await import("../stats/table.ts")).STATS_COLUMNS,
     run: async (session, names) => (await import("../stats/stats.ts")).stats(session, names),
   },
   {
@@ -333,7 +335,8 @@ export const VERBS: readonly VerbRow[] = [
     meta: { name: "list-images", description: "List the images that machines can be started from" },
     group: "Image",
     args: {},
-    options: ["all", "full", "output", "json", "no-legend"],
+    options: ["all", "full", "output", "json", "no-legend", ...LIST_OPTIONS],
+    columns: async () => (await import("../image/columns.ts")).IMAGE_COLUMNS,
     run: async (session) => (await import("../image/list.ts")).listImages(session),
   },
   {
