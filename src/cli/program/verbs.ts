@@ -416,7 +416,7 @@ export const VERBS: readonly VerbRow[] = [
     meta: { name: "clean", description: "Remove hidden images, or with --all all of them" },
     group: "Image",
     args: {},
-    options: ["all"],
+    options: ["all", "json"],
     run: async (session) => (await import("../image/images.ts")).clean(session),
   },
   ...MACHINECTL_TRANSFER_VERBS,

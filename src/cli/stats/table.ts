@@ -91,7 +91,7 @@ export const MEASURED_COLUMNS: readonly Column<Stats>[] = [
     ({ sentBytesPerSecond }) => bytes(sentBytesPerSecond),
   ),
   measured(
-    { key: "pressure", type: "percent", description: "Waiting for processors, memory and disks, in percent of time" },
+    { key: "pressure", type: "percent", description: "Time that was spent waiting for processors, memory and disks" },
     { cpuPressure: "percent", memoryPressure: "percent", ioPressure: "percent" },
     ({ cpuPressure, memoryPressure, ioPressure }) => {
       const all = [cpuPressure, memoryPressure, ioPressure];

@@ -38,7 +38,7 @@ export const TRANSFER_COLUMNS: readonly Column<ListedTransfer>[] = [
   {
     key: "progress",
     type: "percent",
-    description: "How much of the transfer is done, in percent",
+    description: "How much of the transfer is done",
     isUsual: true,
     cell: ({ progress }) => progressCell(progress),
   },
