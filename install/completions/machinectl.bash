@@ -55,9 +55,9 @@ _machinectl_offer() {
 }
 
 _machinectl() {
-    local flags='-h --help --version --system --user --value -a --all -l --full --wait-status --read-only --mkdir --force --now -V -t --tty --detach --any -v --verbose --no-pager --no-legend --no-ask-password -q --quiet'
-    local valued='-H --host= -M --machine= -p --property= -P --kill-whom= -s --signal= --uid= -E --setenv= -n --lines= --max-addresses= -o --output= --json= --runner= --stdin= --chdir= --timeout= --parallel= --columns= --sort= --filter= --template= --json-version= --delay= --iterations= --leader= --class= --service= --root-directory= --vsock-cid= --ssh-address= --ssh-private-key= --for='
-    local verbs='list status show stats top start login shell exec wait register unregister enable disable poweroff stop reboot restart terminate pause resume kill copy-to copy-from bind bind-volume unbind-volume list-images image-status show-image edit cat clone rename read-only remove set-limit clean pull-tar pull-raw import-tar import-raw import-fs export-tar export-raw list-transfers cancel-transfer'
+    local flags='-h --help --version --system --user --value -a --all -l --full --wait-status --read-only --mkdir --force --now -V -t --tty --detach -f --follow --any -v --verbose --no-pager --no-legend --no-ask-password -q --quiet'
+    local valued='-H --host= -M --machine= -p --property= -P --kill-whom= -s --signal= --uid= -E --setenv= -n --lines= --max-addresses= -o --output= --json= --runner= --stdin= --chdir= --timeout= --parallel= --columns= --sort= --filter= --template= --json-version= --delay= --iterations= --leader= --class= --service= --root-directory= --vsock-cid= --ssh-address= --ssh-private-key= --for= --since= --until= -u --unit= -g --grep='
+    local verbs='list status show stats top logs start login shell exec wait register unregister enable disable poweroff stop reboot restart terminate pause resume kill copy-to copy-from bind bind-volume unbind-volume list-images image-status show-image edit cat clone rename read-only remove set-limit clean pull-tar pull-raw import-tar import-raw import-fs export-tar export-raw list-transfers cancel-transfer'
     local line=${COMP_LINE:0:COMP_POINT} args=() scope=() words= option= verb= first= position=0 kind= i word current kept
     COMPREPLY=()
     read -ra args <<<"$line"
@@ -73,7 +73,7 @@ _machinectl() {
                 if ((i + 2 == ${#args[@]})); then option=$word; else scope+=("$word" "${args[i + 1]}"); fi
                 i=$((i + 1))
                 ;;
-            -p | --property | -P | --kill-whom | -s | --signal | --uid | -E | --setenv | -n | --lines | --max-addresses | -o | --output | --json | --runner | --stdin | --chdir | --timeout | --parallel | --columns | --sort | --filter | --template | --json-version | --delay | --iterations | --leader | --service | --root-directory | --vsock-cid | --ssh-address | --ssh-private-key | --for)
+            -p | --property | -P | --kill-whom | -s | --signal | --uid | -E | --setenv | -n | --lines | --max-addresses | -o | --output | --json | --runner | --stdin | --chdir | --timeout | --parallel | --columns | --sort | --filter | --template | --json-version | --delay | --iterations | --leader | --service | --root-directory | --vsock-cid | --ssh-address | --ssh-private-key | --for | --since | --until | -u | --unit | -g | --grep)
                 ((i + 2 == ${#args[@]})) && option=$word
                 i=$((i + 1))
                 ;;
@@ -130,6 +130,10 @@ _machinectl() {
             --ssh-address) kind=free ;;
             --ssh-private-key) kind=free ;;
             --for) kind=list words='running booted address ssh ended' ;;
+            --since) kind=free ;;
+            --until) kind=free ;;
+            -u | --unit) kind=free ;;
+            -g | --grep) kind=free ;;
         esac
         _machinectl_offer "$kind" "$word" "$kept"
         return
@@ -148,6 +152,7 @@ _machinectl() {
             show:*) kind=machine ;;
             stats:*) kind=machine ;;
             top:*) kind=machine ;;
+            logs:0) kind=machine-or-host ;;
             start:*) kind=image ;;
             login:0) kind=machine-or-host ;;
             shell:0) kind=login ;;

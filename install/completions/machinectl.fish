@@ -9,7 +9,7 @@ function __machinectl_parse
     set -l i 2
     while test $i -le (count $tokens)
         set -l token $tokens[$i]
-        if contains -- $token -H --host -M --machine -p --property -P --kill-whom -s --signal --uid -E --setenv -n --lines --max-addresses -o --output --json --runner --stdin --chdir --timeout --parallel --columns --sort --filter --template --json-version --delay --iterations --leader --class --service --root-directory --vsock-cid --ssh-address --ssh-private-key --for
+        if contains -- $token -H --host -M --machine -p --property -P --kill-whom -s --signal --uid -E --setenv -n --lines --max-addresses -o --output --json --runner --stdin --chdir --timeout --parallel --columns --sort --filter --template --json-version --delay --iterations --leader --class --service --root-directory --vsock-cid --ssh-address --ssh-private-key --for --since --until -u --unit -g --grep
             contains -- $token -H --host -M --machine --class; and set -a __machinectl_scope $tokens[$i..(math $i + 1)]
             set i (math $i + 1)
         else if string match -q -- '-*' $token
@@ -64,7 +64,7 @@ function __machinectl_columns
 end
 
 function __machinectl_verbs
-    printf '%s\n' list status show stats top start login shell exec wait register unregister enable disable poweroff stop reboot restart terminate pause resume kill copy-to copy-from bind bind-volume unbind-volume list-images image-status show-image edit cat clone rename read-only remove set-limit clean pull-tar pull-raw import-tar import-raw import-fs export-tar export-raw list-transfers cancel-transfer
+    printf '%s\n' list status show stats top logs start login shell exec wait register unregister enable disable poweroff stop reboot restart terminate pause resume kill copy-to copy-from bind bind-volume unbind-volume list-images image-status show-image edit cat clone rename read-only remove set-limit clean pull-tar pull-raw import-tar import-raw import-fs export-tar export-raw list-transfers cancel-transfer
 end
 
 complete -c machinectl -f
@@ -115,6 +115,11 @@ complete -c machinectl -l vsock-cid -x -d 'With register: the machine\'s VSOCK a
 complete -c machinectl -l ssh-address -x -d 'With register: where the machine is reached over ssh'
 complete -c machinectl -l ssh-private-key -x -d 'With register: the key for that'
 complete -c machinectl -l for -x -a 'running booted address ssh ended' -d 'With wait: what to wait for; booted unless given'
+complete -c machinectl -s f -l follow -d 'With logs: go on with new entries, also when the machine is started anew'
+complete -c machinectl -l since -x -d 'With logs: only entries from this time on'
+complete -c machinectl -l until -x -d 'With logs: only entries up to this time'
+complete -c machinectl -s u -l unit -x -d 'With logs: only entries of a unit of the machine'
+complete -c machinectl -s g -l grep -x -d 'With logs: only entries whose message matches'
 complete -c machinectl -l any -d 'With wait: until it is so for one of the machines'
 complete -c machinectl -s v -l verbose -d 'Say more'
 complete -c machinectl -l no-pager -d 'Print without a pager'
@@ -126,6 +131,7 @@ complete -c machinectl -n '__machinectl_at -1' -a status -d 'Print the state of 
 complete -c machinectl -n '__machinectl_at -1' -a show -d 'Print properties of machines or of the manager'
 complete -c machinectl -n '__machinectl_at -1' -a stats -d 'Print what machines use: processors, memory, input and output, network'
 complete -c machinectl -n '__machinectl_at -1' -a top -d 'Show what machines use on the whole terminal, second by second'
+complete -c machinectl -n '__machinectl_at -1' -a logs -d 'Print what a machine logged, also when it has ended'
 complete -c machinectl -n '__machinectl_at -1' -a start -d 'Start images as services'
 complete -c machinectl -n '__machinectl_at -1' -a login -d 'Get a login prompt of a machine'
 complete -c machinectl -n '__machinectl_at -1' -a shell -d 'Run a shell or another program in a machine'
@@ -172,6 +178,7 @@ complete -c machinectl -n '__machinectl_at 0+ status' -a '(__machinectl_ask mach
 complete -c machinectl -n '__machinectl_at 0+ show' -a '(__machinectl_ask machine)'
 complete -c machinectl -n '__machinectl_at 0+ stats' -a '(__machinectl_ask machine)'
 complete -c machinectl -n '__machinectl_at 0+ top' -a '(__machinectl_ask machine)'
+complete -c machinectl -n '__machinectl_at 0 logs' -a '(__machinectl_ask machine-or-host)'
 complete -c machinectl -n '__machinectl_at 0+ start' -a '(__machinectl_ask image machinectl)'
 complete -c machinectl -n '__machinectl_at 0 login' -a '(__machinectl_ask machine-or-host)'
 complete -c machinectl -n '__machinectl_at 0 shell' -a '(__machinectl_logins)'

@@ -65,6 +65,7 @@ _machinectl_verbs() {
         'show:Print properties of machines or of the manager'
         'stats:Print what machines use\: processors, memory, input and output, network'
         'top:Show what machines use on the whole terminal, second by second'
+        'logs:Print what a machine logged, also when it has ended'
         'start:Start images as services'
         'login:Get a login prompt of a machine'
         'shell:Run a shell or another program in a machine'
@@ -118,6 +119,7 @@ _machinectl_words() {
         (show):<2->) _machinectl_word machine ;;
         (stats):<2->) _machinectl_word machine ;;
         (top):<2->) _machinectl_word machine ;;
+        (logs):2) _machinectl_word machine-or-host ;;
         (start):<2->) _machinectl_word image ;;
         (login):2) _machinectl_word machine-or-host ;;
         (shell):2) _machinectl_word login ;;
@@ -227,6 +229,14 @@ _arguments -S \
     '*--ssh-address=[With register\: where the machine is reached over ssh]:address: ' \
     '*--ssh-private-key=[With register\: the key for that]:file: ' \
     '--for=[With wait\: what to wait for; booted unless given]:condition:(running booted address ssh ended)' \
+    '(-f --follow)-f[With logs\: go on with new entries, also when the machine is started anew]' \
+    '(-f --follow)--follow[With logs\: go on with new entries, also when the machine is started anew]' \
+    '*--since=[With logs\: only entries from this time on]:time: ' \
+    '*--until=[With logs\: only entries up to this time]:time: ' \
+    '*-u+[With logs\: only entries of a unit of the machine]:unit: ' \
+    '*--unit=[With logs\: only entries of a unit of the machine]:unit: ' \
+    '*-g+[With logs\: only entries whose message matches]:pattern: ' \
+    '*--grep=[With logs\: only entries whose message matches]:pattern: ' \
     '--any[With wait\: until it is so for one of the machines]' \
     '(-v --verbose)-v[Say more]' \
     '(-v --verbose)--verbose[Say more]' \

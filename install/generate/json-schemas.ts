@@ -172,6 +172,10 @@ export const JSON_SECTIONS: Readonly<Record<string, JsonSection>> = {
     form: `${ONE_OBJECT} Members are properties of D-Bus, bytes in hexadecimal digits; \`--property=\` selects some. Without a name they are those of the manager.`,
     schema: propertiesSchema(Machine.properties, Manager.properties),
   },
+  "machinectl logs": {
+    form: "An object for each entry, each a document of its own, as journalctl(1) prints it: `short` means `-o json`, `pretty` means `-o json-pretty`.",
+    schema: JOURNAL_ENTRY,
+  },
   "machinectl image-status": {
     form: `${ONE_OBJECT} Without a name it describes the pool.`,
     schema: { anyOf: [IMAGE_STATUS, POOL_STATUS] },

@@ -95,6 +95,7 @@ const FOLDERS: Readonly<Record<string, Folder>> = {
       image: ["format", "session", "unit", "list", "machine"],
       terminal: ["format", "session"],
       exec: ["format", "session", "machine", "terminal"],
+      logs: ["format", "session", "machine"],
       stats: ["format", "session", "list", "machine", "terminal"],
       transfer: ["format", "session", "list"],
       program: [
@@ -107,6 +108,7 @@ const FOLDERS: Readonly<Record<string, Folder>> = {
         "image",
         "terminal",
         "exec",
+        "logs",
         "stats",
         "transfer",
       ],
@@ -164,6 +166,7 @@ const ROOMS: Readonly<Record<string, string>> = {
   "cli/image": "the verbs about images",
   "cli/terminal": "login and shell",
   "cli/exec": "exec: here, in virtual machines, on other hosts",
+  "cli/logs": "what machines logged: where it is, and journalctl as a child",
   "cli/stats": "what machines use: stats and top",
   "cli/transfer": "the verbs about transfers",
   "cli/program": "machinectl and importctl: tables of verbs and options, help",

@@ -25,7 +25,9 @@ const RUNS: Readonly<Record<string, readonly string[]>> = {
 const SCHEMAS = documentedSchemas();
 
 test("every verb of machinectl that docs/json.md describes is run", () => {
-  expect(Object.keys(RUNS)).toEqual([...SCHEMAS.keys()].filter((name) => name.startsWith("machinectl ")));
+  // `logs` needs a machine that logs, and a journal: test/host/lists.test.ts runs it.
+  const described = [...SCHEMAS.keys()].filter((name) => name.startsWith("machinectl ") && name !== "machinectl logs");
+  expect(Object.keys(RUNS)).toEqual(described);
 });
 
 test("a schema refuses what it does not describe", () => {

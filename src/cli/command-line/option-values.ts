@@ -98,6 +98,7 @@ export function setMaxAddresses(settings: Settings, value: string): void {
 /** `--lines=`. */
 export function setLines(settings: Settings, value: string): void {
   settings.lines = required(unsigned(value), `Failed to parse lines '${value}'`);
+  settings.log.lines = settings.lines;
 }
 
 /** `--runner=`. */

@@ -43,6 +43,11 @@ function flag(description: string, set: Partial<Settings>): Row {
   return { type: "boolean", description, apply: (settings) => void Object.assign(settings, set) };
 }
 
+/** An option without a value, which does something to the settings. */
+function valueless(description: string, apply: Row["apply"]): Row {
+  return { type: "boolean", description, apply };
+}
+
 /** An option with a value. */
 function valued(valueHint: string, description: string, apply: Row["apply"]): Row {
   return { type: "string", valueHint, description, apply };
@@ -201,6 +206,40 @@ export const OPTIONS: OptionTable<Settings, OptionContext> = {
     }),
   ),
   for: added(listed("CONDITION", WAIT_CONDITIONS, "With wait: what to wait for; booted unless given", setWaitFor)),
+  follow: added(
+    short(
+      "f",
+      valueless("With logs: go on with new entries, also when the machine is started anew", (settings) => {
+        settings.log.follow = true;
+      }),
+    ),
+  ),
+  since: added(
+    valued("TIME", "With logs: only entries from this time on", (settings, time) => {
+      settings.log.since = time;
+    }),
+  ),
+  until: added(
+    valued("TIME", "With logs: only entries up to this time", (settings, time) => {
+      settings.log.until = time;
+    }),
+  ),
+  unit: added(
+    short(
+      "u",
+      valued("UNIT", "With logs: only entries of a unit of the machine", (settings, unit) => {
+        settings.log.unit = unit;
+      }),
+    ),
+  ),
+  grep: added(
+    short(
+      "g",
+      valued("PATTERN", "With logs: only entries whose message matches", (settings, pattern) => {
+        settings.log.pattern = pattern;
+      }),
+    ),
+  ),
   any: added(flag("With wait: until it is so for one of the machines", { any: true })),
   verbose: added(short("v", flag("Say more", { verbose: true }))),
   "no-pager": flag("Print without a pager", { pager: false }),

@@ -154,6 +154,13 @@ export const VERBS: readonly VerbRow[] = [
     run: async (session, names) => (await import("../stats/top.ts")).top(session, names),
   },
   {
+    meta: { name: "logs", description: "Print what a machine logged, also when it has ended" },
+    group: "Machine",
+    args: { name: { type: "positional", required: true, description: "A machine", complete: "machine-or-host" } },
+    options: ["follow", "lines", "since", "until", "unit", "grep", "output", "json", "all", "quiet"],
+    run: async (session, words) => (await import("../logs/logs.ts")).logs(session, words),
+  },
+  {
     meta: { name: "start", description: "Start images as services" },
     group: "Machine",
     args: IMAGES,

@@ -110,6 +110,17 @@ export interface Settings {
   /** `--any`: the first machine is enough. */
   any: boolean;
   verbose: boolean;
+  /** What `logs` shows. */
+  log: {
+    follow: boolean;
+    /** `--lines=`, where it is given. */
+    lines: number | null;
+    since: string | null;
+    until: string | null;
+    unit: string | null;
+    /** `--grep=`. */
+    pattern: string | null;
+  };
   runner: (typeof RUNNERS)[number];
   verify: VerifyMode | undefined;
   format: Compression | undefined;
@@ -166,6 +177,7 @@ export function defaultSettings(): Settings {
     waitFor: "booted",
     any: false,
     verbose: false,
+    log: { follow: false, lines: null, since: null, until: null, unit: null, pattern: null },
     runner: "nspawn",
     verify: undefined,
     format: undefined,
