@@ -14,7 +14,7 @@ export interface Order<Row, Need extends string> {
 }
 
 /** The patterns of one column, of which one must match. */
-export interface Filter<Row, Need extends string> {
+interface Filter<Row, Need extends string> {
   readonly column: Column<Row, Need>;
   readonly matchers: ((text: string) => boolean)[];
 }

@@ -86,7 +86,7 @@ export function rowJson<Row, Need extends string>(
 }
 
 /** How a list is printed. */
-export interface ListForm extends CellContext {
+interface ListForm extends CellContext {
   /** The plural of what is listed. */
   readonly noun: string;
   /** Whether more of the same follows: then JSON is an object for each row, a line each. */

@@ -82,17 +82,6 @@ class Follower {
   }
 }
 
-/** The source to go on with. A machine whose journal was shown is given time to open it again. */
-async function nextSource(session: Session, name: string, last: Source, isOver: () => boolean): Promise<Source | null> {
-  const untilMs = performance.now() + JOURNAL_PATIENCE_MS;
-  for (;;) {
-    const source = await findSource(session, name);
-    const isWorse = last.endsWithMachine && source?.endsWithMachine !== true;
-    if (!isWorse || isOver() || performance.now() > untilMs || (await factsOf(session, name)) === null) return source;
-    await Bun.sleep(LOOK_AGAIN_MS);
-  }
-}
-
 function sinceOf(facts: MachineFacts | null): number | null {
   return facts === null || facts.sinceUsec === 0n ? null : Number(facts.sinceUsec);
 }
@@ -166,9 +155,25 @@ class LogView {
         return status;
     }
     if (this.#interrupted) return 0;
-    const next = await nextSource(this.#session, this.#name, source, () => this.#interrupted);
+    const next = await this.#sourceAfter(source);
     if (next === null) throw await nothingToShow(this.#session, this.#name);
     return next;
+  }
+
+  /** The source to go on with. A machine whose journal was shown is waited for, and given time to open it again. */
+  async #sourceAfter(last: Source): Promise<Source | null> {
+    let untilMs = performance.now() + JOURNAL_PATIENCE_MS;
+    for (;;) {
+      const source = await findSource(this.#session, this.#name);
+      if (this.#interrupted || !last.endsWithMachine || source?.endsWithMachine === true) return source;
+      const hasEnded = (await factsOf(this.#session, this.#name)) === null;
+      if (!hasEnded && performance.now() > untilMs) return source;
+      if (hasEnded) {
+        await this.#untilStarted();
+        untilMs = performance.now() + JOURNAL_PATIENCE_MS;
+      }
+      await Promise.race([Bun.sleep(LOOK_AGAIN_MS), this.#interrupt.promise]);
+    }
   }
 
   #say({ key, says }: Source): void {
@@ -211,6 +216,7 @@ class LogView {
     const { report, settings } = this.#session;
     if (!settings.quiet) report.info(`Machine '${this.#name}' does not run; waiting until it is started`);
     await Promise.race([this.#follower.started, this.#interrupt.promise]);
+    this.#follower.forget();
     if (!this.#interrupted && !settings.quiet) report.info(`Machine '${this.#name}' was started`);
   }
 }
