@@ -129,7 +129,7 @@ export async function generatedFiles(read: ReadFile): Promise<Record<string, str
     files[`install/dbus-1/system.d/${name}.conf`] = busPolicy(name);
   }
   files["docs/actions.md"] = actionsPage();
-  files["docs/json.md"] = jsonPage(programs);
+  files["docs/json.md"] = formatted("docs/json.md", jsonPage(programs));
   files["biome.json"] = lintConfiguration(read("biome.json"));
   const folders = markdownTable(["folder", "holds", "may import"], foldersTable());
   files["docs/architecture.md"] = between(read("docs/architecture.md"), FOLDERS_BEGIN, FOLDERS_END, folders);

@@ -2,22 +2,9 @@
 import { JSON_SECTIONS, type JsonSection, listSection, type Schema } from "./json-schemas.ts";
 import type { ProgramModel, VerbModel } from "./model.ts";
 
-const LINE = 110;
-
-/** JSON with what fits on a line in one. */
-function layOut(value: unknown, indent = ""): string {
-  const flat = JSON.stringify(value).replace(/"(?:[^"\\]|\\.)*"|[,:]/g, (part) =>
-    /^[,:]$/.test(part) ? `${part} ` : part,
-  );
-  if (typeof value !== "object" || value === null || indent.length + flat.length <= LINE) return flat;
-  const inner = `${indent}  `;
-  if (Array.isArray(value)) return `[\n${value.map((item) => inner + layOut(item, inner)).join(",\n")}\n${indent}]`;
-  const members = Object.entries(value).map(([key, item]) => `${inner}${JSON.stringify(key)}: ${layOut(item, inner)}`);
-  return `{\n${members.join(",\n")}\n${indent}}`;
-}
-
+/** The formatter lays it out. */
 function schemaBlock(schema: Schema): string {
-  return `\`\`\`json\n${layOut(schema)}\n\`\`\``;
+  return `\`\`\`json\n${JSON.stringify(schema, null, 2)}\n\`\`\``;
 }
 
 function sectionOf(program: string, { names: [name = ""], columns }: VerbModel): JsonSection {
