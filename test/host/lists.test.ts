@@ -98,7 +98,7 @@ describe.skipIf(isStock)(isStock ? "lists (left out: ours alone)" : "lists", () 
     "every verb prints the JSON that docs/json.md describes, with a machine, an image and a transfer that runs",
     async () => {
       expect(Object.keys(RUNS).sort()).toEqual([...SCHEMAS.keys()].sort());
-      await bed.run(`systemd-run -q --unit=slow sh -c 'sleep infinity | importctl import-tar - slow'
+      await bed.run(`systemd-run -q --unit=slow sh -c 'sleep infinity | importctl -m import-tar - slow'
         listed() { importctl list-transfers --no-legend | grep -q slow; }; wait_for listed`);
       for (const [name, lines] of Object.entries(RUNS)) {
         const [first = {}, second = first] = SCHEMAS.get(name) ?? [];

@@ -41,7 +41,7 @@ describe.skipIf(isStock)(isStock ? "logs (left out: ours alone)" : "logs", () =>
   test(
     "the journal inside is shown with the distribution's daemon",
     async () => {
-      expect(await run(`${OURS} exec deb1 logger --id=1 early-mark; ${OURS} logs deb1 -g early-mark -o cat`)).toBe(
+      expect(await run(`${OURS} exec deb1 sh -c 'logger early-mark; journalctl --sync'; ${OURS} logs deb1 -g early-mark -o cat`)).toBe(
         `${INSIDE}\nearly-mark`,
       );
     },
