@@ -41,9 +41,11 @@ describe.skipIf(isStock)(isStock ? "logs (left out: ours alone)" : "logs", () =>
   test(
     "the journal inside is shown with the distribution's daemon",
     async () => {
-      expect(await run(`${OURS} exec deb1 sh -c 'logger early-mark; journalctl --sync'; ${OURS} logs deb1 -g early-mark -o cat`)).toBe(
-        `${INSIDE}\nearly-mark`,
-      );
+      expect(
+        await run(
+          `${OURS} exec deb1 sh -c 'logger early-mark; journalctl --sync'; ${OURS} logs deb1 -g early-mark -o cat`,
+        ),
+      ).toBe(`${INSIDE}\nearly-mark`);
     },
     GUARD_MS,
   );
