@@ -14,9 +14,8 @@ function current(path: string): string | null {
   }
 }
 
-const stale = Object.entries(generatedFiles((path) => readFileSync(join(TOP, path), "utf8"))).filter(
-  ([path, text]) => current(path) !== text,
-);
+const files = await generatedFiles((path) => readFileSync(join(TOP, path), "utf8"));
+const stale = Object.entries(files).filter(([path, text]) => current(path) !== text);
 if (process.argv.includes("--check")) {
   for (const [path] of stale) console.error(`${path} is not what the tables say: run 'npm run docs'`);
   process.exit(stale.length === 0 ? 0 : 1);

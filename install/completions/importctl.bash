@@ -21,6 +21,10 @@ _importctl_offer() {
         boolean) _importctl_match "$2" "$3" < <(printf '%s\n' yes no) ;;
         machine | machine-or-host | transfer) _importctl_match "$2" "$3" < <(_importctl_ask "$1") ;;
         image) _importctl_match "$2" "$3" < <(_importctl_ask image importctl) ;;
+        column | column-sort | column-filter)
+            compopt -o nospace 2>/dev/null
+            _importctl_match "$2" "$3" < <(_importctl_ask "$1" "$verb" "$2")
+            ;;
         machine-path)
             compopt -o nospace 2>/dev/null
             _importctl_match "$2" "$3" < <(_importctl_ask machine-path "$first" "$2")
@@ -52,7 +56,7 @@ _importctl_offer() {
 
 _importctl() {
     local flags='-h --help --version --no-pager --no-legend --no-ask-password --system --user --read-only -q --quiet -j --force -m -P -S -C -N'
-    local valued='-H --host= -M --machine= --json= --verify= --format= --class= --keep-download='
+    local valued='-H --host= -M --machine= --json= --columns= --sort= --filter= --template= --json-version= --verify= --format= --class= --keep-download='
     local verbs='pull-tar pull-raw pull-oci import-tar import-raw import-fs export-tar export-raw list-transfers cancel-transfer list-images'
     local line=${COMP_LINE:0:COMP_POINT} args=() scope=() words= option= verb= first= position=0 kind= i word current kept
     COMPREPLY=()
@@ -69,7 +73,7 @@ _importctl() {
                 if ((i + 2 == ${#args[@]})); then option=$word; else scope+=("$word" "${args[i + 1]}"); fi
                 i=$((i + 1))
                 ;;
-            --json | --verify | --format | --keep-download)
+            --json | --columns | --sort | --filter | --template | --json-version | --verify | --format | --keep-download)
                 ((i + 2 == ${#args[@]})) && option=$word
                 i=$((i + 1))
                 ;;
@@ -97,6 +101,11 @@ _importctl() {
             -H | --host) kind=host ;;
             -M | --machine) kind=machine ;;
             --json) kind=list words='pretty short off' ;;
+            --columns) kind=column ;;
+            --sort) kind=column-sort ;;
+            --filter) kind=column-filter ;;
+            --template) kind=free ;;
+            --json-version) kind=list words='1 2' ;;
             --verify) kind=list words='no checksum signature' ;;
             --format) kind=list words='uncompressed xz gzip bzip2 zstd lz4' ;;
             --class) kind=list words='machine portable sysext confext' ;;
@@ -105,7 +114,7 @@ _importctl() {
         _importctl_offer "$kind" "$word" "$kept"
         return
     fi
-    if [[ $current == -* ]]; then
+    if [[ $current == -* ]] && ! [[ $verb:$position == complete:* && $position -ge 1 ]]; then
         words="$flags $valued"
         _importctl_match "$current" "" < <(printf '%s\n' $words)
         [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace 2>/dev/null

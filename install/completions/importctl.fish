@@ -9,7 +9,7 @@ function __importctl_parse
     set -l i 2
     while test $i -le (count $tokens)
         set -l token $tokens[$i]
-        if contains -- $token -H --host -M --machine --json --verify --format --class --keep-download
+        if contains -- $token -H --host -M --machine --json --columns --sort --filter --template --json-version --verify --format --class --keep-download
             contains -- $token -H --host -M --machine --class; and set -a __importctl_scope $tokens[$i..(math $i + 1)]
             set i (math $i + 1)
         else if string match -q -- '-*' $token
@@ -57,6 +57,12 @@ function __importctl_paths
     __importctl_ask machine-path $__importctl_words[2] (commandline -ct)
 end
 
+# Columns of the list that the verb prints; candidates are whole values of the option.
+function __importctl_columns
+    __importctl_parse
+    command importctl $__importctl_scope complete $argv[1] "$__importctl_words[1]" (commandline -ct | string replace -r '^--[a-z-]+=' '' | string collect -a) 2>/dev/null </dev/null
+end
+
 function __importctl_verbs
     printf '%s\n' pull-tar pull-raw pull-oci import-tar import-raw import-fs export-tar export-raw list-transfers cancel-transfer list-images
 end
@@ -75,6 +81,11 @@ complete -c importctl -l read-only -d 'Make the image read-only'
 complete -c importctl -s q -l quiet -d 'Print less'
 complete -c importctl -l json -x -a 'pretty short off' -d 'Print lists as JSON (pretty, short, off)'
 complete -c importctl -s j -d 'Short for --json=pretty on a terminal, for --json=short elsewhere'
+complete -c importctl -l columns -x -a '(__importctl_columns column)' -d 'With lists: the columns to show; \'+KEY\' adds one, \'help\' explains them'
+complete -c importctl -l sort -x -a '(__importctl_columns column-sort)' -d 'With lists: sort by these columns; \'-KEY\' or \'KEY:desc\' the other way round'
+complete -c importctl -l filter -x -a '(__importctl_columns column-filter)' -d 'With lists: show only rows whose column matches'
+complete -c importctl -l template -x -d 'With lists: a line for each row, with values for {{KEY}} and {{KEY.N}}'
+complete -c importctl -l json-version -x -a '1 2' -d 'With lists: 2 makes several values an array, and no rows an empty one'
 complete -c importctl -l verify -x -a 'no checksum signature' -d 'How a download is verified (no, checksum, signature)'
 complete -c importctl -l format -x -a 'uncompressed xz gzip bzip2 zstd lz4' -d 'Compression of an export (uncompressed, xz, gzip, bzip2, zstd, lz4)'
 complete -c importctl -l force -d 'Replace an image of the same name'

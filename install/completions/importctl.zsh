@@ -19,6 +19,14 @@ _importctl_ask() {
     compadd -a found
 }
 
+# Columns of the list that the verb prints; candidates are whole values of the option.
+_importctl_columns() {
+    local -a reply found
+    _importctl_scope
+    found=(${(f)"$(command importctl $reply complete $1 "${line[1]}" "$PREFIX" 2>/dev/null </dev/null)"})
+    compadd -S '' -a found
+}
+
 _importctl_signals() { local -a found; found=(${(f)"$(command importctl --signal=help 2>/dev/null)"}); compadd -a found }
 
 _importctl_paths() {
@@ -91,8 +99,8 @@ _arguments -S \
     '--no-ask-password[Never ask for a password]' \
     '*-H+[Work on another host, over ssh]:\[user@\]host:_hosts' \
     '*--host=[Work on another host, over ssh]:\[user@\]host:_hosts' \
-    '*-M+[Work on the manager inside a container]:container:_importctl_ask machine' \
-    '*--machine=[Work on the manager inside a container]:container:_importctl_ask machine' \
+    '*-M+[Work on the manager inside a container]:container: _importctl_ask machine' \
+    '*--machine=[Work on the manager inside a container]:container: _importctl_ask machine' \
     '--system[Talk to the transfer daemon of the system]' \
     '--user[Talk to the transfer daemon of the calling user]' \
     '--read-only[Make the image read-only]' \
@@ -100,6 +108,11 @@ _arguments -S \
     '(-q --quiet)--quiet[Print less]' \
     '--json=[Print lists as JSON (pretty, short, off)]:mode:(pretty short off)' \
     '-j[Short for --json=pretty on a terminal, for --json=short elsewhere]' \
+    '*--columns=[With lists\: the columns to show; '\''+KEY'\'' adds one, '\''help'\'' explains them]:key,…: _importctl_columns column' \
+    '*--sort=[With lists\: sort by these columns; '\''-KEY'\'' or '\''KEY\:desc'\'' the other way round]:key,…: _importctl_columns column-sort' \
+    '*--filter=[With lists\: show only rows whose column matches]:key=glob: _importctl_columns column-filter' \
+    '*--template=[With lists\: a line for each row, with values for {{KEY}} and {{KEY.N}}]:text: ' \
+    '--json-version=[With lists\: 2 makes several values an array, and no rows an empty one]:version:(1 2)' \
     '--verify=[How a download is verified (no, checksum, signature)]:mode:(no checksum signature)' \
     '--format=[Compression of an export (uncompressed, xz, gzip, bzip2, zstd, lz4)]:format:(uncompressed xz gzip bzip2 zstd lz4)' \
     '--force[Replace an image of the same name]' \

@@ -21,6 +21,10 @@ _machinectl_offer() {
         boolean) _machinectl_match "$2" "$3" < <(printf '%s\n' yes no) ;;
         machine | machine-or-host | transfer) _machinectl_match "$2" "$3" < <(_machinectl_ask "$1") ;;
         image) _machinectl_match "$2" "$3" < <(_machinectl_ask image machinectl) ;;
+        column | column-sort | column-filter)
+            compopt -o nospace 2>/dev/null
+            _machinectl_match "$2" "$3" < <(_machinectl_ask "$1" "$verb" "$2")
+            ;;
         machine-path)
             compopt -o nospace 2>/dev/null
             _machinectl_match "$2" "$3" < <(_machinectl_ask machine-path "$first" "$2")
@@ -51,9 +55,9 @@ _machinectl_offer() {
 }
 
 _machinectl() {
-    local flags='-h --help --version --system --user --value -a --all -l --full --wait-status --read-only --mkdir --force --now -V -t --tty --detach --no-follow --any -v --verbose --no-pager --no-legend --no-ask-password -q --quiet'
-    local valued='-H --host= -M --machine= -p --property= -P --kill-whom= -s --signal= --uid= -E --setenv= -n --lines= --max-addresses= -o --output= --json= --runner= --stdin= --chdir= --timeout= --parallel= --delay= --iterations= --type= --since= --until= --leader= --class= --service= --root-directory= --vsock-cid= --ssh-address= --ssh-private-key= --for='
-    local verbs='list status show stats top events start login shell exec wait register unregister enable disable poweroff stop reboot restart terminate pause resume kill copy-to copy-from bind bind-volume unbind-volume list-images image-status show-image edit cat clone rename read-only remove set-limit clean pull-tar pull-raw import-tar import-raw import-fs export-tar export-raw list-transfers cancel-transfer'
+    local flags='-h --help --version --system --user --value -a --all -l --full --wait-status --read-only --mkdir --force --now -V -t --tty --detach --no-follow -f --follow --any -v --verbose --no-pager --no-legend --no-ask-password -q --quiet'
+    local valued='-H --host= -M --machine= -p --property= -P --kill-whom= -s --signal= --uid= -E --setenv= -n --lines= --max-addresses= -o --output= --json= --runner= --stdin= --chdir= --timeout= --parallel= --columns= --sort= --filter= --template= --json-version= --delay= --iterations= --type= --since= --until= --leader= --class= --service= --root-directory= --vsock-cid= --ssh-address= --ssh-private-key= --for= -u --unit= -g --grep='
+    local verbs='list status show stats top events logs start login shell exec wait register unregister enable disable poweroff stop reboot restart terminate pause resume kill copy-to copy-from bind bind-volume unbind-volume list-images image-status show-image edit cat clone rename read-only remove set-limit clean pull-tar pull-raw import-tar import-raw import-fs export-tar export-raw list-transfers cancel-transfer'
     local line=${COMP_LINE:0:COMP_POINT} args=() scope=() words= option= verb= first= position=0 kind= i word current kept
     COMPREPLY=()
     read -ra args <<<"$line"
@@ -69,7 +73,7 @@ _machinectl() {
                 if ((i + 2 == ${#args[@]})); then option=$word; else scope+=("$word" "${args[i + 1]}"); fi
                 i=$((i + 1))
                 ;;
-            -p | --property | -P | --kill-whom | -s | --signal | --uid | -E | --setenv | -n | --lines | --max-addresses | -o | --output | --json | --runner | --stdin | --chdir | --timeout | --parallel | --delay | --iterations | --type | --since | --until | --leader | --service | --root-directory | --vsock-cid | --ssh-address | --ssh-private-key | --for)
+            -p | --property | -P | --kill-whom | -s | --signal | --uid | -E | --setenv | -n | --lines | --max-addresses | -o | --output | --json | --runner | --stdin | --chdir | --timeout | --parallel | --columns | --sort | --filter | --template | --json-version | --delay | --iterations | --type | --since | --until | --leader | --service | --root-directory | --vsock-cid | --ssh-address | --ssh-private-key | --for | -u | --unit | -g | --grep)
                 ((i + 2 == ${#args[@]})) && option=$word
                 i=$((i + 1))
                 ;;
@@ -111,6 +115,11 @@ _machinectl() {
             --chdir) kind=free ;;
             --timeout) kind=free ;;
             --parallel) kind=free ;;
+            --columns) kind=column ;;
+            --sort) kind=column-sort ;;
+            --filter) kind=column-filter ;;
+            --template) kind=free ;;
+            --json-version) kind=list words='1 2' ;;
             --delay) kind=free ;;
             --iterations) kind=free ;;
             --type) kind=list words='machine address resource image transfer' ;;
@@ -124,11 +133,13 @@ _machinectl() {
             --ssh-address) kind=free ;;
             --ssh-private-key) kind=free ;;
             --for) kind=list words='running booted address ssh ended' ;;
+            -u | --unit) kind=free ;;
+            -g | --grep) kind=free ;;
         esac
         _machinectl_offer "$kind" "$word" "$kept"
         return
     fi
-    if [[ $current == -* ]] && ! [[ $verb:$position == shell:* && $position -ge 2 ]] && ! [[ $verb:$position == exec:* && $position -ge 1 ]] && ! [[ $verb:$position == register:* && $position -ge 2 ]]; then
+    if [[ $current == -* ]] && ! [[ $verb:$position == shell:* && $position -ge 2 ]] && ! [[ $verb:$position == exec:* && $position -ge 1 ]] && ! [[ $verb:$position == register:* && $position -ge 2 ]] && ! [[ $verb:$position == complete:* && $position -ge 1 ]]; then
         words="$flags $valued"
         _machinectl_match "$current" "" < <(printf '%s\n' $words)
         [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace 2>/dev/null
@@ -143,6 +154,7 @@ _machinectl() {
             stats:*) kind=machine ;;
             top:*) kind=machine ;;
             events:*) kind=machine ;;
+            logs:0) kind=machine-or-host ;;
             start:*) kind=image ;;
             login:0) kind=machine-or-host ;;
             shell:0) kind=login ;;

@@ -9,7 +9,7 @@ function __machinectl_parse
     set -l i 2
     while test $i -le (count $tokens)
         set -l token $tokens[$i]
-        if contains -- $token -H --host -M --machine -p --property -P --kill-whom -s --signal --uid -E --setenv -n --lines --max-addresses -o --output --json --runner --stdin --chdir --timeout --parallel --delay --iterations --type --since --until --leader --class --service --root-directory --vsock-cid --ssh-address --ssh-private-key --for
+        if contains -- $token -H --host -M --machine -p --property -P --kill-whom -s --signal --uid -E --setenv -n --lines --max-addresses -o --output --json --runner --stdin --chdir --timeout --parallel --columns --sort --filter --template --json-version --delay --iterations --type --since --until --leader --class --service --root-directory --vsock-cid --ssh-address --ssh-private-key --for -u --unit -g --grep
             contains -- $token -H --host -M --machine --class; and set -a __machinectl_scope $tokens[$i..(math $i + 1)]
             set i (math $i + 1)
         else if string match -q -- '-*' $token
@@ -57,8 +57,14 @@ function __machinectl_paths
     __machinectl_ask machine-path $__machinectl_words[2] (commandline -ct)
 end
 
+# Columns of the list that the verb prints; candidates are whole values of the option.
+function __machinectl_columns
+    __machinectl_parse
+    command machinectl $__machinectl_scope complete $argv[1] "$__machinectl_words[1]" (commandline -ct | string replace -r '^--[a-z-]+=' '' | string collect -a) 2>/dev/null </dev/null
+end
+
 function __machinectl_verbs
-    printf '%s\n' list status show stats top events start login shell exec wait register unregister enable disable poweroff stop reboot restart terminate pause resume kill copy-to copy-from bind bind-volume unbind-volume list-images image-status show-image edit cat clone rename read-only remove set-limit clean pull-tar pull-raw import-tar import-raw import-fs export-tar export-raw list-transfers cancel-transfer
+    printf '%s\n' list status show stats top events logs start login shell exec wait register unregister enable disable poweroff stop reboot restart terminate pause resume kill copy-to copy-from bind bind-volume unbind-volume list-images image-status show-image edit cat clone rename read-only remove set-limit clean pull-tar pull-raw import-tar import-raw import-fs export-tar export-raw list-transfers cancel-transfer
 end
 
 complete -c machinectl -f
@@ -94,11 +100,16 @@ complete -c machinectl -l chdir -x -d 'With exec: the directory in which the com
 complete -c machinectl -l timeout -x -d 'With exec and wait: end the command, or the waiting, after this time'
 complete -c machinectl -l detach -d 'With exec: leave the command running, and print its process and cgroup'
 complete -c machinectl -l parallel -x -d 'With exec: in how many machines to run at once'
+complete -c machinectl -l columns -x -a '(__machinectl_columns column)' -d 'With lists: the columns to show; \'+KEY\' adds one, \'help\' explains them'
+complete -c machinectl -l sort -x -a '(__machinectl_columns column-sort)' -d 'With lists: sort by these columns; \'-KEY\' or \'KEY:desc\' the other way round'
+complete -c machinectl -l filter -x -a '(__machinectl_columns column-filter)' -d 'With lists: show only rows whose column matches'
+complete -c machinectl -l template -x -d 'With lists: a line for each row, with values for {{KEY}} and {{KEY.N}}'
+complete -c machinectl -l json-version -x -a '1 2' -d 'With lists: 2 makes several values an array, and no rows an empty one'
 complete -c machinectl -l delay -x -d 'With stats: the time between two looks'
 complete -c machinectl -l iterations -x -d 'With stats: how often to look'
 complete -c machinectl -l type -x -a 'machine address resource image transfer' -d 'With events: only of these types, separated by commas'
-complete -c machinectl -l since -x -d 'With events: begin with what happened at this time'
-complete -c machinectl -l until -x -d 'With events: end at this time'
+complete -c machinectl -l since -x -d 'With events and logs: begin with what happened at this time'
+complete -c machinectl -l until -x -d 'With events and logs: end at this time'
 complete -c machinectl -l no-follow -d 'With events: do not wait for what is to come'
 complete -c machinectl -l leader -x -d 'With register: the first process of the machine'
 complete -c machinectl -l class -x -a 'container vm' -d 'With register: what the machine is'
@@ -108,6 +119,9 @@ complete -c machinectl -l vsock-cid -x -d 'With register: the machine\'s VSOCK a
 complete -c machinectl -l ssh-address -x -d 'With register: where the machine is reached over ssh'
 complete -c machinectl -l ssh-private-key -x -d 'With register: the key for that'
 complete -c machinectl -l for -x -a 'running booted address ssh ended' -d 'With wait: what to wait for; booted unless given'
+complete -c machinectl -s f -l follow -d 'With logs: go on with new entries, also when the machine is started anew'
+complete -c machinectl -s u -l unit -x -d 'With logs: only entries of a unit of the machine'
+complete -c machinectl -s g -l grep -x -d 'With logs: only entries whose message matches'
 complete -c machinectl -l any -d 'With wait: until it is so for one of the machines'
 complete -c machinectl -s v -l verbose -d 'Say more'
 complete -c machinectl -l no-pager -d 'Print without a pager'
@@ -120,6 +134,7 @@ complete -c machinectl -n '__machinectl_at -1' -a show -d 'Print properties of m
 complete -c machinectl -n '__machinectl_at -1' -a stats -d 'Print what machines use: processors, memory, input and output, network'
 complete -c machinectl -n '__machinectl_at -1' -a top -d 'Show what machines use on the whole terminal, second by second'
 complete -c machinectl -n '__machinectl_at -1' -a events -d 'Print what happens to machines and images, as it happens or from the log'
+complete -c machinectl -n '__machinectl_at -1' -a logs -d 'Print what a machine logged, also when it has ended'
 complete -c machinectl -n '__machinectl_at -1' -a start -d 'Start images as services'
 complete -c machinectl -n '__machinectl_at -1' -a login -d 'Get a login prompt of a machine'
 complete -c machinectl -n '__machinectl_at -1' -a shell -d 'Run a shell or another program in a machine'
@@ -167,6 +182,7 @@ complete -c machinectl -n '__machinectl_at 0+ show' -a '(__machinectl_ask machin
 complete -c machinectl -n '__machinectl_at 0+ stats' -a '(__machinectl_ask machine)'
 complete -c machinectl -n '__machinectl_at 0+ top' -a '(__machinectl_ask machine)'
 complete -c machinectl -n '__machinectl_at 0+ events' -a '(__machinectl_ask machine)'
+complete -c machinectl -n '__machinectl_at 0 logs' -a '(__machinectl_ask machine-or-host)'
 complete -c machinectl -n '__machinectl_at 0+ start' -a '(__machinectl_ask image machinectl)'
 complete -c machinectl -n '__machinectl_at 0 login' -a '(__machinectl_ask machine-or-host)'
 complete -c machinectl -n '__machinectl_at 0 shell' -a '(__machinectl_logins)'

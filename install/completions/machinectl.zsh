@@ -19,6 +19,14 @@ _machinectl_ask() {
     compadd -a found
 }
 
+# Columns of the list that the verb prints; candidates are whole values of the option.
+_machinectl_columns() {
+    local -a reply found
+    _machinectl_scope
+    found=(${(f)"$(command machinectl $reply complete $1 "${line[1]}" "$PREFIX" 2>/dev/null </dev/null)"})
+    compadd -S '' -a found
+}
+
 _machinectl_signals() { local -a found; found=(${(f)"$(command machinectl --signal=help 2>/dev/null)"}); compadd -a found }
 
 _machinectl_paths() {
@@ -58,6 +66,7 @@ _machinectl_verbs() {
         'stats:Print what machines use\: processors, memory, input and output, network'
         'top:Show what machines use on the whole terminal, second by second'
         'events:Print what happens to machines and images, as it happens or from the log'
+        'logs:Print what a machine logged, also when it has ended'
         'start:Start images as services'
         'login:Get a login prompt of a machine'
         'shell:Run a shell or another program in a machine'
@@ -112,6 +121,7 @@ _machinectl_words() {
         (stats):<2->) _machinectl_word machine ;;
         (top):<2->) _machinectl_word machine ;;
         (events):<2->) _machinectl_word machine ;;
+        (logs):2) _machinectl_word machine-or-host ;;
         (start):<2->) _machinectl_word image ;;
         (login):2) _machinectl_word machine-or-host ;;
         (shell):2) _machinectl_word login ;;
@@ -168,8 +178,8 @@ _arguments -S \
     '--version[Print the version]' \
     '*-H+[Work on another host, over ssh]:\[user@\]host:_hosts' \
     '*--host=[Work on another host, over ssh]:\[user@\]host:_hosts' \
-    '*-M+[Work on the manager inside a container]:container:_machinectl_ask machine' \
-    '*--machine=[Work on the manager inside a container]:container:_machinectl_ask machine' \
+    '*-M+[Work on the manager inside a container]:container: _machinectl_ask machine' \
+    '*--machine=[Work on the manager inside a container]:container: _machinectl_ask machine' \
     '--system[Talk to the machine manager of the system]' \
     '--user[Talk to the machine manager of the calling user]' \
     '--value[With show\: print values without their names]' \
@@ -206,11 +216,16 @@ _arguments -S \
     '*--timeout=[With exec and wait\: end the command, or the waiting, after this time]:span: ' \
     '--detach[With exec\: leave the command running, and print its process and cgroup]' \
     '*--parallel=[With exec\: in how many machines to run at once]:n: ' \
+    '*--columns=[With lists\: the columns to show; '\''+KEY'\'' adds one, '\''help'\'' explains them]:key,…: _machinectl_columns column' \
+    '*--sort=[With lists\: sort by these columns; '\''-KEY'\'' or '\''KEY\:desc'\'' the other way round]:key,…: _machinectl_columns column-sort' \
+    '*--filter=[With lists\: show only rows whose column matches]:key=glob: _machinectl_columns column-filter' \
+    '*--template=[With lists\: a line for each row, with values for {{KEY}} and {{KEY.N}}]:text: ' \
+    '--json-version=[With lists\: 2 makes several values an array, and no rows an empty one]:version:(1 2)' \
     '*--delay=[With stats\: the time between two looks]:span: ' \
     '*--iterations=[With stats\: how often to look]:n: ' \
     '--type=[With events\: only of these types, separated by commas]:type:(machine address resource image transfer)' \
-    '*--since=[With events\: begin with what happened at this time]:time: ' \
-    '*--until=[With events\: end at this time]:time: ' \
+    '*--since=[With events and logs\: begin with what happened at this time]:time: ' \
+    '*--until=[With events and logs\: end at this time]:time: ' \
     '--no-follow[With events\: do not wait for what is to come]' \
     '*--leader=[With register\: the first process of the machine]:pid: ' \
     '--class=[With register\: what the machine is]:class:(container vm)' \
@@ -220,6 +235,12 @@ _arguments -S \
     '*--ssh-address=[With register\: where the machine is reached over ssh]:address: ' \
     '*--ssh-private-key=[With register\: the key for that]:file: ' \
     '--for=[With wait\: what to wait for; booted unless given]:condition:(running booted address ssh ended)' \
+    '(-f --follow)-f[With logs\: go on with new entries, also when the machine is started anew]' \
+    '(-f --follow)--follow[With logs\: go on with new entries, also when the machine is started anew]' \
+    '*-u+[With logs\: only entries of a unit of the machine]:unit: ' \
+    '*--unit=[With logs\: only entries of a unit of the machine]:unit: ' \
+    '*-g+[With logs\: only entries whose message matches]:pattern: ' \
+    '*--grep=[With logs\: only entries whose message matches]:pattern: ' \
     '--any[With wait\: until it is so for one of the machines]' \
     '(-v --verbose)-v[Say more]' \
     '(-v --verbose)--verbose[Say more]' \

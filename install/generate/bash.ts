@@ -56,6 +56,10 @@ _${name}_offer() {
         boolean) _${name}_match "$2" "$3" < <(printf '%s\\n' yes no) ;;
         machine | machine-or-host | transfer) _${name}_match "$2" "$3" < <(_${name}_ask "$1") ;;
         image) _${name}_match "$2" "$3" < <(_${name}_ask image ${name}) ;;
+        column | column-sort | column-filter)
+            compopt -o nospace 2>/dev/null
+            _${name}_match "$2" "$3" < <(_${name}_ask "$1" "$verb" "$2")
+            ;;
         machine-path)
             compopt -o nospace 2>/dev/null
             _${name}_match "$2" "$3" < <(_${name}_ask machine-path "$first" "$2")

@@ -6,6 +6,7 @@ import { IMPORTCTL } from "../../src/cli/program/importctl.ts";
 import { MACHINECTL } from "../../src/cli/program/machinectl.ts";
 import { bashCompletion } from "./bash.ts";
 import { fishCompletion } from "./fish.ts";
+import { jsonPage } from "./json-page.ts";
 import { foldersTable, lintOverrides } from "./layers.ts";
 import { handWrittenPage, interfacesPage, machinedPage, manualPage } from "./manual.ts";
 import { type ProgramModel, programModel } from "./model.ts";
@@ -105,9 +106,9 @@ const HAND_WRITTEN: Readonly<Record<string, string>> = {
 };
 
 /** The path of each generated file, below the project's folder, and its content. */
-export function generatedFiles(read: ReadFile): Record<string, string> {
+export async function generatedFiles(read: ReadFile): Promise<Record<string, string>> {
   const files: Record<string, string> = {};
-  const programs = [MACHINECTL, IMPORTCTL].map(programModel);
+  const programs = await Promise.all([MACHINECTL, IMPORTCTL].map(programModel));
   for (const program of programs) {
     const { name } = program;
     files[`install/completions/${name}.bash`] = bashCompletion(program);
@@ -128,6 +129,7 @@ export function generatedFiles(read: ReadFile): Record<string, string> {
     files[`install/dbus-1/system.d/${name}.conf`] = busPolicy(name);
   }
   files["docs/actions.md"] = actionsPage();
+  files["docs/json.md"] = formatted("docs/json.md", jsonPage(programs));
   files["biome.json"] = lintConfiguration(read("biome.json"));
   const folders = markdownTable(["folder", "holds", "may import"], foldersTable());
   files["docs/architecture.md"] = between(read("docs/architecture.md"), FOLDERS_BEGIN, FOLDERS_END, folders);

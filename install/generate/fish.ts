@@ -14,6 +14,9 @@ function valueSource(program: string, values: OptionModel["values"]): string {
     signal: `(command ${program} --signal=help 2>/dev/null)`,
     user: "(__fish_complete_users)",
     variable: "(set -xn)=",
+    column: `(__${program}_columns column)`,
+    "column-sort": `(__${program}_columns column-sort)`,
+    "column-filter": `(__${program}_columns column-filter)`,
   };
   return ` -a ${quoted(known[values])}`;
 }
@@ -108,6 +111,12 @@ end
 function __${name}_paths
     __${name}_parse
     __${name}_ask machine-path $__${name}_words[2] (commandline -ct)
+end
+
+# Columns of the list that the verb prints; candidates are whole values of the option.
+function __${name}_columns
+    __${name}_parse
+    command ${name} $__${name}_scope complete $argv[1] "$__${name}_words[1]" (commandline -ct | string replace -r '^--[a-z-]+=' '' | string collect -a) 2>/dev/null </dev/null
 end
 
 function __${name}_verbs

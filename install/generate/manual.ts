@@ -47,7 +47,11 @@ function verbEntry(verb: VerbModel, texts: Map<string, string>): string {
   const words = verb.usage === "" ? "" : ` \\fI${roff(verb.usage)}\\fR`;
   const options =
     verb.options.length === 0 ? "" : `\nOptions: ${verb.options.map((one) => `\\fB${roff(one)}\\fR`).join(", ")}.`;
-  return `.TP\n${names}${words}\n${roff(verb.description)}.\n${text.replace(/(?<!\\)-/g, "\\-")}${options}`;
+  const columns =
+    verb.columns.length === 0
+      ? ""
+      : `\nColumns: ${verb.columns.map(({ key, isUsual }) => (isUsual ? `\\fB${roff(key)}\\fR` : roff(key))).join(", ")}.`;
+  return `.TP\n${names}${words}\n${roff(verb.description)}.\n${text.replace(/(?<!\\)-/g, "\\-")}${options}${columns}`;
 }
 
 /** When the hand-written parts were last looked through. */

@@ -2,7 +2,13 @@
 
 import type { OptionValueKind } from "../../src/cli/command-line/getopt.ts";
 import type { ClientProgram } from "../../src/cli/command-line/verb-row.ts";
-import { type VerbRow, verbNames, type WordKind, wordsUsage } from "../../src/cli/command-line/verb-row.ts";
+import {
+  type ColumnRow,
+  type VerbRow,
+  verbNames,
+  type WordKind,
+  wordsUsage,
+} from "../../src/cli/command-line/verb-row.ts";
 
 /** The first line of each generated file. */
 export const NOTICE = "Generated from the tables of verbs and options by `npm run docs`; do not edit.";
@@ -28,6 +34,8 @@ export interface VerbModel {
   readonly usage: string;
   /** The options made for it, spelled. */
   readonly options: readonly string[];
+  /** The columns of the list that it prints; none for a verb that prints no list. */
+  readonly columns: readonly ColumnRow[];
   readonly words: readonly WordKind[];
   /** Whether the last word may be repeated. */
   readonly repeats: boolean;
@@ -49,7 +57,7 @@ function spelledOption(key: string): string {
   return key.length === 1 ? `-${key}` : `--${key}`;
 }
 
-function verbModel(row: VerbRow): VerbModel {
+async function verbModel(row: VerbRow): Promise<VerbModel> {
   const words = Object.values(row.args);
   return {
     names: [row.meta.name, ...(row.meta.alias ?? [])],
@@ -58,6 +66,7 @@ function verbModel(row: VerbRow): VerbModel {
     group: row.group,
     usage: wordsUsage(row, "…"),
     options: (row.options ?? []).map(spelledOption),
+    columns: (await row.columns?.()) ?? [],
     words: words.map(({ complete }) => complete),
     repeats: words.at(-1)?.repeated === true,
     wordsUntilRest: row.wordsUntilRest ?? null,
@@ -65,7 +74,7 @@ function verbModel(row: VerbRow): VerbModel {
 }
 
 /** The tables of `program`. Options that are hidden from `--help` are left out, verbs are marked. */
-export function programModel(program: ClientProgram): ProgramModel {
+export async function programModel(program: ClientProgram): Promise<ProgramModel> {
   const shown = Object.entries(program.options).filter(([, row]) => row.hidden !== true);
   return {
     name: program.name,
@@ -77,7 +86,7 @@ export function programModel(program: ClientProgram): ProgramModel {
       values: row.values ?? null,
       description: row.description ?? "",
     })),
-    verbs: program.verbs.map(verbModel),
+    verbs: await Promise.all(program.verbs.map(verbModel)),
     verbNames: verbNames(program.verbs),
   };
 }

@@ -11,10 +11,14 @@ function action(program: string, values: OptionModel["values"]): string {
   if (typeof values !== "string") return `(${values.join(" ")})`;
   const known: Readonly<Record<typeof values, string>> = {
     host: "_hosts",
-    machine: `_${program}_ask machine`,
+    // After a blank, words are called as they stand, without options for compadd in between.
+    machine: ` _${program}_ask machine`,
     signal: `_${program}_signals`,
     user: "_users",
     variable: "_parameters -g '*export*'",
+    column: ` _${program}_columns column`,
+    "column-sort": ` _${program}_columns column-sort`,
+    "column-filter": ` _${program}_columns column-filter`,
   };
   return quoted(known[values]);
 }
@@ -62,6 +66,14 @@ _${name}_ask() {
     _${name}_scope
     found=(\${(f)"$(command ${name} $reply complete "$@" 2>/dev/null </dev/null)"})
     compadd -a found
+}
+
+# Columns of the list that the verb prints; candidates are whole values of the option.
+_${name}_columns() {
+    local -a reply found
+    _${name}_scope
+    found=(\${(f)"$(command ${name} $reply complete $1 "\${line[1]}" "$PREFIX" 2>/dev/null </dev/null)"})
+    compadd -S '' -a found
 }
 
 _${name}_signals() { local -a found; found=(\${(f)"$(command ${name} --signal=help 2>/dev/null)"}); compadd -a found }

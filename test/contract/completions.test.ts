@@ -20,6 +20,13 @@ case $2 in
     machine-or-host) printf '%s\\n' deb1 web .host ;;
     image) printf '%s\\n' 'img 1' 'img$(touch HERE/ran)' base ;;
     transfer) printf '%s\\n' 7 12 ;;
+    column | column-sort | column-filter)
+        case $3:$4 in
+            list:) printf '%s\\n' name os ;;
+            list:name,*) printf '%s\\n' name,os name,class ;;
+            list:class=*) printf '%s\\n' class=vm class=container ;;
+            stats:-*) printf '%s\\n' -cpu -memory ;;
+        esac ;;
     machine-path) printf '%s\\n' /etc/ /entry /var/ ;;
 esac
 `;
@@ -86,6 +93,11 @@ const LINES: readonly (readonly [string, readonly string[]])[] = [
   ["machinectl read-only base ", ["no", "yes"]],
   ["machinectl copy-from deb1 /e", ["/entry", "/etc/"]],
   ["machinectl --signal T", ["TERM"]],
+  ["machinectl -M ", ["deb1", "web"]],
+  ["machinectl list --columns=", ["name", "os"]],
+  ["machinectl list --columns=name,o", ["name,os"]],
+  ["machinectl list --columns name,c", ["name,class"]],
+  ["machinectl stats --sort=-m", ["-memory"]],
   ["importctl pull-", ["pull-oci", "pull-raw", "pull-tar"]],
   ["importctl --class p", ["portable"]],
   ["importctl -m export-tar b", ["base"]],
@@ -101,7 +113,7 @@ for (const [shell, offer] of Object.entries(SHELLS) as [keyof typeof SHELLS, Off
     }
 
     test("offers long options by their beginning", () => {
-      expect(offer("machinectl --js").map((word) => word.replace("=", ""))).toEqual(["--json"]);
+      expect(offer("machinectl --max").map((word) => word.replace("=", ""))).toEqual(["--max-addresses"]);
     });
 
     test("asks the daemon that the line means", () => {

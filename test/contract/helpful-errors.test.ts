@@ -41,7 +41,7 @@ describe("a word of another program suggests the verb that does the same", () =>
     ["machinectl images", "list-images"],
     ["machinectl pull", "importctl pull-tar"],
     ["machinectl pull-oci", "importctl pull-oci"],
-    ["machinectl logs", "journalctl --machine=NAME"],
+    ["machinectl log", "logs"],
     ["importctl pull", "pull-tar"],
     ["importctl ls", "machinectl list"],
   ])("%s", async (line, meant) => {

@@ -8,7 +8,18 @@ import { Failure } from "../session/failure.ts";
 export type { Finish, Parsed } from "../../base/getopt.ts";
 
 /** What the value of an option names. Shells complete it by this. */
-export type OptionValueKind = "host" | "machine" | "signal" | "user" | "variable";
+export type OptionValueKind =
+  | "host"
+  | "machine"
+  | "signal"
+  | "user"
+  | "variable"
+  /** Columns of the verb's list: `KEY,KEY`. */
+  | "column"
+  /** `-KEY,KEY`. */
+  | "column-sort"
+  /** `KEY=GLOB`. */
+  | "column-filter";
 
 /** One option, in the form of a citty argument definition. `apply` may throw a Failure. */
 export interface OptionRow<S, C> extends getopt.OptionRow<S, C> {

@@ -7,7 +7,14 @@ import { parseSignal } from "../format/signals.ts";
 import { parseSpanMs } from "../format/span.ts";
 import { type Environment, parseBoolean } from "../format/terminal.ts";
 import { Failure } from "../session/failure.ts";
-import { JSON_CHOICES, OUTPUT_MODES, RUNNERS, type Settings, WAIT_CONDITIONS } from "../session/settings.ts";
+import {
+  JSON_CHOICES,
+  JSON_VERSIONS,
+  OUTPUT_MODES,
+  RUNNERS,
+  type Settings,
+  WAIT_CONDITIONS,
+} from "../session/settings.ts";
 import type { Finish } from "./getopt.ts";
 
 /** What option values need from outside: the environment, and the printing of options that act at once. */
@@ -69,6 +76,14 @@ export function setJson(settings: Settings, value: string, context: OptionContex
   return undefined;
 }
 
+/** `--json-version=`. */
+export function setJsonVersion(settings: Settings, value: string, context: OptionContext): Finish | undefined {
+  if (value === "help") return context.lines(JSON_VERSIONS);
+  const known = choice(JSON_VERSIONS, value);
+  settings.list.jsonVersion = required(known, `Unknown argument to --json-version= switch: ${value}`);
+  return undefined;
+}
+
 /** `--verify=`. */
 export function setVerify(settings: Settings, value: string, context: OptionContext): Finish | undefined {
   if (value === "help") return context.lines(VERIFY_MODES.values);
@@ -85,6 +100,7 @@ export function setMaxAddresses(settings: Settings, value: string): void {
 /** `--lines=`. */
 export function setLines(settings: Settings, value: string): void {
   settings.lines = required(unsigned(value), `Failed to parse lines '${value}'`);
+  settings.log.lines = settings.lines;
 }
 
 /** `--runner=`. */

@@ -39,6 +39,29 @@ interface WordRow {
   readonly complete: WordKind;
 }
 
+/** The options of every verb that prints a list with columns. */
+export const LIST_OPTIONS = ["columns", "sort", "filter", "template", "json-version"];
+
+/** The type of a column's values in JSON, and how they are compared. */
+export type ColumnType = "text" | "list" | "boolean" | "number" | "bytes" | "percent" | "microseconds" | "time";
+
+/** A column of the list that a verb prints, as help, completion and documents show it. */
+export interface ColumnRow {
+  /** Its name in options and in JSON. */
+  readonly key: string;
+  /** Other names that options take. */
+  readonly aliases?: readonly string[];
+  /** The heading, where it is not the key. */
+  readonly title?: string;
+  readonly type: ColumnType;
+  readonly description: string;
+  readonly isUsual?: true;
+  /** All values that it can have, where they are few. */
+  readonly values?: readonly string[];
+  /** The members of the JSON object and their types, where they are not one of the key. */
+  readonly memberTypes?: Readonly<Record<string, ColumnType>>;
+}
+
 export interface VerbRow {
   readonly meta: {
     readonly name: string;
@@ -50,6 +73,8 @@ export interface VerbRow {
   readonly args: Readonly<Record<string, WordRow>>;
   /** The options made for this verb, for its usage text; all others are accepted as well. */
   readonly options?: readonly string[];
+  /** The columns of the list that it prints. */
+  readonly columns?: () => Promise<readonly ColumnRow[]>;
   /** Whether any number of further words is taken and ignored. */
   readonly anyWords?: true;
   /** After this many words all that follows belongs to the verb, even what looks like an option. */

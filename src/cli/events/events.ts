@@ -50,7 +50,7 @@ async function follow(session: Session, wanted: WantedEvents, stop: Promise<null
     // What is said about the log is of now, and stands before what has happened.
     if (isLate && event.type !== "log") return;
     if (isShown(event, wanted)) print(session, event);
-    if (!session.output.isRead) return;
+    if (session.output.isOver) return;
   }
 }
 

@@ -11,6 +11,8 @@ export interface Cell {
   /** What is printed; may have several lines. The empty string of an `empty` cell is printed as a grey dash. */
   readonly text: string;
   readonly json: Json;
+  /** The values of a cell that has several; `json` and `text` have them as lines. */
+  readonly list?: readonly string[];
   readonly empty?: boolean;
   /** How many lines are printed at most; an ellipsis ends the last one when there were more. */
   readonly lines?: number;

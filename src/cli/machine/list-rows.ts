@@ -6,16 +6,7 @@ import { meansNoMachine, orNull } from "../session/failure.ts";
 import { inParallel } from "../session/in-parallel.ts";
 import type { Varlink } from "../session/ports.ts";
 import type { Session } from "../session/session.ts";
-
-/** A machine as `list` shows it; what is not known is empty. */
-export interface ListedMachine {
-  readonly name: string;
-  readonly class: string;
-  readonly service: string;
-  readonly os: string;
-  readonly version: string;
-  readonly addresses: readonly string[];
-}
+import { type ExtraFacts, type ListedMachine, type MachineNeed, NO_EXTRAS } from "./columns.ts";
 
 // dbus-daemon refuses a connection's calls beyond 128 unanswered ones.
 const CALLS_AT_ONCE = 64;
@@ -35,9 +26,33 @@ function varlinkAddresses(list: unknown): string[] {
   return list.map((entry: { address?: unknown }) => formatAddress(Array.isArray(entry?.address) ? entry.address : []));
 }
 
-async function listOverVarlink(varlink: Varlink): Promise<ListedMachine[]> {
+function integer(value: unknown): number | null {
+  return typeof value === "number" || typeof value === "bigint" ? Number(value) : null;
+}
+
+function member(value: unknown, key: string): unknown {
+  return typeof value === "object" && value !== null ? (value as Readonly<Record<string, unknown>>)[key] : undefined;
+}
+
+type Reply = Awaited<ReturnType<Varlink["callAll"]>>[number];
+
+function varlinkFacts(reply: Reply): ExtraFacts {
+  const { leader } = reply;
+  return {
+    class: text(reply["class"]),
+    unit: text(reply["unit"]),
+    leaderPid: integer(leader) ?? integer(member(leader, "pid")) ?? 0,
+    rootDirectory: text(reply["rootDirectory"]),
+    sinceUsec: integer(member(reply["timestamp"], "realtime")) ?? 0,
+    uid: integer(reply["UID"]),
+  };
+}
+
+async function listOverVarlink(varlink: Varlink, { needs }: ListOptions): Promise<ListedMachine[]> {
   const machines: ListedMachine[] = [];
-  for (const reply of await varlink.callAll("io.systemd.Machine.List", { acquireMetadata: "graceful" })) {
+  const acquireMetadata = needs.has("release") || needs.has("addresses") ? "graceful" : "no";
+  const withFacts = needs.has("facts");
+  for (const reply of await varlink.callAll("io.systemd.Machine.List", { acquireMetadata })) {
     const os = release(reply["OSRelease"]);
     machines.push({
       name: text(reply["name"]),
@@ -46,6 +61,7 @@ async function listOverVarlink(varlink: Varlink): Promise<ListedMachine[]> {
       os: os.get("ID") ?? "",
       version: os.get("VERSION_ID") ?? "",
       addresses: varlinkAddresses(reply["addresses"]),
+      extras: withFacts ? { ...NO_EXTRAS, facts: varlinkFacts(reply) } : NO_EXTRAS,
     });
   }
   return machines;
@@ -53,16 +69,25 @@ async function listOverVarlink(varlink: Varlink): Promise<ListedMachine[]> {
 
 interface ListOptions {
   readonly hidden: boolean;
-  readonly addresses: boolean;
+  /** What is wanted beyond name, class and service. */
+  readonly needs: ReadonlySet<MachineNeed>;
+}
+
+async function busFacts(session: Session, name: string): Promise<ExtraFacts> {
+  const { machineFacts } = await import("./details.ts");
+  const facts = await machineFacts(session, name);
+  return { ...facts, sinceUsec: Number(facts.sinceUsec) };
 }
 
 async function listOverBus(session: Session, options: ListOptions): Promise<ListedMachine[]> {
   const { machines: listed } = await session.manager("ListMachines", {});
   const machines = listed.filter(([name]) => options.hidden || !isHidden(name));
+  const { needs } = options;
   return inParallel(machines, CALLS_AT_ONCE, async ([name, className, service]) => {
-    const [os, known] = await Promise.all([
-      orNull(session.manager("GetMachineOSRelease", { name })),
-      options.addresses ? orNull(session.manager("GetMachineAddresses", { name })) : null,
+    const [os, known, facts] = await Promise.all([
+      needs.has("release") ? orNull(session.manager("GetMachineOSRelease", { name })) : null,
+      needs.has("addresses") ? orNull(session.manager("GetMachineAddresses", { name })) : null,
+      needs.has("facts") ? orNull(busFacts(session, name)) : null,
     ]);
     return {
       name,
@@ -71,6 +96,7 @@ async function listOverBus(session: Session, options: ListOptions): Promise<List
       os: os?.fields.get("ID") ?? "",
       version: os?.fields.get("VERSION_ID") ?? "",
       addresses: (known?.addresses ?? []).map(([, bytes]) => formatAddress(bytes)),
+      extras: facts === null ? NO_EXTRAS : { ...NO_EXTRAS, facts },
     };
   });
 }
@@ -84,17 +110,17 @@ function isHidden(name: string): boolean {
  * refused to an unprivileged caller), the answer comes over D-Bus; only its errors are the caller's.
  */
 export async function listMachines(session: Session, options: ListOptions): Promise<ListedMachine[]> {
-  const machines = (await tryVarlink(session)) ?? (await listOverBus(session, options));
+  const machines = (await tryVarlink(session, options)) ?? (await listOverBus(session, options));
   const shown = options.hidden ? machines : machines.filter(({ name }) => !isHidden(name));
   return sortedByBytes(shown, ({ name }) => name);
 }
 
-async function tryVarlink(session: Session): Promise<ListedMachine[] | null> {
+async function tryVarlink(session: Session, options: ListOptions): Promise<ListedMachine[] | null> {
   if (session.settings.scope !== "system") return null;
   const varlink = await session.varlink();
   if (varlink === null) return null;
   try {
-    return await listOverVarlink(varlink);
+    return await listOverVarlink(varlink, options);
   } catch (error) {
     return meansNoMachine(error) ? [] : null;
   }

@@ -1,34 +1,53 @@
-import { type Cell, type Table, textCell } from "../format/table.ts";
+import { UTC } from "../../base/format.ts";
+import type { Table } from "../format/table.ts";
+import { type CellContext, titleOf, usualColumns } from "../list/column.ts";
 import { attempt } from "../session/failure.ts";
 import { printTable } from "../session/print-table.ts";
 import type { Session } from "../session/session.ts";
-import { type ListedMachine, listMachines } from "./list-rows.ts";
+import { isPlainList } from "../session/settings.ts";
+import { type ListedMachine, MACHINE_COLUMNS, type MachineNeed } from "./columns.ts";
+import { listMachines } from "./list-rows.ts";
 
-function addressCell(addresses: readonly string[], most: number): Cell {
-  const joined = addresses.join("\n");
-  if (joined === "") return textCell("");
-  return { text: joined, json: joined, ...(most === Number.POSITIVE_INFINITY ? {} : { lines: most }) };
+function tableOf(machines: readonly ListedMachine[], columns: typeof MACHINE_COLUMNS, context: CellContext): Table {
+  return {
+    columns: columns.map(titleOf),
+    rows: machines.map((machine) => columns.map(({ cell }) => cell(machine, context))),
+  };
 }
 
-function tableOf(machines: readonly ListedMachine[], mostAddresses: number): Table {
-  const columns = ["machine", "class", "service", "os", "version", "addresses"];
-  const withAddresses = mostAddresses > 0;
-  return {
-    columns: withAddresses ? columns : columns.slice(0, -1),
-    rows: machines.map(({ name, class: className, service, os, version, addresses }) => [
-      ...[name, className, service, os, version].map(textCell),
-      ...(withAddresses ? [addressCell(addresses, mostAddresses)] : []),
-    ]),
-  };
+/** The list with chosen columns, rows, order and form. What it needs for that is loaded here only. */
+async function listChosen(session: Session, usual: typeof MACHINE_COLUMNS, context: CellContext): Promise<void> {
+  const [{ planOf }, { printList, printsColumns }, { extrasOf }] = await Promise.all([
+    import("../list/plan.ts"),
+    import("../list/print.ts"),
+    import("./extras.ts"),
+  ]);
+  if (printsColumns(session, MACHINE_COLUMNS)) return;
+  const plan = planOf(session.settings, MACHINE_COLUMNS, usual);
+  const machines = await ask(session, plan.needs);
+  const facts = machines.map(({ extras }) => extras.facts);
+  const extras = await extrasOf(session, facts, plan.needs);
+  const rows = machines.map((machine, index) => ({ ...machine, extras: extras[index] ?? machine.extras }));
+  printList(session, rows, plan, { ...context, noun: "machines" });
+}
+
+function ask(session: Session, needs: ReadonlySet<MachineNeed>): Promise<ListedMachine[]> {
+  const wishes = { hidden: session.settings.all, needs };
+  return attempt("Could not get machines", () => listMachines(session, wishes));
 }
 
 /** The verb `list`. */
 export async function list(session: Session): Promise<number> {
-  const { settings } = session;
+  const { settings, ports } = session;
   await session.openPager();
-  const most = settings.full ? Number.POSITIVE_INFINITY : settings.maxAddresses;
-  const wishes = { hidden: settings.all, addresses: settings.maxAddresses > 0 };
-  const machines = await attempt("Could not get machines", () => listMachines(session, wishes));
-  printTable(session, tableOf(machines, settings.maxAddresses === 0 ? 0 : most), "machines");
+  const mostLines = settings.full ? Number.POSITIVE_INFINITY : settings.maxAddresses;
+  const context = { zone: UTC, nowUsec: ports.nowUsec(), mostLines };
+  const usual = usualColumns(MACHINE_COLUMNS).filter(({ key }) => key !== "addresses" || settings.maxAddresses > 0);
+  if (!isPlainList(settings)) {
+    await listChosen(session, usual, context);
+    return 0;
+  }
+  const machines = await ask(session, new Set(usual.flatMap(({ needs }) => needs ?? [])));
+  printTable(session, tableOf(machines, usual, context), "machines");
   return 0;
 }

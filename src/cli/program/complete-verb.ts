@@ -9,5 +9,7 @@ export const COMPLETE_VERB: VerbRow = {
     kind: { type: "positional", required: true, description: "What is asked for", complete: "free" },
     word: { type: "positional", required: false, repeated: true, description: "The words before it", complete: "free" },
   },
-  run: async (session, words) => (await import("./complete.ts")).complete(session, words),
+  // What is typed so far may look like an option.
+  wordsUntilRest: 2,
+  run: async (session, words, program) => (await import("./complete.ts")).complete(session, words, program),
 };

@@ -71,6 +71,18 @@ function helpText(session: Session, { name, abstract, groups, verbs, options }: 
   return usage + sentence.join("") + sections.join("") + heading("Options") + lines.join("") + footer;
 }
 
+/** The columns of the list that a verb prints; nothing for a verb that prints none. */
+async function columnsUsage({ terminal }: Session, { columns }: VerbRow): Promise<string> {
+  if (columns === undefined) return "";
+  const { paint } = terminal;
+  const rows = (await columns()).map((column) => {
+    const names = [column.key, ...(column.aliases ?? [])].join(", ");
+    return entry(column.isUsual === true ? names : `${names} *`, column.description, WIDTH);
+  });
+  const heading = `${paint.underline}${paint.bright}COLUMNS${paint.normal} (* not shown unless asked for)`;
+  return `\n${heading}\n\n${rows.join("")}`;
+}
+
 /** The usage of one verb, as citty prints it. */
 async function verbUsage(session: Session, program: ClientProgram, verb: VerbRow): Promise<string> {
   const { defineCommand, renderUsage } = await import("citty");
@@ -80,7 +92,7 @@ async function verbUsage(session: Session, program: ClientProgram, verb: VerbRow
   const command = defineCommand({ meta, args: { ...verb.args, ...Object.fromEntries(options) } });
   const text = await renderUsage(command, { meta: { name: program.name } });
   const plain = session.terminal.colors === "off" ? Bun.stripANSI(text) : text;
-  return `${plain.replace(/ +$/gm, "").trimEnd()}\n`;
+  return `${plain.replace(/ +$/gm, "").trimEnd()}\n${await columnsUsage(session, verb)}`;
 }
 
 /** The option `--help` and the verb `help`; with the name of a verb, the usage of that. */

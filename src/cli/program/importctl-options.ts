@@ -62,6 +62,11 @@ export const IMPORTCTL_OPTIONS: OptionTable<Settings, OptionContext> = {
       settings.json = stdoutIsTty ? "pretty" : "short";
     },
   },
+  ...shared("columns"),
+  ...shared("sort"),
+  ...shared("filter"),
+  ...shared("template"),
+  ...shared("json-version"),
   ...shared("verify", `How a download is verified (${VERIFY_MODES.values.join(", ")})`),
   ...shared("format", `Compression of an export (${COMPRESSIONS.join(", ")})`),
   ...shared("force", "Replace an image of the same name"),

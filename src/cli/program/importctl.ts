@@ -1,6 +1,6 @@
 // importctl: download, import and export images (importctl(1)).
 
-import type { ClientProgram, VerbRow } from "../command-line/verb-row.ts";
+import { type ClientProgram, LIST_OPTIONS, type VerbRow } from "../command-line/verb-row.ts";
 import type { Ports } from "../session/ports.ts";
 import { processPorts } from "../session/process-ports.ts";
 import { runClient } from "./client-program.ts";
@@ -23,7 +23,8 @@ const LIST_IMAGES: VerbRow = {
   meta: { name: "list-images", description: "List the images that are here" },
   group: "Transfer",
   args: {},
-  options: ["class", "json", "no-legend"],
+  options: ["class", "json", "no-legend", ...LIST_OPTIONS],
+  columns: async () => (await import("../transfer/columns.ts")).IMAGE_COLUMNS,
   run: async (session) => (await import("../transfer/list.ts")).listImages(session),
 };
 

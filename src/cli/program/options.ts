@@ -14,6 +14,7 @@ import {
   setFormat,
   setIterations,
   setJson,
+  setJsonVersion,
   setLeader,
   setLines,
   setMachineClass,
@@ -28,13 +29,25 @@ import {
   setVsockCid,
   setWaitFor,
 } from "../command-line/option-values.ts";
-import { JSON_CHOICES, OUTPUT_MODES, RUNNERS, type Settings, WAIT_CONDITIONS } from "../session/settings.ts";
+import {
+  JSON_CHOICES,
+  JSON_VERSIONS,
+  OUTPUT_MODES,
+  RUNNERS,
+  type Settings,
+  WAIT_CONDITIONS,
+} from "../session/settings.ts";
 
 type Row = OptionRow<Settings, OptionContext>;
 
 /** An option without a value, which sets some settings. */
 function flag(description: string, set: Partial<Settings>): Row {
   return { type: "boolean", description, apply: (settings) => void Object.assign(settings, set) };
+}
+
+/** An option without a value, which does something to the settings. */
+function valueless(description: string, apply: Row["apply"]): Row {
+  return { type: "boolean", description, apply };
 }
 
 /** An option with a value. */
@@ -131,18 +144,56 @@ export const OPTIONS: OptionTable<Settings, OptionContext> = {
   ),
   detach: added(flag("With exec: leave the command running, and print its process and cgroup", { detach: true })),
   parallel: added(valued("N", "With exec: in how many machines to run at once", setParallel)),
+  columns: added(
+    listed(
+      "KEY,…",
+      "column",
+      "With lists: the columns to show; '+KEY' adds one, 'help' explains them",
+      (settings, keys) => {
+        settings.list.columns = keys;
+      },
+    ),
+  ),
+  sort: added(
+    listed(
+      "KEY,…",
+      "column-sort",
+      "With lists: sort by these columns; '-KEY' or 'KEY:desc' the other way round",
+      (settings, keys) => {
+        settings.list.sort = keys;
+      },
+    ),
+  ),
+  filter: added(
+    listed("KEY=GLOB", "column-filter", "With lists: show only rows whose column matches", (settings, filter) => {
+      settings.list.filters.push(filter);
+    }),
+  ),
+  template: added(
+    valued("TEXT", "With lists: a line for each row, with values for {{KEY}} and {{KEY.N}}", (settings, template) => {
+      settings.list.template = template;
+    }),
+  ),
+  "json-version": added(
+    listed(
+      "VERSION",
+      JSON_VERSIONS,
+      "With lists: 2 makes several values an array, and no rows an empty one",
+      setJsonVersion,
+    ),
+  ),
   delay: added(valued("SPAN", "With stats: the time between two looks", setDelay)),
   iterations: added(valued("N", "With stats: how often to look", setIterations)),
   type: added(
     listed("TYPE", CHOSEN_TYPES.values, "With events: only of these types, separated by commas", setEventTypes),
   ),
   since: added(
-    valued("TIME", "With events: begin with what happened at this time", (settings, time) => {
+    valued("TIME", "With events and logs: begin with what happened at this time", (settings, time) => {
       settings.since = time;
     }),
   ),
   until: added(
-    valued("TIME", "With events: end at this time", (settings, time) => {
+    valued("TIME", "With events and logs: end at this time", (settings, time) => {
       settings.until = time;
     }),
   ),
@@ -171,6 +222,30 @@ export const OPTIONS: OptionTable<Settings, OptionContext> = {
     }),
   ),
   for: added(listed("CONDITION", WAIT_CONDITIONS, "With wait: what to wait for; booted unless given", setWaitFor)),
+  follow: added(
+    short(
+      "f",
+      valueless("With logs: go on with new entries, also when the machine is started anew", (settings) => {
+        settings.log.follow = true;
+      }),
+    ),
+  ),
+  unit: added(
+    short(
+      "u",
+      valued("UNIT", "With logs: only entries of a unit of the machine", (settings, unit) => {
+        settings.log.unit = unit;
+      }),
+    ),
+  ),
+  grep: added(
+    short(
+      "g",
+      valued("PATTERN", "With logs: only entries whose message matches", (settings, pattern) => {
+        settings.log.pattern = pattern;
+      }),
+    ),
+  ),
   any: added(flag("With wait: until it is so for one of the machines", { any: true })),
   verbose: added(short("v", flag("Say more", { verbose: true }))),
   "no-pager": flag("Print without a pager", { pager: false }),

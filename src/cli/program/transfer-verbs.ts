@@ -1,6 +1,6 @@
 // The verbs about transfers, which machinectl and importctl both have (machinectl(1), importctl(1)).
 
-import type { VerbRow } from "../command-line/verb-row.ts";
+import { LIST_OPTIONS, type VerbRow } from "../command-line/verb-row.ts";
 import type { Session } from "../session/session.ts";
 
 const URL_AND_NAME = {
@@ -90,7 +90,8 @@ export const TRANSFER_VERBS: readonly VerbRow[] = [
     meta: { name: "list-transfers", description: "List the transfers that are running" },
     group: "Transfer",
     args: {},
-    options: ["class", "json", "no-legend"],
+    options: ["class", "json", "no-legend", ...LIST_OPTIONS],
+    columns: async () => (await import("../transfer/columns.ts")).TRANSFER_COLUMNS,
     run: async (session) => (await import("../transfer/list.ts")).listTransfers(session),
   },
   {

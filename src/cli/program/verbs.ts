@@ -2,7 +2,7 @@
 // Rows have the form of citty commands (meta, args, run), as plain data: citty itself is loaded only to print usage.
 // Adding a verb: a row here, and a function in a file of its own that the row imports when it runs.
 
-import type { VerbRow } from "../command-line/verb-row.ts";
+import { LIST_OPTIONS, type VerbRow } from "../command-line/verb-row.ts";
 import { COMPLETE_VERB } from "./complete-verb.ts";
 import { MACHINECTL_TRANSFER_VERBS } from "./transfer-verbs.ts";
 
@@ -104,7 +104,8 @@ export const VERBS: readonly VerbRow[] = [
     group: "Machine",
     isDefault: true,
     args: {},
-    options: ["all", "full", "max-addresses", "output", "json", "no-legend"],
+    options: ["all", "full", "max-addresses", "output", "json", "no-legend", ...LIST_OPTIONS],
+    columns: async () => (await import("../machine/columns.ts")).MACHINE_COLUMNS,
     run: async (session) => (await import("../machine/list.ts")).list(session),
   },
   {
@@ -133,7 +134,8 @@ export const VERBS: readonly VerbRow[] = [
         complete: "machine",
       },
     },
-    options: ["delay", "iterations", "all", "json", "no-legend"],
+    options: ["delay", "iterations", "all", "json", "no-legend", ...LIST_OPTIONS],
+    columns: async () => (await import("../stats/table.ts")).STATS_COLUMNS,
     run: async (session, names) => (await import("../stats/stats.ts")).stats(session, names),
   },
   {
@@ -165,6 +167,13 @@ export const VERBS: readonly VerbRow[] = [
     },
     options: ["type", "since", "until", "no-follow", "json"],
     run: async (session, names) => (await import("../events/events.ts")).events(session, names),
+  },
+  {
+    meta: { name: "logs", description: "Print what a machine logged, also when it has ended" },
+    group: "Machine",
+    args: { name: { type: "positional", required: true, description: "A machine", complete: "machine-or-host" } },
+    options: ["follow", "lines", "since", "until", "unit", "grep", "output", "json", "all", "quiet"],
+    run: async (session, words) => (await import("../logs/logs.ts")).logs(session, words),
   },
   {
     meta: { name: "start", description: "Start images as services" },
@@ -348,7 +357,8 @@ export const VERBS: readonly VerbRow[] = [
     meta: { name: "list-images", description: "List the images that machines can be started from" },
     group: "Image",
     args: {},
-    options: ["all", "full", "output", "json", "no-legend"],
+    options: ["all", "full", "output", "json", "no-legend", ...LIST_OPTIONS],
+    columns: async () => (await import("../image/columns.ts")).IMAGE_COLUMNS,
     run: async (session) => (await import("../image/list.ts")).listImages(session),
   },
   {
@@ -428,7 +438,7 @@ export const VERBS: readonly VerbRow[] = [
     meta: { name: "clean", description: "Remove hidden images, or with --all all of them" },
     group: "Image",
     args: {},
-    options: ["all"],
+    options: ["all", "json"],
     run: async (session) => (await import("../image/images.ts")).clean(session),
   },
   ...MACHINECTL_TRANSFER_VERBS,

@@ -40,9 +40,9 @@ export class Output {
     return this.#pager !== null;
   }
 
-  /** Whether anybody reads what is written to stdout, as far as that is known. */
-  get isRead(): boolean {
-    return !this.#closed.has(1);
+  /** Whether nothing that is written to stdout arrives any more. */
+  get isOver(): boolean {
+    return this.#closed.has(1);
   }
 
   /** From now on everything goes to the pager. */
@@ -53,6 +53,11 @@ export class Output {
   /** Writes to stdout. */
   write(text: string): void {
     this.#emit(1, text);
+  }
+
+  /** Writes to stdout as it is: what programs read, and no terminal. */
+  writeBytes(bytes: Uint8Array): void {
+    this.#emitBytes(1, bytes);
   }
 
   /** Writes to stderr. */
@@ -73,9 +78,13 @@ export class Output {
       this.#pager.write(written);
       return;
     }
+    this.#emitBytes(fd, Buffer.from(written));
+  }
+
+  #emitBytes(fd: number, bytes: Uint8Array): void {
     if (this.#closed.has(fd)) return;
     try {
-      this.#writeAll(fd, Buffer.from(written));
+      this.#writeAll(fd, bytes);
     } catch (error) {
       this.#closed.add(fd);
       const code = codeOf(error);

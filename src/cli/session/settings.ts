@@ -36,6 +36,8 @@ type OutputMode = (typeof OUTPUT_MODES)[number];
 export const RUNNERS = ["nspawn", "vmspawn"] as const;
 export const WAIT_CONDITIONS = ["running", "booted", "address", "ssh", "ended"] as const;
 export const JSON_CHOICES = ["pretty", "short", "off"] as const;
+/** 1 is the original's; 2 has several values as an array, and an empty list as one. */
+export const JSON_VERSIONS = ["1", "2"] as const;
 
 export interface Settings {
   transport: Transport;
@@ -62,6 +64,19 @@ export interface Settings {
   output: OutputMode;
   /** `--json=`: the whole output of a verb as JSON. */
   json: "pretty" | "short" | "off";
+  /** What is shown of a list. */
+  list: {
+    /** `--columns=`; null for the usual ones. */
+    columns: string | null;
+    /** `--sort=`; null for the usual order. */
+    sort: string | null;
+    /** `--filter=`, each `KEY=GLOB`. */
+    filters: string[];
+    /** `--template=`; null for a table. */
+    template: string | null;
+    /** `--json-version=`. */
+    jsonVersion: (typeof JSON_VERSIONS)[number];
+  };
   force: boolean;
   now: boolean;
   /** `-t`: the command of exec gets a terminal. */
@@ -102,6 +117,15 @@ export interface Settings {
   /** `--any`: the first machine is enough. */
   any: boolean;
   verbose: boolean;
+  /** What `logs` shows. */
+  log: {
+    follow: boolean;
+    /** `--lines=`, where it is given. */
+    lines: number | null;
+    unit: string | null;
+    /** `--grep=`. */
+    pattern: string | null;
+  };
   runner: (typeof RUNNERS)[number];
   verify: VerifyMode | undefined;
   format: Compression | undefined;
@@ -135,6 +159,7 @@ export function defaultSettings(): Settings {
     maxAddresses: 1,
     output: "short",
     json: "off",
+    list: { columns: null, sort: null, filters: [], template: null, jsonVersion: "1" },
     force: false,
     now: false,
     tty: false,
@@ -161,12 +186,19 @@ export function defaultSettings(): Settings {
     waitFor: "booted",
     any: false,
     verbose: false,
+    log: { follow: false, lines: null, unit: null, pattern: null },
     runner: "nspawn",
     verify: undefined,
     format: undefined,
     imageClass: undefined,
     keepDownload: undefined,
   };
+}
+
+/** Whether a list is wanted as the original prints it. */
+export function isPlainList({ list }: Settings): boolean {
+  const { columns, sort, filters, template, jsonVersion } = list;
+  return columns === null && sort === null && filters.length === 0 && template === null && jsonVersion === "1";
 }
 
 const TABLE_MODES: Readonly<Partial<Record<OutputMode, JsonMode>>> = {

@@ -1,6 +1,6 @@
 // The machines that are measured: all, or those that are named. They come and go while others are looked at.
 import { monotonicUsec } from "../../kernel/syscall/time.ts";
-import { machineFacts } from "../machine/details.ts";
+import { type MachineFacts, machineFacts } from "../machine/details.ts";
 import { chosenMachines } from "../machine/names.ts";
 import { attempt, Failure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
@@ -10,6 +10,7 @@ export class MeasuredMachines implements Disposable {
   readonly #session: Session;
   readonly #names: readonly string[];
   readonly #meters = new Map<string, Meter>();
+  readonly #facts = new Map<string, MachineFacts>();
 
   /** `names` are names, lists and patterns; none means all machines. */
   constructor(session: Session, names: readonly string[]) {
@@ -25,8 +26,9 @@ export class MeasuredMachines implements Disposable {
     for (const name of wanted) {
       if (this.#meters.has(name)) continue;
       try {
-        const { leaderPid, unit } = await machineFacts(this.#session, name);
-        this.#meters.set(name, new Meter(name, leaderPid, unit));
+        const facts = await machineFacts(this.#session, name);
+        this.#meters.set(name, new Meter(name, facts.leaderPid, facts.unit));
+        this.#facts.set(name, facts);
       } catch (error) {
         // It ended between the list and the look.
         if (isFirst && this.#names.length > 0) throw error;
@@ -42,6 +44,11 @@ export class MeasuredMachines implements Disposable {
       .sort((a, b) => (a.machine < b.machine ? -1 : 1));
   }
 
+  /** What was known of a machine when its measuring began; null for one that is not measured. */
+  factsOf(name: string): MachineFacts | null {
+    return this.#facts.get(name) ?? null;
+  }
+
   [Symbol.dispose](): void {
     for (const [name, meter] of this.#meters) this.#drop(name, meter);
   }
@@ -49,6 +56,7 @@ export class MeasuredMachines implements Disposable {
   #drop(name: string, meter: Meter): void {
     meter[Symbol.dispose]();
     this.#meters.delete(name);
+    this.#facts.delete(name);
   }
 
   async #wanted(): Promise<string[]> {

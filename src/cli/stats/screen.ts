@@ -1,11 +1,12 @@
 // What `machinectl top` shows: a table of machines that fits the terminal, or the page of one machine. Pure: from numbers
 // and a size to text.
-import { formatBytes } from "../../base/format.ts";
+import { formatBytes, UTC } from "../../base/format.ts";
 import type { Cell, Table } from "../format/table.ts";
 import { renderTable, textCell } from "../format/table.ts";
 import type { Terminal } from "../format/terminal.ts";
+import { type CellContext, titleOf } from "../list/column.ts";
 import type { Stats } from "./sample.ts";
-import { COLUMNS } from "./table.ts";
+import { MEASURED_COLUMNS } from "./table.ts";
 
 /** What the lines are sorted by, and the key for it. */
 export const ORDERS = {
@@ -46,6 +47,9 @@ export function sparkline(values: readonly number[], width: number, least: numbe
   );
   return bars.join("").padStart(width);
 }
+
+/** What is measured has no times in it. */
+const NO_TIMES: CellContext = { zone: UTC, nowUsec: 0n, mostLines: 1 };
 
 const SPARK_COLUMNS = 12;
 /** A terminal narrower than this has no room for bars. */
@@ -93,10 +97,10 @@ export function tableScreen(view: View): string[] {
     );
   };
   const table: Table = {
-    columns: [" ", ...COLUMNS.map(({ title }) => title), ...(hasBars ? ["cpu", "memory"] : [])],
+    columns: [" ", ...MEASURED_COLUMNS.map(titleOf), ...(hasBars ? ["cpu", "memory"] : [])],
     rows: shown.map((one) => [
       { text: one.machine === selected ? ">" : " ", json: null },
-      ...COLUMNS.map(({ cell }) => cell(one)),
+      ...MEASURED_COLUMNS.map(({ cell }) => cell(one, NO_TIMES)),
       ...(hasBars ? bars(one) : []),
     ]),
   };
@@ -113,7 +117,9 @@ export function machineScreen(view: View, one: Stats, details: readonly string[]
   const { histories, rows, columns, terminal } = view;
   const history = histories.get(one.machine) ?? { cpuPercent: [], memoryBytes: [] };
   const width = Math.min(Math.max(columns - 12, 10), 60);
-  const lines = COLUMNS.slice(1).map(({ title, cell }) => `${title.toUpperCase().padStart(10)}  ${cell(one).text}`);
+  const lines = MEASURED_COLUMNS.slice(1).map(
+    (column) => `${titleOf(column).toUpperCase().padStart(10)}  ${column.cell(one, NO_TIMES).text}`,
+  );
   const bars = terminal.utf8
     ? [
         `${"CPU".padStart(10)}  ${sparkline(history.cpuPercent, width, 100)}`,

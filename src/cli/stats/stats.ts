@@ -1,24 +1,31 @@
 // `machinectl stats`: what machines use, as a table or as JSON; once, or again and again.
-import { formatJson } from "../format/json.ts";
-import { printTable } from "../session/print-table.ts";
+import { UTC } from "../../base/format.ts";
+import { type Plan, planOf } from "../list/plan.ts";
+import { printList, printsColumns } from "../list/print.ts";
+import type { Extra } from "../machine/columns.ts";
+import { extrasOf } from "../machine/extras.ts";
 import type { Session } from "../session/session.ts";
-import { tableJsonMode } from "../session/settings.ts";
 import { MeasuredMachines } from "./machines.ts";
-import type { Stats } from "./sample.ts";
-import { statsJson, statsTable } from "./table.ts";
+import { STATS_COLUMNS, type StatsRow } from "./table.ts";
 
-function print(session: Session, stats: readonly Stats[], isRepeated: boolean): void {
-  const mode = tableJsonMode(session.settings);
-  if (mode === null) printTable(session, statsTable(stats), "machines");
-  // A line for each machine where there are many moments, an array where there is one.
-  else if (isRepeated)
-    for (const one of stats) session.output.write(formatJson(statsJson(one), "short", session.terminal.paint));
-  else session.output.write(formatJson(stats.map(statsJson), mode, session.terminal.paint));
+async function print(session: Session, machines: MeasuredMachines, plan: Plan<StatsRow, Extra>): Promise<void> {
+  const stats = machines.read();
+  const facts = stats.map(({ machine }) => {
+    const known = machines.factsOf(machine);
+    return known === null ? null : { ...known, sinceUsec: Number(known.sinceUsec) };
+  });
+  const extras = await extrasOf(session, facts, plan.needs);
+  const rows = stats.map((one, index): StatsRow => ({ ...one, extras: extras[index] as StatsRow["extras"] }));
+  const nowUsec = session.ports.nowUsec();
+  const isRepeated = session.settings.iterations > 1;
+  printList(session, rows, plan, { zone: UTC, nowUsec, mostLines: 1, noun: "machines", isRepeated });
 }
 
 /** The verb `stats`. Rates need two looks, so the first output comes after `--delay=`. */
 export async function stats(session: Session, names: readonly string[]): Promise<number> {
   const { delayMs, iterations } = session.settings;
+  if (printsColumns(session, STATS_COLUMNS)) return 0;
+  const plan = planOf(session.settings, STATS_COLUMNS);
   using machines = new MeasuredMachines(session, names);
   await machines.refresh();
   machines.read();
@@ -31,8 +38,7 @@ export async function stats(session: Session, names: readonly string[]): Promise
     for (let round = 0; round < iterations && !isInterrupted; round++) {
       await Promise.race([Bun.sleep(delayMs), interrupt.promise]);
       if (isInterrupted) break;
-      const now = machines.read();
-      print(session, now, iterations > 1);
+      await print(session, machines, plan);
       if (round + 1 < iterations) await machines.refresh();
     }
   } finally {

@@ -1,9 +1,16 @@
 // How what machines use is shown: columns for people, numbers with their units in the keys for programs.
 import { formatBytes } from "../../base/format.ts";
 import type { Json } from "../format/json.ts";
-import type { Cell, Table } from "../format/table.ts";
+import type { Cell } from "../format/table.ts";
 import { textCell } from "../format/table.ts";
+import type { Column } from "../list/column.ts";
+import { EXTRA_COLUMNS, type Extra, type Extras } from "../machine/columns.ts";
 import type { Stats } from "./sample.ts";
+
+/** What a machine uses, and the rest that can be shown of it. */
+export interface StatsRow extends Stats {
+  readonly extras: Extras;
+}
 
 function bytes(value: number | null): Cell {
   const text = value === null ? "-" : formatBytes(BigInt(Math.round(value)));
@@ -19,38 +26,81 @@ function count(value: number | null): Cell {
   return { text: value === null ? "-" : String(value), json: value, alignRight: true };
 }
 
-interface Column {
-  readonly title: string;
-  readonly cell: (stats: Stats) => Cell;
+/** A column of numbers; its JSON members are the fields of `Stats`, the first of which it shows. */
+function measured<Field extends keyof Stats>(
+  row: Pick<Column<Stats>, "key" | "title" | "type" | "description">,
+  fields: Readonly<Record<Field, Column<Stats>["type"]>>,
+  cell: Column<Stats>["cell"],
+): Column<Stats> {
+  const names = Object.keys(fields) as Field[];
+  const members = (stats: Stats) => Object.fromEntries(names.map((name): [string, Json] => [name, stats[name]]));
+  return { ...row, isUsual: true, cell, members, memberTypes: fields };
 }
 
-/** The columns in their order. */
-export const COLUMNS: readonly Column[] = [
-  { title: "machine", cell: ({ machine }) => textCell(machine) },
-  { title: "cpu%", cell: ({ cpuPercent }) => percent(cpuPercent) },
-  { title: "memory", cell: ({ memoryBytes }) => bytes(memoryBytes) },
-  { title: "limit", cell: ({ memoryLimitBytes }) => bytes(memoryLimitBytes) },
-  { title: "swap", cell: ({ swapBytes }) => bytes(swapBytes) },
-  { title: "tasks", cell: ({ tasks }) => count(tasks) },
-  { title: "read/s", cell: ({ readBytesPerSecond }) => bytes(readBytesPerSecond) },
-  { title: "write/s", cell: ({ writtenBytesPerSecond }) => bytes(writtenBytesPerSecond) },
-  { title: "rx/s", cell: ({ receivedBytesPerSecond }) => bytes(receivedBytesPerSecond) },
-  { title: "tx/s", cell: ({ sentBytesPerSecond }) => bytes(sentBytesPerSecond) },
+/** The columns of what is measured, which `top` shows as well. */
+export const MEASURED_COLUMNS: readonly Column<Stats>[] = [
   {
-    title: "pressure",
-    cell: ({ cpuPressure, memoryPressure, ioPressure }) => {
+    key: "machine",
+    aliases: ["name"],
+    type: "text",
+    description: "The name of the machine",
+    isUsual: true,
+    cell: ({ machine }) => textCell(machine),
+  },
+  measured(
+    { key: "cpu", title: "cpu%", type: "percent", description: "Time on processors; 100 is one of them" },
+    { cpuPercent: "percent", cpuUsec: "microseconds" },
+    ({ cpuPercent }) => percent(cpuPercent),
+  ),
+  measured(
+    { key: "memory", type: "bytes", description: "The memory of the machine's unit" },
+    { memoryBytes: "bytes" },
+    ({ memoryBytes }) => bytes(memoryBytes),
+  ),
+  measured(
+    { key: "limit", type: "bytes", description: "The limit of its memory" },
+    { memoryLimitBytes: "bytes" },
+    ({ memoryLimitBytes }) => bytes(memoryLimitBytes),
+  ),
+  measured(
+    { key: "swap", type: "bytes", description: "Its memory that was swapped out" },
+    { swapBytes: "bytes" },
+    ({ swapBytes }) => bytes(swapBytes),
+  ),
+  measured({ key: "tasks", type: "number", description: "Processes and threads" }, { tasks: "number" }, ({ tasks }) =>
+    count(tasks),
+  ),
+  measured(
+    { key: "read", title: "read/s", type: "bytes", description: "Bytes read from disks each second" },
+    { readBytesPerSecond: "bytes" },
+    ({ readBytesPerSecond }) => bytes(readBytesPerSecond),
+  ),
+  measured(
+    { key: "write", title: "write/s", type: "bytes", description: "Bytes written to disks each second" },
+    { writtenBytesPerSecond: "bytes" },
+    ({ writtenBytesPerSecond }) => bytes(writtenBytesPerSecond),
+  ),
+  measured(
+    { key: "rx", title: "rx/s", type: "bytes", description: "Bytes received from the network each second" },
+    { receivedBytesPerSecond: "bytes" },
+    ({ receivedBytesPerSecond }) => bytes(receivedBytesPerSecond),
+  ),
+  measured(
+    { key: "tx", title: "tx/s", type: "bytes", description: "Bytes sent to the network each second" },
+    { sentBytesPerSecond: "bytes" },
+    ({ sentBytesPerSecond }) => bytes(sentBytesPerSecond),
+  ),
+  measured(
+    { key: "pressure", type: "percent", description: "Time that was spent waiting for processors, memory and disks" },
+    { cpuPressure: "percent", memoryPressure: "percent", ioPressure: "percent" },
+    ({ cpuPressure, memoryPressure, ioPressure }) => {
       const all = [cpuPressure, memoryPressure, ioPressure];
       const text = all.every((value) => value === null) ? "-" : all.map((value) => value?.toFixed(1) ?? "-").join(" ");
-      return { text, json: null, alignRight: true };
+      const known = all.filter((value) => value !== null);
+      return { text, json: known.length === 0 ? null : Math.max(...known), alignRight: true };
     },
-  },
+  ),
 ];
 
-export function statsTable(stats: readonly Stats[]): Table {
-  return { columns: COLUMNS.map(({ title }) => title), rows: stats.map((one) => COLUMNS.map(({ cell }) => cell(one))) };
-}
-
-/** One machine as JSON: the keys of `Stats`. */
-export function statsJson(stats: Stats): Json {
-  return { ...stats };
-}
+/** The columns of `stats`. */
+export const STATS_COLUMNS: readonly Column<StatsRow, Extra>[] = [...MEASURED_COLUMNS, ...EXTRA_COLUMNS];

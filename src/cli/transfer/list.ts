@@ -1,27 +1,18 @@
 // The verbs that look after transfers: list-transfers, cancel-transfer; and importctl's list-images.
-import type { Wire } from "../../api/table.ts";
 import { compareBytes } from "../../base/byte-order.ts";
-import { formatBytes, formatTimestamp, UINT64_MAX, type Zone } from "../../base/format.ts";
-import { PROGRESS_UNKNOWN } from "../../base/vocabulary/transfer.ts";
-import { type Cell, type Table, textCell } from "../format/table.ts";
+import type { Column } from "../list/column.ts";
+import { planOf } from "../list/plan.ts";
+import { printList, printsColumns } from "../list/print.ts";
 import { startPolkitAgent } from "../session/agents.ts";
 import { attempt, Failure } from "../session/failure.ts";
-import { printTable } from "../session/print-table.ts";
 import type { Session } from "../session/session.ts";
+import { isPlainList } from "../session/settings.ts";
+import { IMAGE_COLUMNS, type ImageRow, type ListedTransfer, TRANSFER_COLUMNS } from "./columns.ts";
 import { callFirstKnown, type ManagerCall, withTransferDaemon } from "./service.ts";
 
 /** Calls the manager, by the first of the calls that it knows. */
 function ask<Name extends ManagerCall["member"]>(session: Session, calls: readonly ManagerCall<Name>[]) {
   return withTransferDaemon(session, (bus) => callFirstKnown(session, bus, calls));
-}
-
-interface ListedTransfer {
-  readonly id: number;
-  readonly type: string;
-  readonly remote: string;
-  readonly local: string;
-  readonly class: string;
-  readonly progress: number;
 }
 
 async function transfersOf(session: Session): Promise<ListedTransfer[]> {
@@ -46,35 +37,28 @@ function byLocalName(a: ListedTransfer, b: ListedTransfer): number {
   return compareBytes(a.local, b.local) || a.id - b.id;
 }
 
-function progressCell(progress: number): Cell {
-  if (progress < 0 || progress === PROGRESS_UNKNOWN) return { ...textCell(""), alignRight: true };
-  const percent = Math.round(progress * 100);
-  return { text: `${percent}%`, json: percent, alignRight: true };
-}
-
-function linkCell(url: string): Cell {
-  // Imports and exports come from nowhere: a blank, as the original has it.
-  return url === "" ? { text: "", json: "" } : { ...textCell(url), link: url };
-}
-
-/** Prints a table; an empty one as JSON is no output at all. */
-function print(session: Session, table: Table, noun: string): void {
-  if (table.rows.length > 0 || session.settings.json === "off") printTable(session, table, noun);
+/** Prints a list; as the original has it, an empty one as JSON is no output at all. */
+async function print<Row>(
+  session: Session,
+  columns: readonly Column<Row>[],
+  rows: () => Promise<Row[]>,
+  noun: string,
+): Promise<void> {
+  if (printsColumns(session, columns)) return;
+  const { settings, ports } = session;
+  const plan = planOf(settings, columns);
+  const asked = await rows();
+  if (asked.length === 0 && settings.json !== "off" && isPlainList(settings)) return;
+  const context = { zone: await ports.zone(), nowUsec: ports.nowUsec(), mostLines: Number.POSITIVE_INFINITY };
+  printList(session, asked, plan, { ...context, noun });
 }
 
 /** The verb `list-transfers`. */
 export async function listTransfers(session: Session): Promise<number> {
   await session.openPager();
-  const transfers = await attempt("Could not get transfers", () => transfersOf(session));
-  const rows = transfers
-    .sort(byLocalName)
-    .map(({ id, type, remote, local, class: name, progress }): Cell[] => [
-      { text: String(id), json: id, alignRight: true },
-      progressCell(progress),
-      ...[type, name, local].map(textCell),
-      linkCell(remote),
-    ]);
-  print(session, { columns: ["id", "progress", "type", "class", "local", "remote"], rows }, "transfers");
+  const transfers = async () =>
+    (await attempt("Could not get transfers", () => transfersOf(session))).sort(byLocalName);
+  await print(session, TRANSFER_COLUMNS, transfers, "transfers");
   return 0;
 }
 
@@ -95,34 +79,6 @@ export async function cancelTransfers(session: Session, words: readonly string[]
   return 0;
 }
 
-/** Class, name, type, path, whether it is read-only; created, modified, usage, exclusive usage, limit, exclusive limit. */
-type ImageRow = Wire["a(ssssbtttttt)"][number];
-
-function bytesCell(bytes: bigint): Cell {
-  return bytes === UINT64_MAX ? textCell("") : { text: formatBytes(bytes), json: bytes };
-}
-
-function timeCell(usec: bigint, zone: Zone): Cell {
-  const text = formatTimestamp(usec, zone);
-  return text === "" ? { ...textCell(""), json: usec } : { text, json: usec };
-}
-
-function imageCells([name, image, type, path, isReadOnly, created, modified, usage, , limit]: ImageRow, zone: Zone) {
-  const access: Cell = {
-    text: isReadOnly ? "ro" : "rw",
-    json: isReadOnly,
-    color: isReadOnly ? "red" : "green",
-  };
-  return [
-    ...[name, image, type, path].map(textCell),
-    access,
-    timeCell(created, zone),
-    timeCell(modified, zone),
-    bytesCell(usage),
-    bytesCell(limit),
-  ];
-}
-
 function byClassAndName(a: ImageRow, b: ImageRow): number {
   return compareBytes(a[0], b[0]) || compareBytes(a[1], b[1]);
 }
@@ -141,10 +97,7 @@ export async function imageNames(session: Session): Promise<string[]> {
 /** The verb `list-images` of importctl: the images of a class or of all, hidden ones too. */
 export async function listImages(session: Session): Promise<number> {
   await session.openPager();
-  const images = await attempt("Could not list images", () => imagesOf(session));
-  const zone = await session.ports.zone();
-  const rows = images.sort(byClassAndName).map((row) => imageCells(row, zone));
-  const columns = ["class", "name", "type", "path", "ro", "crtime", "mtime", "usage", "limit"];
-  print(session, { columns, rows }, "images");
+  const images = async () => (await attempt("Could not list images", () => imagesOf(session))).sort(byClassAndName);
+  await print(session, IMAGE_COLUMNS, images, "images");
   return 0;
 }

@@ -49,7 +49,8 @@ export function withNetworkNamespace<T>(process: PidRef, fn: Synchronous<T>): T 
   try {
     return fn() as T;
   } finally {
-    if (trySys("setns", ownNetwork.number, CLONE_NEWNET) < 0) abort("Cannot return to the own network namespace");
+    if (trySys("setns", ownNetwork.number, CLONE_NEWNET) < 0)
+      abortProcess("Cannot return to the own network namespace");
   }
 }
 
@@ -89,7 +90,7 @@ export function withIdentity<T>(identity: Identity, fn: Synchronous<T>): T {
       trySys("setresuid", KEEP, uid, KEEP) < 0 ||
       trySys("setresgid", KEEP, gid, KEEP) < 0 ||
       (groups.size > 0 && trySys("setgroups", groups.size / 4, groups) < 0);
-    if (failed) abort("Cannot return to the own user identity");
+    if (failed) abortProcess("Cannot return to the own user identity");
     // The kernel takes this away from a process that changes identity; it decides who owns our files in /proc.
     if (wasDumpable) trySys("prctl", PR_SET_DUMPABLE, 1);
   }
@@ -109,7 +110,7 @@ function supplementaryGroups(): Pinned {
 }
 
 /** Ends the process at once, without a chance for any handler to go on in a wrong place. */
-function abort(reason: string): never {
+export function abortProcess(reason: string): never {
   const SIGABRT = 6;
   const text = Buffer.from(`<2>${reason}\n`);
   const message = pin(text.length);

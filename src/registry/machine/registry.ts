@@ -149,6 +149,8 @@ export class Registry {
       MESSAGE_ID: MESSAGE_NEW,
       NAME: machine.name,
       LEADER: String(machine.leader.pid),
+      // Ours: where `machinectl logs` finds the console of a machine that has ended.
+      ...(machine.place === null ? {} : { MACHINE_UNIT: machine.place.unit }),
     });
     this.#events.machineNew(machine);
     // Its leader may have ended while it was being started.

@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { complete } from "../../../../src/cli/program/complete.ts";
+import { MACHINECTL } from "../../../../src/cli/program/machinectl.ts";
 import { Session } from "../../../../src/cli/session/session.ts";
 import { defaultSettings } from "../../../../src/cli/session/settings.ts";
 import { openPath } from "../../../../src/kernel/file/fd.ts";
@@ -27,7 +28,7 @@ async function answer(words: string[], manager?: Session["manager"]): Promise<st
   const process = new FakeProcess(world, {}, new FakeManagers(world));
   const session = new Session(defaultSettings(), process);
   if (manager !== undefined) session.manager = manager;
-  expect(await complete(session, words)).toBe(0);
+  expect(await complete(session, words, MACHINECTL)).toBe(0);
   await session.close();
   expect(process.stderr).toBe("");
   return process.stdout.split("\n").filter((line) => line !== "");
@@ -64,4 +65,15 @@ test("an unknown kind, a name of every object and a manager that refuses print n
   expect(await answer(["toString"])).toEqual([]);
   const refuse: Session["manager"] = () => Promise.reject(new Error("refused"));
   expect(await answer(["machine"], refuse)).toEqual([]);
+});
+
+test("columns are those of the verb; the keys that are typed already stay, and are not offered again", async () => {
+  expect(await answer(["column", "list-images", "ty"])).toEqual(["name", "type", "ro", "usage", "created", "modified"]);
+  expect(await answer(["column", "list-images", "name,ro,u"])).toEqual(
+    ["type", "usage", "created", "modified"].map((key) => `name,ro,${key}`),
+  );
+  expect((await answer(["column-sort", "", "-mem"]))[0]).toBe("-machine");
+  expect(await answer(["column-filter", "list-images", "ro="])).toEqual(["ro=yes", "ro=no"]);
+  expect((await answer(["column-filter", "stats", ""])).slice(0, 2)).toEqual(["machine=", "cpu="]);
+  expect(await answer(["column", "kill", ""])).toEqual([]);
 });

@@ -1,0 +1,89 @@
+// What the options say about a list: which columns are shown, which rows, in which order, in which form.
+import { globMatcher } from "../../base/glob.ts";
+import { Failure } from "../session/failure.ts";
+import { type Settings, tableJsonMode } from "../session/settings.ts";
+import type { Column } from "./column.ts";
+import { usualColumns } from "./column.ts";
+import { findColumn } from "./find-column.ts";
+import { parseTemplate, type Template } from "./template.ts";
+
+/** A column of the order, and whether large values come first. */
+export interface Order<Row, Need extends string> {
+  readonly column: Column<Row, Need>;
+  readonly isDescending: boolean;
+}
+
+/** The patterns of one column, of which one must match. */
+interface Filter<Row, Need extends string> {
+  readonly column: Column<Row, Need>;
+  readonly matchers: ((text: string) => boolean)[];
+}
+
+/** The options about a list, checked against its columns. */
+export interface Plan<Row, Need extends string> {
+  readonly shown: readonly Column<Row, Need>[];
+  readonly order: readonly Order<Row, Need>[];
+  readonly filters: readonly Filter<Row, Need>[];
+  readonly template: Template<Column<Row, Need>> | null;
+  /** What has to be asked for, for any of these. */
+  readonly needs: ReadonlySet<Need>;
+}
+
+/** `--columns=help`. */
+export const HELP = "help";
+const ALL = "all";
+
+function shownColumns<Row, Need extends string>(
+  columns: readonly Column<Row, Need>[],
+  usual: readonly Column<Row, Need>[],
+  wish: string | null,
+): Column<Row, Need>[] {
+  if (wish === null) return [...usual];
+  if (wish === ALL) return [...columns];
+  const words = wish.split(",");
+  const isAddition = words.every((word) => word.startsWith("+"));
+  const named = words.map((word) => findColumn(columns, isAddition ? word.slice(1) : word, "--columns="));
+  // A column that is named twice is shown once: as a key of JSON it could not be otherwise.
+  return [...new Set([...(isAddition ? usual : []), ...named])];
+}
+
+function orderOf<Row, Need extends string>(columns: readonly Column<Row, Need>[], wish: string | null) {
+  if (wish === null) return [];
+  return wish.split(",").map((word): Order<Row, Need> => {
+    const [, minus, name = "", direction] = /^(-?)(.*?)(?::(asc|desc))?$/.exec(word) ?? [];
+    return { column: findColumn(columns, name, "--sort="), isDescending: (minus === "-") !== (direction === "desc") };
+  });
+}
+
+function filtersOf<Row, Need extends string>(columns: readonly Column<Row, Need>[], wishes: readonly string[]) {
+  const filters: Filter<Row, Need>[] = [];
+  for (const wish of wishes) {
+    const equals = wish.indexOf("=");
+    if (equals < 0) throw new Failure(`'${wish}' is no filter: --filter=KEY=GLOB, as in --filter=name='web*'`);
+    const column = findColumn(columns, wish.slice(0, equals), "--filter=");
+    const matcher = globMatcher(wish.slice(equals + 1));
+    const known = filters.find((filter) => filter.column === column);
+    if (known === undefined) filters.push({ column, matchers: [matcher] });
+    else known.matchers.push(matcher);
+  }
+  return filters;
+}
+
+/** Reads the options about a list; `usual` are the columns without --columns=. Throws a Failure for an unknown column, or options that exclude each other. */
+export function planOf<Row, Need extends string>(
+  settings: Settings,
+  columns: readonly Column<Row, Need>[],
+  usual: readonly Column<Row, Need>[] = usualColumns(columns),
+): Plan<Row, Need> {
+  const { list } = settings;
+  if (list.template !== null) {
+    if (list.columns !== null) throw new Failure("--template= names its columns itself: leave out --columns=");
+    if (tableJsonMode(settings) !== null) throw new Failure("--template= prints lines of text, not JSON");
+  }
+  const template = list.template === null ? null : parseTemplate(list.template, columns);
+  const shown = template === null ? shownColumns(columns, usual, list.columns) : template.columns;
+  const order = orderOf(columns, list.sort);
+  const filters = filtersOf(columns, list.filters);
+  const all = [...shown, ...order.map(({ column }) => column), ...filters.map(({ column }) => column)];
+  return { shown, order, filters, template, needs: new Set(all.flatMap(({ needs }) => needs ?? [])) };
+}

@@ -1,0 +1,136 @@
+// Prints the rows of a list as a plan of its options says: filtered, sorted, as a table, as JSON, or by a template.
+import { compareBytes } from "../../base/byte-order.ts";
+import { formatJson, type Json } from "../format/json.ts";
+import { type Cell, type Table, textCell } from "../format/table.ts";
+import { printTable } from "../session/print-table.ts";
+import type { Session } from "../session/session.ts";
+import { tableJsonMode } from "../session/settings.ts";
+import { type CellContext, type Column, titleOf } from "./column.ts";
+import { HELP, type Order, type Plan } from "./plan.ts";
+import { renderTemplate } from "./template.ts";
+
+/** Digits in texts count as numbers: addresses and versions stand in the order that people expect. */
+function compareNaturally(a: string, b: string): number {
+  const [left, right] = [a, b].map((text) => text.split(/(\d+)/)) as [string[], string[]];
+  for (let i = 0; i < Math.min(left.length, right.length); i++) {
+    const [one = "", other = ""] = [left[i], right[i]];
+    // Every second part is digits.
+    const order = i % 2 === 1 ? Number(one) - Number(other) : compareBytes(one, other);
+    if (order !== 0) return order;
+  }
+  return left.length - right.length || compareBytes(a, b);
+}
+
+function compareCells(a: Cell, b: Cell): number {
+  if (a.list !== undefined && b.list !== undefined) return compareNaturally(a.list.join(" "), b.list.join(" "));
+  const [one, other] = [a.json, b.json];
+  if (typeof one === "string" && typeof other === "string") return compareNaturally(one, other);
+  if (typeof one === "boolean" && typeof other === "boolean") return Number(one) - Number(other);
+  const [left, right] = [Number(one), Number(other)];
+  return left < right ? -1 : Number(left > right);
+}
+
+/** Whether a cell has no value. Such rows come last, whichever way the others are sorted. */
+function isEmpty({ json, list }: Cell): boolean {
+  return json === null || json === "" || list?.length === 0;
+}
+
+function compareBy<Row, Need extends string>({ isDescending }: Order<Row, Need>, a: Cell, b: Cell): number {
+  if (isEmpty(a) || isEmpty(b)) return Number(isEmpty(a)) - Number(isEmpty(b));
+  return isDescending ? compareCells(b, a) : compareCells(a, b);
+}
+
+/** What patterns are compared with: the value as it is printed and as it stands in JSON, or each of several. */
+function filterTexts(cell: Cell): string[] {
+  if (isEmpty(cell)) return [""];
+  if (cell.list !== undefined) return [...cell.list];
+  return [...new Set([cell.text, String(cell.json)])];
+}
+
+/** The rows that pass the filters, in the order of the plan; rows that are equal in it keep theirs. */
+export function arranged<Row, Need extends string>(
+  rows: readonly Row[],
+  { filters, order }: Pick<Plan<Row, Need>, "filters" | "order">,
+  context: CellContext,
+): Row[] {
+  const passing = rows.filter((row) =>
+    filters.every(({ column, matchers }) => {
+      const texts = filterTexts(column.cell(row, context));
+      return matchers.some((matches) => texts.some(matches));
+    }),
+  );
+  const keyed = passing.map((row) => ({ row, keys: order.map(({ column }) => column.cell(row, context)) }));
+  keyed.sort((a, b) => {
+    for (const [index, rule] of order.entries()) {
+      const result = compareBy(rule, a.keys[index] as Cell, b.keys[index] as Cell);
+      if (result !== 0) return result;
+    }
+    return 0;
+  });
+  return keyed.map(({ row }) => row);
+}
+
+/** A row as a JSON object. Version 2 has an array where a cell has several values. */
+export function rowJson<Row, Need extends string>(
+  row: Row,
+  columns: readonly Column<Row, Need>[],
+  context: CellContext,
+  version: "1" | "2",
+): Json {
+  const members = columns.map(({ key, type, cell, members: own }): { readonly [key: string]: Json } => {
+    if (own !== undefined) return own(row);
+    const { json, list } = cell(row, context);
+    return { [key]: version === "2" && type === "list" ? (list ?? []) : json };
+  });
+  return Object.assign({}, ...members) as Json;
+}
+
+/** How a list is printed. */
+interface ListForm extends CellContext {
+  /** The plural of what is listed. */
+  readonly noun: string;
+  /** Whether more of the same follows: then JSON is an object for each row, a line each. */
+  readonly isRepeated?: boolean;
+}
+
+/** Prints the rows as the plan says. */
+export function printList<Row, Need extends string>(
+  session: Session,
+  rows: readonly Row[],
+  plan: Plan<Row, Need>,
+  form: ListForm,
+): void {
+  const { settings, output, terminal } = session;
+  const chosen = arranged(rows, plan, form);
+  const { template, shown } = plan;
+  if (template !== null) {
+    output.write(chosen.map((row) => renderTemplate(template, (column) => column.cell(row, form))).join(""));
+    return;
+  }
+  const mode = tableJsonMode(settings);
+  if (mode === null) {
+    const table: Table = {
+      columns: shown.map(titleOf),
+      rows: chosen.map((row) => shown.map(({ cell }) => cell(row, form))),
+    };
+    printTable(session, table, form.noun);
+    return;
+  }
+  const objects = chosen.map((row) => rowJson(row, shown, form, settings.list.jsonVersion));
+  if (form.isRepeated !== true) output.write(formatJson(objects, mode, terminal.paint));
+  else for (const object of objects) output.write(formatJson(object, "short", terminal.paint));
+}
+
+/** Prints the columns of a list with their descriptions, if that is what --columns= asks for. */
+export function printsColumns<Row, Need extends string>(
+  session: Session,
+  columns: readonly Column<Row, Need>[],
+): boolean {
+  if (session.settings.list.columns !== HELP) return false;
+  const table: Table = {
+    columns: ["column", "type", "description"],
+    rows: columns.map(({ key, type, description }) => [key, type, description].map(textCell)),
+  };
+  printTable(session, table, "columns");
+  return true;
+}

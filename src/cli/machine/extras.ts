@@ -1,0 +1,94 @@
+// What lists can show of a machine beyond what its manager lists: asked for only where it is shown.
+import { dirname } from "node:path";
+import { IMAGE_SEARCH_PATHS } from "../../base/vocabulary/image-class.ts";
+import { inParallel } from "../session/in-parallel.ts";
+import type { Session } from "../session/session.ts";
+import { type ExtraFacts, type Extras, NO_EXTRAS } from "./columns.ts";
+
+const AT_ONCE = 16;
+
+/** An instance of the templates that run images: `systemd-nspawn@web.service`. */
+const IMAGE_UNIT = /^systemd-(?:nspawn|vmspawn)@(.+)\.service$/;
+/** What systemd-nspawn --ephemeral calls its copy of an image. */
+const EPHEMERAL = /^\.#(?:machine\.)?(.+)[0-9a-f]{16}$/;
+
+function unescapeUnit(instance: string): string {
+  const bytes = instance
+    .replaceAll("-", "/")
+    .replace(/\\x([0-9a-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+  return Buffer.from(bytes, "latin1").toString();
+}
+
+/** The image that a machine was started from, by its unit or its root directory; null where neither says. */
+export function imageOf({ unit, rootDirectory }: Pick<ExtraFacts, "unit" | "rootDirectory">): string | null {
+  const instance = IMAGE_UNIT.exec(unit)?.[1];
+  if (instance !== undefined) return unescapeUnit(instance);
+  if (!IMAGE_SEARCH_PATHS.machine.includes(dirname(rootDirectory))) return null;
+  const name = rootDirectory.slice(rootDirectory.lastIndexOf("/") + 1);
+  return EPHEMERAL.exec(name)?.[1] ?? name.replace(/\.raw$/, "");
+}
+
+async function localMemory({ leaderPid, unit }: ExtraFacts): Promise<number | null> {
+  const [{ CgroupMeter }, { upToUnit }] = await Promise.all([
+    import("../../kernel/process/cgroup-usage.ts"),
+    import("../session/local-processes.ts"),
+  ]);
+  try {
+    using meter = new CgroupMeter(leaderPid, (path) => (unit === "" ? path : upToUnit(path, unit)));
+    return meter.read().memoryBytes;
+  } catch {
+    return null; // the machine has ended
+  }
+}
+
+async function memoryOf(session: Session, facts: ExtraFacts): Promise<number | null> {
+  if (session.settings.transport.kind === "local") return localMemory(facts);
+  if (facts.unit === "") return null;
+  const { unitInterface, unitPath } = await import("../unit/processes.ts");
+  try {
+    const bytes = await session.unitProperty(unitPath(facts.unit), unitInterface(facts.unit), "MemoryCurrent");
+    // All ones: the unit's memory is not counted.
+    return typeof bytes === "bigint" && bytes <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(bytes) : null;
+  } catch {
+    return null;
+  }
+}
+
+/** The name that a container has for itself. A virtual machine's is in its own kernel, out of reach. */
+async function hostnameOf({ settings }: Session, facts: ExtraFacts): Promise<string | null> {
+  if (settings.transport.kind !== "local" || facts.class !== "container" || facts.leaderPid <= 0) return null;
+  const [{ hostNameOf }, { PidRef }] = await Promise.all([
+    import("../../kernel/process/host-name.ts"),
+    import("../../kernel/process/pidref.ts"),
+  ]);
+  try {
+    using leader = PidRef.of(facts.leaderPid);
+    return hostNameOf(leader);
+  } catch {
+    return null; // the machine has ended
+  }
+}
+
+async function ownerOf({ settings }: Session, { uid }: ExtraFacts): Promise<string | null> {
+  if (uid === null) return null;
+  if (settings.transport.kind !== "local") return uid === 0 ? "root" : String(uid);
+  const { accountInFile, accountOfLibrary } = await import("../../kernel/process/account.ts");
+  return (accountInFile(uid, "/etc/passwd") ?? accountOfLibrary(uid))?.name ?? String(uid);
+}
+
+/** The extras of machines, by their facts. Null facts have none. */
+export function extrasOf(
+  session: Session,
+  machines: readonly (ExtraFacts | null)[],
+  needs: ReadonlySet<string>,
+): Promise<Extras[]> {
+  return inParallel(machines, AT_ONCE, async (facts) => {
+    if (facts === null) return NO_EXTRAS;
+    const [hostname, memoryBytes, owner] = await Promise.all([
+      needs.has("hostname") ? hostnameOf(session, facts) : null,
+      needs.has("memory") ? memoryOf(session, facts) : null,
+      needs.has("owner") ? ownerOf(session, facts) : null,
+    ]);
+    return { facts, image: imageOf(facts), hostname, memoryBytes, owner };
+  });
+}
