@@ -49,6 +49,8 @@ function membersErrors(value: unknown, context: Context, schemaOf: (key: string)
 }
 
 const KEYWORDS: Readonly<Record<string, Check>> = {
+  enum: (rule, value, { place }) =>
+    (rule as readonly unknown[]).includes(value) ? [] : [`${place} is ${JSON.stringify(value)}, not one of ${rule}`],
   type: (rule, value, { place }) => {
     const wanted = [rule].flat();
     return typeOf(value).some((type) => wanted.includes(type))

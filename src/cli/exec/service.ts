@@ -1,5 +1,6 @@
 // `machinectl exec` for callers that are not root: machined-exec runs the command with our descriptors (io.machined.Exec).
 import { randomUUID } from "node:crypto";
+import { IoMachinedExec } from "../../api/io-machined-exec.ts";
 import { ERRORS, errnoNameOf } from "../../base/error.ts";
 import type { RunningCommand } from "../../exec/run.ts";
 import { type VarlinkClient, VarlinkError } from "../../ipc/varlink/client.ts";
@@ -26,7 +27,7 @@ const NOT_HERE =
   "Only root can run commands in machines of a manager that is not this host's own: run this as root, or leave out --user";
 
 const REFUSALS: Readonly<Record<string, string>> = {
-  "org.varlink.service.PermissionDenied": "Access denied by polkit (action org.freedesktop.machine1.shell)",
+  "org.varlink.service.PermissionDenied": `Access denied by polkit (action ${IoMachinedExec.methods.Run.access.action})`,
   "io.systemd.InteractiveAuthenticationRequired":
     "Access denied: interactive authentication is required, for which there is no agent, or which --no-ask-password forbids",
   [ERRORS.NoSuchMachine.varlink]: "there is no such machine; 'machinectl list' shows those that there are",

@@ -99,7 +99,7 @@ test("clients write to their terminal through Output, and sessions in machines t
   expect(writing.sort()).toEqual([
     "machine/register.ts", // into a pipe to its child, which waits for that
     "session/output.ts",
-    "session/ports.ts",
+    "session/process-ports.ts",
     "terminal/pty-forward.ts",
     "terminal/pty-input.ts",
   ]);
