@@ -58,7 +58,7 @@ function __machinectl_paths
 end
 
 function __machinectl_verbs
-    printf '%s\n' list status show stats top events start login shell exec wait register unregister enable disable poweroff stop reboot restart terminate pause resume kill copy-to copy-from bind bind-volume unbind-volume list-images image-status show-image edit cat clone rename read-only remove set-limit clean pull-tar pull-raw import-tar import-raw import-fs export-tar export-raw list-transfers cancel-transfer
+    printf '%s\n' list status show stats top events start login shell exec wait doctor register unregister enable disable poweroff stop reboot restart terminate pause resume kill copy-to copy-from bind bind-volume unbind-volume list-images image-status show-image edit cat clone rename read-only remove set-limit clean pull-tar pull-raw import-tar import-raw import-fs export-tar export-raw list-transfers cancel-transfer doctor-pool
 end
 
 complete -c machinectl -f
@@ -125,6 +125,7 @@ complete -c machinectl -n '__machinectl_at -1' -a login -d 'Get a login prompt o
 complete -c machinectl -n '__machinectl_at -1' -a shell -d 'Run a shell or another program in a machine'
 complete -c machinectl -n '__machinectl_at -1' -a exec -d 'Run a command in machines, with clean streams and its exit status'
 complete -c machinectl -n '__machinectl_at -1' -a wait -d 'Wait until machines have booted, have an address, have ended'
+complete -c machinectl -n '__machinectl_at -1' -a doctor -d 'Say what is wrong with this host or a machine, and what mends it'
 complete -c machinectl -n '__machinectl_at -1' -a register -d 'Register a process as a machine, or run a command as one'
 complete -c machinectl -n '__machinectl_at -1' -a unregister -d 'Forget machines, and leave their processes alone'
 complete -c machinectl -n '__machinectl_at -1' -a enable -d 'Start images at boot'
@@ -162,6 +163,7 @@ complete -c machinectl -n '__machinectl_at -1' -a export-tar -d 'Write an image 
 complete -c machinectl -n '__machinectl_at -1' -a export-raw -d 'Write a disk image to a file'
 complete -c machinectl -n '__machinectl_at -1' -a list-transfers -d 'List the transfers that are running'
 complete -c machinectl -n '__machinectl_at -1' -a cancel-transfer -d 'End transfers before they are done'
+complete -c machinectl -n '__machinectl_at -1' -a doctor-pool -d 'Print facts about the pool'
 complete -c machinectl -n '__machinectl_at 0+ status' -a '(__machinectl_ask machine)'
 complete -c machinectl -n '__machinectl_at 0+ show' -a '(__machinectl_ask machine)'
 complete -c machinectl -n '__machinectl_at 0+ stats' -a '(__machinectl_ask machine)'
@@ -174,6 +176,7 @@ complete -c machinectl -n '__machinectl_at 1+ shell' -F
 complete -c machinectl -n '__machinectl_at 0 exec' -a '(__machinectl_logins)'
 complete -c machinectl -n '__machinectl_at 1+ exec' -F
 complete -c machinectl -n '__machinectl_at 0+ wait' -a '(__machinectl_ask machine)'
+complete -c machinectl -n '__machinectl_at 0 doctor' -a '(__machinectl_ask machine)'
 complete -c machinectl -n '__machinectl_at 1+ register' -F
 complete -c machinectl -n '__machinectl_at 0+ unregister' -a '(__machinectl_ask machine)'
 complete -c machinectl -n '__machinectl_at 0+ enable' -a '(__machinectl_ask image machinectl)'
@@ -213,4 +216,5 @@ complete -c machinectl -n '__machinectl_at 1 export-tar' -F
 complete -c machinectl -n '__machinectl_at 0 export-raw' -a '(__machinectl_ask image machinectl)'
 complete -c machinectl -n '__machinectl_at 1 export-raw' -F
 complete -c machinectl -n '__machinectl_at 0+ cancel-transfer' -a '(__machinectl_ask transfer)'
+complete -c machinectl -n '__machinectl_at 0 doctor-pool' -a '(__fish_complete_directories)'
 complete -c machinectl -n '__machinectl_at 0 help' -a '(__machinectl_verbs)'

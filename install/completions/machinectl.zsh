@@ -63,6 +63,7 @@ _machinectl_verbs() {
         'shell:Run a shell or another program in a machine'
         'exec:Run a command in machines, with clean streams and its exit status'
         'wait:Wait until machines have booted, have an address, have ended'
+        'doctor:Say what is wrong with this host or a machine, and what mends it'
         'register:Register a process as a machine, or run a command as one'
         'unregister:Forget machines, and leave their processes alone'
         'enable:Start images at boot'
@@ -100,6 +101,7 @@ _machinectl_verbs() {
         'export-raw:Write a disk image to a file'
         'list-transfers:List the transfers that are running'
         'cancel-transfer:End transfers before they are done'
+        'doctor-pool:Print facts about the pool'
     )
     _describe 'command' verbs
 }
@@ -119,6 +121,7 @@ _machinectl_words() {
         (exec):2) _machinectl_word login ;;
         (exec):<3->) _machinectl_word command ;;
         (wait):<2->) _machinectl_word machine ;;
+        (doctor):2) _machinectl_word machine ;;
         (register):<3->) _machinectl_word command ;;
         (unregister):<2->) _machinectl_word machine ;;
         (enable):<2->) _machinectl_word image ;;
@@ -158,6 +161,7 @@ _machinectl_words() {
         (export-raw):2) _machinectl_word image ;;
         (export-raw):3) _machinectl_word file ;;
         (cancel-transfer):<2->) _machinectl_word transfer ;;
+        (doctor-pool):2) _machinectl_word directory ;;
         (help):2) _machinectl_word verb ;;
     esac
 }

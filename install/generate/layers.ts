@@ -98,6 +98,7 @@ const FOLDERS: Readonly<Record<string, Folder>> = {
       stats: ["format", "session", "machine", "terminal"],
       events: ["format", "session", "machine"],
       transfer: ["format", "session"],
+      doctor: ["format", "session", "unit", "machine"],
       program: [
         "format",
         "session",
@@ -110,6 +111,7 @@ const FOLDERS: Readonly<Record<string, Folder>> = {
         "stats",
         "events",
         "transfer",
+        "doctor",
       ],
     },
   },
@@ -168,6 +170,7 @@ const ROOMS: Readonly<Record<string, string>> = {
   "cli/stats": "what machines use: stats and top",
   "cli/events": "events: what happens, read from the log of the daemon or from signals",
   "cli/transfer": "the verbs about transfers",
+  "cli/doctor": "doctor: facts about a host or a machine, and checks of them",
   "cli/program": "machinectl and importctl: tables of verbs and options, help",
 };
 

@@ -2,7 +2,7 @@
 // signals of the manager, the end of booting is waited for by the machine's own systemctl; addresses and ports have to be
 // looked at again and again.
 import { connect } from "node:net";
-import { formatAddress } from "../../base/ip-address.ts";
+import { formatAddress, isGlobalAddress } from "../../base/ip-address.ts";
 import { selfCommand } from "../../kernel/process/spawn.ts";
 import { type MachineFacts, machineFacts } from "../machine/details.ts";
 import { Failure, meansNoMachine } from "../session/failure.ts";
@@ -122,7 +122,7 @@ class Wait {
     try {
       const { addresses } = await this.#session.manager("GetMachineAddresses", { name: this.#name });
       const texts = addresses.map(([, bytes]) => formatAddress(bytes));
-      return texts.filter((text) => !/^(127\.|169\.254\.|fe[89ab]|::1$)/i.test(text));
+      return texts.filter(isGlobalAddress);
     } catch {
       return []; // none yet, or no network of its own
     }

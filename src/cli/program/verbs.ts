@@ -3,7 +3,7 @@
 // Adding a verb: a row here, and a function in a file of its own that the row imports when it runs.
 
 import type { VerbRow } from "../command-line/verb-row.ts";
-import { COMPLETE_VERB } from "./complete-verb.ts";
+import { COMPLETE_VERB, DOCTOR_POOL_VERB } from "./hidden-verbs.ts";
 import { MACHINECTL_TRANSFER_VERBS } from "./transfer-verbs.ts";
 
 const NAMES = {
@@ -238,6 +238,20 @@ export const VERBS: readonly VerbRow[] = [
     run: async (session, names) => (await import("../exec/wait.ts")).wait(session, names),
   },
   {
+    meta: { name: "doctor", description: "Say what is wrong with this host or a machine, and what mends it" },
+    group: "Machine",
+    args: {
+      name: {
+        type: "positional",
+        required: false,
+        description: "A machine; none means this host",
+        complete: "machine",
+      },
+    },
+    options: ["json", "quiet"],
+    run: async (session, words) => (await import("../doctor/doctor.ts")).doctor(session, words),
+  },
+  {
     meta: { name: "register", description: "Register a process as a machine, or run a command as one" },
     group: "Machine",
     args: {
@@ -433,6 +447,7 @@ export const VERBS: readonly VerbRow[] = [
   },
   ...MACHINECTL_TRANSFER_VERBS,
   COMPLETE_VERB,
+  DOCTOR_POOL_VERB,
   {
     meta: { name: "help", description: "Print this overview, or the usage of one command", hidden: true },
     group: "Machine",
