@@ -99,6 +99,7 @@ const FOLDERS: Readonly<Record<string, Folder>> = {
       events: ["format", "session", "machine"],
       transfer: ["format", "session"],
       doctor: ["format", "session", "unit", "machine"],
+      run: ["format", "session", "unit", "machine", "image", "terminal", "exec", "transfer"],
       program: [
         "format",
         "session",
@@ -112,6 +113,7 @@ const FOLDERS: Readonly<Record<string, Folder>> = {
         "events",
         "transfer",
         "doctor",
+        "run",
       ],
     },
   },
@@ -171,6 +173,7 @@ const ROOMS: Readonly<Record<string, string>> = {
   "cli/events": "events: what happens, read from the log of the daemon or from signals",
   "cli/transfer": "the verbs about transfers",
   "cli/doctor": "doctor: facts about a host or a machine, and checks of them",
+  "cli/run": "run: what an image's name means, the unit that runs it, the process in that",
   "cli/program": "machinectl and importctl: tables of verbs and options, help",
 };
 

@@ -7,7 +7,14 @@ import { parseSignal } from "../format/signals.ts";
 import { parseSpanMs } from "../format/span.ts";
 import { type Environment, parseBoolean } from "../format/terminal.ts";
 import { Failure } from "../session/failure.ts";
-import { JSON_CHOICES, OUTPUT_MODES, RUNNERS, type Settings, WAIT_CONDITIONS } from "../session/settings.ts";
+import {
+  JSON_CHOICES,
+  OUTPUT_MODES,
+  PULL_MODES,
+  RUNNERS,
+  type Settings,
+  WAIT_CONDITIONS,
+} from "../session/settings.ts";
 import type { Finish } from "./getopt.ts";
 
 /** What option values need from outside: the environment, and the printing of options that act at once. */
@@ -157,4 +164,15 @@ export function setEventTypes(settings: Settings, value: string): void {
       required(CHOSEN_TYPES.parse(type), `Unknown type of event '${type}': ${CHOSEN_TYPES.values.join(", ")}`),
     );
   }
+}
+
+/** `--network=`. */
+export function setNetwork(settings: Settings, value: string): void {
+  const isKnown = /^(host|none|veth|(bridge|zone|interface|macvlan|ipvlan):[^\s:/]+)$/.test(value);
+  settings.run.network = required(isKnown ? value : undefined, `Failed to parse --network= value: ${value}`);
+}
+
+/** `--pull=`. */
+export function setPull(settings: Settings, value: string): void {
+  settings.run.pull = required(choice(PULL_MODES, value), `Failed to parse --pull= value: ${value}`);
 }

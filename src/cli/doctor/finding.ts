@@ -26,7 +26,7 @@ export interface Check<Facts> {
 }
 
 /** A row as it is written: `check` gets the facts that it needs. */
-export interface CheckRow<Facts, Key extends keyof Facts> {
+interface CheckRow<Facts, Key extends keyof Facts> {
   readonly id: string;
   readonly title: string;
   readonly needs: readonly Key[];

@@ -34,7 +34,7 @@ export async function learnAll<Facts>(ways: { readonly [Key in keyof Facts]: () 
   return Object.fromEntries(facts) as unknown as Learned<Facts>; // one fact for each key
 }
 
-export interface ProgramResult {
+interface ProgramResult {
   readonly code: number;
   readonly output: string;
 }

@@ -8,7 +8,7 @@ import type { Session } from "../session/session.ts";
 import type { PoolFacts } from "./host-facts.ts";
 import { runOwnVerb } from "./learn.ts";
 
-export const POOL = "/var/lib/machines";
+const POOL = "/var/lib/machines";
 const BTRFS_MAGIC = 0x9123683e;
 const HIDDEN_IMAGE = /^\.(?!#|\.?$)/;
 

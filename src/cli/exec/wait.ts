@@ -150,12 +150,12 @@ function greetsAsSsh(host: string, stop: AbortSignal): Promise<boolean> {
   });
 }
 
-/** The verb `wait`: all machines, or with --any the first one. */
-export async function wait(session: Session, names: readonly string[]): Promise<number> {
-  const { waitFor, any, timeoutMs, transport } = session.settings;
-  if (waitFor === "booted" && transport.kind === "remote") {
-    throw new Failure("Only on this host can be seen whether a machine has booted: use --for=running, address or ssh");
-  }
+/** Waits for all machines, or with `any` for the first one; returns the exit status of `wait`. */
+export async function waitForMachines(
+  session: Session,
+  names: readonly string[],
+  { waitFor, any, timeoutMs }: Pick<Settings, "waitFor" | "any" | "timeoutMs">,
+): Promise<number> {
   const stop = new AbortController();
   const limits = [...names].map((name) => new Wait(session, name, stop.signal).for(waitFor));
   const timeout = timeoutMs > 0 ? [later(timeoutMs, stop.signal).then(() => TIMED_OUT)] : [];
@@ -165,4 +165,13 @@ export async function wait(session: Session, names: readonly string[]): Promise<
   } finally {
     stop.abort();
   }
+}
+
+/** The verb `wait`: all machines, or with --any the first one. */
+export async function wait(session: Session, names: readonly string[]): Promise<number> {
+  const { waitFor, transport } = session.settings;
+  if (waitFor === "booted" && transport.kind === "remote") {
+    throw new Failure("Only on this host can be seen whether a machine has booted: use --for=running, address or ssh");
+  }
+  return waitForMachines(session, names, session.settings);
 }

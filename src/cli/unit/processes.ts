@@ -17,7 +17,7 @@ export function unitPath(unit: string): string {
 }
 
 /** The D-Bus interface that describes units of this one's type: `….Service` for `a.service`. */
-function unitInterface(unit: string): string {
+export function unitInterface(unit: string): string {
   const type = unit.slice(unit.lastIndexOf(".") + 1);
   return `${SYSTEMD}.${type.charAt(0).toUpperCase()}${type.slice(1)}`;
 }
