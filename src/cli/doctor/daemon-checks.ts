@@ -119,9 +119,13 @@ export const DAEMON_CHECKS: readonly Check<HostFacts>[] = [
       if (bus.failure === null) return ok("answers");
       if (privateSocket.answers && !bus.isExpected)
         return ok("there is none; systemd-machined answers on its private socket");
+      if (!bus.isExpected) {
+        const what = "there is none, and no systemd-machined on its private socket";
+        return { level: "problem", what, why: "no machine can be registered or found: start systemd-machined" };
+      }
       const why = `${bus.failure}; without it nothing here can be asked`;
       const mend = bus.isSilent ? "systemctl restart dbus.service" : "systemctl start dbus.socket";
-      return { level: "problem", what: "does not answer", why, ...(bus.isExpected ? { mend } : {}) };
+      return { level: "problem", what: "does not answer", why, mend };
     },
   }),
   define({
