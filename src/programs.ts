@@ -20,6 +20,14 @@ export interface ProgramRow {
 export const PROGRAMS: Readonly<Record<string, ProgramRow>> = {
   install: { kind: "verb", summary: "Put this on the host", load: () => import("./setup/install.ts") },
   uninstall: { kind: "verb", summary: "Take it away again", load: () => import("./setup/uninstall.ts") },
+  doctor: {
+    kind: "verb",
+    summary: "Say what is wrong here",
+    load: async () => {
+      const machinectl = await import("./cli/program/machinectl.ts");
+      return { main: (args) => machinectl.main(["doctor", ...args]) };
+    },
+  },
   machinectl: {
     kind: "client",
     summary: "Machines and their images",

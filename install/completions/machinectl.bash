@@ -55,9 +55,9 @@ _machinectl_offer() {
 }
 
 _machinectl() {
-    local flags='-h --help --version --system --user --value -a --all -l --full --wait-status --read-only --mkdir --force --now -V -t --tty --detach --no-follow -f --follow --any -v --verbose --no-pager --no-legend --no-ask-password -q --quiet'
-    local valued='-H --host= -M --machine= -p --property= -P --kill-whom= -s --signal= --uid= -E --setenv= -n --lines= --max-addresses= -o --output= --json= --runner= --stdin= --chdir= --timeout= --parallel= --columns= --sort= --filter= --template= --json-version= --delay= --iterations= --type= --since= --until= --leader= --class= --service= --root-directory= --vsock-cid= --ssh-address= --ssh-private-key= --for= -u --unit= -g --grep='
-    local verbs='list status show stats top events logs start login shell exec wait register unregister enable disable poweroff stop reboot restart terminate pause resume kill copy-to copy-from bind bind-volume unbind-volume list-images image-status show-image edit cat clone rename read-only remove set-limit clean pull-tar pull-raw import-tar import-raw import-fs export-tar export-raw list-transfers cancel-transfer'
+    local flags='-h --help --version --system --user --value -a --all -l --full --wait-status --read-only --mkdir --force --now -V -t --tty --detach --no-follow --rm -f --follow --any -v --verbose --no-pager --no-legend --no-ask-password -q --quiet'
+    local valued='-H --host= -M --machine= -p --property= -P --kill-whom= -s --signal= --uid= -E --setenv= -n --lines= --max-addresses= -o --output= --json= --runner= --stdin= --chdir= --timeout= --parallel= --columns= --sort= --filter= --template= --json-version= --delay= --iterations= --type= --since= --until= --leader= --class= --service= --root-directory= --vsock-cid= --ssh-address= --ssh-private-key= --name= --network= --bind= --port= --nspawn-option= --pull= --for= -u --unit= -g --grep='
+    local verbs='list status show stats top events logs start login shell exec wait run doctor register unregister enable disable poweroff stop reboot restart terminate pause resume kill copy-to copy-from bind bind-volume unbind-volume list-images image-status show-image edit cat clone rename read-only remove set-limit clean pull-tar pull-raw import-tar import-raw import-fs export-tar export-raw list-transfers cancel-transfer doctor-pool run-machine run-remove'
     local line=${COMP_LINE:0:COMP_POINT} args=() scope=() words= option= verb= first= position=0 kind= i word current kept
     COMPREPLY=()
     read -ra args <<<"$line"
@@ -73,7 +73,7 @@ _machinectl() {
                 if ((i + 2 == ${#args[@]})); then option=$word; else scope+=("$word" "${args[i + 1]}"); fi
                 i=$((i + 1))
                 ;;
-            -p | --property | -P | --kill-whom | -s | --signal | --uid | -E | --setenv | -n | --lines | --max-addresses | -o | --output | --json | --runner | --stdin | --chdir | --timeout | --parallel | --columns | --sort | --filter | --template | --json-version | --delay | --iterations | --type | --since | --until | --leader | --service | --root-directory | --vsock-cid | --ssh-address | --ssh-private-key | --for | -u | --unit | -g | --grep)
+            -p | --property | -P | --kill-whom | -s | --signal | --uid | -E | --setenv | -n | --lines | --max-addresses | -o | --output | --json | --runner | --stdin | --chdir | --timeout | --parallel | --columns | --sort | --filter | --template | --json-version | --delay | --iterations | --type | --since | --until | --leader | --service | --root-directory | --vsock-cid | --ssh-address | --ssh-private-key | --name | --network | --bind | --port | --nspawn-option | --pull | --for | -u | --unit | -g | --grep)
                 ((i + 2 == ${#args[@]})) && option=$word
                 i=$((i + 1))
                 ;;
@@ -132,6 +132,12 @@ _machinectl() {
             --vsock-cid) kind=free ;;
             --ssh-address) kind=free ;;
             --ssh-private-key) kind=free ;;
+            --name) kind=free ;;
+            --network) kind=list words='host none veth' ;;
+            --bind) kind=free ;;
+            --port) kind=free ;;
+            --nspawn-option) kind=free ;;
+            --pull) kind=list words='missing always never' ;;
             --for) kind=list words='running booted address ssh ended' ;;
             -u | --unit) kind=free ;;
             -g | --grep) kind=free ;;
@@ -139,7 +145,7 @@ _machinectl() {
         _machinectl_offer "$kind" "$word" "$kept"
         return
     fi
-    if [[ $current == -* ]] && ! [[ $verb:$position == shell:* && $position -ge 2 ]] && ! [[ $verb:$position == exec:* && $position -ge 1 ]] && ! [[ $verb:$position == register:* && $position -ge 2 ]] && ! [[ $verb:$position == complete:* && $position -ge 1 ]]; then
+    if [[ $current == -* ]] && ! [[ $verb:$position == shell:* && $position -ge 2 ]] && ! [[ $verb:$position == exec:* && $position -ge 1 ]] && ! [[ $verb:$position == run:* && $position -ge 1 ]] && ! [[ $verb:$position == register:* && $position -ge 2 ]] && ! [[ $verb:$position == complete:* && $position -ge 1 ]]; then
         words="$flags $valued"
         _machinectl_match "$current" "" < <(printf '%s\n' $words)
         [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace 2>/dev/null
@@ -162,6 +168,9 @@ _machinectl() {
             exec:0) kind=login ;;
             exec:[1-9]*) kind=command ;;
             wait:*) kind=machine ;;
+            run:0) kind=image ;;
+            run:[1-9]*) kind=command ;;
+            doctor:0) kind=machine ;;
             register:[1-9]*) kind=command ;;
             unregister:*) kind=machine ;;
             enable:*) kind=image ;;
@@ -201,6 +210,7 @@ _machinectl() {
             export-raw:0) kind=image ;;
             export-raw:1) kind=file ;;
             cancel-transfer:*) kind=transfer ;;
+            doctor-pool:0) kind=directory ;;
             help:0) kind=verb ;;
         esac
     fi

@@ -9,7 +9,7 @@ function __machinectl_parse
     set -l i 2
     while test $i -le (count $tokens)
         set -l token $tokens[$i]
-        if contains -- $token -H --host -M --machine -p --property -P --kill-whom -s --signal --uid -E --setenv -n --lines --max-addresses -o --output --json --runner --stdin --chdir --timeout --parallel --columns --sort --filter --template --json-version --delay --iterations --type --since --until --leader --class --service --root-directory --vsock-cid --ssh-address --ssh-private-key --for -u --unit -g --grep
+        if contains -- $token -H --host -M --machine -p --property -P --kill-whom -s --signal --uid -E --setenv -n --lines --max-addresses -o --output --json --runner --stdin --chdir --timeout --parallel --columns --sort --filter --template --json-version --delay --iterations --type --since --until --leader --class --service --root-directory --vsock-cid --ssh-address --ssh-private-key --name --network --bind --port --nspawn-option --pull --for -u --unit -g --grep
             contains -- $token -H --host -M --machine --class; and set -a __machinectl_scope $tokens[$i..(math $i + 1)]
             set i (math $i + 1)
         else if string match -q -- '-*' $token
@@ -64,7 +64,7 @@ function __machinectl_columns
 end
 
 function __machinectl_verbs
-    printf '%s\n' list status show stats top events logs start login shell exec wait register unregister enable disable poweroff stop reboot restart terminate pause resume kill copy-to copy-from bind bind-volume unbind-volume list-images image-status show-image edit cat clone rename read-only remove set-limit clean pull-tar pull-raw import-tar import-raw import-fs export-tar export-raw list-transfers cancel-transfer
+    printf '%s\n' list status show stats top events logs start login shell exec wait run doctor register unregister enable disable poweroff stop reboot restart terminate pause resume kill copy-to copy-from bind bind-volume unbind-volume list-images image-status show-image edit cat clone rename read-only remove set-limit clean pull-tar pull-raw import-tar import-raw import-fs export-tar export-raw list-transfers cancel-transfer doctor-pool run-machine run-remove
 end
 
 complete -c machinectl -f
@@ -94,7 +94,7 @@ complete -c machinectl -l force -d 'Replace what is in the way when copying'
 complete -c machinectl -l now -d 'With enable and disable: start or power off as well'
 complete -c machinectl -l runner -x -a 'nspawn vmspawn' -d 'Run images as containers (nspawn) or as virtual machines (vmspawn)'
 complete -c machinectl -s V -d 'Short for --runner=vmspawn'
-complete -c machinectl -s t -l tty -d 'With exec: give the command a terminal'
+complete -c machinectl -s t -l tty -d 'With exec and run: give the command a terminal'
 complete -c machinectl -l stdin -x -a 'yes no' -d 'With exec: whether the command reads standard input'
 complete -c machinectl -l chdir -x -d 'With exec: the directory in which the command runs'
 complete -c machinectl -l timeout -x -d 'With exec and wait: end the command, or the waiting, after this time'
@@ -118,6 +118,13 @@ complete -c machinectl -l root-directory -x -d 'With register: the machine\'s ro
 complete -c machinectl -l vsock-cid -x -d 'With register: the machine\'s VSOCK address'
 complete -c machinectl -l ssh-address -x -d 'With register: where the machine is reached over ssh'
 complete -c machinectl -l ssh-private-key -x -d 'With register: the key for that'
+complete -c machinectl -l name -x -d 'With run: the name of the machine; one is made unless given'
+complete -c machinectl -l rm -d 'With run: run a clone of the image, which is removed when the machine ends'
+complete -c machinectl -l network -x -a 'host none veth' -d 'With run: host, none, veth, or bridge:, zone:, macvlan:, … NAME'
+complete -c machinectl -l bind -x -d 'With run: show a file or directory of this host in the machine'
+complete -c machinectl -l port -x -d 'With run: forward a port of this host to the machine'
+complete -c machinectl -l nspawn-option -x -d 'With run: a further option of systemd-nspawn'
+complete -c machinectl -l pull -x -a 'missing always never' -d 'With run: pull the image when it is missing, always, or never'
 complete -c machinectl -l for -x -a 'running booted address ssh ended' -d 'With wait: what to wait for; booted unless given'
 complete -c machinectl -s f -l follow -d 'With logs: go on with new entries, also when the machine is started anew'
 complete -c machinectl -s u -l unit -x -d 'With logs: only entries of a unit of the machine'
@@ -140,6 +147,8 @@ complete -c machinectl -n '__machinectl_at -1' -a login -d 'Get a login prompt o
 complete -c machinectl -n '__machinectl_at -1' -a shell -d 'Run a shell or another program in a machine'
 complete -c machinectl -n '__machinectl_at -1' -a exec -d 'Run a command in machines, with clean streams and its exit status'
 complete -c machinectl -n '__machinectl_at -1' -a wait -d 'Wait until machines have booted, have an address, have ended'
+complete -c machinectl -n '__machinectl_at -1' -a run -d 'Run an image, which is pulled where it is missing'
+complete -c machinectl -n '__machinectl_at -1' -a doctor -d 'Say what is wrong with this host or a machine, and what mends it'
 complete -c machinectl -n '__machinectl_at -1' -a register -d 'Register a process as a machine, or run a command as one'
 complete -c machinectl -n '__machinectl_at -1' -a unregister -d 'Forget machines, and leave their processes alone'
 complete -c machinectl -n '__machinectl_at -1' -a enable -d 'Start images at boot'
@@ -177,6 +186,9 @@ complete -c machinectl -n '__machinectl_at -1' -a export-tar -d 'Write an image 
 complete -c machinectl -n '__machinectl_at -1' -a export-raw -d 'Write a disk image to a file'
 complete -c machinectl -n '__machinectl_at -1' -a list-transfers -d 'List the transfers that are running'
 complete -c machinectl -n '__machinectl_at -1' -a cancel-transfer -d 'End transfers before they are done'
+complete -c machinectl -n '__machinectl_at -1' -a doctor-pool -d 'Print facts about the pool'
+complete -c machinectl -n '__machinectl_at -1' -a run-machine -d 'Run a machine in a unit of \'run\''
+complete -c machinectl -n '__machinectl_at -1' -a run-remove -d 'Remove what a unit of \'run\' has cloned'
 complete -c machinectl -n '__machinectl_at 0+ status' -a '(__machinectl_ask machine)'
 complete -c machinectl -n '__machinectl_at 0+ show' -a '(__machinectl_ask machine)'
 complete -c machinectl -n '__machinectl_at 0+ stats' -a '(__machinectl_ask machine)'
@@ -190,6 +202,9 @@ complete -c machinectl -n '__machinectl_at 1+ shell' -F
 complete -c machinectl -n '__machinectl_at 0 exec' -a '(__machinectl_logins)'
 complete -c machinectl -n '__machinectl_at 1+ exec' -F
 complete -c machinectl -n '__machinectl_at 0+ wait' -a '(__machinectl_ask machine)'
+complete -c machinectl -n '__machinectl_at 0 run' -a '(__machinectl_ask image machinectl)'
+complete -c machinectl -n '__machinectl_at 1+ run' -F
+complete -c machinectl -n '__machinectl_at 0 doctor' -a '(__machinectl_ask machine)'
 complete -c machinectl -n '__machinectl_at 1+ register' -F
 complete -c machinectl -n '__machinectl_at 0+ unregister' -a '(__machinectl_ask machine)'
 complete -c machinectl -n '__machinectl_at 0+ enable' -a '(__machinectl_ask image machinectl)'
@@ -229,4 +244,5 @@ complete -c machinectl -n '__machinectl_at 1 export-tar' -F
 complete -c machinectl -n '__machinectl_at 0 export-raw' -a '(__machinectl_ask image machinectl)'
 complete -c machinectl -n '__machinectl_at 1 export-raw' -F
 complete -c machinectl -n '__machinectl_at 0+ cancel-transfer' -a '(__machinectl_ask transfer)'
+complete -c machinectl -n '__machinectl_at 0 doctor-pool' -a '(__fish_complete_directories)'
 complete -c machinectl -n '__machinectl_at 0 help' -a '(__machinectl_verbs)'

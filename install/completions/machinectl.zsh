@@ -72,6 +72,8 @@ _machinectl_verbs() {
         'shell:Run a shell or another program in a machine'
         'exec:Run a command in machines, with clean streams and its exit status'
         'wait:Wait until machines have booted, have an address, have ended'
+        'run:Run an image, which is pulled where it is missing'
+        'doctor:Say what is wrong with this host or a machine, and what mends it'
         'register:Register a process as a machine, or run a command as one'
         'unregister:Forget machines, and leave their processes alone'
         'enable:Start images at boot'
@@ -109,6 +111,9 @@ _machinectl_verbs() {
         'export-raw:Write a disk image to a file'
         'list-transfers:List the transfers that are running'
         'cancel-transfer:End transfers before they are done'
+        'doctor-pool:Print facts about the pool'
+        'run-machine:Run a machine in a unit of '\''run'\'''
+        'run-remove:Remove what a unit of '\''run'\'' has cloned'
     )
     _describe 'command' verbs
 }
@@ -129,6 +134,9 @@ _machinectl_words() {
         (exec):2) _machinectl_word login ;;
         (exec):<3->) _machinectl_word command ;;
         (wait):<2->) _machinectl_word machine ;;
+        (run):2) _machinectl_word image ;;
+        (run):<3->) _machinectl_word command ;;
+        (doctor):2) _machinectl_word machine ;;
         (register):<3->) _machinectl_word command ;;
         (unregister):<2->) _machinectl_word machine ;;
         (enable):<2->) _machinectl_word image ;;
@@ -168,6 +176,7 @@ _machinectl_words() {
         (export-raw):2) _machinectl_word image ;;
         (export-raw):3) _machinectl_word file ;;
         (cancel-transfer):<2->) _machinectl_word transfer ;;
+        (doctor-pool):2) _machinectl_word directory ;;
         (help):2) _machinectl_word verb ;;
     esac
 }
@@ -209,8 +218,8 @@ _arguments -S \
     '--now[With enable and disable\: start or power off as well]' \
     '--runner=[Run images as containers (nspawn) or as virtual machines (vmspawn)]:runner:(nspawn vmspawn)' \
     '-V[Short for --runner=vmspawn]' \
-    '(-t --tty)-t[With exec\: give the command a terminal]' \
-    '(-t --tty)--tty[With exec\: give the command a terminal]' \
+    '(-t --tty)-t[With exec and run\: give the command a terminal]' \
+    '(-t --tty)--tty[With exec and run\: give the command a terminal]' \
     '--stdin=[With exec\: whether the command reads standard input]:bool:(yes no)' \
     '*--chdir=[With exec\: the directory in which the command runs]:dir: ' \
     '*--timeout=[With exec and wait\: end the command, or the waiting, after this time]:span: ' \
@@ -234,6 +243,13 @@ _arguments -S \
     '*--vsock-cid=[With register\: the machine'\''s VSOCK address]:cid: ' \
     '*--ssh-address=[With register\: where the machine is reached over ssh]:address: ' \
     '*--ssh-private-key=[With register\: the key for that]:file: ' \
+    '*--name=[With run\: the name of the machine; one is made unless given]:name: ' \
+    '--rm[With run\: run a clone of the image, which is removed when the machine ends]' \
+    '--network=[With run\: host, none, veth, or bridge\:, zone\:, macvlan\:, … NAME]:kind:(host none veth)' \
+    '*--bind=[With run\: show a file or directory of this host in the machine]:source\[\:target\]: ' \
+    '*--port=[With run\: forward a port of this host to the machine]:\[proto\:\]host\[\:port\]: ' \
+    '*--nspawn-option=[With run\: a further option of systemd-nspawn]:option: ' \
+    '--pull=[With run\: pull the image when it is missing, always, or never]:when:(missing always never)' \
     '--for=[With wait\: what to wait for; booted unless given]:condition:(running booted address ssh ended)' \
     '(-f --follow)-f[With logs\: go on with new entries, also when the machine is started anew]' \
     '(-f --follow)--follow[With logs\: go on with new entries, also when the machine is started anew]' \

@@ -210,6 +210,23 @@ export const JSON_SECTIONS: Readonly<Record<string, JsonSection>> = {
     form: "An object for each entry, each a document of its own, as journalctl(1) prints it: `short` means `-o json`, `pretty` means `-o json-pretty`.",
     schema: JOURNAL_ENTRY,
   },
+  "machinectl doctor": {
+    form: "An array with an object for each check, the host's before those of the machine.",
+    schema: {
+      type: "array",
+      items: object({
+        id: described(TEXT, "The name of the check, which stays"),
+        title: TEXT,
+        status: described(
+          { enum: ["ok", "warning", "problem", "unknown"] },
+          "`unknown` where what the check needs could not be looked at",
+        ),
+        what: described(TEXT, "What was found"),
+        why: described(TEXT_OR_NULL, "What it means"),
+        mend: described(TEXT_OR_NULL, "A command that mends it"),
+      }),
+    },
+  },
   "machinectl image-status": {
     form: `${ONE_OBJECT} Without a name it describes the pool.`,
     schema: { anyOf: [IMAGE_STATUS, POOL_STATUS] },

@@ -100,6 +100,8 @@ const FOLDERS: Readonly<Record<string, Folder>> = {
       stats: ["format", "session", "list", "machine", "terminal"],
       events: ["format", "session", "machine"],
       transfer: ["format", "session", "list"],
+      doctor: ["format", "session", "unit", "machine"],
+      run: ["format", "session", "unit", "list", "machine", "image", "terminal", "exec", "transfer"],
       program: [
         "format",
         "session",
@@ -114,6 +116,8 @@ const FOLDERS: Readonly<Record<string, Folder>> = {
         "stats",
         "events",
         "transfer",
+        "doctor",
+        "run",
       ],
     },
   },
@@ -174,6 +178,8 @@ const ROOMS: Readonly<Record<string, string>> = {
   "cli/stats": "what machines use: stats and top",
   "cli/events": "events: what happens, read from the log of the daemon or from signals",
   "cli/transfer": "the verbs about transfers",
+  "cli/doctor": "doctor: facts about a host or a machine, and checks of them",
+  "cli/run": "run: what an image's name means, the unit that runs it, the process in that",
   "cli/program": "machinectl and importctl: tables of verbs and options, help",
 };
 

@@ -32,3 +32,10 @@ export function formatAddress(bytes: ArrayLike<number>): string {
   if (list.length === 4) return dotted(list);
   return list.length === 16 ? colons(list) : "";
 }
+
+const NOT_GLOBAL = /^(127\.|169\.254\.|fe[89ab]|::1$)/i;
+
+/** Whether others can reach an address in its text form: neither loopback nor of one link. */
+export function isGlobalAddress(text: string): boolean {
+  return !NOT_GLOBAL.test(text);
+}

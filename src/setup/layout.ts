@@ -15,6 +15,7 @@ import machinesTarget from "../../install/systemd/machines.target" with { type: 
 import machinedService from "../../install/systemd/systemd-machined.service" with { type: "text" };
 import machinedSocket from "../../install/systemd/systemd-machined.socket" with { type: "text" };
 import tmpfiles from "../../install/tmpfiles.d/machined.conf" with { type: "text" };
+import { INSTALLED_PROGRAM } from "../base/vocabulary/installation.ts";
 import { completions } from "./completions.ts";
 import { execProgram, execUnits } from "./exec-layout.ts";
 import type { Host } from "./host.ts";
@@ -24,8 +25,7 @@ import { missingActions } from "./polkit.ts";
 import { userFiles } from "./user-layout.ts";
 import type { Wanted } from "./wanted.ts";
 
-/** Its own folder, because the daemon's name must not be in anybody's PATH and the manifest stands beside it. */
-export const PROGRAM = "/usr/local/lib/machined/machined";
+export const PROGRAM = INSTALLED_PROGRAM;
 export const DAEMON = "/usr/local/lib/machined/systemd-machined";
 export const MACHINECTL = "/usr/local/bin/machinectl";
 export const UNIT = "/etc/systemd/system/systemd-machined.service";

@@ -3,6 +3,12 @@
 // done stands in a record, from which uninstall takes it back exactly; a file that was edited since only loses our word.
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
+import {
+  NSS_LIBRARY as LIBRARY,
+  LIBRARY_DIRECTORIES,
+  NSSWITCH,
+  NSS_WORD as WORD,
+} from "../base/vocabulary/installation.ts";
 import type { Say } from "./apply.ts";
 import { hashOfFile, hashOfText, writeBytes, writeText } from "./disk.ts";
 import type { Host } from "./host.ts";
@@ -11,20 +17,7 @@ import { attempt, SetupError } from "./setup-error.ts";
 /** The compiled module in base64, put in by the build; "" where it was built without a C compiler. */
 declare const NSS_MODULE: string | undefined;
 
-const LIBRARY = "libnss_mymachines.so.2";
-const NSSWITCH = "/etc/nsswitch.conf";
 const RECORD = "/usr/local/lib/machined/nss.json";
-const WORD = "mymachines";
-/** Where the C library looks for its modules, the most particular first. */
-const LIBRARY_DIRECTORIES = [
-  "/usr/lib/x86_64-linux-gnu",
-  "/usr/lib/aarch64-linux-gnu",
-  "/lib/x86_64-linux-gnu",
-  "/lib/aarch64-linux-gnu",
-  "/usr/lib64",
-  "/lib64",
-  "/usr/lib",
-];
 /** In front of which service the word stands: names of machines win over those of the network. */
 const BEFORE: Readonly<Record<string, readonly string[]>> = {
   hosts: ["resolve", "dns", "myhostname"],
@@ -37,14 +30,14 @@ interface NssRecord {
   readonly nsswitch: { readonly before: string; readonly sha256: string } | null;
 }
 
-/** Puts the module there and names it. Does nothing that is done already. */
+/** Puts the module there and names it. Does nothing that is done already, and again what was undone by hand since. */
 export function installNss(host: Host, say: Say): void {
   const old = readRecord(host);
   const record = (made: NssRecord) => writeText(host.locate(RECORD), `${JSON.stringify(made)}\n`);
-  const library = old?.library ?? putLibrary(host, say);
+  const library = putLibrary(host, say) ?? old?.library ?? null;
   // What is there is recorded before anything else can fail.
   record({ library, nsswitch: old?.nsswitch ?? null });
-  record({ library, nsswitch: old?.nsswitch ?? nameInNsswitch(host, say) });
+  record({ library, nsswitch: nameInNsswitch(host, say) ?? old?.nsswitch ?? null });
 }
 
 /** Takes back what installNss() did. */

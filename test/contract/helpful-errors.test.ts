@@ -36,7 +36,6 @@ describe("a word of another program suggests the verb that does the same", () =>
     ["machinectl ps", "list"],
     ["machinectl inspect", "show"],
     ["machinectl attach", "shell"],
-    ["machinectl run", "start"],
     ["machinectl cp", "copy-to"],
     ["machinectl images", "list-images"],
     ["machinectl pull", "importctl pull-tar"],

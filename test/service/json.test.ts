@@ -27,7 +27,9 @@ const SCHEMAS = documentedSchemas();
 
 test("every verb of machinectl that docs/json.md describes is run", () => {
   // `logs` needs a machine that logs, and a journal: test/host/lists.test.ts runs it.
-  const described = [...SCHEMAS.keys()].filter((name) => name.startsWith("machinectl ") && name !== "machinectl logs");
+  // So does `doctor`, whose exit status is 1 on a host with a problem: test/host/doctor.test.ts.
+  const elsewhere = ["machinectl logs", "machinectl doctor"];
+  const described = [...SCHEMAS.keys()].filter((name) => name.startsWith("machinectl ") && !elsewhere.includes(name));
   expect(Object.keys(RUNS)).toEqual(described);
 });
 

@@ -11,6 +11,7 @@ import {
   JSON_CHOICES,
   JSON_VERSIONS,
   OUTPUT_MODES,
+  PULL_MODES,
   RUNNERS,
   type Settings,
   WAIT_CONDITIONS,
@@ -173,4 +174,15 @@ export function setEventTypes(settings: Settings, value: string): void {
       required(CHOSEN_TYPES.parse(type), `Unknown type of event '${type}': ${CHOSEN_TYPES.values.join(", ")}`),
     );
   }
+}
+
+/** `--network=`. */
+export function setNetwork(settings: Settings, value: string): void {
+  const isKnown = /^(host|none|veth|(bridge|zone|interface|macvlan|ipvlan):[^\s:/]+)$/.test(value);
+  settings.run.network = required(isKnown ? value : undefined, `Failed to parse --network= value: ${value}`);
+}
+
+/** `--pull=`. */
+export function setPull(settings: Settings, value: string): void {
+  settings.run.pull = required(choice(PULL_MODES, value), `Failed to parse --pull= value: ${value}`);
 }

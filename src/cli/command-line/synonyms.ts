@@ -31,7 +31,6 @@ export const SYNONYMS: Readonly<Record<string, string>> = {
   push: "machinectl copy-to",
   rm: "machinectl remove",
   rmi: "machinectl remove",
-  run: "machinectl start",
   shutdown: "machinectl poweroff",
   ssh: "machinectl shell",
   thaw: "machinectl resume",

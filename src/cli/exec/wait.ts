@@ -2,7 +2,7 @@
 // signals of the manager, the end of booting is waited for by the machine's own systemctl; addresses and ports have to be
 // looked at again and again.
 import { connect } from "node:net";
-import { formatAddress } from "../../base/ip-address.ts";
+import { formatAddress, isGlobalAddress } from "../../base/ip-address.ts";
 import { selfCommand } from "../../kernel/process/spawn.ts";
 import { type MachineFacts, machineFacts } from "../machine/details.ts";
 import { Failure, meansNoMachine } from "../session/failure.ts";
@@ -122,7 +122,7 @@ class Wait {
     try {
       const { addresses } = await this.#session.manager("GetMachineAddresses", { name: this.#name });
       const texts = addresses.map(([, bytes]) => formatAddress(bytes));
-      return texts.filter((text) => !/^(127\.|169\.254\.|fe[89ab]|::1$)/i.test(text));
+      return texts.filter(isGlobalAddress);
     } catch {
       return []; // none yet, or no network of its own
     }
@@ -150,12 +150,12 @@ function greetsAsSsh(host: string, stop: AbortSignal): Promise<boolean> {
   });
 }
 
-/** The verb `wait`: all machines, or with --any the first one. */
-export async function wait(session: Session, names: readonly string[]): Promise<number> {
-  const { waitFor, any, timeoutMs, transport } = session.settings;
-  if (waitFor === "booted" && transport.kind === "remote") {
-    throw new Failure("Only on this host can be seen whether a machine has booted: use --for=running, address or ssh");
-  }
+/** Waits for all machines, or with `any` for the first one; returns the exit status of `wait`. */
+export async function waitForMachines(
+  session: Session,
+  names: readonly string[],
+  { waitFor, any, timeoutMs }: Pick<Settings, "waitFor" | "any" | "timeoutMs">,
+): Promise<number> {
   const stop = new AbortController();
   const limits = [...names].map((name) => new Wait(session, name, stop.signal).for(waitFor));
   const timeout = timeoutMs > 0 ? [later(timeoutMs, stop.signal).then(() => TIMED_OUT)] : [];
@@ -165,4 +165,13 @@ export async function wait(session: Session, names: readonly string[]): Promise<
   } finally {
     stop.abort();
   }
+}
+
+/** The verb `wait`: all machines, or with --any the first one. */
+export async function wait(session: Session, names: readonly string[]): Promise<number> {
+  const { waitFor, transport } = session.settings;
+  if (waitFor === "booted" && transport.kind === "remote") {
+    throw new Failure("Only on this host can be seen whether a machine has booted: use --for=running, address or ssh");
+  }
+  return waitForMachines(session, names, session.settings);
 }

@@ -23,6 +23,18 @@ export async function hasImage(session: Session, name: string): Promise<boolean>
   }
 }
 
+/** Returns whether an image of that name exists, whether or not it could be a machine's. */
+export async function hasImageOfAnyName(session: Session, name: string): Promise<boolean> {
+  try {
+    await attempt(`Failed to check whether image ${name} exists`, () => session.manager("GetImage", { name }));
+    return true;
+  } catch (error) {
+    const cause = error instanceof Failure ? error.cause : error;
+    if (isBusFailure(cause, NO_SUCH_IMAGE)) return false;
+    throw error;
+  }
+}
+
 /** There is no image of a name. */
 export class NoSuchImage extends Failure {
   constructor(name: string) {

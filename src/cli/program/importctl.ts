@@ -4,7 +4,7 @@ import { type ClientProgram, LIST_OPTIONS, type VerbRow } from "../command-line/
 import type { Ports } from "../session/ports.ts";
 import { processPorts } from "../session/process-ports.ts";
 import { runClient } from "./client-program.ts";
-import { COMPLETE_VERB } from "./complete-verb.ts";
+import { COMPLETE_VERB } from "./hidden-verbs.ts";
 import { IMPORTCTL_OPTIONS } from "./importctl-options.ts";
 import { TRANSFER_VERBS } from "./transfer-verbs.ts";
 

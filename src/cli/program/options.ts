@@ -19,8 +19,10 @@ import {
   setLines,
   setMachineClass,
   setMaxAddresses,
+  setNetwork,
   setOutput,
   setParallel,
+  setPull,
   setRunner,
   setSignal,
   setStdin,
@@ -33,6 +35,7 @@ import {
   JSON_CHOICES,
   JSON_VERSIONS,
   OUTPUT_MODES,
+  PULL_MODES,
   RUNNERS,
   type Settings,
   WAIT_CONDITIONS,
@@ -132,7 +135,7 @@ export const OPTIONS: OptionTable<Settings, OptionContext> = {
   V: flag("Short for --runner=vmspawn", { runner: "vmspawn" }),
   verify: hidden(listed("MODE", VERIFY_MODES.values, "", setVerify)),
   format: hidden(listed("FORMAT", COMPRESSIONS, "", setFormat)),
-  tty: added(short("t", flag("With exec: give the command a terminal", { tty: true }))),
+  tty: added(short("t", flag("With exec and run: give the command a terminal", { tty: true }))),
   stdin: added(listed("BOOL", ["yes", "no"], "With exec: whether the command reads standard input", setStdin)),
   chdir: added(
     valued("DIR", "With exec: the directory in which the command runs", (settings, directory) => {
@@ -221,6 +224,42 @@ export const OPTIONS: OptionTable<Settings, OptionContext> = {
       settings.registration.sshPrivateKey = file;
     }),
   ),
+  name: added(
+    valued("NAME", "With run: the name of the machine; one is made unless given", (settings, name) => {
+      settings.run.name = name;
+    }),
+  ),
+  rm: added({
+    type: "boolean",
+    description: "With run: run a clone of the image, which is removed when the machine ends",
+    apply: (settings) => {
+      settings.run.remove = true;
+    },
+  }),
+  network: added(
+    listed(
+      "KIND",
+      ["host", "none", "veth"],
+      "With run: host, none, veth, or bridge:, zone:, macvlan:, … NAME",
+      setNetwork,
+    ),
+  ),
+  bind: added(
+    valued("SOURCE[:TARGET]", "With run: show a file or directory of this host in the machine", (settings, bind) => {
+      settings.run.options.push(`--bind=${bind}`);
+    }),
+  ),
+  port: added(
+    valued("[PROTO:]HOST[:PORT]", "With run: forward a port of this host to the machine", (settings, port) => {
+      settings.run.options.push(`--port=${port}`);
+    }),
+  ),
+  "nspawn-option": added(
+    valued("OPTION", "With run: a further option of systemd-nspawn", (settings, option) => {
+      settings.run.options.push(option);
+    }),
+  ),
+  pull: added(listed("WHEN", PULL_MODES, "With run: pull the image when it is missing, always, or never", setPull)),
   for: added(listed("CONDITION", WAIT_CONDITIONS, "With wait: what to wait for; booted unless given", setWaitFor)),
   follow: added(
     short(

@@ -3,7 +3,7 @@
 // Adding a verb: a row here, and a function in a file of its own that the row imports when it runs.
 
 import { LIST_OPTIONS, type VerbRow } from "../command-line/verb-row.ts";
-import { COMPLETE_VERB } from "./complete-verb.ts";
+import { COMPLETE_VERB, DOCTOR_POOL_VERB, RUN_MACHINE_VERB, RUN_REMOVE_VERB } from "./hidden-verbs.ts";
 import { MACHINECTL_TRANSFER_VERBS } from "./transfer-verbs.ts";
 
 const NAMES = {
@@ -247,6 +247,45 @@ export const VERBS: readonly VerbRow[] = [
     run: async (session, names) => (await import("../exec/wait.ts")).wait(session, names),
   },
   {
+    meta: { name: "run", description: "Run an image, which is pulled where it is missing" },
+    group: "Machine",
+    args: {
+      image: {
+        type: "positional",
+        required: true,
+        description: "An image, the URL of one, or one of a registry: [oci:]REF",
+        complete: "image",
+      },
+      command: {
+        type: "positional",
+        required: false,
+        repeated: true,
+        description: "A program with its arguments; the machine ends with it",
+        complete: "command",
+      },
+    },
+    wordsUntilRest: 2,
+    options: [
+      ...["name", "rm", "tty", "network", "bind", "port", "nspawn-option", "pull", "setenv"],
+      ...["uid", "chdir", "stdin", "timeout", "verify", "quiet"],
+    ],
+    run: async (session, words) => (await import("../run/run.ts")).run(session, words),
+  },
+  {
+    meta: { name: "doctor", description: "Say what is wrong with this host or a machine, and what mends it" },
+    group: "Machine",
+    args: {
+      name: {
+        type: "positional",
+        required: false,
+        description: "A machine; none means this host",
+        complete: "machine",
+      },
+    },
+    options: ["json", "quiet"],
+    run: async (session, words) => (await import("../doctor/doctor.ts")).doctor(session, words),
+  },
+  {
     meta: { name: "register", description: "Register a process as a machine, or run a command as one" },
     group: "Machine",
     args: {
@@ -443,6 +482,9 @@ export const VERBS: readonly VerbRow[] = [
   },
   ...MACHINECTL_TRANSFER_VERBS,
   COMPLETE_VERB,
+  DOCTOR_POOL_VERB,
+  RUN_MACHINE_VERB,
+  RUN_REMOVE_VERB,
   {
     meta: { name: "help", description: "Print this overview, or the usage of one command", hidden: true },
     group: "Machine",

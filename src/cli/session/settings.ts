@@ -35,6 +35,7 @@ type OutputMode = (typeof OUTPUT_MODES)[number];
 
 export const RUNNERS = ["nspawn", "vmspawn"] as const;
 export const WAIT_CONDITIONS = ["running", "booted", "address", "ssh", "ended"] as const;
+export const PULL_MODES = ["missing", "always", "never"] as const;
 export const JSON_CHOICES = ["pretty", "short", "off"] as const;
 /** 1 is the original's; 2 has several values as an array, and an empty list as one. */
 export const JSON_VERSIONS = ["1", "2"] as const;
@@ -112,6 +113,18 @@ export interface Settings {
     sshAddress: string;
     sshPrivateKey: string;
   };
+  /** What `run` says about the machine. */
+  run: {
+    /** "": a name is made. */
+    name: string;
+    /** `--rm`: nothing is left of it at its end. */
+    remove: boolean;
+    /** Null for what fits the image. */
+    network: string | null;
+    /** Options of systemd-nspawn: those of --bind=, --port= and --nspawn-option=. */
+    options: string[];
+    pull: (typeof PULL_MODES)[number];
+  };
   /** `--for=`: what `wait` waits for. */
   waitFor: (typeof WAIT_CONDITIONS)[number];
   /** `--any`: the first machine is enough. */
@@ -183,6 +196,7 @@ export function defaultSettings(): Settings {
       sshAddress: "",
       sshPrivateKey: "",
     },
+    run: { name: "", remove: false, network: null, options: [], pull: "missing" },
     waitFor: "booted",
     any: false,
     verbose: false,

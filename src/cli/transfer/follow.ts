@@ -26,12 +26,22 @@ export type StartCall = ManagerCall<
   Exclude<ManagerCall["member"], "ListTransfers" | "ListTransfersEx" | "CancelTransfer" | "ListImages">
 >;
 
+/** What Ctrl-C ends: the following only, or the transfer as well. */
+export type OnInterrupt = "leave" | "cancel";
+
 /** Starts a transfer by the first of the calls that the daemon knows, and follows it; returns the exit status. */
-export async function follow(session: Session, calls: readonly StartCall[]): Promise<number> {
+export async function follow(
+  session: Session,
+  calls: readonly StartCall[],
+  onInterrupt: OnInterrupt = "leave",
+): Promise<number> {
   await startPolkitAgent(session);
   return attempt("Failed to transfer image", () =>
     withTransferDaemon(session, async (bus) => {
-      const following = new Following(session);
+      const cancel = async (id: number) => {
+        await callFirstKnown(session, bus, [{ member: "CancelTransfer", args: { transfer_id: id } }]);
+      };
+      const following = new Following(session, onInterrupt === "cancel" ? cancel : null);
       const ends = await listen(bus, (heard) => following.hear(heard));
       const gone = watchDaemon(bus);
       try {
@@ -84,13 +94,16 @@ function watchDaemon(bus: Bus): { promise: Promise<never>; stop(): void } {
 
 class Following {
   readonly #session: Session;
+  /** Null: an interrupt leaves the transfer alone. */
+  readonly #cancel: ((id: number) => Promise<void>) | null;
   readonly #bar: ProgressBar;
   readonly #early: Heard[] = [];
   readonly #end = Promise.withResolvers<number>();
   #path: string | null = null;
 
-  constructor(session: Session) {
+  constructor(session: Session, cancel: ((id: number) => Promise<void>) | null) {
     this.#session = session;
+    this.#cancel = cancel;
     this.#bar = new ProgressBar(session);
   }
 
@@ -103,18 +116,25 @@ class Following {
   /** Prints log and progress until the transfer ends or the user interrupts the client. */
   async run(id: number, path: string, gone: Promise<never>): Promise<number> {
     const { settings, report } = this.#session;
-    if (!settings.quiet) {
+    if (!settings.quiet && this.#cancel === null) {
       this.#bar.above(() => report.info(`Enqueued transfer job ${id}. Press C-c to continue download in background.`));
     }
     this.#path = path;
     for (const heard of this.#early.splice(0)) this.hear(heard);
     const interrupted = this.#session.ports.interrupted();
     try {
-      return await Promise.race([this.#end.promise, gone, interrupted.promise.then(() => this.#leave(id))]);
+      return await Promise.race([this.#end.promise, gone, interrupted.promise.then(() => this.#interrupt(id))]);
     } finally {
       interrupted.stop();
       this.#bar.clear();
     }
+  }
+
+  /** A transfer that is cancelled is waited for, as long as nobody is impatient. */
+  async #interrupt(id: number): Promise<number> {
+    if (this.#cancel === null) return this.#leave(id);
+    await this.#cancel(id);
+    return this.#end.promise;
   }
 
   #leave(id: number): number {

@@ -6,7 +6,7 @@ import { TRANSFER_FLAGS } from "../../base/vocabulary/transfer.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { attempt, Failure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
-import { follow, type StartCall } from "./follow.ts";
+import { follow, type OnInterrupt, type StartCall } from "./follow.ts";
 import { exportName, formatOf, given, importName, type Payload, pullName } from "./names.ts";
 
 /** The class that was asked for; a Failure that lists them where none was. */
@@ -30,11 +30,12 @@ function olderCalls(imageClass: ImageClass, isPossible: boolean, call: StartCall
 
 const MEMBERS = { tar: "Tar", raw: "Raw", fs: "FileSystem" } as const;
 
-/** The verbs `pull-tar`, `pull-raw` and `pull-oci`. */
+/** The verbs `pull-tar`, `pull-raw` and `pull-oci`, and the pull of `run`. */
 export async function pull(
   session: Session,
   payload: "tar" | "raw" | "oci",
   words: readonly string[],
+  onInterrupt: OnInterrupt = "leave",
 ): Promise<number> {
   const { settings } = session;
   const imageClass = classOf(session);
@@ -42,20 +43,21 @@ export async function pull(
   const local = pullName(remote, word, payload);
   if (payload === "oci") {
     const args = { ref: remote, local_name: local, class: imageClass, flags: flagsOf(session, false) };
-    return follow(session, [{ member: "PullOci", args }]);
+    return follow(session, [{ member: "PullOci", args }], onInterrupt);
   }
   const member = `Pull${MEMBERS[payload]}` as const;
   const args = { url: remote, local_name: local };
   const verify = settings.verify ?? "signature";
   // Machines are often made again of the same download; the others hardly ever.
   const flags = flagsOf(session, settings.keepDownload ?? imageClass === "machine");
-  return follow(session, [
+  const calls: StartCall[] = [
     { member: `${member}Ex`, args: { ...args, class: imageClass, verify_mode: verify, flags } },
     ...olderCalls(imageClass, !settings.readOnly, {
       member,
       args: { ...args, verify_mode: verify, force: settings.force },
     }),
-  ]);
+  ];
+  return follow(session, calls, onInterrupt);
 }
 
 /** The verbs `import-tar`, `import-raw` and `import-fs`. */

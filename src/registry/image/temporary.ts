@@ -2,6 +2,7 @@
 // it. The lock ends with the process that has it, however that ends, and whatever is found unlocked is removed.
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
+import { OPERATION_TEMPORARY_PREFIX as PREFIX } from "../../base/vocabulary/temporary.ts";
 import { type Fd, openPath } from "../../kernel/file/fd.ts";
 import { FileLock, isLockFree, lockWhole } from "../../kernel/file/lock.ts";
 import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
@@ -11,8 +12,6 @@ import { removeTree } from "../../kernel/tree/remove.ts";
 import { openDirectory, openForReading, type RawName, RawStatus, readEntries, textOf } from "../../kernel/tree/tree.ts";
 import type { ImageLayout } from "./layout.ts";
 
-/** `.#` keeps it out of every list, and lets tmpfiles.d(5) remove it at boot. */
-const PREFIX = ".#machined-";
 const TRIES = 64;
 
 const status = new RawStatus();

@@ -1,5 +1,6 @@
 // What workers left that had no time to clean up, and downloads that nobody went on with.
 import { rmSync } from "node:fs";
+import { TRANSFER_TEMPORARY } from "../../base/vocabulary/temporary.ts";
 import { listDirectory } from "../../kernel/file/directory-entry.ts";
 import { type Fd, openPath, statAt } from "../../kernel/file/fd.ts";
 import { lockWhole } from "../../kernel/file/lock.ts";
@@ -7,7 +8,6 @@ import { SyscallError } from "../../kernel/syscall/sys.ts";
 import { removeTree } from "../../kernel/tree/remove.ts";
 import { openForReading } from "../../kernel/tree/tree.ts";
 
-const LABEL = /^\.#(tar|raw|settings|roothash|roothash\.p7s|verity|oci|fs|export)[0-9a-f]{16}$/;
 /** A download on its way, and what is noted beside it. */
 const PARTIAL = /^\.#pull-([0-9a-f]{16})\.(part|state|state\.new)$/;
 const PARTIAL_DAYS = 7;
@@ -19,7 +19,7 @@ export function sweepOrphans(root: Fd): string[] {
   const names = listDirectory(listing).map(({ name }) => name);
   const downloads = new Set(names.flatMap((name) => PARTIAL.exec(name)?.[1] ?? []));
   return [
-    ...names.filter((name) => LABEL.test(name) && sweep(root, name)),
+    ...names.filter((name) => TRANSFER_TEMPORARY.test(name) && sweep(root, name)),
     ...[...downloads].filter((id) => sweepDownload(root, id, names)).map((id) => `.#pull-${id}.part`),
   ];
 }

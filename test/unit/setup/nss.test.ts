@@ -49,6 +49,17 @@ test("what was changed is restored to the byte, also after installing twice", ()
   rmSync(host.root, { recursive: true });
 });
 
+test("what was taken out by hand since is put back by installing again", () => {
+  const host = tree({ "/etc/nsswitch.conf": DEBIAN });
+  installNss(host, () => {});
+  writeFileSync(host.locate("/etc/nsswitch.conf"), `${DEBIAN}netgroup: nis\n`);
+  installNss(host, () => {});
+  expect(read(host, "/etc/nsswitch.conf")).toBe(`${addWord(DEBIAN)}netgroup: nis\n`);
+  uninstallNss(host, () => {});
+  expect(read(host, "/etc/nsswitch.conf")).toBe(`${DEBIAN}netgroup: nis\n`);
+  rmSync(host.root, { recursive: true });
+});
+
 test("an edit that was made in between stays; only our word goes", () => {
   const host = tree({ "/etc/nsswitch.conf": DEBIAN });
   installNss(host, () => {});

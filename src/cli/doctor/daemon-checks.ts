@@ -1,0 +1,237 @@
+// The checks of the bus, of the two daemons and of the sockets beside them.
+import { PROGRAM_VERSION } from "../../base/vocabulary/version.ts";
+import { type Check, checksOf, type Finding, ok, quoted } from "./finding.ts";
+import {
+  type CallerFacts,
+  type DaemonFacts,
+  type HostFacts,
+  UNITS,
+  type UnitFacts,
+  type UnitKey,
+} from "./host-facts.ts";
+
+const define = checksOf<HostFacts>();
+
+const OLD_PROGRAM = "calls and options that only machined has fail";
+
+function restart(unit: string): string {
+  return `systemctl reset-failed ${unit} && systemctl restart ${unit}`;
+}
+
+/** What stands in the way of a start; null for nothing. */
+function unitFinding(unit: string, { load, active }: UnitFacts): Finding | null {
+  if (load === "masked") {
+    return {
+      level: "problem",
+      what: `${unit} is masked`,
+      why: "nobody can start it",
+      mend: `systemctl unmask ${unit}`,
+    };
+  }
+  if (active === "failed") {
+    const why = `'journalctl --unit=${unit}' says what happened`;
+    return { level: "problem", what: `${unit} has failed`, why, mend: restart(unit) };
+  }
+  return null;
+}
+
+/** What is wrong with the daemon that runs; null for nothing. */
+function ownerFinding(unit: string, caller: CallerFacts, daemon: DaemonFacts): Finding | null {
+  const { owner, mainPid } = daemon;
+  if (owner === null) return null;
+  if (owner.pid !== mainPid) {
+    const what = `process ${owner.pid} (${owner.path}) answers in place of ${unit}`;
+    const why = "a second daemon keeps the host's own from starting, and ends with whoever started it";
+    return { level: "problem", what, why, mend: `kill ${owner.pid} && systemctl restart ${unit}` };
+  }
+  if (owner.program !== "ours" && caller.isInstalled) {
+    const what = `${owner.path} answers, not the installed machined`;
+    return { level: "problem", what, why: OLD_PROGRAM, mend: `${caller.machined} install --now` };
+  }
+  if (!daemon.answers) {
+    const why = "whoever calls it waits in vain";
+    const mend = `systemctl kill --signal=SIGKILL ${unit} && ${restart(unit)}`;
+    return { level: "problem", what: `process ${owner.pid} does not answer`, why, mend };
+  }
+  if (owner.isReplaced) {
+    const what = `process ${owner.pid} runs an executable that was replaced`;
+    return { level: "warning", what, why: "it is not the version that is installed", mend: restart(unit) };
+  }
+  return null;
+}
+
+function hardenedFinding(unit: string): Finding {
+  const directory = `/etc/systemd/system/${unit}.d`;
+  const text = "[Service]\\nMemoryDenyWriteExecute=no\\n";
+  return {
+    level: "problem",
+    what: `${unit} has MemoryDenyWriteExecute=yes`,
+    why: "machined makes code at run time and ends at once where that is forbidden",
+    mend:
+      `mkdir -p ${directory} && printf '${text}' > ${directory}/zz-machined.conf && systemctl daemon-reload && ` +
+      restart(unit),
+  };
+}
+
+/** The check of one daemon. */
+function daemonFinding(key: UnitKey, caller: CallerFacts, daemon: DaemonFacts, units: HostFacts["units"]): Finding {
+  const unit = UNITS[key];
+  const { starts } = daemon;
+  if (starts?.program === "ours" && daemon.forbidsExecutableMemory) return hardenedFinding(unit);
+  const found = ownerFinding(unit, caller, daemon) ?? unitFinding(unit, units[key]);
+  if (found !== null) return found;
+  if (starts !== null && starts.program !== "ours" && caller.isInstalled) {
+    const what = `${unit} starts ${starts.path}, not the installed machined`;
+    return { level: "problem", what, why: OLD_PROGRAM, mend: `${caller.machined} install --now` };
+  }
+  if (daemon.owner !== null) {
+    const { program, path, pid } = daemon.owner;
+    const who =
+      program === "ours" ? PROGRAM_VERSION : program === "stock" ? "the distribution's" : "an unknown program";
+    return ok(`${who} answers (process ${pid}, ${path})`);
+  }
+  if (daemon.isActivatable) return ok("does not run now, and is started when it is called");
+  const why = "no file of the bus says how it is started";
+  const mend = `${caller.machined} install --now`;
+  return { level: "problem", what: "does not run, and nothing starts it", why, mend };
+}
+
+function socketFinding(unit: string, { load, active }: UnitFacts, loss: string): Finding {
+  if (load === "masked" || active !== "active") {
+    const unmask = load === "masked" ? `systemctl unmask ${unit} && ` : "";
+    const state = load === "masked" ? "masked" : active;
+    return {
+      level: "warning",
+      what: `${unit} is ${state}`,
+      why: loss,
+      mend: `${unmask}systemctl enable --now ${unit}`,
+    };
+  }
+  return ok(`${unit} listens`);
+}
+
+export const DAEMON_CHECKS: readonly Check<HostFacts>[] = [
+  define({
+    id: "bus",
+    title: "message bus",
+    needs: ["bus", "privateSocket"],
+    check: ({ bus, privateSocket }) => {
+      if (bus.failure === null) return ok("answers");
+      if (privateSocket.answers && !bus.isExpected)
+        return ok("there is none; systemd-machined answers on its private socket");
+      if (!bus.isExpected) {
+        const what = "there is none, and no systemd-machined on its private socket";
+        return { level: "problem", what, why: "no machine can be registered or found: start systemd-machined" };
+      }
+      const why = `${bus.failure}; without it nothing here can be asked`;
+      const mend = bus.isSilent ? "systemctl restart dbus.service" : "systemctl start dbus.socket";
+      return { level: "problem", what: "does not answer", why, mend };
+    },
+  }),
+  define({
+    id: "machined",
+    title: "systemd-machined",
+    needs: ["caller", "machined", "units"],
+    check: ({ caller, machined, units }) => daemonFinding("machined", caller, machined, units),
+  }),
+  define({
+    id: "importd",
+    title: "systemd-importd",
+    needs: ["caller", "importd", "units"],
+    check: ({ caller, importd, units }) => daemonFinding("importd", caller, importd, units),
+  }),
+  define({
+    id: "import-socket",
+    title: "transfers over Varlink",
+    needs: ["units"],
+    check: ({ units: { importSocket } }) => {
+      if (importSocket.load === "not-found") return ok("this host's systemd-importd has no socket");
+      return socketFinding(
+        UNITS.importSocket,
+        importSocket,
+        "systemd-sysupdate and other Varlink callers find no importd",
+      );
+    },
+  }),
+  define({
+    id: "exec-socket",
+    title: "exec for users",
+    needs: ["caller", "units"],
+    check: ({ caller, units: { execSocket } }) => {
+      if (!caller.isInstalled) return ok("machined is not installed here: only root runs commands in machines");
+      if (execSocket.load === "not-found") {
+        const why = "only root can run commands in machines";
+        return {
+          level: "warning",
+          what: `there is no ${UNITS.execSocket}`,
+          why,
+          mend: `${caller.machined} install --now`,
+        };
+      }
+      return socketFinding(UNITS.execSocket, execSocket, "only root can run commands in machines");
+    },
+  }),
+  define({
+    id: "sockets",
+    title: "runtime directory",
+    needs: ["sockets"],
+    check: ({ sockets }) => {
+      const wrong = sockets.filter(({ uid, mode, wanted }) => uid !== 0 || mode !== wanted);
+      const [first] = wrong;
+      if (first === undefined) return ok("owner and modes are right");
+      const mends = wrong.map(({ path, uid, wanted }) => {
+        return `${uid === 0 ? "" : `chown root:root ${quoted(path)} && `}chmod ${wanted.toString(8)} ${quoted(path)}`;
+      });
+      return {
+        level: "problem",
+        what: `${first.path} has mode ${first.mode.toString(8)} and owner ${first.uid}, not ${first.wanted.toString(8)} and 0`,
+        why: "programs of users, and name lookups of every program, do not reach the daemon",
+        mend: mends.join(" && "),
+      };
+    },
+  }),
+  define({
+    id: "path",
+    title: "machinectl in PATH",
+    needs: ["caller", "path"],
+    check: ({ caller, path: { found, cronLines } }) => {
+      const [first] = found;
+      const ours = found.find(({ isOurs }) => isOurs)?.path ?? "/usr/local/bin/machinectl";
+      const directory = ours.slice(0, ours.lastIndexOf("/"));
+      if (!caller.isInstalled) return ok(first === undefined ? "there is none" : first.path);
+      if (first?.isOurs !== true) {
+        const what = `${first?.path ?? "nothing"} is found before ${ours}`;
+        const why = "verbs and options of machined are unknown to that program";
+        return { level: "warning", what, why, mend: `export PATH=${quoted(directory)}:"$PATH"` };
+      }
+      const [line] = cronLines;
+      if (line === undefined) return ok(first.path);
+      const mend = `{ echo 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'; crontab -l; } | crontab -`;
+      const why = "cron looks into /usr/bin and /bin only, where the distribution's programs are";
+      return { level: "warning", what: `a line of the crontab calls another program: ${line}`, why, mend };
+    },
+  }),
+  define({
+    id: "polkit",
+    title: "polkit",
+    needs: ["caller", "units", "polkit"],
+    check: ({ caller, units: { polkit: unit }, polkit: { missing } }) => {
+      const why = "users who are not root are refused everything that needs permission";
+      if (unit.load === "not-found") {
+        return {
+          level: "warning",
+          what: "is not installed",
+          why,
+          mend: "apt-get install -y polkitd || dnf install -y polkit",
+        };
+      }
+      const found = unitFinding(UNITS.polkit, unit);
+      if (found !== null) return { ...found, why };
+      const [first] = missing;
+      if (first === undefined) return ok("knows all actions");
+      if (!caller.isInstalled) return ok(`knows no '${first}', which the distribution's daemons do not ask for`);
+      const what = `knows no '${first}'${missing.length > 1 ? ` and ${missing.length - 1} more` : ""}`;
+      return { level: "problem", what, why, mend: `${caller.machined} install` };
+    },
+  }),
+];

@@ -1,0 +1,217 @@
+// What small files of the host and the kernel say: /etc, /usr, /proc and /run. The pool has a file of its own, because its file
+// system may not answer.
+import { existsSync, readdirSync, readFileSync, realpathSync, type Stats, statSync } from "node:fs";
+import { release } from "node:os";
+import { basename, join } from "node:path";
+import { IMPORT1_ACTIONS, MACHINE1_ACTIONS } from "../../api/polkit-actions.ts";
+import {
+  INSTALLED_PROGRAM,
+  LIBRARY_DIRECTORIES,
+  NSS_LIBRARY,
+  NSS_WORD,
+  NSSWITCH,
+} from "../../base/vocabulary/installation.ts";
+import { openInRoot, openPath } from "../../kernel/file/fd.ts";
+import { cgroupRoot } from "../../kernel/process/cgroup-mount.ts";
+import { PidRef } from "../../kernel/process/pidref.ts";
+import { SyscallError } from "../../kernel/syscall/sys.ts";
+import type { Session } from "../session/session.ts";
+import { managerDirectory } from "../session/target.ts";
+import { quoted } from "./finding.ts";
+import type {
+  CallerFacts,
+  CgroupFacts,
+  ClockFacts,
+  FileFacts,
+  KernelFacts,
+  NamespaceFacts,
+  NssFacts,
+  PathFacts,
+  PolkitFacts,
+} from "./host-facts.ts";
+import { runProgram } from "./learn.ts";
+
+function read(path: string): string {
+  return readFileSync(path, "utf8");
+}
+
+function realPath(path: string): string | null {
+  try {
+    return realpathSync(path);
+  } catch {
+    return null;
+  }
+}
+
+export function gatherCaller(session: Session): CallerFacts {
+  const isInstalled = session.ports.isThere(INSTALLED_PROGRAM);
+  const own = realpathSync(process.execPath);
+  const found = Bun.which("machined");
+  const isInPath = found !== null && realPath(found) === (isInstalled ? INSTALLED_PROGRAM : own);
+  return {
+    isRoot: session.ports.euid === 0,
+    machined: isInPath ? "machined" : quoted(isInstalled ? INSTALLED_PROGRAM : own),
+    isInstalled,
+  };
+}
+
+const CLIENT = /(^|[\s;&|(])(machinectl|importctl)\s/;
+
+/** Lines of a crontab that call a client by its name alone, as long as no PATH is set. */
+export function cronLinesWithoutPath(crontab: string): string[] {
+  const lines = crontab.split("\n").map((line) => line.trim());
+  const path = lines.findIndex((line) => /^PATH\s*=/.test(line));
+  return lines.slice(0, path < 0 ? lines.length : path).filter((line) => !line.startsWith("#") && CLIENT.test(line));
+}
+
+export async function gatherPath(session: Session): Promise<PathFacts> {
+  const directories = [...new Set((session.ports.env["PATH"] ?? "").split(":"))].filter((path) => path !== "");
+  const found = directories.map((directory) => join(directory, "machinectl")).filter((path) => existsSync(path));
+  const crontab = Bun.which("crontab") === null ? null : await runProgram(["crontab", "-l"]);
+  return {
+    found: found.map((path) => ({ path, isOurs: basename(realPath(path) ?? "") === "machined" })),
+    cronLines: crontab === null || crontab.code !== 0 ? [] : cronLinesWithoutPath(crontab.output),
+  };
+}
+
+const CONTROLLERS = ["cpu", "memory", "io", "pids"];
+/** What version 1 calls them. */
+const OLD_NAMES: Readonly<Record<string, string>> = { io: "blkio" };
+
+export function gatherCgroup(): CgroupFacts {
+  const { mount, unified } = cgroupRoot();
+  const names = unified
+    ? read(join(mount, "cgroup.controllers")).trim().split(" ")
+    : read("/proc/self/cgroup")
+        .split("\n")
+        .flatMap((line) => (line.split(":")[1] ?? "").split(","));
+  const isThere = (name: string) => names.includes(unified ? name : (OLD_NAMES[name] ?? name));
+  return { version: unified ? 2 : 1, missing: CONTROLLERS.filter((name) => !isThere(name)) };
+}
+
+function works(act: () => void): boolean {
+  try {
+    act();
+    return true;
+  } catch (error) {
+    if (error instanceof SyscallError) return false;
+    throw error;
+  }
+}
+
+/** Whether a release of the kernel is at least that one. */
+export function isAtLeast(version: string, [major, minor]: readonly [number, number]): boolean {
+  const [ownMajor = 0, ownMinor = 0] = version.split(/[.-]/).map(Number);
+  return ownMajor > major || (ownMajor === major && ownMinor >= minor);
+}
+
+const IDMAPPED_MOUNTS_SINCE = [5, 12] as const;
+
+export function gatherKernel(): KernelFacts {
+  const hasPidfds = (() => {
+    using self = PidRef.of(process.pid);
+    return self.pidfd !== null;
+  })();
+  const hasOpenat2 = works(() => {
+    using root = openPath("/", "path");
+    openInRoot(root, "/proc", "path").close();
+  });
+  const missing = [...(hasPidfds ? [] : ["pidfds (Linux 5.3)"]), ...(hasOpenat2 ? [] : ["openat2 (Linux 5.6)"])];
+  const lesser = [
+    ...(isAtLeast(release(), IDMAPPED_MOUNTS_SINCE) ? [] : ["idmapped mounts (Linux 5.12)"]),
+    ...(read("/proc/filesystems").includes("\tbtrfs\n") ? [] : ["btrfs"]),
+  ];
+  return { release: release(), missing, lesser };
+}
+
+const DATABASES = ["hosts", "passwd", "group"];
+
+/** The databases that are configured without the module of that name. */
+export function databasesWithout(nsswitch: string, module: string): string[] {
+  return DATABASES.filter((database) => {
+    const line = new RegExp(`^${database}:([^#]*)`, "m").exec(nsswitch)?.[1];
+    return line === undefined || !line.split(/\s+/).includes(module);
+  });
+}
+
+export function gatherNss(): NssFacts {
+  const module = LIBRARY_DIRECTORIES.map((directory) => join(directory, NSS_LIBRARY)).find((path) => existsSync(path));
+  return { without: databasesWithout(read(NSSWITCH), NSS_WORD), module: module ?? null };
+}
+
+/** The modes of the runtime directory, and of the sockets in it that everybody may use. */
+const OPEN_FILES: Readonly<Record<string, number>> = {
+  ".": 0o755,
+  "io.systemd.Machine": 0o666,
+  "io.machined.Exec": 0o666,
+  names: 0o666,
+};
+
+/** Null for what is not there, or in a directory that is closed, which is a finding of its own. */
+function statusOf(path: string): Stats | null {
+  try {
+    return statSync(path);
+  } catch {
+    return null;
+  }
+}
+
+export function gatherSockets(session: Session): FileFacts[] {
+  const directory = managerDirectory("system", session.ports.env) ?? "";
+  return Object.entries(OPEN_FILES).flatMap(([name, wanted]) => {
+    const path = join(directory, name);
+    const status = statusOf(path);
+    return status === null ? [] : [{ path, uid: status.uid, mode: status.mode & 0o7777, wanted }];
+  });
+}
+
+const POLICY_DIRECTORIES = ["/etc", "/run", "/usr/local/share", "/usr/share"].map((top) =>
+  join(top, "polkit-1/actions"),
+);
+
+export function gatherPolkit(): PolkitFacts {
+  const declared = new Set<string>();
+  for (const directory of POLICY_DIRECTORIES.filter((path) => existsSync(path))) {
+    for (const name of readdirSync(directory)) {
+      if (!/machine|import/.test(name) || !name.endsWith(".policy")) continue;
+      for (const [, id = ""] of read(join(directory, name)).matchAll(/<action id="([^"]+)"/g)) declared.add(id);
+    }
+  }
+  const wanted = Object.keys({ ...MACHINE1_ACTIONS, ...IMPORT1_ACTIONS });
+  return { missing: wanted.filter((id) => !declared.has(id)) };
+}
+
+export function gatherNamespaces(): NamespaceFacts {
+  const most = Number(read("/proc/sys/user/max_user_namespaces"));
+  // fork_init() and user_namespaces_init() of the kernel: half of the threads that fit into memory.
+  return { most, usual: Math.floor(Number(read("/proc/sys/kernel/threads-max")) / 2) };
+}
+
+export function gatherClock(): ClockFacts {
+  return { nowMs: Date.now(), builtMs: statSync(process.execPath).mtimeMs };
+}
+
+const DENIED = 'apparmor="DENIED"|avc: +denied';
+const OURS = /machined|importd|machinectl|importctl/;
+
+/** Refusals of AppArmor and SELinux about our programs since the last boot. */
+export async function gatherDenials(session: Session): Promise<string[]> {
+  if (session.ports.euid !== 0) throw new Error("only root sees the messages of the kernel");
+  if (Bun.which("journalctl") === null) throw new Error("there is no journalctl");
+  const query = [
+    "-b",
+    "-q",
+    "--no-pager",
+    "-o",
+    "cat",
+    "-n",
+    "1000",
+    "--grep",
+    DENIED,
+    "_TRANSPORT=kernel",
+    "+",
+    "_TRANSPORT=audit",
+  ];
+  const { output } = await runProgram(["journalctl", ...query]);
+  return output.split("\n").filter((line) => OURS.test(line));
+}

@@ -1,0 +1,81 @@
+// Learns everything that the checks of one machine need.
+import { ERRORS } from "../../base/error.ts";
+import { isGlobalAddress } from "../../base/ip-address.ts";
+import { type MachineFacts, machineDetails } from "../machine/details.ts";
+import { isBusFailure, orNull } from "../session/failure.ts";
+import type { Session } from "../session/session.ts";
+import { unitInterface, unitPath } from "../unit/processes.ts";
+import type { Learned } from "./finding.ts";
+import { gatherUnit } from "./gather-services.ts";
+import { learnAll, runOwnVerb, runProgram } from "./learn.ts";
+import type { ImageFacts, MachineCheckFacts, NetworkFacts } from "./machine-facts.ts";
+
+async function gatherImage(session: Session, name: string): Promise<ImageFacts | null> {
+  const found = await orNull(session.manager("GetImage", { name }));
+  if (found === null) return null;
+  const properties = await session.properties(found.image);
+  const value = (property: string) => properties.get(property)?.value;
+  return { name: String(value("Name")), type: String(value("Type")), isReadOnly: value("ReadOnly") === true };
+}
+
+async function hasOwnNetwork(session: Session, name: string): Promise<boolean> {
+  try {
+    await session.manager("GetMachineAddresses", { name });
+    return true;
+  } catch (error) {
+    if (isBusFailure(error, ERRORS.NoPrivateNetworking.bus)) return false;
+    throw error;
+  }
+}
+
+async function gatherNetwork(session: Session, facts: MachineFacts): Promise<NetworkFacts> {
+  const { interfaces, addresses } = await machineDetails(session, facts);
+  return {
+    isPrivate: facts.class === "vm" || (await hasOwnNetwork(session, facts.name)),
+    hostInterfaces: interfaces.map(({ index, name }) => name ?? String(index)),
+    addresses: addresses.map(({ text }) => text).filter(isGlobalAddress),
+  };
+}
+
+/** Null where the machine has no systemctl, or may not be entered. */
+async function gatherOwnNetworkd(name: string): Promise<MachineCheckFacts["ownNetworkd"]> {
+  const ask = async (verb: string) => {
+    const { output } = await runOwnVerb(["exec", "--stdin=no", name, "systemctl", verb, "systemd-networkd.service"]);
+    return output.trim();
+  };
+  const [active, enabled] = await Promise.all([ask("is-active"), ask("is-enabled")]);
+  return active === "" ? null : { active, enabled };
+}
+
+async function gatherLookup(name: string): Promise<string[]> {
+  const { output } = await runProgram(["getent", "ahosts", name]);
+  return [...new Set(output.split("\n").map((line) => line.split(/\s/)[0] ?? ""))].filter((text) => text !== "");
+}
+
+/** Looked at by a child, because the machine's file systems may not answer. */
+async function gatherBusSocket({ leaderPid }: MachineFacts): Promise<boolean> {
+  const { code } = await runProgram(["test", "-d", `/proc/${leaderPid}/root/`]);
+  if (code !== 0) throw new Error("only root may look into the machine");
+  return (await runProgram(["test", "-S", `/proc/${leaderPid}/root/run/dbus/system_bus_socket`])).code === 0;
+}
+
+async function gatherDelegates(session: Session, { unit }: MachineFacts): Promise<boolean | null> {
+  if (unit === "") return null;
+  return (await session.unitProperty(unitPath(unit), unitInterface(unit), "Delegate")) === true;
+}
+
+/** The facts of a machine that is registered. */
+export function gatherMachine(session: Session, machine: MachineFacts): Promise<Learned<MachineCheckFacts>> {
+  const { name } = machine;
+  return learnAll<MachineCheckFacts>({
+    machine: () => machine,
+    leader: async () => (await session.ports.processName(machine.leaderPid)) ?? "unknown",
+    image: () => gatherImage(session, name),
+    delegates: () => gatherDelegates(session, machine),
+    network: () => gatherNetwork(session, machine),
+    hostNetworkd: () => gatherUnit(session, "networkd"),
+    ownNetworkd: () => gatherOwnNetworkd(name),
+    lookup: () => gatherLookup(name),
+    hasBus: () => gatherBusSocket(machine),
+  });
+}

@@ -1,0 +1,40 @@
+// Verbs that no person types: that of both clients which completion scripts call, that which `doctor` calls, and those of which
+// the units of `run` consist.
+import type { VerbRow } from "../command-line/verb-row.ts";
+
+/** The hidden verb that the completion scripts call. */
+export const COMPLETE_VERB: VerbRow = {
+  meta: { name: "complete", description: "Print what a shell may offer at the cursor", hidden: true },
+  group: "Machine",
+  args: {
+    kind: { type: "positional", required: true, description: "What is asked for", complete: "free" },
+    word: { type: "positional", required: false, repeated: true, description: "The words before it", complete: "free" },
+  },
+  // What is typed so far may look like an option.
+  wordsUntilRest: 2,
+  run: async (session, words, program) => (await import("./complete.ts")).complete(session, words, program),
+};
+
+/** The hidden verb of the child that looks at the pool for `doctor`. */
+export const DOCTOR_POOL_VERB: VerbRow = {
+  meta: { name: "doctor-pool", description: "Print facts about the pool", hidden: true },
+  group: "Image",
+  args: { path: { type: "positional", required: false, description: "Its directory", complete: "directory" } },
+  run: async (session, words) => (await import("../doctor/pool.ts")).doctorPool(session, words),
+};
+
+/** The hidden verb that a unit of `run` starts. */
+export const RUN_MACHINE_VERB: VerbRow = {
+  meta: { name: "run-machine", description: "Run a machine in a unit of 'run'", hidden: true },
+  group: "Machine",
+  args: { order: { type: "positional", required: true, description: "What to run", complete: "free" } },
+  run: async (session, words) => (await import("../run/machine.ts")).runMachine(session, words),
+};
+
+/** The hidden verb that ends a unit of `run`. */
+export const RUN_REMOVE_VERB: VerbRow = {
+  meta: { name: "run-remove", description: "Remove what a unit of 'run' has cloned", hidden: true },
+  group: "Machine",
+  args: { name: { type: "positional", required: true, description: "The machine that has ended", complete: "free" } },
+  run: async (session, words) => (await import("../run/machine.ts")).runRemove(session, words),
+};

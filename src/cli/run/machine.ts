@@ -1,0 +1,168 @@
+// The process that a unit of `run` consists of: the hidden verb `run-machine` looks into the image, tells the client what it has
+// found, and becomes systemd-nspawn. Where the machine lives for one command it stays, and ends the machine with the client.
+// The hidden verb `run-remove` follows when the unit has ended, however it ended.
+import { mkdirSync, readlinkSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import type { ImageType } from "../../base/vocabulary/image-class.ts";
+import { enterProgram } from "../../exec/helper.ts";
+import { openPath, readFileIn } from "../../kernel/file/fd.ts";
+import { replaceProcess } from "../../kernel/process/replace-process.ts";
+import { isErrno } from "../../kernel/syscall/sys.ts";
+import { attempt, Failure } from "../session/failure.ts";
+import type { Session } from "../session/session.ts";
+import { type ImageSettings, parseImageSettings } from "./image-settings.ts";
+import { type ImagePlace, ImageTree, ROOT, stackLayers } from "./image-tree.ts";
+import { nspawnArguments } from "./nspawn.ts";
+import { type RunFacts, type RunOrder, unpackOrder } from "./order.ts";
+
+/** In the order in which systemd-nspawn(1) looks for them. */
+const INITS = ["usr/lib/systemd/systemd", "lib/systemd/systemd", "sbin/init"];
+/** Where the administrator's settings are, which systemd-nspawn trusts. */
+const SETTINGS_DIRECTORIES = ["/etc/systemd/nspawn", "/run/systemd/nspawn"];
+const SETTINGS_LIMIT_BYTES = 1 << 20;
+/** It lies in the runtime directory of the unit when the image is a clone of ours. */
+const CLONE_MARK = "clone";
+const STACK_SUFFIX = ".mstack";
+const NSPAWN = "systemd-nspawn";
+const NO_TIMEOUT_MS = 0x7fff_ffff;
+/** What nspawn ends with when the machine is to be started again. */
+const REBOOT = "133";
+
+/** The unit's own directory below /run. */
+function runtimeDirectory(session: Session): string {
+  const directory = session.ports.env["RUNTIME_DIRECTORY"];
+  if (directory === undefined) throw new Failure("This is for units that 'machinectl run' makes");
+  return directory;
+}
+
+async function placeOf(session: Session, name: string): Promise<ImagePlace> {
+  const { image } = await attempt(`Cannot find image '${name}'`, () => session.manager("GetImage", { name }));
+  const properties = await session.properties(image);
+  const text = (property: string) => String(properties.get(property)?.value ?? "");
+  return { path: text("Path"), type: text("Type") as ImageType }; // one of the words of the interface
+}
+
+/** Another stack of the same layers, with a place of its own for what is written. The daemon clones no stacks. */
+function cloneStack(from: string, to: string): void {
+  mkdirSync(to, { mode: 0o755 });
+  for (const { name, isDirectory } of stackLayers(from)) {
+    symlinkSync(isDirectory ? join("..", basename(from), name) : readlinkSync(join(from, name)), join(to, name));
+  }
+  mkdirSync(join(to, "rw"), { mode: 0o755 });
+}
+
+/** Clones the image under the machine's name. It is marked first as ours: a clone that is cut short is removed, too. */
+async function cloneImage(session: Session, { image, machine }: RunOrder, place: ImagePlace): Promise<void> {
+  const { image: there } = await session.manager("GetImage", { name: machine }).catch(() => ({ image: null }));
+  if (there !== null)
+    throw new Failure(`There is an image '${machine}' already: give the machine another name with --name=`);
+  const mark = join(runtimeDirectory(session), CLONE_MARK);
+  writeFileSync(mark, "");
+  try {
+    if (place.type === "mstack") {
+      cloneStack(place.path, join(dirname(place.path), `${machine}${STACK_SUFFIX}`));
+      return;
+    }
+    const args = { name: image, new_name: machine, read_only: false };
+    await attempt(`Cannot clone image '${image}'`, () =>
+      session.manager("CloneImage", args, { timeoutMs: NO_TIMEOUT_MS }),
+    );
+  } catch (error) {
+    // What has the name now is not ours.
+    rmSync(mark);
+    throw error;
+  }
+}
+
+function settingsBeside(path: string, image: string): ImageSettings {
+  try {
+    using directory = openPath(dirname(path), "directory");
+    return parseImageSettings(readFileIn(directory, `${image}.nspawn`, SETTINGS_LIMIT_BYTES).toString());
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return parseImageSettings("");
+    throw error;
+  }
+}
+
+/** Whether there is something to boot: what is said of a container image are the words of its own program. */
+function bootsImage({ boots, command }: ImageSettings, tree: ImageTree | null): boolean {
+  if (boots === true || tree === null) return boots !== false;
+  const [program] = command;
+  const isInit = program !== undefined && command.length === 1 && INITS.includes(program.replace(/^\//, ""));
+  return isInit || (program === undefined && INITS.some((path) => tree.has(path)));
+}
+
+/** Tells the client. It is renamed to its place, so that nobody reads half of it. */
+function tell(directory: string, facts: RunFacts): void {
+  const path = join(directory, "facts.json");
+  writeFileSync(`${path}.new`, JSON.stringify(facts), { mode: 0o644 });
+  renameSync(`${path}.new`, path);
+}
+
+/** A program for machines without an init: it only waits while commands are run, or becomes the image's own. */
+function putKeeper(directory: string): string {
+  const program = enterProgram();
+  if (program === null)
+    throw new Failure("This build cannot run images without an init: it was made without a C compiler");
+  const path = join(directory, "keeper");
+  writeFileSync(path, program, { mode: 0o755 });
+  return path;
+}
+
+/** Ours without the runtime directory: nspawn would mount in it, and leave that there when it is killed. */
+function nspawnEnvironment({ ports }: Session): Readonly<Record<string, string | undefined>> {
+  return Object.fromEntries(Object.entries(ports.env).filter(([name]) => name !== "RUNTIME_DIRECTORY"));
+}
+
+/** Runs nspawn until it ends or descriptor 0, the client's end of a pipe, is closed; returns its exit status. */
+async function superviseNspawn(session: Session, program: string, args: readonly string[]): Promise<number> {
+  const env = nspawnEnvironment(session);
+  const child = Bun.spawn([program, ...args], { stdio: ["ignore", "inherit", "inherit"], env });
+  const end = () => child.kill("SIGTERM");
+  process.on("SIGTERM", end);
+  // The client writes nothing: what ends here is the client.
+  void Bun.stdin.text().then(end, end);
+  await child.exited;
+  return child.exitCode ?? 1;
+}
+
+/** The verb `run-machine`. */
+export async function runMachine(session: Session, [packed = ""]: readonly string[]): Promise<number> {
+  const order = unpackOrder(packed);
+  const directory = runtimeDirectory(session);
+  const original = await placeOf(session, order.image);
+  if (order.isTemporary) await cloneImage(session, order, original);
+  const place = order.isTemporary ? await placeOf(session, order.machine) : original;
+  const settings = settingsBeside(original.path, order.image);
+  // What cannot be looked into (disk images) is taken for a whole system.
+  using tree = ImageTree.open(place);
+  const boots = bootsImage(settings, tree);
+  const { command, user, directory: workingDirectory, environment } = settings;
+  tell(directory, { type: place.type, boots, command, user, directory: workingDirectory, environment });
+  const keeper = boots ? "" : putKeeper(directory);
+  const account = tree?.accountOf(settings.user ?? "0") ?? ROOT;
+  const isConfigured = SETTINGS_DIRECTORIES.some((path) =>
+    session.ports.isThere(join(path, `${order.machine}.nspawn`)),
+  );
+  const hasManagedUsers = session.ports.isThere("/run/systemd/io.systemd.NamespaceResource");
+  const args = nspawnArguments(order, place, settings, { boots, keeper, account, isConfigured, hasManagedUsers });
+  const program = Bun.which(NSPAWN);
+  if (program === null) throw new Failure("There is no systemd-nspawn here, which runs containers");
+  if (order.hasCommand) return superviseNspawn(session, program, args);
+  await session.close();
+  using file = openPath(program, "path");
+  const variables = Object.entries(nspawnEnvironment(session)).map(([name, value]) => `${name}=${value ?? ""}`);
+  replaceProcess(file, [NSPAWN, ...args], variables);
+}
+
+/** The verb `run-remove`: removes the clone, unless the machine is only started again. */
+export async function runRemove(session: Session, [machine = ""]: readonly string[]): Promise<number> {
+  const { env, isThere } = session.ports;
+  if (env["EXIT_STATUS"] === REBOOT || !isThere(join(runtimeDirectory(session), CLONE_MARK))) return 0;
+  const { image } = await session.manager("GetImage", { name: machine }).catch(() => ({ image: null }));
+  if (image === null) return 0;
+  await attempt(`Cannot remove image '${machine}'`, () =>
+    session.manager("RemoveImage", { name: machine }, { timeoutMs: NO_TIMEOUT_MS }),
+  );
+  return 0;
+}

@@ -1,0 +1,23 @@
+// Pulling an image for `run`. Ctrl-C cancels the transfer: nobody waits for the image any more.
+import { hasImageOfAnyName } from "../image/units.ts";
+import { Failure } from "../session/failure.ts";
+import type { Session } from "../session/session.ts";
+import { pull } from "../transfer/transfer.ts";
+import type { ImageWord } from "./image-word.ts";
+import { candidates, readRegistries } from "./short-names.ts";
+
+/** Makes sure that the image is here. Throws a Failure where it is not, and cannot be had. */
+export async function provideImage(session: Session, word: ImageWord): Promise<void> {
+  const { settings } = session;
+  if (word.kind === "local") return;
+  const { pull: when } = settings.run;
+  if (when !== "always" && (await hasImageOfAnyName(session, word.name))) return;
+  if (when === "never") throw new Failure(`Image '${word.remote}' is not here, and --pull=never forbids to pull it`);
+  settings.imageClass = "machine";
+  settings.force = when === "always";
+  const remotes = word.kind === "oci" ? candidates(word.remote, readRegistries()) : [word.remote];
+  for (const remote of remotes) {
+    if ((await pull(session, word.kind, [remote, word.name], "cancel")) === 0) return;
+  }
+  throw new Failure(`Image '${word.remote}' was not pulled`);
+}

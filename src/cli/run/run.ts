@@ -1,0 +1,154 @@
+// `machinectl run`: an image becomes a machine, pulled first where it is missing; or a command is run in such a machine, with the
+// caller's own streams, and the machine ends with it.
+import { formatAddress, isGlobalAddress } from "../../base/ip-address.ts";
+import type { Fd } from "../../kernel/file/fd.ts";
+import { openPipe } from "../../kernel/process/pipe.ts";
+import { selfCommand } from "../../kernel/process/spawn.ts";
+import { EXIT_OURS } from "../exec/order.ts";
+import { waitForMachines } from "../exec/wait.ts";
+import { hasImageOfAnyName } from "../image/units.ts";
+import { startPolkitAgent } from "../session/agents.ts";
+import { Failure, isBusFailure, orNull } from "../session/failure.ts";
+import type { Session } from "../session/session.ts";
+import { type ImageWord, madeName, nameBase, readImageWord, requireMachineName } from "./image-word.ts";
+import { factsPath, type RunFacts, type RunOrder, unitOfRun } from "./order.ts";
+import { provideImage } from "./pull.ts";
+import { startRun, stopRun } from "./unit.ts";
+
+/** How long an address is waited for after the machine has booted. */
+const ADDRESS_MS = 10_000;
+const ENDED_INSTEAD = 1;
+const PASSED_ON = ["SIGTERM", "SIGHUP", "SIGQUIT"] as const;
+
+function checkCall({ settings, ports }: Session): void {
+  if (settings.transport.kind !== "local" || settings.scope !== "system") {
+    throw new Failure("run works on this host's own images: run it there, over ssh(1), and without --user");
+  }
+  if (settings.runner !== "nspawn") {
+    throw new Failure(
+      "run starts containers. Pull a disk image and start it with 'machinectl -V start' for a virtual machine",
+    );
+  }
+  if (!ports.isThere("/run/systemd/system")) {
+    throw new Failure("run has machines run by systemd, which does not run this host");
+  }
+}
+
+/** The machine's name: what was asked for, that of the image it works on, or one that is made. */
+function machineName({ run: { name, remove } }: Session["settings"], word: ImageWord): string {
+  if (name !== "") return requireMachineName(name);
+  return remove ? madeName(word.name) : nameBase(word.name);
+}
+
+function readFacts(text: string | null, machine: string): RunFacts {
+  if (text === null)
+    throw new Failure(`Machine '${machine}' has ended: 'journalctl --unit=${unitOfRun(machine)}' shows what it wrote`);
+  return JSON.parse(text) as RunFacts; // the unit's process wrote it
+}
+
+/** Waits until the machine has booted, and prints its name and, where it gets one, its address. */
+async function describeMachine(session: Session, machine: string): Promise<number> {
+  const status = await waitForMachines(session, [machine], { waitFor: "booted", any: false, timeoutMs: 0 });
+  if (status === ENDED_INSTEAD)
+    throw new Failure(`Machine '${machine}' has ended: 'journalctl --unit=${unitOfRun(machine)}' shows what it wrote`);
+  const hasNetwork = (await orNull(session.manager("GetMachineAddresses", { name: machine }))) !== null;
+  const limit = { waitFor: "address", any: false, timeoutMs: ADDRESS_MS } as const;
+  if (hasNetwork && session.settings.run.network !== "none") await waitForMachines(session, [machine], limit);
+  const reply = await orNull(session.manager("GetMachineAddresses", { name: machine }));
+  const addresses = (reply?.addresses ?? []).map(([, bytes]) => formatAddress(bytes)).filter(isGlobalAddress);
+  session.output.write(`${[machine, ...addresses].join(" ")}\n`);
+  return 0;
+}
+
+/** The call of `exec` that runs the command. */
+function execWords({ settings }: Session, machine: string, facts: RunFacts, command: readonly string[]): string[] {
+  const user = settings.uid || facts.user;
+  const directory = settings.directory ?? facts.directory;
+  return [
+    "exec",
+    ...(settings.tty ? ["--tty"] : []),
+    ...(settings.stdin ? [] : ["--stdin=no"]),
+    ...(settings.askPassword ? [] : ["--no-ask-password"]),
+    ...(user === null ? [] : [`--uid=${user}`]),
+    ...(directory === null ? [] : [`--chdir=${directory}`]),
+    ...(settings.timeoutMs > 0 ? [`--timeout=${settings.timeoutMs}ms`] : []),
+    ...[...facts.environment, ...settings.environment].map((assignment) => `--setenv=${assignment}`),
+    machine,
+    ...command,
+  ];
+}
+
+/** Runs the command with our streams; returns its exit status. ^C is for the command, which shares our terminal. */
+async function runCommand(session: Session, order: RunOrder, command: readonly string[]): Promise<number> {
+  const { machine } = order;
+  const facts = readFacts(await session.ports.readText(factsPath(machine)), machine);
+  const wanted = command.length > 0 ? command : facts.boots ? [] : facts.command;
+  if (wanted.length === 0 && !facts.boots)
+    throw new Failure(`Image '${order.image}' names no program of its own: give a command`);
+  if (facts.boots) await waitForMachines(session, [machine], { waitFor: "booted", any: false, timeoutMs: 0 });
+  const shell = wanted.length > 0 ? wanted : ["/bin/sh", "-l"];
+  const self = selfCommand("machinectl", execWords(session, machine, facts, shell));
+  const child = Bun.spawn(self.command, {
+    argv0: self.argv0,
+    stdio: ["inherit", "inherit", "inherit"],
+    env: process.env,
+  });
+  process.on("SIGINT", () => {});
+  for (const signal of PASSED_ON) process.on(signal, () => child.kill(signal));
+  return child.exited;
+}
+
+/** A machine for one command. It ends with us, however we end: the unit holds the other end of a pipe of ours. */
+async function forCommand(session: Session, order: RunOrder, command: readonly string[]): Promise<number> {
+  const [life, end] = openPipe();
+  using held: Fd = end;
+  try {
+    await startRun(session, order, life);
+  } finally {
+    life.close();
+  }
+  try {
+    return await runCommand(session, order, command);
+  } finally {
+    held.close();
+    await ended(session, order.machine);
+  }
+}
+
+/** Waits for the end of the unit, which may be over already. */
+async function ended(session: Session, machine: string): Promise<void> {
+  try {
+    await stopRun(session, machine);
+  } catch (error) {
+    if (!isBusFailure(error)) throw error;
+  }
+}
+
+/** The verb `run`. */
+export async function run(session: Session, [text = "", ...command]: readonly string[]): Promise<number> {
+  const { settings, report } = session;
+  const hasCommand = command.length > 0 || settings.tty;
+  try {
+    checkCall(session);
+    await startPolkitAgent(session);
+    const word = await readImageWord(text, (name) => hasImageOfAnyName(session, name));
+    const machine = machineName(settings, word);
+    await provideImage(session, word);
+    const order: RunOrder = {
+      image: word.name,
+      machine,
+      isTemporary: settings.run.remove,
+      hasCommand,
+      network: settings.run.network,
+      options: settings.run.options,
+      environment: settings.environment,
+    };
+    if (hasCommand) return await forCommand(session, order, command);
+    await startRun(session, order, null);
+    return await describeMachine(session, machine);
+  } catch (error) {
+    if (!(error instanceof Failure) || !hasCommand) throw error;
+    report.failure(error);
+    return EXIT_OURS;
+  }
+}

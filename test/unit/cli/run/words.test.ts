@@ -1,0 +1,160 @@
+// What `machinectl run` makes of its words: images and their names, short names, settings beside an image, nspawn's arguments.
+import { describe, expect, test } from "bun:test";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { isHostName } from "../../../../src/base/names.ts";
+import { parseImageSettings, wordsOf } from "../../../../src/cli/run/image-settings.ts";
+import { madeName, nameBase, readImageWord } from "../../../../src/cli/run/image-word.ts";
+import { type NspawnCircumstances, networkOptions, nspawnArguments } from "../../../../src/cli/run/nspawn.ts";
+import { packOrder, type RunOrder, unpackOrder } from "../../../../src/cli/run/order.ts";
+import { candidates, readRegistries } from "../../../../src/cli/run/short-names.ts";
+import { settingsOf } from "../../../../src/worker/oci/settings.ts";
+
+const word = (text: string, ...here: string[]) => readImageWord(text, async (name) => here.includes(name));
+
+describe("the image", () => {
+  test("an image that is here wins over a registry's, unless oci: is said", async () => {
+    expect(await word("debian", "debian")).toEqual({ kind: "local", name: "debian" });
+    expect(await word("debian")).toMatchObject({ kind: "oci", remote: "debian" });
+    expect(await word("oci:debian", "debian")).toMatchObject({ kind: "oci", remote: "debian" });
+  });
+
+  test("names of what is pulled follow from the word, differ with it, and can be machines'", async () => {
+    const words = [
+      "debian:13",
+      "debian:12",
+      "quay.io/a/b:1",
+      "quay.io/a-b:1",
+      "localhost:5000/b:1",
+      `b@sha256:${"0".repeat(64)}`,
+    ];
+    const names = await Promise.all([...words, ...words].map(async (text) => (await word(text)).name));
+    expect(new Set(names).size).toBe(words.length);
+    expect(names[0]).toMatch(/^debian-13-[0-9a-f]{12}$/);
+    expect(names.filter((name) => !isHostName(name))).toEqual([]);
+  });
+
+  test("the name of a file says what it is", async () => {
+    expect(await word("https://x.example/a/debian.tar.xz?v=1")).toMatchObject({ kind: "tar" });
+    expect(await word("https://x.example/disk.raw.zst")).toMatchObject({ kind: "raw" });
+    expect(word("https://x.example/what")).rejects.toThrow("does not say whether");
+    expect(word("Not/An_Image!")).rejects.toThrow("There is no image");
+  });
+
+  test("any text can begin a machine's name", () => {
+    for (const text of ["a_b", "-x-", "..", "a..b", "x".repeat(99), "ä", "a.-b"])
+      expect([text, isHostName(nameBase(text))]).toEqual([text, true]);
+    expect(isHostName(madeName("x".repeat(99)))).toBe(true);
+    expect(madeName("a")).not.toBe(madeName("a"));
+  });
+});
+
+describe("short names", () => {
+  test("an alias, the registries in their order, or the name as it is", () => {
+    const registries = { search: ["a.example", "b.example"], aliases: { tool: "c.example/x/tool" } };
+    expect(candidates("tool:1", registries)).toEqual(["c.example/x/tool:1"]);
+    expect(candidates("debian:13", registries)).toEqual(["a.example/debian:13", "b.example/debian:13"]);
+    expect(candidates("q.example/debian", registries)).toEqual(["q.example/debian"]);
+    expect(candidates("debian", { search: [], aliases: {} })).toEqual(["debian"]);
+  });
+
+  test("later files win, aliases add up, and a file that is no TOML is named", () => {
+    const top = mkdtempSync(join(tmpdir(), "machined-registries-"));
+    mkdirSync(join(top, "registries.conf.d"));
+    writeFileSync(join(top, "registries.conf"), 'unqualified-search-registries = ["a"]\n[aliases]\n"x" = "a/x"\n');
+    writeFileSync(join(top, "registries.conf.d/1.conf"), '[aliases]\n"y" = "a/y"\n');
+    expect(readRegistries([top])).toEqual({ search: ["a"], aliases: { x: "a/x", y: "a/y" } });
+    writeFileSync(join(top, "registries.conf.d/2.conf"), "unqualified-search-registries = []\n");
+    expect(readRegistries([top]).search).toEqual([]);
+    writeFileSync(join(top, "registries.conf.d/3.conf"), "what is = this");
+    expect(() => readRegistries([top])).toThrow("3.conf' makes no sense");
+    rmSync(top, { recursive: true });
+  });
+});
+
+describe("settings beside an image", () => {
+  test("what pull-oci writes is read back", () => {
+    const config = {
+      Entrypoint: ["/a b", 'say "x\\y"'],
+      Cmd: ["$z"],
+      Env: ["A=1 2", 'B="q"'],
+      User: "app:grp",
+      WorkingDir: "/w",
+      StopSignal: "SIGQUIT",
+    };
+    expect(parseImageSettings(settingsOf(Buffer.from(JSON.stringify({ config }))) ?? "")).toEqual({
+      boots: false,
+      command: ["/a b", 'say "x\\y"', "$z"],
+      user: "app",
+      directory: "/w",
+      environment: ["A=1 2", 'B="q"'],
+      killSignal: "SIGQUIT",
+    });
+  });
+
+  test("other sections and files without settings say nothing", () => {
+    expect(parseImageSettings("[Network]\nUser=x\n")).toMatchObject({ boots: null, user: null, command: [] });
+    expect(wordsOf('a "b c" d')).toEqual(["a", "b c", "d"]);
+  });
+});
+
+describe("nspawn's arguments", () => {
+  const ORDER: RunOrder = {
+    image: "i",
+    machine: "m",
+    isTemporary: false,
+    hasCommand: false,
+    network: null,
+    options: [],
+    environment: ["A=b"],
+  };
+  const AROUND: NspawnCircumstances = {
+    boots: false,
+    keeper: "/run/machined-run/m/keeper",
+    account: { uid: 7, gid: 8, groups: [9, 10], home: "/h" },
+    hasManagedUsers: false,
+    isConfigured: false,
+  };
+  const SETTINGS = { ...parseImageSettings(""), command: ["/p", "x"] };
+  const made = (
+    order: Partial<RunOrder>,
+    around: Partial<NspawnCircumstances>,
+    type: "subvolume" | "mstack" = "subvolume",
+  ) => nspawnArguments({ ...ORDER, ...order }, { path: "/i", type }, SETTINGS, { ...AROUND, ...around });
+
+  test("an init gets a network of its own and its variables, an image's program the host's and its user", () => {
+    expect(made({}, { boots: true })).toEqual(
+      expect.arrayContaining(["--directory=/i", "--network-veth", "-U", "--setenv=A=b", "--boot"]),
+    );
+    const own = made({}, {});
+    expect(own.slice(own.indexOf("--"))).toEqual(["--", "/run/machined-keeper", "as", "7", "8", "9,10", "/p", "x"]);
+    expect(own.some((option) => option.startsWith("--network"))).toBe(false);
+    expect(own).toContain("--settings=no");
+    expect(made({}, { isConfigured: true })).not.toContain("--settings=no");
+  });
+
+  test("a program that waits stands in while a command is run", () => {
+    expect(made({ hasCommand: true }, {}).slice(-2)).toEqual(["--", "/run/machined-keeper"]);
+  });
+
+  test("a stack has ids of its own only where the host hands them out", () => {
+    expect(made({}, {}, "mstack")).toContain("--private-users=no");
+    expect(made({}, { hasManagedUsers: true }, "mstack")).toContain("--private-users=managed");
+  });
+
+  test("networks, and a port that leads nowhere", () => {
+    expect(networkOptions("bridge:br0")).toEqual(["--network-bridge=br0"]);
+    expect(networkOptions("moon")).toBeUndefined();
+    expect(() => made({ options: ["--port=80"] }, {})).toThrow("--port= needs a network");
+    expect(() => nspawnArguments(ORDER, { path: "/i", type: "raw" }, parseImageSettings(""), AROUND)).toThrow(
+      "has no init",
+    );
+  });
+
+  test("an order comes through as it is, in letters that mean nothing to systemd", () => {
+    const order = { ...ORDER, options: ["%n $x", '"\\'], environment: ["Ä=ö\n"] };
+    expect(packOrder(order)).toMatch(/^[\w-]+$/);
+    expect(unpackOrder(packOrder(order))).toEqual(order);
+  });
+});
