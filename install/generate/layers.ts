@@ -40,10 +40,11 @@ const FOLDERS: Readonly<Record<string, Folder>> = {
     folders: ["base", "kernel"],
     rooms: { machine: [], image: [] },
   },
+  stats: { holds: "what machines use, and how it is written for Prometheus", folders: ["base", "kernel"], rooms: {} },
   ipc: {
-    holds: "D-Bus and Varlink: clients, servers, who called",
+    holds: "D-Bus, Varlink and HTTP: clients, servers, who called",
     folders: ["base", "kernel", "api"],
-    rooms: { bus: [], varlink: ["bus"] },
+    rooms: { bus: [], varlink: ["bus"], http: [] },
   },
   daemon: {
     holds: "what both daemons share: service shell, command line, sockets, object tree, polkit, log, idle exit",
@@ -52,13 +53,14 @@ const FOLDERS: Readonly<Record<string, Folder>> = {
   },
   machined: {
     holds: "the daemon of machines: actions, and the bindings that map calls to them",
-    folders: SERVICE,
+    folders: [...SERVICE, "stats"],
     rooms: {
       action: [],
       inside: ["action"],
       machines: ["action", "inside"],
       images: ["action", "machines"],
       names: ["action", "machines"],
+      stats: ["action"],
     },
   },
   importd: { holds: "the daemon of transfers", folders: SERVICE, rooms: {} },
@@ -84,7 +86,7 @@ const FOLDERS: Readonly<Record<string, Folder>> = {
   },
   cli: {
     holds: "`machinectl` and `importctl`",
-    folders: ["base", "kernel", "api", "ipc", "exec"],
+    folders: ["base", "kernel", "api", "ipc", "exec", "stats"],
     rooms: {
       format: [],
       session: ["format"],
@@ -140,11 +142,13 @@ const ROOMS: Readonly<Record<string, string>> = {
   "registry/image": "images: search, versions, locks, changes, the pool",
   "ipc/bus": "D-Bus: messages, streams, client and server",
   "ipc/varlink": "Varlink: frames, schemas, client and server",
+  "ipc/http": "HTTP: a small strict server",
   "machined/action": "how an action is carried out: plan, permission, second look",
   "machined/machines": "registering, describing and ending machines",
   "machined/inside": "terminals, shells, copies and mounts in machines",
   "machined/images": "images of the pool",
   "machined/names": "names and users of machines for the host: NSS, resolved, userdb",
+  "machined/stats": "what machines use, for Varlink and Prometheus",
   "worker/program": "command lines, log, progress, budget and end of a worker",
   "worker/stream": "chunks and their compression",
   "worker/tar": "reading, unpacking and writing tar archives",

@@ -163,7 +163,8 @@ function fitting(limits: AllLimits, openFiles: number): AllLimits {
   };
 }
 
-function openFilesLimit(): number {
+/** The soft limit of files that this process may open. */
+export function openFilesLimit(): number {
   const [, soft] = /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "latin1")) ?? [];
   return soft === undefined ? Number.POSITIVE_INFINITY : Number(soft);
 }

@@ -32,6 +32,9 @@ import { NameSocket } from "./names/name-socket.ts";
 import { ResolveHook } from "./names/resolve-hook.ts";
 import { adviseUserDatabaseClients, userDatabase } from "./names/userdb.ts";
 import type { Scope } from "./scope.ts";
+import { Sampler } from "./stats/sampler.ts";
+import { Streams } from "./stats/streams.ts";
+import { statsVarlink } from "./stats/varlink-bindings.ts";
 
 /** Since this version of the host's systemd users other than root may register their own machines. */
 const OPEN_REGISTRATION_VERSION = 258;
@@ -50,6 +53,7 @@ export class Service implements Daemon, Served {
   readonly #systemd: Systemd1 | null;
   readonly #resolveHook: ResolveHook;
   readonly #names: NameSocket;
+  readonly #sampler: Sampler;
 
   constructor(scope: Scope) {
     const usesSystemd = usesServiceManager(scope);
@@ -64,6 +68,7 @@ export class Service implements Daemon, Served {
     if (scope.kind === "system") this.registry.addHost(hostMachine(existsSync("/dev/vsock")));
     this.#resolveHook = new ResolveHook(this);
     this.#names = new NameSocket(this, this.#shell.peers);
+    this.#sampler = new Sampler({ registry: this.registry });
     this.tree = this.#makeTree();
   }
 
@@ -95,7 +100,10 @@ export class Service implements Daemon, Served {
   open(): void {
     this.registry.restore();
     const { varlink, userDatabase: users, resolveHook, names, socketMode } = this.#scope;
-    const machines = [machineVarlink(this), imageVarlink(this, this.images), serviceVarlink(this.log)];
+    const machines = [
+      ...[machineVarlink(this), imageVarlink(this, this.images), serviceVarlink(this.log)],
+      statsVarlink(this, this.#sampler, new Streams()),
+    ];
     listenVarlink(this.log, this.#shell.varlinkServer(machines), varlink, socketMode);
     this.#listen(this.#shell.varlinkServer([userDatabase(this)]), users);
     this.#listen(this.#shell.varlinkServer([this.#resolveHook.bound]), resolveHook);
@@ -115,14 +123,19 @@ export class Service implements Daemon, Served {
     await this.operations.cancelAll();
     this.registry.saveUnsaved();
     this.#names.close();
+    this.#sampler[Symbol.dispose]();
   }
 
   #makeRegistry(): Registry {
     const files = new MachineFiles(this.#scope.machines);
     return new Registry(files, this.#systemd ?? new OwnCgroups(this.log), this.log, {
-      machineNew: (machine) => this.#announce("MachineNew", machine),
+      machineNew: (machine) => {
+        this.#sampler.add(machine);
+        this.#announce("MachineNew", machine);
+      },
       machineRemoved: (machine) => {
         this.addresses.forget(machine);
+        this.#sampler.forget(machine);
         this.operations.cancel(machine);
         this.#announce("MachineRemoved", machine);
         this.#shell.touch();

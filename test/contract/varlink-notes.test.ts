@@ -1,5 +1,6 @@
 // `varlinkctl introspect` explains everything that it shows.
 import { describe, expect, test } from "bun:test";
+import { IoMachinedStats } from "../../src/api/io-machined-stats.ts";
 import { IoSystemdImport } from "../../src/api/io-systemd-import.ts";
 import { IoSystemdMachine } from "../../src/api/io-systemd-machine.ts";
 import { IoSystemdMachineImage } from "../../src/api/io-systemd-machine-image.ts";
@@ -10,6 +11,7 @@ import type { VarlinkInterface } from "../../src/api/varlink-table.ts";
 import { describeInterface } from "../../src/ipc/varlink/schema.ts";
 
 const INTERFACES: readonly VarlinkInterface[] = [
+  IoMachinedStats,
   IoSystemdImport,
   IoSystemdMachine,
   IoSystemdMachineImage,

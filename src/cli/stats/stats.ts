@@ -1,10 +1,11 @@
 // `machinectl stats`: what machines use, as a table or as JSON; once, or again and again.
+
+import type { Stats } from "../../stats/rates.ts";
 import { formatJson } from "../format/json.ts";
 import { printTable } from "../session/print-table.ts";
 import type { Session } from "../session/session.ts";
 import { tableJsonMode } from "../session/settings.ts";
 import { MeasuredMachines } from "./machines.ts";
-import type { Stats } from "./sample.ts";
 import { statsJson, statsTable } from "./table.ts";
 
 function print(session: Session, stats: readonly Stats[], isRepeated: boolean): void {

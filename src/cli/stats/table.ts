@@ -1,9 +1,9 @@
 // How what machines use is shown: columns for people, numbers with their units in the keys for programs.
 import { formatBytes } from "../../base/format.ts";
+import type { Stats } from "../../stats/rates.ts";
 import type { Json } from "../format/json.ts";
 import type { Cell, Table } from "../format/table.ts";
 import { textCell } from "../format/table.ts";
-import type { Stats } from "./sample.ts";
 
 function bytes(value: number | null): Cell {
   const text = value === null ? "-" : formatBytes(BigInt(Math.round(value)));

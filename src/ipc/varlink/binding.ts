@@ -18,6 +18,8 @@ export interface VarlinkCall<Result = never> {
   onGone(handler: () => void): () => void;
   /** Sends a reply before the last one; only for a call with `more`. */
   emit(reply: Result): void;
+  /** Whether the caller has taken what was emitted, as far as is known: who emits again and again leaves rounds out. */
+  readonly takesMore: boolean;
   /** A descriptor that came with the call, by its index; the server closes it when the call has been answered. */
   descriptor(index: number): Fd | null;
 }

@@ -21,6 +21,10 @@ export interface CgroupUsage {
   readonly cpuPressure: number | null;
   readonly memoryPressure: number | null;
   readonly ioPressure: number | null;
+  /** Time in which some task waited, since the group was made, in microseconds. */
+  readonly cpuPressureUsec: number | null;
+  readonly memoryPressureUsec: number | null;
+  readonly ioPressureUsec: number | null;
 }
 
 type Field = keyof CgroupUsage;
@@ -64,6 +68,10 @@ function pressure(text: string): number | null {
   return Number.isFinite(value) ? value : null;
 }
 
+function waited(text: string): number | null {
+  return number(/^some .*\btotal=(\d+)/m.exec(text)?.[1] ?? "");
+}
+
 const UNIFIED: readonly Source[] = [
   { file: "cpu.stat", fields: { cpuUsec: keyed("usage_usec") } },
   { file: "memory.current", fields: { memoryBytes: number } },
@@ -71,9 +79,9 @@ const UNIFIED: readonly Source[] = [
   { file: "memory.swap.current", fields: { swapBytes: number } },
   { file: "pids.current", fields: { tasks: number } },
   { file: "io.stat", fields: { readBytes: summed(/\brbytes=(\d+)/g), writtenBytes: summed(/\bwbytes=(\d+)/g) } },
-  { file: "cpu.pressure", fields: { cpuPressure: pressure } },
-  { file: "memory.pressure", fields: { memoryPressure: pressure } },
-  { file: "io.pressure", fields: { ioPressure: pressure } },
+  { file: "cpu.pressure", fields: { cpuPressure: pressure, cpuPressureUsec: waited } },
+  { file: "memory.pressure", fields: { memoryPressure: pressure, memoryPressureUsec: waited } },
+  { file: "io.pressure", fields: { ioPressure: pressure, ioPressureUsec: waited } },
 ];
 
 const LEGACY: readonly Source[] = [
@@ -103,6 +111,9 @@ const NOTHING: CgroupUsage = {
   cpuPressure: null,
   memoryPressure: null,
   ioPressure: null,
+  cpuPressureUsec: null,
+  memoryPressureUsec: null,
+  ioPressureUsec: null,
 };
 
 const BUFFER_BYTES = 64 << 10;
@@ -131,7 +142,7 @@ export class CgroupMeter implements Disposable {
 
   /**
    * Measures the group of `pid`, or the one above it that `above` makes of its path. Throws `ESRCH` when there is no such
-   * process. Files that the kernel does not have are left out.
+   * process, and whatever opening files throws. Files that the kernel does not have are left out.
    */
   constructor(pid: number, above: (path: string) => string = (path) => path) {
     const groups = groupsOf(pid);
@@ -146,10 +157,20 @@ export class CgroupMeter implements Disposable {
       const [group, mount] = [groups.get(controller), mounts.get(controller)];
       const isKnown = Object.keys(source.fields).every((field) => known.has(field as Field));
       if (group === undefined || mount === undefined || isKnown) continue;
-      const file = openIfThere(`${mount}${above(group)}/${source.file}`);
+      const file = this.#open(`${mount}${above(group)}/${source.file}`);
       if (file === null) continue;
       this.#files.push({ file, source });
       for (const field of Object.keys(source.fields)) known.add(field as Field);
+    }
+  }
+
+  /** A meter that is not made leaves nothing open. */
+  #open(path: string): Fd | null {
+    try {
+      return openIfThere(path);
+    } catch (error) {
+      this[Symbol.dispose]();
+      throw error;
     }
   }
 
