@@ -53,7 +53,7 @@ _machinectl_offer() {
 _machinectl() {
     local flags='-h --help --version --system --user --value -a --all -l --full --wait-status --read-only --mkdir --force --now -V -t --tty --detach --any -v --verbose --no-pager --no-legend --no-ask-password -q --quiet'
     local valued='-H --host= -M --machine= -p --property= -P --kill-whom= -s --signal= --uid= -E --setenv= -n --lines= --max-addresses= -o --output= --json= --runner= --stdin= --chdir= --timeout= --parallel= --delay= --iterations= --leader= --class= --service= --root-directory= --vsock-cid= --ssh-address= --ssh-private-key= --for='
-    local verbs='list status show stats top start login shell exec wait register unregister enable disable poweroff stop reboot restart terminate pause resume kill copy-to copy-from bind bind-volume unbind-volume list-images image-status show-image edit cat clone rename read-only remove set-limit clean pull-tar pull-raw import-tar import-raw import-fs export-tar export-raw list-transfers cancel-transfer'
+    local verbs='list status show stats top metrics start login shell exec wait register unregister enable disable poweroff stop reboot restart terminate pause resume kill copy-to copy-from bind bind-volume unbind-volume list-images image-status show-image edit cat clone rename read-only remove set-limit clean pull-tar pull-raw import-tar import-raw import-fs export-tar export-raw list-transfers cancel-transfer'
     local line=${COMP_LINE:0:COMP_POINT} args=() scope=() words= option= verb= first= position=0 kind= i word current kept
     COMPREPLY=()
     read -ra args <<<"$line"
@@ -139,6 +139,7 @@ _machinectl() {
             show:*) kind=machine ;;
             stats:*) kind=machine ;;
             top:*) kind=machine ;;
+            metrics:0) kind=file ;;
             start:*) kind=image ;;
             login:0) kind=machine-or-host ;;
             shell:0) kind=login ;;

@@ -57,6 +57,7 @@ _machinectl_verbs() {
         'show:Print properties of machines or of the manager'
         'stats:Print what machines use\: processors, memory, input and output, network'
         'top:Show what machines use on the whole terminal, second by second'
+        'metrics:Print what machines use for Prometheus, or write it to a file'
         'start:Start images as services'
         'login:Get a login prompt of a machine'
         'shell:Run a shell or another program in a machine'
@@ -110,6 +111,7 @@ _machinectl_words() {
         (show):<2->) _machinectl_word machine ;;
         (stats):<2->) _machinectl_word machine ;;
         (top):<2->) _machinectl_word machine ;;
+        (metrics):2) _machinectl_word file ;;
         (start):<2->) _machinectl_word image ;;
         (login):2) _machinectl_word machine-or-host ;;
         (shell):2) _machinectl_word login ;;

@@ -17,6 +17,8 @@ export interface Scope {
   readonly privateBus: string;
   /** Varlink; the second path is the same service under its older name. */
   readonly varlink: readonly string[];
+  /** HTTP: numbers for Prometheus. */
+  readonly metrics: string;
   /** What only the whole host has: users and names of machines for everyone. */
   readonly userDatabase: string | null;
   readonly resolveHook: string | null;
@@ -27,12 +29,13 @@ export interface Scope {
   readonly isPrivate: boolean;
 }
 
-function serviceSockets(base: string): Pick<Scope, "machines" | "lock" | "privateBus" | "varlink"> {
+function serviceSockets(base: string): Pick<Scope, "machines" | "lock" | "privateBus" | "varlink" | "metrics"> {
   return {
     machines: join(base, "machines"),
     lock: join(base, "machine/lock"),
     privateBus: join(base, "machine/private"),
     varlink: [join(base, "machine/io.systemd.Machine"), join(base, "machine/io.systemd.MachineImage")],
+    metrics: join(base, "machine/metrics"),
   };
 }
 

@@ -5,11 +5,14 @@ import { MACHINE1_NAME, MACHINE1_PATH, Manager } from "../api/machine1.ts";
 import type { Authority } from "../daemon/authority.ts";
 import { serviceVarlink } from "../daemon/control.ts";
 import { objectTree } from "../daemon/object-tree.ts";
+import { logUnexpected } from "../daemon/process-events.ts";
 import { isBusShown, isSystemdHost } from "../daemon/scope.ts";
 import { type Served, ServiceShell, type ShellOptions } from "../daemon/service-shell.ts";
 import { type Listener, listenAt, listenVarlink } from "../daemon/sockets.ts";
 import type { BusClient } from "../ipc/bus/client.ts";
 import type { ObjectTree } from "../ipc/bus/server.ts";
+import { CallCounts } from "../ipc/call-counts.ts";
+import { HttpServer } from "../ipc/http/server.ts";
 import { Addresses } from "../registry/machine/addresses.ts";
 import { MachineFiles } from "../registry/machine/file.ts";
 import type { Machine } from "../registry/machine/machine.ts";
@@ -32,6 +35,7 @@ import { NameSocket } from "./names/name-socket.ts";
 import { ResolveHook } from "./names/resolve-hook.ts";
 import { adviseUserDatabaseClients, userDatabase } from "./names/userdb.ts";
 import type { Scope } from "./scope.ts";
+import { MetricsPage } from "./stats/metrics-page.ts";
 import { Sampler } from "./stats/sampler.ts";
 import { Streams } from "./stats/streams.ts";
 import { statsVarlink } from "./stats/varlink-bindings.ts";
@@ -54,11 +58,14 @@ export class Service implements Daemon, Served {
   readonly #resolveHook: ResolveHook;
   readonly #names: NameSocket;
   readonly #sampler: Sampler;
+  readonly #streams = new Streams();
+  readonly #counts = new CallCounts();
+  readonly #http: HttpServer;
 
   constructor(scope: Scope) {
     const usesSystemd = usesServiceManager(scope);
     this.#scope = scope;
-    this.#shell = new ServiceShell(shellOptions(scope, usesSystemd), this);
+    this.#shell = new ServiceShell({ ...shellOptions(scope, usesSystemd), counts: this.#counts }, this);
     this.registerPolicy = scope.kind === "user" ? "self" : "root";
     this.operations = new Operations(this.log);
     this.images = Images.of(scope.images, this.operations, this.log);
@@ -70,6 +77,7 @@ export class Service implements Daemon, Served {
     this.#names = new NameSocket(this, this.#shell.peers);
     this.#sampler = new Sampler({ registry: this.registry });
     this.tree = this.#makeTree();
+    this.#http = this.#makeHttp();
   }
 
   /** Serves until it is told to stop; returns the exit code. */
@@ -99,15 +107,16 @@ export class Service implements Daemon, Served {
   /** Takes up the machines of an earlier process, then opens the sockets. */
   open(): void {
     this.registry.restore();
-    const { varlink, userDatabase: users, resolveHook, names, socketMode } = this.#scope;
+    const { varlink, userDatabase: users, resolveHook, names, metrics, socketMode } = this.#scope;
     const machines = [
       ...[machineVarlink(this), imageVarlink(this, this.images), serviceVarlink(this.log)],
-      statsVarlink(this, this.#sampler, new Streams()),
+      statsVarlink(this, this.#sampler, this.#streams),
     ];
     listenVarlink(this.log, this.#shell.varlinkServer(machines), varlink, socketMode);
     this.#listen(this.#shell.varlinkServer([userDatabase(this)]), users);
     this.#listen(this.#shell.varlinkServer([this.#resolveHook.bound]), resolveHook);
     this.#listen(this.#names, names);
+    this.#listen(this.#http, metrics);
     if (users !== null) adviseUserDatabaseClients(users);
   }
 
@@ -123,6 +132,7 @@ export class Service implements Daemon, Served {
     await this.operations.cancelAll();
     this.registry.saveUnsaved();
     this.#names.close();
+    this.#http.close();
     this.#sampler[Symbol.dispose]();
   }
 
@@ -140,6 +150,18 @@ export class Service implements Daemon, Served {
         this.#announce("MachineRemoved", machine);
         this.#shell.touch();
       },
+    });
+  }
+
+  #makeHttp(): HttpServer {
+    const { peers } = this.#shell;
+    const sources = { daemon: this, sampler: this.#sampler, streams: this.#streams, counts: this.#counts, peers };
+    const page = new MetricsPage(sources);
+    return new HttpServer({
+      peers,
+      answer: (request) => page.answer(request),
+      bug: (error, where) => logUnexpected(this.log, error, where),
+      debug: (message) => this.log.debug(message),
     });
   }
 

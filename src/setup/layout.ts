@@ -20,6 +20,7 @@ import { execProgram, execUnits } from "./exec-layout.ts";
 import type { Host } from "./host.ts";
 import { callerDropIns, importBusFiles, importPolkitFiles, importPrograms, importUnits } from "./import-layout.ts";
 import { manuals } from "./manuals.ts";
+import { metricsUnits } from "./metrics-layout.ts";
 import { missingActions } from "./polkit.ts";
 import { userFiles } from "./user-layout.ts";
 import type { Wanted } from "./wanted.ts";
@@ -123,7 +124,14 @@ export function layout(host: Host): Wanted[] {
     ...(host.hasPolkit ? [...polkitFiles(host), ...importPolkitFiles(host, polkitDirectory(host))] : []),
     ...(host.hasBus ? [...busFiles(host), ...importBusFiles(host)] : []),
     ...(host.hasSystemd
-      ? [...userFiles(host), ...importUnits(host), ...callerDropIns(host), ...execUnits(), ...units(host)]
+      ? [
+          ...userFiles(host),
+          ...importUnits(host),
+          ...callerDropIns(host),
+          ...execUnits(),
+          ...metricsUnits(),
+          ...units(host),
+        ]
       : []),
   ];
 }

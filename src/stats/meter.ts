@@ -1,6 +1,7 @@
 // What a machine uses: the counters of its control groups and of its network, at one moment.
 import { type Fd, openPath } from "../kernel/file/fd.ts";
 import { upToUnit } from "../kernel/process/cgroup.ts";
+import { type CgroupHierarchy, cgroupHierarchies } from "../kernel/process/cgroup-mount.ts";
 import { CgroupMeter, type CgroupUsage, readAgain } from "../kernel/process/cgroup-usage.ts";
 import { sameNamespace } from "../kernel/process/namespace.ts";
 
@@ -40,8 +41,9 @@ export class Meter implements Disposable {
   readonly #network: Fd | null;
 
   /** Measures the unit of `leader` ("": its own control group). Throws an error with errno when the leader is gone. */
-  constructor(leader: number, unit: string) {
-    this.#cgroup = new CgroupMeter(leader, (path) => (unit === "" ? path : upToUnit(path, unit)));
+  constructor(leader: number, unit: string, hierarchies: readonly CgroupHierarchy[] = cgroupHierarchies()) {
+    const above = (path: string) => (unit === "" ? path : upToUnit(path, unit));
+    this.#cgroup = new CgroupMeter(leader, above, hierarchies);
     this.#network = networkFile(leader);
   }
 

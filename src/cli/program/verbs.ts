@@ -152,6 +152,19 @@ export const VERBS: readonly VerbRow[] = [
     run: async (session, names) => (await import("../stats/top.ts")).top(session, names),
   },
   {
+    meta: { name: "metrics", description: "Print what machines use for Prometheus, or write it to a file" },
+    group: "Machine",
+    args: {
+      file: {
+        type: "positional",
+        required: false,
+        description: "A file that is replaced as a whole; none means standard output",
+        complete: "file",
+      },
+    },
+    run: async (session, words) => (await import("../stats/metrics.ts")).metrics(session, words),
+  },
+  {
     meta: { name: "start", description: "Start images as services" },
     group: "Machine",
     args: IMAGES,

@@ -1,13 +1,14 @@
 // The machines that are measured: all, or those that are named. They come and go while others are looked at.
 import { monotonicUsec } from "../../kernel/syscall/time.ts";
-import { Meter } from "../../stats/meter.ts";
+import { Meter, type Usage } from "../../stats/meter.ts";
 import { type Reading, type Stats, statsOf } from "../../stats/rates.ts";
-import { machineFacts } from "../machine/details.ts";
+import { type MachineFacts, machineFacts } from "../machine/details.ts";
 import { chosenMachines } from "../machine/names.ts";
 import { attempt, Failure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 
 interface Measured {
+  readonly facts: MachineFacts;
   readonly meter: Meter;
   last: Reading | null;
 }
@@ -31,8 +32,8 @@ export class MeasuredMachines implements Disposable {
     for (const name of wanted) {
       if (this.#machines.has(name)) continue;
       try {
-        const { leaderPid, unit } = await machineFacts(this.#session, name);
-        this.#machines.set(name, { meter: new Meter(leaderPid, unit), last: null });
+        const facts = await machineFacts(this.#session, name);
+        this.#machines.set(name, { facts, meter: new Meter(facts.leaderPid, facts.unit), last: null });
       } catch (error) {
         // It ended between the list and the look.
         if (isFirst && this.#names.length > 0) throw error;
@@ -49,6 +50,13 @@ export class MeasuredMachines implements Disposable {
       machine.last = now;
       return statsOf(name, now, last);
     }).sort((a, b) => (a.machine < b.machine ? -1 : 1));
+  }
+
+  /** The counters of each machine, in the order of their names. */
+  readUsage(): { readonly facts: MachineFacts; readonly usage: Usage }[] {
+    return Array.from(this.#machines.values(), ({ facts, meter }) => ({ facts, usage: meter.read() })).sort((a, b) =>
+      a.facts.name < b.facts.name ? -1 : 1,
+    );
   }
 
   [Symbol.dispose](): void {

@@ -3,7 +3,7 @@
 import { type Fd, openPath } from "../file/fd.ts";
 import { pinForever } from "../syscall/mem.ts";
 import { isErrno, trySys } from "../syscall/sys.ts";
-import { cgroupHierarchies } from "./cgroup-mount.ts";
+import { type CgroupHierarchy, cgroupHierarchies } from "./cgroup-mount.ts";
 import { readProcess } from "./process-file.ts";
 
 /** Values that the kernel does not account for this group are null. */
@@ -136,20 +136,28 @@ function groupsOf(pid: number): Map<string, string> {
   return groups;
 }
 
+/** A file that is open, and what is read out of it. */
+interface OpenSource {
+  readonly file: Fd;
+  readonly fields: readonly (readonly [Field, (text: string) => number | null])[];
+}
+
 /** The files of one group, open as long as it is measured: opening them costs more than reading them. */
 export class CgroupMeter implements Disposable {
-  readonly #files: { readonly file: Fd; readonly source: Source }[] = [];
+  readonly #files: OpenSource[] = [];
 
   /**
    * Measures the group of `pid`, or the one above it that `above` makes of its path. Throws `ESRCH` when there is no such
    * process, and whatever opening files throws. Files that the kernel does not have are left out.
    */
-  constructor(pid: number, above: (path: string) => string = (path) => path) {
+  constructor(
+    pid: number,
+    above: (path: string) => string = (path) => path,
+    hierarchies: readonly CgroupHierarchy[] = cgroupHierarchies(),
+  ) {
     const groups = groupsOf(pid);
     const mounts = new Map(
-      cgroupHierarchies().flatMap(({ controllers, mount }) =>
-        controllers.split(",").map((name) => [name, mount] as const),
-      ),
+      hierarchies.flatMap(({ controllers, mount }) => controllers.split(",").map((name) => [name, mount] as const)),
     );
     const known = new Set<Field>();
     for (const source of [...UNIFIED, ...LEGACY]) {
@@ -159,8 +167,9 @@ export class CgroupMeter implements Disposable {
       if (group === undefined || mount === undefined || isKnown) continue;
       const file = this.#open(`${mount}${above(group)}/${source.file}`);
       if (file === null) continue;
-      this.#files.push({ file, source });
-      for (const field of Object.keys(source.fields)) known.add(field as Field);
+      const fields = Object.entries(source.fields) as [Field, (text: string) => number | null][];
+      this.#files.push({ file, fields });
+      for (const [field] of fields) known.add(field);
     }
   }
 
@@ -177,10 +186,10 @@ export class CgroupMeter implements Disposable {
   /** What the group uses now. */
   read(): CgroupUsage {
     const usage: Record<string, number | null> = { ...NOTHING };
-    for (const { file, source } of this.#files) {
+    for (const { file, fields } of this.#files) {
       const text = readAgain(file);
       if (text === null) continue;
-      for (const [field, parse] of Object.entries(source.fields)) usage[field] = parse(text);
+      for (const [field, parse] of fields) usage[field] = parse(text);
     }
     // Every key is one of CgroupUsage's, by the type of `Source`.
     return usage as unknown as CgroupUsage;

@@ -2,6 +2,7 @@
 // thousand machines hold nobody up; whoever asks meanwhile gets the same one. The files of the machines stay open between
 // samples as long as somebody asks now and then.
 import { openFilesLimit } from "../../ipc/peers.ts";
+import { type CgroupHierarchy, cgroupHierarchies } from "../../kernel/process/cgroup-mount.ts";
 import { SyscallError } from "../../kernel/syscall/sys.ts";
 import { monotonicUsec, realtimeUsec } from "../../kernel/syscall/time.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
@@ -47,6 +48,7 @@ export class Sampler implements Disposable {
   /** Machines that came since the last sample was begun. */
   readonly #newcomers = new Set<Machine>();
   #hasLeavers = false;
+  #mounted: readonly CgroupHierarchy[] | null = null;
   #running: Promise<Sample> | null = null;
   #timer: ReturnType<typeof setTimeout> | null = null;
 
@@ -135,12 +137,18 @@ export class Sampler implements Disposable {
     return sample;
   }
 
+  /** Read once: they are mounted when the host is started. */
+  #hierarchies(): readonly CgroupHierarchy[] {
+    this.#mounted ??= cgroupHierarchies();
+    return this.#mounted;
+  }
+
   #read(machine: Machine): Usage | null {
     const held = this.#meters.get(machine);
     if (held !== undefined) return held.read();
     // Gone between two slices: nobody would close its files any more.
     if (!machine.started) return null;
-    const meter = open(machine);
+    const meter = open(machine, this.#hierarchies());
     if (meter === null) return null;
     const usage = meter.read();
     if (this.#meters.size < this.#mostHeld) this.#meters.set(machine, meter);
@@ -156,10 +164,10 @@ export class Sampler implements Disposable {
 }
 
 /** Null for a machine whose leader is gone, or where no more files may be opened: it has no numbers then. */
-function open(machine: Machine): Meter | null {
+function open(machine: Machine, hierarchies: readonly CgroupHierarchy[]): Meter | null {
   const { leader, place } = machine;
   try {
-    const meter = new Meter(leader.pid, place?.unit ?? "");
+    const meter = new Meter(leader.pid, place?.unit ?? "", hierarchies);
     // The number was the leader's all the time if it is alive now.
     if (leader.isAlive()) return meter;
     meter[Symbol.dispose]();

@@ -1,0 +1,28 @@
+// What of the metrics goes where on a host. Nothing here is enabled: the administrator does that.
+import { join } from "node:path";
+import metricsService from "../../install/systemd/machined-metrics.service" with { type: "text" };
+import metricsSocket from "../../install/systemd/machined-metrics.socket" with { type: "text" };
+import textfileService from "../../install/systemd/machined-metrics-textfile.service" with { type: "text" };
+import textfileTimer from "../../install/systemd/machined-metrics-textfile.timer" with { type: "text" };
+import type { Wanted } from "./layout.ts";
+import type { Run } from "./takeover.ts";
+
+const UNITS = "/etc/systemd/system";
+const TEXTS: Readonly<Record<string, string>> = {
+  "machined-metrics.service": metricsService,
+  "machined-metrics.socket": metricsSocket,
+  "machined-metrics-textfile.service": textfileService,
+  "machined-metrics-textfile.timer": textfileTimer,
+};
+
+export const METRICS_SOCKET_UNIT = join(UNITS, "machined-metrics.socket");
+
+export function metricsUnits(): Wanted[] {
+  return Object.entries(TEXTS).map(([name, text]) => ({ kind: "file", path: join(UNITS, name), text }));
+}
+
+/** Before the files go: what was enabled would be left as links to nothing, and what runs would run on. */
+export function stopMetrics(command: Run): void {
+  command("systemctl", "disable", "machined-metrics.socket", "machined-metrics-textfile.timer");
+  command("systemctl", "stop", ...Object.keys(TEXTS));
+}
