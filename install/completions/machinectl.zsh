@@ -41,6 +41,7 @@ _machinectl_word() {
         settings) _machinectl_ask image machinectl; _files ;;
         machine-path) _machinectl_paths ;;
         boolean) compadd yes no ;;
+        inventory) compadd ansible prometheus-sd ;;
         verb) _machinectl_verbs ;;
         directory) _files -/ ;;
         file) _files ;;
@@ -58,6 +59,7 @@ _machinectl_verbs() {
         'stats:Print what machines use\: processors, memory, input and output, network'
         'top:Show what machines use on the whole terminal, second by second'
         'metrics:Print what machines use for Prometheus, or write it to a file'
+        'inventory:Print machines as an inventory of Ansible, or as targets of Prometheus'
         'start:Start images as services'
         'login:Get a login prompt of a machine'
         'shell:Run a shell or another program in a machine'
@@ -112,6 +114,7 @@ _machinectl_words() {
         (stats):<2->) _machinectl_word machine ;;
         (top):<2->) _machinectl_word machine ;;
         (metrics):2) _machinectl_word file ;;
+        (inventory):2) _machinectl_word inventory ;;
         (start):<2->) _machinectl_word image ;;
         (login):2) _machinectl_word machine-or-host ;;
         (shell):2) _machinectl_word login ;;

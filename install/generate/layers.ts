@@ -97,6 +97,7 @@ const FOLDERS: Readonly<Record<string, Folder>> = {
       terminal: ["format", "session"],
       exec: ["format", "session", "machine", "terminal"],
       stats: ["format", "session", "machine", "terminal"],
+      inventory: ["format", "session", "machine"],
       transfer: ["format", "session"],
       program: [
         "format",
@@ -108,6 +109,7 @@ const FOLDERS: Readonly<Record<string, Folder>> = {
         "terminal",
         "exec",
         "stats",
+        "inventory",
         "transfer",
       ],
     },
@@ -166,6 +168,7 @@ const ROOMS: Readonly<Record<string, string>> = {
   "cli/terminal": "login and shell",
   "cli/exec": "exec: here, in virtual machines, on other hosts",
   "cli/stats": "what machines use: stats and top",
+  "cli/inventory": "the machines for other programs",
   "cli/transfer": "the verbs about transfers",
   "cli/program": "machinectl and importctl: tables of verbs and options, help",
 };

@@ -16,7 +16,7 @@ import machinedService from "../../install/systemd/systemd-machined.service" wit
 import machinedSocket from "../../install/systemd/systemd-machined.socket" with { type: "text" };
 import tmpfiles from "../../install/tmpfiles.d/machined.conf" with { type: "text" };
 import { completions } from "./completions.ts";
-import { execProgram, execUnits } from "./exec-layout.ts";
+import { execPrograms, execUnits } from "./exec-layout.ts";
 import type { Host } from "./host.ts";
 import { callerDropIns, importBusFiles, importPolkitFiles, importPrograms, importUnits } from "./import-layout.ts";
 import { manuals } from "./manuals.ts";
@@ -41,6 +41,7 @@ function program(): Wanted[] {
     { kind: "link", path: DAEMON, target: "machined" },
     { kind: "link", path: "/usr/local/bin/machined", target: "../lib/machined/machined" },
     { kind: "link", path: MACHINECTL, target: "../lib/machined/machined" },
+    { kind: "link", path: "/usr/local/lib/machined/machined-inventory", target: "machined" },
     { kind: "link", path: "/usr/local/bin/nss-mymachines", target: "../lib/machined/machined" },
   ];
 }
@@ -118,7 +119,7 @@ export function layout(host: Host): Wanted[] {
   return [
     ...program(),
     ...importPrograms(host),
-    ...execProgram(),
+    ...execPrograms(),
     ...completions(host),
     ...manuals(),
     ...(host.hasPolkit ? [...polkitFiles(host), ...importPolkitFiles(host, polkitDirectory(host))] : []),

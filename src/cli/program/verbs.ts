@@ -165,6 +165,23 @@ export const VERBS: readonly VerbRow[] = [
     run: async (session, words) => (await import("../stats/metrics.ts")).metrics(session, words),
   },
   {
+    meta: { name: "inventory", description: "Print machines as an inventory of Ansible, or as targets of Prometheus" },
+    group: "Machine",
+    args: {
+      kind: { type: "positional", required: true, description: "ansible or prometheus-sd", complete: "inventory" },
+      argument: {
+        type: "positional",
+        required: false,
+        repeated: true,
+        description:
+          "ansible: --list or --host NAME; prometheus-sd: --port=PORT, and a file that is replaced as a whole",
+        complete: "free",
+      },
+    },
+    wordsUntilRest: 2,
+    run: async (session, words) => (await import("../inventory/inventory.ts")).inventory(session, words),
+  },
+  {
     meta: { name: "start", description: "Start images as services" },
     group: "Machine",
     args: IMAGES,
