@@ -20,7 +20,7 @@ import { execPrograms, execUnits } from "./exec-layout.ts";
 import type { Host } from "./host.ts";
 import { callerDropIns, importBusFiles, importPolkitFiles, importPrograms, importUnits } from "./import-layout.ts";
 import { manuals } from "./manuals.ts";
-import { metricsUnits } from "./metrics-layout.ts";
+import { metricsDashboard, metricsUnits } from "./metrics-layout.ts";
 import { missingActions } from "./polkit.ts";
 import { userFiles } from "./user-layout.ts";
 import type { Wanted } from "./wanted.ts";
@@ -122,6 +122,7 @@ export function layout(host: Host): Wanted[] {
     ...execPrograms(),
     ...completions(host),
     ...manuals(),
+    metricsDashboard(),
     ...(host.hasPolkit ? [...polkitFiles(host), ...importPolkitFiles(host, polkitDirectory(host))] : []),
     ...(host.hasBus ? [...busFiles(host), ...importBusFiles(host)] : []),
     ...(host.hasSystemd

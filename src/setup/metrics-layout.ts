@@ -1,5 +1,6 @@
 // What of the metrics goes where on a host. Nothing here is enabled: the administrator does that.
 import { join } from "node:path";
+import dashboard from "../../install/grafana/machined.json";
 import metricsService from "../../install/systemd/machined-metrics.service" with { type: "text" };
 import metricsSocket from "../../install/systemd/machined-metrics.socket" with { type: "text" };
 import textfileService from "../../install/systemd/machined-metrics-textfile.service" with { type: "text" };
@@ -16,6 +17,12 @@ const TEXTS: Readonly<Record<string, string>> = {
 };
 
 export const METRICS_SOCKET_UNIT = join(UNITS, "machined-metrics.socket");
+
+/** A dashboard of Grafana, to be imported there. */
+export function metricsDashboard(): Wanted {
+  const text = `${JSON.stringify(dashboard, null, 2)}\n`;
+  return { kind: "file", path: "/usr/local/share/machined/grafana/machined.json", text };
+}
 
 export function metricsUnits(): Wanted[] {
   return Object.entries(TEXTS).map(([name, text]) => ({ kind: "file", path: join(UNITS, name), text }));

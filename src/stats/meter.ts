@@ -42,8 +42,7 @@ export class Meter implements Disposable {
 
   /** Measures the unit of `leader` ("": its own control group). Throws an error with errno when the leader is gone. */
   constructor(leader: number, unit: string, hierarchies: readonly CgroupHierarchy[] = cgroupHierarchies()) {
-    const above = (path: string) => (unit === "" ? path : upToUnit(path, unit));
-    this.#cgroup = new CgroupMeter(leader, above, hierarchies);
+    this.#cgroup = new CgroupMeter(leader, (path, controller) => groupOf(unit, path, controller), hierarchies);
     this.#network = networkFile(leader);
   }
 
@@ -62,6 +61,16 @@ export class Meter implements Disposable {
     this.#cgroup[Symbol.dispose]();
     this.#network?.close();
   }
+}
+
+/**
+ * The group with the machine's numbers; null where they would be those of others. In a hierarchy of version 1 that does not
+ * account for the unit its processes are in a group above it, in the end in that of the whole host.
+ */
+export function groupOf(unit: string, path: string, controller: string): string | null {
+  if (path === "/") return null;
+  if (unit === "") return path;
+  return controller !== "" && !path.split("/").includes(unit) ? null : upToUnit(path, unit);
 }
 
 function networkFile(leader: number): Fd | null {

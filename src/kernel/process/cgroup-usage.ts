@@ -147,12 +147,13 @@ export class CgroupMeter implements Disposable {
   readonly #files: OpenSource[] = [];
 
   /**
-   * Measures the group of `pid`, or the one above it that `above` makes of its path. Throws `ESRCH` when there is no such
+   * Measures the group of `pid` in each hierarchy, or the one that `above` makes of its path and the controller ("" for version
+   * 2); null leaves the hierarchy out. Throws `ESRCH` when there is no such
    * process, and whatever opening files throws. Files that the kernel does not have are left out.
    */
   constructor(
     pid: number,
-    above: (path: string) => string = (path) => path,
+    above: (path: string, controller: string) => string | null = (path) => path,
     hierarchies: readonly CgroupHierarchy[] = cgroupHierarchies(),
   ) {
     const groups = groupsOf(pid);
@@ -165,7 +166,8 @@ export class CgroupMeter implements Disposable {
       const [group, mount] = [groups.get(controller), mounts.get(controller)];
       const isKnown = Object.keys(source.fields).every((field) => known.has(field as Field));
       if (group === undefined || mount === undefined || isKnown) continue;
-      const file = this.#open(`${mount}${above(group)}/${source.file}`);
+      const wanted = above(group, controller);
+      const file = wanted === null ? null : this.#open(`${mount}${wanted}/${source.file}`);
       if (file === null) continue;
       const fields = Object.entries(source.fields) as [Field, (text: string) => number | null][];
       this.#files.push({ file, fields });
