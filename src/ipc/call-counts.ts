@@ -5,7 +5,7 @@
 export const DURATION_BOUNDS = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10] as const;
 
 /** The calls of one method. */
-export interface MethodCount {
+interface MethodCount {
   readonly interface: string;
   readonly method: string;
   readonly calls: number;
@@ -13,7 +13,7 @@ export interface MethodCount {
 }
 
 /** How long the calls of one interface took. */
-export interface Durations {
+interface Durations {
   readonly interface: string;
   /** By class, each call in one of them; one more than there are bounds. */
   readonly counts: readonly number[];

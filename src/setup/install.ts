@@ -9,7 +9,7 @@ import { IMPORT_SOCKET_UNIT } from "./import-layout.ts";
 import { takeOverImports } from "./import-takeover.ts";
 import { DAEMON, layout, MACHINECTL, PROGRAM, SOCKET_UNIT } from "./layout.ts";
 import { type Made, readManifest } from "./manifest.ts";
-import { stopMetrics } from "./metrics-layout.ts";
+import { stopMetrics } from "./metrics-takeover.ts";
 import { installNss, uninstallNss } from "./nss.ts";
 import { type Plan, plan } from "./plan.ts";
 import { SetupError } from "./setup-error.ts";

@@ -5,8 +5,7 @@ import metricsService from "../../install/systemd/machined-metrics.service" with
 import metricsSocket from "../../install/systemd/machined-metrics.socket" with { type: "text" };
 import textfileService from "../../install/systemd/machined-metrics-textfile.service" with { type: "text" };
 import textfileTimer from "../../install/systemd/machined-metrics-textfile.timer" with { type: "text" };
-import type { Wanted } from "./layout.ts";
-import type { Run } from "./takeover.ts";
+import type { Wanted } from "./wanted.ts";
 
 const UNITS = "/etc/systemd/system";
 const TEXTS: Readonly<Record<string, string>> = {
@@ -16,6 +15,8 @@ const TEXTS: Readonly<Record<string, string>> = {
   "machined-metrics-textfile.timer": textfileTimer,
 };
 
+/** The names of the units. */
+export const METRICS_UNITS = Object.keys(TEXTS);
 export const METRICS_SOCKET_UNIT = join(UNITS, "machined-metrics.socket");
 
 /** A dashboard of Grafana, to be imported there. */
@@ -26,10 +27,4 @@ export function metricsDashboard(): Wanted {
 
 export function metricsUnits(): Wanted[] {
   return Object.entries(TEXTS).map(([name, text]) => ({ kind: "file", path: join(UNITS, name), text }));
-}
-
-/** Before the files go: what was enabled would be left as links to nothing, and what runs would run on. */
-export function stopMetrics(command: Run): void {
-  command("systemctl", "disable", "machined-metrics.socket", "machined-metrics-textfile.timer");
-  command("systemctl", "stop", ...Object.keys(TEXTS));
 }

@@ -4,12 +4,12 @@
 import type { Usage } from "./meter.ts";
 
 /** A number for each machine, or each service. */
-export type MetricKind = "counter" | "gauge" | "info" | "histogram";
+type MetricKind = "counter" | "gauge" | "info" | "histogram";
 
 export type Labels = Readonly<Record<string, string>>;
 
 /** One number of a metric. */
-export interface Series<Source> {
+interface Series<Source> {
   /** Labels beside those of the source. */
   readonly labels?: Labels;
   /** Null where it is not known: then there is no such line. */
@@ -17,7 +17,7 @@ export interface Series<Source> {
 }
 
 /** One value with its labels; a part of a histogram has a suffix. */
-export interface LabelledValue {
+interface LabelledValue {
   readonly suffix?: "_bucket" | "_sum" | "_count";
   readonly labels: Labels;
   readonly value: number;

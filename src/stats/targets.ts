@@ -4,7 +4,7 @@
 /** The port of the node exporter. */
 export const DEFAULT_PORT = 9100;
 
-export interface TargetMachine {
+interface TargetMachine {
   readonly name: string;
   readonly class: string;
   readonly service: string;

@@ -8,7 +8,7 @@ interface Panel {
   readonly targets: readonly { readonly expr: string }[];
 }
 
-export interface DashboardQuery {
+interface DashboardQuery {
   readonly title: string;
   readonly query: string;
 }

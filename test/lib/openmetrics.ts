@@ -1,7 +1,7 @@
 // A reader of OpenMetrics 1.0 that accepts nothing that the specification does not allow
 // (https://prometheus.io/docs/specs/om/open_metrics_spec/), as far as our types go: gauge, counter, info, histogram.
 
-export interface Family {
+interface Family {
   readonly name: string;
   type: string;
   unit: string;
@@ -9,7 +9,7 @@ export interface Family {
   readonly samples: Sample[];
 }
 
-export interface Sample {
+interface Sample {
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly value: number;
@@ -126,7 +126,7 @@ function checkHistogram({ name, samples }: Family): void {
 }
 
 /** `name{a="b"}` with the labels in their order. */
-export function seriesOf({ name, labels }: Pick<Sample, "name" | "labels">): string {
+function seriesOf({ name, labels }: Pick<Sample, "name" | "labels">): string {
   const list = Object.keys(labels)
     .sort()
     .map((key) => `${key}=${JSON.stringify(labels[key])}`)

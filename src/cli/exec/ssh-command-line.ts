@@ -1,6 +1,6 @@
 // The command line of ssh(1), as far as it makes sense for a machine of this host.
 
-export interface SshCommandLine {
+interface SshCommandLine {
   readonly user: string;
   readonly host: string;
   /** For a shell, as ssh(1) sends it: the words with blanks between them. */

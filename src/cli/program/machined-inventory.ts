@@ -1,6 +1,6 @@
 // machined-inventory: `machinectl inventory ansible` as a program of its own, because Ansible takes an inventory by the path
 // of a program that it calls with `--list` or `--host NAME`.
-import { processPorts } from "../session/ports.ts";
+import { processPorts } from "../session/process-ports.ts";
 import { runMachinectl } from "./machinectl.ts";
 
 /** Runs the program; returns its exit code. */

@@ -9,7 +9,7 @@ export interface HttpRequest {
 }
 
 /** Why a request is not answered: the status of the reply. */
-export type Refusal = 400 | 405 | 413 | 505;
+type Refusal = 400 | 405 | 413 | 505;
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~\w]+$/;
 /** Visible characters, blanks and tabs. */

@@ -12,7 +12,7 @@ import type { MachineUsage, Sample, Sampler } from "./sampler.ts";
 import { discoveredTargets, portOf } from "./service-discovery.ts";
 import type { Streams } from "./streams.ts";
 
-export interface PageSources {
+interface PageSources {
   readonly daemon: Daemon;
   readonly sampler: Sampler;
   readonly streams: Streams;

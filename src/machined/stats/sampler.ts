@@ -24,7 +24,7 @@ export interface Sample {
   readonly machines: readonly MachineUsage[];
 }
 
-export interface SamplerOptions {
+interface SamplerOptions {
   readonly registry: Registry;
   /** At most so many machines have their files held open; those of others are opened for each sample. */
   readonly mostHeld?: number;

@@ -2,7 +2,7 @@
 import { MachinedError } from "../../base/error.ts";
 import type { VarlinkCall } from "../../ipc/varlink/binding.ts";
 
-export interface StreamLimits {
+interface StreamLimits {
   readonly all: number;
   /** Of one user. */
   readonly each: number;
