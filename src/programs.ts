@@ -43,6 +43,16 @@ export const PROGRAMS: Readonly<Record<string, ProgramRow>> = {
   "systemd-importd": { kind: "daemon", summary: "Runs transfers of images", load: () => import("./importd/main.ts") },
   "machined-exec": { kind: "daemon", summary: "Runs commands for users", load: () => import("./execd/main.ts") },
   "machined-exec-command": { kind: "internal", summary: "Begins a command", load: () => import("./exec/command.ts") },
+  "machined-inventory": {
+    kind: "internal",
+    summary: "Machines for Ansible",
+    load: () => import("./cli/program/machined-inventory.ts"),
+  },
+  "machined-rsh": {
+    kind: "internal",
+    summary: "Enters machines like ssh",
+    load: () => import("./cli/exec/remote-shell.ts"),
+  },
   "machined-worker": { kind: "internal", summary: "Works on images and files", load: () => import("./worker/main.ts") },
   "systemd-import": {
     kind: "internal",

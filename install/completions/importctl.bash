@@ -19,6 +19,7 @@ _importctl_offer() {
         list) _importctl_match "$2" "$3" < <(printf '%s\n' $words) ;;
         verb) _importctl_match "$2" "$3" < <(printf '%s\n' $verbs) ;;
         boolean) _importctl_match "$2" "$3" < <(printf '%s\n' yes no) ;;
+        inventory) _importctl_match "$2" "$3" < <(printf '%s\n' ansible prometheus-sd) ;;
         machine | machine-or-host | transfer) _importctl_match "$2" "$3" < <(_importctl_ask "$1") ;;
         image) _importctl_match "$2" "$3" < <(_importctl_ask image importctl) ;;
         column | column-sort | column-filter)

@@ -49,6 +49,7 @@ _importctl_word() {
         settings) _importctl_ask image importctl; _files ;;
         machine-path) _importctl_paths ;;
         boolean) compadd yes no ;;
+        inventory) compadd ansible prometheus-sd ;;
         verb) _importctl_verbs ;;
         directory) _files -/ ;;
         file) _files ;;

@@ -64,7 +64,7 @@ function __machinectl_columns
 end
 
 function __machinectl_verbs
-    printf '%s\n' list status show stats top events logs start login shell exec wait run doctor register unregister enable disable poweroff stop reboot restart terminate pause resume kill copy-to copy-from bind bind-volume unbind-volume list-images image-status show-image edit cat clone rename read-only remove set-limit clean pull-tar pull-raw import-tar import-raw import-fs export-tar export-raw list-transfers cancel-transfer doctor-pool run-machine run-remove
+    printf '%s\n' list status show stats top events logs metrics inventory start login shell exec wait run doctor register unregister enable disable poweroff stop reboot restart terminate pause resume kill copy-to copy-from bind bind-volume unbind-volume list-images image-status show-image edit cat clone rename read-only remove set-limit clean pull-tar pull-raw import-tar import-raw import-fs export-tar export-raw list-transfers cancel-transfer doctor-pool run-machine run-remove
 end
 
 complete -c machinectl -f
@@ -142,6 +142,8 @@ complete -c machinectl -n '__machinectl_at -1' -a stats -d 'Print what machines 
 complete -c machinectl -n '__machinectl_at -1' -a top -d 'Show what machines use on the whole terminal, second by second'
 complete -c machinectl -n '__machinectl_at -1' -a events -d 'Print what happens to machines and images, as it happens or from the log'
 complete -c machinectl -n '__machinectl_at -1' -a logs -d 'Print what a machine logged, also when it has ended'
+complete -c machinectl -n '__machinectl_at -1' -a metrics -d 'Print what machines use for Prometheus, or write it to a file'
+complete -c machinectl -n '__machinectl_at -1' -a inventory -d 'Print machines as an inventory of Ansible, or as targets of Prometheus'
 complete -c machinectl -n '__machinectl_at -1' -a start -d 'Start images as services'
 complete -c machinectl -n '__machinectl_at -1' -a login -d 'Get a login prompt of a machine'
 complete -c machinectl -n '__machinectl_at -1' -a shell -d 'Run a shell or another program in a machine'
@@ -195,6 +197,8 @@ complete -c machinectl -n '__machinectl_at 0+ stats' -a '(__machinectl_ask machi
 complete -c machinectl -n '__machinectl_at 0+ top' -a '(__machinectl_ask machine)'
 complete -c machinectl -n '__machinectl_at 0+ events' -a '(__machinectl_ask machine)'
 complete -c machinectl -n '__machinectl_at 0 logs' -a '(__machinectl_ask machine-or-host)'
+complete -c machinectl -n '__machinectl_at 0 metrics' -F
+complete -c machinectl -n '__machinectl_at 0 inventory' -a 'ansible prometheus-sd'
 complete -c machinectl -n '__machinectl_at 0+ start' -a '(__machinectl_ask image machinectl)'
 complete -c machinectl -n '__machinectl_at 0 login' -a '(__machinectl_ask machine-or-host)'
 complete -c machinectl -n '__machinectl_at 0 shell' -a '(__machinectl_logins)'

@@ -49,6 +49,7 @@ _machinectl_word() {
         settings) _machinectl_ask image machinectl; _files ;;
         machine-path) _machinectl_paths ;;
         boolean) compadd yes no ;;
+        inventory) compadd ansible prometheus-sd ;;
         verb) _machinectl_verbs ;;
         directory) _files -/ ;;
         file) _files ;;
@@ -67,6 +68,8 @@ _machinectl_verbs() {
         'top:Show what machines use on the whole terminal, second by second'
         'events:Print what happens to machines and images, as it happens or from the log'
         'logs:Print what a machine logged, also when it has ended'
+        'metrics:Print what machines use for Prometheus, or write it to a file'
+        'inventory:Print machines as an inventory of Ansible, or as targets of Prometheus'
         'start:Start images as services'
         'login:Get a login prompt of a machine'
         'shell:Run a shell or another program in a machine'
@@ -127,6 +130,8 @@ _machinectl_words() {
         (top):<2->) _machinectl_word machine ;;
         (events):<2->) _machinectl_word machine ;;
         (logs):2) _machinectl_word machine-or-host ;;
+        (metrics):2) _machinectl_word file ;;
+        (inventory):2) _machinectl_word inventory ;;
         (start):<2->) _machinectl_word image ;;
         (login):2) _machinectl_word machine-or-host ;;
         (shell):2) _machinectl_word login ;;

@@ -54,6 +54,7 @@ _${name}_offer() {
         list) _${name}_match "$2" "$3" < <(printf '%s\\n' $words) ;;
         verb) _${name}_match "$2" "$3" < <(printf '%s\\n' $verbs) ;;
         boolean) _${name}_match "$2" "$3" < <(printf '%s\\n' yes no) ;;
+        inventory) _${name}_match "$2" "$3" < <(printf '%s\\n' ansible prometheus-sd) ;;
         machine | machine-or-host | transfer) _${name}_match "$2" "$3" < <(_${name}_ask "$1") ;;
         image) _${name}_match "$2" "$3" < <(_${name}_ask image ${name}) ;;
         column | column-sort | column-filter)

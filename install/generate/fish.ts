@@ -34,6 +34,7 @@ function placeLine(program: string, { verbs, position, andLater, kind }: WordPla
     directory: `-a ${quoted("(__fish_complete_directories)")}`,
     command: "-F",
     boolean: `-a ${quoted("yes no")}`,
+    inventory: `-a ${quoted("ansible prometheus-sd")}`,
     verb: `-a ${quoted(`(__${program}_verbs)`)}`,
     login: `-a ${quoted(`(__${program}_logins)`)}`,
     image: `-a ${quoted(`(__${program}_ask image ${program})`)}`,

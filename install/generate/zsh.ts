@@ -98,6 +98,7 @@ _${name}_word() {
         settings) _${name}_ask image ${name}; _files ;;
         machine-path) _${name}_paths ;;
         boolean) compadd yes no ;;
+        inventory) compadd ansible prometheus-sd ;;
         verb) _${name}_verbs ;;
         directory) _files -/ ;;
         file) _files ;;

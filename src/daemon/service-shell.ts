@@ -5,6 +5,7 @@ import { INTERFACE_VERSION } from "../base/vocabulary/version.ts";
 import type { BusClient } from "../ipc/bus/client.ts";
 import { BusServer, describe, type ObjectTree } from "../ipc/bus/server.ts";
 import type { BusTarget } from "../ipc/bus/transport.ts";
+import type { CallCounts } from "../ipc/call-counts.ts";
 import { isPrivileged } from "../ipc/caller.ts";
 import { Peers } from "../ipc/peers.ts";
 import { type BoundVarlink, VarlinkServer } from "../ipc/varlink/server.ts";
@@ -37,6 +38,8 @@ export interface ShellOptions {
   readonly privateBus: string;
   /** Whether the next call would start the daemon again: only then it ends when it is idle. */
   readonly isActivatable: boolean;
+  /** Counts the calls of all transports. */
+  readonly counts?: CallCounts;
 }
 
 /** What a daemon serves, and what it does at each stage of its life. */
@@ -81,6 +84,7 @@ export class ServiceShell {
       isPrivileged,
       bug: (error, where) => logUnexpected(this.log, error, where),
       called: () => this.#called(),
+      counts: options.counts,
     });
     this.#authority = new Authority(options.bus);
     this.#bus = new SystemBus(options.busName, options.bus, this.#server, this.peers.turns, this.log, {
@@ -122,6 +126,7 @@ export class ServiceShell {
       peers: this.peers,
       bug: (error, where) => logUnexpected(this.log, error, where),
       called: () => this.#called(),
+      counts: this.#options.counts,
       debug: (message) => this.log.debug(message),
     });
     this.#varlink.push(server);

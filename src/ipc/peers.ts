@@ -163,7 +163,7 @@ function fitting(limits: AllLimits, openFiles: number): AllLimits {
   };
 }
 
-/** How many files this process may open. */
+/** The soft limit of files that this process may open. */
 export function openFilesLimit(): number {
   const [, soft] = /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "latin1")) ?? [];
   return soft === undefined ? Number.POSITIVE_INFINITY : Number(soft);

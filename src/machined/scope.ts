@@ -19,6 +19,8 @@ export interface Scope {
   readonly privateBus: string;
   /** Varlink; the second path is the same service under its older name. */
   readonly varlink: readonly string[];
+  /** HTTP: numbers for Prometheus. */
+  readonly metrics: string;
   /** What only the whole host has: users and names of machines for everyone. */
   readonly userDatabase: string | null;
   readonly resolveHook: string | null;
@@ -29,13 +31,16 @@ export interface Scope {
   readonly isPrivate: boolean;
 }
 
-function serviceSockets(base: string): Pick<Scope, "machines" | "lock" | "events" | "privateBus" | "varlink"> {
+function serviceSockets(
+  base: string,
+): Pick<Scope, "machines" | "lock" | "events" | "privateBus" | "varlink" | "metrics"> {
   return {
     machines: join(base, "machines"),
     lock: join(base, "machine/lock"),
     events: join(base, "machine/events"),
     privateBus: join(base, "machine/private"),
     varlink: [join(base, "machine/io.systemd.Machine"), join(base, "machine/io.systemd.MachineImage")],
+    metrics: join(base, "machine/metrics"),
   };
 }
 

@@ -5,11 +5,14 @@ import { MACHINE1_NAME, MACHINE1_PATH, Manager } from "../api/machine1.ts";
 import type { Authority } from "../daemon/authority.ts";
 import { serviceVarlink } from "../daemon/control.ts";
 import { objectTree } from "../daemon/object-tree.ts";
+import { logUnexpected } from "../daemon/process-events.ts";
 import { isBusShown, isSystemdHost } from "../daemon/scope.ts";
 import { type Served, ServiceShell, type ShellOptions } from "../daemon/service-shell.ts";
 import { type Listener, listenAt, listenVarlink } from "../daemon/sockets.ts";
 import type { BusClient } from "../ipc/bus/client.ts";
 import type { ObjectTree } from "../ipc/bus/server.ts";
+import { CallCounts } from "../ipc/call-counts.ts";
+import { HttpServer } from "../ipc/http/server.ts";
 import { openFilesLimit } from "../ipc/peers.ts";
 import { Addresses } from "../registry/machine/addresses.ts";
 import { MachineFiles } from "../registry/machine/file.ts";
@@ -40,6 +43,10 @@ import { NameSocket } from "./names/name-socket.ts";
 import { ResolveHook } from "./names/resolve-hook.ts";
 import { adviseUserDatabaseClients, userDatabase } from "./names/userdb.ts";
 import type { Scope } from "./scope.ts";
+import { MetricsPage } from "./stats/metrics-page.ts";
+import { Sampler } from "./stats/sampler.ts";
+import { Streams } from "./stats/streams.ts";
+import { statsVarlink } from "./stats/varlink-bindings.ts";
 
 /** Of how many machines more than starts and ends is told: each takes some watches. */
 const WATCHED_MACHINES_LIMIT = 1024;
@@ -65,11 +72,15 @@ export class Service implements Daemon, Served {
   readonly #machineEvents: MachineEvents;
   readonly #watches: MachineWatches;
   readonly #imageEvents: ImageEvents;
+  readonly #sampler: Sampler;
+  readonly #streams = new Streams();
+  readonly #counts = new CallCounts();
+  readonly #http: HttpServer;
 
   constructor(scope: Scope) {
     const usesSystemd = usesServiceManager(scope);
     this.#scope = scope;
-    this.#shell = new ServiceShell(shellOptions(scope, usesSystemd), this);
+    this.#shell = new ServiceShell({ ...shellOptions(scope, usesSystemd), counts: this.#counts }, this);
     this.registerPolicy = scope.kind === "user" ? "self" : "root";
     this.operations = new Operations(this.log);
     this.images = Images.of(scope.images, this.operations, this.log);
@@ -84,7 +95,9 @@ export class Service implements Daemon, Served {
     if (scope.kind === "system") this.registry.addHost(hostMachine(existsSync("/dev/vsock")));
     this.#resolveHook = new ResolveHook(this);
     this.#names = new NameSocket(this, this.#shell.peers);
+    this.#sampler = new Sampler({ registry: this.registry });
     this.tree = this.#makeTree();
+    this.#http = this.#makeHttp();
   }
 
   /** Serves until it is told to stop; returns the exit code. */
@@ -116,15 +129,16 @@ export class Service implements Daemon, Served {
     const isContinued = this.#events.open();
     this.registry.restore();
     this.#machineEvents.takenOver(isContinued);
-    const { varlink, userDatabase: users, resolveHook, names, socketMode } = this.#scope;
+    const { varlink, userDatabase: users, resolveHook, names, metrics, socketMode } = this.#scope;
     const machines = [
       ...[machineVarlink(this), imageVarlink(this, this.images), eventsVarlink(this.#events)],
-      serviceVarlink(this.log),
+      ...[serviceVarlink(this.log), statsVarlink(this, this.#sampler, this.#streams)],
     ];
     listenVarlink(this.log, this.#shell.varlinkServer(machines), varlink, socketMode);
     this.#listen(this.#shell.varlinkServer([userDatabase(this)]), users);
     this.#listen(this.#shell.varlinkServer([this.#resolveHook.bound]), resolveHook);
     this.#listen(this.#names, names);
+    this.#listen(this.#http, metrics);
     if (users !== null) adviseUserDatabaseClients(users);
   }
 
@@ -144,17 +158,21 @@ export class Service implements Daemon, Served {
     this.#watches.close();
     this.#imageEvents.close();
     this.#events.close();
+    this.#http.close();
+    this.#sampler[Symbol.dispose]();
   }
 
   #makeRegistry(): Registry {
     const files = new MachineFiles(this.#scope.machines);
     return new Registry(files, this.#systemd ?? new OwnCgroups(this.log), this.log, {
       machineNew: (machine) => {
+        this.#sampler.add(machine);
         this.#watches.add(machine, this.#machineEvents.started(machine));
         this.#announce("MachineNew", machine);
       },
       machineRemoved: (machine, removal) => {
         this.addresses.forget(machine);
+        this.#sampler.forget(machine);
         this.operations.cancel(machine);
         this.#watches.remove(machine);
         this.#machineEvents.removed(machine, removal);
@@ -172,6 +190,18 @@ export class Service implements Daemon, Served {
     watches.use(watchCgroup(machine.name, machine.place?.cgroup ?? "", tell, isNew));
     watches.use(watchAddresses(machine, this.addresses, tell, isNew));
     return watches;
+  }
+
+  #makeHttp(): HttpServer {
+    const { peers } = this.#shell;
+    const sources = { daemon: this, sampler: this.#sampler, streams: this.#streams, counts: this.#counts, peers };
+    const page = new MetricsPage(sources);
+    return new HttpServer({
+      peers,
+      answer: (request) => page.answer(request),
+      bug: (error, where) => logUnexpected(this.log, error, where),
+      debug: (message) => this.log.debug(message),
+    });
   }
 
   #makeTree(): ObjectTree {

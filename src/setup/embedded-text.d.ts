@@ -47,3 +47,7 @@ declare module "*.8" {
   const text: string;
   export default text;
 }
+declare module "*.timer" {
+  const text: string;
+  export default text;
+}

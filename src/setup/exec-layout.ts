@@ -10,9 +10,11 @@ export const EXEC_SOCKET = "machined-exec.socket";
 
 export const EXEC_SOCKET_UNIT = join(UNITS, EXEC_SOCKET);
 
-/** The program: another name of the one executable. */
-export function execProgram(): Wanted[] {
-  return [{ kind: "link", path: "/usr/local/lib/machined/machined-exec", target: "machined" }];
+/** The programs: other names of the one executable. */
+export function execPrograms(): Wanted[] {
+  return ["machined-exec", "machined-rsh"].map((name) => {
+    return { kind: "link", path: join("/usr/local/lib/machined", name), target: "machined" };
+  });
 }
 
 export function execUnits(): Wanted[] {

@@ -9,6 +9,7 @@ import { IMPORT_SOCKET_UNIT } from "./import-layout.ts";
 import { takeOverImports } from "./import-takeover.ts";
 import { DAEMON, layout, MACHINECTL, PROGRAM, SOCKET_UNIT } from "./layout.ts";
 import { type Made, readManifest } from "./manifest.ts";
+import { stopMetrics } from "./metrics-takeover.ts";
 import { installNss, uninstallNss } from "./nss.ts";
 import { type Plan, plan } from "./plan.ts";
 import { SetupError } from "./setup-error.ts";
@@ -110,6 +111,7 @@ function takeOverOrGoBack(
     if (ownSocket) stopOwnSocket(command);
     stopExec(command);
     if (nss) uninstallNss(host, () => {});
+    stopMetrics(command);
     takeAway(host, planned.made, () => {});
     giveBack(wasActive, () => {}, command);
     const reason = error instanceof Error ? error.message : String(error);

@@ -17,10 +17,11 @@ import machinedSocket from "../../install/systemd/systemd-machined.socket" with 
 import tmpfiles from "../../install/tmpfiles.d/machined.conf" with { type: "text" };
 import { INSTALLED_PROGRAM } from "../base/vocabulary/installation.ts";
 import { completions } from "./completions.ts";
-import { execProgram, execUnits } from "./exec-layout.ts";
+import { execPrograms, execUnits } from "./exec-layout.ts";
 import type { Host } from "./host.ts";
 import { callerDropIns, importBusFiles, importPolkitFiles, importPrograms, importUnits } from "./import-layout.ts";
 import { manuals } from "./manuals.ts";
+import { metricsDashboard, metricsUnits } from "./metrics-layout.ts";
 import { missingActions } from "./polkit.ts";
 import { userFiles } from "./user-layout.ts";
 import type { Wanted } from "./wanted.ts";
@@ -40,6 +41,7 @@ function program(): Wanted[] {
     { kind: "link", path: DAEMON, target: "machined" },
     { kind: "link", path: "/usr/local/bin/machined", target: "../lib/machined/machined" },
     { kind: "link", path: MACHINECTL, target: "../lib/machined/machined" },
+    { kind: "link", path: "/usr/local/lib/machined/machined-inventory", target: "machined" },
     { kind: "link", path: "/usr/local/bin/nss-mymachines", target: "../lib/machined/machined" },
   ];
 }
@@ -117,13 +119,21 @@ export function layout(host: Host): Wanted[] {
   return [
     ...program(),
     ...importPrograms(host),
-    ...execProgram(),
+    ...execPrograms(),
     ...completions(host),
     ...manuals(),
+    metricsDashboard(),
     ...(host.hasPolkit ? [...polkitFiles(host), ...importPolkitFiles(host, polkitDirectory(host))] : []),
     ...(host.hasBus ? [...busFiles(host), ...importBusFiles(host)] : []),
     ...(host.hasSystemd
-      ? [...userFiles(host), ...importUnits(host), ...callerDropIns(host), ...execUnits(), ...units(host)]
+      ? [
+          ...userFiles(host),
+          ...importUnits(host),
+          ...callerDropIns(host),
+          ...execUnits(),
+          ...metricsUnits(),
+          ...units(host),
+        ]
       : []),
   ];
 }

@@ -9,6 +9,8 @@ import { IMPORT_SOCKET_UNIT } from "./import-layout.ts";
 import { giveBackImports, stopOwnImportSocket } from "./import-takeover.ts";
 import { SOCKET_UNIT, UNIT } from "./layout.ts";
 import { readManifest } from "./manifest.ts";
+import { METRICS_SOCKET_UNIT } from "./metrics-layout.ts";
+import { stopMetrics } from "./metrics-takeover.ts";
 import { uninstallNss } from "./nss.ts";
 import { SetupError } from "./setup-error.ts";
 import { giveBack, isActive, type Run, run, stopOwnSocket } from "./takeover.ts";
@@ -54,6 +56,7 @@ export function uninstall({ host, now, say, command = run }: UninstallOptions): 
   if (now && hadUnit && has(SOCKET_UNIT)) stopOwnSocket(command);
   if (now && hadUnit && has(IMPORT_SOCKET_UNIT)) stopOwnImportSocket(command);
   if (host.runsSystemd && has(EXEC_SOCKET_UNIT)) stopExec(command);
+  if (host.runsSystemd && has(METRICS_SOCKET_UNIT)) stopMetrics(command);
   uninstallNss(host, say);
   takeAway(host, made, say);
   if (!hadUnit) return;

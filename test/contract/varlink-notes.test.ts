@@ -1,6 +1,7 @@
 // `varlinkctl introspect` explains everything that it shows.
 import { describe, expect, test } from "bun:test";
 import { IoMachinedEvents } from "../../src/api/io-machined-events.ts";
+import { IoMachinedStats } from "../../src/api/io-machined-stats.ts";
 import { IoSystemdImport } from "../../src/api/io-systemd-import.ts";
 import { IoSystemdMachine } from "../../src/api/io-systemd-machine.ts";
 import { IoSystemdMachineImage } from "../../src/api/io-systemd-machine-image.ts";
@@ -12,6 +13,7 @@ import { describeInterface } from "../../src/ipc/varlink/schema.ts";
 
 const INTERFACES: readonly VarlinkInterface[] = [
   IoMachinedEvents,
+  IoMachinedStats,
   IoSystemdImport,
   IoSystemdMachine,
   IoSystemdMachineImage,

@@ -8,11 +8,13 @@ import { unitOfCgroup } from "../../src/base/names.ts";
 import { Variant } from "../../src/base/variant.ts";
 import { ClientHandshake, ServerHandshake } from "../../src/ipc/bus/handshake.ts";
 import { decodeBody, decodeHead, encodeMessage, measure } from "../../src/ipc/bus/message.ts";
+import { parseHead } from "../../src/ipc/http/request.ts";
 import { checkFields } from "../../src/ipc/varlink/schema.ts";
 import { type ByteStream, VarlinkStream } from "../../src/ipc/varlink/stream.ts";
 import type { StreamHandlers } from "../../src/kernel/socket/stream.ts";
 import { parseMachine } from "../../src/registry/machine/file.ts";
 import { mapInward, mapOutward, parseIdMap, shiftOf } from "../../src/registry/machine/uid-map.ts";
+import { acceptedFormat } from "../../src/stats/text.ts";
 import { refusing, type Target, texts } from "./target.ts";
 import { ARCHIVE_TARGETS } from "./targets-archives.ts";
 import { REGISTRY_TARGETS } from "./targets-registry.ts";
@@ -61,6 +63,18 @@ export const TARGETS: Readonly<Record<string, Target>> = {
         if (framesOf(bytes, step).join("\0") !== whole.join("\0"))
           throw new TypeError("messages that hang on how they came");
       }
+    },
+  },
+  "http-head": {
+    seeds: texts(
+      "GET /sd?port=9100 HTTP/1.1\r\nHost: a\r\nAccept: text/plain;q=0.5, */*",
+      "HEAD http://a/metrics HTTP/1.0\r\nContent-Length: 0\r\nTransfer-Encoding: chunked",
+    ),
+    run(bytes) {
+      const request = parseHead(bytes.toString("latin1"));
+      if (typeof request === "number") return;
+      if (!request.path.startsWith("/")) throw new TypeError("a request without a path");
+      acceptedFormat(request.accept);
     },
   },
   "bus-message": {

@@ -24,6 +24,8 @@ export type WordKind =
   | "file"
   | "directory"
   | "boolean"
+  /** A kind of inventory. */
+  | "inventory"
   | "transfer"
   | "verb"
   /** Nothing that a shell could know. */

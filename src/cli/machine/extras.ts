@@ -31,7 +31,7 @@ export function imageOf({ unit, rootDirectory }: Pick<ExtraFacts, "unit" | "root
 async function localMemory({ leaderPid, unit }: ExtraFacts): Promise<number | null> {
   const [{ CgroupMeter }, { upToUnit }] = await Promise.all([
     import("../../kernel/process/cgroup-usage.ts"),
-    import("../session/local-processes.ts"),
+    import("../../kernel/process/cgroup.ts"),
   ]);
   try {
     using meter = new CgroupMeter(leaderPid, (path) => (unit === "" ? path : upToUnit(path, unit)));

@@ -176,6 +176,36 @@ export const VERBS: readonly VerbRow[] = [
     run: async (session, words) => (await import("../logs/logs.ts")).logs(session, words),
   },
   {
+    meta: { name: "metrics", description: "Print what machines use for Prometheus, or write it to a file" },
+    group: "Machine",
+    args: {
+      file: {
+        type: "positional",
+        required: false,
+        description: "A file that is replaced as a whole; none means standard output",
+        complete: "file",
+      },
+    },
+    run: async (session, words) => (await import("../stats/metrics.ts")).metrics(session, words),
+  },
+  {
+    meta: { name: "inventory", description: "Print machines as an inventory of Ansible, or as targets of Prometheus" },
+    group: "Machine",
+    args: {
+      kind: { type: "positional", required: true, description: "ansible or prometheus-sd", complete: "inventory" },
+      argument: {
+        type: "positional",
+        required: false,
+        repeated: true,
+        description:
+          "ansible: --list or --host NAME; prometheus-sd: --port=PORT, and a file that is replaced as a whole",
+        complete: "free",
+      },
+    },
+    wordsUntilRest: 2,
+    run: async (session, words) => (await import("../inventory/inventory.ts")).inventory(session, words),
+  },
+  {
     meta: { name: "start", description: "Start images as services" },
     group: "Machine",
     args: IMAGES,

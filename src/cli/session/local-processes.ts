@@ -1,19 +1,12 @@
 // The processes of a unit on a host whose service manager cannot be asked: read from the control group file system.
 import { readdirSync } from "node:fs";
-import { cgroupOfProcess, cgroupProcesses, childCgroups } from "../../kernel/process/cgroup.ts";
+import { cgroupOfProcess, cgroupProcesses, childCgroups, upToUnit } from "../../kernel/process/cgroup.ts";
 import { processCmdline, processComm, processParent } from "../../kernel/process/process-file.ts";
 import type { UnitProcess, UnitProcesses } from "../format/process-tree.ts";
 import { shellWord } from "../format/property-text.ts";
 
 /** The parent of all kernel threads. */
 const KTHREADD = 2;
-
-/** The part of a control group's path that ends with the unit's own name; the whole path when the name is not in it. */
-export function upToUnit(cgroup: string, unit: string): string {
-  const components = cgroup.split("/");
-  const index = components.lastIndexOf(unit);
-  return index < 0 ? cgroup : components.slice(0, index + 1).join("/");
-}
 
 /**
  * A command line as the service manager writes it: words by blanks, the name in brackets where there is none. Null for

@@ -1,11 +1,11 @@
 // What `machinectl top` shows: a table of machines that fits the terminal, or the page of one machine. Pure: from numbers
 // and a size to text.
 import { formatBytes, UTC } from "../../base/format.ts";
+import type { Stats } from "../../stats/rates.ts";
 import type { Cell, Table } from "../format/table.ts";
 import { renderTable, textCell } from "../format/table.ts";
 import type { Terminal } from "../format/terminal.ts";
 import { type CellContext, titleOf } from "../list/column.ts";
-import type { Stats } from "./sample.ts";
 import { MEASURED_COLUMNS } from "./table.ts";
 
 /** What the lines are sorted by, and the key for it. */

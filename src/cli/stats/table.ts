@@ -1,11 +1,11 @@
 // How what machines use is shown: columns for people, numbers with their units in the keys for programs.
 import { formatBytes } from "../../base/format.ts";
+import type { Stats } from "../../stats/rates.ts";
 import type { Json } from "../format/json.ts";
 import type { Cell } from "../format/table.ts";
 import { textCell } from "../format/table.ts";
 import type { Column } from "../list/column.ts";
 import { EXTRA_COLUMNS, type Extra, type Extras } from "../machine/columns.ts";
-import type { Stats } from "./sample.ts";
 
 /** What a machine uses, and the rest that can be shown of it. */
 export interface StatsRow extends Stats {

@@ -2,6 +2,7 @@
 
 import { readSome } from "../../kernel/file/byte-io.ts";
 import { Fd } from "../../kernel/file/fd.ts";
+import type { Stats } from "../../stats/rates.ts";
 import { own } from "../format/own-sequence.ts";
 import { drawTree } from "../format/process-tree.ts";
 import { machineDetails, machineFacts } from "../machine/details.ts";
@@ -10,7 +11,6 @@ import type { Session } from "../session/session.ts";
 import { StandardStream } from "../terminal/pty-stream.ts";
 import { OwnTerminal } from "../terminal/pty-terminal.ts";
 import { MeasuredMachines } from "./machines.ts";
-import type { Stats } from "./sample.ts";
 import { type History, machineScreen, ORDERS, type Order, ordered, tableScreen, type View } from "./screen.ts";
 
 const ALTERNATE_SCREEN = own("\u001b[?1049h\u001b[?25l");

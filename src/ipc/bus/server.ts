@@ -7,6 +7,7 @@ import type { BusInterface, BusMethod, BusProperty, Getters, Handlers } from "..
 import { errnoText } from "../../base/errno.ts";
 import { busErrorOfErrno, ERRORS, errnoNameOf, MachinedError } from "../../base/error.ts";
 import { Variant } from "../../base/variant.ts";
+import type { CallCounts } from "../call-counts.ts";
 import type { Caller } from "../caller.ts";
 import { introspect } from "../render.ts";
 import { BusError } from "./error.ts";
@@ -90,6 +91,8 @@ interface ServerOptions {
   bug(error: unknown, where: string): void;
   /** A call came in. */
   called?(): void;
+  /** Counts calls of methods that there are. */
+  readonly counts?: CallCounts | undefined;
 }
 
 /** Where a call came from, and where its answer goes. */
@@ -103,6 +106,7 @@ export interface Origin {
 export const CALL_DESCRIPTOR_LIMIT = 16;
 
 const PROPERTIES = "org.freedesktop.DBus.Properties";
+const PROPERTY_METHODS = new Set(["Get", "GetAll", "Set"]);
 const INTROSPECTABLE = "org.freedesktop.DBus.Introspectable";
 const PEER = "org.freedesktop.DBus.Peer";
 const DBUS = "org.freedesktop.DBus.Error";
@@ -161,7 +165,10 @@ export class BusServer {
 
   #onObject(message: Incoming, call: Call, object: BusObject | null, args: Arguments): Answer | Promise<Answer> {
     if (object === null) throw new BusError(`${DBUS}.UnknownObject`, `Unknown object '${message.path}'.`);
-    if (message.interface === PROPERTIES) return this.#properties(message, call, object, args);
+    if (message.interface === PROPERTIES) {
+      const read = () => this.#properties(message, call, object, args);
+      return this.#counted(PROPERTIES, PROPERTY_METHODS.has(message.member ?? "") ? message.member : undefined, read);
+    }
     if (message.interface === INTROSPECTABLE && message.member === "Introspect") {
       if (message.signature !== "") throw new BusError(`${DBUS}.InvalidArgs`, "Expected no parameters");
       return { signature: "s", values: [introspect(object.interfaces, object.children())] };
@@ -175,11 +182,18 @@ export class BusServer {
     if (found === null) throw unknownMethod(message);
     const [iface, method] = found;
     const name = `${iface.table.name}.${message.member}()`;
-    call.access = method.row.access;
-    if (call.access === "privileged") {
-      return this.#requirePrivilege(call, name).then(() => this.#invoke(message, call, name, method, args));
-    }
-    return this.#invoke(message, call, name, method, args);
+    const { access } = method.row;
+    call.access = access;
+    const invoke = () => this.#invoke(message, call, name, method, args);
+    return this.#counted(iface.table.name, message.member, () =>
+      access === "privileged" ? this.#requirePrivilege(call, name).then(invoke) : invoke(),
+    );
+  }
+
+  /** Without a member it is a call of something that is not there. */
+  #counted<Result>(iface: string, member: string | undefined, handle: () => Result): Result {
+    const { counts } = this.#options;
+    return counts === undefined || member === undefined ? handle() : counts.measure(iface, member, handle);
   }
 
   async #requirePrivilege(call: BusCallContext, name: string): Promise<void> {

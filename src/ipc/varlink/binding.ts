@@ -24,6 +24,8 @@ export interface VarlinkCall<Result = never> {
    * that says that there may be more again. Only for a call with `more`.
    */
   feed(next: () => string | null): () => void;
+  /** Whether the caller has taken what was emitted, as far as is known: who emits again and again leaves rounds out. */
+  readonly takesMore: boolean;
   /** A descriptor that came with the call, by its index; the server closes it when the call has been answered. */
   descriptor(index: number): Fd | null;
 }

@@ -11,6 +11,7 @@ import type { Fd } from "../../kernel/file/fd.ts";
 import { Acceptor } from "../../kernel/socket/acceptor.ts";
 import { SocketStream, type StreamHandlers } from "../../kernel/socket/stream.ts";
 import { BusError } from "../bus/error.ts";
+import type { CallCounts } from "../call-counts.ts";
 import { type Caller, callerOnSocket, isPrivileged } from "../caller.ts";
 import { GoneHandlers } from "../gone-handlers.ts";
 import type { Peers, Seat } from "../peers.ts";
@@ -31,6 +32,8 @@ interface VarlinkServerOptions {
   debug(message: string): void;
   /** Called for each call that is received. */
   called?(): void;
+  /** Counts calls of methods that there are. */
+  readonly counts?: CallCounts | undefined;
 }
 
 /** The size limit of messages of users other than root: parsing blocks all other callers, and no real call is as large. */
@@ -205,7 +208,14 @@ class Connection {
   }
 
   #invoke(request: Request): unknown {
-    const { table, row, handler } = findMethod(this.#options, request.method);
+    const found = findMethod(this.#options, request.method);
+    const { counts } = this.#options;
+    const handle = () => this.#handle(request, found);
+    if (counts === undefined) return handle();
+    return counts.measure(found.table.name, request.method.slice(found.table.name.length + 1), handle);
+  }
+
+  #handle(request: Request, { table, row, handler }: Found): unknown {
     const descriptors = this.#message?.descriptors ?? [];
     if (row.descriptors === undefined) closeAll(descriptors.splice(0));
     const [duplicate] = request.duplicates;
@@ -215,6 +225,7 @@ class Connection {
     if (row.access === "privileged" && !isPrivileged(this.#caller)) {
       throw new MachinedError("AccessDenied", "Access denied");
     }
+    const stream = this.#stream;
     const call: VarlinkCall<object> = {
       transport: "varlink",
       access: row.access,
@@ -227,6 +238,9 @@ class Connection {
         this.#count();
       },
       feed: (next) => this.#feed(next),
+      get takesMore() {
+        return stream.takesMore;
+      },
       descriptor: (index) => descriptors[index] ?? null,
     };
     return handler(call, parameters as never);

@@ -36,7 +36,7 @@ export function findCgroupRoot(mountinfo: string): CgroupRoot {
 }
 
 /** A hierarchy of control groups, with the name that /proc/PID/cgroup has for it: "" for version 2. */
-interface CgroupHierarchy {
+export interface CgroupHierarchy {
   readonly controllers: string;
   readonly mount: string;
 }

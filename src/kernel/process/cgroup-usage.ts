@@ -3,7 +3,7 @@
 import { type Fd, openPath } from "../file/fd.ts";
 import { pinForever } from "../syscall/mem.ts";
 import { isErrno, trySys } from "../syscall/sys.ts";
-import { cgroupHierarchies } from "./cgroup-mount.ts";
+import { type CgroupHierarchy, cgroupHierarchies } from "./cgroup-mount.ts";
 import { readProcess } from "./process-file.ts";
 
 /** Values that the kernel does not account for this group are null. */
@@ -21,6 +21,10 @@ export interface CgroupUsage {
   readonly cpuPressure: number | null;
   readonly memoryPressure: number | null;
   readonly ioPressure: number | null;
+  /** Time in which some task waited, since the group was made, in microseconds. */
+  readonly cpuPressureUsec: number | null;
+  readonly memoryPressureUsec: number | null;
+  readonly ioPressureUsec: number | null;
 }
 
 type Field = keyof CgroupUsage;
@@ -64,6 +68,10 @@ function pressure(text: string): number | null {
   return Number.isFinite(value) ? value : null;
 }
 
+function waited(text: string): number | null {
+  return number(/^some .*\btotal=(\d+)/m.exec(text)?.[1] ?? "");
+}
+
 const UNIFIED: readonly Source[] = [
   { file: "cpu.stat", fields: { cpuUsec: keyed("usage_usec") } },
   { file: "memory.current", fields: { memoryBytes: number } },
@@ -71,9 +79,9 @@ const UNIFIED: readonly Source[] = [
   { file: "memory.swap.current", fields: { swapBytes: number } },
   { file: "pids.current", fields: { tasks: number } },
   { file: "io.stat", fields: { readBytes: summed(/\brbytes=(\d+)/g), writtenBytes: summed(/\bwbytes=(\d+)/g) } },
-  { file: "cpu.pressure", fields: { cpuPressure: pressure } },
-  { file: "memory.pressure", fields: { memoryPressure: pressure } },
-  { file: "io.pressure", fields: { ioPressure: pressure } },
+  { file: "cpu.pressure", fields: { cpuPressure: pressure, cpuPressureUsec: waited } },
+  { file: "memory.pressure", fields: { memoryPressure: pressure, memoryPressureUsec: waited } },
+  { file: "io.pressure", fields: { ioPressure: pressure, ioPressureUsec: waited } },
 ];
 
 const LEGACY: readonly Source[] = [
@@ -103,6 +111,9 @@ const NOTHING: CgroupUsage = {
   cpuPressure: null,
   memoryPressure: null,
   ioPressure: null,
+  cpuPressureUsec: null,
+  memoryPressureUsec: null,
+  ioPressureUsec: null,
 };
 
 const BUFFER_BYTES = 64 << 10;
@@ -125,20 +136,29 @@ function groupsOf(pid: number): Map<string, string> {
   return groups;
 }
 
+/** A file that is open, and what is read out of it. */
+interface OpenSource {
+  readonly file: Fd;
+  readonly fields: readonly (readonly [Field, (text: string) => number | null])[];
+}
+
 /** The files of one group, open as long as it is measured: opening them costs more than reading them. */
 export class CgroupMeter implements Disposable {
-  readonly #files: { readonly file: Fd; readonly source: Source }[] = [];
+  readonly #files: OpenSource[] = [];
 
   /**
-   * Measures the group of `pid`, or the one above it that `above` makes of its path. Throws `ESRCH` when there is no such
-   * process. Files that the kernel does not have are left out.
+   * Measures the group of `pid` in each hierarchy, or the one that `above` makes of its path and the controller ("" for version
+   * 2); null leaves the hierarchy out. Throws `ESRCH` when there is no such
+   * process, and whatever opening files throws. Files that the kernel does not have are left out.
    */
-  constructor(pid: number, above: (path: string) => string = (path) => path) {
+  constructor(
+    pid: number,
+    above: (path: string, controller: string) => string | null = (path) => path,
+    hierarchies: readonly CgroupHierarchy[] = cgroupHierarchies(),
+  ) {
     const groups = groupsOf(pid);
     const mounts = new Map(
-      cgroupHierarchies().flatMap(({ controllers, mount }) =>
-        controllers.split(",").map((name) => [name, mount] as const),
-      ),
+      hierarchies.flatMap(({ controllers, mount }) => controllers.split(",").map((name) => [name, mount] as const)),
     );
     const known = new Set<Field>();
     for (const source of [...UNIFIED, ...LEGACY]) {
@@ -146,20 +166,32 @@ export class CgroupMeter implements Disposable {
       const [group, mount] = [groups.get(controller), mounts.get(controller)];
       const isKnown = Object.keys(source.fields).every((field) => known.has(field as Field));
       if (group === undefined || mount === undefined || isKnown) continue;
-      const file = openIfThere(`${mount}${above(group)}/${source.file}`);
+      const wanted = above(group, controller);
+      const file = wanted === null ? null : this.#open(`${mount}${wanted}/${source.file}`);
       if (file === null) continue;
-      this.#files.push({ file, source });
-      for (const field of Object.keys(source.fields)) known.add(field as Field);
+      const fields = Object.entries(source.fields) as [Field, (text: string) => number | null][];
+      this.#files.push({ file, fields });
+      for (const [field] of fields) known.add(field);
+    }
+  }
+
+  /** A meter that is not made leaves nothing open. */
+  #open(path: string): Fd | null {
+    try {
+      return openIfThere(path);
+    } catch (error) {
+      this[Symbol.dispose]();
+      throw error;
     }
   }
 
   /** What the group uses now. */
   read(): CgroupUsage {
     const usage: Record<string, number | null> = { ...NOTHING };
-    for (const { file, source } of this.#files) {
+    for (const { file, fields } of this.#files) {
       const text = readAgain(file);
       if (text === null) continue;
-      for (const [field, parse] of Object.entries(source.fields)) usage[field] = parse(text);
+      for (const [field, parse] of fields) usage[field] = parse(text);
     }
     // Every key is one of CgroupUsage's, by the type of `Source`.
     return usage as unknown as CgroupUsage;

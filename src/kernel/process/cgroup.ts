@@ -45,6 +45,13 @@ export function parseProcessCgroup(text: string, unified: boolean): string | nul
   return null;
 }
 
+/** The part of a control group's path that ends with the unit's own name; the whole path when the name is not in it. */
+export function upToUnit(cgroup: string, unit: string): string {
+  const components = cgroup.split("/");
+  const index = components.lastIndexOf(unit);
+  return index < 0 ? cgroup : components.slice(0, index + 1).join("/");
+}
+
 export function cgroupExists(path: string): boolean {
   return ifThere(() => statPath(cgroupDirectory(path)).kind === "directory") ?? false;
 }

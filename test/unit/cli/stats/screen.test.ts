@@ -1,8 +1,9 @@
 // What top shows, from numbers and a size.
 import { expect, test } from "bun:test";
 import { readTerminal } from "../../../../src/cli/format/terminal.ts";
-import { networkBytes, type Stats } from "../../../../src/cli/stats/sample.ts";
 import { machineScreen, ordered, sparkline, tableScreen, type View } from "../../../../src/cli/stats/screen.ts";
+import { networkBytes } from "../../../../src/stats/meter.ts";
+import type { Stats } from "../../../../src/stats/rates.ts";
 
 const NONE: Stats = {
   machine: "",

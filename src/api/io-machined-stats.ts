@@ -1,0 +1,62 @@
+// io.machined.Stats: what machines use, as counters. An interface of this program's own, on the daemon's Varlink socket.
+import { defineVarlinkInterface } from "./varlink-table.ts";
+
+export const IoMachinedStats = defineVarlinkInterface({
+  name: "io.machined.Stats",
+  doc: "What machines use.",
+  types: {},
+  methods: {
+    Get: {
+      in: { machine: "?string", intervalUSec: "?int" },
+      out: {
+        machine: "string",
+        class: "string",
+        timestampUSec: "int",
+        cpuUSec: "?int",
+        memoryBytes: "?int",
+        memoryLimitBytes: "?int",
+        swapBytes: "?int",
+        tasks: "?int",
+        readBytes: "?int",
+        writtenBytes: "?int",
+        receivedBytes: "?int",
+        sentBytes: "?int",
+        cpuPressure: "?float",
+        memoryPressure: "?float",
+        ioPressure: "?float",
+        cpuPressureUSec: "?int",
+        memoryPressureUSec: "?int",
+        ioPressureUSec: "?int",
+      },
+      more: "supported",
+      access: "everyone",
+      doc: "Describes what one machine uses, or each of them (with the 'more' flag). Rates are the differences of two replies about a machine, divided by the difference of their timestamps.",
+    },
+  },
+  notes: {
+    fields: {
+      "Get.machine": "The name of a machine; all machines unless given.",
+      intervalUSec:
+        "With the 'more' flag: microseconds after which everything is told again, from a second to a day, until the caller closes the connection or the named machine ends. A caller that does not read misses rounds.",
+      class: "What the machine is: container or vm.",
+      timestampUSec: "When that was so, in microseconds of CLOCK_MONOTONIC.",
+      cpuUSec: "Time of processors since the machine's unit was started, in microseconds.",
+      memoryBytes: "Memory in use, caches included.",
+      memoryLimitBytes: "The limit of memory; absent where there is none.",
+      swapBytes: "Memory that is swapped out.",
+      tasks: "Processes and threads.",
+      readBytes: "Read from block devices.",
+      writtenBytes: "Written to block devices.",
+      receivedBytes: "Received by the network interfaces of the machine; absent where it shares the host's network.",
+      sentBytes: "Sent by them.",
+      cpuPressure: "The share of the last ten seconds in which some task waited for a processor, in percent.",
+      memoryPressure: "The same for memory.",
+      ioPressure: "The same for input and output.",
+      cpuPressureUSec: "The time in which some task waited for a processor, in microseconds.",
+      memoryPressureUSec: "The same for memory.",
+      ioPressureUSec: "The same for input and output.",
+    },
+    errors: {},
+  },
+  errors: {},
+});

@@ -1,0 +1,105 @@
+// `machinectl inventory`: the machines for other programs, in their own formats.
+import { DEFAULT_PORT, parsePort, targetGroups } from "../../stats/targets.ts";
+import { listMachines } from "../machine/list-rows.ts";
+import { attempt, Failure, orNull } from "../session/failure.ts";
+import { inParallel } from "../session/in-parallel.ts";
+import { replaceFile } from "../session/replace-file.ts";
+import type { Session } from "../session/session.ts";
+import { parseRemote } from "../session/target.ts";
+import { hostVariables, type InventoryMachine, inventoryOf, REMOTE_SHELL, type Reach } from "./ansible.ts";
+
+const CALLS_AT_ONCE = 32;
+
+function refuse(words: readonly string[], usage: string): never {
+  throw new Failure(`Wrong arguments of the inventory: ${words.join(" ")}`, {
+    hint: `Usage: machinectl inventory ${usage}`,
+  });
+}
+
+/** The machines of the host; `.host` and others that are hidden are none. */
+function listed(session: Session) {
+  return attempt("Could not get machines", () => listMachines(session, { hidden: false, needs: new Set(["addresses"]) }));
+}
+
+/** Where a virtual machine is reached over ssh; nothing of it where the daemon does not know. */
+async function sshOf(session: Session, name: string): Promise<{ sshAddress: string; sshPrivateKey: string }> {
+  const found = await orNull(session.manager("GetMachine", { name }));
+  const properties = found === null ? null : await orNull(session.properties(found.machine));
+  const text = (property: string) => {
+    const value = properties?.get(property)?.value;
+    return typeof value === "string" ? value : "";
+  };
+  return { sshAddress: text("SSHAddress"), sshPrivateKey: text("SSHPrivateKeyPath") };
+}
+
+function reachOf(session: Session): Reach {
+  const { transport } = session.settings;
+  if (transport.kind === "machine")
+    throw new Failure("Ansible has no way to the machines of a machine: -M does not work here");
+  if (transport.kind === "local") return { hasRemoteShell: session.ports.isThere(REMOTE_SHELL), through: null };
+  const target = parseRemote(transport.host);
+  if (target.kind !== "ssh" || target.machine !== undefined) {
+    throw new Failure(`Ansible needs a host after -H, not '${transport.host}'`);
+  }
+  const through = target.port === undefined ? target.host : `${target.host}:${target.port}`;
+  return { hasRemoteShell: false, through };
+}
+
+async function inventoryMachines(session: Session): Promise<InventoryMachine[]> {
+  return inParallel(await listed(session), CALLS_AT_ONCE, async (machine) => {
+    const ssh = machine.class === "vm" ? await sshOf(session, machine.name) : { sshAddress: "", sshPrivateKey: "" };
+    return { ...machine, ...ssh };
+  });
+}
+
+function print(session: Session, value: unknown): number {
+  session.output.write(`${JSON.stringify(value, null, 2)}\n`);
+  return 0;
+}
+
+/** `--list` (or nothing), `--host NAME`: as Ansible calls an inventory script. */
+async function ansible(session: Session, words: readonly string[]): Promise<number> {
+  const [option, name, ...rest] = words.flatMap((word) =>
+    word.startsWith("--host=") ? ["--host", word.slice(7)] : [word],
+  );
+  const reach = reachOf(session);
+  if ((option === undefined || option === "--list") && name === undefined) {
+    return print(session, inventoryOf(await inventoryMachines(session), reach));
+  }
+  if (option !== "--host" || name === undefined || rest.length > 0) refuse(words, "ansible [--list|--host NAME]");
+  const machine = (await inventoryMachines(session)).find((one) => one.name === name);
+  // Ansible asks for hosts of other inventories as well: nothing is known of them.
+  return print(session, machine === undefined ? {} : hostVariables(machine, reach));
+}
+
+/** `[--port=PORT] [FILE]`: targets for file_sd. */
+async function prometheus(session: Session, words: readonly string[]): Promise<number> {
+  const usage = "prometheus-sd [--port=PORT] [FILE]";
+  let port = DEFAULT_PORT;
+  let file: string | null = null;
+  const rest = [...words];
+  for (let word = rest.shift(); word !== undefined; word = rest.shift()) {
+    const value = word === "--port" ? rest.shift() : word.startsWith("--port=") ? word.slice(7) : undefined;
+    if (value !== undefined) port = parsePort(value) ?? refuse([`--port=${value}`], usage);
+    else if (word.startsWith("-") || file !== null) refuse(words, usage);
+    else file = word;
+  }
+  const groups = targetGroups(await listed(session), port);
+  if (file === null) return print(session, groups);
+  replaceFile(file, `${JSON.stringify(groups, null, 2)}\n`);
+  return 0;
+}
+
+/** What each kind of inventory is made by. */
+const KINDS: Readonly<Record<string, (session: Session, words: readonly string[]) => Promise<number>>> = {
+  ansible,
+  "prometheus-sd": prometheus,
+};
+
+/** The verb `inventory`. */
+export async function inventory(session: Session, [kind = "", ...words]: readonly string[]): Promise<number> {
+  const make = Object.hasOwn(KINDS, kind) ? KINDS[kind] : undefined;
+  if (make === undefined)
+    throw new Failure(`Unknown inventory '${kind}': there are ${Object.keys(KINDS).join(" and ")}`);
+  return make(session, words);
+}

@@ -1,0 +1,187 @@
+// A small HTTP/1.1 server on unix sockets: one request for each connection, no bodies, everything counted and limited by
+// the user of the peer as on the other sockets of the daemon. A peer that is slow loses its connection.
+import { STATUS_CODES } from "node:http";
+import type { Fd } from "../../kernel/file/fd.ts";
+import { Acceptor } from "../../kernel/socket/acceptor.ts";
+import { SocketStream, type StreamHandlers } from "../../kernel/socket/stream.ts";
+import { callerOnSocket } from "../caller.ts";
+import type { Peers, Seat } from "../peers.ts";
+import { type HttpRequest, parseHead } from "./request.ts";
+
+export type { HttpRequest } from "./request.ts";
+
+export interface HttpAnswer {
+  readonly status: number;
+  readonly type: string;
+  /** Must not change any more. */
+  readonly body: Uint8Array;
+}
+
+export interface HttpServerOptions {
+  /** The connections of all sockets of the daemon, counted by user. */
+  readonly peers: Peers;
+  answer(request: HttpRequest): HttpAnswer | Promise<HttpAnswer>;
+  /** Reports an error that is a bug of this program; the peer is told nothing of it. */
+  bug(error: unknown, where: string): void;
+  debug(message: string): void;
+  /** How long a peer may take to send its request, and to take its answer. */
+  readonly patienceMs?: { readonly request: number; readonly answer: number };
+}
+
+const PATIENCE_MS = { request: 5_000, answer: 30_000 };
+const HEAD_LIMIT_BYTES = 8 << 10;
+const END_OF_HEAD = "\r\n\r\n";
+
+/** Text for a person, as the whole answer. */
+export function plainAnswer(status: number, text = STATUS_CODES[status] ?? ""): HttpAnswer {
+  return { status, type: "text/plain; charset=utf-8", body: Buffer.from(`${text}\n`) };
+}
+
+export class HttpServer {
+  readonly #options: HttpServerOptions;
+  readonly #acceptors: Acceptor[] = [];
+  readonly #exchanges = new Set<Exchange>();
+
+  constructor(options: HttpServerOptions) {
+    this.#options = options;
+  }
+
+  /** Accepts peers on the socket from now on, and owns it. */
+  listen(listener: Fd): void {
+    this.#acceptors.push(
+      new Acceptor(listener, {
+        welcome: (socket, isShort) => this.#welcome(socket, isShort),
+        failed: (error) => this.#options.debug(`Cannot accept HTTP connections for now: ${error.message}`),
+      }),
+    );
+  }
+
+  close(): void {
+    for (const acceptor of this.#acceptors) acceptor.close();
+    for (const exchange of [...this.#exchanges]) exchange.close();
+  }
+
+  #welcome(socket: Fd, isShort: boolean): void {
+    const caller = callerOnSocket(socket);
+    let exchange: Exchange | null = null;
+    const seat = this.#options.peers.admit(caller, () => exchange?.close());
+    if (seat === null || (isShort && !seat.isPrivileged)) {
+      this.#options.debug(`Turned away an HTTP connection of user ${caller.uid}.`);
+      seat?.leave();
+      socket.close();
+      return;
+    }
+    const ended = () => {
+      if (exchange !== null) this.#exchanges.delete(exchange);
+    };
+    try {
+      exchange = new Exchange(socket, { uid: caller.uid, seat }, this.#options, ended);
+    } catch (error) {
+      seat.leave();
+      throw error;
+    }
+    this.#exchanges.add(exchange);
+  }
+}
+
+/** One connection: a request and its answer. */
+class Exchange {
+  readonly #options: HttpServerOptions;
+  readonly #peer: { readonly uid: number; readonly seat: Seat };
+  readonly #stream: SocketStream;
+  readonly #patienceMs: { readonly request: number; readonly answer: number };
+  #head = "";
+  /** Null as long as the request is not complete. */
+  #request: HttpRequest | null = null;
+  #timer: ReturnType<typeof setTimeout>;
+
+  constructor(
+    socket: Fd,
+    peer: { readonly uid: number; readonly seat: Seat },
+    options: HttpServerOptions,
+    ended: () => void,
+  ) {
+    this.#options = options;
+    this.#peer = peer;
+    this.#patienceMs = options.patienceMs ?? PATIENCE_MS;
+    const handlers: StreamHandlers = {
+      data: (bytes) => this.#receive(bytes.toString("latin1")),
+      // Whoever has sent a request and shuts that direction down still reads the answer.
+      readEnd: () => {
+        if (this.#request === null) this.#stream.finish();
+      },
+      end: () => {
+        clearTimeout(this.#timer);
+        peer.seat.leave();
+        ended();
+      },
+    };
+    this.#stream = new SocketStream(socket, handlers, { maxFds: 0 });
+    this.#timer = this.#limit(this.#patienceMs.request);
+  }
+
+  close(): void {
+    this.#stream.close();
+  }
+
+  #limit(afterMs: number): ReturnType<typeof setTimeout> {
+    return setTimeout(() => this.close(), afterMs);
+  }
+
+  #receive(text: string): void {
+    // Lines may end behind what came last.
+    const from = Math.max(this.#head.length - END_OF_HEAD.length, 0);
+    this.#head += text;
+    const end = this.#head.indexOf(END_OF_HEAD, from);
+    this.#peer.seat.hold(this.#head.length, 0);
+    if (end < 0 && this.#head.length <= HEAD_LIMIT_BYTES) return;
+    this.#stream.pause();
+    clearTimeout(this.#timer);
+    this.#timer = this.#limit(this.#patienceMs.answer);
+    if (end < 0 || end > HEAD_LIMIT_BYTES) {
+      this.#send(plainAnswer(431), true);
+      return;
+    }
+    const request = parseHead(this.#head.slice(0, end));
+    if (typeof request === "number") {
+      this.#send(plainAnswer(request), true);
+      return;
+    }
+    this.#request = request;
+    // What one user's requests cost is not taken from the others.
+    this.#options.peers.turns.run(this.#peer.uid, () => {
+      void this.#answer(request);
+      return false;
+    });
+  }
+
+  async #answer(request: HttpRequest): Promise<void> {
+    if (!this.#stream.isOpen) return;
+    let answer: HttpAnswer;
+    try {
+      answer = await this.#options.answer(request);
+    } catch (error) {
+      this.#options.bug(error, `${request.method} ${request.path}`);
+      answer = plainAnswer(500);
+    }
+    this.#send(answer, request.method === "GET");
+  }
+
+  #send({ status, type, body }: HttpAnswer, withBody: boolean): void {
+    const head = [
+      `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+      `Date: ${new Date().toUTCString()}`,
+      `Content-Type: ${type}`,
+      `Content-Length: ${body.length}`,
+      ...(status === 405 ? ["Allow: GET, HEAD"] : []),
+      "Cache-Control: no-store",
+      "X-Content-Type-Options: nosniff",
+      "Connection: close",
+      "\r\n",
+    ];
+    this.#stream.write(Buffer.from(head.join("\r\n"), "latin1"));
+    if (withBody) this.#stream.write(body);
+    this.#peer.seat.hold(this.#stream.queuedBytes, 0);
+    this.#stream.finish();
+  }
+}

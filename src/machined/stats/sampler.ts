@@ -1,0 +1,179 @@
+// Samples of what all machines use. A sample is taken when somebody asks and the last one is too old, in slices, so that a
+// thousand machines hold nobody up; whoever asks meanwhile gets the same one. The files of the machines stay open between
+// samples as long as somebody asks now and then.
+import { openFilesLimit } from "../../ipc/peers.ts";
+import { type CgroupHierarchy, cgroupHierarchies } from "../../kernel/process/cgroup-mount.ts";
+import { SyscallError } from "../../kernel/syscall/sys.ts";
+import { monotonicUsec, realtimeUsec } from "../../kernel/syscall/time.ts";
+import type { Machine } from "../../registry/machine/machine.ts";
+import type { Registry } from "../../registry/machine/registry.ts";
+import { METER_FILES, Meter, type Usage } from "../../stats/meter.ts";
+
+/** One machine at one moment. */
+export interface MachineUsage {
+  readonly machine: Machine;
+  /** On the monotonic clock. */
+  readonly atUsec: bigint;
+  readonly usage: Usage;
+}
+
+export interface Sample {
+  /** When it was complete, on the clock that the world has. */
+  readonly realtimeUsec: bigint;
+  readonly durationMs: number;
+  readonly machines: readonly MachineUsage[];
+}
+
+interface SamplerOptions {
+  readonly registry: Registry;
+  /** At most so many machines have their files held open; those of others are opened for each sample. */
+  readonly mostHeld?: number;
+  /** When nobody has asked for so long, all files are closed. */
+  readonly keepMs?: number;
+}
+
+/** The oldest sample that anybody is given: less than a second, so that who asks each second gets a new one. */
+const FRESH_MS = 900;
+const SLICE_MS = 4;
+const KEEP_MS = 120_000;
+/** Machines may take this share of the files that the process may open. */
+const SHARE_OF_FILES = 4;
+
+export class Sampler implements Disposable {
+  readonly #registry: Registry;
+  readonly #mostHeld: number;
+  readonly #keepMs: number;
+  readonly #meters = new Map<Machine, Meter>();
+  #last: { sample: Sample; readonly atMs: number } | null = null;
+  /** Machines that came since the last sample was begun. */
+  readonly #newcomers = new Set<Machine>();
+  #hasLeavers = false;
+  #mounted: readonly CgroupHierarchy[] | null = null;
+  #running: Promise<Sample> | null = null;
+  #timer: ReturnType<typeof setTimeout> | null = null;
+
+  constructor({ registry, mostHeld, keepMs = KEEP_MS }: SamplerOptions) {
+    this.#registry = registry;
+    this.#mostHeld = mostHeld ?? Math.floor(openFilesLimit() / SHARE_OF_FILES / METER_FILES);
+    this.#keepMs = keepMs;
+  }
+
+  /** The last sample when it is fresh, else a new one; of the machines that there are now in either case. */
+  sample(): Sample | Promise<Sample> {
+    this.#keep();
+    if (this.#last !== null && performance.now() - this.#last.atMs < FRESH_MS) {
+      this.#last.sample = this.#updated(this.#last.sample);
+      return this.#last.sample;
+    }
+    this.#running ??= this.#take().finally(() => {
+      this.#running = null;
+    });
+    return this.#running;
+  }
+
+  /** What one machine uses now; null when it has ended. */
+  measure(machine: Machine): MachineUsage | null {
+    this.#keep();
+    const usage = this.#read(machine);
+    return usage === null ? null : { machine, atUsec: monotonicUsec(), usage };
+  }
+
+  /** A machine has come. */
+  add(machine: Machine): void {
+    this.#newcomers.add(machine);
+  }
+
+  /** A machine has gone: its files are closed. */
+  forget(machine: Machine): void {
+    this.#newcomers.delete(machine);
+    this.#hasLeavers = true;
+    this.#close(machine);
+  }
+
+  #close(machine: Machine): void {
+    this.#meters.get(machine)?.[Symbol.dispose]();
+    this.#meters.delete(machine);
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    this.#last = null;
+    this.#newcomers.clear();
+    for (const machine of this.#meters.keys()) this.#close(machine);
+  }
+
+  /** Only what has changed is measured: whoever registers machines in turn with asking does not have all measured. */
+  #updated(sample: Sample): Sample {
+    if (this.#newcomers.size === 0 && !this.#hasLeavers) return sample;
+    const machines = sample.machines.filter(({ machine }) => machine.started);
+    for (const machine of this.#newcomers) this.#measureInto(machines, machine);
+    this.#newcomers.clear();
+    this.#hasLeavers = false;
+    return { ...sample, machines };
+  }
+
+  #measureInto(machines: MachineUsage[], machine: Machine): void {
+    const usage = this.#read(machine);
+    if (usage !== null) machines.push({ machine, atUsec: monotonicUsec(), usage });
+  }
+
+  async #take(): Promise<Sample> {
+    const startMs = performance.now();
+    const machines: MachineUsage[] = [];
+    this.#newcomers.clear();
+    let sliceMs = startMs;
+    // A copy: machines come and go between two slices.
+    for (const machine of Array.from(this.#registry.list())) {
+      if (machine.isHost) continue;
+      this.#measureInto(machines, machine);
+      if (performance.now() - sliceMs < SLICE_MS) continue;
+      await new Promise<void>((resolve) => setImmediate(resolve));
+      sliceMs = performance.now();
+    }
+    const atMs = performance.now();
+    const sample = this.#updated({ realtimeUsec: realtimeUsec(), durationMs: atMs - startMs, machines });
+    this.#last = { sample, atMs };
+    return sample;
+  }
+
+  /** Read once: they are mounted when the host is started. */
+  #hierarchies(): readonly CgroupHierarchy[] {
+    this.#mounted ??= cgroupHierarchies();
+    return this.#mounted;
+  }
+
+  #read(machine: Machine): Usage | null {
+    const held = this.#meters.get(machine);
+    if (held !== undefined) return held.read();
+    // Gone between two slices: nobody would close its files any more.
+    if (!machine.started) return null;
+    const meter = open(machine, this.#hierarchies());
+    if (meter === null) return null;
+    const usage = meter.read();
+    if (this.#meters.size < this.#mostHeld) this.#meters.set(machine, meter);
+    else meter[Symbol.dispose]();
+    return usage;
+  }
+
+  #keep(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this[Symbol.dispose](), this.#keepMs);
+    this.#timer.unref();
+  }
+}
+
+/** Null for a machine whose leader is gone, or where no more files may be opened: it has no numbers then. */
+function open(machine: Machine, hierarchies: readonly CgroupHierarchy[]): Meter | null {
+  const { leader, place } = machine;
+  try {
+    const meter = new Meter(leader.pid, place?.unit ?? "", hierarchies);
+    // The number was the leader's all the time if it is alive now.
+    if (leader.isAlive()) return meter;
+    meter[Symbol.dispose]();
+    return null;
+  } catch (error) {
+    if (error instanceof SyscallError) return null;
+    throw error;
+  }
+}

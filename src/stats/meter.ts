@@ -1,0 +1,82 @@
+// What a machine uses: the counters of its control groups and of its network, at one moment.
+import { type Fd, openPath } from "../kernel/file/fd.ts";
+import { upToUnit } from "../kernel/process/cgroup.ts";
+import { type CgroupHierarchy, cgroupHierarchies } from "../kernel/process/cgroup-mount.ts";
+import { CgroupMeter, type CgroupUsage, readAgain } from "../kernel/process/cgroup-usage.ts";
+import { sameNamespace } from "../kernel/process/namespace.ts";
+
+/** Values that the kernel does not account for this machine are null. */
+export interface Usage extends CgroupUsage {
+  /** Null also for a machine that shares the host's network: these counters are not the machine's. */
+  readonly receivedBytes: number | null;
+  readonly sentBytes: number | null;
+}
+
+/** At most so many files are held open by one meter. */
+export const METER_FILES = 10;
+
+const LOOPBACK = "lo";
+
+/** Received and sent bytes of /proc/PID/net/dev, without those that stay in the machine. */
+export function networkBytes(text: string): { received: number; sent: number } {
+  const total = { received: 0, sent: 0 };
+  for (const line of text.split("\n")) {
+    const colon = line.indexOf(":");
+    const name = line.slice(0, colon).trim();
+    if (colon < 0 || name === LOOPBACK) continue;
+    const fields = line
+      .slice(colon + 1)
+      .trim()
+      .split(/\s+/)
+      .map(Number);
+    total.received += fields[0] ?? 0;
+    total.sent += fields[8] ?? 0;
+  }
+  return total;
+}
+
+/** One machine that is measured, with its files held open. */
+export class Meter implements Disposable {
+  readonly #cgroup: CgroupMeter;
+  readonly #network: Fd | null;
+
+  /** Measures the unit of `leader` ("": its own control group). Throws an error with errno when the leader is gone. */
+  constructor(leader: number, unit: string, hierarchies: readonly CgroupHierarchy[] = cgroupHierarchies()) {
+    this.#cgroup = new CgroupMeter(leader, (path, controller) => groupOf(unit, path, controller), hierarchies);
+    this.#network = networkFile(leader);
+  }
+
+  /** What the machine uses now. */
+  read(): Usage {
+    const text = this.#network === null ? null : readAgain(this.#network);
+    const network = text === null ? null : networkBytes(text);
+    return {
+      ...this.#cgroup.read(),
+      receivedBytes: network?.received ?? null,
+      sentBytes: network?.sent ?? null,
+    };
+  }
+
+  [Symbol.dispose](): void {
+    this.#cgroup[Symbol.dispose]();
+    this.#network?.close();
+  }
+}
+
+/**
+ * The group with the machine's numbers; null where they would be those of others. In a hierarchy of version 1 that does not
+ * account for the unit its processes are in a group above it, in the end in that of the whole host.
+ */
+export function groupOf(unit: string, path: string, controller: string): string | null {
+  if (path === "/") return null;
+  if (unit === "") return path;
+  return controller !== "" && !path.split("/").includes(unit) ? null : upToUnit(path, unit);
+}
+
+function networkFile(leader: number): Fd | null {
+  try {
+    return sameNamespace(leader, "net") ? null : openPath(`/proc/${leader}/net/dev`, "read");
+  } catch {
+    return null;
+  }
+}

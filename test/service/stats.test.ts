@@ -1,0 +1,79 @@
+// io.machined.Stats: what machines use, once and as a stream.
+import { expect, test } from "bun:test";
+import { VarlinkError } from "../../src/ipc/varlink/client.ts";
+import { needsRoot, register, TestDaemon } from "../lib/daemon.ts";
+import { waitFor } from "../lib/wait-for.ts";
+
+const GET = "io.machined.Stats.Get";
+const SECOND_USEC = 1_000_000;
+
+async function errorOf(call: Promise<unknown>): Promise<string> {
+  const error = await call.then(
+    () => null,
+    (error: unknown) => error,
+  );
+  return error instanceof VarlinkError ? error.id : String(error);
+}
+
+test.skipIf(needsRoot !== "")(`what one machine and all machines use is told${needsRoot}`, async () => {
+  await using daemon = await TestDaemon.start();
+  const [bus, varlink] = [await daemon.bus(), await daemon.varlink()];
+  expect(await errorOf(varlink.callAll(GET))).toBe("io.systemd.Machine.NoSuchMachine");
+  await register(bus, "one", await daemon.leader("--net"));
+  await register(bus, "two", await daemon.leader());
+  const one = await varlink.call(GET, { machine: "one" });
+  expect(one).toMatchObject({ machine: "one", class: "container" });
+  expect(one["timestampUSec"]).toBeNumber();
+  const all = await varlink.callAll(GET);
+  expect(all.map(({ machine }) => machine)).toEqual(["one", "two"]);
+  // A network of its own is counted; that of the host is not the machine's.
+  expect(one["receivedBytes"]).toBe(0);
+  expect(all[1]?.["receivedBytes"]).toBeUndefined();
+  expect(await errorOf(varlink.call(GET))).toBe("org.varlink.service.ExpectedMore");
+});
+
+test.skipIf(needsRoot !== "")(`wrong names and intervals are refused${needsRoot}`, async () => {
+  await using daemon = await TestDaemon.start();
+  const varlink = await daemon.varlink();
+  expect(await errorOf(varlink.call(GET, { machine: "nobody" }))).toBe("io.systemd.Machine.NoSuchMachine");
+  expect(await errorOf(varlink.call(GET, { machine: "/" }))).toBe("org.varlink.service.InvalidParameter");
+  expect(await errorOf(varlink.call(GET, { machine: ".host" }))).toBe("io.systemd.Machine.NotSupported");
+  for (const intervalUSec of [0, SECOND_USEC - 1, -1, 86_400 * SECOND_USEC + 1]) {
+    const refused = errorOf(varlink.callAll(GET, { intervalUSec }));
+    expect([intervalUSec, await refused]).toEqual([intervalUSec, "org.varlink.service.InvalidParameter"]);
+  }
+});
+
+test.skipIf(needsRoot !== "")(`a stream tells again and again, and ends with the machine${needsRoot}`, async () => {
+  await using daemon = await TestDaemon.start();
+  const [bus, varlink] = [await daemon.bus(), await daemon.varlink()];
+  const leader = await daemon.leader();
+  await register(bus, "one", leader);
+  const rounds: unknown[] = [];
+  const reading = (async () => {
+    for await (const round of varlink.callMore(GET, { machine: "one", intervalUSec: SECOND_USEC })) {
+      rounds.push(round["timestampUSec"]);
+      if (rounds.length === 3) process.kill(leader, "SIGKILL");
+    }
+  })();
+  expect(await errorOf(reading)).toBe("io.systemd.Machine.NoSuchMachine");
+  expect(rounds.length).toBeGreaterThanOrEqual(3);
+  expect(new Set(rounds).size).toBe(rounds.length);
+});
+
+test.skipIf(needsRoot !== "")(`a user has eight streams, and one that is closed makes room${needsRoot}`, async () => {
+  await using daemon = await TestDaemon.start();
+  await register(await daemon.bus(), "one", await daemon.leader());
+  const open = async () => {
+    const client = await daemon.varlink();
+    const stream = client.callMore(GET, { intervalUSec: SECOND_USEC });
+    const first = await stream.next();
+    return { client, name: first.value?.["machine"] };
+  };
+  const streams = [];
+  for (let count = 0; count < 8; count++) streams.push(await open());
+  expect(streams.map(({ name }) => name)).toEqual(new Array(8).fill("one"));
+  expect(await errorOf(open())).toBe("io.systemd.Machine.TooManyOperations");
+  streams[0]?.client.close();
+  await waitFor(async () => expect((await open()).name).toBe("one"), "room for a stream");
+});

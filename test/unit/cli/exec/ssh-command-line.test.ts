@@ -1,0 +1,41 @@
+// The command line of ssh(1), as other programs write it.
+import { expect, test } from "bun:test";
+import { parseSshCommandLine } from "../../../../src/cli/exec/ssh-command-line.ts";
+
+const PLAIN = { user: "", host: "web", command: "true", wantsTerminal: false, readsInput: true };
+
+test("the command line of Ansible is understood", () => {
+  const words =
+    '-C -o ControlMaster=auto -o ControlPersist=60s -o KbdInteractiveAuthentication=no -o User="admin" -o ConnectTimeout=10 -o ControlPath="/root/.ansible/cp/1" -tt web';
+  expect(parseSshCommandLine([...words.split(" "), "/bin/sh -c 'echo ~ && sleep 0'"])).toEqual({
+    ...PLAIN,
+    user: "admin",
+    command: "/bin/sh -c 'echo ~ && sleep 0'",
+    wantsTerminal: true,
+  });
+});
+
+test("the user stands before the name, behind -l, or in a setting; the first counts", () => {
+  expect(parseSshCommandLine(["a@web", "true"])).toEqual({ ...PLAIN, user: "a" });
+  expect(parseSshCommandLine(["-l", "b", "a@web", "true"])).toEqual({ ...PLAIN, user: "a" });
+  expect(parseSshCommandLine(["-lb", "-o", "User=c", "web", "true"])).toEqual({ ...PLAIN, user: "b" });
+  expect(parseSshCommandLine(["-oUser c", "web", "true"])).toEqual({ ...PLAIN, user: "c" });
+});
+
+test("words behind the machine are the command, options included", () => {
+  expect(parseSshCommandLine(["-nq", "web", "ls", "-l", "/a b"])).toEqual({
+    ...PLAIN,
+    command: "ls -l /a b",
+    readsInput: false,
+  });
+  expect(parseSshCommandLine(["-p", "22", "--", "web", "true"])).toEqual(PLAIN);
+});
+
+test("what needs ssh is refused", () => {
+  for (const option of ["-L", "-R", "-D", "-W", "-J", "-N", "-f", "-O", "-s", "-w", "-M", "-z"]) {
+    expect(parseSshCommandLine([option, "web", "true"])).toBe(`${option} is not possible here`);
+  }
+  expect(parseSshCommandLine(["-o", "ControlPersist"])).toBe("no machine is named");
+  expect(parseSshCommandLine(["-p"])).toBe("option requires an argument -- p");
+  expect(parseSshCommandLine(["web"])).toStartWith("no command is given");
+});

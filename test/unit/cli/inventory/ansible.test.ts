@@ -1,0 +1,74 @@
+// How Ansible is told to reach machines.
+import { expect, test } from "bun:test";
+import {
+  hostVariables,
+  type InventoryMachine,
+  inventoryOf,
+  REMOTE_SHELL,
+} from "../../../../src/cli/inventory/ansible.ts";
+
+const WEB: InventoryMachine = {
+  name: "web",
+  class: "container",
+  service: "systemd-nspawn",
+  os: "debian",
+  version: "12",
+  addresses: ["fe80::1", "10.0.0.2"],
+  sshAddress: "",
+  sshPrivateKey: "",
+};
+const VM: InventoryMachine = {
+  ...WEB,
+  name: "vm",
+  class: "vm",
+  addresses: [],
+  sshAddress: "vsock/42",
+  sshPrivateKey: "/key",
+};
+const HERE = { hasRemoteShell: true, through: null };
+
+test("a container of this host is reached without ssh, a virtual machine at its address with its key", () => {
+  expect(inventoryOf([WEB, VM], HERE)).toEqual({
+    _meta: {
+      hostvars: {
+        web: {
+          machined_class: "container",
+          machined_service: "systemd-nspawn",
+          machined_os: "debian",
+          machined_os_version: "12",
+          machined_addresses: ["fe80::1", "10.0.0.2"],
+          ansible_connection: "ssh",
+          ansible_host: "web",
+          ansible_ssh_executable: REMOTE_SHELL,
+          ansible_ssh_transfer_method: "piped",
+        },
+        vm: {
+          machined_class: "vm",
+          machined_service: "systemd-nspawn",
+          machined_os: "debian",
+          machined_os_version: "12",
+          machined_addresses: [],
+          ansible_connection: "ssh",
+          ansible_host: "vsock/42",
+          ansible_ssh_private_key_file: "/key",
+        },
+      },
+    },
+    all: { children: ["containers", "vms"] },
+    containers: { hosts: ["web"] },
+    vms: { hosts: ["vm"] },
+  });
+});
+
+test("without the program for that, and on another host, a container is reached at its address", () => {
+  expect(hostVariables(WEB, { hasRemoteShell: false, through: null })).toMatchObject({ ansible_host: "10.0.0.2" });
+  const far = hostVariables(WEB, { hasRemoteShell: true, through: "admin@big:2222" });
+  expect(far).toMatchObject({ ansible_host: "10.0.0.2", ansible_ssh_common_args: "-o ProxyJump=admin@big:2222" });
+  expect(far).not.toHaveProperty("ansible_ssh_executable");
+});
+
+test("a key of another host is not named, and a machine without an address has none", () => {
+  const far = hostVariables(VM, { hasRemoteShell: false, through: "big" });
+  expect(far).not.toHaveProperty("ansible_ssh_private_key_file");
+  expect(hostVariables({ ...VM, sshAddress: "" }, HERE)).not.toHaveProperty("ansible_host");
+});

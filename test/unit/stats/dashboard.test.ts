@@ -1,0 +1,13 @@
+// The dashboard of Grafana against the table of metrics; host/metrics.test.ts asks a real Prometheus each query.
+import { expect, test } from "bun:test";
+import { DAEMON_METRICS, MACHINE_METRICS, sampleName } from "../../../src/stats/metrics.ts";
+import { dashboardQueries } from "../../lib/dashboard.ts";
+
+test("queries are about metrics that there are, and all variables are known", () => {
+  const known = new Set([...MACHINE_METRICS, ...DAEMON_METRICS].map(sampleName));
+  const queries = dashboardQueries().map(({ query }) => query);
+  expect(queries.length).toBeGreaterThan(15);
+  expect(queries.filter((query) => query.includes("$"))).toEqual([]);
+  const named = queries.flatMap((query) => query.match(/machined_\w+/g) ?? []);
+  expect(named.filter((name) => !known.has(name.replace(/_bucket$/, "")))).toEqual([]);
+});
