@@ -26,7 +26,7 @@ async function failure(call: Promise<unknown>): Promise<string> {
   throw new Error("the call succeeded");
 }
 
-describe.skipIf(!canRun)(`doors into machines${needsRoot}`, () => {
+describe.skipIf(!canRun)(`terminals and shells in machines${needsRoot}`, () => {
   let daemon: TestDaemon;
   let bus: BusClient;
   let varlink: VarlinkClient;

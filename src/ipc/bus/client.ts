@@ -91,7 +91,7 @@ export class BusClient {
     this.#callHandler = handler;
   }
 
-  /** Hears of messages that were passed over because of their length. */
+  /** Called for messages that were skipped because of their length. */
   onTooLong(handler: (bytes: number) => void): void {
     this.#tooLongHandler = handler;
   }

@@ -10,7 +10,7 @@ import { parseCommandLine } from "../../src/worker/program/command-line.ts";
 import type { CommandLine } from "../../src/worker/program/options.ts";
 import { download } from "../../src/worker/transfer/pull-download.ts";
 import { PullPlace } from "../../src/worker/transfer/pull-image.ts";
-import { Twin } from "../../src/worker/transfer/second-tree.ts";
+import { SecondTree } from "../../src/worker/transfer/second-tree.ts";
 import { isRoot } from "../kernel/support.ts";
 import { describeTree, makeEverything, run } from "../kernel/tree-support.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
@@ -20,7 +20,7 @@ import { FaultyServer, runWorker } from "./pull-support.ts";
 setDefaultTimeout(GUARD_MS);
 
 /** Memory: there no two files share their data. */
-const top = mkdtempSync("/dev/shm/pull-twin-");
+const top = mkdtempSync("/dev/shm/pull-second-tree-");
 afterAll(() => {
   Bun.spawnSync(["chattr", "-R", "-i", top], { stderr: "ignore" });
   rmSync(top, { recursive: true, force: true });
@@ -78,7 +78,7 @@ asRoot("I110: there is a second tree only where a copy would be made of the firs
   const twinOf = async (...options: string[]) => {
     const result = await download(place(newRoot(), ...options), [], JOB_LIMITS, { progress: () => {} });
     if ("cached" in result) throw new Error("nothing was downloaded");
-    return result.twin;
+    return result.secondTree;
   };
   expect(await twinOf()).not.toBeNull();
   expect(await twinOf("--keep-download=no")).toBeNull();
@@ -91,7 +91,7 @@ asRoot("a second tree that cannot be finished goes, the first is complete", asyn
   using root = openPath(path, "directory");
   using tree = openPath(first, "directory");
   let owners = 0;
-  const twin = Twin.make(root, {
+  const secondTree = SecondTree.make(root, {
     mapId: (id) => {
       if (++owners === 5) throw new Error("not this one");
       return id;
@@ -101,9 +101,9 @@ asRoot("a second tree that cannot be finished goes, the first is complete", asyn
   async function* source() {
     yield archive(...members);
   }
-  await unpackPlainTar(source(), tree, {}, undefined, twin?.beside);
+  await unpackPlainTar(source(), tree, {}, undefined, secondTree?.beside);
   expect(owners).toBe(5);
-  expect(twin?.finish()).toBeNull();
+  expect(secondTree?.finish()).toBeNull();
   expect(readdirSync(path)).toEqual(["first"]);
   expect(readdirSync(join(first, "d"))).toHaveLength(6);
 });
@@ -113,10 +113,10 @@ asRoot("a second tree is not begun where room is short", async () => {
   run("mount", "-t", "tmpfs", "-o", "size=300M", "tmpfs", path);
   try {
     using root = openPath(path, "directory");
-    expect(Twin.make(root, {})).toBeNull();
+    expect(SecondTree.make(root, {})).toBeNull();
     run("mount", "-o", "remount,size=600M", path);
-    using twin = Twin.make(root, {});
-    expect(twin).not.toBeNull();
+    using secondTree = SecondTree.make(root, {});
+    expect(secondTree).not.toBeNull();
     // What fills up meanwhile is seen before the first tree has to suffer.
     writeFileSync(join(path, "filler"), Buffer.alloc(300 << 20, 1));
     const first = join(path, "first");
@@ -125,8 +125,8 @@ asRoot("a second tree is not begun where room is short", async () => {
     async function* source() {
       yield archive({ name: "f", data: Buffer.alloc(70 << 20, 1) });
     }
-    await unpackPlainTar(source(), tree, {}, undefined, twin?.beside);
-    expect(twin?.finish()).toBeNull();
+    await unpackPlainTar(source(), tree, {}, undefined, secondTree?.beside);
+    expect(secondTree?.finish()).toBeNull();
     expect(statSync(join(first, "f")).size).toBe(70 << 20);
     expect(readdirSync(path).sort()).toEqual(["filler", "first"]);
   } finally {
