@@ -61,7 +61,7 @@ export class BusClient {
     );
   }
 
-  /** Speaks D-Bus on a connected socket. Throws BusError when the other end does not let us in. */
+  /** Speaks D-Bus on a connected socket. Throws BusError when authentication fails. */
   static async open(fd: Fd, options: ConnectionOptions = {}): Promise<BusClient> {
     const client = new BusClient(fd, options);
     await client.#connection.ready();
@@ -96,12 +96,12 @@ export class BusClient {
     this.#tooLongHandler = handler;
   }
 
-  /** Whether the other end takes what it is sent. */
+  /** Whether the peer reads what it is sent. */
   get takesMore(): boolean {
     return this.#connection.takesMore;
   }
 
-  /** Calls back when something was received or sent: `takesMore` may be another. */
+  /** Calls back when something was received or sent: `takesMore` may have changed. */
   onChange(handler: () => void): void {
     this.#changeHandler = handler;
   }

@@ -1,4 +1,4 @@
-// The roads to a D-Bus server: a socket of this host, a socket inside a machine, a session of a user, ssh(1) to another
+// The transports to a D-Bus server: a socket of this host, a socket inside a machine, a session of a user, ssh(1) to another
 // host.
 // (D-Bus specification, "Server Addresses"; systemd-stdio-bridge(1))
 import { readFileSync } from "node:fs";

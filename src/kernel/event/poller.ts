@@ -58,7 +58,7 @@ const BATCHES_PER_TURN = 16;
 
 type Callback = (ready: Ready) => void;
 
-/** Callbacks by token. Tokens are never used again, so an event for a stopped watch finds nobody. */
+/** Callbacks by token. Tokens are never used again, so an event for a stopped watch finds no callback. */
 const callbacks = new Map<number, Callback>();
 let nextToken = 1;
 let epoll = -1;

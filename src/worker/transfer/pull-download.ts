@@ -72,7 +72,7 @@ export async function download(
   }
 }
 
-/** Whether what is here is worth going on with: the way was bad, not what came along. A full disk needs its room back. */
+/** Whether the spool is worth keeping: the connection failed, not the content. A full disk needs its space back. */
 function mayGoOnLater(error: unknown): boolean {
   return error instanceof TransientError;
 }
@@ -97,7 +97,7 @@ async function inPlace(place: PullPlace, direct: DirectTarget, work: Work): Prom
 function follow(url: string, to: Spool | Conduit, { tags, limits, events }: Work): Promise<Fetched> {
   const fetched = fetchMain(url, to, tags, limits);
   const timer = setInterval(() => events.progress(to.end, to.origin?.size ?? null), 100);
-  // The consumer begins with the first byte: nothing is made of what turns out to be kept already.
+  // The consumer starts with the first byte: nothing is unpacked of a file that turns out to be kept already.
   fetched.then(
     () => to.complete(),
     (error: unknown) => to.fail(error),

@@ -139,7 +139,7 @@ class Sides<Side extends SideFile> implements Disposable {
 
 const note = { bytes: 0, total: null as number | null };
 
-/** Words how far the download is. */
+/** Formats the progress of the download for the log. */
 function rateLine(url: string): (percent: number) => string {
   const since = performance.now();
   return (percent) => {

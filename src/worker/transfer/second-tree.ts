@@ -12,12 +12,12 @@ import { log } from "../program/log.ts";
 import type { TarEntry, TarSink, TarTarget } from "../tar/entry.ts";
 import { Untar, type UntarOptions } from "../tar/untar.ts";
 
-/** With less than that the disk is the first tree's alone: it needs the room that a second tree takes early. */
+/** The second tree leaves this much space free, and is not made with less than twice that: the first one needs it. */
 const RESERVE_BYTES = 256 << 20;
-/** The first tree comes first in memory as well. */
+/** What the second tree may hold in memory: less than the first one. */
 const HELD_LIMIT_BYTES = 12 << 20;
 
-/** Whether a copy of a file takes place of its own on this file system. */
+/** Whether a copied file takes space of its own on this file system. */
 function copiesTakePlace(root: Fd): boolean {
   using probe = Stage.file(root, "tar");
   return shareData(probe.file, probe.file) === "never";
@@ -39,7 +39,7 @@ export class SecondTree implements Disposable {
     });
   }
 
-  /** An empty second tree in the directory `root`; null where a copy costs less, or there is too little room. */
+  /** An empty second tree in the directory `root`; null where a copy costs less, or there is too little space. */
   static make(root: Fd, options: UntarOptions): SecondTree | null {
     if (!copiesTakePlace(root) || fileSystemOf(root).availableBytes < 2 * RESERVE_BYTES) return null;
     return new SecondTree(root, options);
