@@ -1,9 +1,9 @@
 import { expect } from "bun:test";
 import { hostname } from "node:os";
-import { hostNameOf } from "../../src/kernel/process/host-name.ts";
-import { namespaceId } from "../../src/kernel/process/namespace.ts";
-import { PidRef } from "../../src/kernel/process/pidref.ts";
-import { MANY, openDescriptors, rootTest, startNamespaced } from "./support.ts";
+import { hostNameOf } from "../../../src/kernel/process/host-name.ts";
+import { namespaceId } from "../../../src/kernel/process/namespace.ts";
+import { PidRef } from "../../../src/kernel/process/pidref.ts";
+import { MANY, openDescriptors, rootTest, startNamespaced } from "../support.ts";
 
 rootTest("the host name of another process is read, and this thread comes back", async () => {
   await using sleeping = await startNamespaced(["--uts"]);
