@@ -18,7 +18,9 @@ function refuse(words: readonly string[], usage: string): never {
 
 /** The machines of the host; `.host` and others that are hidden are none. */
 function listed(session: Session) {
-  return attempt("Could not get machines", () => listMachines(session, { hidden: false, needs: new Set(["addresses"]) }));
+  return attempt("Could not get machines", () =>
+    listMachines(session, { hidden: false, needs: new Set(["addresses"]) }),
+  );
 }
 
 /** Where a virtual machine is reached over ssh; nothing of it where the daemon does not know. */
