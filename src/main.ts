@@ -56,8 +56,8 @@ async function main(): Promise<void> {
     process.exit(choice.kind === "overview" ? 0 : 1);
   }
   const { name, row, args } = choice;
-  const order = process.env["MACHINED_PARENT"];
-  if (order !== undefined) (await import("./kernel/process/parent.ts")).endWithParent(order, name);
+  const parent = process.env["MACHINED_PARENT"];
+  if (parent !== undefined) (await import("./kernel/process/parent.ts")).endWithParent(parent, name);
   try {
     if (args.length === 1 && args[0] === "--version") {
       console.log((await versionOf(row)).trimEnd());

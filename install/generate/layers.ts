@@ -1,4 +1,4 @@
-// Who may import whom: the folders of src, the rooms in them, and the libraries that have one door. The rules in biome.json
+// Who may import whom: the folders of src, the rooms in them, and the libraries that only some files may import. The rules in biome.json
 // and the table in docs/architecture.md are generated from here (`npm run docs`).
 
 /** A folder of src. */
@@ -191,7 +191,7 @@ const ROOMS: Readonly<Record<string, string>> = {
 };
 
 /** Packages that only some files may import. */
-const DOORS: readonly RestrictedPackage[] = [
+const RESTRICTED_PACKAGES: readonly RestrictedPackage[] = [
   { module: "bun:ffi", files: ["kernel/**"], message: "Only src/kernel reaches the kernel through FFI" },
   {
     module: "dbus-next",
@@ -226,9 +226,9 @@ function others(names: readonly string[], allowed: readonly string[]): string[] 
   return names.filter((name) => !allowed.includes(name));
 }
 
-/** The modules that a folder has no door to. */
-function closedDoors(folder: string): Record<string, Refusal> {
-  const closed = DOORS.filter(({ files }) => !files.includes(`${folder}/**`));
+/** The modules that a folder may not import. */
+function restrictedModules(folder: string): Record<string, Refusal> {
+  const closed = RESTRICTED_PACKAGES.filter(({ files }) => !files.includes(`${folder}/**`));
   const impure = PURE_FOLDERS.includes(folder)
     ? IMPURE.map((module) => [module, `src/${folder} holds values only`])
     : [];
@@ -239,8 +239,8 @@ function closedDoors(folder: string): Record<string, Refusal> {
 }
 
 /** The same for the files of these packages that could be imported by their own path. */
-function closedDeepDoors(paths: Readonly<Record<string, Refusal>>): Restriction["patterns"] {
-  return DOORS.filter(({ module }) => Object.hasOwn(paths, module) && !module.includes(":")).map(
+function restrictedPaths(paths: Readonly<Record<string, Refusal>>): Restriction["patterns"] {
+  return RESTRICTED_PACKAGES.filter(({ module }) => Object.hasOwn(paths, module) && !module.includes(":")).map(
     ({ module, message }) => {
       return { group: [`${module}/**`], message };
     },
@@ -252,10 +252,10 @@ function restrictionsOf(folder: string): Restriction[] {
   const { folders, rooms } = FOLDERS[folder] as Folder;
   const closed = others(Object.keys(FOLDERS), [folder, ...folders]);
   const message = `src/${folder} may import ${folders.join(", ") || "nothing of ours"} (docs/architecture.md)`;
-  const paths = closedDoors(folder);
+  const paths = restrictedModules(folder);
   const up = (levels: string) => ({ group: closed.map((name) => `${levels}${name}/**`), message });
-  const doors = closedDeepDoors(paths);
-  const beside: Restriction = { includes: [`src/${folder}/*`], patterns: [up("../"), ...doors], paths };
+  const restricted = restrictedPaths(paths);
+  const beside: Restriction = { includes: [`src/${folder}/*`], patterns: [up("../"), ...restricted], paths };
   const inside = Object.entries(rooms).map(([room, allowed]): Restriction => {
     const refused = others(Object.keys(rooms), [room, ...allowed]).map((name) => `../${name}/**`);
     return {
@@ -270,7 +270,7 @@ function restrictionsOf(folder: string): Restriction[] {
                 message: `src/${folder}/${room} may import ${allowed.join(", ") || "no other room"} of src/${folder}`,
               },
             ]),
-        ...doors,
+        ...restricted,
       ],
       paths,
     };
@@ -278,9 +278,9 @@ function restrictionsOf(folder: string): Restriction[] {
   return [beside, ...inside];
 }
 
-/** A file that is a door has the rules of its room, less its own module. */
+/** A file that may import a restricted package has the rules of its room, less that package. */
 function doorRestrictions(all: readonly Restriction[]): Restriction[] {
-  return DOORS.flatMap(({ module, files }) =>
+  return RESTRICTED_PACKAGES.flatMap(({ module, files }) =>
     files
       .filter((file) => !file.endsWith("/**"))
       .flatMap((file) => {
@@ -294,7 +294,7 @@ function doorRestrictions(all: readonly Restriction[]): Restriction[] {
   );
 }
 
-/** The rules as overrides of biome.json. Later ones win, so the doors come last. */
+/** The rules as overrides of biome.json. Later ones win, so these files come last. */
 export function lintOverrides(): object[] {
   const rooms = Object.keys(FOLDERS).flatMap(restrictionsOf);
   return [...rooms, ...doorRestrictions(rooms)].map(({ includes, patterns, paths }) => ({

@@ -23,7 +23,7 @@ const AUTHORITY = {
 const UNLIMITED_MS = 0x7fff_ffff;
 
 /** Together below the 128 calls that a broker lets a connection have, with room for what is being cancelled. */
-const LANES = {
+const QUESTIONS = {
   /** A person is asked, and takes their time at a password prompt. */
   people: { limits: { all: 64, each: 8, waiting: 128 }, deadlineMs: 300_000 },
   /** Rules decide; administrators' own may take a while. */
@@ -63,8 +63,8 @@ export class Authority {
   readonly #cancelGraceMs: number;
   readonly #deadlineMs: { readonly people: number; readonly rules: number };
   readonly #places = {
-    people: new FairPlaces<number>(LANES.people.limits),
-    rules: new FairPlaces<number>(LANES.rules.limits),
+    people: new FairPlaces<number>(QUESTIONS.people.limits),
+    rules: new FairPlaces<number>(QUESTIONS.rules.limits),
   };
   #bus: Promise<BusClient> | null = null;
   #questions = 0;
@@ -74,19 +74,19 @@ export class Authority {
     this.#target = target;
     this.#cancelGraceMs = options.cancelGraceMs ?? CANCEL_GRACE_MS;
     this.#deadlineMs = options.deadlineMs ?? {
-      people: LANES.people.deadlineMs,
-      rules: LANES.rules.deadlineMs,
+      people: QUESTIONS.people.deadlineMs,
+      rules: QUESTIONS.rules.deadlineMs,
     };
   }
 
   /** Asks about a caller. Throws AccessDenied where nobody answers, LimitsExceeded where too many questions wait. */
   async ask(call: Asking, caller: Caller, permission: Permission): Promise<Decision> {
-    const lane = call.interactive ? "people" : "rules";
-    const place = this.#places[lane].take(caller.uid, `Too many questions about user ${caller.uid} wait for an answer`);
+    const kind = call.interactive ? "people" : "rules";
+    const place = this.#places[kind].take(caller.uid, `Too many questions about user ${caller.uid} wait for an answer`);
     const ended = Promise.withResolvers<never>();
     ended.promise.catch(() => {});
     const end = (why: string) => ended.reject(denied(new Error(why)));
-    const timer = setTimeout(() => end("nobody answered in time"), this.#deadlineMs[lane]);
+    const timer = setTimeout(() => end("nobody answered in time"), this.#deadlineMs[kind]);
     timer.unref();
     const stop = call.onGone(() => end("the caller left"));
     try {

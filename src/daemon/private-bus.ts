@@ -8,7 +8,7 @@ import { BusStream, type Incoming, type StreamHandlers } from "../ipc/bus/stream
 import { type Caller, callerOnSocket, isPrivileged } from "../ipc/caller.ts";
 import type { FairTurns } from "../ipc/fair-turns.ts";
 import { GoneHandlers } from "../ipc/gone-handlers.ts";
-import type { Peers, Seat } from "../ipc/peers.ts";
+import type { PeerPlace, Peers } from "../ipc/peers.ts";
 import type { Fd } from "../kernel/file/fd.ts";
 import { Acceptor } from "../kernel/socket/acceptor.ts";
 import { listenAt } from "./sockets.ts";
@@ -58,14 +58,14 @@ export class PrivateBus {
 
   #welcome(socket: Fd): void {
     const caller = callerOnSocket(socket);
-    const seat = isPrivileged(caller) ? this.#shares.admit(caller, (reason) => peer.close(reason)) : null;
-    if (seat === null) {
+    const place = isPrivileged(caller) ? this.#shares.admit(caller, (reason) => peer.close(reason)) : null;
+    if (place === null) {
       this.#log.debug(`Turned away a peer of user ${caller.uid} on the private bus.`);
       socket.close();
       return;
     }
     const handshake = new ServerHandshake(caller.uid, this.#guid);
-    const peer = new PrivatePeer(socket, { caller, seat, handshake }, this.#shares.turns, this.#server, (error) => {
+    const peer = new PrivatePeer(socket, { caller, place, handshake }, this.#shares.turns, this.#server, (error) => {
       this.#peers.delete(peer);
       if (error !== undefined) this.#tell(error, caller.pid);
     });
@@ -75,7 +75,7 @@ export class PrivateBus {
 
 interface Guest {
   readonly caller: Caller;
-  readonly seat: Seat;
+  readonly place: PeerPlace;
   readonly handshake: ServerHandshake;
 }
 
@@ -101,7 +101,7 @@ class PrivatePeer implements Origin {
       hangup: () => this.#gone.call(),
       end: (error) => {
         for (const { descriptors } of this.#calls.splice(0)) for (const fd of descriptors) fd.close();
-        guest.seat.leave();
+        guest.place.leave();
         ended(error);
         this.#gone.call();
       },
@@ -161,6 +161,6 @@ class PrivatePeer implements Origin {
   };
 
   #count(): void {
-    this.#guest.seat.hold(this.#stream.heldBytes + this.#callBytes, 0);
+    this.#guest.place.hold(this.#stream.heldBytes + this.#callBytes, 0);
   }
 }

@@ -24,8 +24,8 @@
  * out, 125 for what fails here, 126 not executable, 127 not found.
  *
  * Three processes. The supervisor stays in the host's namespaces, waits, forwards signals and writes a line to the
- * journal. The envoy takes over from the leader: cgroup, limits, OOM score, LSM label, namespaces, root directory,
- * bounding set, no_new_privs, ids. The command is started by the envoy, as a child of the supervisor. It alone is in the
+ * journal. The helper takes over from the leader: cgroup, limits, OOM score, LSM label, namespaces, root directory, bounding
+ * set, no_new_privs, ids. The command is started by the helper, as a child of the supervisor. It alone is in the
  * machine's pid namespace, where processes of the machine may trace it from its first moment on: by then it has no
  * descriptor, directory or capability that the machine does not have.
  */
@@ -532,10 +532,10 @@ static void remove_cgroups(void) {
         for (size_t i = 0; i < n_leaves; i++) if (leaves[i].is_made) rmdir(leaves[i].path);
 }
 
-/* Puts the envoy into its cgroups: without limits of the machine nothing is run. */
-static void join_cgroups(pid_t envoy) {
+/* Puts the helper into its cgroups: without limits of the machine nothing is run. */
+static void join_cgroups(pid_t helper) {
         char text[16];
-        snprintf(text, sizeof text, "%d", (int) envoy);
+        snprintf(text, sizeof text, "%d", (int) helper);
         for (size_t i = 0; i < n_leaves; i++) {
                 if (leaves[i].is_made) {
                         if (write_leaf(leaves[i].path, "cgroup.procs", text) == 0) continue;
@@ -545,8 +545,8 @@ static void join_cgroups(pid_t envoy) {
                 }
                 if (write_leaf(leaves[i].leader, "cgroup.procs", text) == 0) continue;
                 int error = errno;
-                kill(envoy, SIGKILL);
-                waitpid(envoy, NULL, 0);
+                kill(helper, SIGKILL);
+                waitpid(helper, NULL, 0);
                 remove_cgroups();
                 fail("Cannot put the command into the cgroup of machine '%s': %s", request.machine, strerror(error));
         }
@@ -713,7 +713,7 @@ static void join_namespaces(void) {
 }
 
 /*
- * The envoy: `life` says that it is in its cgroup, and ends with the supervisor. The kernel writes the command's number to
+ * The helper: `life` says that it is in its cgroup, and ends with the supervisor. The kernel writes the command's number to
  * `command`, memory that the command does not have, before the command runs: the supervisor believes it.
  */
 static void __attribute__((noreturn)) run_envoy(int life, int exec_error, pid_t *command) {
@@ -864,19 +864,19 @@ static bool ends_the_start(int signal) {
 }
 
 /*
- * Waits for the envoy. It may hang (the machine's cgroup may be frozen, a home of the machine on a file system that does not
+ * Waits for the helper. It may hang (the machine's cgroup may be frozen, a home of the machine on a file system that does not
  * answer), so that a signal which would end the command, or the end of its time, ends it. Signals that come until there is a
  * command are sent to it afterwards. False where the time is up.
  */
-static bool wait_envoy(pid_t envoy, const sigset_t *signals, const pid_t *command, int *how) {
+static bool wait_helper(pid_t helper, const sigset_t *signals, const pid_t *command, int *how) {
         sigset_t early;
         sigemptyset(&early);
         long until = deadline;
         bool is_killed = false;
-        while (waitpid(envoy, how, WNOHANG) == 0) {
+        while (waitpid(helper, how, WNOHANG) == 0) {
                 if (is_over(until)) {
                         if (is_killed) return false;
-                        kill(envoy, SIGKILL);
+                        kill(helper, SIGKILL);
                         is_killed = true;
                         until = now_ms() + KILL_GRACE_MS;
                         continue;
@@ -884,7 +884,7 @@ static bool wait_envoy(pid_t envoy, const sigset_t *signals, const pid_t *comman
                 int signal = wait_signal(signals, until);
                 if (signal == 0 || signal == SIGCHLD) continue;
                 sigaddset(&early, signal);
-                if (ends_the_start(signal)) kill(envoy, SIGKILL);
+                if (ends_the_start(signal)) kill(helper, SIGKILL);
         }
         for (int signal = 1; *command > 0 && signal < NSIG; signal++) {
                 if (sigismember(&early, signal) == 1) send_to_command(*command, signal);
@@ -906,7 +906,7 @@ static struct started wait_executed(pid_t command, int exec_error, const sigset_
         return (struct started) { .status = not_run(error) };
 }
 
-/* Starts the envoy, and has it start the command. */
+/* Starts the helper, and has it start the command. */
 static struct started start_command(const sigset_t *signals) {
         static const struct started not_started = { .status = EXIT_OURS };
         int life[2], executed[2], how = 0;
@@ -915,28 +915,28 @@ static struct started start_command(const sigset_t *signals) {
                 say("Cannot prepare the start of a process: %s", strerror(errno));
                 return not_started;
         }
-        pid_t envoy = fork();
-        if (envoy < 0) {
+        pid_t helper = fork();
+        if (helper < 0) {
                 say("Cannot start a process: %s", strerror(errno));
                 return not_started;
         }
-        if (envoy == 0) {
+        if (helper == 0) {
                 close(life[1]);
                 close(executed[0]);
                 run_envoy(life[0], executed[1], command);
         }
         close(life[0]);
         close(executed[1]);
-        join_cgroups(envoy);
+        join_cgroups(helper);
         /* What was read by number must have been about the leader: it still is there, so it was. */
         if (!leader_is_alive()) {
-                kill(envoy, SIGKILL);
-                waitpid(envoy, NULL, 0);
+                kill(helper, SIGKILL);
+                waitpid(helper, NULL, 0);
                 say("Machine '%s' has ended", request.machine);
                 return not_started;
         }
-        if (write(life[1], "", 1) != 1) kill(envoy, SIGKILL);
-        if (!wait_envoy(envoy, signals, command, &how)) return (struct started) { .status = EXIT_TIMED_OUT };
+        if (write(life[1], "", 1) != 1) kill(helper, SIGKILL);
+        if (!wait_helper(helper, signals, command, &how)) return (struct started) { .status = EXIT_TIMED_OUT };
         if (*command > 0) return request.detach ? wait_executed(*command, executed[0], signals) : (struct started) { .command = *command };
         if (WIFSIGNALED(how)) say("The command was not started in machine '%s'", request.machine);
         return not_started;

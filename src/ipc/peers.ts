@@ -30,7 +30,7 @@ const LIMITS: AllLimits = {
 };
 
 /** One peer's place. */
-export interface Seat {
+export interface PeerPlace {
   /** Root, or the daemon's own user. */
   readonly isPrivileged: boolean;
   /** Tells what the peer takes now: bytes in both directions, descriptors that nobody has closed yet. */
@@ -39,10 +39,10 @@ export interface Seat {
   leave(): void;
 }
 
-/** A sum with a limit; seats count in one or more of them. */
+/** A sum with a limit; places count in one or more of them. */
 class Account {
   readonly limits: PeerLimits;
-  readonly seats = new Set<TakenSeat>();
+  readonly places = new Set<TakenPlace>();
   bytes = 0;
   descriptors = 0;
 
@@ -51,23 +51,23 @@ class Account {
   }
 
   get isFull(): boolean {
-    return this.seats.size >= this.limits.connections;
+    return this.places.size >= this.limits.connections;
   }
 
   get isOver(): boolean {
     return this.bytes > this.limits.bytes || this.descriptors > this.limits.descriptors;
   }
 
-  /** The seat that is over the limit by the most. */
-  greediest(): TakenSeat | null {
-    const weight = (seat: TakenSeat) => seat.bytes / this.limits.bytes + seat.descriptors / this.limits.descriptors;
-    let most: TakenSeat | null = null;
-    for (const seat of this.seats) if (most === null || weight(seat) > weight(most)) most = seat;
+  /** The place that is over the limit by the most. */
+  greediest(): TakenPlace | null {
+    const weight = (place: TakenPlace) => place.bytes / this.limits.bytes + place.descriptors / this.limits.descriptors;
+    let most: TakenPlace | null = null;
+    for (const place of this.places) if (most === null || weight(place) > weight(most)) most = place;
     return most;
   }
 }
 
-class TakenSeat implements Seat {
+class TakenPlace implements PeerPlace {
   readonly isPrivileged: boolean;
   readonly evict: (reason: Error) => void;
   readonly #accounts: readonly Account[];
@@ -81,7 +81,7 @@ class TakenSeat implements Seat {
     this.#accounts = accounts;
     this.evict = evict;
     this.#left = left;
-    for (const { seats } of accounts) seats.add(this);
+    for (const { places } of accounts) places.add(this);
   }
 
   hold(bytes: number, descriptors: number): void {
@@ -100,7 +100,7 @@ class TakenSeat implements Seat {
     if (!this.#isTaken) return;
     this.hold(0, 0);
     this.#isTaken = false;
-    for (const { seats } of this.#accounts) seats.delete(this);
+    for (const { places } of this.#accounts) places.delete(this);
     this.#left();
   }
 }
@@ -108,10 +108,10 @@ class TakenSeat implements Seat {
 /** Ends connections until the account is within its limits; each of them frees what it held. */
 function relieve(account: Account): void {
   while (account.isOver) {
-    const seat = account.greediest();
-    if (seat === null) return;
-    seat.evict(new Error("its user's peers hold more than their share of memory and descriptors"));
-    seat.leave();
+    const place = account.greediest();
+    if (place === null) return;
+    place.evict(new Error("its user's peers hold more than their share of memory and descriptors"));
+    place.leave();
   }
 }
 
@@ -130,21 +130,21 @@ export class Peers {
   }
 
   get connections(): number {
-    return this.#total.seats.size;
+    return this.#total.places.size;
   }
 
   /** A place for a peer, or null: it is to be turned away. `evict` has to end the connection at once. */
-  admit(caller: Caller, evict: (reason: Error) => void): Seat | null {
+  admit(caller: Caller, evict: (reason: Error) => void): PeerPlace | null {
     const { uid } = caller;
     if (isPrivileged(caller)) {
-      return this.#total.isFull ? null : new TakenSeat(true, [this.#total], evict, () => {});
+      return this.#total.isFull ? null : new TakenPlace(true, [this.#total], evict, () => {});
     }
     const user = this.#users.get(uid) ?? new Account(this.#limits.user);
     const accounts = [user, this.#others, this.#total];
     if (accounts.some((account) => account.isFull)) return null;
     this.#users.set(uid, user);
-    return new TakenSeat(false, accounts, evict, () => {
-      if (user.seats.size === 0) this.#users.delete(uid);
+    return new TakenPlace(false, accounts, evict, () => {
+      if (user.places.size === 0) this.#users.delete(uid);
     });
   }
 }

@@ -104,7 +104,7 @@ static int ask(const char *request, size_t length, char *answer) {
         int64_t deadline = now_ms() + DEADLINE_MS;
         int fd, r;
 
-        /* Whatever is started on the way to the daemon's own start must not wait for the daemon. */
+        /* A process that is a part of the daemon's own start must not wait for the daemon. */
         if (geteuid() == 0 && unit && scope && strcmp(unit, "systemd-machined.service") == 0 && strcmp(scope, "system") == 0)
                 return EDEADLK;
         fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -168,7 +168,7 @@ static bool is_machine_name(const char *name) {
         return true;
 }
 
-/* Nearly all look-ups end here: a name without a state file is no machine's, and nobody is asked. */
+/* Nearly all look-ups end here: a name without a state file is no machine's, and the daemon is not asked. */
 static bool is_registered(const char *name) {
         char path[sizeof MACHINES + NAME_MAX_LENGTH];
 
@@ -249,7 +249,7 @@ static enum nss_status too_small(int *errnop, int *h_errnop) {
         return NSS_STATUS_TRYAGAIN;
 }
 
-/* Takes room from the caller's buffer, aligned for a pointer; NULL when there is none. */
+/* Allocates from the caller's buffer, aligned for a pointer; NULL when there is none. */
 static void *take(char **buffer, size_t *left, size_t size) {
         size_t skip = -(uintptr_t) *buffer % sizeof(void *);
         void *room = *buffer + skip;

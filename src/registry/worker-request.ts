@@ -2,7 +2,7 @@
 import type { Identity } from "../kernel/process/namespace.ts";
 import type { OpenFileKind } from "./open-file-kind.ts";
 
-export interface CopyOrder {
+export interface CopyArguments {
   readonly direction: "to-machine" | "from-machine";
   /** Absolute and normalized, neither of them "/". */
   readonly source: string;
@@ -14,7 +14,7 @@ export interface CopyOrder {
   readonly temporary: string;
 }
 
-export interface BindOrder {
+export interface BindArguments {
   /** Absolute and normalized. */
   readonly source: string;
   readonly destination: string;
@@ -27,7 +27,7 @@ export interface BindOrder {
 }
 
 /** A file of the machine, and what is wanted of it: its content, up to a limit, or a descriptor. */
-export interface ReachOrder {
+export interface OpenArguments {
   /** Absolute. */
   readonly path: string;
   readonly want: OpenFileKind | { readonly limitBytes: number };

@@ -5,14 +5,14 @@
 const OPERATIONS: Readonly<Record<string, () => Promise<{ main(args: string[]): Promise<number> }>>> = {
   "copy-files": () => import("./operations/copy-files.ts"),
   "bind-mount": () => import("./operations/bind-mount.ts"),
-  reach: () => import("./operations/open-in-machine.ts"),
+  "open-in-machine": () => import("./operations/open-in-machine.ts"),
   clone: () => import("./operations/clone.ts"),
   "copy-helper": () => import("./operations/copy-helper.ts"),
   remove: () => import("./operations/remove.ts"),
-  mark: () => import("./operations/set-read-only.ts"),
-  limit: () => import("./operations/set-limit.ts"),
+  "set-read-only": () => import("./operations/set-read-only.ts"),
+  "set-limit": () => import("./operations/set-limit.ts"),
   clean: () => import("./operations/clean.ts"),
-  sweep: () => import("./operations/remove-leftovers.ts"),
+  "remove-leftovers": () => import("./operations/remove-leftovers.ts"),
   "disk-metadata": () => import("./operations/disk-metadata.ts"),
 };
 

@@ -40,7 +40,7 @@ function found(pattern: RegExp, allowed: RegExp): string[] {
 test("tests wait for conditions and do not sleep", () => {
   // Timers belong to what waits, to guards of the runner, to a service that is played slow, and to moments by chance.
   const timers =
-    /^test\/lib\/(wait-for|run-tests|private-bus)\.ts|^test\/kernel\/support\.ts|^test\/kernel\/spawn\.test\.ts|while \(!|delayMs|^test\/unit\/ipc\/bus\/descriptors|^test\/service\/mute-file-system/;
+    /^test\/lib\/(wait-for|run-tests|private-bus)\.ts|^test\/kernel\/support\.ts|^test\/kernel\/process\/spawn\.test\.ts|while \(!|delayMs|^test\/unit\/ipc\/bus\/descriptors|^test\/service\/mute-file-system/;
   expect(found(/Bun\.sleep|sleepSync|\bsetTimeout\(/, timers), "wait with waitFor()").toEqual([]);
   // A program that stays sleeps for minutes; a loop until a condition holds looks every so often; a moment by chance.
   const stays =

@@ -107,7 +107,7 @@ describe.skipIf(isStock)(isStock ? "exec (left out: ours alone)" : "exec", () =>
     test(
       `${machine}: the leader's bounding set and no_new_privs are the command's`,
       async () => {
-        // Filters cannot be copied by a process that has one itself, as all in a bed have: see test/kernel/enter.test.ts.
+        // Filters cannot be copied by a process that has one itself, as all in a bed have: see test/kernel/exec/enter.test.ts.
         const lines = "grep -E '^(CapBnd|NoNewPrivs):' /proc";
         const own = await run(`machinectl exec ${machine} ${lines}/self/status`);
         expect(own).toBe(await run(`${lines}/$(machinectl show -P Leader ${machine})/status`));

@@ -1,7 +1,7 @@
 // Runs commands and `bun test` for test/run.ts: output goes through, results go into a Count.
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { join, relative } from "node:path";
 import type { Subprocess } from "bun";
 import type { Count } from "./count.ts";
 import { parseJunit } from "./junit.ts";
@@ -97,14 +97,14 @@ export async function runFolder(count: Count, folder: string, options: RunOption
   rmSync(scratch, { recursive: true });
   const before = count.failed.length;
   for (const { name, file, outcome } of cases) {
-    const where = `${title}/${basename(file)}: ${name}`;
+    const where = `${title}/${relative(folder, file)}: ${name}`;
     if (outcome === "skipped") count.leftOut.push(where);
     else count.note(where, outcome === "passed");
   }
   // A file that could not be loaded has no test cases, and a crash leaves no report at all.
-  const reported = new Set(cases.map((one) => basename(one.file)));
+  const reported = new Set(cases.map((one) => relative(folder, one.file)));
   for (const file of files) {
-    if (!reported.has(basename(file))) count.note(`${title}/${file}: did not run`, false);
+    if (!reported.has(file)) count.note(`${title}/${file}: did not run`, false);
   }
   if (code !== 0 && count.failed.length === before) count.note(`${title}: bun test ended with ${code}`, false);
 }

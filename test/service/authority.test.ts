@@ -103,7 +103,7 @@ describe.skipIf(!isRoot)(`questions to polkit${needsRoot}`, () => {
     expect(await waiting).toStartWith("AccessDenied");
   });
 
-  test("so does one that hangs up its Varlink connection", async () => {
+  test("a caller that closes its Varlink connection takes its questions back, too", async () => {
     chmodSync(daemon.runtime, 0o755);
     const path = join(daemon.runtime, "machine/io.systemd.Machine");
     const socket = withIdentity({ uid: USER, gid: USER }, () => connectUnix(path));

@@ -107,7 +107,7 @@ describe.skipIf(!isRoot)(`cancelling${needsRoot}`, () => {
         host.clear();
       });
 
-      test("a disk image that is not compressed: its import, its export, and a copy of what is kept", async () => {
+      test("import, export and copy of a disk image that is not compressed can be cancelled", async () => {
         const copies = (name: string, before: string[]) => ({
           expectNone: () => expect(host.entries()).toEqual(before),
           expectWhole: () => {
@@ -130,7 +130,7 @@ describe.skipIf(!isRoot)(`cancelling${needsRoot}`, () => {
         host.clear();
       });
 
-      test("a copy of a disk image says how far it is, and lets others have their turn", async () => {
+      test("a copy of a disk image reports progress and yields to the event loop", async () => {
         using source = openPath(disk, "read");
         const target = join(host.path, "copy");
         writeFileSync(target, "");

@@ -60,7 +60,7 @@ describe.skipIf(!can)(`images that are started at boot${reason}`, () => {
     expect([[...systemd.enabled], systemd.reloads]).toEqual([[], 0]);
   });
 
-  test("remove disables", async () => {
+  test("a removed image is disabled", async () => {
     image("gone");
     systemd.enabled.add("systemd-nspawn@gone.service");
     await manager(bus, "RemoveImage", "s", "gone");
@@ -75,7 +75,7 @@ describe.skipIf(!can)(`images that are started at boot${reason}`, () => {
     expect([...systemd.enabled]).toEqual(["systemd-nspawn@twin.service"]);
   });
 
-  test("clean disables what it removes", async () => {
+  test("images that clean removes are disabled", async () => {
     image("swept");
     systemd.enabled.add("systemd-nspawn@swept.service");
     await manager(bus, "CleanPool", "s", "all");

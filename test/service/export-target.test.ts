@@ -105,7 +105,7 @@ describe.skipIf(!isRoot)(`where an export goes${needsRoot}`, () => {
     expect(stdout.toString()).toBe("./\n./file\n");
   });
 
-  test("nothing is left beside", () => {
+  test("exports leave no temporary file", () => {
     expect(Bun.spawnSync(["sh", "-c", `ls -A '${out}' | grep '^[.]#'`]).stdout.toString()).toBe("");
     expect(existsSync(at("target"))).toBe(true);
   });

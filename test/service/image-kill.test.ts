@@ -40,7 +40,7 @@ function operationsOf(host: ImageHost): Operation[] {
       command: (round) => ["machined-worker", "remove", operation({ name: `clone${round - 1}` })],
     },
     { name: "clean", command: () => ["machined-worker", "clean", operation({ mode: "hidden" })] },
-    { name: "sweep", command: () => ["machined-worker", "sweep", operation({})] },
+    { name: "remove-leftovers", command: () => ["machined-worker", "remove-leftovers", operation({})] },
     { name: "import-sweep", command: () => ["systemd-import-sweep", host.pool] },
     { name: "replace-running", command: (_, { tarFile }) => ["systemd-import", "tar", "--force", tarFile, "running"] },
   ];

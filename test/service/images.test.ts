@@ -97,7 +97,7 @@ describe.skipIf(!isRoot)(`images${needsRoot}`, () => {
     expect(images["disk"]).toEqual(["raw", false, expect.any(BigInt), expect.any(BigInt), usage, path("disk")]);
   });
 
-  test("an image is an object with ten properties, and gone is gone", async () => {
+  test("an image is an object with ten properties, and no object once it is removed", async () => {
     makeDisk("disk");
     expect((await call("GetImage", "s", "disk"))[0]).toBe(path("disk"));
     const [all] = await object(bus, path("disk"), "org.freedesktop.DBus.Properties", "GetAll", "s", IMAGE);
@@ -136,7 +136,7 @@ describe.skipIf(!isRoot)(`images${needsRoot}`, () => {
     );
   });
 
-  test("M165: nor can the mark of a hidden image", async () => {
+  test("M165: a hidden image cannot be made writable", async () => {
     makeTree(".hidden");
     expect(await fails("MarkImageReadOnly", "sb", ".hidden", false)).toBe("System.Error.EROFS: Read-only file system");
   });
@@ -325,7 +325,7 @@ describe.skipIf(!isRoot)(`images${needsRoot}`, () => {
     }
   });
 
-  test("M163: what an image says of itself, over the manager and the image's object", async () => {
+  test("M163: hostname, machine id, machine info and OS release of a tree are read, by the manager and the image's object", async () => {
     makeTree("one", {
       "etc/hostname": "hostx\n",
       "etc/machine-id": `${"ab".repeat(16)}\n`,
@@ -342,7 +342,7 @@ describe.skipIf(!isRoot)(`images${needsRoot}`, () => {
     expect((await call("GetImageMachineInfo", "s", "empty"))[0]).toEqual(new Map());
   });
 
-  test("M163: what a disk image says of itself", async () => {
+  test("M163: hostname and OS release of a disk image are read", async () => {
     makeTree("one", { "etc/hostname": "in-a-disk\n", "etc/os-release": "ID=t\n" });
     writeFileSync(join(pool, "disk.raw"), Buffer.alloc(8 << 20));
     Bun.spawnSync(["mkfs.ext4", "-q", "-d", join(pool, "one"), join(pool, "disk.raw")]);

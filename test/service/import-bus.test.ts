@@ -176,8 +176,8 @@ describe.skipIf(!can)(`on a bus${reason}`, () => {
   });
 });
 
-describe.skipIf(!isRoot)("ending for want of work", () => {
-  test("I32 not while a transfer runs or somebody is connected; some time after", async () => {
+describe.skipIf(!isRoot)("an idle daemon", () => {
+  test("I32 exits some time after the last transfer and connection have ended, and not before", async () => {
     await using daemon = await TestImportd.start({ MACHINED_IDLE_MS: "50", SYSTEMD_LOG_LEVEL: "debug" });
     const first = await daemon.bus();
     const id = await pull(first, "wait");

@@ -33,7 +33,7 @@ describe.skipIf(!isRoot)(`clients without a bus${needsRoot}`, () => {
     return { code: await child.exited, stdout, stderr };
   }
 
-  test("a download with its log, and one that fails", async () => {
+  test("a download is announced and followed, and a failed one ends with exit status 1", async () => {
     const done = await run("importctl", "-m", "pull-tar", "http://played/done.tar.gz");
     expect(done).toEqual({
       code: 0,
@@ -65,7 +65,7 @@ describe.skipIf(!isRoot)(`clients without a bus${needsRoot}`, () => {
     );
   });
 
-  test("I101 an import from standard input", async () => {
+  test("I101 an import reads standard input", async () => {
     const file = join(daemon.runtime, "source.tar");
     writeFileSync(file, "12345");
     const { code, stderr } = await run("importctl", "-m", "import-tar", file, "source");
@@ -99,7 +99,7 @@ describe.skipIf(!isRoot)(`clients without a bus${needsRoot}`, () => {
     await waitFor(async () => expect((await run("importctl")).stdout).toBe("No transfers.\n"), "the end");
   });
 
-  test("list-images over the private socket", async () => {
+  test("list-images works over the private socket", async () => {
     const { code, stdout } = await run("importctl", "-m", "list-images");
     expect(code).toBe(0);
     expect(stdout).toMatch(/^CLASS +NAME +TYPE +PATH +RO +CRTIME +MTIME +USAGE LIMIT\nmachine \.host /);

@@ -66,7 +66,7 @@ describe.skipIf(!isRoot)(`transfers${needsRoot}`, () => {
     ]);
   });
 
-  test("I10 an unknown transfer and the id 0", async () => {
+  test("I10 an unknown transfer is NoSuchTransfer, and the id 0 is refused", async () => {
     expect(await errorOf(cancel(4711))).toBe("org.freedesktop.import1.NoSuchTransfer: No transfer by id 4711");
     expect(await errorOf(cancel(0))).toBe("InvalidArgs: Invalid transfer id");
     expect(await errorOf(object(bus, `${PATH}4711`, TRANSFER, "Cancel"))).toStartWith("UnknownObject");
@@ -172,7 +172,7 @@ describe.skipIf(!isRoot)(`transfers${needsRoot}`, () => {
     expect(await manager(bus, "ListTransfers")).toEqual([[]]);
   });
 
-  test("I20 I21 I23 I24 what is refused before anything starts", async () => {
+  test("I20 I21 I23 I24 bad URLs, names, classes and flags are refused before a worker starts", async () => {
     const plain = (url: string, local: string, verify: string) =>
       errorOf(manager(bus, "PullTar", "sssb", url, local, verify, false));
     expect(await plain("ftp://x/y", "a", "no")).toBe("InvalidArgs: URL 'ftp://x/y' is invalid");

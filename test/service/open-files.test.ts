@@ -98,7 +98,7 @@ describe.skipIf(!isRoot)(`files of machines${needsRoot}`, () => {
     expect(await errorOf(object(bus, ...own, "CopyTo", "ss", join(here, "back"), "/run/file"))).toContain("FileExists");
   });
 
-  test("without a destination it is the source's path", async () => {
+  test("without a destination a copy goes to the path of its source", async () => {
     writeFileSync(inside(plain, "/run/only-inside"), "x");
     expect(await errorOf(copyTo("plain", "/run/only-inside", ""))).toBe("FileNotFound: No such file or directory");
   });
@@ -115,7 +115,7 @@ describe.skipIf(!isRoot)(`files of machines${needsRoot}`, () => {
     expect(await errorOf(copyFrom("plain", "/run", "/"))).toBe(text);
   });
 
-  test("M126 what is missing, and where", async () => {
+  test("M126 a missing source or directory is FileNotFound, on either side", async () => {
     expect(await errorOf(copyTo("plain", join(here, "none"), "/run/x"))).toBe(
       "FileNotFound: No such file or directory",
     );

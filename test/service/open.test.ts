@@ -26,7 +26,7 @@ async function failure(call: Promise<unknown>): Promise<string> {
   throw new Error("the call succeeded");
 }
 
-describe.skipIf(!canRun)(`doors into machines${needsRoot}`, () => {
+describe.skipIf(!canRun)(`terminals and shells in machines${needsRoot}`, () => {
   let daemon: TestDaemon;
   let bus: BusClient;
   let varlink: VarlinkClient;
@@ -88,7 +88,7 @@ describe.skipIf(!canRun)(`doors into machines${needsRoot}`, () => {
     pty.close();
   });
 
-  test("M109 a container without a bus", async () => {
+  test("M109 a login in a container without a bus is refused", async () => {
     const text = "FileNotFound: There is no system bus in container bare.";
     expect(await errorOf(shell("bare", "", "", [], []))).toBe(text);
     expect(await errorOf(manager(bus, "OpenMachineLogin", "s", "bare"))).toBe(text);
@@ -224,7 +224,7 @@ describe.skipIf(!canRun)(`doors into machines${needsRoot}`, () => {
     );
   });
 
-  test("the same over Varlink", async () => {
+  test("terminals, logins, shells and root directories are opened over Varlink as well", async () => {
     for (const [method, parameters, shown] of [
       ["Open", { mode: "tty" }, /^\/dev\/pts\/\d+$/],
       ["Open", { mode: "login" }, /^\/dev\/pts\/\d+$/],
@@ -275,7 +275,7 @@ describe.skipIf(!canRun)(`doors into machines${needsRoot}`, () => {
     expect(JSON.parse(replies[1]?.[0] ?? "{}").error).toBe("io.systemd.Machine.NotSupported");
   });
 
-  test("what the machine's manager says is what the caller hears", async () => {
+  test("an error of the machine's manager reaches the caller unchanged", async () => {
     guest.refusal = ["org.freedesktop.systemd1.UnitMasked", "Unit is masked."];
     expect(await errorOf(manager(bus, "OpenMachineLogin", "s", "full"))).toContain("UnitMasked: Unit is masked.");
     guest.refusal = null;

@@ -294,7 +294,7 @@ describe.skipIf(!isRoot)(`a registry of its own${needsRoot}`, () => {
     await waitFor(() => expect(() => process.kill(leader, 0)).toThrow(), "the leader's end");
   });
 
-  test("M96 M97 M98 M100 M101 M103 M104 asking about machines by class and network", async () => {
+  test("M96 M97 M98 M100 M101 M103 M104 addresses, OS release and id map are refused where class or network has none", async () => {
     expect(await errorOf(manager(bus, "GetMachineAddresses", "s", "web-1.a"))).toBe(
       "org.freedesktop.machine1.NoPrivateNetworking: Machine web-1.a does not use private networking",
     );

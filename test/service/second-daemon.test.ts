@@ -25,7 +25,7 @@ async function second(program: string, env: Record<string, string>): Promise<{ c
 }
 
 describe.skipIf(!isRoot)(`a second daemon${needsRoot}`, () => {
-  test("in the same directory ends without a trace", async () => {
+  test("in the same directory exits and changes nothing", async () => {
     await using daemon = await TestDaemon.start();
     const before = inventory(daemon.runtime);
     const { code, log } = await second("systemd-machined", { MACHINED_RUNTIME_DIRECTORY: daemon.runtime });

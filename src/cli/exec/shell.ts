@@ -1,5 +1,5 @@
-// `machinectl shell` and `login` in any machine: through its message bus where it has one, as the original does; by the road
-// of exec where it has none; over ssh in virtual machines.
+// `machinectl shell` and `login` in any machine: through its message bus where it has one, as the original does; as `exec`
+// does where it has none; over ssh in virtual machines.
 
 import { machineFacts } from "../machine/details.ts";
 import { Failure } from "../session/failure.ts";

@@ -13,7 +13,7 @@ const NO_SUCH_CALL = ["org.freedesktop.DBus.Error.UnknownMethod", "org.freedeskt
 const NOT_FOUND = 127;
 
 /** Waits on descriptor 3 for the word to begin, so that the command runs as a registered machine from its first moment on. */
-const GATE = 'read -r go <&3 || exit 125; exec 3<&-; exec "$@"';
+const WAIT_FOR_WORD = 'read -r go <&3 || exit 125; exec 3<&-; exec "$@"';
 
 /** What RegisterMachineEx() of 260 and later takes. */
 function propertiesOf({ settings }: Session, leader: PidRef): [string, Variant][] {
@@ -76,7 +76,7 @@ async function registerCommand(session: Session, name: string, command: readonly
   const [wait, begin] = openPipe();
   setNonblocking(wait, "off");
   const stdio = ["inherit", "inherit", "inherit", wait.number] as ["inherit", "inherit", "inherit", number];
-  const child = Bun.spawn(["/bin/sh", "-c", GATE, "sh", ...command], { stdio });
+  const child = Bun.spawn(["/bin/sh", "-c", WAIT_FOR_WORD, "sh", ...command], { stdio });
   wait.close();
   // ^C is for the command, which shares our terminal; what is sent to us alone is passed on.
   process.on("SIGINT", () => {});
@@ -86,7 +86,7 @@ async function registerCommand(session: Session, name: string, command: readonly
     await registerLeader(session, name, leader);
     writeSome(begin, Buffer.from("\n"));
   } finally {
-    // Without the word the gate closes, and the command is not run.
+    // Without the word the shell exits, and the command is not run.
     begin.close();
   }
   const status = await child.exited;

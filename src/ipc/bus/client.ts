@@ -61,7 +61,7 @@ export class BusClient {
     );
   }
 
-  /** Speaks D-Bus on a connected socket. Throws BusError when the other end does not let us in. */
+  /** Speaks D-Bus on a connected socket. Throws BusError when authentication fails. */
   static async open(fd: Fd, options: ConnectionOptions = {}): Promise<BusClient> {
     const client = new BusClient(fd, options);
     await client.#connection.ready();
@@ -91,17 +91,17 @@ export class BusClient {
     this.#callHandler = handler;
   }
 
-  /** Hears of messages that were passed over because of their length. */
+  /** Called for messages that were skipped because of their length. */
   onTooLong(handler: (bytes: number) => void): void {
     this.#tooLongHandler = handler;
   }
 
-  /** Whether the other end takes what it is sent. */
+  /** Whether the peer reads what it is sent. */
   get takesMore(): boolean {
     return this.#connection.takesMore;
   }
 
-  /** Calls back when something was received or sent: `takesMore` may be another. */
+  /** Calls back when something was received or sent: `takesMore` may have changed. */
   onChange(handler: () => void): void {
     this.#changeHandler = handler;
   }

@@ -31,20 +31,20 @@ interface ConnectionHandlers {
   /** A method call from a peer. */
   call?(message: Incoming): void;
   signal?(message: Incoming): void;
-  /** A message was passed over because of its length. */
+  /** A message was skipped because of its length. */
   tooLong?(bytes: number): void;
   /** Once, when the connection is over. */
   end?(error?: Error): void;
-  /** `takesMore` may be another. */
+  /** `takesMore` may have changed. */
   changed?(): void;
 }
 
 /**
- * What becomes of descriptors that come:
+ * What happens to received descriptors:
  * - `none`: nothing that is called here answers with one. The kernel closes whatever is sent.
- * - `lent`: those of an answer are closed at the end of the turn in which it is given.
- * - `kept`: those among the values of an answer are the caller's, who closes them.
- * Those of a call are its handler's; those of a signal, and all that nobody finds, are closed here.
+ * - `lent`: those of a reply are closed at the end of the event-loop turn in which it is delivered.
+ * - `kept`: those among the values of a reply belong to the caller, who closes them.
+ * Those of a call belong to its handler; those of a signal, and all that no value refers to, are closed here.
  */
 export type DescriptorPolicy = "none" | "lent" | "kept";
 
@@ -102,7 +102,7 @@ export class BusConnection {
     this.#handlers = handlers;
     this.#policy = options.descriptors ?? "kept";
     this.#adapter = new Adapter(options.peerToPeer === true);
-    // MessageBus throws into the void when its greeting fails; the end of the stream tells us the same.
+    // The rejection of MessageBus when Hello fails is ignored: the end of the stream reports the same.
     this.#adapter.on("error", () => {});
     this.#stream = new BusStream(
       fd,
@@ -146,7 +146,7 @@ export class BusConnection {
     return !this.#closed;
   }
 
-  /** Calls a peer. Gives the values of its answer; throws BusError for an error reply, a timeout or a lost bus. */
+  /** Calls a peer. Returns the values of its reply; throws BusError for an error reply, a timeout or a lost bus. */
   call(call: BusCall): Promise<unknown[]> {
     if (this.#closed) return Promise.reject(disconnected());
     const message = new Message({ ...addressOf(call), flags: flagsOf(call), body: call.body ?? [] });
@@ -222,7 +222,7 @@ export class BusConnection {
     }
   }
 
-  /** An answer that nobody waits for, no longer perhaps, is nobody's. */
+  /** A reply that nobody waits for (any more) has no owner. */
   #receiveAnswer(message: Incoming): void {
     const isAwaited = Object.hasOwn(this.#bus._methodReturnHandlers, message.replySerial as number);
     const answer = isAwaited ? replyOf(message) : null;

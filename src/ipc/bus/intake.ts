@@ -1,7 +1,6 @@
-// Calls from a bus, where all senders share one connection: each sender's calls are begun in their order, all users by
-// turns, and none while the broker does not take what we send. What a sender may have unanswered is limited; beyond, its
-// calls are refused unseen.
-
+// Calls from a bus, where all senders share one connection: each sender's calls are started in their order, users take
+// turns, and none is started while the broker does not read what we send. What a sender's unanswered calls may take is
+// limited; beyond, its calls are refused unseen.
 import type { FairTurns } from "../fair-turns.ts";
 import type { Outgoing } from "./message.ts";
 import { CALL_DESCRIPTOR_LIMIT, type Origin } from "./server.ts";
@@ -83,13 +82,13 @@ export class BusIntake {
     if (sender.isQueued) this.#askForUser(name);
   }
 
-  /** The broker may take more again. */
+  /** The broker may have read something: calls that wait are started. */
   goOn(): void {
     if (!this.#broker.takesMore) return;
     for (const sender of this.#senders.values()) this.#goOn(sender);
   }
 
-  /** The bus is lost: nobody is there to be answered. */
+  /** The bus is lost: waiting calls are dropped, as nobody is there to be answered. */
   close(): void {
     for (const { calls } of this.#senders.values()) {
       for (const { message } of calls.splice(0)) for (const fd of message.descriptors) fd.close();

@@ -20,7 +20,7 @@ export interface BusCallContext<Subject = unknown> {
   /** Who may call the method, as its row says. */
   readonly access: Access;
   readonly path: string;
-  /** The caller allows that a person is asked. */
+  /** The caller allows interactive authorization (a password prompt). */
   readonly interactive: boolean;
   /** What the path stands for; read it again after waiting. */
   readonly subject: Subject;
@@ -149,7 +149,7 @@ export class BusServer {
     return null;
   }
 
-  /** Answers a call that is not looked at: its sender has too many waiting. */
+  /** Refuses a call unseen: its sender has too many unanswered calls. */
   refuse(message: Incoming, origin: Origin, text: string): void {
     this.#fail(message, origin, new BusError(`${DBUS}.LimitsExceeded`, text));
   }

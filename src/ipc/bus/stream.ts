@@ -18,7 +18,7 @@ const KIB = 1024;
 const HANDSHAKE_TIMEOUT_MS = 30_000;
 const MAX_QUEUED_DESCRIPTORS = 256;
 const MESSAGE_LIMIT_BYTES = 16 << 20;
-/** Nothing that these services are called with comes near it; a longer call is answered with an error, unread. */
+/** No call of these services is nearly that long; a longer one is answered with an error, unread. */
 const CALL_LIMIT_BYTES = 2 << 20;
 /** A peer that does not read its replies is disconnected when this much waits for it. */
 const QUEUE_LIMIT_BYTES = 64 << 20;
@@ -39,9 +39,9 @@ export interface StreamHandlers {
   /** Once, when the connection is over; `error` says why, where it was not the peer's plain hang-up. */
   end(error?: Error): void;
   ready?(): void;
-  /** A message was passed over: its head alone is longer than any message may be. Without a handler that is an error. */
+  /** A message was skipped: its head alone is longer than any message may be. Without a handler that is an error. */
   tooLong?(bytes: number): void;
-  /** Something has come or gone: `heldBytes` is another, or `takesMore`. */
+  /** Something was received or sent: `heldBytes` or `takesMore` may have changed. */
   changed?(): void;
   /** The peer has closed its end while reading is paused. */
   hangup?(): void;
@@ -91,12 +91,12 @@ export class BusStream {
     return !this.#ended;
   }
 
-  /** Memory that waits to be complete, or to be sent. */
+  /** Bytes of incomplete messages and of messages that wait to be sent. */
   get heldBytes(): number {
     return this.#pending.length + this.#socket.queuedBytes;
   }
 
-  /** Whether the peer takes what it is sent. */
+  /** Whether the peer reads what it is sent. */
   get takesMore(): boolean {
     return this.#socket.takesMore;
   }

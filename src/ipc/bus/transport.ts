@@ -1,4 +1,4 @@
-// The roads to a D-Bus server: a socket of this host, a socket inside a machine, a session of a user, ssh(1) to another
+// The transports to a D-Bus server: a socket of this host, a socket inside a machine, a session of a user, ssh(1) to another
 // host.
 // (D-Bus specification, "Server Addresses"; systemd-stdio-bridge(1))
 import { readFileSync } from "node:fs";
@@ -36,7 +36,7 @@ interface LoginTarget {
   readonly user: string;
 }
 
-/** An open road: what BusClient.open() takes. */
+/** An open connection: what BusClient.open() takes. */
 interface Transport {
   readonly fd: Fd;
   readonly peerToPeer?: boolean;
@@ -46,7 +46,7 @@ interface Transport {
 const SYSTEM_BUS = "unix:path=/run/dbus/system_bus_socket";
 const SOCKET_IN_MACHINE = "/run/dbus/system_bus_socket";
 
-/** Opens the road. Throws an error with errno: EHOSTDOWN where there is no such machine, ENOENT where it has no bus. */
+/** Opens the connection. Throws an error with errno: EHOSTDOWN where there is no such machine, ENOENT where it has no bus. */
 export function openTransport(target: BusTarget): Transport {
   switch (target.kind) {
     case "system":

@@ -5,7 +5,7 @@ import type { Fd } from "../../kernel/file/fd.ts";
 import { Acceptor } from "../../kernel/socket/acceptor.ts";
 import { SocketStream, type StreamHandlers } from "../../kernel/socket/stream.ts";
 import { callerOnSocket } from "../caller.ts";
-import type { Peers, Seat } from "../peers.ts";
+import type { PeerPlace, Peers } from "../peers.ts";
 import { type HttpRequest, parseHead } from "./request.ts";
 
 export type { HttpRequest } from "./request.ts";
@@ -64,10 +64,10 @@ export class HttpServer {
   #welcome(socket: Fd, isShort: boolean): void {
     const caller = callerOnSocket(socket);
     let exchange: Exchange | null = null;
-    const seat = this.#options.peers.admit(caller, () => exchange?.close());
-    if (seat === null || (isShort && !seat.isPrivileged)) {
+    const place = this.#options.peers.admit(caller, () => exchange?.close());
+    if (place === null || (isShort && !place.isPrivileged)) {
       this.#options.debug(`Turned away an HTTP connection of user ${caller.uid}.`);
-      seat?.leave();
+      place?.leave();
       socket.close();
       return;
     }
@@ -75,9 +75,9 @@ export class HttpServer {
       if (exchange !== null) this.#exchanges.delete(exchange);
     };
     try {
-      exchange = new Exchange(socket, { uid: caller.uid, seat }, this.#options, ended);
+      exchange = new Exchange(socket, { uid: caller.uid, place }, this.#options, ended);
     } catch (error) {
-      seat.leave();
+      place.leave();
       throw error;
     }
     this.#exchanges.add(exchange);
@@ -87,7 +87,7 @@ export class HttpServer {
 /** One connection: a request and its answer. */
 class Exchange {
   readonly #options: HttpServerOptions;
-  readonly #peer: { readonly uid: number; readonly seat: Seat };
+  readonly #peer: { readonly uid: number; readonly place: PeerPlace };
   readonly #stream: SocketStream;
   readonly #patienceMs: { readonly request: number; readonly answer: number };
   #head = "";
@@ -97,7 +97,7 @@ class Exchange {
 
   constructor(
     socket: Fd,
-    peer: { readonly uid: number; readonly seat: Seat },
+    peer: { readonly uid: number; readonly place: PeerPlace },
     options: HttpServerOptions,
     ended: () => void,
   ) {
@@ -112,7 +112,7 @@ class Exchange {
       },
       end: () => {
         clearTimeout(this.#timer);
-        peer.seat.leave();
+        peer.place.leave();
         ended();
       },
     };
@@ -133,7 +133,7 @@ class Exchange {
     const from = Math.max(this.#head.length - END_OF_HEAD.length, 0);
     this.#head += text;
     const end = this.#head.indexOf(END_OF_HEAD, from);
-    this.#peer.seat.hold(this.#head.length, 0);
+    this.#peer.place.hold(this.#head.length, 0);
     if (end < 0 && this.#head.length <= HEAD_LIMIT_BYTES) return;
     this.#stream.pause();
     clearTimeout(this.#timer);
@@ -181,7 +181,7 @@ class Exchange {
     ];
     this.#stream.write(Buffer.from(head.join("\r\n"), "latin1"));
     if (withBody) this.#stream.write(body);
-    this.#peer.seat.hold(this.#stream.queuedBytes, 0);
+    this.#peer.place.hold(this.#stream.queuedBytes, 0);
     this.#stream.finish();
   }
 }

@@ -14,7 +14,7 @@ import { BusError } from "../bus/error.ts";
 import type { CallCounts } from "../call-counts.ts";
 import { type Caller, callerOnSocket, isPrivileged } from "../caller.ts";
 import { GoneHandlers } from "../gone-handlers.ts";
-import type { Peers, Seat } from "../peers.ts";
+import type { PeerPlace, Peers } from "../peers.ts";
 import { type AnyVarlinkHandler, type BoundVarlink, bindVarlink, Reply, type VarlinkCall } from "./binding.ts";
 import { checkFields, describeInterface, invalidParameter } from "./schema.ts";
 import { encodeMessages, type VarlinkMessage, VarlinkStream, type VarlinkStreamHandlers } from "./stream.ts";
@@ -74,14 +74,14 @@ export class VarlinkServer {
   #welcome(socket: Fd, isShort: boolean): void {
     const caller = callerOnSocket(socket);
     // The PID of a peer in a foreign PID namespace is 0 here: it cannot be identified.
-    const seat = caller.pid <= 0 ? null : this.options.peers.admit(caller, (reason) => connection.close(reason));
-    if (seat === null || (isShort && !seat.isPrivileged)) {
+    const place = caller.pid <= 0 ? null : this.options.peers.admit(caller, (reason) => connection.close(reason));
+    if (place === null || (isShort && !place.isPrivileged)) {
       this.options.debug(`Turned away a connection of user ${caller.uid}.`);
-      seat?.leave();
+      place?.leave();
       socket.close();
       return;
     }
-    const connection = new Connection(socket, caller, seat, this.options, () => this.#connections.delete(connection));
+    const connection = new Connection(socket, caller, place, this.options, () => this.#connections.delete(connection));
     this.#connections.add(connection);
   }
 }
@@ -99,7 +99,7 @@ const NO_MESSAGE: VarlinkMessage = { text: "", descriptors: [] };
 class Connection {
   readonly #stream: VarlinkStream;
   readonly #caller: Caller;
-  readonly #seat: Seat;
+  readonly #place: PeerPlace;
   readonly #options: VarlinkServerOptions;
   readonly #gone = new GoneHandlers();
   /** The call that is being answered, or null. */
@@ -111,12 +111,12 @@ class Connection {
   #feeder: { wake(): void } | null = null;
   #finishing = false;
 
-  constructor(socket: Fd, caller: Caller, seat: Seat, options: VarlinkServerOptions, ended: () => void) {
+  constructor(socket: Fd, caller: Caller, place: PeerPlace, options: VarlinkServerOptions, ended: () => void) {
     this.#caller = caller;
-    this.#seat = seat;
+    this.#place = place;
     this.#options = options;
     const maxFds = descriptorsOf(options.interfaces);
-    const limit = seat.isPrivileged ? {} : { messageLimitBytes: OTHERS_MESSAGE_LIMIT_BYTES };
+    const limit = place.isPrivileged ? {} : { messageLimitBytes: OTHERS_MESSAGE_LIMIT_BYTES };
     const open = (handlers: StreamHandlers) => new SocketStream(socket, handlers, { maxFds });
     const handlers: VarlinkStreamHandlers = {
       readable: () => this.#goOn(),
@@ -134,7 +134,7 @@ class Connection {
       },
       end: (error) => {
         if (error !== undefined) options.debug(`A Varlink peer was disconnected: ${error.message}`);
-        seat.leave();
+        place.leave();
         ended();
         this.#gone.call();
       },
@@ -167,7 +167,7 @@ class Connection {
   #count(): void {
     const { heldBytes, heldDescriptors } = this.#stream;
     const { text, descriptors } = this.#message ?? NO_MESSAGE;
-    this.#seat.hold(heldBytes + text.length, heldDescriptors + descriptors.length);
+    this.#place.hold(heldBytes + text.length, heldDescriptors + descriptors.length);
   }
 
   /** Reads and answers a call; returns false when none is complete. */

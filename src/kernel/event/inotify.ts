@@ -73,7 +73,7 @@ function open() {
   return instance;
 }
 
-/** The kernel's mask is not narrowed when one of several watchers leaves: what nobody wants is dropped on arrival. */
+/** The kernel's mask is not narrowed when one of several watchers leaves: unwanted events are dropped on arrival. */
 function remove(number: number, watcher: Watcher): void {
   const shared = watchers.get(number);
   if (!shared?.delete(watcher) || shared.size > 0) return;

@@ -4,13 +4,13 @@ import { EINTR } from "../syscall/constants.ts";
 import { pinForever } from "../syscall/mem.ts";
 import { sys, trySys } from "../syscall/sys.ts";
 
-export interface WaitOrder {
+export interface WaitRequest {
   /** The epoll to block on. It is armed for one event at a time, so a busy loop is not flooded with wake-ups. */
   readonly epoll: number;
 }
 
 declare const self: {
-  onmessage: ((event: { data: WaitOrder }) => void) | null;
+  onmessage: ((event: { data: WaitRequest }) => void) | null;
   postMessage(message: "ready" | "wake"): void;
 };
 

@@ -5,7 +5,7 @@ import type { Fd } from "../file/fd.ts";
 import { EINTR, O_CLOEXEC } from "../syscall/constants.ts";
 import { pinForever } from "../syscall/mem.ts";
 import { check, trySys } from "../syscall/sys.ts";
-import type { WaitOrder } from "./poller-thread.ts";
+import type { WaitRequest } from "./poller-thread.ts";
 
 /** What became possible. `hangup` and `error` come unasked; after either, reading tells the details. */
 export interface Ready {
@@ -58,7 +58,7 @@ const BATCHES_PER_TURN = 16;
 
 type Callback = (ready: Ready) => void;
 
-/** Callbacks by token. Tokens are never used again, so an event for a stopped watch finds nobody. */
+/** Callbacks by token. Tokens are never used again, so an event for a stopped watch finds no callback. */
 const callbacks = new Map<number, Callback>();
 let nextToken = 1;
 let epoll = -1;
@@ -130,7 +130,7 @@ function startThread(): void {
   };
   // Without its waiting thread the program would be deaf, and not say so.
   thread.onerror = (event) => reportError(new Error(`The poller's thread failed: ${event.message}`));
-  const order: WaitOrder = { epoll: outer };
+  const order: WaitRequest = { epoll: outer };
   thread.postMessage(order);
 }
 

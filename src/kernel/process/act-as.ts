@@ -5,7 +5,7 @@ import { check, sys, trySys } from "../syscall/sys.ts";
 import type { Identity } from "./namespace.ts";
 
 const LINUX_CAPABILITY_VERSION_3 = 0x2008_0522;
-/** Sets nothing: tells which id is in force. */
+/** setfsuid(2) with this id changes nothing and returns the id in force. */
 const ASK = 0xffff_ffff;
 
 // struct { u32 version; int pid; }, and twice struct { u32 effective, permitted, inheritable; }

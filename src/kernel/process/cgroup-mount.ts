@@ -23,7 +23,7 @@ export function cgroupRoot(): CgroupRoot {
   return known;
 }
 
-/** What `cgroupRoot()` says for a given /proc/self/mountinfo. */
+/** What `cgroupRoot()` returns for the text of a /proc/self/mountinfo. */
 export function findCgroupRoot(mountinfo: string): CgroupRoot {
   const mounts = mountinfo.split("\n").map(parseLine);
   const unified = mounts.filter((mount) => mount.type === "cgroup2").map(({ path }) => path);
@@ -50,7 +50,7 @@ export function cgroupHierarchies(): CgroupHierarchy[] {
   return findCgroupHierarchies(readRegular(table, LIMIT_BYTES).toString());
 }
 
-/** What `cgroupHierarchies()` says for a given /proc/self/mountinfo. */
+/** What `cgroupHierarchies()` returns for the text of a /proc/self/mountinfo. */
 function findCgroupHierarchies(mountinfo: string): CgroupHierarchy[] {
   const found = new Map<string, string>();
   for (const { path, root, type, options } of mountinfo.split("\n").map(parseLine)) {

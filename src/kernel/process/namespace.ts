@@ -109,7 +109,7 @@ function supplementaryGroups(): Pinned {
   return groups;
 }
 
-/** Ends the process at once, without a chance for any handler to go on in a wrong place. */
+/** Aborts the process at once: no handler may run in the wrong namespace or with the wrong identity. */
 export function abortProcess(reason: string): never {
   const SIGABRT = 6;
   const text = Buffer.from(`<2>${reason}\n`);

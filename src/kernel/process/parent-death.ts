@@ -1,4 +1,4 @@
-// Ending with whoever started us: prctl(2), PR_SET_PDEATHSIG.
+// Ending with the parent process: prctl(2), PR_SET_PDEATHSIG.
 import { PR_SET_PDEATHSIG } from "../syscall/constants.ts";
 import { sys } from "../syscall/sys.ts";
 

@@ -7,7 +7,7 @@ import { check, trySys } from "../syscall/sys.ts";
 export const PARENT_VARIABLE = "MACHINED_PARENT";
 
 /** The value of PARENT_VARIABLE for a child of this process. */
-export function parentOrder(signal: number): string {
+export function parentVariable(signal: number): string {
   return `${signal}:${process.pid}`;
 }
 
@@ -15,8 +15,8 @@ export function parentOrder(signal: number): string {
  * Has the kernel send the signal when the parent dies; ends this process if it is too late for that. The process is called
  * `name` in process lists: it was started by a path that says nothing.
  */
-export function endWithParent(order: string, name: string): void {
-  const [signal, parent] = order.split(":").map(Number);
+export function endWithParent(value: string, name: string): void {
+  const [signal, parent] = value.split(":").map(Number);
   delete process.env[PARENT_VARIABLE];
   check(trySys("prctl", PR_SET_PDEATHSIG, signal ?? 0), "prctl");
   trySys("prctl", PR_SET_NAME, scratchString(name));

@@ -2,7 +2,7 @@
 // caller put into it would otherwise steer a privileged process.
 import type { Fd } from "../file/fd.ts";
 import { SyscallError } from "../syscall/sys.ts";
-import { PARENT_VARIABLE, parentOrder } from "./parent.ts";
+import { PARENT_VARIABLE, parentVariable } from "./parent.ts";
 import { PidRef } from "./pidref.ts";
 import { openPipe, readToEnd } from "./pipe.ts";
 
@@ -64,12 +64,12 @@ export function spawnSelf(program: string, args: readonly string[], options: Spa
   const fds = { ...options.fds, ...(pipe === null ? {} : { [RESULT_FD]: pipe[1] }) };
   const { command, argv0 } = commandOf(program, args, options.executable);
   const parent = options.signalWithParent;
-  const order = parent === undefined ? {} : { [PARENT_VARIABLE]: parentOrder(parent) };
+  const variable = parent === undefined ? {} : { [PARENT_VARIABLE]: parentVariable(parent) };
   try {
     const child = Bun.spawn(command, {
       argv0,
       cwd: "/",
-      env: { PATH: DEFAULT_PATH, ...options.env, ...order },
+      env: { PATH: DEFAULT_PATH, ...options.env, ...variable },
       stdio: [toStdio(options.stdin ?? "ignore"), ...outputs(options), ...inherited(fds)],
     });
     return {

@@ -30,7 +30,7 @@ export class Heartbeat {
   }
 }
 
-/** Feeds the service manager's watchdog, where there is one, for as long as this process hears of events. */
+/** Feeds the service manager's watchdog, where there is one, for as long as the event loop of this process turns. */
 export function feedWatchdog(): void {
   const interval = watchdogIntervalUsec();
   if (interval === null) return;

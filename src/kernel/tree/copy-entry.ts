@@ -27,7 +27,7 @@ export interface EntryOptions {
   readonly policy: OwnerPolicy;
   /** What has the name already goes, unless it is a directory; else it is `EEXIST`. */
   readonly replace: boolean;
-  /** Hears of each step of a file's content, and of each entry (0). */
+  /** Called with the bytes of each step of a file's content, and with 0 for each entry. */
   onBytes(count: number): void;
 }
 

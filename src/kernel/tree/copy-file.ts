@@ -118,7 +118,7 @@ const offsets = pinForever(16);
 const BUFFER_BYTES = 1 << 20;
 const buffer = pinForever(BUFFER_BYTES);
 
-/** Copies the data of `source` into the empty `target`; holes stay holes. `onBytes` hears of every step. */
+/** Copies the data of `source` into the empty `target`; holes stay holes. `onBytes` is called after every step. */
 export function copyData(
   source: Fd,
   target: Fd,

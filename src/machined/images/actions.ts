@@ -73,7 +73,7 @@ export const markReadOnly = defineAction({
     return { subject, grant: { subject: name, details: { read_only: readOnly ? "1" : "0" } } };
   },
   async run(_daemon, { subject }, { images, readOnly }) {
-    await images.run("mark", { target: targetOf(subject), readOnly });
+    await images.run("set-read-only", { target: targetOf(subject), readOnly });
   },
 });
 
@@ -91,7 +91,7 @@ export const setLimit = defineAction({
     return { subject: image, grant: { subject: name } };
   },
   async run(_daemon, { subject }, { images, bytes }) {
-    await images.run("limit", { target: targetOf(subject), bytes: String(bytes) });
+    await images.run("set-limit", { target: targetOf(subject), bytes: String(bytes) });
   },
 });
 
@@ -103,7 +103,7 @@ export const setPoolLimit = defineAction({
   },
   async run(_daemon, _plan, { images, bytes }) {
     try {
-      await images.run("limit", { target: null, bytes: String(bytes) });
+      await images.run("set-limit", { target: null, bytes: String(bytes) });
     } catch (error) {
       if (errnoNameOf(error) === "ENOTTY") {
         throw new MachinedError("NotSupported", "Quota is only supported on btrfs.", { cause: error });

@@ -105,7 +105,7 @@ export class Images {
 
   #sweep(): void {
     this.operations
-      .run({ program: "sweep", args: [JSON.stringify({ layout: this.layout })] })
+      .run({ program: "remove-leftovers", args: [JSON.stringify({ layout: this.layout })] })
       .catch((error) => this.#log.debug(`Cannot remove what was left over: ${error}`));
   }
 }

@@ -6,7 +6,7 @@ import { isAbsolutePath, isNormalizedPath } from "../../base/names.ts";
 import { sameNamespace } from "../../kernel/process/namespace.ts";
 import { unsupported } from "../../registry/machine/errors.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
-import type { CopyOrder } from "../../registry/worker-request.ts";
+import type { CopyArguments } from "../../registry/worker-request.ts";
 import { defineAction } from "../action/action.ts";
 import { grantOn } from "../action/manage.ts";
 import { bindIntoMachine, copyWithMachine, requireRoomForCopy } from "./machine-work.ts";
@@ -16,7 +16,7 @@ const COPY_REPLACE = 1n;
 
 export interface CopyRequest {
   readonly name: string;
-  readonly direction: CopyOrder["direction"];
+  readonly direction: CopyArguments["direction"];
   readonly source: string;
   /** "" for the same path as the source. */
   readonly destination: string;

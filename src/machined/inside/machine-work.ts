@@ -8,7 +8,7 @@ import { unsupported } from "../../registry/machine/errors.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
 import type { Operations, Plain } from "../../registry/operation.ts";
 import type { Log } from "../../registry/ports.ts";
-import { type BindOrder, type CopyOrder, WORK_FDS } from "../../registry/worker-request.ts";
+import { type BindArguments, type CopyArguments, WORK_FDS } from "../../registry/worker-request.ts";
 import { nameRoot } from "./open-in-machine.ts";
 import { rootIdentity } from "./root-identity.ts";
 
@@ -29,16 +29,16 @@ const MACHINES = {};
 export async function copyWithMachine(
   operations: Operations,
   machine: Machine,
-  wanted: Omit<CopyOrder, "machineRoot" | "temporary">,
+  wanted: Omit<CopyArguments, "machineRoot" | "temporary">,
   log: Log,
 ): Promise<void> {
   requireRoomForCopy(operations);
   const temporary = `.#copy-${randomBytes(8).toString("hex")}`;
-  const order: CopyOrder = { ...wanted, machineRoot: identityOf(machine), temporary };
+  const copy: CopyArguments = { ...wanted, machineRoot: identityOf(machine), temporary };
   using root = nameRoot(machine);
   const request = {
     program: "copy-files",
-    args: [JSON.stringify(order)],
+    args: [JSON.stringify(copy)],
     fds: { [WORK_FDS.root]: root },
     subject: machine,
     silenceMs: SILENCE_MS,
@@ -61,10 +61,10 @@ export async function copyWithMachine(
 export async function bindIntoMachine(
   operations: Operations,
   machine: Machine,
-  wanted: Omit<BindOrder, "machineRoot" | "tunnel">,
+  wanted: Omit<BindArguments, "machineRoot" | "tunnel">,
 ): Promise<void> {
   const tunnel = `/run/systemd/nspawn/propagate/${machine.name}`;
-  const order: BindOrder = { ...wanted, machineRoot: identityOf(machine), tunnel };
+  const request: BindArguments = { ...wanted, machineRoot: identityOf(machine), tunnel };
   const { pidfd, pid } = machine.leader;
   if (pidfd === null) throw unsupported();
   using root = nameRoot(machine);
@@ -73,7 +73,7 @@ export async function bindIntoMachine(
   const timer = setTimeout(() => operations.cancel(owner), BIND_TIMEOUT_MS);
   try {
     const fds = { [WORK_FDS.root]: root, [WORK_FDS.leader]: pidfd, [WORK_FDS.userNamespace]: users };
-    await operations.run({ program: "bind-mount", args: [JSON.stringify(order)], fds, owner, subject: machine });
+    await operations.run({ program: "bind-mount", args: [JSON.stringify(request)], fds, owner, subject: machine });
   } catch (error) {
     if (errnoNameOf(error) === "ESHUTDOWN") throw new ErrnoError("ETIMEDOUT", errnoText("ETIMEDOUT"));
     throw error;

@@ -12,7 +12,7 @@ import { pin } from "../../kernel/syscall/mem.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
 import { type OpenFileKind, openAsKind } from "../../registry/open-file-kind.ts";
 import type { Operations, Plain } from "../../registry/operation.ts";
-import { type ReachOrder, WORK_FDS } from "../../registry/worker-request.ts";
+import { type OpenArguments, WORK_FDS } from "../../registry/worker-request.ts";
 import { Turns } from "./keyed-limiter.ts";
 
 const TIMEOUT_MS = 5_000;
@@ -120,13 +120,13 @@ export async function readByWorker(
 async function askWorker(
   operations: Operations,
   machine: Machine,
-  order: ReachOrder,
+  request: OpenArguments,
   fds: Readonly<Record<number, Fd>>,
 ): Promise<Plain> {
   operations.requireResponsive(machine);
   const owner = {};
   const late = Promise.withResolvers<never>();
-  const text = `Machine ${machine.name} does not give access to ${order.path}.`;
+  const text = `Machine ${machine.name} does not give access to ${request.path}.`;
   let isLate = false;
   const timer = setTimeout(() => {
     isLate = true;
@@ -136,7 +136,13 @@ async function askWorker(
   const answer = turns.take(machine, async () => {
     // The descriptors of a caller that was sent away are closed.
     if (isLate) return null;
-    return operations.run({ program: "reach", args: [JSON.stringify(order)], fds, owner, subject: machine });
+    return operations.run({
+      program: "open-in-machine",
+      args: [JSON.stringify(request)],
+      fds,
+      owner,
+      subject: machine,
+    });
   });
   try {
     return await Promise.race([answer, late.promise]);

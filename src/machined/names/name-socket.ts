@@ -56,9 +56,9 @@ export class NameSocket {
 
   #welcome(socket: Fd, isShort: boolean): void {
     const caller = callerOnSocket(socket);
-    const seat = this.#shares.admit(caller, () => peer.close());
-    if (seat === null || (isShort && !seat.isPrivileged)) {
-      seat?.leave();
+    const place = this.#shares.admit(caller, () => peer.close());
+    if (place === null || (isShort && !place.isPrivileged)) {
+      place?.leave();
       socket.close();
       return;
     }
@@ -74,7 +74,7 @@ export class NameSocket {
       // Whoever asks and leaves is not answered.
       end: () => {
         clearTimeout(timer);
-        seat.leave();
+        place.leave();
         this.#peers.delete(peer);
       },
     };

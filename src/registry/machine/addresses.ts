@@ -1,5 +1,5 @@
 // The IP addresses of a machine, asked of the kernel in the machine's network namespace: no process is started.
-// A socket that hears of changes is kept for each machine, so that an unchanged answer costs one call.
+// A netlink socket that is subscribed to changes is kept for each machine, so that an unchanged answer costs one call.
 import { MachinedError } from "../../base/error.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { namespaceId } from "../../kernel/process/namespace.ts";
@@ -25,7 +25,7 @@ const FAILURE_MS = 5_000;
 
 interface Cached {
   readonly namespace: string;
-  /** Hears of changes; the answer is good until it does. */
+  /** Subscribed to changes; the answer is good until one arrives. */
   readonly events: Fd;
   answer: { readonly addresses: readonly LocalAddress[] } | { readonly error: unknown; readonly untilMs: number };
 }

@@ -1,5 +1,5 @@
-// Whom https connections trust: the certificates of the host, as every other program there does, and not the ones that
-// were current when this one was built.
+// The certificate authorities that https connections trust: the host's, as with its other programs, and not the list that
+// was current when the engine was built.
 import { readSettings } from "../../kernel/file/foreign-file.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
 

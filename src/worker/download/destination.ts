@@ -4,9 +4,9 @@ import type { Origin } from "./spool-state.ts";
 
 /** Where a download goes. */
 export interface Destination {
-  /** How many bytes came, from the first on without a gap. */
+  /** How many bytes were written, from the first on without a gap. */
   readonly end: number;
-  /** What they belong to; null before the first. */
+  /** The version of the file that these bytes belong to; null before the first. */
   readonly origin: Origin | null;
   /** Only the byte behind the last one can be taken. */
   readonly isSequential: boolean;
@@ -16,6 +16,6 @@ export interface Destination {
   append(chunk: Buffer): void | Promise<void>;
   putAhead(chunk: Buffer, position: number, generation: number): void;
   joinParts(): void;
-  /** Whether the bytes at `position` are these. */
+  /** Whether the bytes at `position` equal these. */
   matches(chunk: Buffer, position: number): boolean;
 }

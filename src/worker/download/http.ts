@@ -1,5 +1,5 @@
 // One HTTP exchange: redirects followed by hand, so that a server can send us nowhere we would not go by ourselves, and a
-// body that is given up when it does not come. Nothing is decoded on the way: hashes are over the bytes as sent.
+// body that is abandoned when it stalls. Nothing is decoded on the way: hashes are over the bytes as sent.
 
 import { errnoNumber, errnoText } from "../../base/errno.ts";
 import { ErrnoError } from "../../base/error.ts";
@@ -10,7 +10,7 @@ import { trust } from "./certificates.ts";
 export interface HttpLimits {
   /** Until the headers are here. */
   readonly answerMs: number;
-  /** Slower than `slowBytesPerSecond` for so long is given up. */
+  /** A body that was slower than `slowBytesPerSecond` for this long is abandoned. */
   readonly slowMs: number;
   readonly slowBytesPerSecond: number;
   readonly redirects: number;
@@ -20,7 +20,7 @@ export const HTTP_LIMITS: HttpLimits = { answerMs: 60_000, slowMs: 60_000, slowB
 
 const USER_AGENT = `systemd-pull/${COMPATIBLE_WITH} (${PROGRAM_VERSION})`;
 
-/** Something that may go well at the next try. */
+/** An error that may be temporary: the request is worth another try. */
 export class TransientError extends ErrnoError {
   readonly retryAfterMs: number;
 
@@ -121,7 +121,7 @@ function cut(cause: unknown): ErrnoError {
 }
 
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
-/** What a redirect to another origin must not learn. */
+/** Headers that are not sent to another origin after a redirect. */
 const PRIVATE_HEADERS = ["authorization", "cookie", "proxy-authorization"];
 
 export interface HttpRequest {

@@ -1,5 +1,5 @@
-// One download to its end: tried again after cuts, going on where it was, and never believing a server more than what was
-// agreed at the first answer.
+// One download to its end: it is retried after cuts and resumed where it was. A later reply that contradicts the first one
+// (another size, another tag) is an error.
 import { ErrnoError } from "../../base/error.ts";
 import { log } from "../program/log.ts";
 import type { Destination } from "./destination.ts";
@@ -45,7 +45,7 @@ export type Fetched =
 
 /**
  * Fills the spool from `url`. `tags` are those of what is kept already: when the server still has one of them, nothing is
- * fetched. ChangedError when the file changed under us: then all that was made of it must be made anew.
+ * fetched. ChangedError when the file on the server changed meanwhile: what was made of it must be made again.
  */
 export async function fetchMain(
   url: string,

@@ -5,7 +5,7 @@ import type { RetryLimits } from "./retry.ts";
 interface ParallelLimits {
   /** Files below this come on one connection. */
   readonly fromBytes: number;
-  /** So much comes on one connection first, to see how fast it is. */
+  /** So much is fetched on one connection first, to measure its speed. */
   readonly trialBytes: number;
   /** From this rate on one connection is enough. */
   readonly fastBytesPerSecond: number;
@@ -22,7 +22,7 @@ const PARALLEL_LIMITS: ParallelLimits = {
 export interface JobLimits extends HttpLimits, RetryLimits {
   readonly mainBytes: number;
   readonly sideBytes: number;
-  /** Of what a file has in it, unpacked. */
+  /** The most that a file may contain, unpacked. */
   readonly contentBytes: number;
   readonly parallel: ParallelLimits;
 }

@@ -46,7 +46,7 @@ export class ParallelParts {
     this.#begin(this.#spool.parts.gaps(this.#file.size));
   }
 
-  /** Looks, once, whether further connections would pay. */
+  /** Decides, once, whether further connections make the download faster. */
   consider(position: number, taken: number): void {
     const { parallel } = this.#limits;
     if (this.#parts !== null || taken < parallel.trialBytes) return;

@@ -1,11 +1,11 @@
-// Trying again what may go better next time.
+// Retries after errors that are temporary.
 import { log } from "../program/log.ts";
 import { TransientError } from "./http.ts";
 
 export interface RetryLimits {
   readonly tries: number;
   readonly firstPauseMs: number;
-  /** A try that brings this much is worth as many further ones; less is what a server does to keep us for ever. */
+  /** An attempt that fetched this much resets the count of tries; with less, a server could keep us for ever. */
   readonly progressBytes: number;
 }
 
@@ -19,10 +19,10 @@ export function retryAfter(headers: Headers, now = Date.now()): number {
   return Number.isNaN(until) ? 0 : Math.max(0, until - (Number.isNaN(sent) ? now : sent));
 }
 
-/** The server has another file now than the one we have the beginning of. */
+/** The file on the server is not the one that we have the beginning of any more. */
 export class ChangedError extends TransientError {}
 
-/** Repeats `attempt` after what may go better next time. Progress in between starts the counting anew. */
+/** Repeats `attempt` after temporary errors. Progress in between resets the count of tries. */
 export async function persistently<T>(
   limits: RetryLimits,
   attempt: () => Promise<T>,

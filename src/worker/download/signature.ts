@@ -115,8 +115,8 @@ async function requireGood(signatures: readonly Verification[], keyring: Keyring
 }
 
 /**
- * The library asks whether the key was good when it signed. Who has a key that has expired, or was given up, can make it
- * sign as of any time: what counts is that the key is good today.
+ * The library asks whether the key was good when it signed. The owner of an expired or revoked key can make
+ * signatures that bear any date: the key must be valid today.
  */
 async function requireValidNow(keyID: Verification["keyID"], keyring: Keyring): Promise<void> {
   const owner = keyring.find((key) => key.getKeys(keyID).length > 0);

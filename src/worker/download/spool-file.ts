@@ -1,4 +1,4 @@
-// The file of a download on its way: whoever has its lock, and only while the name leads to that very file, fills it.
+// The file of an unfinished download: the process that holds its lock fills it, as long as the name still leads to this file.
 import { constants, openSync } from "node:fs";
 import { ErrnoError } from "../../base/error.ts";
 import { Fd, statAt, statFd } from "../../kernel/file/fd.ts";

@@ -1,20 +1,20 @@
 // The parts of a download beyond its contiguous beginning: several connections fetch parts in any order.
 
-/** Some bytes in a row. */
+/** A range of bytes. */
 export interface Part {
   readonly start: number;
   readonly end: number;
 }
 
 export class SpoolParts {
-  /** In the order of their places. */
+  /** In ascending order. */
   #parts: readonly Part[] = [];
 
   get list(): readonly Part[] {
     return this.#parts;
   }
 
-  /** Where the first one begins; null when there is none. */
+  /** Where the first part begins; null when there is none. */
   get next(): number | null {
     return this.#parts[0]?.start ?? null;
   }

@@ -1,4 +1,4 @@
-// What is noted beside a download on its way to the disk, for a later call to go on with.
+// The notes beside an unfinished download, by which a later call resumes it.
 import { renameSync, writeFileSync } from "node:fs";
 import { readSettings } from "../../kernel/file/foreign-file.ts";
 import type { Part } from "./spool-parts.ts";
@@ -14,9 +14,9 @@ export interface Origin {
 
 export interface SpoolState extends Origin {
   readonly bootId: string;
-  /** So much is safe on the disk, whatever happened to the machine. */
+  /** So many bytes are synced to the disk: they survive a power cut. */
   readonly synced: number;
-  /** So much is there from the first byte on. Only where there are later parts: else the file's length says it. */
+  /** So many bytes are there from the first on. Only where there are later parts: else the file's length says it. */
   readonly end?: number;
   readonly parts?: readonly Part[];
 }
@@ -40,7 +40,7 @@ export function readState(path: string): SpoolState | null {
   }
 }
 
-/** What of a file of `size` bytes can be gone on with: so much from its beginning, and parts behind that, or adjoining. */
+/** What of a file of `size` bytes can be resumed: the length of its beginning, and the parts behind that. */
 export function usableOf(state: SpoolState | null, size: number): { usable: number; parts: readonly Part[] } {
   if (state === null) return { usable: 0, parts: [] };
   // After a reboot only what was safe on the disk counts.

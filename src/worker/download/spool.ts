@@ -1,5 +1,5 @@
-// A download on its way to the disk: what has come is in a hidden file, which a later call goes on with after a cut, a
-// crash or a reboot. Whoever uses the bytes reads them back from there, at his own pace, while more are coming.
+// A download on its way to the disk: received bytes are in a hidden file, which a later call resumes after a cut, a crash or
+// a reboot. The consumer reads the bytes back from that file, at its own pace, while more arrive.
 import { createHash } from "node:crypto";
 import { fdatasync, readSync, rmSync } from "node:fs";
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
@@ -22,7 +22,7 @@ import { bootId, type Origin, readState, type SpoolState, usableOf, writeState }
 /** Pieces below this are not worth a whole chunk's memory: many of them may wait for a decoder. */
 const SMALL = CHUNK / 4;
 const SYNC_EVERY_BYTES = 256 << 20;
-/** Of several parts so much may be forgotten when the process is killed. */
+/** The notes about parts are written after this many bytes: a killed process loses at most so much. */
 const NOTE_EVERY_BYTES = 1 << 20;
 
 /** How often a transfer that waits for another one looks whether it has ended. */
@@ -107,7 +107,7 @@ export class Spool implements Destination, Disposable {
   #restore(url: string): void {
     const state = readState(this.#statePath);
     const { usable, parts } = usableOf(state?.url === url ? state : null, statFd(this.file).size);
-    // Without something to compare, nobody could tell whether the server still has the same file.
+    // Without a tag or date to compare, it cannot be told whether the server still has the same file.
     if (state === null || usable === 0 || !(state.etag || state.lastModified)) {
       this.restart();
       return;
@@ -154,7 +154,7 @@ export class Spool implements Destination, Disposable {
     this.#writeState();
   }
 
-  /** A disk image may be mostly zeros, which take no room: whether it fits is known when it is here. */
+  /** A disk image may be mostly zeros, which take no space: whether it fits is known when it is complete. */
   #foresee(bytes: number): void {
     const available = this.#guard.lacking(bytes);
     if (available === null) return;
@@ -211,7 +211,7 @@ export class Spool implements Destination, Disposable {
     if (statFd(this.file).size < end) setLength(this.file, end);
   }
 
-  /** Puts what is here on the disk, on another thread: what comes meanwhile would be lost if the process were killed. */
+  /** Syncs the spooled bytes on another thread, so that this one goes on receiving. */
   #checkpoint(): void {
     const [end, generation] = [this.#end, this.#generation];
     this.#syncingAt = end;
@@ -227,14 +227,14 @@ export class Spool implements Destination, Disposable {
     return readSync(this.file.number, own, 0, own.length, position) === own.length && own.equals(chunk);
   }
 
-  /** Says that all has come. */
+  /** Marks the download as complete. */
   complete(): void {
     setLength(this.file, this.#end);
     this.#isComplete = true;
     this.#wake();
   }
 
-  /** Says that the rest will not come: readers get the error. */
+  /** Marks the download as failed: readers get the error. */
   fail(error: unknown): void {
     this.#failure = error;
     this.#wake();
@@ -260,7 +260,7 @@ export class Spool implements Destination, Disposable {
     }
   }
 
-  /** Leaves it for a later call, where one can go on with it. */
+  /** Keeps the file for a later call, where it can be resumed. */
   keep(): void {
     if (this.#end === 0 || !(this.#origin?.etag || this.#origin?.lastModified) || !this.#stage.isPending) return;
     sys("fdatasync", this.file.number);
@@ -271,7 +271,7 @@ export class Spool implements Destination, Disposable {
     this.#stage.keep();
   }
 
-  /** The file, for it to become an image. Until then a later call can go on with it. */
+  /** The file, which is about to become an image. Until it is one, a later call can resume it. */
   get stage(): Stage {
     return this.#stage;
   }

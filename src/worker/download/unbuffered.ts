@@ -1,5 +1,5 @@
-// A download that is used as it comes, and kept nowhere: what is written in place may be as large as the disk. After a cut
-// it goes on where it was, as long as this process lives.
+// A download that is consumed as it arrives and not spooled: an image that is written in place may be as large as the disk.
+// After a cut it is resumed where it was, as long as this process lives.
 import type { Destination } from "./destination.ts";
 import { SpoolParts } from "./spool-parts.ts";
 import type { Origin } from "./spool-state.ts";
@@ -46,7 +46,7 @@ export class Conduit implements Destination {
     await promise;
   }
 
-  /** What was used is not here any more: its hash is, and tells at the end of it. */
+  /** Consumed bytes are gone, their hash is kept: a repeated beginning is compared at its end. */
   matches(chunk: Buffer, position: number): boolean {
     if (position === 0) this.#again = new Bun.CryptoHasher("sha256");
     this.#again.update(chunk);

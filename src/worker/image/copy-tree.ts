@@ -1,4 +1,4 @@
-// Copying a tree in a child process of our own, which is killed with us: the copy itself never looks up from its work.
+// Copies a tree in a child process, which is killed with this one: the copy is synchronous and could not be cancelled here.
 import { writeSync } from "node:fs";
 import { ErrnoError } from "../../base/error.ts";
 import { formatBytes } from "../../base/format.ts";

@@ -1,5 +1,5 @@
-// Formats of disk images that are not raw, told by their marks: what is imported under the name of a raw image and is none
-// would neither boot nor say why.
+// Formats of disk images that are neither raw nor qcow2, recognized by their magic bytes: imported as a raw image, such a file
+// would not boot, and nobody would know why.
 import { readSync } from "node:fs";
 import { ErrnoError } from "../../base/error.ts";
 import { type Fd, statFd } from "../../kernel/file/fd.ts";

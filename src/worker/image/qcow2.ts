@@ -107,7 +107,7 @@ const ZERO_CLUSTER = 1n;
 const SECTOR = 512;
 const L1_STEP = 4096;
 
-/** No compression that programs use makes less of anything but zeros, which are not written. */
+/** The best ratio of the compressions in use; only zeros compress better, and zeros are not written. */
 const MOST_OUT_OF_ONE = 1032;
 
 /** What has been used of the file, and what came of it. */
@@ -143,7 +143,7 @@ class Used {
   }
 }
 
-/** Writes the content of the qcow2 image `source` into the empty file `target`; `onProgress` hears 0 to 1. */
+/** Writes the content of the qcow2 image `source` into the empty file `target`; `onProgress` is called with 0 to 1. */
 export async function convertQcow2(
   source: Fd,
   target: Fd,

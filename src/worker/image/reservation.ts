@@ -1,4 +1,4 @@
-// Who may write an image of a given name now.
+// The exclusive right to write an image of a name.
 import { join } from "node:path";
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
 import { pathOf } from "../../kernel/file/attributes.ts";

@@ -96,7 +96,7 @@ export async function writeRaw(
   return size;
 }
 
-/** Copied at a time: between two steps signals are heard and progress is told. */
+/** Copied at a time: between two steps signals are handled and progress is reported. */
 const COPY_STEP_BYTES = 8 << 20;
 const SHARE_STEP_BYTES = 1 << 30;
 

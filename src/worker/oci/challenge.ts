@@ -1,4 +1,4 @@
-// WWW-Authenticate: how a server may be told who asks (RFC 9110, 11.6.1). One line may offer several ways, several lines
+// WWW-Authenticate: the authentication schemes that a server offers (RFC 9110, 11.6.1). One line may offer several schemes, several lines
 // are joined with commas, and servers leave out quotes that the grammar asks for.
 
 export interface Challenge {
@@ -16,7 +16,7 @@ const PLAIN = /[^"\s,]*(?:,(?![\s,]*(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+[ \t]*=|[A-Za
 /** What some ways have in place of parameters. */
 const TOKEN68 = /[ \t]+[A-Za-z0-9\-._~+/]+=*[ \t]*(?=,|$)/y;
 
-/** The ways a header offers, in its order. What cannot be read ends the list. */
+/** The schemes of a header, in its order. What cannot be parsed ends the list. */
 export function parseChallenges(header: string): Challenge[] {
   const challenges: { scheme: string; parameters: Map<string, string> }[] = [];
   let at = 0;
@@ -38,7 +38,7 @@ export function parseChallenges(header: string): Challenge[] {
     const quoted = take(QUOTED);
     const value = quoted === null ? (take(PLAIN)?.[0] ?? "") : (quoted[1] ?? "").replace(/\\(.)/g, "$1");
     const parameters = challenges.at(-1)?.parameters;
-    // Said twice is said by two: the first one counts.
+    // Of a repeated parameter the first one counts.
     if (parameters !== undefined && !parameters.has(name)) parameters.set(name, value);
   }
   return challenges;

@@ -22,7 +22,7 @@ export interface Descriptor {
   readonly mediaType: string;
   readonly digest: string;
   readonly size: number;
-  /** Where else the bytes may be had. */
+  /** Other addresses of the bytes. */
   readonly urls: readonly string[];
   /** The bytes themselves; not verified. */
   readonly data: Buffer | null;

@@ -19,34 +19,34 @@ import { PidRef } from "../../kernel/process/pidref.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
 import { createDirectory, createFile } from "../../kernel/tree/link.ts";
 import { rawOf } from "../../kernel/tree/tree.ts";
-import { type BindOrder, WORK_FDS } from "../../registry/worker-request.ts";
+import { type BindArguments, WORK_FDS } from "../../registry/worker-request.ts";
 import { BindTunnel } from "./bind-tunnel.ts";
 import { workerOf } from "./run-operation.ts";
 
 const NO_USERS = "Can't bind mount on container with user namespacing applied.";
 
-export const main = workerOf(([order = "{}"]) => {
+export const main = workerOf(([request = "{}"]) => {
   forbidInspection();
-  // The daemon's order, which it has checked.
-  bind(JSON.parse(order) as BindOrder);
+  // The daemon's request, which it has checked.
+  bind(JSON.parse(request) as BindArguments);
   return null;
 });
 
-function bind(order: BindOrder): void {
+function bind(request: BindArguments): void {
   process.umask(0);
   using root = Fd.inherited(WORK_FDS.root);
   using leader = PidRef.fromPidFd(Fd.inherited(WORK_FDS.leader));
-  using source = openPath(order.source, "path");
+  using source = openPath(request.source, "path");
   using mount = cloneMount(source, "one");
   // What the machine mounts below does not appear on the host.
-  setMountAttributes(mount, { propagation: "slave", ...(order.readOnly ? { readOnly: true } : {}) }, "one");
-  if (order.machineRoot !== null) showToMachine(mount);
-  const mustBeLocked = order.machineRoot !== null && order.readOnly;
-  using tunnel = mustBeLocked ? new BindTunnel(order.tunnel, mount, NO_USERS) : null;
+  setMountAttributes(mount, { propagation: "slave", ...(request.readOnly ? { readOnly: true } : {}) }, "one");
+  if (request.machineRoot !== null) showToMachine(mount);
+  const mustBeLocked = request.machineRoot !== null && request.readOnly;
+  using tunnel = mustBeLocked ? new BindTunnel(request.tunnel, mount, NO_USERS) : null;
   enterMountNamespace(leader);
   using shown = tunnel === null ? mount.duplicate() : tunnel.take(root);
-  if (order.machineRoot !== null) makeFilesAs(order.machineRoot);
-  using target = openTarget(root, order, statFd(source).kind === "directory");
+  if (request.machineRoot !== null) makeFilesAs(request.machineRoot);
+  using target = openTarget(root, request, statFd(source).kind === "directory");
   attachMount(shown, target);
 }
 
@@ -61,7 +61,7 @@ function showToMachine(mount: Fd): void {
   }
 }
 
-function openTarget(root: Fd, { destination, mkdir }: BindOrder, isDirectory: boolean): Fd {
+function openTarget(root: Fd, { destination, mkdir }: BindArguments, isDirectory: boolean): Fd {
   try {
     return openInRoot(root, destination, "path");
   } catch (error) {

@@ -15,49 +15,49 @@ import { copyMerging, type Place } from "../../kernel/tree/copy-merge.ts";
 import { KEEP_OWNERS, type OwnerPolicy } from "../../kernel/tree/owner-policy.ts";
 import { removeTree } from "../../kernel/tree/remove.ts";
 import { rawOf } from "../../kernel/tree/tree.ts";
-import { type CopyOrder, WORK_FDS } from "../../registry/worker-request.ts";
+import { type CopyArguments, WORK_FDS } from "../../registry/worker-request.ts";
 import { type Telling, workerOf } from "./run-operation.ts";
 
 const HOST_ROOT: Identity = { uid: 0, gid: 0 };
 
 /** With a second argument, "clean", what a killed worker left behind is removed. */
-export const main = workerOf(([order = "{}", what], tell) => {
+export const main = workerOf(([request = "{}", what], tell) => {
   forbidInspection();
   using root = Fd.inherited(WORK_FDS.root);
-  // The daemon's order, which it has checked.
-  if (what === "clean") clean(root, JSON.parse(order) as CopyOrder);
-  else copy(root, JSON.parse(order) as CopyOrder, tell);
+  // The daemon's request, which it has checked.
+  if (what === "clean") clean(root, JSON.parse(request) as CopyArguments);
+  else copy(root, JSON.parse(request) as CopyArguments, tell);
   return null;
 });
 
-function copy(root: Fd, order: CopyOrder, tell: Telling): void {
+function copy(root: Fd, request: CopyArguments, tell: Telling): void {
   process.umask(0);
-  const isToMachine = order.direction === "to-machine";
-  using hostDirectory = openHostDirectory(isToMachine ? order.source : order.destination);
-  using machineDirectory = openInRoot(root, dirname(isToMachine ? order.destination : order.source), "directory");
+  const isToMachine = request.direction === "to-machine";
+  using hostDirectory = openHostDirectory(isToMachine ? request.source : request.destination);
+  using machineDirectory = openInRoot(root, dirname(isToMachine ? request.destination : request.source), "directory");
   const [from, to] = isToMachine ? [hostDirectory, machineDirectory] : [machineDirectory, hostDirectory];
-  if (isToMachine && order.machineRoot !== null) {
-    makeFilesAs(order.machineRoot);
+  if (isToMachine && request.machineRoot !== null) {
+    makeFilesAs(request.machineRoot);
     dieWithParent(); // forgotten with the change of identity
   }
-  const source: Place = { directory: from, name: rawOf(basename(order.source)) };
-  const target = { directory: to, name: rawOf(basename(order.destination)), temporary: order.temporary };
+  const source: Place = { directory: from, name: rawOf(basename(request.source)) };
+  const target = { directory: to, name: rawOf(basename(request.destination)), temporary: request.temporary };
   let bytes = 0;
   const onBytes = (count: number) => {
     bytes += count;
     tell.progress({ bytes });
   };
-  copyMerging(source, target, { policy: policyOf(order), replace: order.replace, onBytes });
+  copyMerging(source, target, { policy: policyOf(request), replace: request.replace, onBytes });
 }
 
-function clean(root: Fd, { direction, destination, temporary }: CopyOrder): void {
+function clean(root: Fd, { direction, destination, temporary }: CopyArguments): void {
   const path = dirname(destination);
   using directory = direction === "to-machine" ? openInRoot(root, path, "directory") : openPath(path, "directory");
   removeTree(directory, temporary);
 }
 
 /** A machine with users of its own gets what is its root's, and what comes from it is the host root's. */
-function policyOf({ direction, machineRoot }: CopyOrder): OwnerPolicy {
+function policyOf({ direction, machineRoot }: CopyArguments): OwnerPolicy {
   if (machineRoot === null) return KEEP_OWNERS;
   return direction === "to-machine"
     ? { owner: machineRoot, shift: machineRoot.uid, dropsPrivileges: false }

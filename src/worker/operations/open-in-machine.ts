@@ -1,4 +1,4 @@
-// machined-worker reach: opens or reads a file of a machine on the daemon's behalf, which must not wait for a file system
+// machined-worker open-in-machine: opens or reads a file of a machine on the daemon's behalf, which must not wait for a file system
 // that somebody in the machine may hold up. Descriptor 4 is the machine's root directory; a descriptor goes back through
 // the socket 7, a content (base64) with the result.
 import { Fd, openInRoot } from "../../kernel/file/fd.ts";
@@ -6,13 +6,13 @@ import { forbidInspection } from "../../kernel/process/dumpable.ts";
 import { withIdentity } from "../../kernel/process/namespace.ts";
 import { sendMessage } from "../../kernel/socket/unix.ts";
 import { type OpenFileKind, openAsKind, readBehind } from "../../registry/open-file-kind.ts";
-import { type ReachOrder, WORK_FDS } from "../../registry/worker-request.ts";
+import { type OpenArguments, WORK_FDS } from "../../registry/worker-request.ts";
 import { workerOf } from "./run-operation.ts";
 
-export const main = workerOf(([order = "{}"]) => {
+export const main = workerOf(([request = "{}"]) => {
   forbidInspection();
-  // The daemon's order, which it has checked.
-  const { path, want, identity } = JSON.parse(order) as ReachOrder;
+  // The daemon's request, which it has checked.
+  const { path, want, identity } = JSON.parse(request) as OpenArguments;
   using root = Fd.inherited(WORK_FDS.root);
   if (typeof want === "object") return withIdentity(identity, () => content(root, path, want.limitBytes));
   sendFile(root, path, want, identity);
@@ -24,7 +24,7 @@ function content(root: Fd, path: string, limitBytes: number): string {
   return readBehind(file, limitBytes).toString("base64");
 }
 
-function sendFile(root: Fd, path: string, kind: OpenFileKind, identity: ReachOrder["identity"]): void {
+function sendFile(root: Fd, path: string, kind: OpenFileKind, identity: OpenArguments["identity"]): void {
   using answer = Fd.inherited(WORK_FDS.answer);
   using file = openInRoot(root, path, "path");
   using opened = openAsKind(file, kind, identity);

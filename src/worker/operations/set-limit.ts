@@ -1,9 +1,9 @@
-// machined-worker limit: limits an image, or the pool. Switching quota on may wait for the file system.
+// machined-worker set-limit: limits an image, or the pool. Switching quota on may wait for the file system.
 import { limitImage, limitPool } from "../../registry/image/pool.ts";
 import { type ImageRequest, type ImageTarget, imageOf, requestOf } from "./image-request.ts";
 import { workerOf } from "./run-operation.ts";
 
-interface LimitArguments extends ImageRequest {
+interface SetLimitArguments extends ImageRequest {
   /** Null for the pool. */
   readonly target: ImageTarget | null;
   /** In decimal: it may be larger than a number of JSON. */
@@ -11,7 +11,7 @@ interface LimitArguments extends ImageRequest {
 }
 
 export const main = workerOf((args) => {
-  const request = requestOf<LimitArguments>(args);
+  const request = requestOf<SetLimitArguments>(args);
   const bytes = BigInt(request.bytes);
   const { layout, target } = request;
   if (target === null) limitPool(layout, bytes);

@@ -1,5 +1,5 @@
-// What a transfer has in the making, and its end when the transfer is cancelled: every child is ended and every file that
-// is not an image yet is removed, whatever of that fails. After it nothing can be begun or installed any more.
+// Unfinished work of a transfer, and its removal when the transfer is cancelled: every child is killed and every file that is
+// not an image yet is removed; one failure does not stop the rest. Afterwards nothing can be started or installed.
 import { ErrnoError } from "../../base/error.ts";
 import { log } from "./log.ts";
 
@@ -24,7 +24,7 @@ export function requireWanted(): void {
   if (isAbandoned) throw new ErrnoError("ECANCELED", "The transfer was aborted.");
 }
 
-/** Has `thing` disposed of by `abandonAll()`, until it is told that it is settled. `ECANCELED` when that is over. */
+/** Registers `thing` for `abandonAll()`; `settled()` of the result cancels that. `ECANCELED` after `abandonAll()`. */
 export function abandonWithUs(thing: Disposable): { settled(): void } {
   requireWanted();
   pending.add(thing);
@@ -38,7 +38,7 @@ interface Resumable extends Disposable {
 
 const resumable = new Set<Resumable>();
 
-/** Has `thing` kept by `keepForLater()` and disposed of by `abandonAll()`, until it is told that it is settled. */
+/** Registers `thing` for `keepForLater()` and `abandonAll()`; `settled()` of the result cancels that. */
 export function keepWhenInterrupted(thing: Resumable): { settled(): void } {
   resumable.add(thing);
   const abandoned = abandonWithUs(thing);

@@ -13,7 +13,7 @@ function leastLevel(): number {
   return number < 0 ? LOG_LEVELS.indexOf("info") : number;
 }
 
-/** Writes one event to standard error; a peer that no longer reads is nobody to complain to. */
+/** Writes one event to standard error; errors are ignored, as there is nowhere to report them. */
 export function log(level: LogLevel, message: string): void {
   const priority = LOG_LEVELS.indexOf(level);
   if (priority > leastLevel()) return;

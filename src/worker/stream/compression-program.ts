@@ -116,7 +116,7 @@ async function* run(command: string[], source: Chunks, format: ProgramFormat): A
   try {
     yield* readChunks(output);
     await fed;
-    // bzip2 only grumbles about garbage behind the end.
+    // bzip2 only warns of garbage behind the end of the stream.
     if ((await child.exited) !== 0 || (await complaint) !== "") throw failureOf(format, await complaint);
   } finally {
     child.kill("SIGKILL");

@@ -1,5 +1,5 @@
-// Bytes that come in chunks of any size, for a parser that reads as if they were all there. The parser is a generator:
-// where it needs more than has come it yields, and goes on with the next chunk.
+// Input in chunks of any size for a parser that reads as if all of it were there. The parser is a generator: where it needs
+// more than has arrived it yields, and continues with the next chunk.
 import { ErrnoError } from "../../base/error.ts";
 
 /** An archive that cannot be understood. */

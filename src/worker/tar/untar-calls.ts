@@ -1,5 +1,5 @@
 // Making files of all kinds in an open directory, by raw names of one component each. No call here follows a link at the
-// end of its name, and directories are opened so that the way cannot lead out: openat2(2), mknod(2), link(2),
+// end of its name, and directories are opened so that the path cannot lead out: openat2(2), mknod(2), link(2),
 // utimensat(2), xattr(7).
 import { Fd } from "../../kernel/file/fd.ts";
 import { packedDevice } from "../../kernel/file/status.ts";
@@ -67,7 +67,7 @@ export function tryMakeNode(parent: Fd, name: RawName, mode: number, major: numb
   return trySys("mknodat", parent.number, rawAddress(name), mode, packedDevice(major, minor));
 }
 
-/** Gives the file `source` of one directory a further name in another; a link is not looked through. */
+/** Makes a hard link to the file `source` of one directory in another; a symbolic link is not followed. */
 export function tryLink(from: Fd, source: RawName, parent: Fd, name: RawName): number {
   return trySys("linkat", from.number, rawAddress(source), parent.number, rawAddress(name), 0);
 }

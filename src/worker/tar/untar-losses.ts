@@ -4,7 +4,7 @@ import { errnoName, errnoText } from "../../base/errno.ts";
 import { type RawName, textOf } from "../../kernel/tree/tree.ts";
 import { log } from "../program/log.ts";
 
-/** Kinds beyond this many are one kind more. */
+/** Kinds beyond this many are counted together. */
 const KINDS_LIMIT = 50;
 const MORE = "more";
 
@@ -17,7 +17,7 @@ interface Loss {
 export class Losses {
   readonly #kinds = new Map<string, Loss>();
 
-  /** Notes that the file `path` does without something; `text` says what and why, the same for all files of the kind. */
+  /** Counts that the file `path` lacks something; `text` says what and why, the same for all files of the kind. */
   note(text: string, path: RawName): void {
     const known = this.#kinds.size < KINDS_LIMIT || this.#kinds.has(text);
     const kind = known ? text : MORE;

@@ -43,7 +43,7 @@ export const IMPLIED_MODE = 0o755;
 export interface PlaceOptions {
   /** Whether links of the tree are no directories, lead on inside of it to what is there, or to what is then made. */
   readonly links?: "refuse" | "existing" | "make";
-  /** Hears of each directory that is made on the way to a member. */
+  /** Called with each directory that is made on the way to a member. */
   readonly onImplied?: (directory: Fd, real: readonly RawName[]) => void;
 }
 

@@ -47,7 +47,7 @@ export interface UntarOptions extends MetadataPolicy {
   readonly refuseDevices?: boolean;
   /** Whether links of the tree lead on inside of it. */
   readonly links?: PlaceOptions["links"];
-  /** Hears of each directory that no member stands for, the top included. */
+  /** Called with each directory that no member stands for, the top included. */
   readonly onImplied?: (directory: Fd) => void;
   /** Makes something in place of a hard link whose file is not here; false where that is an error. */
   readonly replaceLink?: (file: Fd, target: RawName) => boolean;

@@ -23,7 +23,7 @@ import { giveBack } from "../stream/chunk-memory.ts";
 import { decompress, detectCompression, MAGIC_BYTES } from "../stream/compression.ts";
 import type { DirectTarget } from "./pull-direct.ts";
 import { noteOrigin, type PullPlace } from "./pull-image.ts";
-import { Twin } from "./second-tree.ts";
+import { SecondTree } from "./second-tree.ts";
 
 /** A download that is here, unpacked and not verified yet. */
 interface Downloaded {
@@ -32,7 +32,7 @@ interface Downloaded {
   /** The bytes as they came, where they are here: to be disposed of when the image has its name, and not before. */
   readonly spool: Spool | null;
   /** A second tree of the same content, where one was made. */
-  readonly twin: Stage | null;
+  readonly secondTree: Stage | null;
   readonly sha256: string;
   readonly etag: string | null;
 }
@@ -72,7 +72,7 @@ export async function download(
   }
 }
 
-/** Whether what is here is worth going on with: the way was bad, not what came along. A full disk needs its room back. */
+/** Whether the spool is worth keeping: the connection failed, not the content. A full disk needs its space back. */
 function mayGoOnLater(error: unknown): boolean {
   return error instanceof TransientError;
 }
@@ -90,14 +90,14 @@ async function inPlace(place: PullPlace, direct: DirectTarget, work: Work): Prom
   const fetched = follow(place.url, conduit, work);
   await direct.write(hashing(Buffer.alloc(0), conduit.chunks(), hash), work.limits.contentBytes);
   await fetched;
-  return { stage: null, spool: null, twin: null, sha256: hash.digest("hex"), etag: null };
+  return { stage: null, spool: null, secondTree: null, sha256: hash.digest("hex"), etag: null };
 }
 
 /** Starts the download; whoever reads it learns how it ends. */
 function follow(url: string, to: Spool | Conduit, { tags, limits, events }: Work): Promise<Fetched> {
   const fetched = fetchMain(url, to, tags, limits);
   const timer = setInterval(() => events.progress(to.end, to.origin?.size ?? null), 100);
-  // The consumer begins with the first byte: nothing is made of what turns out to be kept already.
+  // The consumer starts with the first byte: nothing is unpacked of a file that turns out to be kept already.
   fetched.then(
     () => to.complete(),
     (error: unknown) => to.fail(error),
@@ -137,17 +137,17 @@ async function consume(
   }
   const stage = await converted(made.stage, place, spool);
   if (place.kind === "raw") noteOrigin(stage.file, place.url, result.etag, result.lastModified);
-  return { stage, spool, twin: made.twin, sha256: hash.digest("hex"), etag: result.etag };
+  return { stage, spool, secondTree: made.secondTree, sha256: hash.digest("hex"), etag: result.etag };
 }
 
 interface Made {
   readonly stage: Stage;
-  readonly twin: Stage | null;
+  readonly secondTree: Stage | null;
 }
 
-function discard({ stage, twin }: Made): void {
+function discard({ stage, secondTree }: Made): void {
   stage[Symbol.dispose]();
-  twin?.[Symbol.dispose]();
+  secondTree?.[Symbol.dispose]();
 }
 
 /** The result of the download; an image that was made of half of it goes. */
@@ -182,7 +182,7 @@ function isPlain(head: Buffer): boolean {
 async function drained(source: Chunks, spool: Spool): Promise<Made> {
   for await (const chunk of source) giveBack(chunk);
   changeMode(spool.file, RAW_MODE);
-  return { stage: spool.stage, twin: null };
+  return { stage: spool.stage, secondTree: null };
 }
 
 async function unpacked(source: Chunks, place: PullPlace, { contentBytes }: JobLimits): Promise<Made> {
@@ -191,25 +191,25 @@ async function unpacked(source: Chunks, place: PullPlace, { contentBytes }: JobL
     const stage = await Stage.file(root, "raw", RAW_MODE).filledBy((file) =>
       writeRaw(decompress(source), { file, offset: 0, sizeMax: contentBytes, sparse: true }, contentBytes),
     );
-    return { stage, twin: null };
+    return { stage, secondTree: null };
   }
-  let twin: Stage | null = null;
+  let secondTree: Stage | null = null;
   const stage = await Stage.tree(root, "tar", options.btrfsSubvolume).filledBy(async (tree) => {
-    twin = await unpackedTree(source, tree, place, contentBytes);
+    secondTree = await unpackedTree(source, tree, place, contentBytes);
   });
-  return { stage, twin };
+  return { stage, secondTree };
 }
 
 /** Unpacks the archive into `tree`; returns a second tree where one was made. */
 async function unpackedTree(source: Chunks, tree: Fd, place: PullPlace, limitBytes: number): Promise<Stage | null> {
   const unpack = unpackOptions(place.options);
-  const twin = place.isCopied ? Twin.make(place.root, unpack) : null;
+  const secondTree = place.isCopied ? SecondTree.make(place.root, unpack) : null;
   try {
-    await unpackTar(source, tree, unpack, limitBytes, twin?.beside);
+    await unpackTar(source, tree, unpack, limitBytes, secondTree?.beside);
     liftOsTree(tree);
-    return twin?.finish() ?? null;
+    return secondTree?.finish() ?? null;
   } catch (error) {
-    twin?.[Symbol.dispose]();
+    secondTree?.[Symbol.dispose]();
     throw error;
   }
 }
@@ -234,11 +234,11 @@ async function readLocalFile(place: PullPlace, limits: JobLimits, events: Downlo
   const hashed = hashing(Buffer.alloc(0), chunks, hash);
   if (place.direct !== null) {
     await place.direct.write(hashed, limits.contentBytes);
-    return { stage: null, spool: null, twin: null, sha256: hash.digest("hex"), etag: null };
+    return { stage: null, spool: null, secondTree: null, sha256: hash.digest("hex"), etag: null };
   }
   const made = await unpacked(hashed, place, limits);
   const stage = await converted(made.stage, place);
   const date = new Date(mtimeMs).toUTCString();
   if (place.kind === "raw") noteOrigin(stage.file, place.url, null, date);
-  return { stage, spool: null, twin: made.twin, sha256: hash.digest("hex"), etag: null };
+  return { stage, spool: null, secondTree: made.secondTree, sha256: hash.digest("hex"), etag: null };
 }

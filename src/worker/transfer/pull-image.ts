@@ -147,9 +147,9 @@ export class PullPlace implements Disposable {
     }
   }
 
-  /** Makes the image `local` a copy of what is kept as `cached`, of which `twin` may be one already. */
-  async copyToLocal(cached: string, local: string, twin: Stage | null): Promise<void> {
-    using stage = twin ?? (await this.#copy(cached));
+  /** Makes the image `local` a copy of what is kept as `cached`, of which `secondTree` may be one already. */
+  async copyToLocal(cached: string, local: string, secondTree: Stage | null): Promise<void> {
+    using stage = secondTree ?? (await this.#copy(cached));
     stage.install(local + CACHE[this.kind].suffix, this.#install());
     log("info", `Created new local image '${local}'.`);
   }

@@ -112,14 +112,14 @@ async function run(place: PullPlace): Promise<void> {
     },
   }).catch(hinted);
   const result = await failWithoutSums(downloaded, begun.promise, trusted);
-  using twin = "cached" in result ? null : result.twin;
+  using secondTree = "cached" in result ? null : result.secondTree;
   using found = new Sides((await sides).filter((side) => side !== null));
   const cachedStem =
     "cached" in result ? place.stem(result.cached) : await accept(place, result, found.all, await trusted, progress);
   if (local === null || options.direct || cachedStem === null) return;
   progress.stage(shares.copy);
   const suffix = CACHE[kind].suffix;
-  await place.copyToLocal(cachedStem + suffix, local, twin);
+  await place.copyToLocal(cachedStem + suffix, local, secondTree);
   using kept = new Sides(place.keptSides(cachedStem, rows));
   await place.putSides(local, kept.all, options.force ? "replace" : "respect");
 }
@@ -139,7 +139,7 @@ class Sides<Side extends SideFile> implements Disposable {
 
 const note = { bytes: 0, total: null as number | null };
 
-/** Words how far the download is. */
+/** Formats the progress of the download for the log. */
 function rateLine(url: string): (percent: number) => string {
   const since = performance.now();
   return (percent) => {

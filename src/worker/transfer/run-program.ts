@@ -83,7 +83,7 @@ function finish(code: number): number {
 const LAST_TURNS = 5;
 const TURN_MS = 20;
 
-/** Who terminates us wants nothing of it. Who interrupts us (^C, a daemon that ends) may come back, to go on from there. */
+/** SIGTERM discards partial data. SIGINT (^C, or a daemon that ends) keeps it: a later call resumes it. */
 async function interrupt(): Promise<never> {
   for (let turn = 0; canGoOnLater() && turn < LAST_TURNS; turn++) await Bun.sleep(TURN_MS);
   keepForLater();

@@ -1,5 +1,5 @@
 // The second tree of a download that is kept: one stays for the next download, the other becomes the image. Making both
-// while the archive is unpacked takes less than copying the first one afterwards. A twin is a convenience: whatever goes
+// while the archive is unpacked takes less than copying the first one afterwards. A second tree is a convenience: whatever goes
 // wrong with it costs time, never the download.
 
 import type { Fd } from "../../kernel/file/fd.ts";
@@ -12,18 +12,18 @@ import { log } from "../program/log.ts";
 import type { TarEntry, TarSink, TarTarget } from "../tar/entry.ts";
 import { Untar, type UntarOptions } from "../tar/untar.ts";
 
-/** With less than that the disk is the first tree's alone: it needs the room that a twin takes early. */
+/** The second tree leaves this much space free, and is not made with less than twice that: the first one needs it. */
 const RESERVE_BYTES = 256 << 20;
-/** The first tree comes first in memory as well. */
+/** What the second tree may hold in memory: less than the first one. */
 const HELD_LIMIT_BYTES = 12 << 20;
 
-/** Whether a copy of a file takes place of its own on this file system. */
+/** Whether a copied file takes space of its own on this file system. */
 function copiesTakePlace(root: Fd): boolean {
   using probe = Stage.file(root, "tar");
   return shareData(probe.file, probe.file) === "never";
 }
 
-export class Twin implements Disposable {
+export class SecondTree implements Disposable {
   readonly #stage: Stage;
   readonly #untar: Untar;
   #isWhole = true;
@@ -39,10 +39,10 @@ export class Twin implements Disposable {
     });
   }
 
-  /** An empty twin in the directory `root`; null where a copy costs less, or there is too little room. */
-  static make(root: Fd, options: UntarOptions): Twin | null {
+  /** An empty second tree in the directory `root`; null where a copy costs less, or there is too little space. */
+  static make(root: Fd, options: UntarOptions): SecondTree | null {
     if (!copiesTakePlace(root) || fileSystemOf(root).availableBytes < 2 * RESERVE_BYTES) return null;
-    return new Twin(root, options);
+    return new SecondTree(root, options);
   }
 
   /** Has what `first` unpacks unpacked here as well. */

@@ -30,7 +30,7 @@ test("C87 C95 what the program prints is shown, between lines that say where; th
   expect(world.screen).toBe(`${CONNECTED}\r\nhello\r\n${OVER}\r\n`);
 });
 
-test("C95 with -q there is nothing but the program's own", async () => {
+test("C95 with -q only the output of the program is printed", async () => {
   await using world = new PtyWorld(["-q", "shell", "alpha", "/bin/x"], { env: { TERM: "dumb" } });
   await waitFor(() => expect(getWindowSize(world.program).rows).toBe(30), "the session");
   world.print("hello\n");
@@ -39,7 +39,7 @@ test("C95 with -q there is nothing but the program's own", async () => {
   expect(world.screen).toBe("hello\r\n");
 });
 
-test("the local host is called that", async () => {
+test("a session on this host says that it is the local host", async () => {
   await using world = new PtyWorld(["shell"], { env: { TERM: "dumb" } });
   await world.shows("Connected to the local host. Press");
   await world.hangUp();
@@ -61,7 +61,7 @@ test("C101 a missing final newline is added; C100 not where nothing was printed"
   }
 });
 
-test("C96 the way out ends the session; the keys before the last reach the program", async () => {
+test("C96 the escape sequence ends the session; the keys before its last one reach the program", async () => {
   await using world = new PtyWorld(["shell", "alpha"]);
   await connected(world);
   makeRaw(world.program);
@@ -169,7 +169,7 @@ test("C104 a login that somebody leaves says that the connection ended, not the 
   expect(await world.child.exited).toBe(0);
 });
 
-test("C107 C108 a real terminal hears where the session is, and is cleaned up afterwards; nothing is tinted", async () => {
+test("C107 C108 a terminal gets the OSC 3008 context of the session and is reset afterwards; no background colour is set", async () => {
   await using world = new PtyWorld(["shell", "alpha"], { env: { TERM: "xterm-256color" } });
   await connected(world);
   world.print("x\n");
@@ -186,7 +186,7 @@ test("C107 C108 a real terminal hears where the session is, and is cleaned up af
   expect(world.screen).not.toContain("]11;");
 });
 
-test("C107 a dumb terminal and a pipe hear nothing of that, nor does one without colours", async () => {
+test("C107 a dumb terminal, a pipe and a terminal without colours get no OSC 3008 context", async () => {
   await using dumb = new PtyWorld(["shell", "alpha"], { env: { TERM: "dumb" } });
   await connected(dumb);
   await dumb.hangUp();
@@ -223,7 +223,7 @@ test("the input of a pipe reaches the program, and so does its end", async () =>
   expect(await world.child.exited).toBe(0);
 });
 
-test("one reader after the other hears of the end", async () => {
+test("each reader in turn gets the end of file", async () => {
   await using world = new PtyWorld(["-q", "shell", "alpha"], {
     stdin: new Blob(["first\n"]),
     stdout: "pipe",
@@ -232,7 +232,7 @@ test("one reader after the other hears of the end", async () => {
   expect(await new Response(world.child.stdout as ReadableStream).text()).toBe("first\r\nover\r\n");
 });
 
-test("a file and /dev/null end as well", async () => {
+test("the end of a file and of /dev/null reaches the program as well", async () => {
   const directory = mkdtempSync(join(tmpdir(), "machinectl-pty-"));
   const file = join(directory, "input");
   writeFileSync(file, "from\na file\n");

@@ -191,7 +191,7 @@ describe("files", () => {
     );
   });
 
-  test("a copy takes as long as it takes", async () => {
+  test("a copy has no time limit", async () => {
     expect((await run(["copy-to", "m", "/a"], {}, null)).call?.timeoutMs).toBeGreaterThan(1e9);
   });
 

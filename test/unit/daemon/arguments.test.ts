@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import { parseArguments } from "../../../src/daemon/arguments.ts";
 
-test("the daemon's command line", () => {
+test("a daemon accepts its options and refuses other options and words", () => {
   expect(parseArguments([])).toEqual({ kind: "run", scope: "system" });
   expect(parseArguments(["--user"])).toEqual({ kind: "run", scope: "user" });
   expect(parseArguments(["--user", "--system"])).toEqual({ kind: "run", scope: "system" });

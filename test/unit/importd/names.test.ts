@@ -11,14 +11,14 @@ import { pathsOf } from "../../../src/importd/paths.ts";
 import { workerEnvironment, workerOverride } from "../../../src/importd/worker-command.ts";
 import { requireReference, resolveReference } from "../../../src/worker/oci/reference.ts";
 
-test("I20 what can be downloaded", () => {
+test("I20 only http, https and file URLs can be downloaded", () => {
   for (const url of ["http://h/x", "https://h", "file:/x", "file:///x"]) expect(isDownloadUrl(url)).toBe(true);
   for (const url of ["", "http://", "ftp://h/x", "file:", "HTTP://h", "http://h/\u00e4", "http://h/\n"]) {
     expect(isDownloadUrl(url)).toBe(false);
   }
 });
 
-test("I132 references of container images, with ports and digests", () => {
+test("I132 references of container images may have ports and digests", () => {
   const digest = `sha256:${"0a".repeat(32)}`;
   expect(parseOciReference("debian")).toEqual({ registry: null, image: "debian", tag: null, digest: null });
   expect(parseOciReference("r.example:5000/a/b:1.2")).toEqual({
@@ -90,7 +90,7 @@ test("I124 I125 what a reference stands for, by the host's rules; the folder of 
 });
 
 describe("names of images", () => {
-  test("I101 suffixes are taken off", () => {
+  test("I101 lose their suffixes", () => {
     expect(stripSuffixes("a.tar.xz", "tar")).toBe("a");
     expect(stripSuffixes("a.tgz", "tar")).toBe("a");
     expect(stripSuffixes("a.tar.zst", "tar")).toBe("a");
@@ -144,7 +144,7 @@ describe("a worker's log", () => {
   });
 });
 
-test("a worker gets the way to the network, and nothing that steers the daemon", () => {
+test("a worker inherits the settings of proxies and imports, and no variable that controls the daemon", () => {
   const own = {
     https_proxy: "p",
     NO_PROXY: "n",
@@ -167,7 +167,7 @@ test("a worker gets the way to the network, and nothing that steers the daemon",
   expect(workerOverride({ SYSTEMD_IMPORT_FS_PATH: "" }, "systemd-import-fs")).toBeUndefined();
 });
 
-test("the sockets and images of each scope", () => {
+test("each scope has its own sockets and image directories", () => {
   const system = pathsOf("system", {});
   expect(system.varlink).toBe("/run/systemd/io.systemd.Import");
   expect(system.imageRoot("sysext")).toBe("/var/lib/extensions");

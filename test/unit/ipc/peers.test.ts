@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import type { Caller } from "../../../src/ipc/caller.ts";
-import { type AllLimits, Peers, type Seat } from "../../../src/ipc/peers.ts";
+import { type AllLimits, type PeerPlace, Peers } from "../../../src/ipc/peers.ts";
 
 const LIMITS: AllLimits = {
   total: { connections: 10, bytes: 1000, descriptors: 100 },
@@ -13,12 +13,12 @@ function caller(uid: number): Caller {
 }
 
 /** Takes places for a user until there is none. */
-function fill(peers: Peers, uid: number): Seat[] {
-  const seats: Seat[] = [];
+function fill(peers: Peers, uid: number): PeerPlace[] {
+  const places: PeerPlace[] = [];
   for (;;) {
-    const seat = peers.admit(caller(uid), () => {});
-    if (seat === null) return seats;
-    seats.push(seat);
+    const place = peers.admit(caller(uid), () => {});
+    if (place === null) return places;
+    places.push(place);
   }
 }
 
@@ -28,7 +28,7 @@ test("a user has its share, all users have theirs together, and root always find
   expect([first.length, fill(peers, 1001).length, fill(peers, 1002).length]).toEqual([4, 2, 0]);
   expect(fill(peers, 0).length).toBe(4);
   expect(peers.connections).toBe(10);
-  for (const seat of first) seat.leave();
+  for (const place of first) place.leave();
   expect(peers.connections).toBe(6);
   expect(fill(peers, 1000).length).toBe(4);
 });
@@ -37,11 +37,11 @@ test("a user has its share, all users have theirs together, and root always find
 function tenants(peers: Peers) {
   const evicted: string[] = [];
   const enter = (name: string, uid: number) => {
-    const seat = peers.admit(caller(uid), () => {
+    const place = peers.admit(caller(uid), () => {
       evicted.push(name);
-      seat?.leave();
+      place?.leave();
     });
-    return seat as Seat;
+    return place as PeerPlace;
   };
   return { evicted, enter };
 }
@@ -77,11 +77,11 @@ test("users together do not take more than theirs, and root's memory is no part 
 
 test("memory that is freed is free for others", () => {
   const { evicted, enter } = tenants(new Peers(LIMITS));
-  const seats = [enter("a", 1000), enter("b", 1000)];
+  const places = [enter("a", 1000), enter("b", 1000)];
   for (let round = 0; round < 100; round++) {
-    const seat = seats[round % 2] as Seat;
-    seat.hold(290, 20);
-    seat.hold(0, 0);
+    const place = places[round % 2] as PeerPlace;
+    place.hold(290, 20);
+    place.hold(0, 0);
   }
   expect(evicted).toEqual([]);
 });

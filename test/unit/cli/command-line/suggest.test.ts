@@ -8,13 +8,13 @@ test("edits are changes, insertions, deletions and swaps of neighbours", () => {
   expect(editDistance("kitten", "sitting")).toBe(3);
 });
 
-test("the shortest word that was begun is meant", () => {
+test("a prefix suggests the shortest word that begins with it", () => {
   expect(suggest("s", VERBS)).toBe("show");
   expect(suggest("sta", VERBS)).toBe("start");
   expect(suggest("", VERBS)).toBe("list");
 });
 
-test("else the first of the nearest within five edits is (C30)", () => {
+test("without a prefix the first of the nearest words within five edits is suggested (C30)", () => {
   expect(suggest("lst", VERBS)).toBe("list");
   expect(suggest("rebot", VERBS)).toBe("reboot");
   expect(suggest("frobnicate", ["list", "status"])).toBeUndefined();

@@ -11,7 +11,7 @@ test("real-time signals count from both ends", () => {
   ]);
 });
 
-test("anything else is none, C83", () => {
+test("C83 other text is no signal", () => {
   const none = ["term", "sigterm", "0", "65", "", "SIG", "RTMIN-1", "RTMAX+1", "RTMIN+31", "-1", "1x", "SIG0"];
   expect(none.filter((text) => parseSignal(text) !== undefined)).toEqual([]);
 });

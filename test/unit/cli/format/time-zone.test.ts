@@ -33,7 +33,7 @@ describe("rules", () => {
     expect(at(iran, "2024-03-19T20:30:00Z")).toBe("Wed 2024-03-20 00:00:00 +0330");
   });
 
-  test("are not every text", () => {
+  test("are refused where their text is malformed", () => {
     expect(["", "UTC", "Europe/Berlin", "EST5EDT,M3.2.0", "A5"].map(parseZoneRule)).toEqual([
       null,
       null,

@@ -11,17 +11,18 @@ function variables(env: Environment, isOwner = true) {
 }
 
 describe("which pager runs", () => {
-  test("the usual ones for the owner of the session", () => expect(programs({})).toEqual(["pager", "less", "more"]));
+  test("is one of the usual ones for the owner of the session", () =>
+    expect(programs({})).toEqual(["pager", "less", "more"]));
 
-  test("only less if the user was changed", () => expect(programs({}, false)).toEqual(["less"]));
+  test("is only less if the user was changed", () => expect(programs({}, false)).toEqual(["less"]));
 
-  test("none when the environment wants none (C122)", () => {
+  test("is none when the environment wants none (C122)", () => {
     expect([programs({ SYSTEMD_PAGER: "" }), programs({ PAGER: "cat" }), programs({ SYSTEMD_PAGER: " cat " })]).toEqual(
       [[], [], []],
     );
   });
 
-  test("that of the environment only where its safety was considered (C121)", () => {
+  test("is that of the environment only where $SYSTEMD_PAGERSECURE is set (C121)", () => {
     expect(programs({ SYSTEMD_PAGER: "most -s" })).toEqual(["pager", "less", "more"]);
     expect(programs({ SYSTEMD_PAGER: "most -s", SYSTEMD_PAGERSECURE: "0" })).toEqual([
       "most -s",
@@ -35,11 +36,11 @@ describe("which pager runs", () => {
 });
 
 describe("its environment", () => {
-  test("usual options and the character set", () => {
+  test("has the usual options and the character set", () => {
     expect(variables({})).toEqual({ LESS: "FRSXMK", LESSCHARSET: "utf-8", LESSSECURE: undefined });
   });
 
-  test("options of the environment, and to be secure", () => {
+  test("has the options of the environment, and the secure mode of less", () => {
     const env = { SYSTEMD_LESS: "FR", SYSTEMD_LESSCHARSET: "latin1" };
     expect(variables(env, false)).toEqual({ LESS: "FR", LESSCHARSET: "latin1", LESSSECURE: "1" });
   });

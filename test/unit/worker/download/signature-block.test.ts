@@ -145,7 +145,7 @@ test("a primary key that has expired or was revoked makes no sub-key good", asyn
   expect(await verdict(fresh, bytesOf(revoked), await ringWithout(fresh))).toEqual(INVALID);
 });
 
-test("key blocks that are none are passed over", async () => {
+test("key blocks that cannot be parsed are ignored", async () => {
   const key = await newKey();
   const ring = await ringWithout(key);
   const good = bytesOf(key);

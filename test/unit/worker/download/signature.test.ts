@@ -135,7 +135,7 @@ test("I84: of a text that carries its signature only the signed part counts", as
   expect(await outcome(verifyClearSigned(signed, await ringOf(await newKey())))).toStartWith(INVALID);
 });
 
-test("I76, I86: lines of checksums", () => {
+test("I76, I86: a list of checksums is read by file name, in text and binary form", () => {
   const file = { name: "a b.raw", sha256: hash };
   for (const line of [`${hash}  a b.raw\n`, `${hash} *a b.raw\n`, `${hash} a b.raw\n`, `x\n${hash}  a b.raw`]) {
     expect(listsChecksum(Buffer.from(line), file)).toBe(true);
@@ -151,7 +151,7 @@ test("I76, I86: lines of checksums", () => {
   for (const line of others) expect(listsChecksum(Buffer.from(line), file)).toBe(false);
 });
 
-test("I79, I80: what mode wants what", async () => {
+test("I79, I80: verify=signature needs a signature, verify=checksum only a list, verify=no neither", async () => {
   const key = await newKey();
   const ring = () => ringOf(key);
   const files = [{ name: "image.raw", sha256: hash }];
@@ -169,7 +169,7 @@ test("I79, I80: what mode wants what", async () => {
   expect(await outcome(verifyFiles("signature", { ...sums, signature }, other, ring))).toContain("did not check out");
 });
 
-test("I75, I81: which files are asked for, in which order", async () => {
+test("I75, I81: lists and signatures are requested in a fixed order", async () => {
   const run = async (present: Record<string, string>, mode: "checksum" | "signature") => {
     const asked: string[] = [];
     const found = await fetchSums("http://x/dir/f.raw?q=1", mode, async (url) => {

@@ -39,7 +39,7 @@ test("each piece is passed on before the next one is taken", async () => {
   expect(Buffer.concat(sink.chunks).length).toBe(64 << 10);
 });
 
-test("what is larger than allowed is given up, announced or not", async () => {
+test("a file beyond the limit is refused, whether its length was announced or not", async () => {
   async function* endless() {
     for (;;) yield Buffer.alloc(1 << 20);
   }
@@ -52,7 +52,7 @@ test("what is larger than allowed is given up, announced or not", async () => {
   expect(sink.chunks.length).toBe(4);
 });
 
-test("what a server packs unasked is unpacked while it is small", async () => {
+test("a small file that the server compressed unasked is decompressed", async () => {
   const packed = (size: number) =>
     (async function* () {
       yield gzipSync(Buffer.alloc(size, 7));
@@ -64,7 +64,7 @@ test("what a server packs unasked is unpacked while it is small", async () => {
   await expect(fetchSideInto(URL, memory(), LIMITS, get(2 << 20))).rejects.toThrow("File overly large, refusing.");
 });
 
-test("a file that is not there is none", async () => {
+test("a file that the server does not have is reported as missing", async () => {
   async function* nothing() {}
   const sink = memory();
   expect(await fetchSideInto(URL, sink, LIMITS, async () => reply({}, nothing(), 404))).toBe(false);

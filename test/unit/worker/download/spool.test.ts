@@ -32,7 +32,7 @@ for (const [what, change] of [
   });
 }
 
-test("a spool that somebody else fills is not to be had, and not harmed", () => {
+test("a spool that another process fills is busy, and stays unchanged", () => {
   using root = openPath(scratch, "directory");
   using file = openSpoolFile(root, "held");
   expect([file === null, openSpoolFile(root, "held")]).toEqual([false, null]);

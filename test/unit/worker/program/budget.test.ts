@@ -27,7 +27,7 @@ test("files of all parts are counted together", () => {
   expect(() => budget.part(directory).entered(512)).toThrow("Transfer makes more than 5 files, refusing.");
 });
 
-test("many small parts look how full the disk is, too", () => {
+test("many small parts together check the free space, too", () => {
   using directory = openPath(tmpdir(), "directory");
   const budget = new Budget();
   const make = () => budget.part(directory, { reserveBytes: Number.MAX_SAFE_INTEGER }).wrote(5 * MEBIBYTE);
@@ -35,7 +35,7 @@ test("many small parts look how full the disk is, too", () => {
   expect(make).toThrow(/^Disk is full/);
 });
 
-test("a part that takes no more room leaves it to the others to look", () => {
+test("a part that reserves nothing does not count as a check of free space for the others", () => {
   using directory = openPath(tmpdir(), "directory");
   const budget = new Budget();
   const first = budget.part(directory, { reserveBytes: 0 });

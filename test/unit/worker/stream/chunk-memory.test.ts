@@ -16,7 +16,7 @@ import {
 } from "../../../../src/worker/stream/chunk-memory.ts";
 import { decompress } from "../../../../src/worker/stream/compression.ts";
 
-test("a chunk that was given back is lent again, once, also when only a part of it comes back", () => {
+test("a returned chunk is lent again, once, also when only a part of it was returned", () => {
   const first = lendChunk();
   giveBack(first.subarray(10, 20));
   giveBack(first);
@@ -24,7 +24,7 @@ test("a chunk that was given back is lent again, once, also when only a part of 
   expect(lendChunk().buffer).not.toBe(first.buffer);
 });
 
-test("memory of somebody else is not taken", () => {
+test("memory that does not belong to the pool is ignored", () => {
   const foreign = Buffer.allocUnsafeSlow(CHUNK);
   giveBack(foreign);
   expect(lendChunk().buffer).not.toBe(foreign.buffer);

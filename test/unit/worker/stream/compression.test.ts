@@ -136,7 +136,7 @@ test("our gzip is what gzip makes of it, whatever the size of the pieces", async
   }
 });
 
-test("frames that are passed over in zstd streams do no harm", async () => {
+test("skippable frames in zstd streams are ignored", async () => {
   const skipped = Buffer.from("502a4d1804000000deadbeef", "hex");
   const packed = Buffer.concat([zstdCompressSync(text), skipped, zstdCompressSync(text)]);
   expect((await collect(decompress(pieces(packed, 999)))).length).toBe(2 * text.length);
@@ -149,7 +149,7 @@ test("a zstd stream that needs too much memory is refused with that reason", asy
   await expect(collect(decompress(pieces(frame(31), 9)))).rejects.toThrow("needs a window of 2G, and 128M is the most");
 });
 
-test("a zstd frame whose window is all of its content is looked at as well", async () => {
+test("the window of a zstd frame in a single segment is limited as well", async () => {
   // Magic, descriptor of a single segment, its size in four bytes, and the head of a last empty block.
   const frame = (size: number) => {
     const bytes = Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0xa0, 0, 0, 0, 0, 1, 0, 0]);
@@ -189,7 +189,7 @@ test.skipIf(!havePrograms("zstd with a large window", "zstd"))(
   },
 );
 
-test("what has no known beginning is what it is", async () => {
+test("data without a known magic number counts as uncompressed", async () => {
   for (const bytes of [
     Buffer.from("x"),
     Buffer.from("plain text of a file"),
@@ -210,7 +210,7 @@ test("a consumer that stops early leaves nothing running", async () => {
   }
 });
 
-test("names of files say which compression is wanted", () => {
+test("the suffix of a file name selects the compression", () => {
   const names: Record<string, Compression> = {
     "a.tar.gz": "gzip",
     "a.tgz": "gzip",

@@ -1,0 +1,238 @@
+import { expect, test } from "bun:test";
+import { appendFileSync, cpSync, mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { watchPath } from "../../../src/kernel/event/inotify.ts";
+import { type Ready, watch, watchCount } from "../../../src/kernel/event/poller.ts";
+import { readSome, writeSome } from "../../../src/kernel/file/byte-io.ts";
+import { Fd, openPath } from "../../../src/kernel/file/fd.ts";
+import { openPipe } from "../../../src/kernel/process/pipe.ts";
+import { socketPair } from "../../../src/kernel/socket/unix.ts";
+import { sys } from "../../../src/kernel/syscall/sys.ts";
+import { openPty, openPtyPeer } from "../../../src/kernel/terminal/pty.ts";
+import { GUARD_MS, WAIT_MS } from "../../lib/wait-for.ts";
+import {
+  expectNothingLeft,
+  MANY,
+  openDescriptors,
+  reported,
+  rootTest,
+  runScript,
+  scratchDirectory,
+  until,
+} from "../support.ts";
+
+const directory = scratchDirectory();
+const ONE = Buffer.from(new BigUint64Array([1n]).buffer);
+
+/**
+ * Whether the poller's thread waits for the loop: an epoll of this process holds another one, armed. It carries all that it
+ * needs, because scripts of these tests get its text.
+ */
+function isThreadWaiting(): boolean {
+  const { readdirSync, readFileSync, readlinkSync } = process.getBuiltinModule("node:fs");
+  const isEpoll = (fd: string) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`) === "anon_inode:[eventpoll]";
+    } catch {
+      return false; // that of the listing itself
+    }
+  };
+  return readdirSync("/proc/self/fdinfo")
+    .filter(isEpoll)
+    .some((fd) =>
+      [...readFileSync(`/proc/self/fdinfo/${fd}`, "latin1").matchAll(/^tfd:\s+(\d+) events:\s+([0-9a-f]+)/gm)].some(
+        ([, target = "", events = "0"]) => isEpoll(target) && (Number.parseInt(events, 16) & 1) === 1,
+      ),
+    );
+}
+
+/** A statement for scripts, which runs another one as soon as the thread waits for the loop. */
+const whenThreadWaits = (statement: string) => `
+  ${isThreadWaiting}
+  const looking = setInterval(() => {
+    if (!isThreadWaiting()) return;
+    clearInterval(looking);
+    ${statement}
+  }, 1);
+`;
+
+/** Resolves with the first readiness of `fd`, and stops watching. */
+function firstReady(fd: Fd, interest: { read?: boolean; write?: boolean }): Promise<Ready> {
+  const { promise, resolve } = Promise.withResolvers<Ready>();
+  const watching = watch(fd, interest, (ready) => {
+    watching.stop();
+    resolve(ready);
+  });
+  return promise;
+}
+
+test("what is ready already is reported, and what becomes ready later too", async () => {
+  using event = Fd.adopt(sys("eventfd2", 1, 0x80800));
+  expect(await firstReady(event, { read: true })).toEqual({ read: true, write: false, hangup: false, error: false });
+  expect(await firstReady(event, { read: true, write: true })).toMatchObject({ read: true, write: true });
+  readSome(event);
+  const later = firstReady(event, { read: true });
+  writeSome(event, ONE);
+  expect((await later).read).toBe(true);
+  expect(watchCount()).toBe(0);
+});
+
+test("a pipe wakes the loop long after it fell asleep", async () => {
+  const [read, write] = openPipe();
+  const first = firstReady(read, { read: true });
+  await until(isThreadWaiting, "the thread to take over");
+  writeSome(write, Buffer.from("x"));
+  expect((await first).read).toBe(true);
+  write.close();
+  expect((await firstReady(read, { read: true })).hangup).toBe(true);
+  read.close();
+});
+
+rootTest("terminals report bytes and hang-up, inotify changes", async () => {
+  const { master } = openPty();
+  const peer = openPtyPeer(master);
+  const typed = firstReady(master, { read: true });
+  writeSome(peer, Buffer.from("hello"));
+  expect((await typed).read).toBe(true);
+  expect(readSome(master)?.toString()).toBe("hello");
+  const over = firstReady(master, { read: true });
+  peer.close();
+  expect((await over).hangup).toBe(true);
+  master.close();
+  const path = join(directory, "watched");
+  writeFileSync(path, "");
+  const { promise, resolve } = Promise.withResolvers<void>();
+  using _watch = watchPath(path, ["modify"], () => resolve());
+  appendFileSync(path, "x");
+  await promise;
+});
+
+test("closing an Fd stops its watch, and the next file with its number is left alone", async () => {
+  const calls: string[] = [];
+  const first = Fd.adopt(sys("eventfd2", 0, 0x80800));
+  const { number } = first;
+  const watching = watch(first, { read: true }, () => calls.push("first"));
+  first.close();
+  expect(watchCount()).toBe(0);
+  using second = Fd.adopt(sys("eventfd2", 0, 0x80800));
+  expect(second.number).toBe(number);
+  using _watch = watch(second, { read: true }, () => calls.push("second"));
+  watching.stop();
+  writeSome(second, ONE);
+  await until(() => calls.length > 0, "the second watch");
+  expect(calls).toEqual(["second"]);
+});
+
+test("a callback may stop another watch whose event is already there", async () => {
+  const calls: number[] = [];
+  const events = [1, 2].map(() => Fd.adopt(sys("eventfd2", 1, 0x80800)));
+  const watches = events.map((fd, index) =>
+    watch(fd, { read: true }, () => {
+      calls.push(index);
+      for (const other of watches) other.stop();
+    }),
+  );
+  await until(() => calls.length > 0, "one of the two");
+  await reported();
+  expect(calls.length).toBe(1);
+  for (const fd of events) fd.close();
+});
+
+test("a descriptor is watched once, and a regular file never", () => {
+  using event = Fd.adopt(sys("eventfd2", 0, 0x80800));
+  using _watch = watch(event, { read: true }, () => {});
+  expect(() => watch(event, { read: true }, () => {})).toThrow("File exists");
+  using file = openPath("/etc/passwd", "read");
+  expect(() => watch(file, { read: true }, () => {})).toThrow("Operation not permitted");
+  expect(watchCount()).toBe(1);
+});
+
+test(
+  "watching and stopping many times leaves nothing behind, and no event is lost",
+  async () => {
+    const before = openDescriptors();
+    for (let i = 0; i < MANY; i++) {
+      using event = Fd.adopt(sys("eventfd2", 1, 0x80800));
+      watch(event, { read: true }, () => {}).stop();
+      if (i % 2 === 0) watch(event, { read: true }, () => {});
+    }
+    expect(watchCount()).toBe(0);
+    expectNothingLeft(before);
+    const [a, b] = socketPair();
+    let rounds = 0;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const echo = (fd: Fd) => () => {
+      for (let bytes = readSome(fd); bytes !== null && bytes.length > 0; bytes = readSome(fd)) {
+        if (++rounds >= MANY) return resolve();
+        writeSome(fd, bytes);
+      }
+    };
+    watch(a, { read: true }, echo(a));
+    watch(b, { read: true }, echo(b));
+    writeSome(a, Buffer.from("x"));
+    await promise;
+    a.close();
+    b.close();
+  },
+  GUARD_MS,
+);
+
+const CHECK_LIFE = `
+  import { socketPair } from "./kernel/socket/unix.ts";
+  import { watch } from "./kernel/event/poller.ts";
+  import { readSome, writeSome } from "./kernel/file/byte-io.ts";
+  const [a, b] = socketPair();
+  process.on("uncaughtException", (error) => console.log("reported:", error.message));
+  let count = 0;
+  const watching = watch(a, { read: true }, () => {
+    readSome(a);
+    if (++count === 1) throw new Error("boom");
+    console.log("went on");
+    watching.stop();
+  });
+  writeSome(b, Buffer.from("1"));
+  LATER
+`;
+
+test("a throwing callback is reported and the loop continues; without watches the process exits", async () => {
+  const write = 'writeSome(b, Buffer.from("2"));';
+  for (const later of [`setImmediate(() => { ${write} });`, whenThreadWaits(write)]) {
+    const { stdout, stderr, exitCode } = await runScript(CHECK_LIFE.replace("LATER", () => later));
+    expect({ stdout, stderr, exitCode }).toEqual({ stdout: "reported: boom\nwent on\n", stderr: "", exitCode: 0 });
+  }
+});
+
+test("process.exit() ends a process whose thread is waiting", async () => {
+  const { stdout, exitCode } = await runScript(`
+    import { socketPair } from "./kernel/socket/unix.ts";
+    import { watch } from "./kernel/event/poller.ts";
+    const [a] = socketPair();
+    watch(a, { read: true }, () => {});
+    ${whenThreadWaits("process.exit(7);")}
+  `);
+  expect({ stdout, exitCode }).toEqual({ stdout: "", exitCode: 7 });
+});
+
+test(
+  "a compiled executable finds its thread",
+  async () => {
+    const sources = join(directory, "src");
+    const kernel = join(import.meta.dir, "../../../src");
+    mkdirSync(sources);
+    for (const part of ["kernel", "base"]) cpSync(join(kernel, part), join(sources, part), { recursive: true });
+    writeFileSync(join(sources, "main.ts"), 'await import("./program.ts");\n');
+    writeFileSync(
+      join(sources, "program.ts"),
+      CHECK_LIFE.replace("LATER", () => whenThreadWaits('writeSome(b, Buffer.from("2"));')),
+    );
+    const options = ["--compile", "--minify", "--bytecode", "--format=esm", "--splitting"];
+    const entries = [join(sources, "main.ts"), join(sources, "kernel/event/poller-thread.ts")];
+    const outfile = join(directory, "program");
+    const built = Bun.spawnSync([process.execPath, "build", ...options, ...entries, "--outfile", outfile]);
+    expect(built.exitCode).toBe(0);
+    const run = Bun.spawnSync([outfile], { cwd: "/", timeout: WAIT_MS });
+    expect(run.stdout.toString()).toBe("reported: boom\nwent on\n");
+    expect(run.exitCode).toBe(0);
+  },
+  GUARD_MS,
+);

@@ -1,0 +1,57 @@
+import { expect, test } from "bun:test";
+import { lutimesSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { openPath, statFd } from "../../../src/kernel/file/fd.ts";
+import { mountIdOf, nameEntry, nameIfKnown, nameOnMount } from "../../../src/kernel/file/open-cached.ts";
+import { MANY, openDescriptors, scratchDirectory } from "../support.ts";
+
+const top = scratchDirectory();
+mkdirSync(join(top, "etc"));
+writeFileSync(join(top, "etc/file"), "text");
+symlinkSync("/etc/file", join(top, "link"));
+// A link whose time of access is due for an update cannot be followed at once.
+lutimesSync(join(top, "link"), Date.now() / 1000 + 3600, Date.now() / 1000);
+
+test("what was just made is known, below the given root, links included", () => {
+  using root = openPath(top, "path");
+  for (const path of ["/etc/file", "/link", "/../../etc/file"]) {
+    for (const name of [nameIfKnown, nameOnMount]) {
+      using file = name(root, path);
+      expect(file === null ? "unknown" : statFd(file).kind).toBe("regular");
+    }
+  }
+  expect(() => nameOnMount(root, "/etc/none")).toThrow("No such file or directory");
+});
+
+test("another mount is not walked into, nor a link followed, where that is asked for", () => {
+  using root = openPath("/", "path");
+  expect(nameOnMount(root, "/proc/version")).toBeNull();
+  using own = openPath(top, "path");
+  expect(nameEntry(own, "link")).toBeNull();
+  expect(nameEntry(root, "proc")).toBeNull();
+  expect(() => nameEntry(own, "none")).toThrow("No such file or directory");
+  using etc = nameEntry(own, "etc");
+  expect(etc === null ? "unknown" : statFd(etc).kind).toBe("directory");
+});
+
+test("a file's mount is the one that mountinfo names", () => {
+  using file = openPath("/proc/version", "path");
+  const id = mountIdOf(file);
+  const line = readFileSync("/proc/self/mountinfo", "utf8")
+    .split("\n")
+    .find((text) => text.startsWith(`${id} `));
+  expect(line).toContain(" /proc ");
+});
+
+test("the answers stay right in a hot loop, and nothing stays open", () => {
+  using root = openPath(top, "path");
+  using proc = openPath("/proc/version", "path");
+  const [here, there] = [mountIdOf(root), mountIdOf(proc)];
+  expect(here).not.toBe(there);
+  const before = openDescriptors();
+  for (let i = 0; i < MANY; i++) {
+    using file = i % 2 === 0 ? nameIfKnown(root, "/etc/file") : nameOnMount(root, "/etc/file");
+    if (file === null || mountIdOf(file) !== here || mountIdOf(proc) !== there) throw new Error(`wrong at ${i}`);
+  }
+  expect(openDescriptors()).toBe(before);
+});

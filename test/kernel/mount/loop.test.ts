@@ -1,0 +1,64 @@
+import { expect } from "bun:test";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { openPath, readFileIn } from "../../../src/kernel/file/fd.ts";
+import { mountDetached } from "../../../src/kernel/mount/detached.ts";
+import { attachLoop } from "../../../src/kernel/mount/loop.ts";
+import { expectNothingLeft, openDescriptors, rootTest, scratchDirectory, until } from "../support.ts";
+import { run } from "../tree-support.ts";
+
+const directory = scratchDirectory();
+
+function image(name: string, prefixBytes = 0): string {
+  const [tree, plain, path] = [`${name}-tree`, `${name}-fs`, name].map((part) => join(directory, part)) as [
+    string,
+    string,
+    string,
+  ];
+  run("sh", "-c", `mkdir -p '${tree}' && echo inside > '${tree}/file' && ln -s /etc/passwd '${tree}/out'`);
+  run("truncate", "-s", "8M", plain);
+  run("mkfs.ext4", "-q", "-d", tree, plain);
+  writeFileSync(path, Buffer.concat([Buffer.alloc(prefixBytes), readFileSync(plain)]));
+  return path;
+}
+
+rootTest("a part of a file is mounted where nobody else sees it, and goes when it is closed", async () => {
+  const path = image("disk", 1 << 20);
+  const before = openDescriptors();
+  let device = "";
+  {
+    using file = openPath(path, "read");
+    using loop = attachLoop(file, 1 << 20, 8 << 20);
+    device = loop.path;
+    using root = mountDetached("ext4", loop.path, ["noload"]);
+    expect(readFileIn(root, "/file", 100).toString()).toBe("inside\n");
+    expect(() => readFileIn(root, "/out", 100)).toThrow("No such file");
+    expect(readFileSync("/proc/self/mountinfo", "utf8")).not.toContain(loop.path);
+  }
+  expectNothingLeft(before);
+  const isFree = () => !run("losetup", "-a").includes(`${device}:`);
+  await until(isFree, "the loop device to be free again");
+});
+
+rootTest("a file system that is none is refused, and nothing stays attached", async () => {
+  const path = join(directory, "garbage");
+  writeFileSync(path, Buffer.alloc(4 << 20, 0x53));
+  using file = openPath(path, "read");
+  {
+    using loop = attachLoop(file, 0, 0);
+    expect(() => mountDetached("ext4", loop.path, [])).toThrow("mount");
+    expect(() => mountDetached("no-such-type", loop.path, [])).toThrow("No such device");
+  }
+  await until(() => !run("losetup", "-a").includes(path), "the loop device to be free again");
+});
+
+rootTest("loop devices are attached again and again", () => {
+  const path = image("again");
+  using file = openPath(path, "read");
+  const before = openDescriptors();
+  for (let i = 0; i < 50; i++) {
+    using loop = attachLoop(file, 0, 0);
+    if (!loop.path.startsWith("/dev/loop")) throw new Error(`wrong at ${i}`);
+  }
+  expectNothingLeft(before);
+});

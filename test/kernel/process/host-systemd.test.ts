@@ -1,0 +1,38 @@
+import { afterAll, expect, test } from "bun:test";
+import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { hostVersionLine, versionText } from "../../../src/kernel/process/host-systemd.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "host-systemd-"));
+afterAll(() => rmSync(directory, { recursive: true }));
+
+function program(name: string, script: string): string {
+  const path = join(directory, name);
+  writeFileSync(path, `#!/bin/sh\n${script}\n`);
+  chmodSync(path, 0o755);
+  return path;
+}
+
+const hasSystemd = existsSync("/usr/lib/systemd/systemd") || existsSync("/lib/systemd/systemd");
+
+test.skipIf(!hasSystemd)(`the host's systemd is asked${hasSystemd ? "" : " (left out: there is none here)"}`, () => {
+  expect(hostVersionLine()).toMatch(/^systemd \d+/);
+});
+
+test("its first line is taken as it stands", () => {
+  const manager = program("good", "echo 'systemd 252 (252.39-1~deb12u2)'; echo +PAM");
+  expect(hostVersionLine([join(directory, "absent"), manager])).toBe("systemd 252 (252.39-1~deb12u2)");
+});
+
+test("a program that says something else, fails or is no program counts as none", () => {
+  writeFileSync(join(directory, "text"), "x");
+  for (const path of [program("other", "echo runit 2"), program("bad", "exit 1"), join(directory, "text")]) {
+    expect(hostVersionLine([path])).toBeNull();
+  }
+});
+
+test("without a systemd the release that we follow is named", () => {
+  expect(versionText(["+A"], null)).toMatch(/^systemd 262 \(machined [\d.]+\)\nmachined [\d.]+ \+A\n$/);
+  expect(versionText([], "systemd 257 (257.13)")).toMatch(/^systemd 257 \(257\.13\)\nmachined [\d.]+\n$/);
+});

@@ -1,0 +1,117 @@
+import { expect, test } from "bun:test";
+import { watchCount } from "../../../src/kernel/event/poller.ts";
+import { openPath } from "../../../src/kernel/file/fd.ts";
+import { PidRef, processCmdline, processComm, processUid } from "../../../src/kernel/process/pidref.ts";
+import { isZombie, processParent, processStartTicks } from "../../../src/kernel/process/process-file.ts";
+import { GUARD_MS } from "../../lib/wait-for.ts";
+import { expectNothingLeft, MANY, openDescriptors, until } from "../support.ts";
+
+function sleeper() {
+  return Bun.spawn(["sleep", "1000"], { stdio: ["ignore", "ignore", "ignore"] });
+}
+
+test("a reference says who the process is, and notices its exit", async () => {
+  const child = sleeper();
+  const watchesBefore = watchCount();
+  using ref = PidRef.of(child.pid);
+  expect(ref.isAlive()).toBe(true);
+  expect(ref.parentPid()).toBe(process.pid);
+  expect(ref.uid()).toBe(process.getuid?.() ?? -1);
+  ref.kill(0);
+  let exits = 0;
+  ref.onExit(() => exits++);
+  using unwanted = ref.onExit(() => (exits += 100));
+  unwanted.stop();
+  ref.kill(15);
+  await until(() => exits > 0, "the exit");
+  await child.exited;
+  expect(exits).toBe(1);
+  expect(ref.isAlive()).toBe(false);
+  expect(() => ref.kill(0)).toThrow("No such process");
+  expect(() => ref.uid()).toThrow("No such process");
+  let late = 0;
+  ref.onExit(() => late++);
+  await until(() => late === 1, "the late notice");
+  expect(watchCount()).toBe(watchesBefore);
+});
+
+test("references to one process are equal, to two are not", async () => {
+  const [first, second] = [sleeper(), sleeper()];
+  using ref = PidRef.of(first.pid);
+  using other = PidRef.of(second.pid);
+  using again = PidRef.of(first.pid);
+  using copy = ref.duplicate();
+  using fromFd = PidRef.fromPidFd((again.pidfd ?? openPath("/dev/null", "read")).duplicate());
+  using plain = PidRef.fromPidOnly(first.pid);
+  expect([again, copy, fromFd, plain].map((one) => ref.equals(one))).toEqual([true, true, true, true]);
+  expect(ref.equals(other)).toBe(false);
+  expect(fromFd.pid).toBe(first.pid);
+  if (ref.id !== null) expect(ref.id).not.toBe(other.id as bigint);
+  for (const child of [first, second]) {
+    child.kill(9);
+    await child.exited;
+  }
+});
+
+test("numbers that are no process, and descriptors that are no pidfd, are refused", async () => {
+  const child = sleeper();
+  const ref = PidRef.of(child.pid);
+  child.kill(9);
+  await child.exited;
+  expect(() => PidRef.of(child.pid)).toThrow("No such process");
+  expect(() => PidRef.of(0)).toThrow("Invalid argument");
+  expect(() => PidRef.of(-5)).toThrow("Invalid argument");
+  expect(() => PidRef.fromPidFd(openPath("/dev/null", "read"))).toThrow("Not a pidfd");
+  expect(() => PidRef.fromPidFd(ref.pidfd?.duplicate() ?? openPath("/dev/null", "read"))).toThrow();
+  ref[Symbol.dispose]();
+});
+
+test("without a pidfd the start time distinguishes a process from a later one", async () => {
+  const child = sleeper();
+  using plain = PidRef.fromPidOnly(child.pid);
+  expect(plain.id).toBeNull();
+  expect(plain.isAlive()).toBe(true);
+  const gone = Promise.withResolvers<void>();
+  plain.onExit(gone.resolve);
+  plain.kill(9);
+  await gone.promise;
+  expect(plain.isAlive()).toBe(false);
+  expect(() => plain.kill(9)).toThrow("No such process");
+});
+
+test("/proc says what a process is", async () => {
+  const child = sleeper();
+  await until(() => processComm(child.pid) === "sleep", "exec");
+  expect(processCmdline(child.pid)).toEqual(["sleep", "1000"]);
+  expect(processUid(child.pid)).toBe(process.getuid?.() ?? -1);
+  expect(processParent(child.pid)).toBe(process.pid);
+  expect(processStartTicks(child.pid)).toBeGreaterThan(0n);
+  expect(isZombie(child.pid)).toBe(false);
+  child.kill(9);
+  await child.exited;
+  expect(() => processComm(child.pid)).toThrow(`process "${child.pid}": No such process`);
+});
+
+test(
+  "references stay right in a hot loop, and nothing stays open",
+  async () => {
+    const child = sleeper();
+    const before = openDescriptors();
+    using first = PidRef.of(child.pid);
+    for (let i = 0; i < MANY; i++) {
+      using ref = PidRef.of(i % 2 === 0 ? child.pid : process.pid);
+      if (ref.equals(first) !== (i % 2 === 0) || !ref.isAlive()) throw new Error(`wrong process at ${i}`);
+      ref.kill(0);
+    }
+    for (let i = 0; i < MANY / 10; i++) {
+      if (processUid(child.pid) !== process.getuid?.() || processComm(child.pid) !== "sleep")
+        throw new Error(`wrong at ${i}`);
+      using copy = PidRef.fromPidFd((first.pidfd as NonNullable<typeof first.pidfd>).duplicate());
+      if (copy.pid !== child.pid) throw new Error(`wrong pid at ${i}`);
+    }
+    expectNothingLeft(before);
+    child.kill(9);
+    await child.exited;
+  },
+  GUARD_MS,
+);

@@ -1,0 +1,275 @@
+import { expect, test } from "bun:test";
+import { watchCount } from "../../../src/kernel/event/poller.ts";
+import { type Fd, openPath, statFd } from "../../../src/kernel/file/fd.ts";
+import { SocketStream } from "../../../src/kernel/socket/stream.ts";
+import { receiveMessage, sendMessage, socketPair } from "../../../src/kernel/socket/unix.ts";
+import { pin } from "../../../src/kernel/syscall/mem.ts";
+import { GUARD_MS } from "../../lib/wait-for.ts";
+import { expectNothingLeft, MANY, openDescriptors, reported, until } from "../support.ts";
+
+/** A stream that records what happens to it. */
+function recorder(fd: Fd) {
+  const seen = { bytes: [] as Buffer[], fds: [] as Fd[], ends: [] as (Error | undefined)[], drains: 0 };
+  const stream = new SocketStream(fd, {
+    data(bytes, fds) {
+      seen.bytes.push(bytes);
+      seen.fds.push(...fds);
+    },
+    end: (error) => seen.ends.push(error),
+    drain: () => seen.drains++,
+  });
+  return { stream, seen, text: () => Buffer.concat(seen.bytes).toString() };
+}
+
+function closeAll(fds: Fd[]): void {
+  for (const fd of fds.splice(0)) fd.close();
+}
+
+test("writes of one turn arrive together, in order", async () => {
+  const [a, b] = socketPair();
+  const [left, right] = [recorder(a), recorder(b)];
+  for (const part of ["one ", "two ", "three"]) left.stream.write(Buffer.from(part));
+  expect(left.stream.queuedBytes).toBe(13);
+  await until(() => right.text().length === 13, "the bytes");
+  expect(right.seen.bytes.length).toBe(1);
+  expect(right.text()).toBe("one two three");
+  expect(left.seen.drains).toBe(1);
+  left.stream.close();
+  await until(() => right.seen.ends.length > 0, "the end");
+  expect([left.seen.ends, right.seen.ends]).toEqual([[undefined], [undefined]]);
+  expect(watchCount()).toBe(0);
+});
+
+test("descriptors travel with the first byte of their write and are closed here", async () => {
+  const before = openDescriptors();
+  const [a, b] = socketPair();
+  const [left, right] = [recorder(a), recorder(b)];
+  const files = ["/dev/null", "/dev/zero", "/etc/passwd"].map((path) => openPath(path, "read"));
+  const inodes = files.map((fd) => statFd(fd).ino);
+  left.stream.write(Buffer.from("plain"));
+  left.stream.write(Buffer.alloc(1_000_000, "a"), files.slice(0, 2));
+  left.stream.write(Buffer.alloc(1_000_000, "b"), files.slice(2));
+  await until(() => right.text().length === 2_000_005, "all bytes");
+  expect(right.seen.fds.map((fd) => statFd(fd).ino)).toEqual(inodes);
+  expect(files.some((fd) => fd.isOpen)).toBe(false);
+  expect(left.stream.queuedBytes).toBe(0);
+  closeAll(right.seen.fds);
+  left.stream.close();
+  right.stream.close();
+  expectNothingLeft(before);
+});
+
+test("corked writes wait", async () => {
+  const [a, b] = socketPair();
+  const [left, right] = [recorder(a), recorder(b)];
+  left.stream.cork();
+  left.stream.write(Buffer.from("x"));
+  await reported();
+  expect(right.text()).toBe("");
+  left.stream.uncork();
+  await until(() => right.text() === "x", "the byte");
+  left.stream.close();
+  right.stream.close();
+});
+
+test("a paused stream reads nothing, a resumed one everything", async () => {
+  const [a, b] = socketPair();
+  const [left, right] = [recorder(a), recorder(b)];
+  right.stream.pause();
+  left.stream.write(Buffer.from("later"));
+  await reported();
+  expect(right.text()).toBe("");
+  right.stream.resume();
+  await until(() => right.text() === "later", "the bytes");
+  left.stream.close();
+  right.stream.close();
+});
+
+test("finish() sends the queue first; the peer's end sends ours first", async () => {
+  for (const how of ["finish", "peer"] as const) {
+    const [a, b] = socketPair();
+    const [left, right] = [recorder(a), recorder(b)];
+    right.stream.pause();
+    left.stream.write(Buffer.alloc(2_000_000, "x"));
+    await reported();
+    expect(left.stream.queuedBytes).toBeGreaterThan(0);
+    if (how === "finish") left.stream.finish();
+    else sendMessage(b, Buffer.from("last words"));
+    right.stream.resume();
+    await until(() => right.text().length === 2_000_000, "all bytes");
+    if (how === "finish") await until(() => right.seen.ends.length === 1, "the end");
+    expect(left.seen.ends.length).toBe(how === "finish" ? 1 : 0);
+    left.stream.close();
+    right.stream.close();
+    expect([left.seen.ends.length, right.seen.ends.length]).toEqual([1, 1]);
+  }
+});
+
+test("a stream that handles readEnd stays writable after the peer's last byte", async () => {
+  const [a, b] = socketPair();
+  let readEnds = 0;
+  let ends = 0;
+  const stream: SocketStream = new SocketStream(a, {
+    data() {},
+    end: () => ends++,
+    readEnd: () => readEnds++,
+  });
+  const SHUT_WR = 1;
+  const { sys } = await import("../../../src/kernel/syscall/sys.ts");
+  sys("shutdown", b.number, SHUT_WR);
+  await until(() => readEnds === 1, "the half end");
+  stream.write(Buffer.from("answer"));
+  const into = pin(100);
+  await until(() => receiveMessage(b, into) !== "again", "the answer");
+  expect(into.bytes.toString("utf8", 0, 6)).toBe("answer");
+  stream.close();
+  expect([readEnds, ends]).toEqual([1, 1]);
+  b.close();
+});
+
+test("writing to a vanished peer ends the stream with an error, once; descriptors are closed", async () => {
+  const [a, b] = socketPair();
+  const left = recorder(a);
+  left.stream.pause();
+  b.close();
+  const file = openPath("/dev/null", "read");
+  left.stream.write(Buffer.from("x"), [file]);
+  await until(() => left.seen.ends.length > 0, "the end");
+  expect(left.seen.ends[0]?.message).toBe("sendmsg: Broken pipe");
+  expect(file.isOpen).toBe(false);
+  const late = openPath("/dev/null", "read");
+  left.stream.write(Buffer.from("x"), [late]);
+  expect(late.isOpen).toBe(false);
+  left.stream.close();
+  expect(left.seen.ends.length).toBe(1);
+});
+
+test("a peer that leaves is noticed while reading is paused, and after it had closed its writing end", async () => {
+  const before = openDescriptors();
+  const { sys } = await import("../../../src/kernel/syscall/sys.ts");
+  const SHUT_WR = 1;
+  for (const first of ["nothing", "half"] as const) {
+    const [a, b] = socketPair();
+    const seen = { ends: 0, readEnds: 0 };
+    const stream = new SocketStream(a, { data() {}, end: () => seen.ends++, readEnd: () => seen.readEnds++ });
+    if (first === "nothing") stream.pause();
+    else sys("shutdown", b.number, SHUT_WR);
+    if (first === "half") await until(() => seen.readEnds === 1, "the half end");
+    expect(seen.ends).toBe(0);
+    b.close();
+    await until(() => seen.ends === 1, "the end");
+  }
+  expectNothingLeft(before);
+});
+
+test("with a handler for it, what was sent before the peer left can still be read", async () => {
+  const [a, b] = socketPair();
+  const seen = { text: "", ends: 0, hangups: 0 };
+  const stream: SocketStream = new SocketStream(a, {
+    data: (bytes) => {
+      seen.text += bytes.toString();
+      if (seen.hangups === 0) stream.pause();
+    },
+    end: () => seen.ends++,
+    hangup: () => seen.hangups++,
+  });
+  sendMessage(b, Buffer.from("first "));
+  await until(() => seen.text !== "", "the first");
+  sendMessage(b, Buffer.from("last"));
+  b.close();
+  await until(() => seen.hangups === 1, "the news");
+  expect(seen).toEqual({ text: "first ", ends: 0, hangups: 1 });
+  stream.resume();
+  await until(() => seen.ends === 1, "the end");
+  expect(seen).toEqual({ text: "first last", ends: 1, hangups: 1 });
+});
+
+test("where no descriptors are taken none is ever opened here; where few are, more end the stream", async () => {
+  const file = openPath("/dev/null", "read");
+  const files = new Array<Fd>(253).fill(file);
+  const before = openDescriptors();
+  for (const maxFds of [0, 4]) {
+    const [a, b] = socketPair();
+    const seen = { text: "", fds: 0, most: 0, end: null as string | null };
+    const stream = new SocketStream(
+      a,
+      {
+        data: (bytes, fds) => {
+          seen.text += bytes.toString();
+          seen.fds += fds.length;
+          seen.most = Math.max(seen.most, openDescriptors());
+          closeAll(fds);
+        },
+        end: (error) => {
+          seen.end = error?.message ?? "";
+        },
+      },
+      { maxFds },
+    );
+    sendMessage(b, Buffer.from("x"), files.slice(0, 4));
+    await until(() => seen.text === "x", "the bytes");
+    expect([seen.fds, seen.most < before + 12]).toEqual([maxFds, true]);
+    sendMessage(b, Buffer.from("y"), files);
+    await until(() => seen.text === "xy" || seen.end !== null, "all that comes");
+    expect(seen.end).toBe(maxFds === 0 ? null : "recvmsg: Exchange full");
+    stream.close();
+    b.close();
+  }
+  file.close();
+});
+
+test("descriptors without bytes are refused", () => {
+  const [a, b] = socketPair();
+  const left = recorder(a);
+  const file = openPath("/dev/null", "read");
+  expect(() => left.stream.write(Buffer.alloc(0), [file])).toThrow("Invalid argument");
+  expect(file.isOpen).toBe(false);
+  left.stream.close();
+  b.close();
+});
+
+test("a stream may be closed inside its own callback", async () => {
+  const [a, b] = socketPair();
+  let ends = 0;
+  const stream: SocketStream = new SocketStream(a, { data: () => stream.close(), end: () => ends++ });
+  sendMessage(b, Buffer.from("x"));
+  await until(() => ends === 1, "the end");
+  b.close();
+});
+
+test(
+  "many round trips with descriptors lose nothing and mix nothing up",
+  async () => {
+    const [a, b] = socketPair();
+    const file = openPath("/dev/null", "read");
+    const { ino } = statFd(file);
+    let passed = 0;
+    let got = 0;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const right: SocketStream = new SocketStream(b, { data: (bytes, fds) => right.write(bytes, fds), end() {} });
+    const left: SocketStream = new SocketStream(a, {
+      data(bytes, fds) {
+        if (bytes.readUInt32LE() !== got) reject(new Error(`wrong answer at ${got}`));
+        for (const fd of fds) {
+          if (statFd(fd).ino !== ino) reject(new Error(`wrong file at ${got}`));
+          passed++;
+          fd.close();
+        }
+        if (++got === MANY) resolve();
+        else send();
+      },
+      end: () => reject(new Error("ended")),
+    });
+    const send = () => {
+      const bytes = Buffer.alloc(4);
+      bytes.writeUInt32LE(got);
+      left.write(bytes, got % 10 === 0 ? [file.duplicate()] : []);
+    };
+    send();
+    await promise.finally(() => file.close());
+    expect(passed).toBe(MANY / 10);
+    right.close();
+    promise.catch(() => {});
+  },
+  GUARD_MS,
+);

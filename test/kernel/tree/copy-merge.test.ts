@@ -1,0 +1,269 @@
+import { expect, test } from "bun:test";
+import {
+  existsSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { openPath } from "../../../src/kernel/file/fd.ts";
+import { SyscallError } from "../../../src/kernel/syscall/sys.ts";
+import { copyMerging } from "../../../src/kernel/tree/copy-merge.ts";
+import { KEEP_OWNERS, type OwnerPolicy } from "../../../src/kernel/tree/owner-policy.ts";
+import { rawOf } from "../../../src/kernel/tree/tree.ts";
+import { GUARD_MS } from "../../lib/wait-for.ts";
+import { expectNothingLeft, openDescriptors, rootTest } from "../support.ts";
+import { describeTree, makeDeep, makeEverything, mountedFileSystem, run, treeDirectory } from "../tree-support.ts";
+
+const directory = treeDirectory();
+const TEMPORARY = ".#copy-test";
+const COPIES = 100;
+
+interface Wanted {
+  readonly replace?: boolean;
+  readonly policy?: OwnerPolicy;
+}
+
+function copy(from: string, to: string, { replace = false, policy = KEEP_OWNERS }: Wanted = {}): number {
+  using source = openPath(dirname(from), "directory");
+  using target = openPath(dirname(to), "directory");
+  const before = process.umask(0);
+  let bytes = 0;
+  const onBytes = (count: number) => {
+    bytes += count;
+  };
+  try {
+    copyMerging(
+      { directory: source, name: rawOf(basename(from)) },
+      { directory: target, name: rawOf(basename(to)), temporary: TEMPORARY },
+      { policy, replace, onBytes },
+    );
+  } finally {
+    process.umask(before);
+  }
+  return bytes;
+}
+
+function makeTree(name: string, files: Readonly<Record<string, string>>): string {
+  const top = join(directory, name);
+  for (const [path, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(top, path)), { recursive: true });
+    writeFileSync(join(top, path), text);
+  }
+  return top;
+}
+
+rootTest("a copy has every kind of file, name, owner, mode, time, attribute, link and hole of the original", () => {
+  const [from, to] = [join(directory, "all"), join(directory, "all-copy")];
+  makeEverything(from);
+  const before = openDescriptors();
+  copy(from, to);
+  expect(describeTree(to)).toBe(describeTree(from));
+  run("cp", "-a", from, join(directory, "all-cp"));
+  expect(describeTree(to)).toBe(describeTree(join(directory, "all-cp")));
+  expectNothingLeft(before);
+});
+
+rootTest(
+  "copying again with replace gives the same files once more; directories that were there keep their times",
+  () => {
+    const to = join(directory, "all-copy");
+    copy(join(directory, "all"), to, { replace: true });
+    const files = (path: string) =>
+      describeTree(path)
+        .split("\n")
+        .filter((line) => !/'0o4\d+'/.test(line));
+    expect(files(to)).toEqual(files(join(directory, "all")));
+    expect(readdirSync(directory).filter((name) => name.startsWith(".#"))).toEqual([]);
+  },
+);
+
+for (const type of ["ext4", "btrfs"] as const) {
+  rootTest(`the same from another file system (${type}), and back`, () => {
+    const mount = mountedFileSystem(type, 256);
+    if (mount === null) return;
+    const from = join(directory, "all");
+    copy(from, join(mount, "there"));
+    copy(join(mount, "there"), join(directory, `back-${type}`));
+    expect(describeTree(join(directory, `back-${type}`))).toBe(describeTree(from));
+  });
+}
+
+test("directories are merged: existing entries stay, missing ones are added", () => {
+  const from = makeTree("merge", { "a/new": "new", "a/both": "theirs", "b/c/d": "deep" });
+  const to = makeTree("merge-to", { "a/both": "ours", "a/old": "old", "b/c": "a file where a directory comes" });
+  copy(from, to);
+  expect(readFileSync(join(to, "a/new"), "utf8")).toBe("new");
+  expect(readFileSync(join(to, "a/both"), "utf8")).toBe("ours");
+  expect(readFileSync(join(to, "a/old"), "utf8")).toBe("old");
+  expect(lstatSync(join(to, "b/c")).isFile()).toBe(true);
+});
+
+test("with replace, files give way, and a directory to a file only when it is none", () => {
+  const from = makeTree("replace", { "a/both": "theirs", "b/c/d": "deep", e: "file" });
+  const to = makeTree("replace-to", { "a/both": "ours", "b/c": "a file", "e/f": "in a directory" });
+  expect(() => copy(from, to, { replace: true })).toThrow('create "e": Is a directory');
+  expect(readFileSync(join(to, "a/both"), "utf8")).toBe("theirs");
+  expect(readFileSync(join(to, "b/c/d"), "utf8")).toBe("deep");
+  expect(readFileSync(join(to, "e/f"), "utf8")).toBe("in a directory");
+});
+
+test("a single file is not overwritten unless replaced, and then becomes another file", () => {
+  const from = makeTree("single", { file: "theirs" });
+  const to = makeTree("single-to", { file: "ours" });
+  linkSync(join(to, "file"), join(to, "other-name"));
+  expect(() => copy(join(from, "file"), join(to, "file"))).toThrow("File exists");
+  copy(join(from, "file"), join(to, "file"), { replace: true });
+  expect(readFileSync(join(to, "file"), "utf8")).toBe("theirs");
+  expect(readFileSync(join(to, "other-name"), "utf8")).toBe("ours");
+});
+
+test("a link at the end of either path is copied or refused, never followed", () => {
+  const top = makeTree("links", { victim: "safe", "from/file": "evil" });
+  symlinkSync("../victim", join(top, "from/link"));
+  mkdirSync(join(top, "to"));
+  symlinkSync("../victim", join(top, "to/link"));
+  copy(join(top, "from/link"), join(top, "to/copied"));
+  expect(lstatSync(join(top, "to/copied")).isSymbolicLink()).toBe(true);
+  expect(() => copy(join(top, "from/file"), join(top, "to/link"))).toThrow("File exists");
+  copy(join(top, "from/file"), join(top, "to/link"), { replace: true });
+  expect(readFileSync(join(top, "victim"), "utf8")).toBe("safe");
+  expect(lstatSync(join(top, "to/link")).isFile()).toBe(true);
+});
+
+test("hard links stay links of each other, across directories", () => {
+  const from = makeTree("hard", { "a/one": "x" });
+  mkdirSync(join(from, "b"));
+  for (const name of ["b/two", "three", "a/\u00fcml\u00e4ut"]) linkSync(join(from, "a/one"), join(from, name));
+  const to = join(directory, "hard-copy");
+  copy(from, to);
+  const inodes = ["a/one", "b/two", "three", "a/\u00fcml\u00e4ut"].map((name) => lstatSync(join(to, name)).ino);
+  expect(new Set(inodes).size).toBe(1);
+  expect(lstatSync(join(to, "three")).nlink).toBe(4);
+});
+
+test("files without a size are copied to their end, and the bytes of big ones are counted", () => {
+  const to = join(directory, "version");
+  copy("/proc/version", to);
+  expect(readFileSync(to)).toEqual(readFileSync("/proc/version"));
+  const big = join(directory, "big");
+  writeFileSync(big, Buffer.alloc(20 << 20, 7));
+  expect(copy(big, join(directory, "big-copy"))).toBeOneOf([20 << 20, 0]); // 0 where the file system shares
+  expect(readFileSync(join(directory, "big-copy")).equals(readFileSync(big))).toBe(true);
+});
+
+test("a tree of any depth is copied", () => {
+  makeDeep(join(directory, "deep"), 3000);
+  copy(join(directory, "deep"), join(directory, "deep-copy"));
+  expect(run("find", join(directory, "deep-copy"), "-type", "f").trim().split("\n")).toHaveLength(3);
+});
+
+test("a tree is copied into itself once", () => {
+  const from = makeTree("self", { "a/file": "x" });
+  copy(from, join(from, "a/inner"));
+  expect(readFileSync(join(from, "a/inner/a/file"), "utf8")).toBe("x");
+  expect(existsSync(join(from, "a/inner/a/inner"))).toBe(false);
+});
+
+rootTest("what cannot be made whole is not made at all", () => {
+  const small = mountedFileSystem("ext4", 8);
+  if (small === null) return;
+  const from = makeTree("too-big", { "a/small": "x" });
+  writeFileSync(join(from, "a/zbig"), Buffer.alloc(32 << 20, 1));
+  expect(() => copy(from, join(small, "there"))).toThrow("No space left on device");
+  expect(() => copy(join(from, "a/zbig"), join(small, "file"))).toThrow("No space left on device");
+  expect(readdirSync(small)).toEqual(["lost+found"]);
+});
+
+rootTest(
+  "M129 with an owner of its own, everything belongs to that, and ACLs name users as the other side counts them",
+  () => {
+    const from = join(directory, "all");
+    const [to, back] = [join(directory, "shifted"), join(directory, "unshifted")];
+    const SHIFT = 524_288;
+    copy(from, to, { policy: { owner: { uid: SHIFT, gid: SHIFT }, shift: SHIFT, dropsPrivileges: false } });
+    expect(run("find", to, "!", "-uid", String(SHIFT), "-o", "!", "-gid", String(SHIFT))).toBe("");
+    expect(run("python3", "-c", ACL_IDS, join(to, "owned")).trim()).toBe(`[${SHIFT + 1234}]`);
+    copy(to, back, { policy: { owner: { uid: 0, gid: 0 }, shift: -SHIFT, dropsPrivileges: true } });
+    expect(run("find", back, "!", "-uid", "0", "-o", "!", "-gid", "0")).toBe("");
+    expect(run("python3", "-c", ACL_IDS, join(back, "owned")).trim()).toBe("[1234]");
+  },
+);
+
+const ACL_IDS = `
+import os, struct, sys
+acl = os.getxattr(sys.argv[1], "system.posix_acl_access")
+print([i for t, p, i in struct.iter_unpack("<HHI", acl[4:]) if t in (2, 8)])
+`;
+
+rootTest("a machine cannot put a privileged program onto the host: set-user-ID and capabilities stay behind", () => {
+  const [to, back] = [join(directory, "shifted/setuid"), join(directory, "unshifted/setuid")];
+  expect(lstatSync(to).mode & 0o7000).toBe(0o4000);
+  expect(lstatSync(back).mode & 0o7777).toBe(0o755);
+  expect(run("python3", "-c", "import os,sys;print(os.listxattr(sys.argv[1]))", back).trim()).toBe("[]");
+  // Directories keep the bits that only say to whom new files belong and who may remove them.
+  expect(lstatSync(join(directory, "unshifted/dir")).mode & 0o7777).toBe(0o1777);
+});
+
+const FLIPPER = `
+import ctypes, os, sys
+os.chdir(sys.argv[1])
+swap = lambda a, b: ctypes.CDLL(None).renameat2(-100, a, -100, b, 2)
+print("ready", flush=True)
+while True:
+    for other in (b"out", b"up", b"else"):
+        swap(b"tree/d", other); swap(b"tree/d", other)
+    swap(b"tree/f", b"out-file"); swap(b"tree/f", b"out-file")
+    swap(b"tree", b"else"); swap(b"tree", b"else")
+`;
+
+rootTest(
+  "links that appear and vanish during a copy never lead out of the tree, in neither direction",
+  async () => {
+    const outside = makeTree("outside", { "d/secret": "SECRET", secret: "SECRET" });
+    const hostile = makeTree("hostile", { "tree/d/secret": "inside", "tree/f": "inside", "else/d/secret": "inside" });
+    symlinkSync(join(outside, "d"), join(hostile, "out"));
+    symlinkSync(join("../../outside/d"), join(hostile, "up"));
+    symlinkSync(join(outside, "secret"), join(hostile, "out-file"));
+    const planted = makeTree("planted", { "d/planted": "x", f: "x", "d/deeper/planted": "x" });
+    run("mkfifo", "-m", "666", join(planted, "d/fifo"));
+    linkSync(join(planted, "f"), join(planted, "d/hard"));
+    const untouched = describeTree(outside);
+    await using flipper = Bun.spawn(["python3", "-c", FLIPPER, hostile], { stdout: "pipe" });
+    await flipper.stdout.getReader().read();
+    let whole = 0;
+    for (let copies = 0; copies < COPIES; copies++) {
+      const out = join(directory, `victim-${copies % 50}`);
+      for (const step of [
+        () => copy(join(hostile, "tree"), out, { replace: true }),
+        () => copy(join(hostile, "tree/f"), `${out}-f`, { replace: true }),
+        () => copy(planted, join(hostile, "tree"), { replace: true }),
+      ]) {
+        try {
+          step();
+          whole++;
+        } catch (error) {
+          // What it is just then may be anything; where it is may not.
+          if (!(error instanceof SyscallError)) throw error;
+        }
+      }
+    }
+    expect(flipper.exitCode).toBeNull();
+    flipper.kill("SIGKILL");
+    await flipper.exited;
+    expect(whole).toBeGreaterThan(0);
+    expect(describeTree(outside)).toBe(untouched);
+    const found = Bun.spawnSync(
+      ["grep", "-rl", "SECRET", ...readdirSync(directory).filter((n) => n.startsWith("victim"))],
+      {
+        cwd: directory,
+      },
+    );
+    expect(found.stdout.toString()).toBe("");
+  },
+  GUARD_MS,
+);
