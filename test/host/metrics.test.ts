@@ -136,8 +136,8 @@ describe.skipIf(isStock)(isStock ? "metrics (left out: ours alone)" : `metrics, 
       const [before, shown, after] = (
         await run(`${files.cpu}
         now=$(date +%s.%N)
-        until machinectl metrics | awk -v now=$now '$1 == "machined_sample_timestamp_seconds" && $2 + 0 > now + 0 { found = 1 } END { exit !found }'
-        do sleep .1; done
+        is_newer() { machinectl metrics | awk -v now=$now '$1 == "machined_sample_timestamp_seconds" && $2 + 0 > now + 0 { found = 1 } END { exit !found }'; }
+        until is_newer; do sleep .1; done
         machinectl metrics | sed -n 's/^machined_machine_cpu_seconds_total{machine="deb1"} //p'
         ${files.cpu}`)
       )
