@@ -8,7 +8,7 @@ import { ReleaseError } from "./release-error.ts";
 
 const CACHE = join(TOP, "dist/cache");
 
-export interface LockedPackage {
+interface LockedPackage {
   readonly version: string;
   readonly integrity: string;
 }

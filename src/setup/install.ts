@@ -93,7 +93,8 @@ export function install(options: InstallOptions): void {
   else if (!host.runsSystemd) say(`systemd does not run here. Start the daemon with '${DAEMON}'`);
   else if (planned.steps.some(({ made, action }) => made.path === UNIT && action === "leave") && isMasked(host)) {
     say("systemd-machined.service is masked, and stays so");
-  } else takeOverOrGoBack({ host, planned, earlier, nss, program: isPackaged(source) ? source : PROGRAM }, say, command);
+  } else
+    takeOverOrGoBack({ host, planned, earlier, nss, program: isPackaged(source) ? source : PROGRAM }, say, command);
 }
 
 function isMasked(host: Host): boolean {

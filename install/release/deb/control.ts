@@ -12,7 +12,7 @@ export function debianVersion(version: string): string {
   return `${version.replace("-", "~")}-1`;
 }
 
-export interface ControlOptions {
+interface ControlOptions {
   readonly version: string;
   readonly architecture: string;
   readonly maintainer: string;

@@ -50,7 +50,7 @@ export function copyright(ownLicence: string, parts: readonly Part[]): string {
 }
 
 /** The licences of an expression, without the words between them. */
-export function licenceNames(expression: string): string[] {
+function licenceNames(expression: string): string[] {
   return expression.split(" ").filter((word) => word !== "AND" && word !== "WITH" && !word.startsWith("LicenseRef-"));
 }
 

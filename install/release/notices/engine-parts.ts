@@ -1,4 +1,4 @@
-// Bun and what is linked into it. Its own list is LICENSE.md in its source; the versions are what the executable says of
+// Bun and what is linked into it. Its own list is in the file of licences of its source; the versions are what the executable says of
 // itself (`process.versions`). A test fails when Bun names a library that stands neither here nor in NOT_PARTS.
 import type { Part } from "./part.ts";
 
@@ -8,7 +8,7 @@ interface EnginePart extends Omit<Part, "version"> {
 }
 
 /** Names in `process.versions` that are no libraries in the executable. */
-export const NOT_PARTS: ReadonlySet<string> = new Set([
+const NOT_PARTS: ReadonlySet<string> = new Set([
   "node", // the interface that Bun follows
   "openssl", // BoringSSL's answer to who asks for it
   "zig", // a compiler
@@ -29,7 +29,7 @@ const ENGINE: readonly EnginePart[] = [
     copyright: ["Copyright (c) Oven and the Bun contributors"],
     source: "https://github.com/oven-sh/bun",
     remark:
-      "The libraries in it are listed here as far as its own LICENSE.md and the executable name them. Parts of it are a port of " +
+      "The libraries in it are listed here as far as its own list and the executable name them. Parts of it are a port of " +
       "esbuild (MIT, Copyright (c) 2020 Evan Wallace).",
   },
   {

@@ -4,7 +4,7 @@ import { engineParts } from "./engine-parts.ts";
 import { CARRIED, type Metafile, npmPart, packageFolders } from "./npm-parts.ts";
 import type { Part } from "./part.ts";
 
-export interface Ingredients {
+interface Ingredients {
   /** The project's folder. */
   readonly top: string;
   readonly metafile: Metafile;

@@ -2,7 +2,7 @@
 // the same parts are the same file.
 import type { Part } from "./part.ts";
 
-export interface SbomOptions {
+interface SbomOptions {
   readonly version: string;
   readonly sourceDate: number;
   readonly parts: readonly Part[];

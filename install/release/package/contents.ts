@@ -15,8 +15,9 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { Host } from "../../../src/setup/host.ts";
-import { ownLayout, type Wanted } from "../../../src/setup/layout.ts";
+import { ownLayout } from "../../../src/setup/layout.ts";
 import { PACKAGED_PROGRAM, packageContents } from "../../../src/setup/packaged.ts";
+import type { Wanted } from "../../../src/setup/wanted.ts";
 
 /** A host with systemd, a bus, polkit and all shells, and without any file of ours or of the distribution's machined. */
 const BARE_HOST = [
@@ -40,7 +41,7 @@ function bareLayout(): Wanted[] {
   }
 }
 
-export interface PackageTree {
+interface PackageTree {
   readonly executable: string;
   /** Files of this package format: paths below `/`, and their bytes. */
   readonly files: Readonly<Record<string, string | Uint8Array>>;
@@ -66,7 +67,7 @@ export function makeTree(root: string, { executable, files, sourceDate }: Packag
 }
 
 /** As gzip -9n does it: neither name nor time. */
-export function compressed(bytes: string | Uint8Array): Uint8Array {
+function compressed(bytes: string | Uint8Array): Uint8Array {
   return Bun.gzipSync(typeof bytes === "string" ? Buffer.from(bytes) : Buffer.from(bytes), { level: 9 });
 }
 

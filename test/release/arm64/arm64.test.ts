@@ -34,7 +34,8 @@ let bed: Bed;
 
 beforeAll(async () => {
   const bun = unpackBun("@oven/bun-linux-aarch64", scratch);
-  bed = await Bed.boot("arm64", PACKAGES, { [TOP]: "/srv/tree", [dirname(bun)]: "/srv/bun" });
+  const folders = ["--bind-ro", `${TOP}:/srv/tree`, "--bind-ro", `${dirname(bun)}:/srv/bun`];
+  bed = await Bed.boot("arm64", PACKAGES, folders);
   await bed.run(`bash ${HERE}/prepare.sh`);
 }, GUARD_MS);
 
