@@ -1,4 +1,5 @@
-// npm run try: shows the program at work on any Linux, without systemd, without a bus and without installing anything.
+// npm run try [-- EXECUTABLE]: shows the program at work on any Linux, without systemd, without a bus and without installing
+// anything.
 // It starts the daemon in a private directory, registers three processes in namespaces of their own, lists, looks and
 // ends them, and removes every trace, also after ^C. Exit code 0 says that all of it worked.
 import {
@@ -14,12 +15,14 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import type { Subprocess } from "bun";
 import { build } from "./build.ts";
 
 const TOP = join(import.meta.dir, "..");
-const EXECUTABLE = join(TOP, "dist/machined");
+/** One that is ready, or the one that is built here. */
+const GIVEN = process.argv[2];
+const EXECUTABLE = GIVEN === undefined ? join(TOP, "dist/machined") : resolve(GIVEN);
 const SLICE = "/sys/fs/cgroup/machine.slice";
 const WAIT_MS = 15_000;
 
@@ -226,9 +229,12 @@ function newest(path: string): number {
  */
 function runInUserNamespace(): number {
   const namespaces = ["--user", "--map-root-user", "--net", "--mount"];
-  const child = Bun.spawnSync(["unshare", ...namespaces, process.execPath, import.meta.path], {
-    stdio: ["ignore", "inherit", "inherit"],
-  });
+  const child = Bun.spawnSync(
+    ["unshare", ...namespaces, process.execPath, import.meta.path, ...process.argv.slice(2)],
+    {
+      stdio: ["ignore", "inherit", "inherit"],
+    },
+  );
   // unshare's own failure; the trial itself ends with 0 or with a text of its own.
   if (child.exitCode !== 0) console.error("If this host gives users no namespaces: sudo npm run try");
   return child.exitCode;
@@ -239,7 +245,7 @@ async function main(): Promise<number> {
     console.error("unshare is missing: install util-linux");
     return 1;
   }
-  if (!isBuilt()) {
+  if (GIVEN === undefined && !isBuilt()) {
     say("Building dist/machined");
     build();
   }

@@ -8,6 +8,7 @@ import {
   DEFAULT_TREES,
   isRoot,
   prepareBeds,
+  provideReleaseTestPrograms,
   provideTestPrograms,
   setAside,
   TREES,
@@ -15,16 +16,19 @@ import {
 } from "./lib/host-suite.ts";
 import { forwardSignals, runCheck, runFolder, TOP } from "./lib/run-tests.ts";
 
-const HELP = `usage: test/run.ts check | all | host [--bed=TREE]…
+const HELP = `usage: test/run.ts check | all | host [--bed=TREE]… | release [--bed=TREE]…
 
   check   format, lint, types, every test that needs no booted host, and a minute of fuzzing
   all     check, the build, and the host suite in beds of systemd 252 and 262
   host    the build and the host suite; --bed= names the beds (${Object.keys(TREES).join(", ")})
+  release a release, its files, and its packages in beds of systemd 252, 257 and 262
 `;
 
 const FOLDERS = ["test/unit", "test/kernel", "test/contract", "test/service"];
 /** A guard against what hangs. */
 const HOST_TIMEOUT_MS = 4 * 3_600_000;
+
+const ALL_TREES = Object.keys(TREES).filter(isTree);
 
 const inCi = process.env["CI"] === "true" || process.env["CI"] === "1";
 
@@ -55,8 +59,7 @@ async function host(count: Count, trees: readonly Tree[]): Promise<void> {
   if (executable === null) return;
   const reason = await prepareBeds(trees);
   if (reason !== null) {
-    count.leftOut.push(`test/host: ${reason}`);
-    if (inCi) count.note(`test/host: ${reason}`, false);
+    leaveOutBeds(count, "test/host", reason);
     return;
   }
   const directory = setAside(executable);
@@ -68,6 +71,32 @@ async function host(count: Count, trees: readonly Tree[]): Promise<void> {
   rmSync(directory, { recursive: true });
 }
 
+function leaveOutBeds(count: Count, what: string, reason: string): void {
+  count.leftOut.push(`${what}: ${reason}`);
+  if (inCi) count.note(`${what}: ${reason}`, false);
+}
+
+/** Each bed after the other: the executables of a release are large. */
+async function release(count: Count, trees: readonly Tree[]): Promise<void> {
+  const folder = join(TOP, "dist/release");
+  await provideReleaseTestPrograms();
+  const isMade = await runCheck(count, "release", [process.execPath, join(TOP, "install/release.ts"), folder]);
+  if (!isMade) return;
+  const env = { MACHINED_DIST: folder };
+  await runFolder(count, "test/release/files", { env, timeoutMs: HOST_TIMEOUT_MS });
+  const reason = await prepareBeds(trees);
+  if (reason !== null) {
+    leaveOutBeds(count, "test/release in beds", reason);
+    return;
+  }
+  for (const tree of trees) {
+    const options = { env: { ...env, BED_TREE: tree }, label: tree, timeoutMs: HOST_TIMEOUT_MS };
+    await runFolder(count, "test/release/beds", options);
+  }
+  const arm64 = { env: { ...env, BED_TREE: "forky" }, label: "arm64", timeoutMs: HOST_TIMEOUT_MS };
+  if (trees.includes("forky")) await runFolder(count, "test/release/arm64", arm64);
+}
+
 function isTree(name: string): name is Tree {
   return name in TREES;
 }
@@ -76,15 +105,16 @@ async function main(args: string[]): Promise<number> {
   const [what, ...rest] = args;
   const named = rest.map((word) => (word.startsWith("--bed=") ? word.slice(6) : ""));
   const beds = named.filter(isTree);
-  if (!["check", "all", "host"].includes(what ?? "") || beds.length < named.length) {
+  if (!["check", "all", "host", "release"].includes(what ?? "") || beds.length < named.length) {
     process.stderr.write(HELP);
     return 2;
   }
   forwardSignals();
   const count = new Count();
   if (!isRoot) count.leftOut.push(`all tests that need root: this is user ${process.geteuid?.()}`);
-  if (what !== "host") await check(count);
-  if (what !== "check") await host(count, beds.length > 0 ? beds : DEFAULT_TREES);
+  if (what === "check" || what === "all") await check(count);
+  if (what === "all" || what === "host") await host(count, beds.length > 0 ? beds : DEFAULT_TREES);
+  if (what === "release") await release(count, beds.length > 0 ? beds : ALL_TREES);
   count.report();
   return count.failed.length > 0 ? 1 : 0;
 }

@@ -47,8 +47,14 @@ export function describe(host: Host, plan: Plan, say: Say): void {
   for (const made of plan.leftovers) say(line("would remove", host.locate(made.path)));
 }
 
-const WOULD = { make: "would make", keep: "is there", replace: "would renew", save: "would renew" } as const;
-const DID = { make: "made", keep: "is there", replace: "renewed", save: "renewed" } as const;
+const WOULD = {
+  make: "would make",
+  keep: "is there",
+  replace: "would renew",
+  save: "would renew",
+  leave: "leave",
+} as const;
+const DID = { make: "made", keep: "is there", replace: "renewed", save: "renewed", leave: "left" } as const;
 
 function line(word: string, path: string): string {
   return `${word.padEnd(8)} ${path}`;
@@ -65,7 +71,7 @@ function makeDirectory(host: Host, path: string): void {
 function carryOut(host: Host, { wanted, action }: Step, source: string, say: Say): void {
   const path = host.locate(wanted.path);
   if (action === "save") save(path, say);
-  if (action !== "keep") {
+  if (action !== "keep" && action !== "leave") {
     attempt(`write '${path}'`, () => {
       switch (wanted.kind) {
         case "program":
@@ -96,12 +102,17 @@ function removeMade(host: Host, made: readonly Made[], say: Say): void {
     } else if (isSame(found, one)) {
       attempt(`remove '${path}'`, () => rmSync(path));
       say(line("removed", path));
-    } else if (found.kind === "file") {
+    } else if (found.kind === "file" && mayMove(one)) {
       save(path, say);
     } else {
       say(line("left", `${path} (it is not what was made)`));
     }
   }
+}
+
+/** A file that took the place of a link outside of /etc came with a package, whose file it is. */
+function mayMove(made: Made): boolean {
+  return made.kind === "file" || made.path.startsWith("/etc/");
 }
 
 /** A directory that contains other files is kept. */

@@ -93,7 +93,7 @@ export function importBusFiles(host: Host): Wanted[] {
 export function importPolkitFiles(host: Host, directory: string): Wanted[] {
   const path = join(directory, "machined-import.policy");
   const text = missingActions(host, import1Actions, path);
-  return text === null ? [] : [{ kind: "file", path, text }];
+  return text === null ? [] : [{ kind: "file", path, text, dependsOnHost: true }];
 }
 
 function isMasked(host: Host): boolean {

@@ -3,14 +3,16 @@
 import { statSync } from "node:fs";
 import { apply, describe, type Say, takeAway } from "./apply.ts";
 import { parseArguments } from "./arguments.ts";
+import { look } from "./disk.ts";
 import { startExec, stopExec } from "./exec-takeover.ts";
 import { Host } from "./host.ts";
 import { IMPORT_SOCKET_UNIT } from "./import-layout.ts";
 import { takeOverImports } from "./import-takeover.ts";
-import { DAEMON, layout, MACHINECTL, PROGRAM, SOCKET_UNIT } from "./layout.ts";
+import { DAEMON, layout, MACHINECTL, PROGRAM, SOCKET_UNIT, UNIT } from "./layout.ts";
 import { type Made, readManifest } from "./manifest.ts";
 import { stopMetrics } from "./metrics-takeover.ts";
 import { installNss, uninstallNss } from "./nss.ts";
+import { isPackaged } from "./packaged.ts";
 import { type Plan, plan } from "./plan.ts";
 import { SetupError } from "./setup-error.ts";
 import { giveBack, isActive, type Run, run, stopOwnSocket, takeOver } from "./takeover.ts";
@@ -24,6 +26,9 @@ distribution is overwritten; 'machined uninstall' brings back what was there bef
   --nss        make names of machines known to every program: put the NSS
                module there where the distribution has none, and name it
                in /etc/nsswitch.conf
+  --keep-changes
+               leave alone what the administrator changed or removed since
+               the last installation, and what is in the way
   --root=DIR   install into a tree of files instead of the running host
   --dry-run    say what would be done, and do nothing
   -h --help    show this help
@@ -36,13 +41,15 @@ interface InstallOptions {
   readonly now: boolean;
   /** Change nsswitch.conf, and put the NSS module there where it is missing. */
   readonly nss?: boolean;
+  /** Leave alone what was changed or removed since the last installation, and what is in the way. */
+  readonly keepChanges?: boolean;
   readonly dryRun: boolean;
   readonly say: Say;
   readonly command?: Run;
 }
 
 export async function main(args: string[]): Promise<number> {
-  const parsed = parseArguments("install", ["--now", "--nss", "--dry-run"], args, HELP);
+  const parsed = parseArguments("install", ["--now", "--nss", "--keep-changes", "--dry-run"], args, HELP);
   if (typeof parsed === "number") return parsed;
   try {
     const host = new Host(parsed.root);
@@ -54,7 +61,9 @@ export async function main(args: string[]): Promise<number> {
     if (host.isLive && !dryRun && process.getuid?.() !== 0)
       throw new SetupError("You must be root (or use --root=DIR)");
     const nss = parsed.flags.has("--nss");
-    install({ host, source: process.execPath, now, nss, dryRun, say: (line) => process.stdout.write(`${line}\n`) });
+    const keepChanges = parsed.flags.has("--keep-changes");
+    const say = (line: string) => void process.stdout.write(`${line}\n`);
+    install({ host, source: process.execPath, now, nss, keepChanges, dryRun, say });
     return 0;
   } catch (error) {
     if (!(error instanceof SetupError)) throw error;
@@ -63,10 +72,11 @@ export async function main(args: string[]): Promise<number> {
   }
 }
 
-export function install({ host, source, now, nss = false, dryRun, say, command = run }: InstallOptions): void {
+export function install(options: InstallOptions): void {
+  const { host, source, now, nss = false, keepChanges = false, dryRun, say, command = run } = options;
   if (now && !host.isLive) throw new SetupError("--now is for the running host: leave it out with --root");
   const earlier = readManifest(host);
-  const planned = plan(host, layout(host), source, earlier);
+  const planned = plan(host, layout(host, source), source, { earlier, keepChanges });
   if (dryRun) {
     describe(host, planned, say);
     if (nss) say("would change /etc/nsswitch.conf, and put the NSS module there if it is missing");
@@ -82,29 +92,36 @@ export function install({ host, source, now, nss = false, dryRun, say, command =
   if (!host.hasSystemd) say(`There is no systemd here. Start the daemon with '${DAEMON}'`);
   else if (!now) say("The new daemon starts with the next boot, or now with 'machined install --now'");
   else if (!host.runsSystemd) say(`systemd does not run here. Start the daemon with '${DAEMON}'`);
-  else takeOverOrGoBack(host, planned, earlier, nss, say, command);
+  else if (planned.steps.some(({ made, action }) => made.path === UNIT && action === "leave") && isMasked(host)) {
+    say("systemd-machined.service is masked, and stays so");
+  } else
+    takeOverOrGoBack({ host, planned, earlier, nss, program: isPackaged(source) ? source : PROGRAM }, say, command);
+}
+
+function isMasked(host: Host): boolean {
+  const unit = look(host.locate(UNIT));
+  return unit?.kind === "link" && unit.target === "/dev/null";
+}
+
+interface Installation {
+  readonly host: Host;
+  readonly planned: Plan;
+  readonly earlier: readonly Made[];
+  readonly program: string;
+  readonly nss: boolean;
 }
 
 /** A first installation whose daemon does not start must not leave the host without one. */
-function takeOverOrGoBack(
-  host: Host,
-  planned: Plan,
-  earlier: readonly Made[],
-  nss: boolean,
-  say: Say,
-  command: Run,
-): void {
+function takeOverOrGoBack({ host, planned, earlier, program, nss }: Installation, say: Say, command: Run): void {
   const ownSocket = planned.made.some((made) => made.path === SOCKET_UNIT);
-  const isUnchanged = planned.leftovers.length === 0 && planned.steps.every((step) => step.action === "keep");
+  const isUnchanged =
+    planned.leftovers.length === 0 && planned.steps.every(({ action }) => action === "keep" || action === "leave");
   const wasActive = isActive(command);
   try {
-    takeOver(isUnchanged, ownSocket, say, command);
-    if (!isUnchanged)
-      takeOverImports(
-        planned.made.some((made) => made.path === IMPORT_SOCKET_UNIT),
-        say,
-        command,
-      );
+    const ownImportSocket = planned.made.some((made) => made.path === IMPORT_SOCKET_UNIT);
+    if (takeOver({ program, isUnchanged, ownSocket }, say, command) || !isUnchanged) {
+      takeOverImports(ownImportSocket, say, command);
+    }
     startExec(say, command);
   } catch (error) {
     if (earlier.length > 0) throw error;

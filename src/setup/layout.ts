@@ -22,6 +22,7 @@ import type { Host } from "./host.ts";
 import { callerDropIns, importBusFiles, importPolkitFiles, importPrograms, importUnits } from "./import-layout.ts";
 import { manuals } from "./manuals.ts";
 import { metricsDashboard, metricsUnits } from "./metrics-layout.ts";
+import { asPackaged, isPackaged } from "./packaged.ts";
 import { missingActions } from "./polkit.ts";
 import { userFiles } from "./user-layout.ts";
 import type { Wanted } from "./wanted.ts";
@@ -62,7 +63,7 @@ function busFiles(host: Host): Wanted[] {
 function polkitFiles(host: Host): Wanted[] {
   const path = join(polkitDirectory(host), "machined.policy");
   const text = missingActions(host, machine1Actions, path);
-  return text === null ? [] : [{ kind: "file", path, text }];
+  return text === null ? [] : [{ kind: "file", path, text, dependsOnHost: true }];
 }
 
 /** Every polkitd reads /usr/share; where that cannot be written (an image-based system), polkitd is new enough for /etc. */
@@ -114,8 +115,13 @@ function unless(has: boolean, ...wanted: Wanted[]): Wanted[] {
   return has ? [] : wanted;
 }
 
-/** Everything this host is to have, in the order of making. */
-export function layout(host: Host): Wanted[] {
+/** Everything this host is to have, in the order of making; `source` is the executable that is installed. */
+export function layout(host: Host, source: string): Wanted[] {
+  return isPackaged(source) ? asPackaged(ownLayout(host)) : ownLayout(host);
+}
+
+/** The same without a package: every file is made here. */
+export function ownLayout(host: Host): Wanted[] {
   return [
     ...program(),
     ...importPrograms(host),

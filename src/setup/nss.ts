@@ -14,7 +14,7 @@ import { hashOfFile, hashOfText, writeBytes, writeText } from "./disk.ts";
 import type { Host } from "./host.ts";
 import { attempt, SetupError } from "./setup-error.ts";
 
-/** The compiled module in base64, put in by the build; "" where it was built without a C compiler. */
+/** The compiled module in base64, put in by the build; "" where it was built for musl or without a C compiler. */
 declare const NSS_MODULE: string | undefined;
 
 const RECORD = "/usr/local/lib/machined/nss.json";
@@ -68,7 +68,7 @@ function putLibrary(host: Host, say: Say): NssRecord["library"] {
   const bytes = Buffer.from(typeof NSS_MODULE === "string" ? NSS_MODULE : "", "base64");
   if (bytes.length === 0) {
     throw new SetupError(
-      "This executable was built without a C compiler, and so without the NSS module: build it with one",
+      "This executable has no NSS module: it was built for musl, which loads none, or without a C compiler",
     );
   }
   const libc = LIBRARY_DIRECTORIES.map((directory) => `${directory}/libc.so.6`).find((path) => host.hasAny([path]));

@@ -9,8 +9,18 @@ import { MANIFEST, type Made } from "./manifest.ts";
 import { SetupError } from "./setup-error.ts";
 import type { Wanted } from "./wanted.ts";
 
-/** `save`: the file is ours, but was edited since; the edited one is kept under another name. */
-type Action = "make" | "keep" | "replace" | "save";
+/**
+ * `save`: the file is ours, but was edited since; the edited one is kept under another name. `leave`: it is not ours, or
+ * not any more, and stays as the administrator has it.
+ */
+type Action = "make" | "keep" | "replace" | "save" | "leave";
+
+interface PlanOptions {
+  /** What the last installation made. */
+  readonly earlier: readonly Made[];
+  /** Leave alone what was changed or removed since then, and what stands in the way. */
+  readonly keepChanges: boolean;
+}
 
 export interface Step {
   readonly wanted: Wanted;
@@ -28,9 +38,10 @@ export interface Plan {
   readonly leftovers: readonly Made[];
 }
 
-/** Plans an installation of the executable `source`. `earlier` is what the last installation made. */
-export function plan(host: Host, wanted: readonly Wanted[], source: string, earlier: readonly Made[]): Plan {
-  const steps = planSteps(host, wanted, source, earlier);
+/** Plans an installation of the executable `source`. */
+export function plan(host: Host, wanted: readonly Wanted[], source: string, options: PlanOptions): Plan {
+  const { earlier } = options;
+  const steps = planSteps(host, wanted, source, options);
   const parents = new Set([...wanted.map((one) => one.path), MANIFEST].flatMap(parentsOf));
   const directories = [...parents].filter((path) => !existsSync(host.locate(path))).sort();
   const ours = new Set([
@@ -42,20 +53,29 @@ export function plan(host: Host, wanted: readonly Wanted[], source: string, earl
       .filter((path) => ours.has(path))
       .sort()
       .map((path): Made => ({ kind: "directory", path })),
-    ...steps.map((step) => step.made),
+    ...steps.filter((step) => isOurs(step, earlier)).map((step) => step.made),
   ];
   const paths = new Set(made.map((one) => one.path));
   return { steps, directories, made, leftovers: earlier.filter((one) => !paths.has(one.path)) };
 }
 
-function planSteps(host: Host, wanted: readonly Wanted[], source: string, earlier: readonly Made[]): Step[] {
+/** What is left as it is counts as made only where an earlier installation made it. */
+function isOurs({ action, made }: Step, earlier: readonly Made[]): boolean {
+  return action !== "leave" || earlier.some((one) => one.path === made.path);
+}
+
+function planSteps(host: Host, wanted: readonly Wanted[], source: string, options: PlanOptions): Step[] {
+  const { earlier, keepChanges } = options;
   const before = new Map(earlier.map((made) => [made.path, made]));
-  const programHash = hashOfFile(source);
+  const programHash = wanted.some(({ kind }) => kind === "program") ? hashOfFile(source) : "";
   const steps: Step[] = [];
   const conflicts: string[] = [];
   for (const one of wanted) {
     const made = toMade(one, programHash);
-    const action = decide(look(host.locate(one.path)), made, before.get(one.path));
+    const found = look(host.locate(one.path));
+    const action = keepChanges
+      ? decideCarefully(found, made, before.get(one.path))
+      : decide(found, made, before.get(one.path));
     if (action === null) conflicts.push(one.path);
     else steps.push({ wanted: one, made, action });
   }
@@ -80,6 +100,13 @@ function decide(found: Found | null, made: Made, before: Made | undefined): Acti
   if (isSame(found, made)) return "keep";
   if (before === undefined || found.kind !== before.kind) return null;
   return isSame(found, before) ? "replace" : "save";
+}
+
+/** The same for an installation that keeps changes: what was ours and is gone stays away, and nothing is in the way. */
+function decideCarefully(found: Found | null, made: Made, before: Made | undefined): Action {
+  if (found === null && before !== undefined) return "leave";
+  const action = decide(found, made, before);
+  return action === null || action === "save" ? "leave" : action;
 }
 
 /** Whether the file there equals the one that was installed or would be. */

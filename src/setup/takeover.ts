@@ -3,7 +3,7 @@
 
 import { existsSync, readdirSync, readlinkSync } from "node:fs";
 import type { Say } from "./apply.ts";
-import { PROGRAM, TMPFILES, UNIT } from "./layout.ts";
+import { TMPFILES, UNIT } from "./layout.ts";
 import { SetupError } from "./setup-error.ts";
 
 const SERVICE = "systemd-machined.service";
@@ -51,27 +51,38 @@ function reload(command: Run): void {
   must(command, "systemctl", "daemon-reload");
 }
 
-/** Starts the new daemon in place of the old. `unchanged`: every file was there already. */
-export function takeOver(unchanged: boolean, ownSocket: boolean, say: Say, command: Run = run): void {
+/** What was installed. */
+interface Installed {
+  /** The executable that the daemon is to run. */
+  readonly program: string;
+  /** Whether every file was there already. */
+  readonly isUnchanged: boolean;
+  /** Whether the socket unit is ours. */
+  readonly ownSocket: boolean;
+}
+
+/** Starts the new daemon in place of the old; returns false where the new one runs already. */
+export function takeOver(installed: Installed, say: Say, command: Run = run): boolean {
   const before = machineNames();
   reload(command);
   const fragment = must(command, "systemctl", "show", "--property=FragmentPath", "--value", SERVICE);
   if (fragment !== UNIT) throw new SetupError(`'${fragment}' wins over '${UNIT}': remove it and run this again`);
-  if (unchanged && runsProgram(command)) {
+  if (installed.isUnchanged && runsProgram(installed.program, command)) {
     say(`${SERVICE} runs already`);
-    return;
+    return false;
   }
   if (existsSync(TMPFILES)) command("systemd-tmpfiles", "--create", TMPFILES);
-  if (ownSocket && command("systemctl", "is-active", "--quiet", SOCKET).code !== 0) startWithSocket(command);
+  if (installed.ownSocket && command("systemctl", "is-active", "--quiet", SOCKET).code !== 0) startWithSocket(command);
   else start(command, "restart");
   sayKept(before, say, command);
+  return true;
 }
 
 /** Whether the running daemon is the installed executable, and not an earlier one that was renewed under it. */
-function runsProgram(command: Run): boolean {
+function runsProgram(program: string, command: Run): boolean {
   const pid = command("systemctl", "show", "--property=MainPID", "--value", SERVICE).output;
   try {
-    return pid !== "0" && readlinkSync(`/proc/${pid}/exe`) === PROGRAM;
+    return pid !== "0" && readlinkSync(`/proc/${pid}/exe`) === program;
   } catch {
     return false;
   }

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { TEST_PROGRAMS } from "../lib/programs.ts";
 import { TOP } from "../lib/run-tests.ts";
 
-const FOLDERS = ["unit", "kernel", "contract", "service", "host", "lib"];
+const FOLDERS = ["unit", "kernel", "contract", "service", "host", "lib", "release"];
 
 interface Line {
   readonly where: string;

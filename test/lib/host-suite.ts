@@ -44,6 +44,19 @@ export async function provideTestPrograms(): Promise<void> {
   await provide(TEST_PROGRAMS);
 }
 
+/** What the tests of a release start, beside what makes it. */
+const RELEASE_TEST_PROGRAMS = {
+  lintian: "lintian",
+  rpm: "rpm",
+  sha256sum: "coreutils",
+  unshare: "util-linux",
+} as const;
+
+/** Installs what the tests of a release start; what stays missing fails there. */
+export async function provideReleaseTestPrograms(): Promise<void> {
+  await provide(RELEASE_TEST_PROGRAMS);
+}
+
 /** Makes the beds ready; returns the reason where there can be none. */
 export async function prepareBeds(trees: readonly Tree[]): Promise<string | null> {
   if (!isRoot) return "booting a bed needs root";

@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test";
 import { giveBack, type Run, takeOver } from "../../../src/setup/takeover.ts";
 
+const INSTALLED = { program: "/usr/local/lib/machined/machined", isUnchanged: false, ownSocket: false };
 const UNIT = "/etc/systemd/system/systemd-machined.service";
 
 /** Notes the commands; `answers` maps the start of a command line to its outcome. */
@@ -22,7 +23,7 @@ function fake(answers: Record<string, { code?: number; output?: string }> = {}):
 
 test("the bus reads its files again before systemd does", () => {
   const { run, lines } = fake();
-  takeOver(false, false, () => {}, run);
+  takeOver(INSTALLED, () => {}, run);
   const at = (text: string) => lines.findIndex((line) => line.includes(text));
   expect(at("ReloadConfig")).toBeGreaterThanOrEqual(0);
   expect(at("ReloadConfig")).toBeLessThan(at("daemon-reload"));
@@ -31,7 +32,7 @@ test("the bus reads its files again before systemd does", () => {
 
 test("a socket unit of our own is started while the service is stopped", () => {
   const { run, lines } = fake({ "systemctl is-active": { code: 3 } });
-  takeOver(false, true, () => {}, run);
+  takeOver({ ...INSTALLED, ownSocket: true }, () => {}, run);
   const verbs = lines.filter((line) => /^systemctl (stop|start) /.test(line));
   expect(verbs).toEqual([
     "systemctl stop systemd-machined.service",
@@ -42,17 +43,17 @@ test("a socket unit of our own is started while the service is stopped", () => {
 
 test("a daemon that does not start is reported with its journal", () => {
   const { run } = fake({ "systemctl restart": { code: 1 }, journalctl: { output: "what went wrong" } });
-  expect(() => takeOver(false, false, () => {}, run)).toThrow(/did not start[\s\S]*what went wrong/);
+  expect(() => takeOver(INSTALLED, () => {}, run)).toThrow(/did not start[\s\S]*what went wrong/);
 });
 
 test("a unit of higher rank is named", () => {
   const { run } = fake({ "systemctl show --property=FragmentPath": { output: "/etc/systemd/system.control/x" } });
-  expect(() => takeOver(false, false, () => {}, run)).toThrow("'/etc/systemd/system.control/x' wins over");
+  expect(() => takeOver(INSTALLED, () => {}, run)).toThrow("'/etc/systemd/system.control/x' wins over");
 });
 
 test("a bus that does not run is no obstacle", () => {
   const { run, lines } = fake({ busctl: { code: 1, output: "no bus" } });
-  takeOver(false, false, () => {}, run);
+  takeOver(INSTALLED, () => {}, run);
   expect(lines).toContain("systemctl restart systemd-machined.service");
 });
 

@@ -1,0 +1,70 @@
+// Debian packages. The tree is made here and packed by dpkg-deb: there is nothing to compile, and no source package.
+import { chmodSync, copyFileSync, lutimesSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { run } from "../command.ts";
+import { NOTICES, partsOfAll, SBOM } from "../documents.ts";
+import { makeTree } from "../package/contents.ts";
+import { requiredGlibc } from "../package/texts.ts";
+import { objdumpOf } from "../programs.ts";
+import { maintainer, TOP, version } from "../project.ts";
+import type { Release } from "../release.ts";
+import { PACKAGED_TARGETS, type ReleaseTarget } from "../targets.ts";
+import { control, debianChangelog, debianVersion, inventory } from "./control.ts";
+import { copyright } from "./copyright.ts";
+
+const DOC = "/usr/share/doc/machined";
+
+/** Makes `machined_VERSION_ARCHITECTURE.deb` of the executables for glibc. */
+export function buildDebs(release: Release): void {
+  for (const target of PACKAGED_TARGETS) buildDeb(release, target);
+}
+
+function buildDeb(release: Release, target: ReleaseTarget): void {
+  const { folder, work, sourceDate } = release;
+  const root = join(work, `deb-${target.debian}`);
+  const executable = join(folder, `machined-linux-${target.name}`);
+  mkdirSync(root);
+  const read = (path: string) => readFileSync(join(folder, path), "utf8");
+  makeTree(root, {
+    executable,
+    sourceDate,
+    files: {
+      [`${DOC}/${NOTICES}.gz`]: read(NOTICES),
+      [`${DOC}/${SBOM}.gz`]: read(SBOM),
+      [`${DOC}/changelog.gz`]: readFileSync(join(TOP, "CHANGELOG.md"), "utf8"),
+      [`${DOC}/changelog.Debian.gz`]: debianChangelog(version, maintainer(), sourceDate),
+      [`${DOC}/copyright`]: copyright(readFileSync(join(TOP, "LICENSE"), "utf8"), partsOfAll(release)),
+      "/usr/share/lintian/overrides/machined": readFileSync(join(import.meta.dir, "lintian-overrides")),
+    },
+  });
+  const glibc = requiredGlibc(run([objdumpOf(target.gnu), "-p", executable]));
+  const { sizeBytes, md5sums } = inventory(root);
+  const metadata = join(root, "DEBIAN");
+  mkdirSync(metadata);
+  writeFileSync(
+    join(metadata, "control"),
+    control({ version, architecture: target.debian, maintainer: maintainer(), glibc, sizeBytes }),
+  );
+  writeFileSync(join(metadata, "md5sums"), md5sums);
+  for (const script of ["postinst", "prerm"]) copyFileSync(join(import.meta.dir, script), join(metadata, script));
+  for (const name of ["control", "md5sums", "postinst", "prerm", ""]) {
+    chmodSync(join(metadata, name), name === "control" || name === "md5sums" ? 0o644 : 0o755);
+    lutimesSync(join(metadata, name), sourceDate, sourceDate);
+  }
+  lutimesSync(root, sourceDate, sourceDate);
+  // Level 1: higher ones take minutes for a tenth less. The number of threads is fixed: it could decide how the data is cut.
+  run(
+    [
+      "dpkg-deb",
+      "--root-owner-group",
+      "-Zxz",
+      "-z1",
+      "--threads-max=2",
+      "--build",
+      root,
+      join(folder, `machined_${debianVersion(version)}_${target.debian}.deb`),
+    ],
+    { env: { SOURCE_DATE_EPOCH: String(sourceDate) } },
+  );
+  rmSync(root, { recursive: true });
+}

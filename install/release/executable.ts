@@ -1,0 +1,28 @@
+// The executable of one machine, built on any.
+import { mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { build } from "../build.ts";
+import { unpackBun } from "./bun-package.ts";
+import { compilerOf } from "./programs.ts";
+import type { ReleaseTarget } from "./targets.ts";
+
+/** The name is part of the bytes of an executable: everyone is built under this one. */
+const NAME = "machined";
+
+/** Builds the executable of a target as `outfile`, and writes what it is made of to `metafile`. */
+export function buildExecutable(target: ReleaseTarget, outfile: string, metafile: string): void {
+  const folder = join(outfile, "..");
+  mkdirSync(folder, { recursive: true });
+  const scratch = mkdtempSync(join(folder, ".executable-"));
+  try {
+    const machine = {
+      bunTarget: target.bunTarget,
+      bun: unpackBun(target.bunPackage, join(scratch, "bun")),
+      compiler: compilerOf(target.gnu),
+      hasNss: target.libc === "glibc",
+    };
+    renameSync(build(join(scratch, NAME), { machine, metafile }), outfile);
+  } finally {
+    rmSync(scratch, { recursive: true });
+  }
+}

@@ -1,0 +1,29 @@
+// A tar file for each executable, with what belongs beside it: `machined install` puts it on a host.
+import { chmodSync, copyFileSync, mkdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { packFolder } from "./archive.ts";
+import { NOTICES, SBOM } from "./documents.ts";
+import { TOP, version } from "./project.ts";
+import type { Release } from "./release.ts";
+import { TARGETS } from "./targets.ts";
+
+const OURS = ["CHANGELOG.md", "LICENSE", "README.md"];
+
+/** Makes `machined-VERSION-linux-TARGET.tar.gz` of every executable in the release's folder. */
+export function buildTarballs({ folder, work, sourceDate }: Release): void {
+  for (const { name } of TARGETS) {
+    const title = `machined-${version}-linux-${name}`;
+    const content = join(work, title);
+    mkdirSync(content);
+    chmodSync(content, 0o755);
+    const put = (from: string, to: string, mode: number) => {
+      copyFileSync(from, join(content, to));
+      chmodSync(join(content, to), mode);
+    };
+    put(join(folder, `machined-linux-${name}`), "machined", 0o755);
+    for (const one of OURS) put(join(TOP, one), one, 0o644);
+    for (const one of [NOTICES, SBOM]) put(join(folder, one), one, 0o644);
+    packFolder(content, join(folder, `${title}.tar.gz`), sourceDate);
+    rmSync(content, { recursive: true });
+  }
+}

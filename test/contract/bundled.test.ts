@@ -1,0 +1,37 @@
+// What the executable contains of others, as the bundler says: each of it stands in THIRD-PARTY-NOTICES.
+import { afterAll, expect, test } from "bun:test";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { build } from "../../install/build.ts";
+import { notices } from "../../install/release/notices/notices.ts";
+import type { Metafile } from "../../install/release/notices/npm-parts.ts";
+import { allParts } from "../../install/release/notices/parts.ts";
+import { TOP } from "../lib/run-tests.ts";
+import { GUARD_MS } from "../lib/wait-for.ts";
+
+/** Known packages. A new one is looked at before it is added: its licence, and what its own bundle carries (CARRIED). */
+const KNOWN = ["citty", "consola", "dbus-next", "jsbi", "openpgp"];
+
+const scratch = mkdtempSync(join(tmpdir(), "machined-bundled-"));
+
+afterAll(() => rmSync(scratch, { recursive: true }));
+
+test(
+  "every package in the executable is known and has a notice with its licence",
+  () => {
+    const file = join(scratch, "metafile.json");
+    build(join(scratch, "machined"), { metafile: file });
+    const metafile = JSON.parse(readFileSync(file, "utf8")) as Metafile;
+    const compiler = { compiler: "1", libc: "1" };
+    const parts = allParts({ top: TOP, metafile, versions: process.versions, compiler });
+    const packages = parts.filter(({ purl }) => purl?.startsWith("pkg:npm/"));
+    expect(packages.map(({ name }) => name).sort()).toEqual(KNOWN);
+    const text = notices("1", parts);
+    for (const { name, version, ownText } of packages) {
+      expect(text).toContain(`\n${name} ${version}\n`);
+      expect(text).toContain((ownText ?? "missing").trimEnd());
+    }
+  },
+  GUARD_MS,
+);

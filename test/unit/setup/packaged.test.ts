@@ -1,0 +1,170 @@
+// An installation by a package: what it carries, the links to it, and changes of the administrator.
+import { afterEach, beforeEach, expect, test } from "bun:test";
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { Host } from "../../../src/setup/host.ts";
+import { install } from "../../../src/setup/install.ts";
+import { ownLayout } from "../../../src/setup/layout.ts";
+import { PACKAGED_PROGRAM, packageContents } from "../../../src/setup/packaged.ts";
+import { uninstall } from "../../../src/setup/uninstall.ts";
+
+const UNIT = "etc/systemd/system/systemd-machined.service";
+const CLIENT = "usr/local/bin/machinectl";
+
+let root = "";
+
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), "machined-packaged-"));
+  for (const path of [
+    "usr/lib/systemd/systemd",
+    "usr/share/polkit-1/actions/x",
+    "usr/share/dbus-1/x",
+    "usr/share/zsh/x",
+  ])
+    put(path);
+});
+
+afterEach(() => rmSync(root, { recursive: true }));
+
+function put(path: string, text = ""): void {
+  mkdirSync(dirname(join(root, path)), { recursive: true });
+  writeFileSync(join(root, path), text);
+}
+
+function unpack(): void {
+  for (const one of packageContents(ownLayout(new Host(root))))
+    if (one.kind === "file") put(one.path.slice(1), one.text);
+}
+
+function installed(keepChanges = true): string[] {
+  const lines: string[] = [];
+  install({
+    host: new Host(root),
+    source: PACKAGED_PROGRAM,
+    now: false,
+    keepChanges,
+    dryRun: false,
+    say: (line) => lines.push(line),
+  });
+  return lines;
+}
+
+function uninstalled(): void {
+  uninstall({ host: new Host(root), now: false, say: () => {} });
+}
+
+function links(): string[] {
+  return readdirSync(root, { recursive: true, encoding: "utf8" }).filter((path) =>
+    lstatSync(join(root, path)).isSymbolicLink(),
+  );
+}
+
+test("every link of an installation leads into the package, to a unit, or to what the package owns", () => {
+  unpack();
+  installed();
+  const found = links();
+  expect(found).toContain(UNIT);
+  for (const path of found) {
+    const target = readlinkSync(join(root, path));
+    expect(target).toMatch(/^\/(usr\/lib\/machined|etc\/systemd)\//);
+    if (target.startsWith("/usr/lib/machined/host/"))
+      expect([path, existsSync(join(root, target))]).toEqual([path, true]);
+  }
+  expect(readlinkSync(join(root, CLIENT))).toBe(PACKAGED_PROGRAM);
+});
+
+test("nothing of ours but the policy, which the host decides, is a file that no package owns", () => {
+  unpack();
+  const before = new Set(readdirSync(root, { recursive: true, encoding: "utf8" }));
+  installed();
+  const files = readdirSync(root, { recursive: true, encoding: "utf8" }).filter(
+    (path) => !before.has(path) && lstatSync(join(root, path)).isFile(),
+  );
+  expect(files.sort()).toEqual([
+    "usr/local/lib/machined/manifest.json",
+    "usr/share/polkit-1/actions/machined-import.policy",
+    "usr/share/polkit-1/actions/machined.policy",
+  ]);
+});
+
+test("the units of a package start the package's own program", () => {
+  const texts = packageContents(ownLayout(new Host(root))).map((one) => (one.kind === "file" ? one.text : one.target));
+  expect(texts.join("\n")).toContain("ExecStart=/usr/lib/machined/systemd-machined");
+  expect(texts.filter((text) => text.includes("/usr/local/lib/machined"))).toEqual([]);
+});
+
+test("removal leaves what was there before", () => {
+  unpack();
+  const before = readdirSync(root, { recursive: true, encoding: "utf8" }).sort();
+  installed();
+  uninstalled();
+  expect(readdirSync(root, { recursive: true, encoding: "utf8" }).sort()).toEqual(before);
+});
+
+test("an upgrade leaves what the administrator removed or replaced", () => {
+  unpack();
+  installed();
+  rmSync(join(root, "etc/systemd/system/sockets.target.wants/systemd-machined.socket"));
+  rmSync(join(root, CLIENT));
+  put(CLIENT, "the administrator's");
+  expect(installed().filter((line) => line.startsWith("left"))).toHaveLength(2);
+  expect(lstatSync(join(root, CLIENT)).isFile()).toBe(true);
+  expect(existsSync(join(root, "etc/systemd/system/sockets.target.wants/systemd-machined.socket"))).toBe(false);
+  expect(installed().filter((line) => line.startsWith("left"))).toHaveLength(2);
+  rmSync(join(root, CLIENT));
+  expect(installed(false).filter((line) => line.startsWith("made"))).toHaveLength(2);
+});
+
+test("what stood there before the package stays, also when the package goes", () => {
+  unpack();
+  put(CLIENT, "the administrator's");
+  installed();
+  uninstalled();
+  expect(lstatSync(join(root, CLIENT)).isFile()).toBe(true);
+});
+
+test("a package takes over from an installation without one, and leaves nothing of it", () => {
+  const source = join(root, "machined");
+  put("machined", "an earlier executable");
+  const before = readdirSync(root, { recursive: true, encoding: "utf8" }).sort();
+  install({ host: new Host(root), source, now: false, dryRun: false, say: () => {} });
+  unpack();
+  installed();
+  expect(existsSync(join(root, "usr/local/lib/machined/machined"))).toBe(false);
+  expect(readlinkSync(join(root, UNIT))).toBe(`/usr/lib/machined/host/${UNIT}`);
+  uninstalled();
+  rmSync(join(root, "usr/lib/machined"), { recursive: true });
+  expect(readdirSync(root, { recursive: true, encoding: "utf8" }).sort()).toEqual(before);
+});
+
+test("a program that the distribution brings later, in the place of a link, stays", () => {
+  const program = "usr/lib/systemd/systemd-pull";
+  unpack();
+  installed();
+  expect(lstatSync(join(root, program)).isSymbolicLink()).toBe(true);
+  rmSync(join(root, program));
+  put(program, "the distribution's");
+  installed();
+  uninstalled();
+  expect(lstatSync(join(root, program)).isFile()).toBe(true);
+});
+
+test("a unit that was edited in the place of a link is put aside, so that the distribution's counts again", () => {
+  unpack();
+  installed();
+  rmSync(join(root, UNIT));
+  put(UNIT, "ExecStart=/usr/lib/machined/systemd-machined");
+  uninstalled();
+  expect(existsSync(join(root, UNIT))).toBe(false);
+  expect(existsSync(join(root, `${UNIT}.saved`))).toBe(true);
+});
