@@ -26,6 +26,8 @@ systemctl set-property --runtime systemd-nspawn@deb1.service MemoryMax=300M Memo
 machinectl exec deb1 tail /dev/zero; echo $? | say bomb
 sed -n 's/^oom_kill //p' ${UNIT}/memory.events | say killed
 systemctl is-active systemd-nspawn@deb1.service | say machine
+told() { machinectl events --no-follow --since=@0 --type=resource --json=short | jq -r '"\\(.event) \\(.machine)"' | sort -u; }
+until told | grep -q oom; do sleep .1; done; told | say events
 machinectl exec deb1 sh -c 'exit 9'; echo $? | say next
 machinectl stats --json=short | say stats
 cat ${UNIT}/memory.current | say memory
@@ -65,14 +67,15 @@ test("a command that takes too much memory is counted to the machine and killed 
   expect(Number(answers.get("killed"))).toBeGreaterThan(0);
   expect(answers.get("machine")).toBe("active");
   expect(answers.get("next")).toBe("9");
+  expect(answers.get("events")).toBe("oom deb1");
 });
 
 test("stats has memory, its limit, and tasks", () => {
   const [row] = JSON.parse(answers.get("stats") ?? "[]");
   expect(row).toMatchObject({ machine: "deb1" });
-  expect(Object.keys(row)).toEqual(expect.arrayContaining(["memory", "tasks"]));
+  expect(Object.keys(row)).toEqual(expect.arrayContaining(["memoryBytes", "tasks"]));
   const files = Number(answers.get("memory"));
-  expect(Math.abs(row.memory - files) / files).toBeLessThan(0.2);
+  expect(Math.abs(row.memoryBytes - files) / files).toBeLessThan(0.2);
   expect(Math.abs(row.tasks - Number(answers.get("tasks")))).toBeLessThanOrEqual(2);
 });
 
