@@ -1,14 +1,15 @@
 // Metrics, targets and the inventory in a booted host, read by the real programs: promtool, Prometheus, Ansible. Control groups
-// are of version 1 in the older system and of version 2 in the others, so that both together have every number.
+// are of version 1 in the older system, where this host has them, and of version 2 in the others, so that both together have every number.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { DAEMON_METRICS, MACHINE_METRICS, sampleName } from "../../src/stats/metrics.ts";
 import { Bed, isStock, tree } from "../lib/bed.ts";
+import { hasCgroupV1 } from "../lib/cgroups.ts";
 import { dashboardQueries } from "../lib/dashboard.ts";
 import { parseOpenMetrics } from "../lib/openmetrics.ts";
 import { leaveOut } from "../lib/programs.ts";
 import { GUARD_MS, waitFor } from "../lib/wait-for.ts";
 
-const CGROUPS = tree === "bookworm" ? "v1" : "v2";
+const CGROUPS = tree === "bookworm" && hasCgroupV1 ? "v1" : "v2";
 /** What the kernel does not account for in a bed, by the version of control groups; nothing limits the machine. */
 const MISSING = {
   v1: ["swap_bytes", "memory_limit_bytes", "pressure_waiting_seconds"],
