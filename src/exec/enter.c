@@ -792,6 +792,50 @@ static void send_to_command(pid_t child, int signal) {
         if (kill(-child, signal) < 0) kill(child, signal);
 }
 
+/* How children have ended, as far as somebody has looked. */
+static struct { pid_t pid; int how; } ended[4];
+static size_t n_ended;
+
+/*
+ * Takes what the kernel has to say of our children. One that is traced (guard_start) is let go when it executes its program:
+ * it has the machine's system call filters then.
+ */
+static void look_at_children(void) {
+        pid_t pid;
+        for (int how; (pid = waitpid(-1, &how, WNOHANG | __WALL)) > 0;) {
+                if (!WIFSTOPPED(how)) {
+                        if (n_ended < sizeof ended / sizeof *ended) ended[n_ended].pid = pid, ended[n_ended++].how = how;
+                } else if (how >> 16 == PTRACE_EVENT_EXEC) {
+                        ptrace(PTRACE_DETACH, pid, NULL, NULL);
+                } else {
+                        ptrace(PTRACE_CONT, pid, NULL, (void *) (long) (how >> 16 != 0 ? 0 : WSTOPSIG(how)));
+                }
+        }
+}
+
+static bool has_ended(pid_t pid, int *how) {
+        look_at_children();
+        for (size_t i = 0; i < n_ended; i++) {
+                if (ended[i].pid != pid) continue;
+                *how = ended[i].how;
+                return true;
+        }
+        return false;
+}
+
+/*
+ * Between its first moment in the machine and its system call filters, the command is a process that root of a machine without
+ * a user namespace could trace, and make calls by that its filters forbid. A process has one tracer, so that we are it: from
+ * before there is a command until it executes its program.
+ */
+static bool guard_start(pid_t helper) {
+        if (leader.n_filters == 0) return true;
+        long options = PTRACE_O_TRACEFORK | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL;
+        if (ptrace(PTRACE_SEIZE, helper, NULL, (void *) options) == 0) return true;
+        say("Cannot keep the start of a process in machine '%s' to ourselves: %s", request.machine, strerror(errno));
+        return false;
+}
+
 /*
  * Waits for the command, forwards signals to its process group, ends it when its time is up; returns the exit status. A
  * command that SIGKILL does not end (it hangs in the kernel, or a process of the machine traces it) is not waited for.
@@ -799,7 +843,7 @@ static void send_to_command(pid_t child, int signal) {
 static int supervise(pid_t child, const sigset_t *signals, int *how) {
         enum { RUNS, TOLD, KILLED } state = RUNS;
         long until = deadline;
-        while (waitpid(child, how, WNOHANG) != child) {
+        while (!has_ended(child, how)) {
                 if (is_over(until)) {
                         if (state == KILLED) return EXIT_TIMED_OUT;
                         if (state == RUNS) send_to_command(child, SIGTERM);
@@ -873,7 +917,7 @@ static bool wait_helper(pid_t helper, const sigset_t *signals, const pid_t *comm
         sigemptyset(&early);
         long until = deadline;
         bool is_killed = false;
-        while (waitpid(helper, how, WNOHANG) == 0) {
+        while (!has_ended(helper, how)) {
                 if (is_over(until)) {
                         if (is_killed) return false;
                         kill(helper, SIGKILL);
@@ -898,10 +942,23 @@ struct started { pid_t command; int status; };
 /* Where the command is left running: whether its program could be executed, which the command itself reports. */
 static struct started wait_executed(pid_t command, int exec_error, const sigset_t *signals) {
         int error = 0;
-        /* Who is impatient ends us; the command goes on. */
-        sigprocmask(SIG_UNBLOCK, signals, NULL);
         ssize_t n;
-        while ((n = read(exec_error, &error, sizeof error)) < 0 && errno == EINTR);
+        /* It closes its end when it executes its program, and ends when that fails: the kernel tells us of both. */
+        for (;;) {
+                look_at_children();
+                n = read(exec_error, &error, sizeof error);
+                if (n >= 0 || (errno != EINTR && errno != EAGAIN)) break;
+                struct pollfd closed = { .fd = exec_error, .events = POLLIN };
+                if (leader.n_filters == 0) {
+                        poll(&closed, 1, -1);
+                        continue;
+                }
+                int signal = wait_signal(signals, 0);
+                if (ends_the_start(signal)) {
+                        kill(command, SIGKILL);
+                        return (struct started) { .status = EXIT_OURS };
+                }
+        }
         if (n != (ssize_t) sizeof error) return (struct started) { .command = command };
         return (struct started) { .status = not_run(error) };
 }
@@ -911,7 +968,7 @@ static struct started start_command(const sigset_t *signals) {
         static const struct started not_started = { .status = EXIT_OURS };
         int life[2], executed[2], how = 0;
         pid_t *command = mmap(NULL, sizeof *command, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-        if (command == MAP_FAILED || pipe2(life, O_CLOEXEC) < 0 || pipe2(executed, O_CLOEXEC) < 0) {
+        if (command == MAP_FAILED || pipe2(life, O_CLOEXEC) < 0 || pipe2(executed, O_CLOEXEC | O_NONBLOCK) < 0) {
                 say("Cannot prepare the start of a process: %s", strerror(errno));
                 return not_started;
         }
@@ -935,7 +992,7 @@ static struct started start_command(const sigset_t *signals) {
                 say("Machine '%s' has ended", request.machine);
                 return not_started;
         }
-        if (write(life[1], "", 1) != 1) kill(helper, SIGKILL);
+        if (!guard_start(helper) || write(life[1], "", 1) != 1) kill(helper, SIGKILL);
         if (!wait_helper(helper, signals, command, &how)) return (struct started) { .status = EXIT_TIMED_OUT };
         if (*command > 0) return request.detach ? wait_executed(*command, executed[0], signals) : (struct started) { .command = *command };
         if (WIFSIGNALED(how)) say("The command was not started in machine '%s'", request.machine);

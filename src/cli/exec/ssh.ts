@@ -105,6 +105,13 @@ export async function execInVirtualMachine(session: Session, order: ExecOrder, a
   );
 }
 
+/** scp(1) takes a word with a slash before its colon for a path here: systemd's ssh knows `vsock%CID` as well. */
+function copyAddress({ host, key }: SshAddress): SshAddress {
+  const spelled = host.replace(/^(vsock|unix|machine)\//, "$1%");
+  if (spelled.includes("/")) throw new Failure(`'${host}' is no address that scp takes`);
+  return { host: spelled, key };
+}
+
 /** Whether a path is there in a virtual machine. Throws a Failure where that cannot be found out. */
 export async function existsInVirtualMachine(session: Session, path: string, address: SshAddress): Promise<boolean> {
   const command = `if [ -e ${shellQuoted(path)} ] || [ -L ${shellQuoted(path)} ]; then exit ${IS_THERE}; else exit ${IS_MISSING}; fi`;
@@ -125,7 +132,7 @@ export async function copyOverSsh(
   address: SshAddress,
 ): Promise<void> {
   const program = installed("scp");
-  const { host } = address;
+  const { host } = copyAddress(address);
   const inMachine = (path: string) => `root@${host.includes(":") ? `[${host}]` : host}:${path}`;
   const ends = [remote === "from" ? inMachine(from) : from, remote === "to" ? inMachine(to) : to];
   const quiet = session.ports.isTty(2) && !session.settings.quiet ? [] : ["-q"];

@@ -91,8 +91,8 @@ class Exchange {
   readonly #stream: SocketStream;
   readonly #patienceMs: { readonly request: number; readonly answer: number };
   #head = "";
-  /** Null as long as the request is not complete. */
-  #request: HttpRequest | null = null;
+  /** Whether the whole head has come. */
+  #isComplete = false;
   #timer: ReturnType<typeof setTimeout>;
 
   constructor(
@@ -108,7 +108,7 @@ class Exchange {
       data: (bytes) => this.#receive(bytes.toString("latin1")),
       // Whoever has sent a request and shuts that direction down still reads the answer.
       readEnd: () => {
-        if (this.#request === null) this.#stream.finish();
+        if (!this.#isComplete) this.#stream.finish();
       },
       end: () => {
         clearTimeout(this.#timer);
@@ -142,15 +142,12 @@ class Exchange {
       this.#send(plainAnswer(431), true);
       return;
     }
-    const request = parseHead(this.#head.slice(0, end));
-    if (typeof request === "number") {
-      this.#send(plainAnswer(request), true);
-      return;
-    }
-    this.#request = request;
-    // What one user's requests cost is not taken from the others.
+    this.#isComplete = true;
+    // What one user's requests cost is not taken from the others: reading them costs as well.
     this.#options.peers.turns.run(this.#peer.uid, () => {
-      void this.#answer(request);
+      const request = parseHead(this.#head.slice(0, end));
+      if (typeof request === "number") this.#send(plainAnswer(request), true);
+      else void this.#answer(request);
       return false;
     });
   }
