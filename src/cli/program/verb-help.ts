@@ -10,7 +10,7 @@ interface VerbCommand extends CommandDef {
 }
 
 /** A verb as a citty command: its words are positional arguments, the options made for it are the others. */
-export function verbCommand({ options }: ClientProgram, verb: VerbRow): VerbCommand {
+function verbCommand({ options }: ClientProgram, verb: VerbRow): VerbCommand {
   const { name, description, alias = [] } = verb.meta;
   const meta = { name, description, alias: [...alias] };
   const own = Object.entries(options).filter(([key]) => verb.options?.includes(key) === true);
