@@ -92,8 +92,8 @@ _importctl_words() {
 }
 
 _arguments -S \
-    '(-h --help)-h[Print this overview]' \
-    '(-h --help)--help[Print this overview]' \
+    '(-h --help)-h[Print this overview, or behind a command what is said of that]' \
+    '(-h --help)--help[Print this overview, or behind a command what is said of that]' \
     '--version[Print the version]' \
     '--no-pager[Print without a pager]' \
     '--no-legend[Leave out headings and summary lines]' \

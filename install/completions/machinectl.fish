@@ -68,7 +68,7 @@ function __machinectl_verbs
 end
 
 complete -c machinectl -f
-complete -c machinectl -s h -l help -d 'Print this overview'
+complete -c machinectl -s h -l help -d 'Print this overview, or behind a command what is said of that'
 complete -c machinectl -l version -d 'Print the version'
 complete -c machinectl -s H -l host -x -a '(__fish_print_hostnames)' -d 'Work on another host, over ssh'
 complete -c machinectl -s M -l machine -x -a '(__machinectl_ask machine)' -d 'Work on the manager inside a container'

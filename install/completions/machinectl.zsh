@@ -187,8 +187,8 @@ _machinectl_words() {
 }
 
 _arguments -S \
-    '(-h --help)-h[Print this overview]' \
-    '(-h --help)--help[Print this overview]' \
+    '(-h --help)-h[Print this overview, or behind a command what is said of that]' \
+    '(-h --help)--help[Print this overview, or behind a command what is said of that]' \
     '--version[Print the version]' \
     '*-H+[Work on another host, over ssh]:\[user@\]host:_hosts' \
     '*--host=[Work on another host, over ssh]:\[user@\]host:_hosts' \

@@ -1,8 +1,8 @@
 // A strict command-line parser over option tables: getopt_long(3) with permutation, as the systemd tools behave. It serves
 // every program of this executable; each brings its table, and the error that a mistake becomes.
 
-/** An option acted at once (`--help`): parsing stops, the rest of the command line is not read. */
-export type Finish = () => void | Promise<void>;
+/** An option acted at once (`--help`): parsing stops, the rest of the command line is not read. It is told the words before it. */
+export type Finish = (words: readonly string[]) => void | Promise<void>;
 
 /**
  * One option. The table's key is the long name; a key of one letter is an option that has no long form. `apply` changes

@@ -1,6 +1,7 @@
 // A daemon as a program: what each command line does, for a table of the daemon's texts and objects.
 import type { BusInterface } from "../api/table.ts";
 import { errnoNameOf } from "../base/error.ts";
+import { helpWidth, layOutHelp } from "../base/help-text.ts";
 import { introspect } from "../ipc/render.ts";
 import { versionText } from "../kernel/process/host-systemd.ts";
 import { DAEMON_OPTIONS, parseArguments } from "./arguments.ts";
@@ -66,15 +67,19 @@ function describeObject(program: DaemonProgram, path: string): number {
   return print(introspect([{ table }], []));
 }
 
-const OPTION_COLUMNS = 24;
+const MEANING_COLUMN = 28;
 
 function helpText({ name, abstract, see }: DaemonProgram): string {
-  const lines = Object.entries(DAEMON_OPTIONS).map(([key, { alias, valueHint, description }]) => {
+  const entries = Object.entries(DAEMON_OPTIONS).map(([key, { alias, valueHint, description }]) => {
     const value = valueHint === undefined ? "" : `=${valueHint}`;
-    const option = `${alias === undefined ? "  " : `-${alias}`} --${key}${value}`;
-    const [first, ...more] = description.split("; ");
-    const rest = more.map((part) => `${" ".repeat(OPTION_COLUMNS + 4)}${part}\n`).join("");
-    return `  ${option.padEnd(OPTION_COLUMNS + 1)} ${first}${more.length > 0 ? ";" : ""}\n${rest}`;
+    return [`${alias === undefined ? "  " : `-${alias}`} --${key}${value}`, description] as const;
   });
-  return `${name} [OPTION…]\n\n${abstract}\n\n${lines.join("")}\nSee ${see}.\n`;
+  const text = {
+    usage: `${name} [OPTION…]`,
+    about: [abstract],
+    sections: [{ entries }],
+    column: MEANING_COLUMN,
+    notes: [`See ${see}.`],
+  };
+  return layOutHelp(text, helpWidth(process.stdout, process.env));
 }

@@ -5,6 +5,7 @@ import { dirname } from "node:path";
 import { version } from "../../package.json";
 import { IoMachinedExec } from "../api/io-machined-exec.ts";
 import { ErrnoError, hostFaultOf } from "../base/error.ts";
+import { type HelpText, helpWidth, layOutHelp } from "../base/help-text.ts";
 import { Authority } from "../daemon/authority.ts";
 import { serviceVarlink } from "../daemon/control.ts";
 import { DaemonLog } from "../daemon/log.ts";
@@ -22,11 +23,12 @@ const IDLE_MS = 30_000;
 /** What a terminal or a shell sends to the programs in it: HUP, INT, QUIT, USR1, USR2, TERM, WINCH. All others are for the child that stands for the command here. */
 const SIGNALS = [1, 2, 3, 10, 12, 15, 28];
 
-const HELP = `usage: machined-exec
-
-Runs commands in machines for callers that are not root. It is started by machined-exec.socket; without that it listens at
-/run/systemd/machine/io.machined.Exec by itself.
-`;
+const HELP: HelpText = {
+  usage: "machined-exec",
+  about: [
+    "Runs commands in machines for callers that are not root. It is started by machined-exec.socket; without that it listens at /run/systemd/machine/io.machined.Exec by itself.",
+  ],
+};
 
 class Service {
   readonly #log = new DaemonLog("machined-exec", "auth");
@@ -115,6 +117,6 @@ class Service {
 /** Runs the program; returns its exit code. */
 export async function main(args: string[]): Promise<number> {
   if (args.length === 0) return new Service().run();
-  process.stdout.write(HELP);
+  process.stdout.write(layOutHelp(HELP, helpWidth(process.stdout, process.env)));
   return args[0] === "--help" || args[0] === "-h" ? 0 : 1;
 }

@@ -7,7 +7,7 @@ import { Service } from "./service.ts";
 
 const PROGRAM: DaemonProgram = {
   name: "systemd-importd",
-  abstract: "Downloads, imports and exports images of machines, portable services and\nsystem extensions.",
+  abstract: "Downloads, imports and exports images of machines, portable services and system extensions.",
   see: "systemd-importd.service(8), importctl(1)",
   objects: {
     [IMPORT1_PATH]: ImportManager,

@@ -3,19 +3,19 @@
 import { withoutControls } from "../base/control-characters.ts";
 import { errnoText } from "../base/errno.ts";
 import { errnoNameOf } from "../base/error.ts";
+import { type HelpText, helpWidth, layOutHelp } from "../base/help-text.ts";
 import { formatAddress } from "../base/ip-address.ts";
 import { runtimeDirectory } from "../ipc/runtime-directory.ts";
 import { SocketStream } from "../kernel/socket/stream.ts";
 import { connectUnix } from "../kernel/socket/unix.ts";
 
-const HELP = `nss-mymachines hosts|passwd|group KEY…
-
-Looks up names of machines, and users and groups of containers, as nss-mymachines(8)
-does for the C library. Prints what getent(1) would print.
-
-Exit status: 0 when every key was found, 1 for a wrong command line or a daemon that
-does not answer, 2 when a key was not found.
-`;
+const HELP: HelpText = {
+  usage: "nss-mymachines hosts|passwd|group KEY…",
+  about: [
+    "Looks up names of machines, and users and groups of containers, as nss-mymachines(8) does for the C library. Prints what getent(1) would print.",
+    "Exit status: 0 when every key was found, 1 for a wrong command line or a daemon that does not answer, 2 when a key was not found.",
+  ],
+};
 
 const DEADLINE_MS = 2_000;
 const FOUND = 0;
@@ -40,10 +40,11 @@ const DATABASES: Readonly<Record<string, Database>> = {
 /** Runs the program; returns its exit code. */
 export async function main(args: string[]): Promise<number> {
   const [database, ...keys] = args;
-  if (database === "--help" || database === "-h") return print(HELP, FOUND);
+  if (database === "--help" || database === "-h")
+    return print(layOutHelp(HELP, helpWidth(process.stdout, process.env)), FOUND);
   const row = database !== undefined && Object.hasOwn(DATABASES, database) ? DATABASES[database] : undefined;
   if (row === undefined || keys.length === 0) {
-    process.stderr.write(HELP);
+    process.stderr.write(layOutHelp(HELP, helpWidth(process.stderr, process.env)));
     return FAILED;
   }
   let code = FOUND;

@@ -1,6 +1,7 @@
 // machined install: puts the running executable on a host, with everything of install/ that the host lacks.
 
 import { statSync } from "node:fs";
+import type { HelpText } from "../base/help-text.ts";
 import { apply, describe, type Say, takeAway } from "./apply.ts";
 import { parseArguments } from "./arguments.ts";
 import { look } from "./disk.ts";
@@ -17,22 +18,31 @@ import { type Plan, plan } from "./plan.ts";
 import { SetupError } from "./setup-error.ts";
 import { giveBack, isActive, type Run, run, stopOwnSocket, takeOver } from "./takeover.ts";
 
-const HELP = `machined install [OPTION…]
-
-Puts this executable on the host as systemd-machined and machinectl, with its units and policies. Nothing of the
-distribution is overwritten; 'machined uninstall' brings back what was there before.
-
-  --now        let the new daemon take over at once; running machines go on
-  --nss        make names of machines known to every program: put the NSS
-               module there where the distribution has none, and name it
-               in /etc/nsswitch.conf
-  --keep-changes
-               leave alone what the administrator changed or removed since
-               the last installation, and what is in the way
-  --root=DIR   install into a tree of files instead of the running host
-  --dry-run    say what would be done, and do nothing
-  -h --help    show this help
-`;
+const HELP: HelpText = {
+  usage: "machined install [OPTION…]",
+  about: [
+    "Puts this executable on the host as systemd-machined and machinectl, with its units and policies. Nothing of the distribution is overwritten; 'machined uninstall' brings back what was there before.",
+  ],
+  column: 17,
+  sections: [
+    {
+      entries: [
+        ["--now", "let the new daemon take over at once; running machines go on"],
+        [
+          "--nss",
+          "make names of machines known to every program: put the NSS module there where the distribution has none, and name it in /etc/nsswitch.conf",
+        ],
+        [
+          "--keep-changes",
+          "leave alone what the administrator changed or removed since the last installation, and what is in the way",
+        ],
+        ["--root=DIR", "install into a tree of files instead of the running host"],
+        ["--dry-run", "say what would be done, and do nothing"],
+        ["-h --help", "show this help"],
+      ],
+    },
+  ],
+};
 
 interface InstallOptions {
   readonly host: Host;

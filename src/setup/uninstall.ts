@@ -1,5 +1,6 @@
 // machined uninstall: removes exactly what `machined install` made, and lets the distribution's daemon come back.
 
+import type { HelpText } from "../base/help-text.ts";
 import { type Say, takeAway } from "./apply.ts";
 import { parseArguments } from "./arguments.ts";
 import { EXEC_SOCKET_UNIT } from "./exec-layout.ts";
@@ -15,14 +16,20 @@ import { uninstallNss } from "./nss.ts";
 import { SetupError } from "./setup-error.ts";
 import { giveBack, isActive, type Run, run, stopOwnSocket } from "./takeover.ts";
 
-const HELP = `machined uninstall [OPTION…]
-
-Removes what 'machined install' made.
-
-  --now        let the distribution's daemon take over at once; running machines go on
-  --root=DIR   uninstall from a tree of files instead of the running host
-  -h --help    show this help
-`;
+const HELP: HelpText = {
+  usage: "machined uninstall [OPTION…]",
+  about: ["Removes what 'machined install' made."],
+  column: 17,
+  sections: [
+    {
+      entries: [
+        ["--now", "let the distribution's daemon take over at once; running machines go on"],
+        ["--root=DIR", "uninstall from a tree of files instead of the running host"],
+        ["-h --help", "show this help"],
+      ],
+    },
+  ],
+};
 
 interface UninstallOptions {
   readonly host: Host;

@@ -58,6 +58,37 @@ test("under its own name, options go to the daemon", () => {
   expect(run([executable, "--version"]).stdout).toBe(run([called("systemd-machined"), "--version"]).stdout);
 });
 
+/** Runs a program on a terminal of 50 columns; the whole output. */
+async function onNarrowTerminal(command: string[]): Promise<{ code: number; lines: string[] }> {
+  let text = "";
+  const child = Bun.spawn(command, {
+    env: { PATH: "/usr/bin:/bin", TERM: "dumb", SYSTEMD_PAGER: "" },
+    terminal: {
+      cols: 50,
+      rows: 24,
+      data: (_terminal, bytes) => {
+        text += bytes.toString();
+      },
+    },
+  });
+  const code = await child.exited;
+  child.terminal?.close();
+  return { code, lines: Bun.stripANSI(text).split("\r\n") };
+}
+
+const WITH_HELP = [
+  ...["machinectl", "machinectl list", "importctl", "importctl pull-tar", "install", "uninstall", "systemd-machined"],
+  ...["systemd-importd", "machined-exec", "nss-mymachines"],
+  ...["systemd-pull", "systemd-import", "systemd-import-fs", "systemd-export"],
+];
+
+test.each(WITH_HELP)("--help of %s fits a terminal of 50 columns", async (words) => {
+  const command = [executable, ...words.split(" "), "--help"];
+  const { code, lines } = await onNarrowTerminal(command);
+  expect([code, lines.length > 3, lines.filter((line) => Bun.stringWidth(line) > 50)]).toEqual([0, true, []]);
+  expect(lines.join(" ").replace(/\s+/g, " ").trim()).toBe(run(command).stdout.replace(/\s+/g, " ").trim());
+});
+
 test("without arguments and for 'help' it says what it is, in 50 columns", () => {
   const { code, stdout, stderr } = run([executable]);
   expect([code, stderr]).toEqual([0, ""]);

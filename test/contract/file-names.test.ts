@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { TOP } from "../lib/run-tests.ts";
 
-const FOLDERS = ["src", "install", "test", "docs"];
+const FOLDERS = ["src", "install", "test", "docs", "examples"];
 /** What others wrote (recordings), and what is no text (the fuzzers' corpus). */
 const FOREIGN = /^test\/(contract\/recordings|fuzz\/corpus)\//;
 const TEXTS = /\.(ts|mjs|c|py|sh|md|in)$/;

@@ -92,9 +92,25 @@ describe("--json", () => {
   });
 });
 
+const KILL_PAGE = `> machinectl kill [OPTION…] NAME…
+
+Send a signal to the processes of machines.
+
+Arguments:
+  NAME…                      A machine, or several
+
+Options:
+     --kill-whom=WHOM        Who gets the signal: leader, supervisor or all
+  -s --signal=SIGNAL         The signal to send, or 'list'
+
+Options of all commands: machinectl --help.
+
+See the machinectl(1) man page for details.
+`;
+
 describe("--help", () => {
   test("names every verb and option, in eighty columns", async () => {
-    const { stdout, status } = await run("list --help --bogus");
+    const { stdout, status } = await run("--help list --bogus");
     for (const { meta } of VERBS)
       if (meta.hidden !== true) expect(stdout).toMatch(new RegExp(`^  \\[?${meta.name}\\b`, "m"));
     for (const [key, row] of Object.entries(OPTIONS)) {
@@ -115,12 +131,25 @@ describe("--help", () => {
     expect([status, process.targets]).toEqual([0, []]);
   });
 
-  test("of a verb or alias lists its words and options", async () => {
-    const { stdout } = await run("help kill");
-    expect(stdout).toContain("machinectl kill [OPTIONS] <NAME>");
-    expect(stdout).toContain("--kill-whom=<WHOM>");
-    expect((await run("help stop")).stdout).toContain("machinectl poweroff");
+  test("behind a verb, or an alias of one, prints the page of that verb", async () => {
+    const { stdout, status } = await run("kill --help --bogus");
+    expect([stdout, status]).toEqual([KILL_PAGE, 0]);
+    expect((await run("help kill")).stdout).toBe(KILL_PAGE);
+    expect((await run("help kill --help")).stdout).toBe(KILL_PAGE);
+    expect((await run("stop -h")).stdout).toStartWith("> machinectl poweroff [OPTION…] NAME…\n");
     expect((await run("help nonsense")).stdout).toBe((await run("help")).stdout);
+    expect((await run("nonsense --help")).stdout).toBe((await run("help")).stdout);
+  });
+
+  test("behind the words of a command that runs in a machine belongs to the command", async () => {
+    expect((await run("exec --help")).stdout).toStartWith("> machinectl exec [OPTION…] MACHINE COMMAND…\n");
+    expect((await run("exec alpha ls --help")).stdout).not.toContain("machinectl exec");
+  });
+
+  test("shows the columns of a list, the usual ones without a star", async () => {
+    const { stdout } = await run("list --help");
+    expect(stdout).toContain("\nColumns (* not shown unless asked for):\n  machine, name ");
+    expect(stdout).toMatch(/^ {2}leader \* +/m);
   });
 });
 

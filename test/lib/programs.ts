@@ -56,3 +56,13 @@ export function havePrograms(what: string, ...programs: readonly TestProgram[]):
   for (const program of missing) leaveOut(what, `there is no ${program} (Debian: ${TEST_PROGRAMS[program]})`);
   return missing.length === 0;
 }
+
+/** Programs that are used where they are, and installed by nobody: too large, or not in every Debian. */
+type OptionalProgram = "go" | "varlinkctl";
+
+/** Whether a program is here without which something is left out, which is told. */
+export function haveOptional(what: string, program: OptionalProgram): boolean {
+  if (Bun.which(program) !== null) return true;
+  leaveOut(what, `there is no ${program}`);
+  return false;
+}

@@ -53,7 +53,7 @@ const ASCII_GLYPHS: Glyphs = {
   space: "  ",
 };
 
-/** All that output depends on. `isTty` means stdout and stderr are terminals; `columns` is the width to fill. */
+/** All that output depends on. `isTty` means stdout and stderr are terminals; `columns` is the width to fill on stdout. */
 export interface Terminal {
   readonly isTty: boolean;
   readonly stdoutIsTty: boolean;
@@ -66,6 +66,7 @@ export interface Terminal {
   readonly paint: Paint;
   readonly glyphs: Glyphs;
   readonly columns: number;
+  readonly stderrColumns: number;
 }
 
 /** A boolean of the environment or command line: 1/yes/y/true/t/on and 0/no/n/false/f/off; undefined for other text. */
@@ -153,7 +154,7 @@ function columnsFor(env: Environment, ttyColumns: number | undefined): number {
 /** Looks at the environment and at which of stdout and stderr are terminals. `ttyColumns` is asked only when needed. */
 export function readTerminal(
   env: Environment,
-  ttys: { stdout: boolean; stderr: boolean; columns: () => number | undefined },
+  ttys: { stdout: boolean; stderr: boolean; columns: (fd: 1 | 2) => number | undefined },
 ): Terminal {
   const isTty = ttys.stdout && ttys.stderr;
   const colors = colorMode(env, isTty);
@@ -169,7 +170,10 @@ export function readTerminal(
     paint: paintFor(colors, env),
     glyphs: utf8 ? UTF8_GLYPHS : ASCII_GLYPHS,
     get columns() {
-      return columnsFor(env, ttys.stdout ? ttys.columns() : undefined);
+      return columnsFor(env, ttys.stdout ? ttys.columns(1) : undefined);
+    },
+    get stderrColumns() {
+      return columnsFor(env, ttys.stderr ? ttys.columns(2) : undefined);
     },
   };
 }

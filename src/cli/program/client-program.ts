@@ -44,7 +44,7 @@ function optionContext(session: Session, program: ClientProgram): OptionContext 
   return {
     env: session.ports.env,
     stdoutIsTty: session.terminal.stdoutIsTty,
-    help: async () => void (await (await import("./help.ts")).help(session, [], program)),
+    help: async (words) => void (await (await import("./help.ts")).help(session, words, program)),
     version: async () => output.write((await import("./version.ts")).versionText()),
     introspection: async () => output.write((await import("./introspect.ts")).introspection(program)),
     signals: (form) => async () => (await import("../machine/signal-list.ts")).printSignals(session, form),
@@ -60,7 +60,7 @@ async function execute(session: Session, program: ClientProgram, args: readonly 
     wordsUntilRest: (verb) => findVerb(program.verbs, verb)?.wordsUntilRest,
   });
   if (finish !== null) {
-    await finish();
+    await finish(words);
     return 0;
   }
   const verb = await chooseVerb(session, program, words);

@@ -83,7 +83,7 @@ export const OPTIONS: OptionTable<Settings, OptionContext> = {
   help: {
     type: "boolean",
     alias: "h",
-    description: "Print this overview",
+    description: "Print this overview, or behind a command what is said of that",
     apply: (_s, _value, context) => context.help,
   },
   version: { type: "boolean", description: "Print the version", apply: (_s, _value, context) => context.version },
@@ -133,8 +133,10 @@ export const OPTIONS: OptionTable<Settings, OptionContext> = {
   now: flag("With enable and disable: start or power off as well", { now: true }),
   runner: listed("RUNNER", RUNNERS, "Run images as containers (nspawn) or as virtual machines (vmspawn)", setRunner),
   V: flag("Short for --runner=vmspawn", { runner: "vmspawn" }),
-  verify: hidden(listed("MODE", VERIFY_MODES.values, "", setVerify)),
-  format: hidden(listed("FORMAT", COMPRESSIONS, "", setFormat)),
+  verify: hidden(
+    listed("MODE", VERIFY_MODES.values, `How a download is verified (${VERIFY_MODES.values.join(", ")})`, setVerify),
+  ),
+  format: hidden(listed("FORMAT", COMPRESSIONS, `Compression of an export (${COMPRESSIONS.join(", ")})`, setFormat)),
   tty: added(short("t", flag("With exec and run: give the command a terminal", { tty: true }))),
   stdin: added(listed("BOOL", ["yes", "no"], "With exec: whether the command reads standard input", setStdin)),
   chdir: added(

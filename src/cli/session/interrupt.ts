@@ -1,4 +1,4 @@
-// Handles Ctrl-C while a client waits for work that continues without it.
+// Signals that a client handles while it waits for work that continues without it.
 
 /** Waits for the first Ctrl-C or SIGTERM, which then does not end the process. */
 export function waitForInterrupt(): { promise: Promise<void>; stop(): void } {
@@ -12,4 +12,11 @@ export function waitForInterrupt(): { promise: Promise<void>; stop(): void } {
       for (const signal of signals) process.off(signal, handler);
     },
   };
+}
+
+/** Calls the listener whenever the terminal of stderr has got another size, which `columns` then has; returns what ends that. */
+export function listenForResize(listener: () => void): () => void {
+  // Not SIGWINCH: the stream asks for the size when it gets that signal, perhaps after the listener.
+  process.stderr.on("resize", listener);
+  return () => void process.stderr.off("resize", listener);
 }

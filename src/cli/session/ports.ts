@@ -40,7 +40,7 @@ export interface Ports {
   /** The user who runs the client: the kernel knows the number, the user database the name. */
   account(): Promise<Pick<Account, "uid" | "name">>;
   isTty(fd: number): boolean;
-  ttyColumns(): number | undefined;
+  ttyColumns(fd: 1 | 2): number | undefined;
   readonly writeSome: WriteSome;
   nowUsec(): bigint;
   zone(): Promise<Zone>;
@@ -68,4 +68,6 @@ export interface Ports {
   openFile(file: string | number, use?: FileUse): Promise<Fd>;
   /** The first Ctrl-C or SIGTERM from now on, which then does not end the process. */
   interrupted(): { readonly promise: Promise<void>; stop(): void };
+  /** Calls the listener whenever the terminal has got another size; returns what ends that. */
+  onResize(listener: () => void): () => void;
 }

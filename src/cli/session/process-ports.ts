@@ -1,7 +1,7 @@
 // The ports of a real process. Costly modules are loaded on first use, so that `list` starts fast.
 import { existsSync, fstatSync, writeSync } from "node:fs";
 import { ErrnoError } from "../../base/error.ts";
-import { waitForInterrupt } from "./interrupt.ts";
+import { listenForResize, waitForInterrupt } from "./interrupt.ts";
 import type { Ports } from "./ports.ts";
 
 /** Character devices that are terminals: consoles and serial lines, /dev/tty, pseudo terminals (devices.txt). */
@@ -34,7 +34,7 @@ export function processPorts(): Ports {
     euid: process.geteuid?.() ?? 0,
     account: async () => (await import("../../kernel/process/account.ts")).ownAccount(),
     isTty: isTerminal,
-    ttyColumns: () => process.stdout.columns,
+    ttyColumns: (fd) => (fd === 1 ? process.stdout : process.stderr).columns,
     writeSome: (fd, bytes) => writeSync(fd, bytes),
     nowUsec: () => BigInt(Date.now()) * 1000n,
     zone: async () => (await import("../format/time-zone.ts")).localZone(process.env["TZ"]),
@@ -53,6 +53,7 @@ export function processPorts(): Ports {
     startAgent: async (command) => (await import("./agent-child.ts")).startAgentChild(command),
     openFile: async (file, use = "read") => (await import("./file-access.ts")).openUserFile(file, use),
     interrupted: waitForInterrupt,
+    onResize: listenForResize,
     isThere: existsSync,
     readText: async (path) => (await import("./child.ts")).readTextFile(path),
   };

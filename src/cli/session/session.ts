@@ -83,7 +83,7 @@ export class Session {
     this.settings = settings;
     this.ports = ports;
     this.#connections = ports;
-    const ttys = { stdout: ports.isTty(1), stderr: ports.isTty(2), columns: () => ports.ttyColumns() };
+    const ttys = { stdout: ports.isTty(1), stderr: ports.isTty(2), columns: (fd: 1 | 2) => ports.ttyColumns(fd) };
     this.terminal = readTerminal(ports.env, ttys);
     this.output = new Output(ports.writeSome);
     this.report = new Report(this.output, this.terminal, ports.env);

@@ -126,7 +126,7 @@ class Following {
       return await Promise.race([this.#end.promise, gone, interrupted.promise.then(() => this.#interrupt(id))]);
     } finally {
       interrupted.stop();
-      this.#bar.clear();
+      this.#bar.end();
     }
   }
 
@@ -154,6 +154,7 @@ class Following {
   #line(priority: number, line: string): void {
     const { settings, report } = this.#session;
     if (settings.quiet && priority >= INFO) return;
+    if (priority >= INFO && this.#bar.takes(line)) return;
     this.#bar.above(() => report.log(LEVELS[priority] as Level, line));
   }
 }

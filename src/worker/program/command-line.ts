@@ -52,7 +52,7 @@ export function parseCommandLine(
   });
   try {
     const { words, finish } = getopt.parseOptions(args, options, { options: rows, context: null, fail: mistake });
-    void finish?.();
+    void finish?.(words);
     return printed ?? checked({ options, words });
   } catch (error) {
     if (!(error instanceof Mistake)) throw error;

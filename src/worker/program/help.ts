@@ -1,15 +1,11 @@
-// The text of `--help`, from the table of options.
+// The options of `--help`, from their table.
 import { OPTIONS, type ProgramName } from "./options.ts";
 
-/** The lines of `--help` for the options of a program. */
-export function optionHelp(program: ProgramName): string {
+/** The options of a program with what they mean. */
+export function optionEntries(program: ProgramName): (readonly [term: string, meaning: string])[] {
   const rows = Object.entries(OPTIONS).filter(([, row]) => row.programs.includes(program));
-  const lines = rows.map(([name, row]) => {
-    return `     ${`--${name}${row.value === undefined ? "" : `=${row.value}`}`.padEnd(26)} ${row.help}`;
+  const own = rows.map(([name, { value, help }]) => {
+    return [`   --${name}${value === undefined ? "" : `=${value}`}`, help] as const;
   });
-  return [
-    "  -h --help                     Show this help",
-    "     --version                  Show package version",
-    ...lines,
-  ].join("\n");
+  return [["-h --help", "Show this help"], ["   --version", "Show package version"], ...own];
 }

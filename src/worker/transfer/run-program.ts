@@ -1,10 +1,11 @@
 // What all transfer workers share: verbs, help, signals, the last lines of the log and the exit code.
 import { errnoText } from "../../base/errno.ts";
 import { ErrnoError, errnoNameOf, MachinedError } from "../../base/error.ts";
+import { helpWidth, layOutHelp } from "../../base/help-text.ts";
 import { versionText } from "../../kernel/process/host-systemd.ts";
 import { abandonAll, canGoOnLater, keepForLater } from "../program/abandon.ts";
 import { parseCommandLine } from "../program/command-line.ts";
-import { optionHelp } from "../program/help.ts";
+import { optionEntries } from "../program/help.ts";
 import { log } from "../program/log.ts";
 import type { CommandLine, ProgramName } from "../program/options.ts";
 
@@ -22,6 +23,8 @@ interface WorkerProgram {
   readonly verbs: Readonly<Record<string, Verb>>;
 }
 
+/** Where the meanings of commands and options begin in `--help`. */
+const MEANING_COLUMN = 32;
 const ABORTED = 4; // EINTR
 const FAILED = 1;
 
@@ -111,8 +114,15 @@ function say(text: string): number {
 }
 
 function helpText({ name, summary, verbs }: WorkerProgram): string {
-  const commands = Object.entries(verbs).map(([verb, { usage, help }]) => {
-    return `  ${`${verb} ${usage}`.padEnd(27)} ${help}`;
-  });
-  return `${name} [OPTIONS...] {COMMAND} ...\n\n${summary}\n\nCommands:\n${commands.join("\n")}\n\nOptions:\n${optionHelp(name)}\n`;
+  const commands = Object.entries(verbs).map(([verb, { usage, help }]) => [`${verb} ${usage}`, help] as const);
+  const text = {
+    usage: `${name} [OPTIONS...] {COMMAND} ...`,
+    about: [summary],
+    sections: [
+      { title: "Commands", entries: commands },
+      { title: "Options", entries: optionEntries(name) },
+    ],
+    column: MEANING_COLUMN,
+  };
+  return layOutHelp(text, helpWidth(process.stdout, process.env));
 }

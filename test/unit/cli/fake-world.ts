@@ -202,6 +202,16 @@ export class FakeProcess implements Ports {
   /** Resolves when Ctrl-C is pressed. */
   interrupt: Promise<void> = new Promise(() => {});
 
+  /** Called by a test when the terminal has got another size. */
+  resized: () => void = () => {};
+
+  onResize = (listener: () => void) => {
+    this.resized = listener;
+    return () => {
+      this.resized = () => {};
+    };
+  };
+
   interrupted = () => ({ promise: this.interrupt, stop: () => {} });
 
   startPager = async (candidates: readonly Command[]) => {

@@ -1,0 +1,57 @@
+// `VERB --help`: the page of one verb, from its definition as a citty command.
+import { type ArgsDef, type CommandDef, defineCommand } from "citty";
+import { type ClientProgram, type VerbRow, wordsUsage } from "../command-line/verb-row.ts";
+import type { Session } from "../session/session.ts";
+import { HelpPage, optionTerm } from "./help-page.ts";
+
+interface VerbCommand extends CommandDef {
+  readonly meta: { readonly name: string; readonly description: string; readonly alias: string[] };
+  readonly args: ArgsDef;
+}
+
+/** A verb as a citty command: its words are positional arguments, the options made for it are the others. */
+function verbCommand({ options }: ClientProgram, verb: VerbRow): VerbCommand {
+  const { name, description, alias = [] } = verb.meta;
+  const meta = { name, description, alias: [...alias] };
+  const own = Object.entries(options).filter(([key]) => verb.options?.includes(key) === true);
+  const args: ArgsDef = { ...verb.args, ...Object.fromEntries(own) };
+  return { ...defineCommand({ meta, args }), meta, args };
+}
+
+/** A positional argument as the synopsis has it. */
+function wordTerm(name: string, verb: VerbRow, ellipsis: string): string {
+  return name.toUpperCase() + (verb.args[name]?.repeated === true ? ellipsis : "");
+}
+
+async function columnEntries({ columns }: VerbRow): Promise<(readonly [string, string])[]> {
+  return ((await columns?.()) ?? []).map((column) => {
+    const names = [column.key, ...(column.aliases ?? [])].join(", ");
+    return [column.isUsual === true ? names : `${names} *`, column.description] as const;
+  });
+}
+
+/** Returns the page. */
+export async function verbHelp(session: Session, program: ClientProgram, verb: VerbRow): Promise<string> {
+  const page = new HelpPage(session);
+  const { ellipsis } = session.terminal.glyphs;
+  const { meta, args } = verbCommand(program, verb);
+  const rows = Object.entries(args);
+  const words = rows.filter(([, { type }]) => type === "positional");
+  const options = rows.filter(([, { type }]) => type !== "positional");
+  const usage = `${program.name} ${meta.name} [OPTION${ellipsis}] ${wordsUsage(verb, ellipsis)}`.trimEnd();
+  return [
+    page.top(usage, `${meta.description}.`),
+    meta.alias.length === 0 ? "" : page.paragraph(`The same command: ${meta.alias.join(", ")}.`),
+    page.section(
+      "Arguments",
+      words.map(([name, { description = "" }]) => [wordTerm(name, verb, ellipsis), description]),
+    ),
+    page.section(
+      "Options",
+      options.map(([key, row]) => [optionTerm(key, row), row.description ?? ""]),
+    ),
+    page.section("Columns (* not shown unless asked for)", await columnEntries(verb)),
+    page.paragraph(`Options of all commands: ${program.name} --help.`),
+    page.manual(program.name),
+  ].join("");
+}

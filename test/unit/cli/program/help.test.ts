@@ -1,0 +1,63 @@
+// `--help` of both clients on terminals of all widths.
+import { describe, expect, test } from "bun:test";
+import type { ClientProgram } from "../../../../src/cli/command-line/verb-row.ts";
+import { runClient } from "../../../../src/cli/program/client-program.ts";
+import { IMPORTCTL } from "../../../../src/cli/program/importctl.ts";
+import { MACHINECTL } from "../../../../src/cli/program/machinectl.ts";
+import { FakeProcess, WORLDS, type World } from "../fake-world.ts";
+
+const PLAIN = { TERM: "xterm", NO_COLOR: "1", SYSTEMD_PAGER: "" };
+
+async function lines(program: ClientProgram, args: readonly string[], columns: number): Promise<string[]> {
+  const process = new FakeProcess(WORLDS["empty"] as World, { columns, env: PLAIN });
+  expect(await runClient(program, args, process)).toBe(0);
+  expect([process.targets, process.stderr]).toEqual([[], ""]);
+  return process.stdout.split("\n");
+}
+
+/** Without line ends and indentation: what is said, in order. */
+function words(text: readonly string[]): string {
+  return text.join(" ").replace(/\s+/g, " ");
+}
+
+for (const program of [MACHINECTL, IMPORTCTL]) {
+  const shown = program.verbs.filter(({ meta }) => meta.name !== "help").map(({ meta }) => meta.name);
+  for (const columns of [50, 64, 80]) {
+    describe(`${program.name} --help in ${columns} columns`, () => {
+      test("fits", async () => {
+        const text = await lines(program, ["--help"], columns);
+        expect(text.filter((line) => Bun.stringWidth(line) > columns)).toEqual([]);
+      });
+
+      test.each(shown)("fits behind %s, says all that it says in 80, and is what 'help' prints", async (verb) => {
+        const text = await lines(program, [verb, "--help"], columns);
+        expect(text[0]).toStartWith(`> ${program.name} ${verb} [OPTION…]`);
+        expect(text.filter((line) => Bun.stringWidth(line) > columns)).toEqual([]);
+        expect(words(text)).toBe(words(await lines(program, [verb, "--help"], 80)));
+        expect(await lines(program, ["help", verb], columns)).toEqual(text);
+      });
+    });
+  }
+}
+
+test("where two columns do not fit, the meaning stands under its term", async () => {
+  const text = await lines(MACHINECTL, ["kill", "--help"], 50);
+  const at = text.indexOf("     --kill-whom=WHOM");
+  expect(text.slice(at, at + 2)).toEqual([
+    "     --kill-whom=WHOM",
+    "        Who gets the signal: leader, supervisor or",
+  ]);
+});
+
+test("names the arguments of a verb and every option made for it, and no others", async () => {
+  for (const { name, verbs, options } of [MACHINECTL, IMPORTCTL]) {
+    const program = name === "machinectl" ? MACHINECTL : IMPORTCTL;
+    for (const verb of verbs.filter(({ meta }) => meta.hidden !== true && meta.name !== "help")) {
+      const text = (await lines(program, [verb.meta.name, "--help"], 80)).join("\n");
+      const named = [...text.matchAll(/^ {2}(?: {3}|-\w )--([a-z-]+)/gm)].map(([, key]) => key as string);
+      const long = (verb.options ?? []).filter((key) => key.length > 1 && options[key] !== undefined);
+      expect([verb.meta.name, named.sort()]).toEqual([verb.meta.name, long.sort()]);
+      for (const word of Object.keys(verb.args)) expect(text).toContain(`\n  ${word.toUpperCase()}`);
+    }
+  }
+});
