@@ -130,7 +130,7 @@ const FOLDERS: Readonly<Record<string, Folder>> = {
     folders: SERVICE,
     rooms: {},
   },
-  setup: { holds: "`machined install` and `uninstall`", folders: ["base", "kernel"], rooms: {} },
+  setup: { holds: "`machined install` and `uninstall`", folders: ["base", "kernel"], rooms: { init: [] } },
 };
 
 interface RestrictedPackage {

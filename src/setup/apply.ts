@@ -1,7 +1,7 @@
 // Carries out a plan, or removes what a manifest lists. Both print each step.
 
 import { chmodSync, existsSync, mkdirSync, renameSync, rmdirSync, rmSync } from "node:fs";
-import { copyProgram, look, writeLink, writeText } from "./disk.ts";
+import { copyProgram, look, writeLink, writeScript, writeText } from "./disk.ts";
 import type { Host } from "./host.ts";
 import { MANIFEST, type Made, writeManifest } from "./manifest.ts";
 import { isSame, type Plan, type Step } from "./plan.ts";
@@ -77,7 +77,7 @@ function carryOut(host: Host, { wanted, action }: Step, source: string, say: Say
         case "program":
           return copyProgram(source, path);
         case "file":
-          return writeText(path, wanted.text);
+          return wanted.isExecutable === true ? writeScript(path, wanted.text) : writeText(path, wanted.text);
         case "link":
           return writeLink(path, wanted.target);
       }

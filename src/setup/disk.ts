@@ -63,10 +63,15 @@ export function writeText(path: string, text: string): void {
   writeBytes(path, Buffer.from(text));
 }
 
-export function writeBytes(path: string, bytes: Uint8Array): void {
+/** A text that is a program. */
+export function writeScript(path: string, text: string): void {
+  writeBytes(path, Buffer.from(text), 0o755);
+}
+
+export function writeBytes(path: string, bytes: Uint8Array, mode = 0o644): void {
   replaceWith(path, (temporary) => {
     writeFileSync(temporary, bytes, { flag: "wx" });
-    settle(temporary, 0o644);
+    settle(temporary, mode);
   });
 }
 

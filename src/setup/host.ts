@@ -1,7 +1,8 @@
 // The host (or the tree behind --root) that the program is put on: what it has, and where a path of it lies.
 
-import { existsSync, realpathSync, statfsSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { existsSync, readFileSync, readlinkSync, realpathSync, statfsSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
+import { type InitName, initOf } from "./init/recognise.ts";
 import { SetupError } from "./setup-error.ts";
 
 export class Host {
@@ -23,8 +24,26 @@ export class Host {
     return this.isLive && existsSync("/run/systemd/system");
   }
 
+  /** What is process 1, or will be; null where it is nothing that we know. */
+  get init(): InitName | null {
+    return initOf({ first: this.isLive ? nameOfProcess1() : this.#nameOfInit(), has: this.has });
+  }
+
+  /** Whether units are of use here: a host that boots another init may have systemd's files all the same. */
   get hasSystemd(): boolean {
-    return this.hasAny(["/usr/lib/systemd/systemd", "/lib/systemd/systemd", "/run/systemd/system"]);
+    const { init } = this;
+    if (init !== null) return init === "systemd";
+    return this.hasAny(["/usr/lib/systemd/systemd", "/lib/systemd/systemd"]);
+  }
+
+  /** The name of the program that /sbin/init of a tree is, or leads to; empty where there is none. */
+  #nameOfInit(): string {
+    const path = join(this.root, "sbin/init");
+    try {
+      return basename(readlinkSync(path));
+    } catch {
+      return existsSync(path) ? "init" : "";
+    }
   }
 
   get hasBus(): boolean {
@@ -44,8 +63,11 @@ export class Host {
   }
 
   hasAny(paths: readonly string[]): boolean {
-    return paths.some((path) => existsSync(join(this.root, path)));
+    return paths.some(this.has);
   }
+
+  /** Whether a path of the host exists. */
+  readonly has = (path: string): boolean => existsSync(join(this.root, path));
 
   /**
    * Where a path of the host lies for us. In a tree behind --root, a symbolic link could lead back to the running host:
@@ -74,6 +96,14 @@ export class Host {
     throw new SetupError(
       `'${dirname(path)}' has ${Math.floor(freeBytes / MIB)} MiB free, ${Math.ceil(neededBytes / MIB)} MiB are needed`,
     );
+  }
+}
+
+function nameOfProcess1(): string {
+  try {
+    return readFileSync("/proc/1/comm", "latin1").trim();
+  } catch {
+    return "";
   }
 }
 

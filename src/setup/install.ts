@@ -9,6 +9,8 @@ import { startExec, stopExec } from "./exec-takeover.ts";
 import { Host } from "./host.ts";
 import { IMPORT_SOCKET_UNIT } from "./import-layout.ts";
 import { takeOverImports } from "./import-takeover.ts";
+import { type Init, initNamed } from "./init/inits.ts";
+import { disableServices, enableServices, enablingCommands, startServices, stopServices } from "./init/takeover.ts";
 import { DAEMON, layout, MACHINECTL, PROGRAM, SOCKET_UNIT, UNIT } from "./layout.ts";
 import { type Made, readManifest } from "./manifest.ts";
 import { stopMetrics } from "./metrics-takeover.ts";
@@ -86,9 +88,11 @@ export function install(options: InstallOptions): void {
   const { host, source, now, nss = false, keepChanges = false, dryRun, say, command = run } = options;
   if (now && !host.isLive) throw new SetupError("--now is for the running host: leave it out with --root");
   const earlier = readManifest(host);
+  const init = initNamed(host.init);
   const planned = plan(host, layout(host, source), source, { earlier, keepChanges });
   if (dryRun) {
     describe(host, planned, say);
+    if (init !== null) for (const words of enablingCommands(init, host)) say(`would run ${words.join(" ")}`);
     if (nss) say("would change /etc/nsswitch.conf, and put the NSS module there if it is missing");
     return;
   }
@@ -99,7 +103,8 @@ export function install(options: InstallOptions): void {
   if (nss) installNss(host, say);
   const found = host.isLive ? Bun.which("machinectl") : null;
   if (found !== null && found !== MACHINECTL) say(`Note: '${found}' comes before '${MACHINECTL}' in your PATH`);
-  if (!host.hasSystemd) say(`There is no systemd here. Start the daemon with '${DAEMON}'`);
+  if (init !== null) serveOrGoBack({ init, host, planned, earlier, nss, now }, say, command);
+  else if (!host.hasSystemd) say(`There is no systemd here. Start the daemon with '${DAEMON}'`);
   else if (!now) say("The new daemon starts with the next boot, or now with 'machined install --now'");
   else if (!host.runsSystemd) say(`systemd does not run here. Start the daemon with '${DAEMON}'`);
   else if (planned.steps.some(({ made, action }) => made.path === UNIT && action === "leave") && isMasked(host)) {
@@ -113,6 +118,40 @@ function isMasked(host: Host): boolean {
   return unit?.kind === "link" && unit.target === "/dev/null";
 }
 
+interface Services {
+  readonly init: Init;
+  readonly host: Host;
+  readonly planned: Plan;
+  readonly earlier: readonly Made[];
+  readonly nss: boolean;
+  readonly now: boolean;
+}
+
+/** The same where the init is not systemd: the services are enabled and, with --now, started. */
+function serveOrGoBack({ init, host, planned, earlier, nss, now }: Services, say: Say, command: Run): void {
+  try {
+    enableServices(init, host, command);
+    if (now) startServices(init, host, isUnchanged(planned), say, command);
+    else say(`${init.name} starts the daemons with the next boot, or now with 'machined install --now'`);
+  } catch (error) {
+    if (earlier.length > 0) throw error;
+    if (host.isLive) stopServices(init, host, command);
+    if (nss) uninstallNss(host, () => {});
+    takeAway(host, planned.made, () => {});
+    disableServices(init, host, () => {}, command);
+    throw undone(error);
+  }
+}
+
+function isUnchanged({ leftovers, steps }: Plan): boolean {
+  return leftovers.length === 0 && steps.every(({ action }) => action === "keep" || action === "leave");
+}
+
+function undone(error: unknown): SetupError {
+  const reason = error instanceof Error ? error.message : String(error);
+  return new SetupError(`${reason}\nEverything is as it was before`, { cause: error });
+}
+
 interface Installation {
   readonly host: Host;
   readonly planned: Plan;
@@ -124,12 +163,11 @@ interface Installation {
 /** A first installation whose daemon does not start must not leave the host without one. */
 function takeOverOrGoBack({ host, planned, earlier, program, nss }: Installation, say: Say, command: Run): void {
   const ownSocket = planned.made.some((made) => made.path === SOCKET_UNIT);
-  const isUnchanged =
-    planned.leftovers.length === 0 && planned.steps.every(({ action }) => action === "keep" || action === "leave");
+  const unchanged = isUnchanged(planned);
   const wasActive = isActive(command);
   try {
     const ownImportSocket = planned.made.some((made) => made.path === IMPORT_SOCKET_UNIT);
-    if (takeOver({ program, isUnchanged, ownSocket }, say, command) || !isUnchanged) {
+    if (takeOver({ program, isUnchanged: unchanged, ownSocket }, say, command) || !unchanged) {
       takeOverImports(ownImportSocket, say, command);
     }
     startExec(say, command);
@@ -141,7 +179,6 @@ function takeOverOrGoBack({ host, planned, earlier, program, nss }: Installation
     stopMetrics(command);
     takeAway(host, planned.made, () => {});
     giveBack(wasActive, () => {}, command);
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new SetupError(`${reason}\nEverything is as it was before`, { cause: error });
+    throw undone(error);
   }
 }

@@ -20,6 +20,8 @@ import { completions } from "./completions.ts";
 import { execPrograms, execUnits } from "./exec-layout.ts";
 import type { Host } from "./host.ts";
 import { callerDropIns, importBusFiles, importPolkitFiles, importPrograms, importUnits } from "./import-layout.ts";
+import { initNamed } from "./init/inits.ts";
+import { SERVICES } from "./init/services.ts";
 import { manuals } from "./manuals.ts";
 import { metricsDashboard, metricsUnits } from "./metrics-layout.ts";
 import { asPackaged, isPackaged } from "./packaged.ts";
@@ -111,6 +113,12 @@ function units(host: Host): Wanted[] {
   ];
 }
 
+/** The scripts that start the daemons where systemd does not. */
+function initFiles(host: Host): Wanted[] {
+  const init = initNamed(host.init);
+  return init === null ? [] : SERVICES.flatMap((service) => init.files(service, host.has));
+}
+
 function unless(has: boolean, ...wanted: Wanted[]): Wanted[] {
   return has ? [] : wanted;
 }
@@ -140,7 +148,7 @@ export function ownLayout(host: Host): Wanted[] {
           ...metricsUnits(),
           ...units(host),
         ]
-      : []),
+      : initFiles(host)),
   ];
 }
 

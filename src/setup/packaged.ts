@@ -23,7 +23,8 @@ export function asPackaged(wanted: readonly Wanted[]): Wanted[] {
   return wanted.flatMap((one): Wanted[] => {
     if (dirname(one.path) === LOCAL) return [];
     if (one.kind === "link") return [{ ...one, target: ownTarget(one.path, one.target) }];
-    if (one.kind === "program" || one.dependsOnHost === true) return [one];
+    if (one.kind === "program") return [one];
+    if (one.dependsOnHost === true) return [{ ...one, text: one.text.replaceAll(LOCAL, PACKAGE) }];
     const { path, target } = carried(one.path);
     return [{ kind: "link", path, target }];
   });

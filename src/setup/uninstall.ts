@@ -8,6 +8,8 @@ import { stopExec } from "./exec-takeover.ts";
 import { Host } from "./host.ts";
 import { IMPORT_SOCKET_UNIT } from "./import-layout.ts";
 import { giveBackImports, stopOwnImportSocket } from "./import-takeover.ts";
+import { initNamed } from "./init/inits.ts";
+import { disableServices, stopServices } from "./init/takeover.ts";
 import { SOCKET_UNIT, UNIT } from "./layout.ts";
 import { readManifest } from "./manifest.ts";
 import { METRICS_SOCKET_UNIT } from "./metrics-layout.ts";
@@ -64,8 +66,13 @@ export function uninstall({ host, now, say, command = run }: UninstallOptions): 
   if (now && hadUnit && has(IMPORT_SOCKET_UNIT)) stopOwnImportSocket(command);
   if (host.runsSystemd && has(EXEC_SOCKET_UNIT)) stopExec(command);
   if (host.runsSystemd && has(METRICS_SOCKET_UNIT)) stopMetrics(command);
+  const init = initNamed(host.init);
+  const hasServices = init !== null && made.length > 0;
+  // Their scripts go, and nothing else could end them.
+  if (hasServices && host.isLive) stopServices(init, host, command);
   uninstallNss(host, say);
   takeAway(host, made, say);
+  if (hasServices) disableServices(init, host, say, command);
   if (!hadUnit) return;
   if (now) {
     giveBack(wasActive, say, command);

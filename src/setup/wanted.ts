@@ -7,4 +7,10 @@
 export type Wanted =
   | { readonly kind: "program"; readonly path: string }
   | { readonly kind: "link"; readonly path: string; readonly target: string }
-  | { readonly kind: "file"; readonly path: string; readonly text: string; readonly dependsOnHost?: true };
+  | {
+      readonly kind: "file";
+      readonly path: string;
+      readonly text: string;
+      readonly dependsOnHost?: true;
+      readonly isExecutable?: true;
+    };

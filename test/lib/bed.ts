@@ -1,5 +1,5 @@
 // A booted Debian in systemd-nspawn for one test file; see test/host/bed. Whatever ends the tests ends the bed.
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { BED, TREES, type Tree } from "./host-suite.ts";
 import { TOP } from "./run-tests.ts";
@@ -113,6 +113,13 @@ export class Bed {
 
   async uninstall(): Promise<string> {
     return isStock ? "" : this.run("machined uninstall --now");
+  }
+
+  /** Reboots the bed from inside, to the end of its next boot; returns what its console showed since it was made. */
+  async reboot(): Promise<string> {
+    const { code, output } = await run([BED, "reboot", this.name]);
+    if (code !== 0) throw new Error(`The bed did not reboot: ${output}`);
+    return readFileSync(join(RUNNING, this.name, "console"), "latin1");
   }
 
   async stop(): Promise<void> {

@@ -3,6 +3,7 @@ import { startPasswordAgent, startPolkitAgent } from "../session/agents.ts";
 import { attempt } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import { endedWell, JobWatch, jobComplaint } from "../unit/jobs.ts";
+import { hasUnits, startWithoutSystemd } from "./start-without-systemd.ts";
 import { checkImage, unitOf } from "./units.ts";
 
 /** Queues the start of a unit; returns the object path of the job. */
@@ -16,6 +17,7 @@ async function startUnit(session: Session, unit: string): Promise<string> {
  * failed unless told to be quiet.
  */
 export async function start(session: Session, names: readonly string[]): Promise<number> {
+  if (!hasUnits(session)) return startWithoutSystemd(session, names);
   await startPolkitAgent(session);
   await startPasswordAgent(session);
   let watch: JobWatch | null = null;

@@ -1,0 +1,3 @@
+#!/bin/sh
+# sv(8) asks whether @NAME@ serves: then its socket is there.
+exec test -S @SOCKET@

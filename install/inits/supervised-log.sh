@@ -1,0 +1,6 @@
+#!/bin/sh
+# The lines of @NAME@ begin with their priority, which not every logger(1) reads.
+if logger --prio-prefix --tag @NAME@ </dev/null 2>/dev/null; then
+	exec logger --prio-prefix --tag @NAME@
+fi
+exec logger -t @NAME@

@@ -1,0 +1,7 @@
+#!/bin/sh
+# @DESCRIPTION@
+exec 2>&1 </dev/null
+cd / || exit 1
+# It serves when its socket is there.
+rm -f @SOCKET@
+exec @PROGRAM@
