@@ -130,6 +130,11 @@ const FOLDERS: Readonly<Record<string, Folder>> = {
     folders: SERVICE,
     rooms: {},
   },
+  bridge: {
+    holds: "`machined bridge`: a message bus with one client, for `-H` to hosts without a bus",
+    folders: ["base", "api", "kernel", "ipc"],
+    rooms: {},
+  },
   setup: { holds: "`machined install` and `uninstall`", folders: ["base", "kernel"], rooms: {} },
 };
 
