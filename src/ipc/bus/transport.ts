@@ -192,7 +192,8 @@ function bridge(command: readonly string[]): Fd {
   const [ours, theirs] = socketPair();
   using other = theirs;
   try {
-    Bun.spawn([...command], { stdio: [other.number, other.number, "inherit"] }).unref();
+    // The environment as it is now: what our own parent told us in it is not for others.
+    Bun.spawn([...command], { stdio: [other.number, other.number, "inherit"], env: process.env }).unref();
   } catch (error) {
     ours.close();
     throw new ErrnoError("ENOENT", `Cannot run ${command[0]}`, { cause: error });
