@@ -70,6 +70,7 @@ beforeAll(async () => {
     hung*) mkdir -p ${directory}/hung; echo $$ >${directory}/hung/$$; exec sleep infinity ;;
     together*) mkdir -p ${directory}/together; : >${directory}/together/$host
       until [ "$(ls ${directory}/together | wc -l)" = 4 ]; do sleep .1; done ;;
+    liar) echo '{"columns":["machine"],"noun":"machines","descending":[],"rows":[{"cells":[7]}]}'; exit 0 ;;
     alone*) mkdir ${directory}/alone || exit 99; trap 'rmdir ${directory}/alone' EXIT
       export MACHINED_RUNTIME_DIRECTORY=${daemon.runtime} PATH="${directory}/bin:$PATH"
       sh -c "$*"; exit ;;
@@ -151,7 +152,7 @@ describe.skipIf(!isRoot)(`machines of several hosts${needsRoot}`, () => {
   test("what machines use is measured by each host itself", async () => {
     const { stdout } = await machinectl(
       "-H",
-      "a,b",
+      "a,liar,b",
       "stats",
       "--delay=10ms",
       "--json=short",
@@ -161,7 +162,38 @@ describe.skipIf(!isRoot)(`machines of several hosts${needsRoot}`, () => {
     expect(JSON.parse(stdout)).toEqual([
       { host: "a", machine: "db" },
       { host: "b", machine: "db" },
+      { host: "liar", error: "Its answer is no list" },
     ]);
+  });
+
+  test("events come as they happen, with their host, until Ctrl-C", async () => {
+    const child = start("machinectl", ["-H", "a,dead,b", "events", "--json=short"]);
+    const near = await daemon.bus();
+    const call = { ...MANAGER, interface: "org.freedesktop.machine1.Manager" };
+    const leader = await daemon.leader();
+    const seen = new Set<string>();
+    const failures: unknown[] = [];
+    const read = (async () => {
+      for await (const chunk of child.stdout)
+        for (const line of Buffer.from(chunk).toString().split("\n").filter(Boolean)) {
+          const event = JSON.parse(line);
+          if (event.error !== undefined) failures.push(event);
+          else if (event.machine === "ev") seen.add(event.host);
+        }
+    })();
+    // Nothing says that all of them listen: it happens again until they do.
+    await waitFor(async () => {
+      const body = ["ev", Buffer.alloc(0), "test", "container", leader, ""];
+      await near.call({ ...call, member: "RegisterMachine", signature: "sayssus", body });
+      await near.call({ ...call, member: "UnregisterMachine", signature: "s", body: ["ev"] });
+      expect([...seen].sort()).toEqual(["a", "b"]);
+    }, "events of both hosts");
+    child.kill("SIGINT");
+    await read;
+    const lines = (await child.stderr.text()).split("\n").filter((line) => line.startsWith("dead: "));
+    expect(lines).toEqual([expect.stringContaining("Connection refused")]);
+    expect(failures).toEqual([{ host: "dead", error: expect.stringContaining("Connection refused") }]);
+    expect(await child.exited).toBe(1);
   });
 
   test("a file names hosts, with comments", async () => {

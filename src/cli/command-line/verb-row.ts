@@ -68,7 +68,7 @@ export interface ColumnRow {
  * How the outputs of several hosts become one:
  * - `rows`: a list with a column more.
  * - `pages`: one after the other, under the name of the host.
- * - `events`: line by line as they come; why a host failed is said at the end.
+ * - `events`: line by line as they come; why a host failed is said at once.
  * - `streams`: both streams line by line, with the host in front; the exit status is the first that is not 0.
  * - `silent`: nothing is printed but why a host failed.
  * - `none`: it has nothing to do with hosts.

@@ -3,10 +3,11 @@ import type { VerbRow } from "../command-line/verb-row.ts";
 import { formatJson, type Json } from "../format/json.ts";
 import { parseJson } from "../format/parse-json.ts";
 import { type Cell, type Table, textCell } from "../format/table.ts";
-import { compareKeys, type PrintedRows } from "../list/print.ts";
+import { compareKeys } from "../list/print.ts";
 import { printTable } from "../session/print-table.ts";
 import type { Session } from "../session/session.ts";
 import { tableJsonMode } from "../session/settings.ts";
+import { readRows } from "./read-rows.ts";
 import type { HostResult } from "./result.ts";
 
 interface HostRow {
@@ -16,12 +17,26 @@ interface HostRow {
   readonly json: { readonly [key: string]: Json };
 }
 
+/** A host whose answer is no list, or one of other columns, has failed. */
+export function checkedRows({ terminal }: Session, results: readonly HostResult[]): HostResult[] {
+  let columns: string | null = null;
+  return results.map((result) => {
+    if (result.error !== null) return result;
+    const list = readRows(result.text, terminal.paint);
+    const own = list === null ? null : JSON.stringify(list.columns);
+    columns ??= own;
+    if (own !== null && own === columns) return result;
+    return { ...result, status: 1, error: own === null ? "Its answer is no list" : "It lists other columns" };
+  });
+}
+
 /** Prints the rows of all hosts, in the order of --sort= or else host by host. */
 export function printRows(session: Session, results: readonly HostResult[]): void {
   const { settings, output, terminal } = session;
-  const lists = results
-    .filter(({ error }) => error === null)
-    .map(({ host, text }) => ({ host, list: parseJson(text) as unknown as PrintedRows }));
+  const lists = results.flatMap(({ host, text, error }) => {
+    const list = error === null ? readRows(text, terminal.paint) : null;
+    return list === null ? [] : [{ host, list }];
+  });
   const rows = lists.flatMap(({ host, list }) => list.rows.map((row): HostRow => ({ host, ...row })));
   const first = lists[0]?.list;
   const descending = first?.descending ?? [];

@@ -4,7 +4,7 @@ import { Failure } from "../session/failure.ts";
 import { inParallel } from "../session/in-parallel.ts";
 import type { Session } from "../session/session.ts";
 import { hostsOf, wordsFor } from "./names.ts";
-import { printPages, printRows } from "./print.ts";
+import { checkedRows, printPages, printRows } from "./print.ts";
 import type { HostResult } from "./result.ts";
 import { EXIT_INTERRUPTED, type ManyHostsOrder, Runs } from "./runs.ts";
 
@@ -41,8 +41,9 @@ export async function runOnHosts(session: Session, order: ManyHostsOrder, named:
   } finally {
     interrupt.stop();
   }
-  if (all.isInterrupted) return verb.hosts === "events" ? 0 : EXIT_INTERRUPTED;
+  if (all.isInterrupted && verb.hosts !== "events") return EXIT_INTERRUPTED;
   if (verb.hosts === "rows" || verb.hosts === "pages") await session.openPager();
+  if (verb.hosts === "rows") results = checkedRows(session, results);
   if (verb.hosts === "rows") printRows(session, results);
   if (verb.hosts === "pages") printPages(session, verb, results);
   for (const { host, error } of results) if (error !== null) report.error(`${host}: ${error}`);

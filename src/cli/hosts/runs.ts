@@ -97,9 +97,21 @@ export class Runs {
     const stdout = hosts === "events" ? this.#passEvents(host, child, prefix).then(() => "") : collected(child.stdout);
     const [text, stderr] = await Promise.all([stdout, collected(child.stderr)]);
     const status = await child.exited();
+    if (status !== 0 && hosts === "events") return this.#failedEvents(host, status, stderr);
     if (status !== 0) return { host, text, status, error: reasonOf(stderr, status) };
     for (const line of stderr.split("\n")) if (line !== "") report.warning(`${host}: ${line}`);
     return { host, text, status, error: null };
+  }
+
+  /** Others may go on for long: it is said at once that a host does not. */
+  #failedEvents(host: string, status: number, stderr: string): HostResult {
+    const { settings, output, report, terminal } = this.#session;
+    if (this.isInterrupted) return { host, text: "", status: 0, error: null };
+    const error = reasonOf(stderr, status);
+    const mode = tableJsonMode(settings);
+    if (mode !== null) output.write(formatJson({ host, error }, mode, terminal.paint));
+    report.error(`${host}: ${error}`);
+    return { host, text: "", status, error: null };
   }
 
   async #passEvents(host: string, child: HostChild, prefix: string): Promise<void> {
