@@ -72,13 +72,12 @@ describe(`over ssh to a host without a bus${needsRoot}`, () => {
 
   test("what is not there is answered as a bus answers", async () => {
     const { client } = await bridged();
-    const call = (name: string) => client.call({ ...MEMBER, destination: name, member: "ListMachines" });
-    await expect(call("org.freedesktop.systemd1")).rejects.toMatchObject({
-      errorName: "org.freedesktop.DBus.Error.ServiceUnknown",
-    });
-    await expect(call("org.freedesktop.import1")).rejects.toMatchObject({
-      errorName: "org.freedesktop.DBus.Error.ServiceUnknown",
-    });
+    for (const name of ["org.freedesktop.systemd1", "org.freedesktop.import1"]) {
+      const answer = client.call({ ...MEMBER, destination: name, member: "ListMachines" });
+      expect(await answer.catch((error: { errorName: string }) => error.errorName)).toBe(
+        "org.freedesktop.DBus.Error.ServiceUnknown" as never,
+      );
+    }
     expect(await client.driver("NameHasOwner", "s", [MANAGER.destination])).toEqual([true]);
     client.close();
   });
