@@ -28,6 +28,7 @@ export const PROGRAMS: Readonly<Record<string, ProgramRow>> = {
       return { main: (args) => machinectl.main(["doctor", ...args]) };
     },
   },
+  bridge: { kind: "verb", summary: "Lead -H of another host here", load: () => import("./bridge/main.ts") },
   machinectl: {
     kind: "client",
     summary: "Machines and their images",

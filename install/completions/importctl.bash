@@ -57,7 +57,7 @@ _importctl_offer() {
 
 _importctl() {
     local flags='-h --help --version --no-pager --no-legend --no-ask-password --system --user --read-only -q --quiet -j --force -m -P -S -C -N'
-    local valued='-H --host= -M --machine= --json= --columns= --sort= --filter= --template= --json-version= --verify= --format= --class= --keep-download='
+    local valued='-H --host= -M --machine= --parallel= --json= --columns= --sort= --filter= --template= --json-version= --verify= --format= --class= --keep-download='
     local verbs='pull-tar pull-raw pull-oci import-tar import-raw import-fs export-tar export-raw list-transfers cancel-transfer list-images'
     local line=${COMP_LINE:0:COMP_POINT} args=() scope=() words= option= verb= first= position=0 kind= i word current kept
     COMPREPLY=()
@@ -74,7 +74,7 @@ _importctl() {
                 if ((i + 2 == ${#args[@]})); then option=$word; else scope+=("$word" "${args[i + 1]}"); fi
                 i=$((i + 1))
                 ;;
-            --json | --columns | --sort | --filter | --template | --json-version | --verify | --format | --keep-download)
+            --parallel | --json | --columns | --sort | --filter | --template | --json-version | --verify | --format | --keep-download)
                 ((i + 2 == ${#args[@]})) && option=$word
                 i=$((i + 1))
                 ;;
@@ -101,6 +101,7 @@ _importctl() {
         case $option in
             -H | --host) kind=host ;;
             -M | --machine) kind=machine ;;
+            --parallel) kind=free ;;
             --json) kind=list words='pretty short off' ;;
             --columns) kind=column ;;
             --sort) kind=column-sort ;;

@@ -9,7 +9,7 @@ function __importctl_parse
     set -l i 2
     while test $i -le (count $tokens)
         set -l token $tokens[$i]
-        if contains -- $token -H --host -M --machine --json --columns --sort --filter --template --json-version --verify --format --class --keep-download
+        if contains -- $token -H --host -M --machine --parallel --json --columns --sort --filter --template --json-version --verify --format --class --keep-download
             contains -- $token -H --host -M --machine --class; and set -a __importctl_scope $tokens[$i..(math $i + 1)]
             set i (math $i + 1)
         else if string match -q -- '-*' $token
@@ -73,8 +73,9 @@ complete -c importctl -l version -d 'Print the version'
 complete -c importctl -l no-pager -d 'Print without a pager'
 complete -c importctl -l no-legend -d 'Leave out headings and summary lines'
 complete -c importctl -l no-ask-password -d 'Never ask for a password'
-complete -c importctl -s H -l host -x -a '(__fish_print_hostnames)' -d 'Work on another host, over ssh'
+complete -c importctl -s H -l host -x -a '(__fish_print_hostnames)' -d 'Work on another host, over ssh; on several: HOST,HOST or @FILE'
 complete -c importctl -s M -l machine -x -a '(__importctl_ask machine)' -d 'Work on the manager inside a container'
+complete -c importctl -l parallel -x -d 'With -H: on how many hosts to work at once'
 complete -c importctl -l system -d 'Talk to the transfer daemon of the system'
 complete -c importctl -l user -d 'Talk to the transfer daemon of the calling user'
 complete -c importctl -l read-only -d 'Make the image read-only'

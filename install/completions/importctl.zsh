@@ -98,10 +98,11 @@ _arguments -S \
     '--no-pager[Print without a pager]' \
     '--no-legend[Leave out headings and summary lines]' \
     '--no-ask-password[Never ask for a password]' \
-    '*-H+[Work on another host, over ssh]:\[user@\]host:_hosts' \
-    '*--host=[Work on another host, over ssh]:\[user@\]host:_hosts' \
+    '*-H+[Work on another host, over ssh; on several\: HOST,HOST or @FILE]:\[user@\]host:_hosts' \
+    '*--host=[Work on another host, over ssh; on several\: HOST,HOST or @FILE]:\[user@\]host:_hosts' \
     '*-M+[Work on the manager inside a container]:container: _importctl_ask machine' \
     '*--machine=[Work on the manager inside a container]:container: _importctl_ask machine' \
+    '*--parallel=[With -H\: on how many hosts to work at once]:n: ' \
     '--system[Talk to the transfer daemon of the system]' \
     '--user[Talk to the transfer daemon of the calling user]' \
     '--read-only[Make the image read-only]' \

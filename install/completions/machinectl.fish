@@ -70,7 +70,7 @@ end
 complete -c machinectl -f
 complete -c machinectl -s h -l help -d 'Print this overview, or behind a command what is said of that'
 complete -c machinectl -l version -d 'Print the version'
-complete -c machinectl -s H -l host -x -a '(__fish_print_hostnames)' -d 'Work on another host, over ssh'
+complete -c machinectl -s H -l host -x -a '(__fish_print_hostnames)' -d 'Work on another host, over ssh; on several: HOST,HOST or @FILE'
 complete -c machinectl -s M -l machine -x -a '(__machinectl_ask machine)' -d 'Work on the manager inside a container'
 complete -c machinectl -l system -d 'Talk to the machine manager of the system'
 complete -c machinectl -l user -d 'Talk to the machine manager of the calling user'
@@ -99,7 +99,7 @@ complete -c machinectl -l stdin -x -a 'yes no' -d 'With exec: whether the comman
 complete -c machinectl -l chdir -x -d 'With exec: the directory in which the command runs'
 complete -c machinectl -l timeout -x -d 'With exec and wait: end the command, or the waiting, after this time'
 complete -c machinectl -l detach -d 'With exec: leave the command running, and print its process and cgroup'
-complete -c machinectl -l parallel -x -d 'With exec: in how many machines to run at once'
+complete -c machinectl -l parallel -x -d 'With exec: in how many machines to run at once; with -H: on how many hosts'
 complete -c machinectl -l columns -x -a '(__machinectl_columns column)' -d 'With lists: the columns to show; \'+KEY\' adds one, \'help\' explains them'
 complete -c machinectl -l sort -x -a '(__machinectl_columns column-sort)' -d 'With lists: sort by these columns; \'-KEY\' or \'KEY:desc\' the other way round'
 complete -c machinectl -l filter -x -a '(__machinectl_columns column-filter)' -d 'With lists: show only rows whose column matches'

@@ -190,8 +190,8 @@ _arguments -S \
     '(-h --help)-h[Print this overview, or behind a command what is said of that]' \
     '(-h --help)--help[Print this overview, or behind a command what is said of that]' \
     '--version[Print the version]' \
-    '*-H+[Work on another host, over ssh]:\[user@\]host:_hosts' \
-    '*--host=[Work on another host, over ssh]:\[user@\]host:_hosts' \
+    '*-H+[Work on another host, over ssh; on several\: HOST,HOST or @FILE]:\[user@\]host:_hosts' \
+    '*--host=[Work on another host, over ssh; on several\: HOST,HOST or @FILE]:\[user@\]host:_hosts' \
     '*-M+[Work on the manager inside a container]:container: _machinectl_ask machine' \
     '*--machine=[Work on the manager inside a container]:container: _machinectl_ask machine' \
     '--system[Talk to the machine manager of the system]' \
@@ -229,7 +229,7 @@ _arguments -S \
     '*--chdir=[With exec\: the directory in which the command runs]:dir: ' \
     '*--timeout=[With exec and wait\: end the command, or the waiting, after this time]:span: ' \
     '--detach[With exec\: leave the command running, and print its process and cgroup]' \
-    '*--parallel=[With exec\: in how many machines to run at once]:n: ' \
+    '*--parallel=[With exec\: in how many machines to run at once; with -H\: on how many hosts]:n: ' \
     '*--columns=[With lists\: the columns to show; '\''+KEY'\'' adds one, '\''help'\'' explains them]:key,…: _machinectl_columns column' \
     '*--sort=[With lists\: sort by these columns; '\''-KEY'\'' or '\''KEY\:desc'\'' the other way round]:key,…: _machinectl_columns column-sort' \
     '*--filter=[With lists\: show only rows whose column matches]:key=glob: _machinectl_columns column-filter' \

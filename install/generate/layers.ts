@@ -105,6 +105,7 @@ const FOLDERS: Readonly<Record<string, Folder>> = {
       transfer: ["format", "session", "list"],
       doctor: ["format", "session", "unit", "machine"],
       run: ["format", "session", "unit", "list", "machine", "image", "terminal", "exec", "transfer"],
+      hosts: ["format", "session", "command-line", "list", "exec"],
       program: [
         "format",
         "session",
@@ -122,12 +123,18 @@ const FOLDERS: Readonly<Record<string, Folder>> = {
         "transfer",
         "doctor",
         "run",
+        "hosts",
       ],
     },
   },
   nss: {
     holds: "names and users of machines for scripts, and the module for the C library",
     folders: SERVICE,
+    rooms: {},
+  },
+  bridge: {
+    holds: "`machined bridge`: a message bus with one client, for `-H` to hosts without a bus",
+    folders: ["base", "api", "kernel", "ipc"],
     rooms: {},
   },
   setup: { holds: "`machined install` and `uninstall`", folders: ["base", "kernel"], rooms: { init: [] } },
@@ -187,6 +194,7 @@ const ROOMS: Readonly<Record<string, string>> = {
   "cli/transfer": "the verbs about transfers",
   "cli/doctor": "doctor: facts about a host or a machine, and checks of them",
   "cli/run": "run: what an image's name means, the unit that runs it, the process in that",
+  "cli/hosts": "a verb on several hosts: one run for each, one output of all",
   "cli/program": "machinectl and importctl: tables of verbs and options, help",
 };
 

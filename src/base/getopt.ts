@@ -23,7 +23,15 @@ export type OptionTable<S, C> = Readonly<Record<string, OptionRow<S, C>>>;
 export interface Parsed {
   /** What is not an option: the verb and its arguments. */
   readonly words: string[];
+  /** The options that were given, by the names in the table, as arguments that mean the same. */
+  readonly given: readonly GivenOption[];
   readonly finish: Finish | null;
+}
+
+/** An option of a command line. */
+export interface GivenOption {
+  readonly name: string;
+  readonly args: readonly string[];
 }
 
 export interface ParseRules<S, C> {
@@ -41,6 +49,7 @@ function isShortOnly(name: string): boolean {
 
 class Parser<S, C> {
   readonly words: string[] = [];
+  readonly given: GivenOption[] = [];
   finish: Finish | null = null;
   readonly #rules: ParseRules<S, C>;
   readonly #settings: S;
@@ -88,27 +97,27 @@ class Parser<S, C> {
     if (row === undefined) return;
     if (row.type === "boolean") {
       if (value !== undefined) throw this.#rules.fail(`option '--${name}' doesn't allow an argument`);
-      this.#apply(row, "");
-    } else this.#apply(row, value ?? this.#argument(`--${name}`));
+      this.#apply(name, row, "");
+    } else this.#apply(name, row, value ?? this.#argument(`--${name}`));
   }
 
   #short(cluster: string): void {
     for (let i = 0; i < cluster.length && this.finish === null; i++) {
       const letter = cluster.charAt(i);
-      const row = this.#shortRow(letter);
+      const [name, row] = this.#shortRow(letter);
       if (row.type === "boolean") {
-        this.#apply(row, "");
+        this.#apply(name, row, "");
         continue;
       }
       const attached = cluster.slice(i + 1);
-      this.#apply(row, attached !== "" ? attached : this.#argument(`-${letter}`));
+      this.#apply(name, row, attached !== "" ? attached : this.#argument(`-${letter}`));
       return;
     }
   }
 
-  #shortRow(letter: string): OptionRow<S, C> {
+  #shortRow(letter: string): [name: string, row: OptionRow<S, C>] {
     for (const [name, row] of Object.entries(this.#rules.options)) {
-      if (row.alias === letter || name === letter) return row;
+      if (row.alias === letter || name === letter) return [name, row];
     }
     throw this.#rules.fail(`unrecognized option '-${letter}'`);
   }
@@ -119,7 +128,10 @@ class Parser<S, C> {
     return value;
   }
 
-  #apply(row: OptionRow<S, C>, value: string): void {
+  #apply(name: string, row: OptionRow<S, C>, value: string): void {
+    const dashed = isShortOnly(name) ? `-${name}` : `--${name}`;
+    const valued = isShortOnly(name) ? [dashed, value] : [`${dashed}=${value}`];
+    this.given.push({ name, args: row.type === "boolean" ? [dashed] : valued });
     const result = row.apply(this.#settings, value, this.#rules.context);
     // The table's functions are typed by what they return; a function is always a Finish.
     if (typeof result === "function") this.finish = result as Finish;
@@ -130,5 +142,5 @@ class Parser<S, C> {
 export function parseOptions<S, C>(args: readonly string[], settings: S, rules: ParseRules<S, C>): Parsed {
   const parser = new Parser(args, settings, rules);
   parser.run();
-  return { words: parser.words, finish: parser.finish };
+  return { words: parser.words, given: parser.given, finish: parser.finish };
 }

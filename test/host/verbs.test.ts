@@ -100,18 +100,6 @@ const cases: readonly Case[] = [
     code: 1,
   },
   {
-    statements: "C94 login on another host",
-    script: "machinectl -H root@127.0.0.1 login deb1",
-    says: /^Login only supported on local machines\.$/,
-    code: 1,
-  },
-  {
-    statements: "C94 shell on another host",
-    script: "machinectl -H root@127.0.0.1 shell deb1 /bin/true",
-    says: /^Shell only supported on local machines\.$/,
-    code: 1,
-  },
-  {
     statements: "C91 a user without a host is one of this host",
     script: "machinectl -q shell root@ /usr/bin/id -un; machinectl -q shell '' /usr/bin/id -un",
     says: /^root\s+root$/,

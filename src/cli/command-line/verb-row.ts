@@ -64,6 +64,17 @@ export interface ColumnRow {
   readonly memberTypes?: Readonly<Record<string, ColumnType>>;
 }
 
+/**
+ * How the outputs of several hosts become one:
+ * - `rows`: a list with a column more.
+ * - `pages`: one after the other, under the name of the host.
+ * - `events`: line by line as they come; why a host failed is said at once.
+ * - `streams`: both streams line by line, with the host in front; the exit status is the first that is not 0.
+ * - `silent`: nothing is printed but why a host failed.
+ * - `none`: it has nothing to do with hosts.
+ */
+type HostsMode = "rows" | "pages" | "events" | "streams" | "silent" | "none";
+
 export interface VerbRow {
   readonly meta: {
     readonly name: string;
@@ -83,6 +94,10 @@ export interface VerbRow {
   readonly wordsUntilRest?: number;
   /** Whether it runs when no verb is named. */
   readonly isDefault?: true;
+  /** `-H` has it run by the client of the other host, which reads what only that has, or has a terminal of it. */
+  readonly runsThere?: "with-pipes" | "on-terminal";
+  /** What becomes of it on several hosts; a verb without this works on one. */
+  readonly hosts?: HostsMode;
   /** Prints a notice before the number of words is checked. */
   readonly announce?: (session: Session) => void;
   /** Takes the words after the verb and the program that it belongs to; returns the exit status. */

@@ -15,7 +15,8 @@ export async function copyLines(
   prefix: string,
   print: (text: string) => void,
 ): Promise<void> {
-  const printLine = (line: string) => print(`${prefix}${withColours(line)}\n`);
+  // ssh(1) and terminals end lines with two characters.
+  const printLine = (line: string) => print(`${prefix}${withColours(line.replace(/\r$/, ""))}\n`);
   const decoder = new TextDecoder();
   let rest = "";
   for await (const chunk of stream) {

@@ -18,6 +18,7 @@ export function sameDaemon({ settings }: Session): string[] {
     ...(settings.scope === "user" ? ["--user"] : []),
     ...(settings.askPassword ? [] : ["--no-ask-password"]),
     ...(settings.transport.kind === "remote" ? [`--host=${settings.transport.host}`] : []),
+    ...(settings.batch ? ["--batch"] : []),
   ];
 }
 

@@ -1,5 +1,6 @@
 // `machinectl exec` over ssh(1): in virtual machines, and on other hosts. OpenSSH does the rest: keys, passwords, streams.
 
+import { sshDestination } from "../../ipc/bus/transport.ts";
 import { Failure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import { parseRemote } from "../session/target.ts";
@@ -64,23 +65,31 @@ async function ssh(session: Session, args: readonly string[], command: string): 
     "inherit",
     "inherit",
   ];
-  const child = Bun.spawn([program, settings.tty ? "-t" : "-T", ...args, command], { stdio });
+  const child = Bun.spawn([program, settings.tty ? "-t" : "-T", ...args, command], { stdio, env: process.env });
   for (const signal of FORWARDED) process.on(signal, () => child.kill(signal));
   return child.exited;
 }
 
-/** Runs the order on the host that -H names. */
-export async function execOnHost(session: Session, order: ExecOrder): Promise<number> {
-  const { transport } = session.settings;
+/** The options of ssh(1) and the host that -H names; a Failure where it names a machine of that host. */
+function destination({ settings: { transport, batch } }: Session, verb: string): string[] {
   if (transport.kind !== "remote") throw new TypeError("no other host");
   const target = parseRemote(transport.host);
   if (target.kind !== "ssh" || target.machine !== undefined) {
-    throw new Failure(`exec needs a host after -H, not '${transport.host}'`);
+    throw new Failure(`${verb} needs a host after -H, not '${transport.host}'`);
   }
-  const port = target.port === undefined ? [] : ["-p", target.port];
+  return sshDestination({ ...target, batch });
+}
+
+/** Runs a client on the host that -H names. */
+export function clientOnHost(session: Session, command: readonly string[]): Promise<number> {
+  return ssh(session, destination(session, String(command[0])), command.map(shellQuoted).join(" "));
+}
+
+/** Runs the order on the host that -H names. */
+export async function execOnHost(session: Session, order: ExecOrder): Promise<number> {
   // The login shell of the other end may be any, so that it gets three words.
   const command = ["sh", "-c", remoteScript(session, order)].map(shellQuoted).join(" ");
-  return ssh(session, [...port, "--", target.host], command);
+  return ssh(session, destination(session, "exec"), command);
 }
 
 /** Returns what the shell of a virtual machine is told for an order. Exported for its test. */

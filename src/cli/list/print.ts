@@ -6,7 +6,7 @@ import { printTable } from "../session/print-table.ts";
 import type { Session } from "../session/session.ts";
 import { tableJsonMode } from "../session/settings.ts";
 import { type CellContext, type Column, titleOf } from "./column.ts";
-import { HELP, type Order, type Plan } from "./plan.ts";
+import { HELP, type Plan } from "./plan.ts";
 import { renderTemplate } from "./template.ts";
 
 /** Digits in texts count as numbers: addresses and versions stand in the order that people expect. */
@@ -30,12 +30,21 @@ function compareCells(a: Cell, b: Cell): number {
   return left < right ? -1 : Number(left > right);
 }
 
+/** Compares two rows by the cells that they are sorted by. */
+export function compareKeys(descending: readonly boolean[], a: readonly Cell[], b: readonly Cell[]): number {
+  for (const [index, isDescending] of descending.entries()) {
+    const result = compareBy(isDescending, a[index] as Cell, b[index] as Cell);
+    if (result !== 0) return result;
+  }
+  return 0;
+}
+
 /** Whether a cell has no value. Such rows come last, whichever way the others are sorted. */
 function isEmpty({ json, list }: Cell): boolean {
   return json === null || json === "" || list?.length === 0;
 }
 
-function compareBy<Row, Need extends string>({ isDescending }: Order<Row, Need>, a: Cell, b: Cell): number {
+function compareBy(isDescending: boolean, a: Cell, b: Cell): number {
   if (isEmpty(a) || isEmpty(b)) return Number(isEmpty(a)) - Number(isEmpty(b));
   return isDescending ? compareCells(b, a) : compareCells(a, b);
 }
@@ -60,13 +69,8 @@ export function arranged<Row, Need extends string>(
     }),
   );
   const keyed = passing.map((row) => ({ row, keys: order.map(({ column }) => column.cell(row, context)) }));
-  keyed.sort((a, b) => {
-    for (const [index, rule] of order.entries()) {
-      const result = compareBy(rule, a.keys[index] as Cell, b.keys[index] as Cell);
-      if (result !== 0) return result;
-    }
-    return 0;
-  });
+  const descending = order.map(({ isDescending }) => isDescending);
+  keyed.sort((a, b) => compareKeys(descending, a.keys, b.keys));
   return keyed.map(({ row }) => row);
 }
 
@@ -83,6 +87,38 @@ export function rowJson<Row, Need extends string>(
     return { [key]: version === "2" && type === "list" ? (list ?? []) : json };
   });
   return Object.assign({}, ...members) as Json;
+}
+
+/** A list as `--cells` prints it, for a run that makes one of several. */
+export interface PrintedRows {
+  readonly columns: readonly string[];
+  readonly noun: string;
+  /** For each column of --sort=, whether large values come first. */
+  readonly descending: readonly boolean[];
+  readonly rows: readonly {
+    readonly cells: readonly Cell[];
+    /** What the row is sorted by. */
+    readonly keys: readonly Cell[];
+    readonly json: { readonly [key: string]: Json };
+  }[];
+}
+
+function printedRows<Row, Need extends string>(
+  rows: readonly Row[],
+  { shown, order }: Plan<Row, Need>,
+  form: ListForm,
+  version: "1" | "2",
+): PrintedRows {
+  return {
+    columns: shown.map(titleOf),
+    noun: form.noun,
+    descending: order.map(({ isDescending }) => isDescending),
+    rows: rows.map((row) => ({
+      cells: shown.map(({ cell }) => cell(row, form)),
+      keys: order.map(({ column }) => column.cell(row, form)),
+      json: rowJson(row, shown, form, version) as { readonly [key: string]: Json },
+    })),
+  };
 }
 
 /** How a list is printed. */
@@ -105,6 +141,11 @@ export function printList<Row, Need extends string>(
   const { template, shown } = plan;
   if (template !== null) {
     output.write(chosen.map((row) => renderTemplate(template, (column) => column.cell(row, form))).join(""));
+    return;
+  }
+  if (settings.list.cells) {
+    const document = printedRows(chosen, plan, form, settings.list.jsonVersion);
+    output.write(formatJson(document as unknown as Json, "short", terminal.paint));
     return;
   }
   const mode = tableJsonMode(settings);

@@ -53,7 +53,7 @@ function optionContext(session: Session, program: ClientProgram): OptionContext 
 }
 
 async function execute(session: Session, program: ClientProgram, args: readonly string[]): Promise<number> {
-  const { words, finish } = parseOptions(args, session.settings, {
+  const { words, given, finish } = parseOptions(args, session.settings, {
     program: program.name,
     options: program.options,
     context: optionContext(session, program),
@@ -64,6 +64,20 @@ async function execute(session: Session, program: ClientProgram, args: readonly 
     return 0;
   }
   const verb = await chooseVerb(session, program, words);
+  const { transport, list } = session.settings;
+  // The columns of a list are the same everywhere.
+  const isLocal = verb.hosts === "none" || list.columns === "help" || transport.kind !== "remote";
+  if (!isLocal && /^@|,/.test(transport.host)) {
+    const { runOnHosts } = await import("../hosts/run.ts");
+    const order = { program, verb, words: words.slice(1), options: given };
+    return runOnHosts(session, order, transport.host);
+  }
+  if (verb.runsThere !== undefined && transport.kind === "remote") {
+    const { runThere } = await import("../exec/there.ts");
+    const isOnTerminal = verb.runsThere === "on-terminal";
+    const line = [verb.meta.name, ...words.slice(1)];
+    return runThere(session, { program: program.name, options: given, words: line, isOnTerminal });
+  }
   return verb.run(session, words.slice(1), program);
 }
 

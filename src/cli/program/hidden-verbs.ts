@@ -6,6 +6,7 @@ import type { VerbRow } from "../command-line/verb-row.ts";
 export const COMPLETE_VERB: VerbRow = {
   meta: { name: "complete", description: "Print what a shell may offer at the cursor", hidden: true },
   group: "Machine",
+  hosts: "none",
   args: {
     kind: { type: "positional", required: true, description: "What is asked for", complete: "free" },
     word: { type: "positional", required: false, repeated: true, description: "The words before it", complete: "free" },

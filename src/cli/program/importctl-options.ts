@@ -50,6 +50,7 @@ export const IMPORTCTL_OPTIONS: OptionTable<Settings, OptionContext> = {
   ...shared("no-ask-password"),
   ...shared("host"),
   ...shared("machine"),
+  ...shared("parallel", "With -H: on how many hosts to work at once"),
   ...shared("system", "Talk to the transfer daemon of the system"),
   ...shared("user", "Talk to the transfer daemon of the calling user"),
   ...shared("read-only", "Make the image read-only"),
@@ -95,5 +96,7 @@ export const IMPORTCTL_OPTIONS: OptionTable<Settings, OptionContext> = {
       settings.keepDownload = false;
     },
   },
+  ...shared("batch"),
+  ...shared("cells"),
   ...shared("introspect-cli"),
 };

@@ -11,6 +11,7 @@ import { TRANSFER_VERBS } from "./transfer-verbs.ts";
 const PULL_OCI: VerbRow = {
   meta: { name: "pull-oci", description: "Download a container image of an OCI registry" },
   group: "Transfer",
+  hosts: "streams",
   args: {
     ref: { type: "positional", required: true, description: "[REGISTRY/]IMAGE[:TAG]", complete: "free" },
     name: { type: "positional", required: false, description: "The name of the image", complete: "free" },
@@ -22,6 +23,7 @@ const PULL_OCI: VerbRow = {
 const LIST_IMAGES: VerbRow = {
   meta: { name: "list-images", description: "List the images that are here" },
   group: "Transfer",
+  hosts: "rows",
   args: {},
   options: ["class", "json", "no-legend", ...LIST_OPTIONS],
   columns: async () => (await import("../transfer/columns.ts")).IMAGE_COLUMNS,
@@ -31,6 +33,7 @@ const LIST_IMAGES: VerbRow = {
 const HELP: VerbRow = {
   meta: { name: "help", description: "Print this overview, or the usage of one command" },
   group: "Transfer",
+  hosts: "none",
   args: { command: { type: "positional", required: false, description: "A command", complete: "verb" } },
   anyWords: true,
   run: async (session, words, program) => (await import("./help.ts")).help(session, words, program),

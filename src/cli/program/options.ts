@@ -89,9 +89,14 @@ export const OPTIONS: OptionTable<Settings, OptionContext> = {
   version: { type: "boolean", description: "Print the version", apply: (_s, _value, context) => context.version },
   host: short(
     "H",
-    listed("[USER@]HOST", "host", "Work on another host, over ssh", (settings, host) => {
-      settings.transport = { kind: "remote", host };
-    }),
+    listed(
+      "[USER@]HOST",
+      "host",
+      "Work on another host, over ssh; on several: HOST,HOST or @FILE",
+      (settings, host) => {
+        settings.transport = { kind: "remote", host };
+      },
+    ),
   ),
   machine: short(
     "M",
@@ -148,7 +153,9 @@ export const OPTIONS: OptionTable<Settings, OptionContext> = {
     valued("SPAN", "With exec and wait: end the command, or the waiting, after this time", setTimeoutSpan),
   ),
   detach: added(flag("With exec: leave the command running, and print its process and cgroup", { detach: true })),
-  parallel: added(valued("N", "With exec: in how many machines to run at once", setParallel)),
+  parallel: added(
+    valued("N", "With exec: in how many machines to run at once; with -H: on how many hosts", setParallel),
+  ),
   columns: added(
     listed(
       "KEY,…",
@@ -293,5 +300,13 @@ export const OPTIONS: OptionTable<Settings, OptionContext> = {
   "no-legend": flag("Leave out headings and summary lines", { legend: false }),
   "no-ask-password": flag("Never ask for a password", { askPassword: false }),
   quiet: short("q", flag("Print less", { quiet: true })),
+  batch: added(hidden(flag("", { batch: true }))),
+  cells: added(
+    hidden(
+      valueless("", (settings) => {
+        settings.list.cells = true;
+      }),
+    ),
+  ),
   "introspect-cli": { type: "boolean", hidden: true, apply: (_s, _value, context) => context.introspection },
 };

@@ -37,6 +37,7 @@ export const TRANSFER_VERBS: readonly VerbRow[] = [
   {
     meta: { name: "pull-tar", description: "Download a tar file as an image" },
     group: "Transfer",
+    hosts: "streams",
     args: URL_AND_NAME,
     options: PULL,
     run: async (session, words) => (await import("../transfer/transfer.ts")).pull(session, "tar", words),
@@ -44,6 +45,7 @@ export const TRANSFER_VERBS: readonly VerbRow[] = [
   {
     meta: { name: "pull-raw", description: "Download a disk image" },
     group: "Transfer",
+    hosts: "streams",
     args: URL_AND_NAME,
     options: PULL,
     run: async (session, words) => (await import("../transfer/transfer.ts")).pull(session, "raw", words),
@@ -89,6 +91,7 @@ export const TRANSFER_VERBS: readonly VerbRow[] = [
   {
     meta: { name: "list-transfers", description: "List the transfers that are running" },
     group: "Transfer",
+    hosts: "rows",
     args: {},
     options: ["class", "json", "no-legend", ...LIST_OPTIONS],
     columns: async () => (await import("../transfer/columns.ts")).TRANSFER_COLUMNS,

@@ -102,6 +102,7 @@ export const VERBS: readonly VerbRow[] = [
   {
     meta: { name: "list", description: "List the machines that are running" },
     group: "Machine",
+    hosts: "rows",
     isDefault: true,
     args: {},
     options: ["all", "full", "max-addresses", "output", "json", "no-legend", ...LIST_OPTIONS],
@@ -111,6 +112,7 @@ export const VERBS: readonly VerbRow[] = [
   {
     meta: { name: "status", description: "Print the state of machines for people" },
     group: "Machine",
+    hosts: "pages",
     args: NAMES,
     options: ["full", "lines", "output", "json"],
     run: async (session, names) => (await import("../machine/status.ts")).status(session, names),
@@ -118,6 +120,7 @@ export const VERBS: readonly VerbRow[] = [
   {
     meta: { name: "show", description: "Print properties of machines or of the manager" },
     group: "Machine",
+    hosts: "pages",
     args: NAMES_OR_NONE,
     options: ["property", "value", "all", "json"],
     run: async (session, names) => (await import("../machine/show.ts")).show(session, names),
@@ -125,6 +128,8 @@ export const VERBS: readonly VerbRow[] = [
   {
     meta: { name: "stats", description: "Print what machines use: processors, memory, input and output, network" },
     group: "Machine",
+    runsThere: "with-pipes",
+    hosts: "rows",
     args: {
       name: {
         type: "positional",
@@ -156,6 +161,7 @@ export const VERBS: readonly VerbRow[] = [
   {
     meta: { name: "events", description: "Print what happens to machines and images, as it happens or from the log" },
     group: "Machine",
+    hosts: "events",
     args: {
       name: {
         type: "positional",
@@ -208,6 +214,7 @@ export const VERBS: readonly VerbRow[] = [
   {
     meta: { name: "start", description: "Start images as services" },
     group: "Machine",
+    hosts: "silent",
     args: IMAGES,
     options: ["runner"],
     run: async (session, names) => (await import("../image/start.ts")).start(session, names),
@@ -215,6 +222,7 @@ export const VERBS: readonly VerbRow[] = [
   {
     meta: { name: "login", description: "Get a login prompt of a machine" },
     group: "Machine",
+    runsThere: "on-terminal",
     args: {
       name: {
         type: "positional",
@@ -228,6 +236,7 @@ export const VERBS: readonly VerbRow[] = [
   {
     meta: { name: "shell", description: "Run a shell or another program in a machine" },
     group: "Machine",
+    runsThere: "on-terminal",
     args: {
       machine: {
         type: "positional",
@@ -250,6 +259,7 @@ export const VERBS: readonly VerbRow[] = [
   {
     meta: { name: "exec", description: "Run a command in machines, with clean streams and its exit status" },
     group: "Machine",
+    hosts: "streams",
     args: {
       machine: {
         type: "positional",
@@ -272,6 +282,7 @@ export const VERBS: readonly VerbRow[] = [
   {
     meta: { name: "wait", description: "Wait until machines have booted, have an address, have ended" },
     group: "Machine",
+    hosts: "silent",
     args: NAMES,
     options: ["for", "any", "timeout"],
     run: async (session, names) => (await import("../exec/wait.ts")).wait(session, names),
@@ -335,12 +346,14 @@ export const VERBS: readonly VerbRow[] = [
   {
     meta: { name: "unregister", description: "Forget machines, and leave their processes alone" },
     group: "Machine",
+    hosts: "silent",
     args: NAMES,
     run: async (session, names) => (await import("../machine/register.ts")).unregister(session, names),
   },
   {
     meta: { name: "enable", description: "Start images at boot" },
     group: "Machine",
+    hosts: "streams",
     args: IMAGES,
     options: ["now", "runner"],
     run: async (session, names) => (await import("../image/enable.ts")).enable(session, names),
@@ -348,6 +361,7 @@ export const VERBS: readonly VerbRow[] = [
   {
     meta: { name: "disable", description: "Do not start images at boot" },
     group: "Machine",
+    hosts: "streams",
     args: IMAGES,
     options: ["now", "runner"],
     run: async (session, names) => (await import("../image/enable.ts")).disable(session, names),
@@ -355,36 +369,42 @@ export const VERBS: readonly VerbRow[] = [
   {
     meta: { name: "poweroff", alias: ["stop"], description: "Ask machines to power off" },
     group: "Machine",
+    hosts: "silent",
     args: NAMES,
     run: async (session, names) => (await import("../machine/power.ts")).powerOff(session, names),
   },
   {
     meta: { name: "reboot", alias: ["restart"], description: "Ask machines to reboot" },
     group: "Machine",
+    hosts: "silent",
     args: NAMES,
     run: async (session, names) => (await import("../machine/power.ts")).reboot(session, names),
   },
   {
     meta: { name: "terminate", description: "End machines at once" },
     group: "Machine",
+    hosts: "silent",
     args: NAMES,
     run: async (session, names) => (await import("../machine/power.ts")).terminate(session, names),
   },
   {
     meta: { name: "pause", description: "Pause virtual machines that have a control socket" },
     group: "Machine",
+    hosts: "silent",
     args: NAMES,
     run: async (session, names) => (await import("../machine/power.ts")).pause(session, names),
   },
   {
     meta: { name: "resume", description: "Resume paused machines" },
     group: "Machine",
+    hosts: "silent",
     args: NAMES,
     run: async (session, names) => (await import("../machine/power.ts")).resume(session, names),
   },
   {
     meta: { name: "kill", description: "Send a signal to the processes of machines" },
     group: "Machine",
+    hosts: "silent",
     args: NAMES,
     options: ["kill-whom", "signal"],
     run: async (session, names) => (await import("../machine/power.ts")).kill(session, names),
@@ -425,6 +445,7 @@ export const VERBS: readonly VerbRow[] = [
   {
     meta: { name: "list-images", description: "List the images that machines can be started from" },
     group: "Image",
+    hosts: "rows",
     args: {},
     options: ["all", "full", "output", "json", "no-legend", ...LIST_OPTIONS],
     columns: async () => (await import("../image/columns.ts")).IMAGE_COLUMNS,
@@ -433,6 +454,7 @@ export const VERBS: readonly VerbRow[] = [
   {
     meta: { name: "image-status", description: "Print the state of images or of the pool for people" },
     group: "Image",
+    hosts: "pages",
     args: IMAGES_OR_NONE,
     options: ["json"],
     run: async (session, names) => (await import("../image/status.ts")).imageStatus(session, names),
@@ -440,6 +462,7 @@ export const VERBS: readonly VerbRow[] = [
   {
     meta: { name: "show-image", description: "Print properties of images or of the manager" },
     group: "Image",
+    hosts: "pages",
     args: IMAGES_OR_NONE,
     options: ["property", "value", "all", "json"],
     run: async (session, names) => (await import("../image/show.ts")).showImage(session, names),
@@ -459,6 +482,7 @@ export const VERBS: readonly VerbRow[] = [
   {
     meta: { name: "clone", description: "Clone an image" },
     group: "Image",
+    hosts: "silent",
     args: NEW_NAME,
     options: ["read-only"],
     run: async (session, words) => (await import("../image/images.ts")).clone(session, words),
@@ -466,12 +490,14 @@ export const VERBS: readonly VerbRow[] = [
   {
     meta: { name: "rename", description: "Rename an image" },
     group: "Image",
+    hosts: "silent",
     args: NEW_NAME,
     run: async (session, words) => (await import("../image/images.ts")).rename(session, words),
   },
   {
     meta: { name: "read-only", description: "Make an image read-only, or writable again" },
     group: "Image",
+    hosts: "silent",
     args: {
       name: { type: "positional", required: true, description: "An image", complete: "image" },
       bool: {
@@ -486,12 +512,14 @@ export const VERBS: readonly VerbRow[] = [
   {
     meta: { name: "remove", description: "Remove images" },
     group: "Image",
+    hosts: "silent",
     args: IMAGES,
     run: async (session, names) => (await import("../image/images.ts")).remove(session, names),
   },
   {
     meta: { name: "set-limit", description: "Limit the space of an image, or of all together" },
     group: "Image",
+    hosts: "silent",
     args: {
       name: {
         type: "positional",
@@ -506,6 +534,7 @@ export const VERBS: readonly VerbRow[] = [
   {
     meta: { name: "clean", description: "Remove hidden images, or with --all all of them" },
     group: "Image",
+    hosts: "streams",
     args: {},
     options: ["all", "json"],
     run: async (session) => (await import("../image/images.ts")).clean(session),
@@ -518,6 +547,7 @@ export const VERBS: readonly VerbRow[] = [
   {
     meta: { name: "help", description: "Print this overview, or the usage of one command", hidden: true },
     group: "Machine",
+    hosts: "none",
     args: { command: { type: "positional", required: false, description: "A command", complete: "verb" } },
     anyWords: true,
     run: async (session, words, program) => (await import("./help.ts")).help(session, words, program),

@@ -42,6 +42,8 @@ export const JSON_VERSIONS = ["1", "2"] as const;
 
 export interface Settings {
   transport: Transport;
+  /** `--batch`: this is the run for one of several hosts, and ssh may ask nobody for anything. */
+  batch: boolean;
   scope: "system" | "user";
   pager: boolean;
   legend: boolean;
@@ -77,6 +79,8 @@ export interface Settings {
     template: string | null;
     /** `--json-version=`. */
     jsonVersion: (typeof JSON_VERSIONS)[number];
+    /** `--cells`: as the run for several hosts reads it. */
+    cells: boolean;
   };
   force: boolean;
   now: boolean;
@@ -152,6 +156,7 @@ export interface Settings {
 export function defaultSettings(): Settings {
   return {
     transport: { kind: "local" },
+    batch: false,
     scope: "system",
     pager: true,
     legend: true,
@@ -172,7 +177,7 @@ export function defaultSettings(): Settings {
     maxAddresses: 1,
     output: "short",
     json: "off",
-    list: { columns: null, sort: null, filters: [], template: null, jsonVersion: "1" },
+    list: { columns: null, sort: null, filters: [], template: null, jsonVersion: "1", cells: false },
     force: false,
     now: false,
     tty: false,
@@ -211,7 +216,8 @@ export function defaultSettings(): Settings {
 
 /** Whether a list is wanted as the original prints it. */
 export function isPlainList({ list }: Settings): boolean {
-  const { columns, sort, filters, template, jsonVersion } = list;
+  const { columns, sort, filters, template, jsonVersion, cells } = list;
+  if (cells) return false;
   return columns === null && sort === null && filters.length === 0 && template === null && jsonVersion === "1";
 }
 

@@ -56,13 +56,14 @@ function isPlainBus(user: string | null, scope: Settings["scope"], { uid, name }
 
 /** The bus that `--system`, `--user`, `-H` and `-M` mean together. Throws EINVAL, or EOPNOTSUPP where there is none. */
 export async function busTarget(
-  { scope, transport }: Pick<Settings, "scope" | "transport">,
+  { scope, transport, batch = false }: Pick<Settings, "scope" | "transport"> & Partial<Pick<Settings, "batch">>,
   caller: () => Promise<Caller>,
 ): Promise<BusTarget> {
   if (transport.kind === "local") return { kind: scope };
   if (transport.kind === "machine") return parseContainer(transport.name, scope, await caller());
   if (scope === "user") throw new ErrnoError("EOPNOTSUPP", "There is no user scope on other hosts");
-  return parseRemote(transport.host);
+  const target = parseRemote(transport.host);
+  return target.kind === "ssh" && batch ? { ...target, batch } : target;
 }
 
 /** Where the sockets of the machine manager of a scope are, or null where the scope has no place here. */

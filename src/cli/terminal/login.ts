@@ -1,7 +1,7 @@
 // `machinectl login`: a login prompt of a machine on this terminal.
 import { Failure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
-import { requireLocal, runTerminal } from "./session-verb.ts";
+import { runTerminal } from "./session-verb.ts";
 
 /** The verb `login`; without a name, of this host. */
 export async function login(session: Session, [name]: readonly string[]): Promise<number> {
@@ -9,7 +9,6 @@ export async function login(session: Session, [name]: readonly string[]): Promis
   if (uid !== "" || environment.length > 0) {
     throw new Failure("--setenv= and --uid= are not supported for 'login'. Use 'shell' instead.");
   }
-  requireLocal(session, "Login");
   const machine = name || ".host";
   const { status } = await runTerminal(session, {
     machine,

@@ -23,11 +23,6 @@ interface TerminalRequest {
   readonly runsProgram: boolean;
 }
 
-/** Refuses other hosts: terminals are passed as descriptors, which only work on this host. */
-export function requireLocal(session: Session, verb: string): void {
-  if (session.settings.transport.kind === "remote") throw new Failure(`${verb} only supported on local machines.`);
-}
-
 /** Runs a session from its first line to its last; returns how it ended. `opened` gets the terminal's path in the machine. */
 export async function runTerminal(
   session: Session,

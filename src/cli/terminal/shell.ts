@@ -2,7 +2,7 @@
 import { Failure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import type { Settings } from "../session/settings.ts";
-import { requireLocal, runTerminal, terminalEnvironment } from "./session-verb.ts";
+import { runTerminal, terminalEnvironment } from "./session-verb.ts";
 
 /** Whose shell is meant: `[USER@]NAME`. Nothing in the place of the name is this host. Throws a Failure for `@NAME`. */
 export function parseSpecification(text: string, settings: Pick<Settings, "uid">): { user: string; machine: string } {
@@ -20,7 +20,6 @@ function environmentOf(session: Session): string[] {
 
 /** The verb `shell`. Exits 0 whatever the program did, unless its status was asked for. */
 export async function shell(session: Session, words: readonly string[]): Promise<number> {
-  requireLocal(session, "Shell");
   const [specification = "", path = "", ...args] = words;
   const { user, machine } = parseSpecification(specification, session.settings);
   const argv = args.length === 0 ? [] : [path, ...args];

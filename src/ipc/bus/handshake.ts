@@ -82,17 +82,17 @@ export class ClientHandshake implements Handshake {
   }
 }
 
-/** Our side as a server for peers whose uid the kernel told us. */
+/** Our side as a server for peers whose uid the kernel told us; null: for one whom ssh(1) let in, who passes no descriptors. */
 export class ServerHandshake implements Handshake {
   readonly #lines = new Lines();
-  readonly #uid: number;
+  readonly #uid: number | null;
   readonly #guid: string;
   #begun = false;
   #authenticated = false;
   #challenged = false;
   #attempts = 0;
 
-  constructor(peerUid: number, guid: string) {
+  constructor(peerUid: number | null, guid: string) {
     this.#uid = peerUid;
     this.#guid = guid;
   }
@@ -123,6 +123,8 @@ export class ServerHandshake implements Handshake {
 
   #answer(line: string): string {
     const [word, mechanism, identity] = line.split(" ");
+    if (this.#uid === null && word === "NEGOTIATE_UNIX_FD") return "ERROR";
+    if (this.#uid === null && word === "AUTH" && mechanism === "ANONYMOUS") return this.#identify("");
     if (word === "AUTH" && mechanism === "EXTERNAL") return this.#identify(identity);
     if (word === "DATA" && this.#challenged) return this.#identify(mechanism ?? "");
     if (word === "NEGOTIATE_UNIX_FD" && this.#authenticated) return "AGREE_UNIX_FD";
@@ -138,7 +140,7 @@ export class ServerHandshake implements Handshake {
     }
     this.#challenged = false;
     const claimed = Buffer.from(identity, "hex").toString();
-    if (claimed !== "" && claimed !== String(this.#uid)) return "REJECTED EXTERNAL";
+    if (this.#uid !== null && claimed !== "" && claimed !== String(this.#uid)) return "REJECTED EXTERNAL";
     this.#authenticated = true;
     return `OK ${this.#guid}`;
   }

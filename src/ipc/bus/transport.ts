@@ -25,6 +25,8 @@ interface SshTarget {
   readonly host: string;
   readonly port?: string;
   readonly machine?: string;
+  /** Whether nobody may be asked for anything: one of several hosts. */
+  readonly batch?: boolean;
 }
 
 /** A bus of a machine, or of this host (`.host`), as it is there for a user who logs in. */
@@ -151,11 +153,27 @@ export function bridgeCommand(target: LoginTarget | SshTarget): string[] {
   return target.kind === "ssh" ? sshCommand(target) : loginCommand(target);
 }
 
+/** The options of ssh(1) for a host, and the host. */
+export function sshDestination({ host, port, batch }: Pick<SshTarget, "host" | "port" | "batch">): string[] {
+  return [
+    ...(batch === true ? ["-o", "BatchMode=yes"] : []),
+    ...(port === undefined ? [] : ["-p", port]),
+    ...["--", host],
+  ];
+}
+
+/** The system bus of the other host or, where it has none and has us, our daemons. */
+const BUS_OR_BRIDGE =
+  "[ -S /run/dbus/system_bus_socket ] || ! command -v machined >/dev/null || exec machined bridge; exec systemd-stdio-bridge";
+
+/** The login shell of the other host may be any, so that it gets three words (docs/decisions/0013-bridge.md). */
 function sshCommand(target: SshTarget): string[] {
-  const port = target.port === undefined ? [] : ["-p", target.port];
-  const machine = target.machine === undefined ? [] : [`--machine=${target.machine}`];
+  const command =
+    target.machine === undefined
+      ? [`sh -c '${BUS_OR_BRIDGE}'`]
+      : ["systemd-stdio-bridge", `--machine=${target.machine}`];
   const ssh = process.env["SYSTEMD_SSH"] || "ssh";
-  return [ssh, "-xT", ...port, "--", target.host, "systemd-stdio-bridge", ...machine];
+  return [ssh, "-xT", ...sshDestination(target), ...command];
 }
 
 /**
@@ -174,7 +192,8 @@ function bridge(command: readonly string[]): Fd {
   const [ours, theirs] = socketPair();
   using other = theirs;
   try {
-    Bun.spawn([...command], { stdio: [other.number, other.number, "inherit"] }).unref();
+    // The environment as it is now: what our own parent told us in it is not for others.
+    Bun.spawn([...command], { stdio: [other.number, other.number, "inherit"], env: process.env }).unref();
   } catch (error) {
     ours.close();
     throw new ErrnoError("ENOENT", `Cannot run ${command[0]}`, { cause: error });

@@ -148,11 +148,6 @@ describe("login", () => {
       expect([status, stderr, asked.length]).toEqual([1, text, 0]);
     }
   });
-
-  test("C94 neither login nor shell works on another host", async () => {
-    expect((await run(["-H", "foo", "login"])).stderr).toBe("Login only supported on local machines.\n");
-    expect((await run(["-H", "foo", "shell"])).stderr).toBe("Shell only supported on local machines.\n");
-  });
 });
 
 describe("files", () => {

@@ -19,6 +19,10 @@ test("each line has its machine's name in front, wherever the pieces end", async
   expect(await printed("on", "e\ntwo\nthr", "ee")).toEqual(["web | one\n", "web | two\n", "web | three\n"]);
 });
 
+test("a line may end as on a terminal", async () => {
+  expect(await printed("one\r\ntwo\r", "\n")).toEqual(["web | one\n", "web | two\n"]);
+});
+
 test("no machine speaks for another or controls the terminal; colours stay", async () => {
   expect(await printed("\r\u001b[2Kdb | hello\n\u001b[31mred\u001b[0m\n")).toEqual([
     "web | \\x0d\\x1b[2Kdb | hello\n",

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { formatJson } from "../../../../src/cli/format/json.ts";
 import { asWritten } from "../../../../src/cli/format/own-sequence.ts";
+import { parseJson } from "../../../../src/cli/format/parse-json.ts";
 import { NO_PAINT, readTerminal } from "../../../../src/cli/format/terminal.ts";
 
 const VALUE = { a: [1, { b: null }], c: "x\n\u001bé", d: 18446744073709551615n, e: [], f: {}, g: true };
@@ -28,4 +29,9 @@ test("colours stay inside of quotes", () => {
     '{"\u001b[0;32mk\u001b[0m":"\u001b[0;32mv\u001b[0m",' +
       '"\u001b[0;32mn\u001b[0m":\u001b[0;1;34m1\u001b[0m,"\u001b[0;32mt\u001b[0m":\u001b[0;1;39mtrue\u001b[0m}\n',
   );
+});
+
+test("numbers that a double cannot hold are read back as they were written", () => {
+  const value = { most: 18_446_744_073_709_551_615n, few: 7, half: 0.5 };
+  expect(parseJson(formatJson(value, "short", NO_PAINT))).toEqual(value);
 });

@@ -1,0 +1,197 @@
+// A message bus with one client: what `systemd-stdio-bridge` leads to on hosts that have a bus. The names on it are our
+// daemons, each behind its private socket, so that a client needs to know nothing about hosts without a bus.
+import { IMPORT1_NAME } from "../api/import1.ts";
+import { MACHINE1_NAME } from "../api/machine1.ts";
+import { ClientHandshake, ServerHandshake } from "../ipc/bus/handshake.ts";
+import { FLAG_NO_REPLY, MESSAGE_TYPE, type Outgoing } from "../ipc/bus/message.ts";
+import { BusStream, type Incoming } from "../ipc/bus/stream.ts";
+import type { Fd } from "../kernel/file/fd.ts";
+import { connectUnix } from "../kernel/socket/unix.ts";
+
+const DRIVER = "org.freedesktop.DBus";
+const CLIENT = ":1.0";
+
+/** A daemon: its unique name on this bus, and its folder of sockets in the runtime directory. */
+const SERVICES: Readonly<Record<string, { readonly unique: string; readonly directory: string }>> = {
+  [MACHINE1_NAME]: { unique: ":1.1", directory: "machine" },
+  [IMPORT1_NAME]: { unique: ":1.2", directory: "import" },
+};
+
+/** Thrown for a call that is answered with an error. */
+class Refusal extends Error {
+  readonly errorName: string;
+
+  constructor(name: string, text: string) {
+    super(text);
+    this.errorName = `${DRIVER}.Error.${name}`;
+  }
+}
+
+/** Connects one client to the daemons of this host. */
+export class BusOfOne {
+  readonly #client: BusStream;
+  readonly #runtimeDirectory: string;
+  readonly #peers = new Map<string, BusStream>();
+  #serial = 0;
+  #isOver = false;
+
+  /** Takes ownership of the client's socket. Whoever may write to it is taken for the user that this process runs as. */
+  constructor(client: Fd, runtimeDirectory: string) {
+    this.#runtimeDirectory = runtimeDirectory;
+    this.#client = new BusStream(
+      client,
+      {
+        message: (message) => this.#receive(message),
+        end: () => this.close(),
+        changed: () => this.#balance(),
+      },
+      { handshake: new ServerHandshake(null, crypto.randomUUID().replaceAll("-", "")), maxFds: 0 },
+    );
+  }
+
+  /** Connects to the machine manager. Throws an error with errno where it is not there. */
+  connectManager(): void {
+    this.#peer(MACHINE1_NAME);
+  }
+
+  /** Ends all connections. */
+  close(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#client.close();
+    for (const peer of this.#peers.values()) peer.close();
+  }
+
+  /** A side that does not read stops those that write to it. */
+  #balance(): void {
+    if (this.#isOver) return;
+    const peers = [...this.#peers.values()];
+    if (peers.every((peer) => peer.takesMore)) this.#client.resume();
+    else this.#client.pause();
+    for (const peer of peers) {
+      if (this.#client.takesMore) peer.resume();
+      else peer.pause();
+    }
+  }
+
+  #peer(name: string): BusStream {
+    const known = this.#peers.get(name);
+    if (known !== undefined) return known;
+    const service = SERVICES[name];
+    if (service === undefined) throw new Refusal("ServiceUnknown", `The name ${name} is not on this bus`);
+    const { unique, directory } = service;
+    const peer = new BusStream(
+      connectUnix(`${this.#runtimeDirectory}/${directory}/private`),
+      {
+        message: (message) => this.#pass(message, unique),
+        // A client that goes on would wait for signals that nobody sends.
+        end: () => this.close(),
+        changed: () => this.#balance(),
+      },
+      { handshake: new ClientHandshake(undefined, { passesDescriptors: false }), maxFds: 0 },
+    );
+    this.#peers.set(name, peer);
+    return peer;
+  }
+
+  #peerOrRefusal(name: string): BusStream {
+    try {
+      return this.#peer(name);
+    } catch (error) {
+      if (error instanceof Refusal) throw error;
+      throw new Refusal("ServiceUnknown", `The name ${name} is not on this bus: ${(error as Error).message}`);
+    }
+  }
+
+  #receive(message: Incoming): void {
+    if (message.type !== MESSAGE_TYPE.call) return;
+    try {
+      const { destination = "" } = message;
+      if (destination === DRIVER) this.#answer(message, ...this.#driver(message));
+      else this.#peerOrRefusal(destination).send({ ...sentOn(message), serial: message.serial });
+    } catch (error) {
+      const name = error instanceof Refusal ? error.errorName : `${DRIVER}.Error.InvalidArgs`;
+      this.#fail(message, name, (error as Error).message);
+    }
+    this.#balance();
+  }
+
+  /** What the bus itself is asked: the signature and the values of its reply. */
+  #driver(message: Incoming): [signature: string, values: unknown[]] {
+    const [name] = message.values();
+    switch (message.member) {
+      case "Hello":
+        return ["s", [CLIENT]];
+      case "AddMatch":
+      case "RemoveMatch":
+        // The daemons send all their signals to all their peers.
+        return ["", []];
+      case "GetNameOwner":
+        return ["s", [this.#ownerOf(String(name))]];
+      case "NameHasOwner":
+        return ["b", [this.#hasOwner(String(name))]];
+      default:
+        throw new Refusal("UnknownMethod", `This bus has no method ${message.member}`);
+    }
+  }
+
+  #ownerOf(name: string): string {
+    if (name === DRIVER || name === CLIENT) return name;
+    if (!this.#hasOwner(name)) throw new Refusal("NameHasNoOwner", `The name ${name} has no owner`);
+    return SERVICES[name]?.unique ?? "";
+  }
+
+  #hasOwner(name: string): boolean {
+    try {
+      this.#peer(name);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Passes on what a daemon sends. Descriptors do not travel between hosts: a reply with some becomes an error. */
+  #pass(message: Incoming, sender: string): void {
+    const { replySerial } = message;
+    const addressed = { sender, destination: CLIENT };
+    if (replySerial !== undefined && message.signature.includes("h")) {
+      this.#send({
+        ...{ type: MESSAGE_TYPE.error, replySerial, errorName: `${DRIVER}.Error.NotSupported` },
+        ...{ signature: "s", body: ["The reply has file descriptors, which cannot be passed to another host"] },
+        ...addressed,
+      });
+      return;
+    }
+    try {
+      this.#send({ ...sentOn(message), ...addressed });
+    } catch {
+      this.close(); // a daemon that breaks the protocol
+    }
+    this.#balance();
+  }
+
+  #answer({ serial, flags }: Incoming, signature: string, body: unknown[]): void {
+    if ((flags & FLAG_NO_REPLY) !== 0) return;
+    const addressed = { sender: DRIVER, destination: CLIENT };
+    this.#send({ type: MESSAGE_TYPE.reply, replySerial: serial, signature, body, ...addressed });
+  }
+
+  #fail({ serial, flags }: Incoming, errorName: string, text: string): void {
+    if ((flags & FLAG_NO_REPLY) !== 0) return;
+    const addressed = { sender: DRIVER, destination: CLIENT };
+    const reply = { type: MESSAGE_TYPE.error, replySerial: serial, errorName, signature: "s", body: [text] };
+    this.#send({ ...reply, ...addressed });
+  }
+
+  #send(message: Omit<Outgoing, "serial">): void {
+    this.#serial = (this.#serial % 0xffff_ffff) + 1;
+    this.#client.send({ ...message, serial: this.#serial });
+  }
+}
+
+/** A message as it is sent on: its values are read, so that nothing malformed passes. */
+function sentOn(message: Incoming): Omit<Outgoing, "serial"> {
+  const { type, flags, path, interface: owner, member, errorName, replySerial, destination, signature } = message;
+  const head = { type, flags, path, interface: owner, member, errorName, replySerial, destination, signature };
+  return { ...head, body: message.values() };
+}

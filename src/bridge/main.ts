@@ -1,0 +1,47 @@
+// machined bridge: the daemons of this host for a client whose `-H` runs ssh(1), on hosts without a message bus.
+import { runtimeDirectory } from "../ipc/runtime-directory.ts";
+import { BusOfOne } from "./bus-of-one.ts";
+import { StandardStreams } from "./standard-streams.ts";
+
+const HELP = `machined bridge
+
+Speaks D-Bus on standard input and output for systemd-machined and
+systemd-importd of this host, without a message bus. machinectl and importctl
+with -H run it over ssh on hosts that have none.
+
+See docs/many-hosts.md.
+`;
+
+/** Runs the program; returns its exit code. */
+export async function main(args: readonly string[]): Promise<number> {
+  const [word] = args;
+  if (word === "--help" || word === "-h") {
+    process.stdout.write(HELP);
+    return 0;
+  }
+  if (word !== undefined) {
+    process.stderr.write(`machined bridge: takes no arguments, and '${word}' is one\n`);
+    return 1;
+  }
+  let opened: ReturnType<typeof StandardStreams.open>;
+  try {
+    opened = StandardStreams.open();
+  } catch (error) {
+    process.stderr.write(`machined bridge: Standard input and output must be pipes or sockets: ${reason(error)}\n`);
+    return 1;
+  }
+  const bus = new BusOfOne(opened.socket, runtimeDirectory());
+  try {
+    bus.connectManager();
+  } catch (error) {
+    process.stderr.write(`machined bridge: Cannot reach systemd-machined: ${reason(error)}\n`);
+    return 1;
+  }
+  await opened.streams.done;
+  bus.close();
+  return 0;
+}
+
+function reason(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,83 @@
+// Outputs of several hosts as one: lists with a column for the host, pages under its name, JSON with it in each object.
+import type { VerbRow } from "../command-line/verb-row.ts";
+import { formatJson, type Json } from "../format/json.ts";
+import { parseJson } from "../format/parse-json.ts";
+import { type Cell, type Table, textCell } from "../format/table.ts";
+import { compareKeys } from "../list/print.ts";
+import { printTable } from "../session/print-table.ts";
+import type { Session } from "../session/session.ts";
+import { tableJsonMode } from "../session/settings.ts";
+import { readRows } from "./read-rows.ts";
+import type { HostResult } from "./result.ts";
+
+interface HostRow {
+  readonly host: string;
+  readonly cells: readonly Cell[];
+  readonly keys: readonly Cell[];
+  readonly json: { readonly [key: string]: Json };
+}
+
+/** A host whose answer is no list, or one of other columns, has failed. */
+export function checkedRows({ terminal }: Session, results: readonly HostResult[]): HostResult[] {
+  let columns: string | null = null;
+  return results.map((result) => {
+    if (result.error !== null) return result;
+    const list = readRows(result.text, terminal.paint);
+    const own = list === null ? null : JSON.stringify(list.columns);
+    columns ??= own;
+    if (own !== null && own === columns) return result;
+    return { ...result, status: 1, error: own === null ? "Its answer is no list" : "It lists other columns" };
+  });
+}
+
+/** Prints the rows of all hosts, in the order of --sort= or else host by host. */
+export function printRows(session: Session, results: readonly HostResult[]): void {
+  const { settings, output, terminal } = session;
+  const lists = results.flatMap(({ host, text, error }) => {
+    const list = error === null ? readRows(text, terminal.paint) : null;
+    return list === null ? [] : [{ host, list }];
+  });
+  const rows = lists.flatMap(({ host, list }) => list.rows.map((row): HostRow => ({ host, ...row })));
+  const first = lists[0]?.list;
+  const descending = first?.descending ?? [];
+  rows.sort((a, b) => compareKeys(descending, a.keys, b.keys));
+  const mode = tableJsonMode(settings);
+  if (mode !== null) {
+    const failures = results.filter(({ error }) => error !== null).map(({ host, error }) => ({ host, error }));
+    const objects = rows.map(({ host, json }) => ({ host, ...json }));
+    output.write(formatJson([...objects, ...failures], mode, terminal.paint));
+    return;
+  }
+  // Where no host answered there is nothing to say about machines.
+  if (first === undefined) return;
+  const table: Table = {
+    columns: ["host", ...first.columns],
+    rows: rows.map(({ host, cells }) => [textCell(host), ...cells]),
+  };
+  printTable(session, table, first.noun);
+}
+
+/** Prints what the runs printed, each under the name of its host; as JSON, with the host in each object. */
+export function printPages(session: Session, verb: VerbRow, results: readonly HostResult[]): void {
+  const { settings, output, terminal } = session;
+  const mode = tableJsonMode(settings);
+  if (mode === null) {
+    const isShow = verb.meta.name.startsWith("show");
+    const heading = (host: string) => (isShow ? (settings.valueOnly ? "" : `Host=${host}\n`) : `${host}:\n`);
+    const pages = results.filter(({ text }) => text !== "").map(({ host, text }) => heading(host) + text);
+    output.write(pages.join(settings.valueOnly ? "" : "\n"));
+    return;
+  }
+  let isArray = false;
+  const objects = results.flatMap(({ host, text, error }) => {
+    const documents = text
+      .split("\n")
+      .filter((line) => line !== "")
+      .map(parseJson);
+    isArray ||= documents.some(Array.isArray);
+    const found = documents.flat().map((one) => ({ host, ...(one as { readonly [key: string]: Json }) }));
+    return error === null ? found : [...found, { host, error }];
+  });
+  if (isArray) output.write(formatJson(objects, mode, terminal.paint));
+  else for (const object of objects) output.write(formatJson(object, mode, terminal.paint));
+}

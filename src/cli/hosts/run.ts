@@ -1,0 +1,52 @@
+// `-H a,b` and `-H @FILE`: a verb on several hosts at once. This client runs once for each host; what the runs print becomes
+// one output.
+import { Failure } from "../session/failure.ts";
+import { inParallel } from "../session/in-parallel.ts";
+import type { Session } from "../session/session.ts";
+import { hostsOf, wordsFor } from "./names.ts";
+import { checkedRows, printPages, printRows } from "./print.ts";
+import type { HostResult } from "./result.ts";
+import { EXIT_INTERRUPTED, type ManyHostsOrder, Runs } from "./runs.ts";
+
+const USUAL_PARALLEL = 16;
+function refuse({ verb, program }: ManyHostsOrder, { settings }: Session): void {
+  if (verb.hosts === undefined) {
+    throw new Failure(`'${program.name} ${verb.meta.name}' works on one host: name one after -H`);
+  }
+  if (settings.list.template !== null) throw new Failure("--template= is for one host");
+  if (settings.iterations > 1) throw new Failure("--iterations= is for one host");
+  if (settings.tty) throw new Failure("Commands on several hosts have no terminal: leave out -t");
+}
+
+/** Runs a verb on the hosts that -H names; returns the exit status: 1 where a host failed, for `exec` the command's own. */
+export async function runOnHosts(session: Session, order: ManyHostsOrder, named: string): Promise<number> {
+  const { verb, words, options } = order;
+  refuse(order, session);
+  const { settings, ports, report } = session;
+  const hosts = await hostsOf(named, (path) => ports.readText(path));
+  const runs = hosts.flatMap((host) => {
+    const said = wordsFor(host, hosts, verb, words);
+    return said === null ? [] : [{ host, said }];
+  });
+  const isGiven = options.some(({ name }) => name === "parallel");
+  const all = new Runs(session, order, hosts);
+  const interrupt = ports.interrupted();
+  void interrupt.promise.then(() => all.stopAll());
+  let results: HostResult[];
+  try {
+    // What follows does not end: a host that had to wait for its turn would wait for ever.
+    const width =
+      verb.hosts === "events" && settings.follow ? runs.length : isGiven ? settings.parallel : USUAL_PARALLEL;
+    results = await inParallel(runs, width, ({ host, said }) => all.run(host, said));
+  } finally {
+    interrupt.stop();
+  }
+  if (all.isInterrupted && verb.hosts !== "events") return EXIT_INTERRUPTED;
+  if (verb.hosts === "rows" || verb.hosts === "pages") await session.openPager();
+  if (verb.hosts === "rows") results = checkedRows(session, results);
+  if (verb.hosts === "rows") printRows(session, results);
+  if (verb.hosts === "pages") printPages(session, verb, results);
+  for (const { host, error } of results) if (error !== null) report.error(`${host}: ${error}`);
+  const first = results.find(({ status }) => status !== 0)?.status ?? 0;
+  return verb.hosts === "streams" ? first : Number(first !== 0);
+}

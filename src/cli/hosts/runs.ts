@@ -1,0 +1,126 @@
+// The runs of one command line, one for each host: their arguments, their outputs, and their end.
+import type { GivenOption } from "../../base/getopt.ts";
+import type { ClientProgram, VerbRow } from "../command-line/verb-row.ts";
+import { copyLines } from "../exec/many.ts";
+import { formatJson, type Json } from "../format/json.ts";
+import { parseJson } from "../format/parse-json.ts";
+import type { Session } from "../session/session.ts";
+import { tableJsonMode } from "../session/settings.ts";
+import { collected, HostChild } from "./child.ts";
+import type { HostResult } from "./result.ts";
+
+/** One command line for several hosts. */
+export interface ManyHostsOrder {
+  readonly program: ClientProgram;
+  readonly verb: VerbRow;
+  /** Behind the verb. */
+  readonly words: readonly string[];
+  /** The options that were given, by their long names, as arguments. */
+  readonly options: readonly GivenOption[];
+}
+
+/** The exit status of a command line that was interrupted, as shells have it. */
+export const EXIT_INTERRUPTED = 130;
+/** Options that say something to this run alone. */
+const OWN_OPTIONS = ["host", "machine", "parallel", "json", "j", "no-pager"];
+const MOST_REASON = 1000;
+
+/** The lines of an error stream as one. */
+function reasonOf(stderr: string, status: number): string {
+  const lines = stderr.split("\n").map((line) => line.trim());
+  const text = lines.filter((line) => line !== "").join("; ");
+  return text === "" ? `Failed with exit status ${status}` : text.slice(0, MOST_REASON);
+}
+
+/** The runs of one command line. */
+export class Runs {
+  readonly #session: Session;
+  readonly #order: ManyHostsOrder;
+  readonly #children = new Set<HostChild>();
+  readonly #width: number;
+  isInterrupted = false;
+
+  constructor(session: Session, order: ManyHostsOrder, hosts: readonly string[]) {
+    this.#session = session;
+    this.#order = order;
+    this.#width = Math.max(...hosts.map((host) => host.length));
+  }
+
+  stopAll(): void {
+    this.isInterrupted = true;
+    for (const child of this.#children) child.stop();
+  }
+
+  #arguments(host: string, words: readonly string[]): string[] {
+    const { verb, options } = this.#order;
+    const passed = options.filter(({ name }) => !OWN_OPTIONS.includes(name)).flatMap(({ args }) => args);
+    const mode = tableJsonMode(this.#session.settings);
+    const form = verb.hosts === "rows" ? ["--cells"] : mode === null ? [] : ["--json=short"];
+    const reads = verb.meta.name === "exec" ? ["--stdin=no"] : [];
+    return [
+      ...passed,
+      ...form,
+      ...reads,
+      "--no-ask-password",
+      "--batch",
+      `--host=${host}`,
+      "--",
+      verb.meta.name,
+      ...words,
+    ];
+  }
+
+  /** Runs the client for a host. */
+  async run(host: string, words: readonly string[]): Promise<HostResult> {
+    if (this.isInterrupted) return { host, text: "", status: EXIT_INTERRUPTED, error: "Interrupted" };
+    const child = new HostChild(this.#order.program.name, this.#arguments(host, words));
+    this.#children.add(child);
+    try {
+      return await this.#result(host, child);
+    } finally {
+      this.#children.delete(child);
+    }
+  }
+
+  async #result(host: string, child: HostChild): Promise<HostResult> {
+    const { hosts } = this.#order.verb;
+    const prefix = `${host.padEnd(this.#width)} | `;
+    const { output, report } = this.#session;
+    const toOutput = (text: string) => output.write(text);
+    if (hosts === "streams") {
+      await Promise.all([
+        copyLines(child.stdout, prefix, toOutput),
+        copyLines(child.stderr, prefix, (text) => output.writeError(text)),
+      ]);
+      return { host, text: "", status: await child.exited(), error: null };
+    }
+    const stdout = hosts === "events" ? this.#passEvents(host, child, prefix).then(() => "") : collected(child.stdout);
+    const [text, stderr] = await Promise.all([stdout, collected(child.stderr)]);
+    const status = await child.exited();
+    if (status !== 0 && hosts === "events") return this.#failedEvents(host, status, stderr);
+    if (status !== 0) return { host, text, status, error: reasonOf(stderr, status) };
+    for (const line of stderr.split("\n")) if (line !== "") report.warning(`${host}: ${line}`);
+    return { host, text, status, error: null };
+  }
+
+  /** Others may go on for long: it is said at once that a host does not. */
+  #failedEvents(host: string, status: number, stderr: string): HostResult {
+    const { settings, output, report, terminal } = this.#session;
+    if (this.isInterrupted) return { host, text: "", status: 0, error: null };
+    const error = reasonOf(stderr, status);
+    const mode = tableJsonMode(settings);
+    if (mode !== null) output.write(formatJson({ host, error }, mode, terminal.paint));
+    report.error(`${host}: ${error}`);
+    return { host, text: "", status, error: null };
+  }
+
+  async #passEvents(host: string, child: HostChild, prefix: string): Promise<void> {
+    const { settings, output, terminal } = this.#session;
+    const mode = tableJsonMode(settings);
+    if (mode === null) return copyLines(child.stdout, prefix, (text) => output.write(text));
+    return copyLines(child.stdout, "", (line) => {
+      const event = parseJson(line) as { readonly [key: string]: Json };
+      output.write(formatJson({ host, ...event }, mode, terminal.paint));
+    });
+  }
+}

@@ -1,0 +1,254 @@
+// `-H a,b` and `-H @FILE`: one output of several hosts, which a played ssh leads to a daemon without a bus.
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { isRoot, needsRoot, TestDaemon } from "../lib/daemon.ts";
+import { waitFor } from "../lib/wait-for.ts";
+
+const MAIN = join(import.meta.dir, "../../src/main.ts");
+const MANAGER = { destination: "org.freedesktop.machine1", path: "/org/freedesktop/machine1" };
+
+let daemon: TestDaemon;
+let directory: string;
+
+function program(name: string, script: string): void {
+  writeFileSync(join(directory, name), `#!/bin/sh\n${script}\n`);
+  chmodSync(join(directory, name), 0o755);
+}
+
+/** What a client run prints, and its exit status. */
+interface Run {
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly status: number;
+}
+
+function start(client: string, args: readonly string[]) {
+  const { MACHINED_RUNTIME_DIRECTORY: _, ...env } = process.env;
+  return Bun.spawn([process.execPath, MAIN, client, ...args], {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...env, SYSTEMD_SSH: join(directory, "ssh") },
+  });
+}
+
+async function run(client: string, ...args: string[]): Promise<Run> {
+  const child = start(client, args);
+  const [stdout, stderr] = await Promise.all([child.stdout.text(), child.stderr.text()]);
+  return { stdout, stderr, status: await child.exited };
+}
+
+const machinectl = (...args: string[]) => run("machinectl", ...args);
+
+/** The marks that runs of ssh have left in a directory. */
+const marks = (name: string) => (existsSync(join(directory, name)) ? readdirSync(join(directory, name)) : []);
+
+beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), "many-hosts-"));
+  daemon = await TestDaemon.start();
+  mkdirSync(join(directory, "bin"));
+  // What is called `machined` and `machinectl` on the other host.
+  program("bin/machined", `exec ${process.execPath} ${MAIN} "$@"`);
+  program("bin/machinectl", `exec ${process.execPath} ${MAIN} machinectl "$@"`);
+  // Hosts are told apart by their names; `together` waits until all four of them are there.
+  program(
+    "ssh",
+    `echo "$*" >>${directory}/calls
+    while [ "$1" != -- ]; do shift; done
+    host=$2; shift 2
+    case $host in
+    dead) echo "ssh: connect to host dead port 22: Connection refused" >&2; exit 255 ;;
+    hung*) mkdir -p ${directory}/hung; echo $$ >${directory}/hung/$$; exec sleep infinity ;;
+    together*) mkdir -p ${directory}/together; : >${directory}/together/$host
+      until [ "$(ls ${directory}/together | wc -l)" = 4 ]; do sleep .1; done ;;
+    liar) echo '{"columns":["machine"],"noun":"machines","descending":[],"rows":[{"cells":[7]}]}'; exit 0 ;;
+    alone*) mkdir ${directory}/alone || exit 99; trap 'rmdir ${directory}/alone' EXIT
+      export MACHINED_RUNTIME_DIRECTORY=${daemon.runtime} PATH="${directory}/bin:$PATH"
+      sh -c "$*"; exit ;;
+    esac
+    export MACHINED_RUNTIME_DIRECTORY=${daemon.runtime} PATH="${directory}/bin:$PATH"
+    exec sh -c "case \\$1 in *'machined bridge'*) exec machined bridge ;; esac; $*" sh "$*"`,
+  );
+  if (!isRoot) return;
+  const near = await daemon.bus();
+  for (const name of ["web", "db"]) {
+    const body = [name, Buffer.alloc(0), "test", "container", await daemon.leader(), ""];
+    const call = { ...MANAGER, interface: "org.freedesktop.machine1.Manager", member: "RegisterMachine" };
+    await near.call({ ...call, signature: "sayssus", body });
+  }
+});
+afterAll(async () => {
+  await daemon[Symbol.asyncDispose]();
+  rmSync(directory, { recursive: true });
+});
+
+const DEAD = /^dead: ssh: connect to host dead port 22: Connection refused; [^\n]*\n$/;
+
+describe.skipIf(!isRoot)(`machines of several hosts${needsRoot}`, () => {
+  test("lists have a column with the host; a host that fails has one line, and others go on", async () => {
+    const { stdout, stderr, status } = await machinectl("-H", "a,dead,b", "list", "--columns=machine,class");
+    expect(stdout).toBe(
+      "HOST MACHINE CLASS\na    db      container\na    web     container\nb    db      container\nb    web     container\n\n4 machines listed.\n",
+    );
+    expect(stderr).toMatch(DEAD);
+    expect(status).toBe(1);
+    expect(readFileSync(join(directory, "calls"), "utf8")).toMatch(/^-xT -o BatchMode=yes -- a sh -c '/m);
+  });
+
+  test("they are sorted as one list, filtered, and printed as JSON with a row for each failure", async () => {
+    const sorted = await machinectl("-H", "a,b", "list", "--columns=machine", "--sort=-machine", "--no-legend");
+    expect(sorted.stdout).toBe("a web\nb web\na db\nb db\n");
+    expect(sorted.status).toBe(0);
+    const { stdout } = await machinectl(
+      ...["-H", "a,dead", "list", "--json=short", "--columns=machine", "--filter=machine=w*"],
+    );
+    expect(JSON.parse(stdout)).toEqual([
+      { host: "a", machine: "web" },
+      { host: "dead", error: expect.stringMatching(/^ssh: connect to host dead/) },
+    ]);
+  });
+
+  test("pages stand under the name of their host, and have it in JSON", async () => {
+    const { stdout } = await machinectl("-H", "a,b", "show", "web", "-p", "Name");
+    expect(stdout).toBe("Host=a\nName=web\n\nHost=b\nName=web\n");
+    const json = await machinectl("-H", "a,b", "show", "a/web", "b/db", "-p", "Name", "--json=short");
+    expect(json.stdout).toBe('{"host":"a","Name":"web"}\n{"host":"b","Name":"db"}\n');
+  });
+
+  test("HOST/NAME acts on that host alone", async () => {
+    const { stdout, stderr, status } = await machinectl("-H", "a,dead,b", "terminate", "b/no-such-machine");
+    expect([stdout, stderr, status]).toEqual([
+      "",
+      "b: Could not terminate machine: No machine 'no-such-machine' known\n",
+      1,
+    ]);
+    const elsewhere = await machinectl("-H", "a,b", "poweroff", "c/web");
+    expect(elsewhere.stderr).toBe("'c/web' names a host that is not among those of -H\n");
+  });
+
+  test("commands print line by line with the host in front, and their status counts", async () => {
+    const { stdout, status } = await machinectl(
+      "-H",
+      "a,long",
+      "exec",
+      "web",
+      "sh",
+      "-c",
+      "echo one; echo two; exit 7",
+    );
+    expect(stdout.split("\n").sort()).toEqual(["", "a    | one", "a    | two", "long | one", "long | two"]);
+    expect(status).toBe(7);
+  });
+
+  test("what machines use is measured by each host itself", async () => {
+    const { stdout } = await machinectl(
+      "-H",
+      "a,liar,b",
+      "stats",
+      "--delay=10ms",
+      "--json=short",
+      "--columns=machine",
+      "db",
+    );
+    expect(JSON.parse(stdout)).toEqual([
+      { host: "a", machine: "db" },
+      { host: "b", machine: "db" },
+      { host: "liar", error: "Its answer is no list" },
+    ]);
+  });
+
+  test("events come as they happen, with their host, until Ctrl-C", async () => {
+    const child = start("machinectl", ["-H", "a,dead,b", "events", "--json=short"]);
+    const near = await daemon.bus();
+    const call = { ...MANAGER, interface: "org.freedesktop.machine1.Manager" };
+    const leader = await daemon.leader();
+    const seen = new Set<string>();
+    const failures: unknown[] = [];
+    const read = (async () => {
+      for await (const chunk of child.stdout)
+        for (const line of Buffer.from(chunk).toString().split("\n").filter(Boolean)) {
+          const event = JSON.parse(line);
+          if (event.error !== undefined) failures.push(event);
+          else if (event.machine === "ev") seen.add(event.host);
+        }
+    })();
+    // Nothing says that all of them listen: it happens again until they do.
+    await waitFor(async () => {
+      const body = ["ev", Buffer.alloc(0), "test", "container", leader, ""];
+      await near.call({ ...call, member: "RegisterMachine", signature: "sayssus", body });
+      await near.call({ ...call, member: "UnregisterMachine", signature: "s", body: ["ev"] });
+      expect([...seen].sort()).toEqual(["a", "b"]);
+    }, "events of both hosts");
+    child.kill("SIGINT");
+    await read;
+    const lines = (await child.stderr.text()).split("\n").filter((line) => line.startsWith("dead: "));
+    expect(lines).toEqual([expect.stringContaining("Connection refused")]);
+    expect(failures).toEqual([{ host: "dead", error: expect.stringContaining("Connection refused") }]);
+    expect(await child.exited).toBe(1);
+  });
+
+  test("a file names hosts, with comments", async () => {
+    const file = join(directory, "hosts");
+    writeFileSync(file, "# all of them\n\na\nb # the second\na\n");
+    const { stdout } = await machinectl(
+      "-H",
+      `@${file}`,
+      "list",
+      "--no-legend",
+      "--columns=machine",
+      "--filter=machine=db",
+    );
+    expect(stdout).toBe("a db\nb db\n");
+    expect((await machinectl("-H", `@${file}x`, "list")).stderr).toBe(`Cannot read hosts from '${file}x'\n`);
+  });
+});
+
+test("hosts are asked at the same time, or with --parallel=1 one after the other", async () => {
+  const hosts = (name: string) => [1, 2, 3, 4].map((number) => `${name}${number}`).join(",");
+  // Each waits for the others to be there.
+  expect((await machinectl("-H", hosts("together"), "show", "-P", "Version")).status).toBe(0);
+  // Each fails where another one is there.
+  expect((await machinectl("-H", hosts("alone"), "--parallel=1", "show", "-P", "Version")).stderr).toBe("");
+});
+
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  test(`${signal} ends all of them, also an ssh that still connects`, async () => {
+    const child = start("machinectl", ["-H", "hung1,hung2,dead", "list"]);
+    await waitFor(() => expect(marks("hung")).toHaveLength(2), "two that hang");
+    child.kill(signal);
+    expect(await child.exited).toBe(130);
+    await waitFor(() => {
+      for (const pid of marks("hung")) expect(existsSync(`/proc/${pid}`)).toBe(false);
+    }, "their end");
+    rmSync(join(directory, "hung"), { recursive: true });
+  });
+}
+
+test("verbs and options that are for one host say so", async () => {
+  const says = async (...args: string[]) => (await machinectl("-H", "a,b", ...args)).stderr;
+  expect(await says("top")).toBe("'machinectl top' works on one host: name one after -H\n");
+  expect(await says("shell", "web")).toBe("'machinectl shell' works on one host: name one after -H\n");
+  expect(await says("copy-to", "web", "/x")).toBe("'machinectl copy-to' works on one host: name one after -H\n");
+  expect(await says("list", "--template={{name}}")).toBe("--template= is for one host\n");
+  expect(await says("exec", "-t", "web", "ls")).toBe("Commands on several hosts have no terminal: leave out -t\n");
+  expect((await run("machinectl", "-H", "a,b@@c", "list")).stderr).toBe(
+    "'b@@c' names no host: [USER@]HOST[:PORT], or @FILE with one in each line\n",
+  );
+});
+
+test("C94 shell and login of one host are those of its own client", async () => {
+  program("bin/machinectl", 'echo "$@"');
+  const { stdout } = await machinectl("-H", "a", "-E", "A=b c", "shell", "root@web", "/bin/ls", "-l", "it's");
+  expect(stdout).toBe("--setenv=A=b c shell root@web /bin/ls -l it's\n");
+  expect((await machinectl("-H", "a", "login", "web")).stdout).toBe("login web\n");
+  expect((await machinectl("-H", "a/web", "login")).stderr).toBe("machinectl needs a host after -H, not 'a/web'\n");
+});

@@ -1,0 +1,41 @@
+import { expect, test } from "bun:test";
+import { findVerb, type VerbRow } from "../../../../src/cli/command-line/verb-row.ts";
+import { hostsOf, wordsFor } from "../../../../src/cli/hosts/names.ts";
+import { VERBS } from "../../../../src/cli/program/verbs.ts";
+
+const HOSTS = ["a", "u@b:22", "a/inner"];
+const FILES: Readonly<Record<string, string>> = { "/f": "# ours\nx\n\n  y:22 # second\nz#z\n" };
+const readText = async (path: string) => FILES[path] ?? null;
+
+function said(verb: string, ...words: string[]): Record<string, string[] | null> {
+  const row = findVerb(VERBS, verb) as VerbRow;
+  return Object.fromEntries(HOSTS.map((host) => [host, wordsFor(host, HOSTS, row, words)]));
+}
+
+test("hosts are named once, in their order, by words and by files", async () => {
+  expect(await hostsOf("b,@/f,a,,b", readText)).toEqual(["b", "x", "y:22", "z#z", "a"]);
+  await expect(hostsOf("a,@/g", readText)).rejects.toThrow("Cannot read hosts from '/g'");
+  await expect(hostsOf(",", readText)).rejects.toThrow("',' names no host");
+  await expect(hostsOf("a,-oProxyCommand=x/../y z", readText)).rejects.toThrow("names no host");
+});
+
+test("a name is one of all hosts, HOST/NAME of one, by the longest host that fits", () => {
+  expect(said("poweroff", "web")).toEqual({ a: ["web"], "u@b:22": ["web"], "a/inner": ["web"] });
+  expect(said("poweroff", "a/web", "u@b:22/db", "u@b:22/web")).toEqual({
+    a: ["web"],
+    "u@b:22": ["db", "web"],
+    "a/inner": null,
+  });
+  expect(said("status", "a/inner/web")).toEqual({ a: null, "u@b:22": null, "a/inner": ["web"] });
+  expect(() => said("poweroff", "c/web")).toThrow("'c/web' names a host that is not among those of -H");
+});
+
+test("words that name no machine or image are for all", () => {
+  expect(said("rename", "a/old", "new")).toEqual({ a: ["old", "new"], "u@b:22": null, "a/inner": null });
+  expect(said("exec", "a/web,db", "ls", "/a/b")).toEqual({
+    a: ["web,db", "ls", "/a/b"],
+    "u@b:22": ["db", "ls", "/a/b"],
+    "a/inner": ["db", "ls", "/a/b"],
+  });
+  expect(said("pull-tar", "http://c/d.tar", "d")["a"]).toEqual(["http://c/d.tar", "d"]);
+});
