@@ -64,7 +64,7 @@ function __machinectl_columns
 end
 
 function __machinectl_verbs
-    printf '%s\n' list status show stats top events logs metrics inventory start login shell exec wait run doctor register unregister enable disable poweroff stop reboot restart terminate pause resume kill copy-to copy-from bind bind-volume unbind-volume list-images image-status show-image edit cat clone rename read-only remove set-limit clean pull-tar pull-raw import-tar import-raw import-fs export-tar export-raw list-transfers cancel-transfer doctor-pool run-machine run-remove
+    printf '%s\n' list status show stats top events logs metrics inventory start login shell exec wait run doctor register unregister enable disable poweroff stop reboot restart terminate pause resume kill copy-to copy-from bind bind-volume unbind-volume list-images image-status show-image edit cat clone rename read-only remove set-limit clean pull-tar pull-raw import-tar import-raw import-fs export-tar export-raw list-transfers cancel-transfer doctor-bus doctor-pool run-machine run-remove
 end
 
 complete -c machinectl -f
@@ -188,6 +188,7 @@ complete -c machinectl -n '__machinectl_at -1' -a export-tar -d 'Write an image 
 complete -c machinectl -n '__machinectl_at -1' -a export-raw -d 'Write a disk image to a file'
 complete -c machinectl -n '__machinectl_at -1' -a list-transfers -d 'List the transfers that are running'
 complete -c machinectl -n '__machinectl_at -1' -a cancel-transfer -d 'End transfers before they are done'
+complete -c machinectl -n '__machinectl_at -1' -a doctor-bus -d 'Tell whether a machine has a bus'
 complete -c machinectl -n '__machinectl_at -1' -a doctor-pool -d 'Print facts about the pool'
 complete -c machinectl -n '__machinectl_at -1' -a run-machine -d 'Run a machine in a unit of \'run\''
 complete -c machinectl -n '__machinectl_at -1' -a run-remove -d 'Remove what a unit of \'run\' has cloned'

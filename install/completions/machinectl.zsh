@@ -114,6 +114,7 @@ _machinectl_verbs() {
         'export-raw:Write a disk image to a file'
         'list-transfers:List the transfers that are running'
         'cancel-transfer:End transfers before they are done'
+        'doctor-bus:Tell whether a machine has a bus'
         'doctor-pool:Print facts about the pool'
         'run-machine:Run a machine in a unit of '\''run'\'''
         'run-remove:Remove what a unit of '\''run'\'' has cloned'

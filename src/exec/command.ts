@@ -1,6 +1,6 @@
 // machined-exec-command: the child in which a command begins (run.ts). It becomes enter.c, once it has read from the machine
 // what that must be told.
-import { readFileSync } from "node:fs";
+import { readFileSync, writeSync } from "node:fs";
 import { errnoNameOf } from "../base/error.ts";
 import { Fd } from "../kernel/file/fd.ts";
 import { PidRef } from "../kernel/process/pidref.ts";
@@ -23,12 +23,13 @@ export async function main(args: string[]): Promise<number> {
     return 1;
   }
   const request = inheritedRequest();
+  // Executing the command closes it, and that is how nothing is told.
+  using failure = Fd.inherited(COMMAND_FDS.failure);
   try {
     return becomeCommand(request);
   } catch (error) {
     if (errnoNameOf(error) === null) throw error;
-    const { message } = error as Error;
-    process.stderr.write(`Cannot run '${request.command[0]}' in machine '${request.machine}': ${message}\n`);
+    writeSync(failure.number, (error as Error).message);
     return NOT_RUN;
   }
 }

@@ -8,8 +8,8 @@ import { spawnSelf } from "../kernel/process/spawn.ts";
 import { type EnterRequest, enterCommand, requireAgreement } from "./enter.ts";
 import { enterProgram } from "./helper.ts";
 
-/** Of the program in command.ts: the leader, and the rest of the request. */
-export const COMMAND_FDS = { leader: 3, request: 4 } as const;
+/** Of the program in command.ts: a pipe for why it was not started, the leader, and the rest of the request. */
+export const COMMAND_FDS = { failure: 3, leader: 4, request: 5 } as const;
 const SIGHUP = 1;
 
 /** A file of its own for each call: a machine that holds an old one open would keep a shared one from being executed. */
@@ -39,15 +39,15 @@ export function becomeCommand(request: EnterRequest): never {
 }
 
 export interface RunningCommand {
-  /** The exit status, as enter.c has it. */
+  /** The exit status, as enter.c has it. Rejects with an ErrnoError that says why where there was no command. */
   readonly exited: Promise<number>;
   kill(signal: number): void;
 }
 
 /**
  * Starts the command as a child with the given descriptors as 0 to 2, which stay ours. The child reads the machine's files
- * itself (they may be on a file system that does not answer) and says on descriptor 2 why a command was not started. It is
- * hung up when this process ends.
+ * itself (they may be on a file system that does not answer). It is hung up when this process ends. Why a command was not
+ * started it tells us alone: what root writes to a descriptor of somebody else's could be a message in the name of root.
  */
 export function startCommand(request: EnterRequest, [stdin, stdout, stderr]: readonly [Fd, Fd, Fd]): RunningCommand {
   requireAgreement(request);
@@ -58,8 +58,17 @@ export function startCommand(request: EnterRequest, [stdin, stdout, stderr]: rea
     stdin,
     stdout,
     stderr,
+    result: true,
     signalWithParent: SIGHUP,
   });
   child.pidRef?.[Symbol.dispose]();
-  return { exited: child.status, kill: (signal) => child.kill(signal) };
+  const exited = async () => {
+    const [status, failure] = await Promise.all([child.status, child.result]);
+    if (failure !== "") throw new ErrnoError("ECANCELED", failure);
+    return status;
+  };
+  const end = exited();
+  // A terminal is forwarded to its end before this is looked at.
+  end.catch(() => {});
+  return { exited: end, kill: (signal) => child.kill(signal) };
 }

@@ -72,15 +72,16 @@ describe.skipIf(!canRun)(canRun ? "machined-exec" : "machined-exec (left out: ne
     expect(await run({ machine: "good", command: ["echo", "x"] })).toEqual({ exitStatus: 0, text: "x\n" });
     expect(await run({ machine: "good", command: ["sh", "-c", "exit 43"] })).toEqual({ exitStatus: 43, text: "" });
     mute.signal("SIGKILL");
-    expect(await held).toMatchObject({ exitStatus: 125, text: expect.stringContaining("in machine 'mute'") });
+    expect(await held).toMatchObject({ exitStatus: 125, text: "", message: expect.any(String) });
   });
 
-  test("what goes wrong before there is a command is said on its standard error", async () => {
+  test("what goes wrong before there is a command is told in the reply, and nothing is written to the caller's descriptors", async () => {
     const { daemon, run } = await start();
     await machine(daemon, "good");
     expect(await run({ machine: "good", user: "nobody-of-that-name", command: ["true"] })).toEqual({
       exitStatus: 125,
-      text: "Cannot run 'true' in machine 'good': There is no user 'nobody-of-that-name' in machine 'good' (its /etc/passwd was read)\n",
+      message: "There is no user 'nobody-of-that-name' in machine 'good' (its /etc/passwd was read)",
+      text: "",
     });
     const stays = { machine: "good", command: ["true"], detach: true };
     expect(await run({ ...stays, terminal: true })).toMatchObject({

@@ -8,6 +8,7 @@ import { unitInterface, unitPath } from "../unit/processes.ts";
 import type { Learned } from "./finding.ts";
 import { gatherUnit } from "./gather-services.ts";
 import { learnAll, runOwnVerb, runProgram } from "./learn.ts";
+import { hasMachineBus } from "./machine-bus.ts";
 import type { ImageFacts, MachineCheckFacts, NetworkFacts } from "./machine-facts.ts";
 
 async function gatherImage(session: Session, name: string): Promise<ImageFacts | null> {
@@ -56,7 +57,7 @@ async function gatherLookup(name: string): Promise<string[]> {
 async function gatherBusSocket({ leaderPid }: MachineFacts): Promise<boolean> {
   const { code } = await runProgram(["test", "-d", `/proc/${leaderPid}/root/`]);
   if (code !== 0) throw new Error("only root may look into the machine");
-  return (await runProgram(["test", "-S", `/proc/${leaderPid}/root/run/dbus/system_bus_socket`])).code === 0;
+  return hasMachineBus(leaderPid);
 }
 
 async function gatherDelegates(session: Session, { unit }: MachineFacts): Promise<boolean | null> {

@@ -87,6 +87,7 @@ function confined({ directory, files }: Place, args: readonly string[]): Invocat
   const sources = files.slice(-MOST_FILES).map((file) => `--file=/proc/self/fd/3/${file}`);
   return {
     command: [...CONFINED, "journalctl", ...args, ...sources],
+    isForeign: true,
     fds: [directory.number],
     started: () => directory.close(),
   };

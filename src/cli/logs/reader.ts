@@ -51,13 +51,14 @@ export class JournalReader {
   readonly #recent: RecentLines;
   readonly #filter: OverlapFilter;
   readonly #isComparable: boolean;
+  readonly #hasColours: boolean;
   /** When something was last printed, µs. */
   #lastUsec: number;
 
   /** `before` is an interrupted reading that this one goes on with. */
   constructor(
     session: Session,
-    { command, argv0, fds = [], started }: Invocation,
+    { command, argv0, isForeign = false, fds = [], started }: Invocation,
     mode: string,
     before: JournalReader | null,
   ) {
@@ -67,7 +68,8 @@ export class JournalReader {
     this.#recent = before === null ? new RecentLines(this.#lastUsec) : before.#recent;
     this.#filter = new OverlapFilter(this.#isComparable && before !== null ? this.#recent.lines : [], keyOf);
     const { terminal } = session;
-    const colours = terminal.colors === "off" ? "0" : terminal.colors;
+    this.#hasColours = !isForeign && terminal.colors !== "off";
+    const colours = this.#hasColours ? terminal.colors : "0";
     this.#child = Bun.spawn([...command], {
       ...(argv0 === undefined ? {} : { argv0 }),
       stdio: ["ignore", "pipe", "pipe", ...fds] as ["ignore", "pipe", "pipe"],
@@ -88,7 +90,7 @@ export class JournalReader {
   }
 
   async #run(isRaw: boolean): Promise<number> {
-    const { output, terminal, ports } = this.#session;
+    const { output, ports } = this.#session;
     const [stdout, stderr] = [this.#child.stdout, this.#child.stderr] as ReadableStream<Uint8Array>[];
     if (stdout === undefined || stderr === undefined) return 1;
     const noted = () => {
@@ -98,7 +100,7 @@ export class JournalReader {
     };
     const show = (lines: readonly string[]) => {
       const separated = lines.join("").replaceAll(RECORD_SEPARATOR, own(RECORD_SEPARATOR));
-      output.write(terminal.colors === "off" ? separated : withColours(separated));
+      output.write(this.#hasColours ? withColours(separated) : separated);
       noted();
       if (this.#isComparable) this.#recent.add(lines.map(keyOf), this.#lastUsec);
     };

@@ -69,8 +69,7 @@ async function guestHasEntries(session: Session, { name }: MachineFacts): Promis
 }
 
 function guestSource(session: Session, facts: MachineFacts): Source {
-  const colours = session.terminal.colors === "off" ? "0" : session.terminal.colors;
-  const environment = [`--setenv=SYSTEMD_COLORS=${colours}`, "--setenv=SYSTEMD_URLIFY=0"];
+  const environment = ["--setenv=SYSTEMD_COLORS=0", "--setenv=SYSTEMD_URLIFY=0"];
   return {
     key: `guest ${facts.name}`,
     says: `the journal inside machine '${facts.name}'`,
@@ -78,7 +77,10 @@ function guestSource(session: Session, facts: MachineFacts): Source {
     endsWithMachine: true,
     canFollow: true,
     facts,
-    start: (args) => execInvocation(session, facts.name, environment, ["journalctl", ...args]),
+    start: (args) => ({
+      ...execInvocation(session, facts.name, environment, ["journalctl", ...args]),
+      isForeign: true,
+    }),
   };
 }
 

@@ -24,6 +24,14 @@ export const DOCTOR_POOL_VERB: VerbRow = {
   run: async (session, words) => (await import("../doctor/pool.ts")).doctorPool(session, words),
 };
 
+/** The hidden verb of the child that looks for the bus of a machine. */
+export const DOCTOR_BUS_VERB: VerbRow = {
+  meta: { name: "doctor-bus", description: "Tell whether a machine has a bus", hidden: true },
+  group: "Machine",
+  args: { leader: { type: "positional", required: true, description: "Its leader", complete: "free" } },
+  run: async (session, words) => (await import("../doctor/machine-bus.ts")).doctorBus(session, words),
+};
+
 /** The hidden verb that a unit of `run` starts. */
 export const RUN_MACHINE_VERB: VerbRow = {
   meta: { name: "run-machine", description: "Run a machine in a unit of 'run'", hidden: true },
