@@ -87,7 +87,7 @@ describe.skipIf(isStock)(isStock ? "logs (left out: ours alone)" : "logs", () =>
   // OPEN: with systemd 262 in the machine this comparison does not always hold.
   const isKnown = tree === "bookworm";
   if (!isKnown) leaveOut("logs -f across a reboot, entry by entry", "open: not always the same with this systemd");
-  test.skipIf(!isKnown)(
+  test(
     "-f goes on across a reboot and across an end and a new start, without a line lost or printed twice",
     async () => {
       const script = `
@@ -113,7 +113,9 @@ describe.skipIf(isStock)(isStock ? "logs (left out: ours alone)" : "logs", () =>
       begin=$(grep -n -m1 -xF "$(head -1 /tmp/shown)" /tmp/all | cut -d: -f1)
       sed -n "$begin,$((begin + $(wc -l < /tmp/shown) - 1))p" /tmp/all | diff - /tmp/shown && echo lines
       grep -c . /tmp/f.err.short; tail -1 /tmp/f.err.short`;
-      expect(await run(script)).toBe("entries 1\nlines\n5\nMachine 'deb1' was started");
+      const output = await run(script);
+      expect(output).toEndWith("5\nMachine 'deb1' was started");
+      if (isKnown) expect(output).toBe("entries 1\nlines\n5\nMachine 'deb1' was started");
     },
     GUARD_MS,
   );
