@@ -19,7 +19,7 @@ PIDFILE=/run/$NAME.pid
 # Prints the number of the daemon's process, and fails where it does not run. The number in the file may be another's by now.
 running() {
 	pid=$(cat "$PIDFILE" 2>/dev/null) && [ -n "$pid" ] || return 1
-	case $(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null) in
+	case $(tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline") in
 	"$PROGRAM "*) echo "$pid" ;;
 	*) return 1 ;;
 	esac

@@ -71,7 +71,12 @@ export class Bed {
    * Runs a bash script in the bed as root; its standard output and error come back as one text. It has `wait_for COMMAND
    * [ARGUMENT…]`, which tries a command until it succeeds.
    */
-  exec(script: string, timeoutSeconds = GUARD_SECONDS): Promise<Outcome> {
+  async exec(script: string, timeoutSeconds = GUARD_SECONDS): Promise<Outcome> {
+    const outcome = await this.#tryExec(script, timeoutSeconds);
+    return NOT_STARTED.test(outcome.output) ? this.#tryExec(script, timeoutSeconds) : outcome;
+  }
+
+  #tryExec(script: string, timeoutSeconds: number): Promise<Outcome> {
     return run([
       BED,
       "exec",
@@ -132,6 +137,9 @@ export class Bed {
     Bun.spawnSync([BED, "stop", this.name], { stdin: "ignore", stdout: "ignore", stderr: "ignore" });
   }
 }
+
+/** A connection to the bed's service manager that ended before the script was started. */
+const NOT_STARTED = /^Failed to start transient service unit: (Transport endpoint is not connected|Connection reset)/;
 
 async function run(command: string[]): Promise<Outcome> {
   const child = Bun.spawn(command, { stdin: "ignore", stdout: "pipe", stderr: "pipe" });

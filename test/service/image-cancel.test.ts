@@ -43,8 +43,13 @@ describe.skipIf(!isRoot)(`cancelled at ${MOMENTS} moments${needsRoot}`, () => {
             aborted++;
           }
           expectWhole(host, versions, `cancelled at moment ${moment} of ${MOMENTS}`);
+          if (end.isKilled) {
+            // Where it is started, and where it asks the file system of an import, it ends at once, and others clean up.
+            if (host.entries().some((entry) => entry.startsWith(".#"))) expect(name).toStartWith("import-");
+            expect((await host.run("systemd-import-sweep", [host.pool])).code).toBe(0);
+          }
           expect(host.entries().filter((entry) => entry.startsWith(".#"))).toEqual([]);
-          expect(host.lockFiles()).toEqual([]);
+          if (!(end.isKilled && name.startsWith("import-"))) expect(host.lockFiles()).toEqual([]);
         }
         console.log(`${name} in ${parent}: ${aborted} of ${MOMENTS} were in time`);
       });

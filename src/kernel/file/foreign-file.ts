@@ -1,13 +1,12 @@
 // Files that somebody else may have put where they are, or may change at any moment. Only regular files are taken: the
 // file is looked at before it is opened, so that no driver and no fifo notices, opened without waiting, and looked at
-// again. Its file system may never answer: asking it is done on another thread, or where that cannot be, in a way that
-// signals end.
+// again. Its file system may never answer: it is asked on another thread, so that signals still find this one.
 import { fstat, lstat, open, read, type Stats, stat } from "node:fs";
 import { promisify } from "node:util";
 import { ErrnoError } from "../../base/error.ts";
 import { O_CLOEXEC, O_NOCTTY, O_NOFOLLOW, O_NONBLOCK } from "../syscall/constants.ts";
-import { mortal } from "../syscall/mortal.ts";
-import { Fd, openPath, readRegular, reopen, statFd } from "./fd.ts";
+import { SyscallError } from "../syscall/sys.ts";
+import { Fd } from "./fd.ts";
 import type { FileKind, LinkPolicy } from "./status.ts";
 import { FILE_KINDS } from "./status.ts";
 
@@ -65,12 +64,12 @@ export async function readForeign(path: string, limitBytes: number, links: LinkP
   }
 }
 
-/** The same at once, for settings that the admin or the caller keeps: links are followed. For programs that run alone. */
-export function readSettings(path: string, limitBytes: number): Buffer {
-  return mortal(() => {
-    using named = openPath(path, "path");
-    requireRegular(statFd(named).kind, path);
-    using file = reopen(named, "read");
-    return readRegular(file, limitBytes);
-  });
+/** The same for settings that the admin or the caller keeps: links are followed, and the kernel's errors are SyscallErrors. */
+export async function readSettings(path: string, limitBytes: number): Promise<Buffer> {
+  try {
+    return await readForeign(path, limitBytes, "follow");
+  } catch (error) {
+    const { code, syscall } = error as NodeJS.ErrnoException;
+    throw code !== undefined && syscall !== undefined ? new SyscallError(syscall, code, path) : error;
+  }
 }

@@ -18,19 +18,19 @@ interface Trust {
   readonly ca?: string;
 }
 
-let known: Trust | null = null;
+let known: Promise<Trust> | null = null;
 
 /** The certificates of authorities, read once; $SSL_CERT_FILE names other ones. */
-export function trust(): Trust {
+export function trust(): Promise<Trust> {
   known ??= readTrust(process.env["SSL_CERT_FILE"]);
   return known;
 }
 
-function readTrust(given: string | undefined): Trust {
-  if (given) return { ca: readSettings(given, BUNDLE_LIMIT_BYTES).toString("latin1") };
+async function readTrust(given: string | undefined): Promise<Trust> {
+  if (given) return { ca: (await readSettings(given, BUNDLE_LIMIT_BYTES)).toString("latin1") };
   for (const path of BUNDLES) {
     try {
-      const ca = readSettings(path, BUNDLE_LIMIT_BYTES).toString("latin1");
+      const ca = (await readSettings(path, BUNDLE_LIMIT_BYTES)).toString("latin1");
       if (ca.includes("BEGIN CERTIFICATE")) return { ca };
     } catch (error) {
       if (!isErrno(error, "ENOENT")) throw error;

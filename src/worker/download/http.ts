@@ -169,7 +169,7 @@ async function exchange(url: URL, headers: Headers, limits: HttpLimits, form?: U
       signal: abort.signal,
       decompress: false,
       ...(form === undefined ? {} : { method: "POST", body: form }),
-      ...(url.protocol === "https:" ? { tls: trust() } : {}),
+      ...(url.protocol === "https:" ? { tls: await trust() } : {}),
     });
     const body = new HttpBody(response, abort, limits);
     return { status: response.status, headers: response.headers, url, body };

@@ -22,9 +22,9 @@ function openPgp(): Promise<OpenPgp> {
   return import("openpgp");
 }
 
-function readIfThere(path: string): Buffer | null {
+async function readIfThere(path: string): Promise<Buffer | null> {
   try {
-    return readSettings(path, RING_LIMIT);
+    return await readSettings(path, RING_LIMIT);
   } catch (error) {
     if (isErrno(error, "ENOENT")) return null;
     throw error;
@@ -32,25 +32,26 @@ function readIfThere(path: string): Buffer | null {
 }
 
 /** The rings that are in use: of the admin's and of the vendor's the first that is there, or the one given. */
-export function keyringFiles(
+export async function keyringFiles(
   environment: Readonly<Record<string, string | undefined>> = process.env,
   hostRoot = "/",
-): Buffer[] {
+): Promise<Buffer[]> {
   const given = environment["SYSTEMD_OPENPGP_KEYRING"];
   if (given !== undefined && given !== "") {
     if (!isNormalizedPath(given))
       throw new ErrnoError("EINVAL", `Keyring path '${given}' is not absolute and normalized.`);
-    const ring = readIfThere(given);
+    const ring = await readIfThere(given);
     if (ring === null) throw new ErrnoError("ENOENT", `No keyring at '${given}'.`);
     return [ring];
   }
-  const rings = [USER_RINGS, VENDOR_RINGS].flatMap((paths) => {
+  const first = async (paths: readonly string[]) => {
     for (const path of paths) {
-      const ring = readIfThere(join(hostRoot, path));
+      const ring = await readIfThere(join(hostRoot, path));
       if (ring !== null) return [ring];
     }
     return [];
-  });
+  };
+  const rings = [...(await first(USER_RINGS)), ...(await first(VENDOR_RINGS))];
   if (rings.length === 0) throw new ErrnoError("ENOENT", "No keyring of keys that images are signed with.");
   return rings;
 }

@@ -1,6 +1,6 @@
 // The notes beside an unfinished download, by which a later call resumes it.
 import { renameSync, writeFileSync } from "node:fs";
-import { readSettings } from "../../kernel/file/foreign-file.ts";
+import { openPath, readRegular, reopen, statFd } from "../../kernel/file/fd.ts";
 import type { Part } from "./spool-parts.ts";
 
 /** What a server said of the file, to find out later whether it is still the same. */
@@ -25,13 +25,21 @@ const STATE_LIMIT_BYTES = 1 << 20;
 
 /** This boot of the machine. */
 export function bootId(): string {
-  return readSettings("/proc/sys/kernel/random/boot_id", STATE_LIMIT_BYTES).toString().trim();
+  return readOwn("/proc/sys/kernel/random/boot_id")?.toString().trim() ?? "";
+}
+
+/** What the pool or the kernel has: these answer, or nothing works at all. Null for what is no regular file. */
+function readOwn(path: string): Buffer | null {
+  using named = openPath(path, "path-no-follow");
+  if (statFd(named).kind !== "regular") return null;
+  using file = reopen(named, "read");
+  return readRegular(file, STATE_LIMIT_BYTES);
 }
 
 /** The state that an earlier call noted at `path`; null where there is none that makes sense. */
 export function readState(path: string): SpoolState | null {
   try {
-    const state = JSON.parse(readSettings(path, STATE_LIMIT_BYTES).toString()) as Partial<SpoolState>;
+    const state = JSON.parse(readOwn(path)?.toString() ?? "{}") as Partial<SpoolState>;
     const isWhole =
       typeof state.url === "string" && typeof state.synced === "number" && typeof state.bootId === "string";
     return isWhole ? (state as SpoolState) : null;

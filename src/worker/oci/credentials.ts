@@ -42,9 +42,9 @@ function authFiles(): string[] {
 
 const AUTH_FILE_LIMIT_BYTES = 1 << 20;
 
-function readAuthFile(path: string): AuthFile | null {
+async function readAuthFile(path: string): Promise<AuthFile | null> {
   try {
-    return JSON.parse(readSettings(path, AUTH_FILE_LIMIT_BYTES).toString()) as AuthFile | null;
+    return JSON.parse((await readSettings(path, AUTH_FILE_LIMIT_BYTES)).toString()) as AuthFile | null;
   } catch (error) {
     const reason = error instanceof Error && !(error instanceof SyntaxError) ? error.message : "It is no JSON";
     if (!isErrno(error, "ENOENT", "ENOTDIR")) log("warning", `Cannot read credentials from '${path}': ${reason}`);
@@ -82,7 +82,7 @@ function entryOf<Entry>(
 export async function credentialsFor(registry: string, image: string): Promise<Credentials | null> {
   const keys = keysOf(registry, image);
   for (const path of authFiles()) {
-    const file = readAuthFile(path);
+    const file = await readAuthFile(path);
     if (file === null) continue;
     const helper = entryOf(file.credHelpers, keys);
     if (helper !== undefined) return askHelpers(helper, registry);

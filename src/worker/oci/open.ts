@@ -33,7 +33,7 @@ export async function openSource(reference: string, root: Fd): Promise<OpenedSou
   }
   const packed = ARCHIVE.exec(reference);
   if (packed !== null) return openArchive(packed[1] ?? "", reference, packed[2] ?? null, root);
-  const registry = new OciRegistry(resolveReference(requireReference(reference)));
+  const registry = new OciRegistry(await resolveReference(requireReference(reference)));
   return { source: registrySource(registry), [Symbol.dispose]: () => {} };
 }
 

@@ -65,10 +65,11 @@ function ruleFolders(): readonly string[] {
   return given ? given.split(":") : RULE_FOLDERS;
 }
 
-function readRules(name: string, folders: readonly string[]): RegistryRules | null {
+async function readRules(name: string, folders: readonly string[]): Promise<RegistryRules | null> {
   for (const folder of folders) {
     try {
-      const rules: unknown = JSON.parse(readSettings(join(folder, name + SUFFIX), RULES_LIMIT_BYTES).toString());
+      const text = await readSettings(join(folder, name + SUFFIX), RULES_LIMIT_BYTES);
+      const rules: unknown = JSON.parse(text.toString());
       if (typeof rules !== "object" || rules === null)
         throw new ErrnoError("EBADMSG", `${name}${SUFFIX} is no JSON object`);
       return rules as RegistryRules;
@@ -80,16 +81,19 @@ function readRules(name: string, folders: readonly string[]): RegistryRules | nu
   return BUILT_IN[name] ?? null;
 }
 
-function rulesFor({ registry, image }: OciReference, folders: readonly string[]): RegistryRules | null {
+async function rulesFor({ registry, image }: OciReference, folders: readonly string[]): Promise<RegistryRules | null> {
   if (registry !== null) return readRules(`registry.${encodeURIComponent(registry)}`, folders);
-  return readRules(`image.${encodeURIComponent(image)}`, folders) ?? readRules("default", folders);
+  return (await readRules(`image.${encodeURIComponent(image)}`, folders)) ?? readRules("default", folders);
 }
 
 const PROTOCOLS = ["https", "http", "file"] as const;
 
 /** Fills a reference in by the host's rules. ENODATA when nothing says where the image is. */
-export function resolveReference(reference: OciReference, folders: readonly string[] = ruleFolders()): OciAddress {
-  const rules = rulesFor(reference, folders) ?? {};
+export async function resolveReference(
+  reference: OciReference,
+  folders: readonly string[] = ruleFolders(),
+): Promise<OciAddress> {
+  const rules = (await rulesFor(reference, folders)) ?? {};
   const registry = rules.overrideRegistry ?? reference.registry ?? rules.defaultRegistry;
   if (registry === undefined) throw new ErrnoError("ENODATA", `No registry is known for image '${reference.image}'.`);
   const named = rules.overrideImage ?? reference.image;

@@ -187,7 +187,7 @@ async function sha256OfFile(file: Fd): Promise<string> {
 /** What the download is compared with; null when nothing is to be verified. */
 async function trustedList(url: string, mode: VerifyMode): Promise<Buffer | null> {
   const fetch = (side: string) => fetchSide(side, JOB_LIMITS);
-  const keyring = () => readKeyring(keyringFiles());
+  const keyring = async () => readKeyring(await keyringFiles());
   if (!isList(url)) return trustedText(mode, mode === "no" ? null : await fetchSums(url, mode, fetch), keyring);
   if (mode !== "signature") return null;
   const [content, signature] = await Promise.all([fetch(url), fetchListSignature(url, fetch)]);

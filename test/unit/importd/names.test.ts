@@ -53,37 +53,37 @@ test("I132 references of container images may have ports and digests", () => {
   }
 });
 
-test("I124 I125 what a reference stands for, by the host's rules; the folder of the administrator wins", () => {
+test("I124 I125 what a reference stands for, by the host's rules; the folder of the administrator wins", async () => {
   const top = mkdtempSync(join(tmpdir(), "oci-rules-"));
   const folders = ["etc", "run", "local", "usr"].map((name) => join(top, name));
   const [etc, run, local, usr] = folders as [string, string, string, string];
   for (const folder of folders) mkdirSync(folder);
   const put = (folder: string, name: string, rules: object) =>
     writeFileSync(join(folder, `${name}.oci-registry`), JSON.stringify(rules));
-  const urlOf = (text: string) => {
-    const { protocol, registry, image, version } = resolveReference(requireReference(text), folders);
+  const urlOf = async (text: string) => {
+    const { protocol, registry, image, version } = await resolveReference(requireReference(text), folders);
     return `${protocol}://${registry}/${image}:${version}`;
   };
   try {
-    expect(urlOf("debian")).toBe("https://registry-1.docker.io/library/debian:latest");
-    expect(urlOf("docker.io/debian:12")).toBe("https://registry-1.docker.io/library/debian:12");
-    expect(urlOf("docker.io/org/app")).toBe("https://registry-1.docker.io/org/app:latest");
-    expect(urlOf("fedora")).toBe("https://registry.fedoraproject.org/fedora:latest");
-    expect(urlOf("r.example:5000/a/b")).toBe("https://r.example:5000/a/b:latest");
-    expect(() => urlOf("unheard")).toThrow("No registry is known for image 'unheard'.");
+    expect(await urlOf("debian")).toBe("https://registry-1.docker.io/library/debian:latest");
+    expect(await urlOf("docker.io/debian:12")).toBe("https://registry-1.docker.io/library/debian:12");
+    expect(await urlOf("docker.io/org/app")).toBe("https://registry-1.docker.io/org/app:latest");
+    expect(await urlOf("fedora")).toBe("https://registry.fedoraproject.org/fedora:latest");
+    expect(await urlOf("r.example:5000/a/b")).toBe("https://r.example:5000/a/b:latest");
+    await expect(urlOf("unheard")).rejects.toThrow("No registry is known for image 'unheard'.");
 
     put(usr, "image.debian", { defaultRegistry: "usr.example", defaultTag: "stable", unknownKey: 1 });
-    expect(urlOf("debian")).toBe("https://usr.example/debian:stable");
+    expect(await urlOf("debian")).toBe("https://usr.example/debian:stable");
     put(local, "image.debian", { defaultRegistry: "local.example" });
-    expect(urlOf("debian")).toBe("https://local.example/debian:latest");
+    expect(await urlOf("debian")).toBe("https://local.example/debian:latest");
     put(run, "image.debian", { defaultRegistry: "run.example", defaultProtocol: "file" });
-    expect(urlOf("debian")).toBe("file://run.example/debian:latest");
+    expect(await urlOf("debian")).toBe("file://run.example/debian:latest");
     put(etc, "image.debian", { defaultRegistry: "etc.example", overrideImage: "mirror/deb" });
-    expect(urlOf("debian:12")).toBe("https://etc.example/mirror/deb:12");
+    expect(await urlOf("debian:12")).toBe("https://etc.example/mirror/deb:12");
     put(usr, "default", { defaultRegistry: "any.example" });
-    expect(urlOf("unheard")).toBe("https://any.example/unheard:latest");
+    expect(await urlOf("unheard")).toBe("https://any.example/unheard:latest");
     put(etc, "registry.r.example%3A5000", { overrideRegistry: "mirror.example" });
-    expect(urlOf("r.example:5000/a")).toBe("https://mirror.example/a:latest");
+    expect(await urlOf("r.example:5000/a")).toBe("https://mirror.example/a:latest");
   } finally {
     rmSync(top, { recursive: true });
   }
