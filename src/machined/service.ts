@@ -68,6 +68,8 @@ export class Service implements Daemon, Served {
   readonly #systemd: Systemd1 | null;
   readonly #resolveHook: ResolveHook;
   readonly #names: NameSocket;
+  /** Whether the log of events goes on where an earlier daemon ended. */
+  #isContinued = false;
   readonly #events: EventLog;
   readonly #machineEvents: MachineEvents;
   readonly #watches: MachineWatches;
@@ -126,9 +128,9 @@ export class Service implements Daemon, Served {
 
   /** Takes up the machines of an earlier process, then opens the sockets. */
   open(): void {
-    const isContinued = this.#events.open();
+    this.#isContinued = this.#events.open();
     this.registry.restore();
-    this.#machineEvents.takenOver(isContinued);
+    this.#machineEvents.takenOver(this.#isContinued);
     const { varlink, userDatabase: users, resolveHook, names, metrics, socketMode } = this.#scope;
     const machines = [
       ...[machineVarlink(this), imageVarlink(this, this.images), eventsVarlink(this.#events)],
@@ -187,7 +189,9 @@ export class Service implements Daemon, Served {
   #watch(machine: Machine, isNew: boolean): Disposable {
     const tell = (facts: EventFacts) => this.#events.append(facts);
     const watches = new DisposableStack();
-    watches.use(watchCgroup(machine.name, machine.place?.cgroup ?? "", tell, isNew));
+    // What an earlier daemon told is known where its log is continued: it may have been paused or resumed meanwhile.
+    const wasPaused = isNew || this.#isContinued ? this.#events.paused.has(machine.name) : null;
+    watches.use(watchCgroup(machine.name, machine.place?.cgroup ?? "", tell, wasPaused));
     watches.use(watchAddresses(machine, this.addresses, tell, isNew));
     return watches;
   }

@@ -256,7 +256,7 @@ END
       "is followed into its next life",
       async () => {
         const script = `mv /root/kept ${TREE}/var/log/journal; machinectl logs -f deb1 -o cat >/tmp/h.out 2>/tmp/h.err & pid=$!
-        waits() { grep -q 'waiting until it is started' /tmp/h.err; }; wait_for waits
+        waits() { grep -qs 'waiting until it is started' /tmp/h.err; }; wait_for waits
         systemctl start systemd-nspawn@deb1.service; wait_for booted; machinectl exec deb1 logger mark-fourth-life
         seen() { grep -q mark-fourth-life /tmp/h.out; }; wait_for seen; kill $pid; wait $pid; cat /tmp/h.err`;
         expect((await run(script)).split("\n")).toEqual([

@@ -78,10 +78,10 @@ export class Reading {
 }
 
 /**
- * Watches the control group of a machine; returns what ends that. Files that are not there are not watched. A machine that
- * `isNew` was not frozen when it was started.
+ * Watches the control group of a machine; returns what ends that. Files that are not there are not watched.
+ * `wasFrozen`: what was told of it last; null where nothing is known.
  */
-export function watchCgroup(machine: string, cgroup: string, tell: Tell, isNew: boolean): Disposable {
+export function watchCgroup(machine: string, cgroup: string, tell: Tell, wasFrozen: boolean | null): Disposable {
   const watches = new DisposableStack();
   if (!cgroupRoot().unified || cgroup === "" || cgroup === "/") return watches;
   for (const watched of WATCHED) {
@@ -97,7 +97,7 @@ export function watchCgroup(machine: string, cgroup: string, tell: Tell, isNew: 
       watched,
       () => readAttribute(cgroup, file),
       (facts) => tell({ ...facts, machine }),
-      isNew && key === "frozen" ? 0 : undefined,
+      wasFrozen !== null && key === "frozen" ? Number(wasFrozen) : undefined,
     );
     paced.changed();
   }

@@ -49,6 +49,8 @@ export class EventLog {
   #next = 1;
   /** The leader of each machine that runs, as far as the log knows. */
   readonly running = new Map<string, number>();
+  /** The machines that are paused, as far as the log knows. */
+  readonly paused = new Set<string>();
   readonly #readers = new Set<() => void>();
   #wakeIsPlanned = false;
 
@@ -57,6 +59,7 @@ export class EventLog {
     this.#store = new EventStore(path, log, () => ({
       ...{ log: this.#id, epoch: this.#epoch, next: this.#next },
       running: Object.fromEntries(this.running),
+      paused: [...this.paused],
     }));
   }
 
@@ -161,6 +164,8 @@ export class EventLog {
   #count(event: string, machine: string, leader: number): void {
     if (event === "started") this.running.set(machine, leader);
     else if (event === "ended") this.running.delete(machine);
+    if (event === "paused") this.paused.add(machine);
+    else if (event !== "leader-exited") this.paused.delete(machine);
   }
 
   /** All wakes of a turn are one, and none happens inside of what is announced. */
@@ -180,6 +185,8 @@ export class EventLog {
     if (this.#entries.length === 0) this.#next = head.next;
     this.running.clear();
     for (const [name, leader] of Object.entries(head.running)) this.running.set(name, leader);
+    this.paused.clear();
+    for (const name of head.paused) this.paused.add(name);
     for (const line of lines) this.#restoreLine(line);
   }
 

@@ -26,6 +26,8 @@ interface Head {
   readonly next: number;
   /** The leaders of the machines that ran, by name. */
   readonly running: Readonly<Record<string, number>>;
+  /** The names of those that were paused. */
+  readonly paused: readonly string[];
 }
 
 /** A file as it was read: its head, and the lines behind it. */
@@ -185,10 +187,10 @@ export class EventStore {
 
 function readHead(line: string): Head | null {
   try {
-    const { log, epoch, next, running } = JSON.parse(line) as Partial<Head>;
+    const { log, epoch, next, running, paused = [] } = JSON.parse(line) as Partial<Head>;
     const areNumbers = Number.isSafeInteger(epoch) && Number.isSafeInteger(next);
     if (typeof log !== "string" || !areNumbers || typeof running !== "object" || running === null) return null;
-    return { log, epoch: epoch as number, next: next as number, running };
+    return { log, epoch: epoch as number, next: next as number, running, paused };
   } catch {
     return null;
   }

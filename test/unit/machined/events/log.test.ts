@@ -94,6 +94,24 @@ test("the next daemon goes on with the log, its cursors and the machines that ru
   expect(opened().running.get("later")).toBe(100);
 });
 
+test("the next daemon knows which machines are paused, also of those that the log no longer tells of", () => {
+  const tell = (log: EventLog, event: "paused" | "resumed", machine: string) =>
+    log.append({ type: "machine", event, machine });
+  const first = opened();
+  for (const machine of ["a", "b", "c"]) {
+    start(first, machine);
+    tell(first, "paused", machine);
+  }
+  tell(first, "resumed", "b");
+  end(first, "c");
+  for (let i = 0; i < 25_000; i++) {
+    end(first, `m${i}`);
+    if (i % 5000 === 0) first.flush();
+  }
+  first.close();
+  expect([...opened().paused]).toEqual(["a"]);
+});
+
 test("after a kill no cursor means two events, and half a line is none", () => {
   const killed = opened();
   start(killed, "written");
