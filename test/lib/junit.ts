@@ -26,6 +26,15 @@ export function parseJunit(xml: string): TestCase[] {
   });
 }
 
+/** The test files and how long each of them took, in seconds, the slowest first. */
+export function parseDurations(xml: string): { readonly file: string; readonly seconds: number }[] {
+  const suites = [...xml.matchAll(/<testsuite ([^>]*)>/g)].map((match) => match[1] ?? "");
+  return suites
+    .filter((attributes) => attribute(attributes, "name") === attribute(attributes, "file"))
+    .map((attributes) => ({ file: attribute(attributes, "file"), seconds: Number(attribute(attributes, "time")) }))
+    .sort((a, b) => b.seconds - a.seconds);
+}
+
 function attribute(text: string, name: string): string {
   const value = new RegExp(`(?:^| )${name}="([^"]*)"`).exec(text)?.[1] ?? "";
   return value.replace(/&(?:lt|gt|quot|apos|amp);/g, (entity) => ENTITIES[entity] ?? entity);

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import type { Subprocess } from "bun";
 import type { Count } from "./count.ts";
-import { parseJunit } from "./junit.ts";
+import { parseDurations, parseJunit } from "./junit.ts";
 import { GUARD_MS } from "./wait-for.ts";
 
 export const TOP = join(import.meta.dir, "../..");
@@ -77,6 +77,9 @@ export async function runCheck(count: Count, name: string, command: string[], op
 /** For a test that says none: a guard against what hangs. */
 const TEST_TIMEOUT = `--timeout=${GUARD_MS}`;
 
+/** So many of the slowest files are named. */
+const SLOWEST = 12;
+
 /** Runs the test files of a folder in a process of its own, so that a crash of one group spares the others. */
 export async function runFolder(count: Count, folder: string, options: RunOptions = {}): Promise<void> {
   const files = testFiles(folder);
@@ -93,7 +96,11 @@ export async function runFolder(count: Count, folder: string, options: RunOption
     env: { ...options.env, TEST_LEFT_OUT: notes },
   });
   if (existsSync(notes)) count.leftOut.push(...readFileSync(notes, "utf8").trimEnd().split("\n"));
-  const cases = existsSync(report) ? parseJunit(readFileSync(report, "utf8")) : [];
+  const xml = existsSync(report) ? readFileSync(report, "utf8") : "";
+  const cases = parseJunit(xml);
+  const slowest = parseDurations(xml).slice(0, SLOWEST);
+  const times = slowest.map(({ file, seconds }) => `${relative(folder, file)} ${seconds.toFixed(1)} s`);
+  if (slowest.length > 1) console.log(`slowest of ${title}: ${times.join(", ")}`);
   rmSync(scratch, { recursive: true });
   const before = count.failed.length;
   for (const { name, file, outcome } of cases) {

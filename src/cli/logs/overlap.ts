@@ -53,29 +53,69 @@ export class RecentLines {
   }
 }
 
-/** Leaves out the lines at the beginning of a reading that are the last ones of the reading before. */
-export class OverlapFilter {
+/** Leaves out of a reading what the reading before has printed. */
+export interface OverlapFilter {
+  /** Takes the next lines; returns those that are new as far as that is known. */
+  take(lines: readonly string[]): string[];
+  /** Returns what is held, at the end of the reading. */
+  finish(): string[];
+}
+
+const CONTINUES = /^\s/;
+
+/**
+ * For modes in which an entry tells its moment or its cursor: what was printed is left out wherever it comes again. journalctl
+ * orders entries of several boots and files by other rules when it reads them than when it follows them. The further lines of
+ * an entry, which are indented, share the fate of its first one.
+ */
+export class EntryFilter implements OverlapFilter {
+  readonly #printed = new Map<string, number>();
+  readonly #keyOf: (line: string) => string;
+  #isOld = false;
+
+  /** `printed` are the keys of the lines that were printed, `keyOf` returns that of a line. */
+  constructor(printed: readonly string[], keyOf: (line: string) => string) {
+    for (const key of printed) this.#printed.set(key, (this.#printed.get(key) ?? 0) + 1);
+    this.#keyOf = keyOf;
+  }
+
+  take(lines: readonly string[]): string[] {
+    return this.#printed.size === 0 ? [...lines] : lines.filter((line) => this.#isNew(line));
+  }
+
+  finish(): string[] {
+    return [];
+  }
+
+  #isNew(line: string): boolean {
+    if (CONTINUES.test(line)) return !this.#isOld;
+    const key = this.#keyOf(line);
+    const count = this.#printed.get(key) ?? 0;
+    this.#isOld = count > 0;
+    if (count > 1) this.#printed.set(key, count - 1);
+    else this.#printed.delete(key);
+    return !this.#isOld;
+  }
+}
+
+/** For modes whose lines look the same again and again: the lines at the beginning that are the last ones of the reading before. */
+export class SequenceFilter implements OverlapFilter {
   readonly #printed: readonly string[];
   /** Where in `printed` the held lines may begin; null once the overlap has been passed. */
   #begins: number[] | null = [];
   #held: string[] = [];
   /** How many of the held lines are certainly old. */
   #old: number | null = null;
-  readonly #keyOf: (line: string) => string;
 
-  /** `printed` are the keys of the lines that were printed, `keyOf` returns that of a line. */
-  constructor(printed: readonly string[], keyOf: (line: string) => string = (line) => line) {
+  constructor(printed: readonly string[]) {
     this.#printed = printed;
-    this.#keyOf = keyOf;
     if (printed.length === 0) this.#begins = null;
   }
 
-  /** Takes the next lines; returns those that are new as far as that is known. */
   take(lines: readonly string[]): string[] {
     return lines.flatMap((line) => this.#takeOne(line));
   }
 
-  /** Returns what is held, at the end of the reading. */
   finish(): string[] {
     return this.#old === null ? [] : this.#pass();
   }
@@ -83,12 +123,11 @@ export class OverlapFilter {
   #takeOne(line: string): string[] {
     if (this.#begins === null) return [line];
     const at = this.#held.length;
-    const key = this.#keyOf(line);
     this.#held.push(line);
     const matching =
       at === 0
-        ? this.#printed.flatMap((printed, index) => (printed === key ? [index] : []))
-        : this.#begins.filter((begin) => this.#printed[begin + at] === key);
+        ? this.#printed.flatMap((printed, index) => (printed === line ? [index] : []))
+        : this.#begins.filter((begin) => this.#printed[begin + at] === line);
     this.#begins = matching;
     // One that reaches the end of what was printed is an overlap; a longer one is better.
     if (matching.some((begin) => begin + at + 1 === this.#printed.length)) this.#old = at + 1;

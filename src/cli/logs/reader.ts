@@ -2,7 +2,7 @@
 import { own, withColours } from "../format/own-sequence.ts";
 import type { Session } from "../session/session.ts";
 import type { Invocation } from "./invocation.ts";
-import { OverlapFilter, RecentLines } from "./overlap.ts";
+import { EntryFilter, type OverlapFilter, RecentLines, SequenceFilter } from "./overlap.ts";
 
 /** A longer line is printed in pieces. */
 const LINE_LIMIT = 64 << 10;
@@ -29,6 +29,8 @@ async function copyText(stream: ReadableStream<Uint8Array>, print: (text: string
 const RAW_MODE = "export";
 /** Modes in which an entry may look different in another reading, or is no line of text. */
 const UNCOMPARABLE_MODES = [RAW_MODE, "short-delta", "json-pretty"];
+/** Modes in which different entries may look the same. */
+const REPETITIVE_MODES = ["cat", "verbose"];
 /** The order of the fields of an entry in JSON is another one in each reading. */
 const CURSOR = /"__CURSOR":"[^"]*"/;
 
@@ -66,7 +68,8 @@ export class JournalReader {
     this.#isComparable = !UNCOMPARABLE_MODES.includes(mode);
     this.#lastUsec = before === null ? Number(session.ports.nowUsec()) : before.#lastUsec;
     this.#recent = before === null ? new RecentLines(this.#lastUsec) : before.#recent;
-    this.#filter = new OverlapFilter(this.#isComparable && before !== null ? this.#recent.lines : [], keyOf);
+    const printed = this.#isComparable && before !== null ? this.#recent.lines : [];
+    this.#filter = REPETITIVE_MODES.includes(mode) ? new SequenceFilter(printed) : new EntryFilter(printed, keyOf);
     const { terminal } = session;
     this.#hasColours = !isForeign && terminal.colors !== "off";
     const colours = this.#hasColours ? terminal.colors : "0";

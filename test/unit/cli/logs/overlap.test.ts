@@ -1,9 +1,9 @@
 // Readings that go on where another was cut off, at every place and with every overlap.
 import { expect, test } from "bun:test";
-import { OverlapFilter, RecentLines } from "../../../../src/cli/logs/overlap.ts";
+import { EntryFilter, RecentLines, SequenceFilter } from "../../../../src/cli/logs/overlap.ts";
 
 function resumed(printed: readonly string[], again: readonly string[]): string[] {
-  const filter = new OverlapFilter(printed);
+  const filter = new SequenceFilter(printed);
   return [...again.flatMap((line) => filter.take([line])), ...filter.finish()];
 }
 
@@ -68,6 +68,21 @@ test("long lines are remembered up to a size", () => {
 });
 
 test("what is the same of a line in every reading is compared, and the line is printed", () => {
-  const filter = new OverlapFilter(["id 1", "id 2"], (line) => line.slice(0, 4));
+  const filter = new EntryFilter(["id 1", "id 2"], (line) => line.slice(0, 4));
   expect(filter.take(["id 2 again", "id 3 new"])).toEqual(["id 3 new"]);
+});
+
+test("entries that tell their moment are printed once, in whatever order and wherever they come again", () => {
+  const filter = new EntryFilter(["10:00 a", "10:00 b", "  more of b", "10:01 tick"], (line) => line);
+  const again = [
+    "09:59 late",
+    "10:00 b",
+    "  more of b",
+    "10:01 tick",
+    "10:01 tick",
+    "10:00 a",
+    "10:02 b",
+    "  more of b",
+  ];
+  expect(again.flatMap((line) => filter.take([line]))).toEqual(["09:59 late", "10:01 tick", "10:02 b", "  more of b"]);
 });
