@@ -16,11 +16,12 @@ import {
 } from "./lib/host-suite.ts";
 import { forwardSignals, runCheck, runFolder, TOP } from "./lib/run-tests.ts";
 
-const HELP = `usage: test/run.ts check | all | host [--bed=TREE]… | release [--bed=TREE]…
+const HELP = `usage: test/run.ts check | all | host [--bed=TREE]… | environments [--bed=TREE]… | release [--bed=TREE]…
 
   check   format, lint, types, every test that needs no booted host, and a minute of fuzzing
   all     check, the build, and the host suite in beds of systemd 252 and 262
   host    the build and the host suite; --bed= names the beds (${Object.keys(TREES).join(", ")})
+  environments  the build, and beds with other inits and more programs
   release a release, its files, and its packages in beds of systemd 252, 257 and 262
 `;
 
@@ -54,18 +55,18 @@ function buildExecutable(count: Count): string | null {
   }
 }
 
-async function host(count: Count, trees: readonly Tree[]): Promise<void> {
+async function host(count: Count, folder: string, trees: readonly Tree[]): Promise<void> {
   const executable = buildExecutable(count);
   if (executable === null) return;
   const reason = await prepareBeds(trees);
   if (reason !== null) {
-    leaveOutBeds(count, "test/host", reason);
+    leaveOutBeds(count, folder, reason);
     return;
   }
   const directory = setAside(executable);
   const runs = trees.map((tree) => {
     const env = { BED_TREE: tree, MACHINED_DIST: directory };
-    return runFolder(count, "test/host", { env, label: tree, timeoutMs: HOST_TIMEOUT_MS });
+    return runFolder(count, folder, { env, label: tree, timeoutMs: HOST_TIMEOUT_MS });
   });
   await Promise.all(runs);
   rmSync(directory, { recursive: true });
@@ -105,7 +106,7 @@ async function main(args: string[]): Promise<number> {
   const [what, ...rest] = args;
   const named = rest.map((word) => (word.startsWith("--bed=") ? word.slice(6) : ""));
   const beds = named.filter(isTree);
-  if (!["check", "all", "host", "release"].includes(what ?? "") || beds.length < named.length) {
+  if (!["check", "all", "host", "environments", "release"].includes(what ?? "") || beds.length < named.length) {
     process.stderr.write(HELP);
     return 2;
   }
@@ -113,7 +114,9 @@ async function main(args: string[]): Promise<number> {
   const count = new Count();
   if (!isRoot) count.leftOut.push(`all tests that need root: this is user ${process.geteuid?.()}`);
   if (what === "check" || what === "all") await check(count);
-  if (what === "all" || what === "host") await host(count, beds.length > 0 ? beds : DEFAULT_TREES);
+  const trees = beds.length > 0 ? beds : DEFAULT_TREES;
+  if (what === "all" || what === "host") await host(count, "test/host", trees);
+  if (what === "environments") await host(count, "test/environments", trees);
   if (what === "release") await release(count, beds.length > 0 ? beds : ALL_TREES);
   count.report();
   return count.failed.length > 0 ? 1 : 0;

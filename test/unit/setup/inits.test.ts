@@ -1,4 +1,4 @@
-// machined install on trees of files whose init is not systemd; booted ones are the host suite's (test/host/inits.test.ts).
+// machined install on trees of files whose init is not systemd; booted ones are in test/environments/inits.test.ts.
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import {
   existsSync,

@@ -1,4 +1,4 @@
-// The dashboard of Grafana against the table of metrics; host/metrics.test.ts asks a real Prometheus each query.
+// The dashboard of Grafana against the table of metrics; environments/metrics.test.ts asks a real Prometheus each query.
 import { expect, test } from "bun:test";
 import { DAEMON_METRICS, MACHINE_METRICS, sampleName } from "../../../src/stats/metrics.ts";
 import { dashboardQueries } from "../../lib/dashboard.ts";
