@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # A FUSE file system of two entries that stops answering: python3 silent-file-system.py DIR OPERATION. Root only.
 # Mounts itself on DIR and prints "mounted". DIR/image has 1 MiB of zeros, DIR/link is a symbolic link to nothing. From the
-# time on when OPERATION ("getattr", "open", "read") of the image is due, requests stay in the kernel's queue; then it
+# time on when OPERATION ("getattr", "open", "read", "flush") of the image is due, requests stay in the kernel's queue; then it
 # prints "silent". (One that a file system had taken out of the queue could not be given up by anybody, not even by
 # SIGKILL.) With "never" it goes on answering. It can rename, but without the flags of renameat2(2).
 import ctypes
@@ -12,7 +12,7 @@ import sys
 
 LOOKUP, GETATTR, RENAME, OPEN, READ, RELEASE, INIT, OPENDIR = 1, 3, 12, 14, 15, 18, 26, 27
 # What is answered last: whatever comes behind it is not.
-LAST = {"getattr": LOOKUP, "open": LOOKUP, "read": OPEN}
+LAST = {"getattr": LOOKUP, "open": LOOKUP, "read": OPEN, "flush": OPEN}
 ENOSYS, ENOENT = 38, 2
 # Else a process could not even exit: closing the file waits for the file system.
 NO_FLUSH = 1 << 5
@@ -26,7 +26,7 @@ def attributes(node):
     return struct.pack("<6Q10I", node, size, 0, 0, 0, 0, 0, 0, 0, mode, 1, 0, 0, 0, 4096, 0)
 
 
-def answer(operation, node, body, valid):
+def answer(operation, node, body, valid, silent):
     if operation == INIT:
         return struct.pack("<4I2H2I8I", 7, 19, 65536, 0, 12, 10, 65536, 0, *[0] * 8)[:24]
     if operation == GETATTR:
@@ -41,7 +41,7 @@ def answer(operation, node, body, valid):
         NAMES[new] = NAMES.pop(old)
         return b""
     if operation in (OPEN, OPENDIR):
-        return struct.pack("<QII", 0, NO_FLUSH, 0)
+        return struct.pack("<QII", 0, 0 if silent == "flush" else NO_FLUSH, 0)
     if operation == READ:
         at, size = struct.unpack_from("<8xQI", body)
         return bytes(max(0, min(size, SIZE - at)))
@@ -54,7 +54,7 @@ def serve(device, silent):
         _, operation, unique, node = struct.unpack_from("<IIQQ", request)
         if operation in (2, 36, 42):  # forget, interrupt, batch_forget: no reply
             continue
-        reply = answer(operation, node, request[40:], 0 if silent == "getattr" else 1000)
+        reply = answer(operation, node, request[40:], 0 if silent == "getattr" else 1000, silent)
         error, data = (reply, b"") if isinstance(reply, int) else (0, reply)
         os.write(device, struct.pack("<IiQ", 16 + len(data), error, unique) + data)
         if error == 0 and operation == LAST.get(silent):

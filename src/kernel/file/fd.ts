@@ -38,19 +38,25 @@ const OPEN_FLAGS: Readonly<Record<OpenMode, number>> = {
   "pty-master": O_CLOEXEC | O_RDWR | O_NOCTTY | O_NONBLOCK,
 };
 
+function closeNow(number: number): void {
+  trySys("close", number);
+}
+
 /** An open file description of ours. Closed once; using it afterwards throws `EBADF`. */
 export class Fd implements Disposable {
   #number: number;
   #beforeClose: (() => void) | undefined;
+  readonly #closeNumber: (number: number) => void;
 
-  private constructor(number: number) {
+  private constructor(number: number, closeNumber: (number: number) => void) {
     this.#number = number;
+    this.#closeNumber = closeNumber;
   }
 
-  /** Takes over the descriptor `number`, which nobody else may close from now on. */
-  static adopt(number: number): Fd {
+  /** Takes over the descriptor `number`, which nobody else may close from now on. `closeNumber` replaces close(2). */
+  static adopt(number: number, closeNumber: (number: number) => void = closeNow): Fd {
     if (!Number.isInteger(number) || number < 0) throw new SyscallError("adopt", "EBADF", String(number));
-    return new Fd(number);
+    return new Fd(number, closeNumber);
   }
 
   /** Takes over a descriptor that a parent process left open for us, so that our own children do not get it. */
@@ -78,7 +84,7 @@ export class Fd implements Disposable {
 
   /** A second descriptor of the same open file, close-on-exec, never below 3. */
   duplicate(): Fd {
-    return new Fd(check(trySys("fcntl", this.number, F_DUPFD_CLOEXEC, 3), "dup"));
+    return new Fd(check(trySys("fcntl", this.number, F_DUPFD_CLOEXEC, 3), "dup"), this.#closeNumber);
   }
 
   /** Closes it; closing twice is harmless. Errors are not reported: the descriptor is gone in any case. */
@@ -86,7 +92,7 @@ export class Fd implements Disposable {
     if (this.#number < 0) return;
     const number = this.#number;
     this.#forget();
-    trySys("close", number);
+    this.#closeNumber(number);
   }
 
   /**

@@ -1,7 +1,8 @@
 // Bytes with descriptors through unix sockets: sendmsg(2), recvmsg(2), cmsg(3), SCM_RIGHTS in unix(7). Nothing here
 // waits, and nothing here raises SIGPIPE.
 import { Fd } from "../file/fd.ts";
-import { EAGAIN, MSG_DONTWAIT, MSG_TRUNC, SOL_SOCKET } from "../syscall/constants.ts";
+import { closeForeign, isCongested, socketDomain } from "../file/foreign-close.ts";
+import { AF_UNIX, EAGAIN, MSG_DONTWAIT, MSG_TRUNC, SOL_SOCKET } from "../syscall/constants.ts";
 import { type Pinned, pin, pinForever } from "../syscall/mem.ts";
 import { check, SyscallError, trySys } from "../syscall/sys.ts";
 
@@ -27,6 +28,7 @@ export interface Received {
 const SCM_RIGHTS = 1;
 const SCM_CREDENTIALS = 2;
 const SCM_PIDFD = 4;
+const MSG_PEEK = 0x2;
 const MSG_CTRUNC = 0x8;
 const MSG_NOSIGNAL = 0x4000;
 const MSG_CMSG_CLOEXEC = 0x40000000;
@@ -48,6 +50,9 @@ const control = pinForever(4096);
 const iovec = pinForever(16);
 const header = pinForever(56);
 const outgoing = pinForever(256 * 1024);
+const rest = pinForever(64 * 1024);
+const peeked = pinForever(1);
+const no = pinForever(4);
 
 function prepare(address: number, size: number, controlSize: number): void {
   setPointer(iovec, 0, address);
@@ -116,29 +121,71 @@ function writeRights(fds: readonly Fd[]): number {
  * Receives what is there into `into`: the bytes with the descriptors that came with them, `"again"` when nothing is there
  * yet, `"end"` when the peer has finished. A message whose descriptors did not all fit (more than the process may open)
  * throws `EXFULL`, a datagram larger than `into` `EMSGSIZE`; what came of it is closed. With `maxFds` a message with more
- * descriptors throws `EXFULL`, too; with 0 the kernel closes them before they ever are ours, and the bytes come alone.
+ * descriptors throws `EXFULL`, too; with 0 they are closed, and the bytes come alone. All of them are taken in any case: those
+ * that the kernel drops itself it closes within this call, which then waits as close(2) does.
  */
 export function receiveMessage(socket: Fd, into: Pinned, maxFds?: number): Received | "again" | "end" {
-  prepare(into.address, into.size, controlSizeFor(maxFds));
-  const count = trySys("recvmsg", socket.number, header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  return receiveFrom(socket.number, into, maxFds);
+}
+
+function receiveFrom(socket: number, into: Pinned, maxFds: number | undefined): Received | "again" | "end" {
+  prepare(into.address, into.size, control.size);
+  const count = trySys("recvmsg", socket, header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   if (count === EAGAIN) return "again";
   check(count, "recvmsg");
   const flags = header.view.getUint32(48, true);
   const controlSize = header.view.getUint32(40, true);
-  const isCut = (flags & MSG_TRUNC) !== 0 || ((flags & MSG_CTRUNC) !== 0 && maxFds !== 0);
+  const isCut = (flags & (MSG_TRUNC | MSG_CTRUNC)) !== 0;
   if (controlSize === 0 && !isCut) return count === 0 ? "end" : { bytes: count, fds: [] };
   const received = readControl(count, controlSize);
-  if (isCut) {
-    for (const fd of received.fds) fd.close();
-    throw new SyscallError("recvmsg", (flags & MSG_CTRUNC) !== 0 ? "EXFULL" : "EMSGSIZE");
-  }
+  const isTooMany = maxFds !== undefined && received.fds.length > maxFds;
+  if (isCut || isTooMany) for (const fd of received.fds.splice(0)) fd.close();
+  const isRefusal = maxFds === 0 && (flags & MSG_TRUNC) === 0;
+  if (!isRefusal && (isCut || isTooMany))
+    throw new SyscallError("recvmsg", (flags & MSG_TRUNC) !== 0 ? "EMSGSIZE" : "EXFULL");
   return count === 0 && received.fds.length === 0 && received.credentials === undefined ? "end" : received;
 }
 
-/** Without a limit there is room for whatever else the kernel tells. */
-function controlSizeFor(maxFds: number | undefined): number {
-  if (maxFds === undefined) return control.size;
-  return maxFds === 0 ? 0 : align(CMSG_HEADER + 4 * maxFds);
+const SO_PASSRIGHTS = 83;
+
+/** Has the kernel refuse descriptors to whoever sends some to `socket`: `EPERM`. Before Linux 6.16 they still come. */
+export function refuseDescriptors(socket: Fd): void {
+  trySys("setsockopt", socket.number, SOL_SOCKET, SO_PASSRIGHTS, no, no.size);
+}
+
+/** Whether the next bytes on `socket` come with descriptors. They stay where they are. */
+export function bringsDescriptors(socket: number): boolean {
+  prepare(peeked.address, peeked.size, 0);
+  const count = trySys("recvmsg", socket, header, MSG_DONTWAIT | MSG_PEEK);
+  return count >= 0 && (header.view.getUint32(48, true) & MSG_CTRUNC) !== 0;
+}
+
+const MOST_LEFT = 1024;
+const SHUT_RDWR = 2;
+
+/**
+ * Closes a connection, in place of close(2). Descriptors on their way through a unix socket are closed with it, and close(2) waits for
+ * them: they are taken out first, with the bytes that nobody reads any more.
+ */
+export function closeConnection(socket: number): void {
+  if (socketDomain(socket) === AF_UNIX) {
+    trySys("shutdown", socket, SHUT_RDWR);
+    for (let count = 0; isLeft(socket); count++) {
+      if (count < MOST_LEFT && !(isCongested() && bringsDescriptors(socket))) continue;
+      closeForeign(socket);
+      return;
+    }
+  }
+  trySys("close", socket);
+}
+
+/** Takes the next bytes and throws them away; false when there were none. */
+function isLeft(socket: number): boolean {
+  try {
+    return typeof receiveFrom(socket, rest, 0) !== "string";
+  } catch {
+    return false;
+  }
 }
 
 function readControl(bytes: number, size: number): Received {
@@ -153,7 +200,7 @@ function readControl(bytes: number, size: number): Received {
     const data = at + CMSG_HEADER;
     const type = view.getInt32(at + 12, true);
     if (type === SCM_RIGHTS) {
-      for (let i = data; i + 4 <= at + length; i += 4) fds.push(Fd.adopt(view.getInt32(i, true)));
+      for (let i = data; i + 4 <= at + length; i += 4) fds.push(Fd.adopt(view.getInt32(i, true), closeForeign));
     } else if (type === SCM_CREDENTIALS) {
       const [pid, uid] = [view.getInt32(data, true), view.getUint32(data + 4, true)];
       credentials = { pid, uid, gid: view.getUint32(data + 8, true) };

@@ -6,7 +6,7 @@ import { Fd, openPath, statPath } from "../file/fd.ts";
 import { AF_UNIX, EAGAIN, ECONNABORTED, ENOPROTOOPT, SOCK_NONBLOCK_CLOEXEC, SOL_SOCKET } from "../syscall/constants.ts";
 import { type Pinned, pin, pinForever } from "../syscall/mem.ts";
 import { check, isErrno, SyscallError, sys, trySys } from "../syscall/sys.ts";
-import type { Credentials } from "./message.ts";
+import { type Credentials, closeConnection } from "./message.ts";
 
 export type { Credentials, Received } from "./message.ts";
 export { MAX_FDS, receiveMessage, sendDatagram, sendMessage } from "./message.ts";
@@ -111,7 +111,7 @@ export function acceptPeer(listener: Fd): Fd | null {
   for (;;) {
     const result = trySys("accept4", listener.number, 0, 0, SOCK_NONBLOCK_CLOEXEC);
     if (result === EAGAIN) return null;
-    if (result !== ECONNABORTED) return Fd.adopt(check(result, "accept"));
+    if (result !== ECONNABORTED) return Fd.adopt(check(result, "accept"), closeConnection);
   }
 }
 
@@ -131,7 +131,7 @@ export function connectThroughFd(path: Fd, type: SocketType = "stream"): Fd {
 }
 
 function connectTo(address: Pinned, name: string, type: SocketType): Fd {
-  const socket = newSocket(type);
+  const socket = Fd.adopt(newSocket(type).take(), closeConnection);
   const result = trySys("connect", socket.number, address, address.size);
   if (result < 0) socket.close();
   check(result, "connect", name);

@@ -1,0 +1,95 @@
+// Descriptors whose last close(2) waits for somebody, sent by whoever connects: this process goes on, whatever becomes of them.
+import { expect, test } from "bun:test";
+import { join } from "node:path";
+import type { Fd } from "../../../src/kernel/file/fd.ts";
+import { SocketStream } from "../../../src/kernel/socket/stream.ts";
+import { acceptPeer, listenUnix, receiveMessage } from "../../../src/kernel/socket/unix.ts";
+import { pinForever } from "../../../src/kernel/syscall/mem.ts";
+import { havePrograms } from "../../lib/programs.ts";
+import { mountSilent } from "../../lib/silent-file-system.ts";
+import { GUARD_MS } from "../../lib/wait-for.ts";
+import { isRoot, scratchDirectory, until } from "../support.ts";
+
+const scratch = scratchDirectory();
+const SENDER = join(import.meta.dir, "../../lib/waiting-descriptors.py");
+/** Half of the time for which the descriptors would wait. */
+const LIMIT_MS = 30_000;
+const memory = pinForever(8);
+let count = 0;
+
+type Way = "taken and closed" | "not wanted" | "not taken" | "left unread";
+
+/** What becomes of the descriptor that comes with the first byte. */
+function streamOf(socket: Fd, way: Way, done: () => void): SocketStream {
+  const stream = new SocketStream(
+    socket,
+    {
+      data: (_bytes, fds) => {
+        for (const fd of fds) fd.close();
+        done();
+      },
+      end: () => {},
+    },
+    { maxFds: way === "not wanted" ? 0 : 4 },
+  );
+  if (way === "left unread") stream.pause();
+  return stream;
+}
+
+async function firstWord(output: ReadableStream<Uint8Array>): Promise<string> {
+  return new TextDecoder().decode((await output.getReader().read()).value).trim();
+}
+
+/** As with kernels that refuse nothing: the message is received, and its descriptors are not. */
+async function receiveNothing(socket: Fd, output: ReadableStream<Uint8Array>): Promise<void> {
+  using _socket = socket;
+  expect(await firstWord(output)).toBe("sent");
+  const since = performance.now();
+  expect(receiveMessage(socket, memory, 0)).toEqual({ bytes: 1, fds: [] });
+  expect(performance.now() - since).toBeLessThan(LIMIT_MS);
+}
+
+async function receive(way: Way, args: readonly string[]): Promise<void> {
+  const path = join(scratch, `socket-${count++}`);
+  const arrived = Promise.withResolvers<void>();
+  using listener = listenUnix(path);
+  const sender = Bun.spawn(["python3", SENDER, path, ...args], { stdio: ["pipe", "pipe", "inherit"] });
+  try {
+    const socket = await until(() => acceptPeer(listener), "a connection");
+    if (way === "not taken") return await receiveNothing(socket, sender.stdout);
+    using stream = streamOf(socket, way, arrived.resolve);
+    const said = await firstWord(sender.stdout);
+    expect(said).toBeOneOf(way === "not wanted" ? ["sent", "refused"] : ["sent"]);
+    const since = performance.now();
+    if (way !== "left unread" && said === "sent") await arrived.promise;
+    stream.close();
+    await Bun.sleep(0);
+    expect(performance.now() - since).toBeLessThan(LIMIT_MS);
+  } finally {
+    // Where it has the file it can end only after the file system.
+    sender.kill("SIGKILL");
+  }
+}
+
+const WAYS = ["taken and closed", "not wanted", "not taken", "left unread"] as const;
+const hasPython = havePrograms("descriptors that wait", "python3");
+
+for (const way of WAYS) {
+  for (const kind of ["lingering", "nested"]) {
+    const title = `a TCP socket that lingers${kind === "nested" ? ", within a unix socket" : ""}: ${way}`;
+    test.skipIf(!hasPython)(
+      hasPython ? title : `${title} (left out: no python3)`,
+      () => receive(way, [kind]),
+      GUARD_MS,
+    );
+  }
+  const title = `a file whose file system does not answer: ${way}`;
+  test.skipIf(!hasPython || !isRoot)(
+    hasPython && isRoot ? title : `${title} (left out: needs root and python3)`,
+    async () => {
+      using silent = await mountSilent(join(scratch, `silent-${count++}`), "flush");
+      await receive(way, ["file", join(silent.path, "image")]);
+    },
+    GUARD_MS,
+  );
+}
