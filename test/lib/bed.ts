@@ -103,9 +103,10 @@ export class Bed {
     if (code !== 0) throw new Error(output);
   }
 
-  /** Boots a container made by `inner`, to the end of its boot. */
+  /** Boots a container, made by `inner` where there is none, to the end of its boot. */
   async startContainer(machine: string): Promise<void> {
-    await this.inner(machine);
+    const { code } = await this.exec(`test -d /var/lib/machines/${machine}`);
+    if (code !== 0) await this.inner(machine);
     await this.run(`systemctl start systemd-nspawn@${machine}.service
       booted() { case $(systemctl -M ${machine} is-system-running) in running|degraded) ;; *) false;; esac; }
       wait_for booted`);
