@@ -9,6 +9,7 @@ const TITLES: Readonly<Record<string, string>> = {
   "import-xz": "`import-tar`, xz of several blocks",
   "import-bz2": "`import-tar`, bzip2",
   "import-tar": "`import-tar`, not compressed",
+  "import-pipe": "`import-tar`, not compressed, from a pipe",
   "pull-gz": "`pull-tar` over http, gzip, checksum",
   "pull-xz": "`pull-tar` over http, xz, checksum",
   "import-raw-gz": "`import-raw`, gzip, half of it holes",

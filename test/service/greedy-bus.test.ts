@@ -142,7 +142,8 @@ describe.skipIf(!canRun)(`greedy peers on the bus, and hostile machines${reason}
           if (answer.status === "fulfilled") (answer.value[0] as Disposable)[Symbol.dispose]();
         }
       }
-      expect(hostile.floods).toBeGreaterThan(20);
+      // Once for each call at least; newer kernels refuse the descriptors, and the rest with them.
+      expect(hostile.floods).toBeGreaterThanOrEqual(20);
       await waitFor(() => expect(resourcesOf(daemon.pid).descriptors).toBe(before.descriptors), "the descriptors");
       await manager(own, "UnregisterMachine", "s", "hostile");
     },

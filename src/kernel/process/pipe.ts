@@ -3,9 +3,9 @@
 import { watch } from "../event/poller.ts";
 import { readSome } from "../file/byte-io.ts";
 import { Fd, setNonblocking } from "../file/fd.ts";
-import { O_CLOEXEC } from "../syscall/constants.ts";
+import { F_GETPIPE_SZ, F_SETPIPE_SZ, O_CLOEXEC } from "../syscall/constants.ts";
 import { pinForever } from "../syscall/mem.ts";
-import { SyscallError, sys } from "../syscall/sys.ts";
+import { SyscallError, sys, trySys } from "../syscall/sys.ts";
 
 const ends = pinForever(8);
 
@@ -15,6 +15,16 @@ export function openPipe(): [read: Fd, write: Fd] {
   const [read, write] = [Fd.adopt(ends.view.getInt32(0, true)), Fd.adopt(ends.view.getInt32(4, true))];
   setNonblocking(read);
   return [read, write];
+}
+
+/** What a user may have at most, unless the host says otherwise (pipe-max-size in proc(5)). */
+const LARGE_BYTES = 1 << 20;
+
+/** Makes room for a megabyte in a pipe, where its user's limit allows that; returns its size, null for what is no pipe. */
+export function widenPipe(fd: Fd): number | null {
+  const size = trySys("fcntl", fd.number, F_GETPIPE_SZ, 0);
+  if (size < 0) return null;
+  return size >= LARGE_BYTES ? size : Math.max(size, trySys("fcntl", fd.number, F_SETPIPE_SZ, LARGE_BYTES));
 }
 
 /** Reads `fd` until its end, then closes it. Rejects with `EFBIG` beyond `limitBytes`. */

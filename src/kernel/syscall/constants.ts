@@ -37,6 +37,7 @@ export const F_GETFL = 3;
 export const F_SETFL = 4;
 export const F_DUPFD_CLOEXEC = 1030;
 export const F_SETPIPE_SZ = 1031;
+export const F_GETPIPE_SZ = 1032;
 export const F_ADD_SEALS = 1033;
 
 /** lseek(2). */

@@ -4,6 +4,7 @@ import { read as readAsync } from "node:fs";
 import { promisify } from "node:util";
 import { ErrnoError } from "../../base/error.ts";
 import { type Fd, kindOfFd } from "../../kernel/file/fd.ts";
+import { widenPipe } from "../../kernel/process/pipe.ts";
 import { CHUNK, endLoan, giveBack, lendChunk, lendChunkInParts } from "./chunk-memory.ts";
 
 export type Chunks = AsyncIterable<Buffer>;
@@ -74,8 +75,11 @@ async function* readFile(file: Fd): AsyncGenerator<Buffer> {
 /** What a program writes comes in small pieces: waiting a little for more of them costs less than looking at each. */
 const PIECES_MS = 2;
 const SMALL = 256 << 10;
+const SOCKET_BYTES = 64 << 10;
 
+/** A piece as large as half the pipe shows a writer that waits for us. */
 async function* readPipe(file: Fd): AsyncGenerator<Buffer> {
+  const small = Math.min(SMALL, (widenPipe(file) ?? SOCKET_BYTES) / 2);
   let room = lendChunkInParts();
   for (;;) {
     const { bytesRead } = await patiently(() => readLater(file.number, room, 0, room.length, null));
@@ -85,7 +89,7 @@ async function* readPipe(file: Fd): AsyncGenerator<Buffer> {
     if (isFull) endLoan(part);
     room = isFull ? lendChunkInParts() : room.subarray(bytesRead);
     yield part;
-    if (bytesRead < SMALL) await Bun.sleep(PIECES_MS);
+    if (bytesRead < small) await Bun.sleep(PIECES_MS);
   }
 }
 

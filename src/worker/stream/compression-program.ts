@@ -7,9 +7,7 @@ import { promisify } from "node:util";
 import { ErrnoError } from "../../base/error.ts";
 import type { Compression } from "../../base/vocabulary/compression.ts";
 import { type Fd, setNonblocking } from "../../kernel/file/fd.ts";
-import { openPipe } from "../../kernel/process/pipe.ts";
-import { F_SETPIPE_SZ } from "../../kernel/syscall/constants.ts";
-import { trySys } from "../../kernel/syscall/sys.ts";
+import { openPipe, widenPipe } from "../../kernel/process/pipe.ts";
 import { type Chunks, readChunks } from "./archive.ts";
 import { giveBack } from "./chunk-memory.ts";
 
@@ -91,13 +89,11 @@ export function encodeByProgram(source: Chunks, format: ProgramFormat): Chunks {
   return run([path, ...program.encode], source, format);
 }
 
-const PIPE_BYTES = 1 << 20;
-
 /** A pipe both of whose ends wait, with room for large pieces where the user's limit allows that. */
 function largePipe(): [read: Fd, write: Fd] {
   const [read, write] = openPipe();
   setNonblocking(read, "off");
-  trySys("fcntl", read.number, F_SETPIPE_SZ, PIPE_BYTES);
+  widenPipe(read);
   return [read, write];
 }
 

@@ -2,6 +2,7 @@
 import { write as writeAsync, writeSync } from "node:fs";
 import { promisify } from "node:util";
 import { type Fd, statFd } from "../../kernel/file/fd.ts";
+import { widenPipe } from "../../kernel/process/pipe.ts";
 import { type Chunks, patiently } from "./archive.ts";
 
 const writeLater = promisify(writeAsync);
@@ -9,6 +10,7 @@ const writeLater = promisify(writeAsync);
 /** Writes everything to `file`: at once to a regular file, on another thread to what may make us wait. */
 export async function writeStream(source: Chunks, file: Fd): Promise<void> {
   const isRegular = statFd(file).kind === "regular";
+  if (!isRegular) widenPipe(file);
   for await (const chunk of source) {
     for (let done = 0; done < chunk.length; ) {
       done += isRegular

@@ -1,0 +1,20 @@
+// Pipes.
+import { expect, test } from "bun:test";
+import { openPath } from "../../../src/kernel/file/fd.ts";
+import { openPipe, widenPipe } from "../../../src/kernel/process/pipe.ts";
+
+test("a pipe is made as large as its user may have it, and never smaller", () => {
+  const [read, write] = openPipe();
+  using _read = read;
+  using _write = write;
+  const [first, second] = [widenPipe(write), widenPipe(read)];
+  // Where a user has many pipes already they are kept small.
+  expect(first).toBeGreaterThanOrEqual(4096);
+  expect(second).toBe(first);
+  if (process.geteuid?.() === 0) expect(first).toBe(1 << 20);
+});
+
+test("what is no pipe is left alone", () => {
+  using file = openPath("/dev/null", "read");
+  expect(widenPipe(file)).toBeNull();
+});
