@@ -4,6 +4,7 @@ import { STATUS_CODES } from "node:http";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { Acceptor } from "../../kernel/socket/acceptor.ts";
 import { SocketStream, type StreamHandlers } from "../../kernel/socket/stream.ts";
+import { refuseDescriptors } from "../../kernel/socket/unix.ts";
 import { callerOnSocket } from "../caller.ts";
 import type { PeerPlace, Peers } from "../peers.ts";
 import { type HttpRequest, parseHead } from "./request.ts";
@@ -48,6 +49,7 @@ export class HttpServer {
 
   /** Accepts peers on the socket from now on, and owns it. */
   listen(listener: Fd): void {
+    refuseDescriptors(listener);
     this.#acceptors.push(
       new Acceptor(listener, {
         welcome: (socket, isShort) => this.#welcome(socket, isShort),

@@ -10,6 +10,7 @@ import { Prepared } from "../../base/prepared.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { Acceptor } from "../../kernel/socket/acceptor.ts";
 import { SocketStream, type StreamHandlers } from "../../kernel/socket/stream.ts";
+import { refuseDescriptors } from "../../kernel/socket/unix.ts";
 import { BusError } from "../bus/error.ts";
 import type { CallCounts } from "../call-counts.ts";
 import { type Caller, callerOnSocket, isPrivileged } from "../caller.ts";
@@ -53,6 +54,7 @@ export class VarlinkServer {
 
   /** Accepts peers on the socket from now on, and owns it. */
   listen(listener: Fd): void {
+    if (descriptorsOf(this.options.interfaces) === 0) refuseDescriptors(listener);
     this.#acceptors.push(
       new Acceptor(listener, {
         welcome: (socket, isShort) => this.#welcome(socket, isShort),

@@ -2,7 +2,7 @@
 // (SO_LINGER in socket(7)), a file of FUSE for its server, a unix socket for whatever is still on its way through it.
 // None of them may stop a daemon that serves others: such descriptors are closed on another thread, one after the other.
 import { close, readlinkSync } from "node:fs";
-import { AF_UNIX, SOL_SOCKET } from "../syscall/constants.ts";
+import { AF_UNIX, AT_EMPTY_PATH, AT_STATX_DONT_SYNC, SOL_SOCKET, STATX_BASIC_STATS } from "../syscall/constants.ts";
 import { pinForever } from "../syscall/mem.ts";
 import { trySys } from "../syscall/sys.ts";
 
@@ -55,7 +55,6 @@ function isHarmless(number: number): boolean {
   if (trySys("setsockopt", number, SOL_SOCKET, SO_LINGER, noLinger, noLinger.size) === 0) {
     return socketDomain(number) !== AF_UNIX;
   }
-  const [AT_EMPTY_PATH, AT_STATX_DONT_SYNC, STATX_BASIC_STATS] = [0x1000, 0x4000, 0x7ff];
   const flags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC;
   if (trySys("statx", number, here, flags, STATX_BASIC_STATS, status) === 0) {
     const type = status.view.getUint16(28, true) >> 12;

@@ -148,9 +148,12 @@ function receiveFrom(socket: number, into: Pinned, maxFds: number | undefined): 
 
 const SO_PASSRIGHTS = 83;
 
-/** Has the kernel refuse descriptors to whoever sends some to `socket`: `EPERM`. Before Linux 6.16 they still come. */
-export function refuseDescriptors(socket: Fd): void {
-  trySys("setsockopt", socket.number, SOL_SOCKET, SO_PASSRIGHTS, no, no.size);
+/**
+ * Has the kernel refuse descriptors to whoever sends some to a connection that `listener` accepts later: `EPERM`. Before
+ * Linux 6.16 they still come.
+ */
+export function refuseDescriptors(listener: Fd): void {
+  trySys("setsockopt", listener.number, SOL_SOCKET, SO_PASSRIGHTS, no, no.size);
 }
 
 /** Whether the next bytes on `socket` come with descriptors. They stay where they are. */

@@ -6,7 +6,7 @@ import type { Fd } from "../file/fd.ts";
 import { isCongested } from "../file/foreign-close.ts";
 import { pinForever } from "../syscall/mem.ts";
 import { SyscallError } from "../syscall/sys.ts";
-import { bringsDescriptors, MAX_FDS, receiveMessage, refuseDescriptors, sendPinned } from "./message.ts";
+import { bringsDescriptors, MAX_FDS, receiveMessage, sendPinned } from "./message.ts";
 
 export interface StreamHandlers {
   /** Bytes arrived, with the descriptors that came with them. Both belong to the handler. */
@@ -26,8 +26,7 @@ export interface StreamHandlers {
 
 interface StreamOptions {
   /**
-   * More descriptors with one message end the stream with `EXFULL`; 0: the kernel refuses them or they are closed, and the
-   * bytes come without. As many as the kernel passes by default.
+   * More descriptors with one message end the stream with `EXFULL`; 0: they are closed, and the bytes come without. As many as the kernel passes by default.
    */
   readonly maxFds?: number;
 }
@@ -72,7 +71,6 @@ export class SocketStream implements Disposable {
     this.fd = fd;
     this.#handlers = handlers;
     this.#maxFds = options.maxFds;
-    if (this.#maxFds === 0) refuseDescriptors(fd);
     this.#watch = watch(fd, { read: true, write: true }, (ready) => this.#onReady(ready));
   }
 

@@ -9,7 +9,7 @@ import { check, isErrno, SyscallError, sys, trySys } from "../syscall/sys.ts";
 import { type Credentials, closeConnection } from "./message.ts";
 
 export type { Credentials, Received } from "./message.ts";
-export { MAX_FDS, receiveMessage, sendDatagram, sendMessage } from "./message.ts";
+export { MAX_FDS, receiveMessage, refuseDescriptors, sendDatagram, sendMessage } from "./message.ts";
 
 /** A path, or a name in the abstract namespace (which belongs to the network namespace). */
 export type UnixAddress = string | { readonly abstract: string };

@@ -7,6 +7,7 @@ import type { Peers } from "../../ipc/peers.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { Acceptor } from "../../kernel/socket/acceptor.ts";
 import { SocketStream, type StreamHandlers } from "../../kernel/socket/stream.ts";
+import { refuseDescriptors } from "../../kernel/socket/unix.ts";
 import { AF_INET } from "../../kernel/syscall/constants.ts";
 import type { Daemon } from "../action/daemon.ts";
 import { addressesForName } from "./addresses-for-name.ts";
@@ -43,6 +44,7 @@ export class NameSocket {
 
   /** Answers on a listening socket, which it takes. */
   listen(listener: Fd): void {
+    refuseDescriptors(listener);
     this.#acceptor = new Acceptor(listener, {
       welcome: (socket, isShort) => this.#welcome(socket, isShort),
       failed: (error) => this.#daemon.log.debug(`Cannot accept questions for names for now: ${error.message}`),

@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { join } from "node:path";
 import type { Fd } from "../../../src/kernel/file/fd.ts";
 import { SocketStream } from "../../../src/kernel/socket/stream.ts";
-import { acceptPeer, listenUnix, receiveMessage } from "../../../src/kernel/socket/unix.ts";
+import { acceptPeer, listenUnix, receiveMessage, refuseDescriptors } from "../../../src/kernel/socket/unix.ts";
 import { pinForever } from "../../../src/kernel/syscall/mem.ts";
 import { havePrograms } from "../../lib/programs.ts";
 import { mountSilent } from "../../lib/silent-file-system.ts";
@@ -17,7 +17,7 @@ const LIMIT_MS = 30_000;
 const memory = pinForever(8);
 let count = 0;
 
-type Way = "taken and closed" | "not wanted" | "not taken" | "left unread";
+type Way = "taken and closed" | "not wanted" | "refused" | "not taken" | "left unread";
 
 /** What becomes of the descriptor that comes with the first byte. */
 function streamOf(socket: Fd, way: Way, done: () => void): SocketStream {
@@ -30,7 +30,7 @@ function streamOf(socket: Fd, way: Way, done: () => void): SocketStream {
       },
       end: () => {},
     },
-    { maxFds: way === "not wanted" ? 0 : 4 },
+    { maxFds: way === "not wanted" || way === "refused" ? 0 : 4 },
   );
   if (way === "left unread") stream.pause();
   return stream;
@@ -53,13 +53,14 @@ async function receive(way: Way, args: readonly string[]): Promise<void> {
   const path = join(scratch, `socket-${count++}`);
   const arrived = Promise.withResolvers<void>();
   using listener = listenUnix(path);
+  if (way === "refused") refuseDescriptors(listener);
   const sender = Bun.spawn(["python3", SENDER, path, ...args], { stdio: ["pipe", "pipe", "inherit"] });
   try {
     const socket = await until(() => acceptPeer(listener), "a connection");
     if (way === "not taken") return await receiveNothing(socket, sender.stdout);
     using stream = streamOf(socket, way, arrived.resolve);
     const said = await firstWord(sender.stdout);
-    expect(said).toBeOneOf(way === "not wanted" ? ["sent", "refused"] : ["sent"]);
+    expect(said).toBeOneOf(way === "refused" ? ["sent", "refused"] : ["sent"]);
     const since = performance.now();
     if (way !== "left unread" && said === "sent") await arrived.promise;
     stream.close();
@@ -71,7 +72,7 @@ async function receive(way: Way, args: readonly string[]): Promise<void> {
   }
 }
 
-const WAYS = ["taken and closed", "not wanted", "not taken", "left unread"] as const;
+const WAYS = ["taken and closed", "not wanted", "refused", "not taken", "left unread"] as const;
 const hasPython = havePrograms("descriptors that wait", "python3");
 
 for (const way of WAYS) {
