@@ -226,16 +226,19 @@ END
     );
 
     test(
-      "cannot lead to files of the host by links",
+      "cannot lead to files of the host by links, nor by the host's id",
       async () => {
         const script = `mv ${TREE}/var/log/journal /root/kept
         mkdir -p ${TREE}/var/log/journal/x; ln -s $(find -P /var/log/journal /run/log/journal -name system.journal | head -1) ${TREE}/var/log/journal/x/evil.journal
         ln -s $(dirname $(find -P /var/log/journal /run/log/journal -name system.journal | head -1)) ${TREE}/var/log/journal/y
         machinectl logs deb1 -n 1 2>&1 >/dev/null; rm -r ${TREE}/var/log/journal; ln -s /root/kept ${TREE}/var/log/journal
-        machinectl logs deb1 -n 1 2>&1 >/dev/null; rm ${TREE}/var/log/journal`;
+        machinectl logs deb1 -n 1 2>&1 >/dev/null; rm ${TREE}/var/log/journal
+        cp -p ${TREE}/etc/machine-id /root/id; cp /etc/machine-id ${TREE}/etc/machine-id
+        own=/var/log/journal/$(cat /etc/machine-id); [ -e $own ] || { mkdir -p \${own%/*}; cp -r /run/\${own#/var/} $own; made=$own; }
+        machinectl logs deb1 -n 1 2>&1 >/dev/null; cp -p /root/id ${TREE}/etc/machine-id; [ -z "$made" ] || rm -r $made`;
         const console =
           "Showing the console of machine 'deb1', which does not run: unit 'systemd-nspawn@deb1.service' in the journal of this host";
-        expect(await run(script)).toBe(`${console}\n${console}`);
+        expect(await run(script)).toBe(`${console}\n${console}\n${console}`);
       },
       GUARD_MS,
     );

@@ -12,6 +12,7 @@ const JOURNALS = "/var/log/journal";
 const JOURNAL_FILE = /^[\w.@-]+\.journal~?$/;
 const JOURNAL_DIRECTORY = /^[\w.-]+$/;
 const MACHINE_ID = /^[0-9a-f]{32}$/;
+const MACHINE_ID_LIMIT_BYTES = 64;
 const TREES = ["directory", "subvolume"];
 const MOST_FILES = 2000;
 
@@ -58,14 +59,22 @@ function placeOf(open: () => Fd, name: string): Place | null {
   return null;
 }
 
-/** The directory of this host that systemd-nspawn --link-journal=host binds into the machine; a link leads into the tree. */
-function linkedPlace(root: Fd): Place | null {
-  let id: string;
+function machineIdIn(root: Fd): string | null {
   try {
-    id = readFileIn(root, "/etc/machine-id", 64).toString("latin1").trim();
+    return readFileIn(root, "/etc/machine-id", MACHINE_ID_LIMIT_BYTES).toString("latin1").trim();
   } catch {
     return null;
   }
+}
+
+/**
+ * The directory of this host that systemd-nspawn --link-journal=host binds into the machine; a link leads into the tree. A tree
+ * that says that it is this host would have the host's own journal shown as its own.
+ */
+function linkedPlace(root: Fd): Place | null {
+  const id = machineIdIn(root);
+  using host = openPath("/", "directory");
+  if (id === null || id === machineIdIn(host)) return null;
   const path = `${JOURNALS}/${id}`;
   try {
     if (!MACHINE_ID.test(id) || statPath(path, "no-follow").kind !== "directory") return null;
