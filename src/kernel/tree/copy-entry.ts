@@ -2,7 +2,7 @@
 // a machine. A plain file is made without a name and gets one when it is complete; nothing is done by a name that could
 // lead elsewhere. The umask must be 0. See open(2) "O_TMPFILE", linkat(2), renameat2(2).
 import { randomBytes } from "node:crypto";
-import { Fd, reopen } from "../file/fd.ts";
+import { Fd } from "../file/fd.ts";
 import {
   AT_EMPTY_PATH,
   AT_SYMLINK_NOFOLLOW,
@@ -17,6 +17,7 @@ import { check, SyscallError, trySys } from "../syscall/sys.ts";
 import { copyAttributesAs } from "./copy-attributes.ts";
 import { copyData, setTimes, shareData } from "./copy-file.ts";
 import { makeLike, tryRenameNew } from "./link.ts";
+import { reopenForReading } from "./own-file.ts";
 import { type OwnerPolicy, permissionsFor } from "./owner-policy.ts";
 import { openEntry, type RawName, RawStatus, rawAddress } from "./tree.ts";
 
@@ -49,7 +50,7 @@ export class EntryCopier {
   /** Copies the plain file named by `entry`, whose status is `status`. */
   copyRegular(entry: Fd, status: RawStatus, directory: Fd, name: RawName): void {
     this.requireFree(directory, name);
-    using from = reopen(entry, "read");
+    using from = reopenForReading(entry);
     const { file, temporary } = openNew(directory);
     using to = file;
     try {

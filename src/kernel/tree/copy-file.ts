@@ -1,6 +1,6 @@
 // Copying one file: its data, by sharing extents where the file system can and else without filling holes, and all that
 // is known about it. See ioctl_ficlonerange(2), copy_file_range(2), lseek(2), xattr(7).
-import { type Fd, reopen } from "../file/fd.ts";
+import type { Fd } from "../file/fd.ts";
 import {
   AT_SYMLINK_NOFOLLOW,
   EBADF,
@@ -19,6 +19,7 @@ import {
 import { pinForever } from "../syscall/mem.ts";
 import { check, trySys } from "../syscall/sys.ts";
 import { createFile, type NamedPlace } from "./link.ts";
+import { reopenForReading } from "./own-file.ts";
 import { type RawName, type RawStatus, rawAddress } from "./tree.ts";
 
 /** What one copy learns for the next: whether files can share data at all between the two places. */
@@ -43,7 +44,7 @@ export function copyRegular(entry: Fd, status: RawStatus, to: NamedPlace, manner
 
 /** The same into a file that was made for it and is empty. */
 export function fillRegular(entry: Fd, status: RawStatus, target: Fd, { sharing, onBytes }: CopyManner): string[] {
-  using source = reopen(entry, "read");
+  using source = reopenForReading(entry);
   if (status.size > 0 && !share(source, target, sharing)) copyData(source, target, status, onBytes);
   copyOwnership(target, status);
   const lost = copyAttributes(source, target, true);

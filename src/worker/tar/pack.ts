@@ -6,6 +6,7 @@ import { attributeNames, getAttribute } from "../../kernel/file/attributes.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { ENXIO, SEEK_DATA, SEEK_HOLE } from "../../kernel/syscall/constants.ts";
 import { isErrno, SyscallError, trySys } from "../../kernel/syscall/sys.ts";
+import { reopenForReading } from "../../kernel/tree/own-file.ts";
 import { LinkTable } from "../../kernel/tree/spill.ts";
 import {
   DirectoryChain,
@@ -128,9 +129,15 @@ class TarWalk implements Disposable {
       const known = kind ?? this.#status.readEntry(parent, name).kind;
       return known === "regular" || known === "directory" ? openForReading(parent, name) : openEntry(parent, name);
     } catch (error) {
+      if (isErrno(error, "EACCES")) return this.#openOwn(parent, name);
       if (isErrno(error, "ENOENT", "ELOOP", "ENXIO")) return null;
       throw error;
     }
+  }
+
+  #openOwn(parent: Fd, name: RawName): Fd {
+    using named = openEntry(parent, name);
+    return reopenForReading(named);
   }
 
   #noteSocket(path: RawName): void {
