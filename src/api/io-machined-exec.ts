@@ -47,7 +47,8 @@ export const IoMachinedExec = defineVarlinkInterface({
       environment: "Assignments on top of a clean environment.",
       directory: "The working directory; the user's home unless given.",
       timeoutUSec: "Microseconds after which the command is ended.",
-      terminal: "The first descriptor becomes the controlling terminal of the command.",
+      terminal:
+        "The first descriptor becomes the controlling terminal of the command. Where it is the only one it is a stream socket, through which the master of a new terminal of the machine comes, with one byte.",
       detach: "The command is left running, and its process and cgroup are written to the second descriptor.",
       verbose: "What the command does not take over from the leader is written to the third descriptor.",
       allowInteractiveAuthentication: "A person may be asked.",

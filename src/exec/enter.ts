@@ -20,8 +20,11 @@ export interface EnterRequest {
   /** Assignments on top of the clean environment. */
   readonly environment: readonly string[];
   readonly command: readonly string[];
-  /** Whether descriptor 0 becomes the controlling terminal. */
-  readonly terminal: boolean;
+  /**
+   * Whether the command has a controlling terminal: `given` as descriptor 0, or `own`, a new one whose master is sent through
+   * descriptor 0 (terminal.ts).
+   */
+  readonly terminal: "none" | "given" | "own";
   /** 0 for no limit. */
   readonly timeoutMs: number;
   /** Leave the command running, and print its number and its cgroup. */
@@ -34,6 +37,8 @@ export interface EnterRequest {
 
 /** How enter.c is called. */
 interface EnterCommand {
+  /** The user of this host who the command's user is; null where it is none. */
+  readonly outerUid: number | null;
   readonly args: readonly string[];
   /** Each assignment behind "=": to enter.c and its C library the variables mean nothing. */
   readonly environment: readonly string[];
@@ -144,8 +149,8 @@ function accountOf(request: EnterRequest, root: Fd): Account {
 /** Throws an ErrnoError `EINVAL` where parts of the request contradict each other. */
 export function requireAgreement({ detach, terminal, timeoutMs, machine }: EnterRequest): void {
   if (timeoutMs < 0) throw new ErrnoError("EINVAL", `A time limit of ${timeoutMs} ms is none`);
-  if (!detach || (!terminal && timeoutMs === 0)) return;
-  const option = terminal ? "a terminal" : "a time limit";
+  if (!detach || (terminal === "none" && timeoutMs === 0)) return;
+  const option = terminal !== "none" ? "a terminal" : "a time limit";
   throw new ErrnoError(
     "EINVAL",
     `A command that is left running in machine '${machine}' cannot have ${option}: nobody stays for it`,
@@ -171,7 +176,7 @@ export function enterCommand(request: EnterRequest, pidfd: number): EnterCommand
       groups: groups.length === 0 ? null : groups.join(","),
       dir: request.directory,
       home,
-      tty: request.terminal ? 1 : null,
+      tty: request.terminal === "none" ? null : 1,
       timeout: request.timeoutMs > 0 ? Math.ceil(request.timeoutMs) : null,
       detach: request.detach ? 1 : null,
       verbose: request.verbose ? 1 : null,
@@ -190,6 +195,7 @@ export function enterCommand(request: EnterRequest, pidfd: number): EnterCommand
       variables.set(assignment.slice(0, equals), assignment.slice(equals + 1));
     }
     return {
+      outerUid: outerId(leader, "uid", uid),
       args: ["machined-enter", ...given.map(([key, value]) => `${key}=${value}`), ...mounts, "--", ...request.command],
       environment: [...variables].map(([name, value]) => `=${name}=${value}`),
     };

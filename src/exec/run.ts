@@ -7,6 +7,7 @@ import { replaceProcess } from "../kernel/process/replace-process.ts";
 import { spawnSelf } from "../kernel/process/spawn.ts";
 import { type EnterRequest, enterCommand, requireAgreement } from "./enter.ts";
 import { enterProgram } from "./helper.ts";
+import { takeTerminal } from "./terminal.ts";
 
 /** Of the program in command.ts: a pipe for why it was not started, the leader, and the rest of the request. */
 export const COMMAND_FDS = { failure: 3, leader: 4, request: 5 } as const;
@@ -34,7 +35,8 @@ function pidfdOf({ leader, machine }: { leader: PidRef; machine: string }): Fd {
 export function becomeCommand(request: EnterRequest): never {
   using program = programFile();
   using pidfd = inheritable(pidfdOf(request));
-  const { args, environment } = enterCommand(request, pidfd.number);
+  const { args, environment, outerUid } = enterCommand(request, pidfd.number);
+  if (request.terminal === "own") takeTerminal(request.leader, outerUid);
   replaceProcess(program, args, environment);
 }
 

@@ -57,8 +57,9 @@ function check({ command, environment = [], directory, user = "", timeoutUSec = 
   if (environment.some((assignment) => !/^[A-Za-z_]\w*=/.test(assignment))) throw invalidParameter("environment");
 }
 
-function streamsOf(call: VarlinkCall): readonly [Fd, Fd, Fd] {
+function streamsOf(call: VarlinkCall, isTerminal: boolean): readonly [Fd, Fd, Fd] {
   const [stdin, stdout, stderr] = [call.descriptor(0), call.descriptor(1), call.descriptor(2)];
+  if (isTerminal && stdin !== null && stdout === null) return [stdin, stdin, stdin];
   if (stdin !== null && stdout !== null && stderr !== null) return [stdin, stdout, stderr];
   throw new ErrnoError("EBADF", "Three descriptors go with this call: standard input, output and error");
 }
@@ -73,7 +74,8 @@ async function authorized(call: VarlinkCall, machine: HeldMachine, parameters: R
 
 async function runHere(call: VarlinkCall, parameters: RunParameters, around: Surroundings): Promise<number> {
   const { uid } = await call.caller();
-  const streams = streamsOf(call);
+  const isTerminal = parameters.terminal === true;
+  const streams = streamsOf(call, isTerminal);
   using place = around.commands.take(uid, parameters.id);
   let isGone = false;
   let hangUp = () => {};
@@ -93,7 +95,7 @@ async function runHere(call: VarlinkCall, parameters: RunParameters, around: Sur
       directory: parameters.directory ?? null,
       environment: parameters.environment ?? [],
       command: parameters.command,
-      terminal: parameters.terminal === true,
+      terminal: isTerminal ? (streams[0] === streams[1] ? "own" : "given") : "none",
       timeoutMs: Number(parameters.timeoutUSec ?? 0) / 1000,
       detach: parameters.detach === true,
       verbose: parameters.verbose === true,

@@ -100,6 +100,25 @@ describe.skipIf(isStock)(isStock ? "exec for users (left out: ours alone)" : "ex
   );
 
   test(
+    "a terminal is the machine's, belongs to the command's user, and has the size of the caller's; so it is for root",
+    async () => {
+      const inside = (user: string) =>
+        `machinectl exec -t ${user}deb1 sh -c 'stty size; tty; stat -c %U \\$(tty); echo by name >\\$(tty); exit 5'`;
+      const script = (user: string) =>
+        `script -qec "stty rows 33 cols 101; ${inside(user)}" /dev/null </dev/null | tr -d '\\0\\r'; echo \${PIPESTATUS[0]}`;
+      const expected = (user: string) => new RegExp(`^(?:\\^@)?33 101\n/dev/pts/\\d+\n${user}\nby name\n5$`);
+      expect((await as("allowed", script(""))).replace(/\n\|0$/, "")).toMatch(expected("root"));
+      expect(await run(script("testuser@"))).toMatch(expected("testuser"));
+      const interrupted = `script -qec "machinectl exec -t deb1 sh -c 'kill -INT \\$\\$; sleep 1000'" /dev/null </dev/null`;
+      expect(await as("allowed", `${interrupted} >/dev/null; echo $?`)).toBe("130\n|0");
+      expect(await as("allowed", `script -qec "machinectl exec -t deb1 /nonexistent" /dev/null </dev/null`)).toMatch(
+        /nonexistent.*\n\|127$/,
+      );
+    },
+    GUARD_MS,
+  );
+
+  test(
     "a user has so many commands at a time, and others still have theirs",
     async () => {
       const script = `for i in $(seq 40); do machinectl exec deb1 sleep 4713 2>>/tmp/limits & done

@@ -41,7 +41,7 @@ async function enter(session: Session, facts: MachineFacts, { user, command }: E
     directory: settings.directory,
     environment: environmentOf(session),
     command,
-    terminal: settings.tty,
+    terminal: settings.tty ? ("own" as const) : ("none" as const),
     timeoutMs: settings.timeoutMs,
     detach: settings.detach,
     verbose: settings.verbose,

@@ -6,7 +6,6 @@ import type { RunningCommand } from "../../exec/run.ts";
 import { type VarlinkClient, VarlinkError } from "../../ipc/varlink/client.ts";
 import { connectVarlink } from "../../ipc/varlink/connect.ts";
 import { copyStandard, type Fd, openPath } from "../../kernel/file/fd.ts";
-import { openPty, openPtyPeer } from "../../kernel/terminal/pty.ts";
 import { parseSignal, SIGTERM } from "../format/signals.ts";
 import { startPolkitAgent } from "../session/agents.ts";
 import { Failure } from "../session/failure.ts";
@@ -113,10 +112,7 @@ export async function execThroughService(session: Session, order: ExecOrder): Pr
   const place: Place = { path, client: session.keep(await connect(path)) };
   await startPolkitAgent(session);
   if (session.settings.tty) {
-    const { master } = openPty();
-    const peer = openPtyPeer(master);
-    const streams = [peer, openPtyPeer(master), openPtyPeer(master)];
-    return forwardTerminal(session, master, start(session, place, order, streams));
+    return forwardTerminal(session, (socket) => start(session, place, order, [socket]));
   }
   const stdin = session.settings.stdin ? copyStandard(0) : openPath("/dev/null", "read");
   const command = start(session, place, order, [stdin, copyStandard(1), copyStandard(2)]);

@@ -1,38 +1,46 @@
 // `machinectl exec -t`: the command has a terminal of the machine, which is forwarded to ours.
 import type { EnterRequest } from "../../exec/enter.ts";
 import { type RunningCommand, startCommand } from "../../exec/run.ts";
-import { type Fd, openInRoot, openPath } from "../../kernel/file/fd.ts";
-import type { PidRef } from "../../kernel/process/pidref.ts";
-import { SyscallError } from "../../kernel/syscall/sys.ts";
-import { openPty, openPtyAt, openPtyPeer, type Pty } from "../../kernel/terminal/pty.ts";
+import type { Fd } from "../../kernel/file/fd.ts";
+import { SocketStream } from "../../kernel/socket/stream.ts";
+import { socketPair } from "../../kernel/socket/unix.ts";
 import type { Session } from "../session/session.ts";
 import { PtySession } from "../terminal/pty-forward.ts";
 
-/** A terminal of the machine's own devpts, where programs in it find it by name; else one of this host. */
-function openTerminal(leader: PidRef): Pty {
-  try {
-    return leader.verified(() => {
-      using root = openPath(`/proc/${leader.pid}/root`, "path");
-      using multiplexer = openInRoot(root, "/dev/pts/ptmx", "path");
-      return openPtyAt(multiplexer);
-    });
-  } catch (error) {
-    if (error instanceof SyscallError) return openPty();
-    throw error;
-  }
+/** The master that comes through `socket`, which it closes; null where the command ended before it had a terminal. */
+function receiveTerminal(socket: Fd): Promise<Fd | null> {
+  const { promise, resolve } = Promise.withResolvers<Fd | null>();
+  const stream = new SocketStream(
+    socket,
+    {
+      data: (_bytes, fds) => {
+        resolve(fds[0] ?? null);
+        stream.close();
+      },
+      end: () => resolve(null),
+    },
+    { maxFds: 1 },
+  );
+  return promise;
 }
 
 /** Runs the command on a terminal; returns its exit status, or the session's where a signal ended it. */
-export async function execOnTerminal(session: Session, request: EnterRequest): Promise<number> {
-  const { master } = openTerminal(request.leader);
-  using peer = openPtyPeer(master);
-  const command = startCommand(request, [peer, peer, peer]);
-  peer.close();
-  return forwardTerminal(session, master, command);
+export function execOnTerminal(session: Session, request: EnterRequest): Promise<number> {
+  return forwardTerminal(session, (socket) => {
+    using own = socket;
+    return startCommand(request, [own, own, own]);
+  });
 }
 
-/** Forwards the command's terminal to ours until one of the two ends. */
-export async function forwardTerminal(session: Session, master: Fd, command: RunningCommand): Promise<number> {
+/**
+ * Starts a command with the socket that its terminal is to come through, which is given away, and forwards the terminal to ours
+ * until one of the two ends.
+ */
+export async function forwardTerminal(session: Session, start: (socket: Fd) => RunningCommand): Promise<number> {
+  const [ours, theirs] = socketPair();
+  const command = start(theirs);
+  const master = await receiveTerminal(ours);
+  if (master === null) return command.exited;
   const forward = new PtySession({ master, hangup: "ends", env: session.ports.env, finish: () => {} });
   const { end, status } = await forward.run();
   // Leaving the session hangs up, as closing a terminal does.

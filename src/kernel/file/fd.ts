@@ -182,7 +182,12 @@ export function inheritable(fd: Fd): Fd {
 /** Puts /dev/null in the place of standard input, for a program that takes this process over. */
 export function discardStandardInput(): void {
   using nothing = openPath("/dev/null", "read");
-  check(trySys("dup3", nothing.number, 0, 0), "dup");
+  replaceStandard(0, nothing);
+}
+
+/** Has one of our standard descriptors lead to another file, for programs that we become. */
+export function replaceStandard(number: 0 | 1 | 2, file: Fd): void {
+  check(trySys("dup3", file.number, number, 0), "dup");
 }
 
 /** ioctl(2) with a number or a structure as argument; returns the kernel's result. For modules of this layer. */

@@ -33,7 +33,7 @@ function requestFor(leader: PidRef, change: Partial<EnterRequest>): EnterRequest
     directory: "/",
     environment: [],
     command: ["true"],
-    terminal: false,
+    terminal: "none",
     timeoutMs: 0,
     detach: false,
     verbose: true,
@@ -293,7 +293,7 @@ describe.skipIf(!canRun)(canRun ? "entering" : "entering (left out: needs root, 
       expect((await enter(leader, { command: ["sleep", "1000"], timeoutMs: 1 })).status).toBe(124);
       const stubborn = ["sh", "-c", "trap '' TERM; while :; do sleep 1000; done"];
       expect((await enter(leader, { command: stubborn, timeoutMs: 200 })).status).toBe(124);
-      for (const change of [{ timeoutMs: 1 }, { terminal: true }]) {
+      for (const change of [{ timeoutMs: 1 }, { terminal: "own" }] as const) {
         expect(() => enterCommand(requestFor(leader, { detach: true, ...change }), PIDFD)).toThrow(
           "nobody stays for it",
         );
