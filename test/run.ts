@@ -1,7 +1,7 @@
 // Runs the tests and counts them: npm test (all), npm run check, npm run test:host. The last line printed is
 // "N passed, N failed". See test/README.md.
 import { rmSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { build } from "../install/build.ts";
 import { Count } from "./lib/count.ts";
 import {
@@ -25,7 +25,8 @@ const HELP = `usage: test/run.ts check | all | host [--bed=TREE]… | environmen
   release a release, its files, and its packages in beds of systemd 252, 257 and 262
 `;
 
-const FOLDERS = ["test/unit", "test/kernel", "test/contract", "test/service"];
+/** What runs after one another; these tests and those of services run side by side, because services are waited for mostly. */
+const FOLDERS = ["test/unit", "test/kernel", "test/contract"];
 /** A guard against what hangs. */
 const HOST_TIMEOUT_MS = 4 * 3_600_000;
 
@@ -38,8 +39,12 @@ async function check(count: Count): Promise<void> {
   await runCheck(count, "format and lint", [bin("biome"), "check", "--error-on-warnings", "."]);
   await runCheck(count, "types", [bin("tsc"), "--noEmit"]);
   await provideTestPrograms();
-  for (const folder of FOLDERS) await runFolder(count, folder);
-  await runCheck(count, "fuzz, one minute", [process.execPath, join(TOP, "test/fuzz/run.ts"), "--minutes=1"]);
+  const oneByOne = async () => {
+    for (const folder of FOLDERS) await runFolder(count, folder, { label: basename(folder) });
+    const fuzz = [process.execPath, join(TOP, "test/fuzz/run.ts"), "--minutes=1"];
+    await runCheck(count, "fuzz, one minute", fuzz, { label: "fuzz" });
+  };
+  await Promise.all([oneByOne(), runFolder(count, "test/service", { label: "service" })]);
 }
 
 function buildExecutable(count: Count): string | null {

@@ -1,7 +1,7 @@
 // Runs commands and `bun test` for test/run.ts: output goes through, results go into a Count.
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, relative } from "node:path";
+import { basename, join, relative } from "node:path";
 import type { Subprocess } from "bun";
 import type { Count } from "./count.ts";
 import { parseDurations, parseJunit } from "./junit.ts";
@@ -29,6 +29,8 @@ interface RunOptions {
   readonly label?: string;
 }
 
+const LAST_LINES_MS = 5000;
+
 /** Runs a command to its end; returns its exit code. */
 export async function runCommand(command: string[], options: RunOptions = {}): Promise<number> {
   const { env = {}, timeoutMs = 2 * 3_600_000, label } = options;
@@ -45,10 +47,11 @@ export async function runCommand(command: string[], options: RunOptions = {}): P
     console.log(`${label ?? command[0]}: not done after ${timeoutMs / 60_000} minutes, ended`);
     child.kill("SIGTERM");
   }, timeoutMs);
-  if (label !== undefined) {
-    await Promise.all([printLabelled(child.stdout, label), printLabelled(child.stderr, label)]);
-  }
+  const printed =
+    label === undefined ? null : Promise.all([printLabelled(child.stdout, label), printLabelled(child.stderr, label)]);
   const code = await child.exited;
+  // What a test has left behind may keep the pipes open.
+  await Promise.race([printed, Bun.sleep(LAST_LINES_MS)]);
   clearTimeout(timer);
   running.delete(child);
   return code;
@@ -83,7 +86,8 @@ const SLOWEST = 12;
 /** Runs the test files of a folder in a process of its own, so that a crash of one group spares the others. */
 export async function runFolder(count: Count, folder: string, options: RunOptions = {}): Promise<void> {
   const files = testFiles(folder);
-  const title = options.label === undefined ? folder : `${folder} (${options.label})`;
+  const { label = basename(folder) } = options;
+  const title = label === basename(folder) ? folder : `${folder} (${label})`;
   if (files.length === 0) return;
   console.log(`== ${title}: ${files.length} ${files.length === 1 ? "file" : "files"}`);
   const scratch = mkdtempSync(join(tmpdir(), "machined-run-"));
