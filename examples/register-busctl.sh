@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs a command as a machine, registered over D-Bus: register-busctl.sh NAME COMMAND [ARGUMENT…]
 set -eu
+[ $# -ge 2 ] || { echo "usage: register-busctl.sh NAME COMMAND [ARGUMENT…]" >&2; exit 1; }
 name=$1
 shift
 # The shell itself would start a process in the background with an empty input.

@@ -4,6 +4,7 @@
 # the unit of the caller, and terminating it ends that: where there is systemd, the caller should be a unit of its own
 # (systemd-run --scope register-machinectl.sh …).
 set -eu
+[ $# -ge 2 ] || { echo "usage: register-machinectl.sh NAME COMMAND [ARGUMENT…]" >&2; exit 1; }
 name=$1
 shift
 exec machinectl register --class=container --service=example "$name" "$@"

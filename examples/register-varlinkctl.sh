@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs a command as a machine, registered over Varlink: register-varlinkctl.sh NAME COMMAND [ARGUMENT…]
 set -eu
+[ $# -ge 2 ] || { echo "usage: register-varlinkctl.sh NAME COMMAND [ARGUMENT…]" >&2; exit 1; }
 socket=${MACHINED_RUNTIME_DIRECTORY:-/run/systemd}/machine/io.systemd.Machine
 name=$1
 shift

@@ -9,6 +9,8 @@ import sys
 
 import dbus
 
+if len(sys.argv) < 3:
+    sys.exit("usage: register_dbus.py NAME COMMAND [ARGUMENT…]")
 name, *command = sys.argv[1:]
 bus = dbus.SystemBus()
 manager = dbus.Interface(

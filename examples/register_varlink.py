@@ -33,6 +33,8 @@ def call(method, parameters):
     return reply.get("parameters", {})
 
 
+if len(sys.argv) < 3:
+    sys.exit("usage: register_varlink.py NAME COMMAND [ARGUMENT…]")
 name, *command = sys.argv[1:]
 leader = subprocess.Popen(command)
 try:

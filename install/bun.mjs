@@ -15,7 +15,9 @@ function findBun() {
     const file = join(top, "node_modules/@oven", `bun-linux-${kind}`, "bin/bun");
     if (existsSync(file) && spawnSync(file, ["--version"]).status === 0) return file;
   }
-  return null;
+  // Where install scripts run, that of the package "bun" moves the file.
+  const moved = join(top, "node_modules/bun/bin/bun.exe");
+  return existsSync(moved) && spawnSync(moved, ["--version"]).status === 0 ? moved : null;
 }
 
 function complete() {

@@ -9,7 +9,7 @@ function __machinectl_parse
     set -l i 2
     while test $i -le (count $tokens)
         set -l token $tokens[$i]
-        if contains -- $token -H --host -M --machine -p --property -P --kill-whom -s --signal --uid -E --setenv -n --lines --max-addresses -o --output --json --runner --stdin --chdir --timeout --parallel --columns --sort --filter --template --json-version --delay --iterations --type --since --until --leader --class --service --root-directory --vsock-cid --ssh-address --ssh-private-key --name --network --bind --port --nspawn-option --pull --for -u --unit -g --grep
+        if contains -- $token -H --host -M --machine -p --property -P --kill-whom -s --signal --uid -E --setenv -n --lines --max-addresses -o --output --json --runner --stdin --chdir --timeout --parallel --columns --sort --filter --template --json-version --delay --iterations --type --since --until --after-cursor --leader --class --service --root-directory --vsock-cid --ssh-address --ssh-private-key --name --network --bind --port --nspawn-option --pull --for -u --unit -g --grep
             contains -- $token -H --host -M --machine --class; and set -a __machinectl_scope $tokens[$i..(math $i + 1)]
             set i (math $i + 1)
         else if string match -q -- '-*' $token
@@ -110,6 +110,7 @@ complete -c machinectl -l iterations -x -d 'With stats: how often to look'
 complete -c machinectl -l type -x -a 'machine address resource image transfer' -d 'With events: only of these types, separated by commas'
 complete -c machinectl -l since -x -d 'With events and logs: begin with what happened at this time'
 complete -c machinectl -l until -x -d 'With events and logs: end at this time'
+complete -c machinectl -l after-cursor -x -d 'With events: begin behind the event with this cursor'
 complete -c machinectl -l no-follow -d 'With events: do not wait for what is to come'
 complete -c machinectl -l leader -x -d 'With register: the first process of the machine'
 complete -c machinectl -l class -x -a 'container vm' -d 'With register: what the machine is'

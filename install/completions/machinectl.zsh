@@ -241,6 +241,7 @@ _arguments -S \
     '--type=[With events\: only of these types, separated by commas]:type:(machine address resource image transfer)' \
     '*--since=[With events and logs\: begin with what happened at this time]:time: ' \
     '*--until=[With events and logs\: end at this time]:time: ' \
+    '*--after-cursor=[With events\: begin behind the event with this cursor]:cursor: ' \
     '--no-follow[With events\: do not wait for what is to come]' \
     '*--leader=[With register\: the first process of the machine]:pid: ' \
     '--class=[With register\: what the machine is]:class:(container vm)' \

@@ -9,7 +9,7 @@ Speaks D-Bus on standard input and output for systemd-machined and
 systemd-importd of this host, without a message bus. machinectl and importctl
 with -H run it over ssh on hosts that have none.
 
-See docs/many-hosts.md.
+See the machined(1) man page.
 `;
 
 /** Runs the program; returns its exit code. */

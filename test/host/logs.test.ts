@@ -100,7 +100,8 @@ describe.skipIf(isStock)(isStock ? "logs (left out: ours alone)" : "logs", () =>
       kill $pid_json $pid_short; wait $pid_json $pid_short
       machinectl exec deb1 journalctl --sync
       machinectl exec deb1 journalctl -q -o json > /tmp/all.json; machinectl exec deb1 journalctl -q -o short > /tmp/all.short
-      cursors() { grep -o '"__CURSOR":"[^"]*"' $1; }
+      # When journald moves a boot's journal to the disk its entries get other numbers in another file.
+      cursors() { grep -o '"__CURSOR":"[^"]*"' $1 | sed 's/s=[^;]*;i=[^;]*;//'; }
       from=$(cursors /tmp/f.json | sed -n 1p); to=$(cursors /tmp/f.json | sed -n '$p')
       cursors /tmp/all.json | awk -v from="$from" -v to="$to" '$0 == from { on = 1 } on; $0 == to { exit }' > /tmp/expected
       cursors /tmp/f.json | diff - /tmp/expected && echo entries $(($(wc -l < /tmp/expected) > 100))

@@ -208,7 +208,9 @@ describe.skipIf(!isRoot)(`machines of several hosts${needsRoot}`, () => {
       "--filter=machine=db",
     );
     expect(stdout).toBe("a db\nb db\n");
-    expect((await machinectl("-H", `@${file}x`, "list")).stderr).toBe(`Cannot read hosts from '${file}x'\n`);
+    expect((await machinectl("-H", `@${file}x`, "list")).stderr).toBe(
+      `Cannot read hosts from '${file}x': there is no such file, or it may not be read\n`,
+    );
   });
 });
 
@@ -235,9 +237,15 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
 
 test("verbs and options that are for one host say so", async () => {
   const says = async (...args: string[]) => (await machinectl("-H", "a,b", ...args)).stderr;
-  expect(await says("top")).toBe("'machinectl top' works on one host: name one after -H\n");
-  expect(await says("shell", "web")).toBe("'machinectl shell' works on one host: name one after -H\n");
-  expect(await says("copy-to", "web", "/x")).toBe("'machinectl copy-to' works on one host: name one after -H\n");
+  expect(await says("top")).toBe(
+    "'machinectl top' does not work on several hosts: name one after -H, or run it there, over ssh(1)\n",
+  );
+  expect(await says("shell", "web")).toBe(
+    "'machinectl shell' does not work on several hosts: name one after -H, or run it there, over ssh(1)\n",
+  );
+  expect(await says("copy-to", "web", "/x")).toBe(
+    "'machinectl copy-to' does not work on several hosts: name one after -H, or run it there, over ssh(1)\n",
+  );
   expect(await says("list", "--template={{name}}")).toBe("--template= is for one host\n");
   expect(await says("exec", "-t", "web", "ls")).toBe("Commands on several hosts have no terminal: leave out -t\n");
   expect((await run("machinectl", "-H", "a,b@@c", "list")).stderr).toBe(

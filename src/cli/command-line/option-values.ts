@@ -121,7 +121,10 @@ export function setTimeoutSpan(settings: Settings, value: string): void {
 
 /** `--for=`. */
 export function setWaitFor(settings: Settings, value: string): void {
-  settings.waitFor = required(choice(WAIT_CONDITIONS, value), `Unknown condition '${value}' of --for=`);
+  settings.waitFor = required(
+    choice(WAIT_CONDITIONS, value),
+    `Unknown condition '${value}' of --for=; there are ${WAIT_CONDITIONS.join(", ")}`,
+  );
 }
 
 /** `--leader=`: the number of a process. */

@@ -21,23 +21,27 @@ export class NoLog extends Error {
 
 /** All events that are asked for, those about the log itself included. Throws NoLog, or a Failure. */
 export async function* loggedEvents(session: Session, wanted: WantedEvents): AsyncGenerator<SeenEvent> {
-  let cursor: string | undefined;
+  let cursor = wanted.cursor ?? undefined;
+  let hasBegun = false;
   for (let attempts = 0; ; attempts++) {
     const varlink = await session.varlink();
-    if (varlink === null && cursor === undefined) throw new NoLog();
+    if (varlink === null && !hasBegun) throw new NoLog();
     if (varlink !== null) {
       try {
         for await (const event of subscribe(varlink, wanted, cursor)) {
           cursor = event.cursor;
+          hasBegun = true;
           attempts = 0;
           yield event;
         }
         return;
       } catch (error) {
         const isUnknown = isVarlinkFailure(error, ...UNKNOWN);
-        if (isUnknown && cursor === undefined) throw new NoLog();
+        if (isUnknown && !hasBegun) throw new NoLog();
+        if (!hasBegun && cursor !== undefined && isVarlinkFailure(error, "org.varlink.service.InvalidParameter"))
+          throw new Failure(`'${cursor}' is the cursor of no event of this log`, { cause: error });
         if (isVarlinkFailure(error)) throw new Failure(`Failed to read events: ${whyRefused(error)}`, { cause: error });
-        if (cursor === undefined || errnoNameOf(error) === null) throw error;
+        if (!hasBegun || errnoNameOf(error) === null) throw error;
       } finally {
         varlink.close();
       }

@@ -7,6 +7,8 @@ export interface WantedEvents {
   /** Microseconds since 1970; null: from now on. */
   readonly sinceUsec: number | null;
   readonly untilUsec: number | null;
+  /** Of the event behind which reading begins; null where `sinceUsec` counts. */
+  readonly cursor: string | null;
   readonly follows: boolean;
   /** Null for all. */
   readonly types: readonly string[] | null;
@@ -37,6 +39,7 @@ export async function wantedEvents(session: Session, words: readonly string[]): 
     // What is over can only be read from what is kept.
     sinceUsec: sinceUsec ?? (follows ? null : 0),
     ...{ untilUsec, follows },
+    cursor: settings.afterCursor === "" ? null : settings.afterCursor,
     types: settings.eventTypes.length === 0 ? null : settings.eventTypes,
     names: names.length === 0 || hasPattern ? null : names,
     isNamed: (name) => names.length === 0 || names.includes(name) || globs.some((glob) => glob.match(name)),

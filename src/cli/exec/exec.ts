@@ -90,7 +90,9 @@ export async function runOne(session: Session, order: ExecOrder): Promise<number
 }
 
 /** The verb `exec`. Exits with the command's own status; with that of the first that failed where there are several. */
-export async function exec(session: Session, [place = "", ...command]: readonly string[]): Promise<number> {
+export async function exec(session: Session, [place = "", ...words]: readonly string[]): Promise<number> {
+  // What ends the options of other programs is no command.
+  const command = words[0] === "--" ? words.slice(1) : words;
   try {
     const { user, names } = parsePlace(place, session.settings.uid);
     const machines = await chosenMachines(session, names);

@@ -12,6 +12,14 @@ import { EXIT_OURS, sameDaemon } from "./order.ts";
 
 type WaitCondition = Settings["waitFor"];
 
+const CONDITIONS: Readonly<Record<WaitCondition, string>> = {
+  running: "running",
+  booted: "booted",
+  address: "reachable at an address",
+  ssh: "answering over ssh",
+  ended: "ended",
+};
+
 const ENDED_INSTEAD = 1;
 const TIMED_OUT = 124;
 const LOOK_AGAIN_MS = 250;
@@ -169,9 +177,14 @@ export async function waitForMachines(
 
 /** The verb `wait`: all machines, or with --any the first one. */
 export async function wait(session: Session, names: readonly string[]): Promise<number> {
-  const { waitFor, transport } = session.settings;
+  const { waitFor, transport, timeoutMs } = session.settings;
   if (waitFor === "booted" && transport.kind === "remote") {
     throw new Failure("Only on this host can be seen whether a machine has booted: use --for=running, address or ssh");
   }
-  return waitForMachines(session, names, session.settings);
+  const status = await waitForMachines(session, names, session.settings);
+  if (status === TIMED_OUT && !session.settings.quiet) {
+    const what = CONDITIONS[waitFor];
+    session.report.error(`${names.join(", ")}: not ${what} after ${timeoutMs / 1000} s`);
+  }
+  return status;
 }

@@ -8,7 +8,8 @@ const MOST_HOSTS = 10_000;
 /** The lines of a file of hosts, without comments. */
 async function hostsOfFile(path: string, readText: ReadText): Promise<string[]> {
   const text = await readText(path);
-  if (text === null) throw new Failure(`Cannot read hosts from '${path}'`);
+  if (text === null)
+    throw new Failure(`Cannot read hosts from '${path}': there is no such file, or it may not be read`);
   return text
     .split("\n")
     .map((line) => line.replace(/(^|\s)#.*/, "").trim())

@@ -11,7 +11,9 @@ import { EXIT_INTERRUPTED, type ManyHostsOrder, Runs } from "./runs.ts";
 const USUAL_PARALLEL = 16;
 function refuse({ verb, program }: ManyHostsOrder, { settings }: Session): void {
   if (verb.hosts === undefined) {
-    throw new Failure(`'${program.name} ${verb.meta.name}' works on one host: name one after -H`);
+    throw new Failure(
+      `'${program.name} ${verb.meta.name}' does not work on several hosts: name one after -H, or run it there, over ssh(1)`,
+    );
   }
   if (settings.list.template !== null) throw new Failure("--template= is for one host");
   if (settings.iterations > 1) throw new Failure("--iterations= is for one host");

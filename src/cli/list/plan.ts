@@ -41,8 +41,9 @@ function shownColumns<Row, Need extends string>(
   if (wish === null) return [...usual];
   if (wish === ALL) return [...columns];
   const words = wish.split(",");
-  const isAddition = words.every((word) => word.startsWith("+"));
-  const named = words.map((word) => findColumn(columns, isAddition ? word.slice(1) : word, "--columns="));
+  // "+a,b" means what "+a,+b" does.
+  const isAddition = wish.startsWith("+");
+  const named = words.map((word) => findColumn(columns, isAddition ? word.replace(/^\+/, "") : word, "--columns="));
   // A column that is named twice is shown once: as a key of JSON it could not be otherwise.
   return [...new Set([...(isAddition ? usual : []), ...named])];
 }

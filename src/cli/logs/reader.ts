@@ -31,12 +31,15 @@ const RAW_MODE = "export";
 const UNCOMPARABLE_MODES = [RAW_MODE, "short-delta", "json-pretty"];
 /** Modes in which different entries may look the same. */
 const REPETITIVE_MODES = ["cat", "verbose"];
-/** The order of the fields of an entry in JSON is another one in each reading. */
-const CURSOR = /"__CURSOR":"[^"]*"/;
+/**
+ * The order of the fields of an entry in JSON is another one in each reading; and an entry gets another number, in another file,
+ * when the journal of a boot is moved to the disk. Boot, times and content of a cursor stay.
+ */
+const CURSOR = /"__CURSOR":"(?:s=[^;"]*;i=[^;"]*;)?([^"]*)"/;
 
 /** What is the same of a line in every reading. */
 function keyOf(line: string): string {
-  return CURSOR.exec(line)?.[0] ?? line;
+  return CURSOR.exec(line)?.[1] ?? line;
 }
 
 /** The lines of a text, with their ends. */

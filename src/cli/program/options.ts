@@ -209,6 +209,11 @@ export const OPTIONS: OptionTable<Settings, OptionContext> = {
       settings.until = time;
     }),
   ),
+  "after-cursor": added(
+    valued("CURSOR", "With events: begin behind the event with this cursor", (settings, cursor) => {
+      settings.afterCursor = cursor;
+    }),
+  ),
   "no-follow": added(flag("With events: do not wait for what is to come", { follow: false })),
   leader: added(valued("PID", "With register: the first process of the machine", setLeader)),
   class: added(listed("CLASS", ["container", "vm"], "With register: what the machine is", setMachineClass)),

@@ -171,7 +171,7 @@ export const VERBS: readonly VerbRow[] = [
         complete: "machine",
       },
     },
-    options: ["type", "since", "until", "no-follow", "json"],
+    options: ["type", "since", "until", "after-cursor", "no-follow", "json"],
     run: async (session, names) => (await import("../events/events.ts")).events(session, names),
   },
   {

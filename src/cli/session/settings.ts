@@ -101,6 +101,8 @@ export interface Settings {
   eventTypes: string[];
   /** `--since=` and `--until=` as they were given; empty for no limit. */
   since: string;
+  /** `--after-cursor=` of `events`; empty for none. */
+  afterCursor: string;
   until: string;
   /** `--no-follow`: false. */
   follow: boolean;
@@ -189,6 +191,7 @@ export function defaultSettings(): Settings {
     iterations: 1,
     eventTypes: [],
     since: "",
+    afterCursor: "",
     until: "",
     follow: true,
     parallel: 1,

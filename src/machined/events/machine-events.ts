@@ -32,7 +32,9 @@ export class MachineEvents {
   }
 
   removed(machine: Machine, removal: Removal): void {
-    const how = removal === "unregistered" ? ({ how: "unregistered" } as const) : howLeaderEnded(machine);
+    const end = howLeaderEnded(machine);
+    // A supervisor may unregister a machine that it has seen end.
+    const how = removal === "unregistered" && end.how === undefined ? ({ how: "unregistered" } as const) : end;
     this.#log.append({ ...eventOf(machine, "ended"), ...how });
   }
 

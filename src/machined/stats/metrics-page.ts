@@ -42,7 +42,7 @@ export class MetricsPage {
       case "/sd":
         return this.#targets(request);
       default:
-        return plainAnswer(404);
+        return plainAnswer(404, "Not Found: there are /metrics and /sd");
     }
   }
 

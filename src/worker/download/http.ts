@@ -83,7 +83,7 @@ export class HttpBody implements AsyncIterable<Buffer>, Disposable {
     try {
       for (;;) {
         const { done, value } = await reader.read().catch((error: unknown) => {
-          throw this.#abort.signal.aborted ? this.#abort.signal.reason : cut(error);
+          throw this.#abort.signal.aborted ? this.#abort.signal.reason : cut(error, new URL(this.#response.url).host);
         });
         if (done) return;
         bytes += value.length;
@@ -110,14 +110,16 @@ const UNTRUSTED = /CERT|SELF_SIGNED|SIGNATURE|HOSTNAME_MISMATCH|INVALID_CA|CRL/;
 /** Advice for whoever wrote the program. */
 const ADVICE = /\.? For more information, pass .*$/s;
 
-function cut(cause: unknown): ErrnoError {
+function cut(cause: unknown, host: string): ErrnoError {
   const text = (cause instanceof Error ? cause.message : String(cause)).replace(ADVICE, "");
   const { code } = cause as { code?: unknown };
   if (typeof code === "string" && UNTRUSTED.test(code)) {
     return new ErrnoError("EPROTO", `The server's certificate is refused: ${text}`, { cause });
   }
   const isErrno = typeof code === "string" && errnoNumber(code) !== undefined;
-  return new TransientError("ECONNRESET", `Connection failed: ${isErrno ? errnoText(code) : text}`, { cause });
+  return new TransientError("ECONNRESET", `Connection to '${host}' failed: ${isErrno ? errnoText(code) : text}`, {
+    cause,
+  });
 }
 
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
@@ -175,7 +177,7 @@ async function exchange(url: URL, headers: Headers, limits: HttpLimits, form?: U
     return { status: response.status, headers: response.headers, url, body };
   } catch (error) {
     connections.delete(abort);
-    throw abort.signal.aborted ? abort.signal.reason : cut(error);
+    throw abort.signal.aborted ? abort.signal.reason : cut(error, url.host);
   } finally {
     clearTimeout(timer);
   }
