@@ -11,6 +11,7 @@ import { giveBackImports, stopOwnImportSocket } from "./import-takeover.ts";
 import { initNamed } from "./init/inits.ts";
 import { disableServices, stopServices } from "./init/takeover.ts";
 import { SOCKET_UNIT, UNIT } from "./layout.ts";
+import { removeLeftovers } from "./leftovers.ts";
 import { readManifest } from "./manifest.ts";
 import { METRICS_SOCKET_UNIT } from "./metrics-layout.ts";
 import { stopMetrics } from "./metrics-takeover.ts";
@@ -72,10 +73,14 @@ export function uninstall({ host, now, say, command = run }: UninstallOptions): 
   if (hasServices && host.isLive) stopServices(init, host, command);
   uninstallNss(host, say);
   takeAway(host, made, say);
-  if (hasServices) disableServices(init, host, say, command);
+  if (hasServices) {
+    disableServices(init, host, say, command);
+    removeLeftovers(host);
+  }
   if (!hadUnit) return;
   if (now) {
     giveBack(wasActive, say, command);
     giveBackImports(say, command);
+    removeLeftovers(host);
   } else say("A running daemon goes on until 'systemctl daemon-reload; systemctl restart systemd-machined.service'");
 }

@@ -211,6 +211,9 @@ describe.skipIf(left !== "").each([...INITS])(`a host with $label${left}`, (init
       expect(await bed.run("pgrep -f '[l]ib/machined/' || echo none")).toBe("none");
       expect(await bed.run(LISTING)).toBe(before);
       expect(await bed.run("ls /run | grep machined || echo none")).toBe("none");
+      expect(await bed.run("ls -d /run/systemd/{machine,machines,import,resolve.hook} 2>/dev/null || echo none")).toBe(
+        "none",
+      );
     },
     GUARD_MS,
   );
