@@ -9,6 +9,33 @@ interface VerbCommand extends CommandDef {
   readonly args: ArgsDef;
 }
 
+/** What options of several verbs mean for one of them, where the text for all does not say it. */
+const MEANINGS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  events: { json: "Print each event as JSON: pretty, short or off" },
+  logs: { json: "Print each entry as JSON: pretty, short or off", all: "Show long and unprintable fields in full" },
+  stats: { json: "Print numbers as JSON: pretty, short or off", all: "Include hidden machines" },
+  top: { all: "Include hidden machines" },
+  exec: { uid: "The user to run the command as", setenv: "Set an environment variable of the command" },
+  run: { uid: "The user to run the command as", setenv: "Set an environment variable of the command" },
+};
+
+const MOST_VALUES = 12;
+
+/** The text of an option on the page of a verb: for which verbs it is needs no words there, its values do. */
+function meaningOf(
+  verb: VerbRow,
+  key: string,
+  row: { readonly description?: string; readonly values?: unknown },
+): string {
+  const { description = "", values } = row;
+  const given = MEANINGS[verb.meta.name]?.[key];
+  if (given !== undefined) return given;
+  const own = description.replace(/^With [a-z, -]+: (.)/, (_all, first: string) => first.toUpperCase());
+  const isShort = Array.isArray(values) && values.length <= MOST_VALUES;
+  const isNamed = isShort && own.toLowerCase().includes(String(values[0]));
+  return isShort && !isNamed ? `${own} (${values.join(", ")})` : own;
+}
+
 /** A verb as a citty command: its words are positional arguments, the options made for it are the others. */
 function verbCommand({ options }: ClientProgram, verb: VerbRow): VerbCommand {
   const { name, description, alias = [] } = verb.meta;
@@ -48,7 +75,7 @@ export async function verbHelp(session: Session, program: ClientProgram, verb: V
     ),
     page.section(
       "Options",
-      options.map(([key, row]) => [optionTerm(key, row), row.description ?? ""]),
+      options.map(([key, row]) => [optionTerm(key, row), meaningOf(verb, key, row)]),
     ),
     page.section("Columns (* not shown unless asked for)", await columnEntries(verb)),
     page.paragraph(`Options of all commands: ${program.name} --help.`),
