@@ -76,7 +76,12 @@ export const MACHINE_CHECKS: readonly Check<MachineCheckFacts>[] = [
         };
       }
       const why = "the machine has not asked for one, or nobody has answered";
-      return { level: "warning", what: "no global one yet", why, mend: `networkctl reconfigure ${quoted(hostInterface)}` };
+      return {
+        level: "warning",
+        what: "no global one yet",
+        why,
+        mend: `networkctl reconfigure ${quoted(hostInterface)}`,
+      };
     },
   }),
   define({

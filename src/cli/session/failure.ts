@@ -69,8 +69,18 @@ export function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+const NOT_STARTED = /^org\.freedesktop\.DBus\.Error\.(ServiceUnknown$|NameHasNoOwner$|Spawn\.)/;
+
+/** What helps where the other side of a call is not there; undefined for any other error. */
+function hintForMissing(error: unknown): string | undefined {
+  if (!isBusFailure(error) || !NOT_STARTED.test(error.errorName)) return undefined;
+  if (error.message.includes("org.freedesktop.systemd1"))
+    return "This takes systemd, which does not run this host; 'machinectl exec' runs commands in machines without it.";
+  return "The daemon does not run, and could not be started: 'machined doctor' says why.";
+}
+
 /** A failure that says what was attempted, then why it failed. */
-export function failed(attempt: string, error: unknown, hint?: string): Failure {
+export function failed(attempt: string, error: unknown, hint = hintForMissing(error)): Failure {
   return new Failure(`${attempt}: ${reasonOf(error)}`, { cause: error, hint });
 }
 
