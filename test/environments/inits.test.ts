@@ -96,6 +96,9 @@ describe.skipIf(left !== "").each([...INITS])(`a host with $label${left}`, (init
       for (const service of SERVICES) expect(output).toContain(`${service} runs`);
       for (const service of SERVICES) await bed.run(init.status(service));
       expect(await bed.install()).toContain("machined runs already\nmachined-import runs already");
+      const checks = await bed.run("machined doctor || true");
+      expect(checks).toMatch(/ok +systemd-machined/);
+      expect(checks).not.toMatch(/systemd1|^unknown +(systemd|transfers|exec|private)/m);
     },
     GUARD_MS,
   );

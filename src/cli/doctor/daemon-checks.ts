@@ -5,6 +5,7 @@ import {
   type CallerFacts,
   type DaemonFacts,
   type HostFacts,
+  NO_SYSTEMD,
   UNITS,
   type UnitFacts,
   type UnitKey,
@@ -145,6 +146,7 @@ export const DAEMON_CHECKS: readonly Check<HostFacts>[] = [
     title: "transfers over Varlink",
     needs: ["units"],
     check: ({ units: { importSocket } }) => {
+      if (importSocket.load === NO_SYSTEMD) return ok("without systemd systemd-importd makes its socket itself");
       if (importSocket.load === "not-found") return ok("this host's systemd-importd has no socket");
       return socketFinding(
         UNITS.importSocket,
@@ -159,6 +161,7 @@ export const DAEMON_CHECKS: readonly Check<HostFacts>[] = [
     needs: ["caller", "units"],
     check: ({ caller, units: { execSocket } }) => {
       if (!caller.isInstalled) return ok("machined is not installed here: only root runs commands in machines");
+      if (execSocket.load === NO_SYSTEMD) return ok("without systemd only root runs commands in machines");
       if (execSocket.load === "not-found") {
         const why = "only root can run commands in machines";
         return {

@@ -8,7 +8,7 @@ import type { Session } from "../session/session.ts";
 import { managerDirectory } from "../session/target.ts";
 import { unitInterface, unitPath } from "../unit/processes.ts";
 import type { BusFacts, DaemonFacts, OwnerFacts, PrivateSocketFacts, UnitFacts, UnitKey } from "./host-facts.ts";
-import { UNITS } from "./host-facts.ts";
+import { NO_SYSTEMD, UNITS } from "./host-facts.ts";
 import { LIMIT_MS, learn } from "./learn.ts";
 
 const DRIVER = {
@@ -71,10 +71,16 @@ async function runningOwner(session: Session, name: string): Promise<OwnerFacts 
   }
 }
 
+function isSystemdHost(): boolean {
+  return readFileSync("/proc/1/comm", "utf8").startsWith("systemd");
+}
+
 /** What is known about the daemon that has a name on the bus, and about its unit. */
 export async function gatherDaemon(session: Session, name: string, key: UnitKey): Promise<DaemonFacts> {
   const unit = UNITS[key];
-  const property = (key: string) => session.unitProperty(unitPath(unit), unitInterface(unit), key);
+  const hasUnits = isSystemdHost();
+  const property = async (key: string) =>
+    hasUnits ? session.unitProperty(unitPath(unit), unitInterface(unit), key) : null;
   const [owner, names, mainPid, isHardened, commands] = await Promise.all([
     runningOwner(session, name),
     driver(session, "ListActivatableNames"),
@@ -86,14 +92,16 @@ export async function gatherDaemon(session: Session, name: string, key: UnitKey)
   return {
     owner,
     answers: owner === null || (await answers(session, name)),
-    isActivatable: Array.isArray(names) && names.includes(name),
-    mainPid: Number(mainPid),
+    // Without systemd the bus's file for it starts nothing.
+    isActivatable: hasUnits && Array.isArray(names) && names.includes(name),
+    mainPid: hasUnits ? Number(mainPid) : (owner?.pid ?? 0),
     starts: command === null ? null : { path: command, program: programAt(command) },
     forbidsExecutableMemory: isHardened === true,
   };
 }
 
 export async function gatherUnit(session: Session, key: UnitKey): Promise<UnitFacts> {
+  if (!isSystemdHost()) return { load: NO_SYSTEMD, active: "inactive", enabled: "" };
   const get = async (property: string) => String(await session.unitProperty(unitPath(UNITS[key]), UNIT, property));
   const [load, active, enabled] = await Promise.all([get("LoadState"), get("ActiveState"), get("UnitFileState")]);
   return { load, active, enabled };
@@ -126,7 +134,7 @@ export async function gatherPrivateSocket(session: Session): Promise<PrivateSock
 
 /** The release of the service manager that runs; 0 where systemd is not process 1. */
 export async function systemdRelease(session: Session): Promise<number> {
-  if (!readFileSync("/proc/1/comm", "utf8").startsWith("systemd")) return 0;
+  if (!isSystemdHost()) return 0;
   const path = "/org/freedesktop/systemd1";
   const version = await session.unitProperty(path, "org.freedesktop.systemd1.Manager", "Version");
   return Number(/\d+/.exec(String(version))?.[0] ?? 0);

@@ -1,7 +1,7 @@
 // The checks of the host itself: kernel, control groups, names, network, pool, refusals of security modules, time.
 import { formatBytes, UINT64_MAX } from "../../base/format.ts";
 import { type Check, checksOf, type Finding, ok, quoted } from "./finding.ts";
-import { type HostFacts, type PoolFacts, UNITS, type UnitFacts } from "./host-facts.ts";
+import { type HostFacts, NO_SYSTEMD, type PoolFacts, UNITS, type UnitFacts } from "./host-facts.ts";
 
 const define = checksOf<HostFacts>();
 
@@ -18,6 +18,8 @@ export function networkdFinding({ load, active }: UnitFacts): Finding | null {
   if (load === "loaded" && active === "active") return null;
   const unit = UNITS.networkd;
   const why = "machines with a network of their own (systemd-nspawn@.service) get no address from this host";
+  if (load === NO_SYSTEMD)
+    return { level: "warning", what: "systemd does not run this host, and no systemd-networkd", why };
   if (load === "not-found") return { level: "warning", what: `there is no ${unit}`, why };
   const unmask = load === "masked" ? `systemctl unmask ${unit} && ` : "";
   const what = `${unit} is ${load === "masked" ? "masked" : active}`;
@@ -124,7 +126,10 @@ export const HOST_CHECKS: readonly Check<HostFacts>[] = [
     id: "networkd",
     title: "private networks",
     needs: ["units"],
-    check: ({ units: { networkd } }) => networkdFinding(networkd) ?? ok(`${UNITS.networkd} runs`),
+    check: ({ units: { networkd } }) =>
+      networkd.load === NO_SYSTEMD
+        ? ok("without systemd the administrator gives machines their addresses")
+        : (networkdFinding(networkd) ?? ok(`${UNITS.networkd} runs`)),
   }),
   define({
     id: "space",

@@ -18,8 +18,11 @@ export interface BusFacts {
   readonly isExpected: boolean;
 }
 
+/** The load state of all units where systemd is not process 1. */
+export const NO_SYSTEMD = "no-systemd";
+
 export interface UnitFacts {
-  /** `loaded`, `not-found`, `masked`, … */
+  /** `loaded`, `not-found`, `masked`, …; `NO_SYSTEMD`. */
   readonly load: string;
   readonly active: string;
   /** `enabled`, `disabled`, `static`, … */
