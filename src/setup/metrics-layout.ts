@@ -17,6 +17,8 @@ const TEXTS: Readonly<Record<string, string>> = {
 
 /** The names of the units. */
 export const METRICS_UNITS = Object.keys(TEXTS);
+/** What the timer writes for the node exporter. */
+export const TEXTFILE = "/var/lib/prometheus/node-exporter/machined.prom";
 export const METRICS_SOCKET_UNIT = join(UNITS, "machined-metrics.socket");
 
 /** A dashboard of Grafana, to be imported there. */

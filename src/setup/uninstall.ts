@@ -1,5 +1,7 @@
 // machined uninstall: removes exactly what `machined install` made, and lets the distribution's daemon come back.
 
+import { rmSync } from "node:fs";
+import { join } from "node:path";
 import type { HelpText } from "../base/help-text.ts";
 import { type Say, takeAway } from "./apply.ts";
 import { parseArguments } from "./arguments.ts";
@@ -13,7 +15,7 @@ import { disableServices, stopServices } from "./init/takeover.ts";
 import { SOCKET_UNIT, UNIT } from "./layout.ts";
 import { removeLeftovers } from "./leftovers.ts";
 import { readManifest } from "./manifest.ts";
-import { METRICS_SOCKET_UNIT } from "./metrics-layout.ts";
+import { METRICS_SOCKET_UNIT, TEXTFILE } from "./metrics-layout.ts";
 import { stopMetrics } from "./metrics-takeover.ts";
 import { uninstallNss } from "./nss.ts";
 import { SetupError } from "./setup-error.ts";
@@ -67,6 +69,8 @@ export function uninstall({ host, now, say, command = run }: UninstallOptions): 
   if (now && hadUnit && has(IMPORT_SOCKET_UNIT)) stopOwnImportSocket(command);
   if (host.runsSystemd && has(EXEC_SOCKET_UNIT)) stopExec(command);
   if (host.runsSystemd && has(METRICS_SOCKET_UNIT)) stopMetrics(command);
+  // Numbers of machines that nobody counts any more would go on being exported.
+  if (has(METRICS_SOCKET_UNIT)) rmSync(join(host.root, TEXTFILE), { force: true });
   const init = initNamed(host.init);
   const hasServices = init !== null && made.length > 0;
   // Their scripts go, and nothing else could end them.

@@ -125,14 +125,21 @@ async function ended(session: Session, machine: string): Promise<void> {
 }
 
 /** The verb `run`. */
-export async function run(session: Session, [text = "", ...command]: readonly string[]): Promise<number> {
+export async function run(session: Session, [text = "", ...words]: readonly string[]): Promise<number> {
   const { settings, report } = session;
+  // What ends the options of other programs is no command.
+  const command = words[0] === "--" ? words.slice(1) : words;
   const hasCommand = command.length > 0 || settings.tty;
   try {
     checkCall(session);
     await startPolkitAgent(session);
     const word = await readImageWord(text, (name) => hasImageOfAnyName(session, name));
     const machine = machineName(settings, word);
+    if ((await orNull(session.manager("GetMachine", { name: machine }))) !== null) {
+      const hint =
+        "--rm runs a clone of the image under a name of its own; 'machinectl exec' runs a command in that machine.";
+      throw new Failure(`Machine '${machine}' runs already`, { hint });
+    }
     await provideImage(session, word);
     const order: RunOrder = {
       image: word.name,
