@@ -32,7 +32,7 @@ systemd-machined.
 /** Returns the complaint about a word that is no program. */
 export function unknownProgram(word: string): string {
   const names = Object.keys(PROGRAMS).filter((name) => PROGRAMS[name]?.kind !== "internal");
-  const nearest = suggest(word, names);
+  const nearest = suggest(word, names, Math.ceil(word.length / 3));
   const meant = nearest === undefined ? "" : `, did you mean '${nearest}'?`;
   return `machined: There is no program '${word}'${meant || "."}\n${USAGE}\nPrograms: ${names.join(", ")}\n`;
 }

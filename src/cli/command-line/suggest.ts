@@ -30,14 +30,14 @@ function nearest(words: readonly string[], rank: (word: string) => number | null
   return best?.word;
 }
 
-/** Returns the shortest word that begins with `typed`, else the nearest within five edits, else undefined. */
-export function suggest(typed: string, words: readonly string[]): string | undefined {
+/** Returns the shortest word that begins with `typed`, else the nearest within so many edits, else undefined. */
+export function suggest(typed: string, words: readonly string[], mostEdits = TOO_FAR): string | undefined {
   const begun = nearest(words, (word) => (word.startsWith(typed) ? word.length : null));
   return (
     begun ??
     nearest(words, (word) => {
       const distance = editDistance(word, typed);
-      return distance > TOO_FAR ? null : distance;
+      return distance > mostEdits ? null : distance;
     })
   );
 }
