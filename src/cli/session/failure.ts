@@ -69,11 +69,14 @@ export function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+const UNKNOWN_METHOD = "org.freedesktop.DBus.Error.UnknownMethod";
 const NOT_STARTED = /^org\.freedesktop\.DBus\.Error\.(ServiceUnknown$|NameHasNoOwner$|Spawn\.)/;
 
-/** What helps where the other side of a call is not there; undefined for any other error. */
+/** What helps where the other side of a call is not there, or does not know the call; undefined for any other error. */
 function hintForMissing(error: unknown): string | undefined {
-  if (!isBusFailure(error) || !NOT_STARTED.test(error.errorName)) return undefined;
+  if (!isBusFailure(error)) return undefined;
+  if (error.errorName === UNKNOWN_METHOD) return "The daemon that runs knows no such call: it is an older one.";
+  if (!NOT_STARTED.test(error.errorName)) return undefined;
   if (error.message.includes("org.freedesktop.systemd1"))
     return "This takes systemd, which does not run this host; 'machinectl exec' runs commands in machines without it.";
   return "The daemon does not run, and could not be started: 'machined doctor' says why.";
