@@ -186,6 +186,7 @@ describe.skipIf(isStock)(isStock ? "metrics (left out: ours alone)" : `metrics, 
     async () => {
       await run(`echo ${base64(CONFIGURATION)} | base64 -d > /etc/prometheus/prometheus.yml
         promtool check config /etc/prometheus/prometheus.yml
+        until machinectl inventory prometheus-sd | grep -q targets; do sleep .1; done
         machinectl inventory prometheus-sd --port=9112 /srv/machines.json
         systemctl restart prometheus`);
       const targets = await waitFor(async () => {
