@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
 import { lutimesSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { openPath, statFd } from "../../../src/kernel/file/fd.ts";
+import { type Fd, openPath, statFd } from "../../../src/kernel/file/fd.ts";
 import { mountIdOf, nameEntry, nameIfKnown, nameOnMount } from "../../../src/kernel/file/open-cached.ts";
-import { MANY, openDescriptors, scratchDirectory } from "../support.ts";
+import { descriptorsTo, MANY, scratchDirectory } from "../support.ts";
 
 const top = scratchDirectory();
 mkdirSync(join(top, "etc"));
@@ -12,12 +12,24 @@ symlinkSync("/etc/file", join(top, "link"));
 // A link whose time of access is due for an update cannot be followed at once.
 lutimesSync(join(top, "link"), Date.now() / 1000 + 3600, Date.now() / 1000);
 
+/**
+ * Asks until there is an answer: while any process of this machine mounts or renames something, the kernel may refuse to
+ * answer without waiting.
+ */
+function answer(ask: () => Fd | null): Fd {
+  for (let i = 0; i < MANY; i++) {
+    const file = ask();
+    if (file !== null) return file;
+  }
+  throw new Error("There is never an answer");
+}
+
 test("what was just made is known, below the given root, links included", () => {
   using root = openPath(top, "path");
   for (const path of ["/etc/file", "/link", "/../../etc/file"]) {
     for (const name of [nameIfKnown, nameOnMount]) {
-      using file = name(root, path);
-      expect(file === null ? "unknown" : statFd(file).kind).toBe("regular");
+      using file = answer(() => name(root, path));
+      expect(statFd(file).kind).toBe("regular");
     }
   }
   expect(() => nameOnMount(root, "/etc/none")).toThrow("No such file or directory");
@@ -30,8 +42,8 @@ test("another mount is not walked into, nor a link followed, where that is asked
   expect(nameEntry(own, "link")).toBeNull();
   expect(nameEntry(root, "proc")).toBeNull();
   expect(() => nameEntry(own, "none")).toThrow("No such file or directory");
-  using etc = nameEntry(own, "etc");
-  expect(etc === null ? "unknown" : statFd(etc).kind).toBe("directory");
+  using etc = answer(() => nameEntry(own, "etc"));
+  expect(statFd(etc).kind).toBe("directory");
 });
 
 test("a file's mount is the one that mountinfo names", () => {
@@ -48,10 +60,9 @@ test("the answers stay right in a hot loop, and nothing stays open", () => {
   using proc = openPath("/proc/version", "path");
   const [here, there] = [mountIdOf(root), mountIdOf(proc)];
   expect(here).not.toBe(there);
-  const before = openDescriptors();
   for (let i = 0; i < MANY; i++) {
-    using file = i % 2 === 0 ? nameIfKnown(root, "/etc/file") : nameOnMount(root, "/etc/file");
-    if (file === null || mountIdOf(file) !== here || mountIdOf(proc) !== there) throw new Error(`wrong at ${i}`);
+    using file = answer(() => (i % 2 === 0 ? nameIfKnown : nameOnMount)(root, "/etc/file"));
+    if (mountIdOf(file) !== here || mountIdOf(proc) !== there) throw new Error(`wrong at ${i}`);
   }
-  expect(openDescriptors()).toBe(before);
+  expect(descriptorsTo(join(top, "etc/file"))).toBe(0);
 });

@@ -12,7 +12,7 @@ import {
 import { join } from "node:path";
 import { openPath } from "../../../src/kernel/file/fd.ts";
 import { StatusSet } from "../../../src/kernel/file/status-set.ts";
-import { MANY, openDescriptors, scratchDirectory } from "../support.ts";
+import { expectNothingLeft, MANY, openDescriptors, scratchDirectory } from "../support.ts";
 
 const top = scratchDirectory();
 const at = (name: string) => join(top, name);
@@ -60,5 +60,5 @@ test("the answer stays right in a hot loop, and nothing stays open", () => {
   for (let i = 0; i < MANY; i++) if (!set.isUnchanged(directory)) throw new Error(`wrong at ${i}`);
   appendFileSync(at("hot"), "x");
   expect(set.isUnchanged(directory)).toBe(false);
-  expect(openDescriptors()).toBe(before);
+  expectNothingLeft(before);
 });
