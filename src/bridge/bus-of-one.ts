@@ -45,7 +45,7 @@ export class BusOfOne {
         end: () => this.close(),
         changed: () => this.#balance(),
       },
-      { handshake: new ServerHandshake(null, crypto.randomUUID().replaceAll("-", "")), maxFds: 0 },
+      { handshake: new ServerHandshake(null, crypto.randomUUID().replaceAll("-", "")) },
     );
   }
 
@@ -88,7 +88,7 @@ export class BusOfOne {
         end: () => this.close(),
         changed: () => this.#balance(),
       },
-      { handshake: new ClientHandshake(undefined, { passesDescriptors: false }), maxFds: 0 },
+      { handshake: new ClientHandshake(undefined, { passesDescriptors: false }) },
     );
     this.#peers.set(name, peer);
     return peer;

@@ -106,7 +106,10 @@ class PrivatePeer implements Origin {
         this.#gone.call();
       },
     };
-    this.#stream = new BusStream(socket, handlers, { handshake: guest.handshake, maxFds: CALL_DESCRIPTOR_LIMIT });
+    this.#stream = new BusStream(socket, handlers, {
+      handshake: guest.handshake,
+      takesDescriptors: CALL_DESCRIPTOR_LIMIT,
+    });
   }
 
   caller(): Promise<Caller> {
@@ -161,6 +164,6 @@ class PrivatePeer implements Origin {
   };
 
   #count(): void {
-    this.#guest.place.hold(this.#stream.heldBytes + this.#callBytes, 0);
+    this.#guest.place.hold(this.#stream.heldBytes + this.#callBytes);
   }
 }

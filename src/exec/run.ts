@@ -4,13 +4,21 @@ import { type Fd, inheritable } from "../kernel/file/fd.ts";
 import { sealedFile } from "../kernel/file/memory-file.ts";
 import type { PidRef } from "../kernel/process/pidref.ts";
 import { replaceProcess } from "../kernel/process/replace-process.ts";
-import { spawnSelf } from "../kernel/process/spawn.ts";
+import { type SpawnOptions, spawnSelf } from "../kernel/process/spawn.ts";
+import type { Left } from "../kernel/socket/unix.ts";
 import { type EnterRequest, enterCommand, requireAgreement } from "./enter.ts";
 import { enterProgram } from "./helper.ts";
 import { takeTerminal } from "./terminal.ts";
 
-/** Of the program in command.ts: a pipe for why it was not started, the leader, and the rest of the request. */
-export const COMMAND_FDS = { failure: 3, leader: 4, request: 5 } as const;
+/** Of the program in command.ts: a pipe for why it was not started, the leader, the rest of the request, and the caller's connection. */
+export const COMMAND_FDS = { failure: 3, leader: 4, request: 5, connection: 6 } as const;
+
+/** What the child is told beside its descriptors. */
+export interface CommandWords extends Omit<EnterRequest, "leader"> {
+  /** How many bytes in the connection its standard streams came with; null where it has them. */
+  readonly left: number | null;
+}
+
 const SIGHUP = 1;
 
 /** A file of its own for each call: a machine that holds an old one open would keep a shared one from being executed. */
@@ -52,14 +60,27 @@ export interface RunningCommand {
  * started it tells us alone: what root writes to a descriptor of somebody else's could be a message in the name of root.
  */
 export function startCommand(request: EnterRequest, [stdin, stdout, stderr]: readonly [Fd, Fd, Fd]): RunningCommand {
+  return start(request, null, { stdin, stdout, stderr });
+}
+
+/** `startCommand()` with the standard streams that a caller sent, which the child receives. */
+export function startForCaller(request: EnterRequest, left: Left): RunningCommand {
+  return start(request, left, { stdin: "ignore", stdout: "ignore", stderr: "inherit" });
+}
+
+function start(
+  request: EnterRequest,
+  left: Left | null,
+  streams: Pick<SpawnOptions, "stdin" | "stdout" | "stderr">,
+): RunningCommand {
   requireAgreement(request);
   const { leader, ...rest } = request;
-  using words = sealedFile("machined-exec-request", Buffer.from(JSON.stringify(rest)));
+  const told: CommandWords = { ...rest, left: left?.bytes ?? null };
+  using words = sealedFile("machined-exec-request", Buffer.from(JSON.stringify(told)));
+  const connection = left === null ? {} : { [COMMAND_FDS.connection]: left.socket };
   const child = spawnSelf("machined-exec-command", [], {
-    fds: { [COMMAND_FDS.leader]: pidfdOf(request), [COMMAND_FDS.request]: words },
-    stdin,
-    stdout,
-    stderr,
+    fds: { [COMMAND_FDS.leader]: pidfdOf(request), [COMMAND_FDS.request]: words, ...connection },
+    ...streams,
     result: true,
     signalWithParent: SIGHUP,
   });

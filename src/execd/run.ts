@@ -1,14 +1,15 @@
 // io.machined.Exec.Run: a command for a caller, once polkit has said yes. The command is a child of this service, which has
-// no sandbox of its own that the command would inherit.
+// no sandbox of its own that the command would inherit. The caller's descriptors are received by that child: a file whose
+// file system does not answer would keep this service from starting any other.
 import { IoMachinedExec } from "../api/io-machined-exec.ts";
 import { ErrnoError, errnoNameOf, MachinedError } from "../base/error.ts";
 import { type Grant, permissionsOf } from "../daemon/access.ts";
 import type { Authority } from "../daemon/authority.ts";
 import { authorize } from "../daemon/polkit.ts";
-import { startCommand } from "../exec/run.ts";
+import { startForCaller } from "../exec/run.ts";
+import { noStreams } from "../exec/streams.ts";
 import { invalidParameter } from "../ipc/varlink/schema.ts";
 import type { VarlinkCall } from "../ipc/varlink/server.ts";
-import type { Fd } from "../kernel/file/fd.ts";
 import { isHostRootInside } from "../registry/machine/uid-map.ts";
 import type { Commands } from "./commands.ts";
 import { type HeldMachine, holdMachine, isStill } from "./machine.ts";
@@ -57,13 +58,6 @@ function check({ command, environment = [], directory, user = "", timeoutUSec = 
   if (environment.some((assignment) => !/^[A-Za-z_]\w*=/.test(assignment))) throw invalidParameter("environment");
 }
 
-function streamsOf(call: VarlinkCall, isTerminal: boolean): readonly [Fd, Fd, Fd] {
-  const [stdin, stdout, stderr] = [call.descriptor(0), call.descriptor(1), call.descriptor(2)];
-  if (isTerminal && stdin !== null && stdout === null) return [stdin, stdin, stdin];
-  if (stdin !== null && stdout !== null && stderr !== null) return [stdin, stdout, stderr];
-  throw new ErrnoError("EBADF", "Three descriptors go with this call: standard input, output and error");
-}
-
 async function authorized(call: VarlinkCall, machine: HeldMachine, parameters: RunParameters, around: Surroundings) {
   const { user = "", command } = parameters;
   const grant = grantFor(machine, user, command[0] ?? "");
@@ -74,8 +68,7 @@ async function authorized(call: VarlinkCall, machine: HeldMachine, parameters: R
 
 async function runHere(call: VarlinkCall, parameters: RunParameters, around: Surroundings): Promise<number> {
   const { uid } = await call.caller();
-  const isTerminal = parameters.terminal === true;
-  const streams = streamsOf(call, isTerminal);
+  if (call.descriptors === null) throw noStreams();
   using place = around.commands.take(uid, parameters.id);
   let isGone = false;
   let hangUp = () => {};
@@ -86,7 +79,7 @@ async function runHere(call: VarlinkCall, parameters: RunParameters, around: Sur
   using machine = await holdMachine(parameters.machine);
   await authorized(call, machine, parameters, around);
   if (isGone) throw new ErrnoError("ECONNRESET", "The caller left");
-  const command = startCommand(
+  const command = startForCaller(
     {
       leader: machine.leader,
       machine: machine.name,
@@ -95,18 +88,16 @@ async function runHere(call: VarlinkCall, parameters: RunParameters, around: Sur
       directory: parameters.directory ?? null,
       environment: parameters.environment ?? [],
       command: parameters.command,
-      terminal: isTerminal ? (streams[0] === streams[1] ? "own" : "given") : "none",
+      terminal: parameters.terminal === true ? "given" : "none",
       timeoutMs: Number(parameters.timeoutUSec ?? 0) / 1000,
       detach: parameters.detach === true,
       verbose: parameters.verbose === true,
       callerUid: uid,
     },
-    streams,
+    call.descriptors,
   );
   hangUp = () => command.kill(SIGHUP);
   place.started(command);
-  // The command alone holds them, so that their other ends see when it closes them.
-  for (const stream of streams) stream.close();
   // Awaited here: the place and the machine are held until then.
   return await command.exited;
 }

@@ -31,8 +31,8 @@ export interface TransferRequest {
   readonly keepDownload?: boolean;
   readonly format?: string;
   readonly imageRoot?: string;
-  /** What an import reads, or an export writes. */
-  readonly file?: Fd;
+  /** Returns what an import reads, or an export writes, which the caller owns. Called once, after the permission. */
+  readonly file?: () => Fd;
   /** Looks at the flags of the newer calls, after the class; throws for bits that mean nothing. */
   readonly checkFlags?: () => void;
 }
@@ -61,9 +61,10 @@ export async function start(
     const shown = imageRoot === "" ? details : { ...details, imageRoot };
     await permit(daemon, call, shown);
     const plan = planOf(daemon, request, kind);
-    if (request.file !== undefined) checkFile(request.file, request.type);
+    using file = request.file?.();
+    if (file !== undefined) checkFile(file, request.type);
     daemon.transfers.check(plan);
-    return launch(daemon, plan, filesOf(kind, request.file));
+    return launch(daemon, plan, filesOf(kind, file));
   } finally {
     done();
   }

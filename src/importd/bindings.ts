@@ -50,22 +50,22 @@ function handlersOf(daemon: ImportDaemon): ManagerHandlers {
         type,
         class: "machine",
         local: a.local_name,
-        file: fdOf(a.fd),
+        file: () => fdOf(a.fd),
         force: a.force,
         readOnly: a.read_only,
       });
   const importEx =
     (type: TransferType): ManagerHandlers["ImportTarEx"] =>
     (call, a) =>
-      flagged(call, { type, local: a.local_name, file: fdOf(a.fd) }, a, force | readOnly);
+      flagged(call, { type, local: a.local_name, file: () => fdOf(a.fd) }, a, force | readOnly);
   const exportPlain =
     (type: TransferType): ManagerHandlers["ExportTar"] =>
     (call, a) =>
-      begin(call, { type, class: "machine", local: a.local_name, file: fdOf(a.fd), format: a.format });
+      begin(call, { type, class: "machine", local: a.local_name, file: () => fdOf(a.fd), format: a.format });
   const exportEx =
     (type: TransferType): ManagerHandlers["ExportTarEx"] =>
     (call, a) =>
-      flagged(call, { type, local: a.local_name, file: fdOf(a.fd), format: a.format }, a, 0n);
+      flagged(call, { type, local: a.local_name, file: () => fdOf(a.fd), format: a.format }, a, 0n);
   const pullPlain =
     (type: TransferType): ManagerHandlers["PullTar"] =>
     (call, a) =>

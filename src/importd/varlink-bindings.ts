@@ -11,6 +11,8 @@ import type { ImportDaemon } from "./daemon.ts";
 import type { Transfer } from "./transfer.ts";
 
 type Table = typeof IoSystemdImport;
+const DESCRIPTORS = IoSystemdImport.methods.Import.descriptors;
+
 type Call = VarlinkCall<VarlinkResult<Table, "Pull">>;
 
 /** Binds io.systemd.Import to the daemon. */
@@ -49,10 +51,17 @@ export function importVarlink(daemon: ImportDaemon): BoundVarlink {
   });
 }
 
-function fileOf(call: Call, index: ReceivedInteger): Fd {
-  const file = call.descriptor(Number(index));
-  if (file === null) throw invalidArgument("fileDescriptorIndex", "No such descriptor");
-  return file;
+/** What receives the descriptor of that number. */
+function fileOf({ descriptors }: Call, index: ReceivedInteger): () => Fd {
+  const missing = () => invalidArgument("fileDescriptorIndex", "No such descriptor");
+  if (descriptors === null) throw missing();
+  return () => {
+    const files = descriptors.receive(DESCRIPTORS);
+    const [file] = files.splice(Number(index), 1);
+    for (const other of files) other.close();
+    if (file === undefined) throw missing();
+    return file;
+  };
 }
 
 async function run(

@@ -1,4 +1,4 @@
-// What the peers of all sockets of a daemon may take together: connections, memory, descriptors, and time. Every user has a
+// What the peers of all sockets of a daemon may take together: connections, memory, and time. Every user has a
 // share; all users but root and the daemon's own have a share together, so that root always finds room. Whoever takes more
 // memory than the share loses the connection that holds the most; a connection too many is not let in.
 import { readFileSync } from "node:fs";
@@ -11,7 +11,6 @@ const MIB = 1 << 20;
 interface PeerLimits {
   readonly connections: number;
   readonly bytes: number;
-  readonly descriptors: number;
 }
 
 export interface AllLimits {
@@ -24,17 +23,17 @@ export interface AllLimits {
 }
 
 const LIMITS: AllLimits = {
-  total: { connections: 4096, bytes: 384 * MIB, descriptors: 4096 },
-  others: { connections: 2048, bytes: 96 * MIB, descriptors: 1024 },
-  user: { connections: 512, bytes: 24 * MIB, descriptors: 128 },
+  total: { connections: 4096, bytes: 384 * MIB },
+  others: { connections: 2048, bytes: 96 * MIB },
+  user: { connections: 512, bytes: 24 * MIB },
 };
 
 /** One peer's place. */
 export interface PeerPlace {
   /** Root, or the daemon's own user. */
   readonly isPrivileged: boolean;
-  /** Tells what the peer takes now: bytes in both directions, descriptors that nobody has closed yet. */
-  hold(bytes: number, descriptors: number): void;
+  /** Tells what the peer takes now: bytes in both directions. */
+  hold(bytes: number): void;
   /** Gives the place back. */
   leave(): void;
 }
@@ -44,7 +43,6 @@ class Account {
   readonly limits: PeerLimits;
   readonly places = new Set<TakenPlace>();
   bytes = 0;
-  descriptors = 0;
 
   constructor(limits: PeerLimits) {
     this.limits = limits;
@@ -55,14 +53,13 @@ class Account {
   }
 
   get isOver(): boolean {
-    return this.bytes > this.limits.bytes || this.descriptors > this.limits.descriptors;
+    return this.bytes > this.limits.bytes;
   }
 
-  /** The place that is over the limit by the most. */
+  /** The place that holds the most. */
   greediest(): TakenPlace | null {
-    const weight = (place: TakenPlace) => place.bytes / this.limits.bytes + place.descriptors / this.limits.descriptors;
     let most: TakenPlace | null = null;
-    for (const place of this.places) if (most === null || weight(place) > weight(most)) most = place;
+    for (const place of this.places) if (most === null || place.bytes > most.bytes) most = place;
     return most;
   }
 }
@@ -74,7 +71,6 @@ class TakenPlace implements PeerPlace {
   readonly #left: () => void;
   #isTaken = true;
   bytes = 0;
-  descriptors = 0;
 
   constructor(privileged: boolean, accounts: readonly Account[], evict: (reason: Error) => void, left: () => void) {
     this.isPrivileged = privileged;
@@ -84,21 +80,17 @@ class TakenPlace implements PeerPlace {
     for (const { places } of accounts) places.add(this);
   }
 
-  hold(bytes: number, descriptors: number): void {
-    if (!this.#isTaken || (bytes === this.bytes && descriptors === this.descriptors)) return;
-    const isMore = bytes > this.bytes || descriptors > this.descriptors;
-    for (const account of this.#accounts) {
-      account.bytes += bytes - this.bytes;
-      account.descriptors += descriptors - this.descriptors;
-    }
+  hold(bytes: number): void {
+    if (!this.#isTaken || bytes === this.bytes) return;
+    const isMore = bytes > this.bytes;
+    for (const account of this.#accounts) account.bytes += bytes - this.bytes;
     this.bytes = bytes;
-    this.descriptors = descriptors;
     if (isMore) for (const account of this.#accounts) relieve(account);
   }
 
   leave(): void {
     if (!this.#isTaken) return;
-    this.hold(0, 0);
+    this.hold(0);
     this.#isTaken = false;
     for (const { places } of this.#accounts) places.delete(this);
     this.#left();
@@ -110,7 +102,7 @@ function relieve(account: Account): void {
   while (account.isOver) {
     const place = account.greediest();
     if (place === null) return;
-    place.evict(new Error("its user's peers hold more than their share of memory and descriptors"));
+    place.evict(new Error("its user's peers hold more than their share of memory"));
     place.leave();
   }
 }
@@ -154,7 +146,6 @@ function fitting(limits: AllLimits, openFiles: number): AllLimits {
   const cut = (of: PeerLimits, most: number) => ({
     ...of,
     connections: Math.min(of.connections, Math.floor(most)),
-    descriptors: Math.min(of.descriptors, Math.floor(most / 2)),
   });
   return {
     total: cut(limits.total, openFiles / 2),

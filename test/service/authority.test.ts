@@ -107,7 +107,7 @@ describe.skipIf(!isRoot)(`questions to polkit${needsRoot}`, () => {
     chmodSync(daemon.runtime, 0o755);
     const path = join(daemon.runtime, "machine/io.systemd.Machine");
     const socket = withIdentity({ uid: USER, gid: USER }, () => connectUnix(path));
-    const client = new VarlinkClient((handlers) => new SocketStream(socket, handlers));
+    const client = new VarlinkClient((handlers) => new SocketStream(socket, handlers, { takesDescriptors: 8 }));
     const parameters = { name: "web", allowInteractiveAuthentication: true };
     client.call("io.systemd.Machine.Terminate", parameters).catch(() => {});
     await until("the question", () => broker.questions.length === 1);

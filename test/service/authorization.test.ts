@@ -286,7 +286,7 @@ describe.skipIf(!isRoot)(`what was permitted for one is not done to another${nee
     broker.onQuestion = () => {};
     const path = join(daemon.runtime, "machine/io.systemd.Machine");
     const socket = withIdentity({ uid: NOBODY, gid: NOBODY }, () => connectUnix(path));
-    const client = new VarlinkClient((handlers) => new SocketStream(socket, handlers));
+    const client = new VarlinkClient((handlers) => new SocketStream(socket, handlers, { takesDescriptors: 8 }));
     try {
       const failure = client.call(method, parameters).then(
         () => "it succeeded",

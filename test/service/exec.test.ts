@@ -1,14 +1,16 @@
 // machined-exec beside a daemon of machines, called by root: what it refuses, and what holds it up.
 import { afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { VarlinkError } from "../../src/ipc/varlink/client.ts";
 import { connectVarlink } from "../../src/ipc/varlink/connect.ts";
 import { openPath } from "../../src/kernel/file/fd.ts";
 import { openPipe, readToEnd } from "../../src/kernel/process/pipe.ts";
+import { scratchDirectory } from "../kernel/support.ts";
 import { errorOf, isRoot, register, TestDaemon } from "../lib/daemon.ts";
 import { provideEnterProgram } from "../lib/enter-program.ts";
 import { havePrograms } from "../lib/programs.ts";
+import { mountSilent } from "../lib/silent-file-system.ts";
 import { GUARD_MS, waitFor } from "../lib/wait-for.ts";
 import { muteFileSystem, TestMachine } from "./open-support.ts";
 
@@ -17,6 +19,23 @@ setDefaultTimeout(GUARD_MS);
 const MAIN = join(import.meta.dir, "../../src/main.ts");
 const OUTPUT_LIMIT_BYTES = 1 << 20;
 const canRun = isRoot && havePrograms("running commands in machines", "gcc", "unshare");
+
+const hasPython = havePrograms("callers whose standard input does not answer", "python3");
+
+function childrenOf(pid: number): string[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").filter(Boolean);
+}
+
+/** What the descriptors of a process lead to. */
+function descriptorsOf(pid: number): string[] {
+  return readdirSync(`/proc/${pid}/fd`).map((number) => {
+    try {
+      return readlinkSync(`/proc/${pid}/fd/${number}`);
+    } catch {
+      return ""; // closed since
+    }
+  });
+}
 
 describe.skipIf(!canRun)(canRun ? "machined-exec" : "machined-exec (left out: needs root, gcc and unshare)", () => {
   const ends: AsyncDisposable[] = [];
@@ -67,12 +86,54 @@ describe.skipIf(!canRun)(canRun ? "machined-exec" : "machined-exec (left out: ne
     const mute = await machine(daemon, "mute", `${muteFileSystem()} && ln -s /run/mute/passwd /run/etc/passwd`);
     await machine(daemon, "good");
     const held = run({ machine: "mute", command: ["true"] });
-    const children = () => readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").filter(Boolean);
-    await waitFor(() => expect(children()).toHaveLength(1), "the call to hang in the machine");
+    await waitFor(() => expect(childrenOf(pid)).toHaveLength(1), "the call to hang in the machine");
     expect(await run({ machine: "good", command: ["echo", "x"] })).toEqual({ exitStatus: 0, text: "x\n" });
     expect(await run({ machine: "good", command: ["sh", "-c", "exit 43"] })).toEqual({ exitStatus: 43, text: "" });
     mute.signal("SIGKILL");
     expect(await held).toMatchObject({ exitStatus: 125, text: "", message: expect.any(String) });
+  });
+
+  test.skipIf(!hasPython)(
+    `callers whose standard input does not answer hold up nobody else${hasPython ? "" : " (left out: needs python3)"}`,
+    async () => {
+      const { daemon, run, path, pid } = await start();
+      await machine(daemon, "good");
+      using silent = await mountSilent(join(scratchDirectory(), "silent"), "flush");
+      const script = join(import.meta.dir, "../lib/exec-with-file.py");
+      const args = ["python3", script, path, "good", join(silent.path, "image"), "4"];
+      const greedy = Bun.spawn(args, { stdio: ["ignore", "pipe", "inherit"] });
+      try {
+        await greedy.stdout.getReader().read();
+        await waitFor(() => expect(childrenOf(pid)).toHaveLength(4), "the commands");
+        for (let i = 0; i < 5; i++) {
+          expect(await run({ machine: "good", command: ["echo", "x"] })).toEqual({ exitStatus: 0, text: "x\n" });
+        }
+        expect(descriptorsOf(pid).filter((target) => target.startsWith(silent.path))).toEqual([]);
+      } finally {
+        greedy.kill("SIGKILL");
+      }
+    },
+  );
+
+  test("a call with another number of descriptors is answered, and nothing is run", async () => {
+    const { daemon, path } = await start();
+    await machine(daemon, "good");
+    for (const count of [1, 2, 4]) {
+      const client = await connectVarlink(path);
+      const descriptors = Array.from({ length: count }, () => openPath("/dev/null", "read-write"));
+      const parameters = { machine: "good", command: ["true"] };
+      expect(await client.call("io.machined.Exec.Run", parameters, { descriptors, timeoutMs: GUARD_MS })).toEqual({
+        exitStatus: 125,
+        message: expect.any(String),
+      });
+      client.close();
+    }
+    const client = await connectVarlink(path);
+    expect(await client.call("io.machined.Exec.Run", { machine: "good", command: ["true"] })).toEqual({
+      exitStatus: 125,
+      message: "Three descriptors go with this call: standard input, output and error",
+    });
+    client.close();
   });
 
   test("what goes wrong before there is a command is told in the reply, and nothing is written to the caller's descriptors", async () => {

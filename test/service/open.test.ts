@@ -251,7 +251,7 @@ describe.skipIf(!canRun)(`terminals and shells in machines${needsRoot}`, () => {
     const replies: [text: string, kinds: string[]][] = [];
     const done = Promise.withResolvers<void>();
     const socket = connectUnix(join(daemon.runtime, "machine/io.systemd.Machine"));
-    const stream = new VarlinkStream((handlers) => new SocketStream(socket, handlers), {
+    const stream = new VarlinkStream((handlers) => new SocketStream(socket, handlers, { takesDescriptors: 8 }), {
       message: (text, descriptors) => {
         replies.push([text, descriptors.map((fd) => statFd(fd).kind)]);
         for (const fd of descriptors) fd.close();

@@ -7,9 +7,12 @@ import { socketPair } from "../../kernel/socket/unix.ts";
 import type { Session } from "../session/session.ts";
 import { PtySession } from "../terminal/pty-forward.ts";
 
-/** The master that comes through `socket`, which it closes; null where the command ended before it had a terminal. */
-function receiveTerminal(socket: Fd): Promise<Fd | null> {
-  const { promise, resolve } = Promise.withResolvers<Fd | null>();
+/**
+ * The master that comes through `socket`, which it closes; null where the command ended before it had a terminal. Rejects with the
+ * reason of a command that was refused: others may have the socket's other end for longer than that.
+ */
+function receiveTerminal(socket: Fd, { exited }: RunningCommand): Promise<Fd | null> {
+  const { promise, resolve, reject } = Promise.withResolvers<Fd | null>();
   const stream = new SocketStream(
     socket,
     {
@@ -19,8 +22,12 @@ function receiveTerminal(socket: Fd): Promise<Fd | null> {
       },
       end: () => resolve(null),
     },
-    { maxFds: 1 },
+    { takesDescriptors: 1 },
   );
+  exited.catch((error: unknown) => {
+    stream.close();
+    reject(error);
+  });
   return promise;
 }
 
@@ -38,8 +45,9 @@ export function execOnTerminal(session: Session, request: EnterRequest): Promise
  */
 export async function forwardTerminal(session: Session, start: (socket: Fd) => RunningCommand): Promise<number> {
   const [ours, theirs] = socketPair();
+  using own = ours;
   const command = start(theirs);
-  const master = await receiveTerminal(ours);
+  const master = await receiveTerminal(own, command);
   if (master === null) return command.exited;
   const forward = new PtySession({ master, hangup: "ends", env: session.ports.env, finish: () => {} });
   const { end, status } = await forward.run();

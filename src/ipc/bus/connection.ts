@@ -6,6 +6,7 @@ import MessageBus from "dbus-next/lib/bus.js";
 import { Message } from "dbus-next/lib/message-type.js";
 import { Variant } from "../../base/variant.ts";
 import { Fd } from "../../kernel/file/fd.ts";
+import { MAX_FDS } from "../../kernel/socket/unix.ts";
 import { BusError } from "./error.ts";
 import type { Handshake } from "./handshake.ts";
 import { FLAG_NO_REPLY, MESSAGE_TYPE, type Outgoing } from "./message.ts";
@@ -112,7 +113,7 @@ export class BusConnection {
         tooLong: (bytes) => handlers.tooLong?.(bytes),
         changed: () => handlers.changed?.(),
       },
-      { handshake: options.handshake, maxFds: this.#policy === "none" ? 0 : undefined },
+      { handshake: options.handshake, takesDescriptors: this.#policy === "none" ? 0 : MAX_FDS },
     );
     this.#adapter.owner = this.#stream;
     this.#bus = new MessageBus(this.#adapter);

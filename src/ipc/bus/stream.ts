@@ -50,8 +50,8 @@ export interface StreamHandlers {
 interface BusStreamOptions {
   /** The side we are: ClientHandshake by default. */
   readonly handshake?: Handshake | undefined;
-  /** Descriptors that may come with one message; 0: whatever is sent is closed by the kernel. */
-  readonly maxFds?: number | undefined;
+  /** Descriptors that may come with one message; none by default: then one with descriptors ends the connection. */
+  readonly takesDescriptors?: number;
 }
 
 export class BusStream {
@@ -70,17 +70,17 @@ export class BusStream {
 
   /** Takes ownership of `fd`. */
   constructor(fd: Fd, handlers: StreamHandlers, options: BusStreamOptions = {}) {
-    const { handshake = new ClientHandshake(), maxFds } = options;
+    const { handshake = new ClientHandshake(), takesDescriptors = 0 } = options;
     this.#handlers = handlers;
     this.#handshake = handshake;
-    this.#refusesDescriptors = maxFds === 0;
+    this.#refusesDescriptors = takesDescriptors === 0;
     const streamHandlers: SocketHandlers = {
       data: (bytes, fds) => this.#receive(bytes, fds),
       end: (error) => this.#finish(error),
       drain: () => handlers.changed?.(),
       ...(handlers.hangup === undefined ? {} : { hangup: () => handlers.hangup?.() }),
     };
-    this.#socket = new SocketStream(fd, streamHandlers, maxFds === undefined ? {} : { maxFds });
+    this.#socket = new SocketStream(fd, streamHandlers, { takesDescriptors });
     this.#timer = setTimeout(() => this.#fail(new Error("authentication timed out")), HANDSHAKE_TIMEOUT_MS);
     this.#timer.unref();
     const opening = handshake.begin();

@@ -118,7 +118,7 @@ class Exchange {
         ended();
       },
     };
-    this.#stream = new SocketStream(socket, handlers, { maxFds: 0 });
+    this.#stream = new SocketStream(socket, handlers);
     this.#timer = this.#limit(this.#patienceMs.request);
   }
 
@@ -132,10 +132,10 @@ class Exchange {
 
   #receive(text: string): void {
     // Lines may end behind what came last.
-    const from = Math.max(this.#head.length - END_OF_HEAD.length, 0);
+    const from = Math.max(this.#head.length - END_OF_HEAD.length);
     this.#head += text;
     const end = this.#head.indexOf(END_OF_HEAD, from);
-    this.#peer.place.hold(this.#head.length, 0);
+    this.#peer.place.hold(this.#head.length);
     if (end < 0 && this.#head.length <= HEAD_LIMIT_BYTES) return;
     this.#stream.pause();
     clearTimeout(this.#timer);
@@ -180,7 +180,7 @@ class Exchange {
     ];
     this.#stream.write(Buffer.from(head.join("\r\n"), "latin1"));
     if (withBody) this.#stream.write(body);
-    this.#peer.place.hold(this.#stream.queuedBytes, 0);
+    this.#peer.place.hold(this.#stream.queuedBytes);
     this.#stream.finish();
   }
 }

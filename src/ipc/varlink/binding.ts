@@ -4,7 +4,18 @@ import type { Access } from "../../api/access.ts";
 import type { VarlinkInterface, VarlinkParameters, VarlinkResult } from "../../api/varlink-table.ts";
 import type { Prepared } from "../../base/prepared.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
+import type { Left } from "../../kernel/socket/unix.ts";
 import type { Caller } from "../caller.ts";
+
+/**
+ * Descriptors that came with a call. They wait in the connection, and are received once: here, or by another process. A process that
+ * starts others receives none before it knows that the caller has a permission: see SocketStream. A call whose descriptors
+ * were not received here is the last one of its connection.
+ */
+export interface CallDescriptors extends Left {
+  /** Receives them; the caller owns them. More than `most` are `EXFULL`. */
+  receive(most: number): Fd[];
+}
 
 /** One call while it is handled. */
 export interface VarlinkCall<Result = never> {
@@ -26,8 +37,8 @@ export interface VarlinkCall<Result = never> {
   feed(next: () => string | null): () => void;
   /** Whether the caller has taken what was emitted, as far as is known: who emits again and again leaves rounds out. */
   readonly takesMore: boolean;
-  /** A descriptor that came with the call, by its index; the server closes it when the call has been answered. */
-  descriptor(index: number): Fd | null;
+  /** Descriptors that came with the call; null where none came. */
+  readonly descriptors: CallDescriptors | null;
 }
 
 const many: unique symbol = Symbol("many");

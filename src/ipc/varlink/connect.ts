@@ -1,10 +1,10 @@
 // Connections to Varlink services over which descriptors can pass.
 import { SocketStream } from "../../kernel/socket/stream.ts";
-import { connectUnix } from "../../kernel/socket/unix.ts";
+import { connectUnix, MAX_FDS } from "../../kernel/socket/unix.ts";
 import { VarlinkClient } from "./client.ts";
 
 /** Connects to a Varlink socket. Throws an error with errno (ENOENT, ECONNREFUSED …). */
 export async function connectVarlink(path: string): Promise<VarlinkClient> {
   const socket = connectUnix(path);
-  return new VarlinkClient((handlers) => new SocketStream(socket, handlers));
+  return new VarlinkClient((handlers) => new SocketStream(socket, handlers, { takesDescriptors: MAX_FDS }));
 }

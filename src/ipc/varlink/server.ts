@@ -4,7 +4,7 @@
 import { IoSystemd, OrgVarlinkService } from "../../api/io-systemd-service.ts";
 import type { VarlinkInterface, VarlinkMethod } from "../../api/varlink-table.ts";
 import { errnoNumber } from "../../base/errno.ts";
-import { ERRORS, errnoNameOf, MachinedError } from "../../base/error.ts";
+import { ERRORS, ErrnoError, errnoNameOf, MachinedError } from "../../base/error.ts";
 import { formatJson, type JsonObject, parseJson } from "../../base/json.ts";
 import { Prepared } from "../../base/prepared.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
@@ -16,7 +16,14 @@ import type { CallCounts } from "../call-counts.ts";
 import { type Caller, callerOnSocket, isPrivileged } from "../caller.ts";
 import { GoneHandlers } from "../gone-handlers.ts";
 import type { PeerPlace, Peers } from "../peers.ts";
-import { type AnyVarlinkHandler, type BoundVarlink, bindVarlink, Reply, type VarlinkCall } from "./binding.ts";
+import {
+  type AnyVarlinkHandler,
+  type BoundVarlink,
+  bindVarlink,
+  type CallDescriptors,
+  Reply,
+  type VarlinkCall,
+} from "./binding.ts";
 import { checkFields, describeInterface, invalidParameter } from "./schema.ts";
 import { encodeMessages, type VarlinkMessage, VarlinkStream, type VarlinkStreamHandlers } from "./stream.ts";
 
@@ -54,7 +61,7 @@ export class VarlinkServer {
 
   /** Accepts peers on the socket from now on, and owns it. */
   listen(listener: Fd): void {
-    if (descriptorsOf(this.options.interfaces) === 0) refuseDescriptors(listener);
+    if (!takesDescriptors(this.options.interfaces)) refuseDescriptors(listener);
     this.#acceptors.push(
       new Acceptor(listener, {
         welcome: (socket, isShort) => this.#welcome(socket, isShort),
@@ -96,9 +103,8 @@ interface Request {
   readonly oneway: boolean;
 }
 
-const NO_MESSAGE: VarlinkMessage = { text: "", descriptors: [] };
-
 class Connection {
+  readonly #socket: Fd;
   readonly #stream: VarlinkStream;
   readonly #caller: Caller;
   readonly #place: PeerPlace;
@@ -112,14 +118,16 @@ class Connection {
   /** What has more replies to the call that is being answered, or null. */
   #feeder: { wake(): void } | null = null;
   #finishing = false;
+  /** Descriptors are left in the socket, in front of whatever comes next. */
+  #isLast = false;
 
   constructor(socket: Fd, caller: Caller, place: PeerPlace, options: VarlinkServerOptions, ended: () => void) {
+    this.#socket = socket;
     this.#caller = caller;
     this.#place = place;
     this.#options = options;
-    const maxFds = descriptorsOf(options.interfaces);
     const limit = place.isPrivileged ? {} : { messageLimitBytes: OTHERS_MESSAGE_LIMIT_BYTES };
-    const open = (handlers: StreamHandlers) => new SocketStream(socket, handlers, { maxFds });
+    const open = (handlers: StreamHandlers) => new SocketStream(socket, handlers);
     const handlers: VarlinkStreamHandlers = {
       readable: () => this.#goOn(),
       drain: () => {
@@ -141,7 +149,7 @@ class Connection {
         this.#gone.call();
       },
     };
-    this.#stream = new VarlinkStream(open, handlers, { maxFds, ...limit });
+    this.#stream = new VarlinkStream(open, handlers, limit);
   }
 
   close(reason?: Error): void {
@@ -167,9 +175,7 @@ class Connection {
   };
 
   #count(): void {
-    const { heldBytes, heldDescriptors } = this.#stream;
-    const { text, descriptors } = this.#message ?? NO_MESSAGE;
-    this.#place.hold(heldBytes + text.length, heldDescriptors + descriptors.length);
+    this.#place.hold(this.#stream.heldBytes + (this.#message?.text.length ?? 0));
   }
 
   /** Reads and answers a call; returns false when none is complete. */
@@ -181,12 +187,12 @@ class Connection {
     }
     const request = readRequest(message.text);
     if (request === null) {
-      closeAll(message.descriptors);
       this.close(new Error("its message is no call"));
       return false;
     }
     this.#options.called?.();
     this.#message = message;
+    this.#isLast = message.left > 0;
     this.#answer(request);
     // A peer that left before its call was read: close only now, after the handler registered with onGone().
     if (this.#message !== null && this.#peerHasLeft) this.close();
@@ -218,8 +224,6 @@ class Connection {
   }
 
   #handle(request: Request, { table, row, handler }: Found): unknown {
-    const descriptors = this.#message?.descriptors ?? [];
-    if (row.descriptors === undefined) closeAll(descriptors.splice(0));
     const [duplicate] = request.duplicates;
     if (duplicate !== undefined) throw invalidParameter(duplicate);
     const parameters = checkFields(table, row.in, request.parameters);
@@ -243,9 +247,19 @@ class Connection {
       get takesMore() {
         return stream.takesMore;
       },
-      descriptor: (index) => descriptors[index] ?? null,
+      descriptors: this.#descriptorsOf(this.#message),
     };
     return handler(call, parameters as never);
+  }
+
+  #descriptorsOf(message: VarlinkMessage | null): CallDescriptors | null {
+    if (message === null || message.left === 0) return null;
+    const receive = (most: number) => {
+      if (this.#message !== message) throw new ErrnoError("EBADF", "The call has been answered");
+      this.#isLast = false;
+      return this.#stream.receiveLeft(message, most);
+    };
+    return { socket: this.#socket, bytes: message.left, receive };
   }
 
   /** Sends in the time of the caller's user, and only while the peer takes what it is sent: `drain` wakes it again. */
@@ -304,11 +318,11 @@ class Connection {
 
   /** Ends the current call. Runs inside `#step` or later; a later one queues the next call. */
   #done(): void {
-    closeAll(this.#message?.descriptors ?? []);
     this.#message = null;
     this.#feeder = null;
     this.#gone.clear();
-    this.#goOn();
+    if (this.#isLast) this.#stream.finish();
+    else this.#goOn();
   }
 
   #errorText(request: Request, error: unknown): string {
@@ -319,14 +333,9 @@ class Connection {
   }
 }
 
-function closeAll(descriptors: readonly Fd[]): void {
-  for (const fd of descriptors) fd.close();
-}
-
-/** The largest number of descriptors that a call of these interfaces may carry. */
-function descriptorsOf(interfaces: readonly BoundVarlink[]): number {
-  const rows = interfaces.flatMap(({ table }) => Object.values(table.methods));
-  return Math.max(0, ...rows.map(({ descriptors = 0 }) => descriptors));
+/** Whether a call of these interfaces may bring descriptors. */
+function takesDescriptors(interfaces: readonly BoundVarlink[]): boolean {
+  return interfaces.some(({ table }) => Object.values(table.methods).some((row) => row.descriptors !== undefined));
 }
 
 function repliesText(replies: readonly object[]): string[] {

@@ -1,4 +1,5 @@
-// Varlink messages on a socket: JSON objects, each ended by one NUL byte; descriptors with the first byte of a message.
+// Varlink messages on a socket: JSON objects, each ended by one NUL byte; descriptors with the first byte of a message. A client
+// receives them with the message; in a server they stay in the socket until they are asked for.
 // Messages are handed out as they come (`message`), or taken one at a time (`readable` and `next()`): then nothing more is
 // read from the socket than the piece in which the next message lies.
 import { isUtf8 } from "node:buffer";
@@ -13,6 +14,8 @@ const NOTHING: Buffer = Buffer.alloc(0);
 export interface VarlinkMessage {
   readonly text: string;
   readonly descriptors: Fd[];
+  /** How many bytes of the socket are left to whoever receives its descriptors; 0 where it brought none, or has them. */
+  readonly left: number;
 }
 
 export interface VarlinkStreamHandlers {
@@ -35,8 +38,6 @@ export interface VarlinkStreamHandlers {
 interface VarlinkStreamOptions {
   /** A longer message ends the connection. */
   readonly messageLimitBytes?: number;
-  /** More descriptors with one message end the connection. */
-  readonly maxFds?: number;
 }
 
 /** The bytes of messages that are sent in one piece. */
@@ -48,17 +49,19 @@ export function encodeMessages(texts: readonly string[]): Buffer {
 export type ByteStream = Pick<
   SocketStream,
   "write" | "pause" | "resume" | "finish" | "close" | "queuedBytes" | "takesMore"
->;
+> &
+  Partial<Pick<SocketStream, "receiveLeft">>;
 
 export class VarlinkStream {
   readonly #socket: ByteStream;
   readonly #handlers: VarlinkStreamHandlers;
   readonly #messageLimitBytes: number;
-  readonly #maxFds: number;
   /** What was read last, as far as it has not been taken, and the descriptors that came with it. */
   #chunk: Buffer | null = null;
   #at = 0;
   #arrived: Fd[] = [];
+  /** The length of the chunk where the descriptors that came with it stay in the socket, with its bytes. */
+  #left = 0;
   /** Where in the chunk the message begins whose descriptors they are. */
   #owner = 0;
   /** The beginning of a message whose end is in none of the chunks before. */
@@ -75,9 +78,12 @@ export class VarlinkStream {
   ) {
     this.#handlers = handlers;
     this.#messageLimitBytes = options.messageLimitBytes ?? MESSAGE_LIMIT_BYTES;
-    this.#maxFds = options.maxFds ?? Number.POSITIVE_INFINITY;
     this.#socket = open({
       data: (bytes, fds) => this.#receive(bytes, fds),
+      left: (bytes) => {
+        this.#left = bytes.length;
+        this.#receive(bytes, []);
+      },
       end: (error) => this.#end(error),
       readEnd: () => this.#readEnd(),
       drain: () => handlers.drain?.(),
@@ -92,11 +98,6 @@ export class VarlinkStream {
   /** Memory that waits to be taken, or to be sent. */
   get heldBytes(): number {
     return this.#partial.length + (this.#chunk === null ? 0 : this.#chunk.length - this.#at) + this.#socket.queuedBytes;
-  }
-
-  /** Descriptors that have come and were not taken. */
-  get heldDescriptors(): number {
-    return this.#descriptors.length + this.#arrived.length;
   }
 
   /** Whether the peer takes what it is sent. */
@@ -123,14 +124,23 @@ export class VarlinkStream {
     const end = chunk.indexOf(0, this.#at);
     const areIts = this.#at === this.#owner || end < 0;
     if (areIts && this.#arrived.length > 0) this.#descriptors.push(...this.#arrived.splice(0));
-    if (this.#descriptors.length > this.#maxFds) {
-      this.#fail(`more than ${this.#maxFds} descriptors came with one message`);
+    if (end < 0 && this.#left > 0) {
+      this.#fail(
+        `descriptors came with the beginning of a message: it must be sent in one piece of at most ${this.#left} bytes`,
+      );
       return null;
     }
+    const left = areIts ? this.#left : 0;
     const part = chunk.subarray(this.#at, end < 0 ? chunk.length : end);
     this.#at += part.length + 1;
     if (this.#at >= chunk.length) this.#readOn();
-    return end < 0 ? this.#keep(part) : this.#complete(part);
+    return end < 0 ? this.#keep(part) : this.#complete(part, left);
+  }
+
+  /** Receives the descriptors of a message that were left, at most `most` (else `EXFULL`). */
+  receiveLeft({ left }: VarlinkMessage, most: number): Fd[] {
+    this.#left = 0;
+    return this.#socket.receiveLeft?.(left, most) ?? [];
   }
 
   /** Sends what is queued, then hangs up. */
@@ -161,7 +171,7 @@ export class VarlinkStream {
     this.#arrived = fds;
     // The kernel glues what was sent apart, but nothing behind what came with descriptors: they belong to the last message
     // that begins here.
-    this.#owner = fds.length === 0 ? 0 : bytes.lastIndexOf(0, bytes.length - 2) + 1;
+    this.#owner = fds.length === 0 && this.#left === 0 ? 0 : bytes.lastIndexOf(0, bytes.length - 2) + 1;
     if (this.#handlers.readable === undefined) this.#deliver();
     else {
       this.#handlers.readable();
@@ -208,7 +218,7 @@ export class VarlinkStream {
     this.#size += part.length;
   }
 
-  #complete(last: Buffer): VarlinkMessage | null {
+  #complete(last: Buffer, left: number): VarlinkMessage | null {
     let bytes = last;
     if (this.#size + last.length > this.#messageLimitBytes) return this.#tooLong();
     if (this.#size > 0) {
@@ -223,7 +233,7 @@ export class VarlinkStream {
     }
     const descriptors = this.#descriptors;
     this.#descriptors = [];
-    return { text: bytes.toString(), descriptors };
+    return { text: bytes.toString(), descriptors, left };
   }
 
   #tooLong(): null {

@@ -4,7 +4,7 @@ import { watch } from "../event/poller.ts";
 import type { Fd } from "../file/fd.ts";
 import { pinForever } from "../syscall/mem.ts";
 import { isErrno } from "../syscall/sys.ts";
-import { type Credentials, receiveMessage } from "./message.ts";
+import { type Credentials, receiveMessage } from "./receive.ts";
 import { bindUnix, passCredentials, type UnixAddress } from "./unix.ts";
 
 export interface Notification {
@@ -60,10 +60,9 @@ export class NotifyListener implements Disposable {
   /** A message that is too long or carries more than it may is dropped; the next one is another sender's. */
   #next(): Notification | "again" | "skip" {
     try {
-      const received = receiveMessage(this.#socket, message);
+      const received = receiveMessage(this.#socket, message, 0);
       if (received === "again") return "again";
       if (received === "end") return "skip";
-      for (const fd of received.fds) fd.close();
       if (received.credentials === undefined) return "skip";
       return { values: parse(message.bytes.toString("utf8", 0, received.bytes)), sender: received.credentials };
     } catch (error) {

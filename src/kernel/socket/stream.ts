@@ -3,10 +3,11 @@
 
 import { type Ready, type Watch, watch } from "../event/poller.ts";
 import type { Fd } from "../file/fd.ts";
-import { isCongested } from "../file/foreign-close.ts";
 import { pinForever } from "../syscall/mem.ts";
 import { SyscallError } from "../syscall/sys.ts";
-import { bringsDescriptors, MAX_FDS, receiveMessage, sendPinned } from "./message.ts";
+import { MAX_FDS } from "./message-header.ts";
+import { type Received, receiveBytes, receiveLeft, receiveMessage } from "./receive.ts";
+import { sendPinned } from "./send.ts";
 
 export interface StreamHandlers {
   /** Bytes arrived, with the descriptors that came with them. Both belong to the handler. */
@@ -22,13 +23,21 @@ export interface StreamHandlers {
    * an answer. Without this handler the stream ends.
    */
   hangup?(): void;
+  /**
+   * Bytes are there that descriptors came with. Both stay in the socket, and nothing more is read, until they are received:
+   * with the stream's `receiveLeft()`, or by another process that has the socket, with the function of that name. Without
+   * this handler such bytes end the stream, unless descriptors are taken.
+   */
+  left?(bytes: Buffer): void;
 }
 
 interface StreamOptions {
   /**
-   * More descriptors with one message end the stream with `EXFULL`; 0: they are closed, and the bytes come without. As many as the kernel passes by default.
+   * So many descriptors may come with one message; more end the stream with `EXFULL`. Whoever takes some must trust the peer: a
+   * file whose file system does not answer when it is closed keeps every child that is started meanwhile from executing its
+   * program. By default none is taken.
    */
-  readonly maxFds?: number;
+  readonly takesDescriptors?: number;
 }
 
 interface Chunk {
@@ -51,7 +60,7 @@ type State = "open" | "finishing" | "closed";
 export class SocketStream implements Disposable {
   readonly fd: Fd;
   readonly #handlers: StreamHandlers;
-  readonly #maxFds: number | undefined;
+  readonly #takesDescriptors: number;
   readonly #watch: Watch;
   readonly #queue: Chunk[] = [];
   #queuedBytes = 0;
@@ -63,6 +72,8 @@ export class SocketStream implements Disposable {
   /** Readiness is told once: what was not read because of a pause has to be remembered. */
   #mayHaveMore = false;
   #readEnded = false;
+  /** Bytes with descriptors were left where they are: nothing behind them can be read. */
+  #hasLeft = false;
   #hasHungUp = false;
   #hangupIsTold = false;
   #state: State = "open";
@@ -70,7 +81,7 @@ export class SocketStream implements Disposable {
   constructor(fd: Fd, handlers: StreamHandlers, options: StreamOptions = {}) {
     this.fd = fd;
     this.#handlers = handlers;
-    this.#maxFds = options.maxFds;
+    this.#takesDescriptors = options.takesDescriptors ?? 0;
     this.#watch = watch(fd, { read: true, write: true }, (ready) => this.#onReady(ready));
   }
 
@@ -119,9 +130,20 @@ export class SocketStream implements Disposable {
   }
 
   resume(): void {
-    if (!this.#isPaused) return;
+    if (!this.#isPaused || this.#hasLeft) return;
     this.#isPaused = false;
     if (this.#mayHaveMore) this.#planRead();
+  }
+
+  /** Receives descriptors that were left, at most `most` (else `EXFULL`), and goes on reading behind their `bytes`. */
+  receiveLeft(bytes: number, most: number): Fd[] {
+    this.#hasLeft = false;
+    this.#mayHaveMore = true;
+    try {
+      return receiveLeft({ socket: this.fd, bytes }, most);
+    } finally {
+      this.resume();
+    }
   }
 
   /** Ends the stream after all that is queued was sent. */
@@ -167,15 +189,14 @@ export class SocketStream implements Disposable {
       this.#mayHaveMore = this.#isPaused;
       if (this.#hasHungUp && (this.#isPaused || this.#readEnded)) this.#onHangup();
       if (this.#state !== "open" || this.#isPaused || this.#readEnded) return;
-      let received: ReturnType<typeof receiveMessage>;
+      let received: Received | "again" | "end" | "left";
       try {
-        if (isCongested() && bringsDescriptors(this.fd.number)) throw new SyscallError("recvmsg", "EXFULL");
-        received = receiveMessage(this.fd, incoming, this.#maxFds);
+        received = this.#receive();
       } catch (error) {
-        this.#end(error as Error); // receiveMessage() throws SyscallError only
+        this.#end(error as Error); // SyscallError only
         return;
       }
-      if (received === "again") return;
+      if (received === "again" || received === "left") return;
       if (received === "end") {
         this.#onReadEnd();
         return;
@@ -184,6 +205,18 @@ export class SocketStream implements Disposable {
       this.#deliver(Buffer.from(incoming.bytes.subarray(0, received.bytes)), received.fds);
     }
     this.#planRead();
+  }
+
+  #receive(): Received | "again" | "end" | "left" {
+    if (this.#takesDescriptors > 0) return receiveMessage(this.fd, incoming, this.#takesDescriptors);
+    const received = receiveBytes(this.fd.number, incoming);
+    if (received === "again") return received;
+    if (typeof received === "number") return received === 0 ? "end" : { bytes: received, fds: [] };
+    if (this.#handlers.left === undefined) throw new SyscallError("recvmsg", "EXFULL");
+    this.#hasLeft = true;
+    this.#isPaused = true;
+    this.#handlers.left(Buffer.from(incoming.bytes.subarray(0, received.left)));
+    return "left";
   }
 
   #deliver(bytes: Buffer, fds: Fd[]): void {

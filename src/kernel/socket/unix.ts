@@ -6,15 +6,17 @@ import { Fd, openPath, statPath } from "../file/fd.ts";
 import { AF_UNIX, EAGAIN, ECONNABORTED, ENOPROTOOPT, SOCK_NONBLOCK_CLOEXEC, SOL_SOCKET } from "../syscall/constants.ts";
 import { type Pinned, pin, pinForever } from "../syscall/mem.ts";
 import { check, isErrno, SyscallError, sys, trySys } from "../syscall/sys.ts";
-import { type Credentials, closeConnection } from "./message.ts";
+import { SOCKET_TYPES, type SocketType } from "./pair.ts";
+import { type Credentials, closeConnection } from "./receive.ts";
 
-export type { Credentials, Received } from "./message.ts";
-export { MAX_FDS, receiveMessage, refuseDescriptors, sendDatagram, sendMessage } from "./message.ts";
+export { MAX_FDS } from "./message-header.ts";
+export { socketPair } from "./pair.ts";
+export type { Credentials, Left, Received } from "./receive.ts";
+export { receiveLeft, receiveMessage, refuseDescriptors } from "./receive.ts";
+export { sendDatagram, sendMessage } from "./send.ts";
 
 /** A path, or a name in the abstract namespace (which belongs to the network namespace). */
 export type UnixAddress = string | { readonly abstract: string };
-
-type SocketType = "stream" | "datagram" | "seqpacket";
 
 interface ListenOptions {
   /** Permissions of the socket file; whoever may write it may connect. */
@@ -22,7 +24,6 @@ interface ListenOptions {
   readonly backlog?: number;
 }
 
-const TYPES: Readonly<Record<SocketType, number>> = { stream: 1, datagram: 2, seqpacket: 5 };
 const SO = {
   SNDBUF: 7,
   RCVBUF: 8,
@@ -35,7 +36,7 @@ const SO = {
 const LONGEST_PATH = 107;
 
 function newSocket(type: SocketType): Fd {
-  return Fd.adopt(sys("socket", AF_UNIX, TYPES[type] | SOCK_NONBLOCK_CLOEXEC));
+  return Fd.adopt(sys("socket", AF_UNIX, SOCKET_TYPES[type] | SOCK_NONBLOCK_CLOEXEC));
 }
 
 /** struct sockaddr_un { sa_family_t sun_family; char sun_path[108]; }, as long as its content. */
@@ -141,14 +142,6 @@ function connectTo(address: Pinned, name: string, type: SocketType): Fd {
 /** A datagram socket without a name, to send from. */
 export function datagramSocket(): Fd {
   return newSocket("datagram");
-}
-
-const pair = pinForever(8);
-
-/** Two sockets connected to each other. */
-export function socketPair(type: SocketType = "stream"): [Fd, Fd] {
-  sys("socketpair", AF_UNIX, TYPES[type] | SOCK_NONBLOCK_CLOEXEC, 0, pair);
-  return [Fd.adopt(pair.view.getInt32(0, true)), Fd.adopt(pair.view.getInt32(4, true))];
 }
 
 const option = pinForever(512);

@@ -39,6 +39,7 @@ export const F_DUPFD_CLOEXEC = 1030;
 export const F_SETPIPE_SZ = 1031;
 export const F_GETPIPE_SZ = 1032;
 export const F_ADD_SEALS = 1033;
+export const F_GET_SEALS = 1034;
 
 /** lseek(2). */
 export const SEEK_DATA = 3;

@@ -80,7 +80,7 @@ export class NameSocket {
         this.#peers.delete(peer);
       },
     };
-    const peer = new SocketStream(socket, handlers, { maxFds: 0 });
+    const peer = new SocketStream(socket, handlers);
     this.#peers.add(peer);
   }
 

@@ -1,23 +1,24 @@
 import { expect, test } from "bun:test";
 import { watchCount } from "../../../src/kernel/event/poller.ts";
 import { type Fd, openPath, statFd } from "../../../src/kernel/file/fd.ts";
-import { SocketStream } from "../../../src/kernel/socket/stream.ts";
+import { SocketStream, type StreamHandlers } from "../../../src/kernel/socket/stream.ts";
 import { receiveMessage, sendMessage, socketPair } from "../../../src/kernel/socket/unix.ts";
 import { pin } from "../../../src/kernel/syscall/mem.ts";
 import { GUARD_MS } from "../../lib/wait-for.ts";
-import { expectNothingLeft, MANY, openDescriptors, reported, until } from "../support.ts";
+import { descriptorsTo, expectNothingLeft, MANY, openDescriptors, reported, targetOf, until } from "../support.ts";
 
 /** A stream that records what happens to it. */
 function recorder(fd: Fd) {
   const seen = { bytes: [] as Buffer[], fds: [] as Fd[], ends: [] as (Error | undefined)[], drains: 0 };
-  const stream = new SocketStream(fd, {
+  const handlers: StreamHandlers = {
     data(bytes, fds) {
       seen.bytes.push(bytes);
       seen.fds.push(...fds);
     },
     end: (error) => seen.ends.push(error),
     drain: () => seen.drains++,
-  });
+  };
+  const stream = new SocketStream(fd, handlers, { takesDescriptors: 8 });
   return { stream, seen, text: () => Buffer.concat(seen.bytes).toString() };
 }
 
@@ -184,38 +185,84 @@ test("with a handler for it, what was sent before the peer left can still be rea
   expect(seen).toEqual({ text: "first last", ends: 1, hangups: 1 });
 });
 
-test("where no descriptors are taken none is ever opened here; where few are, more end the stream", async () => {
-  const file = openPath("/dev/null", "read");
-  const files = new Array<Fd>(253).fill(file);
-  const before = openDescriptors();
-  for (const maxFds of [0, 4]) {
-    const [a, b] = socketPair();
-    const seen = { text: "", fds: 0, most: 0, end: null as string | null };
-    const stream = new SocketStream(
-      a,
-      {
-        data: (bytes, fds) => {
-          seen.text += bytes.toString();
-          seen.fds += fds.length;
-          seen.most = Math.max(seen.most, openDescriptors());
-          closeAll(fds);
-        },
-        end: (error) => {
-          seen.end = error?.message ?? "";
-        },
-      },
-      { maxFds },
-    );
-    sendMessage(b, Buffer.from("x"), files.slice(0, 4));
-    await until(() => seen.text === "x", "the bytes");
-    expect([seen.fds, seen.most < before + 12]).toEqual([maxFds, true]);
-    sendMessage(b, Buffer.from("y"), files);
-    await until(() => seen.text === "xy" || seen.end !== null, "all that comes");
-    expect(seen.end).toBe(maxFds === 0 ? null : "recvmsg: Exchange full");
+/** What a stream makes of `pieces`, each sent with so many descriptors. */
+async function receivedBy(
+  pieces: readonly [text: string, descriptors: number][],
+  options: { takesDescriptors?: number; leaves?: boolean },
+) {
+  using file = openPath("/dev/null", "read");
+  const [a, b] = socketPair();
+  const before = descriptorsTo("/dev/null");
+  const seen = { text: "", left: "", most: 0, end: null as string | null };
+  const handlers: StreamHandlers = {
+    data: (bytes, fds) => {
+      seen.text += bytes.toString();
+      seen.most = Math.max(seen.most, descriptorsTo("/dev/null") - before);
+      closeAll(fds);
+    },
+    end: (error) => {
+      seen.end = error?.message ?? "";
+    },
+    ...(options.leaves === true && { left: (bytes) => (seen.left += bytes.toString()) }),
+  };
+  for (const [text, count] of pieces) sendMessage(b, Buffer.from(text), new Array<Fd>(count).fill(file));
+  const stream = new SocketStream(a, handlers, { takesDescriptors: options.takesDescriptors ?? 0 });
+  await reported();
+  await new Promise((resolve) => setImmediate(resolve));
+  seen.most = Math.max(seen.most, descriptorsTo("/dev/null") - before);
+  const close = () => {
     stream.close();
     b.close();
-  }
-  file.close();
+  };
+  return { seen, stream, close };
+}
+
+test("a stream that takes no descriptors ends at the first, and receives none", async () => {
+  const { seen, close } = await receivedBy([["x", 0], ["y", 3]], {}); // biome-ignore format: pairs
+  close();
+  expect(seen).toEqual({ text: "", left: "", most: 0, end: "recvmsg: Exchange full" });
+});
+
+test("more descriptors than a stream takes end it", async () => {
+  const few = await receivedBy([["x", 4], ["y", 0]], { takesDescriptors: 4 }); // biome-ignore format: pairs
+  expect(few.seen).toEqual({ text: "xy", left: "", most: 4, end: null });
+  few.close();
+  const { seen, close } = await receivedBy([["x", 253]], { takesDescriptors: 4 });
+  close();
+  expect([seen.text, seen.end]).toEqual(["", "recvmsg: Exchange full"]);
+});
+
+test("descriptors are left in the socket with their bytes, and nothing behind them is read before they are", async () => {
+  const { seen, stream, close } = await receivedBy([["x", 0], ["y", 3], ["z", 1]], { leaves: true }); // biome-ignore format: pairs
+  // The kernel glues what came before to it.
+  expect(seen).toEqual({ text: "", left: "xy", most: 0, end: null });
+  stream.pause();
+  stream.resume();
+  await reported();
+  expect(seen.text).toBe("");
+  const files = stream.receiveLeft(2, 3);
+  expect(files.map((file) => targetOf(file.number))).toEqual(["/dev/null", "/dev/null", "/dev/null"]);
+  closeAll(files);
+  await until(() => seen.left === "xyz", "the next ones");
+  close();
+});
+
+test("who leaves after sending descriptors that were left is noticed", async () => {
+  const [a, b] = socketPair();
+  using file = openPath("/dev/null", "read");
+  const seen: string[] = [];
+  sendMessage(b, Buffer.from("x"), [file]);
+  const stream = new SocketStream(a, {
+    data: () => {},
+    left: (bytes) => seen.push(bytes.toString()),
+    hangup: () => seen.push("hangup"),
+    end: () => seen.push("end"),
+  });
+  await until(() => seen.length === 1, "the bytes");
+  b.close();
+  await until(() => seen.length === 2, "the news");
+  stream.close();
+  expect(seen).toEqual(["x", "hangup", "end"]);
 });
 
 test("descriptors without bytes are refused", () => {
@@ -246,8 +293,10 @@ test(
     let passed = 0;
     let got = 0;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const right: SocketStream = new SocketStream(b, { data: (bytes, fds) => right.write(bytes, fds), end() {} });
-    const left: SocketStream = new SocketStream(a, {
+    const options = { takesDescriptors: 8 };
+    const echo: StreamHandlers = { data: (bytes, fds) => right.write(bytes, fds), end() {} };
+    const right: SocketStream = new SocketStream(b, echo, options);
+    const handlers: StreamHandlers = {
       data(bytes, fds) {
         if (bytes.readUInt32LE() !== got) reject(new Error(`wrong answer at ${got}`));
         for (const fd of fds) {
@@ -259,7 +308,8 @@ test(
         else send();
       },
       end: () => reject(new Error("ended")),
-    });
+    };
+    const left: SocketStream = new SocketStream(a, handlers, options);
     const send = () => {
       const bytes = Buffer.alloc(4);
       bytes.writeUInt32LE(got);

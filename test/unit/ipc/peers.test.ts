@@ -3,9 +3,9 @@ import type { Caller } from "../../../src/ipc/caller.ts";
 import { type AllLimits, type PeerPlace, Peers } from "../../../src/ipc/peers.ts";
 
 const LIMITS: AllLimits = {
-  total: { connections: 10, bytes: 1000, descriptors: 100 },
-  others: { connections: 6, bytes: 500, descriptors: 50 },
-  user: { connections: 4, bytes: 300, descriptors: 20 },
+  total: { connections: 10, bytes: 1000 },
+  others: { connections: 6, bytes: 500 },
+  user: { connections: 4, bytes: 300 },
 };
 
 function caller(uid: number): Caller {
@@ -50,14 +50,14 @@ test("the connection that holds the most is ended when its user holds too much",
   const { evicted, enter } = tenants(new Peers(LIMITS));
   const [small, large, late] = [enter("small", 1000), enter("large", 1000), enter("late", 1000)];
   const other = enter("other", 1001);
-  other.hold(180, 0);
-  small.hold(40, 0);
-  large.hold(200, 0);
-  late.hold(60, 0);
+  other.hold(180);
+  small.hold(40);
+  large.hold(200);
+  late.hold(60);
   expect(evicted).toEqual([]);
-  late.hold(80, 0);
+  late.hold(80);
   expect(evicted).toEqual(["large"]);
-  late.hold(0, 21);
+  late.hold(270);
   expect(evicted).toEqual(["large", "late"]);
 });
 
@@ -65,13 +65,13 @@ test("users together do not take more than theirs, and root's memory is no part 
   const { evicted, enter } = tenants(new Peers(LIMITS));
   const root = enter("root", 0);
   const [a, b] = [enter("a", 1000), enter("b", 1001)];
-  root.hold(450, 0);
-  a.hold(290, 0);
-  b.hold(200, 0);
+  root.hold(450);
+  a.hold(290);
+  b.hold(200);
   expect(evicted).toEqual([]);
-  b.hold(220, 0);
+  b.hold(220);
   expect(evicted).toEqual(["a"]);
-  root.hold(900, 0);
+  root.hold(900);
   expect(evicted).toEqual(["a", "root"]);
 });
 
@@ -80,8 +80,8 @@ test("memory that is freed is free for others", () => {
   const places = [enter("a", 1000), enter("b", 1000)];
   for (let round = 0; round < 100; round++) {
     const place = places[round % 2] as PeerPlace;
-    place.hold(290, 20);
-    place.hold(0, 0);
+    place.hold(290);
+    place.hold(0);
   }
   expect(evicted).toEqual([]);
 });

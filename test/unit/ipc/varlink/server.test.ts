@@ -178,28 +178,45 @@ test("a handler registered after the disconnect is called at once", async () => 
   await until(() => told === 1, "the news");
 });
 
-test("descriptors are refused where the method takes none, and limited where it does", async () => {
-  const seen: (boolean | null)[] = [];
-  const { promise, resolve } = Promise.withResolvers<object>();
-  const take: AnyVarlinkHandler = (call: VarlinkCall, p: { n: number }) => {
-    seen.push(call.descriptor(0)?.isOpen ?? null);
-    return p.n === 9 ? promise : p;
+test("descriptors wait in the connection for the handler; a call that leaves them there is the last one", async () => {
+  const seen: (number | null)[] = [];
+  const take: AnyVarlinkHandler = ({ descriptors }: VarlinkCall, p: { n: number }) => {
+    seen.push(descriptors === null ? null : descriptors.bytes);
+    if (descriptors !== null && p.n === 2) for (const fd of descriptors.receive(2)) fd.close();
+    return p;
   };
-  using served = serve({ Take: take, Echo: take, Wait: take });
+  using served = serve({ Take: take, Echo: take });
   const path = join(scratchDirectory(), "file");
   writeFileSync(path, "");
   using file = openPath(path, "read");
+  for (const [method, n] of [
+    ["Take", 2],
+    ["Take", 3],
+    ["Echo", 4],
+    ["None", 6],
+  ] as const) {
+    seen.splice(0);
+    const client = new Client(served.path);
+    client.send("Echo", 1);
+    client.send(method, n, [file, file]);
+    client.send("Echo", 5);
+    const isReceived = n === 2;
+    await until(() => !client.read() || client.answers.length === 3, "the answers or the end");
+    const isKnown = method !== "None";
+    expect(client.answers).toEqual([1, ...(isKnown ? [n] : []), ...(isReceived ? [5] : [])]);
+    expect(seen).toEqual([null, ...(isKnown ? [expect.any(Number)] : []), ...(isReceived ? [null] : [])]);
+    client.socket.close();
+    await until(() => descriptorsTo(path) === 1, "all but our own to be closed");
+  }
+});
+
+test("descriptors with the beginning of a message end the connection", async () => {
+  using served = serve({ Echo: (_call: VarlinkCall, p: object) => p });
+  using file = openPath("/dev/null", "read");
   const client = new Client(served.path);
-  client.send("Echo", 1, [file, file]);
-  client.send("Take", 2, [file, file]);
-  client.send("Wait", 9, [file]);
-  await until(() => client.read() && seen.length === 3, "three calls");
-  expect(seen).toEqual([null, true, null]);
-  await until(() => descriptorsTo(path) === 1, "all others to be closed");
-  resolve({});
-  client.send("Take", 3, new Array<Fd>(3).fill(file));
+  sendMessage(client.socket, Buffer.from(frame("Echo", 1).slice(0, 10)), [file]);
+  sendMessage(client.socket, Buffer.from(frame("Echo", 1).slice(10)));
   await until(() => !client.read(), "the end of the connection");
-  expect(client.answers).toEqual([1, 2]);
+  expect(client.answers).toEqual([]);
   client.socket.close();
-  await until(() => descriptorsTo(path) === 1, "all but our own to be closed");
 });

@@ -13,7 +13,7 @@ async function received(pieces: readonly [text: string, descriptors: number][]):
   theirs.close();
   const messages: [string, number][] = [];
   const { promise, resolve } = Promise.withResolvers<void>();
-  new VarlinkStream((handlers) => new SocketStream(ours, handlers), {
+  new VarlinkStream((handlers) => new SocketStream(ours, handlers, { takesDescriptors: 8 }), {
     message: (text, descriptors) => {
       messages.push([text, descriptors.length]);
       for (const fd of descriptors) fd.close();

@@ -1,0 +1,67 @@
+// The memory that sendmsg(2) and recvmsg(2) read: struct msghdr with one part of bytes and control data, see cmsg(3). One
+// header serves all calls: none of them waits.
+import { SOL_SOCKET } from "../syscall/constants.ts";
+import { type Pinned, pinForever } from "../syscall/mem.ts";
+
+/** The kernel refuses more descriptors than this in one message. */
+export const MAX_FDS = 253;
+
+export const SCM_RIGHTS = 1;
+
+/*
+ * struct msghdr {                          struct iovec { 0 void *iov_base; 8 size_t iov_len; };  16 bytes
+ *    0 void *msg_name;                     struct cmsghdr { 0 size_t cmsg_len; 8 int cmsg_level; 12 int cmsg_type; };
+ *    8 socklen_t msg_namelen;              16 bytes, data behind it, the next one at a multiple of 8
+ *   16 struct iovec *msg_iov;
+ *   24 size_t msg_iovlen;
+ *   32 void *msg_control;
+ *   40 size_t msg_controllen;
+ *   48 int msg_flags;  56 bytes in all
+ * };
+ */
+export const CMSG_HEADER = 16;
+// 253 descriptors, credentials, a pidfd, and a security label, with their headers.
+export const control = pinForever(4096);
+const iovec = pinForever(16);
+export const header = pinForever(56);
+
+/** Fills the header for `size` bytes at `address`, and `controlSize` bytes of control data. */
+export function prepare(address: number, size: number, controlSize: number): void {
+  setPointer(iovec, 0, address);
+  setPointer(iovec, 8, size);
+  setPointer(header, 0, 0);
+  header.view.setUint32(8, 0, true);
+  setPointer(header, 16, iovec.address);
+  setPointer(header, 24, 1);
+  setPointer(header, 32, controlSize === 0 ? 0 : control.address);
+  setPointer(header, 40, controlSize);
+  header.view.setUint32(48, 0, true);
+}
+
+/** Names the socket address that the message goes to. */
+export function addressTo(to: Pinned): void {
+  setPointer(header, 0, to.address);
+  header.view.setUint32(8, to.size, true);
+}
+
+/** Addresses and lengths stay below 2^53, and two halves are cheaper than a BigInt. */
+function setPointer(at: Pinned, offset: number, value: number): void {
+  at.view.setUint32(offset, value >>> 0, true);
+  at.view.setUint32(offset + 4, Math.floor(value / 2 ** 32), true);
+}
+
+/** Writes descriptors as control data; returns its size. */
+export function writeRights(numbers: readonly number[]): number {
+  if (numbers.length === 0) return 0;
+  const length = CMSG_HEADER + 4 * numbers.length;
+  setPointer(control, 0, length);
+  control.view.setInt32(8, SOL_SOCKET, true);
+  control.view.setInt32(12, SCM_RIGHTS, true);
+  for (const [index, number] of numbers.entries()) control.view.setInt32(CMSG_HEADER + 4 * index, number, true);
+  return align(length);
+}
+
+/** Control data begins at multiples of 8. */
+export function align(length: number): number {
+  return (length + 7) & ~7;
+}
