@@ -47,6 +47,17 @@ export function describe(host: Host, plan: Plan, say: Say): void {
   for (const made of plan.leftovers) say(line("would remove", host.locate(made.path)));
 }
 
+/** What `takeAway()` would do. Directories go where nothing else is in them. */
+export function describeRemoval(host: Host, made: readonly Made[], say: Say): void {
+  for (const one of made.toReversed()) {
+    const path = host.locate(one.path);
+    const found = look(path);
+    if (found === null || one.kind === "directory") continue;
+    if (isSame(found, one)) say(line("would remove", path));
+    else say(line(found.kind === "file" && mayMove(one) ? "would keep" : "would leave", path));
+  }
+}
+
 const WOULD = {
   make: "would make",
   keep: "is there",

@@ -5,6 +5,7 @@ import type { HelpText } from "../base/help-text.ts";
 import { apply, describe, type Say, takeAway } from "./apply.ts";
 import { parseArguments } from "./arguments.ts";
 import { look } from "./disk.ts";
+import { describeDivert, divert, undivert } from "./divert.ts";
 import { startExec, stopExec } from "./exec-takeover.ts";
 import { Host } from "./host.ts";
 import { IMPORT_SOCKET_UNIT } from "./import-layout.ts";
@@ -38,6 +39,10 @@ const HELP: HelpText = {
           "--keep-changes",
           "leave alone what the administrator changed or removed since the last installation, and what is in the way",
         ],
+        [
+          "--divert",
+          "put links in place of /usr/bin/machinectl and importctl too, for cron and scripts that search nowhere else; the distribution's get the ending .distrib",
+        ],
         ["--root=DIR", "install into a tree of files instead of the running host"],
         ["--dry-run", "say what would be done, and do nothing"],
         ["-h --help", "show this help"],
@@ -55,13 +60,15 @@ interface InstallOptions {
   readonly nss?: boolean;
   /** Leave alone what was changed or removed since the last installation, and what is in the way. */
   readonly keepChanges?: boolean;
+  /** Put links in place of the distribution's clients in /usr/bin. */
+  readonly diverts?: boolean;
   readonly dryRun: boolean;
   readonly say: Say;
   readonly command?: Run;
 }
 
 export async function main(args: string[]): Promise<number> {
-  const parsed = parseArguments("install", ["--now", "--nss", "--keep-changes", "--dry-run"], args, HELP);
+  const parsed = parseArguments("install", ["--now", "--nss", "--keep-changes", "--divert", "--dry-run"], args, HELP);
   if (typeof parsed === "number") return parsed;
   try {
     const host = new Host(parsed.root);
@@ -75,7 +82,8 @@ export async function main(args: string[]): Promise<number> {
     const nss = parsed.flags.has("--nss");
     const keepChanges = parsed.flags.has("--keep-changes");
     const say = (line: string) => void process.stdout.write(`${line}\n`);
-    install({ host, source: process.execPath, now, nss, keepChanges, dryRun, say });
+    const diverts = parsed.flags.has("--divert");
+    install({ host, source: process.execPath, now, nss, keepChanges, diverts, dryRun, say });
     return 0;
   } catch (error) {
     if (!(error instanceof SetupError)) throw error;
@@ -85,7 +93,7 @@ export async function main(args: string[]): Promise<number> {
 }
 
 export function install(options: InstallOptions): void {
-  const { host, source, now, nss = false, keepChanges = false, dryRun, say, command = run } = options;
+  const { host, source, now, nss = false, keepChanges = false, diverts = false, dryRun, say, command = run } = options;
   if (now && !host.isLive) throw new SetupError("--now is for the running host: leave it out with --root");
   const earlier = readManifest(host);
   const init = initNamed(host.init);
@@ -93,6 +101,7 @@ export function install(options: InstallOptions): void {
   if (dryRun) {
     describe(host, planned, say);
     if (init !== null) for (const words of enablingCommands(init, host)) say(`would run ${words.join(" ")}`);
+    if (diverts) describeDivert(host, say);
     if (nss) say("would change /etc/nsswitch.conf, and put the NSS module there if it is missing");
     return;
   }
@@ -100,17 +109,18 @@ export function install(options: InstallOptions): void {
     host.requireSpace(PROGRAM, statSync(source).size);
   }
   apply(host, planned, source, say);
+  const program = isPackaged(source) ? source : PROGRAM;
   if (nss) installNss(host, say);
+  if (diverts) divert(host, program, say, command);
   const found = host.isLive ? Bun.which("machinectl") : null;
   if (found !== null && found !== MACHINECTL) say(`Note: '${found}' comes before '${MACHINECTL}' in your PATH`);
-  if (init !== null) serveOrGoBack({ init, host, planned, earlier, nss, now }, say, command);
+  if (init !== null) serveOrGoBack({ init, host, planned, earlier, now }, say, command);
   else if (!host.hasSystemd) say(`There is no systemd here. Start the daemon with '${DAEMON}'`);
   else if (!now) say("The new daemon starts with the next boot, or now with 'machined install --now'");
   else if (!host.runsSystemd) say(`systemd does not run here. Start the daemon with '${DAEMON}'`);
   else if (planned.steps.some(({ made, action }) => made.path === UNIT && action === "leave") && isMasked(host)) {
     say("systemd-machined.service is masked, and stays so");
-  } else
-    takeOverOrGoBack({ host, planned, earlier, nss, program: isPackaged(source) ? source : PROGRAM }, say, command);
+  } else takeOverOrGoBack({ host, planned, earlier, program }, say, command);
 }
 
 function isMasked(host: Host): boolean {
@@ -123,12 +133,11 @@ interface Services {
   readonly host: Host;
   readonly planned: Plan;
   readonly earlier: readonly Made[];
-  readonly nss: boolean;
   readonly now: boolean;
 }
 
 /** The same where the init is not systemd: the services are enabled and, with --now, started. */
-function serveOrGoBack({ init, host, planned, earlier, nss, now }: Services, say: Say, command: Run): void {
+function serveOrGoBack({ init, host, planned, earlier, now }: Services, say: Say, command: Run): void {
   try {
     enableServices(init, host, command);
     if (now) startServices(init, host, isUnchanged(planned), say, command);
@@ -136,11 +145,17 @@ function serveOrGoBack({ init, host, planned, earlier, nss, now }: Services, say
   } catch (error) {
     if (earlier.length > 0) throw error;
     if (host.isLive) stopServices(init, host, command);
-    if (nss) uninstallNss(host, () => {});
-    takeAway(host, planned.made, () => {});
+    takeAllAway(host, planned, command);
     disableServices(init, host, () => {}, command);
     throw undone(error);
   }
+}
+
+/** Both records are empty where nothing of the kind was done. */
+function takeAllAway(host: Host, planned: Plan, command: Run): void {
+  undivert(host, () => {}, command);
+  uninstallNss(host, () => {});
+  takeAway(host, planned.made, () => {});
 }
 
 function isUnchanged({ leftovers, steps }: Plan): boolean {
@@ -157,11 +172,10 @@ interface Installation {
   readonly planned: Plan;
   readonly earlier: readonly Made[];
   readonly program: string;
-  readonly nss: boolean;
 }
 
 /** A first installation whose daemon does not start must not leave the host without one. */
-function takeOverOrGoBack({ host, planned, earlier, program, nss }: Installation, say: Say, command: Run): void {
+function takeOverOrGoBack({ host, planned, earlier, program }: Installation, say: Say, command: Run): void {
   const ownSocket = planned.made.some((made) => made.path === SOCKET_UNIT);
   const unchanged = isUnchanged(planned);
   const wasActive = isActive(command);
@@ -175,9 +189,8 @@ function takeOverOrGoBack({ host, planned, earlier, program, nss }: Installation
     if (earlier.length > 0) throw error;
     if (ownSocket) stopOwnSocket(command);
     stopExec(command);
-    if (nss) uninstallNss(host, () => {});
     stopMetrics(command);
-    takeAway(host, planned.made, () => {});
+    takeAllAway(host, planned, command);
     giveBack(wasActive, () => {}, command);
     throw undone(error);
   }

@@ -49,6 +49,13 @@ export function uninstallNss(host: Host, say: Say): void {
   rmSync(host.locate(RECORD), { force: true });
 }
 
+/** What `uninstallNss()` would do. */
+export function describeUninstallNss(host: Host, say: Say): void {
+  const record = readRecord(host);
+  if (record?.nsswitch) say(`would change ${host.locate(NSSWITCH)} back`);
+  if (record?.library) say(`would remove ${host.locate(record.library.path)}`);
+}
+
 function readRecord(host: Host): NssRecord | null {
   const path = host.locate(RECORD);
   if (!existsSync(path)) return null;

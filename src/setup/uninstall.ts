@@ -3,8 +3,9 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import type { HelpText } from "../base/help-text.ts";
-import { type Say, takeAway } from "./apply.ts";
+import { describeRemoval, type Say, takeAway } from "./apply.ts";
 import { parseArguments } from "./arguments.ts";
+import { describeUndivert, undivert } from "./divert.ts";
 import { EXEC_SOCKET_UNIT } from "./exec-layout.ts";
 import { stopExec } from "./exec-takeover.ts";
 import { Host } from "./host.ts";
@@ -17,7 +18,7 @@ import { removeLeftovers } from "./leftovers.ts";
 import { readManifest } from "./manifest.ts";
 import { METRICS_SOCKET_UNIT, TEXTFILE } from "./metrics-layout.ts";
 import { stopMetrics } from "./metrics-takeover.ts";
-import { uninstallNss } from "./nss.ts";
+import { describeUninstallNss, uninstallNss } from "./nss.ts";
 import { SetupError } from "./setup-error.ts";
 import { giveBack, isActive, type Run, run, stopOwnSocket } from "./takeover.ts";
 
@@ -29,6 +30,7 @@ const HELP: HelpText = {
     {
       entries: [
         ["--now", "let the distribution's daemon take over at once; running machines go on"],
+        ["--dry-run", "say what would be done, and do nothing"],
         ["--root=DIR", "uninstall from a tree of files instead of the running host"],
         ["-h --help", "show this help"],
       ],
@@ -39,17 +41,21 @@ const HELP: HelpText = {
 interface UninstallOptions {
   readonly host: Host;
   readonly now: boolean;
+  readonly dryRun?: boolean;
   readonly say: Say;
   readonly command?: Run;
 }
 
 export async function main(args: string[]): Promise<number> {
-  const parsed = parseArguments("uninstall", ["--now"], args, HELP);
+  const parsed = parseArguments("uninstall", ["--now", "--dry-run"], args, HELP);
   if (typeof parsed === "number") return parsed;
   try {
     const host = new Host(parsed.root);
-    if (host.isLive && process.getuid?.() !== 0) throw new SetupError("You must be root (or use --root=DIR)");
-    uninstall({ host, now: parsed.flags.has("--now"), say: (line) => process.stdout.write(`${line}\n`) });
+    const dryRun = parsed.flags.has("--dry-run");
+    if (host.isLive && !dryRun && process.getuid?.() !== 0)
+      throw new SetupError("You must be root (or use --root=DIR)");
+    const say = (line: string) => void process.stdout.write(`${line}\n`);
+    uninstall({ host, now: parsed.flags.has("--now"), dryRun, say });
     return 0;
   } catch (error) {
     if (!(error instanceof SetupError)) throw error;
@@ -58,10 +64,16 @@ export async function main(args: string[]): Promise<number> {
   }
 }
 
-export function uninstall({ host, now, say, command = run }: UninstallOptions): void {
+export function uninstall({ host, now, dryRun = false, say, command = run }: UninstallOptions): void {
   if (now && !host.isLive) throw new SetupError("--now is for the running host: leave it out with --root");
   const made = readManifest(host);
   if (made.length === 0) say("Nothing is installed");
+  if (dryRun) {
+    describeUndivert(host, say);
+    describeUninstallNss(host, say);
+    describeRemoval(host, made, say);
+    return;
+  }
   const has = (path: string) => made.some((one) => one.path === path);
   const hadUnit = has(UNIT) && host.runsSystemd;
   const wasActive = now && hadUnit && isActive(command);
@@ -75,6 +87,7 @@ export function uninstall({ host, now, say, command = run }: UninstallOptions): 
   const hasServices = init !== null && made.length > 0;
   // Their scripts go, and nothing else could end them.
   if (hasServices && host.isLive) stopServices(init, host, command);
+  undivert(host, say, command);
   uninstallNss(host, say);
   takeAway(host, made, say);
   if (hasServices) {

@@ -150,12 +150,14 @@ describe.skipIf(isStock)(`installing${left}`, () => {
     "a daemon that cannot start makes room for the distribution's again",
     async () => {
       const dropIn = "/etc/systemd/system/systemd-machined.service.d";
+      const clients = "sha256sum /usr/bin/machinectl* /usr/bin/importctl*; dpkg-divert --list";
+      const clientsBefore = await bed.run(clients);
       // The distribution's daemon lives with it, ours does not: there is no compiling of code without it.
       await bed.run(`mkdir -p ${dropIn}; printf '[Service]\\nMemoryDenyWriteExecute=yes\\n' >${dropIn}/strict.conf`);
       const names = "cat /etc/nsswitch.conf; ls /lib/*/libnss_mymachines* 2>&1";
       await bed.run("cp -p /etc/nsswitch.conf /root/nsswitch; sed -i 's/ mymachines//' /etc/nsswitch.conf");
       const namesBefore = await bed.run(names);
-      const { code, output } = await bed.exec("/srv/machined/machined install --now --nss");
+      const { code, output } = await bed.exec("/srv/machined/machined install --now --nss --divert");
       expect(code).toBe(1);
       expect(output).toContain("systemd-machined.service did not start. The end of its journal:");
       expect(output).toContain("Everything is as it was before");
@@ -163,12 +165,24 @@ describe.skipIf(isStock)(`installing${left}`, () => {
       expect(await bed.run(WHO)).toBe("/usr/lib/systemd/systemd-machined");
       expect(Object.keys(await machineFacts(bed))).toContain("deb1");
       expect(output).toContain("changed  /etc/nsswitch.conf");
+      expect(output).toContain("diverted /usr/bin/machinectl");
+      expect(await bed.run(clients)).toBe(clientsBefore);
       expect(await bed.run(names)).toBe(namesBefore);
       await bed.run("cp -p /root/nsswitch /etc/nsswitch.conf");
       expect(await bed.run(LISTING)).toBe(before);
     },
     TIMEOUT_MS,
   );
+
+  test("with --divert a PATH without /usr/local/bin finds our clients, until they are taken away", async () => {
+    const ask = "env -i PATH=/usr/bin:/bin machinectl --version";
+    const stock = await bed.run(ask);
+    await bed.run("/srv/machined/machined install --divert");
+    expect(await bed.run(ask)).toContain("machined ");
+    await bed.run("machined uninstall");
+    expect(await bed.run(ask)).toBe(stock);
+    expect(await bed.run(LISTING)).toBe(before);
+  });
 
   test("a file of the administrator in the way is refused, and nothing is made", async () => {
     await bed.run("echo mine >/usr/local/bin/machinectl");

@@ -208,9 +208,11 @@ export const DAEMON_CHECKS: readonly Check<HostFacts>[] = [
         return { level: "warning", what, why, mend: `export PATH=${quoted(directory)}:"$PATH"` };
       }
       const [line] = cronLines;
-      if (line === undefined) return ok(first.path);
+      const isDiverted = found.some((one) => one.isOurs && one.path === "/usr/bin/machinectl");
+      if (line === undefined || isDiverted) return ok(first.path);
       const mend = `{ echo 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'; crontab -l; } | crontab -`;
-      const why = "cron looks into /usr/bin and /bin only, where the distribution's programs are";
+      const why =
+        "cron looks into /usr/bin and /bin only, where the distribution's programs are ('machined install --divert' puts links there)";
       return { level: "warning", what: `a line of the crontab calls another program: ${line}`, why, mend };
     },
   }),

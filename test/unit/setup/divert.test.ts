@@ -1,0 +1,92 @@
+// machined install --divert on trees of files.
+import { expect, test } from "bun:test";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { divert, undivert } from "../../../src/setup/divert.ts";
+import { Host } from "../../../src/setup/host.ts";
+import type { Run } from "../../../src/setup/takeover.ts";
+
+const PROGRAM = "/usr/local/lib/machined/machined";
+
+function tree(files: Record<string, string>): Host {
+  const root = mkdtempSync(join(tmpdir(), "machined-divert-"));
+  for (const directory of ["usr/bin", "usr/local/lib/machined"]) mkdirSync(join(root, directory), { recursive: true });
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(root, "usr/bin", name), text);
+  return new Host(root);
+}
+
+const nothing: Run = () => ({ code: 127, output: "is not to be called" });
+const silent = () => {};
+const bin = (host: Host) => readdirSync(host.locate("/usr/bin")).sort();
+const read = (host: Host, name: string) => readFileSync(host.locate(`/usr/bin/${name}`), "utf8");
+
+test("the distribution's clients make room, and come back to the byte", () => {
+  const host = tree({ machinectl: "theirs" });
+  for (let round = 0; round < 2; round++) divert(host, PROGRAM, silent, nothing);
+  expect(bin(host)).toEqual(["machinectl", "machinectl.distrib"]);
+  expect(readlinkSync(host.locate("/usr/bin/machinectl"))).toBe(PROGRAM);
+  undivert(host, silent, nothing);
+  expect(bin(host)).toEqual(["machinectl"]);
+  expect(read(host, "machinectl")).toBe("theirs");
+  expect(existsSync(host.locate("/usr/local/lib/machined/divert.json"))).toBe(false);
+  undivert(host, silent, nothing);
+  expect(bin(host)).toEqual(["machinectl"]);
+  rmSync(host.root, { recursive: true });
+});
+
+test("what a package manager without diversions wrote anew is diverted again, and is what comes back", () => {
+  const host = tree({ machinectl: "old", importctl: "theirs" });
+  divert(host, PROGRAM, silent, nothing);
+  rmSync(host.locate("/usr/bin/machinectl"));
+  writeFileSync(host.locate("/usr/bin/machinectl"), "new");
+  divert(host, PROGRAM, silent, nothing);
+  expect(read(host, "machinectl.distrib")).toBe("new");
+  undivert(host, silent, nothing);
+  expect([read(host, "machinectl"), read(host, "importctl")]).toEqual(["new", "theirs"]);
+  rmSync(host.root, { recursive: true });
+});
+
+test("a file that took the link's place since stays", () => {
+  const host = tree({ machinectl: "old" });
+  divert(host, PROGRAM, silent, nothing);
+  rmSync(host.locate("/usr/bin/machinectl"));
+  writeFileSync(host.locate("/usr/bin/machinectl"), "new");
+  const said: string[] = [];
+  undivert(host, (line) => said.push(line), nothing);
+  expect(read(host, "machinectl")).toBe("new");
+  expect(said[0]).toContain("it is not what was made");
+  rmSync(host.root, { recursive: true });
+});
+
+test("a file that has the other name is not overwritten, and nothing is done", () => {
+  const host = tree({ machinectl: "theirs", "machinectl.distrib": "somebody's" });
+  expect(() => divert(host, PROGRAM, silent, nothing)).toThrow("in the way");
+  expect([read(host, "machinectl"), read(host, "machinectl.distrib")]).toEqual(["theirs", "somebody's"]);
+  rmSync(host.root, { recursive: true });
+});
+
+test("dpkg-divert moves the files of a Debian host; where it fails, nothing is recorded", () => {
+  const host = tree({ machinectl: "theirs", "dpkg-divert": "" });
+  const calls: string[][] = [];
+  const fails: Run = (...words) => {
+    calls.push(words);
+    return { code: 2, output: "clash" };
+  };
+  expect(() => divert(host, PROGRAM, silent, fails)).toThrow("clash");
+  const other = ["--divert", "/usr/bin/machinectl.distrib"];
+  const words = ["dpkg-divert", "--root", host.root, "--quiet", "--local", "--rename", ...other];
+  expect(calls).toEqual([[...words, "--add", "/usr/bin/machinectl"]]);
+  undivert(host, silent, nothing);
+  expect(read(host, "machinectl")).toBe("theirs");
+  rmSync(host.root, { recursive: true });
+});
