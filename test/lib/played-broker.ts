@@ -5,7 +5,7 @@ import { ServerHandshake } from "../../src/ipc/bus/handshake.ts";
 import { BusStream, type Incoming } from "../../src/ipc/bus/stream.ts";
 import { type Watch, watch } from "../../src/kernel/event/poller.ts";
 import type { Fd } from "../../src/kernel/file/fd.ts";
-import { acceptPeer, listenUnix } from "../../src/kernel/socket/unix.ts";
+import { acceptPeer, listenUnix, MAX_FDS } from "../../src/kernel/socket/unix.ts";
 import { waitFor } from "./wait-for.ts";
 
 const DRIVER = "org.freedesktop.DBus";
@@ -139,7 +139,10 @@ export class PlayedBroker implements AsyncDisposable {
           for (const [owned, owner] of this.#owners) if (owner === name) this.#owners.delete(owned);
         },
       },
-      { handshake: new ServerHandshake(process.geteuid?.() ?? 0, "0123456789abcdef0123456789abcdef") },
+      {
+        handshake: new ServerHandshake(process.geteuid?.() ?? 0, "0123456789abcdef0123456789abcdef"),
+        takesDescriptors: MAX_FDS,
+      },
     );
     this.#peers.set(name, peer);
   }

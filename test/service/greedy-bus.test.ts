@@ -38,7 +38,10 @@ class HostileBus implements Disposable {
       message: (message: Incoming) => this.#answer(message, peer),
       end: () => this.#peers.delete(peer),
     };
-    const peer: BusStream = new BusStream(socket, handlers, { handshake: new ServerHandshake(0, "00") });
+    const peer: BusStream = new BusStream(socket, handlers, {
+      handshake: new ServerHandshake(0, "00"),
+      takesDescriptors: 253,
+    });
     this.#peers.add(peer);
   }
 

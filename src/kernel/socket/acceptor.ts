@@ -4,7 +4,7 @@
 import { type Watch, watch } from "../event/poller.ts";
 import { type Fd, openPath } from "../file/fd.ts";
 import { isErrno, SyscallError } from "../syscall/sys.ts";
-import { acceptPeer } from "./unix.ts";
+import { acceptPeer, passNothing } from "./unix.ts";
 
 /** Accepted in one turn of the loop; then those that are connected get theirs. */
 const ACCEPTS_PER_TURN = 8;
@@ -39,6 +39,8 @@ export class Acceptor implements Disposable {
   constructor(listener: Fd, handlers: AcceptorHandlers) {
     this.#listener = listener;
     this.#handlers = handlers;
+    // What comes beside bytes is taken for descriptors (receiveBytes).
+    passNothing(listener);
     this.#keepReserve();
     this.#watch = watch(listener, { read: true }, () => this.#accept());
   }

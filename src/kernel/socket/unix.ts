@@ -31,6 +31,8 @@ const SO = {
   PEERCRED: 17,
   SNDBUFFORCE: 32,
   RCVBUFFORCE: 33,
+  PASSSEC: 34,
+  PASSPIDFD: 76,
   PEERPIDFD: 77,
 } as const;
 const LONGEST_PATH = 107;
@@ -171,6 +173,11 @@ export function peerPidFd(socket: Fd): Fd | null {
   if (result === ENOPROTOOPT) return null;
   check(result, "getsockopt");
   return Fd.adopt(option.view.getInt32(0, true));
+}
+
+/** Has connections bring no credentials, pidfds and labels of their peers with each message, whatever a socket unit says. */
+export function passNothing(listener: Fd): void {
+  for (const name of [SO.PASSCRED, SO.PASSSEC, SO.PASSPIDFD]) setOption(listener, name, 0);
 }
 
 /** Asks the kernel to name the sender of every message received from now on. */

@@ -2,7 +2,8 @@ import { expect, test } from "bun:test";
 import { join } from "node:path";
 import type { Fd } from "../../../src/kernel/file/fd.ts";
 import { Acceptor } from "../../../src/kernel/socket/acceptor.ts";
-import { connectUnix, listenUnix } from "../../../src/kernel/socket/unix.ts";
+import { SocketStream, type StreamHandlers } from "../../../src/kernel/socket/stream.ts";
+import { connectUnix, listenUnix, passCredentials, sendMessage } from "../../../src/kernel/socket/unix.ts";
 import { expectNothingLeft, openDescriptors, runScript, scratchDirectory, until } from "../support.ts";
 
 const directory = scratchDirectory();
@@ -32,6 +33,24 @@ test("a crowd is let in a few at a time, and the loop's other work is done in be
   for (const fd of [...clients, ...accepted]) fd.close();
   acceptor.close();
   expectNothingLeft(before);
+});
+
+test("connections of a socket unit that passes credentials bring bytes alone", async () => {
+  const path = join(directory, "credentials");
+  const listener = listenUnix(path);
+  passCredentials(listener);
+  const seen: string[] = [];
+  const handlers: StreamHandlers = {
+    data: (bytes) => seen.push(bytes.toString()),
+    end: (error) => seen.push(error?.message ?? "end"),
+  };
+  using _acceptor = new Acceptor(listener, { welcome: (socket) => void new SocketStream(socket, handlers) });
+  using client = connectUnix(path);
+  sendMessage(client, Buffer.from("x"));
+  await until(() => seen.length > 0, "the bytes");
+  client.close();
+  await until(() => seen.length > 1, "the end");
+  expect(seen).toEqual(["x", "end"]);
 });
 
 /** Runs in a process that may open 100 files: `fill()` opens what is left, `free()` closes it. */
