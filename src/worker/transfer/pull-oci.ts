@@ -4,6 +4,7 @@ import { writeFileSync } from "node:fs";
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
 import { listDirectory } from "../../kernel/file/directory-entry.ts";
 import { type Fd, openAt } from "../../kernel/file/fd.ts";
+import { requireReference } from "../../oci/reference.ts";
 import { Reservation } from "../image/reservation.ts";
 import { exists, openImageRoot, Stage } from "../image/stage.ts";
 import { imageRootOf, requireFree, requireName } from "../image/target.ts";
@@ -22,7 +23,6 @@ import {
   platformOf,
 } from "../oci/manifest.ts";
 import { isLocalReference, openSource } from "../oci/open.ts";
-import { requireReference } from "../oci/reference.ts";
 import { contentDigests, settingsOf } from "../oci/settings.ts";
 import { type BlobWork, foreignBlob, type OciSource, type Taker } from "../oci/source.ts";
 import { abandonAll, keepForLater } from "../program/abandon.ts";
