@@ -85,6 +85,7 @@ async function* hashed(archive: Iterable<Buffer>, hash: Bun.CryptoHasher): Async
     if (size > CONTENT_LIMIT_BYTES) throw new ErrnoError("EFBIG", "Image is larger than a layer may be, which is 64G.");
     hash.update(chunk);
     await turns.pass();
-    yield chunk;
+    // An empty one is a pause of whoever makes the archive.
+    if (chunk.length > 0) yield chunk;
   }
 }

@@ -61,7 +61,12 @@ export class MemberWriter implements Disposable {
 
   /** Writes a directory, whose path ends in a slash. */
   *directory(file: Fd, path: RawName): Generator<Buffer> {
-    yield* this.#member(file, path, { type: "5" });
+    yield* this.put(this.directoryHeader(file, path));
+  }
+
+  /** What `directory()` writes, for later. */
+  directoryHeader(file: Fd, path: RawName): Buffer {
+    return this.#header(file, path, { type: "5" });
   }
 
   /** Writes what is no directory, or a further name of what was written already. */
@@ -71,12 +76,12 @@ export class MemberWriter implements Disposable {
 
   /** Writes an empty file that stands for no file of a tree. */
   *marker(path: RawName): Generator<Buffer> {
-    yield* this.#put(memberHeader({ ...MARKER, path }));
+    yield* this.put(memberHeader({ ...MARKER, path }));
   }
 
   /** The end of the archive. */
   *end(): Generator<Buffer> {
-    yield* this.#put(END_MARK);
+    yield* this.put(END_MARK);
     yield this.#chunk.subarray(0, this.#used);
   }
 
@@ -105,7 +110,7 @@ export class MemberWriter implements Disposable {
     if (pieces !== null) return yield* this.#sparse(file, path, size, pieces);
     yield* this.#member(file, path, { type, size });
     yield* this.#data(file, 0, size, path);
-    yield* this.#put(padding(size));
+    yield* this.put(padding(size));
   }
 
   /** GNU's sparse format 1.0: the map stands in front of the data. */
@@ -121,17 +126,21 @@ export class MemberWriter implements Disposable {
       ["GNU.sparse.realsize", Buffer.from(String(size))],
     ];
     yield* this.#member(file, path, { type: "0", size: stored, records });
-    yield* this.#put(map);
+    yield* this.put(map);
     for (const { offset, length } of pieces) yield* this.#data(file, offset, length, path);
-    yield* this.#put(padding(stored));
+    yield* this.put(padding(stored));
   }
 
-  /** The header of what `#status` describes. */
   *#member(file: Fd, path: RawName, what: Partial<MemberHeader>): Generator<Buffer> {
+    yield* this.put(this.#header(file, path, what));
+  }
+
+  /** The header of what `status` describes. */
+  #header(file: Fd, path: RawName, what: Partial<MemberHeader>): Buffer {
     const { memory, mode, uid, gid } = this.status;
     const isDevice = what.type === "3" || what.type === "4";
     const records = what.type === "1" ? [] : [...attributeRecords(file, this.#policy), ...(what.records ?? [])];
-    const header = memberHeader({
+    return memberHeader({
       path,
       type: what.type ?? "0",
       mode: mode & 0o7777,
@@ -145,7 +154,6 @@ export class MemberWriter implements Disposable {
       minor: isDevice ? memory.view.getUint32(132, true) : 0,
       records,
     });
-    yield* this.#put(header);
   }
 
   /** File data goes from the kernel into the chunk without a detour. What a file lost meanwhile is filled with zeros. */
@@ -163,7 +171,8 @@ export class MemberWriter implements Disposable {
     }
   }
 
-  *#put(bytes: Buffer): Generator<Buffer> {
+  /** Writes a header that was made before. */
+  *put(bytes: Buffer): Generator<Buffer> {
     for (let at = 0; at < bytes.length; ) {
       if (this.#used === CHUNK) yield this.#full();
       const count = bytes.copy(this.#chunk, this.#used, at);

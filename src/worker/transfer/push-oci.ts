@@ -8,7 +8,7 @@ import { type Fd, statPath } from "../../kernel/file/fd.ts";
 import { readSettings } from "../../kernel/file/foreign-file.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
 import { type OciAddress, requirePushReference, resolveReference } from "../../oci/reference.ts";
-import { openImageRoot } from "../image/stage.ts";
+import { openImageRoot, type Stage } from "../image/stage.ts";
 import { imageRootOf } from "../image/target.ts";
 import { configOf, manifestOf } from "../oci/image-config.ts";
 import { loginOf } from "../oci/login.ts";
@@ -20,6 +20,7 @@ import { blobInFile, blobInMemory } from "../oci/upload.ts";
 import { log } from "../program/log.ts";
 import type { CommandLine, WorkerOptions } from "../program/options.ts";
 import { Progress } from "../program/progress.ts";
+import { differenceChunks } from "../tar/difference.ts";
 import { tarChunks } from "../tar/pack.ts";
 import { HeldTree, pathOfImage } from "./export-source.ts";
 import { sweepOrphans } from "./remove-orphans.ts";
@@ -37,6 +38,7 @@ export async function pushOci({ options, words }: CommandLine): Promise<void> {
   const address = await addressOf(text);
   const path = pathOfImage(name, options);
   requireTree(path);
+  const basePath = options.base === null ? null : pathOfBase(options.base, path, options);
   const reference = `${address.registry}/${address.image}:${address.version}`;
   log("info", `Pushing '${path}' to '${reference}' with compression '${compression}'.`);
   const target = new PushTarget(new OciRegistry(address, { ...login, pushes: true }));
@@ -44,12 +46,12 @@ export async function pushOci({ options, words }: CommandLine): Promise<void> {
   await target.open();
   using root = openImageRoot(imageRootOf(options));
   sweepOrphans(root);
-  using layer = await layerOf(root, path, compression, options);
-  await sendLayer(target, layer, progress);
-  const config = configOf([layer], await knownConfig(path));
+  using made = await packedLayers(root, { path, basePath, compression, options });
+  await sendLayers(target, made.layers, progress);
+  const config = configOf(made.layers, await knownConfig(path));
   if (!(await target.has(config.digest, config.bytes.length)))
     await target.upload(blobInMemory(config.bytes, config.digest));
-  const manifest = manifestOf([layer], config);
+  const manifest = manifestOf(made.layers, config);
   await target.tag(manifest);
   await target.close();
   log("info", `Pushed '${reference}' as ${manifest.digest}.`);
@@ -73,6 +75,14 @@ function compressionOf({ format }: WorkerOptions): LayerCompression {
   );
 }
 
+/** The image that is sent as a layer of its own. EINVAL for the image itself, of which nothing would be different. */
+function pathOfBase(name: string, path: string, options: WorkerOptions): string {
+  const base = pathOfImage(name, options);
+  requireTree(base);
+  if (base === path) throw new ErrnoError("EINVAL", `Image '${name}' cannot be the base of itself.`);
+  return base;
+}
+
 function requireTree(path: string): void {
   const { kind } = statPath(path);
   if (kind === "directory") return;
@@ -82,22 +92,69 @@ function requireTree(path: string): void {
   );
 }
 
-/** Packs the image at `path`; the file is in `root`, as everything that this makes. */
-async function layerOf(
-  root: Fd,
-  path: string,
-  compression: LayerCompression,
-  options: WorkerOptions,
-): Promise<PackedLayer> {
-  using held = HeldTree.open(path);
-  const isStack = path.endsWith(STACK_SUFFIX);
-  using merged = isStack ? await treeOfStack(root, held.file, path, options) : null;
-  const archive = tarChunks(merged?.file ?? held.file, layerPolicy());
+interface PackOrder {
+  readonly path: string;
+  /** The image that gets a layer of its own, below the difference to it; null for one layer of all. */
+  readonly basePath: string | null;
+  readonly compression: LayerCompression;
+  readonly options: WorkerOptions;
+}
+
+interface PackedLayers extends Disposable {
+  readonly layers: readonly PackedLayer[];
+}
+
+/** Packs the layers of an image, the lowest first; their files are in `root`, and go away with the result. */
+async function packedLayers(root: Fd, { path, basePath, compression, options }: PackOrder): Promise<PackedLayers> {
   using made = new DisposableStack();
-  const layer = made.use(await packLayer(archive, root, { compression, comment: "a whole tree" }));
-  held.requireThere();
-  made.move();
-  return layer;
+  const layers: PackedLayer[] = [];
+  const pack = async (archive: Iterable<Buffer>, comment: string) => {
+    layers.push(made.use(await packLayer(archive, root, { compression, comment })));
+  };
+  using tree = await ImageTree.open(root, path, options);
+  if (basePath === null) {
+    await pack(tarChunks(tree.file, layerPolicy()), "all files");
+  } else {
+    using base = await ImageTree.open(root, basePath, options);
+    await pack(tarChunks(base.file, layerPolicy()), "all files");
+    await pack(differenceChunks(base.file, tree.file, layerPolicy()), "the difference to the layer below");
+    base.requireThere();
+  }
+  tree.requireThere();
+  const kept = made.move();
+  return { layers, [Symbol.dispose]: () => kept[Symbol.dispose]() };
+}
+
+/** The tree of an image; of a stack it is made, beside the images. */
+class ImageTree implements Disposable {
+  readonly #held: HeldTree;
+  readonly #merged: Stage | null;
+
+  private constructor(held: HeldTree, merged: Stage | null) {
+    this.#held = held;
+    this.#merged = merged;
+  }
+
+  static async open(root: Fd, path: string, options: WorkerOptions): Promise<ImageTree> {
+    using opened = new DisposableStack();
+    const held = opened.use(HeldTree.open(path));
+    const merged = path.endsWith(STACK_SUFFIX) ? await treeOfStack(root, held.file, path, options) : null;
+    opened.move();
+    return new ImageTree(held, merged);
+  }
+
+  get file(): Fd {
+    return this.#merged?.file ?? this.#held.file;
+  }
+
+  requireThere(): void {
+    this.#held.requireThere();
+  }
+
+  [Symbol.dispose](): void {
+    this.#merged?.[Symbol.dispose]();
+    this.#held[Symbol.dispose]();
+  }
 }
 
 /** What the image was run with as a container, where it was pulled as one. */
@@ -111,14 +168,19 @@ async function knownConfig(path: string): Promise<Buffer | null> {
   }
 }
 
-async function sendLayer(target: PushTarget, layer: PackedLayer, progress: SentProgress): Promise<void> {
-  const { digest, size } = layer;
-  if (await target.has(digest, size)) {
-    log("info", `The registry has layer ${digest} already.`);
-  } else {
-    log("info", `Sending layer ${digest} (${formatBytes(BigInt(size))}).`);
-    progress.begin(size);
-    await target.upload(blobInFile(layer.file, layer), (offset) => progress.sent(offset));
+/** Sends the layers that the registry lacks. */
+async function sendLayers(target: PushTarget, layers: readonly PackedLayer[], progress: SentProgress): Promise<void> {
+  const missing: PackedLayer[] = [];
+  for (const layer of layers) {
+    if (await target.has(layer.digest, layer.size)) log("info", `The registry has layer ${layer.digest} already.`);
+    else missing.push(layer);
+  }
+  progress.begin(missing.reduce((sum, { size }) => sum + size, 0));
+  let done = 0;
+  for (const layer of missing) {
+    log("info", `Sending layer ${layer.digest} (${formatBytes(BigInt(layer.size))}).`);
+    await target.upload(blobInFile(layer.file, layer), (offset) => progress.sent(done + offset));
+    done += layer.size;
   }
   progress.end();
 }
@@ -132,7 +194,7 @@ class SentProgress {
 
   constructor(reference: string) {
     this.#progress = new Progress((percent) =>
-      this.#size === 0 ? null : `Sent ${percent}% of ${reference}.${this.#rate()}`,
+      this.#bytes === 0 ? null : `Sent ${percent}% of ${reference}.${this.#rate()}`,
     );
     this.#progress.stage(0);
   }
