@@ -62,8 +62,8 @@ export function offsetOf(headers: Headers): number | null {
 
 /** The address that a reply names for what comes next. EPROTO where it names none that may be used. */
 export function locationOf(reply: HttpReply, registry: URL): URL {
-  const text = reply.headers.get("location");
-  const url = text !== null && URL.canParse(text, reply.url.href) ? new URL(text, reply.url) : null;
+  const text = reply.headers.get("location") ?? "";
+  const url = text !== "" && URL.canParse(text, reply.url.href) ? new URL(text, reply.url) : null;
   if (url === null || (url.protocol !== "http:" && url.protocol !== "https:")) {
     throw new ErrnoError("EPROTO", `Registry '${registry.host}' does not say where the upload goes on`);
   }

@@ -217,11 +217,7 @@ class DifferenceWalk implements Disposable {
     const { identity } = this.#writer.status;
     const isSame =
       isBaseDirectory &&
-      isSameMember(
-        { file, status: this.#writer.status },
-        { file: base, status: this.#baseStatus },
-        this.#policy,
-      );
+      isSameMember({ file, status: this.#writer.status }, { file: base, status: this.#baseStatus }, this.#policy);
     const header = this.#writer.directoryHeader(file, `${this.#pathOf(name)}/`);
     this.#waiting.push(header);
     this.#waitingBytes += header.length;
