@@ -57,9 +57,16 @@ export class OciRegistry {
       });
       this.#authorization = await this.#asking;
     }
-    if (this.#authorization === null) throw new ErrnoError("ENOKEY", "Access to image requires authentication.");
+    if (this.#authorization === null) throw this.#unknown();
     return httpGet(url, this.#authorized(request));
   };
+
+  #unknown(): ErrnoError {
+    if (!this.#pushes) return new ErrnoError("ENOKEY", "Access to image requires authentication.");
+    const { registry } = this.address;
+    const help = `'skopeo login ${registry}' and 'podman login ${registry}' store one`;
+    return new ErrnoError("ENOKEY", `Registry '${registry}' requires a login, and none is known: ${help}.`);
+  }
 
   #authorized(request: HttpRequest): HttpRequest {
     if (this.#authorization === null) return request;
