@@ -302,6 +302,44 @@ asRoot(
   },
 );
 
+asRoot("the layers of a stack that was pulled stay, and what was written to it is a layer over them", async () => {
+  fresh(({ method, path }) => {
+    const blob = method === "GET" ? registry.blobs.get(path.split("/").at(-1) ?? "") : undefined;
+    const tagged = method === "GET" ? registry.manifests.get(path.split("/").at(-1) ?? "") : undefined;
+    const found = blob ?? tagged;
+    return found === undefined ? null : new Response(new Uint8Array(found));
+  });
+  const root = scratch.root();
+  const reference = `${registry.host}/team/large`;
+  const env = { ...ENV, MACHINED_OCI_STACK: "yes" };
+  const pushStack = (target: string) =>
+    runWorker("systemd-export", ["oci", `--image-root=${root}`, "stack", `${registry.host}/${target}`], env);
+  expect(await push("large")).toMatchObject({ code: 0 });
+  const [whole] = manifest().layers;
+  expect(
+    await runWorker("systemd-pull", ["oci", `--image-root=${root}`, `${reference}:1`, "stack"], env),
+  ).toMatchObject({
+    code: 0,
+  });
+  expect(await pushStack("team/large:1")).toMatchObject({ code: 0 });
+  expect(manifest().layers.map(({ digest }) => digest)).toEqual([whole?.digest ?? ""]);
+  mkdirSync(join(root, "stack.mstack/rw/data"), { recursive: true });
+  writeFileSync(join(root, "stack.mstack/rw/data/new"), "new");
+  expect(Bun.spawnSync(["mknod", join(root, "stack.mstack/rw/data/noise"), "c", "0", "0"]).exitCode).toBe(0);
+  expect(await pushStack("team/large:1")).toMatchObject({ code: 0 });
+  const [first, second, ...more] = manifest().layers;
+  expect([first, more]).toEqual([whole, []]);
+  const listing = Bun.spawnSync(["tar", "tz"], { stdin: registry.blobs.get(second?.digest ?? "") as Buffer });
+  expect(listing.stdout.toString().split("\n").sort()).toEqual(["", "./", "./.wh.noise", "./new"]);
+  // Where the registry has not all of them, all is one layer.
+  registry.blobs.clear();
+  expect(await pushStack("team/large:1")).toMatchObject({ code: 0 });
+  expect(manifest().layers.length).toBe(1);
+  mkdirSync(join(root, "stack.mstack/bind@srv"));
+  expect(await pushStack("team/large:1")).toMatchObject({ code: 1, log: expect.stringContaining("'bind@srv'") });
+  expect(readdirSync(root).filter((name) => name.startsWith(".#") && !name.endsWith(".lck"))).toEqual([]);
+});
+
 for (const [when, isThen] of [
   ["begins", (request: PushRequest) => request.method === "POST"],
   ["sends a part", (request: PushRequest) => request.method === "PATCH"],

@@ -20,6 +20,7 @@ import {
 
 const UPLOAD_LIMITS: UploadLimits = { ...JOB_LIMITS, ...PART_LIMITS };
 const TRY_AGAIN: ReadonlySet<number> = new Set([408, 425, 429, 500, 502, 503, 504]);
+const HEAD_BYTES = 64;
 const REASON_LIMIT_BYTES = 16 << 10;
 const REASON_LENGTH = 200;
 
@@ -81,6 +82,21 @@ export class PushTarget implements UploadServer {
     });
   }
 
+  /** What a blob is that the repository may have: its size, and its first bytes; null where it has none, or does not say. */
+  describe(digest: string): Promise<{ readonly size: number; readonly head: Buffer } | null> {
+    const url = this.#registry.url("blobs", digest);
+    return persistently(JOB_LIMITS, async () => {
+      const reply = await this.send(url, { method: "HEAD" });
+      reply.body[Symbol.dispose]();
+      const length = reply.headers.get("content-length") ?? "";
+      if (reply.status !== 200 || !/^\d{1,15}$/.test(length)) return null;
+      const first = await this.send(url, { headers: { Range: `bytes=0-${HEAD_BYTES - 1}` } });
+      using body = first.body;
+      if (first.status !== 200 && first.status !== 206) return null;
+      return { size: Number(length), head: await headOf(body) };
+    });
+  }
+
   /** Sends a blob that the registry lacks. `onSent` hears how much of it has arrived. */
   async upload(blob: StoredBlob, onSent: (offset: number) => void = () => {}): Promise<void> {
     const session = this.#session;
@@ -123,6 +139,15 @@ export class PushTarget implements UploadServer {
     }
     throw new ErrnoError("EIO", `${where} refuses '${this.#image}' (${why}).`);
   }
+}
+
+async function headOf(body: AsyncIterable<Buffer>): Promise<Buffer> {
+  let head = Buffer.alloc(0);
+  for await (const chunk of body) {
+    head = Buffer.concat([head, chunk]);
+    if (head.length >= HEAD_BYTES) break;
+  }
+  return head.subarray(0, HEAD_BYTES);
 }
 
 /** What a registry says of an error, in one line; empty where it says nothing that can be understood. */

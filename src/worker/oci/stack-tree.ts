@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { ErrnoError } from "../../base/error.ts";
 import { listDirectory } from "../../kernel/file/directory-entry.ts";
-import { type Fd, openPath } from "../../kernel/file/fd.ts";
+import { type Fd, openAt, openPath } from "../../kernel/file/fd.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
 import type { Stage } from "../image/stage.ts";
 import type { WorkerOptions } from "../program/options.ts";
@@ -13,22 +13,27 @@ const WRITTEN = "rw";
 /** Below it is what the machine wrote; the other directory there is for the kernel's use. */
 const WRITTEN_DATA = "rw/data";
 
-/** The trees of a stack, the lowest first. EOPNOTSUPP for one that is made of more than layers. */
-function treesOf(stack: Fd, path: string): string[] {
-  const names = listDirectory(stack).map(({ name }) => name);
+/** What of a stack is merged: all, or what is below what the machine wrote. */
+export type StackPart = "all" | "layers";
+
+/** The layers of a stack by name, the lowest first. EOPNOTSUPP for one that is made of more than layers. */
+export function layersOfStack(stack: Fd, path: string): string[] {
+  // A directory that was read is at its end.
+  using listing = openAt(stack, ".", "directory");
+  const names = listDirectory(listing).map(({ name }) => name);
   const strange = names.find((name) => !LAYER.test(name) && name !== WRITTEN);
   if (strange !== undefined) {
     throw new ErrnoError("EOPNOTSUPP", `'${path}' has '${strange}': only stacks of layers alone can be pushed.`);
   }
   const number = (name: string) => Number(LAYER.exec(name)?.[1]);
-  const layers = names.filter((name) => name !== WRITTEN).sort((a, b) => number(a) - number(b));
-  return [...layers, ...(isDirectory(join(path, WRITTEN_DATA)) ? [WRITTEN_DATA] : [])].map((name) => join(path, name));
+  return names.filter((name) => name !== WRITTEN).sort((a, b) => number(a) - number(b));
 }
 
-function isDirectory(path: string): boolean {
+/** Whether a machine wrote anything to the stack at `path`. */
+export function isWritten(path: string): boolean {
   try {
-    openPath(path, "directory").close();
-    return true;
+    using directory = openPath(join(path, WRITTEN_DATA), "directory");
+    return listDirectory(directory).length > 0;
   } catch (error) {
     if (isErrno(error, "ENOENT", "ENOTDIR")) return false;
     throw error;
@@ -38,9 +43,15 @@ function isDirectory(path: string): boolean {
 /** With these, files of the upper layer are only parts of files of a lower one, whose names the kernel alone knows. */
 const PARTIAL = /^(trusted|user)\.overlay\.(redirect|metacopy)$/;
 
-/** Merges the stack at `path` into a new tree in `root`, which goes away with the stage. */
-export function treeOfStack(root: Fd, stack: Fd, path: string, options: WorkerOptions): Promise<Stage> {
-  return flatten(root, treesOf(stack, path), options, {
+/** Merges the stack at `path`, which is open, into a new tree in `root`, which goes away with the stage. */
+export function treeOfStack(
+  root: Fd,
+  { stack, path, part }: { readonly stack: Fd; readonly path: string; readonly part: StackPart },
+  options: WorkerOptions,
+): Promise<Stage> {
+  const written = part === "all" && isWritten(path) ? [WRITTEN_DATA] : [];
+  const names = [...layersOfStack(stack, path), ...written].map((name) => join(path, name));
+  return flatten(root, names, options, {
     dropAttribute: (name) => {
       if (PARTIAL.test(name)) throw new ErrnoError("EOPNOTSUPP", `'${path}' has files that overlayfs moved or shares.`);
       return false;

@@ -22,6 +22,7 @@ import {
   NATIVE_ARCHITECTURE,
   platformOf,
 } from "../oci/manifest.ts";
+import { setMark } from "../oci/marks.ts";
 import { isLocalReference, openSource } from "../oci/open.ts";
 import { contentDigests, settingsOf } from "../oci/settings.ts";
 import { type BlobWork, foreignBlob, type OciSource, type Taker } from "../oci/source.ts";
@@ -217,6 +218,8 @@ async function fetchFrom(
     if (content !== null && content !== found) {
       throw new ErrnoError("EBADMSG", `DOWNLOAD INVALID: Content of layer ${layer.digest} is not what the image says`);
     }
+    // For whoever pushes the layer again: a configuration may say anything.
+    setMark(stage.file, "content", Buffer.from(found));
     if (!(await installLayer(root, layerName(layer.digest), stage, { options, held }))) return;
     log("info", `Acquired layer ${layer.digest}.`);
   };

@@ -1,32 +1,25 @@
 // systemd-export oci IMAGE REF: the tree of an image becomes a layer of a container image in a registry. What the registry has
 // already is not sent again: the same tree is always the same layer.
-import { basename, dirname, join } from "node:path";
 import { ErrnoError } from "../../base/error.ts";
 import { formatBytes, formatSpan } from "../../base/format.ts";
 import { LAYER_COMPRESSIONS, type LayerCompression } from "../../base/vocabulary/compression.ts";
-import { type Fd, statPath } from "../../kernel/file/fd.ts";
-import { readSettings } from "../../kernel/file/foreign-file.ts";
-import { isErrno } from "../../kernel/syscall/sys.ts";
+import { statPath } from "../../kernel/file/fd.ts";
 import { type OciAddress, requirePushReference, resolveReference } from "../../oci/reference.ts";
-import { openImageRoot, type Stage } from "../image/stage.ts";
+import { openImageRoot } from "../image/stage.ts";
 import { imageRootOf } from "../image/target.ts";
 import { configOf, manifestOf } from "../oci/image-config.ts";
 import { loginOf } from "../oci/login.ts";
-import { layerPolicy, type PackedLayer, packLayer } from "../oci/pack-layer.ts";
+import type { PackedLayer } from "../oci/pack-layer.ts";
 import { PushTarget } from "../oci/push-target.ts";
 import { OciRegistry } from "../oci/registry.ts";
-import { treeOfStack } from "../oci/stack-tree.ts";
 import { blobInFile, blobInMemory } from "../oci/upload.ts";
 import { log } from "../program/log.ts";
 import type { CommandLine, WorkerOptions } from "../program/options.ts";
 import { Progress } from "../program/progress.ts";
-import { differenceChunks } from "../tar/difference.ts";
-import { tarChunks } from "../tar/pack.ts";
-import { HeldTree, pathOfImage } from "./export-source.ts";
+import { pathOfImage } from "./export-source.ts";
+import { knownConfig, layersFor } from "./push-layers.ts";
 import { sweepOrphans } from "./remove-orphans.ts";
 
-const CONFIG_LIMIT_BYTES = 4 << 20;
-const STACK_SUFFIX = ".mstack";
 /** How much there is to pack is not known before: what is told is how much is sent. */
 const [PACKED_PERCENT, SENT_PERCENT] = [5, 95];
 
@@ -46,8 +39,8 @@ export async function pushOci({ options, words }: CommandLine): Promise<void> {
   await target.open();
   using root = openImageRoot(imageRootOf(options));
   sweepOrphans(root);
-  using made = await packedLayers(root, { path, basePath, compression, options });
-  await sendLayers(target, made.layers, progress);
+  using made = await layersFor(target, root, { path, basePath, compression, options });
+  await sendLayers(target, made.packed, progress);
   const config = configOf(made.layers, await knownConfig(path));
   if (!(await target.has(config.digest, config.bytes.length)))
     await target.upload(blobInMemory(config.bytes, config.digest));
@@ -90,82 +83,6 @@ function requireTree(path: string): void {
     "EOPNOTSUPP",
     `'${path}' is a disk image: only trees of files can be pushed as container images, disk images are exported with export-raw.`,
   );
-}
-
-interface PackOrder {
-  readonly path: string;
-  /** The image that gets a layer of its own, below the difference to it; null for one layer of all. */
-  readonly basePath: string | null;
-  readonly compression: LayerCompression;
-  readonly options: WorkerOptions;
-}
-
-interface PackedLayers extends Disposable {
-  readonly layers: readonly PackedLayer[];
-}
-
-/** Packs the layers of an image, the lowest first; their files are in `root`, and go away with the result. */
-async function packedLayers(root: Fd, { path, basePath, compression, options }: PackOrder): Promise<PackedLayers> {
-  using made = new DisposableStack();
-  const layers: PackedLayer[] = [];
-  const pack = async (archive: Iterable<Buffer>, comment: string) => {
-    layers.push(made.use(await packLayer(archive, root, { compression, comment })));
-  };
-  using tree = await ImageTree.open(root, path, options);
-  if (basePath === null) {
-    await pack(tarChunks(tree.file, layerPolicy()), "all files");
-  } else {
-    using base = await ImageTree.open(root, basePath, options);
-    await pack(tarChunks(base.file, layerPolicy()), "all files");
-    await pack(differenceChunks(base.file, tree.file, layerPolicy()), "the difference to the layer below");
-    base.requireThere();
-  }
-  tree.requireThere();
-  const kept = made.move();
-  return { layers, [Symbol.dispose]: () => kept[Symbol.dispose]() };
-}
-
-/** The tree of an image; of a stack it is made, beside the images. */
-class ImageTree implements Disposable {
-  readonly #held: HeldTree;
-  readonly #merged: Stage | null;
-
-  private constructor(held: HeldTree, merged: Stage | null) {
-    this.#held = held;
-    this.#merged = merged;
-  }
-
-  static async open(root: Fd, path: string, options: WorkerOptions): Promise<ImageTree> {
-    using opened = new DisposableStack();
-    const held = opened.use(HeldTree.open(path));
-    const merged = path.endsWith(STACK_SUFFIX) ? await treeOfStack(root, held.file, path, options) : null;
-    opened.move();
-    return new ImageTree(held, merged);
-  }
-
-  get file(): Fd {
-    return this.#merged?.file ?? this.#held.file;
-  }
-
-  requireThere(): void {
-    this.#held.requireThere();
-  }
-
-  [Symbol.dispose](): void {
-    this.#merged?.[Symbol.dispose]();
-    this.#held[Symbol.dispose]();
-  }
-}
-
-/** What the image was run with as a container, where it was pulled as one. */
-async function knownConfig(path: string): Promise<Buffer | null> {
-  const name = basename(path).replace(/\.mstack$/, "");
-  try {
-    return await readSettings(join(dirname(path), `${name}.oci-config`), CONFIG_LIMIT_BYTES);
-  } catch (error) {
-    if (isErrno(error, "ENOENT")) return null;
-    throw error;
-  }
 }
 
 /** Sends the layers that the registry lacks. */
