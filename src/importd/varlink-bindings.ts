@@ -14,7 +14,7 @@ type Table = typeof IoSystemdImport;
 const DESCRIPTORS = IoSystemdImport.methods.Import.descriptors;
 
 /** A call that starts a transfer, and may follow it. */
-export type TransferCall = VarlinkCall<VarlinkResult<Table, "Pull">>;
+type TransferCall = VarlinkCall<VarlinkResult<Table, "Pull">>;
 
 /** Binds io.systemd.Import to the daemon. */
 export function importVarlink(daemon: ImportDaemon): BoundVarlink {

@@ -15,7 +15,7 @@ export interface Credentials {
 export const IDENTITY_TOKEN = "<token>";
 
 /** Is told what keeps credentials from being read. */
-export type Warn = (text: string) => void;
+type Warn = (text: string) => void;
 
 interface AuthEntry {
   readonly auth?: string;

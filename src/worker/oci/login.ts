@@ -34,7 +34,7 @@ function readInput(): Buffer {
 }
 
 /** A login as the daemon passes it. EINVAL for anything else; the error repeats nothing of it. */
-export function readLogin(bytes: Buffer): Credentials & { readonly registry: string } {
+function readLogin(bytes: Buffer): Credentials & { readonly registry: string } {
   let value: unknown = null;
   try {
     value = JSON.parse(bytes.toString());

@@ -10,7 +10,7 @@ const STEP = 1 << 20;
 const NOTHING = Buffer.alloc(0);
 const [ours, theirs] = [Buffer.allocUnsafeSlow(STEP), Buffer.allocUnsafeSlow(STEP)];
 
-export interface ComparedFile {
+interface ComparedFile {
   readonly file: Fd;
   readonly status: RawStatus;
 }

@@ -26,7 +26,7 @@ const LAYER_LINK = /^\.\.\/\.oci-(sha256:[0-9a-f]{64})$/;
 const ALL = "all files";
 const DIFFERENCE = "the difference to the layers below";
 
-export interface PushOrder {
+interface PushOrder {
   readonly path: string;
   /** The image whose layers come first; null where there is none. */
   readonly basePath: string | null;
@@ -35,7 +35,7 @@ export interface PushOrder {
 }
 
 /** The layers of an image, the lowest first. */
-export interface PushLayers extends Disposable {
+interface PushLayers extends Disposable {
   readonly layers: readonly PushedLayer[];
   /** Those that were made here: the registry has the others. */
   readonly packed: readonly PackedLayer[];
