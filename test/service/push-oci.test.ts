@@ -94,6 +94,19 @@ asRoot("a large layer goes in parts, with progress, and a cut is gone on with wh
   expect(registry.asked).toContain("GET session");
 });
 
+asRoot("parts are as large as the registry wants them to be", async () => {
+  fresh();
+  registry.before = (request) => {
+    if (request.method !== "POST") return null;
+    const begun = registry.play(request);
+    begun.headers.set("OCI-Chunk-Min-Length", String(2 << 20));
+    return begun;
+  };
+  expect(await push("large")).toMatchObject({ code: 0 });
+  const [first] = registry.requests.filter(({ method }) => method === "PATCH");
+  expect(first?.body.length).toBe(2 << 20);
+});
+
 asRoot("an upload that the registry has forgotten begins anew", async () => {
   fresh(({ method, count }) => {
     if (method !== "PATCH" || count !== 2) return null;

@@ -13,6 +13,7 @@ import {
   BlobUpload,
   beginSession,
   requireStored,
+  type Session,
   type StoredBlob,
   type UploadLimits,
   type UploadServer,
@@ -30,7 +31,7 @@ export class PushTarget implements UploadServer {
   readonly #host: string;
   readonly #image: string;
   /** A session that was begun to see whether that is permitted. */
-  #session: URL | null = null;
+  #session: Session | null = null;
 
   constructor(registry: OciRegistry) {
     this.#registry = registry;
@@ -47,15 +48,15 @@ export class PushTarget implements UploadServer {
   /** Begins an upload, so that a push that is not permitted fails before any work is done for it. */
   async open(): Promise<void> {
     await persistently(JOB_LIMITS, async () => {
-      this.#session = (await beginSession(this)).location;
+      this.#session = await beginSession(this);
     });
   }
 
   /** Gives back the upload that was begun, where nothing had to be sent. Registries remove by themselves what nobody ends. */
   async close(): Promise<void> {
-    const session = this.#session;
+    const session = this.#session?.location;
     this.#session = null;
-    if (session === null) return;
+    if (session === undefined || session.origin !== new URL(this.uploads).origin) return;
     try {
       const reply = await this.send(session.href, { method: "DELETE" });
       reply.body[Symbol.dispose]();

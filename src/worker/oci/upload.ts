@@ -71,6 +71,12 @@ export function locationOf(reply: HttpReply, registry: URL): URL {
   return url;
 }
 
+/** The address of a session with the digest; what stands in it already stays as it is: it may be signed. */
+function withDigest(address: string, digest: string): string {
+  const plain = address.replace(/#.*$/, "");
+  return `${plain}${plain.includes("?") ? "&" : "?"}digest=${encodeURIComponent(digest)}`;
+}
+
 /** Throws where a registry names another digest than that of what was sent. */
 export function requireStored({ headers }: HttpReply, digest: string): void {
   const found = headers.get("docker-content-digest")?.trim() ?? "";
@@ -96,13 +102,14 @@ export class BlobUpload {
     server: UploadServer,
     blob: StoredBlob,
     limits: UploadLimits,
-    { session = null, onSent = () => {} }: { session?: URL | null; onSent?: (offset: number) => void } = {},
+    { session = null, onSent = () => {} }: { session?: Session | null; onSent?: (offset: number) => void } = {},
   ) {
     this.#server = server;
     this.#blob = blob;
     this.#limits = limits;
     this.#parts = new PartSize(limits);
-    this.#location = session;
+    this.#location = session?.location ?? null;
+    if (session !== null) this.#parts.atLeast(session.leastPart);
     this.#onSent = onSent;
   }
 
@@ -181,11 +188,10 @@ export class BlobUpload {
   }
 
   async #finish(body: Uint8Array<ArrayBuffer>): Promise<void> {
-    const url = new URL(this.#address());
-    url.searchParams.append("digest", this.#blob.digest);
+    const url = withDigest(this.#address(), this.#blob.digest);
     this.#mayBeThere = true;
     const limits = this.#parts.httpLimits(Math.max(body.length, this.#limits.settleBytes(this.#blob.size)));
-    const reply = await this.#server.send(url.href, { method: "PUT", body, headers: BINARY, limits });
+    const reply = await this.#server.send(url, { method: "PUT", body, headers: BINARY, limits });
     using _body = reply.body;
     await this.#requireTaken(reply, body.length);
     requireStored(reply, this.#blob.digest);
@@ -208,8 +214,15 @@ export class BlobUpload {
   }
 }
 
-/** Begins a session; returns its address, and how large parts must be at least (0: any). */
-export async function beginSession(server: UploadServer): Promise<{ location: URL; leastPart: number }> {
+/** An upload that was begun. */
+export interface Session {
+  readonly location: URL;
+  /** How large the registry wants parts to be at least; 0 for any. */
+  readonly leastPart: number;
+}
+
+/** Begins an upload. */
+export async function beginSession(server: UploadServer): Promise<Session> {
   const reply = await server.send(server.uploads, { method: "POST", body: NOTHING });
   using _body = reply.body;
   await server.refuse(reply, 0);
