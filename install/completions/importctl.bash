@@ -57,8 +57,8 @@ _importctl_offer() {
 
 _importctl() {
     local flags='-h --help --version --no-pager --no-legend --no-ask-password --system --user --read-only -q --quiet -j --force -m -P -S -C -N'
-    local valued='-H --host= -M --machine= --parallel= --json= --columns= --sort= --filter= --template= --json-version= --verify= --format= --class= --keep-download='
-    local verbs='pull-tar pull-raw pull-oci import-tar import-raw import-fs export-tar export-raw list-transfers cancel-transfer list-images'
+    local valued='-H --host= -M --machine= --parallel= --json= --columns= --sort= --filter= --template= --json-version= --verify= --format= --base= --class= --keep-download='
+    local verbs='pull-tar pull-raw pull-oci import-tar import-raw import-fs export-tar export-raw push-oci list-transfers cancel-transfer list-images'
     local line=${COMP_LINE:0:COMP_POINT} args=() scope=() words= option= verb= first= position=0 kind= i word current kept
     COMPREPLY=()
     read -ra args <<<"$line"
@@ -74,7 +74,7 @@ _importctl() {
                 if ((i + 2 == ${#args[@]})); then option=$word; else scope+=("$word" "${args[i + 1]}"); fi
                 i=$((i + 1))
                 ;;
-            --parallel | --json | --columns | --sort | --filter | --template | --json-version | --verify | --format | --keep-download)
+            --parallel | --json | --columns | --sort | --filter | --template | --json-version | --verify | --format | --base | --keep-download)
                 ((i + 2 == ${#args[@]})) && option=$word
                 i=$((i + 1))
                 ;;
@@ -110,6 +110,7 @@ _importctl() {
             --json-version) kind=list words='1 2' ;;
             --verify) kind=list words='no checksum signature' ;;
             --format) kind=list words='uncompressed xz gzip bzip2 zstd lz4' ;;
+            --base) kind=free ;;
             --class) kind=list words='machine portable sysext confext' ;;
             --keep-download) kind=list words='yes no' ;;
         esac
@@ -133,6 +134,7 @@ _importctl() {
             export-tar:1) kind=file ;;
             export-raw:0) kind=image ;;
             export-raw:1) kind=file ;;
+            push-oci:0) kind=image ;;
             cancel-transfer:*) kind=transfer ;;
             help:0) kind=verb ;;
         esac

@@ -9,7 +9,7 @@ function __importctl_parse
     set -l i 2
     while test $i -le (count $tokens)
         set -l token $tokens[$i]
-        if contains -- $token -H --host -M --machine --parallel --json --columns --sort --filter --template --json-version --verify --format --class --keep-download
+        if contains -- $token -H --host -M --machine --parallel --json --columns --sort --filter --template --json-version --verify --format --base --class --keep-download
             contains -- $token -H --host -M --machine --class; and set -a __importctl_scope $tokens[$i..(math $i + 1)]
             set i (math $i + 1)
         else if string match -q -- '-*' $token
@@ -64,7 +64,7 @@ function __importctl_columns
 end
 
 function __importctl_verbs
-    printf '%s\n' pull-tar pull-raw pull-oci import-tar import-raw import-fs export-tar export-raw list-transfers cancel-transfer list-images
+    printf '%s\n' pull-tar pull-raw pull-oci import-tar import-raw import-fs export-tar export-raw push-oci list-transfers cancel-transfer list-images
 end
 
 complete -c importctl -f
@@ -89,6 +89,7 @@ complete -c importctl -l template -x -d 'With lists: a line for each row, with v
 complete -c importctl -l json-version -x -a '1 2' -d 'With lists: 2 makes several values an array, and no rows an empty one'
 complete -c importctl -l verify -x -a 'no checksum signature' -d 'How a download is verified (no, checksum, signature)'
 complete -c importctl -l format -x -a 'uncompressed xz gzip bzip2 zstd lz4' -d 'Compression of an export (uncompressed, xz, gzip, bzip2, zstd, lz4)'
+complete -c importctl -l base -x -d 'With push-oci: send the layer of this image, and the difference to it'
 complete -c importctl -l force -d 'Replace an image of the same name'
 complete -c importctl -l class -x -a 'machine portable sysext confext' -d 'What the images are for (machine, portable, sysext, confext)'
 complete -c importctl -s m -d 'Short for --class=machine'
@@ -105,6 +106,7 @@ complete -c importctl -n '__importctl_at -1' -a import-raw -d 'Make an image of 
 complete -c importctl -n '__importctl_at -1' -a import-fs -d 'Make an image of a directory'
 complete -c importctl -n '__importctl_at -1' -a export-tar -d 'Write an image to a tar file'
 complete -c importctl -n '__importctl_at -1' -a export-raw -d 'Write a disk image to a file'
+complete -c importctl -n '__importctl_at -1' -a push-oci -d 'Send an image to an OCI registry'
 complete -c importctl -n '__importctl_at -1' -a list-transfers -d 'List the transfers that are running'
 complete -c importctl -n '__importctl_at -1' -a cancel-transfer -d 'End transfers before they are done'
 complete -c importctl -n '__importctl_at -1' -a list-images -d 'List the images that are here'
@@ -115,5 +117,6 @@ complete -c importctl -n '__importctl_at 0 export-tar' -a '(__importctl_ask imag
 complete -c importctl -n '__importctl_at 1 export-tar' -F
 complete -c importctl -n '__importctl_at 0 export-raw' -a '(__importctl_ask image importctl)'
 complete -c importctl -n '__importctl_at 1 export-raw' -F
+complete -c importctl -n '__importctl_at 0 push-oci' -a '(__importctl_ask image importctl)'
 complete -c importctl -n '__importctl_at 0+ cancel-transfer' -a '(__importctl_ask transfer)'
 complete -c importctl -n '__importctl_at 0 help' -a '(__importctl_verbs)'

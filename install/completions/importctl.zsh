@@ -69,6 +69,7 @@ _importctl_verbs() {
         'import-fs:Make an image of a directory'
         'export-tar:Write an image to a tar file'
         'export-raw:Write a disk image to a file'
+        'push-oci:Send an image to an OCI registry'
         'list-transfers:List the transfers that are running'
         'cancel-transfer:End transfers before they are done'
         'list-images:List the images that are here'
@@ -86,6 +87,7 @@ _importctl_words() {
         (export-tar):3) _importctl_word file ;;
         (export-raw):2) _importctl_word image ;;
         (export-raw):3) _importctl_word file ;;
+        (push-oci):2) _importctl_word image ;;
         (cancel-transfer):<2->) _importctl_word transfer ;;
         (help):2) _importctl_word verb ;;
     esac
@@ -117,6 +119,7 @@ _arguments -S \
     '--json-version=[With lists\: 2 makes several values an array, and no rows an empty one]:version:(1 2)' \
     '--verify=[How a download is verified (no, checksum, signature)]:mode:(no checksum signature)' \
     '--format=[Compression of an export (uncompressed, xz, gzip, bzip2, zstd, lz4)]:format:(uncompressed xz gzip bzip2 zstd lz4)' \
+    '*--base=[With push-oci\: send the layer of this image, and the difference to it]:image: ' \
     '--force[Replace an image of the same name]' \
     '--class=[What the images are for (machine, portable, sysext, confext)]:type:(machine portable sysext confext)' \
     '-m[Short for --class=machine]' \

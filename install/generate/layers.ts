@@ -40,6 +40,11 @@ const FOLDERS: Readonly<Record<string, Folder>> = {
     folders: ["base", "kernel"],
     rooms: { machine: [], image: [] },
   },
+  oci: {
+    holds: "references to container images, and the passwords for their registries, for the client and the workers",
+    folders: ["base", "kernel"],
+    rooms: {},
+  },
   stats: { holds: "what machines use, and how it is written for Prometheus", folders: ["base", "kernel"], rooms: {} },
   ipc: {
     holds: "D-Bus, Varlink and HTTP: clients, servers, who called",
@@ -67,7 +72,7 @@ const FOLDERS: Readonly<Record<string, Folder>> = {
   importd: { holds: "the daemon of transfers", folders: SERVICE, rooms: {} },
   worker: {
     holds: "what takes long or must be alone, in processes of its own: clone, remove, pull, import, export",
-    folders: ["base", "kernel", "registry"],
+    folders: ["base", "kernel", "registry", "oci"],
     rooms: {
       program: [],
       stream: ["program"],
@@ -87,7 +92,7 @@ const FOLDERS: Readonly<Record<string, Folder>> = {
   },
   cli: {
     holds: "`machinectl` and `importctl`",
-    folders: ["base", "kernel", "api", "ipc", "exec", "stats"],
+    folders: ["base", "kernel", "api", "ipc", "exec", "stats", "oci"],
     rooms: {
       format: [],
       session: ["format"],

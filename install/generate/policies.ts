@@ -4,6 +4,7 @@ import { type Access, type PolkitRule, rulesOf } from "../../src/api/access.ts";
 import { ImportManager, Transfer } from "../../src/api/import1.ts";
 import { IoMachinedEvents } from "../../src/api/io-machined-events.ts";
 import { IoMachinedExec } from "../../src/api/io-machined-exec.ts";
+import { IoMachinedImport } from "../../src/api/io-machined-import.ts";
 import { IoMachinedStats } from "../../src/api/io-machined-stats.ts";
 import { IoSystemdImport } from "../../src/api/io-systemd-import.ts";
 import { IoSystemdMachine } from "../../src/api/io-systemd-machine.ts";
@@ -23,7 +24,7 @@ export const BUS_TABLES = {
 /** The Varlink interfaces of all services. */
 export const VARLINK_TABLES = [
   ...[IoSystemdMachine, IoSystemdMachineImage, IoSystemdImport, IoSystemdUserDatabase, IoSystemdResolveHook],
-  ...[IoSystemdService, OrgVarlinkService, IoMachinedEvents, IoMachinedExec, IoMachinedStats],
+  ...[IoSystemdService, OrgVarlinkService, IoMachinedEvents, IoMachinedExec, IoMachinedImport, IoMachinedStats],
 ] as const;
 
 /** The actions of each bus name. */

@@ -130,6 +130,7 @@ export const IoMachinedEvents = defineVarlinkInterface({
       pull_tar: "Downloads an archive.",
       pull_raw: "Downloads a disk image.",
       pull_oci: "Downloads a container image.",
+      push_oci: "Sends an image to a registry of container images.",
       started: "It has begun.",
       ended: "It is over.",
       done: "It has done its work.",

@@ -3,7 +3,7 @@
 
 import { COMPRESSIONS } from "../base/vocabulary/compression.ts";
 import { IMAGE_CLASSES } from "../base/vocabulary/image-class.ts";
-import { TRANSFER_TYPES, VERIFY_MODES } from "../base/vocabulary/transfer.ts";
+import { STOCK_TRANSFER_TYPES, VERIFY_MODES } from "../base/vocabulary/transfer.ts";
 import { CANCEL_RULE } from "./shared-rules.ts";
 import { defineVarlinkInterface } from "./varlink-table.ts";
 
@@ -18,7 +18,7 @@ export const IoSystemdImport = defineVarlinkInterface({
     ImageClass: IMAGE_CLASSES.values,
     RemoteType: ["raw", "tar", "oci"],
     SourceType: ["raw", "tar", "fs"],
-    TransferType: TRANSFER_TYPES.values.map((type) => type.replace("-", "_")),
+    TransferType: STOCK_TRANSFER_TYPES.map((type) => type.replace("-", "_")),
     ImageVerify: VERIFY_MODES.values,
     ExportFormat: COMPRESSIONS,
     LogMessage: { message: "string", priority: "int" },

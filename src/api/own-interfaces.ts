@@ -1,7 +1,13 @@
 // The interfaces of this program's own, for what is made of all of them: documentation.
 import { IoMachinedEvents } from "./io-machined-events.ts";
 import { IoMachinedExec } from "./io-machined-exec.ts";
+import { IoMachinedImport } from "./io-machined-import.ts";
 import { IoMachinedStats } from "./io-machined-stats.ts";
 import type { VarlinkInterface } from "./varlink-table.ts";
 
-export const OWN_INTERFACES: readonly VarlinkInterface[] = [IoMachinedEvents, IoMachinedExec, IoMachinedStats];
+export const OWN_INTERFACES: readonly VarlinkInterface[] = [
+  IoMachinedEvents,
+  IoMachinedExec,
+  IoMachinedImport,
+  IoMachinedStats,
+];

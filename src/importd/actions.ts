@@ -6,18 +6,27 @@ import { ErrnoError, invalidArgument } from "../base/error.ts";
 import { isImageName } from "../base/names.ts";
 import { parseCompression } from "../base/vocabulary/compression.ts";
 import { IMAGE_CLASSES, type ImageClass } from "../base/vocabulary/image-class.ts";
-import { parseOciReference } from "../base/vocabulary/oci-reference.ts";
+import { isPushReference, parseOciReference } from "../base/vocabulary/oci-reference.ts";
 import { isDownloadUrl, type TransferType, VERIFY_MODES } from "../base/vocabulary/transfer.ts";
 import { permissionsOf } from "../daemon/access.ts";
 import type { Call } from "../daemon/call.ts";
 import { authorize } from "../daemon/polkit.ts";
+import { isPrivileged } from "../ipc/caller.ts";
 import { type Fd, kindOfFd } from "../kernel/file/fd.ts";
 import { isPlainlyOpened } from "../kernel/file/flags.ts";
+import { sealedFile } from "../kernel/file/memory-file.ts";
 import type { ImportDaemon } from "./daemon.ts";
 import { requireAllowedRoot } from "./image-roots.ts";
 import { launch } from "./launch.ts";
 import type { Transfer } from "./transfer.ts";
 import type { TransferPlan } from "./worker-command.ts";
+
+/** How the caller is known to a registry. */
+interface Login {
+  readonly registry: string;
+  readonly user: string;
+  readonly password: string;
+}
 
 /** A transfer as it is asked for: texts are not checked yet. */
 export interface TransferRequest {
@@ -31,13 +40,15 @@ export interface TransferRequest {
   readonly keepDownload?: boolean;
   readonly format?: string;
   readonly imageRoot?: string;
+  readonly base?: string;
+  readonly login?: Login;
   /** Returns what an import reads, or an export writes, which the caller owns. Called once, after the permission. */
   readonly file?: () => Fd;
   /** Looks at the flags of the newer calls, after the class; throws for bits that mean nothing. */
   readonly checkFlags?: () => void;
 }
 
-type Kind = "import" | "export" | "pull";
+type Kind = "import" | "export" | "pull" | "push";
 
 function kindOf(type: TransferType): Kind {
   return type.slice(0, type.indexOf("-")) as Kind;
@@ -60,11 +71,13 @@ export async function start(
     // Polkit's rules must see where the image is written to.
     const shown = imageRoot === "" ? details : { ...details, imageRoot };
     await permit(daemon, call, shown);
-    const plan = planOf(daemon, request, kind);
+    const credentials = kind === "push" ? await credentialsOf(call, request) : "";
+    const plan = { ...planOf(daemon, request, kind), credentials };
     using file = request.file?.();
     if (file !== undefined) checkFile(file, request.type);
     daemon.transfers.check(plan);
-    return launch(daemon, plan, filesOf(kind, file));
+    using login = request.login === undefined ? null : sealedFile("login", Buffer.from(JSON.stringify(request.login)));
+    return launch(daemon, plan, filesOf(kind, login ?? file));
   } finally {
     done();
   }
@@ -75,17 +88,28 @@ function filesOf(kind: Kind, file: Fd | undefined): { input?: Fd; output?: Fd } 
   return kind === "export" ? { output: file } : { input: file };
 }
 
+const LOGIN_LIMIT = 64 << 10;
+
+/** Whose login a push uses. What this daemon's user has in files is for that user and for root. */
+async function credentialsOf(call: Call, { login }: TransferRequest): Promise<TransferPlan["credentials"]> {
+  if (login === undefined) return isPrivileged(await call.caller()) ? "own" : "none";
+  if (login.registry.length + login.user.length + login.password.length > LOGIN_LIMIT)
+    throw invalidArgument("login", "Login is too long");
+  return "stdin";
+}
+
 /** Returns when the caller may call the method; throws AccessDenied otherwise. A user's own daemon asks nobody. */
 async function permit(daemon: ImportDaemon, call: Call, details: Readonly<Record<string, string>> = {}): Promise<void> {
   if (daemon.scope === "user") return;
   await authorize(daemon.authority(), call, permissionsOf(call.access, { details }, daemon.hostVersion));
 }
 
-function planOf(daemon: ImportDaemon, request: TransferRequest, kind: Kind): TransferPlan {
+function planOf(daemon: ImportDaemon, request: TransferRequest, kind: Kind): Omit<TransferPlan, "credentials"> {
   const imageClass = classOf(request.class);
   request.checkFlags?.();
-  const { type, local, remote = "", imageRoot = "", format = "" } = request;
-  if (kind === "pull") checkRemote(type, remote);
+  const { type, local, remote = "", imageRoot = "", format = "", base = "" } = request;
+  if (kind === "pull" || kind === "push") checkRemote(type, remote);
+  if (base !== "" && !isImageName(base)) throw invalidArgument("base", `Image name ${base} is invalid`);
   if (!(kind === "pull" && local === "") && !isImageName(local)) {
     throw invalidArgument("local", `Local image name ${local} is invalid`);
   }
@@ -105,6 +129,7 @@ function planOf(daemon: ImportDaemon, request: TransferRequest, kind: Kind): Tra
     // Of a download without a name nothing would be left otherwise.
     keepDownload: request.keepDownload === true || local === "",
     format,
+    base,
     imageRoot: imageRoot || (daemon.paths.imagesMoved ? daemon.paths.imageRoot(imageClass) : ""),
   };
 }
@@ -121,7 +146,9 @@ export function classOf(name: string): ImageClass {
 }
 
 function checkRemote(type: TransferType, remote: string): void {
-  if (type === "pull-oci") {
+  if (type === "push-oci") {
+    if (!isPushReference(remote)) throw invalidArgument("remote", `Reference '${remote}' names no place to push to`);
+  } else if (type === "pull-oci") {
     if (parseOciReference(remote) === undefined) throw invalidArgument("remote", `Reference '${remote}' is invalid`);
   } else if (!isDownloadUrl(remote)) throw invalidArgument("remote", `URL '${remote}' is invalid`);
 }

@@ -16,6 +16,7 @@ import { bindManager, bindTransfer } from "./bindings.ts";
 import type { ImportDaemon } from "./daemon.ts";
 import { EventReporter } from "./event-reporter.ts";
 import { transferObjects, transferPath, transferReference } from "./objects.ts";
+import { ownVarlink } from "./own-bindings.ts";
 import { type Paths, pathsOf } from "./paths.ts";
 import { Sweeper } from "./sweeper.ts";
 import type { Transfer } from "./transfer.ts";
@@ -105,7 +106,7 @@ export class Service implements ImportDaemon, Served {
       makeSocketDirectory(path);
       this.#notify = new NotifyListener(path, ({ values, sender }) => this.#receiveReport(values, sender.pid));
     });
-    const server = this.#shell.varlinkServer([importVarlink(this), serviceVarlink(this.log)]);
+    const server = this.#shell.varlinkServer([importVarlink(this), ownVarlink(this), serviceVarlink(this.log)]);
     listenVarlink(this.log, server, [this.paths.varlink], this.scope === "user" ? 0o600 : 0o666);
   }
 

@@ -63,7 +63,7 @@ export class Transfers {
 
 /** Whether a transfer makes an image under its local name. */
 function makes({ type, local }: TransferPlan): boolean {
-  return local !== "" && !type.startsWith("export-");
+  return local !== "" && !type.startsWith("export-") && type !== "push-oci";
 }
 
 function inProgress(what: string): MachinedError {

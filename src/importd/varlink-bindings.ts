@@ -13,7 +13,8 @@ import type { Transfer } from "./transfer.ts";
 type Table = typeof IoSystemdImport;
 const DESCRIPTORS = IoSystemdImport.methods.Import.descriptors;
 
-type Call = VarlinkCall<VarlinkResult<Table, "Pull">>;
+/** A call that starts a transfer, and may follow it. */
+type TransferCall = VarlinkCall<VarlinkResult<Table, "Pull">>;
 
 /** Binds io.systemd.Import to the daemon. */
 export function importVarlink(daemon: ImportDaemon): BoundVarlink {
@@ -52,7 +53,7 @@ export function importVarlink(daemon: ImportDaemon): BoundVarlink {
 }
 
 /** What receives the descriptor of that number. */
-function fileOf({ descriptors }: Call, index: ReceivedInteger): () => Fd {
+function fileOf({ descriptors }: TransferCall, index: ReceivedInteger): () => Fd {
   const missing = () => invalidArgument("fileDescriptorIndex", "No such descriptor");
   if (descriptors === null) throw missing();
   return () => {
@@ -64,9 +65,10 @@ function fileOf({ descriptors }: Call, index: ReceivedInteger): () => Fd {
   };
 }
 
-async function run(
+/** Starts a transfer and answers with its id, or follows it to its end. */
+export async function run(
   daemon: ImportDaemon,
-  call: Call,
+  call: TransferCall,
   request: TransferRequest,
   details: Readonly<Record<string, string>> = {},
 ): Promise<VarlinkResult<Table, "Pull">> {
@@ -79,7 +81,7 @@ async function run(
   return {};
 }
 
-function followed(call: Call, transfer: Transfer): Promise<TransferResult> {
+function followed(call: TransferCall, transfer: Transfer): Promise<TransferResult> {
   return new Promise((resolve) => {
     const end = transfer.follow({
       log: (_transfer, { priority, text }) => call.emit({ log: { message: text, priority } }),
@@ -97,7 +99,8 @@ function followed(call: Call, transfer: Transfer): Promise<TransferResult> {
 function row({ id, plan, progress }: Transfer): VarlinkResult<Table, "ListTransfers"> {
   return {
     id,
-    type: plan.type.replace("-", "_") as VarlinkValue<Table, "TransferType">,
+    // The interface has no word for a push.
+    type: plan.type.replace("-", "_").replace("push_oci", "export_tar") as VarlinkValue<Table, "TransferType">,
     remote: plan.remote,
     local: plan.local,
     class: plan.class,

@@ -19,6 +19,10 @@ export interface TransferPlan {
   readonly format: string;
   /** Where images are put, when that is not where the class says. */
   readonly imageRoot: string;
+  /** The image that a push sends the difference to; empty for none. */
+  readonly base: string;
+  /** Where a push has the login for its registry from; empty for what is no push. */
+  readonly credentials: "own" | "stdin" | "none" | "";
 }
 
 export interface WorkerCommand {
@@ -35,6 +39,7 @@ const PROGRAMS: Readonly<Record<TransferType, readonly [program: string, verb: s
   "pull-tar": ["systemd-pull", "tar"],
   "pull-raw": ["systemd-pull", "raw"],
   "pull-oci": ["systemd-pull", "oci"],
+  "push-oci": ["systemd-export", "oci"],
 };
 
 /** What it says for "none": no name, or the standard stream. */
@@ -55,10 +60,13 @@ export function workerCommand(plan: TransferPlan, scope: ScopeKind): WorkerComma
     ...(plan.readOnly ? ["--read-only"] : []),
     ...option("--format", plan.format),
     ...option("--image-root", plan.imageRoot),
+    ...option("--base", plan.base),
+    ...option("--credentials", plan.credentials),
     // A local name may begin with a dash.
     "--",
     ...(isPull ? [plan.remote] : plan.type.startsWith("import-") ? [NONE] : []),
     plan.local === "" ? NONE : plan.local,
+    ...(plan.type === "push-oci" ? [plan.remote] : []),
   ];
   return { program, args };
 }

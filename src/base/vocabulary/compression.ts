@@ -22,6 +22,10 @@ export type Compression = keyof typeof FORMATS;
 /** The names, in the order in which they are listed to people. */
 export const COMPRESSIONS = Object.keys(FORMATS) as readonly Compression[];
 
+/** Those that layers of container images have: every reader knows them. The first is used unless another is wanted. */
+export const LAYER_COMPRESSIONS = ["gzip", "zstd"] as const satisfies readonly Compression[];
+export type LayerCompression = (typeof LAYER_COMPRESSIONS)[number];
+
 const COMPRESSED = (Object.entries(FORMATS) as [Compression, Format][]).filter(([, { suffix }]) => suffix !== "");
 const SUFFIXES: readonly (readonly [suffix: string, Compression])[] = [
   ...COMPRESSED.map(([name, { suffix }]) => [suffix, name] as const),

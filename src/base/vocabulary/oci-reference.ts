@@ -37,6 +37,12 @@ export function parseOciReference(text: string): OciReference | undefined {
   return isValid ? { registry, image, tag, digest } : undefined;
 }
 
+/** Whether `text` says where an image is pushed to: a registry, and no digest, which an image has by itself. */
+export function isPushReference(text: string): boolean {
+  const reference = parseOciReference(text);
+  return reference !== undefined && reference.registry !== null && reference.digest === null;
+}
+
 /** An IPv6 address in brackets, as in URLs, with or without a port. */
 const IPV6_REGISTRY = /^\[([0-9A-Fa-f:.]{2,45})\](:[0-9]{1,5})?$/;
 

@@ -2,7 +2,7 @@
 // org.freedesktop.import1(5).
 import { defineStringTable } from "../string-table.ts";
 
-/** The transfers, as `org.freedesktop.import1` names them; Varlink writes `_` for `-`. */
+/** The transfers, as `org.freedesktop.import1` names them, and those of our own; Varlink writes `_` for `-`. */
 export const TRANSFER_TYPES = defineStringTable([
   "import-tar",
   "import-raw",
@@ -12,7 +12,10 @@ export const TRANSFER_TYPES = defineStringTable([
   "pull-tar",
   "pull-raw",
   "pull-oci",
+  "push-oci",
 ]);
+/** Those of the original. */
+export const STOCK_TRANSFER_TYPES = TRANSFER_TYPES.values.filter((type) => type !== "push-oci");
 export type TransferType = (typeof TRANSFER_TYPES.values)[number];
 
 /** How a download is verified. */

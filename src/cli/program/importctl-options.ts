@@ -1,6 +1,7 @@
 // The options of importctl, one row each, in the order of the help text (importctl(1), "Options"). Those it shares with
 // machinectl are machinectl's rows.
 
+import { isImageName } from "../../base/names.ts";
 import { COMPRESSIONS } from "../../base/vocabulary/compression.ts";
 import { IMAGE_CLASSES, type ImageClass } from "../../base/vocabulary/image-class.ts";
 import { VERIFY_MODES } from "../../base/vocabulary/transfer.ts";
@@ -70,6 +71,15 @@ export const IMPORTCTL_OPTIONS: OptionTable<Settings, OptionContext> = {
   ...shared("json-version"),
   ...shared("verify", `How a download is verified (${VERIFY_MODES.values.join(", ")})`),
   ...shared("format", `Compression of an export (${COMPRESSIONS.join(", ")})`),
+  base: {
+    type: "string",
+    valueHint: "IMAGE",
+    description: "With push-oci: send the layer of this image, and the difference to it",
+    apply: (settings, value) => {
+      if (!isImageName(value)) throw new Failure(`Image name ${value} is not valid.`);
+      settings.base = value;
+    },
+  },
   ...shared("force", "Replace an image of the same name"),
   class: {
     type: "string",

@@ -20,6 +20,19 @@ const PULL_OCI: VerbRow = {
   run: async (session, words) => (await import("../transfer/transfer.ts")).pull(session, "oci", words),
 };
 
+const PUSH_OCI: VerbRow = {
+  meta: { name: "push-oci", description: "Send an image to an OCI registry" },
+  group: "Transfer",
+  runsThere: "with-pipes",
+  hosts: "streams",
+  args: {
+    name: { type: "positional", required: true, description: "An image", complete: "image" },
+    ref: { type: "positional", required: true, description: "REGISTRY/IMAGE[:TAG]", complete: "free" },
+  },
+  options: ["base", "format", "class", "quiet"],
+  run: async (session, words) => (await import("../transfer/push.ts")).push(session, words),
+};
+
 const LIST_IMAGES: VerbRow = {
   meta: { name: "list-images", description: "List the images that are here" },
   group: "Transfer",
@@ -42,6 +55,7 @@ const HELP: VerbRow = {
 function ownRows(): VerbRow[] {
   return TRANSFER_VERBS.flatMap((row) => {
     if (row.meta.name === "pull-raw") return [row, PULL_OCI];
+    if (row.meta.name === "export-raw") return [row, PUSH_OCI];
     return [row.meta.name === "list-transfers" ? { ...row, isDefault: true } : row];
   });
 }

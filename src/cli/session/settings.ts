@@ -152,6 +152,8 @@ export interface Settings {
   imageClass: ImageClass | undefined;
   /** Whether the pristine copy of a download is kept; undefined: as the class of the image has it. */
   keepDownload: boolean | undefined;
+  /** The image that a push sends the difference to. */
+  base: string | undefined;
 }
 
 /** The settings of a command line without options. */
@@ -214,6 +216,7 @@ export function defaultSettings(): Settings {
     format: undefined,
     imageClass: undefined,
     keepDownload: undefined,
+    base: undefined,
   };
 }
 

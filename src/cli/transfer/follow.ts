@@ -29,6 +29,44 @@ export type StartCall = ManagerCall<
 /** What Ctrl-C ends: the following only, or the transfer as well. */
 export type OnInterrupt = "leave" | "cancel";
 
+/** Follows a transfer that is told of by Varlink replies: its id first, then what happens; returns the exit status. */
+export async function followReplies(
+  session: Session,
+  replies: AsyncIterable<FollowedReply>,
+  isEnd: (error: unknown) => boolean,
+): Promise<number> {
+  const following = new Following(session, null, "upload");
+  const id = Promise.withResolvers<number>();
+  const told = async (): Promise<never> => {
+    for await (const reply of replies) {
+      if (reply.id !== undefined) id.resolve(reply.id);
+      const { priority = INFO, message = "" } = reply.log ?? {};
+      if (reply.log !== undefined) following.hear({ path: OWN, log: { priority, line: message } });
+      if (reply.progress !== undefined) following.hear({ path: OWN, progress: reply.progress });
+    }
+    following.hear({ path: OWN, result: "done" });
+    return new Promise<never>(() => {});
+  };
+  const gone = told().catch((error: unknown): Promise<never> => {
+    id.reject(error);
+    if (!isEnd(error)) throw error;
+    following.hear({ path: OWN, result: "failed" });
+    return new Promise<never>(() => {});
+  });
+  gone.catch(() => {});
+  return following.run(await id.promise, OWN, gone);
+}
+
+/** What is replied to a call that follows a transfer, as far as it is used. */
+export interface FollowedReply {
+  readonly id?: number;
+  readonly log?: { readonly message?: string; readonly priority?: number };
+  readonly progress?: number;
+}
+
+/** Of one transfer alone there is no other to tell it from. */
+const OWN = "";
+
 /** Starts a transfer by the first of the calls that the daemon knows, and follows it; returns the exit status. */
 export async function follow(
   session: Session,
@@ -96,13 +134,19 @@ class Following {
   readonly #session: Session;
   /** Null: an interrupt leaves the transfer alone. */
   readonly #cancel: ((id: number) => Promise<void>) | null;
+  readonly #what: "download" | "upload";
   readonly #bar: ProgressBar;
   readonly #early: Heard[] = [];
   readonly #end = Promise.withResolvers<number>();
   #path: string | null = null;
 
-  constructor(session: Session, cancel: ((id: number) => Promise<void>) | null) {
+  constructor(
+    session: Session,
+    cancel: ((id: number) => Promise<void>) | null,
+    what: "download" | "upload" = "download",
+  ) {
     this.#session = session;
+    this.#what = what;
     this.#cancel = cancel;
     this.#bar = new ProgressBar(session);
   }
@@ -117,7 +161,8 @@ class Following {
   async run(id: number, path: string, gone: Promise<never>): Promise<number> {
     const { settings, report } = this.#session;
     if (!settings.quiet && this.#cancel === null) {
-      this.#bar.above(() => report.info(`Enqueued transfer job ${id}. Press C-c to continue download in background.`));
+      const advice = `Press C-c to continue ${this.#what} in background.`;
+      this.#bar.above(() => report.info(`Enqueued transfer job ${id}. ${advice}`));
     }
     this.#path = path;
     for (const heard of this.#early.splice(0)) this.hear(heard);
@@ -141,7 +186,7 @@ class Following {
     const { settings, report } = this.#session;
     const cancel = `Use "importctl cancel-transfer ${id}" to abort transfer.`;
     this.#bar.clear();
-    if (!settings.quiet) report.info(`Continuing download in the background. ${cancel}`);
+    if (!settings.quiet) report.info(`Continuing ${this.#what} in the background. ${cancel}`);
     return 1;
   }
 

@@ -14,7 +14,7 @@ const NOTHING = own("\u001b]9;4;0;\u001b\\");
 const RIGHT_WIDTH = 6;
 
 /** The lines with which workers, the original's too, tell their log how far they are. */
-const PROGRESS_LINE = /^(?:Got|Imported|Exported) (\d{1,3})%(?: of .*?)?\.(?: (\S.{0,30} left at \S{1,20})\.)?$/;
+const PROGRESS_LINE = /^(?:Got|Sent|Imported|Exported) (\d{1,3})%(?: of .*?)?\.(?: (\S.{0,30} left at \S{1,20})\.)?$/;
 
 const PERCENT_OF_TENTH = 10;
 /** A bar is not made shorter than this for what stands behind it. */

@@ -10,7 +10,7 @@ import { follow, type OnInterrupt, type StartCall } from "./follow.ts";
 import { exportName, formatOf, given, importName, type Payload, pullName } from "./names.ts";
 
 /** The class that was asked for; a Failure that lists them where none was. */
-function classOf(session: Session): ImageClass {
+export function classOf(session: Session): ImageClass {
   const { imageClass } = session.settings;
   if (imageClass !== undefined) return imageClass;
   const choices = IMAGE_CLASSES.values.map((name) => `${name} (downloads to /var/lib/${CLASS_DIRECTORIES[name]}/)`);

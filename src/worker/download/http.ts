@@ -129,23 +129,37 @@ const PRIVATE_HEADERS = ["authorization", "cookie", "proxy-authorization"];
 export interface HttpRequest {
   readonly headers?: Readonly<Record<string, string>>;
   readonly limits?: HttpLimits;
+  /** GET unless given. */
+  readonly method?: "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE";
+  /** What is sent along. It is sent again where a redirect asks for that (307, 308). */
+  readonly body?: Uint8Array<ArrayBuffer>;
   /** Sent as a form, to this address only: a redirect is then no reply. */
   readonly form?: URLSearchParams;
 }
 
-/** Gets `url`, or posts a form to it. Any status is a reply; errors are what keeps a reply from coming. */
+/** Whether a redirect leads on: what changes something is repeated only where the server says that it shall be. */
+function isFollowed({ status }: HttpReply, { method }: HttpRequest): boolean {
+  if (method === undefined || method === "HEAD") return REDIRECTS.has(status);
+  return status === 307 || status === 308;
+}
+
+/**
+ * Gets `url`, posts a form to it, or does with it what `request.method` says. Any status is a reply; errors are what keeps a
+ * reply from coming.
+ */
 export async function httpGet(url: string, request: HttpRequest = {}): Promise<HttpReply> {
   const limits = request.limits ?? HTTP_LIMITS;
   const headers = new Headers({ "User-Agent": USER_AGENT, "Accept-Encoding": "identity", ...request.headers });
   let at = new URL(url);
   for (let hops = 0; ; hops++) {
-    const reply = await exchange(at, headers, limits, request.form);
+    const reply = await exchange(at, headers, limits, request);
     if (request.form !== undefined) return reply;
-    const location = REDIRECTS.has(reply.status) ? reply.headers.get("location") : null;
+    const location = isFollowed(reply, request) ? reply.headers.get("location") : null;
     if (location === null) return reply;
     reply.body[Symbol.dispose]();
     if (hops >= limits.redirects) throw new ErrnoError("ELOOP", `Too many redirects from '${url}'`);
     const next = redirectTarget(location, at);
+    if (request.body !== undefined) refusePlain(next, at);
     if (next.origin !== at.origin) for (const name of PRIVATE_HEADERS) headers.delete(name);
     at = next;
   }
@@ -159,7 +173,13 @@ function redirectTarget(location: string, from: URL): URL {
   return target;
 }
 
-async function exchange(url: URL, headers: Headers, limits: HttpLimits, form?: URLSearchParams): Promise<HttpReply> {
+/** Throws where what is sent over https would be sent on without it. */
+export function refusePlain(target: URL, from: URL): void {
+  if (from.protocol !== "https:" || target.protocol === "https:") return;
+  throw new ErrnoError("EPROTO", `Refusing to send to '${target.origin}', as '${from.host}' asks: it is not https`);
+}
+
+async function exchange(url: URL, headers: Headers, limits: HttpLimits, request: HttpRequest): Promise<HttpReply> {
   const abort = new AbortController();
   connections.add(abort);
   const late = () => abort.abort(new TransientError("ETIMEDOUT", `No answer from '${url.host}'`));
@@ -170,7 +190,9 @@ async function exchange(url: URL, headers: Headers, limits: HttpLimits, form?: U
       redirect: "manual",
       signal: abort.signal,
       decompress: false,
-      ...(form === undefined ? {} : { method: "POST", body: form }),
+      ...(request.method === undefined ? {} : { method: request.method }),
+      ...(request.body === undefined ? {} : { body: request.body }),
+      ...(request.form === undefined ? {} : { method: "POST", body: request.form }),
       ...(url.protocol === "https:" ? { tls: await trust() } : {}),
     });
     const body = new HttpBody(response, abort, limits);

@@ -1,9 +1,9 @@
 // From what a reference names to the manifest of one image: through indexes, which may hold indexes, and past what stands
 // beside images and is none.
 import { ErrnoError } from "../../base/error.ts";
+import { digestOf, requireDigest } from "../../oci/reference.ts";
 import { log } from "../program/log.ts";
 import { type Descriptor, type Manifest, readManifest, type TypedBytes } from "./manifest.ts";
-import { digestOf, requireDigest } from "./reference.ts";
 import type { Document, OciSource } from "./source.ts";
 
 /** An index in an index is what a copy of all platforms is; deeper than this is made to keep us busy. */

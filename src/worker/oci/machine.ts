@@ -10,7 +10,7 @@ import { transferBudget } from "../program/budget.ts";
 import { log } from "../program/log.ts";
 import type { WorkerOptions } from "../program/options.ts";
 import { Turns } from "../stream/archive.ts";
-import { tarChunks } from "../tar/pack.ts";
+import { type PackPolicy, tarChunks } from "../tar/pack.ts";
 import { tryMakeDirectory } from "../tar/untar-calls.ts";
 import { Unpacker } from "../tar/untar-unpacker.ts";
 import { MERGE_OPTIONS, MergeTarget } from "./layer.ts";
@@ -52,22 +52,33 @@ export async function stackOf(root: Fd, names: readonly string[], options: Worke
   });
 }
 
-/** One tree of all layers. */
-export async function flatten(root: Fd, names: readonly string[], options: WorkerOptions): Promise<Stage> {
+/** One tree of all layers, whose names are looked up in `root`; `reading` is how each of them is read. */
+export async function flatten(
+  root: Fd,
+  names: readonly string[],
+  options: WorkerOptions,
+  reading: PackPolicy = {},
+): Promise<Stage> {
   return Stage.tree(root, "oci", options.btrfsSubvolume).filledBy(async (tree) => {
     changeMode(tree, LAYER_MODE);
-    await mergeInto(tree, root, names, options);
+    await mergeInto(tree, root, names, options, reading);
   });
 }
 
 /** Unpacks the layers one over the other: only when all of them are there, directories get what the last one says. */
-async function mergeInto(top: Fd, root: Fd, names: readonly string[], options: WorkerOptions): Promise<void> {
+async function mergeInto(
+  top: Fd,
+  root: Fd,
+  names: readonly string[],
+  options: WorkerOptions,
+  reading: PackPolicy = {},
+): Promise<void> {
   const turns = new Turns();
   const policy = { ...unpackOptions(options), ...MERGE_OPTIONS, spending: transferBudget.part(top) };
   using unpacker = new Unpacker(top, policy, (untar) => new MergeTarget(untar));
   for (const name of names) {
     using layer = openAt(root, name, "directory");
-    for (const chunk of tarChunks(layer)) {
+    for (const chunk of tarChunks(layer, reading)) {
       unpacker.push(chunk);
       await turns.pass();
     }

@@ -16,7 +16,9 @@ export type Mark =
   /** A hard link, in its place, to a file of a layer below. */
   | "hardlink"
   /** At the top of a layer that has one of the two above. */
-  | "incomplete";
+  | "incomplete"
+  /** At the top of a layer the digest of its archive, which was compared when it was unpacked. */
+  | "content";
 
 export const YES = Buffer.from("y");
 

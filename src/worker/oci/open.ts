@@ -3,10 +3,10 @@
 import { type Fd, openPath } from "../../kernel/file/fd.ts";
 import { openForeign } from "../../kernel/file/foreign-file.ts";
 import { mortal } from "../../kernel/syscall/mortal.ts";
+import { requireReference, resolveReference } from "../../oci/reference.ts";
 import { Stage } from "../image/stage.ts";
 import { unpackTar } from "../image/unpack-tar.ts";
 import { readChunks } from "../stream/archive.ts";
-import { requireReference, resolveReference } from "./reference.ts";
 import { OciRegistry } from "./registry.ts";
 import { layoutSource, type OciSource, registrySource } from "./source.ts";
 

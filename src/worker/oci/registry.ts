@@ -2,32 +2,48 @@
 // What we know of ourselves goes to the registry, and to the token server it names over https; never to where it redirects
 // (CVE-2020-15157).
 import { ErrnoError } from "../../base/error.ts";
+import { type Credentials, credentialsFor, IDENTITY_TOKEN } from "../../oci/credentials.ts";
+import type { OciAddress } from "../../oci/reference.ts";
 import { type HttpReply, type HttpRequest, httpGet } from "../download/http.ts";
 import { JOB_LIMITS } from "../download/limits.ts";
 import { fetchSide } from "../download/small-file.ts";
 import { log } from "../program/log.ts";
 import { type Challenge, parseChallenges } from "./challenge.ts";
-import { type Credentials, credentialsFor, IDENTITY_TOKEN } from "./credentials.ts";
-import type { OciAddress } from "./reference.ts";
 
 const TOKEN_LIMIT_BYTES = 1 << 20;
 const CLIENT = "machined";
 
+/** What a registry is used for. */
+export interface RegistryUse {
+  /** Whether images are stored there; they are only fetched unless given. */
+  readonly pushes?: boolean;
+  /** What is known of the user; what this process finds in its own user's files unless given. */
+  readonly credentials?: (address: OciAddress) => Promise<Credentials | null>;
+}
+
+function ownCredentials({ registry, image }: OciAddress): Promise<Credentials | null> {
+  return credentialsFor(registry, image, (text) => log("warning", text));
+}
+
 export class OciRegistry {
   readonly address: OciAddress;
+  readonly #pushes: boolean;
+  readonly #credentials: NonNullable<RegistryUse["credentials"]>;
   #authorization: string | null = null;
   #asking: Promise<string | null> | null = null;
 
-  constructor(address: OciAddress) {
+  constructor(address: OciAddress, { pushes = false, credentials = ownCredentials }: RegistryUse = {}) {
     this.address = address;
+    this.#pushes = pushes;
+    this.#credentials = credentials;
   }
 
-  url(kind: "manifests" | "blobs", version: string): string {
+  url(kind: "manifests" | "blobs" | "blobs/uploads", version: string): string {
     const { protocol, registry, image } = this.address;
     return `${protocol}://${registry}/v2/${image}/${kind}/${version}`;
   }
 
-  /** Gets an address of this registry, with credentials when it asks for them. */
+  /** Sends a request to an address of this registry, with credentials when it asks for them. */
   readonly get = async (url: string, request: HttpRequest): Promise<HttpReply> => {
     const known = this.#authorization;
     const reply = await httpGet(url, this.#authorized(request));
@@ -41,9 +57,16 @@ export class OciRegistry {
       });
       this.#authorization = await this.#asking;
     }
-    if (this.#authorization === null) throw new ErrnoError("ENOKEY", "Access to image requires authentication.");
+    if (this.#authorization === null) throw this.#unknown();
     return httpGet(url, this.#authorized(request));
   };
+
+  #unknown(): ErrnoError {
+    if (!this.#pushes) return new ErrnoError("ENOKEY", "Access to image requires authentication.");
+    const { registry } = this.address;
+    const help = `'skopeo login ${registry}' and 'podman login ${registry}' store one`;
+    return new ErrnoError("ENOKEY", `Registry '${registry}' requires a login, and none is known: ${help}.`);
+  }
 
   #authorized(request: HttpRequest): HttpRequest {
     if (this.#authorization === null) return request;
@@ -52,12 +75,11 @@ export class OciRegistry {
 
   /** The way to say who we are, of those that the server offers: a token first, as it may be had by anybody. */
   async #answer(header: string): Promise<string | null> {
-    const { registry, image } = this.address;
     const challenges = parseChallenges(header);
     const bearer = challenges.find(({ scheme, parameters }) => scheme === "bearer" && parameters.get("realm"));
     const hasBasic = challenges.some(({ scheme }) => scheme === "basic");
     if (bearer === undefined && !hasBasic) throw noWay(challenges);
-    const credentials = await credentialsFor(registry, image);
+    const credentials = await this.#credentials(this.address);
     const mayBeBasic = hasBasic && credentials !== null && credentials.user !== IDENTITY_TOKEN;
     if (bearer === undefined) return mayBeBasic ? basic(credentials) : null;
     try {
@@ -77,11 +99,19 @@ export class OciRegistry {
     const url = new URL(realm, base);
     if (!this.#mayAsk(url, credentials))
       throw new ErrnoError("EPROTO", `Refusing to ask '${url.origin}' for a token, it is not https`);
-    const scope = parameters.get("scope") || `repository:${image}:pull`;
+    const scope = this.#scope(image, parameters.get("scope") ?? "");
     const question = tokenRequest(url, { service: parameters.get("service") ?? "", scope }, credentials);
     const limits = { ...JOB_LIMITS, sideBytes: TOKEN_LIMIT_BYTES };
     const get = (to: string, request: HttpRequest) => httpGet(to, { ...request, ...question });
     return tokenOf(await fetchSide(url.href, limits, get));
+  }
+
+  /** What a token is asked for. Some registries name less than what a push needs, and refuse the token then. */
+  #scope(image: string, named: string): string {
+    if (!this.#pushes) return named || `repository:${image}:pull`;
+    const own = `repository:${image}:`;
+    const others = named.split(" ").filter((one) => one !== "" && !one.startsWith(own));
+    return [`${own}pull,push`, ...others].join(" ");
   }
 
   /**

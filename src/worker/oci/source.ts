@@ -7,6 +7,7 @@ import { isDownloadUrl } from "../../base/vocabulary/transfer.ts";
 import { type Fd, openInRoot, readFileIn, reopen, statFd } from "../../kernel/file/fd.ts";
 import { openForeign } from "../../kernel/file/foreign-file.ts";
 import { mortal } from "../../kernel/syscall/mortal.ts";
+import { requireDigest } from "../../oci/reference.ts";
 import { type Get, type HttpRequest, httpGet } from "../download/http.ts";
 import { fetchMain } from "../download/job.ts";
 import { JOB_LIMITS } from "../download/limits.ts";
@@ -15,7 +16,6 @@ import { Spool } from "../download/spool.ts";
 import { isFileUrl } from "../download/url.ts";
 import { type Chunks, readChunks } from "../stream/archive.ts";
 import { type Descriptor, INDEX_TYPES, MANIFEST_TYPES, parseObject } from "./manifest.ts";
-import { requireDigest } from "./reference.ts";
 import type { OciRegistry } from "./registry.ts";
 
 const DOCUMENT_LIMIT_BYTES = 4 << 20;

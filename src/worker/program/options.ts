@@ -26,11 +26,18 @@ export interface WorkerOptions {
   keepDownload: boolean | null;
   format: string | null;
   architecture: string | null;
+  /** The image that a push sends the difference to. */
+  base: string | null;
+  /** Where a push has the login for its registry from. */
+  credentials: (typeof CREDENTIAL_SOURCES)[number];
   /** The directory of this host's lock files; null for no locking. */
   locks: string | null;
 }
 
 export type ProgramName = "systemd-import" | "systemd-import-fs" | "systemd-export" | "systemd-pull";
+
+/** Its own user's files, its standard input, or nowhere. */
+const CREDENTIAL_SOURCES = ["own", "stdin", "none"] as const;
 
 export interface OptionRow {
   readonly programs: readonly ProgramName[];
@@ -146,6 +153,21 @@ export const OPTIONS: Readonly<Record<string, OptionRow>> = {
     help: `Compression: ${COMPRESSIONS.join(", ")}`,
     take: (options, value) => set(options, { format: value }),
   },
+  base: {
+    programs: ["systemd-export"],
+    value: "NAME",
+    help: "Push the layer of this image, and what is different",
+    take: (options, value) => value !== "" && set(options, { base: value }),
+  },
+  credentials: {
+    programs: ["systemd-export"],
+    value: "SOURCE",
+    help: `Where the login for a registry comes from, one of ${CREDENTIAL_SOURCES.join(", ")}`,
+    take: (options, value) => {
+      const source = CREDENTIAL_SOURCES.find((one) => one === value);
+      return source !== undefined && set(options, { credentials: source });
+    },
+  },
 };
 
 /** A hash given literally covers one file only: there is nothing to verify others against. */
@@ -179,6 +201,8 @@ export function defaultOptions(): WorkerOptions {
     keepDownload: null,
     format: null,
     architecture: null,
+    base: null,
+    credentials: "own",
     locks: null,
   };
 }

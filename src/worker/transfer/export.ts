@@ -1,17 +1,11 @@
-// systemd-export tar|raw IMAGE [FILE]: an image becomes a file, compressed or not (systemd-importd.service(8)). A file that
+// systemd-export tar|raw IMAGE [FILE], systemd-export oci IMAGE REF: an image becomes a file, compressed or not (systemd-importd.service(8)). A file that
 // is given by name appears whole or not at all; standard output is the caller's business.
 
-import { dirname, isAbsolute, join } from "node:path";
 import { ErrnoError } from "../../base/error.ts";
 import { type Compression, compressionOfName } from "../../base/vocabulary/compression.ts";
 import { pathOf } from "../../kernel/file/attributes.ts";
 import { type Fd, openPath, statFd } from "../../kernel/file/fd.ts";
-import { SyscallError, trySys } from "../../kernel/syscall/sys.ts";
-import { isSubvolume, setSubvolumeReadOnly } from "../../kernel/tree/btrfs.ts";
-import { isImageName } from "../../registry/image/image.ts";
-import { HeldImage } from "../../registry/image/lock.ts";
-import { Stage } from "../image/stage.ts";
-import { findImage, imageRootOf } from "../image/target.ts";
+import { trySys } from "../../kernel/syscall/sys.ts";
 import { copyOrigin, copyRaw } from "../image/write-raw.ts";
 import { log } from "../program/log.ts";
 import type { CommandLine, WorkerOptions } from "../program/options.ts";
@@ -22,17 +16,9 @@ import { writeStream } from "../stream/write-chunks.ts";
 import { tarChunks } from "../tar/pack.ts";
 import { setLength } from "../tar/untar-calls.ts";
 import { type Output, openOutput } from "./export-output.ts";
+import { HeldTree, pathOfImage } from "./export-source.ts";
+import { pushOci } from "./push-oci.ts";
 import { entryOf } from "./run-program.ts";
-
-/** The path of an image by name, or the path that was given. */
-function pathOfImage(given: string, options: WorkerOptions): string {
-  if (isImageName(given)) {
-    const image = findImage(given, options);
-    if (image === null) throw new ErrnoError("ENOENT", `Image ${given} not found.`);
-    return image.path;
-  }
-  return isAbsolute(given) ? given : join(imageRootOf(options), given);
-}
 
 /** The path that was given, or what a client's descriptor is. */
 function nameOfOutput(path: string | undefined, { file }: Output): string {
@@ -69,35 +55,11 @@ async function exportTar({ options, words }: CommandLine): Promise<void> {
   const image = pathOfImage(name, options);
   const compression = compressionOf(options, path);
   using output = await openOutput(path, "tar");
-  // Held, so that an image that is removed meanwhile does not become half of an archive. Machines may go on running from it.
-  using held = HeldImage.open(null, image, "directory");
-  using owner = new DisposableStack();
-  using frozen = freeze(held.fd, image, owner);
+  using tree = HeldTree.open(image);
   log("info", `Exporting '${image}', saving to '${nameOfOutput(path, output)}' with compression '${compression}'.`);
-  const tree = frozen?.file ?? held.fd;
-  await writeStream(compress(counted(tarChunks(tree), 0), compression), output.file);
-  if (frozen === null) held.requireThere();
+  await writeStream(compress(counted(tarChunks(tree.file), 0), compression), output.file);
+  tree.requireThere();
   output.done();
-}
-
-/**
- * A snapshot of a subvolume, so that the archive shows one moment; null where there can be none. The directory that it
- * stands in is open as long as `owner`.
- */
-function freeze(tree: Fd, path: string, owner: DisposableStack): Stage | null {
-  if (!isSubvolume(tree)) return null;
-  try {
-    const parent = owner.use(openPath(dirname(path), "directory"));
-    using made = new DisposableStack();
-    const stage = made.use(Stage.snapshot(parent, "export", tree));
-    setSubvolumeReadOnly(stage.file, true);
-    made.move();
-    return stage;
-  } catch (error) {
-    if (!(error instanceof SyscallError)) throw error;
-    log("warning", `Cannot take a snapshot of '${path}', exporting it as it is: ${error.message}`);
-    return null;
-  }
 }
 
 async function exportRaw({ options, words }: CommandLine): Promise<void> {
@@ -134,5 +96,6 @@ export const main = entryOf({
   verbs: {
     tar: { words: [1, 2], usage: "NAME [FILE]", help: "Export a TAR image", run: exportTar },
     raw: { words: [1, 2], usage: "NAME [FILE]", help: "Export a RAW image", run: exportRaw },
+    oci: { words: [2, 2], usage: "NAME REF", help: "Push a tree to an OCI registry", run: pushOci },
   },
 });

@@ -4,6 +4,7 @@ import { writeFileSync } from "node:fs";
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
 import { listDirectory } from "../../kernel/file/directory-entry.ts";
 import { type Fd, openAt } from "../../kernel/file/fd.ts";
+import { requireReference } from "../../oci/reference.ts";
 import { Reservation } from "../image/reservation.ts";
 import { exists, openImageRoot, Stage } from "../image/stage.ts";
 import { imageRootOf, requireFree, requireName } from "../image/target.ts";
@@ -21,8 +22,8 @@ import {
   NATIVE_ARCHITECTURE,
   platformOf,
 } from "../oci/manifest.ts";
+import { setMark } from "../oci/marks.ts";
 import { isLocalReference, openSource } from "../oci/open.ts";
-import { requireReference } from "../oci/reference.ts";
 import { contentDigests, settingsOf } from "../oci/settings.ts";
 import { type BlobWork, foreignBlob, type OciSource, type Taker } from "../oci/source.ts";
 import { abandonAll, keepForLater } from "../program/abandon.ts";
@@ -217,6 +218,8 @@ async function fetchFrom(
     if (content !== null && content !== found) {
       throw new ErrnoError("EBADMSG", `DOWNLOAD INVALID: Content of layer ${layer.digest} is not what the image says`);
     }
+    // For whoever pushes the layer again: a configuration may say anything.
+    setMark(stage.file, "content", Buffer.from(found));
     if (!(await installLayer(root, layerName(layer.digest), stage, { options, held }))) return;
     log("info", `Acquired layer ${layer.digest}.`);
   };

@@ -9,7 +9,7 @@ import { exportName, formatOf, given, importName, pullName, stripSuffixes } from
 import { type LogLine, LogLines } from "../../../src/importd/log-lines.ts";
 import { pathsOf } from "../../../src/importd/paths.ts";
 import { workerEnvironment, workerOverride } from "../../../src/importd/worker-command.ts";
-import { requireReference, resolveReference } from "../../../src/worker/oci/reference.ts";
+import { requireReference, resolveReference } from "../../../src/oci/reference.ts";
 
 test("I20 only http, https and file URLs can be downloaded", () => {
   for (const url of ["http://h/x", "https://h", "file:/x", "file:///x"]) expect(isDownloadUrl(url)).toBe(true);

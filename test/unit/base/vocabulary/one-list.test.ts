@@ -15,7 +15,7 @@ import {
   IMAGE_SEARCH_PATHS,
   imagePool,
 } from "../../../../src/base/vocabulary/image-class.ts";
-import { TRANSFER_TYPES, VERIFY_MODES } from "../../../../src/base/vocabulary/transfer.ts";
+import { STOCK_TRANSFER_TYPES, VERIFY_MODES } from "../../../../src/base/vocabulary/transfer.ts";
 import { INTERFACE_VERSION } from "../../../../src/base/vocabulary/version.ts";
 import { IMPORTCTL_OPTIONS } from "../../../../src/cli/program/importctl-options.ts";
 
@@ -40,7 +40,7 @@ for (const [list, words] of Object.entries(LISTS)) {
 test("options, Varlink types and file names agree about the formats", () => {
   const { types } = IoSystemdImport;
   expect(types["ExportFormat"]).toEqual(COMPRESSIONS);
-  expect(types["TransferType"]).toEqual(TRANSFER_TYPES.values.map((type) => type.replace("-", "_")));
+  expect(types["TransferType"]).toEqual(STOCK_TRANSFER_TYPES.map((type) => type.replace("-", "_")));
   expect(IMPORTCTL_OPTIONS["format"]?.description).toContain(COMPRESSIONS.join(", "));
   for (const format of COMPRESSIONS) expect(parseCompression(format)).toBe(format);
   for (const suffix of ["gz", "xz", "bz2", "zst", "lz4"]) {

@@ -1,10 +1,10 @@
 // Completes the names of container images by the host's rules, which are files below systemd/oci-registry/: the registry,
 // the protocol, the tag.
 import { join } from "node:path";
-import { ErrnoError } from "../../base/error.ts";
-import { type OciReference, parseOciReference } from "../../base/vocabulary/oci-reference.ts";
-import { readSettings } from "../../kernel/file/foreign-file.ts";
-import { isErrno } from "../../kernel/syscall/sys.ts";
+import { ErrnoError } from "../base/error.ts";
+import { type OciReference, parseOciReference } from "../base/vocabulary/oci-reference.ts";
+import { readSettings } from "../kernel/file/foreign-file.ts";
+import { isErrno } from "../kernel/syscall/sys.ts";
 
 /** A reference with everything filled in. */
 export interface OciAddress {
@@ -31,6 +31,15 @@ export function requireDigest(bytes: Buffer, digest: string, size: number = byte
 export function requireReference(text: string): OciReference {
   const reference = parseOciReference(text);
   if (reference === undefined) throw new ErrnoError("EINVAL", `Reference '${text}' is not valid.`);
+  return reference;
+}
+
+/** Parses the reference of an image that is pushed; throws EINVAL where it does not say where to, or says what it will be. */
+export function requirePushReference(text: string): OciReference {
+  const reference = requireReference(text);
+  if (reference.registry === null) throw new ErrnoError("EINVAL", `Reference '${text}' names no registry to push to.`);
+  if (reference.digest !== null)
+    throw new ErrnoError("EINVAL", `Reference '${text}' names a digest, which what is pushed will get by itself.`);
   return reference;
 }
 

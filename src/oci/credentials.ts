@@ -1,10 +1,9 @@
 // Names and passwords for registries, from where container tools keep them: containers-auth.json(5), docker's config.json,
 // and the programs these files name.
 import { join } from "node:path";
-import { readSettings } from "../../kernel/file/foreign-file.ts";
-import { homeDirectory } from "../../kernel/process/account.ts";
-import { isErrno } from "../../kernel/syscall/sys.ts";
-import { log } from "../program/log.ts";
+import { readSettings } from "../kernel/file/foreign-file.ts";
+import { homeDirectory } from "../kernel/process/account.ts";
+import { isErrno } from "../kernel/syscall/sys.ts";
 
 export interface Credentials {
   readonly user: string;
@@ -14,6 +13,9 @@ export interface Credentials {
 
 /** The name that stands for none, where the password is a token of identity. */
 export const IDENTITY_TOKEN = "<token>";
+
+/** Is told what keeps credentials from being read. */
+type Warn = (text: string) => void;
 
 interface AuthEntry {
   readonly auth?: string;
@@ -42,12 +44,12 @@ function authFiles(): string[] {
 
 const AUTH_FILE_LIMIT_BYTES = 1 << 20;
 
-async function readAuthFile(path: string): Promise<AuthFile | null> {
+async function readAuthFile(path: string, warn: Warn): Promise<AuthFile | null> {
   try {
     return JSON.parse((await readSettings(path, AUTH_FILE_LIMIT_BYTES)).toString()) as AuthFile | null;
   } catch (error) {
     const reason = error instanceof Error && !(error instanceof SyntaxError) ? error.message : "It is no JSON";
-    if (!isErrno(error, "ENOENT", "ENOTDIR")) log("warning", `Cannot read credentials from '${path}': ${reason}`);
+    if (!isErrno(error, "ENOENT", "ENOTDIR")) warn(`Cannot read credentials from '${path}': ${reason}`);
     return null;
   }
 }
@@ -78,19 +80,19 @@ function entryOf<Entry>(
   return known === undefined ? undefined : plain.get(known);
 }
 
-/** What is known for a registry; null when nothing is. */
-export async function credentialsFor(registry: string, image: string): Promise<Credentials | null> {
+/** What is known for a registry, from the files of the user that this process runs as; null when nothing is. */
+export async function credentialsFor(registry: string, image: string, warn: Warn): Promise<Credentials | null> {
   const keys = keysOf(registry, image);
   for (const path of authFiles()) {
-    const file = await readAuthFile(path);
+    const file = await readAuthFile(path, warn);
     if (file === null) continue;
     const helper = entryOf(file.credHelpers, keys);
-    if (helper !== undefined) return askHelpers(helper, registry);
+    if (helper !== undefined) return askHelpers(helper, registry, warn);
     const entry = entryOf(withContent(file.auths), keys);
     if (entry?.identitytoken) return { user: IDENTITY_TOKEN, password: entry.identitytoken };
     if (entry?.auth) return decode(entry.auth);
     if (entry?.username) return { user: entry.username, password: entry.password ?? "" };
-    if (file.credsStore) return askHelpers(file.credsStore, registry);
+    if (file.credsStore) return askHelpers(file.credsStore, registry, warn);
   }
   return null;
 }
@@ -101,9 +103,9 @@ function withContent(auths: AuthFile["auths"]): AuthFile["auths"] {
   return Object.fromEntries(Object.entries(auths ?? {}).filter(([, entry]) => isFull(entry)));
 }
 
-async function askHelpers(name: string, registry: string): Promise<Credentials | null> {
+async function askHelpers(name: string, registry: string, warn: Warn): Promise<Credentials | null> {
   for (const server of registry === DOCKER_HUB ? [DOCKER_HELPER_NAME, "docker.io", registry] : [registry]) {
-    const found = await askHelper(name, server);
+    const found = await askHelper(name, server, warn);
     if (found !== null) return found;
   }
   return null;
@@ -120,10 +122,10 @@ const HELPER_NAME = /^[A-Za-z0-9_-]+$/;
 const HELPER_TIMEOUT_MS = 30_000;
 
 /** docker-credential-NAME get: the registry on its standard input, an object on its standard output. */
-async function askHelper(name: string, registry: string): Promise<Credentials | null> {
+async function askHelper(name: string, registry: string, warn: Warn): Promise<Credentials | null> {
   const program = HELPER_NAME.test(name) ? Bun.which(`docker-credential-${name}`) : null;
   if (program === null) {
-    log("warning", `No credential helper '${name}' on this host.`);
+    warn(`No credential helper '${name}' on this host.`);
     return null;
   }
   const child = Bun.spawn([program, "get"], {
@@ -136,7 +138,7 @@ async function askHelper(name: string, registry: string): Promise<Credentials | 
     const { Username: user, Secret: password } = JSON.parse(text) as { Username?: string; Secret?: string };
     return user !== undefined && password !== undefined ? { user, password } : null;
   } catch {
-    log("warning", `Credential helper '${name}' did not answer as it should.`);
+    warn(`Credential helper '${name}' did not answer as it should.`);
     return null;
   }
 }

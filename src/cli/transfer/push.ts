@@ -1,0 +1,103 @@
+// The verb `push-oci`, a call of our own daemon (io.machined.Import). The login for the registry is read here, with the rights of the
+// caller: the daemon opens nobody's files for somebody else.
+import { dirname } from "node:path";
+import { IoMachinedImport } from "../../api/io-machined-import.ts";
+import { ERRORS, errnoNameOf } from "../../base/error.ts";
+import { LAYER_COMPRESSIONS } from "../../base/vocabulary/compression.ts";
+import { isPushReference, parseOciReference } from "../../base/vocabulary/oci-reference.ts";
+import { VarlinkError } from "../../ipc/varlink/client.ts";
+import { connectVarlink } from "../../ipc/varlink/connect.ts";
+import { credentialsFor } from "../../oci/credentials.ts";
+import { resolveReference } from "../../oci/reference.ts";
+import { startPolkitAgent } from "../session/agents.ts";
+import { Failure, reasonOf } from "../session/failure.ts";
+import type { Session } from "../session/session.ts";
+import { managerDirectory, meansLocalSockets } from "../session/target.ts";
+import { type FollowedReply, followReplies } from "./follow.ts";
+import { exportName } from "./names.ts";
+import { classOf } from "./transfer.ts";
+
+const { action } = IoMachinedImport.methods.PushOci.access;
+const UNKNOWN = ["org.varlink.service.MethodNotFound", "org.varlink.service.InterfaceNotFound"];
+const UNABLE = "The transfer daemon of this host cannot push images";
+const HINT = "It is the distribution's, or an older one: 'machined install --now' puts one here that can.";
+
+const REFUSALS: Readonly<Record<string, string>> = {
+  [ERRORS.AccessDenied.varlink]: `access denied by polkit (action ${action})`,
+  [ERRORS.InteractiveAuthorizationRequired.varlink]:
+    "access denied: interactive authentication is required, for which there is no agent, or which --no-ask-password forbids",
+  [ERRORS.TransferInProgress.varlink]: "something is being pushed there already",
+};
+const ENDS: readonly string[] = [ERRORS.TransferFailed.varlink, ERRORS.TransferCancelled.varlink];
+
+/** The socket of the daemon that is meant. */
+function socketOf({ settings, ports }: Session): string {
+  const directory = meansLocalSockets(settings, ports.env) ? managerDirectory(settings.scope, ports.env) : null;
+  if (directory === null) throw new Failure("Images are pushed by the transfer daemon of this host only");
+  return `${dirname(directory)}/io.systemd.Import`;
+}
+
+interface Login {
+  readonly registry: string;
+  readonly user: string;
+  readonly password: string;
+}
+
+/** What the caller's own files have for the registry that a reference stands for; undefined where they have nothing. */
+async function loginFor(session: Session, reference: string): Promise<Login | undefined> {
+  const parsed = parseOciReference(reference);
+  if (parsed === undefined) return undefined;
+  const { registry, image } = await resolveReference(parsed);
+  const found = await credentialsFor(registry, image, (text) => session.report.log("warning", text));
+  return found === null ? undefined : { registry, ...found };
+}
+
+function explain(error: unknown, local: string): unknown {
+  if (!(error instanceof VarlinkError)) return error;
+  if (UNKNOWN.includes(error.id)) return new Failure(UNABLE, { cause: error, hint: HINT });
+  const { parameter } = error.parameters;
+  const reason = REFUSALS[error.id] ?? (typeof parameter === "string" ? `'${parameter}' is not valid` : error.id);
+  return new Failure(`Failed to push image '${local}': ${reason}`, { cause: error });
+}
+
+/** The verb `push-oci`; returns the exit status. */
+export async function push(session: Session, [name = "", reference = ""]: readonly string[]): Promise<number> {
+  const { settings } = session;
+  const imageClass = classOf(session);
+  const local = exportName(name);
+  if (!isPushReference(reference)) {
+    const hint = "A push needs REGISTRY/IMAGE, with or without a tag, and without a digest.";
+    throw new Failure(`Ref '${reference}' names no place to push to.`, { hint });
+  }
+  if (settings.format !== undefined && !LAYER_COMPRESSIONS.some((one) => one === settings.format))
+    throw new Failure(`Layers are compressed with ${LAYER_COMPRESSIONS.join(" or ")}, not with ${settings.format}.`);
+  const path = socketOf(session);
+  const login = await loginFor(session, reference);
+  const client = session.keep(await connect(path));
+  await startPolkitAgent(session);
+  const replies = client.callMore(`${IoMachinedImport.name}.PushOci`, {
+    local,
+    remote: reference,
+    class: imageClass,
+    base: settings.base,
+    format: settings.format,
+    login,
+    allowInteractiveAuthentication: settings.askPassword || undefined,
+  });
+  try {
+    const isEnd = (error: unknown) => error instanceof VarlinkError && ENDS.includes(error.id);
+    return await followReplies(session, replies as AsyncIterable<FollowedReply>, isEnd);
+  } catch (error) {
+    throw explain(error, local);
+  }
+}
+
+async function connect(path: string) {
+  try {
+    return await connectVarlink(path);
+  } catch (error) {
+    if (["ENOENT", "ECONNREFUSED", "ENOTDIR"].includes(errnoNameOf(error) ?? ""))
+      throw new Failure(UNABLE, { cause: error, hint: HINT });
+    throw new Failure(`Failed to connect to the transfer daemon: ${reasonOf(error)}`, { cause: error });
+  }
+}

@@ -1,0 +1,91 @@
+// A tree becomes a layer of a container image: an archive, compressed, in a file without a lasting name, with the digests of both.
+import { writeSync } from "node:fs";
+import { ErrnoError } from "../../base/error.ts";
+import type { Fd } from "../../kernel/file/fd.ts";
+import { textOf } from "../../kernel/tree/tree.ts";
+import { Stage } from "../image/stage.ts";
+import { transferBudget } from "../program/budget.ts";
+import { log } from "../program/log.ts";
+import { Turns } from "../stream/archive.ts";
+import { compress } from "../stream/compression.ts";
+import type { PackPolicy } from "../tar/pack.ts";
+import type { PushedLayer } from "./image-config.ts";
+import { isOverlayAttribute } from "./marks.ts";
+
+/** What a layer may have, unpacked: as much as is pulled. */
+const CONTENT_LIMIT_BYTES = 64 * 1024 ** 3;
+const WHITEOUT = ".wh.";
+/** What this host's kernel and its own programs note at files, and no other host shall have. */
+const OF_THIS_HOST: ReadonlySet<string> = new Set(["security.selinux", "user.crtime_usec"]);
+
+/** A layer that was made here, in a file that goes away with it. */
+export interface PackedLayer extends PushedLayer, Disposable {
+  readonly file: Fd;
+}
+
+/** How a tree is written as a layer. What a layer cannot say is left out with a warning, or refused where it would be misread. */
+export function layerPolicy(): PackPolicy {
+  let hasWarned = false;
+  return {
+    aclsTwice: true,
+    dropAttribute: (name) => {
+      if (isOverlayAttribute(name) && !hasWarned) {
+        hasWarned = true;
+        log("warning", "Attributes of overlayfs are left out, layers mean something else by them.");
+      }
+      return isOverlayAttribute(name) || OF_THIS_HOST.has(name);
+    },
+    accepts: (path, name, status) => {
+      if (name.startsWith(WHITEOUT)) {
+        throw new ErrnoError(
+          "EOPNOTSUPP",
+          `File '${textOf(path)}' cannot be in a container image: '${WHITEOUT}' in front of a name means that a file is gone.`,
+        );
+      }
+      if (status.kind !== "character" || status.deviceNumber !== 0) return true;
+      log("warning", `Device 0:0 '${textOf(path)}' is left out, in layers it means that a file is gone.`);
+      return false;
+    },
+  };
+}
+
+/** Compresses an archive into a file in `root`. EFBIG for one that is larger than a layer may be. */
+export async function packLayer(
+  archive: Iterable<Buffer>,
+  root: Fd,
+  { compression, comment }: Pick<PushedLayer, "compression" | "comment">,
+): Promise<PackedLayer> {
+  const [plain, packed] = [new Bun.CryptoHasher("sha256"), new Bun.CryptoHasher("sha256")];
+  let size = 0;
+  const stage = await Stage.file(root, "oci").filledBy(async (file) => {
+    const spending = transferBudget.part(root);
+    for await (const chunk of compress(hashed(archive, plain), compression)) {
+      spending.wrote(chunk.length);
+      packed.update(chunk);
+      for (let at = 0; at < chunk.length; ) at += writeSync(file.number, chunk, at, chunk.length - at, size + at);
+      size += chunk.length;
+    }
+  });
+  return {
+    file: stage.file,
+    digest: `sha256:${packed.digest("hex")}`,
+    diffId: `sha256:${plain.digest("hex")}`,
+    size,
+    compression,
+    comment,
+    [Symbol.dispose]: () => stage[Symbol.dispose](),
+  };
+}
+
+async function* hashed(archive: Iterable<Buffer>, hash: Bun.CryptoHasher): AsyncGenerator<Buffer> {
+  const turns = new Turns();
+  let size = 0;
+  for (const chunk of archive) {
+    size += chunk.length;
+    if (size > CONTENT_LIMIT_BYTES) throw new ErrnoError("EFBIG", "Image is larger than a layer may be, which is 64G.");
+    hash.update(chunk);
+    await turns.pass();
+    // An empty one is a pause of whoever makes the archive.
+    if (chunk.length > 0) yield chunk;
+  }
+}

@@ -1,0 +1,175 @@
+// A registry that an image is pushed to (the OCI distribution specification): what it has already, what it is sent, and what it
+// says when it refuses.
+import { ErrnoError } from "../../base/error.ts";
+import { formatBytes } from "../../base/format.ts";
+import { type HttpReply, type HttpRequest, httpGet, TransientError } from "../download/http.ts";
+import { JOB_LIMITS } from "../download/limits.ts";
+import { persistently, retryAfter } from "../download/retry.ts";
+import { log } from "../program/log.ts";
+import type { PushedDocument } from "./image-config.ts";
+import { PART_LIMITS } from "./part-size.ts";
+import type { OciRegistry } from "./registry.ts";
+import {
+  BlobUpload,
+  beginSession,
+  requireStored,
+  type Session,
+  type StoredBlob,
+  type UploadLimits,
+  type UploadServer,
+} from "./upload.ts";
+
+const UPLOAD_LIMITS: UploadLimits = { ...JOB_LIMITS, ...PART_LIMITS };
+const TRY_AGAIN: ReadonlySet<number> = new Set([408, 425, 429, 500, 502, 503, 504]);
+const HEAD_BYTES = 64;
+const REASON_LIMIT_BYTES = 16 << 10;
+const REASON_LENGTH = 200;
+
+export class PushTarget implements UploadServer {
+  readonly uploads: string;
+  readonly #registry: OciRegistry;
+  readonly #host: string;
+  readonly #image: string;
+  /** A session that was begun to see whether that is permitted. */
+  #session: Session | null = null;
+
+  constructor(registry: OciRegistry) {
+    this.#registry = registry;
+    this.#host = registry.address.registry;
+    this.#image = registry.address.image;
+    this.uploads = registry.url("blobs/uploads", "");
+  }
+
+  async send(url: string, request: HttpRequest): Promise<HttpReply> {
+    const isOwn = new URL(url).origin === new URL(this.uploads).origin;
+    return isOwn ? this.#registry.get(url, request) : httpGet(url, request);
+  }
+
+  /** Begins an upload, so that a push that is not permitted fails before any work is done for it. */
+  async open(): Promise<void> {
+    await persistently(JOB_LIMITS, async () => {
+      this.#session = await beginSession(this);
+    });
+  }
+
+  /** Gives back the upload that was begun, where nothing had to be sent. Registries remove by themselves what nobody ends. */
+  async close(): Promise<void> {
+    const session = this.#session?.location;
+    this.#session = null;
+    if (session === undefined || session.origin !== new URL(this.uploads).origin) return;
+    try {
+      const reply = await this.send(session.href, { method: "DELETE" });
+      reply.body[Symbol.dispose]();
+    } catch (error) {
+      if (!(error instanceof ErrnoError)) throw error;
+      log("debug", `Upload is not given back: ${error.message}`);
+    }
+  }
+
+  /** Whether the registry has the blob in this repository. */
+  has(digest: string, size: number): Promise<boolean> {
+    return persistently(JOB_LIMITS, async () => {
+      const reply = await this.send(this.#registry.url("blobs", digest), { method: "HEAD" });
+      using _body = reply.body;
+      if (reply.status === 404) return false;
+      // Where a storage elsewhere does not answer this question, the blob is sent.
+      if (reply.status >= 400 && reply.url.origin !== new URL(this.uploads).origin) return false;
+      await this.refuse(reply, 0);
+      requireStored(reply, digest);
+      const length = reply.headers.get("content-length");
+      if (length !== null && Number(length) !== size)
+        throw new ErrnoError("EPROTO", `Registry says that ${digest} has ${length} bytes, it has ${size}`);
+      return true;
+    });
+  }
+
+  /** What a blob is that the repository may have: its size, and its first bytes; null where it has none, or does not say. */
+  describe(digest: string): Promise<{ readonly size: number; readonly head: Buffer } | null> {
+    const url = this.#registry.url("blobs", digest);
+    return persistently(JOB_LIMITS, async () => {
+      const reply = await this.send(url, { method: "HEAD" });
+      reply.body[Symbol.dispose]();
+      const length = reply.headers.get("content-length") ?? "";
+      if (reply.status !== 200 || !/^\d{1,15}$/.test(length)) return null;
+      const first = await this.send(url, { headers: { Range: `bytes=0-${HEAD_BYTES - 1}` } });
+      using body = first.body;
+      if (first.status !== 200 && first.status !== 206) return null;
+      return { size: Number(length), head: await headOf(body) };
+    });
+  }
+
+  /** Sends a blob that the registry lacks. `onSent` hears how much of it has arrived. */
+  async upload(blob: StoredBlob, onSent: (offset: number) => void = () => {}): Promise<void> {
+    const session = this.#session;
+    this.#session = null;
+    await new BlobUpload(this, blob, UPLOAD_LIMITS, { session, onSent }).run();
+  }
+
+  /** Gives the image its tag. */
+  async tag(manifest: PushedDocument): Promise<void> {
+    const { address } = this.#registry;
+    await persistently(JOB_LIMITS, async () => {
+      const reply = await this.send(this.#registry.url("manifests", address.version), {
+        method: "PUT",
+        body: new Uint8Array(manifest.bytes),
+        headers: { "Content-Type": manifest.mediaType },
+      });
+      using _body = reply.body;
+      await this.refuse(reply, manifest.bytes.length);
+      requireStored(reply, manifest.digest);
+    });
+  }
+
+  async refuse(reply: HttpReply, bytes: number): Promise<void> {
+    const { status } = reply;
+    if (status >= 200 && status < 300) return;
+    const reason = await reasonIn(reply);
+    const why = reason === "" ? `code ${status}` : `code ${status}, ${reason}`;
+    const where = `Registry '${this.#host}'`;
+    if (TRY_AGAIN.has(status)) {
+      throw new TransientError("EIO", `${where} does not take '${this.#image}' now (${why})`, {
+        retryAfterMs: retryAfter(reply.headers),
+      });
+    }
+    if (status === 401) throw new ErrnoError("ENOKEY", `${where} refuses the login for '${this.#image}' (${why}).`);
+    if (status === 403) throw new ErrnoError("EACCES", `${where} forbids to push '${this.#image}' (${why}).`);
+    if (status === 404) throw new ErrnoError("ENOENT", `${where} has no place for '${this.#image}' (${why}).`);
+    if (status === 413) {
+      const size = formatBytes(BigInt(bytes));
+      throw new ErrnoError("EFBIG", `${where} takes nothing as large as ${size} of '${this.#image}' (${why}).`);
+    }
+    throw new ErrnoError("EIO", `${where} refuses '${this.#image}' (${why}).`);
+  }
+}
+
+async function headOf(body: AsyncIterable<Buffer>): Promise<Buffer> {
+  let head = Buffer.alloc(0);
+  for await (const chunk of body) {
+    head = Buffer.concat([head, chunk]);
+    if (head.length >= HEAD_BYTES) break;
+  }
+  return head.subarray(0, HEAD_BYTES);
+}
+
+/** What a registry says of an error, in one line; empty where it says nothing that can be understood. */
+async function reasonIn(reply: HttpReply): Promise<string> {
+  const parts: Buffer[] = [];
+  let size = 0;
+  try {
+    for await (const chunk of reply.body) {
+      size += chunk.length;
+      if (size > REASON_LIMIT_BYTES) return "";
+      parts.push(chunk);
+    }
+    const { errors } = JSON.parse(Buffer.concat(parts).toString()) as { errors?: unknown };
+    const [first] = Array.isArray(errors) ? errors : [];
+    const { code, message } = (first ?? {}) as { code?: unknown; message?: unknown };
+    const words = [code, message].filter((word): word is string => typeof word === "string" && word !== "");
+    return words
+      .join(": ")
+      .replace(/[^\x20-\x7e]/g, "?")
+      .slice(0, REASON_LENGTH);
+  } catch {
+    return "";
+  }
+}

@@ -1,0 +1,234 @@
+// One blob on its way into a registry (the OCI distribution specification, "Pushing blobs"): a session at an address that the
+// registry names, the bytes in parts, and the digest at the end. After a cut the registry is asked how much it has.
+import { readSync } from "node:fs";
+import { ErrnoError } from "../../base/error.ts";
+import type { Fd } from "../../kernel/file/fd.ts";
+import { type HttpReply, type HttpRequest, refusePlain, TransientError } from "../download/http.ts";
+import { persistently, type RetryLimits } from "../download/retry.ts";
+import { type PartLimits, PartSize } from "./part-size.ts";
+
+/** A blob that can be read from anywhere, as often as it takes. */
+export interface StoredBlob {
+  readonly digest: string;
+  readonly size: number;
+  /** Returns the bytes at an offset; they are there. */
+  read(from: number, length: number): Uint8Array<ArrayBuffer>;
+}
+
+/** The blob that `file` holds. */
+export function blobInFile(file: Fd, { digest, size }: Pick<StoredBlob, "digest" | "size">): StoredBlob {
+  const read = (from: number, length: number) => {
+    const bytes = new Uint8Array(length);
+    for (let at = 0; at < length; ) {
+      const count = readSync(file.number, bytes, at, length - at, from + at);
+      if (count === 0) throw new ErrnoError("EIO", "A layer became shorter while it was sent");
+      at += count;
+    }
+    return bytes;
+  };
+  return { digest, size, read };
+}
+
+/** The blob that `bytes` are. */
+export function blobInMemory(bytes: Buffer, digest: string): StoredBlob {
+  const read = (from: number, length: number) => new Uint8Array(bytes.subarray(from, from + length));
+  return { digest, size: bytes.length, read };
+}
+
+/** The registry, as an upload sees it. */
+export interface UploadServer {
+  /** Where sessions begin. */
+  readonly uploads: string;
+  /** Sends a request. What is known of the user goes to the registry itself, and to no other origin. */
+  send(url: string, request: HttpRequest): Promise<HttpReply>;
+  /** Throws what a status that is no success means; `bytes` is how much was sent. */
+  refuse(reply: HttpReply, bytes: number): Promise<void>;
+  has(digest: string, size: number): Promise<boolean>;
+}
+
+export interface UploadLimits extends RetryLimits, PartLimits {}
+
+const NOTHING = new Uint8Array(0);
+const BINARY = { "Content-Type": "application/octet-stream" };
+
+/** How far a registry says that it has come: the offset behind its last byte; null where it does not say. */
+export function offsetOf(headers: Headers): number | null {
+  const match = /^(?:bytes=)?0-(\d{1,15})$/.exec(headers.get("range")?.trim() ?? "");
+  if (match === null) return null;
+  const last = Number(match[1]);
+  // Registries say the same of nothing and of one byte; a part is never one byte that others follow.
+  return last === 0 ? 0 : last + 1;
+}
+
+/** The address that a reply names for what comes next. EPROTO where it names none that may be used. */
+export function locationOf(reply: HttpReply, registry: URL): URL {
+  const text = reply.headers.get("location") ?? "";
+  const url = text !== "" && URL.canParse(text, reply.url.href) ? new URL(text, reply.url) : null;
+  if (url === null || (url.protocol !== "http:" && url.protocol !== "https:")) {
+    throw new ErrnoError("EPROTO", `Registry '${registry.host}' does not say where the upload goes on`);
+  }
+  refusePlain(url, registry);
+  return url;
+}
+
+/** The address of a session with the digest; what stands in it already stays as it is: it may be signed. */
+function withDigest(address: string, digest: string): string {
+  const plain = address.replace(/#.*$/, "");
+  return `${plain}${plain.includes("?") ? "&" : "?"}digest=${encodeURIComponent(digest)}`;
+}
+
+/** Throws where a registry names another digest than that of what was sent. */
+export function requireStored({ headers }: HttpReply, digest: string): void {
+  const found = headers.get("docker-content-digest")?.trim() ?? "";
+  if (found === "" || found === digest) return;
+  throw new ErrnoError("EBADMSG", `UPLOAD INVALID: ${digest} was sent, the registry says that it has '${found}'`);
+}
+
+export class BlobUpload {
+  readonly #server: UploadServer;
+  readonly #blob: StoredBlob;
+  readonly #parts: PartSize;
+  readonly #limits: UploadLimits;
+  readonly #onSent: (offset: number) => void;
+  #location: URL | null;
+  #offset = 0;
+  /** The most that was ever taken: a session that begins anew is no progress. */
+  #furthest = 0;
+  #needsState = false;
+  #mayBeThere = false;
+
+  /** `session` is one that was begun already; `onSent` hears of the bytes that the registry has. */
+  constructor(
+    server: UploadServer,
+    blob: StoredBlob,
+    limits: UploadLimits,
+    { session = null, onSent = () => {} }: { session?: Session | null; onSent?: (offset: number) => void } = {},
+  ) {
+    this.#server = server;
+    this.#blob = blob;
+    this.#limits = limits;
+    this.#parts = new PartSize(limits);
+    this.#location = session?.location ?? null;
+    if (session !== null) this.#parts.atLeast(session.leastPart);
+    this.#onSent = onSent;
+  }
+
+  /** Sends the blob, over cuts and errors that are temporary. */
+  async run(): Promise<void> {
+    await persistently(
+      this.#limits,
+      () => this.#attempt(),
+      () => this.#furthest,
+    );
+  }
+
+  async #attempt(): Promise<void> {
+    const { digest, size } = this.#blob;
+    if (this.#mayBeThere && (await this.#server.has(digest, size))) return;
+    if (this.#location !== null && this.#needsState) await this.#askState();
+    if (this.#location === null) await this.#begin();
+    // From here on nobody knows how much has arrived, should this be cut.
+    this.#needsState = true;
+    const isSmall = this.#offset === 0 && size <= this.#limits.wholeBytes;
+    while (!isSmall && this.#offset < size) await this.#sendPart();
+    await this.#finish(isSmall ? this.#blob.read(0, size) : NOTHING);
+  }
+
+  async #begin(): Promise<void> {
+    const { location, leastPart } = await beginSession(this.#server);
+    this.#location = location;
+    this.#offset = 0;
+    this.#parts.atLeast(leastPart);
+  }
+
+  /** Goes on with the session where the registry knows it still; else another one is begun. */
+  async #askState(): Promise<void> {
+    const reply = await this.#server.send(this.#address(), {});
+    using _body = reply.body;
+    const offset = offsetOf(reply.headers);
+    if ((reply.status !== 204 && reply.status !== 202) || offset === null || offset > this.#blob.size) {
+      this.#location = null;
+      return;
+    }
+    this.#take(reply, offset);
+  }
+
+  async #sendPart(): Promise<void> {
+    const from = this.#offset;
+    const part = this.#blob.read(from, Math.min(this.#parts.bytes, this.#blob.size - from));
+    const since = performance.now();
+    const reply = await this.#server.send(this.#address(), {
+      method: "PATCH",
+      body: part,
+      headers: { ...BINARY, "Content-Range": `${from}-${from + part.length - 1}` },
+      limits: this.#parts.httpLimits(part.length),
+    });
+    using _body = reply.body;
+    await this.#requireTaken(reply, part.length);
+    this.#parts.took(part.length, performance.now() - since);
+    const offset = offsetOf(reply.headers) ?? from + part.length;
+    if (offset > from + part.length) {
+      throw new ErrnoError(
+        "EPROTO",
+        `Registry says that it has ${offset} bytes of ${from + part.length} that were sent`,
+      );
+    }
+    if (offset <= from) throw new TransientError("EIO", "Registry has taken nothing of what was sent");
+    this.#take(reply, offset);
+  }
+
+  /** A session that is gone, or stands elsewhere than we think, is worth another try. */
+  async #requireTaken(reply: HttpReply, bytes: number): Promise<void> {
+    if (reply.status === 404 || reply.status === 410) {
+      this.#location = null;
+      throw new TransientError("EIO", "Registry has forgotten the upload");
+    }
+    if (reply.status === 416) throw new TransientError("EIO", "Registry expects another part of the upload");
+    await this.#server.refuse(reply, bytes);
+  }
+
+  async #finish(body: Uint8Array<ArrayBuffer>): Promise<void> {
+    const url = withDigest(this.#address(), this.#blob.digest);
+    this.#mayBeThere = true;
+    const limits = this.#parts.httpLimits(Math.max(body.length, this.#limits.settleBytes(this.#blob.size)));
+    const reply = await this.#server.send(url, { method: "PUT", body, headers: BINARY, limits });
+    using _body = reply.body;
+    await this.#requireTaken(reply, body.length);
+    requireStored(reply, this.#blob.digest);
+    this.#sent(this.#blob.size);
+  }
+
+  #take(reply: HttpReply, offset: number): void {
+    if (reply.headers.has("location")) this.#location = locationOf(reply, new URL(this.#server.uploads));
+    this.#offset = offset;
+    this.#sent(offset);
+  }
+
+  #sent(offset: number): void {
+    this.#furthest = Math.max(this.#furthest, offset);
+    this.#onSent(offset);
+  }
+
+  #address(): string {
+    return this.#location?.href ?? "";
+  }
+}
+
+/** An upload that was begun. */
+export interface Session {
+  readonly location: URL;
+  /** How large the registry wants parts to be at least; 0 for any. */
+  readonly leastPart: number;
+}
+
+/** Begins an upload. */
+export async function beginSession(server: UploadServer): Promise<Session> {
+  const reply = await server.send(server.uploads, { method: "POST", body: NOTHING });
+  using _body = reply.body;
+  await server.refuse(reply, 0);
+  const least = reply.headers.get("oci-chunk-min-length") ?? "";
+  return {
+    location: locationOf(reply, new URL(server.uploads)),
+    leastPart: /^\d{1,12}$/.test(least) ? Number(least) : 0,
+  };
+}

@@ -1,0 +1,60 @@
+// Whether two files of two trees are the same in everything that an archive says of them. Contents are read and compared: times
+// and sizes alone prove nothing.
+import { readSync } from "node:fs";
+import { attributeNames, getAttribute } from "../../kernel/file/attributes.ts";
+import type { Fd } from "../../kernel/file/fd.ts";
+import { type RawStatus, readLinkIn } from "../../kernel/tree/tree.ts";
+import type { MemberPolicy } from "./members.ts";
+
+const STEP = 1 << 20;
+const NOTHING = Buffer.alloc(0);
+const [ours, theirs] = [Buffer.allocUnsafeSlow(STEP), Buffer.allocUnsafeSlow(STEP)];
+
+interface ComparedFile {
+  readonly file: Fd;
+  readonly status: RawStatus;
+}
+
+/** Compares all but the content of regular files. */
+export function isSameMember(a: ComparedFile, b: ComparedFile, policy: MemberPolicy): boolean {
+  const kind = a.status.kind;
+  if (kind !== b.status.kind || describe(a.status) !== describe(b.status)) return false;
+  // What a link leads to is no matter of one file: a file with several names is never the same.
+  if (kind !== "directory" && (a.status.links > 1 || b.status.links > 1)) return false;
+  if (kind === "symlink" && readLinkIn(a.file, "") !== readLinkIn(b.file, "")) return false;
+  return attributesOf(a.file, policy) === attributesOf(b.file, policy);
+}
+
+function describe(status: RawStatus): string {
+  const { mode, uid, gid, kind, memory } = status;
+  const size = kind === "regular" ? status.size : 0;
+  const device = kind === "character" || kind === "block" ? status.deviceNumber : 0;
+  const time = `${memory.view.getBigInt64(112, true)}.${memory.view.getUint32(120, true)}`;
+  return [mode, uid, gid, size, device, time].join(":");
+}
+
+function attributesOf(file: Fd, { dropAttribute }: MemberPolicy): string {
+  const kept = attributeNames(file).filter((name) => dropAttribute?.(name) !== true);
+  return JSON.stringify(kept.sort().map((name) => [name, getAttribute(file, name)?.toString("base64")]));
+}
+
+/** Compares the contents of two files of one size. Yields nothing, again and again, so that other work is not kept waiting. */
+export function* hasSameContent(a: Fd, b: Fd, size: number): Generator<Buffer, boolean> {
+  for (let at = 0; at < size; at += STEP) {
+    const length = Math.min(STEP, size - at);
+    if (!fill(a, ours, length, at) || !fill(b, theirs, length, at)) return false;
+    if (!ours.subarray(0, length).equals(theirs.subarray(0, length))) return false;
+    yield NOTHING;
+  }
+  return true;
+}
+
+/** False when the file is shorter than that. */
+function fill(file: Fd, buffer: Buffer, length: number, position: number): boolean {
+  for (let done = 0; done < length; ) {
+    const count = readSync(file.number, buffer, done, length - done, position + done);
+    if (count === 0) return false;
+    done += count;
+  }
+  return true;
+}

@@ -1,0 +1,230 @@
+// Writes what is different between two trees as an archive that is laid over the first to get the second, as layers of container
+// images are: what is new or changed whole, with the directories that it is in, and `.wh.NAME` for what is gone. Files with
+// several names are always written, so that their names stay together. The trees may change while they are read only where
+// their file system cannot keep them.
+import type { Fd } from "../../kernel/file/fd.ts";
+import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
+import {
+  DirectoryChain,
+  openDirectory,
+  type RawEntry,
+  type RawName,
+  RawStatus,
+  textOf,
+  WALK_DEPTH_LIMIT,
+} from "../../kernel/tree/tree.ts";
+import { hasSameContent, isSameMember } from "./compare.ts";
+import { Listing } from "./listing.ts";
+import { MemberWriter } from "./members.ts";
+import { openMember, type PackPolicy } from "./pack.ts";
+
+const GONE = ".wh.";
+const ALL_GONE = ".wh..wh..opq";
+/** Headers of directories that wait for something different in them; more are written without that. */
+const WAITING_LIMIT_BYTES = 4 << 20;
+const NOTHING = Buffer.alloc(0);
+
+/** The archive that makes `tree` of `base`, in chunks that stay as they are, and empty ones while there is nothing to tell. */
+export function* differenceChunks(base: Fd, tree: Fd, policy: PackPolicy): Generator<Buffer> {
+  using walk = new DifferenceWalk(base, tree, policy);
+  yield* walk.chunks();
+}
+
+class DifferenceWalk implements Disposable {
+  readonly #policy: PackPolicy;
+  readonly #writer: MemberWriter;
+  readonly #chain: DirectoryChain;
+  readonly #mountId: bigint;
+  readonly #baseMountId: bigint;
+  readonly #baseStatus = new RawStatus();
+  /** Where the base has the directories, it is as deep as the other chain. */
+  readonly #baseChain: DirectoryChain;
+  readonly #pending: Listing[] = [];
+  /** For each directory on the way its header, until it is written. */
+  readonly #waiting: (Buffer | null)[] = [];
+  #waitingBytes = 0;
+
+  constructor(base: Fd, tree: Fd, policy: PackPolicy) {
+    this.#policy = policy;
+    this.#writer = new MemberWriter(policy);
+    this.#baseMountId = this.#baseStatus.readFd(base).mountId;
+    this.#mountId = this.#writer.status.readFd(tree).mountId;
+    this.#baseChain = new DirectoryChain(openDirectory(base, "."), new RawStatus());
+    this.#chain = new DirectoryChain(openDirectory(tree, "."), new RawStatus());
+  }
+
+  [Symbol.dispose](): void {
+    for (const listing of this.#pending) listing[Symbol.dispose]();
+    this.#chain[Symbol.dispose]();
+    this.#baseChain[Symbol.dispose]();
+    this.#writer[Symbol.dispose]();
+  }
+
+  *chunks(): Generator<Buffer> {
+    yield* this.#writer.directory(this.#chain.current, "./");
+    this.#waiting.push(null);
+    yield* this.#begin();
+    for (;;) {
+      const entry = this.#pending.at(-1)?.next();
+      if (entry !== undefined) {
+        if (yield* this.#entry(entry)) yield* this.#begin();
+        yield NOTHING;
+        continue;
+      }
+      if (this.#chain.depth === 0) break;
+      this.#leave();
+    }
+    yield* this.#writer.end();
+  }
+
+  /** The directory that the base has at this place; null where it has none. */
+  get #baseDirectory(): Fd | null {
+    return this.#baseChain.depth === this.#chain.depth ? this.#baseChain.current : null;
+  }
+
+  #pathOf(name: RawName): RawName {
+    return [`./${this.#chain.path.join("/")}`, name].join(this.#chain.depth === 0 ? "" : "/");
+  }
+
+  /** Begins the directory in which the chain ends: first what it has not any more. */
+  *#begin(): Generator<Buffer> {
+    this.#pending.push(new Listing(this.#chain.current));
+    const base = this.#baseDirectory;
+    if (base === null) return;
+    using listing = new Listing(base);
+    for (let entry = listing.next(); entry !== undefined; entry = listing.next()) {
+      if (!this.#isThere(entry.name) && this.#isMember(base, entry)) yield* this.#gone(entry.name);
+      yield NOTHING;
+    }
+  }
+
+  #leave(): void {
+    if (this.#baseDirectory !== null) this.#baseChain.leave();
+    this.#chain.leave();
+    this.#pending.pop()?.[Symbol.dispose]();
+    this.#waitingBytes -= this.#waiting.pop()?.length ?? 0;
+  }
+
+  #isThere(name: RawName): boolean {
+    try {
+      this.#writer.status.readEntry(this.#chain.current, name);
+      return true;
+    } catch (error) {
+      if (isErrno(error, "ENOENT")) return false;
+      throw error;
+    }
+  }
+
+  /** Whether the layer of the base has that file: not every file can be in one. */
+  #isMember(base: Fd, { name }: RawEntry): boolean {
+    const status = this.#baseStatus.readEntry(base, name);
+    return MemberWriter.canHold(status.kind) && !(status.kind === "character" && status.deviceNumber === 0);
+  }
+
+  *#gone(name: RawName): Generator<Buffer> {
+    yield* this.#way();
+    yield* this.#writer.marker(this.#pathOf(GONE + name));
+  }
+
+  /** Writes the directories on the way here that were not written. */
+  *#way(): Generator<Buffer> {
+    if (this.#waitingBytes === 0) return;
+    for (const [depth, header] of this.#waiting.entries()) {
+      if (header === null) continue;
+      this.#waiting[depth] = null;
+      this.#waitingBytes -= header.length;
+      yield* this.#writer.put(header);
+    }
+  }
+
+  /** Writes one entry where it is different; true when it is a directory, which the chain has entered now. */
+  *#entry(entry: RawEntry): Generator<Buffer, boolean> {
+    const { name } = entry;
+    const opened = openMember(this.#chain.current, entry, this.#writer.status);
+    if (opened === null) return yield* this.#missing(name);
+    using owner = new DisposableStack();
+    const file = owner.use(opened);
+    const path = this.#pathOf(name);
+    const { kind, mountId } = this.#writer.status.readFd(file);
+    const isAccepted = this.#policy.accepts?.(path, name, this.#writer.status) ?? true;
+    if (!isAccepted || !MemberWriter.canHold(kind)) return yield* this.#missing(name);
+    using base = this.#openBase(name);
+    if (kind !== "directory") {
+      if (base === null || !(yield* this.#isSame(file, base))) yield* this.#changed(file, path);
+      return false;
+    }
+    if (mountId !== this.#mountId) {
+      yield* this.#mountPoint(file, path, base);
+      return false;
+    }
+    if (this.#chain.depth >= WALK_DEPTH_LIMIT) throw new SyscallError("open", "ENAMETOOLONG", textOf(name));
+    yield* this.#enter(name, file, base);
+    owner.move();
+    return true;
+  }
+
+  /** What is not in this tree, and may be in the base. */
+  *#missing(name: RawName): Generator<Buffer, false> {
+    const base = this.#openBase(name);
+    base?.close();
+    if (base !== null) yield* this.#gone(name);
+    return false;
+  }
+
+  /** The file of the base at that place, as its layer has it; null where it has none. */
+  #openBase(name: RawName): Fd | null {
+    const base = this.#baseDirectory;
+    if (base === null) return null;
+    try {
+      this.#baseStatus.readEntry(base, name);
+    } catch (error) {
+      if (isErrno(error, "ENOENT")) return null;
+      throw error;
+    }
+    const { kind } = this.#baseStatus;
+    if (!this.#isMember(base, { name, kind: null })) return null;
+    const file = openMember(base, { name, kind }, this.#baseStatus);
+    if (file !== null) this.#baseStatus.readFd(file);
+    return file;
+  }
+
+  *#isSame(file: Fd, base: Fd): Generator<Buffer, boolean> {
+    const [a, b] = [
+      { file, status: this.#writer.status },
+      { file: base, status: this.#baseStatus },
+    ];
+    if (!isSameMember(a, b, this.#policy)) return false;
+    return this.#writer.status.kind !== "regular" || (yield* hasSameContent(file, base, this.#writer.status.size));
+  }
+
+  *#changed(file: Fd, path: RawName): Generator<Buffer> {
+    yield* this.#way();
+    yield* this.#writer.file(file, path);
+  }
+
+  /** Of a directory on another mount neither archive has what is in it. */
+  *#mountPoint(file: Fd, path: RawName, base: Fd | null): Generator<Buffer> {
+    yield* this.#way();
+    yield* this.#writer.directory(file, `${path}/`);
+    if (base !== null) yield* this.#writer.marker(`${path}/${ALL_GONE}`);
+  }
+
+  /** Goes into a directory; the chains own the descriptors from here. */
+  *#enter(name: RawName, file: Fd, base: Fd | null): Generator<Buffer> {
+    const isBaseDirectory = base !== null && this.#baseStatus.kind === "directory";
+    // Readers disagree on what a directory does to a link that the base has in its place.
+    if (base !== null && !isBaseDirectory) yield* this.#gone(name);
+    const { identity } = this.#writer.status;
+    const isSame =
+      isBaseDirectory &&
+      isSameMember({ file, status: this.#writer.status }, { file: base, status: this.#baseStatus }, this.#policy);
+    const header = this.#writer.directoryHeader(file, `${this.#pathOf(name)}/`);
+    this.#waiting.push(header);
+    this.#waitingBytes += header.length;
+    if (!isSame || this.#waitingBytes > WAITING_LIMIT_BYTES) yield* this.#way();
+    if (isBaseDirectory && this.#baseStatus.mountId === this.#baseMountId) {
+      this.#baseChain.enter(name, openDirectory(base, "."), this.#baseStatus.identity);
+    }
+    this.#chain.enter(name, file, identity);
+  }
+}

@@ -1,0 +1,241 @@
+// Writes members of a tar archive: everything that a file system keeps of a file, in chunks of one size. Each further name of
+// a file that is in the archive is a link to its first.
+import { readSync } from "node:fs";
+import { attributeNames, getAttribute } from "../../kernel/file/attributes.ts";
+import type { Fd } from "../../kernel/file/fd.ts";
+import { ENXIO, SEEK_DATA, SEEK_HOLE } from "../../kernel/syscall/constants.ts";
+import { trySys } from "../../kernel/syscall/sys.ts";
+import { LinkTable } from "../../kernel/tree/spill.ts";
+import { type RawName, RawStatus, readLinkIn, textOf } from "../../kernel/tree/tree.ts";
+import { log } from "../program/log.ts";
+import { paxAttributeKey } from "./pax.ts";
+import { decodeAcl } from "./pax-acl.ts";
+import type { SparsePiece } from "./sparse.ts";
+import { END_MARK, type MemberHeader, memberHeader, padding } from "./writer.ts";
+
+const CHUNK = 1 << 20;
+const TYPES: Readonly<Record<string, MemberHeader["type"]>> = {
+  regular: "0",
+  symlink: "2",
+  character: "3",
+  block: "4",
+  directory: "5",
+  fifo: "6",
+};
+
+/** Extended attributes that archives carry under another name, as text. */
+const ACL_KEYS: Readonly<Record<string, string>> = {
+  "system.posix_acl_access": "SCHILY.acl.access",
+  "system.posix_acl_default": "SCHILY.acl.default",
+};
+
+/** What an archive says of files otherwise than their file system does. */
+export interface MemberPolicy {
+  /** Attributes that are left out. */
+  readonly dropAttribute?: (name: string) => boolean;
+  /** Access control lists are written as attributes as well, for readers that know nothing else. */
+  readonly aclsTwice?: boolean;
+}
+
+export class MemberWriter implements Disposable {
+  /** What the file is that is written next: the caller reads it. */
+  readonly status = new RawStatus();
+  readonly #policy: MemberPolicy;
+  /** Files of several names, and under which one they are in the archive. */
+  readonly #linked = new LinkTable(null);
+  #chunk: Buffer = Buffer.allocUnsafeSlow(CHUNK);
+  #used = 0;
+
+  constructor(policy: MemberPolicy) {
+    this.#policy = policy;
+  }
+
+  [Symbol.dispose](): void {
+    this.#linked[Symbol.dispose]();
+  }
+
+  /** Whether archives have a member for a file of that kind. */
+  static canHold(kind: string): boolean {
+    return TYPES[kind] !== undefined;
+  }
+
+  /** Writes a directory, whose path ends in a slash. */
+  *directory(file: Fd, path: RawName): Generator<Buffer> {
+    yield* this.put(this.directoryHeader(file, path));
+  }
+
+  /** What `directory()` writes, for later. */
+  directoryHeader(file: Fd, path: RawName): Buffer {
+    return this.#header(file, path, { type: "5" });
+  }
+
+  /** Writes what is no directory, or a further name of what was written already. */
+  *file(file: Fd, path: RawName): Generator<Buffer> {
+    if (!(yield* this.#linkAgain(file, path))) yield* this.#first(file, path);
+  }
+
+  /** Writes an empty file that stands for no file of a tree. */
+  *marker(path: RawName): Generator<Buffer> {
+    yield* this.put(memberHeader({ ...MARKER, path }));
+  }
+
+  /** The end of the archive. */
+  *end(): Generator<Buffer> {
+    yield* this.put(END_MARK);
+    yield this.#chunk.subarray(0, this.#used);
+  }
+
+  /** Writes a further name of a file that is in the archive already. */
+  *#linkAgain(file: Fd, path: RawName): Generator<Buffer, boolean> {
+    if (this.status.links < 2) return false;
+    const first = this.#linked.find(this.status);
+    if (first === null) {
+      this.#linked.add(this.status, { path, note: "" });
+      return false;
+    }
+    yield* this.#member(file, path, { type: "1", target: first.path });
+    return true;
+  }
+
+  *#first(file: Fd, path: RawName): Generator<Buffer> {
+    const type = TYPES[this.status.kind];
+    if (type === "2") {
+      const target = readLinkIn(file, "");
+      return target === null ? undefined : yield* this.#member(file, path, { type, target });
+    }
+    if (type === undefined) return;
+    if (type !== "0") return yield* this.#member(file, path, { type });
+    const { size, allocatedBytes } = this.status;
+    const pieces = allocatedBytes < size ? dataPieces(file, size) : null;
+    if (pieces !== null) return yield* this.#sparse(file, path, size, pieces);
+    yield* this.#member(file, path, { type, size });
+    yield* this.#data(file, 0, size, path);
+    yield* this.put(padding(size));
+  }
+
+  /** GNU's sparse format 1.0: the map stands in front of the data. */
+  *#sparse(file: Fd, path: RawName, size: number, pieces: readonly SparsePiece[]): Generator<Buffer> {
+    const lines = [pieces.length, ...pieces.flatMap(({ offset, length }) => [offset, length])];
+    const text = Buffer.from(lines.map((line) => `${line}\n`).join(""));
+    const map = Buffer.concat([text, padding(text.length)]);
+    const stored = pieces.reduce((sum, { length }) => sum + length, map.length);
+    const records: [string, Buffer][] = [
+      ["GNU.sparse.major", Buffer.from("1")],
+      ["GNU.sparse.minor", Buffer.from("0")],
+      ["GNU.sparse.name", Buffer.from(path, "latin1")],
+      ["GNU.sparse.realsize", Buffer.from(String(size))],
+    ];
+    yield* this.#member(file, path, { type: "0", size: stored, records });
+    yield* this.put(map);
+    for (const { offset, length } of pieces) yield* this.#data(file, offset, length, path);
+    yield* this.put(padding(stored));
+  }
+
+  *#member(file: Fd, path: RawName, what: Partial<MemberHeader>): Generator<Buffer> {
+    yield* this.put(this.#header(file, path, what));
+  }
+
+  /** The header of what `status` describes. */
+  #header(file: Fd, path: RawName, what: Partial<MemberHeader>): Buffer {
+    const { memory, mode, uid, gid } = this.status;
+    const isDevice = what.type === "3" || what.type === "4";
+    const records = what.type === "1" ? [] : [...attributeRecords(file, this.#policy), ...(what.records ?? [])];
+    return memberHeader({
+      path,
+      type: what.type ?? "0",
+      mode: mode & 0o7777,
+      uid,
+      gid,
+      size: what.size ?? 0,
+      seconds: memory.view.getBigInt64(112, true),
+      nanoseconds: memory.view.getUint32(120, true),
+      target: what.target ?? "",
+      major: isDevice ? memory.view.getUint32(128, true) : 0,
+      minor: isDevice ? memory.view.getUint32(132, true) : 0,
+      records,
+    });
+  }
+
+  /** File data goes from the kernel into the chunk without a detour. What a file lost meanwhile is filled with zeros. */
+  *#data(file: Fd, offset: number, length: number, path: RawName): Generator<Buffer> {
+    for (let done = 0; done < length; ) {
+      if (this.#used === CHUNK) yield this.#full();
+      const room = Math.min(CHUNK - this.#used, length - done);
+      const count = readSync(file.number, this.#chunk, this.#used, room, offset + done);
+      if (count === 0) {
+        log("warning", `File '${textOf(path)}' shrank while it was read, filling it up with zeros.`);
+        this.#chunk.fill(0, this.#used, this.#used + room);
+      }
+      this.#used += count || room;
+      done += count || room;
+    }
+  }
+
+  /** Writes a header that was made before. */
+  *put(bytes: Buffer): Generator<Buffer> {
+    for (let at = 0; at < bytes.length; ) {
+      if (this.#used === CHUNK) yield this.#full();
+      const count = bytes.copy(this.#chunk, this.#used, at);
+      this.#used += count;
+      at += count;
+    }
+  }
+
+  #full(): Buffer {
+    const full = this.#chunk;
+    this.#chunk = Buffer.allocUnsafeSlow(CHUNK);
+    this.#used = 0;
+    return full;
+  }
+}
+
+const MARKER: MemberHeader = {
+  path: "",
+  type: "0",
+  mode: 0,
+  uid: 0,
+  gid: 0,
+  size: 0,
+  seconds: 0n,
+  nanoseconds: 0,
+  target: "",
+  major: 0,
+  minor: 0,
+  records: [],
+};
+
+function attributeRecords(file: Fd, { dropAttribute, aclsTwice }: MemberPolicy): [string, Buffer][] {
+  // File systems list them in an order of their own.
+  return attributeNames(file)
+    .sort()
+    .flatMap((name): [string, Buffer][] => {
+      if (dropAttribute?.(name) === true) return [];
+      const value = getAttribute(file, name);
+      if (value === null) return [];
+      const key = ACL_KEYS[name];
+      const text = key === undefined ? null : decodeAcl(value);
+      const plain: [string, Buffer] = [paxAttributeKey(name), value];
+      if (key === undefined || text === null) return [plain];
+      return [[key, Buffer.from(text)], ...(aclsTwice === true ? [plain] : [])];
+    });
+}
+
+const PIECES_LIMIT = 250_000;
+
+/** Where a file has data; null when that cannot be told, or when it is everywhere. */
+function dataPieces(file: Fd, size: number): SparsePiece[] | null {
+  const pieces: SparsePiece[] = [];
+  for (let at = 0; at < size; ) {
+    const offset = trySys("lseek", file.number, at, SEEK_DATA);
+    if (offset === ENXIO) break;
+    const end = offset < 0 ? offset : Math.min(trySys("lseek", file.number, offset, SEEK_HOLE), size);
+    if (end < 0) return null;
+    // Readers have limits: what is behind so many holes is written as it reads.
+    const isLast = pieces.length === PIECES_LIMIT;
+    if (offset < size) pieces.push({ offset, length: (isLast ? size : end) - offset });
+    at = isLast ? size : end;
+  }
+  if (pieces.length === 1 && pieces[0]?.length === size) return null;
+  // GNU tar wants to know where the file ends.
+  return [...pieces, { offset: size, length: 0 }];
+}

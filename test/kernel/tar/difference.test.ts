@@ -1,0 +1,110 @@
+// The difference between two trees as an archive: what is in it, and what is not.
+import { afterAll, expect, test } from "bun:test";
+import {
+  chmodSync,
+  cpSync,
+  linkSync,
+  lutimesSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { openPath } from "../../../src/kernel/file/fd.ts";
+import { layerPolicy } from "../../../src/worker/oci/pack-layer.ts";
+import { differenceChunks } from "../../../src/worker/tar/difference.ts";
+import { isRoot } from "../support.ts";
+
+const scratch = mkdtempSync(join(tmpdir(), "difference-test-"));
+afterAll(() => rmSync(scratch, { recursive: true }));
+
+let trees = 0;
+const asRoot = test.skipIf(!isRoot);
+
+/** Runs a script in the second of two trees that begin alike; returns the names in the difference, without the top. */
+function difference(script: string): string[] {
+  const [base, tree] = [join(scratch, `base${trees}`), join(scratch, `tree${trees++}`)];
+  mkdirSync(join(base, "a/deep/er"), { recursive: true });
+  mkdirSync(join(base, "b"));
+  writeFileSync(join(base, "a/deep/er/file"), "12345");
+  writeFileSync(join(base, "b/one"), "one");
+  linkSync(join(base, "b/one"), join(base, "b/two"));
+  writeFileSync(join(base, "b/plain"), "plain");
+  symlinkSync("plain", join(base, "b/link"));
+  lutimesSync(join(base, "b/link"), 1, 1);
+  Bun.spawnSync(["cp", "-a", base, tree]);
+  const { exitCode, stderr } = Bun.spawnSync(["sh", "-ec", script], { cwd: tree });
+  expect([exitCode, stderr.toString()]).toEqual([0, ""]);
+  using from = openPath(base, "directory");
+  using to = openPath(tree, "directory");
+  const archive = Buffer.concat([...differenceChunks(from, to, layerPolicy())]);
+  const listing = Bun.spawnSync(["tar", "t"], { stdin: archive });
+  expect(listing.exitCode).toBe(0);
+  // Files of several names are always there.
+  return listing.stdout
+    .toString()
+    .split("\n")
+    .filter((name) => !["", "./", "./b/", "./b/one", "./b/two"].includes(name));
+}
+
+const KEEP_TIMES = (command: string) => `touch -r a/deep/er/file ../t; ${command}; touch -r ../t a/deep/er/file`;
+const WAY = ["./a/", "./a/deep/", "./a/deep/er/"];
+
+for (const [what, script, found] of [
+  ["nothing", "true", []],
+  ["content of the same size and time", KEEP_TIMES("printf 54321 > a/deep/er/file"), [...WAY, "./a/deep/er/file"]],
+  ["a mode", "chmod 600 a/deep/er/file", [...WAY, "./a/deep/er/file"]],
+  ["an owner", "chown 7:8 a/deep/er/file", [...WAY, "./a/deep/er/file"]],
+  ["a time", "touch -d 2001-01-01 a/deep/er/file", [...WAY, "./a/deep/er/file"]],
+  [
+    "an attribute",
+    'python3 -c \'import os; os.setxattr("a/deep/er/file", "user.x", b"1")\'',
+    [...WAY, "./a/deep/er/file"],
+  ],
+  ["the mode of a directory", "chmod 700 a/deep", ["./a/", "./a/deep/"]],
+  ["what a link says", "ln -sfn other b/link; touch -hd @1 b/link", ["./b/link"]],
+  ["something new", "mkdir -p a/n; : > a/n/f", ["./a/", "./a/n/", "./a/n/f"]],
+  ["something gone", "rm a/deep/er/file", [...WAY, "./a/deep/er/.wh.file"]],
+  ["a directory gone", "rm -r a/deep", ["./a/", "./a/.wh.deep"]],
+  ["a file for a directory", "rm -r a; : > a", ["./a"]],
+  [
+    "a directory for a file",
+    "rm b/plain; mkdir b/plain; : > b/plain/in",
+    ["./b/.wh.plain", "./b/plain/", "./b/plain/in"],
+  ],
+  ["a directory for a link", "rm b/link; mkdir b/link", ["./b/.wh.link", "./b/link/"]],
+  [
+    "a socket for a file",
+    "rm b/plain; python3 -c 'import socket; socket.socket(1).bind(\"b/plain\")'",
+    ["./b/.wh.plain"],
+  ],
+  ["a device that means nothing", "rm b/plain; mknod b/plain c 0 0", ["./b/.wh.plain"]],
+] as const) {
+  asRoot(`between two trees: ${what}`, () => {
+    expect(difference(script)).toEqual([...found]);
+  });
+}
+
+asRoot("a file with another name than before is written with all its names", () => {
+  const [base, tree] = [join(scratch, "linked-base"), join(scratch, "linked")];
+  mkdirSync(base);
+  writeFileSync(join(base, "a"), "x");
+  writeFileSync(join(base, "b"), "x");
+  cpSync(base, tree, { recursive: true });
+  rmSync(join(tree, "b"));
+  linkSync(join(tree, "a"), join(tree, "b"));
+  for (const one of [base, tree]) {
+    for (const name of ["a", "b", "."]) utimesSync(join(one, name), 1, 1);
+    chmodSync(one, 0o755);
+  }
+  using from = openPath(base, "directory");
+  using to = openPath(tree, "directory");
+  const archive = Buffer.concat([...differenceChunks(from, to, layerPolicy())]);
+  const listing = Bun.spawnSync(["tar", "tv"], { stdin: archive }).stdout.toString();
+  expect(listing).toMatch(/^-.* \.\/a$/m);
+  expect(listing).toMatch(/^h.* \.\/b link to \.\/a$/m);
+});

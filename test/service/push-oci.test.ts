@@ -1,0 +1,371 @@
+// Images pushed to a played registry: what is sent, what is not sent again, and every way in which a registry can refuse, lie and break.
+import { expect, setDefaultTimeout, test } from "bun:test";
+import { randomBytes } from "node:crypto";
+import { linkSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { gunzipSync, zstdDecompressSync } from "node:zlib";
+import { isRoot } from "../kernel/support.ts";
+import { GUARD_MS, waitFor } from "../lib/wait-for.ts";
+import { PlayedRegistry, type PushRequest, plainRegistries, refusal, reply, sha256 } from "./played-registry.ts";
+import { runWorker, Scratch, startWorker } from "./pull-support.ts";
+
+setDefaultTimeout(GUARD_MS);
+
+const asRoot = test.skipIf(!isRoot);
+const scratch = new Scratch();
+const registry = new PlayedRegistry();
+const other = new PlayedRegistry();
+const rules = plainRegistries(scratch.path, registry.host, other.host);
+const pool = scratch.root();
+const LARGE = 3 << 20;
+
+mkdirSync(join(pool, "web/etc"), { recursive: true });
+writeFileSync(join(pool, "web/etc/name"), "web");
+linkSync(join(pool, "web/etc/name"), join(pool, "web/etc/again"));
+mkdirSync(join(pool, "large"));
+writeFileSync(join(pool, "large/noise"), randomBytes(LARGE));
+writeFileSync(join(pool, "disk.raw"), Buffer.alloc(4096));
+
+const auth = join(scratch.path, "auth.json");
+const LOGIN = Buffer.from("me:secret").toString("base64");
+writeFileSync(auth, JSON.stringify({ auths: { [registry.host]: { auth: LOGIN } } }));
+
+const ENV = { MACHINED_OCI_REGISTRIES: rules, REGISTRY_AUTH_FILE: "/nonexistent" };
+const argsOf = (image: string, reference: string, ...more: string[]) => [
+  "oci",
+  `--image-root=${pool}`,
+  ...more,
+  image,
+  reference,
+];
+const push = (image: string, env: Record<string, string> = {}, ...more: string[]) =>
+  runWorker("systemd-export", argsOf(image, `${registry.host}/team/${image}:1`, ...more), { ...ENV, ...env });
+
+/** Forgets what was asked and kept. */
+function fresh(before?: (request: PushRequest) => ReturnType<PlayedRegistry["before"]>): void {
+  for (const one of [registry, other]) {
+    one.forget();
+    for (const kept of [one.blobs, one.manifests, one.sessions]) kept.clear();
+    one.location = (session) => `/v2/uploads/${session}?state=1`;
+  }
+  if (before !== undefined) registry.before = before;
+}
+
+interface Manifest {
+  readonly config: { readonly digest: string };
+  readonly layers: readonly { readonly digest: string; readonly mediaType: string; readonly size: number }[];
+}
+
+const manifest = (): Manifest => JSON.parse((registry.manifests.get("1") ?? Buffer.from("{}")).toString());
+
+/** Nothing of a push is left in the directory of images. */
+function expectNothingLeft(): void {
+  expect(readdirSync(pool).filter((name) => name.startsWith(".#") && !name.endsWith(".lck"))).toEqual([]);
+}
+
+asRoot("what is pushed has the digests that its documents say, and the same tree is never sent again", async () => {
+  fresh();
+  expect(await push("web")).toMatchObject({ code: 0 });
+  const { config, layers } = manifest();
+  const [layer] = layers;
+  const packed = registry.blobs.get(layer?.digest ?? "") as Buffer;
+  const { rootfs } = JSON.parse((registry.blobs.get(config.digest) as Buffer).toString());
+  expect(layer).toMatchObject({ mediaType: "application/vnd.oci.image.layer.v1.tar+gzip", size: packed.length });
+  expect(rootfs.diff_ids).toEqual([sha256(gunzipSync(packed))]);
+  const before = registry.manifests.get("1");
+  registry.forget();
+  expect(await push("web")).toMatchObject({ code: 0 });
+  expect(registry.asked).toEqual(["POST uploads", "HEAD blob", "HEAD blob", "PUT manifest", "DELETE session"]);
+  expect(registry.manifests.get("1")).toEqual(before as Buffer);
+  expect(await push("web", {}, "--format=zstd")).toMatchObject({ code: 0 });
+  const zstd = registry.blobs.get(manifest().layers[0]?.digest ?? "") as Buffer;
+  expect([sha256(zstdDecompressSync(zstd))]).toEqual(rootfs.diff_ids);
+  expectNothingLeft();
+});
+
+asRoot("a large layer goes in parts, with progress, and a cut is gone on with where the registry was", async () => {
+  fresh(({ method, count }) => (method === "PATCH" && count === 2 ? reply(500) : null));
+  const { code, log } = await push("large");
+  expect([code, log]).toEqual([0, expect.stringMatching(/Sent \d+% of .*left at/)]);
+  const parts = registry.requests.filter(({ method }) => method === "PATCH");
+  expect(parts.length).toBeGreaterThanOrEqual(3);
+  const sent = parts.filter((_, index) => index !== 1).map(({ body }) => body);
+  expect(registry.blobs.get(manifest().layers[0]?.digest ?? "")).toEqual(Buffer.concat(sent));
+  expect(registry.asked).toContain("GET session");
+});
+
+asRoot("parts are as large as the registry wants them to be", async () => {
+  fresh();
+  registry.before = (request) => {
+    if (request.method !== "POST") return null;
+    const begun = registry.play(request);
+    begun.headers.set("OCI-Chunk-Min-Length", String(2 << 20));
+    return begun;
+  };
+  expect(await push("large")).toMatchObject({ code: 0 });
+  const [first] = registry.requests.filter(({ method }) => method === "PATCH");
+  expect(first?.body.length).toBe(2 << 20);
+});
+
+asRoot("an upload that the registry has forgotten begins anew", async () => {
+  fresh(({ method, count }) => {
+    if (method !== "PATCH" || count !== 2) return null;
+    registry.sessions.clear();
+    return null;
+  });
+  expect(await push("large")).toMatchObject({ code: 0 });
+  expect(registry.asked.filter((one) => one === "POST uploads").length).toBe(3);
+});
+
+for (const [what, status, text] of [
+  ["401", 401, "refuses the login"],
+  ["403", 403, "forbids to push"],
+  ["404", 404, "has no place"],
+] as const) {
+  asRoot(`a registry that answers ${what} is an error that says so, before anything is packed`, async () => {
+    fresh(({ method }) => {
+      const headers = status === 401 ? { "WWW-Authenticate": 'Basic realm="x"' } : {};
+      return method === "POST"
+        ? refusal(status, "DENIED", "not you\u001b[31m", headers as Record<string, string>)
+        : null;
+    });
+    const { code, log } = await push("web", { REGISTRY_AUTH_FILE: auth });
+    expect([code, log]).toEqual([1, expect.stringContaining(text)]);
+    expect(log).toContain("DENIED: not you?[31m");
+    expect(registry.asked).not.toContain("HEAD blob");
+    expectNothingLeft();
+  });
+}
+
+asRoot("a blob that is too large for the registry is an error that says how large it is", async () => {
+  fresh(({ method }) => (method === "PATCH" ? refusal(413, "SIZE_INVALID", "too much") : null));
+  const { code, log } = await push("large");
+  expect([code, log]).toEqual([1, expect.stringMatching(/takes nothing as large as 1M .*SIZE_INVALID: too much/)]);
+  expectNothingLeft();
+});
+
+asRoot("a registry that is busy is asked again, when it says", async () => {
+  fresh(({ method, count }) => (method === "PUT" && count === 1 ? reply(429, { "Retry-After": "1" }) : null));
+  const { code, log } = await push("web");
+  expect([code, log]).toEqual([0, expect.stringContaining("code 429")]);
+});
+
+asRoot("what was stored before the answer was lost is not sent twice", async () => {
+  fresh(async (request) => {
+    if (request.method !== "PUT" || !request.path.includes("/uploads/") || request.count > 1) return null;
+    registry.play(request);
+    return reply(502);
+  });
+  expect(await push("large")).toMatchObject({ code: 0 });
+  expect(registry.requests.filter(({ method }) => method === "PATCH").length).toBeLessThan(5);
+});
+
+for (const [what, answer] of [
+  ["of a blob", (request: PushRequest) => request.method === "PUT" && request.path.includes("/uploads/")],
+  ["of the manifest", (request: PushRequest) => request.method === "PUT" && request.path.includes("/manifests/")],
+  ["of what it has", (request: PushRequest) => request.method === "HEAD"],
+] as const) {
+  asRoot(`a registry that lies about the digest ${what} is found out`, async () => {
+    const lie = { "Docker-Content-Digest": `sha256:${"0".repeat(64)}` };
+    fresh((request) => (answer(request) ? reply(request.method === "HEAD" ? 200 : 201, lie) : null));
+    const { code, log } = await push("web");
+    expect([code, log]).toEqual([1, expect.stringContaining("UPLOAD INVALID")]);
+    expectNothingLeft();
+  });
+}
+
+asRoot("a registry that has more than was sent, or never takes anything, is not followed for ever", async () => {
+  fresh(({ method }) => (method === "PATCH" ? reply(202, { Location: "/v2/uploads/x", Range: "0-99999999" }) : null));
+  expect(await push("large")).toMatchObject({
+    code: 1,
+    log: expect.stringContaining("bytes of 1048576 that were sent"),
+  });
+});
+
+asRoot("an upload may go on at another server, to which no login is sent", async () => {
+  fresh((request) => {
+    const isKnown = request.headers.get("authorization") === `Basic ${LOGIN}`;
+    return isKnown ? null : reply(401, { "WWW-Authenticate": 'Basic realm="x"' });
+  });
+  registry.location = (session) => {
+    other.sessions.set(session, Buffer.alloc(0));
+    return `http://${other.host}/v2/uploads/${session}?signed=1`;
+  };
+  other.location = (session) => `http://${other.host}/v2/uploads/${session}`;
+  // What the storage has, the registry has.
+  other.blobs.set = (digest, bytes) => {
+    registry.blobs.set(digest, bytes);
+    return Map.prototype.set.call(other.blobs, digest, bytes) as Map<string, Buffer>;
+  };
+  expect(await push("large", { REGISTRY_AUTH_FILE: auth })).toMatchObject({ code: 0 });
+  expect(other.requests.length).toBeGreaterThan(3);
+  expect(other.requests.filter(({ headers }) => headers.has("authorization"))).toEqual([]);
+});
+
+for (const location of ["file:///etc/passwd", "ftp://example.com/x", "http://[", ""]) {
+  asRoot(`an upload does not go on at '${location}'`, async () => {
+    fresh();
+    registry.location = () => location;
+    const { code, log } = await push("web");
+    expect([code, log]).toEqual([1, expect.stringContaining("does not say where the upload goes on")]);
+  });
+}
+
+asRoot("a redirect repeats an upload at the other address, without the login", async () => {
+  fresh((request) => {
+    if (request.headers.get("authorization") === null) return reply(401, { "WWW-Authenticate": 'Basic realm="x"' });
+    return request.method === "PATCH" && request.count === 1
+      ? reply(307, { Location: `http://${other.host}${request.path}` })
+      : null;
+  });
+  other.before = (request) => registry.play(request);
+  expect(await push("large", { REGISTRY_AUTH_FILE: auth })).toMatchObject({ code: 0 });
+  expect(other.requests.length).toBeGreaterThan(0);
+  expect(other.requests.filter(({ headers }) => headers.has("authorization"))).toEqual([]);
+});
+
+asRoot("a token is asked for with the right to push, also where the registry names less", async () => {
+  let scopes: string[] = [];
+  fresh((request) => {
+    if (request.path === "/token") {
+      scopes = request.url.searchParams.getAll("scope");
+      const isKnown = request.headers.get("authorization") === `Basic ${LOGIN}`;
+      return isKnown ? Response.json({ token: "tok" }) : reply(401);
+    }
+    if (request.headers.get("authorization") === "Bearer tok") return null;
+    const realm = `Bearer realm="http://${registry.host}/token",service="here",scope="repository:team/web:pull"`;
+    return reply(401, { "WWW-Authenticate": realm });
+  });
+  expect(await push("web", { REGISTRY_AUTH_FILE: auth })).toMatchObject({ code: 0 });
+  expect(scopes).toEqual(["repository:team/web:pull,push"]);
+});
+
+asRoot("a login from standard input is for its registry alone, and without one no file is opened", async () => {
+  const seen = () => registry.requests.map(({ headers }) => headers.get("authorization"));
+  const denying = (request: PushRequest) =>
+    request.headers.get("authorization") === null ? reply(401, { "WWW-Authenticate": 'Basic realm="x"' }) : null;
+  const withInput = async (login: object) => {
+    fresh(denying);
+    const path = join(scratch.path, "login");
+    writeFileSync(path, JSON.stringify(login));
+    const command = `exec '${process.execPath}' '${join(import.meta.dir, "../../src/main.ts")}' systemd-export oci \
+      --image-root='${pool}' --credentials=stdin web '${registry.host}/team/web:1' <'${path}'`;
+    const child = Bun.spawn(["sh", "-c", command], {
+      env: { PATH: process.env["PATH"] ?? "", ...ENV, REGISTRY_AUTH_FILE: auth },
+      stdio: ["ignore", "ignore", "ignore"],
+    });
+    return child.exited;
+  };
+  expect(await withInput({ registry: registry.host, user: "u", password: "p" })).toBe(0);
+  expect(seen()).toContain(`Basic ${Buffer.from("u:p").toString("base64")}`);
+  expect(await withInput({ registry: "elsewhere", user: "u", password: "p" })).toBe(1);
+  expect(seen().filter((one) => one !== null)).toEqual([]);
+  expect(await withInput({})).toBe(1);
+  fresh(denying);
+  expect(await push("web", { REGISTRY_AUTH_FILE: auth }, "--credentials=none")).toMatchObject({ code: 1 });
+  expect(seen().filter((one) => one !== null)).toEqual([]);
+});
+
+asRoot("what cannot be a container image is refused with the reason", async () => {
+  fresh();
+  expect(await push("disk")).toMatchObject({ code: 1, log: expect.stringContaining("is a disk image") });
+  expect(await push("nothing")).toMatchObject({ code: 1, log: expect.stringContaining("not found") });
+  expect(await push("web", {}, "--format=xz")).toMatchObject({ code: 1, log: expect.stringContaining("gzip or zstd") });
+  expect(await push("web", {}, "--base=web")).toMatchObject({
+    code: 1,
+    log: expect.stringContaining("base of itself"),
+  });
+  for (const reference of ["web", `${registry.host}/web@sha256:${"0".repeat(64)}`, "../x"]) {
+    const run = await runWorker("systemd-export", argsOf("web", reference), ENV);
+    expect(run).toMatchObject({ code: 1, log: expect.stringContaining(`Reference '${reference}'`) });
+  }
+  expect(registry.requests).toEqual([]);
+  mkdirSync(join(pool, "hidden"));
+  writeFileSync(join(pool, "hidden/.wh.x"), "");
+  expect(await push("hidden")).toMatchObject({
+    code: 1,
+    log: expect.stringContaining("'./.wh.x' cannot be in a container"),
+  });
+  expectNothingLeft();
+});
+
+asRoot(
+  "with a base the second layer has the difference alone, and the base is the layer that it is by itself",
+  async () => {
+    fresh();
+    Bun.spawnSync(["cp", "-a", join(pool, "large"), join(pool, "clone")]);
+    writeFileSync(join(pool, "clone/new"), "new");
+    symlinkSync("/nowhere", join(pool, "clone/link"));
+    rmSync(join(pool, "clone/noise"));
+    expect(await push("large")).toMatchObject({ code: 0 });
+    const whole = manifest().layers[0]?.digest;
+    registry.forget();
+    expect(await push("clone", {}, "--base=large")).toMatchObject({ code: 0 });
+    const [first, second] = manifest().layers;
+    expect(first?.digest).toBe(whole as string);
+    const listing = Bun.spawnSync(["tar", "tz"], { stdin: registry.blobs.get(second?.digest ?? "") as Buffer });
+    expect(listing.stdout.toString().split("\n").sort()).toEqual(["", "./", "./.wh.noise", "./link", "./new"]);
+    expect(registry.asked.filter((one) => one.startsWith("P"))).toEqual([
+      "POST uploads",
+      "PUT session",
+      "POST uploads",
+      "PUT session",
+      "PUT manifest",
+    ]);
+  },
+);
+
+asRoot("the layers of a stack that was pulled stay, and what was written to it is a layer over them", async () => {
+  fresh(({ method, path }) => {
+    const blob = method === "GET" ? registry.blobs.get(path.split("/").at(-1) ?? "") : undefined;
+    const tagged = method === "GET" ? registry.manifests.get(path.split("/").at(-1) ?? "") : undefined;
+    const found = blob ?? tagged;
+    return found === undefined ? null : new Response(new Uint8Array(found));
+  });
+  const root = scratch.root();
+  const reference = `${registry.host}/team/large`;
+  const env = { ...ENV, MACHINED_OCI_STACK: "yes" };
+  const pushStack = (target: string) =>
+    runWorker("systemd-export", ["oci", `--image-root=${root}`, "stack", `${registry.host}/${target}`], env);
+  expect(await push("large")).toMatchObject({ code: 0 });
+  const [whole] = manifest().layers;
+  expect(
+    await runWorker("systemd-pull", ["oci", `--image-root=${root}`, `${reference}:1`, "stack"], env),
+  ).toMatchObject({
+    code: 0,
+  });
+  expect(await pushStack("team/large:1")).toMatchObject({ code: 0 });
+  expect(manifest().layers.map(({ digest }) => digest)).toEqual([whole?.digest ?? ""]);
+  mkdirSync(join(root, "stack.mstack/rw/data"), { recursive: true });
+  writeFileSync(join(root, "stack.mstack/rw/data/new"), "new");
+  expect(Bun.spawnSync(["mknod", join(root, "stack.mstack/rw/data/noise"), "c", "0", "0"]).exitCode).toBe(0);
+  expect(await pushStack("team/large:1")).toMatchObject({ code: 0 });
+  const [first, second, ...more] = manifest().layers;
+  expect([first, more]).toEqual([whole, []]);
+  const listing = Bun.spawnSync(["tar", "tz"], { stdin: registry.blobs.get(second?.digest ?? "") as Buffer });
+  expect(listing.stdout.toString().split("\n").sort()).toEqual(["", "./", "./.wh.noise", "./new"]);
+  // Where the registry has not all of them, all is one layer.
+  registry.blobs.clear();
+  expect(await pushStack("team/large:1")).toMatchObject({ code: 0 });
+  expect(manifest().layers.length).toBe(1);
+  mkdirSync(join(root, "stack.mstack/bind@srv"));
+  expect(await pushStack("team/large:1")).toMatchObject({ code: 1, log: expect.stringContaining("'bind@srv'") });
+  expect(readdirSync(root).filter((name) => name.startsWith(".#") && !name.endsWith(".lck"))).toEqual([]);
+});
+
+for (const [when, isThen] of [
+  ["begins", (request: PushRequest) => request.method === "POST"],
+  ["sends a part", (request: PushRequest) => request.method === "PATCH"],
+  ["gives the tag", (request: PushRequest) => request.path.includes("/manifests/")],
+] as const) {
+  asRoot(`a push that is cancelled while it ${when} ends at once, and leaves nothing`, async () => {
+    fresh((request) => (isThen(request) ? new Promise<Response>(() => {}) : null));
+    const child = startWorker("systemd-export", argsOf("large", `${registry.host}/team/large:1`), ENV);
+    await waitFor(() => {
+      if (!registry.requests.some(isThen)) throw new Error("it was not asked yet");
+    }, "the push to be there");
+    child.kill("SIGTERM");
+    expect(await child.exited).toBe(4);
+    expectNothingLeft();
+  });
+}

@@ -1,0 +1,166 @@
+// The session of an upload against a played registry: what is sent from where, and what counts as progress.
+import { expect, test } from "bun:test";
+import { ErrnoError } from "../../../../src/base/error.ts";
+import type { HttpReply, HttpRequest } from "../../../../src/worker/download/http.ts";
+import { TransientError } from "../../../../src/worker/download/http.ts";
+import { PART_LIMITS, PartSize } from "../../../../src/worker/oci/part-size.ts";
+import {
+  BlobUpload,
+  blobInMemory,
+  locationOf,
+  offsetOf,
+  type UploadLimits,
+  type UploadServer,
+} from "../../../../src/worker/oci/upload.ts";
+
+const HOST = "https://registry.example";
+const LIMITS: UploadLimits = {
+  ...PART_LIMITS,
+  wholeBytes: 4,
+  firstBytes: 4,
+  leastBytes: 2,
+  mostBytes: 4,
+  tries: 3,
+  firstPauseMs: 1,
+  progressBytes: 1,
+};
+const BLOB = Buffer.from("0123456789");
+
+function replied(status: number, headers: Record<string, string> = {}, url = HOST): HttpReply {
+  const body = { [Symbol.dispose]: () => {} } as HttpReply["body"];
+  return { status, headers: new Headers(headers), url: new URL(url), body };
+}
+
+type Sent = readonly [method: string, range: string, body: string];
+
+/** Sends the blob to a server that answers so; returns what was sent. */
+async function upload(
+  answer: (sent: Sent, count: number) => HttpReply,
+  blob = BLOB,
+  isThere = false,
+): Promise<{ sent: Sent[]; error: unknown }> {
+  const sent: Sent[] = [];
+  const server: UploadServer = {
+    uploads: `${HOST}/v2/x/blobs/uploads/`,
+    has: async () => isThere,
+    refuse: async ({ status }) => {
+      if (status >= 500) throw new TransientError("EIO", `code ${status}`);
+      if (status >= 400) throw new ErrnoError("EIO", `code ${status}`);
+    },
+    send: async (_url: string, request: HttpRequest) => {
+      const one: Sent = [
+        request.method ?? "GET",
+        request.headers?.["Content-Range"] ?? "",
+        Buffer.from(request.body ?? []).toString(),
+      ];
+      sent.push(one);
+      if (one[0] === "POST") return replied(202, { Location: "/session" });
+      return answer(one, sent.filter(([method]) => method === one[0]).length);
+    },
+  };
+  try {
+    await new BlobUpload(server, blobInMemory(blob, "sha256:x"), LIMITS).run();
+    return { sent, error: null };
+  } catch (error) {
+    return { sent, error };
+  }
+}
+
+const range = (end: number) => ({ Range: `0-${end}` });
+
+test("a blob goes in parts, each where the one before ended; a small one goes whole", async () => {
+  const all = await upload(([method]) => replied(method === "PUT" ? 201 : 202));
+  expect(all).toEqual({
+    sent: [
+      ["POST", "", ""],
+      ["PATCH", "0-3", "0123"],
+      ["PATCH", "4-7", "4567"],
+      ["PATCH", "8-9", "89"],
+      ["PUT", "", ""],
+    ],
+    error: null,
+  });
+  const small = await upload(() => replied(201), Buffer.from("abc"));
+  expect(small.sent).toEqual([
+    ["POST", "", ""],
+    ["PUT", "", "abc"],
+  ]);
+});
+
+test("a registry that takes a part of a part is sent the rest", async () => {
+  const { sent, error } = await upload(([method], count) =>
+    replied(method === "PUT" ? 201 : 202, method === "PATCH" && count === 1 ? range(1) : {}),
+  );
+  expect(error).toBeNull();
+  expect(sent.map(([, , body]) => body).join("")).toBe("0123" + "23456789");
+});
+
+test("after a cut the registry is asked how much it has", async () => {
+  const { sent, error } = await upload(([method], count) => {
+    if (method === "GET") return replied(204, range(5));
+    if (method === "PATCH" && count === 2) return replied(503);
+    return replied(method === "PUT" ? 201 : 202);
+  });
+  expect(error).toBeNull();
+  expect(sent.map(([method, at]) => `${method} ${at}`.trim())).toEqual([
+    "POST",
+    "PATCH 0-3",
+    "PATCH 4-7",
+    "GET",
+    "PATCH 6-9",
+    "PUT",
+  ]);
+});
+
+test("sessions that are forgotten again and again are no progress: the tries come to an end", async () => {
+  const { sent, error } = await upload(([method], count) =>
+    method === "GET" || count % 2 === 0 ? replied(404) : replied(202),
+  );
+  expect((error as Error).message).toBe("Registry has forgotten the upload");
+  // What the first session took is no progress of the others.
+  expect(sent.filter(([method]) => method === "POST").length).toBe(3);
+});
+
+test("a lost answer to the last request sends nothing again where the blob is there", async () => {
+  const { sent, error } = await upload(([method]) => replied(method === "PUT" ? 502 : 202), BLOB, true);
+  expect(error).toBeNull();
+  expect(sent.filter(([method]) => method === "PUT").length).toBe(1);
+});
+
+test("a registry that takes nothing, or has more than was sent, is not believed", async () => {
+  const nothing = await upload(() => replied(202, range(0)));
+  expect((nothing.error as Error).message).toBe("Registry has taken nothing of what was sent");
+  const more = await upload(() => replied(202, range(99)));
+  expect((more.error as Error).message).toBe("Registry says that it has 100 bytes of 4 that were sent");
+});
+
+test("the range of a reply says how far the registry is", () => {
+  const of = (value: string) => offsetOf(new Headers({ Range: value }));
+  expect(["0-0", "0-9", "bytes=0-9", "1-9", "x", "0-9999999999999999"].map(of)).toEqual([0, 10, 10, null, null, null]);
+  expect(offsetOf(new Headers())).toBeNull();
+});
+
+test("an upload goes on at http and https only, and from https never without it", () => {
+  const at = (location: string) => () =>
+    locationOf(replied(202, { Location: location }, `${HOST}/v2/`), new URL(HOST)).href;
+  expect(at("/a?b=1")()).toBe(`${HOST}/a?b=1`);
+  expect(at("https://storage.example/x")()).toBe("https://storage.example/x");
+  expect(at("http://storage.example/x")).toThrow("it is not https");
+  for (const bad of ["file:///x", "http://["]) expect(at(bad)).toThrow("does not say where the upload goes on");
+});
+
+test("parts grow on a fast line and shrink on a slow one, within the limits and the registry's wish", () => {
+  const parts = new PartSize(PART_LIMITS);
+  const first = parts.bytes;
+  for (let i = 0; i < 20; i++) parts.took(parts.bytes, 1);
+  expect(parts.bytes).toBe(PART_LIMITS.mostBytes);
+  for (let i = 0; i < 20; i++) parts.took(parts.bytes, 60_000);
+  expect(parts.bytes).toBe(PART_LIMITS.leastBytes);
+  parts.atLeast(5 << 20);
+  expect(parts.bytes).toBe(5 << 20);
+  parts.atLeast(2 ** 40);
+  expect(parts.bytes).toBe(64 << 20);
+  expect(first).toBe(PART_LIMITS.firstBytes);
+  // Whoever sends more may take longer.
+  expect(parts.httpLimits(8 << 20).answerMs).toBeGreaterThan(parts.httpLimits(0).answerMs);
+});
