@@ -81,6 +81,21 @@ describe.skipIf(!isRoot)(`Varlink${needsRoot}`, () => {
     expect(await failure(again)).toBe("io.systemd.Machine.MachineExists {}");
   });
 
+  test("the supervisor is the caller, whatever Register says", async () => {
+    const leader = await daemon.leader();
+    const said = { supervisor: inner, supervisorProcessId: { pid: inner } };
+    await machine.call(`${MACHINE}.Register`, {
+      name: "said",
+      class: "container",
+      leader,
+      allocateUnit: true,
+      ...said,
+    });
+    const { supervisor } = await machine.call(`${MACHINE}.List`, { name: "said" });
+    expect((supervisor as { pid: number }).pid).toBe(process.pid);
+    await machine.call(`${MACHINE}.Unregister`, { name: "said" });
+  });
+
   test("V43 V44 M172 List describes one machine, or all with more", async () => {
     const one = await machine.call(`${MACHINE}.List`, { name: "in-ner" });
     expect(Object.keys(one).join(" ")).toBe("name class unit leader supervisor timestamp UID");

@@ -8,10 +8,11 @@ import { type BoundInterface, type BusCallContext, bindInterface } from "../../i
 import type { Machine } from "../../registry/machine/machine.ts";
 import { perform } from "../action/action.ts";
 import type { Daemon } from "../action/daemon.ts";
-import { addressRows, machinePath, registrationFromProperties, registrationOf, unitProperties } from "./bus-shapes.ts";
+import { addressRows, machinePath, unitProperties } from "./bus-shapes.ts";
 import { addressesOf, getOsRelease, machineOfProcess, mapFrom, mapTo, sshInfo, uidShift } from "./inspect.ts";
 import { kill, terminate, unregister } from "./lifecycle.ts";
 import { createMachine, registerMachine } from "./register.ts";
+import { fromArguments, fromProperties } from "./registration.ts";
 
 type ManagerHandlers = Handlers<typeof Manager, BusCallContext>;
 type MachineHandlers = Handlers<typeof MachineTable, BusCallContext<Machine>>;
@@ -29,17 +30,15 @@ function machineMethods(daemon: Daemon) {
     }),
     ListMachines: () => ({ machines: list(registry.list()) }),
     CreateMachine: (call, args) =>
-      pathOf(createMachine(daemon, call, registrationOf(args), unitProperties(args.scope_properties))),
+      pathOf(createMachine(daemon, call, fromArguments(args), unitProperties(args.scope_properties))),
     CreateMachineWithNetwork: (call, args) =>
-      pathOf(createMachine(daemon, call, registrationOf(args), unitProperties(args.scope_properties))),
+      pathOf(createMachine(daemon, call, fromArguments(args), unitProperties(args.scope_properties))),
     CreateMachineEx: (call, { name, properties, scope_properties }) =>
-      pathOf(
-        createMachine(daemon, call, registrationFromProperties(name, properties), unitProperties(scope_properties)),
-      ),
-    RegisterMachine: (call, args) => pathOf(registerMachine(daemon, call, registrationOf(args))),
-    RegisterMachineWithNetwork: (call, args) => pathOf(registerMachine(daemon, call, registrationOf(args))),
+      pathOf(createMachine(daemon, call, fromProperties(name, properties), unitProperties(scope_properties))),
+    RegisterMachine: (call, args) => pathOf(registerMachine(daemon, call, fromArguments(args))),
+    RegisterMachineWithNetwork: (call, args) => pathOf(registerMachine(daemon, call, fromArguments(args))),
     RegisterMachineEx: (call, { name, properties }) =>
-      pathOf(registerMachine(daemon, call, registrationFromProperties(name, properties))),
+      pathOf(registerMachine(daemon, call, fromProperties(name, properties))),
     UnregisterMachine: (call, { name }) => done(perform(daemon, call, unregister, { name })),
     TerminateMachine: (call, { id }) => done(perform(daemon, call, terminate, { name: id })),
     KillMachine: (call, args) => done(perform(daemon, call, kill, args)),

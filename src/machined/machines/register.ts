@@ -11,42 +11,14 @@ import type { Call } from "../../daemon/call.ts";
 import { authorize } from "../../daemon/polkit.ts";
 import type { Caller } from "../../ipc/caller.ts";
 import { isPrivileged } from "../../ipc/caller.ts";
-import type { Fd } from "../../kernel/file/fd.ts";
 import { userNamespaceOwnerChain } from "../../kernel/process/namespace.ts";
 import { PidRef, processUid } from "../../kernel/process/pidref.ts";
+import { descriptionOf, requireBounds } from "../../registry/machine/description.ts";
 import { machineExists, unsupported } from "../../registry/machine/errors.ts";
-import {
-  INTERFACES_LIMIT,
-  isAddressText,
-  isInterfaceIndex,
-  isPathOrNone,
-  isServiceName,
-  isVsockCid,
-} from "../../registry/machine/limits.ts";
-import { type Machine, VSOCK_CID_ANY } from "../../registry/machine/machine.ts";
+import type { Machine } from "../../registry/machine/machine.ts";
 import type { UnitProperty } from "../../registry/ports.ts";
 import type { Daemon } from "../action/daemon.ts";
-
-/** The leader as a caller names it: by pidfd (taken), by number with or without the pidfd's inode, or itself (pid 0). */
-interface LeaderName {
-  readonly pid: number;
-  readonly pidfd?: Fd | undefined;
-  readonly pidfdId?: bigint | undefined;
-}
-
-export interface Registration {
-  readonly name: string;
-  readonly id: Uint8Array;
-  readonly service: string;
-  readonly class: string;
-  readonly leader: LeaderName;
-  readonly rootDirectory: string;
-  readonly networkInterfaces: readonly number[];
-  readonly vsockCid: number;
-  readonly sshAddress: string;
-  readonly sshPrivateKeyPath: string;
-  readonly controlAddress: string;
-}
+import type { LeaderName, Registration } from "./registration.ts";
 
 /** Whether the machine gets a scope of its own: the variants of the permission. */
 type Kind = keyof typeof REGISTRATION_RULES;
@@ -111,12 +83,8 @@ async function admit(daemon: Daemon, call: Call, registration: Registration, kin
   if (supervisor !== null) owned.use(supervisor);
   await checkPermission(daemon, call, caller, registration, leader, kind);
   if (machineClass === null) throw unsupported();
-  const { service, rootDirectory, networkInterfaces, vsockCid, sshAddress, sshPrivateKeyPath, controlAddress, name } =
-    registration;
-  const machine = daemon.registry.add({
-    ...{ name, id, service, class: machineClass, rootDirectory, networkInterfaces, vsockCid },
-    ...{ sshAddress, sshPrivateKeyPath, controlAddress, uid: caller.uid, leader, supervisor },
-  });
+  const facts = { name: registration.name, id, class: machineClass, uid: caller.uid, leader, supervisor };
+  const machine = daemon.registry.add({ ...descriptionOf(registration), ...facts });
   owned.move();
   return machine;
 }
@@ -125,39 +93,22 @@ function checkArguments(registration: Registration): { id: Uint8Array | null; ma
   if (!isMachineName(registration.name)) throw invalidArgument("name", "Invalid machine name");
   const id = idFromBytes(registration.id);
   if (id === undefined) throw invalidArgument("id", "Invalid machine ID parameter");
-  checkInterfaces(registration.networkInterfaces);
+  requireBounds(registration, "networkInterfaces");
   const machineClass = MACHINE_CLASSES.parse(registration.class) ?? null;
   if (machineClass === "host" || (machineClass === null && registration.class !== "")) {
     throw invalidArgument("class", "Invalid machine class parameter");
   }
   if (registration.leader.pid === INIT_PID) throw invalidArgument("leader", "Invalid leader PID");
-  checkTexts(registration);
-  const { vsockCid } = registration;
-  if (vsockCid !== VSOCK_CID_ANY && !isVsockCid(vsockCid)) throw invalidArgument("vSockCid", "Invalid VSOCK CID");
+  requireBounds(
+    registration,
+    "rootDirectory",
+    "service",
+    "sshAddress",
+    "controlAddress",
+    "sshPrivateKeyPath",
+    "vsockCid",
+  );
   return { id, machineClass };
-}
-
-function checkInterfaces(indices: readonly number[]): void {
-  const bad = indices.find((index) => !isInterfaceIndex(index));
-  if (bad !== undefined) throw invalidArgument("ifIndices", `Invalid network interface index ${bad}`);
-  if (indices.length > INTERFACES_LIMIT) {
-    throw invalidArgument("ifIndices", `Too many network interfaces, at most ${INTERFACES_LIMIT} are taken`);
-  }
-}
-
-/** The original bounds the root directory alone, and takes everything else as it is. */
-function checkTexts(registration: Registration): void {
-  if (!isPathOrNone(registration.rootDirectory)) {
-    throw invalidArgument("rootDirectory", "Root directory must be empty or an absolute path");
-  }
-  if (!isServiceName(registration.service)) throw unfit("service", "Service name");
-  if (!isAddressText(registration.sshAddress)) throw unfit("sshAddress", "SSH address");
-  if (!isAddressText(registration.controlAddress)) throw unfit("controlAddress", "Control address");
-  if (!isAddressText(registration.sshPrivateKeyPath)) throw unfit("sshPrivateKeyPath", "SSH private key path");
-}
-
-function unfit(parameter: string, what: string): MachinedError {
-  return invalidArgument(parameter, `${what} is too long or contains control characters`);
 }
 
 function pinLeader(name: LeaderName, caller: Caller): PidRef {

@@ -10,25 +10,16 @@ import { formatId, type Id128, parseId } from "../../base/id128.ts";
 import { isMachineName, isUnitName } from "../../base/names.ts";
 import { MACHINE_CLASSES, type MachineClass } from "../../base/vocabulary/machine.ts";
 import { openPath, readRegular } from "../../kernel/file/fd.ts";
-import {
-  INTERFACES_LIMIT,
-  isAddressText,
-  isInterfaceIndex,
-  isPathOrNone,
-  isServiceName,
-  isVsockCid,
-} from "./limits.ts";
-import { type Machine, VSOCK_CID_ANY } from "./machine.ts";
+import { isShortText, type MachineDescription, NO_DESCRIPTION, VSOCK_CID_ANY, withinBounds } from "./description.ts";
+import type { Machine } from "./machine.ts";
 
 /** What a state file says. Nothing in it is trusted: a field that makes no sense is left out. */
-export interface SavedMachine {
+export interface SavedMachine extends MachineDescription {
   readonly name: string;
   readonly uid: number;
   readonly unit: string | null;
   readonly subgroup: string;
   readonly job: string | null;
-  readonly service: string;
-  readonly rootDirectory: string;
   readonly id: Id128 | null;
   readonly leader: number;
   readonly leaderPidfdId: bigint | null;
@@ -37,11 +28,6 @@ export interface SavedMachine {
   readonly class: MachineClass | null;
   readonly realtimeUsec: bigint | null;
   readonly monotonicUsec: bigint | null;
-  readonly networkInterfaces: readonly number[];
-  readonly vsockCid: number;
-  readonly sshAddress: string;
-  readonly sshPrivateKeyPath: string;
-  readonly controlAddress: string;
 }
 
 /** Ours are below 48 KiB. The original keeps whatever is said of a machine, up to what a message can hold. */
@@ -217,10 +203,8 @@ export function parseMachine(name: string, text: string): SavedMachine | null {
     name,
     uid: userId(keys.get("UID")),
     unit: isUnitName(unit) ? unit : null,
-    subgroup: fitting(keys.get("SUBGROUP"), isAddressText),
+    subgroup: fitting(keys.get("SUBGROUP"), isShortText),
     job: fitting(keys.get("SCOPE_JOB"), isObjectPath) || null,
-    service: fitting(keys.get("SERVICE"), isServiceName),
-    rootDirectory: fitting(keys.get("ROOT"), isPathOrNone),
     id: parseId(keys.get("ID") ?? "") ?? null,
     leader,
     leaderPidfdId: big(keys.get("LEADER_PIDFDID")),
@@ -229,26 +213,30 @@ export function parseMachine(name: string, text: string): SavedMachine | null {
     class: MACHINE_CLASSES.parse(keys.get("CLASS") ?? "") ?? null,
     realtimeUsec: big(keys.get("REALTIME")),
     monotonicUsec: big(keys.get("MONOTONIC")),
-    networkInterfaces: parseInterfaces(keys.get("NETIF") ?? ""),
-    vsockCid: vsockCid(keys.get("VSOCK_CID")),
-    sshAddress: fitting(keys.get("SSH_ADDRESS"), isAddressText),
-    sshPrivateKeyPath: fitting(keys.get("SSH_PRIVATE_KEY_PATH"), isAddressText),
-    controlAddress: fitting(keys.get("CONTROL_ADDRESS"), isAddressText),
+    ...parseDescription(keys),
   };
 }
 
-/** A text that means something, or "": a machine is not lost for what a field of it cannot be. */
+/** Fields that are out of bounds are left out: a machine is not lost for one of them. */
+function parseDescription(keys: ReadonlyMap<string, string>): MachineDescription {
+  return withinBounds({
+    service: keys.get("SERVICE") ?? NO_DESCRIPTION.service,
+    rootDirectory: keys.get("ROOT") ?? NO_DESCRIPTION.rootDirectory,
+    networkInterfaces: parseNumbers(keys.get("NETIF") ?? ""),
+    vsockCid: number(keys.get("VSOCK_CID")) ?? NO_DESCRIPTION.vsockCid,
+    sshAddress: keys.get("SSH_ADDRESS") ?? NO_DESCRIPTION.sshAddress,
+    sshPrivateKeyPath: keys.get("SSH_PRIVATE_KEY_PATH") ?? NO_DESCRIPTION.sshPrivateKeyPath,
+    controlAddress: keys.get("CONTROL_ADDRESS") ?? NO_DESCRIPTION.controlAddress,
+  });
+}
+
+/** Returns the text where it fits, else "". */
 function fitting(text: string | undefined, fits: (text: string) => boolean): string {
   return text !== undefined && fits(text) ? text : "";
 }
 
 function isObjectPath(text: string): boolean {
-  return /^(\/[A-Za-z0-9_]+)+$/.test(text) && isAddressText(text);
-}
-
-function vsockCid(text: string | undefined): number {
-  const cid = number(text);
-  return cid !== null && isVsockCid(cid) ? cid : VSOCK_CID_ANY;
+  return /^(\/[A-Za-z0-9_]+)+$/.test(text) && isShortText(text);
 }
 
 /** Root's, where the file says none: then nobody else counts as the owner. */
@@ -266,10 +254,6 @@ function big(text: string | undefined): bigint | null {
   return value !== null && value <= UINT64_MAX ? value : null;
 }
 
-function parseInterfaces(text: string): number[] {
-  return text
-    .split(/\s+/)
-    .map((word) => number(word) ?? 0)
-    .filter(isInterfaceIndex)
-    .slice(0, INTERFACES_LIMIT);
+function parseNumbers(text: string): number[] {
+  return text.split(/\s+/).map((word) => number(word) ?? 0);
 }

@@ -7,8 +7,7 @@ import type { Watch } from "../../kernel/event/poller.ts";
 import { isCgroupPopulated } from "../../kernel/process/cgroup.ts";
 import type { PidRef } from "../../kernel/process/pidref.ts";
 import type { UnitPlace } from "../ports.ts";
-
-export const VSOCK_CID_ANY = 0xffff_ffff;
+import type { MachineDescription } from "./description.ts";
 
 /** The scope that is made for a machine of this name. */
 export function scopeOf(name: string): string {
@@ -17,20 +16,11 @@ export function scopeOf(name: string): string {
 
 type MachineState = "opening" | "running" | "closing";
 
-/** What whoever registers a machine says of it. */
-export interface MachineFacts {
+/** What is known of a machine from its registration. */
+export interface MachineFacts extends MachineDescription {
   readonly name: string;
   readonly id: Id128 | null;
-  readonly service: string;
   readonly class: MachineClass;
-  readonly rootDirectory: string;
-  /** Indices on the host, as passed; never checked against existing links. */
-  readonly networkInterfaces: readonly number[];
-  readonly vsockCid: number;
-  readonly sshAddress: string;
-  readonly sshPrivateKeyPath: string;
-  /** Varlink socket of the machine's own manager ("" for none). */
-  readonly controlAddress: string;
   /** The user that registered it: it may end it and open terminals without being asked. */
   readonly uid: number;
   readonly leader: PidRef;
