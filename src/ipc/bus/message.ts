@@ -141,7 +141,6 @@ const writer = new BusWriter(4096);
 /** The bytes of a message and the descriptors that go with its first byte. */
 export function encodeMessage(message: Outgoing): { bytes: Buffer; descriptors: readonly Travelling[] } {
   const signature = message.signature ?? "";
-  const count = mayCarryDescriptors(signature) ? countDescriptors(signature, message.body ?? []) : 0;
   writer.reset();
   writer.byte(0x6c);
   writer.byte(message.type);
@@ -158,26 +157,26 @@ export function encodeMessage(message: Outgoing): { bytes: Buffer; descriptors: 
   field(writer, 6, "s", message.destination);
   field(writer, 7, "s", message.sender);
   field(writer, 8, "g", signature === "" ? undefined : signature);
-  field(writer, 9, "u", count === 0 ? undefined : count);
-  writer.patch(12, writer.length - 16);
+  writer.patch(12, writer.length - FIELDS_START);
   writer.align(8);
   const head = writer.length;
   if (signature !== "") writer.body(signature, message.body ?? []);
   writer.patch(4, writer.length - head);
-  return { bytes: Buffer.from(writer.finish()), descriptors: count === 0 ? NO_DESCRIPTORS : writer.descriptors };
+  const { descriptors } = writer;
+  if (descriptors.length > 0) insertDescriptorCount(head, descriptors.length);
+  return { bytes: Buffer.from(writer.finish()), descriptors };
 }
 
-const NO_DESCRIPTORS: readonly Travelling[] = [];
+/** Where the header fields begin: behind the fixed part and the length of the fields. */
+const FIELDS_START = 16;
 
-function mayCarryDescriptors(signature: string): boolean {
-  return signature.includes("h") || signature.includes("v");
-}
-
-/** Their number stands in the head, in front of the body that names them. */
-function countDescriptors(signature: string, body: readonly unknown[]): number {
-  const trial = new BusWriter();
-  trial.body(signature, body);
-  return trial.descriptors.length;
+/**
+ * Adds the last header field, the number of descriptors, which is known when the body behind it has been written. The field
+ * has 8 bytes and the head ends at a multiple of 8, so that the body moves without changing its padding.
+ */
+function insertDescriptorCount(head: number, count: number): void {
+  writer.insert(head, Uint8Array.of(9, 1, 0x75, 0, count, count >>> 8, count >>> 16, count >>> 24));
+  writer.patch(12, head + 8 - FIELDS_START);
 }
 
 function field(writer: BusWriter, code: number, signature: "o" | "s" | "u" | "g", value: string | number | undefined) {

@@ -67,6 +67,14 @@ export class BusWriter {
     this.#bytes.writeUInt32LE(value, at);
   }
 
+  /** Inserts bytes at the offset `at`; what was written from there on moves. */
+  insert(at: number, bytes: Uint8Array): void {
+    this.#room(bytes.length);
+    this.#bytes.copyWithin(at + bytes.length, at, this.#length);
+    this.#bytes.set(bytes, at);
+    this.#length += bytes.length;
+  }
+
   raw(bytes: Uint8Array): void {
     this.#room(bytes.length);
     this.#bytes.set(bytes, this.#length);
