@@ -22,7 +22,7 @@ interface Subject {
 interface Prepared {
   /** Null where the action works on no single machine or image (the pool, a list). */
   readonly subject: Subject | null;
-  /** Absent where everyone may, for these arguments. */
+  /** Absent where these arguments need no permission. */
   readonly grant?: Grant | undefined;
 }
 
@@ -31,7 +31,7 @@ interface Action<Parameters, Plan extends Prepared, Result> {
   run(daemon: Daemon, plan: Plan, parameters: Parameters, call: Call): Result | Promise<Result>;
 }
 
-/** How often a plan is authorized whose subject changes while polkit is asked. */
+/** How often an action asks polkit anew because its subject changed meanwhile. */
 const ROUNDS_LIMIT = 4;
 
 /** Declares an action; the type of its plan is inferred. */

@@ -1,4 +1,4 @@
-// D-Bus rows → actions: argument mapping only. Getters say what each property reads.
+// Binds the D-Bus rows to actions: mapping of arguments only. Getters return the values of properties.
 import { Machine as MachineTable, Manager } from "../../api/machine1.ts";
 import type { Getters, Handlers } from "../../api/table.ts";
 import { busLabelEscape, busLabelUnescape } from "../../base/names.ts";
@@ -20,7 +20,7 @@ type MachineHandlers = Handlers<typeof MachineTable, BusCallContext<Machine>>;
 /** The part of the manager that registers, describes and ends machines. */
 function machineMethods(daemon: Daemon) {
   const { registry } = daemon;
-  // What is listed of a machine never changes.
+  // The listed facts of a machine never change.
   const list = preparer((m: Machine) => [m.name, m.class, m.facts.service, machinePath(m)] as const);
   const pathOf = async (machine: Promise<Machine>) => ({ path: machinePath(await machine) });
   return {
@@ -94,7 +94,7 @@ const machineGetters: Getters<typeof MachineTable, Machine> = {
   UID: (m) => m.facts.uid,
 };
 
-/** What the parts of other subjects (images, terminals, copies) add to the manager. */
+/** The methods and properties of the manager about other subjects (images, terminals, copies). */
 interface MoreMethods {
   readonly methods: Omit<ManagerHandlers, keyof ReturnType<typeof machineMethods>>;
   readonly pool: Getters<typeof Manager, null>;

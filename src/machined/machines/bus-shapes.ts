@@ -1,4 +1,4 @@
-// How machines and their addresses look on D-Bus.
+// The D-Bus representation of machines and their addresses.
 
 import { IMAGE_PATH, MACHINE_PATH } from "../../api/machine1.ts";
 import { busLabelEscape } from "../../base/names.ts";
@@ -9,7 +9,7 @@ import type { UnitProperty } from "../../registry/ports.ts";
 
 const paths = new WeakMap<Machine, string>();
 
-/** The object path of a machine. */
+/** Returns the object path of a machine. */
 export function machinePath(machine: Machine): string {
   let path = paths.get(machine);
   if (path === undefined) {
@@ -19,17 +19,17 @@ export function machinePath(machine: Machine): string {
   return path;
 }
 
-/** The object path of an image. */
+/** Returns the object path of an image. */
 export function imagePath(name: string): string {
   return `${IMAGE_PATH}/${busLabelEscape(name)}`;
 }
 
-/** a(iay) */
+/** Returns addresses as `a(iay)`. */
 export function addressRows(addresses: readonly LocalAddress[]): [number, Uint8Array][] {
   return addresses.map(({ family, bytes }) => [family, bytes]);
 }
 
-/** a(sv) → what the service manager takes verbatim. */
+/** Converts `a(sv)` to properties, which the service manager gets verbatim. */
 export function unitProperties(rows: readonly (readonly [string, Variant])[]): UnitProperty[] {
   return rows.map(([name, { signature, value }]) => [name, signature, value]);
 }

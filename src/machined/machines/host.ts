@@ -8,7 +8,7 @@ import { Machine } from "../../registry/machine/machine.ts";
 
 const VSOCK_CID_LOCAL = 1;
 
-/** Describes the host. A host without a machine id has none here either. */
+/** Returns the machine of the host; without an id where the host has no machine id. */
 export function hostMachine(hasVsock: boolean): Machine {
   const machine = new Machine({
     ...NO_DESCRIPTION,

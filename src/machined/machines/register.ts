@@ -1,4 +1,4 @@
-// Registering machines: CreateMachine*, RegisterMachine* and Varlink's Register lead here
+// The registration of machines, for CreateMachine*, RegisterMachine* and Varlink's Register
 // (org.freedesktop.machine1(5); the order of the checks is the original's).
 import type { REGISTRATION_RULES } from "../../api/shared-rules.ts";
 import { errnoText } from "../../base/errno.ts";
@@ -20,10 +20,10 @@ import type { UnitProperty } from "../../registry/ports.ts";
 import type { Daemon } from "../action/daemon.ts";
 import type { LeaderName, Registration } from "./registration.ts";
 
-/** Whether the machine gets a scope of its own: the variants of the permission. */
+/** With or without a scope of its own: the variants of the permission. */
 type Kind = keyof typeof REGISTRATION_RULES;
 
-/** The unit of systemd itself and everything above it is nobody's machine. */
+/** PID 1, which cannot be the leader of a machine. */
 const INIT_PID = 1;
 
 /** Registers a machine whose leader is in a unit already. */
@@ -39,7 +39,7 @@ export async function registerMachine(daemon: Daemon, call: Call, registration: 
   }
 }
 
-/** Registers a machine and makes a scope for its leader; answers when the scope stands. */
+/** Registers a machine and makes a scope for its leader; resolves when the scope has been started. */
 export async function createMachine(
   daemon: Daemon,
   call: Call,
@@ -54,7 +54,7 @@ export async function createMachine(
   throw new MachinedError("JobFailed", text);
 }
 
-/** The same up to the point where the scope's start is queued: Varlink answers then. */
+/** The same, but resolves when the scope's start is queued: Varlink replies then. */
 export async function beginMachine(
   daemon: Daemon,
   call: Call,
@@ -72,7 +72,7 @@ export async function beginMachine(
   return { machine, finished: daemon.registry.finishJob(machine) };
 }
 
-/** Makes all checks; returns the machine, with its name reserved. */
+/** Makes all checks; returns the machine, whose name is reserved. */
 async function admit(daemon: Daemon, call: Call, registration: Registration, kind: Kind): Promise<Machine> {
   const { id, machineClass } = checkArguments(registration);
   const caller = await call.caller();
@@ -134,7 +134,10 @@ function pinned(pid: number, open: () => PidRef): PidRef {
   }
 }
 
-/** Whoever registers somebody else looks after it: terminating it ends the machine even if the leader ignores that. */
+/**
+ * Returns the supervisor: the caller, where the leader is another process. Terminating it ends the machine even where the
+ * leader ignores SIGTERM.
+ */
 function supervisorOf(caller: Caller, leader: PidRef): PidRef | null {
   if (caller.pid <= INIT_PID || caller.pid === leader.pid) return null;
   try {
