@@ -183,7 +183,7 @@ class Descendants implements Members {
   }
 }
 
-/** Returns the leader and its descendants; none once the leader has ended, because its number may be another process's. */
+/** Returns the leader's descendants; none once the leader has ended, because its number may be another process's. */
 function descendantsOf(leader: PidRef): PidRef[] {
   using all = new DisposableStack();
   const children = new Map<number, PidRef[]>();
