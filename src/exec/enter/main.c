@@ -45,6 +45,7 @@ static int open_leader(void) {
         if (proc < 0 || !leader_is_alive()) fail("Machine '%s' has ended", request.machine);
         fcntl(request.pidfd, F_SETFD, FD_CLOEXEC);
         read_leader(proc);
+        read_namespaces(proc);
         const char *reason = read_filters(proc);
         if (reason != NULL && request.verbose) {
                 say("The command runs without the system call filters of machine '%s': %s", request.machine, reason);

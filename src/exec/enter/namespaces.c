@@ -17,7 +17,7 @@
  * Returns the namespaces that the leader does not share with this process, as flags of setns(2). That call refuses to join
  * the user namespace that a process is already in.
  */
-int foreign_namespaces(int proc) {
+static int foreign_namespaces(int proc) {
         static const struct { const char *name; int flag; } kinds[] = {
                 { "user", CLONE_NEWUSER }, { "mnt", CLONE_NEWNS },  { "pid", CLONE_NEWPID },   { "net", CLONE_NEWNET },
                 { "uts", CLONE_NEWUTS },   { "ipc", CLONE_NEWIPC }, { "cgroup", CLONE_NEWCGROUP }, { "time", CLONE_NEWTIME },
@@ -50,7 +50,7 @@ static bool is_mapped(const char *map, unsigned long inside) {
  * Checks the ids of the request against the leader's user namespace, which may map few ids and forbid supplementary
  * groups. Ends the program where an id is not mapped.
  */
-void check_ids(int proc) {
+static void check_ids(int proc) {
         static char uids[65536], gids[65536];
         if (read_file(proc, "uid_map", uids, sizeof uids) < 0 || read_file(proc, "gid_map", gids, sizeof gids) < 0) return;
         if (!is_mapped(uids, request.uid) || !is_mapped(gids, request.gid)) {
@@ -59,6 +59,12 @@ void check_ids(int proc) {
         }
         char word[16] = "";
         if (read_file(proc, "setgroups", word, sizeof word) > 0 && strncmp(word, "deny", 4) == 0) leader.may_setgroups = false;
+}
+
+/* Finds the namespaces to join, and checks the ids of the request. */
+void read_namespaces(int proc) {
+        leader.namespaces = foreign_namespaces(proc);
+        if (leader.namespaces & CLONE_NEWUSER) check_ids(proc);
 }
 
 /*
