@@ -7,7 +7,7 @@ export const MESSAGE_TYPE = { call: 1, reply: 2, error: 3, signal: 4 } as const;
 export const FLAG_NO_REPLY = 1;
 export const FLAG_INTERACTIVE = 4;
 
-/** A file that travels with a message. */
+/** A descriptor that is passed with a message. */
 interface Travelling {
   readonly number: number;
 }
@@ -28,7 +28,7 @@ export interface MessageHead {
   readonly descriptorCount: number;
 }
 
-/** The sizes in a message's first 16 bytes. Throws a RangeError for bytes that cannot begin a message. */
+/** Returns the sizes in a message's first 16 bytes. Throws a RangeError for bytes that cannot begin a message. */
 export function measure(bytes: Buffer): { head: number; total: number } {
   const little = isLittleEndian(bytes);
   if (bytes[3] !== 1) throw new RangeError("protocol version is not 1");
@@ -105,7 +105,7 @@ function checkHead(head: MessageHead): void {
   if (!complete) throw new RangeError("message lacks a header field");
 }
 
-/** The values behind the head, `headLength` bytes long. Throws a RangeError for a body that is not what it says. */
+/** Returns the values behind a head of `headLength` bytes. Throws a RangeError for a body that does not match its signature. */
 export function decodeBody(
   bytes: Buffer,
   headLength: number,
@@ -135,10 +135,10 @@ export interface Outgoing {
   readonly body?: readonly unknown[] | undefined;
 }
 
-/** Reused for every message: what is sent is copied out of it. */
+/** Reused for every message, whose bytes are copied out of it. */
 const writer = new BusWriter(4096);
 
-/** The bytes of a message and the descriptors that go with its first byte. */
+/** Returns the bytes of a message and the descriptors that are sent with its first byte. */
 export function encodeMessage(message: Outgoing): { bytes: Buffer; descriptors: readonly Travelling[] } {
   const signature = message.signature ?? "";
   writer.reset();
