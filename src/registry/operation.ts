@@ -90,7 +90,10 @@ export class Operations {
   requireResponsive(subject: object): void {
     for (const running of this.#running) {
       if (running.subject !== subject || !running.isAbandoned) continue;
-      throw new MachinedError("Timeout", "A file system of the machine does not answer, and holds up a process.");
+      throw new MachinedError(
+        "Timeout",
+        "A file system of the machine does not answer, and a process still waits for it.",
+      );
     }
   }
 
@@ -149,7 +152,7 @@ export class Operations {
   /** Abandons a worker that hangs in the kernel. */
   #abandon(running: Running, reject: (error: Error) => void): void {
     running.isAbandoned = true;
-    this.#log.warning(`Worker ${running.child.pid} was killed and does not end: a file system holds it up.`);
+    this.#log.warning(`Worker ${running.child.pid} was killed and does not end: a file system does not answer.`);
     reject(new ErrnoError("ESHUTDOWN", "Child does not end."));
   }
 

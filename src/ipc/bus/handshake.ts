@@ -116,7 +116,7 @@ export class ServerHandshake implements Handshake {
         return { reply: Buffer.from(reply), rest: this.#lines.rest() };
       }
       reply += `${this.#answer(line)}\r\n`;
-      if (++this.#attempts > 16) throw new Error("peer does not come to an end with its authentication");
+      if (++this.#attempts > 16) throw new Error("peer makes too many attempts to authenticate");
     }
     return { reply: Buffer.from(reply), rest: null };
   }

@@ -70,7 +70,10 @@ async function performAuthorized<Parameters, Plan extends Prepared, Result>(
     if (needed.length === 0 || isSame) return action.run(daemon, now, parameters, call);
     asked = now;
   }
-  throw new MachinedError("AccessDenied", "Access denied: what is asked for was replaced while permission was asked");
+  throw new MachinedError(
+    "AccessDenied",
+    "Access denied: the machine or image was replaced while permission was asked",
+  );
 }
 
 function neededFor({ hostVersion }: Daemon, { access }: Call, plan: Prepared): readonly Permission[] {

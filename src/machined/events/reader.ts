@@ -28,7 +28,7 @@ export class Reader {
   constructor(log: EventLog, wanted: Wanted, done: () => void) {
     const { cursor, sinceUsec, follows } = wanted;
     const seen = cursor === null ? (sinceUsec === null ? log.next - 1 : log.oldest - 1) : log.seenBy(cursor);
-    if (seen === undefined) throw invalidArgument("cursor", "This is no cursor of the log");
+    if (seen === undefined) throw invalidArgument("cursor", "The cursor is not valid");
     this.#log = log;
     this.#wanted = wanted;
     this.#done = done;

@@ -54,7 +54,7 @@ export class Restoration {
       this.#log.warning(`Cannot read the state of machine ${name}, leaving it as it is: ${(error as Error).message}`);
     }
     for (const name of broken) {
-      this.#log.warning(`The state file of machine ${name} makes no sense, removing it.`);
+      this.#log.warning(`The state file of machine ${name} is not valid, removing it.`);
       this.#saver.remove(name, null, null);
     }
     for (const saved of machines) this.#unlessImpossible(saved.name, () => this.#restore(saved));

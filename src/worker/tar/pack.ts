@@ -1,6 +1,5 @@
-// Writes a tree as a tar archive: everything that the tree's file system keeps of it, in an order that depends on nothing
-// but names. It stays on one mount. Sockets, which no archive can say, are left out and named in the log; what goes away
-// while it is read is not there.
+// Writes a tree as a tar archive: everything that the tree's file system stores of it, ordered by names alone. It stays on one
+// mount. Sockets, which archives cannot hold, are left out and logged; entries that are removed meanwhile are left out.
 import { readSync } from "node:fs";
 import { attributeNames, getAttribute } from "../../kernel/file/attributes.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
@@ -38,13 +37,13 @@ const TYPES: Readonly<Record<string, MemberHeader["type"]>> = {
 };
 const SOCKETS_NAMED = 20;
 
-/** Extended attributes that archives carry under another name, as text. */
+/** Extended attributes that archives hold under another name, as text. */
 const ACL_KEYS: Readonly<Record<string, string>> = {
   "system.posix_acl_access": "SCHILY.acl.access",
   "system.posix_acl_default": "SCHILY.acl.default",
 };
 
-/** The archive of the directory `top`, in chunks that stay as they are. */
+/** Returns the archive of the directory `top`, in chunks that are not changed afterwards. */
 export function* tarChunks(top: Fd): Generator<Buffer> {
   using walk = new TarWalk(top);
   yield* walk.chunks();
@@ -123,7 +122,7 @@ class TarWalk implements Disposable {
     return false;
   }
 
-  /** Null when it went away meanwhile: a tree in use changes. */
+  /** Returns null when it was removed meanwhile: a tree in use changes. */
   #open(parent: Fd, name: RawName, kind: RawEntry["kind"]): Fd | null {
     try {
       const known = kind ?? this.#status.readEntry(parent, name).kind;

@@ -1,5 +1,5 @@
-// systemd-export tar|raw IMAGE [FILE]: an image becomes a file, compressed or not (systemd-importd.service(8)). A file that
-// is given by name appears whole or not at all; standard output is the caller's business.
+// systemd-export tar|raw IMAGE [FILE]: writes an image to a file, compressed or not (systemd-importd.service(8)). A file that is
+// given by name appears complete or not at all.
 
 import { dirname, isAbsolute, join } from "node:path";
 import { ErrnoError } from "../../base/error.ts";
@@ -24,7 +24,7 @@ import { setLength } from "../tar/untar-calls.ts";
 import { type Output, openOutput } from "./export-output.ts";
 import { entryOf } from "./run-program.ts";
 
-/** The path of an image by name, or the path that was given. */
+/** Returns the path of an image by its name, or the given path. */
 function pathOfImage(given: string, options: WorkerOptions): string {
   if (isImageName(given)) {
     const image = findImage(given, options);
@@ -34,7 +34,7 @@ function pathOfImage(given: string, options: WorkerOptions): string {
   return isAbsolute(given) ? given : join(imageRootOf(options), given);
 }
 
-/** The path that was given, or what a client's descriptor is. */
+/** Returns the given path, or that of a client's descriptor. */
 function nameOfOutput(path: string | undefined, { file }: Output): string {
   return path === undefined || path === "" || path === "-" ? pathOf(file) : path;
 }
@@ -44,7 +44,7 @@ function compressionOf(options: WorkerOptions, path: string | undefined): Compre
   return compressionOfName(path ?? "");
 }
 
-/** Tells how much of the whole is exported. */
+/** Reports the progress of an export. */
 function exportProgress(total: number): (bytes: number) => void {
   const progress = new Progress((percent) => `Exported ${percent}%.`);
   return (bytes) => {
@@ -117,13 +117,13 @@ async function exportRaw({ options, words }: CommandLine): Promise<void> {
   output.done();
 }
 
-/** Replaces the content from the beginning, sharing data where that is possible; writes on where the caller stands later. */
+/** Replaces the content from the beginning, sharing data where possible; continues at the offset where that is not 0. */
 async function copyOut(source: Fd, target: Fd, size: number): Promise<void> {
   const [SEEK_CUR] = [1];
   const at = trySys("lseek", target.number, 0, SEEK_CUR);
   if (at !== 0) return writeStream(counted(readChunks(source), size), target);
   if (statFd(target).size > 0) setLength(target, 0);
-  // The disk is the caller's to fill: it may be a stick for this one file.
+  // The caller may fill the disk: it may be a stick for this one file.
   await copyRaw(source, target, exportProgress(size), { reserveBytes: 0 });
 }
 

@@ -62,7 +62,7 @@ test("a reader begins now, at a time, or behind an event, and gets what it asks 
   expect(read(log, { names: new Set(["b"]) })).toEqual(["begin", "b"]);
   expect(read(log, { types: new Set(["address"]) })).toEqual(["begin"]);
   for (const cursor of ["", "x", log.cursorOf(3).replace(/3$/, "9"), log.cursorOf(3).replace(/-1-/, "-2-")]) {
-    expect(() => read(log, { cursor })).toThrow("no cursor of the log");
+    expect(() => read(log, { cursor })).toThrow("cursor is not valid");
   }
 });
 
