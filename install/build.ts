@@ -2,7 +2,17 @@
 //
 // Nothing of the directory it is started in may be read at run time (a compiled file would load .env and
 // bunfig.toml, with its preloads, from there), hence the two --no-compile-autoload flags.
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { basename, dirname, join } from "node:path";
 
 const top = dirname(import.meta.dir);
@@ -63,6 +73,7 @@ function buildNssModule(outfile: string, compiler: string | null): boolean {
   return compile("The NSS module", compiler, [...NSS_FLAGS, ...NSS_LINK, "-o", outfile, "src/nss/module.c"]);
 }
 
+const ENTER_FOLDER = "src/exec/enter";
 const ENTER_FLAGS = ["-std=gnu11", "-Os", "-static", "-s", "-Wall", "-Wextra", "-Werror"];
 const ENTER_LINK = ["-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections"];
 
@@ -72,14 +83,20 @@ function linksStatically(compiler: string, outfile: string): boolean {
   return Bun.spawnSync(command, { stdin: Buffer.from("int main(void) { return 0; }\n") }).exitCode === 0;
 }
 
+/** The C files of that program, always in the same order: the same sources are the same program. */
+function enterSources(): string[] {
+  const files = readdirSync(join(top, ENTER_FOLDER)).filter((name) => name.endsWith(".c"));
+  return files.sort().map((name) => join(ENTER_FOLDER, name));
+}
+
 /**
- * Compiles the program that enters machines (src/exec/enter.c) into `outfile`. Returns false without a C compiler or a
+ * Compiles the program that enters machines (src/exec/enter) into `outfile`. Returns false without a C compiler or a
  * static C library: then `machinectl exec` is missing from the executable. Throws with the compiler's output where
  * compiling fails.
  */
 export function buildEnterProgram(outfile: string, compiler: string | null = compilerPath()): boolean {
   if (compiler === null || !linksStatically(compiler, outfile)) return false;
-  const words = [...ENTER_FLAGS, ...ENTER_LINK, "-o", outfile, "src/exec/enter.c"];
+  const words = [...ENTER_FLAGS, ...ENTER_LINK, "-o", outfile, ...enterSources()];
   return compile("The program that enters machines", compiler, words);
 }
 

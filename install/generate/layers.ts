@@ -201,6 +201,7 @@ const ROOMS: Readonly<Record<string, string>> = {
   "cli/run": "run: what an image's name means, the unit that runs it, the process in that",
   "cli/hosts": "a verb on several hosts: one run for each, one output of all",
   "cli/program": "machinectl and importctl: tables of verbs and options, help",
+  "setup/init": "inits other than systemd: which one runs, the files of a service, its start and end",
 };
 
 /** Packages that only some files may import. */
@@ -325,13 +326,20 @@ export function lintOverrides(): object[] {
   }));
 }
 
+/** What a room holds. Throws for a room that has no description. */
+function describedRoom(room: string): string {
+  const holds = ROOMS[room];
+  if (holds === undefined) throw new Error(`The room src/${room} has no description: add it to ROOMS in layers.ts`);
+  return holds;
+}
+
 /** The table of folders for docs/architecture.md. */
 export function foldersTable(): string[][] {
   return Object.entries(FOLDERS).flatMap(([name, { holds, folders, rooms }]) => [
     [`\`src/${name}\``, holds, folders.map((folder) => `\`${folder}\``).join(", ") || "nothing of ours"],
     ...Object.entries(rooms).map(([room, allowed]) => [
       `\`src/${name}/${room}\``,
-      ROOMS[`${name}/${room}`] ?? "",
+      describedRoom(`${name}/${room}`),
       allowed.map((other) => `\`${other}\``).join(", ") || "no other room",
     ]),
   ]);

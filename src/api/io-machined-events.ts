@@ -3,6 +3,7 @@ import { CHOSEN_TYPES, ENDINGS, EVENT_TYPES, EVENTS } from "../base/vocabulary/e
 import { IMAGE_CLASSES, IMAGE_TYPES } from "../base/vocabulary/image-class.ts";
 import { MACHINE_CLASSES } from "../base/vocabulary/machine.ts";
 import { TRANSFER_RESULTS, TRANSFER_TYPES } from "../base/vocabulary/transfer.ts";
+import { IMAGE_CLASS_NOTES, TRANSFER_TYPE_NOTES } from "./shared-notes.ts";
 import { defineVarlinkInterface } from "./varlink-table.ts";
 
 /** What is known of a transfer. Types are those of D-Bus with `_` for `-`: the interface language has no other. */
@@ -119,17 +120,8 @@ export const IoMachinedEvents = defineVarlinkInterface({
       block: "A block device.",
       mstack: "Layers that are mounted over each other.",
       "ImageClass.machine": "A machine.",
-      portable: "A portable service.",
-      sysext: "A system extension.",
-      confext: "A configuration extension.",
-      import_tar: "Makes an image of an archive.",
-      import_raw: "Makes an image of a disk image.",
-      import_fs: "Makes an image of a directory.",
-      export_tar: "Writes an image as an archive.",
-      export_raw: "Writes an image as a disk image.",
-      pull_tar: "Downloads an archive.",
-      pull_raw: "Downloads a disk image.",
-      pull_oci: "Downloads a container image.",
+      ...IMAGE_CLASS_NOTES,
+      ...TRANSFER_TYPE_NOTES,
       push_oci: "Sends an image to a registry of container images.",
       started: "It has begun.",
       ended: "It is over.",

@@ -4,6 +4,7 @@
 import { COMPRESSIONS } from "../base/vocabulary/compression.ts";
 import { IMAGE_CLASSES } from "../base/vocabulary/image-class.ts";
 import { STOCK_TRANSFER_TYPES, VERIFY_MODES } from "../base/vocabulary/transfer.ts";
+import { IMAGE_CLASS_NOTES, TRANSFER_TYPE_NOTES } from "./shared-notes.ts";
 import { CANCEL_RULE } from "./shared-rules.ts";
 import { defineVarlinkInterface } from "./varlink-table.ts";
 
@@ -105,21 +106,12 @@ export const IoSystemdImport = defineVarlinkInterface({
     },
     fields: {
       machine: "A container or virtual machine.",
-      portable: "A portable service.",
-      sysext: "A system extension.",
-      confext: "A configuration extension.",
+      ...IMAGE_CLASS_NOTES,
       raw: "A disk image.",
       tar: "An archive of a tree.",
       oci: "A container image of a registry.",
       fs: "A directory.",
-      import_tar: "Makes an image of an archive.",
-      import_raw: "Makes an image of a disk image.",
-      import_fs: "Makes an image of a directory.",
-      export_tar: "Writes an image as an archive.",
-      export_raw: "Writes an image as a disk image.",
-      pull_tar: "Downloads an archive.",
-      pull_raw: "Downloads a disk image.",
-      pull_oci: "Downloads a container image.",
+      ...TRANSFER_TYPE_NOTES,
       no: "Not at all.",
       checksum: "By a list of checksums that stands beside it.",
       signature: "By that list, which must be signed.",

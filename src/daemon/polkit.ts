@@ -4,7 +4,7 @@ import { MachinedError } from "../base/error.ts";
 import { isPrivileged } from "../ipc/caller.ts";
 import type { Asking, Authority, Permission } from "./authority.ts";
 
-export type { Asking, Permission } from "./authority.ts";
+export type { Permission } from "./authority.ts";
 
 const NO_DETAILS: ReadonlyMap<string, string> = new Map();
 

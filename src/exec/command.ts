@@ -1,5 +1,5 @@
-// machined-exec-command: the child in which a command begins (run.ts). It becomes enter.c, once it has read from the machine
-// what that must be told.
+// machined-exec-command: the child in which a command begins (run.ts). It reads from the machine what machined-enter must be
+// told, and becomes that program.
 import { readFileSync, writeSync } from "node:fs";
 import { errnoNameOf } from "../base/error.ts";
 import { Fd } from "../kernel/file/fd.ts";

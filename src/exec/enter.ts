@@ -1,4 +1,4 @@
-// Running a command inside a machine: what enter.c is told, and in which environment the command runs.
+// Running a command inside a machine: the arguments of machined-enter (src/exec/enter), and the environment of the command.
 import { ErrnoError } from "../base/error.ts";
 import { findUser, groupsOfUser, ID_MAX, type UserEntry } from "../base/user-database.ts";
 import { type Fd, openPath, readFileIn } from "../kernel/file/fd.ts";
@@ -35,12 +35,12 @@ export interface EnterRequest {
   readonly callerUid: number;
 }
 
-/** How enter.c is called. */
+/** How machined-enter is called. */
 interface EnterCommand {
   /** The user of this host who the command's user is; null where it is none. */
   readonly outerUid: number | null;
   readonly args: readonly string[];
-  /** Each assignment behind "=": to enter.c and its C library the variables mean nothing. */
+  /** Each assignment behind "=", so that machined-enter and its C library ignore the variables. */
   readonly environment: readonly string[];
 }
 
@@ -157,7 +157,10 @@ export function requireAgreement({ detach, terminal, timeoutMs, machine }: Enter
   );
 }
 
-/** Prepares a command; enter.c finds the leader's pidfd open under the number `pidfd`. Throws an ErrnoError when the leader is gone (`ESRCH`) or the machine has no such user. */
+/**
+ * Prepares a command. machined-enter must have the leader's pidfd open under the number `pidfd`. Throws an ErrnoError when the
+ * leader has ended (`ESRCH`) or the machine has no such user.
+ */
 export function enterCommand(request: EnterRequest, pidfd: number): EnterCommand {
   const { leader, machine } = request;
   requireAgreement(request);

@@ -1,4 +1,4 @@
-// The program that enters a machine (enter.c), as the build has compiled and compressed it.
+// The program that enters a machine (src/exec/enter), as the build has compiled and compressed it.
 import { readFileSync } from "node:fs";
 import program from "./program.bin" with { type: "file" };
 

@@ -1,4 +1,4 @@
-// Starting enter.c: in the place of this process, or as a child of it.
+// Starts machined-enter (src/exec/enter): in the place of this process, or as its child.
 import { ErrnoError } from "../base/error.ts";
 import { type Fd, inheritable } from "../kernel/file/fd.ts";
 import { sealedFile } from "../kernel/file/memory-file.ts";
@@ -49,7 +49,7 @@ export function becomeCommand(request: EnterRequest): never {
 }
 
 export interface RunningCommand {
-  /** The exit status, as enter.c has it. Rejects with an ErrnoError that says why where there was no command. */
+  /** The exit status of machined-enter (enter/main.c). Rejects with an ErrnoError where no command was started. */
   readonly exited: Promise<number>;
   kill(signal: number): void;
 }

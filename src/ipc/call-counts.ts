@@ -1,7 +1,7 @@
-// How many calls of each method there were, how many failed, and how long those of each interface took. Only methods that
-// a table has are counted, so that no caller can make up names.
+// Counts the calls and failures of each method, and the durations of each interface's calls. Only methods of the tables are
+// counted, so that no caller can add names.
 
-/** Upper bounds of the classes of durations, in seconds; a last class has all that took longer. */
+/** Upper bounds of the classes of durations, in seconds; a last class has all longer ones. */
 export const DURATION_BOUNDS = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10] as const;
 
 /** The calls of one method. */
@@ -15,7 +15,7 @@ interface MethodCount {
 /** How long the calls of one interface took. */
 interface Durations {
   readonly interface: string;
-  /** By class, each call in one of them; one more than there are bounds. */
+  /** Calls by class of duration, each in one class; one more class than bounds. */
   readonly counts: readonly number[];
   readonly sumSeconds: number;
 }
@@ -30,7 +30,7 @@ interface Counting {
 export class CallCounts {
   readonly #interfaces = new Map<string, Counting>();
 
-  /** Runs the handler of a method and counts it. A call without an end, because its caller went away, has no duration. */
+  /** Runs the handler of a method and counts it. A call that never ends, because its caller disconnected, has no duration. */
   measure<Result>(interfaceName: string, method: string, handle: () => Result): Result {
     const counting = this.#of(interfaceName);
     const count = counting.methods.get(method) ?? { calls: 0, errors: 0 };

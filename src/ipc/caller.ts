@@ -1,4 +1,4 @@
-// Who sent a call. On a bus the broker vouches for it, on a socket the kernel does; nothing the caller says counts.
+// The sender of a call: on a bus the broker identifies it, on a socket the kernel. Nothing that the caller says is trusted.
 
 import type { Fd } from "../kernel/file/fd.ts";
 import { PidRef } from "../kernel/process/pidref.ts";
@@ -11,7 +11,7 @@ interface Broker {
   driver(member: string, signature: string, body: readonly unknown[]): Promise<unknown[]>;
 }
 
-/** How polkit is told whom it is asked about. */
+/** The subject of a question to polkit. */
 type Subject =
   | { readonly kind: "bus-name"; readonly name: string }
   /** The process that `openProcess()` opens. */
@@ -19,19 +19,19 @@ type Subject =
 
 export interface Caller {
   readonly uid: number;
-  /** 0 where it is not known, or lies in a PID namespace we cannot see. */
+  /** 0 where it is unknown, or in a PID namespace that this process cannot see. */
   readonly pid: number;
   readonly subject: Subject;
-  /** The calling process, pinned; the caller of this closes it. Throws SyscallError (ESRCH) when it is gone. */
+  /** Pins the calling process; the caller of this function closes it. Throws SyscallError (ESRCH) when it has ended. */
   openProcess(): PidRef;
 }
 
-/** Users that need no permission. */
+/** Whether the caller is root or the daemon's own user, who need no permission. */
 export function isPrivileged(caller: Caller): boolean {
   return caller.uid === 0 || caller.uid === (process.geteuid?.() ?? 0);
 }
 
-/** The sender of a message on a bus. Throws BusError when it has left the bus in the meantime. */
+/** Returns the sender of a message on a bus. Throws BusError when it has left the bus meanwhile. */
 export async function callerOnBus(bus: Broker, sender: string): Promise<Caller> {
   const [credentials] = (await bus.driver("GetConnectionCredentials", "s", [sender])) as [
     Map<string, { value: unknown }>,
@@ -48,8 +48,8 @@ export async function callerOnBus(bus: Broker, sender: string): Promise<Caller> 
 }
 
 /**
- * Opens the process that a pidfd of the broker's refers to, later, if ever it is needed: nobody would be there to close
- * the pidfd of every caller. What it is known by is looked at now.
+ * Returns a function that opens the process of a broker's pidfd when it is needed: keeping the pidfd of every caller would need
+ * an owner that closes it. The identity of the process is read now.
  */
 function processOf(given: Fd | undefined, pid: number): () => PidRef {
   if (given === undefined) return () => PidRef.of(pid);
@@ -70,12 +70,12 @@ function processOf(given: Fd | undefined, pid: number): () => PidRef {
   };
 }
 
-/** A uid that owns nothing here: a broker that does not know the user has vouched for nobody. */
+/** The uid of an unknown user, who owns nothing: a broker that does not know the user has identified nobody. */
 const NOBODY = 65534;
 
 /**
- * The process at the other end of a socket of ours. To be called when the peer has just been accepted: where the kernel does
- * not keep the process for us, it is known by its time of start from now on.
+ * Returns the peer of a socket. Must be called when the peer has just been accepted: where the kernel keeps no pidfd of the
+ * peer, its process is identified by its start time from now on.
  */
 export function callerOnSocket(socket: Fd): Caller {
   const { uid, pid } = peerCredentials(socket);
@@ -93,14 +93,14 @@ export function callerOnSocket(socket: Fd): Caller {
 
 let kept: boolean | undefined;
 
-/** Whether the kernel keeps a pidfd of each peer; asked once. */
+/** Whether the kernel keeps a pidfd of each peer; detected once. */
 function keepsPeers(socket: Fd): boolean {
   if (kept === undefined) {
     try {
       using pidfd = peerPidFd(socket);
       kept = pidfd !== null;
     } catch (error) {
-      // It knows the option, and that peer is gone already.
+      // The kernel knows the option, and that peer has ended already.
       if (!(error instanceof SyscallError)) throw error;
       kept = true;
     }
@@ -116,7 +116,7 @@ function startTicksOf(pid: number): bigint | null {
   }
 }
 
-/** The process with that number that was started then. Throws SyscallError (ESRCH) when it is gone. */
+/** Pins the process with that number and start time. Throws SyscallError (ESRCH) when it has ended. */
 function processStartedAt(pid: number, startTicks: bigint | null): PidRef {
   const process = PidRef.of(pid);
   if (startTicks !== null && processStartTicks(pid) === startTicks) return process;

@@ -1,12 +1,12 @@
-// Time shared between users: whoever has used up its slice of this turn of the loop waits for the next one, in which every
-// user that waits gets a slice. A single caller never notices: its work is done at once.
+// Shares time between users: a user that has used up its slice of a turn of the loop waits for the next turn, in which every
+// waiting user gets a slice. The work of a single caller is done at once.
 
-/** Does one piece of work, and says whether there is more. Never throws. */
+/** Does one piece of work, and returns whether there is more. Never throws. */
 type Task = () => boolean;
 
-/** What one user may use of a turn before others are looked after. One piece of work is done even if it takes longer. */
+/** The slice of one user in a turn. One piece of work is done even if it takes longer. */
 const SLICE_MS = 4;
-/** What waiting users may use of a turn together. */
+/** The time of all waiting users in a turn. */
 const TURN_MS = 20;
 
 export class FairTurns {
@@ -14,7 +14,7 @@ export class FairTurns {
   readonly #usedMs = new Map<number | string, number>();
   #isPlanned = false;
 
-  /** Does the user's work, now or when it is the user's turn; what one user has to do is done in its order. */
+  /** Does the user's work, now or when it is the user's turn; each user's work is done in its order. */
   run(user: number | string, task: Task): void {
     const waiting = this.#waiting.get(user);
     if (waiting !== undefined) waiting.push(task);
@@ -27,7 +27,7 @@ export class FairTurns {
     return (this.#usedMs.get(user) ?? 0) < SLICE_MS;
   }
 
-  /** Goes round the user's tasks until its slice is used up; what is left waits. */
+  /** Works on the user's tasks in turn until its slice is used up; the rest waits. */
   #work(user: number | string, tasks: Task[]): void {
     let usedMs = this.#usedMs.get(user) ?? 0;
     let startMs = performance.now();
@@ -58,7 +58,7 @@ export class FairTurns {
     const startMs = performance.now();
     for (const [user, tasks] of [...this.#waiting]) {
       if (performance.now() - startMs >= TURN_MS) break;
-      // Behind the others for the next time.
+      // The user is queued behind the others.
       this.#waiting.delete(user);
       this.#work(user, tasks);
     }

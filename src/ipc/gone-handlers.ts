@@ -1,23 +1,26 @@
-// Who wants to know that a peer has left. It is told once, however late it asks.
+// Handlers of a peer's disconnection. Each is called once, also when it is registered after the disconnection.
 
 export class GoneHandlers {
   readonly #handlers = new Set<() => void>();
   #isGone = false;
 
-  /** Calls `handler` when the peer leaves; if it has left already, once the caller has come to an end. Gives what ends this. */
+  /**
+   * Calls `handler` when the peer disconnects; where it has already, when the present code has ended. Returns a function that
+   * cancels this.
+   */
   add(handler: () => void): () => void {
     this.#handlers.add(handler);
     if (this.#isGone) queueMicrotask(() => this.#tell(handler));
     return () => void this.#handlers.delete(handler);
   }
 
-  /** The peer has left. */
+  /** Calls the handlers: the peer has disconnected. */
   call(): void {
     this.#isGone = true;
     for (const handler of [...this.#handlers]) this.#tell(handler);
   }
 
-  /** Nobody wants to know any more. */
+  /** Drops all handlers. */
   clear(): void {
     this.#handlers.clear();
   }

@@ -1,6 +1,6 @@
-// What the peers of all sockets of a daemon may take together: connections, memory, and time. Every user has a
-// share; all users but root and the daemon's own have a share together, so that root always finds room. Whoever takes more
-// memory than the share loses the connection that holds the most; a connection too many is not let in.
+// The limits of the peers on all sockets of a daemon together: connections, memory, and time. Every user has a share; all users
+// except root and the daemon's own have a share together, so that root can always connect. A user that takes more memory than its
+// share loses the connection that holds the most; a connection above the limit is closed.
 import { readFileSync } from "node:fs";
 import type { Caller } from "./caller.ts";
 import { isPrivileged } from "./caller.ts";
@@ -16,7 +16,7 @@ interface PeerLimits {
 export interface AllLimits {
   /** All peers. */
   readonly total: PeerLimits;
-  /** All peers but root and the daemon's own user. */
+  /** All peers except root and the daemon's own user. */
   readonly others: PeerLimits;
   /** One user of those. */
   readonly user: PeerLimits;
@@ -28,13 +28,13 @@ const LIMITS: AllLimits = {
   user: { connections: 512, bytes: 24 * MIB },
 };
 
-/** One peer's place. */
+/** The place of one peer. */
 export interface PeerPlace {
-  /** Root, or the daemon's own user. */
+  /** Whether it is root or the daemon's own user. */
   readonly isPrivileged: boolean;
-  /** Tells what the peer takes now: bytes in both directions. */
+  /** Reports the present use of the peer: bytes in both directions. */
   hold(bytes: number): void;
-  /** Gives the place back. */
+  /** Returns the place. */
   leave(): void;
 }
 
@@ -56,7 +56,7 @@ class Account {
     return this.bytes > this.limits.bytes;
   }
 
-  /** The place that holds the most. */
+  /** Returns the place that holds the most. */
   greediest(): TakenPlace | null {
     let most: TakenPlace | null = null;
     for (const place of this.places) if (most === null || place.bytes > most.bytes) most = place;
@@ -125,7 +125,7 @@ export class Peers {
     return this.#total.places.size;
   }
 
-  /** A place for a peer, or null: it is to be turned away. `evict` has to end the connection at once. */
+  /** Returns a place for a peer, or null where it must be refused. `evict` must end the connection at once. */
   admit(caller: Caller, evict: (reason: Error) => void): PeerPlace | null {
     const { uid } = caller;
     if (isPrivileged(caller)) {
@@ -141,7 +141,7 @@ export class Peers {
   }
 }
 
-/** Half of the files that the process may open is for work; each user gets a quarter of the rest at most. */
+/** Half of the files that the process may open are for work; each user gets at most a quarter of the rest. */
 function fitting(limits: AllLimits, openFiles: number): AllLimits {
   const cut = (of: PeerLimits, most: number) => ({
     ...of,
@@ -154,7 +154,7 @@ function fitting(limits: AllLimits, openFiles: number): AllLimits {
   };
 }
 
-/** The soft limit of files that this process may open. */
+/** Returns the soft limit of files that this process may open. */
 export function openFilesLimit(): number {
   const [, soft] = /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "latin1")) ?? [];
   return soft === undefined ? Number.POSITIVE_INFINITY : Number(soft);

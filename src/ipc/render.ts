@@ -1,11 +1,11 @@
-// Tables → the texts that other programs read of them: introspection XML, the allow list of the D-Bus policy.
+// Texts made from the tables: introspection XML, and the allow list of the D-Bus policy.
 import type { Arguments, BusInterface, BusMethod, BusProperty } from "../api/table.ts";
 
 const DOCTYPE = `<!DOCTYPE node PUBLIC "-//freedesktop//DTD D-BUS Object Introspection 1.0//EN"
 "https://www.freedesktop.org/standards/dbus/1.0/introspect.dtd">
 `;
 
-/** The three interfaces that every object has, as sd-bus writes them down. */
+/** The three interfaces that every object has, as sd-bus formats them. */
 const STANDARD = ` <interface name="org.freedesktop.DBus.Peer">
   <method name="Ping"/>
   <method name="GetMachineId">
@@ -40,7 +40,7 @@ const STANDARD = ` <interface name="org.freedesktop.DBus.Peer">
  </interface>
 `;
 
-/** The XML that Introspect answers for an object with these interfaces and children. */
+/** Returns the XML of Introspect for an object with these interfaces and children. */
 export function introspect(
   interfaces: readonly { readonly table: BusInterface }[],
   children: readonly string[],

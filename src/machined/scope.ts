@@ -11,7 +11,7 @@ export interface Scope {
   readonly bus: BusTarget;
   /** State files of machines. */
   readonly machines: string;
-  /** Held by the daemon that serves here. */
+  /** The lock of the daemon that serves this scope. */
   readonly lock: string;
   /** The log of events, for the next daemon. */
   readonly events: string;
@@ -19,15 +19,15 @@ export interface Scope {
   readonly privateBus: string;
   /** Varlink; the second path is the same service under its older name. */
   readonly varlink: readonly string[];
-  /** HTTP: numbers for Prometheus. */
+  /** HTTP: metrics for Prometheus. */
   readonly metrics: string;
-  /** What only the whole host has: users and names of machines for everyone. */
+  /** The sockets that only the daemon of the whole host has: users and names of machines. */
   readonly userDatabase: string | null;
   readonly resolveHook: string | null;
   readonly names: string | null;
   readonly socketMode: number;
   readonly images: ImageLayout;
-  /** Set for a run beside the host's daemon: it uses no service manager, and only a bus that the environment names. */
+  /** Whether this runs beside the host's daemon: it uses no service manager, and a bus only where the environment names one. */
   readonly isPrivate: boolean;
 }
 
@@ -44,7 +44,7 @@ function serviceSockets(
   };
 }
 
-/** The whole host. */
+/** Returns the scope of the whole host. */
 export function systemScope(): Scope {
   const base = runtimeDirectory();
   return {
@@ -60,7 +60,7 @@ export function systemScope(): Scope {
   };
 }
 
-/** The user this runs as. Throws an error with errno where the user has no runtime directory. */
+/** Returns the scope of the user this runs as. Throws an error with errno where the user has no runtime directory. */
 export function userScope(): Scope {
   const runtime = userRuntimeDirectory();
   const moved = process.env["MACHINED_RUNTIME_DIRECTORY"];

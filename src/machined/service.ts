@@ -1,5 +1,4 @@
-// The service of machines: what it serves on, its signals, who may register, and how it ends
-// (systemd-machined.service(8)).
+// The service of machines: its sockets, its signals, who may register, and its end (systemd-machined.service(8)).
 import { existsSync } from "node:fs";
 import { MACHINE1_NAME, MACHINE1_PATH, Manager } from "../api/machine1.ts";
 import type { Authority } from "../daemon/authority.ts";
@@ -48,7 +47,7 @@ import { Sampler } from "./stats/sampler.ts";
 import { Streams } from "./stats/streams.ts";
 import { statsVarlink } from "./stats/varlink-bindings.ts";
 
-/** Of how many machines more than starts and ends is told: each takes some watches. */
+/** How many machines have events beside starts and ends: each takes some watches. */
 const WATCHED_MACHINES_LIMIT = 1024;
 
 /** Since this version of the host's systemd users other than root may register their own machines. */
@@ -68,7 +67,7 @@ export class Service implements Daemon, Served {
   readonly #systemd: Systemd1 | null;
   readonly #resolveHook: ResolveHook;
   readonly #names: NameSocket;
-  /** Whether the log of events goes on where an earlier daemon ended. */
+  /** Whether the log of events continues that of an earlier daemon. */
   #isContinued = false;
   readonly #events: EventLog;
   readonly #machineEvents: MachineEvents;
@@ -102,7 +101,7 @@ export class Service implements Daemon, Served {
     this.#http = this.#makeHttp();
   }
 
-  /** Serves until it is told to stop; returns the exit code. */
+  /** Serves until it is stopped; returns the exit code. */
   run(): Promise<number> {
     return this.#shell.run();
   }
@@ -111,7 +110,7 @@ export class Service implements Daemon, Served {
     return this.#shell.log;
   }
 
-  /** The system bus, or null while there is none. A user's own daemon returns null always: only that user can call it. */
+  /** Returns the system bus, or null while there is none. A user's own daemon always returns null: only that user can call it. */
   bus(): BusClient | null {
     return this.#scope.kind === "system" ? this.#shell.bus : null;
   }
@@ -126,7 +125,7 @@ export class Service implements Daemon, Served {
     this.#choosePolicy();
   }
 
-  /** Takes up the machines of an earlier process, then opens the sockets. */
+  /** Restores the machines of an earlier process, then opens the sockets. */
   open(): void {
     this.#isContinued = this.#events.open();
     this.registry.restore();
@@ -189,7 +188,7 @@ export class Service implements Daemon, Served {
   #watch(machine: Machine, isNew: boolean): Disposable {
     const tell = (facts: EventFacts) => this.#events.append(facts);
     const watches = new DisposableStack();
-    // What an earlier daemon told is known where its log is continued: it may have been paused or resumed meanwhile.
+    // A continued log knows whether the machine was paused; it may have been paused or resumed while no daemon ran.
     const wasPaused = isNew || this.#isContinued ? this.#events.paused.has(machine.name) : null;
     watches.use(watchCgroup(machine.name, machine.place?.cgroup ?? "", tell, wasPaused));
     watches.use(watchAddresses(machine, this.addresses, tell, isNew));
@@ -243,12 +242,12 @@ export class Service implements Daemon, Served {
   }
 }
 
-/** Two descriptors are held for each machine that is watched, beside those that it has anyway. */
+/** Returns how many machines can be watched: each takes two descriptors beside those that every machine takes. */
 function watchedLimit(): number {
   return Math.min(WATCHED_MACHINES_LIMIT, Math.floor(openFilesLimit() / 8));
 }
 
-/** MACHINED_SERVICE_MANAGER ("systemd" or "own") overrides what is found out. */
+/** Whether machines are in units of systemd; MACHINED_SERVICE_MANAGER ("systemd" or "own") overrides the detection. */
 function usesServiceManager(scope: Scope): boolean {
   const wanted = process.env["MACHINED_SERVICE_MANAGER"];
   if (wanted === "systemd" || wanted === "own") return wanted === "systemd";

@@ -1,5 +1,5 @@
-// Names and passwords for registries, from where container tools keep them: containers-auth.json(5), docker's config.json,
-// and the programs these files name.
+// Names and passwords for registries, from the files of container tools: containers-auth.json(5), docker's config.json, and the
+// programs that these files name.
 import { join } from "node:path";
 import { readSettings } from "../kernel/file/foreign-file.ts";
 import { homeDirectory } from "../kernel/process/account.ts";
@@ -7,11 +7,11 @@ import { isErrno } from "../kernel/syscall/sys.ts";
 
 export interface Credentials {
   readonly user: string;
-  /** Or, for the user IDENTITY_TOKEN, a token that others are given for. */
+  /** For the user IDENTITY_TOKEN, a token that is exchanged for other tokens. */
   readonly password: string;
 }
 
-/** The name that stands for none, where the password is a token of identity. */
+/** The name that means that the password is an identity token. */
 export const IDENTITY_TOKEN = "<token>";
 
 /** Is told what keeps credentials from being read. */
@@ -30,7 +30,7 @@ interface AuthFile {
   readonly credsStore?: string;
 }
 
-/** The files that may have credentials, the first that knows a registry wins. */
+/** Returns the files that may have credentials; the first one with an entry for a registry wins. */
 function authFiles(): string[] {
   const { REGISTRY_AUTH_FILE: given, XDG_RUNTIME_DIR: runtime, XDG_CONFIG_HOME: config, DOCKER_CONFIG } = process.env;
   if (given) return [given];
@@ -56,17 +56,17 @@ async function readAuthFile(path: string, warn: Warn): Promise<AuthFile | null> 
 
 const DOCKER_HUB = "registry-1.docker.io";
 const DOCKER_NAMES = ["docker.io", "index.docker.io"];
-/** The name under which Docker's own program keeps the password of its own registry. */
+/** The key of Docker's own program for its own registry. */
 const DOCKER_HELPER_NAME = "https://index.docker.io/v1/";
 
-/** The names a registry's entry may have, the most particular first: paths of images count. */
+/** Returns the possible keys of a registry's entry, the most specific first: with paths of images. */
 function keysOf(registry: string, image: string): string[] {
   const parts = image.split("/");
   const paths = parts.map((_, index) => `${registry}/${parts.slice(0, parts.length - index).join("/")}`);
   return [...paths, registry, ...(registry === DOCKER_HUB ? DOCKER_NAMES : [])];
 }
 
-/** The entry of the first of `keys`. Some programs write them as addresses of the first or second interface. */
+/** Returns the entry of the first of `keys`. Some programs write keys as addresses of version 1 or 2 of the interface. */
 function entryOf<Entry>(
   entries: Readonly<Record<string, Entry>> | undefined,
   keys: readonly string[],
@@ -80,7 +80,7 @@ function entryOf<Entry>(
   return known === undefined ? undefined : plain.get(known);
 }
 
-/** What is known for a registry, from the files of the user that this process runs as; null when nothing is. */
+/** Returns the credentials for a registry, from the files of the user that this process runs as; null where there are none. */
 export async function credentialsFor(registry: string, image: string, warn: Warn): Promise<Credentials | null> {
   const keys = keysOf(registry, image);
   for (const path of authFiles()) {
@@ -97,7 +97,7 @@ export async function credentialsFor(registry: string, image: string, warn: Warn
   return null;
 }
 
-/** The entries that say something: where a store has the password, there is an empty one. */
+/** Returns the entries with content: where a credential store has the password, the entry is empty. */
 function withContent(auths: AuthFile["auths"]): AuthFile["auths"] {
   const isFull = (entry: AuthEntry | null) => Boolean(entry?.auth || entry?.identitytoken || entry?.username);
   return Object.fromEntries(Object.entries(auths ?? {}).filter(([, entry]) => isFull(entry)));
@@ -112,7 +112,7 @@ async function askHelpers(name: string, registry: string, warn: Warn): Promise<C
 }
 
 function decode(auth: string): Credentials | null {
-  // Docker's own program once filled it up with zeros.
+  // Old versions of Docker's program padded it with zeros.
   const text = Buffer.from(auth, "base64").toString().replace(/\0+$/, "");
   const colon = text.indexOf(":");
   return colon < 0 ? null : { user: text.slice(0, colon), password: text.slice(colon + 1) };

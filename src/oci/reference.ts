@@ -19,15 +19,15 @@ export function digestOf(bytes: Buffer): string {
   return `sha256:${new Bun.CryptoHasher("sha256").update(bytes).digest("hex")}`;
 }
 
-/** Throws unless `bytes` are what the digest stands for. */
+/** Throws unless `bytes` have the digest. */
 export function requireDigest(bytes: Buffer, digest: string, size: number = bytes.length): void {
   const found = digestOf(bytes);
   if (found !== digest || bytes.length !== size) {
-    throw new ErrnoError("EBADMSG", `DOWNLOAD INVALID: ${digest} was asked for, ${found} came`);
+    throw new ErrnoError("EBADMSG", `DOWNLOAD INVALID: expected ${digest}, got ${found}`);
   }
 }
 
-/** Parses a reference; throws EINVAL for text that is none. */
+/** Parses a reference; throws EINVAL for an invalid one. */
 export function requireReference(text: string): OciReference {
   const reference = parseOciReference(text);
   if (reference === undefined) throw new ErrnoError("EINVAL", `Reference '${text}' is not valid.`);
@@ -55,7 +55,7 @@ interface RegistryRules {
 const DOCKER: RegistryRules = { overrideRegistry: "registry-1.docker.io", shortImagePrefix: "library/" };
 const FEDORA: RegistryRules = { overrideRegistry: "registry.fedoraproject.org" };
 
-/** What holds where the host has no file of that name. */
+/** The rules where the host has no file of that name. */
 const BUILT_IN: Readonly<Record<string, RegistryRules>> = {
   "registry.docker.io": DOCKER,
   "registry.fedora": FEDORA,
@@ -68,7 +68,7 @@ const RULE_FOLDERS = ["/etc", "/run", "/usr/local/lib", "/usr/lib"].map((top) =>
 const SUFFIX = ".oci-registry";
 const RULES_LIMIT_BYTES = 1 << 20;
 
-/** Folders of rules, the most important first; $MACHINED_OCI_REGISTRIES names others, for a run that leaves the host's alone. */
+/** Returns the folders of rules, the most important first; $MACHINED_OCI_REGISTRIES replaces them, for a run that ignores the host's. */
 function ruleFolders(): readonly string[] {
   const given = process.env["MACHINED_OCI_REGISTRIES"];
   return given ? given.split(":") : RULE_FOLDERS;
@@ -97,7 +97,7 @@ async function rulesFor({ registry, image }: OciReference, folders: readonly str
 
 const PROTOCOLS = ["https", "http", "file"] as const;
 
-/** Fills a reference in by the host's rules. ENODATA when nothing says where the image is. */
+/** Completes a reference by the host's rules. Throws ENODATA when no rule names a registry. */
 export async function resolveReference(
   reference: OciReference,
   folders: readonly string[] = ruleFolders(),

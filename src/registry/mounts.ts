@@ -1,14 +1,14 @@
-// What is mounted where, as /proc/self/mountinfo has it: asking there touches none of the file systems.
+// The mount points of this host, read from /proc/self/mountinfo, which touches none of the file systems.
 import { readFileSync } from "node:fs";
 
-/** The mount points at a path and below it. */
+/** Returns the mount points at a path and below it. */
 export function mountsBelow(path: string): string[] {
   return mountPoints(readFileSync("/proc/self/mountinfo", "latin1")).filter(
     (point) => point === path || point.startsWith(path === "/" ? "/" : `${path}/`),
   );
 }
 
-/** The mount points in a given mountinfo; blanks and backslashes are written there as `\040` and the like. */
+/** Returns the mount points in the text of a mountinfo file, where blanks and backslashes are written as `\040` and the like. */
 function mountPoints(text: string): string[] {
   const points: string[] = [];
   for (const line of text.split("\n")) {

@@ -1,4 +1,4 @@
-// What is opened of a machine's tree, whoever opens it: the daemon, or a worker on its behalf.
+// The kinds of files that are opened in a machine's tree, by the daemon or by a worker on its behalf.
 import { type Fd, readRegular, reopen, statFd } from "../kernel/file/fd.ts";
 import { changeOwner } from "../kernel/file/ownership.ts";
 import { type Identity, withIdentity } from "../kernel/process/namespace.ts";
@@ -6,10 +6,10 @@ import { connectThroughFd } from "../kernel/socket/unix.ts";
 import { isErrno, SyscallError } from "../kernel/syscall/sys.ts";
 import { openPtyAt, openPtyPeer } from "../kernel/terminal/pty.ts";
 
-/** A directory, opened for reading; a multiplexer of terminals, of which a new master is made; a socket, connected to. */
+/** A directory, which is opened for reading; a terminal multiplexer, which makes a new master; a socket, which is connected to. */
 export type OpenFileKind = "directory" | "terminal" | "socket";
 
-/** Opens what `file` names, as `identity` where it matters who does. `EAGAIN`: the socket's queue is full at the moment. */
+/** Opens the file that `file` names, as `identity` where that matters. Throws `EAGAIN` when the socket's queue is full. */
 export function openAsKind(file: Fd, kind: OpenFileKind, identity: Identity): Fd {
   switch (kind) {
     case "directory":
@@ -21,7 +21,7 @@ export function openAsKind(file: Fd, kind: OpenFileKind, identity: Identity): Fd
   }
 }
 
-/** The terminal belongs to `identity` as if that had opened it (pts(4)). */
+/** Opens a new terminal, which belongs to `identity` as if that user had opened it (pts(4)). */
 function openTerminal(multiplexer: Fd, identity: Identity): Fd {
   try {
     return withIdentity(identity, () => openPtyAt(multiplexer)).master;
@@ -40,7 +40,7 @@ function openTerminal(multiplexer: Fd, identity: Identity): Fd {
   }
 }
 
-/** The content of the regular file that `file` names. Errors as for `readRegular()`, and those of opening it. */
+/** Returns the content of the regular file that `file` names. Throws as `readRegular()` does, and the errors of opening it. */
 export function readBehind(file: Fd, limitBytes: number): Buffer {
   if (statFd(file).kind !== "regular") throw new SyscallError("read", "EBADF", undefined, "Not a regular file");
   using readable = reopen(file, "read");

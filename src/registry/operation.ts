@@ -1,5 +1,5 @@
-// Work that takes long is done by processes of its own (src/worker), so that the daemon goes on answering and a killed
-// operation leaves the daemon whole. A worker says on descriptor 3 what comes of it, one JSON object a line:
+// Operations: long work runs in worker processes (src/worker), so that the daemon keeps answering and survives a killed
+// operation. A worker writes its progress and result to descriptor 3, one JSON object a line:
 //   { "progress": … }  any number of times
 //   { "value": … }  or  { "code"?: …, "errno"?: …, "message"?: … }  at the end; nothing at all is success without a value
 import { errnoText } from "../base/errno.ts";
@@ -12,23 +12,23 @@ import { type Child, type ExitStatus, spawnSelf } from "../kernel/process/spawn.
 import { uninterruptibleSleep } from "../kernel/process/uninterruptible-sleep.ts";
 import type { Log } from "./ports.ts";
 
-/** A value that goes through JSON. */
+/** A value that JSON can hold. */
 export type Plain = null | boolean | number | string | readonly Plain[] | { readonly [key: string]: Plain };
 
 interface OperationRequest {
   /** An entry of the table in src/worker/main.ts. */
   readonly program: string;
   readonly args: readonly string[];
-  /** Descriptors by the number the worker finds them under, 4 and up; they stay the caller's. */
+  /** Descriptors by their numbers in the worker, 4 and up; the caller still owns them. */
   readonly fds?: Readonly<Record<number, Fd>>;
-  /** Whose operation it is: it is ended with its owner. */
+  /** The owner of the operation, which is ended with it. */
   readonly owner?: object;
   /**
-   * The machine that it reaches into. While a worker that was sent away hangs in that machine's file systems, further
-   * ones are refused with Timeout; and what machines hold up takes no room from what reaches into none.
+   * The machine whose files the operation reaches. While an abandoned worker hangs in that machine's file systems, further
+   * operations on the machine are refused with Timeout. Hanging workers do not count against operations on no machine.
    */
   readonly subject?: object | undefined;
-  /** A worker that says nothing for so long hangs: it is ended, and the caller gets ETIMEDOUT. */
+  /** A worker that writes nothing for this long is killed, and the caller gets ETIMEDOUT. */
   readonly silenceMs?: number;
   onProgress?(progress: Plain): void;
 }
@@ -37,23 +37,23 @@ const OPERATIONS_MAX = 64;
 const RESULT_FD = 3;
 const LINE_MAX_BYTES = 4 << 20;
 const SIGKILL = 9;
-/** A killed worker that slept through two looks in the same system call waits for a file system that does not answer. */
+/** A killed worker that two checks find asleep in the same system call waits for a file system that does not answer. */
 const LOOK_EVERY_MS = 2_000;
 
 interface Running {
   readonly owner: object | undefined;
   readonly subject: object | undefined;
   readonly child: Child;
-  /** The worker was reaped, and what it said has been read. */
+  /** Resolves when the worker was reaped and its output has been read. */
   readonly done: Promise<unknown>;
-  /** The same, or nobody waits for it any more. */
+  /** Resolves then, or when nobody waits for the worker any more. */
   readonly over: Promise<unknown>;
-  /** Sends the caller away. */
+  /** Rejects the caller's promise: the worker is abandoned. */
   abandon(): void;
   isKilled: boolean;
-  /** Its caller was sent away, and the worker has not ended yet. It counts no more. */
+  /** The worker was abandoned and has not ended yet. It no longer counts against the limit. */
   isAbandoned: boolean;
-  /** It was killed because it had said nothing for too long. */
+  /** It was killed because it had written nothing for too long. */
   isSilent: boolean;
 }
 
@@ -86,11 +86,14 @@ export class Operations {
     if (count >= OPERATIONS_MAX) throw new MachinedError("TooManyOperations", message);
   }
 
-  /** Throws Timeout while a worker that was sent away hangs in this machine. */
+  /** Throws Timeout while an abandoned worker hangs in this machine. */
   requireResponsive(subject: object): void {
     for (const running of this.#running) {
       if (running.subject !== subject || !running.isAbandoned) continue;
-      throw new MachinedError("Timeout", "A file system of the machine does not answer, and holds up a process.");
+      throw new MachinedError(
+        "Timeout",
+        "A file system of the machine does not answer, and a process still waits for it.",
+      );
     }
   }
 
@@ -146,10 +149,10 @@ export class Operations {
     }
   }
 
-  /** Nobody waits any more for a worker that hangs in the kernel. */
+  /** Abandons a worker that hangs in the kernel. */
   #abandon(running: Running, reject: (error: Error) => void): void {
     running.isAbandoned = true;
-    this.#log.warning(`Worker ${running.child.pid} was killed and does not end: a file system holds it up.`);
+    this.#log.warning(`Worker ${running.child.pid} was killed and does not end: a file system does not answer.`);
     reject(new ErrnoError("ESHUTDOWN", "Child does not end."));
   }
 
@@ -161,14 +164,14 @@ export class Operations {
   }
 
   /**
-   * Kills the workers of an owner that is going away; their callers get an error once the workers are reaped. A worker
-   * that hangs in a file system is not reaped: its caller is sent away.
+   * Kills the workers of an owner that ends; their callers get an error once the workers are reaped. A worker that hangs in a
+   * file system is not reaped: it is abandoned.
    */
   cancel(owner: object): void {
     for (const running of this.#running) if (running.owner === owner) kill(running);
   }
 
-  /** Kills all workers and waits until they are reaped, but not for one that hangs in a file system. */
+  /** Kills all workers and waits until they are reaped; does not wait for one that hangs in a file system. */
   async cancelAll(): Promise<void> {
     const all = [...this.#running];
     for (const running of all) kill(running);
@@ -177,8 +180,8 @@ export class Operations {
 }
 
 /**
- * The kernel ends a killed process as soon as it gets a processor, however long that takes on a busy machine, unless it
- * sleeps uninterruptibly. Time alone says nothing: the caller is sent away only where the kernel shows such a sleep.
+ * Kills a worker. It is abandoned where the kernel shows that it sleeps uninterruptibly. Time alone proves nothing: a killed
+ * process ends when it gets a processor, which may take long on a busy machine.
  */
 function kill(running: Running): void {
   running.child.kill(SIGKILL);

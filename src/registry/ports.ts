@@ -1,5 +1,5 @@
-// What the registry needs from outside. Adapters: machined/machines/systemd1.ts (PID 1 over D-Bus), machined/machines/own-cgroups.ts
-// (hosts where systemd is not PID 1).
+// The interfaces that the registry needs. Their implementations: machined/machines/systemd1.ts (PID 1 over D-Bus), and
+// machined/machines/own-cgroups.ts (hosts where systemd is not PID 1).
 import type { PidRef } from "../kernel/process/pidref.ts";
 
 export type { Log } from "../base/log.ts";
@@ -12,13 +12,13 @@ export interface ScopeRequest {
   readonly unit: string;
   readonly description: string;
   readonly leader: PidRef;
-  /** The user that asked; the scope becomes its own where that is not root. */
+  /** The user that registers the machine; the scope runs as that user where it is not root. */
   readonly uid: number;
   /** The caller's properties, verbatim and last, so that they override. */
   readonly properties: readonly UnitProperty[];
 }
 
-/** Where a process lives: its unit, the cgroup below that unit ("" for the unit's own), the whole cgroup path. */
+/** The place of a process: its unit, the cgroup below that unit ("" for the unit's own), the whole cgroup path. */
 export interface UnitPlace {
   readonly unit: string;
   readonly subgroup: string;
@@ -31,39 +31,39 @@ export interface UnitState {
 }
 
 export interface ServiceManagerEvents {
-  /** A unit changed or went away: look at the machines in it. */
+  /** A unit changed or was removed: the machines in it are checked. */
   unitChanged(unit: string): void;
-  /** The manager was reloaded: look at all machines. */
+  /** The manager was reloaded: all machines are checked. */
   reloaded(): void;
 }
 
 /** Which units a service manager starts at boot. All failures are errors with a D-Bus or errno name. */
 export interface UnitFiles {
-  /** Whether a unit is enabled, lastingly; false for one that is not known. */
+  /** Whether a unit is enabled permanently; false for an unknown one. */
   isEnabled(unit: string): Promise<boolean>;
   enable(units: readonly string[]): Promise<void>;
   disable(units: readonly string[]): Promise<void>;
-  /** Has the manager read what changed. */
+  /** Makes the manager read the changed files. */
   reload(): Promise<void>;
 }
 
 /** Starts, stops and describes the units that hold machines. All failures are errors with a D-Bus or errno name. */
 export interface ServiceManager {
-  /** Makes a scope around the leader. Resolves once it is queued, with the job to wait for (null: it is done). */
+  /** Makes a scope for the leader. Resolves once its start is queued, with the job to wait for (null: it has started). */
   createScope(request: ScopeRequest): Promise<{ job: string | null }>;
   /** Waits for a job; returns its result ("done", "failed", …). */
   jobResult(job: string): Promise<string>;
-  /** Whether a job that an earlier process queued is still known. */
+  /** Whether a job that an earlier daemon queued is still pending. */
   isJobPending(job: string): Promise<boolean>;
   /** Queues the stop of a machine's unit; returns the job, or null where there is no such unit any more. */
   stopUnit(unit: string, leader: PidRef): Promise<string | null>;
   /**
-   * Sends a signal to all processes of a unit, or of the cgroup below it that the place names. Where that takes a second
-   * way after a wait, `isStillThere` is asked whether the place is still the machine's.
+   * Sends a signal to all processes of a unit, or of the cgroup below it that the place names. Where the first method fails
+   * after a wait, `isStillThere` tells whether the place is still the machine's before the second one is tried.
    */
   killUnit(place: UnitPlace, leader: PidRef, signal: number, isStillThere: () => boolean): Promise<void>;
-  /** Whether a unit is neither inactive nor failed (false where it is not known), and the job that is queued for it. */
+  /** Whether a unit is active or changing (false where it is unknown), and the job that is queued for it. */
   unitState(unit: string): Promise<UnitState>;
-  /** The unit of a process, or null for one that can be no machine's, because it is in none. Throws SyscallError when the process is gone. */
+  /** Returns the place of a process, or null where it is in no unit. Throws SyscallError when the process has ended. */
   placeOf(pid: number): UnitPlace | null;
 }

@@ -1,4 +1,4 @@
-// What the daemon tells a worker that reaches into a machine: one argument, as JSON, and open descriptors of known numbers.
+// The request to a worker that reaches into a machine: one argument, as JSON, and open descriptors of fixed numbers.
 import type { Identity } from "../kernel/process/namespace.ts";
 import type { OpenFileKind } from "./open-file-kind.ts";
 
@@ -8,9 +8,9 @@ export interface CopyArguments {
   readonly source: string;
   readonly destination: string;
   readonly replace: boolean;
-  /** The host's identity of the machine's root, where that is not the host's own. */
+  /** The user and group of the host that the machine's root is, where that is not root of the host. */
   readonly machineRoot: Identity | null;
-  /** Under this name the copy is made until it is complete. */
+  /** The temporary name of the copy, until it is complete. */
   readonly temporary: string;
 }
 
@@ -20,23 +20,23 @@ export interface BindArguments {
   readonly destination: string;
   readonly readOnly: boolean;
   readonly mkdir: boolean;
-  /** As above; then the machine's user namespace goes along. */
+  /** As above; where it is set, the machine's user namespace is passed, too. */
   readonly machineRoot: Identity | null;
-  /** The directory of the host from which mounts spread into the machine; it need not be there. */
+  /** The directory of the host from which mounts propagate into the machine; it may be missing. */
   readonly tunnel: string;
 }
 
-/** A file of the machine, and what is wanted of it: its content, up to a limit, or a descriptor. */
+/** A file of the machine, and what is requested: its content, up to a limit, or a descriptor. */
 export interface OpenArguments {
   /** Absolute. */
   readonly path: string;
   readonly want: OpenFileKind | { readonly limitBytes: number };
-  /** Who opens it. */
+  /** The user and group that open it. */
   readonly identity: Identity;
 }
 
 /**
- * Where a worker finds the machine's root directory, its leader's pidfd, its user namespace, and the socket for a
- * descriptor that it sends back.
+ * The numbers of a worker's descriptors: the machine's root directory, its leader's pidfd, its user namespace, and the socket
+ * for a descriptor that it sends back.
  */
 export const WORK_FDS = { root: 4, leader: 5, userNamespace: 6, answer: 7 } as const;

@@ -1,7 +1,7 @@
 // The short-lived processes that do the daemon's long work: machined-worker OPERATION ARGUMENT…
 // They are started by src/registry/operation.ts and end with the daemon.
 
-/** Operations → their entry points, which return the exit code. Each is loaded when it is called. */
+/** The entry points of operations, which return the exit code. Each is loaded when it is called. */
 const OPERATIONS: Readonly<Record<string, () => Promise<{ main(args: string[]): Promise<number> }>>> = {
   "copy-files": () => import("./operations/copy-files.ts"),
   "bind-mount": () => import("./operations/bind-mount.ts"),

@@ -89,7 +89,7 @@ test.each(WITH_HELP)("--help of %s fits a terminal of 50 columns", async (words)
   expect(lines.join(" ").replace(/\s+/g, " ").trim()).toBe(run(command).stdout.replace(/\s+/g, " ").trim());
 });
 
-test("without arguments and for 'help' it says what it is, in 50 columns", () => {
+test("without arguments and for 'help' the executable explains itself in 50 columns", () => {
   const { code, stdout, stderr } = run([executable]);
   expect([code, stderr]).toEqual([0, ""]);
   expect(stdout).toStartWith("machined ");
@@ -101,7 +101,7 @@ test("without arguments and for 'help' it says what it is, in 50 columns", () =>
   expect(run([executable, "help", "install"]).stdout).toBe(run([executable, "install", "--help"]).stdout);
 });
 
-test("every program names the interfaces and our version for --version", () => {
+test("--version of every program prints the interfaces' version and ours", () => {
   const [first = "", second = ""] = run([executable, "--version"]).stdout.split("\n");
   expect(first).toStartWith("systemd ");
   for (const program of ["machinectl", "importctl", "nss-mymachines", "machined-exec", "systemd-pull", "install"]) {
@@ -118,7 +118,7 @@ test("a link called 'install' installs nothing", () => {
   expect(stderr).toContain("usage: machined PROGRAM");
 });
 
-test("a word that is no program is refused with the one that was meant, and with those that there are", () => {
+test("an unknown program is refused with a suggestion and the list of programs", () => {
   for (const outcome of [run([executable, "nosuch"]), run([called("nosuch")]), run([executable, "help", "nosuch"])]) {
     expect(outcome.code).toBe(1);
     expect(outcome.stdout).toBe("");
@@ -189,7 +189,7 @@ test("wrong arguments of install are reported", () => {
   );
 });
 
-test("its size is that of Bun and a little more", () => {
+test("the executable is little larger than Bun", () => {
   const size = statSync(executable).size;
   expect(size).toBeGreaterThan(60 * MIB);
   expect(size).toBeLessThan(130 * MIB);

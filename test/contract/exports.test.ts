@@ -8,6 +8,8 @@ const FOLDERS = ["src", "install", "test"];
 const EXPORT = /^export (?:declare )?(?:async )?(?:const|let|function\*?|class|interface|type) +(\w+)/gm;
 /** `export const { a, b: c } = …` */
 const EXPORT_MANY = /^export const \{([^}]*)\}/gm;
+/** `export { a, type B as C } from …`: a re-export counts as an export of the file that has it. */
+const EXPORT_FROM = /^export (?:type )?\{([^}]*)\} from/gm;
 const IMPORT = /^(?:import|export) (?:type )?\{([^}]*)\} from "(\.[^"]+)"/gm;
 const DYNAMIC = /(?:\{([^{}]*)\} = await )?import\(\s*"(\.[^"]+)"\s*\)(?:\s*\)\s*\.(\w+))?/g;
 /** Scripts that tests write for other processes import by names as well; their paths are put together at run time. */
@@ -37,7 +39,16 @@ function exportsOf(text: string): string[] {
   const many = [...text.matchAll(EXPORT_MANY)].flatMap(([, braces = ""]) =>
     braces.split(",").flatMap((part) => part.split(":").at(-1)?.trim() || []),
   );
-  return [...text.matchAll(EXPORT)].map(([, name = ""]) => name).concat(many);
+  const reexports = [...text.matchAll(EXPORT_FROM)].flatMap(([, braces = ""]) =>
+    braces.split(",").flatMap(
+      (part) =>
+        part
+          .trim()
+          .split(/ as | /)
+          .at(-1) || [],
+    ),
+  );
+  return [...text.matchAll(EXPORT)].map(([, name = ""]) => name).concat(many, reexports);
 }
 
 /** `FILE: NAME` for every import of a file, `FILE: *` where it loads another one as a whole, and NAME for a script. */

@@ -70,7 +70,7 @@ describe("on a terminal a line says what helps", () => {
     expect(await said(line)).toBe(text.split("\n")[0] ?? "");
   });
 
-  test("a machine that is not there is not a host that is down", async () => {
+  test("the hint about a missing machine is not the one about a host that is down", async () => {
     const recorded = "Failed to connect to system scope bus via machine transport: Host is down";
     expect(await said("machinectl -M nosuch list")).toBe(recorded);
     expect((await said("machinectl -M nosuch list", TERMINAL)).replaceAll("\r", "")).toBe(

@@ -68,7 +68,7 @@ test("settings are looked for among the admin's, those of this boot, and those b
   expect((await run(cat, ["a"])).stdout).toContain("own");
 });
 
-test("cat refuses what can be no file of this host", async () => {
+test("cat refuses names that cannot be files of this host", async () => {
   const statusOf = async (words: string[], settings: Partial<Settings> = {}) =>
     (await run(cat, words, {}, settings)).status;
   expect(await statusOf(["bad/name"])).toBe("Invalid settings file name 'bad/name.nspawn'.");
@@ -113,7 +113,7 @@ test("edit changes settings beside an image in a copy of the admin's, others whe
   expect(statSync(join(directories.runtime, "b.nspawn")).mode & 0o777).toBe(0o600);
 });
 
-test("edit writes nothing that is empty, and nothing after an editor that failed", async () => {
+test("edit writes no empty file, and nothing after an editor that failed", async () => {
   const path = join(directories.own, "new.nspawn");
   const empty = await run(edit, ["new"], editor("exit 0"));
   expect(empty).toMatchObject({
@@ -132,7 +132,7 @@ test("the editor is the environment's, in words, or a usual one", () => {
   expect(editorOf({}, () => false)).toBeNull();
 });
 
-test("C112: sizes have base 1024, fractions, and units that go down", () => {
+test("C112: sizes are read with base 1024, with fractions, and with units in descending order", () => {
   const sizes: [string, bigint | undefined][] = [
     ["1", 1n],
     ["1K", 1024n],

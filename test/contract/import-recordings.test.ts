@@ -366,7 +366,7 @@ describe("what is asked of the daemon", () => {
     expect(process.stderr).toContain("The transfer daemon ended before the transfer did.\n");
   });
 
-  test("the older calls of 252 where the newer ones are not known, if they mean the same", async () => {
+  test("the older calls of 252 are used where the newer ones are unknown and mean the same", async () => {
     const older = async (line: string) => {
       const process = new ImportProcess({}, { stdout: "", stderr: "", screen: "", status: 0 });
       const members: string[] = [];

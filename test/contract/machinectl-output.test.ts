@@ -85,7 +85,7 @@ describe("--json", () => {
     expect([delta.osRelease, delta.supervisor.name, delta.subgroup, delta.journal]).toEqual([null, null, null, []]);
   });
 
-  test("knows no other forms", async () => {
+  test("refuses other forms", async () => {
     const { stderr, status } = await run("list --json=xml");
     expect([stderr, status]).toEqual(["Unknown argument to --json= switch: xml\n", 1]);
     expect((await run("--json=help")).stdout).toBe("pretty\nshort\noff\n");
@@ -174,12 +174,12 @@ test("--introspect-cli describes verbs and options as one line of JSON", async (
 });
 
 describe("when it cannot print", () => {
-  test("a table has failed", async () => {
+  test("a list fails", async () => {
     const { status } = await run("list", { writeFailure: "ENOSPC" });
     expect(status).toBe(1);
   });
 
-  test("other verbs have not, nor has anything whose reader went away", async () => {
+  test("other verbs do not fail, nor does output whose reader has closed the pipe", async () => {
     const statuses = [
       (await run("show alpha", { writeFailure: "ENOSPC" })).status,
       (await run("status alpha", { writeFailure: "ENOSPC" })).status,

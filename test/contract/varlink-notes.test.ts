@@ -53,14 +53,14 @@ for (const table of INTERFACES) {
       expect(without).toEqual([]);
     });
 
-    test("no sentence is about something that is not there", () => {
+    test("no sentence is about something that does not exist", () => {
       const known = new Set(fieldsOf(table).flatMap(([owner, name]) => [`${owner}.${name}`, name]));
       expect(Object.keys(notes.fields).filter((name) => !known.has(name))).toEqual([]);
       expect(Object.keys(notes.types ?? {}).filter((name) => !Object.hasOwn(table.types, name))).toEqual([]);
       expect(Object.keys(notes.errors).filter((name) => !Object.hasOwn(table.errors, name))).toEqual([]);
     });
 
-    test("each stands in front of what it is about", () => {
+    test("each sentence is printed in front of its subject", () => {
       const lines = describeInterface(table).split("\n");
       const bare = lines.filter((line, index) => {
         const declares = /^(\t\w|type |method |error |interface )/.test(line);

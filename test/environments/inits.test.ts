@@ -208,7 +208,7 @@ describe.skipIf(left !== "").each([...INITS])(`a host with $label${left}`, (init
   );
 
   test(
-    "takes everything away again",
+    "is left without a trace by uninstall",
     async () => {
       await bed.uninstall();
       expect(await bed.run("pgrep -f '[l]ib/machined/' || echo none")).toBe("none");

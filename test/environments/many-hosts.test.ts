@@ -42,7 +42,7 @@ describe.skipIf(isStock)(isStock ? "many hosts (left out: ours alone)" : "many h
   afterAll(() => bed.stop(), GUARD_MS);
 
   test(
-    "a list of twenty, one of them dead: as long as the slowest, which waits for all others",
+    "a list of twenty hosts has the rows of all that live, and one line for the dead one",
     async () => {
       const lines = await run(
         `rm -f /run/called/*; machinectl -H ${ALL} --parallel=20 list --no-legend --columns=machine,class,service`,

@@ -53,7 +53,7 @@ for (const machine of ["deb1", "nu"]) {
       TIMEOUT_MS,
     );
 
-    test("C87 C88 a program that fails, is killed or is not there makes no failure", async () => {
+    test("C87 C88 machinectl does not fail where the program fails, is killed or is missing", async () => {
       for (const program of ["/bin/false", "/nonexistent", "/bin/sh -c 'kill -9 $PPID'"]) {
         await machinectl(`-q shell ${machine} ${program}`);
       }
@@ -94,7 +94,7 @@ for (const machine of ["deb1", "nu"]) {
     );
 
     test(
-      "what a program is given: three descriptors, a directory inside, and nothing of ours (CVE-2024-21626, CVE-2019-5736)",
+      "a program has three descriptors, a directory inside, and nothing of ours (CVE-2024-21626, CVE-2019-5736)",
       async () => {
         const output = await machinectl(
           `-q shell ${machine} /bin/sh -c 'ls /proc/self/fd; pwd; ls -l /proc/*/exe 2>&1 | grep -c machined'`,
@@ -113,7 +113,7 @@ test("M112 the local host has shells too", async () => {
 });
 
 test(
-  "M107 a user who may not is refused, on every way in",
+  "M107 a user without permission is refused by every call that reaches into a machine",
   async () => {
     const output = await run(
       `useradd -m joe; for call in "OpenMachinePTY s deb1" "OpenMachineLogin s deb1" \\

@@ -63,7 +63,7 @@ describe.skipIf(isStock)(isStock ? "lists (left out: ours alone)" : "lists", () 
   );
 
   test(
-    "and from ours; as another user as well, but for what only root can see",
+    "our client has the same columns from our daemon, also as another user, except what only root can see",
     async () => {
       await bed.install();
       await facts("machinectl");
@@ -86,7 +86,7 @@ describe.skipIf(isStock)(isStock ? "lists (left out: ours alone)" : "lists", () 
   );
 
   test(
-    "an empty list of transfers is nothing, or an empty array where that is asked for",
+    "an empty list of transfers prints nothing, or an empty array as JSON",
     async () => {
       expect(await bed.run("importctl list-transfers --json=short")).toBe("");
       expect(await bed.run("importctl list-transfers --json=short --json-version=2")).toBe("[]");

@@ -84,7 +84,7 @@ describe.skipIf(isStock)(isStock ? "register and wait (left out: ours alone)" : 
   );
 
   test(
-    "wait: booted, an address, the end, and a limit",
+    "wait returns when a machine has booted, has an address or has ended, or when its time is up",
     async () => {
       await bed.startContainer("deb1");
       expect(await run("machinectl wait deb1; machinectl exec deb1 systemctl is-system-running")).toMatch(
@@ -103,7 +103,7 @@ describe.skipIf(isStock)(isStock ? "register and wait (left out: ours alone)" : 
   );
 
   test(
-    "wait: a machine that ends instead is 1, one that comes later is waited for",
+    "wait returns 1 for a machine that ends instead, and waits for one that is registered later",
     async () => {
       expect(
         await run("machinectl register w1 -- sleep 1000 & machinectl wait --for=running w1; echo $?; kill %1; wait"),

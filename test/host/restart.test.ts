@@ -44,7 +44,7 @@ test(
 );
 
 test(
-  "a restart in good order keeps them, too (M90)",
+  "an orderly restart keeps the machines, too (M90)",
   async () => {
     await bed.run("systemctl restart systemd-machined.service");
     expect(await machineFacts(bed)).toEqual(facts);

@@ -144,7 +144,7 @@ describe.skipIf(isStock)(`run${onlyOurs}`, () => {
   );
 
   test(
-    "the URL of a tar file, a local image, a terminal, and options of nspawn",
+    "run takes the URL of a tar file, a local image, a terminal, and options of nspawn",
     async () => {
       const url = `http://${REGISTRY}/mini.tar.gz`;
       expect(await run(`machinectl run -q --rm --verify=checksum ${url} id -u 2> /dev/null`)).toBe("0");
@@ -164,7 +164,7 @@ describe.skipIf(isStock)(`run${onlyOurs}`, () => {
   );
 
   test(
-    "without the network what is here runs, and what is not is named",
+    "without the network local images run, and missing ones are named",
     async () => {
       const output = await run(`systemctl stop www
         machinectl run --rm ${SMALL} echo again; echo $?
@@ -223,7 +223,7 @@ RULES
     GUARD_MS,
   );
 
-  test("what run does not do is said", async () => {
+  test("run reports what it does not do", async () => {
     expect(await run("machinectl run -V deb1 || :")).toContain("run starts containers");
     expect(await run("machinectl run http://127.0.0.1/what || :")).toContain("does not say whether it is a tar file");
     expect(await run("machinectl run --network=moon deb1 || :")).toBe("Failed to parse --network= value: moon");

@@ -5,7 +5,7 @@ import { buildEnterProgram } from "../../install/build.ts";
 
 const SOURCES = join(import.meta.dir, "../../src/exec");
 
-/** Compiles src/exec/enter.c and puts it where src/exec/helper.ts imports it from; throws where that cannot be done. */
+/** Compiles src/exec/enter and puts it where src/exec/helper.ts imports it from; throws where that cannot be done. */
 export function provideEnterProgram(): void {
   const directory = mkdtempSync(join(SOURCES, ".program-"));
   try {

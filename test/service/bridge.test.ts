@@ -70,7 +70,7 @@ describe(`over ssh to a host without a bus${needsRoot}`, () => {
     expect(await child.exited).toBe(0);
   });
 
-  test("what is not there is answered as a bus answers", async () => {
+  test("missing services, objects and methods are answered as a bus answers", async () => {
     const { client } = await bridged();
     for (const name of ["org.freedesktop.systemd1", "org.freedesktop.import1"]) {
       const answer = client.call({ ...MEMBER, destination: name, member: "ListMachines" });
@@ -98,7 +98,7 @@ test("a bridge that stands still and goes on loses no call and no answer", async
   expect(await child.exited).toBe(0);
 });
 
-test("the daemon's end ends the bridge, and its client's connection", async () => {
+test("the bridge and its client's connection end with the daemon", async () => {
   const { client, child } = await bridged();
   const over = Promise.withResolvers<void>();
   client.onClose(() => over.resolve());

@@ -148,7 +148,7 @@ describe.skipIf(!isRoot)(`cancelling${needsRoot}`, () => {
     });
   }
 
-  test("what was abandoned cannot be installed, whatever fails while it is cleaned up", () => {
+  test("an abandoned image is never installed, whatever fails while it is cleaned up", () => {
     const host = new ImageHost();
     const script = `
       const { Stage, openImageRoot } = await import("${SRC}/worker/image/stage.ts");

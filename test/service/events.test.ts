@@ -162,7 +162,7 @@ describe.skipIf(!isRoot)(`events${needsRoot}`, () => {
   );
 
   test(
-    "how a machine ended is said where it is known",
+    "an end says how the machine ended where that is known",
     async () => {
       const host = await started();
       const follower = await Follower.of(host);

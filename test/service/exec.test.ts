@@ -136,7 +136,7 @@ describe.skipIf(!canRun)(canRun ? "machined-exec" : "machined-exec (left out: ne
     client.close();
   });
 
-  test("what goes wrong before there is a command is told in the reply, and nothing is written to the caller's descriptors", async () => {
+  test("a failure before the command starts is reported in the reply, and nothing is written to the caller's descriptors", async () => {
     const { daemon, run } = await start();
     await machine(daemon, "good");
     expect(await run({ machine: "good", user: "nobody-of-that-name", command: ["true"] })).toEqual({

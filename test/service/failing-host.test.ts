@@ -198,7 +198,7 @@ describe.skipIf(!isRoot)(`a failing host${needsRoot}`, () => {
     const [, most = "0"] = /^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${daemon.pid}/status`, "utf8")) ?? [];
     expect(Number(most)).toBeLessThan(400 << 10);
     expect(readdirSync(join(daemon.runtime, "machines"))).toEqual([]);
-    expect(daemon.log).toContain("The state file of machine long makes no sense, removing it.");
+    expect(daemon.log).toContain("The state file of machine long is not valid, removing it.");
   });
 
   test("what a killed daemon left half written is removed", async () => {

@@ -64,7 +64,7 @@ describe.skipIf(!isRoot)(`what is copied is held${needsRoot}`, () => {
     expect(host.lockFiles()).toEqual([]);
   });
 
-  test("what is being removed when a pull comes is fetched anew", async () => {
+  test("a kept download that is being removed when a pull starts is downloaded anew", async () => {
     const host = new ImageHost("/dev/shm");
     const pull = (name: string) => ["tar", "--verify=no", "--settings=no", server.url("t.tar.gz"), name];
     expect((await host.run("systemd-pull", pull("first"))).code).toBe(0);

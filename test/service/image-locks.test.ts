@@ -122,7 +122,7 @@ describe.skipIf(!isRoot)(`locks of images${needsRoot}`, () => {
     expect(host.lockFiles()).toEqual([]);
   });
 
-  test("what is no image is not replaced by one", async () => {
+  test("a file that is no image is not replaced by one", async () => {
     mkdirSync(join(host.pool, "odd.raw"));
     writeFileSync(join(host.pool, "odd.raw/kept"), "");
     writeFileSync(join(host.pool, "odd"), "kept");

@@ -141,7 +141,7 @@ describe.skipIf(!isRoot)(`images${needsRoot}`, () => {
     expect(await fails("MarkImageReadOnly", "sb", ".hidden", false)).toBe("System.Error.EROFS: Read-only file system");
   });
 
-  test("M152: a new name must be free, and a name", async () => {
+  test("M152: a new name must be free and valid", async () => {
     makeTree("one");
     makeDisk("two");
     const prefix = "Failed to rename image: ";
@@ -154,7 +154,7 @@ describe.skipIf(!isRoot)(`images${needsRoot}`, () => {
     expect(readdirSync(pool).sort()).toEqual(["three", "two.raw"]);
   });
 
-  test("M153: settings and root hashes go along, and what has the new name already stays", async () => {
+  test("M153: settings and root hashes are renamed with the image, and existing files of the new name are kept", async () => {
     makeDisk("one");
     writeFileSync(join(settings, "one.nspawn"), "[Exec]\n");
     for (const suffix of [".nspawn", ".roothash", ".verity"]) writeFileSync(join(pool, `one${suffix}`), suffix);
@@ -228,7 +228,7 @@ describe.skipIf(!isRoot)(`images${needsRoot}`, () => {
     expect(readdirSync(pool)).toEqual([]);
   });
 
-  test("removing takes settings and companions along, and of a link only the link", async () => {
+  test("a removal includes settings and companions, and removes only the link where the image is one", async () => {
     makeTree("one");
     writeFileSync(join(pool, "one.nspawn"), "");
     writeFileSync(join(settings, "one.nspawn"), "");
@@ -385,7 +385,7 @@ describe.skipIf(!isRoot)(`images${needsRoot}`, () => {
   );
 
   test(
-    "what an earlier daemon left behind goes when the next one starts, but not what somebody works on",
+    "remains of an earlier daemon are removed when the next one starts, except those that a process works on",
     async () => {
       mkdirSync(join(pool, ".#machined-0123456789abcdef/deep"), { recursive: true });
       mkdirSync(join(pool, ".#machined-fedcba9876543210"));
@@ -403,7 +403,7 @@ describe.skipIf(!isRoot)(`images${needsRoot}`, () => {
   );
 
   test(
-    "lock files of processes that were killed go as well, those of others stay",
+    "lock files of killed processes are removed, too, and those of others stay",
     async () => {
       writeFileSync(join(pool, ".#gone.lck"), "");
       using _held = FileLock.take(join(pool, ".#used.lck"), "shared");

@@ -57,7 +57,7 @@ const HOSTILE: Readonly<Record<string, { bytes: () => Buffer; code: number; says
       return many(3_500, (index) => ({ name: `f${index}`, pax: { "SCHILY.acl.access": one } }));
     },
     code: 1,
-    says: "Archive says more of its access control lists than can be remembered",
+    says: "The access control lists of the archive need more memory than allowed",
   },
 };
 

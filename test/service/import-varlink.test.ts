@@ -151,7 +151,7 @@ describe.skipIf(!isRoot)(`io.systemd.Import${needsRoot}`, () => {
     expect(await call("Pull", copy)).toStartWith("org.varlink.service.PermissionDenied");
   });
 
-  test("bad parameters are named", async () => {
+  test("errors name the bad parameter", async () => {
     const bad = async (more: object) => (await call("Pull", request("done", more))) as string;
     expect(await bad({ remote: "gopher://x" })).toBe('org.varlink.service.InvalidParameter {"parameter":"remote"}');
     expect(await bad({ class: "foo" })).toBe('org.varlink.service.InvalidParameter {"parameter":"class"}');
@@ -159,7 +159,7 @@ describe.skipIf(!isRoot)(`io.systemd.Import${needsRoot}`, () => {
     expect(await bad({ verify: "maybe" })).toBe('org.varlink.service.InvalidParameter {"parameter":"verify"}');
   });
 
-  test("I49 io.systemd.service looks after the process", async () => {
+  test("I49 io.systemd.service reports the environment and sets the log level of the process", async () => {
     const client = await daemon.varlink();
     expect(await client.call("io.systemd.service.Ping")).toEqual({});
     await client.call("io.systemd.service.SetLogLevel", { level: 7 });

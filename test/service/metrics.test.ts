@@ -56,7 +56,7 @@ describe.skipIf(needsRoot !== "")(`metrics${needsRoot}`, () => {
     expect(valueIn(all, 'machined_machine_network_receive_bytes_total{machine="web"}')).toBe(0);
   });
 
-  test("methods that there are not, and calls that fail early, make no series", async () => {
+  test("unknown methods and calls that fail early add no series", async () => {
     await using daemon = await TestDaemon.start();
     const bus = await daemon.bus();
     for (let count = 0; count < 20; count++) await manager(bus, `NoSuch${count}`).catch(() => {});
@@ -68,7 +68,7 @@ describe.skipIf(needsRoot !== "")(`metrics${needsRoot}`, () => {
     expect(JSON.stringify([...(await families(daemon)).values()])).not.toMatch(/NoSuch|made/);
   });
 
-  test("machines that come and go are right in the next scrape, however old the sample is", async () => {
+  test("the next scrape has exactly the present machines, however old the sample is", async () => {
     await using daemon = await TestDaemon.start();
     const bus = await daemon.bus();
     const seen = async () =>

@@ -235,7 +235,7 @@ describe.skipIf(!isRoot)(`files of machines${needsRoot}`, () => {
     );
   });
 
-  test("M120 M122 binds need no way prepared; without a destination it is the source; read-only is that", async () => {
+  test("M120 M122 a bind makes missing directories, uses the path of the source without a destination, and may be read-only", async () => {
     await bind("plain", here, "/run/bound", { mkdir: true });
     expect(readdirSync(inside(plain, "/run/bound"))).toContain("file");
     writeFileSync(inside(plain, "/run/bound/from-inside"), "x");

@@ -97,7 +97,7 @@ describe.skipIf(!canRun)(`terminals and shells in machines${needsRoot}`, () => {
     );
   });
 
-  test("M110 M111 M115 what cannot be run is refused", async () => {
+  test("M110 M111 M115 programs that cannot be run are refused", async () => {
     expect(await errorOf(shell("full", "", "true", [], []))).toBe("InvalidArgs: Specified path 'true' is not absolute");
     const wrong = "InvalidArgs: Invalid environment assignments";
     for (const environment of [["FOO"], ["=x"], ["1A=x"], ["A=1", "A=2"], ["A B=c"]]) {

@@ -1,4 +1,4 @@
-// The service manager of hosts without systemd, where no cgroup can be made either: processes are told by their parents.
+// The service manager of hosts without systemd, where no cgroup can be made, either: processes are found by their parents.
 import { describe, expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { errnoNameOf } from "../../src/base/error.ts";

@@ -102,7 +102,7 @@ asRoot("a server whose file is another one each time is given up", async () => {
     body: Buffer.concat([Buffer.from(`${count}`), body.subarray(0, body.length >> 1)]),
   }));
   const { error } = await failing("raw", changing.url("c.raw"));
-  expect(error).toBe("ESTALE The file on the server is another one now");
+  expect(error).toBe("ESTALE The file on the server has changed");
 });
 
 asRoot("I73: what unpacks to more than an image may have is a bomb, packed as it is", async () => {

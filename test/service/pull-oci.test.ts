@@ -204,7 +204,7 @@ asRoot(
     expect((await pull(root, `${host}/multi`, { name: "m1" })).code).toBe(0);
     index([entry("s390x")]);
     expect((await pull(root, `${host}/multi`, { name: "m2" })).log).toContain(
-      `Image is not there for linux on ${native}`,
+      `Image has no variant for linux on ${native}`,
     );
     index([{ ...entry(native), mediaType: `${OCI}.index.v1+json` }]);
     expect((await pull(root, `${host}/multi`, { name: "m3" })).log).toContain("something else than the index says");

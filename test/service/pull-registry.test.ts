@@ -234,7 +234,7 @@ asRoot("the right platform wins over what says none, and what is no image is pas
       "right",
     ],
     ["nothing but an attestation", [describe(attestation)], "Image has no layer of files."],
-    ["nothing", [], `Image is not there for linux on ${native}.`],
+    ["nothing", [], `Image has no variant for linux on ${native}.`],
   ];
   for (const [what, manifests, wanted] of rows) {
     tag("beside", indexOf(...manifests));

@@ -68,7 +68,7 @@ describe.skipIf(!isRoot)(`registration${needsRoot}`, () => {
     });
   }
 
-  test("Varlink refuses numbers that mean nothing", async () => {
+  test("Varlink refuses numbers that are out of range", async () => {
     for (const index of [0, -1, 0x8000_0000, 0xffff_ffff, 2 ** 40]) {
       expect(await overVarlink({ ifIndices: [1, index] })).toBe(invalid("ifIndices"));
     }
@@ -79,7 +79,7 @@ describe.skipIf(!isRoot)(`registration${needsRoot}`, () => {
     }
   });
 
-  test("D-Bus refuses the same", async () => {
+  test("D-Bus refuses the same texts and numbers", async () => {
     const refused = async (options: Parameters<typeof register>[3]) =>
       expect(await errorOf(register(bus, "bounds", leader, options))).toStartWith("InvalidArgs: ");
     await refused({ service: LONG });
@@ -111,7 +111,7 @@ describe.skipIf(!isRoot)(`registration${needsRoot}`, () => {
     await manager(bus, "UnregisterMachine", "s", "bounds");
   });
 
-  test("a machine of another daemon is taken up without what a field of its file cannot be", async () => {
+  test("a machine of another daemon is restored without the invalid fields of its file", async () => {
     await register(bus, "foreign", leader, { service: "fine", root: "/" });
     const file = join(daemon.runtime, "machines/foreign");
     const text = readFileSync(file, "utf8")
@@ -160,7 +160,7 @@ describe.skipIf(!isRoot)(`registration${needsRoot}`, () => {
     expect(await isListed()).toBe(true);
   });
 
-  test("nor can a user with that permission while a process is left in its unit; root can", async () => {
+  test("a user with that permission cannot take the name while a process is left in the unit, and root can", async () => {
     broker.onQuestion = (question) => question.answer(true, { "polkit.result": "auth_admin" });
     expect(await errorOf(registerAs(NOBODY, leader))).toStartWith("org.freedesktop.machine1.MachineExists");
     expect(await isListed()).toBe(true);

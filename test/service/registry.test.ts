@@ -56,7 +56,7 @@ describe.skipIf(!isRoot)(`a registry of its own${needsRoot}`, () => {
     expect(Buffer.from((await get("Id")) as Uint8Array).toString("hex")).toBe(id);
   });
 
-  test("M17 M18 M20 GetMachineByPID of what is in no machine is NoMachineForPID", async () => {
+  test("M17 M18 M20 GetMachineByPID of a process in no machine is NoMachineForPID", async () => {
     for (const pid of [999_999, 1, 0]) {
       expect(await errorOf(manager(bus, "GetMachineByPID", "u", pid))).toContain("NoMachineForPID");
     }
@@ -198,7 +198,7 @@ describe.skipIf(!isRoot)(`a registry of its own${needsRoot}`, () => {
     expect(await errorOf(getProperty(bus, self, MACHINE, "Name"))).toBe(`UnknownObject: Unknown object '${self}'.`);
   });
 
-  test("M66 M67 M68 the extensible calls refuse what they do not know", async () => {
+  test("M66 M67 M68 the extensible calls refuse properties that they do not know", async () => {
     const { Variant } = await import("../../src/base/variant.ts");
     const ex = (...properties: [string, InstanceType<typeof Variant>][]) =>
       errorOf(manager(bus, "RegisterMachineEx", "sa(sv)", "ex", properties));
@@ -258,7 +258,7 @@ describe.skipIf(!isRoot)(`a registry of its own${needsRoot}`, () => {
     expect(removed).toEqual(["unreg"]);
   });
 
-  test("M72 M78 M81 M83 what cannot be ended or signalled says so", async () => {
+  test("M72 M78 M81 M83 ending or signalling fails with the reason where it is not possible", async () => {
     expect(await errorOf(manager(bus, "TerminateMachine", "s", ".host"))).toBe("NotSupported: Operation not supported");
     expect(await errorOf(manager(bus, "KillMachine", "ssi", ".host", "all", 15))).toBe(
       "NotSupported: Operation not supported",
@@ -277,7 +277,7 @@ describe.skipIf(!isRoot)(`a registry of its own${needsRoot}`, () => {
     expect(() => process.kill(leader, 0)).toThrow();
   });
 
-  test("M84 M86 a machine goes when its leader does", async () => {
+  test("M84 M86 a machine ends with its leader", async () => {
     const leader = await daemon.leader();
     await register(bus, "mortal", leader);
     process.kill(leader, "SIGKILL");
@@ -339,7 +339,7 @@ describe.skipIf(!isRoot)(`a registry of its own${needsRoot}`, () => {
     );
   });
 
-  test("M87 M88 M89 M90 M91 M92 V62 a killed daemon loses nothing and takes up nothing that is wrong", async () => {
+  test("M87 M88 M89 M90 M91 M92 V62 after a kill the daemon restores every machine, and none from a wrong file", async () => {
     const before = await getProperty(bus, "/org/freedesktop/machine1/machine/web_2d1_2ea", MACHINE, "Timestamp");
     const dead = await daemon.leader();
     await register(bus, "dead", dead);

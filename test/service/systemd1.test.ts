@@ -161,7 +161,7 @@ describe.skipIf(!can)(`on a bus with a service manager${reason}`, () => {
     if (result === "done") await manager(bus, "UnregisterMachine", "s", "unheard");
   });
 
-  test("a stop that was not answered is asked for again", async () => {
+  test("a stop that was not answered is requested again", async () => {
     await create("stopped-twice");
     systemd.isSilent = true;
     const terminating = manager(bus, "TerminateMachine", "s", "stopped-twice");

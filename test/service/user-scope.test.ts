@@ -35,7 +35,7 @@ describe.skipIf(!isRoot)(`a user's daemon${needsRoot}`, () => {
     expect(lstatSync(socket).mode & 0o777).toBe(0o600);
   });
 
-  test("its pool lies in the user's state directory", async () => {
+  test("its pool is in the user's state directory", async () => {
     const path = await getProperty(bus, "/org/freedesktop/machine1", "org.freedesktop.machine1.Manager", "PoolPath");
     expect(path).toEndWith("/state/machines");
   });

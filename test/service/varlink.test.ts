@@ -81,6 +81,21 @@ describe.skipIf(!isRoot)(`Varlink${needsRoot}`, () => {
     expect(await failure(again)).toBe("io.systemd.Machine.MachineExists {}");
   });
 
+  test("the supervisor is the caller, whatever Register says", async () => {
+    const leader = await daemon.leader();
+    const said = { supervisor: inner, supervisorProcessId: { pid: inner } };
+    await machine.call(`${MACHINE}.Register`, {
+      name: "said",
+      class: "container",
+      leader,
+      allocateUnit: true,
+      ...said,
+    });
+    const { supervisor } = await machine.call(`${MACHINE}.List`, { name: "said" });
+    expect((supervisor as { pid: number }).pid).toBe(process.pid);
+    await machine.call(`${MACHINE}.Unregister`, { name: "said" });
+  });
+
   test("V43 V44 M172 List describes one machine, or all with more", async () => {
     const one = await machine.call(`${MACHINE}.List`, { name: "in-ner" });
     expect(Object.keys(one).join(" ")).toBe("name class unit leader supervisor timestamp UID");
@@ -118,7 +133,7 @@ describe.skipIf(!isRoot)(`Varlink${needsRoot}`, () => {
     expect(await failure(machine.call(`${MACHINE}.MapFrom`, { name: "in-ner", gid: 70_000 }))).toContain("NoSuchGroup");
   });
 
-  test("Kill refuses signals that are none", async () => {
+  test("Kill refuses numbers that are no signals", async () => {
     for (const signal of [0, 999]) {
       expect(await failure(machine.call(`${MACHINE}.Kill`, { name: "in-ner", whom: "leader", signal }))).toBe(
         'InvalidParameter {"parameter":"signal"}',
@@ -195,7 +210,7 @@ describe.skipIf(!isRoot)(`Varlink${needsRoot}`, () => {
     expect(((await group({ groupName: "vg-in-ner-3" }))["record"] as { gid: number }).gid).toBe(SHIFT + 3);
   });
 
-  test("V15 V16 V20 V24 V25 V26 V27 V29 M140 M141 M142 M143 what has no record says why", async () => {
+  test("V15 V16 V20 V24 V25 V26 V27 V29 M140 M141 M142 M143 a query without a record fails with the reason", async () => {
     for (const query of [
       ...[{ uid: 0 }, { uid: 65_534 }, { uid: SHIFT + 50_000 }, { userName: "root" }, { userName: "vu-in-ner-00" }],
       ...[{ userName: "vu-in-ner-65535" }, { userName: "vu-nosuch-0" }, { userName: "vg-in-ner-0" }],

@@ -4,7 +4,7 @@ import { compilerOf } from "../programs.ts";
 import type { Part } from "./part.ts";
 
 const REMARK =
-  "It is in the program that enters machines (src/exec/enter.c). To run this program with another version of it, see " +
+  "It is in the program that enters machines (src/exec/enter). To run this program with another version of it, see " +
   "'Another version of a library' in docs/release.md.";
 
 /** The libraries of the compiler for a processor; `cVersion` is the version of its C library. */

@@ -5,7 +5,7 @@
 import * as getopt from "../../base/getopt.ts";
 import { Failure } from "../session/failure.ts";
 
-export type { Finish, Parsed } from "../../base/getopt.ts";
+export type { Finish } from "../../base/getopt.ts";
 
 /** What the value of an option names. Shells complete it by this. */
 export type OptionValueKind =

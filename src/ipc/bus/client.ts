@@ -16,7 +16,7 @@ export async function connectBus(target: BusTarget, descriptors?: DescriptorPoli
   return BusClient.open(fd, { ...options, descriptors });
 }
 
-/** What a signal must be to reach a handler; absent fields match everything. */
+/** The match rule of a handler; absent fields match everything. */
 interface MatchRule {
   readonly sender?: string;
   readonly path?: string;
@@ -86,12 +86,12 @@ export class BusClient {
     this.#connection.send(message);
   }
 
-  /** Takes method calls that others send to us; without a handler they are answered with UnknownMethod. */
+  /** Sets the handler of method calls that peers send to us; without one they are answered with UnknownMethod. */
   onCall(handler: (message: Incoming) => void): void {
     this.#callHandler = handler;
   }
 
-  /** Called for messages that were skipped because of their length. */
+  /** Sets the handler of messages that were skipped because of their length. */
   onTooLong(handler: (bytes: number) => void): void {
     this.#tooLongHandler = handler;
   }
@@ -106,7 +106,7 @@ export class BusClient {
     this.#changeHandler = handler;
   }
 
-  /** Calls back when the connection is over, at once if it is already. */
+  /** Calls back when the connection has ended, at once if it has ended already. */
   onClose(handler: (error?: Error) => void): void {
     if (this.#closed !== null) handler(this.#closed.error);
     else this.#closeHandlers.add(handler);
@@ -166,7 +166,7 @@ export class BusClient {
       const [owner] = await this.driver("GetNameOwner", "s", [name]);
       this.#owners.set(name, owner as string);
     } catch (error) {
-      // Nobody owns it yet: the signal will tell.
+      // Nobody owns the name yet: NameOwnerChanged will report its owner.
       if (!(error instanceof BusError)) throw error;
     }
   }

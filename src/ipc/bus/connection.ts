@@ -34,7 +34,7 @@ interface ConnectionHandlers {
   signal?(message: Incoming): void;
   /** A message was skipped because of its length. */
   tooLong?(bytes: number): void;
-  /** Once, when the connection is over. */
+  /** Called once, when the connection has ended. */
   end?(error?: Error): void;
   /** `takesMore` may have changed. */
   changed?(): void;
@@ -42,7 +42,7 @@ interface ConnectionHandlers {
 
 /**
  * What happens to received descriptors:
- * - `none`: nothing that is called here answers with one. The kernel closes whatever is sent.
+ * - `none`: no called method returns one. The kernel closes all that are sent.
  * - `lent`: those of a reply are closed at the end of the event-loop turn in which it is delivered.
  * - `kept`: those among the values of a reply belong to the caller, who closes them.
  * Those of a call belong to its handler; those of a signal, and all that no value refers to, are closed here.
@@ -50,14 +50,14 @@ interface ConnectionHandlers {
 export type DescriptorPolicy = "none" | "lent" | "kept";
 
 export interface ConnectionOptions {
-  /** There is no broker at the other end. */
+  /** The peer is no broker. */
   readonly peerToPeer?: boolean | undefined;
   readonly handshake?: Handshake | undefined;
   /** `kept` by default. */
   readonly descriptors?: DescriptorPolicy | undefined;
 }
 
-/** What MessageBus wants of a connection: `message()` to send, and the events "message" and "error". */
+/** The connection that MessageBus needs: `message()` to send, and the events "message" and "error". */
 class Adapter extends EventEmitter {
   readonly stream = { end: () => this.owner?.close(), writable: true };
   owner: BusStream | null = null;
@@ -83,7 +83,7 @@ interface Answer {
   readonly body: unknown[];
 }
 
-/** A reply in the shape in which MessageBus looks for it; the values travel beside it. */
+/** A reply in the form that MessageBus expects; the values are passed beside it. */
 function reply(serial: number, body: unknown[], error?: string): Answer {
   const type = error === undefined ? MESSAGE_TYPE.reply : MESSAGE_TYPE.error;
   return { type, replySerial: serial, body, errorName: error, sender: null } as Answer;
@@ -103,7 +103,7 @@ export class BusConnection {
     this.#handlers = handlers;
     this.#policy = options.descriptors ?? "kept";
     this.#adapter = new Adapter(options.peerToPeer === true);
-    // The rejection of MessageBus when Hello fails is ignored: the end of the stream reports the same.
+    // A rejection of MessageBus when Hello fails is ignored: the end of the stream reports the same.
     this.#adapter.on("error", () => {});
     this.#stream = new BusStream(
       fd,
@@ -176,7 +176,7 @@ export class BusConnection {
     });
   }
 
-  /** Sends a reply, an error or a signal: anything that no answer comes back to. */
+  /** Sends a reply, an error or a signal: messages that get no reply. */
   send(message: Omit<Outgoing, "serial">): void {
     this.#stream.send({ ...message, flags: (message.flags ?? 0) | FLAG_NO_REPLY, serial: this.#nextSerial() });
   }
@@ -185,7 +185,7 @@ export class BusConnection {
     this.#stream.close();
   }
 
-  /** Serials have 32 bits; MessageBus counts on for ever. */
+  /** Serials have 32 bits; MessageBus counts beyond them. */
   #nextSerial(): number {
     if (this.#bus._serial > 0xffff_0000) this.#bus._serial = 1;
     return this.#bus.newSerial();
@@ -223,13 +223,13 @@ export class BusConnection {
     }
   }
 
-  /** A reply that nobody waits for (any more) has no owner. */
+  /** Closes the descriptors of a reply that no caller waits for. */
   #receiveAnswer(message: Incoming): void {
     const isAwaited = Object.hasOwn(this.#bus._methodReturnHandlers, message.replySerial as number);
     const answer = isAwaited ? replyOf(message) : null;
     const found = answer === null || message.descriptors.length === 0 ? NONE : descriptorsIn(answer.body);
     closeAll(message.descriptors.filter((fd) => !found.has(fd)));
-    // All that goes on with the answer at once does so before.
+    // Callers that continue at once with the reply run before this.
     if (this.#policy === "lent" && found.size > 0) setImmediate(() => closeAll(found));
     if (answer !== null) this.#adapter.emit("message", answer);
   }
@@ -269,7 +269,7 @@ function closeAll(descriptors: Iterable<Fd>): void {
   for (const fd of descriptors) fd.close();
 }
 
-/** The descriptors among values, however deep. */
+/** Returns the descriptors among values, at any depth. */
 function descriptorsIn(values: readonly unknown[], found = new Set<Fd>()): ReadonlySet<Fd> {
   for (const value of values) {
     if (value instanceof Fd) found.add(value);
@@ -290,8 +290,8 @@ function noReply(call: BusCall): BusError {
 }
 
 /**
- * MessageBus remembers the owner of each name it has called and then drops messages to that name, ours included.
- * A table that forgets at once turns this off.
+ * MessageBus stores the owner of each name that it has called and then drops messages to that name, including ours.
+ * A table that stores nothing disables this.
  */
 function forgetNameOwners(bus: MessageBus): void {
   Object.defineProperty(bus, "_nameOwners", { value: new Proxy({}, { set: () => true, get: () => undefined }) });

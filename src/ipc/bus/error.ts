@@ -16,7 +16,7 @@ export class BusError extends Error {
     this.errno = errnoNumber(this.errnoName) ?? 5;
   }
 
-  /** Whether a peer answered that it does not have the method, the interface or the object. */
+  /** Whether a peer replied that it does not have the method, the interface or the object. */
   get isMissing(): boolean {
     return /\.(UnknownMethod|UnknownInterface|UnknownObject)$/.test(this.errorName);
   }

@@ -1,13 +1,13 @@
 // The line protocol before the first D-Bus message, both sides (D-Bus specification, "Authentication Protocol").
-// Only EXTERNAL: the kernel says who the peer is.
+// EXTERNAL is the only mechanism: the kernel identifies the peer.
 
 const MAX_LINE_BYTES = 16 << 10;
 
-/** One side of the handshake. `feed` throws an Error for a peer that cannot be let in. */
+/** One side of the handshake. `feed` throws an Error for a peer that is refused. */
 export interface Handshake {
-  /** What is sent first. */
+  /** The bytes to send first. */
   begin(): Buffer;
-  /** Takes bytes of the peer; returns what to answer, and the bytes behind the handshake once it is over (else null). */
+  /** Takes bytes of the peer; returns the answer, and the bytes behind the handshake once that is complete (else null). */
   feed(bytes: Buffer): { reply: Buffer; rest: Buffer | null };
 }
 
@@ -44,7 +44,7 @@ class Lines {
   }
 }
 
-/** Our side as a client: everything is sent at once, then the two answers are read. */
+/** The client's side: all lines are sent at once, then the two answers are read. */
 export class ClientHandshake implements Handshake {
   readonly #lines = new Lines();
   readonly #uid: number;
@@ -82,7 +82,7 @@ export class ClientHandshake implements Handshake {
   }
 }
 
-/** Our side as a server for peers whose uid the kernel told us; null: for one whom ssh(1) let in, who passes no descriptors. */
+/** The server's side. The kernel returns the peer's uid; null: the peer was authenticated by ssh(1), and passes no descriptors. */
 export class ServerHandshake implements Handshake {
   readonly #lines = new Lines();
   readonly #uid: number | null;
@@ -116,7 +116,7 @@ export class ServerHandshake implements Handshake {
         return { reply: Buffer.from(reply), rest: this.#lines.rest() };
       }
       reply += `${this.#answer(line)}\r\n`;
-      if (++this.#attempts > 16) throw new Error("peer does not come to an end with its authentication");
+      if (++this.#attempts > 16) throw new Error("peer makes too many attempts to authenticate");
     }
     return { reply: Buffer.from(reply), rest: null };
   }
@@ -132,7 +132,7 @@ export class ServerHandshake implements Handshake {
     return "ERROR";
   }
 
-  /** No identity at all asks for a challenge; an empty one means "whoever the kernel says I am". */
+  /** Without an identity the peer asks for a challenge; an empty one means the identity that the kernel returns. */
   #identify(identity: string | undefined): string {
     if (identity === undefined) {
       this.#challenged = true;

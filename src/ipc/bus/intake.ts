@@ -1,6 +1,6 @@
 // Calls from a bus, where all senders share one connection: each sender's calls are started in their order, users take
-// turns, and none is started while the broker does not read what we send. What a sender's unanswered calls may take is
-// limited; beyond, its calls are refused unseen.
+// turns, and none is started while the broker does not read what we send. The resources of a sender's unanswered calls are
+// limited; further calls are refused without being decoded.
 import type { FairTurns } from "../fair-turns.ts";
 import type { Outgoing } from "./message.ts";
 import { CALL_DESCRIPTOR_LIMIT, type Origin } from "./server.ts";
@@ -11,7 +11,7 @@ export interface IntakeLimits {
   readonly calls: number;
   /** Memory of a sender's unanswered calls. */
   readonly bytes: number;
-  /** Memory of all unanswered calls; then no sender may have more than a small part. */
+  /** Memory of all unanswered calls; beyond it, no sender may have more than a small part. */
   readonly totalBytes: number;
   /** Descriptors of a sender's unanswered calls. */
   readonly descriptors: number;
@@ -19,16 +19,16 @@ export interface IntakeLimits {
 
 const LIMITS: IntakeLimits = { calls: 512, bytes: 8 << 20, totalBytes: 32 << 20, descriptors: 64 };
 const SMALL_PART = 1 / 128;
-/** Users of senders that are remembered. */
+/** How many users of senders are cached. */
 const KNOWN_LIMIT = 1024;
 
-/** What answers calls: BusServer. */
+/** The part of BusServer that is used here. */
 export interface Answering {
   dispatch(message: Incoming, origin: Origin): Promise<void> | null;
   refuse(message: Incoming, origin: Origin, text: string): void;
 }
 
-/** The bus as far as it is needed here: BusClient. */
+/** The part of BusClient that is used here. */
 export interface Broker {
   readonly takesMore: boolean;
   send(message: Omit<Outgoing, "serial">): void;
@@ -55,7 +55,7 @@ export class BusIntake {
   readonly #turns: FairTurns;
   readonly #limits: IntakeLimits;
   readonly #senders = new Map<string, Sender>();
-  /** Unique names are never used again. Null: asked for. */
+  /** Users by unique name, which is never reused. Null: being asked for. */
   readonly #users = new Map<string, number | null>();
   #totalBytes = 0;
 
@@ -66,7 +66,7 @@ export class BusIntake {
     this.#limits = limits;
   }
 
-  /** Has a call answered, now or when it is its sender's turn. */
+  /** Starts a call, now or when it is its sender's turn. */
   take(message: Incoming, origin: Origin): void {
     const name = message.sender ?? "";
     const sender = this.#senders.get(name) ?? newSender(name);
@@ -82,13 +82,13 @@ export class BusIntake {
     if (sender.isQueued) this.#askForUser(name);
   }
 
-  /** The broker may have read something: calls that wait are started. */
+  /** Starts waiting calls: the broker may have read something. */
   goOn(): void {
     if (!this.#broker.takesMore) return;
     for (const sender of this.#senders.values()) this.#goOn(sender);
   }
 
-  /** The bus is lost: waiting calls are dropped, as nobody is there to be answered. */
+  /** Drops waiting calls: the bus is lost, and their callers with it. */
   close(): void {
     for (const { calls } of this.#senders.values()) {
       for (const { message } of calls.splice(0)) for (const fd of message.descriptors) fd.close();
@@ -139,7 +139,7 @@ export class BusIntake {
     else answering.then(done, done);
   }
 
-  /** Senders that have to wait share their time with those of the same user. */
+  /** Queues a sender that has to wait with the senders of the same user, which share that user's time. */
   #askForUser(name: string): void {
     if (this.#users.has(name)) return;
     const [oldest] = this.#users.keys();

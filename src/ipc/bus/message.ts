@@ -7,7 +7,7 @@ export const MESSAGE_TYPE = { call: 1, reply: 2, error: 3, signal: 4 } as const;
 export const FLAG_NO_REPLY = 1;
 export const FLAG_INTERACTIVE = 4;
 
-/** A file that travels with a message. */
+/** A descriptor that is passed with a message. */
 interface Travelling {
   readonly number: number;
 }
@@ -28,7 +28,7 @@ export interface MessageHead {
   readonly descriptorCount: number;
 }
 
-/** The sizes in a message's first 16 bytes. Throws a RangeError for bytes that cannot begin a message. */
+/** Returns the sizes in a message's first 16 bytes. Throws a RangeError for bytes that cannot begin a message. */
 export function measure(bytes: Buffer): { head: number; total: number } {
   const little = isLittleEndian(bytes);
   if (bytes[3] !== 1) throw new RangeError("protocol version is not 1");
@@ -105,7 +105,7 @@ function checkHead(head: MessageHead): void {
   if (!complete) throw new RangeError("message lacks a header field");
 }
 
-/** The values behind the head, `headLength` bytes long. Throws a RangeError for a body that is not what it says. */
+/** Returns the values behind a head of `headLength` bytes. Throws a RangeError for a body that does not match its signature. */
 export function decodeBody(
   bytes: Buffer,
   headLength: number,
@@ -135,13 +135,12 @@ export interface Outgoing {
   readonly body?: readonly unknown[] | undefined;
 }
 
-/** Reused for every message: what is sent is copied out of it. */
+/** Reused for every message, whose bytes are copied out of it. */
 const writer = new BusWriter(4096);
 
-/** The bytes of a message and the descriptors that go with its first byte. */
+/** Returns the bytes of a message and the descriptors that are sent with its first byte. */
 export function encodeMessage(message: Outgoing): { bytes: Buffer; descriptors: readonly Travelling[] } {
   const signature = message.signature ?? "";
-  const count = mayCarryDescriptors(signature) ? countDescriptors(signature, message.body ?? []) : 0;
   writer.reset();
   writer.byte(0x6c);
   writer.byte(message.type);
@@ -158,26 +157,26 @@ export function encodeMessage(message: Outgoing): { bytes: Buffer; descriptors: 
   field(writer, 6, "s", message.destination);
   field(writer, 7, "s", message.sender);
   field(writer, 8, "g", signature === "" ? undefined : signature);
-  field(writer, 9, "u", count === 0 ? undefined : count);
-  writer.patch(12, writer.length - 16);
+  writer.patch(12, writer.length - FIELDS_START);
   writer.align(8);
   const head = writer.length;
   if (signature !== "") writer.body(signature, message.body ?? []);
   writer.patch(4, writer.length - head);
-  return { bytes: Buffer.from(writer.finish()), descriptors: count === 0 ? NO_DESCRIPTORS : writer.descriptors };
+  const { descriptors } = writer;
+  if (descriptors.length > 0) insertDescriptorCount(head, descriptors.length);
+  return { bytes: Buffer.from(writer.finish()), descriptors };
 }
 
-const NO_DESCRIPTORS: readonly Travelling[] = [];
+/** Where the header fields begin: behind the fixed part and the length of the fields. */
+const FIELDS_START = 16;
 
-function mayCarryDescriptors(signature: string): boolean {
-  return signature.includes("h") || signature.includes("v");
-}
-
-/** Their number stands in the head, in front of the body that names them. */
-function countDescriptors(signature: string, body: readonly unknown[]): number {
-  const trial = new BusWriter();
-  trial.body(signature, body);
-  return trial.descriptors.length;
+/**
+ * Adds the last header field, the number of descriptors, which is known when the body behind it has been written. The field
+ * has 8 bytes and the head ends at a multiple of 8, so that the body moves without changing its padding.
+ */
+function insertDescriptorCount(head: number, count: number): void {
+  writer.insert(head, Uint8Array.of(9, 1, 0x75, 0, count, count >>> 8, count >>> 16, count >>> 24));
+  writer.patch(12, head + 8 - FIELDS_START);
 }
 
 function field(writer: BusWriter, code: number, signature: "o" | "s" | "u" | "g", value: string | number | undefined) {

@@ -1,5 +1,5 @@
-// Bytes → D-Bus values. The bytes may come from a hostile peer: everything is checked before it is used, and whatever
-// is wrong is a RangeError, never a crash, a hang or a large allocation.
+// Decodes D-Bus values. The bytes may come from a hostile peer: everything is checked before it is used, and an invalid byte is
+// a RangeError, never a crash, a hang or a large allocation.
 //
 // Shapes: y n q i u d → number; x t → bigint; b → boolean; s o g → string; h → the Fd itself; ay → Buffer (a copy); a{..} → Map; other arrays and structures → arrays; v → Variant.
 import { isUtf8 } from "node:buffer";
@@ -9,7 +9,7 @@ import { type BusType, parseSignature } from "./signature.ts";
 
 const MAX_ARRAY_BYTES = 64 << 20;
 const MAX_VARIANT_DEPTH = 64;
-/** Text whose bytes are its characters. */
+/** Printable ASCII: each byte is one character. */
 const PLAIN = /^[ -~]*$/;
 
 export class BusReader {
@@ -73,7 +73,7 @@ export class BusReader {
     return this.#bytes.toString("utf8", start, end);
   }
 
-  /** All values of a signature. */
+  /** Returns all values of a signature. */
   body(signature: string): unknown[] {
     return parseSignature(signature).map((type) => this.value(type, 0));
   }
@@ -199,7 +199,7 @@ export class BusReader {
   }
 }
 
-/** Patterns without repeated groups: with those the engine gives up on texts of some MiB. */
+/** Patterns without repeated groups, on which the engine fails for texts of some MiB. */
 const NOT_IN_PATHS = /[^A-Za-z0-9_/]|\/\//;
 
 /** Whether text is an object path of the D-Bus specification. */

@@ -14,7 +14,7 @@ import { BusError } from "./error.ts";
 import { FLAG_INTERACTIVE, FLAG_NO_REPLY, MESSAGE_TYPE, type Outgoing } from "./message.ts";
 import type { Incoming } from "./stream.ts";
 
-/** One call on its way: what a handler may know of it. */
+/** One call, as its handler sees it. */
 export interface BusCallContext<Subject = unknown> {
   readonly transport: "bus";
   /** Who may call the method, as its row says. */
@@ -22,10 +22,10 @@ export interface BusCallContext<Subject = unknown> {
   readonly path: string;
   /** The caller allows interactive authorization (a password prompt). */
   readonly interactive: boolean;
-  /** What the path stands for; read it again after waiting. */
+  /** The subject of the path; it must be read again after an await. */
   readonly subject: Subject;
   caller(): Promise<Caller>;
-  /** Calls back when the caller goes away; returns a function that cancels this. */
+  /** Calls back when the caller disconnects; returns a function that cancels this. */
   onGone(handler: () => void): () => void;
 }
 
@@ -87,22 +87,22 @@ interface ServerOptions {
   machineId(): string;
   /** Users who may call privileged methods and set properties. */
   isPrivileged(caller: Caller): boolean;
-  /** A failure that no caller should see in full: a bug of ours. */
+  /** Reports a bug of this program, whose details no caller gets. */
   bug(error: unknown, where: string): void;
-  /** A call came in. */
+  /** Called for each call that is received. */
   called?(): void;
-  /** Counts calls of methods that there are. */
+  /** Counts calls of known methods. */
   readonly counts?: CallCounts | undefined;
 }
 
-/** Where a call came from, and where its answer goes. */
+/** The connection of a call, to which its reply is sent. */
 export interface Origin {
   caller(): Promise<Caller>;
   onGone(handler: () => void): () => void;
   send(message: Omit<Outgoing, "serial">): void;
 }
 
-/** More descriptors than this no call may bring; as dbus-daemon has it. */
+/** How many descriptors a call may have, as with dbus-daemon. */
 export const CALL_DESCRIPTOR_LIMIT = 16;
 
 const PROPERTIES = "org.freedesktop.DBus.Properties";
@@ -149,7 +149,7 @@ export class BusServer {
     return null;
   }
 
-  /** Refuses a call unseen: its sender has too many unanswered calls. */
+  /** Refuses a call without decoding it: its sender has too many unanswered calls. */
   refuse(message: Incoming, origin: Origin, text: string): void {
     this.#fail(message, origin, new BusError(`${DBUS}.LimitsExceeded`, text));
   }
@@ -190,7 +190,7 @@ export class BusServer {
     );
   }
 
-  /** Without a member it is a call of something that is not there. */
+  /** Without a member it is a call of an unknown method. */
   #counted<Result>(iface: string, member: string | undefined, handle: () => Result): Result {
     const { counts } = this.#options;
     return counts === undefined || member === undefined ? handle() : counts.measure(iface, member, handle);
@@ -315,7 +315,7 @@ class Call implements BusCallContext {
   readonly transport = "bus";
   readonly path: string;
   readonly interactive: boolean;
-  /** Set with the method; until it is found, nothing is permitted. */
+  /** Set with the method; until that is found, nothing is permitted. */
   access: Access = "privileged";
   subject: unknown = undefined;
   readonly #origin: Origin;
@@ -395,7 +395,7 @@ function wrongArguments(text: string): BusError {
   return new BusError(`${DBUS}.InvalidArgs`, text);
 }
 
-/** Name and text of an error as a caller may see it; null for a bug, of which it sees nothing. */
+/** Returns name and text of an error for the caller; null for a bug, whose details the caller does not get. */
 export function describe(error: unknown): { name: string; text: string } | null {
   if (error instanceof MachinedError) return { name: ERRORS[error.code].bus, text: error.message };
   if (error instanceof BusError) return { name: error.errorName, text: error.message };

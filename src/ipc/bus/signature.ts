@@ -32,7 +32,7 @@ function alignmentOf(type: BusType): number {
   }
 }
 
-/** The complete types of a signature, in order. Throws a RangeError for text that is no signature. */
+/** Returns the complete types of a signature, in order. Throws a RangeError for an invalid signature. */
 export function parseSignature(signature: string): readonly BusType[] {
   const known = cache.get(signature);
   if (known !== undefined) return known;

@@ -18,14 +18,14 @@ const KIB = 1024;
 const HANDSHAKE_TIMEOUT_MS = 30_000;
 const MAX_QUEUED_DESCRIPTORS = 256;
 const MESSAGE_LIMIT_BYTES = 16 << 20;
-/** No call of these services is nearly that long; a longer one is answered with an error, unread. */
+/** No call of these services is nearly that long; a longer one is answered with an error and not decoded. */
 const CALL_LIMIT_BYTES = 2 << 20;
-/** A peer that does not read its replies is disconnected when this much waits for it. */
+/** A peer that does not read its replies is disconnected when more than this is queued for it. */
 const QUEUE_LIMIT_BYTES = 64 << 20;
 
 const NONE: readonly Fd[] = [];
 
-/** A message that came in. `descriptors` are closed by the receiver when it has answered. */
+/** A received message. The receiver closes `descriptors` when it has replied. */
 export interface Incoming extends MessageHead {
   readonly descriptors: readonly Fd[];
   /** In bytes, as long as the values may be asked for. */
@@ -36,7 +36,7 @@ export interface Incoming extends MessageHead {
 
 export interface StreamHandlers {
   message(message: Incoming): void;
-  /** Once, when the connection is over; `error` says why, where it was not the peer's plain hang-up. */
+  /** Called once, when the connection has ended; `error` is the reason, where the peer did not simply close it. */
   end(error?: Error): void;
   ready?(): void;
   /** A message was skipped: its head alone is longer than any message may be. Without a handler that is an error. */
@@ -101,7 +101,7 @@ export class BusStream {
     return this.#socket.takesMore;
   }
 
-  /** Stops reading: what comes waits in the socket. Messages that have come already are still delivered. */
+  /** Stops reading: data waits in the socket. Messages that were received already are still delivered. */
   pause(): void {
     this.#socket.pause();
   }
@@ -176,7 +176,7 @@ export class BusStream {
     return step.rest;
   }
 
-  /** Cuts messages out of the stream. A whole one is read where it lies; what is incomplete is collected. */
+  /** Splits the stream into messages. A complete one is decoded in place; an incomplete one is collected. */
   #frames(chunk: Buffer): void {
     let at = 0;
     while (at < chunk.length && !this.#ended) {
@@ -192,7 +192,7 @@ export class BusStream {
     }
   }
 
-  /** Delivers a message that lies whole in `bytes` without copying it; returns its length, or 0. */
+  /** Delivers a message that is complete in `bytes` without copying it; returns its length, or 0. */
   #direct(bytes: Buffer): number {
     if (bytes.length < 16) return 0;
     const size = measure(bytes);
@@ -201,7 +201,7 @@ export class BusStream {
     return size.total;
   }
 
-  /** Takes what is still missing of the current message from `bytes`; returns how much that was. */
+  /** Takes the missing part of the current message from `bytes`; returns its length. */
   #collect(bytes: Buffer): number {
     let used = this.#fill(bytes, 16);
     if (this.#filled < 16) return used;
@@ -219,8 +219,8 @@ export class BusStream {
   }
 
   /**
-   * A broker passes on what others send: that must not cost the connection to it. Descriptors that came until now are this
-   * message's: what comes before it has been delivered, and nothing of what comes behind it has been read.
+   * Skips a message that is too long: a broker forwards messages of others, which must not end the connection to it.
+   * Descriptors received so far belong to this message: all earlier ones have been delivered, and no later one has been read.
    */
   #passOver(total: number): number {
     if (this.#handlers.tooLong === undefined)
@@ -233,7 +233,7 @@ export class BusStream {
     return 0;
   }
 
-  /** Fills the buffer up to `wanted` bytes; it grows with what really comes, not with what the peer announces. */
+  /** Fills the buffer up to `wanted` bytes; it grows with the received data, not with the announced length. */
   #fill(bytes: Buffer, wanted: number): number {
     const take = Math.min(Math.max(wanted - this.#filled, 0), bytes.length);
     if (this.#filled + take > this.#pending.length) {

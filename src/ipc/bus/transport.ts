@@ -25,11 +25,11 @@ interface SshTarget {
   readonly host: string;
   readonly port?: string;
   readonly machine?: string;
-  /** Whether nobody may be asked for anything: one of several hosts. */
+  /** Whether ssh must not ask for anything: one of several hosts. */
   readonly batch?: boolean;
 }
 
-/** A bus of a machine, or of this host (`.host`), as it is there for a user who logs in. */
+/** A bus of a machine, or of this host (`.host`), as in a login session of a user. */
 interface LoginTarget {
   readonly kind: "login";
   readonly scope: "system" | "user";
@@ -109,7 +109,7 @@ function decodeEscapes(text: string): string {
   return text.replaceAll(/%([0-9a-fA-F]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
 }
 
-/** The system bus of a machine on record, as `-M NAME` means it. */
+/** Opens the system bus of a registered machine, for `-M NAME`. */
 function openInMachine(name: string): Transport {
   if (name === ".host") return openTransport({ kind: "system" });
   if (!isMachineName(name)) throw new ErrnoError("EINVAL", "Invalid argument");
@@ -126,8 +126,8 @@ function openInMachine(name: string): Transport {
 }
 
 /**
- * The system bus of the container with this leader. The socket is found beneath the container's root and connected to as
- * the container's root: its bus knows nobody of the host. Nothing here waits: a bus that does not accept is an EAGAIN.
+ * Opens the system bus of the container with this leader. The socket is opened beneath the container's root and connected to as
+ * the container's root user: its bus knows no user of the host. Nothing here waits: a bus that does not accept is an EAGAIN.
  */
 function openInContainer(leader: number): Transport {
   using root = openPath(`/proc/${leader}/root`, "directory");
@@ -138,7 +138,7 @@ function openInContainer(leader: number): Transport {
   return { fd, handshake: new ClientHandshake(0) };
 }
 
-/** The host id of the container's id 0; our own where it has no user namespace. */
+/** Returns the host id of the container's id 0; our own where it has no user namespace. */
 function outerRoot(pid: number, kind: "uid" | "gid"): number {
   const line = readFileSync(`/proc/${pid}/${kind}_map`, "latin1").trim().split("\n")[0] ?? "";
   const [inside, outside] = line.trim().split(/\s+/).map(Number);
@@ -148,12 +148,12 @@ function outerRoot(pid: number, kind: "uid" | "gid"): number {
   return 0;
 }
 
-/** The program that leads to a bus through its standard input and output, with its arguments. */
+/** Returns the program that connects its standard input and output to a bus, with its arguments. */
 export function bridgeCommand(target: LoginTarget | SshTarget): string[] {
   return target.kind === "ssh" ? sshCommand(target) : loginCommand(target);
 }
 
-/** The options of ssh(1) for a host, and the host. */
+/** Returns the options of ssh(1) for a host, and the host. */
 export function sshDestination({ host, port, batch }: Pick<SshTarget, "host" | "port" | "batch">): string[] {
   return [
     ...(batch === true ? ["-o", "BatchMode=yes"] : []),
@@ -162,7 +162,7 @@ export function sshDestination({ host, port, batch }: Pick<SshTarget, "host" | "
   ];
 }
 
-/** The system bus of the other host or, where it has none and has us, our daemons. */
+/** A script that connects to the system bus of the other host or, where it has none but has this program, to our daemons. */
 const BUS_OR_BRIDGE =
   "[ -S /run/dbus/system_bus_socket ] || ! command -v machined >/dev/null || exec machined bridge; exec systemd-stdio-bridge";
 
@@ -192,7 +192,7 @@ function bridge(command: readonly string[]): Fd {
   const [ours, theirs] = socketPair();
   using other = theirs;
   try {
-    // The environment as it is now: what our own parent told us in it is not for others.
+    // The current environment: variables that our own parent set for us have been removed from it.
     Bun.spawn([...command], { stdio: [other.number, other.number, "inherit"], env: process.env }).unref();
   } catch (error) {
     ours.close();

@@ -1,5 +1,5 @@
-// D-Bus values → bytes, little-endian. Takes the shapes that reader.ts returns, and a plain object or array of pairs
-// for a dictionary as well; `h` takes anything with a `number`, whose place in the message is its index.
+// Encodes D-Bus values, little-endian. Takes the values that reader.ts returns, and a plain object or array of pairs
+// for a dictionary as well; `h` takes any object with a `number`, and writes its index in the message.
 import { Prepared } from "../../base/prepared.ts";
 import { Variant } from "../../base/variant.ts";
 import { type BusType, parseSignature } from "./signature.ts";
@@ -8,7 +8,7 @@ interface Numbered {
   readonly number: number;
 }
 
-/** A writer that is reused does not keep the memory of one large message for ever. */
+/** How much memory a reused writer keeps after a large message. */
 const KEPT_BYTES = 256 << 10;
 
 export class BusWriter {
@@ -21,7 +21,7 @@ export class BusWriter {
     this.#bytes = Buffer.allocUnsafe(capacity);
   }
 
-  /** Begins anew in the same memory. */
+  /** Begins a new message in the same memory. */
   reset(): void {
     if (this.#bytes.length > KEPT_BYTES) this.#bytes = Buffer.allocUnsafe(KEPT_BYTES);
     this.#length = 0;
@@ -32,7 +32,7 @@ export class BusWriter {
     return this.#length;
   }
 
-  /** What was written; a view that is valid until the next write. */
+  /** Returns the written bytes; a view that is valid until the next write. */
   finish(): Buffer {
     return this.#bytes.subarray(0, this.#length);
   }
@@ -67,6 +67,14 @@ export class BusWriter {
     this.#bytes.writeUInt32LE(value, at);
   }
 
+  /** Inserts bytes at the offset `at`; what was written from there on moves. */
+  insert(at: number, bytes: Uint8Array): void {
+    this.#room(bytes.length);
+    this.#bytes.copyWithin(at + bytes.length, at, this.#length);
+    this.#bytes.set(bytes, at);
+    this.#length += bytes.length;
+  }
+
   raw(bytes: Uint8Array): void {
     this.#room(bytes.length);
     this.#bytes.set(bytes, this.#length);
@@ -83,7 +91,7 @@ export class BusWriter {
     this.#bytes[this.#length++] = 0;
   }
 
-  /** Most strings are short and plain: written here that is faster than any call. False for all others. */
+  /** Writes a short ASCII text, as most are: a loop is faster than any call. Returns false for all others. */
   #ascii(text: string, start: number): boolean {
     if (text.length > 128) return false;
     for (let i = 0; i < text.length; i++) {
@@ -101,7 +109,7 @@ export class BusWriter {
     this.#bytes[this.#length++] = 0;
   }
 
-  /** The values of a whole body. Throws a TypeError where a value does not fit its type: a bug of the caller. */
+  /** Writes the values of a whole body. Throws a TypeError where a value does not fit its type: a bug of the caller. */
   body(signature: string, values: readonly unknown[]): void {
     const types = parseSignature(signature);
     if (types.length !== values.length) throw new TypeError(`${values.length} values for the signature '${signature}'`);
@@ -175,7 +183,7 @@ export class BusWriter {
   }
 
   #prepared(type: BusType, prepared: Prepared<unknown>): void {
-    // Padding inside depends on where it begins: kept is what stands at the beginning of a body.
+    // The padding inside depends on the offset: the cached bytes are those of an offset that is a multiple of 8.
     if (this.#length % 8 !== 0) {
       this.value(type, prepared.value);
       return;

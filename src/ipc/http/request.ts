@@ -1,4 +1,4 @@
-// The head of an HTTP request, read strictly (RFC 9112): what two programs could read in two ways is refused.
+// The head of an HTTP request, parsed strictly (RFC 9112): a head that two programs could read differently is refused.
 
 export interface HttpRequest {
   readonly method: "GET" | "HEAD";
@@ -8,7 +8,7 @@ export interface HttpRequest {
   readonly accept: string;
 }
 
-/** Why a request is not answered: the status of the reply. */
+/** A refusal of a request, with the status of the reply. */
 type Refusal = 400 | 405 | 413 | 505;
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~\w]+$/;
@@ -38,7 +38,7 @@ export function parseHead(text: string): HttpRequest | Refusal {
   return { method, ...place, accept: (fields.get("accept") ?? []).join(",") };
 }
 
-/** Header fields by their names in small letters; null where a line is none. */
+/** Returns the header fields by their names in small letters; null where a line is no field. */
 function fieldsOf(lines: readonly string[]): Map<string, string[]> | null {
   if (lines.length > FIELDS_LIMIT) return null;
   const fields = new Map<string, string[]>();

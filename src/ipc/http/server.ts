@@ -14,7 +14,7 @@ export type { HttpRequest } from "./request.ts";
 export interface HttpAnswer {
   readonly status: number;
   readonly type: string;
-  /** Must not change any more. */
+  /** Must not be changed afterwards. */
   readonly body: Uint8Array;
 }
 
@@ -22,7 +22,7 @@ export interface HttpServerOptions {
   /** The connections of all sockets of the daemon, counted by user. */
   readonly peers: Peers;
   answer(request: HttpRequest): HttpAnswer | Promise<HttpAnswer>;
-  /** Reports an error that is a bug of this program; the peer is told nothing of it. */
+  /** Reports an error that is a bug of this program; the peer gets no details. */
   bug(error: unknown, where: string): void;
   debug(message: string): void;
   /** How long a peer may take to send its request, and to take its answer. */
@@ -33,7 +33,7 @@ const PATIENCE_MS = { request: 5_000, answer: 30_000 };
 const HEAD_LIMIT_BYTES = 8 << 10;
 const END_OF_HEAD = "\r\n\r\n";
 
-/** Text for a person, as the whole answer. */
+/** Returns an answer of plain text. */
 export function plainAnswer(status: number, text = STATUS_CODES[status] ?? ""): HttpAnswer {
   return { status, type: "text/plain; charset=utf-8", body: Buffer.from(`${text}\n`) };
 }
@@ -47,7 +47,7 @@ export class HttpServer {
     this.#options = options;
   }
 
-  /** Accepts peers on the socket from now on, and owns it. */
+  /** Accepts peers on the socket, and owns it. */
   listen(listener: Fd): void {
     refuseDescriptors(listener);
     this.#acceptors.push(
@@ -93,7 +93,7 @@ class Exchange {
   readonly #stream: SocketStream;
   readonly #patienceMs: { readonly request: number; readonly answer: number };
   #head = "";
-  /** Whether the whole head has come. */
+  /** Whether the whole head has been received. */
   #isComplete = false;
   #timer: ReturnType<typeof setTimeout>;
 
@@ -108,7 +108,7 @@ class Exchange {
     this.#patienceMs = options.patienceMs ?? PATIENCE_MS;
     const handlers: StreamHandlers = {
       data: (bytes) => this.#receive(bytes.toString("latin1")),
-      // Whoever has sent a request and shuts that direction down still reads the answer.
+      // A peer that has shut down its writing side after the request still reads the answer.
       readEnd: () => {
         if (!this.#isComplete) this.#stream.finish();
       },
@@ -145,7 +145,7 @@ class Exchange {
       return;
     }
     this.#isComplete = true;
-    // What one user's requests cost is not taken from the others: reading them costs as well.
+    // The time of reading requests counts as the user's, too.
     this.#options.peers.turns.run(this.#peer.uid, () => {
       const request = parseHead(this.#head.slice(0, end));
       if (typeof request === "number") this.#send(plainAnswer(request), true);

@@ -30,12 +30,12 @@ export interface VarlinkCall<Result = never> {
   /** Sends a reply before the last one; only for a call with `more`. */
   emit(reply: Result): void;
   /**
-   * Sends replies that are not the last one, as many as the peer takes and `next` has: a reply's parameters as JSON, or null
-   * while there are none. A peer that does not read is asked for nothing, and costs nobody else time. Returns the function
-   * that says that there may be more again. Only for a call with `more`.
+   * Sends replies before the last one, as many as the peer reads and `next` returns: a reply's parameters as JSON, or null while
+   * there are none. While the peer does not read, `next` is not called, so that it takes no time from others. Returns a function
+   * to call when there may be further replies. Only for a call with `more`.
    */
   feed(next: () => string | null): () => void;
-  /** Whether the caller has taken what was emitted, as far as is known: who emits again and again leaves rounds out. */
+  /** Whether the caller has read the earlier replies, as far as is known: repeated replies are skipped while it has not. */
   readonly takesMore: boolean;
   /** Descriptors that came with the call; null where none came. */
   readonly descriptors: CallDescriptors | null;
@@ -57,7 +57,7 @@ interface WithDescriptors {
   readonly [descriptors]?: readonly Fd[];
 }
 
-/** Nothing may be returned where no field is required, and several replies where the row has `more`. */
+/** A handler may return nothing where no field is required, and several replies where the row has `more`. */
 type Answer<Result, Row> =
   | (Result & WithDescriptors)
   | (Row extends { more: string } ? ManyReplies<Result> : never)
@@ -79,7 +79,7 @@ export type VarlinkHandlers<Table extends VarlinkInterface, Member extends Metho
   ) => MaybePromise<Answer<VarlinkResult<Table, Name>, Table["methods"][Name]>>;
 };
 
-/** A handler whose types are no longer known: only the server calls it, with parameters that it has checked. */
+/** A handler without its types: only the server calls it, with parameters that it has checked. */
 export type AnyVarlinkHandler = (call: VarlinkCall<object>, parameters: never) => unknown;
 
 /** A table with a handler for each of its methods; made by `bindVarlink()`. */

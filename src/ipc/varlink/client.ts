@@ -1,4 +1,4 @@
-// A Varlink client: one call at a time, or pipelined; replies come in the order of the calls.
+// A Varlink client: one call at a time, or pipelined; replies arrive in the order of the calls.
 import { isUtf8 } from "node:buffer";
 import { ErrnoError } from "../../base/error.ts";
 import { formatJson, type JsonObject, parseJson } from "../../base/json.ts";
@@ -19,10 +19,10 @@ export class VarlinkError extends Error {
   }
 }
 
-/** What may come along with a call. */
+/** The options of a call. */
 interface CallOptions {
   readonly timeoutMs?: number;
-  /** They go with the call, and away. */
+  /** Sent with the call and closed here. */
   readonly descriptors?: readonly Fd[];
 }
 
@@ -52,7 +52,7 @@ export class VarlinkClient {
     });
   }
 
-  /** One call, one reply. Throws VarlinkError, or an error with errno when the connection is lost. */
+  /** Makes a call with one reply. Throws VarlinkError, or an error with errno when the connection is lost. */
   call(method: string, parameters: object = {}, options: CallOptions = {}): Promise<Record<string, unknown>> {
     const { timeoutMs = CALL_TIMEOUT_MS, descriptors = [] } = options;
     return new Promise((resolve, reject) => {
@@ -72,7 +72,7 @@ export class VarlinkClient {
     });
   }
 
-  /** One call, any number of replies. The descriptors go with the call, and away. */
+  /** Makes a call with any number of replies. The descriptors are sent with the call and closed here. */
   async *callMore(
     method: string,
     parameters: object = {},
@@ -95,7 +95,7 @@ export class VarlinkClient {
     };
     this.#send(method, parameters, true, waiting, descriptors);
     for (;;) {
-      // What has been taken is not kept: there may be replies without an end.
+      // Delivered replies are dropped: their number may be unlimited.
       while (replies.length > 0) {
         const some = replies;
         replies = [];
@@ -109,7 +109,7 @@ export class VarlinkClient {
     }
   }
 
-  /** One call; all its replies together, once the last has come. The limit of time is for all of them. Throws as `call()`. */
+  /** Makes a call; returns all its replies together, after the last one. The time limit is for all of them. Throws as `call()`. */
   callAll(
     method: string,
     parameters: object = {},
@@ -141,7 +141,7 @@ export class VarlinkClient {
     });
   }
 
-  /** A service that does not answer in time is given up, with all calls to it. */
+  /** Closes the connection to a service that does not reply in time, which fails all calls to it. */
   #startTimer(method: string, timeoutMs: number): ReturnType<typeof setTimeout> {
     return setTimeout(() => {
       this.#fail(new ErrnoError("ETIMEDOUT", `No answer to ${method}() in time`));
@@ -162,7 +162,7 @@ export class VarlinkClient {
     this.#stream.send([formatJson({ method, parameters, more: more || undefined })], descriptors);
   }
 
-  /** Replies of a call that takes them together. Whatever is not as it should be is received one by one. */
+  /** Receives all replies of a call at once. Where a reply is an error or malformed, they are received one by one. */
   #receiveMany(bytes: Buffer): boolean {
     const waiting = this.#waiting[0];
     const replies = waiting?.collect === undefined ? null : readReplies(bytes);
@@ -193,15 +193,15 @@ export class VarlinkClient {
   }
 }
 
-/** 2^53 has 16 digits and begins with a 9. Looked for at the beginnings of numbers alone: long texts are searched. */
+/** 2^53 has 16 digits and begins with a 9. The pattern looks at beginnings of numbers only, because long texts are searched. */
 const LONG_INTEGER = /\D(?:9\d{15}|\d{17})/;
 
-/** Replies without errors to one call, read as one text: a fraction of the time that reading each takes. Otherwise null. */
+/** Parses error-free replies to one call as one text, in a fraction of the time of parsing each. Returns null for others. */
 function readReplies(bytes: Buffer): JsonObject[] | null {
   const text = isUtf8(bytes) ? bytes.toString() : "";
   if (text === "" || LONG_INTEGER.test(text)) return null;
   const texts = text.split("\0");
-  // Behind the last NUL is nothing.
+  // The part behind the last NUL is empty.
   texts.pop();
   try {
     const replies: (JsonObject | null)[] = JSON.parse(`[${texts.join(",")}]`);
@@ -220,7 +220,7 @@ function fieldsOf(parameters: unknown): JsonObject {
 
 function readReply(text: string): { parameters: JsonObject; continues: boolean; error: string | null } | null {
   try {
-    // The strict reader is needed for integers beyond 2^53 alone: a service is trusted further than a client.
+    // Only integers beyond 2^53 need the strict parser: a service is trusted more than a client.
     const value = (LONG_INTEGER.test(text) ? parseJson(text).value : JSON.parse(text)) as JsonObject | null;
     if (typeof value !== "object" || value === null || Array.isArray(value)) return null;
     const { parameters, continues, error } = value;

@@ -1,4 +1,4 @@
-// Connections to Varlink services over which descriptors can pass.
+// Connections to Varlink services that can pass descriptors.
 import { SocketStream } from "../../kernel/socket/stream.ts";
 import { connectUnix, MAX_FDS } from "../../kernel/socket/unix.ts";
 import { VarlinkClient } from "./client.ts";

@@ -1,5 +1,5 @@
-// Connections to Varlink services for calls without descriptors, through the engine's own sockets: a client that only
-// asks for a list has its answer before the kernel layer would be loaded.
+// Connections to Varlink services for calls without descriptors, through the engine's own sockets: a client that only requests a
+// list gets its reply before the kernel layer would be loaded.
 import type { Socket } from "bun";
 import type { StreamHandlers } from "../../kernel/socket/stream.ts";
 import { VarlinkClient } from "./client.ts";
@@ -7,7 +7,7 @@ import type { ByteStream } from "./stream.ts";
 
 /** Connects to a Varlink socket. Throws an error with a code (ENOENT, ECONNREFUSED …). */
 export async function connectPlainVarlink(path: string): Promise<VarlinkClient> {
-  // Filled in before anything can arrive: both happen in this turn.
+  // Set before any data can arrive: both happen in this turn.
   let handlers: StreamHandlers | null = null;
   let stream: PlainStream | null = null;
   const end = (_socket: unknown, error?: Error) => {

@@ -6,8 +6,8 @@ import { invalidArgument } from "../../base/error.ts";
 import type { JsonObject, JsonValue } from "../../base/json.ts";
 
 /**
- * Checks the parameters of a call. null counts as absent. Throws InvalidParameter naming the first field that is
- * missing, unknown or of another type; returns an object with what is there.
+ * Checks the parameters of a call. null counts as absent. Throws InvalidParameter with the name of the first field that is
+ * missing, unknown or of another type; returns an object with the present fields.
  */
 export function checkFields(table: VarlinkInterface, fields: VarlinkFields, parameters: JsonObject): JsonObject {
   const checked: JsonObject = Object.create(null);
@@ -47,7 +47,7 @@ function fits(table: VarlinkInterface, type: string, value: JsonValue): boolean 
   }
 }
 
-/** Integers may come as text: not every JSON library has 64 bits. */
+/** Whether a value is an integer, or one as text: not every JSON library has 64 bits. */
 function isInteger(value: JsonValue): boolean {
   return typeof value === "bigint" || Number.isInteger(value) || (typeof value === "string" && DIGITS.test(value));
 }
@@ -60,7 +60,7 @@ function fitsNamed(table: VarlinkInterface, name: string, value: JsonValue): boo
   const type = table.types[name];
   if (type === undefined) return false;
   if (Array.isArray(type)) return type.includes(value);
-  // A process may be named by its number alone.
+  // A process may be given by its number alone.
   if (name === "ProcessId" && isInteger(value)) return true;
   if (!isObject(value)) return false;
   try {
@@ -71,7 +71,7 @@ function fitsNamed(table: VarlinkInterface, name: string, value: JsonValue): boo
   }
 }
 
-/** The interface as text, with comments in front of all that it names. */
+/** Returns the interface as text, with a comment in front of each of its parts. */
 export function describeInterface(table: VarlinkInterface): string {
   const { notes } = table;
   const parts = [`# ${table.doc}\ninterface ${table.name}`];

@@ -40,14 +40,14 @@ interface VarlinkServerOptions {
   debug(message: string): void;
   /** Called for each call that is received. */
   called?(): void;
-  /** Counts calls of methods that there are. */
+  /** Counts calls of known methods. */
   readonly counts?: CallCounts | undefined;
 }
 
 /** The size limit of messages of users other than root: parsing blocks all other callers, and no real call is as large. */
 const OTHERS_MESSAGE_LIMIT_BYTES = 128 << 10;
 
-/** How much is fed to a peer before its user's time is looked at again. */
+/** How many bytes of a peer are handled before its user's time is checked again. */
 const FEED_LENGTH = 16 << 10;
 
 export class VarlinkServer {
@@ -59,7 +59,7 @@ export class VarlinkServer {
     this.options = options;
   }
 
-  /** Accepts peers on the socket from now on, and owns it. */
+  /** Accepts peers on the socket, and owns it. */
   listen(listener: Fd): void {
     if (!takesDescriptors(this.options.interfaces)) refuseDescriptors(listener);
     this.#acceptors.push(
@@ -115,7 +115,7 @@ class Connection {
   /** Whether `#step` is queued or running in the shared queue of all connections. */
   #isQueued = false;
   #peerHasLeft = false;
-  /** What has more replies to the call that is being answered, or null. */
+  /** The source of further replies to the call that is being answered, or null. */
   #feeder: { wake(): void } | null = null;
   #finishing = false;
   /** Descriptors are left in the socket, in front of whatever comes next. */

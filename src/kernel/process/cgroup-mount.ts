@@ -2,7 +2,7 @@
 import { openPath, readRegular } from "../file/fd.ts";
 import { SyscallError } from "../syscall/sys.ts";
 
-export interface CgroupRoot {
+interface CgroupRoot {
   readonly mount: string;
   /** Whether it is version 2, which counts processes and kills whole groups; else it is version 1's `name=systemd`. */
   readonly unified: boolean;

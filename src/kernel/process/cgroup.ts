@@ -10,7 +10,7 @@ import { cgroupRoot } from "./cgroup-mount.ts";
 import { PidRef } from "./pidref.ts";
 import { readProcess } from "./process-file.ts";
 
-export { type CgroupRoot, cgroupRoot } from "./cgroup-mount.ts";
+export { cgroupRoot } from "./cgroup-mount.ts";
 
 const LIMIT_BYTES = 16 * 1024 * 1024;
 const SIGKILL = 9;

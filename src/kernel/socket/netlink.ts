@@ -239,5 +239,3 @@ function readNeighbour(at: number, end: number): Neighbour | null {
   const linkAddress = attributes.get(NDA_LLADDR) ?? null;
   return { family, bytes, ifindex: view.getInt32(at + 4, true), linkAddress, state: view.getUint16(at + 8, true) };
 }
-
-export { interfaceIndex, interfaceName } from "./interface-name.ts";

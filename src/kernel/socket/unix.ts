@@ -11,7 +11,7 @@ import { type Credentials, closeConnection } from "./receive.ts";
 
 export { MAX_FDS } from "./message-header.ts";
 export { socketPair } from "./pair.ts";
-export type { Credentials, Left, Received } from "./receive.ts";
+export type { Left } from "./receive.ts";
 export { receiveLeft, receiveMessage, refuseDescriptors } from "./receive.ts";
 export { sendDatagram, sendMessage } from "./send.ts";
 

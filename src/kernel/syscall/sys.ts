@@ -9,7 +9,7 @@ import type { Pinned } from "./mem.ts";
 import { NR, type SyscallName } from "./numbers.ts";
 
 export { isErrno, SyscallError } from "./error.ts";
-export { NR, type SyscallName } from "./numbers.ts";
+export { NR } from "./numbers.ts";
 
 /** An argument: a number, a 64-bit number, or memory (whose address is passed). */
 type SyscallArgument = number | bigint | Pinned;

@@ -22,7 +22,7 @@ interface Subject {
 interface Prepared {
   /** Null where the action works on no single machine or image (the pool, a list). */
   readonly subject: Subject | null;
-  /** Absent where everyone may, for these arguments. */
+  /** Absent where these arguments need no permission. */
   readonly grant?: Grant | undefined;
 }
 
@@ -31,7 +31,7 @@ interface Action<Parameters, Plan extends Prepared, Result> {
   run(daemon: Daemon, plan: Plan, parameters: Parameters, call: Call): Result | Promise<Result>;
 }
 
-/** How often a plan is authorized whose subject changes while polkit is asked. */
+/** How often an action asks polkit anew because its subject changed meanwhile. */
 const ROUNDS_LIMIT = 4;
 
 /** Declares an action; the type of its plan is inferred. */
@@ -70,7 +70,10 @@ async function performAuthorized<Parameters, Plan extends Prepared, Result>(
     if (needed.length === 0 || isSame) return action.run(daemon, now, parameters, call);
     asked = now;
   }
-  throw new MachinedError("AccessDenied", "Access denied: what is asked for was replaced while permission was asked");
+  throw new MachinedError(
+    "AccessDenied",
+    "Access denied: the machine or image was replaced while permission was asked",
+  );
 }
 
 function neededFor({ hostVersion }: Daemon, { access }: Call, plan: Prepared): readonly Permission[] {

@@ -1,5 +1,5 @@
-// Whether an image is started at boot belongs to the image: the links of `machinectl enable` (machines.target.wants) go
-// where the image goes, or a host would start the wrong image, or none and fail, at its next boot.
+// Keeps the links of `machinectl enable` (machines.target.wants) in step with images that are renamed or removed. Otherwise a
+// host would start the wrong image at its next boot, or fail to start a missing one.
 import { errnoNameOf } from "../../base/error.ts";
 import type { Log, UnitFiles } from "../../registry/ports.ts";
 
@@ -17,13 +17,13 @@ export class Enablement {
   readonly #files: UnitFiles | null;
   readonly #log: Log;
 
-  /** Without a service manager nothing is started at boot by it. */
+  /** `files`: null without a service manager; then nothing is started at boot. */
   constructor(files: UnitFiles | null, log: Log) {
     this.#files = files;
     this.#log = log;
   }
 
-  /** The image has another name now: what was enabled is so under that name. */
+  /** The image was renamed: enables the unit of the new name in place of the old one. */
   moved(from: string, to: string): Promise<void> {
     return this.#forEach(from, async (files, runner) => {
       const [old, unit] = [unitOf(runner, from), unitOf(runner, to)];
@@ -33,7 +33,7 @@ export class Enablement {
     });
   }
 
-  /** There is no image of that name any more: nothing is started at boot. */
+  /** The image was removed: disables its unit. */
   dropped(image: string): Promise<void> {
     return this.#forEach(image, async (files, runner) => {
       await files.disable([unitOf(runner, image)]);
@@ -41,7 +41,7 @@ export class Enablement {
     });
   }
 
-  /** The image is changed by now: what fails here is told to the log, and not to who changed it. */
+  /** The image has been changed already: failures here are logged, and not returned to the caller. */
   async #forEach(image: string, act: (files: UnitFiles, runner: Runner) => Promise<void>): Promise<void> {
     const files = this.#files;
     if (files === null) return;

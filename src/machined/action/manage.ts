@@ -1,8 +1,8 @@
-// What polkit needs to know of a machine that an action works on.
+// The details for polkit about a machine that an action works on.
 import type { Grant } from "../../daemon/access.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
 
-/** The grant of an action that works on a machine. The host has no owner but root. */
+/** Returns the grant of an action that works on a machine. The host has no owner but root. */
 export function grantOn(machine: Machine, details: Readonly<Record<string, string>> = {}): Grant {
   const { isHost } = machine;
   return { subject: machine.name, isHost, details, ...(isHost ? {} : { ownerUid: machine.facts.uid }) };

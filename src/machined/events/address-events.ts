@@ -1,6 +1,6 @@
-// The addresses of a machine as they come and go: a netlink socket in the machine's network says that there is a change, and
-// the difference to the last look is what is told. The machine fills its tables as it likes: looks keep a pace, a few addresses
-// are told of each machine, and one whose table cannot be read is left alone for a while.
+// Events about the addresses of a machine: a netlink socket in the machine's network reports a change, and the difference to
+// the last reading is logged. The machine controls its tables: readings are paced, the number of addresses that are logged is
+// limited, and a machine whose table cannot be read is not read again for a while.
 import { errnoNameOf, MachinedError } from "../../base/error.ts";
 import { formatAddress } from "../../base/ip-address.ts";
 import { watch } from "../../kernel/event/poller.ts";
@@ -14,16 +14,16 @@ import { PacedLook } from "./paced-look.ts";
 type Tell = (facts: EventFacts) => void;
 
 const PACE = { pauseMs: 1000, perEventMs: 250 };
-/** A table that cannot be read counts as so many events. */
+/** A table that cannot be read makes as long a pause as this many events. */
 const FAILURE_EVENTS = 240;
-/** More addresses of one machine are not told. */
+/** Further addresses of one machine are not logged. */
 const ADDRESSES_LIMIT = 32;
-/** How often announcements are taken from the socket before the look. The rest makes the next look due. */
+/** How many batches of announcements are read from the socket before the tables are read; the rest starts the next reading. */
 const DRAINS = 16;
 
 /**
- * Watches the addresses of a container with a network of its own; returns what ends that. Those that it has already are told
- * where `isNew`.
+ * Watches the addresses of a container with a network of its own; returns a function that ends this. The present addresses are
+ * logged where `isNew`.
  */
 export function watchAddresses(machine: Machine, addresses: Addresses, tell: Tell, isNew: boolean): Disposable {
   const watches = new DisposableStack();
@@ -44,12 +44,15 @@ export function watchAddresses(machine: Machine, addresses: Addresses, tell: Tel
   watches.defer(() => socket.close());
   watches.use(watch(socket, { read: true }, paced.changed));
   watches.use(paced);
-  // What came between the first question and the socket.
+  // Logs addresses that were added between the first reading and the subscription.
   paced.changed();
   return watches;
 }
 
-/** By interface and address; null for a machine without a network of its own, and for one whose table cannot be read. */
+/**
+ * Returns the addresses by their interface and bytes; null for a machine without a network of its own, and for one whose table
+ * cannot be read.
+ */
 function addressesOf(machine: Machine, addresses: Addresses): Map<string, LocalAddress> | null {
   try {
     const all = addresses.of(machine).slice(0, ADDRESSES_LIMIT);
@@ -69,7 +72,7 @@ function openEvents(machine: Machine): Fd | null {
   }
 }
 
-/** Returns false where announcements are left. */
+/** Reads announcements; returns false where some are left. */
 function drain(socket: Fd): boolean {
   for (let i = 0; i < DRAINS; i++) if (!hasChanged(socket)) return true;
   return false;

@@ -1,6 +1,5 @@
-// What the kernel counts and says about a machine's control group: that it is frozen, that processes were killed for want of
-// memory, that a process was not made because there are too many. Files of version 2, which announce their changes by inotify;
-// version 1 has none of them.
+// Events about a machine's control group: it is frozen, processes were killed for lack of memory, a process was not created
+// because there are too many. They are read from files of version 2, whose changes inotify reports; version 1 has no such files.
 import { errnoNameOf } from "../../base/error.ts";
 import { watchPath } from "../../kernel/event/inotify.ts";
 import type { Watch } from "../../kernel/event/poller.ts";
@@ -10,7 +9,7 @@ import { PacedLook } from "./paced-look.ts";
 
 type Tell = (facts: EventFacts) => void;
 
-/** A file of the group and a line in it, and what its change means. */
+/** A line in a file of the group, and the event that its change means. */
 interface Watched {
   readonly file: string;
   readonly key: string;
@@ -30,20 +29,20 @@ function counted(event: "oom" | "pids-limit", count: number): Omit<EventFacts, "
   return count > 0 ? [{ type: "resource", event, count }] : [];
 }
 
-/** The number behind a key in lines of `key number`; null where there is none. */
+/** Returns the number of a key in lines of `key number`; null where there is none. */
 export function numberOf(text: string, key: string): number | null {
   for (const line of text.split("\n")) if (line.startsWith(`${key} `)) return Number(line.slice(key.length + 1));
   return null;
 }
 
-/** Tells what has changed between two readings of a file. */
+/** Logs the differences between two readings of a file. */
 export class Reading {
   readonly #watched: Watched;
   readonly #read: () => string;
   readonly #tell: (facts: Omit<EventFacts, "machine">) => void;
   #known: number | null;
 
-  /** `before`: what is known already; what the file says now unless given. */
+  /** `before`: the values that were logged last; the present ones unless given. */
   constructor(
     watched: Watched,
     read: () => string,
@@ -56,7 +55,7 @@ export class Reading {
     this.#known = before ?? this.#number();
   }
 
-  /** Returns how many events there were. */
+  /** Reads the file and logs its changes; returns the number of events. */
   look(): number {
     const [before, now] = [this.#known, this.#number()];
     if (now === null) return 0;
@@ -66,7 +65,7 @@ export class Reading {
     return events.length;
   }
 
-  /** Null for a file that is gone with its group. */
+  /** Returns null for a file that was removed with its group. */
   #number(): number | null {
     try {
       return numberOf(this.#read(), this.#watched.key);
@@ -78,15 +77,15 @@ export class Reading {
 }
 
 /**
- * Watches the control group of a machine; returns what ends that. Files that are not there are not watched.
- * `wasFrozen`: what was told of it last; null where nothing is known.
+ * Watches the control group of a machine; returns a function that ends this. Missing files are not watched.
+ * `wasFrozen`: the state that was logged last; null where none is known.
  */
 export function watchCgroup(machine: string, cgroup: string, tell: Tell, wasFrozen: boolean | null): Disposable {
   const watches = new DisposableStack();
   if (!cgroupRoot().unified || cgroup === "" || cgroup === "/") return watches;
   for (const watched of WATCHED) {
     const { file, key } = watched;
-    // The watch is there before the first reading: what changes in between is seen.
+    // The watch is set before the first reading, so that changes in between are noticed.
     let known: Reading | null = null;
     const paced = new PacedLook(() => known?.look() ?? 0);
     const watch = watchFile(`${cgroupDirectory(cgroup)}/${file}`, paced.changed);
@@ -104,7 +103,7 @@ export function watchCgroup(machine: string, cgroup: string, tell: Tell, wasFroz
   return watches;
 }
 
-/** Null where the file is not there, or the host has no watch left. */
+/** Returns null where the file is missing, or the host allows no further watch. */
 function watchFile(path: string, changed: () => void): Watch | null {
   try {
     return watchPath(path, ["modify"], changed);

@@ -1,6 +1,6 @@
-// The place of an event in the log, as readers keep it: which log, which daemon wrote it, which event. A daemon that was killed
-// may have told readers of events that it had not written yet. The next daemon numbers its events from the last one that was
-// written, but under an epoch of its own: no place means two events.
+// Cursors: the position of an event in the log, as readers keep it: the log, the daemon that wrote it, the event's number. A
+// killed daemon may have sent events that it had not written yet. The next daemon continues after the last written number, but
+// in an epoch of its own, so that no cursor means two events.
 
 export interface Place {
   readonly log: string;
@@ -15,7 +15,7 @@ export function formatCursor({ log, epoch, sequence }: Place): string {
   return `${log}-${epoch.toString(16)}-${sequence.toString(16)}`;
 }
 
-/** Null for any other text. */
+/** Returns null for any other text. */
 export function parseCursor(text: string): Place | null {
   const [, log, epoch, sequence] = CURSOR.exec(text) ?? [];
   if (log === undefined) return null;

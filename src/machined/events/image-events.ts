@@ -1,6 +1,6 @@
-// Images that come, go and change, seen in the directories in which images are looked for: inotify says when to look, and the
-// difference to the last look is what is told. What an operation of the daemon does that no directory shows (a read-only
-// subvolume, a limit) is looked for when the operation is done.
+// Events about images that are added, removed and changed: inotify reports changes of the search directories, and the
+// difference to the last list of images is logged. Some operations of the daemon change no directory (a read-only subvolume, a
+// limit): the images are listed again after each operation.
 import { dirname } from "node:path";
 import { errnoNameOf } from "../../base/error.ts";
 import { type PathEventKind, watchPath } from "../../kernel/event/inotify.ts";
@@ -10,13 +10,13 @@ import type { Log } from "../../registry/ports.ts";
 import type { EventFacts } from "./log.ts";
 import { PacedLook } from "./paced-look.ts";
 
-/** What is needed of the images. */
+/** The part of the images that is used here. */
 interface Searched {
   readonly layout: { readonly searchPath: readonly string[] };
   list(): readonly Image[];
 }
 
-/** An image as far as its changes are told. */
+/** The facts of an image whose changes are logged. */
 interface Known {
   readonly identity: string;
   readonly path: string;
@@ -27,7 +27,7 @@ interface Known {
 
 const IN_DIRECTORY: readonly PathEventKind[] = ["create", "delete", "moved-from", "moved-to", "attrib", "delete-self"];
 const ABOVE_DIRECTORY: readonly PathEventKind[] = ["create", "moved-to"];
-/** Files come in groups: a directory is made and then filled. */
+/** The delay before a listing: changes come in groups, as when a directory is made and then filled. */
 const PACE = { pauseMs: 250, perEventMs: 0 };
 
 export class ImageEvents {
@@ -45,13 +45,13 @@ export class ImageEvents {
     this.#tell = tell;
   }
 
-  /** Begins; what there is now is no news. */
+  /** Begins; the present images are not logged. */
   open(): void {
     this.#watchAll();
     this.#known = this.#read();
   }
 
-  /** Something may have changed. */
+  /** Requests a new listing: something may have changed. */
   changed(): void {
     if (this.#known !== null) this.#look.changed();
   }
@@ -64,7 +64,7 @@ export class ImageEvents {
   }
 
   #compare(): number {
-    // A directory may have been made, or mounted over, since the last look.
+    // A directory may have been made, or mounted over, since the last listing.
     this.#watchAll();
     const [before, now] = [this.#known, this.#read()];
     if (before === null || now === null) return 0;
@@ -74,7 +74,7 @@ export class ImageEvents {
     return events.length;
   }
 
-  /** Null where the host does not let us look now. */
+  /** Returns null where the images cannot be listed at the moment. */
   #read(): ReadonlyMap<string, Known> | null {
     try {
       const images = this.#images.list().filter((image) => !image.isHidden && !image.isHost);
@@ -96,7 +96,7 @@ export class ImageEvents {
     }
   }
 
-  /** The directory, or the one in which it would be made. */
+  /** Watches the directory; where it is missing, its parent for its creation. */
   #watch(path: string): Watch | null {
     const name = path.slice(path.lastIndexOf("/") + 1);
     return (

@@ -1,6 +1,6 @@
 // The log of events: the last 10 000, each with a cursor, in memory and (store.ts) on disk for the next daemon. Appending
-// costs one object and wakes the readers in the next turn of the loop; each reader goes on from its own place, in its own
-// time. A reader whose place has left the log is told how many events it missed.
+// costs one object and wakes the readers in the next turn of the loop; each reader continues from its own position at its own
+// pace. A reader whose position is older than the log is told how many events it missed.
 import { randomBytes } from "node:crypto";
 import type { IoMachinedEvents } from "../../api/io-machined-events.ts";
 import type { VarlinkResult } from "../../api/varlink-table.ts";
@@ -10,9 +10,9 @@ import type { Log } from "../../registry/ports.ts";
 import { formatCursor, type Place, parseCursor } from "./cursor.ts";
 import { EventStore, type StoredSegment } from "./store.ts";
 
-/** What a reader gets. */
+/** An event as readers get it. */
 export type EventReply = VarlinkResult<typeof IoMachinedEvents, "Subscribe">;
-/** What is appended: place and time are the log's to add. */
+/** An event to append; the log adds cursor and time. */
 export type EventFacts = Omit<EventReply, "cursor" | "time">;
 
 export interface Entry {
@@ -20,14 +20,14 @@ export interface Entry {
   readonly sequence: number;
   readonly timeUsec: number;
   readonly type: EventType;
-  /** The machine or image that it is about; "" for none. */
+  /** The machine or image of the event; "" for none. */
   readonly subject: string;
   /** The whole event as JSON. */
   readonly text: string;
 }
 
 const ENTRIES_LIMIT = 10_000;
-/** Events are short; names and addresses of a few make them longer, and must not fill the memory. */
+/** The limit of an event's length: long names and many addresses must not fill the memory. */
 const LENGTH_LIMIT = 16 << 20;
 
 /** Microseconds since 1970. */
@@ -41,20 +41,20 @@ const LINE =
 export class EventLog {
   readonly #store: EventStore;
   readonly #entries: Entry[] = [];
-  /** How many of the entries at the beginning have been dropped; they are cut off from time to time. */
+  /** How many entries at the beginning have been dropped; they are removed from the array from time to time. */
   #dropped = 0;
   #length = 0;
   #id = randomBytes(8).toString("hex");
   #epoch = 1;
   #next = 1;
-  /** The leader of each machine that runs, as far as the log knows. */
+  /** The leaders of the running machines, according to the log. */
   readonly running = new Map<string, number>();
-  /** The machines that are paused, as far as the log knows. */
+  /** The paused machines, according to the log. */
   readonly paused = new Set<string>();
   readonly #readers = new Set<() => void>();
   #wakeIsPlanned = false;
 
-  /** `path` of the file; the log of an earlier daemon is continued. */
+  /** `path`: of the file; the log of an earlier daemon is continued. */
   constructor(path: string, log: Log) {
     this.#store = new EventStore(path, log, () => ({
       ...{ log: this.#id, epoch: this.#epoch, next: this.#next },
@@ -63,7 +63,7 @@ export class EventLog {
     }));
   }
 
-  /** Reads what an earlier daemon left, once, before anything is appended. False where there was nothing. */
+  /** Reads the log of an earlier daemon, once, before anything is appended. Returns false where there was none. */
   open(): boolean {
     const segments = this.#store.load();
     for (const segment of segments) this.#restore(segment);
@@ -72,12 +72,12 @@ export class EventLog {
     return segments.length > 0;
   }
 
-  /** Writes what is not written yet; a timer does that otherwise. */
+  /** Writes the pending events now; otherwise a timer does. */
   flush(): void {
     this.#store.flush();
   }
 
-  /** Writes what is not written yet, and no more after that. */
+  /** Writes the pending events, and none afterwards. */
   close(): void {
     this.#store.close();
   }
@@ -102,25 +102,25 @@ export class EventLog {
     return this.#next;
   }
 
-  /** The number of the oldest event that is kept; that of the next one while there is none. */
+  /** The number of the oldest event that is kept; that of the next event while there is none. */
   get oldest(): number {
     return this.#entries[this.#dropped]?.sequence ?? this.#next;
   }
 
-  /** The event of that number, which must not be older than the oldest; undefined for the next one. */
+  /** Returns the event of that number, which must not be older than the oldest; undefined for the next one. */
   at(sequence: number): Entry | undefined {
     return this.#entries[this.#dropped + sequence - this.oldest];
   }
 
-  /** The cursor of the event of that number, or of the place before the oldest one. */
+  /** Returns the cursor of the event of that number, or of the position before the oldest one. */
   cursorOf(sequence: number): string {
     const epoch = sequence < this.oldest ? (this.at(this.oldest)?.epoch ?? this.#epoch) : this.at(sequence)?.epoch;
     return formatCursor({ log: this.#id, epoch: epoch ?? this.#epoch, sequence });
   }
 
   /**
-   * The number of the last event that a reader with this cursor has seen. Null for another log, whose events nobody has any
-   * more; undefined for what is no cursor of any log.
+   * Returns the number of the last event that a reader with this cursor has seen. Null for a cursor of an earlier log, whose
+   * events are lost; undefined for a text that is no cursor.
    */
   seenBy(cursor: string): number | null | undefined {
     const place = parseCursor(cursor);
@@ -136,7 +136,7 @@ export class EventLog {
     return () => void this.#readers.delete(wake);
   }
 
-  /** The last event of an epoch, as far as it was written: later ones of that epoch exist in the memory of readers alone. */
+  /** The last written event of an epoch: later ones of that epoch are known to readers only. */
   #endOf({ epoch }: Place): number {
     let [low, high] = [this.oldest, this.#next];
     while (low < high) {
@@ -154,7 +154,7 @@ export class EventLog {
       this.#length -= (this.#entries[this.#dropped] as Entry).text.length;
       this.#dropped++;
     }
-    // Rarely, so that an event costs no move of all others.
+    // The array is cut rarely, because each cut moves all entries.
     if (this.#dropped >= ENTRIES_LIMIT) {
       this.#entries.splice(0, this.#dropped);
       this.#dropped = 0;
@@ -168,7 +168,7 @@ export class EventLog {
     else if (event !== "leader-exited") this.paused.delete(machine);
   }
 
-  /** All wakes of a turn are one, and none happens inside of what is announced. */
+  /** Wakes the readers once in the next turn of the loop, never while an event is being appended. */
   #planWake(): void {
     if (this.#wakeIsPlanned || this.#readers.size === 0) return;
     this.#wakeIsPlanned = true;
@@ -190,7 +190,7 @@ export class EventLog {
     for (const line of lines) this.#restoreLine(line);
   }
 
-  /** A line that does not follow on the one before begins the log anew: what is kept has no gaps. */
+  /** Adds a line of a file. A line whose number does not follow the one before starts the log anew: the log has no gaps. */
   #restoreLine(text: string): void {
     const [, cursor = "", time, type, event = "", quoted, leader] = LINE.exec(text) ?? [];
     const place = parseCursor(cursor);

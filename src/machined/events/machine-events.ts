@@ -1,5 +1,5 @@
-// Starts and ends of machines in the log. A daemon that starts finds machines that an earlier one has told of: these are not
-// told again, and those that are gone have ended meanwhile.
+// Starts and ends of machines in the log. A starting daemon restores machines that an earlier one has logged: their starts are
+// not logged again, and the ends of those that are missing are logged.
 import { processEnd } from "../../kernel/process/exit-status.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
 import type { Removal } from "../../registry/machine/registry.ts";
@@ -7,14 +7,14 @@ import type { EventFacts, EventLog } from "./log.ts";
 
 export class MachineEvents {
   readonly #log: EventLog;
-  /** The machines that are taken over from an earlier daemon; null when that is done. */
+  /** The machines of an earlier daemon that are being restored; null when that is done. */
   #restored: Machine[] | null = [];
 
   constructor(log: EventLog) {
     this.#log = log;
   }
 
-  /** Returns false for a machine that is taken over. */
+  /** Logs a start; returns false for a restored machine. */
   started(machine: Machine): boolean {
     const isNew = this.#restored === null;
     if (isNew) this.#tellStart(machine);
@@ -22,7 +22,7 @@ export class MachineEvents {
     return isNew;
   }
 
-  /** A machine of the earlier daemon, which that one may have told readers of without writing it down. */
+  /** Logs the end of a machine of the earlier daemon, which may have sent its start to readers without writing it. */
   vanished(name: string, leader: number): void {
     if (this.#restored !== null) this.#log.running.set(name, leader);
   }
@@ -33,14 +33,14 @@ export class MachineEvents {
 
   removed(machine: Machine, removal: Removal): void {
     const end = howLeaderEnded(machine);
-    // A supervisor may unregister a machine that it has seen end.
+    // A supervisor may unregister a machine whose end it has seen.
     const how = removal === "unregistered" && end.how === undefined ? ({ how: "unregistered" } as const) : end;
     this.#log.append({ ...eventOf(machine, "ended"), ...how });
   }
 
   /**
-   * All machines of an earlier daemon have been taken over. `isContinued`: the log knows which machines that daemon had; a
-   * new log begins with those that run, without a word about when they were started.
+   * Called when all machines of an earlier daemon have been restored. `isContinued`: the log knows the machines of that daemon.
+   * A new log begins with the running machines, whose starts are not logged.
    */
   takenOver(isContinued: boolean): void {
     const restored = this.#restored ?? [];
@@ -53,10 +53,10 @@ export class MachineEvents {
     }
     for (const machine of restored) {
       if (!isContinued) this.#log.running.set(machine.name, machine.leader.pid);
-      // Its start was told to readers, or not, when the earlier daemon was killed: rather twice than never.
+      // The killed daemon may not have sent the start to readers: it is logged twice rather than never.
       else if (!this.#log.running.has(machine.name)) this.#tellStart(machine);
     }
-    // State files of machines that have ended are gone by now: nobody could tell this again.
+    // The state files of ended machines have been removed by now: these events could not be found again.
     this.#log.flush();
   }
 

@@ -1,10 +1,10 @@
-// What is watched of each machine while it runs. Watches are set some moments after a machine was registered, a few in each
-// turn of the loop, so that no registration waits for them; a machine that ends before that has none. There is a limit.
+// The watches of running machines. They are set shortly after a machine was registered, a few in each turn of the loop, so
+// that no registration waits for them; a machine that ends before has none. Their number is limited.
 
 import type { Machine } from "../../registry/machine/machine.ts";
 import type { Log } from "../../registry/ports.ts";
 
-/** Sets the watches of one machine. `isNew`: it has been started since this daemon runs. */
+/** Sets the watches of one machine. `isNew`: it was registered with this daemon, not restored. */
 type SetWatches = (machine: Machine, isNew: boolean) => Disposable;
 
 interface Waiting {
@@ -14,7 +14,7 @@ interface Waiting {
 
 const DELAY_MS = 100;
 const PER_TURN = 16;
-/** How often the control group of a machine is looked for whose scope is being started. */
+/** How often the control group of a machine is searched whose scope is being started. */
 const TRIES = 50;
 
 export class MachineWatches {

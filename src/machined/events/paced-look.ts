@@ -1,7 +1,7 @@
-// Looks at something that others change as they like: at once when it was quiet, and the longer afterwards the more there was
-// to tell. Whoever changes it without a pause has the differences told now and then, and cannot flood the log.
+// Paces the readings of a state that others change at will: a change after a quiet time is read at once; after a reading
+// follows a pause that grows with the number of its events. Continuous changes are logged now and then, and cannot flood the log.
 
-/** The pause after a look, and for each event that it told. */
+/** The pause after a reading, and the pause for each of its events. */
 interface Pace {
   readonly pauseMs: number;
   readonly perEventMs: number;
@@ -16,13 +16,13 @@ export class PacedLook implements Disposable {
   #isDue = false;
   #isStopped = false;
 
-  /** `look` returns how many events it told. */
+  /** `look` reads the state and returns how many events it logged. */
   constructor(look: () => number, pace: Pace = PACE) {
     this.#look = look;
     this.#pace = pace;
   }
 
-  /** Something has changed. */
+  /** Requests a reading: the state has changed. */
   readonly changed = (): void => {
     if (this.#isStopped) return;
     if (this.#timer !== null) this.#isDue = true;
@@ -37,7 +37,7 @@ export class PacedLook implements Disposable {
 
   #lookNow(): void {
     this.#isDue = false;
-    // A look that fails is followed by a pause, too.
+    // A pause follows a failed reading, too.
     let told = 0;
     try {
       told = this.#look();

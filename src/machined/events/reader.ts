@@ -1,12 +1,12 @@
-// One reader of the log, at its own place: what it gets next.
+// One reader of the log: its position and its next reply.
 import { invalidArgument } from "../../base/error.ts";
 import { type Entry, type EventLog, type EventReply, nowUsec } from "./log.ts";
 
-/** What a reader asks for. */
+/** The request of a reader. */
 export interface Wanted {
   readonly cursor: string | null;
   readonly sinceUsec: number | null;
-  /** Of machines and images; null for all. */
+  /** Names of machines and images; null for all. */
   readonly names: ReadonlySet<string> | null;
   readonly types: ReadonlySet<string> | null;
   readonly follows: boolean;
@@ -16,19 +16,19 @@ export class Reader {
   readonly #log: EventLog;
   readonly #wanted: Wanted;
   readonly #done: () => void;
-  /** The first number that a reader who does not follow is not interested in any more. */
+  /** The number behind the last event for a reader that does not follow. */
   readonly #end: number;
-  /** The number of the last event that it has seen, or that is not for it. */
+  /** The number of the last event that was sent to it or filtered out. */
   #seen: number;
   #hasBegun = false;
-  /** Its place was in a log that nobody has any more, and it has not been told. */
+  /** Its cursor was of a log that is lost, and the reader has not been told. */
   #isLost: boolean;
 
-  /** `done` is called when a reader that does not follow has all that there was. Throws InvalidArgs for a bad cursor. */
+  /** `done` is called when a reader that does not follow has got all events. Throws InvalidArgs for a bad cursor. */
   constructor(log: EventLog, wanted: Wanted, done: () => void) {
     const { cursor, sinceUsec, follows } = wanted;
     const seen = cursor === null ? (sinceUsec === null ? log.next - 1 : log.oldest - 1) : log.seenBy(cursor);
-    if (seen === undefined) throw invalidArgument("cursor", "This is no cursor of the log");
+    if (seen === undefined) throw invalidArgument("cursor", "The cursor is not valid");
     this.#log = log;
     this.#wanted = wanted;
     this.#done = done;
@@ -37,7 +37,7 @@ export class Reader {
     this.#end = follows ? Number.POSITIVE_INFINITY : log.next;
   }
 
-  /** The next reply as JSON; null while there is none. */
+  /** Returns the next reply as JSON; null while there is none. */
   next(): string | null {
     const log = this.#log;
     if (!this.#hasBegun) {
@@ -55,7 +55,7 @@ export class Reader {
     return null;
   }
 
-  /** The last reply to a reader that does not follow. */
+  /** Returns the last reply to a reader that does not follow. */
   last(): EventReply {
     return this.#aboutLog("end");
   }
@@ -64,7 +64,7 @@ export class Reader {
     return { cursor: this.#log.cursorOf(this.#seen), time: nowUsec(), type: "log", event };
   }
 
-  /** What has left the log since the reader's place, told once each time. */
+  /** Returns a reply about events that were dropped since the reader's position; once for each gap. */
   #missed(): EventReply | null {
     const gone = Math.max(this.#log.oldest - 1 - this.#seen, 0);
     const isLost = this.#isLost;

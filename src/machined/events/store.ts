@@ -1,8 +1,8 @@
 // The log of events on disk, for the next daemon: two files of JSON lines below the runtime directory, EVENTS and EVENTS.old.
 // The first line of each is its head; the others are events as readers get them. The younger file is appended to in batches,
-// by a timer, so that nobody who registers a machine waits for it. When it is full it takes the place of the older one:
-// nothing is ever written twice, and there are never more than two files. A last line that a kill cut short is ignored, and
-// what could not be written (full /run) is cut off again and retried.
+// by a timer, so that no registration waits for it. When it is full it is renamed to the older one: no line is written twice,
+// and there are at most two files. A last line that a kill cut short is ignored; a batch that could not be written completely
+// (full /run) is cut off and retried.
 import {
   closeSync,
   ftruncateSync,
@@ -16,9 +16,9 @@ import {
 import { errnoNameOf } from "../../base/error.ts";
 import type { Log } from "../../registry/ports.ts";
 
-/** What the first line of a file says. */
+/** The first line of a file. */
 interface Head {
-  /** Another one means another log: cursors of the one say nothing in the other. */
+  /** The log's id: a cursor is valid only in the log of its id. */
   readonly log: string;
   /** Counts the daemons that wrote the log. */
   readonly epoch: number;
@@ -53,19 +53,19 @@ export class EventStore {
   #retryMs = BATCH_MS;
   #isClosed = false;
 
-  /** `head`: of a file that begins behind all events that there are. */
+  /** `head`: returns the head of a file that begins after all present events. */
   constructor(path: string, log: Log, head: () => Head) {
     this.#path = path;
     this.#log = log;
     this.#head = head;
   }
 
-  /** The files of an earlier daemon, the older one first. */
+  /** Reads the files of an earlier daemon, the older one first. */
   load(): StoredSegment[] {
     return [`${this.#path}.old`, this.#path].flatMap((path) => this.#read(path) ?? []);
   }
 
-  /** Begins a file with these lines; earlier files are gone then. */
+  /** Begins a new file with these lines, and removes earlier ones. */
   begin(lines: readonly string[]): void {
     this.#attempt(() => {
       const text = this.#text(lines.length, lines);
@@ -81,12 +81,12 @@ export class EventStore {
   append(line: string): void {
     if (this.#isClosed) return;
     this.#pending.push(line);
-    // A disk that is full for long costs no memory without an end.
+    // While the disk is full, pending lines use a limited amount of memory.
     if (this.#pending.length > 2 * SEGMENT_LINES) this.#pending.splice(0, SEGMENT_LINES);
     this.#plan();
   }
 
-  /** Writes what is pending now. */
+  /** Writes the pending lines now. */
   flush(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
@@ -148,7 +148,10 @@ export class EventStore {
     this.#bytes = bytes;
   }
 
-  /** A file that so many of the present events stand in, or will. Machines are named twice then, which changes nothing. */
+  /**
+   * Returns the text of a file whose lines are the last of the present events, this many. Its head names the machines that run
+   * now, and lines about their starts follow: reading them twice changes nothing.
+   */
   #text(events: number, lines: readonly string[]): string {
     const head = this.#head();
     return `${[JSON.stringify({ ...head, next: head.next - events }), ...lines].join("\n")}\n`;
@@ -163,14 +166,14 @@ export class EventStore {
         this.#log.warning(`Cannot read the log of events: ${(error as Error).message}`);
       return null;
     }
-    // What stands behind the last line end was cut short.
+    // The text behind the last line end was cut short.
     const [first = "", ...lines] = text.slice(0, text.lastIndexOf("\n") + 1).split("\n");
     lines.pop();
     const head = readHead(first);
     return head === null ? null : { head, lines };
   }
 
-  /** Returns false where the host is in the way, after a warning for the first time. */
+  /** Runs `work`; returns false where a system call fails, after a warning for the first time. */
   #attempt(work: () => void): boolean {
     try {
       work();

@@ -6,7 +6,7 @@ import { type BoundVarlink, bindVarlink, type VarlinkCall } from "../../ipc/varl
 import type { EventLog, EventReply } from "./log.ts";
 import { Reader, type Wanted } from "./reader.ts";
 
-/** How many readers a user other than root and the daemon's own may have: each event is looked at once for each. */
+/** How many readers a user other than root and the daemon's own may have: each event is filtered once for each reader. */
 const READERS_LIMIT = 64;
 const NAMES_LIMIT = 1024;
 
@@ -18,7 +18,7 @@ class Subscriptions {
     this.#log = log;
   }
 
-  /** Sends events until the reader has left, or has what it asked for; resolves to the last reply. */
+  /** Sends events until the reader has disconnected or has all that it requested; resolves to the last reply. */
   async serve(call: VarlinkCall<EventReply>, wanted: Wanted): Promise<EventReply> {
     const leave = this.#admit(await call.caller());
     let stop = () => {};

@@ -1,5 +1,5 @@
 // Changing images: remove, rename, clone, read-only, limits, clean (org.freedesktop.machine1(5), RemoveImage() ff.).
-// Arguments are checked before anybody is asked for permission; what an image is, and whether it may be changed, after.
+// Arguments are checked before the permission; the type of the image, and whether it may be changed, are checked after it.
 import { errnoNameOf, invalidArgument, MachinedError } from "../../base/error.ts";
 import { UINT64_MAX } from "../../base/format.ts";
 import { renameImage } from "../../registry/image/change.ts";
@@ -7,13 +7,13 @@ import { defineAction } from "../action/action.ts";
 import type { Daemon } from "../action/daemon.ts";
 import { type Images, requireImageName, targetOf, withText } from "./images.ts";
 
-/** Which image an action is about, and where it is found. */
+/** The image of an action, and the images in which it is found. */
 export interface ImageSubject {
   readonly images: Images;
   readonly name: string;
 }
 
-/** Removes an image; answers when it is gone. */
+/** Removes an image; replies when it is removed. */
 export const remove = defineAction({
   prepare(_daemon, { images, name }: ImageSubject) {
     images.operations.requireRoom();
@@ -24,19 +24,19 @@ export const remove = defineAction({
     try {
       await images.run("remove", { target: targetOf(image) });
     } catch (error) {
-      // Killed when the image was gone for everybody already: the rest of it goes in the background.
+      // The worker was killed when the image had been hidden already: its rest is removed in the background.
       if (errnoNameOf(error) !== "ESHUTDOWN" || images.find(name)?.isSame(image) === true) throw error;
     }
     await afterRemoval(daemon, images, name);
   },
 });
 
-/** Nothing is started at boot any more, unless there is another image of that name (in /usr/lib, say). */
+/** Disables the unit of a removed image, unless there is another image of that name (in /usr/lib, say). */
 async function afterRemoval(daemon: Daemon, images: Images, name: string): Promise<void> {
   if (images.find(name) === null) await daemon.enablement.dropped(name);
 }
 
-/** Gives an image another name. */
+/** Renames an image. */
 export const rename = defineAction({
   prepare(_daemon, { images, name, newName }: ImageSubject & { newName: string }) {
     requireImageName("newName", newName);
@@ -53,7 +53,7 @@ export const rename = defineAction({
   },
 });
 
-/** Clones an image into the pool; answers when the clone is there. */
+/** Clones an image into the pool; replies when the clone is complete. */
 export const clone = defineAction({
   prepare(_daemon, { images, name, newName }: ImageSubject & { newName: string; readOnly: boolean }) {
     images.operations.requireRoom();
@@ -66,7 +66,7 @@ export const clone = defineAction({
   },
 });
 
-/** Marks an image as read-only, or takes the mark away. */
+/** Marks an image as read-only, or removes the mark. */
 export const markReadOnly = defineAction({
   prepare(_daemon, { images, name, readOnly }: ImageSubject & { readOnly: boolean }) {
     const subject = images.require(name);
@@ -83,7 +83,7 @@ function requireSize(bytes: bigint): void {
   if (bytes > SIZE_MAX && bytes !== UINT64_MAX) throw invalidArgument("limit", "New limit out of range");
 }
 
-/** Limits what an image may use; all ones takes the limit away. */
+/** Limits the space of an image; all ones removes the limit. */
 export const setLimit = defineAction({
   prepare(_daemon, { images, name, bytes }: ImageSubject & { bytes: bigint }) {
     requireSize(bytes);
@@ -95,7 +95,7 @@ export const setLimit = defineAction({
   },
 });
 
-/** Limits what all images of the pool may use together. */
+/** Limits the space of all images of the pool together. */
 export const setPoolLimit = defineAction({
   prepare(_daemon, { bytes }: { images: Images; bytes: bigint }) {
     requireSize(bytes);
@@ -113,7 +113,7 @@ export const setPoolLimit = defineAction({
   },
 });
 
-/** What was removed, and how many bytes that freed (all ones where it is not counted). */
+/** A removed image, and how many bytes that freed (all ones where the file system does not count them). */
 type Cleaned = readonly (readonly [name: string, bytes: bigint])[];
 
 /** Removes hidden images, or all. */

@@ -1,4 +1,4 @@
-// D-Bus rows about images → actions: argument mapping only, and what each property reads.
+// Binds the D-Bus rows about images to actions: the mapping of arguments, and the value of each property.
 import { Image as ImageTable, type Manager } from "../../api/machine1.ts";
 import type { Getters, Handlers } from "../../api/table.ts";
 import { busLabelEscape, busLabelUnescape } from "../../base/names.ts";
@@ -27,7 +27,7 @@ async function done(result: unknown): Promise<object> {
   return NOTHING;
 }
 
-/** The methods about one image, which the manager has with a name and the image's object without. */
+/** The methods about one image; those of the manager take a name, those of the image's object do not. */
 function methodsOf(daemon: Daemon, images: Images, name: string) {
   const subject = { images, name };
   const metadata = async () => images.metadata(images.require(name));

@@ -1,5 +1,5 @@
-// What disk images say of themselves, read by workers. Anybody may ask, and each look costs a process and a mount: so an
-// answer holds while the image is what it was, those who ask at the same time share a look, and few looks go on at once.
+// The metadata of disk images, read by workers. Every user may ask, and each reading costs a process and a mount: so a result
+// is cached while the image is unchanged, concurrent requests share one reading, and few readings run at once.
 import { parseId } from "../../base/id128.ts";
 import { statPath } from "../../kernel/file/fd.ts";
 import { realtimeUsec } from "../../kernel/syscall/time.ts";
@@ -12,7 +12,7 @@ interface Look {
   readonly answer: Promise<ImageMetadata>;
 }
 
-/** What the worker's answer looks like (src/worker/operations/disk-metadata.ts). */
+/** The reply of the worker (src/worker/operations/disk-metadata.ts). */
 interface Answer {
   readonly hostname: string;
   readonly machineId: string | null;
@@ -22,7 +22,7 @@ interface Answer {
 
 const LOOKS_AT_ONCE = 4;
 const CACHE_SIZE = 256;
-/** A file that was changed so short a time before a look may change again without looking different. */
+/** A file that was changed within this time before a reading may change again and have the same times. */
 const SETTLED_USEC = 1_000_000n;
 
 export class DiskMetadata {
@@ -35,7 +35,7 @@ export class DiskMetadata {
     this.#operations = operations;
   }
 
-  /** The metadata of a disk image or block device. Rejects with the worker's error. */
+  /** Returns the metadata of a disk image or block device. Rejects with the worker's error. */
   async of({ path, type }: Image): Promise<ImageMetadata> {
     const { dev, ino, size, mtimeNs, ctimeNs } = statPath(path);
     const stamp = `${dev}:${ino} ${size} ${mtimeNs} ${ctimeNs}`;
@@ -44,7 +44,7 @@ export class DiskMetadata {
     const look = { stamp, answer: this.#look(path) };
     if (this.#looks.size >= CACHE_SIZE) this.#looks.clear();
     this.#looks.set(path, look);
-    // A device's time says nothing about its content, and of failures some pass.
+    // Not cached: devices, whose times do not show changes of their content, and failures, which may be temporary.
     const isSettled = type === "raw" && ctimeNs / 1000n < realtimeUsec() - SETTLED_USEC;
     const forget = () => this.#looks.get(path) === look && this.#looks.delete(path);
     look.answer.then(() => isSettled || forget(), forget);

@@ -1,4 +1,4 @@
-// The images of this host: found, looked into, and changed by operations. One for each daemon.
+// The images of this host: the search for them, their metadata, and the operations that change them. One object for each daemon.
 import { errnoText } from "../../base/errno.ts";
 import { ErrnoError, errnoNameOf, invalidArgument, MachinedError } from "../../base/error.ts";
 import { openPath } from "../../kernel/file/fd.ts";
@@ -12,7 +12,7 @@ import type { Operations, Plain } from "../../registry/operation.ts";
 import type { Log } from "../../registry/ports.ts";
 import { DiskMetadata } from "./disk-metadata.ts";
 
-/** Throws InvalidArgs for text that can name no image. */
+/** Throws InvalidArgs for a text that is no valid image name. */
 export function requireImageName(parameter: string, name: string): void {
   if (!isImageName(name)) throw invalidArgument(parameter, `Image name '${name}' is invalid.`);
 }
@@ -23,7 +23,7 @@ export class Images {
   readonly operations: Operations;
   readonly #log: Log;
   readonly #disks: DiskMetadata;
-  /** Called when an operation has ended, whatever became of it. */
+  /** Called when an operation has ended, with or without success. */
   operated: () => void = () => {};
 
   constructor(layout: ImageLayout, operations: Operations, log: Log) {
@@ -34,7 +34,7 @@ export class Images {
     this.#disks = new DiskMetadata(operations);
   }
 
-  /** The images of a scope; MACHINED_IMAGE_ROOT moves the system's below another root. */
+  /** Returns the images of a scope; MACHINED_IMAGE_ROOT moves the system's images below another root. */
   static of(scope: ImageLayout, operations: Operations, log: Log): Images {
     const root = process.env["MACHINED_IMAGE_ROOT"];
     const layout = root ? layoutBelow(root) : scope;
@@ -42,7 +42,7 @@ export class Images {
     return new Images(isLocking ? layout : { ...layout, locks: null }, operations, log);
   }
 
-  /** The same array while nothing has changed. */
+  /** Returns all images; the same array while nothing has changed. */
   list(): readonly Image[] {
     return this.search.list();
   }
@@ -51,20 +51,20 @@ export class Images {
     return this.search.find(name);
   }
 
-  /** The image of that name; throws NoSuchImage. */
+  /** Returns the image of that name; throws NoSuchImage. */
   get(name: string): Image {
     const image = this.find(name);
     if (image === null) throw new MachinedError("NoSuchImage", `No image '${name}' known`);
     return image;
   }
 
-  /** The same, but a name that no image can have is InvalidArgs. */
+  /** Does the same, but throws InvalidArgs for a name that no image can have. */
   require(name: string): Image {
     requireImageName("name", name);
     return this.get(name);
   }
 
-  /** What an image says of itself. Rejects with an errno while it is in use ("Failed to read image metadata: …"). */
+  /** Returns the metadata of an image. Rejects with an errno while it is in use ("Failed to read image metadata: …"). */
   async metadata(image: Image): Promise<ImageMetadata> {
     try {
       using _lock = lockImage(this.layout.locks, image.path, "shared");
@@ -81,7 +81,7 @@ export class Images {
     return this.#disks.of(image);
   }
 
-  /** Runs an operation on images; what a killed one has left is removed in the background. */
+  /** Runs an operation on images; the remains of a killed one are removed in the background. */
   async run(program: string, request: { readonly [key: string]: Plain }): Promise<Plain> {
     const args = [JSON.stringify({ layout: this.layout, ...request })];
     try {
@@ -98,7 +98,7 @@ export class Images {
     }
   }
 
-  /** Removes what operations of this or an earlier daemon left when they were killed; does not wait for it. */
+  /** Removes the remains of killed operations of this or an earlier daemon; does not wait for it. */
   sweep(): void {
     if (hasLeftovers(this.layout)) this.#sweep();
   }
@@ -110,12 +110,12 @@ export class Images {
   }
 }
 
-/** An image as the workers are told of it: by its identity, because its name may be another's when they look. */
+/** Returns an image as a worker needs it: with its identity, because its name may belong to another file by then. */
 export function targetOf({ name, path, facts }: Image): { readonly [key: string]: string } {
   return { name, path, identity: facts.identity };
 }
 
-/** An error with an errno gets a text that says what was attempted; any other stays what it is. */
+/** Returns an error with an errno with a text that says what was attempted; any other error unchanged. */
 export function withText(attempt: string, error: unknown): unknown {
   const errno = errnoNameOf(error);
   return errno === null ? error : new ErrnoError(errno, `${attempt}: ${errnoText(errno)}`, { cause: error });

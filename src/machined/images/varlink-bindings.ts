@@ -76,7 +76,7 @@ const update = defineAction({
       changes.push(Promise.resolve(markReadOnly.run(daemon, plan, parameters, call)));
     }
     if (bytes !== null) {
-      // Not at the same time: both change the same image.
+      // One after the other: both change the same image.
       await Promise.allSettled(changes);
       const parameters = { ...subject, bytes };
       const plan = sameImage(image, setLimit.prepare(daemon, parameters, call));
@@ -92,14 +92,14 @@ function sameImage<Plan extends { readonly subject: Image }>(permitted: Image, p
   throw new MachinedError("NoSuchImage", `No image '${permitted.name}' known`);
 }
 
-/** Waits for all of them, then throws what failed first. */
+/** Waits for all of them, then throws the first failure. */
 async function firstFailure(changes: readonly Promise<unknown>[]): Promise<void> {
   for (const result of await Promise.allSettled(changes)) if (result.status === "rejected") throw result.reason;
 }
 
 interface ListParameters {
   readonly images: Images;
-  /** The rows that need no look into the images, encoded once. */
+  /** The rows without metadata of the images, encoded once. */
   readonly facts: (images: readonly Image[]) => Prepared<Description>;
   readonly name?: string | undefined;
   readonly metadata: Metadata;
@@ -132,7 +132,7 @@ async function describeImages(
   return { [Reply.many]: replies };
 }
 
-/** Sizes that are not known are left out of replies. */
+/** Unknown sizes are left out of replies. */
 function known(bytes: bigint): number | bigint | undefined {
   return bytes === UINT64_MAX ? undefined : plainInteger(bytes);
 }

@@ -11,7 +11,7 @@ import { defineAction } from "../action/action.ts";
 import { grantOn } from "../action/manage.ts";
 import { bindIntoMachine, copyWithMachine, requireRoomForCopy } from "./machine-work.ts";
 
-/** Existing files are replaced. */
+/** The flag by which existing files are replaced. */
 const COPY_REPLACE = 1n;
 
 export interface CopyRequest {
@@ -20,11 +20,11 @@ export interface CopyRequest {
   readonly source: string;
   /** "" for the same path as the source. */
   readonly destination: string;
-  /** The sum of COPY_REPLACE and nothing else. */
+  /** COPY_REPLACE or 0. */
   readonly flags: bigint;
 }
 
-/** Copies a file or directory. Answers when it is done. */
+/** Copies a file or directory. Replies when that is done. */
 export const copyFiles = defineAction({
   prepare(daemon, request: CopyRequest) {
     requireRoomForCopy(daemon.operations);
@@ -56,7 +56,7 @@ interface BindRequest {
   readonly mkdir: boolean;
 }
 
-/** Shows a file or directory of this host in a machine. */
+/** Bind mounts a file or directory of this host into a machine. */
 export const bindMount = defineAction({
   prepare(daemon, request: BindRequest) {
     const machine = requireContainer(daemon.registry.get(request.name), "Bind mounting");
@@ -90,8 +90,8 @@ function normalized(parameter: "source" | "destination", path: string): string {
 const NORMALIZED_VERSION = 258;
 
 /**
- * A path as scripts of older releases may write it, with single slashes and without `.`. `..` stays: where it leads is
- * for the kernel to say when the path is opened, beneath the root that it belongs to.
+ * Normalizes a path as scripts for older releases may write it: single slashes and no `.`. `..` is kept: the kernel resolves it
+ * when the path is opened, beneath the root that it belongs to.
  */
 function collapsed(parameter: "source" | "destination", path: string): string {
   if (!isAbsolutePath(path)) return normalized(parameter, path);
@@ -112,7 +112,7 @@ function sharesMounts({ leader }: Machine): boolean {
   return leader.verified(() => sameNamespace(leader.pid, "mnt"));
 }
 
-/** The original's words, except for what it says about user namespaces: that stands for itself. */
+/** Adds the original's words to an error; its errors about user namespaces are passed unchanged. */
 function explained(error: unknown, source: string, destination: string): unknown {
   const errno = errnoNameOf(error);
   if (errno === null) return error;

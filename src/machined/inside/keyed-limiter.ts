@@ -1,6 +1,6 @@
 // Runs tasks one at a time for each key and limits how many run in all.
 
-/** Lets work begin one after the other for each key, and at most `limit` at a time over all keys. */
+/** Starts work one after the other for each key, and at most `limit` at a time over all keys. */
 export class Turns<Key extends object> {
   readonly #limit: number;
   readonly #last = new WeakMap<Key, Promise<unknown>>();
@@ -11,7 +11,7 @@ export class Turns<Key extends object> {
     this.#limit = limit;
   }
 
-  /** Runs `work` when it is its turn; returns its result. */
+  /** Runs `work` when key and limit allow it; returns its result. */
   take<Result>(key: Key, work: () => Promise<Result>): Promise<Result> {
     const before = this.#last.get(key) ?? Promise.resolve();
     const result = before.then(() => this.#run(work));
@@ -28,7 +28,7 @@ export class Turns<Key extends object> {
     try {
       return await work();
     } finally {
-      // The next task takes the place; without one, the place is free.
+      // The next waiting task takes this one's slot; without one, the slot is free.
       const next = this.#waiting.shift();
       if (next === undefined) this.#running--;
       else next();

@@ -1,9 +1,8 @@
 // The system bus inside a machine, for the length of a few calls.
 //
-// The machine decides what stands at the end of the socket, so nothing here waits for it: connecting does not block, and
-// greeting and calls have deadlines. The socket is found beneath the machine's root and connected to as the machine's own
-// root user. That is whom its bus knows; and where the path was made to lead to a socket of the host, that user is
-// nobody special there.
+// The machine controls the peer of the socket, so nothing here waits for it: connecting does not block, and greeting and calls
+// have deadlines. The socket is opened beneath the machine's root and connected to as the machine's own root user. The machine's
+// bus accepts that user; and where the path leads to a socket of the host, that user has no privileges there.
 import { ErrnoError, errnoNameOf, MachinedError } from "../../base/error.ts";
 import { type BusCall, BusConnection } from "../../ipc/bus/connection.ts";
 import { BusError } from "../../ipc/bus/error.ts";
@@ -16,20 +15,21 @@ import type { Daemon } from "../action/daemon.ts";
 import { reach } from "./open-in-machine.ts";
 import { rootIdentity } from "./root-identity.ts";
 
-/** What a call in a machine may take: calls with descriptors, answered by the machine's service manager. */
+/** Makes a call on the machine's bus; returns the body of the reply. */
 export type MachineCall = (call: BusCall) => Promise<unknown[]>;
 
-/** The second is where distributions from before /run had it. */
+/** The paths of the socket; the second is that of distributions from before /run. */
 const SOCKETS = ["/run/dbus/system_bus_socket", "/var/run/dbus/system_bus_socket"];
 
 const GREETING_TIMEOUT_MS = 5_000;
 const CALL_TIMEOUT_MS = 10_000;
-/** A bus whose queue of connections is full is tried again this often, until the greeting's time is over. */
+/** The pause between attempts to connect to a bus whose queue of connections is full, until the deadline of the greeting. */
 const RETRY_MS = 50;
 
 /**
- * Runs `use` with a way to call services on the machine's bus; the connection ends with it. For the host that is the
- * daemon's own. `passesDescriptors`: calls take some along. Throws NoIPC where there is no bus, Timeout where it does not answer, BusError as the services say.
+ * Runs `use` with a connection to the machine's bus, which is closed afterwards; for the host, with the daemon's own connection.
+ * `passesDescriptors`: calls carry descriptors. Throws NoIPC where there is no bus, Timeout where it does not answer, and the
+ * BusErrors of the services.
  */
 export async function withMachineBus<Result>(
   daemon: Daemon,
@@ -64,9 +64,9 @@ async function inTime(machine: Machine, connection: BusConnection, call: BusCall
 async function connect(operations: Operations, machine: Machine, passesDescriptors: boolean): Promise<BusConnection> {
   const deadlineMs = performance.now() + GREETING_TIMEOUT_MS;
   const socket = await openSocket(operations, machine, deadlineMs);
-  // Its root is id 0 to the machine, whatever that is to us.
+  // The machine's root is id 0 there, whichever user of the host that is.
   const handshake = new ClientHandshake(0, { passesDescriptors });
-  // Whatever it sends of its own accord is closed by the kernel: no answer comes with a descriptor.
+  // No reply has descriptors: the kernel closes those that the machine sends.
   const connection = new BusConnection(socket, {}, { handshake, descriptors: "none" });
   let isLate = false;
   const timer = setTimeout(() => {
@@ -98,7 +98,7 @@ async function openSocket(operations: Operations, machine: Machine, deadlineMs: 
   }
 }
 
-/** Anything but a socket refuses the connection. */
+/** Connects to the socket; any other kind of file refuses the connection. */
 async function firstSocket(operations: Operations, machine: Machine, identity: Identity): Promise<Fd> {
   let missing: unknown;
   for (const path of SOCKETS) {

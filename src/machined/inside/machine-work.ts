@@ -1,5 +1,5 @@
-// Work in machines that takes its time or has to be done from inside: each piece in a process of its own, for which the
-// daemon waits with nothing but a promise. A piece ends with its machine.
+// Operations in machines that take long or must run inside a machine's namespaces: each runs in a worker process, for which the
+// daemon waits asynchronously. An operation ends with its machine.
 import { randomBytes } from "node:crypto";
 import { errnoText } from "../../base/errno.ts";
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
@@ -12,17 +12,17 @@ import { type BindArguments, type CopyArguments, WORK_FDS } from "../../registry
 import { nameRoot } from "./open-in-machine.ts";
 import { rootIdentity } from "./root-identity.ts";
 
-/** Attaching a mount takes no time, unless the machine keeps us waiting. */
+/** The deadline for attaching a mount, which takes no time unless the machine's file systems do not answer. */
 const BIND_TIMEOUT_MS = 30_000;
-/** A copy tells of each file and of each step of a large one: after so long without a word it hangs. */
+/** A copy reports each file and each step of a large one: without a report for this long, it hangs. */
 const SILENCE_MS = 60_000;
 
-/** Throws TooManyOperations while as many operations on machines are under way as may be. */
+/** Throws TooManyOperations while the maximum of operations on machines is running. */
 export function requireRoomForCopy(operations: Operations): void {
   operations.requireRoom("Too many ongoing copies.", MACHINES);
 }
 
-/** Stands for any machine. */
+/** A placeholder for any machine. */
 const MACHINES = {};
 
 /** Copies between host and machine. Throws errors with errno, and NotSupported where the machine has no root user. */
@@ -49,9 +49,9 @@ export async function copyWithMachine(
   } catch (error) {
     const errno = errnoNameOf(error);
     if (errno !== "ESHUTDOWN" && errno !== "ETIMEDOUT") throw error;
-    // Killed, with its machine mostly. There is nobody to tell when nothing is left to clean.
+    // The worker was killed, mostly with its machine. Failures of the cleaning are ignored.
     const cleaned = operations.run({ ...request, args: [...request.args, "clean"] }).catch(() => {});
-    // What hangs may hold up the cleaning as well, and the caller has waited long enough.
+    // A hanging file system may block the cleaning, too; the caller does not wait for it.
     if (errno === "ESHUTDOWN") await cleaned;
     throw error;
   }
@@ -82,7 +82,7 @@ export async function bindIntoMachine(
   }
 }
 
-/** The machine's root as an identity of the host; null where that is the host's own root. */
+/** Returns the user and group of the host that are the machine's root; null where that is the host's own root. */
 function identityOf(machine: Machine): Identity | null {
   const identity = rootIdentity(machine);
   if (identity === null) throw unsupported(`Machine ${machine.name} has no root user`);

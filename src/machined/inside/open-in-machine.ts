@@ -1,6 +1,6 @@
-// Getting hold of files of a machine. A machine with a user namespace may mount file systems whose answers are its own to
-// give (FUSE), or not to give: the daemon must never ask one. What the kernel knows, on file systems that only the kernel
-// answers for, is opened at once. Everything else is opened by a process of its own, which may wait, for a while.
+// Opens files of a machine. A machine with a user namespace may mount file systems whose requests its own processes answer
+// (FUSE), or leave unanswered: the daemon must never wait for one. Files on file systems that the kernel alone answers, and that
+// it has cached, are opened at once. All others are opened by a worker process, which may wait for a limited time.
 import { readFileSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { MachinedError } from "../../base/error.ts";
@@ -16,10 +16,13 @@ import { type OpenArguments, WORK_FDS } from "../../registry/worker-request.ts";
 import { Turns } from "./keyed-limiter.ts";
 
 const TIMEOUT_MS = 5_000;
-/** Fewer than there may be operations; one at a time for each machine, so that one that hangs is all it can have. */
+/**
+ * Workers that open files: fewer than there may be operations, and one for each machine, so that a machine that hangs blocks
+ * only itself.
+ */
 const turns = new Turns<Machine>(32);
 
-/** File systems that need nobody to answer, and that no machine can make of those that do. */
+/** File systems that the kernel answers alone, and that a machine cannot stack on others. */
 const SELF_CONTAINED: ReadonlySet<string> = new Set(
   "bcachefs btrfs devpts devtmpfs erofs ext2 ext3 ext4 f2fs proc ramfs rootfs squashfs sysfs tmpfs vfat xfs zfs".split(
     " ",
@@ -33,7 +36,10 @@ export function nameRoot(machine: Machine): Fd {
   return leader.verified(() => openPath(`/proc/${leader.pid}/root`, "path"));
 }
 
-/** Names a file (an absolute path) of a machine where nobody has to be asked for it; null otherwise. Throws an error with errno. */
+/**
+ * Names a file (an absolute path) of a machine where the kernel alone can look it up; returns null otherwise. Throws an error
+ * with errno.
+ */
 export function openPathCached(machine: Machine, root: Fd, path: string): Fd | null {
   const known = nameIfKnown(root, path);
   if (known !== null) {
@@ -42,7 +48,7 @@ export function openPathCached(machine: Machine, root: Fd, path: string): Fd | n
   }
   const onRoot = isSelfContained(machine, root) ? nameOnMount(root, path) : null;
   if (onRoot !== null || path === "/") return onRoot;
-  // What is missing is not known to the kernel in all directories: looked up where that costs nobody's time.
+  // The kernel does not cache missing names in all directories: they are looked up where no process has to answer.
   using directory = openPathCached(machine, root, dirname(path));
   return directory === null ? null : nameEntry(directory, basename(path));
 }
@@ -69,8 +75,8 @@ function ownRootMount(): number | null {
 }
 
 /**
- * Opens a file of a machine as `identity`. Throws an error with errno where there is none or it cannot be opened
- * (`EAGAIN`: the socket's queue is full), Timeout where the machine does not let it be opened.
+ * Opens a file of a machine as `identity`. Throws an error with errno where it is missing or cannot be opened (`EAGAIN`: the
+ * socket's queue is full), Timeout where the machine's file system does not answer.
  */
 export async function reach(
   operations: Operations,
@@ -99,7 +105,7 @@ export async function reach(
   return opened;
 }
 
-/** The content of a regular file of a machine, read as `identity`, by a worker. Errors as for `reach()`. */
+/** Returns the content of a regular file of a machine, read as `identity` by a worker. Throws as `reach()` does. */
 export async function readByWorker(
   operations: Operations,
   machine: Machine,
@@ -116,7 +122,7 @@ export async function readByWorker(
   return Buffer.from(String(value), "base64");
 }
 
-/** Answers in time even where the worker hangs in the kernel and cannot be ended. */
+/** Waits for the worker, but not longer than the deadline, also where the worker hangs in the kernel and cannot be killed. */
 async function askWorker(
   operations: Operations,
   machine: Machine,
@@ -134,7 +140,7 @@ async function askWorker(
     late.reject(new MachinedError("Timeout", text));
   }, TIMEOUT_MS);
   const answer = turns.take(machine, async () => {
-    // The descriptors of a caller that was sent away are closed.
+    // Descriptors that arrive after the deadline are closed.
     if (isLate) return null;
     return operations.run({
       program: "open-in-machine",

@@ -16,9 +16,9 @@ const LIMIT_BYTES = 256 << 10;
 const CACHE_SIZE = 64;
 
 /**
- * The fields in file order; at once where nobody has to be asked for the file. Throws, or rejects with, NotSupported for a
- * VM, FileNotFound where there is no file, and an error with errno ("Failed to get OS release: …") for one that cannot be
- * used.
+ * Returns the fields in file order, without a promise where the kernel alone can look up the file. Throws, or rejects with,
+ * NotSupported for a VM, FileNotFound where there is no file, and an error with errno ("Failed to get OS release: …") for a
+ * file that cannot be used.
  */
 export function osRelease(
   daemon: Daemon,
@@ -28,7 +28,7 @@ export function osRelease(
     throw new MachinedError("NotSupported", "Requesting OS release data is only supported on container machines.");
   }
   try {
-    // So that the machine cannot be shown what its own root may not see.
+    // As the machine's root, so that no file is read that the machine's root may not read.
     const identity = rootIdentity(machine) ?? { uid: machine.facts.uid, gid: machine.facts.uid };
     for (const [index, path] of PATHS.entries()) {
       const known = unlessMissing(() => readAtOnce(machine, path, identity));
@@ -62,7 +62,7 @@ function missing(): MachinedError {
   return new MachinedError("FileNotFound", "Failed to get OS release: No such file or directory");
 }
 
-/** Undefined where there is no such file. */
+/** Returns undefined where there is no such file. */
 function unlessMissing<T>(read: () => T): T | undefined {
   try {
     return read();
@@ -72,7 +72,7 @@ function unlessMissing<T>(read: () => T): T | undefined {
   }
 }
 
-/** Null where somebody would have to be asked for the file. */
+/** Returns null where a process would have to answer for the file. */
 function readAtOnce(machine: Machine, path: string, identity: Identity): ReadonlyMap<string, string> | null {
   using root = nameRoot(machine);
   return withIdentity(identity, () => {
@@ -86,7 +86,7 @@ interface Cached {
   readonly fields: ReadonlyMap<string, string>;
 }
 
-/** By inode: hundreds of containers of one image share a file, and a changed file has another stamp. */
+/** The fields by inode: hundreds of containers of one image share a file, and a changed file has another time. */
 const cache = new Map<string, Cached>();
 
 function readCached(file: Fd): ReadonlyMap<string, string> {

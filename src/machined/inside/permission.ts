@@ -1,4 +1,4 @@
-// Who may open a terminal in a machine, for both transports and all kinds of terminals.
+// The permission to open a terminal in a machine, for both transports and all kinds of terminals.
 //
 // The owner of a machine needs no permission, because it could enter without this daemon: it created the user namespace of the
 // machine. That holds only while root in the machine is not root of the host. A user can also register a process that shares
@@ -9,7 +9,7 @@ import type { Grant } from "../../daemon/access.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
 import { isHostRootInside } from "./root-identity.ts";
 
-/** The grant of an action that opens a terminal in a machine; `kind` is what is at its other end. */
+/** Returns the grant of an action that opens a terminal in a machine; `kind` is what runs on the terminal. */
 export function grantToOpen(
   machine: Machine,
   kind: keyof typeof TERMINAL_RULES,
@@ -21,7 +21,7 @@ export function grantToOpen(
 
 /**
  * Throws AccessDenied for every caller, root included: the owner of the machine decides what a program started in it does. A
- * user's own daemon is not root here, and can pass on no privileges that it lacks.
+ * user's own daemon is not root here, and cannot pass on privileges that it does not have.
  */
 export function refuseForeignHostRoot(machine: Machine): void {
   if (machine.isHost || machine.facts.uid === 0 || process.geteuid?.() !== 0 || !isHostRootInside(machine)) return;

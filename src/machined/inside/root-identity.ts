@@ -1,4 +1,4 @@
-// Which user of the host stands behind a machine's root (user_namespaces(7)).
+// Which user of the host is a machine's root (user_namespaces(7)).
 
 import type { Identity } from "../../kernel/process/namespace.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
@@ -8,8 +8,8 @@ import * as uidMap from "../../registry/machine/uid-map.ts";
 export const HOST_ROOT: Identity = { uid: 0, gid: 0 };
 
 /**
- * The identity under which the machine's own root acts on the host; null where its root is nobody's user. To be used
- * instead of our own wherever the machine decides what is at the end of a path.
+ * Returns the identity under which the machine's own root acts on the host; null where its root is not mapped to a user. It
+ * must be used instead of our own wherever the machine controls what a path leads to.
  */
 export function rootIdentity(machine: Machine): Identity | null {
   if (machine.isHost) return HOST_ROOT;

@@ -1,4 +1,4 @@
-// What a caller may ask to be run in a machine, and what is run when it names no program
+// Requests to run a program in a machine: the checks of their parts, and the default program
 // (org.freedesktop.machine1(5), OpenMachineShell()).
 import { invalidArgument, MachinedError } from "../../base/error.ts";
 import { isAbsolutePath } from "../../base/names.ts";
@@ -9,7 +9,7 @@ export interface ShellRequest {
   readonly user: string;
   /** "" for the user's own shell, as a login shell. */
   readonly path: string;
-  /** With the program's own name first; empty for nothing but that name. Not used without a path. */
+  /** With the program's own name first; empty for that name alone. Ignored without a path. */
   readonly args: readonly string[];
   readonly environment: readonly string[];
 }
@@ -17,8 +17,8 @@ export interface ShellRequest {
 const ENVIRONMENT_LIMIT = 16384;
 
 /**
- * The user's shell as the machine's own user database has it. A machine without getent has its users in /etc/passwd; one
- * that knows no shell for the user has /bin/sh.
+ * A script that runs the user's shell according to the machine's own user database: that of getent, or /etc/passwd without
+ * getent. Where it names no shell for the user, the script runs /bin/sh.
  */
 const LOGIN_SHELL = `entry=$(getent passwd "$1" 2>/dev/null) || while IFS= read -r line; do
   case $line in "$1":*) entry=$line; break;; esac
@@ -27,7 +27,7 @@ shell=\${entry##*:}
 [ -x "$shell" ] || shell=/bin/sh
 exec "$shell" -l`;
 
-/** Checks the user's name, before anything else is checked; returns it. */
+/** Checks the user's name, which must be checked first; returns it. */
 export function requestedUser(user: string): string {
   if (user === "") return "root";
   if (!isUserName(user)) throw invalidArgument("user", `Invalid user name '${user}'`);
@@ -53,7 +53,7 @@ function loginShell(user: string) {
   return { path: "/bin/sh", argv: ["sh", "-c", LOGIN_SHELL, "sh", user] };
 }
 
-/** Assignments with the names of variables on their left, each name once. */
+/** Whether these are assignments to valid names of variables, each name once. */
 function isEnvironment(assignments: readonly string[]): boolean {
   const names = assignments.map((assignment) => /^([A-Za-z_][A-Za-z0-9_]*)=/.exec(assignment)?.[1]);
   return !names.includes(undefined) && new Set(names).size === names.length && !assignments.some(hasNul);
@@ -65,7 +65,7 @@ function hasNul(text: string): boolean {
 
 const ID_MAX = 0xffff_ffff;
 
-/** A number, or what can stand in a user database at all: systemd's relaxed rule (USER_NAMES in its documentation). */
+/** Whether a text is a number, or a name that a user database can hold: systemd's relaxed rule (USER_NAMES in its documentation). */
 function isUserName(name: string): boolean {
   if (/^\d+$/.test(name)) return isUserId(name);
   const isDangerous = name.startsWith(" ") || name.endsWith(" ") || /[:/\p{Cc}]/u.test(name);

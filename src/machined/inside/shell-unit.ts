@@ -1,13 +1,13 @@
-// The service that runs a program on a pseudo terminal in a machine: container-shell@N.service, N being the terminal's
-// number, as the original names it. Its properties are as few as possible: the machine's service manager may be years older
-// than the host's, and refuses a unit for one property that it does not know.
+// The service that runs a program on a pseudo terminal in a machine: container-shell@N.service, where N is the terminal's
+// number, as in the original. It has as few properties as possible: the machine's service manager may be years older than the
+// host's, and refuses a unit for one property that it does not know.
 import { SYSTEMD1_NAME, SYSTEMD1_PATH } from "../../api/systemd1.ts";
 import { Variant } from "../../base/variant.ts";
 import { BusError } from "../../ipc/bus/error.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import type { MachineCall } from "./machine-bus.ts";
 
-/** What is to be run: a program with all of its arguments, the first of them its own name. */
+/** The program to run, with all of its arguments, the first of them its own name. */
 interface Program {
   readonly path: string;
   readonly argv: readonly string[];
@@ -27,14 +27,14 @@ const MANAGER = {
   interface: `${SYSTEMD1_NAME}.Manager`,
 } as const;
 
-/** The number by which units call a terminal: "/dev/pts/3" → "3". */
+/** The number of a terminal in the names of units: "/dev/pts/3" → "3". */
 function terminalNumber(ttyPath: string): string {
   return ttyPath.replace(/^\/dev\/pts\//, "");
 }
 
 /**
- * Starts a login prompt on a terminal. Answers when it is queued. An earlier terminal of that number was perhaps closed a
- * moment ago: its getty then failed to come back so often that it may not be started for a while, unless that is forgotten.
+ * Starts a login prompt on a terminal. Resolves when the start is queued. Where an earlier terminal of that number was closed
+ * just before, its getty restarted too often and hit its start limit: that is reset first.
  */
 export async function startGetty(call: MachineCall, ttyPath: string): Promise<void> {
   const unit = gettyOf(ttyPath);
@@ -48,7 +48,7 @@ function gettyOf(ttyPath: string): string {
   return `container-getty@${terminalNumber(ttyPath)}.service`;
 }
 
-/** For what is done in case it is needed: the unit is not there, as a rule. */
+/** Ignores the failures of a call about a unit that usually does not exist. */
 async function unlessUnknown(answer: Promise<unknown>): Promise<void> {
   try {
     await answer;
@@ -58,8 +58,8 @@ async function unlessUnknown(answer: Promise<unknown>): Promise<void> {
 }
 
 /**
- * Starts a program on a terminal, whose other end `terminal` is. Answers when it is queued. A getty that an earlier
- * terminal of that number left behind would take the new one for itself: it is stopped.
+ * Starts a program on a terminal; `terminal` is its other end. Resolves when the start is queued. A getty of an earlier
+ * terminal of that number would open the new one: it is stopped first.
  */
 export async function startShell(call: MachineCall, shell: ShellUnit, ttyPath: string, terminal: Fd): Promise<void> {
   const stop = { ...MANAGER, member: "StopUnit", signature: "ss", body: [gettyOf(ttyPath), "replace"] };
@@ -106,17 +106,17 @@ function propertiesOf({ user, program, environment }: ShellUnit, ttyPath: string
     ["WorkingDirectory", text("-~")],
     ["User", text(user)],
     ...(environment.length === 0 ? [] : [["Environment", new Variant("as", environment)] as const]),
-    // Last: that the program fails is not the unit's failure.
+    // The last field: a failing program does not make the unit fail.
     ["ExecStart", new Variant("a(sasb)", [[program.path, program.argv.map(withoutExpansion), true]])],
   ];
 }
 
-/** The service manager puts variables of the unit's environment into arguments; `$$` is a plain `$` to it. */
+/** Escapes `$`: the service manager expands variables in arguments, and reads `$$` as a plain `$`. */
 function withoutExpansion(argument: string): string {
   return argument.replaceAll("$", "$$$$");
 }
 
-/** What an older manager can do instead of a property that it lacks; nothing where it can do without. */
+/** Replacements for properties that older managers do not know; none for properties that can be omitted. */
 const SUBSTITUTES: Readonly<Record<string, readonly Property[]>> = {
   StandardInputFileDescriptor: [["StandardInput", new Variant("s", "tty")]],
   StandardOutputFileDescriptor: [["StandardOutput", new Variant("s", "tty")]],
@@ -131,7 +131,7 @@ const SUBSTITUTES: Readonly<Record<string, readonly Property[]>> = {
   WorkingDirectory: [],
 };
 
-/** The properties without the one the manager refused, or null where the refusal is about something else. */
+/** Returns the properties without the one that the manager refused, or null where the refusal has another reason. */
 function withoutUnknown(properties: readonly Property[], error: unknown): readonly Property[] | null {
   if (!(error instanceof BusError) || !/\.(PropertyReadOnly|UnknownProperty|InvalidArgs)$/.test(error.errorName)) {
     return null;

@@ -1,4 +1,4 @@
-// Opens in a machine: its root directory, a pseudo terminal, one with a login prompt on it, one with a program
+// Opens parts of a machine: its root directory, a pseudo terminal, one with a login prompt on it, one with a program
 // (org.freedesktop.machine1(5), OpenMachineRootDirectory(), OpenMachinePTY(), OpenMachineLogin(), OpenMachineShell()).
 import type { Fd } from "../../kernel/file/fd.ts";
 import { openPtyPeer, type Pty } from "../../kernel/terminal/pty.ts";
@@ -15,7 +15,7 @@ import { HOST_ROOT } from "./root-identity.ts";
 import { requestedUser, type ShellRequest, shellUnit } from "./shell-request.ts";
 import { startGetty, startShell } from "./shell-unit.ts";
 
-/** The root directory of a machine as its processes see it, opened for reading. */
+/** Opens the root directory of a machine, as its processes see it, for reading. */
 export const openRootDirectory = defineAction({
   prepare(daemon, { name }: { name: string }) {
     const machine = daemon.registry.get(name);
@@ -28,7 +28,7 @@ export const openRootDirectory = defineAction({
     reach(daemon.operations, machine, { path: "/", kind: "directory", identity: HOST_ROOT }),
 });
 
-/** A new pseudo terminal of the machine; nothing runs on it yet. */
+/** Opens a new pseudo terminal of the machine; nothing runs on it yet. */
 export const openPty = defineAction({
   prepare(daemon, { name }: { name: string }) {
     const machine = daemon.registry.get(name);
@@ -38,7 +38,7 @@ export const openPty = defineAction({
   run: (daemon, { subject: machine }): Promise<Pty> => openPtyIn(daemon.operations, machine),
 });
 
-/** A new pseudo terminal with a login prompt. */
+/** Opens a new pseudo terminal with a login prompt. */
 export const openLogin = defineAction({
   prepare(daemon, { name }: { name: string }) {
     const machine = daemon.registry.get(name);
@@ -49,7 +49,7 @@ export const openLogin = defineAction({
     onNewPty(daemon, machine, (pty) => withMachineBus(daemon, machine, (call) => startGetty(call, pty.path))),
 });
 
-/** A new pseudo terminal with a program on it, or with a user's shell. */
+/** Opens a new pseudo terminal with a program on it, or with a user's shell. */
 export const openShell = defineAction({
   prepare(daemon, request: ShellRequest & { name: string }) {
     const machine = daemon.registry.get(request.name);
@@ -75,7 +75,7 @@ export const openShell = defineAction({
     ),
 });
 
-/** Opens a pseudo terminal and has something started on it; the terminal goes away again when that fails. */
+/** Opens a pseudo terminal and starts a unit on it; closes the terminal when that fails. */
 async function onNewPty(daemon: Daemon, machine: Machine, start: (pty: Pty) => Promise<void>): Promise<Pty> {
   const pty = await openPtyIn(daemon.operations, machine);
   try {
@@ -87,7 +87,7 @@ async function onNewPty(daemon: Daemon, machine: Machine, start: (pty: Pty) => P
   }
 }
 
-/** A virtual machine has its terminals behind its console. */
+/** Throws for virtual machines, whose terminals the host cannot reach. */
 function requireTerminals(machine: Machine): void {
   if (machine.class === "vm") throw unsupported();
 }

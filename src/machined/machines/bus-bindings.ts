@@ -1,4 +1,4 @@
-// D-Bus rows → actions: argument mapping only. Getters say what each property reads.
+// Binds the D-Bus rows to actions: mapping of arguments only. Getters return the values of properties.
 import { Machine as MachineTable, Manager } from "../../api/machine1.ts";
 import type { Getters, Handlers } from "../../api/table.ts";
 import { busLabelEscape, busLabelUnescape } from "../../base/names.ts";
@@ -8,10 +8,11 @@ import { type BoundInterface, type BusCallContext, bindInterface } from "../../i
 import type { Machine } from "../../registry/machine/machine.ts";
 import { perform } from "../action/action.ts";
 import type { Daemon } from "../action/daemon.ts";
-import { addressRows, machinePath, registrationFromProperties, registrationOf, unitProperties } from "./bus-shapes.ts";
+import { addressRows, machinePath, unitProperties } from "./bus-shapes.ts";
 import { addressesOf, getOsRelease, machineOfProcess, mapFrom, mapTo, sshInfo, uidShift } from "./inspect.ts";
 import { kill, terminate, unregister } from "./lifecycle.ts";
 import { createMachine, registerMachine } from "./register.ts";
+import { fromArguments, fromProperties } from "./registration.ts";
 
 type ManagerHandlers = Handlers<typeof Manager, BusCallContext>;
 type MachineHandlers = Handlers<typeof MachineTable, BusCallContext<Machine>>;
@@ -19,7 +20,7 @@ type MachineHandlers = Handlers<typeof MachineTable, BusCallContext<Machine>>;
 /** The part of the manager that registers, describes and ends machines. */
 function machineMethods(daemon: Daemon) {
   const { registry } = daemon;
-  // What is listed of a machine never changes.
+  // The listed facts of a machine never change.
   const list = preparer((m: Machine) => [m.name, m.class, m.facts.service, machinePath(m)] as const);
   const pathOf = async (machine: Promise<Machine>) => ({ path: machinePath(await machine) });
   return {
@@ -29,17 +30,15 @@ function machineMethods(daemon: Daemon) {
     }),
     ListMachines: () => ({ machines: list(registry.list()) }),
     CreateMachine: (call, args) =>
-      pathOf(createMachine(daemon, call, registrationOf(args), unitProperties(args.scope_properties))),
+      pathOf(createMachine(daemon, call, fromArguments(args), unitProperties(args.scope_properties))),
     CreateMachineWithNetwork: (call, args) =>
-      pathOf(createMachine(daemon, call, registrationOf(args), unitProperties(args.scope_properties))),
+      pathOf(createMachine(daemon, call, fromArguments(args), unitProperties(args.scope_properties))),
     CreateMachineEx: (call, { name, properties, scope_properties }) =>
-      pathOf(
-        createMachine(daemon, call, registrationFromProperties(name, properties), unitProperties(scope_properties)),
-      ),
-    RegisterMachine: (call, args) => pathOf(registerMachine(daemon, call, registrationOf(args))),
-    RegisterMachineWithNetwork: (call, args) => pathOf(registerMachine(daemon, call, registrationOf(args))),
+      pathOf(createMachine(daemon, call, fromProperties(name, properties), unitProperties(scope_properties))),
+    RegisterMachine: (call, args) => pathOf(registerMachine(daemon, call, fromArguments(args))),
+    RegisterMachineWithNetwork: (call, args) => pathOf(registerMachine(daemon, call, fromArguments(args))),
     RegisterMachineEx: (call, { name, properties }) =>
-      pathOf(registerMachine(daemon, call, registrationFromProperties(name, properties))),
+      pathOf(registerMachine(daemon, call, fromProperties(name, properties))),
     UnregisterMachine: (call, { name }) => done(perform(daemon, call, unregister, { name })),
     TerminateMachine: (call, { id }) => done(perform(daemon, call, terminate, { name: id })),
     KillMachine: (call, args) => done(perform(daemon, call, kill, args)),
@@ -95,7 +94,7 @@ const machineGetters: Getters<typeof MachineTable, Machine> = {
   UID: (m) => m.facts.uid,
 };
 
-/** What the parts of other subjects (images, terminals, copies) add to the manager. */
+/** The methods and properties of the manager about other subjects (images, terminals, copies). */
 interface MoreMethods {
   readonly methods: Omit<ManagerHandlers, keyof ReturnType<typeof machineMethods>>;
   readonly pool: Getters<typeof Manager, null>;

@@ -1,4 +1,4 @@
-// Asking about machines: by name, process or user; addresses, OS release, id mappings
+// Queries about machines: by name, process or user; addresses, OS release, id mappings
 // (org.freedesktop.machine1(5), GetMachine() ff.).
 import { errnoText } from "../../base/errno.ts";
 import { ErrnoError, invalidArgument, MachinedError } from "../../base/error.ts";
@@ -11,7 +11,7 @@ import type { Daemon } from "../action/daemon.ts";
 import { grantOn } from "../action/manage.ts";
 import { osRelease } from "../inside/os-release.ts";
 
-/** The machine that a process belongs to; pid 0 is the caller. Throws NoMachineForPID. */
+/** Returns the machine that a process belongs to; pid 0 is the caller. Throws NoMachineForPID. */
 export function machineOfProcess(daemon: Daemon, pid: number, caller: Caller | null): Machine {
   if (pid > 0x7fff_ffff) throw invalidArgument("pid", "Invalid argument");
   const actual = pid === 0 ? (caller?.pid ?? 0) : pid;
@@ -22,19 +22,19 @@ export function machineOfProcess(daemon: Daemon, pid: number, caller: Caller | n
   return machine;
 }
 
-/** The IP addresses of a machine. */
+/** Returns the IP addresses of a machine. */
 export function addressesOf(daemon: Daemon, name: string): readonly LocalAddress[] {
   return daemon.addresses.of(daemon.registry.get(name));
 }
 
-/** Where the machine is reached by SSH; FileNotFound while either half is missing. */
+/** Returns the SSH address and key of a machine; throws FileNotFound where either is missing. */
 export function sshInfo(daemon: Daemon, name: string): { address: string; privateKeyPath: string } {
   const { facts } = daemon.registry.get(name);
   if (facts.sshAddress === "" || facts.sshPrivateKeyPath === "") throw new ErrnoError("ENOENT", errnoText("ENOENT"));
   return { address: facts.sshAddress, privateKeyPath: facts.sshPrivateKeyPath };
 }
 
-/** The os-release fields of a machine. */
+/** Returns the os-release fields of a machine. */
 export const getOsRelease = defineAction({
   prepare(daemon, { name }: { name: string }) {
     const machine = daemon.registry.get(name);
@@ -43,7 +43,7 @@ export const getOsRelease = defineAction({
   run: (daemon, { subject: machine }) => osRelease(daemon, machine),
 });
 
-/** The first host id of a machine's user namespace. */
+/** Returns the first host id of a machine's user namespace. */
 export function uidShift(machine: Machine): number {
   if (machine.isHost) return 0;
   if (machine.class !== "container") {
@@ -66,19 +66,19 @@ function checkId(kind: IdKind, id: number): void {
   if (id === 0xffff_ffff || id === 0xffff) throw invalidArgument(kind, `Invalid ${NAMES[kind].noun} ID ${id}`);
 }
 
-/** The host id behind a container's id. */
+/** Returns the host id of a container's id. */
 export function mapFrom(daemon: Daemon, name: string, kind: IdKind, inner: number): number {
   checkId(kind, inner);
   const machine = daemon.registry.get(name);
   if (machine.class !== "container") throw invalidArgument("name", "Not supported for non-container machines.");
   const outer = mapOutward(idMapsOf(machine.leader)[kind], inner);
   if (outer !== null) return outer;
-  // The original answers NoSuchUserMapping for groups too, and clients know it that way.
+  // The original answers NoSuchUserMapping for groups, too, and clients depend on it.
   const text = `Machine '${name}' has no matching ${NAMES[kind].noun} mappings.`;
   throw new MachinedError("NoSuchUserMapping", text);
 }
 
-/** The container and its id behind a host id. */
+/** Returns the container of a host id, and the id there. */
 export function mapTo(daemon: Daemon, kind: IdKind, outer: number): { machine: Machine; inner: number } {
   checkId(kind, outer);
   const names = NAMES[kind];
@@ -93,7 +93,7 @@ export function mapTo(daemon: Daemon, kind: IdKind, outer: number): { machine: M
   throw new MachinedError(names.unknown, `No matching ${names.noun} mapping for ${outer}.`);
 }
 
-/** A machine that ends at this very moment owns nothing. */
+/** Returns the id in a machine; null where it has none, also for a machine that has ended meanwhile. */
 function innerId(machine: Machine, kind: IdKind, outer: number): number | null {
   try {
     return mapInward(idMapsOf(machine.leader)[kind], outer);

@@ -7,7 +7,7 @@ import { grantOn } from "../action/manage.ts";
 
 const SIGNAL_MAX = 64;
 
-/** Forgets a machine; its processes go on. For the host that changes nothing. */
+/** Forgets a machine; its processes continue. For the host that changes nothing. */
 export const unregister = defineAction({
   prepare(daemon, { name }: { name: string }) {
     const machine = daemon.registry.get(name);
@@ -18,7 +18,7 @@ export const unregister = defineAction({
   },
 });
 
-/** Stops the machine's unit, or ends its supervisor; answers before the machine is gone. */
+/** Stops the machine's unit, or ends its supervisor; replies before the machine has ended. */
 export const terminate = defineAction({
   prepare(daemon, { name }: { name: string }) {
     const machine = daemon.registry.get(name);

@@ -1,6 +1,6 @@
 // ServiceManager on hosts where systemd is not PID 1: scopes are cgroups of our own below /machine.slice. Where no
-// cgroup can be made (none mounted, or read-only), a scope is the leader and what descends from it. Nothing about it is
-// remembered: a scope is found again by its name and leader, so a restart loses nothing.
+// cgroup can be made (none mounted, or read-only), a scope is the leader and its descendants. Scopes are not stored: a scope is
+// found by its name and leader, so that a restart loses nothing.
 import { readdirSync } from "node:fs";
 import { errnoNameOf } from "../../base/error.ts";
 import { unitOfCgroup } from "../../base/names.ts";
@@ -20,17 +20,17 @@ const SLICE = "/machine.slice";
 const SIGTERM = 15;
 const SIGKILL = 9;
 const SIGCONT = 18;
-/** How long processes may take to end before they are killed (systemd's DefaultTimeoutStopSec is 90 s). */
+/** How long processes may take to end before they are killed; systemd's DefaultTimeoutStopSec is 90 s. */
 const STOP_TIMEOUT_MS = 10_000;
 const STOP_POLL_MS = 50;
 
 export class OwnCgroups implements ServiceManager {
   readonly #log: Log;
   readonly #stopTimeoutMs: number;
-  /** Cgroups that a stop is under way for, by the unit. */
+  /** Cgroups that are being stopped, by unit. */
   readonly #stopping = new Map<string, CgroupMembers>();
 
-  /** `stopTimeoutMs`: another than the usual one, for tests. */
+  /** `stopTimeoutMs`: a shorter time for tests. */
   constructor(log: Log, stopTimeoutMs: number = STOP_TIMEOUT_MS) {
     this.#log = log;
     this.#stopTimeoutMs = stopTimeoutMs;
@@ -38,7 +38,7 @@ export class OwnCgroups implements ServiceManager {
 
   async createScope({ unit, leader }: ScopeRequest): Promise<{ job: null }> {
     const path = `${SLICE}/${unit}`;
-    // Whoever was to be ended there has ended, or the name would not be free. What comes now is somebody else.
+    // An earlier stop of this name has ended its processes, since the name is free: it must not kill the new ones.
     this.#stopping.get(unit)?.abandon();
     this.#stopping.delete(unit);
     try {
@@ -47,7 +47,7 @@ export class OwnCgroups implements ServiceManager {
       attachProcess(path, leader.pid);
     } catch (error) {
       if (errnoNameOf(error) === null) throw error;
-      this.#log.debug(`No cgroup for ${unit}, its processes are told by their parents: ${(error as Error).message}`);
+      this.#log.debug(`No cgroup for ${unit}, its processes are found by their parents: ${(error as Error).message}`);
     }
     leader.requireAlive();
     return { job: null };
@@ -75,7 +75,7 @@ export class OwnCgroups implements ServiceManager {
     return null;
   }
 
-  /** Kills what has not ended in time, and removes the cgroup once it is empty. */
+  /** Kills the processes that have not ended in time, and removes the cgroup once it is empty. */
   #escalate(members: Members, deadline: number): void {
     if (!members.anyAlive()) {
       members.removeGroup();
@@ -98,7 +98,7 @@ export class OwnCgroups implements ServiceManager {
     return { isActive: isCgroupPopulated(`${SLICE}/${unit}`), job: null };
   }
 
-  /** Every process is in some unit here: where its cgroup is none of ours, in one of its own. */
+  /** Every process has a unit here: a process whose cgroup is none of ours has a unit of its own. */
   placeOf(pid: number): UnitPlace {
     const cgroup = cgroupOfProcess(pid);
     const found = cgroup.startsWith(`${SLICE}/`) ? unitOfCgroup(cgroup) : null;
@@ -108,11 +108,11 @@ export class OwnCgroups implements ServiceManager {
   }
 }
 
-/** The processes of a scope; whoever looked for them lets go of them. */
+/** The processes of a scope; the caller disposes of them. */
 interface Members extends Disposable {
   signal(signal: number): void;
   anyAlive(): boolean;
-  /** Removes their cgroup, where they have one. */
+  /** Removes their cgroup, if they have one. */
   removeGroup(): void;
 }
 
@@ -129,7 +129,7 @@ class CgroupMembers implements Members {
     this.#path = path;
   }
 
-  /** A cgroup is known by its name: from now on it is another machine's, and nothing is done to it. */
+  /** Ends the stop of a cgroup whose name belongs to another machine now. */
   abandon(): void {
     this.#isAbandoned = true;
   }
@@ -147,14 +147,14 @@ class CgroupMembers implements Members {
     try {
       removeCgroup(this.#path);
     } catch {
-      // A zombie that nobody has reaped yet keeps it; an empty cgroup is no burden.
+      // A zombie that has not been reaped keeps the cgroup; an empty cgroup does no harm.
     }
   }
 
   [Symbol.dispose](): void {}
 }
 
-/** The leader and all that descend from it, pinned when they are looked for. */
+/** The leader and its descendants, which are pinned when they are found. */
 class Descendants implements Members {
   readonly #processes: PidRef[];
 
@@ -183,7 +183,7 @@ class Descendants implements Members {
   }
 }
 
-/** Nobody once the leader is gone: its number may be another process's, and that one's children are none of its. */
+/** Returns the leader's descendants; none once the leader has ended, because its number may be another process's. */
 function descendantsOf(leader: PidRef): PidRef[] {
   using all = new DisposableStack();
   const children = new Map<number, PidRef[]>();
@@ -215,7 +215,7 @@ function* everyProcess(): Generator<PidRef> {
   }
 }
 
-/** Null when it has ended while we looked. */
+/** Returns null for a process that has ended meanwhile. */
 function parentOf(process: PidRef): number | null {
   try {
     return process.parentPid();

@@ -1,4 +1,4 @@
-// Registering machines: CreateMachine*, RegisterMachine* and Varlink's Register lead here
+// The registration of machines, for CreateMachine*, RegisterMachine* and Varlink's Register
 // (org.freedesktop.machine1(5); the order of the checks is the original's).
 import type { REGISTRATION_RULES } from "../../api/shared-rules.ts";
 import { errnoText } from "../../base/errno.ts";
@@ -11,47 +11,19 @@ import type { Call } from "../../daemon/call.ts";
 import { authorize } from "../../daemon/polkit.ts";
 import type { Caller } from "../../ipc/caller.ts";
 import { isPrivileged } from "../../ipc/caller.ts";
-import type { Fd } from "../../kernel/file/fd.ts";
 import { userNamespaceOwnerChain } from "../../kernel/process/namespace.ts";
 import { PidRef, processUid } from "../../kernel/process/pidref.ts";
+import { descriptionOf, requireBounds } from "../../registry/machine/description.ts";
 import { machineExists, unsupported } from "../../registry/machine/errors.ts";
-import {
-  INTERFACES_LIMIT,
-  isAddressText,
-  isInterfaceIndex,
-  isPathOrNone,
-  isServiceName,
-  isVsockCid,
-} from "../../registry/machine/limits.ts";
-import { type Machine, VSOCK_CID_ANY } from "../../registry/machine/machine.ts";
+import type { Machine } from "../../registry/machine/machine.ts";
 import type { UnitProperty } from "../../registry/ports.ts";
 import type { Daemon } from "../action/daemon.ts";
+import type { LeaderName, Registration } from "./registration.ts";
 
-/** The leader as a caller names it: by pidfd (taken), by number with or without the pidfd's inode, or itself (pid 0). */
-interface LeaderName {
-  readonly pid: number;
-  readonly pidfd?: Fd | undefined;
-  readonly pidfdId?: bigint | undefined;
-}
-
-export interface Registration {
-  readonly name: string;
-  readonly id: Uint8Array;
-  readonly service: string;
-  readonly class: string;
-  readonly leader: LeaderName;
-  readonly rootDirectory: string;
-  readonly networkInterfaces: readonly number[];
-  readonly vsockCid: number;
-  readonly sshAddress: string;
-  readonly sshPrivateKeyPath: string;
-  readonly controlAddress: string;
-}
-
-/** Whether the machine gets a scope of its own: the variants of the permission. */
+/** With or without a scope of its own: the variants of the permission. */
 type Kind = keyof typeof REGISTRATION_RULES;
 
-/** The unit of systemd itself and everything above it is nobody's machine. */
+/** PID 1, which cannot be the leader of a machine. */
 const INIT_PID = 1;
 
 /** Registers a machine whose leader is in a unit already. */
@@ -67,7 +39,7 @@ export async function registerMachine(daemon: Daemon, call: Call, registration: 
   }
 }
 
-/** Registers a machine and makes a scope for its leader; answers when the scope stands. */
+/** Registers a machine and makes a scope for its leader; resolves when the scope has been started. */
 export async function createMachine(
   daemon: Daemon,
   call: Call,
@@ -82,7 +54,7 @@ export async function createMachine(
   throw new MachinedError("JobFailed", text);
 }
 
-/** The same up to the point where the scope's start is queued: Varlink answers then. */
+/** The same, but resolves when the scope's start is queued: Varlink replies then. */
 export async function beginMachine(
   daemon: Daemon,
   call: Call,
@@ -100,7 +72,7 @@ export async function beginMachine(
   return { machine, finished: daemon.registry.finishJob(machine) };
 }
 
-/** Makes all checks; returns the machine, with its name reserved. */
+/** Makes all checks; returns the machine, whose name is reserved. */
 async function admit(daemon: Daemon, call: Call, registration: Registration, kind: Kind): Promise<Machine> {
   const { id, machineClass } = checkArguments(registration);
   const caller = await call.caller();
@@ -111,12 +83,8 @@ async function admit(daemon: Daemon, call: Call, registration: Registration, kin
   if (supervisor !== null) owned.use(supervisor);
   await checkPermission(daemon, call, caller, registration, leader, kind);
   if (machineClass === null) throw unsupported();
-  const { service, rootDirectory, networkInterfaces, vsockCid, sshAddress, sshPrivateKeyPath, controlAddress, name } =
-    registration;
-  const machine = daemon.registry.add({
-    ...{ name, id, service, class: machineClass, rootDirectory, networkInterfaces, vsockCid },
-    ...{ sshAddress, sshPrivateKeyPath, controlAddress, uid: caller.uid, leader, supervisor },
-  });
+  const facts = { name: registration.name, id, class: machineClass, uid: caller.uid, leader, supervisor };
+  const machine = daemon.registry.add({ ...descriptionOf(registration), ...facts });
   owned.move();
   return machine;
 }
@@ -125,39 +93,22 @@ function checkArguments(registration: Registration): { id: Uint8Array | null; ma
   if (!isMachineName(registration.name)) throw invalidArgument("name", "Invalid machine name");
   const id = idFromBytes(registration.id);
   if (id === undefined) throw invalidArgument("id", "Invalid machine ID parameter");
-  checkInterfaces(registration.networkInterfaces);
+  requireBounds(registration, "networkInterfaces");
   const machineClass = MACHINE_CLASSES.parse(registration.class) ?? null;
   if (machineClass === "host" || (machineClass === null && registration.class !== "")) {
     throw invalidArgument("class", "Invalid machine class parameter");
   }
   if (registration.leader.pid === INIT_PID) throw invalidArgument("leader", "Invalid leader PID");
-  checkTexts(registration);
-  const { vsockCid } = registration;
-  if (vsockCid !== VSOCK_CID_ANY && !isVsockCid(vsockCid)) throw invalidArgument("vSockCid", "Invalid VSOCK CID");
+  requireBounds(
+    registration,
+    "rootDirectory",
+    "service",
+    "sshAddress",
+    "controlAddress",
+    "sshPrivateKeyPath",
+    "vsockCid",
+  );
   return { id, machineClass };
-}
-
-function checkInterfaces(indices: readonly number[]): void {
-  const bad = indices.find((index) => !isInterfaceIndex(index));
-  if (bad !== undefined) throw invalidArgument("ifIndices", `Invalid network interface index ${bad}`);
-  if (indices.length > INTERFACES_LIMIT) {
-    throw invalidArgument("ifIndices", `Too many network interfaces, at most ${INTERFACES_LIMIT} are taken`);
-  }
-}
-
-/** The original bounds the root directory alone, and takes everything else as it is. */
-function checkTexts(registration: Registration): void {
-  if (!isPathOrNone(registration.rootDirectory)) {
-    throw invalidArgument("rootDirectory", "Root directory must be empty or an absolute path");
-  }
-  if (!isServiceName(registration.service)) throw unfit("service", "Service name");
-  if (!isAddressText(registration.sshAddress)) throw unfit("sshAddress", "SSH address");
-  if (!isAddressText(registration.controlAddress)) throw unfit("controlAddress", "Control address");
-  if (!isAddressText(registration.sshPrivateKeyPath)) throw unfit("sshPrivateKeyPath", "SSH private key path");
-}
-
-function unfit(parameter: string, what: string): MachinedError {
-  return invalidArgument(parameter, `${what} is too long or contains control characters`);
 }
 
 function pinLeader(name: LeaderName, caller: Caller): PidRef {
@@ -183,7 +134,10 @@ function pinned(pid: number, open: () => PidRef): PidRef {
   }
 }
 
-/** Whoever registers somebody else looks after it: terminating it ends the machine even if the leader ignores that. */
+/**
+ * Returns the supervisor: the caller, where the leader is another process. Terminating it ends the machine even where the
+ * leader ignores SIGTERM.
+ */
 function supervisorOf(caller: Caller, leader: PidRef): PidRef | null {
   if (caller.pid <= INIT_PID || caller.pid === leader.pid) return null;
   try {

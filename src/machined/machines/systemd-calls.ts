@@ -1,4 +1,4 @@
-// Calls to the service manager over the bus, made again where it was away for a moment (org.freedesktop.systemd1(5)).
+// Calls to the service manager over the bus, which are retried while it is unavailable (org.freedesktop.systemd1(5)).
 import { SYSTEMD1_NAME, SYSTEMD1_PATH } from "../../api/systemd1.ts";
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
 import type { Variant } from "../../base/variant.ts";
@@ -12,9 +12,9 @@ export const SYSTEMD_MANAGER = {
   interface: `${SYSTEMD1_NAME}.Manager`,
 };
 const GONE = /\.(NoSuchUnit|LoadFailed|NoSuchJob)$/;
-/** The manager went away before it answered (it executes itself anew on daemon-reexec), is not there yet, or is busy. */
+/** Errors of a manager that left the bus before it replied (daemon-reexec), is not on the bus yet, or is busy. */
 const UNANSWERED = /\.(NoReply|Disconnected|ServiceUnknown|NameHasNoOwner|Timeout|TimedOut)$/;
-/** How long calls are retried: less than callers wait, so that nothing is done for a caller that has given up. */
+/** How long calls are retried: shorter than callers wait, so that no call is made for a caller that has given up. */
 const RETRY_MS = 20_000;
 const RETRY_POLL_MS = 50;
 
@@ -25,29 +25,29 @@ export class SystemdCalls {
     return this.#bus !== null;
   }
 
-  /** Makes calls on this bus from now on, until it is lost. */
+  /** Uses this bus for calls until it is lost. */
   use(bus: BusClient): void {
     this.#bus = bus;
   }
 
-  /** Makes no more calls on this bus. */
+  /** Stops using this bus. */
   forget(bus: BusClient): void {
     if (this.#bus === bus) this.#bus = null;
   }
 
-  /** Calls a method of the manager that may be called twice. */
+  /** Calls a method of the manager; only for methods that may be called twice. */
   manager(member: string, signature: string, body: readonly unknown[]): Promise<unknown[]> {
     return this.ask({ ...SYSTEMD_MANAGER, member, signature, body });
   }
 
-  /** The value of a property. */
+  /** Returns the value of a property. */
   async property(path: string, iface: string, name: string): Promise<unknown> {
     const call = { destination: SYSTEMD1_NAME, path, interface: "org.freedesktop.DBus.Properties", member: "Get" };
     const [value] = await this.ask({ ...call, signature: "ss", body: [iface, name] });
     return (value as Variant).value;
   }
 
-  /** Makes a call, and makes it again where the manager did not answer. For calls that may be made twice. */
+  /** Makes a call, and repeats it where the manager did not reply. Only for calls that may be made twice. */
   ask(call: BusCall): Promise<unknown[]> {
     return this.insist(() => this.askOnce(call));
   }
@@ -56,7 +56,7 @@ export class SystemdCalls {
     return this.#bus === null ? Promise.reject(notConnected()) : this.#bus.call(call);
   }
 
-  /** Repeats the attempt while the manager does not answer. */
+  /** Repeats the attempt while the manager does not reply. */
   async insist<Answer>(attempt: () => Promise<Answer>): Promise<Answer> {
     for (const deadline = performance.now() + RETRY_MS; ; ) {
       try {

@@ -1,15 +1,15 @@
-// Jobs of the service manager, and their results: from its signals, and looked up where a signal may have been missed.
+// Jobs of the service manager and their results: from its signals, or queried where a signal may have been missed.
 
 import { SYSTEMD1_NAME } from "../../api/systemd1.ts";
 import type { UnitState } from "../../registry/ports.ts";
 import { isGone, isUnanswered, type SystemdCalls } from "./systemd-calls.ts";
 
-/** Results of jobs that ended before anyone asked: a signal can overtake the reply that names its job. */
+/** How many results are kept of jobs that nobody waits for: a signal can arrive before the reply that names its job. */
 const FINISHED_LIMIT = 4096;
 
 interface Job {
   readonly unit: string;
-  /** Whether the unit is active when the job is done. */
+  /** Whether a successful job makes the unit active. */
   readonly makesActive: boolean;
 }
 
@@ -21,7 +21,7 @@ interface Waiting {
 export class SystemdJobs {
   readonly #calls: SystemdCalls;
   readonly #waiting = new Map<string, Waiting>();
-  /** What each queued job of this daemon does, until its result is known. */
+  /** The queued jobs of this daemon, until their results are known. */
   readonly #jobs = new Map<string, Job>();
   readonly #finished = new Map<string, string>();
 
@@ -29,13 +29,13 @@ export class SystemdJobs {
     this.#calls = calls;
   }
 
-  /** Remembers what a job does that was just queued; returns the job. */
+  /** Adds a job that was just queued; returns the job. */
   queued(job: string | null, what: Job): string | null {
     if (job !== null && !this.#finished.has(job)) this.#jobs.set(job, what);
     return job;
   }
 
-  /** The signal JobRemoved. */
+  /** Handles the signal JobRemoved. */
   removed(job: string, result: string): void {
     this.#jobs.delete(job);
     const waiting = this.#waiting.get(job);
@@ -53,12 +53,12 @@ export class SystemdJobs {
     }
   }
 
-  /** Looks up every job that is waited for: its signal may have been missed. */
+  /** Queries every job that is waited for: its signal may have been missed. */
   lookUpAll(): void {
     for (const job of this.#waiting.keys()) void this.#lookUp(job);
   }
 
-  /** The result of a job; waits for its end. */
+  /** Waits for the end of a job; returns its result. */
   result(job: string): Promise<string> {
     const result = this.#finished.get(job);
     if (result !== undefined) {
@@ -82,7 +82,7 @@ export class SystemdJobs {
     }
   }
 
-  /** Whether a unit is active, and its queued job. */
+  /** Returns whether a unit is active, and its queued job. */
   async unitState(unit: string): Promise<UnitState> {
     try {
       const [path] = (await this.#calls.manager("GetUnit", "s", [unit])) as [string];
@@ -98,16 +98,16 @@ export class SystemdJobs {
     }
   }
 
-  /** Settles a job whose end was not signalled. Where that cannot be found out now, the next `lookUpAll()` tries again. */
+  /** Settles a job whose end was not signalled. Where the query fails, the next `lookUpAll()` repeats it. */
   async #lookUp(job: string): Promise<void> {
     const known = this.#jobs.get(job);
     try {
       if (await this.isPending(job)) return;
-      // Nobody needs the result of a job that an earlier daemon queued.
+      // The result of a job that an earlier daemon queued is not needed.
       const isDone = known === undefined || (await this.unitState(known.unit)).isActive === known.makesActive;
       if (this.#waiting.has(job)) this.removed(job, isDone ? "done" : "failed");
     } catch {
-      // The manager is away again.
+      // The manager is unavailable again.
     }
   }
 }

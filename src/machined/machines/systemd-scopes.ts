@@ -17,7 +17,7 @@ export class SystemdScopes {
   readonly #jobs: SystemdJobs;
   /** Whether scopes run as the user of their machine: a user's manager runs them as its own user. */
   readonly #setsUser: boolean;
-  /** Before 253 a scope takes PIDs only; found out once. */
+  /** Whether the manager takes pidfds; before 253 it takes PIDs only. Detected once. */
   #takesPidfds = true;
 
   constructor(calls: SystemdCalls, jobs: SystemdJobs, setsUser: boolean) {
@@ -28,7 +28,7 @@ export class SystemdScopes {
 
   /** Makes a scope; returns the job that starts it, or null where it has been started already. */
   async create(request: ScopeRequest): Promise<string | null> {
-    // Read once: another call may find out meanwhile that the manager does not take pidfds.
+    // Read once: another call may detect meanwhile that the manager does not take pidfds.
     const byPidfd = this.#takesPidfds && request.leader.pidfd !== null;
     try {
       return await this.#make(request, byPidfd);
@@ -40,7 +40,7 @@ export class SystemdScopes {
     }
   }
 
-  /** Without an answer the scope may have been made or not: it is looked up before it is requested again. */
+  /** Without a reply the scope may have been made or not: it is queried before it is requested again. */
   async #make(request: ScopeRequest, byPidfd: boolean): Promise<string | null> {
     let isUncertain = false;
     const what = { unit: request.unit, makesActive: true };

@@ -34,7 +34,7 @@ export class Systemd1 implements ServiceManager, UnitFiles {
     this.#scopes = new SystemdScopes(this.#calls, this.#jobs, scope === "system");
   }
 
-  /** Listens to the manager on this bus from now on; called again after the bus was lost. */
+  /** Subscribes to the manager's signals on this bus; called again after the bus was lost. */
   async attach(bus: BusClient): Promise<void> {
     bus.onClose(() => this.#calls.forget(bus));
     const rule = { sender: SYSTEMD1_NAME, path: SYSTEMD_MANAGER.path, interface: SYSTEMD_MANAGER.interface };
@@ -63,7 +63,7 @@ export class Systemd1 implements ServiceManager, UnitFiles {
     });
   }
 
-  /** Signals may have been missed: looks up everything that they would have told. */
+  /** Queries everything that missed signals would have reported. */
   #lookUpAll(): void {
     this.#events.reloaded();
     this.#jobs.lookUpAll();
@@ -85,7 +85,7 @@ export class Systemd1 implements ServiceManager, UnitFiles {
     return this.#jobs.unitState(unit);
   }
 
-  /** "replace": a queued start job, whoever queued it, must not keep a machine from being ended. */
+  /** "replace": a queued start job must not prevent the stop of a machine. */
   async stopUnit(unit: string): Promise<string | null> {
     try {
       const [job] = await this.#calls.manager("StopUnit", "ss", [unit, "replace"]);
@@ -116,7 +116,7 @@ export class Systemd1 implements ServiceManager, UnitFiles {
       const [state] = await this.#calls.manager("GetUnitFileState", "s", [unit]);
       return state === "enabled";
     } catch (error) {
-      // No such template: nothing of it can be enabled.
+      // There is no such template: none of its units can be enabled.
       if (errnoNameOf(error) === "ENOENT") return false;
       throw error;
     }
@@ -140,13 +140,13 @@ export class Systemd1 implements ServiceManager, UnitFiles {
     return found === null ? null : { unit: found.unit, subgroup: found.subgroup, cgroup };
   }
 
-  /** The manager's version, or null where it does not say. */
+  /** Returns the manager's version, or null where it reports none. */
   version(): Promise<number | null> {
     return systemdVersion((call) => this.#calls.ask(call));
   }
 }
 
-/** The part of a path that a user's manager manages; what is outside of it is in no unit of that manager. */
+/** Returns the part of a path below a user's manager; a path outside is in no unit of that manager. */
 function belowUserManager(cgroup: string): string {
   return /\/user@\d+\.service(\/.*)$/.exec(cgroup)?.[1] ?? "/";
 }

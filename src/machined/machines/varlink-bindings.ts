@@ -4,19 +4,21 @@ import { IoSystemdMachine } from "../../api/io-systemd-machine.ts";
 import type { ReceivedInteger, VarlinkParameters, VarlinkResult, VarlinkValue } from "../../api/varlink-table.ts";
 import { errnoText } from "../../base/errno.ts";
 import { ErrnoError, errnoNameOf, invalidArgument, MachinedError } from "../../base/error.ts";
-import { formatId, parseId } from "../../base/id128.ts";
+import { formatId } from "../../base/id128.ts";
 import { plainInteger } from "../../base/json.ts";
 import { isMachineNameOrHost } from "../../base/names.ts";
 import { type BoundVarlink, bindVarlink, Reply, type VarlinkCall } from "../../ipc/varlink/binding.ts";
 import { PidRef } from "../../kernel/process/pidref.ts";
-import { type Machine, VSOCK_CID_ANY } from "../../registry/machine/machine.ts";
+import { VSOCK_CID_ANY } from "../../registry/machine/description.ts";
+import type { Machine } from "../../registry/machine/machine.ts";
 import { defineAction, perform } from "../action/action.ts";
 import type { Daemon } from "../action/daemon.ts";
 import { osRelease } from "../inside/os-release.ts";
 import { openVarlinkHandlers } from "../inside/varlink-bindings.ts";
 import { mapFrom, mapTo, uidShift } from "./inspect.ts";
 import { kill, terminate, unregister } from "./lifecycle.ts";
-import { beginMachine, type Registration, registerMachine } from "./register.ts";
+import { beginMachine, registerMachine } from "./register.ts";
+import { fromVarlink, pidOf } from "./registration.ts";
 
 type Table = typeof IoSystemdMachine;
 type Parameters<Member extends keyof Table["methods"]> = VarlinkParameters<Table, Member>;
@@ -30,7 +32,7 @@ type Metadatas = Partial<Pick<Description, "addresses" | "OSRelease" | "UIDShift
 export function machineVarlink(daemon: Daemon): BoundVarlink {
   return bindVarlink(IoSystemdMachine, {
     Register: async (call, p) => {
-      const registration = registrationOf(p);
+      const registration = fromVarlink(p);
       if (p.allocateUnit !== true) await registerMachine(daemon, call, registration);
       else void (await beginMachine(daemon, call, registration, [])).finished.catch(() => {});
     },
@@ -75,12 +77,6 @@ function noSuchMachine(): MachinedError {
   return new MachinedError("NoSuchMachine", "No such machine");
 }
 
-function pidOf(id: ProcessId): number {
-  const pid = Number(typeof id === "object" ? id.pid : id);
-  if (!Number.isInteger(pid) || pid < 0 || pid > 0x7fff_ffff) throw invalidArgument("pid", "Invalid process");
-  return pid;
-}
-
 /** Returns the name of the machine that a call means; null without name and pid. Both must mean the same machine. */
 async function lookUp(daemon: Daemon, call: VarlinkCall, { name, pid }: Lookup): Promise<string | null> {
   if (name !== undefined && !isMachineNameOrHost(name)) throw invalidArgument("name", "Invalid machine name");
@@ -118,34 +114,6 @@ async function nameOf(daemon: Daemon, call: VarlinkCall, lookup: Lookup): Promis
   const name = await lookUp(daemon, call, lookup);
   if (name === null) throw noSuchMachine();
   return name;
-}
-
-function registrationOf(p: Parameters<"Register">): Registration {
-  const id = p.id === undefined ? null : parseId(p.id);
-  if (id === undefined) throw invalidArgument("id", "Invalid machine ID parameter");
-  return {
-    name: p.name,
-    id: id ?? new Uint8Array(0),
-    service: p.service ?? "",
-    class: p.class,
-    leader: leaderOf(p),
-    rootDirectory: p.rootDirectory ?? "",
-    networkInterfaces: (p.ifIndices ?? []).map(Number),
-    vsockCid: p.vSockCid === undefined ? VSOCK_CID_ANY : Number(p.vSockCid),
-    sshAddress: p.sshAddress ?? "",
-    sshPrivateKeyPath: p.sshPrivateKeyPath ?? "",
-    controlAddress: p.controlAddress ?? "",
-  };
-}
-
-/** Returns the leader. `leader` and `leaderProcessId` must agree; without both, it is the caller (pid 0). */
-function leaderOf({ leader, leaderProcessId }: Parameters<"Register">): Registration["leader"] {
-  const byNumber = leader === undefined ? undefined : pidOf(leader);
-  if (leaderProcessId === undefined) return { pid: byNumber ?? 0 };
-  const pid = pidOf(leaderProcessId);
-  if (byNumber !== undefined && byNumber !== pid) throw invalidArgument("leader", "Invalid leader PID");
-  const id = typeof leaderProcessId === "object" ? leaderProcessId.pidfdId : undefined;
-  return { pid, pidfdId: id === undefined ? undefined : BigInt(id) };
 }
 
 interface Descriptions {

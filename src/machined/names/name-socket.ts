@@ -19,7 +19,7 @@ const NOBODY = 65534;
 
 type Answer = (daemon: Daemon, value: string) => string;
 
-/** What can be asked, by the first word of the line. */
+/** The queries, by the first word of the line. */
 const REQUESTS: Readonly<Record<string, Answer>> = {
   HOST: hostLines,
   USER: (daemon, name) => userLine(daemon, { userName: name }),
@@ -28,7 +28,7 @@ const REQUESTS: Readonly<Record<string, Answer>> = {
   GID: (daemon, gid) => groupLine(daemon, { gid: idOf(gid) }),
 };
 
-/** Errors that mean nothing but "not one of ours". */
+/** Errors that mean "not one of our names". */
 const NOT_OURS = new Set(["NoSuchMachine", "NoRecordFound", "InvalidArgs", "NotSupported"]);
 
 export class NameSocket {
@@ -42,7 +42,7 @@ export class NameSocket {
     this.#shares = shares;
   }
 
-  /** Answers on a listening socket, which it takes. */
+  /** Answers on a listening socket, which it owns. */
   listen(listener: Fd): void {
     refuseDescriptors(listener);
     this.#acceptor = new Acceptor(listener, {
@@ -73,7 +73,7 @@ export class NameSocket {
         peer.pause();
         this.#shares.turns.run(caller.uid, () => this.#reply(peer, line));
       },
-      // Whoever asks and leaves is not answered.
+      // A client that has disconnected gets no answer.
       end: () => {
         clearTimeout(timer);
         place.leave();

@@ -1,7 +1,7 @@
 // Names of machines for systemd-resolved (io.systemd.Resolve.Hook, since 259).
 //
-// Only the exact name of a machine is ours: the original answers NXDOMAIN for everything below it, so that a machine
-// called `ai` hides all of `.ai` (systemd#43783). A machine without addresses is "not mine", not an error that costs the
+// Only the exact name of a machine is answered: the original answers NXDOMAIN for all names below it, so that a machine called
+// `ai` hides all of `.ai` (systemd#43783). For a machine without addresses the answer is "not mine": an error would fail the
 // whole query.
 
 import { IoSystemdResolveHook } from "../../api/io-systemd-resolve.ts";
@@ -37,7 +37,7 @@ export class ResolveHook {
     });
   }
 
-  /** Tells everyone who filters that machines came or went. */
+  /** Tells all subscribers of the filter that machines were added or removed. */
   changed(): void {
     if (this.#subscribers.size === 0) return;
     const filter = this.#filter();
@@ -49,7 +49,7 @@ export class ResolveHook {
     this.#subscribers.add(call);
     call.onGone(() => this.#subscribers.delete(call));
     call.emit(this.#filter());
-    return new Promise<never>(() => {}); // until the subscriber goes
+    return new Promise<never>(() => {}); // until the subscriber disconnects
   }
 
   #filter(): Filter {
@@ -75,7 +75,7 @@ export class ResolveHook {
     return isOurs ? { rcode: RCODE_SUCCESS, answer } : {};
   }
 
-  /** null where the machine has no network of its own, or no addresses in it. */
+  /** Returns null where the machine has no network of its own, or no addresses in it. */
   #addressesOf({ name, class: dnsClass = CLASS_IN }: ResourceKey): NamedAddresses | null {
     if (Number(dnsClass) !== CLASS_IN) return null;
     try {
@@ -97,7 +97,7 @@ function record(key: ResourceKey, { ifindex }: NamedAddresses, { bytes }: LocalA
   };
 }
 
-/** A resource record as it stands in a DNS message: name, type, class, TTL 0, data. */
+/** Returns a resource record as in a DNS message: name, type, class, TTL 0, data. */
 function wireFormat(name: string, type: number, data: Uint8Array): Buffer {
   const labels = name.split(".").map((label) => Buffer.concat([Buffer.from([label.length]), Buffer.from(label)]));
   const fixed = Buffer.alloc(11);

@@ -1,6 +1,6 @@
 // Users and groups of containers for the rest of the host: vu-MACHINE-UID, vg-MACHINE-GID
-// (nss-mymachines(8), https://systemd.io/USER_GROUP_API). Answered from what the kernel says of each leader, without a
-// bus and without waiting: dbus-daemon itself may be the one that asks.
+// (nss-mymachines(8), https://systemd.io/USER_GROUP_API). The answers come from the kernel's id maps of each leader, without a
+// bus and without waiting: dbus-daemon itself may be the caller.
 
 import { IoSystemdUserDatabase } from "../../api/io-systemd-userdb.ts";
 import { ErrnoError, errnoNameOf, invalidArgument, MachinedError } from "../../base/error.ts";
@@ -15,7 +15,7 @@ const SERVICE = "io.systemd.Machine";
 const NOBODY = 65534;
 const NAME_LIMIT = 31;
 const STRICT_NAME = /^[A-Za-z_][A-Za-z0-9_-]*$/;
-/** What may be looked up at all. */
+/** The names that can be looked up. */
 const ANY_NAME = /^[^\s/:\u007f]{1,256}$/u;
 
 const KINDS = {
@@ -28,7 +28,7 @@ interface Query {
   readonly [key: string]: unknown;
 }
 
-/** A machine's user or group: its id inside, its id on the host. */
+/** A machine's user or group: its id in the machine and its id on the host. */
 interface Found {
   readonly machine: Machine;
   readonly inner: number;
@@ -55,7 +55,7 @@ function checkService({ service }: Query): void {
   if (service !== SERVICE) throw new MachinedError("BadService", `Service is not ${SERVICE}`);
 }
 
-/** Looks a user or group up by id, name or both (`uid`/`userName`, `gid`/`groupName`). Throws what the protocol names. */
+/** Looks up a user or group by id, name or both (`uid`/`userName`, `gid`/`groupName`). Throws the errors of the protocol. */
 export function findRecord(daemon: Daemon, kind: IdKind, query: Readonly<Record<string, unknown>>): Found {
   const { id, name } = KINDS[kind];
   const outer = checkId(id, query[id]);
@@ -71,7 +71,7 @@ export function findRecord(daemon: Daemon, kind: IdKind, query: Readonly<Record<
   return found;
 }
 
-/** The same for a Varlink query, which must be meant for us. */
+/** The same for a Varlink query, which must name this service. */
 function lookUp(daemon: Daemon, kind: IdKind, query: Query): Found {
   const { id, name } = KINDS[kind];
   checkId(id, query[id]);
@@ -80,7 +80,7 @@ function lookUp(daemon: Daemon, kind: IdKind, query: Query): Found {
   return findRecord(daemon, kind, query);
 }
 
-/** Ids that can be nobody's are refused by the name of the field. */
+/** Throws InvalidArgs, with the name of the field, for a number that is no valid id. */
 function checkId(field: string, value: unknown): number | null {
   if (value === undefined) return null;
   if (typeof value !== "number" || value < 0 || value === 0xffff || value >= 0xffff_ffff) {
@@ -116,7 +116,7 @@ function byName(daemon: Daemon, kind: IdKind, name: string): Found | null {
   return outer === null || outer < HOST_ID_END ? null : { machine, inner, outer };
 }
 
-/** A machine that ends at this very moment owns nothing. */
+/** Applies `map` to the ids of a machine; returns null for one that has ended meanwhile. */
 function mapped(
   machine: Machine,
   kind: IdKind,
@@ -129,7 +129,7 @@ function mapped(
   }
 }
 
-/** The name on the host; null where it would be no valid user name (a dot in the machine's name, too long). */
+/** Returns the name on the host; null where it is no valid user name (a dot in the machine's name, too long). */
 export function recordName(kind: IdKind, { machine, inner }: Found): string | null {
   const name = `${KINDS[kind].prefix}-${machine.name}-${inner}`;
   return name.length <= NAME_LIMIT && STRICT_NAME.test(name) ? name : null;
@@ -160,8 +160,8 @@ function groupRecord(found: Found): object {
 }
 
 /**
- * Says on the socket's inode which users can be asked about, so that clients of 262 leave us alone for all others.
- * Kernels that keep no such attributes on sockets refuse, and that is all right.
+ * Sets attributes on the socket's inode that tell which users this service has, so that clients of 262 do not ask it for
+ * others. Kernels without such attributes on sockets refuse, which is ignored.
  */
 export function adviseUserDatabaseClients(socket: string): void {
   const hints = {

@@ -1,11 +1,11 @@
-// Addresses of virtual machines: the host cannot look into them, but its neighbour table knows who answered on their
-// interfaces. The original says nothing of them.
+// Addresses of virtual machines: the host cannot look into them, but its neighbour table has the addresses that answered on
+// their interfaces. The original reports none.
 import { dumpNeighbours, type LocalAddress, openAddressSocket } from "../../kernel/socket/netlink.ts";
 
-/** NUD_ bits: reachable, stale, delay, probe, permanent. What failed or was never answered is nobody's address. */
+/** NUD_ bits: reachable, stale, delay, probe, permanent. Entries that failed or were never answered are ignored. */
 const ANSWERED = 0x02 | 0x04 | 0x08 | 0x10 | 0x80;
 
-/** Neighbours on these interfaces of the host, IPv4 first. */
+/** Returns the neighbours on these interfaces of the host, IPv4 first. */
 export function neighbourAddresses(interfaces: readonly number[]): LocalAddress[] {
   if (interfaces.length === 0) return [];
   using socket = openAddressSocket(null);

@@ -1,4 +1,4 @@
-// What is served over HTTP at /run/systemd/machine/metrics: `/metrics` for Prometheus, `/sd` for its service discovery.
+// The pages that are served over HTTP at /run/systemd/machine/metrics: `/metrics` for Prometheus, `/sd` for its service discovery.
 import { readdirSync } from "node:fs";
 import { version } from "../../../package.json";
 import { type CallCounts, DURATION_BOUNDS } from "../../ipc/call-counts.ts";
@@ -20,7 +20,7 @@ interface PageSources {
   readonly peers: Peers;
 }
 
-/** The answers of one sample, made when they are asked for first. */
+/** The pages of one sample, formatted at the first request. */
 interface Page {
   readonly sample: Sample;
   readonly bodies: Partial<Record<Format, Uint8Array>>;

@@ -1,6 +1,6 @@
-// Samples of what all machines use. A sample is taken when somebody asks and the last one is too old, in slices, so that a
-// thousand machines hold nobody up; whoever asks meanwhile gets the same one. The files of the machines stay open between
-// samples as long as somebody asks now and then.
+// Samples of the usage of all machines. A request starts a new sample where the last one is too old. It is taken in slices, so
+// that a thousand machines do not block the loop; concurrent requests share it. The files of the machines stay open between
+// samples while requests keep coming.
 import { openFilesLimit } from "../../ipc/peers.ts";
 import { type CgroupHierarchy, cgroupHierarchies } from "../../kernel/process/cgroup-mount.ts";
 import { SyscallError } from "../../kernel/syscall/sys.ts";
@@ -18,7 +18,7 @@ export interface MachineUsage {
 }
 
 export interface Sample {
-  /** When it was complete, on the clock that the world has. */
+  /** When it was complete, on the realtime clock. */
   readonly realtimeUsec: bigint;
   readonly durationMs: number;
   readonly machines: readonly MachineUsage[];
@@ -26,17 +26,17 @@ export interface Sample {
 
 interface SamplerOptions {
   readonly registry: Registry;
-  /** At most so many machines have their files held open; those of others are opened for each sample. */
+  /** How many machines have their files kept open; those of others are opened for each sample. */
   readonly mostHeld?: number;
-  /** When nobody has asked for so long, all files are closed. */
+  /** All files are closed after this long without a request. */
   readonly keepMs?: number;
 }
 
-/** The oldest sample that anybody is given: less than a second, so that who asks each second gets a new one. */
+/** The maximum age of a sample: below a second, so that a request each second gets a new one. */
 const FRESH_MS = 900;
 const SLICE_MS = 4;
 const KEEP_MS = 120_000;
-/** Machines may take this share of the files that the process may open. */
+/** The share of the process's file limit that machines may take. */
 const SHARE_OF_FILES = 4;
 
 export class Sampler implements Disposable {
@@ -45,7 +45,7 @@ export class Sampler implements Disposable {
   readonly #keepMs: number;
   readonly #meters = new Map<Machine, Meter>();
   #last: { sample: Sample; readonly atMs: number } | null = null;
-  /** Machines that came since the last sample was begun. */
+  /** Machines that were registered since the last sample was begun. */
   readonly #newcomers = new Set<Machine>();
   #hasLeavers = false;
   #mounted: readonly CgroupHierarchy[] | null = null;
@@ -58,7 +58,7 @@ export class Sampler implements Disposable {
     this.#keepMs = keepMs;
   }
 
-  /** The last sample when it is fresh, else a new one; of the machines that there are now in either case. */
+  /** Returns the last sample where it is fresh, else a new one; in either case of the present machines. */
   sample(): Sample | Promise<Sample> {
     this.#keep();
     if (this.#last !== null && performance.now() - this.#last.atMs < FRESH_MS) {
@@ -71,19 +71,19 @@ export class Sampler implements Disposable {
     return this.#running;
   }
 
-  /** What one machine uses now; null when it has ended. */
+  /** Returns the present usage of one machine; null when it has ended. */
   measure(machine: Machine): MachineUsage | null {
     this.#keep();
     const usage = this.#read(machine);
     return usage === null ? null : { machine, atUsec: monotonicUsec(), usage };
   }
 
-  /** A machine has come. */
+  /** A machine was registered. */
   add(machine: Machine): void {
     this.#newcomers.add(machine);
   }
 
-  /** A machine has gone: its files are closed. */
+  /** A machine was removed: its files are closed. */
   forget(machine: Machine): void {
     this.#newcomers.delete(machine);
     this.#hasLeavers = true;
@@ -103,7 +103,7 @@ export class Sampler implements Disposable {
     for (const machine of this.#meters.keys()) this.#close(machine);
   }
 
-  /** Only what has changed is measured: whoever registers machines in turn with asking does not have all measured. */
+  /** Measures the new machines only: alternating registrations and requests must not measure all machines each time. */
   #updated(sample: Sample): Sample {
     if (this.#newcomers.size === 0 && !this.#hasLeavers) return sample;
     const machines = sample.machines.filter(({ machine }) => machine.started);
@@ -123,7 +123,7 @@ export class Sampler implements Disposable {
     const machines: MachineUsage[] = [];
     this.#newcomers.clear();
     let sliceMs = startMs;
-    // A copy: machines come and go between two slices.
+    // A copy: machines are added and removed between two slices.
     for (const machine of Array.from(this.#registry.list())) {
       if (machine.isHost) continue;
       this.#measureInto(machines, machine);
@@ -137,7 +137,7 @@ export class Sampler implements Disposable {
     return sample;
   }
 
-  /** Read once: they are mounted when the host is started. */
+  /** The cgroup hierarchies, read once: they are mounted when the host boots. */
   #hierarchies(): readonly CgroupHierarchy[] {
     this.#mounted ??= cgroupHierarchies();
     return this.#mounted;
@@ -146,7 +146,7 @@ export class Sampler implements Disposable {
   #read(machine: Machine): Usage | null {
     const held = this.#meters.get(machine);
     if (held !== undefined) return held.read();
-    // Gone between two slices: nobody would close its files any more.
+    // The machine was removed between two slices, and its files would never be closed.
     if (!machine.started) return null;
     const meter = open(machine, this.#hierarchies());
     if (meter === null) return null;
@@ -163,12 +163,12 @@ export class Sampler implements Disposable {
   }
 }
 
-/** Null for a machine whose leader is gone, or where no more files may be opened: it has no numbers then. */
+/** Returns null for a machine whose leader has ended, or where no more files may be opened: it has no numbers then. */
 function open(machine: Machine, hierarchies: readonly CgroupHierarchy[]): Meter | null {
   const { leader, place } = machine;
   try {
     const meter = new Meter(leader.pid, place?.unit ?? "", hierarchies);
-    // The number was the leader's all the time if it is alive now.
+    // A leader that is alive now has had its number all the time.
     if (leader.isAlive()) return meter;
     meter[Symbol.dispose]();
     return null;

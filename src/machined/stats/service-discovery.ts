@@ -5,7 +5,7 @@ import type { Machine } from "../../registry/machine/machine.ts";
 import { DEFAULT_PORT, parsePort, type TargetGroup, targetGroups } from "../../stats/targets.ts";
 import type { Daemon } from "../action/daemon.ts";
 
-/** The port that a query asks for; null where it asks for none that there could be. */
+/** Returns the port of a query; null for an invalid one. */
 export function portOf(text: string | null): number | null {
   return text === null ? DEFAULT_PORT : parsePort(text);
 }
@@ -21,7 +21,7 @@ export function discoveredTargets(daemon: Daemon, port: number): TargetGroup[] {
   return targetGroups(described, port);
 }
 
-/** A machine whose addresses cannot be known (a virtual machine, one in the host's network) is no target. */
+/** Returns the addresses of a machine; none where they cannot be known (a virtual machine, one in the host's network). */
 function addressesOf(daemon: Daemon, machine: Machine): string[] {
   try {
     return daemon.addresses.of(machine).map(({ bytes }) => formatAddress(bytes));

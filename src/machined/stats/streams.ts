@@ -1,11 +1,11 @@
-// Calls that are answered again and again: how many there may be, how often, and when they end.
+// Calls that are answered repeatedly: their number, interval and end.
 import { MachinedError } from "../../base/error.ts";
 import { isPrivileged } from "../../ipc/caller.ts";
 import type { VarlinkCall } from "../../ipc/varlink/binding.ts";
 
 interface StreamLimits {
   readonly all: number;
-  /** Of one user. */
+  /** The maximum for one user. */
   readonly each: number;
 }
 
@@ -25,8 +25,8 @@ export class Streams {
   }
 
   /**
-   * Calls `tell` at once and then at each interval, until the caller has gone or `tell` throws, which is the answer then. A
-   * round is left out while the last one has not been sent or is not over. Throws TooManyOperations.
+   * Calls `tell` at once and then at each interval, until the caller has disconnected or `tell` throws, whose error is the reply
+   * then. A round is skipped while the last one has not been sent or has not ended. Throws TooManyOperations.
    */
   async run(
     call: Pick<VarlinkCall, "caller" | "onGone" | "takesMore">,
@@ -36,7 +36,7 @@ export class Streams {
     const caller = await call.caller();
     const { uid } = caller;
     const own = this.#users.get(uid) ?? 0;
-    // Others together keep nobody privileged out.
+    // The limit of all streams does not keep out privileged callers.
     const isFull = this.#count >= this.#limits.all && !isPrivileged(caller);
     if (own >= this.#limits.each || isFull) {
       throw new MachinedError("TooManyOperations", "Too many streams of statistics are open");
@@ -62,7 +62,7 @@ export class Streams {
     const stopListening = call.onGone(leave);
     void round();
     try {
-      // Never settled for a caller that goes: nobody waits for an answer.
+      // Not settled for a caller that has disconnected: nobody waits for a reply.
       return await ended.promise;
     } catch (error) {
       stopListening();

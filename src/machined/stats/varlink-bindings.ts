@@ -1,4 +1,4 @@
-// Binds io.machined.Stats to the sampler: answers once, or again and again until the caller goes.
+// Binds io.machined.Stats to the sampler: replies once, or repeatedly until the caller disconnects.
 import { IoMachinedStats } from "../../api/io-machined-stats.ts";
 import type { VarlinkParameters, VarlinkResult } from "../../api/varlink-table.ts";
 import { invalidArgument, MachinedError } from "../../base/error.ts";

@@ -1,6 +1,6 @@
-// Images that were found before, returned again while nothing has changed. One look at an entry's status tells: whatever is
-// done to a tree's top or to a disk image changes its status, and what does not (mounts, subvolumes, block devices) is
-// never taken from memory.
+// A cache of images, keyed by their directory entries. An entry's status shows whether its image is unchanged: every change
+// of a tree's top directory or of a disk image changes the status. Images whose changes the status does not show (mounts,
+// subvolumes, block devices) are never cached.
 
 import { pathOf, writeObstacle } from "../../kernel/file/attributes.ts";
 import { type Fd, openPath, statFd } from "../../kernel/file/fd.ts";
@@ -16,7 +16,7 @@ export interface SearchedDirectory {
   /** Without symbolic links. */
   readonly path: string;
   readonly status: FileStatus;
-  /** Whether it can be written; an entry on the same mount can be then, as far as its own status allows it. */
+  /** Whether its mount can be written: then an entry on the same mount can be, as far as its own status allows. */
   readonly isWritable: boolean;
 }
 
@@ -40,7 +40,7 @@ interface Remembered {
 const MEMORY_SIZE = 8192;
 const memory = new Map<string, Remembered>();
 
-/** The image that was found under that entry when it had the same status; null when that does not say enough. */
+/** Returns the image that the entry had at the same status; null where the status does not prove that it is unchanged. */
 export function recallImage(directory: SearchedDirectory, entry: string, status: FileStatus): Image | null {
   if (!isToldByStatus(directory, status)) return null;
   const known = memory.get(`${directory.path}/${entry}`);
@@ -64,14 +64,14 @@ function isSame(a: FileStatus, b: FileStatus): boolean {
   );
 }
 
-/** Clocks of file systems tick this coarsely: what changed later than this before a look may change again unseen. */
+/** The coarsest tick of file systems' clocks: a file that changed within it may change again without getting another time. */
 const SETTLED_USEC = 100_000n;
 
 function isSettled({ ctimeNs }: FileStatus): boolean {
   return ctimeNs / 1000n < realtimeUsec() - SETTLED_USEC;
 }
 
-/** Keeps an image for the next look, if its entry's status alone will tell whether it is still the same. */
+/** Caches an image, if its entry's status alone will show whether it is unchanged. */
 export function rememberImage(directory: SearchedDirectory, image: Image, status: FileStatus): void {
   const { facts, type } = image;
   if (facts.place === null || (type !== "directory" && type !== "raw")) return;
@@ -80,7 +80,7 @@ export function rememberImage(directory: SearchedDirectory, image: Image, status
   memory.set(`${directory.path}/${facts.place.entry}`, { image, status });
 }
 
-/** What was made of the entries of directories, remembered while none comes or goes. */
+/** Caches a value computed from the entries of directories while no entry is added or removed. */
 export class DirectoryMemory<T> {
   readonly #read: (directory: SearchedDirectory) => T;
   readonly #known = new Map<string, { readonly status: FileStatus; readonly value: T }>();
@@ -99,26 +99,26 @@ export class DirectoryMemory<T> {
   }
 }
 
-/** All images of a directory whose entries stay the same, found again by one look at the status of each. */
+/** The images of a directory whose entries are unchanged: one status call for each image checks them. */
 export class UnchangedImages {
   readonly #entries: readonly string[];
   #images: readonly Image[] = [];
   #statuses: { readonly set: StatusSet; readonly isWritable: boolean } | null = null;
 
-  /** `entries`: all that can stand for an image. */
+  /** `entries`: all entries that can be an image. */
   constructor(entries: readonly string[]) {
     this.#entries = entries;
   }
 
-  /** The images; `find` is called unless nothing has changed, and then the same array is returned again. */
+  /** Returns the images: the same array while nothing has changed, else what `find` returns. */
   of({ fd, isWritable }: SearchedDirectory, find: () => readonly Image[]): readonly Image[] {
     const known = this.#statuses;
     if (known !== null && known.isWritable === isWritable && known.set.isUnchanged(fd)) return this.#images;
-    // Taken before the images are found: what changes meanwhile differs at the next look.
+    // The statuses are taken before the images are found, so that a change in between is noticed by the next call.
     const set = this.#images.length > 0 && this.#images.every(isRemembered) ? new StatusSet(fd, this.#entries) : null;
     const images = find();
     const isSame = images.length === this.#images.length && images.every((image, i) => image === this.#images[i]);
-    // Only images that were all taken from memory are told by statuses alone.
+    // The statuses prove that the list is unchanged only where every image came from the cache.
     this.#statuses = isSame && set !== null ? { set, isWritable } : null;
     if (!isSame) this.#images = images;
     return this.#images;

@@ -1,5 +1,5 @@
-// Changing an image where it is: another name, read-only or not, gone. What an image is decides how; what is not ours to
-// change is refused with EROFS (machinectl(1), "Image Commands").
+// Changing an image in place: renaming, read-only marks, removal. The type of the image decides how. Images that belong to
+// the operating system are refused with EROFS (machinectl(1), "Image Commands").
 
 import { changeFileFlags, FILE_FLAG, fileFlags } from "../../kernel/file/attributes.ts";
 import { type Fd, openPath } from "../../kernel/file/fd.ts";
@@ -18,7 +18,7 @@ import { lockImage, lockName } from "./lock.ts";
 import type { ImageSearch } from "./search.ts";
 import { hide } from "./temporary.ts";
 
-/** The place of an image that may be changed; throws `EROFS` for the host's own and for those of the operating system. */
+/** Returns the place of an image that may be changed; throws `EROFS` for the host's tree and for images of the operating system. */
 function changeable(image: Image): ImagePlace {
   const { place } = image.facts;
   if (place === null || !image.mayChange) throw new SyscallError("change", "EROFS", image.path);
@@ -30,8 +30,8 @@ function unsupported(image: Image): SyscallError {
 }
 
 /**
- * Removes an image and what belongs to it. A link is removed, and what it leads to stays. `isWanted` is asked when the image
- * is locked: `EBUSY` when it is wanted after all.
+ * Removes an image and its companions. Of a link, the link alone is removed. `isWanted` is called when the image is locked:
+ * the removal throws `EBUSY` where it returns true.
  */
 export function removeImage(layout: ImageLayout, image: Image, isWanted: () => boolean = () => false): void {
   const place = changeable(image);
@@ -48,8 +48,8 @@ export function removeImage(layout: ImageLayout, image: Image, isWanted: () => b
 }
 
 /**
- * Hidden first: from then on there is no half of an image to be seen, whatever ends the removal. What is under names that
- * others see goes before the long part, after which nobody would know of it.
+ * Hides the tree first: no list shows an image that is half removed, however the removal ends. Companions have visible names
+ * and are removed before the long part, because nobody would find them afterwards.
  */
 function removeWholeTree(directory: Fd, image: Image, onHidden: () => void): void {
   if (mountsBelow(image.path).length > 0) throw new SyscallError("unlink", "EBUSY", image.path);
@@ -59,7 +59,7 @@ function removeWholeTree(directory: Fd, image: Image, onHidden: () => void): voi
   hidden.remove();
 }
 
-/** Runs `act` while a directory's immutable mark, which would forbid it, is off; it is put back unless it is to go. */
+/** Runs `act` without the immutable mark of a directory, which would forbid it. "meanwhile": the mark is set again afterwards. */
 function withoutImmutable<T>(top: Fd, howLong: "meanwhile" | "for ever", act: () => T): T {
   const isImmutable = ((fileFlags(top) ?? 0) & FILE_FLAG.immutable) !== 0;
   const mark = (change: "set" | "clear") => isImmutable && changeFileFlags(top, { [change]: FILE_FLAG.immutable });
@@ -74,7 +74,7 @@ function withoutImmutable<T>(top: Fd, howLong: "meanwhile" | "for ever", act: ()
   }
 }
 
-/** Gives an image another name, in the directory where it is. `EEXIST` when there is an image of that name anywhere. */
+/** Renames an image within its directory. Throws `EEXIST` when any directory has an image of that name. */
 export function renameImage(layout: ImageLayout, search: ImageSearch, image: Image, newName: string): void {
   const place = changeable(image);
   if (image.type === "mstack" || place.isVersion) throw unsupported(image);
@@ -95,7 +95,7 @@ export function renameImage(layout: ImageLayout, search: ImageSearch, image: Ima
 const WRITABLE = 0o200;
 const READABLE = 0o444;
 
-/** Marks an image as read-only or takes the mark away. Hidden images are never anything else (`EROFS`). */
+/** Marks an image as read-only, or removes the mark. Hidden images are always read-only (`EROFS`). */
 export function markReadOnly(layout: ImageLayout, image: Image, readOnly: boolean): void {
   changeable(image);
   if (image.isHidden) throw new SyscallError("change", "EROFS", image.path);
@@ -117,7 +117,7 @@ function setReadOnly(image: Image, readOnly: boolean): void {
   } else markTree(file, image.type === "subvolume" ? "subvolume" : "directory", readOnly);
 }
 
-/** A plain directory has no mark of its own; that its top cannot be changed stands for it. */
+/** A subvolume has a read-only mark of its own; for a plain directory, the immutable mark of its top stands in. */
 export function markTree(top: Fd, type: "subvolume" | "directory", readOnly: boolean): void {
   if (type === "subvolume") setSubvolumeReadOnly(top, readOnly);
   else changeFileFlags(top, readOnly ? { set: FILE_FLAG.immutable } : { clear: FILE_FLAG.immutable });

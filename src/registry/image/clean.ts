@@ -1,4 +1,4 @@
-// Removing many images at once: the hidden ones, which downloads leave behind, or all (machinectl(1), "clean").
+// Removing many images: the hidden ones, which downloads leave behind, or all (machinectl(1), "clean").
 import { resolve } from "node:path";
 import { errnoText } from "../../base/errno.ts";
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
@@ -15,13 +15,13 @@ type CleanMode = "hidden" | "all";
 
 interface Removed {
   readonly name: string;
-  /** What that freed; all ones where it is not counted. */
+  /** The bytes that the removal freed; all ones where the file system does not count them. */
   readonly bytes: bigint;
 }
 
 /**
- * Removes images, but none that is in use and none that is not ours to remove. One that cannot be removed does not keep the
- * others: the first such failure is thrown at the end.
+ * Removes images, except those that are in use or belong to the operating system. Continues after a failure, and throws the
+ * first one at the end.
  */
 export function cleanPool(layout: ImageLayout, search: ImageSearch, mode: CleanMode): Removed[] {
   sweepAll(layout);
@@ -32,7 +32,7 @@ export function cleanPool(layout: ImageLayout, search: ImageSearch, mode: CleanM
   for (const image of images) {
     if (!image.mayChange || (mode === "hidden" && !image.isHidden) || layers.has(image.path)) continue;
     try {
-      // A stack of layers may have been made while the one who made it held them.
+      // Another process may have made a stack of this layer since `layers` was computed.
       removeImage(layout, image, () => mode === "hidden" && image.isTree && layersOf(search.list()).has(image.path));
       removed.push({ name: image.name, bytes: image.facts.space.usageExclusive });
     } catch (error) {
@@ -43,7 +43,7 @@ export function cleanPool(layout: ImageLayout, search: ImageSearch, mode: CleanM
   return removed;
 }
 
-/** The paths of the layers that the stacks among these images are made of. */
+/** Returns the paths of the layers that the stacks among these images use. */
 function layersOf(images: readonly Image[]): Set<string> {
   return new Set(images.filter(({ type }) => type === "mstack").flatMap(({ path }) => layersAt(path)));
 }

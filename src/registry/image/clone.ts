@@ -1,5 +1,5 @@
 // Cloning an image into the pool: a snapshot where the file system has them, else a copy that shares its data where the
-// file system can do that, else a copy. The clone has its name only when it is complete (machinectl(1), "clone").
+// file system can do that, else a copy. The clone gets its name when it is complete (machinectl(1), "clone").
 
 import {
   avoidCopyOnWrite,
@@ -37,7 +37,7 @@ interface CloneRequest {
   readonly readOnly: boolean;
 }
 
-/** Clones an image. `EEXIST` when there is an image of the new name anywhere, `EBUSY` when one is being made. */
+/** Clones an image. Throws `EEXIST` when any directory has an image of the new name, `EBUSY` when one is being made. */
 export function cloneImage(
   layout: ImageLayout,
   search: ImageSearch,
@@ -57,7 +57,7 @@ export function cloneImage(
   else publishTree(clone, newName, readOnly);
 }
 
-/** A directory that cannot be changed cannot be renamed, so it gets that mark at its new name; a subvolume before. */
+/** An immutable directory cannot be renamed, so it is marked after the renaming; a subvolume is marked before. */
 function publishTree(clone: Temporary, newName: string, readOnly: boolean): void {
   const type = isSubvolume(clone.fd) ? "subvolume" : "directory";
   const mark = () => readOnly && markTree(clone.fd, type, true);
@@ -93,7 +93,7 @@ function copyInto(target: Fd, source: Fd, options: CopyOptions): void {
   if (isBtrfs(target)) keepSpace(null, target);
 }
 
-/** Gives what `fill` has completed; what it could not complete is removed. */
+/** Returns the entry that `fill` has completed; removes it where `fill` fails. */
 function filled(made: Temporary, fill: (made: Temporary) => void): Temporary {
   try {
     fill(made);
@@ -104,7 +104,7 @@ function filled(made: Temporary, fill: (made: Temporary) => void): Temporary {
   }
 }
 
-/** A snapshot of the one subvolume; null where the pool is on another file system. */
+/** Returns a snapshot of the one subvolume; null where the pool is on another file system. */
 function snapshotOf(source: Fd, pool: Fd): { made: Temporary; nested: NestedSubvolume[] } | null {
   try {
     const nested = nestedSubvolumes(source);
@@ -115,7 +115,7 @@ function snapshotOf(source: Fd, pool: Fd): { made: Temporary; nested: NestedSubv
   }
 }
 
-/** What is in the pool itself, without subvolumes, comes with a snapshot of what is around it. */
+/** Removes the pool's plain files from a snapshot: a snapshot of the surrounding subvolume includes them. */
 function emptyPoolIn(clone: Fd, source: string, pool: string): void {
   const prefix = source === "/" ? "/" : `${source}/`;
   if (!pool.startsWith(prefix)) return;
@@ -123,7 +123,7 @@ function emptyPoolIn(clone: Fd, source: string, pool: string): void {
     using copy = openBeneath(clone, pool.slice(prefix.length), "directory");
     emptyDirectory(copy);
   } catch (error) {
-    // On another mount, or below another subvolume that is not in the clone.
+    // The pool is on another mount, or below another subvolume that is not in the clone.
     if (!isErrno(error, "ENOENT", "ENOTDIR", "ELOOP", "EXDEV")) throw error;
   }
 }
@@ -137,7 +137,7 @@ function cloneDisk(image: Image, pool: Fd, readOnly: boolean, options: CopyOptio
   });
 }
 
-/** Disk images are written all over: without copy-on-write, unless that is what lets them share their data. */
+/** Disk images are written in many places, so they get no copy-on-write, unless they share data by it. */
 function copyDisk(source: Fd, target: Fd, options: CopyOptions): void {
   const status = new RawStatus().readFd(source);
   const sourceFlags = fileFlags(source);

@@ -1,5 +1,5 @@
-// What belongs to an image without being in it: its `.nspawn` settings, root hashes and verity data of disk images, state
-// of virtual machines. They share the image's name and go where it goes. Nothing of this is worth failing for.
+// The companions of an image: its `.nspawn` settings, root hashes and verity data of disk images, state of virtual machines.
+// They share the image's name, and are renamed, copied and removed with it. Failures about them are ignored.
 
 import { type Fd, openPath } from "../../kernel/file/fd.ts";
 import { copyTree } from "../../kernel/tree/copy.ts";
@@ -13,7 +13,7 @@ import { temporaryFolder, unlessUnable } from "./temporary.ts";
 
 const SETTINGS = ".nspawn";
 
-/** What may stand beside an image, after its name. */
+/** The suffixes of companions beside an image. */
 const BESIDE = [
   SETTINGS,
   ".oci-config",
@@ -29,7 +29,7 @@ const BESIDE = [
 interface Companion {
   readonly directory: string;
   readonly suffix: string;
-  /** Whether it stands next to the image, and not among the settings of the host. */
+  /** Whether it is beside the image, and not among the settings of the host. */
   readonly isBeside: boolean;
 }
 
@@ -49,7 +49,7 @@ function forEach(layout: ImageLayout, image: Image, act: (directory: Fd, compani
   }
 }
 
-/** Renames them with the image. One that has the new name already stays. */
+/** Renames them with the image. Existing files of the new name are kept. */
 export function renameCompanions(layout: ImageLayout, image: Image, newName: string): void {
   forEach(layout, image, (directory, { suffix }) => {
     const name = (text: string) => ({ directory, name: rawOf(text + suffix) });
@@ -63,8 +63,8 @@ export function removeCompanions(layout: ImageLayout, image: Image): void {
 }
 
 /**
- * Copies them for a clone: what stands beside the image goes beside the clone, settings of the host stay in their
- * directory, so that they are trusted as before. One that has the new name already stays.
+ * Copies them for a clone: companions beside the image are copied beside the clone; settings of the host are copied within
+ * their directory, so that they are trusted as before. Existing files of the new name are kept.
  */
 export function copyCompanions(layout: ImageLayout, image: Image, clone: { pool: Fd; name: string }): void {
   forEach(layout, image, (directory, { suffix, isBeside }) => {
@@ -73,7 +73,7 @@ export function copyCompanions(layout: ImageLayout, image: Image, clone: { pool:
   });
 }
 
-/** Copies a file or a directory, so that it has its name only when it is complete. */
+/** Copies a file or a directory; the copy gets its name when it is complete. */
 function copyEntry(from: Fd, name: RawName, to: Fd, newName: RawName): void {
   const status = new RawStatus();
   using entry = openEntry(from, name);

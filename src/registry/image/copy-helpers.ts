@@ -1,6 +1,6 @@
-// Copying on several processors: processes that fill files which the one that walks the tree has found and made. They get
-// open files, never paths, so that nothing can be put in between. Each has a socket: files go one way, and at the end what
-// came of them the other (src/worker/operations/copy-helper.ts).
+// Copying on several processors: helper processes copy the contents of files that the process that walks the tree has created.
+// They get open files, never paths, so that no path can be replaced meanwhile. Each has a socket, which carries the files to
+// the helper and at the end its report back (src/worker/operations/copy-helper.ts).
 import { availableParallelism } from "node:os";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { type Child, spawnSelf } from "../../kernel/process/spawn.ts";
@@ -10,17 +10,17 @@ import { pin } from "../../kernel/syscall/mem.ts";
 import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
 import type { CopyHelpers } from "../../kernel/tree/copy.ts";
 
-/** The number under which a helper finds its socket. */
+/** The number of the descriptor of a helper's socket. */
 export const HELPER_FD = 4;
 
-/** What a helper says in the end: nothing but this, when all went well. */
+/** The report of a helper at its end; without an errno all went well. */
 export interface HelperReport {
   readonly errno?: string;
   readonly path?: string;
 }
 
 const MOST_HELPERS = 3;
-/** Enough for a helper not to run dry, and little enough that small files do not wait behind large ones. */
+/** How many files a helper has at a time: enough that it never waits, few enough that small files do not wait behind large ones. */
 const QUEUE_BYTES = 16 << 10;
 const PATH_MAX_BYTES = 2048;
 const SIGKILL = 9;
@@ -30,7 +30,7 @@ interface Helper {
   readonly child: Child;
 }
 
-/** Starts a helper for each processor but one; null where there is only one. */
+/** Starts a helper for each processor but one; returns null where there is only one processor. */
 export function startCopyHelpers(): CopyHelpers | null {
   const count = Math.min(availableParallelism() - 1, MOST_HELPERS);
   return count < 1 ? null : new Helpers(Array.from({ length: count }, startHelper));
@@ -91,7 +91,7 @@ class Helpers implements CopyHelpers {
   }
 }
 
-/** One that has failed takes no more; why is heard at the end. */
+/** A helper that has failed takes no more files; its error is read at the end. */
 function send(socket: Fd, text: Uint8Array, fds: readonly Fd[]): boolean {
   try {
     return sendDatagram(socket, text.length === 0 ? Buffer.from("?") : text, fds);

@@ -1,5 +1,5 @@
-// The trees in a disk image: which partitions hold the root and /usr, and a look into them. For short-lived workers: what
-// is mounted comes from whoever made the image (systemd-dissect(1), the Discoverable Partitions Specification).
+// The trees in a disk image: which partitions hold the root and /usr, and their metadata. For short-lived workers, because the
+// mounted file systems are not trusted (systemd-dissect(1), the Discoverable Partitions Specification).
 
 import { type Fd, openPath } from "../../kernel/file/fd.ts";
 import { mountDetached } from "../../kernel/mount/detached.ts";
@@ -10,7 +10,7 @@ import { SyscallError } from "../../kernel/syscall/sys.ts";
 import { type ImageMetadata, readMetadata } from "./metadata.ts";
 import { compareVersions } from "./version.ts";
 
-/** Partition types by what they hold, for this machine's architecture and the one it runs beside it. */
+/** Partition types by what they hold, for this machine's architecture and its secondary one. */
 const ROOT_TYPES =
   process.arch === "arm64"
     ? ["b921b045-1df0-41c3-af44-4c6f280d3fae", "69dad710-2ce4-4e3c-b16c-21a1d49abed3"]
@@ -20,10 +20,10 @@ const USR_TYPES =
     ? ["b0e01050-ee5f-4390-949a-9101b17104e9", "7d0359a3-02b3-4f0a-865c-654403e70625"]
     : ["8484680c-9521-48c6-9c11-b0720656f69e", "75250d76-8cc6-458e-bd66-bd47cc81a812"];
 const GENERIC_TYPES = ["0fc63daf-8483-4772-8e79-3d69d8477de4", "mbr-83"];
-/** "Do not look at this partition by yourself" */
+/** The flag "no auto": do not mount this partition automatically. */
 const NO_AUTO = 1n << 63n;
 
-/** What keeps a file system from writing, or from asking for a repair, before it can be read. */
+/** Mount options by which a file system is read without writing to it and without a repair. */
 const OPTIONS: Readonly<Record<DiskFileSystem, readonly string[]>> = {
   ext4: ["noload"],
   xfs: ["norecovery", "nouuid"],
@@ -35,15 +35,15 @@ const OPTIONS: Readonly<Record<DiskFileSystem, readonly string[]>> = {
 
 interface Part {
   readonly offset: number;
-  /** 0: to the end. */
+  /** 0: to the end of the device. */
   readonly size: number;
 }
 
 const WHOLE: Part = { offset: 0, size: 0 };
 
 /**
- * The metadata of a disk image. `ENOPKG` for what has neither partitions nor a file system, `ENXIO` without a root or /usr,
- * `ENOTUNIQ` where several could be it, `EUCLEAN` for a broken table, `EPROTONOSUPPORT` for other file systems.
+ * Returns the metadata of a disk image. Throws `ENOPKG` without partitions and file system, `ENXIO` without a root or /usr,
+ * `ENOTUNIQ` where several could be the root, `EUCLEAN` for a broken table, `EPROTONOSUPPORT` for other file systems.
  */
 export function diskMetadata(path: string): ImageMetadata {
   using disk = openPath(path, "read");
@@ -65,7 +65,7 @@ function findTrees(disk: Fd): { root: Part | null; usr: Part | null } {
   return { root: generic[0], usr: null };
 }
 
-/** The first of the preferred type; of several versions of a system the one with the newest label. */
+/** Returns the first partition of the preferred type; of several versions of a system the one with the newest label. */
 function pick(partitions: readonly Partition[], types: readonly string[]): Partition | null {
   for (const type of types) {
     const found = partitions.filter((partition) => partition.type === type);

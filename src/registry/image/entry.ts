@@ -1,5 +1,5 @@
-// From an entry of a search directory to an image: what kind it is, whether it can be written, since when it is there.
-// Nothing is opened but for its status, and nothing that stayed what it was is looked at twice.
+// From an entry of a search directory to an image: its type, whether it can be written, its times. Files are opened for their
+// status only, and unchanged entries come from the cache.
 import { join } from "node:path";
 import type { ImageType } from "../../base/vocabulary/image-class.ts";
 import { createdUsec, entryCreatedUsec, pathOf, writeObstacle } from "../../kernel/file/attributes.ts";
@@ -12,26 +12,26 @@ import { subvolumeSpace } from "../../kernel/tree/btrfs-quota.ts";
 import { recallImage, rememberImage, type SearchedDirectory } from "./cache.ts";
 import { HOST_IMAGE, Image, type ImageFacts, type ImageSpace, UNKNOWN_SPACE } from "./image.ts";
 
-/** What is known of an entry before it counts as an image. */
+/** The facts of an entry from its status alone. */
 interface FoundEntry {
   readonly entry: string;
   readonly status: FileStatus;
   readonly isVersion: boolean;
 }
 
-/** The type an entry has by its status and its name; null for what is no image. */
+/** Returns the type of an entry by its status and its name; null for an entry that is no image. */
 function typeOfEntry(entry: string, status: FileStatus): ImageType | null {
   if (status.kind === "directory") return entry.endsWith(".mstack") ? "mstack" : "directory";
   if (status.kind === "regular") return entry.endsWith(".raw") ? "raw" : null;
   return status.kind === "block" ? "block" : null;
 }
 
-/** The status of an entry, through links; null when there is nothing, or nothing that can be looked at. */
+/** Returns the status of an entry, following links; null when it does not exist or cannot be read. */
 export function statusOfEntry(directory: SearchedDirectory, entry: string): FileStatus | null {
   return unlessGone(() => statAt(directory.fd, entry));
 }
 
-/** The image that an entry is, under the given name; null when it is none (any more). */
+/** Returns the image of an entry under the given name; null when it is no image, or no longer one. */
 export function imageOfEntry(directory: SearchedDirectory, name: string, found: FoundEntry): Image | null {
   const { entry, status, isVersion } = found;
   const type = typeOfEntry(entry, status);
@@ -51,7 +51,7 @@ export function imageOfEntry(directory: SearchedDirectory, name: string, found: 
   });
 }
 
-/** An inode number is used again when its file is gone; the time of birth tells the two files apart. */
+/** An inode number is reused when its file is removed; the time of birth tells the two files apart. */
 function identityOf({ dev, ino, birthNs }: FileStatus): string {
   return `${dev}:${ino}:${birthNs ?? ""}`;
 }
@@ -80,7 +80,7 @@ export function hostImage(): Image {
   });
 }
 
-/** Removed between two looks, or on a file system that does not answer as it should: nothing to start a machine from. */
+/** Returns null where a system call fails: the entry was removed meanwhile, or its file system fails. No machine starts from it. */
 function unlessGone<T>(look: () => T): T | null {
   try {
     return look();
@@ -96,7 +96,7 @@ function details(directory: SearchedDirectory, entry: string, type: ImageType, s
   const obstacle = writeObstacle(directory.fd, entry);
   if (type === "raw") return rawDetails(status, obstacle === "EROFS");
   if (type === "block") return blockDetails(directory, entry, status, obstacle === "EROFS");
-  // An immutable directory is the mark that a tree without subvolumes is read-only.
+  // A tree that is no subvolume is marked as read-only by the immutable mark of its top.
   const isLocked = obstacle === "EROFS" || obstacle === "EPERM";
   if (type === "mstack" || !mayBeSubvolume(status.ino)) return { isLocked };
   using top = openAt(directory.fd, entry, "directory");
@@ -135,7 +135,7 @@ function allOf(bytes: bigint): ImageSpace {
   return { usage: bytes, usageExclusive: bytes, limit: bytes, limitExclusive: bytes };
 }
 
-/** What the file system keeps of a subvolume; nothing for a plain directory. */
+/** Returns the facts that the file system stores of a subvolume; none for a plain directory. */
 function treeDetails(top: Fd, status: FileStatus): Details {
   if (!mayBeSubvolume(status.ino) || !isSubvolume(top)) return {};
   const info = subvolumeInfo(top);

@@ -1,11 +1,11 @@
-// An image: what a machine can be started from, as it was found in a search directory (machinectl(1), "Files and
-// Directories"). A value: it says what was true when it was looked at.
+// An image: a tree or a disk from which a machine can be started, as it was found in a search directory (machinectl(1),
+// "Files and Directories"). It is a value: its facts are those of the moment when it was read.
 import { UINT64_MAX } from "../../base/format.ts";
 import type { ImageType } from "../../base/vocabulary/image-class.ts";
 
 export { isImageName } from "../../base/names.ts";
 
-/** Where an image's entry stands, which is what is renamed and removed. A link's target may lie elsewhere. */
+/** The directory entry of an image, which is renamed and removed. The target of a link may be elsewhere. */
 export interface ImagePlace {
   /** The search directory, or the `.v` folder in one, without symbolic links. */
   readonly directory: string;
@@ -35,7 +35,7 @@ export interface ImageFacts {
   /** Without symbolic links. */
   readonly path: string;
   readonly type: ImageType;
-  /** Which file it is (device, inode, time of birth): another one that gets its name has another. */
+  /** Which file it is (device, inode, time of birth): another file of the same name has another identity. */
   readonly identity: string;
   /** Null for the host's own tree. */
   readonly place: ImagePlace | null;
@@ -68,7 +68,7 @@ export class Image {
     return this.facts.type;
   }
 
-  /** Whether the other is the same file at the same place, however it may have changed. */
+  /** Whether the other is the same file at the same place; its content may have changed. */
   isSame(other: unknown): boolean {
     if (!(other instanceof Image)) return false;
     return this.name === other.name && this.path === other.path && this.facts.identity === other.facts.identity;
@@ -79,12 +79,12 @@ export class Image {
     return this.name === HOST_IMAGE || this.path === "/";
   }
 
-  /** Comes with the operating system, which alone may change it. */
+  /** Whether it belongs to the operating system, which alone may change it. */
   get isVendor(): boolean {
     return this.path === "/usr" || this.path.startsWith("/usr/");
   }
 
-  /** Not shown unless asked for, and never written: downloads are kept under such names. */
+  /** Whether it is listed on request only, and never written: downloads are kept under such names. */
   get isHidden(): boolean {
     return this.name.startsWith(".");
   }

@@ -1,16 +1,16 @@
-// Where images and what belongs to them are kept on a host (systemd-nspawn(1), "Files and Directories").
+// Where a host keeps images and their companions (systemd-nspawn(1), "Files and Directories").
 import { join } from "node:path";
 import { IMAGE_SEARCH_PATHS, imagePool } from "../../base/vocabulary/image-class.ts";
 import { homeDirectory, stateDirectory } from "../../kernel/process/account.ts";
 
 export interface ImageLayout {
-  /** The directories in which images are looked for, in order. */
+  /** The directories that are searched for images, in order. */
   readonly searchPath: readonly string[];
   /** Whether the host's own tree is an image, `.host`. */
   readonly hasHost: boolean;
   /** Where new images are put. */
   readonly pool: string;
-  /** Lock files that containers and other tools of this host take too; null for no locking at all. */
+  /** The directory of the lock files that containers and other tools of this host use, too; null for no locking. */
   readonly locks: string | null;
   /** Directories of `.nspawn` files, beside those next to the images. */
   readonly settings: readonly string[];
@@ -25,7 +25,7 @@ export const SYSTEM_LAYOUT: ImageLayout = {
   settings: ["/etc/systemd/nspawn", "/run/systemd/nspawn"],
 };
 
-/** The same below another root, for a run that leaves the host's images alone. */
+/** The layout of the whole system below another root, for a run that leaves the host's images alone. */
 export function layoutBelow(root: string): ImageLayout {
   const below = (path: string) => join(root, path);
   return {

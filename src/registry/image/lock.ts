@@ -1,7 +1,7 @@
-// Locks that keep containers and tools of this host off an image, and them off ours: the same files that systemd-nspawn
-// and the image tools of systemd use, locked with record locks of open files. One beside the image, which holds across
-// hosts that share the directory, one for the inode, which holds whatever the path, and one for a name that is about to
-// be an image's. Every program of ours that makes, changes, removes or reads an image takes its locks from here.
+// Locks of images, shared with containers and tools of this host: the same files that systemd-nspawn and the image tools of
+// systemd use, locked with record locks of open files. One is beside the image and works across hosts that share the
+// directory, one is for the inode and works for every path, and one reserves the name of an image that is being made.
+// Every program of ours that makes, changes, removes or reads an image takes its locks from here.
 import { createHash } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
@@ -11,7 +11,7 @@ import type { FileStatus } from "../../kernel/file/status.ts";
 import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
 import { HOST_IMAGE } from "./image.ts";
 
-/** Locks that belong together. */
+/** Locks that are released together. */
 export class ImageLock implements Disposable {
   readonly #locks: readonly Disposable[];
 
@@ -27,8 +27,8 @@ export class ImageLock implements Disposable {
 const NO_LOCK = new ImageLock([]);
 
 /**
- * Locks the image at `path`; `EBUSY` when it is in use. The host's own tree is in use for ever, so that it cannot be
- * changed, and needs no lock to be read. `directory` is where the lock files of this host are, null for no locking.
+ * Locks the image at `path`; throws `EBUSY` when it is in use. The host's own tree is always in use, so that it cannot be
+ * changed, and needs no lock to be read. `directory` holds the lock files of this host; null for no locking.
  */
 export function lockImage(directory: string | null, path: string, mode: LockMode): ImageLock {
   if (path === "/") {
@@ -39,7 +39,7 @@ export function lockImage(directory: string | null, path: string, mode: LockMode
   return lockBoth(directory, path, mode, () => statPath(path));
 }
 
-/** The locks of an image that `file` is open on and that is, or is about to be, at `path`. */
+/** Locks an image that `file` is open on and that is, or is about to be, at `path`. */
 export function lockImageFile(directory: string | null, path: string, file: Fd, mode: LockMode): ImageLock {
   return directory === null ? NO_LOCK : lockBoth(directory, path, mode, () => statFd(file));
 }
@@ -56,8 +56,8 @@ function lockBoth(directory: string, path: string, mode: LockMode, status: () =>
 }
 
 /**
- * Locks a place where an image is about to be made: the name beside which nspawn and the image tools take their lock.
- * `EBUSY` when something that is there is in use.
+ * Locks a path where an image is about to be made: by the name of the lock that nspawn and the image tools take.
+ * Throws `EBUSY` when an existing image at that path is in use.
  */
 export function lockPlace(directory: string | null, path: string): ImageLock {
   if (directory === null) return NO_LOCK;
@@ -71,12 +71,12 @@ export function lockPlace(directory: string | null, path: string): ImageLock {
   }
 }
 
-/** Locks what is at `path` for its removal by the one who has the lock of that place. Null when there is nothing to lock. */
+/** Locks the image at `path` for its removal by the owner of the lock of that path. Returns null when there is nothing to lock. */
 export function lockReplaced(directory: string | null, path: string): Disposable | null {
   if (directory === null) return null;
   try {
     const status = statPath(path, "no-follow");
-    // A link goes away, and what it leads to stays.
+    // Of a link, the link alone is removed.
     return INODE_KINDS.has(status.kind) ? lockInode(directory, status, "exclusive", path) : null;
   } catch (error) {
     if (isErrno(error, "ENOENT")) return null;
@@ -85,8 +85,8 @@ export function lockReplaced(directory: string | null, path: string): Disposable
 }
 
 /**
- * What cannot be written needs no protection from those who share it only to read. A name that leaves no room for that of
- * its lock gets one that is made of it: other programs have none for it at all.
+ * A file that cannot be written needs no lock against readers. Where a name is too long for that of a lock file, a name is
+ * derived from it: other programs cannot lock such an image at all.
  */
 function lockBeside(path: string, mode: LockMode): FileLock | null {
   const inDirectory = (name: string) => FileLock.take(join(dirname(path), name), mode);
@@ -117,7 +117,7 @@ function inodeName({ kind, dev, ino, rdev }: FileStatus, path: string): string {
   return kind === "block" ? `block-${rdev.major}:${rdev.minor}` : `inode-${dev}:${ino}`;
 }
 
-/** Reserves a name against others who would make an image of it; `EBUSY` when somebody else does. */
+/** Reserves a name for an image that is about to be made; throws `EBUSY` when another process has reserved it. */
 export function lockName(directory: string | null, name: string): ImageLock {
   if (name === HOST_IMAGE) throw new SyscallError("lock", "EBUSY", name);
   if (directory === null) return NO_LOCK;
@@ -129,7 +129,7 @@ export function lockName(directory: string | null, name: string): ImageLock {
   return lock === null ? NO_LOCK : new ImageLock([lock]);
 }
 
-/** A lock in the directory of this host; null for users who may not have locks there. */
+/** Takes a lock in the directory of this host; returns null for users who may not write there. */
 function inLockDirectory(directory: string, name: string, mode: LockMode): FileLock | null {
   try {
     mkdirSync(dirname(directory), { recursive: true, mode: 0o755 });
@@ -146,7 +146,7 @@ function isDenied(error: unknown): boolean {
   return isErrno(error, "EACCES", "EPERM", "EROFS") || code === "EACCES" || code === "EPERM" || code === "EROFS";
 }
 
-/** An image that is being copied: open, and held by locks, so that nobody removes or replaces it meanwhile. */
+/** An image that is being copied: open and locked, so that nobody removes or replaces it meanwhile. */
 export class HeldImage implements Disposable {
   readonly fd: Fd;
   readonly #path: string;
@@ -159,8 +159,8 @@ export class HeldImage implements Disposable {
   }
 
   /**
-   * `EBUSY` when it is in use, `ENOENT` when it is not there, or not there any more when it could be locked. Without a
-   * `directory` of locks it is held against our own removals only, and machines may run from it.
+   * Opens and locks the image. Throws `EBUSY` when it is in use, `ENOENT` when it does not exist, or no longer does once it is
+   * locked. Without a `directory` of locks it is protected against our own removals only, and machines may run from it.
    */
   static open(directory: string | null, path: string, kind: "directory" | "read"): HeldImage {
     const fd = openPath(path, kind);
@@ -177,7 +177,7 @@ export class HeldImage implements Disposable {
     }
   }
 
-  /** `ENOENT` when somebody who knows no locks has removed it meanwhile: then what was read of it is not whole. */
+  /** Throws `ENOENT` when a program that takes no locks has removed the image: what was read of it is incomplete then. */
   requireThere(): void {
     if (!isAt(this.fd, this.#path)) throw new SyscallError("open", "ENOENT", this.#path);
   }

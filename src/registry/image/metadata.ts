@@ -1,6 +1,5 @@
-// What an image says of itself: host name, machine id, machine-info(5), os-release(5). The files are the image's own, so
-// they are opened beneath its root, must be regular files, and are read up to a limit. What is missing or makes no sense is
-// left empty.
+// The metadata in an image: host name, machine id, machine-info(5), os-release(5). The image is not trusted: files are opened
+// beneath its root, must be regular files, and are read up to a limit. Missing and invalid values are left empty.
 import { parseEnvFile } from "../../base/env-file.ts";
 import { type Id128, parseId } from "../../base/id128.ts";
 import { isHostName } from "../../base/names.ts";
@@ -16,7 +15,7 @@ export interface ImageMetadata {
 
 const LIMIT_BYTES = 256 << 10;
 
-/** Reads the metadata of the tree at `root`; `usr`, where it is a file system of its own, has a part of it. */
+/** Reads the metadata of the tree at `root`; `usr` is its /usr, where that is a file system of its own. */
 export function readMetadata(root: Fd | null, usr: Fd | null = null): ImageMetadata {
   const file = (path: string) => (root === null ? null : textOf(root, path));
   const osRelease = file("/etc/os-release") ?? file("/usr/lib/os-release") ?? (usr && textOf(usr, "/lib/os-release"));
@@ -37,7 +36,7 @@ function textOf(root: Fd, path: string): string | null {
   }
 }
 
-/** The first line that is no comment, without what cannot stand in a host name (hostname(5)). */
+/** Returns the first line that is no comment, without the characters that a host name cannot have (hostname(5)). */
 function hostName(text: string): string {
   const lines = text.split("\n").map((line) => line.trim());
   const line = lines.find((candidate) => candidate !== "" && !candidate.startsWith("#")) ?? "";

@@ -1,6 +1,5 @@
-// The pool: the directory of this host's own images, how much it uses and how much it may. Limits are quota of btrfs,
-// which slows the whole file system down: it is switched on by setting a limit, and by nothing else
-// (machinectl(1), "set-limit").
+// The pool: the directory of this host's own images, its usage and its limit. Limits are quota of btrfs, which slows down the
+// whole file system: quota is enabled by setting a limit, and by nothing else (machinectl(1), "set-limit").
 import { mkdirSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { UINT64_MAX } from "../../base/format.ts";
@@ -20,7 +19,7 @@ import { rawOf } from "../../kernel/tree/tree.ts";
 import type { Image } from "./image.ts";
 import type { ImageLayout } from "./layout.ts";
 
-/** Opens the pool, making it where it is missing: a subvolume where there are such, so that it can have a limit. */
+/** Opens the pool, and creates it where it is missing: as a subvolume on btrfs, so that it can have a limit. */
 export function openPool(layout: ImageLayout): Fd {
   try {
     return openPath(layout.pool, "directory");
@@ -38,7 +37,7 @@ function makePool(path: string): void {
   else mkdirSync(path, { mode: 0o700 });
 }
 
-/** What the pool uses and may use; all ones where that is not counted. */
+/** Returns usage and limit of the pool; all ones where the file system does not count them. */
 export function poolSpace(layout: ImageLayout): SubvolumeSpace {
   try {
     using pool = openPath(layout.pool, "directory");
@@ -52,19 +51,19 @@ export function poolSpace(layout: ImageLayout): SubvolumeSpace {
 
 const NO_SPACE = { usage: UINT64_MAX, usageExclusive: UINT64_MAX, limit: UINT64_MAX, limitExclusive: UINT64_MAX };
 
-/** Limits the pool with all that is in it; all ones takes the limit away. `ENOTTY` where the file system has no quota. */
+/** Limits the pool with all images in it; all ones removes the limit. Throws `ENOTTY` where the file system has no quota. */
 export function limitPool(layout: ImageLayout, bytes: bigint): void {
   using pool = openPool(layout);
   if (!isBtrfs(pool)) throw new SyscallError("quota", "ENOTTY", layout.pool);
   if (!isSubvolume(pool)) {
-    // A directory on btrfs cannot be limited, and making it a subvolume would mean moving all images.
+    // A plain directory on btrfs cannot have a limit, and all images would have to move to make it a subvolume.
     if (bytes === UINT64_MAX) return;
     throw new SyscallError("quota", "EINVAL", layout.pool);
   }
   limitSubvolume(pool, bytes);
 }
 
-/** Limits an image with all that is in it. `EROFS` for what is not ours to change, `EOPNOTSUPP` for what has no limit. */
+/** Limits an image. Throws `EROFS` for images of the operating system, `EOPNOTSUPP` for types that have no limit. */
 export function limitImage(image: Image, bytes: bigint): void {
   if (!image.mayChange) throw new SyscallError("quota", "EROFS", image.path);
   if (image.type !== "subvolume") throw new SyscallError("quota", "EOPNOTSUPP", image.path);
@@ -72,22 +71,22 @@ export function limitImage(image: Image, bytes: bigint): void {
   limitSubvolume(top, bytes);
 }
 
-/** No limit on a file system without quota is what it has already. */
+/** On a file system without quota, removing the limit changes nothing. */
 function limitSubvolume(top: Fd, bytes: bigint): void {
   if (!isQuotaEnabled(top)) {
     if (bytes === UINT64_MAX) return;
     enableQuota(top);
   }
   const { id, parentId } = subvolumeInfo(top);
-  // Through a subvolume that has used up its limit the kernel changes nothing, not even the limit.
+  // A subvolume that has reached its limit refuses every change, even of its limit: the call is made on another one.
   using outside = outermostDirectory(top);
   insertSubtreeGroup(outside, id, parentId);
-  // The leaf group as well: older tools looked at that alone.
+  // The leaf group, too: older tools read that alone.
   limitGroup(outside, id, bytes);
   limitGroup(outside, subtreeGroup(outside, id), bytes);
 }
 
-/** Counts a new subvolume as others are counted, with the limit of the one it was made from; nothing without quota. */
+/** Adds a new subvolume to the counting, with the limit of its source; does nothing without quota. */
 export function keepSpace(original: Fd | null, made: Fd): void {
   try {
     if (!isQuotaEnabled(made)) return;
@@ -96,7 +95,7 @@ export function keepSpace(original: Fd | null, made: Fd): void {
     const limit = original === null ? null : subvolumeSpace(original, subvolumeInfo(original).id)?.limit;
     if (limit != null && limit !== UINT64_MAX) limitGroup(made, subtreeGroup(made, id), limit);
   } catch (error) {
-    // An image that is not counted is better than none.
+    // A failure leaves the image uncounted, which is better than no image.
     if (!(error instanceof SyscallError)) throw error;
   }
 }

@@ -1,5 +1,5 @@
-// Where images are looked for, and how: by name in all directories in order, or everything there is. The first of a name
-// wins. What is listed and what is found by name is the same (systemd-nspawn(1), "Files and Directories").
+// The search for images: by name in all directories in order, or all of them. The first of a name wins. The list and the
+// search by name find the same images (systemd-nspawn(1), "Files and Directories").
 import { isDeepStrictEqual } from "node:util";
 import { sortedByBytes } from "../../base/byte-order.ts";
 import { listDirectory } from "../../kernel/file/directory-entry.ts";
@@ -20,7 +20,7 @@ export class ImageSearch {
   #parts: readonly (readonly Image[])[] = [];
   #listed: readonly Image[] = [];
 
-  /** `hasHost`: the host's own tree is an image too. */
+  /** `hasHost`: the host's own tree is an image, too. */
   constructor(directories: readonly string[], { hasHost }: { readonly hasHost: boolean } = { hasHost: true }) {
     this.#directories = directories;
     this.#hasHost = hasHost;
@@ -50,12 +50,12 @@ export class ImageSearch {
   }
 }
 
-/** Updates in the making are nobody's images. */
+/** Whether a name may be an image's. Entries of unfinished updates are no images. */
 function isShown(name: string): boolean {
   return isImageName(name) && !name.startsWith(".sysupdate.");
 }
 
-/** One way in which an entry can stand for a name. */
+/** One way to read the name of an entry as that of an image. */
 interface Form {
   readonly entry: string;
   readonly name: string;
@@ -72,7 +72,7 @@ function formsOfName(name: string): Form[] {
   return [...plain, ...folders];
 }
 
-/** What an entry can stand for, by its name alone: `a.raw` for a disk image "a", or for a tree "a.raw". */
+/** Returns the names that an entry may mean: `a.raw` is a disk image "a", or a tree "a.raw". */
 function formsOfEntry(entry: string): Form[] {
   const isFolder = entry.endsWith(VERSIONS);
   const stem = isFolder ? entry.slice(0, -VERSIONS.length) : entry;
@@ -91,7 +91,7 @@ function findIn(directory: SearchedDirectory, name: string): Image | null {
 
 let host: readonly Image[] = [];
 
-/** The host's image alone, the same object while it has the same facts. */
+/** Returns the host's image; the same object while its facts are the same. */
 function onlyHost(): readonly Image[] {
   const now = hostImage();
   if (host[0] === undefined || !isDeepStrictEqual(host[0].facts, now.facts)) host = [now];
@@ -104,13 +104,13 @@ const contents = new DirectoryMemory((directory) => {
   return { forms, images: new UnchangedImages([...entries]) };
 });
 
-/** The images of one directory: of each name the preferred form, whatever the order of the entries. */
+/** Returns the images of one directory: the preferred form of each name, independent of the order of the entries. */
 function listIn(directory: SearchedDirectory): readonly Image[] {
   const { forms, images } = contents.of(directory);
   return images.of(directory, () => forms.map((some) => firstOf(directory, some)).filter((image) => image !== null));
 }
 
-/** What the entries of a directory can stand for, name by name. */
+/** Returns the readings of a directory's entries, by image name. */
 function formsIn(directory: SearchedDirectory): (readonly Form[])[] {
   const forms = new Map<string, Form[]>();
   for (const { name: entry } of listDirectory(directory.fd)) {
@@ -138,7 +138,7 @@ function plainImage(directory: SearchedDirectory, { entry, name, suffix }: Form)
   return imageOfEntry(directory, name, { entry, status, isVersion: false });
 }
 
-/** What of an entry's name says its form; null when such an entry is no image. */
+/** Returns the suffix that shows the form of an entry; null when such an entry is no image. */
 function suffixOf(entry: string, kind: string): string | null {
   if (kind === "regular") return entry.endsWith(".raw") ? ".raw" : null;
   if (kind === "block") return "";
@@ -146,7 +146,7 @@ function suffixOf(entry: string, kind: string): string | null {
   return entry.endsWith(".mstack") ? ".mstack" : "";
 }
 
-/** The newest version in a folder of them. */
+/** Returns the newest version in a folder of versions. */
 function newestIn(directory: SearchedDirectory, { entry: folder, name, suffix }: Form): Image | null {
   if (statusOfEntry(directory, folder)?.kind !== "directory") return null;
   const newest = inDirectory(`/proc/self/fd/${directory.fd.number}/${folder}`, (versions) => {

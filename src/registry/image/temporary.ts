@@ -1,5 +1,5 @@
-// What is not yet, or no longer, an image: under a name that no list shows, held by a lock as long as somebody works on
-// it. The lock ends with the process that has it, however that ends, and whatever is found unlocked is removed.
+// Temporary entries: files that are not yet, or no longer, an image. They have names that no list shows, and a process that
+// works on one holds its lock. The lock ends with that process, and an entry that is found unlocked is removed.
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { OPERATION_TEMPORARY_PREFIX as PREFIX } from "../../base/vocabulary/temporary.ts";
@@ -16,7 +16,7 @@ const TRIES = 64;
 
 const status = new RawStatus();
 
-/** A hidden entry that is ours. Disposing of it removes what is still there under that name. */
+/** A temporary entry of this process. Disposing of it removes the entry, unless it was published. */
 export class Temporary implements Disposable {
   readonly directory: Fd;
   readonly name: RawName;
@@ -30,20 +30,20 @@ export class Temporary implements Disposable {
     this.fd = fd;
   }
 
-  /** Gives it its final name; `EEXIST` when that is taken. */
+  /** Renames it to its final name; throws `EEXIST` when that is taken. */
   publish(name: RawName): void {
     renameNew(this, { directory: this.directory, name });
     this.#isKept = true;
   }
 
-  /** Removes it now, with errors. */
+  /** Removes it now; throws where that fails. */
   remove(): void {
     removeTree(this.directory, this.name);
     this.#isKept = true;
   }
 
   [Symbol.dispose](): void {
-    // What cannot be removed now is found again, unlocked, by the next operation.
+    // Where the removal fails, the next operation finds the entry unlocked and removes it.
     if (!this.#isKept) unlessUnable(() => removeTree(this.directory, this.name));
     this.fd.close();
   }
@@ -53,7 +53,7 @@ function freshName(): RawName {
   return PREFIX + randomBytes(8).toString("hex");
 }
 
-/** Makes something under a fresh name and locks it; who takes it for left over between the two makes us try again. */
+/** Makes an entry under a fresh name and locks it. Tries again where another process removed it before it was locked. */
 function makeLocked(directory: Fd, make: (place: NamedPlace) => Fd): Temporary {
   for (let tries = 1; ; tries++) {
     const name = freshName();
@@ -65,7 +65,7 @@ function makeLocked(directory: Fd, make: (place: NamedPlace) => Fd): Temporary {
   }
 }
 
-/** Null when it was gone before it was open. */
+/** Returns null when the entry was removed before it was open. */
 function makeUnlessSwept(place: NamedPlace, make: (place: NamedPlace) => Fd, isLast: boolean): Fd | null {
   try {
     return makeOrClean(place, make);
@@ -120,7 +120,7 @@ export function temporaryFile(directory: Fd, mode: number): Temporary {
   return makeLocked(directory, (place) => createFile(place, mode));
 }
 
-/** Takes a directory out of everybody's sight. `EBUSY` when somebody holds it, or when something is mounted on it. */
+/** Renames a directory to a hidden name. Throws `EBUSY` when it is locked, or when something is mounted on it. */
 export function hide(directory: Fd, name: RawName): Temporary {
   const fd = openDirectory(directory, name);
   try {
@@ -134,7 +134,7 @@ export function hide(directory: Fd, name: RawName): Temporary {
   }
 }
 
-/** Removes what dead processes left in a directory. What cannot be removed stays for the next time. */
+/** Removes the entries that dead processes left in a directory. An entry that cannot be removed is left for the next call. */
 function sweep(path: string): void {
   unlessUnable(() => {
     using directory = openPath(path, "directory");
@@ -164,14 +164,14 @@ function lockFilesIn(path: string, pattern: RegExp): string[] {
   return found;
 }
 
-/** Sweeps everywhere where operations make something, and where they leave lock files when they are killed. */
+/** Sweeps all directories in which operations make entries, or leave lock files when they are killed. */
 export function sweepAll(layout: ImageLayout): void {
   for (const directory of workplaces(layout)) sweep(directory);
-  // A lock file that can be locked is nobody's: letting go of it removes it.
+  // A lock file that can be locked has no owner: releasing it removes it.
   for (const path of lockFiles(layout)) unlessUnable(() => FileLock.take(path, "exclusive")[Symbol.dispose]());
 }
 
-/** Whether there is anything that looks left over. */
+/** Whether any directory has an entry that may be left over. */
 export function hasLeftovers(layout: ImageLayout): boolean {
   return workplaces(layout).some(hasTemporaries) || lockFiles(layout).some(isLeftOver);
 }
@@ -189,7 +189,7 @@ function workplaces(layout: ImageLayout): string[] {
   return [...new Set([layout.pool, ...layout.searchPath, ...layout.settings])];
 }
 
-/** Runs `act`; a system call that fails in it (a file is missing, a directory cannot be written) ends it quietly. */
+/** Runs `act`, and ignores a failed system call (a file is missing, a directory cannot be written). */
 export function unlessUnable(act: () => void): void {
   try {
     act();
@@ -198,7 +198,7 @@ export function unlessUnable(act: () => void): void {
   }
 }
 
-/** Right about names only: it may be somebody's work. */
+/** Looks at names only: a process may be working on the entry. */
 function hasTemporaries(path: string): boolean {
   try {
     using directory = openPath(path, "directory");

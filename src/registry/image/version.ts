@@ -1,7 +1,7 @@
-// Versioned images: of the entries `NAME_VERSION[_ARCH][+LEFT[-DONE]]SUFFIX` in a folder `NAME.v` the newest is the image
+// Versioned images: the newest of the entries `NAME_VERSION[_ARCH][+LEFT[-DONE]]SUFFIX` in a folder `NAME.v` is the image
 // (systemd.v(7); versions compare as the UAPI group's "Version Format" says).
 
-/** Every architecture that can stand in a name: one that is not ours is not for us. */
+/** Every architecture that a name can have: entries of architectures that this host cannot run are ignored. */
 const ARCHITECTURES = new Set(
   (
     "x86-64 x86 arm64 arm64-be arm arm-be alpha arc arc-be cris ia64 loongarch64 m68k mips64-le mips-le mips64 mips nios2 " +
@@ -21,7 +21,7 @@ interface VersionedEntry {
   readonly triesDone: number;
 }
 
-/** Reads an entry of the folder of image `name`; null when it is no version of it, or for another architecture. */
+/** Reads an entry of the folder of image `name`; returns null when it is no version of it, or for another architecture. */
 export function parseVersionedEntry(entry: string, name: string, suffix: string): VersionedEntry | null {
   if (!entry.startsWith(`${name}_`) || !entry.endsWith(suffix)) return null;
   if (entry.length <= name.length + 1 + suffix.length) return null;
@@ -68,7 +68,7 @@ function isVersion(text: string): boolean {
 }
 
 const IGNORED = /^[^A-Za-z0-9.~^-]+/;
-/** From the sign that makes a version older than its absence would, to the one that makes it newest. */
+/** The signs in a version, from the one that makes it older than no sign would, to the one that makes it newest. */
 const SEPARATORS = ["-", "^", "."];
 
 /** Orders versions: negative when `a` is older than `b`. Numbers count as numbers, `~` comes before everything. */
@@ -94,7 +94,7 @@ export function compareVersions(a: string, b: string): number {
   }
 }
 
-/** Whoever has the sign where the other has something else is older. */
+/** The version that has the sign where the other has another character is the older one. */
 function compareSign(left: string, right: string, sign: string): number {
   return Number(right.startsWith(sign)) - Number(left.startsWith(sign));
 }

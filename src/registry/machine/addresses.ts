@@ -15,29 +15,29 @@ import { AF_INET } from "../../kernel/syscall/constants.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
 import type { Machine } from "./machine.ts";
 
-/** rtnetlink scopes from here on (host, nowhere) are of no use to anyone outside. */
+/** Addresses of rtnetlink scopes from here on (host, nowhere) cannot be reached from outside. */
 const SCOPE_HOST = 254;
 const FLAG_DEPRECATED = 0x20;
 const FLAG_TENTATIVE = 0x40;
 
-/** A machine whose table is too large, or never at rest, is asked again after so long: each question costs everybody. */
+/** The pause after a query of a machine whose table is too large or changes all the time: each query takes time of the daemon. */
 const FAILURE_MS = 5_000;
 
 interface Cached {
   readonly namespace: string;
-  /** Subscribed to changes; the answer is good until one arrives. */
+  /** Subscribed to changes: the addresses are valid until one arrives. */
   readonly events: Fd;
   answer: { readonly addresses: readonly LocalAddress[] } | { readonly error: unknown; readonly untilMs: number };
 }
 
-/** Answers for the machines of one registry. `forget` is called when a machine goes. */
+/** The addresses of the machines of one registry. `forget` must be called when a machine is removed. */
 export class Addresses {
   readonly #cache = new Map<Machine, Cached>();
   readonly #host = namespaceId("self", "net");
 
   /**
-   * The machine's addresses, IPv4 first. Throws NotSupported for a VM, NoPrivateNetworking for a machine in the host's
-   * network, and an error with errno when the leader is gone.
+   * Returns the machine's addresses, IPv4 first. Throws NotSupported for a VM, NoPrivateNetworking for a machine in the host's
+   * network, and an error with errno when the leader has ended.
    */
   of(machine: Machine): readonly LocalAddress[] {
     if (machine.class === "vm") {
@@ -61,14 +61,14 @@ export class Addresses {
   #refresh(machine: Machine, namespace: string, old: Cached | undefined): readonly LocalAddress[] {
     if (old !== undefined && old.namespace !== namespace) this.forget(machine);
     const process = machine.isHost ? null : machine.leader;
-    // Listening begins before the question: what changes in between makes the next one ask anew.
+    // The socket subscribes before the query, so that a change in between makes the next call query again.
     const events = this.#cache.get(machine)?.events ?? openAddressEvents(process);
     const answer = ask(process);
     this.#cache.set(machine, { namespace, events, answer });
     return given(answer);
   }
 
-  /** Drops what is kept for the machine; its socket would keep the network namespace alive. */
+  /** Closes the machine's socket, which would keep the network namespace alive. */
   forget(machine: Machine): void {
     this.#cache.get(machine)?.events.close();
     this.#cache.delete(machine);
@@ -90,7 +90,7 @@ function given(answer: Cached["answer"]): readonly LocalAddress[] {
   return answer.addresses;
 }
 
-/** Without what no peer can use, in the original's order: family, scope, interface, bytes. */
+/** Returns the addresses that a peer can use, in the original's order: family, scope, interface, bytes. */
 function usable(addresses: readonly LocalAddress[]): LocalAddress[] {
   return addresses
     .filter(({ flags, scope }) => (flags & (FLAG_DEPRECATED | FLAG_TENTATIVE)) === 0 && scope < SCOPE_HOST)

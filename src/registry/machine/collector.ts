@@ -1,13 +1,13 @@
-// Finds out which machines are gone: those whose leader has ended, once no process is left in their unit.
+// Finds the machines that have ended: those whose leader has ended, once no process is left in their unit.
 import { errnoNameOf } from "../../base/error.ts";
 import { watchCgroupEvents } from "../../kernel/process/cgroup.ts";
 import type { Machine } from "./machine.ts";
 import type { MachineSet } from "./set.ts";
 
 interface CollectorEvents {
-  /** The machine is gone. */
+  /** Called when the machine has ended. */
   gone(machine: Machine): void;
-  /** Its leader is gone, and it waits for the end of what is left in its unit; told once. */
+  /** Called once when its leader has ended and processes are left in its unit. */
   stays(machine: Machine): void;
 }
 
@@ -23,7 +23,7 @@ export class Collector {
     this.#events = events;
   }
 
-  /** Checks the machine in the next turn of the event loop, when what runs now has ended. */
+  /** Checks the machine in the next turn of the event loop. */
   enqueue(machine: Machine): void {
     if (machine.isHost) return;
     this.#queue.add(machine);

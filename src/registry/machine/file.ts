@@ -1,6 +1,6 @@
-// /run/systemd/machines/NAME: "private data", which libsystemd, nss-mymachines, ps and other daemons read all the same.
-// So keys, quoting and the rename at the end are a contract (spec: the state files of 252 to 262 are all read; those
-// written are 262's, plus SUBGROUP, which 262 forgets). `unit:UNIT` links lead from a unit to the name.
+// State files, /run/systemd/machines/NAME: "private data" by their own word, but libsystemd, nss-mymachines, ps and other
+// daemons read them. So keys, quoting and the rename at the end are a contract: the state files of 252 to 262 are all read;
+// those written are 262's, plus SUBGROUP, which 262 does not write. A link `unit:UNIT` points to the file of the unit's machine.
 import { mkdirSync, readdirSync, readlinkSync, renameSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseEnvFile, quoteEnvValue } from "../../base/env-file.ts";
@@ -10,25 +10,16 @@ import { formatId, type Id128, parseId } from "../../base/id128.ts";
 import { isMachineName, isUnitName } from "../../base/names.ts";
 import { MACHINE_CLASSES, type MachineClass } from "../../base/vocabulary/machine.ts";
 import { openPath, readRegular } from "../../kernel/file/fd.ts";
-import {
-  INTERFACES_LIMIT,
-  isAddressText,
-  isInterfaceIndex,
-  isPathOrNone,
-  isServiceName,
-  isVsockCid,
-} from "./limits.ts";
-import { type Machine, VSOCK_CID_ANY } from "./machine.ts";
+import { isShortText, type MachineDescription, NO_DESCRIPTION, VSOCK_CID_ANY, withinBounds } from "./description.ts";
+import type { Machine } from "./machine.ts";
 
-/** What a state file says. Nothing in it is trusted: a field that makes no sense is left out. */
-export interface SavedMachine {
+/** The content of a state file. It is not trusted: invalid fields are left out. */
+export interface SavedMachine extends MachineDescription {
   readonly name: string;
   readonly uid: number;
   readonly unit: string | null;
   readonly subgroup: string;
   readonly job: string | null;
-  readonly service: string;
-  readonly rootDirectory: string;
   readonly id: Id128 | null;
   readonly leader: number;
   readonly leaderPidfdId: bigint | null;
@@ -37,24 +28,19 @@ export interface SavedMachine {
   readonly class: MachineClass | null;
   readonly realtimeUsec: bigint | null;
   readonly monotonicUsec: bigint | null;
-  readonly networkInterfaces: readonly number[];
-  readonly vsockCid: number;
-  readonly sshAddress: string;
-  readonly sshPrivateKeyPath: string;
-  readonly controlAddress: string;
 }
 
-/** Ours are below 48 KiB. The original keeps whatever is said of a machine, up to what a message can hold. */
+/** Ours are below 48 KiB. The original bounds texts only by the size of a message. */
 const FILE_LIMIT_BYTES = 4 << 20;
-/** No machine name begins like this, so that every daemon and client passes such files over. */
+/** The prefix of notes about machines that are being started. No machine name begins so: all daemons and clients skip such files. */
 const RESERVATION = ".#starting-";
 
-/** What the directory holds. `unread`: a file that could not be read now and so stays as it is. */
+/** The content of the directory. */
 export interface LoadedMachines {
   readonly machines: readonly SavedMachine[];
-  /** Machines whose scope was asked for, but that were not saved as started. */
+  /** Machines whose scope was requested, but that were not saved as started. */
   readonly reserved: readonly SavedMachine[];
-  /** Names of files that say nothing about a machine. */
+  /** Names of files that describe no machine. */
   readonly broken: readonly string[];
   readonly unread: readonly { readonly name: string; readonly error: unknown }[];
 }
@@ -62,19 +48,19 @@ export interface LoadedMachines {
 export class MachineFiles {
   readonly #directory: string;
 
-  /** `directory`: /run/systemd/machines. It is made when it is first used: its existence tells clients of this service. */
+  /** `directory`: /run/systemd/machines. It is created at its first use, because clients take its existence as a sign of the service. */
   constructor(directory: string) {
     this.#directory = directory;
   }
 
-  /** Writes the file by rename, which is what monitors of the directory wait for, and the link of its unit. */
+  /** Writes the file, by the rename that monitors of the directory wait for, and the link of its unit. */
   save(machine: Machine): void {
     this.#write(machine.name, machine);
     if (machine.place !== null) this.#link(machine.place.unit, machine.name);
     this.release(machine.name);
   }
 
-  /** Notes a machine whose scope is about to be made, so that a daemon that starts after a crash finds it. */
+  /** Writes a note about a machine whose scope is about to be made, so that the daemon finds it after a crash. */
   reserve(machine: Machine): void {
     this.#write(`${RESERVATION}${machine.name}`, machine);
   }
@@ -96,7 +82,7 @@ export class MachineFiles {
     }
   }
 
-  /** Removes file and link. `heir` is another machine in the same unit, which takes the link over. */
+  /** Removes file and link. `heir` is another machine in the same unit, which gets the link. */
   remove(name: string, unit: string | null, heir: string | null): void {
     if (unit !== null && this.#linkTarget(unit) === name) {
       remove(this.#linkPath(unit));
@@ -106,7 +92,7 @@ export class MachineFiles {
     this.release(name);
   }
 
-  /** Reads all files. A broken one does not keep the others from being read. Throws where there is no directory. */
+  /** Reads all files, also when some of them are broken. Throws where there is no directory. */
   load(): LoadedMachines {
     mkdirSync(this.#directory, { recursive: true, mode: 0o755 });
     const found = { machines: [], reserved: [], broken: [], unread: [] } as {
@@ -132,7 +118,7 @@ export class MachineFiles {
     return found;
   }
 
-  /** Null for a file that says nothing about `name`, or is longer than any state file; such a file is not read. */
+  /** Returns null for a file that does not describe `name`, or is longer than any state file. */
   #read(file: string, name: string): SavedMachine | null {
     try {
       using opened = openPath(join(this.#directory, file), "read");
@@ -156,7 +142,7 @@ export class MachineFiles {
     }
   }
 
-  /** The first machine of a unit keeps the link; one that leads to no file any more is replaced. */
+  /** Makes the link of a unit. The first machine of a unit keeps the link; a link to a missing file is replaced. */
   #link(unit: string, name: string): void {
     const target = this.#linkTarget(unit);
     if (target === name || (target !== null && this.#read(target, target) !== null)) return;
@@ -173,7 +159,7 @@ function remove(path: string): void {
   }
 }
 
-/** The text of a state file, keys in 262's order. */
+/** Returns the text of a state file, with keys in 262's order. */
 function formatMachine(machine: Machine): string {
   const { facts, place, startedAt } = machine;
   const lines: [string, string | number | bigint | null][] = [
@@ -217,10 +203,8 @@ export function parseMachine(name: string, text: string): SavedMachine | null {
     name,
     uid: userId(keys.get("UID")),
     unit: isUnitName(unit) ? unit : null,
-    subgroup: fitting(keys.get("SUBGROUP"), isAddressText),
+    subgroup: fitting(keys.get("SUBGROUP"), isShortText),
     job: fitting(keys.get("SCOPE_JOB"), isObjectPath) || null,
-    service: fitting(keys.get("SERVICE"), isServiceName),
-    rootDirectory: fitting(keys.get("ROOT"), isPathOrNone),
     id: parseId(keys.get("ID") ?? "") ?? null,
     leader,
     leaderPidfdId: big(keys.get("LEADER_PIDFDID")),
@@ -229,29 +213,33 @@ export function parseMachine(name: string, text: string): SavedMachine | null {
     class: MACHINE_CLASSES.parse(keys.get("CLASS") ?? "") ?? null,
     realtimeUsec: big(keys.get("REALTIME")),
     monotonicUsec: big(keys.get("MONOTONIC")),
-    networkInterfaces: parseInterfaces(keys.get("NETIF") ?? ""),
-    vsockCid: vsockCid(keys.get("VSOCK_CID")),
-    sshAddress: fitting(keys.get("SSH_ADDRESS"), isAddressText),
-    sshPrivateKeyPath: fitting(keys.get("SSH_PRIVATE_KEY_PATH"), isAddressText),
-    controlAddress: fitting(keys.get("CONTROL_ADDRESS"), isAddressText),
+    ...parseDescription(keys),
   };
 }
 
-/** A text that means something, or "": a machine is not lost for what a field of it cannot be. */
+/** Fields that are out of bounds are left out: a machine is not lost for one of them. */
+function parseDescription(keys: ReadonlyMap<string, string>): MachineDescription {
+  return withinBounds({
+    service: keys.get("SERVICE") ?? NO_DESCRIPTION.service,
+    rootDirectory: keys.get("ROOT") ?? NO_DESCRIPTION.rootDirectory,
+    networkInterfaces: parseNumbers(keys.get("NETIF") ?? ""),
+    vsockCid: number(keys.get("VSOCK_CID")) ?? NO_DESCRIPTION.vsockCid,
+    sshAddress: keys.get("SSH_ADDRESS") ?? NO_DESCRIPTION.sshAddress,
+    sshPrivateKeyPath: keys.get("SSH_PRIVATE_KEY_PATH") ?? NO_DESCRIPTION.sshPrivateKeyPath,
+    controlAddress: keys.get("CONTROL_ADDRESS") ?? NO_DESCRIPTION.controlAddress,
+  });
+}
+
+/** Returns the text where it fits, else "". */
 function fitting(text: string | undefined, fits: (text: string) => boolean): string {
   return text !== undefined && fits(text) ? text : "";
 }
 
 function isObjectPath(text: string): boolean {
-  return /^(\/[A-Za-z0-9_]+)+$/.test(text) && isAddressText(text);
+  return /^(\/[A-Za-z0-9_]+)+$/.test(text) && isShortText(text);
 }
 
-function vsockCid(text: string | undefined): number {
-  const cid = number(text);
-  return cid !== null && isVsockCid(cid) ? cid : VSOCK_CID_ANY;
-}
-
-/** Root's, where the file says none: then nobody else counts as the owner. */
+/** Returns the owner; root where the file names none, so that no other user is taken for the owner. */
 function userId(text: string | undefined): number {
   const uid = number(text) ?? 0;
   return uid < 0xffff_ffff ? uid : 0;
@@ -266,10 +254,6 @@ function big(text: string | undefined): bigint | null {
   return value !== null && value <= UINT64_MAX ? value : null;
 }
 
-function parseInterfaces(text: string): number[] {
-  return text
-    .split(/\s+/)
-    .map((word) => number(word) ?? 0)
-    .filter(isInterfaceIndex)
-    .slice(0, INTERFACES_LIMIT);
+function parseNumbers(text: string): number[] {
+  return text.split(/\s+/).map((word) => number(word) ?? 0);
 }

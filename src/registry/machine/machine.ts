@@ -1,4 +1,4 @@
-// A machine: facts that were registered or seen, and questions about them. State is derived, never stored
+// A machine: facts that were registered or observed, and what follows from them. Its state is computed, never stored
 // (org.freedesktop.machine1(5), "Machine Objects").
 import type { Id128 } from "../../base/id128.ts";
 import { unitNameEscape } from "../../base/names.ts";
@@ -7,51 +7,41 @@ import type { Watch } from "../../kernel/event/poller.ts";
 import { isCgroupPopulated } from "../../kernel/process/cgroup.ts";
 import type { PidRef } from "../../kernel/process/pidref.ts";
 import type { UnitPlace } from "../ports.ts";
+import type { MachineDescription } from "./description.ts";
 
-export const VSOCK_CID_ANY = 0xffff_ffff;
-
-/** The scope that is made for a machine of this name. */
+/** Returns the name of the scope for a machine of this name. */
 export function scopeOf(name: string): string {
   return `machine-${unitNameEscape(name)}.scope`;
 }
 
 type MachineState = "opening" | "running" | "closing";
 
-/** What whoever registers a machine says of it. */
-export interface MachineFacts {
+/** What is known of a machine from its registration. */
+export interface MachineFacts extends MachineDescription {
   readonly name: string;
   readonly id: Id128 | null;
-  readonly service: string;
   readonly class: MachineClass;
-  readonly rootDirectory: string;
-  /** Indices on the host, as passed; never checked against existing links. */
-  readonly networkInterfaces: readonly number[];
-  readonly vsockCid: number;
-  readonly sshAddress: string;
-  readonly sshPrivateKeyPath: string;
-  /** Varlink socket of the machine's own manager ("" for none). */
-  readonly controlAddress: string;
   /** The user that registered it: it may end it and open terminals without being asked. */
   readonly uid: number;
   readonly leader: PidRef;
-  /** Looks after the machine; terminating it must end the machine even when the leader ignores SIGTERM. */
+  /** The process that manages the machine; terminating it must end the machine even when the leader ignores SIGTERM. */
   readonly supervisor: PidRef | null;
 }
 
 export class Machine {
   readonly facts: MachineFacts;
-  /** Where the leader lives: set when it is registered, or when its scope has been made (then without its cgroup). */
+  /** The place of the leader: set at registration, or when its scope has been made (then without its cgroup). */
   place: UnitPlace | null = null;
-  /** The scope was made for this machine: it goes with it. */
+  /** The scope was made for this machine, and is stopped with it. */
   ownsUnit = false;
   /** µs of the two clocks; null until it has been started. */
   startedAt: { realtimeUsec: bigint; monotonicUsec: bigint } | null = null;
   /** The pending start or stop job of the service manager. */
   job: string | null = null;
   stopping = false;
-  /** It had a supervisor, which ended before this daemon was started. */
+  /** Its supervisor ended before this daemon was started. */
   hasLostSupervisor = false;
-  /** Known to the world: listed, announced, saved. */
+  /** Whether it is public: listed, announced, saved. */
   started = false;
   readonly watches: Watch[] = [];
   #collected = false;
@@ -60,7 +50,7 @@ export class Machine {
     this.facts = facts;
   }
 
-  /** Whether the other is this very registration, and not a later one under its name. */
+  /** Whether the other is this very registration, and not a later one of the same name. */
   isSame(other: unknown): boolean {
     return this === other;
   }
@@ -87,23 +77,23 @@ export class Machine {
     return this.facts.class === "host";
   }
 
-  /** Whether its leader is gone. The host has none that could go. */
+  /** Whether its leader has ended. False for the host. */
   get isLeaderless(): boolean {
     return !this.isHost && !this.leader.isAlive();
   }
 
-  /** Whether anybody is left where the leader lived, as far as that place is known. */
+  /** Whether processes are left in the leader's cgroup; false where that is not known. */
   get isOccupied(): boolean {
     const cgroup = this.place?.cgroup ?? "";
     return cgroup !== "" && isCgroupPopulated(cgroup);
   }
 
-  /** Whether a user other than root registered it and so may end it unasked. */
+  /** Whether that user registered it and so may end it without a question to polkit. */
   isOwnedBy(uid: number): boolean {
     return !this.isHost && this.facts.uid === uid;
   }
 
-  /** Ends all watches and closes what pins its processes. Once. */
+  /** Ends all watches and closes the pidfds of its processes; further calls do nothing. */
   release(): void {
     if (this.#collected) return;
     this.#collected = true;

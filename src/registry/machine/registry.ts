@@ -226,7 +226,7 @@ export class Registry {
     this.#saver.remove(machine.name, unit, heir?.name ?? null);
   }
 
-  /** For the restoration: announces a machine that it did not find any more. */
+  /** For the restoration: announces the end of a machine that ended while no daemon ran. */
   vanished(name: string, leader: number): void {
     this.#events.machineVanished(name, leader);
   }

@@ -1,6 +1,6 @@
-// What an earlier daemon left: its state files, and its notes about machines that it was starting when it ended.
-// Machines whose leader is gone are removed without a word; the others are announced again, because whoever listens now
-// may not have heard of them.
+// Restores the machines of an earlier daemon from its state files, and from its notes about machines that it was starting when
+// it ended. Machines whose leader has ended are removed without an announcement; the others are announced again, because
+// the present listeners may not know them.
 import { errnoNameOf } from "../../base/error.ts";
 import { PidRef } from "../../kernel/process/pidref.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
@@ -10,7 +10,7 @@ import { type Machine, type MachineFacts, scopeOf } from "./machine.ts";
 import type { MachineSaver } from "./saver.ts";
 import type { MachineSet } from "./set.ts";
 
-/** What is needed of the registry. */
+/** The part of the registry that is used here. */
 interface Target {
   add(facts: MachineFacts): Machine;
   locate(machine: Machine): void;
@@ -20,7 +20,7 @@ interface Target {
   drop(machine: Machine): void;
   enqueue(machine: Machine): void;
   finishJob(machine: Machine): Promise<string>;
-  /** A machine of the earlier daemon has ended while no daemon ran. */
+  /** Called for a machine of the earlier daemon that ended while no daemon ran. */
   vanished(name: string, leader: number): void;
 }
 
@@ -54,7 +54,7 @@ export class Restoration {
       this.#log.warning(`Cannot read the state of machine ${name}, leaving it as it is: ${(error as Error).message}`);
     }
     for (const name of broken) {
-      this.#log.warning(`The state file of machine ${name} makes no sense, removing it.`);
+      this.#log.warning(`The state file of machine ${name} is not valid, removing it.`);
       this.#saver.remove(name, null, null);
     }
     for (const saved of machines) this.#unlessImpossible(saved.name, () => this.#restore(saved));
@@ -71,7 +71,7 @@ export class Restoration {
     }
   }
 
-  /** What the host cannot do now (no free descriptor, say) proves nothing about a machine: its file stays. */
+  /** Runs `restore`. A failed system call (for lack of descriptors, say) proves nothing about a machine: its file is kept. */
   #unlessImpossible(name: string, restore: () => void): void {
     try {
       restore();
@@ -96,7 +96,7 @@ export class Restoration {
     this.#start(machine);
   }
 
-  /** The machine of a file, with its name taken; null where it ended, or another process has its leader's number. */
+  /** Adds the machine of a file to the registry; returns null where it has ended, or another process has its leader's number. */
   #revive(saved: SavedMachine): Machine | null {
     const { name, class: machineClass } = saved;
     const leader = revive(saved.leader, saved.leaderPidfdId);
@@ -119,7 +119,7 @@ export class Restoration {
     }
   }
 
-  /** The job may have ended while nobody listened. */
+  /** Waits for a job of the earlier daemon, which may have ended while no daemon ran. */
   async #resumeJob(machine: Machine, job: string): Promise<void> {
     const pending = await this.#manager.isJobPending(job);
     if (pending) await this.#registry.finishJob(machine);
@@ -129,15 +129,15 @@ export class Restoration {
     }
   }
 
-  /** Files of 252 name the leader by its number alone, which may be another process by now: its unit tells. */
+  /** Files of 252 name the leader by its number alone, which may be another process's by now: then its unit is compared. */
   #isSame(saved: SavedMachine, leader: PidRef): boolean {
     if (saved.leaderPidfdId !== null || saved.unit === null) return true;
     return this.#registry.placeOf(leader)?.unit === saved.unit;
   }
 
   /**
-   * A daemon ended between asking for a machine's scope and saving the machine. Where the scope stands, the machine was
-   * made; its name stays taken until that is known.
+   * Completes a registration when a daemon ended between requesting a machine's scope and saving the machine. The machine is
+   * started where its scope exists; its name is reserved until that is known.
    */
   #reconcile(saved: SavedMachine): void {
     const unit = scopeOf(saved.name);
@@ -152,7 +152,7 @@ export class Restoration {
     else void this.#ask(machine, unit);
   }
 
-  /** The scope may still be on its way: its leader is moved into it by the start job. */
+  /** Asks the service manager: the scope may not have been started yet, and its start job moves the leader into it. */
   async #ask(machine: Machine, unit: string): Promise<void> {
     try {
       const { isActive, job } = await this.#manager.unitState(unit);
@@ -169,7 +169,7 @@ export class Restoration {
   }
 }
 
-/** The process of a saved PID, or null when it is gone or another one has its number now. */
+/** Returns the process of a saved PID, or null when it has ended or another process has its number now. */
 function revive(pid: number, id: bigint | null): PidRef | null {
   if (pid <= 1) return null;
   try {

@@ -1,6 +1,6 @@
-// Keeps the state files of machines up to date. The registry in memory counts, the files serve the next daemon: one that
-// cannot be written (full /run, no free descriptor) is a warning for the admin and written again later, never a reason to
-// refuse or to lose a machine.
+// Keeps the state files of machines up to date. The registry in memory is authoritative; the files are for the next daemon. A
+// file that cannot be written (full /run, no free descriptor) is logged as a warning and retried later; the machine is neither
+// refused nor lost.
 import { errnoNameOf } from "../../base/error.ts";
 import type { Log } from "../ports.ts";
 import type { MachineFiles } from "./file.ts";
@@ -21,7 +21,7 @@ export class MachineSaver {
     this.#log = log;
   }
 
-  /** Writes the file of a machine, now or, where that fails, again and again until it succeeds or the machine ends. */
+  /** Writes the file of a machine; where that fails, retries until it succeeds or the machine ends. */
   save(machine: Machine): void {
     const error = this.#attempt(() => this.#files.save(machine));
     if (error === null) this.#unsaved.delete(machine);
@@ -34,7 +34,7 @@ export class MachineSaver {
     }
   }
 
-  /** Notes a machine whose scope is about to be made. Without the note only a crash at this moment loses the machine. */
+  /** Writes a note about a machine whose scope is about to be made. Without it, a crash at this moment loses the machine. */
   reserve(machine: Machine): void {
     const error = this.#attempt(() => this.#files.reserve(machine));
     if (error !== null) this.#log.warning(`Failed to note the start of machine ${machine.name}: ${error}`);
@@ -46,18 +46,18 @@ export class MachineSaver {
     if (error !== null) this.#log.warning(`Failed to remove the note about the start of machine ${name}: ${error}`);
   }
 
-  /** Removes the file of a machine; `heir` is another one in its unit. */
+  /** Removes the file of a machine; `heir` is another machine in its unit. */
   remove(name: string, unit: string | null, heir: string | null): void {
     const error = this.#attempt(() => this.#files.remove(name, unit, heir));
     if (error !== null) this.#log.warning(`Failed to remove the state of machine ${name}: ${error}`);
   }
 
-  /** The machine has ended: its file is not written any more. */
+  /** Stops retries for a machine that has ended. */
   forget(machine: Machine): void {
     this.#unsaved.delete(machine);
   }
 
-  /** Writes what could not be written yet. */
+  /** Retries the writes that failed. */
   retry(): void {
     for (const machine of [...this.#unsaved]) this.save(machine);
     if (this.#unsaved.size === 0) this.#retryMs = RETRY_MS;
@@ -73,7 +73,7 @@ export class MachineSaver {
     this.#retryMs = Math.min(this.#retryMs * 2, RETRY_LIMIT_MS);
   }
 
-  /** The text of the host's failure, or null. A failure of ours passes through. */
+  /** Returns the text of a failed system call, or null on success. Rethrows any other error. */
   #attempt(work: () => void): string | null {
     try {
       work();

@@ -5,7 +5,7 @@ import { PidRef } from "../../kernel/process/pidref.ts";
 import type { ServiceManager, UnitPlace } from "../ports.ts";
 import type { Machine } from "./machine.ts";
 
-/** How far up a process's parents a machine is looked for. */
+/** How many generations of a process's parents are searched for a machine. */
 const PARENT_LIMIT = 64;
 
 export class MachineSet {
@@ -23,12 +23,12 @@ export class MachineSet {
     for (const machine of this.#byName.values()) if (machine.started) yield machine;
   }
 
-  /** All machines, those included that are still being started. */
+  /** Returns all machines, including those that are still being started. */
   all(): Iterable<Machine> {
     return this.#byName.values();
   }
 
-  /** How many machines there are, those included that are still being started. */
+  /** The number of machines, including those that are still being started. */
   get size(): number {
     return this.#byName.size;
   }
@@ -42,19 +42,19 @@ export class MachineSet {
     return machine?.started === true ? machine : null;
   }
 
-  /** The machine of that name; throws NoSuchMachine. */
+  /** Returns the machine of that name; throws NoSuchMachine. */
   get(name: string): Machine {
     const machine = this.find(name);
     if (machine === null) throw new MachinedError("NoSuchMachine", `No machine '${name}' known`);
     return machine;
   }
 
-  /** Whatever has the name, started or not. */
+  /** Returns the machine that has the name, started or not. */
   holderOf(name: string): Machine | null {
     return this.#byName.get(name) ?? null;
   }
 
-  /** The machine whose leader the process is. The number of a leader that is gone may be another process's by now. */
+  /** Returns the machine whose leader the process is. The number of a leader that has ended may be another process's by now. */
   withLeader(pid: number): Machine | null {
     const machine = this.#byLeader.get(pid);
     return machine?.leader.isAlive() === true ? machine : null;
@@ -69,7 +69,7 @@ export class MachineSet {
     if (!machine.isHost) this.#byLeader.set(machine.leader.pid, machine);
   }
 
-  /** Finds the machine by its unit too, from now on. */
+  /** Indexes the machine by its unit. */
   addUnit(machine: Machine, unit: string): void {
     const machines = this.#byUnit.get(unit);
     if (machines === undefined) this.#byUnit.set(unit, new Set([machine]));
@@ -84,7 +84,7 @@ export class MachineSet {
     if (unit !== undefined && machines?.delete(machine) === true && machines.size === 0) this.#byUnit.delete(unit);
   }
 
-  /** The machine a process belongs to: by leader, by cgroup, by unit, then by the same of its parents; else null. */
+  /** Returns the machine of a process: by leader, by cgroup, by unit, then by the same of its parents; else null. */
   findByProcess(pid: number): Machine | null {
     let current = pid;
     for (let depth = 0; current > 1 && depth < PARENT_LIMIT; depth++) {
@@ -114,13 +114,13 @@ export class MachineSet {
     return (unit !== undefined && this.#byUnit.get(unit)) || [];
   }
 
-  /** A process beside the payload (the supervisor, say) belongs to the machine that is alone in its unit. */
+  /** A process outside the payload (the supervisor, say) belongs to the only machine of its unit. */
   #onlyOne(pid: number): Machine | null {
     const machines = [...this.#candidates(pid)];
     return machines.length === 1 ? (machines[0] ?? null) : null;
   }
 
-  /** Where a process lives, or null when it is in no unit or gone. */
+  /** Returns the place of a process, or null when it is in no unit or has ended. */
   placeOf(pid: number): UnitPlace | null {
     try {
       return this.#manager.placeOf(pid);

@@ -1,4 +1,4 @@
-// /proc/PID/uid_map and gid_map: which users of the host stand behind a machine's users (user_namespaces(7)).
+// /proc/PID/uid_map and gid_map: which users of the host a machine's users are (user_namespaces(7)).
 import { readFileSync } from "node:fs";
 import { errnoNameOf } from "../../base/error.ts";
 import { type Identity, namespaceId, sameNamespace } from "../../kernel/process/namespace.ts";
@@ -14,11 +14,11 @@ interface MapLine {
 
 export type IdKind = "uid" | "gid";
 
-/** Ids below are the host's own, above this machines' (systemd's UIDS-GIDS.md). */
+/** Smaller ids belong to the host, larger ones to machines (systemd's UIDS-GIDS.md). */
 export const HOST_ID_END = 0x1_0000;
 const SHIFT_MIN_COUNT = 65534;
 
-/** The lines of a map file. What is no line of three numbers is left out. */
+/** Parses a map file. Lines that are not three numbers are left out. */
 export function parseIdMap(text: string): MapLine[] {
   const lines: MapLine[] = [];
   for (const line of text.split("\n")) {
@@ -35,7 +35,7 @@ interface IdMaps {
   readonly gid: readonly MapLine[];
 }
 
-/** Our own user namespace: nothing is mapped. */
+/** The map of a process in our own user namespace, where ids are not translated. */
 const OWN: IdMaps = (() => {
   const lines = [{ inside: 0, outside: 0, count: 0xffff_ffff }];
   return { uid: lines, gid: lines };
@@ -46,8 +46,8 @@ interface Known {
 }
 
 /**
- * By process: while it lives and stays in its user namespace, the map stands as it was written. (Not by namespace: the
- * kernel gives a namespace's number to a later one.)
+ * The maps by process: a map never changes while the process lives and stays in its user namespace. (Not by namespace: the
+ * kernel reuses a namespace's number.)
  */
 const known = new WeakMap<PidRef, Known>();
 let own: string | null | undefined;
@@ -62,7 +62,7 @@ function ownNamespace(): string | null {
   }
 }
 
-/** The maps of a leader, empty while they have not been written. Throws an error with errno when it is gone. */
+/** Returns the maps of a leader, empty while they have not been written. Throws an error with errno when it has ended. */
 export function idMapsOf(leader: PidRef): IdMaps {
   if (justAsked?.leader === leader) return justAsked.maps;
   const maps = leader.verified(() => findMaps(leader));
@@ -74,7 +74,7 @@ export function idMapsOf(leader: PidRef): IdMaps {
   return maps;
 }
 
-/** An answer about a machine asks for its maps more than once, in one go: nothing changes in between. */
+/** Caches the last maps for one turn of the event loop: one reply about a machine needs them several times. */
 let justAsked: { readonly leader: PidRef; readonly maps: IdMaps } | null = null;
 
 function findMaps(leader: PidRef): IdMaps {
@@ -89,7 +89,7 @@ function findMaps(leader: PidRef): IdMaps {
   return maps;
 }
 
-/** The lines of a process's map file; none where the kernel has no user namespaces. */
+/** Returns the lines of a process's map file; none where the kernel has no user namespaces. */
 function readIdMap(pid: number, kind: IdKind): MapLine[] {
   try {
     return parseIdMap(readFileSync(`/proc/${pid}/${kind}_map`, "latin1"));
@@ -100,7 +100,7 @@ function readIdMap(pid: number, kind: IdKind): MapLine[] {
   }
 }
 
-/** The host id behind an inner one, or null. */
+/** Returns the host id of an inner one, or null. */
 export function mapOutward(lines: readonly MapLine[], inner: number): number | null {
   for (const { inside, outside, count } of lines) {
     if (inner >= inside && inner < inside + count) return outside + (inner - inside);
@@ -108,7 +108,7 @@ export function mapOutward(lines: readonly MapLine[], inner: number): number | n
   return null;
 }
 
-/** The inner id in front of a host one, or null. Lines that begin at the host's 0 do not count: they map everything. */
+/** Returns the inner id of a host one, or null. Lines that begin at the host's 0 do not count: they map everything. */
 export function mapInward(lines: readonly MapLine[], outer: number): number | null {
   for (const { inside, outside, count } of lines) {
     if (outside !== 0 && outer >= outside && outer < outside + count) return inside + (outer - outside);
@@ -117,8 +117,8 @@ export function mapInward(lines: readonly MapLine[], outer: number): number | nu
 }
 
 /**
- * The shift of a machine whose maps are one and the same line from 0, null where the
- * mapping is more complex than a shift.
+ * Returns the shift of a machine whose maps are one and the same line from 0; null where the mapping is more complex than a
+ * shift.
  */
 export function shiftOf({ uid, gid }: IdMaps): number | null {
   const [line] = uid;
@@ -129,8 +129,8 @@ export function shiftOf({ uid, gid }: IdMaps): number | null {
 }
 
 /**
- * The user and group of this host that a leader's root is; null where its user namespace maps none. Throws an error with
- * errno when the leader is gone.
+ * Returns the user and group of this host that a leader's root is; null where its user namespace maps none. Throws an error
+ * with errno when the leader has ended.
  */
 export function rootOutside(leader: PidRef): Identity | null {
   const maps = idMapsOf(leader);

@@ -9,9 +9,9 @@ const SIGKILL = 9;
 const SIGTERM = 15;
 
 interface UnitEvents {
-  /** The machine has changed and must be saved. */
+  /** Called when the machine has changed and must be saved. */
   changed(machine: Machine): void;
-  /** A job or the unit of the machine has ended: it may be gone. */
+  /** Called when a job or the unit of the machine has ended: the machine may have ended. */
   ended(machine: Machine): void;
 }
 
@@ -82,7 +82,7 @@ export class MachineUnits {
   async terminate(machine: Machine): Promise<void> {
     if (machine.isHost) throw unsupported();
     await this.#untilStarted(machine);
-    // It has ended meanwhile: nothing is left to do.
+    // The machine has ended meanwhile: nothing is left to do.
     if (!this.#set.has(machine)) return;
     const { place } = machine;
     const { supervisor } = machine.facts;
@@ -95,7 +95,7 @@ export class MachineUnits {
       supervisor.kill(SIGTERM);
       machine.stopping = true;
     } else if ((supervisor !== null || machine.hasLostSupervisor) && place !== null) {
-      // Whoever registered the machine has gone, as `machinectl register` does: nobody else would end it.
+      // The process that registered the machine has ended, as `machinectl register` does: nobody else would end the machine.
       await this.#manager.killUnit(place, machine.leader, SIGKILL, () => this.#set.has(machine));
       machine.stopping = true;
     } else throw unsupported();

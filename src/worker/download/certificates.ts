@@ -1,9 +1,9 @@
-// The certificate authorities that https connections trust: the host's, as with its other programs, and not the list that
-// was current when the engine was built.
+// The certificate authorities that https connections trust: the host's, as for its other programs, and not the list that
+// the engine was built with.
 import { readSettings } from "../../kernel/file/foreign-file.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
 
-/** Where the distributions keep them: Debian and Arch, Fedora, SUSE, Alpine. */
+/** The files of distributions: Debian and Arch, Fedora, SUSE, Alpine. */
 const BUNDLES = [
   "/etc/ssl/certs/ca-certificates.crt",
   "/etc/pki/tls/certs/ca-bundle.crt",
@@ -14,7 +14,7 @@ const BUNDLES = [
 const BUNDLE_LIMIT_BYTES = 16 << 20;
 
 interface Trust {
-  /** In PEM; without, it is the engine's own list. */
+  /** In PEM; absent for the engine's own list. */
   readonly ca?: string;
 }
 

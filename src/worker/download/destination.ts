@@ -1,14 +1,14 @@
-// What a download asks of the place where it goes.
+// The interface of a download's destination.
 import type { SpoolParts } from "./spool-parts.ts";
 import type { Origin } from "./spool-state.ts";
 
-/** Where a download goes. */
+/** The destination of a download. */
 export interface Destination {
-  /** How many bytes were written, from the first on without a gap. */
+  /** How many bytes were written from the first one on without a gap. */
   readonly end: number;
   /** The version of the file that these bytes belong to; null before the first. */
   readonly origin: Origin | null;
-  /** Only the byte behind the last one can be taken. */
+  /** Whether it takes bytes in order only. */
   readonly isSequential: boolean;
   readonly generation: number;
   readonly parts: SpoolParts;

@@ -1,5 +1,5 @@
-// One HTTP exchange: redirects followed by hand, so that a server can send us nowhere we would not go by ourselves, and a
-// body that is abandoned when it stalls. Nothing is decoded on the way: hashes are over the bytes as sent.
+// One HTTP exchange. Redirects are followed here, so that a redirect must pass the same checks as an address; a body that stalls
+// is abandoned. Nothing is decoded: hashes are computed over the bytes as sent.
 
 import { errnoNumber, errnoText } from "../../base/errno.ts";
 import { ErrnoError } from "../../base/error.ts";
@@ -8,7 +8,7 @@ import { keepWhenInterrupted } from "../program/abandon.ts";
 import { trust } from "./certificates.ts";
 
 export interface HttpLimits {
-  /** Until the headers are here. */
+  /** The deadline of the headers. */
   readonly answerMs: number;
   /** A body that was slower than `slowBytesPerSecond` for this long is abandoned. */
   readonly slowMs: number;
@@ -20,7 +20,7 @@ export const HTTP_LIMITS: HttpLimits = { answerMs: 60_000, slowMs: 60_000, slowB
 
 const USER_AGENT = `systemd-pull/${COMPATIBLE_WITH} (${PROGRAM_VERSION})`;
 
-/** An error that may be temporary: the request is worth another try. */
+/** An error that may be temporary: the request can be retried. */
 export class TransientError extends ErrnoError {
   readonly retryAfterMs: number;
 
@@ -33,13 +33,13 @@ export class TransientError extends ErrnoError {
 export interface HttpReply {
   readonly status: number;
   readonly headers: Headers;
-  /** Where the reply came from, after redirects. */
+  /** The address of the reply, after redirects. */
   readonly url: URL;
-  /** The body; to be read to its end or closed. */
+  /** The body, which must be read to its end or closed. */
   readonly body: HttpBody;
 }
 
-/** How a request is made: with credentials where a server wants some. */
+/** A function that makes a request: `get`, or one that adds credentials where a server requires them. */
 export type Get = (url: string, request: HttpRequest) => Promise<HttpReply>;
 
 const connections = new Set<AbortController>();
@@ -52,7 +52,7 @@ keepWhenInterrupted({
   [Symbol.dispose]: () => {},
 });
 
-/** The body of a reply, as chunks. TransientError when it ends early, or comes too slowly. */
+/** Returns the body of a reply, as chunks. Throws TransientError when it ends early, or arrives too slowly. */
 export class HttpBody implements AsyncIterable<Buffer>, Disposable {
   readonly #response: Response;
   readonly #abort: AbortController;
@@ -105,7 +105,7 @@ function tooSlow(): TransientError {
   return new TransientError("ETIMEDOUT", "Download too slow, giving up");
 }
 
-/** What openssl-verify(1) calls the reasons, as codes of errors. */
+/** The reasons of openssl-verify(1), by the codes of errors. */
 const UNTRUSTED = /CERT|SELF_SIGNED|SIGNATURE|HOSTNAME_MISMATCH|INVALID_CA|CRL/;
 /** Advice for whoever wrote the program. */
 const ADVICE = /\.? For more information, pass .*$/s;

@@ -1,5 +1,5 @@
-// One download to its end: it is retried after cuts and resumed where it was. A later reply that contradicts the first one
-// (another size, another tag) is an error.
+// A complete download: it is retried after interruptions, and resumed. A later reply that contradicts the first one (another
+// size, another tag) is an error.
 import { ErrnoError } from "../../base/error.ts";
 import { log } from "../program/log.ts";
 import type { Destination } from "./destination.ts";
@@ -12,7 +12,7 @@ import type { Origin } from "./spool-state.ts";
 
 const TRY_AGAIN: ReadonlySet<number> = new Set([408, 425, 429, 500, 502, 503, 504]);
 
-/** Throws what a status that is no success means. */
+/** Throws the error of a status that is no success. */
 export function refuseStatus({ status, headers }: HttpReply, url: string): void {
   if (status >= 200 && status < 300) return;
   if (TRY_AGAIN.has(status)) {
@@ -24,7 +24,7 @@ export function refuseStatus({ status, headers }: HttpReply, url: string): void 
   throw new ErrnoError("EIO", `HTTP request to ${url} failed with code ${status}.`);
 }
 
-/** The length a reply announces; null when it does not. */
+/** Returns the announced length of a reply; null where it announces none. */
 export function announced({ headers }: HttpReply): number | null {
   const text = headers.get("content-length");
   return text !== null && /^\d{1,15}$/.test(text) ? Number(text) : null;
@@ -44,8 +44,8 @@ export type Fetched =
   | { readonly cached: null; readonly etag: string | null; readonly lastModified: string | null };
 
 /**
- * Fills the spool from `url`. `tags` are those of what is kept already: when the server still has one of them, nothing is
- * fetched. ChangedError when the file on the server changed meanwhile: what was made of it must be made again.
+ * Fills the spool from `url`. `tags` are those of kept downloads: when the server still has one of them, nothing is downloaded.
+ * Throws ChangedError when the file on the server changed meanwhile: the work on its bytes must be repeated.
  */
 export async function fetchMain(
   url: string,
@@ -96,7 +96,7 @@ class MainJob {
     if (reply.status !== 206) await this.#whole(reply, body, source);
     else if (!(await this.#goOn(reply, body, source))) return this.attempt();
     const { origin: now, end: have } = this.#spool;
-    // There was a gap in front of a later part: on to the next one.
+    // There was a gap in front of a later part: continues with the next gap.
     if (now?.size != null && have < now.size) return this.attempt();
     return { cached: null, etag, lastModified: source.lastModified };
   }
@@ -111,7 +111,7 @@ class MainJob {
     return headers;
   }
 
-  /** Where the gap ends that is filled now; null when that is the end of the file. */
+  /** The end of the gap that is being filled; null for the end of the file. */
   get #gapEnd(): number | null {
     return this.#parts?.boundary ?? this.#spool.parts.next;
   }
@@ -119,23 +119,23 @@ class MainJob {
   #notModified(etag: string | null): Fetched {
     const tag = etag ?? (this.#tags.length === 1 ? (this.#tags[0] as string) : null);
     if (tag === null || !this.#tags.includes(tag))
-      throw new ErrnoError("EIO", "Server says that nothing changed, but not since when.");
+      throw new ErrnoError("EIO", "Server replied that the file is unchanged, but not which version.");
     return { cached: tag };
   }
 
   #unsatisfiable(reply: HttpReply): Fetched {
     reply.body[Symbol.dispose]();
-    throw new ChangedError("ESTALE", "The file on the server is another one now");
+    throw new ChangedError("ESTALE", "The file on the server has changed");
   }
 
   /**
-   * The answer to a request for the rest; false where it is not to be used, and the whole file has to be asked for. Two
-   * versions of a file may be put together by nothing but a strong tag that both answers have (RFC 9110, 13.1.5, 15.3.7).
+   * Takes the reply to a request for the rest; returns false where it cannot be used, and the whole file must be requested. Parts
+   * may be joined only where both replies have the same strong tag (RFC 9110, 13.1.5, 15.3.7).
    */
   async #goOn(reply: HttpReply, body: HttpBody, origin: Omit<Origin, "size">): Promise<boolean> {
     const before = this.#spool.origin;
     if (this.#spool.end === 0 || before === null) {
-      throw new ErrnoError("EPROTO", "The server sent a part of the file, which nobody asked for");
+      throw new ErrnoError("EPROTO", "The server sent a part of the file that was not requested");
     }
     if (isStrong(origin.etag) && origin.etag !== before.etag) throw changed();
     const range = contentRange(reply.headers);
@@ -169,15 +169,15 @@ class MainJob {
     return reachesEnd && (known ?? size) === size && start <= this.#spool.end && start >= this.#spool.end - 1;
   }
 
-  /** The whole file. Where we have the beginning of it already, the server's must be the same, byte for byte. */
+  /** Takes the whole file. A beginning that is spooled already must be the same, byte for byte. */
   async #whole(reply: HttpReply, body: AsyncIterable<Buffer>, origin: Omit<Origin, "size">): Promise<void> {
     const size = announced(reply);
     if (size !== null && size > this.#limits.mainBytes) throw new ErrnoError("EFBIG", "Content too large.");
     const { end, origin: before } = this.#spool;
     const isKnown = end === 0 || (isStrong(origin.etag) && origin.etag === before?.etag);
-    // As long as not all that is here was compared, the new tag is not that of what is here.
+    // Until all spooled bytes have been compared, the new tag is not theirs.
     this.#spool.begin(isKnown ? { ...origin, size } : { url: this.#url, etag: null, lastModified: null, size });
-    // Parts of what may be another file by now must not be put together with this one.
+    // Parts that may be of another version of the file must not be joined with this one.
     if (this.#gapEnd !== null) throw new ChangedError("ESTALE", "The server sends the whole file only");
     this.#compared = isKnown ? null : { ...origin, size };
     const canSplit = reply.headers.get("accept-ranges") === "bytes" && this.#spool.end === 0;
@@ -190,7 +190,7 @@ class MainJob {
     this.#compared = null;
   }
 
-  /** Further connections, for a file that is large enough, on a server that can send parts. */
+  /** Makes further connections, for a file that is large enough, on a server that can send parts. */
   #partsFor(etag: string | null, size: number | null): ParallelParts | null {
     if (this.#spool.isSequential || !isStrong(etag)) return null;
     if (size === null || size < this.#limits.parallel.fromBytes) return null;
@@ -225,5 +225,5 @@ class MainJob {
 }
 
 function changed(): ChangedError {
-  return new ChangedError("ESTALE", "The file on the server is another one now");
+  return new ChangedError("ESTALE", "The file on the server has changed");
 }

@@ -1,11 +1,11 @@
-// How much, how long and how often: the limits of one download.
+// The limits of one download: sizes, times and retries.
 import { HTTP_LIMITS, type HttpLimits } from "./http.ts";
 import type { RetryLimits } from "./retry.ts";
 
 interface ParallelLimits {
   /** Files below this come on one connection. */
   readonly fromBytes: number;
-  /** So much is fetched on one connection first, to measure its speed. */
+  /** How much is downloaded on one connection first, to measure its speed. */
   readonly trialBytes: number;
   /** From this rate on one connection is enough. */
   readonly fastBytesPerSecond: number;

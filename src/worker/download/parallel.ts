@@ -1,5 +1,5 @@
-// Several connections for one large file, where a server sends slower on one than we can take: the later parts come on
-// connections of their own while the first one does its part. Whatever goes wrong with them costs time, never content.
+// Several connections for one large file, where one connection is slower than this host could take: later parts are downloaded on
+// further connections. Their failures cost time only: the first connection then downloads those parts, too.
 import { log } from "../program/log.ts";
 import type { Destination } from "./destination.ts";
 import type { Get } from "./http.ts";
@@ -34,12 +34,12 @@ export class ParallelParts {
     this.#get = get;
   }
 
-  /** Where the first connection's part ends; null as long as it is alone, or where parts that are here already say it. */
+  /** The end of the first connection's part; null while it is alone, or where parts that exist already determine it. */
   get boundary(): number | null {
     return this.#isFilling ? null : (this.#parts?.[0]?.start ?? null);
   }
 
-  /** Fetches what is missing behind the first part of those that an earlier call left. */
+  /** Downloads the gaps behind the first part of those that an earlier call left. */
   fill(): void {
     if (this.#parts !== null) return;
     this.#isFilling = true;
@@ -78,7 +78,7 @@ export class ParallelParts {
     const reply = await this.#get(url, { headers, limits: this.#limits });
     using body = reply.body;
     const wanted = `bytes ${part.start}-${part.end - 1}/${size}`;
-    // As for the first connection: the same strong tag, said again.
+    // As for the first connection: the reply must have the same strong tag.
     const isSame = reply.headers.get("etag") === etag;
     if (reply.status !== 206 || reply.headers.get("content-range") !== wanted || !isSame) return;
     for await (const chunk of body) {

@@ -1,4 +1,4 @@
-// Whether a part of a file may be put behind another one: RFC 9110, 8.8 (validators) and 14.4 (Content-Range).
+// Whether parts of a file may be joined: RFC 9110, 8.8 (validators) and 14.4 (Content-Range).
 
 export interface ContentRange {
   readonly start: number;
@@ -7,7 +7,7 @@ export interface ContentRange {
   readonly size: number;
 }
 
-/** What a part says that it is; null where that is not said in full. */
+/** Returns the range of a partial reply; null where it is incomplete. */
 export function contentRange(headers: Headers): ContentRange | null {
   const match = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15})$/i.exec(headers.get("content-range")?.trim() ?? "");
   if (match === null) return null;
@@ -16,8 +16,8 @@ export function contentRange(headers: Headers): ContentRange | null {
 }
 
 /**
- * Whether a tag stands for the very bytes. A weak one says "as good as the same", a date says "not changed within this
- * second": neither is good enough for the second half of a file.
+ * Whether a tag identifies the very bytes. A weak tag means "equivalent", and a date "not changed within this second": neither
+ * is enough to join two parts.
  */
 export function isStrong(etag: string | null | undefined): etag is string {
   return typeof etag === "string" && /^"[^"]*"$/.test(etag);

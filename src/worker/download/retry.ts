@@ -5,13 +5,13 @@ import { TransientError } from "./http.ts";
 export interface RetryLimits {
   readonly tries: number;
   readonly firstPauseMs: number;
-  /** An attempt that fetched this much resets the count of tries; with less, a server could keep us for ever. */
+  /** An attempt that downloaded this much resets the count of tries; with less, a server could prolong a download without a limit. */
   readonly progressBytes: number;
 }
 
 const LONGEST_PAUSE_MS = 30_000;
 
-/** How long a server wants to be left alone (RFC 9110, 10.2.3): seconds, or a date, counted from the server's own. */
+/** Returns the delay of a Retry-After header (RFC 9110, 10.2.3): seconds, or a date, relative to the server's own date. */
 export function retryAfter(headers: Headers, now = Date.now()): number {
   const text = headers.get("retry-after")?.trim() ?? "";
   if (/^\d{1,9}$/.test(text)) return Number(text) * 1000;
@@ -19,7 +19,7 @@ export function retryAfter(headers: Headers, now = Date.now()): number {
   return Number.isNaN(until) ? 0 : Math.max(0, until - (Number.isNaN(sent) ? now : sent));
 }
 
-/** The file on the server is not the one that we have the beginning of any more. */
+/** The file on the server is no longer the one whose beginning was downloaded. */
 export class ChangedError extends TransientError {}
 
 /** Repeats `attempt` after temporary errors. Progress in between resets the count of tries. */

@@ -9,27 +9,27 @@ export type Keyring = readonly Key[];
 
 const KEY_BLOCK = 38;
 const BLOCK_LIMIT_BYTES = 256 << 10;
-/** Of several signatures so many may bring keys. */
+/** How many signatures of a text may bring keys. */
 const BLOCKS_LIMIT = 16;
 
-/** What of a signature packet the library's types leave out. */
+/** The fields of a signature packet that the library's types lack. */
 interface SignaturePacket {
   readonly issuerKeyID: import("openpgp").KeyID;
   readonly unknownSubpackets?: readonly { readonly type: number; readonly body: Uint8Array }[];
 }
 
-/** The sub-packet begins with a byte that stands for nothing yet. */
+/** The sub-packet begins with a reserved byte. */
 function blockOf({ unknownSubpackets = [] }: SignaturePacket): Uint8Array | null {
   const body = unknownSubpackets.find(({ type }) => type === KEY_BLOCK)?.body;
   return body !== undefined && body[0] === 0 && body.length <= BLOCK_LIMIT_BYTES ? body.subarray(1) : null;
 }
 
-/** The signature packets of a text that carries its signatures, which the library's types leave out as well. */
+/** The signature packets of a text that contains its signatures, which the library's types lack as well. */
 export function packetsOf(message: import("openpgp").CleartextMessage): Iterable<unknown> {
   return (message as unknown as { readonly signature: { readonly packets: Iterable<unknown> } }).signature.packets;
 }
 
-/** The ring, with those sub-keys of its keys that the signatures were made with and bring along. */
+/** Returns the ring, with those sub-keys of its keys that made the signatures and are included in them. */
 export async function withKeyBlocks(pgp: OpenPgp, packets: Iterable<unknown>, keyring: Keyring): Promise<Keyring> {
   let ring = keyring;
   const withBlocks = [...(packets as Iterable<SignaturePacket>)].filter((packet) => blockOf(packet) !== null);
@@ -59,7 +59,7 @@ async function withSubkey(key: Key, brought: readonly Key[], wanted: import("ope
   const source = brought.find((one) => !one.isPrivate() && one.getFingerprint() === key.getFingerprint());
   const subkeys = source?.subkeys.filter((subkey) => subkey.getKeyID().equals(wanted)) ?? [];
   if (source === undefined || subkeys.length === 0) return key;
-  // Of the primary key itself nothing is taken but that it was revoked: how long it holds, the ring says.
+  // Of the primary key itself only a revocation is taken: its expiry is that of the ring.
   Object.assign(source, { users: [], directSignatures: [], subkeys });
   log("debug", `Using sub-key ${wanted.toHex().toUpperCase()} that came with the signature.`);
   return key.update(source);

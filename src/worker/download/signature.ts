@@ -1,6 +1,6 @@
-// OpenPGP signatures over lists of checksums, checked with the keys that the admin and the vendor put on the host. What
-// counts: a signature by a key that may sign, that is neither expired nor revoked now, over exactly the bytes that are
-// used afterwards. Anything else is no signature.
+// OpenPGP signatures over lists of checksums, verified with the keys that the admin and the vendor put on the host. A signature
+// is valid only by a key that may sign and is neither expired nor revoked now, and over exactly the bytes that are used
+// afterwards.
 import { join } from "node:path";
 import { ErrnoError } from "../../base/error.ts";
 import { isNormalizedPath } from "../../base/names.ts";
@@ -17,7 +17,7 @@ const USER_RINGS = ["/etc/systemd/import-pubring.pgp", "/etc/systemd/import-pubr
 const VENDOR_RINGS = ["/usr/lib/systemd/import-pubring.pgp", "/usr/lib/systemd/import-pubring.gpg"];
 const RING_LIMIT = 16 << 20;
 
-/** Loaded only where a signature is asked for: it is a large library. */
+/** Loads the library, which is large, only where a signature is verified. */
 function openPgp(): Promise<OpenPgp> {
   return import("openpgp");
 }
@@ -31,7 +31,7 @@ async function readIfThere(path: string): Promise<Buffer | null> {
   }
 }
 
-/** The rings that are in use: of the admin's and of the vendor's the first that is there, or the one given. */
+/** Returns the rings in use: the first existing one of the admin's and of the vendor's, or the given one. */
 export async function keyringFiles(
   environment: Readonly<Record<string, string | undefined>> = process.env,
   hostRoot = "/",
@@ -52,13 +52,13 @@ export async function keyringFiles(
     return [];
   };
   const rings = [...(await first(USER_RINGS)), ...(await first(VENDOR_RINGS))];
-  if (rings.length === 0) throw new ErrnoError("ENOENT", "No keyring of keys that images are signed with.");
+  if (rings.length === 0) throw new ErrnoError("ENOENT", "There is no keyring to verify signatures of images with.");
   return rings;
 }
 
 const ARMOR = "-----BEGIN PGP";
 
-/** The keys of some rings, armoured or not. Packets that nobody understands are passed over, keys around them count. */
+/** Reads the keys of some rings, armoured or not. Unknown packets are skipped. */
 export async function readKeyring(rings: readonly Buffer[]): Promise<Keyring> {
   const pgp = await openPgp();
   const config = { ...pgp.config, ignoreUnsupportedPackets: true, ignoreMalformedPackets: true, enforceGrammar: false };
@@ -78,7 +78,7 @@ function refuse(cause?: unknown): ErrnoError {
   return new ErrnoError("EBADMSG", `DOWNLOAD INVALID: Signature verification failed.${reason}`, { cause });
 }
 
-/** Throws unless `signature` has a good one over `content`. Of several signatures one is enough. */
+/** Throws unless `signature` has a valid signature over `content`. One of several is enough. */
 export async function verifyDetached(content: Buffer, signature: Buffer, keyring: Keyring): Promise<void> {
   const pgp = await openPgp();
   try {
@@ -116,8 +116,8 @@ async function requireGood(signatures: readonly Verification[], keyring: Keyring
 }
 
 /**
- * The library asks whether the key was good when it signed. The owner of an expired or revoked key can make
- * signatures that bear any date: the key must be valid today.
+ * The library checks whether the key was valid when it signed. The owner of an expired or revoked key can make signatures with
+ * any date: so the key must be valid today.
  */
 async function requireValidNow(keyID: Verification["keyID"], keyring: Keyring): Promise<void> {
   const owner = keyring.find((key) => key.getKeys(keyID).length > 0);
@@ -126,7 +126,7 @@ async function requireValidNow(keyID: Verification["keyID"], keyring: Keyring): 
 
 const CLEAR_SIGNED = "-----BEGIN PGP SIGNED MESSAGE-----";
 
-/** Whether a text carries its own signature. */
+/** Whether a text contains its own signature. */
 export function isClearSigned(content: Buffer): boolean {
   return (
     content.subarray(0, CLEAR_SIGNED.length).toString("latin1") === CLEAR_SIGNED ||
@@ -134,7 +134,7 @@ export function isClearSigned(content: Buffer): boolean {
   );
 }
 
-/** The signed part of a text that carries its own signature; without a keyring it is not checked. All else is dropped. */
+/** Returns the signed part of a text that contains its own signature; without a keyring the signature is not verified. */
 export async function verifyClearSigned(content: Buffer, keyring: Keyring | null): Promise<Buffer> {
   const pgp = await openPgp();
   try {

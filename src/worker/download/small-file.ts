@@ -1,4 +1,4 @@
-// Downloads of files that stand beside others: small ones in memory, those that may be large into a file.
+// Downloads of files beside an image: small ones into memory, possibly large ones into a file.
 import { ftruncateSync, writeSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { brotliDecompressSync, gunzipSync, inflateSync, zstdDecompressSync } from "node:zlib";
@@ -13,7 +13,7 @@ import { JOB_LIMITS, type JobLimits } from "./limits.ts";
 import { persistently } from "./retry.ts";
 import { isFileUrl } from "./url.ts";
 
-/** A small file in memory; null when the server has none. */
+/** Downloads a small file into memory; returns null when the server does not have it. */
 export async function fetchSide(
   url: string,
   limits: JobLimits,
@@ -30,7 +30,7 @@ export async function fetchSide(
   });
 }
 
-/** The whole body. EFBIG when it is larger than a file beside another one may be. */
+/** Returns the whole body. Throws EFBIG when it is larger than such a file may be. */
 async function inMemory(reply: HttpReply, body: AsyncIterable<Buffer>, limits: JobLimits): Promise<Buffer> {
   const parts: Buffer[] = [];
   await eachChunk(body, announced(reply), limits, (chunk) => parts.push(chunk));
@@ -53,13 +53,13 @@ async function eachChunk(
   requireWhole(total, size);
 }
 
-/** Where a file goes that is too large for memory: each attempt begins anew. */
+/** The destination of a file that is too large for memory; each attempt starts from the beginning. */
 interface SideFileSink {
   begin(): void;
   write(chunk: Buffer, position: number): void;
 }
 
-/** Writes the chunks to a file of this process, over what an earlier attempt has left there; `onWritten` counts them. */
+/** Writes the chunks to a file of this process, over those of an earlier attempt; `onWritten` counts them. */
 export function sinkOf(file: Fd, onWritten: (bytes: number) => void): SideFileSink {
   return {
     begin: () => ftruncateSync(file.number, 0),
@@ -71,8 +71,8 @@ export function sinkOf(file: Fd, onWritten: (bytes: number) => void): SideFileSi
 }
 
 /**
- * The same for a file of up to `limits.sideBytes`, which goes to `sink` as it comes; returns false when the server has none.
- * What a server packs unasked is unpacked in memory, and is small or refused.
+ * Downloads a file of up to `limits.sideBytes` into `sink`; returns false when the server does not have it. A file that the server
+ * compresses unasked is decompressed in memory, and is refused where it is large.
  */
 export async function fetchSideInto(
   url: string,
@@ -96,7 +96,7 @@ export async function fetchSideInto(
   });
 }
 
-/** How the server has packed the body, the last first. */
+/** Returns the content codings of the body, the last first. */
 function codingsOf({ headers }: HttpReply): string[] {
   const codings = (headers.get("content-encoding") ?? "").toLowerCase().split(",");
   return codings
@@ -114,23 +114,24 @@ const DECODERS: Readonly<Record<string, Decoder>> = {
   zstd: zstdDecompressSync,
 };
 
-/** The file itself, where a server packs it although nobody asked for that. Large files are taken as they are sent. */
+/** Decompresses a file that a server compressed unasked. Large files are taken as they are sent. */
 function decoded(bytes: Buffer, reply: HttpReply, { sideBytes }: JobLimits): Buffer {
   return codingsOf(reply).reduce((packed, coding) => {
     const decode = Object.hasOwn(DECODERS, coding) ? DECODERS[coding] : undefined;
-    if (decode === undefined) throw new ErrnoError("EPROTO", `Server packs a file as '${coding}', which is not known.`);
+    if (decode === undefined)
+      throw new ErrnoError("EPROTO", `Server compresses a file as '${coding}', which is not supported.`);
     try {
       return decode(packed, { maxOutputLength: sideBytes });
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE") throw tooLarge();
-      throw new ErrnoError("EPROTO", `Server says that a file is packed as '${coding}', which it is not.`, {
+      throw new ErrnoError("EPROTO", `Server calls a file compressed as '${coding}', which it is not.`, {
         cause: error,
       });
     }
   }, bytes);
 }
 
-/** What stands beside a file of this host. Nobody named it: a link would be taken for the file that it points to. */
+/** Reads a file beside a file of this host. The user did not name it, so a link is not followed. */
 async function readLocal(url: string, limits: JobLimits, links: LinkPolicy): Promise<Buffer | null> {
   try {
     return await readForeign(fileURLToPath(url), limits.sideBytes, links);

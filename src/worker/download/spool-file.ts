@@ -1,4 +1,4 @@
-// The file of an unfinished download: the process that holds its lock fills it, as long as the name still leads to this file.
+// The file of an unfinished download: the process that holds its lock fills it, while the name still leads to this file.
 import { constants, openSync } from "node:fs";
 import { ErrnoError } from "../../base/error.ts";
 import { Fd, statAt, statFd } from "../../kernel/file/fd.ts";
@@ -8,7 +8,7 @@ import { isErrno } from "../../kernel/syscall/sys.ts";
 const FLAGS = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 const MODE = 0o600;
 
-/** Opens or makes the file and locks it; null while somebody else has it. `beforeLock` is for tests. */
+/** Opens or makes the file and locks it; returns null while another process has it. `beforeLock` is for tests. */
 export function openSpoolFile(root: Fd, name: string, beforeLock: () => void = () => {}): Fd | null {
   for (;;) {
     const file = Fd.adopt(openSync(`/proc/self/fd/${root.number}/${name}`, FLAGS, MODE));
@@ -19,7 +19,7 @@ export function openSpoolFile(root: Fd, name: string, beforeLock: () => void = (
         file.close();
         return null;
       }
-      // Between opening and locking the one who had it before may have removed it, or made an image of it.
+      // Between opening and locking, its earlier owner may have removed the file, or made it an image.
       if (isNamed(root, name, file)) return file;
       file.close();
     } catch (error) {

@@ -1,4 +1,4 @@
-// The parts of a download beyond its contiguous beginning: several connections fetch parts in any order.
+// The parts of a download beyond its contiguous beginning: several connections download parts in any order.
 
 /** A range of bytes. */
 export interface Part {
@@ -14,17 +14,17 @@ export class SpoolParts {
     return this.#parts;
   }
 
-  /** Where the first part begins; null when there is none. */
+  /** The start of the first part; null when there is none. */
   get next(): number | null {
     return this.#parts[0]?.start ?? null;
   }
 
-  /** Where the last one ends; null when there is none. */
+  /** The end of the last part; null when there is none. */
   get end(): number | null {
     return this.#parts.at(-1)?.end ?? null;
   }
 
-  /** What is missing behind the first part, up to `size`. */
+  /** Returns the gaps behind the first part, up to `size`. */
   gaps(size: number): Part[] {
     return this.#parts.flatMap(({ end }, index) => {
       const next = this.#parts[index + 1]?.start ?? size;
@@ -36,7 +36,7 @@ export class SpoolParts {
     this.#parts = parts;
   }
 
-  /** Notes bytes that have come, which may go on from a part. */
+  /** Adds received bytes, which may continue a part. */
   add(position: number, bytes: number): void {
     const before = this.#parts.find(({ end }) => end === position);
     const others = this.#parts.filter((part) => part !== before);
@@ -44,7 +44,7 @@ export class SpoolParts {
     this.#parts = [...others, part].sort((a, b) => a.start - b.start);
   }
 
-  /** Where what is whole from the beginning ends, when that was `end` so far; the parts it reaches are taken off. */
+  /** Returns the end of the contiguous beginning, which was `end` so far; removes the parts that it reaches. */
   join(end: number): number {
     const reached = this.#parts.filter(({ start }) => start <= end);
     if (reached.length === 0) return end;

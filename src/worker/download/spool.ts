@@ -1,5 +1,5 @@
-// A download on its way to the disk: received bytes are in a hidden file, which a later call resumes after a cut, a crash or
-// a reboot. The consumer reads the bytes back from that file, at its own pace, while more arrive.
+// A download that is being written to the disk: received bytes are in a hidden file, which a later call resumes after an
+// interruption, a crash or a reboot. The consumer reads the bytes from that file, at its own pace, while further ones arrive.
 import { createHash } from "node:crypto";
 import { fdatasync, readSync, rmSync } from "node:fs";
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
@@ -19,13 +19,13 @@ import { openSpoolFile } from "./spool-file.ts";
 import { SpoolParts } from "./spool-parts.ts";
 import { bootId, type Origin, readState, type SpoolState, usableOf, writeState } from "./spool-state.ts";
 
-/** Pieces below this are not worth a whole chunk's memory: many of them may wait for a decoder. */
+/** Pieces below this are copied, so that they do not hold a whole chunk each: many of them may wait for a decoder. */
 const SMALL = CHUNK / 4;
 const SYNC_EVERY_BYTES = 256 << 20;
-/** The notes about parts are written after this many bytes: a killed process loses at most so much. */
+/** The state of parts is written after this many bytes: a killed process loses at most as much. */
 const NOTE_EVERY_BYTES = 1 << 20;
 
-/** How often a transfer that waits for another one looks whether it has ended. */
+/** How often a transfer that waits for another one checks whether it has ended. */
 const LOOK_AGAIN_MS = 100;
 
 type SpoolUse = "tar" | "raw" | "oci";
@@ -57,8 +57,8 @@ export class Spool implements Destination, Disposable {
   }
 
   /**
-   * The spool of an address, with what an earlier call left in it. EBUSY when another process fills it now. What comes
-   * from one address may be used in several ways, and each `use` has a spool of its own.
+   * Opens the spool of an address, with the bytes of an earlier call. Throws EBUSY when another process fills it. A file may be
+   * used in several ways: each `use` of an address has a spool of its own.
    */
   static open(root: Fd, use: SpoolUse, url: string): Spool {
     const id = createHash("sha256").update(`${use} ${url}`).digest("hex").slice(0, 16);
@@ -73,7 +73,7 @@ export class Spool implements Destination, Disposable {
     return spool;
   }
 
-  /** The same, after waiting for another process that fills it now; null once `isHere` says that nothing is to be done. */
+  /** The same, but waits for another process that fills it; returns null once `isHere` returns true. */
   static async openWhenFree(root: Fd, use: SpoolUse, url: string, isHere: () => boolean): Promise<Spool | null> {
     for (let waited = false; ; waited = true) {
       if (waited && isHere()) return null;
@@ -134,7 +134,7 @@ export class Spool implements Destination, Disposable {
     writeState(this.#statePath, state);
   }
 
-  /** Throws away what is here. */
+  /** Drops all spooled bytes. */
   restart(): void {
     setLength(this.file, 0);
     rmSync(this.#statePath, { force: true });
@@ -147,14 +147,14 @@ export class Spool implements Destination, Disposable {
     this.#generation++;
   }
 
-  /** Notes what the bytes that come now belong to. */
+  /** Records the version of the file that the following bytes belong to. */
   begin(origin: Origin): void {
     this.#origin = origin;
     if (origin.size !== null) this.#foresee(origin.size - this.#end);
     this.#writeState();
   }
 
-  /** A disk image may be mostly zeros, which take no space: whether it fits is known when it is complete. */
+  /** The space of a disk image is known when it is complete: it may be mostly zeros, which take none. */
   #foresee(bytes: number): void {
     const available = this.#guard.lacking(bytes);
     if (available === null) return;
@@ -172,12 +172,12 @@ export class Spool implements Destination, Disposable {
     this.#wake();
   }
 
-  /** Changes with every start from the beginning: bytes of an earlier one are not of this file. */
+  /** Changes with every restart from the beginning: bytes of an earlier start may be of another file. */
   get generation(): number {
     return this.#generation;
   }
 
-  /** Takes bytes of a later part, unless they belong to what was thrown away meanwhile. */
+  /** Takes bytes of a later part, unless they belong to a version that was dropped meanwhile. */
   putAhead(chunk: Buffer, position: number, generation: number): void {
     if (generation !== this.#generation || !this.file.isOpen) return;
     if (!this.#hasParts) {
@@ -191,13 +191,13 @@ export class Spool implements Destination, Disposable {
     this.#note(chunk.length);
   }
 
-  /** Where there are parts the length says nothing: it is noted now and then how far they are. */
+  /** Writes the state now and then: with later parts, the file's length does not show what exists. */
   #note(bytes: number): void {
     this.#unnoted += bytes;
     if (this.#hasParts && this.#unnoted >= NOTE_EVERY_BYTES) this.#writeState();
   }
 
-  /** Takes in what was fetched ahead and follows what is here without a gap. */
+  /** Joins the parts that the contiguous beginning has reached. */
   joinParts(): void {
     const end = this.parts.join(this.#end);
     if (end === this.#end) return;
@@ -206,7 +206,7 @@ export class Spool implements Destination, Disposable {
     this.#wake();
   }
 
-  /** Later parts may be there already: the file only grows. */
+  /** Never shortens the file: later parts may exist already. */
   #lengthen(end: number): void {
     if (statFd(this.file).size < end) setLength(this.file, end);
   }
@@ -240,7 +240,7 @@ export class Spool implements Destination, Disposable {
     this.#wake();
   }
 
-  /** Everything from the first byte on, as it comes. */
+  /** Returns all bytes from the first one on, as they arrive. */
   async *chunks(): AsyncGenerator<Buffer> {
     for (let position = 0; ; ) {
       if (this.#failure !== null) throw this.#failure;
@@ -271,12 +271,12 @@ export class Spool implements Destination, Disposable {
     this.#stage.keep();
   }
 
-  /** The file, which is about to become an image. Until it is one, a later call can resume it. */
+  /** Returns the file, which is about to become an image. Until it is one, a later call can resume it. */
   get stage(): Stage {
     return this.#stage;
   }
 
-  /** Removes it, unless it is kept; of what became an image, what was noted beside it. */
+  /** Removes the file, unless it is kept; where it became an image, removes the state beside it. */
   [Symbol.dispose](): void {
     this.#interruption.settled();
     if (!this.#isKept) rmSync(this.#statePath, { force: true });

@@ -1,4 +1,4 @@
-// The list of checksums that belongs to a download, and its signature: which of the possible files a server has.
+// The list of checksums of a download, and its signature: which of the possible files a server has.
 
 import type { VerifyMode } from "../../base/vocabulary/transfer.ts";
 import { isClearSigned } from "./signature.ts";
@@ -7,7 +7,7 @@ import type { SumsFile } from "./verify.ts";
 
 type Fetch = (url: string) => Promise<Buffer | null>;
 
-/** A list that belongs to one file, or to all of a directory, with the endings of its signature in order. */
+/** A list for one file, or for all of a directory, with the suffixes of its signature in order. */
 interface Style {
   readonly name: string;
   readonly signatures: readonly string[];
@@ -21,24 +21,24 @@ function stylesOf(file: string): Style[] {
   return file === "" ? [OF_DIRECTORY] : [{ name: file + suffix, signatures }, OF_DIRECTORY];
 }
 
-/** The style of a list that is itself what is downloaded; null for everything else. */
+/** Returns the style of a list that is downloaded itself; null for any other file. */
 function ownStyle(file: string): Style | null {
   if (file === OF_DIRECTORY.name) return OF_DIRECTORY;
   return file.endsWith(OF_FILE.suffix) ? { name: file, signatures: OF_FILE.signatures } : null;
 }
 
-/** Whether `url` is a list of checksums: no other list has it, only a signature speaks for it. */
+/** Whether `url` is a list of checksums: no other list contains it, so that only a signature can verify it. */
 export function isList(url: string): boolean {
   return ownStyle(lastComponent(url)) !== null;
 }
 
-/** The signature of the list `url`; null when the server has none. */
+/** Downloads the signature of the list `url`; returns null when the server has none. */
 export async function fetchListSignature(url: string, fetch: Fetch): Promise<SumsFile["signature"]> {
   const style = ownStyle(lastComponent(url));
   return style === null ? null : fetchSignature(url, style, fetch);
 }
 
-/** The list to verify `url` with; null when the server has none. A list that is not signed gives way to one that is. */
+/** Downloads the list that verifies `url`; returns null when the server has none. A signed list is preferred. */
 export async function fetchSums(url: string, mode: VerifyMode, fetch: Fetch): Promise<SumsFile | null> {
   let unsigned: SumsFile | null = null;
   for (const style of stylesOf(lastComponent(url))) {

@@ -1,10 +1,10 @@
-// A download that is consumed as it arrives and not spooled: an image that is written in place may be as large as the disk.
-// After a cut it is resumed where it was, as long as this process lives.
+// A download that is consumed as it arrives, without a spool: an image that is written in place may be as large as the disk.
+// After an interruption it is resumed, while this process lives.
 import type { Destination } from "./destination.ts";
 import { SpoolParts } from "./spool-parts.ts";
 import type { Origin } from "./spool-state.ts";
 
-/** So much may wait to be used. */
+/** How many bytes may wait for the consumer. */
 const WAITING_BYTES = 8 << 20;
 
 export class Conduit implements Destination {
@@ -46,7 +46,7 @@ export class Conduit implements Destination {
     await promise;
   }
 
-  /** Consumed bytes are gone, their hash is kept: a repeated beginning is compared at its end. */
+  /** The hash of the consumed bytes, which are not kept: a repeated beginning is compared at its end. */
   matches(chunk: Buffer, position: number): boolean {
     if (position === 0) this.#again = new Bun.CryptoHasher("sha256");
     this.#again.update(chunk);
@@ -68,7 +68,7 @@ export class Conduit implements Destination {
     this.#wake();
   }
 
-  /** Everything from the first byte on, once. */
+  /** Returns all bytes from the first one on, once. */
   async *chunks(): AsyncGenerator<Buffer> {
     for (;;) {
       const chunk = this.#waiting.shift();

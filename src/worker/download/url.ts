@@ -1,4 +1,4 @@
-// Addresses of downloads: what may be fetched, what belongs beside it, and under which name it is kept.
+// Addresses of downloads: which may be downloaded, the files beside them, and the names of kept downloads.
 import { createHash } from "node:crypto";
 
 export function isFileUrl(url: string): boolean {
@@ -9,19 +9,19 @@ function withoutQuery(url: string): string {
   return url.replace(/[?#].*$/s, "");
 }
 
-/** The last component of an address; empty when it ends in a slash. */
+/** Returns the last component of an address; empty when it ends in a slash. */
 export function lastComponent(url: string): string {
   const path = withoutQuery(url).replace(/^[a-z]+:\/\/[^/]*/, "");
   return path.slice(path.lastIndexOf("/") + 1);
 }
 
-/** The address of another file in the same directory. */
+/** Returns the address of another file in the same directory. */
 export function neighbour(url: string, name: string): string {
   const plain = withoutQuery(url);
   return plain.slice(0, plain.length - lastComponent(url).length) + name;
 }
 
-/** Characters that stand for themselves in the names of cached downloads. */
+/** Characters that are not escaped in the names of kept downloads. */
 const PLAIN = /[^\x21-\x7e]|[/.#"'\\]/g;
 
 function escapeName(text: string): string {
@@ -40,19 +40,19 @@ const LONGEST_NAME = 255;
 const LONGEST_SIDE_SUFFIX = ".roothash.p7s".length;
 
 export interface CacheNames {
-  /** In front of everything: ".tar-" and ".raw-". */
+  /** The prefix of the name: ".tar-" or ".raw-". */
   readonly prefix: string;
-  /** Behind everything: "" and ".raw". */
+  /** The suffix of the name: "" or ".raw". */
   readonly suffix: string;
 }
 
-/** The name under which a download is kept, without its suffix. `rootPath` counts for how long it may be. */
+/** Returns the name of a kept download, without its suffix. `rootPath` counts for its maximum length. */
 export function cacheStem(rootPath: string, url: string, etag: string | null, { prefix, suffix }: CacheNames): string {
   const tag = etag === null ? "" : `.${escapeName(etag)}`;
   const stem = `${prefix}${escapeName(url)}${tag}`;
   if (rootPath.length + 1 + stem.length + suffix.length < LONGEST_PATH) return stem;
   const short = `${hashedStem(url, prefix)}${tag}`;
-  // A tag too long for a name cannot be kept: then the next call fetches the file again.
+  // A tag that is too long for a name is not kept: the next call downloads the file again.
   return short.length + LONGEST_SIDE_SUFFIX <= LONGEST_NAME ? short : hashedStem(url, prefix);
 }
 
@@ -60,7 +60,7 @@ function hashedStem(url: string, prefix: string): string {
   return prefix + createHash("sha256").update(url).digest("hex").slice(0, HASH_DIGITS);
 }
 
-/** The tags of what is kept of an address, from the names in the directory of images. */
+/** Returns the tags of the kept downloads of an address, from the names in the directory of images. */
 export function cachedTags(names: readonly string[], url: string, cache: CacheNames): string[] {
   const starts = [`${cache.prefix}${escapeName(url)}.`, `${hashedStem(url, cache.prefix)}.`];
   return names.flatMap((name) => {

@@ -1,11 +1,11 @@
 // Checksums of downloads: files in the form of sha256sum(1), for one file (NAME.sha256) or for all of a directory
-// (SHA256SUMS). Only what a signature covers counts where a signature is asked for (systemd-importd.service(8)).
+// (SHA256SUMS). Where a signature is required, only the signed part of a list counts (systemd-importd.service(8)).
 import { ErrnoError } from "../../base/error.ts";
 import type { VerifyMode } from "../../base/vocabulary/transfer.ts";
 import { log } from "../program/log.ts";
 import { isClearSigned, type Keyring, verifyClearSigned, verifyDetached } from "./signature.ts";
 
-/** A downloaded file that has to be in the list. */
+/** A downloaded file that must be in the list. */
 export interface CheckedFile {
   readonly name: string;
   readonly sha256: string;
@@ -20,7 +20,7 @@ export interface SumsFile {
 
 const SEPARATORS = [" *", "  ", " "];
 
-/** Whether `text` has a line that gives `name` this checksum. The last line may lack its newline. */
+/** Whether `text` has a line with this checksum of `name`. The last line may lack its newline. */
 export function listsChecksum(text: Buffer, { name, sha256 }: CheckedFile): boolean {
   const wanted = new Set(SEPARATORS.map((separator) => `${sha256.toLowerCase()}${separator}${name}`));
   return text
@@ -29,7 +29,7 @@ export function listsChecksum(text: Buffer, { name, sha256 }: CheckedFile): bool
     .some((line) => wanted.has(Buffer.from(line, "latin1").toString("utf8")));
 }
 
-/** Throws unless `text`, what may be believed of the list, has all files. Null: nothing is verified. */
+/** Throws unless `text`, the trusted part of the list, has all files. Null: nothing is verified. */
 export function requireListed(text: Buffer | null, files: readonly CheckedFile[]): void {
   if (text === null) return;
   for (const file of files) {
@@ -41,7 +41,7 @@ export function requireListed(text: Buffer | null, files: readonly CheckedFile[]
   }
 }
 
-/** What of the list may be believed, signed where `mode` wants that; null when nothing is to be verified. */
+/** Returns the trusted part of the list, which must be signed where `mode` requires it; null when nothing is verified. */
 export async function trustedText(
   mode: VerifyMode,
   sums: SumsFile | null,

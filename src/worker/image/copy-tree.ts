@@ -17,15 +17,15 @@ const PROGRAM = "systemd-import-fs";
  * the two arguments behind it; what it has used up afterwards is written to descriptor 5.
  */
 const INHERITED = "--copy-inherited";
-/** Behind them: a file that is gone when its turn comes makes the copy fail. */
+/** A further argument: a file of the source that is missing when it is copied makes the copy fail. */
 const WHOLE = "--whole";
 const [SOURCE_FD, TARGET_FD, USED_FD] = [3, 4, 5];
 const LOG_INTERVAL_MS = 1000;
 const SIGKILL = 9;
-/** A child that was killed ends at once, unless its file system does not answer: then its copy is left to the sweep. */
+/** How long a killed child may take to end; where its file system does not answer, its copy is left to the sweep. */
 const LAST_WAIT_MS = 20_000;
 
-/** Whether the source is held, so that nothing may go missing in it, or in use by others, who may remove files meanwhile. */
+/** Whether the source is locked, so that no file may be missing, or in use by others, who may remove files meanwhile. */
 type SourceState = "held" | "live";
 
 /** Copies the content and the properties of the directory `source` to the empty directory `target`. */
@@ -47,7 +47,7 @@ export async function copyInChild(source: Fd, target: Fd, state: SourceState): P
     env,
     signalWithParent: SIGKILL,
   });
-  // Abandoned before the copy is, so that nothing is written to it while it is removed.
+  // Registered after the copy, and so abandoned before it: nothing is written to the copy while it is removed.
   const registration = abandonWithUs({ [Symbol.dispose]: () => end(child) });
   try {
     const { code, signal } = await child.exited;
@@ -60,20 +60,20 @@ export async function copyInChild(source: Fd, target: Fd, state: SourceState): P
   requireWanted();
 }
 
-/** Takes over what the child says that the transfer has used up by now. */
+/** Adds the child's use of the budget to that of this process. */
 function countUsed(told: Buffer | null): void {
   const [written, entries] = (told?.toString() ?? "").split(" ").map(Number);
   if (!written || !entries) return;
   transferBudget.add(written - transferBudget.written, entries - transferBudget.entries);
 }
 
-/** Kills the child and waits until it is gone. */
+/** Kills the child and waits for its end. */
 function end(child: Child): void {
   child.kill(SIGKILL);
   if (child.pidRef?.waitExit(LAST_WAIT_MS) === false) log("warning", `Process ${child.pid} does not end.`);
 }
 
-/** Does the copy, when this is the child; returns its exit code. Null when it is not. */
+/** Makes the copy where this process is the child; returns its exit code. Returns null in other processes. */
 export function copyInherited(args: readonly string[]): number | null {
   if (args[0] !== INHERITED) return null;
   const [, written, entries, whole] = args;
@@ -100,7 +100,7 @@ export function copyInherited(args: readonly string[]): number | null {
   }
 }
 
-/** Counts how far a copy is against the budget of the transfer that it is a part of. */
+/** Counts the progress of a copy against the budget of its transfer. */
 function counter(target: Fd, written: number, entries: number): (progress: CopyProgress) => void {
   transferBudget.add(written, entries);
   const part = transferBudget.part(target);

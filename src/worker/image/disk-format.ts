@@ -1,5 +1,5 @@
 // Formats of disk images that are neither raw nor qcow2, recognized by their magic bytes: imported as a raw image, such a file
-// would not boot, and nobody would know why.
+// would not boot, without a visible reason.
 import { readSync } from "node:fs";
 import { ErrnoError } from "../../base/error.ts";
 import { type Fd, statFd } from "../../kernel/file/fd.ts";
@@ -7,7 +7,7 @@ import { type Fd, statFd } from "../../kernel/file/fd.ts";
 interface Format {
   readonly name: string;
   readonly mark: Buffer;
-  /** Where the mark stands; from the end where it is negative. */
+  /** The offset of the magic bytes; counted from the end where it is negative. */
   readonly at: number;
 }
 
@@ -26,7 +26,7 @@ const FORMATS: readonly Format[] = [
   { name: "Parallels", mark: Buffer.from("WithouFreSpacExt"), at: 0 },
 ];
 
-/** The format of a disk image that is neither raw nor qcow2; null for all others. */
+/** Returns the format of a disk image that is neither raw nor qcow2; null for all others. */
 export function foreignFormat(file: Fd): string | null {
   const { size } = statFd(file);
   const found = FORMATS.find(({ mark, at }) => {
@@ -38,7 +38,7 @@ export function foreignFormat(file: Fd): string | null {
   return found?.name ?? null;
 }
 
-/** EOPNOTSUPP for a disk image in a format that no machine starts from, with what makes one that it can. */
+/** Throws EOPNOTSUPP for a disk image in a format that no machine starts from, with the command that converts it. */
 export function refuseForeign(file: Fd): void {
   const name = foreignFormat(file);
   if (name === null) return;

@@ -17,19 +17,19 @@ export class InPlace implements Disposable {
   }
 
   /**
-   * Locks what is at `path` and has it opened, or made, by `open`. `EBUSY` when a machine or somebody else uses it. Where
-   * there can be no lock, on a file system that cannot be written, say, there is none.
+   * Locks the file at `path` and opens, or makes, it by `open`. Throws `EBUSY` when a machine or another process uses it. Where no
+   * lock is possible (on a read-only file system, say), none is taken.
    */
   static open(locks: string | null, path: string, open: () => Fd): InPlace {
     const target = resolved(path);
-    // The host's own tree has no lock: whoever unpacks over it means it.
+    // The host's own tree has no lock: unpacking over it is intended.
     if (target === "/") return new InPlace(open(), null);
     const before = target === null ? null : attempt(path, () => lockImage(locks, target, "exclusive"));
     let fd: Fd | null = null;
     try {
       fd = open();
       const made = fd;
-      // What was made anew has no lock yet.
+      // A file that was just made has no lock yet.
       const after = before ?? attempt(path, () => lockImageFile(locks, resolved(path) ?? path, made, "exclusive"));
       return new InPlace(fd, after);
     } catch (error) {

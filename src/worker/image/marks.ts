@@ -1,4 +1,4 @@
-// Marks of images that must not be changed.
+// Read-only marks of images.
 
 import { changeFileFlags, FILE_FLAG } from "../../kernel/file/attributes.ts";
 import { type Fd, statFd } from "../../kernel/file/fd.ts";
@@ -7,13 +7,13 @@ import { setBlockReadOnly } from "../../kernel/mount/block-device.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
 import { isSubvolume, setSubvolumeReadOnly } from "../../kernel/tree/btrfs.ts";
 
-/** Marks a tree as read-only, as well as its file system can. */
+/** Marks a tree as read-only, as far as its file system supports that. */
 export function lockTree(tree: Fd): void {
   try {
     if (isSubvolume(tree)) setSubvolumeReadOnly(tree, true);
     else changeFileFlags(tree, { set: FILE_FLAG.immutable });
   } catch (error) {
-    // tmpfs and others keep no such mark: the image is there all the same.
+    // tmpfs and others have no such mark: the image is used without it.
     if (!isErrno(error, "ENOTTY", "EOPNOTSUPP", "EINVAL", "EPERM")) throw error;
   }
 }

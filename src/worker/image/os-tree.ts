@@ -1,4 +1,4 @@
-// Archives often hold an OS tree in a single directory at their top: the image is what is in it.
+// Archives often hold an OS tree in a single directory at their top: the image is the content of that directory.
 
 import { type Fd, openInRoot } from "../../kernel/file/fd.ts";
 import { changeMode, changeOwner } from "../../kernel/file/ownership.ts";
@@ -10,7 +10,7 @@ import { temporaryName } from "./stage.ts";
 
 const MARKS = ["etc/os-release", "usr/lib/os-release"];
 
-/** Whether a directory is the root of an operating system, as far as its own files say. */
+/** Whether a directory is the root of an operating system, by its own files. */
 function isOsTree(tree: Fd): boolean {
   return MARKS.some((path) => {
     try {
@@ -23,7 +23,7 @@ function isOsTree(tree: Fd): boolean {
   });
 }
 
-/** Moves the content of the only directory in `tree` up, when that is an OS tree and `tree` is none. */
+/** Moves the content of the only directory in `tree` up, where that is an OS tree and `tree` is none. */
 export function liftOsTree(tree: Fd): void {
   if (isOsTree(tree)) return;
   using listing = openDirectory(tree, ".");
@@ -32,7 +32,7 @@ export function liftOsTree(tree: Fd): void {
   using inner = openDirectory(tree, only.name);
   if (!isOsTree(inner)) return;
   const status = new RawStatus().readFd(inner);
-  // An entry of the same name may be among those that come up.
+  // An entry of the same name may be among those that are moved.
   const aside = rawOf(temporaryName("tar"));
   move(tree, only.name, tree, aside);
   moveAll(inner, tree);
@@ -40,10 +40,10 @@ export function liftOsTree(tree: Fd): void {
   takeOver(inner, status, tree);
 }
 
-/** Moves the content of a directory, some at a time: an archive may have made it larger than memory. */
+/** Moves the content of a directory in batches: an archive may have made it larger than memory. */
 function moveAll(from: Fd, to: Fd): void {
   for (;;) {
-    // What was moved is not there again; what a listing passed over because of that is in the next one.
+    // Moved entries are not listed again; entries that a listing skipped because of the moves are in the next one.
     using content = openDirectory(from, ".");
     let moved = 0;
     for (let some = readSomeEntries(content); some.length > 0; some = readSomeEntries(content)) {
@@ -58,7 +58,7 @@ function move(from: Fd, name: RawName, to: Fd, newName: RawName): void {
   check(trySys("renameat2", from.number, rawAddress(name), to.number, rawAddress(newName), 0), "rename");
 }
 
-/** Gives the top what the directory had when it had its content. */
+/** Sets the properties of the directory on the top of the tree. */
 function takeOver(from: Fd, status: RawStatus, to: Fd): void {
   changeOwner(to, status.uid, status.gid);
   changeMode(to, status.mode & 0o7777);

@@ -1,6 +1,6 @@
-// qcow2 disk images, versions 2 and 3, made raw (QEMU's docs/interop/qcow2.rst). Such a file is hostile input: every table
-// and cluster it names must lie inside it, and what would make us read another file is refused (CVE-2024-4467). No part of
-// the file is used twice, as in every image that a program wrote: what comes out is bounded by what came in.
+// Converts qcow2 disk images, versions 2 and 3, to raw (QEMU's docs/interop/qcow2.rst). Such a file is hostile input: every table
+// and cluster must lie inside it, and references to other files are refused (CVE-2024-4467). No part of the file is used twice,
+// as in every image that a program wrote, so that the size of the file bounds the size of the output.
 
 import { readSync } from "node:fs";
 import { inflateRawSync, zstdDecompressSync } from "node:zlib";
@@ -35,7 +35,7 @@ interface Qcow2Header {
   readonly compression: "deflate" | "zstd";
 }
 
-/** Incompatible features by their bits. That refcounts may be stale ("dirty") concerns only who writes. */
+/** Incompatible features by their bits. Stale refcounts ("dirty") matter to writers only. */
 const DIRTY = 1n;
 const COMPRESSION_TYPE = 8n;
 const FEATURES: readonly (readonly [bit: bigint, what: string])[] = [
@@ -107,10 +107,10 @@ const ZERO_CLUSTER = 1n;
 const SECTOR = 512;
 const L1_STEP = 4096;
 
-/** The best ratio of the compressions in use; only zeros compress better, and zeros are not written. */
+/** The maximum ratio of the compressions; only zeros compress better, and zeros are not written. */
 const MOST_OUT_OF_ONE = 1032;
 
-/** What has been used of the file, and what came of it. */
+/** The used parts of the file, and the size of the output. */
 class Used {
   readonly #fileBytes: number;
   readonly #spending: Spending;
@@ -123,13 +123,13 @@ class Used {
     this.#spending = transferBudget.part(target);
   }
 
-  /** A table or a plain cluster: each has its own place. */
+  /** Marks a table or a plain cluster, which must not overlap others, as used. */
   part(bytes: number): void {
     this.#parts += bytes;
     if (this.#parts > this.#fileBytes + bytes) throw bad("parts of it are used more than once");
   }
 
-  /** A compressed cluster shares its first and its last sector with its neighbours. */
+  /** Marks a compressed cluster as used, which shares its first and its last sector with its neighbours. */
   packed(bytes: number, unpackedBytes: number): void {
     this.#packed += Math.max(0, bytes - 2 * SECTOR);
     this.#unpacked += unpackedBytes;
@@ -222,7 +222,7 @@ function isZero(content: Buffer): boolean {
   return content[0] === 0 && content.subarray(1).equals(content.subarray(0, -1));
 }
 
-/** The content of a compressed cluster; what stands behind it in its last sector is another's. */
+/** Returns the content of a compressed cluster; the rest of its last sector belongs to another one. */
 function unpack(packed: Buffer, { clusterBytes, compression }: Qcow2Header): Buffer {
   try {
     const limit = { maxOutputLength: clusterBytes };

@@ -1,4 +1,4 @@
-// Giving an image or a file a name that something else may have: what gives way is looked at and locked first.
+// Renames an image or a file to a name that may be taken: the one to replace is checked and locked first.
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { ErrnoError } from "../../base/error.ts";
@@ -20,7 +20,7 @@ function rename(root: Fd, from: string, to: string, flags: number): number {
   return trySys("renameat2", root.number, rawAddress(rawOf(from)), root.number, rawAddress(rawOf(to)), flags);
 }
 
-/** The entry of an image folder that has the name `name`. */
+/** Returns the entry `name` of an image folder. */
 export function placeIn(root: Fd, name: string): NamedPlace {
   return { directory: root, name: rawOf(name) };
 }
@@ -34,18 +34,18 @@ function statusOf(root: Fd, name: string): FileStatus | null {
   }
 }
 
-/** Gives the file `from` the name `to`: over a regular file, but over nothing else that has the name. */
+/** Renames the file `from` to `to`, and replaces a regular file of that name, but no other kind of file. */
 export function replaceFile(root: Fd, from: string, to: string): void {
   const old = statusOf(root, to);
   if (old?.kind === "directory") throw new ErrnoError("EISDIR", `'${to}' is a directory.`);
-  if (old !== null && old.kind !== "regular") throw new ErrnoError("EEXIST", `'${to}' is there, and no regular file.`);
+  if (old !== null && old.kind !== "regular") throw new ErrnoError("EEXIST", `'${to}' exists and is no regular file.`);
   if (old === null) renameNew(placeIn(root, from), placeIn(root, to));
   else check(rename(root, from, to, 0), "rename", to);
 }
 
 /**
- * Gives the image `from` the name `to` and removes what had it. That is locked from before it changes its name until it is
- * gone: `EBUSY` when a machine runs from it, somebody copies it, or something is mounted in it.
+ * Renames the image `from` to `to` and removes the image that had the name. That is locked until it is removed: throws `EBUSY`
+ * when a machine runs from it, a process copies it, or something is mounted in it.
  */
 export function replaceImage(root: Fd, from: string, to: string, locks: string | null): void {
   const old = statusOf(root, to);
@@ -67,12 +67,12 @@ export function replaceImage(root: Fd, from: string, to: string, locks: string |
   removeTree(root, rawOf(from));
 }
 
-/** A tree takes the place of a tree, and a disk image that of a disk image: what else has the name is no such image. */
+/** Checks the kind of the file to replace: a tree replaces a tree, and a disk image a disk image. */
 function requireSameKind(image: FileStatus, old: FileStatus, name: string): void {
   if (old.kind === "symlink" || old.kind === image.kind) return;
   if (old.kind === "directory") throw new ErrnoError("EISDIR", `'${name}' is a directory.`);
-  if (image.kind === "directory") throw new ErrnoError("ENOTDIR", `'${name}' is there, and no directory.`);
-  throw new ErrnoError("EEXIST", `'${name}' is there, and no regular file.`);
+  if (image.kind === "directory") throw new ErrnoError("ENOTDIR", `'${name}' exists and is no directory.`);
+  throw new ErrnoError("EEXIST", `'${name}' exists and is no regular file.`);
 }
 
 function lockedForRemoval(locks: string | null, path: string, name: string): Disposable | null {
@@ -88,7 +88,7 @@ function busy(name: string): ErrnoError {
   return new ErrnoError("EBUSY", `Image '${name}' is in use.`);
 }
 
-/** Both names stay taken at every moment, where the file system can do that. */
+/** Exchanges the two names atomically, where the file system supports that. */
 function exchange(root: Fd, from: string, to: string, old: Fd): void {
   let result = rename(root, from, to, RENAME_EXCHANGE);
   if (result === EPERM) {
@@ -100,7 +100,7 @@ function exchange(root: Fd, from: string, to: string, old: Fd): void {
 }
 
 function exchangeInSteps(root: Fd, from: string, to: string): number {
-  // A name that is swept, should this process end between the two.
+  // A temporary name, which is swept where this process ends between the two renames.
   const aside = `.#fs${randomBytes(8).toString("hex")}`;
   const result = rename(root, to, aside, 0);
   if (result < 0) return result;

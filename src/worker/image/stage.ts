@@ -1,5 +1,5 @@
-// From a hidden temporary name to the final one: an image appears whole or not at all, whenever the program or the machine
-// dies. Temporary files are locked as long as somebody works on them; what is not locked was left by a crash.
+// From a hidden temporary name to the final one: an image appears complete or not at all, also after a crash of the program or
+// the host. Temporary files are locked while a process works on them; an unlocked one was left by a crash.
 import { randomBytes } from "node:crypto";
 import { mkdirSync, openSync } from "node:fs";
 import { ErrnoError } from "../../base/error.ts";
@@ -19,10 +19,10 @@ import { lockTree } from "./marks.ts";
 import { placeIn, replaceFile, replaceImage } from "./replace.ts";
 
 export interface InstallOptions {
-  /** Takes the place of what has the name. */
+  /** Whether an image of that name is replaced. */
   readonly force: boolean;
   readonly readOnly: boolean;
-  /** Makes sure that the image survives a power cut once this is done. */
+  /** Whether the image is synced to the disk, so that it survives a power cut. */
   readonly sync: boolean;
   /** The directory of this host's lock files; null for no locking. */
   readonly locks: string | null;
@@ -30,7 +30,7 @@ export interface InstallOptions {
 
 const ROOT_MODE = 0o700;
 
-/** Opens a directory of images; one that is missing is made. */
+/** Opens a directory of images; makes a missing one. */
 export function openImageRoot(path: string): Fd {
   mkdirSync(path, { recursive: true, mode: ROOT_MODE });
   return openPath(path, "directory");
@@ -38,7 +38,7 @@ export function openImageRoot(path: string): Fd {
 
 export type StageLabel = "tar" | "raw" | "settings" | "roothash" | "roothash.p7s" | "verity" | "oci" | "fs" | "export";
 
-/** Something in the making, under a hidden name. Unless it is installed it is removed again. */
+/** An unfinished image or file under a hidden name. It is removed unless it is installed or kept. */
 export class Stage implements Disposable {
   readonly #root: Fd;
   readonly #name: string;
@@ -56,12 +56,12 @@ export class Stage implements Disposable {
     return this.#name;
   }
 
-  /** Neither installed nor kept nor removed so far. */
+  /** Whether it was neither installed nor kept nor removed so far. */
   get isPending(): boolean {
     return this.#isPending;
   }
 
-  /** An empty directory, a subvolume where `subvolume` is true and the file system has them. */
+  /** Makes an empty directory; a subvolume where `subvolume` is true and the file system has them. */
   static tree(root: Fd, label: StageLabel, subvolume: boolean): Stage {
     return Stage.made(root, label, (name) => {
       if (subvolume && isBtrfs(root)) createSubvolume(root, name);
@@ -70,7 +70,7 @@ export class Stage implements Disposable {
     });
   }
 
-  /** An empty file. Copy-on-write is switched off for disk images, which are written in many places. */
+  /** Makes an empty file. Copy-on-write is disabled for disk images, which are written in many places. */
   static file(root: Fd, label: StageLabel, mode = 0o600): Stage {
     return Stage.made(root, label, (name) => {
       const file = Fd.adopt(openSync(`/proc/self/fd/${root.number}/${name}`, "wx+", mode));
@@ -79,7 +79,7 @@ export class Stage implements Disposable {
     });
   }
 
-  /** A snapshot of the subvolume `source`, which must be on the file system of `root`. */
+  /** Makes a snapshot of the subvolume `source`, which must be on the file system of `root`. */
   static snapshot(root: Fd, label: StageLabel, source: Fd): Stage {
     return Stage.made(root, label, (name) => {
       snapshotSubvolume(source, root, name);
@@ -87,7 +87,7 @@ export class Stage implements Disposable {
     });
   }
 
-  /** Calls `make` with a hidden name, until what it made is locked before anybody takes it for left over. */
+  /** Calls `make` with hidden names, until the entry is locked before a sweep removes it. */
   private static made(root: Fd, label: StageLabel, make: (name: string) => Fd): Stage {
     requireWanted();
     for (;;) {
@@ -99,7 +99,7 @@ export class Stage implements Disposable {
     }
   }
 
-  /** Something under a hidden name that is there already, open and locked. */
+  /** Takes over an existing entry under a hidden name, open and locked. */
   static adopt(root: Fd, name: string, file: Fd): Stage {
     return new Stage(root, name, file);
   }
@@ -123,7 +123,7 @@ export class Stage implements Disposable {
     this.#requirePending();
     const { kind } = statFd(this.file);
     if (options.sync) sys(kind === "directory" ? "syncfs" : "fsync", this.file.number);
-    // Before it can be seen where that is possible: a crash must not leave an image writable that should not be.
+    // Marked before the renaming where that is possible, so that a crash leaves no image writable.
     if (options.readOnly && kind === "regular") changeMode(this.file, statFd(this.file).mode & 0o555);
     const result = tryRenameNew(placeIn(this.#root, this.#name), placeIn(this.#root, finalName));
     if (result === EEXIST && options.force) replaceImage(this.#root, this.#name, finalName, options.locks);
@@ -133,7 +133,7 @@ export class Stage implements Disposable {
     if (options.sync) sys("fsync", this.#root.number);
   }
 
-  /** Gives a file its final name; a regular file that has the name gives way, and nothing else does. */
+  /** Renames a file to its final name; replaces a regular file of that name, but no other kind of file. */
   putFile(finalName: string, { sync }: { readonly sync: boolean }): void {
     this.#requirePending();
     if (sync) sys("fsync", this.file.number);
@@ -142,10 +142,10 @@ export class Stage implements Disposable {
     if (sync) sys("fsync", this.#root.number);
   }
 
-  /** What was removed, installed or abandoned has no name that it could be renamed from. */
+  /** Throws for a stage that was removed, installed or abandoned: it has no name any more. */
   #requirePending(): void {
     requireWanted();
-    if (!this.#isPending) throw new ErrnoError("ECANCELED", `'${this.#name}' is not there any more.`);
+    if (!this.#isPending) throw new ErrnoError("ECANCELED", `'${this.#name}' was removed meanwhile.`);
   }
 
   #settle(): void {
@@ -153,7 +153,7 @@ export class Stage implements Disposable {
     this.#registration.settled();
   }
 
-  /** Leaves it where it is, under its hidden name, for a later call to go on with. */
+  /** Keeps it under its hidden name, so that a later call can resume it. */
   keep(): void {
     this.#settle();
   }

@@ -1,4 +1,4 @@
-// Where images of a class are kept, under which name a transfer makes one, and whether that name is free.
+// The target of a transfer: the directory of a class of images, the name of the image, and whether that name is free.
 import { join, resolve } from "node:path";
 import { ErrnoError } from "../../base/error.ts";
 import { withoutImageSuffix } from "../../base/vocabulary/compression.ts";
@@ -9,7 +9,7 @@ import { ImageSearch } from "../../registry/image/search.ts";
 import { movedRoot } from "../program/lock-directory.ts";
 import type { WorkerOptions } from "../program/options.ts";
 
-/** The directory that new images go to. */
+/** Returns the directory for new images. */
 export function imageRootOf({ imageRoot, class: imageClass, scope }: WorkerOptions): string {
   return imageRoot ?? ownRootOf(imageClass, scope);
 }
@@ -18,41 +18,41 @@ function ownRootOf(imageClass: ImageClass, scope: WorkerOptions["scope"]): strin
   return scope === "user" ? imagePool(imageClass, stateDirectory()) : imagePool(imageClass);
 }
 
-/** What `--direct` writes to: an absolute path stands for itself, any other is below the directory of images. */
+/** Returns the path that `--direct` writes to; a relative one is below the directory of images. */
 export function directPath(name: string, options: WorkerOptions): string {
   return resolve(imageRootOf(options), name);
 }
 
-/** Whether images go where the machines of this host are looked for. */
+/** Whether the directory is one that is searched for images of machines. */
 export function isOwnRoot({ imageRoot, class: imageClass, scope }: WorkerOptions): boolean {
   return imageRoot === null || imageRoot === join(movedRoot() ?? "/", ownRootOf(imageClass, scope));
 }
 
-/** Where an image of a name may be already. A root given by option stands for itself. */
+/** Returns the directories in which the name may be taken; a root given by option is the only one. */
 function searchPathOf(options: WorkerOptions): readonly string[] {
   const pool = imageRootOf(options);
   if (options.imageRoot !== null || options.scope === "user") return [pool];
   return IMAGE_SEARCH_PATHS[options.class];
 }
 
-/** The image of that name, or null. */
+/** Returns the image of that name, or null. */
 export function findImage(name: string, options: WorkerOptions): Image | null {
   return new ImageSearch(searchPathOf(options), { hasHost: false }).find(name);
 }
 
-/** Throws unless an image may get this name. */
+/** Throws for an invalid image name. */
 export function requireName(name: string): string {
   if (!isImageName(name)) throw new ErrnoError("EINVAL", `Local image name '${name}' is not valid.`);
   return name;
 }
 
-/** Throws when there is an image of this name already and it is not to be replaced. */
+/** Throws when an image of this name exists and must not be replaced. */
 export function requireFree(name: string, options: WorkerOptions): void {
   if (options.force || findImage(name, options) === null) return;
   throw new ErrnoError("EEXIST", `Image '${name}' already exists.`);
 }
 
-/** The image name that a file name suggests. */
+/** Returns the image name of a file name. */
 export function nameOfFile(file: string, kind: "tar" | "raw"): string {
   return withoutImageSuffix(file.replace(/\/+$/, "").split("/").at(-1) ?? "", kind);
 }

@@ -20,15 +20,15 @@ import { InPlace } from "./in-place.ts";
 import { liftOsTree } from "./os-tree.ts";
 import { exists } from "./stage.ts";
 
-/** No image is larger; an archive that is, is a bomb. */
+/** The maximum size of an image's tree; a larger archive is taken for a bomb. */
 const CONTENT_LIMIT_BYTES = 1024 ** 4;
-/** Unpacked at a time: between two steps the decoder gets to know that there is room for more. */
+/** How many bytes are unpacked at a time: between two steps the decoder is told that there is room. */
 const STEP_BYTES = 128 << 10;
 const SQUASH_FROM = 65536;
 const NOBODY = 65534;
 const TOP_MODE = 0o755;
 
-/** What a scope may make: without privileges neither devices nor the owners of other ranges. */
+/** What a scope can make: without privileges neither devices nor owners of other ranges. */
 export function unpackOptions({ scope }: Pick<WorkerOptions, "scope">): UntarOptions {
   if (scope === "system") return { topMode: TOP_MODE };
   return { topMode: TOP_MODE, refuseDevices: true, mapId: (id) => (id >= SQUASH_FROM ? NOBODY : id) };
@@ -59,7 +59,7 @@ export async function unpackPlainTar(
   let decoded = 0;
   for await (const chunk of source) {
     decoded += chunk.length;
-    // What is passed over is not written, but it costs time all the same.
+    // Skipped members are not written, but their time counts.
     if (decoded > limitBytes) throw new ErrnoError("EFBIG", "File overly large, refusing.");
     for (let at = 0; at < chunk.length; at += STEP_BYTES) {
       unpacker.push(chunk.subarray(at, at + STEP_BYTES));
@@ -70,7 +70,7 @@ export async function unpackPlainTar(
   unpacker.end();
 }
 
-/** The same, and then what an OS image needs. */
+/** The same, and then completes an OS image. */
 export async function importTree(source: Chunks, top: Fd, options: WorkerOptions): Promise<void> {
   await unpackTar(source, top, unpackOptions(options));
   liftOsTree(top);
@@ -81,14 +81,14 @@ function isTree(parent: Fd, name: string): boolean {
 }
 
 /**
- * The directory that a direct import writes to, locked; one that is missing is made, and with force one that is there is
- * replaced. `EBUSY` when it is in use.
+ * Locks the directory that a direct import writes to; makes a missing one, and replaces an existing one with force. Throws `EBUSY`
+ * when it is in use.
  */
 export function openDirectTree(path: string, { force, btrfsSubvolume, locks }: WorkerOptions): InPlace {
   return InPlace.open(locks, path, () => {
     using parent = openPath(dirname(path), "directory");
     const name = basename(path);
-    // Nothing but a tree is replaced by one: a link, a file or a device of that name stays.
+    // Only a tree is replaced by a tree: a link, a file or a device of that name is kept.
     if (force && isTree(parent, name)) removeTree(parent, rawOf(name));
     if (btrfsSubvolume && isBtrfs(parent) && !exists(parent, name)) createSubvolume(parent, name);
     else {

@@ -16,11 +16,11 @@ const ZEROS = Buffer.alloc(ZERO_LARGE);
 
 export interface RawTarget {
   readonly file: Fd;
-  /** Where in the file the image begins. */
+  /** The offset of the image in the file. */
   readonly offset: number;
-  /** The most that the image may have. */
+  /** The maximum size of the image. */
   readonly sizeMax: number;
-  /** Zeros are left out: the file is new, what is not written reads as zeros. */
+  /** Whether zeros are not written: the file is new, and unwritten parts read as zeros. */
   readonly sparse: boolean;
 }
 
@@ -28,7 +28,7 @@ function isZero(chunk: Buffer, from: number, to: number): boolean {
   return chunk[from] === 0 && chunk[to - 1] === 0 && chunk.subarray(from, to).equals(ZEROS.subarray(0, to - from));
 }
 
-/** How far zeros reach from `at`, in whole steps. */
+/** Returns the length of the zeros from `at` on, in whole steps. */
 function zerosEnd(chunk: Buffer, at: number): number {
   let end = at;
   while (end < chunk.length) {
@@ -69,7 +69,7 @@ export function writeSparse(file: Fd, chunk: Buffer, position: number): number {
   return written;
 }
 
-/** Writes the content of an image; returns its size. EFBIG when it has more than it may. */
+/** Writes the content of an image; returns its size. Throws EFBIG when it is larger than allowed. */
 export async function writeRaw(
   source: Chunks,
   target: RawTarget,
@@ -96,13 +96,13 @@ export async function writeRaw(
   return size;
 }
 
-/** Copied at a time: between two steps signals are handled and progress is reported. */
+/** How many bytes are copied at a time: between two steps signals are handled and progress is reported. */
 const COPY_STEP_BYTES = 8 << 20;
 const SHARE_STEP_BYTES = 1 << 30;
 
 /**
- * Makes the new file `target` a copy of the regular file `source`, sharing its data where that is possible. `onReached`
- * hears how far the copy is.
+ * Copies the regular file `source` to the new file `target`, sharing its data where that is possible. `onReached` is called with
+ * the progress.
  */
 export async function copyRaw(
   source: Fd,
@@ -114,7 +114,7 @@ export async function copyRaw(
   const spending = transferBudget.part(target, limits);
   const turns = new Turns();
   if (await sharedRaw(source, target, size, onReached)) return;
-  // Holes of the original stay holes.
+  // Holes of the source stay holes.
   const before = trySys("lseek", source.number, 0, 1);
   for (const { copied, reached } of dataSteps(
     source,
@@ -141,7 +141,7 @@ async function sharedRaw(source: Fd, target: Fd, size: number, onReached: (bytes
 
 const USER = "user.";
 
-/** Gives a copy the times and the user's attributes of its original. What the file system does not take stays away. */
+/** Copies times and user attributes to a copy; those that the file system does not support are left out. */
 export function copyOrigin(source: Fd, target: Fd): void {
   const { mtimeNs } = statFd(source);
   const created = createdUsec(source);

@@ -2,7 +2,7 @@
 // are joined with commas, and servers leave out quotes that the grammar asks for.
 
 export interface Challenge {
-  /** In small letters. */
+  /** The name of the scheme, in small letters. */
   readonly scheme: string;
   readonly parameters: ReadonlyMap<string, string>;
 }
@@ -11,9 +11,9 @@ const SEPARATORS = /[\s,]*/y;
 const TOKEN = /[!#$%&'*+\-.^_`|~0-9A-Za-z]+/y;
 const EQUALS = /[ \t]*=[ \t]*/y;
 const QUOTED = /"((?:[^"\\]|\\.)*)"?/y;
-/** Up to the comma that stands in front of another parameter or way: a scope may have commas without quotes. */
+/** Up to the comma before another parameter or scheme: a scope may have commas without quotes. */
 const PLAIN = /[^"\s,]*(?:,(?![\s,]*(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+[ \t]*=|[A-Za-z]+[ \t]|[A-Za-z]+$|$))[^"\s,]+)*/y;
-/** What some ways have in place of parameters. */
+/** The token that some schemes have in place of parameters. */
 const TOKEN68 = /[ \t]+[A-Za-z0-9\-._~+/]+=*[ \t]*(?=,|$)/y;
 
 /** The schemes of a header, in its order. What cannot be parsed ends the list. */

@@ -1,22 +1,22 @@
-// From what a reference names to the manifest of one image: through indexes, which may hold indexes, and past what stands
-// beside images and is none.
+// From the document of a reference to the manifest of one image: through indexes, which may hold indexes, and without the
+// artifacts that are stored beside images.
 import { ErrnoError } from "../../base/error.ts";
 import { digestOf, requireDigest } from "../../oci/reference.ts";
 import { log } from "../program/log.ts";
 import { type Descriptor, type Manifest, readManifest, type TypedBytes } from "./manifest.ts";
 import type { Document, OciSource } from "./source.ts";
 
-/** An index in an index is what a copy of all platforms is; deeper than this is made to keep us busy. */
+/** How deep indexes may be nested: a copy of all platforms is an index in an index. */
 const DEPTH_LIMIT = 4;
-/** Documents that are looked at for one image. */
+/** How many documents are read for one image. */
 const DOCUMENTS_LIMIT = 32;
 
-/** Whether `bytes` are what the descriptor stands for. */
+/** Whether `bytes` have the size and digest of the descriptor. */
 function isContent(bytes: Buffer, { digest, size }: Descriptor): boolean {
   return bytes.length === size && digest === digestOf(bytes);
 }
 
-/** A document that a descriptor names, verified. Small ones may be in the descriptor itself. */
+/** Returns the document of a descriptor, verified. Small ones may be in the descriptor itself. */
 export async function verifiedDocument(
   source: OciSource,
   descriptor: Descriptor,
@@ -33,7 +33,7 @@ class Search {
   readonly #source: OciSource;
   readonly #architecture: string;
   #left = DOCUMENTS_LIMIT;
-  /** What is there, in case that nothing says that it is an image. */
+  /** A manifest that may be an image's, and is used where no document is marked as an image. */
   #other: Manifest | null = null;
 
   constructor(source: OciSource, architecture: string) {
@@ -43,7 +43,7 @@ class Search {
 
   async run(): Promise<Manifest> {
     const found = (await this.#look(await this.#source.root(), 0)) ?? this.#other;
-    if (found === null) throw new ErrnoError("ENOENT", `Image is not there for linux on ${this.#architecture}.`);
+    if (found === null) throw new ErrnoError("ENOENT", `Image has no variant for linux on ${this.#architecture}.`);
     return found;
   }
 
@@ -66,12 +66,12 @@ class Search {
   }
 }
 
-/** The manifest of the image for linux on `architecture`. */
+/** Returns the manifest of the image for linux on `architecture`. */
 export async function chooseManifest(source: OciSource, architecture: string): Promise<Manifest> {
   return new Search(source, architecture).run();
 }
 
-/** Warns where an image says that it was made for another platform; it was asked for by its own name. */
+/** Warns where an image names another platform; it is used, because it was requested by its own name. */
 export function warnOfPlatform(platform: string | null, architecture: string): void {
   if (platform !== null && platform !== `linux/${architecture}`) {
     log("warning", `Image is for ${platform}, not for linux/${architecture}.`);

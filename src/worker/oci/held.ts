@@ -1,4 +1,4 @@
-// The layers of an image that is being made of them, held from when they are found or made until the image is there.
+// The layers of an image that is being made: locked from the moment when they are found or made until the image is complete.
 import { join } from "node:path";
 import { pathOf } from "../../kernel/file/attributes.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
@@ -6,7 +6,7 @@ import { isErrno } from "../../kernel/syscall/sys.ts";
 import { HeldImage, lockImageFile } from "../../registry/image/lock.ts";
 import { abandonWithUs } from "../program/abandon.ts";
 
-/** Somebody who removes a layer has it locked until it is gone. */
+/** How often a lock is tried again: a process that removes a layer holds its lock until that is done. */
 const BUSY_TRIES = 600;
 const BUSY_PAUSE_MS = 100;
 
@@ -25,17 +25,17 @@ export class HeldLayers implements Disposable {
     return join(pathOf(this.#root), name);
   }
 
-  /** Holds the layer of that name; false when there is none. `EBUSY` when somebody keeps it for longer. */
+  /** Locks the layer of that name; returns false when there is none. Throws `EBUSY` when another process holds it for longer. */
   hold(name: string): Promise<boolean> {
     return this.#patiently(name, () => HeldImage.open(this.#locks, this.#pathOf(name), "directory"));
   }
 
-  /** Holds a layer that is about to get that name. */
+  /** Locks a layer that is about to get that name. */
   async holdNew(name: string, tree: Fd): Promise<void> {
     await this.#patiently(name, () => lockImageFile(this.#locks, this.#pathOf(name), tree, "shared"));
   }
 
-  /** Lets go of a layer that did not get that name. */
+  /** Unlocks a layer that did not get that name. */
   release(name: string): void {
     this.#held.get(name)?.[Symbol.dispose]();
     this.#held.delete(name);

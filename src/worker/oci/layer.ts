@@ -1,6 +1,6 @@
-// The layers of container images. In an archive a file `.wh.NAME` says that NAME of the layers below is gone; on disk that
-// is a device 0:0, and a directory that hides what was below it has a mark, as overlayfs wants them. What a layer leaves to
-// the layers below is marked as well: see marks.ts.
+// The layers of container images. In an archive a file `.wh.NAME` means that NAME of the layers below is removed; on disk this is
+// a device 0:0, and a directory that hides the content below it has a mark, as overlayfs expects. Entries that a layer takes
+// from the layers below are marked as well: see marks.ts.
 import type { Fd } from "../../kernel/file/fd.ts";
 import type { RawName } from "../../kernel/tree/tree.ts";
 import { Held } from "../program/budget.ts";
@@ -20,7 +20,7 @@ function textOfPath(components: readonly RawName[]): string {
 
 const IMPLIED: readonly string[] = namesOfMark("implied");
 
-/** How a layer is unpacked into the directory `top`, without those below it. */
+/** Returns the rules for unpacking a layer into the directory `top`, without those below it. */
 export function layerOptions(top: Fd): UntarOptions {
   const leave = (file: Fd, mark: Mark, value: Buffer) => {
     const isLeft = setMark(file, mark, value);
@@ -39,7 +39,7 @@ export function layerOptions(top: Fd): UntarOptions {
 export class LayerTarget implements TarTarget {
   readonly #untar: Untar;
   readonly #held = new Held();
-  /** What this layer says is gone: what it has itself wins over that. */
+  /** The names that this layer removes; entries of the layer itself win over them. */
   readonly #gone = new Set<string>();
 
   constructor(untar: Untar) {
@@ -92,7 +92,7 @@ export class LayerTarget implements TarTarget {
     for (const mark of namesOfMark("opaque")) this.#untar.mark(components, mark, YES);
   }
 
-  /** What was said to be gone and comes after all: a directory of that name shows nothing of the one below. */
+  /** Adds an entry whose name was removed: a directory of that name hides the one below. */
   #reveal(components: readonly RawName[], isDirectory: boolean): void {
     if (this.#gone.size === 0) return;
     for (let depth = 1; depth <= components.length; depth++) {
@@ -108,10 +108,10 @@ export class LayerTarget implements TarTarget {
   }
 }
 
-/** How layers are merged: what a layer leaves to those below is resolved inside of the tree. */
+/** The rules for merging layers: entries that a layer takes from those below are resolved inside the tree. */
 export const MERGE_OPTIONS: UntarOptions = { links: "make", dropAttribute: isOverlayAttribute };
 
-/** Puts a layer, as it is on disk, on top of what is unpacked already: one tree of all layers. */
+/** Merges a layer on disk into the tree of the layers below it. */
 export class MergeTarget implements TarTarget {
   readonly #untar: Untar;
 
@@ -139,7 +139,7 @@ export class MergeTarget implements TarTarget {
       if (isImplied) this.#untar.tree.empty(components);
       else this.#untar.tree.discard(components);
     }
-    // A link that leads nowhere is left to the members behind it, which make what it names.
+    // A link without a target is kept: later members make its target.
     if (isImplied && (this.#untar.tree.leadsOn(components) || this.#untar.tree.look(components) === "symlink"))
       return null;
     return this.#untar.entry(entry);

@@ -1,4 +1,4 @@
-// Layers made a machine: a stack of them where the host's nspawn knows stacks, elsewhere one tree that has all in one.
+// Makes an image of layers: a stack of them where the host's nspawn supports stacks, elsewhere one tree.
 import { symlinkSync } from "node:fs";
 import { type Fd, openAt } from "../../kernel/file/fd.ts";
 import { changeMode } from "../../kernel/file/ownership.ts";
@@ -20,7 +20,7 @@ const MSTACK_SINCE = 260;
 const LAYER_MODE = 0o755;
 let stacks: boolean | null = null;
 
-/** Whether the nspawn of this host can run stacks; $MACHINED_OCI_STACK says so without asking it. */
+/** Whether the nspawn of this host can run stacks; $MACHINED_OCI_STACK overrides the detection. */
 export function knowsStacks(): boolean {
   stacks ??= /^(1|yes)$/.test(process.env["MACHINED_OCI_STACK"] ?? "") || nspawnVersion() >= MSTACK_SINCE;
   return stacks;
@@ -33,7 +33,7 @@ function nspawnVersion(): number {
   return Number(/^systemd (\d+)/.exec(stdout.toString())?.[1] ?? 0);
 }
 
-/** A directory of links to the layers, the lowest first, and one for what the machine writes. */
+/** Makes a directory of links to the layers, the lowest first, and a directory for the files that the machine writes. */
 export async function stackOf(root: Fd, names: readonly string[], options: WorkerOptions): Promise<Stage> {
   return Stage.tree(root, "oci", false).filledBy(async (stack) => {
     if (standAlone(root, names)) {
@@ -52,7 +52,7 @@ export async function stackOf(root: Fd, names: readonly string[], options: Worke
   });
 }
 
-/** One tree of all layers, whose names are looked up in `root`; `reading` is how each of them is read. */
+/** Makes one tree of all layers, whose names are looked up in `root`; `reading` is how each of them is read. */
 export async function flatten(
   root: Fd,
   names: readonly string[],
@@ -65,7 +65,7 @@ export async function flatten(
   });
 }
 
-/** Unpacks the layers one over the other: only when all of them are there, directories get what the last one says. */
+/** Unpacks the layers one over the other; the properties of directories are set after the last layer. */
 async function mergeInto(
   top: Fd,
   root: Fd,

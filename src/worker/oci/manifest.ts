@@ -12,13 +12,13 @@ export const INDEX_TYPES = [
   "application/vnd.docker.distribution.manifest.list.v2+json",
 ];
 
-/** Of the first schema, which cannot be verified and has no sizes: no registry makes it any more. */
+/** The media types of Docker's first schema, which cannot be verified and has no sizes: registries no longer make it. */
 const OLD_TYPE = /^application\/vnd\.docker\.distribution\.manifest\.v1\+(json|prettyjws)$/;
-/** What the machine is started with: other configurations are those of charts, signatures, programs. */
+/** The media types of configurations that start a machine: others belong to charts, signatures, programs. */
 const CONFIG_TYPES = ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];
 
 export interface Descriptor {
-  /** In small letters; empty where nobody said it. */
+  /** In small letters; empty where unknown. */
   readonly mediaType: string;
   readonly digest: string;
   readonly size: number;
@@ -35,7 +35,7 @@ export interface Manifest {
   readonly isImage: boolean;
 }
 
-/** What a document turned out to be. An index has what it offers for the wanted platform, the best first. */
+/** A parsed document. An index has its manifests for the wanted platform, the best first. */
 type Read = { readonly manifest: Manifest } | { readonly candidates: readonly Descriptor[] };
 
 const LAYERS_LIMIT = 4096;
@@ -46,7 +46,7 @@ const DATA_LIMIT = 4 << 20;
 
 /** OCI's names for Bun's. */
 const ARCHITECTURES: Readonly<Record<string, string>> = { x64: "amd64", arm64: "arm64" };
-/** The variant that every machine of an architecture understands. */
+/** The variant that every processor of an architecture supports. */
 const VARIANTS: Readonly<Record<string, readonly string[]>> = { amd64: ["", "v1"], arm64: ["v8", ""] };
 
 export const NATIVE_ARCHITECTURE = ARCHITECTURES[process.arch] ?? process.arch;
@@ -57,7 +57,7 @@ function bad(what: string): ErrnoError {
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** A JSON object of an image. */
+/** Parses a JSON object of an image. */
 export function parseObject(bytes: Buffer): Json {
   let value: unknown;
   try {
@@ -92,12 +92,12 @@ function descriptorOf(value: unknown): Descriptor {
   };
 }
 
-/** A media type without its parameters; undefined for what is none. */
+/** Returns a media type without its parameters; undefined for an invalid one. */
 function mediaTypeOf(value: unknown): string | undefined {
   return typeof value === "string" ? value.split(";")[0]?.trim().toLowerCase() || undefined : undefined;
 }
 
-/** What a document is, by its own words and by those of whoever sent it: either may leave it out, but not both disagree. */
+/** Returns the media type of a document, by its own field and by that of the sender: one may be missing, but they must not differ. */
 function kindOf(document: Json, contentType: string | null): "manifest" | "index" {
   const [own, sent] = [mediaTypeOf(document["mediaType"]), mediaTypeOf(contentType)];
   if (OLD_TYPE.test(own ?? sent ?? "") || document["schemaVersion"] === 1) {
@@ -143,19 +143,19 @@ export function readManifest({ bytes, contentType, namedType }: TypedBytes, arch
   return { manifest: { layers: layers.map(descriptorOf), config: configuration, isImage } };
 }
 
-/** Something that is kept beside images and is none: it has a type of its own, or belongs to another manifest. */
+/** Whether a manifest is an artifact beside images: it has a type of its own, or belongs to another manifest. */
 function isArtifact(value: Json): boolean {
   const { artifactType, annotations } = value;
   const isOfOther = isObject(annotations) && annotations["vnd.docker.reference.type"] !== undefined;
   return isOfOther || isObject(value["subject"]) || (typeof artifactType === "string" && artifactType !== "");
 }
 
-/** Names of architectures that some programs write in place of Go's. */
+/** Names of architectures that some programs use in place of Go's. */
 const ALIASES: Readonly<Record<string, string>> = { x86_64: "amd64", "x86-64": "amd64", aarch64: "arm64" };
-/** Without a platform: behind everything that has the right one. */
+/** The rank of a manifest without a platform: behind all with the right one. */
 const UNKNOWN_RANK = Number.MAX_SAFE_INTEGER;
 
-/** How well a platform suits, 0 best; null when it does not. */
+/** Returns how well a platform suits, 0 best; null when it does not. */
 function rankOf(platform: unknown, architecture: string): number | null {
   if (!isObject(platform) || platform["architecture"] === undefined || platform["architecture"] === "") {
     const os = isObject(platform) ? platform["os"] : undefined;
@@ -190,12 +190,12 @@ function isManifestType(type: string | undefined): boolean {
 const LAYER =
   /^application\/vnd\.(oci\.image\.layer(\.nondistributable)?\.v1\.tar(\+[a-z0-9]+)?|docker\.image\.rootfs(\.foreign)?\.diff\.tar(\.[a-z0-9]+)?)$/;
 
-/** Whether a layer is one of files: how it is packed is found out from its bytes. */
+/** Whether a layer has files: its compression is detected from its bytes. */
 export function isLayerType(mediaType: string): boolean {
   return mediaType === "" || LAYER.test(mediaType);
 }
 
-/** Layers that are mostly not in the registry, but where the manifest says. */
+/** Layers that are mostly not in the registry, but at addresses in the manifest. */
 export function isForeignLayer(mediaType: string): boolean {
   return mediaType.includes("nondistributable") || mediaType.includes("foreign");
 }
@@ -205,7 +205,7 @@ export function isImageConfig({ mediaType }: Descriptor): boolean {
   return mediaType === "" || CONFIG_TYPES.includes(mediaType);
 }
 
-/** The platform an image configuration names, as "linux/arm64"; null where it does not. */
+/** Returns the platform of an image configuration, as "linux/arm64"; null where it names none. */
 export function platformOf(config: Buffer): string | null {
   const { os, architecture } = parseObject(config);
   return typeof os === "string" && typeof architecture === "string"

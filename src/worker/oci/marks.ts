@@ -1,28 +1,28 @@
-// Notes that a layer carries on disk, in attributes that overlayfs keeps to itself: what the archive did not say, and what
-// is elsewhere. A layer is unpacked without the layers below it, and only together with them does it become complete.
+// Marks of a layer on disk, in attributes that overlayfs hides: parts that the archive did not have, and files of other layers. A
+// layer is unpacked without the layers below it, and is complete only together with them.
 
 import { getAttribute } from "../../kernel/file/attributes.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { trySetAttribute } from "../tar/untar-calls.ts";
 
-/** Overlayfs reads one or the other, depending on who mounts it. */
+/** The prefixes of attributes: overlayfs reads one or the other, depending on who mounts it. */
 const PREFIXES = ["trusted.overlay.", "user.overlay."] as const;
 
 export type Mark =
-  /** A directory that shows nothing of the one below. */
+  /** A directory that hides the one below. */
   | "opaque"
-  /** A directory that no member stands for: whatever the one below has stays. */
+  /** A directory without a member in the archive: it keeps the properties of the one below. */
   | "implied"
-  /** A hard link, in its place, to a file of a layer below. */
+  /** A placeholder of a hard link to a file of a layer below. */
   | "hardlink"
-  /** At the top of a layer that has one of the two above. */
+  /** Set on the top of a layer that has one of the two marks above. */
   | "incomplete"
-  /** At the top of a layer the digest of its archive, which was compared when it was unpacked. */
+  /** Set on the top of a layer: the digest of its archive, which was compared when it was unpacked. */
   | "content";
 
 export const YES = Buffer.from("y");
 
-/** Attributes with which a layer could tell overlayfs to look elsewhere. */
+/** Attributes by which a layer could redirect overlayfs to other files. */
 export function isOverlayAttribute(name: string): boolean {
   return PREFIXES.some((prefix) => name.startsWith(prefix));
 }
@@ -31,12 +31,12 @@ export function namesOfMark(mark: Mark): string[] {
   return PREFIXES.map((prefix) => prefix + mark);
 }
 
-/** Leaves a note, the kind for users only where the other cannot be kept: overlayfs shows it. False where neither can. */
+/** Sets a mark; that for users only where the other cannot be set, because overlayfs shows it. Returns false where neither can be set. */
 export function setMark(file: Fd, mark: Mark, value: Buffer): boolean {
   return namesOfMark(mark).some((name) => trySetAttribute(file, name, value) >= 0);
 }
 
-/** A note among the attributes of an archive's member. */
+/** Returns a mark among the attributes of an archive's member. */
 export function markIn(attributes: ReadonlyMap<string, Buffer> | null, mark: Mark): Buffer | null {
   if (attributes === null) return null;
   for (const name of namesOfMark(mark)) {
@@ -46,7 +46,7 @@ export function markIn(attributes: ReadonlyMap<string, Buffer> | null, mark: Mar
   return null;
 }
 
-/** The note that a file carries. */
+/** Returns the mark of a file. */
 export function markOf(file: Fd, mark: Mark): Buffer | null {
   for (const name of namesOfMark(mark)) {
     const value = getAttribute(file, name);

@@ -1,4 +1,4 @@
-// From what stands on the command line to where an image comes from: a registry, or "oci:FOLDER[:TAG]" and
+// From a reference on the command line to the source of an image: a registry, or "oci:FOLDER[:TAG]" and
 // "oci-archive:FILE[:TAG]" for image layouts on this host.
 import { type Fd, openPath } from "../../kernel/file/fd.ts";
 import { openForeign } from "../../kernel/file/foreign-file.ts";
@@ -12,7 +12,7 @@ import { layoutSource, type OciSource, registrySource } from "./source.ts";
 
 const LAYOUT = /^oci:(.+?)(?::([A-Za-z0-9_][A-Za-z0-9._-]{0,127}))?$/;
 const ARCHIVE = /^oci-archive:(.+?)(?::([A-Za-z0-9_][A-Za-z0-9._-]{0,127}))?$/;
-/** What an archive may hold; layers have the same limit, unpacked. */
+/** The maximum content of an archive; layers have the same limit, unpacked. */
 const ARCHIVE_LIMIT_BYTES = 64 * 1024 ** 3;
 
 /** Whether a reference names something on this host. */
@@ -24,7 +24,7 @@ interface OpenedSource extends Disposable {
   readonly source: OciSource;
 }
 
-/** Opens what a reference names; `root` is where an archive is unpacked meanwhile. */
+/** Opens the source of a reference; an archive is unpacked below `root` meanwhile. */
 export async function openSource(reference: string, root: Fd): Promise<OpenedSource> {
   const layout = LAYOUT.exec(reference);
   if (layout !== null) {
@@ -37,7 +37,7 @@ export async function openSource(reference: string, root: Fd): Promise<OpenedSou
   return { source: registrySource(registry), [Symbol.dispose]: () => {} };
 }
 
-/** An image layout in a tar archive: unpacked beside the images, and removed afterwards. */
+/** Opens an image layout in a tar archive, which is unpacked beside the images and removed afterwards. */
 async function openArchive(path: string, reference: string, tag: string | null, root: Fd): Promise<OpenedSource> {
   const stage = await Stage.tree(root, "oci", false).filledBy(async (tree) => {
     using file = (await openForeign(path, "follow")).file;

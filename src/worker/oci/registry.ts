@@ -1,6 +1,5 @@
-// Talking to a registry (the OCI distribution specification): addresses, and the two ways in which it may ask who we are.
-// What we know of ourselves goes to the registry, and to the token server it names over https; never to where it redirects
-// (CVE-2020-15157).
+// The client of a registry (the OCI distribution specification): addresses, and the two authentication schemes. Credentials are
+// sent to the registry, and to its token server over https; never to the target of a redirect (CVE-2020-15157).
 import { ErrnoError } from "../../base/error.ts";
 import { type Credentials, credentialsFor, IDENTITY_TOKEN } from "../../oci/credentials.ts";
 import type { OciAddress } from "../../oci/reference.ts";
@@ -43,14 +42,14 @@ export class OciRegistry {
     return `${protocol}://${registry}/v2/${image}/${kind}/${version}`;
   }
 
-  /** Sends a request to an address of this registry, with credentials when it asks for them. */
+  /** Sends a request to an address of this registry, with credentials when it requires them. */
   readonly get = async (url: string, request: HttpRequest): Promise<HttpReply> => {
     const known = this.#authorization;
     const reply = await httpGet(url, this.#authorized(request));
     if (reply.status !== 401 || new URL(url).origin !== reply.url.origin) return reply;
     const challenge = reply.headers.get("www-authenticate");
     reply.body[Symbol.dispose]();
-    // Many layers are asked for at once: one of them fetches the token for all.
+    // Many layers are requested at once: the first request gets the token for all.
     if (this.#authorization === known) {
       this.#asking ??= this.#answer(challenge ?? "").finally(() => {
         this.#asking = null;
@@ -73,7 +72,7 @@ export class OciRegistry {
     return { ...request, headers: { ...request.headers, Authorization: this.#authorization } };
   }
 
-  /** The way to say who we are, of those that the server offers: a token first, as it may be had by anybody. */
+  /** Chooses one of the offered schemes: a token first, because it may be available without credentials. */
   async #answer(header: string): Promise<string | null> {
     const challenges = parseChallenges(header);
     const bearer = challenges.find(({ scheme, parameters }) => scheme === "bearer" && parameters.get("realm"));
@@ -95,7 +94,7 @@ export class OciRegistry {
     const { protocol, registry, image } = this.address;
     const realm = parameters.get("realm") ?? "";
     const base = `${protocol}://${registry}/`;
-    if (!URL.canParse(realm, base)) throw new ErrnoError("EPROTO", "Registry does not say where to get a token");
+    if (!URL.canParse(realm, base)) throw new ErrnoError("EPROTO", "Registry names no address for tokens");
     const url = new URL(realm, base);
     if (!this.#mayAsk(url, credentials))
       throw new ErrnoError("EPROTO", `Refusing to ask '${url.origin}' for a token, it is not https`);
@@ -115,8 +114,8 @@ export class OciRegistry {
   }
 
   /**
-   * A token server without https is good enough only for a registry that the admin made so: for a password on the same
-   * host, for a token that anybody gets on any.
+   * A token server without https is accepted only for a registry that the admin configured so: on the same host for a password,
+   * on any host for a token without credentials.
    */
   #mayAsk(realm: URL, credentials: Credentials | null): boolean {
     if (realm.protocol === "https:") return true;
@@ -132,12 +131,12 @@ function noWay(challenges: readonly Challenge[]): ErrnoError {
 }
 
 interface TokenScope {
-  /** Empty where the registry does not name one. */
+  /** Empty where the registry names none. */
   readonly service: string;
   readonly scope: string;
 }
 
-/** How to ask `url` for a token: with the wishes in the address, or, with a token of identity, in a form (OAuth2). */
+/** Returns the request for a token: with parameters in the address, or, with an identity token, in a form (OAuth2). */
 function tokenRequest(url: URL, { service, scope }: TokenScope, credentials: Credentials | null): HttpRequest {
   const ofService = service === "" ? {} : { service };
   if (credentials?.user === IDENTITY_TOKEN) {
@@ -151,7 +150,7 @@ function tokenRequest(url: URL, { service, scope }: TokenScope, credentials: Cre
   return credentials === null ? {} : { headers: { Authorization: basic(credentials) } };
 }
 
-/** The token in a reply, which has one of two names, or both. */
+/** Returns the token in a reply, which has one of two names, or both. */
 function tokenOf(body: Buffer | null): string {
   let reply: unknown = null;
   try {

@@ -1,9 +1,9 @@
-// What an image says about how to run it, as settings of systemd-nspawn(1). An image is a stranger: only what concerns its
-// own first process is taken over, and nothing that could end a line and begin another setting (CVE-2026-40226).
+// The configuration of an image as settings of systemd-nspawn(1). An image is not trusted: only settings of its own first process
+// are converted, and no value that could end a line and begin another setting (CVE-2026-40226).
 import { log } from "../program/log.ts";
 import { parseObject } from "./manifest.ts";
 
-/** DEL, and everything below the space. */
+/** DEL, and all characters below the space. */
 function isControl(char: string): boolean {
   return char < " " || char === "\x7f";
 }
@@ -29,7 +29,7 @@ function quote(value: string): string {
 const USER = /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/;
 const SIGNAL = /^(SIG[A-Z0-9+-]+|\d{1,2})$/;
 
-/** The `.nspawn` file for an image configuration; null when it says nothing. */
+/** Returns the `.nspawn` file for an image configuration; null when it has no settings. */
 export function settingsOf(config: Buffer): string | null {
   const document = parseObject(config);
   const inner = document["config"];
@@ -37,7 +37,7 @@ export function settingsOf(config: Buffer): string | null {
   const { Env, Entrypoint, Cmd, User, WorkingDir, StopSignal } = inner as Record<string, unknown>;
   const lines = ["[Exec]", "Boot=no"];
   const signal = text(StopSignal);
-  // Without one nspawn would kill at once; what images want when they say nothing is this.
+  // Without one, nspawn would kill at once; this is the default of images.
   lines.push(`KillSignal=${signal !== null && SIGNAL.test(signal) ? signal : "SIGTERM"}`);
   const user = text(User)?.split(":")[0] ?? "";
   if (USER.test(user)) lines.push(`User=${user}`);
@@ -50,7 +50,7 @@ export function settingsOf(config: Buffer): string | null {
   return `${lines.join("\n")}\n`;
 }
 
-/** The digests of the layers' content, as the configuration lists them; null when it does not. */
+/** Returns the digests of the layers' content in the configuration; null where it has none. */
 export function contentDigests(config: Buffer): string[] | null {
   const rootfs = parseObject(config)["rootfs"];
   const list = typeof rootfs === "object" && rootfs !== null ? (rootfs as Record<string, unknown>)["diff_ids"] : null;

@@ -1,4 +1,4 @@
-// Where the parts of a container image come from: a registry, or a folder in the OCI image layout.
+// The sources of a container image's parts: a registry, or a folder in the OCI image layout.
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ErrnoError } from "../../base/error.ts";
@@ -25,24 +25,24 @@ export interface Document {
   readonly contentType: string | null;
 }
 
-/** Takes the content of a blob as it comes. */
+/** Takes the content of a blob as it arrives. */
 export type Taker = (chunks: Chunks) => Promise<void>;
 
 export interface BlobWork {
-  /** Where a download is kept on its way. */
+  /** The directory of the download's spool. */
   readonly root: Fd;
   readonly take: Taker;
-  /** Whether somebody else was faster meanwhile. */
+  /** Whether another transfer has made it meanwhile. */
   readonly isHere: () => boolean;
 }
 
 export interface OciSource {
-  /** Words for logs. */
+  /** The name for logs. */
   readonly name: string;
   /** The document that the reference itself names. */
   root(): Promise<Document>;
   document(descriptor: Descriptor, kind: "manifests" | "blobs"): Promise<Document>;
-  /** Hands a blob to `work.take`, unless it is here already. */
+  /** Passes a blob to `work.take`, unless it exists already. */
   blob(descriptor: Descriptor, work: BlobWork): Promise<void>;
 }
 
@@ -78,7 +78,7 @@ export function registrySource(registry: OciRegistry): OciSource {
   };
 }
 
-/** Hands over a blob that comes over the network; what came of it before a cut is kept. */
+/** Passes on a blob from the network; keeps the received part after an interruption. */
 async function fetchBlob(url: string, descriptor: Descriptor, work: BlobWork, get: Get): Promise<void> {
   using spool = await Spool.openWhenFree(work.root, "oci", url, work.isHere);
   if (spool === null) return;
@@ -92,15 +92,15 @@ async function fetchBlob(url: string, descriptor: Descriptor, work: BlobWork, ge
     await work.take(spool.chunks());
     await fetched;
   } catch (error) {
-    // What came over a bad way is worth going on with; the digest tells at the end whether it was right.
+    // The received part is kept also after a bad connection: the digest is verified at the end.
     if (spool.end > 0 && spool.end < descriptor.size) spool.keep();
     throw error;
   }
 }
 
 /**
- * Hands over a blob from an address that a manifest names. That may be anybody's: nothing of what we know of ourselves goes
- * there, and only http and https are followed; the digest tells what came.
+ * Passes on a blob from an address in a manifest. The server may be anybody's: it gets no credentials, only http and https are
+ * followed, and the digest is verified.
  */
 export async function foreignBlob(url: string, descriptor: Descriptor, work: BlobWork): Promise<void> {
   const parsed = URL.canParse(url) ? new URL(url) : null;
@@ -114,7 +114,7 @@ export async function foreignBlob(url: string, descriptor: Descriptor, work: Blo
 
 const LAYOUT_FILE = "oci-layout";
 
-/** A folder in the OCI image layout; `tag` picks one of several images in it. The folder is not trusted. */
+/** A folder in the OCI image layout; `tag` selects one of several images in it. The folder is not trusted. */
 export function layoutSource(folder: Fd, name: string, tag: string | null): OciSource {
   const read = (path: string) => mortal(() => readFileIn(folder, path, DOCUMENT_LIMIT_BYTES));
   const blobPath = (digest: string) => {
@@ -141,7 +141,7 @@ function openBlob(folder: Fd, path: string, digest: string): Fd {
 
 const REF_NAME = "org.opencontainers.image.ref.name";
 
-/** The index with the images of that tag only. */
+/** Returns the index with the images of that tag only. */
 function pickTag(index: Buffer, tag: string | null): Buffer {
   const document = parseObject(index);
   const { manifests } = document;

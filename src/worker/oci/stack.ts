@@ -1,6 +1,6 @@
-// Whether layers can be laid one over the other as they are. Overlayfs shows of a directory what the topmost layer has, and
-// knows no file of one layer under a name in another: a layer that leaves such things to the layers below has a mark, and
-// here it is looked up whether they matter for the layers below it in this image.
+// Whether layers can be stacked as they are. Overlayfs shows the properties of a directory in the topmost layer, and cannot link a
+// file of one layer under a name in another: a layer that depends on the layers below in this way has a mark, and here it is
+// checked whether that matters for the layers below it in this image.
 
 import { attributeNames } from "../../kernel/file/attributes.ts";
 import { type Fd, openAt, openBeneath } from "../../kernel/file/fd.ts";
@@ -16,7 +16,7 @@ import {
 } from "../../kernel/tree/tree.ts";
 import { isOverlayAttribute, markOf } from "./marks.ts";
 
-/** Whether each layer is complete without what it leaves to those below. */
+/** Whether each layer is complete without the parts that it takes from those below. */
 export function standAlone(root: Fd, names: readonly string[]): boolean {
   const layers = names.map((name) => openAt(root, name, "directory"));
   try {
@@ -47,7 +47,7 @@ function isEntryComplete(parent: Fd, name: RawName, path: readonly RawName[], be
   return isComplete(directory, [...path, name], below);
 }
 
-/** Whether the directory that shows through, if there is one, looks like the one that hides it. */
+/** Whether the directory below, if there is one, has the same properties as the one that hides it. */
 function isSameBelow(directory: Fd, path: readonly RawName[], below: readonly Fd[]): boolean {
   for (const layer of below) {
     const found = entryBelow(layer, path);
@@ -83,5 +83,5 @@ function describe(directory: Fd): string {
   return JSON.stringify([mode, uid, gid, attributes.sort()]);
 }
 
-/** The kernel's policy labels each file. */
+/** SELinux labels are set by the kernel's policy for each file. */
 const LABEL = "security.selinux";

@@ -1,13 +1,13 @@
 // machined-worker bind-mount: puts a file or directory of this host into a running machine as a bind mount
 // (org.freedesktop.machine1(5), BindMountMachine()).
 //
-// Only a process in the machine's mount namespace can attach a mount there, hence the short life of this one: it takes
-// the mount out of the host, enters, attaches. Other threads of the engine stay outside, so all calls are synchronous.
+// Only a process in the machine's mount namespace can attach a mount there: this one clones the mount on the host, enters the
+// namespace, attaches the mount and exits. Other threads of the engine stay outside, so all calls are synchronous.
 //
-// CVE-2019-5736 was a program run inside a container while /proc/self/exe led to the host's file: the container could
-// write to it. Nothing is run inside here; the process stays in the host's PID and user namespaces, so that the machine
-// does not see it; and it is closed to inspection, should the machine share the host's PID namespace. Whatever runs in the
-// machine for a login or shell is started by the machine's own service manager, and never was a process of ours.
+// CVE-2019-5736 was a program run inside a container while /proc/self/exe led to the host's file: the container could write to it.
+// This process executes no program inside; it stays in the host's PID and user namespaces, so that the machine does not see it;
+// and it is not dumpable, in case the machine shares the host's PID namespace. Programs of a login or shell are started by the
+// machine's own service manager and were never processes of ours.
 import { basename, dirname } from "node:path";
 import { ErrnoError } from "../../base/error.ts";
 import { Fd, openInRoot, openPath, statFd } from "../../kernel/file/fd.ts";
@@ -50,7 +50,7 @@ function bind(request: BindArguments): void {
   attachMount(shown, target);
 }
 
-/** The machine's root is to have the rights of the host's root there, and so on. */
+/** Maps the users of the mount, so that the machine's root has the rights of the host's root there, and so on. */
 function showToMachine(mount: Fd): void {
   using users = Fd.inherited(WORK_FDS.userNamespace);
   try {
@@ -74,7 +74,7 @@ function openTarget(root: Fd, { destination, mkdir }: BindArguments, isDirectory
   return openInRoot(root, destination, "path");
 }
 
-/** Opens a directory, and makes what is missing of the way to it. */
+/** Opens a directory; makes the missing ones on its path. */
 function openParent(root: Fd, path: string): Fd {
   try {
     return openInRoot(root, path, "directory");

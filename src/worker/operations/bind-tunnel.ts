@@ -1,6 +1,6 @@
-// The way for mounts whose restrictions a machine must not be able to lift. A machine with a user namespace of its own is
-// the master of its mounts: it could make writable what is attached there directly. But the kernel locks the restrictions
-// of a mount that spreads into such a namespace, and systemd-nspawn(1) leaves a directory through which mounts spread.
+// Mounts whose restrictions a machine must not be able to remove. A machine with a user namespace of its own controls its mounts:
+// it could make a mount writable that is attached there directly. But the kernel locks the restrictions of a mount that propagates
+// into such a namespace, and systemd-nspawn(1) provides a directory through which mounts propagate.
 import { randomBytes } from "node:crypto";
 import { ErrnoError } from "../../base/error.ts";
 import { unlink } from "../../kernel/file/directory-entry.ts";
@@ -10,7 +10,7 @@ import { currentMountNamespace, returnToMountNamespace } from "../../kernel/moun
 import { isErrno } from "../../kernel/syscall/sys.ts";
 import { createDirectory, createFile, removeEmpty } from "../../kernel/tree/link.ts";
 
-/** Where the other end is in the machine. */
+/** The path of the other end in the machine. */
 const INCOMING = "/run/host/incoming";
 
 export class BindTunnel implements Disposable {
@@ -21,8 +21,8 @@ export class BindTunnel implements Disposable {
   readonly #refusal: string;
 
   /**
-   * Attaches `mount` at the host's end, the directory `path`. Throws `EOPNOTSUPP` with the text `refusal` where there is
-   * no such way. To be called in the host's mount namespace; disposed of wherever.
+   * Attaches `mount` at the host's end, the directory `path`. Throws `EOPNOTSUPP` with the text `refusal` where mounts do not
+   * propagate. Must be called in the host's mount namespace; may be disposed of in any.
    */
   constructor(path: string, mount: Fd, refusal: string) {
     this.#path = path;
@@ -48,7 +48,7 @@ export class BindTunnel implements Disposable {
     return new ErrnoError("EOPNOTSUPP", this.#refusal, { cause });
   }
 
-  /** The mount as it came out in the machine with this root, to be attached there. In the machine's mount namespace. */
+  /** Returns the mount that arrived in the machine with this root, to be attached there. To be called in its mount namespace. */
   take(root: Fd): Fd {
     using arrived = openInRoot(root, `${INCOMING}/${this.#name}`, "path-no-follow");
     if (!statFd(arrived).isMountPoint) throw this.#refused();

@@ -7,7 +7,7 @@ interface CleanArguments extends ImageRequest {
   readonly mode: "hidden" | "all";
 }
 
-/** Gives what was removed: names, and how many bytes that freed, in decimal. */
+/** Returns the removed images: names, and how many bytes that freed, in decimal. */
 export const main = workerOf((args) => {
   const request = requestOf<CleanArguments>(args);
   const removed = cleanPool(request.layout, searchOf(request), request.mode);

@@ -20,7 +20,7 @@ import { type Telling, workerOf } from "./run-operation.ts";
 
 const HOST_ROOT: Identity = { uid: 0, gid: 0 };
 
-/** With a second argument, "clean", what a killed worker left behind is removed. */
+/** With a second argument, "clean", removes the remains of a killed worker. */
 export const main = workerOf(([request = "{}", what], tell) => {
   forbidInspection();
   using root = Fd.inherited(WORK_FDS.root);
@@ -56,7 +56,7 @@ function clean(root: Fd, { direction, destination, temporary }: CopyArguments): 
   removeTree(directory, temporary);
 }
 
-/** A machine with users of its own gets what is its root's, and what comes from it is the host root's. */
+/** Files copied to a machine with users of its own belong to its root, and files copied from it to the host's root. */
 function policyOf({ direction, machineRoot }: CopyArguments): OwnerPolicy {
   if (machineRoot === null) return KEEP_OWNERS;
   return direction === "to-machine"

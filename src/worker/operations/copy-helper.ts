@@ -14,7 +14,7 @@ const status = new RawStatus();
 const message = pin(8192);
 const reportLoss = lossReporter();
 
-/** Entry point: goes on until there is no more, or something cannot be copied. */
+/** The entry point: copies until there are no more files, or one cannot be copied. */
 export async function main(): Promise<number> {
   using socket = Fd.inherited(HELPER_FD);
   const report = copyAll(socket);

@@ -1,4 +1,4 @@
-// What all operations on images are told: where the images are, and which one is meant. As one JSON argument.
+// The argument of all operations on images, as JSON: the directories of images, and the identity of one image.
 import { MachinedError } from "../../base/error.ts";
 import type { Image } from "../../registry/image/image.ts";
 import type { ImageLayout } from "../../registry/image/layout.ts";
@@ -8,7 +8,7 @@ export interface ImageRequest {
   readonly layout: ImageLayout;
 }
 
-/** Which image is meant: the daemon found it, and asked for permission for it and no other. */
+/** The identity of the image: the permission was given for it and no other. */
 export interface ImageTarget {
   readonly name: string;
   readonly path: string;
@@ -19,7 +19,7 @@ export interface NamedImageRequest extends ImageRequest {
   readonly target: ImageTarget;
 }
 
-/** Reads the argument. It is the daemon that wrote it. */
+/** Reads the argument, which the daemon wrote. */
 export function requestOf<Request extends ImageRequest>(args: readonly string[]): Request {
   return JSON.parse(args[0] ?? "{}") as Request;
 }
@@ -28,7 +28,7 @@ export function searchOf({ layout }: ImageRequest): ImageSearch {
   return new ImageSearch(layout.searchPath);
 }
 
-/** The image that is meant, as it is now. Throws NoSuchImage where it is gone, also where another has its name. */
+/** Returns the image as it is now. Throws NoSuchImage where it was removed, also where another one has its name. */
 export function imageOf(request: NamedImageRequest): Image {
   const { name, path, identity } = request.target;
   const image = searchOf(request).find(name);

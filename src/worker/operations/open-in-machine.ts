@@ -1,5 +1,5 @@
-// machined-worker open-in-machine: opens or reads a file of a machine on the daemon's behalf, which must not wait for a file system
-// that somebody in the machine may hold up. Descriptor 4 is the machine's root directory; a descriptor goes back through
+// machined-worker open-in-machine: opens or reads a file of a machine for the daemon, which must not wait for a file system that a
+// process in the machine may block. Descriptor 4 is the machine's root directory; an opened descriptor is returned through
 // the socket 7, a content (base64) with the result.
 import { Fd, openInRoot } from "../../kernel/file/fd.ts";
 import { forbidInspection } from "../../kernel/process/dumpable.ts";

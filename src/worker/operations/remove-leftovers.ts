@@ -1,4 +1,4 @@
-// machined-worker remove-leftovers: removes what operations that were killed have left.
+// machined-worker remove-leftovers: removes the remains of killed operations.
 import { sweepAll } from "../../registry/image/temporary.ts";
 import { type ImageRequest, requestOf } from "./image-request.ts";
 import { workerOf } from "./run-operation.ts";

@@ -2,7 +2,7 @@
 
 const MOST_LINES = 20;
 
-/** Writes a line for each file that could not be copied with everything, up to a limit. */
+/** Logs each file that could not be copied with all its attributes, up to a limit. */
 export function lossReporter(): (path: string, what: readonly string[]) => void {
   let lines = 0;
   return (path, what) => {

@@ -1,12 +1,12 @@
-// How an operation of the daemon's is carried out: one JSON object a line on descriptor 3 says how far it is and what
-// comes of it (src/registry/operation.ts reads them), details for the admin go to stderr.
+// Runs an operation of the daemon: progress and result are written to descriptor 3, one JSON object a line
+// (src/registry/operation.ts reads them); details for the admin are written to stderr.
 import { writeSync } from "node:fs";
 import { errnoText } from "../../base/errno.ts";
 import { errnoNameOf, MachinedError } from "../../base/error.ts";
 import type { Plain } from "../../registry/operation.ts";
 
 export interface Telling {
-  /** How far it is; told at most twice a second. */
+  /** Reports the progress; at most twice a second. */
   progress(progress: Plain): void;
 }
 
@@ -37,7 +37,7 @@ function say(line: Plain): void {
   writeSync(RESULT_FD, `${JSON.stringify(line)}\n`);
 }
 
-/** Tells no more often than anybody can look. */
+/** Limits the rate of progress reports. */
 function progressTeller(): (progress: Plain) => void {
   let next = performance.now() + PROGRESS_INTERVAL_MS;
   return (progress) => {
@@ -47,7 +47,7 @@ function progressTeller(): (progress: Plain) => void {
   };
 }
 
-/** An error as the daemon rebuilds it; its text is what the caller will read. */
+/** Returns an error in the form from which the daemon rebuilds it; its text is sent to the caller. */
 function describe(error: unknown): Plain {
   if (error instanceof MachinedError) return { code: error.code, message: error.message };
   const errno = errnoNameOf(error);

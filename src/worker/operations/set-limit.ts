@@ -1,4 +1,4 @@
-// machined-worker set-limit: limits an image, or the pool. Switching quota on may wait for the file system.
+// machined-worker set-limit: limits an image, or the pool. Enabling quota may wait for the file system.
 import { limitImage, limitPool } from "../../registry/image/pool.ts";
 import { type ImageRequest, type ImageTarget, imageOf, requestOf } from "./image-request.ts";
 import { workerOf } from "./run-operation.ts";

@@ -6,7 +6,7 @@ import { log } from "./log.ts";
 const pending = new Set<Disposable>();
 let isAbandoned = false;
 
-/** Removes all that is in the making, the latest first. What cannot be removed is left to the next sweep; never throws. */
+/** Removes all unfinished work, the latest first. Work that cannot be removed is left to the next sweep; never throws. */
 export function abandonAll(): void {
   isAbandoned = true;
   for (const thing of [...pending].reverse()) {
@@ -19,7 +19,7 @@ export function abandonAll(): void {
   pending.clear();
 }
 
-/** Throws `ECANCELED` once everything was abandoned: for whoever is about to make something, or to give it its name. */
+/** Throws `ECANCELED` after `abandonAll()`: must be called before something is made or gets its name. */
 export function requireWanted(): void {
   if (isAbandoned) throw new ErrnoError("ECANCELED", "The transfer was aborted.");
 }
@@ -31,7 +31,7 @@ export function abandonWithUs(thing: Disposable): { settled(): void } {
   return { settled: () => void pending.delete(thing) };
 }
 
-/** What a later call can go on with. */
+/** Work that a later call can resume. */
 interface Resumable extends Disposable {
   keep(): void;
 }
@@ -55,7 +55,7 @@ export function canGoOnLater(): boolean {
   return resumable.size > 0;
 }
 
-/** Keeps what a later call can go on with: for a process that is interrupted now. Never throws. */
+/** Keeps all work that a later call can resume: for a process that is interrupted. Never throws. */
 export function keepForLater(): void {
   for (const thing of [...resumable]) {
     try {

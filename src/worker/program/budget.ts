@@ -1,36 +1,36 @@
-// What a transfer may use up. Everything that an archive, a layer or a disk image makes this process write or remember is
-// counted here: bytes, directories and attributes that go to the disk, and memory that is held until the end of the
-// transfer. A worker does one transfer, so that there is one budget in a process: every tree, every disk image and every
-// small file counts against it, whoever writes it, and so does the process that copies a tree for it.
+// The budget of a transfer. Everything that an archive, a layer or a disk image makes this process write or remember is counted
+// here: bytes, directories and attributes on the disk, and memory that is held until the end of the transfer. A worker makes one
+// transfer, so there is one budget in a process: every tree, disk image and small file counts against it, and so does the
+// process that copies a tree for it.
 import { ErrnoError } from "../../base/error.ts";
 import { formatBytes } from "../../base/format.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { fileSystemOf } from "../../kernel/file/file-system.ts";
 
-/** Of free space so much stays: a full disk harms more than this transfer. */
+/** How much space is left free: a full disk harms more than this transfer. */
 const RESERVE_BYTES = 64 << 20;
 const CHECK_EVERY_BYTES = 64 << 20;
-/** What one tree may hold; with the engine, the chunks on their way and the decoder a worker stays below 200 MB. */
+/** The memory limit of one tree; with the engine, chunks and decoder a worker stays below 200 MB. */
 const HELD_LIMIT_BYTES = 32 << 20;
-/** What all trees that are unpacked at once may hold together. */
+/** The memory limit of all trees that are unpacked at the same time. */
 const ALL_HELD_LIMIT_BYTES = 48 << 20;
-/** Download, disk image as it came, unpacked and copied: four times the largest file that a file system takes. */
+/** For the download, the received disk image, the unpacked one and its copy: four times the largest file of a file system. */
 const WRITTEN_LIMIT_BYTES = 4 * 16 * 1024 ** 4;
 /** Two trees of the largest archive that is read. */
 const ENTRIES_LIMIT = 16_000_000;
-/** What an entry costs on the disk at least, its name and inode, whatever it holds. */
+/** The minimum space of an entry on the disk, for its name and inode. */
 const ENTRY_BYTES = 512;
 const DIRECTORY_BYTES = 4096;
 
 interface BudgetLimits {
-  /** The most that the transfer may write in all. */
+  /** The maximum that the transfer may write in all. */
   readonly writtenBytes?: number;
-  /** The most files of all kinds that it may make. */
+  /** The maximum number of files of all kinds that it may make. */
   readonly entries?: number;
 }
 
 export interface SpaceLimits {
-  /** The most that this part may write. */
+  /** The maximum that this part may write. */
   readonly limitBytes?: number;
   readonly reserveBytes?: number;
 }
@@ -51,7 +51,7 @@ export class Held implements Disposable {
     if (this.#bytes + bytes > this.#limit || allBytes + bytes > ALL_HELD_LIMIT_BYTES) {
       throw new ErrnoError(
         "EFBIG",
-        `Archive says more of its ${what} than can be remembered until its end (${formatBytes(BigInt(this.#limit))})`,
+        `The ${what} of the archive need more memory than allowed (${formatBytes(BigInt(this.#limit))})`,
       );
     }
     allBytes += bytes;
@@ -64,7 +64,7 @@ export class Held implements Disposable {
   }
 }
 
-/** What all parts of a transfer have used up. */
+/** The use of all parts of a transfer. */
 export class Budget {
   readonly #writtenLimit: number;
   readonly #entriesLimit: number;
@@ -85,12 +85,12 @@ export class Budget {
     return this.#entries;
   }
 
-  /** A part of the transfer that writes to the file system of `directory`, which stays the caller's. */
+  /** Returns a part of the transfer that writes to the file system of `directory`, which the caller still owns. */
   part(directory: Fd, limits: SpaceLimits = {}): Spending {
     return new Spending(this, directory, limits);
   }
 
-  /** When a part that begins now has to look how full the disk is: after so many bytes of all parts. */
+  /** Returns after how many bytes of all parts a part that begins now must check the free space. */
   get nextCheck(): number {
     return this.#next;
   }
@@ -99,7 +99,7 @@ export class Budget {
     this.#next = next;
   }
 
-  /** Counts what a part has written and made. EFBIG when that is more than the whole transfer may. */
+  /** Counts the bytes and files of a part. Throws EFBIG when that is more than the whole transfer may make. */
   add(bytes: number, entries = 0): void {
     this.#written += bytes;
     this.#entries += entries;
@@ -110,10 +110,10 @@ export class Budget {
   }
 }
 
-/** The budget of the transfer that this process does. */
+/** The budget of the transfer of this process. */
 export const transferBudget = new Budget();
 
-/** Counts what one part of a transfer writes to a file system, and stops it before the disk is full. */
+/** Counts the writes of one part of a transfer to a file system, and stops it before the disk is full. */
 export class Spending {
   readonly #budget: Budget;
   readonly #directory: Fd;
@@ -130,10 +130,10 @@ export class Spending {
     this.#next = budget.nextCheck;
   }
 
-  /** Notes that bytes were written. EFBIG beyond the limits, ENOSPC when the disk is nearly full. */
+  /** Counts written bytes. Throws EFBIG beyond the limits, ENOSPC when the disk is nearly full. */
   readonly wrote = (bytes: number): void => this.#count(bytes, 0);
 
-  /** Notes that a file of any kind is made, with so many bytes beside its data. */
+  /** Counts a file of any kind, with the given number of bytes beside its data. */
   readonly entered = (bytes: number): void => this.#count(bytes, 1);
 
   #count(bytes: number, entries: number): void {
@@ -144,7 +144,7 @@ export class Spending {
     if (this.#budget.written >= this.#next) this.requireRoom();
   }
 
-  /** ENOSPC when the disk is nearly full. */
+  /** Throws ENOSPC when the disk is nearly full. */
   requireRoom(): void {
     this.#next = this.#budget.written + CHECK_EVERY_BYTES;
     this.#budget.checked(this.#next);
@@ -152,14 +152,14 @@ export class Spending {
     if (availableBytes < this.#reserve) throw diskFull(availableBytes);
   }
 
-  /** The room there is, where it is less than that; null where it is enough. */
+  /** Returns the free space where it is below the minimum; null where it is enough. */
   lacking(bytes: number): number | null {
     const { availableBytes } = fileSystemOf(this.#directory);
     return bytes > availableBytes ? availableBytes : null;
   }
 }
 
-/** What an entry costs besides the data of a file. */
+/** Returns the space of an entry beside the data of a file. */
 export function entryCost(kind: string, attributes: Iterable<readonly [name: string, value: Buffer]>): number {
   let bytes = kind === "directory" ? DIRECTORY_BYTES : ENTRY_BYTES;
   for (const [name, value] of attributes) bytes += name.length + value.length;

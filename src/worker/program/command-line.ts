@@ -17,7 +17,7 @@ function mistake(text: string): Mistake {
   return new Mistake(text);
 }
 
-/** The options of a program as the parser wants them; `print` is called for those that only print something. */
+/** Returns the options of a program for the parser; `print` is called for those that only print something. */
 function parserRows(
   program: ProgramName,
   print: (what: "help" | "version") => void,
@@ -61,7 +61,7 @@ export function parseCommandLine(
   }
 }
 
-/** Checks what depends on more than one option. */
+/** Checks options that depend on each other. */
 function checked(line: CommandLine): CommandLine {
   const { options } = line;
   const isPlaced = options.offset !== null || options.sizeMax !== null;

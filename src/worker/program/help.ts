@@ -1,7 +1,7 @@
 // The options of `--help`, from their table.
 import { OPTIONS, type ProgramName } from "./options.ts";
 
-/** The options of a program with what they mean. */
+/** Returns the options of a program with their meanings. */
 export function optionEntries(program: ProgramName): (readonly [term: string, meaning: string])[] {
   const rows = Object.entries(OPTIONS).filter(([, row]) => row.programs.includes(program));
   const own = rows.map(([name, { value, help }]) => {

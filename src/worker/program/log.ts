@@ -1,5 +1,5 @@
-// Lines of a transfer worker, on standard error. Under the daemon ($SYSTEMD_LOG_TARGET=console-prefixed) each carries its
-// priority with the facility "daemon", which is what clients of LogMessage see (org.freedesktop.import1(5)).
+// The log of a transfer worker, on standard error. Under the daemon ($SYSTEMD_LOG_TARGET=console-prefixed) each line has its
+// priority with the facility "daemon", which clients of LogMessage get (org.freedesktop.import1(5)).
 import { writeSync } from "node:fs";
 import { LOG_LEVELS, type LogLevel } from "../../base/log.ts";
 
@@ -26,6 +26,6 @@ export function log(level: LogLevel, message: string): void {
   try {
     writeSync(STDERR, text);
   } catch {
-    // The log pipe is closed or full: the transfer goes on.
+    // The log pipe is closed or full: the transfer continues.
   }
 }

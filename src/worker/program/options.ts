@@ -4,7 +4,7 @@ import { COMPRESSIONS } from "../../base/vocabulary/compression.ts";
 import { IMAGE_CLASSES, type ImageClass } from "../../base/vocabulary/image-class.ts";
 import { VERIFY_MODES } from "../../base/vocabulary/transfer.ts";
 
-/** What the options come to. Options that a program does not have keep their defaults. */
+/** The values of all options. Options that a program does not have keep their defaults. */
 export interface WorkerOptions {
   force: boolean;
   readOnly: boolean;
@@ -41,7 +41,7 @@ const CREDENTIAL_SOURCES = ["own", "stdin", "none"] as const;
 
 export interface OptionRow {
   readonly programs: readonly ProgramName[];
-  /** What `--help` shows behind the name; no value without. */
+  /** The value's name in `--help`; absent for an option without a value. */
   readonly value?: string;
   readonly help: string;
   /** Sets the option from the value; returns false when the value is not valid. */
@@ -170,14 +170,14 @@ export const OPTIONS: Readonly<Record<string, OptionRow>> = {
   },
 };
 
-/** A hash given literally covers one file only: there is nothing to verify others against. */
+/** A hash on the command line covers one file only: other files cannot be verified with it. */
 function takeVerify(options: WorkerOptions, value: string): true {
   const isLiteral = LITERAL_HASH.test(value);
   const sideFiles = isLiteral ? { settings: false, rootHash: false, rootHashSignature: false, verity: false } : {};
   return set(options, { verify: isLiteral ? value.toLowerCase() : value, ...sideFiles });
 }
 
-/** Defaults, with what the environment changes. */
+/** Returns the defaults, as changed by the environment. */
 export function defaultOptions(): WorkerOptions {
   const fromEnvironment = (name: string) => parseBoolean(process.env[name] ?? "") ?? true;
   return {
@@ -207,7 +207,7 @@ export function defaultOptions(): WorkerOptions {
   };
 }
 
-/** A command line as it was read. */
+/** A parsed command line. */
 export interface CommandLine {
   readonly options: WorkerOptions;
   readonly words: readonly string[];

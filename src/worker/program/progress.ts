@@ -1,4 +1,4 @@
-// How far a transfer is: told to the daemon as X_IMPORT_PROGRESS, and to the admin as log lines, both at a bounded rate.
+// The progress of a transfer: sent to the daemon as X_IMPORT_PROGRESS, and to the admin as log lines, both at a limited rate.
 import { notify } from "../../kernel/socket/notify.ts";
 import { log } from "./log.ts";
 
@@ -12,12 +12,12 @@ export class Progress {
   #notifiedAt = Number.NEGATIVE_INFINITY;
   #loggedAt = Number.NEGATIVE_INFINITY;
 
-  /** `line` words a percentage for the log; null keeps it out of there. */
+  /** `line` formats a percentage for the log; null: it is not logged. */
   constructor(line: (percent: number) => string | null = () => null) {
     this.#line = line;
   }
 
-  /** Notes that `percent` is reached; tells it unless something was told a moment ago. */
+  /** Sets the progress to `percent`; reports it unless a report was sent a moment ago. */
   report(percent: number): void {
     const now = performance.now();
     const whole = Math.min(100, Math.floor(percent));
@@ -25,7 +25,7 @@ export class Progress {
     this.#tell(whole, now);
   }
 
-  /** Notes the beginning of a stage, which is told at once. */
+  /** Sets the beginning of a stage, which is reported at once. */
   stage(percent: number): void {
     if (percent > this.#percent) this.#tell(percent, performance.now());
   }
@@ -36,7 +36,7 @@ export class Progress {
     try {
       notify(`X_IMPORT_PROGRESS=${percent}%`);
     } catch {
-      // The daemon is gone; the transfer itself does not need it.
+      // The daemon has ended; the transfer does not need it.
     }
     if (percent === 0 || now - this.#loggedAt < LOG_INTERVAL_MS) return;
     const line = this.#line(percent);

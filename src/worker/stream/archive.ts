@@ -1,5 +1,5 @@
-// Where the bytes of an image come from, in chunks. A source that cannot be read without
-// waiting (a pipe) is read on a thread of its own, so that the program still hears signals.
+// The sources of an image's bytes, in chunks. A source that cannot be read without waiting (a pipe) is read on another thread,
+// so that the program still handles signals.
 import { read as readAsync } from "node:fs";
 import { promisify } from "node:util";
 import { ErrnoError } from "../../base/error.ts";
@@ -14,7 +14,7 @@ const TURN_MS = 1;
 
 const readLater = promisify(readAsync);
 
-/** Lets everything else that waits have its turn, when it is time for that. */
+/** Yields to other tasks of the loop at intervals. */
 export class Turns {
   #since = performance.now();
 
@@ -27,7 +27,7 @@ export class Turns {
 
 const NOT_NOW_MS = 2;
 
-/** Repeats `attempt` while a descriptor that does not wait, as some callers give us, has nothing or no room. */
+/** Repeats `attempt` while a non-blocking descriptor, which some callers pass, has no data or no room. */
 export async function patiently<T>(attempt: () => Promise<T>): Promise<T> {
   for (;;) {
     try {
@@ -39,7 +39,7 @@ export async function patiently<T>(attempt: () => Promise<T>): Promise<T> {
   }
 }
 
-/** The content of a file from where it stands, or of a pipe, in chunks that stay as they are. */
+/** Returns the content of a file from its offset on, or of a pipe, in chunks that are not changed afterwards. */
 export async function* readChunks(file: Fd, onRead?: (total: number) => void): AsyncGenerator<Buffer> {
   const source = kindOfFd(file) === "regular" ? readFile(file) : readPipe(file);
   let total = 0;
@@ -50,7 +50,7 @@ export async function* readChunks(file: Fd, onRead?: (total: number) => void): A
   }
 }
 
-/** Reads the next chunk on another thread while one is being used. */
+/** Reads the next chunk on another thread while the present one is used. */
 async function* readFile(file: Fd): AsyncGenerator<Buffer> {
   const readNext = async () => {
     const chunk = lendChunk();
@@ -67,17 +67,17 @@ async function* readFile(file: Fd): AsyncGenerator<Buffer> {
       yield chunk;
     }
   } finally {
-    // The descriptor may be closed after this, and its number be another file's.
+    // The descriptor may be closed after this, and its number may be given to another file.
     await next.then(giveBack, () => {});
   }
 }
 
-/** What a program writes comes in small pieces: waiting a little for more of them costs less than looking at each. */
+/** A program writes small pieces: waiting a little for further ones takes less time than handling each. */
 const PIECES_MS = 2;
 const SMALL = 256 << 10;
 const SOCKET_BYTES = 64 << 10;
 
-/** A piece as large as half the pipe shows a writer that waits for us. */
+/** A piece as large as half the pipe means that the writer waits for the reader. */
 async function* readPipe(file: Fd): AsyncGenerator<Buffer> {
   const small = Math.min(SMALL, (widenPipe(file) ?? SOCKET_BYTES) / 2);
   let room = lendChunkInParts();
@@ -93,7 +93,7 @@ async function* readPipe(file: Fd): AsyncGenerator<Buffer> {
   }
 }
 
-/** The same chunks. EFBIG when there are more bytes than that. */
+/** Returns the same chunks. Throws EFBIG when they have more bytes than the limit. */
 export async function* limited(source: Chunks, limitBytes: number): AsyncGenerator<Buffer> {
   let total = 0;
   for await (const chunk of source) {

@@ -7,9 +7,9 @@ const SPARE_LIMIT = 4;
 const spare: Buffer[] = [];
 
 interface Loan {
-  /** What is filled again; null for memory that is only freed. */
+  /** The chunk to reuse; null for memory that is only freed. */
   readonly chunk: Buffer | null;
-  /** Parts are used one after the other: with the one that ends here or behind it, all is given back. */
+  /** Parts are used in order: when the one that ends here or behind is returned, the whole chunk is. */
   lastEnd: number;
 }
 
@@ -21,23 +21,23 @@ function lend(lastEnd: number): Buffer {
   return chunk;
 }
 
-/** A block of CHUNK bytes with anything in it. Any part of it that is given back gives back all of it. */
+/** Lends a block of CHUNK bytes of undefined content. Returning any part of it returns all of it. */
 export function lendChunk(): Buffer {
   return lend(0);
 }
 
-/** The same for users of one part after the other: it is lent until the part is given back that `endLoan()` names. */
+/** The same for users of one part after the other: it is lent until the part of `endLoan()` is returned. */
 export function lendChunkInParts(): Buffer {
   return lend(Number.POSITIVE_INFINITY);
 }
 
-/** Says that `part` is the last that will be used of its chunk. */
+/** Declares that `part` is the last one of its chunk that will be used. */
 export function endLoan(part: Buffer): void {
   const loan = loans.get(part.buffer);
   if (loan !== undefined) loan.lastEnd = endOf(part);
 }
 
-/** Has memory that is handed out from its beginning to its end freed with the part that reaches the end, not sometime. */
+/** Makes memory that is handed out from its beginning to its end be freed at once with the part that reaches the end. */
 export function freeAtItsEnd(part: Buffer): void {
   if (endOf(part) === part.buffer.byteLength) loans.set(part.buffer, { chunk: null, lastEnd: part.buffer.byteLength });
 }
@@ -46,7 +46,7 @@ function endOf(part: Buffer): number {
   return part.byteOffset + part.length;
 }
 
-/** Takes back a chunk, or part of one, that nobody looks at any more. Other memory is left alone. */
+/** Returns a chunk, or part of one, that is no longer used. Other memory is ignored. */
 export function giveBack(part: Buffer): void {
   const loan = loans.get(part.buffer);
   if (loan === undefined || endOf(part) < loan.lastEnd) return;

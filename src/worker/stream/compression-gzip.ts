@@ -1,5 +1,5 @@
-// gzip on several threads: blocks are deflated side by side, each with the end of the one before it as dictionary, and put
-// together into one member (RFC 1952). One member, because readers exist that never get past a second one.
+// gzip on several threads: blocks are deflated in parallel, each with the end of the one before it as dictionary, and joined into
+// one member (RFC 1952). One member, because some readers do not read a second one.
 import { constants, crc32, deflateRaw } from "node:zlib";
 import type { Chunks } from "./archive.ts";
 
@@ -37,7 +37,7 @@ async function* blocksOf(source: Chunks): AsyncGenerator<Buffer> {
   yield Buffer.concat(parts, size);
 }
 
-/** `source` as one gzip member. */
+/** Returns `source` as one gzip member. */
 export async function* gzipParallel(source: Chunks): AsyncGenerator<Buffer> {
   yield HEADER;
   const running: Promise<Buffer>[] = [];

@@ -1,5 +1,5 @@
-// xz, bzip2, lz4 and some zstd by the host's own programs, as children: they use every processor, and a fault in a decoder
-// ends the child, not this process. They are looked for on the host's path only, before anything foreign is touched
+// xz, bzip2, lz4 and some zstd by the host's programs, as children: they use every processor, and a crash of a decoder ends the
+// child, not this process. They are searched on the host's path only, before any foreign file is touched
 // (GHSA-x86f-5xw2-fm2r).
 
 import { write as writeAsync } from "node:fs";
@@ -12,9 +12,9 @@ import { type Chunks, readChunks } from "./archive.ts";
 import { giveBack } from "./chunk-memory.ts";
 
 const HOST_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/** A dictionary of 128 MiB, and what the decoder needs besides. */
+/** The memory of a decoder: a dictionary of 128 MiB, and its other data. */
 const XZ_MEMORY = "--memlimit-decompress=136MiB";
-/** What programs say that refuse to take more memory than they may. */
+/** The messages of programs that need more memory than allowed. */
 const MEMORY_COMPLAINT = /memory usage limit|Memory usage limit/;
 
 interface Program {
@@ -31,7 +31,7 @@ interface Found {
 interface Format {
   /** The fastest first. */
   readonly programs: readonly Program[];
-  /** How distributions call the package of one of them. */
+  /** The names of packages of such a program in distributions. */
   readonly packages: string;
 }
 
@@ -67,7 +67,7 @@ export function hasProgram(format: ProgramFormat): boolean {
   return lookFor(format, HOST_PATH) !== null;
 }
 
-/** The program for a format, by its path. EPROTONOSUPPORT, with what to install, where there is none. */
+/** Returns the path of the program for a format. Throws EPROTONOSUPPORT, with the package to install, where there is none. */
 export function findProgram(format: ProgramFormat, path = HOST_PATH): Found {
   const found = lookFor(format, path);
   if (found !== null) return found;
@@ -77,13 +77,13 @@ export function findProgram(format: ProgramFormat, path = HOST_PATH): Found {
   );
 }
 
-/** The content of a compressed stream. EBADMSG when the program says that it is damaged. */
+/** Returns the content of a compressed stream. Throws EBADMSG when the program reports that it is damaged. */
 export function decodeByProgram(source: Chunks, format: ProgramFormat): Chunks {
   const { path, program } = findProgram(format);
   return run([path, ...program.decode], source, format);
 }
 
-/** A compressed stream of the given content. */
+/** Returns a compressed stream of the given content. */
 export function encodeByProgram(source: Chunks, format: ProgramFormat): Chunks {
   const { path, program } = findProgram(format);
   return run([path, ...program.encode], source, format);
@@ -122,7 +122,7 @@ async function* run(command: string[], source: Chunks, format: ProgramFormat): A
 
 const writeLater = promisify(writeAsync);
 
-/** Writes everything to the child. A child that closes its end early says why with its exit status. */
+/** Writes everything to the child. Ignores that the child closes its end early: its exit status tells the reason. */
 async function feed(source: Chunks, input: Fd): Promise<void> {
   using end = input;
   for await (const chunk of source) {

@@ -1,20 +1,20 @@
-// Feeding one of Node's compression streams from chunks and taking its output as chunks, both bounded.
+// Passes chunks through one of Node's compression streams, with limited buffers.
 import type { Transform } from "node:stream";
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
 import type { Chunks } from "./archive.ts";
 import { freeAtItsEnd, giveBack } from "./chunk-memory.ts";
 
-/** Chunks of output that wait to be taken: the stream's thread works while they are being used. */
+/** How many chunks of output may wait: the stream's thread works while they are used. */
 const WAITING_LIMIT = 4;
 
-/** The output of `stream` for the input `source`. EBADMSG when the stream refuses its input. */
+/** Returns the output of `stream` for the input `source`. Throws EBADMSG when the stream refuses its input. */
 export async function* transform(source: Chunks, stream: Transform, name: string): AsyncGenerator<Buffer> {
   const waiting: Buffer[] = [];
   let wake: () => void = () => {};
   let isDone = false;
   let failure: Error | null = null;
   stream.on("data", (chunk: Buffer) => {
-    // The stream fills a block of memory piece by piece and then never looks at it again.
+    // The stream fills a block of memory piece by piece and then does not use it again.
     freeAtItsEnd(chunk);
     waiting.push(chunk);
     if (waiting.length >= WAITING_LIMIT) stream.pause();

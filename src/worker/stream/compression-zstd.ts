@@ -1,5 +1,5 @@
-// The frames of a zstd stream (RFC 8878), looked at from outside: the decoder does not say that a stream ended in the
-// middle of a frame, nor that something else follows.
+// Checks the frames of a zstd stream (RFC 8878): the decoder does not report that a stream ended in the middle of a frame, or
+// that other data follows.
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
 import { formatBytes } from "../../base/format.ts";
 import type { Chunks } from "./archive.ts";
@@ -11,7 +11,7 @@ const SKIPPABLE_MASK = 0xffff_fff0;
 const RLE_BLOCK = 1;
 const RESERVED_BLOCK = 3;
 
-/** Passes chunks on unchanged. EBADMSG when they are not whole frames, one behind the other. */
+/** Passes chunks on unchanged. Throws EBADMSG when they are not complete frames, one after the other. */
 export async function* checkedZstd(source: Chunks): AsyncGenerator<Buffer> {
   const feed = new TarFeed();
   const walk = frames(feed);
@@ -44,17 +44,17 @@ function* frames(feed: TarFeed): Parse<void> {
   }
 }
 
-/** So far back the decoder looks, as zstd(1) does without --long; it would only call such a stream damaged. */
+/** The maximum window of the decoder, as for zstd(1) without --long; it would call a larger one damaged. */
 const WINDOW_LIMIT = 128 << 20;
 
-/** What the descriptor of a frame says of the frame (RFC 8878, 3.1.1.1.1). */
+/** The descriptor of a frame (RFC 8878, 3.1.1.1.1). */
 interface FrameHeader {
-  /** Its window is all of its content: there is a size of that, and no descriptor of the window. */
+  /** Its window is its whole content: it has a content size, and no window descriptor. */
   readonly isSingleSegment: boolean;
   readonly hasChecksum: boolean;
   readonly dictionaryBytes: number;
   readonly sizeBytes: number;
-  /** Of all fields behind the descriptor. */
+  /** The size of all fields behind the descriptor. */
   readonly bytes: number;
 }
 
@@ -66,7 +66,7 @@ function headerOf(descriptor: number): FrameHeader {
   return { isSingleSegment, hasChecksum: (descriptor & 4) !== 0, dictionaryBytes, sizeBytes, bytes };
 }
 
-/** How far back the decoder must look, from the fields behind the descriptor. */
+/** Returns the size of the window, from the fields behind the descriptor. */
 function windowOf({ isSingleSegment, dictionaryBytes, sizeBytes }: FrameHeader, fields: Buffer): number {
   if (isSingleSegment) {
     if (sizeBytes === 8) return Number(fields.readBigUInt64LE(dictionaryBytes));
@@ -86,7 +86,7 @@ function requireWindow(window: number): void {
 const DESCRIPTOR_AT = 4;
 const MUCH_MEMORY = 32 << 20;
 
-/** Whether the decoder of a stream that begins so needs more memory than all else that a worker does. */
+/** Whether the decoder of a stream with this beginning needs more memory than a worker may use. */
 export function needsMuchMemory(head: Buffer): boolean {
   if (head.length <= DESCRIPTOR_AT || head.readUInt32LE() !== MAGIC) return false;
   const header = headerOf(head.readUInt8(DESCRIPTOR_AT));
@@ -107,7 +107,7 @@ function* frame(feed: TarFeed): Parse<void> {
   if (header.hasChecksum) yield* feed.skip(4);
 }
 
-/** How long the frame is that `bytes` begin with. EBADMSG when they are none, or less than one. */
+/** Returns the length of the frame at the beginning of `bytes`. Throws EBADMSG where there is no complete frame. */
 export function zstdFrameLength(bytes: Buffer): number {
   const feed = new TarFeed();
   const walk = oneFrame(feed);

@@ -1,7 +1,7 @@
-// Compressed streams: told apart by their first bytes, never by a name; decoded and encoded in chunks. gzip and zstd are
-// Bun's own and run on its threads; xz and bzip2 are the host's programs, which use every processor. zstd with a large
-// window is the host's program too, where there is one: such a window is more than a worker may have. A stream that ends
-// too early or has something else behind it is an error in every format.
+// Compressed streams: recognized by their first bytes, never by a name; decoded and encoded in chunks. gzip and zstd are Bun's
+// own and run on its threads; xz and bzip2 are programs of the host, which use every processor. zstd with a large window is a
+// program of the host, too, where there is one: such a window needs more memory than a worker may use. A stream that ends too
+// early or has other data behind it is an error in every format.
 import { createGunzip, createZstdCompress, createZstdDecompress } from "node:zlib";
 import { ErrnoError } from "../../base/error.ts";
 import { COMPRESSION_MAGIC, type Compression, parseCompression } from "../../base/vocabulary/compression.ts";
@@ -12,20 +12,20 @@ import { decodeByProgram, encodeByProgram, hasProgram } from "./compression-prog
 import { transform } from "./compression-transform.ts";
 import { checkedZstd, needsMuchMemory } from "./compression-zstd.ts";
 
-/** So many bytes tell what a stream is; shorter ones count as uncompressed. */
+/** How many bytes identify a stream; shorter streams count as uncompressed. */
 export const MAGIC_BYTES = 6;
 
-/** Frames that decoders of zstd and lz4 pass over; some programs begin with one of their own (RFC 8878, 3.1.2). */
+/** Frames that decoders of zstd and lz4 skip; some programs begin a stream with one (RFC 8878, 3.1.2). */
 const [SKIPPABLE, SKIPPABLE_MASK] = [0x184d_2a50, 0xffff_fff0];
 const SKIPPABLE_HEADER = 8;
-/** Of such frames at the beginning of a stream. */
+/** How many bytes of such frames a stream may begin with. */
 const SKIPPED_LIMIT = 1 << 20;
 
 function isSkippable(head: Buffer, at: number): boolean {
   return head.length >= at + 4 && (head.readUInt32LE(at) & SKIPPABLE_MASK) >>> 0 === SKIPPABLE;
 }
 
-/** Where the first frame begins that is not passed over. */
+/** Returns the offset of the first frame that is not skipped. */
 function skipped(head: Buffer): number {
   let at = 0;
   while (head.length >= at + SKIPPABLE_HEADER && isSkippable(head, at)) {
@@ -34,7 +34,7 @@ function skipped(head: Buffer): number {
   return at;
 }
 
-/** What a stream that begins so is. */
+/** Returns the format of a stream with this beginning. */
 export function detectCompression(head: Buffer): Compression {
   if (head.length < MAGIC_BYTES) return "uncompressed";
   const rest = head.subarray(skipped(head));
@@ -44,7 +44,7 @@ export function detectCompression(head: Buffer): Compression {
 }
 
 const OUTPUT_CHUNK = 1 << 20;
-/** The decoder's thread goes on with what it has while this one is busy. */
+/** The decoder's buffer: its thread works on it while this one is busy. */
 const INPUT_AHEAD = { writableHighWaterMark: 4 << 20 };
 const ZSTD_WINDOW_LOG_MAX = 27;
 /** ZSTD_d_windowLogMax, ZSTD_c_compressionLevel (zstd.h). */
@@ -67,7 +67,7 @@ const DECODERS: Readonly<Record<Compression, Decoder>> = {
   lz4: (source) => decodeByProgram(source, "lz4"),
 };
 
-/** The content of a stream, whatever its compression. */
+/** Returns the content of a stream of any compression. */
 export async function* decompress(source: Chunks): AsyncGenerator<Buffer> {
   const iterator = source[Symbol.asyncIterator]();
   try {
@@ -78,7 +78,7 @@ export async function* decompress(source: Chunks): AsyncGenerator<Buffer> {
   }
 }
 
-/** Reads until there is enough to tell the format, or the end. */
+/** Reads until the format can be recognized, or to the end. */
 async function headOf(iterator: AsyncIterator<Buffer>): Promise<Buffer> {
   let head: Buffer = Buffer.alloc(0);
   while (head.length < wantedOf(head)) {
@@ -115,7 +115,7 @@ const ENCODERS: Readonly<Record<Compression, (source: Chunks) => Chunks>> = {
   lz4: (source) => encodeByProgram(source, "lz4"),
 };
 
-/** A stream in the given compression. */
+/** Returns a stream in the given compression. */
 export function compress(source: Chunks, compression: Compression): Chunks {
   return ENCODERS[compression](source);
 }

@@ -1,13 +1,13 @@
-// Input in chunks of any size for a parser that reads as if all of it were there. The parser is a generator: where it needs
-// more than has arrived it yields, and continues with the next chunk.
+// Input in chunks of any size for a parser that reads it as one buffer. The parser is a generator: where it needs more than has
+// arrived it yields, and continues with the next chunk.
 import { ErrnoError } from "../../base/error.ts";
 
-/** An archive that cannot be understood. */
+/** The error of an archive that cannot be parsed. */
 export function damaged(what: string): ErrnoError {
   return new ErrnoError("EBADMSG", `Archive is damaged: ${what}`);
 }
 
-/** A parser that pauses for chunks; null says that no more will come. */
+/** A parser that pauses for chunks; null means the end. */
 export type Parse<Result> = Generator<undefined, Result, Buffer | null>;
 
 const NOTHING = Buffer.alloc(0);

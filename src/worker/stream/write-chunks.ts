@@ -7,7 +7,7 @@ import { type Chunks, patiently } from "./archive.ts";
 
 const writeLater = promisify(writeAsync);
 
-/** Writes everything to `file`: at once to a regular file, on another thread to what may make us wait. */
+/** Writes everything to `file`: at once to a regular file, on another thread to a file that may block. */
 export async function writeStream(source: Chunks, file: Fd): Promise<void> {
   const isRegular = statFd(file).kind === "regular";
   if (!isRegular) widenPipe(file);

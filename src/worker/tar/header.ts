@@ -36,13 +36,13 @@ export function headerSum(block: Buffer): number {
   return sum;
 }
 
-/** What old programs have less in a sum, who took bytes for numbers with a sign. */
+/** The difference in the sum of old programs, which took bytes for signed numbers. */
 function signedLack(block: Buffer): number {
   const inSum = (_: number, at: number) => at < CHECKSUM_AT || at >= CHECKSUM_AT + CHECKSUM_SIZE;
   return 256 * block.subarray(0, BLOCK).filter((byte, at) => byte > 127 && inSum(byte, at)).length;
 }
 
-/** Whether a block says of itself that it is a header. */
+/** Whether the checksum of a block is right. */
 export function hasValidSum(block: Buffer): boolean {
   const text = block
     .toString("latin1", CHECKSUM_AT, CHECKSUM_AT + CHECKSUM_SIZE)
@@ -54,7 +54,7 @@ export function hasValidSum(block: Buffer): boolean {
   return told === sum || told === sum - signedLack(block);
 }
 
-/** Reads a header whose sum is right. EBADMSG for numbers that make no sense. */
+/** Parses a header whose sum is right. Throws EBADMSG for invalid numbers. */
 export function parseHeader(block: Buffer): TarHeader {
   const isUstar = block.toString("latin1", 257, 263) === "ustar\0";
   const prefix = isUstar ? text(block, 345, 155) : "";

@@ -1,9 +1,9 @@
-// The entries of a directory in the order of their names. One that is larger than what a process may remember comes in
-// the order of its file system, some entries at a time.
+// The entries of a directory in the order of their names. A directory that is too large for the memory limit is listed in batches,
+// in the order of its file system.
 import type { Fd } from "../../kernel/file/fd.ts";
 import { openDirectory, type RawEntry, readSomeEntries } from "../../kernel/tree/tree.ts";
 
-/** In all directories from the top to where a walk is. */
+/** The limit for all directories from the top to the present one. */
 const SORTED_LIMIT = 250_000;
 let remembered = 0;
 

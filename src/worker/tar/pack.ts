@@ -1,6 +1,5 @@
-// Writes a tree as a tar archive: everything that the tree's file system keeps of it, in an order that depends on nothing
-// but names. It stays on one mount. Sockets, which no archive can say, are left out and named in the log; what goes away
-// while it is read is not there.
+// Writes a tree as a tar archive: everything that the tree's file system stores of it, ordered by names alone. It stays on one
+// mount. Sockets, which archives cannot hold, are left out and logged; entries that are removed meanwhile are left out.
 import type { Fd } from "../../kernel/file/fd.ts";
 import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
 import { reopenForReading } from "../../kernel/tree/own-file.ts";
@@ -27,7 +26,7 @@ export interface PackPolicy extends MemberPolicy {
   readonly accepts?: (path: RawName, name: RawName, status: RawStatus) => boolean;
 }
 
-/** The archive of the directory `top`, in chunks that stay as they are. */
+/** Returns the archive of the directory `top`, in chunks that are not changed afterwards. */
 export function* tarChunks(top: Fd, policy: PackPolicy = {}): Generator<Buffer> {
   using walk = new TarWalk(top, policy);
   yield* walk.chunks();

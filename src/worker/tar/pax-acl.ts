@@ -7,7 +7,7 @@ const VERSION = 2;
 const ENTRY_SIZE = 8;
 const NO_ID = 0xffff_ffff;
 
-/** Kinds of entries in the order Linux wants them, by name with and without somebody named. */
+/** Kinds of entries in the order that Linux requires, by name, with and without a named user or group. */
 const TAGS = {
   owner: 0x01,
   user: 0x02,
@@ -36,7 +36,7 @@ interface AclEntry {
   readonly id: number;
 }
 
-/** The numbers of those who are named without one; null for whom nobody knows. */
+/** Returns the numbers of users and groups that are given by name; null for unknown names. */
 export interface AclNames {
   user(name: string): number | null;
   group(name: string): number | null;
@@ -44,13 +44,13 @@ export interface AclNames {
 
 interface AclPolicy {
   readonly names?: AclNames;
-  /** What becomes of numbers, where not every one may be kept. */
+  /** Maps the numbers, where not every one can be kept. */
   readonly mapId?: ((id: number) => number) | undefined;
 }
 
 /**
- * An archive's text as the value of Linux's attribute. Null when somebody is named whose number neither the text nor
- * `names` has: names of another system mean nothing on this one. EBADMSG for text that is no list.
+ * Converts an archive's text to the value of Linux's attribute. Returns null for a name whose number neither the text nor `names`
+ * has: names of another system have no meaning on this one. Throws EBADMSG for an invalid list.
  */
 export function encodeAcl(text: string, policy: AclPolicy = {}): Buffer | null {
   const entries: AclEntry[] = [];
@@ -77,7 +77,7 @@ export function encodeAcl(text: string, policy: AclPolicy = {}): Buffer | null {
 function parseEntry(line: string, { names, mapId }: AclPolicy): AclEntry | null {
   const [kind = "", who = "", bits = "", number] = line.split(":");
   const tags = KINDS[kind];
-  // "other:r--" and "mask:r--" are written without the empty middle too.
+  // "other:r--" and "mask:r--" are also written without the empty middle.
   const shortened = tags?.[1] === null && bits === "" && number === undefined;
   const [name, letters] = shortened ? ["", who] : [who, bits];
   if (tags === undefined || !/^[r-][w-][x-]$/.test(letters)) throw damaged("bad access control list");
@@ -100,7 +100,7 @@ const NAMES: Readonly<Record<number, string>> = {
   [TAGS.other]: "other",
 };
 
-/** The text that archives carry for the value of Linux's attribute; null when it is none we know. */
+/** Returns an archive's text for the value of Linux's attribute; null for an unknown format. */
 export function decodeAcl(value: Buffer): string | null {
   if (value.length < 4 || (value.length - 4) % ENTRY_SIZE !== 0 || value.readUInt32LE() !== VERSION) return null;
   const lines: string[] = [];

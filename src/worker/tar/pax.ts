@@ -3,7 +3,7 @@
 import type { RawName } from "../../kernel/tree/tree.ts";
 import { damaged } from "../stream/feed.ts";
 
-/** Keys and values byte for byte; a key that came several times has several values where that means something. */
+/** Keys and values byte for byte; a repeated key has several values where that has a meaning. */
 export type PaxRecords = Map<string, Buffer>;
 
 /** All extended headers of one member together. */
@@ -11,10 +11,10 @@ export const EXTENDED_LIMIT = 4 << 20;
 const RECORD_LIMIT = 1 << 20;
 const LENGTH_DIGITS = 8;
 
-/** GNU's sparse format 0.0 repeats its keys: the pairs are put together as format 0.1 writes them. */
+/** GNU's sparse format 0.0 repeats its keys: the pairs are joined as in format 0.1. */
 const REPEATED: Readonly<Record<string, true>> = { "GNU.sparse.offset": true, "GNU.sparse.numbytes": true };
 
-/** Reads the content of an extended header into `records`, over what is there. */
+/** Parses an extended header into `records`, replacing earlier values. */
 export function readPax(content: Buffer, records: PaxRecords): void {
   let pairs = "";
   for (let at = 0; at < content.length; ) {
@@ -36,7 +36,7 @@ export function readPax(content: Buffer, records: PaxRecords): void {
   if (pairs !== "") records.set("GNU.sparse.map", Buffer.from(pairs));
 }
 
-/** A value as a raw name; null when the key is not there. NUL ends names on disk and is refused. */
+/** Returns a value as a raw name; null where the key is missing. Throws for a NUL byte, which would end the name on disk. */
 export function paxName(records: PaxRecords, key: string): RawName | null {
   const value = records.get(key);
   if (value === undefined || value.length === 0) return null;
@@ -44,7 +44,7 @@ export function paxName(records: PaxRecords, key: string): RawName | null {
   return value.toString("latin1");
 }
 
-/** A value as a whole number; null when the key is not there. */
+/** Returns a value as a whole number; null where the key is missing. */
 export function paxNumber(records: PaxRecords, key: string): number | null {
   const text = records.get(key)?.toString("latin1");
   if (text === undefined || text === "") return null;
@@ -58,7 +58,7 @@ export interface PaxTime {
   readonly nanoseconds: number;
 }
 
-/** A value as a point in time, to the nanosecond; null when the key is not there. */
+/** Returns a value as a time in nanoseconds; null where the key is missing. */
 export function paxTime(records: PaxRecords, key: string): PaxTime | null {
   const text = records.get(key)?.toString("latin1");
   if (text === undefined || text === "") return null;
@@ -77,7 +77,7 @@ export function paxTime(records: PaxRecords, key: string): PaxTime | null {
 const SCHILY_XATTR = "SCHILY.xattr.";
 const LIBARCHIVE_XATTR = "LIBARCHIVE.xattr.";
 
-/** The extended attributes of a member, by name. */
+/** Returns the extended attributes of a member, by name. */
 export function paxAttributes(records: PaxRecords): Map<string, Buffer> | null {
   const attributes = new Map<string, Buffer>();
   for (const [key, value] of records) {
@@ -97,12 +97,12 @@ export function paxAttributes(records: PaxRecords): Map<string, Buffer> | null {
   return attributes.size === 0 ? null : attributes;
 }
 
-/** GNU tar encodes in names what would end the key, and the percent sign, and nothing else. */
+/** Decodes a name as GNU tar encodes it: only the character that would end the key, and the percent sign. */
 function keyDecode(name: string): string {
   return name.replace(/%(3D|25)/g, (_, hex: string) => (hex === "25" ? "%" : "="));
 }
 
-/** The key for an attribute of that name. */
+/** Returns the key for an attribute of that name. */
 export function paxAttributeKey(name: string): string {
   return SCHILY_XATTR + name.replace(/[%=]/g, (letter) => (letter === "%" ? "%25" : "%3D"));
 }

@@ -1,6 +1,6 @@
-// Reads a tar archive of any common kind: V7, ustar, GNU and pax. It puts extended headers and the member they belong to
-// together and hands whole entries to a target, data in pieces. What is not exactly right is an error, never skipped: two
-// programs that guess differently read two different archives (CVE-2025-62518).
+// Reads a tar archive of any common kind: V7, ustar, GNU and pax. It joins extended headers with their member and passes entries
+// to a target, data in pieces. Malformed parts are errors and never skipped: two programs that guess differently read two
+// different archives (CVE-2025-62518).
 import { ErrnoError } from "../../base/error.ts";
 import type { RawName } from "../../kernel/tree/tree.ts";
 import { damaged, type Parse, TarFeed } from "../stream/feed.ts";
@@ -25,7 +25,7 @@ const KINDS: Readonly<Record<string, TarKind>> = {
 /** Headers without a member of their own. */
 const VOLUME_LABEL = "V";
 const NAME_LIMIT = 64 << 10;
-/** They stay for the rest of the archive, and every member is looked up in them. */
+/** Global headers apply to the rest of the archive, and are searched for every member. */
 const GLOBAL_LIMIT = 16 << 10;
 const ENTRY_LIMIT = 8_000_000;
 
@@ -48,7 +48,7 @@ export class TarReader {
     this.#parser.next();
   }
 
-  /** Whether the archive says where it ends; known at its end. Without a mark it is as complete as its last member. */
+  /** Whether the archive has an end mark; known at its end. Without one it is complete where its last member is. */
   get hasEndMark(): boolean {
     return this.#hasEndMark;
   }
@@ -57,12 +57,12 @@ export class TarReader {
     return this.#entries;
   }
 
-  /** Takes the next bytes of the archive. They may be used again once this returns. */
+  /** Takes the next bytes of the archive, whose memory may be reused when this returns. */
   push(chunk: Buffer): void {
     this.#parser.next(chunk);
   }
 
-  /** Says that the archive is complete. EBADMSG when it is not. */
+  /** Ends the archive. Throws EBADMSG when it is not complete. */
   end(): void {
     if (this.#parser.next(null).done !== true) throw damaged("it ends in the middle of a member");
   }

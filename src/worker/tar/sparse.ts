@@ -1,6 +1,6 @@
 // Files with holes in tar archives, in the four ways GNU tar writes them: the old header type "S", and pax 0.0, 0.1 and
-// 1.0 ("The GNU tar manual, Storing Sparse Files"). A map is believed only when its pieces follow each other inside the
-// file and are together as long as the data that follows.
+// 1.0 ("The GNU tar manual, Storing Sparse Files"). A map is accepted only where its pieces follow each other inside the file and
+// have the same length together as the data that follows.
 
 import type { Parse, TarFeed } from "../stream/feed.ts";
 import { damaged } from "../stream/feed.ts";
@@ -29,7 +29,7 @@ export function* piecesOf({ pieces }: SparseMap): Generator<SparsePiece> {
   }
 }
 
-/** Numbers that come one by one. */
+/** A growing list of numbers. */
 class Numbers {
   #room = new Float64Array(1024);
   length = 0;

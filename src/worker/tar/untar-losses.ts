@@ -1,5 +1,5 @@
-// What of an archive's metadata cannot be kept where it is unpacked: each kind is one line of the log, with how many files
-// it concerns and the first of them. Files without an attribute are worth more than no files.
+// Metadata of an archive that the target cannot store: each kind is one line of the log, with the number of files and the first of
+// them. Files without an attribute are better than no files.
 import { errnoName, errnoText } from "../../base/errno.ts";
 import { type RawName, textOf } from "../../kernel/tree/tree.ts";
 import { log } from "../program/log.ts";
@@ -27,7 +27,7 @@ export class Losses {
       this.#kinds.set(kind, { text: known ? text : "Further attributes cannot be kept here", first: path, files: 1 });
   }
 
-  /** Writes the lines, and forgets what they say. */
+  /** Writes the lines, and clears the counts. */
   report(): void {
     for (const { text, first, files } of this.#kinds.values()) {
       const where = files === 1 ? `'${textOf(first)}'` : `${files} files, the first of them '${textOf(first)}'`;
@@ -37,7 +37,7 @@ export class Losses {
   }
 }
 
-/** How a line names an attribute: those that anybody can name as they like are one kind for each namespace. */
+/** Returns the name of an attribute in the log: attributes with free names are one kind for each namespace. */
 function kindOf(name: string): string {
   const isOwn = name.startsWith("user.") || name.startsWith("trusted.");
   return isOwn ? `${name.slice(0, name.indexOf("."))}.*` : name.replace(/[^ -~]/g, "?").slice(0, 64);

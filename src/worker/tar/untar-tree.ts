@@ -1,4 +1,4 @@
-// What an archive has been unpacked to so far: looking at it, and taking something away again.
+// The tree that an archive has been unpacked to so far: looking up and removing entries.
 import { errnoNameOf } from "../../base/error.ts";
 import { Fd } from "../../kernel/file/fd.ts";
 import type { FileKind } from "../../kernel/file/status.ts";
@@ -8,7 +8,7 @@ import { type RawName, RawStatus } from "../../kernel/tree/tree.ts";
 import { tryOpenDirectory } from "./untar-calls.ts";
 import { Place, type PlaceOptions } from "./untar-place.ts";
 
-/** What has a name in the tree. */
+/** An entry of the tree. */
 type Found = FileKind | "whiteout" | "nothing";
 
 const UNREACHABLE = ["ENOENT", "ENOTDIR", "ELOOP"];
@@ -54,7 +54,7 @@ export class TreeSoFar implements Disposable {
     return this.tryReach(components) !== null;
   }
 
-  /** What has this name so far. */
+  /** Returns the present entry of this name. */
   look(components: readonly RawName[]): Found {
     this.forget();
     const name = components.at(-1);
@@ -72,7 +72,7 @@ export class TreeSoFar implements Disposable {
     }
   }
 
-  /** Removes what has this name so far; nothing is fine. */
+  /** Removes the entry of this name, if there is one. */
   discard(components: readonly RawName[]): void {
     this.forget();
     const name = components.at(-1);
@@ -80,7 +80,7 @@ export class TreeSoFar implements Disposable {
     if (parent !== null && name !== undefined) removeTree(parent, name);
   }
 
-  /** Removes what is in a directory so far; one that is not there is fine. */
+  /** Removes the content of a directory, if there is one. */
   empty(components: readonly RawName[]): void {
     this.forget();
     const directory = this.tryReach(components);

@@ -1,9 +1,9 @@
-// Unpacks a tar archive as root into a directory that nobody else can reach. The archive is an enemy: whatever it says,
-// nothing outside the directory is made, changed or read (CVE-2007-4559 and its many successors). No decision is taken on
-// the text of a path: each member is made in an open directory that was reached without leaving the tree.
+// Unpacks a tar archive as root into a directory that no other process can reach. The archive is hostile: nothing outside the
+// directory is made, changed or read (CVE-2007-4559 and its many successors). No decision depends on the text of a path: each
+// member is made in an open directory that was reached without leaving the tree.
 //
-// Directories get their owner, permissions and times at the very end, so that nothing can be said about a directory that
-// later became something else (CVE-2021-31566), and so that no default list or group is inherited meanwhile.
+// Directories get their owner, permissions and times at the end, so that they are not applied to an entry that has replaced the
+// directory (CVE-2021-31566), and so that no default list or group is inherited meanwhile.
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { changeMode } from "../../kernel/file/ownership.ts";

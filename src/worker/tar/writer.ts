@@ -51,7 +51,7 @@ const EXTENSION: MemberHeader = {
   records: [],
 };
 
-/** What does not fit a ustar header. */
+/** Returns the records of an extended header for values that do not fit a ustar header. */
 function extension(member: MemberHeader): [string, Buffer][] {
   const records: [string, Buffer][] = [];
   const addName = (key: string, name: RawName) => {
@@ -108,7 +108,7 @@ export function padding(size: number): Buffer {
 
 const ZEROS = Buffer.alloc(2 * BLOCK);
 
-/** What ends an archive. */
+/** The end mark of an archive. */
 export const END_MARK = ZEROS;
 
 function plainHeader(member: MemberHeader): Buffer {

@@ -1,5 +1,5 @@
-// Where an export goes. What was given by name appears whole or not at all where it is a file; devices, fifos and what else
-// can only be written to is opened and written to, as a shell's redirection does. Nothing is ever deleted.
+// The output of an export. A file that is given by name appears complete or not at all; devices, fifos and other special files are
+// opened and written to, as by a redirection of a shell. No file is ever deleted.
 import { constants } from "node:fs";
 import { open } from "node:fs/promises";
 import { basename, dirname, resolve } from "node:path";
@@ -13,7 +13,7 @@ import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
 import { Stage } from "../image/stage.ts";
 import { setLength } from "../tar/untar-calls.ts";
 
-/** Where an export goes. */
+/** The output of an export. */
 export interface Output {
   readonly file: Fd;
   /** Gives a named file its name. */
@@ -42,13 +42,13 @@ export async function openOutput(path: string | undefined, kind: "tar" | "raw"):
 function standardOutput(kind: "tar" | "raw"): Output {
   const file = Fd.inherited(1);
   if (kind === "tar" && isatty(1)) throw new ErrnoError("EINVAL", "Refusing to write archive to TTY.");
-  // The descriptor stays open: nobody else must get the number 1.
+  // The descriptor stays open, so that no other file gets the number 1.
   return { file, done: () => {}, [Symbol.dispose]: () => {} };
 }
 
 /**
- * Opens what is there for writing, through links; null when nothing is. On another thread, because a fifo without a reader
- * makes us wait.
+ * Opens an existing file for writing, following links; returns null when there is none. On another thread, because opening a
+ * fifo without a reader blocks.
  */
 async function openExisting(path: string): Promise<Fd | null> {
   try {
@@ -66,7 +66,7 @@ async function openExisting(path: string): Promise<Fd | null> {
   }
 }
 
-/** A descriptor of our own of the same open file. */
+/** Returns another descriptor of the same open file. */
 function openPathOf(number: number): Fd {
   using borrowed = { fd: Fd.adopt(number), [Symbol.dispose]: () => void borrowed.fd.take() };
   return borrowed.fd.duplicate();
@@ -83,7 +83,7 @@ function isSame(path: string, { dev, ino }: FileStatus): boolean {
   }
 }
 
-/** Where links lead that end at a name nobody has yet. */
+/** Returns the target of links whose last name does not exist. */
 function targetOfLinks(path: string): string {
   let current = path;
   for (let count = 0; count < LINKS_MAX; count++) {
@@ -125,7 +125,7 @@ function resemble(file: Fd, { uid, gid, mode }: FileStatus): void {
     if (own.uid !== uid || own.gid !== gid) changeOwner(file, uid, gid);
     changeMode(file, mode & 0o777);
   } catch (error) {
-    // Whoever may not give it away keeps it.
+    // A user who may not change the owner keeps the file.
     if (!isErrno(error, "EPERM")) throw error;
   }
 }

@@ -1,5 +1,5 @@
-// systemd-export tar|raw IMAGE [FILE], systemd-export oci IMAGE REF: an image becomes a file, compressed or not (systemd-importd.service(8)). A file that
-// is given by name appears whole or not at all; standard output is the caller's business.
+// systemd-export tar|raw IMAGE [FILE]: writes an image to a file, compressed or not (systemd-importd.service(8)). A file that is
+// given by name appears complete or not at all. systemd-export oci IMAGE REF: push-oci.ts.
 
 import { ErrnoError } from "../../base/error.ts";
 import { type Compression, compressionOfName } from "../../base/vocabulary/compression.ts";
@@ -20,7 +20,7 @@ import { HeldTree, pathOfImage } from "./export-source.ts";
 import { pushOci } from "./push-oci.ts";
 import { entryOf } from "./run-program.ts";
 
-/** The path that was given, or what a client's descriptor is. */
+/** Returns the given path, or that of a client's descriptor. */
 function nameOfOutput(path: string | undefined, { file }: Output): string {
   return path === undefined || path === "" || path === "-" ? pathOf(file) : path;
 }
@@ -30,7 +30,7 @@ function compressionOf(options: WorkerOptions, path: string | undefined): Compre
   return compressionOfName(path ?? "");
 }
 
-/** Tells how much of the whole is exported. */
+/** Reports the progress of an export. */
 function exportProgress(total: number): (bytes: number) => void {
   const progress = new Progress((percent) => `Exported ${percent}%.`);
   return (bytes) => {
@@ -79,13 +79,13 @@ async function exportRaw({ options, words }: CommandLine): Promise<void> {
   output.done();
 }
 
-/** Replaces the content from the beginning, sharing data where that is possible; writes on where the caller stands later. */
+/** Replaces the content from the beginning, sharing data where possible; continues at the offset where that is not 0. */
 async function copyOut(source: Fd, target: Fd, size: number): Promise<void> {
   const [SEEK_CUR] = [1];
   const at = trySys("lseek", target.number, 0, SEEK_CUR);
   if (at !== 0) return writeStream(counted(readChunks(source), size), target);
   if (statFd(target).size > 0) setLength(target, 0);
-  // The disk is the caller's to fill: it may be a stick for this one file.
+  // The caller may fill the disk: it may be a stick for this one file.
   await copyRaw(source, target, exportProgress(size), { reserveBytes: 0 });
 }
 

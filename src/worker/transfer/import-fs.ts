@@ -34,13 +34,13 @@ async function importTree({ options, words }: CommandLine): Promise<void> {
   await importInto(root, name, source, options);
 }
 
-/** The tree appears at the path when it is complete, as systemd-sysupdate(8) has it for each of its targets. */
+/** Makes the tree, which appears at the path when it is complete, as systemd-sysupdate(8) expects. */
 async function importTo(path: string, source: Fd, options: WorkerOptions): Promise<void> {
   using parent = openPath(dirname(path), "directory");
   const name = basename(path);
   if (exists(parent, name)) {
     if (!options.force) throw new ErrnoError("EEXIST", `'${path}' exists already.`);
-    // Only trees are replaced by one: a device or a file of that name is a slip.
+    // A tree replaces only a tree: a device or a file of that name is taken for a mistake.
     if (statAt(parent, name, "no-follow").kind !== "directory") {
       throw new ErrnoError("ENOTDIR", `'${path}' is not a directory: it is not replaced.`);
     }

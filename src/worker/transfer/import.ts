@@ -25,17 +25,17 @@ import { sweepOrphans } from "./remove-orphans.ts";
 import { entryOf } from "./run-program.ts";
 
 const UNNAMED = "imported";
-/** No image is larger than this, so that a bomb ends. */
+/** The maximum size of an image, which stops a decompression bomb. */
 const RAW_LIMIT_BYTES = 16 * 1024 ** 4;
 
 interface Input {
   readonly file: Fd;
-  /** Bytes from where it stands; null for pipes. */
+  /** The number of bytes from the offset on; null for pipes. */
   readonly size: number | null;
 }
 
 function openInput(path: string | undefined): Input {
-  // The file is the caller's: what it is on may never answer.
+  // The file is the caller's: its file system may never answer.
   return mortal(() => {
     const file = path === undefined || path === "-" ? Fd.inherited(0) : openPath(path, "read");
     const kind = kindOfFd(file);
@@ -103,7 +103,7 @@ async function importRaw(line: CommandLine): Promise<void> {
 
 const RAW_MODE = 0o644;
 
-/** The image as a new raw file under a hidden name. */
+/** Makes the image as a new raw file under a hidden name. */
 async function stageRaw(input: Input, root: Fd, options: WorkerOptions): Promise<Stage> {
   if (isPlain(input) && options.convertQcow2 && isQcow2(input.file)) return converted(input.file, root);
   let isPacked = false;

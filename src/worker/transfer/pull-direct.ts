@@ -15,11 +15,11 @@ import { decompress } from "../stream/compression.ts";
 import { writeStream } from "../stream/write-chunks.ts";
 
 export interface DirectTarget extends Disposable {
-  /** Takes the file as it was downloaded. */
+  /** Takes the downloaded file unchanged. */
   write(source: Chunks, limitBytes: number): Promise<void>;
 }
 
-/** Where a direct download goes. A relative path is below the directory of images. */
+/** Returns the target of a direct download. A relative path is below the directory of images. */
 export function directTarget(
   local: string | null,
   root: string,

@@ -1,5 +1,5 @@
-// Downloads a file and makes an image of it at the same time: the bytes go to the spool, and from there through the hash
-// and, for what is packed, into a tree or a disk image.
+// Downloads a file and makes an image of it at the same time: the bytes are written to the spool, hashed, and, where they are
+// packed, unpacked into a tree or a disk image.
 import { fileURLToPath } from "node:url";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { openForeign } from "../../kernel/file/foreign-file.ts";
@@ -25,11 +25,11 @@ import type { DirectTarget } from "./pull-direct.ts";
 import { noteOrigin, type PullPlace } from "./pull-image.ts";
 import { SecondTree } from "./second-tree.ts";
 
-/** A download that is here, unpacked and not verified yet. */
+/** A complete download, unpacked and not verified yet. */
 interface Downloaded {
   /** Null when it was written in place. */
   readonly stage: Stage | null;
-  /** The bytes as they came, where they are here: to be disposed of when the image has its name, and not before. */
+  /** The received bytes, where they are kept: to be disposed of when the image has its name, and not before. */
   readonly spool: Spool | null;
   /** A second tree of the same content, where one was made. */
   readonly secondTree: Stage | null;
@@ -47,7 +47,7 @@ interface DownloadEvents {
 const CHANGES = 3;
 const RAW_MODE = 0o644;
 
-/** Downloads `place.url`, unless what is kept of it is still right. */
+/** Downloads `place.url`, unless a kept download is still valid. */
 export async function download(
   place: PullPlace,
   tags: readonly string[],
@@ -93,7 +93,7 @@ async function inPlace(place: PullPlace, direct: DirectTarget, work: Work): Prom
   return { stage: null, spool: null, secondTree: null, sha256: hash.digest("hex"), etag: null };
 }
 
-/** Starts the download; whoever reads it learns how it ends. */
+/** Starts the download, whose readers get its errors. */
 function follow(url: string, to: Spool | Conduit, { tags, limits, events }: Work): Promise<Fetched> {
   const fetched = fetchMain(url, to, tags, limits);
   const timer = setInterval(() => events.progress(to.end, to.origin?.size ?? null), 100);
@@ -150,7 +150,7 @@ function discard({ stage, secondTree }: Made): void {
   secondTree?.[Symbol.dispose]();
 }
 
-/** The result of the download; an image that was made of half of it goes. */
+/** Returns the result of the download; removes an image that was made of an incomplete one. */
 async function settled(fetched: Promise<Fetched>, made: Made): Promise<Fetched> {
   try {
     return await fetched;
@@ -225,7 +225,7 @@ async function converted(stage: Stage, { root, kind, options }: PullPlace, spool
   return await Stage.file(root, "raw", RAW_MODE).filledBy((raw) => convertQcow2(stage.file, raw));
 }
 
-/** A file of this host: it needs no spool, it can be read again. */
+/** A file of this host, which needs no spool: it can be read again. */
 async function readLocalFile(place: PullPlace, limits: JobLimits, events: DownloadEvents): Promise<Downloaded> {
   const { file, size, mtimeMs } = await openForeign(fileURLToPath(place.url), "follow");
   using _file = file;

@@ -1,5 +1,5 @@
-// What happens to a download: it is unpacked while it comes, verified, kept under a name made of its address, and copied
-// to the name that was asked for. Tar archives become trees, everything else disk images.
+// The steps of a download: it is unpacked while it arrives, verified, kept under a name made from its address, and copied to the
+// requested name. Tar archives become trees, other files disk images.
 import { join } from "node:path";
 import { errnoNameOf } from "../../base/error.ts";
 import { noteCreated, pathOf, setAttribute } from "../../kernel/file/attributes.ts";
@@ -29,7 +29,7 @@ export const CACHE: Readonly<Record<PullKind, CacheNames>> = {
 /** The largest of them: integrity data of a disk image. */
 export const SIDE_LIMIT_BYTES = 256 << 20;
 
-/** A file that goes with an image, by the ending it has here. */
+/** A companion of an image, by its suffix on this host. */
 export interface SideFile {
   readonly suffix: string;
   readonly label: StageLabel;
@@ -81,7 +81,7 @@ export class PullPlace implements Disposable {
     return cachedTags(names, this.url, CACHE[this.kind]).filter((tag) => this.#hold(this.stem(tag)));
   }
 
-  /** False when it is gone, or is being removed or used by somebody: then it is as if it were not kept. */
+  /** Returns false when it was removed, or is being removed or used: then it counts as not kept. */
   #hold(stem: string): boolean {
     const name = stem + CACHE[this.kind].suffix;
     if (this.#held.has(name)) return true;
@@ -109,14 +109,14 @@ export class PullPlace implements Disposable {
     for (const lock of this.#keptLocks) lock[Symbol.dispose]();
   }
 
-  /** The name a download is kept under, without the ending of images. */
+  /** Returns the name of a kept download, without the suffix of images. */
   stem(etag: string | null): string {
     return cacheStem(this.path, this.url, etag, CACHE[this.kind]);
   }
 
   /**
-   * Gives the download the name it is kept under, and holds it. One of the same name gives way; false when that is in use,
-   * and the download is still in the making.
+   * Renames the download to the name under which it is kept, and locks it. Replaces one of the same name; returns false when that
+   * is in use, and the download keeps its temporary name.
    */
   keep(stage: Stage, etag: string | null): boolean {
     const name = this.stem(etag) + CACHE[this.kind].suffix;
@@ -159,7 +159,7 @@ export class PullPlace implements Disposable {
     return { force, readOnly, sync, locks };
   }
 
-  /** Gives the download itself the name of the image. */
+  /** Renames the download itself to the name of the image. */
   installLocal(stage: Stage, local: string): void {
     stage.install(local + CACHE[this.kind].suffix, this.#install());
     log("info", `Created new local image '${local}'.`);
@@ -194,7 +194,7 @@ export class PullPlace implements Disposable {
   }
 }
 
-/** Notes where a file came from, as far as its file system keeps such notes. */
+/** Stores the origin of a file in its attributes, where its file system supports that. */
 export function noteOrigin(file: Fd, url: string, etag: string | null, lastModified: string | null): void {
   const time = lastModified === null ? Number.NaN : Date.parse(lastModified);
   try {

@@ -1,5 +1,5 @@
-// systemd-pull oci REF [NAME]: a container image becomes a machine. Where the host's nspawn knows stacks of layers it gets
-// one, elsewhere a tree that has all layers in one. Layers are kept under their digests, shared by all images.
+// systemd-pull oci REF [NAME]: makes a machine of a container image: a stack of its layers where the host's nspawn supports
+// stacks, elsewhere one tree of all layers. Layers are kept under their digests, shared by all images.
 import { writeFileSync } from "node:fs";
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
 import { listDirectory } from "../../kernel/file/directory-entry.ts";
@@ -102,7 +102,7 @@ async function fetchConfig(source: OciSource, { config }: Manifest): Promise<Buf
   return bytes.equals(EMPTY_CONFIG) ? null : bytes;
 }
 
-/** An image without one of its layers is another image; of what else is kept in registries the files are taken. */
+/** Whether a layer has files. Throws for another one of an image, which is incomplete without it; artifacts are unpacked without it. */
 function isWanted({ mediaType }: Descriptor, { isImage }: Manifest): boolean {
   if (isLayerType(mediaType)) return true;
   if (isImage) throw new ErrnoError("EOPNOTSUPP", `Image has a layer of type '${mediaType}', which is not supported.`);
@@ -123,7 +123,7 @@ interface LayerWork {
 
 interface MissingLayer {
   readonly layer: Descriptor;
-  /** The digest of what is packed in it; null where the image does not say. */
+  /** Returns the digest of the unpacked content; null where the image has none. */
   readonly content: string | null;
 }
 
@@ -135,7 +135,7 @@ interface FetchWork {
 
 const DOWNLOAD_SHARE = 95;
 
-/** Fetches the layers that are not here yet, some at a time; each of them once. */
+/** Downloads the missing layers, some at a time; each of them once. */
 async function fetchLayers(source: OciSource, root: Fd, layers: readonly Descriptor[], work: LayerWork): Promise<void> {
   const missing = new Map<string, MissingLayer>();
   for (const [index, layer] of layers.entries()) {
@@ -162,7 +162,7 @@ interface Place {
   readonly fetch: (layer: Descriptor, work: BlobWork) => Promise<void>;
 }
 
-/** Where the bytes of a layer may be had, the best place first. Foreign layers are mostly not in the registry. */
+/** Returns the sources of a layer's bytes, the best first. Foreign layers are mostly not in the registry. */
 function placesOf(source: OciSource, { mediaType, urls }: Descriptor): Place[] {
   const own: Place = { name: source.name, fetch: (layer, work) => source.blob(layer, work) };
   const foreign = urls.map((url): Place => {
@@ -226,7 +226,7 @@ async function fetchFrom(
   await place.fetch(layer, { root, take, isHere });
 }
 
-/** False when another transfer was faster with the same layer. */
+/** Returns false when another transfer has made the same layer meanwhile. */
 async function installLayer(
   root: Fd,
   name: string,
@@ -246,7 +246,7 @@ async function installLayer(
 
 function requireSame({ digest, size }: Descriptor, foundSize: number, found: string): void {
   if (found === digest && foundSize === size) return;
-  throw new ErrnoError("EBADMSG", `DOWNLOAD INVALID: Layer ${digest} was asked for, ${found} came`);
+  throw new ErrnoError("EBADMSG", `DOWNLOAD INVALID: Layer expected ${digest}, got ${found}`);
 }
 
 async function* tapped(chunks: Chunks, tap: (chunk: Buffer) => void): AsyncGenerator<Buffer> {

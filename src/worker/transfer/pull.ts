@@ -1,4 +1,4 @@
-// systemd-pull tar|raw|oci URL [NAME]: an image from the network, verified before anybody can see it.
+// systemd-pull tar|raw|oci URL [NAME]: downloads an image and verifies it before it becomes visible.
 import { ErrnoError } from "../../base/error.ts";
 import { formatBytes, formatSpan } from "../../base/format.ts";
 import { isDownloadUrl, VERIFY_MODES, type VerifyMode } from "../../base/vocabulary/transfer.ts";
@@ -26,7 +26,7 @@ import { pullOci } from "./pull-oci.ts";
 import { sweepOrphans } from "./remove-orphans.ts";
 import { entryOf } from "./run-program.ts";
 
-/** How much of the whole each stage is, in percent. */
+/** The share of each stage in the progress, in percent. */
 const SHARES: Readonly<Record<PullKind, { download: number; verify: number; install: number; copy: number }>> = {
   tar: { download: 85, verify: 85, install: 90, copy: 95 },
   raw: { download: 80, verify: 80, install: 90, copy: 95 },
@@ -37,7 +37,7 @@ interface SideRow extends Pick<SideFile, "suffix" | "label"> {
   readonly kinds: readonly PullKind[];
 }
 
-/** The small files that may stand beside an image. */
+/** The small files that may be beside an image. */
 const SIDES: readonly SideRow[] = [
   { suffix: ".nspawn", label: "settings", kinds: ["tar", "raw"], wanted: (options) => options.settings },
   { suffix: ".roothash", label: "roothash", kinds: ["raw"], wanted: (options) => options.rootHash },
@@ -157,7 +157,7 @@ function hinted(error: unknown): never {
   throw error;
 }
 
-/** A file from beside the image, and what it is compared with. */
+/** A file beside the image, and the checksum that it must have. */
 interface FetchedSide extends SideFile {
   readonly name: string;
   readonly sha256: string;
@@ -184,7 +184,7 @@ async function sha256OfFile(file: Fd): Promise<string> {
   return hash.digest("hex");
 }
 
-/** What the download is compared with; null when nothing is to be verified. */
+/** Returns the checksums for the download; null when nothing is verified. */
 async function trustedList(url: string, mode: VerifyMode): Promise<Buffer | null> {
   const fetch = (side: string) => fetchSide(side, JOB_LIMITS);
   const keyring = async () => readKeyring(await keyringFiles());
@@ -192,7 +192,7 @@ async function trustedList(url: string, mode: VerifyMode): Promise<Buffer | null
   if (mode !== "signature") return null;
   const [content, signature] = await Promise.all([fetch(url), fetchListSignature(url, fetch)]);
   const list = content ?? Buffer.alloc(0);
-  // Of such a list only a part would be signed, and all of it is handed on.
+  // Only a part of such a list would be signed, but all of it would be used.
   if (isClearSigned(list))
     throw new ErrnoError("EBADMSG", "A list with its signature inside cannot be verified whole.");
   await trustedText(mode, { name: lastComponent(url), content: list, signature }, keyring);
@@ -204,8 +204,8 @@ function sha256Of(content: Buffer): string {
 }
 
 /**
- * Waits for the download. Throws as soon as its checksums cannot be had (`trusted` rejects), but not before `begun`: a
- * download that was kept earlier needs no checksums.
+ * Waits for the download. Throws as soon as its checksums are not available (`trusted` rejects), but not before `begun`: a
+ * kept download needs no checksums.
  */
 async function failWithoutSums<T>(downloaded: Promise<T>, begun: Promise<void>, trusted: Promise<unknown>): Promise<T> {
   const hopeless = begun.then(() => trusted).then(() => downloaded);

@@ -1,4 +1,4 @@
-// What workers left that had no time to clean up, and downloads that nobody went on with.
+// Removes the remains of workers that could not clean up, and downloads that were not resumed.
 import { rmSync } from "node:fs";
 import { TRANSFER_TEMPORARY } from "../../base/vocabulary/temporary.ts";
 import { listDirectory } from "../../kernel/file/directory-entry.ts";
@@ -8,12 +8,12 @@ import { SyscallError } from "../../kernel/syscall/sys.ts";
 import { removeTree } from "../../kernel/tree/remove.ts";
 import { openForReading } from "../../kernel/tree/tree.ts";
 
-/** A download on its way, and what is noted beside it. */
+/** An unfinished download, and its state file. */
 const PARTIAL = /^\.#pull-([0-9a-f]{16})\.(part|state|state\.new)$/;
 const PARTIAL_DAYS = 7;
 const DAY_MS = 86_400_000;
 
-/** Removes what workers left that died. Names that other programs use for what they still need are not touched. */
+/** Removes the remains of workers that ended early. Names that other programs still use are not touched. */
 export function sweepOrphans(root: Fd): string[] {
   using listing = openPath(`/proc/self/fd/${root.number}`, "directory");
   const names = listDirectory(listing).map(({ name }) => name);
@@ -24,7 +24,7 @@ export function sweepOrphans(root: Fd): string[] {
   ];
 }
 
-/** Removes a download that nobody went on with for long, or of which there are only notes. */
+/** Removes a download that was not resumed for a long time, or a state file without a download. */
 function sweepDownload(root: Fd, id: string, names: readonly string[]): boolean {
   const path = `.#pull-${id}`;
   const since = Date.now() - PARTIAL_DAYS * DAY_MS;
@@ -46,7 +46,7 @@ function changedMs(root: Fd, name: string): number {
   }
 }
 
-/** Removes what nobody works on. */
+/** Removes an entry that no process works on. */
 function sweep(root: Fd, name: string): boolean {
   try {
     const { kind } = statAt(root, name, "no-follow");

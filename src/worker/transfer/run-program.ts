@@ -1,4 +1,4 @@
-// What all transfer workers share: verbs, help, signals, the last lines of the log and the exit code.
+// The common part of all transfer workers: verbs, help, signals, the last lines of the log and the exit code.
 import { errnoText } from "../../base/errno.ts";
 import { ErrnoError, errnoNameOf, MachinedError } from "../../base/error.ts";
 import { helpWidth, layOutHelp } from "../../base/help-text.ts";

@@ -66,7 +66,7 @@ function firstReady(fd: Fd, interest: { read?: boolean; write?: boolean }): Prom
   return promise;
 }
 
-test("what is ready already is reported, and what becomes ready later too", async () => {
+test("descriptors are reported that are ready already, and that become ready later", async () => {
   using event = Fd.adopt(sys("eventfd2", 1, 0x80800));
   expect(await firstReady(event, { read: true })).toEqual({ read: true, write: false, hangup: false, error: false });
   expect(await firstReady(event, { read: true, write: true })).toMatchObject({ read: true, write: true });

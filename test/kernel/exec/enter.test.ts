@@ -1,4 +1,4 @@
-// The program that enters machines (src/exec/enter.c), run against machines that mean harm.
+// The program that enters machines (src/exec/enter), run against machines that mean harm.
 import { beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -24,7 +24,7 @@ function answer(ask: () => Fd | null): Fd {
   throw new Error("There is never an answer");
 }
 
-test("what was just made is known, below the given root, links included", () => {
+test("files that were just created are found below the given root, also through links", () => {
   using root = openPath(top, "path");
   for (const path of ["/etc/file", "/link", "/../../etc/file"]) {
     for (const name of [nameIfKnown, nameOnMount]) {

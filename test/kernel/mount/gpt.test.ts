@@ -50,7 +50,7 @@ test("the old table is read where there is no GPT", () => {
   ]);
 });
 
-test("what has no table has none: empty, short, random", () => {
+test("a disk without a table has no partitions: empty, short, random", () => {
   expect(partitionsOf(Buffer.alloc(0))).toBeNull();
   expect(partitionsOf(Buffer.alloc(511))).toBeNull();
   expect(partitionsOf(Buffer.alloc(64 << 10))).toBeNull();

@@ -20,7 +20,7 @@ test.skipIf(!hasSystemd)(`the host's systemd is asked${hasSystemd ? "" : " (left
   expect(hostVersionLine()).toMatch(/^systemd \d+/);
 });
 
-test("its first line is taken as it stands", () => {
+test("the first line of its output is taken unchanged", () => {
   const manager = program("good", "echo 'systemd 252 (252.39-1~deb12u2)'; echo +PAM");
   expect(hostVersionLine([join(directory, "absent"), manager])).toBe("systemd 252 (252.39-1~deb12u2)");
 });

@@ -19,7 +19,7 @@ import { expectNothingLeft, MANY, openDescriptors, rootTest, scratchDirectory, s
 
 const directory = scratchDirectory();
 
-test("our own namespaces are ours", () => {
+test("a process shares its own namespaces", () => {
   expect(sameNamespace(process.pid, "net")).toBe(true);
   expect(namespaceId(process.pid, "mnt")).toBe(namespaceId("self", "mnt"));
   expect(namespaceId("self", "net")).not.toBe(namespaceId("self", "user"));

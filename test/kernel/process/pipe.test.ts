@@ -14,7 +14,7 @@ test("a pipe is made as large as its user may have it, and never smaller", () =>
   if (process.geteuid?.() === 0) expect(first).toBe(1 << 20);
 });
 
-test("what is no pipe is left alone", () => {
+test("a file that is no pipe is left alone", () => {
   using file = openPath("/dev/null", "read");
   expect(widenPipe(file)).toBeNull();
 });

@@ -115,7 +115,7 @@ test("253 descriptors pass, 254 are refused; what does not fit our limit is clos
   b.close();
 });
 
-test("a full socket takes part of it, then -1", () => {
+test("a full socket takes a part of the bytes, and then none (-1)", () => {
   const [a, b] = socketPair();
   setSocketBuffers(a, 64 * 1024);
   const bytes = Buffer.alloc(1 << 20);

@@ -25,6 +25,6 @@ test("the handler is what it was afterwards, also after calls in calls, errors, 
   expect([exitCode, stderr.toString()]).toEqual([7, ""]);
 });
 
-test("it returns what the work returns", () => {
+test("mortal() returns the result of its function", () => {
   expect(mortal(() => 5)).toBe(5);
 });

@@ -37,7 +37,7 @@ test("raw output leaves input alone, and is put back", () => {
   expect(readSome(master)?.toString()).toBe("a\r\n");
 });
 
-test("many times over the answers stay right", () => {
+test("the answers stay right in a hot loop", () => {
   const { master } = openPty();
   using _ = master;
   using peer = openPtyPeer(master);

@@ -22,7 +22,7 @@ rootTest("a tree with every kind of file is removed", () => {
   expect(existsSync(join(directory, "all"))).toBe(false);
 });
 
-test("a single file is removed, and nothing at all is fine", () => {
+test("a single file is removed, and a missing one is no error", () => {
   writeFileSync(join(directory, "file"), "x");
   remove(directory, "file");
   remove(directory, "file");

@@ -51,7 +51,7 @@ test("files are found by what they are, and the last word about one counts", () 
   expect(table.find(statusOf(5))).toEqual({ path: "later", note: "" });
 });
 
-test("what nobody could remember is an error", () => {
+test("more files with several names than the table holds are an error", () => {
   using table = new LinkTable(null, 3);
   for (let inode = 0; inode < 3; inode++) table.add(statusOf(inode), { path: "p", note: "" });
   expect(() => table.add(statusOf(3), { path: "p", note: "" })).toThrow("files with several names");

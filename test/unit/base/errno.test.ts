@@ -19,7 +19,7 @@ test("names, second names and texts are those of glibc", () => {
   expect(errnoText(0)).toBe("Success");
 });
 
-test("what is not an errno is said to be unknown", () => {
+test("a number that is no errno is called unknown", () => {
   expect(errnoName(4711)).toBe("4711");
   expect(errnoNumber("ENOSUCHTHING")).toBeUndefined();
   expect(errnoText(4711)).toBe("Unknown error 4711");

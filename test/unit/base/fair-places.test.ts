@@ -14,7 +14,7 @@ function taker(places: FairPlaces<string>) {
 }
 
 describe("places", () => {
-  test("one gets so many, and others still get theirs", async () => {
+  test("a user gets a limited number, and others still get theirs", async () => {
     const places = new FairPlaces<string>({ all: 3, each: 2, waiting: 10 });
     const { take, settled } = taker(places);
     for (let i = 0; i < 5; i++) take("greedy");
@@ -52,7 +52,7 @@ describe("places", () => {
     expect(places.taken).toBe(0);
   });
 
-  test("too many that wait of one are refused, and others are not", async () => {
+  test("a user with too many waiting requests is refused, and others are not", async () => {
     const places = new FairPlaces<string>({ all: 1, each: 1, waiting: 2 });
     const { take } = taker(places);
     for (let i = 0; i < 3; i++) take("a");

@@ -83,7 +83,7 @@ test.skipIf(!isRoot || availableParallelism() < 2)(
 );
 
 test.skipIf(!isRoot)(
-  "nobody has to help",
+  "a tree is copied without helpers, too",
   () => {
     const { started } = copy(join(base, "alone"), () => null);
     expect(started).toBeLessThanOrEqual(1);

@@ -2,7 +2,8 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { PidRef } from "../../../src/kernel/process/pidref.ts";
 import { Addresses } from "../../../src/registry/machine/addresses.ts";
-import { Machine, VSOCK_CID_ANY } from "../../../src/registry/machine/machine.ts";
+import { NO_DESCRIPTION } from "../../../src/registry/machine/description.ts";
+import { Machine } from "../../../src/registry/machine/machine.ts";
 import { MachineSet } from "../../../src/registry/machine/set.ts";
 import { idMapsOf } from "../../../src/registry/machine/uid-map.ts";
 import type { ServiceManager } from "../../../src/registry/ports.ts";
@@ -25,9 +26,8 @@ describe("a dead leader whose number another process has", () => {
 
   function machineOf(leader: PidRef): Machine {
     const machine = new Machine({
-      ...{ name: "old", id: null, service: "", class: "container", rootDirectory: "", networkInterfaces: [] },
-      ...{ vsockCid: VSOCK_CID_ANY, sshAddress: "", sshPrivateKeyPath: "", controlAddress: "", uid: 0 },
-      ...{ leader, supervisor: null },
+      ...NO_DESCRIPTION,
+      ...{ name: "old", id: null, class: "container", uid: 0, leader, supervisor: null },
     });
     machine.started = true;
     return machine;

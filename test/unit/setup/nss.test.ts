@@ -27,7 +27,7 @@ function tree(files: Record<string, string>): Host {
 
 const read = (host: Host, path: string) => readFileSync(host.locate(path), "utf8");
 
-test("the word stands before the network's services, once, and nowhere else", () => {
+test("the word is put before the network's services, once, and nowhere else", () => {
   const after = addWord(DEBIAN);
   expect(after).toBe(
     DEBIAN.replace("passwd:         files systemd", "passwd:         files mymachines systemd")

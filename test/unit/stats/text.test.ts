@@ -84,7 +84,7 @@ test("both formats have the same series", () => {
   expect(lines("text")).toEqual(lines("openmetrics"));
 });
 
-test("what is not known has no line, and a metric without lines no head", () => {
+test("unknown values have no line, and a metric without lines has no head", () => {
   const text = metricsText(MACHINES, null, "text");
   expect(text).not.toContain("memory_limit");
   expect(text).not.toContain("machined_build");

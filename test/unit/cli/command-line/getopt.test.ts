@@ -47,7 +47,7 @@ describe("options and words", () => {
 
   test("a single dash is a word", () => expect(parse("-").words).toEqual(["-"]));
 
-  test("after so many words of a verb everything belongs to it", () => {
+  test("behind the fixed words of a verb everything is a word", () => {
     expect(parse("shell", "-a", "m", "/bin/ls", "-n", "--", "--help")).toEqual({
       words: ["shell", "m", "/bin/ls", "-n", "--", "--help"],
       seen: ["all"],

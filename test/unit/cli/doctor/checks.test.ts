@@ -144,7 +144,7 @@ describe("the host", () => {
     expect(host("space", { pool: { ...WELL.pool, availableBytes: 1 } })).not.toHaveProperty("mend");
   });
 
-  test("refusals, a clock that is wrong, a kernel that is old, lines of cron", () => {
+  test("denials, a wrong clock, an old kernel and lines of cron are found, with what mends them", () => {
     const denials = ['audit: apparmor="DENIED" operation="open" profile="machined x" comm="machined"'];
     expect(host("denials", { denials }).mend).toBe("aa-complain 'machined x'");
     expect(host("denials", { denials: ["avc:  denied  { read } comm=machined"] }).mend).toStartWith("restorecon ");
@@ -157,7 +157,7 @@ describe("the host", () => {
 });
 
 describe("the files", () => {
-  test("nsswitch.conf", () => {
+  test("nsswitch.conf: databases without our module are found, and comments do not count", () => {
     expect(databasesWithout("hosts: files mymachines\npasswd: files # mymachines\n", "mymachines")).toEqual([
       "passwd",
       "group",
@@ -172,7 +172,7 @@ describe("the files", () => {
     expect(cronLinesWithoutPath(["PATH=/usr/local/bin", ...lines].join("\n"))).toEqual([]);
   });
 
-  test("releases of the kernel", () => {
+  test("releases of the kernel are compared by number", () => {
     expect(["5.12.0-rc1", "6.0", "5.4.0-1-amd64"].map((release) => isAtLeast(release, [5, 12]))).toEqual([
       true,
       true,

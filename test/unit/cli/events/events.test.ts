@@ -55,7 +55,7 @@ async function run(args: readonly string[], ...connections: LoggedProcess["conne
 }
 
 describe("machinectl events", () => {
-  test("a line for each event, and what was missed on stderr", async () => {
+  test("there is a line for each event, and one about missed events on stderr", async () => {
     const { code, stdout, stderr } = await run([], [BEGIN, STARTED, ENDED, MISSED, END]);
     expect(stdout).toBe(
       "2026-11-28T01:13:36Z machine started  deb1 (container, systemd-nspawn, leader 1186)\n" +

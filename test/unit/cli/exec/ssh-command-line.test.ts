@@ -31,7 +31,7 @@ test("words behind the machine are the command, options included", () => {
   expect(parseSshCommandLine(["-p", "22", "--", "web", "true"])).toEqual(PLAIN);
 });
 
-test("what needs ssh is refused", () => {
+test("options that need ssh are refused", () => {
   for (const option of ["-L", "-R", "-D", "-W", "-J", "-N", "-f", "-O", "-s", "-w", "-M", "-z"]) {
     expect(parseSshCommandLine([option, "web", "true"])).toBe(`${option} is not possible here`);
   }

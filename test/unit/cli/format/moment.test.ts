@@ -36,7 +36,7 @@ test("a zone, a distance and a number mean the same everywhere", () => {
   expect(at("@1795828416")).toBe("2026-11-28T01:13:36Z");
 });
 
-test("what no calendar and no clock has is refused", () => {
+test("dates and times that do not exist are refused", () => {
   for (const text of ["", "2026-02-30", "25:00", "10:61", "soon", "2026-11-28 x", "5min", "@x", "-", "-5 parsecs"]) {
     expect([text, at(text)]).toEqual([text, undefined]);
   }

@@ -143,7 +143,7 @@ describe("nspawn's arguments", () => {
     expect(made({}, { hasManagedUsers: true }, "mstack")).toContain("--private-users=managed");
   });
 
-  test("networks, and a port that leads nowhere", () => {
+  test("networks become options, and a port needs a network and an init", () => {
     expect(networkOptions("bridge:br0")).toEqual(["--network-bridge=br0"]);
     expect(networkOptions("moon")).toBeUndefined();
     expect(() => made({ options: ["--port=80"] }, {})).toThrow("--port= needs a network");

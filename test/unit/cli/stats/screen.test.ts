@@ -60,7 +60,7 @@ test("no line is wider and no screen higher than the terminal", () => {
   }
 });
 
-test("bars are there where there is room", () => {
+test("bars are drawn where there is room", () => {
   expect(tableScreen(view(200, 24)).join("\n")).toContain("▅█");
   expect(tableScreen(view(80, 24)).join("\n")).not.toContain("█");
 });

@@ -21,7 +21,7 @@ function readings(file: string, texts: (string | null)[]): string[] {
   return told;
 }
 
-test("what was counted before is no news, and what is counted after is told as the difference", () => {
+test("earlier counts are not logged, and later ones are logged as the difference", () => {
   const more = MEMORY.replace("oom_kill 2", "oom_kill 5");
   expect(readings("memory.events", [MEMORY, MEMORY, more, more])).toEqual(["resource oom 3"]);
   expect(readings("pids.events", ["max 0\n", "max 1\n", "max 1\n", "max 9\n"])).toEqual([
@@ -38,7 +38,7 @@ test("a group that is frozen pauses, and resumes", () => {
   ]);
 });
 
-test("a group that is gone says nothing", () => {
+test("a group that was removed logs nothing", () => {
   expect(readings("memory.events", [MEMORY, null, null])).toEqual([]);
   expect(numberOf(MEMORY, "oom")).toBe(2);
   expect(numberOf(MEMORY, "nothing")).toBe(null);

@@ -62,7 +62,7 @@ test("a reader begins now, at a time, or behind an event, and gets what it asks 
   expect(read(log, { names: new Set(["b"]) })).toEqual(["begin", "b"]);
   expect(read(log, { types: new Set(["address"]) })).toEqual(["begin"]);
   for (const cursor of ["", "x", log.cursorOf(3).replace(/3$/, "9"), log.cursorOf(3).replace(/-1-/, "-2-")]) {
-    expect(() => read(log, { cursor })).toThrow("no cursor of the log");
+    expect(() => read(log, { cursor })).toThrow("cursor is not valid");
   }
 });
 
@@ -137,7 +137,7 @@ test("files that overlap, because a daemon was killed while it put them in order
   expect(read(log)).toEqual(["begin", "a", "b", "c", "d"]);
 });
 
-test("a cursor of a log that is gone is told so", () => {
+test("a reader whose cursor is of a lost log is told so", () => {
   const gone = opened();
   start(gone, "a");
   const cursor = gone.cursorOf(1);
@@ -147,7 +147,7 @@ test("a cursor of a log that is gone is told so", () => {
   expect(read(log, { cursor })).toEqual(["begin", "missed", "b"]);
 });
 
-test("a file that makes no sense is a new log", () => {
+test("an invalid file starts a new log", () => {
   for (const text of [
     "",
     "\n",
@@ -163,7 +163,7 @@ test("a file that makes no sense is a new log", () => {
   }
 });
 
-test("the files do not grow without end", () => {
+test("the size of the files is limited", () => {
   const log = opened();
   for (let round = 0; round < 7; round++) {
     for (let i = 0; i < 6000; i++) start(log, `machine-${i}`);
@@ -176,7 +176,7 @@ test("the files do not grow without end", () => {
   expect(opened().next - opened().oldest).toBe(10_000);
 });
 
-test("what cannot be written is a warning, is kept, and is written when it can be", () => {
+test("events that cannot be written cause a warning, are kept, and are written later", () => {
   mkdirSync(path);
   const log = opened();
   start(log, "a");
@@ -189,7 +189,7 @@ test("what cannot be written is a warning, is kept, and is written when it can b
   expect(read(opened())).toEqual(["begin", "a"]);
 });
 
-test("every field of an event stands in the documentation, and none that there is not", () => {
+test("the documentation has every field of an event, and no other", () => {
   const page = readFileSync(join(import.meta.dir, "../../../../docs/events.md"), "utf8");
   const rows = (heading: string) => (page.split(`## ${heading}`)[1] ?? "").split("\n## ")[0]?.match(/^\| `.*$/gm) ?? [];
   const documented = rows("Fields").map((row) => row.split("`")[1]);

@@ -54,7 +54,7 @@ test("a name is reserved once", () => {
   expect(() => lockName(locks, "new")).toThrow("Device or resource busy");
 });
 
-test("names that leave no room for a lock's are locked by what is left", () => {
+test("names that are too long for a lock file are locked by a derived name", () => {
   const long = join(base, "x".repeat(255));
   mkdirSync(long);
   using _lock = lockImage(locks, long, "exclusive");

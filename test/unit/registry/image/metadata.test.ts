@@ -47,7 +47,7 @@ test("an image says its host name, machine id, machine-info and os-release", () 
   });
 });
 
-test("M163: what is missing or makes no sense is empty", () => {
+test("M163: missing and invalid values are empty", () => {
   expect(metadata(tree({}))).toEqual(EMPTY);
   const path = tree({ "etc/hostname": "-\n", "etc/machine-id": "uninitialized\n", "etc/machine-info": "nonsense" });
   expect(metadata(path)).toEqual(EMPTY);
@@ -71,7 +71,7 @@ test("nothing of the host comes out through links, and nothing that is no regula
   expect(metadata(path)).toEqual(EMPTY);
 });
 
-test("a file that is too long is as good as none", () => {
+test("a file that is too long counts as missing", () => {
   expect(metadata(tree({ "etc/os-release": `ID=${"x".repeat(300 << 10)}\n` }))).toEqual(EMPTY);
 });
 

@@ -109,7 +109,7 @@ test("the first directory that has a name wins", () => {
   expect(s.find("b")?.path).toBe(join(paths[1] as string, "b"));
 });
 
-test("a directory to search that is missing, or none, is passed over", () => {
+test("a search directory that is missing, or no directory, is skipped", () => {
   const { paths } = search(["a/", "file"]);
   const s = new ImageSearch([join(root, "nowhere"), join(paths[0] as string, "file"), paths[0] as string]);
   expect(names(s.list())).toEqual(["a"]);
@@ -184,7 +184,7 @@ test("a change is seen at once, whatever was asked before", () => {
   }
 });
 
-test("what stayed as it was is not looked at again, and every change to it is seen", async () => {
+test("unchanged images are not read again, and every change is noticed", async () => {
   const { search: s, paths } = search(["a.raw", "t/"]);
   const [disk, tree] = ["a.raw", "t"].map((entry) => join(paths[0] as string, entry)) as [string, string];
   const image = (name: string) => s.list().find((one) => one.name === name);
@@ -209,7 +209,7 @@ test("what stayed as it was is not looked at again, and every change to it is se
   }
 });
 
-test("names: what can be a file name in UTF-8 and is no temporary one", () => {
+test("a name of an image is a file name in UTF-8 that is not temporary", () => {
   for (const name of ["a", ".a", "sp ace", "ü", "a".repeat(255), "a.raw", "-", "..."])
     expect(isImageName(name)).toBe(true);
   for (const name of ["", ".", "..", "a/b", ".#x", "a\nb", "a\x7f", "a".repeat(256), "\ud800"]) {

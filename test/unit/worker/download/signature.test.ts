@@ -217,7 +217,7 @@ test("I82: the admin's ring and the vendor's are both used, the newer name of ea
   const admin = await put("etc/systemd/import-pubring.pgp");
   expect([await found(vendor), await found(admin)]).toEqual(["good", "good"]);
   expect(await found(legacy)).toContain(INVALID);
-  await expect(keyringFiles({}, join(scratch, "empty"))).rejects.toThrow("No keyring of keys");
+  await expect(keyringFiles({}, join(scratch, "empty"))).rejects.toThrow("There is no keyring");
 });
 
 test("a keyring with unknown packets still has its keys", async () => {

@@ -1,0 +1,104 @@
+/* Where the cgroups of a machine are in the hierarchies of the host. */
+#include "enter.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* The path of one hierarchy in a /proc/PID/cgroup: "NUMBER:CONTROLLERS:PATH\n". */
+static bool cgroup_path(const char *text, const char *controllers, char *path, size_t size) {
+        for (const char *line = text; line != NULL && *line != 0; line = strchr(line, '\n')) {
+                if (*line == '\n') line++;
+                const char *first = strchr(line, ':');
+                const char *second = first == NULL ? NULL : strchr(first + 1, ':');
+                if (second == NULL) return false;
+                size_t length = (size_t) (second - first - 1);
+                if (length != strlen(controllers) || strncmp(first + 1, controllers, length) != 0) continue;
+                size_t end = strcspn(second + 1, "\n");
+                if (end >= size) return false;
+                memcpy(path, second + 1, end);
+                path[end] = 0;
+                return true;
+        }
+        return false;
+}
+
+static size_t components(const char *path) {
+        size_t n = 0;
+        for (; *path != 0; path++) n += *path == '/' && path[1] != '/' && path[1] != 0;
+        return n;
+}
+
+/*
+ * How many components the root of a cgroup namespace is below that of ours, by what /proc/self/cgroup says in both:
+ * `ours` here, `theirs` there, where "/.." stands for each step up from their root. -1 where we are outside of our own.
+ */
+static long root_depth(const char *ours, const char *theirs) {
+        long ups = 0;
+        for (; strncmp(theirs, "/..", 3) == 0 && (theirs[3] == '/' || theirs[3] == 0); theirs += 3) ups++;
+        if (strncmp(ours, "/..", 3) == 0) return -1;
+        return ups + (long) components(ours) - (long) components(theirs);
+}
+
+/* Cuts a path behind its first `depth` components; false where it has fewer. */
+static bool cut_path(char *path, long depth) {
+        char *end = path;
+        for (; depth > 0; depth--) {
+                if (*end != '/' || end[1] == 0) return false;
+                end += 1 + strcspn(end + 1, "/");
+        }
+        *end = 0;
+        return true;
+}
+
+/*
+ * Reads /proc/self/cgroup as it is seen in the leader's cgroup namespace. We come back: only from our own may a process be
+ * moved into the machine (cgroups(7), "nsdelegate"). The leader's own path is no help: it may move between two looks.
+ */
+static void read_own_cgroup_there(char *text, size_t size) {
+        int ours = open("/proc/self/ns/cgroup", O_RDONLY | O_CLOEXEC);
+        if (ours < 0) fail("Cannot open our cgroup namespace: %s", strerror(errno));
+        if (syscall(SYS_setns, request.pidfd, CLONE_NEWCGROUP) < 0) fail_at_leader("join the cgroup namespace");
+        ssize_t length = read_file(AT_FDCWD, "/proc/self/cgroup", text, size);
+        int error = errno;
+        if (syscall(SYS_setns, ours, CLONE_NEWCGROUP) < 0) fail("Cannot return to our cgroup namespace: %s", strerror(errno));
+        close(ours);
+        if (length < 0) fail("Cannot read our cgroup: %s", strerror(error));
+}
+
+/* Reads the cgroups of the leader; where it has a cgroup namespace of its own, also ours as both namespaces show them. */
+void read_cgroup_texts(struct cgroup_texts *texts, int proc) {
+        if (read_file(proc, "cgroup", texts->absolute, sizeof texts->absolute) < 0) fail_at_leader("read the leader's cgroup");
+        texts->is_own = (leader.namespaces & CLONE_NEWCGROUP) != 0;
+        if (!texts->is_own) return;
+        if (read_file(AT_FDCWD, "/proc/self/cgroup", texts->here, sizeof texts->here) < 0) {
+                fail("Cannot read our cgroup: %s", strerror(errno));
+        }
+        read_own_cgroup_there(texts->there, sizeof texts->there);
+}
+
+/*
+ * Stores the path of the leader's cgroup in one hierarchy in `own`, and in `root` that of the root of its cgroup namespace,
+ * or again the leader's where it shares ours; both have PATH_MAX bytes. False where the leader has none that this host can
+ * see.
+ */
+bool machine_cgroup(const struct cgroup_texts *texts, const char *controllers, char *own, char *root) {
+        char ours[PATH_MAX], theirs[PATH_MAX], cut[PATH_MAX];
+        if (!cgroup_path(texts->absolute, controllers, own, PATH_MAX)) return false;
+        /* Outside of what this host, a container itself, can see. */
+        if (strncmp(own, "/..", 3) == 0) return false;
+        strcpy(root, own);
+        if (!texts->is_own || !cgroup_path(texts->here, controllers, ours, sizeof ours) ||
+            !cgroup_path(texts->there, controllers, theirs, sizeof theirs)) {
+                return true;
+        }
+        long depth = root_depth(ours, theirs);
+        strcpy(cut, own);
+        if (depth >= 0 && cut_path(cut, depth)) strcpy(root, cut);
+        return true;
+}

@@ -1,0 +1,117 @@
+/* The system call filters (seccomp) of the leader: read through ptrace(2), and installed in the command. */
+#include "enter.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef PTRACE_SECCOMP_GET_FILTER
+#define PTRACE_SECCOMP_GET_FILTER 0x420c
+#endif
+
+enum { LEADER_STOP_MS = 2000, LEADER_TRACED_MS = 5000 };
+
+/*
+ * Waits until the leader, which was interrupted, has stopped; returns false after LEADER_STOP_MS, since it may hang in the
+ * kernel. Where a signal stopped it, `signal` is that signal, which the leader must get when it continues, else 0.
+ */
+static bool wait_stopped(int *signal) {
+        struct timespec pause = { .tv_nsec = 1000000 };
+        for (int waited = 0; waited < LEADER_STOP_MS; waited++) {
+                int status;
+                pid_t pid = waitpid(request.leader, &status, WNOHANG | __WALL);
+                if (pid == request.leader) {
+                        if (!WIFSTOPPED(status)) return false;
+                        *signal = status >> 16 == 0 ? WSTOPSIG(status) : 0;
+                        return true;
+                }
+                if (pid < 0) return false;
+                nanosleep(&pause, NULL);
+        }
+        return false;
+}
+
+/* Copies the filters of the leader, which is stopped. Returns why that is not possible, or NULL. */
+static const char *copy_filters(void) {
+        for (;;) {
+                long length = ptrace(PTRACE_SECCOMP_GET_FILTER, request.leader, (void *) leader.n_filters, NULL);
+                if (length < 0) return errno == ENOENT ? NULL : strerror(errno);
+                if (leader.n_filters == MAX_FILTERS) fail("Machine '%s' has too many system call filters", request.machine);
+                struct sock_filter *code = calloc((size_t) length, sizeof *code);
+                if (code == NULL) return strerror(errno);
+                if (ptrace(PTRACE_SECCOMP_GET_FILTER, request.leader, (void *) leader.n_filters, code) != length) return "they changed";
+                leader.filters[leader.n_filters++] = (struct sock_fprog) { .len = (unsigned short) length, .filter = code };
+        }
+}
+
+/* Returns the number of the process that traces the leader; 0 for none. */
+static long tracer_of(int proc) {
+        static char status[65536];
+        const char *tracer = read_file(proc, "status", status, sizeof status) < 0 ? NULL : status_field(status, "TracerPid");
+        return tracer == NULL ? 0 : strtol(tracer, NULL, 10);
+}
+
+/*
+ * Becomes the leader's tracer. A process has one at a time, and each command that is started in the machine traces the
+ * leader for a few milliseconds: waits up to LEADER_TRACED_MS for those.
+ */
+static bool seize_leader(void) {
+        struct timespec pause = { .tv_nsec = 1000000 };
+        for (int waited = 0; waited < LEADER_TRACED_MS; waited++) {
+                if (ptrace(PTRACE_SEIZE, request.leader, NULL, NULL) == 0) return true;
+                if (errno != EPERM) return false;
+                nanosleep(&pause, NULL);
+        }
+        return false;
+}
+
+/*
+ * Copies the leader's system call filters; returns why that is not possible, or NULL. The kernel shows them to a tracer that
+ * has none itself. Where the machine can prevent the copying (its leader is traced by one of its own processes, or hangs),
+ * the program ends: the machine must not get a process without filters.
+ */
+const char *read_filters(int proc) {
+        static char status[65536];
+        if (read_file(proc, "status", status, sizeof status) < 0) return strerror(errno);
+        const char *mode = status_field(status, "Seccomp");
+        if (mode == NULL || strtol(mode, NULL, 10) != SECCOMP_MODE_FILTER) return NULL;
+        char scope[16] = "";
+        /* Nobody may trace anybody on this host. */
+        if (read_file(AT_FDCWD, "/proc/sys/kernel/yama/ptrace_scope", scope, sizeof scope) > 0 && atoi(scope) == 3) return "kernel.yama.ptrace_scope is 3";
+        if (!seize_leader()) {
+                if (!leader_is_alive()) fail("Machine '%s' has ended", request.machine);
+                long tracer = tracer_of(proc);
+                if (tracer == 0) {
+                        fail("Cannot take over the system call filters of machine '%s': the kernel does not allow its leader to be "
+                             "traced; a security module of the host may forbid it", request.machine);
+                }
+                fail("Cannot take over the system call filters of machine '%s': its leader is traced by process %ld; "
+                     "run the command again when that has ended", request.machine, tracer);
+        }
+        int signal = 0;
+        if (ptrace(PTRACE_INTERRUPT, request.leader, NULL, NULL) < 0 || !wait_stopped(&signal)) {
+                if (!leader_is_alive()) fail("Machine '%s' has ended", request.machine);
+                fail("Cannot take over the system call filters of machine '%s': its leader does not stop; it is paused or hangs in the kernel",
+                     request.machine);
+        }
+        const char *reason = copy_filters();
+        ptrace(PTRACE_DETACH, request.leader, NULL, (void *) (long) signal);
+        if (reason != NULL) leader.n_filters = 0;
+        return reason;
+}
+
+/* Installs the copied filters in this process. */
+void install_filters(void) {
+        for (size_t i = 0; i < leader.n_filters; i++) {
+                if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &leader.filters[i]) == 0) continue;
+                fail("Cannot take over the system call filter of machine '%s': %s", request.machine, strerror(errno));
+        }
+}

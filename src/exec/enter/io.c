@@ -1,0 +1,62 @@
+/* Messages, and small files of /proc, /sys and cgroups. */
+#include "enter.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+void say(const char *format, ...) {
+        char text[1024];
+        va_list arguments;
+        va_start(arguments, format);
+        int length = vsnprintf(text, sizeof text - 1, format, arguments);
+        va_end(arguments);
+        if (length < 0) return;
+        if ((size_t) length > sizeof text - 2) length = sizeof text - 2;
+        for (int i = 0; i < length; i++) if ((unsigned char) text[i] < ' ' || text[i] == 0x7f) text[i] = '?';
+        text[length] = '\n';
+        ssize_t written = write(STDERR_FILENO, text, (size_t) length + 1);
+        (void) written;
+}
+
+/* Reads a whole small file into `text`; -1 with errno when that fails or it does not fit. */
+ssize_t read_file(int at, const char *path, char *text, size_t size) {
+        int fd = openat(at, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        if (fd < 0) return -1;
+        size_t have = 0;
+        for (;;) {
+                ssize_t n = read(fd, text + have, size - 1 - have);
+                if (n < 0 && errno == EINTR) continue;
+                if (n <= 0 || have + (size_t) n >= size - 1) {
+                        int error = n < 0 ? errno : n > 0 ? EFBIG : 0;
+                        close(fd);
+                        if (error != 0) { errno = error; return -1; }
+                        text[have] = 0;
+                        return (ssize_t) have;
+                }
+                have += (size_t) n;
+        }
+}
+
+int write_file(int at, const char *path, const char *text) {
+        int fd = openat(at, path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+        if (fd < 0) return -1;
+        ssize_t n = write(fd, text, strlen(text));
+        int error = errno;
+        close(fd);
+        errno = error;
+        return n < 0 ? -1 : 0;
+}
+
+/* The value behind "NAME:\t" in /proc/PID/status. */
+const char *status_field(const char *status, const char *name) {
+        size_t length = strlen(name);
+        for (const char *line = status; line != NULL; line = strchr(line, '\n')) {
+                if (*line == '\n') line++;
+                if (strncmp(line, name, length) == 0 && line[length] == ':') return line + length + 1;
+        }
+        return NULL;
+}

@@ -1,0 +1,133 @@
+/* The supervisor: starts the helper, waits for it and for the command, forwards signals. */
+#include "enter.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { TERM_GRACE_MS = 5000, KILL_GRACE_MS = 5000 };
+
+long deadline;
+
+/* Whether a signal is one that ends a command that is only being started. */
+static bool ends_the_start(int signal) {
+        return signal == SIGHUP || signal == SIGINT || signal == SIGQUIT || signal == SIGTERM;
+}
+
+/*
+ * Waits for the helper. It may hang: the machine's cgroup may be frozen, a home of the machine may be on a file system that
+ * does not answer. So the helper is killed by a signal that would end the command, and when the command's time is up.
+ * Signals that arrive before there is a command are sent to it afterwards. Returns false where the time is up.
+ */
+static bool wait_helper(pid_t helper, const sigset_t *signals, const pid_t *command, int *how) {
+        sigset_t early;
+        sigemptyset(&early);
+        long until = deadline;
+        bool is_killed = false;
+        while (!has_ended(helper, how)) {
+                if (is_over(until)) {
+                        if (is_killed) return false;
+                        kill(helper, SIGKILL);
+                        is_killed = true;
+                        until = now_ms() + KILL_GRACE_MS;
+                        continue;
+                }
+                int signal = wait_signal(signals, until);
+                if (signal == 0 || signal == SIGCHLD) continue;
+                sigaddset(&early, signal);
+                if (ends_the_start(signal)) kill(helper, SIGKILL);
+        }
+        for (int signal = 1; *command > 0 && signal < NSIG; signal++) {
+                if (sigismember(&early, signal) == 1) send_to_command(*command, signal);
+        }
+        return *command > 0 || !is_killed;
+}
+
+/* Waits until a command that is left running has executed its program, or has reported why it could not. */
+static struct started wait_executed(pid_t command, int exec_error, const sigset_t *signals) {
+        int error = 0;
+        ssize_t n;
+        /* The command's end of the pipe is closed when it executes its program, and when it ends because it could not. */
+        for (;;) {
+                look_at_children();
+                n = read(exec_error, &error, sizeof error);
+                if (n >= 0 || (errno != EINTR && errno != EAGAIN)) break;
+                struct pollfd closed = { .fd = exec_error, .events = POLLIN };
+                if (leader.n_filters == 0) {
+                        poll(&closed, 1, -1);
+                        continue;
+                }
+                int signal = wait_signal(signals, 0);
+                if (ends_the_start(signal)) {
+                        kill(command, SIGKILL);
+                        return (struct started) { .status = EXIT_OURS };
+                }
+        }
+        if (n != (ssize_t) sizeof error) return (struct started) { .command = command };
+        return (struct started) { .status = not_run(error) };
+}
+
+/* Starts the helper, which starts the command. */
+struct started start_command(const sigset_t *signals) {
+        static const struct started not_started = { .status = EXIT_OURS };
+        int life[2], executed[2], how = 0;
+        pid_t *command = mmap(NULL, sizeof *command, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        if (command == MAP_FAILED || pipe2(life, O_CLOEXEC) < 0 || pipe2(executed, O_CLOEXEC | O_NONBLOCK) < 0) {
+                say("Cannot prepare the start of a process: %s", strerror(errno));
+                return not_started;
+        }
+        pid_t helper = fork();
+        if (helper < 0) {
+                say("Cannot start a process: %s", strerror(errno));
+                return not_started;
+        }
+        if (helper == 0) {
+                close(life[1]);
+                close(executed[0]);
+                run_helper(life[0], executed[1], command);
+        }
+        close(life[0]);
+        close(executed[1]);
+        join_cgroups(helper);
+        /* What was read by number was about the leader if the leader still runs: its number was not given to another. */
+        if (!leader_is_alive()) {
+                kill(helper, SIGKILL);
+                waitpid(helper, NULL, 0);
+                say("Machine '%s' has ended", request.machine);
+                return not_started;
+        }
+        if (!guard_start(helper) || write(life[1], "", 1) != 1) kill(helper, SIGKILL);
+        if (!wait_helper(helper, signals, command, &how)) return (struct started) { .status = EXIT_TIMED_OUT };
+        if (*command > 0) return request.detach ? wait_executed(*command, executed[0], signals) : (struct started) { .command = *command };
+        if (WIFSIGNALED(how)) say("The command was not started in machine '%s'", request.machine);
+        return not_started;
+}
+
+/*
+ * Waits for the command, forwards signals to its process group, ends it when its time is up; returns the exit status. A
+ * command that SIGKILL does not end (it hangs in the kernel, or a process of the machine traces it) is not waited for.
+ */
+int supervise(pid_t child, const sigset_t *signals) {
+        enum { RUNS, TOLD, KILLED } state = RUNS;
+        long until = deadline;
+        int how = 0;
+        while (!has_ended(child, &how)) {
+                if (is_over(until)) {
+                        if (state == KILLED) return EXIT_TIMED_OUT;
+                        if (state == RUNS) send_to_command(child, SIGTERM);
+                        else kill_cgroups(child);
+                        until = now_ms() + (state == RUNS ? TERM_GRACE_MS : KILL_GRACE_MS);
+                        state++;
+                        continue;
+                }
+                int signal = wait_signal(signals, until);
+                if (signal > 0 && signal != SIGCHLD) send_to_command(child, signal);
+        }
+        if (state != RUNS) return EXIT_TIMED_OUT;
+        return WIFSIGNALED(how) ? 128 + WTERMSIG(how) : WEXITSTATUS(how);
+}

@@ -1,0 +1,150 @@
+// What a caller says of a machine that it registers: one type, and its mapping from the arguments of D-Bus, from the properties
+// of D-Bus, and from the parameters of Varlink. register.ts checks it.
+import type { IoSystemdMachine } from "../../api/io-systemd-machine.ts";
+import type { VarlinkParameters } from "../../api/varlink-table.ts";
+import { ErrnoError, invalidArgument } from "../../base/error.ts";
+import { parseId } from "../../base/id128.ts";
+import type { Variant } from "../../base/variant.ts";
+import type { Fd } from "../../kernel/file/fd.ts";
+import { isVsockCid, type MachineDescription, NO_DESCRIPTION } from "../../registry/machine/description.ts";
+
+/** The leader as a caller names it: by pidfd (taken), by number with or without the pidfd's inode, or itself (pid 0). */
+export interface LeaderName {
+  readonly pid: number;
+  readonly pidfd?: Fd | undefined;
+  readonly pidfdId?: bigint | undefined;
+}
+
+export interface Registration extends MachineDescription {
+  readonly name: string;
+  /** 16 bytes, or none. */
+  readonly id: Uint8Array;
+  readonly class: string;
+  readonly leader: LeaderName;
+}
+
+const NO_ID = new Uint8Array(0);
+
+/** The arguments of CreateMachine() and RegisterMachine(). */
+export function fromArguments(args: {
+  readonly name: string;
+  readonly id: Uint8Array;
+  readonly service: string;
+  readonly class: string;
+  readonly leader: number;
+  readonly root_directory: string;
+  readonly ifindices?: readonly number[];
+}): Registration {
+  return {
+    ...NO_DESCRIPTION,
+    name: args.name,
+    id: args.id,
+    service: args.service,
+    class: args.class,
+    leader: { pid: args.leader },
+    rootDirectory: args.root_directory,
+    networkInterfaces: args.ifindices ?? NO_DESCRIPTION.networkInterfaces,
+  };
+}
+
+/** The properties of CreateMachineEx() and RegisterMachineEx(), with their signatures. */
+const PROPERTIES: Readonly<Record<string, string>> = {
+  Id: "ay",
+  Service: "s",
+  Class: "s",
+  LeaderPID: "u",
+  LeaderPIDFD: "h",
+  LeaderPIDFDID: "t",
+  RootDirectory: "s",
+  NetworkInterfaces: "ai",
+  VSockCID: "u",
+  SSHAddress: "s",
+  SSHPrivateKeyPath: "s",
+};
+
+function valuesOf(properties: readonly (readonly [string, Variant])[]): ReadonlyMap<string, unknown> {
+  const values = new Map<string, unknown>();
+  for (const [key, variant] of properties) {
+    if (!Object.hasOwn(PROPERTIES, key)) throw invalidArgument("properties", `Unknown property '${key}'`);
+    if (PROPERTIES[key] !== variant.signature) {
+      throw invalidArgument("properties", `Property '${key}' has the type '${variant.signature}'`);
+    }
+    values.set(key, variant.value);
+  }
+  return values;
+}
+
+/** The arguments of CreateMachineEx() and RegisterMachineEx(). Throws InvalidArgs for an unknown or ill-typed key. */
+export function fromProperties(name: string, properties: readonly (readonly [string, Variant])[]): Registration {
+  const values = valuesOf(properties);
+  const text = (key: string) => (values.get(key) as string | undefined) ?? "";
+  const vsockCid = (values.get("VSockCID") as number | undefined) ?? NO_DESCRIPTION.vsockCid;
+  if (values.has("VSockCID") && !isVsockCid(vsockCid)) {
+    throw invalidArgument("properties", `Invalid VSOCK CID ${vsockCid}`);
+  }
+  return {
+    name,
+    id: (values.get("Id") as Uint8Array | undefined) ?? NO_ID,
+    service: text("Service"),
+    class: text("Class"),
+    leader: leaderOfProperties(values),
+    rootDirectory: text("RootDirectory"),
+    networkInterfaces: (values.get("NetworkInterfaces") as number[] | undefined) ?? NO_DESCRIPTION.networkInterfaces,
+    vsockCid,
+    sshAddress: text("SSHAddress"),
+    sshPrivateKeyPath: text("SSHPrivateKeyPath"),
+    controlAddress: NO_DESCRIPTION.controlAddress,
+  };
+}
+
+/** A pidfd wins; a number needs the pidfd's inode beside it, because it may be another process's by now. */
+function leaderOfProperties(values: ReadonlyMap<string, unknown>): LeaderName {
+  const pid = values.get("LeaderPID") as number | undefined;
+  const pidfd = values.get("LeaderPIDFD") as Fd | undefined;
+  const pidfdId = values.get("LeaderPIDFDID") as bigint | undefined;
+  if (pidfd === undefined && (pid === undefined) !== (pidfdId === undefined)) {
+    throw new ErrnoError("EINVAL", "LeaderPID and LeaderPIDFDID need each other");
+  }
+  return { pid: pid ?? 0, pidfd, pidfdId };
+}
+
+type Parameters = VarlinkParameters<typeof IoSystemdMachine, "Register">;
+
+/**
+ * The parameters of Register() over Varlink. As in 262, `supervisor` and `supervisorProcessId` are ignored: the supervisor is
+ * the caller, since terminating the machine sends SIGTERM to that process.
+ */
+export function fromVarlink(p: Parameters): Registration {
+  const id = p.id === undefined ? null : parseId(p.id);
+  if (id === undefined) throw invalidArgument("id", "Invalid machine ID parameter");
+  return {
+    name: p.name,
+    id: id ?? NO_ID,
+    service: p.service ?? NO_DESCRIPTION.service,
+    class: p.class,
+    leader: leaderOfVarlink(p),
+    rootDirectory: p.rootDirectory ?? NO_DESCRIPTION.rootDirectory,
+    networkInterfaces: (p.ifIndices ?? NO_DESCRIPTION.networkInterfaces).map(Number),
+    vsockCid: Number(p.vSockCid ?? NO_DESCRIPTION.vsockCid),
+    sshAddress: p.sshAddress ?? NO_DESCRIPTION.sshAddress,
+    sshPrivateKeyPath: p.sshPrivateKeyPath ?? NO_DESCRIPTION.sshPrivateKeyPath,
+    controlAddress: p.controlAddress ?? NO_DESCRIPTION.controlAddress,
+  };
+}
+
+/** Returns the leader. `leader` and `leaderProcessId` must agree; without both, it is the caller (pid 0). */
+function leaderOfVarlink({ leader, leaderProcessId }: Parameters): LeaderName {
+  const byNumber = leader === undefined ? undefined : pidOf(leader);
+  if (leaderProcessId === undefined) return { pid: byNumber ?? 0 };
+  const pid = pidOf(leaderProcessId);
+  if (byNumber !== undefined && byNumber !== pid) throw invalidArgument("leader", "Invalid leader PID");
+  const id = typeof leaderProcessId === "object" ? leaderProcessId.pidfdId : undefined;
+  return { pid, pidfdId: id === undefined ? undefined : BigInt(id) };
+}
+
+/** The number of a process that a caller names over Varlink: a plain number, or a ProcessId. Throws InvalidArgs. */
+export function pidOf(id: NonNullable<Parameters["leader"] | Parameters["leaderProcessId"]>): number {
+  const pid = Number(typeof id === "object" ? id.pid : id);
+  if (!Number.isInteger(pid) || pid < 0 || pid > 0x7fff_ffff) throw invalidArgument("pid", "Invalid process");
+  return pid;
+}

@@ -1,0 +1,37 @@
+// Messages are written once: the number of descriptors, which is in the head, is known when the body has been written.
+import { expect, test } from "bun:test";
+import { Variant } from "../../../../src/base/variant.ts";
+import { decodeBody, decodeHead, encodeMessage, MESSAGE_TYPE, measure } from "../../../../src/ipc/bus/message.ts";
+import type { Fd } from "../../../../src/kernel/file/fd.ts";
+
+const FILES = [{ number: 5 }, { number: 6 }] as unknown as readonly Fd[];
+
+function sent(destination: string, signature: string, body: readonly unknown[]) {
+  const { bytes, descriptors } = encodeMessage({
+    ...{ type: MESSAGE_TYPE.reply, serial: 7, replySerial: 9 },
+    ...{ destination, signature, body },
+  });
+  const { head, total } = measure(bytes);
+  expect(total).toBe(bytes.length);
+  expect(head % 8).toBe(0);
+  return { head: decodeHead(bytes), values: decodeBody(bytes, head, signature, descriptors as Fd[]), descriptors };
+}
+
+test("a body with descriptors, also in variants, is read as it was written, however long its head is", () => {
+  const variant = new Variant("h", FILES[1]);
+  const body = [FILES[0], 2n ** 60n, [["LeaderPIDFD", variant]]];
+  for (let length = 1; length < 20; length++) {
+    const destination = `:1.${"5".repeat(length)}`;
+    const { head, values, descriptors } = sent(destination, "hta(sv)", body);
+    expect(head).toMatchObject({ destination, signature: "hta(sv)", descriptorCount: 2 });
+    expect(descriptors).toEqual([...FILES]);
+    expect(values).toEqual(body);
+  }
+});
+
+test("a variant without descriptors has a head without their number", () => {
+  const { head, values, descriptors } = sent(":1.5", "v", [new Variant("s", "running")]);
+  expect(head.descriptorCount).toBe(0);
+  expect(values).toEqual([new Variant("s", "running")]);
+  expect(descriptors).toEqual([]);
+});
