@@ -146,7 +146,7 @@ class Exchange {
     }
     this.#isComplete = true;
     // What one user's requests cost is not taken from the others: reading them costs as well.
-    this.#options.peers.turns.run(this.#peer.uid, () => {
+    this.#options.peers.turns.run(this.#peer.place.owner, () => {
       const request = parseHead(this.#head.slice(0, end));
       if (typeof request === "number") this.#send(plainAnswer(request), true);
       else void this.#answer(request);
