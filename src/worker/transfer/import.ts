@@ -5,6 +5,7 @@ import { basename } from "node:path";
 import { ErrnoError } from "../../base/error.ts";
 import { pathOf } from "../../kernel/file/attributes.ts";
 import { Fd, kindOfFd, openPath, statFd } from "../../kernel/file/fd.ts";
+import { attemptOn } from "../../kernel/file/foreign-answer.ts";
 import { mortal } from "../../kernel/syscall/mortal.ts";
 import { sys } from "../../kernel/syscall/sys.ts";
 import { refuseForeign } from "../image/disk-format.ts";
@@ -119,7 +120,7 @@ async function stageRaw(input: Input, root: Fd, options: WorkerOptions): Promise
 
 async function copyInput(input: Input, file: Fd): Promise<void> {
   if (isPlain(input)) {
-    refuseForeign(input.file);
+    attemptOn(input.file)(() => refuseForeign(input.file));
     return copyRaw(input.file, file, inputProgress(input));
   }
   const target: RawTarget = { file, offset: 0, sizeMax: RAW_LIMIT_BYTES, sparse: true };
