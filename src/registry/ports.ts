@@ -64,6 +64,8 @@ export interface ServiceManager {
   killUnit(place: UnitPlace, leader: PidRef, signal: number, isStillThere: () => boolean): Promise<void>;
   /** Whether a unit is neither inactive nor failed (false where it is not known), and the job that is queued for it. */
   unitState(unit: string): Promise<UnitState>;
+  /** The scopes that are named as those of machines and are neither inactive nor failed. */
+  machineScopes(): Promise<readonly string[]>;
   /** The unit of a process, or null for one that can be no machine's, because it is in none. Throws SyscallError when the process is gone. */
   placeOf(pid: number): UnitPlace | null;
 }

@@ -98,6 +98,11 @@ export class OwnCgroups implements ServiceManager {
     return { isActive: isCgroupPopulated(`${SLICE}/${unit}`), job: null };
   }
 
+  /** Nobody could end a cgroup without a machine by its name. */
+  machineScopes(): Promise<readonly string[]> {
+    return Promise.resolve([]);
+  }
+
   /** Every process is in some unit here: where its cgroup is none of ours, in one of its own. */
   placeOf(pid: number): UnitPlace {
     const cgroup = cgroupOfProcess(pid);

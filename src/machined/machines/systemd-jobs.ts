@@ -98,6 +98,13 @@ export class SystemdJobs {
     }
   }
 
+  /** The names of active units that match the pattern, and of those on their way there. */
+  async activeUnits(pattern: string): Promise<string[]> {
+    const states = ["active", "activating", "reloading"];
+    const [units] = (await this.#calls.manager("ListUnitsByPatterns", "asas", [states, [pattern]])) as [[string][]];
+    return units.map(([name]) => name);
+  }
+
   /** Settles a job whose end was not signalled. Where that cannot be found out now, the next `lookUpAll()` tries again. */
   async #lookUp(job: string): Promise<void> {
     const known = this.#jobs.get(job);

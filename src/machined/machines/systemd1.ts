@@ -85,6 +85,10 @@ export class Systemd1 implements ServiceManager, UnitFiles {
     return this.#jobs.unitState(unit);
   }
 
+  machineScopes(): Promise<readonly string[]> {
+    return this.#jobs.activeUnits("machine-*.scope");
+  }
+
   /** "replace": a queued start job, whoever queued it, must not keep a machine from being ended. */
   async stopUnit(unit: string): Promise<string | null> {
     try {
