@@ -152,8 +152,7 @@ export class Transfer {
   }
 
   #abandon(): void {
-    const text = `The worker ${this.pid} was killed and does not end: a file system holds it up.`;
-    this.#tell((events) => events.log?.(this, { priority: WARNING, text }));
+    this.#warn(`The worker ${this.pid} was killed and does not end: a file system holds it up.`);
     this.#end({ code: null, signal: "SIGKILL" });
   }
 
@@ -163,10 +162,14 @@ export class Transfer {
     this.#child?.kill(SIGCONT);
   }
 
+  /** A line of ours in the worker's log. */
+  #warn(text: string): void {
+    this.#tell((events) => events.log?.(this, { priority: WARNING, text }));
+  }
+
   #line(line: LogLine): void {
     const { mayPass, suppressed } = this.#budget.spend();
-    const note = { priority: WARNING, text: `${suppressed} lines of the log were left out.` };
-    if (suppressed > 0) this.#tell((events) => events.log?.(this, note));
+    if (suppressed > 0) this.#warn(`${suppressed} lines of the log were left out.`);
     if (mayPass) this.#tell((events) => events.log?.(this, line));
   }
 
@@ -184,9 +187,17 @@ export class Transfer {
     this.#log = null;
     this.#over.resolve();
     const result = status.code === 0 ? "done" : this.#cancellations > 0 ? "canceled" : "failed";
+    if (result === "failed" && status.signal !== null) this.#warn(`The worker was ended by ${causeOf(status.signal)}.`);
     this.#tell((events) => events.ended?.(this, result, status));
     this.#events.clear();
   }
+}
+
+/** A signal that nobody here sent, with who sends such ones. */
+function causeOf(signal: string): string {
+  return signal === "SIGKILL"
+    ? "SIGKILL; the kernel sends it when memory runs out, and says so in its log ('journalctl -k')"
+    : signal;
 }
 
 /** Takes what there is in the pipe. */

@@ -15,6 +15,7 @@ import { Reservation } from "../image/reservation.ts";
 import { openImageRoot, Stage } from "../image/stage.ts";
 import { directPath, imageRootOf, nameOfFile, requireFree, requireName } from "../image/target.ts";
 import { importTree, openDirectTree } from "../image/unpack-tar.ts";
+import { writeOut } from "../image/write-out.ts";
 import { copyOrigin, copyRaw, type RawTarget, writeRaw } from "../image/write-raw.ts";
 import { log } from "../program/log.ts";
 import type { CommandLine, WorkerOptions } from "../program/options.ts";
@@ -86,7 +87,7 @@ async function importTar(line: CommandLine): Promise<void> {
 async function importTarDirect(source: Chunks, path: string, options: WorkerOptions): Promise<void> {
   using tree = openDirectTree(path, options);
   await importTree(source, tree.fd, options);
-  if (options.sync) sys("syncfs", tree.fd.number);
+  if (options.sync) writeOut(tree.fd, "all");
   if (options.readOnly) lockTree(tree.fd);
 }
 
@@ -147,7 +148,7 @@ async function importRawDirect(input: Input, path: string, options: WorkerOption
   const source = decompress(readChunks(input.file, inputProgress(input)));
   const [offset, sizeMax] = [options.offset ?? 0, options.sizeMax ?? RAW_LIMIT_BYTES];
   await writeRaw(source, { file: target.fd, offset, sizeMax, sparse: false });
-  if (options.sync) sys("fsync", target.fd.number);
+  if (options.sync) writeOut(target.fd, "file");
   if (options.readOnly) lockInPlace(target.fd);
 }
 
