@@ -194,6 +194,13 @@ export function errnoNameOf(error: unknown): string | null {
   return errnoNumber(name) === undefined ? null : name;
 }
 
+/** What failed first, where closing what was open failed as well: `using` wraps the two errors in one. */
+export function firstError(error: unknown): unknown {
+  let first = error;
+  while (first instanceof SuppressedError) first = first.suppressed;
+  return first;
+}
+
 /** Failures that say something about the host or its administration, never about this program. */
 const HOST_FAULTS: ReadonlySet<string> = new Set([
   ...["ENOSPC", "EDQUOT", "EROFS", "EIO", "EUCLEAN", "EMFILE", "ENFILE", "ENOMEM", "ENOBUFS", "EAGAIN"],

@@ -1,11 +1,8 @@
 // Limits how many callers hold a place at a time, in all and for each of them; the waiting callers take turns.
 import { MachinedError } from "./error.ts";
+import { mayTakeAnother, type ShareLimits } from "./fair-share.ts";
 
-interface PlaceLimits {
-  /** How many places there are. */
-  readonly all: number;
-  /** How many of them one may have. */
-  readonly each: number;
+interface PlaceLimits extends ShareLimits {
   /** How many may wait of one. */
   readonly waiting: number;
 }
@@ -20,7 +17,7 @@ interface Waiter {
   grant(): void;
 }
 
-/** Those who wait get places in turn: one for each before anybody gets the next. */
+/** Those who wait get places in turn: one for each before anybody gets the next, and the last for whoever has none (fair-share.ts). */
 export class FairPlaces<Key> {
   readonly #limits: PlaceLimits;
   readonly #held = new Map<Key, number>();
@@ -76,7 +73,7 @@ export class FairPlaces<Key> {
 
   #grantNext(): void {
     for (const [key, queue] of [...this.#waiting]) {
-      const mayHave = this.#total < this.#limits.all && (this.#held.get(key) ?? 0) < this.#limits.each;
+      const mayHave = mayTakeAnother(this.#held.get(key) ?? 0, this.#total, this.#limits);
       const next = mayHave ? queue.shift() : undefined;
       if (next === undefined) continue;
       // Behind all others the next time.

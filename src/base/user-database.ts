@@ -1,5 +1,5 @@
-// Lines of passwd(5) and group(5), as a machine has them in its own files. They come from the machine: whatever is no line of
-// the right form is passed over.
+// Lines of passwd(5) and group(5), as a machine has them in its own files, and of subuid(5). They come from the machine:
+// whatever is no line of the right form is passed over.
 
 export interface UserEntry {
   readonly name: string;
@@ -37,4 +37,24 @@ export function groupsOfUser(group: string, user: string): number[] {
     if (gid !== null && members.split(",").includes(user)) found.add(gid);
   }
   return [...found];
+}
+
+/** Ids that a user may map in user namespaces of its own. */
+export interface SubordinateRange {
+  /** A name, or a number in digits. */
+  readonly owner: string;
+  readonly first: number;
+  readonly count: number;
+}
+
+/** The lines of subuid(5) and subgid(5). */
+export function parseSubordinateRanges(text: string): SubordinateRange[] {
+  const ranges: SubordinateRange[] = [];
+  for (const line of text.split("\n")) {
+    const [owner = "", firstText, countText, more] = line.trim().split(":");
+    const [first, count] = [parseId(firstText), parseId(countText)];
+    if (owner === "" || first === null || count === null || more !== undefined) continue;
+    ranges.push({ owner, first, count });
+  }
+  return ranges;
 }

@@ -2,7 +2,7 @@
 //
 // A question is answered when a person has answered, or never. A broker allows each connection so many calls without an
 // answer (128 with dbus-daemon); on the daemon's main connection the questions of one user would use them up for everybody.
-// Here they are counted: so many of each user, so many in all, apart for those that a person is asked and those that rules
+// Here they are counted: so many of each user, so many in all with a rest for those who have none, apart for those that a person is asked and those that rules
 // alone decide. The others wait for their turn. Each question ends: with its answer, with its deadline, or when the caller
 // leaves; then polkit is told. A polkit that does not even take that back loses the connection, and with it all questions.
 import { MachinedError } from "../base/error.ts";
@@ -13,6 +13,7 @@ import { BusError } from "../ipc/bus/error.ts";
 import type { BusTarget } from "../ipc/bus/transport.ts";
 import type { Caller } from "../ipc/caller.ts";
 import { processStartTicks } from "../kernel/process/process-file.ts";
+import { shareOwner } from "../kernel/process/share-owner.ts";
 
 const AUTHORITY = {
   destination: "org.freedesktop.PolicyKit1",
@@ -82,7 +83,8 @@ export class Authority {
   /** Asks about a caller. Throws AccessDenied where nobody answers, LimitsExceeded where too many questions wait. */
   async ask(call: Asking, caller: Caller, permission: Permission): Promise<Decision> {
     const kind = call.interactive ? "people" : "rules";
-    const place = this.#places[kind].take(caller.uid, `Too many questions about user ${caller.uid} wait for an answer`);
+    const owner = shareOwner(caller.uid);
+    const place = this.#places[kind].take(owner, `Too many questions about user ${owner} wait for an answer`);
     const ended = Promise.withResolvers<never>();
     ended.promise.catch(() => {});
     const end = (why: string) => ended.reject(denied(new Error(why)));

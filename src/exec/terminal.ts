@@ -1,20 +1,21 @@
-// The terminal of a command. The child in which the command begins opens one in the machine (whose files may not answer), where
-// programs find it by its name, and sends its master through a socket to whoever forwards it: pty(7), SCM_RIGHTS in unix(7).
+// The terminal of a command. The child in which the command begins opens one in the machine, where programs find it by its name,
+// and sends its master through a socket to whoever forwards it: pty(7), SCM_RIGHTS in unix(7).
 import { ErrnoError } from "../base/error.ts";
-import { copyStandard, openInRoot, openPath, replaceStandard } from "../kernel/file/fd.ts";
+import { copyStandard, openPath, replaceStandard } from "../kernel/file/fd.ts";
 import { changeOwner } from "../kernel/file/ownership.ts";
 import type { PidRef } from "../kernel/process/pidref.ts";
 import { sendMessage } from "../kernel/socket/unix.ts";
 import { SyscallError } from "../kernel/syscall/sys.ts";
 import { openPty, openPtyAt, openPtyPeer, type Pty } from "../kernel/terminal/pty.ts";
+import { openPathCached } from "../registry/machine/open-at-once.ts";
 
-/** A terminal of the machine's own devpts; one of this host where it has none. */
+/** A terminal of the machine's own devpts; one of this host where it has none, or another file system in its place. */
 function openTerminal(leader: PidRef): Pty {
   try {
     return leader.verified(() => {
       using root = openPath(`/proc/${leader.pid}/root`, "path");
-      using multiplexer = openInRoot(root, "/dev/pts/ptmx", "path");
-      return openPtyAt(multiplexer);
+      using multiplexer = openPathCached({ leader, isHost: false }, root, "/dev/pts/ptmx");
+      return multiplexer === null ? openPty() : openPtyAt(multiplexer);
     });
   } catch (error) {
     if (error instanceof SyscallError) return openPty();

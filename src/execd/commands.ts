@@ -1,8 +1,11 @@
 // Commands that run for callers, and what a user may have running at a time.
 import { MachinedError } from "../base/error.ts";
+import { mayTakeAnother, type ShareLimits } from "../base/fair-share.ts";
 import type { RunningCommand } from "../exec/run.ts";
+import { shareOwner } from "../kernel/process/share-owner.ts";
 
-const LIMITS = { all: 256, user: 32 } as const;
+/** Of the commands of others than root. */
+const LIMITS: ShareLimits = { all: 256, each: 32 };
 
 /** A place for one command: taken before anybody is asked for permission, left when the command has ended. */
 interface CommandPlace extends Disposable {
@@ -12,6 +15,8 @@ interface CommandPlace extends Disposable {
 
 interface Entry {
   readonly uid: number;
+  /** The user for whom it is counted. */
+  readonly owner: number;
   readonly id: string | undefined;
   command: RunningCommand | null;
   /** Signals that came before the command was started. */
@@ -37,16 +42,14 @@ export class Commands {
     return this.#entries.size;
   }
 
-  /** Throws LimitsExceeded where the user, or all together, have too many commands. */
+  /** Throws LimitsExceeded where the user has too many commands, or more than its share of all. Root has no limit. */
   take(uid: number, id: string | undefined): CommandPlace {
-    const own = [...this.#entries].filter((entry) => entry.uid === uid);
-    if (uid !== 0 && own.length >= LIMITS.user) throw tooMany(`User ${uid} has ${own.length} commands`);
-    if (uid !== 0 && this.#entries.size >= LIMITS.all)
-      throw tooMany(`All users together have ${this.#entries.size} commands`);
-    if (id !== undefined && own.some((entry) => entry.id === id)) {
+    const owner = shareOwner(uid);
+    if (uid !== 0) this.#requireRoom(owner);
+    if (id !== undefined && [...this.#entries].some((entry) => entry.uid === uid && entry.id === id)) {
       throw new MachinedError("InvalidArgs", `A command with the id '${id}' is running already`);
     }
-    const entry: Entry = { uid, id, command: null, early: [] };
+    const entry: Entry = { uid, owner, id, command: null, early: [] };
     this.#entries.add(entry);
     return {
       started: (command) => {
@@ -58,6 +61,14 @@ export class Commands {
         this.#changed();
       },
     };
+  }
+
+  #requireRoom(owner: number): void {
+    const counted = [...this.#entries].filter(({ uid }) => uid !== 0);
+    const own = counted.filter((entry) => entry.owner === owner).length;
+    if (own >= LIMITS.each) throw tooMany(`User ${owner} has ${own} commands`);
+    if (mayTakeAnother(own, counted.length, LIMITS)) return;
+    throw tooMany(`User ${owner} has ${own} of the ${counted.length} commands of all users`);
   }
 
   /** Sends a signal to a user's command; false where the user has none of that id. */

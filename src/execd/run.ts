@@ -69,14 +69,15 @@ async function authorized(call: VarlinkCall, machine: HeldMachine, parameters: R
 async function runHere(call: VarlinkCall, parameters: RunParameters, around: Surroundings): Promise<number> {
   const { uid } = await call.caller();
   if (call.descriptors === null) throw noStreams();
-  using place = around.commands.take(uid, parameters.id);
+  using held = new DisposableStack();
+  const place = held.use(around.commands.take(uid, parameters.id));
   let isGone = false;
   let hangUp = () => {};
   call.onGone(() => {
     isGone = true;
     hangUp();
   });
-  using machine = await holdMachine(parameters.machine);
+  const machine = held.use(await holdMachine(parameters.machine));
   await authorized(call, machine, parameters, around);
   if (isGone) throw new ErrnoError("ECONNRESET", "The caller left");
   const command = startForCaller(
@@ -98,7 +99,9 @@ async function runHere(call: VarlinkCall, parameters: RunParameters, around: Sur
   );
   hangUp = () => command.kill(SIGHUP);
   place.started(command);
-  // Awaited here: the place and the machine are held until then.
+  // What hangs in the machine takes the caller's place, and keeps nobody waiting.
+  const all = held.move();
+  void command.gone.then(() => all.dispose());
   return await command.exited;
 }
 

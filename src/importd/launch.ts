@@ -21,7 +21,6 @@ export function launch(daemon: ImportDaemon, plan: TransferPlan, files: Transfer
     ended: (_transfer, result, status) => {
       transfers.remove(transfer);
       daemon.announceEnd(transfer, result);
-      if (result === "failed" && status.code === null) log.warning(`Worker of transfer ${transfer.id} ${how(status)}.`);
       if (isUnclean(status)) daemon.sweep();
     },
   });
@@ -37,8 +36,4 @@ export function launch(daemon: ImportDaemon, plan: TransferPlan, files: Transfer
 /** A worker that was killed had no chance to remove what it had made so far. */
 function isUnclean({ signal }: ExitStatus): boolean {
   return signal !== null;
-}
-
-function how({ code, signal }: ExitStatus): string {
-  return signal === null ? `ended with ${code}` : `was ended by ${signal}`;
 }

@@ -120,7 +120,7 @@ export class Service implements ImportDaemon, Served {
 
   async stop(): Promise<void> {
     await Promise.all([...this.transfers].map((transfer) => transfer.stop(WORKER_PATIENCE_MS)));
-    await this.#sweeper.finished();
+    await this.#sweeper.finished(WORKER_PATIENCE_MS);
     await this.#reporter.close();
     this.#notify?.close();
     for (const path of [this.paths.notify, this.paths.privateBus]) rmSync(path, { force: true });

@@ -33,9 +33,17 @@ export class Sweeper {
     });
   }
 
-  /** Waits until all is swept. */
-  async finished(): Promise<void> {
-    while (this.#running !== null) await this.#running.exited;
+  /** Waits until all is swept, at most for so long: what is left then is for the next time. */
+  async finished(patienceMs: number): Promise<void> {
+    let isLate = false;
+    const late = Promise.withResolvers<void>();
+    const timer = setTimeout(() => {
+      isLate = true;
+      this.#running?.kill(SIGTERM);
+      late.resolve();
+    }, patienceMs);
+    while (this.#running !== null && !isLate) await Promise.race([this.#running.exited, late.promise]);
+    clearTimeout(timer);
   }
 }
 

@@ -1,15 +1,18 @@
 // One transfer: a worker program at work, what it says, how far it is, and its end.
 //
 // The transfer is over when the worker has exited, whatever became of its log. Its result is `done` for exit code 0;
-// otherwise `canceled` when somebody asked for that, else `failed`.
+// otherwise `canceled` when somebody asked for that, else `failed`. A worker whose main thread hangs in a file system hears no
+// signal but SIGKILL, and one that even that does not end is not waited for.
 import { errnoText } from "../base/errno.ts";
 import { ErrnoError } from "../base/error.ts";
 import { PROGRESS_UNKNOWN, type TransferResult } from "../base/vocabulary/transfer.ts";
 import { watch } from "../kernel/event/poller.ts";
 import { readSome } from "../kernel/file/byte-io.ts";
 import type { Fd } from "../kernel/file/fd.ts";
+import { whenHung } from "../kernel/process/hung.ts";
 import { openPipe } from "../kernel/process/pipe.ts";
 import { type Child, type ExitStatus, type SpawnOptions, spawnSelf } from "../kernel/process/spawn.ts";
+import type { Threads } from "../kernel/process/uninterruptible-sleep.ts";
 import { SyscallError } from "../kernel/syscall/sys.ts";
 import { LogBudget } from "./log-budget.ts";
 import { type LogLine, LogLines } from "./log-lines.ts";
@@ -43,8 +46,12 @@ export class Transfer {
   readonly #events = new Set<Partial<TransferEvents>>();
   #child: Child | null = null;
   #log: Fd | null = null;
+  #lines: LogLines | null = null;
   #percent: number | null = null;
   #cancellations = 0;
+  #isKilled = false;
+  #stopLooking = () => {};
+  readonly #over = Promise.withResolvers<void>();
   readonly #budget = new LogBudget();
 
   constructor(id: number, plan: TransferPlan) {
@@ -86,11 +93,15 @@ export class Transfer {
     } finally {
       workerEnd.close();
     }
-    this.#child.pidRef?.[Symbol.dispose]();
+    const { pidRef, exited } = this.#child;
     this.#log = log;
-    const lines = new LogLines((line) => this.#line(line));
+    this.#lines = new LogLines((line) => this.#line(line));
+    const lines = this.#lines;
     watch(log, { read: true }, () => drain(log, lines));
-    void this.#child.exited.then((status) => this.#end(status, lines));
+    void exited.then((status) => {
+      this.#end(status);
+      pidRef?.[Symbol.dispose]();
+    });
   }
 
   /** What the worker reports: "13%", or "13" as the workers of 252 do. False for anything else. */
@@ -108,18 +119,41 @@ export class Transfer {
   /** Asks the worker to stop; whoever asks again and again has it killed. */
   cancel(): void {
     this.#cancellations++;
-    this.#signal(this.#cancellations > PATIENCE ? SIGKILL : SIGTERM);
+    if (this.#cancellations > PATIENCE) this.#kill();
+    else {
+      this.#signal(SIGTERM);
+      this.#ifHung("main", () => this.#kill());
+    }
   }
 
-  /** Interrupts the worker because the daemon ends; it is killed after a while. */
+  /** Interrupts the worker because the daemon ends; it is killed after a while. Resolves when the transfer is over. */
   async stop(patienceMs: number): Promise<void> {
     const child = this.#child;
     if (child === null) return;
     this.#cancellations++;
     this.#signal(SIGINT);
-    const timer = setTimeout(() => this.#signal(SIGKILL), patienceMs);
-    await child.exited;
+    const timer = setTimeout(() => this.#kill(), patienceMs);
+    await this.#over.promise;
     clearTimeout(timer);
+  }
+
+  #kill(): void {
+    this.#signal(SIGKILL);
+    if (this.#isKilled) return;
+    this.#isKilled = true;
+    this.#ifHung("all", () => this.#abandon());
+  }
+
+  #ifHung(threads: Threads, then: () => void): void {
+    const { pidRef = null } = this.#child ?? {};
+    if (pidRef === null || (this.#isKilled && threads === "main")) return;
+    this.#stopLooking();
+    this.#stopLooking = whenHung(pidRef, threads, then);
+  }
+
+  #abandon(): void {
+    this.#warn(`The worker ${this.pid} was killed and does not end: a file system holds it up.`);
+    this.#end({ code: null, signal: "SIGKILL" });
   }
 
   /** A stopped process would not notice. */
@@ -128,10 +162,14 @@ export class Transfer {
     this.#child?.kill(SIGCONT);
   }
 
+  /** A line of ours in the worker's log. */
+  #warn(text: string): void {
+    this.#tell((events) => events.log?.(this, { priority: WARNING, text }));
+  }
+
   #line(line: LogLine): void {
     const { mayPass, suppressed } = this.#budget.spend();
-    const note = { priority: WARNING, text: `${suppressed} lines of the log were left out.` };
-    if (suppressed > 0) this.#tell((events) => events.log?.(this, note));
+    if (suppressed > 0) this.#warn(`${suppressed} lines of the log were left out.`);
     if (mayPass) this.#tell((events) => events.log?.(this, line));
   }
 
@@ -139,16 +177,27 @@ export class Transfer {
     for (const events of [...this.#events]) event(events);
   }
 
-  #end(status: ExitStatus, lines: LogLines): void {
+  #end(status: ExitStatus): void {
+    this.#stopLooking();
+    if (this.#log === null || this.#lines === null) return;
     // What the worker's own children still hold of the pipe is not waited for.
-    if (this.#log !== null) drain(this.#log, lines);
-    lines.flush();
-    this.#log?.close();
+    drain(this.#log, this.#lines);
+    this.#lines.flush();
+    this.#log.close();
     this.#log = null;
+    this.#over.resolve();
     const result = status.code === 0 ? "done" : this.#cancellations > 0 ? "canceled" : "failed";
+    if (result === "failed" && status.signal !== null) this.#warn(`The worker was ended by ${causeOf(status.signal)}.`);
     this.#tell((events) => events.ended?.(this, result, status));
     this.#events.clear();
   }
+}
+
+/** A signal that nobody here sent, with who sends such ones. */
+function causeOf(signal: string): string {
+  return signal === "SIGKILL"
+    ? "SIGKILL; the kernel sends it when memory runs out, and says so in its log ('journalctl -k')"
+    : signal;
 }
 
 /** Takes what there is in the pipe. */

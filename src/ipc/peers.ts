@@ -1,7 +1,10 @@
 // The limits of the peers on all sockets of a daemon together: connections, memory, and time. Every user has a share; all users
-// except root and the daemon's own have a share together, so that root can always connect. A user that takes more memory than its
-// share loses the connection that holds the most; a connection above the limit is closed.
+// except root and the daemon's own have a share together, so that root can always connect. A connection above the limit is closed,
+// and the rest of the common share is for users with few connections or none (fair-share.ts). Where peers hold more memory than
+// their share, the user that holds the most loses the connection that holds the most.
 import { readFileSync } from "node:fs";
+import { mayTakeAnother } from "../base/fair-share.ts";
+import { shareOwner } from "../kernel/process/share-owner.ts";
 import type { Caller } from "./caller.ts";
 import { isPrivileged } from "./caller.ts";
 import { FairTurns } from "./fair-turns.ts";
@@ -32,6 +35,8 @@ const LIMITS: AllLimits = {
 export interface PeerPlace {
   /** Whether it is root or the daemon's own user. */
   readonly isPrivileged: boolean;
+  /** The user whose share it is of: users that are counted as one have the same number. */
+  readonly owner: number;
   /** Reports the present use of the peer: bytes in both directions. */
   hold(bytes: number): void;
   /** Returns the place. */
@@ -56,28 +61,42 @@ class Account {
     return this.bytes > this.limits.bytes;
   }
 
-  /** Returns the place that holds the most. */
+  /** Returns the place that holds the most, of the user that holds the most. */
   greediest(): TakenPlace | null {
     let most: TakenPlace | null = null;
-    for (const place of this.places) if (most === null || place.bytes > most.bytes) most = place;
+    for (const place of this.places) {
+      const more = most === null ? 1 : place.user.bytes - most.user.bytes || place.bytes - most.bytes;
+      if (more > 0) most = place;
+    }
     return most;
   }
 }
 
+/** Where a place is counted. */
+interface Accounts {
+  readonly isPrivileged: boolean;
+  readonly user: Account;
+  readonly others: readonly Account[];
+}
+
 class TakenPlace implements PeerPlace {
   readonly isPrivileged: boolean;
+  readonly owner: number;
+  readonly user: Account;
   readonly evict: (reason: Error) => void;
   readonly #accounts: readonly Account[];
   readonly #left: () => void;
   #isTaken = true;
   bytes = 0;
 
-  constructor(privileged: boolean, accounts: readonly Account[], evict: (reason: Error) => void, left: () => void) {
-    this.isPrivileged = privileged;
-    this.#accounts = accounts;
+  constructor(owner: number, accounts: Accounts, evict: (reason: Error) => void, left: () => void) {
+    this.isPrivileged = accounts.isPrivileged;
+    this.owner = owner;
+    this.user = accounts.user;
+    this.#accounts = [accounts.user, ...accounts.others];
     this.evict = evict;
     this.#left = left;
-    for (const { places } of accounts) places.add(this);
+    for (const { places } of this.#accounts) places.add(this);
   }
 
   hold(bytes: number): void {
@@ -113,12 +132,15 @@ export class Peers {
   readonly #limits: AllLimits;
   readonly #total: Account;
   readonly #others: Account;
+  readonly #privileged: Account;
+  /** By the owner of the share. */
   readonly #users = new Map<number, Account>();
 
   constructor(limits: AllLimits = fitting(LIMITS, openFilesLimit())) {
     this.#limits = limits;
     this.#total = new Account(limits.total);
     this.#others = new Account(limits.others);
+    this.#privileged = new Account(limits.total);
   }
 
   get connections(): number {
@@ -127,16 +149,19 @@ export class Peers {
 
   /** Returns a place for a peer, or null where it must be refused. `evict` must end the connection at once. */
   admit(caller: Caller, evict: (reason: Error) => void): PeerPlace | null {
-    const { uid } = caller;
+    if (this.#total.isFull) return null;
     if (isPrivileged(caller)) {
-      return this.#total.isFull ? null : new TakenPlace(true, [this.#total], evict, () => {});
+      const accounts = { isPrivileged: true, user: this.#privileged, others: [this.#total] };
+      return new TakenPlace(caller.uid, accounts, evict, () => {});
     }
-    const user = this.#users.get(uid) ?? new Account(this.#limits.user);
-    const accounts = [user, this.#others, this.#total];
-    if (accounts.some((account) => account.isFull)) return null;
-    this.#users.set(uid, user);
-    return new TakenPlace(false, accounts, evict, () => {
-      if (user.places.size === 0) this.#users.delete(uid);
+    const owner = shareOwner(caller.uid);
+    const user = this.#users.get(owner) ?? new Account(this.#limits.user);
+    const limits = { all: this.#limits.others.connections, each: this.#limits.user.connections };
+    if (!mayTakeAnother(user.places.size, this.#others.places.size, limits)) return null;
+    this.#users.set(owner, user);
+    const accounts = { isPrivileged: false, user, others: [this.#others, this.#total] };
+    return new TakenPlace(owner, accounts, evict, () => {
+      if (user.places.size === 0) this.#users.delete(owner);
     });
   }
 }

@@ -7,9 +7,9 @@ import { ERRORS, ErrnoError, type ErrorCode, MachinedError } from "../base/error
 import { watch } from "../kernel/event/poller.ts";
 import { readSome } from "../kernel/file/byte-io.ts";
 import type { Fd } from "../kernel/file/fd.ts";
+import { whenHung } from "../kernel/process/hung.ts";
 import { openPipe } from "../kernel/process/pipe.ts";
 import { type Child, type ExitStatus, spawnSelf } from "../kernel/process/spawn.ts";
-import { uninterruptibleSleep } from "../kernel/process/uninterruptible-sleep.ts";
 import type { Log } from "./ports.ts";
 
 /** A value that JSON can hold. */
@@ -37,8 +37,6 @@ const OPERATIONS_MAX = 64;
 const RESULT_FD = 3;
 const LINE_MAX_BYTES = 4 << 20;
 const SIGKILL = 9;
-/** A killed worker that two checks find asleep in the same system call waits for a file system that does not answer. */
-const LOOK_EVERY_MS = 2_000;
 
 interface Running {
   readonly owner: object | undefined;
@@ -187,14 +185,9 @@ function kill(running: Running): void {
   running.child.kill(SIGKILL);
   if (running.isKilled) return;
   running.isKilled = true;
-  let last: string | null = null;
-  const timer = setInterval(() => {
-    const { pidRef } = running.child;
-    const sleep = pidRef === null ? null : uninterruptibleSleep(pidRef);
-    if (sleep !== null && sleep === last) running.abandon();
-    last = sleep;
-  }, LOOK_EVERY_MS);
-  const stop = () => clearInterval(timer);
+  const { pidRef } = running.child;
+  if (pidRef === null) return;
+  const stop = whenHung(pidRef, "all", () => running.abandon());
   running.over.then(stop, stop);
 }
 

@@ -64,6 +64,8 @@ export interface ServiceManager {
   killUnit(place: UnitPlace, leader: PidRef, signal: number, isStillThere: () => boolean): Promise<void>;
   /** Whether a unit is active or changing (false where it is unknown), and the job that is queued for it. */
   unitState(unit: string): Promise<UnitState>;
+  /** The scopes that are named as those of machines and are neither inactive nor failed. */
+  machineScopes(): Promise<readonly string[]>;
   /** Returns the place of a process, or null where it is in no unit. Throws SyscallError when the process has ended. */
   placeOf(pid: number): UnitPlace | null;
 }

@@ -124,6 +124,12 @@ describe("the units", () => {
     expect(Object.keys(service)).not.toContain("MemoryDenyWriteExecute");
   });
 
+  test("a worker that the kernel kills for lack of memory does not end its daemon", () => {
+    for (const name of ["systemd-machined", "systemd-importd", "machined-exec"]) {
+      expect(settings(`systemd/${name}.service`)["OOMPolicy"]).toBe("continue");
+    }
+  });
+
   test("the service has the original's capabilities, CAP_SETUID and CAP_SETFCAP", () => {
     expect(service["CapabilityBoundingSet"]?.split(" ").sort()).toEqual(
       [

@@ -139,6 +139,10 @@ export class PlayedManager {
         return this.units.has(values[0] as string)
           ? this.#reply(message, "o", [`/org/freedesktop/systemd1/unit/${busLabelEscape(values[0] as string)}`])
           : this.#error(message, `${SYSTEMD}.NoSuchUnit`, `Unit ${values[0]} not loaded.`);
+      case "ListUnitsByPatterns":
+        return this.#reply(message, "a(ssssssouso)", [
+          [...this.units.keys()].map((name) => [name, "", "loaded", "active", "running", "", "/unit", 0, "", "/"]),
+        ]);
       case "StopUnit":
         this.stopped.push(values[0] as string);
         this.stopModes.push(values[1] as string);

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # A FUSE file system of two entries that stops answering: python3 silent-file-system.py DIR OPERATION. Root only.
 # Mounts itself on DIR and prints "mounted". DIR/image has 1 MiB of zeros, DIR/link is a symbolic link to nothing. From the
-# time on when OPERATION ("getattr", "open", "read", "flush") of the image is due, requests stay in the kernel's queue; then it
+# time on when OPERATION ("getattr", "open", "read", "flush"; "rest": a second "read") of the image is due, requests stay in the kernel's queue; then it
 # prints "silent". (One that a file system had taken out of the queue could not be given up by anybody, not even by
 # SIGKILL.) With "never" it goes on answering. It can rename, but without the flags of renameat2(2).
 import ctypes
@@ -12,7 +12,7 @@ import sys
 
 LOOKUP, GETATTR, RENAME, OPEN, READ, RELEASE, INIT, OPENDIR = 1, 3, 12, 14, 15, 18, 26, 27
 # What is answered last: whatever comes behind it is not.
-LAST = {"getattr": LOOKUP, "open": LOOKUP, "read": OPEN, "flush": OPEN}
+LAST = {"getattr": LOOKUP, "open": LOOKUP, "read": OPEN, "rest": READ, "flush": OPEN}
 ENOSYS, ENOENT = 38, 2
 # Else a process could not even exit: closing the file waits for the file system.
 NO_FLUSH = 1 << 5

@@ -12,7 +12,7 @@ interface SilentFileSystem extends Disposable {
 /** Mounts the file system on a new directory `path`; its file does not answer `operation`. It ends with `using`. */
 export async function mountSilent(
   path: string,
-  operation: "getattr" | "open" | "read" | "flush" | "never",
+  operation: "getattr" | "open" | "read" | "rest" | "flush" | "never",
 ): Promise<SilentFileSystem> {
   mkdirSync(path);
   const child = Bun.spawn(["python3", join(import.meta.dir, "silent-file-system.py"), path, operation], {

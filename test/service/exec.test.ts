@@ -136,6 +136,70 @@ describe.skipIf(!canRun)(canRun ? "machined-exec" : "machined-exec (left out: ne
     client.close();
   });
 
+  test("a command whose user database does not answer ends when its time is up, by a signal, and when its caller leaves", async () => {
+    const { daemon, run, pid, path } = await start();
+    await machine(daemon, "mute", `${muteFileSystem()} && ln -s /run/mute/passwd /run/etc/passwd`);
+    const onlyWaits = (count: number) =>
+      waitFor(() => expect(childrenOf(pid)).toHaveLength(count), `${count} children`);
+    expect(await run({ machine: "mute", command: ["true"], timeoutUSec: 500_000 })).toMatchObject({ exitStatus: 124 });
+    const held = run({ id: "held", machine: "mute", command: ["true"] });
+    await onlyWaits(1);
+    const client = await connectVarlink(path);
+    await client.call("io.machined.Exec.Signal", { id: "held", signal: 2 });
+    expect(await held).toMatchObject({ exitStatus: 130 });
+    const descriptors = [0, 1, 2].map(() => openPath("/dev/null", "read"));
+    const options = { descriptors, timeoutMs: GUARD_MS };
+    const left = errorOf(client.call("io.machined.Exec.Run", { machine: "mute", command: ["true"] }, options));
+    await onlyWaits(1);
+    client.close();
+    await left;
+    await onlyWaits(0);
+  });
+
+  test("what hangs in a machine takes its caller's place until it is gone, and root's own way in ends as well", async () => {
+    const { daemon, run, pid, path } = await start();
+    const mute = await machine(daemon, "mute", `${muteFileSystem()} && ln -s /run/mute/passwd /run/etc/passwd`);
+    const limited = { id: "one", machine: "mute", command: ["true"] };
+    const reply = run(limited);
+    await waitFor(() => {
+      const [reader] = childrenOf(Number(childrenOf(pid)[0]));
+      expect(readFileSync(`/proc/${reader}/wchan`, "latin1")).toContain("request_wait_answer");
+    }, "the user database to be read");
+    const client = await connectVarlink(path);
+    await client.call("io.machined.Exec.Signal", { id: "one", signal: 2 });
+    client.close();
+    expect(await reply).toMatchObject({ exitStatus: 130 });
+    expect(await errorOf(run(limited))).toContain("InvalidParameter");
+    const env = { ...process.env, MACHINED_RUNTIME_DIRECTORY: daemon.runtime };
+    const child = Bun.spawn([process.execPath, MAIN, "machinectl", "exec", "--timeout=500ms", "mute", "true"], {
+      stdio: ["ignore", "ignore", "inherit"],
+      env,
+    });
+    expect(await child.exited).toBe(124);
+    mute.signal("SIGKILL");
+    await waitFor(async () => expect(await errorOf(run(limited))).toContain("NoSuchMachine"), "the place to be left");
+  });
+
+  test("a command whose directory does not answer is ended by a signal", async () => {
+    const { daemon, path, pid } = await start();
+    await machine(daemon, "mute", muteFileSystem());
+    const client = await connectVarlink(path);
+    const descriptors = [0, 1, 2].map(() => openPath("/dev/null", "read"));
+    const parameters = { id: "held", machine: "mute", directory: "/run/mute/x", command: ["true"] };
+    const reply = client.call("io.machined.Exec.Run", parameters, { descriptors, timeoutMs: GUARD_MS });
+    const helper = await waitFor(() => {
+      const found = childrenOf(Number(childrenOf(pid)[0]))[0];
+      expect(readFileSync(`/proc/${found}/wchan`, "latin1")).toContain("request_wait_answer");
+      return found;
+    }, "the command to hang");
+    expect(helper).toBeDefined();
+    const other = await connectVarlink(path);
+    await other.call("io.machined.Exec.Signal", { id: "held", signal: 2 });
+    expect(await reply).toMatchObject({ exitStatus: 130 });
+    client.close();
+    other.close();
+  });
+
   test("a failure before the command starts is reported in the reply, and nothing is written to the caller's descriptors", async () => {
     const { daemon, run } = await start();
     await machine(daemon, "good");

@@ -237,6 +237,31 @@ describe.skipIf(!isRoot)(`a failing host${needsRoot}`, () => {
         await waitFor(() => expect(readdirSync(join(daemon.runtime, "machines")).sort()).toEqual(files), "the files");
         if (isKept) expect(readFileSync(fileOf(daemon, "web-1"), "utf8")).toContain("SCOPE=");
       });
+      test("a scope that a killed daemon could note nowhere is named when the next one starts", async () => {
+        const bus = await TestBus.start();
+        ends.push(bus);
+        const systemd = await PlayedManager.start(bus);
+        const daemon = prepared({ DBUS_SYSTEM_BUS_ADDRESS: bus.address, MACHINED_SERVICE_MANAGER: "systemd" });
+        await daemon.run();
+        systemd.answer = () => "silence";
+        const directory = join(daemon.runtime, "machines");
+        run("mount", "-t", "tmpfs", "-o", "size=4k", "full", directory);
+        try {
+          writeFileSync(join(directory, "filler"), "x".repeat(4096));
+          const lost = errorOf(register(await daemon.bus(), "web-1", await daemon.leader(), { create: true }));
+          await waitFor(() => expect(systemd.scopes).toHaveLength(1), "the request for a scope");
+          await daemon.kill("SIGKILL");
+          expect(await lost).toContain("Disconnected");
+        } finally {
+          run("umount", directory);
+        }
+        systemd.units.set("machine-web\\x2d1.scope", null);
+        await daemon.run();
+        const text = "machine-web\\x2d1.scope is named as a machine's, and belongs to no machine that is registered.";
+        await waitFor(() => expect(daemon.log).toContain(text), "the line");
+        expect(daemon.log).toContain(`'systemctl stop "machine-web\\x2d1.scope"' ends what runs in it.`);
+        expect(await names(daemon)).toEqual([".host"]);
+      });
     },
   );
 });

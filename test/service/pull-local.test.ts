@@ -120,3 +120,16 @@ for (const operation of ["getattr", "open", "read"] as const) {
     },
   );
 }
+
+asRoot(
+  "a copy of a disk image ends when it is told to, where its file system answers for a while and then no more",
+  async () => {
+    using system = await mountSilent(join(scratch.path, `silent${folders++}`), "rest");
+    const args = ["raw", `--image-root=${scratch.root()}`, join(system.path, "image"), "img"];
+    const child = startWorker("systemd-import", args);
+    await system.asked;
+    child.kill("SIGTERM");
+    await child.exited;
+    expect(child.signalCode).toBe("SIGTERM");
+  },
+);

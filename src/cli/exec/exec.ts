@@ -51,7 +51,7 @@ async function enter(session: Session, facts: MachineFacts, { user, command }: E
   await session.close();
   if (!settings.stdin) (await import("../../kernel/file/fd.ts")).discardStandardInput();
   const { becomeCommand } = await import("../../exec/run.ts");
-  return becomeCommand(request);
+  return await becomeCommand(request);
 }
 
 /** The way into a virtual machine; a Failure where it has none. */

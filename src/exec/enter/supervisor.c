@@ -20,32 +20,39 @@ static bool ends_the_start(int signal) {
 }
 
 /*
- * Waits for the helper. It may hang: the machine's cgroup may be frozen, a home of the machine may be on a file system that
- * does not answer. So the helper is killed by a signal that would end the command, and when the command's time is up.
- * Signals that arrive before there is a command are sent to it afterwards. Returns false where the time is up.
+ * Waits for the helper. It may hang (the machine's cgroup may be frozen, a home of the machine on a file system that does not
+ * answer), so that a signal which would end the command, or the end of its time, ends it. Signals that come until there is a
+ * command are sent to it afterwards. Returns 0, or the exit status where the time is up or a helper that SIGKILL does not end is
+ * not waited for any longer.
  */
-static bool wait_helper(pid_t helper, const sigset_t *signals, const pid_t *command, int *how) {
+static int wait_helper(pid_t helper, const sigset_t *signals, const pid_t *command, int *how) {
         sigset_t early;
         sigemptyset(&early);
         long until = deadline;
-        bool is_killed = false;
+        int killed_for = 0;
+        bool is_late = false;
         while (!has_ended(helper, how)) {
                 if (is_over(until)) {
-                        if (is_killed) return false;
+                        if (killed_for != 0) return killed_for;
+                        is_late = true;
+                        killed_for = EXIT_TIMED_OUT;
                         kill(helper, SIGKILL);
-                        is_killed = true;
                         until = now_ms() + KILL_GRACE_MS;
                         continue;
                 }
                 int signal = wait_signal(signals, until);
                 if (signal == 0 || signal == SIGCHLD) continue;
                 sigaddset(&early, signal);
-                if (ends_the_start(signal)) kill(helper, SIGKILL);
+                if (!ends_the_start(signal)) continue;
+                kill(helper, SIGKILL);
+                if (killed_for != 0) continue;
+                killed_for = 128 + signal;
+                until = now_ms() + KILL_GRACE_MS;
         }
         for (int signal = 1; *command > 0 && signal < NSIG; signal++) {
                 if (sigismember(&early, signal) == 1) send_to_command(*command, signal);
         }
-        return *command > 0 || !is_killed;
+        return *command == 0 && is_late ? EXIT_TIMED_OUT : 0;
 }
 
 /* Waits until a command that is left running has executed its program, or has reported why it could not. */
@@ -102,7 +109,8 @@ struct started start_command(const sigset_t *signals) {
                 return not_started;
         }
         if (!guard_start(helper) || write(life[1], "", 1) != 1) kill(helper, SIGKILL);
-        if (!wait_helper(helper, signals, command, &how)) return (struct started) { .status = EXIT_TIMED_OUT };
+        int status = wait_helper(helper, signals, command, &how);
+        if (status != 0) return (struct started) { .status = status };
         if (*command > 0) return request.detach ? wait_executed(*command, executed[0], signals) : (struct started) { .command = *command };
         if (WIFSIGNALED(how)) say("The command was not started in machine '%s'", request.machine);
         return not_started;

@@ -1,6 +1,7 @@
 // Calls from a bus, where all senders share one connection: each sender's calls are started in their order, users take
 // turns, and none is started while the broker does not read what we send. The resources of a sender's unanswered calls are
 // limited; further calls are refused without being decoded.
+import { shareOwner } from "../../kernel/process/share-owner.ts";
 import type { FairTurns } from "../fair-turns.ts";
 import type { Outgoing } from "./message.ts";
 import { CALL_DESCRIPTOR_LIMIT, type Origin } from "./server.ts";
@@ -146,7 +147,7 @@ export class BusIntake {
     if (this.#users.size >= KNOWN_LIMIT && oldest !== undefined) this.#users.delete(oldest);
     this.#users.set(name, null);
     this.#broker.driver("GetConnectionUnixUser", "s", [name]).then(
-      ([uid]) => this.#users.set(name, uid as number),
+      ([uid]) => this.#users.set(name, shareOwner(uid as number)),
       () => this.#users.delete(name),
     );
   }

@@ -146,7 +146,7 @@ class Exchange {
     }
     this.#isComplete = true;
     // The time of reading requests counts as the user's, too.
-    this.#options.peers.turns.run(this.#peer.uid, () => {
+    this.#options.peers.turns.run(this.#peer.place.owner, () => {
       const request = parseHead(this.#head.slice(0, end));
       if (typeof request === "number") this.#send(plainAnswer(request), true);
       else void this.#answer(request);

@@ -166,7 +166,7 @@ class Connection {
     this.#count();
     if (this.#isQueued || !this.#isFree()) return;
     this.#isQueued = true;
-    this.#options.peers.turns.run(this.#caller.uid, this.#step);
+    this.#options.peers.turns.run(this.#place.owner, this.#step);
   }
 
   readonly #step = (): boolean => {
@@ -272,7 +272,7 @@ class Connection {
     const wake = () => {
       if (isQueued || this.#feeder !== feeder) return;
       isQueued = true;
-      this.#options.peers.turns.run(this.#caller.uid, step);
+      this.#options.peers.turns.run(this.#place.owner, step);
     };
     const feeder = { wake };
     this.#feeder = feeder;

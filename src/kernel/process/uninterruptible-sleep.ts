@@ -3,22 +3,26 @@
 import { readdirSync, readFileSync } from "node:fs";
 import type { PidRef } from "./pidref.ts";
 
+/** All threads of a process, or the one that handles signals in a program of ours. */
+export type Threads = "all" | "main";
+
 /**
- * Names the uninterruptible sleeps of a process when no thread of it can run; null when one can, and when it is gone. The
+ * Names the uninterruptible sleeps of a process when no thread of those can run; null when one can, and when it is gone. The
  * same name twice means that none of the threads woke up in between.
  */
-export function uninterruptibleSleep(process: PidRef): string | null {
+export function uninterruptibleSleep(process: PidRef, threads: Threads = "all"): string | null {
   try {
     const { pid } = process;
-    return process.verified(() => sleepsOf(`/proc/${pid}/task`));
+    const directory = `/proc/${pid}/task`;
+    return process.verified(() => sleepsOf(directory, threads === "main" ? [String(pid)] : readdirSync(directory)));
   } catch {
     return null; // gone, also in the midst of reading
   }
 }
 
-function sleepsOf(directory: string): string | null {
+function sleepsOf(directory: string, threads: readonly string[]): string | null {
   const sleeps: string[] = [];
-  for (const thread of readdirSync(directory)) {
+  for (const thread of threads) {
     const status = readFileSync(`${directory}/${thread}/status`, "latin1");
     const state = /^State:\t(.)/m.exec(status)?.[1];
     if (state === "Z" || state === "X") continue;

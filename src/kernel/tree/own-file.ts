@@ -8,7 +8,11 @@ import { RawStatus } from "./tree.ts";
 const OWNER_MAY_READ = 0o400;
 const PERMISSIONS = 0o7777;
 
-/** Opens for reading what an O_PATH descriptor names. A regular file of ours that we may not read is made readable meanwhile. */
+/**
+ * Opens for reading what an O_PATH descriptor names. A regular file of ours that we may not read is made readable meanwhile: a process
+ * that is killed between the two calls leaves it readable by its owner, and nothing takes that back. Without a change of its mode
+ * only a user namespace of the user's own could open it, which a process with threads cannot make and many hosts forbid.
+ */
 export function reopenForReading(named: Fd): Fd {
   try {
     return reopen(named, "read");

@@ -3,6 +3,7 @@ import { IoMachinedEvents } from "../../api/io-machined-events.ts";
 import { invalidArgument, MachinedError } from "../../base/error.ts";
 import { type Caller, isPrivileged } from "../../ipc/caller.ts";
 import { type BoundVarlink, bindVarlink, type VarlinkCall } from "../../ipc/varlink/binding.ts";
+import { shareOwner } from "../../kernel/process/share-owner.ts";
 import type { EventLog, EventReply } from "./log.ts";
 import { Reader, type Wanted } from "./reader.ts";
 
@@ -12,6 +13,7 @@ const NAMES_LIMIT = 1024;
 
 class Subscriptions {
   readonly #log: EventLog;
+  /** By the owner of the share. */
   readonly #users = new Map<number, number>();
 
   constructor(log: EventLog) {
@@ -38,16 +40,16 @@ class Subscriptions {
   }
 
   #admit(caller: Caller): () => void {
-    const { uid } = caller;
-    const count = this.#users.get(uid) ?? 0;
+    const owner = shareOwner(caller.uid);
+    const count = this.#users.get(owner) ?? 0;
     if (count >= READERS_LIMIT && !isPrivileged(caller)) {
-      throw new MachinedError("LimitsExceeded", `User ${uid} has ${count} readers of events already`);
+      throw new MachinedError("LimitsExceeded", `User ${owner} has ${count} readers of events already`);
     }
-    this.#users.set(uid, count + 1);
+    this.#users.set(owner, count + 1);
     return () => {
-      const left = (this.#users.get(uid) ?? 1) - 1;
-      if (left > 0) this.#users.set(uid, left);
-      else this.#users.delete(uid);
+      const left = (this.#users.get(owner) ?? 1) - 1;
+      if (left > 0) this.#users.set(owner, left);
+      else this.#users.delete(owner);
     };
   }
 }

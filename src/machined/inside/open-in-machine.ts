@@ -1,15 +1,13 @@
 // Opens files of a machine. A machine with a user namespace may mount file systems whose requests its own processes answer
 // (FUSE), or leave unanswered: the daemon must never wait for one. Files on file systems that the kernel alone answers, and that
 // it has cached, are opened at once. All others are opened by a worker process, which may wait for a limited time.
-import { readFileSync } from "node:fs";
-import { basename, dirname } from "node:path";
 import { MachinedError } from "../../base/error.ts";
 import { type Fd, openPath } from "../../kernel/file/fd.ts";
-import { mountIdOf, nameEntry, nameIfKnown, nameOnMount } from "../../kernel/file/open-cached.ts";
 import type { Identity } from "../../kernel/process/namespace.ts";
 import { receiveMessage, socketPair } from "../../kernel/socket/unix.ts";
 import { pin } from "../../kernel/syscall/mem.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
+import { openPathCached } from "../../registry/machine/open-at-once.ts";
 import { type OpenFileKind, openAsKind } from "../../registry/open-file-kind.ts";
 import type { Operations, Plain } from "../../registry/operation.ts";
 import { type OpenArguments, WORK_FDS } from "../../registry/worker-request.ts";
@@ -22,56 +20,11 @@ const TIMEOUT_MS = 5_000;
  */
 const turns = new Turns<Machine>(32);
 
-/** File systems that the kernel answers alone, and that a machine cannot stack on others. */
-const SELF_CONTAINED: ReadonlySet<string> = new Set(
-  "bcachefs btrfs devpts devtmpfs erofs ext2 ext3 ext4 f2fs proc ramfs rootfs squashfs sysfs tmpfs vfat xfs zfs".split(
-    " ",
-  ),
-);
-
 /** Names the root directory of a machine, without opening it. Throws an error with errno when the leader is gone. */
 export function nameRoot(machine: Machine): Fd {
   if (machine.isHost) return openPath("/", "path");
   const { leader } = machine;
   return leader.verified(() => openPath(`/proc/${leader.pid}/root`, "path"));
-}
-
-/**
- * Names a file (an absolute path) of a machine where the kernel alone can look it up; returns null otherwise. Throws an error
- * with errno.
- */
-export function openPathCached(machine: Machine, root: Fd, path: string): Fd | null {
-  const known = nameIfKnown(root, path);
-  if (known !== null) {
-    if (isSelfContained(machine, known)) return known;
-    known.close();
-  }
-  const onRoot = isSelfContained(machine, root) ? nameOnMount(root, path) : null;
-  if (onRoot !== null || path === "/") return onRoot;
-  // The kernel does not cache missing names in all directories: they are looked up where no process has to answer.
-  using directory = openPathCached(machine, root, dirname(path));
-  return directory === null ? null : nameEntry(directory, basename(path));
-}
-
-let hostRootMount: number | null | undefined;
-
-function isSelfContained(machine: Machine, file: Fd): boolean {
-  if (machine.isHost) return true;
-  const id = mountIdOf(file);
-  hostRootMount ??= ownRootMount();
-  if (id === null || id === hostRootMount) return id !== null;
-  const { leader } = machine;
-  const table = leader.verified(() => readFileSync(`/proc/${leader.pid}/mountinfo`, "latin1"));
-  const start = table.startsWith(`${id} `) ? 0 : table.indexOf(`\n${id} `) + 1;
-  if (start === 0 && !table.startsWith(`${id} `)) return false;
-  const separator = " - ";
-  const type = table.indexOf(separator, start) + separator.length;
-  return SELF_CONTAINED.has(table.slice(type, table.indexOf(" ", type)));
-}
-
-function ownRootMount(): number | null {
-  using root = openPath("/", "path");
-  return mountIdOf(root);
 }
 
 /**

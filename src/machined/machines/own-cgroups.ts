@@ -98,6 +98,11 @@ export class OwnCgroups implements ServiceManager {
     return { isActive: isCgroupPopulated(`${SLICE}/${unit}`), job: null };
   }
 
+  /** Returns none: nobody could end a cgroup without a machine by its name. */
+  machineScopes(): Promise<readonly string[]> {
+    return Promise.resolve([]);
+  }
+
   /** Every process has a unit here: a process whose cgroup is none of ours has a unit of its own. */
   placeOf(pid: number): UnitPlace {
     const cgroup = cgroupOfProcess(pid);

@@ -98,6 +98,13 @@ export class SystemdJobs {
     }
   }
 
+  /** Returns the names of units that match the pattern and are active, or will be. */
+  async activeUnits(pattern: string): Promise<string[]> {
+    const states = ["active", "activating", "reloading"];
+    const [units] = (await this.#calls.manager("ListUnitsByPatterns", "asas", [states, [pattern]])) as [[string][]];
+    return units.map(([name]) => name);
+  }
+
   /** Settles a job whose end was not signalled. Where the query fails, the next `lookUpAll()` repeats it. */
   async #lookUp(job: string): Promise<void> {
     const known = this.#jobs.get(job);

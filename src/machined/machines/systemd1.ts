@@ -85,6 +85,10 @@ export class Systemd1 implements ServiceManager, UnitFiles {
     return this.#jobs.unitState(unit);
   }
 
+  machineScopes(): Promise<readonly string[]> {
+    return this.#jobs.activeUnits("machine-*.scope");
+  }
+
   /** "replace": a queued start job must not prevent the stop of a machine. */
   async stopUnit(unit: string): Promise<string | null> {
     try {

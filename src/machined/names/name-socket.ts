@@ -71,7 +71,7 @@ export class NameSocket {
         line += bytes.toString("latin1", 0, LINE_LIMIT_BYTES + 1);
         if (!line.includes("\n") && line.length <= LINE_LIMIT_BYTES) return;
         peer.pause();
-        this.#shares.turns.run(caller.uid, () => this.#reply(peer, line));
+        this.#shares.turns.run(place.owner, () => this.#reply(peer, line));
       },
       // A client that has disconnected gets no answer.
       end: () => {

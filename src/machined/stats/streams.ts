@@ -1,22 +1,19 @@
 // Calls that are answered repeatedly: their number, interval and end.
 import { MachinedError } from "../../base/error.ts";
+import { mayTakeAnother, type ShareLimits } from "../../base/fair-share.ts";
 import { isPrivileged } from "../../ipc/caller.ts";
 import type { VarlinkCall } from "../../ipc/varlink/binding.ts";
+import { shareOwner } from "../../kernel/process/share-owner.ts";
 
-interface StreamLimits {
-  readonly all: number;
-  /** The maximum for one user. */
-  readonly each: number;
-}
-
-const LIMITS: StreamLimits = { all: 64, each: 8 };
+const LIMITS: ShareLimits = { all: 64, each: 8 };
 
 export class Streams {
-  readonly #limits: StreamLimits;
+  readonly #limits: ShareLimits;
+  /** By the owner of the share. */
   readonly #users = new Map<number, number>();
   #count = 0;
 
-  constructor(limits: StreamLimits = LIMITS) {
+  constructor(limits: ShareLimits = LIMITS) {
     this.#limits = limits;
   }
 
@@ -34,14 +31,14 @@ export class Streams {
     tell: () => Promise<void>,
   ): Promise<never> {
     const caller = await call.caller();
-    const { uid } = caller;
-    const own = this.#users.get(uid) ?? 0;
+    const owner = shareOwner(caller.uid);
+    const own = this.#users.get(owner) ?? 0;
     // The limit of all streams does not keep out privileged callers.
-    const isFull = this.#count >= this.#limits.all && !isPrivileged(caller);
-    if (own >= this.#limits.each || isFull) {
+    const hasRoom = isPrivileged(caller) ? own < this.#limits.each : mayTakeAnother(own, this.#count, this.#limits);
+    if (!hasRoom) {
       throw new MachinedError("TooManyOperations", "Too many streams of statistics are open");
     }
-    this.#users.set(uid, own + 1);
+    this.#users.set(owner, own + 1);
     this.#count++;
     const ended = Promise.withResolvers<never>();
     let isTelling = false;
@@ -57,7 +54,7 @@ export class Streams {
       if (isOver) return;
       isOver = true;
       clearInterval(timer);
-      this.#leave(uid);
+      this.#leave(owner);
     };
     const stopListening = call.onGone(leave);
     void round();
@@ -71,10 +68,10 @@ export class Streams {
     }
   }
 
-  #leave(uid: number): void {
-    const own = (this.#users.get(uid) ?? 1) - 1;
-    if (own > 0) this.#users.set(uid, own);
-    else this.#users.delete(uid);
+  #leave(owner: number): void {
+    const own = (this.#users.get(owner) ?? 1) - 1;
+    if (own > 0) this.#users.set(owner, own);
+    else this.#users.delete(owner);
     this.#count--;
   }
 }

@@ -59,6 +59,25 @@ export class Restoration {
     }
     for (const saved of machines) this.#unlessImpossible(saved.name, () => this.#restore(saved));
     for (const saved of reserved) this.#unlessImpossible(saved.name, () => this.#reconcile(saved));
+    void this.#reportStrays();
+  }
+
+  /**
+   * Names the scopes that no machine has. A daemon that was killed before it could note or save a machine (full /run) leaves one, and
+   * nothing says who its leader was: systemd-nspawn makes such scopes by itself with --register=no.
+   */
+  async #reportStrays(): Promise<void> {
+    try {
+      const scopes = await this.#manager.machineScopes();
+      const known = new Set([...this.#set.all()].flatMap(({ name, place }) => [scopeOf(name), place?.unit]));
+      for (const unit of scopes) {
+        if (known.has(unit)) continue;
+        const help = `Where nobody looks after it any more, 'systemctl stop "${unit}"' ends what runs in it.`;
+        this.#log.info(`${unit} is named as a machine's, and belongs to no machine that is registered. ${help}`);
+      }
+    } catch (error) {
+      this.#log.debug(`Cannot list the scopes of machines: ${(error as Error).message}`);
+    }
   }
 
   #load(): LoadedMachines {

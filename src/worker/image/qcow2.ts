@@ -6,6 +6,7 @@ import { readSync } from "node:fs";
 import { inflateRawSync, zstdDecompressSync } from "node:zlib";
 import { ErrnoError } from "../../base/error.ts";
 import { type Fd, statFd } from "../../kernel/file/fd.ts";
+import { type Attempt, attemptOn } from "../../kernel/file/foreign-answer.ts";
 import { type Spending, transferBudget } from "../program/budget.ts";
 import { Turns } from "../stream/archive.ts";
 import { zstdFrameLength } from "../stream/compression-zstd.ts";
@@ -62,11 +63,22 @@ export function isQcow2(file: Fd): boolean {
   return readAt(file, 0, MAGIC.length, "short").equals(MAGIC);
 }
 
+/** How each file is read: it may be the caller's, on a file system that does not answer. */
+const attempts = new WeakMap<Fd, Attempt>();
+
+function attemptFor(file: Fd): Attempt {
+  const attempt = attempts.get(file) ?? attemptOn(file);
+  attempts.set(file, attempt);
+  return attempt;
+}
+
 function readAt(file: Fd, offset: number, size: number, end: "whole" | "short" = "whole"): Buffer {
   const bytes = Buffer.allocUnsafe(size);
+  const attempt = attemptFor(file);
   let filled = 0;
   while (filled < size) {
-    const count = readSync(file.number, bytes, filled, size - filled, offset + filled);
+    const [from, at] = [filled, offset + filled];
+    const count = attempt(() => readSync(file.number, bytes, from, size - from, at));
     if (count === 0) break;
     filled += count;
   }
@@ -149,7 +161,7 @@ export async function convertQcow2(
   target: Fd,
   onProgress: (done: number) => void = () => {},
 ): Promise<void> {
-  const fileBytes = statFd(source).size;
+  const fileBytes = attemptFor(source)(() => statFd(source).size);
   const header = readHeader(source, fileBytes);
   const { clusterBytes, l1Entries, l1Offset } = header;
   const turns = new Turns();

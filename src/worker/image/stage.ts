@@ -2,21 +2,24 @@
 // the host. Temporary files are locked while a process works on them; an unlocked one was left by a crash.
 import { randomBytes } from "node:crypto";
 import { mkdirSync, openSync } from "node:fs";
-import { ErrnoError } from "../../base/error.ts";
-import { avoidCopyOnWrite } from "../../kernel/file/attributes.ts";
+import { join } from "node:path";
+import { ErrnoError, errnoNameOf } from "../../base/error.ts";
+import { avoidCopyOnWrite, pathOf } from "../../kernel/file/attributes.ts";
 import { Fd, openPath, statAt, statFd } from "../../kernel/file/fd.ts";
 import { lockWhole } from "../../kernel/file/lock.ts";
 import { changeMode } from "../../kernel/file/ownership.ts";
 import { EEXIST } from "../../kernel/syscall/constants.ts";
-import { check, isErrno, sys } from "../../kernel/syscall/sys.ts";
+import { check, isErrno } from "../../kernel/syscall/sys.ts";
 import { createSubvolume, isBtrfs, snapshotSubvolume } from "../../kernel/tree/btrfs.ts";
 import { tryRenameNew } from "../../kernel/tree/link.ts";
 import { removeTree } from "../../kernel/tree/remove.ts";
 import { openDirectory } from "../../kernel/tree/tree.ts";
 import { abandonWithUs, requireWanted } from "../program/abandon.ts";
+import { log } from "../program/log.ts";
 import { tryMakeDirectory } from "../tar/untar-calls.ts";
 import { lockTree } from "./marks.ts";
 import { placeIn, replaceFile, replaceImage } from "./replace.ts";
+import { writeOut } from "./write-out.ts";
 
 export interface InstallOptions {
   /** Whether an image of that name is replaced. */
@@ -122,7 +125,8 @@ export class Stage implements Disposable {
   install(finalName: string, options: InstallOptions): void {
     this.#requirePending();
     const { kind } = statFd(this.file);
-    if (options.sync) sys(kind === "directory" ? "syncfs" : "fsync", this.file.number);
+    const path = join(pathOf(this.#root), finalName);
+    if (options.sync) writeOut(this.file, kind === "directory" ? "all" : "file", path);
     // Marked before the renaming where that is possible, so that a crash leaves no image writable.
     if (options.readOnly && kind === "regular") changeMode(this.file, statFd(this.file).mode & 0o555);
     const result = tryRenameNew(placeIn(this.#root, this.#name), placeIn(this.#root, finalName));
@@ -130,16 +134,16 @@ export class Stage implements Disposable {
     else check(result, "rename", finalName);
     this.#settle();
     if (options.readOnly && kind === "directory") lockTree(this.file);
-    if (options.sync) sys("fsync", this.#root.number);
+    if (options.sync) writeOut(this.#root, "file");
   }
 
   /** Renames a file to its final name; replaces a regular file of that name, but no other kind of file. */
   putFile(finalName: string, { sync }: { readonly sync: boolean }): void {
     this.#requirePending();
-    if (sync) sys("fsync", this.file.number);
+    if (sync) writeOut(this.file, "file", join(pathOf(this.#root), finalName));
     replaceFile(this.#root, this.#name, finalName);
     this.#settle();
-    if (sync) sys("fsync", this.#root.number);
+    if (sync) writeOut(this.#root, "file");
   }
 
   /** Throws for a stage that was removed, installed or abandoned: it has no name any more. */
@@ -158,12 +162,15 @@ export class Stage implements Disposable {
     this.#settle();
   }
 
-  /** Removes it, unless it was installed or kept. */
+  /** Removes it, unless it was installed or kept. What cannot be removed (a broken disk) is left, and hides no earlier failure. */
   [Symbol.dispose](): void {
     if (this.#isPending) {
       this.#settle();
       try {
         removeTree(this.#root, this.#name);
+      } catch (error) {
+        if (errnoNameOf(error) === null) throw error;
+        log("warning", `Failed to remove '${join(pathOf(this.#root), this.#name)}': ${(error as Error).message}`);
       } finally {
         this.file.close();
       }

@@ -3,6 +3,7 @@ import { writeSync } from "node:fs";
 import { ErrnoError } from "../../base/error.ts";
 import { attributeNames, createdUsec, getAttribute, noteCreated, setAttribute } from "../../kernel/file/attributes.ts";
 import { type Fd, statFd } from "../../kernel/file/fd.ts";
+import { type Attempt, attemptOn } from "../../kernel/file/foreign-answer.ts";
 import { SyscallError, trySys } from "../../kernel/syscall/sys.ts";
 import { dataSteps, shareSteps } from "../../kernel/tree/copy-file.ts";
 import { type SpaceLimits, transferBudget } from "../program/budget.ts";
@@ -110,31 +111,32 @@ export async function copyRaw(
   onReached: (bytes: number) => void,
   limits: SpaceLimits = {},
 ): Promise<void> {
-  const { size, blocks } = statFd(source);
+  const attempt = attemptOn(source, target);
+  const { size, blocks } = attempt(() => statFd(source));
   const spending = transferBudget.part(target, limits);
-  const turns = new Turns();
-  if (await sharedRaw(source, target, size, onReached)) return;
+  const sharing = shareSteps(source, target, size, SHARE_STEP_BYTES);
+  if ((await eachStep(sharing, attempt, onReached)) === "shared") return;
   // Holes of the source stay holes.
   const before = trySys("lseek", source.number, 0, 1);
-  for (const { copied, reached } of dataSteps(
-    source,
-    target,
-    { size, allocatedBytes: blocks * 512 },
-    COPY_STEP_BYTES,
-  )) {
+  const steps = dataSteps(source, target, { size, allocatedBytes: blocks * 512 }, COPY_STEP_BYTES);
+  await eachStep(steps, attempt, ({ copied, reached }) => {
     spending.wrote(copied);
     onReached(reached);
-    await turns.pass();
-  }
+  });
   if (before >= 0) trySys("lseek", source.number, before, 0);
 }
 
-async function sharedRaw(source: Fd, target: Fd, size: number, onReached: (bytes: number) => void): Promise<boolean> {
+/** Makes all steps, with time for signals between them; returns what comes of the last. */
+async function eachStep<Step, Result>(
+  steps: Generator<Step, Result>,
+  attempt: Attempt,
+  onStep: (step: Step) => void,
+): Promise<Result> {
   const turns = new Turns();
-  const steps = shareSteps(source, target, size, SHARE_STEP_BYTES);
-  for (let step = steps.next(); ; step = steps.next()) {
-    if (step.done === true) return step.value === "shared";
-    onReached(step.value);
+  for (;;) {
+    const step = attempt(() => steps.next());
+    if (step.done === true) return step.value;
+    onStep(step.value);
     await turns.pass();
   }
 }

@@ -2,7 +2,7 @@
 // (src/registry/operation.ts reads them); details for the admin are written to stderr.
 import { writeSync } from "node:fs";
 import { errnoText } from "../../base/errno.ts";
-import { errnoNameOf, MachinedError } from "../../base/error.ts";
+import { errnoNameOf, firstError, MachinedError } from "../../base/error.ts";
 import type { Plain } from "../../registry/operation.ts";
 
 export interface Telling {
@@ -23,7 +23,8 @@ export function workerOf(work: Work): (args: string[]) => Promise<number> {
     try {
       say({ value: work(args, { progress: progressTeller() }) });
       return 0;
-    } catch (error) {
+    } catch (thrown) {
+      const error = firstError(thrown);
       const isKnown = error instanceof MachinedError || errnoNameOf(error) !== null;
       const text = error instanceof Error ? (isKnown ? error.message : error.stack) : String(error);
       process.stderr.write(`<${isKnown ? 6 : 3}>${text}\n`);

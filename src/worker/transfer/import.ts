@@ -5,6 +5,7 @@ import { basename } from "node:path";
 import { ErrnoError } from "../../base/error.ts";
 import { pathOf } from "../../kernel/file/attributes.ts";
 import { Fd, kindOfFd, openPath, statFd } from "../../kernel/file/fd.ts";
+import { attemptOn } from "../../kernel/file/foreign-answer.ts";
 import { mortal } from "../../kernel/syscall/mortal.ts";
 import { sys } from "../../kernel/syscall/sys.ts";
 import { refuseForeign } from "../image/disk-format.ts";
@@ -14,6 +15,7 @@ import { Reservation } from "../image/reservation.ts";
 import { openImageRoot, Stage } from "../image/stage.ts";
 import { directPath, imageRootOf, nameOfFile, requireFree, requireName } from "../image/target.ts";
 import { importTree, openDirectTree } from "../image/unpack-tar.ts";
+import { writeOut } from "../image/write-out.ts";
 import { copyOrigin, copyRaw, type RawTarget, writeRaw } from "../image/write-raw.ts";
 import { log } from "../program/log.ts";
 import type { CommandLine, WorkerOptions } from "../program/options.ts";
@@ -85,7 +87,7 @@ async function importTar(line: CommandLine): Promise<void> {
 async function importTarDirect(source: Chunks, path: string, options: WorkerOptions): Promise<void> {
   using tree = openDirectTree(path, options);
   await importTree(source, tree.fd, options);
-  if (options.sync) sys("syncfs", tree.fd.number);
+  if (options.sync) writeOut(tree.fd, "all");
   if (options.readOnly) lockTree(tree.fd);
 }
 
@@ -119,7 +121,7 @@ async function stageRaw(input: Input, root: Fd, options: WorkerOptions): Promise
 
 async function copyInput(input: Input, file: Fd): Promise<void> {
   if (isPlain(input)) {
-    refuseForeign(input.file);
+    attemptOn(input.file)(() => refuseForeign(input.file));
     return copyRaw(input.file, file, inputProgress(input));
   }
   const target: RawTarget = { file, offset: 0, sizeMax: RAW_LIMIT_BYTES, sparse: true };
@@ -146,7 +148,7 @@ async function importRawDirect(input: Input, path: string, options: WorkerOption
   const source = decompress(readChunks(input.file, inputProgress(input)));
   const [offset, sizeMax] = [options.offset ?? 0, options.sizeMax ?? RAW_LIMIT_BYTES];
   await writeRaw(source, { file: target.fd, offset, sizeMax, sparse: false });
-  if (options.sync) sys("fsync", target.fd.number);
+  if (options.sync) writeOut(target.fd, "file");
   if (options.readOnly) lockInPlace(target.fd);
 }
 

@@ -3,11 +3,11 @@ import { constants, openSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
 import { ErrnoError } from "../../base/error.ts";
 import { Fd, statFd } from "../../kernel/file/fd.ts";
-import { sys } from "../../kernel/syscall/sys.ts";
 import { InPlace } from "../image/in-place.ts";
 import { lockInPlace, lockTree } from "../image/marks.ts";
 import { liftOsTree } from "../image/os-tree.ts";
 import { openDirectTree, unpackOptions, unpackTar } from "../image/unpack-tar.ts";
+import { writeOut } from "../image/write-out.ts";
 import { writeRaw } from "../image/write-raw.ts";
 import type { WorkerOptions } from "../program/options.ts";
 import { type Chunks, limited } from "../stream/archive.ts";
@@ -48,7 +48,7 @@ function tree(path: string, options: WorkerOptions): DirectTarget {
     write: async (source, limitBytes) => {
       await unpackTar(source, top.fd, unpackOptions(options), limitBytes);
       liftOsTree(top.fd);
-      if (options.sync) sys("syncfs", top.fd.number);
+      if (options.sync) writeOut(top.fd, "all");
       if (options.readOnly) lockTree(top.fd);
     },
     [Symbol.dispose]: () => top[Symbol.dispose](),
@@ -78,7 +78,7 @@ function disk(path: string, options: WorkerOptions): DirectTarget {
     write: async (source, limitBytes) => {
       const sizeMax = options.sizeMax ?? limitBytes;
       await writeRaw(decompress(source), { file, offset: options.offset ?? 0, sizeMax, sparse: false }, limitBytes);
-      if (options.sync) sys("fsync", file.number);
+      if (options.sync) writeOut(file, "file");
       if (options.readOnly) lockInPlace(file);
     },
     [Symbol.dispose]: () => place[Symbol.dispose](),

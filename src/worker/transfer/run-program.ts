@@ -1,6 +1,6 @@
 // The common part of all transfer workers: verbs, help, signals, the last lines of the log and the exit code.
 import { errnoText } from "../../base/errno.ts";
-import { ErrnoError, errnoNameOf, MachinedError } from "../../base/error.ts";
+import { ErrnoError, errnoNameOf, firstError, MachinedError } from "../../base/error.ts";
 import { helpWidth, layOutHelp } from "../../base/help-text.ts";
 import { versionText } from "../../kernel/process/host-systemd.ts";
 import { abandonAll, canGoOnLater, keepForLater } from "../program/abandon.ts";
@@ -57,7 +57,7 @@ async function work(verb: Verb, line: CommandLine): Promise<number> {
     log("info", "Operation completed successfully.");
     return finish(0);
   } catch (error) {
-    log("err", describe(error));
+    log("err", describe(firstError(error)));
     return finish(FAILED);
   }
 }

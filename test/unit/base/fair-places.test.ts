@@ -24,6 +24,16 @@ describe("places", () => {
     expect(places.taken).toBe(3);
   });
 
+  test("users who take what they can leave room for one who has nothing", async () => {
+    const places = new FairPlaces<string>({ all: 16, each: 4, waiting: 10 });
+    const { take, settled } = taker(places);
+    for (const key of ["a", "b", "c", "d"]) for (let i = 0; i < 4; i++) take(key);
+    await settled();
+    take("modest");
+    expect(await settled()).toEqual(["modest"]);
+    expect(places.taken).toBe(11);
+  });
+
   test("waiting users get places in turn", async () => {
     const places = new FairPlaces<string>({ all: 1, each: 1, waiting: 10 });
     const order: string[] = [];

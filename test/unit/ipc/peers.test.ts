@@ -22,15 +22,17 @@ function fill(peers: Peers, uid: number): PeerPlace[] {
   }
 }
 
-test("a user has its share, all users have theirs together, and root always finds room", () => {
+test("a user has its share, users who take what they can leave room for one who has nothing, and root always finds room", () => {
   const peers = new Peers(LIMITS);
   const first = fill(peers, 1000);
-  expect([first.length, fill(peers, 1001).length, fill(peers, 1002).length]).toEqual([4, 2, 0]);
+  expect([first.length, fill(peers, 1001).length, fill(peers, 1002).length]).toEqual([3, 1, 1]);
+  const last = peers.admit(caller(1003), () => {});
+  expect([last !== null, peers.admit(caller(1004), () => {})]).toEqual([true, null]);
   expect(fill(peers, 0).length).toBe(4);
   expect(peers.connections).toBe(10);
   for (const place of first) place.leave();
-  expect(peers.connections).toBe(6);
-  expect(fill(peers, 1000).length).toBe(4);
+  expect(peers.connections).toBe(7);
+  expect(fill(peers, 1000).length).toBe(1);
 });
 
 /** Peers whose eviction is noted by name. */
@@ -84,4 +86,20 @@ test("memory that is freed is free for others", () => {
     place.hold(0);
   }
   expect(evicted).toEqual([]);
+});
+
+test("many small holdings of one user are taken back before the larger one of a user who holds less", () => {
+  const { evicted, enter } = tenants(new Peers({ ...LIMITS, others: { connections: 12, bytes: 300 } }));
+  const other = enter("other", 1001);
+  other.hold(60);
+  for (let count = 0; count < 4; count++) enter(`small ${count}`, 1000).hold(55);
+  expect(evicted).toEqual([]);
+  other.hold(90);
+  expect(evicted).toEqual(["small 0"]);
+});
+
+test("users of one range of a user namespace have one share together", () => {
+  const peers = new Peers(LIMITS);
+  expect(fill(peers, 0x8000_0000).length).toBe(3);
+  expect(fill(peers, 0x8000_0001).length).toBe(0);
 });

@@ -1,0 +1,75 @@
+// Looking up the account of a command without waiting for the machine's file systems longer than the command has time.
+import { writeSync } from "node:fs";
+import { ErrnoError, errnoNameOf } from "../base/error.ts";
+import type { Fd } from "../kernel/file/fd.ts";
+import { sealedFile } from "../kernel/file/memory-file.ts";
+import type { PidRef } from "../kernel/process/pidref.ts";
+import { spawnSelf } from "../kernel/process/spawn.ts";
+import { type Account, type AccountRequest, accountAtOnce, accountOf } from "./account.ts";
+
+/** Of the process that reads: where its result goes, the leader, whom to look up, and what it holds while it is there. */
+export const READER_FDS = { result: 3, leader: 4, wanted: 5, life: 6 } as const;
+/** The argument that machined-exec-command has then. */
+export const READER_WORD = "account";
+const SIGKILL = 9;
+
+type Result = { readonly account: Account } | { readonly errno: string; readonly message: string };
+
+function pidfdOf(leader: PidRef): Fd {
+  if (leader.pidfd !== null) return leader.pidfd;
+  throw new ErrnoError("EOPNOTSUPP", "This kernel has no pidfds");
+}
+
+/**
+ * The account of a request; null where it was not found out in `limitMs` (null: as long as it takes). A process that hangs in the
+ * machine is killed and left, and holds `life` until its file system lets it go. Throws the errors of `accountOf()`.
+ */
+export async function accountInTime(
+  request: AccountRequest,
+  limitMs: number | null,
+  life: Fd | null,
+): Promise<Account | null> {
+  const { leader, machine, ownerUid, user } = request;
+  const known = accountAtOnce(request);
+  if (known !== null) return known;
+  using wanted = sealedFile("machined-exec-account", Buffer.from(JSON.stringify({ machine, ownerUid, user })));
+  const child = spawnSelf("machined-exec-command", [READER_WORD], {
+    fds: {
+      [READER_FDS.leader]: pidfdOf(leader),
+      [READER_FDS.wanted]: wanted,
+      ...(life === null ? {} : { [READER_FDS.life]: life }),
+    },
+    stdout: "ignore",
+    stderr: "ignore",
+    result: true,
+    signalWithParent: SIGKILL,
+  });
+  child.pidRef?.[Symbol.dispose]();
+  const late = Promise.withResolvers<null>();
+  const timer = limitMs === null ? undefined : setTimeout(() => late.resolve(null), limitMs);
+  try {
+    const text = await Promise.race([child.result, late.promise]);
+    return text === null ? null : accountIn(text, machine);
+  } finally {
+    clearTimeout(timer);
+    child.kill(SIGKILL);
+  }
+}
+
+function accountIn(text: string, machine: string): Account {
+  if (text === "") throw new ErrnoError("EIO", `The user database of machine '${machine}' could not be read`);
+  const result = JSON.parse(text) as Result;
+  if ("account" in result) return result.account;
+  throw new ErrnoError(result.errno, result.message);
+}
+
+/** The process that reads: writes the result for `accountInTime()`. */
+export function reportAccount(wanted: AccountRequest): void {
+  let result: Result;
+  try {
+    result = { account: wanted.leader.verified(() => accountOf(wanted)) };
+  } catch (error) {
+    result = { errno: errnoNameOf(error) ?? "EIO", message: (error as Error).message };
+  }
+  writeSync(READER_FDS.result, JSON.stringify(result));
+}

@@ -1,0 +1,35 @@
+// Which users are counted as one.
+import { expect, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { shareOwner } from "../../../src/kernel/process/share-owner.ts";
+
+function withFiles(work: (files: { ranges: string; users: string }) => void): void {
+  const directory = mkdtempSync(join(tmpdir(), "machined-share-"));
+  try {
+    work({ ranges: join(directory, "subuid"), users: join(directory, "passwd") });
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
+
+const PASSWD = "root:x:0:0::/root:/bin/sh\nanna:x:1000:1000::/home/anna:/bin/sh\n";
+
+test("the owner of subordinate ids is counted for all of them, and a changed file is read again", () => {
+  withFiles((files) => {
+    const owners = (...uids: number[]) => uids.map((uid) => shareOwner(uid, files));
+    expect(owners(0, 1000, 100_000, 0x8_0005)).toEqual([0, 1000, 0x1_0000, 0x8_0000]);
+    writeFileSync(files.users, PASSWD);
+    writeFileSync(files.ranges, "anna:100000:65536\n1001:165536:65536\nanna:300000:10\nroot:400000:65536\n");
+    expect(owners(1000, 99_999, 100_000, 165_535, 165_536, 300_009)).toEqual([1000, 0x1_0000, 1000, 1000, 1001, 1000]);
+    expect(owners(0, 400_000)).toEqual([0, 400_000 - (400_000 % 0x1_0000)]);
+  });
+});
+
+test("ranges of an owner that passwd(5) does not have are counted as one, and lines of no meaning are passed over", () => {
+  withFiles((files) => {
+    writeFileSync(files.ranges, "ldap:200000:10\nldap:300000:10\nx\n:1:1\nx:-5:3\nx:1:y\nx:9:9:9\n");
+    expect([200_001, 300_002, 9].map((uid) => shareOwner(uid, files))).toEqual([200_000, 200_000, 9]);
+  });
+});
