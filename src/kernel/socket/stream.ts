@@ -196,7 +196,9 @@ export class SocketStream implements Disposable {
         this.#end(error as Error); // SyscallError only
         return;
       }
-      if (received === "again" || received === "left") return;
+      if (received === "again") return;
+      // Who has hung up by now is told of at once: no other event will come.
+      if (received === "left") continue;
       if (received === "end") {
         this.#onReadEnd();
         return;

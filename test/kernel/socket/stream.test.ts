@@ -247,6 +247,23 @@ test("descriptors are left in the socket with their bytes, and nothing behind th
   close();
 });
 
+test("who left after sending descriptors, before they were looked at, is noticed", async () => {
+  const [a, b] = socketPair();
+  using file = openPath("/dev/null", "read");
+  const seen: string[] = [];
+  sendMessage(b, Buffer.from("x"), [file]);
+  b.close();
+  const stream = new SocketStream(a, {
+    data: () => {},
+    left: (bytes) => seen.push(bytes.toString()),
+    hangup: () => seen.push("hangup"),
+    end: () => seen.push("end"),
+  });
+  await until(() => seen.length === 2, "the news");
+  stream.close();
+  expect(seen).toEqual(["x", "hangup", "end"]);
+});
+
 test("who leaves after sending descriptors that were left is noticed", async () => {
   const [a, b] = socketPair();
   using file = openPath("/dev/null", "read");
