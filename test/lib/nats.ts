@@ -116,9 +116,9 @@ export class TestFleet implements AsyncDisposable {
   }
 
   /** Starts a program of ours. */
-  begin(args: readonly string[]): Subprocess<"ignore", "pipe", "pipe"> {
+  begin(args: readonly string[], env: Readonly<Record<string, string>> = {}): Subprocess<"ignore", "pipe", "pipe"> {
     const child = Bun.spawn([...SELF, ...args], {
-      env: { PATH: process.env["PATH"] ?? "", HOME: this.directory },
+      env: { PATH: process.env["PATH"] ?? "", HOME: this.directory, ...env },
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.#children.push(child);

@@ -128,10 +128,13 @@ describe.skipIf(!has)("the fleet", () => {
       await manager(bus, "UnregisterMachine", "s", "first");
       expect(names().length).toBeGreaterThan(0);
     }, "the reader");
+    // The reader is back only after the events have been published.
+    reader.kill("SIGSTOP");
     await fleet.signalServer("SIGKILL");
     const expected = await happen("lost", 50);
     await fleet.runServer();
     await waitFor(async () => expect(await stored("lost")).toEqual(expected), "the events");
+    reader.kill("SIGCONT");
     await waitFor(() => expect(names().filter((name) => name.includes("lost"))).toEqual(expected), "what is read");
     await waitFor(async () => expect(await hosts()).toEqual(["web1/lasting"]), "the record");
     const [first] = seen.split("\n").filter((line) => line.includes('"lost0"'));

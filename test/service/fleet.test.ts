@@ -1,13 +1,18 @@
 // Many hosts over NATS: a real nats-server with the configuration of docs/fleet.md, daemons, their agents, and machinectl --fleet.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { join } from "node:path";
 import { jetstream } from "@nats-io/jetstream";
 import type { Subprocess } from "bun";
+import { connectVarlink } from "../../src/ipc/varlink/connect.ts";
 import { manager, needsRoot, register, TestDaemon } from "../lib/daemon.ts";
+import { provideEnterProgram } from "../lib/enter-program.ts";
 import { TestFleet } from "../lib/nats.ts";
 import { havePrograms } from "../lib/programs.ts";
 import { waitFor } from "../lib/wait-for.ts";
 
 const has = havePrograms("many hosts over NATS", "nats-server") && needsRoot === "";
+
+const canExec = has && havePrograms("commands over NATS", "gcc", "pgrep");
 
 let fleet: TestFleet;
 let one: TestDaemon;
@@ -56,7 +61,10 @@ beforeAll(async () => {
   [fleet, one, two] = await Promise.all([TestFleet.start(), TestDaemon.start(), TestDaemon.start()]);
   await register(await one.bus(), "deb1", await one.leader("--net"));
   await register(await two.bus(), "db.example", await two.leader("--net"), { class: "vm", service: "played" });
-  agents = [fleet.agent("web1", one.runtime), fleet.agent("web2", two.runtime, { Allow: "read" })];
+  agents = [
+    fleet.agent("web1", one.runtime, { Allow: "read lifecycle exec" }),
+    fleet.agent("web2", two.runtime, { Allow: "read" }),
+  ];
   await waitListed(["web1/deb1", "web2/db.example"]);
 });
 
@@ -143,6 +151,48 @@ describe.skipIf(!has)("many hosts over NATS", () => {
     const late = await fleet.machinectl("reader", "wait", "--for=ended", "--timeout=1ms", "web1/deb1");
     expect(late).toMatchObject({ status: 124, stderr: "web1/deb1: Not ended within the time\n" });
   });
+
+  test.skipIf(!canExec)(
+    "a runner has the two streams of a command and its status, and the command ends with its caller",
+    async () => {
+      provideEnterProgram();
+      const service = fleet.begin(["machined-exec"], { MACHINED_RUNTIME_DIRECTORY: one.runtime });
+      await waitFor(
+        async () => (await connectVarlink(join(one.runtime, "machine/io.machined.Exec"))).close(),
+        "machined-exec",
+      );
+      const command = "printf 'a\\0b'; echo complaint >&2; exit 43";
+      const run = await fleet.machinectl("runner", "exec", "web1/deb1", "sh", "-c", command);
+      expect(run).toEqual({ stdout: "a\0b", stderr: "complaint\n", status: 43 });
+      const large = await fleet.machinectl("runner", "exec", "web1/deb1", "head", "-c", "3000000", "/dev/zero");
+      expect({ bytes: large.stdout.length, status: large.status }).toEqual({ bytes: 3_000_000, status: 0 });
+      const refused = await fleet.machinectl("operator", "exec", "web1/deb1", "true");
+      expect(refused.status).toBe(125);
+      expect(refused.stderr).toContain("does not have the scope 'exec'");
+      const elsewhere = await fleet.machinectl("runner", "exec", "web2/db.example", "true");
+      expect(elsewhere).toMatchObject({
+        status: 125,
+        stderr: "Host 'web2' does not allow 'exec' (Allow= in its fleet.conf)\n",
+      });
+      const long = fleet.begin([
+        "machinectl",
+        `--fleet=${fleet.conf("runner")}`,
+        "exec",
+        "web1/deb1",
+        "sh",
+        "-c",
+        "echo on; exec sleep 4711",
+      ]);
+      const { value } = await long.stdout.getReader().read();
+      expect(Buffer.from(value ?? []).toString()).toBe("on\n");
+      long.kill("SIGKILL");
+      await waitFor(
+        () => expect(Bun.spawnSync(["pgrep", "-fx", "sleep 4711"]).exitCode).toBe(1),
+        "the end of the command",
+      );
+      service.kill();
+    },
+  );
 
   test("the agent of one host writes no record and no event of another", async () => {
     const nats = await fleet.connect("web1");
