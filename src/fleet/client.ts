@@ -12,7 +12,7 @@ import {
   type Scope,
   tokenOf,
 } from "./names.ts";
-import { type HostRecord, type MachineRecord, readHost, readMachine } from "./record.ts";
+import { type HostRecord, livingMachines, type MachineRecord, readHost, readMachine } from "./record.ts";
 import { type FleetAnswer, readAnswer } from "./request.ts";
 import type { FleetSettings } from "./settings.ts";
 
@@ -92,10 +92,16 @@ export class FleetClient {
   /** The machines of hosts, or of all (null), in no order. Throws a FleetError. */
   async machines(hosts: readonly string[] | null): Promise<MachineRecord[]> {
     const few = hosts !== null && hosts.length <= FEW_HOSTS;
-    const filters = few ? hosts.map((host) => `${tokenOf(host)}.*`) : [">"];
+    const tokens = few ? hosts.map((host) => String(tokenOf(host))) : [null];
     const wanted = new Set(hosts);
-    const read = await Promise.all(filters.map((filter) => this.#records(MACHINES_BUCKET, filter, readMachine)));
-    return read.flat().filter(({ host }) => hosts === null || wanted.has(host));
+    const read = tokens.map(async (token) => {
+      const [machines, living] = await Promise.all([
+        this.#records(MACHINES_BUCKET, token === null ? ">" : `${token}.*`, readMachine),
+        this.#records(HOSTS_BUCKET, token ?? ">", readHost),
+      ]);
+      return livingMachines(machines, living);
+    });
+    return (await Promise.all(read)).flat().filter(({ host }) => hosts === null || wanted.has(host));
   }
 
   /** The hosts whose agents run. Throws a FleetError. */

@@ -21,6 +21,8 @@ export interface HostRecord {
   readonly bootId: string;
   /** The version of the agent. */
   readonly agent: string;
+  /** When the agent began to write over its present connection, µs since 1970: older records of machines are left over. */
+  readonly since: number;
   readonly machines: number;
   /** What the host allows: names of scopes. */
   readonly allow: readonly string[];
@@ -88,9 +90,16 @@ export function readHost(key: string, value: string): HostRecord | null {
   const allow: unknown[] = fields["allow"];
   return {
     ...{ host, bootId: text(fields, "bootId"), agent: text(fields, "agent"), machines: number(fields, "machines") },
+    since: number(fields, "since"),
     allow: allow.filter((one) => typeof one === "string"),
     time: number(fields, "time"),
   };
+}
+
+/** The machines whose hosts are there, and which their agents have written since they are. */
+export function livingMachines(machines: readonly MachineRecord[], hosts: readonly HostRecord[]): MachineRecord[] {
+  const since = new Map(hosts.map((one) => [one.host, one.since]));
+  return machines.filter(({ host, time }) => time >= (since.get(host) ?? Number.POSITIVE_INFINITY));
 }
 
 /** Whether an agent may answer there: only to inboxes, never to the subject of a request, a record or an event. */

@@ -3,6 +3,11 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import { EVENTS_STREAM, eventsSubject, HOSTS_BUCKET, MACHINES_BUCKET } from "./names.ts";
 import { MOST_RECORD_BYTES } from "./record.ts";
 
+/**
+ * A host's record says that it is there; those of its machines, of which there are many more, are written again when something
+ * changes, and otherwise this many times more seldom.
+ */
+export const MACHINE_TTLS = 10;
 /** How long events stay in the stream. */
 export const EVENTS_AGE_MS = 7 * 24 * 3600_000;
 /** Within this time the server knows an event that it has already. */
@@ -20,11 +25,12 @@ interface StreamWishes {
 /** Makes what is missing, and changes what differs. Returns the names of the streams. */
 export async function setUpStreams(nats: NatsConnection, wishes: StreamWishes): Promise<string[]> {
   const [{ Kvm }, { jetstreamManager }] = await Promise.all([import("@nats-io/kv"), import("@nats-io/jetstream")]);
-  const { ttlMs, replicas, mostBytes } = wishes;
+  const { replicas, mostBytes } = wishes;
   const kvm = new Kvm(nats);
   const manager = await jetstreamManager(nats);
   const names: string[] = [];
   for (const bucket of [MACHINES_BUCKET, HOSTS_BUCKET]) {
+    const ttlMs = bucket === HOSTS_BUCKET ? wishes.ttlMs : wishes.ttlMs * MACHINE_TTLS;
     const options = { ttl: ttlMs, history: 1, replicas, max_bytes: mostBytes, maxValueSize: MOST_RECORD_BYTES };
     await kvm.create(bucket, options);
     const stream = `KV_${bucket}`;

@@ -136,7 +136,7 @@ export class Agent {
     return listLocalMachines(this.#facts.host);
   }
 
-  host(machines: number): HostRecord {
+  host(machines: number): Omit<HostRecord, "since"> {
     const { host, bootId, version: agent } = this.#facts;
     return { host, bootId, agent, machines, allow: this.#settings.allow, time: Date.now() * 1000 };
   }

@@ -81,14 +81,13 @@ export class EventPublisher {
     const stream = jetstream(this.#nats);
     let isForgotten = false;
     while (!this.#isClosed) {
-      const cursor: string | null = isForgotten ? null : await lastCursor(this.#nats, this.#target.host);
       try {
-        await this.#follow(stream, cursor);
+        await this.#follow(stream, isForgotten);
       } catch (error) {
         if (this.#failure !== null) throw this.#failure;
         if (this.#isClosed) return;
         if (error instanceof VarlinkError && NO_LOG.includes(error.id)) return await this.#withoutLog();
-        isForgotten = error instanceof VarlinkError && error.id === NO_SUCH_CURSOR && cursor !== null;
+        isForgotten = error instanceof VarlinkError && error.id === NO_SUCH_CURSOR && !isForgotten;
         if (!isForgotten) this.#target.log.debug(`The local daemon tells no events: ${(error as Error).message}`);
       }
       await Promise.race([this.#stop.promise, Bun.sleep(RETRY_MS)]);
@@ -100,10 +99,22 @@ export class EventPublisher {
     return this.#stop.promise;
   }
 
-  async #follow(stream: JetStreamClient, cursor: string | null): Promise<void> {
+  /** Asks the server how far it has come. */
+  async #cursor(): Promise<string | null> {
+    try {
+      return await lastCursor(this.#nats, this.#target.host);
+    } catch (error) {
+      this.#failure ??= error as Error;
+      throw error;
+    }
+  }
+
+  /** Follows the log; only where there is one, the server is asked for the place to begin at. */
+  async #follow(stream: JetStreamClient, isForgotten: boolean): Promise<void> {
     this.#varlink = await connectPlainVarlink(managerSocket());
     const pending: Promise<unknown>[] = [];
     try {
+      const cursor = isForgotten ? null : await this.#cursor();
       if (this.#isClosed) return;
       const parameters = cursor === null ? { sinceUSec: 0 } : { cursor };
       for await (const event of this.#varlink.callMore("io.machined.Events.Subscribe", parameters)) {

@@ -1,20 +1,21 @@
-// Keeps the records of this host and its machines in the buckets: written again at a third of their time to live, and at
-// once when something changes.
+// Keeps the records of this host and its machines in the buckets: each is written again at a third of its time to live, and
+// at once when it changes.
 import type { NatsConnection } from "@nats-io/transport-node";
 import type { Log } from "../base/log.ts";
 import { recordSubject } from "../fleet/names.ts";
 import { type HostRecord, type MachineRecord, MOST_RECORD_BYTES, machineText } from "../fleet/record.ts";
+import { MACHINE_TTLS } from "../fleet/streams.ts";
 
 /** Changes that come together are one round. */
 const PACE_MS = 250;
-/** The server has this long to acknowledge a round. */
-const ACK_MS = 5000;
+/** The server has this long at least to acknowledge a round, and a round's time where that is longer. */
+const LEAST_ACK_MS = 5000;
 const ROUNDS_OF_TTL = 3;
 
 interface RecordSource {
   /** The machines of now; throws where the local daemon does not answer. */
   machines(): Promise<readonly MachineRecord[]>;
-  host(machines: number): HostRecord;
+  host(machines: number): Omit<HostRecord, "since">;
 }
 
 /** The writer of one connection. */
@@ -23,8 +24,12 @@ export class RecordWriter {
   readonly #source: RecordSource;
   readonly #log: Log;
   readonly #roundMs: number;
-  /** The machines that were written in the last round, by name. */
-  #written = new Set<string>();
+  /** When this connection was taken into use, µs since 1970: machines that are written are of later. */
+  readonly #since = Date.now() * 1000;
+  /** What was written last of each machine, but for its time. */
+  readonly #written = new Map<string, string>();
+  /** Rounds until all machines are written again. */
+  #rounds = 0;
   #wake: (() => void) | null = null;
   #isWanted = false;
   #isClosed = false;
@@ -53,7 +58,7 @@ export class RecordWriter {
       this.#isWanted = false;
       await this.round();
       await this.#pause(PACE_MS, false);
-      if (!this.#isWanted) await this.#pause(this.#roundMs - PACE_MS, true);
+      if (!this.#isWanted && (await this.#pause(this.#roundMs - PACE_MS, true))) this.#rounds--;
     }
   }
 
@@ -67,44 +72,51 @@ export class RecordWriter {
       this.#log.debug(`The local daemon does not list its machines: ${(error as Error).message}`);
     }
     if (this.#isClosed) return;
-    if (machines !== null) await this.#writeMachines(machines);
-    const host = this.#source.host(this.#written.size);
+    const host = { ...this.#source.host(machines?.length ?? this.#written.size), since: this.#since };
+    if (machines !== null) await this.#writeMachines(host.host, machines);
     const { jetstream } = await import("@nats-io/jetstream");
-    await jetstream(this.#nats).publish(recordSubject(host.host, null), JSON.stringify(host), { timeout: ACK_MS });
+    await jetstream(this.#nats).publish(recordSubject(host.host, null), JSON.stringify(host), {
+      timeout: Math.max(this.#roundMs, LEAST_ACK_MS),
+    });
   }
 
-  async #writeMachines(machines: readonly MachineRecord[]): Promise<void> {
-    const written = new Set<string>();
+  /** Writes what is new and what has changed; from time to time all. */
+  async #writeMachines(host: string, machines: readonly MachineRecord[]): Promise<void> {
+    const isFull = this.#rounds <= 0;
+    if (isFull) this.#rounds = MACHINE_TTLS;
+    const gone = new Set(this.#written.keys());
     for (const record of machines) {
+      gone.delete(record.machine);
+      const facts = machineText({ ...record, time: 0 });
       const text = machineText(record);
       if (Buffer.byteLength(text) > MOST_RECORD_BYTES) continue;
-      this.#nats.publish(recordSubject(record.host, record.machine), text);
-      written.add(record.machine);
+      if (!isFull && this.#written.get(record.machine) === facts) continue;
+      this.#written.set(record.machine, facts);
+      this.#nats.publish(recordSubject(host, record.machine), text);
     }
-    const [host] = machines;
-    const gone = [...this.#written].filter((name) => !written.has(name));
-    this.#written = written;
-    if (gone.length === 0) return;
+    if (gone.size === 0) return;
     const { headers } = await import("@nats-io/transport-node");
     const marker = headers();
     marker.set("KV-Operation", "DEL");
-    const name = host?.host ?? this.#source.host(0).host;
-    for (const machine of gone) this.#nats.publish(recordSubject(name, machine), "", { headers: marker });
+    for (const machine of gone) {
+      this.#written.delete(machine);
+      this.#nats.publish(recordSubject(host, machine), "", { headers: marker });
+    }
   }
 
-  /** Waits; `soon()` ends that where `isWoken`, and `close()` always. */
-  #pause(ms: number, isWoken: boolean): Promise<void> {
+  /** Waits; `soon()` ends that where `isWoken`, and `close()` always. Returns whether the time went by. */
+  #pause(ms: number, isWoken: boolean): Promise<boolean> {
     return new Promise((resolve) => {
-      const end = () => {
+      const end = (isOver: boolean) => {
         clearTimeout(timer);
         this.#wake = null;
-        resolve();
+        resolve(isOver);
       };
-      const timer = setTimeout(end, ms);
+      const timer = setTimeout(end, ms, true);
       this.#wake = () => {
-        if (isWoken || this.#isClosed) end();
+        if (isWoken || this.#isClosed) end(false);
       };
-      if (this.#isClosed) end();
+      if (this.#isClosed) end(false);
     });
   }
 }

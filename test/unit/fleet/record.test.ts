@@ -1,5 +1,12 @@
 import { expect, test } from "bun:test";
-import { isInbox, type MachineRecord, machineText, readHost, readMachine } from "../../../src/fleet/record.ts";
+import {
+  isInbox,
+  livingMachines,
+  type MachineRecord,
+  machineText,
+  readHost,
+  readMachine,
+} from "../../../src/fleet/record.ts";
 
 const RECORD: MachineRecord = {
   host: "h.example",
@@ -27,7 +34,7 @@ test("a record of other names than those of its key is none, and fields of other
     ...{ host: "h", machine: "m", class: "", service: "", os: "", version: "", addresses: [], time: 0 },
   });
   expect(readHost("h", '{"host":"h","allow":["read",1],"machines":null}')).toEqual({
-    ...{ host: "h", bootId: "", agent: "", machines: 0, allow: ["read"], time: 0 },
+    ...{ host: "h", bootId: "", agent: "", since: 0, machines: 0, allow: ["read"], time: 0 },
   });
 });
 
@@ -35,6 +42,13 @@ test("what is no record is none", () => {
   for (const text of ["", "[]", "null", "1", "{"]) expect(readMachine("h.m", text)).toBe(null);
   for (const key of ["h", "h.m.n", "h.", ".m", "h.a__b"]) expect(readMachine(key, "{}")).toBe(null);
   for (const key of ["", "h.m", "h_"]) expect(readHost(key, "{}")).toBe(null);
+});
+
+test("machines count while their host is there, as it has written them since it is", () => {
+  const host = { host: "h.example", bootId: "", agent: "", machines: 1, allow: [], time: 0 };
+  expect(livingMachines([RECORD], [{ ...host, since: RECORD.time }])).toEqual([RECORD]);
+  expect(livingMachines([RECORD], [{ ...host, since: RECORD.time + 1 }])).toEqual([]);
+  expect(livingMachines([RECORD], [{ ...host, host: "other", since: 0 }])).toEqual([]);
 });
 
 test("only inboxes are answered to", () => {
