@@ -111,18 +111,20 @@ export class FleetClient {
 
   async #records<T>(bucket: string, filter: string, read: (key: string, text: string) => T | null): Promise<T[]> {
     const prefix = `$KV.${bucket}.`;
-    const found: T[] = [];
+    const found = new Map<string, T>();
     try {
       const start = { filter_subject: prefix + filter, deliver_policy: "last_per_subject" };
       for await (const message of this.#stored(`KV_${bucket}`, start)) {
-        if (message.headers?.get("KV-Operation")) continue;
-        const record = read(message.subject.slice(prefix.length), message.string());
-        if (record !== null) found.push(record);
+        const key = message.subject.slice(prefix.length);
+        const record = message.headers?.get("KV-Operation") ? null : read(key, message.string());
+        // What is written again while it is read comes once more.
+        if (record === null) found.delete(key);
+        else found.set(key, record);
       }
     } catch (error) {
       throw fleetError("Cannot read the records of the fleet", error);
     }
-    return found;
+    return [...found.values()];
   }
 
   async #consumer(stream: string, start: object): Promise<{ consumer: PushConsumer; pending: number }> {
@@ -142,9 +144,11 @@ export class FleetClient {
     return `${options.inboxPrefix ?? "_INBOX"}.${crypto.randomUUID().replaceAll("-", "")}`;
   }
 
-  /** What a stream has now, of a filter. */
+  /**
+   * What a stream has now, of a filter. The server says with each message how many are left; a record that is written again meanwhile
+   * moves behind all others, so that a number to stop at would leave it out.
+   */
   async *#stored(stream: string, start: object): AsyncGenerator<JsMsg> {
-    const { sequence: last } = await this.streamState(stream);
     const { consumer, pending } = await this.#consumer(stream, start);
     try {
       if (pending === 0) return;
@@ -154,7 +158,7 @@ export class FleetClient {
         for await (const message of messages) {
           timer.refresh();
           yield message;
-          if (message.seq >= last || message.info.pending === 0) return;
+          if (message.info.pending === 0) return;
         }
       } finally {
         clearTimeout(timer);

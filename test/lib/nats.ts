@@ -43,7 +43,7 @@ export class TestFleet implements AsyncDisposable {
   #server: Subprocess | null = null;
 
   /** Starts a server with the documented configuration, and makes the streams. */
-  static async start(ttl = "6s"): Promise<TestFleet> {
+  static async start(ttl = "10min"): Promise<TestFleet> {
     const fleet = new TestFleet();
     writeFileSync(
       join(fleet.directory, "nats.conf"),
@@ -99,7 +99,7 @@ export class TestFleet implements AsyncDisposable {
     runtime: string,
     more: Readonly<Record<string, string>> = {},
   ): Subprocess<"ignore", "ignore", "pipe"> {
-    const settings = { Host: host, Ttl: "6s", Allow: "read lifecycle", ...more };
+    const settings = { Host: host, Ttl: "10min", Allow: "read lifecycle", ...more };
     const child = Bun.spawn([...SELF, "fleet", `--config=${this.conf(host, settings)}`], {
       env: { PATH: process.env["PATH"] ?? "", MACHINED_RUNTIME_DIRECTORY: runtime },
       stdio: ["ignore", "ignore", "pipe"],

@@ -98,7 +98,7 @@ describe.skipIf(!has)("the fleet", () => {
     bus = await daemon.bus();
     const expected = await happen("anew", 3);
     await waitFor(async () => expect(await stored("anew")).toEqual(expected), "the events");
-    expect(await hosts()).toEqual(["web1/lasting"]);
+    await waitFor(async () => expect(await hosts()).toEqual(["web1/lasting"]), "the record");
   });
 
   test("a server that is killed loses nothing: the agent comes back, and a reader goes on behind its last event", async () => {
