@@ -19,7 +19,7 @@ export interface FleetSettings {
   readonly tlsCaFile: string;
   readonly tlsCertificateFile: string;
   readonly tlsKeyFile: string;
-  /** How long a record stays without being written again. */
+  /** How long the record of a host stays without being written again. */
   readonly ttlMs: number;
   readonly allow: readonly Scope[];
   /** What begins the inboxes of this user. */

@@ -56,7 +56,7 @@ export const FLEET_OPTIONS: Readonly<Record<string, Row>> = {
   "tls-ca-file": setting("TlsCaFile", "FILE", "The certificates that the server's must be signed by"),
   "tls-certificate-file": setting("TlsCertificateFile", "FILE", "The certificate of this host"),
   "tls-key-file": setting("TlsKeyFile", "FILE", "The key for that"),
-  ttl: setting("Ttl", "SPAN", "How long records stay without being written again; 30s unless given"),
+  ttl: setting("Ttl", "SPAN", "How long this host stays without being written again; 30s unless given"),
   allow: setting("Allow", "SCOPE,…", "What may be asked for: read, lifecycle, exec; read unless given"),
   "inbox-prefix": setting("InboxPrefix", "WORD", "What begins the inboxes of this user: _INBOX…"),
   replicas: {

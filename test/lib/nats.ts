@@ -23,7 +23,7 @@ function documentedConfiguration(address: string, directory: string): string {
 }
 
 /** What a client run prints, and its exit status. */
-export interface Run {
+interface Run {
   readonly stdout: string;
   readonly stderr: string;
   readonly status: number;

@@ -8,7 +8,7 @@ import { manager, needsRoot, register, TestDaemon } from "../lib/daemon.ts";
 import { provideEnterProgram } from "../lib/enter-program.ts";
 import { TestFleet } from "../lib/nats.ts";
 import { havePrograms } from "../lib/programs.ts";
-import { waitFor } from "../lib/wait-for.ts";
+import { GUARD_MS, waitFor } from "../lib/wait-for.ts";
 
 const has = havePrograms("many hosts over NATS", "nats-server") && needsRoot === "";
 
@@ -216,7 +216,7 @@ describe.skipIf(!has)("many hosts over NATS", () => {
     const nats = await fleet.connect("operator");
     try {
       const ask = async (subject: string, body: string | Uint8Array) =>
-        (await nats.request(subject, body, { timeout: 60_000 })).json() as { status: number; error: string };
+        (await nats.request(subject, body, { timeout: GUARD_MS })).json() as { status: number; error: string };
       const terminate = "machined.web1.lifecycle.terminate";
       for (const body of [
         "{",
