@@ -19,7 +19,8 @@ export function machinectlArguments(request: FleetRequest): string[] {
     case "status":
       return [...common, `--lines=${lines}`, "--", verb, ...machines];
     case "wait":
-      return [...common, `--for=${until}`, `--timeout=${timeoutMs}ms`, "--", verb, ...machines];
+      // That a machine has booted is asked by a command in it.
+      return [...common, "--through-service", `--for=${until}`, `--timeout=${timeoutMs}ms`, "--", verb, ...machines];
     case "start":
       return [...common, `--runner=${runner}`, "--", verb, ...machines];
     case "list":

@@ -44,7 +44,7 @@ export interface Settings {
   transport: Transport;
   /** `--fleet[=URL|FILE]`: "" for the usual server; null without the option. */
   fleet: string | null;
-  /** `--through-service`: exec as root, too, has its command run by the service. */
+  /** `--through-service`: what root runs in machines, too, is run by the service. */
   throughService: boolean;
   /** `--batch`: this is the run for one of several hosts, and ssh may ask nobody for anything. */
   batch: boolean;

@@ -13,7 +13,7 @@ test("requests become command lines whose options end before the names", () => {
     `${common} --json=short --lines=3 -- status a`,
   );
   expect(said("read.wait", { machines: ["a"], until: "ended", timeoutMs: 5 })).toBe(
-    `${common} --for=ended --timeout=5ms -- wait a`,
+    `${common} --through-service --for=ended --timeout=5ms -- wait a`,
   );
   expect(said("lifecycle.start", { machines: ["a", "b"] })).toBe(`${common} --runner=nspawn -- start a b`);
   expect(said("lifecycle.terminate", { machines: ["a"] })).toBe(`${common} -- terminate a`);
