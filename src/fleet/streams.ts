@@ -34,11 +34,13 @@ export async function setUpStreams(nats: NatsConnection, wishes: StreamWishes): 
     const options = { ttl: ttlMs, history: 1, replicas, max_bytes: mostBytes, maxValueSize: MOST_RECORD_BYTES };
     await kvm.create(bucket, options);
     const stream = `KV_${bucket}`;
-    const { config } = await manager.streams.info(stream);
-    const nanos = ttlMs * 1e6;
-    if (config.max_age !== nanos) {
-      await manager.streams.update(stream, { max_age: nanos, duplicate_window: Math.min(nanos, DUPLICATES_MS * 1e6) });
-    }
+    // What is there already keeps its own limits until it is told these.
+    await manager.streams.update(stream, {
+      max_age: ttlMs * 1e6,
+      duplicate_window: Math.min(ttlMs, DUPLICATES_MS) * 1e6,
+      num_replicas: replicas,
+      max_bytes: mostBytes,
+    });
     names.push(stream);
   }
   const config = {
