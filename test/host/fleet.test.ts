@@ -21,7 +21,7 @@ describe.skipIf(!has)(isStock ? "the agent's unit (left out: ours alone)" : "the
   let bed: Bed;
 
   beforeAll(async () => {
-    bed = await Bed.boot("fleet", [], ["--bind-ro", `${Bun.which("nats-server")}:/srv/nats-server`]);
+    bed = await Bed.boot("fleet", [], ["--bind-ro", "/usr/sbin/nats-server:/srv/nats-server"]);
     await bed.install();
     await bed.startContainer("deb1");
     await bed.run(SET_UP);
