@@ -1,6 +1,7 @@
 // `machinectl --fleet events`: the stream of events of all hosts. Reading goes on behind the last event when the server was lost.
 
-import { type EventStart, FleetClient, FleetError, type FleetEvent } from "../../fleet/client.ts";
+import { type EventStart, FleetClient, type FleetEvent } from "../../fleet/client.ts";
+import { FleetError } from "../../fleet/errors.ts";
 import { EVENTS_STREAM } from "../../fleet/names.ts";
 import { eventLine, type SeenEvent, subjectOf } from "../events/event.ts";
 import { type WantedEvents, wantedEvents } from "../events/wanted.ts";

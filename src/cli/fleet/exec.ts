@@ -1,7 +1,8 @@
 // `machinectl --fleet exec`: a command in a machine of another host, with its output piece by piece and its exit status.
 import type { Msg } from "@nats-io/transport-node";
-import { askError, type FleetClient, FleetError } from "../../fleet/client.ts";
+import type { FleetClient } from "../../fleet/client.ts";
 import { refusedSubject } from "../../fleet/connect.ts";
+import { askError, FleetError } from "../../fleet/errors.ts";
 import { requestSubject } from "../../fleet/names.ts";
 import { PIECE_HEADER, readAnswer } from "../../fleet/request.ts";
 import { Failure } from "../session/failure.ts";

@@ -1,5 +1,6 @@
 // The server that `--fleet` means, and a connection to it.
-import { type FleetClient, FleetError } from "../../fleet/client.ts";
+import type { FleetClient } from "../../fleet/client.ts";
+import { FleetError } from "../../fleet/errors.ts";
 import { isFleetHost } from "../../fleet/names.ts";
 import { DEFAULTS, FLEET_CONF, type FleetSettings, parseFleetConf, parseUrls } from "../../fleet/settings.ts";
 import { Failure } from "../session/failure.ts";
