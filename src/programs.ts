@@ -29,6 +29,7 @@ export const PROGRAMS: Readonly<Record<string, ProgramRow>> = {
     },
   },
   bridge: { kind: "verb", summary: "Lead -H of another host here", load: () => import("./bridge/main.ts") },
+  fleet: { kind: "verb", summary: "Join many hosts over NATS", load: () => import("./fleetd/main.ts") },
   machinectl: {
     kind: "client",
     summary: "Machines and their images",

@@ -51,6 +51,11 @@ const FOLDERS: Readonly<Record<string, Folder>> = {
     folders: ["base", "kernel", "api"],
     rooms: { bus: [], varlink: ["bus"], http: [] },
   },
+  fleet: {
+    holds: "many hosts behind a NATS server: names, records, requests, settings, the connection",
+    folders: ["base"],
+    rooms: {},
+  },
   daemon: {
     holds: "what both daemons share: service shell, command line, sockets, object tree, polkit, log, idle exit",
     folders: ["base", "api", "kernel", "ipc"],
@@ -90,9 +95,14 @@ const FOLDERS: Readonly<Record<string, Folder>> = {
     folders: [...SERVICE, "exec"],
     rooms: {},
   },
+  fleetd: {
+    holds: "the agent of a host: its records, its events, its answers to requests",
+    folders: ["base", "kernel", "api", "ipc", "daemon", "fleet"],
+    rooms: {},
+  },
   cli: {
     holds: "`machinectl` and `importctl`",
-    folders: ["base", "kernel", "api", "ipc", "exec", "stats", "oci"],
+    folders: ["base", "kernel", "api", "ipc", "exec", "stats", "fleet", "oci"],
     rooms: {
       format: [],
       session: ["format"],
@@ -111,6 +121,7 @@ const FOLDERS: Readonly<Record<string, Folder>> = {
       doctor: ["format", "session", "unit", "machine"],
       run: ["format", "session", "unit", "list", "machine", "image", "terminal", "exec", "transfer"],
       hosts: ["format", "session", "command-line", "list", "exec"],
+      fleet: ["format", "session", "command-line", "list", "machine", "stats", "events", "inventory", "hosts"],
       program: [
         "format",
         "session",
@@ -129,6 +140,7 @@ const FOLDERS: Readonly<Record<string, Folder>> = {
         "doctor",
         "run",
         "hosts",
+        "fleet",
       ],
     },
   },
@@ -200,6 +212,7 @@ const ROOMS: Readonly<Record<string, string>> = {
   "cli/doctor": "doctor: facts about a host or a machine, and checks of them",
   "cli/run": "run: what an image's name means, the unit that runs it, the process in that",
   "cli/hosts": "a verb on several hosts: one run for each, one output of all",
+  "cli/fleet": "a verb on the hosts behind a NATS server",
   "cli/program": "machinectl and importctl: tables of verbs and options, help",
   "setup/init": "inits other than systemd: which one runs, the files of a service, its start and end",
 };
@@ -213,6 +226,11 @@ const RESTRICTED_PACKAGES: readonly RestrictedPackage[] = [
     message: "Only ipc/bus/connection.ts uses dbus-next",
   },
   { module: "citty", files: ["cli/**"], message: "Only src/cli uses citty" },
+  {
+    module: "@nats-io/transport-node",
+    files: ["fleet/**", "fleetd/**", "cli/fleet/exec.ts"],
+    message: "Only the fleet uses NATS, and loads it when it runs",
+  },
   { module: "consola", files: ["base/log.ts"], message: "Only base/log.ts uses consola" },
 ];
 

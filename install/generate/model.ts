@@ -81,7 +81,8 @@ export async function programModel(program: ClientProgram): Promise<ProgramModel
     abstract: program.abstract.replace(/\.$/, ""),
     options: shown.map(([key, row]) => ({
       names: [...(row.alias === undefined ? [] : [`-${row.alias}`]), spelledOption(key)],
-      takesValue: row.type === "string",
+      // What needs no value is completed as if it took none.
+      takesValue: row.type === "string" && row.isValueOptional !== true,
       hint: row.valueHint ?? "",
       values: row.values ?? null,
       description: row.description ?? "",

@@ -11,6 +11,8 @@ export type Finish = (words: readonly string[]) => void | Promise<void>;
 export interface OptionRow<S, C> {
   readonly type: "boolean" | "string";
   readonly alias?: string;
+  /** Whether a value is given by `=` alone, or not at all: then it is "". */
+  readonly isValueOptional?: true;
   /** Not an option of the original: it takes no abbreviation away from those that are. */
   readonly added?: true;
   /** A returned value other than a function is ignored. */
@@ -98,7 +100,7 @@ class Parser<S, C> {
     if (row.type === "boolean") {
       if (value !== undefined) throw this.#rules.fail(`option '--${name}' doesn't allow an argument`);
       this.#apply(name, row, "");
-    } else this.#apply(name, row, value ?? this.#argument(`--${name}`));
+    } else this.#apply(name, row, value ?? (row.isValueOptional === true ? "" : this.#argument(`--${name}`)));
   }
 
   #short(cluster: string): void {

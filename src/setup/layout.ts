@@ -18,6 +18,7 @@ import tmpfiles from "../../install/tmpfiles.d/machined.conf" with { type: "text
 import { INSTALLED_PROGRAM } from "../base/vocabulary/installation.ts";
 import { completions } from "./completions.ts";
 import { execPrograms, execUnits } from "./exec-layout.ts";
+import { fleetUnits } from "./fleet-layout.ts";
 import type { Host } from "./host.ts";
 import { callerDropIns, importBusFiles, importPolkitFiles, importPrograms, importUnits } from "./import-layout.ts";
 import { initNamed } from "./init/inits.ts";
@@ -146,6 +147,7 @@ export function ownLayout(host: Host): Wanted[] {
           ...callerDropIns(host),
           ...execUnits(),
           ...metricsUnits(),
+          ...fleetUnits(),
           ...units(host),
         ]
       : initFiles(host)),

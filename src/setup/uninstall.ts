@@ -8,6 +8,8 @@ import { parseArguments } from "./arguments.ts";
 import { describeUndivert, undivert } from "./divert.ts";
 import { EXEC_SOCKET_UNIT } from "./exec-layout.ts";
 import { stopExec } from "./exec-takeover.ts";
+import { FLEET_UNIT } from "./fleet-layout.ts";
+import { stopFleet } from "./fleet-takeover.ts";
 import { Host } from "./host.ts";
 import { IMPORT_SOCKET_UNIT } from "./import-layout.ts";
 import { giveBackImports, stopOwnImportSocket } from "./import-takeover.ts";
@@ -81,6 +83,7 @@ export function uninstall({ host, now, dryRun = false, say, command = run }: Uni
   if (now && hadUnit && has(IMPORT_SOCKET_UNIT)) stopOwnImportSocket(command);
   if (host.runsSystemd && has(EXEC_SOCKET_UNIT)) stopExec(command);
   if (host.runsSystemd && has(METRICS_SOCKET_UNIT)) stopMetrics(command);
+  if (host.runsSystemd && has(FLEET_UNIT)) stopFleet(command);
   // Numbers of machines that nobody counts any more would go on being exported.
   if (has(METRICS_SOCKET_UNIT)) rmSync(join(host.root, TEXTFILE), { force: true });
   const init = initNamed(host.init);

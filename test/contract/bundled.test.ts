@@ -11,7 +11,17 @@ import { TOP } from "../lib/run-tests.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
 
 /** Known packages. A new one is looked at before it is added: its licence, and what its own bundle carries (CARRIED). */
-const KNOWN = ["citty", "consola", "dbus-next", "jsbi", "openpgp"];
+const KNOWN = [
+  ...[
+    "@nats-io/jetstream",
+    "@nats-io/kv",
+    "@nats-io/nats-core",
+    "@nats-io/nkeys",
+    "@nats-io/nuid",
+    "@nats-io/transport-node",
+  ],
+  ...["citty", "consola", "dbus-next", "jsbi", "openpgp", "tweetnacl"],
+];
 
 const scratch = mkdtempSync(join(tmpdir(), "machined-bundled-"));
 

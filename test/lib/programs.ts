@@ -24,6 +24,7 @@ export const TEST_PROGRAMS = {
   mount: "mount",
   "mkfs.btrfs": "btrfs-progs",
   "mkfs.ext4": "e2fsprogs",
+  "nats-server": "nats-server",
   openssl: "openssl",
   perl: "perl",
   pgrep: "procps",

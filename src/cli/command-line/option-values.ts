@@ -1,10 +1,10 @@
 // How the values of machinectl's options are read, with the complaints about bad ones.
 
+import { parseSpanMs } from "../../base/span.ts";
 import { parseCompression } from "../../base/vocabulary/compression.ts";
 import { CHOSEN_TYPES } from "../../base/vocabulary/event.ts";
 import { VERIFY_MODES } from "../../base/vocabulary/transfer.ts";
 import { parseSignal } from "../format/signals.ts";
-import { parseSpanMs } from "../format/span.ts";
 import { type Environment, parseBoolean } from "../format/terminal.ts";
 import { Failure } from "../session/failure.ts";
 import {

@@ -78,7 +78,8 @@ export async function runOne(session: Session, order: ExecOrder): Promise<number
       const address = await sshAddressOf(session, machine);
       return await (await import("./ssh.ts")).execInVirtualMachine(session, order, address);
     }
-    if (session.ports.euid !== 0) return await (await import("./service.ts")).execThroughService(session, order);
+    if (session.ports.euid !== 0 || session.settings.throughService)
+      return await (await import("./service.ts")).execThroughService(session, order);
     return await enter(session, facts, order);
   } catch (error) {
     if (error instanceof Failure || (errnoNameOf(error) === null && !isBusFailure(error))) throw error;

@@ -115,7 +115,8 @@ class Wait {
   /** What the machine's own systemctl says when it has booted. */
   async #systemState(): Promise<{ state: string; error: string; status: number }> {
     const question = ["systemctl", "is-system-running", "--wait"];
-    const args = ["exec", ...sameDaemon(this.#session), "--stdin=no", this.#name, ...question];
+    const way = this.#session.settings.throughService ? ["--through-service"] : [];
+    const args = ["exec", ...sameDaemon(this.#session), ...way, "--stdin=no", this.#name, ...question];
     const self = selfCommand("machinectl", args);
     const child = Bun.spawn(self.command, { argv0: self.argv0, stdio: ["ignore", "pipe", "pipe"], env: process.env });
     const end = () => child.kill();

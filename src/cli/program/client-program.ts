@@ -64,7 +64,11 @@ async function execute(session: Session, program: ClientProgram, args: readonly 
     return 0;
   }
   const verb = await chooseVerb(session, program, words);
-  const { transport, list } = session.settings;
+  const { transport, list, fleet } = session.settings;
+  if (fleet !== null) {
+    const { runOnFleet } = await import("../fleet/run.ts");
+    return runOnFleet(session, program, verb, words.slice(1));
+  }
   // The columns of a list are the same everywhere.
   const isLocal = verb.hosts === "none" || list.columns === "help" || transport.kind !== "remote";
   if (!isLocal && /^@|,/.test(transport.host)) {

@@ -6,16 +6,17 @@ import type { Session } from "../session/session.ts";
 interface OptionRow {
   readonly alias?: string | string[] | undefined;
   readonly valueHint?: string | undefined;
+  readonly isValueOptional?: true;
 }
 
 /** Where meanings begin. */
 const COLUMN = 29;
 
 /** An option as a term: its short form has a column of its own. */
-export function optionTerm(key: string, { alias, valueHint = "" }: OptionRow): string {
+export function optionTerm(key: string, { alias, valueHint = "", isValueOptional }: OptionRow): string {
   if (key.length === 1) return valueHint === "" ? `-${key}` : `-${key} ${valueHint}`;
   const short = alias === undefined ? "   " : `-${[alias].flat()[0]} `;
-  return `${short}--${key}${valueHint === "" ? "" : `=${valueHint}`}`;
+  return `${short}--${key}${valueHint === "" ? "" : isValueOptional === true ? `[=${valueHint}]` : `=${valueHint}`}`;
 }
 
 /** One page of help for the terminal of a session. */

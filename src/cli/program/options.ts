@@ -104,6 +104,12 @@ export const OPTIONS: OptionTable<Settings, OptionContext> = {
       settings.transport = { kind: "machine", name };
     }),
   ),
+  fleet: added({
+    ...valued("URL", "Work on the hosts behind a NATS server; on some of them with -H", (settings, server) => {
+      settings.fleet = server;
+    }),
+    isValueOptional: true,
+  }),
   system: flag("Talk to the machine manager of the system", { scope: "system" }),
   user: flag("Talk to the machine manager of the calling user", { scope: "user" }),
   value: flag("With show: print values without their names", { valueOnly: true }),
@@ -306,6 +312,7 @@ export const OPTIONS: OptionTable<Settings, OptionContext> = {
   "no-ask-password": flag("Never ask for a password", { askPassword: false }),
   quiet: short("q", flag("Print less", { quiet: true })),
   batch: added(hidden(flag("", { batch: true }))),
+  "through-service": added(hidden(flag("", { throughService: true }))),
   cells: added(
     hidden(
       valueless("", (settings) => {

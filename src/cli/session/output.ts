@@ -60,6 +60,11 @@ export class Output {
     this.#emitBytes(1, bytes);
   }
 
+  /** The same to stderr. */
+  writeErrorBytes(bytes: Uint8Array): void {
+    this.#emitBytes(2, bytes);
+  }
+
   /** Writes to stderr. */
   writeError(text: string): void {
     this.#emit(2, text);

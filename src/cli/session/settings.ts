@@ -42,6 +42,10 @@ export const JSON_VERSIONS = ["1", "2"] as const;
 
 export interface Settings {
   transport: Transport;
+  /** `--fleet[=URL|FILE]`: "" for the usual server; null without the option. */
+  fleet: string | null;
+  /** `--through-service`: what root runs in machines, too, is run by the service. */
+  throughService: boolean;
   /** `--batch`: this is the run for one of several hosts, and ssh may ask nobody for anything. */
   batch: boolean;
   scope: "system" | "user";
@@ -160,6 +164,8 @@ export interface Settings {
 export function defaultSettings(): Settings {
   return {
     transport: { kind: "local" },
+    fleet: null,
+    throughService: false,
     batch: false,
     scope: "system",
     pager: true,

@@ -159,6 +159,7 @@ test("what the distribution has is neither overwritten nor made again", () => {
     "etc/systemd/system/",
     "etc/systemd/system/machined-exec.service",
     "etc/systemd/system/machined-exec.socket",
+    "etc/systemd/system/machined-fleet.service",
     "etc/systemd/system/machined-metrics-textfile.service",
     "etc/systemd/system/machined-metrics-textfile.timer",
     "etc/systemd/system/machined-metrics.service",

@@ -1,0 +1,94 @@
+// Verbs that agents carry out: status, stats, and those of the scope `lifecycle`.
+import type { FleetClient } from "../../fleet/client.ts";
+import type { Scope } from "../../fleet/names.ts";
+import type { VerbRow } from "../command-line/verb-row.ts";
+import { checkedRows, printPages, printRows } from "../hosts/print.ts";
+import type { HostResult } from "../hosts/result.ts";
+import { Failure } from "../session/failure.ts";
+import { inParallel } from "../session/in-parallel.ts";
+import type { Session } from "../session/session.ts";
+import { tableJsonMode } from "../session/settings.ts";
+import { asFailure, chosenHosts, withFleet } from "./open.ts";
+import { type Place, placesOf } from "./places.ts";
+
+/** Hosts that are asked at once: nothing but messages of this client. */
+const AT_ONCE = 64;
+/** Longer than an agent takes for the verbs of the scope. */
+const PATIENCE_MS: Readonly<Record<Scope, number>> = { read: 40_000, lifecycle: 130_000, exec: 130_000 };
+const MOST_REASON = 1000;
+
+/** The lines of an error as one. */
+function reasonOf(error: string, status: number): string {
+  const lines = error.split("\n").map((line) => line.trim());
+  const text = lines.filter((line) => line !== "").join("; ");
+  return text === "" ? `Failed with exit status ${status}` : text.slice(0, MOST_REASON);
+}
+
+/** What is asked of each host beside its machines. */
+interface Question {
+  readonly scope: Scope;
+  readonly verb: string;
+  readonly body: object;
+}
+
+/** Asks one host. A host that fails has its reason in the result. */
+export async function askHost(fleet: FleetClient, place: Place, question: Question): Promise<HostResult> {
+  const { host, machines } = place;
+  const { scope, verb, body } = question;
+  try {
+    const answer = await fleet.ask(host, scope, verb, { ...body, machines }, PATIENCE_MS[scope]);
+    const error = answer.status === 0 ? null : reasonOf(answer.error, answer.status);
+    return { host, text: answer.output, status: answer.status, error };
+  } catch (error) {
+    const failure = asFailure(error);
+    if (!(failure instanceof Failure)) throw error;
+    return { host, text: "", status: 1, error: failure.message };
+  }
+}
+
+function finish({ report }: Session, results: readonly HostResult[]): number {
+  for (const { host, error } of results) if (error !== null) report.error(`${host}: ${error}`);
+  return Number(results.some(({ status }) => status !== 0));
+}
+
+/** The verb `status`. */
+export async function status(session: Session, verb: VerbRow, words: readonly string[]): Promise<number> {
+  const { settings } = session;
+  const places = placesOf(words, chosenHosts(session));
+  const form = tableJsonMode(settings) === null ? "text" : "json";
+  const question: Question = { scope: "read", verb: "status", body: { form, lines: Math.min(settings.lines, 1000) } };
+  const results = await withFleet(session, (fleet) =>
+    inParallel(places, AT_ONCE, (place) => askHost(fleet, place, question)),
+  );
+  await session.openPager();
+  printPages(session, verb, results);
+  return finish(session, results);
+}
+
+/** The verb `stats`; without words, of all hosts. */
+export async function stats(session: Session, words: readonly string[]): Promise<number> {
+  const { list, iterations } = session.settings;
+  const isPlain = list.columns === null && list.sort === null && list.filters.length === 0 && list.template === null;
+  if (!isPlain || iterations > 1) throw new Failure("stats of the fleet have their usual columns, once");
+  const hosts = chosenHosts(session);
+  const results = await withFleet(session, async (fleet) => {
+    const all = async () => hosts ?? (await fleet.hosts()).map(({ host }) => host).sort();
+    const places = words.length > 0 ? placesOf(words, hosts) : (await all()).map((host) => ({ host, machines: [] }));
+    const question: Question = { scope: "read", verb: "stats", body: { form: "cells" } };
+    return inParallel(places, AT_ONCE, (place) => askHost(fleet, place, question));
+  });
+  await session.openPager();
+  const checked = checkedRows(session, results);
+  printRows(session, checked);
+  return finish(session, checked);
+}
+
+/** The verbs `start`, `poweroff`, `reboot` and `terminate`. */
+export async function lifecycle(session: Session, verb: string, words: readonly string[]): Promise<number> {
+  const places = placesOf(words, chosenHosts(session));
+  const body = verb === "start" ? { runner: session.settings.runner } : {};
+  const results = await withFleet(session, (fleet) =>
+    inParallel(places, AT_ONCE, (place) => askHost(fleet, place, { scope: "lifecycle", verb, body })),
+  );
+  return finish(session, results);
+}

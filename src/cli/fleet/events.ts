@@ -1,0 +1,133 @@
+// `machinectl --fleet events`: the stream of events of all hosts. Reading goes on behind the last event when the server was lost.
+
+import { type EventStart, FleetClient, type FleetEvent } from "../../fleet/client.ts";
+import { FleetError } from "../../fleet/errors.ts";
+import { EVENTS_STREAM } from "../../fleet/names.ts";
+import { eventLine, type SeenEvent, subjectOf } from "../events/event.ts";
+import { type WantedEvents, wantedEvents } from "../events/wanted.ts";
+import { formatJson, type Json } from "../format/json.ts";
+import { Failure } from "../session/failure.ts";
+import type { Session } from "../session/session.ts";
+import { tableJsonMode } from "../session/settings.ts";
+import { asFailure, chosenHosts, fleetSettings } from "./open.ts";
+
+const RETRY_MS = 500;
+const RETRY_LIMIT_MS = 10_000;
+
+/** A cursor of the fleet: when the stream was made, and the number in it. */
+export function formatFleetCursor(createdMs: number, sequence: number): string {
+  return `${createdMs.toString(16)}-${sequence.toString(16)}`;
+}
+
+/** Throws a Failure for what is no cursor of the fleet. */
+export function parseFleetCursor(text: string): { createdMs: number; sequence: number } {
+  const [, created = "", sequence = ""] = /^([0-9a-f]{1,12})-([0-9a-f]{1,13})$/.exec(text) ?? [];
+  if (sequence === "") throw new Failure(`'${text}' is no cursor of the fleet`);
+  return { createdMs: Number.parseInt(created, 16), sequence: Number.parseInt(sequence, 16) };
+}
+
+/** What one run of the verb reads and prints. */
+class Reader {
+  readonly #session: Session;
+  readonly #wanted: WantedEvents;
+  readonly #hosts: readonly string[] | null;
+  #last: number | null = null;
+  #createdMs = 0;
+
+  constructor(session: Session, wanted: WantedEvents, hosts: readonly string[] | null) {
+    this.#session = session;
+    this.#wanted = wanted;
+    this.#hosts = hosts;
+  }
+
+  /** Whether it has read already: then a fault is not the end. */
+  get hasBegun(): boolean {
+    return this.#createdMs > 0;
+  }
+
+  /** Reads over one connection to the end, or until the connection is lost. */
+  async read(fleet: FleetClient): Promise<void> {
+    const start = await this.#start(fleet);
+    const { follows, untilUsec } = this.#wanted;
+    const only = this.#hosts?.length === 1 ? (this.#hosts[0] ?? null) : null;
+    for await (const event of fleet.events(only, start, follows)) {
+      this.#last = event.sequence;
+      if (untilUsec !== null && Number(event.fields["time"]) > untilUsec) return;
+      this.#print(event);
+      if (this.#session.output.isOver) return;
+    }
+  }
+
+  async #start(fleet: FleetClient): Promise<EventStart> {
+    const { sequence, first, createdMs } = await fleet.streamState(EVENTS_STREAM);
+    const isSame = this.#createdMs === createdMs;
+    const { cursor, sinceUsec } = this.#wanted;
+    const given = this.#createdMs === 0 && cursor !== null ? parseFleetCursor(cursor) : null;
+    const isOther = (this.hasBegun && !isSame) || (given !== null && given.createdMs !== createdMs);
+    this.#createdMs = createdMs;
+    if (isOther) {
+      this.#session.report.warning("Earlier events are no longer known");
+      return { kind: "after", sequence: 0 };
+    }
+    const behind = this.#last ?? given?.sequence ?? null;
+    if (behind !== null) {
+      if (behind + 1 < first) this.#session.report.warning(`${first - behind - 1} events were missed`);
+      return { kind: "after", sequence: behind };
+    }
+    // From here on nothing is left out, whenever the connection is lost.
+    this.#last = sinceUsec === null ? sequence : null;
+    return sinceUsec === null ? { kind: "after", sequence } : { kind: "since", usec: sinceUsec };
+  }
+
+  #print({ host, sequence, fields }: FleetEvent): void {
+    const { settings, output, terminal } = this.#session;
+    const type = String(fields["type"] ?? "");
+    const event: SeenEvent = { ...(fields as SeenEvent), type, event: String(fields["event"] ?? "") };
+    const { types } = this.#wanted;
+    if (types !== null && type !== "log" && !types.includes(type)) return;
+    if (this.#hosts !== null && !this.#hosts.includes(host)) return;
+    const subject = subjectOf(event);
+    if (!this.#wanted.isNamed(`${host}/${subject}`) && !this.#wanted.isNamed(subject)) return;
+    const mode = tableJsonMode(settings);
+    const cursor = formatFleetCursor(this.#createdMs, sequence);
+    if (mode === null) output.write(`${host} | ${eventLine({ ...event, time: Number(fields["time"]) || 0 })}\n`);
+    else output.write(formatJson({ host, ...(event as Record<string, Json>), cursor }, mode, terminal.paint));
+  }
+}
+
+async function readOnce(reader: Reader, session: Session): Promise<void> {
+  const settings = await fleetSettings(session, session.settings.fleet ?? "");
+  const fleet = await FleetClient.open(settings);
+  try {
+    await reader.read(fleet);
+  } finally {
+    await fleet.close();
+  }
+}
+
+async function follow(reader: Reader, session: Session): Promise<null> {
+  let waitMs = RETRY_MS;
+  for (;;) {
+    try {
+      await readOnce(reader, session);
+      return null;
+    } catch (error) {
+      if (!reader.hasBegun || !(error instanceof FleetError)) throw asFailure(error);
+      await Bun.sleep(waitMs * (0.5 + Math.random()));
+      waitMs = Math.min(waitMs * 2, RETRY_LIMIT_MS);
+    }
+  }
+}
+
+/** The verb `events`. */
+export async function events(session: Session, words: readonly string[]): Promise<number> {
+  const hosts = chosenHosts(session);
+  const reader = new Reader(session, await wantedEvents(session, words), hosts);
+  const interrupt = session.ports.interrupted();
+  try {
+    await Promise.race([follow(reader, session), interrupt.promise]);
+  } finally {
+    interrupt.stop();
+  }
+  return 0;
+}

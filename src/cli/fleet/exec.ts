@@ -1,0 +1,91 @@
+// `machinectl --fleet exec`: a command in a machine of another host, with its output piece by piece and its exit status.
+import type { Msg } from "@nats-io/transport-node";
+import type { FleetClient } from "../../fleet/client.ts";
+import { refusedSubject } from "../../fleet/connect.ts";
+import { askError, FleetError } from "../../fleet/errors.ts";
+import { requestSubject } from "../../fleet/names.ts";
+import { PIECE_HEADER, readAnswer } from "../../fleet/request.ts";
+import { Failure } from "../session/failure.ts";
+import type { Session } from "../session/session.ts";
+import { chosenHosts, withFleet } from "./open.ts";
+import { placesOf } from "./places.ts";
+
+const EXIT_OURS = 125;
+const EXIT_INTERRUPTED = 130;
+/** An agent says this often enough that it is there: every ten seconds. */
+const SILENCE_MS = 45_000;
+
+/** What a piece says: the exit status at the end, or null where more follows. */
+function take({ output }: Session, message: Msg): number | null {
+  const kind = message.headers?.get(PIECE_HEADER) ?? "";
+  if (kind === "stdout") output.writeBytes(message.data);
+  else if (kind === "stderr") output.writeErrorBytes(message.data);
+  else if (kind === "end") return Number(message.string()) || 0;
+  else if (kind === "") throw new FleetError(readAnswer(message.string())?.error ?? "The answer is none that is known");
+  return null;
+}
+
+async function runThere(session: Session, fleet: FleetClient, host: string, body: object): Promise<number> {
+  const { nats } = fleet;
+  const ended = Promise.withResolvers<number>();
+  const late = () => ended.reject(new FleetError(`Host '${host}' does not answer any more`));
+  const timer = setTimeout(late, SILENCE_MS);
+  const inbox = fleet.inbox();
+  const subscription = nats.subscribe(inbox, {
+    callback: (error, message) => {
+      if (error !== null) return ended.reject(askError(host, error, SILENCE_MS));
+      if (message.headers?.code === 503) return ended.reject(askError(host, new Error("no responders"), SILENCE_MS));
+      timer.refresh();
+      try {
+        const status = take(session, message);
+        message.respond("");
+        if (status !== null) ended.resolve(status);
+      } catch (failure) {
+        ended.reject(failure);
+      }
+    },
+  });
+  void fleet.refused().then((error) => {
+    if (refusedSubject(error) !== null) ended.reject(askError(host, error, SILENCE_MS));
+  });
+  void nats.closed().then(() => ended.reject(new FleetError("The connection to the NATS server ended")));
+  const interrupt = session.ports.interrupted();
+  // The inbox goes away with this client: the agent sees that, and ends the command.
+  void interrupt.promise.then(() => ended.resolve(EXIT_INTERRUPTED));
+  try {
+    nats.publish(requestSubject(host, "exec", "run"), JSON.stringify(body), { reply: inbox });
+    const status = await ended.promise;
+    if (!nats.isClosed()) await nats.flush();
+    return status;
+  } finally {
+    interrupt.stop();
+    clearTimeout(timer);
+    subscription.unsubscribe();
+  }
+}
+
+function refuse({ settings }: Session): void {
+  const { tty, detach, environment, directory } = settings;
+  if (tty || detach || environment.length > 0 || directory !== null)
+    throw new Failure(
+      "Commands of the fleet have no terminal, environment or directory of their own, and end with this client",
+    );
+}
+
+/** The verb `exec`; the command reads nothing. */
+export async function exec(session: Session, [place = "", ...words]: readonly string[]): Promise<number> {
+  const command = words[0] === "--" ? words.slice(1) : words;
+  refuse(session);
+  const at = place.lastIndexOf("@");
+  const [user, name] = at > 0 ? [place.slice(0, at), place.slice(at + 1)] : [session.settings.uid, place];
+  try {
+    const [one] = placesOf([name], chosenHosts(session));
+    if (one === undefined) throw new Failure(`'${place}' names no machine of the fleet`);
+    const body = { machines: one.machines, command, user, timeoutMs: session.settings.timeoutMs };
+    return await withFleet(session, (fleet) => runThere(session, fleet, one.host, body));
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    session.report.failure(error);
+    return EXIT_OURS;
+  }
+}

@@ -1,0 +1,103 @@
+// `machinectl --fleet inventory`: the machines of all hosts for Ansible and for Prometheus.
+import { DEFAULT_PORT, parsePort, reachableAddress, targetGroups } from "../../stats/targets.ts";
+import { Failure } from "../session/failure.ts";
+import { replaceFile } from "../session/replace-file.ts";
+import type { Session } from "../session/session.ts";
+import { type FleetMachine, listFleet } from "./list.ts";
+import { withFleet } from "./open.ts";
+
+type Variables = Readonly<Record<string, string | readonly string[]>>;
+
+/** How Ansible reaches a machine: over the host that it is on. */
+function fleetHostVariables(machine: FleetMachine): Variables {
+  const address = reachableAddress(machine.addresses);
+  return {
+    machined_host: machine.host,
+    machined_class: machine.class,
+    machined_service: machine.service,
+    machined_os: machine.os,
+    machined_os_version: machine.version,
+    machined_addresses: machine.addresses,
+    ansible_connection: "ssh",
+    ...(address === null ? {} : { ansible_host: address }),
+    ansible_ssh_common_args: `-o ProxyJump=${machine.host}`,
+  };
+}
+
+/** A group of Ansible has letters, digits and underscores. */
+function groupOf(host: string): string {
+  return `host_${host.replace(/[^A-Za-z0-9]/g, "_")}`;
+}
+
+/** What `--list` answers: all machines as HOST/NAME, in a group for each class and one for each host. */
+export function fleetInventory(machines: readonly FleetMachine[]): object {
+  const groups = new Map<string, string[]>([
+    ["containers", []],
+    ["vms", []],
+  ]);
+  const add = (group: string, name: string) => {
+    const names = groups.get(group) ?? [];
+    groups.set(group, names);
+    names.push(name);
+  };
+  for (const { host, name, class: className } of machines) {
+    if (className === "container") add("containers", `${host}/${name}`);
+    if (className === "vm") add("vms", `${host}/${name}`);
+    add(groupOf(host), `${host}/${name}`);
+  }
+  const hostvars = machines.map((machine) => [`${machine.host}/${machine.name}`, fleetHostVariables(machine)]);
+  return {
+    _meta: { hostvars: Object.fromEntries(hostvars) },
+    all: { children: [...groups.keys()] },
+    ...Object.fromEntries([...groups].map(([group, hosts]) => [group, { hosts }])),
+  };
+}
+
+/** Targets of Prometheus, each with its host as a label. */
+export function fleetTargets(machines: readonly FleetMachine[], port: number): object[] {
+  return machines.flatMap((machine) =>
+    targetGroups([machine], port).map(({ targets, labels }) => ({
+      targets,
+      labels: { host: machine.host, ...labels },
+    })),
+  );
+}
+
+function print(session: Session, value: unknown): number {
+  session.output.write(`${JSON.stringify(value, null, 2)}\n`);
+  return 0;
+}
+
+function refuse(usage: string): never {
+  throw new Failure("Wrong arguments of the inventory", { hint: `Usage: machinectl --fleet inventory ${usage}` });
+}
+
+function ansible(session: Session, words: readonly string[], machines: readonly FleetMachine[]): number {
+  const [option = "--list", name, ...rest] = words.flatMap((word) =>
+    word.startsWith("--host=") ? ["--host", word.slice(7)] : [word],
+  );
+  if (option === "--list" && name === undefined) return print(session, fleetInventory(machines));
+  if (option !== "--host" || name === undefined || rest.length > 0) refuse("ansible [--list|--host HOST/NAME]");
+  const machine = machines.find((one) => `${one.host}/${one.name}` === name);
+  return print(session, machine === undefined ? {} : fleetHostVariables(machine));
+}
+
+function prometheus(session: Session, words: readonly string[], machines: readonly FleetMachine[]): number {
+  const usage = "prometheus-sd [--port=PORT] [FILE]";
+  const ports = words.filter((word) => word.startsWith("--port="));
+  const [file, ...rest] = words.filter((word) => !word.startsWith("--port="));
+  const port = ports.length === 0 ? DEFAULT_PORT : parsePort(ports[0]?.slice(7) ?? "");
+  if (port === null || ports.length > 1 || rest.length > 0 || file?.startsWith("-") === true) refuse(usage);
+  const targets = fleetTargets(machines, port);
+  if (file === undefined) return print(session, targets);
+  replaceFile(file, `${JSON.stringify(targets, null, 2)}\n`);
+  return 0;
+}
+
+/** The verb `inventory`. */
+export async function inventory(session: Session, [kind = "", ...words]: readonly string[]): Promise<number> {
+  const make = { ansible, "prometheus-sd": prometheus }[kind];
+  if (make === undefined) throw new Failure(`Unknown inventory '${kind}': there are ansible and prometheus-sd`);
+  const machines = await withFleet(session, (fleet) => listFleet(session, fleet));
+  return make(session, words, machines);
+}

@@ -1,0 +1,52 @@
+// `machinectl --fleet list`: the records of all machines, as one list.
+import { compareBytes } from "../../base/byte-order.ts";
+import { UTC } from "../../base/format.ts";
+import type { FleetClient } from "../../fleet/client.ts";
+import type { MachineRecord } from "../../fleet/record.ts";
+import { textCell } from "../format/table.ts";
+import { type Column, usualColumns } from "../list/column.ts";
+import { planOf } from "../list/plan.ts";
+import { printList, printsColumns } from "../list/print.ts";
+import { type ListedMachine, MACHINE_COLUMNS, type MachineNeed, NO_EXTRAS } from "../machine/columns.ts";
+import type { Session } from "../session/session.ts";
+import { chosenHosts, withFleet } from "./open.ts";
+
+/** A machine of the list, on its host. */
+export interface FleetMachine extends ListedMachine {
+  readonly host: string;
+}
+
+/** What records have; other columns only the host itself could fill. */
+const KNOWN: readonly MachineNeed[] = ["release", "addresses"];
+
+/** The columns of the list. */
+const FLEET_COLUMNS: readonly Column<FleetMachine, MachineNeed>[] = [
+  { key: "host", type: "text", description: "The host", isUsual: true, cell: ({ host }) => textCell(host) },
+  ...MACHINE_COLUMNS.filter(({ needs = [] }) => needs.every((need) => KNOWN.includes(need))),
+];
+
+/** The machines of records, by host and name. */
+export function fleetMachines(records: readonly MachineRecord[]): FleetMachine[] {
+  const machines = records.map(
+    ({ machine: name, time: _, ...rest }): FleetMachine => ({ ...rest, name, extras: NO_EXTRAS }),
+  );
+  return machines.sort((a, b) => compareBytes(a.host, b.host) || compareBytes(a.name, b.name));
+}
+
+/** The machines of the hosts that are chosen. */
+export async function listFleet(session: Session, fleet: FleetClient): Promise<FleetMachine[]> {
+  return fleetMachines(await fleet.machines(chosenHosts(session)));
+}
+
+/** The verb `list`. */
+export async function list(session: Session): Promise<number> {
+  const { settings, ports } = session;
+  await session.openPager();
+  if (printsColumns(session, FLEET_COLUMNS)) return 0;
+  const usual = usualColumns(FLEET_COLUMNS).filter(({ key }) => key !== "addresses" || settings.maxAddresses > 0);
+  const plan = planOf(settings, FLEET_COLUMNS, usual);
+  const machines = await withFleet(session, (fleet) => listFleet(session, fleet));
+  const mostLines = settings.full ? Number.POSITIVE_INFINITY : settings.maxAddresses;
+  printList(session, machines, plan, { zone: UTC, nowUsec: ports.nowUsec(), mostLines, noun: "machines" });
+  return 0;
+}

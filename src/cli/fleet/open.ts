@@ -1,0 +1,74 @@
+// The server that `--fleet` means, and a connection to it.
+import type { FleetClient } from "../../fleet/client.ts";
+import { FleetError } from "../../fleet/errors.ts";
+import { isFleetHost } from "../../fleet/names.ts";
+import { DEFAULTS, FLEET_CONF, type FleetSettings, parseFleetConf, parseUrls } from "../../fleet/settings.ts";
+import { Failure } from "../session/failure.ts";
+import type { Session } from "../session/session.ts";
+
+/** A user's own file, below the directory of settings of users. */
+const USER_CONF = "machined/fleet.conf";
+
+/** The files in which a server can be named, the first that is there counts. */
+function usualFiles({ ports }: Session): string[] {
+  const { XDG_CONFIG_HOME: config, HOME: home } = ports.env;
+  const directory = config || (home ? `${home}/.config` : "");
+  return [...(directory === "" ? [] : [`${directory}/${USER_CONF}`]), FLEET_CONF];
+}
+
+async function fromFiles(session: Session): Promise<FleetSettings> {
+  for (const file of usualFiles(session)) {
+    const text = await session.ports.readText(file);
+    if (text !== null) return parseFleetConf(text, file);
+  }
+  return DEFAULTS;
+}
+
+/** The settings that `--fleet[=URL|FILE]` means, or else $MACHINED_FLEET. Throws a Failure or a SettingsError. */
+export async function fleetSettings(session: Session, given: string): Promise<FleetSettings> {
+  const word = given || session.ports.env["MACHINED_FLEET"] || "";
+  if (word.startsWith("/")) {
+    const text = await session.ports.readText(word);
+    if (text === null) throw new Failure(`Cannot read '${word}': there is no such file, or it may not be read`);
+    return parseFleetConf(text, word);
+  }
+  const settings = await fromFiles(session);
+  const urls = word === "" ? settings.urls : parseUrls(word);
+  if (urls.length > 0) return { ...settings, urls };
+  throw new Failure("No NATS server is named", {
+    hint: `Name one: --fleet=nats://HOST:PORT, $MACHINED_FLEET, or Url= in ${usualFiles(session).join(" or ")}`,
+  });
+}
+
+/** Does some work over a connection to the fleet. What the fleet cannot do becomes a Failure. */
+export async function withFleet<T>(session: Session, act: (fleet: FleetClient) => Promise<T>): Promise<T> {
+  let fleet: FleetClient | null = null;
+  try {
+    const settings = await fleetSettings(session, session.settings.fleet ?? "");
+    const { FleetClient: Client } = await import("../../fleet/client.ts");
+    fleet = await Client.open(settings);
+    return await act(fleet);
+  } catch (error) {
+    throw asFailure(error);
+  } finally {
+    await fleet?.close();
+  }
+}
+
+/** An error of the fleet or its settings as a Failure; any other as it is. */
+export function asFailure(error: unknown): unknown {
+  if (error instanceof FleetError) return new Failure(error.message, { cause: error, hint: error.hint });
+  return error instanceof Error && error.name === "SettingsError"
+    ? new Failure(error.message, { cause: error })
+    : error;
+}
+
+/** The hosts of `-H`; null for all. Throws a Failure for what is no name of a host, and for `-M` and `--user`. */
+export function chosenHosts({ settings }: Session): string[] | null {
+  const { transport, scope } = settings;
+  if (transport.kind === "machine" || scope === "user") throw new Failure("--fleet works with neither -M nor --user");
+  if (transport.kind === "local") return null;
+  const hosts = [...new Set(transport.host.split(",").filter((host) => host !== ""))];
+  for (const host of hosts) if (!isFleetHost(host)) throw new Failure(`'${host}' is no name of a host in the fleet`);
+  return hosts;
+}

@@ -1,0 +1,57 @@
+// `machinectl --fleet wait`: agents wait in turns of some seconds, so that none waits for a client that is gone.
+import type { FleetClient } from "../../fleet/client.ts";
+import { MOST_WAIT_MS } from "../../fleet/request.ts";
+import { Failure } from "../session/failure.ts";
+import type { Session } from "../session/session.ts";
+import { chosenHosts, withFleet } from "./open.ts";
+import { placesOf } from "./places.ts";
+
+const TIMED_OUT = 124;
+/** Beside its own time, a turn takes the way there and back, and the start of a program. */
+const TURN_PATIENCE_MS = 40_000;
+
+async function waitForOne(session: Session, fleet: FleetClient, host: string, machine: string): Promise<number> {
+  const { waitFor: until, timeoutMs } = session.settings;
+  const end = timeoutMs > 0 ? performance.now() + timeoutMs : Number.POSITIVE_INFINITY;
+  for (;;) {
+    const leftMs = end - performance.now();
+    if (leftMs <= 0) return timedOut(session, host, machine);
+    const turnMs = Math.max(Math.round(Math.min(leftMs, MOST_WAIT_MS)), 1);
+    const body = { machines: [machine], until, timeoutMs: turnMs };
+    const { status, error } = await fleet.ask(host, "read", "wait", body, turnMs + TURN_PATIENCE_MS);
+    if (status === TIMED_OUT) continue;
+    if (status !== 0) session.report.error(`${host}: ${error.trim().split("\n").join("; ").slice(0, 1000)}`);
+    return status;
+  }
+}
+
+function timedOut({ report, settings }: Session, host: string, machine: string): number {
+  report.error(`${host}/${machine}: Not ${settings.waitFor} within the time`);
+  return TIMED_OUT;
+}
+
+/** The verb `wait`: for all machines, or with `--any` for the first. */
+export async function wait(session: Session, words: readonly string[]): Promise<number> {
+  const places = placesOf(words, chosenHosts(session));
+  const interrupt = session.ports.interrupted();
+  try {
+    return await withFleet(session, async (fleet) => {
+      const waits = places.flatMap(({ host, machines }) =>
+        machines.map((machine) => waitForOne(session, fleet, host, machine)),
+      );
+      for (const one of waits) one.catch(() => {});
+      const all = session.settings.any ? Promise.race(waits) : Promise.all(waits).then((all) => worstOf(all));
+      const over = interrupt.promise.then(() => {
+        throw new Failure("Interrupted");
+      });
+      over.catch(() => {});
+      return await Promise.race([all, over]);
+    });
+  } finally {
+    interrupt.stop();
+  }
+}
+
+function worstOf(statuses: readonly number[]): number {
+  return statuses.find((status) => status !== 0) ?? 0;
+}

@@ -1,0 +1,222 @@
+// What machinectl does over a NATS server: reads the buckets and the stream, and asks agents.
+import type { JsMsg, PushConsumer } from "@nats-io/jetstream";
+import type { Msg, NatsConnection } from "@nats-io/transport-node";
+import { connectFleet, refusedSubject } from "./connect.ts";
+import { askError, FleetError, fleetError } from "./errors.ts";
+import {
+  EVENTS_STREAM,
+  eventsSubject,
+  HOSTS_BUCKET,
+  MACHINES_BUCKET,
+  nameOf,
+  requestSubject,
+  type Scope,
+  tokenOf,
+} from "./names.ts";
+import { type HostRecord, livingMachines, type MachineRecord, readHost, readMachine } from "./record.ts";
+import { type FleetAnswer, readAnswer } from "./request.ts";
+import type { FleetSettings } from "./settings.ts";
+
+/** How long the server may take to answer itself. */
+const SERVER_MS = 5000;
+/** What the server counted may expire while it is read: when nothing comes for this long, there is no more. */
+const QUIET_MS = 1000;
+/** Up to this many hosts are read one by one; more are picked out of all. */
+const FEW_HOSTS = 8;
+const CONSUMER_MS = 60_000;
+
+/** Where reading of events begins: behind a number, at a time (microseconds since 1970), or with the next one. */
+export type EventStart =
+  | { readonly kind: "after"; readonly sequence: number }
+  | { readonly kind: "since"; readonly usec: number }
+  | { readonly kind: "new" };
+
+/** An event with its number in the stream. */
+export interface FleetEvent {
+  readonly sequence: number;
+  readonly host: string;
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
+export class FleetClient {
+  readonly nats: NatsConnection;
+
+  private constructor(nats: NatsConnection) {
+    this.nats = nats;
+  }
+
+  /** Connects; throws a FleetError or a SettingsError. */
+  static async open(settings: FleetSettings): Promise<FleetClient> {
+    try {
+      return new FleetClient(await connectFleet(settings, "machinectl"));
+    } catch (error) {
+      if (error instanceof Error && error.name === "SettingsError") throw error;
+      throw fleetError(`Cannot connect to the NATS server at ${shownUrls(settings)}`, error);
+    }
+  }
+
+  close(): Promise<void> {
+    return this.nats.close();
+  }
+
+  /** The machines of hosts, or of all (null), in no order. Throws a FleetError. */
+  async machines(hosts: readonly string[] | null): Promise<MachineRecord[]> {
+    const few = hosts !== null && hosts.length <= FEW_HOSTS;
+    const tokens = few ? hosts.map((host) => String(tokenOf(host))) : [null];
+    const wanted = new Set(hosts);
+    const read = tokens.map(async (token) => {
+      const [machines, living] = await Promise.all([
+        this.#records(MACHINES_BUCKET, token === null ? ">" : `${token}.*`, readMachine),
+        this.#records(HOSTS_BUCKET, token ?? ">", readHost),
+      ]);
+      return livingMachines(machines, living);
+    });
+    return (await Promise.all(read)).flat().filter(({ host }) => hosts === null || wanted.has(host));
+  }
+
+  /** The hosts whose agents run. Throws a FleetError. */
+  hosts(): Promise<HostRecord[]> {
+    return this.#records(HOSTS_BUCKET, ">", readHost);
+  }
+
+  async #records<T>(bucket: string, filter: string, read: (key: string, text: string) => T | null): Promise<T[]> {
+    const prefix = `$KV.${bucket}.`;
+    const found = new Map<string, T>();
+    try {
+      const start = { filter_subject: prefix + filter, deliver_policy: "last_per_subject" };
+      for await (const message of this.#stored(`KV_${bucket}`, start)) {
+        const key = message.subject.slice(prefix.length);
+        const record = message.headers?.get("KV-Operation") ? null : read(key, message.string());
+        // What is written again while it is read comes once more.
+        if (record === null) found.delete(key);
+        else found.set(key, record);
+      }
+    } catch (error) {
+      throw fleetError("Cannot read the records of the fleet", error);
+    }
+    return [...found.values()];
+  }
+
+  async #consumer(stream: string, start: object): Promise<{ consumer: PushConsumer; pending: number }> {
+    const { jetstream } = await import("@nats-io/jetstream");
+    // Of the names and reply subjects, permissions can be made: those of this client begin as its inboxes do.
+    const consumer = await jetstream(this.nats, { timeout: SERVER_MS }).consumers.getPushConsumer(stream, {
+      ...start,
+      deliver_prefix: this.inbox(),
+      inactive_threshold: CONSUMER_MS,
+    });
+    return { consumer, pending: (await consumer.info(true)).num_pending };
+  }
+
+  /** A subject that only this client reads. */
+  inbox(): string {
+    const { options } = this.nats as unknown as { readonly options: { readonly inboxPrefix?: string } };
+    return `${options.inboxPrefix ?? "_INBOX"}.${crypto.randomUUID().replaceAll("-", "")}`;
+  }
+
+  /**
+   * What a stream has now, of a filter. The server says with each message how many are left; a record that is written again meanwhile
+   * moves behind all others, so that a number to stop at would leave it out.
+   */
+  async *#stored(stream: string, start: object): AsyncGenerator<JsMsg> {
+    const { consumer, pending } = await this.#consumer(stream, start);
+    try {
+      if (pending === 0) return;
+      const messages = await consumer.consume();
+      const timer = setTimeout(() => messages.stop(), QUIET_MS);
+      try {
+        for await (const message of messages) {
+          timer.refresh();
+          yield message;
+          if (message.info.pending === 0) return;
+        }
+      } finally {
+        clearTimeout(timer);
+        messages.stop();
+      }
+    } finally {
+      await consumer.delete().catch(() => {});
+    }
+  }
+
+  /** The number of the last message of a stream, and when the stream was made, in milliseconds since 1970. Throws an error of NATS. */
+  async streamState(stream: string = EVENTS_STREAM): Promise<{ sequence: number; first: number; createdMs: number }> {
+    const { jetstreamManager } = await import("@nats-io/jetstream");
+    const manager = await jetstreamManager(this.nats, { checkAPI: false, timeout: SERVER_MS });
+    const { state, created } = await manager.streams.info(stream);
+    return { sequence: state.last_seq, first: state.first_seq, createdMs: Date.parse(created) };
+  }
+
+  /** Events of a host, or of all (null): those that are there, and with `follows` those that come. Throws a FleetError. */
+  async *events(host: string | null, start: EventStart, follows: boolean): AsyncGenerator<FleetEvent> {
+    const options = { filter_subject: eventsSubject(host), ...startOptions(start) };
+    try {
+      const messages = follows ? this.#following(options) : this.#stored(EVENTS_STREAM, options);
+      for await (const message of messages) {
+        const event = readEvent(message);
+        if (event !== null) yield event;
+      }
+    } catch (error) {
+      throw fleetError("Cannot read the events of the fleet", error);
+    }
+  }
+
+  async *#following(start: object): AsyncGenerator<JsMsg> {
+    const { consumer } = await this.#consumer(EVENTS_STREAM, start);
+    const messages = await consumer.consume();
+    void this.nats.closed().then(() => messages.stop());
+    try {
+      yield* messages;
+      throw new FleetError("The connection to the NATS server ended");
+    } finally {
+      messages.stop();
+      if (!this.nats.isClosed()) await consumer.delete().catch(() => {});
+    }
+  }
+
+  /** The first message of this client that the server refused; never resolves where there is none. */
+  async refused(): Promise<Error> {
+    for await (const status of this.nats.status()) {
+      if (status.type === "error" && refusedSubject(status.error) !== null) return status.error;
+    }
+    return new Promise(() => {});
+  }
+
+  /** Asks the agent of a host. Throws a FleetError where there is none, or it may not be asked. */
+  async ask(host: string, scope: Scope, verb: string, body: object, timeoutMs: number): Promise<FleetAnswer> {
+    let reply: Msg;
+    try {
+      reply = await this.nats.request(requestSubject(host, scope, verb), JSON.stringify(body), { timeout: timeoutMs });
+    } catch (error) {
+      throw askError(host, error, timeoutMs);
+    }
+    const answer = readAnswer(reply.string());
+    if (answer === null) throw new FleetError(`The answer of host '${host}' is none that is known`);
+    return answer;
+  }
+}
+
+/** URLs without what is secret in them. */
+function shownUrls({ urls }: Pick<FleetSettings, "urls">): string {
+  return urls.map((url) => url.replace(/\/\/[^/]*@/, "//").replace(/^[^/]*@/, "")).join(", ");
+}
+
+function startOptions(start: EventStart): object {
+  if (start.kind === "new") return { deliver_policy: "new" };
+  if (start.kind === "after") return { opt_start_seq: start.sequence + 1 };
+  return { opt_start_time: new Date(Math.max(start.usec / 1000, 0)).toISOString() };
+}
+
+/** The event of a message. The host must be that of the subject, which agents of others may not publish to. */
+function readEvent(message: JsMsg): FleetEvent | null {
+  const [, , token = ""] = message.subject.split(".");
+  try {
+    const fields: unknown = JSON.parse(message.string());
+    if (typeof fields !== "object" || fields === null) return null;
+    const { host, type, event } = fields as FleetEvent["fields"];
+    if (host !== nameOf(token) || typeof type !== "string" || typeof event !== "string") return null;
+    return { sequence: message.seq, host: String(host), fields: fields as FleetEvent["fields"] };
+  } catch {
+    return null;
+  }
+}

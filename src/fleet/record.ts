@@ -1,0 +1,108 @@
+// The records of machines and hosts in the buckets. Whoever reads one trusts only the fields that are checked here: they
+// were written by another host.
+import { INBOX, nameOf } from "./names.ts";
+
+/** A machine as `machinectl list --json` has it, with its host and when that was so. */
+export interface MachineRecord {
+  readonly host: string;
+  readonly machine: string;
+  readonly class: string;
+  readonly service: string;
+  readonly os: string;
+  readonly version: string;
+  readonly addresses: readonly string[];
+  /** Microseconds since 1970. */
+  readonly time: number;
+}
+
+/** A host: it is there as long as its agent writes this. */
+export interface HostRecord {
+  readonly host: string;
+  readonly bootId: string;
+  /** The version of the agent. */
+  readonly agent: string;
+  /** When the agent began to write over its present connection, µs since 1970: older records of machines are left over. */
+  readonly since: number;
+  readonly machines: number;
+  /** What the host allows: names of scopes. */
+  readonly allow: readonly string[];
+  /** Microseconds since 1970. */
+  readonly time: number;
+}
+
+/** A record with more addresses is not needed by anybody, and records have a limit. */
+const MOST_ADDRESSES = 64;
+/** Bytes of a record, which the buckets enforce. */
+export const MOST_RECORD_BYTES = 8192;
+
+/** The text of a machine's record. */
+export function machineText(record: MachineRecord): string {
+  const { addresses, ...rest } = record;
+  return JSON.stringify({ ...rest, addresses: addresses.slice(0, MOST_ADDRESSES).join("\n") });
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function fieldsOf(text: string): Fields | null {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Fields) : null;
+  } catch {
+    return null;
+  }
+}
+
+function text(fields: Fields, key: string): string {
+  const value = fields[key];
+  return typeof value === "string" ? value : "";
+}
+
+function number(fields: Fields, key: string): number {
+  const value = fields[key];
+  return typeof value === "number" && Number.isFinite(value) ? value : 0;
+}
+
+/**
+ * Reads the record of the key `HOST.MACHINE`; null for no record. The key and the record must name the same: who may make consumers
+ * can have the server deliver other messages to any subject, keys included.
+ */
+export function readMachine(key: string, value: string): MachineRecord | null {
+  const [hostToken = "", machineToken = "", ...rest] = key.split(".");
+  const [host, machine] = [nameOf(hostToken), nameOf(machineToken)];
+  const fields = fieldsOf(value);
+  if (host === null || machine === null || rest.length > 0 || fields === null) return null;
+  if (fields["host"] !== host || fields["machine"] !== machine) return null;
+  return {
+    ...{ host, machine, class: text(fields, "class"), service: text(fields, "service"), os: text(fields, "os") },
+    version: text(fields, "version"),
+    addresses: text(fields, "addresses")
+      .split("\n")
+      .filter((address) => address !== ""),
+    time: number(fields, "time"),
+  };
+}
+
+/** Reads the record of the key `HOST`; null for no record. */
+export function readHost(key: string, value: string): HostRecord | null {
+  const host = nameOf(key);
+  const fields = fieldsOf(value);
+  if (host === null || fields === null || fields["host"] !== host || !Array.isArray(fields["allow"])) return null;
+  const allow: unknown[] = fields["allow"];
+  return {
+    ...{ host, bootId: text(fields, "bootId"), agent: text(fields, "agent"), machines: number(fields, "machines") },
+    since: number(fields, "since"),
+    allow: allow.filter((one) => typeof one === "string"),
+    time: number(fields, "time"),
+  };
+}
+
+/** The machines whose hosts are there, and which their agents have written since they are. */
+export function livingMachines(machines: readonly MachineRecord[], hosts: readonly HostRecord[]): MachineRecord[] {
+  const since = new Map(hosts.map((one) => [one.host, one.since]));
+  return machines.filter(({ host, time }) => time >= (since.get(host) ?? Number.POSITIVE_INFINITY));
+}
+
+/** Whether an agent may answer there: only to inboxes, never to the subject of a request, a record or an event. */
+export function isInbox(subject: string | undefined): subject is string {
+  return subject !== undefined && /^_INBOX[A-Za-z0-9_-]*\./.test(subject) && subject.startsWith(INBOX);
+}

@@ -1,0 +1,153 @@
+// Requests to agents, as they are checked before anything is done, and the answers to them.
+import { isMachineName } from "../base/names.ts";
+import { SCOPES, type Scope } from "./names.ts";
+
+/** The verbs of each scope. */
+const VERBS: Readonly<Record<Scope, readonly string[]>> = {
+  read: ["list", "status", "stats", "wait"],
+  lifecycle: ["start", "poweroff", "reboot", "terminate"],
+  exec: ["run"],
+};
+
+/** How the answer is written: for people, as JSON, or as the rows of a list. */
+const FORMS = ["text", "json", "cells"] as const;
+type Form = (typeof FORMS)[number];
+
+const WAIT_CONDITIONS = ["running", "booted", "address", "ssh", "ended"] as const;
+
+/** A request, checked. */
+export interface FleetRequest {
+  readonly scope: Scope;
+  readonly verb: string;
+  /** Names of machines; none means all, where a verb takes that. */
+  readonly machines: readonly string[];
+  readonly form: Form;
+  /** Journal entries of `status`. */
+  readonly lines: number;
+  /** The condition of `wait`. */
+  readonly until: (typeof WAIT_CONDITIONS)[number];
+  readonly timeoutMs: number;
+  readonly runner: "nspawn" | "vmspawn";
+  /** Of `exec`. */
+  readonly command: readonly string[];
+  readonly user: string;
+}
+
+/** What an agent answers. */
+export interface FleetAnswer {
+  /** The exit status of the verb. */
+  readonly status: number;
+  readonly output: string;
+  /** What the verb said on standard error; why the request was refused. */
+  readonly error: string;
+}
+
+/** A request that is refused. The message says why. */
+export class Refused extends Error {
+  override readonly name = "Refused";
+}
+
+/** The header of the pieces of a command's output: `stdout`, `stderr`, `alive`, or `end` with the status in the payload. */
+export const PIECE_HEADER = "Machined-Piece";
+
+export const MOST_REQUEST_BYTES = 64 << 10;
+const MOST_MACHINES = 256;
+const MOST_WORDS = 1024;
+const MOST_LINES = 1000;
+/** The longest turn of `wait`; callers ask again. */
+export const MOST_WAIT_MS = 20_000;
+/** The longest command of `exec`. */
+const MOST_EXEC_MS = 24 * 3600_000;
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function parsed(payload: string): Fields {
+  if (payload === "") return {};
+  let value: unknown;
+  try {
+    value = JSON.parse(payload);
+  } catch {
+    throw new Refused("The request is no JSON");
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    throw new Refused("The request is no JSON object");
+  return value as Fields;
+}
+
+function texts(fields: Fields, key: string, most: number): string[] {
+  const value = fields[key] ?? [];
+  if (!Array.isArray(value) || value.length > most || !value.every((one) => typeof one === "string"))
+    throw new Refused(`'${key}' must be an array of at most ${most} strings`);
+  return value as string[];
+}
+
+function choice<T extends string>(fields: Fields, key: string, choices: readonly T[], usual: T): T {
+  const value = fields[key] ?? usual;
+  const known = choices.find((one) => one === value);
+  if (known === undefined) throw new Refused(`'${key}' must be one of ${choices.join(", ")}`);
+  return known;
+}
+
+function whole(fields: Fields, key: string, most: number, usual: number): number {
+  const value = fields[key] ?? usual;
+  if (typeof value !== "number" || !Number.isInteger(value) || value < 0 || value > most)
+    throw new Refused(`'${key}' must be a whole number up to ${most}`);
+  return value;
+}
+
+/** The scope and verb that the last two tokens of a subject name; null for others. */
+function verbOf(subject: string): { scope: Scope; verb: string } | null {
+  const [scopeName, verb = ""] = subject.split(".").slice(-2);
+  const scope = SCOPES.find((one) => one === scopeName);
+  return scope !== undefined && VERBS[scope].includes(verb) ? { scope, verb } : null;
+}
+
+function needsMachines({ scope, verb }: { scope: Scope; verb: string }): boolean {
+  return scope !== "read" || verb === "status" || verb === "wait";
+}
+
+/** Reads a request; throws Refused. */
+export function readRequest(subject: string, payload: Uint8Array): FleetRequest {
+  const which = verbOf(subject);
+  if (which === null) throw new Refused(`There is no request '${subject.split(".").slice(-2).join(".")}'`);
+  if (payload.length > MOST_REQUEST_BYTES) throw new Refused(`A request has ${MOST_REQUEST_BYTES} bytes at most`);
+  const fields = parsed(Buffer.from(payload).toString());
+  const machines = texts(fields, "machines", MOST_MACHINES);
+  for (const name of machines) {
+    if (!isMachineName(name)) throw new Refused(`'${name.slice(0, 64)}' is no name of a machine`);
+  }
+  if (needsMachines(which) && machines.length === 0) throw new Refused("The request names no machine");
+  const command = texts(fields, "command", MOST_WORDS);
+  const user = fields["user"] ?? "";
+  if (which.scope === "exec") checkCommand(machines, command, user);
+  return {
+    ...which,
+    machines,
+    form: choice(fields, "form", FORMS, "text"),
+    lines: whole(fields, "lines", MOST_LINES, 10),
+    until: choice(fields, "until", WAIT_CONDITIONS, "booted"),
+    timeoutMs: whole(fields, "timeoutMs", which.scope === "exec" ? MOST_EXEC_MS : MOST_WAIT_MS, 0),
+    runner: choice(fields, "runner", ["nspawn", "vmspawn"], "nspawn"),
+    command,
+    user: user as string,
+  };
+}
+
+function checkCommand(machines: readonly string[], command: readonly string[], user: unknown): void {
+  if (machines.length !== 1) throw new Refused("A command runs in one machine");
+  if (command.length === 0) throw new Refused("The request has no command");
+  if (command.some((word) => word.includes("\0"))) throw new Refused("A word of the command has a NUL in it");
+  if (typeof user !== "string" || !/^[A-Za-z0-9_.-]{0,64}$/.test(user))
+    throw new Refused("'user' is no name of a user");
+}
+
+/** The answer in a payload; null for what is none. */
+export function readAnswer(payload: string): FleetAnswer | null {
+  try {
+    const { status, output, error } = JSON.parse(payload) as Fields;
+    if (typeof status !== "number" || typeof output !== "string" || typeof error !== "string") return null;
+    return { status, output, error };
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,129 @@
+// Where the NATS server is and who we are there: /etc/machined/fleet.conf, in the form of systemd's own settings files.
+
+import { parseSpanMs } from "../base/span.ts";
+import { isFleetHost, SCOPES, type Scope } from "./names.ts";
+
+/** The file of the host. */
+export const FLEET_CONF = "/etc/machined/fleet.conf";
+
+/** Settings by their names in the file. */
+export interface FleetSettings {
+  /** Of the server, or of several of one cluster. */
+  readonly urls: readonly string[];
+  /** What the host is called in the fleet; "" for its host name. */
+  readonly host: string;
+  /** A .creds file of NATS. */
+  readonly credentialsFile: string;
+  readonly user: string;
+  readonly passwordFile: string;
+  readonly tlsCaFile: string;
+  readonly tlsCertificateFile: string;
+  readonly tlsKeyFile: string;
+  /** How long the record of a host stays without being written again. */
+  readonly ttlMs: number;
+  readonly allow: readonly Scope[];
+  /** What begins the inboxes of this user. */
+  readonly inboxPrefix: string;
+}
+
+/** A setting that cannot be. The message names it. */
+export class SettingsError extends Error {
+  override readonly name = "SettingsError";
+}
+
+export const DEFAULTS: FleetSettings = {
+  ...{ urls: [], host: "", credentialsFile: "", user: "", passwordFile: "" },
+  ...{ tlsCaFile: "", tlsCertificateFile: "", tlsKeyFile: "" },
+  ...{ ttlMs: 30_000, allow: ["read"], inboxPrefix: "_INBOX" },
+};
+
+const LEAST_TTL_MS = 3000;
+const MOST_TTL_MS = 24 * 3600_000;
+
+/** Checks the URLs: `nats://`, `tls://`, or nothing before HOST[:PORT]. */
+export function parseUrls(text: string): string[] {
+  const urls = text.split(/[\s,]+/).filter((url) => url !== "");
+  for (const url of urls) {
+    if (!/^((nats|tls):\/\/)?[^\s/]+\/?$/.test(url))
+      throw new SettingsError(`'${url}' is no URL of a NATS server: nats://HOST:PORT or tls://HOST:PORT`);
+  }
+  return urls;
+}
+
+function path(text: string): string {
+  if (text !== "" && !text.startsWith("/")) throw new SettingsError(`'${text}' is no absolute path`);
+  return text;
+}
+
+function host(text: string): string {
+  if (text !== "" && !isFleetHost(text))
+    throw new SettingsError(`'${text}' is no name that a host can have in the fleet`);
+  return text;
+}
+
+function ttlMs(text: string): number {
+  const ms = parseSpanMs(text);
+  if (ms === undefined || ms < LEAST_TTL_MS || ms > MOST_TTL_MS)
+    throw new SettingsError(`'${text}' is no span from ${LEAST_TTL_MS / 1000}s to 1d`);
+  return ms;
+}
+
+function allow(text: string): Scope[] {
+  const words = text.split(/[\s,]+/).filter((word) => word !== "");
+  const unknown = words.find((word) => !SCOPES.some((scope) => scope === word));
+  if (unknown !== undefined) throw new SettingsError(`'${unknown}' is none of ${SCOPES.join(", ")}`);
+  return SCOPES.filter((scope) => words.includes(scope));
+}
+
+function inboxPrefix(text: string): string {
+  if (!/^_INBOX[A-Za-z0-9_-]*$/.test(text))
+    throw new SettingsError(`'${text}' does not begin with _INBOX, or has a dot in it`);
+  return text;
+}
+
+/** How each setting is read. */
+const READERS: Readonly<Record<string, (text: string) => Partial<FleetSettings>>> = {
+  Url: (text) => ({ urls: parseUrls(text) }),
+  Host: (text) => ({ host: host(text) }),
+  CredentialsFile: (text) => ({ credentialsFile: path(text) }),
+  User: (text) => ({ user: text }),
+  PasswordFile: (text) => ({ passwordFile: path(text) }),
+  TlsCaFile: (text) => ({ tlsCaFile: path(text) }),
+  TlsCertificateFile: (text) => ({ tlsCertificateFile: path(text) }),
+  TlsKeyFile: (text) => ({ tlsKeyFile: path(text) }),
+  Ttl: (text) => ({ ttlMs: ttlMs(text) }),
+  Allow: (text) => ({ allow: allow(text) }),
+  InboxPrefix: (text) => ({ inboxPrefix: inboxPrefix(text) }),
+};
+
+/** One setting; throws a SettingsError. */
+export function withSetting(settings: FleetSettings, name: string, text: string): FleetSettings {
+  const read = Object.hasOwn(READERS, name) ? READERS[name] : undefined;
+  if (read === undefined) throw new SettingsError(`There is no setting '${name}'`);
+  try {
+    return { ...settings, ...read(text) };
+  } catch (error) {
+    throw error instanceof SettingsError ? new SettingsError(`${name}=: ${error.message}`) : error;
+  }
+}
+
+/** Reads the text of a settings file; throws a SettingsError that names the line. */
+export function parseFleetConf(text: string, file: string): FleetSettings {
+  let settings = DEFAULTS;
+  let section = "";
+  for (const [index, raw] of text.split("\n").entries()) {
+    const line = raw.trim();
+    if (line === "" || line.startsWith("#") || line.startsWith(";")) continue;
+    const heading = /^\[([^\]]*)\]$/.exec(line)?.[1];
+    const equals = line.indexOf("=");
+    try {
+      if (heading !== undefined) section = heading;
+      else if (section !== "Fleet") throw new SettingsError("The settings stand below [Fleet]");
+      else if (equals < 0) throw new SettingsError("A line is NAME=VALUE");
+      else settings = withSetting(settings, line.slice(0, equals).trim(), line.slice(equals + 1).trim());
+    } catch (error) {
+      throw error instanceof SettingsError ? new SettingsError(`${file}:${index + 1}: ${error.message}`) : error;
+    }
+  }
+  return settings;
+}

@@ -1,0 +1,143 @@
+// The agent of a host: connects to the server for ever, and over each connection writes records, publishes events and
+// answers requests. Nothing is kept from one connection to the next but the log of the local daemon.
+import type { NatsConnection } from "@nats-io/transport-node";
+import type { Log } from "../base/log.ts";
+import { connectFleet, refusedSubject } from "../fleet/connect.ts";
+import type { HostRecord } from "../fleet/record.ts";
+import { type FleetSettings, SettingsError } from "../fleet/settings.ts";
+import { EventPublisher } from "./events.ts";
+import { listLocalMachines } from "./local-machines.ts";
+import { RecordWriter } from "./records.ts";
+import { RequestServer } from "./requests.ts";
+
+/** Between two attempts to connect: from this on, twice as long each time up to that; each time changed by chance. */
+const RETRY_MS = 500;
+const RETRY_LIMIT_MS = 30_000;
+/** A connection that held for this long was good. */
+const GOOD_MS = 10_000;
+/** Events after which the list of machines may be another. */
+const CHANGING = ["machine", "address"];
+
+interface AgentFacts {
+  readonly host: string;
+  readonly bootId: string;
+  readonly version: string;
+}
+
+/** What to say about an error of NATS, in one line. */
+export function natsReason(error: unknown): string {
+  const subject = refusedSubject(error);
+  if (subject !== null) return `The server's permissions do not let this user use '${subject}'`;
+  const { name, message } = error as Error;
+  if (name === "JetStreamNotEnabled" || /no responders/i.test(message))
+    return "The server has no buckets and streams of machined: 'machined fleet setup' makes them, where JetStream is enabled";
+  return message;
+}
+
+export class Agent {
+  readonly #settings: FleetSettings;
+  readonly #facts: AgentFacts;
+  readonly #log: Log;
+  readonly #stopped = Promise.withResolvers<void>();
+  #isStopped = false;
+  #lastReason = "";
+
+  constructor(settings: FleetSettings, facts: AgentFacts, log: Log) {
+    this.#settings = settings;
+    this.#facts = facts;
+    this.#log = log;
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#stopped.resolve();
+  }
+
+  /** Runs until `stop()`. Throws a SettingsError for files that cannot be read at the start. */
+  async run(): Promise<void> {
+    let waitMs = RETRY_MS;
+    let isFirst = true;
+    while (!this.#isStopped) {
+      const began = performance.now();
+      try {
+        await this.#session();
+      } catch (error) {
+        if (isFirst && error instanceof SettingsError) throw error;
+        this.#tell(natsReason(error));
+      }
+      isFirst = false;
+      if (performance.now() - began > GOOD_MS) waitMs = RETRY_MS;
+      // Thousands of agents that lost one server do not come back in one moment.
+      await Promise.race([this.#stopped.promise, Bun.sleep(waitMs * (0.5 + Math.random()))]);
+      waitMs = Math.min(waitMs * 2, RETRY_LIMIT_MS);
+    }
+  }
+
+  /** Says why there is no connection, once for each reason. */
+  #tell(reason: string): void {
+    if (reason === this.#lastReason || this.#isStopped) return;
+    this.#lastReason = reason;
+    this.#log.warning(`Not in the fleet: ${reason}; trying again`);
+  }
+
+  /** One connection, from its begin to its end. */
+  async #session(): Promise<void> {
+    const { host } = this.#facts;
+    const nats = await connectFleet(this.#settings, `machined ${host}`);
+    const records = new RecordWriter(nats, this, this.#settings.ttlMs, this.#log);
+    const events = new EventPublisher(nats, {
+      ...this.#facts,
+      log: this.#log,
+      seen: ({ type }) => {
+        if (CHANGING.includes(String(type))) records.soon();
+      },
+    });
+    const requests = new RequestServer(nats, { host, allow: this.#settings.allow, log: this.#log });
+    try {
+      await this.#until(nats, [this.#begin(records), events.run(), requests.run()]);
+    } finally {
+      records.close();
+      events.close();
+      requests.close();
+      await nats.close();
+    }
+  }
+
+  async #begin(records: RecordWriter): Promise<void> {
+    await records.round();
+    if (this.#isStopped) return;
+    this.#log.info(`In the fleet as '${this.#facts.host}'`);
+    this.#lastReason = "";
+    await records.run();
+  }
+
+  /** Waits for the first end or fault of the parts, for the end of the connection, or for `stop()`. */
+  async #until(nats: NatsConnection, parts: readonly Promise<void>[]): Promise<void> {
+    const closed = nats.closed().then((error) => {
+      throw error instanceof Error ? error : new Error("The connection to the server ended");
+    });
+    for (const part of [...parts, closed]) part.catch(() => {});
+    await Promise.race([this.#stopped.promise, closed, ...parts, this.#refusal(nats)]);
+  }
+
+  /** The server says here that it refused a message which nobody waits an answer for. */
+  async #refusal(nats: NatsConnection): Promise<void> {
+    for await (const status of nats.status()) {
+      if (status.type !== "error") continue;
+      // An answer that came too late may not be published any more: that is not the end.
+      const subject = refusedSubject(status.error);
+      if (subject !== null && !subject.startsWith("_INBOX")) throw status.error;
+    }
+    await this.#stopped.promise;
+  }
+
+  /** The machines of now. */
+  machines() {
+    return listLocalMachines(this.#facts.host);
+  }
+
+  host(machines: number): Omit<HostRecord, "since"> {
+    const { host, bootId, version: agent } = this.#facts;
+    return { host, bootId, agent, machines, allow: this.#settings.allow, time: Date.now() * 1000 };
+  }
+}

@@ -1,0 +1,145 @@
+// Publishes the events of the local daemon's log. The server has the truth about how far that has come: after a restart, or a lost
+// connection, the publisher asks it for the last event of this host and goes on behind that. So nothing is kept here meanwhile.
+import type { JetStreamClient } from "@nats-io/jetstream";
+import type { NatsConnection } from "@nats-io/transport-node";
+import type { Log } from "../base/log.ts";
+import { EVENT_TYPES } from "../base/vocabulary/event.ts";
+import { EVENTS_STREAM, eventSubject } from "../fleet/names.ts";
+import { EVENTS_AGE_MS } from "../fleet/streams.ts";
+import { type VarlinkClient, VarlinkError } from "../ipc/varlink/client.ts";
+import { connectPlainVarlink } from "../ipc/varlink/plain.ts";
+import { managerSocket } from "./local-machines.ts";
+
+/** Events that the server has not acknowledged yet. */
+const MOST_PENDING = 64;
+const ACK_MS = 5000;
+/** How long the publisher waits for a daemon that is not there. */
+const RETRY_MS = 1000;
+const NO_LOG = ["org.varlink.service.MethodNotFound", "org.varlink.service.InterfaceNotFound"];
+const NO_SUCH_CURSOR = "org.varlink.service.InvalidParameter";
+
+type Event = Readonly<Record<string, unknown>>;
+
+/** The id by which the server knows an event that it has already. */
+export function messageId(bootId: string, event: Event): string {
+  const mark = event["type"] === "log" ? `-${String(event["event"])}` : "";
+  return `${bootId}-${String(event["cursor"])}${mark}`;
+}
+
+/** Whether an event is published: what is said to one reader about its place in the log is not, but for what was missed. */
+export function isPublished(event: Event, nowMs: number): boolean {
+  if (event["type"] === "log") return event["event"] === "missed";
+  // What the server would have forgotten already is not told again.
+  return typeof event["time"] === "number" && event["time"] / 1000 > nowMs - EVENTS_AGE_MS;
+}
+
+/** The server's last event of this host; null for none. Throws an error of NATS. */
+async function lastCursor(nats: NatsConnection, host: string): Promise<string | null> {
+  const asked = EVENT_TYPES.values.map(async (type) => {
+    const subject = `$JS.API.DIRECT.GET.${EVENTS_STREAM}.${eventSubject(host, type)}`;
+    const reply = await nats.request(subject, "", { timeout: ACK_MS });
+    if (reply.headers?.code === 404) return null;
+    const sequence = Number(reply.headers?.get("Nats-Sequence"));
+    const { cursor } = reply.json() as { cursor?: unknown };
+    return Number.isFinite(sequence) && typeof cursor === "string" ? { sequence, cursor } : null;
+  });
+  const found = (await Promise.all(asked)).filter((one) => one !== null);
+  return found.sort((a, b) => b.sequence - a.sequence)[0]?.cursor ?? null;
+}
+
+interface EventTarget {
+  readonly host: string;
+  readonly bootId: string;
+  readonly log: Log;
+  /** Called for each event of the log, before it is published. */
+  readonly seen: (event: Event) => void;
+}
+
+/** The publisher of one connection. */
+export class EventPublisher {
+  readonly #nats: NatsConnection;
+  readonly #target: EventTarget;
+  #varlink: VarlinkClient | null = null;
+  #stop = Promise.withResolvers<void>();
+  #isClosed = false;
+  #failure: Error | null = null;
+
+  constructor(nats: NatsConnection, target: EventTarget) {
+    this.#nats = nats;
+    this.#target = target;
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#varlink?.close();
+    this.#stop.resolve();
+  }
+
+  /** Publishes until `close()`; throws where the server does not take an event. */
+  async run(): Promise<void> {
+    const { jetstream } = await import("@nats-io/jetstream");
+    const stream = jetstream(this.#nats);
+    let isForgotten = false;
+    while (!this.#isClosed) {
+      try {
+        await this.#follow(stream, isForgotten);
+      } catch (error) {
+        if (this.#failure !== null) throw this.#failure;
+        if (this.#isClosed) return;
+        if (error instanceof VarlinkError && NO_LOG.includes(error.id)) return await this.#withoutLog();
+        isForgotten = error instanceof VarlinkError && error.id === NO_SUCH_CURSOR && !isForgotten;
+        if (!isForgotten) this.#target.log.debug(`The local daemon tells no events: ${(error as Error).message}`);
+      }
+      await Promise.race([this.#stop.promise, Bun.sleep(RETRY_MS)]);
+    }
+  }
+
+  #withoutLog(): Promise<void> {
+    this.#target.log.info("The local daemon keeps no log of events: none are published");
+    return this.#stop.promise;
+  }
+
+  /** Asks the server how far it has come. */
+  async #cursor(): Promise<string | null> {
+    try {
+      return await lastCursor(this.#nats, this.#target.host);
+    } catch (error) {
+      this.#failure ??= error as Error;
+      throw error;
+    }
+  }
+
+  /** Follows the log; only where there is one, the server is asked for the place to begin at. */
+  async #follow(stream: JetStreamClient, isForgotten: boolean): Promise<void> {
+    this.#varlink = await connectPlainVarlink(managerSocket());
+    const pending: Promise<unknown>[] = [];
+    try {
+      const cursor = isForgotten ? null : await this.#cursor();
+      if (this.#isClosed) return;
+      const parameters = cursor === null ? { sinceUSec: 0 } : { cursor };
+      for await (const event of this.#varlink.callMore("io.machined.Events.Subscribe", parameters)) {
+        if (this.#failure !== null) throw this.#failure;
+        this.#target.seen(event);
+        if (!isPublished(event, Date.now())) continue;
+        pending.push(this.#publish(stream, event));
+        if (pending.length >= MOST_PENDING) await Promise.all(pending.splice(0));
+      }
+    } finally {
+      this.#varlink.close();
+      await Promise.all(pending);
+    }
+  }
+
+  /** The first event that the server does not take ends all: those behind it must not come before it. */
+  async #publish(stream: JetStreamClient, event: Event): Promise<void> {
+    const { host, bootId } = this.#target;
+    try {
+      const subject = eventSubject(host, String(event["type"]));
+      const text = JSON.stringify({ ...event, host });
+      await stream.publish(subject, text, { msgID: messageId(bootId, event), timeout: ACK_MS });
+    } catch (error) {
+      this.#failure ??= error as Error;
+      this.#varlink?.close();
+    }
+  }
+}

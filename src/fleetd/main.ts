@@ -1,0 +1,106 @@
+// machined fleet: the agent that makes a host one of many behind a NATS server, and the command that prepares that server.
+import { existsSync, readFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { version } from "../../package.json";
+import { parseOptions } from "../base/getopt.ts";
+import { type HelpText, helpWidth, layOutHelp } from "../base/help-text.ts";
+import { DaemonLog } from "../daemon/log.ts";
+import { connectFleet } from "../fleet/connect.ts";
+import { isFleetHost } from "../fleet/names.ts";
+import {
+  DEFAULTS,
+  FLEET_CONF,
+  type FleetSettings,
+  parseFleetConf,
+  SettingsError,
+  withSetting,
+} from "../fleet/settings.ts";
+import { setUpStreams } from "../fleet/streams.ts";
+import { notify } from "../kernel/socket/notify.ts";
+import { Agent, natsReason } from "./agent.ts";
+import { FLEET_OPTIONS, type FleetCommand, withCredentials } from "./options.ts";
+
+const HELP_COLUMN = 34;
+
+function helpText(): HelpText {
+  const entries = Object.entries(FLEET_OPTIONS).map(([name, { valueHint, description }]) => {
+    return [`  --${name}${valueHint === undefined ? "" : `=${valueHint}`}`, description] as const;
+  });
+  return {
+    usage: "machined fleet [OPTION…] [setup]",
+    about: [
+      "Makes this host one of many behind a NATS server: writes a record of each machine there, publishes events, and answers requests of machinectl --fleet. 'setup' makes the buckets and the stream on the server, once, and ends.",
+    ],
+    sections: [{ entries }],
+    column: HELP_COLUMN,
+    notes: [`Settings come from ${FLEET_CONF}; options win. See machined(1).`],
+  };
+}
+
+function complain(message: string): number {
+  process.stderr.write(`machined fleet: ${message}\n`);
+  return 1;
+}
+
+/** The settings of the file, below those of the options. */
+function settingsOf({ config, settings }: FleetCommand): FleetSettings {
+  const file = config ?? FLEET_CONF;
+  let read = DEFAULTS;
+  if (config !== null || existsSync(file)) {
+    try {
+      read = parseFleetConf(readFileSync(file, "utf8"), file);
+    } catch (error) {
+      throw error instanceof SettingsError
+        ? error
+        : new SettingsError(`Cannot read '${file}': ${(error as Error).message}`);
+    }
+  }
+  for (const [name, value] of settings) read = withSetting(read, name, value);
+  if (read.urls.length === 0) throw new SettingsError(`No server is named: Url= in ${file}, or --url=`);
+  return withCredentials(read, process.env["CREDENTIALS_DIRECTORY"]);
+}
+
+async function setUp(settings: FleetSettings, { replicas, mostBytes }: FleetCommand): Promise<number> {
+  const nats = await connectFleet(settings, "machined fleet setup");
+  try {
+    const names = await setUpStreams(nats, { ttlMs: settings.ttlMs, replicas, mostBytes });
+    process.stdout.write(names.map((name) => `${name}\n`).join(""));
+    return 0;
+  } finally {
+    await nats.close();
+  }
+}
+
+async function serve(settings: FleetSettings): Promise<number> {
+  const host = settings.host || hostname();
+  if (!isFleetHost(host))
+    throw new SettingsError(`This host is called '${host}', which no host of a fleet can be: set Host=`);
+  const bootId = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim().replaceAll("-", "");
+  const agent = new Agent(settings, { host, bootId, version }, new DaemonLog("machined-fleet", "daemon"));
+  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => agent.stop());
+  notify("READY=1");
+  await agent.run();
+  notify("STOPPING=1");
+  return 0;
+}
+
+/** Runs the program; returns its exit code. */
+export async function main(args: string[]): Promise<number> {
+  const command: FleetCommand = { config: null, settings: [], replicas: 1, mostBytes: -1, help: false };
+  try {
+    const rules = { options: FLEET_OPTIONS, context: null, fail: (text: string) => new SettingsError(text) };
+    const { words } = parseOptions(args, command, rules);
+    if (command.help) {
+      process.stdout.write(layOutHelp(helpText(), helpWidth(process.stdout, process.env)));
+      return 0;
+    }
+    const [word, more] = words;
+    if (more !== undefined || (word !== undefined && word !== "setup"))
+      return complain(`Unknown word '${more ?? word}'`);
+    const settings = settingsOf(command);
+    return word === "setup" ? await setUp(settings, command) : await serve(settings);
+  } catch (error) {
+    if (error instanceof SettingsError) return complain(error.message);
+    return complain(natsReason(error));
+  }
+}

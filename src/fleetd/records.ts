@@ -1,0 +1,122 @@
+// Keeps the records of this host and its machines in the buckets: each is written again at a third of its time to live, and
+// at once when it changes.
+import type { NatsConnection } from "@nats-io/transport-node";
+import type { Log } from "../base/log.ts";
+import { recordSubject } from "../fleet/names.ts";
+import { type HostRecord, type MachineRecord, MOST_RECORD_BYTES, machineText } from "../fleet/record.ts";
+import { MACHINE_TTLS } from "../fleet/streams.ts";
+
+/** Changes that come together are one round. */
+const PACE_MS = 250;
+/** The server has this long at least to acknowledge a round, and a round's time where that is longer. */
+const LEAST_ACK_MS = 5000;
+const ROUNDS_OF_TTL = 3;
+
+interface RecordSource {
+  /** The machines of now; throws where the local daemon does not answer. */
+  machines(): Promise<readonly MachineRecord[]>;
+  host(machines: number): Omit<HostRecord, "since">;
+}
+
+/** The writer of one connection. */
+export class RecordWriter {
+  readonly #nats: NatsConnection;
+  readonly #source: RecordSource;
+  readonly #log: Log;
+  readonly #roundMs: number;
+  /** When this connection was taken into use, µs since 1970: machines that are written are of later. */
+  readonly #since = Date.now() * 1000;
+  /** What was written last of each machine, but for its time. */
+  readonly #written = new Map<string, string>();
+  /** Rounds until all machines are written again. */
+  #rounds = 0;
+  #wake: (() => void) | null = null;
+  #isWanted = false;
+  #isClosed = false;
+
+  constructor(nats: NatsConnection, source: RecordSource, ttlMs: number, log: Log) {
+    this.#nats = nats;
+    this.#source = source;
+    this.#log = log;
+    this.#roundMs = ttlMs / ROUNDS_OF_TTL;
+  }
+
+  /** Something changed: the next round comes soon. */
+  soon(): void {
+    this.#isWanted = true;
+    this.#wake?.();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#wake?.();
+  }
+
+  /** Writes round after round until `close()`; throws where the server does not take one. */
+  async run(): Promise<void> {
+    while (!this.#isClosed) {
+      this.#isWanted = false;
+      await this.round();
+      await this.#pause(PACE_MS, false);
+      if (!this.#isWanted && (await this.#pause(this.#roundMs - PACE_MS, true))) this.#rounds--;
+    }
+  }
+
+  /** One round. Machines come first: when the server has the record of the host, it has theirs. */
+  async round(): Promise<void> {
+    let machines: readonly MachineRecord[] | null = null;
+    try {
+      machines = await this.#source.machines();
+    } catch (error) {
+      // Their records end with their time to live unless the daemon is back before.
+      this.#log.debug(`The local daemon does not list its machines: ${(error as Error).message}`);
+    }
+    if (this.#isClosed) return;
+    const host = { ...this.#source.host(machines?.length ?? this.#written.size), since: this.#since };
+    if (machines !== null) await this.#writeMachines(host.host, machines);
+    const { jetstream } = await import("@nats-io/jetstream");
+    await jetstream(this.#nats).publish(recordSubject(host.host, null), JSON.stringify(host), {
+      timeout: Math.max(this.#roundMs, LEAST_ACK_MS),
+    });
+  }
+
+  /** Writes what is new and what has changed; from time to time all. */
+  async #writeMachines(host: string, machines: readonly MachineRecord[]): Promise<void> {
+    const isFull = this.#rounds <= 0;
+    if (isFull) this.#rounds = MACHINE_TTLS;
+    const gone = new Set(this.#written.keys());
+    for (const record of machines) {
+      gone.delete(record.machine);
+      const facts = machineText({ ...record, time: 0 });
+      const text = machineText(record);
+      if (Buffer.byteLength(text) > MOST_RECORD_BYTES) continue;
+      if (!isFull && this.#written.get(record.machine) === facts) continue;
+      this.#written.set(record.machine, facts);
+      this.#nats.publish(recordSubject(host, record.machine), text);
+    }
+    if (gone.size === 0) return;
+    const { headers } = await import("@nats-io/transport-node");
+    const marker = headers();
+    marker.set("KV-Operation", "DEL");
+    for (const machine of gone) {
+      this.#written.delete(machine);
+      this.#nats.publish(recordSubject(host, machine), "", { headers: marker });
+    }
+  }
+
+  /** Waits; `soon()` ends that where `isWoken`, and `close()` always. Returns whether the time went by. */
+  #pause(ms: number, isWoken: boolean): Promise<boolean> {
+    return new Promise((resolve) => {
+      const end = (isOver: boolean) => {
+        clearTimeout(timer);
+        this.#wake = null;
+        resolve(isOver);
+      };
+      const timer = setTimeout(end, ms, true);
+      this.#wake = () => {
+        if (isWoken || this.#isClosed) end(false);
+      };
+      if (this.#isClosed) end(false);
+    });
+  }
+}

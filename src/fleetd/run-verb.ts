@@ -1,0 +1,119 @@
+// A verb of machinectl as a child, with limits for its time and its output. It ends with the agent.
+
+import type { FleetRequest } from "../fleet/request.ts";
+import { PARENT_VARIABLE, parentVariable } from "../kernel/process/parent.ts";
+import { selfCommand } from "../kernel/process/spawn.ts";
+
+const SIGTERM = 15;
+/** A child that was told to end is killed after this time. */
+const PATIENCE_MS = 2000;
+/** Of what a verb says about itself, this much is answered. */
+const MOST_ERROR_BYTES = 16 << 10;
+
+/** The options and words that ask machinectl for the same. Names were checked: none begins with a hyphen. */
+export function machinectlArguments(request: FleetRequest): string[] {
+  const { verb, machines, form, lines, until, timeoutMs, runner } = request;
+  const forms = { text: [], json: ["--json=short"], cells: ["--cells"] }[form];
+  const common = ["--no-ask-password", "--no-pager", ...forms];
+  switch (verb) {
+    case "status":
+      return [...common, `--lines=${lines}`, "--", verb, ...machines];
+    case "wait":
+      // That a machine has booted is asked by a command in it.
+      return [...common, "--through-service", `--for=${until}`, `--timeout=${timeoutMs}ms`, "--", verb, ...machines];
+    case "start":
+      return [...common, `--runner=${runner}`, "--", verb, ...machines];
+    case "list":
+      return [...common, "--", verb];
+    case "run":
+      return execArguments(request);
+    default:
+      return [...common, "--", verb, ...machines];
+  }
+}
+
+function execArguments({ machines, command, user, timeoutMs }: FleetRequest): string[] {
+  const limit = timeoutMs === 0 ? [] : [`--timeout=${timeoutMs}ms`];
+  // The service for commands runs it: the agent's own sandbox would be the command's.
+  const options = ["--no-ask-password", "--stdin=no", "--through-service", ...limit];
+  return [...options, ...(user === "" ? [] : [`--uid=${user}`]), "--", "exec", ...machines, ...command];
+}
+
+/** A run of machinectl, in a process group of its own. */
+export class VerbRun {
+  readonly child: Bun.Subprocess<"ignore", "pipe", "pipe">;
+  #isStopped = false;
+
+  constructor(request: FleetRequest) {
+    const { command, argv0 } = selfCommand("machinectl", machinectlArguments(request));
+    const { PATH, MACHINED_RUNTIME_DIRECTORY: runtime } = process.env;
+    this.child = Bun.spawn(command, {
+      argv0,
+      cwd: "/",
+      stdio: ["ignore", "pipe", "pipe"],
+      env: {
+        ...(PATH === undefined ? {} : { PATH }),
+        ...(runtime === undefined ? {} : { MACHINED_RUNTIME_DIRECTORY: runtime }),
+        [PARENT_VARIABLE]: parentVariable(SIGTERM),
+      },
+      detached: true,
+    });
+  }
+
+  /** Ends the child and what it has started. */
+  stop(): void {
+    if (this.#isStopped) return;
+    this.#isStopped = true;
+    this.#signal("SIGTERM");
+    const timer = setTimeout(() => this.#signal("SIGKILL"), PATIENCE_MS);
+    void this.child.exited.then(() => clearTimeout(timer));
+  }
+
+  #signal(signal: NodeJS.Signals): void {
+    try {
+      process.kill(-this.child.pid, signal);
+    } catch {
+      // Nobody is left in the group.
+    }
+  }
+}
+
+async function collected(stream: ReadableStream<Uint8Array>, most: number, over: () => void): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of stream) {
+    bytes += chunk.length;
+    if (bytes <= most) chunks.push(chunk);
+    else over();
+  }
+  return Buffer.concat(chunks).toString();
+}
+
+/** What a verb came to. */
+interface VerbResult {
+  readonly status: number;
+  readonly output: string;
+  readonly error: string;
+}
+
+/** Runs a verb to its end; one that takes too long or says too much is ended, and its error says so. */
+export async function runVerb(run: VerbRun, deadlineMs: number, mostBytes: number): Promise<VerbResult> {
+  let reason = "";
+  const end = (why: string) => {
+    reason ||= why;
+    run.stop();
+  };
+  const timer = setTimeout(() => end(`It took more than ${deadlineMs / 1000} s, and was ended`), deadlineMs);
+  try {
+    const [output, error] = await Promise.all([
+      collected(run.child.stdout, mostBytes, () =>
+        end(`Its output has more than ${mostBytes} bytes: name fewer machines`),
+      ),
+      collected(run.child.stderr, MOST_ERROR_BYTES, () => {}),
+    ]);
+    const status = await run.child.exited;
+    return reason === "" ? { status, output, error } : { status: status || 1, output: "", error: reason };
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,252 @@
+// Many hosts over NATS: a real nats-server with the configuration of docs/fleet.md, daemons, their agents, and machinectl --fleet.
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { join } from "node:path";
+import { jetstream } from "@nats-io/jetstream";
+import type { Subprocess } from "bun";
+import { connectVarlink } from "../../src/ipc/varlink/connect.ts";
+import { manager, needsRoot, register, TestDaemon } from "../lib/daemon.ts";
+import { provideEnterProgram } from "../lib/enter-program.ts";
+import { TestFleet } from "../lib/nats.ts";
+import { havePrograms } from "../lib/programs.ts";
+import { GUARD_MS, waitFor } from "../lib/wait-for.ts";
+
+const has = havePrograms("many hosts over NATS", "nats-server") && needsRoot === "";
+
+const canExec = has && havePrograms("commands over NATS", "gcc", "pgrep");
+
+let fleet: TestFleet;
+let one: TestDaemon;
+let two: TestDaemon;
+let agents: Subprocess<"ignore", "ignore", "pipe">[];
+
+interface Row {
+  readonly host: string;
+  readonly machine: string;
+}
+
+async function listed(user = "reader", ...options: string[]): Promise<string[]> {
+  const { stdout, stderr } = await fleet.machinectl(user, "list", "--json=short", ...options);
+  expect(stderr).toBe("");
+  return (JSON.parse(stdout) as Row[]).map(({ host, machine }) => `${host}/${machine}`);
+}
+
+async function waitListed(expected: readonly string[]): Promise<void> {
+  await waitFor(async () => expect(await listed()).toEqual([...expected]), `the list ${expected}`);
+}
+
+interface Published {
+  readonly event: string;
+  readonly machine: string;
+  readonly host: string;
+  readonly cursor: string;
+}
+
+async function events(...options: string[]): Promise<Published[]> {
+  const { stdout } = await fleet.machinectl(
+    "reader",
+    "events",
+    "--no-follow",
+    "--type=machine",
+    "--json=short",
+    ...options,
+  );
+  const lines = stdout.split("\n").filter((line) => line !== "");
+  return lines.map((line) => JSON.parse(line) as Published);
+}
+
+const told = (found: readonly Published[]) => found.map(({ host, event, machine }) => `${host} ${event} ${machine}`);
+
+beforeAll(async () => {
+  if (!has) return;
+  [fleet, one, two] = await Promise.all([TestFleet.start(), TestDaemon.start(), TestDaemon.start()]);
+  await register(await one.bus(), "deb1", await one.leader("--net"));
+  await register(await two.bus(), "db.example", await two.leader("--net"), { class: "vm", service: "played" });
+  agents = [
+    fleet.agent("web1", one.runtime, { Allow: "read lifecycle exec" }),
+    fleet.agent("web2", two.runtime, { Allow: "read" }),
+  ];
+  await waitListed(["web1/deb1", "web2/db.example"]);
+});
+
+afterAll(async () => {
+  await fleet?.[Symbol.asyncDispose]();
+  await Promise.all([one, two].map((daemon) => daemon?.[Symbol.asyncDispose]()));
+});
+
+describe.skipIf(!has)("many hosts over NATS", () => {
+  test("list has one table of all hosts, or of some", async () => {
+    const { stdout } = await fleet.machinectl(
+      "reader",
+      "list",
+      "--sort=-machine",
+      "--columns=host,machine,class,service",
+    );
+    expect(stdout).toBe(
+      "HOST MACHINE    CLASS     SERVICE\nweb1 deb1       container test\nweb2 db.example vm        played\n\n2 machines listed.\n",
+    );
+    expect(await listed("operator", "-H", "web2")).toEqual(["web2/db.example"]);
+    expect(await listed("reader", "--filter=class=container")).toEqual(["web1/deb1"]);
+  });
+
+  test("a machine that comes or goes is in the list, and its events in the stream, at once", async () => {
+    const bus = await one.bus();
+    await register(bus, "brief", await one.leader("--net"), { create: true });
+    await waitListed(["web1/brief", "web1/deb1", "web2/db.example"]);
+    await manager(bus, "TerminateMachine", "s", "brief");
+    await waitListed(["web1/deb1", "web2/db.example"]);
+    await waitFor(async () => {
+      expect(told(await events("web1/brief"))).toEqual(["web1 started brief", "web1 ended brief"]);
+    }, "the events");
+  });
+
+  test("status and stats are asked of the hosts", async () => {
+    const status = await fleet.machinectl("reader", "status", "web1/deb1", "web2/db.example", "--json=short");
+    const pages = status.stdout
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    expect(pages).toMatchObject([
+      { host: "web1", name: "deb1", state: "running" },
+      { host: "web2", name: "db.example", class: "vm" },
+    ]);
+    const stats = await fleet.machinectl("reader", "stats", "--json=short");
+    expect((JSON.parse(stats.stdout) as Row[]).map(({ host, machine }) => `${host}/${machine}`)).toEqual([
+      "web1/deb1",
+      "web2/db.example",
+    ]);
+  });
+
+  test("errors say what is missing: the host, the scope, the permission of the host, the verb, the server", async () => {
+    const unknown = await fleet.machinectl("reader", "status", "web3/a");
+    expect(unknown).toMatchObject({ status: 1, stderr: "web3: Host 'web3' has no agent in the fleet\n" });
+    const reader = await fleet.machinectl("reader", "terminate", "web1/deb1");
+    expect(reader.status).toBe(1);
+    expect(reader.stderr).toContain(
+      "does not have the scope 'lifecycle': the server refuses 'machined.web1.lifecycle.terminate'",
+    );
+    const host = await fleet.machinectl("operator", "terminate", "web2/db.example");
+    expect(host).toMatchObject({
+      status: 1,
+      stderr: "web2: Host 'web2' does not allow 'lifecycle' (Allow= in its fleet.conf)\n",
+    });
+    const verb = await fleet.machinectl("operator", "copy-to", "web1/deb1", "/a");
+    expect(verb).toMatchObject({ status: 1, stderr: "'machinectl copy-to' does not work with --fleet\n" });
+    const server = await fleet.client(["machinectl", "--fleet=nats://127.0.0.1:1", "list"]);
+    expect(server.status).toBe(1);
+    expect(server.stderr).toStartWith("Cannot connect to the NATS server at nats://127.0.0.1:1: ");
+    expect(await listed()).toEqual(["web1/deb1", "web2/db.example"]);
+  });
+
+  test("an operator ends a machine, and wait sees its end", async () => {
+    const bus = await one.bus();
+    await register(bus, "doomed", await one.leader("--net"), { create: true });
+    const waiting = fleet.machinectl("reader", "wait", "--for=ended", "web1/doomed");
+    expect(await fleet.machinectl("operator", "terminate", "web1/doomed")).toEqual({
+      stdout: "",
+      stderr: "",
+      status: 0,
+    });
+    expect(await waiting).toMatchObject({ status: 0 });
+    await waitListed(["web1/deb1", "web2/db.example"]);
+    const late = await fleet.machinectl("reader", "wait", "--for=ended", "--timeout=1ms", "web1/deb1");
+    expect(late).toMatchObject({ status: 124, stderr: "web1/deb1: Not ended within the time\n" });
+  });
+
+  test.skipIf(!canExec)(
+    "a runner has the two streams of a command and its status, and the command ends with its caller",
+    async () => {
+      provideEnterProgram();
+      const service = fleet.begin(["machined-exec"], { MACHINED_RUNTIME_DIRECTORY: one.runtime });
+      await waitFor(
+        async () => (await connectVarlink(join(one.runtime, "machine/io.machined.Exec"))).close(),
+        "machined-exec",
+      );
+      const command = "printf 'a\\0b'; echo complaint >&2; exit 43";
+      const run = await fleet.machinectl("runner", "exec", "web1/deb1", "sh", "-c", command);
+      expect(run).toEqual({ stdout: "a\0b", stderr: "complaint\n", status: 43 });
+      const large = await fleet.machinectl("runner", "exec", "web1/deb1", "head", "-c", "3000000", "/dev/zero");
+      expect({ bytes: large.stdout.length, status: large.status }).toEqual({ bytes: 3_000_000, status: 0 });
+      const refused = await fleet.machinectl("operator", "exec", "web1/deb1", "true");
+      expect(refused.status).toBe(125);
+      expect(refused.stderr).toContain("does not have the scope 'exec'");
+      const elsewhere = await fleet.machinectl("runner", "exec", "web2/db.example", "true");
+      expect(elsewhere).toMatchObject({
+        status: 125,
+        stderr: "Host 'web2' does not allow 'exec' (Allow= in its fleet.conf)\n",
+      });
+      const long = fleet.begin([
+        "machinectl",
+        `--fleet=${fleet.conf("runner")}`,
+        "exec",
+        "web1/deb1",
+        "sh",
+        "-c",
+        "echo on; exec sleep 4711",
+      ]);
+      const { value } = await long.stdout.getReader().read();
+      expect(Buffer.from(value ?? []).toString()).toBe("on\n");
+      long.kill("SIGKILL");
+      await waitFor(
+        () => expect(Bun.spawnSync(["pgrep", "-fx", "sleep 4711"]).exitCode).toBe(1),
+        "the end of the command",
+      );
+      service.kill();
+    },
+  );
+
+  test("the agent of one host writes no record and no event of another", async () => {
+    const nats = await fleet.connect("web1");
+    try {
+      const record = JSON.stringify({ host: "web2", machine: "false", class: "vm", addresses: "" });
+      for (const subject of [
+        "$KV.machined_machines.web2.false",
+        "machined.events.web2.machine",
+        "machined.web2.lifecycle.start",
+      ])
+        await expect(nats.request(subject, record)).rejects.toThrow("Permissions Violation");
+      await expect(jetstream(nats).publish("$KV.machined_machines.web1.real", record)).resolves.toBeDefined();
+    } finally {
+      await nats.close();
+    }
+    // What stands there is not of the host and machine that its key names.
+    expect(await listed()).toEqual(["web1/deb1", "web2/db.example"]);
+  });
+
+  test("hostile requests are refused, and the agent serves on", async () => {
+    const nats = await fleet.connect("operator");
+    try {
+      const ask = async (subject: string, body: string | Uint8Array) =>
+        (await nats.request(subject, body, { timeout: GUARD_MS })).json() as { status: number; error: string };
+      const terminate = "machined.web1.lifecycle.terminate";
+      for (const body of [
+        "{",
+        "[]",
+        "null",
+        '{"machines":["*"]}',
+        '{"machines":["a\\u001b[2J"]}',
+        '{"machines":["--all"]}',
+      ])
+        expect((await ask(terminate, body)).status).toBe(1);
+      expect((await ask(terminate, Buffer.alloc(1 << 19, 0xff))).error).toBe("A request has 65536 bytes at most");
+      expect((await ask("machined.web1.lifecycle.constructor", "")).error).toContain("There is no request");
+      // No reply is no request, and what is no inbox is not answered to.
+      nats.publish(terminate, '{"machines":["deb1"]}');
+      for (const reply of [
+        "$KV.machined_machines.web1.x",
+        "$JS.ACK.s.c.1.1.1.1.0",
+        "machined.web2.lifecycle.terminate",
+      ])
+        nats.publish(terminate, '{"machines":["deb1"]}', { reply });
+      await nats.flush();
+      const many = await Promise.all(
+        Array.from({ length: 40 }, () => ask("machined.web1.read.status", '{"machines":["deb1"]}')),
+      );
+      expect(many.filter(({ status }) => status === 0).length).toBeGreaterThanOrEqual(4);
+      expect(many.filter(({ error }) => error.includes("requests of this kind already")).length).toBeGreaterThan(0);
+    } finally {
+      await nats.close();
+    }
+    expect(agents[0]?.exitCode).toBe(null);
+    expect(await listed()).toEqual(["web1/deb1", "web2/db.example"]);
+  });
+});

@@ -1,0 +1,43 @@
+import { expect, test } from "bun:test";
+import { formatFleetCursor, parseFleetCursor } from "../../../../src/cli/fleet/events.ts";
+import { fleetInventory, fleetTargets } from "../../../../src/cli/fleet/inventory.ts";
+import { fleetMachines } from "../../../../src/cli/fleet/list.ts";
+import { placesOf } from "../../../../src/cli/fleet/places.ts";
+
+const FACTS = { service: "s", os: "debian", version: "12", time: 1 };
+const MACHINES = fleetMachines([
+  { ...FACTS, host: "h2", machine: "db", class: "vm", addresses: [] },
+  { ...FACTS, host: "h1.x", machine: "web", class: "container", addresses: ["fe80::1", "10.0.0.2"] },
+]);
+
+test("machines are named HOST/NAME, and asked for host by host", () => {
+  expect(placesOf(["a/x", "b.c/y", "a/z", "a/x"], null)).toEqual([
+    { host: "a", machines: ["x", "z"] },
+    { host: "b.c", machines: ["y"] },
+  ]);
+  for (const word of ["x", "a/", "/x", "a/b/c", "a/*", "*/x", "events/x", "a/.host"])
+    expect(() => placesOf([word], null)).toThrow(`'${word}' names no machine of the fleet`);
+  expect(() => placesOf(["a/x"], ["b"])).toThrow("not among those of -H");
+});
+
+test("a cursor of the fleet is the stream and the number in it", () => {
+  const cursor = formatFleetCursor(1_795_875_474_067, 255);
+  expect(parseFleetCursor(cursor)).toEqual({ createdMs: 1_795_875_474_067, sequence: 255 });
+  for (const text of ["", "1", "1-", "-1", "b3d4a82dc01652fe-2-1f", "1-g"])
+    expect(() => parseFleetCursor(text)).toThrow("no cursor of the fleet");
+});
+
+test("the inventory has a group for each class and each host, and leads over the host", () => {
+  const inventory = fleetInventory(MACHINES) as Record<string, unknown>;
+  expect(inventory["host_h1_x"]).toEqual({ hosts: ["h1.x/web"] });
+  expect(inventory["vms"]).toEqual({ hosts: ["h2/db"] });
+  expect(inventory["_meta"]).toMatchObject({
+    hostvars: { "h1.x/web": { ansible_host: "10.0.0.2", ansible_ssh_common_args: "-o ProxyJump=h1.x" } },
+  });
+});
+
+test("targets have their host as a label; machines without an address are none", () => {
+  expect(fleetTargets(MACHINES, 9100)).toEqual([
+    { targets: ["10.0.0.2:9100"], labels: { host: "h1.x", machine: "web", class: "container", service: "s" } },
+  ]);
+});

@@ -1,0 +1,66 @@
+import { expect, test } from "bun:test";
+import {
+  isInbox,
+  livingMachines,
+  type MachineRecord,
+  machineText,
+  readHost,
+  readMachine,
+} from "../../../src/fleet/record.ts";
+
+const RECORD: MachineRecord = {
+  host: "h.example",
+  machine: "web.1",
+  class: "container",
+  service: "systemd-nspawn",
+  os: "debian",
+  version: "12",
+  addresses: ["10.0.0.2", "fe80::1"],
+  time: 1_795_875_474_067_079,
+};
+
+test("a record has what list --json prints, with host and time, and is read back", () => {
+  const text = machineText(RECORD);
+  expect(JSON.parse(text)).toEqual({ ...RECORD, addresses: "10.0.0.2\nfe80::1" });
+  expect(readMachine("h_example.web_1", text)).toEqual(RECORD);
+});
+
+test("a record of other names than those of its key is none, and fields of other types are empty", () => {
+  for (const lie of [{ host: "other", machine: "m" }, { host: "h", machine: "other" }, { host: "h" }, {}])
+    expect(readMachine("h.m", JSON.stringify(lie))).toBe(null);
+  expect(readHost("h", '{"host":"x","allow":[]}')).toBe(null);
+  const lie = JSON.stringify({ host: "h", machine: "m", class: 7, addresses: {}, time: "now" });
+  expect(readMachine("h.m", lie)).toEqual({
+    ...{ host: "h", machine: "m", class: "", service: "", os: "", version: "", addresses: [], time: 0 },
+  });
+  expect(readHost("h", '{"host":"h","allow":["read",1],"machines":null}')).toEqual({
+    ...{ host: "h", bootId: "", agent: "", since: 0, machines: 0, allow: ["read"], time: 0 },
+  });
+});
+
+test("what is no record is none", () => {
+  for (const text of ["", "[]", "null", "1", "{"]) expect(readMachine("h.m", text)).toBe(null);
+  for (const key of ["h", "h.m.n", "h.", ".m", "h.a__b"]) expect(readMachine(key, "{}")).toBe(null);
+  for (const key of ["", "h.m", "h_"]) expect(readHost(key, "{}")).toBe(null);
+});
+
+test("machines count while their host is there, as it has written them since it is", () => {
+  const host = { host: "h.example", bootId: "", agent: "", machines: 1, allow: [], time: 0 };
+  expect(livingMachines([RECORD], [{ ...host, since: RECORD.time }])).toEqual([RECORD]);
+  expect(livingMachines([RECORD], [{ ...host, since: RECORD.time + 1 }])).toEqual([]);
+  expect(livingMachines([RECORD], [{ ...host, host: "other", since: 0 }])).toEqual([]);
+});
+
+test("only inboxes are answered to", () => {
+  for (const subject of ["_INBOX.a.b", "_INBOX_web-1.x"]) expect(isInbox(subject)).toBe(true);
+  for (const subject of [
+    undefined,
+    "",
+    "_INBOX",
+    "machined.h.lifecycle.terminate",
+    "$JS.ACK.s.c.1.2.3.4.0",
+    "$KV.b.k",
+    "x._INBOX.a",
+  ])
+    expect(isInbox(subject)).toBe(false);
+});

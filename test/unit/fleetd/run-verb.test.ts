@@ -1,0 +1,26 @@
+import { expect, test } from "bun:test";
+import { readRequest } from "../../../src/fleet/request.ts";
+import { machinectlArguments } from "../../../src/fleetd/run-verb.ts";
+
+function said(request: string, body: object): string {
+  return machinectlArguments(readRequest(`machined.h.${request}`, Buffer.from(JSON.stringify(body)))).join(" ");
+}
+
+test("requests become command lines whose options end before the names", () => {
+  const common = "--no-ask-password --no-pager";
+  expect(said("read.list", { form: "cells" })).toBe(`${common} --cells -- list`);
+  expect(said("read.status", { machines: ["a"], form: "json", lines: 3 })).toBe(
+    `${common} --json=short --lines=3 -- status a`,
+  );
+  expect(said("read.wait", { machines: ["a"], until: "ended", timeoutMs: 5 })).toBe(
+    `${common} --through-service --for=ended --timeout=5ms -- wait a`,
+  );
+  expect(said("lifecycle.start", { machines: ["a", "b"] })).toBe(`${common} --runner=nspawn -- start a b`);
+  expect(said("lifecycle.terminate", { machines: ["a"] })).toBe(`${common} -- terminate a`);
+});
+
+test("the words of a command stay words of the command", () => {
+  expect(said("exec.run", { machines: ["a"], command: ["--uid=root", "-t"], user: "u", timeoutMs: 9 })).toBe(
+    "--no-ask-password --stdin=no --through-service --timeout=9ms --uid=u -- exec a --uid=root -t",
+  );
+});
