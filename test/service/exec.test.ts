@@ -115,6 +115,15 @@ describe.skipIf(!canRun)(canRun ? "machined-exec" : "machined-exec (left out: ne
     },
   );
 
+  test("a call that is longer than a piece of the connection brings its descriptors as well", async () => {
+    const { daemon, run } = await start();
+    await machine(daemon, "good");
+    for (const length of [10_000, 60_000, 100_000]) {
+      const command = ["sh", "-c", 'printf %s "$1" | wc -c', "sh", "x".repeat(length)];
+      expect(await run({ machine: "good", command })).toEqual({ exitStatus: 0, text: `${length}\n` });
+    }
+  });
+
   test("a call with another number of descriptors is answered, and nothing is run", async () => {
     const { daemon, path } = await start();
     await machine(daemon, "good");

@@ -8,6 +8,8 @@ import type { SocketStream, StreamHandlers } from "../../kernel/socket/stream.ts
 
 const MESSAGE_LIMIT_BYTES = 16 << 20;
 const QUEUE_LIMIT_BYTES = 64 << 20;
+/** A server must have all of a message when it comes to the descriptors, and it looks at one piece: they go with the end of a long one. */
+const PIECE_BYTES = 16 << 10;
 const NOTHING: Buffer = Buffer.alloc(0);
 
 /** A message; its descriptors belong to whoever takes it. */
@@ -113,7 +115,9 @@ export class VarlinkStream {
 
   /** Sends messages as `encodeMessages()` returns them; the same otherwise. */
   sendEncoded(bytes: Uint8Array, descriptors: readonly Fd[] = []): void {
-    this.#socket.write(bytes, descriptors);
+    const plain = descriptors.length === 0 ? 0 : Math.max(0, bytes.length - PIECE_BYTES);
+    if (plain > 0) this.#socket.write(bytes.subarray(0, plain));
+    this.#socket.write(bytes.subarray(plain), descriptors);
     if (this.#socket.queuedBytes > QUEUE_LIMIT_BYTES) this.#fail("peer does not read its messages");
   }
 
@@ -125,9 +129,7 @@ export class VarlinkStream {
     const areIts = this.#at === this.#owner || end < 0;
     if (areIts && this.#arrived.length > 0) this.#descriptors.push(...this.#arrived.splice(0));
     if (end < 0 && this.#left > 0) {
-      this.#fail(
-        `descriptors came with the beginning of a message: it must be sent in one piece of at most ${this.#left} bytes`,
-      );
+      this.#fail(`descriptors came with a piece of ${this.#left} bytes that does not end a message`);
       return null;
     }
     const left = areIts ? this.#left : 0;
