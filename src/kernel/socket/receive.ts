@@ -56,20 +56,32 @@ export function receiveMessage(socket: Fd, into: Pinned, maxFds: number = MAX_FD
   return received;
 }
 
+/** What a socket's buffer may hold at most, unless it was made larger. */
+const MOST_LEFT_BYTES = 256 << 10;
+
 /**
  * Receives bytes that came without descriptors, into `into`: their number, which is 0 when the peer has finished, or `"again"` when
- * nothing is there yet. Where descriptors come with the next bytes, these are copied into `into`, and both stay in the socket:
- * `left` is the number of the bytes.
+ * nothing is there yet. Where descriptors are in the socket, `left` is a copy of the bytes up to them and with them, which
+ * all stay where they are.
  */
-export function receiveBytes(socket: number, into: Pinned): number | "again" | { readonly left: number } {
+export function receiveBytes(socket: number, into: Pinned): number | "again" | { readonly left: Buffer } {
+  const count = peek(socket, into);
+  if (count === EAGAIN) return "again";
+  check(count, "recvmsg");
+  if ((header.view.getUint32(48, true) & MSG_CTRUNC) === 0) {
+    // These bytes and no more: what has come behind them since may have descriptors.
+    prepare(into.address, count, 0);
+    return check(trySys("recvmsg", socket, header, MSG_DONTWAIT), "recvmsg");
+  }
+  if (count < into.size) return { left: Buffer.from(into.bytes.subarray(0, count)) };
+  // Looking stops behind the first bytes with descriptors, however far they are from what fits.
+  const all = pin(MOST_LEFT_BYTES);
+  return { left: Buffer.from(all.bytes.subarray(0, check(peek(socket, all), "recvmsg"))) };
+}
+
+function peek(socket: number, into: Pinned): number {
   prepare(into.address, into.size, 0);
-  const peeked = trySys("recvmsg", socket, header, MSG_DONTWAIT | MSG_PEEK);
-  if (peeked === EAGAIN) return "again";
-  check(peeked, "recvmsg");
-  if ((header.view.getUint32(48, true) & MSG_CTRUNC) !== 0) return { left: peeked };
-  // These bytes and no more: what has come behind them since may have descriptors.
-  prepare(into.address, peeked, 0);
-  return check(trySys("recvmsg", socket, header, MSG_DONTWAIT), "recvmsg");
+  return trySys("recvmsg", socket, header, MSG_DONTWAIT | MSG_PEEK);
 }
 
 function cut({ fds }: Received, code: "EXFULL" | "EMSGSIZE"): SyscallError {

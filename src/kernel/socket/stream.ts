@@ -217,7 +217,7 @@ export class SocketStream implements Disposable {
     if (this.#handlers.left === undefined) throw new SyscallError("recvmsg", "EXFULL");
     this.#hasLeft = true;
     this.#isPaused = true;
-    this.#handlers.left(Buffer.from(incoming.bytes.subarray(0, received.left)));
+    this.#handlers.left(received.left);
     return "left";
   }
 

@@ -247,6 +247,19 @@ test("descriptors are left in the socket with their bytes, and nothing behind th
   close();
 });
 
+test("all bytes in front of descriptors are left with them, also those that are more than is read at once", async () => {
+  for (const plain of [50_000, 65_536, 100_000]) {
+    const pieces: [string, number][] = [["x".repeat(plain), 0], ["y".repeat(16_000), 2], ["z", 0]]; // biome-ignore format: pairs
+    const { seen, stream, close } = await receivedBy(pieces, { leaves: true });
+    expect([seen.text, seen.left.length, seen.left.endsWith("y")]).toEqual(["", plain + 16_000, true]);
+    const files = stream.receiveLeft(plain + 16_000, 2);
+    expect(files.length).toBe(2);
+    closeAll(files);
+    await until(() => seen.text === "z", "what is behind them");
+    close();
+  }
+});
+
 test("who left after sending descriptors, before they were looked at, is noticed", async () => {
   const [a, b] = socketPair();
   using file = openPath("/dev/null", "read");
