@@ -118,8 +118,8 @@ _arguments -S \
     '*--template=[With lists\: a line for each row, with values for {{KEY}} and {{KEY.N}}]:text: ' \
     '--json-version=[With lists\: 2 makes several values an array, and no rows an empty one]:version:(1 2)' \
     '--verify=[How a download is verified (no, checksum, signature)]:mode:(no checksum signature)' \
-    '--format=[Compression of an export (uncompressed, xz, gzip, bzip2, zstd, lz4)]:format:(uncompressed xz gzip bzip2 zstd lz4)' \
-    '*--base=[With push-oci\: send the layer of this image, and the difference to it]:image: ' \
+    '--format=[Compression of an export (uncompressed, xz, gzip, bzip2, zstd, lz4); of layers with push-oci\: gzip (the default) or zstd]:format:(uncompressed xz gzip bzip2 zstd lz4)' \
+    '*--base=[With push-oci\: push as two layers, that of this image and the difference to it]:image: ' \
     '--force[Replace an image of the same name]' \
     '--class=[What the images are for (machine, portable, sysext, confext)]:type:(machine portable sysext confext)' \
     '-m[Short for --class=machine]' \

@@ -72,7 +72,7 @@ complete -c machinectl -s h -l help -d 'Print this overview, or behind a command
 complete -c machinectl -l version -d 'Print the version'
 complete -c machinectl -s H -l host -x -a '(__fish_print_hostnames)' -d 'Work on another host, over ssh; on several: HOST,HOST or @FILE'
 complete -c machinectl -s M -l machine -x -a '(__machinectl_ask machine)' -d 'Work on the manager inside a container'
-complete -c machinectl -l fleet -d 'Work on the hosts behind a NATS server; on some of them with -H'
+complete -c machinectl -l fleet -d 'Work on the hosts behind a NATS server; on some of them with -H HOST,HOST'
 complete -c machinectl -l system -d 'Talk to the machine manager of the system'
 complete -c machinectl -l user -d 'Talk to the machine manager of the calling user'
 complete -c machinectl -l value -d 'With show: print values without their names'

@@ -195,7 +195,7 @@ _arguments -S \
     '*--host=[Work on another host, over ssh; on several\: HOST,HOST or @FILE]:\[user@\]host:_hosts' \
     '*-M+[Work on the manager inside a container]:container: _machinectl_ask machine' \
     '*--machine=[Work on the manager inside a container]:container: _machinectl_ask machine' \
-    '--fleet[Work on the hosts behind a NATS server; on some of them with -H]' \
+    '--fleet[Work on the hosts behind a NATS server; on some of them with -H HOST,HOST]' \
     '--system[Talk to the machine manager of the system]' \
     '--user[Talk to the machine manager of the calling user]' \
     '--value[With show\: print values without their names]' \

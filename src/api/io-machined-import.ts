@@ -28,7 +28,7 @@ export const IoMachinedImport = defineVarlinkInterface({
       more: "supported",
       access: {
         action: "org.freedesktop.import1.export",
-        details: ["remote", "local", "class", "type"],
+        details: ["remote", "local", "base", "class", "type"],
         note: "without a login, that of the daemon's own user is used for root alone",
       },
       doc: "Sends an image to a registry of container images. With 'more' the transfer is followed to its end; it goes on when nobody follows. In io.systemd.Import, which has no word for it, it is listed as export_tar.",

@@ -110,6 +110,7 @@ function start(
   using words = sealedFile("machined-exec-request", Buffer.from(JSON.stringify(told)));
   const [ended, life] = openPipe();
   using _life = life;
+  const allGone = readToEnd(ended, 0);
   const connection = left === null ? {} : { [COMMAND_FDS.connection]: left.socket };
   const child = spawnSelf("machined-exec-command", [], {
     fds: {
@@ -131,6 +132,6 @@ function start(
   const end = exited();
   // A terminal is forwarded to its end before this is looked at.
   end.catch(() => {});
-  const gone = Promise.allSettled([end, readToEnd(ended, 0)]);
+  const gone = Promise.allSettled([end, allGone]);
   return { exited: end, gone, kill: (signal) => child.kill(signal) };
 }

@@ -198,7 +198,7 @@ export class FleetClient {
 
 /** URLs without what is secret in them. */
 function shownUrls({ urls }: Pick<FleetSettings, "urls">): string {
-  return urls.map((url) => url.replace(/\/\/[^/]*@/, "//").replace(/^[^/]*@/, "")).join(", ");
+  return urls.map((url) => url.replace(/^((?:nats|tls):\/\/)?.*@/, "$1")).join(", ");
 }
 
 function startOptions(start: EventStart): object {

@@ -45,7 +45,9 @@ export function parseUrls(text: string): string[] {
   const urls = text.split(/[\s,]+/).filter((url) => url !== "");
   for (const url of urls) {
     if (!/^((nats|tls):\/\/)?[^\s/]+\/?$/.test(url))
-      throw new SettingsError(`'${url}' is no URL of a NATS server: nats://HOST:PORT or tls://HOST:PORT`);
+      throw new SettingsError(
+        `'${url.slice(url.lastIndexOf("@") + 1)}' is no URL of a NATS server: nats://HOST:PORT or tls://HOST:PORT (in a password, '/' is %2F)`,
+      );
   }
   return urls;
 }

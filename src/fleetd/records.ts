@@ -33,6 +33,8 @@ export class RecordWriter {
   #wake: (() => void) | null = null;
   #isWanted = false;
   #isClosed = false;
+  /** The log says already that the machines cannot be listed. */
+  #isTold = false;
 
   constructor(nats: NatsConnection, source: RecordSource, ttlMs: number, log: Log) {
     this.#nats = nats;
@@ -67,9 +69,12 @@ export class RecordWriter {
     let machines: readonly MachineRecord[] | null = null;
     try {
       machines = await this.#source.machines();
+      this.#isTold = false;
     } catch (error) {
       // Their records end with their time to live unless the daemon is back before.
-      this.#log.debug(`The local daemon does not list its machines: ${(error as Error).message}`);
+      const text = `The machines of this host cannot be listed, and will leave the fleet: ${(error as Error).message}`;
+      if (!this.#isTold) this.#log.warning(text);
+      this.#isTold = true;
     }
     if (this.#isClosed) return;
     const host = { ...this.#source.host(machines?.length ?? this.#written.size), since: this.#since };

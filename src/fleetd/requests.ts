@@ -67,7 +67,14 @@ export class RequestServer {
       answer = await this.#handle(message, message.reply);
     } catch (error) {
       if (!(error instanceof Refused)) this.#rules.log.warning(`A request failed: ${(error as Error).message}`);
-      answer = { status: 1, output: "", error: error instanceof Refused ? error.message : "The agent failed" };
+      answer = {
+        status: 1,
+        output: "",
+        error:
+          error instanceof Refused
+            ? error.message
+            : `Host '${this.#rules.host}' could not carry out the request; its journal says why (journalctl -u machined-fleet)`,
+      };
     }
     if (answer === null || this.#nats.isClosed()) return;
     this.#nats.publish(message.reply, this.#encoded(answer));

@@ -20,7 +20,7 @@ export function ownVarlink(daemon: ImportDaemon): BoundVarlink {
           ...(format === undefined ? {} : { format }),
           ...(login === undefined ? {} : { login }),
         },
-        { remote, local, class: imageClass, type: "push-oci" },
+        { remote, local, base: base ?? "", class: imageClass, type: "push-oci" },
       ),
   });
 }

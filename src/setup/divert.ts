@@ -31,9 +31,15 @@ export function divert(host: Host, program: string, say: Say, command: Run): voi
       continue;
     }
     const known = readRecord(host).some((one) => one.path === path);
-    if (known) discardOld(host, path);
+    if (known) moveAgain(host, { path, by }, command);
     else moveAway(host, { path, by }, command);
-    attempt(`make '${host.locate(path)}' a link`, () => writeLink(host.locate(path), program));
+    try {
+      attempt(`make '${host.locate(path)}' a link`, () => writeLink(host.locate(path), program));
+    } catch (error) {
+      moveBack(host, { path, by }, command);
+      forget(host, path);
+      throw error;
+    }
     say(`diverted ${host.locate(path)} (the distribution's is ${movedTo(path)})`);
   }
 }
@@ -91,9 +97,14 @@ function forget(host: Host, path: string): void {
   );
 }
 
-/** An update wrote the file anew where it was: a package manager without diversions. The older one is of no more use. */
-function discardOld(host: Host, path: string): void {
-  attempt(`rename '${host.locate(path)}'`, () => renameSync(host.locate(path), host.locate(movedTo(path))));
+/**
+ * The file is there although a diversion is recorded: a package manager without diversions wrote it anew, and the older one is of no
+ * more use, or an earlier run was cut short before dpkg-divert(1) was done.
+ */
+function moveAgain(host: Host, { path, by }: Diversion, command: Run): void {
+  if (by === "dpkg") dpkgDivert(host, command, "--add", path);
+  if (isThere(host.locate(path)))
+    attempt(`rename '${host.locate(path)}'`, () => renameSync(host.locate(path), host.locate(movedTo(path))));
 }
 
 /** Recorded first: what was cut short must be taken back, too. */

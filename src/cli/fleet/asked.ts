@@ -69,7 +69,8 @@ export async function status(session: Session, verb: VerbRow, words: readonly st
 export async function stats(session: Session, words: readonly string[]): Promise<number> {
   const { list, iterations } = session.settings;
   const isPlain = list.columns === null && list.sort === null && list.filters.length === 0 && list.template === null;
-  if (!isPlain || iterations > 1) throw new Failure("stats of the fleet have their usual columns, once");
+  if (!isPlain || iterations > 1)
+    throw new Failure("stats with --fleet does not take --columns=, --sort=, --filter=, --template= or --iterations=");
   const hosts = chosenHosts(session);
   const results = await withFleet(session, async (fleet) => {
     const all = async () => hosts ?? (await fleet.hosts()).map(({ host }) => host).sort();

@@ -67,9 +67,9 @@ async function runThere(session: Session, fleet: FleetClient, host: string, body
 function refuse({ settings }: Session): void {
   const { tty, detach, environment, directory } = settings;
   if (tty || detach || environment.length > 0 || directory !== null)
-    throw new Failure(
-      "Commands of the fleet have no terminal, environment or directory of their own, and end with this client",
-    );
+    throw new Failure("exec with --fleet does not take --tty, --setenv=, --chdir= or --detach", {
+      hint: "Run 'machinectl exec' on the host, or 'machinectl -H HOST exec' over ssh.",
+    });
 }
 
 /** The verb `exec`; the command reads nothing. */
@@ -80,7 +80,7 @@ export async function exec(session: Session, [place = "", ...words]: readonly st
   const [user, name] = at > 0 ? [place.slice(0, at), place.slice(at + 1)] : [session.settings.uid, place];
   try {
     const [one] = placesOf([name], chosenHosts(session));
-    if (one === undefined) throw new Failure(`'${place}' names no machine of the fleet`);
+    if (one === undefined) throw new Failure(`'${place}' is not of the form HOST/NAME`);
     const body = { machines: one.machines, command, user, timeoutMs: session.settings.timeoutMs };
     return await withFleet(session, (fleet) => runThere(session, fleet, one.host, body));
   } catch (error) {

@@ -24,6 +24,8 @@ async function fromFiles(session: Session): Promise<FleetSettings> {
   return DEFAULTS;
 }
 
+const NO_LOGIN = { user: "", passwordFile: "", credentialsFile: "", tlsCertificateFile: "", tlsKeyFile: "" };
+
 /** The settings that `--fleet[=URL|FILE]` means, or else $MACHINED_FLEET. Throws a Failure or a SettingsError. */
 export async function fleetSettings(session: Session, given: string): Promise<FleetSettings> {
   const word = given || session.ports.env["MACHINED_FLEET"] || "";
@@ -34,7 +36,9 @@ export async function fleetSettings(session: Session, given: string): Promise<Fl
   }
   const settings = await fromFiles(session);
   const urls = word === "" ? settings.urls : parseUrls(word);
-  if (urls.length > 0) return { ...settings, urls };
+  // The login of the files is for the servers of the files.
+  const isKnown = urls.every((url) => settings.urls.includes(url));
+  if (urls.length > 0) return { ...(isKnown ? settings : { ...settings, ...NO_LOGIN }), urls };
   throw new Failure("No NATS server is named", {
     hint: `Name one: --fleet=nats://HOST:PORT, $MACHINED_FLEET, or Url= in ${usualFiles(session).join(" or ")}`,
   });

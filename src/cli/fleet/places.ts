@@ -13,8 +13,8 @@ export interface Place {
 function parsePlace(word: string): { host: string; machine: string } {
   const [host = "", machine = "", ...rest] = word.split("/");
   if (rest.length > 0 || !isFleetHost(host) || !isMachineName(machine)) {
-    throw new Failure(`'${word}' names no machine of the fleet`, {
-      hint: "A machine of another host is written HOST/NAME.",
+    throw new Failure(`'${word}' is not of the form HOST/NAME`, {
+      hint: "'machinectl --fleet list' shows both names, for example web1/db.",
     });
   }
   return { host, machine };

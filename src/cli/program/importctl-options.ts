@@ -70,11 +70,14 @@ export const IMPORTCTL_OPTIONS: OptionTable<Settings, OptionContext> = {
   ...shared("template"),
   ...shared("json-version"),
   ...shared("verify", `How a download is verified (${VERIFY_MODES.values.join(", ")})`),
-  ...shared("format", `Compression of an export (${COMPRESSIONS.join(", ")})`),
+  ...shared(
+    "format",
+    `Compression of an export (${COMPRESSIONS.join(", ")}); of layers with push-oci: gzip (the default) or zstd`,
+  ),
   base: {
     type: "string",
     valueHint: "IMAGE",
-    description: "With push-oci: send the layer of this image, and the difference to it",
+    description: "With push-oci: push as two layers, that of this image and the difference to it",
     apply: (settings, value) => {
       if (!isImageName(value)) throw new Failure(`Image name ${value} is not valid.`);
       settings.base = value;

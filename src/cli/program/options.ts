@@ -105,9 +105,13 @@ export const OPTIONS: OptionTable<Settings, OptionContext> = {
     }),
   ),
   fleet: added({
-    ...valued("URL", "Work on the hosts behind a NATS server; on some of them with -H", (settings, server) => {
-      settings.fleet = server;
-    }),
+    ...valued(
+      "URL|FILE",
+      "Work on the hosts behind a NATS server; on some of them with -H HOST,HOST",
+      (settings, server) => {
+        settings.fleet = server;
+      },
+    ),
     isValueOptional: true,
   }),
   system: flag("Talk to the machine manager of the system", { scope: "system" }),

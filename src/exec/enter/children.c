@@ -38,6 +38,30 @@ void send_to_command(pid_t child, int signal) {
 /* The children that have ended, with their wait statuses, as far as look_at_children() was called. */
 static struct { pid_t pid; int how; } ended[4];
 static size_t n_ended;
+static pid_t helper_pid;
+static const pid_t *command_pid;
+
+/* Names the two children whose ends are of interest. The command may clone others with CLONE_PARENT: those are reaped and forgotten. */
+void watch_children(pid_t helper, const pid_t *command) {
+        helper_pid = helper;
+        command_pid = command;
+}
+
+/* Whether a child is neither of the two. Until the command's number is known, nobody else is there but what it has cloned. */
+static bool is_other(pid_t pid) {
+        return command_pid != NULL && *command_pid > 0 && pid != *command_pid && pid != helper_pid;
+}
+
+static void note_end(pid_t pid, int how) {
+        size_t n = 0;
+        for (size_t i = 0; i < n_ended; i++) {
+                if (!is_other(ended[i].pid)) ended[n++] = ended[i];
+        }
+        n_ended = n;
+        if (is_other(pid) || n_ended == sizeof ended / sizeof *ended) return;
+        ended[n_ended].pid = pid;
+        ended[n_ended++].how = how;
+}
 
 /*
  * Collects the state changes of all children. One that is traced (guard_start) is detached when it executes its program: it
@@ -47,7 +71,7 @@ void look_at_children(void) {
         pid_t pid;
         for (int how; (pid = waitpid(-1, &how, WNOHANG | __WALL)) > 0;) {
                 if (!WIFSTOPPED(how)) {
-                        if (n_ended < sizeof ended / sizeof *ended) ended[n_ended].pid = pid, ended[n_ended++].how = how;
+                        note_end(pid, how);
                 } else if (how >> 16 == PTRACE_EVENT_EXEC) {
                         ptrace(PTRACE_DETACH, pid, NULL, NULL);
                 } else {

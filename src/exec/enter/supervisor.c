@@ -108,6 +108,7 @@ struct started start_command(const sigset_t *signals) {
                 say("Machine '%s' has ended", request.machine);
                 return not_started;
         }
+        watch_children(helper, command);
         if (!guard_start(helper) || write(life[1], "", 1) != 1) kill(helper, SIGKILL);
         int status = wait_helper(helper, signals, command, &how);
         if (status != 0) return (struct started) { .status = status };

@@ -1,5 +1,5 @@
 // Which user a process is counted for: whoever can run as many users through subordinate ids is one.
-import { readFileSync, type Stats, statSync } from "node:fs";
+import { existsSync, readFileSync, type Stats, statSync } from "node:fs";
 import { findUser, parseSubordinateRanges, type SubordinateRange } from "../../base/user-database.ts";
 
 /** The ranges of user ids that machines and mappings are given (systemd's UIDS-GIDS.md): a whole one each. */
@@ -16,19 +16,20 @@ interface Known {
   readonly ranges: readonly OwnedRange[];
 }
 
-const FILES = { ranges: "/etc/subuid", users: "/etc/passwd" };
+const FILES = { ranges: "/etc/subuid", users: "/etc/passwd", logins: "/run/systemd/users" };
 const known = new Map<string, Known>();
 
 /**
  * The user whose share of what is limited a user takes: the owner of the range of subordinate ids in subuid(5) that the user
- * is in, the first user of 65536 where the user is none of this host's, and itself otherwise. A range of an owner that is
- * not in passwd(5) counts as its first user. Ranges that only NSS or a service knows are not looked up.
+ * is in, itself where it is below 65536 or logged in (users of directory services have any number), and the first of 65536
+ * users otherwise. A range of an owner that is not in passwd(5) counts as its first user. Ranges that only NSS or a service
+ * knows are not looked up.
  */
 export function shareOwner(uid: number, files = FILES): number {
   for (const { first, count, ownerUid } of rangesNow(files)) {
     if (uid >= first && uid - first < count && uid !== ownerUid) return ownerUid;
   }
-  return uid < RANGE ? uid : uid - (uid % RANGE);
+  return uid < RANGE || existsSync(`${files.logins}/${uid}`) ? uid : uid - (uid % RANGE);
 }
 
 /** Read again when one of the files has changed. */

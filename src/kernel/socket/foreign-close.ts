@@ -52,13 +52,20 @@ function kindOf(number: number): "harmless" | "socket" | "file" {
   const [FIFO, CHARACTER, REGULAR, SOCKET] = [1, 2, 8, 12];
   if (type === SOCKET) return "socket";
   if (type === FIFO) return "harmless";
-  if (type === CHARACTER) return PLAIN_DEVICES.includes(status.view.getUint32(128, true)) ? "harmless" : "file";
+  if (type === CHARACTER) return isPlainDevice() ? "harmless" : "file";
   if (type === REGULAR) return isLocal(number) ? "harmless" : "file";
   try {
     return OF_THE_KERNEL.test(readlinkSync(`/proc/self/fd/${number}`)) ? "harmless" : "file";
   } catch {
     return "file";
   }
+}
+
+/** A serial port, which has the number of consoles as well, waits until its output is sent. */
+function isPlainDevice(): boolean {
+  const [CONSOLES, FIRST_SERIAL] = [4, 64];
+  const [major, minor] = [status.view.getUint32(128, true), status.view.getUint32(132, true)];
+  return PLAIN_DEVICES.includes(major) && (major !== CONSOLES || minor < FIRST_SERIAL);
 }
 
 /** Whether a regular file, as `status` describes it, is closed by this kernel alone: on a disk, on btrfs, or in memory; and is small. */

@@ -27,11 +27,14 @@ const SCM_PIDFD = 4;
 const MSG_PEEK = 0x2;
 const MSG_CTRUNC = 0x8;
 const MSG_CMSG_CLOEXEC = 0x40000000;
+const SO_OOBINLINE = 10;
 const SO_DOMAIN = 39;
 /** Room for the credentials of a sender, and for no descriptor behind them: struct ucred is 12 bytes. */
 const WITHOUT_RIGHTS = 32;
 const rest = pinForever(64 * 1024);
 const no = pinForever(4);
+const one = pinForever(4);
+one.view.setInt32(0, 1, true);
 const option = pinForever(12);
 const optionSize = pinForever(4);
 
@@ -112,6 +115,14 @@ export function refuseDescriptors(listener: Fd): void {
   trySys("setsockopt", listener.number, SOL_SOCKET, SO_PASSRIGHTS, no, no.size);
 }
 
+/**
+ * Has bytes that a peer sends out of band (MSG_OOB) come in their place among the others. Looking at bytes passes over those that are
+ * not, and reading the next ones drops them, with their descriptors, within that call.
+ */
+export function readInLine(socket: number): void {
+  trySys("setsockopt", socket, SOL_SOCKET, SO_OOBINLINE, one, one.size);
+}
+
 const MOST_LEFT = 1024;
 const SHUT_RDWR = 2;
 
@@ -120,6 +131,7 @@ const SHUT_RDWR = 2;
  * them.
  */
 export function closeConnection(socket: number): void {
+  readInLine(socket);
   optionSize.view.setUint32(0, option.size, true);
   const result = trySys("getsockopt", socket, SOL_SOCKET, SO_DOMAIN, option, optionSize);
   const isUnix = result === 0 && option.view.getInt32(0, true) === AF_UNIX;

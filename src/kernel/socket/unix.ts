@@ -7,7 +7,7 @@ import { AF_UNIX, EAGAIN, ECONNABORTED, ENOPROTOOPT, SOCK_NONBLOCK_CLOEXEC, SOL_
 import { type Pinned, pin, pinForever } from "../syscall/mem.ts";
 import { check, isErrno, SyscallError, sys, trySys } from "../syscall/sys.ts";
 import { SOCKET_TYPES, type SocketType } from "./pair.ts";
-import { type Credentials, closeConnection } from "./receive.ts";
+import { type Credentials, closeConnection, readInLine } from "./receive.ts";
 
 export { MAX_FDS } from "./message-header.ts";
 export { socketPair } from "./pair.ts";
@@ -114,7 +114,10 @@ export function acceptPeer(listener: Fd): Fd | null {
   for (;;) {
     const result = trySys("accept4", listener.number, 0, 0, SOCK_NONBLOCK_CLOEXEC);
     if (result === EAGAIN) return null;
-    if (result !== ECONNABORTED) return Fd.adopt(check(result, "accept"), closeConnection);
+    if (result === ECONNABORTED) continue;
+    const socket = Fd.adopt(check(result, "accept"), closeConnection);
+    readInLine(socket.number);
+    return socket;
   }
 }
 

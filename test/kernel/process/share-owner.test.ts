@@ -5,10 +5,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { shareOwner } from "../../../src/kernel/process/share-owner.ts";
 
-function withFiles(work: (files: { ranges: string; users: string }) => void): void {
+function withFiles(work: (files: { ranges: string; users: string; logins: string }) => void): void {
   const directory = mkdtempSync(join(tmpdir(), "machined-share-"));
   try {
-    work({ ranges: join(directory, "subuid"), users: join(directory, "passwd") });
+    work({ ranges: join(directory, "subuid"), users: join(directory, "passwd"), logins: directory });
   } finally {
     rmSync(directory, { recursive: true });
   }
@@ -24,6 +24,13 @@ test("the owner of subordinate ids is counted for all of them, and a changed fil
     writeFileSync(files.ranges, "anna:100000:65536\n1001:165536:65536\nanna:300000:10\nroot:400000:65536\n");
     expect(owners(1000, 99_999, 100_000, 165_535, 165_536, 300_009)).toEqual([1000, 0x1_0000, 1000, 1000, 1001, 1000]);
     expect(owners(0, 400_000)).toEqual([0, 400_000 - (400_000 % 0x1_0000)]);
+  });
+});
+
+test("a user who is logged in is counted alone, whatever the number", () => {
+  withFiles((files) => {
+    writeFileSync(join(files.logins, "700001"), "");
+    expect([700_001, 700_002].map((uid) => shareOwner(uid, files))).toEqual([700_001, 700_002 - (700_002 % 0x1_0000)]);
   });
 });
 

@@ -1,11 +1,23 @@
 import { expect, test } from "bun:test";
+import { join } from "node:path";
 import { watchCount } from "../../../src/kernel/event/poller.ts";
 import { type Fd, openPath, statFd } from "../../../src/kernel/file/fd.ts";
+import { receiveBytes } from "../../../src/kernel/socket/receive.ts";
 import { SocketStream, type StreamHandlers } from "../../../src/kernel/socket/stream.ts";
-import { receiveMessage, sendMessage, socketPair } from "../../../src/kernel/socket/unix.ts";
+import { acceptPeer, listenUnix, receiveMessage, sendMessage, socketPair } from "../../../src/kernel/socket/unix.ts";
 import { pin } from "../../../src/kernel/syscall/mem.ts";
+import { havePrograms } from "../../lib/programs.ts";
 import { GUARD_MS } from "../../lib/wait-for.ts";
-import { descriptorsTo, expectNothingLeft, MANY, openDescriptors, reported, targetOf, until } from "../support.ts";
+import {
+  descriptorsTo,
+  expectNothingLeft,
+  MANY,
+  openDescriptors,
+  reported,
+  scratchDirectory,
+  targetOf,
+  until,
+} from "../support.ts";
 
 /** A stream that records what happens to it. */
 function recorder(fd: Fd) {
@@ -257,6 +269,31 @@ test("all bytes in front of descriptors are left with them, also those that are 
     closeAll(files);
     await until(() => seen.text === "z", "what is behind them");
     close();
+  }
+});
+
+const hasPython = havePrograms("bytes out of band", "python3");
+const outOfBand = "descriptors that come out of band are seen like others";
+
+test.skipIf(!hasPython)(hasPython ? outOfBand : `${outOfBand} (left out: no python3)`, async () => {
+  const path = join(scratchDirectory(), "socket");
+  using listener = listenUnix(path);
+  const script = `
+import array, os, socket, sys
+s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])
+n = array.array("i", [os.open("/dev/null", os.O_RDONLY)])
+s.sendmsg([b"o"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, n)], socket.MSG_OOB)
+s.send(b"y")
+print("sent", flush=True)
+sys.stdin.read()`;
+  const sender = Bun.spawn(["python3", "-c", script, path], { stdio: ["pipe", "pipe", "inherit"] });
+  try {
+    using socket = await until(() => acceptPeer(listener), "a connection");
+    await sender.stdout.getReader().read();
+    const received = receiveBytes(socket.number, pin(64));
+    expect(typeof received === "object" ? received.left.toString() : received).toBe("o");
+  } finally {
+    sender.kill();
   }
 });
 

@@ -16,7 +16,7 @@ test("machines are named HOST/NAME, and asked for host by host", () => {
     { host: "b.c", machines: ["y"] },
   ]);
   for (const word of ["x", "a/", "/x", "a/b/c", "a/*", "*/x", "events/x", "a/.host"])
-    expect(() => placesOf([word], null)).toThrow(`'${word}' names no machine of the fleet`);
+    expect(() => placesOf([word], null)).toThrow(`'${word}' is not of the form HOST/NAME`);
   expect(() => placesOf(["a/x"], ["b"])).toThrow("not among those of -H");
 });
 
