@@ -22,17 +22,21 @@ function fill(peers: Peers, uid: number): PeerPlace[] {
   }
 }
 
-test("a user has its share, users who take what they can leave room for one who has nothing, and root always finds room", () => {
-  const peers = new Peers(LIMITS);
+test("a user has its share, users who take what they can leave room for others, and root always finds room", () => {
+  const limits = { total: 100, others: 64, user: 16 };
+  const peers = new Peers({
+    total: { connections: limits.total, bytes: 1000 },
+    others: { connections: limits.others, bytes: 500 },
+    user: { connections: limits.user, bytes: 300 },
+  });
   const first = fill(peers, 1000);
-  expect([first.length, fill(peers, 1001).length, fill(peers, 1002).length]).toEqual([3, 1, 1]);
-  const last = peers.admit(caller(1003), () => {});
-  expect([last !== null, peers.admit(caller(1004), () => {})]).toEqual([true, null]);
-  expect(fill(peers, 0).length).toBe(4);
-  expect(peers.connections).toBe(10);
+  const next = [1001, 1002, 1003, 1004, 1005].map((uid) => fill(peers, uid).length);
+  // Half of the places is for everybody, the last eighth for those who have none.
+  expect([first.length, ...next]).toEqual([16, 16, 10, 10, 4, 1]);
+  expect(fill(peers, 0).length).toBe(43);
+  expect(peers.connections).toBe(100);
   for (const place of first) place.leave();
-  expect(peers.connections).toBe(7);
-  expect(fill(peers, 1000).length).toBe(1);
+  expect(fill(peers, 1006).length).toBe(10);
 });
 
 /** Peers whose eviction is noted by name. */
