@@ -11,7 +11,7 @@ import { log } from "../program/log.ts";
 import { paxAttributeKey } from "./pax.ts";
 import { decodeAcl } from "./pax-acl.ts";
 import type { SparsePiece } from "./sparse.ts";
-import { END_MARK, type MemberHeader, memberHeader, padding } from "./writer.ts";
+import { EMPTY_MEMBER, END_MARK, type MemberHeader, memberHeader, padding } from "./writer.ts";
 
 const CHUNK = 1 << 20;
 const TYPES: Readonly<Record<string, MemberHeader["type"]>> = {
@@ -76,7 +76,7 @@ export class MemberWriter implements Disposable {
 
   /** Writes an empty file that stands for no file of a tree. */
   *marker(path: RawName): Generator<Buffer> {
-    yield* this.put(memberHeader({ ...MARKER, path }));
+    yield* this.put(memberHeader({ ...EMPTY_MEMBER, path }));
   }
 
   /** The end of the archive. */
@@ -188,21 +188,6 @@ export class MemberWriter implements Disposable {
     return full;
   }
 }
-
-const MARKER: MemberHeader = {
-  path: "",
-  type: "0",
-  mode: 0,
-  uid: 0,
-  gid: 0,
-  size: 0,
-  seconds: 0n,
-  nanoseconds: 0,
-  target: "",
-  major: 0,
-  minor: 0,
-  records: [],
-};
 
 function attributeRecords(file: Fd, { dropAttribute, aclsTwice }: MemberPolicy): [string, Buffer][] {
   // File systems list them in an order of their own.

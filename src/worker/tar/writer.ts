@@ -36,10 +36,11 @@ export function memberHeader(member: MemberHeader): Buffer {
   return Buffer.concat([header, content, padding(content.length), plain]);
 }
 
-const EXTENSION: MemberHeader = {
-  path: PAX_NAME,
+/** The header of a member that has nothing but a type: an empty regular file. */
+export const EMPTY_MEMBER: MemberHeader = {
+  path: "",
   type: "0",
-  mode: 0o644,
+  mode: 0,
   uid: 0,
   gid: 0,
   size: 0,
@@ -50,6 +51,8 @@ const EXTENSION: MemberHeader = {
   minor: 0,
   records: [],
 };
+
+const EXTENSION: MemberHeader = { ...EMPTY_MEMBER, path: PAX_NAME, mode: 0o644 };
 
 /** Returns the records of an extended header for values that do not fit a ustar header. */
 function extension(member: MemberHeader): [string, Buffer][] {
