@@ -16,6 +16,8 @@ export const IoMachinedExec = defineVarlinkInterface({
         directory: "?string",
         timeoutUSec: "?int",
         terminal: "?bool",
+        rows: "?int",
+        columns: "?int",
         detach: "?bool",
         verbose: "?bool",
         allowInteractiveAuthentication: "?bool",
@@ -49,6 +51,8 @@ export const IoMachinedExec = defineVarlinkInterface({
       timeoutUSec: "Microseconds after which the command is ended.",
       terminal:
         "The first descriptor becomes the controlling terminal of the command. Where it is the only one it is a stream socket, through which the master of a new terminal of the machine comes, with one byte.",
+      rows: "The height that a new terminal has from the start, in lines; it counts together with the width only.",
+      columns: "The width that a new terminal has from the start, in characters.",
       detach: "The command is left running, and its process and cgroup are written to the second descriptor.",
       verbose: "What the command does not take over from the leader is written to the third descriptor.",
       allowInteractiveAuthentication: "A person may be asked.",

@@ -1,6 +1,7 @@
 // Running a command inside a machine: the arguments of machined-enter (src/exec/enter), and the environment of the command.
 import { ErrnoError } from "../base/error.ts";
 import { cgroupHierarchies } from "../kernel/process/cgroup-mount.ts";
+import type { WindowSize } from "../kernel/terminal/pty.ts";
 import { type Account, type AccountRequest, accountOf, outerId } from "./account.ts";
 
 export interface EnterRequest extends AccountRequest {
@@ -14,6 +15,8 @@ export interface EnterRequest extends AccountRequest {
    * descriptor 0 (terminal.ts).
    */
   readonly terminal: "none" | "given" | "own";
+  /** Of a terminal of its own, from the command's first moment; null for none that is known. */
+  readonly terminalSize: WindowSize | null;
   /** 0 for no limit. */
   readonly timeoutMs: number;
   /** Leave the command running, and print its number and its cgroup. */

@@ -71,7 +71,7 @@ export async function becomeCommand(
   using program = programFile();
   using pidfd = inheritable(pidfdOf(request));
   const { args, environment, outerUid } = enterCommand({ ...request, timeoutMs }, pidfd.number, account);
-  if (request.terminal === "own") takeTerminal(request.leader, outerUid);
+  if (request.terminal === "own") takeTerminal(request.leader, outerUid, request.terminalSize);
   replaceProcess(program, args, environment);
 }
 

@@ -10,6 +10,7 @@ import { startForCaller } from "../exec/run.ts";
 import { noStreams } from "../exec/streams.ts";
 import { invalidParameter } from "../ipc/varlink/schema.ts";
 import type { VarlinkCall } from "../ipc/varlink/server.ts";
+import { SIZE_MAX, type WindowSize } from "../kernel/terminal/pty.ts";
 import { isHostRootInside } from "../registry/machine/uid-map.ts";
 import type { Commands } from "./commands.ts";
 import { type HeldMachine, holdMachine, isStill } from "./machine.ts";
@@ -30,6 +31,8 @@ export interface RunParameters {
   readonly directory?: string;
   readonly timeoutUSec?: number | bigint | string;
   readonly terminal?: boolean;
+  readonly rows?: number | bigint | string;
+  readonly columns?: number | bigint | string;
   readonly detach?: boolean;
   readonly verbose?: boolean;
 }
@@ -50,12 +53,22 @@ function grantFor(machine: HeldMachine, user: string, program: string): Grant {
   };
 }
 
-function check({ command, environment = [], directory, user = "", timeoutUSec = 0 }: RunParameters): void {
+function check(parameters: RunParameters): void {
+  const { command, environment = [], directory, user = "", timeoutUSec = 0 } = parameters;
+  sizeOf(parameters);
   if (command.length === 0 || command[0] === "") throw invalidParameter("command");
   const texts = [...command, ...environment, directory ?? "", user];
   if (texts.some((text) => text.includes("\0"))) throw invalidParameter("command");
   if (Number(timeoutUSec) < 0) throw invalidParameter("timeoutUSec");
   if (environment.some((assignment) => !/^[A-Za-z_]\w*=/.test(assignment))) throw invalidParameter("environment");
+}
+
+/** The size that the caller's terminal has; null where it is not said. */
+function sizeOf({ rows = 0, columns = 0 }: RunParameters): WindowSize | null {
+  const isSize = (number: unknown) => Number(number) >= 0 && Number(number) <= SIZE_MAX;
+  if (!isSize(rows)) throw invalidParameter("rows");
+  if (!isSize(columns)) throw invalidParameter("columns");
+  return Number(rows) > 0 && Number(columns) > 0 ? { rows: Number(rows), columns: Number(columns) } : null;
 }
 
 async function authorized(call: VarlinkCall, machine: HeldMachine, parameters: RunParameters, around: Surroundings) {
@@ -90,6 +103,7 @@ async function runHere(call: VarlinkCall, parameters: RunParameters, around: Sur
       environment: parameters.environment ?? [],
       command: parameters.command,
       terminal: parameters.terminal === true ? "given" : "none",
+      terminalSize: sizeOf(parameters),
       timeoutMs: Number(parameters.timeoutUSec ?? 0) / 1000,
       detach: parameters.detach === true,
       verbose: parameters.verbose === true,

@@ -4,8 +4,11 @@ import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { VarlinkError } from "../../src/ipc/varlink/client.ts";
 import { connectVarlink } from "../../src/ipc/varlink/connect.ts";
-import { openPath } from "../../src/kernel/file/fd.ts";
+import { readSome, writeSome } from "../../src/kernel/file/byte-io.ts";
+import { type Fd, openPath, setNonblocking } from "../../src/kernel/file/fd.ts";
 import { openPipe, readToEnd } from "../../src/kernel/process/pipe.ts";
+import { SocketStream } from "../../src/kernel/socket/stream.ts";
+import { socketPair } from "../../src/kernel/socket/unix.ts";
 import { scratchDirectory } from "../kernel/support.ts";
 import { errorOf, isRoot, register, TestDaemon } from "../lib/daemon.ts";
 import { provideEnterProgram } from "../lib/enter-program.ts";
@@ -122,6 +125,37 @@ describe.skipIf(!canRun)(canRun ? "machined-exec" : "machined-exec (left out: ne
       const command = ["sh", "-c", 'printf %s "$1" | wc -c', "sh", "x".repeat(length)];
       expect(await run({ machine: "good", command })).toEqual({ exitStatus: 0, text: `${length}\n` });
     }
+  });
+
+  test("a new terminal has its size before the command begins", async () => {
+    const { daemon, run, path } = await start();
+    await machine(daemon, "good");
+    const [ours, theirs] = socketPair();
+    const client = await connectVarlink(path);
+    const { promise: master, resolve } = Promise.withResolvers<Fd | undefined>();
+    const stream = new SocketStream(
+      ours,
+      { data: (_bytes, fds) => resolve(fds[0]), end: () => resolve(undefined) },
+      { takesDescriptors: 1 },
+    );
+    const command = ["sh", "-c", "stty size; read -r _"];
+    const parameters = { machine: "good", command, terminal: true, rows: 33, columns: 101 };
+    const reply = client.call("io.machined.Exec.Run", parameters, { descriptors: [theirs], timeoutMs: GUARD_MS });
+    using terminal = (await Promise.race([master, reply])) as Fd;
+    setNonblocking(terminal);
+    let printed = "";
+    await waitFor(() => {
+      printed += String(readSome(terminal) ?? "");
+      expect(printed).toContain("\n");
+    }, "the size of the terminal");
+    expect(printed).toBe("33 101\r\n");
+    writeSome(terminal, Buffer.from("\n"));
+    expect(await reply).toMatchObject({ exitStatus: 0 });
+    stream.close();
+    for (const wrong of [{ rows: -1 }, { columns: 65536 }]) {
+      expect(await errorOf(run({ ...parameters, ...wrong }))).toContain("InvalidParameter");
+    }
+    client.close();
   });
 
   test("a call with another number of descriptors is answered, and nothing is run", async () => {

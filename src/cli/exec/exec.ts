@@ -42,6 +42,7 @@ async function enter(session: Session, facts: MachineFacts, { user, command }: E
     environment: environmentOf(session),
     command,
     terminal: settings.tty ? ("own" as const) : ("none" as const),
+    terminalSize: null,
     timeoutMs: settings.timeoutMs,
     detach: settings.detach,
     verbose: settings.verbose,

@@ -11,6 +11,7 @@ import { startPolkitAgent } from "../session/agents.ts";
 import { Failure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import { managerDirectory, meansLocalSockets } from "../session/target.ts";
+import { ownSize } from "../terminal/pty-terminal.ts";
 import { EXIT_OURS, type ExecOrder, environmentOf } from "./order.ts";
 import { forwardTerminal } from "./terminal.ts";
 
@@ -68,7 +69,7 @@ function parametersOf(session: Session, { machine, user, command }: ExecOrder, i
     environment: environmentOf(session),
     directory: settings.directory ?? undefined,
     timeoutUSec: settings.timeoutMs > 0 ? settings.timeoutMs * 1000 : undefined,
-    terminal: settings.tty || undefined,
+    ...(settings.tty ? { terminal: true, ...ownSize(session.ports.env) } : {}),
     detach: settings.detach || undefined,
     verbose: settings.verbose || undefined,
     allowInteractiveAuthentication: settings.askPassword || undefined,

@@ -6,6 +6,7 @@ import { SocketStream } from "../../kernel/socket/stream.ts";
 import { socketPair } from "../../kernel/socket/unix.ts";
 import type { Session } from "../session/session.ts";
 import { PtySession } from "../terminal/pty-forward.ts";
+import { ownSize } from "../terminal/pty-terminal.ts";
 
 /**
  * The master that comes through `socket`, which it closes; null where the command ended before it had a terminal. Rejects with the
@@ -35,7 +36,7 @@ function receiveTerminal(socket: Fd, { exited }: RunningCommand): Promise<Fd | n
 export function execOnTerminal(session: Session, request: EnterRequest): Promise<number> {
   return forwardTerminal(session, (socket) => {
     using own = socket;
-    return startCommand(request, [own, own, own]);
+    return startCommand({ ...request, terminalSize: ownSize(session.ports.env) }, [own, own, own]);
   });
 }
 

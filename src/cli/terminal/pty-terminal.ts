@@ -1,11 +1,12 @@
 // Our own terminal during a session: raw, as big as it is, and afterwards as it was, however the session ends.
-import { type Fd, statFd } from "../../kernel/file/fd.ts";
+import { copyStandard, type Fd, statFd } from "../../kernel/file/fd.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
 import {
   getWindowSize,
   isTerminal,
   makeRaw,
   restoreTerminal,
+  SIZE_MAX,
   setWindowSize,
   type TerminalSettings,
   type WindowSize,
@@ -14,7 +15,6 @@ import { makeOutputRaw } from "../../kernel/terminal/terminal-state.ts";
 import type { Environment } from "../format/terminal.ts";
 
 const DEFAULT_SIZE: WindowSize = { rows: 24, columns: 80 };
-const SIZE_MAX = 0xffff;
 
 /** The terminal on standard input and output: none, one, or one on each. */
 export class OwnTerminal implements Disposable {
@@ -85,6 +85,12 @@ export class OwnTerminal implements Disposable {
     this.#input?.close();
     this.#output?.close();
   }
+}
+
+/** The size that a terminal of a machine should have now. */
+export function ownSize(env: Environment): WindowSize {
+  using terminal = new OwnTerminal(copyStandard(0), copyStandard(1), env);
+  return terminal.size;
 }
 
 function terminalOrNothing(fd: Fd): Fd | null {

@@ -63,6 +63,9 @@ export function openPtyPeer(master: Fd): Fd {
   return Fd.adopt(ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
 }
 
+/** The most rows, and the most columns. */
+export const SIZE_MAX = 0xffff;
+
 export interface WindowSize {
   readonly rows: number;
   readonly columns: number;

@@ -37,6 +37,7 @@ function requestFor(leader: PidRef, change: Partial<EnterRequest>): EnterRequest
     timeoutMs: 0,
     detach: false,
     verbose: true,
+    terminalSize: null,
     callerUid: 0,
     ...change,
   };
