@@ -48,12 +48,23 @@ export function requireAgreement({ detach, terminal, timeoutMs, machine }: Enter
   );
 }
 
+/** Descriptors of ours that machined-enter has under the same numbers. */
+interface EnterDescriptors {
+  /** Of the leader. */
+  readonly pidfd: number;
+  /** What stays open as long as a process of the start hangs in the machine, and while the command runs, but not in it; null for nothing. */
+  readonly held: number | null;
+}
+
 /**
-/**
- * Prepares a command. machined-enter must have the leader's pidfd open under the number `pidfd`. Throws an ErrnoError when the
+ * Prepares a command. Throws an ErrnoError when the
  * leader has ended (`ESRCH`), and those of `accountOf()` where the account is still to be looked up.
  */
-export function enterCommand(request: EnterRequest, pidfd: number, account?: Account): EnterCommand {
+export function enterCommand(
+  request: EnterRequest,
+  { pidfd, held }: EnterDescriptors,
+  account?: Account,
+): EnterCommand {
   const { leader, machine } = request;
   requireAgreement(request);
   return leader.verified(() => {
@@ -62,6 +73,7 @@ export function enterCommand(request: EnterRequest, pidfd: number, account?: Acc
     const words: Record<string, string | number | null> = {
       leader: leader.pid,
       pidfd,
+      held,
       machine,
       user: entry?.name ?? String(uid),
       caller: request.callerUid,

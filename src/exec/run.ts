@@ -70,7 +70,9 @@ export async function becomeCommand(
   if (account === null || (limitMs !== null && timeoutMs <= 0)) return TIMED_OUT;
   using program = programFile();
   using pidfd = inheritable(pidfdOf(request));
-  const { args, environment, outerUid } = enterCommand({ ...request, timeoutMs }, pidfd.number, account);
+  using held = life === null ? null : inheritable(life);
+  const descriptors = { pidfd: pidfd.number, held: held?.number ?? null };
+  const { args, environment, outerUid } = enterCommand({ ...request, timeoutMs }, descriptors, account);
   if (request.terminal === "own") takeTerminal(request.leader, outerUid, request.terminalSize);
   replaceProcess(program, args, environment);
 }

@@ -224,8 +224,8 @@ describe.skipIf(!canRun)(canRun ? "machined-exec" : "machined-exec (left out: ne
   });
 
   test("a command whose directory does not answer is ended by a signal", async () => {
-    const { daemon, path, pid } = await start();
-    await machine(daemon, "mute", muteFileSystem());
+    const { daemon, run, path, pid } = await start();
+    const mute = await machine(daemon, "mute", muteFileSystem());
     const client = await connectVarlink(path);
     const descriptors = [0, 1, 2].map(() => openPath("/dev/null", "read"));
     const parameters = { id: "held", machine: "mute", directory: "/run/mute/x", command: ["true"] };
@@ -241,6 +241,27 @@ describe.skipIf(!canRun)(canRun ? "machined-exec" : "machined-exec (left out: ne
     expect(await reply).toMatchObject({ exitStatus: 130 });
     client.close();
     other.close();
+    // The process that hangs takes the caller's place until its file system is gone.
+    const again = { id: "held", machine: "mute", command: ["true"] };
+    expect(await errorOf(run(again))).toContain("InvalidParameter");
+    mute.signal("SIGKILL");
+    await waitFor(async () => expect(await errorOf(run(again))).toContain("NoSuchMachine"), "the place to be left");
+  });
+
+  test("a detached command whose program does not answer is ended by a signal", async () => {
+    const { daemon, run, path, pid } = await start();
+    const mute = await machine(daemon, "mute", muteFileSystem());
+    const started = run({ id: "held", machine: "mute", command: ["/run/mute/x"], detach: true });
+    await waitFor(() => {
+      const [supervisor] = childrenOf(pid);
+      const waiting = childrenOf(Number(supervisor)).map((child) => readFileSync(`/proc/${child}/wchan`, "latin1"));
+      expect(waiting.join()).toContain("request_wait_answer");
+    }, "the program to hang");
+    const client = await connectVarlink(path);
+    await client.call("io.machined.Exec.Signal", { id: "held", signal: 2 });
+    client.close();
+    expect(await started).toMatchObject({ exitStatus: 130 });
+    mute.signal("SIGKILL");
   });
 
   test("a failure before the command starts is reported in the reply, and nothing is written to the caller's descriptors", async () => {

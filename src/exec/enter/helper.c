@@ -11,20 +11,23 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+enum { N_KEPT = 5 };
+
 /* Moves the descriptors that are still needed to 3 and on, and closes all others. */
 static void keep_only(int *life, int *exec_error) {
-        int kept[] = { *life, leader.root_fd, request.pidfd, *exec_error };
-        enum { N = sizeof kept / sizeof *kept };
-        for (int i = 0; i < N; i++) {
+        /* Without `request.held` there is one more of `life` in its place. */
+        int kept[] = { *life, leader.root_fd, request.pidfd, *exec_error, request.held >= 0 ? request.held : *life };
+        for (int i = 0; i < N_KEPT; i++) {
                 kept[i] = fcntl(kept[i], F_DUPFD_CLOEXEC, 64);
                 if (kept[i] < 0) fail("Cannot prepare descriptors: %s", strerror(errno));
         }
-        for (int i = 0; i < N; i++) if (dup3(kept[i], 3 + i, O_CLOEXEC) < 0) fail("Cannot prepare descriptors: %s", strerror(errno));
-        if (syscall(SYS_close_range, 3U + N, ~0U, 0U) < 0) for (int fd = 3 + N; fd < 65536; fd++) close(fd);
+        for (int i = 0; i < N_KEPT; i++) if (dup3(kept[i], 3 + i, O_CLOEXEC) < 0) fail("Cannot prepare descriptors: %s", strerror(errno));
+        if (syscall(SYS_close_range, 3U + N_KEPT, ~0U, 0U) < 0) for (int fd = 3 + N_KEPT; fd < 65536; fd++) close(fd);
         *life = 3;
         leader.root_fd = 4;
         request.pidfd = 5;
         *exec_error = 6;
+        request.held = 7;
 }
 
 /* Enters the directory of the request; without one, the home directory or the root directory. */
@@ -54,6 +57,7 @@ static void enter_machine(void) {
         /* Changing ids may have reset this. No process of the machine may trace this one or its child yet. */
         prctl(PR_SET_DUMPABLE, 0);
         enter_directory();
+        close(request.held);
 }
 
 /*
@@ -61,7 +65,7 @@ static void enter_machine(void) {
  * Returns a copy of standard error, for messages of this process alone.
  */
 static int release_streams(int nothing) {
-        int message = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 7);
+        int message = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3 + N_KEPT);
         for (int fd = 0; fd < 3; fd++) dup2(nothing, fd);
         close(nothing);
         return message;

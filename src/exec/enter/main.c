@@ -8,6 +8,7 @@
  *   machined-enter KEY=VALUE... -- COMMAND [ARGUMENT...]
  *
  *   leader=PID     the leader's number in our pid namespace, pidfd=FD the leader itself
+ *   held=FD        is open while the supervisor runs and while the helper hangs in the machine
  *   machine=NAME   for messages and the journal, user=NAME likewise
  *   uid=N gid=N    ids in the machine
  *   groups=N,N     supplementary groups; without it none
@@ -44,6 +45,7 @@ static int open_leader(void) {
         int proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (proc < 0 || !leader_is_alive()) fail("Machine '%s' has ended", request.machine);
         fcntl(request.pidfd, F_SETFD, FD_CLOEXEC);
+        if (request.held >= 0) fcntl(request.held, F_SETFD, FD_CLOEXEC);
         read_leader(proc);
         read_namespaces(proc);
         const char *reason = read_filters(proc);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct request request = { .leader = -1, .pidfd = -1, .machine = "", .user = "", .caller = "0" };
+struct request request = { .leader = -1, .pidfd = -1, .held = -1, .machine = "", .user = "", .caller = "0" };
 
 static long number_of(const char *text, const char *key, long limit) {
         char *end;
@@ -44,6 +44,7 @@ static void parse_word(char *word) {
         *value++ = 0;
         if (strcmp(word, "leader") == 0) request.leader = (pid_t) number_of(value, word, INT_MAX);
         else if (strcmp(word, "pidfd") == 0) request.pidfd = (int) number_of(value, word, INT_MAX);
+        else if (strcmp(word, "held") == 0) request.held = (int) number_of(value, word, INT_MAX);
         else if (strcmp(word, "machine") == 0) request.machine = value;
         else if (strcmp(word, "user") == 0) request.user = value;
         else if (strcmp(word, "caller") == 0) request.caller = value;

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -55,8 +56,16 @@ static int wait_helper(pid_t helper, const sigset_t *signals, const pid_t *comma
         return *command == 0 && is_late ? EXIT_TIMED_OUT : 0;
 }
 
-/* Waits until a command that is left running has executed its program, or has reported why it could not. */
+/*
+ * Waits until a command that is left running has executed its program, or has reported why it could not. The program may be on a
+ * file system that does not answer: a signal that would end the command ends the wait as well.
+ */
 static struct started wait_executed(pid_t command, int exec_error, const sigset_t *signals) {
+        struct pollfd awaited[] = {
+                { .fd = exec_error, .events = POLLIN },
+                { .fd = signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK), .events = POLLIN },
+        };
+        struct signalfd_siginfo came;
         int error = 0;
         ssize_t n;
         /* The command's end of the pipe is closed when it executes its program, and when it ends because it could not. */
@@ -64,16 +73,11 @@ static struct started wait_executed(pid_t command, int exec_error, const sigset_
                 look_at_children();
                 n = read(exec_error, &error, sizeof error);
                 if (n >= 0 || (errno != EINTR && errno != EAGAIN)) break;
-                struct pollfd closed = { .fd = exec_error, .events = POLLIN };
-                if (leader.n_filters == 0) {
-                        poll(&closed, 1, -1);
-                        continue;
-                }
-                int signal = wait_signal(signals, 0);
-                if (ends_the_start(signal)) {
-                        kill(command, SIGKILL);
-                        return (struct started) { .status = EXIT_OURS };
-                }
+                poll(awaited, 2, -1);
+                if (read(awaited[1].fd, &came, sizeof came) != sizeof came) continue;
+                if (!ends_the_start((int) came.ssi_signo)) continue;
+                kill(command, SIGKILL);
+                return (struct started) { .status = 128 + (int) came.ssi_signo };
         }
         if (n != (ssize_t) sizeof error) return (struct started) { .command = command };
         return (struct started) { .status = not_run(error) };

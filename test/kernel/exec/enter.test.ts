@@ -13,6 +13,7 @@ import { isRoot, scratchDirectory, startNamespaced, until } from "../support.ts"
 const AT_ONCE = 24;
 const SIGNALS = 300;
 const PIDFD = 3;
+const DESCRIPTORS = { pidfd: PIDFD, held: null };
 const directory = scratchDirectory();
 const program = join(directory, "enter");
 const leaderProgram = join(directory, "leader");
@@ -45,7 +46,7 @@ function requestFor(leader: PidRef, change: Partial<EnterRequest>): EnterRequest
 
 /** Runs a command in the machine of the leader; without control groups, which not every host of tests lets us make. */
 async function enter(leader: PidRef, change: Partial<EnterRequest> = {}): Promise<Ended> {
-  const { args, environment } = enterCommand(requestFor(leader, change), PIDFD);
+  const { args, environment } = enterCommand(requestFor(leader, change), DESCRIPTORS);
   const words = args.slice(1).filter((word) => !word.startsWith("mount="));
   if (leader.pidfd === null) throw new Error("this kernel has no pidfds");
   const env = Object.fromEntries(
@@ -176,7 +177,7 @@ describe.skipIf(!canRun)(canRun ? "entering" : "entering (left out: needs root, 
     async () => {
       const machine = await startNamespaced(["--pid", "--mount"]);
       using leader = PidRef.of(machine.pid);
-      const { args } = enterCommand(requestFor(leader, {}), PIDFD);
+      const { args } = enterCommand(requestFor(leader, {}), DESCRIPTORS);
       await machine[Symbol.asyncDispose]();
       await until(() => !existsSync(`/proc/${machine.pid}`), "the leader to be gone");
       const child = Bun.spawn([program, ...args.slice(1)], {
@@ -214,7 +215,7 @@ describe.skipIf(!canRun)(canRun ? "entering" : "entering (left out: needs root, 
       await using machine = await startNamespaced(["--mount"]);
       using leader = PidRef.of(machine.pid);
       for (const user of ["", "root", "0", "daemon", "1"]) {
-        expect(() => enterCommand(requestFor(leader, { user, ownerUid: 1000 }), PIDFD)).toThrow(
+        expect(() => enterCommand(requestFor(leader, { user, ownerUid: 1000 }), DESCRIPTORS)).toThrow(
           "has no user namespace",
         );
       }
@@ -228,7 +229,7 @@ describe.skipIf(!canRun)(canRun ? "entering" : "entering (left out: needs root, 
       await using machine = await startNamespaced(["--user", "--mount"]);
       for (const map of ["uid_map", "gid_map"]) writeFileSync(`/proc/${machine.pid}/${map}`, "0 0 70000\n");
       using leader = PidRef.of(machine.pid);
-      const run = (user: string) => () => enterCommand(requestFor(leader, { user, ownerUid: 1000 }), PIDFD);
+      const run = (user: string) => () => enterCommand(requestFor(leader, { user, ownerUid: 1000 }), DESCRIPTORS);
       for (const user of ["", "0", "1", "daemon", "65535"])
         expect(run(user)).toThrow("of this host: choose another --uid=");
       expect(run("1000")).toThrow("would have group 1000 of this host");
@@ -244,9 +245,9 @@ describe.skipIf(!canRun)(canRun ? "entering" : "entering (left out: needs root, 
       await using machine = await startNamespaced(["--mount"]);
       using leader = PidRef.of(machine.pid);
       for (const user of ["4294967295", "00", "0x0", "1e3", "-1", "18446744073709551616"]) {
-        expect(() => enterCommand(requestFor(leader, { user }), PIDFD)).toThrow(`There is no user '${user}'`);
+        expect(() => enterCommand(requestFor(leader, { user }), DESCRIPTORS)).toThrow(`There is no user '${user}'`);
       }
-      expect(enterCommand(requestFor(leader, { user: "4294967294" }), PIDFD).args).toContain("uid=4294967294");
+      expect(enterCommand(requestFor(leader, { user: "4294967294" }), DESCRIPTORS).args).toContain("uid=4294967294");
     },
     GUARD_MS,
   );
@@ -256,7 +257,7 @@ describe.skipIf(!canRun)(canRun ? "entering" : "entering (left out: needs root, 
     async () => {
       await using machine = await startNamespaced(["--user", "--map-root-user", "--mount"]);
       using leader = PidRef.of(machine.pid);
-      const { args } = enterCommand(requestFor(leader, { command: ["id", "-G"] }), PIDFD);
+      const { args } = enterCommand(requestFor(leader, { command: ["id", "-G"] }), DESCRIPTORS);
       const words = args.slice(1).filter((word) => !word.startsWith("mount=") && !word.startsWith("groups="));
       const child = Bun.spawn(["setpriv", "--groups=0,4,27", program, ...words], {
         stdio: ["ignore", "pipe", "inherit", leader.pidfd?.number ?? -1],
@@ -295,11 +296,11 @@ describe.skipIf(!canRun)(canRun ? "entering" : "entering (left out: needs root, 
       const stubborn = ["sh", "-c", "trap '' TERM; while :; do sleep 1000; done"];
       expect((await enter(leader, { command: stubborn, timeoutMs: 200 })).status).toBe(124);
       for (const change of [{ timeoutMs: 1 }, { terminal: "own" }] as const) {
-        expect(() => enterCommand(requestFor(leader, { detach: true, ...change }), PIDFD)).toThrow(
+        expect(() => enterCommand(requestFor(leader, { detach: true, ...change }), DESCRIPTORS)).toThrow(
           "nobody stays for it",
         );
       }
-      expect(() => enterCommand(requestFor(leader, { timeoutMs: -1 }), PIDFD)).toThrow("A time limit of -1 ms");
+      expect(() => enterCommand(requestFor(leader, { timeoutMs: -1 }), DESCRIPTORS)).toThrow("A time limit of -1 ms");
     },
     GUARD_MS,
   );
