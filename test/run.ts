@@ -1,4 +1,4 @@
-// Runs the tests and counts them: npm test (all), npm run check, npm run test:host. The last line printed is
+// Runs the tests and counts them: npm test (all), npm run check, npm run test:services, npm run test:host. The last line printed is
 // "N passed, N failed". See test/README.md.
 import { rmSync } from "node:fs";
 import { basename, join } from "node:path";
@@ -16,35 +16,56 @@ import {
 } from "./lib/host-suite.ts";
 import { forwardSignals, runCheck, runFolder, TOP } from "./lib/run-tests.ts";
 
-const HELP = `usage: test/run.ts check | all | host [--bed=TREE]… | environments [--bed=TREE]… | release [--bed=TREE]…
+const HELP = `usage: test/run.ts check | services | all | host [--bed=TREE]… | environments [--bed=TREE]… | release [--bed=TREE]…
 
-  check   format, lint, types, every test that needs no booted host, and a minute of fuzzing
-  all     check, the build, and the host suite in beds of systemd 252 and 262
+  check   format, lint, types, and the tests of code, kernel and interfaces: before each commit
+  services  daemons in private directories, and a minute of fuzzing
+  all     these two, the build, and the host suite in beds of systemd 252 and 262
   host    the build and the host suite; --bed= names the beds (${Object.keys(TREES).join(", ")})
   environments  the build, and beds with other inits and more programs
   release a release, its files, and its packages in beds of systemd 252, 257 and 262
 `;
 
-/** What runs after one another; these tests and those of services run side by side, because services are waited for mostly. */
+/** What runs after one another in a check. */
 const FOLDERS = ["test/unit", "test/kernel", "test/contract"];
 /** A guard against what hangs. */
 const HOST_TIMEOUT_MS = 4 * 3_600_000;
 
 const ALL_TREES = Object.keys(TREES).filter(isTree);
 
+const WORDS = ["check", "services", "all", "host", "environments", "release"];
+
 const inCi = process.env["CI"] === "true" || process.env["CI"] === "1";
 
-async function check(count: Count): Promise<void> {
+/** Format, lint, types. */
+async function checkText(count: Count): Promise<void> {
   const bin = (name: string) => join(TOP, "node_modules/.bin", name);
   await runCheck(count, "format and lint", [bin("biome"), "check", "--error-on-warnings", "."]);
   await runCheck(count, "types", [bin("tsc"), "--noEmit"]);
+}
+
+async function runFolders(count: Count): Promise<void> {
+  for (const folder of FOLDERS) await runFolder(count, folder, { label: basename(folder) });
+}
+
+async function fuzz(count: Count): Promise<void> {
+  const command = [process.execPath, join(TOP, "test/fuzz/run.ts"), "--minutes=1"];
+  await runCheck(count, "fuzz, one minute", command, { label: "fuzz" });
+}
+
+function runServices(count: Count): Promise<void> {
+  return runFolder(count, "test/service", { label: "service" });
+}
+
+/** All that needs no booted host. Services are waited for mostly: the rest runs beside them. */
+async function withoutBeds(count: Count, what: string): Promise<void> {
+  if (what !== "services") await checkText(count);
   await provideTestPrograms();
   const oneByOne = async () => {
-    for (const folder of FOLDERS) await runFolder(count, folder, { label: basename(folder) });
-    const fuzz = [process.execPath, join(TOP, "test/fuzz/run.ts"), "--minutes=1"];
-    await runCheck(count, "fuzz, one minute", fuzz, { label: "fuzz" });
+    if (what !== "services") await runFolders(count);
+    if (what !== "check") await fuzz(count);
   };
-  await Promise.all([oneByOne(), runFolder(count, "test/service", { label: "service" })]);
+  await Promise.all([oneByOne(), what === "check" ? null : runServices(count)]);
 }
 
 function buildExecutable(count: Count): string | null {
@@ -111,14 +132,14 @@ async function main(args: string[]): Promise<number> {
   const [what, ...rest] = args;
   const named = rest.map((word) => (word.startsWith("--bed=") ? word.slice(6) : ""));
   const beds = named.filter(isTree);
-  if (!["check", "all", "host", "environments", "release"].includes(what ?? "") || beds.length < named.length) {
+  if (what === undefined || !WORDS.includes(what) || beds.length < named.length) {
     process.stderr.write(HELP);
     return 2;
   }
   forwardSignals();
   const count = new Count();
   if (!isRoot) count.leftOut.push(`all tests that need root: this is user ${process.geteuid?.()}`);
-  if (what === "check" || what === "all") await check(count);
+  if (["check", "services", "all"].includes(what)) await withoutBeds(count, what);
   const trees = beds.length > 0 ? beds : DEFAULT_TREES;
   if (what === "all" || what === "host") await host(count, "test/host", trees);
   if (what === "environments") await host(count, "test/environments", trees);
