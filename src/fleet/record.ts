@@ -72,12 +72,15 @@ export function readMachine(key: string, value: string): MachineRecord | null {
   const fields = fieldsOf(value);
   if (host === null || machine === null || rest.length > 0 || fields === null) return null;
   if (fields["host"] !== host || fields["machine"] !== machine) return null;
+  const addresses = text(fields, "addresses");
   return {
-    ...{ host, machine, class: text(fields, "class"), service: text(fields, "service"), os: text(fields, "os") },
+    host,
+    machine,
+    class: text(fields, "class"),
+    service: text(fields, "service"),
+    os: text(fields, "os"),
     version: text(fields, "version"),
-    addresses: text(fields, "addresses")
-      .split("\n")
-      .filter((address) => address !== ""),
+    addresses: addresses === "" ? [] : addresses.split("\n").filter((address) => address !== ""),
     time: number(fields, "time"),
   };
 }

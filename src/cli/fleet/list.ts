@@ -1,5 +1,5 @@
 // `machinectl --fleet list`: the records of all machines, as one list.
-import { compareBytes } from "../../base/byte-order.ts";
+import { sortedByBytes } from "../../base/byte-order.ts";
 import { UTC } from "../../base/format.ts";
 import type { FleetClient } from "../../fleet/client.ts";
 import type { MachineRecord } from "../../fleet/record.ts";
@@ -30,7 +30,7 @@ export function fleetMachines(records: readonly MachineRecord[]): FleetMachine[]
   const machines = records.map(
     ({ machine: name, time: _, ...rest }): FleetMachine => ({ ...rest, name, extras: NO_EXTRAS }),
   );
-  return machines.sort((a, b) => compareBytes(a.host, b.host) || compareBytes(a.name, b.name));
+  return sortedByBytes(machines, ({ host, name }) => `${host}\0${name}`);
 }
 
 /** The machines of the hosts that are chosen. */

@@ -35,12 +35,19 @@ interface TableForm {
   readonly width: number | null;
 }
 
+const EMPTY_CELL: Cell = { text: "-", json: null, empty: true };
+/** In long lists most texts come many times. */
+const KNOWN_CELLS = 4096;
+const known = new Map<string, Cell>([["", EMPTY_CELL]]);
+
 /** A cell of plain text, on one line; the empty string counts as having no value. */
 export function textCell(text: string): Cell {
-  return text === "" ? EMPTY_CELL : { text: onOneLine(text), json: text };
+  const found = known.get(text);
+  if (found !== undefined) return found;
+  const cell = { text: onOneLine(text), json: text };
+  if (known.size < KNOWN_CELLS) known.set(text, cell);
+  return cell;
 }
-
-const EMPTY_CELL: Cell = { text: "-", json: null, empty: true };
 
 /** A table as JSON: an array with one object for each row. */
 export function tableJson(table: Table): Json {

@@ -1,5 +1,6 @@
 // The output of an export. A file that is given by name appears complete or not at all; devices, fifos and other special files are
-// opened and written to, as by a redirection of a shell. No file is ever deleted.
+// opened and written to, as by a redirection of a shell. No file is ever deleted. Nothing waits for the disk, as with cp(1): after
+// a loss of power a file may be incomplete.
 import { constants } from "node:fs";
 import { open } from "node:fs/promises";
 import { basename, dirname, resolve } from "node:path";
