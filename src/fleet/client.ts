@@ -61,17 +61,44 @@ export class FleetClient {
 
   /** The machines of hosts, or of all (null), in no order. Throws a FleetError. */
   async machines(hosts: readonly string[] | null): Promise<MachineRecord[]> {
-    const few = hosts !== null && hosts.length <= FEW_HOSTS;
-    const tokens = few ? hosts.map((host) => String(tokenOf(host))) : [null];
-    const wanted = new Set(hosts);
-    const read = tokens.map(async (token) => {
-      const [machines, living] = await Promise.all([
-        this.#records(MACHINES_BUCKET, token === null ? ">" : `${token}.*`, readMachine),
-        this.#records(HOSTS_BUCKET, token ?? ">", readHost),
-      ]);
-      return livingMachines(machines, living);
+    if (hosts !== null && hosts.length <= FEW_HOSTS) {
+      return (await Promise.all(hosts.map((host) => this.#machinesOf(host)))).flat();
+    }
+    const [machines, living] = await Promise.all([
+      this.#records(MACHINES_BUCKET, ">", readMachine),
+      this.#records(HOSTS_BUCKET, ">", readHost),
+    ]);
+    const wanted = hosts === null ? null : new Set(hosts);
+    return livingMachines(machines, living).filter(({ host }) => wanted?.has(host) ?? true);
+  }
+
+  /** Record by record: to find those of one host, the server would look at the records of all. */
+  async #machinesOf(host: string): Promise<MachineRecord[]> {
+    const token = String(tokenOf(host));
+    const there = await this.#record(HOSTS_BUCKET, token, readHost);
+    if (there === null) return [];
+    if (there.names === null) {
+      return livingMachines(await this.#records(MACHINES_BUCKET, `${token}.*`, readMachine), [there]);
+    }
+    const machines = there.names.map(async (name) => {
+      const key = tokenOf(name);
+      return key === null ? null : this.#record(MACHINES_BUCKET, `${token}.${key}`, readMachine);
     });
-    return (await Promise.all(read)).flat().filter(({ host }) => hosts === null || wanted.has(host));
+    return livingMachines(
+      (await Promise.all(machines)).filter((record) => record !== null),
+      [there],
+    );
+  }
+
+  async #record<T>(bucket: string, key: string, read: (key: string, text: string) => T | null): Promise<T | null> {
+    const { jetstreamManager } = await import("@nats-io/jetstream");
+    try {
+      const manager = await jetstreamManager(this.nats, { checkAPI: false, timeout: SERVER_MS });
+      const stored = await manager.direct.getMessage(`KV_${bucket}`, { last_by_subj: `$KV.${bucket}.${key}` });
+      return stored === null || stored.header.get("KV-Operation") ? null : read(key, stored.string());
+    } catch (error) {
+      throw fleetError("Cannot read the records of the fleet", error);
+    }
   }
 
   /** The hosts whose agents run. Throws a FleetError. */

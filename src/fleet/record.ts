@@ -24,6 +24,8 @@ export interface HostRecord {
   /** When the agent began to write over its present connection, µs since 1970: older records of machines are left over. */
   readonly since: number;
   readonly machines: number;
+  /** The names of these machines, by which their records can be read one by one; null where they are too many for a record. */
+  readonly names: readonly string[] | null;
   /** What the host allows: names of scopes. */
   readonly allow: readonly string[];
   /** Microseconds since 1970. */
@@ -39,6 +41,12 @@ export const MOST_RECORD_BYTES = 8192;
 export function machineText(record: MachineRecord): string {
   const { addresses, ...rest } = record;
   return JSON.stringify({ ...rest, addresses: addresses.slice(0, MOST_ADDRESSES).join("\n") });
+}
+
+/** The text of a host's record. Names that would make it too long are left out. */
+export function hostText(record: HostRecord): string {
+  const text = JSON.stringify(record);
+  return Buffer.byteLength(text) > MOST_RECORD_BYTES ? JSON.stringify({ ...record, names: null }) : text;
 }
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -85,16 +93,23 @@ export function readMachine(key: string, value: string): MachineRecord | null {
   };
 }
 
+/** The members of an array that are texts; null for anything else. */
+function texts(value: unknown): string[] | null {
+  return Array.isArray(value) ? value.filter((one: unknown) => typeof one === "string") : null;
+}
+
 /** Reads the record of the key `HOST`; null for no record. */
 export function readHost(key: string, value: string): HostRecord | null {
   const host = nameOf(key);
   const fields = fieldsOf(value);
-  if (host === null || fields === null || fields["host"] !== host || !Array.isArray(fields["allow"])) return null;
-  const allow: unknown[] = fields["allow"];
+  if (host === null || fields === null || fields["host"] !== host) return null;
+  const allow = texts(fields["allow"]);
+  if (allow === null) return null;
   return {
     ...{ host, bootId: text(fields, "bootId"), agent: text(fields, "agent"), machines: number(fields, "machines") },
     since: number(fields, "since"),
-    allow: allow.filter((one) => typeof one === "string"),
+    names: texts(fields["names"]),
+    allow,
     time: number(fields, "time"),
   };
 }

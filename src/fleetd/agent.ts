@@ -136,8 +136,9 @@ export class Agent {
     return listLocalMachines(this.#facts.host);
   }
 
-  host(machines: number): Omit<HostRecord, "since"> {
+  host(names: readonly string[]): Omit<HostRecord, "since"> {
     const { host, bootId, version: agent } = this.#facts;
-    return { host, bootId, agent, machines, allow: this.#settings.allow, time: Date.now() * 1000 };
+    const { allow } = this.#settings;
+    return { host, bootId, agent, machines: names.length, names, allow, time: Date.now() * 1000 };
   }
 }

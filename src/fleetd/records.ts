@@ -3,7 +3,7 @@
 import type { NatsConnection } from "@nats-io/transport-node";
 import type { Log } from "../base/log.ts";
 import { recordSubject } from "../fleet/names.ts";
-import { type HostRecord, type MachineRecord, MOST_RECORD_BYTES, machineText } from "../fleet/record.ts";
+import { type HostRecord, hostText, type MachineRecord, MOST_RECORD_BYTES, machineText } from "../fleet/record.ts";
 import { MACHINE_TTLS } from "../fleet/streams.ts";
 
 /** Changes that come together are one round. */
@@ -15,7 +15,8 @@ const ROUNDS_OF_TTL = 3;
 interface RecordSource {
   /** The machines of now; throws where the local daemon does not answer. */
   machines(): Promise<readonly MachineRecord[]>;
-  host(machines: number): Omit<HostRecord, "since">;
+  /** The record of the host with machines of these names. */
+  host(names: readonly string[]): Omit<HostRecord, "since">;
 }
 
 /** The writer of one connection. */
@@ -77,10 +78,11 @@ export class RecordWriter {
       this.#isTold = true;
     }
     if (this.#isClosed) return;
-    const host = { ...this.#source.host(machines?.length ?? this.#written.size), since: this.#since };
+    const names = machines?.map(({ machine }) => machine) ?? [...this.#written.keys()];
+    const host = { ...this.#source.host(names), since: this.#since };
     if (machines !== null) await this.#writeMachines(host.host, machines);
     const { jetstream } = await import("@nats-io/jetstream");
-    await jetstream(this.#nats).publish(recordSubject(host.host, null), JSON.stringify(host), {
+    await jetstream(this.#nats).publish(recordSubject(host.host, null), hostText(host), {
       timeout: Math.max(this.#roundMs, LEAST_ACK_MS),
     });
   }

@@ -83,7 +83,7 @@ async function simulate(number: number): Promise<void> {
   const facts = { host, bootId: "0".repeat(32), agent: "0", allow: ["read"] };
   const source = {
     machines: async () => recordsOf(host),
-    host: (machines: number) => ({ ...facts, machines, time: Date.now() * 1000 }),
+    host: (names: readonly string[]) => ({ ...facts, machines: names.length, names, time: Date.now() * 1000 }),
   };
   for (;;) {
     const nats = await connectFleet(settings, host).catch(() => null);

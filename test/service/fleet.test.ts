@@ -212,6 +212,21 @@ describe.skipIf(!has)("many hosts over NATS", () => {
     expect(await listed()).toEqual(["web1/deb1", "web2/db.example"]);
   });
 
+  test("the machines of one host are listed by the names in its record, and without them as well", async () => {
+    expect(await listed("reader", "-H", "web1")).toEqual(["web1/deb1"]);
+    expect(await listed("reader", "-H", "web1,web9")).toEqual(["web1/deb1"]);
+    const nats = await fleet.connect("web1");
+    try {
+      for (const names of [undefined, null, "deb1"]) {
+        const record = JSON.stringify({ host: "web1", allow: ["read"], since: 0, names });
+        await jetstream(nats).publish("$KV.machined_hosts.web1", record);
+        expect(await listed("reader", "-H", "web1")).toEqual(["web1/deb1"]);
+      }
+    } finally {
+      await nats.close();
+    }
+  });
+
   test("hostile requests are refused, and the agent serves on", async () => {
     const nats = await fleet.connect("operator");
     try {

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import {
+  hostText,
   isInbox,
   livingMachines,
   type MachineRecord,
@@ -34,7 +35,7 @@ test("a record of other names than those of its key is none, and fields of other
     ...{ host: "h", machine: "m", class: "", service: "", os: "", version: "", addresses: [], time: 0 },
   });
   expect(readHost("h", '{"host":"h","allow":["read",1],"machines":null}')).toEqual({
-    ...{ host: "h", bootId: "", agent: "", since: 0, machines: 0, allow: ["read"], time: 0 },
+    ...{ host: "h", bootId: "", agent: "", since: 0, machines: 0, names: null, allow: ["read"], time: 0 },
   });
 });
 
@@ -45,10 +46,17 @@ test("what is no record is none", () => {
 });
 
 test("machines count while their host is there, as it has written them since it is", () => {
-  const host = { host: "h.example", bootId: "", agent: "", machines: 1, allow: [], time: 0 };
+  const host = { host: "h.example", bootId: "", agent: "", machines: 1, names: ["a"], allow: [], time: 0 };
   expect(livingMachines([RECORD], [{ ...host, since: RECORD.time }])).toEqual([RECORD]);
   expect(livingMachines([RECORD], [{ ...host, since: RECORD.time + 1 }])).toEqual([]);
   expect(livingMachines([RECORD], [{ ...host, host: "other", since: 0 }])).toEqual([]);
+});
+
+test("the names of a host's machines are left out where its record would be too long", () => {
+  const host = { host: "h", bootId: "", agent: "", machines: 1, names: ["a"], allow: [], since: 0, time: 0 };
+  expect(JSON.parse(hostText(host))).toEqual(host);
+  const many = Array.from({ length: 200 }, (_, number) => `machine-${number}`.padEnd(60, "x"));
+  expect(JSON.parse(hostText({ ...host, names: many }))).toEqual({ ...host, names: null });
 });
 
 test("only inboxes are answered to", () => {
