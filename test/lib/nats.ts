@@ -10,7 +10,7 @@ const MAIN = join(import.meta.dir, "../../src/main.ts");
 const DOCUMENT = join(import.meta.dir, "../../docs/fleet.md");
 /** $MACHINED_DIST: the built executable instead of the sources. */
 const DIST = process.env["MACHINED_DIST"];
-const SELF = DIST === undefined ? [process.execPath, MAIN] : [join(DIST, "machined")];
+export const SELF = DIST === undefined ? [process.execPath, MAIN] : [join(DIST, "machined")];
 
 /** The configuration of nats-server that docs/fleet.md shows, with another address and another directory. */
 function documentedConfiguration(address: string, directory: string): string {
@@ -29,7 +29,7 @@ interface Run {
   readonly status: number;
 }
 
-function freePort(): number {
+export function freePort(): number {
   const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: () => {} } });
   const { port } = listener;
   listener.stop(true);
