@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { build } from "../../install/build.ts";
+import { copyright } from "../../install/release/deb/copyright.ts";
 import { notices } from "../../install/release/notices/notices.ts";
 import type { Metafile } from "../../install/release/notices/npm-parts.ts";
 import { allParts } from "../../install/release/notices/parts.ts";
@@ -38,9 +39,11 @@ test(
     const packages = parts.filter(({ purl }) => purl?.startsWith("pkg:npm/"));
     expect(packages.map(({ name }) => name).sort()).toEqual(KNOWN);
     const text = notices("1", parts);
+    const debian = copyright(readFileSync(join(TOP, "LICENSE"), "utf8"), parts);
     for (const { name, version, ownText } of packages) {
       expect(text).toContain(`\n${name} ${version}\n`);
       expect(text).toContain((ownText ?? "missing").trimEnd());
+      expect(debian).toContain(`Files: bundled/${name.toLowerCase().replaceAll(/[^a-z0-9.]+/g, "-")}/*\n`);
     }
   },
   GUARD_MS,

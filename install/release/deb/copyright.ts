@@ -45,7 +45,7 @@ export function copyright(ownLicence: string, parts: readonly Part[]): string {
     "License: MIT",
     "",
     ...parts.flatMap(stanza),
-    ...[...names].sort().flatMap(licence),
+    ...[...names].sort().flatMap((name) => licence(name, parts)),
   ].join("\n");
 }
 
@@ -66,15 +66,16 @@ function stanza({ name, licence, copyright: lines = [], ownText = "" }: Part): s
   ];
 }
 
-function licence(name: string): string[] {
-  return [`License: ${name}`, indented(textOf(name)), ""];
+function licence(name: string, parts: readonly Part[]): string[] {
+  return [`License: ${name}`, indented(textOf(name, parts)), ""];
 }
 
-function textOf(name: string): string {
+/** The text of a licence: Debian's, ours, or that which a part under this licence alone has. Throws where there is none. */
+function textOf(name: string, parts: readonly Part[]): string {
   const onDebian = ON_DEBIAN[name];
   if (onDebian !== undefined) return `On Debian systems, the text is in /usr/share/common-licenses/${onDebian}.`;
   if (TEXTS.has(name)) return licenceText(name as LicenceText); // the line before is the check
-  const short = SHORT[name];
+  const short = SHORT[name] ?? parts.find(({ licence: one, ownText }) => one === name && ownText)?.ownText;
   if (short === undefined) throw new Error(`The licence '${name}' has no text for Debian's file copyright`);
   return short;
 }
