@@ -129,6 +129,8 @@ export function build(outfile = join(top, "dist/machined"), options: BuildOption
     if (machine !== undefined && !hasProgram) throw new Error(`${compiler} has no static C library`);
     const run = Bun.spawnSync([process.execPath, ...buildArguments(built, module, options)], {
       cwd: top,
+      // Libraries choose code by it, and whoever builds may have it set.
+      env: { ...process.env, NODE_ENV: "production" },
       stdout: "pipe",
       stderr: "pipe",
     });

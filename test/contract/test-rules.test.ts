@@ -1,9 +1,10 @@
 // What test/README.md asks of tests, as far as their text shows it, and what the last lines of a run say.
 import { expect, test } from "bun:test";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { TEST_PROGRAMS } from "../lib/programs.ts";
+import { ARM64_KERNEL_TESTS } from "../lib/release.ts";
 import { TOP } from "../lib/run-tests.ts";
 
 const FOLDERS = ["unit", "kernel", "contract", "service", "host", "lib", "release"];
@@ -73,4 +74,9 @@ test("tests that are left out are listed with their reasons before the closing l
   rmSync(directory, { recursive: true });
   const told = `left out: images on btrfs: there is no mkfs.btrfs (Debian: ${TEST_PROGRAMS["mkfs.btrfs"]})`;
   expect(run.stdout.toString()).toBe(`${told}\nfalse\n${told}\nfailed: bad\n1 passed, 1 failed\n`);
+});
+
+test("the kernel tests that a release runs for arm64 exist", () => {
+  const missing = ARM64_KERNEL_TESTS.filter((name) => !existsSync(join(TOP, "test/kernel", `${name}.test.ts`)));
+  expect(missing).toEqual([]);
 });

@@ -60,7 +60,10 @@ export const MACHINE_CHECKS: readonly Check<MachineCheckFacts>[] = [
       if (addresses.length > 0) return ok(addresses.join(", "));
       const [hostInterface] = hostInterfaces;
       if (hostInterface === undefined) {
-        const why = "it was started without an interface to this host; VirtualEthernet=yes in its settings makes one";
+        const why =
+          kind === "vm"
+            ? "its supervisor has no interface on this host for it (a tap device); exec and shell reach it at its SSH address alone"
+            : "it was started without an interface to this host; VirtualEthernet=yes in its settings makes one";
         return { level: "warning", what: "none: no interface leads to it", why };
       }
       const host = networkdFinding(hostNetworkd);

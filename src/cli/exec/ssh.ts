@@ -114,6 +114,24 @@ export async function execInVirtualMachine(session: Session, order: ExecOrder, a
   );
 }
 
+/** Whether only ssh(1) itself finds the way to an address: `vsock/CID`, `unix/PATH` (systemd-ssh-proxy(1)). */
+export function needsProxy({ host }: SshAddress): boolean {
+  return host.includes("/");
+}
+
+/** What ssh(1) says where a server answered that does not let us in. */
+const ANSWERED = /Permission denied|Host key verification failed/;
+
+/** Whether an SSH server answers at such an address. */
+export async function answersOverProxy(address: SshAddress, stop: AbortSignal): Promise<boolean> {
+  const options = ["BatchMode=yes", "ConnectTimeout=5", "StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null"];
+  const words = ["-T", ...options.flatMap((option) => ["-o", option]), ...identity(address)];
+  const command = [installed("ssh"), ...words, "--", `root@${address.host}`, "true"];
+  const child = Bun.spawn(command, { stdin: "ignore", stdout: "ignore", stderr: "pipe", signal: stop });
+  const [said, status] = await Promise.all([child.stderr.text(), child.exited]);
+  return status !== 255 || ANSWERED.test(said);
+}
+
 /** scp(1) takes a word with a slash before its colon for a path here: systemd's ssh knows `vsock%CID` as well. */
 function copyAddress({ host, key }: SshAddress): SshAddress {
   const spelled = host.replace(/^(vsock|unix|machine)\//, "$1%");

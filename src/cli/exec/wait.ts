@@ -5,10 +5,11 @@ import { connect } from "node:net";
 import { formatAddress, isGlobalAddress } from "../../base/ip-address.ts";
 import { selfCommand } from "../../kernel/process/spawn.ts";
 import { type MachineFacts, machineFacts } from "../machine/details.ts";
-import { Failure, meansNoMachine } from "../session/failure.ts";
+import { Failure, meansNoMachine, orNull } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import type { Settings } from "../session/settings.ts";
 import { EXIT_OURS, sameDaemon } from "./order.ts";
+import type { SshAddress } from "./ssh.ts";
 
 type WaitCondition = Settings["waitFor"];
 
@@ -33,11 +34,13 @@ const MANAGER = { sender: "org.freedesktop.machine1", path: "/org/freedesktop/ma
 
 function later(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => {
+    const end = () => {
       clearTimeout(timer);
+      signal.removeEventListener("abort", end);
       resolve();
-    });
+    };
+    const timer = setTimeout(end, ms);
+    signal.addEventListener("abort", end);
   });
 }
 
@@ -137,9 +140,20 @@ class Wait {
     }
   }
 
+  /** Whether an SSH server answers at the address that the machine was registered with, or at one of its own. */
   async #answersOverSsh(): Promise<boolean> {
-    const answers = await Promise.all((await this.#addresses()).map((address) => greetsAsSsh(address, this.#stop)));
-    return answers.includes(true);
+    const { answersOverProxy, needsProxy } = await import("./ssh.ts");
+    const registered = await this.#sshAddress();
+    if (registered !== null && needsProxy(registered)) return answersOverProxy(registered, this.#stop);
+    const hosts = [...(registered === null ? [] : [registered.host]), ...(await this.#addresses())];
+    return (await Promise.all(hosts.map((host) => greetsAsSsh(host, this.#stop)))).includes(true);
+  }
+
+  /** The address for ssh that the machine was registered with; null where it has none, or where that counts on another host. */
+  async #sshAddress(): Promise<SshAddress | null> {
+    if (this.#session.settings.transport.kind !== "local") return null;
+    const { sshAddressOf } = await import("./exec.ts");
+    return orNull(sshAddressOf(this.#session, this.#name));
   }
 }
 
@@ -148,14 +162,16 @@ function greetsAsSsh(host: string, stop: AbortSignal): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ host, port: SSH_PORT });
     const finish = (answer: boolean) => {
+      stop.removeEventListener("abort", cancel);
       socket.destroy();
       resolve(answer);
     };
+    const cancel = () => finish(false);
     socket.setTimeout(SSH_PATIENCE_MS, () => finish(false));
     socket.on("data", (bytes) => finish(bytes.toString("latin1").startsWith("SSH-")));
     socket.on("error", () => finish(false));
     socket.on("close", () => finish(false));
-    stop.addEventListener("abort", () => finish(false));
+    stop.addEventListener("abort", cancel);
   });
 }
 

@@ -1,11 +1,12 @@
 // The executable for arm64 on a host of x64, under the emulator qemu-user: without a kernel of arm64, and without systemd.
 // What the emulator cannot show stands in docs/release.md.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { unpackBun } from "../../../install/release/bun-package.ts";
 import { Bed } from "../../lib/bed.ts";
+import { ARM64_KERNEL_TESTS } from "../../lib/release.ts";
 import { TOP } from "../../lib/run-tests.ts";
 import { GUARD_MS } from "../../lib/wait-for.ts";
 
@@ -13,21 +14,6 @@ const PACKAGES = ["qemu-user", "gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"]
 const EXECUTABLE = "/srv/machined/machined-linux-arm64";
 const HERE = "/srv/tree/test/release/arm64";
 const PLACE = "/root/host/usr/lib/aarch64-linux-gnu";
-
-/** Tests of the kernel layer: numbers of calls, structures, and the calls that an emulator without privileges passes on. */
-const KERNEL_TESTS = [
-  "layout",
-  "constants",
-  "sys",
-  "mem",
-  "fd",
-  "pidref",
-  "unix-socket",
-  "socket-stream",
-  "poller",
-  "spawn",
-  "status-set",
-];
 
 const scratch = mkdtempSync(join(tmpdir(), "machined-arm64-"));
 let bed: Bed;
@@ -68,14 +54,15 @@ test(
 test(
   "the steps of npm run try work",
   async () => {
-    const bun = `/srv/tree/node_modules/@oven/bun-linux-${process.arch === "arm64" ? "aarch64" : "x64"}/bin/bun`;
+    // The Bun that runs this test, wherever npm has put it.
+    const bun = join("/srv/tree", relative(TOP, realpathSync(process.execPath)));
     expect(await bed.run(`/root/arm64 ${bun} /srv/tree/install/try.ts ${EXECUTABLE}`)).toContain("It works.");
   },
   GUARD_MS,
 );
 
 describe("of the kernel layer", () => {
-  test.each(KERNEL_TESTS.map((name) => [name]))(
+  test.each(ARM64_KERNEL_TESTS.map((name) => [name]))(
     "the test %s passes",
     async (name) => {
       const { code, output } = await bed.exec(`cd /srv/tree; export PATH=/root/bin:$PATH
