@@ -1,5 +1,5 @@
-// How an administrator controls the process of a daemon: log level and target over D-Bus (org.freedesktop.LogControl1(5)),
-// log level and environment over Varlink (io.systemd.service).
+// The daemon's control interfaces: log level and target over D-Bus (org.freedesktop.LogControl1(5)), log level and
+// environment over Varlink (io.systemd.service).
 import { IoSystemdService } from "../api/io-systemd-service.ts";
 import { LogControl } from "../api/peers.ts";
 import { invalidArgument } from "../base/error.ts";
