@@ -1,8 +1,9 @@
 // The sender of a call on the bus: its identity, its disconnection, and the replies to it.
+
+import type { Origin } from "../ipc/bus/call.ts";
 import type { BusClient } from "../ipc/bus/client.ts";
 import { BusError } from "../ipc/bus/error.ts";
 import type { Outgoing } from "../ipc/bus/message.ts";
-import type { Origin } from "../ipc/bus/server.ts";
 import type { Incoming } from "../ipc/bus/stream.ts";
 import { type Caller, callerOnBus } from "../ipc/caller.ts";
 import { GoneHandlers } from "../ipc/gone-handlers.ts";

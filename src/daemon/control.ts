@@ -4,7 +4,7 @@ import { IoSystemdService } from "../api/io-systemd-service.ts";
 import { LogControl } from "../api/peers.ts";
 import { invalidArgument } from "../base/error.ts";
 import { LOG_LEVELS } from "../base/log.ts";
-import { type BoundInterface, bindInterface } from "../ipc/bus/server.ts";
+import { type BoundInterface, bindInterface } from "../ipc/bus/binding.ts";
 import { type BoundVarlink, bindVarlink } from "../ipc/varlink/binding.ts";
 import type { LogControlState } from "./log.ts";
 

@@ -1,6 +1,6 @@
 // The tree of a daemon's D-Bus objects: the manager, collections of objects below it, and LogControl1.
 import { LOG_CONTROL_PATH } from "../api/peers.ts";
-import type { BoundInterface, BusCallContext, BusObject, ObjectTree } from "../ipc/bus/server.ts";
+import type { BoundInterface, BusCallContext, BusObject, ObjectTree } from "../ipc/bus/binding.ts";
 import { logControl } from "./control.ts";
 import type { LogControlState } from "./log.ts";
 

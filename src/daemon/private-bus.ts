@@ -1,9 +1,10 @@
 // The private socket: peer-to-peer D-Bus with the same objects as on the bus, for hosts that have no bus (as systemd's
 // /run/systemd/private). Only root and the daemon's own user may connect.
 import type { Log } from "../base/log.ts";
+import { CALL_DESCRIPTOR_LIMIT, type Origin } from "../ipc/bus/call.ts";
 import { ServerHandshake } from "../ipc/bus/handshake.ts";
 import { MESSAGE_TYPE, type Outgoing } from "../ipc/bus/message.ts";
-import { type BusServer, CALL_DESCRIPTOR_LIMIT, type Origin } from "../ipc/bus/server.ts";
+import type { BusServer } from "../ipc/bus/server.ts";
 import { BusStream, type Incoming, type StreamHandlers } from "../ipc/bus/stream.ts";
 import { type Caller, callerOnSocket, isPrivileged } from "../ipc/caller.ts";
 import type { FairTurns } from "../ipc/fair-turns.ts";

@@ -2,8 +2,10 @@
 // signals and uncaught errors.
 import type { BusInterface } from "../api/table.ts";
 import { INTERFACE_VERSION } from "../base/vocabulary/version.ts";
+import type { ObjectTree } from "../ipc/bus/binding.ts";
 import type { BusClient } from "../ipc/bus/client.ts";
-import { BusServer, describe, type ObjectTree } from "../ipc/bus/server.ts";
+import { describeError } from "../ipc/bus/error.ts";
+import { BusServer } from "../ipc/bus/server.ts";
 import type { BusTarget } from "../ipc/bus/transport.ts";
 import type { CallCounts } from "../ipc/call-counts.ts";
 import { isPrivileged } from "../ipc/caller.ts";
@@ -230,7 +232,7 @@ export class ServiceShell {
 
   async #failToStart(error: unknown): Promise<number> {
     this.#lock?.[Symbol.dispose]();
-    const text = describe(error)?.text ?? (error as Error).stack ?? String(error);
+    const text = describeError(error)?.text ?? (error as Error).stack ?? String(error);
     this.log.error(isSuperfluous(error) ? (error as Error).message : `Failed to start: ${text}`);
     await this.#bus.close();
     await delayFailure();
