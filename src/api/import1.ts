@@ -1,5 +1,5 @@
 // org.freedesktop.import1 as of 262: the manager of transfers, and each transfer as an object
-// (org.freedesktop.import1(5)). Rows stand in the original's order.
+// (org.freedesktop.import1(5)). The rows are in the original's order.
 import { VERIFY_MODES } from "../base/vocabulary/transfer.ts";
 import type { PolkitRule } from "./access.ts";
 import { CANCEL_RULE } from "./shared-rules.ts";

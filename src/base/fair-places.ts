@@ -8,7 +8,10 @@ interface PlaceLimits extends ShareLimits {
   readonly waiting: number;
 }
 
-/** A place that is held, or waited for until `granted` resolves. `leave()` returns it or stops waiting; repeating it is harmless. */
+/**
+ * A place that is held, or waited for until `granted` resolves. `leave()` returns it or stops waiting; repeating it is
+ * harmless.
+ */
 export interface Place {
   readonly granted: Promise<void>;
   leave(): void;
@@ -34,7 +37,10 @@ export class FairPlaces<Key> {
     return this.#total;
   }
 
-  /** Takes a place for `key`, or queues for one. Throws LimitsExceeded with the text `refusal` when the queue of `key` is full. */
+  /**
+   * Takes a place for `key`, or queues for one. Throws LimitsExceeded with the text `refusal` when the queue of `key` is
+   * full.
+   */
   take(key: Key, refusal: string): Place {
     let state: "waiting" | "held" | "left" = "waiting";
     const { promise: granted, resolve } = Promise.withResolvers<void>();

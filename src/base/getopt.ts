@@ -1,7 +1,10 @@
 // A strict command-line parser over option tables: getopt_long(3) with permutation, as in the systemd tools. All programs of
 // this executable use it, each with its own table and its own kind of error.
 
-/** The action of an option that ends parsing, such as `--help`. Takes the words before the option; arguments after it are not read. */
+/**
+ * The action of an option that ends parsing, such as `--help`. Takes the words before the option; arguments after it are not
+ * read.
+ */
 export type Finish = (words: readonly string[]) => void | Promise<void>;
 
 /**
@@ -24,7 +27,7 @@ export type OptionTable<S, C> = Readonly<Record<string, OptionRow<S, C>>>;
 export interface Parsed {
   /** The arguments that are not options: the verb and its arguments. */
   readonly words: string[];
-  /** The options of the command line in normal form: long names in full, values attached. */
+  /** The options of the command line in normal form: by their names in the table, with their values. */
   readonly given: readonly GivenOption[];
   /** The action of an option that ended parsing; null where none did. */
   readonly finish: Finish | null;
@@ -140,7 +143,10 @@ class Parser<S, C> {
   }
 }
 
-/** Applies the options of `args` to `settings`, and returns words and options. Throws the error of `rules.fail()` for a mistake. */
+/**
+ * Applies the options of `args` to `settings`, and returns words and options. Throws the error of `rules.fail()` for a
+ * mistake.
+ */
 export function parseOptions<S, C>(args: readonly string[], settings: S, rules: ParseRules<S, C>): Parsed {
   const parser = new Parser(args, settings, rules);
   parser.run();

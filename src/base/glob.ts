@@ -4,7 +4,9 @@
 /** One element of a pattern: "any" for `*`, or a test of one character. */
 type Step = "any" | ((character: string) => boolean);
 
-/** Parses the bracket expression that begins at `start`. Returns its step and the index of its `]`; null where none closes it. */
+/**
+ * Parses the bracket expression that begins at `start`. Returns its step and the index of its `]`; null where none closes it.
+ */
 function bracket(characters: readonly string[], start: number): { step: Step; end: number } | null {
   let at = start + 1;
   const isNegated = characters[at] === "!" || characters[at] === "^";

@@ -107,7 +107,7 @@ class Parser {
     return value;
   }
 
-  /** Returns the index behind the quote that ends a string. Not a pattern: the engine's stack overflows on long strings. */
+  /** Returns the index behind the quote that ends a string. Not a pattern: the engine fails on a repeated alternative after some MiB. */
   #endOfString(start: number): number {
     for (let from = start + 1; ; ) {
       const quote = this.#text.indexOf('"', from);

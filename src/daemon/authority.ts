@@ -85,7 +85,10 @@ export class Authority {
     };
   }
 
-  /** Checks a permission of a caller. Throws AccessDenied without a reply, LimitsExceeded where too many checks of the user wait. */
+  /**
+   * Checks a permission of a caller. Throws AccessDenied without a reply, LimitsExceeded where too many checks of the user
+   * wait.
+   */
   async ask(call: Asking, caller: Caller, permission: Permission): Promise<Decision> {
     const kind = call.interactive ? "people" : "rules";
     const owner = shareOwner(caller.uid);
@@ -159,7 +162,10 @@ export class Authority {
     }
   }
 
-  /** Cancels a check that nobody waits for any more. polkit still replies, with an error; if it does not, the connection is closed. */
+  /**
+   * Cancels a check that nobody waits for any more. polkit still replies, with an error; if it does not, the connection is
+   * closed.
+   */
   #cancel(bus: BusClient, cancellation: string, isOpen: () => boolean): void {
     bus.send({
       ...{ type: 1, ...AUTHORITY, member: "CancelCheckAuthorization" },

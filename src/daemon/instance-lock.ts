@@ -20,8 +20,8 @@ class AlreadyRunning extends Error {
 }
 
 /**
- * Takes the lock at `path` until it is disposed. Throws AlreadyRunning where another daemon holds it. Logs a warning and returns
- * null where the lock file cannot be made (disk full, a file in place of the directory).
+ * Takes the lock at `path` until it is disposed. Throws AlreadyRunning where another daemon holds it. Logs a warning and
+ * returns null where the lock file cannot be made (disk full, a file in place of the directory).
  */
 export function lockInstance(path: string, log: Log): Disposable | null {
   try {

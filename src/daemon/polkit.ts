@@ -1,5 +1,5 @@
-// Decides whether a caller is authorized, for calls of both transports. Root and the daemon's own user are; so is the owner of a
-// machine where the method's row says so; polkit decides about everyone else.
+// Decides whether a caller is authorized, for calls of both transports. Root and the daemon's own user are; so is the owner
+// of a machine where the method's row says so; polkit decides about everyone else.
 import { MachinedError } from "../base/error.ts";
 import { isPrivileged } from "../ipc/caller.ts";
 import type { Asking, Authority, Permission } from "./authority.ts";

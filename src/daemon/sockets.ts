@@ -25,7 +25,10 @@ export function listenAt(path: string, mode: number): Fd {
   return listenUnix(path, { mode });
 }
 
-/** Calls `open`, which makes the socket at `path`. Logs a failure as a warning, because the rest of the daemon works without it. */
+/**
+ * Calls `open`, which makes the socket at `path`. Logs a failure as a warning, because the rest of the daemon works without
+ * it.
+ */
 export function openOrWarn(log: Log, path: string, open: (path: string) => void): void {
   try {
     open(path);

@@ -8,7 +8,10 @@ import type { PidRef } from "../kernel/process/pidref.ts";
 import { spawnSelf } from "../kernel/process/spawn.ts";
 import { type Account, type AccountRequest, accountAtOnce, accountOf } from "./account.ts";
 
-/** Descriptors of the reading process: pipe for the result, pidfd of the leader, file with the request, and `life`, which it only holds. */
+/**
+ * Descriptors of the reading process: pipe for the result, pidfd of the leader, file with the request, and `life`, which it
+ * only holds.
+ */
 export const READER_FDS = { result: 3, leader: 4, wanted: 5, life: 6 } as const;
 /** The argument by which machined-exec-command becomes the reading process. */
 export const READER_WORD = "account";

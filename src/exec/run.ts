@@ -36,7 +36,10 @@ const SIGHUP = 1;
 /** Exit status of a command whose time was up. */
 const TIMED_OUT = 124;
 
-/** Returns a new file with machined-enter for each call: a machine that has a shared one open for writing would block its execution. */
+/**
+ * Returns a new file with machined-enter for each call: a machine that has a shared one open for writing would block its
+ * execution.
+ */
 function programFile(): Fd {
   const program = enterProgram();
   if (program === null) {
@@ -55,9 +58,9 @@ function pidfdOf({ leader, machine }: { leader: PidRef; machine: string }): Fd {
 }
 
 /**
- * Replaces this process by the command, which has our descriptors 0 to 2. Returns, with exit status 124, only where the command's
- * time, counted from `sinceUsec` of the monotonic clock, is up before it began; throws an error with errno where the command
- * cannot be started. Processes that hang and are left behind hold `life` open.
+ * Replaces this process by the command, which has our descriptors 0 to 2. Returns, with exit status 124, only where the
+ * command's time, counted from `sinceUsec` of the monotonic clock, is up before it began; throws an error with errno where
+ * the command cannot be started. Processes that hang and are left behind hold `life` open.
  */
 export async function becomeCommand(
   request: EnterRequest,
@@ -80,20 +83,26 @@ export async function becomeCommand(
 }
 
 export interface RunningCommand {
-  /** Resolves to the exit status of machined-enter (enter/main.c); rejects with an ErrnoError where the command was not started. */
+  /**
+   * Resolves to the exit status of machined-enter (enter/main.c); rejects with an ErrnoError where the command was not
+   * started.
+   */
   readonly exited: Promise<number>;
   kill(signal: number): void;
 }
 
 interface StartedCommand extends RunningCommand {
-  /** Resolves when all processes of the start have ended, those too that hang in the machine and are not waited for. Never rejects. */
+  /**
+   * Resolves when all processes of the start have ended, those too that hang in the machine and are not waited for. Never
+   * rejects.
+   */
   readonly gone: Promise<unknown>;
 }
 
 /**
- * Starts the command as a child with the given descriptors as 0 to 2; the caller still owns them. The child gets SIGHUP when this
- * process ends. It reports a failed start to this process, not to standard error: root must not write to a descriptor that
- * another user passed.
+ * Starts the command as a child with the given descriptors as 0 to 2; the caller still owns them. The child gets SIGHUP when
+ * this process ends. It reports a failed start to this process, not to standard error: root must not write to a descriptor
+ * that another user passed.
  */
 export function startCommand(request: EnterRequest, [stdin, stdout, stderr]: readonly [Fd, Fd, Fd]): RunningCommand {
   return start(request, null, { stdin, stdout, stderr });

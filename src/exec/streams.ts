@@ -10,7 +10,10 @@ export function noStreams(): ErrnoError {
   return new ErrnoError("EBADF", "This call needs three descriptors: standard input, output and error");
 }
 
-/** Receives the streams as our descriptors 0 to 2. Returns which terminal the command has; throws EBADF for a wrong number of them. */
+/**
+ * Receives the streams as our descriptors 0 to 2. Returns which terminal the command has; throws EBADF for a wrong number of
+ * them.
+ */
 export function receiveStreams(left: Left, terminal: EnterRequest["terminal"]): EnterRequest["terminal"] {
   const received = receiveLeft(left, 3);
   const isOwn = terminal !== "none" && received.length === 1;

@@ -1,5 +1,6 @@
-// A new terminal for a command. The child process of the command opens it in the machine's devpts, where programs of the machine
-// find it by its name, and sends its master through a socket to the process that forwards it: pty(7), SCM_RIGHTS in unix(7).
+// A new terminal for a command. The child process of the command opens it in the machine's devpts, where programs of the
+// machine find it by its name, and sends its master through a socket to the process that forwards it: pty(7), SCM_RIGHTS in
+// unix(7).
 import { ErrnoError } from "../base/error.ts";
 import { copyStandard, openPath, replaceStandard } from "../kernel/file/fd.ts";
 import { changeOwner } from "../kernel/file/ownership.ts";
@@ -24,8 +25,8 @@ function openTerminal(leader: PidRef): Pty {
 }
 
 /**
- * Opens a new terminal, sends its master through our standard input, a socket, and makes the terminal our descriptors 0 to 2. It
- * is owned by the user `owner` of this host (null: unchanged), so that the command can open it by its name. Throws EPIPE
+ * Opens a new terminal, sends its master through our standard input, a socket, and makes the terminal our descriptors 0 to 2.
+ * It is owned by the user `owner` of this host (null: unchanged), so that the command can open it by its name. Throws EPIPE
  * where the socket is closed.
  */
 export function takeTerminal(leader: PidRef, owner: number | null, size: WindowSize | null): void {

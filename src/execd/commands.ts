@@ -7,7 +7,10 @@ import { shareOwner } from "../kernel/process/share-owner.ts";
 /** Limits of running commands, root's not counted. */
 const LIMITS: ShareLimits = { all: 256, each: 32 };
 
-/** The place of one command: taken before authorization, so that waiting calls are limited too; disposed when the command has ended. */
+/**
+ * The place of one command: taken before authorization, so that waiting calls are limited too; disposed when the command has
+ * ended.
+ */
 interface CommandPlace extends Disposable {
   /** Assigns the command; sends the signals that arrived before. */
   started(command: RunningCommand): void;

@@ -45,7 +45,10 @@ function isLeader(process: PidRef, { leader }: Described): boolean {
 /** The classes that can be entered. A virtual machine's leader is a process of this host: its namespaces are the host's. */
 const ENTERED = ["container", "host"];
 
-/** Returns the machine of a name. Throws NoSuchMachine, or an ErrnoError: `ESRCH` where it has ended, `EOPNOTSUPP` for a virtual machine. */
+/**
+ * Returns the machine of a name. Throws NoSuchMachine, or an ErrnoError: `ESRCH` where it has ended, `EOPNOTSUPP` for a
+ * virtual machine.
+ */
 export async function holdMachine(name: string): Promise<HeldMachine> {
   const described = await describe(name);
   if (!ENTERED.includes(described.class)) {

@@ -1,4 +1,5 @@
-// The classes of images and the directories in which images of each class are kept: systemd-nspawn(1), portablectl(1), systemd-sysext(8).
+// The classes of images and the directories in which images of each class are kept: systemd-nspawn(1), portablectl(1),
+// systemd-sysext(8).
 import { defineStringTable } from "../string-table.ts";
 
 /** What an image is for; it determines the directories. */

@@ -81,7 +81,10 @@ void run_helper(int life, int exec_error, pid_t *command) {
         reset_process();
         take_label();
         keep_only(&life, &exec_error);
-        /* Until it executes its program, processes of the machine can see the command's descriptors: it has only its streams and `life`. */
+        /*
+         * Until it executes its program, processes of the machine can see the command's descriptors: it has only its streams
+         * and `life`.
+         */
         int nothing = -1, message = -1;
         if (!request.detach) close(exec_error);
         else if ((nothing = open("/dev/null", O_RDWR | O_CLOEXEC)) < 0) fail("Cannot open /dev/null: %s", strerror(errno));

@@ -180,7 +180,10 @@ export class ServerConnection {
     return { socket: this.#socket, bytes: message.left, receive };
   }
 
-  /** Sends further replies in the turns of the caller's user, while the peer reads; `drain` continues it. See VarlinkCall.feed(). */
+  /**
+   * Sends further replies in the turns of the caller's user, while the peer reads; `drain` continues it. See
+   * VarlinkCall.feed().
+   */
   #feed(next: () => string | null): () => void {
     let isQueued = false;
     const step = (): boolean => {

@@ -55,7 +55,9 @@ export function makeMutable(fd: Fd): void {
 
 const W_OK = 2;
 
-/** Returns why `path` below `directory` cannot be written: `EROFS`, `EPERM` for an immutable file, `other`; null where it can. */
+/**
+ * Returns why `path` below `directory` cannot be written: `EROFS`, `EPERM` for an immutable file, `other`; null where it can.
+ */
 export function writeObstacle(directory: Fd, path: string): "EROFS" | "EPERM" | "other" | null {
   const result = trySys("faccessat", directory.number, scratchString(path), W_OK);
   if (result >= 0) return null;

@@ -6,14 +6,19 @@ import type { Fd } from "./fd.ts";
 
 const transfer = pinForever(64 * 1024);
 
-/** Reads up to `limitBytes`, at most 64 KiB. Returns null where nothing is available yet, an empty buffer at the end of file. */
+/**
+ * Reads up to `limitBytes`, at most 64 KiB. Returns null where nothing is available yet, an empty buffer at the end of file.
+ */
 export function readSome(fd: Fd, limitBytes: number = transfer.size): Buffer | null {
   const count = trySys("read", fd.number, transfer, Math.min(limitBytes, transfer.size));
   if (count === EAGAIN) return null;
   return Buffer.from(transfer.bytes.subarray(0, check(count, "read")));
 }
 
-/** Writes as much of `bytes` as is possible without blocking, at most 64 KiB. Returns the count; -1 where nothing can be written now. */
+/**
+ * Writes as much of `bytes` as is possible without blocking, at most 64 KiB. Returns the count; -1 where nothing can be
+ * written now.
+ */
 export function writeSome(fd: Fd, bytes: Uint8Array): number {
   const part = bytes.length > transfer.size ? bytes.subarray(0, transfer.size) : bytes;
   transfer.bytes.set(part);

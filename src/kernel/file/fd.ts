@@ -24,7 +24,10 @@ import { type Pinned, pinForever, scratchString } from "../syscall/mem.ts";
 import { check, SyscallError, trySys } from "../syscall/sys.ts";
 import { type FileKind, type FileStatus, kindOfOpen, type LinkPolicy, statusOf } from "./status.ts";
 
-/** What a file is opened for. `path` is O_PATH: it identifies the file without opening it, so drivers and fifos are not affected. */
+/**
+ * What a file is opened for. `path` is O_PATH: it identifies the file without opening it, so drivers and fifos are not
+ * affected.
+ */
 type OpenMode = "read" | "path" | "path-no-follow" | "directory" | "write" | "read-write" | "pty-master";
 
 const OPEN_FLAGS: Readonly<Record<OpenMode, number>> = {

@@ -31,7 +31,10 @@ function kindOfStats({ mode }: Stats): FileKind {
   return FILE_KINDS[mode >> 12] ?? "other";
 }
 
-/** Opens the regular file `path` for reading. Throws EBADFD for other kinds; `links` says whether a symbolic link is followed or refused. */
+/**
+ * Opens the regular file `path` for reading. Throws EBADFD for other kinds; `links` says whether a symbolic link is followed
+ * or refused.
+ */
 export async function openForeign(path: string, links: LinkPolicy): Promise<ForeignFile> {
   requireRegular(kindOfStats(await (links === "follow" ? statLater : lstatLater)(path)), path);
   const flags = O_NONBLOCK | O_NOCTTY | O_CLOEXEC | (links === "follow" ? 0 : O_NOFOLLOW);
@@ -64,7 +67,10 @@ export async function readForeign(path: string, limitBytes: number, links: LinkP
   }
 }
 
-/** As `readForeign()`, for settings of the administrator or the caller: follows links, and throws the kernel's errors as SyscallErrors. */
+/**
+ * As `readForeign()`, for settings of the administrator or the caller: follows links, and throws the kernel's errors as
+ * SyscallErrors.
+ */
 export async function readSettings(path: string, limitBytes: number): Promise<Buffer> {
   try {
     return await readForeign(path, limitBytes, "follow");

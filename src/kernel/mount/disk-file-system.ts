@@ -1,5 +1,5 @@
-// Detects the file system of a disk or partition by its signature: only those that systemd-dissect(1) mounts from untrusted
-// images. See blkid(8).
+// Detects the file system of a disk or partition by its signature: only types that are maintained well enough to be
+// mounted from untrusted disks. See blkid(8), systemd-dissect(1).
 import type { Fd } from "../file/fd.ts";
 import { readAt } from "./gpt.ts";
 

@@ -1,5 +1,5 @@
-// Parses partition tables of disk images: GPT, and MBR where there is no GPT. Tables are untrusted: sizes, offsets and checksums
-// are verified. See UEFI, "GUID Partition Table (GPT) Disk Layout".
+// Parses partition tables of disk images: GPT, and MBR where there is no GPT. Tables are untrusted: sizes, offsets and
+// checksums are verified. See UEFI, "GUID Partition Table (GPT) Disk Layout".
 import type { Fd } from "../file/fd.ts";
 import { pinForever } from "../syscall/mem.ts";
 import { check, SyscallError, trySys } from "../syscall/sys.ts";

@@ -19,7 +19,10 @@ interface LoopDevice extends Disposable {
   readonly path: string;
 }
 
-/** Returns a block device for `size` bytes (0: all) of `file` from `offset` on. It exists until it is disposed and not mounted. */
+/**
+ * Returns a block device for `size` bytes (0: all) of `file` from `offset` on. It exists until it is disposed and not
+ * mounted.
+ */
 export function attachLoop(file: Fd, offset: number, size: number): LoopDevice {
   using control = openPath("/dev/loop-control", "read");
   for (let tries = 1; ; tries++) {

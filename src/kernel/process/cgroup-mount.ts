@@ -42,7 +42,8 @@ export interface CgroupHierarchy {
 }
 
 /** Options of a version 1 mount that are not controllers. */
-const NO_CONTROLLER = /^(rw|ro|xattr|noprefix|clone_children|cpuset_v2_mode|favordynmods|release_agent=.*)$/;
+const NO_CONTROLLER =
+  /^(rw|ro|xattr|noprefix|clone_children|cpuset_v2_mode|favordynmods|release_agent=.*|seclabel|(fs|def|root)?context=.*)$/;
 
 /** Returns all hierarchies whose root is mounted. */
 export function cgroupHierarchies(): CgroupHierarchy[] {
@@ -51,7 +52,7 @@ export function cgroupHierarchies(): CgroupHierarchy[] {
 }
 
 /** What `cgroupHierarchies()` returns for the text of a /proc/self/mountinfo. */
-function findCgroupHierarchies(mountinfo: string): CgroupHierarchy[] {
+export function findCgroupHierarchies(mountinfo: string): CgroupHierarchy[] {
   const found = new Map<string, string>();
   for (const { path, root, type, options } of mountinfo.split("\n").map(parseLine)) {
     if (root !== "/" || (type !== "cgroup" && type !== "cgroup2")) continue;

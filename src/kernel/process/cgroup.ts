@@ -25,7 +25,10 @@ export function cgroupDirectory(path: string): string {
   return path === "/" ? cgroupRoot().mount : `${cgroupRoot().mount}${path}`;
 }
 
-/** Returns the group of a process. Throws `ESRCH` where there is no such process, `ENODATA` where the hierarchy has no group of it. */
+/**
+ * Returns the group of a process. Throws `ESRCH` where there is no such process, `ENODATA` where the hierarchy has no group
+ * of it.
+ */
 export function cgroupOfProcess(pid: number): string {
   return parseProcessCgroup(readProcess(pid, "cgroup").toString(), cgroupRoot().unified) ?? noGroup(pid);
 }
@@ -174,7 +177,9 @@ export function removeCgroup(path: string): void {
   ifThere(() => removeDirectory(cgroupDirectory(path)));
 }
 
-/** Returns the text of an attribute of a group, such as "memory.current". Throws `ENOENT` where group or attribute is missing. */
+/**
+ * Returns the text of an attribute of a group, such as "memory.current". Throws `ENOENT` where group or attribute is missing.
+ */
 export function readAttribute(path: string, name: string): string {
   using file = openPath(`${cgroupDirectory(path)}/${name}`, "read");
   return readRegular(file, LIMIT_BYTES).toString();

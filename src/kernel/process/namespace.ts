@@ -14,7 +14,10 @@ const NS_GET_PARENT = 0xb702;
 const NS_GET_OWNER_UID = 0xb704;
 const MAX_USER_NAMESPACE_LEVELS = 16;
 
-/** Opens a namespace of a process (`"self"`: of this thread). Throws `ENOENT` where the process has ended or the kernel lacks the kind. */
+/**
+ * Opens a namespace of a process (`"self"`: of this thread). Throws `ENOENT` where the process has ended or the kernel lacks
+ * the kind.
+ */
 export function openNamespace(pid: number | "self", kind: NamespaceKind): Fd {
   return openPath(`/proc/${pid === "self" ? "thread-self" : pid}/ns/${kind}`, "read");
 }
@@ -54,7 +57,9 @@ export function withNetworkNamespace<T>(process: PidRef, fn: Synchronous<T>): T 
   }
 }
 
-/** Returns a socket, close-on-exec and non-blocking, in the network namespace of `process` (null: ours). Only for src/kernel. */
+/**
+ * Returns a socket, close-on-exec and non-blocking, in the network namespace of `process` (null: ours). Only for src/kernel.
+ */
 export function socketInNetworkOf(process: PidRef | null, domain: number, type: number, protocol: number): Fd {
   const open = () => Fd.adopt(sys("socket", domain, type | SOCK_NONBLOCK_CLOEXEC, protocol));
   return process === null ? open() : withNetworkNamespace(process, open);
@@ -109,7 +114,10 @@ function supplementaryGroups(): Pinned {
   return groups;
 }
 
-/** Prints `reason` and aborts the process without running any JavaScript, which must not run in the wrong namespace or identity. */
+/**
+ * Prints `reason` and aborts the process without running any JavaScript, which must not run in the wrong namespace or
+ * identity.
+ */
 export function abortProcess(reason: string): never {
   const SIGABRT = 6;
   const text = Buffer.from(`<2>${reason}\n`);

@@ -44,7 +44,10 @@ export class PidRef implements Disposable {
     return new PidRef(pid, Fd.adopt(check(result, "pidfd_open", String(pid))));
   }
 
-  /** Returns a reference that owns the pidfd. Throws `ESRCH` where the process was reaped, `EREMOTE` where it is outside of our pid namespace. */
+  /**
+   * Returns a reference that owns the pidfd. Throws `ESRCH` where the process was reaped, `EREMOTE` where it is outside of
+   * our pid namespace.
+   */
   static fromPidFd(fd: Fd): PidRef {
     try {
       return new PidRef(pidOf(fd), fd);

@@ -19,7 +19,9 @@ export function openPipe(): [read: Fd, write: Fd] {
 /** The default limit for unprivileged users (pipe-max-size in proc(5)). */
 const LARGE_BYTES = 1 << 20;
 
-/** Enlarges a pipe to 1 MiB, where the limit of its user allows it. Returns its size in bytes; null where `fd` is not a pipe. */
+/**
+ * Enlarges a pipe to 1 MiB, where the limit of its user allows it. Returns its size in bytes; null where `fd` is not a pipe.
+ */
 export function widenPipe(fd: Fd): number | null {
   const size = trySys("fcntl", fd.number, F_GETPIPE_SZ, 0);
   if (size < 0) return null;

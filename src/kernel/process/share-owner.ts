@@ -20,10 +20,10 @@ const FILES = { ranges: "/etc/subuid", users: "/etc/passwd", logins: "/run/syste
 const known = new Map<string, Known>();
 
 /**
- * Returns the user for whom `uid` is counted in limits: the owner of the subuid(5) range that contains it; `uid` itself where it
- * is below 65536 or logged in (directory services assign any UID); else the first UID of its aligned range of 65536. For an
- * owner who is not in passwd(5), that is the first UID of the owner's first range. Ranges that only NSS modules or services
- * know are not found.
+ * Returns the user for whom `uid` is counted in limits: the owner of the subuid(5) range that contains it; `uid` itself where
+ * it is below 65536 or logged in (directory services assign any UID); else the first UID of its aligned range of 65536. For
+ * an owner who is not in passwd(5), that is the first UID of the owner's first range. Ranges that only NSS modules or
+ * services know are not found.
  */
 export function shareOwner(uid: number, files = FILES): number {
   for (const { first, count, ownerUid } of rangesNow(files)) {

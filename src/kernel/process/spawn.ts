@@ -51,14 +51,18 @@ const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/b
 /** The file that this process executes, even if its path was replaced or removed since. */
 const OWN_EXECUTABLE = "/proc/self/exe";
 
-/** Returns the command that runs `program` of this executable: selected by argv[0]; from the sources, by Bun's first argument. */
+/**
+ * Returns the command that runs `program` of this executable: selected by argv[0]; from the sources, by Bun's first argument.
+ */
 export function selfCommand(program: string, args: readonly string[]): { command: string[]; argv0: string } {
   if (import.meta.path.startsWith("/$bunfs/")) return { command: [OWN_EXECUTABLE, ...args], argv0: program };
   const main = new URL("../../main.ts", import.meta.url).pathname;
   return { command: [process.execPath, main, program, ...args], argv0: process.execPath };
 }
 
-/** Starts `program` with `args`, with / as working directory. Throws a SyscallError or Bun's error where it cannot be started. */
+/**
+ * Starts `program` with `args`, with / as working directory. Throws a SyscallError or Bun's error where it cannot be started.
+ */
 export function spawnSelf(program: string, args: readonly string[], options: SpawnOptions = {}): Child {
   const pipe = options.result ? openPipe() : null;
   const fds = { ...options.fds, ...(pipe === null ? {} : { [RESULT_FD]: pipe[1] }) };

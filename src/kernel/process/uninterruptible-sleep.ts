@@ -1,5 +1,5 @@
-// Detects processes that SIGKILL cannot end: a thread in an uninterruptible sleep ("D" in ps) gets no signal until its wait ends,
-// which may never happen with a FUSE file system. See proc(5), /proc/PID/task/TID/status.
+// Detects processes that SIGKILL cannot end: a thread in an uninterruptible sleep ("D" in ps) gets no signal until its wait
+// ends, which may never happen with a FUSE file system. See proc(5), /proc/PID/task/TID/status.
 import { readdirSync, readFileSync } from "node:fs";
 import type { PidRef } from "./pidref.ts";
 

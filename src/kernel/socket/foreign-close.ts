@@ -10,11 +10,17 @@ import { closeInChild, SOCKETS_PER_CHILD } from "./close-in-child.ts";
 /** When a child takes longer, further sockets are closed by another child. */
 const PATIENCE_MS = 250;
 const CHILD_LIMIT = 16;
-/** Major numbers of devices that close(2) does not block on: memory (null, zero, random), consoles, terminals, pseudo terminals. */
+/**
+ * Major numbers of devices that close(2) does not block on: memory (null, zero, random), consoles, terminals, pseudo
+ * terminals.
+ */
 const PLAIN_DEVICES: readonly number[] = [1, 4, 5, 136, 137, 138, 139, 140, 141, 142, 143];
 /** Link targets of kernel objects without a file system, which close(2) does not block on. */
 const KERNEL_OBJECT = /^(?:pidfd:|anon_inode:\[(?:pidfd|eventfd)\])/;
-/** From this size on, in blocks of 512 bytes, a file counts as large: closing a deleted large file takes long, because it frees it. */
+/**
+ * From this size on, in blocks of 512 bytes, a file counts as large: closing a deleted large file takes long, because it
+ * frees it.
+ */
 const LARGE_BLOCKS = (64 << 20) / 512;
 const HANDLE_BTRFS = 0x4d;
 
@@ -44,7 +50,10 @@ export function closeForeign(number: number): void {
   }
 }
 
-/** Returns how to close a descriptor. Uses only the kernel's caches (AT_STATX_DONT_SYNC), because the file system may not answer. */
+/**
+ * Returns how to close a descriptor. Uses only the kernel's caches (AT_STATX_DONT_SYNC), because the file system may not
+ * answer.
+ */
 function kindOf(number: number): "harmless" | "socket" | "file" {
   const flags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC;
   if (trySys("statx", number, here, flags, STATX_BASIC_STATS, status) !== 0) return "file";
@@ -61,7 +70,10 @@ function kindOf(number: number): "harmless" | "socket" | "file" {
   }
 }
 
-/** Whether close(2) of the device does not block. A serial port, which shares the major number of consoles, waits for its output. */
+/**
+ * Whether close(2) of the device does not block. A serial port, which shares the major number of consoles, waits for its
+ * output.
+ */
 function isPlainDevice(): boolean {
   const [CONSOLES, FIRST_SERIAL] = [4, 64];
   const [major, minor] = [status.view.getUint32(128, true), status.view.getUint32(132, true)];

@@ -69,7 +69,9 @@ export function openAddressSocket(process: PidRef | null): Fd {
   return socketInNetworkOf(process, AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
 }
 
-/** Opens a socket that becomes readable when an address of the network is added or removed: watch it, and call `hasChanged()`. */
+/**
+ * Opens a socket that becomes readable when an address of the network is added or removed: watch it, and call `hasChanged()`.
+ */
 export function openAddressEvents(process: PidRef | null): Fd {
   const socket = openAddressSocket(process);
   sender.bytes.fill(0);
@@ -93,7 +95,10 @@ export function hasChanged(events: Fd): boolean {
   return changed;
 }
 
-/** Returns all addresses of the interfaces in the socket's network, in the kernel's order. Throws as `collect()` does, and `EBUSY`. */
+/**
+ * Returns all addresses of the interfaces in the socket's network, in the kernel's order. Throws as `collect()` does, and
+ * `EBUSY`.
+ */
 export function dumpAddresses(socket: Fd): LocalAddress[] {
   return dump(socket, { type: RTM_GETADDR, bodySize: 8, wanted: RTM_NEWADDR, most: ADDRESSES_MAX, read: readAddress });
 }

@@ -10,8 +10,8 @@ function parseNotifySocket(value: string | undefined): UnixAddress | null {
 }
 
 /**
- * Sends assignments ("READY=1\nSTATUS=…") and descriptors to the service manager. Returns false without $NOTIFY_SOCKET, or where
- * the manager's queue is full. Throws a SyscallError where the socket cannot be reached.
+ * Sends assignments ("READY=1\nSTATUS=…") and descriptors to the service manager. Returns false without $NOTIFY_SOCKET, or
+ * where the manager's queue is full. Throws a SyscallError where the socket cannot be reached.
  */
 export function notify(state: string, fds: readonly Fd[] = []): boolean {
   const address = parseNotifySocket(process.env["NOTIFY_SOCKET"]);
@@ -44,7 +44,9 @@ export function listenFds(): InheritedFd[] {
   });
 }
 
-/** Returns the interval, in µs, in which the service manager expects "WATCHDOG=1"; null where it does not watch this process. */
+/**
+ * Returns the interval, in µs, in which the service manager expects "WATCHDOG=1"; null where it does not watch this process.
+ */
 export function watchdogIntervalUsec(): number | null {
   const { WATCHDOG_USEC: usec, WATCHDOG_PID: pid } = process.env;
   if (pid !== undefined && Number(pid) !== process.pid) return null;

@@ -63,9 +63,9 @@ export function receiveMessage(socket: Fd, into: Pinned, maxFds: number = MAX_FD
 const MOST_LEFT_BYTES = 256 << 10;
 
 /**
- * Receives bytes that were sent without descriptors into `into`. Returns their number, 0 where the peer has shut down sending, or
- * `"again"` where nothing is available. Where the socket has descriptors, nothing is received: `left` is a copy of the bytes
- * up to and with the first descriptors, which all stay in the socket.
+ * Receives bytes that were sent without descriptors into `into`. Returns their number, 0 where the peer has shut down
+ * sending, or `"again"` where nothing is available. Where the socket has descriptors, nothing is received: `left` is a copy
+ * of the bytes up to and with the first descriptors, which all stay in the socket.
  */
 export function receiveBytes(socket: number, into: Pinned): number | "again" | { readonly left: Buffer } {
   const count = peek(socket, into);

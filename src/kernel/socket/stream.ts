@@ -88,7 +88,7 @@ export class SocketStream implements Disposable {
     return this.#queuedBytes;
   }
 
-  /** Whether writing is possible now without the queue growing much. */
+  /** Whether bytes that are written now can probably be sent at once: the socket is writable and the queue small. */
   get takesMore(): boolean {
     return this.#isWritable && this.#queuedBytes < ENOUGH_BYTES;
   }

@@ -122,7 +122,9 @@ export function acceptPeer(listener: Fd): Fd | null {
   }
 }
 
-/** Returns a socket that is connected to `address`. Throws `EAGAIN` where the listener's backlog is full, instead of blocking. */
+/**
+ * Returns a socket that is connected to `address`. Throws `EAGAIN` where the listener's backlog is full, instead of blocking.
+ */
 export function connectUnix(address: UnixAddress, type: SocketType = "stream"): Fd {
   if (typeof address === "string" && Buffer.byteLength(address) > LONGEST_PATH) {
     using path = openPath(address, "path");
@@ -164,7 +166,9 @@ function setOption(socket: Fd, name: number, value: number): number {
   return trySys("setsockopt", socket.number, SOL_SOCKET, name, option, 4);
 }
 
-/** Returns the credentials of the peer at the time of its connect(2) or listen(2). The pid is 0 outside of our pid namespace. */
+/**
+ * Returns the credentials of the peer at the time of its connect(2) or listen(2). The pid is 0 outside of our pid namespace.
+ */
 export function peerCredentials(socket: Fd): Credentials {
   check(getOption(socket, SO.PEERCRED), "getsockopt");
   const { view } = option;

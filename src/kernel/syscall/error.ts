@@ -12,7 +12,9 @@ export class SyscallError extends Error {
   readonly errnoName: string;
   readonly object?: string;
 
-  /** `error` is an errno or its name; `object` is what the call was about, mostly a path; `text` replaces that of strerror(3). */
+  /**
+   * `error` is an errno or its name; `object` is what the call was about, mostly a path; `text` replaces that of strerror(3).
+   */
   constructor(syscall: string, error: number | string, object?: string, text?: string) {
     const errno = typeof error === "number" ? error : (errnoNumber(error) ?? 0);
     super(`${syscall}${object === undefined ? "" : ` ${JSON.stringify(object)}`}: ${text ?? errnoText(errno)}`);

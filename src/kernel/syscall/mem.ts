@@ -52,7 +52,10 @@ export function pinForever(size: number): Pinned {
   return pinned;
 }
 
-/** Returns `text` as a NUL-terminated string in memory of its own; throws `EINVAL` where it contains a NUL. For long-lived strings. */
+/**
+ * Returns `text` as a NUL-terminated string in memory of its own; throws `EINVAL` where it contains a NUL. For long-lived
+ * strings.
+ */
 export function cstring(text: string): Pinned {
   const pinned = new Pinned(Buffer.byteLength(text) + 1);
   refuseNul(text);

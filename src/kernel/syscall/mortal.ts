@@ -19,7 +19,10 @@ const [SIGINT, SIGTERM] = [2, 15];
 const saved: readonly Saved[] = [SIGTERM, SIGINT].map((signal) => ({ signal, action: pinForever(ACTION_BYTES) }));
 let depth = 0;
 
-/** Runs `work`, which must be synchronous, and returns its value; SIGTERM and SIGINT end the process meanwhile. For workers only. */
+/**
+ * Runs `work`, which must be synchronous, and returns its value; SIGTERM and SIGINT end the process meanwhile. For workers
+ * only.
+ */
 export function mortal<Value>(work: () => Value): Value {
   if (depth++ === 0) {
     for (const { signal, action } of saved) {

@@ -138,7 +138,10 @@ export function sys(
   return check(trySys(name, a, b, c, d, e, f), name);
 }
 
-/** Returns a result of `trySys()`; throws SyscallError for a negative errno. `object` is what the call was about, for its text. */
+/**
+ * Returns a result of `trySys()`; throws SyscallError for a negative errno. `object` is what the call was about, for its
+ * text.
+ */
 export function check(result: number, syscall: string, object?: string): number {
   if (result < 0) throw new SyscallError(syscall, -result, object);
   return result;

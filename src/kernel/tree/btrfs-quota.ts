@@ -1,6 +1,6 @@
-// The used space of btrfs subvolumes, and limits on it: quota groups. The leaf group ("0/ID") counts a subvolume alone; a group of
-// the same id on a higher level ("255/ID") counts it with its nested subvolumes, as systemd sets it up. See btrfs-qgroup(8),
-// btrfs-quota(8).
+// The used space of btrfs subvolumes, and limits on it: quota groups. The leaf group ("0/ID") counts a subvolume alone; a
+// group of the same id on a higher level ("255/ID") counts it with its nested subvolumes, as systemd sets it up. See
+// btrfs-qgroup(8), btrfs-quota(8).
 import { type Fd, ioctl } from "../file/fd.ts";
 import { pinForever } from "../syscall/mem.ts";
 import { isErrno } from "../syscall/sys.ts";
@@ -50,7 +50,10 @@ const search = pinForever(4096);
 const HEADER_SIZE = 32;
 const ITEMS_AT_ONCE = 256;
 
-/** Returns the items of one type in the quota tree, of the object `of` (null: 0), with offsets in a range; null where quota is off. */
+/**
+ * Returns the items of one type in the quota tree, of the object `of` (null: 0), with offsets in a range; null where quota is
+ * off.
+ */
 function quotaItems(fd: Fd, type: number, of: bigint | null, offsets: readonly [bigint, bigint]): Item[] | null {
   const items: Item[] = [];
   let [from, to] = offsets;
@@ -165,7 +168,9 @@ export function enableQuota(fd: Fd): void {
   if (!isQuotaEnabled(fd)) command(fd, IOC_QUOTA_CTL, QUOTA_ENABLE, 0n);
 }
 
-/** Limits the bytes that a group refers to; UNLIMITED removes the limit. Throws `ENOENT` for a group that does not exist yet. */
+/**
+ * Limits the bytes that a group refers to; UNLIMITED removes the limit. Throws `ENOENT` where the kernel has not made the group yet.
+ */
 export function limitGroup(fd: Fd, group: bigint, bytes: bigint): void {
   command(fd, IOC_QGROUP_LIMIT, group, LIMIT_REFERENCED, bytes);
 }

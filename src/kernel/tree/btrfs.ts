@@ -75,7 +75,9 @@ interface SubvolumeInfo {
 //   296 uuids; 344 transids; 376 ctime { u64 sec; u32 nsec; }; 392 otime; 408 stime; 424 rtime; 440 reserved } 504 bytes
 const info = pinForever(504);
 
-/** Returns information about a subvolume, which is open for reading. Throws `ENOTTY` or `EINVAL` where it is not a subvolume. */
+/**
+ * Returns information about a subvolume, which is open for reading. Throws `ENOTTY` or `EINVAL` where it is not a subvolume.
+ */
 export function subvolumeInfo(fd: Fd): SubvolumeInfo {
   ioctl(fd, IOC_GET_SUBVOL_INFO, info);
   const { view } = info;
@@ -129,7 +131,10 @@ export function snapshotSubvolume(source: Fd, parent: Fd, name: RawName): void {
   ioctl(parent, IOC_SNAP_CREATE_V2, volume2);
 }
 
-/** Removes the subvolume `name` of `parent`. Throws `ENOTEMPTY` where it has nested ones, `EPERM` or `EROFS` where it is read-only. */
+/**
+ * Removes the subvolume `name` of `parent`. Throws `ENOTEMPTY` where it has nested ones, `EPERM` or `EROFS` where it is
+ * read-only.
+ */
 export function removeSubvolume(parent: Fd, name: RawName): void {
   putName(volume, 8, name);
   ioctl(parent, IOC_SNAP_DESTROY, volume);

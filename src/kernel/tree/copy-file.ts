@@ -1,5 +1,5 @@
-// Copies one file: its data, by reflink where the file system supports it, otherwise with its holes kept; and owner, permissions,
-// times and extended attributes. See ioctl_ficlonerange(2), copy_file_range(2), lseek(2), xattr(7).
+// Copies one file: its data, by reflink where the file system supports it, otherwise with its holes kept; and owner,
+// permissions, times and extended attributes. See ioctl_ficlonerange(2), copy_file_range(2), lseek(2), xattr(7).
 import type { Fd } from "../file/fd.ts";
 import {
   AT_SYMLINK_NOFOLLOW,
@@ -34,8 +34,8 @@ export interface CopyManner {
 }
 
 /**
- * Copies the regular file `entry` (O_PATH), whose status is `status`, to a new name, with owner, permissions, times and attributes.
- * Returns the names of extended attributes that could not be set. Throws `EEXIST` where the name is taken.
+ * Copies the regular file `entry` (O_PATH), whose status is `status`, to a new name, with owner, permissions, times and
+ * attributes. Returns the names of extended attributes that could not be set. Throws `EEXIST` where the name is taken.
  */
 export function copyRegular(entry: Fd, status: RawStatus, to: NamedPlace, manner: CopyManner): string[] {
   using target = createFile(to, 0o600);
@@ -67,7 +67,10 @@ export function copyOwnership(target: Fd, { uid, gid, mode }: RawStatus): void {
 
 const FICLONE = 0x4004_9409;
 
-/** Makes the empty `target` share all data of `source` (reflink). Returns whether that worked; if not, whether it can for other files. */
+/**
+ * Makes the empty `target` share all data of `source` (reflink). Returns whether that worked; if not, whether it can for
+ * other files.
+ */
 export function shareData(source: Fd, target: Fd): "shared" | "not-this-file" | "never" {
   const result = trySys("ioctl", target.number, FICLONE, source.number);
   if (result >= 0) return "shared";

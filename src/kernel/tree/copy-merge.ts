@@ -1,6 +1,6 @@
-// Copies a file or tree to a place where files may exist: directories are merged, other files are kept or replaced. Mounts below
-// the source are copied too, as by cp(1). A machine may change either side meanwhile: every step opens one name in an open
-// directory and follows no link.
+// Copies a file or tree to a place where files may exist: directories are merged, other files are kept or replaced. Mounts
+// below the source are copied too, as by cp(1). A machine may change either side meanwhile: every step opens one name in an
+// open directory and follows no link.
 import type { Fd } from "../file/fd.ts";
 import { isErrno, type SyscallError, trySys } from "../syscall/sys.ts";
 import { EntryCopier, type EntryOptions } from "./copy-entry.ts";

@@ -1,5 +1,5 @@
-// Copies a tree unchanged: kinds, owners, modes, times, extended attributes, hard links, holes, devices. Data is shared with the
-// original where the file system supports it. Stays on one mount: a mount point becomes an empty directory. The source is
+// Copies a tree unchanged: kinds, owners, modes, times, extended attributes, hard links, holes, devices. Data is shared with
+// the original where the file system supports it. Stays on one mount: a mount point becomes an empty directory. The source is
 // untrusted and may change meanwhile: a file is opened only after its kind was checked.
 import type { Fd } from "../file/fd.ts";
 import type { FileKind } from "../file/status.ts";

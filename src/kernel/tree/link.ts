@@ -47,7 +47,10 @@ export function removeEmpty({ directory, name }: NamedPlace): void {
   check(trySys("unlinkat", directory.number, rawAddress(name), AT_REMOVEDIR), "rmdir", textOf(name));
 }
 
-/** Makes a symbolic link, fifo, socket or device with the kind, target and device number of `original`, whose status is `status`. */
+/**
+ * Makes a symbolic link, fifo, socket or device with the kind, target and device number of `original`, whose status is
+ * `status`.
+ */
 export function makeLike(original: Fd, status: RawStatus, { directory, name }: NamedPlace): void {
   if (status.kind === "symlink") {
     const target = rawAddress(readLinkIn(original, "") ?? "");

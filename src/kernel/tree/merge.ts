@@ -28,7 +28,9 @@ import {
 /** Errors after which all further files would fail too. */
 const FATAL = ["ENOSPC", "EDQUOT", "EROFS", "EIO", "ENOMEM", "EMFILE", "ENFILE", "ESTALE"];
 
-/** Makes a directory; returns false where it exists. With `replace`, a file of that name is removed; otherwise it is `EEXIST`. */
+/**
+ * Makes a directory; returns false where it exists. With `replace`, a file of that name is removed; otherwise it is `EEXIST`.
+ */
 export function makeDirectory(parent: Fd, name: RawName, replace: boolean): boolean {
   const make = () => trySys("mkdirat", parent.number, rawAddress(name), 0o700);
   let result = make();

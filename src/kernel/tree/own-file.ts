@@ -1,5 +1,5 @@
-// Opens files that their own owner may not read (mode 0000: Fedora's images have such an /etc/shadow). Root can read them anyway;
-// a user who owns them can change the mode.
+// Opens files that their own owner may not read (mode 0000: Fedora's images have such an /etc/shadow). Root can read them
+// anyway; a user who owns them can change the mode.
 import { chmod } from "../file/directory-entry.ts";
 import { type Fd, reopen } from "../file/fd.ts";
 import { isErrno } from "../syscall/sys.ts";

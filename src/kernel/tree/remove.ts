@@ -150,8 +150,8 @@ function makeEntryMutable(parent: Fd, name: RawName): void {
 }
 
 /**
- * Removes the subvolume `name` of `parent`, opened as `top`, and its nested subvolumes. The file system frees their content in the
- * background.
+ * Removes the subvolume `name` of `parent`, opened as `top`, and its nested subvolumes. The file system frees their content
+ * in the background.
  */
 function removeSubvolumeTree(parent: Fd, name: RawName, top: Fd): void {
   const { id } = subvolumeInfo(top);

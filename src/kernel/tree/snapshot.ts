@@ -17,7 +17,10 @@ import { DirectoryChain, openDirectory, RawStatus } from "./tree.ts";
 const status = new RawStatus();
 
 interface SnapshotOptions {
-  /** Directories, by `RawStatus.identity`, that are not snapshotted if they are nested subvolumes, nor nested subvolumes in them. */
+  /**
+   * Directories, by `RawStatus.identity`, that are not snapshotted if they are nested subvolumes, nor nested subvolumes in
+   * them.
+   */
   readonly leaveEmpty: ReadonlySet<string>;
   /** Whether the snapshots become read-only. */
   readonly readOnly: boolean;

@@ -101,7 +101,10 @@ export function openDirectory(parent: Fd, name: RawName): Fd {
   return Fd.adopt(check(result, "open", result < 0 ? textOf(name) : undefined));
 }
 
-/** Opens the entry `name` for reading; throws `ELOOP` for a link. Check its kind by `RawStatus` first: opening a device has effects. */
+/**
+ * Opens the entry `name` for reading; throws `ELOOP` for a link. Check its kind by `RawStatus` first: opening a device has
+ * effects.
+ */
 export function openForReading(parent: Fd, name: RawName): Fd {
   const result = trySys("openat", parent.number, rawAddress(name), O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
   return Fd.adopt(check(result, "open", result < 0 ? textOf(name) : undefined));

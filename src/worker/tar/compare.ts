@@ -1,5 +1,5 @@
-// Compares files of two trees in everything that an archive records, contents included: equal times and sizes do not prove equal
-// contents.
+// Compares files of two trees in everything that an archive records, contents included: equal times and sizes do not prove
+// equal contents.
 import { readSync } from "node:fs";
 import { attributeNames, getAttribute } from "../../kernel/file/attributes.ts";
 import type { Fd } from "../../kernel/file/fd.ts";

@@ -25,7 +25,10 @@ const OPAQUE_WHITEOUT = ".wh..wh..opq";
 const WAITING_LIMIT_BYTES = 4 << 20;
 const NOTHING = Buffer.alloc(0);
 
-/** Yields the archive that turns `base` into `tree`, in chunks that are not changed afterwards, and empty chunks between equal files. */
+/**
+ * Yields the archive that turns `base` into `tree`, in chunks that are not changed afterwards, and empty chunks between equal
+ * files.
+ */
 export function* differenceChunks(base: Fd, tree: Fd, policy: PackPolicy): Generator<Buffer> {
   using walk = new DifferenceWalk(base, tree, policy);
   yield* walk.chunks();

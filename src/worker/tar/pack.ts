@@ -33,7 +33,10 @@ export function* tarChunks(top: Fd, policy: PackPolicy = {}): Generator<Buffer> 
   yield* walk.chunks();
 }
 
-/** Opens an entry, with O_PATH where it is neither regular nor a directory. Returns null where it was removed or replaced meanwhile. */
+/**
+ * Opens an entry, with O_PATH where it is neither regular nor a directory. Returns null where it was removed or replaced
+ * meanwhile.
+ */
 export function openMember(parent: Fd, { name, kind }: RawEntry, status: RawStatus): Fd | null {
   try {
     const known = kind ?? status.readEntry(parent, name).kind;

@@ -1,5 +1,5 @@
-// Converts access control lists between the text in archives ("user:1000:rw-", star's "user:name:rw-:1000") and Linux's attributes
-// system.posix_acl_access and system.posix_acl_default. See acl(5), linux/posix_acl_xattr.h.
+// Converts access control lists between the text in archives ("user:1000:rw-", star's "user:name:rw-:1000") and Linux's
+// attributes system.posix_acl_access and system.posix_acl_default. See acl(5), linux/posix_acl_xattr.h.
 import { damaged } from "../stream/feed.ts";
 
 /** struct posix_acl_xattr_header { __le32 a_version; } and entries { __le16 e_tag; __le16 e_perm; __le32 e_id; } */
@@ -50,8 +50,8 @@ interface AclPolicy {
 }
 
 /**
- * Converts an archive's text to the value of Linux's attribute. Returns null where the text has a name without an id that `names`
- * does not know: the names of this host do not apply. Throws EBADMSG for an invalid list.
+ * Converts an archive's text to the value of Linux's attribute. Returns null where the text has a name without an id that
+ * `names` does not know: the names of this host do not apply. Throws EBADMSG for an invalid list.
  */
 export function encodeAcl(text: string, policy: AclPolicy = {}): Buffer | null {
   const entries: AclEntry[] = [];

@@ -36,7 +36,10 @@ export function readPax(content: Buffer, records: PaxRecords): void {
   if (pairs !== "") records.set("GNU.sparse.map", Buffer.from(pairs));
 }
 
-/** Returns a value as a raw name; null where the key is missing or empty. Throws EBADMSG for a NUL byte, which would end the name. */
+/**
+ * Returns a value as a raw name; null where the key is missing or empty. Throws EBADMSG for a NUL byte, which would end the
+ * name.
+ */
 export function paxName(records: PaxRecords, key: string): RawName | null {
   const value = records.get(key);
   if (value === undefined || value.length === 0) return null;

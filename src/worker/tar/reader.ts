@@ -1,6 +1,6 @@
-// Reads tar archives of all common formats: V7, ustar, GNU and pax. Applies extended headers to their members, and passes members to
-// a target, their data in pieces. Malformed parts are errors and never skipped, because programs that skip them differently
-// see different members (CVE-2025-62518).
+// Reads tar archives of all common formats: V7, ustar, GNU and pax. Applies extended headers to their members, and passes
+// members to a target, their data in pieces. Malformed parts are errors and never skipped, because programs that skip them
+// differently see different members (CVE-2025-62518).
 import { ErrnoError } from "../../base/error.ts";
 import type { RawName } from "../../kernel/tree/tree.ts";
 import { damaged, type Parse, TarFeed } from "../stream/feed.ts";
@@ -88,7 +88,10 @@ export class TarReader {
     this.#hasEndMark = isEnded;
   }
 
-  /** Returns the next block. Input of less than one block is not an archive; trailing zeros of less than a block are an end mark. */
+  /**
+   * Returns the next block. Input of less than one block is not an archive; trailing zeros of less than a block are an end
+   * mark.
+   */
   *#nextBlock(isFirst: boolean): Parse<Buffer> {
     const block = yield* this.#feed.takeUpTo(BLOCK);
     if (block.length === BLOCK) return block;

@@ -1,5 +1,5 @@
-// Access control lists with names of users and groups instead of ids, as GNU tar writes them. The names are resolved by the passwd
-// and group files in the archive, which may be its last members: so the lists are applied at the end.
+// Access control lists with names of users and groups instead of ids, as GNU tar writes them. The names are resolved by the
+// passwd and group files in the archive, which may be its last members: so the lists are applied at the end.
 import { type Fd, readFileIn } from "../../kernel/file/fd.ts";
 import { SyscallError } from "../../kernel/syscall/sys.ts";
 import { type RawName, RawStatus } from "../../kernel/tree/tree.ts";

@@ -155,7 +155,10 @@ export function setMask(mask: number): number {
   return trySys("umask", mask);
 }
 
-/** Takes ownership of a descriptor number that `tryOpenDirectory()` or `tryCreateFile()` returned; throws for a negative errno. */
+/**
+ * Takes ownership of a descriptor number that `tryOpenDirectory()` or `tryCreateFile()` returned; throws for a negative
+ * errno.
+ */
 export function adopt(result: number, call: string, name: RawName): Fd {
   return Fd.adopt(result < 0 ? check(result, call, textOf(name)) : result);
 }

@@ -1,7 +1,7 @@
-// Opens or makes the parent directory of an archive's next member. Archives are mostly in the order of a walk, so the directories of
-// the last path stay open, and only the differing components are opened: one at a time, each of them a real directory. Where
-// symbolic links to directories are allowed, they are resolved here, not by the kernel: an absolute target begins at the top of
-// the tree, `..` cannot leave it, and each step is again a real directory.
+// Opens or makes the parent directory of an archive's next member. Archives are mostly in the order of a walk, so the
+// directories of the last path stay open, and only the differing components are opened: one at a time, each of them a real
+// directory. Where symbolic links to directories are allowed, they are resolved here, not by the kernel: an absolute target
+// begins at the top of the tree, `..` cannot leave it, and each step is again a real directory.
 import { ErrnoError } from "../../base/error.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { EEXIST, ELOOP, ENOENT, ENOTDIR } from "../../kernel/syscall/constants.ts";
@@ -99,7 +99,10 @@ function notDirectory(path: readonly RawName[]): ErrnoError {
   return new ErrnoError("ENOTDIR", `Archive has members below '${name}', which is not a directory`);
 }
 
-/** Opens a directory, and makes it if `missing` allows; calls `onMade` for a new one. Returns its descriptor or a negative errno. */
+/**
+ * Opens a directory, and makes it if `missing` allows; calls `onMade` for a new one. Returns its descriptor or a negative
+ * errno.
+ */
 function openOrMake(parent: Fd, name: RawName, missing: "make" | "refuse", onMade: (made: Fd) => void): number {
   const result = tryOpenDirectory(parent, name);
   if (result !== ENOENT || missing === "refuse") return result;
