@@ -49,11 +49,11 @@ export function requireAgreement({ detach, terminal, timeoutMs, machine }: Enter
   );
 }
 
-/** Descriptors of ours that machined-enter has under the same numbers. */
+/** Inheritable descriptors, which machined-enter has under the same numbers. */
 interface EnterDescriptors {
-  /** Of the leader. */
+  /** The leader's pidfd. */
   readonly pidfd: number;
-  /** What stays open as long as a process of the start hangs in the machine, and while the command runs, but not in it; null for nothing. */
+  /** A descriptor that machined-enter keeps open while it runs or hangs, and the command does not get; null for none. */
   readonly held: number | null;
 }
 

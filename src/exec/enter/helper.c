@@ -15,7 +15,7 @@ enum { N_KEPT = 5 };
 
 /* Moves the needed descriptors to 3 and following numbers, and closes all others above 2. */
 static void keep_only(int *life, int *exec_error) {
-        /* Without `request.held` there is one more of `life` in its place. */
+        /* Without `request.held`, another duplicate of `life` takes its place. */
         int kept[] = { *life, leader.root_fd, request.pidfd, *exec_error, request.held >= 0 ? request.held : *life };
         for (int i = 0; i < N_KEPT; i++) {
                 kept[i] = fcntl(kept[i], F_DUPFD_CLOEXEC, 64);
