@@ -1,25 +1,25 @@
-// Who may call a method: a field of each method's row, on both transports. From it follow the question to polkit
-// (daemon/access.ts), the list of calls in the D-Bus policy, and docs/actions.md.
+// Who may call a method: a field of each method's row, on both transports. The polkit check
+// (daemon/access.ts), the list of calls in the D-Bus policy and docs/actions.md are derived from it.
 import type { PolkitActionId } from "./polkit-actions.ts";
 
-/** What polkit is asked before a method is carried out. */
+/** The polkit check that precedes a method. */
 export interface PolkitRule {
   readonly action: PolkitActionId;
-  /** The action where the machine is the host itself. */
+  /** Replaces `action` where the machine is `.host`. */
   readonly hostAction?: PolkitActionId;
-  /** A permission that is enough as well. It is asked for first, without asking a person. */
+  /** An action whose permission is sufficient too. It is checked first, without interaction. */
   readonly instead?: {
     readonly action: PolkitActionId;
     /** Only on hosts whose systemd is older than this release. */
     readonly before?: number;
   };
-  /** Hosts whose systemd is older than this release ask for no permission. */
+  /** On hosts whose systemd is older than this release, no permission is needed. */
   readonly since?: number;
-  /** The key of the details that names the machine or image. */
+  /** The key under which the details of the check name the machine or image. */
   readonly subject?: "machine" | "name" | "image";
   /** The value of the detail `verb`. */
   readonly verb?: string;
-  /** The keys of further details, which the action fills in; one that begins with "?" may be absent. */
+  /** The keys of further details, whose values the action supplies; one that begins with "?" may be absent. */
   readonly details?: readonly string[];
   /** The user who registered the machine needs no permission. */
   readonly owner?: true;

@@ -1,5 +1,5 @@
 // org.freedesktop.import1 as of 262: the manager of transfers, and each transfer as an object
-// (org.freedesktop.import1(5)). Rows stand in the original's order.
+// (org.freedesktop.import1(5)). The rows are in the original's order.
 import { VERIFY_MODES } from "../base/vocabulary/transfer.ts";
 import type { PolkitRule } from "./access.ts";
 import { CANCEL_RULE } from "./shared-rules.ts";
@@ -24,11 +24,11 @@ const MAY_PULL: PolkitRule = { action: "org.freedesktop.import1.pull" };
 export const ImportManager = defineBusInterface({
   name: "org.freedesktop.import1.Manager",
   methods: {
-    ImportTar: { in: IMPORT, out: STARTED, access: MAY_IMPORT, doc: "Makes an image of a tar file." },
+    ImportTar: { in: IMPORT, out: STARTED, access: MAY_IMPORT, doc: "Makes an image from a tar file." },
     ImportTarEx: { in: IMPORT_EX, out: STARTED, access: MAY_IMPORT, doc: "ImportTar for images of any class." },
-    ImportRaw: { in: IMPORT, out: STARTED, access: MAY_IMPORT, doc: "Makes an image of a disk image file." },
+    ImportRaw: { in: IMPORT, out: STARTED, access: MAY_IMPORT, doc: "Makes an image from a disk image file." },
     ImportRawEx: { in: IMPORT_EX, out: STARTED, access: MAY_IMPORT, doc: "ImportRaw for images of any class." },
-    ImportFileSystem: { in: IMPORT, out: STARTED, access: MAY_IMPORT, doc: "Makes an image of a directory." },
+    ImportFileSystem: { in: IMPORT, out: STARTED, access: MAY_IMPORT, doc: "Makes an image from a directory." },
     ImportFileSystemEx: {
       in: IMPORT_EX,
       out: STARTED,
@@ -39,7 +39,7 @@ export const ImportManager = defineBusInterface({
     ExportTarEx: { in: EXPORT_EX, out: STARTED, access: MAY_EXPORT, doc: "ExportTar for images of any class." },
     ExportRaw: { in: EXPORT, out: STARTED, access: MAY_EXPORT, doc: "Writes a disk image to a file." },
     ExportRawEx: { in: EXPORT_EX, out: STARTED, access: MAY_EXPORT, doc: "ExportRaw for images of any class." },
-    PullTar: { in: PULL, out: STARTED, access: MAY_PULL, doc: "Downloads a tar file and makes an image of it." },
+    PullTar: { in: PULL, out: STARTED, access: MAY_PULL, doc: "Downloads a tar file and makes an image from it." },
     PullTarEx: { in: PULL_EX, out: STARTED, access: MAY_PULL, doc: "PullTar for images of any class." },
     PullRaw: { in: PULL, out: STARTED, access: MAY_PULL, doc: "Downloads a disk image." },
     PullRawEx: { in: PULL_EX, out: STARTED, access: MAY_PULL, doc: "PullRaw for images of any class." },
@@ -53,25 +53,25 @@ export const ImportManager = defineBusInterface({
       in: {},
       out: { transfers: "a(usssdo)" },
       access: "everyone",
-      doc: "The transfers that run: id, type, remote, local, progress, object path.",
+      doc: "The running transfers: id, type, remote, local, progress, object path.",
     },
     ListTransfersEx: {
       in: { class: "s", flags: "t" },
       out: { transfers: "a(ussssdo)" },
       access: "everyone",
-      doc: "The transfers of one class of images, or of all: the class comes before the progress.",
+      doc: "The running transfers for one class of images, or for all; as ListTransfers, with the class before the progress.",
     },
     CancelTransfer: {
       in: { transfer_id: "u" },
       out: {},
       access: CANCEL_RULE,
-      doc: "Ends a transfer before it is done.",
+      doc: "Cancels a transfer.",
     },
     ListImages: {
       in: { class: "s", flags: "t" },
       out: { images: "a(ssssbtttttt)" },
       access: "everyone",
-      doc: "The images of one class, or all: class, name, type, path, read-only, times, space and limits.",
+      doc: "The images of one class, or all: class, name, type, path, read-only, creation and modification time, usage, limit, and both of unshared bytes.",
     },
   },
   properties: {},
@@ -88,19 +88,19 @@ export const Transfer = defineBusInterface({
       in: {},
       out: {},
       access: { ...CANCEL_RULE, instead: { action: MAY_PULL.action } },
-      doc: "Ends the transfer before it is done.",
+      doc: "Cancels the transfer.",
     },
   },
   properties: {
-    Id: { type: "u", emits: "const", doc: "Counts up while the daemon runs." },
-    Local: { type: "s", emits: "const", doc: "The image here." },
-    Remote: { type: "s", emits: "const", doc: "Where it is downloaded from." },
-    Type: { type: "s", emits: "const", doc: "What is done: pull-tar, import-raw, export-tar …" },
+    Id: { type: "u", emits: "const", doc: "The number of the transfer, unique while the daemon runs." },
+    Local: { type: "s", emits: "const", doc: "The name of the local image." },
+    Remote: { type: "s", emits: "const", doc: "The URL or reference of a download." },
+    Type: { type: "s", emits: "const", doc: "The kind of transfer: pull-tar, import-raw, export-tar …" },
     Verify: { type: "s", emits: "const", doc: `How a download is verified: ${VERIFY_MODES.values.join(", ")}.` },
-    Progress: { type: "d", emits: "false", doc: "From 0 to 1; the lowest double while nothing is known." },
+    Progress: { type: "d", emits: "false", doc: "From 0 to 1; the lowest double while unknown." },
   },
   signals: {
     LogMessage: { args: { priority: "u", line: "s" }, doc: "A line of the worker's log." },
-    ProgressUpdate: { args: { progress: "d" }, doc: "The transfer got further." },
+    ProgressUpdate: { args: { progress: "d" }, doc: "The progress of the transfer changed." },
   },
 });

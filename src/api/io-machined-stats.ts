@@ -1,4 +1,4 @@
-// io.machined.Stats: what machines use, as counters. An interface of this program's own, on the daemon's Varlink socket.
+// io.machined.Stats: what machines use, as counters. Not part of systemd; on the daemon's Varlink socket.
 import { defineVarlinkInterface } from "./varlink-table.ts";
 
 export const IoMachinedStats = defineVarlinkInterface({
@@ -37,24 +37,25 @@ export const IoMachinedStats = defineVarlinkInterface({
     fields: {
       "Get.machine": "The name of a machine; all machines unless given.",
       intervalUSec:
-        "With the 'more' flag: microseconds after which everything is told again, from a second to a day, until the caller closes the connection or the named machine ends. A caller that does not read misses rounds.",
+        "With the 'more' flag: the interval in microseconds, from one second to one day, at which all values are sent again, until the caller closes the connection or the named machine ends. A caller that does not read misses rounds.",
       class: "What the machine is: container or vm.",
-      timestampUSec: "When that was so, in microseconds of CLOCK_MONOTONIC.",
-      cpuUSec: "Time of processors since the machine's unit was started, in microseconds.",
+      timestampUSec: "When the values were read, in microseconds of CLOCK_MONOTONIC.",
+      cpuUSec: "CPU time since the machine's unit was started, in microseconds.",
       memoryBytes: "Memory in use, caches included.",
-      memoryLimitBytes: "The limit of memory; absent where there is none.",
+      memoryLimitBytes: "The memory limit; absent where there is none.",
       swapBytes: "Memory that is swapped out.",
       tasks: "Processes and threads.",
-      readBytes: "Read from block devices.",
-      writtenBytes: "Written to block devices.",
-      receivedBytes: "Received by the network interfaces of the machine; absent where it shares the host's network.",
-      sentBytes: "Sent by them.",
+      readBytes: "Bytes read from block devices.",
+      writtenBytes: "Bytes written to block devices.",
+      receivedBytes:
+        "Bytes received by the network interfaces of the machine; absent where it shares the host's network.",
+      sentBytes: "Bytes sent by these interfaces.",
       cpuPressure: "The share of the last ten seconds in which some task waited for a processor, in percent.",
-      memoryPressure: "The same for memory.",
-      ioPressure: "The same for input and output.",
-      cpuPressureUSec: "The time in which some task waited for a processor, in microseconds.",
-      memoryPressureUSec: "The same for memory.",
-      ioPressureUSec: "The same for input and output.",
+      memoryPressure: "The share of the last ten seconds in which some task waited for memory, in percent.",
+      ioPressure: "The share of the last ten seconds in which some task waited for input or output, in percent.",
+      cpuPressureUSec: "The total time in which some task waited for a processor, in microseconds.",
+      memoryPressureUSec: "The total time in which some task waited for memory, in microseconds.",
+      ioPressureUSec: "The total time in which some task waited for input or output, in microseconds.",
     },
     errors: {},
   },

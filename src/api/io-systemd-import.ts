@@ -1,6 +1,5 @@
-// io.systemd.Import as of 262, and what it lacks beside D-Bus: Import, Export and Cancel. The original's IDL forgets the
-// OCI values that its code takes and sends.
-
+// io.systemd.Import as of 262, with three more methods that the original has only over D-Bus: Import, Export and Cancel.
+// The original's description omits the OCI values that its code accepts and sends; they are declared here.
 import { COMPRESSIONS } from "../base/vocabulary/compression.ts";
 import { IMAGE_CLASSES } from "../base/vocabulary/image-class.ts";
 import { STOCK_TRANSFER_TYPES, VERIFY_MODES } from "../base/vocabulary/transfer.ts";
@@ -8,7 +7,7 @@ import { IMAGE_CLASS_NOTES, TRANSFER_TYPE_NOTES } from "./shared-notes.ts";
 import { CANCEL_RULE } from "./shared-rules.ts";
 import { defineVarlinkInterface } from "./varlink-table.ts";
 
-/** The replies to a call with `more`: the id, then what happens, then an empty one at the end. */
+/** The replies to a call with `more`: first the id, then progress and log lines, last an empty one. */
 const FOLLOWED = { progress: "?float", log: "?LogMessage", id: "?int" } as const;
 const ASK = { allowInteractiveAuthentication: "?bool" } as const;
 
@@ -37,7 +36,7 @@ export const IoSystemdImport = defineVarlinkInterface({
       },
       more: "required",
       access: "everyone",
-      doc: "The transfers that run.",
+      doc: "The running transfers.",
     },
     Pull: {
       in: {
@@ -59,7 +58,7 @@ export const IoSystemdImport = defineVarlinkInterface({
         details: ["remote", "local", "class", "type", "verify", "?imageRoot"],
         note: "imageRoot is one of the directories of the class, or the caller is root",
       },
-      doc: "Downloads an image. With 'more' the transfer is followed to its end; it goes on when nobody follows.",
+      doc: "Downloads an image. With 'more', replies report its progress until it ends; closing the connection does not cancel it.",
     },
     Import: {
       in: {
@@ -75,7 +74,7 @@ export const IoSystemdImport = defineVarlinkInterface({
       more: "supported",
       descriptors: 4,
       access: { action: "org.freedesktop.import1.import" },
-      doc: "Makes an image of the file or directory that comes with the call.",
+      doc: "Makes an image from the file or directory whose descriptor is sent with the call.",
     },
     Export: {
       in: {
@@ -90,61 +89,61 @@ export const IoSystemdImport = defineVarlinkInterface({
       more: "supported",
       descriptors: 4,
       access: { action: "org.freedesktop.import1.export" },
-      doc: "Writes an image to the file that comes with the call.",
+      doc: "Writes an image to the file whose descriptor is sent with the call.",
     },
-    Cancel: { in: { id: "int", ...ASK }, out: {}, access: CANCEL_RULE, doc: "Ends a transfer before it is done." },
+    Cancel: { in: { id: "int", ...ASK }, out: {}, access: CANCEL_RULE, doc: "Cancels a transfer." },
   },
   notes: {
     types: {
       ImageClass: "What an image is for.",
-      RemoteType: "What is downloaded or written.",
-      SourceType: "What an image is made of.",
+      RemoteType: "The format of what is downloaded or written.",
+      SourceType: "What an image is made from.",
       TransferType: "What a transfer does.",
       ImageVerify: "How a download is verified.",
-      ExportFormat: "How what is written is compressed.",
+      ExportFormat: "How an exported image is compressed.",
       LogMessage: "A line of a transfer's log.",
     },
     fields: {
       machine: "A container or virtual machine.",
       ...IMAGE_CLASS_NOTES,
       raw: "A disk image.",
-      tar: "An archive of a tree.",
+      tar: "A tar archive of a file tree.",
       oci: "A container image of a registry.",
       fs: "A directory.",
       ...TRANSFER_TYPE_NOTES,
       no: "Not at all.",
-      checksum: "By a list of checksums that stands beside it.",
-      signature: "By that list, which must be signed.",
+      checksum: "By a list of checksums in the same place.",
+      signature: "By a signed list of checksums in the same place.",
       uncompressed: "Not at all.",
       xz: "As xz(1) does.",
       gzip: "As gzip(1) does.",
       bzip2: "As bzip2(1) does.",
       zstd: "As zstd(1) does.",
       lz4: "As lz4(1) does.",
-      message: "The text.",
-      priority: "Its priority, as of syslog(3).",
+      message: "The text of the line.",
+      priority: "Its priority as in syslog(3), 0 to 7.",
       class: "What the image is for; a machine unless given.",
-      "ListTransfers.class": "In the call: transfers of this class only; in the answer: what the image is for.",
+      "ListTransfers.class": "In the call: only transfers of this class; in the reply: what the image is for.",
       "Pull.class": "What the image is for.",
       id: "The number of the transfer.",
       type: "What is transferred.",
-      remote: "Where it comes from.",
+      remote: "The URL or reference of the source.",
       local: "The name of the image.",
-      percent: "How much of it is done, from 0 to 100.",
-      verify: "How it is verified; by its signature unless given.",
+      percent: "The progress of the transfer, from 0 to 1; the lowest double while unknown.",
+      verify: "How the download is verified; by its signature unless given.",
       force: "Whether an image of that name is replaced.",
       readOnly: "Whether the image is made read-only.",
       keepDownload: "Whether the download is kept beside the image, unchanged.",
-      imageRoot: "The directory that the image goes to.",
-      fileDescriptorIndex: "Which of the descriptors that come with the call it is.",
+      imageRoot: "The directory in which the image is made.",
+      fileDescriptorIndex: "The index of the file or directory among the descriptors sent with the call.",
       format: "How it is compressed; not at all unless given.",
-      progress: "How much of it is done, from 0 to 100.",
-      log: "A line of its log.",
+      progress: "The progress of the transfer, from 0 to 1; the lowest double while unknown.",
+      log: "A line of the transfer's log.",
       allowInteractiveAuthentication: "Whether the user may be asked for a password; not unless it is true.",
     },
     errors: {
-      AlreadyInProgress: "The same is being downloaded already.",
-      TransferCancelled: "Somebody ended the transfer.",
+      AlreadyInProgress: "The same download is running already.",
+      TransferCancelled: "The transfer was cancelled.",
       TransferFailed: "The transfer failed: its log says why.",
       NoTransfers: "There are no transfers.",
       NoSuchTransfer: "There is no transfer of that number.",

@@ -1,4 +1,5 @@
-// The two interfaces that every Varlink service of systemd's has: org.varlink.service and io.systemd.service.
+// The interfaces that every Varlink service of systemd has: org.varlink.service, io.systemd.service, and the errors of
+// io.systemd.
 import { defineVarlinkInterface } from "./varlink-table.ts";
 
 export const OrgVarlinkService = defineVarlinkInterface({
@@ -16,29 +17,30 @@ export const OrgVarlinkService = defineVarlinkInterface({
       in: { interface: "string" },
       out: { description: "string" },
       access: "everyone",
-      doc: "An interface in the interface language.",
+      doc: "Describes an interface in the Varlink interface language.",
     },
   },
   notes: {
     fields: {
-      vendor: "Who makes the service.",
-      product: "What the program is called.",
-      version: "Its version.",
-      url: "Where to read about it.",
-      interfaces: "The interfaces that it has.",
+      vendor: "The vendor of the service.",
+      product: "The name of the program.",
+      version: "The version of the program.",
+      url: "The web page of the program.",
+      interfaces: "The interfaces of the service.",
       interface: "The name of an interface.",
-      description: "The interface in the interface language, with comments.",
+      description: "The interface in the Varlink interface language, with comments.",
       method: "The name of the method.",
       parameter: "The name of the first parameter that is missing, unknown or of another type.",
     },
     errors: {
-      InterfaceNotFound: "There is no such interface here.",
+      InterfaceNotFound: "The service has no such interface.",
       MethodNotFound: "The interface has no such method.",
-      MethodNotImplemented: "The interface has such a method, but it does nothing here.",
-      InvalidParameter: "A parameter is not as it must be.",
-      PermissionDenied: "The caller may not do that.",
+      MethodNotImplemented: "The interface declares the method, but the service does not implement it.",
+      InvalidParameter: "A parameter is missing, unknown or has an invalid value.",
+      PermissionDenied: "The caller is not permitted to do that.",
       ExpectedMore: "The call has more than one reply: it must be made with the 'more' flag.",
-      ExpectedUpgrade: "The method hands the connection over: it must be called with the 'upgrade' flag.",
+      ExpectedUpgrade:
+        "The method switches the connection to another protocol: it must be called with the 'upgrade' flag.",
     },
   },
   errors: {
@@ -52,7 +54,7 @@ export const OrgVarlinkService = defineVarlinkInterface({
   },
 });
 
-/** Errors that any method may answer with. */
+/** Errors with which any method may reply. */
 export const IoSystemd = defineVarlinkInterface({
   name: "io.systemd",
   doc: "Errors common to all services.",
@@ -60,16 +62,16 @@ export const IoSystemd = defineVarlinkInterface({
   methods: {},
   notes: {
     fields: {
-      origin: "Whose number it is: 'linux' for errno(3).",
+      origin: "The number space of errno: 'linux' for errno(3).",
       errno: "The number of the error.",
-      errnoName: "Its name, as ENOENT.",
+      errnoName: "The name of the error, such as ENOENT.",
     },
     errors: {
-      Disconnected: "The connection ended before the reply came; made by clients themselves.",
-      TimedOut: "No reply came in time; made by clients themselves.",
-      Protocol: "What came was no Varlink message; made by clients themselves.",
+      Disconnected: "The connection ended before the reply; client libraries generate it.",
+      TimedOut: "No reply came in time; client libraries generate it.",
+      Protocol: "The reply was not a valid Varlink message; client libraries generate it.",
       System: "An error of the operating system.",
-      InteractiveAuthenticationRequired: "The user would have to be asked for a password, and may not be.",
+      InteractiveAuthenticationRequired: "The user must be asked for a password, and the call does not allow it.",
     },
   },
   errors: {
@@ -83,17 +85,17 @@ export const IoSystemd = defineVarlinkInterface({
 
 export const IoSystemdService = defineVarlinkInterface({
   name: "io.systemd.service",
-  doc: "Looks after the service process.",
+  doc: "Controls the service process.",
   types: {},
   methods: {
-    Ping: { in: {}, out: {}, access: "everyone", doc: "Answers." },
-    // Every service of 262 declares it; those without configuration, such as its machined and importd, lack the method.
+    Ping: { in: {}, out: {}, access: "everyone", doc: "Replies." },
+    // Every service of 262 declares it; services without configuration, machined and importd among them, do not implement it.
     Reload: {
       in: { allowInteractiveAuthentication: "?bool" },
       out: {},
       unimplemented: true,
       access: "privileged",
-      doc: "Reads the configuration again; a service that has none does not have the method either.",
+      doc: "Reloads the configuration; a service without configuration does not implement it.",
     },
     SetLogLevel: {
       in: { level: "int" },

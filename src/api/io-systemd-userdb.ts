@@ -1,5 +1,5 @@
-// io.systemd.UserDatabase (https://systemd.io/USER_GROUP_API). The filters of 258 are left out on purpose: clients that
-// send one are told its name, and filter themselves.
+// io.systemd.UserDatabase (https://systemd.io/USER_GROUP_API). The filter parameters of 258 are left out on
+// purpose: a client that sends one gets InvalidParameter with its name, and filters by itself.
 import { defineVarlinkInterface } from "./varlink-table.ts";
 
 export const IoSystemdUserDatabase = defineVarlinkInterface({
@@ -40,11 +40,11 @@ export const IoSystemdUserDatabase = defineVarlinkInterface({
       incomplete: "Whether parts of the record were left out because the caller may not see them.",
     },
     errors: {
-      NoRecordFound: "There is no such user or group here.",
-      BadService: "The service that was named is another one.",
+      NoRecordFound: "The service has no such user or group.",
+      BadService: "The call names another service.",
       ServiceNotAvailable: "The service cannot answer at the moment.",
-      ConflictingRecordFound: "There is one of that name and one of that number, and they differ.",
-      EnumerationNotSupported: "The service does not list all it knows.",
+      ConflictingRecordFound: "The name and the number belong to different records.",
+      EnumerationNotSupported: "The service cannot list all records.",
     },
   },
   errors: {

@@ -1,5 +1,5 @@
 // org.freedesktop.machine1 as of 262: manager, machine and image objects (org.freedesktop.machine1(5)).
-// Rows stand in the original's order, which introspection shows.
+// The rows are in the original's order, because introspection shows it.
 import type { PolkitRule } from "./access.ts";
 import { INSPECT_MACHINES_SINCE, REGISTRATION_RULES, TERMINAL_RULES } from "./shared-rules.ts";
 import { defineBusInterface } from "./table.ts";
@@ -25,7 +25,7 @@ function manageImage(verb: string, ...details: string[]): PolkitRule {
 
 const COPY = manage("copy", "src", "dest");
 const BIND = manage("bind", "src", "dest");
-/** The original names the image "machine" here, and rules of administrators match on that. */
+/** The original passes the image's name in the detail `machine` here, and rules of administrators match on that. */
 const SET_LIMIT: PolkitRule = { ...manageImage("set_limit"), subject: "machine" };
 const GET_OS_RELEASE: PolkitRule = {
   action: "org.freedesktop.machine1.inspect-machines",
@@ -75,7 +75,7 @@ export const Manager = defineBusInterface({
       },
       out: { path: "o" },
       access: CREATE,
-      doc: "Registers a machine and makes a scope for its leader.",
+      doc: "Registers a machine and moves its leader into a new scope.",
     },
     CreateMachineWithNetwork: {
       in: {
@@ -120,7 +120,7 @@ export const Manager = defineBusInterface({
       in: { name: "s" },
       out: {},
       access: manageOwn("unregister"),
-      doc: "Forgets a machine and leaves its processes alone.",
+      doc: "Removes a machine from the registry; its processes continue.",
     },
     TerminateMachine: {
       in: { id: "s" },
@@ -144,7 +144,7 @@ export const Manager = defineBusInterface({
       in: { name: "s" },
       out: { ssh_address: "s", ssh_private_key_path: "s" },
       access: "everyone",
-      doc: "Where a machine is reached by SSH, and with which key.",
+      doc: "The SSH destination of a machine, and the file of the private key.",
     },
     GetMachineOSRelease: {
       in: { name: "s" },
@@ -156,13 +156,13 @@ export const Manager = defineBusInterface({
       in: { name: "s" },
       out: { pty: "h", pty_path: "s" },
       access: OPEN_PTY,
-      doc: "A new pseudo TTY of a machine.",
+      doc: "Opens a new pseudo TTY in a machine.",
     },
     OpenMachineLogin: {
       in: { name: "s" },
       out: { pty: "h", pty_path: "s" },
       access: OPEN_LOGIN,
-      doc: "A pseudo TTY with a login prompt on it.",
+      doc: "Opens a new pseudo TTY in a machine, with a login prompt on it.",
     },
     OpenMachineShell: {
       in: { name: "s", user: "s", path: "s", args: "as", environment: "as" },
@@ -324,7 +324,7 @@ export const Machine = defineBusInterface({
       in: {},
       out: { ssh_address: "s", ssh_private_key_path: "s" },
       access: "everyone",
-      doc: "Where a machine is reached by SSH, and with which key.",
+      doc: "The SSH destination of a machine, and the file of the private key.",
     },
     GetOSRelease: {
       in: {},
@@ -338,12 +338,17 @@ export const Machine = defineBusInterface({
       access: "everyone",
       doc: "The first host user of a machine's user namespace.",
     },
-    OpenPTY: { in: {}, out: { pty: "h", pty_path: "s" }, access: OPEN_PTY, doc: "A new pseudo TTY of a machine." },
+    OpenPTY: {
+      in: {},
+      out: { pty: "h", pty_path: "s" },
+      access: OPEN_PTY,
+      doc: "Opens a new pseudo TTY in a machine.",
+    },
     OpenLogin: {
       in: {},
       out: { pty: "h", pty_path: "s" },
       access: OPEN_LOGIN,
-      doc: "A pseudo TTY with a login prompt on it.",
+      doc: "Opens a new pseudo TTY in a machine, with a login prompt on it.",
     },
     OpenShell: {
       in: { user: "s", path: "s", args: "as", environment: "as" },
@@ -379,26 +384,30 @@ export const Machine = defineBusInterface({
     },
   },
   properties: {
-    Name: { type: "s", emits: "const", doc: "Name" },
+    Name: { type: "s", emits: "const", doc: "The name of the machine." },
     Id: { type: "ay", emits: "const", doc: "128-bit id; empty for none." },
     Timestamp: { type: "t", emits: "const", doc: "When it was registered, in µs of the realtime clock." },
     TimestampMonotonic: { type: "t", emits: "const", doc: "When it was registered, in µs of the monotonic clock." },
-    Service: { type: "s", emits: "const", doc: "Free text of whoever registered it." },
+    Service: { type: "s", emits: "const", doc: "The program that registered the machine, in its own words." },
     Unit: { type: "s", emits: "const", doc: "Unit that holds the leader." },
     Scope: { type: "s", emits: "const", hidden: true, doc: "Old name of Unit." },
     Subgroup: { type: "s", emits: "const", doc: "Cgroup of the leader below the unit." },
-    Leader: { type: "u", emits: "const", doc: "PID that defines the machine's life." },
+    Leader: { type: "u", emits: "const", doc: "PID of the machine's first process." },
     LeaderPIDFDId: { type: "t", emits: "const", doc: "Inode of the leader's pidfd." },
-    Supervisor: { type: "u", emits: "const", doc: "PID of the process that looks after the machine; 0 for none." },
+    Supervisor: { type: "u", emits: "const", doc: "PID of the process that runs the machine; 0 for none." },
     SupervisorPIDFDId: { type: "t", emits: "const", doc: "Inode of the supervisor's pidfd." },
     Class: { type: "s", emits: "const", doc: "container, vm or host." },
-    RootDirectory: { type: "s", emits: "const", doc: "As passed by whoever registered it; not used." },
-    NetworkInterfaces: { type: "ai", emits: "const", doc: "Indices of the host's interfaces of the machine." },
+    RootDirectory: { type: "s", emits: "const", doc: "As passed at registration; not used." },
+    NetworkInterfaces: {
+      type: "ai",
+      emits: "const",
+      doc: "Indices of the host's network interfaces that lead to the machine.",
+    },
     VSockCID: { type: "u", emits: "const", doc: "VSOCK address; 2^32-1 for none." },
     SSHAddress: { type: "s", emits: "const", doc: "ssh(1) destination; empty for none." },
     SSHPrivateKeyPath: { type: "s", emits: "const", doc: "Key to use with it; empty for none." },
     State: { type: "s", emits: "false", doc: "opening, running or closing." },
-    UID: { type: "u", emits: "const", doc: "User that registered it." },
+    UID: { type: "u", emits: "const", doc: "The user who registered the machine." },
   },
   signals: {},
 });
@@ -459,16 +468,16 @@ export const Image = defineBusInterface({
     },
   },
   properties: {
-    Name: { type: "s", emits: "false", doc: "Name." },
-    Path: { type: "s", emits: "false", doc: "Where it lies." },
+    Name: { type: "s", emits: "false", doc: "The name of the image." },
+    Path: { type: "s", emits: "false", doc: "The path of the image." },
     Type: { type: "s", emits: "false", doc: "directory, subvolume, raw, block or mstack." },
-    ReadOnly: { type: "b", emits: "false", doc: "Whether it cannot be written." },
-    CreationTimestamp: { type: "t", emits: "false", doc: "µs; 0 where unknown." },
-    ModificationTimestamp: { type: "t", emits: "false", doc: "µs; 0 where unknown." },
+    ReadOnly: { type: "b", emits: "false", doc: "Whether the image is read-only." },
+    CreationTimestamp: { type: "t", emits: "false", doc: "In µs of the realtime clock; 0 where unknown." },
+    ModificationTimestamp: { type: "t", emits: "false", doc: "In µs of the realtime clock; 0 where unknown." },
     Usage: { type: "t", emits: "false", doc: "Bytes; 2^64-1 where unknown." },
     Limit: { type: "t", emits: "false", doc: "Bytes; 2^64-1 for none." },
-    UsageExclusive: { type: "t", emits: "false", doc: "Bytes shared with nothing else." },
-    LimitExclusive: { type: "t", emits: "false", doc: "Limit of those." },
+    UsageExclusive: { type: "t", emits: "false", doc: "Bytes that no other image shares; 2^64-1 where unknown." },
+    LimitExclusive: { type: "t", emits: "false", doc: "Limit of UsageExclusive; 2^64-1 for none." },
   },
   signals: {},
 });

@@ -1,4 +1,4 @@
-// The interfaces of this program's own, for what is made of all of them: documentation.
+// The Varlink interfaces that are not part of systemd, for their documentation.
 import { IoMachinedEvents } from "./io-machined-events.ts";
 import { IoMachinedExec } from "./io-machined-exec.ts";
 import { IoMachinedImport } from "./io-machined-import.ts";

@@ -1,4 +1,4 @@
-// The standard interface of properties as clients call it, and LogControl1 (org.freedesktop.LogControl1(5)).
+// org.freedesktop.DBus.Properties as clients call it, and org.freedesktop.LogControl1(5) as the daemons offer it.
 import { defineBusInterface } from "./table.ts";
 
 export const LOG_CONTROL_PATH = "/org/freedesktop/LogControl1";
@@ -33,9 +33,9 @@ export const LogControl = defineBusInterface({
   name: "org.freedesktop.LogControl1",
   methods: {},
   properties: {
-    LogLevel: { type: "s", emits: "false", writable: true, doc: "emerg … debug." },
+    LogLevel: { type: "s", emits: "false", writable: true, doc: "The highest level that is logged, emerg to debug." },
     LogTarget: { type: "s", emits: "false", writable: true, doc: "Where log lines go." },
-    SyslogIdentifier: { type: "s", emits: "false", doc: "The name log lines carry." },
+    SyslogIdentifier: { type: "s", emits: "false", doc: "The identifier of the log lines." },
   },
   signals: {},
 });

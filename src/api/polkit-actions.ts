@@ -1,15 +1,15 @@
-// The polkit actions of both daemons. Ids, defaults and implications are interface: they are those of the original, and
-// rules of administrators name them. The descriptions are our own. `npm run docs` writes
+// The polkit actions of both daemons. Ids, defaults and implied actions equal the original's, because rules of
+// administrators refer to them. The descriptions are our own. `npm run docs` writes
 // install/polkit-1/actions/*.policy and docs/actions.md from this table.
 
 export interface PolkitAction {
-  /** What the action is, in the words of an administrator's tool. */
+  /** The title of the action in administration tools. */
   readonly description: string;
-  /** What a user reads beside the prompt for a password. */
+  /** The text beside the prompt for a password. */
   readonly message: string;
-  /** What users of the active local session may: everybody else needs an administrator's password. */
+  /** The default for users of an active local session; everybody else needs an administrator's password. */
   readonly active: "yes" | "auth_admin_keep";
-  /** Actions that are permitted with it. */
+  /** Actions that its permission includes. */
   readonly implies?: readonly string[];
 }
 

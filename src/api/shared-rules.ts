@@ -1,10 +1,10 @@
-// Permissions that methods of both transports have in common, and the releases in which they came.
+// Permissions that methods of both transports share, and the systemd releases that introduced them.
 import type { PolkitRule } from "./access.ts";
 
-/** Since this release polkit decides who may look into machines; before, everybody may. */
+/** The systemd release since which polkit decides who may look into machines; before it, everybody may. */
 export const INSPECT_MACHINES_SINCE = 261;
 
-/** The permissions to open a terminal in a machine, by what is at its other end. */
+/** The permissions to open a terminal in a machine, by what runs on it. */
 export const TERMINAL_RULES = {
   tty: {
     action: "org.freedesktop.machine1.open-pty",
@@ -31,13 +31,13 @@ export const TERMINAL_RULES = {
 
 const LEADER = "the caller owns the leader, or an administrator authenticated";
 
-/** The permissions to register a machine: in the unit that it is in, or in a scope made for it. */
+/** The permissions to register a machine: in its present unit (`register`), or in a new scope (`create`). */
 export const REGISTRATION_RULES = {
   register: { action: "org.freedesktop.machine1.register-machine", details: ["name", "class"], note: LEADER },
   create: { action: "org.freedesktop.machine1.create-machine", details: ["name", "class"], note: LEADER },
 } as const satisfies Readonly<Record<string, PolkitRule>>;
 
-/** Since this release of systemd cancelling a transfer has an action of its own; before, it was that of pulling. */
+/** From systemd 257 on, cancelling a transfer has an action of its own; before, the action of pulling is sufficient. */
 export const CANCEL_RULE: PolkitRule = {
   action: "org.freedesktop.import1.cancel",
   instead: { action: "org.freedesktop.import1.pull", before: 257 },

@@ -1,5 +1,5 @@
-// The part of org.freedesktop.systemd1 that clients call (org.freedesktop.systemd1(5)). It is not an interface of ours: the
-// rows have no access and no documentation.
+// The part of org.freedesktop.systemd1 that clients call (org.freedesktop.systemd1(5)). We do not
+// implement it, so its rows have neither access rules nor documentation.
 import type { CalledInterface } from "./table.ts";
 
 export const SYSTEMD1_NAME = "org.freedesktop.systemd1";

@@ -1,16 +1,15 @@
-// How a D-Bus interface is declared: rows of data, from which dispatch, introspection, the D-Bus policy, permissions and the
-// types of handlers follow. String keys keep their order: arguments stand in the order of the message.
-
+// The form in which D-Bus interfaces are declared: tables, from which dispatch, introspection, the D-Bus policy, permissions
+// and the types of handlers are derived. The order of an object's keys is the order of the arguments in the message.
 import type { Prepared } from "../base/prepared.ts";
 import type { Variant } from "../base/variant.ts";
 import type { Access } from "./access.ts";
 
-/** An open file that travels with a message. */
+/** A file descriptor that a message carries. */
 export interface Descriptor {
   readonly number: number;
 }
 
-/** The shape in which each signature used by the tables reaches a handler. */
+/** The TypeScript type of each signature in the tables, as handlers receive and return it. */
 export interface Wire {
   s: string;
   o: string;
@@ -49,17 +48,17 @@ export interface BusMethod {
   readonly out: Arguments;
   /** Who may call it. The D-Bus policy lets everybody send calls of all rows but the privileged ones. */
   readonly access: Access;
-  /** The original declares these arguments without names. */
+  /** The arguments have no names in introspection, as in the original. */
   readonly unnamed?: true;
   readonly doc: string;
 }
 
 export interface BusProperty {
   readonly type: Signature;
-  /** The EmitsChangedSignal annotation: these never change, or change silently. */
+  /** The EmitsChangedSignal annotation: `const` never changes, `false` changes without a signal. */
   readonly emits: "const" | "false";
   readonly writable?: true;
-  /** Answered by Get, but left out of introspection and GetAll (an old name kept for old clients). */
+  /** Available by Get, but left out of introspection and GetAll (an old name kept for old clients). */
   readonly hidden?: true;
   readonly doc: string;
 }
@@ -76,20 +75,20 @@ export interface BusInterface {
   readonly signals: Readonly<Record<string, BusSignal>>;
 }
 
-/** As much of an interface as a client needs to call it. */
+/** The part of an interface that a client needs for calls. */
 export interface CalledInterface {
   readonly name: string;
   readonly methods: Readonly<Record<string, { readonly in: Arguments; readonly out: Arguments }>>;
 }
 
-/** Declares an interface; the literal types are kept, so that `Handlers` can be inferred from them. */
+/** Declares an interface. Returns the table with its literal types, from which `Handlers` is inferred. */
 export function defineBusInterface<const Interface extends BusInterface>(table: Interface): Interface {
   return table;
 }
 
 export type Values<Row extends Arguments> = { readonly [Name in keyof Row]: Wire[Row[Name]] };
 
-/** One function for each method row: named arguments in, named results out, now or later. */
+/** One function for each method: takes the named arguments, returns the named results or a promise of them. */
 export type Handlers<Interface extends BusInterface, Context> = {
   readonly [Member in keyof Interface["methods"]]: (
     context: Context,
@@ -97,7 +96,7 @@ export type Handlers<Interface extends BusInterface, Context> = {
   ) => Values<Interface["methods"][Member]["out"]> | Promise<Values<Interface["methods"][Member]["out"]>>;
 };
 
-/** One getter for each property row, given the object that the path named. */
+/** One getter for each property: takes the object that the path names, returns the value. */
 export type Getters<Interface extends BusInterface, Subject> = {
   readonly [Name in keyof Interface["properties"]]: (subject: Subject) => Wire[Interface["properties"][Name]["type"]];
 };

@@ -1,7 +1,6 @@
-// How a Varlink interface is declared: rows of data. A type is written as in the interface language
+// The form in which Varlink interfaces are declared: tables. A type is written as in the interface language
 // (https://varlink.org/Interface-Definition): "?[]int", "string", or the name of a type of the same interface. The
-// TypeScript types of parameters and replies are inferred from the rows.
-
+// TypeScript types of parameters and replies are inferred from the tables.
 import type { JsonObject } from "../base/json.ts";
 import type { Access } from "./access.ts";
 
@@ -11,11 +10,11 @@ export type VarlinkFields = Readonly<Record<string, VarlinkType>>;
 export interface VarlinkMethod {
   readonly in: VarlinkFields;
   readonly out: VarlinkFields;
-  /** Whether one call can have many replies, or must. */
+  /** The flag `more`: a call may or must set it, and then has any number of replies. Absent: one reply. */
   readonly more?: "supported" | "required";
-  /** How many descriptors may come with a call; none unless it is said. */
+  /** The greatest number of descriptors that a call may carry; 0 unless given. */
   readonly descriptors?: number;
-  /** It is described only: the original declares it, and a call of it is answered with MethodNotFound. */
+  /** Only described, because the original declares it; a call gets the error MethodNotFound. */
   readonly unimplemented?: true;
   /** Who may call it. */
   readonly access: Access;
@@ -23,8 +22,8 @@ export interface VarlinkMethod {
 }
 
 /**
- * One sentence about everything that a description names, for `varlinkctl introspect`. A field or value is looked up as
- * `Owner.name` (owner: its method, type or error) and then as `name` alone.
+ * The comments of an interface description, one sentence for each name, for `varlinkctl introspect`. A field or value is
+ * looked up as `Owner.name` (owner: its method, type or error) and then as `name` alone.
  */
 interface VarlinkNotes {
   readonly types?: Readonly<Record<string, string>>;
@@ -36,7 +35,7 @@ interface VarlinkNotes {
 export interface VarlinkInterface {
   readonly name: string;
   readonly doc: string;
-  /** An enumeration by its values, or a structure by its fields. */
+  /** An enumeration as a list of its values, or a structure as a record of its fields. */
   readonly types: Readonly<Record<string, readonly string[] | VarlinkFields>>;
   readonly methods: Readonly<Record<string, VarlinkMethod>>;
   readonly notes: VarlinkNotes;
@@ -44,7 +43,7 @@ export interface VarlinkInterface {
   readonly errors: Readonly<Record<string, VarlinkFields>>;
 }
 
-/** Declares an interface; the literal types are kept, so that the types of parameters and replies follow from them. */
+/** Declares an interface. Returns the table with its literal types, from which parameters and replies are inferred. */
 export function defineVarlinkInterface<const Interface extends VarlinkInterface>(table: Interface): Interface {
   return table;
 }
@@ -52,7 +51,7 @@ export function defineVarlinkInterface<const Interface extends VarlinkInterface>
 /** An integer as it is received: JSON libraries without 64-bit integers send large ones as text. */
 export type ReceivedInteger = number | bigint | string;
 
-/** The values of the built-in types, as they are received. */
+/** The TypeScript type of each built-in type in received messages. */
 interface Received {
   bool: boolean;
   int: ReceivedInteger;
@@ -61,7 +60,7 @@ interface Received {
   object: Readonly<JsonObject>;
 }
 
-/** The values of the built-in types, as they are sent. */
+/** The TypeScript type of each built-in type in messages to send. */
 interface Sent {
   bool: boolean;
   int: number | bigint;
@@ -77,7 +76,7 @@ type ValueOf<In extends Types, Type, Basic> = Type extends `[]${infer Item}`
   : Type extends keyof Basic
     ? Basic[Type]
     : Type extends keyof In
-      ? NamedValue<In, In[Type], Basic> | (Basic extends Received ? NumberOfProcess<Type> : never)
+      ? NamedValue<In, In[Type], Basic> | (Basic extends Received ? PidInsteadOfProcessId<Type> : never)
       : never;
 
 type NamedValue<In extends Types, Named, Basic> = Named extends readonly (infer Choice)[]
@@ -86,15 +85,15 @@ type NamedValue<In extends Types, Named, Basic> = Named extends readonly (infer 
     ? ReceivedFields<In, Named>
     : SentFields<In, Named>;
 
-/** A process may be named by its number alone (`fitsNamed()` of ipc/varlink/schema.ts). */
-type NumberOfProcess<Type> = Type extends "ProcessId" ? ReceivedInteger : never;
+/** Instead of a structure ProcessId, callers may send the PID alone (`fitsNamed()` of ipc/varlink/schema.ts). */
+type PidInsteadOfProcessId<Type> = Type extends "ProcessId" ? ReceivedInteger : never;
 
 type Optional = `?${string}`;
 type RequiredName<Row, Name extends keyof Row> = Row[Name] extends Optional ? never : Name;
 type OptionalName<Row, Name extends keyof Row> = Row[Name] extends Optional ? Name : never;
 type Bare<Type> = Type extends `?${infer Inner}` ? Inner : Type;
 
-/** The parameters of a call; a parameter that is null is absent. */
+/** The parameters of a call; a parameter that the caller sends as null is absent. */
 type ReceivedFields<In extends Types, Row> = {
   readonly [Name in keyof Row as RequiredName<Row, Name>]: ValueOf<In, Row[Name], Received>;
 } & { readonly [Name in keyof Row as OptionalName<Row, Name>]?: ValueOf<In, Bare<Row[Name]>, Received> };
@@ -116,5 +115,5 @@ export type VarlinkResult<Table extends VarlinkInterface, Member extends keyof T
   Table["methods"][Member]["out"]
 >;
 
-/** A value of a type that an interface declares, as it is sent. */
+/** The TypeScript type, in messages to send, of a type that an interface declares. */
 export type VarlinkValue<Table extends VarlinkInterface, Type extends string> = ValueOf<Table["types"], Type, Sent>;

@@ -1,17 +1,17 @@
-// The order of texts by the bytes of their UTF-8, in which the systemd tools list (strcmp(3)).
+// The order of strings by their UTF-8 bytes, as strcmp(3) compares: the order in which the systemd tools list.
 
-/** Compares two texts; negative when the first comes first. */
+/** Compares two strings by their UTF-8 bytes; negative when the first sorts first. */
 export function compareBytes(a: string, b: string): number {
   return Buffer.compare(Buffer.from(a), Buffer.from(b));
 }
 
 const SURROGATE = /[\ud800-\udfff]/;
 
-/** The items in the order of a text of theirs. */
+/** Returns the items sorted by the UTF-8 bytes of `textOf(item)`; equal ones keep their order. */
 export function sortedByBytes<T>(items: readonly T[], textOf: (item: T) => string): T[] {
   let keys = items.map(textOf);
-  // Only characters beyond the first 65 536 stand elsewhere in the order of JavaScript's texts. Each byte a character:
-  // such texts compare without being encoded again for each comparison.
+  // JavaScript compares UTF-16 units, which differs from the order of UTF-8 bytes only for characters above U+FFFF. Such
+  // keys are encoded once, with one character for each byte.
   if (SURROGATE.test(keys.join("\0"))) keys = keys.map((key) => Buffer.from(key).toString("latin1"));
   if (isSorted(keys)) return [...items];
   const keyed = items.map((item, index) => ({ item, key: keys[index] as string }));

@@ -1,7 +1,7 @@
-// Control characters in text that somebody else wrote: they move the cursor, set titles and colours, and worse.
-// Written as what they are, `\x1b`; a reader sees that something is there.
+// Control characters in untrusted text: a terminal would execute them (cursor, title, colours, clipboard). They are
+// replaced by a visible escape, `\x1b`.
 
-/** All but newline and tab. */
+/** All control characters but newline and tab. */
 const OTHER_CONTROLS = /[^\P{Cc}\n\t]/gu;
 const ALL_CONTROLS = /\p{Cc}/gu;
 
@@ -9,12 +9,12 @@ function escaped(character: string): string {
   return `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`;
 }
 
-/** The text with its lines and tabs, and no other control characters. */
+/** Returns the text with all control characters escaped except newline and tab. */
 export function withoutControls(text: string): string {
   return text.replace(OTHER_CONTROLS, escaped);
 }
 
-/** The text as one line without control characters. */
+/** Returns the text with all control characters escaped, newlines included: one line. */
 export function onOneLine(text: string): string {
   return text.replace(ALL_CONTROLS, escaped);
 }

@@ -1,8 +1,8 @@
 // KEY=VALUE files: os-release(5), machine-info(5), and the state files of this registry.
-// The reader understands what systemd's does (both quotes, backslashes, comments, continuation lines); it takes any
-// bytes and never throws, because the files are written by machines that are not trusted.
+// The parser accepts what systemd's does (both quotes, backslashes, comments, continuation lines); it accepts any text and
+// never throws, because machines, which are not trusted, write the files.
 
-/** Reads assignments in file order; of a key that stands twice the last value counts, at its first place. */
+/** Returns the assignments in file order; a repeated key has its first position and its last value. */
 export function parseEnvFile(text: string): Map<string, string> {
   const entries = new Map<string, string>();
   const scanner = new Scanner(text.replaceAll("\0", ""));
@@ -40,7 +40,7 @@ class Scanner {
     while (this.#text[this.#at] === " " || this.#text[this.#at] === "\t") this.#at++;
   }
 
-  /** A comment goes on behind a line end that a backslash hides. */
+  /** Skips to the end of the line; a line that ends with a backslash continues the comment. */
   #skipComment(): void {
     for (; this.#at < this.#text.length; this.#at++) {
       if (this.#text[this.#at] === "\\") this.#at++;
@@ -48,7 +48,7 @@ class Scanner {
     }
   }
 
-  /** The key before `=`; null (and the line skipped) where the line is no assignment. */
+  /** Returns the key before `=`; skips the line and returns null where it is not an assignment. */
   #key(): string | null {
     const start = this.#at;
     while (this.#at < this.#text.length && this.#text[this.#at] !== "=" && this.#text[this.#at] !== "\n") this.#at++;
@@ -63,7 +63,7 @@ class Scanner {
   #value(): string {
     this.#skipBlanks();
     let value = "";
-    let kept = 0; // trailing blanks go, unless they were quoted or escaped
+    let kept = 0; // the length without trailing blanks, except quoted or escaped ones
     for (let char = this.#text[this.#at]; char !== undefined && char !== "\n" && char !== "\r"; ) {
       if (char === "'" || char === '"') {
         value += this.#quoted(char);
@@ -92,7 +92,7 @@ class Scanner {
         this.#at += 2;
         if (next === undefined) break;
         if (next === "\n") continue;
-        // Only these lose their backslash in double quotes (a state file of 252 doubles every backslash).
+        // In double quotes a backslash escapes only these characters (state files of 252 double every backslash).
         value += '"\\`$'.includes(next) ? next : `\\${next}`;
       } else {
         value += char;
@@ -106,7 +106,7 @@ class Scanner {
 
 const PLAIN = /^[A-Za-z0-9@%_+=:,./-]*$/;
 
-/** A value as it may stand behind `=`: bare where nothing in it is special, else in double quotes. */
+/** Returns a value as it is written after `=`: in double quotes where it has special characters or is empty. */
 export function quoteEnvValue(value: string): string {
   if (value !== "" && PLAIN.test(value)) return value;
   return `"${value.replaceAll(/["\\`$]/g, "\\$&")}"`;

@@ -1,5 +1,5 @@
 // The error numbers of Linux with their names and texts. The numbers are those of the generic table, which x86-64 and
-// arm64 share; the texts are those of glibc in the C locale, which users and tests compare with. See errno(3).
+// arm64 share; the texts are those of glibc in the C locale, because outputs are compared with the original's. See errno(3).
 
 const TABLE: readonly (readonly [number: number, name: string, text: string])[] = [
   [1, "EPERM", "Operation not permitted"],
@@ -141,17 +141,17 @@ const ALIASES: Readonly<Record<string, number>> = { EWOULDBLOCK: 11, EDEADLOCK: 
 const BY_NUMBER = new Map(TABLE.map((row) => [row[0], row]));
 const BY_NAME = new Map([...TABLE.map((row) => [row[1], row[0]] as const), ...Object.entries(ALIASES)]);
 
-/** The name of an error number, `"ENOENT"` for 2. Decimal digits for a number that is not in the table. */
+/** Returns the name of an error number, `"ENOENT"` for 2; decimal digits for an unknown number. */
 export function errnoName(errno: number): string {
   return BY_NUMBER.get(errno)?.[1] ?? String(errno);
 }
 
-/** The number of an error name, 2 for `"ENOENT"`; second names (`"EWOULDBLOCK"`) are known. */
+/** Returns the number of an error name or alias, 2 for `"ENOENT"`; undefined for an unknown name. */
 export function errnoNumber(name: string): number | undefined {
   return BY_NAME.get(name);
 }
 
-/** What strerror(3) says in the C locale about an error number or name; `"Unknown error 4711"` where it is not known. */
+/** Returns the text of strerror(3) in the C locale for an error number or name; `"Unknown error 4711"` for an unknown one. */
 export function errnoText(errno: number | string): string {
   const number = typeof errno === "string" ? BY_NAME.get(errno) : errno;
   if (number === undefined) return `Unknown error ${errno}`;

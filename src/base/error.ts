@@ -1,9 +1,8 @@
-// The errors this system answers with, each declared once: D-Bus name, Varlink id, errno.
-// The names are interface (org.freedesktop.machine1(5)); the texts are the original's wherever clients match them.
-
+// The errors that the daemons reply with, each declared once: D-Bus name, Varlink id, errno.
+// The names are the original's (org.freedesktop.machine1(5)); so are the texts wherever clients match them.
 import { errnoName, errnoNumber } from "./errno.ts";
 
-/** One kind of failure: what it is called on each transport, and the errno a C client makes of it. */
+/** One error: its name on each transport, and the errno that C clients map it to. */
 interface ErrorRow {
   readonly errno: string;
   readonly bus: string;
@@ -118,7 +117,7 @@ const BUS_ERROR_OF_ERRNO: Readonly<Record<string, string>> = {
   EBADMSG: `${DBUS}.InconsistentMessage`,
 };
 
-/** The D-Bus error name of an errno. "System.Error.ENXIO" for "ENXIO". */
+/** Returns the D-Bus error name for the name of an errno, e.g. "System.Error.ENXIO" for "ENXIO". */
 export function busErrorOfErrno(errnoName: string): string {
   return BUS_ERROR_OF_ERRNO[errnoName] ?? `System.Error.${errnoName}`;
 }
@@ -134,14 +133,14 @@ const ERRNO_OF_BUS_ERROR: ReadonlyMap<string, string> = new Map([
   [`${DBUS}.BadAddress`, "EADDRNOTAVAIL"],
 ]);
 
-/** The errno name a D-Bus error stands for; "EIO" where nothing is known of it (sd-bus does the same). */
+/** Returns the name of the errno for a D-Bus error name; "EIO" for an unknown one, as sd-bus does. */
 export function errnoOfBusError(name: string): string {
   if (name.startsWith("System.Error.")) return name.slice("System.Error.".length);
   return ERRNO_OF_BUS_ERROR.get(name) ?? "EIO";
 }
 
 /**
- * A failure with a name that callers know. Thrown by registry, actions and workers; the transports translate it.
+ * An error of the table above. Registry, actions and workers throw it; the transports translate it into an error reply.
  * `parameters` are the Varlink parameters of the error, e.g. `{ parameter: "name" }`.
  */
 export class MachinedError extends Error {
@@ -160,14 +159,14 @@ export class MachinedError extends Error {
   }
 }
 
-/** A bad argument: InvalidArgs on D-Bus, InvalidParameter naming the field on Varlink. */
+/** Returns the error for an invalid argument: InvalidArgs on D-Bus, InvalidParameter with the field's name on Varlink. */
 export function invalidArgument(parameter: string, message: string): MachinedError {
   return new MachinedError("InvalidArgs", message, { parameters: { parameter } });
 }
 
 /**
- * A failure known by its errno alone, optionally with a text of its own ("Failed to pin process 7: …").
- * Structurally compatible with the kernel layer's SyscallError, so that the transports treat both alike.
+ * An error that is identified by its errno, with a text of its own ("Failed to pin process 7: …"). It has the field
+ * `errnoName` like SyscallError of kernel/syscall, so that the transports treat both alike.
  */
 export class ErrnoError extends Error {
   override readonly name = "ErrnoError";
@@ -180,34 +179,34 @@ export class ErrnoError extends Error {
 }
 
 /**
- * The errno name of an error of any origin, or null for one that is no failure of the host: ours (`errnoName`), node:fs
- * and Bun (`code`, or the number in `errno` where they know no name). The only place that looks at these fields.
+ * Returns the errno name of an error of any origin, or null for one without: ours (`errnoName`), node:fs and Bun (`code`,
+ * or only the number `errno` where they do not know the name). The only reader of these fields.
  */
 export function errnoNameOf(error: unknown): string | null {
   if (typeof error !== "object" || error === null) return null;
   const { errnoName: own, code, errno, syscall } = error as Readonly<Record<string, unknown>>;
   if (typeof own === "string") return own;
   if (typeof code === "string" && errnoNumber(code) !== undefined) return code;
-  // A number without a system call is another library's: zlib counts its errors in the same field.
+  // Without the field `syscall`, `errno` is not the kernel's: zlib puts its own error numbers there.
   if (typeof errno !== "number" || errno === 0 || typeof syscall !== "string") return null;
   const name = errnoName(Math.abs(errno));
   return errnoNumber(name) === undefined ? null : name;
 }
 
-/** What failed first, where closing what was open failed as well: `using` wraps the two errors in one. */
+/** Returns the original error where disposing failed as well: `using` then throws a SuppressedError that holds both. */
 export function firstError(error: unknown): unknown {
   let first = error;
   while (first instanceof SuppressedError) first = first.suppressed;
   return first;
 }
 
-/** Failures that say something about the host or its administration, never about this program. */
+/** Errors that the state of the host causes, never a bug of this program. */
 const HOST_FAULTS: ReadonlySet<string> = new Set([
   ...["ENOSPC", "EDQUOT", "EROFS", "EIO", "EUCLEAN", "EMFILE", "ENFILE", "ENOMEM", "ENOBUFS", "EAGAIN"],
   ...["EACCES", "EPERM", "ENOTDIR", "EISDIR", "ELOOP", "ENAMETOOLONG", "EADDRINUSE", "EHOSTDOWN", "ESTALE"],
 ]);
 
-/** The errno name of an error that the host causes (full disk, too many open files, no permission …), or null. */
+/** Returns the errno name of an error that the host causes (full disk, too many open files, no permission …), or null. */
 export function hostFaultOf(error: unknown): string | null {
   const name = errnoNameOf(error);
   return name !== null && HOST_FAULTS.has(name) ? name : null;

@@ -1,13 +1,17 @@
-// Limits how many callers hold a place at a time, in all and for each of them; the waiting callers take turns.
+// Limits how many places (of connections, workers …) are held at a time, in all and for each key (a user, a machine).
+// Waiting keys are served round-robin.
 import { MachinedError } from "./error.ts";
 import { mayTakeAnother, type ShareLimits } from "./fair-share.ts";
 
 interface PlaceLimits extends ShareLimits {
-  /** How many may wait of one. */
+  /** How many places of one key may be waited for. */
   readonly waiting: number;
 }
 
-/** A place that is held or waited for. `leave()` returns it and may be called more than once. */
+/**
+ * A place that is held, or waited for until `granted` resolves. `leave()` returns it or stops waiting; repeating it is
+ * harmless.
+ */
 export interface Place {
   readonly granted: Promise<void>;
   leave(): void;
@@ -17,7 +21,7 @@ interface Waiter {
   grant(): void;
 }
 
-/** Those who wait get places in turn: one for each before anybody gets the next, and the last for whoever has none (fair-share.ts). */
+/** Grants places: each waiting key gets one before any gets its next; fair-share.ts limits what one key may hold. */
 export class FairPlaces<Key> {
   readonly #limits: PlaceLimits;
   readonly #held = new Map<Key, number>();
@@ -33,7 +37,10 @@ export class FairPlaces<Key> {
     return this.#total;
   }
 
-  /** Takes a place, or a turn in the queue. Throws LimitsExceeded with `refusal` where too many of the key wait already. */
+  /**
+   * Takes a place for `key`, or queues for one. Throws LimitsExceeded with the text `refusal` when the queue of `key` is
+   * full.
+   */
   take(key: Key, refusal: string): Place {
     let state: "waiting" | "held" | "left" = "waiting";
     const { promise: granted, resolve } = Promise.withResolvers<void>();
@@ -76,7 +83,7 @@ export class FairPlaces<Key> {
       const mayHave = mayTakeAnother(this.#held.get(key) ?? 0, this.#total, this.#limits);
       const next = mayHave ? queue.shift() : undefined;
       if (next === undefined) continue;
-      // Behind all others the next time.
+      // Re-inserting moves the key behind all others.
       this.#waiting.delete(key);
       if (queue.length > 0) this.#waiting.set(key, queue);
       next.grant();

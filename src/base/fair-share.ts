@@ -5,16 +5,16 @@ export interface ShareLimits {
   readonly all: number;
   /** How many of them one user may have. */
   readonly each: number;
-  /** Of `each`: what is little; an eighth unless given. */
+  /** The part of `each` that counts as little; an eighth unless given. */
   readonly little?: number;
-  /** Of `all`: the part for users who have none; a quarter unless given. */
+  /** The part of `all` that is kept for users who hold none; a quarter unless given. */
   readonly lastPart?: number;
 }
 
 /**
- * Whether a user who holds `own` of the `taken` places may take another one. The first half of the places is for everybody up
- * to `each`, the last part for whoever has none, and what is between for whoever has little: a few users who take what
- * they can do not keep out others, and to keep out all takes as many users as the last part has places.
+ * Returns whether a user who holds `own` of the `taken` places may take another one. While less than half of all places are
+ * taken, everybody may up to `each`; then only users who hold little; in the last part only users who hold none. So a few
+ * greedy users cannot keep others out: exhausting all places needs as many users as the last part has places.
  */
 export function mayTakeAnother(own: number, taken: number, limits: ShareLimits): boolean {
   const { all, each, little = 1 / 8, lastPart = 1 / 4 } = limits;

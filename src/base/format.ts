@@ -1,5 +1,5 @@
 // Times, spans, sizes and text widths as the machinectl family prints them: systemd.time(7), "Displaying time spans"
-// and "Displaying timestamps". Pure: the time zone and the present moment are arguments.
+// and "Displaying timestamps". The time zone and the current time are arguments.
 
 const SECOND = 1_000_000n;
 const MINUTE = 60n * SECOND;
@@ -9,16 +9,16 @@ const WEEK = 7n * DAY;
 const MONTH = 2_629_800n * SECOND;
 const YEAR = 31_557_600n * SECOND;
 
-/** The number that stands for "no value" in unsigned 64-bit properties: unlimited, unknown, never. */
+/** The value of unsigned 64-bit properties that means unlimited, unknown or never. */
 export const UINT64_MAX = 0xffff_ffff_ffff_ffffn;
 
-/** What a time zone says about one moment: offset from UTC, and the short name to print. */
+/** The offset of a time zone from UTC at one time, and its abbreviation. */
 interface ZoneOffset {
   readonly offsetSeconds: number;
   readonly abbreviation: string;
 }
 
-/** A time zone: seconds since the epoch → offset and name. */
+/** A time zone: takes seconds since the epoch, returns offset and abbreviation. */
 export type Zone = (seconds: number) => ZoneOffset;
 
 /** Coordinated Universal Time. */
@@ -27,8 +27,8 @@ export const UTC: Zone = () => ({ offsetSeconds: 0, abbreviation: "UTC" });
 const WEEKDAYS = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"] as const;
 
 /**
- * A wall-clock time such as `Sun 2026-11-22 12:35:02 UTC`. Takes µs since the epoch and a zone; returns the empty string
- * for "never" (0 and all ones).
+ * Formats a wall-clock time such as `Sun 2026-11-22 12:35:02 UTC`. Takes µs since the epoch and a zone; returns the empty
+ * string for "never" (0 and UINT64_MAX).
  */
 export function formatTimestamp(usec: bigint, zone: Zone): string {
   if (usec === 0n || usec === UINT64_MAX) return "";
@@ -44,7 +44,7 @@ function count(amount: bigint, unit: string): string {
   return `${amount} ${unit}${amount === 1n ? "" : "s"}`;
 }
 
-/** The steps of a relative time: from `least` on, how the distance is written. */
+/** How a relative time is written, for distances of at least `least` µs; the first fitting row counts. */
 const RELATIVE: readonly { least: bigint; write: (distance: bigint) => string }[] = [
   { least: YEAR, write: (d) => `${count(d / YEAR, "year")} ${count((d % YEAR) / MONTH, "month")}` },
   { least: MONTH, write: (d) => `${count(d / MONTH, "month")} ${count((d % MONTH) / DAY, "day")}` },
@@ -61,8 +61,8 @@ const RELATIVE: readonly { least: bigint; write: (distance: bigint) => string }[
 ];
 
 /**
- * How long ago (or until) a time is: `4s ago`, `1 day 2h ago`, `3h 5min left`, `now`. Takes two times in µs since the
- * epoch; returns the empty string for "never".
+ * Formats a time relative to now: `4s ago`, `1 day 2h ago`, `3h 5min left`, `now`. Takes two times in µs since the epoch;
+ * returns the empty string for "never" (0 and UINT64_MAX).
  */
 export function formatRelative(usec: bigint, nowUsec: bigint): string {
   if (usec === 0n || usec === UINT64_MAX) return "";
@@ -84,7 +84,7 @@ const SPAN_UNITS: readonly (readonly [suffix: string, usec: bigint, digits: numb
   ["us", 1n, 0],
 ];
 
-/** A length of time to the microsecond: `1min 30s`, `1.500000s`, `infinity`, `0`. Takes µs. */
+/** Formats a duration in µs: `1min 30s`, `1.500000s`, `0`; `infinity` for UINT64_MAX. */
 export function formatSpan(usec: bigint): string {
   if (usec === UINT64_MAX) return "infinity";
   if (usec <= 0n) return "0";
@@ -113,7 +113,7 @@ const SIZE_UNITS: readonly (readonly [suffix: string, bytes: bigint])[] = [
   ["K", 1n << 10n],
 ];
 
-/** A size with base 1024 and at most one decimal: `78B`, `36K`, `1007.5K`. Takes bytes; empty for all ones (unknown). */
+/** Formats a size in bytes to base 1024 with at most one decimal: `78B`, `36K`, `1007.5K`; empty for UINT64_MAX (unknown). */
 export function formatBytes(bytes: bigint): string {
   if (bytes === UINT64_MAX) return "";
   const row = SIZE_UNITS.find(([, unit]) => bytes >= unit);
@@ -123,7 +123,7 @@ export function formatBytes(bytes: bigint): string {
   return `${bytes / unit}${tenth > 0n ? `.${tenth}` : ""}${suffix}`;
 }
 
-/** How many columns a text takes on a terminal. */
+/** Returns how many columns a text occupies on a terminal. */
 export function displayWidth(text: string): number {
   return Bun.stringWidth(text);
 }
@@ -145,7 +145,7 @@ function fit(text: string, width: number, options: { fromEnd?: boolean } = {}): 
 
 /**
  * Shortens text to `width` columns with an ellipsis (`…`, or `...` where the terminal is not UTF-8). `percent` of the
- * room left goes before the ellipsis: 100 cuts at the end. Text that fits is returned unchanged.
+ * remaining width is used before the ellipsis: 100 cuts the end off. Text that fits is returned unchanged.
  */
 export function ellipsize(text: string, width: number, ellipsis: string, percent = 100): string {
   if (displayWidth(text) <= width) return text;

@@ -1,36 +1,39 @@
-// A strict command-line parser over option tables: getopt_long(3) with permutation, as the systemd tools behave. It serves
-// every program of this executable; each brings its table, and the error that a mistake becomes.
+// A strict command-line parser over option tables: getopt_long(3) with permutation, as in the systemd tools. All programs of
+// this executable use it, each with its own table and its own kind of error.
 
-/** An option acted at once (`--help`): parsing stops, the rest of the command line is not read. It is told the words before it. */
+/**
+ * The action of an option that ends parsing, such as `--help`. Takes the words before the option; arguments after it are not
+ * read.
+ */
 export type Finish = (words: readonly string[]) => void | Promise<void>;
 
 /**
  * One option. The table's key is the long name; a key of one letter is an option that has no long form. `apply` changes
- * the settings; it may throw what `fail()` of the rules returns, and may end parsing by returning a function.
+ * the settings; it may throw what `fail()` of the rules returns, and ends parsing by returning a `Finish`.
  */
 export interface OptionRow<S, C> {
   readonly type: "boolean" | "string";
   readonly alias?: string;
-  /** Whether a value is given by `=` alone, or not at all: then it is "". */
+  /** The value is given only as `--option=value`; without `=` it is "". */
   readonly isValueOptional?: true;
-  /** Not an option of the original: it takes no abbreviation away from those that are. */
+  /** The original lacks the option: an abbreviation that fits one of the original's options means that one. */
   readonly added?: true;
-  /** A returned value other than a function is ignored. */
   readonly apply: (settings: S, value: string, context: C) => unknown;
 }
 
-/** Options by their long names. `S` are the settings they change, `C` is what they need from outside for that. */
+/** Options by their long names. `S`: the settings that they change. `C`: what else `apply` needs. */
 export type OptionTable<S, C> = Readonly<Record<string, OptionRow<S, C>>>;
 
 export interface Parsed {
-  /** What is not an option: the verb and its arguments. */
+  /** The arguments that are not options: the verb and its arguments. */
   readonly words: string[];
-  /** The options that were given, by the names in the table, as arguments that mean the same. */
+  /** The options of the command line in normal form: by their names in the table, with their values. */
   readonly given: readonly GivenOption[];
+  /** The action of an option that ended parsing; null where none did. */
   readonly finish: Finish | null;
 }
 
-/** An option of a command line. */
+/** An option of a command line, and the arguments that would repeat it. */
 export interface GivenOption {
   readonly name: string;
   readonly args: readonly string[];
@@ -39,9 +42,9 @@ export interface GivenOption {
 export interface ParseRules<S, C> {
   readonly options: OptionTable<S, C>;
   readonly context: C;
-  /** The error to throw for a mistake on the command line; `text` is what getopt_long(3) prints behind the program's name. */
+  /** Returns the error for a mistake on the command line; `text` is what getopt_long(3) prints after the program's name. */
   readonly fail: (text: string) => Error;
-  /** After this many words every argument is a word, given the words so far; undefined: options may come anywhere. */
+  /** Takes the first word; returns after how many words every argument is a word. Undefined: options are allowed anywhere. */
   readonly wordsUntilRest?: (firstWord: string) => number | undefined;
 }
 
@@ -76,7 +79,7 @@ class Parser<S, C> {
     }
   }
 
-  /** The full name for a long option given exactly or as a prefix that fits only one. */
+  /** Returns the full name of a long option that is given exactly or by an unambiguous prefix. */
   #longName(given: string): string {
     const names = Object.keys(this.#rules.options).filter((name) => !isShortOnly(name));
     if (names.includes(given)) return given;
@@ -135,12 +138,15 @@ class Parser<S, C> {
     const valued = isShortOnly(name) ? [dashed, value] : [`${dashed}=${value}`];
     this.given.push({ name, args: row.type === "boolean" ? [dashed] : valued });
     const result = row.apply(this.#settings, value, this.#rules.context);
-    // The table's functions are typed by what they return; a function is always a Finish.
+    // `apply` may return anything (`unknown`); a function is always a Finish.
     if (typeof result === "function") this.finish = result as Finish;
   }
 }
 
-/** Reads arguments into `settings` and returns the words. Throws what `fail()` returns, with the text getopt would print. */
+/**
+ * Applies the options of `args` to `settings`, and returns words and options. Throws the error of `rules.fail()` for a
+ * mistake.
+ */
 export function parseOptions<S, C>(args: readonly string[], settings: S, rules: ParseRules<S, C>): Parsed {
   const parser = new Parser(args, settings, rules);
   parser.run();

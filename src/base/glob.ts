@@ -1,10 +1,12 @@
-// Shell patterns over whole texts, as fnmatch(3) without flags has them: `*` and `?` match any character, `/` and a leading
-// dot included. Time is bounded by the product of both lengths, whatever the pattern.
+// Shell patterns that match a whole string, as fnmatch(3) without flags: `*` and `?` match any character, `/` and a leading
+// dot included. The time is bounded by the product of both lengths for every pattern.
 
-/** One position of a pattern: anything of any length, or a test for one character. */
+/** One element of a pattern: "any" for `*`, or a test of one character. */
 type Step = "any" | ((character: string) => boolean);
 
-/** The step of a bracket expression that begins at `start`, and where it ends; null where no bracket closes it. */
+/**
+ * Parses the bracket expression that begins at `start`. Returns its step and the index of its `]`; null where none closes it.
+ */
 function bracket(characters: readonly string[], start: number): { step: Step; end: number } | null {
   let at = start + 1;
   const isNegated = characters[at] === "!" || characters[at] === "^";
@@ -41,13 +43,13 @@ function stepsOf(pattern: string): Step[] {
   return steps;
 }
 
-/** A test for whole texts that match the pattern. */
+/** Returns a function that tests whether a whole string matches the pattern. */
 export function globMatcher(pattern: string): (text: string) => boolean {
   const steps = stepsOf(pattern);
   return (text) => {
     const characters = [...text];
     let [step, at] = [0, 0];
-    /** Where to go on when what follows the last `*` does not fit. */
+    /** Where matching resumes after a mismatch: behind the last `*`, which then matches one more character. */
     let back: { step: number; at: number } | null = null;
     while (at < characters.length) {
       const wanted = steps[step];

@@ -1,15 +1,15 @@
 // The layout of help texts: terms and meanings in two columns, one under the other on a narrow terminal.
 import { displayWidth } from "./format.ts";
 
-/** The width of a help text that no terminal shows. */
+/** The width, in columns, of a help text that is not written to a terminal. */
 export const HELP_WIDTH = 80;
 const LEAST_WIDTH = 20;
-/** A meaning with less room than this, or than its longest word, stands under its term. */
+/** A meaning that has fewer columns than this, or than its longest word, is written below its term. */
 const MEANING_WIDTH = 30;
 const UNDER_TERM = " ".repeat(8);
 const CONTINUED = "    ";
 
-/** Words broken into lines of at most `width` columns; a longer word has a line of its own. */
+/** Breaks a text at its spaces into lines of at most `width` columns; a longer word gets a line of its own. */
 export function wrapWords(text: string, width: number): string[] {
   const lines: string[] = [];
   for (const word of text.split(" ")) {
@@ -21,7 +21,7 @@ export function wrapWords(text: string, width: number): string[] {
   return lines;
 }
 
-/** The synopsis of a command; lines after the first are indented. */
+/** Returns the synopsis of a command in lines of at most `width` columns; lines after the first are indented. */
 export function usageLines(usage: string, width: number): string {
   const [first = "", ...rest] = wrapWords(usage, width);
   const more = rest.length === 0 ? [] : wrapWords(rest.join(" "), width - CONTINUED.length);
@@ -29,8 +29,8 @@ export function usageLines(usage: string, width: number): string {
 }
 
 /**
- * The lines of a term, which brings its own indentation, and its meaning, which begins at `column` where there is room for
- * it. A term that reaches beyond that column has a line of its own.
+ * Returns the lines of a term, which includes its indentation, and its meaning, which begins at `column` where the width
+ * allows it. A term that reaches beyond that column gets a line of its own.
  */
 export function helpEntry(term: string, meaning: string, { column, width }: { column: number; width: number }): string {
   const longest = Math.max(...meaning.split(" ").map(displayWidth));
@@ -48,7 +48,7 @@ export interface HelpText {
   readonly about: readonly string[];
   /** Terms with their meanings, under a title where there are several kinds. */
   readonly sections?: readonly { readonly title?: string; readonly entries: readonly (readonly [string, string])[] }[];
-  /** Where the meanings begin. */
+  /** The column at which meanings begin. */
   readonly column?: number;
   readonly notes?: readonly string[];
 }
@@ -63,7 +63,7 @@ export function layOutHelp({ usage, about, sections = [], column = 0, notes = []
   return [usageLines(usage, width), ...about.map(paragraph), ...shown, ...notes.map(paragraph)].join("\n");
 }
 
-/** The width of a help text on a stream: that of a narrow terminal, else 80 columns. */
+/** Returns the width of a help text on a stream: that of its terminal (or of $COLUMNS), at most 80 columns. */
 export function helpWidth(
   stream: { readonly isTTY?: boolean; readonly columns?: number },
   env: Readonly<Record<string, string | undefined>>,

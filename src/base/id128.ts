@@ -1,6 +1,6 @@
 // 128-bit ids (machine-id(5)): 16 bytes, written as 32 lower-case hex digits.
 
-/** 16 bytes, never all zero: the null id is `null`. */
+/** 16 bytes, never all zero; the null id is represented as `null`. */
 export type Id128 = Uint8Array & { readonly __id128?: never };
 
 const HEX = /^[0-9a-fA-F]{32}$/;
@@ -10,14 +10,14 @@ function isNull(bytes: Uint8Array): boolean {
   return bytes.every((byte) => byte === 0);
 }
 
-/** Bytes from the wire. Gives `null` for none or all-zero, `undefined` when the length is neither 0 nor 16. */
+/** Converts bytes of a message. Returns `null` for no or all-zero bytes, `undefined` for a length other than 0 and 16. */
 export function idFromBytes(bytes: Uint8Array): Id128 | null | undefined {
   if (bytes.length === 0) return null;
   if (bytes.length !== 16) return undefined;
   return isNull(bytes) ? null : new Uint8Array(bytes);
 }
 
-/** Text of 32 hex digits, or a UUID with hyphens. Gives `null` for all-zero, `undefined` when it is neither. */
+/** Parses 32 hex digits or a UUID with hyphens. Returns `null` for all zeros, `undefined` for any other text. */
 export function parseId(text: string): Id128 | null | undefined {
   if (!HEX.test(text) && !UUID.test(text)) return undefined;
   const hex = text.replaceAll("-", "");
@@ -26,7 +26,7 @@ export function parseId(text: string): Id128 | null | undefined {
   return isNull(bytes) ? null : bytes;
 }
 
-/** 32 lower-case hex digits; 32 zeros for a null id. */
+/** Returns 32 lower-case hex digits; 32 zeros for `null`. */
 export function formatId(id: Uint8Array | null): string {
   if (id === null || id.length === 0) return "0".repeat(32);
   let text = "";

@@ -4,7 +4,7 @@ function dotted(bytes: readonly number[]): string {
   return bytes.join(".");
 }
 
-/** The first of the longest runs of two or more zero groups, as [start, length]; [-1, 0] when there is none. */
+/** Returns the first of the longest runs of two or more zero groups; [-1, 0] where there is none. */
 function longestZeroRun(groups: readonly number[]): [start: number, length: number] {
   let best: [number, number] = [-1, 0];
   for (let start = 0; start < groups.length; start++) {
@@ -26,7 +26,7 @@ function colons(bytes: readonly number[]): string {
   return `${parts.slice(0, start).join(":")}::${parts.slice(start + length).join(":")}`;
 }
 
-/** The text of an address of 4 or 16 bytes; the empty string for any other length. */
+/** Formats an address of 4 or 16 bytes; returns the empty string for any other length. */
 export function formatAddress(bytes: ArrayLike<number>): string {
   const list = Array.from(bytes);
   if (list.length === 4) return dotted(list);
@@ -35,7 +35,7 @@ export function formatAddress(bytes: ArrayLike<number>): string {
 
 const NOT_GLOBAL = /^(127\.|169\.254\.|fe[89ab]|::1$)/i;
 
-/** Whether others can reach an address in its text form: neither loopback nor of one link. */
+/** Returns whether an address, as text, is neither loopback nor link-local. */
 export function isGlobalAddress(text: string): boolean {
   return !NOT_GLOBAL.test(text);
 }

@@ -1,7 +1,7 @@
-// JSON as Varlink has it (RFC 8259): strict on the way in, because JSON.parse() lets duplicate keys and lone surrogates
-// pass and rounds integers beyond 2^53; those are bigint here, both ways. Objects have no prototype.
+// JSON (RFC 8259) for Varlink. The parser is stricter than JSON.parse(), which accepts duplicate keys and lone surrogates and
+// rounds integers beyond 2^53: those are read and written as bigint.
 
-/** An object as it was read. */
+/** A parsed object; it has no prototype. */
 export type JsonObject = { [key: string]: JsonValue };
 export type JsonValue = null | boolean | number | bigint | string | JsonValue[] | JsonObject;
 
@@ -9,11 +9,11 @@ const MAX_DEPTH = 128;
 
 interface ParsedJson {
   readonly value: JsonValue;
-  /** Keys that stand twice in an object below the outermost one; the outermost may have none (SyntaxError). */
+  /** Keys that occur twice in an object below the outermost one. In the outermost they are a SyntaxError. */
   readonly duplicates: readonly string[];
 }
 
-/** Reads exactly one JSON value. Throws a SyntaxError for anything else. */
+/** Parses a text that is exactly one JSON value. Throws a SyntaxError for anything else. */
 export function parseJson(text: string): ParsedJson {
   const parser = new Parser(text);
   const value = parser.document();
@@ -101,13 +101,13 @@ class Parser {
   #string(): string {
     const start = this.#at;
     this.#at = this.#endOfString(start);
-    // JSON.parse() refuses what was not looked at: control characters and unknown escapes.
+    // JSON.parse() checks the rest: control characters and unknown escapes.
     const value = JSON.parse(this.#text.slice(start, this.#at)) as string;
     if (LONE_SURROGATE.test(value) || value.includes("\0")) this.#fail();
     return value;
   }
 
-  /** Behind the quote that ends a string. No pattern: the engine gives up on one with a repeated choice after some MiB. */
+  /** Returns the index behind the quote that ends a string. Not a pattern: the engine fails on a repeated alternative after some MiB. */
   #endOfString(start: number): number {
     for (let from = start + 1; ; ) {
       const quote = this.#text.indexOf('"', from);
@@ -157,13 +157,13 @@ class Parser {
   }
 }
 
-/** Writes a value without blanks; keys that are undefined are left out; a bigint becomes a plain integer. */
+/** Formats a value without blanks; members that are undefined are left out; a bigint becomes a plain integer. */
 export function formatJson(value: unknown): string {
   try {
     return JSON.stringify(value) ?? "null";
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
-    return formatWithBigints(value); // which JSON.stringify() refuses
+    return formatWithBigints(value); // JSON.stringify() throws for a bigint
   }
 }
 
@@ -175,7 +175,7 @@ function formatWithBigints(value: unknown): string {
   return `{${members.map(([key, item]) => `${JSON.stringify(key)}:${formatWithBigints(item)}`).join(",")}}`;
 }
 
-/** The same integer as a number where that loses nothing: numbers are written and read faster. */
+/** Returns the integer as a number where that is exact: numbers are formatted and parsed faster. */
 export function plainInteger(value: bigint): number | bigint {
   const number = Number(value);
   return Number.isSafeInteger(number) ? number : value;

@@ -1,20 +1,19 @@
-// Lines for the admin, on standard error, by consola: one line for each event. Under a service manager that keeps the
-// line, `<3>` in front says how serious it is (sd-daemon(3)); on a terminal consola colours it instead.
-
+// Log lines for standard error, written through consola. Under a service manager, each line begins with its priority,
+// such as `<3>` (sd-daemon(3)).
 import { type ConsolaInstance, type ConsolaReporter, createConsola, type LogType } from "consola/core";
 import { withoutControls } from "./control-characters.ts";
 
 export const LOG_LEVELS = ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-/** Lines for the admin: one for each event, with fields as the journal keeps them. */
+/** The log for the administrator: one message for each event, with fields for the journal. */
 export interface Log {
   info(message: string, fields?: Readonly<Record<string, string>>): void;
   warning(message: string, fields?: Readonly<Record<string, string>>): void;
   debug(message: string, fields?: Readonly<Record<string, string>>): void;
 }
 
-/** consola's kinds of message by syslog priority. */
+/** consola's type of message for each syslog level. */
 const KINDS: Readonly<Record<LogLevel, LogType>> = {
   emerg: "fatal",
   alert: "fatal",
@@ -28,7 +27,7 @@ const KINDS: Readonly<Record<LogLevel, LogType>> = {
 
 type Prefix = "priority" | "none";
 
-/** Writes lines with the given prefix; `write` takes whole lines. */
+/** Writes lines with or without a priority; `write` takes one whole line, newline included. */
 export class LineLog {
   readonly #consola: ConsolaInstance;
   readonly #prefix: Prefix;
@@ -36,10 +35,11 @@ export class LineLog {
   constructor(prefix: Prefix, write: (line: string) => void) {
     const reporter: ConsolaReporter = { log: ({ args }) => write(`${args.join(" ")}\n`) };
     this.#prefix = prefix;
-    // What is worth a line is decided by who calls: consola's own levels know no notice and no crit.
+    // consola passes every message: its levels lack notice and crit, so callers filter by level.
     this.#consola = createConsola({ level: Number.POSITIVE_INFINITY, reporters: [reporter] });
   }
 
+  /** Writes each line of a message, with control characters escaped. */
   line(level: LogLevel, message: string): void {
     const priority = LOG_LEVELS.indexOf(level);
     for (const text of withoutControls(message).split("\n")) {

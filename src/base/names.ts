@@ -1,27 +1,27 @@
-// Name rules and escapings: host names, machine names, D-Bus path labels, unit names.
+// Validity and escaping of names: host names, machine names, D-Bus path labels, unit names.
 // (hostname(7), sd_bus_path_encode(3), systemd.unit(5) "String Escaping for Inclusion in Unit Names")
 
 const HOST_NAME_MAX = 64;
 const IMAGE_NAME_MAX = 255;
 const LABEL = /^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$/;
 
-/** A host name of 1 to 64 ASCII bytes: labels of letters, digits and inner hyphens, no trailing dot. */
+/** Whether text is a host name of 1 to 64 ASCII bytes: labels of letters, digits and inner hyphens, no trailing dot. */
 export function isHostName(name: string): boolean {
   if (name.length === 0 || name.length > HOST_NAME_MAX) return false;
   return name.split(".").every((label) => LABEL.test(label));
 }
 
-/** A name under which a machine can be registered: a host name; `.host` is none. */
+/** Whether a machine can be registered under the name: a host name, so `.host` is not allowed. */
 export function isMachineName(name: string): boolean {
   return isHostName(name);
 }
 
-/** A name which can be looked up: a machine name, or `.host`. */
+/** Whether the name can be looked up: a machine name, or `.host`. */
 export function isMachineNameOrHost(name: string): boolean {
   return name === ".host" || isMachineName(name);
 }
 
-/** Whether text can name an image: a file name in UTF-8 without control characters that is no temporary one. */
+/** Whether text can name an image: a file name without control characters that does not begin with `.#` (temporary). */
 export function isImageName(name: string): boolean {
   if (name === "" || name === "." || name === ".." || name.startsWith(".#")) return false;
   if (name.includes("/") || Buffer.byteLength(name) > IMAGE_NAME_MAX) return false;
@@ -36,7 +36,7 @@ function hasControlCharacter(text: string): boolean {
   return false;
 }
 
-/** An absolute path without `.`, `..`, empty components or NUL; `/` itself is one. At most 4095 bytes. */
+/** Whether text is an absolute path without `.`, `..`, empty components or NUL, of at most 4095 bytes; `/` is allowed. */
 export function isNormalizedPath(path: string): boolean {
   if (!isAbsolutePath(path)) return false;
   if (path === "/") return true;
@@ -44,7 +44,7 @@ export function isNormalizedPath(path: string): boolean {
   return components.every((part) => part !== "" && part !== "." && part !== ".." && Buffer.byteLength(part) <= 255);
 }
 
-/** An absolute path without NUL, of at most 4095 bytes. */
+/** Whether text is an absolute path without NUL, of at most 4095 bytes. */
 export function isAbsolutePath(path: string): boolean {
   return path.startsWith("/") && !path.includes("\0") && Buffer.byteLength(path) < 4096;
 }
@@ -57,7 +57,7 @@ function isDigit(byte: number): boolean {
   return byte >= 0x30 && byte <= 0x39;
 }
 
-/** One element of a D-Bus object path for any text: `.host` → `_2ehost`, empty → `_`. */
+/** Escapes any text to one element of a D-Bus object path: `.host` → `_2ehost`, empty → `_`. */
 export function busLabelEscape(text: string): string {
   if (text === "") return "_";
   let label = "";
@@ -68,7 +68,7 @@ export function busLabelEscape(text: string): string {
   return label;
 }
 
-/** The text of a path element. Tolerant: what is no valid escape stands for itself. */
+/** Reverses busLabelEscape(); invalid escapes are kept as they are. */
 export function busLabelUnescape(label: string): string {
   if (label === "_") return "";
   if (!label.includes("_")) return label;
@@ -103,9 +103,9 @@ export function isUnitName(text: string): boolean {
 }
 
 /**
- * The unit that owns a cgroup path, and what lies below that unit ("" for the unit's own cgroup).
- * Follows systemd's layout: slices are passed through, the first service, scope or other unit is it; below
- * `user@UID.service` the system's unit is that service. Returns null for a path in no unit (e.g. "/").
+ * Returns the system unit of a cgroup path, the path below that unit ("" for the unit's own cgroup), and its slice; null for a
+ * path outside of units (e.g. "/"). The unit is the first component that is not a slice, as systemd names cgroups: for
+ * units of a user's manager it is `user@UID.service`.
  */
 export function unitOfCgroup(cgroup: string): { unit: string; subgroup: string; slice: string } | null {
   const parts = cgroup.split("/").filter((part) => part !== "");
@@ -117,7 +117,7 @@ export function unitOfCgroup(cgroup: string): { unit: string; subgroup: string; 
   return { unit: name, subgroup: parts.slice(index + 1).join("/"), slice };
 }
 
-/** A cgroup is escaped with a leading `_` where its name would clash with the kernel's own files. */
+/** systemd prefixes a cgroup's name with `_` where it would collide with one of the kernel's files. */
 function unescapeCgroup(name: string): string {
   return name.startsWith("_") ? name.slice(1) : name;
 }

@@ -1,18 +1,18 @@
-// What is said where the program may not make memory executable, which its calls to the kernel need
+// The error for processes that may not map executable memory, which system calls of this program need
 // (docs/decisions/0006-no-memory-deny-write-execute.md).
 
-/** Recognised by its name, so that nothing need be loaded to look at it. */
+/** Handlers recognise it by `name`, so that they need not import this class. */
 export class NoExecutableMemory extends Error {
   override readonly name = "NoExecutableMemory";
 }
 
-/** The unit of a process by its /proc/PID/cgroup; null outside of units. */
+/** Returns the innermost service or scope in the text of /proc/PID/cgroup; null where there is none. */
 export function unitInCgroup(text: string): string | null {
   const paths = [...text.matchAll(/^(?:0:|\d+:name=systemd):(.*)$/gm)].map(([, path = ""]) => path);
   return paths.flatMap((path) => path.split("/")).findLast((part) => /\.(service|scope)$/.test(part)) ?? null;
 }
 
-/** What is wrong, and what helps. */
+/** Returns the message for the user: the cause and the drop-in that helps. `unit` is the unit of the process, if known. */
 export function executableMemoryAdvice(program: string, unit: string | null): string {
   const whose = unit === null ? "its unit" : `the unit '${unit}'`;
   return (

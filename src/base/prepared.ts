@@ -1,9 +1,9 @@
-// Lists that are sent more often than they change.
+// Prepared lists: lists that are sent more often than they change, kept together with their encoding.
 
-/** A list whose encoding is kept with it: whoever sends it first fills `bytes` in. The value must not change any more. */
+/** A list with its encoding, which the transport stores when it sends the list first. The value must not change. */
 export class Prepared<Item> {
   readonly value: readonly Item[];
-  /** As the transport has it at the beginning of a message; null until it was sent. */
+  /** The encoding for the transport, for D-Bus at the beginning of a message body; null until the list is sent first. */
   bytes: Buffer | null = null;
 
   constructor(value: readonly Item[]) {
@@ -11,7 +11,9 @@ export class Prepared<Item> {
   }
 }
 
-/** Makes lists of rows: as long as the things are the same, in the same order, it is the same list. */
+/**
+ * Returns a function from items to a prepared list of their rows; it returns the previous list while the items are unchanged.
+ */
 export function preparer<Thing, Item>(rowOf: (thing: Thing) => Item): (things: Iterable<Thing>) => Prepared<Item> {
   let listed: readonly Thing[] = [];
   let rows = new Prepared<Item>([]);

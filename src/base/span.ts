@@ -1,4 +1,4 @@
-// Spans of time as people write them (systemd.time(7), "Parsing Time Spans").
+// Time spans as users write them (systemd.time(7), "Parsing Time Spans").
 
 const SPAN_UNITS_MS: Readonly<Record<string, number>> = {
   ms: 1,
@@ -10,7 +10,7 @@ const SPAN_UNITS_MS: Readonly<Record<string, number>> = {
   d: 86_400_000,
 };
 
-/** A span like systemd.time(7) has them: `90`, `1.5s`, `2min 30s`; in milliseconds, or undefined. */
+/** Parses a time span such as `90` (seconds), `1.5s`, `2min 30s`. Returns milliseconds; undefined for an invalid text. */
 export function parseSpanMs(text: string): number | undefined {
   let total = 0;
   const rest = text.trim().replace(/(\d+(?:\.\d+)?)\s*([a-z]*)\s*/g, (whole, number: string, unit: string) => {

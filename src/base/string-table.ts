@@ -1,13 +1,13 @@
-// Enumerations as tables of spellings: one declaration parses, formats and lists.
+// Enumerations of strings: one declaration for the type, the check and the list of values.
 
 interface StringTable<Value extends string> {
   readonly values: readonly Value[];
-  /** The value spelled `text`, or undefined. Case counts. */
+  /** Returns `text` as a value, or undefined where it is none. Case-sensitive. */
   parse(text: string): Value | undefined;
   has(text: string): text is Value;
 }
 
-/** Declares an enumeration by its spellings, in the order in which they are listed to people. */
+/** Declares an enumeration by its values, in the order in which they are shown to users. */
 export function defineStringTable<const Values extends readonly string[]>(values: Values): StringTable<Values[number]> {
   const known = new Set<string>(values);
   const has = (text: string): text is Values[number] => known.has(text);

@@ -1,5 +1,5 @@
-// Lines of passwd(5) and group(5), as a machine has them in its own files, and of subuid(5). They come from the machine:
-// whatever is no line of the right form is passed over.
+// Parsers for passwd(5) and group(5) files of a machine, and for subuid(5). The machine is not trusted: malformed lines are
+// skipped.
 
 export interface UserEntry {
   readonly name: string;
@@ -9,7 +9,7 @@ export interface UserEntry {
   readonly shell: string;
 }
 
-/** The highest user or group: the number after it means "none" to the kernel. */
+/** The highest UID or GID; the next number means "none" to the kernel. */
 export const ID_MAX = 0xffff_fffe;
 
 function parseId(text: string | undefined): number | null {
@@ -17,7 +17,7 @@ function parseId(text: string | undefined): number | null {
   return id <= ID_MAX ? id : null;
 }
 
-/** The first user of a passwd(5) file with the given name or number. */
+/** Returns the first entry of a passwd(5) text with the given name or UID; null where there is none. */
 export function findUser(passwd: string, user: string | number): UserEntry | null {
   for (const line of passwd.split("\n")) {
     const [name = "", , uidText, gidText, , home = "", shell = ""] = line.split(":");
@@ -28,7 +28,7 @@ export function findUser(passwd: string, user: string | number): UserEntry | nul
   return null;
 }
 
-/** The numbers of the groups of a group(5) file that list a user as a member. */
+/** Returns the GIDs of the groups in a group(5) text that list the user as a member. */
 export function groupsOfUser(group: string, user: string): number[] {
   const found = new Set<number>();
   for (const line of group.split("\n")) {
@@ -39,15 +39,15 @@ export function groupsOfUser(group: string, user: string): number[] {
   return [...found];
 }
 
-/** Ids that a user may map in user namespaces of its own. */
+/** A range of ids that a user may map in user namespaces. */
 export interface SubordinateRange {
-  /** A name, or a number in digits. */
+  /** A user name, or a UID in digits. */
   readonly owner: string;
   readonly first: number;
   readonly count: number;
 }
 
-/** The lines of subuid(5) and subgid(5). */
+/** Parses the text of a subuid(5) or subgid(5) file. */
 export function parseSubordinateRanges(text: string): SubordinateRange[] {
   const ranges: SubordinateRange[] = [];
   for (const line of text.split("\n")) {

@@ -1,8 +1,8 @@
-// From the row of a method to the questions to polkit that a call of it needs.
+// Derives the polkit checks of a call from the access rule of its method's row.
 import type { Access, PolkitRule } from "../api/access.ts";
 import type { Permission } from "./authority.ts";
 
-/** What an action knows of the permission it needs: on what it works, and the details that polkit's rules may look at. */
+/** What an action contributes to the permission that it needs: its subject, and details for polkit rules. */
 export interface Grant {
   /** The name of the machine or image; absent where the call is about all of them. */
   readonly subject?: string;
@@ -16,9 +16,9 @@ export interface Grant {
 }
 
 /**
- * Returns the permissions of which the caller needs one; a person may be asked about the last. Empty where the call needs
- * none. `grant` is null where the action needs none for these arguments. Throws an Error, which no caller sees in full, where
- * the action and its method's row contradict each other: then nothing is permitted.
+ * Returns the permissions of which the caller needs one; only the last may ask the user. Empty where the call needs none.
+ * `grant` is null where the action needs no permission for these arguments; `hostVersion` is the host's systemd release.
+ * Throws an internal error where action and row contradict each other, so that the call is refused.
  */
 export function permissionsOf(access: Access, grant: Grant | null, hostVersion: number): Permission[] {
   const rule = ruleOf(access, grant);

@@ -27,7 +27,7 @@ interface DescribedOption extends OptionRow<Settings, null> {
   readonly description: string;
 }
 
-/** The options of a daemon, from which follow its help and its manual page. */
+/** The options of a daemon; its help text and manual page are generated from them. */
 export const DAEMON_OPTIONS: Readonly<Record<string, DescribedOption>> = {
   help: {
     type: "boolean",
@@ -58,18 +58,18 @@ export const DAEMON_OPTIONS: Readonly<Record<string, DescribedOption>> = {
   },
 };
 
-class Mistake extends Error {}
+class UsageError extends Error {}
 
-/** Reads the arguments; options take effect from left to right. */
+/** Parses the arguments; options take effect from left to right. Returns a mistake as kind "error". */
 export function parseArguments(args: readonly string[]): Command {
   const settings: Settings = { command: { kind: "run", scope: "system" } };
   try {
-    const fail = (text: string) => new Mistake(text);
+    const fail = (text: string) => new UsageError(text);
     const { words, finish } = parseOptions(args, settings, { options: DAEMON_OPTIONS, context: null, fail });
     if (finish === null && words.length > 0) throw fail("This program takes no arguments.");
     return settings.command;
   } catch (error) {
-    if (error instanceof Mistake) return { kind: "error", message: error.message };
+    if (error instanceof UsageError) return { kind: "error", message: error.message };
     throw error;
   }
 }

@@ -1,10 +1,11 @@
-// Questions to polkit (org.freedesktop.PolicyKit1.Authority), over a connection of their own.
+// Authorization checks by polkit (org.freedesktop.PolicyKit1.Authority), over a bus connection of their own.
 //
-// A question is answered when a person has answered, or never. A broker allows each connection so many calls without an
-// answer (128 with dbus-daemon); on the daemon's main connection the questions of one user would use them up for everybody.
-// Here they are counted: so many of each user, so many in all with a rest for those who have none, apart for those that a person is asked and those that rules
-// alone decide. The others wait for their turn. Each question ends: with its answer, with its deadline, or when the caller
-// leaves; then polkit is told. A polkit that does not even take that back loses the connection, and with it all questions.
+// polkit replies to an interactive check only after the user has answered the prompt, which may be never. A broker limits the
+// unanswered calls of a connection (dbus-daemon: 128); on the daemon's main connection, one user's checks could use them up.
+// So checks are limited for each user and in all (base/fair-share.ts), separately for interactive checks and those that
+// rules alone decide; further checks wait. Each check ends with polkit's reply, at its deadline, or when the caller
+// disconnects; in the last two cases it is cancelled at polkit. If polkit does not end a cancelled check in time either, the
+// connection is closed, which ends all checks.
 import { MachinedError } from "../base/error.ts";
 import { FairPlaces, type Place } from "../base/fair-places.ts";
 import { Variant } from "../base/variant.ts";
@@ -23,38 +24,42 @@ const AUTHORITY = {
 
 const UNLIMITED_MS = 0x7fff_ffff;
 
-/** Together below the 128 calls that a broker lets a connection have, with room for what is being cancelled. */
+/** Together below the broker's limit of 128 unanswered calls, with room for checks that are being cancelled. */
 const QUESTIONS = {
-  /** A person is asked, and takes their time at a password prompt. */
+  /** Interactive checks: the user may take long at the password prompt. */
   people: { limits: { all: 64, each: 8, waiting: 128 }, deadlineMs: 300_000 },
-  /** Rules decide; administrators' own may take a while. */
+  /** Checks that rules alone decide; an administrator's rules may run programs. */
   rules: { limits: { all: 32, each: 8, waiting: 1024 }, deadlineMs: 30_000 },
 } as const;
 
-/** How long polkit has to take back a question. */
+/** How long polkit may take to end a cancelled check. */
 const CANCEL_GRACE_MS = 10_000;
 
-/** What is asked for. `details` are shown to whoever decides; `ownerUid` is a user who needs not be asked about. */
+/** What is checked. polkit rules and prompts see `details`; the user `ownerUid` is permitted without a check. */
 export interface Permission {
   readonly action: string;
   readonly details: Readonly<Record<string, string>>;
   readonly ownerUid?: number;
 }
 
+/** The call for which is checked. */
 export interface Asking {
+  /** Whether polkit may ask the user for a password. */
   readonly interactive: boolean;
   caller(): Promise<Caller>;
+  /** Calls `handler` when the caller disconnects; returns a function that unregisters it. */
   onGone(handler: () => void): () => void;
 }
 
 interface Decision {
   readonly authorized: boolean;
+  /** Authentication of the user would authorize the call. */
   readonly challenge: boolean;
   readonly details: ReadonlyMap<string, string>;
 }
 
 interface AuthorityOptions {
-  /** Other times than usual, for tests. */
+  /** Replaces the default times, for tests. */
   readonly deadlineMs?: { readonly people: number; readonly rules: number };
   readonly cancelGraceMs?: number;
 }
@@ -80,7 +85,10 @@ export class Authority {
     };
   }
 
-  /** Asks about a caller. Throws AccessDenied where nobody answers, LimitsExceeded where too many questions wait. */
+  /**
+   * Checks a permission of a caller. Throws AccessDenied without a reply, LimitsExceeded where too many checks of the user
+   * wait.
+   */
   async ask(call: Asking, caller: Caller, permission: Permission): Promise<Decision> {
     const kind = call.interactive ? "people" : "rules";
     const owner = shareOwner(caller.uid);
@@ -96,7 +104,7 @@ export class Authority {
     } finally {
       clearTimeout(timer);
       stop();
-      // Where a question is out, its place is given back with the answer.
+      // Ends the waiting. A check that was sent keeps its place until polkit replies.
       ended.reject(denied());
     }
   }
@@ -154,7 +162,10 @@ export class Authority {
     }
   }
 
-  /** Nobody waits for the answer any more. It comes all the same, as a refusal, unless polkit hangs. */
+  /**
+   * Cancels a check that nobody waits for any more. polkit still replies, with an error; if it does not, the connection is
+   * closed.
+   */
   #cancel(bus: BusClient, cancellation: string, isOpen: () => boolean): void {
     bus.send({
       ...{ type: 1, ...AUTHORITY, member: "CancelCheckAuthorization" },
@@ -196,7 +207,7 @@ function denied(cause?: unknown): MachinedError {
   return new MachinedError("AccessDenied", "Access denied", cause === undefined ? {} : { cause });
 }
 
-/** No polkit at all, or one that failed: who cannot be asked says no. */
+/** Whether an error reply means refusal: polkit is absent, failed, or cancelled the check. */
 function isRefusal(error: BusError): boolean {
   return (
     /^org\.freedesktop\.DBus\.Error\.(ServiceUnknown|NameHasNoOwner|Spawn\.\w+|Disconnected|NoReply)$/.test(
@@ -208,9 +219,9 @@ function isRefusal(error: BusError): boolean {
 type Subject = readonly [string, readonly (readonly [string, Variant])[]];
 
 /**
- * Calls `ask` with the caller as polkit knows it; what is opened for that is closed when the call is on its way. A process
- * is named by its pidfd, which polkit takes since 124; an older one goes by the number and the time of its start, which are
- * read while the pidfd says that they are of that process.
+ * Calls `ask` with the caller as a polkit subject; the process is closed when `ask` returns, after the message was encoded. A
+ * process is identified by its pidfd, which polkit supports since 124; older versions use the PID and start time, which
+ * are read while the pidfd proves that the PID is still that process's.
  */
 function withSubject<T>(caller: Caller, ask: (subject: Subject) => T): T {
   const { subject } = caller;

@@ -1,8 +1,9 @@
-// The sender of a call on the bus: who it is, when it leaves, and how it is answered.
+// The sender of a call on the bus: its identity, its disconnection, and the replies to it.
+
+import type { Origin } from "../ipc/bus/call.ts";
 import type { BusClient } from "../ipc/bus/client.ts";
 import { BusError } from "../ipc/bus/error.ts";
 import type { Outgoing } from "../ipc/bus/message.ts";
-import type { Origin } from "../ipc/bus/server.ts";
 import type { Incoming } from "../ipc/bus/stream.ts";
 import { type Caller, callerOnBus } from "../ipc/caller.ts";
 import { GoneHandlers } from "../ipc/gone-handlers.ts";
@@ -30,8 +31,8 @@ export class BusSender implements Origin {
 }
 
 /**
- * Calls back when a unique name leaves the bus, or has left it already, and when the connection to the bus is lost. Returns
- * a function that ends this. One match rule serves all names: a broker allows a connection 512.
+ * Calls `handler` when a unique name leaves the bus or has left it already, and when the connection to the bus is lost. Returns
+ * a function that stops this. One match rule serves all names, because a broker allows 512 rules for each connection.
  */
 function watchName(bus: BusClient, name: string, handler: () => void): () => void {
   const driver = "org.freedesktop.DBus";

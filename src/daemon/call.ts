@@ -1,9 +1,9 @@
-// One call on its way into an action, whichever transport brought it.
+// A call to an action, independent of the transport.
 import type { Access } from "../api/access.ts";
 import type { Asking } from "./authority.ts";
 
 export interface Call extends Asking {
   readonly transport: "bus" | "varlink";
-  /** Who may call the method, as its row says. */
+  /** Who may call the method, from its row. */
   readonly access: Access;
 }

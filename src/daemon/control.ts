@@ -1,10 +1,10 @@
-// How an administrator controls the process of a daemon: log level and target over D-Bus (org.freedesktop.LogControl1(5)),
-// log level and environment over Varlink (io.systemd.service).
+// The daemon's control interfaces: log level and target over D-Bus (org.freedesktop.LogControl1(5)), log level and
+// environment over Varlink (io.systemd.service).
 import { IoSystemdService } from "../api/io-systemd-service.ts";
 import { LogControl } from "../api/peers.ts";
 import { invalidArgument } from "../base/error.ts";
 import { LOG_LEVELS } from "../base/log.ts";
-import { type BoundInterface, bindInterface } from "../ipc/bus/server.ts";
+import { type BoundInterface, bindInterface } from "../ipc/bus/binding.ts";
 import { type BoundVarlink, bindVarlink } from "../ipc/varlink/binding.ts";
 import type { LogControlState } from "./log.ts";
 

@@ -1,12 +1,12 @@
-// Calls that arrive on the bus while the daemon is not ready to answer.
+// Calls that arrive on the bus before the daemon is ready to answer them.
 import type { BusClient } from "../ipc/bus/client.ts";
 import { FLAG_NO_REPLY, MESSAGE_TYPE } from "../ipc/bus/message.ts";
 import type { Incoming } from "../ipc/bus/stream.ts";
 
-/** How many calls are kept; further ones are refused. */
+/** How many calls are kept; further ones get the error LimitsExceeded. */
 const EARLY_CALLS_MAX = 1024;
 
-/** Keeps these calls until they are taken. Those that nobody takes are closed with the connection. */
+/** Keeps calls until `take()`. The descriptors of calls that were not taken are closed with the connection. */
 export class EarlyCalls {
   readonly #bus: BusClient;
   #calls: Incoming[] = [];
@@ -22,7 +22,7 @@ export class EarlyCalls {
     });
   }
 
-  /** Returns the calls; the caller owns them. */
+  /** Returns the calls and forgets them; the caller owns their descriptors. */
   take(): Incoming[] {
     const calls = this.#calls;
     this.#calls = [];

@@ -1,5 +1,4 @@
-// What a daemon knows of its host: the machine id, and the release of its systemd.
-
+// Facts about the host: the machine id, and the release of its systemd.
 import { readFileSync } from "node:fs";
 import { SYSTEMD1_NAME, SYSTEMD1_PATH } from "../api/systemd1.ts";
 import { errnoNameOf } from "../base/error.ts";
@@ -7,7 +6,7 @@ import type { Variant } from "../base/variant.ts";
 import type { BusCall } from "../ipc/bus/connection.ts";
 import { BusError } from "../ipc/bus/error.ts";
 
-/** The host's machine id as text; "" where there is none. */
+/** Returns the host's machine id as text; "" where there is none. */
 export function hostId(): string {
   try {
     return readFileSync("/etc/machine-id", "latin1").trim();
@@ -25,7 +24,7 @@ const VERSION_CALL: BusCall = {
   body: [`${SYSTEMD1_NAME}.Manager`, "Version"],
 };
 
-/** The release of the service manager ("252.39-1" → 252), asked through `call`; null where none answers. */
+/** Returns the release of the service manager ("252.39-1" → 252), read through `call`; null where systemd does not answer. */
 export async function systemdVersion(call: (call: BusCall) => Promise<unknown[]>): Promise<number | null> {
   try {
     const [version] = await call(VERSION_CALL);

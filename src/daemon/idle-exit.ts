@@ -1,15 +1,15 @@
-// Ends a daemon that has nothing to do: the next call starts another one. One timer runs, restarted by each call.
+// Ends a daemon that has been idle for a time; the next call starts it again. Each call restarts the one timer.
 
 const USUAL_LIMIT_MS = 30_000;
 
 interface IdleOptions {
-  /** How long the daemon must be idle before it ends; null: it never ends for want of work. */
+  /** How long the daemon must be idle before it ends; null: it never ends by itself. */
   readonly afterMs: number | null;
   /** Whether there is nothing to do now. */
   isIdle(): boolean;
-  /** Called when the daemon was idle for that long. */
+  /** Called when the time has passed and there is nothing to do. */
   expired(): void;
-  /** Called when no call came for that long, but there is something to do. */
+  /** Called when the time has passed but there is something to do; the timer restarts. */
   stays(): void;
 }
 
@@ -22,7 +22,7 @@ export class IdleExit {
     this.#options = options;
   }
 
-  /** Restarts the time. */
+  /** Restarts the timer. */
   touch(): void {
     this.stop();
     const { afterMs } = this.#options;
@@ -54,8 +54,8 @@ export class IdleExit {
 }
 
 /**
- * The idle time after which a daemon ends; null, for never, where nobody would start it again or where
- * $SYSTEMD_EXIT_ON_IDLE is false. MACHINED_IDLE_MS sets another time.
+ * Returns the idle time in ms after which a daemon ends; null (never) where nothing would start it again or where
+ * $SYSTEMD_EXIT_ON_IDLE is false. $MACHINED_IDLE_MS replaces the time.
  */
 export function idleLimitMs(
   isActivatable: boolean,

@@ -1,5 +1,5 @@
-// One daemon for each runtime directory: whoever comes second must not touch the sockets of the first. On a bus the name
-// says so as well, to daemons of other programs, too.
+// One daemon for each runtime directory: a second one must not replace the sockets of the first. On a bus, the well-known name
+// is a second lock, which also excludes other implementations.
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { errnoNameOf } from "../base/error.ts";
@@ -7,10 +7,10 @@ import type { Log } from "../base/log.ts";
 import { FileLock } from "../kernel/file/lock.ts";
 import { NameTaken } from "./system-bus.ts";
 
-/** sysexits.h, EX_UNAVAILABLE: another daemon serves already. The units do not start it again after this. */
+/** The exit status where another daemon serves already (EX_UNAVAILABLE of sysexits.h); units do not restart after it. */
 export const EXIT_SUPERFLUOUS = 69;
 
-/** Another daemon serves this host or user: there is no use in going on. */
+/** Whether an error means that another daemon serves this host or user, so that this one must end. */
 export function isSuperfluous(error: unknown): boolean {
   return error instanceof NameTaken || error instanceof AlreadyRunning;
 }
@@ -20,8 +20,8 @@ class AlreadyRunning extends Error {
 }
 
 /**
- * Takes the lock until it is disposed of. Throws AlreadyRunning where another daemon has it. A lock that cannot be made
- * (no room, a file in place of the directory) is a warning; null then.
+ * Takes the lock at `path` until it is disposed. Throws AlreadyRunning where another daemon holds it. Logs a warning and
+ * returns null where the lock file cannot be made (disk full, a file in place of the directory).
  */
 export function lockInstance(path: string, log: Log): Disposable | null {
   try {
@@ -38,7 +38,7 @@ export function lockInstance(path: string, log: Log): Disposable | null {
 
 const FAILURE_DELAY_MS = 1_000;
 
-/** Under a service manager, which starts us again at once, a start that fails takes its time: it may fail for long. */
+/** Delays the exit after a failed start under a service manager, which would restart the daemon at once and again. */
 export async function delayFailure(): Promise<void> {
   if (process.env["INVOCATION_ID"] !== undefined) await Bun.sleep(FAILURE_DELAY_MS);
 }

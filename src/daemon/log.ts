@@ -1,5 +1,5 @@
-// A daemon's log: to the journal with fields where there is one, else as lines on standard error. Level and target can
-// be changed while it runs (org.freedesktop.LogControl1(5)).
+// A daemon's log: to the journal, with fields, where there is one; otherwise lines on standard error. Level and target can
+// be changed at run time (org.freedesktop.LogControl1(5)).
 import { existsSync, writeSync } from "node:fs";
 import { invalidArgument } from "../base/error.ts";
 import { LineLog, LOG_LEVELS, type Log, type LogLevel } from "../base/log.ts";
@@ -9,7 +9,7 @@ import { datagramSocket, sendDatagram, unixAddress } from "../kernel/socket/unix
 import type { Pinned } from "../kernel/syscall/mem.ts";
 
 const JOURNAL = "/run/systemd/journal/socket";
-/** Facilities of syslog(3): `auth` is for who comes and goes on this host. */
+/** Facilities of syslog(3); machined logs to `auth`, as the original does. */
 const FACILITIES = { daemon: 3, auth: 4 } as const;
 const TARGETS = defineStringTable([
   "console",
@@ -24,7 +24,7 @@ const TARGETS = defineStringTable([
 ]);
 const LEVELS = defineStringTable(LOG_LEVELS);
 
-/** What LogControl1 reads and sets. */
+/** The part of a log that LogControl1 reads and sets. */
 export interface LogControlState {
   readonly level: string;
   readonly target: string;
@@ -43,14 +43,14 @@ export class DaemonLog implements Log, LogControlState {
   #target: string = "auto";
   #journal: { socket: Fd; address: Pinned } | null = null;
 
-  /** $SYSTEMD_LOG_LEVEL and $SYSTEMD_LOG_TARGET set the first level and target. */
+  /** Takes the initial level and target from $SYSTEMD_LOG_LEVEL and $SYSTEMD_LOG_TARGET. */
   constructor(identifier: string, facility: keyof typeof FACILITIES) {
     this.identifier = identifier;
     this.#facility = FACILITIES[facility];
     this.#lines = new LineLog(process.stderr.isTTY ? "none" : "priority", (line) => writeSync(2, line));
     this.#level = LEVELS.parse(process.env["SYSTEMD_LOG_LEVEL"] ?? "") ?? "info";
     this.#target = TARGETS.parse(process.env["SYSTEMD_LOG_TARGET"] ?? "") ?? "auto";
-    // As the original has it, clients see what "auto" came to.
+    // As in the original, LogControl1 shows the target that "auto" selected.
     if (this.#target === "auto" && process.env["JOURNAL_STREAM"] !== undefined) this.#target = "journal";
   }
 
@@ -96,7 +96,7 @@ export class DaemonLog implements Log, LogControlState {
     try {
       this.#lines.line(level, message);
     } catch {
-      // Nobody reads standard error any more; there is nowhere left to say so.
+      // Standard error is closed or broken; there is nowhere else to report that.
     }
   }
 
@@ -125,7 +125,7 @@ export class DaemonLog implements Log, LogControlState {
   }
 }
 
-/** The journal's native protocol: KEY=VALUE lines; a value with a line end is written with its length. */
+/** Encodes an entry in the journal's native protocol: KEY=VALUE lines; a value with a newline has its length in front. */
 function encodeEntry(fields: Fields): Buffer {
   const parts: Buffer[] = [];
   for (const [key, value] of Object.entries(fields)) {

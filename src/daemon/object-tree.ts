@@ -1,20 +1,22 @@
 // The tree of a daemon's D-Bus objects: the manager, collections of objects below it, and LogControl1.
 import { LOG_CONTROL_PATH } from "../api/peers.ts";
-import type { BoundInterface, BusCallContext, BusObject, ObjectTree } from "../ipc/bus/server.ts";
+import type { BoundInterface, BusCallContext, BusObject, ObjectTree } from "../ipc/bus/binding.ts";
 import { logControl } from "./control.ts";
 import type { LogControlState } from "./log.ts";
 
 /** Objects of one kind. A label is the last element of an object's path. */
 export interface Collection {
   labels(): readonly string[];
-  /** The object of a label, null where there is none. It may have to ask who calls (`…/machine/self`). */
+  /**
+   * Returns the object of a label, null where there is none. Asynchronous where it depends on the caller (`…/machine/self`).
+   */
   find(label: string, call: BusCallContext): BusObject | null | Promise<BusObject | null>;
 }
 
 const NONE: readonly string[] = [];
 const none = () => NONE;
 
-/** An object without children. */
+/** Returns an object with one interface and without children. */
 export function leaf(bound: BoundInterface, subject: unknown): BusObject {
   return { interfaces: [bound], subject, children: none };
 }
@@ -24,13 +26,13 @@ function branch(interfaces: readonly BoundInterface[], children: () => readonly 
 }
 
 interface TreeRoot {
-  /** The path of the manager, right below /org/freedesktop. */
+  /** The path of the manager, directly below /org/freedesktop. */
   readonly path: string;
   readonly manager: BoundInterface;
   readonly log: LogControlState;
 }
 
-/** Finds objects by path; each collection stands below the manager under its key. */
+/** Returns the tree; each collection is below the manager, its key being the path element. */
 export function objectTree(
   { path, manager, log }: TreeRoot,
   collections: Readonly<Record<string, Collection>>,
@@ -58,7 +60,7 @@ export function objectTree(
   };
 }
 
-/** The single element of `path` below `parent`, or null. */
+/** Returns the one element of `path` below `parent`; null where it is not a direct child. */
 function labelBelow(parent: string, path: string): string | null {
   if (!path.startsWith(`${parent}/`)) return null;
   const label = path.slice(parent.length + 1);

@@ -1,5 +1,5 @@
-// Decides whether a caller may do something. Root and the daemon's own user may, the owner of a machine may where the
-// method's row says so, polkit decides about everyone else. Calls of both transports are decided here.
+// Decides whether a caller is authorized, for calls of both transports. Root and the daemon's own user are; so is the owner
+// of a machine where the method's row says so; polkit decides about everyone else.
 import { MachinedError } from "../base/error.ts";
 import { isPrivileged } from "../ipc/caller.ts";
 import type { Asking, Authority, Permission } from "./authority.ts";
@@ -9,9 +9,9 @@ export type { Permission } from "./authority.ts";
 const NO_DETAILS: ReadonlyMap<string, string> = new Map();
 
 /**
- * Returns when the caller has one of the permissions, or none is needed; throws AccessDenied or
- * InteractiveAuthorizationRequired otherwise. Only about the last one is a person asked. `authority` is null on hosts
- * without a bus, where nobody can be asked. Returns the details of polkit's answer (who authenticated, for example).
+ * Checks that the caller has one of the permissions, or that the list is empty; throws AccessDenied or
+ * InteractiveAuthorizationRequired otherwise. Only the last check is interactive. `authority` is null without a bus: then
+ * unprivileged callers are refused. Returns the details of polkit's reply (for example, who authenticated).
  */
 export async function authorize(
   authority: Authority | null,

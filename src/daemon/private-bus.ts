@@ -1,9 +1,10 @@
-// D-Bus between two peers on a socket of the daemon's own: the same objects as on the bus, for hosts that have no bus
-// (systemd's own /run/systemd/private is the model). Only root and the daemon's own user may come in.
+// The private socket: peer-to-peer D-Bus with the same objects as on the bus, for hosts that have no bus (as systemd's
+// /run/systemd/private). Only root and the daemon's own user may connect.
 import type { Log } from "../base/log.ts";
+import { CALL_DESCRIPTOR_LIMIT, type Origin } from "../ipc/bus/call.ts";
 import { ServerHandshake } from "../ipc/bus/handshake.ts";
 import { MESSAGE_TYPE, type Outgoing } from "../ipc/bus/message.ts";
-import { type BusServer, CALL_DESCRIPTOR_LIMIT, type Origin } from "../ipc/bus/server.ts";
+import type { BusServer } from "../ipc/bus/server.ts";
 import { BusStream, type Incoming, type StreamHandlers } from "../ipc/bus/stream.ts";
 import { type Caller, callerOnSocket, isPrivileged } from "../ipc/caller.ts";
 import type { FairTurns } from "../ipc/fair-turns.ts";
@@ -13,20 +14,20 @@ import type { Fd } from "../kernel/file/fd.ts";
 import { Acceptor } from "../kernel/socket/acceptor.ts";
 import { listenAt } from "./sockets.ts";
 
-/** Messages of a peer that wait for their turn; then no more is read from it. */
+/** With this many waiting calls of a peer, reading from it pauses. */
 const ENOUGH_CALLS = 64;
 
 export class PrivateBus {
   readonly #acceptor: Acceptor;
   readonly #server: BusServer;
   readonly #log: Log;
-  readonly #shares: Peers;
+  readonly #limits: Peers;
   readonly #guid = Buffer.from(crypto.getRandomValues(new Uint8Array(16))).toString("hex");
   readonly #peers = new Set<PrivatePeer>();
 
-  constructor(path: string, server: BusServer, shares: Peers, log: Log) {
+  constructor(path: string, server: BusServer, limits: Peers, log: Log) {
     this.#server = server;
-    this.#shares = shares;
+    this.#limits = limits;
     this.#log = log;
     this.#acceptor = new Acceptor(listenAt(path, 0o600), {
       welcome: (socket) => this.#welcome(socket),
@@ -39,7 +40,7 @@ export class PrivateBus {
     for (const peer of this.#peers) peer.send(signal);
   }
 
-  /** Peers that are connected now. */
+  /** The number of connected peers. */
   get peers(): number {
     return this.#peers.size;
   }
@@ -49,8 +50,8 @@ export class PrivateBus {
     for (const peer of [...this.#peers]) peer.close();
   }
 
-  /** Who breaks the protocol or a limit is told to the admin; who merely leaves is not. */
-  #tell(error: Error, pid: number): void {
+  /** Logs why a peer was disconnected: a warning for a violated protocol or limit (RangeError), else for debugging. */
+  #logEnd(error: Error, pid: number): void {
     const text = `Peer ${pid} on the private bus was disconnected: ${error.message}`;
     if (error instanceof RangeError) this.#log.warning(text);
     else this.#log.debug(text);
@@ -58,16 +59,16 @@ export class PrivateBus {
 
   #welcome(socket: Fd): void {
     const caller = callerOnSocket(socket);
-    const place = isPrivileged(caller) ? this.#shares.admit(caller, (reason) => peer.close(reason)) : null;
+    const place = isPrivileged(caller) ? this.#limits.admit(caller, (reason) => peer.close(reason)) : null;
     if (place === null) {
       this.#log.debug(`Turned away a peer of user ${caller.uid} on the private bus.`);
       socket.close();
       return;
     }
     const handshake = new ServerHandshake(caller.uid, this.#guid);
-    const peer = new PrivatePeer(socket, { caller, place, handshake }, this.#shares.turns, this.#server, (error) => {
+    const peer = new PrivatePeer(socket, { caller, place, handshake }, this.#limits.turns, this.#server, (error) => {
       this.#peers.delete(peer);
-      if (error !== undefined) this.#tell(error, caller.pid);
+      if (error !== undefined) this.#logEnd(error, caller.pid);
     });
     this.#peers.add(peer);
   }
@@ -79,7 +80,7 @@ interface Guest {
   readonly handshake: ServerHandshake;
 }
 
-/** A peer: its calls are begun in their order, and none while it does not read its answers. */
+/** A connected peer. Its calls begin in order; while it does not read its replies, none begins. */
 class PrivatePeer implements Origin {
   readonly #stream: BusStream;
   readonly #guest: Guest;
@@ -139,7 +140,7 @@ class PrivatePeer implements Origin {
     this.#goOn();
   }
 
-  #isFree(): boolean {
+  #mayBegin(): boolean {
     return this.#calls.length > 0 && this.#stream.isOpen && this.#stream.takesMore;
   }
 
@@ -147,18 +148,18 @@ class PrivatePeer implements Origin {
     this.#count();
     if (this.#calls.length >= ENOUGH_CALLS || !this.#stream.takesMore) this.#stream.pause();
     else this.#stream.resume();
-    if (this.#isQueued || !this.#isFree()) return;
+    if (this.#isQueued || !this.#mayBegin()) return;
     this.#isQueued = true;
     this.#turns.run(this.#guest.caller.uid, this.#step);
   }
 
   readonly #step = (): boolean => {
-    const call = this.#isFree() ? this.#calls.shift() : undefined;
+    const call = this.#mayBegin() ? this.#calls.shift() : undefined;
     if (call !== undefined) {
       this.#callBytes -= call.size;
       this.#server.dispatch(call, this);
     }
-    this.#isQueued = this.#isFree();
+    this.#isQueued = this.#mayBegin();
     if (!this.#isQueued) this.#goOn();
     return this.#isQueued;
   };

@@ -1,4 +1,4 @@
-// A daemon as a program: what each command line does, for a table of the daemon's texts and objects.
+// A daemon as a program: executes its command line. Each daemon describes itself by a DaemonProgram.
 import type { BusInterface } from "../api/table.ts";
 import { errnoNameOf } from "../base/error.ts";
 import { helpWidth, layOutHelp } from "../base/help-text.ts";
@@ -9,17 +9,17 @@ import type { ScopeKind } from "./scope.ts";
 
 export interface DaemonProgram {
   readonly name: string;
-  /** What it is for, in one sentence. */
+  /** Its purpose in one sentence, for `--help`. */
   readonly abstract: string;
   /** The manual pages, as `--help` names them. */
   readonly see: string;
   /** The interfaces of the D-Bus objects by path, for `--bus-introspect=`. */
   readonly objects: Readonly<Record<string, BusInterface>>;
-  /** The service of a scope. Throws an error with errno where the host lacks something for it. */
+  /** Returns the service of a scope. Throws an error with errno where the host lacks a prerequisite. */
   service(scope: ScopeKind): { run(): Promise<number> };
 }
 
-/** Runs the program; returns its exit code. */
+/** Runs the program with its arguments; returns the exit code. */
 export async function runDaemon(program: DaemonProgram, args: readonly string[]): Promise<number> {
   const command = parseArguments(args);
   switch (command.kind) {
@@ -30,7 +30,7 @@ export async function runDaemon(program: DaemonProgram, args: readonly string[])
     case "introspect":
       return describeObject(program, command.path);
     case "error":
-      return complain(program, command.message);
+      return printError(program, command.message);
     case "run":
       return serve(program, command.scope);
   }
@@ -41,7 +41,7 @@ function print(text: string): number {
   return 0;
 }
 
-function complain({ name }: DaemonProgram, message: string): number {
+function printError({ name }: DaemonProgram, message: string): number {
   process.stderr.write(`${name}: ${message}\n`);
   return 1;
 }
@@ -52,18 +52,18 @@ async function serve(program: DaemonProgram, scope: ScopeKind): Promise<number> 
     service = program.service(scope);
   } catch (error) {
     if (errnoNameOf(error) === null) throw error;
-    return complain(program, `Failed to start: ${(error as Error).message}`);
+    return printError(program, `Failed to start: ${(error as Error).message}`);
   }
   return service.run();
 }
 
-/** --bus-introspect=PATH, or =list for the paths. An object below a known path has that path's interface. */
+/** --bus-introspect=PATH, or =list for the paths. A path directly below a known one has the same interface. */
 function describeObject(program: DaemonProgram, path: string): number {
   const { objects } = program;
   if (path === "list") return print(`${Object.keys(objects).join("\n")}\n`);
   const known = Object.hasOwn(objects, path) ? path : path.slice(0, path.lastIndexOf("/"));
   const table = Object.hasOwn(objects, known) ? objects[known] : undefined;
-  if (table === undefined) return complain(program, `No object '${path}': --bus-introspect=list shows them`);
+  if (table === undefined) return printError(program, `No object '${path}': --bus-introspect=list shows them`);
   return print(introspect([{ table }], []));
 }
 

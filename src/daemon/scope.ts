@@ -1,4 +1,4 @@
-// What a daemon serves, the whole host or one user, and what follows from that for both daemons.
+// The scope of a daemon, the system or one user, and what depends on it in both daemons.
 import { existsSync } from "node:fs";
 import { ErrnoError } from "../base/error.ts";
 
@@ -6,7 +6,7 @@ export type ScopeKind = "system" | "user";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** The user's runtime directory. Throws an error with errno where the user has none. */
+/** Returns the user's runtime directory. Throws ENXIO where $XDG_RUNTIME_DIR is not set. */
 export function userRuntimeDirectory(env: Environment = process.env): string {
   const runtime = env["XDG_RUNTIME_DIR"];
   if (runtime) return runtime;
@@ -18,7 +18,7 @@ export function isSystemdHost(): boolean {
   return existsSync("/run/systemd/system");
 }
 
-/** Whether the environment names the bus of this scope. */
+/** Whether the environment has the address of this scope's bus. */
 export function isBusShown(kind: ScopeKind): boolean {
   return process.env[kind === "system" ? "DBUS_SYSTEM_BUS_ADDRESS" : "DBUS_SESSION_BUS_ADDRESS"] !== undefined;
 }

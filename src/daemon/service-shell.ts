@@ -1,9 +1,11 @@
-// The process of a daemon, whatever it serves: lock, bus, private bus and Varlink servers, readiness, watchdog, idle exit,
+// The parts that every daemon's process has: lock, bus, private bus and Varlink servers, readiness, watchdog, idle exit,
 // signals and uncaught errors.
 import type { BusInterface } from "../api/table.ts";
 import { INTERFACE_VERSION } from "../base/vocabulary/version.ts";
+import type { ObjectTree } from "../ipc/bus/binding.ts";
 import type { BusClient } from "../ipc/bus/client.ts";
-import { BusServer, describe, type ObjectTree } from "../ipc/bus/server.ts";
+import { describeError } from "../ipc/bus/error.ts";
+import { BusServer } from "../ipc/bus/server.ts";
 import type { BusTarget } from "../ipc/bus/transport.ts";
 import type { CallCounts } from "../ipc/call-counts.ts";
 import { isPrivileged } from "../ipc/caller.ts";
@@ -30,30 +32,32 @@ export interface ShellOptions {
   /** The well-known name on the bus. */
   readonly busName: string;
   readonly bus: BusTarget;
-  /** Without a bus a daemon does not start (`required`), serves its own sockets (`optional`), or does not look (`none`). */
+  /** Without a bus the start fails (`required`) or goes on (`optional`); `none`: the daemon does not connect to a bus. */
   readonly busNeed: "required" | "optional" | "none";
-  /** How long a bus that does not answer delays the start; without it, for as long as it takes. */
+  /** How long the start waits for a bus that does not answer; without a limit unless given. */
   readonly busPatienceMs?: number;
+  /** The path of the lock file. */
   readonly lock: string;
+  /** The path of the private socket. */
   readonly privateBus: string;
-  /** Whether the next call would start the daemon again: only then it ends when it is idle. */
+  /** Whether the next call would start the daemon again; only then does it exit when idle. */
   readonly isActivatable: boolean;
   /** Counts the calls of all transports. */
   readonly counts?: CallCounts;
 }
 
-/** What a daemon serves, and what it does at each stage of its life. */
+/** What a daemon serves, and its part in each step of the start and end. */
 export interface Served {
   readonly tree: ObjectTree;
-  /** The bus is there and the name is taken. Calls are answered when this is done. */
+  /** Called when the bus is connected and the name is owned, after every reconnection too. Calls wait until it resolves. */
   connected(bus: BusClient): Promise<void>;
-  /** Takes up what an earlier process left, and opens the sockets; called once, before READY=1. */
+  /** Restores the state that an earlier process left, and opens sockets; called once, before READY=1. */
   open(): void;
   /** Called once, after READY=1. */
   opened(): void;
-  /** How much of each kind of work there is; with none, and no connections, the daemon is idle. */
+  /** Returns the amount of work by kind, for the log; where all are 0 and nobody is connected, the daemon is idle. */
   work(): Readonly<Record<string, number>>;
-  /** Ends all work and closes the sockets of `open()`; the bus is still there. */
+  /** Ends all work and closes the sockets of `open()`; the bus is still connected. */
   stop(): Promise<void>;
 }
 
@@ -107,17 +111,17 @@ export class ServiceShell {
     });
   }
 
-  /** The bus, or null while there is none. */
+  /** The connection to the bus, or null while there is none. */
   get bus(): BusClient | null {
     return this.#bus.client;
   }
 
-  /** Polkit, or null while there is no bus to ask it on. */
+  /** polkit, or null while there is no bus. */
   get authority(): Authority | null {
     return this.bus === null ? null : this.#authority;
   }
 
-  /** A Varlink server, which is closed when the daemon ends. */
+  /** Returns a new Varlink server, which is closed when the daemon ends. */
   varlinkServer(interfaces: readonly BoundVarlink[]): VarlinkServer {
     const server = new VarlinkServer({
       product: this.#options.identifier,
@@ -145,7 +149,7 @@ export class ServiceShell {
     this.#privateBus?.broadcast(signal);
   }
 
-  /** Restarts the time after which an idle daemon ends. */
+  /** Restarts the timer of the idle exit. */
   touch(): void {
     this.#idle.touch();
   }
@@ -155,12 +159,12 @@ export class ServiceShell {
     return this.#idle.hold();
   }
 
-  /** Makes one socket; a failure is a warning. */
+  /** Calls `open`, which makes the socket at `path`; logs a failure as a warning. */
   orWarn(path: string, open: (path: string) => void): void {
     openOrWarn(this.log, path, open);
   }
 
-  /** Serves until a signal comes or there is nothing to do; returns the exit code. */
+  /** Serves until SIGTERM, SIGINT, `stop()` or idle exit; returns the exit code. */
   async run(): Promise<number> {
     handleProcessEvents(this.log, () => this.stop(0));
     try {
@@ -187,13 +191,13 @@ export class ServiceShell {
     this.touch();
   }
 
-  /** The lock and the name on the bus come first: a second daemon ends here, and has changed nothing. */
+  /** Takes the lock and the name on the bus before anything else: a second daemon ends here without having changed anything. */
   async #start(): Promise<void> {
     const { busPatienceMs } = this.#options;
     this.#lock = lockInstance(this.#options.lock, this.log);
     const connecting = this.#connect();
     await (busPatienceMs === undefined ? connecting : Promise.race([connecting, Bun.sleep(busPatienceMs)]));
-    // A bus that answers later may say that the name is taken.
+    // A bus that answers after the wait may still report that the name is taken.
     connecting.catch((error: Error) => {
       this.log.error(error.message);
       this.stop(exitCodeOf(error));
@@ -215,7 +219,7 @@ export class ServiceShell {
     }
   }
 
-  /** Opens the sockets, once; whoever gets an answer on the bus after that finds a service that has been started. */
+  /** Opens the sockets and sends READY=1, once; before calls on the bus are answered. */
   #open(): void {
     if (this.#isOpen) return;
     this.#isOpen = true;
@@ -228,14 +232,14 @@ export class ServiceShell {
 
   async #failToStart(error: unknown): Promise<number> {
     this.#lock?.[Symbol.dispose]();
-    const text = describe(error)?.text ?? (error as Error).stack ?? String(error);
+    const text = describeError(error)?.text ?? (error as Error).stack ?? String(error);
     this.log.error(isSuperfluous(error) ? (error as Error).message : `Failed to start: ${text}`);
     await this.#bus.close();
     await delayFailure();
     return exitCodeOf(error);
   }
 
-  /** The service manager is told first: a call that comes now waits for the next daemon instead of going to this one. */
+  /** Sends STOPPING=1 first: the service manager then starts a new daemon for calls that arrive from now on. */
   async #end(): Promise<void> {
     this.#idle.stop();
     notify("STOPPING=1\nSTATUS=Shutting down...");

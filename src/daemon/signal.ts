@@ -1,4 +1,4 @@
-// Signals as messages, from their rows in src/api.
+// D-Bus signals as messages, from their rows in src/api.
 import type { BusInterface, Values } from "../api/table.ts";
 import { MESSAGE_TYPE, type Outgoing } from "../ipc/bus/message.ts";
 
@@ -7,7 +7,7 @@ export type SignalValues<Table extends BusInterface, Member extends SignalOf<Tab
   Table["signals"][Member]["args"]
 >;
 
-/** The message of a signal, from its arguments by name. */
+/** Returns the message of a signal; `values` are its arguments by name. */
 export function signalMessage<Table extends BusInterface, Member extends SignalOf<Table>>(
   path: string,
   table: Table,

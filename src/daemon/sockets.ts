@@ -7,7 +7,7 @@ import type { Fd } from "../kernel/file/fd.ts";
 import { listenFds } from "../kernel/socket/notify.ts";
 import { listenUnix } from "../kernel/socket/unix.ts";
 
-/** A server that accepts peers on the sockets it is given, and owns these sockets. */
+/** A server that accepts peers on sockets that it is given; it owns and closes them. */
 export interface Listener {
   listen(socket: Fd): void;
 }
@@ -17,15 +17,18 @@ export function makeSocketDirectory(path: string): void {
   mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
 }
 
-/** A listening socket at a path, whose directory is made where it is missing. */
+/** Returns a listening socket at a path with the given permissions; makes the directory where it is missing. */
 export function listenAt(path: string, mode: number): Fd {
   makeSocketDirectory(path);
-  // A link that a socket unit made (Symlinks=) outlives its socket.
+  // A stale link of a socket unit (Symlinks=) may be in the way.
   if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true) unlinkSync(path);
   return listenUnix(path, { mode });
 }
 
-/** Makes one socket. A failure is a warning: the rest of the daemon does not depend on this socket. */
+/**
+ * Calls `open`, which makes the socket at `path`. Logs a failure as a warning, because the rest of the daemon works without
+ * it.
+ */
 export function openOrWarn(log: Log, path: string, open: (path: string) => void): void {
   try {
     open(path);

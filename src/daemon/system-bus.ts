@@ -1,5 +1,5 @@
-// A daemon's connection to its bus: one at a time, made again after it was lost. The private bus and Varlink work without
-// it meanwhile.
+// A daemon's connection to its bus, which is made again after it was lost. Meanwhile the private bus and Varlink continue to
+// work.
 import type { Log } from "../base/log.ts";
 import { type BusClient, connectBus } from "../ipc/bus/client.ts";
 import { BusIntake } from "../ipc/bus/intake.ts";
@@ -13,6 +13,7 @@ import { EarlyCalls } from "./early-calls.ts";
 
 const RETRY_MS = 1_000;
 const RETRY_LIMIT_MS = 30_000;
+/** Results of RequestName(): primary owner, already owner. */
 const NAME_IS_OURS = new Set([1, 4]);
 const NAME_PATIENCE_MS = 2_000;
 const NAME_POLL_MS = 50;
@@ -20,7 +21,7 @@ const NAME_POLL_MS = 50;
 const DO_NOT_QUEUE = 4;
 
 interface SystemBusEvents {
-  /** The daemon owns its name. Calls that have come since then are answered when this is done. */
+  /** Called when the daemon owns its name. Calls that arrive are kept and answered after it resolves. */
   connected(bus: BusClient): Promise<void>;
 }
 
@@ -61,8 +62,8 @@ export class SystemBus {
   }
 
   /**
-   * Connects, takes the name, listens. Throws NameTaken where another daemon has it. Throws an error with errno, or a
-   * BusError, where there is no bus now, and retries in the background.
+   * Connects, takes the name and serves. Throws NameTaken where another daemon owns it, and then does not retry. Throws an
+   * error with errno or a BusError where the bus does not answer, and retries in the background.
    */
   async connect(): Promise<void> {
     try {
@@ -74,14 +75,14 @@ export class SystemBus {
     }
   }
 
-  /** Serves on this connection until it is lost, which may have happened already. */
+  /** Resets the retries, and reconnects when this connection is lost, which may have happened already. */
   #keep(bus: BusClient): void {
     this.#timer = null;
     this.#retryMs = RETRY_MS;
     bus.onClose((error) => this.#lost(bus, error));
   }
 
-  /** Makes one connection and prepares it for serving. A failure on the way closes it. */
+  /** Makes one connection and prepares it for serving; closes it on failure. */
   async #attempt(): Promise<BusClient> {
     const bus = await connectBus(this.#target, "lent");
     const lost = Promise.withResolvers<never>();
@@ -98,7 +99,7 @@ export class SystemBus {
     }
   }
 
-  /** The name comes first: a daemon that does not get it must not have changed anything. */
+  /** Takes the name first: a daemon that does not get it must not have changed anything. */
   async #introduce(bus: BusClient): Promise<void> {
     const early = new EarlyCalls(bus);
     bus.onTooLong((bytes) => this.#log.warning(`Passed over a message of ${bytes} bytes: its header is too long.`));
@@ -113,7 +114,7 @@ export class SystemBus {
     for (const message of early.take()) take(message);
   }
 
-  /** A daemon that was just killed owns the name until the broker has noticed its end: retries for a while. */
+  /** Takes the name, with retries: a daemon that was just killed owns it until the broker notices the end. */
   async #takeName(bus: BusClient): Promise<void> {
     for (const deadline = performance.now() + NAME_PATIENCE_MS; ; await Bun.sleep(NAME_POLL_MS)) {
       const [result] = (await bus.driver("RequestName", "su", [this.#name, DO_NOT_QUEUE])) as [number];

@@ -1,4 +1,5 @@
-// Looking up the account of a command without waiting for the machine's file systems longer than the command has time.
+// Looks up the account of a command with a time limit: a child process reads the machine's user database, because a file
+// system of the machine may block for ever.
 import { writeSync } from "node:fs";
 import { ErrnoError, errnoNameOf } from "../base/error.ts";
 import type { Fd } from "../kernel/file/fd.ts";
@@ -7,9 +8,12 @@ import type { PidRef } from "../kernel/process/pidref.ts";
 import { spawnSelf } from "../kernel/process/spawn.ts";
 import { type Account, type AccountRequest, accountAtOnce, accountOf } from "./account.ts";
 
-/** Of the process that reads: where its result goes, the leader, whom to look up, and what it holds while it is there. */
+/**
+ * Descriptors of the reading process: pipe for the result, pidfd of the leader, file with the request, and `life`, which it
+ * only holds.
+ */
 export const READER_FDS = { result: 3, leader: 4, wanted: 5, life: 6 } as const;
-/** The argument that machined-exec-command has then. */
+/** The argument by which machined-exec-command becomes the reading process. */
 export const READER_WORD = "account";
 const SIGKILL = 9;
 
@@ -21,8 +25,9 @@ function pidfdOf(leader: PidRef): Fd {
 }
 
 /**
- * The account of a request; null where it was not found out in `limitMs` (null: as long as it takes). A process that hangs in the
- * machine is killed and left, and holds `life` until its file system lets it go. Throws the errors of `accountOf()`.
+ * Returns the account of a request; null where reading took longer than `limitMs` (null: no limit). A reading process that
+ * blocks is killed without waiting for its end: it holds `life` open until the file system lets it end. Throws the errors
+ * of `accountOf()`.
  */
 export async function accountInTime(
   request: AccountRequest,
@@ -63,7 +68,7 @@ function accountIn(text: string, machine: string): Account {
   throw new ErrnoError(result.errno, result.message);
 }
 
-/** The process that reads: writes the result for `accountInTime()`. */
+/** The work of the reading process: looks up the account and writes the result for `accountInTime()`. */
 export function reportAccount(wanted: AccountRequest): void {
   let result: Result;
   try {

@@ -1,4 +1,5 @@
-// As whom a command in a machine runs: the machine's own user database says it, and whose machine it is.
+// The account of a command in a machine: user, group and supplementary groups from the machine's user database, limited by
+// who owns the machine.
 import { ErrnoError } from "../base/error.ts";
 import { findUser, groupsOfUser, ID_MAX, type UserEntry } from "../base/user-database.ts";
 import { openPath, readFileIn, readRegular, reopen, statFd } from "../kernel/file/fd.ts";
@@ -8,11 +9,11 @@ import { processGid, processUid } from "../kernel/process/process-file.ts";
 import { openPathCached } from "../registry/machine/open-at-once.ts";
 import { HOST_ID_END, type IdKind, idMapsOf, mapInward, mapOutward } from "../registry/machine/uid-map.ts";
 
-/** Whose account is looked up. */
+/** The machine and user whose account is looked up. */
 export interface AccountRequest {
   readonly leader: PidRef;
   readonly machine: string;
-  /** The user of this host whose machine it is. */
+  /** The user of this host who registered the machine. */
   readonly ownerUid: number;
   /** A name or number in the machine; "" for root, or the leader's user where root is not mapped. */
   readonly user: string;
@@ -20,19 +21,19 @@ export interface AccountRequest {
 
 const DATABASE_LIMIT_BYTES = 16 * 1024 * 1024;
 
-/** Who a command in a machine runs as, in numbers of the machine. */
+/** The credentials of a command, as ids of the machine's user namespace. */
 export interface Account {
   readonly uid: number;
   readonly gid: number;
   readonly groups: readonly number[];
-  /** Null for a number that the machine's user database does not have. */
+  /** The line of passwd(5); null for a UID that the machine's user database does not contain. */
   readonly entry: UserEntry | null;
 }
 
-/** The content of a file of the machine; throws where it cannot be read. */
+/** Returns the content of a file of the machine; throws where it cannot be read. */
 type ReadFile = (path: string) => string;
 
-/** Waits for the machine's file systems, and for ever where one does not answer. */
+/** Reads files; blocks for as long as a file system of the machine does not answer. */
 function readWaiting(leader: PidRef): ReadFile {
   return (path) => {
     using root = openPath(`/proc/${leader.pid}/root`, "path");
@@ -40,9 +41,10 @@ function readWaiting(leader: PidRef): ReadFile {
   };
 }
 
-/** The user database would have to be waited for. */
+/** Reading the user database might block. */
 class NotAtOnce extends Error {}
 
+/** Reads files only where that cannot block (open-at-once.ts); throws NotAtOnce otherwise. */
 function readAtOnce(leader: PidRef): ReadFile {
   return (path) => {
     using root = openPath(`/proc/${leader.pid}/root`, "path");
@@ -54,7 +56,7 @@ function readAtOnce(leader: PidRef): ReadFile {
   };
 }
 
-/** A machine of one static program has no users but numbers. */
+/** Returns "" for a file that cannot be read: a machine of one static program has no user database. */
 function orEmpty(read: ReadFile, path: string): string {
   try {
     return read(path);
@@ -64,7 +66,7 @@ function orEmpty(read: ReadFile, path: string): string {
   }
 }
 
-/** The ids of the leader as its own user namespace has them. */
+/** Returns the ids of the leader in its own user namespace. */
 function leaderIds(leader: PidRef): { uid: number; gid: number } {
   const [uid, gid] = [processUid(leader.pid), processGid(leader.pid)];
   if (sameNamespace(leader.pid, "user")) return { uid, gid };
@@ -72,7 +74,7 @@ function leaderIds(leader: PidRef): { uid: number; gid: number } {
   return { uid: mapInward(maps.uid, uid) ?? uid, gid: mapInward(maps.gid, gid) ?? gid };
 }
 
-/** Root where the machine has one of its own: a leader that shares our users and is not root stays what it is. */
+/** Returns the ids for no given user: root where the machine's namespace maps root or the leader is root, else the leader's. */
 function defaultIds(leader: PidRef): { uid: number; gid: number } {
   const isForeign = !sameNamespace(leader.pid, "user");
   const maps = idMapsOf(leader);
@@ -83,8 +85,9 @@ function defaultIds(leader: PidRef): { uid: number; gid: number } {
 }
 
 /**
- * The account of a machine that shares our users and belongs to one of them: its owner writes its user database, and would
- * choose by it whose rights on this host a command has. So a command has the leader's, without supplementary groups.
+ * Returns the account in a machine that shares the host's user namespace and that an unprivileged user owns. The owner controls
+ * its user database and could select any user of this host by it, so only the leader's ids are allowed, without
+ * supplementary groups.
  */
 function ownersAccount({ leader, machine, user, ownerUid }: AccountRequest, passwd: string): Account {
   const { uid, gid } = leaderIds(leader);
@@ -99,14 +102,14 @@ function ownersAccount({ leader, machine, user, ownerUid }: AccountRequest, pass
   );
 }
 
-/** Which user of this host an id of the machine is; null where it is none. */
+/** Returns the id of this host to which an id of the machine is mapped; null where it is not mapped. */
 export function outerId(leader: PidRef, kind: IdKind, inner: number): number | null {
   return mapOutward(idMapsOf(leader)[kind], inner);
 }
 
 /**
- * An owner also decides what a user namespace of its machine maps, and root may have mapped users of this host into it: a
- * command is never one of them but the owner.
+ * Throws EPERM where an account is mapped to a user or group of this host other than the owner's: the user namespace of the
+ * machine may map such ids, and the owner controls the user database.
  */
 function requireOwnersIds({ leader, machine, ownerUid }: AccountRequest, { uid, gid, groups }: Account): void {
   const ownGid = processUid(leader.pid) === ownerUid ? processGid(leader.pid) : null;
@@ -123,14 +126,14 @@ function requireOwnersIds({ leader, machine, ownerUid }: AccountRequest, { uid, 
   );
 }
 
-/** The number that a user is given by, as the kernel has numbers; null for a name. */
+/** Returns the UID of a user that is given in digits; null for a name. */
 function numberOf(user: string): number | null {
   return /^(0|[1-9]\d{0,9})$/.test(user) && Number(user) <= ID_MAX ? Number(user) : null;
 }
 
 /**
- * Looks the user of a request up in the machine's own passwd and group. Throws an ErrnoError when the machine has no such user
- * (`ESRCH`), or its owner may not be given it (`EPERM`).
+ * Looks up the user of a request in the machine's passwd(5) and group(5). Throws an ErrnoError where the machine has no such
+ * user (`ESRCH`), or where commands of its owner may not run as that user (`EPERM`).
  */
 export function accountOf(request: AccountRequest, read: ReadFile = readWaiting(request.leader)): Account {
   const { leader, machine, user, ownerUid } = request;
@@ -150,7 +153,7 @@ export function accountOf(request: AccountRequest, read: ReadFile = readWaiting(
   return account;
 }
 
-/** The same without waiting for a file system of the machine; null where one would have to be waited for. */
+/** As `accountOf()`, but returns null where reading might block. Throws `ESRCH` also where the leader has ended. */
 export function accountAtOnce(request: AccountRequest): Account | null {
   try {
     return request.leader.verified(() => accountOf(request, readAtOnce(request.leader)));

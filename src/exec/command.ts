@@ -1,5 +1,5 @@
-// machined-exec-command: the child in which a command begins (run.ts). It finds out what machined-enter must be told, and becomes
-// that program. With an argument, the process that reads the machine's user database for that (account-reader.ts).
+// machined-exec-command: the child process that run.ts starts for a command. It prepares the arguments of machined-enter and
+// executes that program. With the argument `account` it reads the machine's user database (account-reader.ts).
 import { readFileSync, writeSync } from "node:fs";
 import { errnoNameOf } from "../base/error.ts";
 import { Fd } from "../kernel/file/fd.ts";
@@ -10,7 +10,7 @@ import type { EnterRequest } from "./enter.ts";
 import { becomeCommand, COMMAND_FDS, type CommandWords } from "./run.ts";
 import { receiveStreams } from "./streams.ts";
 
-/** Exit status of a command that was not run. */
+/** Exit status where the command could not be started. */
 const NOT_RUN = 125;
 
 function inheritedWords<Words>(number: number): Words {
@@ -18,7 +18,7 @@ function inheritedWords<Words>(number: number): Words {
   return JSON.parse(readFileSync(words.number, "utf8"));
 }
 
-/** The request of what was inherited, with our standard streams as its own. */
+/** Returns the request of inherited words; receives the command's standard streams first where they are still to come. */
 function requestOf(words: CommandWords, leader: PidRef): EnterRequest {
   const { left, sinceUsec: _since, ...rest } = words;
   if (left === null) return { ...rest, leader };
@@ -26,7 +26,7 @@ function requestOf(words: CommandWords, leader: PidRef): EnterRequest {
   return { ...rest, leader, terminal: receiveStreams({ socket, bytes: left }, rest.terminal) };
 }
 
-/** Runs the program; returns only where the command was not started: its exit code. */
+/** Runs the program; returns an exit code only where the command could not be started. */
 export async function main(args: string[]): Promise<number> {
   if (args.length === 1 && args[0] === READER_WORD && process.ppid !== 1) {
     const leader = PidRef.fromPidFd(Fd.inherited(READER_FDS.leader));
@@ -39,7 +39,7 @@ export async function main(args: string[]): Promise<number> {
   }
   const leader = PidRef.fromPidFd(Fd.inherited(COMMAND_FDS.leader));
   const words = inheritedWords<CommandWords>(COMMAND_FDS.request);
-  // Executing the command closes them, and that is how nothing is told.
+  // Close-on-exec: executing machined-enter closes them, and the parent reads the end of file as success.
   using failure = Fd.inherited(COMMAND_FDS.failure);
   using life = Fd.inherited(COMMAND_FDS.life);
   try {

@@ -1,13 +1,13 @@
-// Running a command inside a machine: the arguments of machined-enter (src/exec/enter), and the environment of the command.
+// Prepares a command inside a machine: the arguments of machined-enter (src/exec/enter) and the command's environment.
 import { ErrnoError } from "../base/error.ts";
 import { cgroupHierarchies } from "../kernel/process/cgroup-mount.ts";
 import type { WindowSize } from "../kernel/terminal/pty.ts";
 import { type Account, type AccountRequest, accountOf, outerId } from "./account.ts";
 
 export interface EnterRequest extends AccountRequest {
-  /** Of the command; null for the user's home, or "/" where there is none. */
+  /** The working directory; null for the user's home, or "/" where there is none. */
   readonly directory: string | null;
-  /** Assignments on top of the clean environment. */
+  /** Assignments NAME=VALUE, added to the clean environment. */
   readonly environment: readonly string[];
   readonly command: readonly string[];
   /**
@@ -15,50 +15,51 @@ export interface EnterRequest extends AccountRequest {
    * descriptor 0 (terminal.ts).
    */
   readonly terminal: "none" | "given" | "own";
-  /** Of a terminal of its own, from the command's first moment; null for none that is known. */
+  /** The initial size of an `own` terminal; null where it is not known. */
   readonly terminalSize: WindowSize | null;
-  /** 0 for no limit. */
+  /** The time limit of the command; 0 for none. */
   readonly timeoutMs: number;
-  /** Leave the command running, and print its number and its cgroup. */
+  /** Print the process id and cgroup of the command, and leave it running. */
   readonly detach: boolean;
-  /** Say what could not be taken over from the leader. */
+  /** Print what the command could not inherit from the leader. */
   readonly verbose: boolean;
-  /** Who asked, for the journal. */
+  /** The user who calls, for the journal. */
   readonly callerUid: number;
 }
 
-/** How machined-enter is called. */
+/** The call of machined-enter. */
 interface EnterCommand {
-  /** The user of this host who the command's user is; null where it is none. */
+  /** The UID of this host to which the command's user is mapped; null where it is not mapped. */
   readonly outerUid: number | null;
   readonly args: readonly string[];
-  /** Each assignment behind "=", so that machined-enter and its C library ignore the variables. */
+  /** Each assignment has a leading "=", so that machined-enter and its C library ignore the variables. */
   readonly environment: readonly string[];
 }
 
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /** Throws an ErrnoError `EINVAL` where parts of the request contradict each other. */
 export function requireAgreement({ detach, terminal, timeoutMs, machine }: EnterRequest): void {
-  if (timeoutMs < 0) throw new ErrnoError("EINVAL", `A time limit of ${timeoutMs} ms is none`);
+  if (timeoutMs < 0) throw new ErrnoError("EINVAL", `A time limit of ${timeoutMs} ms is negative`);
   if (!detach || (terminal === "none" && timeoutMs === 0)) return;
   const option = terminal !== "none" ? "a terminal" : "a time limit";
   throw new ErrnoError(
     "EINVAL",
-    `A command that is left running in machine '${machine}' cannot have ${option}: nobody stays for it`,
+    `A command that is left running in machine '${machine}' cannot have ${option}: no process stays to manage it`,
   );
 }
 
-/** Descriptors of ours that machined-enter has under the same numbers. */
+/** Inheritable descriptors, which machined-enter has under the same numbers. */
 interface EnterDescriptors {
-  /** Of the leader. */
+  /** The leader's pidfd. */
   readonly pidfd: number;
-  /** What stays open as long as a process of the start hangs in the machine, and while the command runs, but not in it; null for nothing. */
+  /** A descriptor that machined-enter keeps open while it runs or hangs, and the command does not get; null for none. */
   readonly held: number | null;
 }
 
 /**
- * Prepares a command. Throws an ErrnoError when the
- * leader has ended (`ESRCH`), and those of `accountOf()` where the account is still to be looked up.
+ * Returns how to call machined-enter for a request. Throws an ErrnoError where the leader has ended (`ESRCH`), those of
+ * `requireAgreement()`, and, without `account`, of `accountOf()`.
  */
 export function enterCommand(
   request: EnterRequest,

@@ -1,8 +1,8 @@
-// The program that enters a machine (src/exec/enter), as the build has compiled and compressed it.
+// The program machined-enter (src/exec/enter), which the build has compiled and compressed.
 import { readFileSync } from "node:fs";
 import program from "./program.bin" with { type: "file" };
 
-/** The program's bytes, or null in a build that was made without a C compiler or a static C library. */
+/** Returns the program's bytes; null in a build without a C compiler or a static C library. */
 export function enterProgram(): Uint8Array | null {
   const packed = readFileSync(program);
   return packed.length === 0 ? null : Bun.zstdDecompressSync(packed);

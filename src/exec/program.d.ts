@@ -1,4 +1,4 @@
-// The compiled program is embedded as a file; what is imported is its path.
+// The compiled program is embedded as a file; the import is its path.
 declare module "*.bin" {
   const path: string;
   export default path;

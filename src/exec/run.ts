@@ -1,8 +1,8 @@
-// Starts machined-enter (src/exec/enter): in the place of this process, or as its child.
+// Runs machined-enter (src/exec/enter): in place of this process, or as its child.
 //
-// The machine's user database may be on a file system that does not answer, and a process that waits for one may not even end by
-// SIGKILL. Such a database is read by a process of its own, which is not waited for when the time of the command is up or its
-// caller leaves (account-reader.ts).
+// The machine's user database may be on a file system that does not answer; a process that reads from it may not end even by
+// SIGKILL. Therefore a separate process reads it, which is not waited for when the command's time is up or its caller
+// disconnects (account-reader.ts).
 import { ErrnoError } from "../base/error.ts";
 import { type Fd, inheritable } from "../kernel/file/fd.ts";
 import { sealedFile } from "../kernel/file/memory-file.ts";
@@ -18,16 +18,17 @@ import { enterProgram } from "./helper.ts";
 import { takeTerminal } from "./terminal.ts";
 
 /**
- * Of the program in command.ts: a pipe for why it was not started, the leader, the rest of the request, what is open as long as a
- * process of the start is left, and the caller's connection.
+ * Descriptors of the program in command.ts. failure: pipe for the reason where the command could not be started; leader: its
+ * pidfd; request: file with CommandWords; life: pipe that all processes of the start hold open; connection: the caller's
+ * socket, where its streams are still to be received.
  */
 export const COMMAND_FDS = { failure: 3, leader: 4, request: 5, life: 6, connection: 7 } as const;
 
-/** What the child is told beside its descriptors. */
+/** The request as the child reads it, in JSON. */
 export interface CommandWords extends Omit<EnterRequest, "leader"> {
-  /** How many bytes in the connection its standard streams came with; null where it has them. */
+  /** How many bytes to read from `connection` to receive the standard streams; null where the child has inherited them. */
   readonly left: number | null;
-  /** When its time began, on the monotonic clock. */
+  /** When the command's time began, in µs of the monotonic clock. */
   readonly sinceUsec: string;
 }
 
@@ -35,7 +36,10 @@ const SIGHUP = 1;
 /** Exit status of a command whose time was up. */
 const TIMED_OUT = 124;
 
-/** A file of its own for each call: a machine that holds an old one open would keep a shared one from being executed. */
+/**
+ * Returns a new file with machined-enter for each call: a machine that has a shared one open for writing would block its
+ * execution.
+ */
 function programFile(): Fd {
   const program = enterProgram();
   if (program === null) {
@@ -47,15 +51,16 @@ function programFile(): Fd {
   return sealedFile("machined-enter", program);
 }
 
-/** The leader as a descriptor. Linux before 5.3 has none. */
+/** Returns the leader's pidfd; throws EOPNOTSUPP before Linux 5.3. */
 function pidfdOf({ leader, machine }: { leader: PidRef; machine: string }): Fd {
   if (leader.pidfd !== null) return leader.pidfd;
   throw new ErrnoError("EOPNOTSUPP", `Cannot enter machine '${machine}': this kernel has no pidfds`);
 }
 
 /**
- * Becomes the command, with our descriptors 0 to 2. Returns its exit status where its time, which counts from `sinceUsec` of the
- * monotonic clock, is up before it began; else only by throwing an error with errno. Processes that are left hold `life`.
+ * Replaces this process by the command, which has our descriptors 0 to 2. Returns, with exit status 124, only where the
+ * command's time, counted from `sinceUsec` of the monotonic clock, is up before it began; throws an error with errno where
+ * the command cannot be started. Processes that hang and are left behind hold `life` open.
  */
 export async function becomeCommand(
   request: EnterRequest,
@@ -78,25 +83,32 @@ export async function becomeCommand(
 }
 
 export interface RunningCommand {
-  /** The exit status of machined-enter (enter/main.c). Rejects with an ErrnoError where no command was started. */
+  /**
+   * Resolves to the exit status of machined-enter (enter/main.c); rejects with an ErrnoError where the command was not
+   * started.
+   */
   readonly exited: Promise<number>;
   kill(signal: number): void;
 }
 
 interface StartedCommand extends RunningCommand {
-  /** No process of the start is left, not even one that hangs in the machine and is not waited for. Never rejects. */
+  /**
+   * Resolves when all processes of the start have ended, those too that hang in the machine and are not waited for. Never
+   * rejects.
+   */
   readonly gone: Promise<unknown>;
 }
 
 /**
- * Starts the command as a child with the given descriptors as 0 to 2, which stay ours. It is hung up when this process ends. Why
- * a command was not started it tells us alone: what root writes to a descriptor of somebody else's could be a message in the name of root.
+ * Starts the command as a child with the given descriptors as 0 to 2; the caller still owns them. The child gets SIGHUP when
+ * this process ends. It reports a failed start to this process, not to standard error: root must not write to a descriptor
+ * that another user passed.
  */
 export function startCommand(request: EnterRequest, [stdin, stdout, stderr]: readonly [Fd, Fd, Fd]): RunningCommand {
   return start(request, null, { stdin, stdout, stderr });
 }
 
-/** `startCommand()` with the standard streams that a caller sent, which the child receives. */
+/** As `startCommand()`, for standard streams that are still in the caller's connection: the child receives them. */
 export function startForCaller(request: EnterRequest, left: Left): StartedCommand {
   return start(request, left, { stdin: "ignore", stdout: "ignore", stderr: "inherit" });
 }
@@ -132,7 +144,7 @@ function start(
     return status;
   };
   const end = exited();
-  // A terminal is forwarded to its end before this is looked at.
+  // Callers forward a terminal to its end before they await this: a rejection meanwhile is not unhandled.
   end.catch(() => {});
   const gone = Promise.allSettled([end, allGone]);
   return { exited: end, gone, kill: (signal) => child.kill(signal) };

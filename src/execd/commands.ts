@@ -1,25 +1,28 @@
-// Commands that run for callers, and what a user may have running at a time.
+// The running commands of all callers, and the limit for each user.
 import { MachinedError } from "../base/error.ts";
 import { mayTakeAnother, type ShareLimits } from "../base/fair-share.ts";
 import type { RunningCommand } from "../exec/run.ts";
 import { shareOwner } from "../kernel/process/share-owner.ts";
 
-/** Of the commands of others than root. */
+/** Limits of running commands, root's not counted. */
 const LIMITS: ShareLimits = { all: 256, each: 32 };
 
-/** A place for one command: taken before anybody is asked for permission, left when the command has ended. */
+/**
+ * The place of one command: taken before authorization, so that waiting calls are limited too; disposed when the command has
+ * ended.
+ */
 interface CommandPlace extends Disposable {
-  /** From now on signals reach the command; those that came earlier are sent now. */
+  /** Assigns the command; sends the signals that arrived before. */
   started(command: RunningCommand): void;
 }
 
 interface Entry {
   readonly uid: number;
-  /** The user for whom it is counted. */
+  /** The user for whom it is counted (share-owner.ts). */
   readonly owner: number;
   readonly id: string | undefined;
   command: RunningCommand | null;
-  /** Signals that came before the command was started. */
+  /** Signals that arrived before the command was started. */
   readonly early: number[];
 }
 
@@ -42,7 +45,10 @@ export class Commands {
     return this.#entries.size;
   }
 
-  /** Throws LimitsExceeded where the user has too many commands, or more than its share of all. Root has no limit. */
+  /**
+   * Takes a place for a command of `uid`, known to `signal()` as `id`. Throws LimitsExceeded where the user has too many
+   * commands or more than its share of all (root has no limit), InvalidArgs where `id` is in use.
+   */
   take(uid: number, id: string | undefined): CommandPlace {
     const owner = shareOwner(uid);
     if (uid !== 0) this.#requireRoom(owner);
@@ -71,7 +77,7 @@ export class Commands {
     throw tooMany(`User ${owner} has ${own} of the ${counted.length} commands of all users`);
   }
 
-  /** Sends a signal to a user's command; false where the user has none of that id. */
+  /** Sends a signal to a command; returns false where the user has none with that id. */
   signal(uid: number, id: string, signal: number): boolean {
     const entry = [...this.#entries].find((one) => one.uid === uid && one.id === id);
     if (entry === undefined) return false;
@@ -80,7 +86,7 @@ export class Commands {
     return true;
   }
 
-  /** Hangs up all commands. */
+  /** Sends SIGHUP to all commands. */
   hangUp(): void {
     for (const { command } of this.#entries) command?.kill(1);
   }

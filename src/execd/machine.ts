@@ -1,14 +1,15 @@
-// The machine that a command is for, as the daemon of machines knows it.
+// Looks up, at systemd-machined, the machine in which a command is to run.
 import { ERRORS, ErrnoError, MachinedError } from "../base/error.ts";
 import { runtimeDirectory } from "../ipc/runtime-directory.ts";
 import { VarlinkError } from "../ipc/varlink/client.ts";
 import { connectVarlink } from "../ipc/varlink/connect.ts";
 import { PidRef } from "../kernel/process/pidref.ts";
 
-/** A machine with its leader, which is held until this is disposed of. */
+/** A machine and a reference to its leader, which is closed by disposing. */
 export interface HeldMachine extends Disposable {
   readonly name: string;
   readonly class: string;
+  /** The user who registered it. */
   readonly ownerUid: number;
   readonly leader: PidRef;
 }
@@ -23,7 +24,7 @@ interface Described {
 async function describe(name: string): Promise<Described> {
   const client = await connectVarlink(`${runtimeDirectory()}/machine/io.systemd.Machine`);
   try {
-    // The reply is that of our own daemon, or one of systemd's that speaks the same interface.
+    // Our own daemon replies, or systemd's, which has the same interface.
     return (await client.call("io.systemd.Machine.List", { name })) as unknown as Described;
   } catch (error) {
     if (!(error instanceof VarlinkError)) throw error;
@@ -41,16 +42,19 @@ function isLeader(process: PidRef, { leader }: Described): boolean {
   return leader.pidfdId === undefined || process.id === null || BigInt(leader.pidfdId) === process.id;
 }
 
-/** A virtual machine's leader is a process of this host: what enters its namespaces has entered the host. */
+/** The classes that can be entered. A virtual machine's leader is a process of this host: its namespaces are the host's. */
 const ENTERED = ["container", "host"];
 
-/** Holds the machine of that name. Throws NoSuchMachine, or an ErrnoError: `ESRCH` where it has ended, `EOPNOTSUPP` for a virtual machine. */
+/**
+ * Returns the machine of a name. Throws NoSuchMachine, or an ErrnoError: `ESRCH` where it has ended, `EOPNOTSUPP` for a
+ * virtual machine.
+ */
 export async function holdMachine(name: string): Promise<HeldMachine> {
   const described = await describe(name);
   if (!ENTERED.includes(described.class)) {
     throw new ErrnoError(
       "EOPNOTSUPP",
-      `Machine '${name}' is of class '${described.class}', and only containers are entered`,
+      `Machine '${name}' is of class '${described.class}', and commands can only run in containers`,
     );
   }
   const pid = described.leader?.pid ?? 0;
@@ -64,7 +68,7 @@ export async function holdMachine(name: string): Promise<HeldMachine> {
   throw new ErrnoError("ESRCH", `Machine '${name}' has ended`);
 }
 
-/** Looks again, after waiting: the name may belong to another machine by now. */
+/** Returns whether the name still belongs to this machine; to be called after waiting. */
 export async function isStill(machine: HeldMachine): Promise<boolean> {
   const described = await describe(machine.name);
   const { class: kind, UID: ownerUid = 0 } = described;

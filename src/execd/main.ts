@@ -1,5 +1,6 @@
-// machined-exec: runs commands in machines for callers that are not root (io.machined.Exec). A service of its own beside
-// the daemon, started by its socket: what the daemon starts has the daemon's sandbox, and a command in a machine must not.
+// machined-exec: runs commands in machines for callers that are not root (io.machined.Exec). It is a service of its own,
+// started by its socket, because children of systemd-machined inherit its sandbox, which a command in a machine must not
+// have.
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { version } from "../../package.json";
@@ -16,11 +17,13 @@ import { VarlinkServer } from "../ipc/varlink/server.ts";
 import { listenFds, notify } from "../kernel/socket/notify.ts";
 import { listenUnix } from "../kernel/socket/unix.ts";
 import { Commands } from "./commands.ts";
-import { type RunParameters, runCommand, type Surroundings } from "./run.ts";
+import { type RunContext, type RunParameters, runCommand } from "./run.ts";
 
-/** A service that its socket starts ends when nobody has called for this long. */
+/** After this time without a call, a service that its socket started exits. */
 const IDLE_MS = 30_000;
-/** What a terminal or a shell sends to the programs in it: HUP, INT, QUIT, USR1, USR2, TERM, WINCH. All others are for the child that stands for the command here. */
+/**
+ * Signals that are forwarded to commands: HUP, INT, QUIT, USR1, USR2, TERM, WINCH. Others would act on machined-enter itself.
+ */
 const SIGNALS = [1, 2, 3, 10, 12, 15, 28];
 
 const HELP: HelpText = {
@@ -40,7 +43,7 @@ class Service {
   #stop: (code: number) => void = () => {};
 
   constructor() {
-    const around: Surroundings = { commands: this.#commands, authority: this.#authority };
+    const around: RunContext = { commands: this.#commands, authority: this.#authority };
     this.#server = new VarlinkServer({
       product: "machined-exec",
       version,
@@ -83,7 +86,7 @@ class Service {
   async #signal(call: VarlinkCall, id: string, signal: number): Promise<void> {
     const { uid } = await call.caller();
     if (!SIGNALS.includes(signal)) {
-      throw new ErrnoError("EINVAL", `Signal ${signal} is not passed on, only ${SIGNALS.join(", ")}`);
+      throw new ErrnoError("EINVAL", `Signal ${signal} cannot be sent to a command, only ${SIGNALS.join(", ")}`);
     }
     if (!this.#commands.signal(uid, id, signal)) throw new ErrnoError("ESRCH", `There is no running command '${id}'`);
   }
@@ -98,7 +101,7 @@ class Service {
     this.#server.listen(listenUnix(path, { mode: 0o666 }));
   }
 
-  /** Something happened: the time until the service may end begins again. */
+  /** Restarts the timer of the idle exit; to be called for each call. */
   #touch(): void {
     if (!this.#isActivated) return;
     if (this.#timer !== null) clearTimeout(this.#timer);

@@ -1,6 +1,5 @@
-// io.machined.Exec.Run: a command for a caller, once polkit has said yes. The command is a child of this service, which has
-// no sandbox of its own that the command would inherit. The caller's descriptors are received by that child: a file whose
-// file system does not answer would keep this service from starting any other.
+// io.machined.Exec.Run: runs a command for a caller that polkit has authorized, as a child of this service. The child, not the
+// service, receives the caller's descriptors: closing one whose file system does not answer would block the service.
 import { IoMachinedExec } from "../api/io-machined-exec.ts";
 import { ErrnoError, errnoNameOf, MachinedError } from "../base/error.ts";
 import { type Grant, permissionsOf } from "../daemon/access.ts";
@@ -15,11 +14,11 @@ import { isHostRootInside } from "../registry/machine/uid-map.ts";
 import type { Commands } from "./commands.ts";
 import { type HeldMachine, holdMachine, isStill } from "./machine.ts";
 
-/** Exit status of a command that was not run. */
+/** Exit status where the command could not be started. */
 const NOT_RUN = 125;
 const HOST = ".host";
 const SIGHUP = 1;
-/** The rule of this method is the same on hosts of all releases. */
+/** As the host's systemd release: the rule of this method does not depend on it. */
 const ANY_HOST = Number.POSITIVE_INFINITY;
 
 export interface RunParameters {
@@ -37,22 +36,26 @@ export interface RunParameters {
   readonly verbose?: boolean;
 }
 
-export interface Surroundings {
+export interface RunContext {
   readonly commands: Commands;
   readonly authority: Authority;
 }
 
-/** The owner of a machine with a user namespace made it, and could enter by itself. */
+/**
+ * The owner of a machine needs no permission where the host's root is not mapped into it: the owner could enter it without
+ * this service.
+ */
 function grantFor(machine: HeldMachine, user: string, program: string): Grant {
   return {
     subject: machine.name,
     isHost: machine.name === HOST,
-    // The user that is meant without a name has at most the rights of the machine's root. Rules are written with its name.
+    // Without a user, the command has at most the rights of the machine's root; polkit rules match on "root".
     details: { user: user === "" || user === "0" ? "root" : user, program },
     ...(isHostRootInside(machine.leader) ? {} : { ownerUid: machine.ownerUid }),
   };
 }
 
+/** Throws InvalidParameter for parameters that no machine could accept. */
 function check(parameters: RunParameters): void {
   const { command, environment = [], directory, user = "", timeoutUSec = 0 } = parameters;
   sizeOf(parameters);
@@ -63,7 +66,7 @@ function check(parameters: RunParameters): void {
   if (environment.some((assignment) => !/^[A-Za-z_]\w*=/.test(assignment))) throw invalidParameter("environment");
 }
 
-/** The size that the caller's terminal has; null where it is not said. */
+/** Returns the size of the caller's terminal; null unless both numbers are given. Throws InvalidParameter beyond SIZE_MAX. */
 function sizeOf({ rows = 0, columns = 0 }: RunParameters): WindowSize | null {
   const isSize = (number: unknown) => Number(number) >= 0 && Number(number) <= SIZE_MAX;
   if (!isSize(rows)) throw invalidParameter("rows");
@@ -71,15 +74,15 @@ function sizeOf({ rows = 0, columns = 0 }: RunParameters): WindowSize | null {
   return Number(rows) > 0 && Number(columns) > 0 ? { rows: Number(rows), columns: Number(columns) } : null;
 }
 
-async function authorized(call: VarlinkCall, machine: HeldMachine, parameters: RunParameters, around: Surroundings) {
+async function authorized(call: VarlinkCall, machine: HeldMachine, parameters: RunParameters, around: RunContext) {
   const { user = "", command } = parameters;
   const grant = grantFor(machine, user, command[0] ?? "");
   await authorize(around.authority, call, permissionsOf(IoMachinedExec.methods.Run.access, grant, ANY_HOST));
-  // The answer may have taken minutes.
+  // Authorization may have taken minutes.
   if (!(await isStill(machine))) throw new ErrnoError("ESRCH", `Machine '${machine.name}' has ended`);
 }
 
-async function runHere(call: VarlinkCall, parameters: RunParameters, around: Surroundings): Promise<number> {
+async function runHere(call: VarlinkCall, parameters: RunParameters, around: RunContext): Promise<number> {
   const { uid } = await call.caller();
   if (call.descriptors === null) throw noStreams();
   using held = new DisposableStack();
@@ -92,7 +95,7 @@ async function runHere(call: VarlinkCall, parameters: RunParameters, around: Sur
   });
   const machine = held.use(await holdMachine(parameters.machine));
   await authorized(call, machine, parameters, around);
-  if (isGone) throw new ErrnoError("ECONNRESET", "The caller left");
+  if (isGone) throw new ErrnoError("ECONNRESET", "The caller has disconnected");
   const command = startForCaller(
     {
       leader: machine.leader,
@@ -113,20 +116,20 @@ async function runHere(call: VarlinkCall, parameters: RunParameters, around: Sur
   );
   hangUp = () => command.kill(SIGHUP);
   place.started(command);
-  // What hangs in the machine takes the caller's place, and keeps nobody waiting.
+  // The place is held until all processes have ended, those too that hang in the machine; the reply does not wait for them.
   const all = held.move();
   void command.gone.then(() => all.dispose());
   return await command.exited;
 }
 
-/** Whether the failure is one that the caller is told as an error, and not as a command that was not run. */
+/** Whether a failure is replied as an error; others are replied as exit status 125 with a message. */
 function isRefusal(error: unknown): boolean {
   const codes = ["AccessDenied", "InteractiveAuthorizationRequired", "InvalidArgs", "NoSuchMachine"];
   return error instanceof MachinedError && codes.includes(error.code);
 }
 
-/** Runs the command; returns the reply. */
-export async function runCommand(call: VarlinkCall, parameters: RunParameters, around: Surroundings): Promise<object> {
+/** Runs a command for a call of Run; returns the reply when it has ended. */
+export async function runCommand(call: VarlinkCall, parameters: RunParameters, around: RunContext): Promise<object> {
   check(parameters);
   try {
     return { exitStatus: await runHere(call, parameters, around) };

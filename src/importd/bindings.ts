@@ -4,7 +4,7 @@ import type { Descriptor, Getters, Handlers } from "../api/table.ts";
 import { invalidArgument } from "../base/error.ts";
 import type { ImageClass } from "../base/vocabulary/image-class.ts";
 import { TRANSFER_FLAGS, type TransferType } from "../base/vocabulary/transfer.ts";
-import { type BoundInterface, type BusCallContext, bindInterface } from "../ipc/bus/server.ts";
+import { type BoundInterface, type BusCallContext, bindInterface } from "../ipc/bus/binding.ts";
 import type { Fd } from "../kernel/file/fd.ts";
 import { cancelSelf, cancelTransfer, classOf, listTransfers, start, type TransferRequest } from "./actions.ts";
 import type { ImportDaemon } from "./daemon.ts";

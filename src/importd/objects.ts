@@ -1,7 +1,7 @@
 // The D-Bus objects of transfers (org.freedesktop.import1(5)).
 import { TRANSFER_PATH } from "../api/import1.ts";
 import { type Collection, leaf } from "../daemon/object-tree.ts";
-import type { BoundInterface } from "../ipc/bus/server.ts";
+import type { BoundInterface } from "../ipc/bus/binding.ts";
 import type { Transfer } from "./transfer.ts";
 import type { Transfers } from "./transfers.ts";
 

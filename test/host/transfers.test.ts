@@ -234,7 +234,7 @@ describe.skipIf(isStock)(`our daemon${onlyOurs}`, () => {
         cd /home/u/.local/state/machines; ls -A; stat -c '%u %a' good/shut/in good/shut`);
       expect(output.split("\n")).toEqual([
         "Operation completed successfully.",
-        "Archive has files of user 8 and group 8, and only root can make files of others here",
+        "Archive has files of user 8 and group 8, and only root can make files of other users here",
         "Archive has the device node './z', which cannot be made here",
         "good",
         "4711 644",

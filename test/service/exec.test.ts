@@ -174,7 +174,7 @@ describe.skipIf(!canRun)(canRun ? "machined-exec" : "machined-exec (left out: ne
     const client = await connectVarlink(path);
     expect(await client.call("io.machined.Exec.Run", { machine: "good", command: ["true"] })).toEqual({
       exitStatus: 125,
-      message: "Three descriptors go with this call: standard input, output and error",
+      message: "This call needs three descriptors: standard input, output and error",
     });
     client.close();
   });
@@ -275,7 +275,7 @@ describe.skipIf(!canRun)(canRun ? "machined-exec" : "machined-exec (left out: ne
     const stays = { machine: "good", command: ["true"], detach: true };
     expect(await run({ ...stays, terminal: true })).toMatchObject({
       exitStatus: 125,
-      message: "A command that is left running in machine 'good' cannot have a terminal: nobody stays for it",
+      message: "A command that is left running in machine 'good' cannot have a terminal: no process stays to manage it",
     });
     expect(await errorOf(run({ machine: "good", command: ["true"], timeoutUSec: -1 }))).toContain("InvalidParameter");
     expect(await run({ machine: "good", command: ["sleep", "1000"], timeoutUSec: 1 })).toMatchObject({
@@ -288,7 +288,7 @@ describe.skipIf(!canRun)(canRun ? "machined-exec" : "machined-exec (left out: ne
     await register(await daemon.bus(), "vm1", await daemon.leader(), { class: "vm" });
     expect(await run({ machine: "vm1", command: ["id"] })).toEqual({
       exitStatus: 125,
-      message: "Machine 'vm1' is of class 'vm', and only containers are entered",
+      message: "Machine 'vm1' is of class 'vm', and commands can only run in containers",
       text: "",
     });
   });

@@ -27,8 +27,8 @@ const pull = (root: string, path: string, ...args: string[]) =>
   runWorker("systemd-pull", ["raw", `--image-root=${root}`, "--verify=no", ...args, pathToFileURL(path).href, "img"]);
 
 for (const [what, make, message] of [
-  ["a fifo", fifo, "is a fifo, and only regular files are taken"],
-  ["a directory", mkdirSync, "is a directory, and only regular files are taken"],
+  ["a fifo", fifo, "is a fifo, and only regular files are accepted"],
+  ["a directory", mkdirSync, "is a directory, and only regular files are accepted"],
   ["a symbolic link", (path: string) => symlinkSync("/etc/shadow", path), "is a symlink, and only regular files"],
   ["a dangling link", (path: string) => symlinkSync("/nowhere", path), "is a symlink, and only regular files"],
   ["a link to a file beside it", (path: string) => symlinkSync("disk.raw", path), "is a symlink"],

@@ -1,8 +1,8 @@
-// The formats that images are compressed with: their names in options and interfaces, the endings of file names that ask
-// for them, and the bytes that streams of them begin with.
+// The compression formats of images: their names in options and interfaces, the file name suffixes that select them, and
+// the magic bytes of their streams.
 
 interface Format {
-  /** The ending of a compressed file; empty for none. */
+  /** The suffix of a compressed file; empty for none. */
   readonly suffix: string;
   /** The first bytes of a stream, in hexadecimal; empty for none. */
   readonly magic: string;
@@ -19,10 +19,10 @@ const FORMATS = {
 
 export type Compression = keyof typeof FORMATS;
 
-/** The names, in the order in which they are listed to people. */
+/** The names, in the order in which they are shown to users. */
 export const COMPRESSIONS = Object.keys(FORMATS) as readonly Compression[];
 
-/** Those that layers of container images have: every reader knows them. The first is used unless another is wanted. */
+/** The formats for layers of container images, which all registries' clients can read. The first is the default. */
 export const LAYER_COMPRESSIONS = ["gzip", "zstd"] as const satisfies readonly Compression[];
 export type LayerCompression = (typeof LAYER_COMPRESSIONS)[number];
 
@@ -42,7 +42,7 @@ export function parseCompression(name: string): Compression | undefined {
   return COMPRESSIONS.find((known) => known === name);
 }
 
-/** The compression that a file name asks for. */
+/** Returns the compression that the suffix of a file name selects; "uncompressed" for others. */
 export function compressionOfName(name: string): Compression {
   return SUFFIXES.find(([suffix]) => name.endsWith(suffix))?.[1] ?? "uncompressed";
 }
@@ -51,7 +51,7 @@ const PACKED = COMPRESSED.map(([, { suffix }]) => suffix.slice(1)).join("|");
 const TAR_SUFFIX = new RegExp(`\\.(tar|tar\\.(${PACKED})|tgz)$`);
 const RAW_SUFFIX = new RegExp(`\\.(${PACKED}|sysext\\.raw|confext\\.raw|raw|qcow2|img|bin)$`);
 
-/** A file name without the endings that say how an image is packed: the image name that it suggests. */
+/** Returns the image name that a file name suggests: without the suffixes of archives, disk images and compression. */
 export function withoutImageSuffix(name: string, kind: "tar" | "raw"): string {
   if (kind === "tar") return name.replace(TAR_SUFFIX, "");
   let rest = name;

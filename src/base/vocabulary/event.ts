@@ -1,11 +1,11 @@
-// What can happen, by type: the words of io.machined.Events and of `machinectl events`.
+// The events of io.machined.Events and `machinectl events`, by type.
 import { defineStringTable } from "../string-table.ts";
 
-/** What an event is about. `log` is said to one reader about its own place in the log. */
+/** What an event is about. `log` events are sent to one reader, about its own position in the log. */
 export const EVENT_TYPES = defineStringTable(["machine", "address", "resource", "image", "transfer", "log"]);
 export type EventType = (typeof EVENT_TYPES.values)[number];
 
-/** The types that a reader can choose between: what is said about the log itself comes in any case. */
+/** The types that a reader can select; `log` events are always sent. */
 export const CHOSEN_TYPES = defineStringTable(["machine", "address", "resource", "image", "transfer"]);
 
 /** The events of each type. */

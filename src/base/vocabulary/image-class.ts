@@ -1,7 +1,8 @@
-// The classes of images and the directories that each is kept in: systemd-nspawn(1), portablectl(1), systemd-sysext(8).
+// The classes of images and the directories in which images of each class are kept: systemd-nspawn(1), portablectl(1),
+// systemd-sysext(8).
 import { defineStringTable } from "../string-table.ts";
 
-/** What an image is for, which decides where it is kept. */
+/** What an image is for; it determines the directories. */
 export const IMAGE_CLASSES = defineStringTable(["machine", "portable", "sysext", "confext"]);
 export type ImageClass = (typeof IMAGE_CLASSES.values)[number];
 
@@ -13,7 +14,7 @@ export const CLASS_DIRECTORIES: Readonly<Record<ImageClass, string>> = {
   confext: "confexts",
 };
 
-/** The directories of the system in which images of a class are searched, in order: the first image of a name wins. */
+/** The system's search directories for each class, in order: the first image of a name hides the others. */
 export const IMAGE_SEARCH_PATHS: Readonly<Record<ImageClass, readonly string[]>> = {
   machine: [
     "/etc/machines",
@@ -34,7 +35,7 @@ export const IMAGE_SEARCH_PATHS: Readonly<Record<ImageClass, readonly string[]>>
   confext: ["/run/confexts", "/var/lib/confexts", "/usr/local/lib/confexts", "/usr/lib/confexts"],
 };
 
-/** The directory that new images of a class are put into, below `state`: a user's state directory, or the system's. */
+/** Returns the directory for new images of a class, below `state`: the system's or a user's state directory. */
 export function imagePool(imageClass: ImageClass, state = "/var/lib"): string {
   return `${state}/${CLASS_DIRECTORIES[imageClass]}`;
 }

@@ -1,13 +1,13 @@
 // Where `machined install` puts the executable, and where the C library looks for modules.
 
-/** The executable, in a folder of its own: the daemons' names must not be in anybody's PATH, and the manifest stands beside it. */
+/** The executable. It has a directory of its own for the manifest and for the daemons' names, which must not be in $PATH. */
 export const INSTALLED_PROGRAM = "/usr/local/lib/machined/machined";
 
 export const NSS_LIBRARY = "libnss_mymachines.so.2";
-/** What nsswitch.conf calls it. */
+/** The name of the module in nsswitch.conf. */
 export const NSS_WORD = "mymachines";
 export const NSSWITCH = "/etc/nsswitch.conf";
-/** Where the C library looks for its modules, the most particular first. */
+/** Where the C library looks for its modules, the most specific first. */
 export const LIBRARY_DIRECTORIES = [
   "/usr/lib/x86_64-linux-gnu",
   "/usr/lib/aarch64-linux-gnu",

@@ -1,4 +1,4 @@
-// The words that describe machines in interfaces and state files.
+// Enumerations that describe machines in interfaces and state files.
 import { defineStringTable } from "../string-table.ts";
 
 /** What a machine is. Only the first two can be registered: `host` is the built-in `.host`. */

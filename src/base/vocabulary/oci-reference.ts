@@ -13,12 +13,12 @@ const IMAGE = /^(?!\.)[a-z0-9._+-]+(\/(?!\.)[a-z0-9._+-]+)*$/;
 const TAG = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/;
 const DIGEST = /^sha256:[0-9a-f]{64}$/;
 
-/** Whether `text` is a digest of the one supported kind. Only a digest may become part of an address or a path. */
+/** Whether `text` is a SHA-256 digest, the only supported kind. Check before a digest becomes part of a URL or path. */
 export function isOciDigest(text: unknown): text is string {
   return typeof text === "string" && DIGEST.test(text);
 }
 
-/** Parses a reference; returns undefined for text that is none. */
+/** Parses a reference; returns undefined for an invalid one. */
 export function parseOciReference(text: string): OciReference | undefined {
   const at = text.indexOf("@");
   const digest = at < 0 ? null : text.slice(at + 1);
@@ -37,7 +37,7 @@ export function parseOciReference(text: string): OciReference | undefined {
   return isValid ? { registry, image, tag, digest } : undefined;
 }
 
-/** Whether `text` says where an image is pushed to: a registry, and no digest, which an image has by itself. */
+/** Whether `text` is a destination for pushing: with a registry, and without a digest, which only the result determines. */
 export function isPushReference(text: string): boolean {
   const reference = parseOciReference(text);
   return reference !== undefined && reference.registry !== null && reference.digest === null;

@@ -1,8 +1,8 @@
-// Names of what is on its way to become an image, or no longer one. `.#` keeps them out of every list, and lets tmpfiles.d(5)
-// remove them at boot. Whoever works on one holds a lock on it.
+// Names of unfinished images and of images that are being removed. `.#` hides them from all lists, and tmpfiles.d(5) removes
+// them at boot. The process that works on one holds a lock on it.
 
-/** What workers of transfers make. */
+/** Temporary names that workers of transfers make. */
 export const TRANSFER_TEMPORARY = /^\.#(tar|raw|settings|roothash|roothash\.p7s|verity|oci|fs|export)[0-9a-f]{16}$/;
 
-/** How the names begin of what operations of machined make. */
+/** The prefix of temporary names that operations of machined make. */
 export const OPERATION_TEMPORARY_PREFIX = ".#machined-";

@@ -1,8 +1,10 @@
-// The words that describe transfers of images, shared by importd, its clients and the worker programs: importctl(1),
+// Enumerations that describe transfers of images, shared by importd, its clients and the worker programs: importctl(1),
 // org.freedesktop.import1(5).
 import { defineStringTable } from "../string-table.ts";
 
-/** The transfers, as `org.freedesktop.import1` names them, and those of our own; Varlink writes `_` for `-`. */
+/**
+ * The types of transfers as `org.freedesktop.import1` names them, and push-oci, which is our own; Varlink writes `_` for `-`.
+ */
 export const TRANSFER_TYPES = defineStringTable([
   "import-tar",
   "import-raw",
@@ -14,7 +16,7 @@ export const TRANSFER_TYPES = defineStringTable([
   "pull-oci",
   "push-oci",
 ]);
-/** Those of the original. */
+/** The types that the original has. */
 export const STOCK_TRANSFER_TYPES = TRANSFER_TYPES.values.filter((type) => type !== "push-oci");
 export type TransferType = (typeof TRANSFER_TYPES.values)[number];
 
@@ -26,15 +28,15 @@ export type VerifyMode = (typeof VERIFY_MODES.values)[number];
 export const TRANSFER_RESULTS = defineStringTable(["done", "canceled", "failed"]);
 export type TransferResult = (typeof TRANSFER_RESULTS.values)[number];
 
-/** Bits of the `flags` argument of the newer calls. */
+/** Bits of the argument `flags` of the methods whose names end with `Ex`, and of PullOci. */
 export const TRANSFER_FLAGS = { force: 1n, readOnly: 2n, keepDownload: 4n } as const;
 
-/** What the property Progress holds while nothing is known: the lowest double. */
+/** The value of the property Progress while it is unknown: the lowest double. */
 export const PROGRESS_UNKNOWN = -Number.MAX_VALUE;
 
 const DOWNLOAD_URL = /^(https?:\/\/|file:\/)[\x21-\x7e]+$/;
 
-/** Whether `url` has the shape of a URL that can be downloaded: HTTP, HTTPS or a local file, in printable ASCII. */
+/** Whether `url` has a scheme that can be downloaded (HTTP, HTTPS or a local file) and only printable ASCII. */
 export function isDownloadUrl(url: string): boolean {
   return DOWNLOAD_URL.test(url);
 }

@@ -1,10 +1,10 @@
-// The versions that the programs report: the systemd release whose interfaces they follow, and their own.
+// The versions that the programs report.
 import { version } from "../../../package.json";
 
 /** The systemd release whose interfaces our programs follow. */
 export const COMPATIBLE_WITH = 262;
 
-/** This program and its version. */
+/** The name and version of this program. */
 export const PROGRAM_VERSION = `machined ${version}`;
 
 /** The version that the daemons report in their interfaces. */

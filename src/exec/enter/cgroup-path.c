@@ -1,4 +1,4 @@
-/* Where the cgroups of a machine are in the hierarchies of the host. */
+/* Finds the cgroups of a machine in the hierarchies of the host. */
 #include "enter.h"
 
 #include <errno.h>
@@ -10,7 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* The path of one hierarchy in a /proc/PID/cgroup: "NUMBER:CONTROLLERS:PATH\n". */
+/* Copies the path of one hierarchy from the text of /proc/PID/cgroup ("NUMBER:CONTROLLERS:PATH\n"); false where it has none. */
 static bool cgroup_path(const char *text, const char *controllers, char *path, size_t size) {
         for (const char *line = text; line != NULL && *line != 0; line = strchr(line, '\n')) {
                 if (*line == '\n') line++;
@@ -35,8 +35,9 @@ static size_t components(const char *path) {
 }
 
 /*
- * How many components the root of a cgroup namespace is below that of ours, by what /proc/self/cgroup says in both:
- * `ours` here, `theirs` there, where "/.." stands for each step up from their root. -1 where we are outside of our own.
+ * Returns the depth of the root of another cgroup namespace below the root of ours. `ours` and `theirs` are our own cgroup path
+ * as /proc/self/cgroup shows it in each of the two namespaces; "/.." stands for each level above the namespace's root.
+ * -1 where our cgroup is outside of our own namespace.
  */
 static long root_depth(const char *ours, const char *theirs) {
         long ups = 0;
@@ -45,7 +46,7 @@ static long root_depth(const char *ours, const char *theirs) {
         return ups + (long) components(ours) - (long) components(theirs);
 }
 
-/* Cuts a path behind its first `depth` components; false where it has fewer. */
+/* Cuts a path off after its first `depth` components; false where it has fewer. */
 static bool cut_path(char *path, long depth) {
         char *end = path;
         for (; depth > 0; depth--) {
@@ -57,8 +58,9 @@ static bool cut_path(char *path, long depth) {
 }
 
 /*
- * Reads /proc/self/cgroup as it is seen in the leader's cgroup namespace. We come back: only from our own may a process be
- * moved into the machine (cgroups(7), "nsdelegate"). The leader's own path is no help: it may move between two looks.
+ * Reads /proc/self/cgroup from inside the leader's cgroup namespace, and returns to ours, because with "nsdelegate" a process
+ * can be moved into the machine only from there (cgroups(7)). The leader's own path could not be used instead: the leader
+ * may move between the two reads.
  */
 static void read_own_cgroup_there(char *text, size_t size) {
         int ours = open("/proc/self/ns/cgroup", O_RDONLY | O_CLOEXEC);
@@ -71,7 +73,7 @@ static void read_own_cgroup_there(char *text, size_t size) {
         if (length < 0) fail("Cannot read our cgroup: %s", strerror(error));
 }
 
-/* Reads the cgroups of the leader; where it has a cgroup namespace of its own, also ours as both namespaces show them. */
+/* Reads the leader's cgroups; where it has a cgroup namespace of its own, also our cgroups as both namespaces show them. */
 void read_cgroup_texts(struct cgroup_texts *texts, int proc) {
         if (read_file(proc, "cgroup", texts->absolute, sizeof texts->absolute) < 0) fail_at_leader("read the leader's cgroup");
         texts->is_own = (leader.namespaces & CLONE_NEWCGROUP) != 0;
@@ -83,14 +85,13 @@ void read_cgroup_texts(struct cgroup_texts *texts, int proc) {
 }
 
 /*
- * Stores the path of the leader's cgroup in one hierarchy in `own`, and in `root` that of the root of its cgroup namespace,
- * or again the leader's where it shares ours; both have PATH_MAX bytes. False where the leader has none that this host can
- * see.
+ * Stores in `own` the path of the leader's cgroup in one hierarchy, and in `root` the root of its cgroup namespace (the same
+ * path where it shares ours); both have PATH_MAX bytes. False where the leader's cgroup is not visible on this host.
  */
 bool machine_cgroup(const struct cgroup_texts *texts, const char *controllers, char *own, char *root) {
         char ours[PATH_MAX], theirs[PATH_MAX], cut[PATH_MAX];
         if (!cgroup_path(texts->absolute, controllers, own, PATH_MAX)) return false;
-        /* Outside of what this host, a container itself, can see. */
+        /* This host is a container itself and does not see that cgroup. */
         if (strncmp(own, "/..", 3) == 0) return false;
         strcpy(root, own);
         if (!texts->is_own || !cgroup_path(texts->here, controllers, ours, sizeof ours) ||

@@ -1,4 +1,4 @@
-/* The cgroups of the command: made for it, or the leader's own. */
+/* The cgroups of the command: one in each hierarchy, new or the leader's. */
 #include "enter.h"
 
 #include <dirent.h>
@@ -14,11 +14,14 @@
 
 enum { MAX_LEAF_NAMES = 16 };
 
-/* The cgroups that the command is put into: one made for it, or the leader's own. */
+/*
+ * The command's cgroup in each hierarchy. `path`: the new one, if `is_made`; `leader`: the leader's, used otherwise;
+ * `names_machine`: the hierarchy is the service manager's.
+ */
 static struct { char path[PATH_MAX], leader[PATH_MAX]; bool is_made, names_machine; } leaves[MAX_MOUNTS];
 static size_t n_leaves;
 
-/* Removes what commands whose supervisors were killed left behind in `directory`; what is in use stays. */
+/* Removes empty cgroups in `directory` that are left of commands whose supervisors were killed. */
 static void sweep_cgroups(const char *directory) {
         DIR *entries = opendir(directory);
         if (entries == NULL) return;
@@ -30,7 +33,7 @@ static void sweep_cgroups(const char *directory) {
         closedir(entries);
 }
 
-/* Makes a new cgroup in `directory`. Names that are taken already may be the machine's doing. */
+/* Makes a new cgroup in `directory`. The machine may have taken names, so several are tried. */
 static bool make_leaf(size_t i, const char *directory) {
         for (int number = 0; number < MAX_LEAF_NAMES; number++) {
                 int n = snprintf(leaves[i].path, PATH_MAX, "%s/.machined-exec-%d-%d", directory, (int) getpid(), number);
@@ -41,15 +44,15 @@ static bool make_leaf(size_t i, const char *directory) {
         return false;
 }
 
-/* Whether a hierarchy is the one in which service managers name things: that of version 2, or their own of version 1. */
+/* Whether a hierarchy is the service manager's: that of version 2, or name=systemd of version 1. */
 static bool is_named_by(const char *controllers) {
         return controllers[0] == 0 || strcmp(controllers, "name=systemd") == 0;
 }
 
 /*
  * Makes a cgroup for the command in one hierarchy: directly below the root of the leader's cgroup namespace, where the
- * limits of the machine count and its service manager does not look; below the leader's own cgroup where it shares ours.
- * Where none can be made (the machine may forbid it), the command goes into the leader's own.
+ * machine's limits apply and its service manager does not interfere; below the leader's cgroup where the leader shares our
+ * namespace. Where none can be made (the machine may prevent it), the command runs in the leader's.
  */
 static void make_cgroup(const struct cgroup_texts *texts, const char *controllers, const char *mount) {
         char own[PATH_MAX], root[PATH_MAX], directory[PATH_MAX];
@@ -58,7 +61,7 @@ static void make_cgroup(const struct cgroup_texts *texts, const char *controller
         if (snprintf(directory, sizeof directory, "%s%s", mount, root) >= PATH_MAX) return;
         size_t i = n_leaves++;
         leaves[i].names_machine = is_named_by(controllers);
-        /* A hierarchy in which the machine has no cgroup of its own, as most are on hosts with version 1. */
+        /* The machine has no cgroup of its own in this hierarchy; so it is in most hierarchies of version 1. */
         if (strcmp(root, "/") == 0 || root[0] == 0) return;
         sweep_cgroups(directory);
         leaves[i].is_made = make_leaf(i, directory);
@@ -67,7 +70,7 @@ static void make_cgroup(const struct cgroup_texts *texts, const char *controller
         }
 }
 
-/* Makes the cgroups of the command. `proc` is the leader's directory in /proc. */
+/* Makes the cgroups of the command. `proc` is the leader's directory in /proc, as a descriptor. */
 void make_cgroups(int proc) {
         static struct cgroup_texts texts;
         if (request.n_mounts == 0) return;
@@ -77,7 +80,7 @@ void make_cgroups(int proc) {
         }
 }
 
-/* Opens one attribute of a cgroup, and writes it. */
+/* Writes an attribute of a cgroup; -1 with errno on failure. */
 static int write_leaf(const char *directory, const char *name, const char *text) {
         int fd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0) return -1;
@@ -87,18 +90,19 @@ static int write_leaf(const char *directory, const char *name, const char *text)
         return result;
 }
 
+/* Removes the cgroups that were made; those that are in use remain. */
 void remove_cgroups(void) {
         for (size_t i = 0; i < n_leaves; i++) if (leaves[i].is_made) rmdir(leaves[i].path);
 }
 
-/* Puts the helper into its cgroups: without limits of the machine nothing is run. */
+/* Moves the helper into the cgroups. Ends the program on failure: no command runs without the machine's limits. */
 void join_cgroups(pid_t helper) {
         char text[16];
         snprintf(text, sizeof text, "%d", (int) helper);
         for (size_t i = 0; i < n_leaves; i++) {
                 if (leaves[i].is_made) {
                         if (write_leaf(leaves[i].path, "cgroup.procs", text) == 0) continue;
-                        /* It is of a kind that takes no processes: a threaded one, one of version 1 without processors. */
+                        /* A new cgroup can refuse processes: in a threaded subtree, or a cpuset of version 1 without CPUs. */
                         rmdir(leaves[i].path);
                         leaves[i].is_made = false;
                 }
@@ -111,13 +115,14 @@ void join_cgroups(pid_t helper) {
         }
 }
 
+/* Kills all processes in the cgroups that were made; where none can be killed so, the command's process group. */
 void kill_cgroups(pid_t child) {
         bool killed = false;
         for (size_t i = 0; i < n_leaves; i++) killed |= leaves[i].is_made && write_leaf(leaves[i].path, "cgroup.kill", "1") == 0;
         if (!killed) kill(-child, SIGKILL);
 }
 
-/* The cgroup that is printed for a command that is left running: the one in which service managers name things. */
+/* Returns the cgroup to print for a command that is left running: that in the service manager's hierarchy; "-" for none. */
 const char *shown_cgroup(void) {
         size_t shown = 0;
         while (shown < n_leaves && !leaves[shown].names_machine) shown++;

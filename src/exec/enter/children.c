@@ -1,4 +1,4 @@
-/* The children of the supervisor: their signals, their ends, and the time that they have. */
+/* The children of the supervisor: sending signals to them, waiting for their ends, and time limits. */
 #include "enter.h"
 
 #include <errno.h>
@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+/* Returns the time of the monotonic clock in milliseconds. */
 long now_ms(void) {
         struct timespec now;
         clock_gettime(CLOCK_MONOTONIC, &now);
@@ -26,32 +27,37 @@ int wait_signal(const sigset_t *signals, long until) {
         return signal > 0 ? signal : 0;
 }
 
+/* Whether the time `until` is over; 0 is no limit. */
 bool is_over(long until) {
         return until != 0 && until <= now_ms();
 }
 
-/* Sends a signal to the command's process group. The group is made by the command itself, perhaps not yet. */
+/* Sends a signal to the command's process group; to the command alone while it has not made its group yet. */
 void send_to_command(pid_t child, int signal) {
         if (kill(-child, signal) < 0) kill(child, signal);
 }
 
-/* The children that have ended, with their wait statuses, as far as look_at_children() was called. */
+/* The children that have ended, with their wait statuses, as of the last look_at_children(). */
 static struct { pid_t pid; int how; } ended[4];
 static size_t n_ended;
 static pid_t helper_pid;
 static const pid_t *command_pid;
 
-/* Names the two children whose ends are of interest. The command may clone others with CLONE_PARENT: those are reaped and forgotten. */
+/*
+ * Sets the two children whose ends are recorded. The command may make further children of ours with CLONE_PARENT: those are
+ * reaped and forgotten. `command` is 0 until the command exists.
+ */
 void watch_children(pid_t helper, const pid_t *command) {
         helper_pid = helper;
         command_pid = command;
 }
 
-/* Whether a child is neither of the two. Until the command's number is known, nobody else is there but what it has cloned. */
+/* Whether a child is neither helper nor command; unknown, and false, until the command's number is known. */
 static bool is_other(pid_t pid) {
         return command_pid != NULL && *command_pid > 0 && pid != *command_pid && pid != helper_pid;
 }
 
+/* Records the end of a child, and drops recorded ends of other children. */
 static void note_end(pid_t pid, int how) {
         size_t n = 0;
         for (size_t i = 0; i < n_ended; i++) {
@@ -64,8 +70,8 @@ static void note_end(pid_t pid, int how) {
 }
 
 /*
- * Collects the state changes of all children. One that is traced (guard_start) is detached when it executes its program: it
- * has the machine's system call filters then.
+ * Collects the state changes of all children. A traced child (guard_start) is detached when it executes its program, because
+ * it has the machine's system call filters from then on; other stops are continued.
  */
 void look_at_children(void) {
         pid_t pid;
@@ -80,7 +86,7 @@ void look_at_children(void) {
         }
 }
 
-/* Whether a child has ended; stores its wait status in `how` then. */
+/* Whether a child has ended; if so, stores its wait status in `how`. */
 bool has_ended(pid_t pid, int *how) {
         look_at_children();
         for (size_t i = 0; i < n_ended; i++) {
@@ -92,14 +98,14 @@ bool has_ended(pid_t pid, int *how) {
 }
 
 /*
- * Traces the helper and, from its first moment on, the command; false where the kernel refuses. Until the command has its
- * system call filters, root of a machine without a user namespace could trace it and make calls by it that the filters
- * forbid. A process has one tracer at a time: the supervisor is it until the command executes its program.
+ * Traces the helper and, from its creation on, the command, where the machine has system call filters; false where the kernel
+ * refuses. Before the filters are installed, root of a machine without a user namespace could trace the command and make it
+ * call what the filters forbid. A process has one tracer at a time: until it executes its program, that is the supervisor.
  */
 bool guard_start(pid_t helper) {
         if (leader.n_filters == 0) return true;
         long options = PTRACE_O_TRACEFORK | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL;
         if (ptrace(PTRACE_SEIZE, helper, NULL, (void *) options) == 0) return true;
-        say("Cannot keep the start of a process in machine '%s' to ourselves: %s", request.machine, strerror(errno));
+        say("Cannot protect the start of a process in machine '%s' from tracing: %s", request.machine, strerror(errno));
         return false;
 }

@@ -1,4 +1,4 @@
-/* The command, from its first moment in the machine until it executes its program. */
+/* The process of the command, from its creation until it executes its program. */
 #include "enter.h"
 
 #include <errno.h>
@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+/* Resets all signal handlers and the signal mask. */
 static void reset_signals(void) {
         sigset_t none;
         for (int signal = 1; signal < NSIG; signal++) {
@@ -19,15 +20,15 @@ static void reset_signals(void) {
         sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* Says why the program could not be executed; returns the exit status for it. */
+/* Prints why the program could not be executed (`error`: errno of execve(2)); returns the exit status for it. */
 int not_run(int error) {
         say("Cannot run '%s' in machine '%s': %s", request.command[0], request.machine, strerror(error));
         return error == ENOENT || error == ENOTDIR ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
 }
 
 /*
- * Runs the command, in the machine. Removes the "=" in front of each assignment of the environment. `life` is the pipe of
- * run_helper(); `exec_error` is where a command that is left running writes why its program could not be executed.
+ * Executes the command; runs in the machine. Removes the leading "=" of each assignment of the environment. `life` is the
+ * pipe of run_helper(). A command that is left running writes the errno of a failed execve(2) to `exec_error`.
  */
 void __attribute__((noreturn)) run_command(int life, int exec_error) {
         /* A process group of its own, so that signals reach all its processes. */
@@ -35,7 +36,7 @@ void __attribute__((noreturn)) run_command(int life, int exec_error) {
         if (request.tty && ioctl(STDIN_FILENO, TIOCSCTTY, 0) < 0) fail("Cannot take the terminal: %s", strerror(errno));
         if (!request.detach) {
                 prctl(PR_SET_PDEATHSIG, SIGHUP);
-                /* The supervisor may have gone before. */
+                /* The supervisor may have ended before prctl(2). */
                 struct pollfd gone = { .fd = life, .events = POLLIN };
                 if (poll(&gone, 1, 0) != 0) _exit(EXIT_OURS);
         }

@@ -1,4 +1,4 @@
-/* Limits, security label, capabilities and ids: those of the leader and of the user, in place of the caller's. */
+/* Replaces the caller's limits, security label, capabilities and ids by the leader's and the user's. */
 #include "enter.h"
 
 #include <errno.h>
@@ -15,9 +15,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Sets the leader's limits and OOM score, and resets priorities and the rest of what a login resets. */
+/* Sets the leader's resource limits and OOM score; resets priorities, keyring, umask, timer slack and login id. */
 void reset_process(void) {
-        /* The caller's groups are dropped now: the machine's user namespace may forbid it later. */
+        /* Drops the caller's groups now, because the machine's user namespace may forbid setgroups(2). */
         if (setgroups(0, NULL) < 0) fail("Cannot leave our supplementary groups: %s", strerror(errno));
         for (int resource = 0; resource < RLIM_NLIMITS; resource++) {
                 if (leader.limits[resource].known) setrlimit(resource, &leader.limits[resource].value);
@@ -34,7 +34,7 @@ void reset_process(void) {
         write_file(AT_FDCWD, "/proc/self/oom_score_adj", text);
 }
 
-/* Sets the leader's label from the next execve(2) on: SELinux takes the label itself, AppArmor "exec PROFILE". */
+/* Sets the leader's security label for the next execve(2). SELinux expects the label itself, AppArmor "exec PROFILE". */
 void take_label(void) {
         char ours[sizeof leader.label], order[sizeof leader.label + 8];
         ssize_t length = read_file(AT_FDCWD, "/proc/self/attr/current", ours, sizeof ours);
@@ -52,6 +52,7 @@ void take_label(void) {
         }
 }
 
+/* Sets the effective and permitted capabilities to the bits of `wanted`, and clears the inheritable ones. */
 void set_capabilities(uint64_t wanted) {
         struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
         struct __user_cap_data_struct data[2] = { { 0 }, { 0 } };
@@ -66,6 +67,7 @@ static uint64_t permitted_capabilities(void) {
         return data[0].permitted | (uint64_t) data[1].permitted << 32;
 }
 
+/* Reduces the bounding set to the leader's, and clears the ambient set. */
 static void drop_bounding_set(void) {
         for (int capability = 0; capability < 64; capability++) {
                 if (leader.bounding & (1ULL << capability)) continue;
@@ -76,6 +78,7 @@ static void drop_bounding_set(void) {
         prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
 }
 
+/* Takes the leader's bounding set and no_new_privs, and the ids and groups of the request. */
 void become_user(void) {
         drop_bounding_set();
         if (leader.no_new_privs) prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
@@ -84,7 +87,7 @@ void become_user(void) {
         if (setresgid(request.gid, request.gid, request.gid) < 0) fail("Cannot become group %u: %s", request.gid, strerror(errno));
         if (setresuid(request.uid, request.uid, request.uid) < 0) fail("Cannot become user %u: %s", request.uid, strerror(errno));
         prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0);
-        /* A filter needs either no_new_privs or this capability, which goes with execve(2). */
+        /* Installing a filter needs no_new_privs or CAP_SYS_ADMIN, which command.c drops before execve(2). */
         uint64_t needed = leader.n_filters > 0 && !leader.no_new_privs ? 1ULL << CAP_SYS_ADMIN : 0;
         set_capabilities(needed | (request.uid == 0 ? permitted_capabilities() & leader.bounding : 0));
 }

@@ -1,4 +1,4 @@
-/* What the files of machined-enter share. main.c describes the program. */
+/* Declarations that the files of machined-enter share. main.c describes the program. */
 #ifndef MACHINED_ENTER_H
 #define MACHINED_ENTER_H
 
@@ -16,11 +16,11 @@
 enum { EXIT_TIMED_OUT = 124, EXIT_OURS = 125, EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
 enum { MAX_GROUPS = 1024, MAX_MOUNTS = 16, MAX_FILTERS = 64 };
 
-/* What the caller asks for (request.c). */
+/* The request of the caller; the fields are the keys of the command line (main.c, request.c). */
 struct request {
         pid_t leader;
         int pidfd;
-        /* A descriptor that the supervisor and the helper have open, or -1: the helper until it is in the machine. The command never has it. */
+        /* A descriptor that the supervisor, and the helper until it has entered the machine, keep open; the command never gets it. */
         int held;
         const char *machine, *user, *caller, *dir, *home;
         bool tty, detach, verbose;
@@ -35,25 +35,25 @@ struct request {
 };
 extern struct request request;
 
-/* Reads the words before the command into `request`; ends the program where they are wrong. */
+/* Parses the arguments into `request`; ends the program where they are invalid. */
 void parse(int argc, char **argv);
 
-/* What the leader has, read before anything is changed (leader.c, namespaces.c, filters.c). */
+/* Properties of the leader, read before this process changes anything (leader.c, namespaces.c, filters.c). */
 struct leader {
-        uint64_t bounding;
+        uint64_t bounding; /* the capability bounding set */
         bool no_new_privs;
         int oom_score_adj;
-        char label[4096];
+        char label[4096]; /* of SELinux or AppArmor; "" for none */
         int root_fd;
-        int namespaces;
+        int namespaces; /* those that it does not share with us, as flags of setns(2) */
         struct { bool known; struct rlimit value; } limits[RLIM_NLIMITS];
         struct sock_fprog filters[MAX_FILTERS];
         size_t n_filters;
-        bool may_setgroups;
+        bool may_setgroups; /* its user namespace allows setgroups(2) */
 };
 extern struct leader leader;
 
-/* `proc` is the leader's directory in /proc. */
+/* `proc` is the leader's directory in /proc, as a descriptor. */
 void read_leader(int proc);
 bool leader_is_alive(void);
 void fail_at_leader(const char *attempt) __attribute__((noreturn));
@@ -79,7 +79,7 @@ void kill_cgroups(pid_t child);
 void remove_cgroups(void);
 const char *shown_cgroup(void);
 
-/* What the helper and the command do with themselves (credentials.c, command.c, helper.c). */
+/* Functions that helper and command call for themselves (credentials.c, command.c, helper.c). */
 void reset_process(void);
 void take_label(void);
 void set_capabilities(uint64_t wanted);
@@ -98,15 +98,16 @@ void look_at_children(void);
 bool has_ended(pid_t pid, int *how);
 bool guard_start(pid_t helper);
 
-/* The supervisor (supervisor.c). */
-/* When the command's time is up. */
+/* The supervisor (supervisor.c). `deadline`: when the command's time is up; 0 for no limit. */
 extern long deadline;
 
-/* The command's number, or 0 and an exit status where it was not started; the reason has been printed then. */
+/* The command's process id; or 0 and an exit status where it was not started, after the reason was printed. */
 struct started { pid_t command; int status; };
 struct started start_command(const sigset_t *signals);
 int supervise(pid_t child, const sigset_t *signals);
 
+
+/* journal.c, init.c */
 void write_journal(int status);
 int run_as(char **words);
 

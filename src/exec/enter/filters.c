@@ -1,4 +1,4 @@
-/* The system call filters (seccomp) of the leader: read through ptrace(2), and installed in the command. */
+/* Copies the leader's system call filters (seccomp) through ptrace(2), and installs them in the command. */
 #include "enter.h"
 
 #include <errno.h>
@@ -20,8 +20,8 @@
 enum { LEADER_STOP_MS = 2000, LEADER_TRACED_MS = 5000 };
 
 /*
- * Waits until the leader, which was interrupted, has stopped; returns false after LEADER_STOP_MS, since it may hang in the
- * kernel. Where a signal stopped it, `signal` is that signal, which the leader must get when it continues, else 0.
+ * Waits until the interrupted leader has stopped; returns false after LEADER_STOP_MS, because it may hang in the kernel. Stores
+ * in `signal` the signal whose delivery stopped it and which it must get when it continues, or 0.
  */
 static bool wait_stopped(int *signal) {
         struct timespec pause = { .tv_nsec = 1000000 };
@@ -39,7 +39,7 @@ static bool wait_stopped(int *signal) {
         return false;
 }
 
-/* Copies the filters of the leader, which is stopped. Returns why that is not possible, or NULL. */
+/* Copies the filters of the stopped leader. Returns NULL, or the reason why that is not possible. */
 static const char *copy_filters(void) {
         for (;;) {
                 long length = ptrace(PTRACE_SECCOMP_GET_FILTER, request.leader, (void *) leader.n_filters, NULL);
@@ -60,8 +60,8 @@ static long tracer_of(int proc) {
 }
 
 /*
- * Becomes the leader's tracer. A process has one at a time, and each command that is started in the machine traces the
- * leader for a few milliseconds: waits up to LEADER_TRACED_MS for those.
+ * Becomes the leader's tracer. A process has one tracer at a time, and every command that is started in the machine traces the
+ * leader for a few milliseconds: retries for LEADER_TRACED_MS.
  */
 static bool seize_leader(void) {
         struct timespec pause = { .tv_nsec = 1000000 };
@@ -74,9 +74,9 @@ static bool seize_leader(void) {
 }
 
 /*
- * Copies the leader's system call filters; returns why that is not possible, or NULL. The kernel shows them to a tracer that
- * has none itself. Where the machine can prevent the copying (its leader is traced by one of its own processes, or hangs),
- * the program ends: the machine must not get a process without filters.
+ * Copies the leader's system call filters. Returns NULL, or the reason why this host does not allow that: the command then
+ * runs without filters. The kernel shows filters only to a tracer that has none itself. Where the machine itself may have
+ * prevented the copying (its leader is traced by one of its processes, or does not stop), the program ends.
  */
 const char *read_filters(int proc) {
         static char status[65536];
@@ -84,7 +84,7 @@ const char *read_filters(int proc) {
         const char *mode = status_field(status, "Seccomp");
         if (mode == NULL || strtol(mode, NULL, 10) != SECCOMP_MODE_FILTER) return NULL;
         char scope[16] = "";
-        /* Nobody may trace anybody on this host. */
+        /* This host forbids ptrace(2) altogether. */
         if (read_file(AT_FDCWD, "/proc/sys/kernel/yama/ptrace_scope", scope, sizeof scope) > 0 && atoi(scope) == 3) return "kernel.yama.ptrace_scope is 3";
         if (!seize_leader()) {
                 if (!leader_is_alive()) fail("Machine '%s' has ended", request.machine);

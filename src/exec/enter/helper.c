@@ -1,4 +1,4 @@
-/* The helper: takes over from the leader what the command is to have, and starts the command. */
+/* The helper process: takes over the leader's properties, enters the machine and starts the command. */
 #include "enter.h"
 
 #include <errno.h>
@@ -13,9 +13,9 @@
 
 enum { N_KEPT = 5 };
 
-/* Moves the descriptors that are still needed to 3 and on, and closes all others. */
+/* Moves the needed descriptors to 3 and following numbers, and closes all others above 2. */
 static void keep_only(int *life, int *exec_error) {
-        /* Without `request.held` there is one more of `life` in its place. */
+        /* Without `request.held`, another duplicate of `life` takes its place. */
         int kept[] = { *life, leader.root_fd, request.pidfd, *exec_error, request.held >= 0 ? request.held : *life };
         for (int i = 0; i < N_KEPT; i++) {
                 kept[i] = fcntl(kept[i], F_DUPFD_CLOEXEC, 64);
@@ -39,7 +39,7 @@ static void enter_directory(void) {
         }
 }
 
-/* Waits until the supervisor has put this process into its cgroups; ends with the supervisor. */
+/* Waits until the supervisor has moved this process into its cgroups; exits where the supervisor ends first. */
 static void wait_for_cgroups(int life) {
         char byte;
         ssize_t n;
@@ -47,22 +47,22 @@ static void wait_for_cgroups(int life) {
         if (n != 1) _exit(EXIT_OURS);
 }
 
-/* Joins the machine and becomes the user. */
+/* Joins the machine's namespaces and root directory, becomes the user and enters the working directory. */
 static void enter_machine(void) {
         join_namespaces();
         if (fchdir(leader.root_fd) < 0 || chroot(".") < 0) fail("Cannot enter the root of machine '%s': %s", request.machine, strerror(errno));
         close(leader.root_fd);
         close(request.pidfd);
         become_user();
-        /* Changing ids may have reset this. No process of the machine may trace this one or its child yet. */
+        /* Changing ids may have reset this. Processes of the machine must not trace this process or its child yet. */
         prctl(PR_SET_DUMPABLE, 0);
         enter_directory();
         close(request.held);
 }
 
 /*
- * Replaces the caller's standard streams by `nothing`, which is closed: the caller waits until nobody has them open.
- * Returns a copy of standard error, for messages of this process alone.
+ * Replaces standard streams by `nothing` and closes that; the caller waits until no process has its streams open. Returns a
+ * copy of standard error for messages of this process, which the command must not inherit.
  */
 static int release_streams(int nothing) {
         int message = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3 + N_KEPT);
@@ -72,23 +72,26 @@ static int release_streams(int nothing) {
 }
 
 /*
- * Runs the helper. The supervisor writes a byte to `life` when the helper is in its cgroups; the other end is closed when the
- * supervisor ends. The kernel writes the command's number to `command` before the command runs. The command does not have
- * that memory, so that the supervisor can trust it.
+ * Runs the helper. `life` is a pipe from the supervisor, which writes a byte when the helper is in its cgroups and closes its
+ * end by ending. `command` is memory shared with the supervisor: the kernel stores the command's process id in it before
+ * the command runs. The command does not inherit that memory, so that the supervisor can trust it.
  */
 void run_helper(int life, int exec_error, pid_t *command) {
         wait_for_cgroups(life);
         reset_process();
         take_label();
         keep_only(&life, &exec_error);
-        /* A command that is waited for has no descriptors but its own and `life`: the machine would see others until it runs. */
+        /*
+         * Until it executes its program, processes of the machine can see the command's descriptors: it has only its streams
+         * and `life`.
+         */
         int nothing = -1, message = -1;
         if (!request.detach) close(exec_error);
         else if ((nothing = open("/dev/null", O_RDWR | O_CLOEXEC)) < 0) fail("Cannot open /dev/null: %s", strerror(errno));
         enter_machine();
-        if (madvise(command, sizeof *command, MADV_DONTFORK) < 0) fail("Cannot keep memory to ourselves: %s", strerror(errno));
+        if (madvise(command, sizeof *command, MADV_DONTFORK) < 0) fail("Cannot exclude memory from fork(2): %s", strerror(errno));
         if (request.detach) message = release_streams(nothing);
-        /* A child of the supervisor. */
+        /* CLONE_PARENT: the command becomes a child of the supervisor. */
         long child = syscall(SYS_clone, CLONE_PARENT | CLONE_PARENT_SETTID | SIGCHLD, 0, command, 0, 0);
         if (child == 0) {
                 if (message >= 0) close(message);

@@ -1,4 +1,4 @@
-/* Process 1 of a machine of one program. */
+/* Process 1 of a machine that runs a single program. */
 #include "enter.h"
 
 #include <errno.h>
@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Becomes the user and then the command: `UID GID GROUP,GROUP,… COMMAND…`. */
+/* Becomes the user and executes the command. `words`: UID, GID, "GROUP,GROUP,…", COMMAND… */
 static void execute_as(char **words) {
         gid_t groups[NGROUPS_MAX];
         size_t n = 0;
@@ -30,9 +30,9 @@ static void execute_as(char **words) {
 }
 
 /*
- * `as UID GID GROUP,GROUP,… COMMAND…`: process 1 of a machine of one program. It runs the command as the user, forwards
- * signals to it, and reaps orphans. systemd-nspawn would look the user up with getent(1) of the machine, which small images
- * do not have; and its own process 1 does not forward the stop signal that the image names.
+ * `as UID GID GROUP,GROUP,… COMMAND…`: runs the command as the user, forwards signals to it, reaps orphans, and returns the
+ * command's exit status. systemd-nspawn cannot do this: its --user= needs getent(1) in the image, which small images lack,
+ * and its own process 1 does not forward the stop signal that a container image declares.
  */
 int run_as(char **words) {
         sigset_t all;

@@ -1,4 +1,4 @@
-/* Messages, and small files of /proc, /sys and cgroups. */
+/* Prints messages, and reads and writes small files of /proc, /sys and cgroups. */
 #include "enter.h"
 
 #include <errno.h>
@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Prints a line to standard error, with control characters replaced by '?'. */
 void say(const char *format, ...) {
         char text[1024];
         va_list arguments;
@@ -22,7 +23,7 @@ void say(const char *format, ...) {
         (void) written;
 }
 
-/* Reads a whole small file into `text`; -1 with errno when that fails or it does not fit. */
+/* Reads a whole file into `text`, with a NUL. Returns its length; -1 with errno on failure or where it does not fit (EFBIG). */
 ssize_t read_file(int at, const char *path, char *text, size_t size) {
         int fd = openat(at, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
         if (fd < 0) return -1;
@@ -41,6 +42,7 @@ ssize_t read_file(int at, const char *path, char *text, size_t size) {
         }
 }
 
+/* Writes `text` to an existing file; -1 with errno on failure. */
 int write_file(int at, const char *path, const char *text) {
         int fd = openat(at, path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
         if (fd < 0) return -1;
@@ -51,7 +53,7 @@ int write_file(int at, const char *path, const char *text) {
         return n < 0 ? -1 : 0;
 }
 
-/* The value behind "NAME:\t" in /proc/PID/status. */
+/* Returns the value behind "NAME:" in the text of /proc/PID/status; NULL where there is none. */
 const char *status_field(const char *status, const char *name) {
         size_t length = strlen(name);
         for (const char *line = status; line != NULL; line = strchr(line, '\n')) {

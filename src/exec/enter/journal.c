@@ -1,4 +1,4 @@
-/* A line for the admin in the journal of the host. */
+/* Writes an entry to the journal of the host. */
 #include "enter.h"
 
 #include <stdint.h>
@@ -8,7 +8,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* One field of the journal's protocol; a value with a line end in it is written with its length. */
+/*
+ * Appends a field in the journal's native protocol, with the length of its value; returns the new end. Skips one that does
+ * not fit.
+ */
 static size_t journal_field(char *text, size_t at, size_t size, const char *name, const char *value) {
         size_t length = strlen(value), needed = strlen(name) + length + 16;
         if (at + needed > size) return at;
@@ -21,8 +24,8 @@ static size_t journal_field(char *text, size_t at, size_t size, const char *name
 }
 
 /*
- * Writes who ran what in which machine, and its exit status, to the host's journal. `status` is -1 for a command that is
- * left running.
+ * Logs who ran which command in which machine, and its exit status; `status` is -1 for a command that is left running.
+ * Failures are ignored.
  */
 void write_journal(int status) {
         int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);

@@ -1,4 +1,4 @@
-/* What the command takes over from the leader, read before anything is changed. */
+/* Reads the leader's properties that the command takes over. */
 #include "enter.h"
 
 #include <errno.h>
@@ -10,22 +10,24 @@
 
 struct leader leader = { .root_fd = -1, .may_setgroups = true };
 
+/* Whether the leader runs; a pidfd is readable when its process has ended. */
 bool leader_is_alive(void) {
         struct pollfd ready = { .fd = request.pidfd, .events = POLLIN };
         return poll(&ready, 1, 0) == 0;
 }
 
-/* Ends the program after a failed look at the leader, with errno as the reason, or because the leader has ended. */
+/* Ends the program after a failed access to the leader: the reason is errno, or that the leader has ended. */
 void __attribute__((noreturn)) fail_at_leader(const char *attempt) {
         int error = errno;
         if (!leader_is_alive()) fail("Machine '%s' has ended", request.machine);
         fail("Cannot %s of machine '%s': %s", attempt, request.machine, strerror(error));
 }
 
+/* Reads the properties into `leader`, except namespaces and filters. */
 void read_leader(int proc) {
         static char status[65536];
         if (read_file(proc, "status", status, sizeof status) < 0) {
-                fail_at_leader("look at the leader");
+                fail_at_leader("read the status of the leader");
         }
         const char *bounding = status_field(status, "CapBnd"), *privs = status_field(status, "NoNewPrivs");
         leader.bounding = bounding == NULL ? 0 : strtoull(bounding, NULL, 16);

@@ -1,34 +1,37 @@
 /*
  * machined-enter: runs one command inside a running machine, with the caller's own descriptors.
  *
- * A JavaScript runtime has threads, and a process with threads cannot join a user namespace. So machinectl replaces
- * itself by this program, which is part of the executable, linked statically, and run from a sealed memfd: nothing of
- * the machine is needed to start it, and nothing in the machine can write to it (docs/exec.md).
+ * A JavaScript runtime has threads, and a process with threads cannot join a user namespace. So machinectl executes this
+ * program in its place. It is part of the executable, linked statically and executed from a sealed memfd: it needs no file of
+ * the machine, and the machine cannot write to it (docs/exec.md).
  *
  *   machined-enter KEY=VALUE... -- COMMAND [ARGUMENT...]
  *
- *   leader=PID     the leader's number in our pid namespace, pidfd=FD the leader itself
- *   held=FD        is open while the supervisor runs and while the helper hangs in the machine
- *   machine=NAME   for messages and the journal, user=NAME likewise
+ *   leader=PID     the leader's process id in our pid namespace
+ *   pidfd=FD       an inherited pidfd of the leader
+ *   held=FD        an inherited descriptor that supervisor and helper keep open, and the command does not get
+ *   machine=NAME   for messages and the journal
+ *   user=NAME      for the journal
  *   uid=N gid=N    ids in the machine
- *   groups=N,N     supplementary groups; without it none
- *   dir=PATH       the working directory, home=PATH is tried when dir is missing, then "/"
+ *   groups=N,N     supplementary groups; none unless given
+ *   dir=PATH       the working directory, which must exist
+ *   home=PATH      without dir: the working directory, or "/" where that fails
  *   mount=KEY:PATH where a cgroup hierarchy is mounted; KEY is the controllers field of /proc/PID/cgroup, "" for v2
- *   caller=UID     who asked, for the journal
+ *   caller=UID     the user who called, for the journal
  *   tty=1          descriptor 0 becomes the controlling terminal
- *   timeout=MS     the command is ended after this time, and the exit status is 124
- *   detach=1       returns as soon as the command runs, and prints its number and its cgroup
- *   verbose=1      says what could not be taken over from the leader
+ *   timeout=MS     the command is ended after this time; the exit status is then 124
+ *   detach=1       prints the command's process id and cgroup as soon as it runs, and exits
+ *   verbose=1      prints which properties of the leader could not be taken over
  *
- * The environment of this program is the command's, each assignment behind "=", so that no variable means anything
- * to this program or its C library. Exit status: the command's own, 128+N for signal N, 124 timed
- * out, 125 for what fails here, 126 not executable, 127 not found.
+ * The environment is the command's, with a leading "=" in each assignment, so that this program and its C library ignore
+ * it. Exit status: the command's own, 128+N for signal N, 124 timed out, 125 for failures of this program, 126 not
+ * executable, 127 not found.
  *
- * Three processes. The supervisor stays in the host's namespaces, waits, forwards signals and writes a line to the
- * journal. The helper takes over from the leader: cgroup, limits, OOM score, LSM label, namespaces, root directory, bounding
- * set, no_new_privs, ids. The command is started by the helper, as a child of the supervisor. It alone is in the
- * machine's pid namespace, where processes of the machine may trace it from its first moment on: by then it has no
- * descriptor, directory or capability that the machine does not have.
+ * There are three processes. The supervisor stays in the host's namespaces, waits, forwards signals and writes the journal
+ * entry. The helper takes over cgroup, limits, OOM score, LSM label, namespaces, root directory, bounding set, no_new_privs
+ * and ids. It starts the command as a child of the supervisor. Only the command is in the machine's pid namespace, where
+ * processes of the machine may trace it from its creation on: by then it has no descriptor, directory or capability that
+ * the machine does not have.
  */
 #include "enter.h"
 
@@ -38,7 +41,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Opens the leader's directory in /proc and reads all that the command takes over from the leader. */
+/* Opens the leader's directory in /proc, reads the properties that the command takes over, and returns the directory. */
 static int open_leader(void) {
         char path[32];
         snprintf(path, sizeof path, "/proc/%d", (int) request.leader);
@@ -61,7 +64,7 @@ static void block_signals(sigset_t *signals) {
         sigemptyset(signals);
         for (size_t i = 0; i < sizeof forwarded / sizeof *forwarded; i++) {
                 sigaddset(signals, forwarded[i]);
-                /* A caller may ignore SIGCHLD, and this process would inherit that and not see the command end. */
+                /* An inherited SIG_IGN for SIGCHLD would hide the end of the command. */
                 signal(forwarded[i], SIG_DFL);
         }
         sigprocmask(SIG_BLOCK, signals, NULL);
@@ -69,7 +72,7 @@ static void block_signals(sigset_t *signals) {
 
 /* Waits for the command; returns its exit status. */
 static int run_to_end(pid_t command, const sigset_t *signals) {
-        /* The command alone holds the caller's input and output, so that their other ends see when it closes them. */
+        /* Only the command keeps the caller's streams open, so that their other ends see when it closes them. */
         int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
         for (int fd = 0; nothing >= 0 && fd < 3; fd++) dup2(nothing, fd);
         int status = supervise(command, signals);
@@ -79,7 +82,7 @@ static int run_to_end(pid_t command, const sigset_t *signals) {
 }
 
 int main(int argc, char **argv) {
-        /* Without words it is the program of a machine that has none of its own while commands are run in it. */
+        /* Without arguments: the placeholder program of a machine in which only commands are run. */
         if (argc == 1) for (;;) pause();
         if (argc > 4 && strcmp(argv[1], "as") == 0) return run_as(argv + 2);
         parse(argc, argv);

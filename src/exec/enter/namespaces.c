@@ -1,4 +1,4 @@
-/* The namespaces of the leader: which it does not share with this process, and joining them. */
+/* Finds the namespaces that the leader does not share with this process, and joins them. */
 #include "enter.h"
 
 #include <errno.h>
@@ -14,8 +14,8 @@
 #endif
 
 /*
- * Returns the namespaces that the leader does not share with this process, as flags of setns(2). That call refuses to join
- * the user namespace that a process is already in.
+ * Returns the namespaces that the leader does not share with this process, as flags of setns(2), which refuses to join the
+ * user namespace that a process is already in.
  */
 static int foreign_namespaces(int proc) {
         static const struct { const char *name; int flag; } kinds[] = {
@@ -29,14 +29,15 @@ static int foreign_namespaces(int proc) {
                 snprintf(theirs, sizeof theirs, "ns/%s", kinds[i].name);
                 snprintf(ours, sizeof ours, "/proc/self/ns/%s", kinds[i].name);
                 if (fstatat(proc, theirs, &a, 0) < 0) {
-                        if (errno == ENOENT && stat(ours, &b) < 0) continue; /* the kernel has no such kind */
-                        fail_at_leader("look at the namespaces");
+                        if (errno == ENOENT && stat(ours, &b) < 0) continue; /* the kernel lacks this kind of namespace */
+                        fail_at_leader("read the namespaces");
                 }
                 if (stat(ours, &b) < 0 || a.st_dev != b.st_dev || a.st_ino != b.st_ino) flags |= kinds[i].flag;
         }
         return flags;
 }
 
+/* Whether the text of a uid_map or gid_map maps the id `inside` of the namespace. */
 static bool is_mapped(const char *map, unsigned long inside) {
         unsigned long first, from, count;
         int used;
@@ -68,8 +69,8 @@ void read_namespaces(int proc) {
 }
 
 /*
- * Joins all namespaces at once, with the rights of the user namespace; where that user namespace does not own the others,
- * those come first, with the rights of the host.
+ * Joins all namespaces in one call, with the capabilities in the user namespace. Where that does not own the other namespaces
+ * (EPERM), joins the others first, with the capabilities on the host.
  */
 void join_namespaces(void) {
         int flags = leader.namespaces;

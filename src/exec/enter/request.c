@@ -1,4 +1,4 @@
-/* What the caller asks for: the words before the command. */
+/* Parses the request: the KEY=VALUE arguments before the command. */
 #include "enter.h"
 
 #include <errno.h>
@@ -16,7 +16,7 @@ static long number_of(const char *text, const char *key, long limit) {
         return value;
 }
 
-/* The kernel takes 4294967295 as "no user" and would not change the ids of this process: it is refused. */
+/* 4294967295 is refused: to setresuid(2) it means "do not change", so that the command would keep our ids. */
 static uint32_t id_of(const char *text, const char *key) {
         return (uint32_t) number_of(text, key, 0xfffffffeL);
 }

@@ -1,4 +1,4 @@
-/* The supervisor: starts the helper, waits for it and for the command, forwards signals. */
+/* The supervisor process: starts the helper, waits for it and for the command, and forwards signals. */
 #include "enter.h"
 
 #include <errno.h>
@@ -15,16 +15,16 @@ enum { TERM_GRACE_MS = 5000, KILL_GRACE_MS = 5000 };
 
 long deadline;
 
-/* Whether a signal is one that ends a command that is only being started. */
+/* Whether a signal ends a command that is still being started. */
 static bool ends_the_start(int signal) {
         return signal == SIGHUP || signal == SIGINT || signal == SIGQUIT || signal == SIGTERM;
 }
 
 /*
- * Waits for the helper. It may hang (the machine's cgroup may be frozen, a home of the machine on a file system that does not
- * answer), so that a signal which would end the command, or the end of its time, ends it. Signals that come until there is a
- * command are sent to it afterwards. Returns 0, or the exit status where the time is up or a helper that SIGKILL does not end is
- * not waited for any longer.
+ * Waits for the end of the helper. It may hang (the machine's cgroup is frozen, a home directory is on a file system that does
+ * not answer), so it is killed by a signal that would end the command, and at the deadline. Signals that arrive before the
+ * command exists are sent to it afterwards. Returns 0 when the helper has ended; the exit status where the time is up or
+ * where SIGKILL did not end the helper in KILL_GRACE_MS.
  */
 static int wait_helper(pid_t helper, const sigset_t *signals, const pid_t *command, int *how) {
         sigset_t early;
@@ -57,8 +57,8 @@ static int wait_helper(pid_t helper, const sigset_t *signals, const pid_t *comma
 }
 
 /*
- * Waits until a command that is left running has executed its program, or has reported why it could not. The program may be on a
- * file system that does not answer: a signal that would end the command ends the wait as well.
+ * Waits until a command that is left running has executed its program or reported why it could not. The program may be on a
+ * file system that does not answer, so a signal that would end the command ends the wait too.
  */
 static struct started wait_executed(pid_t command, int exec_error, const sigset_t *signals) {
         struct pollfd awaited[] = {
@@ -68,7 +68,7 @@ static struct started wait_executed(pid_t command, int exec_error, const sigset_
         struct signalfd_siginfo came;
         int error = 0;
         ssize_t n;
-        /* The command's end of the pipe is closed when it executes its program, and when it ends because it could not. */
+        /* The command's end of the pipe is closed when it executes its program (close-on-exec) and when it ends. */
         for (;;) {
                 look_at_children();
                 n = read(exec_error, &error, sizeof error);
@@ -83,7 +83,7 @@ static struct started wait_executed(pid_t command, int exec_error, const sigset_
         return (struct started) { .status = not_run(error) };
 }
 
-/* Starts the helper, which starts the command. */
+/* Starts the helper, which starts the command. Prints the reason where the command was not started. */
 struct started start_command(const sigset_t *signals) {
         static const struct started not_started = { .status = EXIT_OURS };
         int life[2], executed[2], how = 0;
@@ -105,7 +105,7 @@ struct started start_command(const sigset_t *signals) {
         close(life[0]);
         close(executed[1]);
         join_cgroups(helper);
-        /* What was read by number was about the leader if the leader still runs: its number was not given to another. */
+        /* If the leader still runs, its process id was not reused, and all that was read by process id is its own. */
         if (!leader_is_alive()) {
                 kill(helper, SIGKILL);
                 waitpid(helper, NULL, 0);
@@ -122,11 +122,12 @@ struct started start_command(const sigset_t *signals) {
 }
 
 /*
- * Waits for the command, forwards signals to its process group, ends it when its time is up; returns the exit status. A
- * command that SIGKILL does not end (it hangs in the kernel, or a process of the machine traces it) is not waited for.
+ * Waits for the command, forwards signals to its process group, and ends it at the deadline by SIGTERM, then SIGKILL. Returns
+ * the exit status. Stops waiting for a command that SIGKILL does not end (it hangs in the kernel, or a process of the
+ * machine traces it).
  */
 int supervise(pid_t child, const sigset_t *signals) {
-        enum { RUNS, TOLD, KILLED } state = RUNS;
+        enum { RUNS, TERMINATED, KILLED } state = RUNS;
         long until = deadline;
         int how = 0;
         while (!has_ended(child, &how)) {

@@ -82,7 +82,10 @@ export class ClientHandshake implements Handshake {
   }
 }
 
-/** The server's side. The kernel returns the peer's uid; null: the peer was authenticated by ssh(1), and passes no descriptors. */
+/**
+ * The server's side. The kernel returns the peer's uid; null: the peer was authenticated by ssh(1), and passes no
+ * descriptors.
+ */
 export class ServerHandshake implements Handshake {
   readonly #lines = new Lines();
   readonly #uid: number | null;

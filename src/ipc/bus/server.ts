@@ -1,93 +1,32 @@
-// Method calls → handlers: the object layer of D-Bus, in the order of checks and with the error texts of sd-bus.
+// Dispatches method calls to handlers, with the order of checks and the error texts of sd-bus:
 //   object → interface and member → privilege → signature → handler → reply
-// Peer, Introspectable and Properties are answered here for every object.
-
-import type { Access } from "../../api/access.ts";
-import type { BusInterface, BusMethod, BusProperty, Getters, Handlers } from "../../api/table.ts";
-import { errnoText } from "../../base/errno.ts";
-import { busErrorOfErrno, ERRORS, errnoNameOf, MachinedError } from "../../base/error.ts";
-import { Variant } from "../../base/variant.ts";
+// Implements Peer, Introspectable and Properties for every object.
+import type { Variant } from "../../base/variant.ts";
 import type { CallCounts } from "../call-counts.ts";
 import type { Caller } from "../caller.ts";
 import { introspect } from "../render.ts";
-import { BusError } from "./error.ts";
-import { FLAG_INTERACTIVE, FLAG_NO_REPLY, MESSAGE_TYPE, type Outgoing } from "./message.ts";
+import { type BoundMethod, type BusCallContext, type BusObject, findMethod, type ObjectTree } from "./binding.ts";
+import { type Arguments, Call, decode, type Origin } from "./call.ts";
+import { BusError, DBUS_ERROR, describeError } from "./error.ts";
+import { FLAG_NO_REPLY, MESSAGE_TYPE } from "./message.ts";
+import {
+  findProperty,
+  getAll,
+  getProperty,
+  INTROSPECTABLE,
+  PEER,
+  PROPERTIES,
+  PROPERTY_METHODS,
+} from "./standard-interfaces.ts";
 import type { Incoming } from "./stream.ts";
-
-/** One call, as its handler sees it. */
-export interface BusCallContext<Subject = unknown> {
-  readonly transport: "bus";
-  /** Who may call the method, as its row says. */
-  readonly access: Access;
-  readonly path: string;
-  /** The caller allows interactive authorization (a password prompt). */
-  readonly interactive: boolean;
-  /** The subject of the path; it must be read again after an await. */
-  readonly subject: Subject;
-  caller(): Promise<Caller>;
-  /** Calls back when the caller disconnects; returns a function that cancels this. */
-  onGone(handler: () => void): () => void;
-}
-
-type AnyHandler = (call: BusCallContext<never>, args: never) => unknown;
-
-interface BoundMethod {
-  readonly row: BusMethod;
-  readonly inSignature: string;
-  readonly inNames: readonly string[];
-  readonly outSignature: string;
-  readonly outNames: readonly string[];
-  readonly handler: AnyHandler;
-}
-
-/** An interface with its handlers, ready to be called. */
-export interface BoundInterface {
-  readonly table: BusInterface;
-  readonly methods: ReadonlyMap<string, BoundMethod>;
-  readonly getters: Readonly<Record<string, (subject: never) => unknown>>;
-  readonly setters: Readonly<Record<string, (value: never) => void>>;
-}
-
-/** Binds handlers to a table. Every row needs its handler: a missing one does not compile. */
-export function bindInterface<const Table extends BusInterface, Subject>(
-  table: Table,
-  handlers: Handlers<Table, BusCallContext<Subject>>,
-  getters: Getters<Table, Subject>,
-  setters: Readonly<Record<string, (value: never) => void>> = {},
-): BoundInterface {
-  const methods = new Map<string, BoundMethod>();
-  for (const [member, row] of Object.entries(table.methods)) {
-    methods.set(member, {
-      row,
-      inSignature: Object.values(row.in).join(""),
-      inNames: Object.keys(row.in),
-      outSignature: Object.values(row.out).join(""),
-      outNames: Object.keys(row.out),
-      handler: (handlers as Record<string, AnyHandler>)[member] as AnyHandler,
-    });
-  }
-  return { table, methods, getters: getters as BoundInterface["getters"], setters };
-}
-
-export interface BusObject {
-  readonly interfaces: readonly BoundInterface[];
-  readonly subject: unknown;
-  /** Names of the objects right below this one. */
-  children(): readonly string[];
-}
-
-/** The objects of a service. `find` may have to ask who calls (`…/machine/self`). */
-export interface ObjectTree {
-  find(path: string, call: BusCallContext): BusObject | null | Promise<BusObject | null>;
-}
 
 interface ServerOptions {
   readonly tree: ObjectTree;
   /** The host's machine id as 32 hex digits, for Peer.GetMachineId; throws where there is none. */
   machineId(): string;
-  /** Users who may call privileged methods and set properties. */
+  /** Returns whether a user may call privileged methods and set properties. */
   isPrivileged(caller: Caller): boolean;
-  /** Reports a bug of this program, whose details no caller gets. */
+  /** Reports a bug of this program; the caller does not get its details. */
   bug(error: unknown, where: string): void;
   /** Called for each call that is received. */
   called?(): void;
@@ -95,22 +34,7 @@ interface ServerOptions {
   readonly counts?: CallCounts | undefined;
 }
 
-/** The connection of a call, to which its reply is sent. */
-export interface Origin {
-  caller(): Promise<Caller>;
-  onGone(handler: () => void): () => void;
-  send(message: Omit<Outgoing, "serial">): void;
-}
-
-/** How many descriptors a call may have, as with dbus-daemon. */
-export const CALL_DESCRIPTOR_LIMIT = 16;
-
-const PROPERTIES = "org.freedesktop.DBus.Properties";
-const PROPERTY_METHODS = new Set(["Get", "GetAll", "Set"]);
-const INTROSPECTABLE = "org.freedesktop.DBus.Introspectable";
-const PEER = "org.freedesktop.DBus.Peer";
-const DBUS = "org.freedesktop.DBus.Error";
-
+/** The values of a reply, with their signature. */
 interface Answer {
   readonly signature: string;
   readonly values: readonly unknown[];
@@ -118,6 +42,7 @@ interface Answer {
 
 const EMPTY: Answer = { signature: "", values: [] };
 
+/** Answers the method calls of any number of connections. */
 export class BusServer {
   readonly #options: ServerOptions;
 
@@ -126,8 +51,8 @@ export class BusServer {
   }
 
   /**
-   * Answers a method call, at once (null), or when the promise that it returns is fulfilled. Never throws; the message's
-   * descriptors are closed when it has been answered, and at once where its values cannot hold any.
+   * Answers a method call: before it returns (then null), or when the returned promise is fulfilled. Never throws or rejects.
+   * The message's descriptors are closed when it has been answered; at once where its signature has none.
    */
   dispatch(message: Incoming, origin: Origin): Promise<void> | null {
     this.#options.called?.();
@@ -151,7 +76,7 @@ export class BusServer {
 
   /** Refuses a call without decoding it: its sender has too many unanswered calls. */
   refuse(message: Incoming, origin: Origin, text: string): void {
-    this.#fail(message, origin, new BusError(`${DBUS}.LimitsExceeded`, text));
+    this.#fail(message, origin, new BusError(`${DBUS_ERROR}.LimitsExceeded`, text));
   }
 
   #answer(message: Incoming, origin: Origin): Answer | Promise<Answer> {
@@ -164,13 +89,13 @@ export class BusServer {
   }
 
   #onObject(message: Incoming, call: Call, object: BusObject | null, args: Arguments): Answer | Promise<Answer> {
-    if (object === null) throw new BusError(`${DBUS}.UnknownObject`, `Unknown object '${message.path}'.`);
+    if (object === null) throw new BusError(`${DBUS_ERROR}.UnknownObject`, `Unknown object '${message.path}'.`);
     if (message.interface === PROPERTIES) {
       const read = () => this.#properties(message, call, object, args);
       return this.#counted(PROPERTIES, PROPERTY_METHODS.has(message.member ?? "") ? message.member : undefined, read);
     }
     if (message.interface === INTROSPECTABLE && message.member === "Introspect") {
-      if (message.signature !== "") throw new BusError(`${DBUS}.InvalidArgs`, "Expected no parameters");
+      if (message.signature !== "") throw new BusError(`${DBUS_ERROR}.InvalidArgs`, "Expected no parameters");
       return { signature: "s", values: [introspect(object.interfaces, object.children())] };
     }
     call.subject = object.subject;
@@ -190,7 +115,7 @@ export class BusServer {
     );
   }
 
-  /** Without a member it is a call of an unknown method. */
+  /** Calls `handle`, and counts the call; not for an unknown method, whose name is undefined. */
   #counted<Result>(iface: string, member: string | undefined, handle: () => Result): Result {
     const { counts } = this.#options;
     return counts === undefined || member === undefined ? handle() : counts.measure(iface, member, handle);
@@ -198,7 +123,7 @@ export class BusServer {
 
   async #requirePrivilege(call: BusCallContext, name: string): Promise<void> {
     if (!this.#options.isPrivileged(await call.caller())) {
-      throw new BusError(`${DBUS}.AccessDenied`, `Access to ${name} not permitted.`);
+      throw new BusError(`${DBUS_ERROR}.AccessDenied`, `Access to ${name} not permitted.`);
     }
   }
 
@@ -211,7 +136,7 @@ export class BusServer {
   ): Answer | Promise<Answer> {
     if (message.signature !== method.inSignature) {
       throw new BusError(
-        `${DBUS}.InvalidArgs`,
+        `${DBUS_ERROR}.InvalidArgs`,
         `Invalid arguments '${message.signature}' to call ${name}, expecting '${method.inSignature}'.`,
       );
     }
@@ -252,7 +177,8 @@ export class BusServer {
 
   async #set(call: BusCallContext, object: BusObject, iface: string, name: string, value: Variant): Promise<Answer> {
     const [bound, row] = findProperty(object, iface, name);
-    if (row.writable !== true) throw new BusError(`${DBUS}.PropertyReadOnly`, `Property '${name}' is not writable.`);
+    if (row.writable !== true)
+      throw new BusError(`${DBUS_ERROR}.PropertyReadOnly`, `Property '${name}' is not writable.`);
     await this.#requirePrivilege(call, `${iface}.${name}`);
     if (value.signature !== row.type) {
       throw wrongArguments(
@@ -284,9 +210,12 @@ export class BusServer {
   }
 
   #fail(message: Incoming, origin: Origin, error: unknown): void {
-    const known = describe(error);
+    const known = describeError(error);
     if (known === null) this.#options.bug(error, `${message.interface}.${message.member}()`);
-    const { name, text } = known ?? { name: `${DBUS}.Failed`, text: "Internal error, see the log of the service" };
+    const { name, text } = known ?? {
+      name: `${DBUS_ERROR}.Failed`,
+      text: "Internal error, see the log of the service",
+    };
     closeAll(message.descriptors);
     if ((message.flags & FLAG_NO_REPLY) !== 0) return;
     origin.send({
@@ -300,55 +229,11 @@ export class BusServer {
   }
 }
 
-type Arguments = () => unknown[];
-
-function decode(message: Incoming): unknown[] {
-  try {
-    return message.values();
-  } catch (error) {
-    const text = (error as Error).message;
-    throw new BusError(`${DBUS}.InconsistentMessage`, `Cannot read the arguments: ${text}`);
-  }
-}
-
-class Call implements BusCallContext {
-  readonly transport = "bus";
-  readonly path: string;
-  readonly interactive: boolean;
-  /** Set with the method; until that is found, nothing is permitted. */
-  access: Access = "privileged";
-  subject: unknown = undefined;
-  readonly #origin: Origin;
-
-  constructor(message: Incoming, origin: Origin) {
-    this.path = message.path ?? "";
-    this.interactive = (message.flags & FLAG_INTERACTIVE) !== 0;
-    this.#origin = origin;
-  }
-
-  caller(): Promise<Caller> {
-    return this.#origin.caller();
-  }
-
-  onGone(handler: () => void): () => void {
-    return this.#origin.onGone(handler);
-  }
-}
-
+/** Closes the descriptors among some values. */
 function closeAll(values: readonly unknown[]): void {
   for (const value of values) {
     if (typeof value === "object" && value !== null && Symbol.dispose in value) (value as Disposable)[Symbol.dispose]();
   }
-}
-
-/** A call without an interface goes to the first one that has the member (D-Bus specification, "Message Types"). */
-function findMethod(object: BusObject, message: Incoming): [BoundInterface, BoundMethod] | null {
-  for (const iface of object.interfaces) {
-    if (message.interface !== undefined && iface.table.name !== message.interface) continue;
-    const method = iface.methods.get(message.member ?? "");
-    if (method !== undefined) return [iface, method];
-  }
-  return null;
 }
 
 function answerOf(method: BoundMethod, result: unknown): Answer {
@@ -356,51 +241,11 @@ function answerOf(method: BoundMethod, result: unknown): Answer {
   return { signature: method.outSignature, values: method.outNames.map((name) => record[name]) };
 }
 
-function findProperty(object: BusObject, iface: string, name: string): [BoundInterface, BusProperty] {
-  const bound = object.interfaces.find((candidate) => candidate.table.name === iface);
-  const row = bound !== undefined && Object.hasOwn(bound.table.properties, name) && bound.table.properties[name];
-  if (bound === undefined || !row) {
-    throw new BusError(`${DBUS}.UnknownProperty`, `Unknown interface ${iface} or property ${name}.`);
-  }
-  return [bound, row];
-}
-
-function getProperty(object: BusObject, iface: string, name: string): Variant {
-  const [bound, row] = findProperty(object, iface, name);
-  return new Variant(row.type, bound.getters[name]?.(object.subject as never));
-}
-
-function getAll(object: BusObject, iface: string): Map<string, Variant> {
-  const bound = object.interfaces.filter((candidate) => iface === "" || candidate.table.name === iface);
-  if (bound.length === 0 && iface !== "" && !STANDARD.has(iface)) {
-    throw new BusError(`${DBUS}.UnknownInterface`, `Unknown interface '${iface}'.`);
-  }
-  const all = new Map<string, Variant>();
-  for (const { table, getters } of bound) {
-    for (const [name, row] of Object.entries(table.properties)) {
-      if (row.hidden !== true) all.set(name, new Variant(row.type, getters[name]?.(object.subject as never)));
-    }
-  }
-  return all;
-}
-
-const STANDARD = new Set([PEER, PROPERTIES, INTROSPECTABLE]);
-
 function unknownMethod(message: Incoming): BusError {
   const text = `Unknown method ${message.member} or interface ${message.interface ?? "(null)"}.`;
-  return new BusError(`${DBUS}.UnknownMethod`, text);
+  return new BusError(`${DBUS_ERROR}.UnknownMethod`, text);
 }
 
 function wrongArguments(text: string): BusError {
-  return new BusError(`${DBUS}.InvalidArgs`, text);
-}
-
-/** Returns name and text of an error for the caller; null for a bug, whose details the caller does not get. */
-export function describe(error: unknown): { name: string; text: string } | null {
-  if (error instanceof MachinedError) return { name: ERRORS[error.code].bus, text: error.message };
-  if (error instanceof BusError) return { name: error.errorName, text: error.message };
-  const errno = errnoNameOf(error);
-  if (errno === null) return null;
-  const own = (error as Error).name === "ErrnoError";
-  return { name: busErrorOfErrno(errno), text: own ? (error as Error).message : errnoText(errno) };
+  return new BusError(`${DBUS_ERROR}.InvalidArgs`, text);
 }

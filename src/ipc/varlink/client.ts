@@ -109,7 +109,10 @@ export class VarlinkClient {
     }
   }
 
-  /** Makes a call; returns all its replies together, after the last one. The time limit is for all of them. Throws as `call()`. */
+  /**
+   * Makes a call; returns all its replies together, after the last one. The time limit is for all of them. Throws as
+   * `call()`.
+   */
   callAll(
     method: string,
     parameters: object = {},

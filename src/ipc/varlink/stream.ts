@@ -1,14 +1,17 @@
-// Varlink messages on a socket: JSON objects, each ended by one NUL byte; descriptors with the first byte of a message. A client
-// receives them with the message; in a server they stay in the socket until they are asked for.
-// Messages are handed out as they come (`message`), or taken one at a time (`readable` and `next()`): then nothing more is
-// read from the socket than the piece in which the next message lies.
+// Varlink messages on a socket: JSON objects, each ended by one NUL byte; descriptors with the first byte of a message. A
+// client receives them with the message; in a server they stay in the socket until they are asked for. Messages are handed
+// out as they come (`message`), or taken one at a time (`readable` and `next()`): then nothing more is read from the socket
+// than the piece in which the next message lies.
 import { isUtf8 } from "node:buffer";
 import type { Fd } from "../../kernel/file/fd.ts";
 import type { SocketStream, StreamHandlers } from "../../kernel/socket/stream.ts";
 
 const MESSAGE_LIMIT_BYTES = 16 << 20;
 const QUEUE_LIMIT_BYTES = 64 << 20;
-/** A server must have all of a message when it comes to the descriptors, and it looks at one piece: they go with the end of a long one. */
+/**
+ * A server must have all of a message when it comes to the descriptors, and it looks at one piece: they go with the end of a
+ * long one.
+ */
 const PIECE_BYTES = 16 << 10;
 const NOTHING: Buffer = Buffer.alloc(0);
 

@@ -1,4 +1,4 @@
-// Changes of files as callbacks: one inotify instance for the whole process, open while somebody watches. inotify(7).
+// File changes as callbacks, by one inotify(7) instance for the whole process, which is open while there are watches.
 import { Fd } from "../file/fd.ts";
 import { EAGAIN, O_CLOEXEC, O_NONBLOCK } from "../syscall/constants.ts";
 import { pinForever, scratchString } from "../syscall/mem.ts";
@@ -17,13 +17,13 @@ const MASKS = {
   "move-self": 0x800,
 } as const;
 
-/** What can be watched for. */
+/** The events that can be watched. */
 export type PathEventKind = keyof typeof MASKS;
 
 export interface PathEvent {
-  /** The entry concerned, when a directory is watched and the event is about something in it. */
+  /** The name of the entry, where a directory is watched and the event is about an entry of it; else null. */
   readonly name: string | null;
-  /** `overflow`: events were lost, look again. `gone`: the file was removed or unmounted, no event follows. */
+  /** `overflow`: events were lost, so check the file again. `gone`: the file was removed or unmounted; no event follows. */
   readonly kinds: ReadonlySet<PathEventKind | "overflow" | "gone">;
 }
 
@@ -39,7 +39,7 @@ const IN_UNMOUNT = 0x2000;
 const IN_Q_OVERFLOW = 0x4000;
 const IN_IGNORED = 0x8000;
 
-/** Watchers by the kernel's watch number. Two watches of one file share a number, and with it the kernel's mask. */
+/** Watchers by watch descriptor. Watches of the same file share a descriptor and the kernel's mask. */
 const watchers = new Map<number, Set<Watcher>>();
 let instance: { readonly fd: Fd; readonly watch: Watch } | null = null;
 // struct inotify_event { 0 int wd; 4 u32 mask; 8 u32 cookie; 12 u32 len; 16 char name[]; }
@@ -47,8 +47,8 @@ const HEADER = 16;
 const buffer = pinForever(64 * 1024);
 
 /**
- * Calls `callback` for each of `events` that happens to `path`, or in it when it is a directory; also on `overflow` and
- * `gone`. A symbolic link is followed. `ENOENT` when there is nothing, `ENOSPC` at the limit of watches.
+ * Calls `callback` for each of `events` on `path`, or on an entry of it where it is a directory; also for `overflow` and
+ * `gone`. Follows a symbolic link. Returns the watch; throws `ENOENT` for a missing file, `ENOSPC` at the limit of watches.
  */
 export function watchPath(path: string, events: readonly PathEventKind[], callback: Callback): Watch {
   const mask = events.reduce((all, event) => all | MASKS[event], 0);
@@ -73,7 +73,7 @@ function open() {
   return instance;
 }
 
-/** The kernel's mask is not narrowed when one of several watchers leaves: unwanted events are dropped on arrival. */
+/** Removes a watcher. The kernel's mask stays as it is while others watch the file: deliver() drops unwanted events. */
 function remove(number: number, watcher: Watcher): void {
   const shared = watchers.get(number);
   if (!shared?.delete(watcher) || shared.size > 0) return;
@@ -97,7 +97,7 @@ function readEvents(fd: Fd): void {
   }
 }
 
-/** All of it before the first callback, which may stop watches or cause the next read. */
+/** Returns all events of the buffer, before the first callback, which may overwrite it by the next read. */
 function parse(size: number) {
   const events: { number: number; mask: number; name: string | null }[] = [];
   const { view, bytes } = buffer;
@@ -128,7 +128,7 @@ function deliver(number: number, mask: number, name: string | null): void {
   notify(interested, { name, kinds: new Set(kinds) });
 }
 
-/** One failing callback must not keep the event from the others. */
+/** Calls all callbacks; reports an error of one as uncaught, and continues. */
 function notify(interested: Iterable<Watcher>, event: PathEvent): void {
   for (const { callback } of [...interested]) {
     try {

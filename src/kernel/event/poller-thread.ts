@@ -1,11 +1,11 @@
-// The thread that waits. It blocks on an epoll which holds nothing but the poller's own epoll, and wakes the main thread
-// when that one has news. A second entry point of the build: it must not import anything that main does not need.
+// The poller's waiting thread. It blocks on an epoll whose only member is the poller's epoll, and posts a message to the main
+// thread when that is ready. A separate entry point of the build: it must not import anything that main does not need.
 import { EINTR } from "../syscall/constants.ts";
 import { pinForever } from "../syscall/mem.ts";
 import { sys, trySys } from "../syscall/sys.ts";
 
 export interface WaitRequest {
-  /** The epoll to block on. It is armed for one event at a time, so a busy loop is not flooded with wake-ups. */
+  /** The epoll to block on. Its member is EPOLLONESHOT, so that a busy main thread gets one wake-up at a time. */
   readonly epoll: number;
 }
 

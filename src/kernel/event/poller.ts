@@ -1,23 +1,23 @@
-// Kernel readiness becomes callbacks here and nowhere else. One private epoll holds every descriptor, edge-triggered: a
-// callback runs when something became possible, and must read or write until EAGAIN. A thread waits for that epoll
-// (poller-thread.ts) and posts a wake-up; the main thread then asks the epoll itself, without waiting. See epoll(7).
+// Readiness of descriptors as callbacks. One epoll(7) holds every descriptor, edge-triggered: a callback runs when a
+// descriptor becomes ready, and must read or write until EAGAIN. A thread waits for that epoll (poller-thread.ts) and posts a
+// wake-up; the main thread then collects the events from the epoll without waiting.
 import type { Fd } from "../file/fd.ts";
 import { EINTR, O_CLOEXEC } from "../syscall/constants.ts";
 import { pinForever } from "../syscall/mem.ts";
 import { check, trySys } from "../syscall/sys.ts";
 import type { WaitRequest } from "./poller-thread.ts";
 
-/** What became possible. `hangup` and `error` come unasked; after either, reading tells the details. */
+/** What became possible. `hangup` and `error` are reported even if not requested; a read returns the details. */
 export interface Ready {
-  /** There is something to read, or the end of what the peer sends. */
+  /** There is something to read, or the peer has shut down its sending side. */
   readonly read: boolean;
   readonly write: boolean;
-  /** The peer neither sends nor reads any more: it has closed its end. */
+  /** The peer has closed both directions. */
   readonly hangup: boolean;
   readonly error: boolean;
 }
 
-/** A watched descriptor. Closing its Fd stops the watch too. */
+/** A watch of a descriptor. Closing its Fd stops it too. */
 export interface Watch extends Disposable {
   stop(): void;
 }
@@ -41,24 +41,24 @@ const batch = pinForever(EVENT_SIZE * BATCH);
 const one = pinForever(EVENT_SIZE);
 // struct timespec { long tv_sec; long tv_nsec; }
 const timeout = pinForever(16);
-/** epoll_pwait2(2) is there since Linux 5.11, where no filter of system calls forbids it. */
+/** Whether epoll_pwait2(2) works: from Linux 5.11 on, unless a system call filter forbids it. */
 let hasPreciseWait = true;
 
-/** A program that is done within this time never pays for the thread. */
+/** The thread is started after this time, so that short programs do not pay for it. */
 const THREAD_AFTER_MS = 20;
-/** How long the main thread may wait in the kernel while there is no thread to wait for it. */
+/** How long the main thread waits in the kernel in each turn while there is no thread. */
 const FIRST_WAIT_US = 1000;
 /**
- * After news, how long the main thread waits for more itself: whoever got an answer mostly asks again at once, and
- * waking a second thread in between costs more than the answer.
+ * How long the main thread waits for further events after it has dispatched some: a client often calls again as soon as it
+ * has its reply, and waking the thread in between costs more than the call.
  */
 const MORE_WAIT_US = 100;
-/** Batches in a row before timers and everything else of the loop get their turn. */
+/** Batches in a row before timers and other work of the event loop run. */
 const BATCHES_PER_TURN = 16;
 
 type Callback = (ready: Ready) => void;
 
-/** Callbacks by token. Tokens are never used again, so an event for a stopped watch finds no callback. */
+/** Callbacks by token. Tokens are never reused, so an event for a stopped watch finds no callback. */
 const callbacks = new Map<number, Callback>();
 let nextToken = 1;
 let epoll = -1;
@@ -70,9 +70,9 @@ let startedAtMs = 0;
 let outer = -1;
 
 /**
- * Calls `callback` whenever `fd` becomes ready for what `interest` names, on its peer's hang-up, and on errors; first in
- * the next turn of the loop when it is ready already. An Fd can be watched once (`EEXIST`); a regular file cannot
- * (`EPERM`). A throwing callback is reported as an uncaught exception and the loop goes on.
+ * Calls `callback` whenever `fd` becomes ready for what `interest` names, on its peer's hang-up, and on errors; where it is
+ * ready already, first in the next turn of the event loop. Throws `EEXIST` where the descriptor is watched already, `EPERM`
+ * for a regular file. An error of the callback is reported as uncaught; the poller continues.
  */
 export function watch(fd: Fd | number, interest: Interest, callback: Callback): Watch {
   start();
@@ -96,7 +96,7 @@ export function watch(fd: Fd | number, interest: Interest, callback: Callback): 
   return { stop, [Symbol.dispose]: stop };
 }
 
-/** How many watches there are: none means that the poller does not keep the process alive. */
+/** Returns the number of watches. With none, the poller does not keep the process alive. */
 export function watchCount(): number {
   return callbacks.size;
 }
@@ -108,15 +108,15 @@ function start(): void {
 }
 
 /**
- * Where the thread's program is. The executable holds it under the path it has below src/, the folder that all entry
- * points of the build have in common; this module itself is merged into some other file there.
+ * Returns the location of the thread's program. In the executable it has the path that it has below src/, the folder that all
+ * entry points of the build have in common; this module itself is bundled into another file.
  */
 function threadSource(): string | URL {
   const isCompiled = import.meta.path.startsWith("/$bunfs/");
   return isCompiled ? "/$bunfs/root/kernel/event/poller-thread.js" : new URL("./poller-thread.ts", import.meta.url);
 }
 
-/** While no file can be opened the main thread goes on waiting itself. */
+/** Starts the thread. Where no descriptor is available (EMFILE), the main thread continues to wait by itself. */
 function startThread(): void {
   outer = trySys("epoll_create1", O_CLOEXEC);
   if (outer < 0) return;
@@ -128,13 +128,13 @@ function startThread(): void {
     }
     turn(0);
   };
-  // Without its waiting thread the program would be deaf, and not say so.
+  // Without the thread no event would be seen any more.
   thread.onerror = (event) => reportError(new Error(`The poller's thread failed: ${event.message}`));
-  const order: WaitRequest = { epoll: outer };
-  thread.postMessage(order);
+  const request: WaitRequest = { epoll: outer };
+  thread.postMessage(request);
 }
 
-/** Lets the thread wake us once: at once if there is news already. */
+/** Lets the thread send one wake-up: at once if events are pending. */
 function arm(operation: number): void {
   one.view.setUint32(0, EPOLLIN | EPOLLONESHOT, true);
   check(trySys("epoll_ctl", outer, operation, epoll, one), "epoll_ctl");
@@ -150,25 +150,25 @@ function planTurn(waitUs: number): void {
 }
 
 /**
- * Runs the callbacks of all that is ready. After news another turn follows, which waits a little; without news it is the
- * thread that waits or, while there is none, the next turn.
+ * Runs the callbacks of all ready descriptors, after waiting up to `waitUs`. After events, another turn with a short wait
+ * follows; without events the thread waits or, while there is none, the next turn.
  */
 function turn(waitUs: number): void {
   let timeoutUs = waitUs;
-  let hadNews = false;
+  let hadEvents = false;
   for (let round = 0; round < BATCHES_PER_TURN; round++) {
     const count = wait(timeoutUs);
     timeoutUs = 0;
     if (count === EINTR) continue;
     if (check(count, "epoll_pwait") === 0) break;
-    hadNews = true;
+    hadEvents = true;
     dispatch(count);
   }
   if (!threadIsReady) {
     if (callbacks.size === 0) return;
     if (thread === null && performance.now() - startedAtMs > THREAD_AFTER_MS) startThread();
     planTurn(FIRST_WAIT_US);
-  } else if (hadNews) planTurn(MORE_WAIT_US);
+  } else if (hadEvents) planTurn(MORE_WAIT_US);
   else arm(EPOLL_CTL_MOD);
 }
 
@@ -182,7 +182,7 @@ function wait(timeoutUs: number): number {
   return trySys("epoll_pwait", epoll, batch, BATCH, Math.floor(timeoutUs / 1000), 0, 8);
 }
 
-/** Copied out first: a callback may watch and stop, which write to the same memory. */
+/** Calls the callbacks of a batch. Copies its events out first, because callbacks may cause the next batch. */
 function dispatch(count: number): void {
   const events: { token: number; mask: number }[] = [];
   for (let at = 0; at < count * EVENT_SIZE; at += EVENT_SIZE) {

@@ -1,20 +1,19 @@
-// What a file carries besides permissions: the flags of chattr(1), extended attributes, and whether it may be written at
-// all. See ioctl_iflags(2), xattr(7), access(2).
-
+// Attributes of files: the flags of chattr(1), extended attributes, and whether a file can be written. See ioctl_iflags(2),
+// xattr(7), access(2).
 import { ENODATA, EOPNOTSUPP, EPERM, EROFS } from "../syscall/constants.ts";
 import { pin, pinForever, scratchString } from "../syscall/mem.ts";
 import { check, isErrno, trySys } from "../syscall/sys.ts";
 import { type Fd, ioctl, readLinkAt, statFd } from "./fd.ts";
 import type { FileStatus } from "./status.ts";
 
-/** Flags of files that matter for images. */
+/** The file flags that matter for images. */
 export const FILE_FLAG = { append: 0x20, immutable: 0x10, noCow: 0x0080_0000 } as const;
 
 const FS_IOC_GETFLAGS = 0x8008_6601;
 const FS_IOC_SETFLAGS = 0x4008_6602;
 const flags = pinForever(8);
 
-/** The flags of an open file, or null where its file system keeps none. */
+/** Returns the flags of an open file; null where its file system has none. */
 export function fileFlags(fd: Fd): number | null {
   try {
     ioctl(fd, FS_IOC_GETFLAGS, flags);
@@ -25,7 +24,7 @@ export function fileFlags(fd: Fd): number | null {
   }
 }
 
-/** Sets and clears flags of an open file. `EOPNOTSUPP` or `ENOTTY` where its file system keeps none. */
+/** Sets and clears flags of an open file. Throws `EOPNOTSUPP` or `ENOTTY` where its file system has none. */
 export function changeFileFlags(fd: Fd, change: { readonly set?: number; readonly clear?: number }): void {
   ioctl(fd, FS_IOC_GETFLAGS, flags);
   const old = flags.view.getUint32(0, true);
@@ -36,8 +35,8 @@ export function changeFileFlags(fd: Fd, change: { readonly set?: number; readonl
 }
 
 /**
- * Has an empty file written in place instead of copied on write, as disk images want it. A file system that cannot do
- * that, also because it compresses the file, leaves it as it is.
+ * Disables copy-on-write for an empty file, for disk images. Has no effect where the file system cannot do that, for example
+ * because it compresses the file.
  */
 export function avoidCopyOnWrite(fd: Fd): void {
   try {
@@ -47,7 +46,7 @@ export function avoidCopyOnWrite(fd: Fd): void {
   }
 }
 
-/** Takes away what keeps a file from being changed, removed or renamed; a file system without flags is fine. */
+/** Clears the flags that prevent a file from being changed, removed or renamed; no error on a file system without flags. */
 export function makeMutable(fd: Fd): void {
   const old = fileFlags(fd);
   const clear = FILE_FLAG.immutable | FILE_FLAG.append;
@@ -56,28 +55,30 @@ export function makeMutable(fd: Fd): void {
 
 const W_OK = 2;
 
-/** Why `path` below `directory` cannot be written: `EROFS`, `EPERM` for an immutable file, another errno; null when it can. */
+/**
+ * Returns why `path` below `directory` cannot be written: `EROFS`, `EPERM` for an immutable file, `other`; null where it can.
+ */
 export function writeObstacle(directory: Fd, path: string): "EROFS" | "EPERM" | "other" | null {
   const result = trySys("faccessat", directory.number, scratchString(path), W_OK);
   if (result >= 0) return null;
   return result === EROFS ? "EROFS" : result === EPERM ? "EPERM" : "other";
 }
 
-/** Values are at most this long (xattr(7)), and so are all names together. */
+/** The maximum size of a value, and of all names together (xattr(7)). */
 const XATTR_MAX = 64 << 10;
 const value = pinForever(XATTR_MAX);
 
-/** O_PATH descriptors have no attributes of their own, but the path to them has. */
+/** The path of a descriptor. The calls that take a descriptor refuse O_PATH, those that take this path do not. */
 function procPath(fd: Fd): string {
   return `/proc/self/fd/${fd.number}`;
 }
 
-/** Names of attributes are bytes, and here texts of one character for each of them. */
+/** Attribute names are bytes; here they are strings with one character for each byte. */
 function attributeName(name: string): number {
   return scratchString(name, "latin1");
 }
 
-/** An extended attribute of a file (any descriptor, O_PATH included), or null where it has none of that name. */
+/** Returns an extended attribute of a file (any descriptor, O_PATH included); null where it has none of that name. */
 export function getAttribute(fd: Fd, name: string): Buffer | null {
   return attributeAt(procPath(fd), name);
 }
@@ -88,7 +89,7 @@ function attributeAt(path: string, name: string): Buffer | null {
   return Buffer.from(value.bytes.subarray(0, check(size, "getxattr", name)));
 }
 
-/** Sets an extended attribute. `EOPNOTSUPP` where the file system has none, `EPERM` for a kind of file that has none. */
+/** Sets an extended attribute. Throws `EOPNOTSUPP` or `EPERM` where the file system or kind of file has none. */
 export function setAttribute(fd: Fd, name: string, bytes: Uint8Array): void {
   const given = pin(bytes.length);
   given.bytes.set(bytes);
@@ -96,7 +97,7 @@ export function setAttribute(fd: Fd, name: string, bytes: Uint8Array): void {
   check(trySys("setxattr", path, attributeName(name), given, bytes.length, 0), "setxattr", name);
 }
 
-/** The names of all extended attributes of a file that we may see; none where the file system has none. */
+/** Returns the names of all extended attributes of a file that are visible to us; none where the file system has none. */
 export function attributeNames(fd: Fd): string[] {
   const size = trySys("listxattr", scratchString(procPath(fd)), value, value.size);
   if (size === EOPNOTSUPP) return [];
@@ -104,7 +105,7 @@ export function attributeNames(fd: Fd): string[] {
   return names.split("\0").slice(0, -1);
 }
 
-/** Removes an extended attribute; one that is not there is fine. */
+/** Removes an extended attribute, if it exists. */
 export function removeAttribute(fd: Fd, name: string): void {
   const result = trySys("removexattr", scratchString(procPath(fd)), attributeName(name));
   if (result !== ENODATA) check(result, "removexattr", name);
@@ -114,14 +115,14 @@ const MICROSECONDS = 1000n;
 const CREATED_ATTRIBUTE = "user.crtime_usec";
 
 /**
- * When a file was made, in µs: what the file system says, or what an earlier copy left in `user.crtime_usec` when that is
- * older; null when neither is known.
+ * Returns the creation time of a file in µs: that of the file system, or that of the copied original in `user.crtime_usec`
+ * where that is earlier; null where neither is known.
  */
 export function createdUsec(fd: Fd): bigint | null {
   return createdOf(procPath(fd), statFd(fd).birthNs);
 }
 
-/** The same of an entry of a directory, whose status is known. */
+/** As `createdUsec()`, for an entry of a directory with its status. */
 export function entryCreatedUsec(directory: Fd, entry: string, { birthNs }: FileStatus): bigint | null {
   return createdOf(`${procPath(directory)}/${entry}`, birthNs);
 }
@@ -129,19 +130,19 @@ export function entryCreatedUsec(directory: Fd, entry: string, { birthNs }: File
 function createdOf(path: string, birthNs: bigint | null): bigint | null {
   const birth = birthNs === null || birthNs === 0n ? null : birthNs / MICROSECONDS;
   const kept = attributeAt(path, CREATED_ATTRIBUTE);
-  const noted = kept?.length === 8 ? kept.readBigUInt64LE() : 0n;
-  if (noted === 0n || noted === 0xffff_ffff_ffff_ffffn) return birth;
-  return birth === null || noted < birth ? noted : birth;
+  const original = kept?.length === 8 ? kept.readBigUInt64LE() : 0n;
+  if (original === 0n || original === 0xffff_ffff_ffff_ffffn) return birth;
+  return birth === null || original < birth ? original : birth;
 }
 
-/** Leaves a note of when a copy's original was made. */
+/** Stores in a copy the creation time of its original, in µs. */
 export function noteCreated(fd: Fd, usec: bigint): void {
   const bytes = Buffer.alloc(8);
   bytes.writeBigUInt64LE(usec);
   setAttribute(fd, CREATED_ATTRIBUTE, bytes);
 }
 
-/** The path a descriptor has now in our mount namespace. */
+/** Returns the present path of a descriptor in our mount namespace. */
 export function pathOf(fd: Fd): string {
   return readLinkAt(null, procPath(fd));
 }

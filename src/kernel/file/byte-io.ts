@@ -1,5 +1,4 @@
-// Single reads and writes that do not wait, for descriptors of any kind: read(2), write(2).
-
+// Single read(2) and write(2) calls on non-blocking descriptors of any kind.
 import { EAGAIN } from "../syscall/constants.ts";
 import { pinForever } from "../syscall/mem.ts";
 import { check, trySys } from "../syscall/sys.ts";
@@ -7,14 +6,19 @@ import type { Fd } from "./fd.ts";
 
 const transfer = pinForever(64 * 1024);
 
-/** Reads up to `limitBytes` (64 KiB at most) from where `fd` stands: null when nothing is there yet, empty at the end. */
+/**
+ * Reads up to `limitBytes`, at most 64 KiB. Returns null where nothing is available yet, an empty buffer at the end of file.
+ */
 export function readSome(fd: Fd, limitBytes: number = transfer.size): Buffer | null {
   const count = trySys("read", fd.number, transfer, Math.min(limitBytes, transfer.size));
   if (count === EAGAIN) return null;
   return Buffer.from(transfer.bytes.subarray(0, check(count, "read")));
 }
 
-/** Writes as much of `bytes` as goes without waiting, 64 KiB at most: the count, or -1 when nothing goes now. */
+/**
+ * Writes as much of `bytes` as is possible without blocking, at most 64 KiB. Returns the count; -1 where nothing can be
+ * written now.
+ */
 export function writeSome(fd: Fd, bytes: Uint8Array): number {
   const part = bytes.length > transfer.size ? bytes.subarray(0, transfer.size) : bytes;
   transfer.bytes.set(part);

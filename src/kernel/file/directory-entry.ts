@@ -1,12 +1,11 @@
-// Entries of directories: making, removing and changing them. See unlink(2), chmod(2), rename(2), mkdir(2).
-
+// Lists directories, and makes and removes their entries. See unlink(2), chmod(2), mkdir(2), getdents(2).
 import { AT_FDCWD, AT_REMOVEDIR } from "../syscall/constants.ts";
 import { pinForever, scratchString } from "../syscall/mem.ts";
 import { check, trySys } from "../syscall/sys.ts";
 import type { Fd } from "./fd.ts";
 import { FILE_KINDS, type FileKind } from "./status.ts";
 
-/** Removes the file `path`, below `directory` when one is given. */
+/** Removes the file `path`, relative to `directory` if given. */
 export function unlink(path: string, directory?: Fd): void {
   check(trySys("unlinkat", directory?.number ?? AT_FDCWD, scratchString(path), 0), "unlink", path);
 }
@@ -16,26 +15,26 @@ export function removeDirectory(path: string, directory?: Fd): void {
   check(trySys("unlinkat", directory?.number ?? AT_FDCWD, scratchString(path), AT_REMOVEDIR), "rmdir", path);
 }
 
-/** Sets the permissions of `path`, through a symbolic link at its end. */
+/** Sets the permissions of `path`; follows symbolic links. */
 export function chmod(path: string, mode: number, directory?: Fd): void {
   check(trySys("fchmodat", directory?.number ?? AT_FDCWD, scratchString(path), mode), "chmod", path);
 }
 
-/** Makes the directory `path`; `EEXIST` when there is one. The umask applies. */
+/** Makes the directory `path`; throws `EEXIST` where it exists. The umask applies. */
 export function makeDirectory(path: string, mode: number, directory?: Fd): void {
   check(trySys("mkdirat", directory?.number ?? AT_FDCWD, scratchString(path), mode), "mkdir", path);
 }
 
 interface DirectoryEntry {
   readonly name: string;
-  /** Null where the file system does not say: ask `statAt()`. */
+  /** Null where the file system does not report it: use `statAt()` then. */
   readonly kind: FileKind | null;
 }
 
 // struct linux_dirent64 { 0 u64 d_ino; 8 s64 d_off; 16 u16 d_reclen; 18 u8 d_type; 19 char d_name[]; }
 const entries = pinForever(32 * 1024);
 
-/** What is in `directory` (opened with mode "directory", read from where it stands), without `.` and `..`. */
+/** Returns the entries of `directory` (opened with mode "directory") from its present offset on, without `.` and `..`. */
 export function listDirectory(directory: Fd): DirectoryEntry[] {
   const list: DirectoryEntry[] = [];
   for (;;) {

@@ -1,21 +1,21 @@
-// Which file system a file is on, and how full it is: statfs(2).
-
+// Type and space of the file system that a file is on: statfs(2).
 import { pinForever } from "../syscall/mem.ts";
 import { check, trySys } from "../syscall/sys.ts";
 import type { Fd } from "./fd.ts";
 
 interface FileSystemStatus {
-  /** The magic number of the file system type, as statfs(2) lists them. */
+  /** The magic number of the type, from the list in statfs(2). */
   readonly type: number;
   readonly totalBytes: number;
   readonly freeBytes: number;
+  /** The part of the free bytes that unprivileged users may use. */
   readonly availableBytes: number;
 }
 
 // struct statfs { 0 long f_type; 8 f_bsize; 16 f_blocks; 24 f_bfree; 32 f_bavail; ... } 120 bytes
 const statfs = pinForever(120);
 
-/** The file system an open file is on. It waits when that file system does not answer (network, FUSE). */
+/** Returns the status of the file system that an open file is on. Blocks where it does not answer (network, FUSE). */
 export function fileSystemOf(fd: Fd): FileSystemStatus {
   check(trySys("fstatfs", fd.number, statfs), "statfs");
   const word = (at: number) => Number(statfs.view.getBigUint64(at, true));

@@ -1,6 +1,6 @@
-// Files that somebody else may have put where they are, or may change at any moment. Only regular files are taken: the
-// file is looked at before it is opened, so that no driver and no fifo notices, opened without waiting, and looked at
-// again. Its file system may never answer: it is asked on another thread, so that signals still find this one.
+// Reads files that another user may have put in place or may replace at any moment. Only regular files are accepted: the file's
+// kind is checked before it is opened, so that no fifo or device is opened, and again afterwards. Its file system may never
+// answer: the asynchronous calls of node:fs are used, whose threads block instead of this one, so that signals still work.
 import { fstat, lstat, open, read, type Stats, stat } from "node:fs";
 import { promisify } from "node:util";
 import { ErrnoError } from "../../base/error.ts";
@@ -24,14 +24,17 @@ interface ForeignFile {
 function requireRegular(kind: FileKind, path: string): void {
   if (kind === "regular") return;
   const advice = kind === "symlink" ? "; put the file itself there" : "";
-  throw new ErrnoError("EBADFD", `'${path}' is a ${kind}, and only regular files are taken here${advice}.`);
+  throw new ErrnoError("EBADFD", `'${path}' is a ${kind}, and only regular files are accepted here${advice}.`);
 }
 
 function kindOfStats({ mode }: Stats): FileKind {
   return FILE_KINDS[mode >> 12] ?? "other";
 }
 
-/** Opens the regular file `path` for reading. A symbolic link at its end is refused unless `links` says otherwise. */
+/**
+ * Opens the regular file `path` for reading. Throws EBADFD for other kinds; `links` says whether a symbolic link is followed
+ * or refused.
+ */
 export async function openForeign(path: string, links: LinkPolicy): Promise<ForeignFile> {
   requireRegular(kindOfStats(await (links === "follow" ? statLater : lstatLater)(path)), path);
   const flags = O_NONBLOCK | O_NOCTTY | O_CLOEXEC | (links === "follow" ? 0 : O_NOFOLLOW);
@@ -46,7 +49,7 @@ export async function openForeign(path: string, links: LinkPolicy): Promise<Fore
   }
 }
 
-/** The content of a regular file; EFBIG when it has more than `limitBytes`, before any of it is read where its size says so. */
+/** Returns the content of a regular file. Throws EFBIG where it has more than `limitBytes`, EBADFD where it is not regular. */
 export async function readForeign(path: string, limitBytes: number, links: LinkPolicy): Promise<Buffer> {
   const { file, size } = await openForeign(path, links);
   using _file = file;
@@ -64,7 +67,10 @@ export async function readForeign(path: string, limitBytes: number, links: LinkP
   }
 }
 
-/** The same for settings that the admin or the caller keeps: links are followed, and the kernel's errors are SyscallErrors. */
+/**
+ * As `readForeign()`, for settings of the administrator or the caller: follows links, and throws the kernel's errors as
+ * SyscallErrors.
+ */
 export async function readSettings(path: string, limitBytes: number): Promise<Buffer> {
   try {
     return await readForeign(path, limitBytes, "follow");

@@ -1,6 +1,5 @@
-// Locks on files, taken at once or not at all. Two kinds that do not see each other: record locks of open files, which
-// containers and image tools take on lock files (fcntl(2), F_OFD_SETLK), and flock(2), which directories can have too.
-
+// File locks, without waiting. There are two kinds, independent of each other: open file description locks on lock files, as
+// systemd uses them for images (fcntl(2), F_OFD_SETLK), and flock(2), which also works on directories.
 import { AT_FDCWD, EACCES, EAGAIN, O_CLOEXEC, O_CREAT, O_NOCTTY, O_NOFOLLOW, O_RDWR } from "../syscall/constants.ts";
 import { pinForever, scratchString } from "../syscall/mem.ts";
 import { check, isErrno, SyscallError, trySys } from "../syscall/sys.ts";
@@ -19,7 +18,7 @@ function openLock(path: string, creation: number): Fd {
   return Fd.adopt(check(trySys("openat", AT_FDCWD, scratchString(path), flags, 0o600), "open", path));
 }
 
-/** Whether nobody holds the lock file at `path`, which is there; looking does not keep anybody from taking it. */
+/** Returns whether the existing lock file at `path` is not locked. Does not take the lock, not even for a moment. */
 export function isLockFree(path: string): boolean {
   using fd = openLock(path, 0);
   record.bytes.fill(0);
@@ -37,7 +36,7 @@ function lockRecord(fd: Fd, mode: LockMode): boolean {
   return true;
 }
 
-/** A lock on a lock file, which is there only while somebody holds it. */
+/** A lock on a lock file that exists only while it is locked. */
 export class FileLock implements Disposable {
   readonly path: string;
   readonly #fd: Fd;
@@ -47,13 +46,13 @@ export class FileLock implements Disposable {
     this.#fd = fd;
   }
 
-  /** Takes the lock, making the file where it is missing. `EBUSY` when somebody else has it. */
+  /** Takes the lock; makes the file where it is missing. Throws `EBUSY` where another process holds it. */
   static take(path: string, mode: LockMode): FileLock {
     for (;;) {
       const fd = openLock(path, O_CREAT);
       try {
         if (!lockRecord(fd, mode)) throw new SyscallError("lock", "EBUSY", path);
-        // Whoever held it before may have removed the file since we opened it.
+        // The previous holder may have removed the file after we opened it.
         if (statFd(fd).nlink > 0) return new FileLock(path, fd);
       } catch (error) {
         fd.close();
@@ -63,7 +62,7 @@ export class FileLock implements Disposable {
     }
   }
 
-  /** Ends the lock. Whoever is the last removes the file. Ending it twice touches nobody's later lock of that name. */
+  /** Releases the lock; the last holder removes the file. Harmless if repeated, even if another process has made a new file. */
   [Symbol.dispose](): void {
     if (!this.#fd.isOpen) return;
     try {
@@ -77,7 +76,7 @@ export class FileLock implements Disposable {
   }
 }
 
-/** Whether `path` names the file that `fd` is open on, and not one that took its place. */
+/** Returns whether `path` still leads to the file of `fd`, and not to a replacement. */
 export function isAt(fd: Fd, path: string): boolean {
   try {
     const [open, named] = [statFd(fd), statPath(path, "no-follow")];
@@ -90,7 +89,7 @@ export function isAt(fd: Fd, path: string): boolean {
 
 const FLOCK: Readonly<Record<LockMode, number>> = { shared: 1 | 4, exclusive: 2 | 4 };
 
-/** Takes the whole file that `fd` is open on for as long as it is open; false when another open file has it. */
+/** Locks a file or directory by flock(2) until its descriptors are closed; returns false where it is locked otherwise. */
 export function lockWhole(fd: Fd, mode: LockMode = "exclusive"): boolean {
   const result = trySys("flock", fd.number, FLOCK[mode]);
   if (result === EAGAIN) return false;

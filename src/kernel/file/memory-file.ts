@@ -1,4 +1,4 @@
-// Files without a name: memfd_create(2), and the seals that keep their content (F_ADD_SEALS in fcntl(2)).
+// Files in memory: memfd_create(2), with seals that make their content immutable (F_ADD_SEALS in fcntl(2)).
 import { writeSync } from "node:fs";
 import { EINVAL, F_ADD_SEALS } from "../syscall/constants.ts";
 import { scratchString } from "../syscall/mem.ts";
@@ -8,17 +8,16 @@ import { Fd, reopen } from "./fd.ts";
 const MFD_CLOEXEC = 0x1;
 const MFD_ALLOW_SEALING = 0x2;
 const MFD_EXEC = 0x10;
-/** No write, no other size, and no further seals or fewer. */
+/** F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_WRITE. */
 const ALL_SEALS = 0xf;
 
 /**
- * A sealed file with `bytes` as its content, open for reading and fit for execution; the caller closes it. Nobody can change
- * it, whoever opens it through /proc. `name` is shown there only.
+ * Returns an immutable file with the content `bytes`, open for reading and executable. `name` is only shown in /proc.
  */
 export function sealedFile(name: string, bytes: Uint8Array): Fd {
   const flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
   let made = trySys("memfd_create", scratchString(name), flags | MFD_EXEC);
-  // Before Linux 6.3 every such file could be executed, and the flag was unknown.
+  // Before Linux 6.3 the flag is unknown, and every such file is executable.
   if (made === EINVAL) made = trySys("memfd_create", scratchString(name), flags);
   using file = Fd.adopt(check(made, "memfd_create", name));
   for (let at = 0; at < bytes.length; ) at += writeSync(file.number, bytes, at);

@@ -1,6 +1,5 @@
-// Naming files of somebody else's tree without waiting for anybody: what the kernel knows already it gives at once, and
-// what a file system (or the program behind it, with FUSE) would have to be asked for is not asked. See openat2(2).
-
+// Opens files of untrusted trees (O_PATH) without blocking: only what the kernel has in its caches is resolved, so that no
+// network or FUSE file system is accessed. See RESOLVE_CACHED in openat2(2).
 import {
   AT_EMPTY_PATH,
   AT_STATX_DONT_SYNC,
@@ -25,34 +24,35 @@ import { Fd } from "./fd.ts";
 const how = pinForever(24);
 
 /**
- * What is at `path` below `root`, as an O_PATH descriptor; null where that cannot be said at once. What follows from its
- * kind, its permissions or its content may still make wait: see `mountIdOf()`.
+ * Opens `path` below `root` as an O_PATH descriptor; returns null where that would block. Reading the file or its status may
+ * still block: compare `mountIdOf()` first.
  */
 export function nameIfKnown(root: Fd, path: string): Fd | null {
   // Before Linux 5.12 there is no such flag (EINVAL).
-  return name(root, path, RESOLVE_CACHED, [EAGAIN, EINVAL]);
+  return openPathFd(root, path, RESOLVE_CACHED, [EAGAIN, EINVAL]);
 }
 
-/** The same, found without leaving the mount that `root` is on; null where the path does, or where a rename was in the way. */
+/** Opens `path` below `root` (O_PATH) on the mount of `root`; returns null where the path leaves it, or a rename interfered. */
 export function nameOnMount(root: Fd, path: string): Fd | null {
-  return name(root, path, RESOLVE_NO_XDEV, [EAGAIN, EXDEV]);
+  return openPathFd(root, path, RESOLVE_NO_XDEV, [EAGAIN, EXDEV]);
 }
 
-/** The entry `name` of a directory; null where it is a symbolic link or a mount. */
+/** Opens an entry of a directory (O_PATH); returns null where it is a symbolic link or a mount point. */
 export function nameEntry(directory: Fd, entry: string): Fd | null {
-  return name(directory, entry, RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS, [EAGAIN, EXDEV, ELOOP]);
+  return openPathFd(directory, entry, RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS, [EAGAIN, EXDEV, ELOOP]);
 }
 
-function name(root: Fd, path: string, resolve: number, unknown: readonly number[]): Fd | null {
+/** Opens `path` with flags of openat2(2); returns null for the errors `absent`. */
+function openPathFd(root: Fd, path: string, resolve: number, absent: readonly number[]): Fd | null {
   how.view.setBigUint64(0, BigInt(O_PATH | O_CLOEXEC), true);
   how.view.setBigUint64(16, BigInt(RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | resolve), true);
   const result = trySys("openat2", root.number, scratchString(path), how, how.size);
-  return unknown.includes(result) ? null : Fd.adopt(check(result, "open", path));
+  return absent.includes(result) ? null : Fd.adopt(check(result, "open", path));
 }
 
 const statx = pinForever(256);
 
-/** The number of the mount a file is on, as /proc/PID/mountinfo has it; null before Linux 5.8. Its file system is not asked. */
+/** Returns the mount id of a file, as in /proc/PID/mountinfo; null before Linux 5.8. Does not access its file system. */
 export function mountIdOf(file: Fd): number | null {
   const flags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC;
   check(trySys("statx", file.number, scratchString(""), flags, STATX_MNT_ID, statx), "statx");

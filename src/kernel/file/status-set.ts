@@ -1,14 +1,13 @@
-// The statuses of many entries of a directory, kept only to tell whether any of them is another one now: not one of
-// them is decoded, which takes longer than to ask the kernel for it. See statx(2).
-
+// The raw statuses of many entries of a directory, to detect whether any of them has changed. They are compared as bytes,
+// because decoding takes longer than statx(2) itself.
 import { cstring, type Pinned, pinForever } from "../syscall/mem.ts";
 import { trySys } from "../syscall/sys.ts";
 import type { Fd } from "./fd.ts";
 import { STATUS_MASK } from "./status.ts";
 
 /**
- * What is compared of struct statx, in bytes: mode, inode, size, blocks; change and modification time, device, mount.
- * The time of access, which reading changes, is between them. See status.ts.
+ * The byte ranges of struct statx that are compared: mode, inode, size, blocks; change and modification time, device, mount.
+ * The access time between them is left out, because reading changes it. See status.ts.
  */
 const PARTS = [
   { from: 28, to: 56 },
@@ -18,13 +17,14 @@ const KEPT_BYTES = PARTS.reduce((sum, { from, to }) => sum + to - from, 0);
 
 const statx = pinForever(256);
 
+/** The statuses of entries of one directory at one time. */
 export class StatusSet {
-  /** The entries' names one after the other, each NUL-terminated. */
+  /** The names of the entries, each NUL-terminated. */
   readonly #names: Pinned;
   readonly #starts: readonly number[];
   readonly #kept: Buffer;
 
-  /** Looks at the entries of `directory` (followed where they are links); an entry that is not there is remembered as such. */
+  /** Reads the statuses of `entries` of `directory`, following links; a missing entry is recorded as missing. */
   constructor(directory: Fd, entries: readonly string[]) {
     this.#names = cstring(entries.join("/"));
     const starts: number[] = [];
@@ -32,7 +32,7 @@ export class StatusSet {
     for (const entry of entries) {
       starts.push(at);
       at += Buffer.byteLength(entry) + 1;
-      // Over the slash that no name has in it, or over the end.
+      // Overwrites the separating slash, or the end.
       this.#names.bytes[at - 1] = 0;
     }
     this.#starts = starts;
@@ -44,7 +44,7 @@ export class StatusSet {
     }
   }
 
-  /** Whether all entries of the same directory are what they were. */
+  /** Returns whether all entries of the same directory are unchanged. */
   isUnchanged(directory: Fd): boolean {
     for (let index = 0; index < this.#starts.length; index++) {
       this.#look(directory, index);
@@ -59,7 +59,7 @@ export class StatusSet {
 
   #look(directory: Fd, index: number): void {
     const name = this.#names.address + (this.#starts[index] ?? 0);
-    // What cannot be looked at has no status.
+    // A status that cannot be read counts as all zero.
     if (trySys("statx", directory.number, name, 0, STATUS_MASK, statx) < 0) statx.bytes.fill(0);
   }
 }

@@ -1,4 +1,4 @@
-// What a file is, without opening it: statx(2).
+// The status of files: statx(2).
 import {
   AT_EMPTY_PATH,
   AT_FDCWD,
@@ -14,12 +14,12 @@ import { check, trySys } from "../syscall/sys.ts";
 
 export type FileKind = "regular" | "directory" | "symlink" | "fifo" | "socket" | "character" | "block" | "other";
 
-/** Whether a symbolic link at the end of a path is looked through. */
+/** Whether a symbolic link at the end of a path is followed. */
 export type LinkPolicy = "follow" | "no-follow";
 
 export interface FileStatus {
   readonly kind: FileKind;
-  /** Permission bits with setuid, setgid and sticky, and the kind's bits above them, as in st_mode. */
+  /** st_mode: permissions with setuid, setgid and sticky, and the bits of the kind. */
   readonly mode: number;
   readonly dev: bigint;
   readonly ino: bigint;
@@ -34,12 +34,12 @@ export interface FileStatus {
   readonly ctimeNs: bigint;
   /** Creation time, null where the file system does not know it. */
   readonly birthNs: bigint | null;
-  /** The mount the file is on, null before Linux 5.8. */
+  /** The id of the mount that the file is on; null before Linux 5.8. */
   readonly mntId: bigint | null;
   readonly isMountPoint: boolean;
 }
 
-/** By the numbers that st_mode and d_type share. */
+/** Kinds by d_type, which is st_mode >> 12. */
 export const FILE_KINDS: Readonly<Record<number, FileKind>> = {
   1: "fifo",
   2: "character",
@@ -64,8 +64,9 @@ const STATX_ATTR_MOUNT_ROOT = 0x2000;
  */
 const statx = pinForever(256);
 
-/** statx(2) of `path` below the open directory `at`, of `at` itself when `path` is empty, or of the working directory's
- * `path` when `at` is null. `fd.ts` has the functions to use.
+/**
+ * Returns the status of `path` relative to the open directory `at` (null: the working directory), or of `at` itself where
+ * `path` is empty. Only for `fd.ts`, which has the functions for others.
  */
 export function statusOf(at: number | null, path: string, links: LinkPolicy): FileStatus {
   const flags = (path === "" ? AT_EMPTY_PATH : 0) | (links === "no-follow" ? AT_SYMLINK_NOFOLLOW : 0);
@@ -74,14 +75,14 @@ export function statusOf(at: number | null, path: string, links: LinkPolicy): Fi
   return readStatus();
 }
 
-/** The kind of the open file `number`, from what the kernel knows: a file system that does not answer is not asked. */
+/** Returns the kind of the open file `number` from the kernel's caches, without accessing its file system. */
 export function kindOfOpen(number: number): FileKind {
   const flags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC;
   check(trySys("statx", number, scratchString(""), flags, STATX_TYPE, statx), "stat");
   return readStatus().kind;
 }
 
-/** What is asked of statx(2) for a status. */
+/** The mask of statx(2) for a FileStatus. */
 export const STATUS_MASK = STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID;
 
 function readStatus(): FileStatus {
@@ -111,12 +112,12 @@ function readTime(at: number): bigint {
   return statx.view.getBigInt64(at, true) * 1_000_000_000n + BigInt(statx.view.getUint32(at + 8, true));
 }
 
-/** A device number as mknod(2) takes it: 12 bits of the major and 20 of the minor number. */
+/** Returns a device number as mknod(2) takes it: 12 bits of the major and 20 of the minor number. */
 export function packedDevice(major: number, minor: number): number {
   return ((minor & 0xff) | ((major & 0xfff) << 8) | ((minor & ~0xff) << 12)) >>> 0;
 }
 
-/** The number stat(2) shows for a device, so that it can be compared with the result of node:fs. */
+/** Returns a device number as in st_dev of stat(2), comparable with that of node:fs. */
 function deviceNumber(major: number, minor: number): bigint {
   const [M, m] = [BigInt(major), BigInt(minor)];
   return ((M & 0xfffff000n) << 32n) | ((M & 0xfffn) << 8n) | ((m & 0xffffff00n) << 12n) | (m & 0xffn);

@@ -1,4 +1,4 @@
-// Mounts that are in no mount namespace: only who has the descriptor can look in, and closing it is the unmounting.
+// Mounts outside of all mount namespaces: only the holder of the descriptor can access them; closing it unmounts.
 // See fsopen(2), fsconfig(2), fsmount(2).
 import { Fd } from "../file/fd.ts";
 import { scratchString } from "../syscall/mem.ts";
@@ -9,12 +9,12 @@ const FSMOUNT_CLOEXEC = 1;
 const SET_FLAG = 0;
 const SET_STRING = 1;
 const CMD_CREATE = 6;
-/** Read-only, no setuid, no devices, no programs. */
+/** MOUNT_ATTR_RDONLY, _NOSUID, _NODEV, _NOEXEC. */
 const INERT = 0x1 | 0x2 | 0x4 | 0x8;
 
 /**
- * Mounts the file system `type` of the device `source`, read-only and inert; returns its root directory. `options` are flags
- * (`noload`) or assignments (`rescue=all`) of the file system's own.
+ * Mounts the device `source` with the file system `type`, read-only, nosuid, nodev and noexec; returns the mount. `options` are
+ * flags (`noload`) or assignments (`rescue=all`) of the file system.
  */
 export function mountDetached(type: string, source: string, options: readonly string[]): Fd {
   using context = Fd.adopt(check(trySys("fsopen", scratchString(type), FSOPEN_CLOEXEC), "fsopen", type));

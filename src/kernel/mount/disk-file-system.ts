@@ -1,18 +1,18 @@
-// Which file system is in a disk or partition, by what it begins with: only those that the kernel's developers keep safe to
-// mount from untrusted disks. See blkid(8), systemd-dissect(1).
+// Detects the file system of a disk or partition by its signature: only types that are maintained well enough to be
+// mounted from untrusted disks. See blkid(8), systemd-dissect(1).
 import type { Fd } from "../file/fd.ts";
 import { readAt } from "./gpt.ts";
 
 export type DiskFileSystem = "btrfs" | "ext4" | "xfs" | "erofs" | "squashfs" | "vfat";
 
-interface Mark {
+interface Signature {
   readonly type: DiskFileSystem | "crypto_LUKS";
   readonly at: number;
   readonly bytes: string;
 }
 
-/** Signatures by place; the first that fits counts. */
-const MARKS: readonly Mark[] = [
+/** The signatures with their offsets in bytes; the first that matches counts. */
+const SIGNATURES: readonly Signature[] = [
   { type: "crypto_LUKS", at: 0, bytes: "LUKS\xba\xbe" },
   { type: "squashfs", at: 0, bytes: "hsqs" },
   { type: "xfs", at: 0, bytes: "XFSB" },
@@ -25,9 +25,9 @@ const MARKS: readonly Mark[] = [
 
 const END = 65600 + 8;
 
-/** The file system at `offset`; null for what is none of these. */
-export function fileSystemAt(disk: Fd, offset: number): Mark["type"] | null {
+/** Returns the type of the file system at `offset` of a disk; null for an unknown one. */
+export function fileSystemAt(disk: Fd, offset: number): Signature["type"] | null {
   const head = readAt(disk, offset, END);
-  const mark = MARKS.find(({ at, bytes }) => head.toString("latin1", at, at + bytes.length) === bytes);
-  return mark?.type ?? null;
+  const match = SIGNATURES.find(({ at, bytes }) => head.toString("latin1", at, at + bytes.length) === bytes);
+  return match?.type ?? null;
 }

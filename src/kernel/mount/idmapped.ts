@@ -1,4 +1,4 @@
-// Mounts that show their files under other owners: MOUNT_ATTR_IDMAP of mount_setattr(2).
+// ID-mapped mounts: MOUNT_ATTR_IDMAP of mount_setattr(2).
 import type { Fd } from "../file/fd.ts";
 import { AT_EMPTY_PATH } from "../syscall/constants.ts";
 import { pinForever, scratchString } from "../syscall/mem.ts";
@@ -10,8 +10,8 @@ const MOUNT_ATTR_IDMAP = 0x0010_0000;
 const attributes = pinForever(32);
 
 /**
- * Makes the files of a detached mount belong to the users of a user namespace: what is user 0's on disk is user 0's of the
- * namespace. `EINVAL` or `EPERM` where the file system cannot, or the mount shows other owners already.
+ * Maps the owners of a detached mount into a user namespace: files of UID 0 on disk belong to UID 0 of the namespace. Throws
+ * `EINVAL` or `EPERM` where the file system does not support it or the mount is mapped already.
  */
 export function mapMountIds(mount: Fd, userNamespace: Fd): void {
   attributes.bytes.fill(0);

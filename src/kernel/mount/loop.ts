@@ -1,4 +1,4 @@
-// Loop devices: a part of a file as a block device, read-only, which goes when it is no longer used. See loop(4).
+// Read-only loop devices for a part of a file, which the kernel removes when they are no longer used (autoclear). See loop(4).
 import { type Fd, ioctl, openPath } from "../file/fd.ts";
 import { pinForever } from "../syscall/mem.ts";
 import { isErrno, SyscallError } from "../syscall/sys.ts";
@@ -7,7 +7,7 @@ const LOOP_CTL_GET_FREE = 0x4c82;
 const LOOP_CONFIGURE = 0x4c0a;
 const FLAG_READ_ONLY = 1;
 const FLAG_AUTOCLEAR = 4;
-/** Others take the free device between our asking for it and our taking it. */
+/** Another process may take the free device before we configure it, so several are tried. */
 const TRIES = 64;
 
 // struct loop_config { 0 u32 fd; 4 u32 block_size; 8 struct loop_info64 { ... 24 u64 offset; 32 u64 sizelimit; ...
@@ -19,7 +19,10 @@ interface LoopDevice extends Disposable {
   readonly path: string;
 }
 
-/** Shows `size` bytes (0: all) of `file` from `offset` on as a block device. It goes when it is closed and not mounted. */
+/**
+ * Returns a block device for `size` bytes (0: all) of `file` from `offset` on. It exists until it is disposed and not
+ * mounted.
+ */
 export function attachLoop(file: Fd, offset: number, size: number): LoopDevice {
   using control = openPath("/dev/loop-control", "read");
   for (let tries = 1; ; tries++) {
@@ -31,6 +34,7 @@ export function attachLoop(file: Fd, offset: number, size: number): LoopDevice {
   }
 }
 
+/** Configures a free loop device; returns false where another process has taken it. */
 function configure(device: Fd, file: Fd, offset: number, size: number): boolean {
   const { view, bytes } = config;
   bytes.fill(0);

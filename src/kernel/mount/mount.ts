@@ -1,5 +1,4 @@
-// Mounts as descriptors: taken out of one place, set up, and put into another. See open_tree(2), move_mount(2),
-// mount_setattr(2), setns(2).
+// Mounts as descriptors: cloned, configured and attached. See open_tree(2), move_mount(2), mount_setattr(2), setns(2).
 import { Fd } from "../file/fd.ts";
 import { openNamespace } from "../process/namespace.ts";
 import type { PidRef } from "../process/pidref.ts";
@@ -15,9 +14,10 @@ const CLONE_FS = 0x200;
 const MNT_DETACH = 0x2;
 const UMOUNT_NOFOLLOW = 0x8;
 
+/** Whether a call applies to one mount, or also to the mounts below it. */
 type Extent = "one" | "recursive";
 
-/** What a mount forbids, each with its bit of mount_setattr(2). */
+/** Restrictions of a mount, with their bits of mount_setattr(2). */
 const ATTRIBUTES = { readOnly: 0x1, noSuid: 0x2, noDevices: 0x4, noExec: 0x8, noSymlinkFollow: 0x200000 } as const;
 const PROPAGATIONS = { shared: 1 << 20, private: 1 << 18, slave: 1 << 19 } as const;
 
@@ -25,13 +25,13 @@ interface MountAttributes extends Partial<Record<keyof typeof ATTRIBUTES, boolea
   readonly propagation?: keyof typeof PROPAGATIONS;
 }
 
-/** A detached copy of the mount that `file` (mode "path") is on, with `file` as its root: a bind mount not yet anywhere. */
+/** Returns a detached bind mount of `file` (opened with mode "path"). */
 export function cloneMount(file: Fd, extent: Extent): Fd {
   const flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | (extent === "recursive" ? AT_RECURSIVE : 0);
   return Fd.adopt(check(trySys("open_tree", file.number, scratchString(""), flags), "open_tree"));
 }
 
-/** Attaches a detached mount over `target` (mode "path"). */
+/** Attaches a detached mount at `target` (opened with mode "path"). */
 export function attachMount(mount: Fd, target: Fd): void {
   const flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
   check(trySys("move_mount", mount.number, scratchString(""), target.number, scratchString(""), flags), "move_mount");
@@ -40,7 +40,7 @@ export function attachMount(mount: Fd, target: Fd): void {
 // struct mount_attr { 0 u64 attr_set; 8 u64 attr_clr; 16 u64 propagation; 24 u64 userns_fd; }
 const attributes = pinForever(32);
 
-/** Changes what a mount forbids (true: forbid, false: allow, absent: as it is) and how it propagates. */
+/** Sets (true) and clears (false) restrictions of a mount, and sets its propagation; absent fields are unchanged. */
 export function setMountAttributes(mount: Fd, wanted: MountAttributes, extent: Extent): void {
   attributes.bytes.fill(0);
   let set = 0;
@@ -57,19 +57,20 @@ export function setMountAttributes(mount: Fd, wanted: MountAttributes, extent: E
   check(result, "mount_setattr");
 }
 
-/** Takes the mount at `path` away at once, or as soon as nobody uses it (`"lazy"`); no symbolic link is followed. */
+/** Unmounts `path`, without following a symbolic link; `"lazy"` detaches it even if it is in use (MNT_DETACH). */
 export function unmount(path: string, when: "now" | "lazy" = "now"): void {
   const flags = UMOUNT_NOFOLLOW | (when === "lazy" ? MNT_DETACH : 0);
   check(trySys("umount2", scratchString(path), flags), "umount", path);
 }
 
 /**
- * Moves this thread, for good, into the mount namespace of `process`. Only for short-lived workers, and only synchronous
- * calls may follow: the engine's other threads stay outside, and an asynchronous read may run on one of them.
+ * Moves this thread into the mount namespace of `process`. Only for short-lived workers, and only synchronous calls may follow:
+ * the engine's other threads stay outside, and an asynchronous read may run on one of them. Throws `ESRCH` where the
+ * process has ended.
  */
 export function enterMountNamespace(process: PidRef): void {
   using namespace = process.verified(() => openNamespace(process.pid, "mnt"));
-  // Threads share their root and working directory, and a namespace has its own.
+  // setns(2) refuses a thread that shares root and working directory with others.
   check(trySys("unshare", CLONE_FS), "unshare");
   check(trySys("setns", namespace.number, CLONE_NEWNS), "setns");
 }

@@ -1,5 +1,5 @@
-// Who runs this process: the user id is the kernel's, the name and the home directory are those of the user database
-// (getpwuid(3)). $USER and $LOGNAME are never asked: whoever starts a program chooses them.
+// The user who runs this process: the id from the kernel, name and home directory from the user database (getpwuid(3)). $USER
+// and $LOGNAME are not used, because the caller of a program can set them to anything.
 import { dlopen, FFIType } from "bun:ffi";
 import { readFileSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
@@ -13,22 +13,22 @@ export interface Account {
   readonly home: string;
 }
 
-/** The account of the process's effective user. */
+/** Returns the account of the process's effective user. */
 export function ownAccount(): Account {
   const uid = process.geteuid?.() ?? 0;
   return accountInFile(uid, "/etc/passwd") ?? accountOfLibrary(uid) ?? { uid, name: String(uid), home: "/" };
 }
 
 /**
- * The directory that a user's own files are in: $HOME where that is an absolute path (XDG Base Directory Specification),
- * as systemd-nspawn and every other program that looks for these files has it; else the home directory of the account.
+ * Returns the home directory: $HOME where that is an absolute path, as in systemd-nspawn and other programs that look for the
+ * same files; else that of the account.
  */
 export function homeDirectory(env: Readonly<Record<string, string | undefined>> = process.env): string {
   const home = env["HOME"];
   return home !== undefined && isAbsolute(home) ? home : ownAccount().home;
 }
 
-/** The account as a file in the format of passwd(5) has it; null for a user who is not in it. */
+/** Returns the account of a user from a passwd(5) file; null where the user is not in it or it cannot be read. */
 export function accountInFile(uid: number, path: string): Account | null {
   let text: string;
   try {
@@ -48,13 +48,13 @@ const BUFFER_SIZE = 64 * 1024;
 const PASSWD_SIZE = 48;
 const [NAME_AT, HOME_AT] = [0, 32];
 
-/** The directory of a user's persistent state: $XDG_STATE_HOME where that is an absolute path, else ~/.local/state. */
+/** Returns the user's state directory: $XDG_STATE_HOME where that is an absolute path, else ~/.local/state. */
 export function stateDirectory(env: Readonly<Record<string, string | undefined>> = process.env): string {
   const state = env["XDG_STATE_HOME"];
   return state !== undefined && isAbsolute(state) ? state : join(homeDirectory(env), ".local/state");
 }
 
-/** The account as the C library's modules know it (systemd-homed, LDAP); null where none does, or where they fail. */
+/** Returns the account from the C library's NSS modules (systemd-homed, LDAP); null where none has it, or on failure. */
 export function accountOfLibrary(uid: number): Account | null {
   const record = pin(PASSWD_SIZE);
   const result = pin(8);
@@ -73,7 +73,7 @@ export function accountOfLibrary(uid: number): Account | null {
     };
     return { uid, name: textAt(NAME_AT) || String(uid), home: textAt(HOME_AT) || "/" };
   } catch {
-    // No C library of that name, or no JIT for bun:ffi: the number has to do.
+    // No C library of that name, or no JIT for bun:ffi.
     return null;
   } finally {
     library?.close();

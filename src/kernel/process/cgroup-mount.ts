@@ -1,10 +1,10 @@
-// Where the hierarchy of control groups is that processes are tracked in: cgroups(7).
+// Finds the mounted control group hierarchies: cgroups(7).
 import { openPath, readRegular } from "../file/fd.ts";
 import { SyscallError } from "../syscall/sys.ts";
 
 interface CgroupRoot {
   readonly mount: string;
-  /** Whether it is version 2, which counts processes and kills whole groups; else it is version 1's `name=systemd`. */
+  /** Whether it is version 2, which reports empty groups and kills whole groups; else it is version 1's `name=systemd`. */
   readonly unified: boolean;
 }
 
@@ -12,8 +12,8 @@ const LIMIT_BYTES = 16 * 1024 * 1024;
 let known: CgroupRoot | undefined;
 
 /**
- * The hierarchy in which systemd (or we) keep machines apart. On a hybrid host both exist with the same groups, and the
- * version 2 one says more. `ENOENT` when neither is mounted.
+ * Returns the hierarchy in which systemd (or we) track the processes of machines. A hybrid host has both versions with the same
+ * groups: version 2 is used, because it reports more. Throws `ENOENT` where neither is mounted.
  */
 export function cgroupRoot(): CgroupRoot {
   if (known === undefined) {
@@ -35,23 +35,24 @@ export function findCgroupRoot(mountinfo: string): CgroupRoot {
   throw new SyscallError("cgroup", "ENOENT", undefined, "No control group hierarchy is mounted");
 }
 
-/** A hierarchy of control groups, with the name that /proc/PID/cgroup has for it: "" for version 2. */
+/** A control group hierarchy, by its controllers field in /proc/PID/cgroup: "" for version 2. */
 export interface CgroupHierarchy {
   readonly controllers: string;
   readonly mount: string;
 }
 
-/** Options of a version 1 mount that name no controller. */
-const NO_CONTROLLER = /^(rw|ro|xattr|noprefix|clone_children|cpuset_v2_mode|favordynmods|release_agent=.*)$/;
+/** Options of a version 1 mount that are not controllers. */
+const NO_CONTROLLER =
+  /^(rw|ro|xattr|noprefix|clone_children|cpuset_v2_mode|favordynmods|release_agent=.*|seclabel|(fs|def|root)?context=.*)$/;
 
-/** All hierarchies that are mounted whole. */
+/** Returns all hierarchies whose root is mounted. */
 export function cgroupHierarchies(): CgroupHierarchy[] {
   using table = openPath("/proc/self/mountinfo", "read");
   return findCgroupHierarchies(readRegular(table, LIMIT_BYTES).toString());
 }
 
 /** What `cgroupHierarchies()` returns for the text of a /proc/self/mountinfo. */
-function findCgroupHierarchies(mountinfo: string): CgroupHierarchy[] {
+export function findCgroupHierarchies(mountinfo: string): CgroupHierarchy[] {
   const found = new Map<string, string>();
   for (const { path, root, type, options } of mountinfo.split("\n").map(parseLine)) {
     if (root !== "/" || (type !== "cgroup" && type !== "cgroup2")) continue;

@@ -1,4 +1,4 @@
-// What a control group uses: time of processors, memory, tasks, input and output, and how long its tasks waited for them.
+// The resource usage of a control group: CPU time, memory, tasks, input and output, and pressure (how long tasks waited).
 // See "Controller interface files" in the kernel's cgroup-v2.rst, cgroup-v1/*.rst, and accounting/psi.rst.
 import { type Fd, openPath } from "../file/fd.ts";
 import { pinForever } from "../syscall/mem.ts";
@@ -6,9 +6,9 @@ import { isErrno, trySys } from "../syscall/sys.ts";
 import { type CgroupHierarchy, cgroupHierarchies } from "./cgroup-mount.ts";
 import { readProcess } from "./process-file.ts";
 
-/** Values that the kernel does not account for this group are null. */
+/** Values that the kernel does not account for this group (controller not enabled) are null. */
 export interface CgroupUsage {
-  /** Time of processors since the group was made, in microseconds. */
+  /** CPU time since the group was made, in microseconds. */
   readonly cpuUsec: number | null;
   readonly memoryBytes: number | null;
   /** Null also where there is no limit. */
@@ -29,7 +29,7 @@ export interface CgroupUsage {
 
 type Field = keyof CgroupUsage;
 
-/** A file of a group, and what is read out of it. */
+/** A file of a group, with the parsers of its fields. */
 interface Source {
   readonly file: string;
   /** The version 1 controller whose hierarchy has the file; absent for version 2. */
@@ -42,19 +42,19 @@ function number(text: string): number | null {
   return Number.isFinite(value) ? value : null;
 }
 
-/** A version 1 group without a limit has one of nearly 2^63. */
+/** In version 1, a group without a limit reports nearly 2^63. */
 function limit(text: string): number | null {
   const value = number(text);
   return value === null || value > 2 ** 62 ? null : value;
 }
 
-/** The number behind `key` and a blank at the beginning of a line. */
+/** Returns a parser for the number in a line `key NUMBER`. */
 function keyed(key: string): (text: string) => number | null {
   const pattern = new RegExp(`^${key} (\\d+)$`, "m");
   return (text) => number(pattern.exec(text)?.[1] ?? "");
 }
 
-/** The sum of all `key=N` (version 2), or of all `MAJOR:MINOR KEY N` lines (version 1). */
+/** Returns a parser for the sum of all numbers that a pattern captures: one for each device. */
 function summed(pattern: RegExp): (text: string) => number {
   return (text) => {
     let sum = 0;
@@ -119,13 +119,13 @@ const NOTHING: CgroupUsage = {
 const BUFFER_BYTES = 64 << 10;
 const buffer = pinForever(BUFFER_BYTES);
 
-/** The text of an open file of the kernel's, read anew; null when the group is gone. */
+/** Reads an open kernel file from its beginning, up to 64 KiB; returns null where that fails (the group was removed). */
 export function readAgain(file: Fd): string | null {
   const length = trySys("pread64", file.number, buffer, BUFFER_BYTES, 0);
   return length < 0 ? null : buffer.bytes.toString("latin1", 0, length);
 }
 
-/** The group of a process in each hierarchy, by controller; the key of version 2 is "". */
+/** Returns the path of a process's group by controller; the key of version 2 is "". */
 function groupsOf(pid: number): Map<string, string> {
   const groups = new Map<string, string>();
   for (const line of readProcess(pid, "cgroup").toString().split("\n")) {
@@ -136,20 +136,20 @@ function groupsOf(pid: number): Map<string, string> {
   return groups;
 }
 
-/** A file that is open, and what is read out of it. */
+/** An open file, with the parsers of its fields. */
 interface OpenSource {
   readonly file: Fd;
   readonly fields: readonly (readonly [Field, (text: string) => number | null])[];
 }
 
-/** The files of one group, open as long as it is measured: opening them costs more than reading them. */
+/** Measures one group. Its files stay open, because opening them costs more than reading them. */
 export class CgroupMeter implements Disposable {
   readonly #files: OpenSource[] = [];
 
   /**
-   * Measures the group of `pid` in each hierarchy, or the one that `above` makes of its path and the controller ("" for version
-   * 2); null leaves the hierarchy out. Throws `ESRCH` when there is no such
-   * process, and whatever opening files throws. Files that the kernel does not have are left out.
+   * Opens the files of the group of `pid` in each hierarchy, or of the group that `above` returns for its path and the
+   * controller ("" for version 2); null omits the hierarchy. Files that do not exist are omitted. Throws `ESRCH` where there is
+   * no such process, and errors of opening, such as `EMFILE`.
    */
   constructor(
     pid: number,
@@ -175,7 +175,7 @@ export class CgroupMeter implements Disposable {
     }
   }
 
-  /** A meter that is not made leaves nothing open. */
+  /** Opens a file if it exists; on another error closes all files and throws it. */
   #open(path: string): Fd | null {
     try {
       return openIfThere(path);
@@ -185,7 +185,7 @@ export class CgroupMeter implements Disposable {
     }
   }
 
-  /** What the group uses now. */
+  /** Returns the present usage of the group. */
   read(): CgroupUsage {
     const usage: Record<string, number | null> = { ...NOTHING };
     for (const { file, fields } of this.#files) {

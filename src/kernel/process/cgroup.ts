@@ -14,18 +14,21 @@ export { cgroupRoot } from "./cgroup-mount.ts";
 
 const LIMIT_BYTES = 16 * 1024 * 1024;
 const SIGKILL = 9;
-/** A group that forks faster than it is signalled is left alone after this many rounds. */
+/** After this many rounds, a group that forks faster than it is signalled is given up. */
 const KILL_ROUNDS = 64;
-/** Version 1 does not tell when a group becomes empty: it is looked at this often. */
+/** The interval at which a group of version 1 is polled, which does not report that it becomes empty. */
 const RECHECK_MS = 1000;
 
-/** The directory of a group; `EINVAL` for anything that is not an absolute path without `..`. */
+/** Returns the directory of a group; throws `EINVAL` unless `path` is absolute and without `..`. */
 export function cgroupDirectory(path: string): string {
   if (!path.startsWith("/") || path.split("/").includes("..")) throw new SyscallError("cgroup", "EINVAL", path);
   return path === "/" ? cgroupRoot().mount : `${cgroupRoot().mount}${path}`;
 }
 
-/** The group a process is in. `ESRCH` when there is no such process, `ENODATA` when it is in no group of the hierarchy. */
+/**
+ * Returns the group of a process. Throws `ESRCH` where there is no such process, `ENODATA` where the hierarchy has no group
+ * of it.
+ */
 export function cgroupOfProcess(pid: number): string {
   return parseProcessCgroup(readProcess(pid, "cgroup").toString(), cgroupRoot().unified) ?? noGroup(pid);
 }
@@ -34,32 +37,33 @@ function noGroup(pid: number): never {
   throw new SyscallError("cgroup", "ENODATA", String(pid));
 }
 
-/** The path in a given /proc/PID/cgroup: lines of `number:controllers:path`. */
+/** Returns the path in the text of a /proc/PID/cgroup (lines `number:controllers:path`); null where it has none. */
 export function parseProcessCgroup(text: string, unified: boolean): string | null {
   for (const line of text.split("\n")) {
     const [, number, controllers, path] = /^(\d+):([^:]*):(.*)$/.exec(line) ?? [];
     const isOurs = unified ? number === "0" && controllers === "" : controllers?.split(",").includes("name=systemd");
-    // A process may outlive its group, as a zombie.
+    // The group of a zombie may have been removed.
     if (isOurs && path !== undefined) return path.replace(/ \(deleted\)$/, "");
   }
   return null;
 }
 
-/** The part of a control group's path that ends with the unit's own name; the whole path when the name is not in it. */
+/** Cuts a group's path off behind the unit's name; returns the whole path where the name is not in it. */
 export function upToUnit(cgroup: string, unit: string): string {
   const components = cgroup.split("/");
   const index = components.lastIndexOf(unit);
   return index < 0 ? cgroup : components.slice(0, index + 1).join("/");
 }
 
+/** Returns whether a group exists. */
 export function cgroupExists(path: string): boolean {
   return ifThere(() => statPath(cgroupDirectory(path)).kind === "directory") ?? false;
 }
 
-/** Whether any process is in the group or below it; a group that does not exist has none. */
+/** Returns whether a process is in the group or below it; false for a missing group. */
 export function isCgroupPopulated(path: string): boolean {
   if (!cgroupRoot().unified) return hasProcesses(path);
-  if (path === "/") return true; // the root has no event file, and is never empty
+  if (path === "/") return true; // the root group has no cgroup.events, and is never empty
   const events = ifThere(() => readAttribute(path, "cgroup.events"));
   return events !== null && /^populated 1$/m.test(events);
 }
@@ -68,7 +72,10 @@ function hasProcesses(path: string): boolean {
   return cgroupProcesses(path).length > 0 || childCgroups(path).some((name) => hasProcesses(childOf(path, name)));
 }
 
-/** Calls `callback` when a group becomes empty or populated, and when it is removed; look which. `ENOENT` without it. */
+/**
+ * Calls `callback` when a group becomes empty or populated, and when it is removed; the callback must check which. Throws
+ * `ENOENT` where the group is missing.
+ */
 export function watchCgroupEvents(path: string, callback: () => void): Watch {
   if (cgroupRoot().unified) return watchPath(`${cgroupDirectory(path)}/cgroup.events`, ["modify"], () => callback());
   statPath(cgroupDirectory(path));
@@ -83,7 +90,7 @@ export function watchCgroupEvents(path: string, callback: () => void): Watch {
   return { stop, [Symbol.dispose]: stop };
 }
 
-/** The processes in the group itself, without those whose number is not visible to us. None when it does not exist. */
+/** Returns the processes in the group itself, without those outside of our pid namespace. None for a missing group. */
 export function cgroupProcesses(path: string): number[] {
   const text = ifThere(() => readAttribute(path, "cgroup.procs")) ?? "";
   return text
@@ -92,7 +99,7 @@ export function cgroupProcesses(path: string): number[] {
     .filter((pid) => pid > 0);
 }
 
-/** The names of the groups directly below a group. */
+/** Returns the names of the groups directly below a group. */
 export function childCgroups(path: string): string[] {
   const entries = ifThere(() => {
     using directory = openPath(cgroupDirectory(path), "directory");
@@ -102,8 +109,8 @@ export function childCgroups(path: string): string[] {
 }
 
 /**
- * Sends a signal to every process of the group and below it, but not to ourselves; returns how many got it (null: the
- * kernel killed them all at once and does not count). Groups that fork meanwhile are gone through again.
+ * Sends a signal to all processes of the group and of groups below, except this process. Repeats until there are no new
+ * processes. Returns how many got it; null where the kernel killed the whole group (cgroup.kill), which does not count them.
  */
 export function killCgroup(path: string, signal: number): number | null {
   if (signal === SIGKILL && killAtOnce(path)) return null;
@@ -114,14 +121,16 @@ export function killCgroup(path: string, signal: number): number | null {
 
 function killAtOnce(path: string): boolean {
   if (!cgroupRoot().unified || isOwnOrAbove(path)) return false;
-  // Absent before Linux 5.14, and where the group is.
+  // The file is missing before Linux 5.14, and where the group is missing.
   return ifThere(() => writeAttribute(path, "cgroup.kill", "1")) !== null;
 }
 
+/** Whether this process is in the group or below it. */
 function isOwnOrAbove(path: string): boolean {
   return `${cgroupOfProcess(process.pid)}/`.startsWith(path.endsWith("/") ? path : `${path}/`);
 }
 
+/** Signals the processes that are not in `done`; adds and counts those that got it. */
 function signalNew(path: string, signal: number, done: Set<number>): number {
   let count = 0;
   for (const pid of cgroupProcesses(path)) {
@@ -134,7 +143,7 @@ function signalNew(path: string, signal: number, done: Set<number>): number {
   return count;
 }
 
-/** The number may belong to somebody else by now, so the process is held before its group is asked for. */
+/** Signals a process if it is in the group. Opens its pidfd before reading its group, because its PID may have been reused. */
 function signalMember(path: string, pid: number, signal: number): boolean {
   try {
     using member = PidRef.of(pid);
@@ -156,19 +165,21 @@ export function createCgroup(path: string): void {
   }
 }
 
-/** Moves a process (0: ourselves) into a group. */
+/** Moves a process (0: this one) into a group. */
 export function attachProcess(path: string, pid: number): void {
   writeAttribute(path, "cgroup.procs", String(pid));
 }
 
-/** Removes a group and those below it; one that does not exist is fine. `EBUSY` when a process is left in it. */
+/** Removes a group and the groups below it, if it exists. Throws `EBUSY` where a process is in it. */
 export function removeCgroup(path: string): void {
   if (path === "/") throw new SyscallError("rmdir", "EBUSY", path);
   for (const name of childCgroups(path)) removeCgroup(childOf(path, name));
   ifThere(() => removeDirectory(cgroupDirectory(path)));
 }
 
-/** Reads an attribute of a group, "memory.current" for instance. `ENOENT` when the group or the attribute is missing. */
+/**
+ * Returns the text of an attribute of a group, such as "memory.current". Throws `ENOENT` where group or attribute is missing.
+ */
 export function readAttribute(path: string, name: string): string {
   using file = openPath(`${cgroupDirectory(path)}/${name}`, "read");
   return readRegular(file, LIMIT_BYTES).toString();
@@ -184,7 +195,7 @@ function childOf(path: string, name: string): string {
   return path === "/" ? `/${name}` : `${path}/${name}`;
 }
 
-/** Null instead of an error when a group, or the file in it, is not there; it may vanish between two steps. */
+/** Returns the result of `look`; null where the group or its file is missing, because it may be removed at any moment. */
 function ifThere<T>(look: () => T): T | null {
   try {
     return look();

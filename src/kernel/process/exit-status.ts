@@ -1,5 +1,5 @@
-// How a process ended that is not our child: from its pidfd since Linux 6.15, once its parent has noticed; until then from
-// /proc, where it is a zombie. See PIDFD_GET_INFO in <linux/pidfd.h>, and exit_code in proc_pid_stat(5).
+// The exit status of a process that is not our child: from its pidfd after its parent has reaped it (Linux 6.15); from /proc
+// while it is a zombie. See PIDFD_GET_INFO in <linux/pidfd.h>, and exit_code in proc_pid_stat(5).
 import { pinForever } from "../syscall/mem.ts";
 import { trySys } from "../syscall/sys.ts";
 import type { PidRef } from "./pidref.ts";
@@ -16,12 +16,12 @@ const EXIT_CODE = 60;
 /** _IOWR(0xFF, 11, struct pidfd_info) */
 const PIDFD_GET_INFO = 0xc040ff0b;
 const PIDFD_INFO_EXIT = 1n << 3n;
-/** The field of /proc/PID/stat, counted from the state behind the name. */
+/** The index of exit_code in /proc/PID/stat, counted from the state, which follows the name. */
 const EXIT_CODE_FIELD = 49;
 
-/** Returns how the process ended; null while it runs, and where that cannot be known. */
+/** Returns how the process ended; null while it runs and where it is not known. */
 export function processEnd(process: PidRef): ProcessEnd | null {
-  // It may be reaped between the two questions.
+  // It may be reaped between the first two attempts.
   return endByPidfd(process) ?? endOfZombie(process) ?? endByPidfd(process);
 }
 
@@ -37,9 +37,9 @@ function endByPidfd({ pidfd }: PidRef): ProcessEnd | null {
 function endOfZombie(process: PidRef): ProcessEnd | null {
   try {
     const text = readProcess(process.pid, "stat").toString();
-    // The name stands in parentheses and may contain anything, parentheses included.
+    // The name is in parentheses and may itself contain parentheses.
     const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-    // As long as the zombie can be signalled its number is nobody else's.
+    // While the zombie can be signalled, its PID is not reused.
     process.kill(0);
     return fields[0] === "Z" ? decode(Number(fields[EXIT_CODE_FIELD])) : null;
   } catch {
@@ -47,7 +47,7 @@ function endOfZombie(process: PidRef): ProcessEnd | null {
   }
 }
 
-/** A status as of wait(2). */
+/** Decodes a status of wait(2). */
 function decode(status: number): ProcessEnd {
   const signal = status & 0x7f;
   return signal === 0 ? { kind: "exited", status: (status >> 8) & 0xff } : { kind: "killed", signal };

@@ -1,4 +1,4 @@
-// The host name that a process sees: sethostname(2), uts_namespaces(7).
+// The host name in the UTS namespace of a process: uts_namespaces(7).
 import { readFileSync } from "node:fs";
 import type { Fd } from "../file/fd.ts";
 import { check, isErrno, trySys } from "../syscall/sys.ts";
@@ -14,12 +14,12 @@ function readHostName(): string {
 }
 
 /**
- * The host name in the UTS namespace of a process; null where we may not look there. This thread is in that namespace while
- * it reads, and the process aborts when the way back is barred.
+ * Returns the host name in the UTS namespace of a process; null where we may not enter it or the process has ended. This thread
+ * enters the namespace to read it; if it cannot return, this process aborts.
  */
 export function hostNameOf(process: PidRef): string | null {
   own ??= openNamespace("self", "uts");
-  // Without rights over our own namespace there is a way in and none back: found out where nothing can happen yet.
+  // Without capabilities over our own namespace we could not return: tested here, by entering our own.
   if (trySys("setns", own.number, CLONE_NEWUTS) < 0) return null;
   try {
     using target = process.verified(() => openNamespace(process.pid, "uts"));
@@ -31,6 +31,6 @@ export function hostNameOf(process: PidRef): string | null {
   try {
     return readHostName();
   } finally {
-    if (trySys("setns", own.number, CLONE_NEWUTS) < 0) abortProcess("Cannot return to the own UTS namespace");
+    if (trySys("setns", own.number, CLONE_NEWUTS) < 0) abortProcess("Cannot return to our own UTS namespace");
   }
 }

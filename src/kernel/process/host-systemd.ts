@@ -1,13 +1,13 @@
-// Which systemd the host has, as its programs say it: scripts and tools take the features of a host from the number in the
-// first line of `machinectl --version`.
+// The version of the host's systemd, for `--version`: scripts derive the features of a host from the number in the first line
+// of `machinectl --version`.
 import { existsSync } from "node:fs";
 import { INTERFACE_VERSION, PROGRAM_VERSION } from "../../base/vocabulary/version.ts";
 
-/** The service manager itself, as distributions have it. */
+/** The paths of the service manager in distributions. */
 const MANAGERS = ["/usr/lib/systemd/systemd", "/lib/systemd/systemd"] as const;
 const TIMEOUT_MS = 5000;
 
-/** The first line of the host's systemd about its version; null where there is none on the host. */
+/** Returns the first line of `systemd --version` of the host; null where it has no systemd or that cannot be run. */
 export function hostVersionLine(managers: readonly string[] = MANAGERS): string | null {
   const manager = managers.find((path) => existsSync(path));
   if (manager === undefined) return null;
@@ -16,14 +16,13 @@ export function hostVersionLine(managers: readonly string[] = MANAGERS): string 
     const { stdout } = Bun.spawnSync([manager, "--version"], options);
     return /^systemd \d+[^\n]*/.exec(stdout.toString())?.[0] ?? null;
   } catch {
-    // It may not be started: as if there were none.
     return null;
   }
 }
 
 /**
- * What a program prints for `--version`: the host's systemd as the programs of the distribution have it, then ours. Without
- * a systemd it is the release that we follow.
+ * Returns the text for `--version`: the line of the host's systemd (of the release that we follow where there is none), then a
+ * line of this program with its features.
  */
 export function versionText(features: readonly string[] = [], hostLine = hostVersionLine()): string {
   const ours = [PROGRAM_VERSION, ...features].join(" ");

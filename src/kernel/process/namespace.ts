@@ -1,6 +1,6 @@
-// Namespaces of other processes: telling them apart, and stepping into a network namespace or another identity for the
-// length of one synchronous function. Both hold for the calling thread only, because they are made by the bare system
-// call; threads which the engine happens to start meanwhile never touch files or sockets. See namespaces(7), setns(2).
+// Namespaces of other processes: comparing them, and running a synchronous function in a network namespace or with another
+// identity. Both apply to the calling thread alone, because the raw system calls are used; threads that the engine starts
+// meanwhile inherit them, but do not access files or sockets. See namespaces(7), setns(2).
 import { Fd, ioctl, openPath, readLinkAt } from "../file/fd.ts";
 import { PR_GET_DUMPABLE, PR_SET_DUMPABLE, SOCK_NONBLOCK_CLOEXEC } from "../syscall/constants.ts";
 import { type Pinned, pin, pinForever } from "../syscall/mem.ts";
@@ -14,47 +14,52 @@ const NS_GET_PARENT = 0xb702;
 const NS_GET_OWNER_UID = 0xb704;
 const MAX_USER_NAMESPACE_LEVELS = 16;
 
-/** Opens a namespace of a process (`"self"`: of this thread). `ENOENT` when the process is gone or the kernel lacks the kind. */
+/**
+ * Opens a namespace of a process (`"self"`: of this thread). Throws `ENOENT` where the process has ended or the kernel lacks
+ * the kind.
+ */
 export function openNamespace(pid: number | "self", kind: NamespaceKind): Fd {
   return openPath(`/proc/${pid === "self" ? "thread-self" : pid}/ns/${kind}`, "read");
 }
 
-/** A text that is the same for two processes exactly when they share the namespace. */
+/** Returns an identifier of a namespace, which is equal for two processes only if they share it. */
 export function namespaceId(pid: number | "self", kind: NamespaceKind): string {
   return readLinkAt(null, `/proc/${pid === "self" ? "thread-self" : pid}/ns/${kind}`);
 }
 
-/** Whether a process shares this namespace with us. */
+/** Returns whether a process shares a namespace with this thread. */
 export function sameNamespace(pid: number, kind: NamespaceKind): boolean {
   return namespaceId(pid, kind) === namespaceId("self", kind);
 }
 
-/** A function that must not wait: the thread is somewhere else while it runs. */
+/** A function that must be synchronous, because the thread's namespace or identity is changed only while it runs. */
 type Synchronous<T> = () => T extends PromiseLike<unknown> ? never : T;
 
 let ownNetwork: Fd | null = null;
 let canReturn: boolean | null = null;
 
 /**
- * Runs `fn` with this thread in the network namespace of `process`; sockets it opens stay there. When the way back is
- * barred the whole process aborts: it would go on in somebody else's network.
+ * Runs `fn` with this thread in the network namespace of `process`; sockets that it opens stay in it. Throws `EPERM` where the
+ * thread could not return, `ESRCH` where the process has ended. Aborts this process if returning fails nevertheless.
  */
 export function withNetworkNamespace<T>(process: PidRef, fn: Synchronous<T>): T {
   ownNetwork ??= openNamespace("self", "net");
-  // Without rights over our own namespace there is a way in and none back: found out where nothing can happen yet.
+  // Without capabilities over our own namespace the thread could not return: tested here, by entering our own.
   canReturn ??= trySys("setns", ownNetwork.number, CLONE_NEWNET) === 0;
-  if (!canReturn) throw new SyscallError("setns", "EPERM", "the own network namespace");
+  if (!canReturn) throw new SyscallError("setns", "EPERM", "our own network namespace");
   using target = process.verified(() => openNamespace(process.pid, "net"));
   check(trySys("setns", target.number, CLONE_NEWNET), "setns");
   try {
     return fn() as T;
   } finally {
     if (trySys("setns", ownNetwork.number, CLONE_NEWNET) < 0)
-      abortProcess("Cannot return to the own network namespace");
+      abortProcess("Cannot return to our own network namespace");
   }
 }
 
-/** A socket, close-on-exec and non-blocking, that lives in the network of `process` (null: ours). For modules of this layer. */
+/**
+ * Returns a socket, close-on-exec and non-blocking, in the network namespace of `process` (null: ours). Only for src/kernel.
+ */
 export function socketInNetworkOf(process: PidRef | null, domain: number, type: number, protocol: number): Fd {
   const open = () => Fd.adopt(sys("socket", domain, type | SOCK_NONBLOCK_CLOEXEC, protocol));
   return process === null ? open() : withNetworkNamespace(process, open);
@@ -69,9 +74,9 @@ const KEEP = -1;
 const ids = pinForever(12);
 
 /**
- * Runs `fn` with this thread's effective ids and file access those of `identity`, without supplementary groups and
- * without privileges (unless it is root's own). Real and saved ids stay: nobody else may signal us meanwhile, and the way
- * back needs no privilege. `EPERM` when we may not; the process aborts when the way back fails.
+ * Runs `fn` with the effective and file system ids of `identity`, without supplementary groups and without effective
+ * capabilities (unless it is root). Real and saved ids are kept, so that the user cannot signal this process meanwhile and
+ * returning needs no privilege. Throws `EPERM` where the ids may not be changed; aborts this process if returning fails.
  */
 export function withIdentity<T>(identity: Identity, fn: Synchronous<T>): T {
   const uid = effectiveId("getresuid");
@@ -85,13 +90,13 @@ export function withIdentity<T>(identity: Identity, fn: Synchronous<T>): T {
     check(trySys("setresuid", KEEP, identity.uid, KEEP), "setresuid", String(identity.uid));
     return fn() as T;
   } finally {
-    // The user first: the privilege to change the rest comes back with it.
+    // The user id first, because it restores the capabilities to change the rest.
     const failed =
       trySys("setresuid", KEEP, uid, KEEP) < 0 ||
       trySys("setresgid", KEEP, gid, KEEP) < 0 ||
       (groups.size > 0 && trySys("setgroups", groups.size / 4, groups) < 0);
-    if (failed) abortProcess("Cannot return to the own user identity");
-    // The kernel takes this away from a process that changes identity; it decides who owns our files in /proc.
+    if (failed) abortProcess("Cannot return to our own user identity");
+    // The kernel clears this flag when ids change; it determines the owner of our files in /proc.
     if (wasDumpable) trySys("prctl", PR_SET_DUMPABLE, 1);
   }
 }
@@ -109,7 +114,10 @@ function supplementaryGroups(): Pinned {
   return groups;
 }
 
-/** Aborts the process at once: no handler may run in the wrong namespace or with the wrong identity. */
+/**
+ * Prints `reason` and aborts the process without running any JavaScript, which must not run in the wrong namespace or
+ * identity.
+ */
 export function abortProcess(reason: string): never {
   const SIGABRT = 6;
   const text = Buffer.from(`<2>${reason}\n`);
@@ -122,15 +130,15 @@ export function abortProcess(reason: string): never {
 }
 
 interface OwnerChain {
-  /** The owners' uids as we see them, from the process's user namespace outwards; ours is not among them. */
+  /** The UIDs of the owners, in our user namespace, from the process's user namespace outwards, without the owner of ours. */
   readonly owners: number[];
-  /** Whether the walk ended at our own user namespace: then the process's namespace descends from ours. */
+  /** Whether the walk reached our own user namespace: the process's namespace is ours or descends from it. */
   readonly reachedOwn: boolean;
 }
 
 const owner = pinForever(4);
 
-/** Who made the user namespaces between a process and us. At most 16 levels are walked; the kernel allows 32. */
+/** Returns who made the user namespaces between a process and us. Walks at most 16 levels; the kernel allows 32. */
 export function userNamespaceOwnerChain(pid: number): OwnerChain {
   const own = namespaceId("self", "user");
   const owners: number[] = [];
@@ -147,7 +155,7 @@ export function userNamespaceOwnerChain(pid: number): OwnerChain {
     }
     return { owners, reachedOwn: false };
   } catch (error) {
-    // The parent is not visible from here, so it is not ours.
+    // The parent is not visible to us, so it is not a descendant of ours.
     if (isErrno(error, "EPERM")) return { owners, reachedOwn: false };
     throw error;
   } finally {

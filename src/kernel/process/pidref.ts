@@ -1,5 +1,4 @@
-// A process that cannot be mistaken for a later one with the same number: pid and pidfd together. See pidfd_open(2).
-
+// A reference to a process by PID and pidfd, which cannot be confused with a later process of the same PID. See pidfd_open(2).
 import { type Watch, watch } from "../event/poller.ts";
 import { Fd, statFd } from "../file/fd.ts";
 import { fileSystemOf } from "../file/file-system.ts";
@@ -12,21 +11,21 @@ export { processCmdline, processComm, processUid } from "./process-file.ts";
 
 const PIDFS_MAGIC = 0x50494446;
 const POLLIN = 1;
-/** Without pidfds, how often a process is looked for. */
+/** The intervals at which a process is polled on kernels without pidfds: by onExit(), and by waitExit(). */
 const RECHECK_MS = 500;
 const RECHECK_STEP_MS = 5;
-/** The longest wait in the kernel between two looks at the clock. */
+/** The longest single wait in the kernel, after which the time limit is checked. */
 const WAIT_STEP_MS = 500;
 
 // struct pollfd { 0 int fd; 4 short events; 6 short revents; };  struct timespec { long tv_sec; long tv_nsec; }
 const pollfd = pinForever(8);
 const timespec = pinForever(16);
 
-/** One process. Owns its pidfd; everything it says about the process is of this one, or fails with `ESRCH`. */
+/** One process. Owns its pidfd. All methods concern this process alone, or throw `ESRCH` where it has ended. */
 export class PidRef implements Disposable {
   readonly pid: number;
   readonly pidfd: Fd | null;
-  /** The kernel's number for this process, never used again; null before Linux 6.9. */
+  /** The inode number of the pidfd, which is not reused during a boot; null before Linux 6.9. */
   readonly id: bigint | null;
   readonly #startTicks: bigint;
 
@@ -37,7 +36,7 @@ export class PidRef implements Disposable {
     this.#startTicks = pidfd === null ? processStartTicks(pid) : 0n;
   }
 
-  /** The process that has the number `pid` now. `ESRCH` when there is none, `EINVAL` when it is no process number. */
+  /** Returns a reference to the process that has `pid` now. Throws `ESRCH` where there is none, `EINVAL` for an invalid PID. */
   static of(pid: number): PidRef {
     if (!Number.isInteger(pid) || pid <= 0) throw new SyscallError("pidfd_open", "EINVAL", String(pid));
     const result = trySys("pidfd_open", pid, 0);
@@ -45,7 +44,10 @@ export class PidRef implements Disposable {
     return new PidRef(pid, Fd.adopt(check(result, "pidfd_open", String(pid))));
   }
 
-  /** The process a pidfd refers to; takes the pidfd. `ESRCH` when it was reaped, `EREMOTE` when our /proc does not show it. */
+  /**
+   * Returns a reference that owns the pidfd. Throws `ESRCH` where the process was reaped, `EREMOTE` where it is outside of
+   * our pid namespace.
+   */
   static fromPidFd(fd: Fd): PidRef {
     try {
       return new PidRef(pidOf(fd), fd);
@@ -55,22 +57,22 @@ export class PidRef implements Disposable {
     }
   }
 
-  /** For kernels without pidfds: the process is told from a later one by its time of start. */
+  /** Returns a reference without pidfd, for old kernels: the start time distinguishes the process from a later one. */
   static fromPidOnly(pid: number): PidRef {
     return new PidRef(pid, null);
   }
 
-  /** This process. */
+  /** Returns a reference to this process. */
   static self(): PidRef {
     return PidRef.of(process.pid);
   }
 
-  /** A second, independent reference to the same process. */
+  /** Returns a second, independent reference to the same process. */
   duplicate(): PidRef {
     return new PidRef(this.pid, this.pidfd?.duplicate() ?? null);
   }
 
-  /** Whether the process has not exited. */
+  /** Returns whether the process has not exited yet. */
   isAlive(): boolean {
     if (this.pidfd !== null) return !isReadable(this.pidfd);
     try {
@@ -81,7 +83,7 @@ export class PidRef implements Disposable {
     }
   }
 
-  /** Blocks until the process has exited, its files closed; false when it has not after so many milliseconds. */
+  /** Blocks until the process has exited and its files are closed; returns false where it has not after `limitMs`. */
   waitExit(limitMs: number): boolean {
     const until = performance.now() + limitMs;
     while (this.isAlive()) {
@@ -92,7 +94,7 @@ export class PidRef implements Disposable {
     return true;
   }
 
-  /** Sends a signal; 0 only checks. `ESRCH` when the process is gone, `EPERM` when it is not ours to signal. */
+  /** Sends a signal; 0 only checks. Throws `ESRCH` where the process has ended, `EPERM` where we may not signal it. */
   kill(signal: number): void {
     if (this.pidfd !== null) {
       const result = trySys("pidfd_send_signal", this.pidfd.number, signal, 0, 0);
@@ -105,41 +107,42 @@ export class PidRef implements Disposable {
     check(trySys("kill", this.pid, signal), "kill", String(this.pid));
   }
 
-  /** Whether both refer to the same process. */
+  /** Returns whether both refer to the same process. */
   equals(other: PidRef): boolean {
     if (this.pid !== other.pid) return false;
     if (this.id !== null && other.id !== null) return this.id === other.id;
     return this.pidfd !== null || other.pidfd !== null || this.#startTicks === other.#startTicks;
   }
 
-  /** The real user id. */
+  /** Returns the real user id. */
   uid(): number {
     return this.verified(() => processUid(this.pid));
   }
 
-  /** The parent's process id, 0 when it is outside our pid namespace. */
+  /** Returns the parent's process id, 0 where it is outside of our pid namespace. */
   parentPid(): number {
     return this.verified(() => processParent(this.pid));
   }
 
   /**
-   * Runs `read`, which asks something by process number, and returns its result; `ESRCH` when the process was gone by then,
-   * and the answer might be about another one.
+   * Runs `read`, which reads something by PID, and returns its result. Throws `ESRCH` where the process has ended by then,
+   * because the result might be about a later process of the same PID.
    */
   verified<T>(read: () => T): T {
-    const answer = read();
+    const result = read();
     this.requireAlive();
-    return answer;
+    return result;
   }
 
+  /** Throws `ESRCH` where the process has ended. */
   requireAlive(): void {
     if (!this.isAlive()) throw new SyscallError("process", "ESRCH", String(this.pid));
   }
 
-  /** Calls `callback` once when the process exits, in the next turn when it has already. */
+  /** Calls `callback` once when the process exits; in the next turn of the event loop where it has already. */
   onExit(callback: () => void): Watch {
     if (this.pidfd === null) return this.#onExitByTimer(callback);
-    // A descriptor of its own: each can be watched once, and this one may outlive the reference.
+    // A descriptor of its own, because a descriptor can be watched only once, and the watch may outlive this reference.
     const own = this.pidfd.duplicate();
     watch(own, { read: true }, () => {
       own.close();
@@ -164,11 +167,12 @@ export class PidRef implements Disposable {
   }
 }
 
-/** The inode number of a pidfd is the process's only where pidfds have a file system of their own. */
+/** Returns the inode number of a pidfd; null on kernels without pidfs, where it does not identify the process. */
 function pidfdId(pidfd: Fd): bigint | null {
   return fileSystemOf(pidfd).type === PIDFS_MAGIC ? statFd(pidfd).ino : null;
 }
 
+/** Returns the PID that a pidfd refers to, from its fdinfo (proc_pid_fdinfo(5)). */
 function pidOf(pidfd: Fd): number {
   const text = readProcess(process.pid, `fdinfo/${pidfd.number}`).toString();
   const match = /^Pid:\t(-?\d+)$/m.exec(text);
@@ -185,6 +189,6 @@ function isReadable(fd: Fd, waitMs = 0): boolean {
   timespec.view.setBigInt64(0, BigInt(Math.floor(waitMs / 1000)), true);
   timespec.view.setBigInt64(8, BigInt(waitMs % 1000) * 1_000_000n, true);
   const count = trySys("ppoll", pollfd, 1, timespec, 0, 8);
-  // A signal that comes meanwhile is no answer.
+  // After a signal, the caller checks again.
   return count !== EINTR && check(count, "ppoll") > 0;
 }

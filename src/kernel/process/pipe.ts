@@ -1,5 +1,4 @@
-// Pipes, and reading one to its end: pipe(7).
-
+// Pipes: pipe(7).
 import { watch } from "../event/poller.ts";
 import { readSome } from "../file/byte-io.ts";
 import { Fd, setNonblocking } from "../file/fd.ts";
@@ -9,7 +8,7 @@ import { SyscallError, sys, trySys } from "../syscall/sys.ts";
 
 const ends = pinForever(8);
 
-/** A pipe: what is written to the second is read from the first. Only our end, the first, is non-blocking. */
+/** Returns the two ends of a new pipe. Only the reading end, which is ours, is non-blocking. */
 export function openPipe(): [read: Fd, write: Fd] {
   sys("pipe2", ends, O_CLOEXEC);
   const [read, write] = [Fd.adopt(ends.view.getInt32(0, true)), Fd.adopt(ends.view.getInt32(4, true))];
@@ -17,17 +16,19 @@ export function openPipe(): [read: Fd, write: Fd] {
   return [read, write];
 }
 
-/** What a user may have at most, unless the host says otherwise (pipe-max-size in proc(5)). */
+/** The default limit for unprivileged users (pipe-max-size in proc(5)). */
 const LARGE_BYTES = 1 << 20;
 
-/** Makes room for a megabyte in a pipe, where its user's limit allows that; returns its size, null for what is no pipe. */
+/**
+ * Enlarges a pipe to 1 MiB, where the limit of its user allows it. Returns its size in bytes; null where `fd` is not a pipe.
+ */
 export function widenPipe(fd: Fd): number | null {
   const size = trySys("fcntl", fd.number, F_GETPIPE_SZ, 0);
   if (size < 0) return null;
   return size >= LARGE_BYTES ? size : Math.max(size, trySys("fcntl", fd.number, F_SETPIPE_SZ, LARGE_BYTES));
 }
 
-/** Reads `fd` until its end, then closes it. Rejects with `EFBIG` beyond `limitBytes`. */
+/** Reads the non-blocking `fd` to its end and closes it. Rejects with `EFBIG` where there are more than `limitBytes`. */
 export function readToEnd(fd: Fd, limitBytes: number): Promise<Buffer> {
   const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
   const parts: Buffer[] = [];

@@ -1,10 +1,10 @@
-// Reading /proc/PID: see proc(5).
+// Reads files of /proc/PID: see proc(5).
 import { openPath, readRegular } from "../file/fd.ts";
 import { isErrno, SyscallError } from "../syscall/sys.ts";
 
 const LIMIT_BYTES = 4 * 1024 * 1024; // a command line may be as long as a quarter of the stack
 
-/** The content of `/proc/PID/NAME`; `ESRCH` when there is no such process (any more). */
+/** Returns the content of `/proc/PID/NAME`; throws `ESRCH` where there is no such process (any more). */
 export function readProcess(pid: number, name: string): Buffer {
   return ofProcess(pid, () => {
     using file = openPath(`/proc/${pid}/${name}`, "read");
@@ -21,33 +21,33 @@ function ofProcess<T>(pid: number, read: () => T): T {
   }
 }
 
-/** The name of a process, as `ps -o comm` shows it: 15 bytes at most, and whatever the process chose. */
+/** Returns the name of a process as in `ps -o comm`: at most 15 bytes, which the process itself can set to anything. */
 export function processComm(pid: number): string {
   return readProcess(pid, "comm").toString().replace(/\n$/, "");
 }
 
-/** The arguments a process was started with, or what it replaced them by; none for kernel threads and zombies. */
+/** Returns the arguments of a process, which it can have overwritten; none for kernel threads and zombies. */
 export function processCmdline(pid: number): string[] {
   const text = readProcess(pid, "cmdline").toString().replace(/\0+$/, "");
   return text === "" ? [] : text.split("\0");
 }
 
-/** The real user id of a process. */
+/** Returns the real user id of a process. */
 export function processUid(pid: number): number {
   return Number(processStatus(pid, "Uid").split("\t")[0]);
 }
 
-/** The real group id of a process. */
+/** Returns the real group id of a process. */
 export function processGid(pid: number): number {
   return Number(processStatus(pid, "Gid").split("\t")[0]);
 }
 
-/** The parent's process id; 0 when it is outside our pid namespace. */
+/** Returns the parent's process id; 0 where it is outside of our pid namespace. */
 export function processParent(pid: number): number {
   return Number(processStatus(pid, "PPid"));
 }
 
-/** The text behind `FIELD:` in /proc/PID/status. */
+/** Returns the value of a field in /proc/PID/status; throws `ENODATA` where it has no such field. */
 export function processStatus(pid: number, field: string): string {
   for (const line of readProcess(pid, "status").toString().split("\n")) {
     if (line.startsWith(`${field}:`)) return line.slice(field.length + 1).trim();
@@ -55,15 +55,15 @@ export function processStatus(pid: number, field: string): string {
   throw new SyscallError("process", "ENODATA", String(pid));
 }
 
-/** When a process was started, in clock ticks since boot: with its pid it is as good as unique. */
+/** Returns the start time of a process in clock ticks since boot, which together with the PID is practically unique. */
 export function processStartTicks(pid: number): bigint {
   const text = readProcess(pid, "stat").toString();
-  // The name stands in parentheses and may contain anything, parentheses included.
+  // The name is in parentheses and may itself contain parentheses.
   const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
   return BigInt(fields[19] ?? "0");
 }
 
-/** Whether a process has exited and only waits for its parent to notice. */
+/** Returns whether a process has exited and was not reaped yet. */
 export function isZombie(pid: number): boolean {
   return processStatus(pid, "State").startsWith("Z");
 }

@@ -1,4 +1,4 @@
-// Becoming another program: execveat(2).
+// Executes another program in place of this process: execveat(2).
 import type { Fd } from "../file/fd.ts";
 import { AT_EMPTY_PATH } from "../syscall/constants.ts";
 import { pin, scratchString } from "../syscall/mem.ts";
@@ -7,8 +7,8 @@ import { check, trySys } from "../syscall/sys.ts";
 const POINTER = 8;
 
 /**
- * Replaces this process, with all its threads, by the program in `file`. Descriptors that are close-on-exec are closed, all
- * others are the program's. Returns only by throwing a SyscallError (`E2BIG` when the arguments are too long).
+ * Replaces this process, with all its threads, by the program in `file`, which inherits all descriptors that are not
+ * close-on-exec. Does not return; throws a SyscallError on failure (`E2BIG` where the arguments are too long).
  */
 export function replaceProcess(file: Fd, args: readonly string[], environment: readonly string[]): never {
   const strings = [...args, ...environment].map((text) => Buffer.from(`${text}\0`));
@@ -17,7 +17,7 @@ export function replaceProcess(file: Fd, args: readonly string[], environment: r
   let at = 0;
   strings.forEach((bytes, index) => {
     text.bytes.set(bytes, at);
-    // One pointer to nothing ends the arguments, another one the environment.
+    // A null pointer ends the arguments, another one the environment.
     const place = index < args.length ? index : index + 1;
     pointers.view.setBigUint64(place * POINTER, BigInt(text.address + at), true);
     at += bytes.length;

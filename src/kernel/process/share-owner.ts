@@ -1,10 +1,10 @@
-// Which user a process is counted for: whoever can run as many users through subordinate ids is one.
+// The user for whom a caller is counted in limits: a user who can act as many UIDs, by subordinate ids, counts as one.
 import { existsSync, readFileSync, type Stats, statSync } from "node:fs";
 import { findUser, parseSubordinateRanges, type SubordinateRange } from "../../base/user-database.ts";
 
-/** The ranges of user ids that machines and mappings are given (systemd's UIDS-GIDS.md): a whole one each. */
+/** The size of the UID ranges that are assigned to user namespaces (https://systemd.io/UIDS-GIDS). */
 const RANGE = 0x1_0000;
-/** What is larger is not read. */
+/** Larger files are ignored. */
 const LIMIT_BYTES = 4 << 20;
 
 interface OwnedRange extends SubordinateRange {
@@ -20,10 +20,10 @@ const FILES = { ranges: "/etc/subuid", users: "/etc/passwd", logins: "/run/syste
 const known = new Map<string, Known>();
 
 /**
- * The user whose share of what is limited a user takes: the owner of the range of subordinate ids in subuid(5) that the user
- * is in, itself where it is below 65536 or logged in (users of directory services have any number), and the first of 65536
- * users otherwise. A range of an owner that is not in passwd(5) counts as its first user. Ranges that only NSS or a service
- * knows are not looked up.
+ * Returns the user for whom `uid` is counted in limits: the owner of the subuid(5) range that contains it; `uid` itself where
+ * it is below 65536 or logged in (directory services assign any UID); else the first UID of its aligned range of 65536. For
+ * an owner who is not in passwd(5), that is the first UID of the owner's first range. Ranges that only NSS modules or
+ * services know are not found.
  */
 export function shareOwner(uid: number, files = FILES): number {
   for (const { first, count, ownerUid } of rangesNow(files)) {
@@ -32,7 +32,7 @@ export function shareOwner(uid: number, files = FILES): number {
   return uid < RANGE || existsSync(`${files.logins}/${uid}`) ? uid : uid - (uid % RANGE);
 }
 
-/** Read again when one of the files has changed. */
+/** Returns the ranges; reads the files again when one of them has changed. */
 function rangesNow(files: typeof FILES): readonly OwnedRange[] {
   const [ranges, users] = [statusOf(files.ranges), statusOf(files.users)];
   const stamp = [ranges, users].map((status) => `${status?.ino} ${status?.size} ${status?.mtimeMs}`).join(" ");
@@ -69,7 +69,7 @@ function readRanges(files: typeof FILES, ranges: Stats | undefined, users: Stats
     if (!firstOf.has(owner)) firstOf.set(owner, first);
     const isNumber = /^\d+$/.test(owner);
     const ownerUid = isNumber ? Number(owner) : (findUser(passwd, owner)?.uid ?? firstOf.get(owner) ?? first);
-    // Root's are for machines of different users.
+    // Ranges of root are for machines of different users.
     if (ownerUid !== 0) owned.push({ ...range, ownerUid });
   }
   return owned;

@@ -1,28 +1,28 @@
-// Starting this executable again as another of its programs. The child gets an environment built here, not ours: what a
-// caller put into it would otherwise steer a privileged process.
+// Starts this executable again as another of its programs. The child gets a minimal environment instead of ours, in which a
+// caller could have set variables that influence a privileged process.
 import type { Fd } from "../file/fd.ts";
 import { SyscallError } from "../syscall/sys.ts";
 import { PARENT_VARIABLE, parentVariable } from "./parent.ts";
 import { PidRef } from "./pidref.ts";
 import { openPipe, readToEnd } from "./pipe.ts";
 
-/** Where a standard stream of the child goes. */
+/** The target of a standard stream of the child. */
 type Output = "inherit" | "ignore" | Fd;
 
 export interface SpawnOptions {
-  /** Descriptors by the number the child finds them under, 3 and up; ours stay open and ours to close. */
+  /** Descriptors by their numbers in the child, from 3 on. The caller still owns and closes its own. */
   readonly fds?: Readonly<Record<number, Fd>>;
-  /** Added to the built environment, which has PATH only. */
+  /** Variables in addition to PATH. */
   readonly env?: Readonly<Record<string, string>>;
   readonly stdin?: "ignore" | "inherit" | Fd;
-  /** "inherit" unless told otherwise. */
+  /** "inherit" unless given. */
   readonly stdout?: Output;
   readonly stderr?: Output;
-  /** Gives the child a pipe as descriptor 3, whose content is the child's `result`. */
+  /** The child gets a pipe as descriptor 3; what it writes there is `Child.result`. */
   readonly result?: boolean;
-  /** The signal the child gets when this process dies, however it dies. */
+  /** The signal that the child gets when this process ends. */
   readonly signalWithParent?: number;
-  /** Another executable to run in place of this one, which gets the same arguments. */
+  /** Another executable to start instead of this one, with the same arguments. */
   readonly executable?: string | undefined;
 }
 
@@ -33,12 +33,12 @@ export interface ExitStatus {
 
 export interface Child {
   readonly pid: number;
-  /** Null when the child was gone before it could be held. The caller closes it. */
+  /** A reference that the caller closes; null where the child has ended already. */
   readonly pidRef: PidRef | null;
   readonly exited: Promise<ExitStatus>;
-  /** The exit status as a shell has it: 128 and the signal's number where a signal ended the child. */
+  /** The exit status as in a shell: 128 plus the signal's number where a signal ended the child. */
   readonly status: Promise<number>;
-  /** What the child wrote to descriptor 3, once it closed that; empty without `result: true`. */
+  /** Resolves to what the child wrote to descriptor 3, when that is closed; to "" without `result: true`. */
   readonly result: Promise<string>;
   /** Sends a signal unless the child has exited. */
   kill(signal: number): void;
@@ -48,17 +48,21 @@ const RESULT_FD = 3;
 const RESULT_LIMIT_BYTES = 1024 * 1024;
 const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/** The kernel's reference to the file that this process runs: the same build after its path was replaced or removed. */
+/** The file that this process executes, even if its path was replaced or removed since. */
 const OWN_EXECUTABLE = "/proc/self/exe";
 
-/** How to run `program` of this executable: as the name it is called by or, from the sources, as Bun's first argument. */
+/**
+ * Returns the command that runs `program` of this executable: selected by argv[0]; from the sources, by Bun's first argument.
+ */
 export function selfCommand(program: string, args: readonly string[]): { command: string[]; argv0: string } {
   if (import.meta.path.startsWith("/$bunfs/")) return { command: [OWN_EXECUTABLE, ...args], argv0: program };
   const main = new URL("../../main.ts", import.meta.url).pathname;
   return { command: [process.execPath, main, program, ...args], argv0: process.execPath };
 }
 
-/** Starts `program` with `args` in the root directory. SyscallError or Bun's error when the executable cannot be started. */
+/**
+ * Starts `program` with `args`, with / as working directory. Throws a SyscallError or Bun's error where it cannot be started.
+ */
 export function spawnSelf(program: string, args: readonly string[], options: SpawnOptions = {}): Child {
   const pipe = options.result ? openPipe() : null;
   const fds = { ...options.fds, ...(pipe === null ? {} : { [RESULT_FD]: pipe[1] }) };
@@ -74,7 +78,7 @@ export function spawnSelf(program: string, args: readonly string[], options: Spa
     });
     return {
       pid: child.pid,
-      pidRef: hold(child.pid),
+      pidRef: pidRefOf(child.pid),
       exited: child.exited.then(() => exitStatus(child)),
       status: child.exited,
       result: pipe === null ? Promise.resolve("") : readToEnd(pipe[0], RESULT_LIMIT_BYTES).then(String),
@@ -105,7 +109,7 @@ function toStdio(stream: Output): number | "inherit" | "ignore" {
   return typeof stream === "string" ? stream : stream.number;
 }
 
-/** The descriptors from 3 on, with nothing where a number is left out. */
+/** Returns the descriptors from 3 on as an array, "ignore" for missing numbers. */
 function inherited(fds: Readonly<Record<number, Fd>>): (number | "ignore")[] {
   const numbers = Object.keys(fds).map(Number);
   if (numbers.some((number) => number < RESULT_FD)) throw new SyscallError("spawn", "EINVAL");
@@ -113,7 +117,7 @@ function inherited(fds: Readonly<Record<number, Fd>>): (number | "ignore")[] {
   return Array.from({ length }, (_, index) => fds[RESULT_FD + index]?.number ?? "ignore");
 }
 
-function hold(pid: number): PidRef | null {
+function pidRefOf(pid: number): PidRef | null {
   try {
     return PidRef.of(pid);
   } catch (error) {

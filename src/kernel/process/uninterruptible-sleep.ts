@@ -1,14 +1,14 @@
-// Whether a process that was told to die can: a thread in an uninterruptible sleep ("D" in ps) gets no signal until what it
-// waits for has happened. A disk answers some time; a FUSE file system may never. See proc(5), /proc/PID/task/TID/status.
+// Detects processes that SIGKILL cannot end: a thread in an uninterruptible sleep ("D" in ps) gets no signal until its wait
+// ends, which may never happen with a FUSE file system. See proc(5), /proc/PID/task/TID/status.
 import { readdirSync, readFileSync } from "node:fs";
 import type { PidRef } from "./pidref.ts";
 
-/** All threads of a process, or the one that handles signals in a program of ours. */
+/** All threads of a process, or the main one, which handles signals in our own programs. */
 export type Threads = "all" | "main";
 
 /**
- * Names the uninterruptible sleeps of a process when no thread of those can run; null when one can, and when it is gone. The
- * same name twice means that none of the threads woke up in between.
+ * Returns an identifier of the uninterruptible sleeps of the threads where all of them are in one; null where a thread is not,
+ * and where the process has ended. The same identifier at a later call means that no thread has woken up in between.
  */
 export function uninterruptibleSleep(process: PidRef, threads: Threads = "all"): string | null {
   try {
@@ -16,7 +16,7 @@ export function uninterruptibleSleep(process: PidRef, threads: Threads = "all"):
     const directory = `/proc/${pid}/task`;
     return process.verified(() => sleepsOf(directory, threads === "main" ? [String(pid)] : readdirSync(directory)));
   } catch {
-    return null; // gone, also in the midst of reading
+    return null; // the process has ended, perhaps while it was read
   }
 }
 

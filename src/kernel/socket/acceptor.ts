@@ -1,31 +1,31 @@
-// Accepting connections so that a crowd of them leaves room for everything else: a few each turn of the loop, and never
-// stuck when the process may open no more files (EMFILE in accept(2), whose readiness the poller tells only once).
-
+// Accepts connections, a limited number in each turn of the event loop, so that many new ones do not delay existing ones.
+// Where accept(2) fails (EMFILE, for example) it is retried by a timer, because the edge-triggered poller reports readiness
+// only once.
 import { type Watch, watch } from "../event/poller.ts";
 import { type Fd, openPath } from "../file/fd.ts";
 import { isErrno, SyscallError } from "../syscall/sys.ts";
 import { acceptPeer, passNothing } from "./unix.ts";
 
-/** Accepted in one turn of the loop; then those that are connected get theirs. */
+/** How many connections are accepted in one turn of the event loop. */
 const ACCEPTS_PER_TURN = 8;
 const FIRST_WAIT_MS = 20;
 const LONGEST_WAIT_MS = 500;
-/** A shortage of this length is not over in a moment. */
+/** After this time, a shortage counts as lasting: then a connection is accepted on the reserved descriptor. */
 const LASTING_MS = 1_000;
-/** No descriptor in this process, none in the system, no memory for one. */
+/** No free descriptor in this process or in the system, or no memory. */
 const SHORTAGES = ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"];
 
 interface AcceptorHandlers {
   /**
-   * A connection, which belongs to the handler. `isShort`: it took the last descriptor there was, after a lasting shortage;
-   * who is not important has to be turned away.
+   * Called for each connection, which the handler owns. `isShort`: it uses the reserved descriptor in a lasting shortage, so
+   * the handler should close unimportant connections.
    */
   welcome(socket: Fd, isShort: boolean): void;
-  /** Accepting fails, for the first time since it last went well; it is tried again. */
+  /** Called for the first failure of accept(2) after a success; it is retried. */
   failed?(error: Error): void;
 }
 
-/** Owns a listening socket. */
+/** Accepts on a listening socket, which it owns. */
 export class Acceptor implements Disposable {
   readonly #listener: Fd;
   readonly #handlers: AcceptorHandlers;
@@ -39,7 +39,7 @@ export class Acceptor implements Disposable {
   constructor(listener: Fd, handlers: AcceptorHandlers) {
     this.#listener = listener;
     this.#handlers = handlers;
-    // What comes beside bytes is taken for descriptors (receiveBytes).
+    // receiveBytes() takes any control data for descriptors, so the socket must not get others, such as credentials.
     passNothing(listener);
     this.#keepReserve();
     this.#watch = watch(listener, { read: true }, () => this.#accept());
@@ -64,7 +64,7 @@ export class Acceptor implements Disposable {
       try {
         socket = acceptPeer(this.#listener);
       } catch (error) {
-        this.#suffer(error as Error); // acceptPeer() throws SyscallError only
+        this.#retryLater(error as Error); // acceptPeer() throws only SyscallErrors
         return;
       }
       if (socket === null) return;
@@ -78,7 +78,10 @@ export class Acceptor implements Disposable {
     });
   }
 
-  /** A connection that cannot be watched (a limit of epoll's, say) is not kept. */
+  /**
+   * Calls the handler; closes the connection where it throws, because the socket cannot be watched (limit of epoll), for
+   * example.
+   */
   #welcome(socket: Fd, isShort: boolean): void {
     try {
       this.#handlers.welcome(socket, isShort);
@@ -89,6 +92,7 @@ export class Acceptor implements Disposable {
     }
   }
 
+  /** Ends a shortage after a success. */
   #recover(): void {
     if (this.#shortSinceMs === null && this.#reserve !== null) return;
     this.#shortSinceMs = null;
@@ -96,8 +100,8 @@ export class Acceptor implements Disposable {
     this.#keepReserve();
   }
 
-  /** Whatever the reason is: nobody would say when it is gone, so it is tried again. */
-  #suffer(error: Error): void {
+  /** Plans a retry after a failure of any kind: no event announces its end. */
+  #retryLater(error: Error): void {
     const nowMs = performance.now();
     if (this.#shortSinceMs === null) this.#handlers.failed?.(error);
     this.#shortSinceMs ??= nowMs;
@@ -110,6 +114,7 @@ export class Acceptor implements Disposable {
     this.#waitMs = Math.min(2 * this.#waitMs, LONGEST_WAIT_MS);
   }
 
+  /** Accepts one connection with the reserved descriptor, so that important peers still get in. */
   #acceptOnReserve(): void {
     this.#reserve?.close();
     this.#reserve = null;
@@ -117,17 +122,18 @@ export class Acceptor implements Disposable {
       const socket = acceptPeer(this.#listener);
       if (socket !== null) this.#welcome(socket, true);
     } catch {
-      // The next try is planned already.
+      // The next attempt is planned already.
     }
     this.#keepReserve();
   }
 
+  /** Opens the reserved descriptor, where possible. */
   #keepReserve(): void {
     if (this.#reserve !== null) return;
     try {
       this.#reserve = openPath("/", "path");
     } catch {
-      // Not now: there is none to be had.
+      // No descriptor is available now; the next success tries again.
     }
   }
 }

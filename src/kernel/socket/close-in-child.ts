@@ -1,7 +1,7 @@
-// Closing sockets that other processes sent. The last close(2) of a socket may linger for its peer (SO_LINGER in socket(7)),
-// and that of a unix socket closes what is on its way through it. A process that exits lingers for nobody: the sockets
-// are put on their way to a child, which never receives them, are closed here (which is not the last time then), and go
-// with the child, which exits at once. Their options, which the sender shares, stay as they are.
+// Closes sockets that other processes sent, without blocking. The last close(2) of a socket may wait for its peer (SO_LINGER
+// in socket(7)), and that of a unix socket closes all descriptors in its queue; an exiting process does not wait. So the
+// sockets are sent to a child, which does not receive them; closing them here then is not the last close, and the queue is
+// destroyed when the child exits. Clearing SO_LINGER instead would change the sender's socket, which is the same.
 import type { Fd } from "../file/fd.ts";
 import { openPipe } from "../process/pipe.ts";
 import { spawnSelf } from "../process/spawn.ts";
@@ -9,19 +9,24 @@ import { trySys } from "../syscall/sys.ts";
 import { socketPair } from "./pair.ts";
 import { sendNumber } from "./send.ts";
 
-/** As many as fit into a socket's buffer, one message each. */
+/** How many sockets fit into a socket's buffer, with one message each. */
 export const SOCKETS_PER_CHILD = 128;
-/** Reads until the end of its standard input, which comes when it alone has the socket. */
+/**
+ * The child's program: waits for the end of its standard input, which this process closes when the child alone has the queue.
+ */
 const SHELL = { executable: "/bin/sh", args: ["-c", "read _"] };
 
 interface Closing {
-  /** Descriptors that are the caller's still: sockets within sockets within sockets, or whatever there is when no child can be had. */
+  /**
+   * Descriptors that were not closed and that the caller still owns: too deeply nested sockets, or all, where no child could
+   * be started.
+   */
   readonly left: readonly number[];
-  /** Resolves when the child is gone. */
+  /** Resolves when the child has ended. */
   readonly gone: Promise<unknown>;
 }
 
-/** Closes the sockets `numbers`, at most 128, without waiting; those that it returns are not closed. */
+/** Closes the sockets `numbers`, at most SOCKETS_PER_CHILD, without blocking. */
 export function closeInChild(numbers: readonly number[]): Closing {
   let ours: Fd;
   let theirs: Fd;
@@ -40,7 +45,7 @@ export function closeInChild(numbers: readonly number[]): Closing {
   }
 }
 
-/** The child has `theirs`, with the sockets on their way to it, and ends when it alone has it. */
+/** Starts the child with `theirs`, in whose queue the sockets are, and closes our ends; the child then exits. */
 function startChild(ours: Fd, theirs: Fd): Promise<unknown> {
   const [read, write] = openPipe();
   using _read = read;

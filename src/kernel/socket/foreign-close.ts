@@ -1,20 +1,26 @@
-// Closing descriptors that other processes sent. close(2) may wait for somebody: a socket for its peer, a file of FUSE or NFS
-// for its server. None of them may stop a daemon that serves others, and none may keep another's from being closed: what cannot
-// wait is closed at once, sockets in a child, and files of such file systems on another thread, one after the other.
+// Closes descriptors that other processes sent. close(2) may block: a socket waits for its peer, a file of FUSE or NFS for its
+// server. That must neither block the daemon nor delay the closing of others. So descriptors that cannot block are closed at
+// once; sockets in a child process; other files on another thread, one after the other.
 import { close, readlinkSync } from "node:fs";
 import { AT_EMPTY_PATH, AT_STATX_DONT_SYNC, F_GET_SEALS, STATX_BASIC_STATS } from "../syscall/constants.ts";
 import { pinForever } from "../syscall/mem.ts";
 import { trySys } from "../syscall/sys.ts";
 import { closeInChild, SOCKETS_PER_CHILD } from "./close-in-child.ts";
 
-/** A child that takes longer is left alone, and another one started. */
+/** When a child takes longer, further sockets are closed by another child. */
 const PATIENCE_MS = 250;
 const CHILD_LIMIT = 16;
-/** Of devices: memory (null, zero, random), terminals, and their pairs. */
+/**
+ * Major numbers of devices that close(2) does not block on: memory (null, zero, random), consoles, terminals, pseudo
+ * terminals.
+ */
 const PLAIN_DEVICES: readonly number[] = [1, 4, 5, 136, 137, 138, 139, 140, 141, 142, 143];
-/** What the kernel itself made, and nobody is asked about. */
-const OF_THE_KERNEL = /^(?:pidfd:|anon_inode:\[(?:pidfd|eventfd)\])/;
-/** Closing a deleted file removes it, which takes long for a large one. In blocks of 512 bytes. */
+/** Link targets of kernel objects without a file system, which close(2) does not block on. */
+const KERNEL_OBJECT = /^(?:pidfd:|anon_inode:\[(?:pidfd|eventfd)\])/;
+/**
+ * From this size on, in blocks of 512 bytes, a file counts as large: closing a deleted large file takes long, because it
+ * frees it.
+ */
 const LARGE_BLOCKS = (64 << 20) / 512;
 const HANDLE_BTRFS = 0x4d;
 
@@ -33,7 +39,7 @@ let children = 0;
 let childSince = 0;
 let isPlanned = false;
 
-/** Closes the descriptor `number`, which another process sent, without waiting. It must not be used any more. */
+/** Closes the descriptor `number`, which another process sent, without blocking. It must not be used any more. */
 export function closeForeign(number: number): void {
   const kind = kindOf(number);
   if (kind === "harmless") trySys("close", number);
@@ -44,7 +50,10 @@ export function closeForeign(number: number): void {
   }
 }
 
-/** How close(2) behaves. Nothing is asked that a file system would have to answer: it is what may not answer. */
+/**
+ * Returns how to close a descriptor. Uses only the kernel's caches (AT_STATX_DONT_SYNC), because the file system may not
+ * answer.
+ */
 function kindOf(number: number): "harmless" | "socket" | "file" {
   const flags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC;
   if (trySys("statx", number, here, flags, STATX_BASIC_STATS, status) !== 0) return "file";
@@ -55,20 +64,23 @@ function kindOf(number: number): "harmless" | "socket" | "file" {
   if (type === CHARACTER) return isPlainDevice() ? "harmless" : "file";
   if (type === REGULAR) return isLocal(number) ? "harmless" : "file";
   try {
-    return OF_THE_KERNEL.test(readlinkSync(`/proc/self/fd/${number}`)) ? "harmless" : "file";
+    return KERNEL_OBJECT.test(readlinkSync(`/proc/self/fd/${number}`)) ? "harmless" : "file";
   } catch {
     return "file";
   }
 }
 
-/** A serial port, which has the number of consoles as well, waits until its output is sent. */
+/**
+ * Whether close(2) of the device does not block. A serial port, which shares the major number of consoles, waits for its
+ * output.
+ */
 function isPlainDevice(): boolean {
   const [CONSOLES, FIRST_SERIAL] = [4, 64];
   const [major, minor] = [status.view.getUint32(128, true), status.view.getUint32(132, true)];
   return PLAIN_DEVICES.includes(major) && (major !== CONSOLES || minor < FIRST_SERIAL);
 }
 
-/** Whether a regular file, as `status` describes it, is closed by this kernel alone: on a disk, on btrfs, or in memory; and is small. */
+/** Whether a regular file, with its status in `status`, is small and on a local file system: on a disk, btrfs, or in memory. */
 function isLocal(number: number): boolean {
   if (status.view.getBigUint64(48, true) > LARGE_BLOCKS) return false;
   if (status.view.getUint32(136, true) !== 0 || trySys("fcntl", number, F_GET_SEALS, 0) >= 0) return true;
@@ -88,7 +100,7 @@ function closeNextFile(): void {
   if (next !== undefined) close(next, closeNextFile);
 }
 
-/** At the end of the turn, so that all sockets of one message go to one child. */
+/** Plans the closing of sockets for the end of the turn, so that all sockets of one message go to one child. */
 function plan(): void {
   if (isPlanned || sockets.length === 0) return;
   isPlanned = true;
@@ -98,7 +110,7 @@ function plan(): void {
   });
 }
 
-/** One child at a time, and another when that takes long. */
+/** Starts a child for waiting sockets, unless one runs for less than PATIENCE_MS or CHILD_LIMIT children run. */
 function closeSockets(): void {
   const now = performance.now();
   if (children >= CHILD_LIMIT || sockets.length === 0) return;

@@ -1,4 +1,4 @@
-// Names of the network interfaces of our own network: netdevice(7).
+// Names of network interfaces in our own network namespace: netdevice(7).
 import type { Fd } from "../file/fd.ts";
 import { ENODEV, ENXIO } from "../syscall/constants.ts";
 import { pinForever } from "../syscall/mem.ts";
@@ -12,7 +12,7 @@ const NAME_SIZE = 16;
 const ifreq = pinForever(40);
 let socket: Fd | null = null;
 
-/** Returns the name of an interface; null when there is none of this number. */
+/** Returns the name of the interface with an index; null where there is none. */
 export function interfaceName(ifindex: number): string | null {
   socket ??= datagramSocket();
   ifreq.bytes.fill(0);

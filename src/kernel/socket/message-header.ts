@@ -1,9 +1,9 @@
-// The memory that sendmsg(2) and recvmsg(2) read: struct msghdr with one part of bytes and control data, see cmsg(3). One
-// header serves all calls: none of them waits.
+// The struct msghdr for sendmsg(2) and recvmsg(2), with one buffer and control data: cmsg(3). All calls share one header,
+// because none of them blocks.
 import { SOL_SOCKET } from "../syscall/constants.ts";
 import { type Pinned, pinForever } from "../syscall/mem.ts";
 
-/** The kernel refuses more descriptors than this in one message. */
+/** The kernel's limit of descriptors in one message. */
 export const MAX_FDS = 253;
 
 export const SCM_RIGHTS = 1;
@@ -20,12 +20,12 @@ export const SCM_RIGHTS = 1;
  * };
  */
 export const CMSG_HEADER = 16;
-// 253 descriptors, credentials, a pidfd, and a security label, with their headers.
+// Large enough for 253 descriptors, credentials, a pidfd and a security label, with their headers.
 export const control = pinForever(4096);
 const iovec = pinForever(16);
 export const header = pinForever(56);
 
-/** Fills the header for `size` bytes at `address`, and `controlSize` bytes of control data. */
+/** Fills the header for a buffer of `size` bytes at `address`, and `controlSize` bytes of control data. */
 export function prepare(address: number, size: number, controlSize: number): void {
   setPointer(iovec, 0, address);
   setPointer(iovec, 8, size);
@@ -38,19 +38,19 @@ export function prepare(address: number, size: number, controlSize: number): voi
   header.view.setUint32(48, 0, true);
 }
 
-/** Names the socket address that the message goes to. */
+/** Sets the destination of the message, after `prepare()`. */
 export function addressTo(to: Pinned): void {
   setPointer(header, 0, to.address);
   header.view.setUint32(8, to.size, true);
 }
 
-/** Addresses and lengths stay below 2^53, and two halves are cheaper than a BigInt. */
+/** Writes a 64-bit value below 2^53 as two halves, which is cheaper than a BigInt. */
 function setPointer(at: Pinned, offset: number, value: number): void {
   at.view.setUint32(offset, value >>> 0, true);
   at.view.setUint32(offset + 4, Math.floor(value / 2 ** 32), true);
 }
 
-/** Writes descriptors as control data; returns its size. */
+/** Writes descriptors as control data; returns its size in bytes. */
 export function writeRights(numbers: readonly number[]): number {
   if (numbers.length === 0) return 0;
   const length = CMSG_HEADER + 4 * numbers.length;
@@ -61,7 +61,7 @@ export function writeRights(numbers: readonly number[]): number {
   return align(length);
 }
 
-/** Control data begins at multiples of 8. */
+/** Rounds up to a multiple of 8, at which the next control message begins. */
 export function align(length: number): number {
   return (length + 7) & ~7;
 }

@@ -1,4 +1,4 @@
-// Addresses and neighbours of a network namespace, asked of the kernel with a socket that lives there: rtnetlink(7).
+// Reads addresses and neighbours of a network namespace through a netlink socket in it: rtnetlink(7).
 import type { Fd } from "../file/fd.ts";
 import { socketInNetworkOf } from "../process/namespace.ts";
 import type { PidRef } from "../process/pidref.ts";
@@ -12,7 +12,7 @@ export interface LocalAddress {
   /** 4 or 16 bytes in network order. */
   readonly bytes: Buffer;
   readonly ifindex: number;
-  /** 0 everywhere, 253 the link, 254 the host itself. */
+  /** 0: global, 253: link, 254: host. */
   readonly scope: number;
   /** IFA_F_ bits: 0x20 deprecated, 0x40 tentative, 0x80 permanent. */
   readonly flags: number;
@@ -20,7 +20,7 @@ export interface LocalAddress {
   readonly label?: string;
 }
 
-/** An entry of the neighbour table: which link-layer address an address was seen at. */
+/** An entry of the neighbour table: an IP address and its link-layer address. */
 interface Neighbour {
   readonly family: 2 | 10;
   readonly bytes: Buffer;
@@ -43,13 +43,13 @@ const NLMSG_DONE = 3;
 const RTMGRP_IPV4_IFADDR = 0x10;
 const RTMGRP_IPV6_IFADDR = 0x100;
 
-/** The table changed while it was read: it is read again, but not for ever. */
+/** How often a table is read that changes while it is read (NLM_F_DUMP_INTR). */
 const MAX_DUMPS = 8;
-/** The network may be a machine's, which fills its tables as it likes: nobody else waits longer for it than this. */
+/** The time limit of a dump, because a machine can fill its tables to any size, and the dump blocks this process. */
 const DUMP_LIMIT_MS = 500;
 const ADDRESSES_MAX = 4096;
 const NEIGHBOURS_MAX = 16_384;
-/** Announcements that are read to know that there are any; the rest is dropped by the kernel, or read the next time. */
+/** How many announcements `hasChanged()` reads at most; further ones are read the next time. */
 const ANNOUNCEMENTS_MAX = 64;
 
 // struct nlmsghdr { 0 u32 len; 4 u16 type; 6 u16 flags; 8 u32 seq; 12 u32 pid; }  16 bytes
@@ -64,12 +64,14 @@ const pollfd = pinForever(8);
 const timespec = pinForever(16);
 let sequence = 0;
 
-/** A socket for `dumpAddresses()` and `dumpNeighbours()` in the network of `process` (null: ours). */
+/** Opens a socket for `dumpAddresses()` and `dumpNeighbours()` in the network namespace of `process` (null: ours). */
 export function openAddressSocket(process: PidRef | null): Fd {
   return socketInNetworkOf(process, AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
 }
 
-/** A socket that becomes readable when an address of its network comes or goes: watch it, and ask `hasChanged()`. */
+/**
+ * Opens a socket that becomes readable when an address of the network is added or removed: watch it, and call `hasChanged()`.
+ */
 export function openAddressEvents(process: PidRef | null): Fd {
   const socket = openAddressSocket(process);
   sender.bytes.fill(0);
@@ -81,7 +83,7 @@ export function openAddressEvents(process: PidRef | null): Fd {
   return socket;
 }
 
-/** Whether anything was announced since the last question; lost announcements count. */
+/** Returns whether there were announcements since the last call; lost ones count. */
 export function hasChanged(events: Fd): boolean {
   let changed = false;
   for (let count = 0; count < ANNOUNCEMENTS_MAX; count++) {
@@ -93,12 +95,15 @@ export function hasChanged(events: Fd): boolean {
   return changed;
 }
 
-/** All addresses of the interfaces in the socket's network, in the kernel's order. */
+/**
+ * Returns all addresses of the interfaces in the socket's network, in the kernel's order. Throws as `collect()` does, and
+ * `EBUSY`.
+ */
 export function dumpAddresses(socket: Fd): LocalAddress[] {
   return dump(socket, { type: RTM_GETADDR, bodySize: 8, wanted: RTM_NEWADDR, most: ADDRESSES_MAX, read: readAddress });
 }
 
-/** The neighbour table of the socket's network: link-layer addresses of hosts seen, virtual machines for instance. */
+/** Returns the neighbour table of the socket's network: link-layer addresses of other hosts, for example virtual machines. */
 export function dumpNeighbours(socket: Fd): Neighbour[] {
   return dump(socket, {
     type: RTM_GETNEIGH,
@@ -109,17 +114,18 @@ export function dumpNeighbours(socket: Fd): Neighbour[] {
   });
 }
 
-interface Question<T> {
+interface DumpRequest<T> {
   readonly type: number;
   readonly bodySize: number;
-  /** The type of the answer's rows, how many there may be, and how to read one. */
+  /** The message type of the rows in the reply, their limit, and the parser of one. */
   readonly wanted: number;
   readonly most: number;
   readonly read: (at: number, end: number) => T | null;
 }
 
-function dump<T>(socket: Fd, question: Question<T>): T[] {
-  const { type, bodySize } = question;
+/** Requests a table and reads it, again where it changed meanwhile. Throws `EBUSY` where it keeps changing. */
+function dump<T>(socket: Fd, dumpRequest: DumpRequest<T>): T[] {
+  const { type, bodySize } = dumpRequest;
   const deadline = performance.now() + DUMP_LIMIT_MS;
   for (let tries = 0; tries < MAX_DUMPS; tries++) {
     sequence = (sequence % 0xffffffff) + 1;
@@ -131,16 +137,16 @@ function dump<T>(socket: Fd, question: Question<T>): T[] {
     view.setUint32(8, sequence, true);
     check(trySys("sendto", socket.number, request, HEADER + bodySize, 0, 0, 0), "sendto");
     const rows: T[] = [];
-    if (collect(socket, deadline, question, rows)) return rows;
+    if (collect(socket, deadline, dumpRequest, rows)) return rows;
   }
   throw new SyscallError("netlink", "EBUSY");
 }
 
 /**
- * Reads one answer to its end into `rows`; false when the table changed meanwhile. `ENOBUFS` for more rows than anybody
- * needs, `ETIMEDOUT` for an answer that is not complete in time.
+ * Reads one reply to its end into `rows`; returns false where the table changed meanwhile. Throws `ENOBUFS` for more rows than
+ * `most`, `ETIMEDOUT` where the reply is not complete at `deadline`.
  */
-function collect<T>(socket: Fd, deadline: number, { wanted, most, read }: Question<T>, rows: T[]): boolean {
+function collect<T>(socket: Fd, deadline: number, { wanted, most, read }: DumpRequest<T>, rows: T[]): boolean {
   let consistent = true;
   for (;;) {
     const size = receive(socket, deadline);
@@ -149,7 +155,7 @@ function collect<T>(socket: Fd, deadline: number, { wanted, most, read }: Questi
       length = answer.view.getUint32(at, true);
       if (length < HEADER || at + length > size) throw new SyscallError("netlink", "EBADMSG");
       const type = answer.view.getUint16(at + 4, true);
-      if (answer.view.getUint32(at + 8, true) !== sequence) continue; // left from a dump that was given up
+      if (answer.view.getUint32(at + 8, true) !== sequence) continue; // left from an earlier dump that was given up
       if ((answer.view.getUint16(at + 6, true) & NLM_F_DUMP_INTR) !== 0) consistent = false;
       if (type === NLMSG_DONE) return consistent;
       if (type === NLMSG_ERROR) check(answer.view.getInt32(at + HEADER, true), "netlink");
@@ -160,7 +166,7 @@ function collect<T>(socket: Fd, deadline: number, { wanted, most, read }: Questi
   }
 }
 
-/** The next packet of the kernel. Others in the same network may write to the socket too, and are not listened to. */
+/** Receives the kernel's next packet; returns its size. Packets of other senders in the same network are dropped. */
 function receive(socket: Fd, deadline: number): number {
   for (;;) {
     const leftMs = deadline - performance.now();
@@ -178,7 +184,7 @@ function receive(socket: Fd, deadline: number): number {
   }
 }
 
-/** The kernel answers at once, mostly. */
+/** Blocks until the socket is readable; throws `ETIMEDOUT`. The kernel mostly replies at once. */
 function waitForAnswer(socket: Fd, limitMs: number): void {
   const POLLIN = 1;
   pollfd.view.setInt32(0, socket.number, true);
@@ -188,7 +194,7 @@ function waitForAnswer(socket: Fd, limitMs: number): void {
   if (check(trySys("ppoll", pollfd, 1, timespec, 0, 8), "ppoll") === 0) throw new SyscallError("netlink", "ETIMEDOUT");
 }
 
-/** struct rtattr { u16 rta_len; u16 rta_type; } and its data, the next one at a multiple of 4. */
+/** Returns attributes by type: struct rtattr { u16 rta_len; u16 rta_type; } and its data, each at a multiple of 4. */
 function readAttributes(from: number, end: number): Map<number, Buffer> {
   const attributes = new Map<number, Buffer>();
   let length = 0;
@@ -213,7 +219,7 @@ function readAddress(at: number, end: number): LocalAddress | null {
   const { view } = answer;
   const family = familyOf(view.getUint8(at));
   const attributes = readAttributes(at + 8, end);
-  // On a point-to-point link IFA_ADDRESS is the other end.
+  // On a point-to-point link IFA_ADDRESS is the peer's address.
   const bytes = attributes.get(IFA_LOCAL) ?? attributes.get(IFA_ADDRESS);
   if (family === null || bytes === undefined) return null;
   const label = attributes.get(IFA_LABEL)?.toString().replace(/\0+$/, "");

@@ -1,5 +1,4 @@
-// The other side of sd_notify(3): what our own children report.
-
+// Receives what our own children send by sd_notify(3).
 import { watch } from "../event/poller.ts";
 import type { Fd } from "../file/fd.ts";
 import { pinForever } from "../syscall/mem.ts";
@@ -8,9 +7,9 @@ import { type Credentials, receiveMessage } from "./receive.ts";
 import { bindUnix, passCredentials, type UnixAddress } from "./unix.ts";
 
 export interface Notification {
-  /** The assignments in order, split at their first `=`; the last one of a name counts. */
+  /** The assignments, split at their first `=`; of a repeated name, the last value. */
   readonly values: ReadonlyMap<string, string>;
-  /** Who sent it, as the kernel vouches. */
+  /** The sender, verified by the kernel (SCM_CREDENTIALS). */
   readonly sender: Credentials;
 }
 
@@ -18,14 +17,14 @@ const LARGEST_MESSAGE = 64 * 1024;
 const MESSAGES_PER_TURN = 64;
 const message = pinForever(LARGEST_MESSAGE);
 
-/** A socket children send their state to. Descriptors they attach are closed. */
+/** A socket for messages of children. The kernel drops descriptors that they attach. */
 export class NotifyListener implements Disposable {
-  /** What children find in $NOTIFY_SOCKET. */
+  /** The value for $NOTIFY_SOCKET of children. */
   readonly address: string;
   readonly #socket: Fd;
   readonly #receive: (notification: Notification) => void;
 
-  /** Binds to a path (mode 0600) or an abstract name, and calls `receive` for every message. */
+  /** Binds to a path (mode 0600) or an abstract name; calls `receive` for each message. */
   constructor(address: UnixAddress, receive: (notification: Notification) => void) {
     this.address = typeof address === "string" ? address : `@${address.abstract}`;
     this.#receive = receive;
@@ -57,7 +56,7 @@ export class NotifyListener implements Disposable {
     setImmediate(() => this.#read());
   }
 
-  /** A message that is too long or carries more than it may is dropped; the next one is another sender's. */
+  /** Returns the next message; "skip" for an invalid one, such as one that is too long, which is dropped. */
   #next(): Notification | "again" | "skip" {
     try {
       const received = receiveMessage(this.#socket, message, 0);

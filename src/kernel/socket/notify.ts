@@ -1,17 +1,17 @@
-// Talking to the service manager that started us: readiness, inherited sockets, watchdog. See sd_notify(3),
+// The protocol with the service manager that started us: readiness, inherited sockets, watchdog. See sd_notify(3),
 // sd_listen_fds(3), sd_watchdog_enabled(3).
 import { Fd, setNonblocking } from "../file/fd.ts";
 import { datagramSocket, sendDatagram, type UnixAddress, unixAddress } from "./unix.ts";
 
-/** The address that a value of $NOTIFY_SOCKET names; null for families other than unix, and for no value. */
+/** Returns the address in a value of $NOTIFY_SOCKET; null without a value and for families other than unix. */
 function parseNotifySocket(value: string | undefined): UnixAddress | null {
   if (value?.startsWith("/")) return value;
   return value?.startsWith("@") && value.length > 1 ? { abstract: value.slice(1) } : null;
 }
 
 /**
- * Sends assignments ("READY=1\nSTATUS=…") and descriptors to the service manager. False when nobody asked for it, or when
- * the manager's queue is full. SyscallError when the socket that was promised does not take it.
+ * Sends assignments ("READY=1\nSTATUS=…") and descriptors to the service manager. Returns false without $NOTIFY_SOCKET, or
+ * where the manager's queue is full. Throws a SyscallError where the socket cannot be reached.
  */
 export function notify(state: string, fds: readonly Fd[] = []): boolean {
   const address = parseNotifySocket(process.env["NOTIFY_SOCKET"]);
@@ -29,8 +29,8 @@ interface InheritedFd {
 const FIRST_INHERITED = 3;
 
 /**
- * The sockets the service manager opened for us. They are non-blocking and close-on-exec from here, belong to the caller,
- * and are given once: the variables are removed, so that no child takes them for its own.
+ * Returns the sockets that the service manager passed, and makes them non-blocking and close-on-exec; the caller owns them. A
+ * second call returns none, because the variables are removed, which also hides them from children.
  */
 export function listenFds(): InheritedFd[] {
   const { LISTEN_PID: pid, LISTEN_FDS: count, LISTEN_FDNAMES: names = "" } = process.env;
@@ -44,7 +44,9 @@ export function listenFds(): InheritedFd[] {
   });
 }
 
-/** How often the service manager wants "WATCHDOG=1" at least; null when it does not watch us. */
+/**
+ * Returns the interval, in µs, in which the service manager expects "WATCHDOG=1"; null where it does not watch this process.
+ */
 export function watchdogIntervalUsec(): number | null {
   const { WATCHDOG_USEC: usec, WATCHDOG_PID: pid } = process.env;
   if (pid !== undefined && Number(pid) !== process.pid) return null;

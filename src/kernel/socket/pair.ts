@@ -9,7 +9,7 @@ export type SocketType = "stream" | "datagram" | "seqpacket";
 export const SOCKET_TYPES: Readonly<Record<SocketType, number>> = { stream: 1, datagram: 2, seqpacket: 5 };
 const pair = pinForever(8);
 
-/** Two unix sockets connected to each other. */
+/** Returns two unix sockets that are connected to each other. */
 export function socketPair(type: SocketType = "stream"): [Fd, Fd] {
   sys("socketpair", AF_UNIX, SOCKET_TYPES[type] | SOCK_NONBLOCK_CLOEXEC, 0, pair);
   return [Fd.adopt(pair.view.getInt32(0, true)), Fd.adopt(pair.view.getInt32(4, true))];

@@ -1,4 +1,4 @@
-// Bytes with descriptors in through unix sockets: recvmsg(2), cmsg(3), SCM_RIGHTS in unix(7). Nothing here waits.
+// Receives bytes with descriptors through unix sockets, without blocking: recvmsg(2), cmsg(3), SCM_RIGHTS in unix(7).
 import { Fd } from "../file/fd.ts";
 import { AF_UNIX, EAGAIN, MSG_DONTWAIT, MSG_TRUNC, SOL_SOCKET } from "../syscall/constants.ts";
 import { type Pinned, pin, pinForever } from "../syscall/mem.ts";
@@ -6,7 +6,7 @@ import { check, SyscallError, trySys } from "../syscall/sys.ts";
 import { closeForeign } from "./foreign-close.ts";
 import { align, CMSG_HEADER, control, header, MAX_FDS, prepare, SCM_RIGHTS } from "./message-header.ts";
 
-/** Who sent a message, as the kernel vouches for it. */
+/** The sender of a message, verified by the kernel. */
 export interface Credentials {
   readonly pid: number;
   readonly uid: number;
@@ -14,11 +14,11 @@ export interface Credentials {
 }
 
 export interface Received {
-  /** How many bytes arrived at the beginning of the memory given. */
+  /** How many bytes were received, at the beginning of the given memory. */
   readonly bytes: number;
-  /** The receiver owns them. */
+  /** The received descriptors; the caller owns them. */
   readonly fds: Fd[];
-  /** The sender, on a socket that asks for it (`SO_PASSCRED`). */
+  /** The sender, on a socket with `SO_PASSCRED`. */
   readonly credentials?: Credentials;
 }
 
@@ -29,7 +29,7 @@ const MSG_CTRUNC = 0x8;
 const MSG_CMSG_CLOEXEC = 0x40000000;
 const SO_OOBINLINE = 10;
 const SO_DOMAIN = 39;
-/** Room for the credentials of a sender, and for no descriptor behind them: struct ucred is 12 bytes. */
+/** The size of control data for credentials alone (struct ucred is 12 bytes), without room for a descriptor. */
 const WITHOUT_RIGHTS = 32;
 const rest = pinForever(64 * 1024);
 const no = pinForever(4);
@@ -39,10 +39,10 @@ const option = pinForever(12);
 const optionSize = pinForever(4);
 
 /**
- * Receives what is there into `into`: the bytes with the descriptors that came with them, `"again"` when nothing is there
- * yet, `"end"` when the peer has finished. More descriptors than `maxFds`, or than the process may open, throw `EXFULL`, a
- * datagram larger than `into` `EMSGSIZE`; what came of it is closed. With 0 the kernel drops them within this call, which
- * then waits as close(2) does.
+ * Receives available bytes into `into`, with the descriptors that were sent with them. Returns `"again"` where nothing is
+ * available, `"end"` where the peer has shut down sending. Throws `EXFULL` for more descriptors than `maxFds` or than the
+ * process may open, `EMSGSIZE` for a datagram larger than `into`; received descriptors are closed then. With `maxFds` 0 the
+ * kernel closes the descriptors within this call, which may block as close(2) does.
  */
 export function receiveMessage(socket: Fd, into: Pinned, maxFds: number = MAX_FDS): Received | "again" | "end" {
   prepare(into.address, into.size, maxFds === 0 ? WITHOUT_RIGHTS : control.size);
@@ -59,46 +59,48 @@ export function receiveMessage(socket: Fd, into: Pinned, maxFds: number = MAX_FD
   return received;
 }
 
-/** What a socket's buffer may hold at most, unless it was made larger. */
+/** The default limit of a socket's buffer. */
 const MOST_LEFT_BYTES = 256 << 10;
 
 /**
- * Receives bytes that came without descriptors, into `into`: their number, which is 0 when the peer has finished, or `"again"` when
- * nothing is there yet. Where descriptors are in the socket, `left` is a copy of the bytes up to them and with them, which
- * all stay where they are.
+ * Receives bytes that were sent without descriptors into `into`. Returns their number, 0 where the peer has shut down
+ * sending, or `"again"` where nothing is available. Where the socket has descriptors, nothing is received: `left` is a copy
+ * of the bytes up to and with the first descriptors, which all stay in the socket.
  */
 export function receiveBytes(socket: number, into: Pinned): number | "again" | { readonly left: Buffer } {
   const count = peek(socket, into);
   if (count === EAGAIN) return "again";
   check(count, "recvmsg");
   if ((header.view.getUint32(48, true) & MSG_CTRUNC) === 0) {
-    // These bytes and no more: what has come behind them since may have descriptors.
+    // Exactly these bytes: bytes that have arrived behind them since may have descriptors.
     prepare(into.address, count, 0);
     return check(trySys("recvmsg", socket, header, MSG_DONTWAIT), "recvmsg");
   }
   if (count < into.size) return { left: Buffer.from(into.bytes.subarray(0, count)) };
-  // Looking stops behind the first bytes with descriptors, however far they are from what fits.
+  // MSG_PEEK stops behind the first bytes with descriptors, which may be beyond `into`: peeks again with more memory.
   const all = pin(MOST_LEFT_BYTES);
   return { left: Buffer.from(all.bytes.subarray(0, check(peek(socket, all), "recvmsg"))) };
 }
 
+/** Copies available bytes into `into` and leaves them in the socket; MSG_CTRUNC is set where they have descriptors. */
 function peek(socket: number, into: Pinned): number {
   prepare(into.address, into.size, 0);
   return trySys("recvmsg", socket, header, MSG_DONTWAIT | MSG_PEEK);
 }
 
+/** Closes the descriptors of a message that is refused; returns the error. */
 function cut({ fds }: Received, code: "EXFULL" | "EMSGSIZE"): SyscallError {
   for (const fd of fds) fd.close();
   return new SyscallError("recvmsg", code);
 }
 
-/** Bytes that wait in a connection, with the descriptors that came with them. */
+/** Bytes that were left in a connection, up to and with the ones that carry descriptors. */
 export interface Left {
   readonly socket: Fd;
   readonly bytes: number;
 }
 
-/** Receives them: at most `most` descriptors, else `EXFULL`. They come from whoever is connected, and are closed without waiting. */
+/** Receives left bytes, and returns their descriptors, which close without blocking. Throws `EXFULL` for more than `most`. */
 export function receiveLeft({ socket, bytes }: Left, most: number): Fd[] {
   const received = receiveMessage(socket, pin(bytes), most);
   if (typeof received === "string") throw new SyscallError("recvmsg", "ENODATA");
@@ -108,16 +110,16 @@ export function receiveLeft({ socket, bytes }: Left, most: number): Fd[] {
 const SO_PASSRIGHTS = 83;
 
 /**
- * Has the kernel refuse descriptors to whoever sends some to a connection that `listener` accepts later: `EPERM`. Before
- * Linux 6.16 they still come.
+ * Refuses descriptors on connections that `listener` accepts later: their senders get `EPERM`. Has no effect before Linux
+ * 6.16.
  */
 export function refuseDescriptors(listener: Fd): void {
   trySys("setsockopt", listener.number, SOL_SOCKET, SO_PASSRIGHTS, no, no.size);
 }
 
 /**
- * Has bytes that a peer sends out of band (MSG_OOB) come in their place among the others. Looking at bytes passes over those that are
- * not, and reading the next ones drops them, with their descriptors, within that call.
+ * Makes out-of-band bytes (MSG_OOB) part of the normal stream. Otherwise MSG_PEEK skips them, and reading the bytes behind them
+ * drops them with their descriptors, which may block as close(2) does.
  */
 export function readInLine(socket: number): void {
   trySys("setsockopt", socket, SOL_SOCKET, SO_OOBINLINE, one, one.size);
@@ -127,8 +129,8 @@ const MOST_LEFT = 1024;
 const SHUT_RDWR = 2;
 
 /**
- * Closes a connection, in place of close(2). Descriptors on their way through a unix socket are closed with it, and close(2) waits for
- * them.
+ * Closes a connection without blocking. Use it instead of close(2), which also closes the descriptors in the queue of a unix
+ * socket, and may block on them.
  */
 export function closeConnection(socket: number): void {
   readInLine(socket);
@@ -140,7 +142,7 @@ export function closeConnection(socket: number): void {
   else trySys("close", socket);
 }
 
-/** Whether there may be some in it, behind bytes that are taken out. Nothing more can come. */
+/** Whether the queue of a socket that was shut down may contain descriptors; discards the bytes in front of them. */
 function hasDescriptors(socket: number): boolean {
   try {
     for (let count = 0; count < MOST_LEFT; count++) {
@@ -149,7 +151,7 @@ function hasDescriptors(socket: number): boolean {
       if (received === "again" || received === 0) return false;
     }
   } catch {
-    // It was reset, or is not connected.
+    // The connection was reset, or the socket is not connected.
   }
   return true;
 }

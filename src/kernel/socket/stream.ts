@@ -1,6 +1,5 @@
-// A stream socket as an object: bytes in as callbacks, bytes out in order, descriptors with both. It holds no more than
-// one read's bytes; what is queued for sending is the owner's to limit (`queuedBytes`).
-
+// A stream socket: passes received bytes to callbacks, and queues bytes to send, both with descriptors. It buffers received
+// bytes of one read at most; the owner must limit the queue for sending (`queuedBytes`).
 import { type Ready, type Watch, watch } from "../event/poller.ts";
 import type { Fd } from "../file/fd.ts";
 import { pinForever } from "../syscall/mem.ts";
@@ -10,32 +9,31 @@ import { type Received, receiveBytes, receiveLeft, receiveMessage } from "./rece
 import { sendPinned } from "./send.ts";
 
 export interface StreamHandlers {
-  /** Bytes arrived, with the descriptors that came with them. Both belong to the handler. */
+  /** Called for received bytes and their descriptors, both of which the handler owns. */
   data(bytes: Buffer, fds: Fd[]): void;
-  /** The stream is over, for whatever reason: finished by the peer, failed, or closed by us. Called exactly once. */
+  /** Called exactly once, when the stream has ended: the peer has closed, an error occurred, or `close()` was called. */
   end(error?: Error): void;
-  /** All that was queued has been sent. */
+  /** Called when the whole queue has been sent. */
   drain?(): void;
-  /** The peer sends no more but may still read. Without this handler the stream ends once its queue is sent. */
+  /** The peer has shut down sending, but may still read. Without this handler the stream ends when its queue is sent. */
   readEnd?(): void;
   /**
-   * The peer has closed its end while reading is paused: bytes that it sent before may still be there, but nobody takes
-   * an answer. Without this handler the stream ends.
+   * The peer has closed its socket while reading is paused: bytes that it sent before may still be read, but replies cannot
+   * be sent. Without this handler the stream ends.
    */
   hangup?(): void;
   /**
-   * Bytes are there that descriptors came with. Both stay in the socket, and nothing more is read, until they are received:
-   * with the stream's `receiveLeft()`, or by another process that has the socket, with the function of that name. Without
-   * this handler such bytes end the stream, unless descriptors are taken.
+   * Called with a copy of bytes that carry descriptors. They stay in the socket, and nothing more is read, until they are
+   * received: by the stream's `receiveLeft()`, or by another process that has the socket, by the function of that name. Without
+   * this handler such bytes end the stream, unless `takesDescriptors` is set.
    */
   left?(bytes: Buffer): void;
 }
 
 interface StreamOptions {
   /**
-   * So many descriptors may come with one message; more end the stream with `EXFULL`. Whoever takes some must trust the peer: a
-   * file whose file system does not answer when it is closed keeps every child that is started meanwhile from executing its
-   * program. By default none is taken.
+   * The limit of descriptors in one message; more end the stream with `EXFULL`. 0 unless given. Only for trusted peers: while
+   * a file whose file system does not answer is being closed, no child that is started can execute its program.
    */
   readonly takesDescriptors?: number;
 }
@@ -46,17 +44,17 @@ interface Chunk {
   sent: number;
 }
 
-/** A busy peer is read this often in one turn of the loop, and this much, then others get theirs. */
+/** The limits of reading one stream in one turn of the event loop; then other streams are read. */
 const READS_PER_TURN = 64;
 const BYTES_PER_TURN = 256 * 1024;
-/** Who writes more than this in one turn waits until it is sent. */
+/** With more queued bytes than this, `takesMore` is false. */
 const ENOUGH_BYTES = 64 * 1024;
 const incoming = pinForever(64 * 1024);
 const outgoing = pinForever(256 * 1024);
 
 type State = "open" | "finishing" | "closed";
 
-/** Owns its socket and closes it at the end. */
+/** A stream on a connected socket, which it owns and closes at the end. */
 export class SocketStream implements Disposable {
   readonly fd: Fd;
   readonly #handlers: StreamHandlers;
@@ -69,13 +67,13 @@ export class SocketStream implements Disposable {
   #readIsPlanned = false;
   #isWritable = true;
   #isPaused = false;
-  /** Readiness is told once: what was not read because of a pause has to be remembered. */
+  /** Bytes may be available that were not read because of a pause; the edge-triggered poller does not report them again. */
   #mayHaveMore = false;
   #readEnded = false;
-  /** Bytes with descriptors were left where they are: nothing behind them can be read. */
+  /** Bytes with descriptors were left in the socket: nothing behind them can be read. */
   #hasLeft = false;
   #hasHungUp = false;
-  #hangupIsTold = false;
+  #hangupIsReported = false;
   #state: State = "open";
 
   constructor(fd: Fd, handlers: StreamHandlers, options: StreamOptions = {}) {
@@ -85,12 +83,12 @@ export class SocketStream implements Disposable {
     this.#watch = watch(fd, { read: true, write: true }, (ready) => this.#onReady(ready));
   }
 
-  /** Bytes accepted by `write()` that the kernel has not taken yet. */
+  /** The number of bytes that were written but not sent yet. */
   get queuedBytes(): number {
     return this.#queuedBytes;
   }
 
-  /** Whether what is written now goes out at once, as far as is known. */
+  /** Whether bytes that are written now can probably be sent at once: the socket is writable and the queue small. */
   get takesMore(): boolean {
     return this.#isWritable && this.#queuedBytes < ENOUGH_BYTES;
   }
@@ -100,9 +98,9 @@ export class SocketStream implements Disposable {
   }
 
   /**
-   * Queues `bytes`, which must not change until they are sent, with `fds` attached to their first byte. The stream owns
-   * the descriptors from here and closes them. All writes of a turn go out together at its end. After the end nothing is
-   * sent, and no error thrown. `EINVAL` for descriptors without bytes, or more than 253.
+   * Queues `bytes`, which must not change until they are sent, with `fds` attached to their first byte. The stream takes
+   * ownership of the descriptors. All writes of a turn are sent together at its end. After the end of the stream writes are
+   * ignored. Throws `EINVAL` for descriptors without bytes, or more than 253.
    */
   write(bytes: Uint8Array, fds: readonly Fd[] = []): void {
     const refused = fds.length > MAX_FDS || (fds.length > 0 && bytes.length === 0);
@@ -114,7 +112,7 @@ export class SocketStream implements Disposable {
     this.#planFlush();
   }
 
-  /** Holds writes back until the matching `uncork()`. */
+  /** Delays sending until the matching `uncork()`. */
   cork(): void {
     this.#corks++;
   }
@@ -124,7 +122,7 @@ export class SocketStream implements Disposable {
     this.#planFlush();
   }
 
-  /** Stops reading: the kernel's buffer fills, and the peer waits. That the peer leaves is noticed all the same. */
+  /** Stops reading, so that the kernel's buffer fills and the peer waits. The peer's hang-up is still noticed. */
   pause(): void {
     this.#isPaused = true;
   }
@@ -135,7 +133,7 @@ export class SocketStream implements Disposable {
     if (this.#mayHaveMore) this.#planRead();
   }
 
-  /** Receives descriptors that were left, at most `most` (else `EXFULL`), and goes on reading behind their `bytes`. */
+  /** Receives left bytes, returns their descriptors (more than `most`: `EXFULL`), and continues to read behind them. */
   receiveLeft(bytes: number, most: number): Fd[] {
     this.#hasLeft = false;
     this.#mayHaveMore = true;
@@ -146,7 +144,7 @@ export class SocketStream implements Disposable {
     }
   }
 
-  /** Ends the stream after all that is queued was sent. */
+  /** Ends the stream when the queue has been sent. */
   finish(): void {
     if (this.#state !== "open") return;
     this.#state = "finishing";
@@ -155,7 +153,7 @@ export class SocketStream implements Disposable {
     else this.#planFlush();
   }
 
-  /** Ends the stream now; what is queued is lost. */
+  /** Ends the stream at once and discards the queue. */
   close(): void {
     this.#end();
   }
@@ -170,7 +168,7 @@ export class SocketStream implements Disposable {
       if (this.#corks === 0 && this.#queue.length > 0) this.#flush();
     }
     if (ready.hangup) this.#hasHungUp = true;
-    // A planned read comes anyway, and reading now as well would take its turn twice.
+    // A planned read will run; reading now too would exceed the limits of a turn.
     if ((ready.read || ready.hangup || ready.error) && !this.#readIsPlanned) this.#read();
   }
 
@@ -197,7 +195,7 @@ export class SocketStream implements Disposable {
         return;
       }
       if (received === "again") return;
-      // Who has hung up by now is told of at once: no other event will come.
+      // The loop reports a hang-up that has happened already, because no further event will.
       if (received === "left") continue;
       if (received === "end") {
         this.#onReadEnd();
@@ -227,16 +225,16 @@ export class SocketStream implements Disposable {
       this.#handlers.data(bytes, fds);
       delivered = true;
     } finally {
-      // The error goes to the poller, and nothing would announce the bytes that are still there.
+      // The handler's error goes to the poller; no event would announce the bytes that are still available.
       if (!delivered) this.#planRead();
     }
   }
 
-  /** What was sent before is read first; then, or when nobody reads, the stream is over. */
+  /** Ends the stream after a hang-up, or reports it once where reading is paused and there is a handler. */
   #onHangup(): void {
     if (this.#readEnded || this.#handlers.hangup === undefined) this.#end();
-    else if (!this.#hangupIsTold) {
-      this.#hangupIsTold = true;
+    else if (!this.#hangupIsReported) {
+      this.#hangupIsReported = true;
       this.#handlers.hangup();
     }
   }
@@ -248,7 +246,7 @@ export class SocketStream implements Disposable {
     if (this.#hasHungUp) this.#end();
   }
 
-  /** A microtask later, so that all that one message causes is sent with one system call. */
+  /** Sends in a microtask, so that all writes that one message causes need one system call. */
   #planFlush(): void {
     if (this.#flushIsPlanned || !this.#isWritable || this.#corks > 0) return;
     this.#flushIsPlanned = true;
@@ -270,7 +268,7 @@ export class SocketStream implements Disposable {
     else this.#handlers.drain?.();
   }
 
-  /** Sends the head of the queue, and as many chunks behind it as carry no descriptors and fit. */
+  /** Sends the first chunk of the queue, with following chunks that have no descriptors, as far as they fit. */
   #sendBatch(): void {
     const fds = this.#queue[0]?.fds ?? [];
     let size = 0;
@@ -286,6 +284,7 @@ export class SocketStream implements Disposable {
     if (sent > 0) this.#consume(sent);
   }
 
+  /** Removes sent bytes from the queue, and closes the descriptors that were sent with them. */
   #consume(sent: number): void {
     this.#queuedBytes -= sent;
     let rest = sent;

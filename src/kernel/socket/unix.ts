@@ -1,5 +1,5 @@
-// Unix sockets: listening, connecting, and what the kernel knows about the other end. All sockets are close-on-exec and
-// never wait. See unix(7), socket(7).
+// Unix sockets: listening, connecting, and the identity of peers. All sockets are close-on-exec and non-blocking. See unix(7),
+// socket(7).
 import { basename, dirname } from "node:path";
 import { chmod, unlink } from "../file/directory-entry.ts";
 import { Fd, openPath, statPath } from "../file/fd.ts";
@@ -15,11 +15,11 @@ export type { Left } from "./receive.ts";
 export { receiveLeft, receiveMessage, refuseDescriptors } from "./receive.ts";
 export { sendDatagram, sendMessage } from "./send.ts";
 
-/** A path, or a name in the abstract namespace (which belongs to the network namespace). */
+/** A path, or an abstract name (in the network namespace). */
 export type UnixAddress = string | { readonly abstract: string };
 
 interface ListenOptions {
-  /** Permissions of the socket file; whoever may write it may connect. */
+  /** Permissions of the socket file: write permission allows connecting. */
   readonly mode?: number;
   readonly backlog?: number;
 }
@@ -41,19 +41,20 @@ function newSocket(type: SocketType): Fd {
   return Fd.adopt(sys("socket", AF_UNIX, SOCKET_TYPES[type] | SOCK_NONBLOCK_CLOEXEC));
 }
 
-/** struct sockaddr_un { sa_family_t sun_family; char sun_path[108]; }, as long as its content. */
+/** Returns a struct sockaddr_un { sa_family_t sun_family; char sun_path[108]; } of exactly the address's length. */
 export function unixAddress(address: UnixAddress): Pinned {
   const text = typeof address === "string" ? address : `\0${address.abstract}`;
   const name = Buffer.from(text);
   if (name.length > LONGEST_PATH) throw new SyscallError("socket", "ENAMETOOLONG", text);
   if (name.length === 0 || name.includes(0, 1)) throw new SyscallError("socket", "EINVAL", text);
-  // A path ends with NUL; an abstract name begins with one and is as long as the address says.
+  // A path ends with NUL; an abstract name begins with NUL and ends with the address.
   const pinned = pin(2 + name.length + (typeof address === "string" ? 1 : 0));
   pinned.view.setUint16(0, AF_UNIX, true);
   pinned.bytes.set(name, 2);
   return pinned;
 }
 
+/** Binds a socket; a path that is too long for the address is bound relative to its directory, through /proc. */
 function bindSocket(socket: Fd, address: UnixAddress): void {
   if (typeof address !== "string" || Buffer.byteLength(address) <= LONGEST_PATH) {
     const pinned = unixAddress(address);
@@ -80,8 +81,8 @@ function removeStale(path: string): void {
 }
 
 /**
- * A socket bound to `address`, not yet listening. A socket file in the way is replaced, any other file is `EADDRINUSE`.
- * Permissions are set before anybody can connect.
+ * Returns a socket that is bound to `address` and does not listen yet, so that permissions are set before anybody can connect.
+ * Replaces an existing socket file; throws `EADDRINUSE` for another file.
  */
 export function bindUnix(address: UnixAddress, type: SocketType, mode = 0o666): Fd {
   if (typeof address === "string") removeStale(address);
@@ -96,7 +97,7 @@ export function bindUnix(address: UnixAddress, type: SocketType, mode = 0o666): 
   }
 }
 
-/** A stream socket that listens at `path`; long paths are fine. */
+/** Returns a stream socket that listens at `path`, of any length. Throws as `bindUnix()`. */
 export function listenUnix(path: string, options: ListenOptions = {}): Fd {
   const socket = bindUnix(path, "stream", options.mode);
   listen(socket, options.backlog);
@@ -109,7 +110,7 @@ function listen(socket: Fd, backlog = 4096): void {
   check(result, "listen");
 }
 
-/** The next connection, or null when there is none now. A connection that died in the queue is skipped. */
+/** Accepts the next connection; returns null where there is none. Skips connections that were aborted in the queue. */
 export function acceptPeer(listener: Fd): Fd | null {
   for (;;) {
     const result = trySys("accept4", listener.number, 0, 0, SOCK_NONBLOCK_CLOEXEC);
@@ -121,7 +122,9 @@ export function acceptPeer(listener: Fd): Fd | null {
   }
 }
 
-/** A stream connected to `address`. `EAGAIN` when the listener's backlog is full: connecting never waits. */
+/**
+ * Returns a socket that is connected to `address`. Throws `EAGAIN` where the listener's backlog is full, instead of blocking.
+ */
 export function connectUnix(address: UnixAddress, type: SocketType = "stream"): Fd {
   if (typeof address === "string" && Buffer.byteLength(address) > LONGEST_PATH) {
     using path = openPath(address, "path");
@@ -130,7 +133,7 @@ export function connectUnix(address: UnixAddress, type: SocketType = "stream"): 
   return connectTo(unixAddress(address), nameOf(address), type);
 }
 
-/** A stream connected to the socket file that an O_PATH descriptor names, wherever that is mounted. */
+/** Returns a socket that is connected to the socket file of an O_PATH descriptor, which may be in another mount namespace. */
 export function connectThroughFd(path: Fd, type: SocketType = "stream"): Fd {
   const name = `/proc/self/fd/${path.number}`;
   return connectTo(unixAddress(name), name, type);
@@ -144,7 +147,7 @@ function connectTo(address: Pinned, name: string, type: SocketType): Fd {
   return socket;
 }
 
-/** A datagram socket without a name, to send from. */
+/** Returns an unbound datagram socket, for sending. */
 export function datagramSocket(): Fd {
   return newSocket("datagram");
 }
@@ -163,14 +166,16 @@ function setOption(socket: Fd, name: number, value: number): number {
   return trySys("setsockopt", socket.number, SOL_SOCKET, name, option, 4);
 }
 
-/** Who connected (or listened), as it was then. A process outside our pid namespace has pid 0. */
+/**
+ * Returns the credentials of the peer at the time of its connect(2) or listen(2). The pid is 0 outside of our pid namespace.
+ */
 export function peerCredentials(socket: Fd): Credentials {
   check(getOption(socket, SO.PEERCRED), "getsockopt");
   const { view } = option;
   return { pid: view.getInt32(0, true), uid: view.getUint32(4, true), gid: view.getUint32(8, true) };
 }
 
-/** A pidfd of the peer; null before Linux 6.5, which does not know the option. `ESRCH` or another error when it is gone. */
+/** Returns a pidfd of the peer; null before Linux 6.5. Throws `ESRCH` or another error where the peer has ended. */
 export function peerPidFd(socket: Fd): Fd | null {
   const result = getOption(socket, SO.PEERPIDFD);
   if (result === ENOPROTOOPT) return null;
@@ -178,17 +183,17 @@ export function peerPidFd(socket: Fd): Fd | null {
   return Fd.adopt(option.view.getInt32(0, true));
 }
 
-/** Has connections bring no credentials, pidfds and labels of their peers with each message, whatever a socket unit says. */
+/** Disables credentials, pidfds and labels in the control data of messages, which a socket unit may have enabled. */
 export function passNothing(listener: Fd): void {
   for (const name of [SO.PASSCRED, SO.PASSSEC, SO.PASSPIDFD]) setOption(listener, name, 0);
 }
 
-/** Asks the kernel to name the sender of every message received from now on. */
+/** Enables the sender's credentials for every message that is received from now on. */
 export function passCredentials(socket: Fd): void {
   check(setOption(socket, SO.PASSCRED, 1), "setsockopt");
 }
 
-/** Makes the kernel's buffers of a socket this large, beyond the system's limit where we are privileged. */
+/** Sets the sizes of a socket's buffers; above the system's limit only where we are privileged. */
 export function setSocketBuffers(socket: Fd, bytes: number): void {
   if (setOption(socket, SO.SNDBUFFORCE, bytes) < 0) setOption(socket, SO.SNDBUF, bytes);
   if (setOption(socket, SO.RCVBUFFORCE, bytes) < 0) setOption(socket, SO.RCVBUF, bytes);

@@ -1,36 +1,35 @@
-// Telling the service manager that we are alive (sd_watchdog_enabled(3)), by what this program lives on: events that reach
-// the main loop through the poller and its thread. A timer alone would go on in a daemon that is deaf.
-
+// Sends keep-alive messages to the service manager (sd_watchdog_enabled(3)), only while events arrive through the poller and
+// its thread. A timer alone would continue in a daemon whose poller is broken.
 import { watch } from "../event/poller.ts";
 import { readSome, writeSome } from "../file/byte-io.ts";
 import type { Fd } from "../file/fd.ts";
 import { openPipe } from "../process/pipe.ts";
 import { notify, watchdogIntervalUsec } from "./notify.ts";
 
-/** A byte that is sent to ourselves, and must come back. */
+/** Tests the poller by a byte in a pipe to ourselves, which must be received. */
 export class Heartbeat {
   readonly #write: Fd;
-  #isBack = true;
+  #isReceived = true;
 
-  /** `listen` is the poller's watch(). */
+  /** `listen` replaces the poller's watch() in tests. */
   constructor(listen: typeof watch = watch) {
     const [read, write] = openPipe();
     this.#write = write;
     listen(read, { read: true }, () => {
-      while ((readSome(read)?.length ?? 0) > 0) this.#isBack = true;
+      while ((readSome(read)?.length ?? 0) > 0) this.#isReceived = true;
     });
   }
 
-  /** Whether the last beat has come back. If so, sends the next. */
+  /** Returns whether the last byte was received; if so, sends the next. */
   beat(): boolean {
-    if (!this.#isBack) return false;
-    this.#isBack = false;
+    if (!this.#isReceived) return false;
+    this.#isReceived = false;
     writeSome(this.#write, Buffer.of(0));
     return true;
   }
 }
 
-/** Feeds the service manager's watchdog, where there is one, for as long as the event loop of this process turns. */
+/** Sends WATCHDOG=1 twice in each interval of the service manager's watchdog, where there is one, while the poller works. */
 export function feedWatchdog(): void {
   const interval = watchdogIntervalUsec();
   if (interval === null) return;

@@ -1,5 +1,5 @@
-// The flags and error results of the kernel's interface that more than one file uses: fcntl.h, linux/openat2.h,
-// linux/stat.h, sys/socket.h, errno.h. Where the two architectures differ, `arm` decides.
+// Flags and errno values of the kernel that more than one file uses: fcntl.h, linux/openat2.h, linux/stat.h, sys/socket.h,
+// errno.h. `arm` selects the value where the two architectures differ.
 
 const arm = process.arch === "arm64";
 
@@ -45,7 +45,7 @@ export const F_GET_SEALS = 1034;
 export const SEEK_DATA = 3;
 export const SEEK_HOLE = 4;
 
-/** renameat2(2): fails when the new name is taken. */
+/** renameat2(2): fail with EEXIST where the new name exists. */
 export const RENAME_NOREPLACE = 1;
 
 export const STATX_TYPE = 0x1;
@@ -57,7 +57,7 @@ export const AF_UNIX = 1;
 export const AF_INET = 2;
 export const AF_NETLINK = 16;
 export const SOL_SOCKET = 1;
-/** SOCK_NONBLOCK and SOCK_CLOEXEC: the values of the flags of open(2). */
+/** SOCK_NONBLOCK and SOCK_CLOEXEC, whose values are those of the flags of open(2). */
 export const SOCK_NONBLOCK_CLOEXEC = O_NONBLOCK | O_CLOEXEC;
 export const MSG_TRUNC = 0x20;
 export const MSG_DONTWAIT = 0x40;
@@ -68,7 +68,7 @@ export const PR_GET_DUMPABLE = 3;
 export const PR_SET_DUMPABLE = 4;
 export const PR_SET_NAME = 15;
 
-// What a failed system call returns: the negative error number.
+// The results of failed system calls: negative error numbers.
 export const EPERM = -1;
 export const ENOENT = -2;
 export const EINTR = -4;

@@ -1,8 +1,8 @@
-// The one error of the kernel layer.
+// The error that all functions of src/kernel throw.
 import { errnoName, errnoNumber, errnoText } from "../../base/errno.ts";
 
 /**
- * A system call that failed: which one, with which errno, and on what. The message reads
+ * A failed system call: its name, errno and object. The message has the form
  * `open "/proc/1/root": No such file or directory`.
  */
 export class SyscallError extends Error {
@@ -12,7 +12,9 @@ export class SyscallError extends Error {
   readonly errnoName: string;
   readonly object?: string;
 
-  /** `error` is an errno or its name; `object` is what the call was about, a path mostly; `text` replaces strerror(3). */
+  /**
+   * `error` is an errno or its name; `object` is what the call was about, mostly a path; `text` replaces that of strerror(3).
+   */
   constructor(syscall: string, error: number | string, object?: string, text?: string) {
     const errno = typeof error === "number" ? error : (errnoNumber(error) ?? 0);
     super(`${syscall}${object === undefined ? "" : ` ${JSON.stringify(object)}`}: ${text ?? errnoText(errno)}`);
@@ -23,7 +25,7 @@ export class SyscallError extends Error {
   }
 }
 
-/** Whether `error` is a SyscallError with one of these names. */
+/** Returns whether `error` is a SyscallError with one of these errno names. */
 export function isErrno(error: unknown, ...names: string[]): error is SyscallError {
   return error instanceof SyscallError && names.includes(error.errnoName);
 }

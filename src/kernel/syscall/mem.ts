@@ -1,18 +1,18 @@
-// Memory that the kernel may write to, and the addresses of it: the only user of ptr().
+// Memory for system calls, and its addresses. No other module may call ptr() of bun:ffi.
 //
-// The address of a small typed array is not stable: the engine moves its storage when the code around it gets optimised
-// or when somebody reads `.buffer`, and an address taken before points into freed memory. Two rules make addresses safe:
-// memory handed to the kernel is an ArrayBuffer of its own, whose storage never moves, and somebody holds it until the
-// kernel is done with it. `Pinned` is both.
+// The address of a small typed array is not stable: the engine moves its storage when it optimises the surrounding code or
+// when `.buffer` is read, and an address taken before then points into freed memory. Two rules make addresses safe: memory
+// for the kernel is an ArrayBuffer of its own, whose storage never moves; and it is referenced until the kernel is done with
+// it. `Pinned` ensures both.
 import { ptr } from "bun:ffi";
 import { SyscallError } from "./error.ts";
 
-/** Reading an address holds its memory until this many further addresses were read: longer than any one system call. */
+/** Reading an address references its memory until this many further addresses were read: more than one system call needs. */
 const HELD = 16;
 const held: (Pinned | undefined)[] = new Array(HELD).fill(undefined);
 let nextHeld = 0;
 
-/** A block of memory that stays where it is. Keep the object, not the address, for as long as the kernel may use it. */
+/** A block of memory that never moves. Keep the object, not its address, for as long as the kernel may use it. */
 export class Pinned {
   readonly bytes: Buffer;
   readonly view: DataView;
@@ -27,7 +27,7 @@ export class Pinned {
     this.#address = ptr(storage);
   }
 
-  /** Where the block begins, as an argument of a system call or as a pointer inside a structure. */
+  /** The address of the block, as an argument of a system call or as a pointer inside a structure. */
   get address(): number {
     held[nextHeld] = this;
     nextHeld = (nextHeld + 1) % HELD;
@@ -35,7 +35,7 @@ export class Pinned {
   }
 }
 
-/** `size` zero bytes that do not move. */
+/** Returns `size` zero bytes that never move. */
 export function pin(size: number): Pinned {
   return new Pinned(size);
 }
@@ -43,8 +43,8 @@ export function pin(size: number): Pinned {
 const permanent: Pinned[] = [];
 
 /**
- * `size` zero bytes that live as long as the process: for the scratch structures of a module. A module-level constant is
- * not enough of a reference, the optimiser may drop it and keep the address.
+ * Returns `size` zero bytes that live as long as the process, for the scratch structures of a module. A module-level constant
+ * alone is not a safe reference: the optimiser may drop it and keep the address.
  */
 export function pinForever(size: number): Pinned {
   const pinned = new Pinned(size);
@@ -52,7 +52,10 @@ export function pinForever(size: number): Pinned {
   return pinned;
 }
 
-/** `text` as a NUL-terminated string of its own; `EINVAL` when it contains a NUL. For long-lived strings. */
+/**
+ * Returns `text` as a NUL-terminated string in memory of its own; throws `EINVAL` where it contains a NUL. For long-lived
+ * strings.
+ */
 export function cstring(text: string): Pinned {
   const pinned = new Pinned(Buffer.byteLength(text) + 1);
   refuseNul(text);
@@ -66,8 +69,8 @@ const strings = pinForever(STRINGS_SIZE);
 let stringsUsed = 0;
 
 /**
- * The address of `text` as a NUL-terminated string, for the system call that comes next: the place is used again after
- * some ten further paths. `EINVAL` when it contains a NUL, `ENAMETOOLONG` beyond 32 KiB.
+ * Returns the address of `text` as a NUL-terminated string, for the next system call: its memory is a ring of 128 KiB that
+ * further strings overwrite. Throws `EINVAL` where it contains a NUL, `ENAMETOOLONG` beyond 32 KiB.
  */
 export function scratchString(text: string, encoding: "utf8" | "latin1" = "utf8"): number {
   refuseNul(text);

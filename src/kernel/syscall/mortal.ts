@@ -1,7 +1,7 @@
-// Calls that the kernel may never finish, because a file system does not answer, in a program that ends on signals by
-// code of its own. That code cannot run while the call waits, and a call to FUSE or NFS is given up for nothing less than
-// a signal that kills. So for the time of such a call SIGTERM and SIGINT have their default effect: the process ends at
-// once, without cleaning up, and what it leaves is found by its missing lock. See signal(7), rt_sigaction(2).
+// Keeps a process killable while it makes system calls that may never return, because a file system does not answer. The
+// signal handlers of the program cannot run during such a call, and a call to FUSE or NFS is interrupted only by a fatal
+// signal. So for the time of the call SIGTERM and SIGINT have their default action: the process ends at once, without cleaning
+// up; a later process recognises what it left by the missing lock. See signal(7), rt_sigaction(2).
 import { type Pinned, pinForever } from "./mem.ts";
 import { check, trySys } from "./sys.ts";
 
@@ -19,7 +19,10 @@ const [SIGINT, SIGTERM] = [2, 15];
 const saved: readonly Saved[] = [SIGTERM, SIGINT].map((signal) => ({ signal, action: pinForever(ACTION_BYTES) }));
 let depth = 0;
 
-/** Runs `work`, which is synchronous; SIGTERM and SIGINT end the process meanwhile. For programs that run alone. */
+/**
+ * Runs `work`, which must be synchronous, and returns its value; SIGTERM and SIGINT end the process meanwhile. For workers
+ * only.
+ */
 export function mortal<Value>(work: () => Value): Value {
   if (depth++ === 0) {
     for (const { signal, action } of saved) {

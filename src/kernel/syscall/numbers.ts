@@ -1,4 +1,4 @@
-// The numbers of the system calls this program makes, on x86-64 (asm/unistd_64.h) and arm64 (asm-generic/unistd.h).
+// The numbers of the system calls that this program uses, on x86-64 (asm/unistd_64.h) and arm64 (asm-generic/unistd.h).
 
 /** The numbers on both architectures. */
 export const SYSCALL_NUMBERS = {
@@ -129,8 +129,8 @@ export type SyscallName = keyof typeof SYSCALL_NUMBERS;
 
 const column = process.arch === "arm64" ? 1 : 0;
 
-/** Name of a system call → its number on this machine. */
+/** The number of each system call on this architecture. */
 export const NR: Readonly<Record<SyscallName, number>> = Object.fromEntries(
   Object.entries(SYSCALL_NUMBERS).map(([name, numbers]) => [name, numbers[column]]),
-  // fromEntries() forgets the keys.
+  // The type of fromEntries() does not keep the keys.
 ) as Record<SyscallName, number>;

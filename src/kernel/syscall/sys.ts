@@ -1,6 +1,6 @@
-// One entry to the kernel. libc's wrappers leave their error in errno, which the engine may overwrite before JavaScript
-// can read it; the raw instruction returns it. So a few bytes of machine code, called with seven integers, are all the
-// native code there is, and every result is the kernel's own: a value, or minus an errno. See syscall(2).
+// Makes system calls. libc's wrappers store the error in errno, which the engine may overwrite before JavaScript can read it;
+// the raw instruction returns it. So the only native code is a few bytes of machine code, called with seven integers, and each
+// result is the kernel's: a value, or a negative errno. See syscall(2).
 import { CFunction, dlopen, FFIType, type Pointer, toArrayBuffer } from "bun:ffi";
 import { NoExecutableMemory } from "../../base/no-executable-memory.ts";
 import { EINTR } from "./constants.ts";
@@ -54,7 +54,7 @@ type Raw = (
   f: number | bigint,
 ) => number | bigint;
 
-/** libc under the names it has with glibc and with musl; it is needed for two calls, to map the page. */
+/** Opens libc under its names in glibc and musl; only mmap and mprotect are needed, to map the page of machine code. */
 function openLibc() {
   const symbols = {
     mmap: { args: ["u64", "u64", "i32", "i32", "i32", "i64"], returns: "ptr" },
@@ -68,13 +68,14 @@ function openLibc() {
       cause ??= error;
     }
   }
-  // The engine's compiler is off where it may not make executable memory.
+  // Where executable memory is forbidden, the engine's JIT compiler is off, and bun:ffi says so.
   if (cause instanceof Error && cause.message.includes("JIT")) {
     throw new NoExecutableMemory("Cannot call the kernel: executable memory is forbidden", { cause });
   }
   throw new Error("Cannot call the kernel: there is no C library that can be loaded", { cause });
 }
 
+/** Maps the machine code, and returns it as a function. */
 function buildEntry(): Raw {
   const code = process.arch === "arm64" ? ARM64 : X64;
   const libc = openLibc().symbols;
@@ -92,7 +93,7 @@ function buildEntry(): Raw {
 
 const raw = buildEntry();
 
-/** Calls that are not repeated after a signal: close (the descriptor is gone), connect (it goes on) and all that wait. */
+/** Calls that are not repeated after EINTR: close (the descriptor is closed), connect (it continues), and those that wait. */
 const NO_RETRY: ReadonlySet<SyscallName> = new Set([
   "close",
   "connect",
@@ -107,7 +108,7 @@ function toInteger(argument: SyscallArgument): number | bigint {
   return typeof argument === "object" ? argument.address : argument;
 }
 
-/** Makes a system call and returns the result of the kernel: a value of 0 or more, or minus an errno. Interrupted calls are repeated. */
+/** Makes a system call and returns the kernel's result: a value of 0 or more, or a negative errno. Repeats it after EINTR. */
 export function trySys(
   name: SyscallName,
   a: SyscallArgument = 0,
@@ -124,7 +125,7 @@ export function trySys(
   }
 }
 
-/** Makes a system call and returns its value; throws SyscallError. */
+/** Makes a system call and returns its value; throws SyscallError where it fails. */
 export function sys(
   name: SyscallName,
   a: SyscallArgument = 0,
@@ -137,7 +138,10 @@ export function sys(
   return check(trySys(name, a, b, c, d, e, f), name);
 }
 
-/** Gives the result of a `trySys()` on; throws SyscallError when it is minus an errno. */
+/**
+ * Returns a result of `trySys()`; throws SyscallError for a negative errno. `object` is what the call was about, for its
+ * text.
+ */
 export function check(result: number, syscall: string, object?: string): number {
   if (result < 0) throw new SyscallError(syscall, -result, object);
   return result;

@@ -1,4 +1,4 @@
-// The kernel's clocks in microseconds: clock_gettime(2).
+// The kernel's clocks, in microseconds: clock_gettime(2).
 import { pinForever } from "./mem.ts";
 import { sys } from "./sys.ts";
 
@@ -14,17 +14,17 @@ function read(clock: number): bigint {
   return timespec.view.getBigInt64(0, true) * 1_000_000n + timespec.view.getBigInt64(8, true) / 1000n;
 }
 
-/** Time since boot without suspension; never goes back. */
+/** Returns the time since boot without suspension (CLOCK_MONOTONIC) in µs. */
 export function monotonicUsec(): bigint {
   return read(CLOCK_MONOTONIC);
 }
 
-/** Time since 1970, as the wall clock has it. */
+/** Returns the wall-clock time since 1970 (CLOCK_REALTIME) in µs. */
 export function realtimeUsec(): bigint {
   return read(CLOCK_REALTIME);
 }
 
-/** Time since boot including suspension. */
+/** Returns the time since boot including suspension (CLOCK_BOOTTIME) in µs. */
 export function bootTimeUsec(): bigint {
   return read(CLOCK_BOOTTIME);
 }

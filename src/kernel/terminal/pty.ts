@@ -1,4 +1,4 @@
-// Pseudo terminals, of this host or of a machine whose root directory is open: pty(7), ioctl_tty(2).
+// Pseudo terminals, of this host or of a machine's devpts: pty(7), ioctl_tty(2).
 import { Fd, ioctl, openPath, reopen, statFd } from "../file/fd.ts";
 import { fileSystemOf } from "../file/file-system.ts";
 import { O_CLOEXEC, O_NOCTTY, O_RDWR } from "../syscall/constants.ts";
@@ -14,23 +14,23 @@ const DEVPTS_MAGIC = 0x1cd1;
 const PTMX = { major: 5, minor: 2 };
 
 export interface Pty {
-  /** Ours to forward: reads `EIO` when nobody has the other end open any more. */
+  /** The master; reading fails with `EIO` when no process has the terminal open. */
   readonly master: Fd;
-  /** The terminal's path as the processes in that root see it. */
+  /** The path of the terminal in that devpts' root: `/dev/pts/N`. */
   readonly path: string;
 }
 
 const number = pinForever(4);
 
-/** A new pseudo terminal of this host. */
+/** Returns a new pseudo terminal of this host. */
 export function openPty(): Pty {
-  // Our own multiplexer in /dev/pts is mostly closed to users; the device beside it is for everybody.
+  // /dev/pts/ptmx mostly has mode 000; /dev/ptmx is accessible to all users.
   return unlocked(openPath("/dev/ptmx", "pty-master"));
 }
 
 /**
- * A new pseudo terminal of the multiplexer (/dev/pts/ptmx of a machine) that `named` names. Looks before it opens: it could
- * be any other device. `ENODEV` when it is not the multiplexer of a devpts.
+ * Returns a new pseudo terminal of the multiplexer (/dev/pts/ptmx of a machine) that `named` (O_PATH) refers to. Checks it
+ * before opening it, because it could be any device. Throws `ENODEV` where it is not the multiplexer of a devpts.
  */
 export function openPtyAt(named: Fd): Pty {
   const { kind, rdev } = statFd(named);
@@ -52,18 +52,18 @@ function unlocked(master: Fd): Pty {
   }
 }
 
-/** The path of a master's terminal, as `Pty` has it. */
+/** Returns the path of a master's terminal, as in `Pty`. */
 export function ptyPath(master: Fd): string {
   ioctl(master, TIOCGPTN, number);
   return `/dev/pts/${number.view.getUint32(0, true)}`;
 }
 
-/** The terminal of a master, without a path to it; it does not become our controlling terminal. */
+/** Opens the terminal of a master without using its path. It does not become our controlling terminal. */
 export function openPtyPeer(master: Fd): Fd {
   return Fd.adopt(ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
 }
 
-/** The most rows, and the most columns. */
+/** The maximum of rows and of columns. */
 export const SIZE_MAX = 0xffff;
 
 export interface WindowSize {
@@ -74,13 +74,13 @@ export interface WindowSize {
 // struct winsize { u16 ws_row; u16 ws_col; u16 ws_xpixel; u16 ws_ypixel; }
 const winsize = pinForever(8);
 
-/** `ENOTTY` for anything but a terminal. */
+/** Returns the size of a terminal; throws `ENOTTY` for other files. */
 export function getWindowSize(terminal: Fd): WindowSize {
   ioctl(terminal, TIOCGWINSZ, winsize);
   return { rows: winsize.view.getUint16(0, true), columns: winsize.view.getUint16(2, true) };
 }
 
-/** Programs on the terminal are told with SIGWINCH. */
+/** Sets the size of a terminal; its foreground programs get SIGWINCH. */
 export function setWindowSize(terminal: Fd, size: WindowSize): void {
   winsize.bytes.fill(0);
   winsize.view.setUint16(0, size.rows, true);
@@ -98,17 +98,18 @@ const TCSETSW = 0x5403;
 const VMIN = 17 + 6;
 const VTIME = 17 + 5;
 
-/** Settings of a terminal, to be put back with `restoreTerminal()`. */
+/** Settings of a terminal, for `restoreTerminal()`. */
 export interface TerminalSettings {
   readonly settings: Buffer;
 }
 
+/** Returns the settings of a terminal. */
 export function terminalSettings(terminal: Fd): TerminalSettings {
   ioctl(terminal, TCGETS, termios);
   return { settings: Buffer.from(termios.bytes) };
 }
 
-/** Every byte passes as it is, both ways, cfmakeraw(3); returns the settings before. `"keep-output"` leaves newlines translated. */
+/** Sets a terminal to raw mode, cfmakeraw(3); `"keep-output"` keeps the processing of output. Returns the former settings. */
 export function makeRaw(terminal: Fd, output: "raw" | "keep-output" = "raw"): TerminalSettings {
   const before = terminalSettings(terminal);
   const clear = (at: number, bits: number) =>
@@ -124,13 +125,13 @@ export function makeRaw(terminal: Fd, output: "raw" | "keep-output" = "raw"): Te
   return before;
 }
 
-/** Puts settings back once all output is through. */
+/** Restores settings after all output was sent. */
 export function restoreTerminal(terminal: Fd, { settings }: TerminalSettings): void {
   termios.bytes.set(settings);
   ioctl(terminal, TCSETSW, termios);
 }
 
-/** Whether `fd` is a terminal. */
+/** Returns whether `fd` is a terminal. */
 export function isTerminal(fd: Fd): boolean {
   return trySys("ioctl", fd.number, TCGETS, termios) === 0;
 }

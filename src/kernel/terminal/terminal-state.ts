@@ -1,4 +1,4 @@
-// What can be asked of a terminal from its master's side, and raw output without raw input: ioctl_tty(2), termios(3).
+// The state of a terminal as seen from its master, and raw output without raw input: ioctl_tty(2), termios(3).
 import { type Fd, ioctl } from "../file/fd.ts";
 import { pinForever } from "../syscall/mem.ts";
 import { isErrno } from "../syscall/sys.ts";
@@ -9,7 +9,7 @@ const TCSETSW = 0x5403;
 const TIOCGSID = 0x5429;
 const ICANON = 0x2;
 const OPOST = 0x1;
-/** Where the members of the kernel's struct termios are; VEOF is the fifth of the control characters. */
+/** Offsets in the kernel's struct termios; VEOF is the fifth of the control characters. */
 const OFLAG = 4;
 const LFLAG = 12;
 const VEOF = 17 + 4;
@@ -17,7 +17,7 @@ const VEOF = 17 + 4;
 const termios = pinForever(36);
 const number = pinForever(4);
 
-/** The leader of the session that has the terminal behind this master; null while nobody has, or nobody we can see. */
+/** Returns the leader of the session that the master's terminal controls; null without one, or outside of our pid namespace. */
 export function sessionLeader(master: Fd): number | null {
   try {
     ioctl(master, TIOCGSID, number);
@@ -29,13 +29,13 @@ export function sessionLeader(master: Fd): number | null {
 }
 
 interface InputMode {
-  /** Input goes to the reader line by line. */
+  /** Canonical mode: the reader gets whole lines. */
   readonly isByLine: boolean;
-  /** The byte that means end of file; 0 for none. */
+  /** The character for end of file; 0 for none. */
   readonly endOfFile: number;
 }
 
-/** How the terminal behind this master takes input now. */
+/** Returns the present input mode of the master's terminal. */
 export function inputMode(master: Fd): InputMode {
   ioctl(master, TCGETS, termios);
   return {
@@ -44,7 +44,7 @@ export function inputMode(master: Fd): InputMode {
   };
 }
 
-/** Output passes as it is, input is left alone; returns the settings before. */
+/** Disables the processing of output, and leaves input unchanged; returns the former settings. */
 export function makeOutputRaw(terminal: Fd): TerminalSettings {
   const before = terminalSettings(terminal);
   termios.bytes.set(before.settings);

@@ -1,6 +1,6 @@
-// Space used by subvolumes and limits on it: quota groups of btrfs. A subvolume is counted together with all that is
-// nested in it when it has a group of its own above its leaf group, with the same id ("255/ID"), as systemd sets it up;
-// else the leaf group ("0/ID") counts it alone. See btrfs-qgroup(8), btrfs-quota(8).
+// The used space of btrfs subvolumes, and limits on it: quota groups. The leaf group ("0/ID") counts a subvolume alone; a
+// group of the same id on a higher level ("255/ID") counts it with its nested subvolumes, as systemd sets it up. See
+// btrfs-qgroup(8), btrfs-quota(8).
 import { type Fd, ioctl } from "../file/fd.ts";
 import { pinForever } from "../syscall/mem.ts";
 import { isErrno } from "../syscall/sys.ts";
@@ -22,8 +22,10 @@ const LIMIT_EXCLUSIVE = 2n;
 const LEVEL_SHIFT = 48n;
 const TOP_LEVEL = 255n;
 
+/** The value for no limit. */
 export const UNLIMITED = 0xffff_ffff_ffff_ffffn;
 
+/** Bytes; the exclusive ones are not shared with other subvolumes. A limit is UNLIMITED for none. */
 export interface SubvolumeSpace {
   readonly usage: bigint;
   readonly usageExclusive: bigint;
@@ -48,7 +50,10 @@ const search = pinForever(4096);
 const HEADER_SIZE = 32;
 const ITEMS_AT_ONCE = 256;
 
-/** The items of one kind of the quota tree with object 0 (`of` null) or `of`; null where quota is off. */
+/**
+ * Returns the items of one type in the quota tree, of the object `of` (null: 0), with offsets in a range; null where quota is
+ * off.
+ */
 function quotaItems(fd: Fd, type: number, of: bigint | null, offsets: readonly [bigint, bigint]): Item[] | null {
   const items: Item[] = [];
   let [from, to] = offsets;
@@ -85,6 +90,7 @@ function quotaItems(fd: Fd, type: number, of: bigint | null, offsets: readonly [
   }
 }
 
+/** Runs a search; false where the quota tree does not exist. */
 function searchTree(fd: Fd): boolean {
   try {
     ioctl(fd, IOC_TREE_SEARCH, search);
@@ -95,7 +101,7 @@ function searchTree(fd: Fd): boolean {
   }
 }
 
-/** Whether quota is on, on the file system that `fd` is on. */
+/** Returns whether quota is enabled on the file system of `fd`. */
 export function isQuotaEnabled(fd: Fd): boolean {
   return quotaItems(fd, INFO_ITEM, null, [0n, 0n]) !== null;
 }
@@ -103,7 +109,7 @@ export function isQuotaEnabled(fd: Fd): boolean {
 // struct btrfs_ioctl_quota_rescan_args { 0 flags; 8 progress; 16 reserved[6]; }
 const rescan = pinForever(64);
 
-/** Whether the numbers are still being counted, so that they say nothing yet. */
+/** Whether a rescan is running, so that the numbers are not valid yet. */
 function isCounting(fd: Fd): boolean {
   ioctl(fd, IOC_QUOTA_RESCAN_STATUS, rescan);
   return rescan.view.getBigUint64(0, true) !== 0n;
@@ -117,19 +123,19 @@ function join(level: bigint, id: bigint): bigint {
   return (level << LEVEL_SHIFT) | id;
 }
 
-/** The groups that a group is in. Relations stand in the tree in both directions: up has the higher level. */
+/** Returns the groups that contain a group. The tree has each relation in both directions; parents have a higher level. */
 function parentsOf(fd: Fd, group: bigint): bigint[] {
   const related = quotaItems(fd, RELATION_ITEM, group, [0n, UNLIMITED]) ?? [];
   return related.map(({ offset }) => offset).filter((other) => split(other).level > split(group).level);
 }
 
-/** The group that counts a subvolume with all that is nested in it; its leaf group where there is no such group. */
+/** Returns the group that counts a subvolume with its nested ones; its leaf group where there is no such group. */
 export function subtreeGroup(fd: Fd, subvolume: bigint): bigint {
   const own = parentsOf(fd, subvolume).filter((group) => split(group).id === subvolume);
   return own.reduce((lowest, group) => (lowest === subvolume || group < lowest ? group : lowest), subvolume);
 }
 
-/** What a subvolume uses and may use; null where quota is off or still counting. */
+/** Returns used space and limits of a subvolume; null where quota is disabled or a rescan is running. */
 export function subvolumeSpace(fd: Fd, subvolume: bigint): SubvolumeSpace | null {
   if (!isQuotaEnabled(fd) || isCounting(fd)) return null;
   const group = subtreeGroup(fd, subvolume);
@@ -157,16 +163,19 @@ function command(fd: Fd, request: number, ...values: bigint[]): void {
   ioctl(fd, request, numbers);
 }
 
-/** Switches quota on for the whole file system. It counts everything once, and costs time for ever after. */
+/** Enables quota for the whole file system. The kernel then counts all data once, and every later write costs more. */
 export function enableQuota(fd: Fd): void {
   if (!isQuotaEnabled(fd)) command(fd, IOC_QUOTA_CTL, QUOTA_ENABLE, 0n);
 }
 
-/** Limits the bytes a group refers to; UNLIMITED takes the limit away. The kernel may need a moment for a new group. */
+/**
+ * Limits the bytes that a group refers to; UNLIMITED removes the limit. Throws `ENOENT` where the kernel has not made the group yet.
+ */
 export function limitGroup(fd: Fd, group: bigint, bytes: bigint): void {
   command(fd, IOC_QGROUP_LIMIT, group, LIMIT_REFERENCED, bytes);
 }
 
+/** Calls `act`; ignores EEXIST. */
 function unlessThere(act: () => void): void {
   try {
     act();
@@ -176,8 +185,8 @@ function unlessThere(act: () => void): void {
 }
 
 /**
- * Gives a subvolume a group of its own above its leaf group, unless that is in a group already. The new group stands one
- * level below the lowest that its parent subvolume is in, and belongs to those, so that a limit on the parent holds.
+ * Makes a subtree group for a subvolume, unless its leaf group is in a group already. The new group is one level below the
+ * lowest group of the parent subvolume and a member of the parent's groups, so that the parent's limit applies.
  */
 export function insertSubtreeGroup(fd: Fd, subvolume: bigint, parent: bigint): void {
   if (parentsOf(fd, subvolume).length > 0) return;
@@ -191,7 +200,7 @@ export function insertSubtreeGroup(fd: Fd, subvolume: bigint, parent: bigint): v
   unlessThere(() => command(fd, IOC_QGROUP_ASSIGN, 1n, subvolume, group));
 }
 
-/** Removes the groups of a subvolume that is being removed: its own above the leaf, and the leaf. */
+/** Removes the subtree group and leaf group of a subvolume that is being removed. */
 export function removeGroups(fd: Fd, subvolume: bigint): void {
   if (!isQuotaEnabled(fd)) return;
   for (const group of parentsOf(fd, subvolume)) {

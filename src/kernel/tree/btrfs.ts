@@ -1,4 +1,4 @@
-// Subvolumes of btrfs: what they are, making, snapshotting and removing them. See btrfs-ioctl(2), btrfs-subvolume(8).
+// Subvolumes of btrfs: detects, makes, snapshots and removes them. See btrfs-ioctl(2), btrfs-subvolume(8).
 import { type Fd, ioctl, openAt, statFd } from "../file/fd.ts";
 import { fileSystemOf } from "../file/file-system.ts";
 import { type Pinned, pinForever } from "../syscall/mem.ts";
@@ -20,12 +20,12 @@ const IOC_INO_LOOKUP_USER = 0xd000_943e;
 const IOC_FS_INFO = 0x8400_941f;
 const SUBVOL_READ_ONLY = 1n << 1n;
 
-/** Whether a file is on btrfs. */
+/** Returns whether a file is on btrfs. */
 export function isBtrfs(fd: Fd): boolean {
   return fileSystemOf(fd).type === BTRFS_MAGIC;
 }
 
-/** Whether an open directory is the top of a subvolume. */
+/** Returns whether an open directory is the top of a subvolume. */
 export function isSubvolume(fd: Fd): boolean {
   const { kind, ino } = statFd(fd);
   return kind === "directory" && ino === TOP_INODE && isBtrfs(fd);
@@ -34,14 +34,14 @@ export function isSubvolume(fd: Fd): boolean {
 // struct btrfs_ioctl_fs_info_args { 0 max_id; 8 num_devices; 16 fsid[16]; … } 1024 bytes
 const fileSystemInfo = pinForever(1024);
 
-/** Tells file systems apart; the device numbers of files tell subvolumes apart. */
+/** Returns the UUID of a file system. Device numbers differ between subvolumes of one file system. */
 function fileSystemId(fd: Fd): string {
   fileSystemInfo.bytes.fill(0);
   ioctl(fd, IOC_FS_INFO, fileSystemInfo);
   return fileSystemInfo.bytes.toString("hex", 16, 32);
 }
 
-/** The uppermost of the directories above one on btrfs that are on the same file system, or the directory itself. */
+/** Returns the highest ancestor of a directory on btrfs (or the directory itself) that is on the same file system. */
 export function outermostDirectory(directory: Fd): Fd {
   const id = fileSystemId(directory);
   for (let top = directory.duplicate(); ; ) {
@@ -57,14 +57,14 @@ export function outermostDirectory(directory: Fd): Fd {
   }
 }
 
-/** Whether a directory of this inode number can be the top of a subvolume: a cheap first look. */
+/** Returns whether a directory with this inode number can be the top of a subvolume: a cheap test before isSubvolume(). */
 export function mayBeSubvolume(ino: bigint): boolean {
   return ino === TOP_INODE;
 }
 
 interface SubvolumeInfo {
   readonly id: bigint;
-  /** 0 for the top of the file system, and for a subvolume that is removed and not yet gone. */
+  /** 0 for the top of the file system, and for a removed subvolume that the kernel is still deleting. */
   readonly parentId: bigint;
   readonly readOnly: boolean;
   readonly createdUsec: bigint;
@@ -75,7 +75,9 @@ interface SubvolumeInfo {
 //   296 uuids; 344 transids; 376 ctime { u64 sec; u32 nsec; }; 392 otime; 408 stime; 424 rtime; 440 reserved } 504 bytes
 const info = pinForever(504);
 
-/** What the file system knows of a subvolume (opened for reading). `ENOTTY` or `EINVAL` when it is none. */
+/**
+ * Returns information about a subvolume, which is open for reading. Throws `ENOTTY` or `EINVAL` where it is not a subvolume.
+ */
 export function subvolumeInfo(fd: Fd): SubvolumeInfo {
   ioctl(fd, IOC_GET_SUBVOL_INFO, info);
   const { view } = info;
@@ -116,20 +118,23 @@ function putName(args: Pinned, at: number, name: RawName): void {
   args.bytes.write(name, at, "latin1");
 }
 
-/** Makes the empty subvolume `name` in `parent`. The umask applies. */
+/** Makes the empty subvolume `name` in `parent`. The umask applies. Throws `EEXIST` where the name is taken. */
 export function createSubvolume(parent: Fd, name: RawName): void {
   putName(volume, 8, name);
   ioctl(parent, IOC_SUBVOL_CREATE, volume);
 }
 
-/** Makes `name` in `parent` a writable snapshot of one subvolume; those nested in it are empty directories there. */
+/** Makes a writable snapshot `name` in `parent` of one subvolume; nested subvolumes become empty directories in it. */
 export function snapshotSubvolume(source: Fd, parent: Fd, name: RawName): void {
   putName(volume2, 56, name);
   volume2.view.setBigInt64(0, BigInt(source.number), true);
   ioctl(parent, IOC_SNAP_CREATE_V2, volume2);
 }
 
-/** Removes the subvolume `name` of `parent`. `ENOTEMPTY` while others are nested in it, `EPERM` or `EROFS` while read-only. */
+/**
+ * Removes the subvolume `name` of `parent`. Throws `ENOTEMPTY` where it has nested ones, `EPERM` or `EROFS` where it is
+ * read-only.
+ */
 export function removeSubvolume(parent: Fd, name: RawName): void {
   putName(volume, 8, name);
   ioctl(parent, IOC_SNAP_DESTROY, volume);
@@ -137,7 +142,7 @@ export function removeSubvolume(parent: Fd, name: RawName): void {
 
 export interface NestedSubvolume {
   readonly id: bigint;
-  /** The directory it is in, below the top of the subvolume asked: empty, or ending in a slash. Bytes, as the name. */
+  /** The path of its directory below the top: empty, or ending in a slash. Bytes, as the name. */
   readonly directory: RawName;
   readonly name: RawName;
 }
@@ -148,7 +153,7 @@ const references = pinForever(4096);
 const lookup = pinForever(4096);
 const MORE_REFERENCES = "EOVERFLOW";
 
-/** The subvolumes that have a given one (by its top) as their parent, wherever in it they are. */
+/** Returns the subvolumes that are nested directly in the one whose top directory is given. */
 export function nestedSubvolumes(top: Fd): NestedSubvolume[] {
   const found: NestedSubvolume[] = [];
   let from = 0n;
@@ -167,6 +172,7 @@ export function nestedSubvolumes(top: Fd): NestedSubvolume[] {
   }
 }
 
+/** Reads up to 255 references; returns false where there are more. */
 function listReferences(top: Fd): boolean {
   try {
     ioctl(top, IOC_GET_SUBVOL_ROOTREF, references);

@@ -1,13 +1,13 @@
-// Extended attributes of a copy, ACLs and file capabilities among them: xattr(7). What the target's file system does not
-// take, and what we may not set there, is left out: the rest of the file counts more.
+// Copies extended attributes, ACLs and file capabilities included, with a policy for owners: xattr(7). Attributes that the
+// target's file system does not support or that we may not set are omitted.
 import { attributeNames, getAttribute, setAttribute } from "../file/attributes.ts";
 import type { Fd } from "../file/fd.ts";
 import { isErrno } from "../syscall/sys.ts";
 import { attributeFor, type OwnerPolicy } from "./owner-policy.ts";
 
 /**
- * Sets the attributes of `source` on `target`, changed as `policy` wants them. Both may be O_PATH descriptors. To be called
- * after the owner was set: a change of owner removes some attributes.
+ * Copies the attributes of `source` to `target`, transformed by `policy`. Both may be O_PATH descriptors. Must be called after
+ * the owner was set, because a change of owner removes some attributes.
  */
 export function copyAttributesAs(source: Fd, target: Fd, policy: OwnerPolicy): void {
   for (const name of attributeNames(source)) {

@@ -1,6 +1,6 @@
-// One file of a copy into a tree that somebody else may be changing meanwhile, with the copy's place or its original in
-// a machine. A plain file is made without a name and gets one when it is complete; nothing is done by a name that could
-// lead elsewhere. The umask must be 0. See open(2) "O_TMPFILE", linkat(2), renameat2(2).
+// Copies single files where a machine may change the source or the target tree meanwhile. A regular file is made without a name
+// and linked when it is complete; no path with more than one component is used. The umask must be 0. See open(2) "O_TMPFILE",
+// linkat(2), renameat2(2).
 import { randomBytes } from "node:crypto";
 import { Fd } from "../file/fd.ts";
 import {
@@ -21,18 +21,18 @@ import { reopenForReading } from "./own-file.ts";
 import { type OwnerPolicy, permissionsFor } from "./owner-policy.ts";
 import { openEntry, type RawName, RawStatus, rawAddress } from "./tree.ts";
 
-/** EISDIR, EOPNOTSUPP, ENOENT: the file system cannot make files without names. */
+/** EISDIR, EOPNOTSUPP, ENOENT: the file system does not support O_TMPFILE. */
 const NO_UNNAMED_FILES = [-21, -95, -2];
 
 export interface EntryOptions {
   readonly policy: OwnerPolicy;
-  /** What has the name already goes, unless it is a directory; else it is `EEXIST`. */
+  /** Whether an existing file is replaced, unless it is a directory (`EISDIR`). Otherwise it is `EEXIST`. */
   readonly replace: boolean;
-  /** Called with the bytes of each step of a file's content, and with 0 for each entry. */
+  /** Called with the number of bytes of each step of a file's content, and with 0 for each entry. */
   onBytes(count: number): void;
 }
 
-/** A name that nobody has, for what is not complete yet. */
+/** Returns a random name for an incomplete file. */
 function temporaryName(): RawName {
   return `.#copy-${randomBytes(8).toString("hex")}`;
 }
@@ -47,7 +47,7 @@ export class EntryCopier {
     this.#options = options;
   }
 
-  /** Copies the plain file named by `entry`, whose status is `status`. */
+  /** Copies the regular file `entry` (O_PATH), whose status is `status`, to `name` in `directory`. */
   copyRegular(entry: Fd, status: RawStatus, directory: Fd, name: RawName): void {
     this.requireFree(directory, name);
     using from = reopenForReading(entry);
@@ -64,7 +64,7 @@ export class EntryCopier {
     setTimes(directory, name, status);
   }
 
-  /** Copies a link, fifo, socket or device. */
+  /** Copies a symbolic link, fifo, socket or device. */
   copySpecial(entry: Fd, status: RawStatus, directory: Fd, name: RawName): void {
     this.requireFree(directory, name);
     const made = this.#options.replace ? temporaryName() : name;
@@ -77,7 +77,7 @@ export class EntryCopier {
     if (made !== name) this.#place(null, directory, made, name);
   }
 
-  /** Makes `name` another name of `first`, a file that was copied before. */
+  /** Makes `name` in `directory` a hard link to `first`, a file that was copied before. */
   link(first: Fd, directory: Fd, name: RawName): void {
     this.requireFree(directory, name);
     const made = this.#options.replace ? temporaryName() : name;
@@ -85,7 +85,7 @@ export class EntryCopier {
     if (made !== name) this.#place(null, directory, made, name);
   }
 
-  /** Gives a directory, after its content, what its original has. */
+  /** Sets owner, permissions, attributes and times of a directory, after its content was copied. */
   finishDirectory(from: Fd, to: Fd, status: RawStatus): void {
     status.readFd(from);
     this.#finish(from, to, status);
@@ -96,6 +96,7 @@ export class EntryCopier {
     return this.#options.policy.owner ?? status;
   }
 
+  /** Sets owner, permissions and attributes. */
   #finish(from: Fd, to: Fd, status: RawStatus): void {
     const { policy } = this.#options;
     const { uid, gid } = this.#ownerOf(status);
@@ -104,10 +105,11 @@ export class EntryCopier {
     copyAttributesAs(from, to, policy);
   }
 
+  /** Copies the content. */
   #fill(from: Fd, to: Fd, status: RawStatus): void {
     if (status.size === 0) copyToEnd(from, to, this.#options);
     else if (!this.#share(from, to)) copyData(from, to, status, (count) => this.#options.onBytes(count));
-    // It may have grown since, but what was there has to be here.
+    // The original may have grown meanwhile, but the copy must not be shorter than it was.
     const { size } = this.#copied.readFd(to);
     if (size < status.size && this.#copied.readFd(from).size >= status.size) throw new SyscallError("copy", "EIO");
   }
@@ -119,7 +121,7 @@ export class EntryCopier {
     return result === "shared";
   }
 
-  /** `EEXIST` or `EISDIR` when a name is taken: asked before anything is copied for it. */
+  /** Throws `EEXIST` or `EISDIR` where a name is taken; called before anything is copied for it. */
   requireFree(directory: Fd, name: RawName): void {
     this.#options.onBytes(0);
     const { memory } = this.#copied;
@@ -129,7 +131,7 @@ export class EntryCopier {
     if (this.#copied.kind === "directory") throw new SyscallError("create", "EISDIR");
   }
 
-  /** Gives a finished file its name. */
+  /** Gives a finished file its name: links an unnamed one, renames one with a temporary name. */
   #place(unnamed: Fd | null, directory: Fd, made: RawName | null, name: RawName): void {
     const target = directory.number;
     let temporary = made;
@@ -147,6 +149,7 @@ export class EntryCopier {
   }
 }
 
+/** Opens a new file without a name; with a temporary name where the file system does not support that. */
 function openNew(directory: Fd): { file: Fd; temporary: RawName | null } {
   const unnamed = trySys("openat", directory.number, rawAddress("."), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0o600);
   if (unnamed >= 0) return { file: Fd.adopt(unnamed), temporary: null };
@@ -159,7 +162,7 @@ function openNew(directory: Fd): { file: Fd; temporary: RawName | null } {
 
 const buffer = pinForever(64 << 10);
 
-/** For files whose size reads 0: empty ones, and those of /proc and /sys, which have content all the same. */
+/** Copies a file to its end. For files with size 0: they are empty, or files of /proc and /sys, which have content. */
 function copyToEnd(from: Fd, to: Fd, options: EntryOptions): void {
   for (let at = 0; ; ) {
     const count = trySys("pread64", from.number, buffer, buffer.size, at);

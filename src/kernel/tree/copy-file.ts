@@ -1,5 +1,5 @@
-// Copying one file: its data, by sharing extents where the file system can and else without filling holes, and all that
-// is known about it. See ioctl_ficlonerange(2), copy_file_range(2), lseek(2), xattr(7).
+// Copies one file: its data, by reflink where the file system supports it, otherwise with its holes kept; and owner,
+// permissions, times and extended attributes. See ioctl_ficlonerange(2), copy_file_range(2), lseek(2), xattr(7).
 import type { Fd } from "../file/fd.ts";
 import {
   AT_SYMLINK_NOFOLLOW,
@@ -22,27 +22,27 @@ import { createFile, type NamedPlace } from "./link.ts";
 import { reopenForReading } from "./own-file.ts";
 import { type RawName, type RawStatus, rawAddress } from "./tree.ts";
 
-/** What one copy learns for the next: whether files can share data at all between the two places. */
+/** Whether files can share data between the two file systems; shared by all files of a copy, which clears it. */
 interface Sharing {
   mayShare: boolean;
 }
 
-/** How a copy goes. */
+/** Options that all files of a copy share. */
 export interface CopyManner {
   readonly sharing: Sharing;
   onBytes(count: number): void;
 }
 
 /**
- * Copies a regular file, which `entry` names and `status` describes, to a new name, with all that is known about it.
- * Gives the names of the extended attributes that the target did not take.
+ * Copies the regular file `entry` (O_PATH), whose status is `status`, to a new name, with owner, permissions, times and
+ * attributes. Returns the names of extended attributes that could not be set. Throws `EEXIST` where the name is taken.
  */
 export function copyRegular(entry: Fd, status: RawStatus, to: NamedPlace, manner: CopyManner): string[] {
   using target = createFile(to, 0o600);
   return fillRegular(entry, status, target, manner);
 }
 
-/** The same into a file that was made for it and is empty. */
+/** As `copyRegular()`, into an existing empty file. */
 export function fillRegular(entry: Fd, status: RawStatus, target: Fd, { sharing, onBytes }: CopyManner): string[] {
   using source = reopenForReading(entry);
   if (status.size > 0 && !share(source, target, sharing)) copyData(source, target, status, onBytes);
@@ -59,7 +59,7 @@ function share(source: Fd, target: Fd, sharing: Sharing): boolean {
   return result === "shared";
 }
 
-/** Gives an open file the owner and the permissions of another; the order matters, as a new owner ends setuid. */
+/** Sets owner and then permissions of an open file, because a change of owner clears setuid and setgid. */
 export function copyOwnership(target: Fd, { uid, gid, mode }: RawStatus): void {
   check(trySys("fchown", target.number, uid, gid), "chown");
   check(trySys("fchmod", target.number, mode & 0o7777), "chmod");
@@ -67,7 +67,10 @@ export function copyOwnership(target: Fd, { uid, gid, mode }: RawStatus): void {
 
 const FICLONE = 0x4004_9409;
 
-/** Makes `target`, which is empty, share all data of `source`; says whether it did, and if not, whether others may. */
+/**
+ * Makes the empty `target` share all data of `source` (reflink). Returns whether that worked; if not, whether it can for
+ * other files.
+ */
 export function shareData(source: Fd, target: Fd): "shared" | "not-this-file" | "never" {
   const result = trySys("ioctl", target.number, FICLONE, source.number);
   if (result >= 0) return "shared";
@@ -81,8 +84,8 @@ const FICLONERANGE = 0x4020_940d;
 const cloneRange = pinForever(32);
 
 /**
- * Makes `target`, which is empty, share the data of `source` in steps of `stepBytes`, a multiple of any block size, each
- * made when the caller asks for it. Returns what `shareData()` says; after a first step that was made, "shared" or an error.
+ * Makes the empty `target` share the data of `source` in steps of `stepBytes`, which must be a multiple of the block size. Each
+ * `next()` makes one step and yields the offset reached. Returns as `shareData()`; throws where a step after the first fails.
  */
 export function* shareSteps(
   source: Fd,
@@ -94,7 +97,7 @@ export function* shareSteps(
   for (let at = 0; at < size; at += stepBytes) {
     cloneRange.view.setBigInt64(0, BigInt(source.number), true);
     cloneRange.view.setBigInt64(8, BigInt(at), true);
-    // The last one goes to the end of the file: only there it may end inside of a block.
+    // Length 0 is to the end of the file, where the range need not be a multiple of the block size.
     cloneRange.view.setBigInt64(16, BigInt(at + stepBytes < size ? stepBytes : 0), true);
     cloneRange.view.setBigInt64(24, BigInt(at), true);
     const result = trySys("ioctl", target.number, FICLONERANGE, cloneRange);
@@ -106,20 +109,20 @@ export function* shareSteps(
   return "shared";
 }
 
-/** EXDEV, ENOTTY, ENOSYS, EOPNOTSUPP: not on these file systems. */
+/** The file systems do not support sharing. */
 const NEVER_SHARES: ReadonlySet<number> = new Set([EXDEV, ENOTTY, ENOSYS, EOPNOTSUPP]);
-/** EPERM, EBADF, EINVAL, ETXTBSY: swap files, files with and without copy-on-write, and the like. */
+/** These two files cannot share data: swap files, one of them without copy-on-write, and so on. */
 const CANNOT_SHARE: ReadonlySet<number> = new Set([EPERM, EBADF, EINVAL, ETXTBSY]);
-/** ENOSYS, EOPNOTSUPP, EXDEV, EINVAL, EBADF, EPERM, ETXTBSY: reading and writing may do where this does not. */
+/** Errors of copy_file_range(2) after which the data is copied by read and write instead. */
 const CANNOT_COPY_IN_KERNEL: ReadonlySet<number> = new Set([ENOSYS, EOPNOTSUPP, EXDEV, EINVAL, EBADF, EPERM, ETXTBSY]);
 
-/** Bytes between two reports of progress. */
+/** The size of a step, after which `onBytes` is called. */
 const STEP_BYTES = 64 << 20;
 const offsets = pinForever(16);
 const BUFFER_BYTES = 1 << 20;
 const buffer = pinForever(BUFFER_BYTES);
 
-/** Copies the data of `source` into the empty `target`; holes stay holes. `onBytes` is called after every step. */
+/** Copies the data of `source` into the empty `target`, and keeps holes. Calls `onBytes` after every step with its size. */
 export function copyData(
   source: Fd,
   target: Fd,
@@ -129,13 +132,13 @@ export function copyData(
   for (const { copied } of dataSteps(source, target, { size, allocatedBytes }, STEP_BYTES)) onBytes(copied);
 }
 
-/** A step of a copy: so many bytes were copied, and the copy has come so far in the file, holes included. */
+/** A step of a copy: the number of copied bytes, and the offset reached, holes included. */
 interface CopyStep {
   readonly copied: number;
   readonly reached: number;
 }
 
-/** The same in steps of at most `stepBytes`, each made when the caller asks for it. */
+/** As `copyData()`, in steps of at most `stepBytes`; each `next()` makes one. */
 export function* dataSteps(
   source: Fd,
   target: Fd,
@@ -156,7 +159,7 @@ export function* dataSteps(
   check(trySys("ftruncate", target.number, size), "ftruncate");
 }
 
-/** Where data (or a hole) begins next; null when there is none. File systems without holes are all data. */
+/** Returns the offset of the next data or hole; null where there is none. Without support by the file system, all is data. */
 function seek(file: Fd, at: number, whence: number, size: number): number | null {
   const result = trySys("lseek", file.number, at, whence);
   if (result === ENXIO) return null;
@@ -173,7 +176,7 @@ function* rangeSteps(
   let at = from;
   while (at < to) {
     const count = copyStep(source, target, at, Math.min(to - at, stepBytes));
-    if (count === 0) return; // it became shorter meanwhile
+    if (count === 0) return; // the file was truncated meanwhile
     at += count;
     yield { copied: count, reached: at };
   }
@@ -196,7 +199,7 @@ const NAMES_BYTES = 64 << 10;
 const attributeNames = pinForever(NAMES_BYTES);
 const attributeValue = pinForever(NAMES_BYTES);
 
-/** How a file is named to the calls on extended attributes: open files directly, all others by their path in /proc. */
+/** A descriptor and the calls for its extended attributes: those on open files, or, for O_PATH, those on its path in /proc. */
 interface Handle {
   readonly calls: readonly ["flistxattr", "fgetxattr", "fsetxattr"] | readonly ["listxattr", "getxattr", "setxattr"];
   readonly fd: Fd;
@@ -210,8 +213,8 @@ function subject({ calls, fd }: Handle): number {
 }
 
 /**
- * Copies all extended attributes, among them ACLs and file capabilities, which a change of owner would take away. `opened`
- * says whether the descriptors are open files or only name them. Gives the names that the target did not take.
+ * Copies all extended attributes, including ACLs and file capabilities; to be called after the owner was set, which removes
+ * those. `opened`: the descriptors are open files, not O_PATH. Returns the names of attributes that could not be set.
  */
 export function copyAttributes(source: Fd, target: Fd, opened: boolean): string[] {
   const calls = opened ? OPENED : NAMED;
@@ -230,7 +233,7 @@ function copyAttribute(from: Handle, to: Handle, name: RawName): boolean {
   if (size === ENODATA) return true;
   check(size, "getxattr", name);
   const result = trySys(to.calls[2], subject(to), rawAddress(name), attributeValue, size, 0);
-  // Not every file system has every kind, and not everyone may set them: the rest of the file counts more.
+  // The file system does not support this attribute, or we may not set it: the copy is made without it.
   if (result === EOPNOTSUPP || result === EPERM) return false;
   check(result, "setxattr", name);
   return true;
@@ -245,13 +248,13 @@ function putTimes({ memory }: RawStatus): void {
   memory.bytes.copy(times.bytes, 16, 112, 124);
 }
 
-/** Gives the entry `name` of `directory` the times of `status`. */
+/** Sets the access and modification time of an entry to those of `status`. */
 export function setTimes(directory: Fd, name: RawName, status: RawStatus): void {
   putTimes(status);
   check(trySys("utimensat", directory.number, rawAddress(name), times, AT_SYMLINK_NOFOLLOW), "utimensat");
 }
 
-/** Gives an open file the times of `status`. */
+/** Sets the access and modification time of an open file to those of `status`. */
 export function setTimesOf(file: Fd, status: RawStatus): void {
   putTimes(status);
   check(trySys("utimensat", file.number, 0, times, 0), "utimensat");

@@ -1,7 +1,6 @@
-// Copying a file or tree into a place where something may be already: directories are merged, other files stay or are
-// replaced. It goes where other mounts begin, as cp(1) does. Either side may belong to a machine that changes it while it
-// is copied: every step goes from an open directory to one name in it and follows no link.
-
+// Copies a file or tree to a place where files may exist: directories are merged, other files are kept or replaced. Mounts
+// below the source are copied too, as by cp(1). A machine may change either side meanwhile: every step opens one name in an
+// open directory and follows no link.
 import type { Fd } from "../file/fd.ts";
 import { isErrno, type SyscallError, trySys } from "../syscall/sys.ts";
 import { EntryCopier, type EntryOptions } from "./copy-entry.ts";
@@ -16,14 +15,14 @@ export interface Place {
   readonly name: RawName;
 }
 
-/** Where a copy goes, and the name under which it is made until it is complete: whoever kills us may remove that. */
+/** The target of a copy, and the temporary name until it is complete, which remains where this process is killed. */
 interface TargetPlace extends Place {
   readonly temporary: RawName;
 }
 
 /**
- * Copies `source` to `target`. `EEXIST` where a file is there already that is not to be replaced, but inside a directory
- * that is merged such a file simply stays. Other failures of single files are reported at the end, by the first of them.
+ * Copies `source` to `target`. Throws `EEXIST` where the target exists and is not to be replaced; inside merged directories,
+ * existing files are kept without an error. Continues after other failures of single files, and throws the first at the end.
  */
 export function copyMerging(source: Place, target: TargetPlace, options: EntryOptions): void {
   using entry = openEntry(source.directory, source.name);
@@ -44,6 +43,7 @@ function isDirectory({ directory, name }: Place): boolean {
   }
 }
 
+/** Copies a directory to a temporary name, which is renamed when the copy is complete, even if single files failed. */
 function copyToNew(source: Place, target: TargetPlace, copier: EntryCopier, options: EntryOptions): void {
   const { directory, name, temporary } = target;
   if (!options.replace) copier.requireFree(directory, name);
@@ -60,6 +60,7 @@ function copyToNew(source: Place, target: TargetPlace, copier: EntryCopier, opti
   }
 }
 
+/** Copies the content of a directory into another. Returns the first failure of a single file for a new one, else throws it. */
 function copyDirectory(
   source: Place,
   target: Place,
@@ -75,6 +76,7 @@ function copyDirectory(
   return failure;
 }
 
+/** Opens a directory; closes `from` on failure. */
 function adoptDirectory(parent: Fd, name: RawName, from: Fd): Fd {
   try {
     return openDirectory(parent, name);

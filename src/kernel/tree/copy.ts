@@ -1,7 +1,6 @@
-// Copying a tree as it is: kinds, owners, modes, times, extended attributes, hard links, holes, devices. Data is shared
-// with the original where the file system can. It stays on one mount: where another begins, the copy has an empty
-// directory. The source may change meanwhile and may be hostile: nothing is opened before it is known to be a plain file.
-
+// Copies a tree unchanged: kinds, owners, modes, times, extended attributes, hard links, holes, devices. Data is shared with
+// the original where the file system supports it. Stays on one mount: a mount point becomes an empty directory. The source is
+// untrusted and may change meanwhile: a file is opened only after its kind was checked.
 import type { Fd } from "../file/fd.ts";
 import type { FileKind } from "../file/status.ts";
 import { AT_SYMLINK_NOFOLLOW, EMLINK } from "../syscall/constants.ts";
@@ -27,35 +26,35 @@ export interface CopyProgress {
 }
 
 export interface CopyOptions {
-  /** Directories (`RawStatus.identity`) that become empty ones in the copy. */
+  /** Directories, by `RawStatus.identity`, that become empty directories in the copy. */
   readonly leaveEmpty?: ReadonlySet<string>;
-  /** Nobody may remove anything of the source meanwhile: a file that is gone when its turn comes is an error (`ENOENT`). */
+  /** The source must not change: a file that has disappeared is an error (`ENOENT`) instead of being omitted. */
   readonly isWhole?: boolean;
   onProgress?(progress: CopyProgress): void;
-  /** Called when there turns out to be much to copy that cannot be shared; null where nobody can help. */
+  /** Called when much data has to be copied that cannot be shared. Returns helpers, or null where none are available. */
   startHelpers?(): CopyHelpers | null;
-  /** Something of a file could not be kept. */
+  /** Called for a file whose extended attributes `what` could not be copied. */
   onLoss?(path: string, what: readonly string[]): void;
 }
 
-/** Others who copy regular files at the same time. */
+/** Helper processes that copy regular files in parallel. */
 export interface CopyHelpers {
-  /** Has somebody fill `target` with the file that `entry` names; false when all are busy. Both stay the caller's. */
+  /** Lets a helper copy the file `entry` into `target`; returns false where all are busy. The caller still owns both. */
   offer(entry: Fd, target: Fd, path: string): boolean;
-  /** Waits until all that was taken is copied; throws when something could not be. */
+  /** Blocks until all accepted files are copied; throws where one failed. */
   finish(): void;
-  /** Ends them, whatever they are doing. */
+  /** Ends the helpers at once. */
   stop(): void;
 }
 
-/** So many regular files were copied before helpers are worth their start. */
+/** After this many files or bytes, starting helpers is worth its cost. */
 const MUCH_FILES = 4000;
 const MUCH_BYTES = 256 << 20;
 
-/** Files between two reports of progress. */
+/** The number of files between two reports of progress. */
 const STEP_FILES = 512;
 
-/** Copies the content and the properties of the directory `source` to the empty directory `target`. */
+/** Copies content and properties of the directory `source` to the empty directory `target`. Returns the totals. */
 export function copyTree(source: Fd, target: Fd, options: CopyOptions = {}): CopyProgress {
   using copy = new TreeCopy(source, target, options);
   return copy.run();
@@ -85,7 +84,7 @@ class TreeCopy implements Disposable {
   }
 
   run(): CopyProgress {
-    /** How many names are left to do in each directory from the top to here. */
+    /** The number of names that are still to copy, for each directory from the top to the current one. */
     const pending = [pushEntries(this.#from.current, this.#names)];
     for (;;) {
       const left = pending.at(-1) as number;
@@ -112,7 +111,7 @@ class TreeCopy implements Disposable {
     this.#names[Symbol.dispose]();
   }
 
-  /** Copies one entry; true when it is a directory, which both chains have entered now. */
+  /** Copies one entry; returns true for a directory, which both chains have then entered. */
   #copyEntry(name: RawName): boolean {
     try {
       using entry = openEntry(this.#from.current, name);
@@ -124,7 +123,7 @@ class TreeCopy implements Disposable {
       else this.#copySpecial(entry, name, kind);
       return false;
     } catch (error) {
-      // The original went away before it could be looked at.
+      // The entry was removed before it could be opened.
       if (isErrno(error, "ENOENT") && error.syscall === "open" && !this.#options.isWhole) return false;
       throw this.#explain(error, name);
     }
@@ -149,6 +148,7 @@ class TreeCopy implements Disposable {
     this.#options.onProgress?.(this.#progress);
   }
 
+  /** Makes and enters a directory; returns false for one that must stay empty. */
   #enter(name: RawName): boolean {
     if (this.#from.depth >= WALK_DEPTH_LIMIT) throw new SyscallError("mkdir", "ENAMETOOLONG");
     const inner = openDirectory(this.#from.current, name);
@@ -156,7 +156,7 @@ class TreeCopy implements Disposable {
     check(trySys("mkdirat", this.#to.current.number, rawAddress(name), 0o700), "mkdir");
     if (mountId !== this.#mountId || this.#options.leaveEmpty?.has(identity)) {
       inner.close();
-      this.#own(name, mode);
+      this.#setOwner(name, mode);
       setTimes(this.#to.current, name, this.#status);
       return false;
     }
@@ -166,31 +166,31 @@ class TreeCopy implements Disposable {
     return true;
   }
 
-  /** After its content, whose arrival has changed its times, and before that perhaps needed more rights than it gives. */
+  /** Sets the properties of a directory after its content, which changed its times and may have needed more permissions. */
   #finishDirectory(): void {
     const [from, to] = [this.#from.current, this.#to.current];
     this.#status.readFd(from);
     copyOwnership(to, this.#status);
-    this.#tellLoss(".", copyAttributes(from, to, true));
+    this.#reportLoss(".", copyAttributes(from, to, true));
     setTimes(to, ".", this.#status);
   }
 
-  #tellLoss(name: RawName, lost: readonly string[]): void {
+  #reportLoss(name: RawName, lost: readonly string[]): void {
     if (lost.length > 0) this.#options.onLoss?.(this.#pathOf(name), lost);
   }
 
   #copyRegular(entry: Fd, name: RawName): void {
     const to = { directory: this.#to.current, name };
     using target = createFile(to, 0o600);
-    if (this.#help()?.offer(entry, target, this.#pathOf(name)) === true) {
+    if (this.#activeHelpers()?.offer(entry, target, this.#pathOf(name)) === true) {
       this.#countBytes(this.#status.size);
       return;
     }
-    this.#tellLoss(name, fillRegular(entry, this.#status, target, this.#manner));
+    this.#reportLoss(name, fillRegular(entry, this.#status, target, this.#manner));
   }
 
-  /** Those who help, from when it pays to start them. */
-  #help(): CopyHelpers | null {
+  /** Returns the helpers; starts them when much was copied without sharing. */
+  #activeHelpers(): CopyHelpers | null {
     const { files, bytes } = this.#progress;
     if (this.#helpers !== undefined || this.#manner.sharing.mayShare) return this.#helpers ?? null;
     if (files < MUCH_FILES && bytes < MUCH_BYTES) return null;
@@ -200,20 +200,20 @@ class TreeCopy implements Disposable {
 
   #copySpecial(entry: Fd, name: RawName, kind: FileKind): void {
     makeLike(entry, this.#status, { directory: this.#to.current, name });
-    this.#own(name, kind === "symlink" ? null : this.#status.mode);
+    this.#setOwner(name, kind === "symlink" ? null : this.#status.mode);
     using copy = openEntry(this.#to.current, name);
-    this.#tellLoss(name, copyAttributes(entry, copy, false));
+    this.#reportLoss(name, copyAttributes(entry, copy, false));
     setTimes(this.#to.current, name, this.#status);
   }
 
-  #own(name: RawName, mode: number | null): void {
+  #setOwner(name: RawName, mode: number | null): void {
     const to = this.#to.current.number;
     const { uid, gid } = this.#status;
     check(trySys("fchownat", to, rawAddress(name), uid, gid, AT_SYMLINK_NOFOLLOW), "chown");
     if (mode !== null) check(trySys("fchmodat", to, rawAddress(name), mode & 0o7777), "chmod");
   }
 
-  /** Makes `name` another name of a file that was copied already; false when it is the first one. */
+  /** Makes `name` a hard link to the copy of another name of its file; remembers it and returns false where it is the first. */
   #linkAgain(name: RawName): boolean {
     const first = this.#linked.find(this.#status);
     if (first !== null && this.#link(first.path.split("/"), name)) return true;
@@ -221,7 +221,7 @@ class TreeCopy implements Disposable {
     return false;
   }
 
-  /** A path may be longer than the kernel takes at once: then the way to the directory is gone step by step. */
+  /** Links `name` to the copy at `path`. Opens the first directories of a path that is longer than PATH_MAX one by one. */
   #link(path: readonly RawName[], name: RawName): boolean {
     using chain = new DirectoryChain(this.#target.duplicate(), new RawStatus());
     let at = 0;
@@ -237,5 +237,5 @@ class TreeCopy implements Disposable {
   }
 }
 
-/** So many names of 255 bytes fit into one path. */
+/** How many names of 255 bytes fit into one path. */
 const LINK_STEPS = 15;

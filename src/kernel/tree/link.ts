@@ -1,4 +1,4 @@
-// Names of files: moving, making and looking at them below open directories. See rename(2), link(2), open(2).
+// Makes, renames and removes names in open directories. See rename(2), open(2), mknod(2).
 import { Fd } from "../file/fd.ts";
 import { AT_REMOVEDIR, EINVAL, O_CLOEXEC, O_CREAT, O_EXCL, O_RDWR, RENAME_NOREPLACE } from "../syscall/constants.ts";
 import { check, trySys } from "../syscall/sys.ts";
@@ -6,16 +6,16 @@ import { type RawName, type RawStatus, rawAddress, readLinkIn, textOf } from "./
 
 const CREATE_NEW = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC;
 
-/** A place for a name. */
+/** A name in an open directory. */
 export interface NamedPlace {
   readonly directory: Fd;
   readonly name: RawName;
 }
 
 /**
- * Renames a file unless the new name is taken (`EEXIST`); returns the kernel's result. The kernel itself looks at the name
- * before it asks the file system, and file systems without the flag (of networks and of FUSE) answer EINVAL only then:
- * there, a file that comes in between is replaced.
+ * Renames a file unless the new name is taken; returns the kernel's result, such as -EEXIST. File systems without
+ * RENAME_NOREPLACE (network, FUSE) return EINVAL, but only after the kernel has checked that the name is free: there, a
+ * plain rename follows, which replaces a file that is made in between.
  */
 export function tryRenameNew(from: NamedPlace, to: NamedPlace): number {
   const rename = (flags: number) => {
@@ -26,18 +26,18 @@ export function tryRenameNew(from: NamedPlace, to: NamedPlace): number {
   return result === EINVAL ? rename(0) : result;
 }
 
-/** Renames a file, unless the new name is taken (`EEXIST`). */
+/** As `tryRenameNew()`, but throws, for example `EEXIST` where the new name is taken. */
 export function renameNew(from: NamedPlace, to: NamedPlace): void {
   check(tryRenameNew(from, to), "rename", textOf(to.name));
 }
 
-/** Makes a file that was not there, open for reading and writing. `EEXIST` when it was. */
+/** Makes a new file and opens it for reading and writing. Throws `EEXIST` where the name is taken. */
 export function createFile({ directory, name }: NamedPlace, mode: number): Fd {
   const result = trySys("openat", directory.number, rawAddress(name), CREATE_NEW, mode);
   return Fd.adopt(check(result, "create", textOf(name)));
 }
 
-/** Makes a directory that was not there. `EEXIST` when it was. */
+/** Makes a new directory. Throws `EEXIST` where the name is taken. */
 export function createDirectory({ directory, name }: NamedPlace, mode: number): void {
   check(trySys("mkdirat", directory.number, rawAddress(name), mode), "mkdir", textOf(name));
 }
@@ -47,7 +47,10 @@ export function removeEmpty({ directory, name }: NamedPlace): void {
   check(trySys("unlinkat", directory.number, rawAddress(name), AT_REMOVEDIR), "rmdir", textOf(name));
 }
 
-/** Makes a symbolic link, fifo, socket or device like `original`, whose status is `status`: its kind, target and number. */
+/**
+ * Makes a symbolic link, fifo, socket or device with the kind, target and device number of `original`, whose status is
+ * `status`.
+ */
 export function makeLike(original: Fd, status: RawStatus, { directory, name }: NamedPlace): void {
   if (status.kind === "symlink") {
     const target = rawAddress(readLinkIn(original, "") ?? "");

@@ -1,5 +1,4 @@
-// The walk of a merging copy: see copy-merge.ts.
-
+// Walks source and target of a merging copy (copy-merge.ts).
 import { Fd } from "../file/fd.ts";
 import {
   EEXIST,
@@ -26,10 +25,12 @@ import {
   WALK_DEPTH_LIMIT,
 } from "./tree.ts";
 
-/** After these the rest would fail too. */
-const HOPELESS = ["ENOSPC", "EDQUOT", "EROFS", "EIO", "ENOMEM", "EMFILE", "ENFILE", "ESTALE"];
+/** Errors after which all further files would fail too. */
+const FATAL = ["ENOSPC", "EDQUOT", "EROFS", "EIO", "ENOMEM", "EMFILE", "ENFILE", "ESTALE"];
 
-/** Makes a directory; false when there is one. With `replace`, another file in its place goes. */
+/**
+ * Makes a directory; returns false where it exists. With `replace`, a file of that name is removed; otherwise it is `EEXIST`.
+ */
 export function makeDirectory(parent: Fd, name: RawName, replace: boolean): boolean {
   const make = () => trySys("mkdirat", parent.number, rawAddress(name), 0o700);
   let result = make();
@@ -45,7 +46,7 @@ export function makeDirectory(parent: Fd, name: RawName, replace: boolean): bool
   return true;
 }
 
-/** A walk through two trees at once, the original and its copy. */
+/** Walks through the original and its copy at the same time. */
 export class TreeMerge implements Disposable {
   readonly #copier: EntryCopier;
   readonly #replace: boolean;
@@ -56,12 +57,12 @@ export class TreeMerge implements Disposable {
   readonly #to: DirectoryChain;
   /** For each directory of the chains, whether it was made here. */
   readonly #isNew: boolean[];
-  /** Of files with several names the first copy, whose identity is the note. */
+  /** The first copies of files with several names; the note is the copy's identity. */
   readonly #linked: LinkTable;
   readonly #names: NameStack;
   #failure: SyscallError | null = null;
 
-  /** Takes over both directories. */
+  /** Takes ownership of both directories. `isNew`: `to` was made for this copy. */
   constructor(from: Fd, to: Fd, isNew: boolean, copier: EntryCopier, options: EntryOptions) {
     this.#copier = copier;
     this.#replace = options.replace;
@@ -74,9 +75,9 @@ export class TreeMerge implements Disposable {
     this.#to = new DirectoryChain(to, new RawStatus());
   }
 
-  /** Gives the first failure of a single file, if there was one. */
+  /** Copies everything; returns the first failure of a single file, or null. Throws fatal errors. */
   run(): SyscallError | null {
-    /** How many names are left to do in each directory from the top to here. */
+    /** The number of names that are still to copy, for each directory from the top to the current one. */
     const pending = [pushEntries(this.#from.current, this.#names)];
     for (;;) {
       const left = pending.at(-1) as number;
@@ -104,7 +105,7 @@ export class TreeMerge implements Disposable {
     this.#names[Symbol.dispose]();
   }
 
-  /** Copies one entry; true when it is a directory, which both chains have entered now. */
+  /** Copies one entry; returns true for a directory, which both chains have then entered. */
   #copyEntry(name: RawName): boolean {
     let isEntered = false;
     this.#attempt(() => {
@@ -127,14 +128,14 @@ export class TreeMerge implements Disposable {
     if (links > 1) this.#remember(name);
   }
 
-  /** Carries on after what concerns one file only. A file that stays and one that vanished are no failures. */
+  /** Runs `step`; records a failure that concerns one file only. Files that are kept or have disappeared are no failures. */
   #attempt(step: () => void, name: RawName = "."): void {
     try {
       step();
     } catch (error) {
       if (!(error instanceof SyscallError)) throw error;
       const failure = new SyscallError(error.syscall, error.errno, textOf([...this.#from.path, name].join("/")));
-      if (HOPELESS.includes(error.errnoName)) throw failure;
+      if (FATAL.includes(error.errnoName)) throw failure;
       if (isErrno(error, "EEXIST") && !this.#replace) return;
       if (isErrno(error, "ENOENT") && error.syscall === "open") return;
       this.#failure ??= failure;
@@ -146,7 +147,7 @@ export class TreeMerge implements Disposable {
     const inner = openDirectory(this.#from.current, name);
     try {
       const { identity } = this.#status.readFd(inner);
-      // The copy lies within its original: it must not become its own original.
+      // The copy is inside its original, and must not be copied into itself.
       if (identity === this.#topIdentity) {
         inner.close();
         return false;
@@ -169,7 +170,7 @@ export class TreeMerge implements Disposable {
     this.#linked.add(this.#status, { path, note: new RawStatus().readFd(copy).identity });
   }
 
-  /** Makes `name` another name of a file that was copied already; false when there is none, or none that can be found. */
+  /** Makes `name` a hard link to `first`; returns false where that copy has been changed or cannot be linked. */
   #linkAgain(first: FirstName, name: RawName): boolean {
     try {
       using known = openSame(this.#top, first);
@@ -188,7 +189,7 @@ const RESOLVE = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
 // struct open_how { __u64 flags; __u64 mode; __u64 resolve; }
 const how = pinForever(24);
 
-/** What is at the path now, if it is still the same file. */
+/** Opens the file at a path below `top`; returns null where it is no longer the same file. */
 function openSame(top: Fd, { path, note }: FirstName): Fd | null {
   how.view.setBigUint64(0, BigInt(PATH_FLAGS), true);
   how.view.setBigUint64(16, BigInt(RESOLVE), true);

@@ -1,34 +1,34 @@
-// Whom a copy belongs to when it moves between this host and a machine with users of its own, and what becomes of ids and
-// privileges that stand inside attributes: ACLs and file capabilities (acl(5), capabilities(7)).
+// The owner of files that are copied between this host and a machine with a user namespace, and the conversion of ids and
+// privileges in their attributes: ACLs and file capabilities (acl(5), capabilities(7)).
 import type { Identity } from "../process/namespace.ts";
 
-/** What becomes of ownership in a copy. */
+/** How a copy changes ownership. */
 export interface OwnerPolicy {
-  /** To whom all of it belongs; null: to whom it belonged. */
+  /** The owner of the whole copy; null: that of each original. */
   readonly owner: Identity | null;
-  /** Added to the ids of users and groups in ACLs. */
+  /** The number that is added to user and group ids in ACLs. */
   readonly shift: number;
   /**
-   * The original belongs to users of a machine and the copy to this host's root. As after chown(2), set-user-ID bits and
-   * file capabilities are gone: the machine must not be able to put a program of root's onto the host.
+   * Whether set-user-ID and set-group-ID bits and file capabilities are removed, as by chown(2). For copies from a machine to
+   * this host's root: the machine must not be able to make privileged programs of the host.
    */
   readonly dropsPrivileges: boolean;
 }
 
-/** Everything stays as it is. */
+/** Owners, ids and privileges are unchanged. */
 export const KEEP_OWNERS: OwnerPolicy = { owner: null, shift: 0, dropsPrivileges: false };
 
 const SET_IDS = 0o6000;
 const REGULAR = 0o100000;
 const KIND_BITS = 0o170000;
 
-/** The permissions of the copy of a file with this mode. Directories keep the bit by which files inherit their group. */
+/** Returns the permissions of the copy of a file with this mode. Directories keep set-group-ID, which new files inherit. */
 export function permissionsFor(mode: number, policy: OwnerPolicy): number {
   const bits = mode & 0o7777;
   return policy.dropsPrivileges && (mode & KIND_BITS) === REGULAR ? bits & ~SET_IDS : bits;
 }
 
-/** The value of an attribute in the copy, or null where the copy has none. */
+/** Returns the value of an attribute in the copy; null where the copy must not have it. */
 export function attributeFor(name: string, value: Buffer, policy: OwnerPolicy): Buffer | null {
   if (policy.owner === null) return value;
   if (name.startsWith("system.posix_acl_")) return shiftAcl(value, policy.shift);
@@ -44,8 +44,8 @@ const ACL_GROUP = 0x08;
 const ID_END = 0xffff_ffff;
 
 /**
- * struct { le32 version; struct { le16 tag, perm; le32 id; } entries[]; }. Entries whose user or group does not exist on
- * the other side are left out.
+ * Shifts the ids in an ACL: struct { le32 version; struct { le16 tag, perm; le32 id; } entries[]; }. Omits entries whose ids
+ * become invalid.
  */
 function shiftAcl(value: Buffer, shift: number): Buffer {
   const parts = [value.subarray(0, ACL_HEADER)];
@@ -67,7 +67,7 @@ const CAPABILITY_REVISION_3 = 0x0300_0000;
 const REVISION_BITS = 0xff00_0000;
 const CAPABILITY_SIZE = 20;
 
-/** struct { le32 magic; le32 data[4]; le32 rootid; }: capabilities that count in the user namespace of that root only. */
+/** Binds file capabilities to the user namespace of `root`: struct { le32 magic; le32 data[4]; le32 rootid; } of revision 3. */
 function ownCapabilities(value: Buffer, root: number): Buffer | null {
   const magic = value.length >= CAPABILITY_SIZE ? value.readUInt32LE(0) : 0;
   if ((magic & REVISION_BITS) >>> 0 < CAPABILITY_REVISION_2) return null;

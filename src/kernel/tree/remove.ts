@@ -1,6 +1,5 @@
-// Removing a whole tree, whatever is in it: of any depth, with immutable files, with subvolumes. It stays on one mount:
-// where another one begins the removal ends with EBUSY. Nobody else should be writing to the tree.
-
+// Removes trees of any depth, with immutable files and subvolumes. Stays on one mount: a mount point ends the removal with
+// EBUSY. No other process should write to the tree meanwhile.
 import { makeMutable } from "../file/attributes.ts";
 import type { Fd } from "../file/fd.ts";
 import { AT_REMOVEDIR, ENOENT, EPERM } from "../syscall/constants.ts";
@@ -26,12 +25,12 @@ import {
   textOf,
 } from "./tree.ts";
 
-/** How often a directory that fills up again while it is being removed is emptied. */
+/** How often a directory is emptied that other processes fill while it is being removed. */
 const EMPTY_TRIES = 16;
 
 const status = new RawStatus();
 
-/** Removes the entry `name` of `parent`, with all that is in it. One that does not exist is fine. */
+/** Removes the entry `name` of `parent` with its content, if it exists. */
 export function removeTree(parent: Fd, name: RawName): void {
   if (!isThere(parent, name)) return;
   if (status.kind !== "directory") {
@@ -42,7 +41,7 @@ export function removeTree(parent: Fd, name: RawName): void {
   removeDirectoryTree(parent, name, mountId);
 }
 
-/** Removes all that is in `directory`, but not the directory. */
+/** Removes the content of `directory`, but not the directory itself. */
 export function emptyDirectory(directory: Fd): void {
   empty(directory.duplicate(), status.readFd(directory).mountId);
 }
@@ -76,10 +75,10 @@ function requireMount(found: RawStatus, mountId: bigint, name: RawName): void {
   if (found.mountId !== mountId) throw new SyscallError("unlink", "EBUSY", textOf(name));
 }
 
-/** Empties a directory, iteratively. Takes over `top`. */
+/** Empties a directory without recursion, so that its depth is not limited. Takes ownership of `top`. */
 function empty(top: Fd, mountId: bigint): void {
   using chain = new DirectoryChain(top, status);
-  // Some entries at a time: a directory may be larger than memory.
+  // Reads some entries at a time, because a directory may be larger than memory.
   const pending: RawEntry[][] = [readSomeEntries(top)];
   for (;;) {
     if (pending.at(-1)?.length === 0) pending[pending.length - 1] = readSomeEntries(chain.current);
@@ -99,7 +98,7 @@ function empty(top: Fd, mountId: bigint): void {
   }
 }
 
-/** Removes what can be removed at once; returns the directory that must be emptied first. */
+/** Removes an entry, or opens it and returns it where it is a directory that must be emptied first. */
 function removeOrOpen(parent: Fd, { name, kind }: RawEntry, mountId: bigint): Fd | null {
   if (kind !== "directory" && (kind !== null || status.readEntry(parent, name).kind !== "directory")) {
     removeEntry(parent, name, 0);
@@ -130,7 +129,7 @@ function removeEmptied(parent: Fd, name: RawName, mountId: bigint): void {
   }
 }
 
-/** Removes one entry; flags that forbid it, on the entry or on the directory, are taken away first. */
+/** Removes one entry; clears the immutable and append flags of entry and directory where they prevent that. */
 function removeEntry(parent: Fd, name: RawName, flags: number): void {
   const remove = () => trySys("unlinkat", parent.number, rawAddress(name), flags);
   let result = remove();
@@ -142,7 +141,7 @@ function removeEntry(parent: Fd, name: RawName, flags: number): void {
   if (result < 0 && result !== ENOENT) check(result, flags === 0 ? "unlink" : "rmdir", textOf(name));
 }
 
-/** Only what flags can be set on is opened: nothing that would wake a driver. */
+/** Clears the flags of a regular file or directory. Others are not opened, because opening a device has effects. */
 function makeEntryMutable(parent: Fd, name: RawName): void {
   const { kind } = status.readEntry(parent, name);
   if (kind !== "regular" && kind !== "directory") return;
@@ -151,8 +150,8 @@ function makeEntryMutable(parent: Fd, name: RawName): void {
 }
 
 /**
- * Removes the subvolume `name` of `parent`, opened as `top`, and those nested in it. The file system does the rest in the
- * background, so that this does not depend on how much is in it.
+ * Removes the subvolume `name` of `parent`, opened as `top`, and its nested subvolumes. The file system frees their content
+ * in the background.
  */
 function removeSubvolumeTree(parent: Fd, name: RawName, top: Fd): void {
   const { id } = subvolumeInfo(top);
@@ -168,7 +167,7 @@ function removeSubvolumeTree(parent: Fd, name: RawName, top: Fd): void {
   try {
     removeGroups(parent, id);
   } catch (error) {
-    // The kernel removes the groups of a subvolume itself where it is new enough, and keeps them busy until then.
+    // New kernels remove the groups by themselves, and refuse until then (EBUSY).
     if (!(error instanceof SyscallError)) throw error;
   }
 }

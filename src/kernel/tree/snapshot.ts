@@ -1,6 +1,5 @@
-// A snapshot of a subvolume together with those nested in it, each at its place: the file system itself makes snapshots of
-// one subvolume only, with an empty directory where another begins. See btrfs-subvolume(8).
-
+// Snapshots of subvolumes with their nested subvolumes: the file system itself snapshots only one subvolume, with an empty
+// directory in place of each nested one. See btrfs-subvolume(8).
 import type { Fd } from "../file/fd.ts";
 import { isErrno } from "../syscall/sys.ts";
 import {
@@ -18,14 +17,18 @@ import { DirectoryChain, openDirectory, RawStatus } from "./tree.ts";
 const status = new RawStatus();
 
 interface SnapshotOptions {
-  /** Directories (`RawStatus.identity`): subvolumes in them, or being them, have no part in it; what else is there has. */
+  /**
+   * Directories, by `RawStatus.identity`, that are not snapshotted if they are nested subvolumes, nor nested subvolumes in
+   * them.
+   */
   readonly leaveEmpty: ReadonlySet<string>;
-  /** Whether the snapshots are marked as read-only. */
+  /** Whether the snapshots become read-only. */
   readonly readOnly: boolean;
 }
 
 /**
- * Puts snapshots of `nested`, the subvolumes nested in `source`, into `target`, a fresh snapshot of it. They are listed before the first snapshot is made, as that may itself be nested in what it is made of.
+ * Makes snapshots of `nested`, the subvolumes nested in `source`, in `target`, a new snapshot of `source`. The caller must list
+ * `nested` before it makes `target`, which may itself be inside `source`.
  */
 export function snapshotNested(
   source: Fd,
@@ -37,7 +40,7 @@ export function snapshotNested(
     try {
       snapshotOne(source, target, one, options);
     } catch (error) {
-      // Gone since it was listed.
+      // It was removed since it was listed.
       if (!isErrno(error, "ENOENT")) throw error;
     }
   }
@@ -55,14 +58,14 @@ function snapshotOne(source: Fd, target: Fd, nested: NestedSubvolume, options: S
     to.enter(part, copy, status.readFd(copy).identity);
   }
   using inner = openDirectory(from.current, nested.name);
-  // Something else may be mounted there.
+  // Another file system may be mounted there.
   if (!isSubvolume(inner) || subvolumeInfo(inner).id !== nested.id) return;
   const place = { directory: to.current, name: nested.name };
   replaceStub(inner, place, options);
   setTimes(to.current, ".", status.readFd(from.current));
 }
 
-/** Puts a snapshot, or an empty directory, where the file system has left a mere place for the nested subvolume. */
+/** Replaces the empty directory of a nested subvolume by a snapshot; by an ordinary empty directory for `leaveEmpty`. */
 function replaceStub(inner: Fd, place: NamedPlace, options: SnapshotOptions): void {
   const { directory, name } = place;
   removeEmpty(place);

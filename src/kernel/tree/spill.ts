@@ -1,6 +1,6 @@
-// What a walk through a tree has to remember until its end. A tree may have millions of files and be hostile, so the first
-// mebibyte stays in memory and the rest goes into a file without a name, on the file system that is written to or, where
-// that has none, in /var/tmp. See open(2), O_TMPFILE.
+// Storage for what a walk through a tree must remember. A tree may have millions of files and be hostile, so only the first
+// MiB is kept in memory; the rest is written to an unnamed file, on the target's file system or, where that does not support
+// it, in /var/tmp. See open(2), O_TMPFILE.
 import { readSync, writeSync } from "node:fs";
 import { type Fd, openPath } from "../file/fd.ts";
 import { SyscallError } from "../syscall/sys.ts";
@@ -8,13 +8,13 @@ import { type RawName, type RawStatus, tryOpenUnnamed } from "./tree.ts";
 
 const BLOCK_BYTES = 64 << 10;
 const MEMORY_BLOCKS = 16;
-/** So much stays in memory where there can be no file. */
+/** The limit of memory where no file can be made. */
 const MEMORY_BLOCKS_LIMIT = 256;
-/** No tree that was made in earnest needs more. */
+/** The limit of the file. */
 const FILE_LIMIT_BYTES = 2 * 1024 ** 3;
 const FALLBACK = "/var/tmp";
 
-/** Blocks of bytes by their number, the first ones in memory and the others in a file. */
+/** Blocks of BLOCK_BYTES by number, the first ones in memory and the others in a file. */
 class Blocks implements Disposable {
   readonly #directory: Fd | null;
   readonly #kept: Buffer[] = [];
@@ -25,6 +25,7 @@ class Blocks implements Disposable {
     this.#directory = directory;
   }
 
+  /** Stores a block. Throws `ENOMEM` or `EFBIG` at the limits. */
   write(index: number, block: Buffer): void {
     const file = index < MEMORY_BLOCKS ? null : this.#open();
     if (file === null) {
@@ -37,7 +38,7 @@ class Blocks implements Disposable {
     for (let at = 0; at < BLOCK_BYTES; ) at += writeSync(file.number, block, at, BLOCK_BYTES - at, position + at);
   }
 
-  /** Copies bytes of a block that was written into `target`. */
+  /** Fills `target` with bytes of a stored block, beginning at `from`. */
   read(index: number, from: number, target: Buffer): void {
     const kept = this.#kept[index];
     if (kept !== undefined) {
@@ -56,7 +57,7 @@ class Blocks implements Disposable {
   #open(): Fd | null {
     if (this.#hasLooked) return this.#file;
     this.#hasLooked = true;
-    this.#file = (this.#directory === null ? null : tryOpenUnnamed(this.#directory)) ?? unnamedElsewhere();
+    this.#file = (this.#directory === null ? null : tryOpenUnnamed(this.#directory)) ?? openFallback();
     return this.#file;
   }
 
@@ -65,7 +66,7 @@ class Blocks implements Disposable {
   }
 }
 
-function unnamedElsewhere(): Fd | null {
+function openFallback(): Fd | null {
   try {
     using directory = openPath(FALLBACK, "directory");
     return tryOpenUnnamed(directory);
@@ -77,7 +78,7 @@ function unnamedElsewhere(): Fd | null {
 
 const LENGTH_BYTES = 2;
 
-/** Names, of which the last one comes back first: what is still to be done in all directories from the top to here. */
+/** A stack of names: the entries that are still to visit in all directories from the top to the current one. */
 export class NameStack implements Disposable {
   readonly #blocks: Blocks;
   /** How much of each full block is used. */
@@ -85,7 +86,7 @@ export class NameStack implements Disposable {
   readonly #block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
   #used = 0;
 
-  /** `directory` is where the rest may go, and stays the caller's. */
+  /** `directory` is where the file may be made; null: only in /var/tmp. The caller still owns it. */
   constructor(directory: Fd | null) {
     this.#blocks = new Blocks(directory);
   }
@@ -115,7 +116,7 @@ export class NameStack implements Disposable {
   }
 }
 
-/** Bytes one behind the other, which can be read and changed at any place. */
+/** An append-only sequence of bytes that can be read at any position. */
 class Log implements Disposable {
   readonly #blocks: Blocks;
   readonly #block = Buffer.alloc(BLOCK_BYTES);
@@ -156,10 +157,10 @@ class Log implements Disposable {
   }
 }
 
-/** The first name of a file with several ones. */
+/** The first name of a file with several names. */
 export interface FirstName {
   readonly path: RawName;
-  /** What the caller wrote down beside it. */
+  /** A text that the caller stores with it. */
   readonly note: string;
 }
 
@@ -169,25 +170,25 @@ const KEY_BYTES = 28;
 const RECORD_BYTES = 36;
 const ALIGNMENT = 8;
 const FIRST_SLOTS = 1024;
-/** With two numbers for each slot, and the table before it while a larger one is filled: 96 MiB. */
+/** At this number the table of slots needs 96 MiB, while it grows and the old one still exists. */
 const FILES_LIMIT = 4 << 20;
 
-/** Files with several names, by identity: where the first of them is. */
+/** The first names of files with several names, by the identity of the file. */
 export class LinkTable implements Disposable {
   readonly #log: Log;
   readonly #limit: number;
   readonly #seed = BigInt(Math.floor(Math.random() * 2 ** 32));
-  /** For each slot the hash and the place of the record, in steps of the alignment and counted from one. */
+  /** A hash table with two numbers for each slot: the hash, and the record's position / ALIGNMENT + 1 (0: empty slot). */
   #slots = new Uint32Array(2 * FIRST_SLOTS);
   #files = 0;
 
-  /** `directory` is where the rest may go, and stays the caller's. */
+  /** `directory` is where the file may be made; null: only in /var/tmp. The caller still owns it. */
   constructor(directory: Fd | null, filesLimit: number = FILES_LIMIT) {
     this.#log = new Log(directory);
     this.#limit = filesLimit;
   }
 
-  /** What was written down last of the file that `status` describes; null when nothing was. */
+  /** Returns the name that was added last for the file of `status`; null where none was. */
   find(status: RawStatus): FirstName | null {
     if (this.#files === 0) return null;
     const key = keyOf(status);
@@ -208,7 +209,7 @@ export class LinkTable implements Disposable {
     return { note: texts.slice(0, note), path: texts.slice(note) };
   }
 
-  /** Writes down the name of a file that others may be linked to. `EFBIG` for more files than can be remembered. */
+  /** Adds a name of the file of `status`. Throws `EFBIG` beyond the limit of files. */
   add(status: RawStatus, { path, note }: FirstName): void {
     if (this.#files >= this.#limit) throw new SyscallError("remember", "EFBIG", "files with several names");
     if (2 * (this.#files + 1) > this.#slots.length / 2) this.#grow();
@@ -239,7 +240,7 @@ export class LinkTable implements Disposable {
     }
   }
 
-  /** Nobody can choose inodes so that they meet. */
+  /** The random seed prevents an attacker from choosing inodes whose hashes collide. */
   #hash(key: Buffer): number {
     return Number(BigInt.asUintN(32, Bun.hash.wyhash(key, this.#seed)));
   }
@@ -251,7 +252,7 @@ export class LinkTable implements Disposable {
 
 const keyBytes = Buffer.alloc(KEY_BYTES);
 
-/** An inode may be used again while a tree in use is read, by a file that was born later. */
+/** Returns the key of a file: inode, device and birth time, because an inode may be reused while the tree is read. */
 function keyOf({ memory: { view } }: RawStatus): Buffer {
   keyBytes.writeBigUInt64LE(view.getBigUint64(32, true), 0);
   keyBytes.writeUInt32LE(view.getUint32(136, true), 8);

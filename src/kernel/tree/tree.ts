@@ -1,6 +1,6 @@
-// File trees by their bytes: names need not be text, and a tree may be deeper than any path or any number of open files.
-// A name here is a "raw" string, one character for each byte. Every step is relative to an open directory and follows no
-// link, so that nobody who changes the tree meanwhile can lead it astray. See openat(2), getdents64(2), statx(2).
+// Access to untrusted file trees: names need not be UTF-8, and a tree may be deeper than PATH_MAX and than the limit of open
+// files. A name is a "raw" string with one character for each byte. Every step is relative to an open directory and follows no
+// link, so that concurrent changes of the tree cannot redirect it. See openat(2), getdents64(2), statx(2).
 import { Fd } from "../file/fd.ts";
 import { FILE_KINDS, type FileKind, packedDevice } from "../file/status.ts";
 import {
@@ -28,7 +28,7 @@ const NAME_SLOTS = 8;
 const names = pinForever(NAME_SLOT * NAME_SLOTS);
 let nextSlot = 0;
 
-/** The address of a raw name for the system call that comes next. `ENAMETOOLONG` beyond 4095 bytes. */
+/** Returns the address of a raw name, for the next system call. Throws `ENAMETOOLONG` beyond 4095 bytes. */
 export function rawAddress(name: RawName): number {
   if (name.length >= NAME_SLOT) throw new SyscallError("name", "ENAMETOOLONG");
   const at = nextSlot * NAME_SLOT;
@@ -38,32 +38,32 @@ export function rawAddress(name: RawName): number {
   return names.address + at;
 }
 
-/** Text as a raw name. */
+/** Converts text to a raw name. */
 export function rawOf(text: string): RawName {
   return Buffer.from(text).toString("latin1");
 }
 
-/** A raw name as text for messages. */
+/** Converts a raw name to text, for messages. */
 export function textOf(name: RawName): string {
   return Buffer.from(name, "latin1").toString();
 }
 
 export interface RawEntry {
   readonly name: RawName;
-  /** Null where the file system does not say. */
+  /** Null where the file system does not report it. */
   readonly kind: FileKind | null;
 }
 
 // struct linux_dirent64 { 0 u64 d_ino; 8 s64 d_off; 16 u16 d_reclen; 18 u8 d_type; 19 char d_name[]; }
 const entries = pinForever(64 * 1024);
 
-/** The next entries of `directory` from where it stands, without `.` and `..`: as many as one call reads, none at the end. */
+/** Returns the next entries of `directory` without `.` and `..`: as many as one getdents64(2) reads, none at the end. */
 export function readSomeEntries(directory: Fd): RawEntry[] {
   const { bytes, view } = entries;
   for (;;) {
     const list: RawEntry[] = [];
     const size = trySys("getdents64", directory.number, entries, entries.size);
-    // Linux says so of a directory that was removed while it is open.
+    // ENOENT: the directory was removed since it was opened.
     if (size === 0 || size === ENOENT) return list;
     check(size, "getdents");
     for (let at = 0; at < size; at += view.getUint16(at + 16, true)) {
@@ -74,7 +74,7 @@ export function readSomeEntries(directory: Fd): RawEntry[] {
   }
 }
 
-/** What is in `directory`, read from where it stands, without `.` and `..`. */
+/** Returns all entries of `directory` from its present offset on, without `.` and `..`. */
 export function readEntries(directory: Fd): RawEntry[] {
   const list: RawEntry[] = [];
   for (let some = readSomeEntries(directory); some.length > 0; some = readSomeEntries(directory)) {
@@ -83,7 +83,7 @@ export function readEntries(directory: Fd): RawEntry[] {
   return list;
 }
 
-/** Puts the names of all that is in `directory` on `stack`; returns how many there are. */
+/** Pushes the names of all entries of `directory` to `stack`; returns their number. */
 export function pushEntries(directory: Fd, stack: { push(name: RawName): void }): number {
   let count = 0;
   for (let some = readSomeEntries(directory); some.length > 0; some = readSomeEntries(directory)) {
@@ -95,25 +95,28 @@ export function pushEntries(directory: Fd, stack: { push(name: RawName): void })
 
 const OPEN_DIRECTORY = O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
 
-/** Opens the directory `name`. `ENOTDIR` or `ELOOP` for anything else. */
+/** Opens the directory `name`; throws `ENOTDIR` or `ELOOP` for other files. */
 export function openDirectory(parent: Fd, name: RawName): Fd {
   const result = trySys("openat", parent.number, rawAddress(name), OPEN_DIRECTORY);
   return Fd.adopt(check(result, "open", result < 0 ? textOf(name) : undefined));
 }
 
-/** Opens the entry `name` for reading. `ELOOP` for a link; ask `RawStatus` first what it is: opening a device has effects. */
+/**
+ * Opens the entry `name` for reading; throws `ELOOP` for a link. Check its kind by `RawStatus` first: opening a device has
+ * effects.
+ */
 export function openForReading(parent: Fd, name: RawName): Fd {
   const result = trySys("openat", parent.number, rawAddress(name), O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
   return Fd.adopt(check(result, "open", result < 0 ? textOf(name) : undefined));
 }
 
-/** A file without a name on the file system of `directory`, for reading and writing; null where there can be none. */
+/** Opens a new unnamed file on the file system of `directory`, for reading and writing; returns null where that fails. */
 export function tryOpenUnnamed(directory: Fd): Fd | null {
   const result = trySys("openat", directory.number, rawAddress("."), O_TMPFILE | O_RDWR | O_CLOEXEC, 0o600);
   return result < 0 ? null : Fd.adopt(result);
 }
 
-/** Names the entry `name` without opening it, be it a link. */
+/** Opens the entry `name` with O_PATH, also where it is a link. */
 export function openEntry(parent: Fd, name: RawName): Fd {
   const result = trySys("openat", parent.number, rawAddress(name), O_PATH | O_NOFOLLOW | O_CLOEXEC);
   return Fd.adopt(check(result, "open", result < 0 ? textOf(name) : undefined));
@@ -123,8 +126,8 @@ const LINK_MAX = 4096;
 const linkTarget = pinForever(LINK_MAX);
 
 /**
- * The target of the symbolic link `name`, byte for byte; of `parent` itself, opened as `openEntry()` does, where `name` is
- * "". Null for anything but a link.
+ * Returns the target of the symbolic link `name`, or, where `name` is "", of `parent`, which `openEntry()` opened. Null for
+ * other files.
  */
 export function readLinkIn(parent: Fd, name: RawName): RawName | null {
   const length = trySys("readlinkat", parent.number, rawAddress(name), linkTarget, LINK_MAX);
@@ -132,21 +135,21 @@ export function readLinkIn(parent: Fd, name: RawName): RawName | null {
   return linkTarget.bytes.toString("latin1", 0, check(length, "readlink", length < 0 ? textOf(name) : undefined));
 }
 
-// struct statx: see kernel/file/status.ts. It is kept as it came: times go into a copy without a detour.
+// struct statx: see kernel/file/status.ts. It is not decoded, so that its times can be copied as they are.
 const STATX_SIZE = 256;
 const MASK = 0xfff | 0x1000;
 
-/** The raw status of a file: a block of memory that is filled again and again. */
+/** The undecoded status of a file, in memory that is reused for many files. */
 export class RawStatus {
   readonly memory: Pinned = pin(STATX_SIZE);
 
-  /** What is behind an open descriptor. */
+  /** Reads the status of an open file, O_PATH included. */
   readFd(fd: Fd): this {
     check(trySys("statx", fd.number, rawAddress(""), AT_EMPTY_PATH, MASK, this.memory), "stat");
     return this;
   }
 
-  /** The entry of a directory, be it a link. */
+  /** Reads the status of an entry of a directory; does not follow a link. */
   readEntry(parent: Fd, name: RawName): this {
     const flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT;
     const result = trySys("statx", parent.number, rawAddress(name), flags, MASK, this.memory);
@@ -182,13 +185,13 @@ export class RawStatus {
     return Number(this.memory.view.getBigUint64(48, true)) * 512;
   }
 
-  /** The device number as mknod(2) takes it. */
+  /** The device number of a device, as mknod(2) takes it. */
   get deviceNumber(): number {
     const [major, minor] = [this.memory.view.getUint32(128, true), this.memory.view.getUint32(132, true)];
     return packedDevice(major, minor);
   }
 
-  /** The same for two names of one file, and for nothing else. */
+  /** Device and inode: equal only for names of the same file. */
   get identity(): string {
     const { view } = this.memory;
     return `${view.getUint32(136, true)}:${view.getUint32(140, true)}:${view.getBigUint64(32, true)}`;
@@ -204,12 +207,12 @@ export class RawStatus {
 }
 
 /**
- * Of a chain the innermost directories are open, and every directory whose depth is a multiple of this: from those the way
- * to the others is gone again. (Going back through `..` takes the longer the deeper one is, on bind mounts and subvolumes.)
+ * A chain keeps open its innermost directories, and every directory whose depth is a multiple of this; the others are opened
+ * again from those. (Going up by `..` would take time proportional to the depth on bind mounts and subvolumes.)
  */
 const STEP = 64;
 
-/** Copies and archives go no deeper: what they remember of the way must not take all memory. */
+/** The depth limit of copies and archives, because a chain remembers all names on its path. */
 export const WALK_DEPTH_LIMIT = 1 << 15;
 
 interface Link {
@@ -219,14 +222,14 @@ interface Link {
 }
 
 /**
- * The way from the top of a tree down to where the work is. It may be of any depth with a moderate number of open files,
- * and going up leads to the directory it came from (`ESTALE` when that is no longer where it was).
+ * The directories from the top of a tree to the current one. Its depth is not limited by the number of open files. `leave()`
+ * returns to the same directory from which it was entered, or throws `ESTALE` where that was moved.
  */
 export class DirectoryChain implements Disposable {
   readonly #links: Link[] = [];
   readonly #status: RawStatus;
 
-  /** Takes over `top`. */
+  /** Takes ownership of `top`. `status` is only used internally. */
   constructor(top: Fd, status: RawStatus) {
     this.#status = status;
     this.#links.push({ name: "", identity: status.readFd(top).identity, fd: top });
@@ -236,7 +239,7 @@ export class DirectoryChain implements Disposable {
     return this.#links.length - 1;
   }
 
-  /** The directory the chain ends in. */
+  /** The innermost directory. */
   get current(): Fd {
     return this.#fdAt(this.depth);
   }
@@ -245,7 +248,7 @@ export class DirectoryChain implements Disposable {
     return this.#at(this.depth).name;
   }
 
-  /** The names from the top, without the top's own. */
+  /** The names from the top to the current directory, without the top's own. */
   get path(): RawName[] {
     return this.#links.slice(1).map(({ name }) => name);
   }
@@ -260,7 +263,7 @@ export class DirectoryChain implements Disposable {
     return fd;
   }
 
-  /** Goes down into `name`, which has been opened as `fd` and is the chain's from now on. */
+  /** Enters the directory `name`, which was opened as `fd`; takes ownership of it. */
   enter(name: RawName, fd: Fd, identity: string): void {
     this.#links.push({ name, identity, fd });
     const outer = this.depth - STEP;
@@ -269,13 +272,13 @@ export class DirectoryChain implements Disposable {
     this.#at(outer).fd = null;
   }
 
-  /** Goes up by one. */
+  /** Returns to the parent directory. */
   leave(): void {
     this.#links.pop()?.fd?.close();
     if (this.#at(this.depth).fd === null) this.#reopen();
   }
 
-  /** Opens the directories again from the last one that stayed open to the innermost. */
+  /** Opens the closed directories again, from the last open one to the innermost. Throws `ESTALE` where one was replaced. */
   #reopen(): void {
     let depth = this.depth;
     while (this.#at(depth).fd === null) depth--;

@@ -4,7 +4,7 @@ import type { Getters, Handlers } from "../../api/table.ts";
 import { busLabelEscape, busLabelUnescape } from "../../base/names.ts";
 import { preparer } from "../../base/prepared.ts";
 import { type Collection, leaf } from "../../daemon/object-tree.ts";
-import { type BusCallContext, bindInterface } from "../../ipc/bus/server.ts";
+import { type BusCallContext, bindInterface } from "../../ipc/bus/binding.ts";
 import type { Image } from "../../registry/image/image.ts";
 import { poolSpace } from "../../registry/image/pool.ts";
 import { perform } from "../action/action.ts";

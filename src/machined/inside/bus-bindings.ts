@@ -4,7 +4,7 @@
 import type { Machine as MachineTable, Manager } from "../../api/machine1.ts";
 import type { Handlers } from "../../api/table.ts";
 import type { Call } from "../../daemon/call.ts";
-import type { BusCallContext } from "../../ipc/bus/server.ts";
+import type { BusCallContext } from "../../ipc/bus/binding.ts";
 import type { Pty } from "../../kernel/terminal/pty.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
 import { perform } from "../action/action.ts";

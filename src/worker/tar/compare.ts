@@ -1,5 +1,5 @@
-// Whether two files of two trees are the same in everything that an archive says of them. Contents are read and compared: times
-// and sizes alone prove nothing.
+// Compares files of two trees in everything that an archive records, contents included: equal times and sizes do not prove
+// equal contents.
 import { readSync } from "node:fs";
 import { attributeNames, getAttribute } from "../../kernel/file/attributes.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
@@ -15,11 +15,11 @@ interface ComparedFile {
   readonly status: RawStatus;
 }
 
-/** Compares all but the content of regular files. */
+/** Returns whether two files are equal in everything but the content of regular files. */
 export function isSameMember(a: ComparedFile, b: ComparedFile, policy: MemberPolicy): boolean {
   const kind = a.status.kind;
   if (kind !== b.status.kind || describe(a.status) !== describe(b.status)) return false;
-  // What a link leads to is no matter of one file: a file with several names is never the same.
+  // A file with several names counts as different: which names it has cannot be compared here.
   if (kind !== "directory" && (a.status.links > 1 || b.status.links > 1)) return false;
   if (kind === "symlink" && readLinkIn(a.file, "") !== readLinkIn(b.file, "")) return false;
   return attributesOf(a.file, policy) === attributesOf(b.file, policy);
@@ -38,7 +38,7 @@ function attributesOf(file: Fd, { dropAttribute }: MemberPolicy): string {
   return JSON.stringify(kept.sort().map((name) => [name, getAttribute(file, name)?.toString("base64")]));
 }
 
-/** Compares the contents of two files of one size. Yields nothing, again and again, so that other work is not kept waiting. */
+/** Compares the contents of two files of `size` bytes. Yields an empty buffer after each step, so that other work can run. */
 export function* hasSameContent(a: Fd, b: Fd, size: number): Generator<Buffer, boolean> {
   for (let at = 0; at < size; at += STEP) {
     const length = Math.min(STEP, size - at);
@@ -49,7 +49,7 @@ export function* hasSameContent(a: Fd, b: Fd, size: number): Generator<Buffer, b
   return true;
 }
 
-/** False when the file is shorter than that. */
+/** Reads `length` bytes into `buffer`; returns false where the file is shorter. */
 function fill(file: Fd, buffer: Buffer, length: number, position: number): boolean {
   for (let done = 0; done < length; ) {
     const count = readSync(file.number, buffer, done, length - done, position + done);

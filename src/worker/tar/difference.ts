@@ -1,7 +1,7 @@
-// Writes what is different between two trees as an archive that is laid over the first to get the second, as layers of container
-// images are: what is new or changed whole, with the directories that it is in, and `.wh.NAME` for what is gone. Files with
-// several names are always written, so that their names stay together. The trees may change while they are read only where
-// their file system cannot keep them.
+// Writes the difference between two trees as an archive that turns the first into the second, in the form of a layer of a
+// container image: new and changed files with their parent directories, and `.wh.NAME` for removed ones ("whiteouts" of the OCI
+// image specification). Files with several names are always written, so that their names stay linked. Callers pass snapshots
+// where the file system supports them, so that the trees do not change meanwhile.
 import type { Fd } from "../../kernel/file/fd.ts";
 import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
 import {
@@ -18,13 +18,17 @@ import { Listing } from "./listing.ts";
 import { MemberWriter } from "./members.ts";
 import { openMember, type PackPolicy } from "./pack.ts";
 
-const GONE = ".wh.";
-const ALL_GONE = ".wh..wh..opq";
-/** Headers of directories that wait for something different in them; more are written without that. */
+/** The prefix of a whiteout, and the name of an opaque whiteout, which removes the whole content of its directory. */
+const WHITEOUT = ".wh.";
+const OPAQUE_WHITEOUT = ".wh..wh..opq";
+/** The limit of headers of directories that wait for a difference in them; beyond it they are written without one. */
 const WAITING_LIMIT_BYTES = 4 << 20;
 const NOTHING = Buffer.alloc(0);
 
-/** The archive that makes `tree` of `base`, in chunks that stay as they are, and empty ones while there is nothing to tell. */
+/**
+ * Yields the archive that turns `base` into `tree`, in chunks that are not changed afterwards, and empty chunks between equal
+ * files.
+ */
 export function* differenceChunks(base: Fd, tree: Fd, policy: PackPolicy): Generator<Buffer> {
   using walk = new DifferenceWalk(base, tree, policy);
   yield* walk.chunks();
@@ -37,10 +41,10 @@ class DifferenceWalk implements Disposable {
   readonly #mountId: bigint;
   readonly #baseMountId: bigint;
   readonly #baseStatus = new RawStatus();
-  /** Where the base has the directories, it is as deep as the other chain. */
+  /** The same directories in the base, as far as it has them: then it is as deep as the other chain. */
   readonly #baseChain: DirectoryChain;
   readonly #pending: Listing[] = [];
-  /** For each directory on the way its header, until it is written. */
+  /** The header of each directory of the chain; null once it is written. */
   readonly #waiting: (Buffer | null)[] = [];
   #waitingBytes = 0;
 
@@ -77,7 +81,7 @@ class DifferenceWalk implements Disposable {
     yield* this.#writer.end();
   }
 
-  /** The directory that the base has at this place; null where it has none. */
+  /** The current directory in the base; null where it has none. */
   get #baseDirectory(): Fd | null {
     return this.#baseChain.depth === this.#chain.depth ? this.#baseChain.current : null;
   }
@@ -86,14 +90,14 @@ class DifferenceWalk implements Disposable {
     return [`./${this.#chain.path.join("/")}`, name].join(this.#chain.depth === 0 ? "" : "/");
   }
 
-  /** Begins the directory in which the chain ends: first what it has not any more. */
+  /** Begins the current directory: writes whiteouts for its removed entries first. */
   *#begin(): Generator<Buffer> {
     this.#pending.push(new Listing(this.#chain.current));
     const base = this.#baseDirectory;
     if (base === null) return;
     using listing = new Listing(base);
     for (let entry = listing.next(); entry !== undefined; entry = listing.next()) {
-      if (!this.#isThere(entry.name) && this.#isMember(base, entry)) yield* this.#gone(entry.name);
+      if (!this.#isThere(entry.name) && this.#isMember(base, entry)) yield* this.#writeWhiteout(entry.name);
       yield NOTHING;
     }
   }
@@ -115,19 +119,19 @@ class DifferenceWalk implements Disposable {
     }
   }
 
-  /** Whether the layer of the base has that file: not every file can be in one. */
+  /** Whether the base's layer contains an entry: sockets, and whiteouts of overlayfs (device 0:0), cannot be in a layer. */
   #isMember(base: Fd, { name }: RawEntry): boolean {
     const status = this.#baseStatus.readEntry(base, name);
     return MemberWriter.canHold(status.kind) && !(status.kind === "character" && status.deviceNumber === 0);
   }
 
-  *#gone(name: RawName): Generator<Buffer> {
-    yield* this.#way();
-    yield* this.#writer.marker(this.#pathOf(GONE + name));
+  *#writeWhiteout(name: RawName): Generator<Buffer> {
+    yield* this.#writeDirectories();
+    yield* this.#writer.marker(this.#pathOf(WHITEOUT + name));
   }
 
-  /** Writes the directories on the way here that were not written. */
-  *#way(): Generator<Buffer> {
+  /** Writes the waiting headers of the directories of the chain. */
+  *#writeDirectories(): Generator<Buffer> {
     if (this.#waitingBytes === 0) return;
     for (const [depth, header] of this.#waiting.entries()) {
       if (header === null) continue;
@@ -137,7 +141,7 @@ class DifferenceWalk implements Disposable {
     }
   }
 
-  /** Writes one entry where it is different; true when it is a directory, which the chain has entered now. */
+  /** Writes one entry where it differs; returns true for a directory, which the chain has then entered. */
   *#entry(entry: RawEntry): Generator<Buffer, boolean> {
     const { name } = entry;
     const opened = openMember(this.#chain.current, entry, this.#writer.status);
@@ -163,15 +167,15 @@ class DifferenceWalk implements Disposable {
     return true;
   }
 
-  /** What is not in this tree, and may be in the base. */
+  /** Writes a whiteout for an entry that is not in this tree, where the base has it. */
   *#missing(name: RawName): Generator<Buffer, false> {
     const base = this.#openBase(name);
     base?.close();
-    if (base !== null) yield* this.#gone(name);
+    if (base !== null) yield* this.#writeWhiteout(name);
     return false;
   }
 
-  /** The file of the base at that place, as its layer has it; null where it has none. */
+  /** Opens the entry of the same name in the base, with its status in `#baseStatus`; returns null where its layer has none. */
   #openBase(name: RawName): Fd | null {
     const base = this.#baseDirectory;
     if (base === null) return null;
@@ -198,22 +202,22 @@ class DifferenceWalk implements Disposable {
   }
 
   *#changed(file: Fd, path: RawName): Generator<Buffer> {
-    yield* this.#way();
+    yield* this.#writeDirectories();
     yield* this.#writer.file(file, path);
   }
 
-  /** Of a directory on another mount neither archive has what is in it. */
+  /** Writes a directory that is a mount point, as empty: archives do not contain what is mounted. */
   *#mountPoint(file: Fd, path: RawName, base: Fd | null): Generator<Buffer> {
-    yield* this.#way();
+    yield* this.#writeDirectories();
     yield* this.#writer.directory(file, `${path}/`);
-    if (base !== null) yield* this.#writer.marker(`${path}/${ALL_GONE}`);
+    if (base !== null) yield* this.#writer.marker(`${path}/${OPAQUE_WHITEOUT}`);
   }
 
-  /** Goes into a directory; the chains own the descriptors from here. */
+  /** Enters a directory, whose header waits for a difference; the chains take ownership of the descriptors. */
   *#enter(name: RawName, file: Fd, base: Fd | null): Generator<Buffer> {
     const isBaseDirectory = base !== null && this.#baseStatus.kind === "directory";
-    // Readers disagree on what a directory does to a link that the base has in its place.
-    if (base !== null && !isBaseDirectory) yield* this.#gone(name);
+    // Programs differ in whether a directory replaces a link of the base, so a whiteout removes the link first.
+    if (base !== null && !isBaseDirectory) yield* this.#writeWhiteout(name);
     const { identity } = this.#writer.status;
     const isSame =
       isBaseDirectory &&
@@ -221,7 +225,7 @@ class DifferenceWalk implements Disposable {
     const header = this.#writer.directoryHeader(file, `${this.#pathOf(name)}/`);
     this.#waiting.push(header);
     this.#waitingBytes += header.length;
-    if (!isSame || this.#waitingBytes > WAITING_LIMIT_BYTES) yield* this.#way();
+    if (!isSame || this.#waitingBytes > WAITING_LIMIT_BYTES) yield* this.#writeDirectories();
     if (isBaseDirectory && this.#baseStatus.mountId === this.#baseMountId) {
       this.#baseChain.enter(name, openDirectory(base, "."), this.#baseStatus.identity);
     }

@@ -1,4 +1,4 @@
-// What an archive's reader tells of a member, and whom it tells it.
+// The members of an archive as the reader passes them on, and the interface of their receiver.
 import type { FileKind } from "../../kernel/file/status.ts";
 import type { RawName } from "../../kernel/tree/tree.ts";
 import type { PaxTime } from "./pax.ts";
@@ -6,31 +6,33 @@ import type { SparseMap } from "./sparse.ts";
 
 export type TarKind = Exclude<FileKind, "socket" | "other"> | "hard-link";
 
+/** A member of an archive, with its extended headers applied. */
 export interface TarEntry {
   readonly path: RawName;
   readonly kind: TarKind;
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
-  /** Of the file once it is unpacked, holes included. */
+  /** The size of the unpacked file in bytes, holes included. */
   readonly size: number;
   readonly time: PaxTime;
-  /** Of links. */
+  /** The target of a symbolic link, or the earlier member's path of a hard link. */
   readonly target: RawName;
   readonly major: number;
   readonly minor: number;
   readonly attributes: Map<string, Buffer> | null;
+  /** ACLs as text; `fallback` is the default ACL of a directory. */
   readonly acl: { readonly access: string | null; readonly fallback: string | null };
   readonly sparse: SparseMap | null;
 }
 
-/** Where the data of one entry goes, in order, and then its end. */
+/** Receives the data of one entry in order, each part with its offset in the file, and then its end. */
 export interface TarSink {
   write(part: Buffer, offset: number): void;
   end(): void;
 }
 
-/** What is made of the entries. Entries without a sink have their data passed over. */
+/** Receives the entries. Returns the sink for the data of an entry; null skips the data. */
 export interface TarTarget {
   entry(entry: TarEntry): TarSink | null;
 }

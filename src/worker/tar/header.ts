@@ -5,7 +5,7 @@ import { damaged } from "../stream/feed.ts";
 export const BLOCK = 512;
 
 export interface TarHeader {
-  /** One character, as it stands in the header; "0" for the NUL of old archives. */
+  /** The type character of the header; "0" for the NUL of old archives. */
   readonly type: string;
   readonly name: RawName;
   readonly linkName: RawName;
@@ -20,6 +20,7 @@ export interface TarHeader {
 
 const ZERO_BLOCK = Buffer.alloc(BLOCK);
 
+/** Returns whether a block is all zero: half of an end mark. */
 export function isZeroBlock(block: Buffer): boolean {
   return block[0] === 0 && block.equals(ZERO_BLOCK);
 }
@@ -28,7 +29,7 @@ const CHECKSUM_AT = 148;
 const CHECKSUM_SIZE = 8;
 const SPACE = 0x20;
 
-/** The sum over the header, with spaces for the sum itself. */
+/** Returns the checksum of a header: the sum of its bytes, with spaces in the checksum field. */
 export function headerSum(block: Buffer): number {
   let sum = CHECKSUM_SIZE * SPACE;
   for (let at = 0; at < CHECKSUM_AT; at++) sum += block[at] as number;
@@ -36,25 +37,25 @@ export function headerSum(block: Buffer): number {
   return sum;
 }
 
-/** The difference in the sum of old programs, which took bytes for signed numbers. */
-function signedLack(block: Buffer): number {
+/** Returns how much smaller the checksum of old programs is, which added signed bytes. */
+function signedDifference(block: Buffer): number {
   const inSum = (_: number, at: number) => at < CHECKSUM_AT || at >= CHECKSUM_AT + CHECKSUM_SIZE;
   return 256 * block.subarray(0, BLOCK).filter((byte, at) => byte > 127 && inSum(byte, at)).length;
 }
 
-/** Whether the checksum of a block is right. */
+/** Returns whether the checksum of a header is correct, signed or unsigned. */
 export function hasValidSum(block: Buffer): boolean {
   const text = block
     .toString("latin1", CHECKSUM_AT, CHECKSUM_AT + CHECKSUM_SIZE)
     .replace(/[\0 ]+$/, "")
     .trimStart();
   if (!/^[0-7]+$/.test(text)) return false;
-  const told = Number.parseInt(text, 8);
+  const stored = Number.parseInt(text, 8);
   const sum = headerSum(block);
-  return told === sum || told === sum - signedLack(block);
+  return stored === sum || stored === sum - signedDifference(block);
 }
 
-/** Parses a header whose sum is right. Throws EBADMSG for invalid numbers. */
+/** Parses a header whose checksum is correct. Throws EBADMSG for invalid numbers. */
 export function parseHeader(block: Buffer): TarHeader {
   const isUstar = block.toString("latin1", 257, 263) === "ustar\0";
   const prefix = isUstar ? text(block, 345, 155) : "";
@@ -81,7 +82,7 @@ function text(block: Buffer, at: number, size: number): RawName {
   return block.toString("latin1", at, end < 0 || end > at + size ? at + size : end);
 }
 
-/** A size that a file can have and a double can count. */
+/** Returns a file size; throws EBADMSG where it is negative or beyond 2^53. */
 export function fileSize(size: number): number {
   if (!Number.isSafeInteger(size) || size < 0) throw damaged(`impossible file size ${size}`);
   return size;
@@ -89,13 +90,13 @@ export function fileSize(size: number): number {
 
 const ID_MAX = 0xffff_fffe;
 
-/** A user or group id; all ones means "none" to the kernel and is refused. */
+/** Returns a user or group id; throws EBADMSG for an invalid one. 2^32-1 means "none" to the kernel. */
 export function identity(id: number): number {
   if (!Number.isInteger(id) || id < 0 || id > ID_MAX) throw damaged(`impossible owner ${id}`);
   return id;
 }
 
-/** A number field: octal digits, or base 256 with the highest bit set. */
+/** Parses a number field: octal digits, or base 256 with the highest bit set. Throws EBADMSG that names `what`. */
 export function number(block: Buffer, at: number, size: number, what: string): number {
   const first = block[at] as number;
   if ((first & 0x80) !== 0) return base256(block, at, size, what);
@@ -106,7 +107,7 @@ export function number(block: Buffer, at: number, size: number, what: string): n
 
 const [DIGIT_0, DIGIT_7] = [0x30, 0x37];
 
-/** The digits behind any spaces, up to a NUL or space; null when something else is among them. None are zero. */
+/** Parses octal digits after spaces, up to a NUL or space. Returns null for other characters, 0 for no digits. */
 function octal(block: Buffer, start: number, end: number): number | null {
   let at = start;
   while (at < end && block[at] === SPACE) at++;

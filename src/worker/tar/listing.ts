@@ -1,19 +1,20 @@
-// The entries of a directory in the order of their names. A directory that is too large for the memory limit is listed in batches,
-// in the order of its file system.
+// Lists the entries of a directory sorted by name. A directory that exceeds the memory limit is listed in batches, in the
+// order of its file system.
 import type { Fd } from "../../kernel/file/fd.ts";
 import { openDirectory, type RawEntry, readSomeEntries } from "../../kernel/tree/tree.ts";
 
-/** The limit for all directories from the top to the present one. */
+/** The limit of entries in memory, for all directories from the top to the current one together. */
 const SORTED_LIMIT = 250_000;
+/** The number of entries in memory now. */
 let remembered = 0;
 
 export class Listing implements Disposable {
   readonly #directory: Fd;
-  /** The next one last. */
+  /** In reverse order: the next entry is the last element. */
   #entries: RawEntry[] = [];
   #isWhole = false;
 
-  /** `directory` stays the caller's. */
+  /** The caller still owns `directory`. */
   constructor(directory: Fd) {
     this.#directory = openDirectory(directory, ".");
     do this.#readSome();
@@ -29,6 +30,7 @@ export class Listing implements Disposable {
     this.#isWhole = some.length === 0;
   }
 
+  /** Returns the next entry; undefined at the end. */
   next(): RawEntry | undefined {
     if (this.#entries.length === 0 && !this.#isWhole) this.#readSome();
     const entry = this.#entries.pop();

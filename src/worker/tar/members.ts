@@ -1,5 +1,5 @@
-// Writes members of a tar archive: everything that a file system keeps of a file, in chunks of one size. Each further name of
-// a file that is in the archive is a link to its first.
+// Writes members of a tar archive with all metadata of their files, in chunks of one size. Further names of a file become hard
+// links to its first name.
 import { readSync } from "node:fs";
 import { attributeNames, getAttribute } from "../../kernel/file/attributes.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
@@ -23,25 +23,25 @@ const TYPES: Readonly<Record<string, MemberHeader["type"]>> = {
   fifo: "6",
 };
 
-/** Extended attributes that archives carry under another name, as text. */
+/** Extended attributes that archives store under another key, as text. */
 const ACL_KEYS: Readonly<Record<string, string>> = {
   "system.posix_acl_access": "SCHILY.acl.access",
   "system.posix_acl_default": "SCHILY.acl.default",
 };
 
-/** What an archive says of files otherwise than their file system does. */
+/** How members differ from their files. */
 export interface MemberPolicy {
-  /** Attributes that are left out. */
+  /** Returns whether an attribute is omitted. */
   readonly dropAttribute?: (name: string) => boolean;
-  /** Access control lists are written as attributes as well, for readers that know nothing else. */
+  /** Whether ACLs are also written as plain attributes, for readers that do not know the keys for ACLs. */
   readonly aclsTwice?: boolean;
 }
 
 export class MemberWriter implements Disposable {
-  /** What the file is that is written next: the caller reads it. */
+  /** The status of the next file: the caller must read it before each call of `directory()` or `file()`. */
   readonly status = new RawStatus();
   readonly #policy: MemberPolicy;
-  /** Files of several names, and under which one they are in the archive. */
+  /** Files with several names, with the name that they have in the archive. */
   readonly #linked = new LinkTable(null);
   #chunk: Buffer = Buffer.allocUnsafeSlow(CHUNK);
   #used = 0;
@@ -54,38 +54,38 @@ export class MemberWriter implements Disposable {
     this.#linked[Symbol.dispose]();
   }
 
-  /** Whether archives have a member for a file of that kind. */
+  /** Returns whether an archive can contain a file of that kind. */
   static canHold(kind: string): boolean {
     return TYPES[kind] !== undefined;
   }
 
-  /** Writes a directory, whose path ends in a slash. */
+  /** Writes a directory; `path` must end in a slash. */
   *directory(file: Fd, path: RawName): Generator<Buffer> {
     yield* this.put(this.directoryHeader(file, path));
   }
 
-  /** What `directory()` writes, for later. */
+  /** Returns what `directory()` writes, for a later `put()`. */
   directoryHeader(file: Fd, path: RawName): Buffer {
     return this.#header(file, path, { type: "5" });
   }
 
-  /** Writes what is no directory, or a further name of what was written already. */
+  /** Writes a file that is not a directory; a hard link where the file was written under another name. */
   *file(file: Fd, path: RawName): Generator<Buffer> {
     if (!(yield* this.#linkAgain(file, path))) yield* this.#first(file, path);
   }
 
-  /** Writes an empty file that stands for no file of a tree. */
+  /** Writes an empty regular file that is not in the tree, such as a whiteout. */
   *marker(path: RawName): Generator<Buffer> {
     yield* this.put(memberHeader({ ...EMPTY_MEMBER, path }));
   }
 
-  /** The end of the archive. */
+  /** Writes the end mark, and yields the last chunk. */
   *end(): Generator<Buffer> {
     yield* this.put(END_MARK);
     yield this.#chunk.subarray(0, this.#used);
   }
 
-  /** Writes a further name of a file that is in the archive already. */
+  /** Writes a hard link where the file is in the archive already; otherwise remembers its name and returns false. */
   *#linkAgain(file: Fd, path: RawName): Generator<Buffer, boolean> {
     if (this.status.links < 2) return false;
     const first = this.#linked.find(this.status);
@@ -113,7 +113,7 @@ export class MemberWriter implements Disposable {
     yield* this.put(padding(size));
   }
 
-  /** GNU's sparse format 1.0: the map stands in front of the data. */
+  /** Writes a sparse file in GNU's format 1.0, with the map in front of the data. */
   *#sparse(file: Fd, path: RawName, size: number, pieces: readonly SparsePiece[]): Generator<Buffer> {
     const lines = [pieces.length, ...pieces.flatMap(({ offset, length }) => [offset, length])];
     const text = Buffer.from(lines.map((line) => `${line}\n`).join(""));
@@ -135,7 +135,7 @@ export class MemberWriter implements Disposable {
     yield* this.put(this.#header(file, path, what));
   }
 
-  /** The header of what `status` describes. */
+  /** Returns the header of the file of `status`, with its extended headers. */
   #header(file: Fd, path: RawName, what: Partial<MemberHeader>): Buffer {
     const { memory, mode, uid, gid } = this.status;
     const isDevice = what.type === "3" || what.type === "4";
@@ -156,7 +156,7 @@ export class MemberWriter implements Disposable {
     });
   }
 
-  /** File data goes from the kernel into the chunk without a detour. What a file lost meanwhile is filled with zeros. */
+  /** Reads file data directly into chunks. Fills with zeros what is missing where the file was truncated meanwhile. */
   *#data(file: Fd, offset: number, length: number, path: RawName): Generator<Buffer> {
     for (let done = 0; done < length; ) {
       if (this.#used === CHUNK) yield this.#full();
@@ -171,7 +171,7 @@ export class MemberWriter implements Disposable {
     }
   }
 
-  /** Writes a header that was made before. */
+  /** Appends bytes to the current chunk; yields chunks that are full. */
   *put(bytes: Buffer): Generator<Buffer> {
     for (let at = 0; at < bytes.length; ) {
       if (this.#used === CHUNK) yield this.#full();
@@ -181,6 +181,7 @@ export class MemberWriter implements Disposable {
     }
   }
 
+  /** Returns the full chunk, and begins a new one. */
   #full(): Buffer {
     const full = this.#chunk;
     this.#chunk = Buffer.allocUnsafeSlow(CHUNK);
@@ -190,7 +191,7 @@ export class MemberWriter implements Disposable {
 }
 
 function attributeRecords(file: Fd, { dropAttribute, aclsTwice }: MemberPolicy): [string, Buffer][] {
-  // File systems list them in an order of their own.
+  // Sorted, because the order of file systems differs.
   return attributeNames(file)
     .sort()
     .flatMap((name): [string, Buffer][] => {
@@ -207,7 +208,7 @@ function attributeRecords(file: Fd, { dropAttribute, aclsTwice }: MemberPolicy):
 
 const PIECES_LIMIT = 250_000;
 
-/** Where a file has data; null when that cannot be told, or when it is everywhere. */
+/** Returns the pieces of a file that have data; null where the file system does not support that, or there are no holes. */
 function dataPieces(file: Fd, size: number): SparsePiece[] | null {
   const pieces: SparsePiece[] = [];
   for (let at = 0; at < size; ) {
@@ -215,12 +216,12 @@ function dataPieces(file: Fd, size: number): SparsePiece[] | null {
     if (offset === ENXIO) break;
     const end = offset < 0 ? offset : Math.min(trySys("lseek", file.number, offset, SEEK_HOLE), size);
     if (end < 0) return null;
-    // Readers have limits: what is behind so many holes is written as it reads.
+    // Readers limit the number of pieces: the rest of the file becomes one piece, its holes as zeros.
     const isLast = pieces.length === PIECES_LIMIT;
     if (offset < size) pieces.push({ offset, length: (isLast ? size : end) - offset });
     at = isLast ? size : end;
   }
   if (pieces.length === 1 && pieces[0]?.length === size) return null;
-  // GNU tar wants to know where the file ends.
+  // GNU tar expects an empty piece at the end of the file.
   return [...pieces, { offset: size, length: 0 }];
 }

@@ -1,5 +1,5 @@
-// Writes a tree as a tar archive: everything that the tree's file system stores of it, ordered by names alone. It stays on one
-// mount. Sockets, which archives cannot hold, are left out and logged; entries that are removed meanwhile are left out.
+// Writes a tree as a tar archive with all metadata, sorted by name. Stays on one mount. Omits sockets, which archives cannot
+// contain, and logs them; omits entries that are removed meanwhile.
 import type { Fd } from "../../kernel/file/fd.ts";
 import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
 import { reopenForReading } from "../../kernel/tree/own-file.ts";
@@ -18,21 +18,25 @@ import { log } from "../program/log.ts";
 import { Listing } from "./listing.ts";
 import { type MemberPolicy, MemberWriter } from "./members.ts";
 
+/** How many sockets are logged by name; beyond, only their number is. */
 const SOCKETS_NAMED = 20;
 
-/** What becomes of single files of a tree. */
+/** Which files of a tree are written, and how. */
 export interface PackPolicy extends MemberPolicy {
-  /** Looks at a file before it is written: false leaves it out, an error ends the archive. */
+  /** Called for each entry before it is written: returns false to omit it; an error ends the archive. */
   readonly accepts?: (path: RawName, name: RawName, status: RawStatus) => boolean;
 }
 
-/** Returns the archive of the directory `top`, in chunks that are not changed afterwards. */
+/** Yields the archive of the directory `top`, in chunks that are not changed afterwards. The caller still owns `top`. */
 export function* tarChunks(top: Fd, policy: PackPolicy = {}): Generator<Buffer> {
   using walk = new TarWalk(top, policy);
   yield* walk.chunks();
 }
 
-/** Opens an entry for its member; null when it went away meanwhile: a tree in use changes. */
+/**
+ * Opens an entry, with O_PATH where it is neither regular nor a directory. Returns null where it was removed or replaced
+ * meanwhile.
+ */
 export function openMember(parent: Fd, { name, kind }: RawEntry, status: RawStatus): Fd | null {
   try {
     const known = kind ?? status.readEntry(parent, name).kind;
@@ -44,6 +48,7 @@ export function openMember(parent: Fd, { name, kind }: RawEntry, status: RawStat
   }
 }
 
+/** Opens a file of ours that we have no permission to read. */
 function openOwn(parent: Fd, name: RawName): Fd {
   using named = openEntry(parent, name);
   return reopenForReading(named);
@@ -85,7 +90,7 @@ class TarWalk implements Disposable {
       pending.pop()?.[Symbol.dispose]();
     }
     if (this.#sockets > SOCKETS_NAMED)
-      log("warning", `${this.#sockets} sockets are left out, no archive can hold any.`);
+      log("warning", `${this.#sockets} sockets are left out: an archive cannot contain sockets.`);
     yield* this.#writer.end();
   }
 
@@ -93,7 +98,7 @@ class TarWalk implements Disposable {
     return [`./${this.#chain.path.join("/")}`, name].join(this.#chain.depth === 0 ? "" : "/");
   }
 
-  /** Writes one entry; true when it is a directory, which the chain has entered now. */
+  /** Writes one entry; returns true for a directory, which the chain has then entered. */
   *#entry(entry: RawEntry): Generator<Buffer, boolean> {
     const { name } = entry;
     const opened = openMember(this.#chain.current, entry, this.#writer.status);
@@ -118,7 +123,7 @@ class TarWalk implements Disposable {
     return false;
   }
 
-  /** Whether the entry belongs into the archive; closes one that does not. */
+  /** Returns whether the policy accepts the entry; closes it where it does not. */
   #accepts(path: RawName, name: RawName, opened: Fd): boolean {
     let isAccepted = false;
     try {
@@ -131,6 +136,6 @@ class TarWalk implements Disposable {
 
   #noteSocket(path: RawName): void {
     if (++this.#sockets <= SOCKETS_NAMED)
-      log("warning", `Socket '${textOf(path)}' is left out, no archive can hold it.`);
+      log("warning", `Socket '${textOf(path)}' is left out: an archive cannot contain sockets.`);
   }
 }

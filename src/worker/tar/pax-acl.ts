@@ -1,5 +1,5 @@
-// Access control lists as archives write them ("user:1000:rw-", star's "user:name:rw-:1000") and as Linux keeps them in
-// system.posix_acl_access and system.posix_acl_default. See acl(5), linux/posix_acl_xattr.h.
+// Converts access control lists between the text in archives ("user:1000:rw-", star's "user:name:rw-:1000") and Linux's
+// attributes system.posix_acl_access and system.posix_acl_default. See acl(5), linux/posix_acl_xattr.h.
 import { damaged } from "../stream/feed.ts";
 
 /** struct posix_acl_xattr_header { __le32 a_version; } and entries { __le16 e_tag; __le16 e_perm; __le32 e_id; } */
@@ -7,7 +7,7 @@ const VERSION = 2;
 const ENTRY_SIZE = 8;
 const NO_ID = 0xffff_ffff;
 
-/** Kinds of entries in the order that Linux requires, by name, with and without a named user or group. */
+/** The kinds of entries; Linux requires entries in the order of these numbers. */
 const TAGS = {
   owner: 0x01,
   user: 0x02,
@@ -17,6 +17,7 @@ const TAGS = {
   other: 0x20,
 } as const;
 
+/** The tags of each keyword: without and with a named user or group. */
 const KINDS: Readonly<Record<string, readonly [unnamed: number, named: number | null]>> = {
   user: [TAGS.owner, TAGS.user],
   u: [TAGS.owner, TAGS.user],
@@ -36,7 +37,7 @@ interface AclEntry {
   readonly id: number;
 }
 
-/** Returns the numbers of users and groups that are given by name; null for unknown names. */
+/** Lookup of user and group ids by name; null for unknown names. */
 export interface AclNames {
   user(name: string): number | null;
   group(name: string): number | null;
@@ -44,13 +45,13 @@ export interface AclNames {
 
 interface AclPolicy {
   readonly names?: AclNames;
-  /** Maps the numbers, where not every one can be kept. */
+  /** Converts ids, where not all of them can be kept. */
   readonly mapId?: ((id: number) => number) | undefined;
 }
 
 /**
- * Converts an archive's text to the value of Linux's attribute. Returns null for a name whose number neither the text nor `names`
- * has: names of another system have no meaning on this one. Throws EBADMSG for an invalid list.
+ * Converts an archive's text to the value of Linux's attribute. Returns null where the text has a name without an id that
+ * `names` does not know: the names of this host do not apply. Throws EBADMSG for an invalid list.
  */
 export function encodeAcl(text: string, policy: AclPolicy = {}): Buffer | null {
   const entries: AclEntry[] = [];
@@ -77,7 +78,7 @@ export function encodeAcl(text: string, policy: AclPolicy = {}): Buffer | null {
 function parseEntry(line: string, { names, mapId }: AclPolicy): AclEntry | null {
   const [kind = "", who = "", bits = "", number] = line.split(":");
   const tags = KINDS[kind];
-  // "other:r--" and "mask:r--" are also written without the empty middle.
+  // "other:r--" and "mask:r--" are short for "other::r--" and "mask::r--".
   const shortened = tags?.[1] === null && bits === "" && number === undefined;
   const [name, letters] = shortened ? ["", who] : [who, bits];
   if (tags === undefined || !/^[r-][w-][x-]$/.test(letters)) throw damaged("bad access control list");
@@ -100,7 +101,7 @@ const NAMES: Readonly<Record<number, string>> = {
   [TAGS.other]: "other",
 };
 
-/** Returns an archive's text for the value of Linux's attribute; null for an unknown format. */
+/** Converts the value of Linux's attribute to an archive's text; returns null for an unknown format. */
 export function decodeAcl(value: Buffer): string | null {
   if (value.length < 4 || (value.length - 4) % ENTRY_SIZE !== 0 || value.readUInt32LE() !== VERSION) return null;
   const lines: string[] = [];

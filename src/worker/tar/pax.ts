@@ -1,20 +1,20 @@
-// Extended headers of tar archives (pax(1), "pax Extended Header"): records of "LENGTH KEY=VALUE\n". A record that is not
-// exactly right makes the archive unreadable: programs that skip such records disagree on where the next member begins.
+// Extended headers of tar archives (pax(1), "pax Extended Header"): records of "LENGTH KEY=VALUE\n". An invalid record is an
+// error, because programs that skip such records disagree on where the next member begins.
 import type { RawName } from "../../kernel/tree/tree.ts";
 import { damaged } from "../stream/feed.ts";
 
-/** Keys and values byte for byte; a repeated key has several values where that has a meaning. */
+/** Values by key, undecoded. */
 export type PaxRecords = Map<string, Buffer>;
 
-/** All extended headers of one member together. */
+/** The size limit of all extended headers of one member together, in bytes. */
 export const EXTENDED_LIMIT = 4 << 20;
 const RECORD_LIMIT = 1 << 20;
 const LENGTH_DIGITS = 8;
 
-/** GNU's sparse format 0.0 repeats its keys: the pairs are joined as in format 0.1. */
+/** Keys that GNU's sparse format 0.0 repeats: their values are joined to `GNU.sparse.map`, as in format 0.1. */
 const REPEATED: Readonly<Record<string, true>> = { "GNU.sparse.offset": true, "GNU.sparse.numbytes": true };
 
-/** Parses an extended header into `records`, replacing earlier values. */
+/** Parses an extended header into `records`, replacing earlier values. Throws EBADMSG for an invalid one. */
 export function readPax(content: Buffer, records: PaxRecords): void {
   let pairs = "";
   for (let at = 0; at < content.length; ) {
@@ -36,7 +36,10 @@ export function readPax(content: Buffer, records: PaxRecords): void {
   if (pairs !== "") records.set("GNU.sparse.map", Buffer.from(pairs));
 }
 
-/** Returns a value as a raw name; null where the key is missing. Throws for a NUL byte, which would end the name on disk. */
+/**
+ * Returns a value as a raw name; null where the key is missing or empty. Throws EBADMSG for a NUL byte, which would end the
+ * name.
+ */
 export function paxName(records: PaxRecords, key: string): RawName | null {
   const value = records.get(key);
   if (value === undefined || value.length === 0) return null;
@@ -44,7 +47,7 @@ export function paxName(records: PaxRecords, key: string): RawName | null {
   return value.toString("latin1");
 }
 
-/** Returns a value as a whole number; null where the key is missing. */
+/** Returns a value as an integer; null where the key is missing or empty. Throws EBADMSG for other values. */
 export function paxNumber(records: PaxRecords, key: string): number | null {
   const text = records.get(key)?.toString("latin1");
   if (text === undefined || text === "") return null;
@@ -58,7 +61,7 @@ export interface PaxTime {
   readonly nanoseconds: number;
 }
 
-/** Returns a value as a time in nanoseconds; null where the key is missing. */
+/** Returns a value as a time; null where the key is missing or empty. Throws EBADMSG for an invalid one. */
 export function paxTime(records: PaxRecords, key: string): PaxTime | null {
   const text = records.get(key)?.toString("latin1");
   if (text === undefined || text === "") return null;
@@ -68,7 +71,7 @@ export function paxTime(records: PaxRecords, key: string): PaxTime | null {
   const nanoseconds = Number(fraction.slice(0, 9).padEnd(9, "0"));
   const seconds = Number(whole);
   if (sign === "") return { seconds, nanoseconds };
-  // Before 1970 the fraction counts backwards, in the kernel it always counts forwards.
+  // Before 1970 the fraction is negative; the kernel's nanoseconds never are.
   return nanoseconds === 0
     ? { seconds: -seconds, nanoseconds }
     : { seconds: -seconds - 1, nanoseconds: 1e9 - nanoseconds };
@@ -77,7 +80,7 @@ export function paxTime(records: PaxRecords, key: string): PaxTime | null {
 const SCHILY_XATTR = "SCHILY.xattr.";
 const LIBARCHIVE_XATTR = "LIBARCHIVE.xattr.";
 
-/** Returns the extended attributes of a member, by name. */
+/** Returns the extended attributes of a member by name; null where it has none. */
 export function paxAttributes(records: PaxRecords): Map<string, Buffer> | null {
   const attributes = new Map<string, Buffer>();
   for (const [key, value] of records) {
@@ -89,7 +92,7 @@ export function paxAttributes(records: PaxRecords): Map<string, Buffer> | null {
   for (const [key, value] of records) {
     if (key.startsWith(SCHILY_XATTR)) {
       const name = key.slice(SCHILY_XATTR.length);
-      // libarchive writes each attribute both ways, and encodes the name in both.
+      // libarchive writes each attribute with both keys, and percent-encodes the name in both.
       if (!attributes.has(percentDecode(name))) attributes.set(keyDecode(name), value);
     }
     if (key === "RHT.security.selinux") attributes.set("security.selinux", value);
@@ -97,12 +100,12 @@ export function paxAttributes(records: PaxRecords): Map<string, Buffer> | null {
   return attributes.size === 0 ? null : attributes;
 }
 
-/** Decodes a name as GNU tar encodes it: only the character that would end the key, and the percent sign. */
+/** Decodes a name as GNU tar encodes it: "=", which would end the key, and the percent sign. */
 function keyDecode(name: string): string {
   return name.replace(/%(3D|25)/g, (_, hex: string) => (hex === "25" ? "%" : "="));
 }
 
-/** Returns the key for an attribute of that name. */
+/** Returns the key for an attribute. */
 export function paxAttributeKey(name: string): string {
   return SCHILY_XATTR + name.replace(/[%=]/g, (letter) => (letter === "%" ? "%25" : "%3D"));
 }

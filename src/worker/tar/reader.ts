@@ -1,6 +1,6 @@
-// Reads a tar archive of any common kind: V7, ustar, GNU and pax. It joins extended headers with their member and passes entries
-// to a target, data in pieces. Malformed parts are errors and never skipped: two programs that guess differently read two
-// different archives (CVE-2025-62518).
+// Reads tar archives of all common formats: V7, ustar, GNU and pax. Applies extended headers to their members, and passes
+// members to a target, their data in pieces. Malformed parts are errors and never skipped, because programs that skip them
+// differently see different members (CVE-2025-62518).
 import { ErrnoError } from "../../base/error.ts";
 import type { RawName } from "../../kernel/tree/tree.ts";
 import { damaged, type Parse, TarFeed } from "../stream/feed.ts";
@@ -22,10 +22,10 @@ const KINDS: Readonly<Record<string, TarKind>> = {
   "6": "fifo",
 };
 
-/** Headers without a member of their own. */
+/** A header without a member. */
 const VOLUME_LABEL = "V";
 const NAME_LIMIT = 64 << 10;
-/** Global headers apply to the rest of the archive, and are searched for every member. */
+/** The size limit of global headers, which are merged into every later member. */
 const GLOBAL_LIMIT = 16 << 10;
 const ENTRY_LIMIT = 8_000_000;
 
@@ -48,21 +48,22 @@ export class TarReader {
     this.#parser.next();
   }
 
-  /** Whether the archive has an end mark; known at its end. Without one it is complete where its last member is. */
+  /** Whether the archive has an end mark; valid after `end()`. Without one, the archive may have been cut between members. */
   get hasEndMark(): boolean {
     return this.#hasEndMark;
   }
 
+  /** The number of members so far. */
   get entries(): number {
     return this.#entries;
   }
 
-  /** Takes the next bytes of the archive, whose memory may be reused when this returns. */
+  /** Reads the next bytes of the archive; the caller may reuse their memory afterwards. Throws EBADMSG for malformed parts. */
   push(chunk: Buffer): void {
     this.#parser.next(chunk);
   }
 
-  /** Ends the archive. Throws EBADMSG when it is not complete. */
+  /** Ends the archive. Throws EBADMSG where it is incomplete. */
   end(): void {
     if (this.#parser.next(null).done !== true) throw damaged("it ends in the middle of a member");
   }
@@ -73,7 +74,7 @@ export class TarReader {
     while (yield* this.#feed.hasMore()) {
       const block = yield* this.#nextBlock(isFirst);
       if (isZeroBlock(block)) {
-        // Archives one behind the other are one archive, as with tar --ignore-zeros.
+        // Concatenated archives are read as one, as by tar --ignore-zeros.
         isEnded = true;
       } else {
         if (!hasValidSum(block)) throw isFirst ? notTar() : damaged("no header where a member begins");
@@ -88,7 +89,8 @@ export class TarReader {
   }
 
   /**
-   * The next block. What has not even one is no archive, rather than a damaged one; zeros that are cut are a cut end mark.
+   * Returns the next block. Input of less than one block is not an archive; trailing zeros of less than a block are an end
+   * mark.
    */
   *#nextBlock(isFirst: boolean): Parse<Buffer> {
     const block = yield* this.#feed.takeUpTo(BLOCK);
@@ -152,12 +154,12 @@ export class TarReader {
     const path = this.#pathOf(header, records);
     const kind = kindOf(header, path);
     const stored = fileSize(paxNumber(records, "size") ?? header.size);
-    // Links have no data, whatever their size field says; GNU tar reads them so too.
+    // Links have no data, whatever their size field says, as in GNU tar.
     const dataBytes = kind === "regular" || header.type === "D" ? stored : 0;
     const sparse = kind === "regular" ? yield* this.#sparseMap(header, block, records, dataBytes) : null;
     const sink = this.#target.entry(this.#describe(header, records, { path, kind, stored, sparse }));
     yield* this.#data(sink, sparse, dataBytes);
-    // The last member of some archives is not filled up to a whole block.
+    // Some archives lack the padding of the last member.
     yield* this.#feed.takeUpTo(padded(dataBytes) - dataBytes);
     sink?.end();
   }
@@ -167,7 +169,7 @@ export class TarReader {
     return isPaxSparse(records) ? yield* readPaxSparse(records, dataBytes, this.#feed) : null;
   }
 
-  /** The name in the header itself may have been cut anywhere. */
+  /** Returns the path of a member; that of the header comes last, because it may be truncated. */
   #pathOf(header: TarHeader, records: PaxRecords): RawName {
     return paxName(records, "GNU.sparse.name") ?? paxName(records, "path") ?? this.#longName ?? header.name;
   }
@@ -220,7 +222,7 @@ function notTar(): ErrnoError {
 function kindOf({ type }: TarHeader, name: RawName): TarKind {
   const kind = KINDS[type];
   if (kind === undefined) throw damaged(`member of unknown type ${JSON.stringify(type)}`);
-  // Archives of before 1988 mark directories by their names only.
+  // Old archives (V7) mark directories only by a trailing slash.
   return kind === "regular" && name.endsWith("/") ? "directory" : kind;
 }
 

@@ -1,7 +1,6 @@
-// Files with holes in tar archives, in the four ways GNU tar writes them: the old header type "S", and pax 0.0, 0.1 and
-// 1.0 ("The GNU tar manual, Storing Sparse Files"). A map is accepted only where its pieces follow each other inside the file and
-// have the same length together as the data that follows.
-
+// Reads the maps of sparse files in tar archives, in the four formats of GNU tar: the old header type "S", and pax 0.0, 0.1
+// and 1.0 ("The GNU tar manual, Storing Sparse Files"). A map must have its pieces in order inside the file, and their sum
+// must be the size of the data.
 import type { Parse, TarFeed } from "../stream/feed.ts";
 import { damaged } from "../stream/feed.ts";
 import { BLOCK, fileSize, number } from "./header.ts";
@@ -13,9 +12,9 @@ export interface SparsePiece {
 }
 
 export interface SparseMap {
-  /** How long the file is, holes included. */
+  /** The size of the file in bytes, holes included. */
   readonly size: number;
-  /** Offset and length of each piece of data, one after the other: there may be a million. */
+  /** Offset and length of each piece alternately, in a typed array because there may be a million. */
   readonly pieces: Float64Array;
   /** Bytes of the map itself in front of the data (format 1.0). */
   readonly mapBytes: number;
@@ -23,13 +22,14 @@ export interface SparseMap {
 
 const PIECES_LIMIT = 1 << 20;
 
+/** Yields the pieces of a map. */
 export function* piecesOf({ pieces }: SparseMap): Generator<SparsePiece> {
   for (let at = 0; at < pieces.length; at += 2) {
     yield { offset: pieces[at] as number, length: pieces[at + 1] as number };
   }
 }
 
-/** A growing list of numbers. */
+/** A growing array of numbers. */
 class Numbers {
   #room = new Float64Array(1024);
   length = 0;
@@ -48,7 +48,7 @@ class Numbers {
   }
 }
 
-/** Throws unless the map fits `dataBytes` of data. */
+/** Returns the map; throws EBADMSG unless it is valid and fits `dataBytes` of data. */
 function checkMap(map: SparseMap, dataBytes: number): SparseMap {
   let end = 0;
   let total = 0;
@@ -63,7 +63,7 @@ function checkMap(map: SparseMap, dataBytes: number): SparseMap {
 
 const OLD_REAL_SIZE_AT = 483;
 
-/** Reads the map of an old GNU header, with the blocks that continue it. */
+/** Reads the map of a header of type "S", and of the blocks that continue it. */
 export function* readOldSparse(header: Buffer, dataBytes: number, feed: TarFeed): Parse<SparseMap> {
   const size = fileSize(number(header, OLD_REAL_SIZE_AT, 12, "sparse size"));
   const numbers = new Numbers();
@@ -86,12 +86,12 @@ function readTable(block: Buffer, from: number, count: number, numbers: Numbers)
   }
 }
 
-/** Whether extended headers announce a sparse file. */
+/** Returns whether extended headers announce a sparse file. */
 export function isPaxSparse(records: PaxRecords): boolean {
   return records.has("GNU.sparse.major") || records.has("GNU.sparse.map") || records.has("GNU.sparse.size");
 }
 
-/** Reads the map that extended headers announce; in format 1.0 it stands in front of the data. */
+/** Reads the map that extended headers announce; in format 1.0 it is in front of the data. */
 export function* readPaxSparse(records: PaxRecords, dataBytes: number, feed: TarFeed): Parse<SparseMap> {
   const major = paxNumber(records, "GNU.sparse.major") ?? 0;
   const minor = paxNumber(records, "GNU.sparse.minor") ?? 0;
@@ -113,6 +113,7 @@ function checked(numbers: Float64Array): Float64Array {
   return numbers;
 }
 
+/** Reads a map of format 1.0: decimal lines, first the number of pieces, padded to a whole block. */
 function* readMapInData(size: number, dataBytes: number, feed: TarFeed): Parse<SparseMap> {
   const numbers = new Numbers();
   let rest = "";

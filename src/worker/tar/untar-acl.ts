@@ -1,11 +1,12 @@
-// Access control lists that name users and groups without their numbers, as GNU tar writes them. The names are those of
-// the archive's own passwd and group files, which may come last: the lists wait for the end.
+// Access control lists with names of users and groups instead of ids, as GNU tar writes them. The names are resolved by the
+// passwd and group files in the archive, which may be its last members: so the lists are applied at the end.
 import { type Fd, readFileIn } from "../../kernel/file/fd.ts";
 import { SyscallError } from "../../kernel/syscall/sys.ts";
 import { type RawName, RawStatus } from "../../kernel/tree/tree.ts";
 import type { Held } from "../program/budget.ts";
 import { type AclNames, encodeAcl } from "./pax-acl.ts";
 
+/** An ACL as text, and the attribute that it belongs to. */
 export interface NamedAcl {
   readonly attribute: string;
   readonly text: string;
@@ -13,12 +14,13 @@ export interface NamedAcl {
 
 interface LateAcl extends NamedAcl {
   readonly components: readonly RawName[];
-  /** Of the file that the archive meant: another one of that name is not given the list. */
+  /** The identity of the file; the list is not applied to another file of that name. */
   readonly identity: string;
 }
 
 const OVERHEAD_BYTES = 256;
 
+/** The lists that wait; `held` limits their memory. */
 export class LateAcls {
   readonly #held: Held;
   readonly #status = new RawStatus();
@@ -28,6 +30,7 @@ export class LateAcls {
     this.#held = held;
   }
 
+  /** Remembers the lists of a file at a path, replacing earlier ones. Throws where the memory limit is exceeded. */
   add(components: readonly RawName[], file: Fd, lists: readonly NamedAcl[]): void {
     if (lists.length === 0) return;
     const { identity } = this.#status.readFd(file);
@@ -40,12 +43,12 @@ export class LateAcls {
     );
   }
 
-  /** Another file takes the place of the one that had lists; its inode may have the same number. */
+  /** Forgets the lists at a path, because another file replaces it, which may get the same inode number. */
   forget(components: readonly RawName[]): void {
     if (this.#lists.size > 0) this.#lists.delete(components.join("/"));
   }
 
-  /** Every list in the order it came, with its value as far as the tree knows the names; null where it does not. */
+  /** Yields every list in order, with the attribute's value; null where the tree's files lack one of its names. */
   *resolved(top: Fd, mapId: (id: number) => number): Generator<LateAcl & { value: Buffer | null }> {
     if (this.#lists.size === 0) return;
     const names = namesOf(top);
@@ -53,6 +56,7 @@ export class LateAcls {
       yield { ...list, value: encodeAcl(list.text, { names, mapId }) };
   }
 
+  /** Returns whether `file` is the one that the list belongs to. */
   isSame({ identity }: LateAcl, file: Fd): boolean {
     return this.#status.readFd(file).identity === identity;
   }
@@ -60,7 +64,7 @@ export class LateAcls {
 
 const DATABASE_LIMIT_BYTES = 4 << 20;
 
-/** The numbers of users and groups as the tree's own files have them. */
+/** Returns a lookup in the tree's own passwd and group files. */
 function namesOf(top: Fd): AclNames {
   const read = (path: string): Map<string, number> => {
     const ids = new Map<string, number>();

@@ -1,6 +1,6 @@
-// Making files of all kinds in an open directory, by raw names of one component each. No call here follows a link at the
-// end of its name, and directories are opened so that the path cannot lead out: openat2(2), mknod(2), link(2),
-// utimensat(2), xattr(7).
+// System calls that make files of all kinds in an open directory, by raw names of one component. None of them follows a link.
+// Functions whose names begin with `try` return the kernel's result: 0 or more, or a negative errno. See openat2(2), mknod(2),
+// link(2), utimensat(2), xattr(7).
 import { Fd } from "../../kernel/file/fd.ts";
 import { packedDevice } from "../../kernel/file/status.ts";
 import {
@@ -32,34 +32,35 @@ function openResolved(parent: Fd, name: RawName, flags: number, mode: number): n
   how.view.setBigUint64(8, BigInt(mode), true);
   how.view.setBigUint64(16, BigInt(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS), true);
   let result = EAGAIN;
-  // A rename anywhere on the system during the walk makes the kernel return EAGAIN.
+  // The kernel returns EAGAIN where a rename anywhere on the system happened meanwhile.
   for (let tries = 0; tries < 128 && result === EAGAIN; tries++) {
     result = trySys("openat2", parent.number, rawAddress(name), how, how.size);
   }
   return result;
 }
 
-/** Opens a directory; a negative errno where there is none. */
+/** Opens a directory; returns its descriptor number. */
 export function tryOpenDirectory(parent: Fd, name: RawName): number {
   return openResolved(parent, name, O_DIRECTORY | O_NONBLOCK, 0);
 }
 
-/** Makes and opens a new regular file for writing; a negative errno when the name is taken. */
+/** Makes a new regular file, opened for writing; returns its descriptor number, or -EEXIST where the name is taken. */
 export function tryCreateFile(parent: Fd, name: RawName, mode: number): number {
   return openResolved(parent, name, O_CREAT | O_EXCL | O_WRONLY, mode);
 }
 
-/** Makes a directory; a negative errno when the name is taken. */
+/** Makes a directory; -EEXIST where the name is taken. */
 export function tryMakeDirectory(parent: Fd, name: RawName, mode: number): number {
   return trySys("mkdirat", parent.number, rawAddress(name), mode);
 }
 
+/** Makes a symbolic link. Throws `ENOENT` for an empty target. */
 export function tryMakeSymlink(parent: Fd, name: RawName, target: RawName): number {
   if (target.length === 0) throw new SyscallError("symlink", "ENOENT", textOf(name));
   return trySys("symlinkat", rawAddress(target), parent.number, rawAddress(name));
 }
 
-/** Kinds of nodes as the upper bits of st_mode. */
+/** The bits of st_mode for each kind of node. */
 export const NODE_MODE = { character: 0o020000, block: 0o060000, fifo: 0o010000 } as const;
 
 /** Makes a device node or a fifo. */
@@ -67,7 +68,7 @@ export function tryMakeNode(parent: Fd, name: RawName, mode: number, major: numb
   return trySys("mknodat", parent.number, rawAddress(name), mode, packedDevice(major, minor));
 }
 
-/** Makes a hard link to the file `source` of one directory in another; a symbolic link is not followed. */
+/** Makes a hard link in `parent` to the entry `source` of `from`. */
 export function tryLink(from: Fd, source: RawName, parent: Fd, name: RawName): number {
   return trySys("linkat", from.number, rawAddress(source), parent.number, rawAddress(name), 0);
 }
@@ -80,13 +81,13 @@ export function tryRemoveDirectory(parent: Fd, name: RawName): number {
   return trySys("unlinkat", parent.number, rawAddress(name), AT_REMOVEDIR);
 }
 
-/** Owner of an entry, be it a link. */
+/** Sets owner and group of an entry, also of a link. */
 export function changeEntryOwner(parent: Fd, name: RawName, uid: number, gid: number): void {
   const result = trySys("fchownat", parent.number, rawAddress(name), uid, gid, AT_SYMLINK_NOFOLLOW);
   if (result < 0) check(result, "chown", textOf(name));
 }
 
-/** Permissions of an entry that is no link: it has just been made in a tree that nobody else can reach. */
+/** Sets the permissions of an entry, which must not be a link: the call would follow it. */
 export function changeEntryMode(parent: Fd, name: RawName, mode: number): void {
   const result = trySys("fchmodat", parent.number, rawAddress(name), mode);
   if (result < 0) check(result, "chmod", textOf(name));
@@ -102,7 +103,7 @@ function putTime(seconds: number, nanoseconds: number): void {
   }
 }
 
-/** Sets access and modification time of an entry, be it a link. */
+/** Sets access and modification time of an entry, also of a link. */
 export function setEntryTime(parent: Fd, name: RawName, seconds: number, nanoseconds: number): void {
   putTime(seconds, nanoseconds);
   const result = trySys("utimensat", parent.number, rawAddress(name), times, AT_SYMLINK_NOFOLLOW);
@@ -119,7 +120,7 @@ const VALUE_MAX = 64 << 10;
 const value = pinForever(VALUE_MAX);
 const attributeName = pinForever(256);
 
-/** Copies both to pinned memory. Returns 0, or the negative errno that the kernel has for a name or value that is too long. */
+/** Copies name and value to pinned memory. Returns 0, or the kernel's error for one that is too long. */
 function putAttribute(name: string, bytes: Buffer): number {
   if (name.length === 0 || name.length > 255 || name.includes("\0")) return ERANGE;
   if (bytes.length > VALUE_MAX) return E2BIG;
@@ -129,14 +130,14 @@ function putAttribute(name: string, bytes: Buffer): number {
   return 0;
 }
 
-/** Sets an extended attribute of an open file; a negative errno where it cannot be set. */
+/** Sets an extended attribute of an open file. */
 export function trySetAttribute(file: Fd, name: string, bytes: Buffer): number {
   const refused = putAttribute(name, bytes);
   if (refused !== 0) return refused;
   return trySys("fsetxattr", file.number, attributeName, value, bytes.length, 0);
 }
 
-/** Sets an extended attribute of an entry, be it a link. */
+/** Sets an extended attribute of an entry, also of a link. */
 export function trySetEntryAttribute(parent: Fd, entry: RawName, name: string, bytes: Buffer): number {
   const refused = putAttribute(name, bytes);
   if (refused !== 0) return refused;
@@ -144,16 +145,20 @@ export function trySetEntryAttribute(parent: Fd, entry: RawName, name: string, b
   return trySys("lsetxattr", path, attributeName, value, bytes.length, 0);
 }
 
+/** Sets the size of an open file in bytes. */
 export function setLength(file: Fd, bytes: number): void {
   check(trySys("ftruncate", file.number, bytes), "truncate");
 }
 
-/** Sets the process' mask of permissions that new files do not get; returns the former one. */
+/** Sets the umask of the process; returns the former one. */
 export function setMask(mask: number): number {
   return trySys("umask", mask);
 }
 
-/** Takes over a descriptor number that one of the calls above returned; throws for a negative errno. */
+/**
+ * Takes ownership of a descriptor number that `tryOpenDirectory()` or `tryCreateFile()` returned; throws for a negative
+ * errno.
+ */
 export function adopt(result: number, call: string, name: RawName): Fd {
   return Fd.adopt(result < 0 ? check(result, call, textOf(name)) : result);
 }

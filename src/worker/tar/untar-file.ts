@@ -1,4 +1,4 @@
-// The data of one unpacked file.
+// Writes the data of one unpacked file.
 import { writeSync } from "node:fs";
 import type { Fd } from "../../kernel/file/fd.ts";
 import type { TarSink } from "./entry.ts";
@@ -9,6 +9,7 @@ export class FileSink implements TarSink {
   readonly #finish: () => void;
   readonly #wrote: ((bytes: number) => void) | undefined;
 
+  /** Owns `file`. Calls `finish` at its end, and `wrote` with the number of bytes of each part. */
   constructor(file: Fd, isSparse: boolean, finish: () => void, wrote?: (bytes: number) => void) {
     this.#file = file;
     this.#isSparse = isSparse;

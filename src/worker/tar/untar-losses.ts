@@ -1,10 +1,10 @@
-// Metadata of an archive that the target cannot store: each kind is one line of the log, with the number of files and the first of
-// them. Files without an attribute are better than no files.
+// Counts metadata of an archive that the target's file system cannot store: unpacking continues without it, and each kind
+// becomes one line of the log, with the number of files and the first of them.
 import { errnoName, errnoText } from "../../base/errno.ts";
 import { type RawName, textOf } from "../../kernel/tree/tree.ts";
 import { log } from "../program/log.ts";
 
-/** Kinds beyond this many are counted together. */
+/** The number of kinds that are counted separately; further kinds are counted together. */
 const KINDS_LIMIT = 50;
 const MORE = "more";
 
@@ -17,7 +17,7 @@ interface Loss {
 export class Losses {
   readonly #kinds = new Map<string, Loss>();
 
-  /** Counts that the file `path` lacks something; `text` says what and why, the same for all files of the kind. */
+  /** Counts the file `path`; `text` is the kind: what is missing and why. */
   note(text: string, path: RawName): void {
     const known = this.#kinds.size < KINDS_LIMIT || this.#kinds.has(text);
     const kind = known ? text : MORE;
@@ -27,7 +27,7 @@ export class Losses {
       this.#kinds.set(kind, { text: known ? text : "Further attributes cannot be kept here", first: path, files: 1 });
   }
 
-  /** Writes the lines, and clears the counts. */
+  /** Logs the lines, and clears the counts. */
   report(): void {
     for (const { text, first, files } of this.#kinds.values()) {
       const where = files === 1 ? `'${textOf(first)}'` : `${files} files, the first of them '${textOf(first)}'`;
@@ -37,13 +37,13 @@ export class Losses {
   }
 }
 
-/** Returns the name of an attribute in the log: attributes with free names are one kind for each namespace. */
+/** Returns the name of an attribute for the log: user.* and trusted.*, whose names are arbitrary, are one kind each. */
 function kindOf(name: string): string {
   const isOwn = name.startsWith("user.") || name.startsWith("trusted.");
   return isOwn ? `${name.slice(0, name.indexOf("."))}.*` : name.replace(/[^ -~]/g, "?").slice(0, 64);
 }
 
-/** An attribute that the kernel or the file system refused with `errno`. */
+/** Returns the kind for `Losses.note()` of an attribute that could not be set because of `errno`. */
 export function attributeLoss(name: string, errno: number): string {
   const why = errnoName(errno) === "ENOSPC" ? "Too large for this file system" : errnoText(errno);
   return `Extended attribute '${kindOf(name)}' cannot be kept here (${why})`;

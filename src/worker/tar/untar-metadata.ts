@@ -1,6 +1,6 @@
-// Owner, permissions, attributes and times of what has been unpacked, in the order that keeps all of them: a change of
-// owner takes away setuid and capabilities, permissions set anew would rewrite an access control list. Owners are always
-// set: who made the file and what its directory hands down must not decide.
+// Sets owner, permissions, attributes and times of unpacked files, in this order, because a change of owner clears setuid and
+// capabilities, and a change of permissions modifies an ACL. Owners are always set, so that neither the unpacking user nor a
+// set-group-ID directory determines them.
 import { ErrnoError } from "../../base/error.ts";
 import { attributeNames, removeAttribute } from "../../kernel/file/attributes.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
@@ -33,6 +33,7 @@ import {
 import { attributeLoss, Losses } from "./untar-losses.ts";
 import type { DirectoryMetadata } from "./untar-pending.ts";
 
+/** The metadata of an archive's entry, as it is to be set. */
 interface Metadata {
   readonly mode: number;
   readonly uid: number;
@@ -41,7 +42,7 @@ interface Metadata {
   readonly attributes: readonly Attribute[];
   readonly accessAcl: Buffer | null;
   readonly defaultAcl: Buffer | null;
-  /** Lists that name somebody whose number is in the archive's own files. */
+  /** ACLs with names that have to be resolved by the archive's own passwd and group files (untar-acl.ts). */
   readonly namedAcls: readonly NamedAcl[];
 }
 
@@ -54,16 +55,17 @@ const NONE: readonly never[] = [];
 const PLAIN = { attributes: NONE, accessAcl: null, defaultAcl: null, namedAcls: NONE };
 
 export interface MetadataPolicy {
-  /** What becomes of owners, where not every number may be kept. */
+  /** Converts user and group ids, where not all of them may be kept. */
   readonly mapId?: (id: number) => number;
-  /** Attributes that are left out. */
+  /** Returns whether an attribute of the archive is omitted. */
   readonly dropAttribute?: (name: string) => boolean;
-  /** Attributes of a directory that stay when the archive says something else of it. */
+  /** Returns whether an attribute of an existing directory is kept when a later member replaces its metadata. */
   readonly keepAttribute?: (name: string) => boolean;
-  /** Somebody else warns of what cannot be kept. */
+  /** Whether nothing is logged, because another unpacking of the same archive logs it. */
   readonly isQuiet?: boolean;
 }
 
+/** Sets metadata; counts in `losses` what cannot be set. */
 export class MetadataWriter {
   readonly #policy: MetadataPolicy;
   readonly #ownUid = process.geteuid?.() ?? 0;
@@ -78,7 +80,7 @@ export class MetadataWriter {
     return this.#policy.mapId?.(id) ?? id;
   }
 
-  /** What an entry says of the file it stands for. */
+  /** Returns the metadata to set for an entry, after the policy. */
   of(entry: TarEntry): Metadata {
     const { mode, time } = entry;
     const owner = { uid: this.mapId(entry.uid), gid: this.mapId(entry.gid) };
@@ -88,7 +90,7 @@ export class MetadataWriter {
     const kept = [...(attributes ?? [])].filter(([name]) => drop?.(name) !== true);
     const namedAcls: NamedAcl[] = [];
     const listOf = (attribute: string, text: string | null): Buffer | null => {
-      // Some write a list both ways; the value of the other system means the same.
+      // Some programs write an ACL as text and as attribute; both have the same meaning.
       if (!text) return this.#listIn(attributes, attribute, entry.path);
       const value = encodeAcl(text, { mapId: this.#policy.mapId });
       if (value === null) namedAcls.push({ attribute, text });
@@ -105,6 +107,7 @@ export class MetadataWriter {
     };
   }
 
+  /** Returns an ACL that the archive has as an attribute. */
   #listIn(attributes: TarEntry["attributes"], attribute: string, path: RawName): Buffer | null {
     const value = attributes?.get(attribute) ?? null;
     if (value === null || value.length <= ACL_MAX) return value;
@@ -112,13 +115,13 @@ export class MetadataWriter {
     return null;
   }
 
-  /** What is known of a directory that no member stands for. */
+  /** Returns the metadata for a parent directory that has no member of its own. */
   implied(mode: number): DirectoryMetadata {
     const owner = { uid: this.#ownUid, gid: this.#ownGid };
     return { mode, ...owner, time: null, accessAcl: null, defaultAcl: null, wasThere: false };
   }
 
-  /** Finishes a regular file that is open, and was made with the permission bits of its entry. */
+  /** Sets the metadata of an open regular file, which was made with the permission bits of its entry. */
   finishFile(file: Fd, path: RawName, metadata: Metadata): void {
     const { uid, gid, mode, time } = metadata;
     this.#giveTo(metadata, () => changeOwner(file, uid, gid));
@@ -128,7 +131,7 @@ export class MetadataWriter {
     setFileTime(file, time.seconds, time.nanoseconds);
   }
 
-  /** Finishes a directory that has everything in it, and its attributes. */
+  /** Sets the metadata of a directory whose content is complete, except attributes, which are set already. */
   finishDirectory(directory: Fd, path: RawName, metadata: DirectoryMetadata): void {
     const { uid, gid, mode, time } = metadata;
     if (metadata.wasThere) for (const name of [ACL_ACCESS, ACL_DEFAULT]) dropAcl(directory, name);
@@ -138,7 +141,7 @@ export class MetadataWriter {
     if (time !== null) setFileTime(directory, time.seconds, time.nanoseconds);
   }
 
-  /** Finishes a link, node or fifo by its name. */
+  /** Sets the metadata of a link, node or fifo, by its name. */
   finishEntry(parent: Fd, name: RawName, path: RawName, metadata: Metadata, isLink: boolean): void {
     const { uid, gid, mode, attributes, accessAcl, time } = metadata;
     this.#giveTo(metadata, () => changeEntryOwner(parent, name, uid, gid));
@@ -164,24 +167,25 @@ export class MetadataWriter {
     if (acls.defaultAcl !== null) this.setAttribute(file, path, ACL_DEFAULT, acls.defaultAcl);
   }
 
-  /** Takes away what a directory has of attributes, for those that a later member gives it. */
+  /** Removes the attributes of an existing directory, before those of a later member are set. */
   clearAttributes(directory: Fd): void {
     for (const name of attributeNames(directory)) {
-      if (GIVEN.test(name) && this.#policy.keepAttribute?.(name) !== true) removeAttribute(directory, name);
+      if (FROM_ARCHIVE.test(name) && this.#policy.keepAttribute?.(name) !== true) removeAttribute(directory, name);
     }
   }
 
+  /** Calls `give`, which changes an owner; explains EPERM where we are not root. */
   #giveTo({ uid, gid }: Pick<Metadata, "uid" | "gid">, give: () => void): void {
     try {
       give();
     } catch (error) {
       if (this.#ownUid === 0 || !isErrno(error, "EPERM")) throw error;
-      const text = `Archive has files of user ${uid} and group ${gid}, and only root can make files of others here`;
+      const text = `Archive has files of user ${uid} and group ${gid}, and only root can make files of other users here`;
       throw new ErrnoError("EPERM", text, { cause: error });
     }
   }
 
-  /** Goes on without an attribute that cannot be kept; throws when that is not the attribute's fault. */
+  /** Counts a loss where the result says that the attribute cannot be stored; throws other errors. */
   settle(result: number, name: string, path: RawName, place: Fd): void {
     if (result >= 0) return;
     const isTooLarge = result === ENOSPC && fileSystemOf(place).availableBytes > ATTRIBUTE_MAX;
@@ -190,9 +194,9 @@ export class MetadataWriter {
   }
 }
 
-/** Attributes that archives give, unlike the label that the kernel's policy gives. */
-const GIVEN = /^(user|trusted)\.|^security\.capability$|^system\.posix_acl_/;
-/** A list of 1024 entries. */
+/** Attributes that come from archives; others, such as SELinux labels, come from the host's policy. */
+const FROM_ARCHIVE = /^(user|trusted)\.|^security\.capability$|^system\.posix_acl_/;
+/** The size of an ACL of 1024 entries. */
 const ACL_MAX = 8196;
 const ATTRIBUTE_MAX = 64 << 10;
 /** Errors that refuse one attribute: the file is unpacked without it. */

@@ -1,7 +1,6 @@
-// What an archive says of its directories, remembered until everything is in them. An archive may have millions of them, so
-// they stand in one log of bytes, each path as what differs from the one before it; what is beyond a mebibyte of it goes
-// into a file without a name beside the tree. A directory that is named twice stands in it twice, and the later words
-// count.
+// The metadata of an archive's directories, which is set when their content is complete. An archive may have millions of
+// directories, so they are stored in one log of bytes, each path by its difference to the one before; beyond 1 MiB the log is
+// written to an unnamed file on the tree's file system. A repeated directory has several records; the last one counts.
 import { readSync, writeSync } from "node:fs";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { type RawName, tryOpenUnnamed } from "../../kernel/tree/tree.ts";
@@ -12,11 +11,11 @@ export interface DirectoryMetadata {
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
-  /** Null where nobody says: the directory is only on the way to a member. */
+  /** Null for a directory that has no member of its own. */
   readonly time: PaxTime | null;
   readonly accessAcl: Buffer | null;
   readonly defaultAcl: Buffer | null;
-  /** It was there before: whatever it has of the kinds above gives way. */
+  /** The directory existed before: its ACLs must be removed first. */
   readonly wasThere: boolean;
 }
 
@@ -26,14 +25,14 @@ interface PendingDirectory {
 }
 
 /**
- * 0 u16 bytes shared with the path before; 2 u16 further bytes; 4 u16 length of the access list; 6 u16 of the default
+ * A record: 0 u16 bytes shared with the path before; 2 u16 further bytes; 4 u16 length of the access list; 6 u16 of the default
  * list; 8 u32 mode; 12 u32 uid; 16 u32 gid; 20 u32 nanoseconds; 24 f64 seconds; 32 u8 depth; 33 u8 flags; then the bytes
  * of the path and the lists.
  */
 const RECORD_BYTES = 34;
 const [HAS_TIME, WAS_THERE, HAS_ACCESS, HAS_DEFAULT] = [1, 2, 4, 8];
 const CHUNK_BYTES = 64 << 10;
-/** So much stays in memory before there is a file. */
+/** How much is kept in memory before the file is used. */
 const MEMORY_BYTES = 1 << 20;
 const WHAT = "directories";
 
@@ -41,7 +40,7 @@ export class PendingDirectories implements Disposable {
   readonly #top: Fd;
   readonly #held: Held;
   readonly #depths = new Set<number>();
-  /** Full chunks, the first ones here and the others in the file, of which only the length is here. */
+  /** The first full chunks; the lengths of the further ones, which are in the file. */
   readonly #chunks: Buffer[] = [];
   readonly #spilled: number[] = [];
   #file: Fd | null = null;
@@ -49,12 +48,13 @@ export class PendingDirectories implements Disposable {
   #used = 0;
   #last: RawName = "";
 
-  /** `top` is on the file system of the tree, and stays the caller's. */
+  /** `top` is a directory of the tree; the caller still owns it. `held` limits the memory. */
   constructor(top: Fd, held: Held) {
     this.#top = top;
     this.#held = held;
   }
 
+  /** Adds a directory by its path below the top. Throws where the memory limit is exceeded. */
   add(components: readonly RawName[], metadata: DirectoryMetadata): void {
     const path = components.join("/");
     const shared = sharedLength(path, this.#last);
@@ -79,12 +79,14 @@ export class PendingDirectories implements Disposable {
     this.#depths.add(components.length);
   }
 
+  /** Returns memory for the next record. */
   #room(bytes: number): Buffer {
     if (this.#used + bytes > CHUNK_BYTES) this.#putAway();
     this.#used += bytes;
     return this.#chunk.subarray(this.#used - bytes, this.#used);
   }
 
+  /** Stores the full chunk in memory or in the file. */
   #putAway(): void {
     const full = this.#chunk.subarray(0, this.#used);
     this.#used = 0;
@@ -113,7 +115,10 @@ export class PendingDirectories implements Disposable {
     yield this.#chunk.subarray(0, this.#used);
   }
 
-  /** The innermost first: who is not root cannot reach below a directory that forbids it. Of two words the later last. */
+  /**
+   * Yields the directories, deepest first: unless we are root, the final permissions of a directory may prevent access to
+   * those below it. Repeated records of a directory are yielded in order.
+   */
   *innermostFirst(): Generator<PendingDirectory> {
     for (const depth of [...this.#depths].sort((a, b) => b - a)) yield* this.#atDepth(depth);
   }

@@ -1,7 +1,7 @@
-// The way to where an archive's next member goes. Archives come in the order of a walk, so the directories from the top to
-// the last member stay open, and only what differs is opened anew: one component at a time, each a real directory. Where
-// links of the tree count as directories they are walked by hand: an absolute target begins at the top, `..` ends there,
-// and each step is again a real directory.
+// Opens or makes the parent directory of an archive's next member. Archives are mostly in the order of a walk, so the
+// directories of the last path stay open, and only the differing components are opened: one at a time, each of them a real
+// directory. Where symbolic links to directories are allowed, they are resolved here, not by the kernel: an absolute target
+// begins at the top of the tree, `..` cannot leave it, and each step is again a real directory.
 import { ErrnoError } from "../../base/error.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { EEXIST, ELOOP, ENOENT, ENOTDIR } from "../../kernel/syscall/constants.ts";
@@ -13,8 +13,8 @@ import { adopt, tryMakeDirectory, tryOpenDirectory } from "./untar-calls.ts";
 const DEPTH_LIMIT = 128;
 
 /**
- * A member's path as components below the top. Leading slashes are dropped as tar does; a path that names `..` anywhere is
- * an attack or a mistake and is refused, wherever it would lead.
+ * Returns the components of a member's path below the top. Drops leading slashes, as tar does. Throws EBADMSG for a path with
+ * `..`, even if it would not leave the tree, and E2BIG for one that is too deep.
  */
 export function componentsOf(path: RawName): RawName[] {
   const parts = path.split("/").filter((part) => part !== "" && part !== ".");
@@ -28,9 +28,10 @@ function requireDepth(depth: number): void {
   throw new ErrnoError("E2BIG", `Archive has directories nested deeper than ${DEPTH_LIMIT}`);
 }
 
+/** An open directory of the tree. */
 interface Reached {
   readonly fd: Fd;
-  /** From the top, without links. */
+  /** Its path from the top, without links. */
   readonly real: readonly RawName[];
 }
 
@@ -38,32 +39,34 @@ interface Step extends Reached {
   readonly name: RawName;
 }
 
+/** The permissions of parent directories that have no member of their own. */
 export const IMPLIED_MODE = 0o755;
 
 export interface PlaceOptions {
-  /** Whether links of the tree are no directories, lead on inside of it to what is there, or to what is then made. */
+  /** Symbolic links in place of directories: refused; followed to existing directories; or followed, making missing ones. */
   readonly links?: "refuse" | "existing" | "make";
-  /** Called with each directory that is made on the way to a member. */
+  /** Called with each parent directory that is made for a member. */
   readonly onImplied?: (directory: Fd, real: readonly RawName[]) => void;
 }
 
+/** The open directories of the last path. */
 export class Place implements Disposable {
   readonly #top: Fd;
   readonly #options: PlaceOptions;
   readonly #steps: Step[] = [];
 
-  /** `top` stays the caller's. */
+  /** The caller still owns `top`. */
   constructor(top: Fd, options: PlaceOptions = {}) {
     this.#top = top;
     this.#options = options;
   }
 
-  /** The way from the top to what was reached last, without links. */
+  /** The path of the directory that was reached last, from the top and without links. */
   get real(): readonly RawName[] {
     return this.#steps.at(-1)?.real ?? [];
   }
 
-  /** The directory of these components, made with its parents when `missing` is "make". It stays this object's. */
+  /** Returns the directory of a path; makes it and its parents where `missing` is "make". This object still owns it. */
   reach(components: readonly RawName[], missing: "make" | "refuse"): Fd {
     let same = 0;
     while (same < this.#steps.length && this.#steps[same]?.name === components[same]) same++;
@@ -76,9 +79,9 @@ export class Place implements Disposable {
     const { fd = this.#top, real = [] } = this.#steps.at(-1) ?? {};
     const inner = [...real, name];
     const result = openOrMake(fd, name, missing, (made) => this.#options.onImplied?.(made, inner));
-    if (!isInTheWay(result)) return { fd: adopt(result, "open directory", name), real: inner };
+    if (!isNoDirectory(result)) return { fd: adopt(result, "open directory", name), real: inner };
     const { links = "refuse" } = this.#options;
-    if (links === "refuse") throw noDirectory(inner);
+    if (links === "refuse") throw notDirectory(inner);
     return new LinkWalk(this.#top, links === "make" ? missing : "refuse", this.#options).run(real, name);
   }
 
@@ -87,25 +90,30 @@ export class Place implements Disposable {
   }
 }
 
-function isInTheWay(result: number): boolean {
+function isNoDirectory(result: number): boolean {
   return result === ENOTDIR || result === ELOOP;
 }
 
-function noDirectory(path: readonly RawName[]): ErrnoError {
+function notDirectory(path: readonly RawName[]): ErrnoError {
   const name = textOf(path.join("/"));
-  return new ErrnoError("ENOTDIR", `Archive has members below '${name}', which is no directory`);
+  return new ErrnoError("ENOTDIR", `Archive has members below '${name}', which is not a directory`);
 }
 
+/**
+ * Opens a directory, and makes it if `missing` allows; calls `onMade` for a new one. Returns its descriptor or a negative
+ * errno.
+ */
 function openOrMake(parent: Fd, name: RawName, missing: "make" | "refuse", onMade: (made: Fd) => void): number {
   const result = tryOpenDirectory(parent, name);
   if (result !== ENOENT || missing === "refuse") return result;
   const made = tryMakeDirectory(parent, name, IMPLIED_MODE);
   if (made < 0 && made !== EEXIST) check(made, "mkdir", textOf(name));
   const opened = tryOpenDirectory(parent, name);
-  return opened < 0 || made < 0 ? opened : told(adopt(opened, "open directory", name), onMade);
+  return opened < 0 || made < 0 ? opened : afterMade(adopt(opened, "open directory", name), onMade);
 }
 
-function told(made: Fd, onMade: (made: Fd) => void): number {
+/** Calls `onMade`; returns the descriptor, or closes it where that throws. */
+function afterMade(made: Fd, onMade: (made: Fd) => void): number {
   try {
     onMade(made);
     return made.take();
@@ -114,10 +122,10 @@ function told(made: Fd, onMade: (made: Fd) => void): number {
   }
 }
 
-/** As many links as the kernel follows. */
+/** The kernel's limit of links in a path. */
 const LINKS_LIMIT = 40;
 
-/** The walk to a directory whose way leads over links. */
+/** Resolves a path with symbolic links inside the tree. */
 class LinkWalk {
   readonly #top: Fd;
   readonly #missing: "make" | "refuse";
@@ -145,7 +153,7 @@ class LinkWalk {
     }
   }
 
-  /** Takes one part of the way; what is left of it afterwards. */
+  /** Resolves one component; returns the components that are still to resolve. */
   #take(part: RawName, rest: RawName[]): RawName[] {
     if (part === "" || part === ".") return rest;
     if (part === "..") {
@@ -156,18 +164,18 @@ class LinkWalk {
     const inner = [...this.#real, part];
     const onMade = (made: Fd) => this.#options.onImplied?.(made, inner);
     const result = openOrMake(this.#current, part, this.#missing, onMade);
-    if (result === ENOENT) throw noDirectory(inner);
-    if (!isInTheWay(result)) {
+    if (result === ENOENT) throw notDirectory(inner);
+    if (!isNoDirectory(result)) {
       this.#enter(adopt(result, "open directory", part), inner);
       return rest;
     }
     const target = readLinkIn(this.#current, part);
-    if (target === null || ++this.#links > LINKS_LIMIT) throw noDirectory(inner);
+    if (target === null || ++this.#links > LINKS_LIMIT) throw notDirectory(inner);
     if (target.startsWith("/")) this.#go([]);
     return [...target.split("/"), ...rest];
   }
 
-  /** Goes to a directory whose way has no links. */
+  /** Opens a directory whose path has no links. */
   #go(real: readonly RawName[]): void {
     this.#enter(this.#top.duplicate(), []);
     for (const name of real) {

@@ -1,4 +1,4 @@
-// The tree that an archive has been unpacked to so far: looking up and removing entries.
+// Looks up and removes entries of the tree to which an archive is being unpacked.
 import { errnoNameOf } from "../../base/error.ts";
 import { Fd } from "../../kernel/file/fd.ts";
 import type { FileKind } from "../../kernel/file/status.ts";
@@ -8,28 +8,29 @@ import { type RawName, RawStatus } from "../../kernel/tree/tree.ts";
 import { tryOpenDirectory } from "./untar-calls.ts";
 import { Place, type PlaceOptions } from "./untar-place.ts";
 
-/** An entry of the tree. */
+/** The kind of an entry; "whiteout": a device 0:0 of overlayfs. */
 type Found = FileKind | "whiteout" | "nothing";
 
 const UNREACHABLE = ["ENOENT", "ENOTDIR", "ELOOP"];
 
+/** The part of the tree that was unpacked already. */
 export class TreeSoFar implements Disposable {
   readonly #top: Fd;
   readonly #place: Place;
   readonly #status = new RawStatus();
 
-  /** `top` stays the caller's. */
+  /** The caller still owns `top`. */
   constructor(top: Fd, links: PlaceOptions["links"] = "refuse") {
     this.#top = top;
     this.#place = new Place(top, { links });
   }
 
-  /** The directory of these components, which must be there. It stays this object's. */
+  /** Returns an existing directory; throws ENOENT, ENOTDIR or ELOOP where there is none. This object still owns it. */
   reach(components: readonly RawName[]): Fd {
     return this.#place.reach(components, "refuse");
   }
 
-  /** The same; null where there is none. */
+  /** As `reach()`; returns null where there is none. */
   tryReach(components: readonly RawName[]): Fd | null {
     try {
       return this.reach(components);
@@ -39,7 +40,7 @@ export class TreeSoFar implements Disposable {
     }
   }
 
-  /** The directory of these components; null when a later member has taken its place. */
+  /** Opens a directory, which the caller owns; returns null where a later member has replaced it. */
   reopen(components: readonly RawName[]): Fd | null {
     const name = components.at(-1);
     if (name === undefined) return this.#top.duplicate();
@@ -48,13 +49,13 @@ export class TreeSoFar implements Disposable {
     return result < 0 ? null : Fd.adopt(result);
   }
 
-  /** Whether these components lead to a directory now, over links of the tree where those lead on. */
+  /** Returns whether a path leads to a directory now, through links where they are followed. */
   leadsOn(components: readonly RawName[]): boolean {
     this.forget();
     return this.tryReach(components) !== null;
   }
 
-  /** Returns the present entry of this name. */
+  /** Returns the kind of the present entry at a path. */
   look(components: readonly RawName[]): Found {
     this.forget();
     const name = components.at(-1);
@@ -62,6 +63,7 @@ export class TreeSoFar implements Disposable {
     return parent === null ? "nothing" : this.lookIn(parent, name ?? ".");
   }
 
+  /** Returns the kind of the present entry `name` of a directory. */
   lookIn(parent: Fd, name: RawName): Found {
     try {
       const { kind, deviceNumber } = this.#status.readEntry(parent, name);
@@ -72,7 +74,7 @@ export class TreeSoFar implements Disposable {
     }
   }
 
-  /** Removes the entry of this name, if there is one. */
+  /** Removes the entry at a path with its content, if there is one. */
   discard(components: readonly RawName[]): void {
     this.forget();
     const name = components.at(-1);
@@ -80,14 +82,14 @@ export class TreeSoFar implements Disposable {
     if (parent !== null && name !== undefined) removeTree(parent, name);
   }
 
-  /** Removes the content of a directory, if there is one. */
+  /** Removes the content of the directory at a path, if there is one. */
   empty(components: readonly RawName[]): void {
     this.forget();
     const directory = this.tryReach(components);
     if (directory !== null) emptyDirectory(directory);
   }
 
-  /** Forgets what it has open: a later member may replace what these directories are. */
+  /** Closes the open directories: a later member may replace them. */
   forget(): void {
     this.#place[Symbol.dispose]();
   }

@@ -1,4 +1,4 @@
-// Unpacking an archive that comes in chunks.
+// Unpacks an archive that arrives in chunks.
 import type { Fd } from "../../kernel/file/fd.ts";
 import { log } from "../program/log.ts";
 import type { TarTarget } from "./entry.ts";
@@ -9,7 +9,7 @@ import { setMask } from "./untar-calls.ts";
 let unpacking = 0;
 let mask = 0;
 
-/** Files are made with their final permissions: the process' mask is out of the way while anything is unpacked. */
+/** Sets the umask to 0 while anything is being unpacked, because files are made with their final permissions. */
 function openMask(): void {
   if (unpacking++ === 0) mask = setMask(0);
 }
@@ -18,13 +18,13 @@ function closeMask(): void {
   if (--unpacking === 0) setMask(mask);
 }
 
-/** Unpacks an archive that comes in chunks: push them, then end. */
+/** Unpacks an archive: call `push()` for each chunk, then `end()`, then dispose. */
 export class Unpacker implements Disposable {
   readonly #untar: Untar;
   readonly #reader: TarReader;
   readonly #isQuiet: boolean;
 
-  /** `target` stands between the reader and the tree where members need another look. */
+  /** The caller still owns `top`. `target` wraps the receiver of entries, for callers that change entries (layers). */
   constructor(top: Fd, options: UntarOptions = {}, target: (untar: Untar) => TarTarget = (untar) => untar) {
     openMask();
     this.#isQuiet = options.isQuiet === true;

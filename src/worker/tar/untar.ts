@@ -1,9 +1,9 @@
-// Unpacks a tar archive as root into a directory that no other process can reach. The archive is hostile: nothing outside the
-// directory is made, changed or read (CVE-2007-4559 and its many successors). No decision depends on the text of a path: each
+// Unpacks a tar archive as root into a directory that no other process can access. The archive is untrusted: nothing outside
+// the directory is made, changed or read (CVE-2007-4559 and its many successors). Path texts are not trusted either: each
 // member is made in an open directory that was reached without leaving the tree.
 //
-// Directories get their owner, permissions and times at the end, so that they are not applied to an entry that has replaced the
-// directory (CVE-2021-31566), and so that no default list or group is inherited meanwhile.
+// Directories get owner, permissions and times at the end, so that these are not applied to an entry that has replaced the
+// directory (CVE-2021-31566), and so that no default ACL or group is inherited meanwhile.
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { changeMode } from "../../kernel/file/ownership.ts";
@@ -37,22 +37,23 @@ import { componentsOf, IMPLIED_MODE, Place, type PlaceOptions } from "./untar-pl
 import { TreeSoFar } from "./untar-tree.ts";
 
 export interface UntarOptions extends MetadataPolicy {
-  /** What the tree counts against; it throws to stop. */
+  /** Counts entries and bytes; throws where a limit is exceeded. */
   readonly spending?: Pick<Spending, "wrote" | "entered">;
-  /** The most that may be held in memory until the end. */
+  /** The limit of memory for what is kept until the end. */
   readonly heldLimitBytes?: number;
-  /** Permissions of the top, where the archive does not say. */
+  /** The permissions of the top, where the archive has no member for it. */
   readonly topMode?: number;
-  /** Refuses device nodes: for whoever may not make any. Whiteouts of overlayfs are none that way. */
+  /** Refuses device nodes, which unprivileged users cannot make. Whiteouts of overlayfs (0:0) are still made. */
   readonly refuseDevices?: boolean;
-  /** Whether links of the tree lead on inside of it. */
+  /** Whether symbolic links in place of parent directories are followed (untar-place.ts). */
   readonly links?: PlaceOptions["links"];
-  /** Called with each directory that no member stands for, the top included. */
+  /** Called with each directory that has no member, the top included. */
   readonly onImplied?: (directory: Fd) => void;
-  /** Makes something in place of a hard link whose file is not here; false where that is an error. */
+  /** Fills the new file that replaces a hard link whose target is not in this tree; returns false where that is an error. */
   readonly replaceLink?: (file: Fd, target: RawName) => boolean;
 }
 
+/** Receives the entries of an archive and makes them below `top`; `finish()` completes the tree. */
 export class Untar implements TarTarget, Disposable {
   readonly #top: Fd;
   readonly #options: UntarOptions;
@@ -66,7 +67,7 @@ export class Untar implements TarTarget, Disposable {
   #hasTop = false;
   #hasStripped = false;
 
-  /** Unpacks into `top`, which stays the caller's. */
+  /** The caller still owns `top`. */
   constructor(top: Fd, options: UntarOptions = {}) {
     this.#top = top;
     this.#options = options;
@@ -96,7 +97,7 @@ export class Untar implements TarTarget, Disposable {
     return null;
   }
 
-  /** Gives the directories what the archive says of them. After this the tree is complete. */
+  /** Sets the metadata of directories and the ACLs with names. After this the tree is complete. */
   finish(): void {
     for (const { components, metadata } of this.#directories.innermostFirst()) {
       const fd = this.tree.reopen(components);
@@ -130,7 +131,7 @@ export class Untar implements TarTarget, Disposable {
     }
   }
 
-  /** Gives a directory an attribute beside those of the archive. */
+  /** Sets an attribute of a directory that is not in the archive; ignores that it cannot be set (EOPNOTSUPP, EPERM). */
   mark(components: readonly RawName[], name: string, value: Buffer): void {
     const result = trySetAttribute(this.#place.reach(components, "make"), name, value);
     if (result !== EOPNOTSUPP && result !== EPERM) check(result, "setxattr", name);
@@ -153,7 +154,7 @@ export class Untar implements TarTarget, Disposable {
   #noteStripped(): void {
     if (this.#hasStripped || this.#options.isQuiet) return;
     this.#hasStripped = true;
-    log("warning", "Archive has absolute member names, taking them below the image.");
+    log("warning", "Archive has absolute member names, unpacking them below the image's root.");
   }
 
   #makeDirectory(parents: readonly RawName[], name: RawName | undefined, entry: TarEntry): void {
@@ -173,7 +174,7 @@ export class Untar implements TarTarget, Disposable {
     this.#acls.add(path, directory, namedAcls);
   }
 
-  /** Makes a directory; what is there gives way, unless it is one. */
+  /** Makes a directory, replacing another file of that name; returns true where it exists already. */
   #wasDirectory(parent: Fd, name: RawName): boolean {
     const result = tryMakeDirectory(parent, name, PRIVATE_MODE);
     if (result !== EEXIST) {
@@ -210,7 +211,7 @@ export class Untar implements TarTarget, Disposable {
   #makeHardLink(parent: Fd, name: RawName, path: readonly RawName[], entry: TarEntry): void {
     const source = componentsOf(entry.target);
     if (source.join("/") === path.join("/")) {
-      // A layer may have it from one below.
+      // The file may be in a lower layer.
       const isMissing = this.#options.replaceLink === undefined && this.tree.lookIn(parent, name) === "nothing";
       if (isMissing) throw noSource(entry);
       return;
@@ -225,6 +226,7 @@ export class Untar implements TarTarget, Disposable {
     this.tree.forget();
   }
 
+  /** Returns the directory of a hard link's target; null where it is missing. */
   #directoryOfSource(source: readonly RawName[]): Fd | null {
     try {
       return this.tree.reach(source);
@@ -247,7 +249,7 @@ export class Untar implements TarTarget, Disposable {
     const isLink = entry.kind === "symlink";
     if (isLink) this.#make(parent, name, "symlink", () => tryMakeSymlink(parent, name, entry.target));
     else this.#makeNode(parent, name, entry);
-    // Nobody sees whose a whiteout is, and not everybody may give it away.
+    // The owner of a whiteout has no effect, and only root could set it.
     if (isWhiteout(entry)) return;
     this.#metadata.finishEntry(parent, name, entry.path, this.#metadata.of(entry), isLink);
   }
@@ -261,12 +263,13 @@ export class Untar implements TarTarget, Disposable {
     this.#make(parent, name, "mknod", () => tryMakeNode(parent, name, bits, major, minor));
   }
 
+  /** Removes an existing entry, and its waiting ACLs. */
   #makeRoom(parent: Fd, name: RawName): void {
     this.#acls.forget([...this.#place.real, name]);
     removeTree(parent, name);
   }
 
-  /** Makes an entry; what has the name already gives way, as with tar. */
+  /** Makes an entry by `attempt`, replacing an existing one, as tar does. */
   #make(parent: Fd, name: RawName, call: string, attempt: () => number): void {
     let result = attempt();
     if (result === EEXIST) {
@@ -279,7 +282,7 @@ export class Untar implements TarTarget, Disposable {
 
 const PRIVATE_MODE = 0o700;
 
-/** A device of overlayfs, which says that a name of the layers below is gone. */
+/** Whether an entry is a whiteout of overlayfs: a device 0:0, which hides a name of lower layers. */
 function isWhiteout({ kind, major, minor }: TarEntry): boolean {
   return kind === "character" && major === 0 && minor === 0;
 }

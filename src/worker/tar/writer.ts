@@ -1,4 +1,4 @@
-// Headers of tar archives as we write them: ustar, with a pax extended header where ustar has no room for something.
+// Encodes headers of tar archives: ustar, with a pax extended header for values that do not fit.
 import { type RawName, textOf } from "../../kernel/tree/tree.ts";
 import { BLOCK, headerSum } from "./header.ts";
 
@@ -8,14 +8,14 @@ export interface MemberHeader {
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
-  /** Bytes of data that follow. */
+  /** The number of bytes of data that follow. */
   readonly size: number;
   readonly seconds: bigint;
   readonly nanoseconds: number;
   readonly target: RawName;
   readonly major: number;
   readonly minor: number;
-  /** Further records of the extended header. */
+  /** Additional records of the extended header. */
   readonly records: readonly (readonly [key: string, value: Buffer])[];
 }
 
@@ -24,7 +24,7 @@ const ID_MAX = 0o7777777;
 const SIZE_MAX = 0o77777777777;
 const PAX_NAME = "././@PaxHeader";
 
-/** The header blocks of a member. */
+/** Returns the header blocks of a member, with a preceding extended header if needed. */
 export function memberHeader(member: MemberHeader): Buffer {
   const records = [...extension(member), ...member.records];
   const plain = plainHeader(member);
@@ -36,7 +36,7 @@ export function memberHeader(member: MemberHeader): Buffer {
   return Buffer.concat([header, content, padding(content.length), plain]);
 }
 
-/** The header of a member that has nothing but a type: an empty regular file. */
+/** The header of an empty regular file, as a template. */
 export const EMPTY_MEMBER: MemberHeader = {
   path: "",
   type: "0",
@@ -81,13 +81,13 @@ function isAscii(name: RawName): boolean {
   return true;
 }
 
-/** Whether the bytes of a name are UTF-8, which is what pax headers are written in. */
+/** Whether the bytes of a name are UTF-8, the default encoding of pax headers. */
 function isText(name: RawName): boolean {
   return Buffer.from(textOf(name)).toString("latin1") === name;
 }
 
 function timeText(seconds: bigint, nanoseconds: number): string {
-  // The kernel's fraction counts forwards also before 1970, a decimal number's does not.
+  // The kernel's nanoseconds are never negative, also before 1970; the fraction of a decimal number is.
   const total = seconds * 1_000_000_000n + BigInt(nanoseconds);
   const [sign, size] = total < 0n ? ["-", -total] : ["", total];
   const fraction = String(size % 1_000_000_000n)
@@ -96,7 +96,7 @@ function timeText(seconds: bigint, nanoseconds: number): string {
   return `${sign}${size / 1_000_000_000n}${fraction === "" ? "" : `.${fraction}`}`;
 }
 
-/** "LENGTH KEY=VALUE\n", where the length counts itself. */
+/** Returns "LENGTH KEY=VALUE\n", where LENGTH includes its own digits. */
 function paxRecord(key: string, value: Buffer): Buffer {
   const rest = Buffer.concat([Buffer.from(` ${key}=`, "latin1"), value, Buffer.from("\n")]);
   let length = rest.length + 1;
@@ -104,14 +104,14 @@ function paxRecord(key: string, value: Buffer): Buffer {
   return Buffer.concat([Buffer.from(String(length)), rest]);
 }
 
-/** Zeros up to the next whole block. */
+/** Returns the zeros that fill up data of `size` bytes to a whole block. */
 export function padding(size: number): Buffer {
   return ZEROS.subarray(0, (BLOCK - (size % BLOCK)) % BLOCK);
 }
 
 const ZEROS = Buffer.alloc(2 * BLOCK);
 
-/** The end mark of an archive. */
+/** The end mark of an archive: two zero blocks. */
 export const END_MARK = ZEROS;
 
 function plainHeader(member: MemberHeader): Buffer {

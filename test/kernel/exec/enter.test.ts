@@ -297,7 +297,7 @@ describe.skipIf(!canRun)(canRun ? "entering" : "entering (left out: needs root, 
       expect((await enter(leader, { command: stubborn, timeoutMs: 200 })).status).toBe(124);
       for (const change of [{ timeoutMs: 1 }, { terminal: "own" }] as const) {
         expect(() => enterCommand(requestFor(leader, { detach: true, ...change }), DESCRIPTORS)).toThrow(
-          "nobody stays for it",
+          "no process stays to manage it",
         );
       }
       expect(() => enterCommand(requestFor(leader, { timeoutMs: -1 }), DESCRIPTORS)).toThrow("A time limit of -1 ms");

@@ -82,7 +82,7 @@ test.each<[string, Buffer]>([
 });
 
 test("a disk with the mark of a GPT and no header is refused", () => {
-  expect(() => partitionsOf(DISK.fill(0, 512, 1024))).toThrow("no header");
+  expect(() => partitionsOf(DISK.fill(0, 512, 1024))).toThrow("protective MBR without a GPT header");
 });
 
 test("random tables neither crash nor hang", () => {

@@ -13,7 +13,7 @@ import {
   removeCgroup,
   watchCgroupEvents,
 } from "../../../src/kernel/process/cgroup.ts";
-import { findCgroupRoot } from "../../../src/kernel/process/cgroup-mount.ts";
+import { findCgroupHierarchies, findCgroupRoot } from "../../../src/kernel/process/cgroup-mount.ts";
 import { GUARD_MS } from "../../lib/wait-for.ts";
 import { expectNothingLeft, openDescriptors, rootTest, until } from "../support.ts";
 
@@ -30,6 +30,19 @@ test("the hierarchy that tracks processes is found in every set-up", () => {
   expect(findCgroupRoot(ELSEWHERE)).toEqual({ mount: "/sys/fs/cgroup/systemd", unified: false });
   expect(findCgroupRoot(ELSEWHERE.split("\n")[2] ?? "")).toEqual({ mount: "/opt/odd place", unified: true });
   expect(() => findCgroupRoot("")).toThrow("No control group hierarchy is mounted");
+});
+
+test("a hierarchy is named by its controllers, as in /proc/PID/cgroup, also where SELinux adds mount options", () => {
+  const mountinfo = [
+    "30 25 0:26 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,seclabel,xattr,release_agent=/x,name=systemd",
+    "31 25 0:27 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,seclabel,cpu,cpuacct",
+    "32 25 0:28 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw,seclabel,nsdelegate",
+  ].join("\n");
+  expect(findCgroupHierarchies(mountinfo)).toEqual([
+    { controllers: "name=systemd", mount: "/sys/fs/cgroup/systemd" },
+    { controllers: "cpu,cpuacct", mount: "/sys/fs/cgroup/cpu,cpuacct" },
+    { controllers: "", mount: "/sys/fs/cgroup/unified" },
+  ]);
 });
 
 test("a process's group is read from the line of our hierarchy", () => {

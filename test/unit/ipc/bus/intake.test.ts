@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
+import type { Origin } from "../../../../src/ipc/bus/call.ts";
 import { type Answering, type Broker, BusIntake, type IntakeLimits } from "../../../../src/ipc/bus/intake.ts";
-import type { Origin } from "../../../../src/ipc/bus/server.ts";
 import type { Incoming } from "../../../../src/ipc/bus/stream.ts";
 import { FairTurns } from "../../../../src/ipc/fair-turns.ts";
 import { type Fd, openPath } from "../../../../src/kernel/file/fd.ts";
