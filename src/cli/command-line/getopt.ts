@@ -1,7 +1,7 @@
 // Rows that describe the options of the clients, and their parsing by base/getopt.ts, which follows getopt_long(3).
 //
-// citty prints usage texts from the same rows. Its parser is not used: it accepts unknown options, keeps only the last of
-// repeated ones, and consumes options that belong to a command such as that of `shell`.
+// citty prints usage texts from the same rows. Its parser is not used: it accepts unknown options, keeps only the last
+// of repeated ones, and consumes options that belong to a command such as that of `shell`.
 import * as getopt from "../../base/getopt.ts";
 import { Failure } from "../session/failure.ts";
 
@@ -30,7 +30,9 @@ export interface OptionRow<S, C> extends getopt.OptionRow<S, C> {
   readonly values?: readonly string[] | OptionValueKind;
 }
 
-/** Options by their long names. `S` is the settings object that `apply` changes; `C` is the context passed to `apply`. */
+/**
+ * Options by their long names. `S` is the settings object that `apply` changes; `C` is the context passed to `apply`.
+ */
 export type OptionTable<S, C> = Readonly<Record<string, OptionRow<S, C>>>;
 
 interface ParseRules<S, C> extends Omit<getopt.ParseRules<S, C>, "fail"> {
@@ -38,8 +40,8 @@ interface ParseRules<S, C> extends Omit<getopt.ParseRules<S, C>, "fail"> {
 }
 
 /**
- * Applies the options in `args` to `settings` and returns the words that are not options. Throws a Failure with the text
- * that getopt_long(3) prints for the same mistake.
+ * Applies the options in `args` to `settings` and returns the words that are not options. Throws a Failure with the
+ * text that getopt_long(3) prints for the same mistake.
  */
 export function parseOptions<S, C>(
   args: readonly string[],

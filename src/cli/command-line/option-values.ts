@@ -1,6 +1,6 @@
-// Parsers for the values of the clients' options: one function for each option, called by `apply` of its row. Each stores
-// the parsed value in the settings, or throws a Failure for a value that it does not accept. A `Finish` that is returned
-// prints something (`--output=help`) and ends the program.
+// Parsers for the values of the clients' options: one function for each option, called by `apply` of its row. Each
+// stores the parsed value in the settings, or throws a Failure for a value that it does not accept. A `Finish` that is
+// returned prints something (`--output=help`) and ends the program.
 
 import { parseSpanMs } from "../../base/span.ts";
 import { parseCompression } from "../../base/vocabulary/compression.ts";
@@ -20,7 +20,9 @@ import {
 } from "../session/settings.ts";
 import type { Finish } from "./getopt.ts";
 
-/** What the parsers use beside the value: the environment, and the `Finish` of options that print something and exit. */
+/**
+ * What the parsers use beside the value: the environment, and the `Finish` of options that print something and exit.
+ */
 export interface OptionContext {
   readonly env: Environment;
   readonly stdoutIsTty: boolean;

@@ -31,7 +31,9 @@ function nearest(words: readonly string[], rank: (word: string) => number | null
   return best?.word;
 }
 
-/** Returns the shortest word that begins with `typed`, else the nearest one within `mostEdits` edits, else undefined. */
+/**
+ * Returns the shortest word that begins with `typed`, else the nearest one within `mostEdits` edits, else undefined.
+ */
 export function suggest(typed: string, words: readonly string[], mostEdits = MOST_EDITS): string | undefined {
   const begun = nearest(words, (word) => (word.startsWith(typed) ? word.length : null));
   return (

@@ -1,5 +1,5 @@
-// Verbs of similar programs (docker, virsh, ls …), with the command that does the same here. The table is searched before
-// suggest(), because such a word is often nearer in letters to a verb with another meaning (`rm` to `cat`).
+// Verbs of similar programs (docker, virsh, ls …), with the command that does the same here. The table is searched
+// before suggest(), because such a word is often nearer in letters to a verb with another meaning (`rm` to `cat`).
 
 /** For each word the command to suggest: the name of a client and one of its verbs. */
 export const SYNONYMS: Readonly<Record<string, string>> = {

@@ -97,8 +97,8 @@ export interface VerbRow {
   /** Whether the verb runs when the command line names none. */
   readonly isDefault?: true;
   /**
-   * With `-H`, the client on the other host is started over ssh and runs the verb, because it needs files or a terminal of
-   * that host: `with-pipes` connects its standard streams by pipes, `on-terminal` gives it a terminal.
+   * With `-H`, the client on the other host is started over ssh and runs the verb, because it needs files or a terminal
+   * of that host: `with-pipes` connects its standard streams by pipes, `on-terminal` gives it a terminal.
    */
   readonly runsThere?: "with-pipes" | "on-terminal";
   /** How its outputs are merged on several hosts; without this the verb accepts one host only. */

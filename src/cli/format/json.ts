@@ -1,5 +1,5 @@
-// Writes JSON in the layouts of the systemd tools: on one line, or indented with tabs and `"key" : value`; coloured on a
-// terminal. JSON.stringify() cannot be used: it refuses bigint, which 64-bit integers are here.
+// Writes JSON in the layouts of the systemd tools: on one line, or indented with tabs and `"key" : value`; coloured on
+// a terminal. JSON.stringify() cannot be used: it refuses bigint, which 64-bit integers are here.
 import { own } from "./own-sequence.ts";
 import type { Paint } from "./terminal.ts";
 
@@ -50,7 +50,10 @@ function element(value: Json, paint: Paint, indent: string | null): string {
   return `${open}\n${parts.map((part) => `${indent}\t${part}`).join(",\n")}\n${indent}${close}`;
 }
 
-/** Returns one JSON document with the framing of its mode, which ends with a newline. `paint` is NO_PAINT for no colours. */
+/**
+ * Returns one JSON document with the framing of its mode, which ends with a newline. `paint` is NO_PAINT for no
+ * colours.
+ */
 export function formatJson(value: Json, mode: JsonMode, paint: Paint): string {
   const [before, after] = FRAME[mode];
   return before + element(value, paint, mode === "pretty" ? "" : null) + after;

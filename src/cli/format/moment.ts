@@ -20,8 +20,8 @@ const DAY_SECONDS = 86_400;
 type Parts = Readonly<Record<string, string | undefined>>;
 
 /**
- * Returns microseconds since 1970; undefined for text that is no point in time. `zone` is used for text without a zone of
- * its own, and `nowUsec` for relative times, and for days such as `today`.
+ * Returns microseconds since 1970; undefined for text that is no point in time. `zone` is used for text without a zone
+ * of its own, and `nowUsec` for relative times, and for days such as `today`.
  */
 export function parseMoment(text: string, nowUsec: number, zone: Zone): number | undefined {
   const trimmed = text.trim();
@@ -75,7 +75,9 @@ function readOffset({ utc, sign, zoneHours, zoneMinutes }: Parts): number | unde
   return (sign === "-" ? -1 : 1) * (Number(zoneHours) * 3600 + Number(zoneMinutes) * 60);
 }
 
-/** Returns the zone's offset at a local time. `zone` takes UTC, so the first call, with `local`, only approximates it. */
+/**
+ * Returns the zone's offset at a local time. `zone` takes UTC, so the first call, with `local`, only approximates it.
+ */
 function offsetAt(local: number, zone: Zone): number {
   return zone(local - zone(local).offsetSeconds).offsetSeconds;
 }

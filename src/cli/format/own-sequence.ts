@@ -1,6 +1,7 @@
-// Keeps foreign control characters off the terminal. Text from a daemon, a machine or a file must not control it, so Output
-// prints all control characters escaped (`\x1b`). The client's own sequences (colours, links, the end of a line on a raw
-// terminal) are encoded by `own()` with a random mark, which no sender of text can know, and decoded on output.
+// Keeps foreign control characters off the terminal. Text from a daemon, a machine or a file must not control it, so
+// Output prints all control characters escaped (`\x1b`). The client's own sequences (colours, links, the end of a line
+// on a raw terminal) are encoded by `own()` with a random mark, which no sender of text can know, and decoded on
+// output.
 import { withoutControls } from "../../base/control-characters.ts";
 
 const MARK = `\u{FDD0}${crypto.randomUUID().slice(0, 18)}`;
@@ -20,7 +21,9 @@ export function withColours(text: string): string {
   return text.replace(COLOURS, own);
 }
 
-/** Returns a text as it is printed: marked sequences decoded, other control characters escaped except newline and tab. */
+/**
+ * Returns a text as it is printed: marked sequences decoded, other control characters escaped except newline and tab.
+ */
 export function asWritten(text: string): string {
   return withoutControls(text).replace(MARKED, (_, code: string) => String.fromCharCode(Number.parseInt(code, 16)));
 }

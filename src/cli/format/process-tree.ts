@@ -44,8 +44,8 @@ function isWithin(path: string, root: string): boolean {
 }
 
 /**
- * Returns the tree below a control group, and the processes of the list that are not in it. Groups without processes in or
- * below them are left out; `root` is null when no process is in the tree.
+ * Returns the tree below a control group, and the processes of the list that are not in it. Groups without processes in
+ * or below them are left out; `root` is null when no process is in the tree.
  */
 export function processTree(
   list: readonly UnitProcess[],

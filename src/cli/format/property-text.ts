@@ -1,5 +1,5 @@
-// Formats properties for `show` (systemctl(1), "show"). The D-Bus type decides the form; for numbers also the name: one that
-// ends with `Timestamp` is a time, one that contains `USec` is a time span.
+// Formats properties for `show` (systemctl(1), "show"). The D-Bus type decides the form; for numbers also the name: one
+// that ends with `Timestamp` is a time, one that contains `USec` is a time span.
 import { formatSpan, formatTimestamp, UINT64_MAX, type Zone } from "../../base/format.ts";
 import type { Json } from "./json.ts";
 

@@ -1,5 +1,5 @@
-// Tables in the form of the systemd tools: upper-case headings, one blank between columns, cells shortened with an ellipsis
-// to the terminal's width. The same data can be printed as a JSON array of objects.
+// Tables in the form of the systemd tools: upper-case headings, one blank between columns, cells shortened with an
+// ellipsis to the terminal's width. The same data can be printed as a JSON array of objects.
 import { onOneLine } from "../../base/control-characters.ts";
 import { displayWidth, ellipsize } from "../../base/format.ts";
 import type { Json } from "./json.ts";
@@ -67,8 +67,8 @@ function linesOf({ text, lines: most }: Cell, terminal: Terminal): string[] {
 }
 
 /**
- * Distributes `total` among columns that are `wanted` wide. Each column has at least 1. Columns that need no more than an
- * equal share of the rest keep their width; what they leave is shared equally among the others, from left to right.
+ * Distributes `total` among columns that are `wanted` wide. Each column has at least 1. Columns that need no more than
+ * an equal share of the rest keep their width; what they leave is shared equally among the others, from left to right.
  */
 export function shareWidth(wanted: readonly number[], total: number): number[] {
   const widths: (number | null)[] = wanted.map(() => null);
@@ -178,7 +178,8 @@ export function renderTable(table: Table, form: TableForm): string {
     return made;
   });
   const isTall = columns.some(({ lines }) => lines.size > 0);
-  // Plain loops and string concatenation: the program is too short-lived for the JIT to optimise chains of map() and join().
+  // Plain loops and string concatenation: the program is too short-lived for the JIT to optimise chains of map() and
+  // join().
   for (const row of table.rows) {
     let line = "";
     for (let column = 0; column < firstLines.length; column++) {

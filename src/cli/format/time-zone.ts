@@ -98,8 +98,9 @@ function readZone(path: string): Zone | null {
 }
 
 /**
- * Returns the zone that `tz`, the value of $TZ, names: a file below the zone directory, an absolute path, or a rule such as
- * `EST5EDT,M3.2.0,M11.1.0`. Without $TZ it is the zone of /etc/localtime. Anything invalid is UTC, as in the C library.
+ * Returns the zone that `tz`, the value of $TZ, names: a file below the zone directory, an absolute path, or a rule
+ * such as `EST5EDT,M3.2.0,M11.1.0`. Without $TZ it is the zone of /etc/localtime. Anything invalid is UTC, as in the C
+ * library.
  */
 export function localZone(tz: string | undefined): Zone {
   if (tz === undefined) return readZone("/etc/localtime") ?? UTC;

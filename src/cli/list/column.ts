@@ -1,5 +1,5 @@
-// The type of the tables that describe the columns of a list. Headings, help, completion, docs/json.md and the words that
-// --columns=, --sort=, --filter= and --template= accept are made from these tables.
+// The type of the tables that describe the columns of a list. Headings, help, completion, docs/json.md and the words
+// that --columns=, --sort=, --filter= and --template= accept are made from these tables.
 import type { Zone } from "../../base/format.ts";
 import type { ColumnRow } from "../command-line/verb-row.ts";
 import type { Json } from "../format/json.ts";
@@ -13,7 +13,9 @@ export interface CellContext {
   readonly mostLines: number;
 }
 
-/** A column of a list of `Row`. `Need` are the names of data that must be queried before the column's cells can be made. */
+/**
+ * A column of a list of `Row`. `Need` are the names of data that must be queried before the column's cells can be made.
+ */
 export interface Column<Row, Need extends string = never> extends ColumnRow {
   readonly isUsual?: true;
   readonly needs?: readonly Need[];

@@ -4,8 +4,8 @@ import { Failure } from "../session/failure.ts";
 import type { Column } from "./column.ts";
 
 /**
- * Returns the column with that key or alias. `option` is printed in the Failure that is thrown for an unknown name; it lists
- * all columns.
+ * Returns the column with that key or alias. `option` is printed in the Failure that is thrown for an unknown name; it
+ * lists all columns.
  */
 export function findColumn<Row, Need extends string>(
   columns: readonly Column<Row, Need>[],

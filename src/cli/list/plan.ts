@@ -71,8 +71,8 @@ function filtersOf<Row, Need extends string>(columns: readonly Column<Row, Need>
 }
 
 /**
- * Parses the options; `usual` are the columns that are shown without --columns=. Throws a Failure for an unknown column, and
- * for options that exclude each other.
+ * Parses the options; `usual` are the columns that are shown without --columns=. Throws a Failure for an unknown
+ * column, and for options that exclude each other.
  */
 export function planOf<Row, Need extends string>(
   settings: Settings,

@@ -32,7 +32,9 @@ function valuePart<Row, Need extends string>(
   return { column, index: index === undefined ? null : Number(index) };
 }
 
-/** Parses a template. Throws a Failure for an unknown column, an index of a column without a list, and unclosed braces. */
+/**
+ * Parses a template. Throws a Failure for an unknown column, an index of a column without a list, and unclosed braces.
+ */
 export function parseTemplate<Row, Need extends string>(
   text: string,
   columns: readonly Column<Row, Need>[],
@@ -49,7 +51,9 @@ export function parseTemplate<Row, Need extends string>(
   return { parts, columns: [...new Set(parts.flatMap((part) => (typeof part === "string" ? [] : [part.column])))] };
 }
 
-/** Returns a cell's value for a template: as in JSON, several separated by blanks, or the empty string if it has none. */
+/**
+ * Returns a cell's value for a template: as in JSON, several separated by blanks, or the empty string if it has none.
+ */
 function valueText({ json, list }: Cell, index: number | null): string {
   if (index !== null) return list?.[index] ?? "";
   if (list !== undefined) return list.join(" ");

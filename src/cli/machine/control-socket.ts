@@ -1,5 +1,5 @@
-// Finds the control socket of a machine: the Varlink socket (io.systemd.MachineInstance) of its supervisor, whose path was
-// registered with the manager.
+// Finds the control socket of a machine: the Varlink socket (io.systemd.MachineInstance) of its supervisor, whose path
+// was registered with the manager.
 import { Failure, isVarlinkFailure, meansNoMachine } from "../session/failure.ts";
 import type { Varlink } from "../session/ports.ts";
 
@@ -8,9 +8,9 @@ const NOT_OFFERED = ["MethodNotFound", "InterfaceNotFound", "MethodNotImplemente
 );
 
 /**
- * Returns the path of a machine's control socket; null if the machine has none or the manager does not have the call. Throws
- * a Failure for an unknown machine. With `printsErrorId`, its reason is the id of the Varlink error, as the original prints
- * it for some verbs.
+ * Returns the path of a machine's control socket; null if the machine has none or the manager does not have the call.
+ * Throws a Failure for an unknown machine. With `printsErrorId`, its reason is the id of the Varlink error, as the
+ * original prints it for some verbs.
  */
 export async function controlAddress(
   manager: Varlink,

@@ -20,7 +20,9 @@ function unescapeUnit(instance: string): string {
   return Buffer.from(bytes, "latin1").toString();
 }
 
-/** Returns the name of the image that a machine was started from, found in its unit or root directory; null otherwise. */
+/**
+ * Returns the name of the image that a machine was started from, found in its unit or root directory; null otherwise.
+ */
 export function imageOf({ unit, rootDirectory }: Pick<ExtraFacts, "unit" | "rootDirectory">): string | null {
   const instance = IMAGE_UNIT.exec(unit)?.[1];
   if (instance !== undefined) return unescapeUnit(instance);
@@ -78,7 +80,9 @@ async function ownerOf({ settings }: Session, { uid }: ExtraFacts): Promise<stri
   return (accountInFile(uid, "/etc/passwd") ?? accountOfLibrary(uid))?.name ?? String(uid);
 }
 
-/** Returns the extras of machines in the order of their facts; for facts that are null, NO_EXTRAS. `needs` selects them. */
+/**
+ * Returns the extras of machines in the order of their facts; for facts that are null, NO_EXTRAS. `needs` selects them.
+ */
 export function extrasOf(
   session: Session,
   machines: readonly (ExtraFacts | null)[],

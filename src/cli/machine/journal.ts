@@ -1,7 +1,7 @@
 // The last journal entries about a unit, read by journalctl as a child process; none if journalctl is not installed.
 //
-// journalctl runs twice, because it cannot print "the last N entries since the machine was started" in order: the first run
-// reads backwards and finds the cursor of the oldest entry to print, the second one prints from there.
+// journalctl runs twice, because it cannot print "the last N entries since the machine was started" in order: the first
+// run reads backwards and finds the cursor of the oldest entry to print, the second one prints from there.
 import type { Json } from "../format/json.ts";
 import { withColours } from "../format/own-sequence.ts";
 import type { Session } from "../session/session.ts";

@@ -108,8 +108,8 @@ function isHidden(name: string): boolean {
 }
 
 /**
- * Returns all machines, sorted by the bytes of their names. If the Varlink call fails (no socket, an old manager, metadata
- * refused to an unprivileged caller), D-Bus is used. Throws errors of D-Bus only.
+ * Returns all machines, sorted by the bytes of their names. If the Varlink call fails (no socket, an old manager,
+ * metadata refused to an unprivileged caller), D-Bus is used. Throws errors of D-Bus only.
  */
 export async function listMachines(session: Session, options: ListOptions): Promise<ListedMachine[]> {
   const machines = (await tryVarlink(session, options)) ?? (await listOverBus(session, options));

@@ -7,8 +7,8 @@ function isPattern(name: string): boolean {
 }
 
 /**
- * Returns the names of the machines in a word, each once; those that match a pattern are sorted by name. Names without a
- * pattern are not looked up. Throws a Failure if a pattern matches no machine.
+ * Returns the names of the machines in a word, each once; those that match a pattern are sorted by name. Names without
+ * a pattern are not looked up. Throws a Failure if a pattern matches no machine.
  */
 export async function chosenMachines(session: Session, text: string): Promise<string[]> {
   const names = text.split(",").filter((name) => name !== "");

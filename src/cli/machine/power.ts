@@ -1,5 +1,5 @@
-// `machinectl poweroff`, `reboot`, `terminate`, `pause`, `resume` and `kill` (machinectl(1), "Machine Commands"). A machine
-// with a control socket is called there; for others, the manager sends a signal to the leader.
+// `machinectl poweroff`, `reboot`, `terminate`, `pause`, `resume` and `kill` (machinectl(1), "Machine Commands"). A
+// machine with a control socket is called there; for others, the manager sends a signal to the leader.
 
 import { SIGINT, SIGRTMIN_PLUS_4 } from "../format/signals.ts";
 import { startPolkitAgent } from "../session/agents.ts";

@@ -1,4 +1,5 @@
-// `machinectl register` and `unregister`: registers a machine that was not started by a program that registers it itself.
+// `machinectl register` and `unregister`: registers a machine that was not started by a program that registers it
+// itself.
 import { Variant } from "../../base/variant.ts";
 import { writeSome } from "../../kernel/file/byte-io.ts";
 import { setNonblocking } from "../../kernel/file/fd.ts";
@@ -13,8 +14,9 @@ const NO_SUCH_CALL = ["org.freedesktop.DBus.Error.UnknownMethod", "org.freedeskt
 const NOT_FOUND = 127;
 
 /**
- * A shell script that waits for a line on descriptor 3 and then becomes the command. The line is written after the shell was
- * registered as leader, so the command never runs unregistered. If the descriptor is closed without a line, the shell exits.
+ * A shell script that waits for a line on descriptor 3 and then becomes the command. The line is written after the
+ * shell was registered as leader, so the command never runs unregistered. If the descriptor is closed without a line,
+ * the shell exits.
  */
 const WAIT_FOR_LINE = 'read -r go <&3 || exit 125; exec 3<&-; exec "$@"';
 
@@ -65,8 +67,8 @@ async function registerLeader(session: Session, name: string, leader: PidRef): P
 }
 
 /**
- * Unregisters a machine after the end of its leader `pid`, unless the manager has already done so or another machine has the
- * name by now.
+ * Unregisters a machine after the end of its leader `pid`, unless the manager has already done so or another machine
+ * has the name by now.
  */
 async function unregisterEnded(session: Session, name: string, pid: number): Promise<void> {
   try {
@@ -88,7 +90,8 @@ async function registerCommand(session: Session, name: string, command: readonly
   const stdio = ["inherit", "inherit", "inherit", wait.number] as ["inherit", "inherit", "inherit", number];
   const child = Bun.spawn(["/bin/sh", "-c", WAIT_FOR_LINE, "sh", ...command], { stdio });
   wait.close();
-  // ^C reaches the command itself, because it is in the same process group; signals to this process alone are passed on.
+  // ^C reaches the command itself, because it is in the same process group; signals to this process alone are passed
+  // on.
   process.on("SIGINT", () => {});
   for (const signal of ["SIGTERM", "SIGHUP", "SIGQUIT"] as const) process.on(signal, () => child.kill(signal));
   try {
@@ -105,8 +108,8 @@ async function registerCommand(session: Session, name: string, command: readonly
 }
 
 /**
- * The verb `register`: with a running process as leader (--leader=), or with a command that is started as leader, whose exit
- * status is returned.
+ * The verb `register`: with a running process as leader (--leader=), or with a command that is started as leader, whose
+ * exit status is returned.
  */
 export async function register(session: Session, [name = "", ...command]: readonly string[]): Promise<number> {
   const { leader: pid } = session.settings.registration;

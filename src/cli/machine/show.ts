@@ -12,7 +12,9 @@ type Properties = ReadonlyMap<string, TypedValue>;
 
 const MANAGER_PATH = "/org/freedesktop/machine1";
 
-/** Parses `-p NAME` and `-p NAME=VALUE`: names, with the value that a property must have to be shown. Null without -p. */
+/**
+ * Parses `-p NAME` and `-p NAME=VALUE`: names, with the value that a property must have to be shown. Null without -p.
+ */
 function wishes(settings: Settings): ReadonlyMap<string, string | null> | null {
   if (settings.properties.length === 0) return null;
   const split = settings.properties.map((text): [string, string | null] => {
@@ -58,7 +60,9 @@ export function printProperties(
   else output.write(formatJson(propertyObject(properties, settings), settings.json, terminal.paint));
 }
 
-/** The verb `show`. With `--json=`, prints one object for each machine; its keys are the D-Bus names of the properties. */
+/**
+ * The verb `show`. With `--json=`, prints one object for each machine; its keys are the D-Bus names of the properties.
+ */
 export async function show(session: Session, names: readonly string[]): Promise<number> {
   await session.openPager();
   const zone = await session.ports.zone();

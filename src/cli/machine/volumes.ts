@@ -1,5 +1,5 @@
-// `machinectl bind-volume` and `unbind-volume`: passes the descriptor of a storage provider's volume to a running machine
-// over the machine's control socket (machinectl(1), "Machine Commands").
+// `machinectl bind-volume` and `unbind-volume`: passes the descriptor of a storage provider's volume to a running
+// machine over the machine's control socket (machinectl(1), "Machine Commands").
 import { errnoText } from "../../base/errno.ts";
 import { errnoNameOf } from "../../base/error.ts";
 import type { Fd } from "../../kernel/file/fd.ts";

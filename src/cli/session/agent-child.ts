@@ -25,7 +25,8 @@ export async function startAgentChild({ argv, waitForReady }: AgentCommand): Pro
   return {
     stop() {
       child.kill("SIGTERM");
-      // An agent that read from the terminal in the background was stopped by SIGTTIN; only SIGCONT lets it handle SIGTERM.
+      // An agent that read from the terminal in the background was stopped by SIGTTIN; only SIGCONT lets it handle
+      // SIGTERM.
       child.kill("SIGCONT");
     },
   };

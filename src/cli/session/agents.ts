@@ -16,7 +16,9 @@ async function start(session: Session, command: AgentCommand): Promise<void> {
   if (agent !== null) session.keep({ close: () => agent.stop() });
 }
 
-/** Starts polkit's agent, unless the caller is root, who needs no authorization. Does nothing if it is not installed. */
+/**
+ * Starts polkit's agent, unless the caller is root, who needs no authorization. Does nothing if it is not installed.
+ */
 export async function startPolkitAgent(session: Session): Promise<void> {
   if (mayAsk(session) && session.ports.euid !== 0) await start(session, POLKIT);
 }

@@ -1,4 +1,5 @@
-// Runs helper programs as child processes: a program whose output is collected, and the pager. Reads text files as well.
+// Runs helper programs as child processes: a program whose output is collected, and the pager. Reads text files as
+// well.
 import { readFileSync } from "node:fs";
 import type { PagerPipe } from "./output.ts";
 import type { Command } from "./ports.ts";
@@ -7,7 +8,10 @@ function environment(command: Command): Record<string, string | undefined> {
   return { ...process.env, ...command.env };
 }
 
-/** Runs a program to its end and returns its stdout; null if it is not installed. Its stderr and exit status are ignored. */
+/**
+ * Runs a program to its end and returns its stdout; null if it is not installed. Its stderr and exit status are
+ * ignored.
+ */
 export async function runChild(command: Command): Promise<string | null> {
   if (Bun.which(command.argv[0]) === null) return null;
   const child = Bun.spawn([...command.argv], {

@@ -4,7 +4,9 @@ import { errnoText } from "../../base/errno.ts";
 import { ERRORS, errnoNameOf } from "../../base/error.ts";
 
 interface FailureOptions extends ErrorOptions {
-  /** What the user can do about it. Printed as a line of its own, on terminals only, because scripts match the message. */
+  /**
+   * What the user can do about it. Printed as a line of its own, on terminals only, because scripts match the message.
+   */
   readonly hint?: string | undefined;
 }
 
@@ -42,8 +44,8 @@ export function isVarlinkFailure(error: unknown, ...ids: string[]): error is Var
 }
 
 /**
- * Whether an error, or the cause of a Failure, is the reply that no machine has this name, or that the machine's object is
- * gone because it ended.
+ * Whether an error, or the cause of a Failure, is the reply that no machine has this name, or that the machine's object
+ * is gone because it ended.
  */
 export function meansNoMachine(error: unknown): boolean {
   const reply = error instanceof Failure ? error.cause : error;
@@ -92,8 +94,9 @@ export function failed(attempt: string, error: unknown, hint = hintForMissing(er
 }
 
 /**
- * Runs `work` and returns its result. An error reply or an error with an errno is rethrown as the Failure `WHAT: REASON`,
- * with the hint that `hintFor` returns for it. A Failure is rethrown unchanged; so is any other error, which is a bug.
+ * Runs `work` and returns its result. An error reply or an error with an errno is rethrown as the Failure `WHAT:
+ * REASON`, with the hint that `hintFor` returns for it. A Failure is rethrown unchanged; so is any other error, which
+ * is a bug.
  */
 export async function attempt<T>(
   what: string,

@@ -14,7 +14,9 @@ const FLAGS: Readonly<Record<FileUse, number>> = {
   create: constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOCTTY,
 };
 
-/** Opens a path, or duplicates a standard stream given by its number. The caller closes the Fd. Throws an ErrnoError. */
+/**
+ * Opens a path, or duplicates a standard stream given by its number. The caller closes the Fd. Throws an ErrnoError.
+ */
 export function openUserFile(file: string | number, use: FileUse): Fd {
   if (typeof file === "number") return Fd.adopt(file).duplicate();
   try {

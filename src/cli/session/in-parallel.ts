@@ -1,8 +1,8 @@
 // Runs asynchronous work on many items with a limit.
 
 /**
- * Calls `act` for all items, at most `width` calls at a time; returns the results in the order of the items. Rejects with
- * the first error; calls that have begun then continue.
+ * Calls `act` for all items, at most `width` calls at a time; returns the results in the order of the items. Rejects
+ * with the first error, but does not stop the other calls: the items that are left are passed to `act` as well.
  */
 export async function inParallel<Item, Result>(
   items: readonly Item[],

@@ -1,6 +1,9 @@
-// Signals that a client handles itself: SIGINT and SIGTERM while it waits for a daemon's work, and resizes of the terminal.
+// Signals that a client handles itself: SIGINT and SIGTERM while it waits for a daemon's work, and resizes of the
+// terminal.
 
-/** The promise resolves at the first SIGINT or SIGTERM. Until `stop` is called, these signals do not end the process. */
+/**
+ * The promise resolves at the first SIGINT or SIGTERM. Until `stop` is called, these signals do not end the process.
+ */
 export function waitForInterrupt(): { promise: Promise<void>; stop(): void } {
   const { promise, resolve } = Promise.withResolvers<void>();
   const signals = ["SIGINT", "SIGTERM"] as const;

@@ -9,8 +9,8 @@ import { shellWord } from "../format/property-text.ts";
 const KTHREADD = 2;
 
 /**
- * Returns a command line in the service manager's form: quoted words, or the process's name in brackets if the command line
- * is empty. Null for kernel threads, which belong to no unit. Throws if the process has ended.
+ * Returns a command line in the service manager's form: quoted words, or the process's name in brackets if the command
+ * line is empty. Null for kernel threads, which belong to no unit. Throws if the process has ended.
  */
 function commandOf(pid: number): string | null {
   const words = processCmdline(pid);
@@ -35,8 +35,8 @@ function collect(cgroup: string, found: UnitProcess[]): void {
 /** Adds the leader and its descendants to `found`, for a machine that has no control group of its own. */
 function descendants(cgroup: string, leader: number, found: UnitProcess[]): void {
   const family = new Set([leader]);
-  // One pass finds a child only if its number is higher than its parent's, which fails after a wrap-around of the numbers.
-  // So passes are repeated until one finds nothing new.
+  // One pass finds a child only if its number is higher than its parent's, which fails after a wrap-around of the
+  // numbers. So passes are repeated until one finds nothing new.
   for (let size = 0; size !== family.size; ) {
     size = family.size;
     for (const entry of readdirSync("/proc")) if (isChildOf(family, Number(entry))) family.add(Number(entry));
@@ -60,8 +60,8 @@ function isChildOf(family: ReadonlySet<number>, pid: number): boolean {
 }
 
 /**
- * Returns the processes of the unit; `leader` is the machine's leader, in whose control group path the unit's name is looked
- * for. Throws an error with errno if the leader has ended.
+ * Returns the processes of the unit; `leader` is the machine's leader, in whose control group path the unit's name is
+ * looked for. Throws an error with errno if the leader has ended.
  */
 export function localProcesses(unit: string, leader: number): UnitProcesses {
   const own = cgroupOfProcess(leader);

@@ -1,7 +1,7 @@
 // Writes texts to stdout and stderr, or both to the pager while one runs.
 //
-// Texts are written completely: a slow, full or non-blocking pipe is waited for. After EPIPE (`| head -1`) the rest of the
-// output is dropped silently. Other write errors are recorded in `failure`, for verbs that must report them.
+// Texts are written completely: a slow, full or non-blocking pipe is waited for. After EPIPE (`| head -1`) the rest of
+// the output is dropped silently. Other write errors are recorded in `failure`, for verbs that must report them.
 import { errnoNameOf } from "../../base/error.ts";
 import { asWritten } from "../format/own-sequence.ts";
 

@@ -12,7 +12,9 @@ const DEFAULT_OPTIONS = "FRSXMK";
 /** The pagers to try. `pager` is a link of Debian's alternatives system. */
 const PAGERS = ["pager", "less", "more"] as const;
 
-/** Returns the command line of the environment's pager; undefined if it names none, empty for no pager ("" or `cat`). */
+/**
+ * Returns the command line of the environment's pager; undefined if it names none, empty for no pager ("" or `cat`).
+ */
 function namedPager(env: Environment): string[] | undefined {
   const text = env["SYSTEMD_PAGER"] ?? env["PAGER"];
   const words = text?.split(/\s+/).filter((word) => word !== "");
@@ -26,8 +28,8 @@ export function ownerUid(cgroups: string | null): number | null {
 }
 
 /**
- * Returns the commands of the pagers to try, in order; empty for no pager. `isOwner` says whether the process runs as the
- * user who owns the session; it decides about the secure mode unless $SYSTEMD_PAGERSECURE is set.
+ * Returns the commands of the pagers to try, in order; empty for no pager. `isOwner` says whether the process runs as
+ * the user who owns the session; it decides about the secure mode unless $SYSTEMD_PAGERSECURE is set.
  */
 export function pagerCandidates(env: Environment, options: { isOwner: boolean; utf8: boolean }): Command[] {
   const named = namedPager(env);
@@ -54,7 +56,8 @@ export async function openPager(ports: PagerPorts, terminal: Terminal): Promise<
   const candidates = pagerCandidates(ports.env, { isOwner, utf8: terminal.utf8 });
   if (candidates[0] === undefined) return null;
   const pipe = await ports.startPager(candidates);
-  // Without the option K, less handles ^C itself and continues; this process, which gets SIGINT as well, must not end then.
+  // Without the option K, less handles ^C itself and continues; this process, which gets SIGINT as well, must not end
+  // then.
   if (pipe !== null && candidates[0].env?.["LESS"]?.includes("K") !== true) process.on("SIGINT", () => {});
   return pipe;
 }

@@ -1,9 +1,9 @@
-// The time limit for services that do not answer. After 3 seconds the client prints which service it waits for; after 23
-// seconds, just before the 25 seconds of sd_bus_call(3), all pending calls fail with ETIMEDOUT. Later calls of the same verb
-// then fail at once. Session wraps every connection of a client in this.
+// The time limit for services that do not answer. After 3 seconds the client prints which service it waits for; after
+// 23 seconds, just before the 25 seconds of sd_bus_call(3), all pending calls fail with ETIMEDOUT. Later calls of the
+// same verb then fail at once. Session wraps the connections that it makes in this.
 //
-// The limit is on silence, not on the duration of a call: any reply, also one to a ping, restarts the time. So a call that
-// takes long (a clone, a question to the user) does not time out while its service answers pings.
+// The limit is on silence, not on the duration of a call: any reply, also one to a ping, restarts the time. So a call
+// that takes long (a clone, a question to the user) does not time out while its service answers pings.
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
 import type { BusCall } from "../../ipc/bus/connection.ts";
 import { isBusFailure } from "./failure.ts";
@@ -16,7 +16,9 @@ interface PatienceLimits {
   readonly giveUpMs: number;
 }
 
-/** giveUpMs is below the 25 s limit that each call has itself, so that this limit, which covers all calls, comes first. */
+/**
+ * giveUpMs is below the 25 s limit that each call has itself, so that this limit, which covers all calls, comes first.
+ */
 const LIMITS: PatienceLimits = { probeMs: 2000, sayMs: 3000, giveUpMs: 23_000 };
 
 const NO_REPLY = "org.freedesktop.DBus.Error.NoReply";
@@ -73,8 +75,8 @@ export class Patience {
   }
 
   /**
-   * Runs `work`, which waits for a reply of the service `whom`. Throws ETIMEDOUT after giveUpMs of silence, and at once if a
-   * call has timed out before.
+   * Runs `work`, which waits for a reply of the service `whom`. Throws ETIMEDOUT after giveUpMs of silence, and at once
+   * if a call has timed out before.
    */
   async ask<T>(whom: string, work: () => Promise<T>, { isPatient = false, probe }: AskOptions = {}): Promise<T> {
     if (this.#isOver) throw timedOut(whom);
@@ -109,7 +111,9 @@ export class Patience {
     };
   }
 
-  /** Wraps a Varlink connection so that its calls are timed. Replies come in the order of calls, so no ping is possible. */
+  /**
+   * Wraps a Varlink connection so that its calls are timed. Replies come in the order of calls, so no ping is possible.
+   */
   varlink(varlink: Varlink, whom: string): Varlink {
     return {
       call: (method, parameters, options) => {
@@ -161,14 +165,17 @@ export class Patience {
     if (this.#open.size === 0) return;
     const silence = performance.now() - this.#silentSince;
     const { probeMs, sayMs, giveUpMs } = this.#limits;
-    // The next step follows the number of steps taken, not the time that has passed, so that a delayed process skips none.
+    // The next step follows the number of steps taken, not the time that has passed, so that a delayed process skips
+    // none.
     const next = [probeMs, sayMs, giveUpMs][this.#steps];
     if (next === undefined) return;
     this.#due = this.#silentSince + next;
     this.#timer = setTimeout(() => this.#takeStep(), Math.max(next - silence, 0));
   }
 
-  /** Takes the next step. Time in which this process was stopped or the host was suspended is not counted as silence. */
+  /**
+   * Takes the next step. Time in which this process was stopped or the host was suspended is not counted as silence.
+   */
   #takeStep(): void {
     this.#silentSince += Math.max(performance.now() - this.#due, 0);
     const step = this.#steps++;

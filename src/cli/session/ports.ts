@@ -1,5 +1,5 @@
-// Everything through which a client reaches the outside, as one interface: the process, its terminal, connections, files,
-// helper programs. process-ports.ts implements it; tests pass an implementation of their own.
+// Everything through which a client reaches the outside, as one interface: the process, its terminal, connections,
+// files, helper programs. process-ports.ts implements it; tests pass an implementation of their own.
 import type { Zone } from "../../base/format.ts";
 import type { BusClient } from "../../ipc/bus/client.ts";
 import type { BusTarget } from "../../ipc/bus/transport.ts";
@@ -69,8 +69,8 @@ export interface Ports {
   /** The whole text of a small file, or null when it cannot be read. */
   readText(path: string): Promise<string | null>;
   /**
-   * Opens a path, or duplicates a standard stream given by its number, to send it to a daemon. The caller closes it. Throws
-   * an error with errno.
+   * Opens a path, or duplicates a standard stream given by its number, to send it to a daemon. The caller closes it.
+   * Throws an error with errno.
    */
   openFile(file: string | number, use?: FileUse): Promise<Fd>;
   /** The promise resolves at the first SIGINT or SIGTERM; until `stop` is called, these do not end the process. */

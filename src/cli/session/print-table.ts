@@ -8,8 +8,8 @@ import { tableJsonMode } from "./settings.ts";
 
 /**
  * Prints a table as JSON if the settings say so, else as text with its legend (`3 machines listed.`, `No machines.`).
- * `noun` is the plural noun of the legend. The terminal's width is a limit, except in a pager or with -l. Throws a Failure
- * if stdout cannot be written.
+ * `noun` is the plural noun of the legend. The terminal's width is a limit, except in a pager or with -l. Throws a
+ * Failure if stdout cannot be written.
  */
 export function printTable(session: Session, table: Table, noun: string): void {
   const { settings, terminal, output } = session;

@@ -12,8 +12,8 @@ function isTerminalMajor(major: number): boolean {
 const MEMORY_MAJOR = 1;
 
 /**
- * isatty(3). Loading node:tty takes half of the time of a short command, so the device number decides where it can: it is
- * loaded only for character devices that are neither a usual terminal nor a memory device such as /dev/null.
+ * isatty(3). Loading node:tty takes half of the time of a short command, so the device number decides where it can: it
+ * is loaded only for character devices that are neither a usual terminal nor a memory device such as /dev/null.
  */
 function isTerminal(fd: number): boolean {
   try {

@@ -4,9 +4,9 @@ import { basename, dirname, join } from "node:path";
 import { failed } from "./failure.ts";
 
 /**
- * Writes `text` to a temporary file in the same directory and renames it to `path`, mode 0644. Throws a Failure and leaves
- * the old file if that fails. The temporary name ends with `.new`, so programs that look for a suffix such as `.nspawn`
- * ignore it.
+ * Writes `text` to a temporary file in the same directory and renames it to `path`, mode 0644. Throws a Failure and
+ * leaves the old file if that fails. The temporary name ends with `.new`, so programs that look for a suffix such as
+ * `.nspawn` ignore it.
  */
 export function replaceFile(path: string, text: string): void {
   const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.new`);

@@ -65,8 +65,8 @@ export class Report {
   }
 
   /**
-   * Prints one line unless its level is filtered out. On a terminal the line ends with a carriage return as well, because
-   * the terminal may be in raw mode.
+   * Prints one line unless its level is filtered out. On a terminal the line ends with a carriage return as well,
+   * because the terminal may be in raw mode.
    */
   log(level: Level, line: string): void {
     const number = LEVELS.indexOf(level);

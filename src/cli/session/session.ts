@@ -1,7 +1,7 @@
 // One run of a client: its settings, its output, and its connections, which are made when they are first needed.
 //
-// The machine manager is called over the bus, or over its private D-Bus socket on hosts without a bus; both have the same
-// interface. Verbs use its Varlink socket where that is much faster, or has calls that D-Bus lacks.
+// The machine manager is called over the bus, or over its private D-Bus socket on hosts without a bus; both have the
+// same interface. Verbs use its Varlink socket where that is much faster, or has calls that D-Bus lacks.
 import type { Manager } from "../../api/machine1.ts";
 import type { ServiceManager } from "../../api/systemd1.ts";
 import { errnoNameOf } from "../../base/error.ts";
@@ -40,7 +40,8 @@ function busName(target: BusTarget): string {
 
 /** Returns a more precise reason than the errno's text for a bus that cannot be reached, or null. */
 function adviceOn(target: BusTarget, error: unknown): string | null {
-  // ENOMEDIUM: the environment does not say where the user's bus is; the error's own message names the variables to set.
+  // ENOMEDIUM: the environment does not say where the user's bus is; the error's own message names the variables to
+  // set.
   if (error instanceof Error && errnoNameOf(error) === "ENOMEDIUM") return error.message;
   const isLogin = target.kind === "login" && errnoNameOf(error) === "ECONNRESET";
   if (!isLogin) return null;
@@ -48,7 +49,9 @@ function adviceOn(target: BusTarget, error: unknown): string | null {
   return `${reasonOf(error)} (systemd-run reached no ${target.scope} bus as user '${target.user}' of ${where})`;
 }
 
-/** Returns a hint for errors whose text misleads but stays as the original prints it: EHOSTDOWN for an unknown machine. */
+/**
+ * Returns a hint for errors whose text misleads but stays as the original prints it: EHOSTDOWN for an unknown machine.
+ */
 function hintOn(target: BusTarget | null, error: unknown): string | undefined {
   if (target?.kind !== "machine") return undefined;
   const { name } = target;
@@ -93,7 +96,9 @@ export class Session {
     this.#patience = new Patience((line) => this.report.info(line));
   }
 
-  /** Calls a method of the manager object. Its interface table is imported with the first call. Throws error replies. */
+  /**
+   * Calls a method of the manager object. Its interface table is imported with the first call. Throws error replies.
+   */
   async manager<Name extends Member<typeof Manager>>(
     member: Name,
     args: CallArguments<typeof Manager, Name>,
@@ -138,7 +143,9 @@ export class Session {
     return Promise.all([import("../../api/peers.ts"), import("../../ipc/bus/typed-call.ts")]);
   }
 
-  /** Calls any object of the machine manager: over the bus, or over the private socket if the manager is not on the bus. */
+  /**
+   * Calls any object of the machine manager: over the bus, or over the private socket if the manager is not on the bus.
+   */
   async callManager(call: PeerCall): Promise<unknown[]> {
     this.#manager ??= this.#openManager();
     const connection = await this.#manager;
@@ -171,8 +178,8 @@ export class Session {
   }
 
   /**
-   * Connects to the manager's Varlink socket, for calls without descriptors. Returns null if it cannot be reached, or if the
-   * settings name a manager elsewhere (-H, -M, another bus).
+   * Connects to the manager's Varlink socket, for calls without descriptors. Returns null if it cannot be reached, or
+   * if the settings name a manager elsewhere (-H, -M, another bus).
    */
   async varlink(): Promise<Varlink | null> {
     const directory = managerDirectory(this.settings.scope, this.ports.env);
@@ -191,8 +198,8 @@ export class Session {
   }
 
   /**
-   * Connects to a bus or peer. A connection through ssh or systemd-run has no time limit, because these programs may ask the
-   * user for a password first.
+   * Connects to a bus or peer. A connection through ssh or systemd-run has no time limit, because these programs may
+   * ask the user for a password first.
    */
   async connectBus(target: BusTarget): Promise<Bus> {
     const open = () => this.#connections.connectBus(target);
@@ -229,7 +236,9 @@ export class Session {
     return { ...call, interactive: this.settings.askPassword };
   }
 
-  /** Connects to the bus, or to the private socket: if $MACHINED_RUNTIME_DIRECTORY names the manager, or if no bus runs. */
+  /**
+   * Connects to the bus, or to the private socket: if $MACHINED_RUNTIME_DIRECTORY names the manager, or if no bus runs.
+   */
   async #openManager(): Promise<Bus> {
     if (this.ports.env["MACHINED_RUNTIME_DIRECTORY"]) {
       const peer = await this.#openPrivate();
@@ -245,7 +254,9 @@ export class Session {
     }
   }
 
-  /** Connects to the manager's private D-Bus socket; returns null if that is not possible or another manager is meant. */
+  /**
+   * Connects to the manager's private D-Bus socket; returns null if that is not possible or another manager is meant.
+   */
   async #openPrivate(): Promise<Bus | null> {
     const { scope } = this.settings;
     const directory = scope === "system" ? managerDirectory(scope, this.ports.env) : null;

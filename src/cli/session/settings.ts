@@ -45,7 +45,9 @@ export interface Settings {
   transport: Transport;
   /** `--fleet[=URL|FILE]`: "" for the configured server; null without the option. */
   fleet: string | null;
-  /** `--through-service`: exec has the service run the command, even if the caller is root and could enter the machine. */
+  /**
+   * `--through-service`: exec has the service run the command, even if the caller is root and could enter the machine.
+   */
   throughService: boolean;
   /** `--batch`: this run was started for one of several hosts, so ssh must not ask the user for anything. */
   batch: boolean;
@@ -154,7 +156,10 @@ export interface Settings {
   format: Compression | undefined;
   /** `--class=` of importctl; undefined without the option. */
   imageClass: ImageClass | undefined;
-  /** `--keep-download=`: whether an unchanged copy of a download is kept; undefined for the default of the image's class. */
+  /**
+   * `--keep-download=`: whether an unchanged copy of a download is kept; undefined for the default of the image's
+   * class.
+   */
   keepDownload: boolean | undefined;
   /** `--base=`: a push uploads only the difference to this image. */
   base: string | undefined;

@@ -1,5 +1,5 @@
-// Translates -H, -M, --system and --user to the bus that a connection leads to, and finds the sockets of the machine manager
-// on this host (machinectl(1), "--host=" and "--machine="; sd_bus_open_system_remote(3)).
+// Translates -H, -M, --system and --user to the bus that a connection leads to, and finds the sockets of the machine
+// manager on this host (machinectl(1), "--host=" and "--machine="; sd_bus_open_system_remote(3)).
 import { ErrnoError } from "../../base/error.ts";
 import { isHostName, isMachineNameOrHost } from "../../base/names.ts";
 import type { BusTarget } from "../../ipc/bus/transport.ts";
@@ -32,9 +32,9 @@ export function parseRemote(text: string): BusTarget {
 export type Caller = Pick<Account, "uid" | "name">;
 
 /**
- * Parses `[USER@]MACHINE`. No text after the `@` means this host. No `@` means root's bus in the machine; no text before the
- * `@` means the bus of the machine's user with the caller's own name. For the caller's own bus on this host, returns the
- * plain bus. Throws EINVAL for a name that no machine can have.
+ * Parses `[USER@]MACHINE`. No text after the `@` means this host. No `@` means root's bus in the machine; no text
+ * before the `@` means the bus of the machine's user with the caller's own name. For the caller's own bus on this host,
+ * returns the plain bus. Throws EINVAL for a name that no machine can have.
  */
 function parseContainer(text: string, scope: Settings["scope"], caller: Caller): BusTarget {
   const at = text.indexOf("@");
@@ -55,8 +55,8 @@ function isPlainBus(user: string | null, scope: Settings["scope"], { uid, name }
 }
 
 /**
- * Returns the bus that `--system`, `--user`, `-H` and `-M` select together. Throws EINVAL for an invalid host or machine,
- * EOPNOTSUPP for `--user` with `-H`.
+ * Returns the bus that `--system`, `--user`, `-H` and `-M` select together. Throws EINVAL for an invalid host or
+ * machine, EOPNOTSUPP for `--user` with `-H`.
  */
 export async function busTarget(
   { scope, transport, batch = false }: Pick<Settings, "scope" | "transport"> & Partial<Pick<Settings, "batch">>,
