@@ -170,7 +170,7 @@ describe.skipIf(isStock)(`run${onlyOurs}`, () => {
         machinectl run --rm ${SMALL} echo again; echo $?
         machinectl run --pull=never oci:${REGISTRY}/other id 2>&1; echo $?
         ${SERVE}`);
-      expect(output).toBe(`again\n0\nImage '${REGISTRY}/other' is not here, and --pull=never forbids to pull it\n125`);
+      expect(output).toBe(`again\n0\nImage '${REGISTRY}/other' does not exist locally, and --pull=never forbids to pull it\n125`);
     },
     GUARD_MS,
   );

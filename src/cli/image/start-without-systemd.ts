@@ -19,7 +19,7 @@ const OPTIONS = [
   "--network-veth",
   "-U",
   "--settings=override",
-  // Nobody reads the machine's console.
+  // Output on the machine's console is not read by anybody.
   "--console=passive",
 ];
 const MESSAGE_LIMIT_BYTES = 64 * 1024;
