@@ -1,5 +1,5 @@
-// What small files of the host and the kernel say: /etc, /usr, /proc and /run. The pool has a file of its own, because its file
-// system may not answer.
+// Gathers facts from small files of the host and the kernel in /etc, /usr, /proc and /run. The pool is gathered in
+// pool.ts, because its file system may not respond.
 import { existsSync, readdirSync, readFileSync, realpathSync, type Stats, statSync } from "node:fs";
 import { release } from "node:os";
 import { basename, join } from "node:path";
@@ -35,6 +35,7 @@ function read(path: string): string {
   return readFileSync(path, "utf8");
 }
 
+/** Resolves symbolic links; null if the path does not exist. */
 function realPath(path: string): string | null {
   try {
     return realpathSync(path);
@@ -57,7 +58,7 @@ export function gatherCaller(session: Session): CallerFacts {
 
 const CLIENT = /(^|[\s;&|(])(machinectl|importctl)\s/;
 
-/** Lines of a crontab that call a client by its name alone, as long as no PATH is set. */
+/** Returns the lines of a crontab that call a client by name and are not preceded by an assignment of PATH. */
 export function cronLinesWithoutPath(crontab: string): string[] {
   const lines = crontab.split("\n").map((line) => line.trim());
   const path = lines.findIndex((line) => /^PATH\s*=/.test(line));
@@ -75,7 +76,7 @@ export async function gatherPath(session: Session): Promise<PathFacts> {
 }
 
 const CONTROLLERS = ["cpu", "memory", "io", "pids"];
-/** What version 1 calls them. */
+/** The names of controllers in version 1, where they differ. */
 const OLD_NAMES: Readonly<Record<string, string>> = { io: "blkio" };
 
 export function gatherCgroup(): CgroupFacts {
@@ -89,6 +90,7 @@ export function gatherCgroup(): CgroupFacts {
   return { version: unified ? 2 : 1, missing: CONTROLLERS.filter((name) => !isThere(name)) };
 }
 
+/** Whether `act` throws no error of a system call. */
 function works(act: () => void): boolean {
   try {
     act();
@@ -99,7 +101,7 @@ function works(act: () => void): boolean {
   }
 }
 
-/** Whether a release of the kernel is at least that one. */
+/** Whether a kernel release such as `6.1.0-13-amd64` is at least `major.minor`. */
 export function isAtLeast(version: string, [major, minor]: readonly [number, number]): boolean {
   const [ownMajor = 0, ownMinor = 0] = version.split(/[.-]/).map(Number);
   return ownMajor > major || (ownMajor === major && ownMinor >= minor);
@@ -126,7 +128,7 @@ export function gatherKernel(): KernelFacts {
 
 const DATABASES = ["hosts", "passwd", "group"];
 
-/** The databases that are configured without the module of that name. */
+/** Returns those of DATABASES whose line in the text of nsswitch.conf does not name the module. */
 export function databasesWithout(nsswitch: string, module: string): string[] {
   return DATABASES.filter((database) => {
     const line = new RegExp(`^${database}:([^#]*)`, "m").exec(nsswitch)?.[1];
@@ -139,7 +141,7 @@ export function gatherNss(): NssFacts {
   return { without: databasesWithout(read(NSSWITCH), NSS_WORD), module: module ?? null };
 }
 
-/** The modes of the runtime directory, and of the sockets in it that everybody may use. */
+/** The modes that the runtime directory and its sockets for all users must have. */
 const OPEN_FILES: Readonly<Record<string, number>> = {
   ".": 0o755,
   "io.systemd.Machine": 0o666,
@@ -147,7 +149,7 @@ const OPEN_FILES: Readonly<Record<string, number>> = {
   names: 0o666,
 };
 
-/** Null for what is not there, or in a directory that is closed, which is a finding of its own. */
+/** Returns null if the path does not exist or its directory may not be searched, which is a finding of its own. */
 function statusOf(path: string): Stats | null {
   try {
     return statSync(path);
@@ -183,7 +185,7 @@ export function gatherPolkit(): PolkitFacts {
 
 export function gatherNamespaces(): NamespaceFacts {
   const most = Number(read("/proc/sys/user/max_user_namespaces"));
-  // fork_init() and user_namespaces_init() of the kernel: half of the threads that fit into memory.
+  // The kernel's default (fork_init(), user_namespaces_init()): half of the largest number of threads.
   return { most, usual: Math.floor(Number(read("/proc/sys/kernel/threads-max")) / 2) };
 }
 
@@ -194,10 +196,12 @@ export function gatherClock(): ClockFacts {
 const DENIED = 'apparmor="DENIED"|avc: +denied';
 const OURS = /machined|importd|machinectl|importctl/;
 
-/** Refusals of AppArmor and SELinux about our programs since the last boot. */
+/**
+ * Returns kernel messages since the last boot in which AppArmor or SELinux denied something to programs of machined.
+ */
 export async function gatherDenials(session: Session): Promise<string[]> {
-  if (session.ports.euid !== 0) throw new Error("only root sees the messages of the kernel");
-  if (Bun.which("journalctl") === null) throw new Error("there is no journalctl");
+  if (session.ports.euid !== 0) throw new Error("only root can read the messages of the kernel");
+  if (Bun.which("journalctl") === null) throw new Error("journalctl(1) is not installed");
   const query = [
     "-b",
     "-q",
