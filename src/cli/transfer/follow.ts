@@ -187,7 +187,7 @@ class Following {
     }
   }
 
-  /** Handles Ctrl-C. A cancelled transfer is waited for; a second Ctrl-C ends the client. */
+  /** Handles Ctrl-C. Waits for the end of a cancelled transfer; a second Ctrl-C does nothing meanwhile. */
   async #interrupt(id: number): Promise<number> {
     if (this.#cancel === null) return this.#leave(id);
     await this.#cancel(id);

@@ -38,7 +38,9 @@ describe("parts of the executable", () => {
   });
 
   test("a package without a licence stops the release", () => {
-    expect(() => npmPart(TOP, "install/without-usocket")).toThrow("is bundled, but its licence or the file LICENSE is missing");
+    expect(() => npmPart(TOP, "install/without-usocket")).toThrow(
+      "is bundled, but its licence or the file LICENSE is missing",
+    );
   });
 
   test("what a package carries is named while the package is bundled, and not else", () => {
