@@ -24,27 +24,27 @@ import { giveBack, isActive, type Run, run, stopOwnSocket, takeOver } from "./ta
 const HELP: HelpText = {
   usage: "machined install [OPTION…]",
   about: [
-    "Puts this executable on the host as systemd-machined and machinectl, with its units and policies. Nothing of the distribution is overwritten; 'machined uninstall' brings back what was there before.",
+    "Installs this executable as systemd-machined, machinectl and its other programs, with units and policies. The distribution's files are not overwritten; 'machined uninstall' restores the previous state.",
   ],
   column: 17,
   sections: [
     {
       entries: [
-        ["--now", "let the new daemon take over at once; running machines go on"],
+        ["--now", "replace the running daemon now; machines continue to run"],
         [
           "--nss",
-          "make names of machines known to every program: put the NSS module there where the distribution has none, and name it in /etc/nsswitch.conf",
+          "resolve machine names in all programs: add the NSS module to /etc/nsswitch.conf, and install it if the distribution's is missing",
         ],
         [
           "--keep-changes",
-          "leave alone what the administrator changed or removed since the last installation, and what is in the way",
+          "keep files that were changed or removed since the last installation, and files of others at the paths to install",
         ],
         [
           "--divert",
-          "put links in place of /usr/bin/machinectl and importctl too, for cron and scripts that search nowhere else; the distribution's get the ending .distrib",
+          "also replace /usr/bin/machinectl and importctl by links, for cron jobs and scripts whose PATH has only /usr/bin; the distribution's files are renamed to .distrib",
         ],
-        ["--root=DIR", "install into a tree of files instead of the running host"],
-        ["--dry-run", "say what would be done, and do nothing"],
+        ["--root=DIR", "install into this directory instead of the running host"],
+        ["--dry-run", "only show what would be done"],
         ["-h --help", "show this help"],
       ],
     },

@@ -27,14 +27,14 @@ import { giveBack, isActive, type Run, run, stopOwnSocket } from "./takeover.ts"
 
 const HELP: HelpText = {
   usage: "machined uninstall [OPTION…]",
-  about: ["Removes what 'machined install' made."],
+  about: ["Removes the files that 'machined install' made, and restores the replaced ones."],
   column: 17,
   sections: [
     {
       entries: [
-        ["--now", "let the distribution's daemon take over at once; running machines go on"],
-        ["--dry-run", "say what would be done, and do nothing"],
-        ["--root=DIR", "uninstall from a tree of files instead of the running host"],
+        ["--now", "start the distribution's daemon instead now; machines continue to run"],
+        ["--dry-run", "only show what would be done"],
+        ["--root=DIR", "uninstall from this directory instead of the running host"],
         ["-h --help", "show this help"],
       ],
     },
