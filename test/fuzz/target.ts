@@ -28,6 +28,7 @@ export function requireKind(kinds: readonly string[], error: unknown): void {
   if (!(error instanceof Error) || !kinds.includes(error.name)) throw error;
 }
 
+/** Returns seeds from texts. */
 export function texts(...list: string[]): Buffer[] {
   return list.map((text) => Buffer.from(text));
 }

@@ -148,6 +148,7 @@ export function object(
   return bus.call({ destination: MANAGER.destination, path, interface: iface, member, signature, body });
 }
 
+/** Returns the value of a property of an object of the manager. */
 export function getProperty(bus: BusClient, path: string, iface: string, name: string): Promise<unknown> {
   const call = object(bus, path, "org.freedesktop.DBus.Properties", "Get", "ss", iface, name);
   return call.then(([variant]) => (variant as { value: unknown }).value);

@@ -10,6 +10,7 @@ const MAIN = join(import.meta.dir, "../../src/main.ts");
 const DOCUMENT = join(import.meta.dir, "../../docs/fleet.md");
 /** The directory of the executable to test; without it, the sources are run. */
 const DIST = process.env["MACHINED_DIST"];
+/** The words that run the program under test. */
 export const SELF = DIST === undefined ? [process.execPath, MAIN] : [join(DIST, "machined")];
 
 /**
@@ -32,6 +33,7 @@ interface Run {
   readonly status: number;
 }
 
+/** Returns a TCP port of 127.0.0.1 that was free just now. */
 export function freePort(): number {
   const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: () => {} } });
   const { port } = listener;

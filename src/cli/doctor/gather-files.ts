@@ -44,6 +44,7 @@ function realPath(path: string): string | null {
   }
 }
 
+/** Returns who calls, and the command that runs this executable, for the remedies. */
 export function gatherCaller(session: Session): CallerFacts {
   const isInstalled = session.ports.isThere(INSTALLED_PROGRAM);
   const own = realpathSync(process.execPath);
@@ -65,6 +66,7 @@ export function cronLinesWithoutPath(crontab: string): string[] {
   return lines.slice(0, path < 0 ? lines.length : path).filter((line) => !line.startsWith("#") && CLIENT.test(line));
 }
 
+/** Returns every `machinectl` in $PATH, and the caller's crontab lines that call a client without a PATH. */
 export async function gatherPath(session: Session): Promise<PathFacts> {
   const directories = [...new Set((session.ports.env["PATH"] ?? "").split(":"))].filter((path) => path !== "");
   const found = directories.map((directory) => join(directory, "machinectl")).filter((path) => existsSync(path));
@@ -79,6 +81,7 @@ const CONTROLLERS = ["cpu", "memory", "io", "pids"];
 /** The names of controllers in version 1, where they differ. */
 const OLD_NAMES: Readonly<Record<string, string>> = { io: "blkio" };
 
+/** Returns the version of the control groups, and the controllers for limits and statistics that are missing. */
 export function gatherCgroup(): CgroupFacts {
   const { mount, unified } = cgroupRoot();
   const names = unified
@@ -109,6 +112,7 @@ export function isAtLeast(version: string, [major, minor]: readonly [number, num
 
 const IDMAPPED_MOUNTS_SINCE = [5, 12] as const;
 
+/** Returns what the kernel lacks: `missing` is required, without `lesser` single operations fail. */
 export function gatherKernel(): KernelFacts {
   const hasPidfds = (() => {
     using self = PidRef.of(process.pid);
@@ -136,6 +140,7 @@ export function databasesWithout(nsswitch: string, module: string): string[] {
   });
 }
 
+/** Returns the databases of nsswitch.conf(5) without our NSS module, and the path of the module. */
 export function gatherNss(): NssFacts {
   const module = LIBRARY_DIRECTORIES.map((directory) => join(directory, NSS_LIBRARY)).find((path) => existsSync(path));
   return { without: databasesWithout(read(NSSWITCH), NSS_WORD), module: module ?? null };
@@ -158,6 +163,7 @@ function statusOf(path: string): Stats | null {
   }
 }
 
+/** Returns the owner and mode of those of OPEN_FILES that exist. */
 export function gatherSockets(session: Session): FileFacts[] {
   const directory = managerDirectory("system", session.ports.env) ?? "";
   return Object.entries(OPEN_FILES).flatMap(([name, wanted]) => {
@@ -171,6 +177,7 @@ const POLICY_DIRECTORIES = ["/etc", "/run", "/usr/local/share", "/usr/share"].ma
   join(top, "polkit-1/actions"),
 );
 
+/** Returns the polkit actions of both daemons that no .policy file of the host declares. */
 export function gatherPolkit(): PolkitFacts {
   const declared = new Set<string>();
   for (const directory of POLICY_DIRECTORIES.filter((path) => existsSync(path))) {
@@ -183,12 +190,14 @@ export function gatherPolkit(): PolkitFacts {
   return { missing: wanted.filter((id) => !declared.has(id)) };
 }
 
+/** Returns the limit of user namespaces, and the kernel's default for it. */
 export function gatherNamespaces(): NamespaceFacts {
   const most = Number(read("/proc/sys/user/max_user_namespaces"));
   // The kernel's default (fork_init(), user_namespaces_init()): half of the largest number of threads.
   return { most, usual: Math.floor(Number(read("/proc/sys/kernel/threads-max")) / 2) };
 }
 
+/** Returns the time now and that of the executable's last change, before which the clock must not be. */
 export function gatherClock(): ClockFacts {
   return { nowMs: Date.now(), builtMs: statSync(process.execPath).mtimeMs };
 }

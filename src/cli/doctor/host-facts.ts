@@ -43,6 +43,7 @@ export const UNITS = {
   polkit: "polkit.service",
 } as const;
 
+/** The name of a checked unit in the facts. */
 export type UnitKey = keyof typeof UNITS;
 
 /** The process that owns the bus name of a daemon. */

@@ -24,6 +24,7 @@ export interface Cell {
   readonly link?: string;
 }
 
+/** The contents of a table; each row has one cell for each column. */
 export interface Table {
   /** Lower-case names: keys in JSON, headings in upper case. */
   readonly columns: readonly string[];

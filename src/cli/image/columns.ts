@@ -20,6 +20,7 @@ function moment(usec: number | bigint, { zone }: Pick<CellContext, "zone">): Cel
   return { text: formatTimestamp(BigInt(usec), zone) || "-", json: usec };
 }
 
+/** The columns of `list-images`. */
 export const IMAGE_COLUMNS: readonly Column<ListedImage>[] = [
   {
     key: "name",

@@ -6,6 +6,7 @@ import type { Session } from "../session/session.ts";
 
 type Properties = Awaited<ReturnType<Session["properties"]>>;
 
+/** Data about one image, as org.freedesktop.machine1 returns it. */
 export interface ImageDetails {
   readonly name: string;
   readonly path: string;

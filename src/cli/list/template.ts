@@ -8,6 +8,7 @@ import { findColumn } from "./find-column.ts";
 /** A text, or a column's value; `index` selects one value of a list, counted from 0. */
 type Part<C> = string | { readonly column: C; readonly index: number | null };
 
+/** A parsed `--template=`. */
 export interface Template<C> {
   readonly parts: readonly Part<C>[];
   /** The columns that the parts use, each once. */

@@ -27,6 +27,7 @@ export interface Extras {
   readonly owner: string | null;
 }
 
+/** The data of a list that shows no extra columns. */
 export const NO_EXTRAS: Extras = { facts: null, image: null, hostname: null, memoryBytes: null, owner: null };
 
 /** A machine of the list. Fields that are not known are empty. */

@@ -12,6 +12,7 @@ interface Acquisition {
   readonly createSizeBytes?: bigint;
 }
 
+/** A parsed specification. */
 export interface VolumeSpec {
   readonly provider: string;
   readonly volume: string;

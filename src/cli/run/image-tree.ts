@@ -21,6 +21,7 @@ export interface ImageAccount {
   readonly home: string;
 }
 
+/** The account of root, for which no user database is read. */
 export const ROOT: ImageAccount = { uid: 0, gid: 0, groups: [], home: "/root" };
 const FILE_LIMIT_BYTES = 16 << 20;
 

@@ -33,9 +33,13 @@ export const OUTPUT_MODES = [
 
 type OutputMode = (typeof OUTPUT_MODES)[number];
 
+/** Values of `--runner=`. */
 export const RUNNERS = ["nspawn", "vmspawn"] as const;
+/** Values of `wait --for=`. */
 export const WAIT_CONDITIONS = ["running", "booted", "address", "ssh", "ended"] as const;
+/** Values of `run --pull=`. */
 export const PULL_MODES = ["missing", "always", "never"] as const;
+/** Values of `--json=`. */
 export const JSON_CHOICES = ["pretty", "short", "off"] as const;
 /** Forms of lists as JSON: 1 is the original's; in 2, a cell with several values is an array, also if it has none. */
 export const JSON_VERSIONS = ["1", "2"] as const;

@@ -28,6 +28,8 @@ export const ORDERS = {
       Math.max(cpuPressure ?? 0, memoryPressure ?? 0, ioPressure ?? 0),
   },
 } as const;
+
+/** The key that selects an order. */
 export type Order = keyof typeof ORDERS;
 
 /** Values of a machine in the last minute, one for each second, oldest first. */

@@ -15,6 +15,7 @@ import { OwnTerminal } from "./pty-terminal.ts";
 /** Why a session ended; `lost`: the caller's input or output has ended. */
 export type SessionEnd = "hangup" | "escape" | "signal" | "lost";
 
+/** How a session ended. */
 export interface SessionResult {
   readonly end: SessionEnd;
   /** The last byte of output; null if there was none. */
