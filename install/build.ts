@@ -1,7 +1,7 @@
-// Makes the executable: `npm run build` → dist/machined, for this machine. install/release.ts makes it for the others.
+// Builds the executable: `npm run build` → dist/machined, for this machine. install/release.ts builds it for others.
 //
-// Nothing of the directory it is started in may be read at run time (a compiled file would load .env and
-// bunfig.toml, with its preloads, from there), hence the two --no-compile-autoload flags.
+// By default, a compiled executable loads .env and bunfig.toml with its preloads from the current directory, which
+// would let files there run code as root. The two --no-compile-autoload options turn that off.
 import {
   existsSync,
   mkdirSync,
@@ -17,26 +17,28 @@ import { basename, dirname, join } from "node:path";
 
 const top = dirname(import.meta.dir);
 
-/** Another machine than this one, for which an executable is made. */
+/** A machine other than this one, for which to build. */
 interface OtherMachine {
-  /** Bun's name of it (`bun-linux-arm64-musl`): with it the bundler knows `process.arch`. */
+  /** Bun's name of the machine (`bun-linux-arm64-musl`), from which the bundler takes `process.arch`. */
   readonly bunTarget: string;
-  /** Bun for it: what the executable consists of but for our code. Without it `bun build` would download one. */
+  /**
+   * The path of the Bun executable for it, to which the code is appended. Without it, `bun build` would download one.
+   */
   readonly bun: string;
-  /** A C compiler that compiles for it. */
+  /** A C compiler for the machine. */
   readonly compiler: string;
-  /** Whether its C library loads modules for names: glibc does, musl does not. */
+  /** Whether its C library can load NSS modules: glibc can, musl cannot. */
   readonly hasNss: boolean;
 }
 
 interface BuildOptions {
-  /** Whom it is for; without it, this machine. */
+  /** The machine to build for; this one by default. */
   readonly machine?: OtherMachine;
-  /** Where to write what the executable is made of, as JSON. */
+  /** Where to write the bundler's metafile: a JSON list of the modules in the executable. */
   readonly metafile?: string;
 }
 
-/** The arguments of `bun build` for one target file. The second entry point is a worker thread. */
+/** Returns the arguments of `bun build`. The second entry point is a worker thread. */
 function buildArguments(outfile: string, nssModule: string, { machine, metafile }: BuildOptions = {}): string[] {
   return [
     "build",
@@ -66,8 +68,8 @@ function compilerPath(): string | null {
 }
 
 /**
- * Compiles the C library's module (src/nss/module.c) into `outfile`. Returns false without a C compiler: then
- * `machined install --nss` is missing from the executable. Throws with the compiler's output where compiling fails.
+ * Compiles the NSS module (src/nss/module.c) to `outfile`. Returns false without a C compiler; the executable then
+ * lacks `machined install --nss`. Throws an error with the compiler's output if compiling fails.
  */
 function buildNssModule(outfile: string, compiler: string | null): boolean {
   return compile("The NSS module", compiler, [...NSS_FLAGS, ...NSS_LINK, "-o", outfile, "src/nss/module.c"]);
@@ -77,21 +79,23 @@ const ENTER_FOLDER = "src/exec/enter";
 const ENTER_FLAGS = ["-std=gnu11", "-Os", "-static", "-s", "-Wall", "-Wextra", "-Werror"];
 const ENTER_LINK = ["-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections"];
 
-/** Whether the compiler can link programs that need no shared library: Linux distributions package that library apart. */
+/**
+ * Whether the compiler can link static programs; the static C library is a package of its own in some distributions.
+ */
 function linksStatically(compiler: string, outfile: string): boolean {
   const command = [compiler, "-static", "-x", "c", "-o", outfile, "-"];
   return Bun.spawnSync(command, { stdin: Buffer.from("int main(void) { return 0; }\n") }).exitCode === 0;
 }
 
-/** The C files of that program, always in the same order: the same sources are the same program. */
+/** Returns the C files of the program that enters machines. They are sorted, so that the build is reproducible. */
 function enterSources(): string[] {
   const files = readdirSync(join(top, ENTER_FOLDER)).filter((name) => name.endsWith(".c"));
   return files.sort().map((name) => join(ENTER_FOLDER, name));
 }
 
 /**
- * Compiles the program that enters machines (src/exec/enter) into `outfile`. Returns false without a C compiler or a
- * static C library: then `machinectl exec` is missing from the executable. Throws with the compiler's output where
+ * Compiles the program that enters machines (src/exec/enter) to `outfile`. Returns false without a C compiler or a
+ * static C library; the executable then lacks `machinectl exec`. Throws an error with the compiler's output if
  * compiling fails.
  */
 export function buildEnterProgram(outfile: string, compiler: string | null = compilerPath()): boolean {
@@ -107,19 +111,19 @@ function compile(what: string, compiler: string | null, words: string[]): boolea
   return true;
 }
 
-/** Where src/exec/helper.ts imports the program from that enters machines. */
+/** The path from which src/exec/helper.ts imports the program that enters machines. */
 const PROGRAM = join(top, "src/exec/program.bin");
 
 /**
- * Builds `outfile` (default dist/machined) and returns its path; throws with the compiler's output when that fails.
- * It is built in a folder beside its place and renamed, so that the executable is never incomplete. Its name is part of
- * its bytes: the same sources under the same name are the same file.
+ * Builds `outfile` (default dist/machined) and returns its path; throws an error with the compiler's output if that
+ * fails. It is built in a temporary directory beside `outfile` and renamed, so that the executable is never incomplete.
+ * The build is reproducible for one file name, because the name is part of the executable.
  */
 export function build(outfile = join(top, "dist/machined"), options: BuildOptions = {}): string {
   mkdirSync(dirname(outfile), { recursive: true });
   const scratch = mkdtempSync(join(dirname(outfile), ".build-"));
   const { machine } = options;
-  // A program for another machine stands in the tree only while that executable is built.
+  // While building for another machine, its program replaces the one of this machine, which is restored at the end.
   const before = machine !== undefined && existsSync(PROGRAM) ? readFileSync(PROGRAM) : null;
   try {
     const built = join(scratch, basename(outfile));
@@ -143,7 +147,7 @@ export function build(outfile = join(top, "dist/machined"), options: BuildOption
   }
 }
 
-/** The compiled module in base64; "" without a C compiler. */
+/** Returns the compiled NSS module in base64; "" without a C compiler. */
 function nssModule(scratch: string, compiler: string | null): string {
   const library = join(scratch, "libnss_mymachines.so.2");
   if (buildNssModule(library, compiler)) return readFileSync(library).toString("base64");
@@ -151,7 +155,10 @@ function nssModule(scratch: string, compiler: string | null): string {
   return "";
 }
 
-/** Compiles the program that enters machines to where it is imported from; returns whether that could be done. */
+/**
+ * Compiles the program that enters machines and puts it to PROGRAM, empty if it cannot be built; returns whether it was
+ * built.
+ */
 function putEnterProgram(scratch: string, compiler: string | null): boolean {
   const enter = join(scratch, "machined-enter");
   const hasProgram = buildEnterProgram(enter, compiler);
@@ -162,7 +169,7 @@ function putEnterProgram(scratch: string, compiler: string | null): boolean {
   return hasProgram;
 }
 
-/** Puts the bytes there in one step: another build may be reading. */
+/** Replaces PROGRAM by rename(2), because another build may be reading it. */
 function putProgram(scratch: string, bytes: Uint8Array | string): void {
   const temporary = join(scratch, "program.bin");
   writeFileSync(temporary, bytes);

@@ -1,6 +1,7 @@
-// Runs a script of this project with the pinned Bun, on a machine that has nothing but Node and npm:
+// Runs a script of this project with the Bun of package-lock.json, on a machine that has only Node and npm:
 //   node install/bun.mjs SCRIPT [ARGUMENT…]
-// Bun's own binary package is called directly, because its install script is blocked on many machines.
+// The executable in Bun's platform package is called directly, because install scripts, which would put it in its usual
+// place, are disabled on many machines.
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -8,18 +9,21 @@ import { fileURLToPath } from "node:url";
 
 const top = dirname(dirname(fileURLToPath(import.meta.url)));
 
-/** The Bun executable of node_modules, or null where it is not installed (or not for this machine). */
+/**
+ * Returns the path of the Bun executable in node_modules; null if it is not installed or does not run on this machine.
+ */
 function findBun() {
   const cpu = process.arch === "arm64" ? "aarch64" : "x64";
   for (const kind of [cpu, `${cpu}-musl`, `${cpu}-baseline`, `${cpu}-musl-baseline`]) {
     const file = join(top, "node_modules/@oven", `bun-linux-${kind}`, "bin/bun");
     if (existsSync(file) && spawnSync(file, ["--version"]).status === 0) return file;
   }
-  // Where install scripts run, that of the package "bun" moves the file.
+  // The install script of the package "bun", where it runs, moves the executable.
   const moved = join(top, "node_modules/bun/bin/bun.exe");
   return existsSync(moved) && spawnSync(moved, ["--version"]).status === 0 ? moved : null;
 }
 
+/** Whether all npm packages are installed. */
 function complete() {
   const wanted = JSON.parse(readFileSync(join(top, "package.json"), "utf8"));
   return Object.keys({ ...wanted.dependencies, ...wanted.devDependencies }).every((name) =>
@@ -28,7 +32,7 @@ function complete() {
 }
 
 if (!complete() || findBun() === null) {
-  // Nothing here needs an install script.
+  // No package of this project needs its install script.
   console.error("Installing the npm packages that package-lock.json pins …");
   const npm = spawnSync("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund"], {
     cwd: top,
@@ -51,7 +55,7 @@ if (script === undefined) {
   console.error("usage: node install/bun.mjs SCRIPT [ARGUMENT…]\n       node install/bun.mjs test FILE…");
   process.exit(2);
 }
-// "test" is Bun's own command; everything else is a script of ours.
+// "test" is a command of Bun; everything else is a script of this project.
 const command = script === "test" ? ["test"] : [join(top, script)];
 const run = spawnSync(bun, [...command, ...rest], { stdio: "inherit", cwd: process.cwd() });
 if (run.signal !== null) process.kill(process.pid, run.signal);

@@ -1,5 +1,5 @@
-// Writes every file that follows from the tables of verbs, options, interfaces and rooms: `npm run docs`. With --check it writes nothing and
-// fails when a file differs from what would be written; the contract tests check the same.
+// Writes all files that are generated from the tables of verbs, options, interfaces and rooms: `npm run docs`. With
+// --check it writes nothing, and fails if a file differs from what would be written; the contract tests check the same.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { generatedFiles } from "./generate/files.ts";
@@ -17,7 +17,7 @@ function current(path: string): string | null {
 const files = await generatedFiles((path) => readFileSync(join(TOP, path), "utf8"));
 const stale = Object.entries(files).filter(([path, text]) => current(path) !== text);
 if (process.argv.includes("--check")) {
-  for (const [path] of stale) console.error(`${path} is not what the tables say: run 'npm run docs'`);
+  for (const [path] of stale) console.error(`${path} differs from what its tables generate: run 'npm run docs'`);
   process.exit(stale.length === 0 ? 0 : 1);
 }
 for (const [path, text] of stale) {

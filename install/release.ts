@@ -1,6 +1,6 @@
-// Makes a release: `npm run release` → dist/release, or the folder that is named. See docs/release.md.
+// Makes a release: `npm run release` → dist/release, or the directory that is given as argument. See docs/release.md.
 //
-// Nothing in it depends on the machine's clock, folders or user: two builds of one commit are the same to the bit.
+// Nothing in it depends on the machine's clock, paths or user: two builds of one commit are identical.
 import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { checksums } from "./release/archive.ts";
@@ -17,6 +17,7 @@ import { TARGETS } from "./release/targets.ts";
 
 const SUMS = "SHA256SUMS";
 
+/** Makes the release in a temporary directory, and replaces `folder` by it. */
 async function main(folder: string): Promise<void> {
   provideReleasePrograms();
   mkdirSync(dirname(folder), { recursive: true });

@@ -1,7 +1,7 @@
-// npm run try [-- EXECUTABLE]: shows the program at work on any Linux, without systemd, without a bus and without installing
-// anything.
-// It starts the daemon in a private directory, registers three processes in namespaces of their own, lists, looks and
-// ends them, and removes every trace, also after ^C. Exit code 0 says that all of it worked.
+// npm run try [-- EXECUTABLE]: demonstrates the program on any Linux, without systemd, without a bus and without
+// installing anything. It starts the daemon in a private directory, registers three processes in namespaces of their
+// own as machines, lists, shows and ends them, and removes everything that it has made, also after ^C. Exits with 0 if
+// all of that worked.
 import {
   closeSync,
   existsSync,
@@ -20,16 +20,17 @@ import type { Subprocess } from "bun";
 import { build } from "./build.ts";
 
 const TOP = join(import.meta.dir, "..");
-/** One that is ready, or the one that is built here. */
+/** The executable given as argument; without one, it is built. */
 const GIVEN = process.argv[2];
 const EXECUTABLE = GIVEN === undefined ? join(TOP, "dist/machined") : resolve(GIVEN);
 const SLICE = "/sys/fs/cgroup/machine.slice";
 const WAIT_MS = 15_000;
 
+/** A machine of the demonstration. */
 interface Guest {
   readonly name: string;
   readonly class: "container" | "vm";
-  /** An address for its network, from the range that is set aside for examples. */
+  /** An address for its network, from the range for documentation (RFC 5737). */
   readonly address: string;
 }
 
@@ -39,7 +40,10 @@ const GUESTS: readonly Guest[] = [
   { name: "desktop", class: "vm", address: "192.0.2.30" },
 ];
 
-/** Like the init of a small container: ends on SIGTERM, and everything in its process namespace with it. */
+/**
+ * A shell script like the init of a small container. It exits on SIGTERM, which ends all processes of its PID
+ * namespace.
+ */
 const INIT = `# NAME ADDRESS
 hostname "$1"
 if command -v ip >/dev/null; then ip link set lo up; ip address add "$2/24" dev lo; fi
@@ -47,6 +51,7 @@ trap "exit 0" TERM
 while :; do sleep 60 & wait $!; done
 `;
 
+/** One run of the demonstration. */
 class Trial {
   readonly #runtime = mkdtempSync(join(tmpdir(), "machined-try-"));
   readonly #hadSlice = existsSync(SLICE);
@@ -54,7 +59,7 @@ class Trial {
 
   async run(): Promise<void> {
     writeFileSync(this.#init, INIT);
-    say(`The daemon serves ${this.#runtime}: no systemd and no bus take part`);
+    say(`Starting the daemon with ${this.#runtime} as runtime directory, without systemd and without a bus`);
     this.#start([EXECUTABLE, "systemd-machined"]);
     await until(() => existsSync(this.#socket), "the daemon's socket");
     for (const guest of GUESTS) await this.#register(guest);
@@ -66,13 +71,13 @@ class Trial {
     this.#machinectl("terminate", "web");
     this.#machinectl("kill", "--signal=SIGKILL", "database");
     this.#machinectl("terminate", "desktop");
-    await until(() => this.#ask("list", "--no-legend").trim() === "", "the machines to be gone");
+    await until(() => this.#run("list", "--no-legend").trim() === "", "the machines to end");
     demand(this.#machinectl("list").includes("No machines."), "no machine is left");
     demand(this.#stateFiles().length === 0, "no state file is left");
-    say("It works. What was made for this is removed");
+    say("Everything worked. Removing what was made for this");
   }
 
-  /** Ends and removes everything. */
+  /** Ends all processes and removes all files. */
   async clean(): Promise<void> {
     for (const child of this.#children.reverse()) child.kill("SIGKILL");
     await Promise.all(this.#children.map((child) => child.exited));
@@ -80,7 +85,7 @@ class Trial {
     if (!this.#hadSlice) removeCgroups(SLICE);
   }
 
-  /** What the daemon and the machines have written to standard error. */
+  /** The output of the daemon and the machines. */
   get messages(): string {
     return existsSync(this.#log) ? readFileSync(this.#log, "utf8") : "";
   }
@@ -118,7 +123,7 @@ class Trial {
   async #register({ name, class: kind, address }: Guest): Promise<void> {
     const namespaces = ["--mount", "--uts", "--ipc", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"];
     const guest = this.#start(["unshare", ...namespaces, "sh", this.#init, name, address]);
-    // The machine's first process is unshare's child; `sleep` is there when it has come to its loop.
+    // The machine's first process is the child of unshare. It has a child, `sleep`, when it has reached its loop.
     const leader = await until(() => {
       if (guest.exitCode !== null) throw new Error(`unshare ended with ${guest.exitCode}`);
       const [child] = childrenOf(guest.pid);
@@ -135,7 +140,8 @@ class Trial {
     });
   }
 
-  #ask(...words: string[]): string {
+  /** Runs machinectl and returns its output. */
+  #run(...words: string[]): string {
     const done = Bun.spawnSync([EXECUTABLE, "machinectl", "--no-pager", ...words], { env: this.#env, stdin: "ignore" });
     if (done.exitCode !== 0) throw new Error(`machinectl ${words.join(" ")}: ${done.stderr}`);
     return done.stdout.toString();
@@ -143,7 +149,7 @@ class Trial {
 
   #machinectl(...words: string[]): string {
     console.log(`\n$ machinectl ${words.join(" ")}`);
-    const output = this.#ask(...words);
+    const output = this.#run(...words);
     process.stdout.write(output);
     return output;
   }
@@ -154,7 +160,7 @@ function say(text: string): void {
 }
 
 function demand(holds: boolean, what: string): void {
-  if (!holds) throw new Error(`This should hold, and does not: ${what}`);
+  if (!holds) throw new Error(`This check has failed: ${what}`);
 }
 
 async function until<Value>(look: () => Value | false, what: string): Promise<Value> {
@@ -162,7 +168,7 @@ async function until<Value>(look: () => Value | false, what: string): Promise<Va
   for (;;) {
     const value = look();
     if (value !== false) return value;
-    if (Date.now() > deadline) throw new Error(`Waited in vain for ${what}`);
+    if (Date.now() > deadline) throw new Error(`Waited ${WAIT_MS / 1000} s in vain for ${what}`);
     await Bun.sleep(20);
   }
 }
@@ -180,11 +186,11 @@ function removeCgroups(path: string): void {
   try {
     rmdirSync(path);
   } catch {
-    // Somebody else's process is in it by now.
+    // Another process has entered it.
   }
 }
 
-/** One Varlink call: JSON, closed by a zero byte, both ways. */
+/** Makes a Varlink call: request and reply are JSON, terminated by a zero byte. Rejects for an error reply. */
 function call(socket: string, method: string, parameters: object): Promise<void> {
   return new Promise((resolve, reject) => {
     let reply = "";
@@ -210,7 +216,7 @@ function call(socket: string, method: string, parameters: object): Promise<void>
   });
 }
 
-/** Whether the executable is there and newer than everything it is made from. */
+/** Whether the executable exists and is newer than its sources. */
 function isBuilt(): boolean {
   if (!existsSync(EXECUTABLE)) return false;
   const builtAt = statSync(EXECUTABLE).mtimeMs;
@@ -224,8 +230,9 @@ function newest(path: string): number {
 }
 
 /**
- * Without root, the same inside a user namespace, where the caller is root over what is made there. The network is new,
- * too: a daemon that looks into the network of a machine must have the right to come back to its own.
+ * Runs this script again in a user namespace, in which the caller has the capabilities of root. A network namespace is
+ * made, too: to read a machine's addresses, the daemon enters the machine's network namespace, and it could not return
+ * to one that belongs to another user namespace.
  */
 function runInUserNamespace(): number {
   const namespaces = ["--user", "--map-root-user", "--net", "--mount"];
@@ -235,8 +242,8 @@ function runInUserNamespace(): number {
       stdio: ["ignore", "inherit", "inherit"],
     },
   );
-  // unshare's own failure; the trial itself ends with 0 or with a text of its own.
-  if (child.exitCode !== 0) console.error("If this host gives users no namespaces: sudo npm run try");
+  // The script prints its own failures; this is for a failure of unshare.
+  if (child.exitCode !== 0) console.error("If this host does not allow user namespaces: sudo npm run try");
   return child.exitCode;
 }
 

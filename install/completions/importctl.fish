@@ -1,7 +1,7 @@
 # fish completion of importctl(1).
 # Generated from the tables of verbs and options by `npm run docs`; do not edit.
 
-# Sets __importctl_words to the verb and the words after it, and __importctl_scope to the options that say what is meant.
+# Sets __importctl_words to the verb and the words after it, and __importctl_scope to the options that select host, daemon and class.
 function __importctl_parse
     set -g __importctl_words
     set -g __importctl_scope

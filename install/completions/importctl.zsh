@@ -2,7 +2,7 @@
 # zsh completion of importctl(1).
 # Generated from the tables of verbs and options by `npm run docs`; do not edit.
 
-# The options before the verb that say which daemon and which images are meant.
+# Sets reply to the options before the verb that select host, daemon and class.
 _importctl_scope() {
     local option
     reply=()
@@ -11,7 +11,7 @@ _importctl_scope() {
     done
 }
 
-# Offers what the daemon knows: $1 is the kind, the rest are words before the cursor.
+# Adds candidates from the client's verb "complete": $1 is the kind, the rest are words before the cursor.
 _importctl_ask() {
     local -a reply found
     _importctl_scope
@@ -78,7 +78,7 @@ _importctl_verbs() {
 }
 
 _importctl_words() {
-    # words[1] is the verb here, CURRENT the place of the word to complete.
+    # words[1] is the verb, CURRENT the position of the word to complete.
     case $words[1]:$CURRENT in
         (import-tar):2) _importctl_word file ;;
         (import-raw):2) _importctl_word file ;;

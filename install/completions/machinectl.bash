@@ -1,7 +1,7 @@
 # bash completion of machinectl(1).
 # Generated from the tables of verbs and options by `npm run docs`; do not edit.
 
-# Adds the lines of standard input that begin with $1 to COMPREPLY, quoted, after the part that bash keeps by itself.
+# Adds the lines of standard input that begin with $1 to COMPREPLY, quoted, without their part $2, which bash keeps.
 _machinectl_match() {
     local typed=$1 kept=$2 line
     while IFS= read -r line; do
@@ -13,7 +13,7 @@ _machinectl_match() {
 
 _machinectl_ask() { command machinectl "${scope[@]}" complete "$@" 2>/dev/null </dev/null; }
 
-# Offers candidates of kind $1 for the word $2, of which bash replaces what follows $3.
+# Adds candidates of kind $1 for the word $2, of which bash replaces only the part after $3.
 _machinectl_offer() {
     case $1 in
         list) _machinectl_match "$2" "$3" < <(printf '%s\n' $words) ;;
@@ -86,7 +86,7 @@ _machinectl() {
         esac
     done
 
-    # The part of the word that bash leaves alone: up to the last character at which it breaks words.
+    # The part of the word that bash does not replace: up to the last character at which it breaks words.
     kept=
     for ((i = ${#current} - 1; i >= 0; i--)); do
         if [[ ${COMP_WORDBREAKS} == *"${current:i:1}"* ]]; then kept=${current:0:i + 1}; break; fi

@@ -1,7 +1,7 @@
 # fish completion of machinectl(1).
 # Generated from the tables of verbs and options by `npm run docs`; do not edit.
 
-# Sets __machinectl_words to the verb and the words after it, and __machinectl_scope to the options that say what is meant.
+# Sets __machinectl_words to the verb and the words after it, and __machinectl_scope to the options that select host, daemon and class.
 function __machinectl_parse
     set -g __machinectl_words
     set -g __machinectl_scope

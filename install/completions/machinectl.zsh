@@ -2,7 +2,7 @@
 # zsh completion of machinectl(1).
 # Generated from the tables of verbs and options by `npm run docs`; do not edit.
 
-# The options before the verb that say which daemon and which images are meant.
+# Sets reply to the options before the verb that select host, daemon and class.
 _machinectl_scope() {
     local option
     reply=()
@@ -11,7 +11,7 @@ _machinectl_scope() {
     done
 }
 
-# Offers what the daemon knows: $1 is the kind, the rest are words before the cursor.
+# Adds candidates from the client's verb "complete": $1 is the kind, the rest are words before the cursor.
 _machinectl_ask() {
     local -a reply found
     _machinectl_scope
@@ -123,7 +123,7 @@ _machinectl_verbs() {
 }
 
 _machinectl_words() {
-    # words[1] is the verb here, CURRENT the place of the word to complete.
+    # words[1] is the verb, CURRENT the position of the word to complete.
     case $words[1]:$CURRENT in
         (status):<2->) _machinectl_word machine ;;
         (show):<2->) _machinectl_word machine ;;

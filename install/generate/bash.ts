@@ -1,24 +1,26 @@
-// Completion for bash, from the tables. The script splits the line itself: bash breaks words at `=`, `:` and `@`, which
-// are part of ours. Candidates are compared and quoted here and never expanded, because names of images are anybody's.
+// Generates the completion for bash. The script splits the command line itself, because bash breaks words at `=`, `:`
+// and `@`, which occur in arguments of the clients. The script compares and quotes candidates without expanding them,
+// because names of images may contain any characters.
 import { NOTICE, type OptionModel, type ProgramModel, scopeOptions, type WordPlace, wordPlaces } from "./model.ts";
 
 function pattern(words: readonly string[]): string {
   return words.join(" | ");
 }
 
-/** The `case` arm that names the kind of a value or its list. */
+/** Returns the `case` arm that sets the kind of an option's value, or the list of its values. */
 function valueArm({ names, values }: OptionModel): string {
   if (values === null) return `            ${pattern(names)}) kind=free ;;`;
   if (typeof values === "string") return `            ${pattern(names)}) kind=${values} ;;`;
   return `            ${pattern(names)}) kind=list words='${values.join(" ")}' ;;`;
 }
 
+/** Returns the `case` arm that sets the kind of a verb's word. */
 function placeArm({ verbs, position, andLater, kind }: WordPlace): string {
   const at = andLater && position === 0 ? "*" : andLater ? `[${position}-9]*` : String(position);
   return `            ${pattern(verbs.map((verb) => `${verb}:${at}`))}) kind=${kind} ;;`;
 }
 
-/** The script for one client. */
+/** Returns the script for one client. */
 export function bashCompletion(program: ProgramModel): string {
   const { name, options, verbs, verbNames } = program;
   const valued = options.filter(({ takesValue }) => takesValue);
@@ -36,7 +38,7 @@ export function bashCompletion(program: ProgramModel): string {
   return `# bash completion of ${name}(1).
 # ${NOTICE}
 
-# Adds the lines of standard input that begin with $1 to COMPREPLY, quoted, after the part that bash keeps by itself.
+# Adds the lines of standard input that begin with $1 to COMPREPLY, quoted, without their part $2, which bash keeps.
 _${name}_match() {
     local typed=$1 kept=$2 line
     while IFS= read -r line; do
@@ -48,7 +50,7 @@ _${name}_match() {
 
 _${name}_ask() { command ${name} "\${scope[@]}" complete "$@" 2>/dev/null </dev/null; }
 
-# Offers candidates of kind $1 for the word $2, of which bash replaces what follows $3.
+# Adds candidates of kind $1 for the word $2, of which bash replaces only the part after $3.
 _${name}_offer() {
     case $1 in
         list) _${name}_match "$2" "$3" < <(printf '%s\\n' $words) ;;
@@ -120,7 +122,7 @@ _${name}() {
         esac
     done
 
-    # The part of the word that bash leaves alone: up to the last character at which it breaks words.
+    # The part of the word that bash does not replace: up to the last character at which it breaks words.
     kept=
     for ((i = \${#current} - 1; i >= 0; i--)); do
         if [[ \${COMP_WORDBREAKS} == *"\${current:i:1}"* ]]; then kept=\${current:0:i + 1}; break; fi

@@ -1,10 +1,12 @@
-// Completion for fish, from the tables. fish unescapes what a command prints line by line, so candidates need no quoting.
+// Generates the completion for fish. fish takes each line that a command prints as a candidate, so that these need no
+// quoting.
 import { NOTICE, type OptionModel, type ProgramModel, scopeOptions, type WordPlace, wordPlaces } from "./model.ts";
 
 function quoted(text: string): string {
   return `'${text.replace(/[\\']/g, "\\$&")}'`;
 }
 
+/** Returns the arguments of `complete` for the values of an option. */
 function valueSource(program: string, values: OptionModel["values"]): string {
   if (values === null) return "";
   if (typeof values !== "string") return ` -a ${quoted(values.join(" "))}`;
@@ -44,7 +46,7 @@ function placeLine(program: string, { verbs, position, andLater, kind }: WordPla
   return `complete -c ${program} -n ${quoted(condition)} ${sources[kind] ?? `-a ${quoted(`(__${program}_ask ${kind})`)}`}`;
 }
 
-/** The script for one client. */
+/** Returns the script for one client. */
 export function fishCompletion(program: ProgramModel): string {
   const { name, options, verbs } = program;
   const offered = verbs.filter(({ names }) => names[0] !== "complete" && names[0] !== "help");
@@ -58,7 +60,7 @@ export function fishCompletion(program: ProgramModel): string {
   return `# fish completion of ${name}(1).
 # ${NOTICE}
 
-# Sets __${name}_words to the verb and the words after it, and __${name}_scope to the options that say what is meant.
+# Sets __${name}_words to the verb and the words after it, and __${name}_scope to the options that select host, daemon and class.
 function __${name}_parse
     set -g __${name}_words
     set -g __${name}_scope

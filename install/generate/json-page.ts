@@ -1,8 +1,8 @@
-// docs/json.md: the JSON of every verb that has --json=.
+// Generates docs/json.md, which describes the JSON output of every verb with --json=.
 import { JSON_SECTIONS, type JsonSection, listSection, type Schema } from "./json-schemas.ts";
 import type { ProgramModel, VerbModel } from "./model.ts";
 
-/** The formatter lays it out. */
+/** Returns a schema as a block of code; the formatter lays it out. */
 function schemaBlock(schema: Schema): string {
   return `\`\`\`json\n${JSON.stringify(schema, null, 2)}\n\`\`\``;
 }
@@ -10,7 +10,7 @@ function schemaBlock(schema: Schema): string {
 function sectionOf(program: string, { names: [name = ""], columns }: VerbModel): JsonSection {
   const section = columns.length > 0 ? listSection(columns) : JSON_SECTIONS[`${program} ${name}`];
   if (section === undefined)
-    throw new Error(`'${program} ${name}' has --json=, and no schema: add it to install/generate/json-schemas.ts`);
+    throw new Error(`'${program} ${name}' has --json= but no schema: add one to install/generate/json-schemas.ts`);
   return section;
 }
 
@@ -23,7 +23,7 @@ function sectionText(program: string, verb: VerbModel): string {
   return [`## ${program} ${verb.names[0]}`, form, schemaBlock(schema), ...versions].join("\n\n");
 }
 
-/** docs/json.md. Verbs that both clients have in the same form are described once, with importctl. */
+/** Returns docs/json.md. Verbs that both clients have in the same form are described once, with importctl. */
 export function jsonPage(programs: readonly ProgramModel[]): string {
   const sections = programs.flatMap(({ name, verbs }) =>
     verbs.filter(({ options, hidden }) => options.includes("--json") && !hidden).map((verb) => sectionText(name, verb)),

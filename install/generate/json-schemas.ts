@@ -1,20 +1,22 @@
-// The JSON of each verb that has --json=, as JSON Schema (draft 2020-12). Those of lists follow from the tables of columns,
-// those of properties from the tables of interfaces; the rest stands here. test/service/json.test.ts runs the verbs.
+// The JSON output of each verb with --json=, as JSON Schema (draft 2020-12). Schemas of lists are made from the tables
+// of columns, those of properties from the tables of interfaces; the others are written here. test/service/json.test.ts
+// compares them with the output of the verbs.
 import { IoMachinedEvents } from "../../src/api/io-machined-events.ts";
 import { Image, Machine, Manager } from "../../src/api/machine1.ts";
 import type { VarlinkFields, VarlinkInterface } from "../../src/api/varlink-table.ts";
 import type { ColumnRow, ColumnType } from "../../src/cli/command-line/verb-row.ts";
 
+/** A JSON Schema. */
 export interface Schema {
   readonly [keyword: string]: unknown;
 }
 
-/** What stands under the heading of a verb. */
+/** The section of docs/json.md about a verb. */
 export interface JsonSection {
-  /** How the output is made of documents. */
+  /** A sentence that says which documents the output consists of. */
   readonly form: string;
   readonly schema: Schema;
-  /** That of --json-version=2, where it is another one. */
+  /** The schema of --json-version=2, if it differs. */
   readonly second?: Schema;
 }
 
@@ -24,7 +26,7 @@ const TEXT_OR_NULL = { type: ["string", "null"] };
 const INTEGER = { type: "integer" };
 const INTEGER_OR_NULL = { type: ["integer", "null"] };
 const TEXTS = { type: "array", items: TEXT };
-/** Any members, all of them texts. */
+/** An object with any members, all of type string. */
 const FIELDS = { type: "object", additionalProperties: TEXT };
 
 function described(schema: Schema, description: string): Schema {
@@ -51,7 +53,7 @@ const COLUMN_TYPES: Readonly<Record<ColumnType, Schema>> = {
   time: INTEGER_OR_NULL,
 };
 
-/** What a description says of the numbers of a column. */
+/** The unit that is added to the description of a column of numbers. */
 const UNITS: Readonly<Partial<Record<ColumnType, string>>> = {
   bytes: "bytes",
   percent: "percent",
@@ -59,7 +61,7 @@ const UNITS: Readonly<Partial<Record<ColumnType, string>>> = {
   time: "microseconds since 1970",
 };
 
-/** The members of a row for one column. */
+/** Returns the members that a column has in a row, in a version of the JSON form. */
 function membersOf({ key, type, description, memberTypes }: ColumnRow, version: 1 | 2): [string, Schema][] {
   return Object.entries(memberTypes ?? { [key]: type }).map(([name, one]) => {
     const schema = one === "list" && version === 1 ? TEXT_OR_NULL : COLUMN_TYPES[one];
@@ -75,7 +77,7 @@ function rowsSchema(columns: readonly ColumnRow[], version: 1 | 2): Schema {
   return { type: "array", items: { type: "object", properties, required, additionalProperties: false } };
 }
 
-/** The section of a list. */
+/** Returns the section of a verb that prints a list. */
 export function listSection(columns: readonly ColumnRow[]): JsonSection {
   const hasLists = columns.some(({ type }) => type === "list");
   const form =
@@ -95,7 +97,9 @@ const SIGNATURES: Readonly<Record<string, Schema>> = {
 
 type Properties = Readonly<Record<string, { readonly type: string; readonly doc: string }>>;
 
-/** An object of D-Bus properties. Other releases of the daemon may have fewer, or more. */
+/**
+ * Returns the schema of an object of D-Bus properties. No member is required, because releases of the daemon differ.
+ */
 function propertiesSchema(...tables: readonly Properties[]): Schema {
   const properties = tables.flatMap((table) =>
     Object.entries(table).map(([name, { type, doc }]): [string, Schema] => {
@@ -107,7 +111,7 @@ function propertiesSchema(...tables: readonly Properties[]): Schema {
   return { type: "object", properties: Object.fromEntries(properties) };
 }
 
-/** The reply of a Varlink method, whose members with a question mark may be missing. */
+/** Returns the schema of a Varlink reply or type. Members whose type begins with a question mark are optional. */
 function replySchema(table: VarlinkInterface, fields: VarlinkFields): Schema {
   const members = Object.entries(fields).map(([name, type]): [string, Schema] => {
     const note = table.notes.fields[name] ?? "";
@@ -138,7 +142,7 @@ function varlinkType(table: VarlinkInterface, type: string): Schema {
 const PROCESS = object({ pid: INTEGER, command: TEXT });
 const NAMED_PROCESS = orNull(object({ pid: INTEGER, name: TEXT_OR_NULL }));
 
-/** An entry of journalctl(1), `--output=json`: bytes that are no text are an array, fields that occur twice as well. */
+/** An entry of journalctl(1), `--output=json`. Fields with binary data, and fields that occur twice, are arrays. */
 const JOURNAL_ENTRY = {
   type: "object",
   properties: { __CURSOR: TEXT, __REALTIME_TIMESTAMP: TEXT, __MONOTONIC_TIMESTAMP: TEXT },
@@ -195,7 +199,7 @@ const IMAGE_STATUS = object({
 
 const POOL_STATUS = object({ path: TEXT, usage: INTEGER_OR_NULL, limit: INTEGER_OR_NULL });
 
-/** The sections of verbs that print no list, by client and verb. */
+/** The sections of verbs that do not print a list, by client and verb. */
 export const JSON_SECTIONS: Readonly<Record<string, JsonSection>> = {
   "machinectl status": { form: ONE_OBJECT, schema: STATUS },
   "machinectl show": {
@@ -215,11 +219,11 @@ export const JSON_SECTIONS: Readonly<Record<string, JsonSection>> = {
     schema: {
       type: "array",
       items: object({
-        id: described(TEXT, "The name of the check, which stays"),
+        id: described(TEXT, "The name of the check, which does not change between releases"),
         title: TEXT,
         status: described(
           { enum: ["ok", "warning", "problem", "unknown"] },
-          "`unknown` where what the check needs could not be looked at",
+          "`unknown` if a fact that the check needs could not be gathered",
         ),
         what: described(TEXT, "What was found"),
         why: described(TEXT_OR_NULL, "What it means"),

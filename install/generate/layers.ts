@@ -1,19 +1,20 @@
-// Who may import whom: the folders of src, the rooms in them, and the libraries that only some files may import. The rules in biome.json
-// and the table in docs/architecture.md are generated from here (`npm run docs`).
+// The import rules: which folders of src and which rooms in them may import which others, and the packages that only
+// some files may import. The rules in biome.json and the table in docs/architecture.md are generated from here (`npm
+// run docs`).
 
 /** A folder of src. */
 interface Folder {
-  /** What it holds, for docs/architecture.md. */
+  /** Its contents, for docs/architecture.md. */
   readonly holds: string;
   /** The other folders that it may import. */
   readonly folders: readonly string[];
-  /** Its rooms, each with the rooms of the same folder that it may import; files beside the rooms may import all. */
+  /** Its rooms, each with the rooms of the same folder that it may import; files outside of rooms may import all. */
   readonly rooms: Readonly<Record<string, readonly string[]>>;
 }
 
 const SERVICE = ["base", "api", "kernel", "registry", "ipc", "daemon"];
 
-/** The folders, the lowest first: each may import only what stands before it. */
+/** The folders, the lowest first: each may import only folders that precede it. */
 const FOLDERS: Readonly<Record<string, Folder>> = {
   base: {
     holds: "names, ids, errors, texts and formats: pure values",
@@ -157,14 +158,16 @@ const FOLDERS: Readonly<Record<string, Folder>> = {
   setup: { holds: "`machined install` and `uninstall`", folders: ["base", "kernel"], rooms: { init: [] } },
 };
 
+/** A package that only some files may import. */
 interface RestrictedPackage {
   readonly module: string;
-  /** Below src. */
+  /** The files that may import it, as patterns of paths below src. */
   readonly files: readonly string[];
+  /** The message of lint for other files. */
   readonly message: string;
 }
 
-/** What a room holds, for docs/architecture.md. */
+/** The contents of rooms, for docs/architecture.md. */
 const ROOMS: Readonly<Record<string, string>> = {
   "base/vocabulary": "the words of the interfaces, one table each: classes, formats, transfers, versions",
   "kernel/syscall": "the entry to the kernel, pinned memory, error and call numbers",
@@ -217,7 +220,6 @@ const ROOMS: Readonly<Record<string, string>> = {
   "setup/init": "inits other than systemd: which one runs, the files of a service, its start and end",
 };
 
-/** Packages that only some files may import. */
 const RESTRICTED_PACKAGES: readonly RestrictedPackage[] = [
   { module: "bun:ffi", files: ["kernel/**"], message: "Only src/kernel reaches the kernel through FFI" },
   {
@@ -234,23 +236,26 @@ const RESTRICTED_PACKAGES: readonly RestrictedPackage[] = [
   { module: "consola", files: ["base/log.ts"], message: "Only base/log.ts uses consola" },
 ];
 
-/** What base and api must not reach: they hold values only. */
+/** Modules that base and api must not import, because these folders contain pure values only. */
 const IMPURE = ["bun", "node:fs", "node:child_process", "node:net"];
 const PURE_FOLDERS = ["base", "api"];
 
-/** What workers must not do to files, which anybody may have put there. */
+/** Functions that workers must not use, because their files may have been made by any user. */
 const WORKER_FILES = {
   importNames: ["readFileSync", "existsSync", "createReadStream"],
   message: "Files may be fifos, devices, links, or never answer: kernel/file/foreign-file.ts reads them",
 };
 
-/** A refused module, or some of its names, with the reason. */
+/** The message for a module that must not be imported, or for some of its exports. */
 type Refusal = string | { readonly importNames: readonly string[]; readonly message: string };
 
+/** The import rules of some files. */
 interface Restriction {
+  /** Patterns of the paths of these files. */
   readonly includes: readonly string[];
-  /** Path patterns of imports that are refused, with the reason. */
+  /** Patterns of paths that must not be imported, with the message. */
   readonly patterns: readonly { readonly group: readonly string[]; readonly message: string }[];
+  /** Modules that must not be imported. */
   readonly paths: Readonly<Record<string, Refusal>>;
 }
 
@@ -258,7 +263,7 @@ function others(names: readonly string[], allowed: readonly string[]): string[] 
   return names.filter((name) => !allowed.includes(name));
 }
 
-/** The modules that a folder may not import. */
+/** Returns the modules that a folder must not import. */
 function restrictedModules(folder: string): Record<string, Refusal> {
   const closed = RESTRICTED_PACKAGES.filter(({ files }) => !files.includes(`${folder}/**`));
   const impure = PURE_FOLDERS.includes(folder)
@@ -270,7 +275,7 @@ function restrictedModules(folder: string): Record<string, Refusal> {
   };
 }
 
-/** The same for the files of these packages that could be imported by their own path. */
+/** Returns the same as patterns, for files of these packages that could be imported by their own paths. */
 function restrictedPaths(paths: Readonly<Record<string, Refusal>>): Restriction["patterns"] {
   return RESTRICTED_PACKAGES.filter(({ module }) => Object.hasOwn(paths, module) && !module.includes(":")).map(
     ({ module, message }) => {
@@ -279,7 +284,7 @@ function restrictedPaths(paths: Readonly<Record<string, Refusal>>): Restriction[
   );
 }
 
-/** The rules of one folder: for the files beside its rooms, and for each room. */
+/** Returns the rules of one folder: for its files outside of rooms, and for each room. */
 function restrictionsOf(folder: string): Restriction[] {
   const { folders, rooms } = FOLDERS[folder] as Folder;
   const closed = others(Object.keys(FOLDERS), [folder, ...folders]);
@@ -310,8 +315,8 @@ function restrictionsOf(folder: string): Restriction[] {
   return [beside, ...inside];
 }
 
-/** A file that may import a restricted package has the rules of its room, less that package. */
-function doorRestrictions(all: readonly Restriction[]): Restriction[] {
+/** Returns the rules of single files that may import a restricted package: those of their room without that package. */
+function exceptions(all: readonly Restriction[]): Restriction[] {
   return RESTRICTED_PACKAGES.flatMap(({ module, files }) =>
     files
       .filter((file) => !file.endsWith("/**"))
@@ -326,10 +331,10 @@ function doorRestrictions(all: readonly Restriction[]): Restriction[] {
   );
 }
 
-/** The rules as overrides of biome.json. Later ones win, so these files come last. */
+/** Returns the rules as overrides of biome.json. Later ones take precedence, so those of single files come last. */
 export function lintOverrides(): object[] {
   const rooms = Object.keys(FOLDERS).flatMap(restrictionsOf);
-  return [...rooms, ...doorRestrictions(rooms)].map(({ includes, patterns, paths }) => ({
+  return [...rooms, ...exceptions(rooms)].map(({ includes, patterns, paths }) => ({
     includes,
     linter: {
       rules: {
@@ -344,14 +349,14 @@ export function lintOverrides(): object[] {
   }));
 }
 
-/** What a room holds. Throws for a room that has no description. */
+/** Returns the contents of a room. Throws for a room without a description. */
 function describedRoom(room: string): string {
   const holds = ROOMS[room];
   if (holds === undefined) throw new Error(`The room src/${room} has no description: add it to ROOMS in layers.ts`);
   return holds;
 }
 
-/** The table of folders for docs/architecture.md. */
+/** Returns the rows of the table of folders for docs/architecture.md. */
 export function foldersTable(): string[][] {
   return Object.entries(FOLDERS).flatMap(([name, { holds, folders, rooms }]) => [
     [`\`src/${name}\``, holds, folders.map((folder) => `\`${folder}\``).join(", ") || "nothing of ours"],

@@ -1,5 +1,5 @@
-// Manual pages of the clients: a frame with hand-written sections, a text for each verb, and synopses and options from the
-// tables. roff as man(7) describes it.
+// Generates the manual pages: a frame with hand-written sections and a hand-written text for each verb are combined
+// with synopses and options from the tables. The format is that of man(7).
 import { version } from "../../package.json";
 import type { Access } from "../../src/api/access.ts";
 import type { VarlinkFields, VarlinkInterface, VarlinkMethod } from "../../src/api/varlink-table.ts";
@@ -9,7 +9,10 @@ import { PROGRAMS } from "../../src/programs.ts";
 import type { OptionModel, ProgramModel, VerbModel } from "./model.ts";
 import { NOTICE } from "./model.ts";
 
-/** Text as roff: a hyphen is a minus that can be copied, a backslash is itself. */
+/**
+ * Escapes plain text for roff. Hyphens become `\-`, which is printed as the ASCII character, so that options can be
+ * copied.
+ */
 function roff(text: string): string {
   return text
     .replace(/\\/g, "\\e")
@@ -18,7 +21,7 @@ function roff(text: string): string {
     .replace(/^([.'])/gm, "\\&$1");
 }
 
-/** The texts of a `.verbs` file: `## NAME`, then lines of roff. */
+/** Parses a `.verbs` file, in which each verb has a line `## NAME` and then lines of roff. */
 function parseTexts(file: string): Map<string, string> {
   const texts = new Map<string, string>();
   for (const part of file.split(/^## /m).slice(1)) {
@@ -54,12 +57,14 @@ function verbEntry(verb: VerbModel, texts: Map<string, string>): string {
   return `.TP\n${names}${words}\n${roff(verb.description)}.\n${text.replace(/(?<!\\)-/g, "\\-")}${options}${columns}`;
 }
 
-/** When the hand-written parts were last looked through. */
+/** The date of the last revision of the hand-written parts. */
 const REVISED = "2026-11-28";
 
 const FILL_COLUMNS = 80;
 
-/** Long lines of text broken at blanks; requests stay whole, and no line begins with a character that would make it one. */
+/**
+ * Breaks long lines of text at blanks. Requests are not broken, and no new line begins with a character of requests.
+ */
 function fill(page: string): string {
   const lines = page.split("\n").flatMap((line) => {
     if (line.length < FILL_COLUMNS || line.startsWith(".")) return [line];
@@ -75,7 +80,7 @@ function fill(page: string): string {
   return lines.join("\n");
 }
 
-/** What stands in the first lines of a page, and the page's own text, of which the marks have been replaced. */
+/** The header fields of a page, and its text without marks. */
 interface Page {
   readonly name: string;
   readonly section: number;
@@ -95,7 +100,7 @@ ${body.trimEnd().replace("@IMAGE_DIRECTORIES@", IMAGE_DIRECTORIES)}
 
 const IMAGE_DIRECTORIES = `.IR ${IMAGE_SEARCH_PATHS.machine.join(' ", " ')}`;
 
-/** machined(1), with the programs that people and service managers call. */
+/** Returns machined(1), which lists the programs that users and service managers call. */
 export function machinedPage(frame: string): string {
   const rows = Object.entries(PROGRAMS).filter(([, { kind }]) => kind !== "internal");
   const entries = rows.map(([name, { summary }]) => `.TP\n\\fB${roff(name)}\\fR\n${roff(summary)}.`).join("\n");
@@ -104,7 +109,7 @@ export function machinedPage(frame: string): string {
   return page({ name: "machined", section: 1, abstract: "registry of virtual machines and containers", body });
 }
 
-/** The page of a daemon, or of another program whose text is written by hand, with the options of daemons at `@OPTIONS@`. */
+/** Returns a page with hand-written text, in which `@OPTIONS@` is replaced by the options of the daemons. */
 export function handWrittenPage(name: string, section: number, abstract: string, frame: string): string {
   const options = Object.entries(DAEMON_OPTIONS).map(([key, { alias, valueHint = "", description }]) =>
     optionEntry({
@@ -152,7 +157,7 @@ function typeEntry(table: VarlinkInterface, name: string, type: readonly string[
   return `.SS Type ${name}\n${roff(table.notes.types?.[name] ?? "")}\n${fieldEntries(table, name, fields)}`;
 }
 
-/** io.machined(7): the interfaces that go beyond systemd's, from their tables. */
+/** Returns io.machined(7), which describes the Varlink interfaces that systemd does not have. */
 export function interfacesPage(tables: readonly VarlinkInterface[], frame: string): string {
   const sections = tables.map((table) => {
     const methods = Object.entries(table.methods).map(([name, method]) => methodEntry(table, name, method));
@@ -163,7 +168,7 @@ export function interfacesPage(tables: readonly VarlinkInterface[], frame: strin
   return page({ name: "io.machined", section: 7, abstract: "Varlink interfaces of machined", body });
 }
 
-/** The page in section 1 of `program`. `frame` and `verbs` are the texts of install/man. */
+/** Returns the page of a client in section 1. `frame` and `verbs` are the contents of the files in install/man. */
 export function manualPage(program: ProgramModel, frame: string, verbs: string): string {
   const texts = parseTexts(verbs);
   const body = frame

@@ -1,4 +1,4 @@
-// The tables of a client's verbs and options, in the shape that generated files need: completions, manual pages, README.
+// Converts the tables of a client's verbs and options to a form for generated files: completions, manual pages, README.
 
 import type { OptionValueKind } from "../../src/cli/command-line/getopt.ts";
 import type { ClientProgram } from "../../src/cli/command-line/verb-row.ts";
@@ -13,6 +13,7 @@ import {
 /** The first line of each generated file. */
 export const NOTICE = "Generated from the tables of verbs and options by `npm run docs`; do not edit.";
 
+/** An option. */
 export interface OptionModel {
   /** `-h`, `--help`: short form first. */
   readonly names: readonly string[];
@@ -23,16 +24,17 @@ export interface OptionModel {
   readonly description: string;
 }
 
+/** A verb. */
 export interface VerbModel {
   /** The name and its aliases. */
   readonly names: readonly string[];
   readonly description: string;
   readonly hidden: boolean;
-  /** Under which heading it stands. */
+  /** The heading under which it is listed. */
   readonly group: VerbRow["group"];
   /** `NAME PATH [PATH]`. */
   readonly usage: string;
-  /** The options made for it, spelled. */
+  /** The options of its usage text, with dashes. */
   readonly options: readonly string[];
   /** The columns of the list that it prints; none for a verb that prints no list. */
   readonly columns: readonly ColumnRow[];
@@ -43,13 +45,14 @@ export interface VerbModel {
   readonly wordsUntilRest: number | null;
 }
 
+/** A client. */
 export interface ProgramModel {
   readonly name: string;
-  /** What it is for, in one phrase without a full stop. */
+  /** The purpose of the program, without a full stop. */
   readonly abstract: string;
   readonly options: readonly OptionModel[];
   readonly verbs: readonly VerbModel[];
-  /** All names of verbs that are offered. */
+  /** The names of all verbs that are not hidden, with aliases. */
   readonly verbNames: readonly string[];
 }
 
@@ -73,7 +76,7 @@ async function verbModel(row: VerbRow): Promise<VerbModel> {
   };
 }
 
-/** The tables of `program`. Options that are hidden from `--help` are left out, verbs are marked. */
+/** Converts the tables of a client. Hidden options are left out; hidden verbs are marked. */
 export async function programModel(program: ClientProgram): Promise<ProgramModel> {
   const shown = Object.entries(program.options).filter(([, row]) => row.hidden !== true);
   return {
@@ -81,7 +84,7 @@ export async function programModel(program: ClientProgram): Promise<ProgramModel
     abstract: program.abstract.replace(/\.$/, ""),
     options: shown.map(([key, row]) => ({
       names: [...(row.alias === undefined ? [] : [`-${row.alias}`]), spelledOption(key)],
-      // What needs no value is completed as if it took none.
+      // An option with an optional value is completed as one without a value.
       takesValue: row.type === "string" && row.isValueOptional !== true,
       hint: row.valueHint ?? "",
       values: row.values ?? null,
@@ -92,26 +95,30 @@ export async function programModel(program: ClientProgram): Promise<ProgramModel
   };
 }
 
-/** Options whose value also says which daemon or which images are meant: the scripts pass them on. */
+/**
+ * Options that select the host, the daemon or the class of images. The scripts pass them to the client to get
+ * candidates.
+ */
 const SCOPE_OPTIONS = ["--user", "--system", "--host", "--machine", "--class", "-m", "-P", "-S", "-C"];
 
-/** The options of `program` that the scripts pass on when they ask for candidates. */
+/** Returns those SCOPE_OPTIONS that a client has. */
 export function scopeOptions({ name, options }: ProgramModel): OptionModel[] {
   // -P is --property of machinectl and --class=portable of importctl.
   const wanted = name === "machinectl" ? SCOPE_OPTIONS.filter((option) => option !== "-P") : SCOPE_OPTIONS;
   return options.filter(({ names }) => names.some((option) => wanted.includes(option)));
 }
 
-/** A kind of word at each position of each verb: rows of (verbs, positions, kind), in table order. */
+/** The kind of word at one position of a verb. */
 export interface WordPlace {
   readonly verbs: readonly string[];
-  /** Counted from 0; the last one may stand for all later ones. */
+  /** The position after the verb, counted from 0. */
   readonly position: number;
+  /** Whether the kind is the same at all later positions. */
   readonly andLater: boolean;
   readonly kind: WordKind;
 }
 
-/** All places of words that a shell can complete. */
+/** Returns the positions of all words that a shell can complete, in the order of the table. */
 export function wordPlaces(program: ProgramModel): WordPlace[] {
   return program.verbs.flatMap(({ names, words, repeats }) =>
     words.flatMap((kind, position) => {

@@ -1,5 +1,5 @@
-// The files that say who may do what: the actions of polkit, the calls that the D-Bus policy allows, docs/actions.md. All
-// follow from the field `access` of the rows in src/api.
+// Generates the files about permissions from the field `access` of the rows in src/api: polkit actions, D-Bus policies,
+// docs/actions.md.
 import { type Access, type PolkitRule, rulesOf } from "../../src/api/access.ts";
 import { ImportManager, Transfer } from "../../src/api/import1.ts";
 import { IoMachinedEvents } from "../../src/api/io-machined-events.ts";
@@ -33,7 +33,7 @@ export const ACTIONS: Readonly<Record<keyof typeof BUS_TABLES, Readonly<Record<s
   "org.freedesktop.import1": IMPORT1_ACTIONS,
 };
 
-/** What each daemon is called in the comments of its files. */
+/** The name of each daemon in the comments of its files. */
 const DAEMONS = {
   "org.freedesktop.machine1": "machine registry",
   "org.freedesktop.import1": "transfer daemon",
@@ -61,14 +61,14 @@ function actionXml([id, action]: readonly [string, PolkitAction]): string {
   ].join("\n");
 }
 
-/** The content of a .policy file of polkit. */
+/** Returns the contents of a polkit .policy file. */
 export function polkitPolicy(name: BusName): string {
   return `<?xml version="1.0" encoding="UTF-8"?>
 <!DOCTYPE policyconfig PUBLIC "-//freedesktop//DTD PolicyKit Policy Configuration 1.0//EN"
   "http://www.freedesktop.org/standards/PolicyKit/1/policyconfig.dtd">
 <!--
-  The permissions that the ${DAEMONS[name]} asks polkit about. "machined install" writes the actions that the host lacks into a
-  file of its own. Ids, defaults and implications are interface; rules of administrators name them.
+  The actions for which the ${DAEMONS[name]} asks polkit. "machined install" writes those that the host lacks to a file of its
+  own. Ids, defaults and implications are a stable interface, because rules of administrators name them.
   Generated from src/api/polkit-actions.ts by "npm run docs".
 -->
 <policyconfig>
@@ -83,14 +83,14 @@ interface Table {
   readonly methods: Readonly<Record<string, { readonly access: Access; readonly unimplemented?: true }>>;
 }
 
-/** The members of an interface that everybody may send, sorted. */
+/** Returns the names of the methods that all users may call, sorted. */
 function openMembers({ methods }: Table): string[] {
   return Object.keys(methods)
     .filter((member) => methods[member]?.access !== "privileged")
     .sort();
 }
 
-/** The content of a D-Bus policy: everybody may send the calls of rows that are not privileged, and read properties. */
+/** Returns the contents of a D-Bus policy: all users may call methods that are not privileged, and read properties. */
 export function busPolicy(name: BusName): string {
   const allow = (iface: string, member?: string) =>
     `    <allow send_destination="${name}" send_interface="${iface}"${member === undefined ? "" : ` send_member="${member}"`}/>`;
@@ -108,8 +108,8 @@ export function busPolicy(name: BusName): string {
 <!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Configuration 1.0//EN"
   "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <!--
-  Who may send what to the ${DAEMONS[name]}. Everybody may send the calls named here: the daemon itself asks polkit about each
-  call that needs a permission. What is not named (setting a property, above all) is for root alone.
+  Who may send messages to the ${DAEMONS[name]}. All users may send the calls named here; for those that need a permission, the
+  daemon asks polkit. Everything else, such as setting a property, is for root only.
   Generated from the tables in src/api by "npm run docs".
 -->
 <busconfig>
@@ -174,7 +174,7 @@ function methodRows({ name, methods }: Table): string[][] {
 
 const ACTIVE = { yes: "yes", auth_admin_keep: "an administrator's password, kept for a while" } as const;
 
-/** The sections of docs/actions.md, each with the heading and the rows of its table. */
+/** Returns the tables of docs/actions.md, each with its heading and rows. */
 export function actionTables(): readonly { readonly heading: readonly string[]; readonly rows: string[][] }[] {
   const tables: readonly Table[] = [...Object.values(BUS_TABLES).flat(), ...VARLINK_TABLES];
   const actions = Object.values(ACTIONS).flatMap((some) => Object.entries(some));

@@ -1,17 +1,18 @@
-// Completion for zsh, from the tables: options through _arguments, words by the kind that the verb's row names.
+// Generates the completion for zsh. _arguments completes options; words are completed by the kind in the verb's row.
 import { NOTICE, type OptionModel, type ProgramModel, scopeOptions, type WordPlace, wordPlaces } from "./model.ts";
 
-/** Text inside an _arguments or _describe specification: its own separators are escaped, the quote is the shell's. */
+/** Escapes text for a specification of _arguments or _describe in single quotes: their separators, and the quote. */
 function quoted(text: string): string {
   return text.replace(/[\\:[\]]/g, "\\$&").replaceAll("'", "'\\''");
 }
 
+/** Returns the action of _arguments that completes the values of an option. */
 function action(program: string, values: OptionModel["values"]): string {
   if (values === null) return " ";
   if (typeof values !== "string") return `(${values.join(" ")})`;
   const known: Readonly<Record<typeof values, string>> = {
     host: "_hosts",
-    // After a blank, words are called as they stand, without options for compadd in between.
+    // With a leading blank, _arguments does not insert options for compadd after the function's name.
     machine: ` _${program}_ask machine`,
     signal: `_${program}_signals`,
     user: "_users",
@@ -39,7 +40,7 @@ function placeArm({ verbs, position, andLater, kind }: WordPlace): string {
   return `        (${verbs.join("|")}):${at}) _PROGRAM_word ${kind} ;;`;
 }
 
-/** The script for one client. */
+/** Returns the script for one client. */
 export function zshCompletion(program: ProgramModel): string {
   const { name, options, verbs } = program;
   const offered = verbs.filter(({ names }) => names[0] !== "complete" && names[0] !== "help");
@@ -51,7 +52,7 @@ export function zshCompletion(program: ProgramModel): string {
 # zsh completion of ${name}(1).
 # ${NOTICE}
 
-# The options before the verb that say which daemon and which images are meant.
+# Sets reply to the options before the verb that select host, daemon and class.
 _${name}_scope() {
     local option
     reply=()
@@ -60,7 +61,7 @@ _${name}_scope() {
     done
 }
 
-# Offers what the daemon knows: $1 is the kind, the rest are words before the cursor.
+# Adds candidates from the client's verb "complete": $1 is the kind, the rest are words before the cursor.
 _${name}_ask() {
     local -a reply found
     _${name}_scope
@@ -116,7 +117,7 @@ ${rows.join("\n")}
 }
 
 _${name}_words() {
-    # words[1] is the verb here, CURRENT the place of the word to complete.
+    # words[1] is the verb, CURRENT the position of the word to complete.
     case $words[1]:$CURRENT in
 ${wordPlaces(program).map(placeArm).join("\n").replaceAll("_PROGRAM_", `_${name}_`)}
     esac

@@ -3,8 +3,8 @@ description="@DESCRIPTION@"
 program=@PROGRAM@
 socket=@SOCKET@
 
-# supervise-daemon(8) starts the daemon again, but older ones cannot hand its lines to logger(1): a pipe with a name does. The
-# lines begin with their priority, which not every logger(1) reads. OpenRC makes one line of the arguments.
+# supervise-daemon(8) restarts the daemon. Older versions cannot pass its output to logger(1), so a named pipe does. The lines
+# begin with their priority, which some versions of logger(1) do not parse. OpenRC joins the lines of the arguments.
 supervisor=supervise-daemon
 command=/bin/sh
 command_args="-c '
@@ -16,7 +16,7 @@ respawn_max=0
 retry=TERM/15/KILL/5
 
 depend() {
-	# Debian's OpenRC has no localmount: scripts of sysvinit mount there
+	# Debian's OpenRC has no localmount: there, file systems are mounted by scripts of sysvinit.
 	use localmount mountall dbus logger cgroups
 	after bootmisc@AFTER@
 }
@@ -25,7 +25,7 @@ start_pre() {
 	rm -f "$socket"
 }
 
-# It serves when its socket is there.
+# The daemon is ready when its socket exists.
 start_post() {
 	tries=0
 	until [ -S "$socket" ]; do

@@ -1,3 +1,3 @@
 #!/bin/sh
-# sv(8) asks whether @NAME@ serves: then its socket is there.
+# Run by sv(8) to find out whether @NAME@ is ready, which it is when its socket exists.
 exec test -S @SOCKET@

@@ -2,6 +2,6 @@
 # @DESCRIPTION@
 exec 2>&1 </dev/null
 cd / || exit 1
-# It serves when its socket is there.
+# The socket is removed, because its existence means that the daemon is ready.
 rm -f @SOCKET@
 exec @PROGRAM@

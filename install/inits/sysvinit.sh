@@ -16,7 +16,7 @@ PROGRAM=@PROGRAM@
 SOCKET=@SOCKET@
 PIDFILE=/run/$NAME.pid
 
-# Prints the number of the daemon's process, and fails where it does not run. The number in the file may be another's by now.
+# Prints the daemon's process number; fails if the daemon does not run. The number in the file may belong to another process now.
 running() {
 	pid=$(cat "$PIDFILE" 2>/dev/null) && [ -n "$pid" ] || return 1
 	case $(tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline") in
@@ -29,7 +29,7 @@ nap() {
 	sleep 0.1 2>/dev/null || sleep 1
 }
 
-# The daemon's lines begin with their priority, which not every logger(1) reads.
+# Passes the daemon's lines to the system log. They begin with their priority, which some versions of logger(1) do not parse.
 log() {
 	if logger --prio-prefix --tag "$NAME" </dev/null 2>/dev/null; then
 		exec logger --prio-prefix --tag "$NAME"
@@ -51,7 +51,7 @@ start() {
 		setsid "$PROGRAM" </dev/null 2>&1 &
 		echo $! >"$PIDFILE"
 	} | log >/dev/null 2>&1 &
-	# It serves when its socket is there.
+	# The daemon is ready when its socket exists.
 	tries=0
 	until [ -S "$SOCKET" ]; do
 		tries=$((tries + 1))

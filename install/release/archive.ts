@@ -1,9 +1,9 @@
-// Archives that are the same to the bit for the same files: sorted, with one time and one owner.
+// Makes reproducible archives: entries are sorted and have a fixed time and owner.
 import { renameSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { run } from "./command.ts";
 
-/** Packs a folder, under its own name, into a `.tar.gz`. */
+/** Packs a folder, under its own name, to a `.tar.gz`. */
 export function packFolder(folder: string, archive: string, sourceDate: number): void {
   if (!archive.endsWith(".tar.gz")) throw new Error(`'${archive}' does not end with .tar.gz`);
   const tar = archive.slice(0, -".gz".length);
@@ -25,7 +25,7 @@ export function packFolder(folder: string, archive: string, sourceDate: number):
   renameSync(`${tar}.gz`, archive);
 }
 
-/** The text of SHA256SUMS: what `sha256sum --check` reads. */
+/** Returns the text of SHA256SUMS, in the format of `sha256sum --check`. */
 export async function checksums(folder: string, names: readonly string[]): Promise<string> {
   const lines: string[] = [];
   for (const name of [...names].sort()) {

@@ -1,5 +1,5 @@
-// Bun for the machines of a release. npm installs only what fits the machine it runs on, so the others are fetched as
-// archives into dist/cache. package-lock.json has the checksum of each: an archive without it is refused.
+// Fetches Bun for the machines of a release. npm installs only the package for the machine on which it runs, so the
+// others are downloaded as archives to dist/cache and checked against the checksums in package-lock.json.
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { run } from "./command.ts";
@@ -13,24 +13,24 @@ interface LockedPackage {
   readonly integrity: string;
 }
 
-/** What package-lock.json pins of a package. */
+/** Returns version and checksum of a package from package-lock.json. Throws a ReleaseError if they are missing. */
 export function lockedPackage(name: string): LockedPackage {
   const { packages } = JSON.parse(readFileSync(join(TOP, "package-lock.json"), "utf8"));
   const locked: Partial<LockedPackage> | undefined = packages[`node_modules/${name}`];
   if (locked?.version === undefined || locked.integrity === undefined) {
-    throw new ReleaseError(`package-lock.json pins no '${name}'`);
+    throw new ReleaseError(`package-lock.json has no version and checksum of '${name}'`);
   }
   return { version: locked.version, integrity: locked.integrity };
 }
 
-/** Throws where the bytes are not those that the checksum (`sha512-BASE64`) was made of. */
+/** Throws a ReleaseError if the bytes do not have the checksum (`sha512-BASE64`); `what` names them in the message. */
 export function requireIntegrity(what: string, bytes: Uint8Array, integrity: string): void {
   const actual = `sha512-${new Bun.CryptoHasher("sha512").update(bytes).digest("base64")}`;
   if (actual !== integrity)
-    throw new ReleaseError(`${what} has the checksum ${actual}, and not the ${integrity} of package-lock.json`);
+    throw new ReleaseError(`${what} has the checksum ${actual}, not ${integrity} as in package-lock.json`);
 }
 
-/** Puts the Bun of a package into the folder and returns its path. */
+/** Unpacks the Bun executable of a package to the folder and returns its path. */
 export function unpackBun(name: string, folder: string): string {
   const { version, integrity } = lockedPackage(name);
   const archive = join(CACHE, `${basename(name)}-${version}.tgz`);
@@ -41,7 +41,7 @@ export function unpackBun(name: string, folder: string): string {
   return join(folder, "package/bin/bun");
 }
 
-/** npm knows where the registry is; the archive appears whole under its name. */
+/** Downloads a package by npm, whose configuration names the registry. The archive is renamed when it is complete. */
 function download(specifier: string, archive: string): void {
   mkdirSync(dirname(archive), { recursive: true });
   const scratch = mkdtempSync(join(CACHE, ".download-"));

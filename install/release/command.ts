@@ -1,6 +1,6 @@
-// Runs the programs that a release is made with.
+// Runs programs for a release.
 
-/** Runs a command to its end and returns what it printed; throws with its errors when it fails. */
+/** Runs a command to its end and returns its stdout; throws an error with its output if it fails. */
 export function run(words: readonly string[], options: { cwd?: string; env?: Record<string, string> } = {}): string {
   const child = Bun.spawnSync([...words], {
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),

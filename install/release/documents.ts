@@ -1,4 +1,4 @@
-// The list of all that is inside, and the terms of its authors.
+// Writes the list of all parts of the executables (SBOM), and the notices with their licences.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { checksums } from "./archive.ts";
@@ -14,10 +14,10 @@ import { TARGETS } from "./targets.ts";
 
 export const NOTICES = "THIRD-PARTY-NOTICES";
 
-/** The list's name: programs know CycloneDX by it. */
+/** The file name of the SBOM; its suffix is that of CycloneDX. */
 export const SBOM = `machined-${version}.cdx.json`;
 
-/** Writes both files, for the executables that are in the release's folder. */
+/** Writes both files for the executables in the release's folder. */
 export async function buildDocuments(release: Release): Promise<void> {
   const { folder, sourceDate } = release;
   const parts = partsOfAll(release);
@@ -33,7 +33,7 @@ export async function buildDocuments(release: Release): Promise<void> {
   writeFileSync(join(folder, SBOM), sbom({ version, sourceDate, parts, executables }));
 }
 
-/** The parts of all executables; what several have is listed once. */
+/** Returns the parts of all executables, each once. */
 export function partsOfAll({ work }: Release): Part[] {
   const parts = new Map<string, Part>();
   for (const { name, gnu } of TARGETS) {

@@ -1,4 +1,4 @@
-// The executable of one machine, built on any.
+// Builds the executable for one target, on any machine.
 import { mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { build } from "../build.ts";
@@ -6,10 +6,10 @@ import { unpackBun } from "./bun-package.ts";
 import { compilerOf } from "./programs.ts";
 import type { ReleaseTarget } from "./targets.ts";
 
-/** The name is part of the bytes of an executable: everyone is built under this one. */
+/** The file name under which every executable is built, because it is part of the file. */
 const NAME = "machined";
 
-/** Builds the executable of a target as `outfile`, and writes what it is made of to `metafile`. */
+/** Builds the executable for a target as `outfile`, and writes the bundler's list of modules to `metafile`. */
 export function buildExecutable(target: ReleaseTarget, outfile: string, metafile: string): void {
   const folder = join(outfile, "..");
   mkdirSync(folder, { recursive: true });

@@ -1,4 +1,4 @@
-// The programs that a release is made with, and the Debian packages that have them.
+// The programs that are needed to make a release, and the Debian packages that contain them.
 import { ReleaseError } from "./release-error.ts";
 import { TARGETS } from "./targets.ts";
 
@@ -12,7 +12,7 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   tar: "tar",
 };
 
-/** The C compiler for a processor: Debian's names, on either host. */
+/** Returns the name of the C compiler for a processor, which in Debian is the same for native and cross compilers. */
 export function compilerOf(gnu: string): string {
   return `${gnu}-linux-gnu-gcc`;
 }
@@ -23,7 +23,9 @@ function compilerPackages(gnu: string): string {
   return debian === here ? "gcc libc6-dev" : `gcc-${gnu.replace("_", "-")}-linux-gnu libc6-dev-${debian}-cross`;
 }
 
-/** Installs what is missing, where root and apt-get can do that; throws and names it where not. */
+/**
+ * Installs missing programs, if the caller is root and apt-get exists; throws a ReleaseError if some are still missing.
+ */
 export function provideReleasePrograms(): void {
   const missing = () => Object.keys(PROGRAMS).filter((program) => Bun.which(program) === null);
   const wanted = missing();
@@ -49,7 +51,7 @@ function install(packages: readonly string[]): boolean {
   return child.exitCode === 0;
 }
 
-/** What reads a processor's executables. */
+/** Returns the name of objdump(1) for a processor. */
 export function objdumpOf(gnu: string): string {
   return `${gnu}-linux-gnu-objdump`;
 }

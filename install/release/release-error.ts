@@ -1,4 +1,4 @@
-/** Why there is no release, for whoever asked for it. */
+/** An error of a release whose message is printed without a stack trace. */
 export class ReleaseError extends Error {
   override readonly name = "ReleaseError";
 }

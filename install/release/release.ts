@@ -1,9 +1,9 @@
-/** One release that is being made. */
+/** The parameters of a release. */
 export interface Release {
-  /** Where its files are collected. */
+  /** The directory for its files. */
   readonly folder: string;
-  /** What is needed on the way. */
+  /** A directory for temporary files. */
   readonly work: string;
-  /** Seconds since 1970: the time of every file in it. */
+  /** The time of all its files, in seconds since 1970. */
   readonly sourceDate: number;
 }

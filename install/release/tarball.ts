@@ -1,4 +1,4 @@
-// A tar file for each executable, with what belongs beside it: `machined install` puts it on a host.
+// Makes a tar archive of each executable with its documents. Users unpack it and run `machined install`.
 import { chmodSync, copyFileSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { packFolder } from "./archive.ts";
@@ -9,7 +9,7 @@ import { TARGETS } from "./targets.ts";
 
 const OURS = ["CHANGELOG.md", "LICENSE", "README.md"];
 
-/** Makes `machined-VERSION-linux-TARGET.tar.gz` of every executable in the release's folder. */
+/** Makes `machined-VERSION-linux-TARGET.tar.gz` from each executable in the release's folder. */
 export function buildTarballs({ folder, work, sourceDate }: Release): void {
   for (const { name } of TARGETS) {
     const title = `machined-${version}-linux-${name}`;

@@ -1,8 +1,8 @@
-// The machines that a release is made for, and what each package format calls them.
+// The targets of a release, with their names in each package format.
 
-/** One machine: a processor and a C library. */
+/** A processor and a C library. */
 export interface ReleaseTarget {
-  /** In file names: `machined-VERSION-linux-NAME`. */
+  /** The name in file names: `machined-VERSION-linux-NAME`. */
   readonly name: string;
   readonly cpu: "x64" | "arm64";
   readonly libc: "glibc" | "musl";
@@ -22,7 +22,7 @@ export const TARGETS: readonly ReleaseTarget[] = [
   target("arm64", "musl", "bun-linux-arm64-musl", "@oven/bun-linux-aarch64-musl"),
 ];
 
-/** Those that distributions with packages of the formats deb and rpm run on. */
+/** The targets for which there are deb and rpm packages. */
 export const PACKAGED_TARGETS = TARGETS.filter(({ libc }) => libc === "glibc");
 
 function target(

@@ -1,4 +1,4 @@
-// Carries out a plan, or removes what a manifest lists. Both print each step.
+// Carries out the plan of an installation, or removes the files of a manifest. Prints each step.
 
 import { chmodSync, existsSync, mkdirSync, renameSync, rmdirSync, rmSync } from "node:fs";
 import { copyProgram, look, writeLink, writeScript, writeText } from "./disk.ts";
@@ -7,9 +7,13 @@ import { MANIFEST, type Made, writeManifest } from "./manifest.ts";
 import { isSame, type Plan, type Step } from "./plan.ts";
 import { attempt } from "./setup-error.ts";
 
+/** Prints a line of progress. */
 export type Say = (line: string) => void;
 
-/** Makes what the plan says; where that fails, a first installation leaves nothing behind. */
+/**
+ * Carries out a plan; `source` is the executable to install. If a step fails, throws a SetupError; a first installation
+ * is then removed, a later one is left as far as it got and can be repeated.
+ */
 export function apply(host: Host, plan: Plan, source: string, say: Say): void {
   const isFirst = !existsSync(host.locate(MANIFEST));
   try {
@@ -29,7 +33,7 @@ export function apply(host: Host, plan: Plan, source: string, say: Say): void {
   }
 }
 
-/** Removes all that a manifest names, and the manifest. */
+/** Removes the files, links and empty directories of `made`, and the manifest. Changed files are kept. */
 export function takeAway(host: Host, made: readonly Made[], say: Say): void {
   const isDirectory = (one: Made) => one.kind === "directory";
   removeMade(
@@ -41,13 +45,16 @@ export function takeAway(host: Host, made: readonly Made[], say: Say): void {
   removeMade(host, made.filter(isDirectory), say);
 }
 
-/** What a plan would do, in the words of `apply`. */
+/** Prints what apply() would do. */
 export function describe(host: Host, plan: Plan, say: Say): void {
   for (const step of plan.steps) say(line(WOULD[step.action], host.locate(step.wanted.path)));
   for (const made of plan.leftovers) say(line("would remove", host.locate(made.path)));
 }
 
-/** What `takeAway()` would do. Directories go where nothing else is in them. */
+/**
+ * Prints what takeAway() would do, without directories, because it depends on their other files whether they are
+ * removed.
+ */
 export function describeRemoval(host: Host, made: readonly Made[], say: Say): void {
   for (const one of made.toReversed()) {
     const path = host.locate(one.path);
@@ -60,12 +67,12 @@ export function describeRemoval(host: Host, made: readonly Made[], say: Say): vo
 
 const WOULD = {
   make: "would make",
-  keep: "is there",
-  replace: "would renew",
-  save: "would renew",
-  leave: "leave",
+  keep: "exists",
+  replace: "would replace",
+  save: "would replace",
+  leave: "would leave",
 } as const;
-const DID = { make: "made", keep: "is there", replace: "renewed", save: "renewed", leave: "left" } as const;
+const DID = { make: "made", keep: "exists", replace: "replaced", save: "replaced", leave: "left" } as const;
 
 function line(word: string, path: string): string {
   return `${word.padEnd(8)} ${path}`;
@@ -97,12 +104,14 @@ function carryOut(host: Host, { wanted, action }: Step, source: string, say: Say
   say(line(DID[action], path));
 }
 
+/** Renames a file that was changed after its installation, so that the changes are not lost. */
 function save(path: string, say: Say): void {
   const saved = `${path}.saved`;
   attempt(`rename '${path}' to '${saved}'`, () => renameSync(path, saved));
-  say(line("kept", `${saved} (it was changed since it was made)`));
+  say(line("kept", `${saved} (it was changed after the installation)`));
 }
 
+/** Removes what `made` lists, in reverse order, where it is still what was made. */
 function removeMade(host: Host, made: readonly Made[], say: Say): void {
   for (const one of made.toReversed()) {
     const path = host.locate(one.path);
@@ -116,17 +125,17 @@ function removeMade(host: Host, made: readonly Made[], say: Say): void {
     } else if (found.kind === "file" && mayMove(one)) {
       save(path, say);
     } else {
-      say(line("left", `${path} (it is not what was made)`));
+      say(line("left", `${path} (it is not what was installed)`));
     }
   }
 }
 
-/** A file that took the place of a link outside of /etc came with a package, whose file it is. */
+/** Whether a changed file may be renamed. A file in place of an installed link belongs to a package, except in /etc. */
 function mayMove(made: Made): boolean {
   return made.kind === "file" || made.path.startsWith("/etc/");
 }
 
-/** A directory that contains other files is kept. */
+/** Removes a directory; returns false if it contains other files. */
 function removeIfEmpty(path: string): boolean {
   try {
     rmdirSync(path);

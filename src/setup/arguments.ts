@@ -1,9 +1,11 @@
-// The options of `machined install` and `machined uninstall`.
+// Parses the options of `machined install` and `machined uninstall`.
 import { type OptionTable, parseOptions } from "../base/getopt.ts";
 import { type HelpText, helpWidth, layOutHelp } from "../base/help-text.ts";
 
 interface Arguments {
+  /** The directory of --root=; "/" by default. */
   readonly root: string;
+  /** The other options, each with its dashes. */
   readonly flags: ReadonlySet<string>;
 }
 
@@ -12,6 +14,7 @@ interface Settings {
   readonly flags: Set<string>;
 }
 
+/** An invalid command line. */
 class Mistake extends Error {}
 
 function mistake(text: string): Mistake {
@@ -24,7 +27,7 @@ function print(help: HelpText): void {
 
 function optionsOf(flags: readonly string[], help: HelpText): OptionTable<Settings, null> {
   const setRoot = (settings: Settings, directory: string) => {
-    if (directory === "") throw mistake("--root needs a directory");
+    if (directory === "") throw mistake("Option --root= needs a directory");
     settings.root = directory;
   };
   const addFlag = (flag: string) => (settings: Settings) => void settings.flags.add(flag);
@@ -35,7 +38,10 @@ function optionsOf(flags: readonly string[], help: HelpText): OptionTable<Settin
   };
 }
 
-/** Returns the options, or the exit code where the call has ended: help was printed, or a mistake was reported. */
+/**
+ * Parses the arguments of `machined VERB`; `flags` are the options without a value, each with its dashes. Returns the
+ * exit status if the program has to end, because help or an error was printed.
+ */
 export function parseArguments(
   verb: string,
   flags: readonly string[],

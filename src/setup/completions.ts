@@ -1,5 +1,5 @@
-// Completions of the clients for the shells that the host has. bash's folder is made in any case: bash may come later,
-// and looks there by itself.
+// The completion files of the clients: for bash always, because it may be installed later and then finds them; for zsh
+// and fish if the host has them.
 import importctlBash from "../../install/completions/importctl.bash" with { type: "text" };
 import importctlFish from "../../install/completions/importctl.fish" with { type: "text" };
 import importctlZsh from "../../install/completions/importctl.zsh" with { type: "text" };
@@ -14,7 +14,7 @@ const TEXTS = {
   importctl: { bash: importctlBash, zsh: importctlZsh, fish: importctlFish },
 } as const;
 
-/** The completion files of a host; each shell finds them before those of the distribution. */
+/** Returns the completion files for a host, in directories that precede the distribution's. */
 export function completions(host: Host): Wanted[] {
   return Object.entries(TEXTS).flatMap(([program, { bash, zsh, fish }]): Wanted[] => [
     { kind: "file", path: `/usr/local/share/bash-completion/completions/${program}`, text: bash },

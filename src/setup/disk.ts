@@ -1,5 +1,5 @@
-// How setup reads and writes files: every new file appears whole under its name (written beside it, then renamed), and
-// a program that runs is never written into.
+// Reads and writes files for setup. New files are written under a temporary name in the same directory and renamed, so
+// that a file is never incomplete, and a running executable is not written to.
 
 import {
   closeSync,
@@ -21,13 +21,14 @@ import {
 import { basename, dirname, join } from "node:path";
 import { explain } from "./setup-error.ts";
 
-/** What stands at a path; null where nothing does. */
+/** What exists at a path. */
 export type Found =
   | { readonly kind: "file"; readonly sha256: string }
   | { readonly kind: "link"; readonly target: string }
   | { readonly kind: "directory" }
   | { readonly kind: "other" };
 
+/** Returns what exists at a path, without following a link; null if nothing does. Throws a SetupError. */
 export function look(path: string): Found | null {
   try {
     const status = lstatSync(path, { throwIfNoEntry: false });
@@ -41,11 +42,12 @@ export function look(path: string): Found | null {
   }
 }
 
+/** Returns the SHA-256 of a text in hex. */
 export function hashOfText(text: string): string {
   return new Bun.CryptoHasher("sha256").update(text).digest("hex");
 }
 
-/** Reads in pieces: the executable is a hundred megabytes. */
+/** Returns the SHA-256 of a file in hex. Reads in pieces, because the executable has a hundred megabytes. */
 export function hashOfFile(path: string): string {
   const hasher = new Bun.CryptoHasher("sha256");
   const piece = Buffer.alloc(1 << 20);
@@ -59,15 +61,17 @@ export function hashOfFile(path: string): string {
   return hasher.digest("hex");
 }
 
+/** Writes a text file, mode 0644. */
 export function writeText(path: string, text: string): void {
   writeBytes(path, Buffer.from(text));
 }
 
-/** A text that is a program. */
+/** Writes an executable script, mode 0755. */
 export function writeScript(path: string, text: string): void {
   writeBytes(path, Buffer.from(text), 0o755);
 }
 
+/** Writes a file. */
 export function writeBytes(path: string, bytes: Uint8Array, mode = 0o644): void {
   replaceWith(path, (temporary) => {
     writeFileSync(temporary, bytes, { flag: "wx" });
@@ -75,10 +79,12 @@ export function writeBytes(path: string, bytes: Uint8Array, mode = 0o644): void 
   });
 }
 
+/** Makes a symbolic link. */
 export function writeLink(path: string, target: string): void {
   replaceWith(path, (temporary) => symlinkSync(target, temporary));
 }
 
+/** Copies an executable, mode 0755; shares its blocks where the file system can. */
 export function copyProgram(source: string, path: string): void {
   replaceWith(path, (temporary) => {
     copyFileSync(source, temporary, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
@@ -86,7 +92,9 @@ export function copyProgram(source: string, path: string): void {
   });
 }
 
-/** Mode and owner do not depend on the caller's umask or on the file that was copied; the bytes are on the disk. */
+/**
+ * Sets mode and owner, independent of the umask and of the copied file, and waits until the contents are on the disk.
+ */
 function settle(path: string, mode: number): void {
   const fd = openSync(path, "r+");
   try {
@@ -100,9 +108,10 @@ function settle(path: string, mode: number): void {
   }
 }
 
+/** Calls `write` with a temporary path, and renames the result to `path`. */
 function replaceWith(path: string, write: (temporary: string) => void): void {
   const temporary = join(dirname(path), `.${basename(path)}.machined-new`);
-  // Left over from an installation that was cut short.
+  // An installation that was interrupted has left it.
   if (lstatSync(temporary, { throwIfNoEntry: false }) !== undefined) unlinkSync(temporary);
   try {
     write(temporary);

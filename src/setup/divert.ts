@@ -1,6 +1,7 @@
-// machined install --divert: the clients under the distribution's names in /usr/bin, for whoever searches nowhere else (cron,
-// scripts that set PATH or name the file). The distribution's files get the ending .distrib: by dpkg-divert(1), so that
-// updates of its packages go there too, and by a plain rename where there is no dpkg. What was done stands in a record.
+// machined install --divert: puts links to the clients in place of the distribution's machinectl and importctl in
+// /usr/bin, for programs that search no other directory (cron, scripts that set PATH or use the whole path). The
+// distribution's files get the suffix .distrib: by dpkg-divert(1), so that package updates write there, too; on hosts
+// without dpkg, by rename(2). The diversions are recorded in a file, so that undivert() can revert them.
 import { existsSync, lstatSync, readFileSync, renameSync, rmSync } from "node:fs";
 import type { Say } from "./apply.ts";
 import { look, writeLink, writeText } from "./disk.ts";
@@ -11,6 +12,7 @@ import type { Run } from "./takeover.ts";
 const RECORD = "/usr/local/lib/machined/divert.json";
 const CLIENTS = ["/usr/bin/machinectl", "/usr/bin/importctl"];
 
+/** A diverted file, and how it was renamed. */
 interface Diversion {
   readonly path: string;
   readonly by: "dpkg" | "rename";
@@ -20,14 +22,17 @@ function movedTo(path: string): string {
   return `${path}.distrib`;
 }
 
-/** Puts links to `program` in place of the distribution's clients. What is done already is left, what a package update undid is done again. */
+/**
+ * Puts links to `program` in place of the distribution's clients. Existing diversions are kept; one that a package
+ * update has overwritten is made again. Throws a SetupError; a diversion that has failed is reverted.
+ */
 export function divert(host: Host, program: string, say: Say, command: Run): void {
   const by = host.hasAny(["/usr/bin/dpkg-divert"]) ? "dpkg" : "rename";
   for (const path of CLIENTS) {
     const found = look(host.locate(path));
     if (found === null) continue;
     if (found.kind === "link" && found.target === program) {
-      say(`is there ${host.locate(path)}`);
+      say(`exists   ${host.locate(path)}`);
       continue;
     }
     const known = readRecord(host).some((one) => one.path === path);
@@ -44,32 +49,32 @@ export function divert(host: Host, program: string, say: Say, command: Run): voi
   }
 }
 
-/** Lets the distribution's clients have their names again. */
+/** Reverts all diversions: the distribution's clients get their names back. */
 export function undivert(host: Host, say: Say, command: Run): void {
   for (const diversion of readRecord(host)) {
     const { path } = diversion;
     const found = look(host.locate(path));
     if (found?.kind === "link" && isOurs(found.target)) rmSync(host.locate(path));
-    if (isThere(host.locate(path))) say(`left     ${host.locate(path)} (it is not what was made)`);
+    if (isThere(host.locate(path))) say(`left     ${host.locate(path)} (it is not what was installed)`);
     else {
       moveBack(host, diversion, command);
-      say(`gave back ${host.locate(path)}`);
+      say(`restored ${host.locate(path)}`);
     }
     forget(host, path);
   }
   rmSync(host.locate(RECORD), { force: true });
 }
 
-/** What --divert would do, in the words of `describe()`. */
+/** Prints what divert() would do. */
 export function describeDivert(host: Host, say: Say): void {
   for (const path of CLIENTS) {
     if (look(host.locate(path)) !== null) say(`would divert ${host.locate(path)} to ${movedTo(path)}`);
   }
 }
 
-/** What `undivert()` would do. */
+/** Prints what undivert() would do. */
 export function describeUndivert(host: Host, say: Say): void {
-  for (const { path } of readRecord(host)) say(`would give back ${host.locate(path)}`);
+  for (const { path } of readRecord(host)) say(`would restore ${host.locate(path)}`);
 }
 
 function isOurs(target: string): boolean {
@@ -82,7 +87,10 @@ function readRecord(host: Host): Diversion[] {
   try {
     return JSON.parse(readFileSync(path, "utf8")) as Diversion[];
   } catch (error) {
-    throw new SetupError(`'${path}' makes no sense: move it away, and look at /usr/bin yourself`, { cause: error });
+    throw new SetupError(
+      `Cannot parse '${path}', which lists the diverted files: move it away, and rename files with the suffix .distrib in /usr/bin back yourself`,
+      { cause: error },
+    );
   }
 }
 
@@ -98,8 +106,8 @@ function forget(host: Host, path: string): void {
 }
 
 /**
- * The file is there although a diversion is recorded: a package manager without diversions wrote it anew, and the older one is of no
- * more use, or an earlier run was cut short before dpkg-divert(1) was done.
+ * Diverts a file again that exists although its diversion is recorded: a package manager without diversions has written
+ * it, and then the older .distrib is replaced; or an earlier run was interrupted before dpkg-divert(1).
  */
 function moveAgain(host: Host, { path, by }: Diversion, command: Run): void {
   if (by === "dpkg") dpkgDivert(host, command, "--add", path);
@@ -107,11 +115,12 @@ function moveAgain(host: Host, { path, by }: Diversion, command: Run): void {
     attempt(`rename '${host.locate(path)}'`, () => renameSync(host.locate(path), host.locate(movedTo(path))));
 }
 
-/** Recorded first: what was cut short must be taken back, too. */
+/** Renames a client. The diversion is recorded first, so that an interrupted run can be reverted, too. */
 function moveAway(host: Host, diversion: Diversion, command: Run): void {
   const { path, by } = diversion;
   const [from, to] = [host.locate(path), host.locate(movedTo(path))];
-  if (existsSync(to)) throw new SetupError(`'${to}' is in the way: move it away and run this again`);
+  if (existsSync(to))
+    throw new SetupError(`Cannot rename '${from}': '${to}' is in the way; move it away and run this again`);
   record(host, [...readRecord(host), diversion]);
   try {
     if (by === "rename") attempt(`rename '${from}' to '${to}'`, () => renameSync(from, to));

@@ -1,4 +1,4 @@
-// The files of install/ are imported as text, so that the executable carries them.
+// Types of the files in install/ that are imported as text, so that the executable contains them.
 declare module "*.service" {
   const text: string;
   export default text;

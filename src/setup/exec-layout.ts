@@ -1,4 +1,4 @@
-// What of the service for commands in machines goes where on a host.
+// The files of the service that runs commands in machines for users (machined-exec), and their places on a host.
 import { join } from "node:path";
 import execService from "../../install/systemd/machined-exec.service" with { type: "text" };
 import execSocket from "../../install/systemd/machined-exec.socket" with { type: "text" };
@@ -10,13 +10,14 @@ export const EXEC_SOCKET = "machined-exec.socket";
 
 export const EXEC_SOCKET_UNIT = join(UNITS, EXEC_SOCKET);
 
-/** The programs: other names of the one executable. */
+/** Returns the programs, which are links to the executable. */
 export function execPrograms(): Wanted[] {
   return ["machined-exec", "machined-rsh"].map((name) => {
     return { kind: "link", path: join("/usr/local/lib/machined", name), target: "machined" };
   });
 }
 
+/** Returns the units. */
 export function execUnits(): Wanted[] {
   return [
     { kind: "file", path: join(UNITS, EXEC_SERVICE), text: execService },

@@ -1,4 +1,5 @@
-// What of the agent for a NATS server goes where on a host. It is not enabled: the administrator does that.
+// The unit of the fleet's agent (machined-fleet), and its place on a host. It is not enabled; the administrator enables
+// it.
 import { join } from "node:path";
 import fleetService from "../../install/systemd/machined-fleet.service" with { type: "text" };
 import type { Wanted } from "./wanted.ts";
@@ -6,6 +7,7 @@ import type { Wanted } from "./wanted.ts";
 export const FLEET_SERVICE = "machined-fleet.service";
 export const FLEET_UNIT = join("/etc/systemd/system", FLEET_SERVICE);
 
+/** Returns the unit. */
 export function fleetUnits(): Wanted[] {
   return [{ kind: "file", path: FLEET_UNIT, text: fleetService }];
 }

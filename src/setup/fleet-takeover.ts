@@ -1,8 +1,11 @@
-// How the agent for a NATS server is ended; it is the administrator who starts it.
+// Stops the fleet's agent; only the administrator starts it.
 import { FLEET_SERVICE } from "./fleet-layout.ts";
 import type { Run } from "./takeover.ts";
 
-/** Before the file goes: what was enabled would be left as a link to nothing, and what runs would run on. */
+/**
+ * Disables and stops the agent. To be called before its file is removed; otherwise the links of an enabled unit would
+ * remain, and the agent would continue to run.
+ */
 export function stopFleet(command: Run): void {
   command("systemctl", "disable", FLEET_SERVICE);
   command("systemctl", "stop", FLEET_SERVICE);

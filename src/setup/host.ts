@@ -1,16 +1,17 @@
-// The host (or the tree behind --root) that the program is put on: what it has, and where a path of it lies.
+// The host, or the tree of --root=, on which the program is installed: its features, and the translation of its paths.
 
 import { existsSync, readFileSync, readlinkSync, realpathSync, statfsSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { type InitName, initOf } from "./init/recognise.ts";
 import { SetupError } from "./setup-error.ts";
 
+/** A host or a tree of files. */
 export class Host {
-  /** `/`, or the tree named with --root, with its symbolic links resolved. */
+  /** `/`, or the directory of --root= with symbolic links resolved. */
   readonly root: string;
 
   constructor(root = "/") {
-    if (!existsSync(root)) throw new SetupError(`There is no directory '${root}'`);
+    if (!existsSync(root)) throw new SetupError(`The directory '${root}' of --root= does not exist`);
     this.root = realpathSync(resolve(root));
   }
 
@@ -19,24 +20,27 @@ export class Host {
     return this.root === "/";
   }
 
-  /** Whether systemd runs this host, so that units can be started now. */
+  /** Whether systemd runs on this host, so that units can be started now. */
   get runsSystemd(): boolean {
     return this.isLive && existsSync("/run/systemd/system");
   }
 
-  /** What is process 1, or will be; null where it is nothing that we know. */
+  /** The init that is process 1, or that a tree will boot; null if it is unknown. */
   get init(): InitName | null {
     return initOf({ first: this.isLive ? nameOfProcess1() : this.#nameOfInit(), has: this.has });
   }
 
-  /** Whether units are of use here: a host that boots another init may have systemd's files all the same. */
+  /**
+   * Whether the host boots systemd. Its files alone are no sign of that, because a host with another init may have
+   * them.
+   */
   get hasSystemd(): boolean {
     const { init } = this;
     if (init !== null) return init === "systemd";
     return this.hasAny(["/usr/lib/systemd/systemd", "/lib/systemd/systemd"]);
   }
 
-  /** The name of the program that /sbin/init of a tree is, or leads to; empty where there is none. */
+  /** Returns the name of the program that /sbin/init of a tree is or links to; empty without one. */
   #nameOfInit(): string {
     const path = join(this.root, "sbin/init");
     try {
@@ -70,8 +74,8 @@ export class Host {
   readonly has = (path: string): boolean => existsSync(join(this.root, path));
 
   /**
-   * Where a path of the host lies for us. In a tree behind --root, a symbolic link could lead back to the running host:
-   * refused, because the file would be written there.
+   * Returns the path of a file of the host as this process must use it: for --root=, below that directory. Throws a
+   * SetupError if a symbolic link in the tree leads out of it, because the file would be written to the running host.
    */
   locate(path: string): string {
     const located = join(this.root, path);
@@ -85,7 +89,7 @@ export class Host {
     return located;
   }
 
-  /** Refuses where a file of that size has no room. A little more is asked for, for the small files. */
+  /** Throws a SetupError if the file system of `path` has not enough space for `bytes` and 4 MiB for small files. */
   requireSpace(path: string, bytes: number): void {
     let existing = this.locate(path);
     while (!existsSync(existing)) existing = dirname(existing);
@@ -94,7 +98,7 @@ export class Host {
     const neededBytes = bytes + 4 * MIB;
     if (freeBytes >= neededBytes) return;
     throw new SetupError(
-      `'${dirname(path)}' has ${Math.floor(freeBytes / MIB)} MiB free, ${Math.ceil(neededBytes / MIB)} MiB are needed`,
+      `Not enough space in '${dirname(path)}': ${Math.floor(freeBytes / MIB)} MiB are free, ${Math.ceil(neededBytes / MIB)} MiB are needed`,
     );
   }
 }

@@ -1,5 +1,5 @@
-// What of the transfer daemon goes where on a host: its programs and the names other programs call them by, units, bus
-// and polkit files, completion. By the rules of layout.ts: nothing of the distribution is overwritten.
+// The files of the transfer daemon, and their places on a host: programs, units, D-Bus and polkit files. The rules are
+// those of layout.ts: nothing of the distribution is overwritten.
 import { accessSync, constants, lstatSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import import1Policy from "../../install/dbus-1/system.d/org.freedesktop.import1.conf" with { type: "text" };
@@ -22,7 +22,7 @@ const SYSTEMD = "/usr/lib/systemd";
 const UNITS = "/etc/systemd/system";
 const WORKERS = ["systemd-pull", "systemd-import", "systemd-import-fs", "systemd-export"];
 
-/** The daemon, its client and its workers: other names of the one executable. */
+/** Returns the daemon, its client and its workers, which are links to the executable. */
 export function importPrograms(host: Host): Wanted[] {
   const own = ["systemd-importd", ...WORKERS].map(
     (name): Wanted => ({ kind: "link", path: join(OWN, name), target: "machined" }),
@@ -34,7 +34,10 @@ export function importPrograms(host: Host): Wanted[] {
   ];
 }
 
-/** systemd-sysupdate(8) and others call the workers by their whole path: linked there where the host has none itself. */
+/**
+ * Returns a link at the path by which systemd-sysupdate(8) and others call a worker, if the distribution has no file
+ * there.
+ */
 function calledByOthers(host: Host, name: string): Wanted[] {
   const path = join(SYSTEMD, name);
   const target = join(OWN, name);
@@ -42,7 +45,7 @@ function calledByOthers(host: Host, name: string): Wanted[] {
   return isFree ? [{ kind: "link", path, target }] : [];
 }
 
-/** Whether nothing stands at the path, or our link of an earlier installation. */
+/** Whether nothing exists at the path, or a link to `target` from an earlier installation. */
 function isMissingOr(host: Host, path: string, target: string): boolean {
   const located = join(host.root, path);
   try {
@@ -61,7 +64,10 @@ function isWritable(host: Host, path: string): boolean {
   }
 }
 
-/** What starts the workers with MemoryDenyWriteExecute=yes: systemd-sysupdate(8), by itself or for its daemon of 257. */
+/**
+ * Units with MemoryDenyWriteExecute=yes that start the workers: those of systemd-sysupdate(8), and its daemon since
+ * 257.
+ */
 const HARDENED_CALLERS = [
   "systemd-sysupdate.service",
   "systemd-sysupdate@.service",
@@ -69,7 +75,10 @@ const HARDENED_CALLERS = [
   "systemd-sysupdated.service",
 ];
 
-/** Drop-ins for units that start our workers, where it is ours that they start. They harm nobody where a unit is absent. */
+/**
+ * Returns drop-ins that allow executable memory for HARDENED_CALLERS, if these start workers of this project. A drop-in
+ * for a unit that does not exist has no effect.
+ */
 export function callerDropIns(host: Host): Wanted[] {
   if (WORKERS.every((name) => calledByOthers(host, name).length === 0)) return [];
   return HARDENED_CALLERS.map((unit) => {
@@ -77,6 +86,7 @@ export function callerDropIns(host: Host): Wanted[] {
   });
 }
 
+/** Returns the policy for the bus and, if the distribution has none, the activation file. */
 export function importBusFiles(host: Host): Wanted[] {
   const activation = "org.freedesktop.import1.service";
   const policy: Wanted = {
@@ -89,7 +99,7 @@ export function importBusFiles(host: Host): Wanted[] {
   return [policy, { kind: "file", path, text: import1Activation }];
 }
 
-/** The actions that the host lacks, in a file of their own in the given directory. */
+/** Returns a policy file in `directory` with the polkit actions that the host lacks; empty if it lacks none. */
 export function importPolkitFiles(host: Host, directory: string): Wanted[] {
   const path = join(directory, "machined-import.policy");
   const text = missingActions(host, import1Actions, path);
@@ -104,6 +114,7 @@ function isMasked(host: Host): boolean {
   }
 }
 
+/** Returns the units that the distribution does not have, and the service. */
 export function importUnits(host: Host): Wanted[] {
   const has = (name: string) => host.hasAny([`/usr/lib/systemd/system/${name}`, `/lib/systemd/system/${name}`]);
   const link = (path: string, unit: string): Wanted => ({
@@ -121,7 +132,7 @@ export function importUnits(host: Host): Wanted[] {
           link(`sockets.target.wants/${socket}`, socket),
         ]),
     ...(has(alias) ? [] : [link(alias, "systemd-importd.service")]),
-    // A host that masked the service keeps it masked.
+    // If the administrator has masked the service, it stays masked.
     ...(isMasked(host) ? [] : [{ kind: "file", path: IMPORT_UNIT, text: importdService } as const]),
   ];
 }

@@ -1,42 +1,54 @@
-// Puts the installed transfer daemon in the place of the running one, and back. It is started by the first call, so it is
-// enough to end the other one; one that has transfers under way is left alone until it ends by itself.
+// Replaces the running transfer daemon by the installed one, and the reverse. The first call starts the daemon, so it
+// is enough to stop the running one. One with active transfers is not stopped; it ends itself when they are done.
 import type { Say } from "./apply.ts";
 import type { Run } from "./takeover.ts";
 
 const SERVICE = "systemd-importd.service";
 const SOCKET = "systemd-importd.socket";
 
-/** After the files are there and systemd has read them. */
+/**
+ * Replaces the daemon. To be called after systemd has loaded the units; `ownSocket`: the socket unit was installed,
+ * too.
+ */
 export function takeOverImports(ownSocket: boolean, say: Say, command: Run): void {
   if (!endIdle(say, command) || !ownSocket) return;
   if (command("systemctl", "is-active", "--quiet", SOCKET).code === 0) return;
-  // A call over the bus may have started the service again, and then its socket cannot start: at the next boot it does.
-  if (command("systemctl", "start", SOCKET).code !== 0) say(`${SOCKET} starts with the next boot`);
+  // If a call over the bus has started the service again, its socket cannot be started.
+  if (command("systemctl", "start", SOCKET).code !== 0) {
+    say(`${SOCKET} could not be started; it starts with the next boot`);
+  }
 }
 
-/** Before the files go: a socket unit without its file would leave its socket behind. */
+/**
+ * Stops the socket. To be called before its file is removed, because systemd does not remove the socket of a unit whose
+ * file is missing.
+ */
 export function stopOwnImportSocket(command: Run): void {
   command("systemctl", "stop", SOCKET);
 }
 
-/** After files are removed and systemd has reloaded, the next call starts the distribution's daemon, if installed. */
+/**
+ * Stops the daemon. To be called after the files were removed and systemd has reloaded its units; the next call then
+ * starts the distribution's daemon, if there is one.
+ */
 export function giveBackImports(say: Say, command: Run): void {
   endIdle(say, command);
 }
 
-/** Ends the running daemon unless transfers run; returns false if it continues. */
+/** Stops the running daemon unless transfers run; returns false if it continues. */
 function endIdle(say: Say, command: Run): boolean {
   if (command("systemctl", "is-active", "--quiet", SERVICE).code !== 0) return true;
   const manager = ["org.freedesktop.import1", "/org/freedesktop/import1", "org.freedesktop.import1.Manager"];
   const { code, output } = command("busctl", "--json=short", "call", ...manager, "ListTransfers");
   if (code === 0 && transferCount(output) > 0) {
-    say(`${SERVICE} has transfers under way: the new one comes when they are done, or at 'systemctl stop ${SERVICE}'`);
+    say(`${SERVICE} has active transfers: it is replaced when they are done, or after 'systemctl stop ${SERVICE}'`);
     return false;
   }
   command("systemctl", "stop", SERVICE);
   return true;
 }
 
+/** Returns the number of transfers in a reply of ListTransfers() as busctl(1) prints it. */
 function transferCount(output: string): number {
   try {
     const reply: { data?: unknown[][] } = JSON.parse(output);

@@ -1,4 +1,4 @@
-// machined install: puts the running executable on a host, with everything of install/ that the host lacks.
+// machined install: installs the running executable on a host, with the files of install/ that the host lacks.
 
 import { statSync } from "node:fs";
 import type { HelpText } from "../base/help-text.ts";
@@ -24,27 +24,27 @@ import { giveBack, isActive, type Run, run, stopOwnSocket, takeOver } from "./ta
 const HELP: HelpText = {
   usage: "machined install [OPTION…]",
   about: [
-    "Puts this executable on the host as systemd-machined and machinectl, with its units and policies. Nothing of the distribution is overwritten; 'machined uninstall' brings back what was there before.",
+    "Installs this executable as systemd-machined, machinectl and its other programs, with units and policies. The distribution's files are not overwritten; 'machined uninstall' restores the previous state.",
   ],
   column: 17,
   sections: [
     {
       entries: [
-        ["--now", "let the new daemon take over at once; running machines go on"],
+        ["--now", "replace the running daemon now; machines continue to run"],
         [
           "--nss",
-          "make names of machines known to every program: put the NSS module there where the distribution has none, and name it in /etc/nsswitch.conf",
+          "resolve machine names in all programs: add the NSS module to /etc/nsswitch.conf, and install it if the distribution's is missing",
         ],
         [
           "--keep-changes",
-          "leave alone what the administrator changed or removed since the last installation, and what is in the way",
+          "keep files that were changed or removed since the last installation, and files of others at the paths to install",
         ],
         [
           "--divert",
-          "put links in place of /usr/bin/machinectl and importctl too, for cron and scripts that search nowhere else; the distribution's get the ending .distrib",
+          "also replace /usr/bin/machinectl and importctl by links, for cron jobs and scripts whose PATH has only /usr/bin; the distribution's files are renamed to .distrib",
         ],
-        ["--root=DIR", "install into a tree of files instead of the running host"],
-        ["--dry-run", "say what would be done, and do nothing"],
+        ["--root=DIR", "install into this directory instead of the running host"],
+        ["--dry-run", "only show what would be done"],
         ["-h --help", "show this help"],
       ],
     },
@@ -53,20 +53,22 @@ const HELP: HelpText = {
 
 interface InstallOptions {
   readonly host: Host;
-  /** The executable to put there. */
+  /** The executable to install. */
   readonly source: string;
+  /** Whether to start the new daemons now. */
   readonly now: boolean;
-  /** Change nsswitch.conf, and put the NSS module there where it is missing. */
+  /** Whether to add the NSS module to nsswitch.conf, and to install the module if it is missing. */
   readonly nss?: boolean;
-  /** Leave alone what was changed or removed since the last installation, and what is in the way. */
+  /** Whether to keep files that were changed or removed since the last installation, and files of others in the way. */
   readonly keepChanges?: boolean;
-  /** Put links in place of the distribution's clients in /usr/bin. */
+  /** Whether to replace the distribution's clients in /usr/bin by links. */
   readonly diverts?: boolean;
   readonly dryRun: boolean;
   readonly say: Say;
   readonly command?: Run;
 }
 
+/** The entry point of the program; returns the exit status. */
 export async function main(args: string[]): Promise<number> {
   const parsed = parseArguments("install", ["--now", "--nss", "--keep-changes", "--divert", "--dry-run"], args, HELP);
   if (typeof parsed === "number") return parsed;
@@ -78,7 +80,7 @@ export async function main(args: string[]): Promise<number> {
     const now = parsed.flags.has("--now");
     const dryRun = parsed.flags.has("--dry-run");
     if (host.isLive && !dryRun && process.getuid?.() !== 0)
-      throw new SetupError("You must be root (or use --root=DIR)");
+      throw new SetupError("Only root can install on the running host; --root=DIR installs into a directory");
     const nss = parsed.flags.has("--nss");
     const keepChanges = parsed.flags.has("--keep-changes");
     const say = (line: string) => void process.stdout.write(`${line}\n`);
@@ -92,9 +94,11 @@ export async function main(args: string[]): Promise<number> {
   }
 }
 
+/** Installs, or with `dryRun` only prints what would be done. Throws a SetupError. */
 export function install(options: InstallOptions): void {
   const { host, source, now, nss = false, keepChanges = false, diverts = false, dryRun, say, command = run } = options;
-  if (now && !host.isLive) throw new SetupError("--now is for the running host: leave it out with --root");
+  if (now && !host.isLive)
+    throw new SetupError("--now cannot be used with --root=: it starts daemons of the running host");
   const earlier = readManifest(host);
   const init = initNamed(host.init);
   const planned = plan(host, layout(host, source), source, { earlier, keepChanges });
@@ -102,7 +106,7 @@ export function install(options: InstallOptions): void {
     describe(host, planned, say);
     if (init !== null) for (const words of enablingCommands(init, host)) say(`would run ${words.join(" ")}`);
     if (diverts) describeDivert(host, say);
-    if (nss) say("would change /etc/nsswitch.conf, and put the NSS module there if it is missing");
+    if (nss) say("would change /etc/nsswitch.conf, and install the NSS module if it is missing");
     return;
   }
   if (planned.steps.some((step) => step.wanted.kind === "program" && step.action !== "keep")) {
@@ -113,13 +117,13 @@ export function install(options: InstallOptions): void {
   if (nss) installNss(host, say);
   if (diverts) divert(host, program, say, command);
   const found = host.isLive ? Bun.which("machinectl") : null;
-  if (found !== null && found !== MACHINECTL) say(`Note: '${found}' comes before '${MACHINECTL}' in your PATH`);
+  if (found !== null && found !== MACHINECTL) say(`Note: '${found}' precedes '${MACHINECTL}' in your PATH`);
   if (init !== null) serveOrGoBack({ init, host, planned, earlier, now }, say, command);
-  else if (!host.hasSystemd) say(`There is no systemd here. Start the daemon with '${DAEMON}'`);
+  else if (!host.hasSystemd) say(`This host does not boot systemd. Start the daemon with '${DAEMON}'`);
   else if (!now) say("The new daemon starts with the next boot, or now with 'machined install --now'");
-  else if (!host.runsSystemd) say(`systemd does not run here. Start the daemon with '${DAEMON}'`);
+  else if (!host.runsSystemd) say(`systemd does not run on this host. Start the daemon with '${DAEMON}'`);
   else if (planned.steps.some(({ made, action }) => made.path === UNIT && action === "leave") && isMasked(host)) {
-    say("systemd-machined.service is masked, and stays so");
+    say("systemd-machined.service is masked and stays masked");
   } else takeOverOrGoBack({ host, planned, earlier, program }, say, command);
 }
 
@@ -128,6 +132,7 @@ function isMasked(host: Host): boolean {
   return unit?.kind === "link" && unit.target === "/dev/null";
 }
 
+/** Parameters of serveOrGoBack(). */
 interface Services {
   readonly init: Init;
   readonly host: Host;
@@ -136,7 +141,10 @@ interface Services {
   readonly now: boolean;
 }
 
-/** The same where the init is not systemd: the services are enabled and, with --now, started. */
+/**
+ * Enables the services of an init other than systemd and, with --now, starts them. If that fails in a first
+ * installation, everything is removed again.
+ */
 function serveOrGoBack({ init, host, planned, earlier, now }: Services, say: Say, command: Run): void {
   try {
     enableServices(init, host, command);
@@ -151,7 +159,7 @@ function serveOrGoBack({ init, host, planned, earlier, now }: Services, say: Say
   }
 }
 
-/** Both records are empty where nothing of the kind was done. */
+/** Removes everything that was installed; diversions and the NSS module only if there are records of them. */
 function takeAllAway(host: Host, planned: Plan, command: Run): void {
   undivert(host, () => {}, command);
   uninstallNss(host, () => {});
@@ -162,11 +170,13 @@ function isUnchanged({ leftovers, steps }: Plan): boolean {
   return leftovers.length === 0 && steps.every(({ action }) => action === "keep" || action === "leave");
 }
 
+/** Returns the error of a first installation that has been removed again. */
 function undone(error: unknown): SetupError {
   const reason = error instanceof Error ? error.message : String(error);
   return new SetupError(`${reason}\nEverything is as it was before`, { cause: error });
 }
 
+/** Parameters of takeOverOrGoBack(). */
 interface Installation {
   readonly host: Host;
   readonly planned: Plan;
@@ -174,7 +184,10 @@ interface Installation {
   readonly program: string;
 }
 
-/** A first installation whose daemon does not start must not leave the host without one. */
+/**
+ * Starts the daemons in place of the running ones. If that fails in a first installation, everything is removed again
+ * and the distribution's daemon is started, so that the host is not left without one.
+ */
 function takeOverOrGoBack({ host, planned, earlier, program }: Installation, say: Say, command: Run): void {
   const ownSocket = planned.made.some((made) => made.path === SOCKET_UNIT);
   const unchanged = isUnchanged(planned);

@@ -1,7 +1,9 @@
-// What goes where on a host. Nothing of the distribution is overwritten: a unit in /etc wins over the one in /usr/lib, a
-// command in /usr/local/bin over the one in /usr/bin, and what the host has already (`unless`) is not made again.
-// Checked with dbus-daemon 1.14 and 1.16 and dbus-broker 36: all look into /usr/local/share/dbus-1/system-services
-// before /usr/share; /etc/dbus-1/system-services is known to the newer ones only.
+// The files of an installation and their places on a host. Nothing of the distribution is overwritten: a unit in /etc
+// takes precedence over one in /usr/lib, a command in /usr/local/bin over one in /usr/bin, and files that the host has
+// already are not made (`unless`).
+//
+// Activation files are in /usr/local/share/dbus-1/system-services, which dbus-daemon 1.14 and 1.16 and dbus-broker 36
+// search before /usr/share; only newer ones search /etc/dbus-1/system-services.
 
 import { accessSync, constants } from "node:fs";
 import { dirname, join } from "node:path";
@@ -53,7 +55,7 @@ function program(): Wanted[] {
 function busFiles(host: Host): Wanted[] {
   const activation = "org.freedesktop.machine1.service";
   return [
-    // Beside the distribution's policy: rules add up, and the calls of newer releases are open then, too.
+    // In addition to the distribution's policy: rules of both apply, so that calls of newer releases are allowed, too.
     { kind: "file", path: "/etc/dbus-1/system.d/org.freedesktop.machine1.conf", text: machine1Policy },
     ...unless(host.hasAny([`/usr/share/dbus-1/system-services/${activation}`]), {
       kind: "file",
@@ -69,7 +71,10 @@ function polkitFiles(host: Host): Wanted[] {
   return text === null ? [] : [{ kind: "file", path, text, dependsOnHost: true }];
 }
 
-/** Every polkitd reads /usr/share; where that cannot be written (an image-based system), polkitd is new enough for /etc. */
+/**
+ * Returns the directory for policy files. Every polkitd reads the one in /usr/share. Where that is read-only, as on
+ * image-based systems, polkitd is new enough to read /etc.
+ */
 function polkitDirectory(host: Host): string {
   const shared = "/usr/share/polkit-1/actions";
   try {
@@ -109,12 +114,12 @@ function units(host: Host): Wanted[] {
       has("dbus-org.freedesktop.machine1.service"),
       link("dbus-org.freedesktop.machine1.service", "systemd-machined.service"),
     ),
-    // Last: from this file on the host uses the new daemon.
+    // The last file, because systemd starts the new daemon as soon as it exists.
     { kind: "file", path: UNIT, text: machinedService },
   ];
 }
 
-/** The scripts that start the daemons where systemd does not. */
+/** Returns the scripts that start the daemons on hosts with another init than systemd. */
 function initFiles(host: Host): Wanted[] {
   const init = initNamed(host.init);
   return init === null ? [] : SERVICES.flatMap((service) => init.files(service, host.has));
@@ -124,12 +129,15 @@ function unless(has: boolean, ...wanted: Wanted[]): Wanted[] {
   return has ? [] : wanted;
 }
 
-/** Everything this host is to have, in the order of making; `source` is the executable that is installed. */
+/** Returns all files for this host in the order of their making; `source` is the executable that is installed. */
 export function layout(host: Host, source: string): Wanted[] {
   return isPackaged(source) ? asPackaged(ownLayout(host)) : ownLayout(host);
 }
 
-/** The same without a package: every file is made here. */
+/**
+ * Returns the same for an executable that does not belong to a package, so that every file is made by `machined
+ * install`.
+ */
 export function ownLayout(host: Host): Wanted[] {
   return [
     ...program(),
@@ -154,7 +162,7 @@ export function ownLayout(host: Host): Wanted[] {
   ];
 }
 
-/** The directories above a path, outermost first. */
+/** Returns the directories above a path, outermost first, without `/`. */
 export function parentsOf(path: string): string[] {
   const parents: string[] = [];
   for (let parent = dirname(path); parent !== "/"; parent = dirname(parent)) parents.unshift(parent);

@@ -1,6 +1,6 @@
-// What our daemons leave below /run when they end: their log of events, and sockets that nobody answers on any more. The
-// distribution's daemons make the sockets of theirs anew, and know nothing of the others. Somebody else may have put something in
-// their places: no symbolic link is followed, and what is no file or dead socket there stays.
+// Removes what the daemons leave in /run when they end: the log of events, and sockets on which no process listens. The
+// distribution's daemons would replace only some of these sockets. Other programs may have files of the same names
+// there: no symbolic link is followed, and only regular files and dead sockets are removed.
 import { basename, dirname, join } from "node:path";
 import { removeDirectory, unlink } from "../kernel/file/directory-entry.ts";
 import { type Fd, openBeneath, openPath, statAt, statFd } from "../kernel/file/fd.ts";
@@ -16,10 +16,12 @@ const SOCKETS = [
   ...["systemd/io.systemd.Import", "systemd/import/private", "systemd/resolve.hook/io.systemd.Machine"],
   "systemd/userdb/io.systemd.Machine",
 ];
-/** Removed where nothing is left in them. Those that systemd's own programs use stay where it runs. */
+/** Directories that are removed if they are empty. */
 const OWN_DIRECTORIES = ["systemd/machine", "systemd/import", "machined-run"];
+/** Directories that programs of systemd also use: removed if they are empty and systemd does not run. */
 const SHARED_DIRECTORIES = ["systemd/machines", "systemd/resolve.hook", "systemd/userdb"];
 
+/** Whether no process listens on a socket. */
 function isDead(socket: Fd): boolean {
   try {
     connectThroughFd(socket).close();
@@ -29,16 +31,18 @@ function isDead(socket: Fd): boolean {
   }
 }
 
-/** Removes what `isOurs` says yes to. Throws a SyscallError where there is nothing, or a symbolic link. */
+/**
+ * Removes an entry if `isOurs` returns true for it. Throws a SyscallError if it does not exist or is a symbolic link.
+ */
 function removeIf(directory: Fd, name: string, isOurs: (found: Fd) => boolean): void {
   using found = openBeneath(directory, name, "path");
   if (!isOurs(found)) return;
-  // Another one may have its name by now, such as the socket of a daemon that has just started.
+  // By now, the name may belong to another file, such as the socket of a daemon that has just started.
   const [seen, now] = [statFd(found), statAt(directory, name, "no-follow")];
   if (seen.dev === now.dev && seen.ino === now.ino) unlink(name, directory);
 }
 
-/** Does something in the directory that holds `path`. What is not there, or stands in the way, is left. */
+/** Calls `work` with the directory of `path` below `run` and its last component. Errors of system calls are ignored. */
 function inDirectoryOf(run: Fd, path: string, work: (directory: Fd, name: string) => void): void {
   try {
     using directory = openBeneath(run, dirname(path), "directory");
@@ -48,7 +52,7 @@ function inDirectoryOf(run: Fd, path: string, work: (directory: Fd, name: string
   }
 }
 
-/** Removes them below a given /run. */
+/** Removes the leftovers below `path`, which is /run except in tests. */
 export function removeLeftoversBelow(path: string, runsSystemd: boolean): void {
   using run = openPath(path, "directory");
   const isFile = (found: Fd) => statFd(found).kind === "regular";
@@ -57,12 +61,12 @@ export function removeLeftoversBelow(path: string, runsSystemd: boolean): void {
   for (const socket of SOCKETS)
     inDirectoryOf(run, socket, (directory, name) => removeIf(directory, name, isDeadSocket));
   for (const own of [...OWN_DIRECTORIES, ...(runsSystemd ? [] : SHARED_DIRECTORIES)]) {
-    // Where others have something in it, it stays.
+    // Fails if the directory is not empty.
     inDirectoryOf(run, own, (directory, name) => removeDirectory(name, directory));
   }
 }
 
-/** Removes them from the running host, where the daemons have ended. */
+/** Removes the leftovers from the running host. To be called when the daemons have ended. */
 export function removeLeftovers(host: Host): void {
   if (host.isLive) removeLeftoversBelow(join(host.root, "run"), host.runsSystemd);
 }

@@ -1,5 +1,6 @@
-// /usr/local/lib/machined/manifest.json: what `machined install` made, so that `machined uninstall` removes exactly
-// that. It is written before the first file, because an installation that was cut short must be removable too.
+// /usr/local/lib/machined/manifest.json: the list of files that `machined install` has made, so that `machined
+// uninstall` removes exactly these. It is written before the first file, so that an interrupted installation can be
+// removed, too.
 
 import { existsSync, readFileSync } from "node:fs";
 import { writeText } from "./disk.ts";
@@ -8,7 +9,7 @@ import { SetupError } from "./setup-error.ts";
 
 export const MANIFEST = "/usr/local/lib/machined/manifest.json";
 
-/** One thing that was made, in the order of making. */
+/** A file, link or directory that was made. */
 export type Made =
   | { readonly kind: "directory"; readonly path: string }
   | { readonly kind: "file"; readonly path: string; readonly sha256: string }
@@ -16,7 +17,7 @@ export type Made =
 
 const FORMAT = 1;
 
-/** What an earlier installation made; empty where there was none. */
+/** Returns what an earlier installation has made, in that order; empty if there was none. Throws a SetupError. */
 export function readManifest(host: Host): Made[] {
   const path = host.locate(MANIFEST);
   if (!existsSync(path)) return [];
@@ -27,6 +28,7 @@ export function readManifest(host: Host): Made[] {
   return manifest.made;
 }
 
+/** Writes the manifest. */
 export function writeManifest(host: Host, made: readonly Made[]): void {
   writeText(host.locate(MANIFEST), `${JSON.stringify({ format: FORMAT, made }, null, 2)}\n`);
 }

@@ -1,4 +1,4 @@
-// Manual pages: below /usr/local, where man(1) looks before the distribution's.
+// The manual pages, below /usr/local/share/man, which man(1) searches before the distribution's.
 import importctl from "../../install/man/importctl.1" with { type: "text" };
 import interfaces from "../../install/man/io.machined.7" with { type: "text" };
 import machinectl from "../../install/man/machinectl.1" with { type: "text" };
@@ -18,7 +18,7 @@ const PAGES: Readonly<Record<string, string>> = {
   "man8/nss-mymachines.8": nss,
 };
 
-/** The pages that a host is to have. */
+/** Returns the manual pages for a host. */
 export function manuals(): Wanted[] {
   const pages = Object.entries(PAGES);
   return pages.map(([path, text]) => ({ kind: "file", path: `/usr/local/share/man/${path}`, text }));

@@ -1,4 +1,5 @@
-// What of the metrics goes where on a host. Nothing here is enabled: the administrator does that.
+// The units and the dashboard for metrics, and their places on a host. Nothing is enabled; the administrator enables
+// it.
 import { join } from "node:path";
 import dashboard from "../../install/grafana/machined.json";
 import metricsService from "../../install/systemd/machined-metrics.service" with { type: "text" };
@@ -17,16 +18,17 @@ const TEXTS: Readonly<Record<string, string>> = {
 
 /** The names of the units. */
 export const METRICS_UNITS = Object.keys(TEXTS);
-/** What the timer writes for the node exporter. */
+/** The file that the timer's service writes for Prometheus' node exporter. */
 export const TEXTFILE = "/var/lib/prometheus/node-exporter/machined.prom";
 export const METRICS_SOCKET_UNIT = join(UNITS, "machined-metrics.socket");
 
-/** A dashboard of Grafana, to be imported there. */
+/** Returns the dashboard, which can be imported to Grafana. */
 export function metricsDashboard(): Wanted {
   const text = `${JSON.stringify(dashboard, null, 2)}\n`;
   return { kind: "file", path: "/usr/local/share/machined/grafana/machined.json", text };
 }
 
+/** Returns the units. */
 export function metricsUnits(): Wanted[] {
   return Object.entries(TEXTS).map(([name, text]) => ({ kind: "file", path: join(UNITS, name), text }));
 }

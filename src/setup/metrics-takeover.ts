@@ -1,8 +1,11 @@
-// How what offers metrics is ended; it is the administrator who starts it.
+// Stops the units for metrics; only the administrator starts them.
 import { METRICS_UNITS } from "./metrics-layout.ts";
 import type { Run } from "./takeover.ts";
 
-/** Before the files go: what was enabled would be left as links to nothing, and what runs would run on. */
+/**
+ * Disables and stops the units. To be called before their files are removed; otherwise the links of enabled units would
+ * remain, and running services would continue.
+ */
 export function stopMetrics(command: Run): void {
   command("systemctl", "disable", "machined-metrics.socket", "machined-metrics-textfile.timer");
   command("systemctl", "stop", ...METRICS_UNITS);

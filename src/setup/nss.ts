@@ -1,6 +1,7 @@
-// machined install --nss: names of machines for every program of a host whose distribution has no libnss_mymachines.
-// The module (src/nss/module.c) goes beside the C library where none is there, and nsswitch.conf names it. What was
-// done stands in a record, from which uninstall takes it back exactly; a file that was edited since only loses our word.
+// machined install --nss: makes names of machines known to the C library. If the distribution has no libnss_mymachines,
+// the module (src/nss/module.c) is installed beside the C library; nsswitch.conf is changed to name it. Both are
+// recorded in a file, so that uninstall can restore nsswitch.conf exactly; from one that was edited in the meantime, it
+// removes only the word.
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import {
@@ -14,33 +15,37 @@ import { hashOfFile, hashOfText, writeBytes, writeText } from "./disk.ts";
 import type { Host } from "./host.ts";
 import { attempt, SetupError } from "./setup-error.ts";
 
-/** The compiled module in base64, put in by the build; "" where it was built for musl or without a C compiler. */
+/** The compiled module in base64, set by the build; "" in a build for musl or without a C compiler. */
 declare const NSS_MODULE: string | undefined;
 
 const RECORD = "/usr/local/lib/machined/nss.json";
-/** In front of which service the word stands: names of machines win over those of the network. */
+/**
+ * By database, the services before which the word is inserted, so that names of machines precede those of the network.
+ */
 const BEFORE: Readonly<Record<string, readonly string[]>> = {
   hosts: ["resolve", "dns", "myhostname"],
   passwd: ["systemd"],
   group: ["systemd"],
 };
 
+/** The record. Each part is null if it was not changed. */
 interface NssRecord {
   readonly library: { readonly path: string; readonly sha256: string } | null;
+  /** The text of nsswitch.conf before the change, and the hash of the changed text. */
   readonly nsswitch: { readonly before: string; readonly sha256: string } | null;
 }
 
-/** Puts the module there and names it. Does nothing that is done already, and again what was undone by hand since. */
+/** Installs the module and adds it to nsswitch.conf, where that has not been done. Throws a SetupError. */
 export function installNss(host: Host, say: Say): void {
   const old = readRecord(host);
   const record = (made: NssRecord) => writeText(host.locate(RECORD), `${JSON.stringify(made)}\n`);
   const library = putLibrary(host, say) ?? old?.library ?? null;
-  // What is there is recorded before anything else can fail.
+  // The module is recorded before the next step can fail.
   record({ library, nsswitch: old?.nsswitch ?? null });
   record({ library, nsswitch: nameInNsswitch(host, say) ?? old?.nsswitch ?? null });
 }
 
-/** Takes back what installNss() did. */
+/** Reverts installNss(), as far as the record lists changes. */
 export function uninstallNss(host: Host, say: Say): void {
   const record = readRecord(host);
   if (record === null) return;
@@ -49,7 +54,7 @@ export function uninstallNss(host: Host, say: Say): void {
   rmSync(host.locate(RECORD), { force: true });
 }
 
-/** What `uninstallNss()` would do. */
+/** Prints what uninstallNss() would do. */
 export function describeUninstallNss(host: Host, say: Say): void {
   const record = readRecord(host);
   if (record?.nsswitch) say(`would change ${host.locate(NSSWITCH)} back`);
@@ -62,24 +67,29 @@ function readRecord(host: Host): NssRecord | null {
   try {
     return JSON.parse(readFileSync(path, "utf8")) as NssRecord;
   } catch (error) {
-    throw new SetupError(`'${path}' makes no sense: move it away, and look at ${NSSWITCH} yourself`, { cause: error });
+    throw new SetupError(
+      `Cannot parse '${path}', which lists the changes of --nss: move it away, and remove ${WORD} from ${NSSWITCH} yourself`,
+      { cause: error },
+    );
   }
 }
 
 function putLibrary(host: Host, say: Say): NssRecord["library"] {
   const there = LIBRARY_DIRECTORIES.map((directory) => `${directory}/${LIBRARY}`).find((path) => host.hasAny([path]));
   if (there !== undefined) {
-    say(`is there ${host.locate(there)}`);
+    say(`exists   ${host.locate(there)}`);
     return null;
   }
   const bytes = Buffer.from(typeof NSS_MODULE === "string" ? NSS_MODULE : "", "base64");
   if (bytes.length === 0) {
     throw new SetupError(
-      "This executable has no NSS module: it was built for musl, which loads none, or without a C compiler",
+      "This executable has no NSS module: it was built for musl, which cannot load NSS modules, or without a C compiler",
     );
   }
   const libc = LIBRARY_DIRECTORIES.map((directory) => `${directory}/libc.so.6`).find((path) => host.hasAny([path]));
-  if (libc === undefined) throw new SetupError("There is no GNU C library here, and no other loads NSS modules");
+  if (libc === undefined) {
+    throw new SetupError("Cannot install the NSS module: it needs the GNU C library, which this host does not have");
+  }
   const path = `${dirname(libc)}/${LIBRARY}`;
   attempt(`write '${host.locate(path)}'`, () => writeBytes(host.locate(path), bytes));
   say(`made     ${host.locate(path)}`);
@@ -89,19 +99,24 @@ function putLibrary(host: Host, say: Say): NssRecord["library"] {
 function nameInNsswitch(host: Host, say: Say): NssRecord["nsswitch"] {
   const path = host.locate(NSSWITCH);
   if (!existsSync(path))
-    throw new SetupError(`There is no '${path}': the C library uses its defaults, without modules`);
+    throw new SetupError(
+      `Cannot add ${WORD} to '${path}', because the file does not exist: make it, or leave out --nss`,
+    );
   const before = readFileSync(path, "utf8");
   const after = addWord(before);
   if (after === before) {
-    say(`is there ${path} names ${WORD} already`);
+    say(`exists   ${path} names ${WORD} already`);
     return null;
   }
   attempt(`write '${path}'`, () => writeText(path, after));
-  say(`changed  ${path}: ${WORD} is asked for hosts, users and groups`);
+  say(`changed  ${path}: ${WORD} resolves hosts, users and groups`);
   return { before, sha256: hashOfText(after) };
 }
 
-/** nsswitch.conf(5) with our word in it; lines that have it, and databases without a line, stay as they are. */
+/**
+ * Returns the text of nsswitch.conf(5) with the word added. Lines that have it already do not change, and no line is
+ * added.
+ */
 export function addWord(text: string): string {
   return text
     .split("\n")
@@ -131,7 +146,7 @@ function removeLibrary(host: Host, { path, sha256 }: NonNullable<NssRecord["libr
   const located = host.locate(path);
   if (!existsSync(located)) return;
   if (hashOfFile(located) !== sha256) {
-    say(`left     ${located} (it is not what was made)`);
+    say(`left     ${located} (it is not what was installed)`);
     return;
   }
   attempt(`remove '${located}'`, () => rmSync(located));

@@ -1,24 +1,24 @@
-// A package of a distribution (deb, rpm) owns its files: they stand below /usr/lib/machined, under their names on the host,
-// and what `machined install` would write is a link to them. The package's scripts call `machined install`, because only
-// the host tells what it lacks; so nothing of the distribution is overwritten, and uninstalling takes the links away.
+// Installation from a package (deb, rpm). The package contains the files below /usr/lib/machined/host, under their
+// paths on the host; where `machined install` would write a file, it makes a link to that of the package. The package's
+// scripts call `machined install`, because only on the host is it known which files are missing there.
 import { basename, dirname, join } from "node:path";
 import type { Wanted } from "./wanted.ts";
 
-/** The package's own folder: the executable, its other names, and the files. */
+/** The package's directory: the executable, links to it, and the files. */
 const PACKAGE = "/usr/lib/machined";
 const CARRIED = join(PACKAGE, "host");
 const LOCAL = "/usr/local/lib/machined";
 const LOCAL_PROGRAM = `${LOCAL}/machined`;
 
-/** The executable of a package. */
+/** The path of a package's executable. */
 export const PACKAGED_PROGRAM = `${PACKAGE}/machined`;
 
-/** Whether an executable is a package's, which is not copied. */
+/** Whether an executable belongs to a package, so that it is not copied. */
 export function isPackaged(source: string): boolean {
   return source === PACKAGED_PROGRAM;
 }
 
-/** What is wanted of an installation that a package carries. */
+/** Converts the files of an installation to those for a host with the package: links to the package's files. */
 export function asPackaged(wanted: readonly Wanted[]): Wanted[] {
   return wanted.flatMap((one): Wanted[] => {
     if (dirname(one.path) === LOCAL) return [];
@@ -30,7 +30,7 @@ export function asPackaged(wanted: readonly Wanted[]): Wanted[] {
   });
 }
 
-/** What a package holds: files with their texts, and the other names of the executable. */
+/** Returns the contents of a package: files with their texts, and links to the executable. */
 export function packageContents(wanted: readonly Wanted[]): Exclude<Wanted, { kind: "program" }>[] {
   return wanted.flatMap((one): Exclude<Wanted, { kind: "program" }>[] => {
     if (one.kind === "link") {
@@ -41,12 +41,15 @@ export function packageContents(wanted: readonly Wanted[]): Exclude<Wanted, { ki
   });
 }
 
-/** The place of a link, and of the file that it leads to. Manual pages are compressed, which their names say. */
+/**
+ * Returns the path of a link on the host, and of the package's file that it leads to. Manual pages have the suffix .gz.
+ */
 function carried(place: string): { readonly path: string; readonly target: string } {
   const path = /\/man\/man\d\//.test(place) ? `${place}.gz` : place;
   return { path, target: join(CARRIED, path) };
 }
 
+/** Replaces the directory of a copied installation in the target of a link by that of the package. */
 function ownTarget(path: string, target: string): string {
   const absolute = join(dirname(path), target);
   if (target.startsWith(`${LOCAL}/`)) return target.replace(LOCAL, PACKAGE);

@@ -1,5 +1,5 @@
-// Compares what a host is to have with what stands there. A plan changes nothing: it says what will be made, what stays
-// and with what an earlier installation left; it refuses to replace files that belong to something else.
+// Plans an installation: compares the wanted files with those on the host and decides what to do with each. Nothing is
+// changed. Files that neither this nor an earlier installation has made are not replaced.
 
 import { existsSync } from "node:fs";
 import { type Found, hashOfFile, hashOfText, look } from "./disk.ts";
@@ -10,35 +10,38 @@ import { SetupError } from "./setup-error.ts";
 import type { Wanted } from "./wanted.ts";
 
 /**
- * `save`: the file is ours, but was edited since; the edited one is kept under another name. `leave`: it is not ours, or
- * not any more, and stays as the administrator has it.
+ * `make`: the file does not exist. `keep`: it exists with the wanted contents. `replace`: it is unchanged since an
+ * earlier installation. `save`: it was edited since then; it is renamed and then replaced. `leave`: it is not touched.
  */
 type Action = "make" | "keep" | "replace" | "save" | "leave";
 
 interface PlanOptions {
-  /** What the last installation made. */
+  /** What the last installation has made. */
   readonly earlier: readonly Made[];
-  /** Leave alone what was changed or removed since then, and what stands in the way. */
+  /** Whether to leave files that were changed or removed since then, and files of others in the way. */
   readonly keepChanges: boolean;
 }
 
+/** The action for one file. */
 export interface Step {
   readonly wanted: Wanted;
+  /** The entry for the manifest. */
   readonly made: Made;
   readonly action: Action;
 }
 
+/** The plan of an installation. */
 export interface Plan {
   readonly steps: readonly Step[];
   /** Directories to make first, outermost first. */
   readonly directories: readonly string[];
-  /** What the manifest is to name: directories, files and links, in the order of making. */
+  /** The new manifest: directories, files and links in the order of their making. */
   readonly made: readonly Made[];
-  /** What an earlier version made and this one does not want. */
+  /** What an earlier installation has made and this one does not need. */
   readonly leftovers: readonly Made[];
 }
 
-/** Plans an installation of the executable `source`. */
+/** Plans an installation of the executable `source`. Throws a SetupError if files of others are in the way. */
 export function plan(host: Host, wanted: readonly Wanted[], source: string, options: PlanOptions): Plan {
   const { earlier } = options;
   const steps = planSteps(host, wanted, source, options);
@@ -59,7 +62,10 @@ export function plan(host: Host, wanted: readonly Wanted[], source: string, opti
   return { steps, directories, made, leftovers: earlier.filter((one) => !paths.has(one.path)) };
 }
 
-/** What is left as it is counts as made only where an earlier installation made it. */
+/**
+ * Whether the file of a step belongs in the manifest. One that is left does only if an earlier installation has made
+ * it.
+ */
 function isOurs({ action, made }: Step, earlier: readonly Made[]): boolean {
   return action !== "leave" || earlier.some((one) => one.path === made.path);
 }
@@ -94,7 +100,7 @@ function toMade(wanted: Wanted, programHash: string): Made {
   }
 }
 
-/** null where something stands that is not ours. */
+/** Decides what to do with a file; `before` is its entry in the old manifest. Null if it belongs to others. */
 function decide(found: Found | null, made: Made, before: Made | undefined): Action | null {
   if (found === null) return "make";
   if (isSame(found, made)) return "keep";
@@ -102,14 +108,17 @@ function decide(found: Found | null, made: Made, before: Made | undefined): Acti
   return isSame(found, before) ? "replace" : "save";
 }
 
-/** The same for an installation that keeps changes: what was ours and is gone stays away, and nothing is in the way. */
+/**
+ * The same for --keep-changes: files that were removed or changed since the last installation, and those of others, are
+ * left.
+ */
 function decideCarefully(found: Found | null, made: Made, before: Made | undefined): Action {
   if (found === null && before !== undefined) return "leave";
   const action = decide(found, made, before);
   return action === null || action === "save" ? "leave" : action;
 }
 
-/** Whether the file there equals the one that was installed or would be. */
+/** Whether what exists on the host equals an entry of a manifest. */
 export function isSame(found: Found, made: Made): boolean {
   switch (made.kind) {
     case "file":
@@ -128,5 +137,7 @@ function conflictError(host: Host, paths: readonly string[]): SetupError {
   }
   const names = paths.map((path) => `'${host.locate(path)}'`).join(", ");
   const [verb, them] = paths.length === 1 ? ["is", "it"] : ["are", "them"];
-  return new SetupError(`${names} ${verb} in the way and not from here: move ${them} away and run this again`);
+  return new SetupError(
+    `${names} ${verb} in the way and not from 'machined install': move ${them} away and run this again`,
+  );
 }

@@ -1,5 +1,6 @@
-// Which of our polkit actions a host lacks. polkitd before 124 reads /usr/share/polkit-1/actions and nothing else, so
-// our own file stands there beside the distribution's and holds only the actions that the distribution's has not.
+// Finds the polkit actions of the daemons that a host lacks. polkitd before 124 reads only /usr/share/polkit-1/actions,
+// so the policy file is installed there beside the distribution's, with only those actions that the distribution's file
+// does not have.
 
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
@@ -12,7 +13,7 @@ const DIRECTORIES = [
   "/run/polkit-1/actions",
 ];
 
-/** The policy text with only the actions that no file but `own` declares; null when there is none to add. */
+/** Returns the policy text with only the actions that no file except `own` declares; null if all are declared. */
 export function missingActions(host: Host, policy: string, own: string): string | null {
   const declared = new Set<string>();
   for (const directory of DIRECTORIES) {
@@ -27,7 +28,7 @@ export function missingActions(host: Host, policy: string, own: string): string 
 
 const ACTION = /^ *<action id="([^"]+)">[\s\S]*?<\/action>\n/gm;
 
-/** The ids of the actions a policy file declares. */
+/** Returns the ids of the actions that a policy file declares. */
 export function actionIds(policy: string): string[] {
   const withoutComments = policy.replace(/<!--[\s\S]*?-->/g, "");
   return [...withoutComments.matchAll(/<action\s+id\s*=\s*["']([^"']+)["']/g)].map((match) => match[1] ?? "");

@@ -1,5 +1,7 @@
-// What went wrong while installing, in words for the person at the terminal: what, where, and what to do.
+// The error of `machined install` and `uninstall` that is printed to the user: what failed, on what, why, and what
+// helps.
 
+/** An error whose message is printed without a stack trace. */
 export class SetupError extends Error {
   override readonly name = "SetupError";
 }
@@ -11,18 +13,21 @@ const REASONS: Readonly<Record<string, string>> = {
   EACCES: "permission denied",
   EPERM: "not permitted (is the file immutable?)",
   ENOTDIR: "a part of the path is not a directory",
-  EEXIST: "something else stands there",
-  EISDIR: "a directory stands there",
+  EEXIST: "another file of this name exists",
+  EISDIR: "it is a directory",
 };
 
-/** Returns an error of a file call as a SetupError that names the attempt, and other errors as they are. */
+/**
+ * Converts an error of node:fs with a known code to the SetupError `Cannot ATTEMPT: REASON`; returns other errors
+ * unchanged.
+ */
 export function explain(attempt: string, error: unknown): unknown {
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
   const reason = REASONS[code];
   return reason === undefined ? error : new SetupError(`Cannot ${attempt}: ${reason}`, { cause: error });
 }
 
-/** Runs `act`, whose failing file calls throw a SetupError: "Cannot WHAT: reason". */
+/** Runs `act`; its errors are converted by explain(). */
 export function attempt(what: string, act: () => void): void {
   try {
     act();

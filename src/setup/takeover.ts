@@ -1,5 +1,5 @@
-// Replaces the running daemon by the installed one, and the reverse. Machines keep running both ways:
-// they live in units of their own, and what is known about them stands in /run/systemd/machines, which both read.
+// Replaces the running systemd-machined by the installed one, and the reverse. Machines continue to run: their
+// processes are in other units, and both daemons read their state from /run/systemd/machines.
 
 import { existsSync, readdirSync, readlinkSync } from "node:fs";
 import type { Say } from "./apply.ts";
@@ -9,9 +9,10 @@ import { SetupError } from "./setup-error.ts";
 const SERVICE = "systemd-machined.service";
 const SOCKET = "systemd-machined.socket";
 
-/** Runs a command to its end. A seam for tests, which have no systemd. */
+/** Runs a command to its end; `output` is stdout and stderr. A parameter, because tests have no systemd. */
 export type Run = (...command: string[]) => { readonly code: number; readonly output: string };
 
+/** Runs a command on this host; a program that is not installed returns 127. */
 export const run: Run = (...command) => {
   const [name = ""] = command;
   if (Bun.which(name) === null) return { code: 127, output: `${name} is not installed` };
@@ -24,13 +25,14 @@ export const run: Run = (...command) => {
   return { code: child.exitCode, output: `${child.stdout}${child.stderr}`.trim() };
 };
 
+/** Runs a command and returns its output. Throws a SetupError if it fails. */
 function must(command: Run, ...words: string[]): string {
   const { code, output } = command(...words);
   if (code !== 0) throw new SetupError(`'${words.join(" ")}' failed: ${output}`);
   return output;
 }
 
-/** Names of the registered machines, as the state files have them. */
+/** Returns the names of the registered machines from their state files. */
 function machineNames(): string[] {
   const directory = "/run/systemd/machines";
   if (!existsSync(directory)) return [];
@@ -38,35 +40,39 @@ function machineNames(): string[] {
 }
 
 /**
- * Both managers are told that files have changed: the bus (policy, activation) and then systemd (units). In this order,
- * and with a call between: after its reload dbus-daemon looks up the groups of its clients again, and one of those it
- * asks is the distribution's machined, which is deaf for the bus while it works off systemd's reload. The two would
- * wait for each other for 25 seconds. The call makes dbus-daemon look up root's groups while all is quiet.
+ * Makes the bus broker (policy, activation) and then systemd (units) read their files again.
+ *
+ * The order and the call between avoid a deadlock of 25 seconds: after ReloadConfig, dbus-daemon looks up the groups of
+ * its clients again, by a call to the distribution's systemd-machined among others (nss-mymachines). During a reload of
+ * systemd, that daemon waits for systemd and does not answer. GetId makes dbus-daemon look up root's groups before the
+ * reload.
  */
 function reload(command: Run): void {
   const bus = ["org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus"];
-  // A host without a running bus is fine: the daemon has sockets of its own.
+  // Fails on a host without a bus, which is no error: the daemon also has a private socket.
   command("busctl", "call", ...bus, "ReloadConfig");
   command("busctl", "call", ...bus, "GetId");
   must(command, "systemctl", "daemon-reload");
 }
 
-/** What was installed. */
+/** The installation that takes over. */
 interface Installed {
-  /** The executable that the daemon is to run. */
+  /** The executable that the daemon has to run. */
   readonly program: string;
-  /** Whether every file was there already. */
+  /** Whether the installation has changed no file. */
   readonly isUnchanged: boolean;
-  /** Whether the socket unit is ours. */
+  /** Whether the socket unit was installed, because the distribution has none. */
   readonly ownSocket: boolean;
 }
 
-/** Starts the new daemon in place of the old; returns false where the new one runs already. */
+/** Starts the new daemon in place of the old one; returns false if it runs already. Throws a SetupError. */
 export function takeOver(installed: Installed, say: Say, command: Run = run): boolean {
   const before = machineNames();
   reload(command);
   const fragment = must(command, "systemctl", "show", "--property=FragmentPath", "--value", SERVICE);
-  if (fragment !== UNIT) throw new SetupError(`'${fragment}' wins over '${UNIT}': remove it and run this again`);
+  if (fragment !== UNIT) {
+    throw new SetupError(`'${fragment}' takes precedence over '${UNIT}': remove it and run this again`);
+  }
   if (installed.isUnchanged && runsProgram(installed.program, command)) {
     say(`${SERVICE} runs already`);
     return false;
@@ -78,7 +84,7 @@ export function takeOver(installed: Installed, say: Say, command: Run = run): bo
   return true;
 }
 
-/** Whether the running daemon is the installed executable, and not an earlier one that was renewed under it. */
+/** Whether the running daemon executes the installed file, and not one that has been replaced since. */
 function runsProgram(program: string, command: Run): boolean {
   const pid = command("systemctl", "show", "--property=MainPID", "--value", SERVICE).output;
   try {
@@ -88,7 +94,10 @@ function runsProgram(program: string, command: Run): boolean {
   }
 }
 
-/** A socket unit cannot start while its service runs, and a call over the bus may start the service at any moment. */
+/**
+ * Starts the socket and then the service. systemd does not start a socket whose service runs, and a call over the bus
+ * may start the service at any moment, so the start is tried several times.
+ */
 function startWithSocket(command: Run): void {
   for (let attempt = 0; attempt < 5; attempt++) {
     must(command, "systemctl", "stop", SERVICE);
@@ -99,25 +108,26 @@ function startWithSocket(command: Run): void {
   throw new SetupError(`${SOCKET} did not start: see 'systemctl status ${SOCKET}'`);
 }
 
-/** Starts the daemon after resetting its count of starts: repeated installations must not reach the start limit. */
+/** Starts the daemon. Resets its start counter first, so that repeated installations do not reach the start limit. */
 function start(command: Run, verb: "start" | "restart"): void {
   command("systemctl", "reset-failed", SERVICE);
   if (command("systemctl", verb, SERVICE).code === 0) return;
   const { output } = command("journalctl", `--unit=${SERVICE}`, "--lines=10", "--no-pager", "--output=cat");
-  throw new SetupError(`${SERVICE} did not start. The end of its journal:\n${output}`);
+  throw new SetupError(`${SERVICE} did not start. The last lines of its journal:\n${output}`);
 }
 
+/** Prints how many of the machines that were registered before are still registered. */
 function sayKept(before: readonly string[], say: Say, command: Run): void {
   const after = listMachines(command);
   const lost = before.filter((name) => !after.includes(name));
   const pid = command("systemctl", "show", "--property=MainPID", "--value", SERVICE).output;
   const kept = before.length - lost.length;
   say(`${SERVICE} runs as process ${pid}, ${kept === 1 ? "1 machine" : `${kept} machines`} kept`);
-  // A machine may end during the replacement without a fault; the names are listed for the administrator.
+  // Not an error, because a machine may end by itself during the replacement.
   if (lost.length > 0) say(`no longer registered: ${lost.join(", ")}`);
 }
 
-/** The machines that the running daemon lists; without a bus, those in its state files. */
+/** Returns the machines that the running daemon lists; without a bus, those of the state files. */
 function listMachines(command: Run): string[] {
   const manager = ["org.freedesktop.machine1", "/org/freedesktop/machine1", "org.freedesktop.machine1.Manager"];
   const { code, output } = command("busctl", "--json=short", "call", ...manager, "ListMachines");
@@ -126,12 +136,18 @@ function listMachines(command: Run): string[] {
   return (reply.data[0] ?? []).map(([name = ""]) => name);
 }
 
-/** Before the files go: a socket unit without its file would leave its socket behind, in the way of the next daemon. */
+/**
+ * Stops the socket. To be called before its file is removed, because systemd does not remove the socket of a unit whose
+ * file is missing, and the next daemon could not bind it.
+ */
 export function stopOwnSocket(command: Run = run): void {
   command("systemctl", "stop", SOCKET);
 }
 
-/** After files are removed: starts the distribution's daemon, or stops the running one if none is installed. */
+/**
+ * Starts the distribution's daemon if the daemon was active; otherwise, or if there is none, stops the running one. To
+ * be called after the files were removed.
+ */
 export function giveBack(wasActive: boolean, say: Say, command: Run = run): void {
   const before = machineNames();
   reload(command);
@@ -146,6 +162,7 @@ export function giveBack(wasActive: boolean, say: Say, command: Run = run): void
   sayKept(before, say, command);
 }
 
+/** Whether the service is active. */
 export function isActive(command: Run = run): boolean {
   return command("systemctl", "is-active", "--quiet", SERVICE).code === 0;
 }

@@ -1,4 +1,5 @@
-// machined uninstall: removes exactly what `machined install` made, and lets the distribution's daemon come back.
+// machined uninstall: removes exactly what `machined install` has made, and with --now starts the distribution's
+// daemon.
 
 import { rmSync } from "node:fs";
 import { join } from "node:path";
@@ -26,14 +27,14 @@ import { giveBack, isActive, type Run, run, stopOwnSocket } from "./takeover.ts"
 
 const HELP: HelpText = {
   usage: "machined uninstall [OPTION…]",
-  about: ["Removes what 'machined install' made."],
+  about: ["Removes the files that 'machined install' made, and restores the replaced ones."],
   column: 17,
   sections: [
     {
       entries: [
-        ["--now", "let the distribution's daemon take over at once; running machines go on"],
-        ["--dry-run", "say what would be done, and do nothing"],
-        ["--root=DIR", "uninstall from a tree of files instead of the running host"],
+        ["--now", "start the distribution's daemon instead now; machines continue to run"],
+        ["--dry-run", "only show what would be done"],
+        ["--root=DIR", "uninstall from this directory instead of the running host"],
         ["-h --help", "show this help"],
       ],
     },
@@ -42,12 +43,14 @@ const HELP: HelpText = {
 
 interface UninstallOptions {
   readonly host: Host;
+  /** Whether to replace the running daemon now. */
   readonly now: boolean;
   readonly dryRun?: boolean;
   readonly say: Say;
   readonly command?: Run;
 }
 
+/** The entry point of the program; returns the exit status. */
 export async function main(args: string[]): Promise<number> {
   const parsed = parseArguments("uninstall", ["--now", "--dry-run"], args, HELP);
   if (typeof parsed === "number") return parsed;
@@ -55,7 +58,7 @@ export async function main(args: string[]): Promise<number> {
     const host = new Host(parsed.root);
     const dryRun = parsed.flags.has("--dry-run");
     if (host.isLive && !dryRun && process.getuid?.() !== 0)
-      throw new SetupError("You must be root (or use --root=DIR)");
+      throw new SetupError("Only root can uninstall from the running host; --root=DIR uninstalls from a directory");
     const say = (line: string) => void process.stdout.write(`${line}\n`);
     uninstall({ host, now: parsed.flags.has("--now"), dryRun, say });
     return 0;
@@ -66,8 +69,10 @@ export async function main(args: string[]): Promise<number> {
   }
 }
 
+/** Uninstalls, or with `dryRun` only prints what would be done. Throws a SetupError. */
 export function uninstall({ host, now, dryRun = false, say, command = run }: UninstallOptions): void {
-  if (now && !host.isLive) throw new SetupError("--now is for the running host: leave it out with --root");
+  if (now && !host.isLive)
+    throw new SetupError("--now cannot be used with --root=: it replaces daemons of the running host");
   const made = readManifest(host);
   if (made.length === 0) say("Nothing is installed");
   if (dryRun) {
@@ -84,11 +89,11 @@ export function uninstall({ host, now, dryRun = false, say, command = run }: Uni
   if (host.runsSystemd && has(EXEC_SOCKET_UNIT)) stopExec(command);
   if (host.runsSystemd && has(METRICS_SOCKET_UNIT)) stopMetrics(command);
   if (host.runsSystemd && has(FLEET_UNIT)) stopFleet(command);
-  // Numbers of machines that nobody counts any more would go on being exported.
+  // Otherwise, the node exporter would continue to export the last values.
   if (has(METRICS_SOCKET_UNIT)) rmSync(join(host.root, TEXTFILE), { force: true });
   const init = initNamed(host.init);
   const hasServices = init !== null && made.length > 0;
-  // Their scripts go, and nothing else could end them.
+  // Before their scripts are removed, which are needed to stop them.
   if (hasServices && host.isLive) stopServices(init, host, command);
   undivert(host, say, command);
   uninstallNss(host, say);
@@ -102,5 +107,6 @@ export function uninstall({ host, now, dryRun = false, say, command = run }: Uni
     giveBack(wasActive, say, command);
     giveBackImports(say, command);
     removeLeftovers(host);
-  } else say("A running daemon goes on until 'systemctl daemon-reload; systemctl restart systemd-machined.service'");
+  } else
+    say("The running daemon continues until 'systemctl daemon-reload; systemctl restart systemd-machined.service'");
 }

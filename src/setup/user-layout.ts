@@ -1,6 +1,5 @@
-// What of the daemons goes where for the users of a host, each of whom may run one of their own (`--user`): units of the
-// user's service manager, and files of the user's bus. By the rules of layout.ts: nothing of the distribution is
-// overwritten.
+// The files for daemons of users (`--user`), and their places on a host: units of the user's service manager, and
+// activation files of the user's bus. The rules are those of layout.ts: nothing of the distribution is overwritten.
 import { join } from "node:path";
 import import1Activation from "../../install/dbus-1/services/org.freedesktop.import1.service" with { type: "text" };
 import machine1Activation from "../../install/dbus-1/services/org.freedesktop.machine1.service" with { type: "text" };
@@ -14,6 +13,7 @@ import type { Wanted } from "./wanted.ts";
 
 const UNITS = "/etc/systemd/user";
 
+/** A daemon that users can run: its bus name, the name of its units, and the texts of its files. */
 interface UserDaemon {
   readonly bus: string;
   readonly unit: string;
@@ -39,7 +39,7 @@ const DAEMONS: readonly UserDaemon[] = [
   },
 ];
 
-/** The units and bus files for users, in the order of making. */
+/** Returns the units and bus files for users, in the order of their making. */
 export function userFiles(host: Host): Wanted[] {
   return [...slice(host), ...DAEMONS.flatMap((daemon) => filesOf(host, daemon))];
 }

@@ -1,8 +1,8 @@
-// What an installation consists of, as data.
+// The type of the files that an installation consists of.
 
 /**
- * One thing that a host is to have. A program is a copy of the running executable. `dependsOnHost`: the text is made for
- * this host, so that no package can carry it.
+ * A file that an installation makes. `program` is a copy of the running executable. `dependsOnHost`: the text is made
+ * for one host, so that a package cannot contain it.
  */
 export type Wanted =
   | { readonly kind: "program"; readonly path: string }

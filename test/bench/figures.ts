@@ -1,4 +1,4 @@
-// Figures of several rounds, and where they are written down.
+// Statistics over several rounds of a benchmark, and the page to which they are written.
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, release } from "node:os";
 import { join } from "node:path";
@@ -6,9 +6,10 @@ import { build } from "../../install/build.ts";
 import { prepareBeds, setAside, type Tree } from "../lib/host-suite.ts";
 import { TOP } from "../lib/run-tests.ts";
 
+/** Measured values by name. */
 export type Figures = Readonly<Record<string, number>>;
 
-/** The value of `--name=`. */
+/** Returns the value of the argument `--NAME=`, or `otherwise`. */
 export function option(args: readonly string[], name: string, otherwise: string): string {
   const word = args.find((one) => one.startsWith(`--${name}=`));
   return word === undefined ? otherwise : word.slice(name.length + 3);
@@ -20,33 +21,37 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? (sorted[middle] ?? 0) : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2;
 }
 
-/** The median of each figure over several runs. */
+/** Returns the median of each value over several runs. */
 export function medians(runs: readonly Figures[]): Figures {
   const names = Object.keys(runs[0] ?? {});
   return Object.fromEntries(names.map((name) => [name, median(runs.map((run) => run[name] ?? Number.NaN))]));
 }
 
-/** A figure with three digits. */
+/** Formats a value with three digits. */
 export function show(value: number): string {
   return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
 }
 
-/** How our figure compares with theirs. */
+/** Returns a text that compares this project's value (`own`) with that of the distribution (`theirs`). */
 export function verdict(theirs: number, own: number, better: "less" | "more"): string {
   const ratio = better === "less" ? theirs / own : own / theirs;
   return ratio >= 1 ? `${ratio.toFixed(1)} × better` : `${(1 / ratio).toFixed(1)} × worse`;
 }
 
+/** Returns a text with kernel, number of processors and date. */
 export function whereAndWhen(): string {
   const kernel = release().split(".").slice(0, 2).join(".");
   return `Linux ${kernel}, ${availableParallelism()} processors, ${new Date().toISOString().slice(0, 10)}`;
 }
 
-/** Runs `work` with a bed of `tree` ready and MACHINED_DIST set; returns an exit code. */
+/**
+ * Prepares the bed `tree`, builds the executable unless $MACHINED_DIST is set, and calls `work`; returns an exit
+ * status.
+ */
 export async function withExecutable(tree: Tree, work: () => Promise<void>): Promise<number> {
   const reason = await prepareBeds([tree]);
   if (reason !== null) {
-    console.error(`Nothing can be measured here: ${reason}`);
+    console.error(`Benchmarks cannot run on this host: ${reason}`);
     return 1;
   }
   const given = process.env["MACHINED_DIST"];
@@ -62,7 +67,9 @@ export async function withExecutable(tree: Tree, work: () => Promise<void>): Pro
 
 const PAGE = join(TOP, "docs/benchmarks.md");
 
-/** Replaces the part of docs/benchmarks.md below a heading, or what stands in front of all headings; shows it. */
+/**
+ * Replaces the section of docs/benchmarks.md with that heading, or with null the part before all headings; prints it.
+ */
 export function writePart(heading: string | null, text: string): void {
   const [top = "", ...parts] = readFileSync(PAGE, "utf8").split(/^(?=## )/m);
   const others = parts.filter((part) => heading === null || !part.startsWith(`## ${heading}\n`));

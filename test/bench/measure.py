@@ -1,10 +1,10 @@
 #!/usr/bin/python3
-# measure.py COUNT [FOLDER]   measures the running machined and the machinectl of PATH with COUNT machines, and the NSS
-#                             module of FOLDER (else the C library's); prints JSON: name of the figure → value. Runs
-#                             inside a bed; see run.ts.
+# measure.py COUNT [FOLDER]   measures the running machined and the machinectl in PATH with COUNT machines, and the NSS
+#                             module in FOLDER (default: the installed one). Prints a JSON object with the measured
+#                             values by name. Runs inside a bed; see run.ts.
 #
-# The machines are `sleep` processes that CreateMachine puts into scopes. RegisterMachine would not do: it takes the
-# caller's own unit, and one unit holds one machine.
+# The machines are `sleep` processes in scopes that CreateMachine() makes. RegisterMachine() cannot be used: it registers
+# the caller's unit, and a unit can belong to one machine only.
 import fcntl
 import json
 import os
@@ -58,8 +58,9 @@ def memory_mib(key):
     raise KeyError(key)
 
 
-# The original asks systemd for a reference to each scope, for which systemd adds a match rule to its connection:
-# dbus-daemon's default limit of 512 ends it near 500 machines. Both are measured with the wider limit.
+# The original requests a reference to each scope from systemd, for which systemd adds a match rule to its connection, so
+# that dbus-daemon's default limit of 512 rules is reached at about 500 machines. Both programs are measured with a higher
+# limit.
 def widen_bus_limits():
     with open("/etc/dbus-1/system-local.conf", "w") as file:
         file.write('<busconfig><limit name="max_match_rules_per_connection">20000</limit>'
@@ -72,7 +73,7 @@ leaders = []
 
 def create(until):
     for i in range(len(leaders), until):
-        # Nothing of ours: whoever waits for the end of our output must not wait for them when we fail.
+        # Without the standard streams of this script, so that its output ends when it fails, even if these processes run.
         leader = subprocess.Popen(["/bin/sleep", "infinity"], start_new_session=True, stdout=subprocess.DEVNULL,
                                   stderr=subprocess.DEVNULL)
         manager().CreateMachine(f"bench-{i}", dbus.Array([], signature="y"), "bench", "container",
@@ -83,7 +84,7 @@ def create(until):
 POOL = "/var/lib/machines"
 
 
-# Trees and disk images in equal number.
+# Makes equal numbers of trees and disk images.
 def make_images():
     for i in range(IMAGES // 2):
         os.makedirs(f"{POOL}/tree-{i}/etc")
@@ -93,7 +94,7 @@ def make_images():
             file.truncate(1 << 20)
 
 
-# What clones and imports are where the pool is btrfs, as it is in a bed.
+# Makes subvolumes, which clones and imports are in a pool on btrfs such as that of a bed.
 def make_subvolumes():
     pool = os.open(POOL, os.O_RDONLY)
     for i in range(IMAGES):
@@ -144,7 +145,7 @@ print(statistics.median(taken[20:]))
 """
 
 
-# A machine with a network of its own, asked for its address by a process with the module of the host or of a folder.
+# Measures look-ups of the address of a machine with its own network, by a process that loads the module.
 def name_lookup():
     network = "ip link add v0 type veth peer name v1; ip addr add 10.9.8.7/24 dev v0; ip link set v0 up; ip link set v1 up"
     leader = subprocess.Popen(["unshare", "--net", "sh", "-c", network + "; exec sleep infinity"], start_new_session=True)
@@ -183,7 +184,7 @@ own = manager()
 figures["ListMachines"] = median_ms(lambda: own.ListMachines(), 40, 5)
 figures["GetMachine"] = median_ms(lambda: own.GetMachine(f"bench-{COUNT - 1}"), 300, 20)
 figures["throughput"] = throughput(4, 1000)
-# At rest: what a burst leaves behind is given back some seconds after it.
+# Some seconds after the last call, the daemon has released the memory of the burst.
 time.sleep(5)
 figures["anonymous-all"] = memory_mib("RssAnon")
 figures["resident-all"] = memory_mib("VmRSS")
@@ -213,7 +214,7 @@ for leader in leaders:
     leader.wait()
 while len(manager().ListMachines()) > 1:
     if time.perf_counter() - start > 120:
-        sys.exit("the machines did not go")
+        sys.exit("the machines did not end within 120 s")
     time.sleep(0.02)
 figures["killed"] = (time.perf_counter() - start) * 1e3
 print(json.dumps(figures))

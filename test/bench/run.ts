@@ -1,6 +1,6 @@
-// npm run bench [-- --bed=TREE] [--machines=N] [--rounds=N]: the distribution's programs and ours in one bed, one after
-// the other, round by round; medians and ratios go to docs/benchmarks.md. Figures compare only within one run.
-// With --only=transfers it is images instead of machines; see transfers.ts.
+// npm run bench [-- --bed=TREE] [--machines=N] [--rounds=N]: measures the distribution's programs and this project's
+// alternately in one bed, and writes medians and ratios to docs/benchmarks.md. Values of different runs cannot be
+// compared. With --only=transfers it measures transfers of images instead; see transfers.ts.
 import { join } from "node:path";
 import { TREES, type Tree } from "../lib/host-suite.ts";
 import { type Figures, medians, option, show, verdict, whereAndWhen, withExecutable, writePart } from "./figures.ts";
@@ -81,7 +81,7 @@ ${tables.join("\n\n")}
 `;
 }
 
-/** The folder of our NSS module: the distribution's stays in its place. */
+/** Extracts this project's NSS module in the bed, beside the distribution's; returns its directory. */
 async function ownModule(bed: { run(script: string): Promise<string> }): Promise<string> {
   return bed.run(`mkdir -p /tmp/other/etc /tmp/other/usr/lib/$(uname -m)-linux-gnu &&
     touch /tmp/other/usr/lib/$(uname -m)-linux-gnu/libc.so.6 && echo 'hosts: files' >/tmp/other/etc/nsswitch.conf &&

@@ -1,8 +1,9 @@
-"""transfers.py prepare | measure tmpfs|disk OPERATION: how long machinectl takes for an image, in seconds, and how large
-the worker becomes, in MiB. Run as root in a bed whose daemon is the one to be measured; prints one line of JSON. (I136)
+"""transfers.py prepare | measure tmpfs|disk OPERATION: measures how long machinectl takes for a transfer, in seconds, and
+the largest memory of the worker, in MiB. Run as root in a bed that runs the daemon to measure; prints one line of JSON.
+(I136)
 
-The archive is made of the bed's own /usr once, so that everybody gets the same files. What is imported is read from
-memory (the page cache); what is made goes to a tmpfs, or to the disk and through to it.
+The archive is made once of the bed's own /usr, so that all programs get the same files. Sources are read from the page
+cache; images are written to a tmpfs, or to the disk with fsync(2).
 """
 
 import json
@@ -24,7 +25,7 @@ def sh(script):
 
 
 def prepare():
-    """Makes the sample and serves it."""
+    """Makes the sample files and starts an HTTP server for them."""
     sh(f"""
         mkdir -p {SAMPLE}; cd {SAMPLE}
         tar --xattrs -cf tree.tar -C / usr
@@ -42,7 +43,7 @@ PYTHON
         sha256sum * > SHA256SUMS
         cat * > /dev/null
         mkdir -p /run/systemd/system/systemd-importd.service.d
-        # Quota would stay switched on for the whole file system that all beds share.
+        # Quota would stay enabled on the file system, which all beds share.
         printf '[Service]\\nEnvironment=SYSTEMD_IMPORT_BTRFS_QUOTA=0\\n' > /run/systemd/system/systemd-importd.service.d/bench.conf
         systemctl daemon-reload
         cat > /run/serve.py <<'PYTHON'
@@ -64,7 +65,7 @@ PYTHON
 
 
 class Watcher(threading.Thread):
-    """Looks how large the workers become: seldom, and only at them, for it is no part of what is measured."""
+    """Records the largest memory of the workers; polls only them and rarely, so as not to influence the measurement."""
 
     PROCESSES = "/sys/fs/cgroup/system.slice/systemd-importd.service/cgroup.procs"
 
@@ -134,7 +135,7 @@ def once(words):
 
 
 def go_to(place):
-    """Has the images on a tmpfs or on the disk, and the daemon started."""
+    """Puts the pool on a tmpfs or on the disk, and starts the daemon."""
     is_tmpfs = subprocess.run(["mountpoint", "-q", MACHINES]).returncode == 0
     if place == "tmpfs" and not is_tmpfs:
         sh(f"mount -t tmpfs -o size=3G tmpfs {MACHINES}")

@@ -1,5 +1,6 @@
-// npm run bench -- --only=transfers [--bed=TREE] [--rounds=N]: images imported and pulled, by the distribution's programs
-// and ours in one bed, with the same files, one by turns with the other (I136). How it is measured stands in transfers.py.
+// npm run bench -- --only=transfers [--bed=TREE] [--rounds=N]: measures imports and downloads of images by the
+// distribution's programs and this project's, alternately in one bed with the same files (I136). transfers.py does the
+// measurement.
 import { join } from "node:path";
 import { TREES, type Tree } from "../lib/host-suite.ts";
 import { type Figures, median, option, show, verdict, whereAndWhen, withExecutable, writePart } from "./figures.ts";
@@ -46,7 +47,10 @@ interface Sides {
   readonly ours: Figures;
 }
 
-/** Takes turns for every single figure: how fast the machine is changes more from minute to minute than the programs differ. */
+/**
+ * Alternates between the programs for each value, because the machine's speed changes more over minutes than they
+ * differ.
+ */
 async function measure(tree: Tree, rounds: number): Promise<Sides> {
   process.env["BED_TREE"] = tree;
   const { Bed } = await import("../lib/bed.ts");
@@ -84,7 +88,7 @@ async function measure(tree: Tree, rounds: number): Promise<Sides> {
   return { stock, ours };
 }
 
-/** Measures and writes the section of docs/benchmarks.md; returns the exit code. */
+/** Measures, and writes the section "Images" of docs/benchmarks.md; returns the exit status. */
 export async function benchTransfers(args: readonly string[]): Promise<number> {
   const tree = option(args, "bed", "bookworm");
   const rounds = Number(option(args, "rounds", "3"));

@@ -183,9 +183,9 @@ test("wrong arguments of install are reported", () => {
   expect(run([executable, "install", "--rooot=/x"]).stderr).toBe(
     "machined install: unrecognized option '--rooot', see 'machined install --help'\n",
   );
-  expect(run([executable, "install", "--root="]).stderr).toContain("--root needs a directory");
+  expect(run([executable, "install", "--root="]).stderr).toContain("Option --root= needs a directory");
   expect(run([executable, "install", "--root=/nosuch"]).stderr).toBe(
-    "machined install: There is no directory '/nosuch'\n",
+    "machined install: The directory '/nosuch' of --root= does not exist\n",
   );
 });
 

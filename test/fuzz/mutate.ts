@@ -1,5 +1,7 @@
-// Changes bytes as a hostile peer would: flips, cuts, repeats, splices, lengths at their limits. Reproducible by seed.
+// Mutates inputs for the fuzzer: flips bits, truncates, repeats, splices, writes numbers at limits. Reproducible by a
+// seed.
 
+/** A pseudo random number generator. */
 export class Random {
   #state: number;
 
@@ -7,7 +9,7 @@ export class Random {
     this.#state = seed >>> 0 || 1;
   }
 
-  /** A whole number from 0 to `below` - 1. */
+  /** Returns an integer from 0 to `below` - 1. */
   next(below: number): number {
     // xorshift32
     this.#state ^= this.#state << 13;
@@ -78,7 +80,7 @@ const MUTATIONS: readonly Mutation[] = [
   },
 ];
 
-/** A changed copy of one of the seeds. */
+/** Returns a mutated copy of one of the seeds, of at most 1 MiB. */
 export function mutate(seeds: readonly Buffer[], random: Random): Buffer {
   const pick = () => seeds[random.next(seeds.length)] as Buffer;
   let bytes = pick();

@@ -1,6 +1,6 @@
-// Fuzzes the parsers of what strangers send: npm run fuzz -- [--minutes=N] [--seed=N] [TARGET…]. The time is for all
-// targets together, which take turns. Inputs that ever broke one are kept in test/fuzz/corpus/TARGET, are run first here
-// and by the unit tests; a new one is written there. Exit code 1 when one was found.
+// Fuzzes the parsers of untrusted input: npm run fuzz -- [--minutes=N] [--seed=N] [TARGET…]. The targets share the time
+// and run in turns. Inputs that cause a failure are written to test/fuzz/corpus/TARGET; all inputs there are run first,
+// and by the unit tests. Exits with 1 if a failure was found.
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { mutate, Random } from "./mutate.ts";
@@ -8,7 +8,7 @@ import type { Target } from "./target.ts";
 import { TARGETS } from "./targets.ts";
 
 const CORPUS = join(import.meta.dir, "corpus");
-/** An input of at most a mebibyte that takes longer than this is a hang for whoever waits behind it. */
+/** The limit of processor time for one input of at most 1 MiB; a longer time would block other peers. */
 const HANG_MS = 1_000;
 
 const options = new Map(
@@ -21,10 +21,10 @@ const names = process.argv.slice(2).filter((arg) => !arg.startsWith("--"));
 const minutes = options.get("minutes") ?? 10;
 const seed = options.get("seed") ?? Date.now();
 
-/** What an input did to the parser, or null. */
+/** Runs a target on an input; returns a description of the failure, or null. */
 export async function attempt(target: Target, bytes: Buffer): Promise<string | null> {
   try {
-    // A busy machine can hold up any run, but not the same one twice.
+    // The time is measured again, because a busy machine can make a single run slow.
     if ((await timed(target, bytes)) <= HANG_MS) return null;
     const again = await timed(target, bytes);
     return again > HANG_MS ? `took ${again.toFixed(0)} ms for ${bytes.length} bytes` : null;
@@ -33,7 +33,7 @@ export async function attempt(target: Target, bytes: Buffer): Promise<string | n
   }
 }
 
-/** Processor time, which others do not use up. */
+/** Runs a target on an input; returns the processor time in ms, which does not depend on the load of the machine. */
 async function timed(target: Target, bytes: Buffer): Promise<number> {
   const start = process.cpuUsage();
   await target.run(bytes);
@@ -41,7 +41,7 @@ async function timed(target: Target, bytes: Buffer): Promise<number> {
   return (user + system) / 1000;
 }
 
-/** Inputs that once broke the target. */
+/** Returns the inputs that have caused failures of a target. */
 export function corpusOf(name: string): Buffer[] {
   const directory = join(CORPUS, name);
   return existsSync(directory) ? readdirSync(directory).map((file) => readFileSync(join(directory, file))) : [];
@@ -62,11 +62,12 @@ class Run {
     this.#seeds = [...target.seeds, ...corpusOf(name)];
   }
 
-  /** The seeds and the corpus as they are. */
+  /** Runs the seeds and the corpus without mutations. */
   async known(): Promise<void> {
     for (const bytes of this.#seeds) await this.#try(bytes);
   }
 
+  /** Runs mutated inputs until a time. */
   async turn(untilMs: number): Promise<void> {
     while (performance.now() < untilMs && this.found < FOUND_LIMIT) await this.#try(mutate(this.#seeds, this.#random));
   }
@@ -87,7 +88,7 @@ class Run {
   }
 }
 
-/** Of one target: more say the same. */
+/** A target is not run any more after this many failures, which usually have one cause. */
 const FOUND_LIMIT = 5;
 const TURN_MS = 500;
 

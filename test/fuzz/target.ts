@@ -1,16 +1,20 @@
-// What a target of the fuzzer is, and what targets share.
+// The type of the fuzzer's targets, and functions that they share.
 import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, rmSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openPath } from "../../src/kernel/file/fd.ts";
 
+/** A parser to fuzz. */
 export interface Target {
+  /** Valid inputs, from which others are made. */
   readonly seeds: readonly Buffer[];
-  /** Throws when the parser does something that it must not. */
+  /** Runs the parser on an input. Throws for unexpected errors and invalid results. */
   run(bytes: Buffer): void | Promise<void>;
 }
 
-/** Errors of these kinds are how a parser refuses. */
+/**
+ * Calls `parse`. Errors with these names are ignored, because the parser refuses input by them; others are rethrown.
+ */
 export function refusing(kinds: readonly string[], parse: () => void): void {
   try {
     parse();
@@ -19,17 +23,19 @@ export function refusing(kinds: readonly string[], parse: () => void): void {
   }
 }
 
+/** Rethrows an error unless its name is one of `kinds`. */
 export function requireKind(kinds: readonly string[], error: unknown): void {
   if (!(error instanceof Error) || !kinds.includes(error.name)) throw error;
 }
 
+/** Returns seeds from texts. */
 export function texts(...list: string[]): Buffer[] {
   return list.map((text) => Buffer.from(text));
 }
 
 let scratch: string | null = null;
 
-/** A directory for inputs that are files, on a memory file system where there is one; removed when the process ends. */
+/** Returns a directory for temporary files, on a tmpfs if there is one; it is removed when the process exits. */
 export function scratchPath(): string {
   if (scratch !== null) return scratch;
   const base = readdirSync("/dev").includes("shm") ? "/dev/shm" : tmpdir();
@@ -39,7 +45,7 @@ export function scratchPath(): string {
   return path;
 }
 
-/** Has `use` work with a file of this content. */
+/** Calls `use` with an open file that has these contents; returns its result. */
 export function withFile<Result>(bytes: Buffer, use: (file: ReturnType<typeof openPath>) => Result): Result {
   const path = join(scratchPath(), "input");
   const file = openSync(path, "w");
@@ -53,7 +59,7 @@ export function withFile<Result>(bytes: Buffer, use: (file: ReturnType<typeof op
   return result;
 }
 
-/** Has `use` work with a new empty directory, and looks that nothing was made beside it. */
+/** Calls `use` with a new empty directory. Throws if something was made outside of it. */
 export function withDirectory(use: (path: string) => void): void {
   const outer = mkdtempSync(join(scratchPath(), "tree-"));
   const inner = join(outer, "inner");

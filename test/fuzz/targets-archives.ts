@@ -1,4 +1,4 @@
-// Archives, layers and disk images, and the documents that come with them.
+// Targets for archives, layers and disk images, and for documents of container images.
 import { statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { deflateRawSync, zstdCompressSync } from "node:zlib";
@@ -24,7 +24,10 @@ import { refusing, requireKind, scratchPath, type Target, texts, withDirectory, 
 const ERRORS = ["ErrnoError", "SyscallError"];
 const BLOCK = 512;
 
-/** The same with the sums of what looks like a header: without, nearly every change ends at the sum. */
+/**
+ * Corrects the checksums of all blocks that look like tar headers; otherwise nearly all mutated inputs would be refused
+ * there.
+ */
 function withSums(bytes: Buffer): Buffer {
   const copy = Buffer.from(bytes);
   for (let at = 0; at + BLOCK <= copy.length; at += BLOCK) {
@@ -81,7 +84,7 @@ function pax(...pairs: [string, string][]): Buffer {
 
 const CLUSTER = 512;
 
-/** Clusters: header, L1, L2, data, a compressed one. */
+/** Returns a qcow2 image with the clusters: header, L1 table, L2 table, data, compressed data. */
 function qcow2(compression: "deflate" | "zstd"): Buffer {
   const content = Buffer.alloc(CLUSTER, "ab");
   const packed = compression === "zstd" ? zstdCompressSync(content) : deflateRawSync(content, { windowBits: 12 });
@@ -171,7 +174,7 @@ export const ARCHIVE_TARGETS: Readonly<Record<string, Target>> = {
           using directory = openPath(top, "directory");
           unpack(top, withSums(bytes), layerOptions(directory), asLayer);
         });
-        // Whatever became of it lies over another layer.
+        // The result is merged over another layer.
         withDirectory((merged) => {
           refusing(ERRORS, () => {
             using directory = openPath(top, "directory");

@@ -1,4 +1,4 @@
-// Headers of registries and other servers.
+// Targets for HTTP headers of registries and other servers.
 
 import { contentRange, isStrong } from "../../src/worker/download/resume.ts";
 import { retryAfter } from "../../src/worker/download/retry.ts";
@@ -8,7 +8,7 @@ import { refusing, type Target, texts } from "./target.ts";
 const ERRORS = ["ErrnoError"];
 const NOW = Date.UTC(2026, 0, 1);
 
-/** What can come as the value of a header. */
+/** Replaces characters that an HTTP client does not accept in the value of a header. */
 function headerText(bytes: Buffer): string {
   return bytes.toString("latin1").replace(/[^\t -~\x80-\xff]/g, " ");
 }

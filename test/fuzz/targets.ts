@@ -1,5 +1,5 @@
-// The parsers that read what others wrote: for each its seeds, and how it is run. A target throws when the parser does
-// something that it must not: an error of a kind that nobody catches, or an answer that cannot be.
+// The targets of the fuzzer: parsers of untrusted input, each with its seeds. A target throws if the parser fails with
+// an error that its callers do not handle, or returns an invalid result.
 
 import { IoSystemdMachine } from "../../src/api/io-systemd-machine.ts";
 import { parseEnvFile } from "../../src/base/env-file.ts";
@@ -24,7 +24,7 @@ function call(signature: string, body: readonly unknown[]): Buffer {
   return encodeMessage({ ...head, destination: ":1.5", sender: ":1.6", signature, body }).bytes;
 }
 
-/** Frames as they arrive in pieces of `step` bytes: the messages are the same however they were cut. */
+/** Returns the messages that a stream parses if the bytes arrive in pieces of `step` bytes. */
 function framesOf(bytes: Buffer, step: number): string[] {
   const found: string[] = [];
   let handlers: StreamHandlers | null = null;

@@ -52,7 +52,7 @@ describe.skipIf(isStock)(isStock ? "events (left out: ours alone)" : "events", (
         /^\S+Z machine started {2}deb1 \(container, systemd-nspawn, leader \d+\)\n\S+Z machine ended {4}deb1$/,
       );
       expect(await run(`${machinectl} events --no-follow 2>&1; echo $?`)).toBe(
-        "This manager keeps no events: what has happened before cannot be shown\n1",
+        "This manager keeps no events: past events cannot be shown\n1",
       );
       await run("systemctl stop stock; wait_for sh -c '! systemctl is-active -q systemd-nspawn@deb1.service'");
     },

@@ -64,8 +64,10 @@ describe.skipIf(isStock)(isStock ? "logs (left out: ours alone)" : "logs", () =>
         "0",
       );
       expect(await run("machinectl logs deb1 -q --since=bogus; echo $?")).toBe("Failed to parse timestamp: bogus\n1");
-      expect(await run("machinectl logs nosuch; echo $?")).toMatch(/^Nothing is known of machine 'nosuch': .*\n1$/);
-      expect(await run("machinectl -H somewhere logs deb1; echo $?")).toMatch(/^Journals are read on the host .*\n1$/);
+      expect(await run("machinectl logs nosuch; echo $?")).toMatch(/^There is no log of machine 'nosuch': .*\n1$/);
+      expect(await run("machinectl -H somewhere logs deb1; echo $?")).toMatch(
+        /^logs reads journals of machines of this host only: .*\n1$/,
+      );
     },
     GUARD_MS,
   );
@@ -162,7 +164,7 @@ describe.skipIf(isStock)(isStock ? "logs (left out: ours alone)" : "logs", () =>
     async () => {
       const as = (groups: string) => `setpriv --reuid=65534 --regid=65534 ${groups} machinectl logs deb1 -n 1`;
       expect(await run(`${as("--clear-groups")}; echo $?`)).toMatch(
-        /^Nothing to show of machine 'deb1': its journal inside can be read by root alone, .*\n1$/,
+        /^There is no log of machine 'deb1': only root can read the journal inside it, .*\n1$/,
       );
       const group = "--groups=$(getent group systemd-journal | cut -d: -f3)";
       expect(await run(`${as(group)} -q -o json | grep -c systemd-nspawn@deb1.service`)).toBe("1");

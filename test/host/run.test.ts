@@ -170,7 +170,9 @@ describe.skipIf(isStock)(`run${onlyOurs}`, () => {
         machinectl run --rm ${SMALL} echo again; echo $?
         machinectl run --pull=never oci:${REGISTRY}/other id 2>&1; echo $?
         ${SERVE}`);
-      expect(output).toBe(`again\n0\nImage '${REGISTRY}/other' is not here, and --pull=never forbids to pull it\n125`);
+      expect(output).toBe(
+        `again\n0\nImage '${REGISTRY}/other' does not exist locally, and --pull=never forbids to pull it\n125`,
+      );
     },
     GUARD_MS,
   );
@@ -227,6 +229,6 @@ RULES
     expect(await run("machinectl run -V deb1 || :")).toContain("run starts containers");
     expect(await run("machinectl run http://127.0.0.1/what || :")).toContain("does not say whether it is a tar file");
     expect(await run("machinectl run --network=moon deb1 || :")).toBe("Failed to parse --network= value: moon");
-    expect(await run("machinectl run Not/An_Image! || :")).toContain("There is no image 'Not/An_Image!'");
+    expect(await run("machinectl run Not/An_Image! || :")).toContain("There is no local image 'Not/An_Image!'");
   });
 });

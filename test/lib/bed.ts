@@ -1,24 +1,28 @@
-// A booted Debian in systemd-nspawn for one test file; see test/host/bed. Whatever ends the tests ends the bed.
+// A Debian that is booted in systemd-nspawn for one test file ("bed"; see test/host/bed). It is stopped when the test
+// process ends, for whatever reason.
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { BED, TREES, type Tree } from "./host-suite.ts";
 import { TOP } from "./run-tests.ts";
 import { GUARD_MS, WAIT_MS } from "./wait-for.ts";
 
-/** Which Debian the tests of this process boot. */
+/** The Debian that the tests of this process boot, from $BED_TREE. */
 export const tree: Tree = treeOf(process.env["BED_TREE"] ?? "bookworm");
 export const systemdVersion: number = TREES[tree];
-/** Test the distribution's programs instead of ours: what fails there is wrong in the test. */
+/** Whether the distribution's programs are tested instead of this project's. A test that fails with them is wrong. */
 export const isStock = process.env["MACHINED_HOST_STOCK"] === "1";
 
 const DIST = process.env["MACHINED_DIST"] ?? join(TOP, "dist");
 const RUNNING = "/run/machined-bed";
 const beds = new Set<Bed>();
 
-/** How long a script may take in all. */
+/** The time limit of a script. */
 const GUARD_SECONDS = GUARD_MS / 1000;
 
-/** Waiting for a condition, for scripts. One line, so that the numbers of a script's lines stay. */
+/**
+ * A shell function that waits for a condition. It is one line, so that line numbers in messages are those of the
+ * script.
+ */
 export const WAIT_FOR =
   `wait_for() { local end=$((SECONDS + ${WAIT_MS / 1000})); until "$@"; do ` +
   '[ "$SECONDS" -lt "$end" ] || { echo "waited in vain for: $*"; return 1; }; sleep .1; done; }; ';
@@ -29,10 +33,11 @@ interface Outcome {
 }
 
 function treeOf(name: string): Tree {
-  if (name in TREES) return name as Tree; // the line before is the check
+  if (name in TREES) return name as Tree; // checked by the condition
   throw new Error(`BED_TREE=${name}: known are ${Object.keys(TREES).join(", ")}`);
 }
 
+/** A booted bed. */
 export class Bed {
   readonly name: string;
 
@@ -41,8 +46,8 @@ export class Bed {
   }
 
   /**
-   * Boots a fresh bed of this process's tree, with the folder of the executable at /srv/machined. With more Debian
-   * packages it is a tree of its own, which is kept. `options` are those of `bed boot`.
+   * Boots a new bed from this process's tree, with the executable's directory at /srv/machined. With further Debian
+   * packages, it is booted from a tree of its own, which is cached. `options` are those of `bed boot`.
    */
   static async boot(label: string, packages: readonly string[] = [], options: readonly string[] = []): Promise<Bed> {
     stopOrphans();
@@ -68,8 +73,8 @@ export class Bed {
   }
 
   /**
-   * Runs a bash script in the bed as root; its standard output and error come back as one text. It has `wait_for COMMAND
-   * [ARGUMENT…]`, which tries a command until it succeeds.
+   * Runs a bash script in the bed as root; returns its exit status, and stdout and stderr as one text. In the script,
+   * `wait_for COMMAND [ARGUMENT…]` repeats a command until it succeeds.
    */
   async exec(script: string, timeoutSeconds = GUARD_SECONDS): Promise<Outcome> {
     const outcome = await this.#tryExec(script, timeoutSeconds);
@@ -90,20 +95,20 @@ export class Bed {
     ]);
   }
 
-  /** Like `exec`; returns the output, and throws where the script fails. */
+  /** Like exec(), but returns the output only, and throws if the script fails. */
   async run(script: string, timeoutSeconds = GUARD_SECONDS): Promise<string> {
     const { code, output } = await this.exec(script, timeoutSeconds);
     if (code !== 0) throw new Error(`'${script}' ended with ${code}: ${output}`);
     return output.trim();
   }
 
-  /** Puts a bootable container tree at /var/lib/machines/NAME. */
+  /** Makes a bootable container tree at /var/lib/machines/NAME in the bed. */
   async inner(machine: string): Promise<void> {
     const { code, output } = await run([BED, "inner", this.name, machine]);
     if (code !== 0) throw new Error(output);
   }
 
-  /** Boots a container, made by `inner` where there is none, to the end of its boot. */
+  /** Boots a container and waits until it has booted; its tree is made by inner() if there is none. */
   async startContainer(machine: string): Promise<void> {
     const { code } = await this.exec(`test -d /var/lib/machines/${machine}`);
     if (code !== 0) await this.inner(machine);
@@ -112,16 +117,19 @@ export class Bed {
       wait_for booted`);
   }
 
-  /** Lets the program under test take over; with the distribution's programs there is nothing to do. */
+  /** Installs the program under test and returns the output; does nothing if the distribution's programs are tested. */
   async install(): Promise<string> {
     return isStock ? "" : this.run("/srv/machined/machined install --now");
   }
 
+  /** Uninstalls the program under test and returns the output. */
   async uninstall(): Promise<string> {
     return isStock ? "" : this.run("machined uninstall --now");
   }
 
-  /** Reboots the bed from inside, to the end of its next boot; returns what its console showed since it was made. */
+  /**
+   * Reboots the bed from inside and waits until it has booted; returns all output on its console since its first boot.
+   */
   async reboot(): Promise<string> {
     const { code, output } = await run([BED, "reboot", this.name]);
     if (code !== 0) throw new Error(`The bed did not reboot: ${output}`);
@@ -139,7 +147,7 @@ export class Bed {
   }
 }
 
-/** A connection to the bed's service manager that ended before the script was started. */
+/** The error if the connection to the bed's service manager was closed before the script was started. */
 const NOT_STARTED = /^Failed to start transient service unit: (Transport endpoint is not connected|Connection reset)/;
 
 async function run(command: string[]): Promise<Outcome> {
@@ -148,7 +156,7 @@ async function run(command: string[]): Promise<Outcome> {
   return { code: await child.exited, output: stdout + stderr };
 }
 
-/** Beds whose test process was killed without a chance to end them. */
+/** Stops beds whose test process was killed before it could stop them. */
 function stopOrphans(): void {
   for (const name of readRunning()) {
     const pid = /^t-.*-(\d+)$/.exec(name)?.[1];

@@ -1,20 +1,21 @@
-// Counts what was run, over all the groups of a run.
+// Counts the results of all groups of a test run.
 
+/** The results so far. */
 export class Count {
   passed = 0;
   readonly failed: string[] = [];
-  /** What was not tested, and why. */
+  /** What was not tested, each with the reason. */
   readonly leftOut: string[] = [];
 
-  /** Notes one check; `ok` false is a failure of that name. */
+  /** Records the result of one test. */
   note(name: string, ok: boolean): void {
     if (ok) this.passed++;
     else this.failed.push(name);
   }
 
-  /** Says what was left out and what failed, and closes with the line that machines read. */
+  /** Prints what was left out and what failed; the last line, with the counts, is for programs. */
   report(): void {
-    // A skipped test says why in its name.
+    // The name of a skipped test contains the reason.
     for (const name of new Set(this.leftOut)) console.log(`left out: ${name}`);
     for (const name of this.failed) console.log(`failed: ${name}`);
     console.log(`${this.passed} passed, ${this.failed.length} failed`);

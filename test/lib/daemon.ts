@@ -1,5 +1,5 @@
-// A systemd-machined of our own for a test: from source, in a private runtime directory, on the embedded service manager.
-// Everything it starts is ended by `using`.
+// A systemd-machined for a test: run from source with a private runtime directory and without a bus, so that it uses
+// its own control groups instead of systemd. `await using` ends it and all processes that it has started.
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,12 +12,13 @@ import { waitFor } from "./wait-for.ts";
 const MAIN = join(import.meta.dir, "../../src/main.ts");
 
 export const isRoot = process.geteuid?.() === 0;
-/** What a test that needs root is called where there is none: the reason stands in the output. */
+/** The suffix of the title of a test that needs root, so that the reason is printed when it is skipped. */
 export const needsRoot = isRoot ? "" : " (left out: needs root)";
 
+/** A daemon, and leaders of machines for it. */
 export class TestDaemon implements AsyncDisposable {
   readonly runtime: string;
-  /** Beside the runtime directory, which a test may fill. */
+  /** Not in the runtime directory, because tests fill that file system. */
   readonly #logFile: string;
   readonly #env: Record<string, string>;
   readonly #args: readonly string[];
@@ -34,14 +35,14 @@ export class TestDaemon implements AsyncDisposable {
     this.#command = command;
   }
 
-  /** Starts a daemon with these variables and arguments; a user's daemon has its runtime directory as user, too. */
+  /** Starts a daemon with environment variables and arguments; with --user, it uses the same runtime directory. */
   static async start(env: Record<string, string> = {}, args: readonly string[] = []): Promise<TestDaemon> {
     const daemon = TestDaemon.prepare(env, args);
     await daemon.run();
     return daemon;
   }
 
-  /** The same without starting it: its directory can be furnished before `run()`. */
+  /** Returns a daemon that has not been started, so that a test can put files into its directory before run(). */
   static prepare(
     env: Record<string, string> = {},
     args: readonly string[] = [],
@@ -50,7 +51,7 @@ export class TestDaemon implements AsyncDisposable {
     return new TestDaemon(env, args, command);
   }
 
-  /** What it has written to its log, over all its lives. */
+  /** The log of all runs of the daemon. */
   get log(): string {
     return readFileSync(this.#logFile, "utf8");
   }
@@ -59,7 +60,7 @@ export class TestDaemon implements AsyncDisposable {
     return this.#process?.pid ?? 0;
   }
 
-  /** Starts the daemon (again) in the same directory. */
+  /** Starts the daemon in its directory, for the first time or again. */
   async run(): Promise<void> {
     const log = openSync(this.#logFile, "a");
     this.#process = Bun.spawn([...this.#command, "systemd-machined", ...this.#args], {
@@ -75,36 +76,39 @@ export class TestDaemon implements AsyncDisposable {
     await waitFor(async () => (await this.connect()).close(), "the daemon's private socket");
   }
 
-  /** Ends the daemon with a signal and waits until it is gone. */
+  /** Sends a signal that ends the daemon, and waits for its end; returns its exit status. */
   async kill(signal: NodeJS.Signals = "SIGTERM"): Promise<number> {
     this.#process?.kill(signal);
     return (await this.#process?.exited) ?? 0;
   }
 
+  /** Connects to the private D-Bus socket; the caller closes the connection. */
   connect(): Promise<BusClient> {
     return connectBus({ kind: "private", path: join(this.runtime, "machine/private") });
   }
 
+  /** Connects to the private D-Bus socket; the connection is closed with the daemon. */
   async bus(): Promise<BusClient> {
     const client = await this.connect();
     this.#clients.push(client);
     return client;
   }
 
+  /** Connects to the Varlink socket; the connection is closed with the daemon. */
   async varlink(): Promise<VarlinkClient> {
     const client = await connectVarlink(join(this.runtime, "machine/io.systemd.Machine"));
     this.#clients.push(client);
     return client;
   }
 
-  /** A process to register, in the given namespaces of its own (unshare's options). */
+  /** Starts a process to register, in new namespaces given as options of unshare(1); returns its number. */
   async leader(...unshare: string[]): Promise<number> {
     const command = unshare.length === 0 ? ["sleep", "1000"] : ["unshare", ...unshare, "sleep", "1000"];
     const child = Bun.spawn(command, { stdio: ["ignore", "ignore", "ignore"] });
     this.#leaders.push(child);
     await waitFor(async () => {
       const comm = await Bun.file(`/proc/${child.pid}/comm`).text();
-      if (comm.trim() !== "sleep") throw new Error("not there yet");
+      if (comm.trim() !== "sleep") throw new Error("sleep(1) has not been executed yet");
     }, "the leader");
     return child.pid;
   }
@@ -127,12 +131,12 @@ const MANAGER = {
   interface: "org.freedesktop.machine1.Manager",
 };
 
-/** Calls a method of the manager; returns the values of the reply, throws BusError. */
+/** Calls a method of the manager; returns the values of the reply. Throws a BusError. */
 export function manager(bus: BusClient, member: string, signature = "", ...body: unknown[]): Promise<unknown[]> {
   return bus.call({ ...MANAGER, member, signature, body });
 }
 
-/** The same of the object at `path`. */
+/** Calls a method of the object at `path`; returns the values of the reply. Throws a BusError. */
 export function object(
   bus: BusClient,
   path: string,
@@ -144,12 +148,13 @@ export function object(
   return bus.call({ destination: MANAGER.destination, path, interface: iface, member, signature, body });
 }
 
+/** Returns the value of a property of an object of the manager. */
 export function getProperty(bus: BusClient, path: string, iface: string, name: string): Promise<unknown> {
   const call = object(bus, path, "org.freedesktop.DBus.Properties", "Get", "ss", iface, name);
   return call.then(([variant]) => (variant as { value: unknown }).value);
 }
 
-/** "Name: text" of the error a call ends with; throws when it does not fail. */
+/** Returns "NAME: TEXT" of the error reply of a call. Throws if the call succeeds. */
 export async function errorOf(call: Promise<unknown>): Promise<string> {
   try {
     await call;
@@ -160,7 +165,7 @@ export async function errorOf(call: Promise<unknown>): Promise<string> {
   throw new Error("the call succeeded");
 }
 
-/** Registers a container around a leader; with `create`, in a scope of its own. */
+/** Registers a machine with a leader; with `create`, by a call that makes a scope for it. */
 export function register(
   bus: BusClient,
   name: string,

@@ -1,4 +1,4 @@
-// The queries of the dashboard in install/grafana, as Grafana sends them.
+// The queries of the dashboard in install/grafana, in the form in which Grafana sends them.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { TOP } from "./run-tests.ts";
@@ -13,7 +13,7 @@ interface DashboardQuery {
   readonly query: string;
 }
 
-/** Each query of each panel, with what Grafana puts in place of its variables where all is chosen. */
+/** Returns each query of each panel, with the values that its variables have if "All" is selected. */
 export function dashboardQueries(): DashboardQuery[] {
   const dashboard: { panels: Panel[] } = JSON.parse(readFileSync(join(TOP, "install/grafana/machined.json"), "utf8"));
   return dashboard.panels.flatMap(({ title, targets }) =>

@@ -1,16 +1,17 @@
-// The program that enters machines, for tests that run from the sources before anything has been built.
+// Builds the program that enters machines, for tests that run from the sources before a build.
 import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { buildEnterProgram } from "../../install/build.ts";
 
 const SOURCES = join(import.meta.dir, "../../src/exec");
 
-/** Compiles src/exec/enter and puts it where src/exec/helper.ts imports it from; throws where that cannot be done. */
+/** Compiles src/exec/enter to the file that src/exec/helper.ts imports. Throws if that is not possible. */
 export function provideEnterProgram(): void {
   const directory = mkdtempSync(join(SOURCES, ".program-"));
   try {
     const program = join(directory, "enter");
-    if (!buildEnterProgram(program)) throw new Error("There is no C compiler, or no static C library");
+    if (!buildEnterProgram(program))
+      throw new Error("The program cannot be built: no C compiler or no static C library");
     writeFileSync(`${program}.bin`, Bun.zstdCompressSync(readFileSync(program)));
     renameSync(`${program}.bin`, join(SOURCES, "program.bin"));
   } finally {

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-# Calls io.machined.Exec.Run with a file as standard input: python3 exec-with-file.py SOCKET MACHINE FILE [COUNT]. Prints "sent"
-# when COUNT calls are on their way, on a connection each, and stays until it is killed.
+# python3 exec-with-file.py SOCKET MACHINE FILE [COUNT]: sends COUNT calls of io.machined.Exec.Run with a file as
+# standard input, each on a connection of its own, prints "sent", and waits until it is killed.
 import array
 import json
 import os

@@ -1,6 +1,7 @@
 /**
- * A shell command that waits until the pipe on its standard input takes no more, because nobody has read from it: what is
- * read after it was written to a slow reader. It ends by itself where the writer is gone without having written. It polls the pipe's other end, which /proc opens.
+ * A shell command that waits until the pipe on its standard input is full, because nothing reads from it. A test then
+ * knows that the writer has met a slow reader. It polls the write end of the pipe, which it opens through /proc, and
+ * ends with SIGALRM after four minutes.
  */
 export const WAIT_FOR_FULL_PIPE = `python3 -c 'import os, select, signal, time
 signal.alarm(240)

@@ -1,7 +1,7 @@
 """A greedy peer for the tests: greedy.py UID ATTACK SOCKET [COUNT [OTHER]]
 
-Becomes the user, does what the attack says, prints "ready" and holds on to what it has got until its standard input ends. Everything that it
-sends is well-formed. COUNT is how many connections it opens, OTHER a second word that some attacks take.
+Changes to the user, carries out the attack, prints "ready" and keeps its connections open until its standard input ends. All
+messages that it sends are well-formed. COUNT is the number of connections; OTHER is a parameter of some attacks.
 """
 
 import array
@@ -25,7 +25,7 @@ def connect(path):
 
 
 def connections(path, count):
-    """As many as the service lets in."""
+    """Opens connections until COUNT is reached or the service refuses one."""
     made = []
     for _ in range(count):
         try:
@@ -36,7 +36,7 @@ def connections(path, count):
 
 
 def send_all(peers, payload):
-    """Sends to all of them for as long as anything goes; whoever is disconnected is left out."""
+    """Sends the payload to all peers until everything is sent or no peer takes any for half a second. Skips closed ones."""
     left = {peer.fileno(): (peer, memoryview(payload)) for peer in peers}
     while left:
         _, ready, _ = select.select([], list(left), [], 0.5)
@@ -64,12 +64,12 @@ INFO = frame("org.varlink.service.GetInfo")
 
 
 def hold(path, count, _other):
-    """Connections without a word."""
+    """Opens connections and sends nothing."""
     connections(path, count)
 
 
 def burst(path, count, method):
-    """One short call on each of many connections at once; all of them have to be answered."""
+    """Sends one short call on each of many connections; fails unless all are answered."""
     peers = []
     for _ in range(count):
         peer = socket.socket(socket.AF_UNIX)
@@ -93,24 +93,24 @@ def burst(path, count, method):
 
 
 def pipeline(path, count, method):
-    """Calls behind each other, and not one answer read."""
+    """Sends many calls on each connection and reads no reply."""
     call = frame(method or "org.varlink.service.GetInfo", more=True) if method else INFO
     send_all(connections(path, count), call * 30000)
 
 
 def unfinished(path, count, _other):
-    """Messages that do not come to an end."""
+    """Sends the beginnings of long messages."""
     send_all(connections(path, count), b'{"method":"' + b"x" * (15 << 20))
 
 
 def numbers(path, count, _other):
-    """One message after the other that is long and takes its time to be read."""
+    """Sends long messages that take time to parse."""
     body = b'{"method":"a.B","parameters":{"x":[' + b"0," * 120000 + b"0]}}\0"
     send_all(connections(path, count), body * 8)
 
 
 def descriptors(path, count, method):
-    """Messages with as many descriptors as the kernel takes."""
+    """Sends messages with the largest number of descriptors that the kernel allows."""
     null = os.open("/dev/null", os.O_RDONLY)
     rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [null] * 250))]
     for peer in connections(path, count):
@@ -122,7 +122,7 @@ def descriptors(path, count, method):
 
 
 def leave(path, count, method):
-    """Subscribes and goes, half of the time after the writing end alone was closed."""
+    """Subscribes and closes the connection; every other time it shuts down the sending side first."""
     for index in range(count):
         peer = socket.socket(socket.AF_UNIX)
         peer.connect(path)
@@ -134,12 +134,12 @@ def leave(path, count, method):
 
 
 def subscribe(path, count, method):
-    """Subscribes, and does not read."""
+    """Subscribes and reads no reply."""
     send_all(connections(path, count), frame(method, more=True))
 
 
 def lines(path, count, line):
-    """Questions on the name socket, unfinished and finished."""
+    """Sends requests to the name socket, every other one without the final newline."""
     for index, peer in enumerate(connections(path, count)):
         try:
             peer.send(line.encode() + (b"\n" if index % 2 else b""))
@@ -148,7 +148,7 @@ def lines(path, count, line):
 
 
 class Bus:
-    """A connection to a bus, as far as sending goes."""
+    """A connection to a message bus that can only send."""
 
     def __init__(self, path):
         self.peer = socket.socket(socket.AF_UNIX)
@@ -185,7 +185,7 @@ def text(value):
 
 
 def bus_calls(path, count, member):
-    """Calls behind each other, and no answer read."""
+    """Sends many calls on each connection for two seconds and reads no reply."""
     buses = [Bus(path) for _ in range(count)]
     for bus in buses:
         bus.peer.setblocking(False)
@@ -200,7 +200,7 @@ def bus_calls(path, count, member):
 
 
 def bus_descriptors(path, count, _other):
-    """Signals and calls with descriptors that nobody asked for."""
+    """Sends signals and calls with descriptors that their signatures do not have."""
     null = os.open("/dev/null", os.O_RDONLY)
     rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [null] * 16))]
     for bus in [Bus(path) for _ in range(count)]:

@@ -1,5 +1,5 @@
-// Greedy peers (greedy.py) against a daemon, with the daemon's resources and the patience of another caller measured before,
-// meanwhile and after.
+// Runs greedy peers (greedy.py) against a daemon, and measures the daemon's resources and the latency of another
+// caller's calls before, during and after the attack.
 import { expect } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -11,6 +11,7 @@ const SCRIPT = join(import.meta.dir, "greedy.py");
 export const hasPython = havePrograms("greedy peers", "python3");
 export const NOBODY = 65534;
 
+/** The parameters of greedy.py. */
 export interface Attack {
   readonly attack: string;
   readonly socket: string;
@@ -19,10 +20,10 @@ export interface Attack {
   readonly uid?: number;
 }
 
-/** A peer that is under way, or has got what it can and holds on to it. */
+/** A running greedy peer; disposing of it kills it. */
 export class GreedyPeer implements AsyncDisposable {
   readonly #process: Bun.Subprocess<"pipe", "pipe", "inherit">;
-  /** It has sent all that it can. */
+  /** Resolves when the peer has sent everything that it can send. */
   readonly ready: Promise<void>;
 
   constructor({ attack, socket, count, word = "", uid = NOBODY }: Attack) {
@@ -54,6 +55,7 @@ interface Resources {
   readonly memoryMib: number;
 }
 
+/** Reads the resources of a process from /proc. */
 export function resourcesOf(pid: number): Resources {
   const status = readFileSync(`/proc/${pid}/status`, "latin1");
   const [, kib] = /^RssAnon:\s+(\d+) kB$/m.exec(status) ?? [];
@@ -71,7 +73,7 @@ function childrenOf(pid: number, task: string): string[] {
   return list === "" ? [] : list.split(" ");
 }
 
-/** How long each of some calls takes, in the middle and at worst, in milliseconds. */
+/** Makes `count` calls one after the other; returns the median and the largest of their durations in milliseconds. */
 export async function latencyMs(call: () => Promise<unknown>, count = 21): Promise<{ median: number; worst: number }> {
   const times: number[] = [];
   for (let i = 0; i < count; i++) {
@@ -83,27 +85,37 @@ export async function latencyMs(call: () => Promise<unknown>, count = 21): Promi
   return { median: times[count >> 1] as number, worst: times.at(-1) as number };
 }
 
-/** What peers may cost meanwhile, and what compiled code and an untidy heap may keep. */
+/**
+ * How much the daemon's memory may grow during an attack, and after it, for compiled code and fragmentation of the
+ * heap.
+ */
 const MEANWHILE_MIB = 150;
 const AFTERWARDS_MIB = 24;
-/** Answered within this, or within some times of what it takes when nobody else calls: machines differ. */
-const PATIENCE_MS = 100;
-const PATIENCE_TIMES = 20;
+/** Limits of the latency during an attack: the larger of a time and a multiple of the latency without an attack. */
+const LATENCY_LIMIT_MS = 100;
+const LATENCY_FACTOR = 20;
 const RECOVERY_MS = 30_000;
 
 interface Ordeal {
+  /** The process number of the daemon. */
   readonly pid: number;
-  /** Another caller's call. */
+  /** A call of another caller, whose latency is measured. */
   ask(): Promise<unknown>;
-  /** Descriptors that the attackers may hold as connections. */
+  /** The number of connections that the daemon may accept from the attackers. */
   readonly connections: number;
-  /** Begins; disposing of the result ends it; it has got all that it can get when `ready` is fulfilled. */
+  /**
+   * Begins the attack; disposing of the result ends it. `ready` resolves when the attackers have sent everything they
+   * can.
+   */
   begin(): AsyncDisposable & { readonly ready: Promise<void> };
-  /** Looked at while it goes on. */
+  /** Further checks during the attack. */
   meanwhile?(): Promise<void>;
 }
 
-/** Others are answered while it goes on, at little cost, and afterwards the daemon has what it had before. */
+/**
+ * Fails unless, during the attack, other callers are answered in time and the daemon's resources stay within the
+ * limits, and the daemon releases these resources after the attack.
+ */
 export async function survives({ pid, ask, connections, begin, meanwhile }: Ordeal): Promise<void> {
   const alone = await latencyMs(ask);
   const before = resourcesOf(pid);
@@ -112,7 +124,7 @@ export async function survives({ pid, ask, connections, begin, meanwhile }: Orde
     const early = await latencyMs(ask);
     await attack.ready;
     const late = await latencyMs(ask);
-    const most = Math.max(PATIENCE_MS, PATIENCE_TIMES * alone.median);
+    const most = Math.max(LATENCY_LIMIT_MS, LATENCY_FACTOR * alone.median);
     expect(Math.max(early.median, late.median)).toBeLessThan(most);
     const now = resourcesOf(pid);
     expect(now.memoryMib - before.memoryMib).toBeLessThan(MEANWHILE_MIB);

@@ -1,5 +1,6 @@
-// A lock of another process, by flock(2), which is there when a test gets it and gone when it is disposed of.
+// Has another process hold a lock by flock(2).
 
+/** Locks a file; resolves when the lock is held. Disposing of the result releases it. */
 export async function holdLock(path: string): Promise<AsyncDisposable> {
   const command = ["flock", "--no-fork", "--nonblock", path, "sh", "-c", "echo held; exec sleep 1000"];
   const holder = Bun.spawn(command, { stdin: "ignore", stdout: "pipe", stderr: "inherit" });

@@ -1,4 +1,5 @@
-// What the host suite needs before it can start: packages, cached trees, the executable. Says why where it cannot run.
+// Prepares the host suite: installs packages, makes the cached trees of beds, copies the executable. Returns the reason
+// if the suite cannot run.
 import { chmodSync, copyFileSync, existsSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,12 +8,12 @@ import { runCommand, TOP } from "./run-tests.ts";
 
 export const BED = join(TOP, "test/host/bed");
 
-/** Tree → systemd release in it. */
+/** The names of trees, with the version of systemd in each. */
 export const TREES = { bookworm: 252, trixie: 257, forky: 262 } as const;
 export type Tree = keyof typeof TREES;
 export const DEFAULT_TREES: readonly Tree[] = ["bookworm", "forky"];
 
-/** Programs that make and boot beds, and the Debian packages that have them. */
+/** Programs that are needed to make and boot beds, with their Debian packages. */
 const BED_PROGRAMS = {
   debootstrap: "debootstrap",
   "systemd-nspawn": "systemd-container",
@@ -23,7 +24,7 @@ const BED_PROGRAMS = {
 
 export const isRoot = process.geteuid?.() === 0;
 
-/** Installs what is missing, where that can be done; returns the programs that are still missing. */
+/** Installs missing programs, if the caller is root and apt-get exists; returns the programs that are still missing. */
 async function provide(programs: Readonly<Record<string, string>>): Promise<string[]> {
   const missing = () => Object.keys(programs).filter((program) => Bun.which(program) === null);
   const wanted = missing();
@@ -39,12 +40,14 @@ async function provide(programs: Readonly<Record<string, string>>): Promise<stri
   return missing();
 }
 
-/** Installs what the tests outside of beds start. What stays missing is left out, and the last lines say so. */
+/**
+ * Installs the programs for tests outside of beds. Tests of programs that are still missing are left out and reported.
+ */
 export async function provideTestPrograms(): Promise<void> {
   await provide(TEST_PROGRAMS);
 }
 
-/** What the tests of a release start, beside what makes it. */
+/** Programs for the tests of a release, in addition to those that make it. */
 const RELEASE_TEST_PROGRAMS = {
   lintian: "lintian",
   rpm: "rpm",
@@ -52,12 +55,12 @@ const RELEASE_TEST_PROGRAMS = {
   unshare: "util-linux",
 } as const;
 
-/** Installs what the tests of a release start; what stays missing fails there. */
+/** Installs the programs for the tests of a release. Tests of programs that are still missing fail. */
 export async function provideReleaseTestPrograms(): Promise<void> {
   await provide(RELEASE_TEST_PROGRAMS);
 }
 
-/** Makes the beds ready; returns the reason where there can be none. */
+/** Makes the trees of beds; returns the reason if that is not possible, else null. */
 export async function prepareBeds(trees: readonly Tree[]): Promise<string | null> {
   if (!isRoot) return "booting a bed needs root";
   const missing = await provide(BED_PROGRAMS);
@@ -70,11 +73,14 @@ export async function prepareBeds(trees: readonly Tree[]): Promise<string | null
   return null;
 }
 
-/** A copy of the executable in a folder of its own: a build during the run must not change what is tested. */
+/**
+ * Copies the executable to a directory of its own, so that a build during the run does not change it; returns the
+ * directory.
+ */
 export function setAside(executable: string): string {
-  if (!existsSync(executable)) throw new Error(`There is no '${executable}': npm run build`);
+  if (!existsSync(executable)) throw new Error(`'${executable}' does not exist: run 'npm run build'`);
   const directory = mkdtempSync(join(tmpdir(), "machined-host-"));
-  chmodSync(directory, 0o755); // users in the bed start it, too
+  chmodSync(directory, 0o755); // for users in the bed
   copyFileSync(executable, join(directory, "machined"));
   return directory;
 }

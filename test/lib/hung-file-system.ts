@@ -1,5 +1,6 @@
-// A FUSE file system whose server says hello and never answers again: whoever asks it for a file sleeps uninterruptibly, as
-// soon as the server has read the question, and SIGKILL does not reach it until the server is gone. Needs root.
+// A FUSE file system whose server answers FUSE_INIT and no further request. A process that accesses it sleeps
+// uninterruptibly as soon as the server has read its request; even SIGKILL takes effect only when the server has ended.
+// Needs root.
 import { constants, mkdtempSync, openSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,9 +15,10 @@ const FUSE_INIT = 26;
 const [OPCODE, UNIQUE, OUT_HEADER, INIT_OUT] = [4, 8, 16, 64];
 const MAX_READ_BYTES = 1 << 17;
 
+/** The mounted file system and its server. */
 export class HungFileSystem implements Disposable {
   readonly path = mkdtempSync(join(tmpdir(), "machined-hung-"));
-  /** How many questions were read and not answered. */
+  /** How many requests were read and not answered. */
   questions = 0;
   readonly #device: Fd;
 
@@ -46,7 +48,7 @@ export class HungFileSystem implements Disposable {
     writeSome(this.#device, answer);
   }
 
-  /** Ends the server: whoever waits for it gets an error. */
+  /** Ends the server; processes that wait for it get an error. */
   end(): void {
     this.#device.close();
   }

@@ -1,4 +1,5 @@
-// JSON Schema as far as docs/json.md uses it. An unknown keyword is an error, so that no part of a schema goes unchecked.
+// Validates values against the subset of JSON Schema that docs/json.md uses. An unknown keyword is an error, so that no
+// part of a schema is ignored.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
@@ -9,12 +10,12 @@ const DESCRIPTIVE = ["description", "$defs", "$schema"];
 function typeOf(value: unknown): string[] {
   if (value === null) return ["null"];
   if (Array.isArray(value)) return ["array"];
-  // What JSON.parse() makes of integers beyond 2^53 is still whole.
+  // For integers beyond 2^53, JSON.parse() returns a rounded integer.
   if (typeof value === "number") return Number.isInteger(value) ? ["integer", "number"] : ["number"];
   return [typeof value];
 }
 
-/** What is wrong with a value, each with its place; empty where it is valid. */
+/** Returns the errors of a value, each with its path in the value; empty if it is valid. */
 export function schemaErrors(schema: Schema, value: unknown, root: Schema = schema, place = "$"): string[] {
   return Object.entries(schema).flatMap(([keyword, rule]) => {
     if (DESCRIPTIVE.includes(keyword)) return [];
@@ -83,7 +84,7 @@ const KEYWORDS: Readonly<Record<string, Check>> = {
   },
 };
 
-/** The schemas of docs/json.md by their headings: the first one, and that of version 2. */
+/** Returns the schemas in docs/json.md by their headings: the first one, and that of version 2 if there is one. */
 export function documentedSchemas(): ReadonlyMap<string, readonly Schema[]> {
   const text = readFileSync(join(import.meta.dir, "../../docs/json.md"), "utf8");
   return new Map(

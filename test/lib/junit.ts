@@ -1,4 +1,4 @@
-// Reads the JUnit files that `bun test` writes: enough of XML for that one writer.
+// Parses the JUnit files of `bun test`, with only as much XML as these need.
 
 interface TestCase {
   readonly name: string;
@@ -15,6 +15,7 @@ const ENTITIES: Readonly<Record<string, string>> = {
   "&amp;": "&",
 };
 
+/** Returns all test cases of a file. */
 export function parseJunit(xml: string): TestCase[] {
   return [...xml.matchAll(TESTCASE)].map((match) => {
     const attributes = match[1] ?? "";
@@ -26,7 +27,7 @@ export function parseJunit(xml: string): TestCase[] {
   });
 }
 
-/** The test files and how long each of them took, in seconds, the slowest first. */
+/** Returns the test files with their durations in seconds, the slowest first. */
 export function parseDurations(xml: string): { readonly file: string; readonly seconds: number }[] {
   const suites = [...xml.matchAll(/<testsuite ([^>]*)>/g)].map((match) => match[1] ?? "");
   return suites

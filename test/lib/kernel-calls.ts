@@ -1,4 +1,4 @@
-// System calls that only tests make: the program neither mounts file systems by name nor listens under abstract names.
+// System calls that only tests make.
 import type { Fd } from "../../src/kernel/file/fd.ts";
 import { bindUnix } from "../../src/kernel/socket/unix.ts";
 import { CLONE_NEWNS } from "../../src/kernel/syscall/constants.ts";
@@ -9,19 +9,19 @@ const MS_REC = 0x4000;
 const MS_SLAVE = 1 << 19;
 const CLONE_FS = 0x200;
 
-/** Mounts a file system of `type`; `options` as fstab(5) writes those that are the file system's own. */
+/** Mounts a file system of `type`; `options` are those of the file system, separated by commas. */
 export function mountFileSystem(type: string, source: string, target: string, options = ""): void {
   const data = options === "" ? 0 : scratchString(options);
   sys("mount", scratchString(source), scratchString(target), scratchString(type), 0, data);
 }
 
-/** Moves this thread into a new mount namespace, whose mounts the host does not see. */
+/** Moves this thread to a new mount namespace, whose mounts are not visible on the host. */
 export function unshareMountNamespace(): void {
   sys("unshare", CLONE_FS | CLONE_NEWNS);
   sys("mount", 0, scratchString("/"), 0, MS_REC | MS_SLAVE, 0);
 }
 
-/** A stream socket that listens under an abstract name, without its leading NUL. */
+/** Returns a stream socket that listens under an abstract name, which is given without its leading NUL. */
 export function listenAbstract(name: string): Fd {
   const socket = bindUnix({ abstract: name }, "stream");
   sys("listen", socket.number, 16);

@@ -1,4 +1,4 @@
-// A nats-server of our own for a test, on a port of the loopback, and agents of hosts that use it.
+// A nats-server for a test on a port of the loopback interface, and agents of hosts that connect to it.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,11 +8,15 @@ import { waitFor } from "./wait-for.ts";
 
 const MAIN = join(import.meta.dir, "../../src/main.ts");
 const DOCUMENT = join(import.meta.dir, "../../docs/fleet.md");
-/** $MACHINED_DIST: the built executable instead of the sources. */
+/** The directory of the executable to test; without it, the sources are run. */
 const DIST = process.env["MACHINED_DIST"];
+/** The words that run the program under test. */
 export const SELF = DIST === undefined ? [process.execPath, MAIN] : [join(DIST, "machined")];
 
-/** The configuration of nats-server that docs/fleet.md shows, with another address and another directory. */
+/**
+ * Returns the nats-server.conf of docs/fleet.md with another address and directory. Throws if it does not contain
+ * these.
+ */
 function documentedConfiguration(address: string, directory: string): string {
   const [, text] = /```text\n(# nats-server\.conf\n[\s\S]*?)```/.exec(readFileSync(DOCUMENT, "utf8")) ?? [];
   if (text === undefined) throw new Error("docs/fleet.md shows no nats-server.conf");
@@ -22,13 +26,14 @@ function documentedConfiguration(address: string, directory: string): string {
   return moved.replace("/var/lib/nats", directory);
 }
 
-/** What a client run prints, and its exit status. */
+/** The output and exit status of a program. */
 interface Run {
   readonly stdout: string;
   readonly stderr: string;
   readonly status: number;
 }
 
+/** Returns a TCP port of 127.0.0.1 that was free just now. */
 export function freePort(): number {
   const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: () => {} } });
   const { port } = listener;
@@ -36,13 +41,14 @@ export function freePort(): number {
   return port;
 }
 
+/** A server with the clients and agents that use it. */
 export class TestFleet implements AsyncDisposable {
   readonly directory = mkdtempSync(join(tmpdir(), "machined-fleet-"));
   readonly port = freePort();
   readonly #children: Subprocess[] = [];
   #server: Subprocess | null = null;
 
-  /** Starts a server with the documented configuration, and makes the streams. */
+  /** Starts a server with the documented configuration, and makes the streams by `machined fleet setup`. */
   static async start(ttl = "10min"): Promise<TestFleet> {
     const fleet = new TestFleet();
     writeFileSync(
@@ -59,20 +65,20 @@ export class TestFleet implements AsyncDisposable {
     return `nats://127.0.0.1:${this.port}`;
   }
 
-  /** Starts the server (again), with the data that it had. */
+  /** Starts the server, for the first time or again with its data. */
   async runServer(): Promise<void> {
     const files = ["-c", join(this.directory, "nats.conf"), "-l", join(this.directory, "nats.log")];
     this.#server = Bun.spawn(["nats-server", ...files], { stdio: ["ignore", "ignore", "ignore"] });
     await waitFor(async () => (await this.connect("setup")).close(), "the server");
   }
 
-  /** Ends or stops the server with a signal; waits for its end unless it is only stopped. */
+  /** Sends a signal to the server; waits for its end, except after SIGSTOP and SIGCONT. */
   async signalServer(signal: NodeJS.Signals): Promise<void> {
     this.#server?.kill(signal);
     if (signal !== "SIGSTOP" && signal !== "SIGCONT") await this.#server?.exited;
   }
 
-  /** A settings file for a user of the documented configuration. */
+  /** Writes a settings file for a user of the documented configuration, with `more` settings; returns its path. */
   conf(user: string, more: Readonly<Record<string, string>> = {}): string {
     const file = join(this.directory, `${user}.conf`);
     writeFileSync(join(this.directory, `${user}.password`), `${user}-password\n`, { mode: 0o600 });
@@ -84,7 +90,7 @@ export class TestFleet implements AsyncDisposable {
     return file;
   }
 
-  /** A connection as a user. */
+  /** Connects to the server as a user. */
   connect(user: string): Promise<NatsConnection> {
     return connect({
       servers: `127.0.0.1:${this.port}`,
@@ -93,7 +99,7 @@ export class TestFleet implements AsyncDisposable {
     });
   }
 
-  /** Starts the agent of a host, whose daemon has this runtime directory. */
+  /** Starts the agent of a host; `runtime` is the runtime directory of the host's daemon. */
   agent(
     host: string,
     runtime: string,
@@ -108,14 +114,14 @@ export class TestFleet implements AsyncDisposable {
     return child;
   }
 
-  /** Runs a program of ours to its end. */
+  /** Runs a program of this project to its end. */
   async client(args: readonly string[]): Promise<Run> {
     const child = this.begin(args);
     const [stdout, stderr] = await Promise.all([child.stdout.text(), child.stderr.text()]);
     return { stdout, stderr, status: await child.exited };
   }
 
-  /** Starts a program of ours. */
+  /** Starts a program of this project. */
   begin(args: readonly string[], env: Readonly<Record<string, string>> = {}): Subprocess<"ignore", "pipe", "pipe"> {
     const child = Bun.spawn([...SELF, ...args], {
       env: { PATH: process.env["PATH"] ?? "", HOME: this.directory, ...env },

@@ -1,5 +1,5 @@
-// A reader of OpenMetrics 1.0 that accepts nothing that the specification does not allow
-// (https://prometheus.io/docs/specs/om/open_metrics_spec/), as far as our types go: gauge, counter, info, histogram.
+// A strict parser of OpenMetrics 1.0 (https://prometheus.io/docs/specs/om/open_metrics_spec/) for the types that this
+// project uses: gauge, counter, info, histogram.
 
 interface Family {
   readonly name: string;
@@ -15,7 +15,7 @@ interface Sample {
   readonly value: number;
 }
 
-/** What may stand behind a family's name in its samples. */
+/** The suffixes that may follow a family's name in the names of its samples, by type. */
 const SUFFIXES: Readonly<Record<string, readonly string[]>> = {
   gauge: [""],
   counter: ["_total", "_created"],
@@ -51,7 +51,7 @@ function numberOf(text: string, line: string): number {
   return Number(text);
 }
 
-/** Reads a whole exposition; throws for what is not one. */
+/** Parses a whole exposition; returns its families by name. Throws if it violates the specification. */
 export function parseOpenMetrics(text: string): Map<string, Family> {
   if (!text.endsWith("# EOF\n")) throw new Error("Not OpenMetrics: the end is missing");
   const families = new Map<string, Family>();
@@ -98,7 +98,10 @@ function checkFamily(family: Family): void {
   if (type === "histogram") checkHistogram(family);
 }
 
-/** Buckets in order, cumulative, the last of them infinite and equal to the count; one set of labels after the other. */
+/**
+ * Throws unless the buckets of each set of labels are consecutive, sorted and cumulative, and the last one is +Inf and
+ * equals the count.
+ */
 function checkHistogram({ name, samples }: Family): void {
   const groups = new Map<string, Sample[]>();
   let last = "";
@@ -125,7 +128,7 @@ function checkHistogram({ name, samples }: Family): void {
   }
 }
 
-/** `name{a="b"}` with the labels in their order. */
+/** Returns `name{a="b"}` with the labels sorted by name. */
 function seriesOf({ name, labels }: Pick<Sample, "name" | "labels">): string {
   const list = Object.keys(labels)
     .sort()
@@ -134,10 +137,10 @@ function seriesOf({ name, labels }: Pick<Sample, "name" | "labels">): string {
   return `${name}{${list}}`;
 }
 
-/** The value of one series; throws where there is none. */
+/** Returns the value of a series such as `name{a="b"}`. Throws if there is none. */
 export function valueIn(families: ReadonlyMap<string, Family>, wanted: string): number {
   for (const { samples } of families.values()) {
     for (const sample of samples) if (seriesOf(sample) === wanted) return sample.value;
   }
-  throw new Error(`There is no ${wanted}`);
+  throw new Error(`There is no series ${wanted}`);
 }

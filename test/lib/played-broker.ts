@@ -1,5 +1,6 @@
-// A message bus that a test plays itself: it vouches for callers of any user, answers when the test lets it, and is polkit
-// and a service manager besides. Whoever asks it for a name gets that name; calls are sent to the owner of a name.
+// A fake message bus in the test process. It reports any user id for the callers that a test makes, delays replies
+// until the test releases them, and implements polkit and a service manager as well. Every request for a name is
+// granted; the test can call the owner of a name.
 import { Variant } from "../../src/base/variant.ts";
 import { ServerHandshake } from "../../src/ipc/bus/handshake.ts";
 import { BusStream, type Incoming } from "../../src/ipc/bus/stream.ts";
@@ -12,13 +13,13 @@ const DRIVER = "org.freedesktop.DBus";
 const SYSTEMD = "org.freedesktop.systemd1";
 const SYSTEMD_OWNER = ":1.0";
 
-/** A question to polkit that waits for its answer. */
+/** A call of polkit's CheckAuthorization() that waits for its reply. */
 interface Question {
   readonly subject: readonly [string, ReadonlyMap<string, Variant>];
   readonly action: string;
   readonly details: ReadonlyMap<string, string>;
   readonly cancellation: string;
-  /** The unique name of the connection it came over. */
+  /** The unique name of the caller's connection. */
   readonly from: string;
   answer(authorized: boolean, details?: Readonly<Record<string, string>>): void;
 }
@@ -32,6 +33,7 @@ interface PlayedCall {
   readonly interactive?: boolean;
 }
 
+/** The bus. */
 export class PlayedBroker implements AsyncDisposable {
   readonly address: string;
   readonly #listener: Fd;
@@ -43,13 +45,13 @@ export class PlayedBroker implements AsyncDisposable {
   readonly #held: (() => void)[] = [];
   readonly questions: Question[] = [];
   readonly cancelled: string[] = [];
-  /** Each match rule that was added and not removed again, by connection. */
+  /** The number of match rules of each connection. */
   readonly rules = new Map<string, number>();
-  /** The release that the service manager says it is. */
+  /** The version that the fake service manager reports. */
   systemdVersion = "262";
-  /** Whether questions about callers are kept until `release()`. */
+  /** Whether replies to GetConnectionCredentials() are held until release(). */
   holdCredentials = false;
-  /** What is done with a question at once; it is kept in `questions` in any case. */
+  /** Called for each question at once; all are also added to `questions`. */
   onQuestion: (question: Question) => void = () => {};
   #serial = 0;
   #count = 0;
@@ -63,28 +65,32 @@ export class PlayedBroker implements AsyncDisposable {
     });
   }
 
-  /** A unique name for a caller that runs as the user. */
+  /** Makes a caller that runs as the user; returns its unique name. */
   caller(uid: number): string {
     const name = `:9.${++this.#count}`;
     this.#users.set(name, uid);
     return name;
   }
 
-  /** The unique name of the connection that owns a name. */
+  /** Returns the unique name of the connection that owns a name. */
   ownerOf(name: string): string | undefined {
     return this.#owners.get(name);
   }
 
-  /** How many questions about callers wait. */
+  /** The number of replies that are held. */
   get held(): number {
     return this.#held.length;
   }
 
+  /** Sends all replies that are held. */
   release(): void {
     for (const answer of this.#held.splice(0)) answer();
   }
 
-  /** Calls the owner of `name` as a caller that was made before; returns the values, rejects with `errorName` and `message`. */
+  /**
+   * Calls the owner of `name` as a caller from caller(); returns the values of the reply. Error replies have
+   * `errorName`.
+   */
   call(sender: string, name: string, call: PlayedCall): Promise<unknown[]> {
     const owner = this.#peers.get(this.#owners.get(name) ?? "");
     if (owner === undefined) throw new Error(`Nobody owns ${name}`);
@@ -97,7 +103,7 @@ export class PlayedBroker implements AsyncDisposable {
     return answer;
   }
 
-  /** The caller leaves the bus: everybody who listens is told. */
+  /** Removes a caller from the bus, and sends NameOwnerChanged to all connections. */
   leave(sender: string): void {
     this.#users.delete(sender);
     for (const peer of this.#peers.values()) {
@@ -115,6 +121,7 @@ export class PlayedBroker implements AsyncDisposable {
     }
   }
 
+  /** Waits until a name has an owner. */
   async untilOwned(name: string): Promise<void> {
     await waitFor(() => {
       if (!this.#owners.has(name)) throw new Error("nobody owns it");

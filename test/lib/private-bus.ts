@@ -1,4 +1,4 @@
-// A dbus-daemon of a test's own, on which everyone may own and send everything, and a service manager that is played.
+// A dbus-daemon for one test, on which all users may own all names and send all messages, and a fake service manager.
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,6 +13,7 @@ import { waitFor } from "./wait-for.ts";
 
 export const hasBusDaemon = havePrograms("what is tested on a bus", "dbus-daemon");
 
+/** The bus. */
 export class TestBus implements AsyncDisposable {
   readonly directory = mkdtempSync(join(tmpdir(), "machined-bus-"));
   readonly socket = join(this.directory, "bus");
@@ -64,29 +65,32 @@ interface ScopeCall {
   readonly properties: ReadonlyMap<string, Variant>;
 }
 
-/** What the played manager does with a scope: refuse it with an error, or answer with a job that ends so. */
+/**
+ * What the fake manager does with StartTransientUnit(): reply with an error, with a job that has a result, or not at
+ * all.
+ */
 type Answer =
   | { readonly error: [string, string] }
   | { readonly result: string; readonly signalFirst?: boolean; readonly isHeld?: boolean }
   | "silence";
 
-/** org.freedesktop.systemd1 as far as machined asks it. */
+/** A fake org.freedesktop.systemd1 with the calls that machined makes. */
 export class PlayedManager {
   readonly bus: BusClient;
   readonly scopes: ScopeCall[] = [];
   readonly stopped: string[] = [];
   readonly stopModes: string[] = [];
-  /** Jobs that end when `finishHeld()` is called. */
+  /** Jobs that end when finishHeld() is called. */
   readonly #held = new Map<string, { unit: string; result: string }>();
-  /** Units that it knows, with the path of the job that is queued for them (null: active). */
+  /** The loaded units, each with the path of its queued job; null for an active unit. */
   readonly units = new Map<string, string | null>();
   /** Units that are started at boot. */
   readonly enabled = new Set<string>();
   reloads = 0;
-  /** Whether nothing may be enabled. */
+  /** Whether EnableUnitFiles() is refused. */
   refuses = false;
   version = "262";
-  /** Hears what units are to be stopped, but answers nothing. */
+  /** Whether StopUnit() is recorded but not answered. */
   isSilent = false;
   answer: (call: ScopeCall) => Answer = () => ({ result: "done" });
   #jobs = 0;
@@ -102,7 +106,7 @@ export class PlayedManager {
     return played;
   }
 
-  /** Ends the jobs that were held. */
+  /** Ends all held jobs. */
   finishHeld(): void {
     for (const [job, { unit, result }] of this.#held) this.#jobRemoved(job, unit, result);
     this.#held.clear();

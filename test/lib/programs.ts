@@ -1,5 +1,6 @@
-// The programs that tests start outside of beds, with the Debian packages that have them: test/run.ts installs what is
-// missing before the first test. A test asks for a program here only, so that none can depend on one that is not listed.
+// The programs that tests start outside of beds, with their Debian packages. test/run.ts installs missing ones before
+// the first test. Tests check for programs by havePrograms() only, whose type makes sure that all programs are in this
+// list.
 import { appendFileSync } from "node:fs";
 
 export const TEST_PROGRAMS = {
@@ -42,26 +43,28 @@ export const TEST_PROGRAMS = {
 
 export type TestProgram = keyof typeof TEST_PROGRAMS;
 
-/** The file in which a test process notes what it leaves out, for the last lines of the run. */
+/** The file in which a test process records what it leaves out; test/run.ts prints it at the end. */
 const NOTES = process.env["TEST_LEFT_OUT"];
 
-/** Says that something is not tested, and why: here, and in the last lines of the run. */
+/** Prints that something is not tested, with the reason, and records it for the end of the run. */
 export function leaveOut(what: string, why: string): void {
   console.log(`left out: ${what}: ${why}`);
   if (NOTES !== undefined) appendFileSync(NOTES, `${what}: ${why}\n`);
 }
 
-/** Whether the programs are here that something needs; where one is not, that is left out and told. */
+/** Whether all programs are installed. If not, prints and records that `what` is left out. */
 export function havePrograms(what: string, ...programs: readonly TestProgram[]): boolean {
   const missing = programs.filter((program) => Bun.which(program) === null);
   for (const program of missing) leaveOut(what, `there is no ${program} (Debian: ${TEST_PROGRAMS[program]})`);
   return missing.length === 0;
 }
 
-/** Programs that are used where they are, and installed by nobody: too large, or not in every Debian. */
+/**
+ * Programs that are used if they are installed, but are not installed for the tests: too large, or not in every Debian.
+ */
 type OptionalProgram = "go" | "varlinkctl";
 
-/** Whether a program is here without which something is left out, which is told. */
+/** Whether an optional program is installed. If not, prints and records that `what` is left out. */
 export function haveOptional(what: string, program: OptionalProgram): boolean {
   if (Bun.which(program) !== null) return true;
   leaveOut(what, `there is no ${program}`);

@@ -1,8 +1,8 @@
-// The release that is tested: what test/run.ts has made.
+// The release that is tested, which test/run.ts has made.
 import { join } from "node:path";
 import { TOP } from "./run-tests.ts";
 
-/** The folder with its files. */
+/** The directory with its files. */
 export const releaseFolder = process.env["MACHINED_DIST"] ?? join(TOP, "dist/release");
 
 /** Tests of the kernel layer that run for arm64: numbers of calls, structures, and calls that an emulator without privileges passes on. */

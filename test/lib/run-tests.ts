@@ -1,4 +1,4 @@
-// Runs commands and `bun test` for test/run.ts: output goes through, results go into a Count.
+// Runs commands and `bun test` for test/run.ts. Their output is printed, their results are counted.
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join, relative } from "node:path";
@@ -11,7 +11,9 @@ export const TOP = join(import.meta.dir, "../..");
 
 const running = new Set<Subprocess>();
 
-/** Passes ^C on and waits for the children: a host suite ends its beds then. */
+/**
+ * On SIGINT and SIGTERM, terminates the child processes and waits for them, so that the host suite can stop its beds.
+ */
 export function forwardSignals(): void {
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     process.once(signal, async () => {
@@ -25,13 +27,13 @@ export function forwardSignals(): void {
 interface RunOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly timeoutMs?: number;
-  /** Stands before each line of output, where several run at once. */
+  /** A text before each line of output, if several commands run at once. */
   readonly label?: string;
 }
 
 const LAST_LINES_MS = 5000;
 
-/** Runs a command to its end; returns its exit code. */
+/** Runs a command to its end, with a time limit; returns its exit status. */
 export async function runCommand(command: string[], options: RunOptions = {}): Promise<number> {
   const { env = {}, timeoutMs = 2 * 3_600_000, label } = options;
   const output = label === undefined ? "inherit" : "pipe";
@@ -50,7 +52,7 @@ export async function runCommand(command: string[], options: RunOptions = {}): P
   const printed =
     label === undefined ? null : Promise.all([printLabelled(child.stdout, label), printLabelled(child.stderr, label)]);
   const code = await child.exited;
-  // What a test has left behind may keep the pipes open.
+  // A process that a test has left running may keep the pipes open.
   await Promise.race([printed, Bun.sleep(LAST_LINES_MS)]);
   clearTimeout(timer);
   running.delete(child);
@@ -69,7 +71,7 @@ async function printLabelled(stream: ReadableStream<Uint8Array> | number | undef
   if (rest !== "") console.log(`[${label}] ${rest}`);
 }
 
-/** One command as one test. */
+/** Runs a command as one test; returns whether it succeeded. */
 export async function runCheck(count: Count, name: string, command: string[], options?: RunOptions): Promise<boolean> {
   console.log(`== ${name}`);
   const ok = (await runCommand(command, options)) === 0;
@@ -77,13 +79,13 @@ export async function runCheck(count: Count, name: string, command: string[], op
   return ok;
 }
 
-/** For a test that says none: a guard against what hangs. */
+/** The time limit of tests without their own, so that a test that hangs ends. */
 const TEST_TIMEOUT = `--timeout=${GUARD_MS}`;
 
-/** So many of the slowest files are named. */
+/** The number of slowest files that are printed. */
 const SLOWEST = 12;
 
-/** Runs the test files of a folder in a process of its own, so that a crash of one group spares the others. */
+/** Runs the test files of a folder in one process, so that a crash does not affect other folders. */
 export async function runFolder(count: Count, folder: string, options: RunOptions = {}): Promise<void> {
   const files = testFiles(folder);
   const { label = basename(folder) } = options;

@@ -1,9 +1,10 @@
 #!/usr/bin/python3
-# A FUSE file system of two entries that stops answering: python3 silent-file-system.py DIR OPERATION. Root only.
-# Mounts itself on DIR and prints "mounted". DIR/image has 1 MiB of zeros, DIR/link is a symbolic link to nothing. From the
-# time on when OPERATION ("getattr", "open", "read", "flush"; "rest": a second "read") of the image is due, requests stay in the kernel's queue; then it
-# prints "silent". (One that a file system had taken out of the queue could not be given up by anybody, not even by
-# SIGKILL.) With "never" it goes on answering. It can rename, but without the flags of renameat2(2).
+# python3 silent-file-system.py DIR OPERATION: a FUSE file system with two entries that stops answering. Needs root.
+# Mounts itself on DIR and prints "mounted". DIR/image has 1 MiB of zeros, DIR/link is a dangling symbolic link.
+# Before OPERATION ("getattr", "open", "read", "flush"; "rest": a second "read") of the image, it stops reading
+# requests, which then stay in the kernel's queue, and prints "silent" at the first one. (A process whose request the
+# server has read could not be killed, not even
+# with SIGKILL.) With "never" it continues. It implements rename, but without the flags of renameat2(2).
 import ctypes
 import os
 import select
@@ -11,10 +12,10 @@ import struct
 import sys
 
 LOOKUP, GETATTR, RENAME, OPEN, READ, RELEASE, INIT, OPENDIR = 1, 3, 12, 14, 15, 18, 26, 27
-# What is answered last: whatever comes behind it is not.
+# The last request that is answered.
 LAST = {"getattr": LOOKUP, "open": LOOKUP, "read": OPEN, "rest": READ, "flush": OPEN}
 ENOSYS, ENOENT = 38, 2
-# Else a process could not even exit: closing the file waits for the file system.
+# FOPEN_NOFLUSH: otherwise close(2) would wait for the file system, so that a process could not exit.
 NO_FLUSH = 1 << 5
 FILE, LINK, SIZE = 2, 3, 1 << 20
 NAMES = {b"image": FILE, b"link": LINK}

@@ -1,15 +1,17 @@
-// A FUSE file system of a server in Python (silent-file-system.py): one that stops answering, and that has no flags of
+// Mounts the FUSE file system of silent-file-system.py, which stops answering and does not support the flags of
 // renameat2(2). Needs root and python3.
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 
 interface SilentFileSystem extends Disposable {
   readonly path: string;
-  /** Settles when something waits for it. */
+  /** Resolves when a process waits for the file system. */
   readonly asked: Promise<unknown>;
 }
 
-/** Mounts the file system on a new directory `path`; its file does not answer `operation`. It ends with `using`. */
+/**
+ * Mounts the file system on a new directory `path`; it does not answer `operation` on its file. Disposing unmounts it.
+ */
 export async function mountSilent(
   path: string,
   operation: "getattr" | "open" | "read" | "rest" | "flush" | "never",

@@ -1,14 +1,17 @@
-// Waiting for a condition instead of sleeping. The limits here are no expectations: they are far beyond what the slowest
-// machine needs, and only keep a test that waits in vain from waiting for ever.
+// Waits for conditions. The time limits here are no requirements on speed: they are far above what the slowest machine
+// needs, and only end tests whose condition never holds.
 
 const POLL_MS = 20;
 
-/** How long a test waits for a condition before it says what did not come; $TEST_WAIT_MS for whoever watches it fail. */
+/** The default time limit for a condition; $TEST_WAIT_MS sets a shorter one, to see a test fail. */
 export const WAIT_MS = Number(process.env["TEST_WAIT_MS"] ?? 240_000);
-/** How long a test may take in all. */
+/** The time limit of a whole test. */
 export const GUARD_MS = 600_000;
 
-/** Tries `check` until it does not throw; returns its result. Throws its last error after `timeoutMs`. */
+/**
+ * Calls `check` until it does not throw; returns its result. After `timeoutMs`, throws an error with `what` and the
+ * last error.
+ */
 export async function waitFor<Value>(
   check: () => Value | Promise<Value>,
   what: string,

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
-# Sends a descriptor whose last close(2) waits: python3 waiting-descriptors.py SOCKET KIND [FILE]. KIND: "lingering", a TCP socket
-# that lingers for a minute for a peer that reads nothing; "nested", the same on its way through a unix socket; "file", FILE. Prints
-# "sent", or "refused" when the kernel takes no descriptors, and stays until its standard input ends.
+# python3 waiting-descriptors.py SOCKET KIND [FILE]: sends a descriptor whose last close(2) blocks. KIND is
+# "lingering", a TCP socket with SO_LINGER of a minute and a peer that reads nothing; "nested", the same queued in a
+# unix socket; or "file", FILE. Prints "sent", or "refused" if the kernel refuses descriptors, and waits until its
+# standard input ends.
 import array
 import os
 import socket
@@ -12,7 +13,7 @@ MINUTE = 60
 
 
 def lingering():
-    """The socket, and what must stay for it to linger."""
+    """Returns the socket, and its peer, which must stay open."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     listener.listen()
@@ -50,7 +51,7 @@ def main():
     connection.connect(path)
     try:
         connection.sendmsg([b"x"], rights(number))
-        # Here it would wait as well, if it were the last one.
+        # close(2) does not block here, because the sent descriptor is still open.
         if kind != "file":
             os.close(number)
         print("sent", flush=True)

@@ -1,4 +1,4 @@
-// The files that describe a Debian package: control, changelog, md5sums.
+// Makes the files that describe a Debian package: control, changelog, md5sums.
 import { createHash } from "node:crypto";
 import { lstatSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -7,7 +7,7 @@ import { DESCRIPTION, SUMMARY, wrap } from "../package/texts.ts";
 
 const WIDTH = 78;
 
-/** A version as Debian writes it: `1.0.0-rc.1` comes before `1.0.0`. */
+/** Returns a version in Debian's form, in which `1.0.0~rc.1` sorts before `1.0.0`. */
 export function debianVersion(version: string): string {
   return `${version.replace("-", "~")}-1`;
 }
@@ -20,7 +20,7 @@ interface ControlOptions {
   readonly sizeBytes: number;
 }
 
-/** The file `control`. */
+/** Returns the text of the file `control`. */
 export function control({ version, architecture, maintainer, glibc, sizeBytes }: ControlOptions): string {
   return [
     "Package: machined",
@@ -43,13 +43,13 @@ export function control({ version, architecture, maintainer, glibc, sizeBytes }:
   ].join("\n");
 }
 
-/** The package's changelog: one entry, because every release is packaged anew. */
+/** Returns the package's changelog, which has one entry that refers to the changelog of the project. */
 export function debianChangelog(version: string, maintainer: string, sourceDate: number): string {
   const date = new Date(sourceDate * 1000).toUTCString().replace("GMT", "+0000");
   return `machined (${debianVersion(version)}) unstable; urgency=medium\n\n  * Release ${version}; see changelog.gz.\n\n -- ${maintainer}  ${date}\n`;
 }
 
-/** The sizes and checksums of a tree's files. */
+/** Returns the total size of a tree's files, and the text of the file `md5sums`. */
 export function inventory(root: string): { readonly sizeBytes: number; readonly md5sums: string } {
   let sizeBytes = 0;
   const lines: string[] = [];

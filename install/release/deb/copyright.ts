@@ -1,8 +1,9 @@
-// The file copyright of a Debian package, in the format DEP-5: our terms, and those of every part in the executable.
+// Makes the file `copyright` of a Debian package in the format DEP-5: the licence of this project, and those of all
+// parts of the executable.
 import { licenceText } from "../notices/notices.ts";
 import type { LicenceText, Part } from "../notices/part.ts";
 
-/** Licences whose texts every Debian has. */
+/** Licences whose texts every Debian system has, with the names of their files in /usr/share/common-licenses. */
 const ON_DEBIAN: Readonly<Partial<Record<string, string>>> = {
   "Apache-2.0": "Apache-2.0",
   "GPL-3.0-or-later": "GPL-3",
@@ -20,7 +21,7 @@ const TEXTS: ReadonlySet<string> = new Set<LicenceText>([
   "Zlib",
 ]);
 
-/** Further names of SPDX, and what they say. */
+/** Short texts for further SPDX names. */
 const SHORT: Readonly<Record<string, string>> = {
   IJG: "This software is based in part on the work of the Independent JPEG Group. It may be used, copied, modified and distributed without fee as long as that is said.",
   "GCC-exception-3.1":
@@ -29,7 +30,7 @@ const SHORT: Readonly<Record<string, string>> = {
     "What is compiled with LLVM and has parts of it may be conveyed without the notices of the Apache License (LLVM Exception).",
 };
 
-/** The file's text. `ownLicence` is our LICENSE, whose first line names it and whose third is the copyright. */
+/** Returns the text of the file. `ownLicence` is the text of LICENSE, which must have a line of copyright. */
 export function copyright(ownLicence: string, parts: readonly Part[]): string {
   const holder = /^Copyright .*$/m.exec(ownLicence)?.[0];
   if (holder === undefined) throw new Error("LICENSE has no line of copyright");
@@ -49,7 +50,7 @@ export function copyright(ownLicence: string, parts: readonly Part[]): string {
   ].join("\n");
 }
 
-/** The licences of an expression, without the words between them. */
+/** Returns the names of licences in an SPDX expression, without operators and names that are not SPDX's. */
 function licenceNames(expression: string): string[] {
   return expression.split(" ").filter((word) => word !== "AND" && word !== "WITH" && !word.startsWith("LicenseRef-"));
 }
@@ -70,11 +71,14 @@ function licence(name: string, parts: readonly Part[]): string[] {
   return [`License: ${name}`, indented(textOf(name, parts)), ""];
 }
 
-/** The text of a licence: Debian's, ours, or that which a part under this licence alone has. Throws where there is none. */
+/**
+ * Returns what the file says of the licence with this SPDX name: where Debian has its text, the text of notices.ts or
+ * SHORT, or the text that comes with a part under just this licence. Throws an Error if none of them has it.
+ */
 function textOf(name: string, parts: readonly Part[]): string {
   const onDebian = ON_DEBIAN[name];
   if (onDebian !== undefined) return `On Debian systems, the text is in /usr/share/common-licenses/${onDebian}.`;
-  if (TEXTS.has(name)) return licenceText(name as LicenceText); // the line before is the check
+  if (TEXTS.has(name)) return licenceText(name as LicenceText); // TEXTS has only such names
   const short = SHORT[name] ?? parts.find(({ licence: one, ownText }) => one === name && ownText)?.ownText;
   if (short === undefined) throw new Error(`The licence '${name}' has no text for Debian's file copyright`);
   return short;

@@ -1,4 +1,4 @@
-// Debian packages. The tree is made here and packed by dpkg-deb: there is nothing to compile, and no source package.
+// Builds the Debian packages. Their trees are made here and packed by dpkg-deb; there is no source package.
 import { chmodSync, copyFileSync, lutimesSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { run } from "../command.ts";
@@ -14,7 +14,7 @@ import { copyright } from "./copyright.ts";
 
 const DOC = "/usr/share/doc/machined";
 
-/** Makes `machined_VERSION_ARCHITECTURE.deb` of the executables for glibc. */
+/** Makes `machined_VERSION_ARCHITECTURE.deb` from each executable for glibc. */
 export function buildDebs(release: Release): void {
   for (const target of PACKAGED_TARGETS) buildDeb(release, target);
 }
@@ -52,7 +52,8 @@ function buildDeb(release: Release, target: ReleaseTarget): void {
     lutimesSync(join(metadata, name), sourceDate, sourceDate);
   }
   lutimesSync(root, sourceDate, sourceDate);
-  // Level 1: higher ones take minutes for a tenth less. The number of threads is fixed: it could decide how the data is cut.
+  // Level 1, because higher ones take minutes to save a tenth. The number of threads is fixed, because the division of
+  // the data into blocks may depend on it.
   run(
     [
       "dpkg-deb",

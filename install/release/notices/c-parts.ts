@@ -1,4 +1,5 @@
-// What the C compilers link into executables: into the program that enters machines, which is static, and into Bun.
+// The libraries of the C compiler in the executable: in the program that enters machines, which is linked statically,
+// and in Bun.
 import { run } from "../command.ts";
 import { compilerOf } from "../programs.ts";
 import type { Part } from "./part.ts";
@@ -7,7 +8,7 @@ const REMARK =
   "It is in the program that enters machines (src/exec/enter). To run this program with another version of it, see " +
   "'Another version of a library' in docs/release.md.";
 
-/** The libraries of the compiler for a processor; `cVersion` is the version of its C library. */
+/** Returns the libraries; the parameters are the versions of the compiler and of its C library. */
 export function cParts(compilerVersion: string, cVersion: string): Part[] {
   return [
     {
@@ -33,7 +34,7 @@ export function cParts(compilerVersion: string, cVersion: string): Part[] {
   ];
 }
 
-/** The versions of a processor's compiler and of its C library. */
+/** Returns the versions of the compiler for a processor and of its C library. */
 export function compilerVersions(gnu: string): { readonly compiler: string; readonly libc: string } {
   const gcc = compilerOf(gnu);
   const macros = run(["sh", "-c", `echo '#include <features.h>' | ${gcc} -E -dM -`]);

@@ -1,23 +1,23 @@
-// Bun and what is linked into it. Its own list is in the file of licences of its source; the versions are what the executable says of
-// itself (`process.versions`). A test fails when Bun names a library that stands neither here nor in NOT_PARTS.
+// Bun and the libraries linked into it, from the licence file in Bun's source. The versions are those of
+// `process.versions`. A test fails if Bun names a library that is neither in ENGINE nor in NOT_PARTS.
 import type { Part } from "./part.ts";
 
-/** A library in Bun; `version` is its name in `process.versions`. */
+/** A library in Bun; `versionKey` is its name in `process.versions`. */
 interface EnginePart extends Omit<Part, "version"> {
   readonly versionKey?: string;
 }
 
-/** Names in `process.versions` that are no libraries in the executable. */
+/** Names in `process.versions` that are not libraries in the executable. */
 const NOT_PARTS: ReadonlySet<string> = new Set([
   "node", // the interface that Bun follows
-  "openssl", // BoringSSL's answer to who asks for it
+  "openssl", // the version of OpenSSL with which BoringSSL is compatible
   "zig", // a compiler
   "v8", // the interface that Bun follows
   "uv", // on Windows only
   "napi", // an interface
   "modules", // an interface
   "unicode", // the standard that ICU follows
-  "typescript", // the language that is understood
+  "typescript", // a language
 ]);
 
 const ENGINE: readonly EnginePart[] = [
@@ -251,7 +251,7 @@ function permissive(
   return versionKey === undefined ? one : { ...one, versionKey };
 }
 
-/** Bun and the libraries in it, with the versions that Bun says. */
+/** Returns Bun and its libraries; `versions` is `process.versions`. Throws if a version is missing. */
 export function engineParts(versions: Readonly<Record<string, string | undefined>>): Part[] {
   return ENGINE.map(({ versionKey, ...part }) => {
     const within = part.name === "Bun" ? {} : { within: "Bun" };
@@ -263,7 +263,7 @@ export function engineParts(versions: Readonly<Record<string, string | undefined
   });
 }
 
-/** Libraries that Bun names and the table does not have. */
+/** Returns the names of libraries in `process.versions` that are not in ENGINE. */
 export function unknownLibraries(versions: Readonly<Record<string, string | undefined>>): string[] {
   const known = new Set(ENGINE.map(({ versionKey }) => versionKey));
   return Object.keys(versions).filter((name) => !known.has(name) && !NOT_PARTS.has(name));

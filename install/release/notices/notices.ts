@@ -1,28 +1,28 @@
-// THIRD-PARTY-NOTICES: who made what the executable contains, and under which terms.
+// Makes THIRD-PARTY-NOTICES: the parts of the executable with their authors and licences.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { LicenceText, Part } from "./part.ts";
 
 const RULE = "=".repeat(80);
 
-/** The text of a licence that several parts have. */
+/** Returns the text of a licence. */
 export function licenceText(name: LicenceText): string {
   return readFileSync(join(import.meta.dir, "licences", `${name}.txt`), "utf8").trimEnd();
 }
 
-/** The file, for the version and the parts. */
+/** Returns the text of the file. */
 export function notices(version: string, parts: readonly Part[]): string {
   const common = [...new Set(parts.flatMap(({ texts = [], licence }) => [...texts, ...including(licence)]))].sort();
   return [
-    `machined ${version} is under the MIT licence (see LICENSE). Its executable also contains what is listed here,`,
-    "under the terms of each. The texts of the licences that several have stand at the end.",
+    `machined ${version} is licensed under the MIT licence (see LICENSE). Its executable also contains the parts listed`,
+    "here, each under its own licence. The texts of common licences are at the end.",
     "",
     ...parts.flatMap(entry),
     ...common.flatMap((name) => [RULE, `Licence ${name}`, RULE, "", licenceText(name), ""]),
   ].join("\n");
 }
 
-/** The LGPL 3 is a supplement to the GPL 3, which must be there as well. */
+/** Returns further licences to print: the LGPL 3 is a supplement to the GPL 3. */
 function including(licence: string): LicenceText[] {
   return licence.startsWith("LGPL-3.0") ? ["GPL-3.0"] : [];
 }

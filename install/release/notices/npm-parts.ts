@@ -1,16 +1,17 @@
-// The npm packages in the executable: those from which the bundler took code, and what their own bundles carry.
+// The npm packages in the executable: those from which the bundler has taken code, and those inside their published
+// bundles.
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Part } from "./part.ts";
 
-/** The part of the bundler's metafile that is read here. */
+/** The members of the bundler's metafile that are read here. */
 export interface Metafile {
   readonly outputs: Readonly<Record<string, { readonly inputs?: Readonly<Record<string, { bytesInOutput: number }>> }>>;
 }
 
 const PACKAGE_FOLDER = /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+/;
 
-/** The folders of the packages that the outputs have code of. */
+/** Returns the directories of the packages of which the outputs contain code. */
 export function packageFolders({ outputs }: Metafile): string[] {
   const folders = new Set<string>();
   for (const { inputs = {} } of Object.values(outputs)) {
@@ -22,11 +23,11 @@ export function packageFolders({ outputs }: Metafile): string[] {
   return [...folders].sort();
 }
 
-/** Spellings in package.json files that SPDX has other names for. */
+/** Names of licences in package.json files, with their names in SPDX. */
 const SPDX: Readonly<Record<string, string>> = { "LGPL-3.0+": "LGPL-3.0-or-later" };
 
-/** Licences of packages whose package.json names none, as their file LICENSE says. */
-const READ_BY_US: Readonly<Record<string, string>> = { jsbi: "Apache-2.0" };
+/** Licences of packages whose package.json does not name one, taken from their file LICENSE. */
+const FROM_LICENCE_FILE: Readonly<Record<string, string>> = { jsbi: "Apache-2.0" };
 
 const REMARKS: Readonly<Record<string, string>> = {
   openpgp:
@@ -39,14 +40,16 @@ interface Described {
   readonly license?: string;
 }
 
-/** A package as its folder describes it; throws where it says no licence or has no text of it. */
+/**
+ * Returns a package as a part, from the files in its directory. Throws if its licence or the text of that is missing.
+ */
 export function npmPart(top: string, folder: string): Part {
   const described: Described = JSON.parse(readFileSync(join(top, folder, "package.json"), "utf8"));
   const { name, version } = described;
-  const license = described.license ?? READ_BY_US[name];
+  const license = described.license ?? FROM_LICENCE_FILE[name];
   const file = readdirSync(join(top, folder)).find((one) => /^licen[cs]e/i.test(one));
   if (license === undefined || file === undefined) {
-    throw new Error(`'${folder}' is bundled and names no licence: what may be done with it must be found out first`);
+    throw new Error(`'${folder}' is bundled, but its licence or the file LICENSE is missing: find out its terms first`);
   }
   return {
     name,
@@ -58,7 +61,7 @@ export function npmPart(top: string, folder: string): Part {
   };
 }
 
-/** What published packages carry in their own bundles, where the bundler here does not see it. */
+/** Packages that are inside the published bundles of other packages, where this project's bundler does not see them. */
 export const CARRIED: readonly Part[] = [
   {
     name: "scule",

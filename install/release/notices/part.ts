@@ -1,6 +1,6 @@
-// One thing that the executable contains and that is not of this project.
+// The type of a third-party part of the executable.
 
-/** Names of SPDX for the licences whose texts stand in the folder `licences`. */
+/** SPDX names of the licences whose texts are in the folder `licences`. */
 export type LicenceText =
   | "Apache-2.0"
   | "BSD-2-Clause"
@@ -13,22 +13,23 @@ export type LicenceText =
   | "Unicode-3.0"
   | "Zlib";
 
+/** A third-party part of the executable. */
 export interface Part {
   readonly name: string;
   readonly version?: string;
   /** An SPDX expression. */
   readonly licence: string;
-  /** The licence as the part itself has it; without it, `texts` names the common ones. */
+  /** The part's own text of the licence; without it, `texts` names common ones. */
   readonly ownText?: string;
   readonly texts?: readonly LicenceText[];
   /** Lines of copyright. */
   readonly copyright?: readonly string[];
-  /** Where its source is. */
+  /** The URL of its source. */
   readonly source?: string;
-  /** A package URL (purl), for programs that look for known weaknesses. */
+  /** A package URL (purl), by which programs look up known vulnerabilities. */
   readonly purl?: string;
-  /** What it came with: the name of another part. */
+  /** The name of another part that contains this one. */
   readonly within?: string;
-  /** What else the licence asks to be said. */
+  /** A further notice that the licence requires. */
   readonly remark?: string;
 }

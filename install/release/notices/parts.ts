@@ -1,11 +1,12 @@
-// All that the executable contains of others.
+// The list of all third-party parts of the executable.
 import { cParts } from "./c-parts.ts";
 import { engineParts } from "./engine-parts.ts";
 import { CARRIED, type Metafile, npmPart, packageFolders } from "./npm-parts.ts";
 import type { Part } from "./part.ts";
 
+/** Parameters of allParts(). */
 interface Ingredients {
-  /** The project's folder. */
+  /** The project's directory. */
   readonly top: string;
   readonly metafile: Metafile;
   /** `process.versions` of Bun. */
@@ -13,7 +14,7 @@ interface Ingredients {
   readonly compiler: { readonly compiler: string; readonly libc: string };
 }
 
-/** All parts, ours not among them. What is carried counts only while what carries it is bundled. */
+/** Returns all third-party parts. Those inside other packages are included only if these packages are. */
 export function allParts({ top, metafile, versions, compiler }: Ingredients): Part[] {
   const packages = packageFolders(metafile).map((folder) => npmPart(top, folder));
   const names = new Set(packages.map(({ name }) => name));

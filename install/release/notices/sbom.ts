@@ -1,16 +1,16 @@
-// The list of all parts for programs: CycloneDX 1.6, JSON. Its serial number follows from its contents, so that two builds of
-// the same parts are the same file.
+// Makes the software bill of materials in the format CycloneDX 1.6, JSON. Its serial number is computed from its
+// contents, so that two builds with the same parts have identical files.
 import type { Part } from "./part.ts";
 
 interface SbomOptions {
   readonly version: string;
   readonly sourceDate: number;
   readonly parts: readonly Part[];
-  /** Names and checksums (SHA-256) of the executables that it describes. */
+  /** Names and SHA-256 checksums of the executables. */
   readonly executables: readonly { readonly name: string; readonly sha256: string }[];
 }
 
-/** The text of the file. */
+/** Returns the text of the file. */
 export function sbom({ version, sourceDate, parts, executables }: SbomOptions): string {
   const root = reference("machined", version);
   const body = {
@@ -55,13 +55,15 @@ function component({ name, version, licence, copyright, source, purl }: Part): o
   };
 }
 
-/** SPDX's names are ids; what SPDX has no name for is a name; the rest are expressions. */
+/**
+ * Returns a licence in CycloneDX's form: an id for a name of SPDX, a name for one that SPDX lacks, else an expression.
+ */
 function licenceChoice(licence: string): object {
   if (licence.startsWith("LicenseRef-")) return { license: { name: licence.slice("LicenseRef-".length) } };
   return licence.includes(" ") ? { expression: licence } : { license: { id: licence } };
 }
 
-/** Who contains whom. */
+/** Returns the graph of dependencies: the program contains parts, which contain further parts. */
 function dependencies(root: string, parts: readonly Part[]): object[] {
   const direct = parts.filter(({ within }) => within === undefined);
   const refs = (some: readonly Part[]) => some.map(({ name, version }) => reference(name, version));
@@ -74,7 +76,7 @@ function dependencies(root: string, parts: readonly Part[]): object[] {
   ];
 }
 
-/** A UUID of version 8 (RFC 9562) out of a checksum. */
+/** Returns a UUID of version 8 (RFC 9562) that is computed from a text. */
 function uuidOf(text: string): string {
   const bytes = new Bun.CryptoHasher("sha256").update(text).digest().subarray(0, 16);
   bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x80;

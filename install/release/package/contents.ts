@@ -1,5 +1,5 @@
-// What the packages of both formats hold. The files are those of src/setup/layout.ts, for a host that has nothing of them;
-// `machined install` then links what the host at hand lacks.
+// The contents of packages of both formats: the files of src/setup/layout.ts for a host that has none of them. On a
+// real host, `machined install` then makes links to those that the host lacks.
 import {
   chmodSync,
   cpSync,
@@ -19,7 +19,7 @@ import { ownLayout } from "../../../src/setup/layout.ts";
 import { PACKAGED_PROGRAM, packageContents } from "../../../src/setup/packaged.ts";
 import type { Wanted } from "../../../src/setup/wanted.ts";
 
-/** A host with systemd, a bus, polkit and all shells, and without any file of ours or of the distribution's machined. */
+/** Files of a host with systemd, a bus, polkit and all shells, without any machined. */
 const BARE_HOST = [
   "usr/lib/systemd/systemd",
   "usr/share/dbus-1/system.conf",
@@ -41,14 +41,15 @@ function bareLayout(): Wanted[] {
   }
 }
 
+/** Parameters of makeTree(). */
 interface PackageTree {
   readonly executable: string;
-  /** Files of this package format: paths below `/`, and their bytes. */
+  /** The contents of files for this package format, by path. Paths that end with `.gz` are compressed. */
   readonly files: Readonly<Record<string, string | Uint8Array>>;
   readonly sourceDate: number;
 }
 
-/** Makes the tree of a package: modes and times do not depend on who makes it. */
+/** Makes the tree of a package at `root`, with fixed modes and times. */
 export function makeTree(root: string, { executable, files, sourceDate }: PackageTree): void {
   const put = (path: string, bytes: string | Uint8Array) => {
     mkdirSync(dirname(join(root, path)), { recursive: true });
@@ -66,7 +67,7 @@ export function makeTree(root: string, { executable, files, sourceDate }: Packag
   settle(root, sourceDate);
 }
 
-/** As gzip -9n does it: neither name nor time. */
+/** Compresses like gzip -9n, without name and time. */
 function compressed(bytes: string | Uint8Array): Uint8Array {
   return Bun.gzipSync(typeof bytes === "string" ? Buffer.from(bytes) : Buffer.from(bytes), { level: 9 });
 }
@@ -83,7 +84,7 @@ function settle(root: string, sourceDate: number): void {
   }
 }
 
-/** Paths of all files and links of a tree, with a leading slash, sorted. */
+/** Returns the paths of all files and links of a tree, with a leading slash, sorted. */
 export function filesOf(root: string): string[] {
   return readdirSync(root, { recursive: true, encoding: "utf8" })
     .filter((name) => !lstatSync(join(root, name)).isDirectory())

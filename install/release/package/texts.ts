@@ -1,16 +1,16 @@
-// What both package formats say of the program.
+// Texts about the program for both package formats.
 
 export const SUMMARY = "registry of containers and virtual machines, and transfers of images";
 
-/** Paragraphs, without line breaks. */
+/** The description, one string without line breaks for each paragraph. */
 export const DESCRIPTION: readonly string[] = [
   "One executable that is systemd-machined, machinectl, systemd-importd and importctl, with the interfaces of systemd's own " +
     "programs on D-Bus and Varlink. systemd-nspawn, libvirt, systemctl -M and journalctl -M work with it unchanged.",
-  "It takes the place of the distribution's daemons by links in /etc and /usr/local, which win over their files. Nothing of " +
-    "the distribution is overwritten, running machines continue, and the removal of the package gives everything back.",
+  "It replaces the distribution's daemons by links in /etc and /usr/local, which take precedence over their files. Nothing of " +
+    "the distribution is overwritten, running machines continue, and removing the package restores the previous state.",
 ];
 
-/** The oldest version of the GNU C Library that has all that an executable asks for, out of `objdump -p`. */
+/** Returns the oldest version of the GNU C Library that an executable can run with, from the output of `objdump -p`. */
 export function requiredGlibc(objdump: string): string {
   const versions = [...objdump.matchAll(/\bGLIBC_(\d+)\.(\d+)/g)].map(
     ([, major, minor]) => [Number(major), Number(minor)] as const,
@@ -22,7 +22,7 @@ export function requiredGlibc(objdump: string): string {
   return `${major}.${minor}`;
 }
 
-/** Words in lines of at most `width` columns. */
+/** Breaks a text into lines of at most `width` columns. */
 export function wrap(text: string, width: number): string[] {
   const lines: string[] = [];
   for (const word of text.split(" ")) {

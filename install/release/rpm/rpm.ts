@@ -1,5 +1,5 @@
-// RPM packages, built by rpmbuild from machined.spec.in. Every macro that would bring the machine it runs on into the
-// package is set.
+// Builds the RPM packages by rpmbuild from machined.spec.in. All macros are set whose defaults would make the package
+// depend on the machine on which it is built.
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { run } from "../command.ts";
@@ -14,12 +14,12 @@ const DOC = "/usr/share/doc/machined";
 const RELEASE = 1;
 const WIDTH = 79;
 
-/** A version as RPM writes it: `1.0.0~rc.1` comes before `1.0.0`. */
+/** Returns a version in RPM's form, in which `1.0.0~rc.1` sorts before `1.0.0`. */
 export function rpmVersion(text: string): string {
   return text.replace("-", "~");
 }
 
-/** The spec file, for a tree that has the package's files. */
+/** Returns the text of the spec file; `tree` is the directory with the package's files. */
 export function spec(tree: string): string {
   const values: Readonly<Record<string, string>> = {
     VERSION: rpmVersion(version),
@@ -31,12 +31,12 @@ export function spec(tree: string): string {
   const template = readFileSync(join(import.meta.dir, "machined.spec.in"), "utf8");
   return template.replaceAll(/@([A-Z]+)@/g, (_, name: string) => {
     const value = values[name];
-    if (value === undefined) throw new Error(`machined.spec.in names '@${name}@', which nobody sets`);
+    if (value === undefined) throw new Error(`machined.spec.in contains '@${name}@', for which there is no value`);
     return value;
   });
 }
 
-/** Makes `machined-VERSION-1.ARCHITECTURE.rpm` of the executables for glibc. */
+/** Makes `machined-VERSION-1.ARCHITECTURE.rpm` from each executable for glibc. */
 export function buildRpms(release: Release): void {
   for (const target of PACKAGED_TARGETS) buildRpm(release, target);
 }

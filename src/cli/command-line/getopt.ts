@@ -1,13 +1,13 @@
-// The options of the clients as rows, for the strict parser in base/getopt.ts.
+// Rows that describe the options of the clients, and their parsing by base/getopt.ts, which follows getopt_long(3).
 //
-// citty reads the same tables for usage texts, but its parser is no getopt: it accepts unknown options, keeps only the
-// last of repeated ones and eats the options of a command that is to be passed through.
+// citty prints usage texts from the same rows. Its parser is not used: it accepts unknown options, keeps only the last
+// of repeated ones, and consumes options that belong to a command such as that of `shell`.
 import * as getopt from "../../base/getopt.ts";
 import { Failure } from "../session/failure.ts";
 
 export type { Finish } from "../../base/getopt.ts";
 
-/** What the value of an option names. Shells complete it by this. */
+/** What the value of an option names; the shell completions offer these names. */
 export type OptionValueKind =
   | "host"
   | "machine"
@@ -21,23 +21,28 @@ export type OptionValueKind =
   /** `KEY=GLOB`. */
   | "column-filter";
 
-/** One option, in the form of a citty argument definition. `apply` may throw a Failure. */
+/** One option, in the form of a citty argument definition. `apply` throws a Failure for a value it does not accept. */
 export interface OptionRow<S, C> extends getopt.OptionRow<S, C> {
   readonly valueHint?: string;
   readonly description?: string;
   readonly hidden?: boolean;
-  /** The values that it takes, or what they name: for completion. Nothing where a shell cannot know. */
+  /** For completion: the accepted values, or what a value names. Absent for free text. */
   readonly values?: readonly string[] | OptionValueKind;
 }
 
-/** Options by their long names. `S` are the settings they change, `C` is what they need from outside for that. */
+/**
+ * Options by their long names. `S` is the settings object that `apply` changes; `C` is the context passed to `apply`.
+ */
 export type OptionTable<S, C> = Readonly<Record<string, OptionRow<S, C>>>;
 
 interface ParseRules<S, C> extends Omit<getopt.ParseRules<S, C>, "fail"> {
   readonly program: string;
 }
 
-/** Reads arguments into `settings` and returns the words. Throws a Failure with the text getopt would print. */
+/**
+ * Applies the options in `args` to `settings` and returns the words that are not options. Throws a Failure with the
+ * text that getopt_long(3) prints for the same mistake.
+ */
 export function parseOptions<S, C>(
   args: readonly string[],
   settings: S,

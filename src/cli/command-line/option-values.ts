@@ -1,4 +1,6 @@
-// How the values of machinectl's options are read, with the complaints about bad ones.
+// Parsers for the values of the clients' options: one function for each option, called by `apply` of its row. Each
+// stores the parsed value in the settings, or throws a Failure for a value that it does not accept. A `Finish` that is
+// returned prints something (`--output=help`) and ends the program.
 
 import { parseSpanMs } from "../../base/span.ts";
 import { parseCompression } from "../../base/vocabulary/compression.ts";
@@ -18,7 +20,9 @@ import {
 } from "../session/settings.ts";
 import type { Finish } from "./getopt.ts";
 
-/** What option values need from outside: the environment, and the printing of options that act at once. */
+/**
+ * What the parsers use beside the value: the environment, and the `Finish` of options that print something and exit.
+ */
 export interface OptionContext {
   readonly env: Environment;
   readonly stdoutIsTty: boolean;
@@ -29,6 +33,7 @@ export interface OptionContext {
   readonly lines: (lines: readonly string[]) => Finish;
 }
 
+/** Returns `value` if it is one of `choices`, else undefined. */
 function choice<T extends string>(choices: readonly T[], value: string): T | undefined {
   return choices.find((known) => known === value);
 }
@@ -38,13 +43,13 @@ function required<T>(value: T | undefined, complaint: string): T {
   return value;
 }
 
-/** An unsigned 32-bit number in decimal; undefined for anything else. */
+/** Parses an unsigned 32-bit number in decimal; undefined for anything else. */
 function unsigned(text: string): number | undefined {
   const number = /^\+?[0-9]+$/.test(text) ? Number(text) : Number.NaN;
   return number <= 0xffff_ffff ? number : undefined;
 }
 
-/** `-E`: `VAR=VALUE` as given, or `VAR` with the value this process has for it (empty when it has none). */
+/** `-E`: `VAR=VALUE`, or `VAR` alone for the value in this process's environment (empty when it is not set). */
 export function setEnvironment(settings: Settings, value: string, { env }: OptionContext): void {
   const equals = value.indexOf("=");
   const name = equals < 0 ? value : value.slice(0, equals);
@@ -54,7 +59,7 @@ export function setEnvironment(settings: Settings, value: string, { env }: Optio
   settings.environment.push(equals < 0 ? `${name}=${env[name] ?? ""}` : value);
 }
 
-/** `--signal=`: a signal, or `help` and `list` to print them all. */
+/** `--signal=`: a signal's name or number; `help` and `list` print all signals. */
 export function setSignal(settings: Settings, value: string, context: OptionContext): Finish | undefined {
   if (value === "help") return context.signals("names");
   if (value === "list") return context.signals("table");
@@ -62,7 +67,7 @@ export function setSignal(settings: Settings, value: string, context: OptionCont
   return undefined;
 }
 
-/** `--output=`: the json modes turn off the legend of every verb. */
+/** `--output=`: the journal's output mode. The JSON modes also turn off the legend of tables. */
 export function setOutput(settings: Settings, value: string, context: OptionContext): Finish | undefined {
   if (value === "help") return context.lines(OUTPUT_MODES);
   settings.output = required(choice(OUTPUT_MODES, value), `Unknown output '${value}'.`);
@@ -155,7 +160,7 @@ export function setParallel(settings: Settings, value: string): void {
   settings.parallel = required(wanted === 0 ? undefined : wanted, `Failed to parse --parallel= value: ${value}`);
 }
 
-/** `--delay=`: not shorter than the counters are worth. */
+/** `--delay=`: at least 10 ms; over a shorter time the CPU counters change too little for a percentage. */
 export function setDelay(settings: Settings, value: string): void {
   const delayMs = parseSpanMs(value);
   settings.delayMs = required(
@@ -170,7 +175,7 @@ export function setIterations(settings: Settings, value: string): void {
   settings.iterations = required(wanted === 0 ? undefined : wanted, `Failed to parse --iterations= value: ${value}`);
 }
 
-/** `--type=`: one or several types of events. */
+/** `--type=`: types of events, separated by commas; the option may be repeated. */
 export function setEventTypes(settings: Settings, value: string): void {
   for (const type of value.split(",")) {
     settings.eventTypes.push(
@@ -179,7 +184,7 @@ export function setEventTypes(settings: Settings, value: string): void {
   }
 }
 
-/** `--network=`. */
+/** `--network=`: `host`, `none`, `veth`, or `KIND:NAME` for a kind of network that has a name. */
 export function setNetwork(settings: Settings, value: string): void {
   const isKnown = /^(host|none|veth|(bridge|zone|interface|macvlan|ipvlan):[^\s:/]+)$/.test(value);
   settings.run.network = required(isKnown ? value : undefined, `Failed to parse --network= value: ${value}`);

@@ -1,8 +1,9 @@
-// "did you mean": the known word nearest to a mistyped one.
+// "did you mean": finds the known word nearest to a mistyped one.
 
-const TOO_FAR = 5;
+/** The default of `mostEdits`; words that differ more are not suggested. */
+const MOST_EDITS = 5;
 
-/** The number of edits (change, insert, delete, swap of neighbours) between two words. */
+/** Returns the number of edits (change, insert, delete, swap of neighbours) that turn one word into the other. */
 export function editDistance(a: string, b: string): number {
   let beforeLast: number[] = [];
   let last = Array.from({ length: b.length + 1 }, (_, j) => j);
@@ -30,8 +31,10 @@ function nearest(words: readonly string[], rank: (word: string) => number | null
   return best?.word;
 }
 
-/** Returns the shortest word that begins with `typed`, else the nearest within so many edits, else undefined. */
-export function suggest(typed: string, words: readonly string[], mostEdits = TOO_FAR): string | undefined {
+/**
+ * Returns the shortest word that begins with `typed`, else the nearest one within `mostEdits` edits, else undefined.
+ */
+export function suggest(typed: string, words: readonly string[], mostEdits = MOST_EDITS): string | undefined {
   const begun = nearest(words, (word) => (word.startsWith(typed) ? word.length : null));
   return (
     begun ??

@@ -1,7 +1,7 @@
-// Words that users of other programs type, and the command that does the same here. Such a word is often nearer in letters
-// to a verb with another meaning (`rm` to `cat`), so the table precedes the search for similar words.
+// Verbs of similar programs (docker, virsh, ls …), with the command that does the same here. The table is searched
+// before suggest(), because such a word is often nearer in letters to a verb with another meaning (`rm` to `cat`).
 
-/** The command for each word: a client and its verb, or another program. */
+/** For each word the command to suggest: the name of a client and one of its verbs. */
 export const SYNONYMS: Readonly<Record<string, string>> = {
   attach: "machinectl shell",
   boot: "machinectl start",
@@ -40,7 +40,10 @@ export const SYNONYMS: Readonly<Record<string, string>> = {
   up: "machinectl start",
 };
 
-/** The command that a word means, as the user of `program` types it: its own verbs without its name. */
+/**
+ * Returns the command to suggest for a word that is no verb of `program`, or undefined. A verb of `program` itself is
+ * returned without the program's name.
+ */
 export function synonymOf(word: string, program: string): string | undefined {
   const command = Object.hasOwn(SYNONYMS, word) ? SYNONYMS[word] : undefined;
   return command?.startsWith(`${program} `) === true ? command.slice(program.length + 1) : command;

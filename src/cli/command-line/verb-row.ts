@@ -1,11 +1,11 @@
-// What a table of verbs is made of, and what is derived from its rows.
+// The type of a row in a table of verbs, and functions over such tables.
 
 import type { Session } from "../session/session.ts";
 import type { Settings } from "../session/settings.ts";
 import type { OptionTable } from "./getopt.ts";
 import type { OptionContext } from "./option-values.ts";
 
-/** What a word after a verb names. Shells complete it by this. */
+/** What a word after a verb names; the shell completions offer these names. */
 export type WordKind =
   /** A registered machine. */
   | "machine"
@@ -13,11 +13,11 @@ export type WordKind =
   | "machine-or-host"
   /** `[USER@]MACHINE`. */
   | "login"
-  /** A command of the machine, with its arguments. */
+  /** A command inside the machine, with its arguments. */
   | "command"
   /** A path inside the machine that an earlier word names. */
   | "machine-path"
-  /** An image of the class in question. */
+  /** An image of the class that `--class=` selects. */
   | "image"
   /** An image, or the path of a settings file. */
   | "settings"
@@ -28,7 +28,7 @@ export type WordKind =
   | "inventory"
   | "transfer"
   | "verb"
-  /** Nothing that a shell could know. */
+  /** Free text, for which a shell has no completion. */
   | "free";
 
 /** A word after the verb. */
@@ -41,40 +41,42 @@ interface WordRow {
   readonly complete: WordKind;
 }
 
-/** The options of every verb that prints a list with columns. */
+/** The long names of the options that every verb with a list of columns has. */
 export const LIST_OPTIONS = ["columns", "sort", "filter", "template", "json-version"];
 
 /** The type of a column's values in JSON, and how they are compared. */
 export type ColumnType = "text" | "list" | "boolean" | "number" | "bytes" | "percent" | "microseconds" | "time";
 
-/** A column of the list that a verb prints, as help, completion and documents show it. */
+/** The description of a column of a verb's list, from which help, completion and documents are made. */
 export interface ColumnRow {
   /** Its name in options and in JSON. */
   readonly key: string;
-  /** Other names that options take. */
+  /** Other names under which the options accept it. */
   readonly aliases?: readonly string[];
   /** The heading, where it is not the key. */
   readonly title?: string;
   readonly type: ColumnType;
   readonly description: string;
+  /** Whether the column is shown without `--columns=`. */
   readonly isUsual?: true;
-  /** All values that it can have, where they are few. */
+  /** All values that the column can have, where they are few. */
   readonly values?: readonly string[];
-  /** The members of the JSON object and their types, where they are not one of the key. */
+  /** The members of the JSON object and their types, where they differ from a single member called `key`. */
   readonly memberTypes?: Readonly<Record<string, ColumnType>>;
 }
 
 /**
- * How the outputs of several hosts become one:
- * - `rows`: a list with a column more.
- * - `pages`: one after the other, under the name of the host.
- * - `events`: line by line as they come; why a host failed is said at once.
- * - `streams`: both streams line by line, with the host in front; the exit status is the first that is not 0.
- * - `silent`: nothing is printed but why a host failed.
- * - `none`: it has nothing to do with hosts.
+ * How the outputs of several hosts are merged when a verb runs on all of them:
+ * - `rows`: one list, with a column for the host.
+ * - `pages`: one page after the other, each under the name of its host.
+ * - `events`: each line when it arrives; the failure of a host is reported at once.
+ * - `streams`: stdout and stderr line by line, each with the host in front; the exit status is the first that is not 0.
+ * - `silent`: only the failures of hosts are printed.
+ * - `none`: the verb concerns no host.
  */
 type HostsMode = "rows" | "pages" | "events" | "streams" | "silent" | "none";
 
+/** A verb: its names, its words and options, and the function that runs it. */
 export interface VerbRow {
   readonly meta: {
     readonly name: string;
@@ -84,30 +86,33 @@ export interface VerbRow {
   };
   readonly group: "Machine" | "Image" | "Transfer";
   readonly args: Readonly<Record<string, WordRow>>;
-  /** The options made for this verb, for its usage text; all others are accepted as well. */
+  /** Long names of the options that the verb's usage text shows; the parser accepts all others, too. */
   readonly options?: readonly string[];
   /** The columns of the list that it prints. */
   readonly columns?: () => Promise<readonly ColumnRow[]>;
-  /** Whether any number of further words is taken and ignored. */
+  /** Whether any number of further words is accepted and ignored. */
   readonly anyWords?: true;
-  /** After this many words all that follows belongs to the verb, even what looks like an option. */
+  /** After this many words, all further arguments are words of the verb, also those that begin with `-`. */
   readonly wordsUntilRest?: number;
-  /** Whether it runs when no verb is named. */
+  /** Whether the verb runs when the command line names none. */
   readonly isDefault?: true;
-  /** `-H` has it run by the client of the other host, which reads what only that has, or has a terminal of it. */
+  /**
+   * With `-H`, the client on the other host is started over ssh and runs the verb, because it needs files or a terminal
+   * of that host: `with-pipes` connects its standard streams by pipes, `on-terminal` gives it a terminal.
+   */
   readonly runsThere?: "with-pipes" | "on-terminal";
-  /** What becomes of it on several hosts; a verb without this works on one. */
+  /** How its outputs are merged on several hosts; without this the verb accepts one host only. */
   readonly hosts?: HostsMode;
   /** Prints a notice before the number of words is checked. */
   readonly announce?: (session: Session) => void;
-  /** Takes the words after the verb and the program that it belongs to; returns the exit status. */
+  /** Runs the verb with the words after it and the program that it belongs to; returns the exit status. */
   readonly run: (session: Session, words: readonly string[], program: ClientProgram) => Promise<number>;
 }
 
-/** A client, as its tables describe it. */
+/** A client program: its tables of verbs and options. */
 export interface ClientProgram {
   readonly name: string;
-  /** What it is for, in one sentence. */
+  /** The purpose of the program in one sentence. */
   readonly abstract: string;
   /** In the order of the help text. */
   readonly groups: readonly VerbRow["group"][];
@@ -115,17 +120,17 @@ export interface ClientProgram {
   readonly options: OptionTable<Settings, OptionContext>;
 }
 
-/** All names under which verbs are called, aliases after their verb, in table order. */
+/** Returns the names of all verbs that are not hidden, in table order; aliases follow their verb. */
 export function verbNames(verbs: readonly VerbRow[]): string[] {
   return verbs.filter(({ meta }) => meta.hidden !== true).flatMap(({ meta }) => [meta.name, ...(meta.alias ?? [])]);
 }
 
-/** The row of a verb or alias. */
+/** Returns the row of the verb with that name or alias. */
 export function findVerb(verbs: readonly VerbRow[], name: string): VerbRow | undefined {
   return verbs.find(({ meta }) => meta.name === name || meta.alias?.includes(name) === true);
 }
 
-/** How many words a verb takes at least and at most. */
+/** Returns the least and the largest number of words that a verb accepts. */
 export function wordLimits(verb: VerbRow): { least: number; most: number } {
   const words = Object.values(verb.args);
   const open = verb.anyWords === true || words.some(({ repeated }) => repeated === true);

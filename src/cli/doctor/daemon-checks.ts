@@ -1,4 +1,4 @@
-// The checks of the bus, of the two daemons and of the sockets beside them.
+// Checks of `machinectl doctor`: the message bus, the two daemons, their sockets and the programs that users call.
 import { PROGRAM_VERSION } from "../../base/vocabulary/version.ts";
 import { type Check, checksOf, type Finding, ok, quoted } from "./finding.ts";
 import {
@@ -19,24 +19,24 @@ function restart(unit: string): string {
   return `systemctl reset-failed ${unit} && systemctl restart ${unit}`;
 }
 
-/** What stands in the way of a start; null for nothing. */
+/** Returns a finding if the unit cannot be started or has failed; null otherwise. */
 function unitFinding(unit: string, { load, active }: UnitFacts): Finding | null {
   if (load === "masked") {
     return {
       level: "problem",
       what: `${unit} is masked`,
-      why: "nobody can start it",
+      why: "it cannot be started",
       mend: `systemctl unmask ${unit}`,
     };
   }
   if (active === "failed") {
-    const why = `'journalctl --unit=${unit}' says what happened`;
+    const why = `'journalctl --unit=${unit}' shows the reason`;
     return { level: "problem", what: `${unit} has failed`, why, mend: restart(unit) };
   }
   return null;
 }
 
-/** What is wrong with the daemon that runs; null for nothing. */
+/** Returns a finding if something is wrong with the process that owns the daemon's bus name; null otherwise. */
 function ownerFinding(unit: string, caller: CallerFacts, daemon: DaemonFacts): Finding | null {
   const { owner, mainPid } = daemon;
   if (owner === null) return null;
@@ -50,7 +50,7 @@ function ownerFinding(unit: string, caller: CallerFacts, daemon: DaemonFacts): F
     return { level: "problem", what, why: OLD_PROGRAM, mend: `${caller.machined} install --now` };
   }
   if (!daemon.answers) {
-    const why = "whoever calls it waits in vain";
+    const why = "its callers wait until they time out";
     const mend = `systemctl kill --signal=SIGKILL ${unit} && ${restart(unit)}`;
     return { level: "problem", what: `process ${owner.pid} does not answer`, why, mend };
   }
@@ -61,20 +61,21 @@ function ownerFinding(unit: string, caller: CallerFacts, daemon: DaemonFacts): F
   return null;
 }
 
+/** The finding for a unit that forbids executable memory, which the JIT compiler needs. */
 function hardenedFinding(unit: string): Finding {
   const directory = `/etc/systemd/system/${unit}.d`;
   const text = "[Service]\\nMemoryDenyWriteExecute=no\\n";
   return {
     level: "problem",
     what: `${unit} has MemoryDenyWriteExecute=yes`,
-    why: "machined makes code at run time and ends at once where that is forbidden",
+    why: "machined compiles code at run time and cannot run where that is forbidden",
     mend:
       `mkdir -p ${directory} && printf '${text}' > ${directory}/zz-machined.conf && systemctl daemon-reload && ` +
       restart(unit),
   };
 }
 
-/** The check of one daemon. */
+/** Checks one daemon: its unit, the process that answers, and what the unit starts. */
 function daemonFinding(key: UnitKey, caller: CallerFacts, daemon: DaemonFacts, units: HostFacts["units"]): Finding {
   const unit = UNITS[key];
   const { starts } = daemon;
@@ -92,11 +93,12 @@ function daemonFinding(key: UnitKey, caller: CallerFacts, daemon: DaemonFacts, u
     return ok(`${who} answers (process ${pid}, ${path})`);
   }
   if (daemon.isActivatable) return ok("does not run now, and is started when it is called");
-  const why = "no file of the bus says how it is started";
+  const why = "no D-Bus service file says how to start it";
   const mend = `${caller.machined} install --now`;
   return { level: "problem", what: "does not run, and nothing starts it", why, mend };
 }
 
+/** Checks that a socket unit is active; `loss` says what does not work without it. */
 function socketFinding(unit: string, { load, active }: UnitFacts, loss: string): Finding {
   if (load === "masked" || active !== "active") {
     const unmask = load === "masked" ? `systemctl unmask ${unit} && ` : "";
@@ -111,6 +113,7 @@ function socketFinding(unit: string, { load, active }: UnitFacts, loss: string):
   return ok(`${unit} listens`);
 }
 
+/** The checks, in the order in which they are printed. */
 export const DAEMON_CHECKS: readonly Check<HostFacts>[] = [
   define({
     id: "bus",
@@ -124,7 +127,7 @@ export const DAEMON_CHECKS: readonly Check<HostFacts>[] = [
         const what = "there is none, and no systemd-machined on its private socket";
         return { level: "problem", what, why: "no machine can be registered or found: start systemd-machined" };
       }
-      const why = `${bus.failure}; without it nothing here can be asked`;
+      const why = `${bus.failure}; without it no daemon of this host can be called`;
       const mend = bus.isSilent ? "systemctl restart dbus.service" : "systemctl start dbus.socket";
       return { level: "problem", what: "does not answer", why, mend };
     },
@@ -146,12 +149,12 @@ export const DAEMON_CHECKS: readonly Check<HostFacts>[] = [
     title: "transfers over Varlink",
     needs: ["units"],
     check: ({ units: { importSocket } }) => {
-      if (importSocket.load === NO_SYSTEMD) return ok("without systemd systemd-importd makes its socket itself");
+      if (importSocket.load === NO_SYSTEMD) return ok("without systemd, systemd-importd makes its socket itself");
       if (importSocket.load === "not-found") return ok("this host's systemd-importd has no socket");
       return socketFinding(
         UNITS.importSocket,
         importSocket,
-        "systemd-sysupdate and other Varlink callers find no importd",
+        "systemd-sysupdate and other Varlink callers cannot reach systemd-importd",
       );
     },
   }),
@@ -160,8 +163,8 @@ export const DAEMON_CHECKS: readonly Check<HostFacts>[] = [
     title: "exec for users",
     needs: ["caller", "units"],
     check: ({ caller, units: { execSocket } }) => {
-      if (!caller.isInstalled) return ok("machined is not installed here: only root runs commands in machines");
-      if (execSocket.load === NO_SYSTEMD) return ok("without systemd only root runs commands in machines");
+      if (!caller.isInstalled) return ok("machined is not installed: only root can run commands in machines");
+      if (execSocket.load === NO_SYSTEMD) return ok("without systemd, only root can run commands in machines");
       if (execSocket.load === "not-found") {
         const why = "only root can run commands in machines";
         return {
@@ -188,7 +191,7 @@ export const DAEMON_CHECKS: readonly Check<HostFacts>[] = [
       return {
         level: "problem",
         what: `${first.path} has mode ${first.mode.toString(8)} and owner ${first.uid}, not ${first.wanted.toString(8)} and 0`,
-        why: "programs of users, and name lookups of every program, do not reach the daemon",
+        why: "programs of users, and name lookups of all programs, cannot reach the daemon",
         mend: mends.join(" && "),
       };
     },
@@ -204,7 +207,7 @@ export const DAEMON_CHECKS: readonly Check<HostFacts>[] = [
       if (!caller.isInstalled) return ok(first === undefined ? "there is none" : first.path);
       if (first?.isOurs !== true) {
         const what = `${first?.path ?? "nothing"} is found before ${ours}`;
-        const why = "verbs and options of machined are unknown to that program";
+        const why = "that program does not have the verbs and options of machined";
         return { level: "warning", what, why, mend: `export PATH=${quoted(directory)}:"$PATH"` };
       }
       const [line] = cronLines;
@@ -212,7 +215,7 @@ export const DAEMON_CHECKS: readonly Check<HostFacts>[] = [
       if (line === undefined || isDiverted) return ok(first.path);
       const mend = `{ echo 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'; crontab -l; } | crontab -`;
       const why =
-        "cron looks into /usr/bin and /bin only, where the distribution's programs are ('machined install --divert' puts links there)";
+        "cron's PATH has only /usr/bin and /bin, where the distribution's programs are ('machined install --divert' puts links there)";
       return { level: "warning", what: `a line of the crontab calls another program: ${line}`, why, mend };
     },
   }),
@@ -233,9 +236,9 @@ export const DAEMON_CHECKS: readonly Check<HostFacts>[] = [
       const found = unitFinding(UNITS.polkit, unit);
       if (found !== null) return { ...found, why };
       const [first] = missing;
-      if (first === undefined) return ok("knows all actions");
-      if (!caller.isInstalled) return ok(`knows no '${first}', which the distribution's daemons do not ask for`);
-      const what = `knows no '${first}'${missing.length > 1 ? ` and ${missing.length - 1} more` : ""}`;
+      if (first === undefined) return ok("has all actions");
+      if (!caller.isInstalled) return ok(`has no action '${first}', which the distribution's daemons do not use`);
+      const what = `has no action '${first}'${missing.length > 1 ? ` and lacks ${missing.length - 1} more` : ""}`;
       return { level: "problem", what, why, mend: `${caller.machined} install` };
     },
   }),

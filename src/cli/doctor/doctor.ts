@@ -1,5 +1,5 @@
-// `machinectl doctor`: what is wrong with this host or with one machine, what follows from it, and the command that mends it.
-// Nothing is changed or started.
+// `machinectl doctor`: checks this host or one machine, and prints for each problem what is wrong, what follows from
+// it, and the command that mends it. It changes and starts nothing.
 import type { Json } from "../format/json.ts";
 import { formatJson } from "../format/json.ts";
 import type { Paint } from "../format/terminal.ts";
@@ -13,6 +13,7 @@ import { gatherMachine } from "./gather-machine.ts";
 import { HOST_CHECKS } from "./host-checks.ts";
 import { MACHINE_CHECKS } from "./machine-checks.ts";
 
+/** The finding of a check, with the check's id and title. */
 interface Diagnosis extends Finding {
   readonly id: string;
   readonly title: string;
@@ -22,7 +23,7 @@ function diagnose<Facts>(checks: readonly Check<Facts>[], facts: Learned<Facts>)
   return checks.map((check) => ({ id: check.id, title: check.title, ...check.run(facts) }));
 }
 
-/** A command as the caller runs it. What sets the caller's own shell is not for root. */
+/** Returns the command with sudo(8) if the caller is not root, except `export`, which is for the caller's own shell. */
 function forCaller(command: string, isRoot: boolean): string {
   if (isRoot || command.startsWith("export ")) return command;
   return /^[\w@%+=:,./' -]+$/.test(command) ? `sudo ${command}` : `sudo sh -c ${quoted(command)}`;
@@ -52,11 +53,12 @@ function jsonOf({ id, title, level, what, why, mend }: Diagnosis): Json {
   return { id, title, status: level, what, why: why ?? null, mend: mend ?? null };
 }
 
-/** One line: facts of machines and files may have several. */
+/** Joins the lines of a text, because texts from machines and files may have several. */
 function onOneLine(text: string): string {
   return text.trim().replace(/\s*\n\s*/g, "; ");
 }
 
+/** Prints the findings as text or JSON; returns the exit status. */
 function print(session: Session, found: readonly Diagnosis[]): number {
   const { settings, ports, output, terminal } = session;
   const isRoot = ports.euid === 0;
@@ -68,13 +70,13 @@ function print(session: Session, found: readonly Diagnosis[]): number {
   return diagnoses.some(({ level }) => level === "problem") ? 1 : 0;
 }
 
-/** What there is to say about a name that is no machine's. */
+/** The finding for a name that no machine has. */
 async function absent(session: Session, name: string): Promise<Diagnosis[]> {
   const image = await orNull(session.manager("GetImage", { name }));
   const what = "no machine of this name is registered";
   const found: Finding =
     image === null
-      ? { level: "problem", what, why: "there is no image of this name either: 'machinectl list-images' shows them" }
+      ? { level: "problem", what, why: "no image has this name either: 'machinectl list-images' shows all images" }
       : { level: "problem", what, why: "its image is not running", mend: `machinectl start ${quoted(name)}` };
   return [{ id: "registered", title: "registration", ...found }];
 }
@@ -88,10 +90,10 @@ async function examineMachine(session: Session, name: string): Promise<Diagnosis
   }
 }
 
-/** The verb `doctor`. Exits with 1 where there is a problem. */
+/** The verb `doctor`. Returns 1 if there is a finding of level `problem`. */
 export async function doctor(session: Session, [name]: readonly string[]): Promise<number> {
   if (session.settings.transport.kind !== "local") {
-    throw new Failure("doctor looks at the host that it runs on: run it there, over ssh(1)");
+    throw new Failure("doctor can check only the host that it runs on: run it there, over ssh(1)");
   }
   if (name !== undefined) return print(session, await examineMachine(session, name));
   return print(session, diagnose([...DAEMON_CHECKS, ...HOST_CHECKS], await gatherHost(session)));

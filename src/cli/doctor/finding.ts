@@ -1,31 +1,33 @@
-// What a check finds, and how a row of the table of checks is declared: which facts it needs, and what it makes of them. A check
-// looks at facts only, so that tests can give it any; a fact that could not be learned makes its checks unknown, never wrong.
+// The types of checks and of their findings. A check is a function of facts that were gathered before, so that tests
+// can pass any facts. If a fact could not be gathered, the checks that need it have the level `unknown`.
 
-/** `unknown`: what the check needs could not be looked at. */
+/** `unknown`: a fact that the check needs could not be gathered. */
 export type Level = "ok" | "warning" | "problem" | "unknown";
 
+/** The result of a check. */
 export interface Finding {
   readonly level: Level;
   /** The state, in one line. */
   readonly what: string;
-  /** What follows from it. */
+  /** The consequence, or the reason. */
   readonly why?: string;
-  /** A command for a shell of root that mends it. */
+  /** A shell command for root that mends it. */
   readonly mend?: string;
 }
 
-/** Facts, each with its value or the reason why it is not known. */
+/** For each fact its value, or the reason why it could not be gathered. */
 export type Learned<Facts> = {
   readonly [Key in keyof Facts]: { readonly value: Facts[Key] } | { readonly reason: string };
 };
 
+/** A check; `title` is printed, `id` is its name in JSON. */
 export interface Check<Facts> {
   readonly id: string;
   readonly title: string;
   run(facts: Learned<Facts>): Finding;
 }
 
-/** A row as it is written: `check` gets the facts that it needs. */
+/** The declaration of a check. `check` is called with the facts that `needs` names. */
 interface CheckRow<Facts, Key extends keyof Facts> {
   readonly id: string;
   readonly title: string;
@@ -33,7 +35,10 @@ interface CheckRow<Facts, Key extends keyof Facts> {
   readonly check: (facts: Pick<Facts, Key>) => Finding;
 }
 
-/** A check of a row. `Facts` is given by hand, the needed ones follow from the row. */
+/**
+ * Returns a function that makes a Check from a row. Two functions, because TypeScript cannot infer `Key` from the row
+ * if `Facts` is passed explicitly to the same function.
+ */
 export function checksOf<Facts>() {
   return <Key extends keyof Facts>({ id, title, needs, check }: CheckRow<Facts, Key>): Check<Facts> => ({
     id,
@@ -45,17 +50,17 @@ export function checksOf<Facts>() {
         if ("reason" in fact) return { level: "unknown", what: `could not be looked at: ${fact.reason}` };
         known[key] = fact.value;
       }
-      return check(known as Pick<Facts, Key>); // each of the needed ones is there now
+      return check(known as Pick<Facts, Key>); // the loop has set each key
     },
   });
 }
 
-/** Everything is as it should be. */
+/** Returns a finding of level `ok`. */
 export function ok(what: string): Finding {
   return { level: "ok", what };
 }
 
-/** A text as one word of a shell. */
+/** Quotes a text as one word for a shell. */
 export function quoted(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }

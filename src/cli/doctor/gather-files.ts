@@ -1,5 +1,5 @@
-// What small files of the host and the kernel say: /etc, /usr, /proc and /run. The pool has a file of its own, because its file
-// system may not answer.
+// Gathers facts from small files of the host and the kernel in /etc, /usr, /proc and /run. The pool is gathered in
+// pool.ts, because its file system may not respond.
 import { existsSync, readdirSync, readFileSync, realpathSync, type Stats, statSync } from "node:fs";
 import { release } from "node:os";
 import { basename, join } from "node:path";
@@ -35,6 +35,7 @@ function read(path: string): string {
   return readFileSync(path, "utf8");
 }
 
+/** Resolves symbolic links; null if the path does not exist. */
 function realPath(path: string): string | null {
   try {
     return realpathSync(path);
@@ -43,6 +44,7 @@ function realPath(path: string): string | null {
   }
 }
 
+/** Returns who calls, and the command that runs this executable, for the remedies. */
 export function gatherCaller(session: Session): CallerFacts {
   const isInstalled = session.ports.isThere(INSTALLED_PROGRAM);
   const own = realpathSync(process.execPath);
@@ -57,13 +59,14 @@ export function gatherCaller(session: Session): CallerFacts {
 
 const CLIENT = /(^|[\s;&|(])(machinectl|importctl)\s/;
 
-/** Lines of a crontab that call a client by its name alone, as long as no PATH is set. */
+/** Returns the lines of a crontab that call a client by name and are not preceded by an assignment of PATH. */
 export function cronLinesWithoutPath(crontab: string): string[] {
   const lines = crontab.split("\n").map((line) => line.trim());
   const path = lines.findIndex((line) => /^PATH\s*=/.test(line));
   return lines.slice(0, path < 0 ? lines.length : path).filter((line) => !line.startsWith("#") && CLIENT.test(line));
 }
 
+/** Returns every `machinectl` in $PATH, and the caller's crontab lines that call a client without a PATH. */
 export async function gatherPath(session: Session): Promise<PathFacts> {
   const directories = [...new Set((session.ports.env["PATH"] ?? "").split(":"))].filter((path) => path !== "");
   const found = directories.map((directory) => join(directory, "machinectl")).filter((path) => existsSync(path));
@@ -75,9 +78,10 @@ export async function gatherPath(session: Session): Promise<PathFacts> {
 }
 
 const CONTROLLERS = ["cpu", "memory", "io", "pids"];
-/** What version 1 calls them. */
+/** The names of controllers in version 1, where they differ. */
 const OLD_NAMES: Readonly<Record<string, string>> = { io: "blkio" };
 
+/** Returns the version of the control groups, and the controllers for limits and statistics that are missing. */
 export function gatherCgroup(): CgroupFacts {
   const { mount, unified } = cgroupRoot();
   const names = unified
@@ -89,6 +93,7 @@ export function gatherCgroup(): CgroupFacts {
   return { version: unified ? 2 : 1, missing: CONTROLLERS.filter((name) => !isThere(name)) };
 }
 
+/** Whether `act` throws no error of a system call. */
 function works(act: () => void): boolean {
   try {
     act();
@@ -99,7 +104,7 @@ function works(act: () => void): boolean {
   }
 }
 
-/** Whether a release of the kernel is at least that one. */
+/** Whether a kernel release such as `6.1.0-13-amd64` is at least `major.minor`. */
 export function isAtLeast(version: string, [major, minor]: readonly [number, number]): boolean {
   const [ownMajor = 0, ownMinor = 0] = version.split(/[.-]/).map(Number);
   return ownMajor > major || (ownMajor === major && ownMinor >= minor);
@@ -107,6 +112,7 @@ export function isAtLeast(version: string, [major, minor]: readonly [number, num
 
 const IDMAPPED_MOUNTS_SINCE = [5, 12] as const;
 
+/** Returns what the kernel lacks: `missing` is required, without `lesser` single operations fail. */
 export function gatherKernel(): KernelFacts {
   const hasPidfds = (() => {
     using self = PidRef.of(process.pid);
@@ -126,7 +132,7 @@ export function gatherKernel(): KernelFacts {
 
 const DATABASES = ["hosts", "passwd", "group"];
 
-/** The databases that are configured without the module of that name. */
+/** Returns those of DATABASES whose line in the text of nsswitch.conf does not name the module. */
 export function databasesWithout(nsswitch: string, module: string): string[] {
   return DATABASES.filter((database) => {
     const line = new RegExp(`^${database}:([^#]*)`, "m").exec(nsswitch)?.[1];
@@ -134,12 +140,13 @@ export function databasesWithout(nsswitch: string, module: string): string[] {
   });
 }
 
+/** Returns the databases of nsswitch.conf(5) without our NSS module, and the path of the module. */
 export function gatherNss(): NssFacts {
   const module = LIBRARY_DIRECTORIES.map((directory) => join(directory, NSS_LIBRARY)).find((path) => existsSync(path));
   return { without: databasesWithout(read(NSSWITCH), NSS_WORD), module: module ?? null };
 }
 
-/** The modes of the runtime directory, and of the sockets in it that everybody may use. */
+/** The modes that the runtime directory and its sockets for all users must have. */
 const OPEN_FILES: Readonly<Record<string, number>> = {
   ".": 0o755,
   "io.systemd.Machine": 0o666,
@@ -147,7 +154,7 @@ const OPEN_FILES: Readonly<Record<string, number>> = {
   names: 0o666,
 };
 
-/** Null for what is not there, or in a directory that is closed, which is a finding of its own. */
+/** Returns null if the path does not exist or its directory may not be searched, which is a finding of its own. */
 function statusOf(path: string): Stats | null {
   try {
     return statSync(path);
@@ -156,6 +163,7 @@ function statusOf(path: string): Stats | null {
   }
 }
 
+/** Returns the owner and mode of those of OPEN_FILES that exist. */
 export function gatherSockets(session: Session): FileFacts[] {
   const directory = managerDirectory("system", session.ports.env) ?? "";
   return Object.entries(OPEN_FILES).flatMap(([name, wanted]) => {
@@ -169,6 +177,7 @@ const POLICY_DIRECTORIES = ["/etc", "/run", "/usr/local/share", "/usr/share"].ma
   join(top, "polkit-1/actions"),
 );
 
+/** Returns the polkit actions of both daemons that no .policy file of the host declares. */
 export function gatherPolkit(): PolkitFacts {
   const declared = new Set<string>();
   for (const directory of POLICY_DIRECTORIES.filter((path) => existsSync(path))) {
@@ -181,12 +190,14 @@ export function gatherPolkit(): PolkitFacts {
   return { missing: wanted.filter((id) => !declared.has(id)) };
 }
 
+/** Returns the limit of user namespaces, and the kernel's default for it. */
 export function gatherNamespaces(): NamespaceFacts {
   const most = Number(read("/proc/sys/user/max_user_namespaces"));
-  // fork_init() and user_namespaces_init() of the kernel: half of the threads that fit into memory.
+  // The kernel's default (fork_init(), user_namespaces_init()): half of the largest number of threads.
   return { most, usual: Math.floor(Number(read("/proc/sys/kernel/threads-max")) / 2) };
 }
 
+/** Returns the time now and that of the executable's last change, before which the clock must not be. */
 export function gatherClock(): ClockFacts {
   return { nowMs: Date.now(), builtMs: statSync(process.execPath).mtimeMs };
 }
@@ -194,10 +205,12 @@ export function gatherClock(): ClockFacts {
 const DENIED = 'apparmor="DENIED"|avc: +denied';
 const OURS = /machined|importd|machinectl|importctl/;
 
-/** Refusals of AppArmor and SELinux about our programs since the last boot. */
+/**
+ * Returns kernel messages since the last boot in which AppArmor or SELinux denied something to programs of machined.
+ */
 export async function gatherDenials(session: Session): Promise<string[]> {
-  if (session.ports.euid !== 0) throw new Error("only root sees the messages of the kernel");
-  if (Bun.which("journalctl") === null) throw new Error("there is no journalctl");
+  if (session.ports.euid !== 0) throw new Error("only root can read the messages of the kernel");
+  if (Bun.which("journalctl") === null) throw new Error("journalctl(1) is not installed");
   const query = [
     "-b",
     "-q",

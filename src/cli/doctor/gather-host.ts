@@ -1,4 +1,4 @@
-// Learns everything that the checks of a host need, all at the same time and each within its limit.
+// Gathers all facts for the checks of a host, concurrently and each with a time limit.
 import type { Session } from "../session/session.ts";
 import type { Learned } from "./finding.ts";
 import {
@@ -30,7 +30,7 @@ async function gatherHook(session: Session): Promise<HookFacts> {
   };
 }
 
-/** Null where the daemon does not run: it is not started for this. */
+/** Returns null if the daemon does not run, because doctor must not start it. */
 async function gatherQuota(session: Session): Promise<QuotaFacts | null> {
   const { owner, answers } = await gatherDaemon(session, MACHINE1, "machined");
   if (owner === null || !answers) return null;
@@ -39,7 +39,7 @@ async function gatherQuota(session: Session): Promise<QuotaFacts | null> {
   return { usageBytes: number("PoolUsage"), limitBytes: number("PoolLimit") };
 }
 
-/** The facts of this host. */
+/** Gathers the facts of this host. */
 export function gatherHost(session: Session): Promise<Learned<HostFacts>> {
   return learnAll<HostFacts>({
     caller: () => gatherCaller(session),

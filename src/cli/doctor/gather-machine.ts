@@ -1,4 +1,4 @@
-// Learns everything that the checks of one machine need.
+// Gathers all facts for the checks of one machine, concurrently and each with a time limit.
 import { ERRORS } from "../../base/error.ts";
 import { isGlobalAddress } from "../../base/ip-address.ts";
 import { type MachineFacts, machineDetails } from "../machine/details.ts";
@@ -38,7 +38,7 @@ async function gatherNetwork(session: Session, facts: MachineFacts): Promise<Net
   };
 }
 
-/** Null where the machine has no systemctl, or may not be entered. */
+/** Returns null if the machine has no systemctl, or the caller may not enter it. */
 async function gatherOwnNetworkd(name: string): Promise<MachineCheckFacts["ownNetworkd"]> {
   const ask = async (verb: string) => {
     const { output } = await runOwnVerb(["exec", "--stdin=no", name, "systemctl", verb, "systemd-networkd.service"]);
@@ -48,15 +48,16 @@ async function gatherOwnNetworkd(name: string): Promise<MachineCheckFacts["ownNe
   return active === "" ? null : { active, enabled };
 }
 
+/** Returns the addresses that the C library of this host finds for the name. */
 async function gatherLookup(name: string): Promise<string[]> {
   const { output } = await runProgram(["getent", "ahosts", name]);
   return [...new Set(output.split("\n").map((line) => line.split(/\s/)[0] ?? ""))].filter((text) => text !== "");
 }
 
-/** Looked at by a child, because the machine's file systems may not answer. */
+/** Runs child processes for this, because access to the machine's file systems may block. */
 async function gatherBusSocket({ leaderPid }: MachineFacts): Promise<boolean> {
   const { code } = await runProgram(["test", "-d", `/proc/${leaderPid}/root/`]);
-  if (code !== 0) throw new Error("only root may look into the machine");
+  if (code !== 0) throw new Error("only root can read files of the machine");
   return hasMachineBus(leaderPid);
 }
 
@@ -65,7 +66,7 @@ async function gatherDelegates(session: Session, { unit }: MachineFacts): Promis
   return (await session.unitProperty(unitPath(unit), unitInterface(unit), "Delegate")) === true;
 }
 
-/** The facts of a machine that is registered. */
+/** Gathers the facts of a registered machine. */
 export function gatherMachine(session: Session, machine: MachineFacts): Promise<Learned<MachineCheckFacts>> {
   const { name } = machine;
   return learnAll<MachineCheckFacts>({

@@ -1,5 +1,5 @@
-// What the bus and the service manager say about our daemons and the units beside them. Nothing is started: a daemon that
-// does not run is not called.
+// Gathers facts about the daemons and related units from the bus broker and the service manager. Nothing is started: a
+// daemon that does not run is not called.
 import { readFileSync, readlinkSync, realpathSync } from "node:fs";
 import { basename } from "node:path";
 import { processCmdline } from "../../kernel/process/process-file.ts";
@@ -17,15 +17,19 @@ const DRIVER = {
   interface: "org.freedesktop.DBus",
 };
 const UNIT = "org.freedesktop.systemd1.Unit";
-/** A daemon that does not answer is a finding of its own, so it has less time than the fact. */
+/**
+ * Shorter than the limit of a fact, so that a daemon that does not answer is a finding and not a fact that is not
+ * known.
+ */
 const PING_LIMIT_MS = LIMIT_MS / 2;
 
+/** Calls a method of the bus broker. */
 async function driver(session: Session, member: string, name?: string): Promise<unknown> {
   const args = name === undefined ? {} : { signature: "s", body: [name] };
   return (await session.callBus({ ...DRIVER, member, ...args, timeoutMs: LIMIT_MS }))[0];
 }
 
-/** Whether the process's executable was replaced; false where only root may look. */
+/** Whether the process's executable was replaced or removed since its start; false if only root may read that. */
 function isReplaced(pid: number): boolean {
   try {
     return readlinkSync(`/proc/${pid}/exe`).endsWith(" (deleted)");
@@ -34,23 +38,25 @@ function isReplaced(pid: number): boolean {
   }
 }
 
+/** Tells by its file name to which product a program belongs, after resolving symbolic links. */
 function programAt(called: string): OwnerFacts["program"] {
   let path = called;
   try {
     path = realpathSync(called);
   } catch {
-    // It was removed since.
+    // The file was removed after the start.
   }
   const name = basename(path);
   return name === "machined" ? "ours" : /^systemd-(machined|importd)$/.test(name) ? "stock" : "other";
 }
 
-/** Looked up by the path it was called with, which everybody may see. */
+/** Identifies the program by the path in its command line, which all users may read, unlike /proc/PID/exe. */
 function ownerOf(pid: number): OwnerFacts {
   const path = processCmdline(pid)[0] ?? "";
   return { pid, path, program: programAt(path), isReplaced: isReplaced(pid) };
 }
 
+/** Whether the owner of a bus name answers a ping in time. An error reply is an answer. */
 async function answers(session: Session, name: string): Promise<boolean> {
   const ping = { destination: name, path: "/", interface: "org.freedesktop.DBus.Peer", member: "Ping" };
   try {
@@ -61,6 +67,7 @@ async function answers(session: Session, name: string): Promise<boolean> {
   }
 }
 
+/** Returns the process that owns a bus name; null if the name has no owner. */
 async function runningOwner(session: Session, name: string): Promise<OwnerFacts | null> {
   try {
     const unique = String(await driver(session, "GetNameOwner", name));
@@ -75,7 +82,7 @@ function isSystemdHost(): boolean {
   return readFileSync("/proc/1/comm", "utf8").startsWith("systemd");
 }
 
-/** What is known about the daemon that has a name on the bus, and about its unit. */
+/** Gathers the facts about a daemon by its bus name, and about its unit. */
 export async function gatherDaemon(session: Session, name: string, key: UnitKey): Promise<DaemonFacts> {
   const unit = UNITS[key];
   const hasUnits = isSystemdHost();
@@ -92,7 +99,7 @@ export async function gatherDaemon(session: Session, name: string, key: UnitKey)
   return {
     owner,
     answers: owner === null || (await answers(session, name)),
-    // Without systemd the bus's file for it starts nothing.
+    // The daemons' D-Bus service files name a unit of systemd, so without systemd nothing is started.
     isActivatable: hasUnits && Array.isArray(names) && names.includes(name),
     mainPid: hasUnits ? Number(mainPid) : (owner?.pid ?? 0),
     starts: command === null ? null : { path: command, program: programAt(command) },
@@ -100,6 +107,7 @@ export async function gatherDaemon(session: Session, name: string, key: UnitKey)
   };
 }
 
+/** Gathers the states of one unit. */
 export async function gatherUnit(session: Session, key: UnitKey): Promise<UnitFacts> {
   if (!isSystemdHost()) return { load: NO_SYSTEMD, active: "inactive", enabled: "" };
   const get = async (property: string) => String(await session.unitProperty(unitPath(UNITS[key]), UNIT, property));
@@ -107,13 +115,14 @@ export async function gatherUnit(session: Session, key: UnitKey): Promise<UnitFa
   return { load, active, enabled };
 }
 
+/** Gathers the states of all units of UNITS. */
 export async function gatherUnits(session: Session): Promise<Readonly<Record<UnitKey, UnitFacts>>> {
   const keys = Object.keys(UNITS) as UnitKey[];
   const facts = await Promise.all(keys.map(async (key) => [key, await gatherUnit(session, key)] as const));
-  return Object.fromEntries(facts) as Record<UnitKey, UnitFacts>; // one for each key
+  return Object.fromEntries(facts) as Record<UnitKey, UnitFacts>; // has all keys
 }
 
-/** Whether the bus answers, and whether there should be one. */
+/** Gathers whether the bus answers, and whether the host should have one. */
 export async function gatherBus(session: Session): Promise<BusFacts> {
   const { isThere } = session.ports;
   const isManaged = isThere("/run/systemd/system") && isThere("/usr/share/dbus-1/system.d");
@@ -122,6 +131,7 @@ export async function gatherBus(session: Session): Promise<BusFacts> {
   return { isExpected, failure: "reason" in answer ? answer.reason : null, isSilent: "isLate" in answer };
 }
 
+/** Gathers whether systemd-machined answers on its private socket. */
 export async function gatherPrivateSocket(session: Session): Promise<PrivateSocketFacts> {
   const path = `${managerDirectory("system", session.ports.env)}/private`;
   const ping = { path: "/", interface: "org.freedesktop.DBus.Peer", member: "Ping", timeoutMs: PING_LIMIT_MS };
@@ -132,7 +142,7 @@ export async function gatherPrivateSocket(session: Session): Promise<PrivateSock
   return { answers: "value" in answer };
 }
 
-/** The release of the service manager that runs; 0 where systemd is not process 1. */
+/** Returns the version of the running systemd; 0 if systemd is not process 1. */
 export async function systemdRelease(session: Session): Promise<number> {
   if (!isSystemdHost()) return 0;
   const path = "/org/freedesktop/systemd1";

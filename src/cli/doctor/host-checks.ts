@@ -1,11 +1,11 @@
-// The checks of the host itself: kernel, control groups, names, network, pool, refusals of security modules, time.
+// Checks of `machinectl doctor`: kernel, control groups, names, network, pool, denials of security modules, time.
 import { formatBytes, UINT64_MAX } from "../../base/format.ts";
 import { type Check, checksOf, type Finding, ok, quoted } from "./finding.ts";
 import { type HostFacts, NO_SYSTEMD, type PoolFacts, UNITS, type UnitFacts } from "./host-facts.ts";
 
 const define = checksOf<HostFacts>();
 
-/** From this release on systemd-resolved asks the sockets in /run/systemd/resolve.hook. */
+/** systemd-resolved of this version and later queries the sockets in /run/systemd/resolve.hook for names. */
 const HOOKS_SINCE = 259;
 const MIB = 1 << 20;
 const FULL_BYTES = 64 * MIB;
@@ -13,19 +13,22 @@ const FULL_SHARE = 0.01;
 const SCARCE_SHARE = 0.05;
 const DAY_MS = 86_400_000;
 
-/** What keeps the host from giving machines addresses; null for nothing. */
+/**
+ * Returns a finding if this host's systemd-networkd does not run, so that machines get no addresses; null otherwise.
+ */
 export function networkdFinding({ load, active }: UnitFacts): Finding | null {
   if (load === "loaded" && active === "active") return null;
   const unit = UNITS.networkd;
   const why = "machines with a network of their own (systemd-nspawn@.service) get no address from this host";
   if (load === NO_SYSTEMD)
-    return { level: "warning", what: "systemd does not run this host, and no systemd-networkd", why };
+    return { level: "warning", what: "neither systemd nor systemd-networkd runs on this host", why };
   if (load === "not-found") return { level: "warning", what: `there is no ${unit}`, why };
   const unmask = load === "masked" ? `systemctl unmask ${unit} && ` : "";
   const what = `${unit} is ${load === "masked" ? "masked" : active}`;
   return { level: "warning", what, why, mend: `${unmask}systemctl enable --now ${unit}` };
 }
 
+/** Checks the free space of the pool's file system. */
 function spaceFinding({ path, exists, totalBytes, availableBytes, hasHidden }: PoolFacts): Finding {
   if (!exists) return ok(`${path} is made with the first image`);
   const left = `${formatBytes(BigInt(availableBytes))} of ${formatBytes(BigInt(totalBytes))} are free`;
@@ -43,6 +46,7 @@ function spaceFinding({ path, exists, totalBytes, availableBytes, hasHidden }: P
   };
 }
 
+/** The checks, in the order in which they are printed. */
 export const HOST_CHECKS: readonly Check<HostFacts>[] = [
   define({
     id: "kernel",
@@ -64,7 +68,7 @@ export const HOST_CHECKS: readonly Check<HostFacts>[] = [
     needs: ["cgroup"],
     check: ({ cgroup: { version, missing } }) => {
       if (missing.length === 0) return ok(`version ${version} with all controllers`);
-      const why = "machines have no limits and no figures of these ('machinectl stats' shows -)";
+      const why = "machines have no limits and no statistics for these ('machinectl stats' shows -)";
       return { level: "warning", what: `version ${version} without the controllers ${missing.join(", ")}`, why };
     },
   }),
@@ -101,7 +105,7 @@ export const HOST_CHECKS: readonly Check<HostFacts>[] = [
     needs: ["caller", "nss"],
     check: ({ caller, nss: { module } }) => {
       if (module !== null) return ok(module);
-      const why = "the C library cannot ask for the names of machines";
+      const why = "programs that look up names with the C library do not find machines";
       return {
         level: "warning",
         what: "there is no libnss_mymachines.so.2",
@@ -115,11 +119,12 @@ export const HOST_CHECKS: readonly Check<HostFacts>[] = [
     title: "names for resolved",
     needs: ["hook", "machined"],
     check: ({ hook: { release, hasSocket, resolvedRuns }, machined }) => {
-      if (release < HOOKS_SINCE) return ok(`systemd-resolved of ${release} asks no one: the NSS module serves`);
-      if (!resolvedRuns) return ok("systemd-resolved does not run: the NSS module serves");
+      if (release < HOOKS_SINCE) return ok(`systemd-resolved ${release} has no hooks: names need the NSS module`);
+      if (!resolvedRuns) return ok("systemd-resolved does not run: names need the NSS module");
       if (hasSocket || machined.owner === null) return ok("systemd-machined answers systemd-resolved");
       const why = "systemd-resolved does not know the names of machines";
-      return { level: "warning", what: "the hook has no socket", why, mend: `systemctl restart ${UNITS.machined}` };
+      const what = "systemd-machined has no socket in /run/systemd/resolve.hook";
+      return { level: "warning", what, why, mend: `systemctl restart ${UNITS.machined}` };
     },
   }),
   define({
@@ -128,7 +133,7 @@ export const HOST_CHECKS: readonly Check<HostFacts>[] = [
     needs: ["units"],
     check: ({ units: { networkd } }) =>
       networkd.load === NO_SYSTEMD
-        ? ok("without systemd the administrator gives machines their addresses")
+        ? ok("without systemd, the administrator configures the addresses of machines")
         : (networkdFinding(networkd) ?? ok(`${UNITS.networkd} runs`)),
   }),
   define({
@@ -171,7 +176,7 @@ export const HOST_CHECKS: readonly Check<HostFacts>[] = [
       return {
         level: "warning",
         what: `${path}/${first}${all.length > 1 ? ` and ${all.length - 1} more are` : " is"} left of work that was killed`,
-        why: "they take space, and nobody works on them",
+        why: "they take space, and no process uses them",
         mend: mends.join(" && "),
       };
     },
@@ -182,13 +187,13 @@ export const HOST_CHECKS: readonly Check<HostFacts>[] = [
     needs: ["denials"],
     check: ({ denials }) => {
       const last = denials.at(-1);
-      if (last === undefined) return ok("no refusals since the host was started");
+      if (last === undefined) return ok("no denials since the host was started");
       const profile = /profile="([^"]+)"/.exec(last)?.[1];
       const mend = profile === undefined ? "restorecon -RF /usr/local/lib/machined" : `aa-complain ${quoted(profile)}`;
       return {
         level: "warning",
-        what: `${denials.length} refusals, the last: ${last}`,
-        why: "calls of ours fail",
+        what: `${denials.length} denials, the last: ${last}`,
+        why: "system calls of machined's programs fail",
         mend,
       };
     },
@@ -200,7 +205,7 @@ export const HOST_CHECKS: readonly Check<HostFacts>[] = [
     check: ({ clock: { nowMs, builtMs } }) => {
       if (nowMs > builtMs - DAY_MS) return ok(new Date(nowMs).toISOString());
       const what = `it is ${new Date(nowMs).toISOString()}, before this program was made`;
-      const why = "certificates and signatures of downloads are taken for invalid";
+      const why = "certificates and signatures of downloads count as not valid yet";
       return { level: "problem", what, why, mend: "timedatectl set-ntp true" };
     },
   }),

@@ -1,35 +1,39 @@
-// What the checks of a host are made of. Values only: gather-*.ts learn them, and tests write them by hand.
+// The facts that the checks of a host need. Types only: gather-*.ts gather the values, and tests make them by hand.
+// "Ours" are programs of this project, "stock" those of the distribution.
 
-/** Who asks, and how this program is called on the host. */
+/** The user, and how this program is called on the host. */
 export interface CallerFacts {
   readonly isRoot: boolean;
-  /** The words of a shell that run `machined` here. */
+  /** The shell words that run `machined` on this host. */
   readonly machined: string;
   /** Whether `machined install` was run. */
   readonly isInstalled: boolean;
 }
 
+/** The message bus of the system. */
 export interface BusFacts {
-  /** Null where it answers. */
+  /** Why it does not answer; null if it does. */
   readonly failure: string | null;
-  /** It takes connections, and does not answer. */
+  /** Whether it accepts connections but does not answer in time. */
   readonly isSilent: boolean;
-  /** The host has files of a bus. */
+  /** Whether the host should have a bus: its socket exists, or systemd and the bus's configuration do. */
   readonly isExpected: boolean;
 }
 
-/** The load state of all units where systemd is not process 1. */
+/** The load state of all units if systemd is not process 1. */
 export const NO_SYSTEMD = "no-systemd";
 
+/** The states of a unit (org.freedesktop.systemd1(5)). */
 export interface UnitFacts {
-  /** `loaded`, `not-found`, `masked`, …; `NO_SYSTEMD`. */
+  /** `loaded`, `not-found`, `masked`, …; or `NO_SYSTEMD`. */
   readonly load: string;
+  /** `active`, `inactive`, `failed`, … */
   readonly active: string;
   /** `enabled`, `disabled`, `static`, … */
   readonly enabled: string;
 }
 
-/** The units that matter, by what they are to us. */
+/** The units that are checked. */
 export const UNITS = {
   machined: "systemd-machined.service",
   importd: "systemd-importd.service",
@@ -39,116 +43,131 @@ export const UNITS = {
   polkit: "polkit.service",
 } as const;
 
+/** The name of a checked unit in the facts. */
 export type UnitKey = keyof typeof UNITS;
 
-/** The process that answers for a daemon. */
+/** The process that owns the bus name of a daemon. */
 export interface OwnerFacts {
   readonly pid: number;
   readonly program: "ours" | "stock" | "other";
   readonly path: string;
-  /** Its executable was replaced or removed since it started. */
+  /** Whether its executable was replaced or removed since its start. */
   readonly isReplaced: boolean;
 }
 
+/** One of the two daemons. */
 export interface DaemonFacts {
-  /** Null where none runs at the moment. */
+  /** Null if no process owns the bus name. */
   readonly owner: OwnerFacts | null;
-  /** Whether what runs answers; true where nothing runs. */
+  /** Whether the owner answers; true without an owner. */
   readonly answers: boolean;
-  /** Whether the bus starts it when it is called. */
+  /** Whether the bus broker starts the daemon when it is called. */
   readonly isActivatable: boolean;
   /** The main process of its unit; 0 for none. */
   readonly mainPid: number;
-  /** What its unit starts; null without a unit. */
+  /** The program that its unit starts; null without a unit. */
   readonly starts: Pick<OwnerFacts, "path" | "program"> | null;
-  /** The unit forbids executable memory, without which our program cannot run. */
+  /** Whether the unit has MemoryDenyWriteExecute=yes, with which programs of this project cannot run. */
   readonly forbidsExecutableMemory: boolean;
 }
 
-/** How the daemon of machines is reached where there is no bus. */
+/** The private D-Bus socket of systemd-machined, for hosts without a bus. */
 export interface PrivateSocketFacts {
   readonly answers: boolean;
 }
 
+/** Which machinectl a shell and cron find. */
 export interface PathFacts {
-  /** All files called machinectl in the directories of PATH, in its order. */
+  /** All files named machinectl in the directories of PATH, in its order. */
   readonly found: readonly { readonly path: string; readonly isOurs: boolean }[];
-  /** Lines of the caller's crontab that call machinectl or importctl by name, where no PATH is set before them. */
+  /** Lines of the caller's crontab that call machinectl or importctl by name and are not preceded by a PATH. */
   readonly cronLines: readonly string[];
 }
 
+/** The control group file system. */
 export interface CgroupFacts {
   readonly version: 1 | 2;
+  /** Names of controllers that are not available. */
   readonly missing: readonly string[];
 }
 
+/** Features of the kernel. */
 export interface KernelFacts {
   readonly release: string;
-  /** What it lacks of what is needed. */
+  /** Required features that it lacks. */
   readonly missing: readonly string[];
-  /** What it lacks of what is only useful, and what goes without it. */
+  /** Optional features that it lacks. */
   readonly lesser: readonly string[];
 }
 
+/** The configuration of name lookups in the C library. */
 export interface NssFacts {
-  /** Databases of nsswitch.conf that have a line without the module's name. */
+  /** Databases of nsswitch.conf whose line is missing or does not name the module. */
   readonly without: readonly string[];
-  /** The module's file, or null. */
+  /** The path of the module, or null. */
   readonly module: string | null;
 }
 
+/** The hook by which systemd-resolved resolves names of machines. */
 export interface HookFacts {
-  /** The release of the host's systemd; 0 where it is not known. */
+  /** The version of the host's systemd; 0 if it does not run. */
   readonly release: number;
   readonly hasSocket: boolean;
   readonly resolvedRuns: boolean;
 }
 
+/** Owner and mode of a file. */
 export interface FileFacts {
   readonly path: string;
   readonly uid: number;
   readonly mode: number;
+  /** The mode that it should have. */
   readonly wanted: number;
 }
 
+/** The configuration of polkit. */
 export interface PolkitFacts {
-  /** Actions of ours that no file declares. */
+  /** Actions of the daemons that no policy file declares. */
   readonly missing: readonly string[];
 }
 
+/** The pool and its file system. */
 export interface PoolFacts {
   readonly path: string;
   readonly exists: boolean;
   readonly isBtrfs: boolean;
   readonly totalBytes: number;
   readonly availableBytes: number;
-  /** Whether hidden images (kept downloads) could be removed. */
+  /** Whether there are hidden images (kept downloads), which `machinectl clean` removes. */
   readonly hasHidden: boolean;
-  /** What dead transfers left. */
+  /** Temporary files of transfers that were killed, by name. */
   readonly ofTransfers: readonly string[];
-  /** What dead operations of machined left. */
+  /** Temporary files of operations of machined that were killed, by name. */
   readonly ofOperations: readonly string[];
 }
 
+/** Use and limit of the pool; 2^64-1 if unknown or unlimited. */
 export interface QuotaFacts {
   readonly usageBytes: bigint;
   readonly limitBytes: bigint;
 }
 
+/** User namespaces. */
 export interface NamespaceFacts {
-  /** user.max_user_namespaces. */
+  /** The sysctl user.max_user_namespaces. */
   readonly most: number;
-  /** What the kernel would have set. */
+  /** The kernel's default for it. */
   readonly usual: number;
 }
 
+/** The system clock. */
 export interface ClockFacts {
   readonly nowMs: number;
   /** When the running executable was written. */
   readonly builtMs: number;
 }
 
-/** Everything that the checks of a host need. */
+/** All facts that the checks of a host need; `quota` is null if the daemon does not run. */
 export interface HostFacts {
   readonly caller: CallerFacts;
   readonly bus: BusFacts;

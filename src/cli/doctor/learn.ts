@@ -1,9 +1,10 @@
-// Learning a fact within a limit: a bus, a daemon or a file system that does not answer costs its own checks and no others.
+// Gathers facts, each with a time limit, so that a bus, a daemon or a file system that does not answer makes only its
+// own checks unknown.
 import { selfCommand } from "../../kernel/process/spawn.ts";
 import { reasonOf } from "../session/failure.ts";
 import type { Learned } from "./finding.ts";
 
-/** How long one fact may take. All are learned at the same time. */
+/** The time limit of one fact. All are gathered at the same time. */
 export const LIMIT_MS = 5000;
 
 type Fact<Value> = { readonly value: Value } | { readonly reason: string; readonly isLate?: true };
@@ -12,7 +13,9 @@ function lateText(limitMs: number): string {
   return `no answer in ${limitMs / 1000} seconds`;
 }
 
-/** Returns what `work` does, or why that is not known. */
+/**
+ * Returns the result of `work`, or the reason why it failed; `isLate` if it took longer than the limit. Never rejects.
+ */
 export async function learn<Value>(
   work: () => Value | Promise<Value>,
   limitMs: number = LIMIT_MS,
@@ -27,11 +30,11 @@ export async function learn<Value>(
   }
 }
 
-/** Learns several facts at the same time. */
+/** Gathers several facts at the same time: calls each function of `ways`. */
 export async function learnAll<Facts>(ways: { readonly [Key in keyof Facts]: () => Facts[Key] | Promise<Facts[Key]> }) {
   const keys = Object.keys(ways) as (keyof Facts)[];
   const facts = await Promise.all(keys.map(async (key) => [key, await learn(ways[key])] as const));
-  return Object.fromEntries(facts) as unknown as Learned<Facts>; // one fact for each key
+  return Object.fromEntries(facts) as unknown as Learned<Facts>; // has all keys
 }
 
 interface ProgramResult {
@@ -42,8 +45,8 @@ interface ProgramResult {
 const OUTPUT_LIMIT_BYTES = 1 << 20;
 
 /**
- * Runs a program with empty input to its end; returns its exit status and standard output. One that takes longer than a fact
- * may is killed, and not waited for: a process in the kernel does not obey.
+ * Runs a program with empty input to its end; returns its exit status and standard output. After LIMIT_MS it is killed;
+ * a process that is blocked in the kernel does not end then, which the limit of learn() covers.
  */
 export async function runProgram(
   command: readonly string[],
@@ -70,7 +73,7 @@ export async function runProgram(
   }
 }
 
-/** Runs a verb of this very machinectl. */
+/** Runs a verb of machinectl in another process of this executable. */
 export function runOwnVerb(args: readonly string[]): Promise<ProgramResult> {
   const { command, argv0 } = selfCommand("machinectl", args);
   return runProgram(command, { argv0 });

@@ -1,4 +1,4 @@
-// The checks of one machine: why it has no address, no name, no shell, which image it is of, whether its unit is delegated.
+// Checks of `machinectl doctor NAME`: registration, image, delegation of the unit, address, name, shell.
 import { type Check, checksOf, ok, quoted } from "./finding.ts";
 import { networkdFinding } from "./host-checks.ts";
 import type { MachineCheckFacts } from "./machine-facts.ts";
@@ -7,6 +7,7 @@ const define = checksOf<MachineCheckFacts>();
 const SERVICE_MANAGERS = ["systemd", "init"];
 const OWN_NETWORKD = "systemd-networkd.service";
 
+/** The checks, in the order in which they are printed. */
 export const MACHINE_CHECKS: readonly Check<MachineCheckFacts>[] = [
   define({
     id: "registered",
@@ -16,7 +17,7 @@ export const MACHINE_CHECKS: readonly Check<MachineCheckFacts>[] = [
       const owner = uid === 0 ? "" : `, of user ${uid}`;
       const text = `${kind}${owner}, leader ${leaderPid} (${leader}), ${service || "no service"}, ${unit || "no unit"}`;
       if (state !== "closing") return ok(text);
-      return { level: "warning", what: `is ending: ${text}`, why: "processes of it are left" };
+      return { level: "warning", what: `is ending: ${text}`, why: "some of its processes still run" };
     },
   }),
   define({
@@ -25,7 +26,7 @@ export const MACHINE_CHECKS: readonly Check<MachineCheckFacts>[] = [
     needs: ["machine", "image"],
     check: ({ machine: { rootDirectory }, image }) => {
       if (image === null)
-        return ok(rootDirectory === "" ? "is not known" : `${rootDirectory}, which is no image of the pool`);
+        return ok(rootDirectory === "" ? "is not known" : `${rootDirectory}, which is not an image of the pool`);
       return ok(`${image.name} (${image.type}${image.isReadOnly ? ", read-only" : ""})`);
     },
   }),
@@ -36,7 +37,7 @@ export const MACHINE_CHECKS: readonly Check<MachineCheckFacts>[] = [
     check: ({ machine: { class: kind, unit }, delegates }) => {
       if (delegates === null) return ok("it has no unit of systemd");
       if (kind !== "container" || delegates) return ok(delegates ? `${unit} is delegated` : `${unit}: not needed`);
-      const why = "the host's systemd manages the control groups in it, and moves or ends processes of the machine";
+      const why = "the host's systemd manages its control groups, and may move or end processes of the machine";
       const directory = quoted(`/etc/systemd/system/${unit}.d`);
       const isService = unit.endsWith(".service");
       const mend =
@@ -45,7 +46,7 @@ export const MACHINE_CHECKS: readonly Check<MachineCheckFacts>[] = [
       return {
         level: "warning",
         what: `${unit} is not delegated`,
-        why: isService ? `${why}; the machine is restarted for it` : why,
+        why: isService ? `${why}; the command below restarts the machine` : why,
         ...(isService ? { mend } : {}),
       };
     },
@@ -63,8 +64,8 @@ export const MACHINE_CHECKS: readonly Check<MachineCheckFacts>[] = [
         const why =
           kind === "vm"
             ? "its supervisor has no interface on this host for it (a tap device); exec and shell reach it at its SSH address alone"
-            : "it was started without an interface to this host; VirtualEthernet=yes in its settings makes one";
-        return { level: "warning", what: "none: no interface leads to it", why };
+            : "it was started without an interface to this host; VirtualEthernet=yes in its settings adds one";
+        return { level: "warning", what: "none: no interface of this host leads to it", why };
       }
       const host = networkdFinding(hostNetworkd);
       if (host !== null) return { ...host, level: "problem", what: `none: ${host.what} on this host` };
@@ -74,11 +75,11 @@ export const MACHINE_CHECKS: readonly Check<MachineCheckFacts>[] = [
         return {
           level: "problem",
           what: `none: ${OWN_NETWORKD} is ${ownNetworkd.active} in the machine`,
-          why: "nobody in it configures its interface host0",
+          why: "nothing in the machine configures its interface host0",
           mend: `machinectl exec ${quoted(name)} ${unmask === "" ? inside : `sh -c ${quoted(inside)}`}`,
         };
       }
-      const why = "the machine has not asked for one, or nobody has answered";
+      const why = "the machine has not requested one, or no DHCP server has answered";
       return {
         level: "warning",
         what: "no global one yet",
@@ -93,10 +94,10 @@ export const MACHINE_CHECKS: readonly Check<MachineCheckFacts>[] = [
     needs: ["machine", "network", "lookup"],
     check: ({ machine: { name, uid }, network: { isPrivate, addresses }, lookup }) => {
       if (lookup.length > 0) return ok(`${name} is ${lookup.join(", ")}`);
-      if (!isPrivate) return ok("has no addresses of its own: its name stands for nothing");
-      if (addresses.length === 0) return ok("stands for nothing, as long as it has no address");
+      if (!isPrivate) return ok("is not resolved, because the machine has no addresses of its own");
+      if (addresses.length === 0) return ok("is not resolved as long as the machine has no address");
       if (uid !== 0) return { level: "warning", what: "is not resolved", why: `user ${uid} registered it, not root` };
-      const why = "this host's C library does not ask for the names of machines";
+      const why = "this host's C library is not configured to look up names of machines";
       return { level: "warning", what: "is not resolved", why, mend: "machined install --nss" };
     },
   }),
@@ -107,9 +108,8 @@ export const MACHINE_CHECKS: readonly Check<MachineCheckFacts>[] = [
     check: ({ machine: { name, class: kind }, leader, hasBus }) => {
       if (kind === "vm") return ok("over ssh, at its SSH address");
       if (hasBus) return ok("it has a message bus");
-      if (!SERVICE_MANAGERS.includes(leader))
-        return ok("it has no message bus: 'shell' and 'exec' enter it all the same");
-      const why = "'login', 'systemctl -M' and the programs of the distribution do not reach it";
+      if (!SERVICE_MANAGERS.includes(leader)) return ok("it has no message bus; 'shell' and 'exec' work without one");
+      const why = "'login', 'systemctl -M' and the distribution's programs cannot reach it";
       const mend = `machinectl exec ${quoted(name)} systemctl start dbus.socket`;
       return { level: "warning", what: "it has no message bus", why, mend };
     },

@@ -1,35 +1,37 @@
-// What is known about one machine, for the checks of `doctor NAME`. Values only.
+// The facts that the checks of one machine need. Types only.
 import type { MachineFacts } from "../machine/details.ts";
 import type { UnitFacts } from "./host-facts.ts";
 
+/** The image with the machine's name. */
 export interface ImageFacts {
   readonly name: string;
   readonly type: string;
   readonly isReadOnly: boolean;
 }
 
+/** The machine's network. */
 export interface NetworkFacts {
-  /** It has a network namespace of its own. */
+  /** Whether it has a network namespace of its own, as virtual machines always do. */
   readonly isPrivate: boolean;
-  /** The host's interfaces that lead to it. */
+  /** Names of the host's interfaces that lead to the machine. */
   readonly hostInterfaces: readonly string[];
-  /** Addresses that others can reach. */
+  /** Its addresses without loopback and link-local ones. */
   readonly addresses: readonly string[];
 }
 
-/** Everything that the checks of one machine need. */
+/** All facts that the checks of one machine need. */
 export interface MachineCheckFacts {
   readonly machine: MachineFacts;
-  /** The name of its leader: `systemd`, `init`, … */
+  /** The process name of its leader: `systemd`, `init`, … */
   readonly leader: string;
   readonly image: ImageFacts | null;
-  /** Null where it has no unit. */
+  /** Delegate= of its unit; null if it has none. */
   readonly delegates: boolean | null;
   readonly network: NetworkFacts;
   readonly hostNetworkd: UnitFacts;
-  /** The state of systemd-networkd in the machine: `active`, `inactive`, …; null where nothing there can say. */
+  /** The state of systemd-networkd in the machine: `active`, `inactive`, …; null if it cannot be queried. */
   readonly ownNetworkd: { readonly active: string; readonly enabled: string } | null;
-  /** The addresses that this host's C library has for its name. */
+  /** The addresses that this host's C library finds for its name. */
   readonly lookup: readonly string[];
   readonly hasBus: boolean;
 }

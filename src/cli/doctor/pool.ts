@@ -1,5 +1,5 @@
-// The pool, looked at by a child: its file system may be of a dead server, and whoever asks it then sleeps in the kernel. The
-// hidden verb `doctor-pool` is that child.
+// Gathers facts about the pool. A child process, which runs the hidden verb `doctor-pool`, accesses its file system,
+// because that may be on a server that does not respond, which blocks system calls without a limit.
 import { existsSync, lstatSync, readdirSync, readFileSync, statfsSync } from "node:fs";
 import { join } from "node:path";
 import { OPERATION_TEMPORARY_PREFIX, TRANSFER_TEMPORARY } from "../../base/vocabulary/temporary.ts";
@@ -12,7 +12,7 @@ const POOL = "/var/lib/machines";
 const BTRFS_MAGIC = 0x9123683e;
 const HIDDEN_IMAGE = /^\.(?!#|\.?$)/;
 
-/** Numbers of the files that somebody has locked: who works on a temporary holds it. */
+/** Returns the inode numbers of all locked files. Workers hold a lock on the temporary files that they use. */
 function lockedFiles(): Set<string> {
   const lines = readFileSync("/proc/locks", "utf8").split("\n");
   return new Set(lines.flatMap((line) => /:(\d+) \d+ \S+$/.exec(line)?.[1] ?? []));
@@ -27,7 +27,7 @@ function lookAtPool(path: string): PoolFacts {
   const names = readdirSync(path);
   const isOfTransfer = (name: string) => TRANSFER_TEMPORARY.test(name);
   const isOfOperation = (name: string) => name.startsWith(OPERATION_TEMPORARY_PREFIX);
-  // After the names: whoever works on one of these has locked it by now, or has renamed it.
+  // Read after the names: by now, a worker that uses one of these files has locked or renamed it.
   const locked = lockedFiles();
   const isLeft = (name: string) => {
     const status = lstatSync(join(path, name), { throwIfNoEntry: false });
@@ -46,18 +46,18 @@ function lookAtPool(path: string): PoolFacts {
   };
 }
 
-/** The verb `doctor-pool`, in the child. */
+/** The verb `doctor-pool`, which the child runs: prints PoolFacts as JSON, or the reason why they are not known. */
 export async function doctorPool(session: Session, [path = POOL]: readonly string[]): Promise<number> {
   try {
     session.output.write(`${JSON.stringify(lookAtPool(path))}\n`);
     return 0;
   } catch (error) {
-    session.output.write(session.ports.euid === 0 ? reasonOf(error) : `only root may look into ${path}`);
+    session.output.write(session.ports.euid === 0 ? reasonOf(error) : `only root can read ${path}`);
     return 1;
   }
 }
 
-/** Has a child look at the pool. */
+/** Gathers the facts about the pool by a child process. */
 export async function gatherPool(): Promise<PoolFacts> {
   const { code, output } = await runOwnVerb(["doctor-pool", POOL]);
   if (code !== 0) throw new Error(output);

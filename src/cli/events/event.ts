@@ -1,8 +1,8 @@
-// One event as it is printed: a line for people, or an object of JSON.
+// Formats an event of `machinectl events` as a line of text.
 import type { Json } from "../format/json.ts";
 import { signalName } from "../format/signals.ts";
 
-/** An event as the daemon sends it; `docs/events.md` has the fields. */
+/** An event in the form of io.machined.Events; docs/events.md describes the fields. */
 export interface SeenEvent {
   readonly cursor?: string;
   /** Microseconds since 1970. */
@@ -12,7 +12,7 @@ export interface SeenEvent {
   readonly [field: string]: Json | undefined;
 }
 
-/** What stands in brackets behind an event of each type. */
+/** For each type of event, the texts in brackets at the end of its line; null for those to leave out. */
 const DETAILS: Readonly<Record<string, (event: SeenEvent) => readonly (string | null)[]>> = {
   machine: (event) =>
     event.event === "started"
@@ -46,21 +46,21 @@ function howItEnded(event: SeenEvent): string | null {
   return text(event, "how");
 }
 
-/** Nothing for what has happened once. */
+/** Returns null for an event that has happened once. */
 function howOften({ count }: SeenEvent): string | null {
   return count === undefined || count === 1 ? null : `${String(count)} times`;
 }
 
-/** The name of what the event is about. */
+/** Returns the name of the machine or image that the event is about. */
 export function subjectOf(event: SeenEvent): string {
   return text(event, "machine") ?? text(event, "image") ?? text(event, "local") ?? "-";
 }
 
-/** `2026-11-28T01:13:36Z machine started  deb1 (container, systemd-nspawn, leader 1186)` */
+/** Returns a line: `2026-11-28T01:13:36Z machine started  deb1 (container, systemd-nspawn, leader 1186)`. */
 export function eventLine(event: SeenEvent): string {
   const time = new Date(Math.floor(event.time / 1e6) * 1000).toISOString().replace(".000Z", "Z");
   const details = (DETAILS[event.type]?.(event) ?? []).filter((detail) => detail !== null);
   const brackets = details.length === 0 ? "" : ` (${details.join(", ")})`;
-  // One line for each event, whatever others call their machines and files.
+  // Names of machines and files may contain newlines.
   return `${time} ${event.type} ${event.event.padEnd(8)} ${subjectOf(event)}${brackets}`.replaceAll("\n", "\\n");
 }

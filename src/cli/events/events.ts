@@ -1,4 +1,4 @@
-// `machinectl events`: what happens, one line each.
+// `machinectl events`: prints events of machines, images and transfers, one line each (docs/events.md).
 import { formatJson, type Json } from "../format/json.ts";
 import type { Session } from "../session/session.ts";
 import { tableJsonMode } from "../session/settings.ts";
@@ -7,7 +7,7 @@ import { loggedEvents, NoLog } from "./logged.ts";
 import { signalledEvents } from "./signalled.ts";
 import { type WantedEvents, wantedEvents } from "./wanted.ts";
 
-/** setTimeout() takes no more. */
+/** The largest delay of setTimeout(), 24 days. */
 const LONGEST_WAIT_MS = 0x7fff_ffff;
 
 function print(session: Session, event: SeenEvent): void {
@@ -21,13 +21,13 @@ function missedLine({ count }: SeenEvent): string {
   return count === undefined ? "Earlier events are no longer known" : `${String(count)} events were missed`;
 }
 
-/** Whether the event is printed. That reading begins or ends is not. */
+/** Whether the event is printed. Of events about the log itself, only those about missed events are. */
 function isShown(event: SeenEvent, wanted: WantedEvents): boolean {
   if (event.type === "log") return event.event === "missed";
   return wanted.isNamed(subjectOf(event));
 }
 
-/** The log of the manager, or the signals of one that keeps none. */
+/** Yields the events of the manager's log or, if it keeps none, events made from its signals. */
 async function* allEvents(session: Session, wanted: WantedEvents): AsyncGenerator<SeenEvent> {
   try {
     yield* loggedEvents(session, wanted);
@@ -37,24 +37,25 @@ async function* allEvents(session: Session, wanted: WantedEvents): AsyncGenerato
   }
 }
 
+/** Prints events until `stop` resolves, the events end, or one is later than --until=. */
 async function follow(session: Session, wanted: WantedEvents, stop: Promise<null>): Promise<void> {
   const events = allEvents(session, wanted);
   for (;;) {
     const next = events.next();
-    // The wait that is left behind at the end fails when the connection is closed.
+    // If `stop` wins, this promise rejects when the connection is closed, and nothing awaits it.
     next.catch(() => {});
     const result = await Promise.race([next, stop]);
     if (result === null || result.done === true) return;
     const event = result.value;
     const isLate = wanted.untilUsec !== null && event.time > wanted.untilUsec;
-    // What is said about the log is of now, and stands before what has happened.
+    // Events about the log have the present time, but come before older events.
     if (isLate && event.type !== "log") return;
     if (isShown(event, wanted)) print(session, event);
     if (session.output.isOver) return;
   }
 }
 
-/** Calls `end` at the time; null for none, and for one so far away that the first event behind it ends the output. */
+/** Calls `end` at a time. Returns null, without a timer, if the time is null or too far away for setTimeout(). */
 function endAt(untilUsec: number | null, nowUsec: number, end: () => void): ReturnType<typeof setTimeout> | null {
   const leftMs = untilUsec === null ? Number.POSITIVE_INFINITY : Math.max((untilUsec - nowUsec) / 1000, 0);
   return leftMs > LONGEST_WAIT_MS ? null : setTimeout(end, leftMs);

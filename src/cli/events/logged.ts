@@ -1,5 +1,5 @@
-// Events from the daemon's own log (io.machined.Events), over restarts of the daemon: reading goes on behind the last event
-// that was seen.
+// Reads events from the daemon's log (io.machined.Events). After a restart of the daemon, it subscribes again with the
+// cursor of the last event.
 import { errnoNameOf } from "../../base/error.ts";
 import { Failure, isVarlinkFailure, reasonOf } from "../session/failure.ts";
 import type { Varlink } from "../session/ports.ts";
@@ -9,17 +9,17 @@ import type { WantedEvents } from "./wanted.ts";
 
 const SUBSCRIBE = "io.machined.Events.Subscribe";
 const UNKNOWN = ["org.varlink.service.MethodNotFound", "org.varlink.service.InterfaceNotFound"];
-/** A daemon that is being replaced is back after moments. */
+/** The delay before the first attempt to connect again; it doubles with each attempt. */
 const RETRY_MS = 100;
 const RETRY_LIMIT_MS = 1000;
 const RETRIES = 40;
 
-/** The manager keeps no log. */
+/** Thrown if the manager keeps no log. */
 export class NoLog extends Error {
   override readonly name = "NoLog";
 }
 
-/** All events that are asked for, those about the log itself included. Throws NoLog, or a Failure. */
+/** Yields the wanted events, and those about the log itself. Throws NoLog or a Failure. */
 export async function* loggedEvents(session: Session, wanted: WantedEvents): AsyncGenerator<SeenEvent> {
   let cursor = wanted.cursor ?? undefined;
   let hasBegun = false;
@@ -39,14 +39,14 @@ export async function* loggedEvents(session: Session, wanted: WantedEvents): Asy
         const isUnknown = isVarlinkFailure(error, ...UNKNOWN);
         if (isUnknown && !hasBegun) throw new NoLog();
         if (!hasBegun && cursor !== undefined && isVarlinkFailure(error, "org.varlink.service.InvalidParameter"))
-          throw new Failure(`'${cursor}' is the cursor of no event of this log`, { cause: error });
+          throw new Failure(`No event of this host's log has the cursor '${cursor}'`, { cause: error });
         if (isVarlinkFailure(error)) throw new Failure(`Failed to read events: ${whyRefused(error)}`, { cause: error });
         if (!hasBegun || errnoNameOf(error) === null) throw error;
       } finally {
         varlink.close();
       }
     }
-    if (attempts >= RETRIES) throw new Failure("systemd-machined has ended, and did not come back");
+    if (attempts >= RETRIES) throw new Failure("systemd-machined has ended and was not started again");
     await Bun.sleep(Math.min(RETRY_MS * 2 ** attempts, RETRY_LIMIT_MS));
   }
 }
@@ -59,12 +59,12 @@ function subscribe(varlink: Varlink, wanted: WantedEvents, cursor: string | unde
     ...(types === null ? {} : { types }),
     follow: follows,
   };
-  // What the daemon sends is printed, field by field, and never trusted further.
+  // The cast is not checked: the fields are only printed.
   return varlink.callMore(SUBSCRIBE, parameters) as AsyncGenerator<SeenEvent>;
 }
 
 function whyRefused(error: Error & { readonly id?: string; readonly parameters?: unknown }): string {
   const errno = (error.parameters as { errnoName?: unknown } | undefined)?.errnoName;
-  if (errno === "ENOBUFS") return "this user reads events too often at once already";
+  if (errno === "ENOBUFS") return "this user has too many subscriptions to events already";
   return error.id ?? reasonOf(error);
 }

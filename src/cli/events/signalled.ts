@@ -1,4 +1,5 @@
-// Starts and ends of machines from the signals of a manager that keeps no log: systemd's own, here and on other hosts.
+// Makes events from the signals MachineNew and MachineRemoved, for managers whose log cannot be read: systemd's own,
+// and those that are reached by -H and -M.
 import { machineFacts } from "../machine/details.ts";
 import { Failure, orNull } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
@@ -6,17 +7,20 @@ import type { SeenEvent } from "./event.ts";
 import type { WantedEvents } from "./wanted.ts";
 
 const MANAGER = { sender: "org.freedesktop.machine1", path: "/org/freedesktop/machine1" } as const;
-/** Signals that have not been printed yet; a program that cannot be written to loses the oldest. */
+/** The largest number of events that wait to be printed; if output is too slow, the oldest are dropped. */
 const WAITING_LIMIT = 10_000;
 
-/** Throws a Failure for what cannot be seen from outside; says on stderr what is not seen. */
+/**
+ * Yields the starts and ends of machines from now on. Prints on stderr that other events are missing. Throws a Failure
+ * if the caller wants past events, or only events that signals do not report.
+ */
 export async function* signalledEvents(session: Session, wanted: WantedEvents): AsyncGenerator<SeenEvent> {
   const { ports, report, settings } = session;
   const nowUsec = Number(ports.nowUsec());
   const isHere = settings.transport.kind === "local";
-  const why = isHere ? "This manager keeps no events" : "The log of events is not read over -H and -M";
+  const why = isHere ? "This manager keeps no events" : "The log of events cannot be read over -H and -M";
   if (!wanted.follows || (wanted.sinceUsec ?? nowUsec) < nowUsec) {
-    throw new Failure(`${why}: what has happened before cannot be shown`);
+    throw new Failure(`${why}: past events cannot be shown`);
   }
   if (wanted.types !== null && !wanted.types.includes("machine")) {
     throw new Failure(`${why}: only the starts and ends of machines can be shown`);
@@ -25,7 +29,7 @@ export async function* signalledEvents(session: Session, wanted: WantedEvents): 
   let missed = 0;
   let wake = () => {};
   const bus = await session.managerConnection();
-  const heard = (event: string) => (body: readonly unknown[]) => {
+  const enqueue = (event: string) => (body: readonly unknown[]) => {
     waiting.push({ time: Number(ports.nowUsec()), type: "machine", event, machine: String(body[0]) });
     if (waiting.length > WAITING_LIMIT) missed += waiting.splice(0, waiting.length - WAITING_LIMIT).length;
     wake();
@@ -35,8 +39,8 @@ export async function* signalledEvents(session: Session, wanted: WantedEvents): 
     isLost = true;
     wake();
   });
-  await bus.subscribe({ ...MANAGER, member: "MachineNew" }, heard("started"));
-  await bus.subscribe({ ...MANAGER, member: "MachineRemoved" }, heard("ended"));
+  await bus.subscribe({ ...MANAGER, member: "MachineNew" }, enqueue("started"));
+  await bus.subscribe({ ...MANAGER, member: "MachineRemoved" }, enqueue("ended"));
   report.info(`${why}: only starts and ends of machines are shown, from now on, and not how they end.`);
   for (;;) {
     while (waiting.length > 0) {
@@ -52,7 +56,7 @@ export async function* signalledEvents(session: Session, wanted: WantedEvents): 
   }
 }
 
-/** What the manager says of the machine, which may have ended already. */
+/** Queries the fields of an event from the manager; empty if the machine has ended already. */
 async function factsOf(session: Session, name: string): Promise<Partial<SeenEvent>> {
   const facts = await orNull(machineFacts(session, name));
   if (facts === null) return {};

@@ -1,24 +1,29 @@
-// Which events are asked for: the words and options of `machinectl events`.
+// Parses the words and options of `machinectl events`, which select events.
 import { parseMoment } from "../format/moment.ts";
 import { Failure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 
+/** The events that the caller wants. */
 export interface WantedEvents {
-  /** Microseconds since 1970; null: from now on. */
+  /** Microseconds since 1970; null for events from now on. */
   readonly sinceUsec: number | null;
+  /** Microseconds since 1970; null for no limit. */
   readonly untilUsec: number | null;
-  /** Of the event behind which reading begins; null where `sinceUsec` counts. */
+  /** The cursor of the event after which reading begins; null to begin at `sinceUsec`. */
   readonly cursor: string | null;
+  /** Whether to wait for new events. */
   readonly follows: boolean;
-  /** Null for all. */
+  /** Null for all types. */
   readonly types: readonly string[] | null;
-  /** Null where patterns are among the names, and for all. */
+  /**
+   * The names for the daemon to filter by; null for all, also if there are patterns, which only isNamed() can match.
+   */
   readonly names: readonly string[] | null;
-  /** Whether an event is about what was asked for, by the name that it is about. */
+  /** Whether an event about the machine or image of that name is wanted. */
   isNamed(name: string): boolean;
 }
 
-/** Throws a Failure for a moment that cannot be understood. */
+/** Parses the words and the settings. Throws a Failure for an invalid time. */
 export async function wantedEvents(session: Session, words: readonly string[]): Promise<WantedEvents> {
   const { settings, ports } = session;
   const nowUsec = Number(ports.nowUsec());
@@ -36,7 +41,7 @@ export async function wantedEvents(session: Session, words: readonly string[]): 
   const globs = names.map((name) => new Bun.Glob(name));
   const hasPattern = names.some((name) => /[*?[]/.test(name));
   return {
-    // What is over can only be read from what is kept.
+    // Without new events to wait for, all events of the log are read.
     sinceUsec: sinceUsec ?? (follows ? null : 0),
     ...{ untilUsec, follows },
     cursor: settings.afterCursor === "" ? null : settings.afterCursor,

@@ -1,10 +1,10 @@
-// `machinectl copy-to` and `copy-from`: through the daemon, or over ssh in virtual machines, which the daemon cannot enter.
+// `machinectl copy-to` and `copy-from`: the daemon copies; for virtual machines, which it cannot enter, scp(1) does.
 import { lstatSync } from "node:fs";
 import { attemptedCopy, type CopyOrder, copyByManager, copyOrder } from "../machine/copy-files.ts";
 import { Failure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 
-/** The verbs, as functions of the direction. */
+/** Returns the verb for a direction. */
 export function copyVerb(direction: CopyOrder["direction"]) {
   return async (session: Session, words: readonly string[]): Promise<number> => {
     const order = copyOrder(direction, words);
@@ -12,12 +12,13 @@ export function copyVerb(direction: CopyOrder["direction"]) {
       await copyByManager(session, order);
     } catch (error) {
       if (!(await isVirtual(session, order, error))) throw error;
-      await copyToVirtual(session, order);
+      await copyWithVirtual(session, order);
     }
     return 0;
   };
 }
 
+/** Whether a copy by the manager failed because the machine is a virtual machine of this host. */
 async function isVirtual(session: Session, { machine }: CopyOrder, error: unknown): Promise<boolean> {
   if (!(error instanceof Failure) || session.settings.transport.kind !== "local") return false;
   const { machineFacts } = await import("../machine/details.ts");
@@ -25,7 +26,8 @@ async function isVirtual(session: Session, { machine }: CopyOrder, error: unknow
   return facts?.class === "vm";
 }
 
-async function copyToVirtual(session: Session, order: CopyOrder): Promise<void> {
+/** Copies over ssh, in either direction. Throws a Failure. */
+async function copyWithVirtual(session: Session, order: CopyOrder): Promise<void> {
   const { machine, direction, source, destination } = order;
   const { sshAddressOf } = await import("./exec.ts");
   const { copyOverSsh, existsInVirtualMachine } = await import("./ssh.ts");
@@ -34,7 +36,7 @@ async function copyToVirtual(session: Session, order: CopyOrder): Promise<void> 
     const exists =
       direction === "to" ? await existsInVirtualMachine(session, destination, address) : isThere(destination);
     if (exists && !session.settings.force) throw new Failure("File exists");
-    // A directory that is there is filled, as the daemon does; scp would make another one in it.
+    // The daemon copies the contents of a directory into an existing one; scp would make a directory in it.
     const isFilled = exists && lstatSync(direction === "to" ? source : destination).isDirectory();
     await copyOverSsh(session, isFilled ? `${source}/.` : source, destination, direction, address);
   } catch (error) {

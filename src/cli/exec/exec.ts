@@ -1,4 +1,6 @@
-// `machinectl exec`: a command in a machine, with the caller's own standard input, output and error and no terminal between.
+// `machinectl exec`: runs a command in a machine with the caller's own standard input, output and error, not on a
+// terminal of the machine. Root enters the machine itself; for other users machined-exec does; virtual machines and
+// other hosts are reached over ssh.
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
 import type { PidRef } from "../../kernel/process/pidref.ts";
 import { type MachineFacts, machineFacts } from "../machine/details.ts";
@@ -8,13 +10,16 @@ import type { Session } from "../session/session.ts";
 import { EXIT_OURS, type ExecOrder, environmentOf } from "./order.ts";
 import type { SshAddress } from "./ssh.ts";
 
-/** `[USER@]NAME[,NAME…]`; the option `--uid=` is the user of names without one. */
+/** Splits `[USER@]NAME[,NAME…]`; `uid`, the value of `--uid=`, is the user if the text has none. */
 function parsePlace(text: string, uid: string): { user: string; names: string } {
   const at = text.lastIndexOf("@");
   return at <= 0 ? { user: uid, names: text } : { user: text.slice(0, at), names: text.slice(at + 1) };
 }
 
-/** Holds the leader, so that no later process can be taken for it. The caller disposes of it. */
+/**
+ * Opens a pidfd of the machine's leader, so that a later process with the same number cannot be taken for it. The
+ * caller disposes of it. Throws a Failure if the machine has ended.
+ */
 async function holdLeader(facts: MachineFacts, session: Session): Promise<PidRef> {
   const { PidRef } = await import("../../kernel/process/pidref.ts");
   const leader = PidRef.of(facts.leaderPid);
@@ -29,7 +34,9 @@ async function holdLeader(facts: MachineFacts, session: Session): Promise<PidRef
   }
 }
 
-/** Runs the order in a machine of this host, as root. Without a terminal this process becomes the command. */
+/**
+ * Runs the order in a machine of this host, as root. Without -t, this process becomes the supervisor of the command.
+ */
 async function enter(session: Session, facts: MachineFacts, { user, command }: ExecOrder): Promise<number> {
   const { settings } = session;
   using leader = await holdLeader(facts, session);
@@ -55,7 +62,7 @@ async function enter(session: Session, facts: MachineFacts, { user, command }: E
   return await becomeCommand(request);
 }
 
-/** The way into a virtual machine; a Failure where it has none. */
+/** Returns the ssh address that a virtual machine was registered with. Throws a Failure if it has none. */
 export async function sshAddressOf(session: Session, name: string): Promise<SshAddress> {
   const { machine: path } = await session.manager("GetMachine", { name });
   const properties = await session.properties(path);
@@ -67,7 +74,10 @@ export async function sshAddressOf(session: Session, name: string): Promise<SshA
   );
 }
 
-/** Runs the order here, in a virtual machine or on another host; returns its exit status. Throws a Failure. */
+/**
+ * Runs the order in a machine of this host, by entering it or over ssh, or on the host that -H names. Returns the exit
+ * status of the command. Throws a Failure if the command cannot be run.
+ */
 export async function runOne(session: Session, order: ExecOrder): Promise<number> {
   const { machine, command } = order;
   try {
@@ -85,15 +95,18 @@ export async function runOne(session: Session, order: ExecOrder): Promise<number
   } catch (error) {
     if (error instanceof Failure || (errnoNameOf(error) === null && !isBusFailure(error))) throw error;
     const attempt = `Cannot run '${command[0] ?? "a shell"}' in machine '${machine}'`;
-    // Ours has a text of its own, which says more than its number.
+    // An ErrnoError of this project has a message that says more than the text of its errno.
     if (error instanceof ErrnoError) throw new Failure(`${attempt}: ${error.message}`, { cause: error });
     throw failed(attempt, error);
   }
 }
 
-/** The verb `exec`. Exits with the command's own status; with that of the first that failed where there are several. */
+/**
+ * The verb `exec`. Returns the exit status of the command; with several machines, the first one in their order that is
+ * not 0; 125 if the command cannot be run.
+ */
 export async function exec(session: Session, [place = "", ...words]: readonly string[]): Promise<number> {
-  // What ends the options of other programs is no command.
+  // "--" separates options from words, as in other programs; it is not part of the command.
   const command = words[0] === "--" ? words.slice(1) : words;
   try {
     const { user, names } = parsePlace(place, session.settings.uid);

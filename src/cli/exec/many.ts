@@ -1,4 +1,5 @@
-// `machinectl exec` in several machines: one after the other with our own streams, or side by side with prefixed lines.
+// `machinectl exec` in several machines: one after the other with the standard streams of this client, or with
+// --parallel= concurrently, with the machine's name before each line of output.
 import { selfCommand } from "../../kernel/process/spawn.ts";
 import { withColours } from "../format/own-sequence.ts";
 import { Failure } from "../session/failure.ts";
@@ -6,16 +7,19 @@ import { inParallel } from "../session/in-parallel.ts";
 import type { Session } from "../session/session.ts";
 import { sameDaemon, sameExec } from "./order.ts";
 
-/** A longer line is printed in pieces. */
+/** The largest length of a line, in characters; a longer one is printed in pieces. */
 const LINE_LIMIT = 64 << 10;
 
-/** Prints what a machine says line by line: nothing of it can pass for another machine's, or controls the terminal. */
+/**
+ * Prints the output of a machine line by line, each with the prefix, so that it cannot be taken for another machine's
+ * output. `print` must escape control characters; colours are marked to pass.
+ */
 export async function copyLines(
   stream: ReadableStream<Uint8Array>,
   prefix: string,
   print: (text: string) => void,
 ): Promise<void> {
-  // ssh(1) and terminals end lines with two characters.
+  // Lines of ssh(1) and of terminals end with \r\n.
   const printLine = (line: string) => print(`${prefix}${withColours(line.replace(/\r$/, ""))}\n`);
   const decoder = new TextDecoder();
   let rest = "";
@@ -31,6 +35,7 @@ export async function copyLines(
   if (rest !== "") printLine(rest);
 }
 
+/** Runs the command in one machine by a client of its own; `prefix` is null for the streams of this client. */
 async function runIn(
   session: Session,
   place: string,
@@ -64,7 +69,7 @@ async function runIn(
   return child.exited;
 }
 
-/** Runs the command in all machines; returns the first exit status that is not 0, in the order of the machines. */
+/** Runs the command in all machines; returns the first exit status in the order of the machines that is not 0, or 0. */
 export async function execMany(
   session: Session,
   machines: readonly string[],
@@ -73,7 +78,7 @@ export async function execMany(
 ): Promise<number> {
   const { parallel, tty } = session.settings;
   if (tty && parallel > 1)
-    throw new Failure("Commands that run side by side cannot share a terminal: leave out -t or --parallel=");
+    throw new Failure("Commands that run at the same time cannot share a terminal: leave out -t or --parallel=");
   const width = Math.max(...machines.map((machine) => machine.length));
   const statuses = await inParallel(machines, Math.max(parallel, 1), (machine) => {
     const place = user === "" ? machine : `${user}@${machine}`;

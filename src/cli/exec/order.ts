@@ -1,18 +1,25 @@
-// A command that is to be run in a machine, for all ways into one.
+// A command to run in a machine, independent of how the machine is entered.
 import type { Session } from "../session/session.ts";
 
-/** Failures of ours, as env(1) and podman-exec(1) have them; 126 and 127 mean a command that cannot be run. */
+/**
+ * The exit status if this client fails, as in env(1) and podman-exec(1); 126 and 127 mean that the command cannot be
+ * executed.
+ */
 export const EXIT_OURS = 125;
 
-/** What is to be run in one machine. */
+/** A command to run in one machine. */
 export interface ExecOrder {
   readonly machine: string;
-  /** "" for the machine's default. */
+  /** A name or number; "" for the default: root, or the leader's user where root is not mapped. */
   readonly user: string;
+  /** The program and its arguments; empty for a shell. */
   readonly command: readonly string[];
 }
 
-/** The options by which a call of this executable reaches the same daemon, and asks as much, as this one does. */
+/**
+ * Returns the options with which another process of machinectl connects to the same daemon and asks for passwords
+ * alike.
+ */
 export function sameDaemon({ settings }: Session): string[] {
   return [
     ...(settings.scope === "user" ? ["--user"] : []),
@@ -22,7 +29,7 @@ export function sameDaemon({ settings }: Session): string[] {
   ];
 }
 
-/** The options of `exec`, for a call of it in place of this one. */
+/** Returns the options of `exec` with which another process of machinectl runs the same command. */
 export function sameExec({ settings }: Session): string[] {
   return [
     ...(settings.directory === null ? [] : [`--chdir=${settings.directory}`]),
@@ -34,7 +41,9 @@ export function sameExec({ settings }: Session): string[] {
   ];
 }
 
-/** The command's variables beside those of its user: those of --setenv=, and what describes the terminal. */
+/**
+ * Returns assignments for the command's environment: those of --setenv=, and with -t those that describe the terminal.
+ */
 export function environmentOf({ settings, ports }: Session): string[] {
   const shown = settings.tty ? ["TERM", "COLORTERM", "NO_COLOR"].filter((name) => ports.env[name] !== undefined) : [];
   return [...shown.map((name) => `${name}=${ports.env[name]}`), ...settings.environment];

@@ -1,5 +1,6 @@
-// machined-rsh: takes the command line of ssh(1) and runs the command in a machine of this host, as `machinectl exec` does.
-// For programs that know no other way than ssh: Ansible, rsync. Nothing has to run in the machine.
+// The program machined-rsh: accepts the command line of ssh(1) and runs the command in a machine of this host, as
+// `machinectl exec` does. It is for programs that can only use ssh, such as Ansible and rsync. The machine needs no SSH
+// server.
 import { Failure } from "../session/failure.ts";
 import { processPorts } from "../session/process-ports.ts";
 import { Session } from "../session/session.ts";
@@ -7,12 +8,12 @@ import { defaultSettings } from "../session/settings.ts";
 import { runOne } from "./exec.ts";
 import { parseSshCommandLine } from "./ssh-command-line.ts";
 
-/** What ssh(1) exits with for all that is not the command's. */
+/** The exit status for failures of the program itself, as in ssh(1). */
 const EXIT_OURS = 255;
 
 const USAGE = "usage: machined-rsh [-nt] [-l USER] [USER@]MACHINE COMMAND…";
 
-/** Runs the program; returns its exit code. */
+/** Runs the program; returns its exit status. */
 export async function main(args: readonly string[]): Promise<number> {
   const settings = defaultSettings();
   const session = new Session(settings, processPorts());
@@ -20,7 +21,7 @@ export async function main(args: readonly string[]): Promise<number> {
     const parsed = parseSshCommandLine(args);
     if (typeof parsed === "string") throw new Failure(`machined-rsh: ${parsed}\n${USAGE}`);
     const { user, host, command, wantsTerminal, readsInput } = parsed;
-    // Whoever has a terminal can be asked for a password.
+    // Only with a terminal is there a user who can type a password.
     Object.assign(settings, { tty: wantsTerminal, stdin: readsInput, askPassword: wantsTerminal });
     return await runOne(session, { machine: host, user, command: ["/bin/sh", "-c", command] });
   } catch (error) {

@@ -1,4 +1,5 @@
-// `machinectl exec` for callers that are not root: machined-exec runs the command with our descriptors (io.machined.Exec).
+// `machinectl exec` for callers that are not root: the service machined-exec (io.machined.Exec) runs the command, with
+// the descriptors that this client sends as its standard streams.
 import { randomUUID } from "node:crypto";
 import { IoMachinedExec } from "../../api/io-machined-exec.ts";
 import { ERRORS, errnoNameOf } from "../../base/error.ts";
@@ -15,32 +16,36 @@ import { ownSize } from "../terminal/pty-terminal.ts";
 import { EXIT_OURS, type ExecOrder, environmentOf } from "./order.ts";
 import { forwardTerminal } from "./terminal.ts";
 
-/** A command takes as long as it takes. */
+/** The largest timeout, 24 days: the duration of a command is not limited. */
 const NO_TIMEOUT_MS = 0x7fff_ffff;
+/**
+ * Signals that are passed on to the command. SIGHUP ends this client, and the service then sends SIGHUP to the command.
+ */
 const FORWARDED = ["SIGINT", "SIGTERM", "SIGQUIT", "SIGUSR1", "SIGUSR2"] as const;
 
 const MISSING =
-  "machined-exec.socket is not there, and without it only root can run commands in machines: " +
+  "Only root can run commands in machines without machined-exec.socket, which does not exist here: " +
   "'sudo machined install --now' sets it up, 'sudo systemctl start machined-exec.socket' starts it";
 
 const NOT_HERE =
-  "Only root can run commands in machines of a manager that is not this host's own: run this as root, or leave out --user";
+  "Only root can run commands in machines of another manager than this host's own: run this as root, or leave out --user";
 
 const REFUSALS: Readonly<Record<string, string>> = {
   "org.varlink.service.PermissionDenied": `Access denied by polkit (action ${IoMachinedExec.methods.Run.access.action})`,
   "io.systemd.InteractiveAuthenticationRequired":
     "Access denied: interactive authentication is required, for which there is no agent, or which --no-ask-password forbids",
-  [ERRORS.NoSuchMachine.varlink]: "there is no such machine; 'machinectl list' shows those that there are",
+  [ERRORS.NoSuchMachine.varlink]: "there is no such machine; 'machinectl list' shows all machines",
 };
 
+/** Returns the path of the service's socket. Throws a Failure if the settings name another host, bus or scope. */
 function socketPath({ settings, ports }: Session): string {
   const directory = meansLocalSockets(settings, ports.env) ? managerDirectory(settings.scope, ports.env) : null;
   if (directory === null || settings.scope === "user") throw new Failure(NOT_HERE);
   return `${directory}/io.machined.Exec`;
 }
 
-/** Where the service is, and a connection to it. */
-interface Place {
+/** A connection to the service, and the path for further ones. */
+interface Service {
   readonly path: string;
   readonly client: VarlinkClient;
 }
@@ -54,11 +59,13 @@ async function connect(path: string): Promise<VarlinkClient> {
   }
 }
 
+/** Converts an error reply of the service to a Failure. */
 function refusal(error: VarlinkError, { machine, command }: ExecOrder): Failure {
   const reason = REFUSALS[error.id] ?? `machined-exec refused with ${error.id}`;
   return new Failure(`Cannot run '${command[0] ?? "a shell"}' in machine '${machine}': ${reason}`, { cause: error });
 }
 
+/** Returns the parameters of io.machined.Exec.Run; `id` names the command in calls of Signal. */
 function parametersOf(session: Session, { machine, user, command }: ExecOrder, id: string): object {
   const { settings } = session;
   return {
@@ -76,10 +83,10 @@ function parametersOf(session: Session, { machine, user, command }: ExecOrder, i
   };
 }
 
-/** Starts the command with the given descriptors, which are given away. */
-function start(session: Session, place: Place, order: ExecOrder, streams: readonly Fd[]): RunningCommand {
+/** Starts the command with `streams` as its standard streams; the function owns and closes them. */
+function start(session: Session, service: Service, order: ExecOrder, streams: readonly Fd[]): RunningCommand {
   const id = randomUUID();
-  const { client, path } = place;
+  const { client, path } = service;
   const run = async (): Promise<number> => {
     try {
       const options = { descriptors: streams, timeoutMs: NO_TIMEOUT_MS };
@@ -101,22 +108,22 @@ function start(session: Session, place: Place, order: ExecOrder, streams: readon
     }
   };
   const exited = run();
-  // It is waited for after the terminal's end, which comes first.
+  // The caller awaits `exited` after the terminal has ended; a rejection before that must not count as unhandled.
   exited.catch(() => {});
-  // A command that no signal reaches is hung up: the service does so when its caller leaves.
+  // If the signal cannot be sent, the connection is closed; the service then sends SIGHUP to the command.
   return { exited, kill: (signal) => void kill(signal).catch(() => client.close()) };
 }
 
-/** Runs the order through the service; returns its exit status. */
+/** Runs the order through the service; returns the exit status of the command. */
 export async function execThroughService(session: Session, order: ExecOrder): Promise<number> {
   const path = socketPath(session);
-  const place: Place = { path, client: session.keep(await connect(path)) };
+  const service: Service = { path, client: session.keep(await connect(path)) };
   await startPolkitAgent(session);
   if (session.settings.tty) {
-    return forwardTerminal(session, (socket) => start(session, place, order, [socket]));
+    return forwardTerminal(session, (socket) => start(session, service, order, [socket]));
   }
   const stdin = session.settings.stdin ? copyStandard(0) : openPath("/dev/null", "read");
-  const command = start(session, place, order, [stdin, copyStandard(1), copyStandard(2)]);
+  const command = start(session, service, order, [stdin, copyStandard(1), copyStandard(2)]);
   for (const name of FORWARDED) process.on(name, () => command.kill(parseSignal(name) ?? SIGTERM));
   return command.exited;
 }

@@ -1,5 +1,6 @@
-// `machinectl shell` and `login` in any machine: through its message bus where it has one, as the original does; as `exec`
-// does where it has none; over ssh in virtual machines.
+// `machinectl shell` and `login` for machines of all kinds. As in the original, the daemon opens the terminal by means
+// of the machine's message bus. In a machine without a bus, the command is run as by `exec`; in a virtual machine, over
+// ssh.
 
 import { machineFacts } from "../machine/details.ts";
 import { Failure } from "../session/failure.ts";
@@ -9,21 +10,28 @@ import { parseSpecification, shell } from "../terminal/shell.ts";
 import { runOne } from "./exec.ts";
 
 const HOST = ".host";
-/** The terminal was asked for and refused; everything before that is the caller's mistake. */
+/**
+ * Messages of failed calls that open the terminal. Other errors are mistakes of the caller, for which nothing else is
+ * tried.
+ */
 const REFUSED = /^Failed to (get (login|shell) PTY|reach the service manager of )/;
 const NO_BUS = /There is no system bus in container |Failed to reach the service manager of /;
-/** $SHELL is what the machine's user database has, or /bin/sh. */
+/** Starts the user's shell as login shell. exec sets $SHELL from the machine's user database. */
 const LOGIN_SHELL = '[ -x "$SHELL" ] && exec "$SHELL" -l; exec /bin/sh -l';
 const LOGIN = ["/bin/sh", "-c", "command -v login >/dev/null && exec login; exec busybox login"];
 
+/** Runs the command as `exec` does, on a terminal if standard input is one. */
 async function onTerminal(session: Session, machine: string, user: string, command: readonly string[]) {
-  // Without a terminal of ours the command gets none either, and its streams are ours.
+  // Without a terminal on standard input, the command has the standard streams of this client.
   session.settings.tty = session.ports.isTty(0);
   return runOne(session, { machine, user, command });
 }
 
-/** Runs the usual way; where the machine turns out to have no bus, or to be a virtual one, the other way. */
-async function orOtherwise(
+/**
+ * Calls `usual`. If that fails because the machine has no bus or is a virtual machine, calls `other` with whether it is
+ * a virtual machine. Returns the exit status.
+ */
+async function withFallback(
   session: Session,
   machine: string,
   usual: () => Promise<number>,
@@ -41,12 +49,12 @@ async function orOtherwise(
   }
 }
 
-/** The verb `shell`. Exits 0 whatever the program did, unless its status was asked for. */
+/** The verb `shell`. Returns 0 whatever the exit status of the program is, unless --wait-status was given. */
 export function shellAnywhere(session: Session, words: readonly string[]): Promise<number> {
   const [specification = "", path = "", ...args] = words;
   const at = specification.lastIndexOf("@");
   const machine = specification.slice(at + 1) || HOST;
-  return orOtherwise(
+  return withFallback(
     session,
     machine,
     () => shell(session, words),
@@ -62,7 +70,7 @@ export function shellAnywhere(session: Session, words: readonly string[]): Promi
 /** The verb `login`. */
 export function loginAnywhere(session: Session, words: readonly string[]): Promise<number> {
   const machine = words[0] || HOST;
-  return orOtherwise(
+  return withFallback(
     session,
     machine,
     () => login(session, words),

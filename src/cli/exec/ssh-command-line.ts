@@ -1,25 +1,28 @@
-// The command line of ssh(1), as far as it makes sense for a machine of this host.
+// Parses the command line of ssh(1) for machined-rsh. Options about the network, keys and connections are ignored.
 
+/** A parsed command line. */
 interface SshCommandLine {
   readonly user: string;
   readonly host: string;
-  /** For a shell, as ssh(1) sends it: the words with blanks between them. */
+  /** Text for a shell, as ssh(1) sends it: the words joined by blanks. */
   readonly command: string;
   readonly wantsTerminal: boolean;
   readonly readsInput: boolean;
 }
 
-/** Options with a value that say something about the network, keys or connections: there are none here. */
-const WITHOUT_MEANING = "BbcEeFIimPpS";
-/** The same, without a value. */
-const FLAGS_WITHOUT_MEANING = "46AaCGgKkqTvXxYy";
+/** Options with a value that are ignored. */
+const IGNORED = "BbcEeFIimPpS";
+/** Options without a value that are ignored. */
+const IGNORED_FLAGS = "46AaCGgKkqTvXxYy";
 
-/** `-o User=NAME`, `-o 'User "NAME"'`: of all settings the only one that means something. */
+/** Returns the user of `-o User=NAME` or `-o 'User "NAME"'`; null for other settings, which are ignored. */
 function userOf(setting: string): string | null {
   return /^\s*user\s*[=\s]\s*"?([^"\s]+)"?\s*$/i.exec(setting)?.[1] ?? null;
 }
 
-/** Reads the arguments; a text for a mistake, or for what cannot be done without ssh. */
+/**
+ * Parses the arguments. Returns an error message for invalid options and for those that machined-rsh cannot implement.
+ */
 export function parseSshCommandLine(args: readonly string[]): SshCommandLine | string {
   const rest = [...args];
   let user = "";
@@ -32,22 +35,22 @@ export function parseSshCommandLine(args: readonly string[]): SshCommandLine | s
       const letter = cluster.charAt(at);
       if (letter === "t") terminals++;
       else if (letter === "n") readsInput = false;
-      else if (FLAGS_WITHOUT_MEANING.includes(letter)) continue;
-      else if (letter === "l" || letter === "o" || WITHOUT_MEANING.includes(letter)) {
+      else if (IGNORED_FLAGS.includes(letter)) continue;
+      else if (letter === "l" || letter === "o" || IGNORED.includes(letter)) {
         const value = cluster.slice(at + 1) || rest.shift();
         if (value === undefined) return `option requires an argument -- ${letter}`;
         if (letter === "l") user ||= value;
         if (letter === "o") user ||= userOf(value) ?? "";
         break;
-      } else return `-${letter} is not possible here`;
+      } else return `option -${letter} is not supported`;
     }
   }
   const [place, ...words] = rest;
-  if (place === undefined) return "no machine is named";
+  if (place === undefined) return "no machine is given";
   if (words.length === 0) return "no command is given: 'machinectl shell' opens shells";
   const sign = place.lastIndexOf("@");
   return {
-    // The first that is said counts, and what stands before the name is said first.
+    // As in ssh(1): USER@ has precedence over -l and -o User=, and the first of several options counts.
     user: sign > 0 ? place.slice(0, sign) : user,
     host: place.slice(sign + 1),
     command: words.join(" "),

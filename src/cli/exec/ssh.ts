@@ -1,4 +1,5 @@
-// `machinectl exec` over ssh(1): in virtual machines, and on other hosts. OpenSSH does the rest: keys, passwords, streams.
+// Runs commands over ssh(1), in virtual machines and on other hosts, and copies files to virtual machines by scp(1).
+// OpenSSH handles keys, passwords and the standard streams.
 
 import { sshDestination } from "../../ipc/bus/transport.ts";
 import { Failure } from "../session/failure.ts";
@@ -7,14 +8,14 @@ import { parseRemote } from "../session/target.ts";
 import { EXIT_OURS, type ExecOrder, sameExec } from "./order.ts";
 
 const FORWARDED = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-/** Exit statuses of a question that neither ssh nor a shell returns by itself. */
-const [IS_THERE, IS_MISSING] = [80, 81];
+/** Exit statuses of the script that looks for a file; neither ssh nor a shell returns them for other reasons. */
+const [EXISTS, IS_MISSING] = [80, 81];
 
-/** The way into a virtual machine. */
+/** The ssh address of a virtual machine. */
 export interface SshAddress {
   /** `vsock/CID`, a name or an address. */
   readonly host: string;
-  /** The key that the machine was registered with; "" for none. */
+  /** The path of the private key that the machine was registered with; "" for none. */
   readonly key: string;
 }
 
@@ -22,12 +23,12 @@ function identity({ key }: SshAddress): string[] {
   return key === "" ? [] : ["-i", key];
 }
 
-/** A word as the shell at the other end reads it back. */
+/** Quotes a word for the shell at the other end, where that is needed. */
 function shellQuoted(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
-/** The options of systemd-run(1) for the order; null where it cannot do what the order wants. */
+/** Returns the command line of systemd-run(1) for the order; null for --detach and --timeout=, which it cannot do. */
 function systemdRunWords({ settings }: Session, { machine, user, command }: ExecOrder): string[] | null {
   if (settings.detach || settings.timeoutMs > 0) return null;
   return [
@@ -41,8 +42,8 @@ function systemdRunWords({ settings }: Session, { machine, user, command }: Exec
 }
 
 /**
- * A script for the other host: `machinectl exec` where that is known, else systemd-run(1), which every host with systemd has.
- * Exported for its test.
+ * Returns a script for the other host: it runs `machinectl exec` if the host's machinectl has that verb, else
+ * systemd-run(1), which every host with systemd has. Exported for its test.
  */
 export function remoteScript(session: Session, order: ExecOrder): string {
   const { machine, user, command } = order;
@@ -51,12 +52,15 @@ export function remoteScript(session: Session, order: ExecOrder): string {
   const stock = systemdRunWords(session, order);
   const otherwise =
     stock === null
-      ? `echo ${shellQuoted(`The machinectl of this host has no exec, and without it there is no --timeout= and no --detach`)} >&2; exit ${EXIT_OURS}`
+      ? `echo ${shellQuoted("The machinectl of this host has no verb 'exec', which --timeout= and --detach need")} >&2; exit ${EXIT_OURS}`
       : `exec ${stock.map(shellQuoted).join(" ")}`;
   const knows = "machinectl --help 2>/dev/null | grep -q '^  exec '";
   return `if ${knows}; then exec ${ours.map(shellQuoted).join(" ")}; fi; ${otherwise}`;
 }
 
+/**
+ * Runs ssh(1) with the standard streams of this client; returns its exit status. `args` are options and destination.
+ */
 async function ssh(session: Session, args: readonly string[], command: string): Promise<number> {
   const { settings, ports } = session;
   const program = installed(ports.env["SYSTEMD_SSH"] || "ssh");
@@ -70,7 +74,7 @@ async function ssh(session: Session, args: readonly string[], command: string): 
   return child.exited;
 }
 
-/** The options of ssh(1) and the host that -H names; a Failure where it names a machine of that host. */
+/** Returns the options and the destination of ssh(1) for -H. Throws a Failure if -H names a machine on that host. */
 function destination({ settings: { transport, batch } }: Session, verb: string): string[] {
   if (transport.kind !== "remote") throw new TypeError("no other host");
   const target = parseRemote(transport.host);
@@ -80,22 +84,22 @@ function destination({ settings: { transport, batch } }: Session, verb: string):
   return sshDestination({ ...target, batch });
 }
 
-/** Runs a client on the host that -H names. */
+/** Runs a command line of machinectl or importctl on the host that -H names; returns its exit status. */
 export function clientOnHost(session: Session, command: readonly string[]): Promise<number> {
   return ssh(session, destination(session, String(command[0])), command.map(shellQuoted).join(" "));
 }
 
-/** Runs the order on the host that -H names. */
+/** Runs the order on the host that -H names; returns the exit status of the command. */
 export async function execOnHost(session: Session, order: ExecOrder): Promise<number> {
-  // The login shell of the other end may be any, so that it gets three words.
+  // The user's login shell may be any shell, so that it only has to start sh with the script.
   const command = ["sh", "-c", remoteScript(session, order)].map(shellQuoted).join(" ");
   return ssh(session, destination(session, "exec"), command);
 }
 
-/** Returns what the shell of a virtual machine is told for an order. Exported for its test. */
+/** Returns the script for the shell in a virtual machine. Throws a Failure for --detach. Exported for its test. */
 export function guestScript({ settings }: Session, { command }: ExecOrder): string {
   if (settings.detach)
-    throw new Failure("--detach is for containers: a command in a virtual machine ends with its connection");
+    throw new Failure("--detach is for containers: a command in a virtual machine ends with its ssh connection");
   const words = [
     ...(settings.environment.length === 0 ? [] : ["env", ...settings.environment]),
     ...(settings.timeoutMs > 0 ? ["timeout", String(Math.ceil(settings.timeoutMs / 1000))] : []),
@@ -105,7 +109,7 @@ export function guestScript({ settings }: Session, { command }: ExecOrder): stri
   return `${directory}${words.map(shellQuoted).join(" ")}`;
 }
 
-/** Runs the order in a virtual machine, at the address that it was registered with. */
+/** Runs the order in a virtual machine; returns the exit status of the command. */
 export async function execInVirtualMachine(session: Session, order: ExecOrder, address: SshAddress): Promise<number> {
   return ssh(
     session,
@@ -132,24 +136,27 @@ export async function answersOverProxy(address: SshAddress, stop: AbortSignal): 
   return status !== 255 || ANSWERED.test(said);
 }
 
-/** scp(1) takes a word with a slash before its colon for a path here: systemd's ssh knows `vsock%CID` as well. */
+/**
+ * Returns the address in a form for scp(1), which takes a word with a slash before its colon for a local path. For
+ * `vsock/CID`, the configuration that systemd installs for ssh accepts `vsock%CID` as well (systemd-ssh-proxy(1)).
+ */
 function copyAddress({ host, key }: SshAddress): SshAddress {
   const spelled = host.replace(/^(vsock|unix|machine)\//, "$1%");
-  if (spelled.includes("/")) throw new Failure(`'${host}' is no address that scp takes`);
+  if (spelled.includes("/")) throw new Failure(`scp cannot use the address '${host}', because it contains a slash`);
   return { host: spelled, key };
 }
 
-/** Whether a path is there in a virtual machine. Throws a Failure where that cannot be found out. */
+/** Whether a path exists in a virtual machine. Throws a Failure if ssh fails. */
 export async function existsInVirtualMachine(session: Session, path: string, address: SshAddress): Promise<boolean> {
-  const command = `if [ -e ${shellQuoted(path)} ] || [ -L ${shellQuoted(path)} ]; then exit ${IS_THERE}; else exit ${IS_MISSING}; fi`;
+  const command = `if [ -e ${shellQuoted(path)} ] || [ -L ${shellQuoted(path)} ]; then exit ${EXISTS}; else exit ${IS_MISSING}; fi`;
   const status = await ssh(session, [...identity(address), "--", `root@${address.host}`], command);
-  if (status === IS_THERE || status === IS_MISSING) return status === IS_THERE;
+  if (status === EXISTS || status === IS_MISSING) return status === EXISTS;
   throw new Failure(`ssh to '${address.host}' failed with exit status ${status}`);
 }
 
 /**
- * Copies with scp(1); `remote` says which of the two is the path in the machine. The file transfer protocol makes neither
- * devices nor links, and no names but those in the directory that was asked for. Throws a Failure.
+ * Copies by scp(1); `remote` says which of the two is the path in the machine. A malicious machine can make scp create
+ * neither devices nor links, nor files outside of the requested directory, because SFTP has neither. Throws a Failure.
  */
 export async function copyOverSsh(
   session: Session,
@@ -171,7 +178,8 @@ export async function copyOverSsh(
   if (status !== 0) throw new Failure(`scp failed with exit status ${status}`);
 }
 
+/** Returns the program if it is installed. */
 function installed(program: string): string {
   if (Bun.which(program) !== null) return program;
-  throw new Failure(`'${program}' is not installed, and the machine is reached over ssh`);
+  throw new Failure(`'${program}' is not installed, but the machine can be reached over ssh only`);
 }

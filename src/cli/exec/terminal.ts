@@ -1,4 +1,5 @@
-// `machinectl exec -t`: the command has a terminal of the machine, which is forwarded to ours.
+// `machinectl exec -t`: the command runs on a pseudo terminal of the machine, which is forwarded to the caller's
+// terminal.
 import type { EnterRequest } from "../../exec/enter.ts";
 import { type RunningCommand, startCommand } from "../../exec/run.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
@@ -9,8 +10,9 @@ import { PtySession } from "../terminal/pty-forward.ts";
 import { ownSize } from "../terminal/pty-terminal.ts";
 
 /**
- * The master that comes through `socket`, which it closes; null where the command ended before it had a terminal. Rejects with the
- * reason of a command that was refused: others may have the socket's other end for longer than that.
+ * Receives the master of the terminal from `socket`, and closes the socket. Returns null if the command ended before it
+ * had a terminal. Rejects as soon as the command is refused; the end of the socket is not enough for that, because
+ * other processes may still have its other end open.
  */
 function receiveTerminal(socket: Fd, { exited }: RunningCommand): Promise<Fd | null> {
   const { promise, resolve, reject } = Promise.withResolvers<Fd | null>();
@@ -32,7 +34,9 @@ function receiveTerminal(socket: Fd, { exited }: RunningCommand): Promise<Fd | n
   return promise;
 }
 
-/** Runs the command on a terminal; returns its exit status, or the session's where a signal ended it. */
+/**
+ * Runs the command on a terminal; returns its exit status, or 128 plus the number of the signal that ended the session.
+ */
 export function execOnTerminal(session: Session, request: EnterRequest): Promise<number> {
   return forwardTerminal(session, (socket) => {
     using own = socket;
@@ -41,8 +45,9 @@ export function execOnTerminal(session: Session, request: EnterRequest): Promise
 }
 
 /**
- * Starts a command with the socket that its terminal is to come through, which is given away, and forwards the terminal to ours
- * until one of the two ends.
+ * Calls `start` with a socket, which it owns, to start a command that sends the master of its terminal through the
+ * socket; forwards the terminal to the caller's until the command or the caller's terminal ends. Returns the exit
+ * status as above.
  */
 export async function forwardTerminal(session: Session, start: (socket: Fd) => RunningCommand): Promise<number> {
   const [ours, theirs] = socketPair();
@@ -52,7 +57,7 @@ export async function forwardTerminal(session: Session, start: (socket: Fd) => R
   if (master === null) return command.exited;
   const forward = new PtySession({ master, hangup: "ends", env: session.ports.env, finish: () => {} });
   const { end, status } = await forward.run();
-  // Leaving the session hangs up, as closing a terminal does.
+  // If the caller leaves the session, the command gets SIGHUP, as after the end of a terminal.
   if (end !== "hangup") command.kill(1);
   const exited = await command.exited;
   return status !== 0 ? status : exited;

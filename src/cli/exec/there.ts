@@ -1,24 +1,26 @@
-// `-H` for verbs that the client of the other host runs: what they read, or the terminal that they open, is there alone.
+// `-H` for verbs that need files or a terminal of the other host: the client on that host is started over ssh to run
+// them.
 import type { GivenOption } from "../../base/getopt.ts";
 import type { Session } from "../session/session.ts";
 import { clientOnHost } from "./ssh.ts";
 
-/** Options that say where the verb runs, and how this client shows it. */
+/** Options that are not passed on: they select the host, or say how this client prints. */
 const OWN_OPTIONS = ["host", "machine", "batch", "parallel", "no-pager"];
 
 /** A command line for the client of the other host. */
 interface OrderThere {
   readonly program: string;
   readonly options: readonly GivenOption[];
-  /** The verb, and what follows it. */
+  /** The verb and the words after it. */
   readonly words: readonly string[];
-  /** Whether it has our terminal, where there is one. */
+  /** Whether the client on the other host runs on a terminal, if standard input is one. */
   readonly isOnTerminal: boolean;
 }
 
 /**
- * Runs the command line on the host that -H names; returns its exit status. Words that look like options belong to a program
- * of that host: the clients, also the original ones, read none behind its name.
+ * Runs the command line on the host that -H names; returns its exit status. Words that look like options need no "--":
+ * they are arguments of a program in a machine, behind whose name the clients, also the original ones, parse no
+ * options.
  */
 export function runThere(session: Session, { program, options, words, isOnTerminal }: OrderThere): Promise<number> {
   session.settings.tty = isOnTerminal && session.ports.isTty(0);

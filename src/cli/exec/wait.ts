@@ -1,6 +1,6 @@
-// `machinectl wait`: until machines run, have booted, have an address, answer over ssh, or have ended. Coming and going are
-// signals of the manager, the end of booting is waited for by the machine's own systemctl; addresses and ports have to be
-// looked at again and again.
+// `machinectl wait`: waits until machines run, have booted, have an address, answer over ssh, or have ended. The
+// manager signals that a machine was registered or has ended; `systemctl is-system-running --wait` in the machine waits
+// for the end of booting; addresses and the SSH port are polled.
 import { connect } from "node:net";
 import { formatAddress, isGlobalAddress } from "../../base/ip-address.ts";
 import { selfCommand } from "../../kernel/process/spawn.ts";
@@ -23,15 +23,16 @@ const CONDITIONS: Readonly<Record<WaitCondition, string>> = {
 
 const ENDED_INSTEAD = 1;
 const TIMED_OUT = 124;
-const LOOK_AGAIN_MS = 250;
-/** A leader that is no service manager has booted when it has run for this long. */
+const POLL_MS = 250;
+/** A machine whose leader is no service manager counts as booted when it has been registered for this long. */
 const SETTLED_MS = 1000;
 const SSH_PORT = 22;
-const SSH_PATIENCE_MS = 2000;
+const SSH_TIMEOUT_MS = 2000;
 const SERVICE_MANAGERS = ["systemd", "init"];
 
 const MANAGER = { sender: "org.freedesktop.machine1", path: "/org/freedesktop/machine1" } as const;
 
+/** Resolves after some time, or when the signal aborts. */
 function later(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const end = () => {
@@ -44,7 +45,7 @@ function later(ms: number, signal: AbortSignal): Promise<void> {
   });
 }
 
-/** One machine that is waited for; `stop` ends all that goes on for it. */
+/** The wait for one machine; `stop` ends its timers, connections and child processes. */
 class Wait {
   readonly #session: Session;
   readonly #name: string;
@@ -58,26 +59,27 @@ class Wait {
     this.#stop = stop;
   }
 
-  /** Returns the exit status: 0, or 1 for a machine that ended instead. */
+  /** Waits for the condition. Returns the exit status: 0, or 1 if the machine ended instead. */
   async for(condition: WaitCondition): Promise<number> {
     const bus = await this.#session.managerConnection();
     await bus.subscribe({ ...MANAGER, member: "MachineNew", arg0: this.#name }, () => this.#came.resolve());
     await bus.subscribe({ ...MANAGER, member: "MachineRemoved", arg0: this.#name }, () =>
       this.#ended.resolve(condition === "ended" ? 0 : ENDED_INSTEAD),
     );
-    // After the signals are on, so that nothing is missed in between.
+    // Read after the subscriptions, so that no change is missed.
     const facts = await this.#facts();
     if (condition === "ended") return facts === null ? 0 : this.#ended.promise;
     if (facts === null) await Promise.race([this.#came.promise, this.#ended.promise]);
     return Promise.race([this.#ended.promise, this.#until(condition)]);
   }
 
+  /** Polls until the condition holds or the machine has ended. */
   async #until(condition: Exclude<WaitCondition, "ended">): Promise<number> {
     while (!this.#stop.aborted) {
       const facts = await this.#facts();
       if (facts === null) return ENDED_INSTEAD;
       if (await this.#holds(condition, facts)) return 0;
-      await later(LOOK_AGAIN_MS, this.#stop);
+      await later(POLL_MS, this.#stop);
     }
     return TIMED_OUT;
   }
@@ -110,12 +112,12 @@ class Wait {
     if (!isManager) return Date.now() - Number(facts.sinceUsec / 1000n) >= SETTLED_MS;
     const { state, error, status } = await this.#systemState();
     if (status === 126 || status === 127) return true; // an init without systemctl
-    // A machine that has ended meanwhile is found out by the next look at it.
+    // If the machine has ended in the meantime, the next poll finds that.
     if (status === EXIT_OURS && (await this.#facts())?.leaderPid === facts.leaderPid) throw new Failure(error);
     return state === "running" || state === "degraded";
   }
 
-  /** What the machine's own systemctl says when it has booted. */
+  /** Runs systemctl in the machine, which returns when booting is over; returns its output and exit status. */
   async #systemState(): Promise<{ state: string; error: string; status: number }> {
     const question = ["systemctl", "is-system-running", "--wait"];
     const way = this.#session.settings.throughService ? ["--through-service"] : [];
@@ -129,7 +131,7 @@ class Wait {
     return { state: state.trim(), error: error.trim(), status };
   }
 
-  /** The machine's addresses but those of loopback and of one link. */
+  /** Returns the machine's addresses without those of the loopback interface and link-local ones. */
   async #addresses(): Promise<string[]> {
     try {
       const { addresses } = await this.#session.manager("GetMachineAddresses", { name: this.#name });
@@ -157,7 +159,7 @@ class Wait {
   }
 }
 
-/** Whether an SSH server answers at the address. */
+/** Whether an SSH server sends its greeting on the address's port 22. */
 function greetsAsSsh(host: string, stop: AbortSignal): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ host, port: SSH_PORT });
@@ -167,7 +169,7 @@ function greetsAsSsh(host: string, stop: AbortSignal): Promise<boolean> {
       resolve(answer);
     };
     const cancel = () => finish(false);
-    socket.setTimeout(SSH_PATIENCE_MS, () => finish(false));
+    socket.setTimeout(SSH_TIMEOUT_MS, () => finish(false));
     socket.on("data", (bytes) => finish(bytes.toString("latin1").startsWith("SSH-")));
     socket.on("error", () => finish(false));
     socket.on("close", () => finish(false));
@@ -175,7 +177,10 @@ function greetsAsSsh(host: string, stop: AbortSignal): Promise<boolean> {
   });
 }
 
-/** Waits for all machines, or with `any` for the first one; returns the exit status of `wait`. */
+/**
+ * Waits for all machines, or with `any` for the first one whose wait is over. Returns the exit status of `wait`: 0, 1
+ * if a machine ended instead, 124 after `timeoutMs` (0: no limit).
+ */
 export async function waitForMachines(
   session: Session,
   names: readonly string[],
@@ -192,11 +197,11 @@ export async function waitForMachines(
   }
 }
 
-/** The verb `wait`: all machines, or with --any the first one. */
+/** The verb `wait`: waits for all machines, or with --any for one of them. */
 export async function wait(session: Session, names: readonly string[]): Promise<number> {
   const { waitFor, transport, timeoutMs } = session.settings;
   if (waitFor === "booted" && transport.kind === "remote") {
-    throw new Failure("Only on this host can be seen whether a machine has booted: use --for=running, address or ssh");
+    throw new Failure("--for=booted works for machines of this host only: use --for=running, address or ssh with -H");
   }
   const status = await waitForMachines(session, names, session.settings);
   if (status === TIMED_OUT && !session.settings.quiet) {

@@ -1,12 +1,12 @@
-// JSON as the systemd tools print it: one line, or indented with tabs and `"key" : value`; coloured on a terminal.
-// Own writer, because 64-bit integers arrive as bigint and must leave as plain numbers.
+// Writes JSON in the layouts of the systemd tools: on one line, or indented with tabs and `"key" : value`; coloured on
+// a terminal. JSON.stringify() cannot be used: it refuses bigint, which 64-bit integers are here.
 import { own } from "./own-sequence.ts";
 import type { Paint } from "./terminal.ts";
 
-/** Anything that can be written as JSON; a bigint becomes a plain number of any size. */
+/** A value that can be written as JSON; a bigint is written as a number of any size. */
 export type Json = string | number | bigint | boolean | null | readonly Json[] | { readonly [key: string]: Json };
 
-/** How a document is laid out and framed: one line, indented, RFC 7464 text sequence, or server-sent event. */
+/** The layout and framing of a document: one line, indented, RFC 7464 text sequence, or server-sent event. */
 export type JsonMode = "short" | "pretty" | "seq" | "sse";
 
 const FRAME: Readonly<Record<JsonMode, readonly [before: string, after: string]>> = {
@@ -33,7 +33,7 @@ function isList(value: Json): value is readonly Json[] {
   return Array.isArray(value);
 }
 
-/** The members of an array or object in written form, without separators. */
+/** Returns the members of an array or object as text, one string each, without separators. */
 function members(value: readonly Json[] | { readonly [key: string]: Json }, paint: Paint, indent: string | null) {
   const inner = indent === null ? null : `${indent}\t`;
   if (isList(value)) return value.map((item) => element(item, paint, inner));
@@ -50,7 +50,10 @@ function element(value: Json, paint: Paint, indent: string | null): string {
   return `${open}\n${parts.map((part) => `${indent}\t${part}`).join(",\n")}\n${indent}${close}`;
 }
 
-/** One JSON document, framed and with its line end. `paint` holds the colours; empty strings for none. */
+/**
+ * Returns one JSON document with the framing of its mode, which ends with a newline. `paint` is NO_PAINT for no
+ * colours.
+ */
 export function formatJson(value: Json, mode: JsonMode, paint: Paint): string {
   const [before, after] = FRAME[mode];
   return before + element(value, paint, mode === "pretty" ? "" : null) + after;

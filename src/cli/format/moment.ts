@@ -1,4 +1,4 @@
-// Moments as people write them (systemd.time(7), "Parsing Timestamps"): `2026-11-28 01:13:36`, `10:30`, `yesterday`, `-5min`,
+// Parses points in time (systemd.time(7), "Parsing Timestamps"): `2026-11-28 01:13:36`, `10:30`, `yesterday`, `-5min`,
 // `2h ago`, `@1795828416`, and RFC 3339 with `Z` or an offset.
 import type { Zone } from "../../base/format.ts";
 import { parseSpanMs } from "../../base/span.ts";
@@ -19,7 +19,10 @@ const DAY_SECONDS = 86_400;
 
 type Parts = Readonly<Record<string, string | undefined>>;
 
-/** Returns microseconds since 1970 for a text in the reader's zone; undefined for what is no moment. */
+/**
+ * Returns microseconds since 1970; undefined for text that is no point in time. `zone` is used for text without a zone
+ * of its own, and `nowUsec` for relative times, and for days such as `today`.
+ */
 export function parseMoment(text: string, nowUsec: number, zone: Zone): number | undefined {
   const trimmed = text.trim();
   if (trimmed === "now") return nowUsec;
@@ -27,7 +30,7 @@ export function parseMoment(text: string, nowUsec: number, zone: Zone): number |
   return parseRelative(trimmed, nowUsec) ?? parseCalendar(trimmed, nowUsec, zone);
 }
 
-/** `-5min`, `+1h`, `5min ago`, `1h left`. */
+/** Parses `-5min`, `+1h`, `5min ago` and `1h left`. */
 function parseRelative(text: string, nowUsec: number): number | undefined {
   const [, sign, signed, plain, way] = /^(?:([+-])(.+)|(.+) (ago|left))$/.exec(text) ?? [];
   const ms = parseSpanMs(signed ?? plain ?? "");
@@ -46,33 +49,35 @@ function parseCalendar(text: string, nowUsec: number, zone: Zone): number | unde
   return (local - (readOffset(parts) ?? offsetAt(local, zone))) * 1e6 + (usecOfDay % 1e6);
 }
 
-/** Days since 1970. */
+/** The day on which it is `nowUsec` in the zone, in days since 1970. */
 function today(nowUsec: number, zone: Zone): number {
   const seconds = Math.floor(nowUsec / 1e6);
   return Math.floor((seconds + zone(seconds).offsetSeconds) / DAY_SECONDS);
 }
 
-/** Days since 1970; undefined for a date that no calendar has. */
+/** Returns days since 1970; undefined for a date that does not exist (`2026-02-30`). */
 function dayOf(date: string): number | undefined {
   const utc = new Date(`${date}T00:00:00Z`);
   const isReal = !Number.isNaN(utc.getTime()) && utc.toISOString().startsWith(date);
   return isReal ? utc.getTime() / 1000 / DAY_SECONDS : undefined;
 }
 
-/** Microseconds since midnight; undefined for a time that no clock shows. */
+/** Returns microseconds since midnight; undefined for a time that does not exist (`25:00`). */
 function readTime({ hours = "0", minutes = "0", seconds = "0", fraction = "" }: Parts): number | undefined {
   if (Number(hours) > 23 || Number(minutes) > 59 || Number(seconds) > 59) return undefined;
   return (Number(hours) * 3600 + Number(minutes) * 60 + Number(seconds)) * 1e6 + Number(fraction.padEnd(6, "0"));
 }
 
-/** Seconds east of Greenwich; undefined where no zone is named. */
+/** Returns the offset from UTC in seconds, positive east of Greenwich; undefined if the text names no zone. */
 function readOffset({ utc, sign, zoneHours, zoneMinutes }: Parts): number | undefined {
   if (utc !== undefined) return 0;
   if (sign === undefined) return undefined;
   return (sign === "-" ? -1 : 1) * (Number(zoneHours) * 3600 + Number(zoneMinutes) * 60);
 }
 
-/** The offset of a local time: asked twice, because the first question takes it for UTC. */
+/**
+ * Returns the zone's offset at a local time. `zone` takes UTC, so the first call, with `local`, only approximates it.
+ */
 function offsetAt(local: number, zone: Zone): number {
   return zone(local - zone(local).offsetSeconds).offsetSeconds;
 }

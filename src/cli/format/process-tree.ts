@@ -1,4 +1,4 @@
-// The control groups and processes of a unit as a tree, as `status` draws it (systemd-cgls(1) draws the same).
+// The control groups and processes of a unit as a tree, drawn by `status` in the form of systemd-cgls(1).
 
 import { compareBytes } from "../../base/byte-order.ts";
 import { onOneLine } from "../../base/control-characters.ts";
@@ -6,20 +6,21 @@ import { displayWidth, ellipsize } from "../../base/format.ts";
 import type { Json } from "./json.ts";
 import type { Terminal } from "./terminal.ts";
 
-/** A process as the service manager lists it: its control group, and its command line. */
+/** A process in the form of GetUnitProcesses() of the service manager. */
 export interface UnitProcess {
   readonly cgroup: string;
   readonly pid: number;
   readonly command: string;
 }
 
-/** The processes of a unit, and the unit's own control group. */
+/** The processes of a unit. */
 export interface UnitProcesses {
+  /** The control group of the unit itself; those of processes may be below it or elsewhere. */
   readonly cgroup: string;
   readonly list: readonly UnitProcess[];
 }
 
-/** A control group with its processes by number and its children by name. */
+/** A control group; its processes are sorted by number, its children by name. */
 export interface ProcessTree {
   readonly path: string;
   readonly processes: readonly UnitProcess[];
@@ -43,8 +44,8 @@ function isWithin(path: string, root: string): boolean {
 }
 
 /**
- * The tree below a control group, and the processes that are elsewhere. Groups without processes in or below them do
- * not appear; the root is null when nothing is in it.
+ * Returns the tree below a control group, and the processes of the list that are not in it. Groups without processes in
+ * or below them are left out; `root` is null when no process is in the tree.
  */
 export function processTree(
   list: readonly UnitProcess[],
@@ -79,7 +80,7 @@ export function processTree(
 interface TreeForm {
   readonly terminal: Terminal;
   readonly prefix: string;
-  /** Columns for tree and command together; null: commands are printed whole. */
+  /** Columns for tree and command together; commands are shortened to it. Null prints them whole. */
   readonly width: number | null;
 }
 
@@ -96,7 +97,7 @@ function pidWidth(processes: readonly UnitProcess[]): number {
   return String(processes.at(-1)?.pid ?? 0).length;
 }
 
-/** Draws a tree without its root's own name, one line each for processes and groups. */
+/** Draws a tree: one line for each process and each group, without a line for the root itself. */
 export function drawTree(tree: ProcessTree, form: TreeForm): string {
   const { glyphs } = form.terminal;
   const count = tree.processes.length + tree.children.length;
@@ -118,13 +119,13 @@ export function drawTree(tree: ProcessTree, form: TreeForm): string {
   return processes.join("") + groups.join("");
 }
 
-/** Draws processes that belong to a unit but sit outside of its control group, as a flat list. */
+/** Draws processes that belong to a unit but are outside of its control group, as a flat list. */
 export function drawElsewhere(processes: readonly UnitProcess[], form: TreeForm): string {
   const width = pidWidth(processes);
   return processes.map((process) => processLine(process, `${form.terminal.glyphs.bullet} `, width, form)).join("");
 }
 
-/** A tree as JSON. */
+/** Returns a tree as JSON, in the form of docs/json.md. */
 export function treeJson(tree: ProcessTree | null): Json {
   if (tree === null) return null;
   return {

@@ -1,5 +1,5 @@
-// Properties as `show` prints them: `Name=value`, written by the type and, for numbers, by what the name says they are
-// (systemctl(1), "show").
+// Formats properties for `show` (systemctl(1), "show"). The D-Bus type decides the form; for numbers also the name: one
+// that ends with `Timestamp` is a time, one that contains `USec` is a time span.
 import { formatSpan, formatTimestamp, UINT64_MAX, type Zone } from "../../base/format.ts";
 import type { Json } from "./json.ts";
 
@@ -14,7 +14,7 @@ const UINT32_MAX = 0xffff_ffff;
 const ESCAPED = /["\\`$]/g;
 const NEEDS_QUOTES = /[\s"'\\`$*?[#~=%&|;<>(){}!]/;
 
-/** A word that a shell reads back as it was. */
+/** Quotes a word for a shell, where that is needed. */
 export function shellWord(word: string): string {
   if (word === "") return '""';
   return NEEDS_QUOTES.test(word) ? `"${word.replace(ESCAPED, "\\$&")}"` : word;
@@ -32,7 +32,7 @@ function unsigned64(name: string, value: bigint, zone: Zone): string {
   return String(value);
 }
 
-/** Returns a value as text by its type; null for types without a text form, the empty string for no value. */
+/** Returns a value as text. Null for types without a text form; the empty string for a value that is not set. */
 export function propertyText(name: string, { signature, value }: TypedValue, zone: Zone): string | null {
   if (signature === "ay" && value instanceof Uint8Array) return Buffer.from(value).toString("hex");
   if (signature === "as" && Array.isArray(value)) return value.map(String).map(shellWord).join(" ");
@@ -48,7 +48,7 @@ export function propertyText(name: string, { signature, value }: TypedValue, zon
   return signature === "d" ? String(Number(value.toPrecision(6))) : String(value);
 }
 
-/** Any D-Bus value as JSON: byte arrays in hex, dictionaries as objects, variants as what they hold. */
+/** Returns any D-Bus value as JSON: byte arrays in hex, dictionaries as objects, variants as the value in them. */
 export function propertyJson(value: unknown): Json {
   if (value === null || value === undefined) return null;
   if (typeof value === "string" || typeof value === "number" || typeof value === "boolean") return value;

@@ -1,4 +1,4 @@
-// Signal names and numbers of Linux, as `--signal=` takes and lists them (signal(7), systemctl(1) "--signal=").
+// Names and numbers of the signals of Linux, for `--signal=` (signal(7); systemctl(1), "--signal=").
 
 const NAMES = [
   ..."HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT STOP TSTP".split(" "),
@@ -8,20 +8,20 @@ const NAMES = [
 const SIGRTMIN = 34;
 const SIGRTMAX = 64;
 
-/** SIGINT: what makes the init of a container reboot. */
+/** Makes the init process of a container reboot (systemd(1), "Signals"). */
 export const SIGINT = 2;
 export const SIGTERM = 15;
-/** SIGRTMIN+4: what makes systemd as init power off (systemd(1), "Signals"). */
+/** SIGRTMIN+4 makes systemd as init process power off (systemd(1), "Signals"). */
 export const SIGRTMIN_PLUS_4 = SIGRTMIN + 4;
 
-/** The name of a signal without `SIG`; the two the C library keeps for itself are called by their numbers. */
+/** Returns the name of a signal without `SIG`; the number for 32 and 33, which the C library reserves for itself. */
 export function signalName(signal: number): string {
   const name = NAMES[signal - 1];
   if (name !== undefined) return name;
   return signal >= SIGRTMIN ? `RTMIN+${signal - SIGRTMIN}` : String(signal);
 }
 
-/** All signals in order of their numbers. */
+/** Returns the numbers of all signals in ascending order. */
 export function allSignals(): number[] {
   return Array.from({ length: SIGRTMAX }, (_, index) => index + 1);
 }
@@ -30,7 +30,7 @@ function inRange(signal: number): number | undefined {
   return signal >= 1 && signal <= SIGRTMAX ? signal : undefined;
 }
 
-/** The number of a signal given as `TERM`, `SIGTERM`, `RTMIN+4`, `RTMAX-1` or `15`; undefined for other text. */
+/** Parses `TERM`, `SIGTERM`, `RTMIN+4`, `RTMAX-1` or `15` to the number of the signal; undefined for other text. */
 export function parseSignal(text: string): number | undefined {
   if (/^[0-9]+$/.test(text)) return inRange(Number(text));
   const name = text.startsWith("SIG") ? text.slice(3) : text;

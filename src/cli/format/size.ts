@@ -1,4 +1,4 @@
-// Sizes as people type them: `1G`, `1.5M`, `1G 512M`, with base 1024 (machinectl(1), "set-limit").
+// Parses sizes in bytes: `1G`, `1.5M`, `1G 512M`, with base 1024 (machinectl(1), "set-limit").
 import { UINT64_MAX } from "../../base/format.ts";
 
 const UNITS = ["E", "P", "T", "G", "M", "K", "B", ""] as const;
@@ -6,7 +6,7 @@ const FACTORS: readonly bigint[] = [60n, 50n, 40n, 30n, 20n, 10n, 0n, 0n].map((s
 const PART = /^\s*\+?(\d+)(?:\.(\d*))?\s*/;
 const FRACTION_DIGITS = 18;
 
-/** The bytes that a text means; undefined for what is no size, or too large for one. Units must go down. */
+/** Returns bytes; undefined for text that is no size or exceeds 64 bits. Units must come in descending order. */
 export function parseSize(text: string): bigint | undefined {
   let total = 0n;
   let least = 0;

@@ -1,5 +1,5 @@
-// Tables as the systemd tools print them: upper-case headings, one blank between columns, cut to the terminal's width
-// with an ellipsis, or the same data as a JSON array of objects.
+// Tables in the form of the systemd tools: upper-case headings, one blank between columns, cells shortened with an
+// ellipsis to the terminal's width. The same data can be printed as a JSON array of objects.
 import { onOneLine } from "../../base/control-characters.ts";
 import { displayWidth, ellipsize } from "../../base/format.ts";
 import type { Json } from "./json.ts";
@@ -8,20 +8,23 @@ import type { Paint, Terminal } from "./terminal.ts";
 
 /** One field of a table. */
 export interface Cell {
-  /** What is printed; may have several lines. The empty string of an `empty` cell is printed as a grey dash. */
+  /** The printed text; may have several lines. */
   readonly text: string;
+  /** The value in JSON. */
   readonly json: Json;
-  /** The values of a cell that has several; `json` and `text` have them as lines. */
+  /** The values of a column of type `list`; `text` and `json` contain them joined by newlines. */
   readonly list?: readonly string[];
+  /** Whether the cell has no value: its text, a dash, is printed in grey. */
   readonly empty?: boolean;
-  /** How many lines are printed at most; an ellipsis ends the last one when there were more. */
+  /** The largest number of lines that are printed; the last one ends with an ellipsis if there are more. */
   readonly lines?: number;
   readonly color?: keyof Paint;
   readonly alignRight?: boolean;
-  /** Where the text leads to, on terminals that know links (OSC 8). */
+  /** The URL that the text links to, on terminals with OSC 8 links. */
   readonly link?: string;
 }
 
+/** The contents of a table; each row has one cell for each column. */
 export interface Table {
   /** Lower-case names: keys in JSON, headings in upper case. */
   readonly columns: readonly string[];
@@ -31,16 +34,16 @@ export interface Table {
 interface TableForm {
   readonly terminal: Terminal;
   readonly heading: boolean;
-  /** The width to keep to; null: as wide as the data. */
+  /** The largest width of a line; null for no limit. */
   readonly width: number | null;
 }
 
 const EMPTY_CELL: Cell = { text: "-", json: null, empty: true };
-/** In long lists most texts come many times. */
-const KNOWN_CELLS = 4096;
+/** Cells by their text: long lists repeat most texts. Not more than KNOWN_CELLS are kept. */
 const known = new Map<string, Cell>([["", EMPTY_CELL]]);
+const KNOWN_CELLS = 4096;
 
-/** A cell of plain text, on one line; the empty string counts as having no value. */
+/** Returns a cell of plain text on one line; for the empty string, a cell without a value. */
 export function textCell(text: string): Cell {
   const found = known.get(text);
   if (found !== undefined) return found;
@@ -49,7 +52,7 @@ export function textCell(text: string): Cell {
   return cell;
 }
 
-/** A table as JSON: an array with one object for each row. */
+/** Returns a table as a JSON array with one object for each row. */
 export function tableJson(table: Table): Json {
   return table.rows.map((row) =>
     Object.fromEntries(table.columns.map((column, index) => [column, row[index]?.json ?? null])),
@@ -65,8 +68,8 @@ function linesOf({ text, lines: most }: Cell, terminal: Terminal): string[] {
 }
 
 /**
- * Widths of columns that want `wanted` but have `total` together: each gets one, the rest is shared out evenly from
- * left to right; a column that wants less than its share is settled first and its share divided anew.
+ * Distributes `total` among columns that are `wanted` wide. Each column has at least 1. Columns that need no more than
+ * an equal share of the rest keep their width; what they leave is shared equally among the others, from left to right.
  */
 export function shareWidth(wanted: readonly number[], total: number): number[] {
   const widths: (number | null)[] = wanted.map(() => null);
@@ -88,11 +91,11 @@ export function shareWidth(wanted: readonly number[], total: number): number[] {
   return widths.map((width) => width ?? 1);
 }
 
-/** One column on its way to the page. Cells that are one object are looked at once. */
+/** The cells of one column. Rows may share a cell object, which is then measured and rendered once. */
 interface Column {
   readonly heading: Cell;
   readonly cells: ReadonlySet<Cell>;
-  /** The lines of cells that have several, or none. */
+  /** The lines of those cells that have more than one line, or none. */
   readonly lines: ReadonlyMap<Cell, readonly string[]>;
 }
 
@@ -126,12 +129,12 @@ function columnWidths(columns: readonly Column[], { heading, width }: TableForm)
 const LINK_START_END = own("\u001b\\");
 const LINK_END = own("\u001b]8;;\u001b\\");
 
-/** Text that leads somewhere: OSC 8. */
+/** Returns text as a link to a URL (escape sequence OSC 8). */
 function linked(text: string, url: string): string {
   return `${own("\u001b]8;;")}${url}${LINK_START_END}${text}${LINK_END}`;
 }
 
-/** One line of a cell as it is printed in a column of that width. */
+/** Renders one line of a cell, padded or shortened to the width of its column. */
 function printCell(line: string, cell: Cell, color: string, width: number, { terminal }: TableForm): string {
   let text = line;
   let blanks = width - displayWidth(line);
@@ -150,14 +153,14 @@ function colorOf({ empty, color }: Cell, { terminal }: TableForm): string {
   return name === undefined ? "" : terminal.paint[name];
 }
 
-/** Uncoloured blanks at the end are left out. */
+/** Ends a line with a newline, without blanks before it; blanks inside colour sequences stay. */
 function endLine(text: string): string {
   let end = text.length;
   while (text[end - 1] === " ") end--;
   return `${text.slice(0, end)}\n`;
 }
 
-/** A table as text, with its line ends. */
+/** Returns a table as text. */
 export function renderTable(table: Table, form: TableForm): string {
   const { paint } = form.terminal;
   const columns = table.columns.map((_, index) => columnOf(table, index, form));
@@ -176,7 +179,8 @@ export function renderTable(table: Table, form: TableForm): string {
     return made;
   });
   const isTall = columns.some(({ lines }) => lines.size > 0);
-  // Plain loops: a long table is printed before the engine has optimised anything.
+  // Plain loops and string concatenation: the program is too short-lived for the JIT to optimise chains of map() and
+  // join().
   for (const row of table.rows) {
     let line = "";
     for (let column = 0; column < firstLines.length; column++) {
@@ -189,7 +193,7 @@ export function renderTable(table: Table, form: TableForm): string {
   return printed;
 }
 
-/** The lines of a row behind its first. */
+/** Renders the second and further lines of a row. */
 function furtherLines(row: readonly Cell[], columns: readonly Column[], widths: readonly number[], form: TableForm) {
   const cells = columns.map(({ lines }, column) => {
     const cell = row[column] ?? EMPTY_CELL;

@@ -1,14 +1,15 @@
-// What the terminal can show: colours, UTF-8, width. Decided once from environment and ttys, as systemd(1) describes for
-// $SYSTEMD_COLORS, $NO_COLOR, $COLORTERM, $TERM, $COLUMNS and the locale variables.
+// What the terminal can show: colours, UTF-8, links, width. Derived once from the environment and from which standard
+// streams are terminals, as systemd(1) describes for $SYSTEMD_COLORS, $NO_COLOR, $COLORTERM, $TERM, $COLUMNS and the
+// locale variables.
 
 import { own } from "./own-sequence.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** How many colours are used. */
+/** How many colours the escape sequences may use. */
 type ColorMode = "off" | "16" | "256" | "24bit";
 
-/** Escape sequences by meaning; every one is empty when there are no colours. */
+/** Escape sequences by meaning. All are empty strings when colours are off. */
 export interface Paint {
   readonly normal: string;
   readonly green: string;
@@ -18,11 +19,11 @@ export interface Paint {
   readonly brightBlue: string;
   readonly grey: string;
   readonly italic: string;
-  /** Underline added to what is set already; empty on the Linux console, which cannot do it. */
+  /** Adds underlining to the colours that are in effect; empty on the Linux console, which has no underlining. */
   readonly underline: string;
 }
 
-/** The signs that differ between UTF-8 and other terminals. */
+/** The characters that differ between UTF-8 and ASCII terminals. */
 interface Glyphs {
   readonly ellipsis: string;
   readonly arrow: string;
@@ -53,23 +54,27 @@ const ASCII_GLYPHS: Glyphs = {
   space: "  ",
 };
 
-/** All that output depends on. `isTty` means stdout and stderr are terminals; `columns` is the width to fill on stdout. */
+/** Everything about the terminal that output depends on. */
 export interface Terminal {
+  /** Whether both stdout and stderr are terminals. */
   readonly isTty: boolean;
   readonly stdoutIsTty: boolean;
   readonly stderrIsTty: boolean;
+  /** Whether $TERM is `dumb` or unset, or `isTty` is false. */
   readonly isDumb: boolean;
   readonly colors: ColorMode;
-  /** Whether text may be a link: $SYSTEMD_URLIFY, else where there are colours. */
+  /** Whether OSC 8 links may be printed: as $SYSTEMD_URLIFY says, else wherever colours are on. */
   readonly links: boolean;
   readonly utf8: boolean;
   readonly paint: Paint;
   readonly glyphs: Glyphs;
+  /** The width of stdout: $COLUMNS, else that of the terminal, else 80. */
   readonly columns: number;
+  /** The same for stderr. */
   readonly stderrColumns: number;
 }
 
-/** A boolean of the environment or command line: 1/yes/y/true/t/on and 0/no/n/false/f/off; undefined for other text. */
+/** Parses a boolean of systemd: 1/yes/y/true/t/on and 0/no/n/false/f/off; undefined for other text. */
 export function parseBoolean(text: string): boolean | undefined {
   const word = text.toLowerCase();
   if (["1", "yes", "y", "true", "t", "on"].includes(word)) return true;
@@ -87,7 +92,7 @@ function isDumb(env: Environment): boolean {
   return env["TERM"] === undefined || env["TERM"] === "dumb";
 }
 
-/** The colour mode for an environment; `isTty` says whether stdout and stderr are terminals. */
+/** Returns the colour mode for an environment. `isTty` says whether both stdout and stderr are terminals. */
 export function colorMode(env: Environment, isTty: boolean): ColorMode {
   const wish = env["SYSTEMD_COLORS"];
   if (wish !== undefined) {
@@ -101,8 +106,8 @@ export function colorMode(env: Environment, isTty: boolean): ColorMode {
 }
 
 /**
- * Whether text may be UTF-8: $SYSTEMD_UTF8, else the character set of the locale. No locale at all counts as UTF-8,
- * the C locale only where it was asked for.
+ * Whether output may contain UTF-8: as $SYSTEMD_UTF8 says, else by the character set of the locale. An environment that
+ * sets no locale counts as UTF-8; one that sets C or POSIX does not.
  */
 export function isUtf8(env: Environment): boolean {
   const wish = env["SYSTEMD_UTF8"] === undefined ? undefined : parseBoolean(env["SYSTEMD_UTF8"]);
@@ -113,7 +118,7 @@ export function isUtf8(env: Environment): boolean {
   return charset === undefined || /^utf-?8$/i.test(charset);
 }
 
-/** No colours at all. */
+/** The paint of a terminal without colours. */
 export const NO_PAINT: Paint = {
   normal: "",
   green: "",
@@ -138,7 +143,7 @@ function paintFor(colors: ColorMode, env: Environment): Paint {
     yellow: own("\u001b[0;1;33m"),
     bright: own("\u001b[0;1;39m"),
     brightBlue: own("\u001b[0;1;34m"),
-    // A 256-colour terminal gets both: one which does not know the second sequence keeps the first.
+    // A 256-colour terminal is sent both sequences: if it does not know the second, the first stays in effect.
     grey: colors === "16" ? GREY_16 : colors === "24bit" ? GREY_256 : GREY_16 + GREY_256,
     italic: own("\u001b[3m"),
     underline: env["TERM"] === "linux" ? "" : own("\u001b[4m"),
@@ -151,7 +156,10 @@ function columnsFor(env: Environment, ttyColumns: number | undefined): number {
   return ttyColumns !== undefined && ttyColumns > 0 ? ttyColumns : 80;
 }
 
-/** Looks at the environment and at which of stdout and stderr are terminals. `ttyColumns` is asked only when needed. */
+/**
+ * Returns what the terminal can show. `ttys` says which of stdout and stderr are terminals; its `columns` queries the
+ * width of one, and is called only when a width of the result is read, because the query is slow.
+ */
 export function readTerminal(
   env: Environment,
   ttys: { stdout: boolean; stderr: boolean; columns: (fd: 1 | 2) => number | undefined },

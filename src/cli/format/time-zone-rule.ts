@@ -1,5 +1,5 @@
-// Time zone rules as POSIX writes them: `EST5EDT,M3.2.0,M11.1.0` (tzset(3)). They stand in $TZ, and at the end of zone
-// files for all times after the last listed change.
+// Time zone rules in the form of POSIX: `EST5EDT,M3.2.0,M11.1.0` (tzset(3)). $TZ may contain one; a zone file ends with
+// one, which applies after the last change that the file lists.
 import type { Zone } from "../../base/format.ts";
 
 const DAY = 86_400;
@@ -10,10 +10,10 @@ const OFFSET = "([+-]?\\d{1,3}(?::\\d{1,2}){0,2})";
 const DATE = "((?:J?\\d{1,3}|M\\d{1,2}\\.\\d\\.\\d)(?:/[+-]?\\d{1,3}(?::\\d{1,2}){0,2})?)";
 const RULE = new RegExp(`^${NAME}${OFFSET}(?:${NAME}${OFFSET}?(?:,${DATE},${DATE})?)?$`);
 
-/** The rule of the United States, which the C library takes where a rule names summer time but no dates. */
+/** The dates of the United States, which the C library uses for a rule that names summer time but no dates. */
 const DEFAULT_DATES = ["M3.2.0", "M11.1.0"] as const;
 
-/** `[+-]hh[:mm[:ss]]` in seconds. */
+/** Returns `[+-]hh[:mm[:ss]]` in seconds. */
 function span(text: string): number {
   const [hours = 0, minutes = 0, seconds = 0] = text.replace(/^[+-]/, "").split(":").map(Number);
   const total = hours * 3600 + minutes * 60 + seconds;
@@ -28,7 +28,7 @@ function yearStart(year: number): number {
   return Date.UTC(year, 0, 1) / 1000;
 }
 
-/** The n-th of a weekday in a month (5: the last), in seconds since the epoch. */
+/** Returns the start of the n-th `day` (0: Sunday) of a month in seconds since the epoch; 5 is the last one. */
 function weekday(year: number, month: number, nth: number, day: number): number {
   const first = new Date(Date.UTC(year, month - 1, 1));
   const lastDay = new Date(Date.UTC(year, month, 0)).getUTCDate();
@@ -37,7 +37,7 @@ function weekday(year: number, month: number, nth: number, day: number): number 
   return Date.UTC(year, month - 1, date) / 1000;
 }
 
-/** When a rule's change happens in a year, in local seconds before the change. */
+/** Returns when a year's change happens: seconds since the epoch in the local time that is valid before the change. */
 type Change = (year: number) => number;
 
 function parseChange(text: string): Change {
@@ -54,7 +54,7 @@ function parseChange(text: string): Change {
   return (year) => yearStart(year) + (day - 1 + (isLeap(year) && day >= 60 ? 1 : 0)) * DAY + seconds;
 }
 
-/** A zone from a rule; null for text that is none. */
+/** Parses a rule; null for text that is no rule. */
 export function parseZoneRule(text: string): Zone | null {
   const match = RULE.exec(text);
   if (match === null) return null;

@@ -1,5 +1,5 @@
 // The local time zone as the C library sees it: $TZ or /etc/localtime, zone files (tzfile(5)) and rules (tzset(3)).
-// Intl knows the offsets, but not the short names ("CET", "JST") which the systemd tools print.
+// Intl is not used: it has the offsets, but not the abbreviations ("CET", "JST") that the systemd tools print.
 import { readFileSync } from "node:fs";
 import { UTC, type Zone } from "../../base/format.ts";
 import { parseZoneRule } from "./time-zone-rule.ts";
@@ -53,8 +53,8 @@ function readTypes(bytes: Uint8Array, view: DataView, at: number, counts: Counts
   });
 }
 
-/** The number of transitions at or before a time. */
-function passed(transitions: readonly number[], seconds: number): number {
+/** Returns the number of transitions at or before a time, by binary search. */
+function countUpTo(transitions: readonly number[], seconds: number): number {
   let [low, high] = [0, transitions.length];
   while (low < high) {
     const middle = (low + high) >> 1;
@@ -64,7 +64,7 @@ function passed(transitions: readonly number[], seconds: number): number {
   return low;
 }
 
-/** A zone from the contents of a zone file, version 1 to 4. Throws a RangeError for other bytes. */
+/** Parses a zone file of version 1 to 4. Throws a RangeError for other contents. */
 export function parseZoneFile(bytes: Uint8Array): Zone {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (bytes.length < HEADER_BYTES || view.getUint32(0) !== 0x545a_6966) throw new RangeError("not a time zone file");
@@ -82,7 +82,7 @@ export function parseZoneFile(bytes: Uint8Array): Zone {
   const rule = parseZoneRule(footer.trim());
   const before = types.find(({ isDst }) => !isDst) ?? types[0];
   return (seconds) => {
-    const count = passed(transitions, seconds);
+    const count = countUpTo(transitions, seconds);
     if (count === transitions.length && rule !== null) return rule(seconds);
     const type = count === 0 ? before : types[view.getUint8(indices + count - 1)];
     return type ?? UTC(seconds);
@@ -98,8 +98,9 @@ function readZone(path: string): Zone | null {
 }
 
 /**
- * The zone $TZ names (a file below the zone directory, an absolute path, or a rule such as `EST5EDT,M3.2.0,M11.1.0`), or
- * the system's where it is unset. What cannot be understood is UTC, as in the C library.
+ * Returns the zone that `tz`, the value of $TZ, names: a file below the zone directory, an absolute path, or a rule
+ * such as `EST5EDT,M3.2.0,M11.1.0`. Without $TZ it is the zone of /etc/localtime. Anything invalid is UTC, as in the C
+ * library.
  */
 export function localZone(tz: string | undefined): Zone {
   if (tz === undefined) return readZone("/etc/localtime") ?? UTC;

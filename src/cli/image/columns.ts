@@ -20,6 +20,7 @@ function moment(usec: number | bigint, { zone }: Pick<CellContext, "zone">): Cel
   return { text: formatTimestamp(BigInt(usec), zone) || "-", json: usec };
 }
 
+/** The columns of `list-images`. */
 export const IMAGE_COLUMNS: readonly Column<ListedImage>[] = [
   {
     key: "name",
@@ -69,11 +70,14 @@ export const IMAGE_COLUMNS: readonly Column<ListedImage>[] = [
 ];
 
 function secondOf(usec: number | bigint): number {
-  // The time 0 is none.
+  // 0 means that the time is not known; it must not share a cell with the first second of 1970.
   return Number(usec) === 0 ? -1 : Math.floor(Number(usec) / 1e6);
 }
 
-/** By what the cells of a column may be shared; `isText`: the microseconds of times are not shown. */
+/**
+ * For columns whose cells repeat: returns the value by which images can share a cell. `isText` says that the cells are
+ * printed as text, which shows times without microseconds, so that all times of one second share a cell.
+ */
 const SHARED: Readonly<Record<string, (image: ListedImage, isText: boolean) => unknown>> = {
   type: ({ type }) => type,
   usage: ({ usage }) => usage,
@@ -81,7 +85,10 @@ const SHARED: Readonly<Record<string, (image: ListedImage, isText: boolean) => u
   modified: ({ modifiedUsec }, isText) => (isText ? secondOf(modifiedUsec) : modifiedUsec),
 };
 
-/** The cells of all images, one for all that show the same: of a thousand images most columns have few values. */
+/**
+ * Returns the cells of all images. Images with the same value in a column share one cell object, which is formatted and
+ * measured once: with a thousand images, most columns have few different values.
+ */
 export function imageCells(
   images: readonly ListedImage[],
   columns: typeof IMAGE_COLUMNS,

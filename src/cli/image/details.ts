@@ -1,32 +1,33 @@
-// Collects what `image-status` prints about one image, by calls that run at the same time
-// (org.freedesktop.machine1(5), "Image Objects").
+// Collects the data about one image that `image-status` prints, by concurrent calls (org.freedesktop.machine1(5),
+// "Image Objects").
 import { UINT64_MAX } from "../../base/format.ts";
 import { attempt, orNull } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 
 type Properties = Awaited<ReturnType<Session["properties"]>>;
 
+/** Data about one image, as org.freedesktop.machine1 returns it. */
 export interface ImageDetails {
   readonly name: string;
   readonly path: string;
   readonly type: string;
   readonly isReadOnly: boolean;
-  /** µs; 0 where unknown. */
+  /** Times in µs since 1970; 0 if unknown. */
   readonly createdUsec: bigint;
   readonly modifiedUsec: bigint;
-  /** Bytes; all ones where unknown or unlimited. */
+  /** Usages and limits in bytes; 2^64-1 if unknown or unlimited. */
   readonly usage: bigint;
   readonly usageExclusive: bigint;
   readonly limit: bigint;
   readonly limitExclusive: bigint;
-  /** What the image says of itself; empty where it is in use, or says nothing. */
+  /** Metadata from files in the image; empty if the image is in use or does not have them. */
   readonly hostname: string;
   readonly machineId: string;
   readonly machineInfo: ReadonlyMap<string, string>;
   readonly osRelease: ReadonlyMap<string, string>;
 }
 
-/** The properties of the image of that name, from its bus object. Throws a Failure. */
+/** Returns the properties of an image's D-Bus object. Throws a Failure. */
 export async function imageProperties(session: Session, name: string): Promise<Properties> {
   const { image } = await attempt("Could not get path to image", () => session.manager("GetImage", { name }));
   return attempt("Could not get properties", () => session.properties(image));
@@ -37,7 +38,7 @@ function hex(value: Uint8Array): string {
   return Buffer.from(value).toString("hex");
 }
 
-/** Collects the details of one image. Throws a Failure when it is not known. */
+/** Collects the details of one image. Throws a Failure if the manager does not know the image. */
 export async function imageDetails(session: Session, wantedName: string): Promise<ImageDetails> {
   const properties = await imageProperties(session, wantedName);
   const value = (key: string) => properties.get(key)?.value;
@@ -47,7 +48,7 @@ export async function imageDetails(session: Session, wantedName: string): Promis
     return typeof found === "bigint" ? found : otherwise;
   };
   const name = text("Name") || wantedName;
-  // The image may be in use, and cannot be asked then.
+  // These calls fail while the image is in use.
   const [hostname, id, info, release] = await Promise.all([
     orNull(session.manager("GetImageHostname", { name })),
     orNull(session.manager("GetImageMachineID", { name })),

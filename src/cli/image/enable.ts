@@ -1,17 +1,17 @@
-// `machinectl enable` and `disable`: whether images are started at boot (machinectl(1), "enable").
+// `machinectl enable` and `disable`: selects which images are started at boot (machinectl(1), "enable").
 import { startPolkitAgent } from "../session/agents.ts";
 import { attempt } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import { checkImage, hasImage, NoSuchImage, unitOf } from "./units.ts";
 
-/** The target that pulls the units of images in at boot. */
+/** The target that pulls in the units of images at boot. */
 const TARGET = "machines.target";
 
-/** What the service manager did to unit files: kind, file, what it points to. */
+/** One change of EnableUnitFiles() or DisableUnitFiles(): its kind, the file, and the target of a symbolic link. */
 type Change = readonly [kind: string, file: string, source: string];
 
-/** The line about one change. */
-function tell(session: Session, [kind, file, source]: Change): void {
+/** Prints a line about one change. */
+function printChange(session: Session, [kind, file, source]: Change): void {
   const { report, terminal } = session;
   if (kind === "symlink") report.info(`Created symlink '${file}' ${terminal.glyphs.arrow} '${source}'.`);
   else if (kind === "unlink") report.info(`Removed '${file}'.`);
@@ -19,24 +19,25 @@ function tell(session: Session, [kind, file, source]: Change): void {
   else if (kind === "dangling") report.info(`Unit ${file} is an alias to a unit that is not present, ignoring.`);
 }
 
-/** Changes unit files, prints the changes, and reloads the service manager. */
+/** Changes unit files by calling `make`, prints the changes, and reloads the service manager. */
 async function change(
   session: Session,
   make: () => Promise<{ readonly changes: readonly Change[] }>,
 ): Promise<readonly Change[]> {
   const { changes } = await attempt("Failed to enable or disable unit", make);
-  if (!session.settings.quiet) for (const row of changes) tell(session, row);
+  if (!session.settings.quiet) for (const row of changes) printChange(session, row);
   await attempt("Failed to reload service manager", () => session.serviceManager("Reload", {}));
   return changes;
 }
 
+/** Checks that the images exist and returns their units. */
 async function unitsOf(session: Session, names: readonly string[]): Promise<string[]> {
   await startPolkitAgent(session);
   for (const name of names) await checkImage(session, name);
   return names.map((name) => unitOf(session, name));
 }
 
-/** The verb `enable`; with --now the images are started as well. All names are checked before anything changes. */
+/** The verb `enable`; with --now the images are also started. All names are checked before anything is changed. */
 export async function enable(session: Session, names: readonly string[]): Promise<number> {
   const units = await unitsOf(session, names);
   const args = { files: [TARGET, ...units], runtime: false, force: false };
@@ -45,8 +46,8 @@ export async function enable(session: Session, names: readonly string[]): Promis
 }
 
 /**
- * The verb `disable`; with --now the machines are powered off as well. What stayed enabled when its image went can be
- * disabled as well; a name that has neither an image nor anything enabled is an error.
+ * The verb `disable`; with --now the machines are also powered off. A unit that stayed enabled after its image was
+ * removed can be disabled, too; a name without an image and without an enabled unit is an error.
  */
 export async function disable(session: Session, names: readonly string[]): Promise<number> {
   await startPolkitAgent(session);

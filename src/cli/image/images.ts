@@ -1,4 +1,4 @@
-// `machinectl clone`, `rename`, `remove`, `read-only`, `set-limit`, `clean`: what changes images
+// The verbs of machinectl that change images: `clone`, `rename`, `remove`, `read-only`, `set-limit`, `clean`
 // (machinectl(1), "Image Commands").
 import type { Manager } from "../../api/machine1.ts";
 import { formatBytes, UINT64_MAX } from "../../base/format.ts";
@@ -10,24 +10,27 @@ import { startPolkitAgent } from "../session/agents.ts";
 import { attempt, Failure, isBusFailure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 
-/** Copying or removing a whole system has no time limit. */
+/** The largest timeout, 24 days: copying or removing an operating system may take long. */
 const NO_TIMEOUT = { timeoutMs: 0x7fff_ffff };
 
-/** What helps when an image is busy; nothing for the pool and for `.host` as the new name, which nobody can free. */
-function inUse(member: string, args: Readonly<Record<string, unknown>>): string | undefined {
+/**
+ * Returns a hint for EBUSY; undefined for calls about the pool, and for `.host` as new name, which is always in use.
+ */
+function hintForBusy(member: string, args: Readonly<Record<string, unknown>>): string | undefined {
   if (!member.includes("Image") || args["new_name"] === ".host") return undefined;
   const name = args["name"];
   return `Image '${name}' is in use. If a machine runs from it, 'machinectl poweroff ${name}' ends that machine.`;
 }
 
-/** Calls the manager without a time limit; a failure begins with `complaint`. */
+/** Calls the manager without a time limit. An error reply becomes a Failure that begins with `complaint`. */
 function change<Name extends Parameters<Session["manager"]>[0]>(
   session: Session,
   complaint: string,
   member: Name,
   args: CallArguments<typeof Manager, Name>,
 ): Promise<CallResult<typeof Manager, Name>> {
-  const hintFor = (error: unknown) => (isBusFailure(error, "System.Error.EBUSY") ? inUse(member, args) : undefined);
+  const hintFor = (error: unknown) =>
+    isBusFailure(error, "System.Error.EBUSY") ? hintForBusy(member, args) : undefined;
   return attempt(complaint, () => session.manager(member, args, NO_TIMEOUT), hintFor);
 }
 
@@ -46,14 +49,14 @@ export async function rename(session: Session, [name = "", newName = ""]: readon
   return 0;
 }
 
-/** The verb `remove`: in order, up to the first that cannot be removed. */
+/** The verb `remove`. Stops at the first image that cannot be removed. */
 export async function remove(session: Session, names: readonly string[]): Promise<number> {
   await startPolkitAgent(session);
   for (const name of names) await change(session, "Could not remove image", "RemoveImage", { name });
   return 0;
 }
 
-/** The verb `read-only`: marks an image, or takes the mark away. */
+/** The verb `read-only`: makes an image read-only, or with a second word that is false, writable. */
 export async function readOnly(session: Session, [name = "", wish]: readonly string[]): Promise<number> {
   const isWanted = wish === undefined ? true : parseBoolean(wish);
   if (isWanted === undefined) throw new Failure(`Failed to parse boolean argument: ${wish}`);
@@ -64,7 +67,7 @@ export async function readOnly(session: Session, [name = "", wish]: readonly str
 
 const NO_LIMIT = ["-", "none", "infinity"];
 
-/** The verb `set-limit`: of an image, or with one word of the pool. */
+/** The verb `set-limit`: sets the limit of an image; with a single word, the limit of the pool. */
 export async function setLimit(session: Session, words: readonly string[]): Promise<number> {
   await startPolkitAgent(session);
   const text = words.at(-1) ?? "";
@@ -77,7 +80,7 @@ export async function setLimit(session: Session, words: readonly string[]): Prom
   return 0;
 }
 
-/** The verb `clean`: removes hidden images, with -a all; prints names and space freed, as JSON with `--json=`. */
+/** The verb `clean`: removes hidden images, with -a all images; prints their names and the space freed. */
 export async function clean(session: Session): Promise<number> {
   await startPolkitAgent(session);
   const mode = session.settings.all ? "all" : "hidden";

@@ -1,5 +1,5 @@
-// Where `list-images` has its rows from: one streamed Varlink call, whose replies the engine itself decodes, or the
-// D-Bus method of all versions.
+// Queries the rows of `list-images`: by one streamed Varlink call, which is faster because JSON.parse() decodes the
+// replies, or by the D-Bus method, which all versions have.
 import { UINT64_MAX } from "../../base/format.ts";
 import { attempt } from "../session/failure.ts";
 import type { Varlink } from "../session/ports.ts";
@@ -7,15 +7,15 @@ import type { Session } from "../session/session.ts";
 
 type Integer = number | bigint;
 
-/** An image as `list-images` shows it. */
+/** An image of the list. */
 export interface ListedImage {
   readonly name: string;
   readonly type: string;
   readonly isReadOnly: boolean;
-  /** µs; 0 where unknown. */
+  /** Times in µs since 1970; 0 if unknown. */
   readonly createdUsec: Integer;
   readonly modifiedUsec: Integer;
-  /** Bytes; all ones where unknown. */
+  /** Bytes; 2^64-1 if unknown. */
   readonly usage: Integer;
 }
 
@@ -56,7 +56,7 @@ async function listOverBus(session: Session): Promise<ListedImage[]> {
   });
 }
 
-/** All images, in no particular order. Whatever goes wrong with Varlink, the answer comes over D-Bus; only its errors are the caller's. */
+/** Returns all images, not sorted. If the Varlink call fails, D-Bus is used; only an error of D-Bus is thrown. */
 export async function listedImages(session: Session): Promise<ListedImage[]> {
   return (await tryVarlink(session)) ?? listOverBus(session);
 }

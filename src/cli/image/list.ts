@@ -1,4 +1,4 @@
-// `machinectl list-images`: a table of the images that machines can be started from (machinectl(1), "list-images").
+// `machinectl list-images`: lists the images that machines can be started from (machinectl(1), "list-images").
 import { sortedByBytes } from "../../base/byte-order.ts";
 import { type CellContext, titleOf, usualColumns } from "../list/column.ts";
 import { printTable } from "../session/print-table.ts";
@@ -14,6 +14,7 @@ async function shownImages(session: Session): Promise<{ images: ListedImage[]; c
   return { images: sortedByBytes(shown, ({ name }) => name), context };
 }
 
+/** Prints the list with the options for columns, rows, order and form. Their modules are imported here only. */
 async function listChosen(session: Session): Promise<void> {
   const [{ planOf }, { printList, printsColumns }] = await Promise.all([
     import("../list/plan.ts"),
@@ -25,7 +26,7 @@ async function listChosen(session: Session): Promise<void> {
   printList(session, images, plan, { ...context, noun: "images" });
 }
 
-/** The verb `list-images`: sorted by name byte for byte, hidden ones only when all are wanted. */
+/** The verb `list-images`. Images are sorted by the bytes of their names; hidden ones are shown with --all. */
 export async function listImages(session: Session): Promise<number> {
   const { settings } = session;
   await session.openPager();

@@ -1,5 +1,5 @@
-// `machinectl edit`: changes `.nspawn` files with the user's editor. It works on copies beside the files, which take their
-// place when the editor is done (machinectl(1), "edit").
+// `machinectl edit`: edits `.nspawn` files with the user's editor (machinectl(1), "edit"). The editor changes temporary
+// copies in the same directories, which are renamed over the files when it has exited with status 0.
 import { randomBytes } from "node:crypto";
 import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
@@ -18,10 +18,13 @@ import {
 const DEFAULT_EDITORS = ["editor", "nano", "vim", "vi"];
 const DEFAULT_MODE = 0o644;
 
-/** A file to edit: where it goes, and where its text comes from. */
+/** A file to edit. */
 interface Edited {
+  /** The path of the edited file. */
   readonly target: string;
+  /** The file whose text is edited; another one than `target` for settings that came with an image. */
   readonly source: string;
+  /** The temporary copy that the editor opens. */
   readonly copy: string;
 }
 
@@ -30,7 +33,10 @@ function edited(target: string, source = target): Edited {
   return { target, source, copy };
 }
 
-/** A machine without settings gets new ones; those that came with an image are changed in a copy of the admin's. */
+/**
+ * Returns the file that a word of the command line means: a path, or the settings of a machine. A machine without
+ * settings has a new file in /etc; settings that came with an image are not changed, but copied to /etc.
+ */
 function choose(word: string, directories: typeof SETTINGS_DIRECTORIES): Edited {
   const path = ownPath(word);
   if (path !== null) return edited(path);
@@ -41,6 +47,7 @@ function choose(word: string, directories: typeof SETTINGS_DIRECTORIES): Edited 
   return found.startsWith(`${directories.images}/`) ? edited(own, found) : edited(found);
 }
 
+/** Makes the temporary copy; it is empty if the source does not exist. */
 function prepare({ target, source, copy }: Edited): void {
   let [text, mode] = ["", DEFAULT_MODE];
   try {
@@ -58,7 +65,9 @@ function prepare({ target, source, copy }: Edited): void {
   }
 }
 
-/** The words of the editor: the environment's, or the first usual one that is installed. */
+/**
+ * Returns the editor's command line: the environment's, or the first usual editor that is installed; null without one.
+ */
 export function editorOf(env: Environment, isInstalled: (program: string) => boolean): string[] | null {
   const named = env["SYSTEMD_EDITOR"] || env["EDITOR"] || env["VISUAL"] || "";
   const words = named.split(/\s+/).filter((word) => word !== "");
@@ -79,6 +88,7 @@ async function runEditor(session: Session, paths: readonly string[]): Promise<vo
   if (code !== 0) throw new Failure(`Editor '${program}' failed with exit status ${code}.`);
 }
 
+/** Renames the copy over the file, unless the copy is empty. */
 function install(session: Session, { target, copy }: Edited): void {
   try {
     const text = readFileSync(copy, "utf8").trim();

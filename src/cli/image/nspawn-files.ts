@@ -1,5 +1,5 @@
-// The `.nspawn` files of images: where they are looked for, and `machinectl cat` (machinectl(1), "cat";
-// systemd.nspawn(5), ".nspawn File Discovery").
+// Finds the `.nspawn` files of machines (systemd.nspawn(5), ".nspawn File Discovery"), and prints them for `machinectl
+// cat` (machinectl(1), "cat").
 
 import { accessSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -11,7 +11,9 @@ import type { Session } from "../session/session.ts";
 const SUFFIX = ".nspawn";
 const LONGEST_NAME = 255;
 
-/** Where settings are, the preferred first: the admin's, those of this boot, those that came with an image. */
+/**
+ * The search directories, in order: the administrator's settings, those for this boot, those that came with an image.
+ */
 interface SettingsDirectories {
   readonly own: string;
   readonly runtime: string;
@@ -24,21 +26,26 @@ export const SETTINGS_DIRECTORIES: SettingsDirectories = {
   images: imagePool("machine"),
 };
 
-/** Checks that the words may be taken as files of this host. `Verb` is how the message names it. */
+/**
+ * Throws a Failure if the files would not be those of this host's systemd-nspawn. `verb` is its name in the message.
+ */
 export function requireHostFiles(session: Session, verb: "Cat" | "Edit"): void {
   const { transport, runner } = session.settings;
   if (transport.kind !== "local") throw new Failure(`${verb} is only supported on the host machine.`);
   if (runner !== "nspawn") throw new Failure(`${verb} is only supported for --runner=nspawn`);
 }
 
-/** Returns a word that is a path, null for a machine name. Throws a Failure for a path that is not normalized. */
+/**
+ * Returns the word if it is an absolute path, null for a machine name. Throws a Failure for a path that is not
+ * normalized.
+ */
 export function ownPath(word: string): string | null {
   if (!word.startsWith("/")) return null;
   if (!isNormalizedPath(word)) throw new Failure(`Invalid settings file path '${word}'.`);
   return word;
 }
 
-/** The name of a machine's settings file. Throws a Failure for what can be none. */
+/** Returns the name of a machine's settings file. Throws a Failure for a word that cannot be a file name. */
 export function settingsFileName(word: string): string {
   const name = word.endsWith(SUFFIX) ? word : word + SUFFIX;
   if (name.includes("/") || name.includes("\0") || Buffer.byteLength(name) > LONGEST_NAME) {
@@ -47,7 +54,7 @@ export function settingsFileName(word: string): string {
   return name;
 }
 
-/** Returns the path of the settings file of that name, or null. */
+/** Returns the path of the first settings file of that name in the directories, or null. */
 export function findSettings(name: string, { own, runtime, images }: SettingsDirectories): string | null {
   const paths = [own, runtime, images].map((directory) => join(directory, name));
   return paths.find(exists) ?? null;
@@ -62,6 +69,7 @@ function exists(path: string): boolean {
   }
 }
 
+/** Prints a file with its path as heading. */
 function print(session: Session, path: string): void {
   const { paint } = session.terminal;
   let text: string;
@@ -73,13 +81,13 @@ function print(session: Session, path: string): void {
   session.output.write(`${paint.brightBlue}# ${path}${paint.normal}\n${text}`);
 }
 
-/** Errors of Node's file calls, as everything else here reads them. */
+/** Converts an error of node:fs to one with `errnoName`, which failed() prints as the text of strerror(3). */
 export function withErrno(error: unknown): unknown {
   const code = (error as NodeJS.ErrnoException).code;
   return code === undefined ? error : Object.assign(new Error(code), { errnoName: code });
 }
 
-/** The verb `cat`: continues after a machine without settings, and exits with 1 in that case. */
+/** The verb `cat`. A machine without settings is reported, the others are printed, and the exit status is 1. */
 export async function cat(
   session: Session,
   words: readonly string[],

@@ -1,10 +1,14 @@
-// `machinectl show-image`: properties of images, or of the manager, for scripts (machinectl(1), "show-image").
+// `machinectl show-image`: prints the properties of images, or of the manager, for scripts (machinectl(1),
+// "show-image").
 
 import { printProperties, show } from "../machine/show.ts";
 import type { Session } from "../session/session.ts";
 import { imageProperties } from "./details.ts";
 
-/** The verb `show-image`. With `--json=`, one object for each image, its keys being the property names of D-Bus. */
+/**
+ * The verb `show-image`. With `--json=`, prints one object for each image; its keys are the D-Bus names of the
+ * properties.
+ */
 export async function showImage(session: Session, names: readonly string[]): Promise<number> {
   if (names.length === 0) return show(session, []);
   await session.openPager();

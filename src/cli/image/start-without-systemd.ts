@@ -1,5 +1,5 @@
-// `machinectl start` on hosts where systemd does not run: systemd-nspawn(1) is started here, with the command line of
-// systemd-nspawn@.service and in a control group of that name, and goes on when the client ends.
+// `machinectl start` on hosts where systemd does not run: starts systemd-nspawn(1) with the command line of
+// systemd-nspawn@.service, in a control group with the name of that unit. It continues when the client ends.
 import { closeSync, mkdtempSync, openSync, readSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -19,14 +19,15 @@ const OPTIONS = [
   "--network-veth",
   "-U",
   "--settings=override",
-  // What the machine writes there is read by nobody.
+  // Output on the machine's console is not read by anybody.
   "--console=passive",
 ];
 const MESSAGE_LIMIT_BYTES = 64 * 1024;
 
 /**
- * Does what a unit does: the program has a control group of its own, which goes with it, and is run again where the machine
- * reboots, which it tells by its status 133.
+ * A shell script that does the work of the unit, with the control group, the root control group and a command as
+ * arguments: it moves itself to the control group, runs the command again while that exits with 133, by which
+ * systemd-nspawn requests a reboot of the machine, and removes the control group at the end.
  */
 const UNIT = `group=$1 root=$2; shift 2
 mkdir -p "$group" && echo $$ >"$group/cgroup.procs" || exit 1
@@ -36,12 +37,17 @@ echo $$ >"$root/cgroup.procs"
 find "$group" -depth -type d -exec rmdir {} +
 exit "$status"`;
 
-/** Whether units can run images here. */
+/**
+ * Whether a service manager can start units: systemd runs on this host, or another manager is addressed (-H, -M,
+ * --user).
+ */
 export function hasUnits({ ports, settings }: Session): boolean {
   return settings.transport.kind !== "local" || settings.scope !== "system" || ports.isThere("/run/systemd/system");
 }
 
-/** Throws a Failure that says what to do instead. */
+/**
+ * Throws a Failure if this host cannot run images without systemd; the message says how to start the machine instead.
+ */
 function checkHost({ ports, settings }: Session): void {
   const byHand = "start it by hand, and make it known with 'machinectl register NAME --leader=PID'";
   if (settings.runner !== "nspawn") throw new Failure(`systemd does not run here to start virtual machines: ${byHand}`);
@@ -54,7 +60,10 @@ function checkHost({ ports, settings }: Session): void {
   }
 }
 
-/** A file without a name, for the messages of the program: a pipe would end it with us. */
+/**
+ * Opens a temporary file that has been deleted, for the messages of systemd-nspawn. With a pipe, its writes would fail
+ * once this client has ended.
+ */
 function openMessages(): number {
   const directory = mkdtempSync(join(tmpdir(), "machinectl-start-"));
   try {
@@ -69,7 +78,10 @@ function readMessages(fd: number): string {
   return bytes.toString("utf8", 0, readSync(fd, bytes, 0, bytes.length, 0)).trim();
 }
 
-/** Starts one image; returns when its init has been started. Throws a Failure with what the program said. */
+/**
+ * Starts one image; returns when systemd-nspawn reports READY=1, which is when the init process has been started.
+ * Throws a Failure with the messages of systemd-nspawn if it ends before.
+ */
 async function startImage(session: Session, name: string): Promise<void> {
   const ready = Promise.withResolvers<"ready">();
   using notified = new NotifyListener({ abstract: `machinectl-start-${process.pid}-${name}` }, ({ values, sender }) => {
@@ -94,7 +106,7 @@ async function startImage(session: Session, name: string): Promise<void> {
   }
 }
 
-/** The verb `start`, where units cannot be had. All names are checked before anything is started. */
+/** The verb `start` on hosts without systemd. All names are checked before anything is started. */
 export async function startWithoutSystemd(session: Session, names: readonly string[]): Promise<number> {
   checkHost(session);
   for (const name of names) await checkImage(session, name);

@@ -1,4 +1,4 @@
-// `machinectl start`: runs images as services and waits until these are up (machinectl(1), "start").
+// `machinectl start`: starts the services that run images, and waits until they are up (machinectl(1), "start").
 import { startPasswordAgent, startPolkitAgent } from "../session/agents.ts";
 import { attempt } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
@@ -13,8 +13,8 @@ async function startUnit(session: Session, unit: string): Promise<string> {
 }
 
 /**
- * The verb `start`. Jobs are queued one by one; a bad name ends it without waiting for those before. Says why a job
- * failed unless told to be quiet.
+ * The verb `start`. Start jobs are queued one after the other, then all are waited for. An invalid name ends the verb
+ * without waiting for the jobs before it. Prints why a job failed, except with --quiet.
  */
 export async function start(session: Session, names: readonly string[]): Promise<number> {
   if (!hasUnits(session)) return startWithoutSystemd(session, names);
@@ -24,7 +24,7 @@ export async function start(session: Session, names: readonly string[]): Promise
   const jobs: string[] = [];
   for (const name of names) {
     await checkImage(session, name);
-    // Watched from before the job exists, or its end could be missed.
+    // Signals are subscribed before the first job exists, so that its end cannot be missed.
     watch ??= await attempt("Could not watch jobs", async () => JobWatch.start(await session.bus()));
     jobs.push(await startUnit(session, unitOf(session, name)));
   }

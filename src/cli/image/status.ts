@@ -1,4 +1,4 @@
-// `machinectl image-status`: a page about each image, or about the pool (machinectl(1), "image-status").
+// `machinectl image-status`: prints a page about each image, or about the pool (machinectl(1), "image-status").
 import { onOneLine } from "../../base/control-characters.ts";
 import { formatBytes, formatRelative, formatTimestamp, UINT64_MAX, type Zone } from "../../base/format.ts";
 import { formatJson, type Json } from "../format/json.ts";
@@ -16,7 +16,7 @@ interface Moment {
   readonly paint: Paint;
 }
 
-/** The lines of a page in their order; a line without text is left out. */
+/** The labelled lines of a page in order; a line whose text is empty is left out. */
 const LINES: readonly (readonly [label: string, text: (details: ImageDetails, moment: Moment) => string])[] = [
   ["Type", (d) => d.type],
   ["Path", (d) => d.path],
@@ -42,7 +42,10 @@ function space(bytes: bigint, exclusive: bigint): string {
   return whole !== "" && own !== "" ? `${whole} (exclusive: ${own})` : whole;
 }
 
-/** Labels end where the tab and eight columns do; two are longer and begin before the tab would. */
+/**
+ * Returns a line whose label ends in column 16. The two labels that are longer than LABEL_WIDTH begin before the tab
+ * stop.
+ */
 function line(label: string, text: string): string {
   if (text === "") return "";
   const start = label.length > LABEL_WIDTH ? `      ${label}` : `\t${label.padStart(LABEL_WIDTH)}`;
@@ -90,7 +93,7 @@ async function pool(session: Session): Promise<void> {
   output.write(formatJson({ path, usage: known(usage), limit: known(limit) }, settings.json, terminal.paint));
 }
 
-/** The verb `image-status`: stops at the first image that is not known. With `--json=`, one object for each image. */
+/** The verb `image-status`. Stops at the first unknown image. With `--json=`, prints one object for each image. */
 export async function imageStatus(session: Session, names: readonly string[]): Promise<number> {
   const { settings, ports, output, terminal } = session;
   await session.openPager();

@@ -1,5 +1,5 @@
-// The units that run images, and the checks before they are used: `systemd-nspawn@NAME.service` or, with
-// `--runner=vmspawn`, `systemd-vmspawn@NAME.service` (systemd-nspawn(1), systemd-vmspawn(1)).
+// The units that run images, `systemd-nspawn@NAME.service` or with `--runner=vmspawn` `systemd-vmspawn@NAME.service`
+// (systemd-nspawn(1), systemd-vmspawn(1)), and the checks of an image's name before its unit is used.
 import { isHostName } from "../../base/names.ts";
 import { attempt, Failure, isBusFailure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
@@ -7,12 +7,14 @@ import type { Session } from "../session/session.ts";
 const NO_SUCH_IMAGE = "org.freedesktop.machine1.NoSuchImage";
 const NO_IMAGES_SERVED = "org.freedesktop.DBus.Error.UnknownMethod";
 
-/** The unit that runs an image of that name. Not escaped: the unit takes its instance's name as the machine's, as it stands. */
+/**
+ * Returns the unit that runs an image. The name is not escaped, because the unit passes its instance unchanged (%i).
+ */
 export function unitOf(session: Session, name: string): string {
   return `systemd-${session.settings.runner}@${name}.service`;
 }
 
-/** Returns whether an image of that name exists; throws a Failure for an invalid machine name. */
+/** Returns whether an image of that name exists. Throws a Failure for a name that no machine can have. */
 export async function hasImage(session: Session, name: string): Promise<boolean> {
   try {
     await checkImage(session, name);
@@ -23,7 +25,7 @@ export async function hasImage(session: Session, name: string): Promise<boolean>
   }
 }
 
-/** Returns whether an image of that name exists, whether or not it could be a machine's. */
+/** Returns whether an image of that name exists, also for names that no machine can have. */
 export async function hasImageOfAnyName(session: Session, name: string): Promise<boolean> {
   try {
     await attempt(`Failed to check whether image ${name} exists`, () => session.manager("GetImage", { name }));
@@ -35,7 +37,7 @@ export async function hasImageOfAnyName(session: Session, name: string): Promise
   }
 }
 
-/** There is no image of a name. */
+/** The Failure for a name without an image. */
 export class NoSuchImage extends Failure {
   constructor(name: string) {
     super(`Machine image '${name}' does not exist.`);
@@ -43,8 +45,8 @@ export class NoSuchImage extends Failure {
 }
 
 /**
- * Checks that a name can be a machine's and that there is an image of it. Throws a Failure. A manager which does not
- * serve images is taken at the caller's word.
+ * Throws a Failure unless the name is a valid machine name and an image has it. With a manager that does not implement
+ * GetImage(), the image is assumed to exist.
  */
 export async function checkImage(session: Session, name: string): Promise<void> {
   if (!isHostName(name)) throw new Failure(`Invalid machine name ${name}.`);

@@ -1,9 +1,13 @@
-// Machines as a dynamic inventory of Ansible (https://docs.ansible.com/ansible/latest/dev_guide/developing_inventory.html).
+// Makes a dynamic inventory for Ansible (https://docs.ansible.com/ansible/latest/dev_guide/developing_inventory.html).
 import { reachableAddress } from "../../stats/targets.ts";
 
-/** A stand-in for ssh(1) that leads into containers of this host by `machinectl exec`. */
+/**
+ * A program with the command line of ssh(1) that runs commands in containers of this host
+ * (src/cli/exec/remote-shell.ts).
+ */
 export const REMOTE_SHELL = "/usr/local/lib/machined/machined-rsh";
 
+/** A machine of the inventory. */
 export interface InventoryMachine {
   readonly name: string;
   readonly class: string;
@@ -11,29 +15,29 @@ export interface InventoryMachine {
   readonly os: string;
   readonly version: string;
   readonly addresses: readonly string[];
-  /** Where a virtual machine was registered to be reached, and the key for that; "" for none. */
+  /** The ssh address that a virtual machine was registered with, and the path of its key; "" for none. */
   readonly sshAddress: string;
   readonly sshPrivateKey: string;
 }
 
-/** How the machines are reached from here. */
+/** How Ansible on this host can reach the machines. */
 export interface Reach {
-  /** Whether there is `REMOTE_SHELL`. */
+  /** Whether `REMOTE_SHELL` is installed. */
   readonly hasRemoteShell: boolean;
-  /** The host that they are on, where it is another: `[USER@]HOST[:PORT]`. */
+  /** The host of the machines, if it is another one: `[USER@]HOST[:PORT]`. */
   readonly through: string | null;
 }
 
 type Variables = Readonly<Record<string, string | readonly string[]>>;
 
-/** Variables that say how Ansible reaches a machine. */
+/** Returns the variables by which Ansible connects to a machine. */
 function connection(machine: InventoryMachine, { hasRemoteShell, through }: Reach): Variables {
   if (machine.class === "container" && hasRemoteShell && through === null) {
     return {
       ansible_connection: "ssh",
       ansible_host: machine.name,
       ansible_ssh_executable: REMOTE_SHELL,
-      // Neither sftp nor scp know the way.
+      // sftp and scp would not use REMOTE_SHELL.
       ansible_ssh_transfer_method: "piped",
     };
   }
@@ -48,7 +52,7 @@ function connection(machine: InventoryMachine, { hasRemoteShell, through }: Reac
   };
 }
 
-/** What `--host NAME` answers. */
+/** Returns the output of `--host NAME`: the variables of one machine. */
 export function hostVariables(machine: InventoryMachine, reach: Reach): Variables {
   return {
     machined_class: machine.class,
@@ -60,7 +64,7 @@ export function hostVariables(machine: InventoryMachine, reach: Reach): Variable
   };
 }
 
-/** What `--list` answers: all machines, in a group for each class. */
+/** Returns the output of `--list`: all machines, in a group for each class. */
 export function inventoryOf(machines: readonly InventoryMachine[], reach: Reach): object {
   const named = (className: string) => machines.filter((one) => one.class === className).map(({ name }) => name);
   return {

@@ -1,4 +1,4 @@
-// `machinectl inventory`: the machines for other programs, in their own formats.
+// `machinectl inventory`: prints the machines in formats of other programs (Ansible, Prometheus).
 import { DEFAULT_PORT, parsePort, targetGroups } from "../../stats/targets.ts";
 import { listMachines } from "../machine/list-rows.ts";
 import { attempt, Failure, orNull } from "../session/failure.ts";
@@ -16,14 +16,14 @@ function refuse(words: readonly string[], usage: string): never {
   });
 }
 
-/** The machines of the host; `.host` and others that are hidden are none. */
+/** Returns the machines of the host without hidden ones such as `.host`. */
 function listed(session: Session) {
   return attempt("Could not get machines", () =>
     listMachines(session, { hidden: false, needs: new Set(["addresses"]) }),
   );
 }
 
-/** Where a virtual machine is reached over ssh; nothing of it where the daemon does not know. */
+/** Returns the ssh address and key of a virtual machine; empty if the daemon does not have them. */
 async function sshOf(session: Session, name: string): Promise<{ sshAddress: string; sshPrivateKey: string }> {
   const found = await orNull(session.manager("GetMachine", { name }));
   const properties = found === null ? null : await orNull(session.properties(found.machine));
@@ -34,10 +34,11 @@ async function sshOf(session: Session, name: string): Promise<{ sshAddress: stri
   return { sshAddress: text("SSHAddress"), sshPrivateKey: text("SSHPrivateKeyPath") };
 }
 
+/** Returns how the machines can be reached. Throws a Failure for -M and for a machine in -H. */
 function reachOf(session: Session): Reach {
   const { transport } = session.settings;
   if (transport.kind === "machine")
-    throw new Failure("Ansible has no way to the machines of a machine: -M does not work here");
+    throw new Failure("The inventory cannot be used with -M, because Ansible cannot reach machines in a machine");
   if (transport.kind === "local") return { hasRemoteShell: session.ports.isThere(REMOTE_SHELL), through: null };
   const target = parseRemote(transport.host);
   if (target.kind !== "ssh" || target.machine !== undefined) {
@@ -59,7 +60,7 @@ function print(session: Session, value: unknown): number {
   return 0;
 }
 
-/** `--list` (or nothing), `--host NAME`: as Ansible calls an inventory script. */
+/** The inventory for Ansible, with the arguments of an inventory script: `--list` (the default) or `--host NAME`. */
 async function ansible(session: Session, words: readonly string[]): Promise<number> {
   const [option, name, ...rest] = words.flatMap((word) =>
     word.startsWith("--host=") ? ["--host", word.slice(7)] : [word],
@@ -70,11 +71,11 @@ async function ansible(session: Session, words: readonly string[]): Promise<numb
   }
   if (option !== "--host" || name === undefined || rest.length > 0) refuse(words, "ansible [--list|--host NAME]");
   const machine = (await inventoryMachines(session)).find((one) => one.name === name);
-  // Ansible asks for hosts of other inventories as well: nothing is known of them.
+  // Ansible also calls this for hosts of other inventories, which have no variables here.
   return print(session, machine === undefined ? {} : hostVariables(machine, reach));
 }
 
-/** `[--port=PORT] [FILE]`: targets for file_sd. */
+/** The inventory for Prometheus (file_sd_config), with the arguments `[--port=PORT] [FILE]`. */
 async function prometheus(session: Session, words: readonly string[]): Promise<number> {
   const usage = "prometheus-sd [--port=PORT] [FILE]";
   let port = DEFAULT_PORT;
@@ -92,7 +93,7 @@ async function prometheus(session: Session, words: readonly string[]): Promise<n
   return 0;
 }
 
-/** What each kind of inventory is made by. */
+/** The functions for the kinds of inventory. They take the words after the kind. */
 const KINDS: Readonly<Record<string, (session: Session, words: readonly string[]) => Promise<number>>> = {
   ansible,
   "prometheus-sd": prometheus,

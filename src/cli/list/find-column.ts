@@ -1,9 +1,12 @@
-// The column that a word of an option names.
+// Finds the column that a word of an option names.
 import { suggest } from "../command-line/suggest.ts";
 import { Failure } from "../session/failure.ts";
 import type { Column } from "./column.ts";
 
-/** The column of that name. Throws a Failure that names the nearest one, and all. */
+/**
+ * Returns the column with that key or alias. `option` is printed in the Failure that is thrown for an unknown name; it
+ * lists all columns.
+ */
 export function findColumn<Row, Need extends string>(
   columns: readonly Column<Row, Need>[],
   name: string,

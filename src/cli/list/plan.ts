@@ -1,4 +1,4 @@
-// What the options say about a list: which columns are shown, which rows, in which order, in which form.
+// Parses the options --columns=, --sort=, --filter= and --template= against the columns of a list.
 import { globMatcher } from "../../base/glob.ts";
 import { Failure } from "../session/failure.ts";
 import { type Settings, tableJsonMode } from "../session/settings.ts";
@@ -7,29 +7,29 @@ import { usualColumns } from "./column.ts";
 import { findColumn } from "./find-column.ts";
 import { parseTemplate, type Template } from "./template.ts";
 
-/** A column of the order, and whether large values come first. */
+/** A column to sort by, and whether large values come first. */
 export interface Order<Row, Need extends string> {
   readonly column: Column<Row, Need>;
   readonly isDescending: boolean;
 }
 
-/** The patterns of one column, of which one must match. */
+/** The patterns for one column. A row passes if one of them matches. */
 interface Filter<Row, Need extends string> {
   readonly column: Column<Row, Need>;
   readonly matchers: ((text: string) => boolean)[];
 }
 
-/** The options about a list, checked against its columns. */
+/** The parsed options. A row is shown if it passes all filters. */
 export interface Plan<Row, Need extends string> {
   readonly shown: readonly Column<Row, Need>[];
   readonly order: readonly Order<Row, Need>[];
   readonly filters: readonly Filter<Row, Need>[];
   readonly template: Template<Column<Row, Need>> | null;
-  /** What has to be asked for, for any of these. */
+  /** The data that must be queried for all these columns. */
   readonly needs: ReadonlySet<Need>;
 }
 
-/** `--columns=help`. */
+/** The value of `--columns=` that lists the columns. */
 export const HELP = "help";
 const ALL = "all";
 
@@ -41,10 +41,10 @@ function shownColumns<Row, Need extends string>(
   if (wish === null) return [...usual];
   if (wish === ALL) return [...columns];
   const words = wish.split(",");
-  // "+a,b" means what "+a,+b" does.
+  // "+a,b" means the same as "+a,+b".
   const isAddition = wish.startsWith("+");
   const named = words.map((word) => findColumn(columns, isAddition ? word.replace(/^\+/, "") : word, "--columns="));
-  // A column that is named twice is shown once: as a key of JSON it could not be otherwise.
+  // A column that is named twice is shown once, because a JSON object can have its key only once.
   return [...new Set([...(isAddition ? usual : []), ...named])];
 }
 
@@ -60,7 +60,7 @@ function filtersOf<Row, Need extends string>(columns: readonly Column<Row, Need>
   const filters: Filter<Row, Need>[] = [];
   for (const wish of wishes) {
     const equals = wish.indexOf("=");
-    if (equals < 0) throw new Failure(`'${wish}' is no filter: --filter=KEY=GLOB, as in --filter=name='web*'`);
+    if (equals < 0) throw new Failure(`'${wish}' is no filter: use --filter=KEY=GLOB, as in --filter=name='web*'`);
     const column = findColumn(columns, wish.slice(0, equals), "--filter=");
     const matcher = globMatcher(wish.slice(equals + 1));
     const known = filters.find((filter) => filter.column === column);
@@ -70,7 +70,10 @@ function filtersOf<Row, Need extends string>(columns: readonly Column<Row, Need>
   return filters;
 }
 
-/** Reads the options about a list; `usual` are the columns without --columns=. Throws a Failure for an unknown column, or options that exclude each other. */
+/**
+ * Parses the options; `usual` are the columns that are shown without --columns=. Throws a Failure for an unknown
+ * column, and for options that exclude each other.
+ */
 export function planOf<Row, Need extends string>(
   settings: Settings,
   columns: readonly Column<Row, Need>[],
@@ -79,7 +82,8 @@ export function planOf<Row, Need extends string>(
   const { list } = settings;
   if (list.template !== null) {
     if (list.columns !== null) throw new Failure("--template= names its columns itself: leave out --columns=");
-    if (tableJsonMode(settings) !== null) throw new Failure("--template= prints lines of text, not JSON");
+    if (tableJsonMode(settings) !== null)
+      throw new Failure("--template= cannot be used with JSON output: it prints text");
   }
   const template = list.template === null ? null : parseTemplate(list.template, columns);
   const shown = template === null ? shownColumns(columns, usual, list.columns) : template.columns;

@@ -1,4 +1,4 @@
-// Prints the rows of a list as a plan of its options says: filtered, sorted, as a table, as JSON, or by a template.
+// Prints the rows of a list by its plan: filtered and sorted, as a table, as JSON, or by a template.
 import { compareBytes } from "../../base/byte-order.ts";
 import { formatJson, type Json } from "../format/json.ts";
 import { type Cell, type Table, textCell } from "../format/table.ts";
@@ -9,7 +9,7 @@ import { type CellContext, type Column, titleOf } from "./column.ts";
 import { HELP, type Plan } from "./plan.ts";
 import { renderTemplate } from "./template.ts";
 
-/** Digits in texts count as numbers: addresses and versions stand in the order that people expect. */
+/** Compares texts with runs of digits as numbers, so that `web10` comes after `web9` and 10.0.0.2 before 10.0.0.10. */
 function compareNaturally(a: string, b: string): number {
   const [left, right] = [a, b].map((text) => text.split(/(\d+)/)) as [string[], string[]];
   for (let i = 0; i < Math.min(left.length, right.length); i++) {
@@ -30,7 +30,10 @@ function compareCells(a: Cell, b: Cell): number {
   return left < right ? -1 : Number(left > right);
 }
 
-/** Compares two rows by the cells that they are sorted by. */
+/**
+ * Compares two rows, for sort(). `a` and `b` are their cells in the columns to sort by, the most important first;
+ * `descending` says for each of these columns whether large values come first.
+ */
 export function compareKeys(descending: readonly boolean[], a: readonly Cell[], b: readonly Cell[]): number {
   for (const [index, isDescending] of descending.entries()) {
     const result = compareBy(isDescending, a[index] as Cell, b[index] as Cell);
@@ -39,7 +42,7 @@ export function compareKeys(descending: readonly boolean[], a: readonly Cell[], 
   return 0;
 }
 
-/** Whether a cell has no value. Such rows come last, whichever way the others are sorted. */
+/** Whether a cell has no value. Rows with such a cell come last, in ascending and in descending order. */
 function isEmpty({ json, list }: Cell): boolean {
   return json === null || json === "" || list?.length === 0;
 }
@@ -49,14 +52,14 @@ function compareBy(isDescending: boolean, a: Cell, b: Cell): number {
   return isDescending ? compareCells(b, a) : compareCells(a, b);
 }
 
-/** What patterns are compared with: the value as it is printed and as it stands in JSON, or each of several. */
+/** Returns the texts that a pattern may match: the printed text and the value in JSON, or the values of a list. */
 function filterTexts(cell: Cell): string[] {
   if (isEmpty(cell)) return [""];
   if (cell.list !== undefined) return [...cell.list];
   return [...new Set([cell.text, String(cell.json)])];
 }
 
-/** The rows that pass the filters, in the order of the plan; rows that are equal in it keep theirs. */
+/** Returns the rows that pass the filters, sorted by the plan; rows that compare equal keep their order. */
 export function arranged<Row, Need extends string>(
   rows: readonly Row[],
   { filters, order }: Pick<Plan<Row, Need>, "filters" | "order">,
@@ -74,7 +77,7 @@ export function arranged<Row, Need extends string>(
   return keyed.map(({ row }) => row);
 }
 
-/** A row as a JSON object. Version 2 has an array where a cell has several values. */
+/** Returns a row as a JSON object. In version 2, columns of type `list` are arrays. */
 export function rowJson<Row, Need extends string>(
   row: Row,
   columns: readonly Column<Row, Need>[],
@@ -89,7 +92,7 @@ export function rowJson<Row, Need extends string>(
   return Object.assign({}, ...members) as Json;
 }
 
-/** A list as `--cells` prints it, for a run that makes one of several. */
+/** A list in the form of `--cells`, from which a run for several hosts merges the lists of its hosts. */
 export interface PrintedRows {
   readonly columns: readonly string[];
   readonly noun: string;
@@ -97,7 +100,7 @@ export interface PrintedRows {
   readonly descending: readonly boolean[];
   readonly rows: readonly {
     readonly cells: readonly Cell[];
-    /** What the row is sorted by. */
+    /** The cells in the columns of --sort=. */
     readonly keys: readonly Cell[];
     readonly json: { readonly [key: string]: Json };
   }[];
@@ -121,15 +124,15 @@ function printedRows<Row, Need extends string>(
   };
 }
 
-/** How a list is printed. */
+/** Parameters of printList(). */
 interface ListForm extends CellContext {
-  /** The plural of what is listed. */
+  /** The plural noun of the legend. */
   readonly noun: string;
-  /** Whether more of the same follows: then JSON is an object for each row, a line each. */
+  /** Whether the list will be printed again (`stats`): JSON is then one object on a line for each row, not an array. */
   readonly isRepeated?: boolean;
 }
 
-/** Prints the rows as the plan says. */
+/** Filters, sorts and prints the rows by the plan. */
 export function printList<Row, Need extends string>(
   session: Session,
   rows: readonly Row[],
@@ -162,7 +165,7 @@ export function printList<Row, Need extends string>(
   else for (const object of objects) output.write(formatJson(object, "short", terminal.paint));
 }
 
-/** Prints the columns of a list with their descriptions, if that is what --columns= asks for. */
+/** If the settings have `--columns=help`, prints the columns with their descriptions and returns true. */
 export function printsColumns<Row, Need extends string>(
   session: Session,
   columns: readonly Column<Row, Need>[],

@@ -1,16 +1,17 @@
-// `--template=`: a line of text for each row of a list, with values in it: `{{name}} {{addresses.0}}`.
+// `--template=`: prints a line of text for each row of a list, with values of columns: `{{name}} {{addresses.0}}`.
 import { onOneLine } from "../../base/control-characters.ts";
 import type { Cell } from "../format/table.ts";
 import { Failure } from "../session/failure.ts";
 import type { Column } from "./column.ts";
 import { findColumn } from "./find-column.ts";
 
-/** A text, or a value: all of a column, or the one at a place in its list. */
+/** A text, or a column's value; `index` selects one value of a list, counted from 0. */
 type Part<C> = string | { readonly column: C; readonly index: number | null };
 
+/** A parsed `--template=`. */
 export interface Template<C> {
   readonly parts: readonly Part<C>[];
-  /** The columns in it, each once. */
+  /** The columns that the parts use, each once. */
   readonly columns: readonly C[];
 }
 
@@ -27,12 +28,14 @@ function valuePart<Row, Need extends string>(
   const [, name = "", index] = /^(.*?)(?:\.(\d+))?$/s.exec(text.trim()) ?? [];
   const column = findColumn(columns, name, "--template=");
   if (index !== undefined && column.type !== "list") {
-    throw new Failure(`Column '${column.key}' of --template= has one value, and none at place ${index}`);
+    throw new Failure(`Column '${column.key}' of --template= has a single value: leave out the index '.${index}'`);
   }
   return { column, index: index === undefined ? null : Number(index) };
 }
 
-/** Reads a template. Throws a Failure for an unknown column and for braces that are not closed. */
+/**
+ * Parses a template. Throws a Failure for an unknown column, an index of a column without a list, and unclosed braces.
+ */
 export function parseTemplate<Row, Need extends string>(
   text: string,
   columns: readonly Column<Row, Need>[],
@@ -49,14 +52,16 @@ export function parseTemplate<Row, Need extends string>(
   return { parts, columns: [...new Set(parts.flatMap((part) => (typeof part === "string" ? [] : [part.column])))] };
 }
 
-/** What a template shows of a cell: the value as in JSON, nothing where there is none, several separated by blanks. */
+/**
+ * Returns a cell's value for a template: as in JSON, several separated by blanks, or the empty string if it has none.
+ */
 function valueText({ json, list }: Cell, index: number | null): string {
   if (index !== null) return list?.[index] ?? "";
   if (list !== undefined) return list.join(" ");
   return json === null ? "" : String(json);
 }
 
-/** The line of one row, with its line end. */
+/** Returns the line for one row; `cellOf` returns the row's cell in a column. */
 export function renderTemplate<C>({ parts }: Template<C>, cellOf: (column: C) => Cell): string {
   const texts = parts.map((part) =>
     typeof part === "string" ? part : onOneLine(valueText(cellOf(part.column), part.index)),

@@ -1,7 +1,9 @@
-// The journal of a machine that has ended, in the tree of its image or where systemd-nspawn linked it on this host.
+// Finds the journal of a machine that has ended: in the tree of its image, or in the directory of this host that
+// systemd-nspawn has bound into the machine (--link-journal=host).
 //
-// The files are the machine's and may be made to harm who parses them. They are found below the tree's own root, without
-// following links out of it, and journalctl reads them as nobody: without network, with one capability left, that to read.
+// The files were written by the machine and may exploit bugs of a parser. So symbolic links are resolved below the root
+// of the tree, and journalctl reads the files as user nobody without network, with CAP_DAC_READ_SEARCH as only
+// capability.
 import { listDirectory } from "../../kernel/file/directory-entry.ts";
 import { type Fd, openBeneath, openInRoot, openPath, readFileIn, statPath } from "../../kernel/file/fd.ts";
 import { Failure, orNull } from "../session/failure.ts";
@@ -14,19 +16,22 @@ const JOURNAL_DIRECTORY = /^[\w.-]+$/;
 const MACHINE_ID = /^[0-9a-f]{32}$/;
 const MACHINE_ID_LIMIT_BYTES = 64;
 const TREES = ["directory", "subvolume"];
+/** The largest number of files that are passed to journalctl. */
 const MOST_FILES = 2000;
 
 const NOBODY = "65534";
 const CAPABILITIES = "-all,+dac_read_search";
 
-/** Runs a program as nobody who may read every file and do nothing else: util-linux's unshare(1) and setpriv(1). */
+/** Command line that runs a program as nobody, with the capability to read every file: unshare(1) and setpriv(1). */
 const CONFINED = [
   ...["unshare", "--net", "--ipc", "--uts", "--"],
   ...["setpriv", `--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups", "--no-new-privs"],
   ...[`--inh-caps=${CAPABILITIES}`, `--ambient-caps=${CAPABILITIES}`, `--bounding-set=${CAPABILITIES}`, "--"],
 ];
 
-/** The journal files in a directory and its subdirectories, by their paths below it. Links and all else are left out. */
+/**
+ * Returns the journal files in a directory and its subdirectories, as paths relative to it. Only regular files count.
+ */
 function journalFiles(directory: Fd): string[] {
   const files: string[] = [];
   for (const { name, kind } of listDirectory(directory)) {
@@ -39,13 +44,16 @@ function journalFiles(directory: Fd): string[] {
   return files;
 }
 
+/** A directory with journal files. */
 interface Place {
   readonly directory: Fd;
+  /** Paths relative to the directory. */
   readonly files: readonly string[];
+  /** The name of the directory in messages. */
   readonly name: string;
 }
 
-/** A directory that has journal files; null for one that is not there, or has none. */
+/** Opens a directory by `open` and lists its journal files; null if it cannot be opened or has none. */
 function placeOf(open: () => Fd, name: string): Place | null {
   let directory: Fd;
   try {
@@ -68,8 +76,9 @@ function machineIdIn(root: Fd): string | null {
 }
 
 /**
- * The directory of this host that systemd-nspawn --link-journal=host binds into the machine; a link leads into the tree. A tree
- * that says that it is this host would have the host's own journal shown as its own.
+ * Returns the directory of this host that systemd-nspawn --link-journal=host has bound into the machine. It is named
+ * after the machine id in the tree. A tree with the id of this host is ignored, because the host's own journal would be
+ * shown; so is a symbolic link (--link-journal=guest), which leads into the tree.
  */
 function linkedPlace(root: Fd): Place | null {
   const id = machineIdIn(root);
@@ -84,6 +93,7 @@ function linkedPlace(root: Fd): Place | null {
   return placeOf(() => openPath(path, "directory"), path);
 }
 
+/** Returns the path of the image's tree; null without an image or for a disk image. */
 async function treeOf(session: Session, name: string): Promise<string | null> {
   const reply = await orNull(session.manager("GetImage", { name }));
   if (reply === null) return null;
@@ -92,6 +102,7 @@ async function treeOf(session: Session, name: string): Promise<string | null> {
   return typeof path === "string" && TREES.includes(String(type)) ? path : null;
 }
 
+/** Returns the invocation of journalctl for the files of a place, whose directory is passed as descriptor 3. */
 function confined({ directory, files }: Place, args: readonly string[]): Invocation {
   const sources = files.slice(-MOST_FILES).map((file) => `--file=/proc/self/fd/3/${file}`);
   return {
@@ -102,7 +113,7 @@ function confined({ directory, files }: Place, args: readonly string[]): Invocat
   };
 }
 
-/** The place of the journal of a tree; the caller closes its directory. Null where there is none. */
+/** Opens the journal of a tree; the caller closes the directory. Returns null if there is none. */
 function openPlace(tree: string): Place | null {
   let root: Fd;
   try {
@@ -117,7 +128,10 @@ function openPlace(tree: string): Place | null {
   }
 }
 
-/** The journal that a machine left behind; null where there is none. Nothing stays open until it is read. */
+/**
+ * Finds the journal that a machine has left. Returns its place for messages, and a function that opens it and returns
+ * the invocation of journalctl; null if there is none. Throws a Failure if unshare(1) or setpriv(1) is not installed.
+ */
 export async function findImageJournal(
   session: Session,
   name: string,
@@ -128,13 +142,13 @@ export async function findImageJournal(
   found.directory.close();
   for (const program of ["unshare", "setpriv"]) {
     if (Bun.which(program) === null)
-      throw new Failure(`Files of a machine are read with reduced rights, which takes ${program}(1) of util-linux`);
+      throw new Failure(`Files of a machine are read with reduced privileges, which needs ${program}(1) of util-linux`);
   }
   return {
     place: found.name,
     start: (args) => {
       const place = openPlace(tree);
-      if (place === null) throw new Failure(`The journal in ${found.name} is gone`);
+      if (place === null) throw new Failure(`The journal in ${found.name} has been removed`);
       return confined(place, args);
     },
   };

@@ -1,12 +1,15 @@
-// How a program is to be started.
+// The type of a command line to start.
 
-/** A program with its arguments, and descriptors for it from 3 on. */
+/** A program with its arguments and descriptors. */
 export interface Invocation {
   readonly command: readonly string[];
   readonly argv0?: string;
-  /** What it prints is the machine's text, or its journal is the machine's file: no sequence in it reaches the terminal. */
+  /**
+   * Whether the machine controls the output or the journal files, so that no escape sequence may reach the terminal.
+   */
   readonly isForeign?: boolean;
+  /** Descriptors that the program inherits as 3, 4, … */
   readonly fds?: readonly number[];
-  /** Closes the descriptors, once the program has them. */
+  /** To be called when the program has been started: closes the descriptors. */
   readonly started?: () => void;
 }

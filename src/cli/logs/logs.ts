@@ -1,5 +1,5 @@
-// `machinectl logs`: what a machine logged, now or before it ended; with -f what it logs from now on, also when it is started
-// anew.
+// `machinectl logs`: prints the log of a machine that runs or has ended; with -f also new entries, over restarts of the
+// machine.
 import type { MachineFacts } from "../machine/details.ts";
 import { Failure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
@@ -8,31 +8,35 @@ import { JournalReader } from "./reader.ts";
 import { factsOf, findSource, nothingToShow, type Source } from "./source.ts";
 
 const MANAGER = { sender: "org.freedesktop.machine1", path: "/org/freedesktop/machine1" } as const;
-const LOOK_AGAIN_MS = 250;
-/** How long a machine that was started anew may take until it has a journal again, before its console is shown instead. */
-const JOURNAL_PATIENCE_MS = 20_000;
+const POLL_MS = 250;
+/** How long to wait for the journal of a machine that was started again, before its console is shown instead. */
+const JOURNAL_WAIT_MS = 20_000;
+/** Exit statuses above this are 128 plus the number of a signal. */
 const KILLED = 128;
-/** How often in a row journalctl may end in a machine that goes on running: as often as in one that takes long to shut down. */
+/**
+ * How often in a row journalctl may end in a machine that continues to run. While a machine shuts down, which may take
+ * long, each new journalctl is terminated.
+ */
 const MOST_ENDS = 400;
-/** What `exec` returns where the machine went away before the command ran. */
+/** The exit status of `exec` if the machine ended before the command ran. */
 const NOT_ENTERED = 125;
 
-/** The output mode: `-o`, or what --json= means for entries. */
+/** Returns the output mode for journalctl: that of -o, or the one that corresponds to --json=. */
 function modeOf(settings: Settings): string {
   if (settings.json === "off") return settings.output;
   return tableJsonMode(settings) === "pretty" ? "json-pretty" : "json";
 }
 
-/** One reading of a source. */
+/** One run of journalctl. */
 interface Reading {
-  /** Where it begins, µs; null for what the options say. */
+  /** The time of the first entry, in µs since 1970; null to begin as the options say. */
   readonly sinceUsec: number | null;
-  /** The interrupted reading that it goes on with. */
+  /** The run before, which was interrupted, if this one continues it. */
   readonly before: JournalReader | null;
   readonly follows: boolean;
 }
 
-/** The arguments of journalctl. */
+/** Returns the arguments of journalctl. Throws a Failure for --unit= with a source that has no units of the machine. */
 function journalArguments(settings: Settings, source: Source, { sinceUsec, follows }: Reading): string[] {
   const { since, until } = settings;
   const { unit, pattern, lines } = settings.log;
@@ -45,7 +49,7 @@ function journalArguments(settings: Settings, source: Source, { sinceUsec, follo
     "--no-pager",
     `--output=${modeOf(settings)}`,
     ...(settings.all ? ["--all"] : []),
-    // Between the readings of one call there are no headings.
+    // A run that continues another one must not print headings.
     ...(settings.quiet || sinceUsec !== null ? ["--quiet"] : []),
     ...(most === null ? [] : [`--lines=${most}`]),
     ...(from === "" ? [] : [`--since=${from}`]),
@@ -56,7 +60,7 @@ function journalArguments(settings: Settings, source: Source, { sinceUsec, follo
   ];
 }
 
-/** Follows one machine through its lives. */
+/** Notices starts of one machine. */
 class Follower {
   readonly #session: Session;
   readonly #name: string;
@@ -67,17 +71,18 @@ class Follower {
     this.#name = name;
   }
 
-  /** From now on starts of the machine are noticed. */
+  /** Subscribes to starts of the machine. */
   async watch(): Promise<void> {
     const bus = await this.#session.managerConnection();
     await bus.subscribe({ ...MANAGER, member: "MachineNew", arg0: this.#name }, () => this.#started.resolve("started"));
   }
 
-  /** Resolves when the machine is started, from the last call of `forget()` on. */
+  /** Resolves at the first start of the machine after the last call of forget(). */
   get started(): Promise<"started"> {
     return this.#started.promise;
   }
 
+  /** Replaces `started` by a promise for the next start. */
   forget(): void {
     this.#started = Promise.withResolvers();
   }
@@ -87,13 +92,16 @@ function sinceOf(facts: MachineFacts | null): number | null {
   return facts === null || facts.sinceUsec === 0n ? null : Number(facts.sinceUsec);
 }
 
+/** One run of the verb. */
 class LogView {
   readonly #session: Session;
   readonly #name: string;
   readonly #follower: Follower;
   #interrupted = false;
   readonly #interrupt: { readonly promise: Promise<void>; stop(): void };
+  /** The key of the source that was announced last. */
   #shown: string | null = null;
+  /** How often in a row journalctl has ended while the machine continued to run. */
   #ends = 0;
 
   constructor(session: Session, name: string) {
@@ -121,7 +129,7 @@ class LogView {
     if (source === null) throw await nothingToShow(this.#session, this.#name);
     let reading: Reading = { sinceUsec: null, before: null, follows: follow && source.canFollow };
     for (;;) {
-      this.#say(source);
+      this.#announce(source);
       const reader = this.#start(source, reading);
       const status = await this.#untilEnd(reader, source, reading.follows);
       if (!follow || this.#interrupted || this.#session.output.isOver) return this.#interrupted ? 0 : status;
@@ -130,7 +138,7 @@ class LogView {
       if (this.#interrupted) return 0;
       reading =
         next.key === source.key
-          ? // journalctl --follow shows the current boot alone: what is left of the last one is read without.
+          ? // journalctl --follow shows only the current boot, so a run without it reads the rest of the boot before.
             {
               sinceUsec: reader.resumeUsec,
               before: reader,
@@ -141,9 +149,9 @@ class LogView {
     }
   }
 
-  /** The source of the next reading, or the exit status where there is none. */
+  /** Returns the source of the next run after one has ended, or the exit status if there is no next one. */
   async #next(source: Source, { follows }: Reading, status: number): Promise<Source | number> {
-    // Newer releases end with 0 when the machine's shutdown terminates them.
+    // journalctl of newer releases exits with 0 on SIGTERM, which it gets when the machine shuts down.
     const isCutOff = source.endsWithMachine && (status === 0 || status > KILLED || status === NOT_ENTERED);
     if (source.canFollow && !follows && status === 0) return source;
     if (!source.canFollow) await this.#untilStarted();
@@ -161,9 +169,12 @@ class LogView {
     return next;
   }
 
-  /** The source to go on with. A machine whose journal was shown is waited for, and given time to open it again. */
+  /**
+   * Returns the source to continue with. If the last one was the journal inside the machine, waits until the machine
+   * runs and, for JOURNAL_WAIT_MS, until it has a journal again.
+   */
   async #sourceAfter(last: Source): Promise<Source | null> {
-    let untilMs = performance.now() + JOURNAL_PATIENCE_MS;
+    let untilMs = performance.now() + JOURNAL_WAIT_MS;
     for (;;) {
       const source = await findSource(this.#session, this.#name);
       if (this.#interrupted || !last.endsWithMachine || source?.endsWithMachine === true) return source;
@@ -171,13 +182,14 @@ class LogView {
       if (!hasEnded && performance.now() > untilMs) return source;
       if (hasEnded) {
         await this.#untilStarted();
-        untilMs = performance.now() + JOURNAL_PATIENCE_MS;
+        untilMs = performance.now() + JOURNAL_WAIT_MS;
       }
-      await Promise.race([Bun.sleep(LOOK_AGAIN_MS), this.#interrupt.promise]);
+      await Promise.race([Bun.sleep(POLL_MS), this.#interrupt.promise]);
     }
   }
 
-  #say({ key, says }: Source): void {
+  /** Prints a line about the source, unless it is the one before. */
+  #announce({ key, says }: Source): void {
     if (this.#shown !== key && !this.#session.settings.quiet) this.#session.report.info(`Showing ${says}`);
     this.#shown = key;
   }
@@ -191,7 +203,9 @@ class LogView {
     return reader;
   }
 
-  /** Waits until journalctl ends; ends it when there is a better source because the machine was started. */
+  /**
+   * Waits until journalctl ends. When the machine is started and has a better source, ends journalctl and returns 0.
+   */
   async #untilEnd(reader: JournalReader, source: Source, follows: boolean): Promise<number> {
     while (follows && !source.endsWithMachine) {
       const event = await Promise.race([reader.ended, this.#follower.started]);
@@ -207,9 +221,9 @@ class LogView {
     return reader.ended;
   }
 
-  /** Waits for the machine, which does not run or is about to end. */
+  /** Waits until the machine runs, if it does not; it may be about to end. */
   async #untilBack(): Promise<void> {
-    await Promise.race([Bun.sleep(LOOK_AGAIN_MS), this.#interrupt.promise]);
+    await Promise.race([Bun.sleep(POLL_MS), this.#interrupt.promise]);
     if (!this.#interrupted && (await factsOf(this.#session, this.#name)) === null) await this.#untilStarted();
   }
 
@@ -222,13 +236,13 @@ class LogView {
   }
 }
 
-/** The verb `logs`. */
+/** The verb `logs`. Returns 0 after Ctrl-C, else the exit status of journalctl. */
 export async function logs(session: Session, [name = ""]: readonly string[]): Promise<number> {
   const { settings } = session;
   if (settings.transport.kind !== "local") {
-    throw new Failure("Journals are read on the host of the machine: ssh HOST machinectl logs NAME");
+    throw new Failure("logs reads journals of machines of this host only: use 'ssh HOST machinectl logs NAME'");
   }
-  if (Bun.which("journalctl") === null) throw new Failure("There is no journalctl on this host");
+  if (Bun.which("journalctl") === null) throw new Failure("Cannot read journals: journalctl(1) is not installed");
   if (!settings.log.follow) await session.openPager();
   return await new LogView(session, name).run();
 }

@@ -1,7 +1,8 @@
-// Where an interrupted reading goes on without a line lost or printed twice. The last lines that were printed are kept; the next
-// reading begins some seconds earlier, and what it prints again is recognised and left out.
+// Joins two runs of journalctl so that no line is lost or printed twice. The lines of the last seconds are kept; the
+// next run begins some seconds before the end of the last one, and lines that were printed before are recognised and
+// left out.
 
-/** How far back the next reading begins: entries reach the reader up to a quarter of a second after they were written. */
+/** How far back the next run begins. Entries reach the reader up to a quarter of a second after they were written. */
 const WINDOW_USEC = 5_000_000;
 const MOST_LINES = 20_000;
 const MOST_CHARACTERS = 16 << 20;
@@ -11,28 +12,29 @@ interface Printed {
   readonly atUsec: number;
 }
 
-/** The lines that were printed in the last seconds, with their times. */
+/** The lines that were printed in the last seconds, with their times in µs since 1970. */
 export class RecentLines {
   #lines: Printed[] = [];
-  /** All that was logged after this moment has been printed since. */
+  /** The next run must not begin before this time, because lines that were printed before it are no longer kept. */
   #floorUsec: number;
 
-  /** `startUsec`: when the reading began. */
+  /** `startUsec` is the time at which the first run began. */
   constructor(startUsec: number) {
     this.#floorUsec = startUsec;
   }
 
+  /** Adds lines that were printed at a time; drops old ones. */
   add(lines: readonly string[], atUsec: number): void {
     for (const line of lines) this.#lines.push({ line, atUsec });
     const oldest = this.#lines.findIndex((one) => one.atUsec >= atUsec - 2 * WINDOW_USEC);
     const excess = Math.max(oldest, this.#lines.length - MOST_LINES, this.#longExcess());
     if (excess <= 0) return;
-    // Lines that are left out were printed by then; what was logged later is in the lines that stay.
+    // Dropped lines were printed by that time; entries that are logged later are among the kept lines.
     this.#floorUsec = Math.max(this.#floorUsec, this.#lines[excess - 1]?.atUsec ?? 0);
     this.#lines = this.#lines.slice(excess);
   }
 
-  /** How many lines have to go for what is kept to have its size. */
+  /** Returns how many lines must be dropped so that the others have at most MOST_CHARACTERS. */
   #longExcess(): number {
     let characters = 0;
     for (let index = this.#lines.length - 1; index >= 0; index--) {
@@ -42,38 +44,39 @@ export class RecentLines {
     return 0;
   }
 
+  /** The kept lines, oldest first. */
   get lines(): string[] {
     return this.#lines.map(({ line }) => line);
   }
 
-  /** Where the next reading begins, µs. */
+  /** The time at which the next run must begin, in µs since 1970. */
   get resumeUsec(): number {
     const last = this.#lines.at(-1)?.atUsec ?? 0;
     return Math.max(last - WINDOW_USEC, this.#floorUsec);
   }
 }
 
-/** Leaves out of a reading what the reading before has printed. */
+/** Removes lines from the output of a run that the run before has printed. */
 export interface OverlapFilter {
-  /** Takes the next lines; returns those that are new as far as that is known. */
+  /** Takes the next lines; returns those that are known to be new. It may hold others until more lines decide. */
   take(lines: readonly string[]): string[];
-  /** Returns what is held, at the end of the reading. */
+  /** To be called at the end of the run; returns held lines that are new. */
   finish(): string[];
 }
 
 const CONTINUES = /^\s/;
 
 /**
- * For modes in which an entry tells its moment or its cursor: what was printed is left out wherever it comes again. journalctl
- * orders entries of several boots and files by other rules when it reads them than when it follows them. The further lines of
- * an entry, which are indented, share the fate of its first one.
+ * For output modes in which an entry contains its time or cursor: removes printed entries in any order, because
+ * journalctl sorts entries of several boots and files differently with --follow. Further lines of an entry, which are
+ * indented, are removed with its first line.
  */
 export class EntryFilter implements OverlapFilter {
   readonly #printed = new Map<string, number>();
   readonly #keyOf: (line: string) => string;
   #isOld = false;
 
-  /** `printed` are the keys of the lines that were printed, `keyOf` returns that of a line. */
+  /** `printed` are the keys of the printed lines; `keyOf` returns the key of a line. */
   constructor(printed: readonly string[], keyOf: (line: string) => string) {
     for (const key of printed) this.#printed.set(key, (this.#printed.get(key) ?? 0) + 1);
     this.#keyOf = keyOf;
@@ -98,13 +101,16 @@ export class EntryFilter implements OverlapFilter {
   }
 }
 
-/** For modes whose lines look the same again and again: the lines at the beginning that are the last ones of the reading before. */
+/**
+ * For output modes in which different entries can have the same text: removes the longest sequence of lines at the
+ * beginning that equals the last printed lines.
+ */
 export class SequenceFilter implements OverlapFilter {
   readonly #printed: readonly string[];
-  /** Where in `printed` the held lines may begin; null once the overlap has been passed. */
+  /** The indices in `printed` at which the held lines may begin; null after the overlap. */
   #begins: number[] | null = [];
   #held: string[] = [];
-  /** How many of the held lines are certainly old. */
+  /** How many of the held lines are known to be old; null if none. */
   #old: number | null = null;
 
   constructor(printed: readonly string[]) {
@@ -129,12 +135,12 @@ export class SequenceFilter implements OverlapFilter {
         ? this.#printed.flatMap((printed, index) => (printed === line ? [index] : []))
         : this.#begins.filter((begin) => this.#printed[begin + at] === line);
     this.#begins = matching;
-    // One that reaches the end of what was printed is an overlap; a longer one is better.
+    // A match up to the end of the printed lines is an overlap; a longer one, which may follow, replaces it.
     if (matching.some((begin) => begin + at + 1 === this.#printed.length)) this.#old = at + 1;
     return matching.length === 0 ? this.#pass() : [];
   }
 
-  /** The overlap ends here. Where there was none, every line is new. */
+  /** Ends the overlap and returns the held lines that are not part of it. */
   #pass(): string[] {
     const fresh = this.#held.slice(this.#old ?? 0);
     this.#held = [];

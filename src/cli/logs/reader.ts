@@ -1,14 +1,14 @@
-// One journalctl whose output is ours: printed as it comes, without control characters of the machine.
+// Runs journalctl and prints its output line by line, without control characters from the machine.
 import { own, withColours } from "../format/own-sequence.ts";
 import type { Session } from "../session/session.ts";
 import type { Invocation } from "./invocation.ts";
 import { EntryFilter, type OverlapFilter, RecentLines, SequenceFilter } from "./overlap.ts";
 
-/** A longer line is printed in pieces. */
+/** The largest length of a line, in characters; a longer one is printed in pieces. */
 const LINE_LIMIT = 64 << 10;
 const RECORD_SEPARATOR = "\u001e";
 
-/** Prints what comes line by line; `print` takes whole lines. */
+/** Reads a stream of text to its end; calls `print` with whole lines. */
 async function copyText(stream: ReadableStream<Uint8Array>, print: (text: string) => void): Promise<void> {
   const decoder = new TextDecoder();
   let rest = "";
@@ -25,31 +25,32 @@ async function copyText(stream: ReadableStream<Uint8Array>, print: (text: string
   if (rest !== "") print(rest);
 }
 
-/** The output mode that is for programs, byte by byte. */
+/** The output mode whose bytes are written unchanged, for programs. */
 const RAW_MODE = "export";
-/** Modes in which an entry may look different in another reading, or is no line of text. */
+/** Modes in which the text of an entry differs between two runs, or has several lines. */
 const UNCOMPARABLE_MODES = [RAW_MODE, "short-delta", "json-pretty"];
-/** Modes in which different entries may look the same. */
+/** Modes in which different entries can have the same text. */
 const REPETITIVE_MODES = ["cat", "verbose"];
 /**
- * The order of the fields of an entry in JSON is another one in each reading; and an entry gets another number, in another file,
- * when the journal of a boot is moved to the disk. Boot, times and content of a cursor stay.
+ * The part of a cursor that identifies an entry: boot, times and content. File and number in the file, which are
+ * skipped, change when the journal of a boot is moved to the disk. The line cannot identify a JSON entry, because the
+ * order of fields varies.
  */
 const CURSOR = /"__CURSOR":"(?:s=[^;"]*;i=[^;"]*;)?([^"]*)"/;
 
-/** What is the same of a line in every reading. */
+/** Returns the part of a line that is the same in every run. */
 function keyOf(line: string): string {
   return CURSOR.exec(line)?.[1] ?? line;
 }
 
-/** The lines of a text, with their ends. */
+/** Splits a text into lines, which keep their newlines. */
 function linesOf(text: string): string[] {
   return text.split(/(?<=\n)/);
 }
 
-/** journalctl while it runs. */
+/** One run of journalctl. */
 export class JournalReader {
-  /** Its exit status, 128 and more for a signal, once all of its output is printed. */
+  /** Resolves to its exit status, 128 plus the number of a signal, when all of its output has been printed. */
   readonly ended: Promise<number>;
   readonly #session: Session;
   readonly #child: Bun.Subprocess;
@@ -57,10 +58,10 @@ export class JournalReader {
   readonly #filter: OverlapFilter;
   readonly #isComparable: boolean;
   readonly #hasColours: boolean;
-  /** When something was last printed, µs. */
+  /** When something was last printed, in µs since 1970. */
   #lastUsec: number;
 
-  /** `before` is an interrupted reading that this one goes on with. */
+  /** Starts the program; `before` is the interrupted run that this one continues, if any. */
   constructor(
     session: Session,
     { command, argv0, isForeign = false, fds = [], started }: Invocation,
@@ -85,12 +86,12 @@ export class JournalReader {
     this.ended = this.#run(mode === RAW_MODE && !terminal.stdoutIsTty);
   }
 
-  /** Where a reading begins that goes on with this one, µs. */
+  /** The time at which a run that continues this one must begin, in µs since 1970. */
   get resumeUsec(): number {
     return this.#isComparable ? this.#recent.resumeUsec : this.#lastUsec;
   }
 
-  /** Ends journalctl, if it still runs. */
+  /** Terminates journalctl, if it still runs. */
   end(): void {
     this.#child.kill("SIGTERM");
   }
@@ -101,7 +102,7 @@ export class JournalReader {
     if (stdout === undefined || stderr === undefined) return 1;
     const noted = () => {
       this.#lastUsec = Number(ports.nowUsec());
-      // The reader of our output went away: nobody wants the rest.
+      // Standard output was closed, so that further lines would be dropped.
       if (output.isOver) this.end();
     };
     const show = (lines: readonly string[]) => {

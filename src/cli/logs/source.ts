@@ -1,8 +1,8 @@
-// Where the log of a machine comes from: the journal inside, the journal in the tree of its image, or what the host's journal
-// has of its unit or its supervisor. The best one that has entries is taken.
+// Finds the source of a machine's log: the journal inside the machine, the journal in the tree of its image, or the
+// entries of its unit or its supervisor in the host's journal. The first one that has entries is used.
 //
-// A journal inside a running machine is read by the machine's own journalctl, as `exec` runs it: no file that the machine
-// writes is parsed on the host, and what comes back is text. That serves virtual machines with an SSH address as well.
+// The journal inside a running machine is read by the machine's own journalctl, run by `exec`: so the host parses no
+// file that the machine writes, only text. This also works for virtual machines with an SSH address.
 import { isUnitName, unitNameEscape } from "../../base/names.ts";
 import { selfCommand } from "../../kernel/process/spawn.ts";
 import { type MachineFacts, machineFacts } from "../machine/details.ts";
@@ -12,28 +12,30 @@ import { findImageJournal } from "./image-journal.ts";
 import type { Invocation } from "./invocation.ts";
 
 const HOST = ".host";
-/** "New machine": systemd's catalog, SD_MESSAGE_MACHINE_START. */
+/** The id of the journal message about a new machine (SD_MESSAGE_MACHINE_START of sd-messages(3)). */
 const MACHINE_START_ID = "24d8d4452573402496068381a6312df2";
-/** A supervisor is started shortly before it registers its machine. */
+/** How long before the registration of its machine a supervisor may have been started. */
 const SUPERVISOR_LEAD_USEC = 60_000_000n;
 
+/** A source of log entries. */
 export interface Source {
-  /** What tells it from others. */
+  /** Identifies the source. */
   readonly key: string;
-  /** What is shown, for people. */
+  /** Describes the source in messages. */
   readonly says: string;
-  /** Whether entries of the machine's own units are in it. */
+  /** Whether it has entries of units inside the machine. */
   readonly hasUnits: boolean;
-  /** Whether journalctl ends with the machine: then it is started anew with it. */
+  /** Whether journalctl runs in the machine and ends with it, so that it must be started again. */
   readonly endsWithMachine: boolean;
-  /** Whether new entries can come. */
+  /** Whether new entries can be added to it. */
   readonly canFollow: boolean;
+  /** The facts about the machine; null if it does not run. */
   readonly facts: MachineFacts | null;
-  /** How journalctl is started with these arguments. */
+  /** Returns the command line of journalctl with further arguments. */
   readonly start: (args: readonly string[]) => Invocation;
 }
 
-/** The facts of a machine that runs; null where none has the name. */
+/** Returns the facts about a running machine; null if no machine has the name. */
 export async function factsOf(session: Session, name: string): Promise<MachineFacts | null> {
   try {
     return await machineFacts(session, name);
@@ -43,9 +45,10 @@ export async function factsOf(session: Session, name: string): Promise<MachineFa
   }
 }
 
+/** Arguments of journalctl that find out whether there are entries. */
 const PROBE = ["--quiet", "--no-pager", "--lines=1", "--output=json", "--output-fields=_BOOT_ID"];
 
-/** Our own `exec`, with nothing of this terminal. */
+/** Returns a command line of `machinectl exec` for a command in the machine, without standard input. */
 function execInvocation(session: Session, machine: string, options: readonly string[], command: readonly string[]) {
   const scope = session.settings.scope === "user" ? ["--user"] : [];
   return selfCommand("machinectl", ["exec", ...scope, "--stdin=no", ...options, machine, ...command]);
@@ -54,10 +57,11 @@ function execInvocation(session: Session, machine: string, options: readonly str
 const PROBE_LIMIT = "--timeout=10s";
 const SPACE = 0x20;
 
+/** Whether the journal inside the machine has entries. */
 async function guestHasEntries(session: Session, { name }: MachineFacts): Promise<boolean> {
   const { command, argv0 } = execInvocation(session, name, [PROBE_LIMIT], ["journalctl", ...PROBE]);
   const child = Bun.spawn(command, { argv0, stdio: ["ignore", "pipe", "ignore"], env: process.env });
-  // The first byte tells. What more a machine may have to say is not waited for, nor kept.
+  // The first printable byte decides. The rest of the output, which the machine controls, is not read.
   for await (const chunk of child.stdout) {
     if (!chunk.some((byte) => byte > SPACE)) continue;
     child.kill("SIGTERM");
@@ -110,6 +114,7 @@ function quoted(units: readonly string[]): string {
   return `unit${units.length === 1 ? "" : "s"} ${units.map((unit) => `'${unit}'`).join(", ")}`;
 }
 
+/** Returns the best source for a running machine; null if none has entries. */
 async function runningSource(session: Session, facts: MachineFacts): Promise<Source | null> {
   const { name, unit, supervisorPid, sinceUsec } = facts;
   if (name === HOST) return { ...hostSource(facts, "the journal of this host", []), hasUnits: true };
@@ -132,17 +137,17 @@ async function runningSource(session: Session, facts: MachineFacts): Promise<Sou
   ]);
 }
 
-/** Reading inside a machine takes root; users see what journalctl shows them of the host's journal. */
+/** Whether the caller may read files inside machines, which only root may; other users use the host's journal. */
 function canEnter({ ports }: Session): boolean {
   return ports.euid === 0;
 }
 
-/** The units that a machine of that name had, as the daemon noted them, and those that its images run in. */
+/** Returns the units in which machines of that name usually run, and those that the daemon has logged for them. */
 async function formerUnits(session: Session, name: string): Promise<string[]> {
   const escaped = unitNameEscape(name);
   const usual = [`systemd-nspawn@${escaped}.service`, `systemd-vmspawn@${escaped}.service`, `machine-${escaped}.scope`];
   const fields = ["--output=json", "--output-fields=MACHINE_UNIT", "--lines=1000", "--quiet", "--no-pager"];
-  // Anybody can write such an entry: only the daemon's user is believed.
+  // All users can write such entries; only those of the daemon's user are trusted.
   const matches = [`MESSAGE_ID=${MACHINE_START_ID}`, `NAME=${name}`, `_UID=${daemonUid(session)}`];
   const text = (await session.ports.run({ argv: ["journalctl", ...fields, ...matches] })) ?? "";
   const lines = text.split("\n").filter((line) => line !== "");
@@ -156,6 +161,7 @@ function daemonUid({ settings, ports }: Session): number {
   return settings.scope === "user" ? ports.euid : 0;
 }
 
+/** Returns the best source for a machine that does not run; null if none has entries. */
 async function endedSource(session: Session, name: string): Promise<Source | null> {
   const found = canEnter(session) ? await findImageJournal(session, name) : null;
   if (found !== null) {
@@ -177,13 +183,13 @@ async function endedSource(session: Session, name: string): Promise<Source | nul
   return hostSource(null, says, unitMatches(session, shown));
 }
 
-/** Looks for the best source; null where there is nothing of that name. */
+/** Returns the best source for a machine; null if none has entries. */
 export async function findSource(session: Session, name: string): Promise<Source | null> {
   const facts = await factsOf(session, name);
   return facts === null ? endedSource(session, name) : runningSource(session, facts);
 }
 
-/** Says why nothing can be shown. */
+/** Returns the Failure for a machine without a source. */
 export async function nothingToShow(session: Session, name: string): Promise<Failure> {
   const hint =
     session.ports.euid === 0
@@ -192,12 +198,12 @@ export async function nothingToShow(session: Session, name: string): Promise<Fai
   const facts = await factsOf(session, name);
   if (facts === null)
     return new Failure(
-      `Nothing is known of machine '${name}': it does not run, no image of that name has a journal, and the journal of this host has nothing of it`,
+      `There is no log of machine '${name}': it does not run, no image of that name has a journal, and the journal of this host has no entries of it`,
       { hint },
     );
-  const inside = canEnter(session) ? "it has no journal inside" : "its journal inside can be read by root alone";
+  const inside = canEnter(session) ? "it has no journal inside" : "only root can read the journal inside it";
   return new Failure(
-    `Nothing to show of machine '${name}': ${inside}, and the journal of this host that you may read has nothing of its unit '${facts.unit}'`,
+    `There is no log of machine '${name}': ${inside}, and the part of this host's journal that you may read has no entries of its unit '${facts.unit}'`,
     { hint },
   );
 }

@@ -1,9 +1,9 @@
-// `machinectl bind`: shows a file or directory of this host in a machine.
+// `machinectl bind`: bind mounts a file or directory of this host into a machine (machinectl(1), "bind").
 import { startPolkitAgent } from "../session/agents.ts";
 import { failed } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 
-/** The verb `bind`: without a second path the manager takes the first for both. */
+/** The verb `bind`. An empty second path makes the manager use the first one in the machine as well. */
 export async function bind(session: Session, [machine = "", path = "", inMachine = ""]: readonly string[]) {
   const { readOnly, mkdir } = session.settings;
   await startPolkitAgent(session);

@@ -1,24 +1,24 @@
-// The columns of `list`, and those about a machine that other lists have as well.
+// The columns of `machinectl list`, and the columns about a machine that other lists of machines share.
 import { formatBytes, formatSpan } from "../../base/format.ts";
 import { type Cell, textCell } from "../format/table.ts";
 import type { Column } from "../list/column.ts";
 
-/** What columns can need: facts of the manager, or of this host. */
+/** Data that is queried only for columns that are shown: `facts` from the manager, the others from this host. */
 export type Extra = "facts" | "hostname" | "memory" | "owner";
 
-/** The facts that extras follow from. */
+/** Properties of a machine from the manager; the other extras are found by means of them. */
 export interface ExtraFacts {
   readonly class: string;
   readonly unit: string;
   readonly leaderPid: number;
   readonly rootDirectory: string;
-  /** When the machine was registered, µs; 0 where that is not known. */
+  /** When the machine was registered, in µs since 1970; 0 if that is not known. */
   readonly sinceUsec: number;
-  /** Null where the manager does not say who registered the machine. */
+  /** The user who registered the machine; null if the manager does not report it. */
   readonly uid: number | null;
 }
 
-/** A machine with its extras; null where they are not known or were not asked for. */
+/** Data for the extra columns of a machine. Each is null if it is not known or was not queried. */
 export interface Extras {
   readonly facts: ExtraFacts | null;
   readonly image: string | null;
@@ -27,9 +27,10 @@ export interface Extras {
   readonly owner: string | null;
 }
 
+/** The data of a list that shows no extra columns. */
 export const NO_EXTRAS: Extras = { facts: null, image: null, hostname: null, memoryBytes: null, owner: null };
 
-/** A machine as `list` shows it; what is not known is empty. */
+/** A machine of the list. Fields that are not known are empty. */
 export interface ListedMachine {
   readonly name: string;
   readonly class: string;
@@ -40,7 +41,7 @@ export interface ListedMachine {
   readonly extras: Extras;
 }
 
-/** What a list of machines can need: from the machines, and beyond. */
+/** All data that columns of `list` can need: os-release and addresses of the machines, and the extras. */
 export type MachineNeed = "release" | "addresses" | Extra;
 
 const NUMBER_NONE: Cell = { text: "-", json: null, empty: true, alignRight: true };
@@ -60,7 +61,7 @@ function addressCell(addresses: readonly string[], mostLines: number): Cell {
   };
 }
 
-/** The two largest units: `3d 4h`. */
+/** Returns a time span with its two largest units: `3d 4h`. */
 function shortSpan(usec: number): string {
   const whole = BigInt(Math.max(Math.floor(usec / 1e6), 0)) * 1_000_000n;
   return whole === 0n ? "0s" : formatSpan(whole).split(" ").slice(0, 2).join(" ");
@@ -115,7 +116,7 @@ export const EXTRA_COLUMNS: readonly Column<{ readonly extras: Extras }, Extra>[
   },
 ];
 
-/** The memory of a machine, for lists that do not measure it anyway. */
+/** Not part of EXTRA_COLUMNS, because `stats` has a memory column of its own. */
 const MEMORY: Column<{ readonly extras: Extras }, Extra> = {
   key: "memory",
   type: "bytes",

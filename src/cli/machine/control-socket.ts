@@ -1,4 +1,5 @@
-// The control socket that a machine may have of its own (io.systemd.MachineInstance), as the manager names it.
+// Finds the control socket of a machine: the Varlink socket (io.systemd.MachineInstance) of its supervisor, whose path
+// was registered with the manager.
 import { Failure, isVarlinkFailure, meansNoMachine } from "../session/failure.ts";
 import type { Varlink } from "../session/ports.ts";
 
@@ -7,8 +8,9 @@ const NOT_OFFERED = ["MethodNotFound", "InterfaceNotFound", "MethodNotImplemente
 );
 
 /**
- * Returns the path of a machine's control socket; null if the machine has none or the manager cannot tell. Throws a
- * Failure for an unknown machine, which prints the id of the error where the caller's verb is recorded to do so.
+ * Returns the path of a machine's control socket; null if the machine has none or the manager does not have the call.
+ * Throws a Failure for an unknown machine. With `printsErrorId`, its reason is the id of the Varlink error, as the
+ * original prints it for some verbs.
  */
 export async function controlAddress(
   manager: Varlink,
@@ -25,7 +27,7 @@ export async function controlAddress(
   }
 }
 
-/** The failure of a verb that needs a control socket. */
+/** Returns the Failure of a verb that needs a control socket, for a machine without one. */
 export function noControlSocket(name: string): Failure {
   const hint = "Only virtual machines whose supervisor offers a control socket can do this.";
   return new Failure(`Machine '${name}' does not expose a varlink control socket.`, { hint });

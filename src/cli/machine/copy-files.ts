@@ -1,4 +1,4 @@
-// `machinectl copy-to` and `copy-from`: files between this host and a machine.
+// `machinectl copy-to` and `copy-from`: copies files between this host and a machine (machinectl(1), "copy-to").
 import { basename, dirname, join, resolve } from "node:path";
 import { pathOf } from "../../kernel/file/attributes.ts";
 import { openPath } from "../../kernel/file/fd.ts";
@@ -6,21 +6,21 @@ import { startPolkitAgent } from "../session/agents.ts";
 import { failed } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 
-/** A copy has no time limit: its duration depends on the files. */
+/** The largest timeout, 24 days: the duration of a copy depends on the files. */
 const NO_TIMEOUT = { timeoutMs: 0x7fff_ffff };
-/** Existing files are replaced. */
+/** The flag of CopyToMachineWithFlags() that replaces existing files. */
 const REPLACE = 1n;
 
 /** One copy between this host and a machine. */
 export interface CopyOrder {
   readonly machine: string;
   readonly direction: "to" | "from";
-  /** Absolute where it is a path of this host. */
+  /** The path on this host, source or destination, is absolute. */
   readonly source: string;
   readonly destination: string;
 }
 
-/** What the words of `copy-to` and `copy-from` mean: the second path is the first unless one is given. */
+/** Parses the words of `copy-to` and `copy-from`. Without a second path, the first one is used on both sides. */
 export function copyOrder(
   direction: "to" | "from",
   [machine = "", path = "", other = path]: readonly string[],
@@ -30,14 +30,14 @@ export function copyOrder(
     : { machine, direction, source: path, destination: hostPath(other) };
 }
 
-/** What is attempted, for the complaint. */
+/** Returns the beginning of the error message of a failed copy. */
 export function attemptedCopy({ machine, direction, source, destination }: CopyOrder): string {
   return direction === "to"
     ? `Failed to copy '${source}' to '${destination}' in machine '${machine}'`
     : `Failed to copy '${source}' in machine '${machine}' to '${destination}'`;
 }
 
-/** Has the manager copy. Throws a Failure. */
+/** Copies by a call of the manager. Throws a Failure. */
 export async function copyByManager(session: Session, order: CopyOrder): Promise<void> {
   const { machine: name, direction, source, destination } = order;
   const member = direction === "to" ? "CopyToMachine" : "CopyFromMachine";
@@ -52,7 +52,10 @@ export async function copyByManager(session: Session, order: CopyOrder): Promise
   }
 }
 
-/** Makes a path of this host absolute. The manager refuses `..`, so it is resolved here, through links. */
+/**
+ * Makes a path of this host absolute. `.` and `..` are resolved here, because the manager refuses them; symbolic links
+ * before them are followed, as the kernel does.
+ */
 function hostPath(path: string): string {
   const absolute = path.startsWith("/") ? path : `${process.cwd()}/${path}`;
   if (!/\/(\.{0,2})(\/|$)/.test(absolute.replace(/\/$/, ""))) return absolute;
@@ -62,7 +65,7 @@ function hostPath(path: string): string {
   return join(real(dirname(whole)), name);
 }
 
-/** Resolves a path by opening it, because JavaScript resolves `..` by the text alone. */
+/** Resolves a path by opening it with O_PATH, because resolve() does not follow symbolic links before `..`. */
 function real(path: string): string {
   try {
     using place = openPath(path, "path");

@@ -1,12 +1,12 @@
-// Collects what `status` prints about one machine, by calls that run at the same time
-// (org.freedesktop.machine1(5), "Machine Objects").
+// Collects the data about one machine that `status` prints, by concurrent calls (org.freedesktop.machine1(5), "Machine
+// Objects").
 import { formatAddress } from "../../base/ip-address.ts";
 import { type ProcessTree, processTree, type UnitProcess } from "../format/process-tree.ts";
 import { attempt, orNull, reasonOf } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import { unitProcesses } from "../unit/processes.ts";
 
-/** A process with its name, where that can be seen here. */
+/** A process with its name; null if the name cannot be read. */
 export interface NamedProcess {
   readonly pid: number;
   readonly name: string | null;
@@ -17,7 +17,7 @@ interface NamedInterface {
   readonly name: string | null;
 }
 
-/** What the machine's bus object says. */
+/** The properties of the machine's D-Bus object. */
 export interface MachineFacts {
   readonly name: string;
   /** 32 hex digits, or empty. */
@@ -36,7 +36,7 @@ export interface MachineFacts {
   readonly interfaceIndices: readonly number[];
 }
 
-/** The facts, and what other questions have added. */
+/** The facts, and the data from further calls. */
 export interface MachineDetails extends MachineFacts {
   readonly leader: NamedProcess | null;
   readonly supervisor: NamedProcess | null;
@@ -48,15 +48,16 @@ export interface MachineDetails extends MachineFacts {
   readonly uidShift: number | null;
   readonly processes: ProcessTree | null;
   readonly elsewhere: readonly UnitProcess[];
-  /** Why there are no processes, when asking failed. */
+  /** The reason why the processes could not be listed; null if they could. */
   readonly processFailure: string | null;
 }
 
+/** AF_INET6. */
 const IPV6 = 10;
 
 type Properties = Awaited<ReturnType<Session["properties"]>>;
 
-/** Reads typed values out of a property map; what is missing or of another type has a neutral value. */
+/** Reads typed values from a property map. A property that is missing or has another type reads as empty or 0. */
 class Reader {
   readonly #properties: Properties;
 
@@ -91,7 +92,7 @@ class Reader {
   }
 }
 
-/** The properties of the machine of that name, from its bus object. Throws a Failure. */
+/** Returns the properties of a machine's D-Bus object. Throws a Failure. */
 export async function machineProperties(session: Session, name: string): Promise<Properties> {
   const { machine } = await attempt("Could not get path to machine", () => session.manager("GetMachine", { name }));
   return attempt("Could not get properties", () => session.properties(machine));
@@ -122,7 +123,7 @@ async function processesOf(session: Session, { unit, subgroup, leaderPid }: Mach
   }
 }
 
-/** Asks for the machine of that name. Throws a Failure when it is not known. */
+/** Returns the facts about the machine of that name. Throws a Failure if the manager does not know it. */
 export async function machineFacts(session: Session, wantedName: string): Promise<MachineFacts> {
   const read = new Reader(await machineProperties(session, wantedName));
   return {
@@ -143,7 +144,7 @@ export async function machineFacts(session: Session, wantedName: string): Promis
   };
 }
 
-/** Collects the details of a machine. Details that cannot be read stay empty. */
+/** Collects the details of a machine. Details whose query fails are null or empty. */
 export async function machineDetails(session: Session, facts: MachineFacts): Promise<MachineDetails> {
   const { name, leaderPid, supervisorPid, interfaceIndices } = facts;
   const [addresses, os, shift, leader, supervisor, processes, interfaces] = await Promise.all([

@@ -1,4 +1,4 @@
-// What lists can show of a machine beyond what its manager lists: asked for only where it is shown.
+// Queries the data of the extra columns that lists of machines can show: image, host name, memory, owner.
 import { dirname } from "node:path";
 import { IMAGE_SEARCH_PATHS } from "../../base/vocabulary/image-class.ts";
 import { inParallel } from "../session/in-parallel.ts";
@@ -9,9 +9,10 @@ const AT_ONCE = 16;
 
 /** An instance of the templates that run images: `systemd-nspawn@web.service`. */
 const IMAGE_UNIT = /^systemd-(?:nspawn|vmspawn)@(.+)\.service$/;
-/** What systemd-nspawn --ephemeral calls its copy of an image. */
+/** The name of the copy that systemd-nspawn --ephemeral makes of an image. */
 const EPHEMERAL = /^\.#(?:machine\.)?(.+)[0-9a-f]{16}$/;
 
+/** Decodes the instance of a unit name (systemd.unit(5), "String Escaping"). */
 function unescapeUnit(instance: string): string {
   const bytes = instance
     .replaceAll("-", "/")
@@ -19,7 +20,9 @@ function unescapeUnit(instance: string): string {
   return Buffer.from(bytes, "latin1").toString();
 }
 
-/** The image that a machine was started from, by its unit or its root directory; null where neither says. */
+/**
+ * Returns the name of the image that a machine was started from, found in its unit or root directory; null otherwise.
+ */
 export function imageOf({ unit, rootDirectory }: Pick<ExtraFacts, "unit" | "rootDirectory">): string | null {
   const instance = IMAGE_UNIT.exec(unit)?.[1];
   if (instance !== undefined) return unescapeUnit(instance);
@@ -28,6 +31,7 @@ export function imageOf({ unit, rootDirectory }: Pick<ExtraFacts, "unit" | "root
   return EPHEMERAL.exec(name)?.[1] ?? name.replace(/\.raw$/, "");
 }
 
+/** The memory of the machine's control group in bytes. */
 async function localMemory({ leaderPid, unit }: ExtraFacts): Promise<number | null> {
   const [{ CgroupMeter }, { upToUnit }] = await Promise.all([
     import("../../kernel/process/cgroup-usage.ts"),
@@ -47,14 +51,14 @@ async function memoryOf(session: Session, facts: ExtraFacts): Promise<number | n
   const { unitInterface, unitPath } = await import("../unit/processes.ts");
   try {
     const bytes = await session.unitProperty(unitPath(facts.unit), unitInterface(facts.unit), "MemoryCurrent");
-    // All ones: the unit's memory is not counted.
+    // 2^64-1 means that the unit has no memory accounting.
     return typeof bytes === "bigint" && bytes <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(bytes) : null;
   } catch {
     return null;
   }
 }
 
-/** The name that a container has for itself. A virtual machine's is in its own kernel, out of reach. */
+/** Returns the host name inside a container; null for a virtual machine, whose host name only its own kernel knows. */
 async function hostnameOf({ settings }: Session, facts: ExtraFacts): Promise<string | null> {
   if (settings.transport.kind !== "local" || facts.class !== "container" || facts.leaderPid <= 0) return null;
   const [{ hostNameOf }, { PidRef }] = await Promise.all([
@@ -76,7 +80,9 @@ async function ownerOf({ settings }: Session, { uid }: ExtraFacts): Promise<stri
   return (accountInFile(uid, "/etc/passwd") ?? accountOfLibrary(uid))?.name ?? String(uid);
 }
 
-/** The extras of machines, by their facts. Null facts have none. */
+/**
+ * Returns the extras of machines in the order of their facts; for facts that are null, NO_EXTRAS. `needs` selects them.
+ */
 export function extrasOf(
   session: Session,
   machines: readonly (ExtraFacts | null)[],

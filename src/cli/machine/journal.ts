@@ -1,7 +1,7 @@
-// The last journal entries about a unit, printed by a journalctl child process; nothing if journalctl is not installed.
+// The last journal entries about a unit, read by journalctl as a child process; none if journalctl is not installed.
 //
-// Two runs, because none prints "the last N since the machine was started" in order: the first finds where the oldest
-// wanted entry is, going backwards; the second prints from there.
+// journalctl runs twice, because it cannot print "the last N entries since the machine was started" in order: the first
+// run reads backwards and finds the cursor of the oldest entry to print, the second one prints from there.
 import type { Json } from "../format/json.ts";
 import { withColours } from "../format/own-sequence.ts";
 import type { Session } from "../session/session.ts";
@@ -15,8 +15,8 @@ interface JournalTopic {
 }
 
 /**
- * What is about a unit: what it wrote, what the service manager says of it (recognised by its control group or its
- * number), what privileged processes say of it, and its core dumps. Terms of one group must all hold.
+ * Returns the matches of journalctl for the entries about a unit: entries of its processes, of the service manager (in
+ * init.scope, or process 1), and of root's processes about it, and its core dumps. All terms of a group must match.
  */
 function matches(unit: string): string[] {
   const groups = [
@@ -25,7 +25,7 @@ function matches(unit: string): string[] {
     ["_PID=1", `UNIT=${unit}`],
     ["_UID=0", `OBJECT_SYSTEMD_UNIT=${unit}`],
     [`MESSAGE_ID=${COREDUMP_MESSAGE_ID}`, `COREDUMP_UNIT=${unit}`],
-    // A slice is described by the units in it.
+    // Entries of the units in a slice.
     ...(unit.endsWith(".slice") ? [[`_SYSTEMD_SLICE=${unit}`]] : []),
   ];
   return groups.flatMap((group, index) => (index === 0 ? group : ["+", ...group]));
@@ -35,7 +35,7 @@ function command(unit: string, lines: number, rest: readonly string[]): [string,
   return ["journalctl", "--no-pager", "--quiet", "--boot", `--lines=${lines}`, ...rest, ...matches(unit)];
 }
 
-/** One entry of `--output=json`, as far as it is looked at here. */
+/** One entry of `--output=json`, with the fields that are read here. */
 type Entry = { readonly [key: string]: Json } & { readonly __CURSOR: string; readonly __MONOTONIC_TIMESTAMP: string };
 
 function isWanted(session: Session, { unit }: JournalTopic): boolean {
@@ -43,7 +43,7 @@ function isWanted(session: Session, { unit }: JournalTopic): boolean {
   return settings.lines > 0 && settings.transport.kind === "local" && unit !== "";
 }
 
-/** The last entries about a unit, newest first; `fields` limits what is read of each. */
+/** Returns the last entries about a unit, newest first. `fields` are options that select the fields of an entry. */
 async function newestFirst(session: Session, topic: JournalTopic, fields: readonly string[]): Promise<Entry[]> {
   const rest = ["--reverse", "--output=json", ...fields, ...(session.settings.all ? ["--all"] : [])];
   const text = await session.ports.run({ argv: command(topic.unit, session.settings.lines, rest) });
@@ -52,7 +52,7 @@ async function newestFirst(session: Session, topic: JournalTopic, fields: readon
   return entries.filter((entry) => BigInt(entry.__MONOTONIC_TIMESTAMP) >= topic.sinceMonotonicUsec);
 }
 
-/** The journal part of a status page, in the output mode of the settings; empty when there are no entries. */
+/** Returns the journal part of a status page in the output mode of the settings; empty if there are no entries. */
 export async function unitJournal(session: Session, topic: JournalTopic): Promise<string> {
   if (!isWanted(session, topic)) return "";
   const entries = await newestFirst(session, topic, ["--output-fields=PRIORITY"]);
@@ -70,7 +70,7 @@ export async function unitJournal(session: Session, topic: JournalTopic): Promis
   return terminal.colors === "off" ? text : withColours(text);
 }
 
-/** The journal part of a status object: entries with all their fields, oldest first. */
+/** Returns the journal part of a status object: the last entries with all their fields, oldest first. */
 export async function unitJournalEntries(session: Session, topic: JournalTopic): Promise<Json[]> {
   return isWanted(session, topic) ? (await newestFirst(session, topic, [])).reverse() : [];
 }

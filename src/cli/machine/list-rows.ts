@@ -1,5 +1,5 @@
-// Where `list` has its rows from: one streamed Varlink call with all metadata, or over D-Bus the list of machines and
-// then two questions about each, asked all at once (the original asks one after the other).
+// Queries the rows of `list`: by one streamed Varlink call with all metadata, or over D-Bus by a call for the list of
+// machines and then concurrent calls for each machine (the original makes these calls one after the other).
 import { sortedByBytes } from "../../base/byte-order.ts";
 import { formatAddress } from "../../base/ip-address.ts";
 import { meansNoMachine, orNull } from "../session/failure.ts";
@@ -15,12 +15,13 @@ function text(value: unknown): string {
   return typeof value === "string" ? value : "";
 }
 
+/** Parses the lines `KEY=VALUE` of an os-release file in a reply. */
 function release(lines: unknown): Map<string, string> {
   const entries = Array.isArray(lines) ? lines.filter((line) => typeof line === "string") : [];
   return new Map(entries.map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]));
 }
 
-/** The addresses of a Varlink reply: `[{"family": 2, "address": [10, 99, 0, 2]}, …]`. */
+/** Formats the addresses of a reply: `[{"family": 2, "address": [10, 99, 0, 2]}, …]`. */
 function varlinkAddresses(list: unknown): string[] {
   if (!Array.isArray(list)) return [];
   return list.map((entry: { address?: unknown }) => formatAddress(Array.isArray(entry?.address) ? entry.address : []));
@@ -68,8 +69,9 @@ async function listOverVarlink(varlink: Varlink, { needs }: ListOptions): Promis
 }
 
 interface ListOptions {
+  /** Whether machines with a dot at the start of their name are listed: `.host`. */
   readonly hidden: boolean;
-  /** What is wanted beyond name, class and service. */
+  /** The data to query beyond name, class and service. */
   readonly needs: ReadonlySet<MachineNeed>;
 }
 
@@ -106,8 +108,8 @@ function isHidden(name: string): boolean {
 }
 
 /**
- * All machines, sorted by name byte for byte. Whatever goes wrong with Varlink (no socket, an old manager, metadata
- * refused to an unprivileged caller), the answer comes over D-Bus; only its errors are the caller's.
+ * Returns all machines, sorted by the bytes of their names. If the Varlink call fails (no socket, an old manager,
+ * metadata refused to an unprivileged caller), D-Bus is used. Throws errors of D-Bus only.
  */
 export async function listMachines(session: Session, options: ListOptions): Promise<ListedMachine[]> {
   const machines = (await tryVarlink(session, options)) ?? (await listOverBus(session, options));

@@ -1,3 +1,4 @@
+// `machinectl list`: the registered machines (machinectl(1), "list").
 import { UTC } from "../../base/format.ts";
 import type { Table } from "../format/table.ts";
 import { type CellContext, titleOf, usualColumns } from "../list/column.ts";
@@ -15,7 +16,7 @@ function tableOf(machines: readonly ListedMachine[], columns: typeof MACHINE_COL
   };
 }
 
-/** The list with chosen columns, rows, order and form. What it needs for that is loaded here only. */
+/** Prints the list with the options for columns, rows, order and form. Their modules are imported here only. */
 async function listChosen(session: Session, usual: typeof MACHINE_COLUMNS, context: CellContext): Promise<void> {
   const [{ planOf }, { printList, printsColumns }, { extrasOf }] = await Promise.all([
     import("../list/plan.ts"),
@@ -24,14 +25,14 @@ async function listChosen(session: Session, usual: typeof MACHINE_COLUMNS, conte
   ]);
   if (printsColumns(session, MACHINE_COLUMNS)) return;
   const plan = planOf(session.settings, MACHINE_COLUMNS, usual);
-  const machines = await ask(session, plan.needs);
+  const machines = await queryMachines(session, plan.needs);
   const facts = machines.map(({ extras }) => extras.facts);
   const extras = await extrasOf(session, facts, plan.needs);
   const rows = machines.map((machine, index) => ({ ...machine, extras: extras[index] ?? machine.extras }));
   printList(session, rows, plan, { ...context, noun: "machines" });
 }
 
-function ask(session: Session, needs: ReadonlySet<MachineNeed>): Promise<ListedMachine[]> {
+function queryMachines(session: Session, needs: ReadonlySet<MachineNeed>): Promise<ListedMachine[]> {
   const wishes = { hidden: session.settings.all, needs };
   return attempt("Could not get machines", () => listMachines(session, wishes));
 }
@@ -47,7 +48,7 @@ export async function list(session: Session): Promise<number> {
     await listChosen(session, usual, context);
     return 0;
   }
-  const machines = await ask(session, new Set(usual.flatMap(({ needs }) => needs ?? [])));
+  const machines = await queryMachines(session, new Set(usual.flatMap(({ needs }) => needs ?? [])));
   printTable(session, tableOf(machines, usual, context), "machines");
   return 0;
 }

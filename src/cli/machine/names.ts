@@ -1,4 +1,4 @@
-// Several machines in one word: `web,db` and quoted patterns like `web*`.
+// Expands a word that names several machines: `web,db`, and patterns such as `web*`.
 import { attempt, Failure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 
@@ -6,7 +6,10 @@ function isPattern(name: string): boolean {
   return /[*?[]/.test(name);
 }
 
-/** Returns the named machines, each once, those of a pattern by name. Throws a Failure if a pattern matches none. */
+/**
+ * Returns the names of the machines in a word, each once; those that match a pattern are sorted by name. Names without
+ * a pattern are not looked up. Throws a Failure if a pattern matches no machine.
+ */
 export async function chosenMachines(session: Session, text: string): Promise<string[]> {
   const names = text.split(",").filter((name) => name !== "");
   if (names.length === 0) throw new Failure("No machine is given. Name one, or several separated by commas");
@@ -17,7 +20,7 @@ export async function chosenMachines(session: Session, text: string): Promise<st
     if (!isPattern(name)) return [name];
     const glob = new Bun.Glob(name);
     const matching = known.filter((one) => !one.startsWith(".") && glob.match(one));
-    if (matching.length === 0) throw new Failure(`No machine matches '${name}'`);
+    if (matching.length === 0) throw new Failure(`No registered machine matches '${name}'`);
     return matching;
   });
   return [...new Set(chosen)];

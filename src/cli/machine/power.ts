@@ -1,5 +1,5 @@
-// `machinectl poweroff`, `reboot`, `terminate`, `pause`, `resume` and `kill`. A machine with a control socket of its own is asked there,
-// others get a signal through the manager (machinectl(1), "Machine Commands").
+// `machinectl poweroff`, `reboot`, `terminate`, `pause`, `resume` and `kill` (machinectl(1), "Machine Commands"). A
+// machine with a control socket is called there; for others, the manager sends a signal to the leader.
 
 import { SIGINT, SIGRTMIN_PLUS_4 } from "../format/signals.ts";
 import { startPolkitAgent } from "../session/agents.ts";
@@ -7,13 +7,17 @@ import { attempt } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import { controlAddress, noControlSocket } from "./control-socket.ts";
 
-/** A change of a machine's power: the control socket's method, and the call that replaces it without a socket. */
+/** One of the verbs for a machine's power. */
 interface PowerAction {
+  /** The method of the control socket (io.systemd.MachineInstance). */
   readonly method: string;
+  /** The verb in the error message of that call. */
   readonly what: string;
+  /** The call of the manager for machines without a control socket. */
   readonly otherwise: (session: Session, name: string) => Promise<unknown>;
+  /** The beginning of the error message of that call. */
   readonly complaint: (name: string) => string;
-  /** Whether an unknown machine is reported by the id of the Varlink error, as scripts know it from the original. */
+  /** Whether the error for an unknown machine is printed as its Varlink id, which is what the original prints. */
   readonly printsErrorId: boolean;
 }
 
@@ -41,7 +45,7 @@ const TERMINATE: PowerAction = {
   printsErrorId: true,
 };
 
-/** Machines without a control socket cannot be paused. */
+/** Throws the Failure for a machine without a control socket, which cannot be paused. */
 function withoutControlSocket(_session: Session, name: string): Promise<never> {
   throw noControlSocket(name);
 }
@@ -69,7 +73,7 @@ async function control(session: Session, action: PowerAction, name: string, addr
   });
 }
 
-/** Applies an action to machines in order, up to the first failure. */
+/** Applies an action to machines one after the other, up to the first failure. */
 async function applyToAll(session: Session, action: PowerAction, names: readonly string[]): Promise<number> {
   await startPolkitAgent(session);
   const manager = await session.varlink();
@@ -84,7 +88,7 @@ async function applyToAll(session: Session, action: PowerAction, names: readonly
   return 0;
 }
 
-/** The verb `poweroff`: returns when the machines have been asked, not when they are off. */
+/** The verb `poweroff`. Returns when the requests or signals have been sent, not when the machines are off. */
 export function powerOff(session: Session, names: readonly string[]): Promise<number> {
   return applyToAll(session, POWER_OFF, names);
 }
@@ -99,17 +103,17 @@ export function terminate(session: Session, names: readonly string[]): Promise<n
   return applyToAll(session, TERMINATE, names);
 }
 
-/** The verb `pause`: machines with a control socket only. */
+/** The verb `pause`, for machines with a control socket. */
 export function pause(session: Session, names: readonly string[]): Promise<number> {
   return applyToAll(session, PAUSE, names);
 }
 
-/** The verb `resume`. */
+/** The verb `resume`, for machines with a control socket. */
 export function resume(session: Session, names: readonly string[]): Promise<number> {
   return applyToAll(session, RESUME, names);
 }
 
-/** The verb `kill`. The manager checks which processes are meant. */
+/** The verb `kill`. The manager validates the value of --kill-whom=. */
 export async function kill(session: Session, names: readonly string[]): Promise<number> {
   const { killWhom, signal } = session.settings;
   await startPolkitAgent(session);

@@ -1,4 +1,5 @@
-// `machinectl register` and `unregister`: machines of people who start them by hand or by other programs.
+// `machinectl register` and `unregister`: registers a machine that was not started by a program that registers it
+// itself.
 import { Variant } from "../../base/variant.ts";
 import { writeSome } from "../../kernel/file/byte-io.ts";
 import { setNonblocking } from "../../kernel/file/fd.ts";
@@ -12,15 +13,21 @@ import { machineFacts } from "./details.ts";
 const NO_SUCH_CALL = ["org.freedesktop.DBus.Error.UnknownMethod", "org.freedesktop.DBus.Error.NotSupported"];
 const NOT_FOUND = 127;
 
-/** Waits on descriptor 3 for the word to begin, so that the command runs as a registered machine from its first moment on. */
-const WAIT_FOR_WORD = 'read -r go <&3 || exit 125; exec 3<&-; exec "$@"';
+/**
+ * A shell script that waits for a line on descriptor 3 and then becomes the command. The line is written after the
+ * shell was registered as leader, so the command never runs unregistered. If the descriptor is closed without a line,
+ * the shell exits.
+ */
+const WAIT_FOR_LINE = 'read -r go <&3 || exit 125; exec 3<&-; exec "$@"';
 
-/** What RegisterMachineEx() of 260 and later takes. */
+/** Returns the properties for RegisterMachineEx(), which systemd 260 and later have. */
 function propertiesOf({ settings }: Session, leader: PidRef): [string, Variant][] {
   const { service, machineClass, rootDirectory, vsockCid, sshAddress, sshPrivateKey } = settings.registration;
   const texts = { Service: service, Class: machineClass, RootDirectory: rootDirectory };
   const more = { SSHAddress: sshAddress, SSHPrivateKeyPath: sshPrivateKey };
-  if (leader.pidfd === null) throw new Failure("This kernel has no pidfds: Linux 5.3 or newer is needed");
+  if (leader.pidfd === null) {
+    throw new Failure("Failed to open a pidfd of the leader: this kernel has none; Linux 5.3 or newer is needed");
+  }
   return [
     ["LeaderPIDFD", new Variant("h", leader.pidfd)],
     ...Object.entries({ ...texts, ...more })
@@ -30,11 +37,13 @@ function propertiesOf({ settings }: Session, leader: PidRef): [string, Variant][
   ];
 }
 
-/** A daemon of systemd before 260: what its call does not take is left out, and that is said. */
+/** Registers with a daemon before 260, and warns about properties that its RegisterMachine() does not accept. */
 async function registerOld(session: Session, name: string, leader: PidRef): Promise<void> {
   const { service, machineClass, rootDirectory, vsockCid, sshAddress, sshPrivateKey } = session.settings.registration;
   if (vsockCid !== null || sshAddress !== "" || sshPrivateKey !== "") {
-    session.report.warning(`This systemd-machined takes no VSOCK CID and no SSH address: machine '${name}' has none`);
+    session.report.warning(
+      `Machine '${name}' is registered without VSOCK CID and SSH address: this systemd-machined accepts none`,
+    );
   }
   await session.manager("RegisterMachine", {
     name,
@@ -57,7 +66,10 @@ async function registerLeader(session: Session, name: string, leader: PidRef): P
   });
 }
 
-/** Forgets a machine, where it has not been forgotten with its leader, and is not another one of the same name by now. */
+/**
+ * Unregisters a machine after the end of its leader `pid`, unless the manager has already done so or another machine
+ * has the name by now.
+ */
 async function unregisterEnded(session: Session, name: string, pid: number): Promise<void> {
   try {
     const { leaderPid } = await machineFacts(session, name);
@@ -67,18 +79,19 @@ async function unregisterEnded(session: Session, name: string, pid: number): Pro
   }
 }
 
-/** Runs the command as the leader of the machine; returns its exit status. */
+/** Starts the command as the leader of a new machine and waits for its end; returns its exit status. */
 async function registerCommand(session: Session, name: string, command: readonly string[]): Promise<number> {
   if (Bun.which(command[0] ?? "") === null) {
-    session.report.error(`There is no program '${command[0]}'`);
+    session.report.error(`Failed to run '${command[0]}' as leader of machine '${name}': no such program`);
     return NOT_FOUND;
   }
   const [wait, begin] = openPipe();
   setNonblocking(wait, "off");
   const stdio = ["inherit", "inherit", "inherit", wait.number] as ["inherit", "inherit", "inherit", number];
-  const child = Bun.spawn(["/bin/sh", "-c", WAIT_FOR_WORD, "sh", ...command], { stdio });
+  const child = Bun.spawn(["/bin/sh", "-c", WAIT_FOR_LINE, "sh", ...command], { stdio });
   wait.close();
-  // ^C is for the command, which shares our terminal; what is sent to us alone is passed on.
+  // ^C reaches the command itself, because it is in the same process group; signals to this process alone are passed
+  // on.
   process.on("SIGINT", () => {});
   for (const signal of ["SIGTERM", "SIGHUP", "SIGQUIT"] as const) process.on(signal, () => child.kill(signal));
   try {
@@ -86,7 +99,7 @@ async function registerCommand(session: Session, name: string, command: readonly
     await registerLeader(session, name, leader);
     writeSome(begin, Buffer.from("\n"));
   } finally {
-    // Without the word the shell exits, and the command is not run.
+    // If no line was written, the shell now exits without running the command.
     begin.close();
   }
   const status = await child.exited;
@@ -94,7 +107,10 @@ async function registerCommand(session: Session, name: string, command: readonly
   return status;
 }
 
-/** The verb `register`: a process that runs already (--leader=), or a command that is run as the leader. */
+/**
+ * The verb `register`: with a running process as leader (--leader=), or with a command that is started as leader, whose
+ * exit status is returned.
+ */
 export async function register(session: Session, [name = "", ...command]: readonly string[]): Promise<number> {
   const { leader: pid } = session.settings.registration;
   if (session.settings.transport.kind !== "local") throw new Failure("Only machines of this host can be registered");
@@ -112,7 +128,7 @@ export async function register(session: Session, [name = "", ...command]: readon
   return 0;
 }
 
-/** The verb `unregister`: the machines are forgotten, and their processes go on. */
+/** The verb `unregister`. The processes of the machines continue. */
 export async function unregister(session: Session, names: readonly string[]): Promise<number> {
   await startPolkitAgent(session);
   for (const name of names) {

@@ -1,4 +1,4 @@
-// `machinectl show`: properties of machines, or of the manager, for scripts (machinectl(1), "show").
+// `machinectl show`: prints the properties of machines, or of the manager, for scripts (machinectl(1), "show").
 import { onOneLine } from "../../base/control-characters.ts";
 import type { Zone } from "../../base/format.ts";
 import { formatJson, type Json } from "../format/json.ts";
@@ -12,7 +12,9 @@ type Properties = ReadonlyMap<string, TypedValue>;
 
 const MANAGER_PATH = "/org/freedesktop/machine1";
 
-/** What `-p NAME` and `-p NAME=VALUE` ask for: names, with the value a property must have to be shown. */
+/**
+ * Parses `-p NAME` and `-p NAME=VALUE`: names, with the value that a property must have to be shown. Null without -p.
+ */
 function wishes(settings: Settings): ReadonlyMap<string, string | null> | null {
   if (settings.properties.length === 0) return null;
   const split = settings.properties.map((text): [string, string | null] => {
@@ -22,7 +24,7 @@ function wishes(settings: Settings): ReadonlyMap<string, string | null> | null {
   return new Map(split);
 }
 
-/** The lines of one object, in the order of its properties. */
+/** Returns the lines for one object, in the order of its properties. */
 function propertyLines(properties: Properties, settings: Settings, zone: Zone): string {
   const wanted = wishes(settings);
   const showEmpty = settings.all || wanted !== null;
@@ -48,7 +50,7 @@ function propertyObject(properties: Properties, settings: Settings): Json {
   return Object.fromEntries(shown.map(([name, { value }]) => [name, propertyJson(value)]));
 }
 
-/** Prints the properties of one object, as lines or with `--json=` as an object; lines stand behind the separator. */
+/** Prints the properties of one object: as lines with `separator` before them, or with `--json=` as a JSON object. */
 export function printProperties(
   { settings, output, terminal }: Session,
   properties: Properties,
@@ -58,7 +60,9 @@ export function printProperties(
   else output.write(formatJson(propertyObject(properties, settings), settings.json, terminal.paint));
 }
 
-/** The verb `show`. With `--json=`, one object for each machine, its keys being the property names of D-Bus. */
+/**
+ * The verb `show`. With `--json=`, prints one object for each machine; its keys are the D-Bus names of the properties.
+ */
 export async function show(session: Session, names: readonly string[]): Promise<number> {
   await session.openPager();
   const zone = await session.ports.zone();

@@ -1,4 +1,4 @@
-// `machinectl --signal=list` and `--signal=help`.
+// Prints the signals for `machinectl --signal=list` and `--signal=help`.
 
 import { allSignals, signalName } from "../format/signals.ts";
 import { renderTable, textCell } from "../format/table.ts";

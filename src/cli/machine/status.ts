@@ -1,4 +1,4 @@
-// `machinectl status`: a page about each machine for people, or an object for programs (machinectl(1), "status").
+// `machinectl status`: prints a page about each machine, or a JSON object (machinectl(1), "status").
 import { onOneLine } from "../../base/control-characters.ts";
 import { formatRelative, formatTimestamp, type Zone } from "../../base/format.ts";
 import { formatJson, type Json } from "../format/json.ts";
@@ -9,7 +9,7 @@ import { unitJournal, unitJournalEntries } from "./journal.ts";
 
 const LABEL_WIDTH = 8;
 const TREE_PREFIX = "\t\t  ";
-/** What stands left of the tree on the screen, with both tabs filled. */
+/** The width of TREE_PREFIX on the screen, with tab stops at 8 columns. */
 const TREE_INDENT = 18;
 const LEAST_TREE_WIDTH = 10;
 
@@ -23,14 +23,14 @@ function namedProcess(process: NamedProcess | null): string {
   return process.name === null ? String(process.pid) : `${process.pid} (${process.name})`;
 }
 
-/** IPv6 addresses have a suffix if the machine has one interface, so that link-local ones can be used. */
+/** If the machine has one interface, its index is appended to IPv6 addresses, which makes link-local ones usable. */
 function addressLines(details: MachineDetails): string {
   const only = details.interfaces.length === 1 ? details.interfaces[0] : undefined;
   const scope = only === undefined ? "" : `%${only.index}`;
   return details.addresses.map(({ text, isIpv6 }) => (isIpv6 ? text + scope : text)).join("\n");
 }
 
-/** The labelled lines of a page in their order; a line without text is left out. */
+/** The labelled lines of a page in order; a line whose text is empty is left out. */
 const LINES: readonly (readonly [label: string, text: (details: MachineDetails, moment: Moment) => string])[] = [
   ["Since", (d, { zone, nowUsec }) => since(d.sinceUsec, zone, nowUsec)],
   ["Leader", (d) => namedProcess(d.leader)],
@@ -108,7 +108,7 @@ async function json(session: Session, name: string): Promise<Json> {
   };
 }
 
-/** The verb `status`: stops at the first machine that is not known. With `--json=`, one object for each machine. */
+/** The verb `status`. Stops at the first unknown machine. With `--json=`, prints one object for each machine. */
 export async function status(session: Session, names: readonly string[]): Promise<number> {
   const { settings, ports, output, terminal } = session;
   await session.openPager();

@@ -1,9 +1,9 @@
-// Volumes as people name them: `PROVIDER:VOLUME[:CONFIG[:KEY=VALUE,…]]` (machinectl(1), "bind-volume").
+// Parses the specification of a volume: `PROVIDER:VOLUME[:CONFIG[:KEY=VALUE,…]]` (machinectl(1), "bind-volume").
 import { UINT64_MAX } from "../../base/format.ts";
 import { parseSize } from "../format/size.ts";
 import { parseBoolean } from "../format/terminal.ts";
 
-/** How a provider is asked for the volume (io.systemd.StorageProvider.Acquire). */
+/** Parameters of io.systemd.StorageProvider.Acquire, from the `KEY=VALUE` part. */
 interface Acquisition {
   readonly createMode?: string;
   readonly template?: string;
@@ -12,15 +12,16 @@ interface Acquisition {
   readonly createSizeBytes?: bigint;
 }
 
+/** A parsed specification. */
 export interface VolumeSpec {
   readonly provider: string;
   readonly volume: string;
-  /** How the machine is to show it; the machine's own choice when absent. */
+  /** How the machine attaches the volume; chosen by the machine if absent. */
   readonly config?: string;
   readonly acquisition: Acquisition;
 }
 
-/** Why a text is no volume, as errno. */
+/** The errno of a text that is no valid specification. */
 type SpecError = "EINVAL" | "ERANGE";
 
 type Read = (value: string) => Acquisition | SpecError;
@@ -52,24 +53,24 @@ const KEYS: Readonly<Record<string, Read>> = {
   "request-as": oneOf("requestAs", ["blk", "reg", "dir"]),
 };
 
-/** Whether the text can name a provider: it becomes the name of a socket. */
+/** Whether a text is a valid provider name. It becomes the file name of a socket. */
 function isProvider(name: string): boolean {
   return name !== "" && name !== "." && name !== ".." && !name.includes("/");
 }
 
-/** Provider and volume of `PROVIDER:VOLUME`; null for what is no such pair. */
+/** Parses `PROVIDER:VOLUME`; null for other text. */
 export function parseVolumeName(text: string): { provider: string; volume: string } | null {
   const colon = text.indexOf(":");
   const [provider, volume] = [text.slice(0, Math.max(colon, 0)), text.slice(colon + 1)];
   return isProvider(provider) && volume !== "" ? { provider, volume } : null;
 }
 
-/** The parts of a whole specification, or why it is none. */
+/** Parses a whole specification; returns an errno name if it is invalid. */
 export function parseVolumeSpec(text: string): VolumeSpec | SpecError {
   const name = parseVolumeName(text);
   if (name === null) return "EINVAL";
   const [volume = "", config = "", ...rest] = name.volume.split(":");
-  // A value may have colons in it, an empty list has none behind it.
+  // A value may contain colons; a colon directly after the one that begins the list is an error.
   const list = rest.join(":");
   if (volume === "" || list.startsWith(":")) return "EINVAL";
   let acquisition: Acquisition = {};

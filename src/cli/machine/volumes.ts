@@ -1,5 +1,5 @@
-// `machinectl bind-volume` and `unbind-volume`: a volume of a storage provider is handed to a running machine through its
-// control socket (machinectl(1), "Machine Commands").
+// `machinectl bind-volume` and `unbind-volume`: passes the descriptor of a storage provider's volume to a running
+// machine over the machine's control socket (machinectl(1), "Machine Commands").
 import { errnoText } from "../../base/errno.ts";
 import { errnoNameOf } from "../../base/error.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
@@ -10,7 +10,7 @@ import type { Session } from "../session/session.ts";
 import { controlAddress, noControlSocket } from "./control-socket.ts";
 import { parseVolumeName, parseVolumeSpec, type VolumeSpec } from "./volume-spec.ts";
 
-/** The verb `bind-volume`: acquires the volume, and passes it to the machine. */
+/** The verb `bind-volume`: acquires a volume from its provider, and passes it to the machine. */
 export async function bindVolume(session: Session, [machine = "", text = ""]: readonly string[]): Promise<number> {
   await startPolkitAgent(session);
   requireLocal(session, "bind-volume");
@@ -40,7 +40,7 @@ export async function unbindVolume(session: Session, [machine = "", name = ""]: 
   return 0;
 }
 
-/** Files go through sockets of this host only. */
+/** Throws a Failure with -H or -M: descriptors can be passed over sockets of this host only. */
 function requireLocal(session: Session, verb: string): void {
   if (session.settings.transport.kind !== "local")
     throw new Failure(`${verb} is only supported on the local transport.`);
@@ -59,10 +59,10 @@ async function connectControl(session: Session, machine: string): Promise<Varlin
   );
 }
 
-/** Long enough for the user to type a password. */
+/** The limit for a provider's reply, in which the user may have to type a password. */
 const ACQUIRE_TIMEOUT_MS = 45_000;
 
-/** Errors of both peers are printed by their ids, as the original does. */
+/** Acquires the volume; the caller closes the Fd. Varlink errors are printed as their ids, as the original does. */
 async function acquire(session: Session, spec: VolumeSpec, name: string): Promise<Fd> {
   const { settings, ports } = session;
   const directory = settings.scope === "user" ? `${ports.env["XDG_RUNTIME_DIR"] ?? ""}/systemd` : "/run/systemd";
@@ -83,10 +83,11 @@ async function acquire(session: Session, spec: VolumeSpec, name: string): Promis
   }
 }
 
+/** Returns the descriptor at the index of the reply, and closes the others. */
 function pick(descriptors: readonly Fd[], index: unknown): Fd {
   const wanted = typeof index === "number" ? descriptors[index] : undefined;
   for (const fd of descriptors) if (fd !== wanted) fd.close();
-  if (wanted === undefined) throw new Failure("The provider sent no file");
+  if (wanted === undefined) throw new Failure("The reply contains no file descriptor");
   return wanted;
 }
 

@@ -1,6 +1,7 @@
-// What machinectl and importctl have in common: from the arguments to the verb that runs, and the exit status.
+// The common part of machinectl and importctl: parses the arguments, runs the verb, and returns the exit status.
 //
-// Only what every call needs is imported here; verbs, connections and help are loaded when they run.
+// Only modules that every call needs are imported statically; those of verbs, connections and help are imported when
+// they run.
 
 import { parseOptions } from "../command-line/getopt.ts";
 import type { OptionContext } from "../command-line/option-values.ts";
@@ -17,7 +18,7 @@ import type { Ports } from "../session/ports.ts";
 import { Session } from "../session/session.ts";
 import { defaultSettings } from "../session/settings.ts";
 
-/** The row of the verb that was typed; throws a Failure for an unknown verb or a wrong number of words. */
+/** Returns the row of the verb on the command line. Throws a Failure for an unknown verb or a wrong number of words. */
 async function chooseVerb(session: Session, program: ClientProgram, words: readonly string[]): Promise<VerbRow> {
   const { verbs } = program;
   const [name] = words;
@@ -38,7 +39,7 @@ async function chooseVerb(session: Session, program: ClientProgram, words: reado
   return verb;
 }
 
-/** What the options that act at once print. */
+/** Returns the context for options: the environment, and the functions of options that print something and exit. */
 function optionContext(session: Session, program: ClientProgram): OptionContext {
   const { output } = session;
   return {
@@ -52,6 +53,7 @@ function optionContext(session: Session, program: ClientProgram): OptionContext 
   };
 }
 
+/** Parses the arguments and runs the verb: here, on another host, on several hosts or on the fleet. */
 async function execute(session: Session, program: ClientProgram, args: readonly string[]): Promise<number> {
   const { words, given, finish } = parseOptions(args, session.settings, {
     program: program.name,
@@ -69,7 +71,7 @@ async function execute(session: Session, program: ClientProgram, args: readonly 
     const { runOnFleet } = await import("../fleet/run.ts");
     return runOnFleet(session, program, verb, words.slice(1));
   }
-  // The columns of a list are the same everywhere.
+  // `--columns=help` prints the same on all hosts.
   const isLocal = verb.hosts === "none" || list.columns === "help" || transport.kind !== "remote";
   if (!isLocal && /^@|,/.test(transport.host)) {
     const { runOnHosts } = await import("../hosts/run.ts");
@@ -85,7 +87,7 @@ async function execute(session: Session, program: ClientProgram, args: readonly 
   return verb.run(session, words.slice(1), program);
 }
 
-/** Runs a client with its arguments with the given ports; returns the exit status. */
+/** Runs a client; `args` are the arguments after the program's name. Prints a Failure, and returns the exit status. */
 export async function runClient(program: ClientProgram, args: readonly string[], ports: Ports): Promise<number> {
   const session = new Session(defaultSettings(), ports);
   let status: number;

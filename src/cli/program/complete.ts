@@ -1,6 +1,6 @@
-// `machinectl complete KIND [WORD…]` and the same of importctl: what a shell offers at the cursor, one candidate a line.
-// The completion scripts of install/completions call it and nothing else does. It never asks for a password, prints
-// nothing where something fails, and always exits with 0: a completion must not disturb the command line.
+// The hidden verb `complete KIND [WORD…]` of both clients: prints the candidates for a word on a shell's command line,
+// one on each line. Only the completion scripts in install/completions call it. It never asks for a password, prints no
+// errors, and always exits with 0, because a completion must not disturb the command line.
 
 import { listDirectory } from "../../kernel/file/directory-entry.ts";
 import { openInRoot } from "../../kernel/file/fd.ts";
@@ -9,7 +9,9 @@ import type { Session } from "../session/session.ts";
 
 type Find = (session: Session, words: readonly string[], program: ClientProgram) => Promise<readonly string[]>;
 
-/** Candidates for a kind of word (`WordKind` of verb-row.ts, as far as the scripts do not know them themselves). */
+/**
+ * Functions that return the candidates for a kind of word: those of `WordKind` and `OptionValueKind` that need a query.
+ */
 const KINDS: Readonly<Record<string, Find>> = {
   machine: machines,
   "machine-or-host": async (session) => [...(await machines(session)), ".host"],
@@ -21,13 +23,13 @@ const KINDS: Readonly<Record<string, Find>> = {
   "column-filter": async (_session, words, program) => filterCandidates(words, await columnsOf(words, program)),
 };
 
-/** The columns of the list that a verb prints; without a verb, of the one that runs then. */
+/** Returns the columns of a verb's list; for an empty word, those of the default verb. */
 async function columnsOf([verb = ""]: readonly string[], { verbs }: ClientProgram): Promise<readonly ColumnRow[]> {
   const row = verb === "" ? verbs.find(({ isDefault }) => isDefault) : findVerb(verbs, verb);
   return (await row?.columns?.()) ?? [];
 }
 
-/** The whole list of keys that has been typed, with each key that it does not have yet at its end. */
+/** Returns candidates for a list `KEY,KEY`: the keys typed so far, followed by each key that is not among them. */
 function keyCandidates([, typed = ""]: readonly string[], columns: readonly ColumnRow[], sign: string): string[] {
   const before = typed.slice(0, typed.lastIndexOf(",") + 1);
   const last = typed.slice(before.length);
@@ -37,7 +39,7 @@ function keyCandidates([, typed = ""]: readonly string[], columns: readonly Colu
   return keys.map((key) => `${before}${mark}${key}`);
 }
 
-/** Keys of filters; behind one of a column with few values, these. */
+/** Returns candidates for `KEY=GLOB`: the keys; after the `=`, the values of a column that has few. */
 function filterCandidates([, typed = ""]: readonly string[], columns: readonly ColumnRow[]): string[] {
   const equals = typed.indexOf("=");
   if (equals < 0) return columns.map(({ key }) => `${key}=`);
@@ -45,7 +47,7 @@ function filterCandidates([, typed = ""]: readonly string[], columns: readonly C
   return (column?.values ?? []).map((value) => `${column?.key}=${value}`);
 }
 
-// The list without metadata: addresses and OS releases cost the daemon a look into each machine.
+// Without metadata, because for addresses and OS releases the daemon must enter each machine.
 async function machines(session: Session): Promise<string[]> {
   const { machines: listed } = await session.manager("ListMachines", {});
   const names = listed.map(([name]) => name);
@@ -63,7 +65,7 @@ async function transfers(session: Session): Promise<string[]> {
   return (await import("../transfer/list.ts")).transferIds(session);
 }
 
-/** The entries of the directory that `typed` names or begins, as a process of the machine would see them. */
+/** Returns the entries of the directory in the machine up to the last slash of `typed`. */
 async function machinePaths(session: Session, [machine = "", typed = ""]: readonly string[]): Promise<string[]> {
   const slash = typed.lastIndexOf("/");
   if (slash < 0) return ["/"];
@@ -89,11 +91,11 @@ export async function complete(
   if (find === undefined) return 0;
   try {
     const candidates = await find(session, words, program);
-    // A name with a line end in it cannot be offered by a protocol of lines.
+    // Candidates are separated by newlines, so names with control characters are left out.
     const lines = candidates.filter((candidate) => ![...candidate].some(isControl));
     session.output.write(lines.map((line) => `${line}\n`).join(""));
   } catch {
-    // Nothing to offer.
+    // No candidates.
   }
   return 0;
 }

@@ -1,4 +1,5 @@
-// What the pages of `--help` of a client are made of: headings, entries, the reference to the manual.
+// Formats the parts of a client's `--help` pages: usage, sections of terms and meanings, the reference to the manual
+// page.
 import { HELP_WIDTH, helpEntry, usageLines, wrapWords } from "../../base/help-text.ts";
 import { own } from "../format/own-sequence.ts";
 import type { Session } from "../session/session.ts";
@@ -9,17 +10,17 @@ interface OptionRow {
   readonly isValueOptional?: true;
 }
 
-/** Where meanings begin. */
+/** The column in which meanings begin. */
 const COLUMN = 29;
 
-/** An option as a term: its short form has a column of its own. */
+/** Returns the term of an option, such as `-n --lines=N`; without a short form, blanks are in its place. */
 export function optionTerm(key: string, { alias, valueHint = "", isValueOptional }: OptionRow): string {
   if (key.length === 1) return valueHint === "" ? `-${key}` : `-${key} ${valueHint}`;
   const short = alias === undefined ? "   " : `-${[alias].flat()[0]} `;
   return `${short}--${key}${valueHint === "" ? "" : isValueOptional === true ? `[=${valueHint}]` : `=${valueHint}`}`;
 }
 
-/** One page of help for the terminal of a session. */
+/** Formats one help page for the terminal of a session. */
 export class HelpPage {
   readonly #session: Session;
   readonly #width: number;
@@ -30,14 +31,14 @@ export class HelpPage {
     this.#width = stdoutIsTty ? columns : HELP_WIDTH;
   }
 
-  /** `> machinectl list [OPTION…]`, and what that is for. */
+  /** Returns the usage line, `> machinectl list [OPTION…]`, and a sentence below it. */
   top(usage: string, sentence: string): string {
     const { paint } = this.#session.terminal;
     const lines = wrapWords(sentence, this.#width).map((line) => `${paint.bright}${line}${paint.normal}\n`);
     return `${usageLines(`> ${usage}`, this.#width)}\n${lines.join("")}`;
   }
 
-  /** A heading with terms and meanings below it; nothing where there are none. */
+  /** Returns a heading with terms and meanings below it; empty if there are no entries. */
   section(title: string, entries: readonly (readonly [term: string, meaning: string])[]): string {
     if (entries.length === 0) return "";
     const { paint } = this.#session.terminal;
@@ -48,12 +49,12 @@ export class HelpPage {
     return `\n${paint.normal}${paint.underline}${title}:${end}\n${lines.join("")}`;
   }
 
-  /** Text below the sections. */
+  /** Returns a wrapped paragraph of text with an empty line before it. */
   paragraph(text: string): string {
     return `\n${wrapWords(text, this.#width).join("\n")}\n`;
   }
 
-  /** Where more stands: a link where the terminal has links. */
+  /** Returns the line that refers to the manual page, as a link on terminals with OSC 8 links. */
   manual(name: string): string {
     const text = `${name}(1) man page`;
     const shown = this.#session.terminal.links

@@ -1,4 +1,4 @@
-// `--help`: verbs and options from their tables.
+// `--help` and the verb `help`: pages that are made from the tables of verbs and options.
 
 import type { ClientProgram } from "../command-line/verb-row.ts";
 import { findVerb, type VerbRow, wordsUsage } from "../command-line/verb-row.ts";
@@ -12,7 +12,7 @@ function verbTerm(verb: VerbRow, ellipsis: string): string {
   return words === "" ? shown : `${shown} ${words}`;
 }
 
-/** The overview: all verbs and options. */
+/** Returns the page with all verbs and options. */
 function overview(session: Session, { name, abstract, groups, verbs, options }: ClientProgram): string {
   const page = new HelpPage(session);
   const { ellipsis } = session.terminal.glyphs;
@@ -33,8 +33,8 @@ function overview(session: Session, { name, abstract, groups, verbs, options }: 
 }
 
 /**
- * The option `--help`, which may stand behind a verb, and the verb `help`, whose word may name one: the page of that verb,
- * else the overview.
+ * Runs the option `--help` or the verb `help`. `words` are the words of the command line: `VERB` or `help VERB` prints
+ * the page of that verb, anything else the overview.
  */
 export async function help(session: Session, words: readonly string[], program: ClientProgram): Promise<number> {
   const name = words[0] === "help" ? words[1] : words[0];

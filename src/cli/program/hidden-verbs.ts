@@ -1,8 +1,8 @@
-// Verbs that no person types: that of both clients which completion scripts call, that which `doctor` calls, and those of which
-// the units of `run` consist.
+// Rows of hidden verbs, which users do not type: `complete` for completion scripts, `doctor-…` for child processes of
+// `doctor`, and `run-…` for the units of `run`.
 import type { VerbRow } from "../command-line/verb-row.ts";
 
-/** The hidden verb that the completion scripts call. */
+/** The verb that the completion scripts call. */
 export const COMPLETE_VERB: VerbRow = {
   meta: { name: "complete", description: "Print what a shell may offer at the cursor", hidden: true },
   group: "Machine",
@@ -11,12 +11,12 @@ export const COMPLETE_VERB: VerbRow = {
     kind: { type: "positional", required: true, description: "What is asked for", complete: "free" },
     word: { type: "positional", required: false, repeated: true, description: "The words before it", complete: "free" },
   },
-  // What is typed so far may look like an option.
+  // The word that is completed may begin with "-".
   wordsUntilRest: 2,
   run: async (session, words, program) => (await import("./complete.ts")).complete(session, words, program),
 };
 
-/** The hidden verb of the child that looks at the pool for `doctor`. */
+/** The verb of the child process that gathers facts about the pool for `doctor`. */
 export const DOCTOR_POOL_VERB: VerbRow = {
   meta: { name: "doctor-pool", description: "Print facts about the pool", hidden: true },
   group: "Image",
@@ -24,7 +24,7 @@ export const DOCTOR_POOL_VERB: VerbRow = {
   run: async (session, words) => (await import("../doctor/pool.ts")).doctorPool(session, words),
 };
 
-/** The hidden verb of the child that looks for the bus of a machine. */
+/** The verb of the child process that looks for a machine's message bus for `doctor`. */
 export const DOCTOR_BUS_VERB: VerbRow = {
   meta: { name: "doctor-bus", description: "Tell whether a machine has a bus", hidden: true },
   group: "Machine",
@@ -32,7 +32,7 @@ export const DOCTOR_BUS_VERB: VerbRow = {
   run: async (session, words) => (await import("../doctor/machine-bus.ts")).doctorBus(session, words),
 };
 
-/** The hidden verb that a unit of `run` starts. */
+/** ExecStart= of a unit of `run`. */
 export const RUN_MACHINE_VERB: VerbRow = {
   meta: { name: "run-machine", description: "Run a machine in a unit of 'run'", hidden: true },
   group: "Machine",
@@ -40,7 +40,7 @@ export const RUN_MACHINE_VERB: VerbRow = {
   run: async (session, words) => (await import("../run/machine.ts")).runMachine(session, words),
 };
 
-/** The hidden verb that ends a unit of `run`. */
+/** ExecStopPost= of a unit of `run`. */
 export const RUN_REMOVE_VERB: VerbRow = {
   meta: { name: "run-remove", description: "Remove what a unit of 'run' has cloned", hidden: true },
   group: "Machine",

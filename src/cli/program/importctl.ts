@@ -52,6 +52,7 @@ const HELP: VerbRow = {
   run: async (session, words, program) => (await import("./help.ts")).help(session, words, program),
 };
 
+/** Returns the rows that importctl shares with machinectl, with its own rows inserted in the order of the help text. */
 function ownRows(): VerbRow[] {
   return TRANSFER_VERBS.flatMap((row) => {
     if (row.meta.name === "pull-raw") return [row, PULL_OCI];
@@ -60,6 +61,7 @@ function ownRows(): VerbRow[] {
   });
 }
 
+/** The tables of importctl. */
 export const IMPORTCTL: ClientProgram = {
   name: "importctl",
   abstract: "Download, import and export images of machines, portable services and system extensions.",
@@ -68,12 +70,12 @@ export const IMPORTCTL: ClientProgram = {
   options: IMPORTCTL_OPTIONS,
 };
 
-/** Runs importctl with its arguments with the given ports; returns the exit status. */
+/** Runs importctl; `args` are the arguments after the program's name. Returns the exit status. */
 export function runImportctl(args: readonly string[], ports: Ports): Promise<number> {
   return runClient(IMPORTCTL, args, ports);
 }
 
-/** Entry point: takes the arguments after the program's name, returns the exit status. */
+/** The entry point of the program. */
 export function main(args: string[]): Promise<number> {
   return runImportctl(args, processPorts());
 }

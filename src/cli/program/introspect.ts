@@ -1,4 +1,4 @@
-// `--introspect-cli`: options and verbs as one line of JSON, for programs that complete or wrap commands.
+// `--introspect-cli`: prints options and verbs as one line of JSON, for programs that complete or wrap command lines.
 
 import { COMPATIBLE_WITH } from "../../base/vocabulary/version.ts";
 import type { ClientProgram } from "../command-line/verb-row.ts";
@@ -19,7 +19,9 @@ function optionJson([key, row]: [string, ClientProgram["options"][string]]): Jso
   };
 }
 
-/** Counts include the verb itself; one that does not limit is left out. */
+/**
+ * Returns the description of a verb. The counts of arguments include the verb itself; without a limit they are omitted.
+ */
 function verbJson(verb: VerbRow): Json {
   const { least, most } = wordLimits(verb);
   return {
@@ -31,7 +33,7 @@ function verbJson(verb: VerbRow): Json {
   };
 }
 
-/** The description of a client as a line of JSON. */
+/** Returns the description of a client as a line of JSON. */
 export function introspection({ name, abstract, options, verbs }: ClientProgram): string {
   const command: Json = {
     names: [name],

@@ -1,4 +1,4 @@
-// machinectl: control and look at the machines of a host (machinectl(1)).
+// machinectl: lists and controls the machines of a host (machinectl(1)).
 
 import type { ClientProgram } from "../command-line/verb-row.ts";
 import type { Ports } from "../session/ports.ts";
@@ -7,6 +7,7 @@ import { runClient } from "./client-program.ts";
 import { OPTIONS } from "./options.ts";
 import { VERBS } from "./verbs.ts";
 
+/** The tables of machinectl. */
 export const MACHINECTL: ClientProgram = {
   name: "machinectl",
   abstract: "Look at the virtual machines and containers of a host, and control them.",
@@ -15,12 +16,12 @@ export const MACHINECTL: ClientProgram = {
   options: OPTIONS,
 };
 
-/** Runs machinectl with its arguments with the given ports; returns the exit status. */
+/** Runs machinectl; `args` are the arguments after the program's name. Returns the exit status. */
 export function runMachinectl(args: readonly string[], ports: Ports): Promise<number> {
   return runClient(MACHINECTL, args, ports);
 }
 
-/** Entry point: takes the arguments after the program's name, returns the exit status. */
+/** The entry point of the program. */
 export function main(args: string[]): Promise<number> {
   return runMachinectl(args, processPorts());
 }

@@ -1,9 +1,9 @@
-// machined-inventory: `machinectl inventory ansible` as a program of its own, because Ansible takes an inventory by the path
-// of a program that it calls with `--list` or `--host NAME`.
+// machined-inventory: `machinectl inventory ansible` as a program, because Ansible accepts as inventory only the path
+// of a program, which it calls with `--list` or `--host NAME`.
 import { processPorts } from "../session/process-ports.ts";
 import { runMachinectl } from "./machinectl.ts";
 
-/** Runs the program; returns its exit code. */
+/** The entry point of the program; returns the exit status. */
 export function main(args: readonly string[]): Promise<number> {
   return runMachinectl(["inventory", "ansible", ...args], processPorts());
 }

@@ -1,4 +1,4 @@
-// The verbs about transfers, which machinectl and importctl both have (machinectl(1), importctl(1)).
+// Rows of the verbs about transfers that both machinectl and importctl have (machinectl(1), importctl(1)).
 
 import { LIST_OPTIONS, type VerbRow } from "../command-line/verb-row.ts";
 import type { Session } from "../session/session.ts";
@@ -115,19 +115,22 @@ export const TRANSFER_VERBS: readonly VerbRow[] = [
 
 const DISTRIBUTION_IMPORTCTL = "/usr/bin/importctl";
 
-/** machinectl's own options have no meaning for these verbs; images are always those of machines. */
+/**
+ * Prepares the settings of machinectl for a verb of importctl: the class is `machine`, -o is ignored. Prints the
+ * notice.
+ */
 function redirect(session: Session, verb: string): void {
   const { settings, report, ports } = session;
   settings.imageClass = "machine";
   settings.output = "short";
-  // On hosts before 256 these are the verbs to use, and scripts know no notice.
+  // A host before 256 has no importctl: there, these verbs are not replaced, and scripts do not expect the notice.
   if (settings.quiet || !ports.isThere(DISTRIBUTION_IMPORTCTL)) return;
   report.notice(
     `The 'machinectl ${verb}' command has been replaced by 'importctl -m ${verb}'. Redirecting invocation.`,
   );
 }
 
-/** The rows of machinectl. As since 256, they run importctl, print a notice, and are hidden in the help. */
+/** The rows of machinectl. As in 256 and later, they print a notice, and the help does not show them. */
 export const MACHINECTL_TRANSFER_VERBS: readonly VerbRow[] = TRANSFER_VERBS.map((row) => ({
   ...row,
   meta: { ...row.meta, hidden: true },

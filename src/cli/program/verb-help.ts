@@ -1,4 +1,4 @@
-// `VERB --help`: the page of one verb, from its definition as a citty command.
+// `VERB --help`: the page of one verb, made from its row.
 import { type ArgsDef, type CommandDef, defineCommand } from "citty";
 import { type ClientProgram, type VerbRow, wordsUsage } from "../command-line/verb-row.ts";
 import type { Session } from "../session/session.ts";
@@ -9,7 +9,7 @@ interface VerbCommand extends CommandDef {
   readonly args: ArgsDef;
 }
 
-/** What options of several verbs mean for one of them, where the text for all does not say it. */
+/** Descriptions of options by verb, where the general description does not fit. */
 const MEANINGS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   events: { json: "Print each event as JSON: pretty, short or off" },
   logs: { json: "Print each entry as JSON: pretty, short or off", all: "Show long and unprintable fields in full" },
@@ -21,7 +21,10 @@ const MEANINGS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
 
 const MOST_VALUES = 12;
 
-/** The text of an option on the page of a verb: for which verbs it is needs no words there, its values do. */
+/**
+ * Returns the text of an option on the page of a verb: its description without `With VERB:`, and its values if they are
+ * few.
+ */
 function meaningOf(
   verb: VerbRow,
   key: string,
@@ -36,7 +39,7 @@ function meaningOf(
   return isShort && !isNamed ? `${own} (${values.join(", ")})` : own;
 }
 
-/** A verb as a citty command: its words are positional arguments, the options made for it are the others. */
+/** Returns a verb as a citty command: positional arguments for its words, and the options that its row names. */
 function verbCommand({ options }: ClientProgram, verb: VerbRow): VerbCommand {
   const { name, description, alias = [] } = verb.meta;
   const meta = { name, description, alias: [...alias] };
@@ -45,11 +48,12 @@ function verbCommand({ options }: ClientProgram, verb: VerbRow): VerbCommand {
   return { ...defineCommand({ meta, args }), meta, args };
 }
 
-/** A positional argument as the synopsis has it. */
+/** Returns a word of the verb as in the usage line: `NAME…`. */
 function wordTerm(name: string, verb: VerbRow, ellipsis: string): string {
   return name.toUpperCase() + (verb.args[name]?.repeated === true ? ellipsis : "");
 }
 
+/** Returns the columns of the verb's list; those that are not shown by default have a `*`. */
 async function columnEntries({ columns }: VerbRow): Promise<(readonly [string, string])[]> {
   return ((await columns?.()) ?? []).map((column) => {
     const names = [column.key, ...(column.aliases ?? [])].join(", ");
@@ -57,7 +61,7 @@ async function columnEntries({ columns }: VerbRow): Promise<(readonly [string, s
   });
 }
 
-/** Returns the page. */
+/** Returns the help page of a verb. */
 export async function verbHelp(session: Session, program: ClientProgram, verb: VerbRow): Promise<string> {
   const page = new HelpPage(session);
   const { ellipsis } = session.terminal.glyphs;

@@ -1,8 +1,10 @@
-// The settings that stand beside a container image (systemd.nspawn(5)), as far as `pull-oci` writes them. systemd-nspawn itself
-// finds them only where the machine has the image's name; and a command that is run in the machine needs them as well.
+// Parses the settings file beside a container image (systemd.nspawn(5)), with the keys that `pull-oci` writes.
+// systemd-nspawn reads the file only if the machine has the name of the image; `run` also needs the values for commands
+// in the machine.
 
+/** Values of the section [Exec]; null or empty if the file does not set them. */
 export interface ImageSettings {
-  /** Null where nothing is said. */
+  /** `Boot=`. */
   readonly boots: boolean | null;
   readonly command: readonly string[];
   readonly user: string | null;
@@ -11,13 +13,16 @@ export interface ImageSettings {
   readonly killSignal: string | null;
 }
 
-/** The words of a value: blanks separate them, double quotes keep blanks, a backslash in quotes keeps the next character. */
+/**
+ * Splits a value into words at blanks. Words in double quotes may contain blanks, and there a backslash quotes a
+ * character.
+ */
 export function wordsOf(value: string): string[] {
   const words = value.match(/"(?:[^"\\]|\\.)*"|\S+/g) ?? [];
   return words.map((word) => (word.startsWith('"') ? word.slice(1, -1).replace(/\\(.)/g, "$1") : word));
 }
 
-/** Reads the section [Exec]. */
+/** Parses the text of a settings file. */
 export function parseImageSettings(text: string): ImageSettings {
   const values = new Map<string, string[]>();
   let section = "";

@@ -1,5 +1,5 @@
-// The files of an image that can be looked into from outside: of one tree, or of layers one over the other. An image is a stranger:
-// everything is opened below its own root.
+// Reads files in an image that is a directory tree, or a stack of layers. Images are not trusted: symbolic links in
+// them are resolved below the image's own root (openat2(2), RESOLVE_IN_ROOT).
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { findUser, groupsOfUser } from "../../base/user-database.ts";
@@ -7,12 +7,13 @@ import type { ImageType } from "../../base/vocabulary/image-class.ts";
 import { type Fd, openInRoot, openPath, readFileIn } from "../../kernel/file/fd.ts";
 import { Failure } from "../session/failure.ts";
 
-/** Where the image is, and how it is kept. */
+/** The path and the storage type of an image. */
 export interface ImagePlace {
   readonly path: string;
   readonly type: ImageType;
 }
 
+/** A user of the image's user database. */
 export interface ImageAccount {
   readonly uid: number;
   readonly gid: number;
@@ -20,12 +21,13 @@ export interface ImageAccount {
   readonly home: string;
 }
 
+/** The account of root, for which no user database is read. */
 export const ROOT: ImageAccount = { uid: 0, gid: 0, groups: [], home: "/root" };
 const FILE_LIMIT_BYTES = 16 << 20;
 
 const LAYER = /^layer@(\d+)$/;
 
-/** The layers of a stack, the uppermost first: links, or directories of the stack itself. */
+/** Returns the layers of a stack, the uppermost first. A layer is a link, or a directory in the stack itself. */
 export function stackLayers(path: string): { name: string; isDirectory: boolean }[] {
   const number = (name: string) => Number(LAYER.exec(name)?.[1]);
   const entries = readdirSync(path, { withFileTypes: true }).filter(({ name }) => LAYER.test(name));
@@ -33,10 +35,12 @@ export function stackLayers(path: string): { name: string; isDirectory: boolean 
   return entries.map((entry) => ({ name: entry.name, isDirectory: entry.isDirectory() }));
 }
 
+/** Returns the trees of a stack in the order of a look-up: the writable one, then the layers from the top. */
 function treesOfStack(path: string): string[] {
   return ["rw", ...stackLayers(path).map(({ name }) => name)].map((name) => join(path, name));
 }
 
+/** The opened trees of an image. */
 export class ImageTree implements Disposable {
   readonly #roots: readonly Fd[];
 
@@ -44,7 +48,7 @@ export class ImageTree implements Disposable {
     this.#roots = roots;
   }
 
-  /** Null for an image that is no tree. */
+  /** Opens the trees; null for a disk image. The caller disposes of it. */
   static open({ path, type }: ImagePlace): ImageTree | null {
     if (type === "raw" || type === "block") return null;
     const paths = type === "mstack" ? treesOfStack(path) : [path];
@@ -53,12 +57,13 @@ export class ImageTree implements Disposable {
         try {
           return [openPath(one, "directory")];
         } catch {
-          return []; // a stack that is read-only has no directory for what is written
+          return []; // a read-only stack has no directory "rw"
         }
       }),
     );
   }
 
+  /** Whether the image contains the path. */
   has(path: string): boolean {
     return (
       this.#first((root) => {
@@ -68,7 +73,9 @@ export class ImageTree implements Disposable {
     );
   }
 
-  /** The account of a user, by name or number. Throws a Failure for a name that the image does not have. */
+  /**
+   * Returns the account of a user given by name or number. Throws a Failure for a name that the image does not have.
+   */
   accountOf(user: string): ImageAccount {
     const isNumber = /^\d+$/.test(user);
     const entry = findUser(this.#text("/etc/passwd"), isNumber ? Number(user) : user);
@@ -77,20 +84,22 @@ export class ImageTree implements Disposable {
       return { uid, gid, home: home || "/", groups: groupsOfUser(this.#text("/etc/group"), name) };
     }
     if (user === "0" || user === "root") return ROOT;
-    if (!isNumber) throw new Failure(`The image has no user '${user}', as whom its program is to be run`);
+    if (!isNumber) throw new Failure(`The image has no user '${user}', whom its settings name to run its program`);
     return { uid: Number(user), gid: 0, groups: [], home: "/" };
   }
 
+  /** Returns the text of a file; empty if the image does not have it. */
   #text(path: string): string {
     return this.#first((root) => readFileIn(root, path, FILE_LIMIT_BYTES).toString()) ?? "";
   }
 
+  /** Returns the first result of `read` that does not throw, from the top tree down; null if all throw. */
   #first<Value>(read: (root: Fd) => Value): Value | null {
     for (const root of this.#roots) {
       try {
         return read(root);
       } catch {
-        // Not in this layer.
+        // The file is not in this layer.
       }
     }
     return null;

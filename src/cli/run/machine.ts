@@ -1,6 +1,7 @@
-// The process that a unit of `run` consists of: the hidden verb `run-machine` looks into the image, tells the client what it has
-// found, and becomes systemd-nspawn. Where the machine lives for one command it stays, and ends the machine with the client.
-// The hidden verb `run-remove` follows when the unit has ended, however it ended.
+// The hidden verbs that are executed in the unit of a machine of `run`. `run-machine` (ExecStart=) inspects the image,
+// writes what it has found to a file for the client, and executes systemd-nspawn. If the machine lives for one command
+// only, systemd-nspawn is a child process, which is ended when the client ends. `run-remove` (ExecStopPost=) removes
+// the clone of a temporary machine, however the unit has ended.
 import { mkdirSync, readlinkSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { ImageType } from "../../base/vocabulary/image-class.ts";
@@ -20,18 +21,19 @@ const INITS = ["usr/lib/systemd/systemd", "lib/systemd/systemd", "sbin/init"];
 /** Where the administrator's settings are, which systemd-nspawn trusts. */
 const SETTINGS_DIRECTORIES = ["/etc/systemd/nspawn", "/run/systemd/nspawn"];
 const SETTINGS_LIMIT_BYTES = 1 << 20;
-/** It lies in the runtime directory of the unit when the image is a clone of ours. */
+/** A file in the unit's runtime directory, which says that the machine's image is a clone to be removed. */
 const CLONE_MARK = "clone";
 const STACK_SUFFIX = ".mstack";
 const NSPAWN = "systemd-nspawn";
 const NO_TIMEOUT_MS = 0x7fff_ffff;
-/** What nspawn ends with when the machine is to be started again. */
+/** The exit status of systemd-nspawn that requests a reboot of the machine. */
 const REBOOT = "133";
 
-/** The unit's own directory below /run. */
+/** Returns the unit's runtime directory (RuntimeDirectory=). */
 function runtimeDirectory(session: Session): string {
   const directory = session.ports.env["RUNTIME_DIRECTORY"];
-  if (directory === undefined) throw new Failure("This is for units that 'machinectl run' makes");
+  if (directory === undefined)
+    throw new Failure("This verb is run by units of 'machinectl run': $RUNTIME_DIRECTORY is not set");
   return directory;
 }
 
@@ -42,7 +44,7 @@ async function placeOf(session: Session, name: string): Promise<ImagePlace> {
   return { path: text("Path"), type: text("Type") as ImageType }; // one of the words of the interface
 }
 
-/** Another stack of the same layers, with a place of its own for what is written. The daemon clones no stacks. */
+/** Makes a stack with the same layers and an empty writable directory. The daemon cannot clone stacks. */
 function cloneStack(from: string, to: string): void {
   mkdirSync(to, { mode: 0o755 });
   for (const { name, isDirectory } of stackLayers(from)) {
@@ -51,7 +53,7 @@ function cloneStack(from: string, to: string): void {
   mkdirSync(join(to, "rw"), { mode: 0o755 });
 }
 
-/** Clones the image under the machine's name. It is marked first as ours: a clone that is cut short is removed, too. */
+/** Clones the image under the machine's name. The mark is written first, so that a partial clone is removed as well. */
 async function cloneImage(session: Session, { image, machine }: RunOrder, place: ImagePlace): Promise<void> {
   const { image: there } = await session.manager("GetImage", { name: machine }).catch(() => ({ image: null }));
   if (there !== null)
@@ -68,12 +70,13 @@ async function cloneImage(session: Session, { image, machine }: RunOrder, place:
       session.manager("CloneImage", args, { timeoutMs: NO_TIMEOUT_MS }),
     );
   } catch (error) {
-    // What has the name now is not ours.
+    // The image was not cloned: if the name exists now, another process has made it.
     rmSync(mark);
     throw error;
   }
 }
 
+/** Parses the settings file in the directory of the image; empty settings if there is none. */
 function settingsBeside(path: string, image: string): ImageSettings {
   try {
     using directory = openPath(dirname(path), "directory");
@@ -84,7 +87,11 @@ function settingsBeside(path: string, image: string): ImageSettings {
   }
 }
 
-/** Whether there is something to boot: what is said of a container image are the words of its own program. */
+/**
+ * Whether to boot the image. `Boot=yes` in its settings decides, and for disk images, which are not inspected (`tree`
+ * is null), also `Boot=no`. Other images boot if their program is an init, or if they name no program and contain an
+ * init; `pull-oci` writes `Boot=no` for each of them.
+ */
 function bootsImage({ boots, command }: ImageSettings, tree: ImageTree | null): boolean {
   if (boots === true || tree === null) return boots !== false;
   const [program] = command;
@@ -92,35 +99,41 @@ function bootsImage({ boots, command }: ImageSettings, tree: ImageTree | null): 
   return isInit || (program === undefined && INITS.some((path) => tree.has(path)));
 }
 
-/** Tells the client. It is renamed to its place, so that nobody reads half of it. */
-function tell(directory: string, facts: RunFacts): void {
+/** Writes the facts for the client, by rename(2), so that the client cannot read a part of them. */
+function writeFacts(directory: string, facts: RunFacts): void {
   const path = join(directory, "facts.json");
   writeFileSync(`${path}.new`, JSON.stringify(facts), { mode: 0o644 });
   renameSync(`${path}.new`, path);
 }
 
-/** A program for machines without an init: it only waits while commands are run, or becomes the image's own. */
+/**
+ * Writes the helper program that is process 1 or 2 of a machine without an init: it waits while commands are run, or
+ * changes to a user and executes the image's program. Returns its path.
+ */
 function putKeeper(directory: string): string {
   const program = enterProgram();
   if (program === null)
-    throw new Failure("This build cannot run images without an init: it was made without a C compiler");
+    throw new Failure("This build cannot run images without an init: its helper program was not built (no C compiler)");
   const path = join(directory, "keeper");
   writeFileSync(path, program, { mode: 0o755 });
   return path;
 }
 
-/** Ours without the runtime directory: nspawn would mount in it, and leave that there when it is killed. */
+/** Returns the environment without $RUNTIME_DIRECTORY, where systemd-nspawn would leave mounts when it is killed. */
 function nspawnEnvironment({ ports }: Session): Readonly<Record<string, string | undefined>> {
   return Object.fromEntries(Object.entries(ports.env).filter(([name]) => name !== "RUNTIME_DIRECTORY"));
 }
 
-/** Runs nspawn until it ends or descriptor 0, the client's end of a pipe, is closed; returns its exit status. */
+/**
+ * Runs systemd-nspawn as a child process and returns its exit status. Sends SIGTERM to it on SIGTERM, and when the pipe
+ * on descriptor 0 ends, which the client holds open.
+ */
 async function superviseNspawn(session: Session, program: string, args: readonly string[]): Promise<number> {
   const env = nspawnEnvironment(session);
   const child = Bun.spawn([program, ...args], { stdio: ["ignore", "inherit", "inherit"], env });
   const end = () => child.kill("SIGTERM");
   process.on("SIGTERM", end);
-  // The client writes nothing: what ends here is the client.
+  // The client writes nothing to the pipe; the read returns when the client has ended.
   void Bun.stdin.text().then(end, end);
   await child.exited;
   return child.exitCode ?? 1;
@@ -134,11 +147,11 @@ export async function runMachine(session: Session, [packed = ""]: readonly strin
   if (order.isTemporary) await cloneImage(session, order, original);
   const place = order.isTemporary ? await placeOf(session, order.machine) : original;
   const settings = settingsBeside(original.path, order.image);
-  // What cannot be looked into (disk images) is taken for a whole system.
+  // Null for disk images.
   using tree = ImageTree.open(place);
   const boots = bootsImage(settings, tree);
   const { command, user, directory: workingDirectory, environment } = settings;
-  tell(directory, { type: place.type, boots, command, user, directory: workingDirectory, environment });
+  writeFacts(directory, { type: place.type, boots, command, user, directory: workingDirectory, environment });
   const keeper = boots ? "" : putKeeper(directory);
   const account = tree?.accountOf(settings.user ?? "0") ?? ROOT;
   const isConfigured = SETTINGS_DIRECTORIES.some((path) =>
@@ -147,7 +160,7 @@ export async function runMachine(session: Session, [packed = ""]: readonly strin
   const hasManagedUsers = session.ports.isThere("/run/systemd/io.systemd.NamespaceResource");
   const args = nspawnArguments(order, place, settings, { boots, keeper, account, isConfigured, hasManagedUsers });
   const program = Bun.which(NSPAWN);
-  if (program === null) throw new Failure("There is no systemd-nspawn here, which runs containers");
+  if (program === null) throw new Failure("Cannot run containers: systemd-nspawn(1) is not installed");
   if (order.hasCommand) return superviseNspawn(session, program, args);
   await session.close();
   using file = openPath(program, "path");
@@ -155,7 +168,7 @@ export async function runMachine(session: Session, [packed = ""]: readonly strin
   replaceProcess(file, [NSPAWN, ...args], variables);
 }
 
-/** The verb `run-remove`: removes the clone, unless the machine is only started again. */
+/** The verb `run-remove`: removes the clone, unless the machine reboots. */
 export async function runRemove(session: Session, [machine = ""]: readonly string[]): Promise<number> {
   const { env, isThere } = session.ports;
   if (env["EXIT_STATUS"] === REBOOT || !isThere(join(runtimeDirectory(session), CLONE_MARK))) return 0;

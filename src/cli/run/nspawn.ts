@@ -1,4 +1,4 @@
-// The command line of systemd-nspawn(1) for a machine that `run` starts.
+// Makes the command line of systemd-nspawn(1) for a machine that `run` starts.
 import type { ImageType } from "../../base/vocabulary/image-class.ts";
 import { Failure } from "../session/failure.ts";
 import type { ImageSettings } from "./image-settings.ts";
@@ -13,13 +13,13 @@ const PLACE_OPTIONS: Readonly<Record<ImageType, string>> = {
   mstack: "--mstack",
 };
 
-/** Where that program is seen in the machine which only waits, or becomes a user. */
+/** The path of the helper program in the machine. */
 const KEEPER = "/run/machined-keeper";
 
-/** `host`, `none`, `veth`, or a kind with its name: `bridge:br0`, `zone:z`, `interface:eth1`, `macvlan:eth0`, `ipvlan:eth0`. */
+/** Kinds of network that have a name: `bridge:br0`, `zone:z`, `interface:eth1`, `macvlan:eth0`, `ipvlan:eth0`. */
 const NAMED_NETWORKS = ["bridge", "zone", "interface", "macvlan", "ipvlan"];
 
-/** The options for `--network=`; undefined for a word that is none. */
+/** Returns the options of systemd-nspawn for a value of `--network=`; undefined for an invalid value. */
 export function networkOptions(network: string): string[] | undefined {
   if (network === "host") return [];
   if (network === "none") return ["--private-network"];
@@ -29,23 +29,29 @@ export function networkOptions(network: string): string[] | undefined {
   return NAMED_NETWORKS.includes(kind) && name !== "" ? [`--network-${kind}=${name}`] : undefined;
 }
 
-/** Stacks of layers can have ids of their own only by systemd-nsresourced. */
+/** Returns the option for user namespaces of stacks of layers, which only systemd-nsresourced can provide. */
 function stackUsers({ hasManagedUsers }: NspawnCircumstances): string[] {
   return [`--private-users=${hasManagedUsers ? "managed" : "no"}`];
 }
 
-/** An init configures its interface; without one nobody would ask for an address. */
+/**
+ * Returns the network options. The default for an image without an init is the network of the host, because nothing
+ * would configure an interface in the machine.
+ */
 function networkOf(order: RunOrder, boots: boolean): string[] {
   const network = order.network ?? (boots ? "veth" : "host");
   const isHost = network === "host";
   if (isHost && order.options.some((option) => option.startsWith("--port="))) {
     throw new Failure(
-      "--port= needs a network of the machine's own: --network=veth, and a program in it that configures it",
+      "--port= needs a network of the machine's own: use --network=veth, with a program in the machine that configures it",
     );
   }
   return networkOptions(network) ?? [];
 }
 
+/**
+ * Returns the options and words for the machine's first program: the init, the waiting helper, or the image's program.
+ */
 function programOf(
   order: RunOrder,
   settings: ImageSettings,
@@ -56,7 +62,9 @@ function programOf(
   if (order.hasCommand) return ["--as-pid2", ...rootWithKeeper, "--", KEEPER];
   const { command, directory, environment, killSignal } = settings;
   if (command.length === 0) {
-    throw new Failure(`Image '${order.image}' has no init and names no program of its own: give a command`);
+    throw new Failure(
+      `Image '${order.image}' has no init, and its settings name no program: add a command to the command line`,
+    );
   }
   return [
     ...rootWithKeeper,
@@ -71,19 +79,21 @@ function programOf(
   ];
 }
 
+/** Facts about the image and the host. */
 export interface NspawnCircumstances {
+  /** Whether the image's init is booted. */
   readonly boots: boolean;
-  /** A file of the host: a program that only waits, or becomes a user and another program. */
+  /** The path of the helper program on the host; "" if `boots`. */
   readonly keeper: string;
-  /** Who the image's own program is run as. */
+  /** The user as whom the image's own program is run. */
   readonly account: ImageAccount;
-  /** systemd-nsresourced hands out ranges of user ids. */
+  /** Whether systemd-nsresourced, which assigns ranges of user ids, runs. */
   readonly hasManagedUsers: boolean;
-  /** The administrator has settings for a machine of this name. */
+  /** Whether the administrator has a settings file for a machine of this name. */
   readonly isConfigured: boolean;
 }
 
-/** The arguments, without the program's name. */
+/** Returns the arguments without the name of the program. Throws a Failure for an order that cannot be run. */
 export function nspawnArguments(
   order: RunOrder,
   { path, type }: ImagePlace,
@@ -97,7 +107,7 @@ export function nspawnArguments(
     "--register=yes",
     `--machine=${order.machine}`,
     `${PLACE_OPTIONS[type]}=${path}`,
-    // What stands beside a container image is among these arguments already.
+    // The settings beside a container image have been translated to these arguments.
     ...(boots || isConfigured ? [] : ["--settings=no"]),
     "--link-journal=try-guest",
     ...(type === "mstack" ? stackUsers(circumstances) : ["-U"]),

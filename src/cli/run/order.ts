@@ -1,16 +1,17 @@
-// What the client of `run` tells the process that it has started as a unit, and what that tells the client.
+// The data that the client of `run` and the process in the unit exchange: the order goes to the unit as an argument,
+// the facts come back in a file.
 import { join } from "node:path";
 import type { ImageType } from "../../base/vocabulary/image-class.ts";
 
-/** What the unit is to run. Goes to it as an argument. */
+/** What the unit runs. */
 export interface RunOrder {
   readonly image: string;
   readonly machine: string;
-  /** Run a clone of the image, which is removed at the end. */
+  /** Whether a clone of the image is run, which is removed at the end. */
   readonly isTemporary: boolean;
-  /** A command is going to be run in the machine, which ends with it: with descriptor 0 of the unit. */
+  /** Whether the machine is for one command: it ends when the pipe on descriptor 0 of the unit ends. */
   readonly hasCommand: boolean;
-  /** `--network=`; null for what fits the image. */
+  /** `--network=`; null to choose by the image. */
   readonly network: string | null;
   /** Further options of systemd-nspawn(1). */
   readonly options: readonly string[];
@@ -18,10 +19,10 @@ export interface RunOrder {
   readonly environment: readonly string[];
 }
 
-/** What is in the image, for a command that is run in it. */
+/** What the unit has found in the image; the client needs it to run a command in the machine. */
 export interface RunFacts {
   readonly type: ImageType;
-  /** It has an init, which is booted. */
+  /** Whether the image's init is booted. The other fields are from the settings beside the image. */
   readonly boots: boolean;
   readonly command: readonly string[];
   readonly user: string | null;
@@ -29,24 +30,27 @@ export interface RunFacts {
   readonly environment: readonly string[];
 }
 
-/** Below /run: the runtime directory of the unit. */
+/** Returns the runtime directory of a machine's unit, relative to /run. */
 export function runtimeDirectory(machine: string): string {
   return join("machined-run", machine);
 }
 
+/** Returns the path of the file with the facts. */
 export function factsPath(machine: string): string {
   return join("/run", runtimeDirectory(machine), "facts.json");
 }
 
+/** Returns the name of a machine's unit. */
 export function unitOfRun(machine: string): string {
   return `machined-run-${machine}.service`;
 }
 
-/** In letters that neither systemd nor a shell finds a meaning in. */
+/** Encodes an order in characters that neither systemd nor a shell interprets. */
 export function packOrder(order: RunOrder): string {
   return Buffer.from(JSON.stringify(order)).toString("base64url");
 }
 
+/** Decodes the result of packOrder(). */
 export function unpackOrder(text: string): RunOrder {
   return JSON.parse(Buffer.from(text, "base64url").toString()) as RunOrder; // packOrder() made it
 }

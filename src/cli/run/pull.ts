@@ -1,4 +1,4 @@
-// Pulling an image for `run`. Ctrl-C cancels the transfer: nobody waits for the image any more.
+// Pulls an image for `run`. Ctrl-C cancels the transfer, because it also ends the run that needs the image.
 import { hasImageOfAnyName } from "../image/units.ts";
 import { Failure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
@@ -6,13 +6,14 @@ import { pull } from "../transfer/transfer.ts";
 import type { ImageWord } from "./image-word.ts";
 import { candidates, readRegistries } from "./short-names.ts";
 
-/** Makes sure that the image is here. Throws a Failure where it is not, and cannot be had. */
+/** Pulls the image unless it exists locally, as --pull= says. Throws a Failure if the image is missing afterwards. */
 export async function provideImage(session: Session, word: ImageWord): Promise<void> {
   const { settings } = session;
   if (word.kind === "local") return;
   const { pull: when } = settings.run;
   if (when !== "always" && (await hasImageOfAnyName(session, word.name))) return;
-  if (when === "never") throw new Failure(`Image '${word.remote}' is not here, and --pull=never forbids to pull it`);
+  if (when === "never")
+    throw new Failure(`Image '${word.remote}' does not exist locally, and --pull=never forbids to pull it`);
   settings.imageClass = "machine";
   settings.force = when === "always";
   const remotes = word.kind === "oci" ? candidates(word.remote, readRegistries()) : [word.remote];

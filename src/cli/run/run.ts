@@ -1,5 +1,5 @@
-// `machinectl run`: an image becomes a machine, pulled first where it is missing; or a command is run in such a machine, with the
-// caller's own streams, and the machine ends with it.
+// `machinectl run`: starts a machine from an image, which is pulled if it is missing. With a command, runs the command
+// in that machine with the caller's own standard streams, and ends the machine when the command ends.
 import { formatAddress, isGlobalAddress } from "../../base/ip-address.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { openPipe } from "../../kernel/process/pipe.ts";
@@ -15,14 +15,15 @@ import { factsPath, type RunFacts, type RunOrder, unitOfRun } from "./order.ts";
 import { provideImage } from "./pull.ts";
 import { startRun, stopRun } from "./unit.ts";
 
-/** How long an address is waited for after the machine has booted. */
+/** How long to wait for an address after the machine has booted. */
 const ADDRESS_MS = 10_000;
 const ENDED_INSTEAD = 1;
 const PASSED_ON = ["SIGTERM", "SIGHUP", "SIGQUIT"] as const;
 
+/** Throws a Failure for options and hosts with which `run` does not work. */
 function checkCall({ settings, ports }: Session): void {
   if (settings.transport.kind !== "local" || settings.scope !== "system") {
-    throw new Failure("run works on this host's own images: run it there, over ssh(1), and without --user");
+    throw new Failure("run works with system images of this host only: for another host, use ssh(1); leave out --user");
   }
   if (settings.runner !== "nspawn") {
     throw new Failure(
@@ -30,23 +31,26 @@ function checkCall({ settings, ports }: Session): void {
     );
   }
   if (!ports.isThere("/run/systemd/system")) {
-    throw new Failure("run has machines run by systemd, which does not run this host");
+    throw new Failure("run needs systemd as service manager, which does not run on this host");
   }
 }
 
-/** The machine's name: what was asked for, that of the image it works on, or one that is made. */
+/** Returns the machine's name: of --name=, or made from the image's name, with --rm with random digits. */
 function machineName({ run: { name, remove } }: Session["settings"], word: ImageWord): string {
   if (name !== "") return requireMachineName(name);
   return remove ? madeName(word.name) : nameBase(word.name);
 }
 
+/**
+ * Parses the file of facts; throws a Failure if it is missing (`text` is null), because it is removed with the unit.
+ */
 function readFacts(text: string | null, machine: string): RunFacts {
   if (text === null)
     throw new Failure(`Machine '${machine}' has ended: 'journalctl --unit=${unitOfRun(machine)}' shows what it wrote`);
   return JSON.parse(text) as RunFacts; // the unit's process wrote it
 }
 
-/** Waits until the machine has booted, and prints its name and, where it gets one, its address. */
+/** Waits until the machine has booted, and prints its name and, if it has some in time, its addresses. */
 async function describeMachine(session: Session, machine: string): Promise<number> {
   const status = await waitForMachines(session, [machine], { waitFor: "booted", any: false, timeoutMs: 0 });
   if (status === ENDED_INSTEAD)
@@ -60,7 +64,7 @@ async function describeMachine(session: Session, machine: string): Promise<numbe
   return 0;
 }
 
-/** The call of `exec` that runs the command. */
+/** Returns the words of `machinectl exec` that run the command, with user, directory and environment of the image. */
 function execWords({ settings }: Session, machine: string, facts: RunFacts, command: readonly string[]): string[] {
   const user = settings.uid || facts.user;
   const directory = settings.directory ?? facts.directory;
@@ -78,13 +82,18 @@ function execWords({ settings }: Session, machine: string, facts: RunFacts, comm
   ];
 }
 
-/** Runs the command with our streams; returns its exit status. ^C is for the command, which shares our terminal. */
+/**
+ * Runs the command with the standard streams of this client; returns its exit status. SIGINT is ignored, because ^C
+ * reaches the command itself, which is in the same process group.
+ */
 async function runCommand(session: Session, order: RunOrder, command: readonly string[]): Promise<number> {
   const { machine } = order;
   const facts = readFacts(await session.ports.readText(factsPath(machine)), machine);
   const wanted = command.length > 0 ? command : facts.boots ? [] : facts.command;
   if (wanted.length === 0 && !facts.boots)
-    throw new Failure(`Image '${order.image}' names no program of its own: give a command`);
+    throw new Failure(
+      `Image '${order.image}' has no init, and its settings name no program: add a command to the command line`,
+    );
   if (facts.boots) await waitForMachines(session, [machine], { waitFor: "booted", any: false, timeoutMs: 0 });
   const shell = wanted.length > 0 ? wanted : ["/bin/sh", "-l"];
   const self = selfCommand("machinectl", execWords(session, machine, facts, shell));
@@ -98,7 +107,10 @@ async function runCommand(session: Session, order: RunOrder, command: readonly s
   return child.exited;
 }
 
-/** A machine for one command. It ends with us, however we end: the unit holds the other end of a pipe of ours. */
+/**
+ * Starts a machine for one command, and runs that. The unit reads from a pipe whose other end this process holds, so
+ * that the machine ends with this process, even if it is killed.
+ */
 async function forCommand(session: Session, order: RunOrder, command: readonly string[]): Promise<number> {
   const [life, end] = openPipe();
   using held: Fd = end;
@@ -111,12 +123,12 @@ async function forCommand(session: Session, order: RunOrder, command: readonly s
     return await runCommand(session, order, command);
   } finally {
     held.close();
-    await ended(session, order.machine);
+    await stopUnit(session, order.machine);
   }
 }
 
-/** Waits for the end of the unit, which may be over already. */
-async function ended(session: Session, machine: string): Promise<void> {
+/** Stops the unit and waits for its end; it may have ended already. */
+async function stopUnit(session: Session, machine: string): Promise<void> {
   try {
     await stopRun(session, machine);
   } catch (error) {
@@ -124,10 +136,10 @@ async function ended(session: Session, machine: string): Promise<void> {
   }
 }
 
-/** The verb `run`. */
+/** The verb `run`. Returns the exit status of the command, 125 if it cannot be run; without a command, 0. */
 export async function run(session: Session, [text = "", ...words]: readonly string[]): Promise<number> {
   const { settings, report } = session;
-  // What ends the options of other programs is no command.
+  // "--" separates options from words, as in other programs; it is not part of the command.
   const command = words[0] === "--" ? words.slice(1) : words;
   const hasCommand = command.length > 0 || settings.tty;
   try {

@@ -1,11 +1,13 @@
-// Short names of container images (`debian:13`), as containers-registries.conf(5) has them: an alias is the whole name; else the
-// registries of `unqualified-search-registries` are tried one after the other. There is no registry of ours: a name that neither
-// knows goes to the transfer daemon as it is, whose rules (systemd/oci-registry) may know where it is.
+// Resolves short names of container images (`debian:13`) by containers-registries.conf(5): an alias replaces the name;
+// otherwise the registries of `unqualified-search-registries` are tried in order. There is no built-in registry: a name
+// without an alias and without such registries is sent unchanged to the transfer daemon, whose rules
+// (systemd/oci-registry) may have a registry for it.
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseOciReference } from "../../base/vocabulary/oci-reference.ts";
 import { Failure } from "../session/failure.ts";
 
+/** The configuration: registries to search, and full names by short names. */
 interface Registries {
   readonly search: readonly string[];
   readonly aliases: Readonly<Record<string, string>>;
@@ -39,13 +41,14 @@ function texts(value: unknown): string[] {
   return Array.isArray(value) ? value.filter((one) => typeof one === "string") : [];
 }
 
-/** What one file says; throws a Failure for a file that is no TOML. */
+/** Parses one file; `search` is null if the file does not set it. Throws a Failure for a file that is not TOML. */
 function parse(path: string, text: string): { search: readonly string[] | null; aliases: Record<string, string> } {
   let document: unknown;
   try {
     document = Bun.TOML.parse(text);
   } catch (error) {
-    throw new Failure(`'${path}' makes no sense: ${error instanceof Error ? error.message : error}`, { cause: error });
+    const reason = error instanceof Error ? error.message : error;
+    throw new Failure(`Failed to parse '${path}' as TOML: ${reason}`, { cause: error });
   }
   if (!isTable(document)) return { search: null, aliases: {} };
   const search = document["unqualified-search-registries"];
@@ -56,7 +59,7 @@ function parse(path: string, text: string): { search: readonly string[] | null; 
   };
 }
 
-/** Reads the configuration below the directories, the later ones winning. */
+/** Reads the configuration files below the directories; later ones override earlier ones. */
 export function readRegistries(tops: readonly string[] = TOPS): Registries {
   let search: readonly string[] = [];
   let aliases: Record<string, string> = {};
@@ -73,7 +76,7 @@ export function readRegistries(tops: readonly string[] = TOPS): Registries {
   return { search, aliases };
 }
 
-/** The references to try for what the user wrote, in their order. */
+/** Returns the references to try, in order, for a reference that the user typed. */
 export function candidates(reference: string, { search, aliases }: Registries): string[] {
   const parsed = parseOciReference(reference);
   if (parsed === undefined || parsed.registry !== null) return [reference];

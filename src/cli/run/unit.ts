@@ -1,5 +1,5 @@
-// The transient unit that a machine of `run` is (org.freedesktop.systemd1(5), StartTransientUnit). The unit owns the machine and
-// what is to be removed with it: neither depends on the client.
+// Starts and stops the transient unit of a machine of `run` (org.freedesktop.systemd1(5), StartTransientUnit()). The
+// unit, not the client, owns the machine and removes its clone at the end.
 import { realpathSync } from "node:fs";
 import { Variant } from "../../base/variant.ts";
 import { INSTALLED_PROGRAM } from "../../base/vocabulary/installation.ts";
@@ -16,12 +16,12 @@ const SYSTEMD = {
 } as const;
 const USEC_PER_SEC = 1_000_000n;
 const NO_LIMIT = 2n ** 64n - 1n;
-/** A machine that is thrown away need not end in peace. */
+/** The time for a shutdown; shorter for a machine whose files are removed anyway. */
 const STOP_SECONDS = { kept: 90n, temporary: 15n } as const;
 const TASKS_MAX = 16384n;
-/** What systemd-nspawn ends with where the machine is to be started again. */
+/** The exit status of systemd-nspawn that requests a reboot of the machine. */
 const REBOOT = 133;
-/** As in systemd-nspawn@.service. */
+/** The devices of systemd-nspawn@.service. */
 const DEVICES: readonly (readonly [string, string])[] = [
   ["/dev/net/tun", "rwm"],
   ["char-pts", "rw"],
@@ -33,11 +33,14 @@ const DEVICES: readonly (readonly [string, string])[] = [
   ["block-device-mapper", "rw"],
 ];
 
-/** How root runs a hidden verb. Other users can only have what root has installed run as root. */
+/**
+ * Returns a command of the unit, in the form of ExecStart in D-Bus, that runs a hidden verb of this executable as root.
+ * For other users it must be the installed executable, which only root can write.
+ */
 function ownVerb(session: Session, words: readonly string[]): [string, string[], boolean] {
   const own = realpathSync(process.execPath);
   if (session.ports.euid !== 0 && own !== INSTALLED_PROGRAM && !session.ports.isThere(INSTALLED_PROGRAM)) {
-    throw new Failure("Only root can run images with a machinectl that is not installed ('machined install')");
+    throw new Failure("Only root can run images by a machinectl that was not installed with 'machined install'");
   }
   const program = session.ports.euid === 0 ? own : INSTALLED_PROGRAM;
   const isBuilt = import.meta.path.startsWith("/$bunfs/");
@@ -53,7 +56,7 @@ function propertiesOf(session: Session, order: RunOrder, life: Fd | null): (read
     ["Description", text(`Machine ${order.machine} of image ${order.image}`)],
     ["Slice", text("machine.slice")],
     ["Type", text("notify")],
-    // Where the machine lives for one command, nspawn is a child of the main process.
+    // In a machine for one command, systemd-nspawn is a child of the main process.
     ["NotifyAccess", text(life === null ? "main" : "all")],
     ["KillMode", text("mixed")],
     ["Delegate", new Variant("b", true)],
@@ -63,7 +66,7 @@ function propertiesOf(session: Session, order: RunOrder, life: Fd | null): (read
     ["RuntimeDirectoryPreserve", text("restart")],
     ["SuccessExitStatus", new Variant("(aiai)", [[REBOOT], []])],
     ["RestartForceExitStatus", new Variant("(aiai)", [[REBOOT], []])],
-    // A clone may be a copy, and a machine may take its time to start.
+    // The start includes the clone, which may be a full copy.
     ["TimeoutStartUSec", new Variant("t", NO_LIMIT)],
     ["TimeoutStopUSec", new Variant("t", seconds * USEC_PER_SEC)],
     ["DevicePolicy", text("closed")],
@@ -74,6 +77,7 @@ function propertiesOf(session: Session, order: RunOrder, life: Fd | null): (read
   ];
 }
 
+/** Returns the last lines of the unit's journal, for the error message. */
 async function lastLines(session: Session, unit: string): Promise<string[]> {
   const journal = [
     "journalctl",
@@ -88,7 +92,11 @@ async function lastLines(session: Session, unit: string): Promise<string[]> {
   return (text ?? "").split("\n").filter((line) => line !== "");
 }
 
-/** Starts the unit and waits until the machine runs. `life` is what the unit reads: it ends when nobody can write there. */
+/**
+ * Starts the unit and waits until the machine runs. `life` is the read end of a pipe for a machine for one command,
+ * which ends when the last write end is closed; null for other machines. Throws a Failure with the last lines of the
+ * unit's journal.
+ */
 export async function startRun(session: Session, order: RunOrder, life: Fd | null): Promise<void> {
   const unit = unitOfRun(order.machine);
   const failure = `Cannot run image '${order.image}' as machine '${order.machine}'`;
@@ -105,7 +113,7 @@ export async function startRun(session: Session, order: RunOrder, life: Fd | nul
   throw new Failure(`${failure}: ${reason}`);
 }
 
-/** Ends the unit, and waits until nothing is left of it. */
+/** Stops the unit and waits for the end of the job. Throws error replies. */
 export async function stopRun(session: Session, machine: string): Promise<void> {
   const watch = await JobWatch.start(await session.bus());
   const body = [unitOfRun(machine), "replace"];

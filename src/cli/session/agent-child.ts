@@ -1,11 +1,11 @@
-// Password agents as child processes on our terminal (pkttyagent(1), "--notify-fd").
+// Starts password agents as child processes on this client's terminal (pkttyagent(1), "--notify-fd").
 import { openPipe, readToEnd } from "../../kernel/process/pipe.ts";
 import type { Agent, AgentCommand } from "./ports.ts";
 
-/** Nothing is expected on the notify descriptor but its end. */
+/** The limit for data from the notify descriptor. Agents write nothing to it, they only close it. */
 const NOTIFY_BYTES = 4096;
 
-/** Starts a program that gets `--notify-fd` and waits until it closes that, or ends. */
+/** Starts a program with a pipe as `--notify-fd`, and waits until the program closes the pipe or exits. */
 async function startAndWait(argv: readonly string[]): Promise<Bun.Subprocess> {
   const [reader, writer] = openPipe();
   using ours = reader;
@@ -16,7 +16,7 @@ async function startAndWait(argv: readonly string[]): Promise<Bun.Subprocess> {
   return child;
 }
 
-/** Starts an agent on the terminal and stops it with SIGTERM; returns null if it is not installed. */
+/** Starts an agent; its stop() sends SIGTERM. Returns null if the program is not installed. */
 export async function startAgentChild({ argv, waitForReady }: AgentCommand): Promise<Agent | null> {
   if (Bun.which(argv[0]) === null) return null;
   const child = waitForReady
@@ -25,7 +25,8 @@ export async function startAgentChild({ argv, waitForReady }: AgentCommand): Pro
   return {
     stop() {
       child.kill("SIGTERM");
-      // A stopped agent (it reads from the terminal in the background) could not end otherwise.
+      // An agent that read from the terminal in the background was stopped by SIGTTIN; only SIGCONT lets it handle
+      // SIGTERM.
       child.kill("SIGCONT");
     },
   };

@@ -1,12 +1,12 @@
-// Helpers that ask the user for passwords on the terminal while a verb runs: polkit's (pkttyagent(1)) and, for units
-// that want one when they start, the password agent (systemd-tty-ask-password-agent(1)).
+// Agents that ask the user for passwords on the terminal while a verb runs: polkit's (pkttyagent(1)), and the agent for
+// units that need a password to start (systemd-tty-ask-password-agent(1)).
 import type { AgentCommand } from "./ports.ts";
 import type { Session } from "./session.ts";
 
 const POLKIT: AgentCommand = { argv: ["pkttyagent", "--fallback"], waitForReady: true };
 const PASSWORDS: AgentCommand = { argv: ["systemd-tty-ask-password-agent", "--watch"], waitForReady: false };
 
-/** Asking makes sense here only: the question of another host's polkit does not reach this terminal. */
+/** Whether to start agents: they answer the daemons of this host only, and they need a terminal as standard input. */
 function mayAsk(session: Session): boolean {
   return session.settings.transport.kind === "local" && session.settings.askPassword && session.ports.isTty(0);
 }
@@ -16,12 +16,14 @@ async function start(session: Session, command: AgentCommand): Promise<void> {
   if (agent !== null) session.keep({ close: () => agent.stop() });
 }
 
-/** Starts polkit's agent unless the caller needs no authorization. A host without it goes without. */
+/**
+ * Starts polkit's agent, unless the caller is root, who needs no authorization. Does nothing if it is not installed.
+ */
 export async function startPolkitAgent(session: Session): Promise<void> {
   if (mayAsk(session) && session.ports.euid !== 0) await start(session, POLKIT);
 }
 
-/** Starts the agent for passwords of units. */
+/** Starts the agent for passwords of units. Does nothing if it is not installed. */
 export async function startPasswordAgent(session: Session): Promise<void> {
   if (mayAsk(session)) await start(session, PASSWORDS);
 }

@@ -1,4 +1,5 @@
-// Helper programs as child processes: one whose output is wanted, and the pager.
+// Runs helper programs as child processes: a program whose output is collected, and the pager. Reads text files as
+// well.
 import { readFileSync } from "node:fs";
 import type { PagerPipe } from "./output.ts";
 import type { Command } from "./ports.ts";
@@ -7,7 +8,10 @@ function environment(command: Command): Record<string, string | undefined> {
   return { ...process.env, ...command.env };
 }
 
-/** The stdout of a program run to its end, or null where it is not installed. Its stderr is not shown. */
+/**
+ * Runs a program to its end and returns its stdout; null if it is not installed. Its stderr and exit status are
+ * ignored.
+ */
 export async function runChild(command: Command): Promise<string | null> {
   if (Bun.which(command.argv[0]) === null) return null;
   const child = Bun.spawn([...command.argv], {
@@ -21,7 +25,7 @@ export async function runChild(command: Command): Promise<string | null> {
   return text;
 }
 
-/** Starts the first of the pagers that is installed; null where none is. */
+/** Starts the first of the pagers that is installed; returns null if none is. */
 export function startPagerChild(candidates: readonly Command[]): PagerPipe | null {
   const command = candidates.find(({ argv }) => Bun.which(argv[0]) !== null);
   if (command === undefined) return null;
@@ -46,14 +50,14 @@ export function startPagerChild(candidates: readonly Command[]): PagerPipe | nul
       return true;
     },
     async close() {
-      // The user may leave the pager before all is written.
+      // If the user quits the pager before everything is written, end() need not finish.
       await Promise.race([Promise.resolve(child.stdin.end()).catch(giveUp), gone]);
       await gone;
     },
   };
 }
 
-/** The whole text of a file, or null when it cannot be read. */
+/** Returns the whole text of a file, or null if it cannot be read. */
 export function readTextFile(path: string): string | null {
   try {
     return readFileSync(path, "utf8");

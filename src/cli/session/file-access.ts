@@ -1,10 +1,11 @@
-// Files of the user that are handed to a daemon: opened with the user's own rights, and in no unusual way, because
-// daemons refuse descriptors that append or do not wait.
+// Opens files of the user whose descriptors are sent to a daemon: with the user's own permissions, and without O_APPEND
+// and O_NONBLOCK, because the daemons refuse such descriptors.
 import { constants, openSync } from "node:fs";
 import { errnoText } from "../../base/errno.ts";
 import { ErrnoError } from "../../base/error.ts";
 import { Fd } from "../../kernel/file/fd.ts";
 
+/** `read` a file, read a `directory`, or `create` a file or truncate it for writing. */
 export type FileUse = "read" | "directory" | "create";
 
 const FLAGS: Readonly<Record<FileUse, number>> = {
@@ -13,7 +14,9 @@ const FLAGS: Readonly<Record<FileUse, number>> = {
   create: constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOCTTY,
 };
 
-/** Opens a file, or takes a standard stream by its number; the caller closes it. Throws an error with errno. */
+/**
+ * Opens a path, or duplicates a standard stream given by its number. The caller closes the Fd. Throws an ErrnoError.
+ */
 export function openUserFile(file: string | number, use: FileUse): Fd {
   if (typeof file === "number") return Fd.adopt(file).duplicate();
   try {

@@ -1,6 +1,9 @@
-// Work on many things, some at a time.
+// Runs asynchronous work on many items with a limit.
 
-/** Applies `act` to all items, at most `width` at a time; returns the results in the order of the items. */
+/**
+ * Calls `act` for all items, at most `width` calls at a time; returns the results in the order of the items. Rejects
+ * with the first error, but does not stop the other calls: the items that are left are passed to `act` as well.
+ */
 export async function inParallel<Item, Result>(
   items: readonly Item[],
   width: number,

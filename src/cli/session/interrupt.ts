@@ -1,6 +1,9 @@
-// Signals that a client handles while it waits for work that continues without it.
+// Signals that a client handles itself: SIGINT and SIGTERM while it waits for a daemon's work, and resizes of the
+// terminal.
 
-/** Waits for the first Ctrl-C or SIGTERM, which then does not end the process. */
+/**
+ * The promise resolves at the first SIGINT or SIGTERM. Until `stop` is called, these signals do not end the process.
+ */
 export function waitForInterrupt(): { promise: Promise<void>; stop(): void } {
   const { promise, resolve } = Promise.withResolvers<void>();
   const signals = ["SIGINT", "SIGTERM"] as const;
@@ -14,9 +17,12 @@ export function waitForInterrupt(): { promise: Promise<void>; stop(): void } {
   };
 }
 
-/** Calls the listener whenever the terminal of stderr has got another size, which `columns` then has; returns what ends that. */
+/**
+ * Calls the listener whenever the terminal of stderr has been resized; `process.stderr.columns` is then the new width.
+ * Returns a function that removes the listener.
+ */
 export function listenForResize(listener: () => void): () => void {
-  // Not SIGWINCH: the stream asks for the size when it gets that signal, perhaps after the listener.
+  // Not SIGWINCH: the stream updates its size in its own handler of that signal, which may run after the listener.
   process.stderr.on("resize", listener);
   return () => void process.stderr.off("resize", listener);
 }

@@ -1,4 +1,4 @@
-// Names of processes and network interfaces of this host, by the numbers that the manager reports.
+// Looks up the names of processes and network interfaces of this host by the numbers that the manager reports.
 
 import { processComm } from "../../kernel/process/process-file.ts";
 import { interfaceName } from "../../kernel/socket/interface-name.ts";

@@ -1,4 +1,4 @@
-// The processes of a unit on a host whose service manager cannot be asked: read from the control group file system.
+// The processes of a unit, read from the control group file system, for hosts where no service manager can list them.
 import { readdirSync } from "node:fs";
 import { cgroupOfProcess, cgroupProcesses, childCgroups, upToUnit } from "../../kernel/process/cgroup.ts";
 import { processCmdline, processComm, processParent } from "../../kernel/process/process-file.ts";
@@ -9,8 +9,8 @@ import { shellWord } from "../format/property-text.ts";
 const KTHREADD = 2;
 
 /**
- * A command line as the service manager writes it: words by blanks, the name in brackets where there is none. Null for
- * kernel threads, which belong to no unit.
+ * Returns a command line in the service manager's form: quoted words, or the process's name in brackets if the command
+ * line is empty. Null for kernel threads, which belong to no unit. Throws if the process has ended.
  */
 function commandOf(pid: number): string | null {
   const words = processCmdline(pid);
@@ -19,22 +19,24 @@ function commandOf(pid: number): string | null {
   return isKernelThread ? null : `[${processComm(pid)}]`;
 }
 
+/** Adds the processes of a control group and of the groups below it to `found`. */
 function collect(cgroup: string, found: UnitProcess[]): void {
   for (const pid of cgroupProcesses(cgroup)) {
     try {
       const command = commandOf(pid);
       if (command !== null) found.push({ cgroup, pid, command });
     } catch {
-      // Ended since the list was read.
+      // The process has ended since the list was read.
     }
   }
   for (const name of childCgroups(cgroup)) collect(cgroup === "/" ? `/${name}` : `${cgroup}/${name}`, found);
 }
 
-/** The leader and what descends from it, for a machine that has no control group of its own. */
+/** Adds the leader and its descendants to `found`, for a machine that has no control group of its own. */
 function descendants(cgroup: string, leader: number, found: UnitProcess[]): void {
   const family = new Set([leader]);
-  // A child has a higher number than its parent but for a wrap-around: then it is found in a second round.
+  // One pass finds a child only if its number is higher than its parent's, which fails after a wrap-around of the
+  // numbers. So passes are repeated until one finds nothing new.
   for (let size = 0; size !== family.size; ) {
     size = family.size;
     for (const entry of readdirSync("/proc")) if (isChildOf(family, Number(entry))) family.add(Number(entry));
@@ -44,7 +46,7 @@ function descendants(cgroup: string, leader: number, found: UnitProcess[]): void
       const command = commandOf(pid);
       if (command !== null) found.push({ cgroup, pid, command });
     } catch {
-      // Ended since it was found.
+      // The process has ended since it was found.
     }
   }
 }
@@ -57,7 +59,10 @@ function isChildOf(family: ReadonlySet<number>, pid: number): boolean {
   }
 }
 
-/** What runs in the unit that `leader` belongs to. Throws an error with errno. */
+/**
+ * Returns the processes of the unit; `leader` is the machine's leader, in whose control group path the unit's name is
+ * looked for. Throws an error with errno if the leader has ended.
+ */
 export function localProcesses(unit: string, leader: number): UnitProcesses {
   const own = cgroupOfProcess(leader);
   const cgroup = upToUnit(own, unit) || "/";

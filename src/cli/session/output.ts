@@ -1,16 +1,16 @@
-// Writes whole texts to stdout and stderr, or both into the pager while one runs.
+// Writes texts to stdout and stderr, or both to the pager while one runs.
 //
-// Output is complete or fails: a slow, full or non-blocking pipe gets everything; a reader that
-// went away (`| head -1`) ends the output quietly. Other write errors are kept for verbs that must report them.
+// Texts are written completely: a slow, full or non-blocking pipe is waited for. After EPIPE (`| head -1`) the rest of
+// the output is dropped silently. Other write errors are recorded in `failure`, for verbs that must report them.
 import { errnoNameOf } from "../../base/error.ts";
 import { asWritten } from "../format/own-sequence.ts";
 
-/** Writes some bytes to a file descriptor and says how many; throws errors that carry `code` ("EAGAIN"). */
+/** write(2): returns how many of the bytes were written; throws errors with a `code` such as "EAGAIN". */
 export type WriteSome = (fd: number, bytes: Uint8Array) => number;
 
-/** Where output goes while a pager runs. */
+/** The pipe into a pager. */
 export interface PagerPipe {
-  /** False once the pager has gone. */
+  /** Queues text; returns false, and drops the text, once the pager has exited. */
   write(text: string): boolean;
   /** Closes the pipe to the pager and waits until the user quits it. */
   close(): Promise<void>;
@@ -23,9 +23,9 @@ function codeOf(error: unknown): string {
   return errnoNameOf(error) ?? "EIO";
 }
 
-/** The two standard streams of a program. Control characters are written out unless the client itself made them. */
+/** The standard output and error of a client. Control characters in texts are escaped unless marked by own(). */
 export class Output {
-  /** The errno name of the first failed write to stdout, other than a reader that went away. */
+  /** The errno name of the first write to stdout that failed for another reason than EPIPE; null if none did. */
   failure: string | null = null;
   #pager: PagerPipe | null = null;
   #closed = new Set<number>();
@@ -40,12 +40,12 @@ export class Output {
     return this.#pager !== null;
   }
 
-  /** Whether nothing that is written to stdout arrives any more. */
+  /** Whether a write to stdout has failed, so that further output to it is dropped. */
   get isOver(): boolean {
     return this.#closed.has(1);
   }
 
-  /** From now on everything goes to the pager. */
+  /** Sends all further texts, also those for stderr, to the pager. */
   usePager(pager: PagerPipe): void {
     this.#pager = pager;
   }
@@ -55,12 +55,12 @@ export class Output {
     this.#emit(1, text);
   }
 
-  /** Writes to stdout as it is: what programs read, and no terminal. */
+  /** Writes bytes to stdout unchanged, past the pager. Not for terminals: control characters are not escaped. */
   writeBytes(bytes: Uint8Array): void {
     this.#emitBytes(1, bytes);
   }
 
-  /** The same to stderr. */
+  /** Writes bytes to stderr unchanged. */
   writeErrorBytes(bytes: Uint8Array): void {
     this.#emitBytes(2, bytes);
   }
@@ -70,7 +70,7 @@ export class Output {
     this.#emit(2, text);
   }
 
-  /** Closes the pager, if one runs, and waits for its end. */
+  /** Closes the pipe to the pager, if one runs, and waits until the user quits it. */
   async close(): Promise<void> {
     await this.#pager?.close();
     this.#pager = null;
@@ -106,7 +106,7 @@ export class Output {
         const code = codeOf(error);
         if (code === "EINTR") continue;
         if (code !== "EAGAIN") throw error;
-        // Another process set O_NONBLOCK on the shared pipe or terminal: wait for room.
+        // Another process has set O_NONBLOCK on the shared pipe or terminal, and it is full.
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, RETRY_MS);
       }
     }

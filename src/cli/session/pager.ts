@@ -1,33 +1,35 @@
-// Which pager shows the output, and how safe it must be (machinectl(1), "Environment": $SYSTEMD_PAGER,
-// $SYSTEMD_PAGERSECURE and the others).
+// Chooses and starts the pager (machinectl(1), "Environment": $SYSTEMD_PAGER, $SYSTEMD_PAGERSECURE, $SYSTEMD_LESS …).
 //
-// A user who runs the client through sudo must not get a root shell from the pager: unless $SYSTEMD_PAGERSECURE was
-// set, the pager of the environment is ignored, and less runs in its secure mode when the user was changed.
+// A user who runs the client through sudo must not get a root shell from the pager. So without $SYSTEMD_PAGERSECURE, a
+// pager named by the environment is ignored, and less runs in its secure mode if the effective user differs from the
+// owner of the session.
 
 import { type Environment, parseBoolean, type Terminal } from "../format/terminal.ts";
 import type { PagerPipe } from "./output.ts";
 import type { Command, Ports } from "./ports.ts";
 
 const DEFAULT_OPTIONS = "FRSXMK";
-/** The first is what Debian's alternatives call the pager. */
+/** The pagers to try. `pager` is a link of Debian's alternatives system. */
 const PAGERS = ["pager", "less", "more"] as const;
 
-/** The words of the pager the environment names; undefined when it names none, empty when it wants none. */
+/**
+ * Returns the command line of the environment's pager; undefined if it names none, empty for no pager ("" or `cat`).
+ */
 function namedPager(env: Environment): string[] | undefined {
   const text = env["SYSTEMD_PAGER"] ?? env["PAGER"];
   const words = text?.split(/\s+/).filter((word) => word !== "");
   return words?.length === 1 && words[0] === "cat" ? [] : words;
 }
 
-/** The user who owns the session this process is in, by its control group; null outside of sessions. */
+/** Returns the user id in the text of /proc/self/cgroup (`/user.slice/user-1000.slice/…`); null outside of sessions. */
 export function ownerUid(cgroups: string | null): number | null {
   const match = /\/user-(\d+)\.slice(?:\/|$)/m.exec(cgroups ?? "");
   return match === null ? null : Number(match[1]);
 }
 
 /**
- * The pagers to try, in order, for an environment. `isOwner` says whether the process runs as the user who owns the
- * session; it counts only where $SYSTEMD_PAGERSECURE does not decide.
+ * Returns the commands of the pagers to try, in order; empty for no pager. `isOwner` says whether the process runs as
+ * the user who owns the session; it decides about the secure mode unless $SYSTEMD_PAGERSECURE is set.
  */
 export function pagerCandidates(env: Environment, options: { isOwner: boolean; utf8: boolean }): Command[] {
   const named = namedPager(env);
@@ -48,13 +50,14 @@ export function pagerCandidates(env: Environment, options: { isOwner: boolean; u
 
 type PagerPorts = Pick<Ports, "env" | "euid" | "readText" | "startPager">;
 
-/** Starts the pager for the output of `terminal`; null where none is wanted or installed. */
+/** Starts the pager; returns null if the environment asks for none or none is installed. */
 export async function openPager(ports: PagerPorts, terminal: Terminal): Promise<PagerPipe | null> {
   const isOwner = ownerUid(await ports.readText("/proc/self/cgroup")) === ports.euid;
   const candidates = pagerCandidates(ports.env, { isOwner, utf8: terminal.utf8 });
   if (candidates[0] === undefined) return null;
   const pipe = await ports.startPager(candidates);
-  // Without K, less takes ^C as a command of its own; it must not end us then.
+  // Without the option K, less handles ^C itself and continues; this process, which gets SIGINT as well, must not end
+  // then.
   if (pipe !== null && candidates[0].env?.["LESS"]?.includes("K") !== true) process.on("SIGINT", () => {});
   return pipe;
 }

@@ -1,22 +1,24 @@
-// How long a client waits for services that do not answer: after three seconds it says whom it waits for, and before
-// 25 seconds (the limit of sd_bus_call(3)) it gives up, once for the whole verb. Every connection of a client is made
-// through Session, which puts this around it.
+// The time limit for services that do not answer. After 3 seconds the client prints which service it waits for; after
+// 23 seconds, just before the 25 seconds of sd_bus_call(3), all pending calls fail with ETIMEDOUT. Later calls of the
+// same verb then fail at once. Session wraps the connections that it makes in this.
 //
-// What is measured is silence. A call that takes long by its nature (a clone, a question to the user) is not given up as
-// long as its service answers pings.
+// The limit is on silence, not on the duration of a call: any reply, also one to a ping, restarts the time. So a call
+// that takes long (a clone, a question to the user) does not time out while its service answers pings.
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
 import type { BusCall } from "../../ipc/bus/connection.ts";
 import { isBusFailure } from "./failure.ts";
 import type { Bus, Varlink } from "./ports.ts";
 
-/** After how many milliseconds of silence something happens. */
+/** The steps, in milliseconds of silence: ping the service, print that the client waits, let the calls fail. */
 interface PatienceLimits {
   readonly probeMs: number;
   readonly sayMs: number;
   readonly giveUpMs: number;
 }
 
-/** Less than the 25 s of a call of its own, so that what happens then happens here, and with the start of the program. */
+/**
+ * giveUpMs is below the 25 s limit that each call has itself, so that this limit, which covers all calls, comes first.
+ */
 const LIMITS: PatienceLimits = { probeMs: 2000, sayMs: 3000, giveUpMs: 23_000 };
 
 const NO_REPLY = "org.freedesktop.DBus.Error.NoReply";
@@ -29,12 +31,15 @@ const SERVICES: Readonly<Record<string, string>> = {
 
 const MESSAGE_BUS = "the message bus";
 
-interface Question {
+/** A call that waits for its reply. */
+interface PendingCall {
+  /** The name of the service in messages. */
   readonly whom: string;
-  /** Whether the call has a limit of its own. */
+  /** Whether the call has a time limit of its own, so that this one does not apply. */
   readonly isPatient: boolean;
-  /** Asks the same service something that it answers at once; absent where that is not possible. */
+  /** Pings the service; absent on connections where a ping would be answered only after the call. */
   readonly probe?: () => Promise<unknown>;
+  /** Lets the call fail. */
   readonly giveUp: (error: Error) => void;
 }
 
@@ -43,14 +48,18 @@ interface AskOptions {
   readonly probe?: () => Promise<unknown>;
 }
 
+/** Watches the calls of one run of a client. `say` prints the line that names a slow service. */
 export class Patience {
   readonly #say: (line: string) => void;
   readonly #limits: PatienceLimits;
-  readonly #open = new Set<Question>();
+  readonly #open = new Set<PendingCall>();
+  /** The services that have been named as slow. */
   readonly #said = new Set<string>();
+  /** The time of the last reply, on the clock of performance.now(). */
   #silentSince = 0;
+  /** When the timer should fire, on the same clock. */
   #due = 0;
-  /** How many of the steps (probing, telling) have been taken since something was heard. */
+  /** How many of the steps (ping, print, fail) have been taken since the last reply. */
   #steps = 0;
   #timer: ReturnType<typeof setTimeout> | null = null;
   #isOver = false;
@@ -65,31 +74,34 @@ export class Patience {
     return this.#isOver;
   }
 
-  /** Waits for a reply of `whom`. Throws ETIMEDOUT when the time is over, and at once after an earlier timeout. */
+  /**
+   * Runs `work`, which waits for a reply of the service `whom`. Throws ETIMEDOUT after giveUpMs of silence, and at once
+   * if a call has timed out before.
+   */
   async ask<T>(whom: string, work: () => Promise<T>, { isPatient = false, probe }: AskOptions = {}): Promise<T> {
     if (this.#isOver) throw timedOut(whom);
     if (this.#open.size === 0) this.#heard();
     const { promise, reject } = Promise.withResolvers<never>();
-    const question = { whom, isPatient, giveUp: reject, ...(probe === undefined ? {} : { probe }) };
+    const pending = { whom, isPatient, giveUp: reject, ...(probe === undefined ? {} : { probe }) };
     const startMs = performance.now();
-    this.#open.add(question);
+    this.#open.add(pending);
     this.#arm();
     try {
       const answer = await Promise.race([work(), promise]);
       this.#heard();
       return answer;
     } catch (error) {
-      // The bus replies NoReply at once when the service dies; only a whole wait counts as a timeout.
+      // The bus broker sends NoReply at once if the service dies: it is a timeout only after the whole time.
       if (!isTimeout(error)) this.#heard();
       else if (performance.now() - startMs >= this.#limits.giveUpMs) this.#isOver = true;
       throw error;
     } finally {
-      this.#open.delete(question);
+      this.#open.delete(pending);
       this.#arm();
     }
   }
 
-  /** The same connection with every call watched. */
+  /** Wraps a connection to a bus so that its calls are timed. */
   bus(bus: Bus): Bus {
     return {
       call: (call) => this.ask(serviceOf(call), () => bus.call(call), { probe: () => bus.call(pingOf(call)) }),
@@ -99,7 +111,9 @@ export class Patience {
     };
   }
 
-  /** Wraps a connection so that calls are timed. Varlink replies come in order, so no ping is possible. */
+  /**
+   * Wraps a Varlink connection so that its calls are timed. Replies come in the order of calls, so no ping is possible.
+   */
   varlink(varlink: Varlink, whom: string): Varlink {
     return {
       call: (method, parameters, options) => {
@@ -119,7 +133,7 @@ export class Patience {
     };
   }
 
-  /** A connection that is being made; what comes too late is closed. */
+  /** Runs `open`, which connects to `whom`. After a timeout, a connection that is made later is closed. */
   async connect<T extends { close(): void }>(whom: string, open: () => Promise<T>): Promise<T> {
     const opening = open();
     try {
@@ -130,7 +144,7 @@ export class Patience {
     }
   }
 
-  /** The first reply has to come in time; those behind it come when there is something to tell. */
+  /** Times the first reply only: a service sends the further replies of a subscription when there is an event. */
   async *#firstInTime<T>(whom: string, replies: AsyncGenerator<T>): AsyncGenerator<T> {
     const first = await this.ask(whom, () => replies.next());
     if (first.done === true) return;
@@ -138,6 +152,7 @@ export class Patience {
     yield* replies;
   }
 
+  /** Restarts the time. */
   #heard(): void {
     this.#silentSince = performance.now();
     this.#steps = 0;
@@ -150,19 +165,22 @@ export class Patience {
     if (this.#open.size === 0) return;
     const silence = performance.now() - this.#silentSince;
     const { probeMs, sayMs, giveUpMs } = this.#limits;
-    // Each step is taken, however late: a delayed process skips none.
+    // The next step follows the number of steps taken, not the time that has passed, so that a delayed process skips
+    // none.
     const next = [probeMs, sayMs, giveUpMs][this.#steps];
     if (next === undefined) return;
     this.#due = this.#silentSince + next;
-    this.#timer = setTimeout(() => this.#goOn(), Math.max(next - silence, 0));
+    this.#timer = setTimeout(() => this.#takeStep(), Math.max(next - silence, 0));
   }
 
-  /** Time in which this process was stopped or the host was suspended does not count. */
-  #goOn(): void {
+  /**
+   * Takes the next step. Time in which this process was stopped or the host was suspended is not counted as silence.
+   */
+  #takeStep(): void {
     this.#silentSince += Math.max(performance.now() - this.#due, 0);
     const step = this.#steps++;
     if (step === 0) this.#probe();
-    else if (step === 1) this.#tell();
+    else if (step === 1) this.#nameServices();
     else this.#giveUp();
     this.#arm();
   }
@@ -175,6 +193,7 @@ export class Patience {
     }
   }
 
+  /** Pings the service of one pending call. An error reply, too, is an answer. */
   #probe(): void {
     for (const { probe } of this.#open) {
       const answered = () => {
@@ -188,7 +207,7 @@ export class Patience {
     }
   }
 
-  #tell(): void {
+  #nameServices(): void {
     for (const { whom } of this.#open) {
       if (this.#said.has(whom)) continue;
       this.#said.add(whom);

@@ -1,5 +1,5 @@
-// What the clients need from outside, as one object: the process, its terminal, the connections, helper programs. Tests
-// pass their own; the real ones are in process-ports.ts.
+// Everything through which a client reaches the outside, as one interface: the process, its terminal, connections,
+// files, helper programs. process-ports.ts implements it; tests pass an implementation of their own.
 import type { Zone } from "../../base/format.ts";
 import type { BusClient } from "../../ipc/bus/client.ts";
 import type { BusTarget } from "../../ipc/bus/transport.ts";
@@ -11,33 +11,37 @@ import type { Environment } from "../format/terminal.ts";
 import type { FileUse } from "./file-access.ts";
 import type { PagerPipe, WriteSome } from "./output.ts";
 
-/** A connection to a message bus or to one peer. */
+/** A D-Bus connection, to a message bus or directly to one peer. */
 export type Bus = Pick<BusClient, "call" | "subscribe" | "onClose" | "close">;
 
 /** A connection to a Varlink service. */
 export type Varlink = Pick<VarlinkClient, "call" | "callAll" | "callMore" | "descriptors" | "close">;
 
-/** A process to run to its end, with variables added to the environment. */
+/** A program with its arguments, and variables that are added to its environment. */
 export interface Command {
   readonly argv: readonly [string, ...string[]];
   readonly env?: Environment;
 }
 
-/** A helper that answers questions on the terminal while a verb runs. */
+/** A running agent, which asks the user for passwords on the terminal. */
 export interface Agent {
   stop(): void;
 }
 
-/** A program as agent; with `waitForReady` it gets `--notify-fd` and is waited for until it closes that. */
+/**
+ * The program of an agent. With `waitForReady` the program is started with `--notify-fd`, and the start is over when it
+ * closes that descriptor.
+ */
 export interface AgentCommand {
   readonly argv: readonly [string, ...string[]];
   readonly waitForReady: boolean;
 }
 
+/** The outside of a client. */
 export interface Ports {
   readonly env: Environment;
   readonly euid: number;
-  /** The user who runs the client: the kernel knows the number, the user database the name. */
+  /** The user who runs the client, with the name from the user database. */
   account(): Promise<Pick<Account, "uid" | "name">>;
   isTty(fd: number): boolean;
   ttyColumns(fd: 1 | 2): number | undefined;
@@ -46,28 +50,31 @@ export interface Ports {
   zone(): Promise<Zone>;
   connectBus(target: BusTarget): Promise<Bus>;
   connectVarlink(path: string): Promise<Varlink>;
-  /** Connects faster, without support for descriptors. */
+  /** Connects to the same kind of service faster, but cannot pass descriptors. */
   connectPlainVarlink(path: string): Promise<Varlink>;
   /** The name of a process of this host, or null if it cannot be read. */
   processName(pid: number): Promise<string | null>;
   /** The name of a network interface of this host, or null if none has that index. */
   interfaceName(ifindex: number): Promise<string | null>;
-  /** The stdout of a program, or null where it is not installed. */
+  /** Runs a program to its end; returns its stdout, or null if it is not installed. */
   run(command: Command): Promise<string | null>;
-  /** The processes of a unit as the control groups of this host show them. */
+  /** The processes of a machine's unit, read from the control groups of this host; `leader` is the machine's leader. */
   localProcesses(unit: string, leader: number): Promise<UnitProcesses>;
-  /** The first of some commands that is installed, as a pager; null where none is. */
+  /** Starts the first of the commands that is installed, as a pager; returns null if none is. */
   startPager(candidates: readonly Command[]): Promise<PagerPipe | null>;
-  /** Null where the program is not installed. */
+  /** Starts an agent; returns null if its program is not installed. */
   startAgent(command: AgentCommand): Promise<Agent | null>;
   /** Whether a path of this host exists. */
   isThere(path: string): boolean;
   /** The whole text of a small file, or null when it cannot be read. */
   readText(path: string): Promise<string | null>;
-  /** A file to hand to a daemon, or a standard stream by its number; the caller closes it. Throws an error with errno. */
+  /**
+   * Opens a path, or duplicates a standard stream given by its number, to send it to a daemon. The caller closes it.
+   * Throws an error with errno.
+   */
   openFile(file: string | number, use?: FileUse): Promise<Fd>;
-  /** The first Ctrl-C or SIGTERM from now on, which then does not end the process. */
+  /** The promise resolves at the first SIGINT or SIGTERM; until `stop` is called, these do not end the process. */
   interrupted(): { readonly promise: Promise<void>; stop(): void };
-  /** Calls the listener whenever the terminal has got another size; returns what ends that. */
+  /** Calls the listener whenever the terminal has been resized; returns a function that removes the listener. */
   onResize(listener: () => void): () => void;
 }

@@ -1,4 +1,4 @@
-// Printing a list: as a table with its legend, or as JSON.
+// Prints a list: as a table with its legend, or as JSON.
 import { errnoText } from "../../base/errno.ts";
 import { formatJson } from "../format/json.ts";
 import { renderTable, type Table, tableJson } from "../format/table.ts";
@@ -7,8 +7,9 @@ import type { Session } from "./session.ts";
 import { tableJsonMode } from "./settings.ts";
 
 /**
- * Prints a table as text or JSON, with its legend (`3 machines listed.`, `No machines.`). `noun` is the plural of what
- * is listed. A terminal limits the width unless a pager shows the output or -l was given.
+ * Prints a table as JSON if the settings say so, else as text with its legend (`3 machines listed.`, `No machines.`).
+ * `noun` is the plural noun of the legend. The terminal's width is a limit, except in a pager or with -l. Throws a
+ * Failure if stdout cannot be written.
  */
 export function printTable(session: Session, table: Table, noun: string): void {
   const { settings, terminal, output } = session;

@@ -1,4 +1,4 @@
-// The ports of a real process. Costly modules are loaded on first use, so that `list` starts fast.
+// Implements Ports for a real process. Modules are imported when they are first used, so that `list` starts fast.
 import { existsSync, fstatSync, writeSync } from "node:fs";
 import { ErrnoError } from "../../base/error.ts";
 import { listenForResize, waitForInterrupt } from "./interrupt.ts";
@@ -12,8 +12,8 @@ function isTerminalMajor(major: number): boolean {
 const MEMORY_MAJOR = 1;
 
 /**
- * isatty(3). Loading node:tty takes as long as half of a short command: it is asked only about rare character devices,
- * neither a usual terminal nor one like /dev/null.
+ * isatty(3). Loading node:tty takes half of the time of a short command, so the device number decides where it can: it
+ * is loaded only for character devices that are neither a usual terminal nor a memory device such as /dev/null.
  */
 function isTerminal(fd: number): boolean {
   try {
@@ -27,7 +27,7 @@ function isTerminal(fd: number): boolean {
   }
 }
 
-/** The ports of a real process. */
+/** Returns the ports of this process. */
 export function processPorts(): Ports {
   return {
     env: process.env,
@@ -41,7 +41,7 @@ export function processPorts(): Ports {
     connectBus: async (target) => (await import("../../ipc/bus/client.ts")).connectBus(target),
     connectVarlink: async (path) => (await import("../../ipc/varlink/connect.ts")).connectVarlink(path),
     connectPlainVarlink: async (path) => {
-      // Managers before 256 have no such socket: no need to load the client to find that out.
+      // Managers before 256 have no such socket; then the Varlink client need not be loaded.
       if (!existsSync(path)) throw new ErrnoError("ENOENT", `connect "${path}"`);
       return (await import("../../ipc/varlink/plain.ts")).connectPlainVarlink(path);
     },

@@ -1,11 +1,12 @@
-// Writes a file as a whole: whoever reads it meanwhile sees the one before.
+// Replaces a file atomically: another process reads either the old or the new contents.
 import { closeSync, fchmodSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { failed } from "./failure.ts";
 
 /**
- * Puts `text` at `path`, readable for everybody, by a temporary file beside it. Throws a Failure, and leaves what was there
- * as it was. The temporary name ends with `.new`, which programs that look for a suffix pass over.
+ * Writes `text` to a temporary file in the same directory and renames it to `path`, mode 0644. Throws a Failure and
+ * leaves the old file if that fails. The temporary name ends with `.new`, so programs that look for a suffix such as
+ * `.nspawn` ignore it.
  */
 export function replaceFile(path: string, text: string): void {
   const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.new`);
@@ -20,7 +21,7 @@ export function replaceFile(path: string, text: string): void {
     }
     renameSync(temporary, path);
   } catch (error) {
-    // A file that was there before is another's.
+    // EEXIST: the temporary file belongs to another process.
     if ((error as { code?: string }).code !== "EEXIST") rmSync(temporary, { force: true });
     throw failed(`Cannot write '${path}'`, error);
   }

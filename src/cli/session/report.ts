@@ -1,5 +1,5 @@
-// Lines for the user on stderr, as the systemd tools log: no prefix, coloured by priority on a terminal, filtered by
-// $SYSTEMD_LOG_LEVEL, silenced by $SYSTEMD_LOG_TARGET=null (systemd(1), "Environment").
+// Prints messages for the user on stderr in the form of the systemd tools: without a prefix, coloured by priority on a
+// terminal, filtered by $SYSTEMD_LOG_LEVEL, suppressed by $SYSTEMD_LOG_TARGET=null (systemd(1), "Environment").
 
 import { own } from "../format/own-sequence.ts";
 import { type Environment, parseBoolean, type Terminal } from "../format/terminal.ts";
@@ -12,13 +12,13 @@ const FACILITY_DAEMON = 3 << 3;
 
 export type Level = (typeof LEVELS)[number];
 
-/** The number of a level name or digit (`err` → 3); undefined for other text. */
+/** Returns the number of a level given by name or digit (`err` → 3); undefined for other text. */
 function levelNumber(text: string): number | undefined {
   const number = LEVELS.findIndex((name, index) => name === text || String(index) === text);
   return number < 0 ? undefined : number;
 }
 
-/** Prints log lines. */
+/** Prints messages, one line each. */
 export class Report {
   readonly #output: Output;
   readonly #terminal: Terminal;
@@ -38,7 +38,7 @@ export class Report {
     this.#endsWithReturn = terminal.stderrIsTty && env["TERM"] !== "dumb";
   }
 
-  /** Prints a failure, and on a terminal what helps. */
+  /** Prints the message of a Failure and, on a terminal, its hint. */
   failure({ message, hint }: { readonly message: string; readonly hint?: string | undefined }): void {
     for (const line of message.split("\n")) this.error(line);
     if (hint !== undefined && this.#terminal.stderrIsTty) this.info(hint);
@@ -64,7 +64,10 @@ export class Report {
     this.log("debug", line);
   }
 
-  /** Prints one line if its level is not filtered out. A raw terminal needs the carriage return; the pager does not. */
+  /**
+   * Prints one line unless its level is filtered out. On a terminal the line ends with a carriage return as well,
+   * because the terminal may be in raw mode.
+   */
   log(level: Level, line: string): void {
     const number = LEVELS.indexOf(level);
     if (number > this.#most) return;

@@ -1,7 +1,7 @@
-// One run of a client: its settings, its output, and its connections, made when first needed.
+// One run of a client: its settings, its output, and its connections, which are made when they are first needed.
 //
-// The manager is called over the bus, or over its private D-Bus socket on hosts without a bus; both
-// speak the same interface. Varlink is offered beside it where it is much faster or the only way.
+// The machine manager is called over the bus, or over its private D-Bus socket on hosts without a bus; both have the
+// same interface. Verbs use its Varlink socket where that is much faster, or has calls that D-Bus lacks.
 import type { Manager } from "../../api/machine1.ts";
 import type { ServiceManager } from "../../api/systemd1.ts";
 import { errnoNameOf } from "../../base/error.ts";
@@ -21,25 +21,27 @@ import { busTarget, managerDirectory, meansLocalSockets } from "./target.ts";
 const MANAGER = { destination: "org.freedesktop.machine1", path: "/org/freedesktop/machine1" } as const;
 const SYSTEMD = "org.freedesktop.systemd1";
 
-const NOBODY_THERE = ["ENOENT", "ECONNREFUSED", "ENOTDIR"];
+/** Errors of connect(2) that mean that no message bus runs. */
+const NO_BUS = ["ENOENT", "ECONNREFUSED", "ENOTDIR"];
 const NO_SUCH_SERVICE = ["org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.NameHasNoOwner"];
 
 const MANAGER_NAME = "systemd-machined";
 
 type ConnectionPorts = Pick<Ports, "connectBus" | "connectVarlink" | "connectPlainVarlink">;
 
-/** The ports that verbs may use directly. Connections are made by the session, which limits the waiting time. */
+/** The ports that verbs may use directly. Only the session makes connections, because it limits the waiting time. */
 type SessionPorts = Omit<Ports, keyof ConnectionPorts>;
 
-/** The name of a connection's peer in messages. */
+/** Returns the name of a connection's peer for messages. */
 function busName(target: BusTarget): string {
   if (target.kind === "private") return target.path.endsWith("/import/private") ? "systemd-importd" : MANAGER_NAME;
   return target.kind === "machine" ? `the message bus of machine '${target.name}'` : "the message bus";
 }
 
-/** Returns a better reason than the errno for a bus that cannot be reached, or null. */
+/** Returns a more precise reason than the errno's text for a bus that cannot be reached, or null. */
 function adviceOn(target: BusTarget, error: unknown): string | null {
-  // No medium: the environment names no bus of the user's. Only the message says what to do about it.
+  // ENOMEDIUM: the environment does not say where the user's bus is; the error's own message names the variables to
+  // set.
   if (error instanceof Error && errnoNameOf(error) === "ENOMEDIUM") return error.message;
   const isLogin = target.kind === "login" && errnoNameOf(error) === "ECONNRESET";
   if (!isLogin) return null;
@@ -47,7 +49,9 @@ function adviceOn(target: BusTarget, error: unknown): string | null {
   return `${reasonOf(error)} (systemd-run reached no ${target.scope} bus as user '${target.user}' of ${where})`;
 }
 
-/** Returns a hint where the recorded reason misleads: an unknown machine is reported as a host that is down. */
+/**
+ * Returns a hint for errors whose text misleads but stays as the original prints it: EHOSTDOWN for an unknown machine.
+ */
 function hintOn(target: BusTarget | null, error: unknown): string | undefined {
   if (target?.kind !== "machine") return undefined;
   const { name } = target;
@@ -61,12 +65,13 @@ function hintOn(target: BusTarget | null, error: unknown): string | undefined {
   }
 }
 
-/** How a call of the manager differs from others. */
+/** Options of a call to the manager. */
 type CallOptions = Pick<BusCall, "timeoutMs">;
 
-/** A call whose flag for interaction the session sets. */
+/** A call in which the session sets the flag that allows polkit to ask the user. */
 type PeerCall = Omit<BusCall, "interactive">;
 
+/** What a verb works with: settings, terminal, output, messages, and calls to the daemons. */
 export class Session {
   readonly settings: Settings;
   readonly ports: SessionPorts;
@@ -75,6 +80,7 @@ export class Session {
   readonly report: Report;
   readonly #connections: ConnectionPorts;
   readonly #patience: Patience;
+  /** The connection for calls to the machine manager: the bus, or the manager's private socket. */
   #manager: Promise<Bus> | null = null;
   #bus: Promise<Bus> | null = null;
   readonly #opened: { close(): void }[] = [];
@@ -90,7 +96,9 @@ export class Session {
     this.#patience = new Patience((line) => this.report.info(line));
   }
 
-  /** Calls a method of the manager object. The tables are loaded with the first such call. */
+  /**
+   * Calls a method of the manager object. Its interface table is imported with the first call. Throws error replies.
+   */
   async manager<Name extends Member<typeof Manager>>(
     member: Name,
     args: CallArguments<typeof Manager, Name>,
@@ -103,7 +111,7 @@ export class Session {
     return callTyped((call) => this.callManager(call), { ...MANAGER, ...options }, table, member, args);
   }
 
-  /** Returns all properties of an object of the manager, in the order of its reply. */
+  /** Returns all properties of an object of the manager, in the order of the reply. */
   async properties(path: string): Promise<ReadonlyMap<string, Variant>> {
     const [{ Properties }, { callTyped }] = await this.#propertyCalls();
     const where = { destination: MANAGER.destination, path };
@@ -111,7 +119,7 @@ export class Session {
     return (await callTyped(call, where, Properties, "GetAll", { interface_name: "" })).props;
   }
 
-  /** Calls a method of the service manager on the message bus. */
+  /** Calls a method of the service manager (org.freedesktop.systemd1) over the message bus. */
   async serviceManager<Name extends Member<typeof ServiceManager>>(
     member: Name,
     args: CallArguments<typeof ServiceManager, Name>,
@@ -135,7 +143,9 @@ export class Session {
     return Promise.all([import("../../api/peers.ts"), import("../../ipc/bus/typed-call.ts")]);
   }
 
-  /** Calls any object of the machine manager. A manager that is on no bus is asked through its private socket. */
+  /**
+   * Calls any object of the machine manager: over the bus, or over the private socket if the manager is not on the bus.
+   */
   async callManager(call: PeerCall): Promise<unknown[]> {
     this.#manager ??= this.#openManager();
     const connection = await this.#manager;
@@ -150,13 +160,13 @@ export class Session {
     }
   }
 
-  /** The connection that calls to the machine manager go over now. */
+  /** Returns the connection that is used for calls to the machine manager. */
   managerConnection(): Promise<Bus> {
     this.#manager ??= this.#openManager();
     return this.#manager;
   }
 
-  /** The message bus itself, for peers other than the machine manager. */
+  /** Returns the connection to the message bus, for peers other than the machine manager. */
   bus(): Promise<Bus> {
     this.#bus ??= this.#openBus();
     return this.#bus;
@@ -167,7 +177,10 @@ export class Session {
     return (await this.bus()).call(this.#authorized(call));
   }
 
-  /** The manager's Varlink socket, for calls without descriptors; null where it has none or another manager is meant. */
+  /**
+   * Connects to the manager's Varlink socket, for calls without descriptors. Returns null if it cannot be reached, or
+   * if the settings name a manager elsewhere (-H, -M, another bus).
+   */
   async varlink(): Promise<Varlink | null> {
     const directory = managerDirectory(this.settings.scope, this.ports.env);
     if (directory === null || !meansLocalSockets(this.settings, this.ports.env)) return null;
@@ -179,12 +192,15 @@ export class Session {
     }
   }
 
-  /** A Varlink socket that files can be sent over; `whom` is what the user knows its service by. */
+  /** Connects to a Varlink socket for calls that pass descriptors; `whom` names the service in messages. */
   connectVarlink(path: string, whom: string): Promise<Varlink> {
     return this.#keepVarlink(whom, () => this.#connections.connectVarlink(path));
   }
 
-  /** A bus or peer. Programs that lead to a bus may ask the user for a password first: they are waited for. */
+  /**
+   * Connects to a bus or peer. A connection through ssh or systemd-run has no time limit, because these programs may
+   * ask the user for a password first.
+   */
   async connectBus(target: BusTarget): Promise<Bus> {
     const open = () => this.#connections.connectBus(target);
     const isBridge = target.kind === "ssh" || target.kind === "login";
@@ -204,13 +220,13 @@ export class Session {
     if (pipe !== null) this.output.usePager(pipe);
   }
 
-  /** Registers a connection to be closed at the end of the run. */
+  /** Registers something that close() closes; returns it. */
   keep<T extends { close(): void }>(thing: T): T {
     this.#opened.push(thing);
     return thing;
   }
 
-  /** Ends all connections and waits for the pager. */
+  /** Closes everything that was registered, and waits until the user quits the pager. */
   async close(): Promise<void> {
     for (const connection of this.#opened) connection.close();
     await this.output.close();
@@ -220,7 +236,9 @@ export class Session {
     return { ...call, interactive: this.settings.askPassword };
   }
 
-  /** MACHINED_RUNTIME_DIRECTORY has precedence over the bus, because it names the manager. */
+  /**
+   * Connects to the bus, or to the private socket: if $MACHINED_RUNTIME_DIRECTORY names the manager, or if no bus runs.
+   */
   async #openManager(): Promise<Bus> {
     if (this.ports.env["MACHINED_RUNTIME_DIRECTORY"]) {
       const peer = await this.#openPrivate();
@@ -230,12 +248,15 @@ export class Session {
       return await this.bus();
     } catch (error) {
       const cause = error instanceof Error ? error.cause : undefined;
-      const peer = NOBODY_THERE.includes(errnoNameOf(cause) ?? "") ? await this.#openPrivate() : null;
+      const peer = NO_BUS.includes(errnoNameOf(cause) ?? "") ? await this.#openPrivate() : null;
       if (peer === null) throw error;
       return peer;
     }
   }
 
+  /**
+   * Connects to the manager's private D-Bus socket; returns null if that is not possible or another manager is meant.
+   */
   async #openPrivate(): Promise<Bus | null> {
     const { scope } = this.settings;
     const directory = scope === "system" ? managerDirectory(scope, this.ports.env) : null;

@@ -1,11 +1,11 @@
-// What the options of machinectl say, with the defaults of machinectl(1), "Options".
+// The settings that the options of the clients change, with the defaults of machinectl(1), "Options".
 import type { Compression } from "../../base/vocabulary/compression.ts";
 import type { ImageClass } from "../../base/vocabulary/image-class.ts";
 import type { VerifyMode } from "../../base/vocabulary/transfer.ts";
 import type { JsonMode } from "../format/json.ts";
 import { SIGTERM } from "../format/signals.ts";
 
-/** How the machine manager is reached: here, over ssh (-H), or inside a container (-M). */
+/** Where the machine manager is: on this host, on another host over ssh (-H), or inside a container (-M). */
 export type Transport =
   | { readonly kind: "local" }
   | { readonly kind: "remote"; readonly host: string }
@@ -33,20 +33,27 @@ export const OUTPUT_MODES = [
 
 type OutputMode = (typeof OUTPUT_MODES)[number];
 
+/** Values of `--runner=`. */
 export const RUNNERS = ["nspawn", "vmspawn"] as const;
+/** Values of `wait --for=`. */
 export const WAIT_CONDITIONS = ["running", "booted", "address", "ssh", "ended"] as const;
+/** Values of `run --pull=`. */
 export const PULL_MODES = ["missing", "always", "never"] as const;
+/** Values of `--json=`. */
 export const JSON_CHOICES = ["pretty", "short", "off"] as const;
-/** 1 is the original's; 2 has several values as an array, and an empty list as one. */
+/** Forms of lists as JSON: 1 is the original's; in 2, a cell with several values is an array, also if it has none. */
 export const JSON_VERSIONS = ["1", "2"] as const;
 
+/** The settings of one run. Fields without a comment are the value of the option of the same name. */
 export interface Settings {
   transport: Transport;
-  /** `--fleet[=URL|FILE]`: "" for the usual server; null without the option. */
+  /** `--fleet[=URL|FILE]`: "" for the configured server; null without the option. */
   fleet: string | null;
-  /** `--through-service`: what root runs in machines, too, is run by the service. */
+  /**
+   * `--through-service`: exec has the service run the command, even if the caller is root and could enter the machine.
+   */
   throughService: boolean;
-  /** `--batch`: this is the run for one of several hosts, and ssh may ask nobody for anything. */
+  /** `--batch`: this run was started for one of several hosts, so ssh must not ask the user for anything. */
   batch: boolean;
   scope: "system" | "user";
   pager: boolean;
@@ -61,17 +68,17 @@ export interface Settings {
   signal: number;
   uid: string;
   environment: string[];
-  /** `--wait-status`: the exit status is the program's own. */
+  /** `--wait-status`: the exit status of the shell's command becomes the client's. */
   waitStatus: boolean;
   readOnly: boolean;
   mkdir: boolean;
   lines: number;
-  /** Infinity for `all`. */
+  /** `--max-addresses=`; Infinity for `all`. */
   maxAddresses: number;
   output: OutputMode;
-  /** `--json=`: the whole output of a verb as JSON. */
+  /** `--json=`: prints the whole output of a verb as JSON. */
   json: "pretty" | "short" | "off";
-  /** What is shown of a list. */
+  /** Options of verbs that print a list. */
   list: {
     /** `--columns=`; null for the usual ones. */
     columns: string | null;
@@ -83,38 +90,37 @@ export interface Settings {
     template: string | null;
     /** `--json-version=`. */
     jsonVersion: (typeof JSON_VERSIONS)[number];
-    /** `--cells`: as the run for several hosts reads it. */
+    /** `--cells`: prints the list in the form that a run for several hosts reads from the clients that it starts. */
     cells: boolean;
   };
   force: boolean;
   now: boolean;
-  /** `-t`: the command of exec gets a terminal. */
+  /** `-t`: the command of exec runs on a terminal. */
   tty: boolean;
-  /** `--stdin=`: whether the command of exec reads our standard input. */
+  /** `--stdin=`: whether the command of exec reads this client's standard input. */
   stdin: boolean;
-  /** `--chdir=`: null for the user's home. */
+  /** `--chdir=`; null for the home directory of the user. */
   directory: string | null;
-  /** `--timeout=`; 0 for no limit. */
+  /** `--timeout=` in milliseconds; 0 for no limit. */
   timeoutMs: number;
   detach: boolean;
-  /** `--delay=`: between two looks of stats. */
+  /** `--delay=`: the time between two measurements of stats, in milliseconds. */
   delayMs: number;
-  /** `--iterations=`. */
   iterations: number;
-  /** `--type=`: which events; none for all. */
+  /** `--type=`: the types of events to print; empty for all. */
   eventTypes: string[];
-  /** `--since=` and `--until=` as they were given; empty for no limit. */
+  /** `--since=` and `--until=`, not parsed; empty for no limit. */
   since: string;
-  /** `--after-cursor=` of `events`; empty for none. */
+  /** `--after-cursor=` of `events`; empty without the option. */
   afterCursor: string;
   until: string;
-  /** `--no-follow`: false. */
+  /** Whether `events` continues with new events; `--no-follow` makes it false. */
   follow: boolean;
   /** `--parallel=`: in how many machines a command runs at once. */
   parallel: number;
-  /** What `register` says about the machine. */
+  /** Properties of the machine that `register` registers. */
   registration: {
-    /** Null where a command is to be the leader. */
+    /** The number of a process; null if a command becomes the leader. */
     leader: number | null;
     machineClass: string;
     service: string;
@@ -123,27 +129,27 @@ export interface Settings {
     sshAddress: string;
     sshPrivateKey: string;
   };
-  /** What `run` says about the machine. */
+  /** Options of `run`. */
   run: {
-    /** "": a name is made. */
+    /** `--name=`; "" to make one from the image. */
     name: string;
-    /** `--rm`: nothing is left of it at its end. */
+    /** `--rm`: removes the machine's image and settings at its end. */
     remove: boolean;
-    /** Null for what fits the image. */
+    /** `--network=`; null to choose by the image. */
     network: string | null;
-    /** Options of systemd-nspawn: those of --bind=, --port= and --nspawn-option=. */
+    /** Command-line options for systemd-nspawn, from --bind=, --port= and --nspawn-option=. */
     options: string[];
     pull: (typeof PULL_MODES)[number];
   };
-  /** `--for=`: what `wait` waits for. */
+  /** `--for=`: the condition that `wait` waits for. */
   waitFor: (typeof WAIT_CONDITIONS)[number];
-  /** `--any`: the first machine is enough. */
+  /** `--any`: `wait` returns as soon as one machine meets the condition. */
   any: boolean;
   verbose: boolean;
-  /** What `logs` shows. */
+  /** Options of `logs`. */
   log: {
     follow: boolean;
-    /** `--lines=`, where it is given. */
+    /** `--lines=`; null without the option. */
     lines: number | null;
     unit: string | null;
     /** `--grep=`. */
@@ -152,15 +158,18 @@ export interface Settings {
   runner: (typeof RUNNERS)[number];
   verify: VerifyMode | undefined;
   format: Compression | undefined;
-  /** What images are for, in transfers. */
+  /** `--class=` of importctl; undefined without the option. */
   imageClass: ImageClass | undefined;
-  /** Whether the pristine copy of a download is kept; undefined: as the class of the image has it. */
+  /**
+   * `--keep-download=`: whether an unchanged copy of a download is kept; undefined for the default of the image's
+   * class.
+   */
   keepDownload: boolean | undefined;
-  /** The image that a push sends the difference to. */
+  /** `--base=`: a push uploads only the difference to this image. */
   base: string | undefined;
 }
 
-/** The settings of a command line without options. */
+/** Returns the settings of a command line without options. */
 export function defaultSettings(): Settings {
   return {
     transport: { kind: "local" },
@@ -226,7 +235,7 @@ export function defaultSettings(): Settings {
   };
 }
 
-/** Whether a list is wanted as the original prints it. */
+/** Whether no option for columns, rows or form is set, so that a list is printed as the original prints it. */
 export function isPlainList({ list }: Settings): boolean {
   const { columns, sort, filters, template, jsonVersion, cells } = list;
   if (cells) return false;
@@ -240,7 +249,7 @@ const TABLE_MODES: Readonly<Partial<Record<OutputMode, JsonMode>>> = {
   "json-sse": "sse",
 };
 
-/** How a table is to be written as JSON, or null for a table: `--json=`, else the json modes of `-o`. */
+/** Returns the layout for a table as JSON, from `--json=` or else the JSON modes of `-o`; null for a text table. */
 export function tableJsonMode(settings: Settings): JsonMode | null {
   if (settings.json !== "off") return settings.json;
   return TABLE_MODES[settings.output] ?? null;

@@ -1,5 +1,5 @@
-// Where a connection goes: what -H and -M mean, and the sockets of a machine manager on this host
-// (machinectl(1), "--host=" and "--machine="; sd_bus_open_system_remote(3)).
+// Translates -H, -M, --system and --user to the bus that a connection leads to, and finds the sockets of the machine
+// manager on this host (machinectl(1), "--host=" and "--machine="; sd_bus_open_system_remote(3)).
 import { ErrnoError } from "../../base/error.ts";
 import { isHostName, isMachineNameOrHost } from "../../base/names.ts";
 import type { BusTarget } from "../../ipc/bus/transport.ts";
@@ -11,10 +11,10 @@ function invalid(what: string): ErrnoError {
   return new ErrnoError("EINVAL", `Invalid argument '${what}'`);
 }
 
-/** The `host[:port]` part with its brackets, if the host is an IPv6 address, and what follows. */
+/** `[USER@]HOST[:PORT|:MACHINE][/MACHINE]`; the host may be an IPv6 address in brackets. */
 const REMOTE = /^(?:([^@[\]/:]+)@)?(?:\[([0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|([^@[\]/:]+))(?::([^/]*))?(?:\/(.*))?$/;
 
-/** `[USER@]HOST[:PORT][/MACHINE]`, or the older `HOST:MACHINE`. Throws EINVAL for anything else. */
+/** Parses `[USER@]HOST[:PORT][/MACHINE]`, or the older `HOST:MACHINE`. Throws EINVAL for other text. */
 export function parseRemote(text: string): BusTarget {
   const match = REMOTE.exec(text);
   if (match === null) throw invalid(text);
@@ -28,13 +28,13 @@ export function parseRemote(text: string): BusTarget {
   return { kind: "ssh", host, ...port, ...(machine === undefined ? {} : { machine }) };
 }
 
-/** Who calls, as the kernel and the user database have it. */
+/** The user who runs the client: user id, and name from the user database. */
 export type Caller = Pick<Account, "uid" | "name">;
 
 /**
- * `[USER@]MACHINE`, with nothing after the `@` for this host. Without a user it is the machine's root whose bus is meant,
- * with nothing before the `@` a user of the machine who is called as the caller is. The local host as oneself is the
- * plain bus. Throws EINVAL for a name that cannot be a machine's.
+ * Parses `[USER@]MACHINE`. No text after the `@` means this host. No `@` means root's bus in the machine; no text
+ * before the `@` means the bus of the machine's user with the caller's own name. For the caller's own bus on this host,
+ * returns the plain bus. Throws EINVAL for a name that no machine can have.
  */
 function parseContainer(text: string, scope: Settings["scope"], caller: Caller): BusTarget {
   const at = text.indexOf("@");
@@ -48,13 +48,16 @@ function parseContainer(text: string, scope: Settings["scope"], caller: Caller):
 
 const HOST = ".host";
 
-/** Whether this host's bus, as that user, is what the caller would connect to without more words. */
+/** Whether the bus of `user` on this host is the one that the caller reaches without -M. */
 function isPlainBus(user: string | null, scope: Settings["scope"], { uid, name }: Caller): boolean {
   if (user === null) return scope === "system" || uid === 0;
   return user === name || user === String(uid);
 }
 
-/** The bus that `--system`, `--user`, `-H` and `-M` mean together. Throws EINVAL, or EOPNOTSUPP where there is none. */
+/**
+ * Returns the bus that `--system`, `--user`, `-H` and `-M` select together. Throws EINVAL for an invalid host or
+ * machine, EOPNOTSUPP for `--user` with `-H`.
+ */
 export async function busTarget(
   { scope, transport, batch = false }: Pick<Settings, "scope" | "transport"> & Partial<Pick<Settings, "batch">>,
   caller: () => Promise<Caller>,
@@ -66,7 +69,7 @@ export async function busTarget(
   return target.kind === "ssh" && batch ? { ...target, batch } : target;
 }
 
-/** Where the sockets of the machine manager of a scope are, or null where the scope has no place here. */
+/** Returns the directory with the sockets of a scope's machine manager; null for --user without $XDG_RUNTIME_DIR. */
 export function managerDirectory(scope: Settings["scope"], env: Environment): string | null {
   if (scope === "system") return `${env["MACHINED_RUNTIME_DIRECTORY"] || "/run/systemd"}/machine`;
   const runtime = env["XDG_RUNTIME_DIR"];
@@ -74,8 +77,8 @@ export function managerDirectory(scope: Settings["scope"], env: Environment): st
 }
 
 /**
- * Whether the sockets in the manager's directory lead to the manager that is meant. A caller who names another bus
- * means the manager on that bus, unless the directory is named as well.
+ * Whether the sockets in managerDirectory() belong to the manager that the caller addresses. A caller who sets
+ * $DBUS_SYSTEM_BUS_ADDRESS addresses the manager on that bus, unless $MACHINED_RUNTIME_DIRECTORY is set as well.
  */
 export function meansLocalSockets(settings: Settings, env: Environment): boolean {
   if (settings.transport.kind !== "local") return false;

@@ -1,4 +1,4 @@
-// The machines that are measured: all, or those that are named. They come and go while others are looked at.
+// Measures the resource usage of several machines, all or those that the user names, while machines start and end.
 import { monotonicUsec } from "../../kernel/syscall/time.ts";
 import { Meter, type Usage } from "../../stats/meter.ts";
 import { type Reading, type Stats, statsOf } from "../../stats/rates.ts";
@@ -7,24 +7,29 @@ import { chosenMachines } from "../machine/names.ts";
 import { attempt, Failure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 
+/** A machine that is measured; `last` is the reading before, from which rates are computed. */
 interface Measured {
   readonly facts: MachineFacts;
   readonly meter: Meter;
   last: Reading | null;
 }
 
+/** A set of machines with open meters. */
 export class MeasuredMachines implements Disposable {
   readonly #session: Session;
   readonly #names: readonly string[];
   readonly #machines = new Map<string, Measured>();
 
-  /** `names` are names, lists and patterns; none means all machines. */
+  /** `names` are words such as `web`, `web,db` and `web*`; empty for all machines. */
   constructor(session: Session, names: readonly string[]) {
     this.#session = session;
     this.#names = names;
   }
 
-  /** Which machines there are now. A machine that is named and not there is a Failure at the first call. */
+  /**
+   * Adds machines that have started and drops those that have ended. The first call throws for a named machine that is
+   * unknown.
+   */
   async refresh(): Promise<void> {
     const isFirst = this.#machines.size === 0;
     const wanted = await this.#wanted();
@@ -35,13 +40,13 @@ export class MeasuredMachines implements Disposable {
         const facts = await machineFacts(this.#session, name);
         this.#machines.set(name, { facts, meter: new Meter(facts.leaderPid, facts.unit), last: null });
       } catch (error) {
-        // It ended between the list and the look.
+        // The machine has ended since the list was queried.
         if (isFirst && this.#names.length > 0) throw error;
       }
     }
   }
 
-  /** What each machine uses, in the order of their names. */
+  /** Reads the usage of each machine, with rates since the last call; sorted by name. */
   read(): Stats[] {
     const atUsec = Number(monotonicUsec());
     return Array.from(this.#machines, ([name, machine]) => {
@@ -52,14 +57,14 @@ export class MeasuredMachines implements Disposable {
     }).sort((a, b) => (a.machine < b.machine ? -1 : 1));
   }
 
-  /** The counters of each machine, in the order of their names. */
+  /** Reads the counters of each machine; sorted by name. */
   readUsage(): { readonly facts: MachineFacts; readonly usage: Usage }[] {
     return Array.from(this.#machines.values(), ({ facts, meter }) => ({ facts, usage: meter.read() })).sort((a, b) =>
       a.facts.name < b.facts.name ? -1 : 1,
     );
   }
 
-  /** What was known of a machine when its measuring began; null for one that is not measured. */
+  /** Returns the facts from when a machine was added; null for one that is not measured. */
   factsOf(name: string): MachineFacts | null {
     return this.#machines.get(name)?.facts ?? null;
   }
@@ -76,7 +81,7 @@ export class MeasuredMachines implements Disposable {
   async #wanted(): Promise<string[]> {
     const { transport } = this.#session.settings;
     if (transport.kind !== "local")
-      throw new Failure("What machines use is read from files of this host: -H and -M do not work here");
+      throw new Failure("Resource usage can be read for machines of this host only: leave out -H and -M");
     if (this.#names.length > 0) return chosenMachines(this.#session, this.#names.join(","));
     const { machines } = await attempt("Could not get machines", () => this.#session.manager("ListMachines", {}));
     const names = machines.map(([name]) => name);

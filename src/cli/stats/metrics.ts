@@ -1,5 +1,5 @@
-// `machinectl metrics`: the numbers for Prometheus as text, as the daemon has them; without a daemon of ours, those of the
-// machines, read here.
+// `machinectl metrics`: prints metrics in the text format of Prometheus. They come from the daemon's metrics socket; if
+// there is none, because the distribution's daemon runs, the machines are measured by this process.
 import { errnoNameOf } from "../../base/error.ts";
 import { metricsText } from "../../stats/text.ts";
 import { Failure, failed } from "../session/failure.ts";
@@ -8,29 +8,31 @@ import type { Session } from "../session/session.ts";
 import { managerDirectory, meansLocalSockets } from "../session/target.ts";
 import { MeasuredMachines } from "./machines.ts";
 
-const PATIENCE_MS = 30_000;
-const NOBODY_THERE = ["ENOENT", "ECONNREFUSED", "FailedToOpenSocket", "ConnectionRefused"];
+const TIMEOUT_MS = 30_000;
+/** Error codes of fetch() and connect(2) for a socket that no process listens on. */
+const NOT_LISTENING = ["ENOENT", "ECONNREFUSED", "FailedToOpenSocket", "ConnectionRefused"];
 
-/** What the daemon's own socket says; null where there is none. */
-async function askDaemon(session: Session): Promise<string | null> {
+/** Returns the metrics from the daemon's socket; null if there is none. Throws a Failure for other errors. */
+async function metricsOfDaemon(session: Session): Promise<string | null> {
   const { settings, ports } = session;
   const directory = managerDirectory(settings.scope, ports.env);
   if (directory === null || !meansLocalSockets(settings, ports.env)) return null;
   const unix = `${directory}/metrics`;
   if (!ports.isThere(unix)) return null;
   try {
-    const reply = await fetch("http://localhost/metrics", { unix, signal: AbortSignal.timeout(PATIENCE_MS) });
+    const reply = await fetch("http://localhost/metrics", { unix, signal: AbortSignal.timeout(TIMEOUT_MS) });
     if (reply.status !== 200) throw new Failure(`'${unix}' answered with ${reply.status} ${reply.statusText}`);
     return await reply.text();
   } catch (error) {
     if (error instanceof Failure) throw error;
     const code = (error as { code?: string }).code ?? errnoNameOf(error) ?? "";
-    // A socket that a daemon left behind.
-    if (NOBODY_THERE.includes(code)) return null;
+    // A daemon that has ended left the socket.
+    if (NOT_LISTENING.includes(code)) return null;
     throw failed(`Cannot get metrics from '${unix}'`, error);
   }
 }
 
+/** Measures all machines and returns their metrics. */
 async function measureHere(session: Session): Promise<string> {
   using machines = new MeasuredMachines(session, []);
   await machines.refresh();
@@ -44,9 +46,9 @@ async function measureHere(session: Session): Promise<string> {
   return metricsText(sources, null, "text");
 }
 
-/** The verb `metrics`. */
+/** The verb `metrics`: prints the metrics, or writes them to a file. */
 export async function metrics(session: Session, [file]: readonly string[]): Promise<number> {
-  const text = (await askDaemon(session)) ?? (await measureHere(session));
+  const text = (await metricsOfDaemon(session)) ?? (await measureHere(session));
   if (file === undefined) session.output.write(text);
   else replaceFile(file, text);
   return 0;

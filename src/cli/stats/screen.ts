@@ -1,5 +1,5 @@
-// What `machinectl top` shows: a table of machines that fits the terminal, or the page of one machine. Pure: from numbers
-// and a size to text.
+// Renders the screen of `machinectl top`: a table of machines that fits the terminal, or the page of one machine. Pure
+// functions from measurements and a size to text.
 import { formatBytes, UTC } from "../../base/format.ts";
 import type { Stats } from "../../stats/rates.ts";
 import type { Cell, Table } from "../format/table.ts";
@@ -8,7 +8,7 @@ import type { Terminal } from "../format/terminal.ts";
 import { type CellContext, titleOf } from "../list/column.ts";
 import { MEASURED_COLUMNS } from "./table.ts";
 
-/** What the lines are sorted by, and the key for it. */
+/** The sort orders, by the key that selects them. */
 export const ORDERS = {
   c: { title: "CPU", value: (stats: Stats) => stats.cpuPercent ?? 0 },
   m: { title: "memory", value: (stats: Stats) => stats.memoryBytes ?? 0 },
@@ -28,9 +28,11 @@ export const ORDERS = {
       Math.max(cpuPressure ?? 0, memoryPressure ?? 0, ioPressure ?? 0),
   },
 } as const;
+
+/** The key that selects an order. */
 export type Order = keyof typeof ORDERS;
 
-/** The last minute of a machine, a value for each second, the oldest first. */
+/** Values of a machine in the last minute, one for each second, oldest first. */
 export interface History {
   readonly cpuPercent: readonly number[];
   readonly memoryBytes: readonly number[];
@@ -38,7 +40,10 @@ export interface History {
 
 const BARS = "▁▂▃▄▅▆▇█";
 
-/** A line of bars between 0 and the greatest value (at least `least`); the newest value is on the right. */
+/**
+ * Returns a line of `width` bars for values from 0 to the largest of them, or to `least` if all are smaller. The newest
+ * value is on the right.
+ */
 export function sparkline(values: readonly number[], width: number, least: number): string {
   const shown = values.slice(-width);
   const most = Math.max(least, ...shown);
@@ -48,26 +53,29 @@ export function sparkline(values: readonly number[], width: number, least: numbe
   return bars.join("").padStart(width);
 }
 
-/** What is measured has no times in it. */
+/** The context for cells of MEASURED_COLUMNS, none of which contains a time. */
 const NO_TIMES: CellContext = { zone: UTC, nowUsec: 0n, mostLines: 1 };
 
 const SPARK_COLUMNS = 12;
-/** A terminal narrower than this has no room for bars. */
+/** The smallest width of a terminal for which bars are shown. */
 const SPARK_FROM = 120;
+/** Lines that are not machines: the head, an empty line, the heading, the keys. */
 const FIXED_LINES = 4;
 
+/** The state of the screen. */
 export interface View {
   readonly stats: readonly Stats[];
   readonly histories: ReadonlyMap<string, History>;
   readonly order: Order;
-  /** The machine whose line is marked. */
+  /** The machine whose line is marked; null for none. */
   readonly selected: string | null;
+  /** The size of the terminal. */
   readonly rows: number;
   readonly columns: number;
   readonly terminal: Terminal;
 }
 
-/** The machines in the order that is shown, greatest first; equal ones by name. */
+/** Returns the machines sorted by an order, the largest value first; equal ones by name. */
 export function ordered(stats: readonly Stats[], order: Order): Stats[] {
   const { value } = ORDERS[order];
   return [...stats].sort((a, b) => value(b) - value(a) || (a.machine < b.machine ? -1 : 1));
@@ -77,12 +85,12 @@ function total(stats: readonly Stats[], value: (one: Stats) => number | null): n
   return stats.reduce((sum, one) => sum + (value(one) ?? 0), 0);
 }
 
-/** The whole screen with the table, one string for each line, at most `rows`. */
+/** Returns the lines of the screen with the table, at most `rows`. */
 export function tableScreen(view: View): string[] {
   const { stats, histories, order, selected, rows, columns, terminal } = view;
   const all = ordered(stats, order);
   const room = Math.max(rows - FIXED_LINES, 1);
-  // The selected line stays in sight.
+  // Scrolls so that the selected line is visible.
   const at = Math.max(
     all.findIndex(({ machine }) => machine === selected),
     0,
@@ -112,7 +120,7 @@ export function tableScreen(view: View): string[] {
   return [head, "", ...text.trimEnd().split("\n"), keys].slice(0, rows);
 }
 
-/** The page of one machine: its numbers, its last minute, and further lines (processes, addresses, log) as they fit. */
+/** Returns the lines of the page of one machine: its values, their last minute, and as many of `details` as fit. */
 export function machineScreen(view: View, one: Stats, details: readonly string[]): string[] {
   const { histories, rows, columns, terminal } = view;
   const history = histories.get(one.machine) ?? { cpuPercent: [], memoryBytes: [] };

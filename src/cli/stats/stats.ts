@@ -1,4 +1,4 @@
-// `machinectl stats`: what machines use, as a table or as JSON; once, or again and again.
+// `machinectl stats`: prints the resource usage of machines as a table or as JSON, once or repeatedly (--iterations=).
 import { UTC } from "../../base/format.ts";
 import { type Plan, planOf } from "../list/plan.ts";
 import { printList, printsColumns } from "../list/print.ts";
@@ -21,7 +21,7 @@ async function print(session: Session, machines: MeasuredMachines, plan: Plan<St
   printList(session, rows, plan, { zone: UTC, nowUsec, mostLines: 1, noun: "machines", isRepeated });
 }
 
-/** The verb `stats`. Rates need two looks, so the first output comes after `--delay=`. */
+/** The verb `stats`. Rates are computed from two measurements, so the first output comes after --delay=. */
 export async function stats(session: Session, names: readonly string[]): Promise<number> {
   const { delayMs, iterations } = session.settings;
   if (printsColumns(session, STATS_COLUMNS)) return 0;

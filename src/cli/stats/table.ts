@@ -1,4 +1,5 @@
-// How what machines use is shown: columns for people, numbers with their units in the keys for programs.
+// The columns of `machinectl stats` and `top`. Text has rounded values; in JSON, the names of the members contain the
+// unit.
 import { formatBytes } from "../../base/format.ts";
 import type { Stats } from "../../stats/rates.ts";
 import type { Json } from "../format/json.ts";
@@ -7,7 +8,7 @@ import { textCell } from "../format/table.ts";
 import type { Column } from "../list/column.ts";
 import { EXTRA_COLUMNS, type Extra, type Extras } from "../machine/columns.ts";
 
-/** What a machine uses, and the rest that can be shown of it. */
+/** The usage of a machine, and the data of the extra columns. */
 export interface StatsRow extends Stats {
   readonly extras: Extras;
 }
@@ -26,7 +27,7 @@ function count(value: number | null): Cell {
   return { text: value === null ? "-" : String(value), json: value, alignRight: true };
 }
 
-/** A column of numbers; its JSON members are the fields of `Stats`, the first of which it shows. */
+/** Makes a column of numbers. Its members in JSON are the fields of `Stats` that `fields` names. */
 function measured<Field extends keyof Stats>(
   row: Pick<Column<Stats>, "key" | "title" | "type" | "description">,
   fields: Readonly<Record<Field, Column<Stats>["type"]>>,
@@ -37,7 +38,7 @@ function measured<Field extends keyof Stats>(
   return { ...row, isUsual: true, cell, members, memberTypes: fields };
 }
 
-/** The columns of what is measured, which `top` shows as well. */
+/** The columns with measurements, which `top` also shows. */
 export const MEASURED_COLUMNS: readonly Column<Stats>[] = [
   {
     key: "machine",

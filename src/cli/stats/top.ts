@@ -1,4 +1,5 @@
-// `machinectl top`: what machines use, on a whole screen that is drawn anew each second, sorted by a key.
+// `machinectl top`: shows the resource usage of machines on the whole screen, redrawn each second. Keys select the sort
+// order and the page of one machine.
 
 import { readSome } from "../../kernel/file/byte-io.ts";
 import { Fd } from "../../kernel/file/fd.ts";
@@ -21,22 +22,25 @@ const CLEAR_BELOW = own("\u001b[J");
 const RETURN = own("\r");
 const HISTORY_SECONDS = 60;
 
-interface Kept {
+/** A History that is still written. */
+interface MutableHistory {
   readonly cpuPercent: number[];
   readonly memoryBytes: number[];
 }
 
+/** One run of the verb. */
 class Top {
   readonly #session: Session;
   readonly #machines: MeasuredMachines;
   readonly #terminal: OwnTerminal;
-  readonly #histories = new Map<string, Kept>();
+  readonly #histories = new Map<string, MutableHistory>();
   readonly #finished = Promise.withResolvers<void>();
   #stats: Stats[] = [];
   #order: Order = "c";
   #selected: string | null = null;
-  /** The machine whose page is shown. */
+  /** The machine whose page is shown; null for the table. */
   #open: string | null = null;
+  /** Further lines of that page. */
   #details: readonly string[] = [];
 
   constructor(session: Session, machines: MeasuredMachines, terminal: OwnTerminal) {
@@ -45,7 +49,7 @@ class Top {
     this.#terminal = terminal;
   }
 
-  /** Shows and listens until `q`. The screen is as it was before, also after a signal. */
+  /** Runs until the key `q` or a signal; then restores the screen and the terminal. */
   async run(): Promise<void> {
     using input = StandardStream.open(0);
     const draw = () => this.#draw();
@@ -69,6 +73,7 @@ class Top {
     }
   }
 
+  /** Measures all machines and redraws. */
   async #tick(): Promise<void> {
     await this.#machines.refresh();
     this.#stats = this.#machines.read();
@@ -86,12 +91,14 @@ class Top {
     for (const name of this.#histories.keys()) {
       if (!this.#stats.some(({ machine }) => machine === name)) this.#histories.delete(name);
     }
-    if (this.#open !== null) await this.#look(this.#open);
+    if (this.#open !== null) await this.#queryDetails(this.#open);
     this.#draw();
   }
 
-  /** Processes and addresses of one machine, and the last lines of its log. */
-  async #look(machine: string): Promise<void> {
+  /**
+   * Queries the addresses and processes of the machine whose page is shown. If it has ended, goes back to the table.
+   */
+  async #queryDetails(machine: string): Promise<void> {
     try {
       const facts = await machineFacts(this.#session, machine);
       const details = await machineDetails(this.#session, facts);
@@ -121,6 +128,7 @@ class Top {
     this.#session.output.write(HOME + text + CLEAR_BELOW);
   }
 
+  /** Reads and handles all keys that have been typed. The end of input ends the verb. */
   #read(input: Fd): void {
     for (let bytes = readSome(input); bytes !== null; bytes = readSome(input)) {
       if (bytes.length === 0) {
@@ -141,10 +149,11 @@ class Top {
     else if (key === "\r" || key === "\n") {
       this.#selected ??= ordered(this.#stats, this.#order)[0]?.machine ?? null;
       this.#open = this.#selected;
-      if (this.#open !== null) void this.#look(this.#open).then(() => this.#draw());
+      if (this.#open !== null) void this.#queryDetails(this.#open).then(() => this.#draw());
     }
   }
 
+  /** Moves the selection by one line; without a selection, selects the first line. */
   #move(step: 1 | -1): void {
     const names = ordered(this.#stats, this.#order).map(({ machine }) => machine);
     const at = this.#selected === null ? (step > 0 ? -1 : 0) : names.indexOf(this.#selected);
@@ -154,7 +163,7 @@ class Top {
 
 const ARROW_LENGTH = 3;
 
-/** What was typed, key by key: an arrow is three characters. */
+/** Splits typed input into keys; an arrow key sends three characters. */
 function keysOf(typed: string): string[] {
   const keys: string[] = [];
   for (let at = 0; at < typed.length; ) {

@@ -1,9 +1,9 @@
-// `machinectl login`: a login prompt of a machine on this terminal.
+// `machinectl login`: opens a login prompt of a machine on the caller's terminal (machinectl(1), "login").
 import { Failure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import { runTerminal } from "./session-verb.ts";
 
-/** The verb `login`; without a name, of this host. */
+/** The verb `login`; without a name, the machine is this host. */
 export async function login(session: Session, [name]: readonly string[]): Promise<number> {
   const { uid, environment } = session.settings;
   if (uid !== "" || environment.length > 0) {

@@ -1,15 +1,15 @@
-// The escape sequence of a session: ^] typed three times within a second of the first.
+// Recognises the escape sequence that ends a session: ^] three times within one second.
 
 const ESCAPE = 0x1d;
 const TIMES = 3;
 const WITHIN_MS = 1000;
 
-/** Counts the escape bytes of an input, across its reads. */
+/** Counts the escape characters of an input, over several reads. */
 export class EscapeCounter {
   #count = 0;
   #firstMs = 0;
 
-  /** Looks at further input; true when it holds the last of the three. Everything before that was meant for the program. */
+  /** Scans further input; returns true if it contains the third escape character. `nowMs` is a monotonic time. */
   feed(bytes: Uint8Array, nowMs: number): boolean {
     for (const byte of bytes) {
       if (byte !== ESCAPE) {

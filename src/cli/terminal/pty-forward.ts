@@ -1,6 +1,7 @@
-// A session: our standard input and output joined to a pseudo terminal whose master we hold, until the other side hangs
-// up, the way out is typed, or a signal ends us. Everything the terminal printed reaches standard output before the end,
-// however slowly that is read. (machinectl(1), "login" and "shell")
+// A session (machinectl(1), "login" and "shell"): copies standard input to the master of a pseudo terminal and the
+// terminal's output to standard output, until the terminal hangs up, the user types the escape sequence, or this
+// process gets a signal. At a hang-up, the whole output of the terminal is written before the session ends, however
+// slowly it is read.
 
 import { watch } from "../../kernel/event/poller.ts";
 import { readSome, writeSome } from "../../kernel/file/byte-io.ts";
@@ -11,31 +12,38 @@ import { PtyInput } from "./pty-input.ts";
 import { StandardStream } from "./pty-stream.ts";
 import { OwnTerminal } from "./pty-terminal.ts";
 
-/** Why a session ended. */
+/** Why a session ended; `lost`: the caller's input or output has ended. */
 export type SessionEnd = "hangup" | "escape" | "signal" | "lost";
 
+/** How a session ended. */
 export interface SessionResult {
   readonly end: SessionEnd;
-  /** The last byte that was printed, or null when nothing was. */
+  /** The last byte of output; null if there was none. */
   readonly lastByte: number | null;
   /** 128 plus the number of the signal that ended the session, 0 for SIGINT, SIGTERM or none. */
   readonly status: number;
 }
 
 interface SessionOptions {
-  /** Taken, and closed at the end. */
+  /** The master of the terminal; the session owns and closes it. */
   readonly master: Fd;
-  /** Whether a hang-up ends the session, or another program takes the terminal (a getty does after each logout). */
+  /**
+   * Whether a hang-up ends the session, or is ignored because another program will open the terminal (getty after a
+   * logout).
+   */
   readonly hangup: "ends" | "waits";
   readonly env: Environment;
-  /** Called at the end, while the terminal is still raw. */
+  /** Called at the end, while the caller's terminal is still raw. */
   readonly finish: (result: SessionResult) => void;
 }
 
-/** After this many steps the event loop runs other callbacks. */
+/** The number of reads and writes before the event loop runs other callbacks. */
 const MOVES_PER_TURN = 64;
-const LAST_WORDS_MS = 2000;
+/** How long to wait for the hang-up of the terminal after the machine has ended. */
+const HANGUP_MS = 2000;
+/** Signals that end the session with status 0. */
 const POLITE = ["SIGINT", "SIGTERM"] as const;
+/** Signals that end the session with 128 plus their number. */
 const HARSH = { SIGHUP: 1, SIGQUIT: 3 } as const;
 
 /** One session. Start it with `run()`. */
@@ -47,6 +55,7 @@ export class PtySession {
   readonly #terminal: OwnTerminal;
   readonly #finished = Promise.withResolvers<SessionEnd>();
   readonly #handlers: [NodeJS.Signals | "exit", () => void][] = [];
+  /** Output of the terminal that has not been written yet. */
   #printing: Buffer = Buffer.alloc(0);
   #lastByte: number | null = null;
   #status = 0;
@@ -71,7 +80,7 @@ export class PtySession {
     });
   }
 
-  /** Forwards until the end; leaves the terminal as it was. */
+  /** Copies until the end of the session; restores the caller's terminal. */
   async run(): Promise<SessionResult> {
     const { master } = this.#options;
     try {
@@ -98,10 +107,10 @@ export class PtySession {
     }
   }
 
-  /** The machine has ended: the next hang-up ends the session, and the wait for it is short. */
+  /** To be called when the machine has ended: the session then ends with the next hang-up, or after HANGUP_MS. */
   expectHangup(): void {
     this.#mayHangUp = true;
-    setTimeout(() => this.#finish("hangup"), LAST_WORDS_MS).unref();
+    setTimeout(() => this.#finish("hangup"), HANGUP_MS).unref();
     this.#pump();
   }
 
@@ -130,6 +139,7 @@ export class PtySession {
     this.#pump();
   }
 
+  /** Copies what can be copied without waiting. An error ends the session. */
   #pump(): void {
     try {
       this.#move();
@@ -139,7 +149,7 @@ export class PtySession {
     }
   }
 
-  /** Moves bytes both ways while any will move. */
+  /** Copies in both directions until neither makes progress, or MOVES_PER_TURN is reached. */
   #move(): void {
     for (let moves = 0; !this.#isOver; moves++) {
       if (moves === MOVES_PER_TURN) {
@@ -153,6 +163,7 @@ export class PtySession {
     }
   }
 
+  /** Continues in the next turn of the event loop. */
   #planTurn(): void {
     if (this.#turnIsPlanned) return;
     this.#turnIsPlanned = true;
@@ -162,7 +173,7 @@ export class PtySession {
     });
   }
 
-  /** Copies once from the terminal to standard output; returns false if there is nothing to copy. */
+  /** Does one read from the terminal or one write to standard output; returns false if neither was possible. */
   #print(): boolean {
     if (this.#printing.length > 0 && !this.#write()) return false;
     if (this.#printing.length > 0) return true;
@@ -175,6 +186,7 @@ export class PtySession {
     return false;
   }
 
+  /** Returns output of the terminal; null if there is none at the moment, or after a hang-up, which sets #hasHungUp. */
   #readMaster(): Buffer | null {
     try {
       const bytes = readSome(this.#options.master);
@@ -187,6 +199,7 @@ export class PtySession {
     }
   }
 
+  /** Writes pending output; returns false if standard output accepted none. */
   #write(): boolean {
     try {
       const count = writeSome(this.#stdout.fd, this.#printing);

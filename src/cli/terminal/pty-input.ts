@@ -1,9 +1,10 @@
-// What goes to the terminal of a session: bytes of standard input, not before the program is there to read them, and at
-// their end the byte that means end of file.
+// Copies standard input to the terminal of a session, and at its end writes the control character that means end of
+// file.
 //
-// A service manager empties the terminal's queue while it prepares the program, and with it what a pipe had already sent.
-// So input that nobody types waits until the terminal's session has been taken over by the program. Its leader carries a
-// name in parentheses until then. What is typed does not wait: an answer to a question of the terminal may be among it.
+// While the machine's service manager sets up the program, it discards the terminal's input queue, which would include
+// data from a pipe. So input that is not typed is held back until the program is there: until then, the leader of the
+// terminal's session is a process of the service manager, whose name is in parentheses. Typed input is not held back,
+// because it may contain the terminal emulator's reply to an escape sequence.
 import { readSome, writeSome } from "../../kernel/file/byte-io.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { processComm } from "../../kernel/process/pidref.ts";
@@ -12,33 +13,42 @@ import { inputMode, sessionLeader } from "../../kernel/terminal/terminal-state.t
 import { EscapeCounter } from "./pty-escape.ts";
 
 const NEWLINE = 0x0a;
-/** A control character that no byte stands for. */
+/** The value of a control character that is disabled (_POSIX_VDISABLE in termios(3)). */
 const DISABLED = 0;
-const LOOK_EVERY_MS = 5;
-/** Where the program cannot be seen (it is in no process tree of ours), input waits this long. */
-const LOOK_UNTIL_MS = 3000;
-/** The end of file is repeated while the program runs, because each of several readers needs one. */
+const POLL_MS = 5;
+/**
+ * How long input is held back if the program cannot be seen, because its process is on another host or in another
+ * namespace.
+ */
+const HOLD_BACK_MS = 3000;
+/** The end-of-file character is repeated while the program runs, because each of several readers consumes one. */
 const REPEAT_END_MS = 250;
 const REPEAT_END_MAX_MS = 8000;
 
 interface InputOptions {
+  /** Standard input, non-blocking. */
   readonly source: Fd;
+  /** The master of the terminal, non-blocking. */
   readonly master: Fd;
-  /** Input is typed on a terminal: it is never held back and has no end to pass on. */
+  /** Whether standard input is a terminal: its input is not held back, and its end is not passed on. */
   readonly isTyped: boolean;
-  /** Continues copying in both directions. */
+  /** Called to continue copying in both directions. */
   readonly pump: () => void;
-  /** The escape sequence was typed. */
+  /** Called when the escape sequence was typed. */
   readonly escape: () => void;
-  /** The caller's terminal has hung up. */
+  /** Called when the caller's terminal has hung up. */
   readonly lost: () => void;
 }
 
+/** The copy from standard input to a terminal. */
 export class PtyInput {
   readonly #options: InputOptions;
   readonly #escapes = new EscapeCounter();
+  /** Input that has been read but not written. */
   #waiting: Buffer = Buffer.alloc(0);
+  /** Whether input may be written to the terminal. */
   #isReady: boolean;
+  /** Whether the end of input has been read. */
   #hasEnded = false;
   #lastByte = NEWLINE;
   #timer: ReturnType<typeof setTimeout> | null = null;
@@ -47,20 +57,21 @@ export class PtyInput {
   constructor(options: InputOptions) {
     this.#options = options;
     this.#isReady = options.isTyped;
-    if (!this.#isReady) this.#lookForProgram(performance.now() + LOOK_UNTIL_MS);
+    if (!this.#isReady) this.#lookForProgram(performance.now() + HOLD_BACK_MS);
   }
 
-  /** The end of input was sent: the next hang-up ends the session, even if another program could take the terminal. */
+  /** Whether all input and its end were written: then the next hang-up ends the session, also of a `login`. */
   get isOver(): boolean {
     return this.#hasEnded && this.#isReady && this.#waiting.length === 0;
   }
 
-  /** Moves what can be moved now; true when something was. */
+  /** Does one write and one read if possible; returns false if neither was. */
   move(): boolean {
     const wrote = this.#isReady && this.#waiting.length > 0 && this.#write();
     return (this.#waiting.length === 0 && !this.#hasEnded && this.#read()) || wrote;
   }
 
+  /** Stops copying; drops input that has not been written. */
   stop(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#hasEnded = true;
@@ -75,7 +86,7 @@ export class PtyInput {
     if (bytes.length === 0) {
       this.#hasEnded = true;
       if (this.#options.isTyped) this.#options.lost();
-      else if (this.#isReady) this.#sayEnd();
+      else if (this.#isReady) this.#writeEnd();
       return false;
     }
     if (this.#escapes.feed(bytes, performance.now())) {
@@ -86,7 +97,7 @@ export class PtyInput {
     return true;
   }
 
-  /** Some bytes, null for none yet, and none for the end or a terminal that is gone. */
+  /** Returns bytes; null if there are none yet; an empty buffer at the end of file or after a hang-up. */
   #readSource(): Buffer | null {
     try {
       return readSome(this.#options.source, 4096);
@@ -101,7 +112,7 @@ export class PtyInput {
     if (count <= 0) return false;
     this.#lastByte = this.#waiting[count - 1] ?? NEWLINE;
     this.#waiting = this.#waiting.subarray(count);
-    if (this.#waiting.length === 0 && this.#hasEnded) this.#sayEnd();
+    if (this.#waiting.length === 0 && this.#hasEnded) this.#writeEnd();
     return true;
   }
 
@@ -109,24 +120,26 @@ export class PtyInput {
     try {
       return writeSome(this.#options.master, bytes);
     } catch (error) {
-      // No process has the terminal open now; the next read decides what that means.
+      // No process has the terminal open; the next read of the master handles that as a hang-up.
       if (isErrno(error, "EIO")) return -1;
       throw error;
     }
   }
 
-  #sayEnd(): void {
+  /** Writes the end-of-file character, and repeats that until the session ends. */
+  #writeEnd(): void {
     const { isByLine, endOfFile } = inputMode(this.#options.master);
     if (endOfFile !== DISABLED) {
-      // In the middle of a line the first one only ends that line.
+      // In the middle of a line, the first character only makes that part of a line readable.
       const isMidLine = isByLine && this.#lastByte !== NEWLINE;
       this.#writeMaster(Buffer.from(isMidLine ? [endOfFile, endOfFile] : [endOfFile]));
       this.#lastByte = NEWLINE;
     }
-    this.#timer = setTimeout(() => this.#sayEnd(), this.#repeatMs);
+    this.#timer = setTimeout(() => this.#writeEnd(), this.#repeatMs);
     this.#repeatMs = Math.min(this.#repeatMs * 2, REPEAT_END_MAX_MS);
   }
 
+  /** Polls until the program has the terminal, or until `untilMs`; then lets the input pass. */
   #lookForProgram(untilMs: number): void {
     this.#timer = setTimeout(() => {
       if (!hasProgram(this.#options.master) && performance.now() < untilMs) {
@@ -135,13 +148,13 @@ export class PtyInput {
       }
       this.#timer = null;
       this.#isReady = true;
-      if (this.#hasEnded && this.#waiting.length === 0) this.#sayEnd();
+      if (this.#hasEnded && this.#waiting.length === 0) this.#writeEnd();
       this.#options.pump();
-    }, LOOK_EVERY_MS);
+    }, POLL_MS);
   }
 }
 
-/** Whether a program has taken over the terminal from the service manager. */
+/** Whether the leader of the terminal's session is the program, no longer a process of the service manager. */
 function hasProgram(master: Fd): boolean {
   const leader = sessionLeader(master);
   if (leader === null) return false;

@@ -1,14 +1,17 @@
-// Standard input and output without waiting. The open file behind each may be shared with the shell that started us, which
-// does not expect it to change: so it is opened anew for our use, and only where that cannot be done (sockets, terminals
-// of another user) made non-blocking until the end. Plain files never make anybody wait, and have a position to keep.
+// Non-blocking standard input and output. O_NONBLOCK applies to the open file description, which may be shared with the
+// shell that started this process. So the file is opened a second time; only if that is not possible (sockets,
+// terminals of another user), the shared one is made non-blocking until the end. Regular files are used as they are:
+// they never block, and opening them again would lose the position.
 import { readFileSync } from "node:fs";
 import { type Watch, watch } from "../../kernel/event/poller.ts";
 import { copyStandard, type Fd, reopen, setNonblocking, statFd } from "../../kernel/file/fd.ts";
 import { O_NONBLOCK } from "../../kernel/syscall/constants.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
 
+/** Standard input or output for non-blocking use. */
 export class StandardStream implements Disposable {
   readonly fd: Fd;
+  /** The shared descriptor that must be made blocking again at the end; null if it was not changed. */
   readonly #lent: Fd | null;
   #watch: Watch | null = null;
 
@@ -17,7 +20,7 @@ export class StandardStream implements Disposable {
     this.#lent = lent;
   }
 
-  /** The stream with that number, 0 or 1. `EBADF` where it is closed. */
+  /** Opens the stream with that number. Throws EBADF if the descriptor is closed. */
   static open(number: 0 | 1): StandardStream {
     const shared = copyStandard(number);
     try {
@@ -32,7 +35,10 @@ export class StandardStream implements Disposable {
     }
   }
 
-  /** Calls back whenever the stream becomes ready; false for one that always is. */
+  /**
+   * Calls `ready` whenever the stream becomes ready. Returns false for files that epoll(7) refuses, which are always
+   * ready.
+   */
   watch(interest: { read?: boolean; write?: boolean }, ready: () => void): boolean {
     try {
       this.#watch = watch(this.fd, interest, ready);

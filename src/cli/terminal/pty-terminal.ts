@@ -1,4 +1,5 @@
-// Our own terminal during a session: raw, as big as it is, and afterwards as it was, however the session ends.
+// The caller's terminal during a session: puts it into raw mode, passes its size on, and restores it at the end of the
+// session, however that ends.
 import { copyStandard, type Fd, statFd } from "../../kernel/file/fd.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
 import {
@@ -16,25 +17,26 @@ import type { Environment } from "../format/terminal.ts";
 
 const DEFAULT_SIZE: WindowSize = { rows: 24, columns: 80 };
 
-/** The terminal on standard input and output: none, one, or one on each. */
+/** The terminals on standard input and output: none, one on either or both, or two different ones. */
 export class OwnTerminal implements Disposable {
   readonly #input: Fd | null;
   readonly #output: Fd | null;
   readonly #env: Environment;
   #saved: (() => void)[] = [];
 
-  /** Takes two descriptors to look at and closes them at the end. */
+  /** Owns both descriptors; those that are no terminal are closed at once. */
   constructor(input: Fd, output: Fd, env: Environment) {
     this.#input = terminalOrNothing(input);
     this.#output = terminalOrNothing(output);
     this.#env = env;
   }
 
+  /** Whether standard input is a terminal. */
   get hasInput(): boolean {
     return this.#input !== null;
   }
 
-  /** Lets every byte pass. Where input and output are different terminals each is changed in its own direction only. */
+  /** Switches to raw mode. If input and output are different terminals, only that direction of each is changed. */
   makeRaw(): void {
     if (this.#saved.length > 0) return;
     const [input, output] = [this.#input, this.#output];
@@ -48,20 +50,20 @@ export class OwnTerminal implements Disposable {
       try {
         restoreTerminal(terminal, settings);
       } catch (error) {
-        // Hung up: there is nothing left to restore.
+        // The terminal has hung up.
         if (!isErrno(error, "EIO", "ENOTTY")) throw error;
       }
     });
   }
 
-  /** Puts everything back; harmless to repeat. */
+  /** Restores the settings from before makeRaw(). May be called several times. */
   restore(): void {
     const steps = this.#saved;
     this.#saved = [];
     for (const step of steps.reverse()) step();
   }
 
-  /** How big the other terminal should be: as ours, else as the environment says. */
+  /** The size for the machine's terminal: that of the caller's terminal, else $LINES and $COLUMNS, else 24 by 80. */
   get size(): WindowSize {
     const size = this.#output === null ? null : sizeOf(this.#output);
     if (size !== null && size.rows > 0 && size.columns > 0) return size;
@@ -71,7 +73,7 @@ export class OwnTerminal implements Disposable {
     };
   }
 
-  /** Makes the terminal behind `master` as big as ours. */
+  /** Sets the size of the terminal behind `master`; does nothing after a hang-up. */
   passSize(master: Fd): void {
     try {
       setWindowSize(master, this.size);
@@ -87,12 +89,13 @@ export class OwnTerminal implements Disposable {
   }
 }
 
-/** The size that a terminal of a machine should have now. */
+/** Returns the present size for a terminal of a machine, see OwnTerminal.size. */
 export function ownSize(env: Environment): WindowSize {
   using terminal = new OwnTerminal(copyStandard(0), copyStandard(1), env);
   return terminal.size;
 }
 
+/** Returns the descriptor if it is a terminal; otherwise closes it and returns null. */
 function terminalOrNothing(fd: Fd): Fd | null {
   if (isTerminal(fd)) return fd;
   fd.close();

@@ -1,4 +1,5 @@
-// What `machinectl login` and `shell` have in common: a terminal of a machine, opened by the manager and forwarded here.
+// The common part of `machinectl login` and `shell`: the manager opens a terminal of the machine, which is forwarded to
+// the caller's terminal, with a line before and after the session.
 
 import type { Fd } from "../../kernel/file/fd.ts";
 import { own } from "../format/own-sequence.ts";
@@ -12,18 +13,18 @@ import type { SessionEnd, SessionResult } from "./pty-forward.ts";
 const NAME = "org.freedesktop.machine1";
 const LOCAL_HOST = ".host";
 
-/** One way of getting a terminal. */
+/** How a verb opens its terminal. */
 interface TerminalRequest {
   readonly machine: string;
-  /** Asks the manager for a terminal; returns the master and the path of the terminal in the machine. */
+  /** Calls the manager to open a terminal; returns the master and the path of the terminal in the machine. */
   open(session: Session): Promise<{ readonly pty: Fd; readonly pty_path: string }>;
-  /** For the complaint: "Failed to get … PTY". */
+  /** The word in the error message "Failed to get … PTY". */
   readonly kind: "login" | "shell";
-  /** Whether a program is run by its name, and not an interactive shell or a login. */
+  /** Whether the command line names a program, so that it is no interactive shell or login. */
   readonly runsProgram: boolean;
 }
 
-/** Runs a session from its first line to its last; returns how it ended. `opened` gets the terminal's path in the machine. */
+/** Runs a whole session; returns how it ended. `opened` is called with the path of the terminal in the machine. */
 export async function runTerminal(
   session: Session,
   request: TerminalRequest,
@@ -56,12 +57,18 @@ export async function runTerminal(
   return result;
 }
 
-/** Whether nothing may be added to what a program prints: -q, and a program by name. Scripts run these on terminals, too. */
+/**
+ * Whether nothing may be added to the output of the program: with -q and a program on the command line, which scripts
+ * use on terminals as well.
+ */
 function isSilent({ settings }: Session, { runsProgram }: TerminalRequest): boolean {
   return settings.quiet && runsProgram;
 }
 
-/** Listens for the machine's end before the terminal is opened: it may be over as soon as it is there. */
+/**
+ * Opens the terminal. Subscribes to the machine's end before that, because the machine may end at once. Throws a
+ * Failure.
+ */
 async function openTerminal(
   session: Session,
   request: TerminalRequest,
@@ -72,6 +79,7 @@ async function openTerminal(
     const connection = await session.managerConnection();
     await follow(connection);
     const { pty, pty_path } = await request.open(session);
+    // The call may have moved to the manager's private socket.
     const other = await session.managerConnection();
     if (other !== connection) await follow(other);
     opened(pty_path);
@@ -91,7 +99,7 @@ function farewell(machine: string, kind: "login" | "shell", end: SessionEnd, mac
   return `Connection to ${machine === LOCAL_HOST ? "the local host" : `machine ${machine}`} terminated.`;
 }
 
-/** Writes the sequence that marks the machine's output on a terminal; returns the sequence that ends it. */
+/** Writes the escape sequence before the machine's output (terminal-context.ts); returns the one after it. */
 async function startContext(session: Session, machine: string): Promise<string> {
   const { env } = session.ports;
   const { isTty, colors } = session.terminal;
@@ -102,12 +110,14 @@ async function startContext(session: Session, machine: string): Promise<string> 
   return own(end);
 }
 
-/** Soft reset, palette, colours, line wrap, first column, nothing below: what a program may have left behind. */
+/**
+ * Resets what a program may have changed: soft reset, palette, colours, line wrap; clears from the cursor's line on.
+ */
 const CLEANUP = own("\u001b[!p\u001b]104\u001b\\\u001b[0m\u001b[?7h\u001b[1G\u001b[0J");
 const NEWLINE = 0x0a;
 const RETURN = 0x0d;
 
-/** Leaves the cursor at the beginning of a line, on a terminal in its usual state. */
+/** Moves the cursor to the beginning of a line, and resets the terminal. */
 function finishLine(session: Session, { lastByte }: SessionResult, isSilent: boolean): void {
   const { terminal, output } = session;
   if (lastByte !== null && lastByte !== NEWLINE) {
@@ -116,7 +126,7 @@ function finishLine(session: Session, { lastByte }: SessionResult, isSilent: boo
   if (terminal.stdoutIsTty && terminal.colors !== "off" && !isSilent) output.write(CLEANUP);
 }
 
-/** The environment that describes the caller's terminal to the program; TERM=dumb without one. */
+/** Returns assignments that describe the caller's terminal to the program; TERM=dumb without a terminal. */
 export function terminalEnvironment(terminal: Terminal, env: Environment): string[] {
   if (!terminal.isTty || env["TERM"] === undefined || env["TERM"] === "dumb") return ["TERM=dumb"];
   return ["TERM", "COLORTERM", "NO_COLOR"]

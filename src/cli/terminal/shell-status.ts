@@ -1,5 +1,6 @@
-// What became of a program that `machinectl shell` ran: the service manager of its machine knows. It is asked directly,
-// because the machine manager has no word for it: the service's properties are followed from before it is started.
+// Finds the exit status of a program that `machinectl shell` has run (--wait-status). The machine manager has no call
+// for it, so this connects to the service manager of the machine, and follows the properties of all its services from
+// before the program's service is started.
 import { ServiceManager, SYSTEMD1_NAME, SYSTEMD1_PATH } from "../../api/systemd1.ts";
 import { busLabelEscape } from "../../base/names.ts";
 import { callTyped } from "../../ipc/bus/typed-call.ts";
@@ -8,23 +9,29 @@ import type { Bus } from "../session/ports.ts";
 import type { Session } from "../session/session.ts";
 
 const UNITS = `${SYSTEMD1_PATH}/unit`;
-/** After the terminal is closed the end of the program is known at once, unless the machine went with it. */
+/**
+ * How long to wait for the status after the terminal was closed. It comes at once, unless the machine has ended as
+ * well.
+ */
 const WAIT_MS = 10_000;
-/** The code of waitid(2) for a process that exited. */
+/** The code of waitid(2) for a process that exited; other codes are for signals. */
 const CLD_EXITED = 1;
 const BY_SIGNAL = 128;
 
+/** How a service's main process ended: code and status of waitid(2). */
 interface Exit {
   readonly code: number;
   readonly status: number;
 }
 
+/** Follows the services of one machine. */
 export class ShellStatus {
+  /** By the object path of the unit. */
   readonly #exits = new Map<string, Exit>();
   #path = "";
   #changed = () => {};
 
-  /** Begins to follow the services of a machine. Throws a Failure where its service manager cannot be reached. */
+  /** Begins to follow the services of a machine. Throws a Failure if its service manager cannot be reached. */
   static async follow(session: Session, machine: string): Promise<ShellStatus> {
     if (session.settings.transport.kind !== "local") {
       throw new Failure("--wait-status only works for machines of this host.");
@@ -42,7 +49,7 @@ export class ShellStatus {
     const rule = { sender: SYSTEMD1_NAME, pathNamespace: UNITS, member: "PropertiesChanged" };
     await bus.subscribe(rule, ([iface, changed], { path }) => {
       if (iface !== `${SYSTEMD1_NAME}.Service`) return;
-      // The body of PropertiesChanged is sa{sv}as by definition.
+      // The body of PropertiesChanged has the signature sa{sv}as.
       const properties = changed as ReadonlyMap<string, { readonly value: unknown }>;
       const [code, status] = [properties.get("ExecMainCode")?.value, properties.get("ExecMainStatus")?.value];
       if (typeof code !== "number" || typeof status !== "number") return;
@@ -54,13 +61,16 @@ export class ShellStatus {
     await callTyped((call) => bus.call(call), where, ServiceManager, "Subscribe", {});
   }
 
-  /** Says which terminal the program is on, by its path in the machine. */
+  /** Sets the terminal of the program by its path in the machine; the program's service is named after it. */
   opened(terminal: string): void {
     const unit = `container-shell@${terminal.replace(/^\/dev\/pts\//, "")}.service`;
     this.#path = `${UNITS}/${busLabelEscape(unit)}`;
   }
 
-  /** Waits for the program and returns its exit status as shells do: 128 plus the number for a signal. */
+  /**
+   * Waits for the program's end; returns its exit status, or 128 plus the number of a signal. Throws a Failure after
+   * WAIT_MS.
+   */
   async result(): Promise<number> {
     const deadline = Date.now() + WAIT_MS;
     for (;;) {
@@ -79,6 +89,7 @@ export class ShellStatus {
   }
 }
 
+/** Connects to the bus on which the service manager of the machine is. */
 async function connect(session: Session, machine: string): Promise<Bus> {
   if (machine === ".host") return session.bus();
   return session.connectBus({ kind: "machine", name: machine });

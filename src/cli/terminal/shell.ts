@@ -1,10 +1,11 @@
-// `machinectl shell`: a shell or program in a machine, on this terminal or between pipes.
+// `machinectl shell`: runs a shell or a program in a machine, on the caller's terminal or with pipes (machinectl(1),
+// "shell").
 import { Failure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import type { Settings } from "../session/settings.ts";
 import { runTerminal, terminalEnvironment } from "./session-verb.ts";
 
-/** Whose shell is meant: `[USER@]NAME`. Nothing in the place of the name is this host. Throws a Failure for `@NAME`. */
+/** Parses `[USER@]NAME`. An empty name means this host. Throws a Failure for `@NAME`. */
 export function parseSpecification(text: string, settings: Pick<Settings, "uid">): { user: string; machine: string } {
   const at = text.indexOf("@");
   if (at === 0) throw new Failure("Failed to parse machine specification: Invalid argument");
@@ -12,13 +13,13 @@ export function parseSpecification(text: string, settings: Pick<Settings, "uid">
   return { user: text.slice(0, at), machine: text.slice(at + 1) || ".host" };
 }
 
-/** Assignments with each variable once: the last one counts. What is given goes before what the terminal says. */
+/** Returns assignments, each variable once. Those of --setenv= override those that describe the terminal. */
 function environmentOf(session: Session): string[] {
   const all = [...terminalEnvironment(session.terminal, session.ports.env), ...session.settings.environment];
   return [...new Map(all.map((assignment) => [assignment.split("=")[0], assignment])).values()];
 }
 
-/** The verb `shell`. Exits 0 whatever the program did, unless its status was asked for. */
+/** The verb `shell`. Returns 0 whatever the exit status of the program is, unless --wait-status was given. */
 export async function shell(session: Session, words: readonly string[]): Promise<number> {
   const [specification = "", path = "", ...args] = words;
   const { user, machine } = parseSpecification(specification, session.settings);

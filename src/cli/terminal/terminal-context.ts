@@ -1,4 +1,4 @@
-// Says to the terminal that what follows comes from a machine, and when that is over (OSC 3008, "Hierarchical Context
+// Makes the escape sequences that mark output as a machine's for the terminal emulator (OSC 3008, "Hierarchical Context
 // Signalling", https://uapi-group.org/specifications/specs/osc_context/).
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -11,7 +11,7 @@ interface TerminalContext {
   readonly end: string;
 }
 
-/** The marks before and after a session in a machine. */
+/** Returns the sequences to write before and after a session in a machine. */
 export function machineContext(machine: string): TerminalContext {
   const id = randomUUID().replaceAll("-", "");
   using self = PidRef.self();
@@ -38,7 +38,7 @@ function sequence(fields: readonly string[]): string {
   return `\u001b]3008;${fields.join(";")}\u001b\\`;
 }
 
-/** Separators and control characters, by their hexadecimal numbers. */
+/** Escapes separators and control characters as `\xNN`. */
 function plain(value: string): string {
   return value.replaceAll(/[\p{Cc};\\]/gu, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, "0")}`);
 }

@@ -1,4 +1,4 @@
-// The columns of `list-transfers`, and of importctl's `list-images`.
+// The columns of importctl's `list-transfers` and `list-images`.
 import type { Wire } from "../../api/table.ts";
 import { formatBytes, formatTimestamp, UINT64_MAX, type Zone } from "../../base/format.ts";
 import { IMAGE_CLASSES } from "../../base/vocabulary/image-class.ts";
@@ -6,7 +6,7 @@ import { PROGRESS_UNKNOWN } from "../../base/vocabulary/transfer.ts";
 import { type Cell, textCell } from "../format/table.ts";
 import type { Column } from "../list/column.ts";
 
-/** A transfer as it is listed. */
+/** A transfer of the list; `progress` is a share from 0 to 1, or PROGRESS_UNKNOWN. */
 export interface ListedTransfer {
   readonly id: number;
   readonly type: string;
@@ -23,10 +23,11 @@ function progressCell(progress: number): Cell {
 }
 
 function linkCell(url: string): Cell {
-  // Imports and exports come from nowhere: a blank, as the original has it.
+  // Imports and exports have no URL; the original prints an empty cell for them, not a dash.
   return url === "" ? { text: "", json: "" } : { ...textCell(url), link: url };
 }
 
+/** The columns of `list-transfers`. */
 export const TRANSFER_COLUMNS: readonly Column<ListedTransfer>[] = [
   {
     key: "id",
@@ -74,7 +75,10 @@ export const TRANSFER_COLUMNS: readonly Column<ListedTransfer>[] = [
   },
 ];
 
-/** Class, name, type, path, whether it is read-only; created, modified, usage, exclusive usage, limit, exclusive limit. */
+/**
+ * A row of ListImages(): class, name, type, path, read-only, created, modified, usage, exclusive usage, limit,
+ * exclusive limit.
+ */
 export type ImageRow = Wire["a(ssssbtttttt)"][number];
 
 function bytesCell(bytes: bigint): Cell {
@@ -91,7 +95,7 @@ const ACCESS = {
   rw: { text: "rw", json: false, color: "green" },
 } as const satisfies Readonly<Record<string, Cell>>;
 
-/** The columns of importctl's `list-images`. */
+/** The columns of `list-images`. */
 export const IMAGE_COLUMNS: readonly Column<ImageRow>[] = [
   {
     key: "class",

@@ -1,5 +1,5 @@
-// Starts a transfer and follows it to its end: the lines of its log, a bar on a terminal. Ctrl-C ends the following, not
-// the transfer (importctl(1)).
+// Starts a transfer and follows it to its end: prints its log, and on a terminal a progress bar. Ctrl-C ends the
+// client; the transfer continues (importctl(1)), unless the caller wants it cancelled.
 import { IMPORT1_NAME, IMPORT1_PATH, ImportManager, Transfer } from "../../api/import1.ts";
 import { startPolkitAgent } from "../session/agents.ts";
 import { attempt, Failure, isBusFailure } from "../session/failure.ts";
@@ -13,8 +13,9 @@ const LEVELS: readonly Level[] = ["emerg", "alert", "crit", "err", "warning", "n
 const PRIORITY_BITS = 7;
 const INFO = 6;
 
-/** What is heard about any transfer: its object's path, and what happened. */
-interface Heard {
+/** Something that happened to a transfer: a line of its log, its progress (0 to 1), or its end. */
+interface Happening {
+  /** The object path of the transfer. */
   readonly path: string;
   readonly log?: { readonly priority: number; readonly line: string };
   readonly progress?: number;
@@ -26,10 +27,14 @@ export type StartCall = ManagerCall<
   Exclude<ManagerCall["member"], "ListTransfers" | "ListTransfersEx" | "CancelTransfer" | "ListImages">
 >;
 
-/** What Ctrl-C ends: the following only, or the transfer as well. */
+/** What Ctrl-C does: `leave` the transfer running, or `cancel` it. */
 export type OnInterrupt = "leave" | "cancel";
 
-/** Follows a transfer that is told of by Varlink replies: its id first, then what happens; returns the exit status. */
+/**
+ * Follows a transfer by the replies of a Varlink call: the first contains its id, the others what happens to it.
+ * `isEnd` says whether an error reply reports a failed transfer, whose reason the log has; other errors are thrown.
+ * Returns the exit status.
+ */
 export async function followReplies(
   session: Session,
   replies: AsyncIterable<FollowedReply>,
@@ -37,37 +42,37 @@ export async function followReplies(
 ): Promise<number> {
   const following = new Following(session, null, "upload");
   const id = Promise.withResolvers<number>();
-  const told = async (): Promise<never> => {
+  const readReplies = async (): Promise<never> => {
     for await (const reply of replies) {
       if (reply.id !== undefined) id.resolve(reply.id);
       const { priority = INFO, message = "" } = reply.log ?? {};
-      if (reply.log !== undefined) following.hear({ path: OWN, log: { priority, line: message } });
-      if (reply.progress !== undefined) following.hear({ path: OWN, progress: reply.progress });
+      if (reply.log !== undefined) following.handle({ path: OWN, log: { priority, line: message } });
+      if (reply.progress !== undefined) following.handle({ path: OWN, progress: reply.progress });
     }
-    following.hear({ path: OWN, result: "done" });
+    following.handle({ path: OWN, result: "done" });
     return new Promise<never>(() => {});
   };
-  const gone = told().catch((error: unknown): Promise<never> => {
+  const gone = readReplies().catch((error: unknown): Promise<never> => {
     id.reject(error);
     if (!isEnd(error)) throw error;
-    following.hear({ path: OWN, result: "failed" });
+    following.handle({ path: OWN, result: "failed" });
     return new Promise<never>(() => {});
   });
   gone.catch(() => {});
   return following.run(await id.promise, OWN, gone);
 }
 
-/** What is replied to a call that follows a transfer, as far as it is used. */
+/** The members of a reply that are used. */
 export interface FollowedReply {
   readonly id?: number;
   readonly log?: { readonly message?: string; readonly priority?: number };
   readonly progress?: number;
 }
 
-/** Of one transfer alone there is no other to tell it from. */
+/** A placeholder for the object path: the replies of a Varlink call are all about one transfer. */
 const OWN = "";
 
-/** Starts a transfer by the first of the calls that the daemon knows, and follows it; returns the exit status. */
+/** Starts a transfer by the first of the calls that the daemon has, and follows it. Returns the exit status. */
 export async function follow(
   session: Session,
   calls: readonly StartCall[],
@@ -80,41 +85,46 @@ export async function follow(
         await callFirstKnown(session, bus, [{ member: "CancelTransfer", args: { transfer_id: id } }]);
       };
       const following = new Following(session, onInterrupt === "cancel" ? cancel : null);
-      const ends = await listen(bus, (heard) => following.hear(heard));
+      const unsubscribe = await listen(bus, (happening) => following.handle(happening));
       const gone = watchDaemon(bus);
       try {
         const { result } = await callFirstKnown<StartCall["member"]>(session, bus, calls);
         return await following.run(result.transfer_id, result.transfer_path, gone.promise);
       } finally {
         gone.stop();
-        for (const end of ends) void end();
+        for (const end of unsubscribe) void end();
       }
     }),
   );
 }
 
-/** Subscribes before anything is started: a transfer may be over as soon as it is there. */
-async function listen(bus: Bus, hear: (heard: Heard) => void): Promise<(() => Promise<void>)[]> {
+/**
+ * Subscribes to the signals about all transfers. Must be done before the transfer is started, because that may end at
+ * once. Returns the functions that unsubscribe.
+ */
+async function listen(bus: Bus, handle: (happening: Happening) => void): Promise<(() => Promise<void>)[]> {
   const ofTransfer = { sender: IMPORT1_NAME, interface: Transfer.name };
   const ofManager = { sender: IMPORT1_NAME, path: IMPORT1_PATH, interface: ImportManager.name };
   return Promise.all([
     bus.subscribe({ ...ofTransfer, member: "LogMessage" }, (body, { path }) => {
       const [priority, line] = body as [number, string];
-      hear({ path, log: { priority, line } });
+      handle({ path, log: { priority, line } });
     }),
     bus.subscribe({ ...ofTransfer, member: "ProgressUpdate" }, (body, { path }) => {
-      hear({ path, progress: body[0] as number });
+      handle({ path, progress: body[0] as number });
     }),
     bus.subscribe({ ...ofManager, member: "TransferRemoved" }, (body) => {
       const [, path, result] = body as [number, string, string];
-      hear({ path, result });
+      handle({ path, result });
     }),
   ]);
 }
 
 const DRIVER = "org.freedesktop.DBus";
 
-/** Fails when the daemon or the bus connection ends: no signal would report the transfer's end. */
+/**
+ * The promise rejects when the daemon or the bus connection ends, because no signal would report the transfer's end.
+ */
 function watchDaemon(bus: Bus): { promise: Promise<never>; stop(): void } {
   const { promise, reject } = Promise.withResolvers<never>();
   promise.catch(() => {});
@@ -130,13 +140,15 @@ function watchDaemon(bus: Bus): { promise: Promise<never>; stop(): void } {
   return { promise, stop: () => void subscription.then((end) => end()).catch(() => {}) };
 }
 
+/** One transfer that is followed. */
 class Following {
   readonly #session: Session;
-  /** Null: an interrupt leaves the transfer alone. */
+  /** Cancels the transfer of that id at Ctrl-C; null to leave it running. */
   readonly #cancel: ((id: number) => Promise<void>) | null;
   readonly #what: "download" | "upload";
   readonly #bar: ProgressBar;
-  readonly #early: Heard[] = [];
+  /** What happened to any transfer before the object path of this one was known. */
+  readonly #early: Happening[] = [];
   readonly #end = Promise.withResolvers<number>();
   #path: string | null = null;
 
@@ -151,10 +163,10 @@ class Following {
     this.#bar = new ProgressBar(session);
   }
 
-  /** Which transfer is the caller's is known from the reply only: signals are kept until it comes. */
-  hear(heard: Heard): void {
-    if (this.#path === null) this.#early.push(heard);
-    else if (heard.path === this.#path) this.#show(heard);
+  /** Prints what happened to this transfer. Its path is in the reply of the call; signals before the reply are kept. */
+  handle(happening: Happening): void {
+    if (this.#path === null) this.#early.push(happening);
+    else if (happening.path === this.#path) this.#show(happening);
   }
 
   /** Prints log and progress until the transfer ends or the user interrupts the client. */
@@ -165,7 +177,7 @@ class Following {
       this.#bar.above(() => report.info(`Enqueued transfer job ${id}. ${advice}`));
     }
     this.#path = path;
-    for (const heard of this.#early.splice(0)) this.hear(heard);
+    for (const happening of this.#early.splice(0)) this.handle(happening);
     const interrupted = this.#session.ports.interrupted();
     try {
       return await Promise.race([this.#end.promise, gone, interrupted.promise.then(() => this.#interrupt(id))]);
@@ -175,7 +187,7 @@ class Following {
     }
   }
 
-  /** A transfer that is cancelled is waited for, as long as nobody is impatient. */
+  /** Handles Ctrl-C. Waits for the end of a cancelled transfer; a second Ctrl-C does nothing meanwhile. */
   async #interrupt(id: number): Promise<number> {
     if (this.#cancel === null) return this.#leave(id);
     await this.#cancel(id);
@@ -190,7 +202,7 @@ class Following {
     return 1;
   }
 
-  #show({ log, progress, result }: Heard): void {
+  #show({ log, progress, result }: Happening): void {
     if (progress !== undefined) this.#bar.set(progress);
     if (log !== undefined) this.#line(log.priority & PRIORITY_BITS, log.line);
     if (result !== undefined) this.#end.resolve(result === "done" ? 0 : 1);
@@ -199,7 +211,7 @@ class Following {
   #line(priority: number, line: string): void {
     const { settings, report } = this.#session;
     if (settings.quiet && priority >= INFO) return;
-    if (priority >= INFO && this.#bar.takes(line)) return;
+    if (priority >= INFO && this.#bar.absorbs(line)) return;
     this.#bar.above(() => report.log(LEVELS[priority] as Level, line));
   }
 }

@@ -1,4 +1,4 @@
-// The verbs that look after transfers: list-transfers, cancel-transfer; and importctl's list-images.
+// The verbs `list-transfers` and `cancel-transfer`, and importctl's `list-images` (importctl(1)).
 import { compareBytes } from "../../base/byte-order.ts";
 import type { Column } from "../list/column.ts";
 import { planOf } from "../list/plan.ts";
@@ -10,14 +10,14 @@ import { isPlainList } from "../session/settings.ts";
 import { IMAGE_COLUMNS, type ImageRow, type ListedTransfer, TRANSFER_COLUMNS } from "./columns.ts";
 import { callFirstKnown, type ManagerCall, withTransferDaemon } from "./service.ts";
 
-/** Calls the manager, by the first of the calls that it knows. */
-function ask<Name extends ManagerCall["member"]>(session: Session, calls: readonly ManagerCall<Name>[]) {
+/** Calls the transfer manager by the first of the calls that it has. */
+function callManager<Name extends ManagerCall["member"]>(session: Session, calls: readonly ManagerCall<Name>[]) {
   return withTransferDaemon(session, (bus) => callFirstKnown(session, bus, calls));
 }
 
 async function transfersOf(session: Session): Promise<ListedTransfer[]> {
   const wanted = session.settings.imageClass ?? "";
-  const reply = await ask<"ListTransfersEx" | "ListTransfers">(session, [
+  const reply = await callManager<"ListTransfersEx" | "ListTransfers">(session, [
     { member: "ListTransfersEx", args: { class: wanted, flags: 0n } },
     { member: "ListTransfers", args: {} },
   ]);
@@ -26,7 +26,7 @@ async function transfersOf(session: Session): Promise<ListedTransfer[]> {
       return { id, type, remote, local, class: name, progress };
     });
   }
-  // Daemons that know no classes know machines only.
+  // Daemons without ListTransfersEx() have no classes: all their images are for machines.
   const all = reply.result.transfers.map(([id, type, remote, local, progress]) => {
     return { id, type, remote, local, class: "machine", progress };
   });
@@ -37,7 +37,7 @@ function byLocalName(a: ListedTransfer, b: ListedTransfer): number {
   return compareBytes(a.local, b.local) || a.id - b.id;
 }
 
-/** Prints a list; as the original has it, an empty one as JSON is no output at all. */
+/** Prints a list. As in the original, an empty list as JSON prints nothing. */
 async function print<Row>(
   session: Session,
   columns: readonly Column<Row>[],
@@ -47,10 +47,10 @@ async function print<Row>(
   if (printsColumns(session, columns)) return;
   const { settings, ports } = session;
   const plan = planOf(settings, columns);
-  const asked = await rows();
-  if (asked.length === 0 && settings.json !== "off" && isPlainList(settings)) return;
+  const listed = await rows();
+  if (listed.length === 0 && settings.json !== "off" && isPlainList(settings)) return;
   const context = { zone: await ports.zone(), nowUsec: ports.nowUsec(), mostLines: Number.POSITIVE_INFINITY };
-  printList(session, asked, plan, { ...context, noun });
+  printList(session, listed, plan, { ...context, noun });
 }
 
 /** The verb `list-transfers`. */
@@ -62,7 +62,7 @@ export async function listTransfers(session: Session): Promise<number> {
   return 0;
 }
 
-/** The numbers of the transfers that are running. */
+/** Returns the ids of the running transfers. */
 export async function transferIds(session: Session): Promise<string[]> {
   return (await transfersOf(session)).map(({ id }) => String(id));
 }
@@ -74,7 +74,7 @@ export async function cancelTransfers(session: Session, words: readonly string[]
     const id = /^\+?[0-9]+$/.test(word) ? Number(word) : Number.NaN;
     if (!(id <= 0xffff_ffff)) throw new Failure(`Failed to parse transfer id: ${word}`);
     const call = { member: "CancelTransfer", args: { transfer_id: id } } as const;
-    await attempt("Could not cancel transfer", () => ask(session, [call]));
+    await attempt("Could not cancel transfer", () => callManager(session, [call]));
   }
   return 0;
 }
@@ -85,16 +85,18 @@ function byClassAndName(a: ImageRow, b: ImageRow): number {
 
 async function imagesOf(session: Session): Promise<ImageRow[]> {
   const args = { class: session.settings.imageClass ?? "", flags: 0n };
-  const { result } = await ask(session, [{ member: "ListImages", args }]);
+  const { result } = await callManager(session, [{ member: "ListImages", args }]);
   return [...result.images];
 }
 
-/** The names of the images of a class or of all, without hidden ones. */
+/** Returns the names of the images of the class of --class=, or of all classes, without hidden ones. */
 export async function imageNames(session: Session): Promise<string[]> {
   return (await imagesOf(session)).map(([, name]) => name).filter((name) => !name.startsWith("."));
 }
 
-/** The verb `list-images` of importctl: the images of a class or of all, hidden ones too. */
+/**
+ * The verb `list-images` of importctl: lists the images of the class of --class=, or of all classes, with hidden ones.
+ */
 export async function listImages(session: Session): Promise<number> {
   await session.openPager();
   const images = async () => (await attempt("Could not list images", () => imagesOf(session))).sort(byClassAndName);

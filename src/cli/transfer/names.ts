@@ -1,14 +1,15 @@
-// How the clients make an image's name out of a path, a URL or a reference, and which compression a file name asks for
-// (importctl(1)). All complaints come before anything is asked of the daemon.
+// Derives the name of an image from a path, a URL or a reference, and the compression from a file name (importctl(1)).
+// All functions throw a Failure for an invalid name, before the daemon is called.
 import { isImageName } from "../../base/names.ts";
 import { compressionOfName, withoutImageSuffix } from "../../base/vocabulary/compression.ts";
 import { parseOciReference } from "../../base/vocabulary/oci-reference.ts";
 import { isDownloadUrl } from "../../base/vocabulary/transfer.ts";
 import { Failure } from "../session/failure.ts";
 
+/** The format of a transfer: a tar archive, a disk image, a directory, or a container image. */
 export type Payload = "tar" | "raw" | "fs" | "oci";
 
-/** A name without what says how the file is packed. */
+/** Returns a file name without the suffixes of archives and compressions, such as `.tar.xz`. */
 export function stripSuffixes(name: string, payload: Payload): string {
   return payload === "tar" || payload === "raw" ? withoutImageSuffix(name, payload) : name;
 }
@@ -18,7 +19,7 @@ export function given(word: string | undefined): string | null {
   return word === undefined || word === "" || word === "-" ? null : word;
 }
 
-/** The last component of a path. */
+/** Returns the last component of a path. */
 function fileNameOf(path: string): string {
   const name = path.replace(/\/+$/, "").split("/").at(-1) ?? "";
   if (name === "" || name === "." || name === "..") {
@@ -33,7 +34,9 @@ function requireImageName(name: string): string {
   return name;
 }
 
-/** The name of the image to make of a file or directory; `path` is null for standard input. */
+/**
+ * Returns the name for an image that is imported; `path` is null for standard input, `name` is null if none was given.
+ */
 export function importName(path: string | null, name: string | null, payload: Payload): string {
   if (path === null && name === null) throw new Failure("Need either path or local name.");
   if (name === null && payload !== "fs" && path?.endsWith("/")) {
@@ -42,7 +45,7 @@ export function importName(path: string | null, name: string | null, payload: Pa
   return requireImageName(stripSuffixes(name ?? fileNameOf(path ?? ""), payload));
 }
 
-/** The last component of a URL's path, without query and fragment. */
+/** Returns the last component of a URL's path, without query and fragment. */
 function urlName(url: string): string {
   const path = url.replace(/[?#].*$/s, "").replace(/^[a-z]+:\/*/, "");
   const name = path.replace(/\/+$/, "").split("/").at(-1) ?? "";
@@ -53,7 +56,10 @@ function urlName(url: string): string {
   return name;
 }
 
-/** The name of the image to make of a download; empty for one that is only kept. `word` is what the user said. */
+/**
+ * Returns the name for an image that is downloaded; empty if only the unchanged download is kept. `word` is the name on
+ * the command line: absent to derive it from `remote`, "-" or empty for no image.
+ */
 export function pullName(remote: string, word: string | undefined, payload: Payload): string {
   const reference = payload === "oci" ? parseOciReference(remote) : undefined;
   if (payload === "oci" && reference === undefined) throw new Failure(`Ref '${remote}' is not valid.`);
@@ -63,13 +69,13 @@ export function pullName(remote: string, word: string | undefined, payload: Payl
   return name === null ? "" : requireImageName(stripSuffixes(name, payload));
 }
 
-/** Checks the name of an image to export. */
+/** Returns the name of an image to export, if it is valid. */
 export function exportName(name: string): string {
   if (!isImageName(name)) throw new Failure(`Image name ${name} is not valid.`);
   return name;
 }
 
-/** The compression that a file's name asks for; empty for none. */
+/** Returns the compression that the suffix of a file's name stands for; empty for none. */
 export function formatOf(path: string | null): string {
   const compression = compressionOfName(path ?? "");
   return compression === "uncompressed" ? "" : compression;

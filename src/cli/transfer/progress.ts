@@ -1,5 +1,6 @@
-// How far a transfer is. On a terminal: one bar below the lines of its log, drawn anew when the terminal's size changes; the
-// terminal itself is informed with OSC 9;4, for its task bar or tab. Elsewhere: a line for each tenth.
+// Shows the progress of a transfer. On a terminal: one bar below the lines of the log, redrawn when the terminal is
+// resized; the escape sequence OSC 9;4 reports the progress to the terminal, which may show it in a task bar or tab.
+// Elsewhere: the progress lines of the log, one for each ten percent.
 import { displayWidth } from "../../base/format.ts";
 import { own } from "../format/own-sequence.ts";
 import type { Session } from "../session/session.ts";
@@ -9,25 +10,31 @@ const GREEN = own("\u001b[0;1;32m");
 const TO_LINE_END = own("\u001b[K");
 const TO_SCREEN_END = own("\u001b[J");
 const RETURN = own("\r");
-const NOTHING = own("\u001b]9;4;0;\u001b\\");
-/** Blank, percent, and a column that stays free: a cursor in the last one would wrap. */
+/** Removes the progress from the task bar. */
+const NO_PROGRESS = own("\u001b]9;4;0;\u001b\\");
+/**
+ * The columns for a blank, the percentage, and one that stays free, because a character in the last column wraps the
+ * line.
+ */
 const RIGHT_WIDTH = 6;
 
-/** The lines with which workers, the original's too, tell their log how far they are. */
+/** The log lines by which workers, also those of the original, report progress: `Got 10% of …. 2min left at 1M/s.` */
 const PROGRESS_LINE = /^(?:Got|Sent|Imported|Exported) (\d{1,3})%(?: of .*?)?\.(?: (\S.{0,30} left at \S{1,20})\.)?$/;
 
 const PERCENT_OF_TENTH = 10;
-/** A bar is not made shorter than this for what stands behind it. */
+/** The smallest width of a bar; time left and rate are omitted if there is no room for them besides it. */
 const LEAST_BAR = 20;
 
+/** The progress of one transfer. */
 export class ProgressBar {
   readonly #session: Session;
   readonly #isShown: boolean;
   readonly #stopListening: () => void;
   #isDrawn = false;
   #percent = 0;
+  /** The largest multiple of ten percent that a log line has reported, divided by ten; -1 before the first. */
   #tenth = -1;
-  /** Time left and rate, in the words of the worker. */
+  /** Time left and rate, as text from the worker. */
   #detail = "";
 
   constructor(session: Session) {
@@ -39,46 +46,49 @@ export class ProgressBar {
   }
 
   /**
-   * Takes a line of the transfer's log if it says how far the transfer is; returns whether it need not be printed: the bar
-   * shows it, or it is the second of a tenth.
+   * Handles a log line if it reports progress. Returns true if the caller must not print it: because the bar shows it,
+   * or a line for the same ten percent was printed before.
    */
-  takes(line: string): boolean {
+  absorbs(line: string): boolean {
     const match = PROGRESS_LINE.exec(line);
     if (match === null) return false;
     const [, percent, detail = ""] = match;
     this.#detail = detail;
     const tenth = Math.floor(Number(percent) / PERCENT_OF_TENTH);
-    const isSaid = this.#isShown || tenth <= this.#tenth;
+    const isKnown = this.#isShown || tenth <= this.#tenth;
     this.#tenth = Math.max(tenth, this.#tenth);
-    return isSaid;
+    return isKnown;
   }
 
-  /** Prints lines above the bar. */
+  /** Calls `print`, which prints lines, so that they appear above the bar. */
   above(print: () => void): void {
     this.clear();
     print();
     this.#draw();
   }
 
-  /** A share between 0 and 1; anything else is unknown, which is shown as nothing done. */
+  /** Sets the progress: a share from 0 to 1. Other values mean that it is unknown, which is shown as 0 %. */
   set(share: number): void {
     this.#percent = share >= 0 && share <= 1 ? Math.round(share * 100) : 0;
     this.#draw();
   }
 
+  /** Erases the bar until it is drawn again. */
   clear(): void {
     if (!this.#isShown) return;
     this.#isDrawn = false;
-    this.#session.output.writeError(RETURN + NOTHING + TO_LINE_END + RETURN);
+    this.#session.output.writeError(RETURN + NO_PROGRESS + TO_LINE_END + RETURN);
   }
 
-  /** Removes the bar for good. */
+  /** Erases the bar and stops redrawing it. */
   end(): void {
     this.#stopListening();
     this.clear();
   }
 
-  /** A terminal that became narrower has wrapped the bar: what is left of it is below the cursor. */
+  /**
+   * Redraws the bar. A terminal that became narrower has wrapped it, so everything below the cursor is erased first.
+   */
   #resized(): void {
     if (!this.#isDrawn) return;
     this.#session.output.writeError(RETURN + TO_SCREEN_END);

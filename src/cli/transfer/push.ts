@@ -1,5 +1,6 @@
-// The verb `push-oci`, a call of our own daemon (io.machined.Import). The login for the registry is read here, with the rights of the
-// caller: the daemon opens nobody's files for somebody else.
+// The verb `push-oci`, which calls io.machined.Import.PushOci of this project's systemd-importd. The credentials for
+// the registry are read here, with the permissions of the caller, because the daemon must not open files for its
+// callers.
 import { dirname } from "node:path";
 import { IoMachinedImport } from "../../api/io-machined-import.ts";
 import { ERRORS, errnoNameOf } from "../../base/error.ts";
@@ -20,7 +21,7 @@ import { classOf } from "./transfer.ts";
 const { action } = IoMachinedImport.methods.PushOci.access;
 const UNKNOWN = ["org.varlink.service.MethodNotFound", "org.varlink.service.InterfaceNotFound"];
 const UNABLE = "The transfer daemon of this host cannot push images";
-const HINT = "It is the distribution's, or an older one: 'machined install --now' puts one here that can.";
+const HINT = "It is the distribution's, or an older version: 'machined install --now' installs one that can.";
 
 const REFUSALS: Readonly<Record<string, string>> = {
   [ERRORS.AccessDenied.varlink]: `access denied by polkit (action ${action})`,
@@ -30,10 +31,12 @@ const REFUSALS: Readonly<Record<string, string>> = {
 };
 const ENDS: readonly string[] = [ERRORS.TransferFailed.varlink, ERRORS.TransferCancelled.varlink];
 
-/** The socket of the daemon that is meant. */
+/**
+ * Returns the path of the transfer daemon's Varlink socket. Throws a Failure if the settings name another host or bus.
+ */
 function socketOf({ settings, ports }: Session): string {
   const directory = meansLocalSockets(settings, ports.env) ? managerDirectory(settings.scope, ports.env) : null;
-  if (directory === null) throw new Failure("Images are pushed by the transfer daemon of this host only");
+  if (directory === null) throw new Failure("Images can be pushed by the transfer daemon of this host only");
   return `${dirname(directory)}/io.systemd.Import`;
 }
 
@@ -43,7 +46,7 @@ interface Login {
   readonly password: string;
 }
 
-/** What the caller's own files have for the registry that a reference stands for; undefined where they have nothing. */
+/** Returns the credentials from the caller's files for the registry of a reference; undefined if there are none. */
 async function loginFor(session: Session, reference: string): Promise<Login | undefined> {
   const parsed = parseOciReference(reference);
   if (parsed === undefined) return undefined;
@@ -52,6 +55,7 @@ async function loginFor(session: Session, reference: string): Promise<Login | un
   return found === null ? undefined : { registry, ...found };
 }
 
+/** Converts an error reply to a Failure with a reason in words; returns other errors unchanged. */
 function explain(error: unknown, local: string): unknown {
   if (!(error instanceof VarlinkError)) return error;
   if (UNKNOWN.includes(error.id)) return new Failure(UNABLE, { cause: error, hint: HINT });
@@ -60,14 +64,14 @@ function explain(error: unknown, local: string): unknown {
   return new Failure(`Failed to push image '${local}': ${reason}`, { cause: error });
 }
 
-/** The verb `push-oci`; returns the exit status. */
+/** The verb `push-oci`. Returns the exit status. */
 export async function push(session: Session, [name = "", reference = ""]: readonly string[]): Promise<number> {
   const { settings } = session;
   const imageClass = classOf(session);
   const local = exportName(name);
   if (!isPushReference(reference)) {
     const hint = "A push needs REGISTRY/IMAGE, with or without a tag, and without a digest.";
-    throw new Failure(`Ref '${reference}' names no place to push to.`, { hint });
+    throw new Failure(`Ref '${reference}' is not valid for a push.`, { hint });
   }
   if (settings.format !== undefined && !LAYER_COMPRESSIONS.some((one) => one === settings.format))
     throw new Failure(`Layers are compressed with ${LAYER_COMPRESSIONS.join(" or ")}, not with ${settings.format}.`);

@@ -1,4 +1,5 @@
-// Calls the transfer daemon: over the bus where there is one and a daemon on it, else over the daemon's private socket.
+// Calls the transfer daemon (org.freedesktop.import1): over the bus, or if no bus runs or the daemon is not on it, over
+// the daemon's private socket.
 import { IMPORT1_NAME, IMPORT1_PATH, ImportManager } from "../../api/import1.ts";
 import { errnoNameOf } from "../../base/error.ts";
 import { type CallArguments, type CallResult, callTyped, type Member } from "../../ipc/bus/typed-call.ts";
@@ -7,29 +8,32 @@ import type { Bus } from "../session/ports.ts";
 import type { Session } from "../session/session.ts";
 import { managerDirectory, meansLocalSockets } from "../session/target.ts";
 
-const NOBODY_THERE = ["ENOENT", "ECONNREFUSED", "ENOTDIR"];
+/** Errors of connect(2) that mean that no message bus runs. */
+const NO_BUS = ["ENOENT", "ECONNREFUSED", "ENOTDIR"];
 const NO_SUCH_SERVICE = ["org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.NameHasNoOwner"];
 const UNKNOWN = "org.freedesktop.DBus.Error.UnknownMethod";
 
 type Table = typeof ImportManager;
 
-/** A call of the manager of transfers: a method with its arguments. */
+/** A call of the transfer manager: a method with its arguments. */
 export type ManagerCall<Name extends Member<Table> = Member<Table>> = {
   [Each in Name]: { readonly member: Each; readonly args: CallArguments<Table, Each> };
 }[Name];
 
-/** The reply to a call of the manager of transfers, with the method that was called. */
+/** The reply of the transfer manager, with the method that was called. */
 type ManagerReply<Name extends Member<Table>> = {
   [Each in Name]: { readonly member: Each; readonly result: CallResult<Table, Each> };
 }[Name];
 
-/** Calls the manager over a connection; of several calls the first that the daemon knows. */
+/**
+ * Tries the calls in order until one is not answered with UnknownMethod; returns its reply. Throws other error replies.
+ */
 export async function callFirstKnown<Name extends Member<Table>>(
   session: Session,
   bus: Bus,
   calls: readonly ManagerCall<Name>[],
 ): Promise<ManagerReply<Name>> {
-  // A person who is asked for a password may take any time.
+  // The user may take any time to type a password.
   const options = { interactive: session.settings.askPassword, timeoutMs: ANSWER_TIMEOUT_MS };
   const where = { destination: IMPORT1_NAME, path: IMPORT1_PATH, ...options };
   for (const [index, { member, args }] of calls.entries()) {
@@ -43,9 +47,13 @@ export async function callFirstKnown<Name extends Member<Table>>(
   throw new TypeError("no calls");
 }
 
+/** The largest timeout, 24 days. */
 const ANSWER_TIMEOUT_MS = 0x7fff_ffff;
 
-/** Calls `work` with the connection on which the daemon is found. It may be called twice. */
+/**
+ * Calls `work` with the connection to the bus; if the daemon is not there, calls it again with the daemon's private
+ * socket. $MACHINED_RUNTIME_DIRECTORY makes the private socket the first choice.
+ */
 export async function withTransferDaemon<T>(session: Session, work: (bus: Bus) => Promise<T>): Promise<T> {
   const isNamed = Boolean(session.ports.env["MACHINED_RUNTIME_DIRECTORY"]);
   const first = isNamed ? await openPrivate(session) : null;
@@ -61,7 +69,7 @@ export async function withTransferDaemon<T>(session: Session, work: (bus: Bus) =
 
 function isAbsent(error: unknown): boolean {
   const cause = error instanceof Error ? error.cause : undefined;
-  return isBusFailure(error, ...NO_SUCH_SERVICE) || NOBODY_THERE.includes(errnoNameOf(cause) ?? "");
+  return isBusFailure(error, ...NO_SUCH_SERVICE) || NO_BUS.includes(errnoNameOf(cause) ?? "");
 }
 
 async function openPrivate(session: Session): Promise<Bus | null> {

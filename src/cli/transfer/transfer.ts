@@ -1,6 +1,6 @@
-// The verbs that start transfers: pull-tar, pull-raw, pull-oci, import-tar, import-raw, import-fs, export-tar, export-raw.
-//
-// The newest call is tried first; if the daemon does not know it, an older equivalent follows.
+// The verbs that start transfers: pull-tar, pull-raw, pull-oci, import-tar, import-raw, import-fs, export-tar,
+// export-raw (importctl(1)). The newest call of the daemon is tried first; if the daemon lacks it, an older equivalent
+// is used.
 import { CLASS_DIRECTORIES, IMAGE_CLASSES, type ImageClass } from "../../base/vocabulary/image-class.ts";
 import { TRANSFER_FLAGS } from "../../base/vocabulary/transfer.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
@@ -9,7 +9,7 @@ import type { Session } from "../session/session.ts";
 import { follow, type OnInterrupt, type StartCall } from "./follow.ts";
 import { exportName, formatOf, given, importName, type Payload, pullName } from "./names.ts";
 
-/** The class that was asked for; a Failure that lists them where none was. */
+/** Returns the class of --class=. Without the option, throws a Failure that lists the classes. */
 export function classOf(session: Session): ImageClass {
   const { imageClass } = session.settings;
   if (imageClass !== undefined) return imageClass;
@@ -23,7 +23,7 @@ function flagsOf(session: Session, keepDownload: boolean): bigint {
   return (force ? TRANSFER_FLAGS.force : 0n) | (readOnly ? TRANSFER_FLAGS.readOnly : 0n) | keep;
 }
 
-/** The older call of a daemon that knows no classes. It pulls nothing read-only. */
+/** Returns the older call, which has no class, if it can do the same: for machines, and if `isPossible`. */
 function olderCalls(imageClass: ImageClass, isPossible: boolean, call: StartCall): StartCall[] {
   return imageClass === "machine" && isPossible ? [call] : [];
 }
@@ -48,7 +48,7 @@ export async function pull(
   const member = `Pull${MEMBERS[payload]}` as const;
   const args = { url: remote, local_name: local };
   const verify = settings.verify ?? "signature";
-  // Machines are often made again of the same download; the others hardly ever.
+  // Several machines are often made from one download; for other classes that is rare, so the download is not kept.
   const flags = flagsOf(session, settings.keepDownload ?? imageClass === "machine");
   const calls: StartCall[] = [
     { member: `${member}Ex`, args: { ...args, class: imageClass, verify_mode: verify, flags } },
@@ -82,6 +82,7 @@ export async function importImage(
   ]);
 }
 
+/** Opens the file or directory to import; `path` is null for standard input. */
 async function openSource(session: Session, path: string | null, payload: Payload): Promise<Fd> {
   if (path === null) return session.ports.openFile(0);
   const isTree = payload === "fs";

@@ -1,4 +1,5 @@
-// Waits for jobs of the service manager and says why they failed (org.freedesktop.systemd1(5), "JobRemoved").
+// Waits for jobs of the service manager, and formats the reasons of failures (org.freedesktop.systemd1(5),
+// "JobRemoved").
 import { errnoText } from "../../base/errno.ts";
 import { Failure } from "../session/failure.ts";
 import type { Bus } from "../session/ports.ts";
@@ -8,7 +9,9 @@ import { unitPath } from "./processes.ts";
 const SYSTEMD = "org.freedesktop.systemd1";
 const GOOD_RESULTS = ["done", "skipped"];
 
-/** Why a job ended otherwise; `%` stands for the unit. Results that are not listed get the service's own reason. */
+/**
+ * Messages by the result of a job; `%` stands for the unit. For other results, the result of the service is printed.
+ */
 const RESULT_TEXTS: Readonly<Record<string, string>> = {
   canceled: "Job for % canceled.",
   timeout: "Job for % timed out.",
@@ -21,7 +24,7 @@ const RESULT_TEXTS: Readonly<Record<string, string>> = {
   frozen: "Cannot perform operation on frozen unit %.",
 };
 
-/** What the `Result` of a service means. */
+/** Reasons by the property `Result` of a service. */
 const REASONS: Readonly<Record<string, string>> = {
   resources: "of unavailable resources or another system error",
   protocol: "the service did not take the steps required by its unit configuration",
@@ -33,18 +36,19 @@ const REASONS: Readonly<Record<string, string>> = {
   "start-limit-hit": "start of the service was attempted too often",
 };
 
+/** A job that has ended. */
 interface Removed {
   readonly unit: string;
   readonly result: string;
 }
 
-/** Remembers the jobs that ended since it was made: a job can be over before its starter has heard of it. */
+/** Records all jobs that end after start(), because a job may end before the reply of the call that has queued it. */
 export class JobWatch {
   readonly #ended = new Map<string, Removed>();
   #changed: () => void = () => {};
   #lost = false;
 
-  /** Watches the service manager on a bus. */
+  /** Subscribes to the service manager's signals on a bus. */
   static async start(bus: Bus): Promise<JobWatch> {
     const watch = new JobWatch();
     const where = { path: "/org/freedesktop/systemd1", interface: `${SYSTEMD}.Manager`, member: "JobRemoved" };
@@ -59,7 +63,7 @@ export class JobWatch {
     return watch;
   }
 
-  /** Waits for all jobs (object paths) and returns their results. Throws a Failure if the bus connection ends first. */
+  /** Waits until all jobs, given by object path, have ended. Throws a Failure if the bus connection ends first. */
   async wait(jobs: readonly string[]): Promise<Removed[]> {
     for (;;) {
       const removed = jobs.map((job) => this.#ended.get(job));
@@ -80,7 +84,7 @@ async function serviceResult(session: Session, unit: string): Promise<string> {
   }
 }
 
-/** The lines to print about a job that failed; none for a job that succeeded. */
+/** Returns the lines to print about a failed job; none for a job that has succeeded. */
 export async function jobComplaint(session: Session, { unit, result }: Removed): Promise<string[]> {
   if (GOOD_RESULTS.includes(result)) return [];
   const text = RESULT_TEXTS[result];
@@ -92,7 +96,7 @@ export async function jobComplaint(session: Session, { unit, result }: Removed):
   ];
 }
 
-/** Whether a job ended as it should. */
+/** Whether a job has succeeded. */
 export function endedWell({ result }: Removed): boolean {
   return GOOD_RESULTS.includes(result);
 }

@@ -1,5 +1,5 @@
-// Inits other than systemd, one row each: the files that a service has with it, and the commands that start and stop it.
-// What an init needs beyond files (an index of its own) is a command.
+// Inits other than systemd (sysvinit, OpenRC, runit): for each the files of a service, and the commands that enable,
+// start and stop it.
 import { join } from "node:path";
 import openrcScript from "../../../install/inits/openrc.sh" with { type: "text" };
 import supervisedScript from "../../../install/inits/supervised.sh" with { type: "text" };
@@ -13,21 +13,29 @@ import { fill, type Service } from "./services.ts";
 type Command = readonly string[];
 type Has = Signs["has"];
 
+/** An init. `has` says whether a path exists on the host. */
 export interface Init {
-  /** Its name, for people. */
+  /** The name in messages. */
   readonly name: InitName;
+  /** Returns the files of a service. */
   files(service: Service, has: Has): Wanted[];
-  /** Let the service start at boot, after its files are there; null where the files are enough. */
+  /**
+   * Returns the command that makes the service start at boot, to be run when its files exist; null if none is needed.
+   */
   enable(service: Service, has: Has): Command | null;
-  /** The reverse, after the files are gone. */
+  /** Returns the reverse command, to be run when the files have been removed. */
   disable(service: Service, has: Has): Command | null;
+  /** These return commands; `status` succeeds if the service runs. */
   readonly start: (service: Service) => Command;
   readonly restart: (service: Service) => Command;
   readonly status: (service: Service) => Command;
   readonly stop: (service: Service) => Command;
-  /** Directories in /run that the init makes for the service, and leaves behind. */
+  /** Returns directories in /run that the init makes for the service and does not remove. */
   readonly state: (service: Service) => readonly string[];
-  /** What makes the init start the service by itself, as soon as it is there; null where it does so at boot alone. */
+  /**
+   * Returns the link whose existence makes the init start the service at once; null for inits that start it at boot
+   * only.
+   */
   watched(service: Service, has: Has): string | null;
 }
 
@@ -42,7 +50,7 @@ const action =
   (word: string) =>
   (service: Service): Command => [initScript(service), word];
 
-/** Debian's, which keeps an index of the links and the order of the scripts. */
+/** Whether the host has Debian's update-rc.d, which makes the links in the runlevels and orders the scripts. */
 const hasIndex = (has: Has): boolean => has("/usr/sbin/update-rc.d") || has("/sbin/update-rc.d");
 
 const SYSVINIT: Init = {
@@ -61,7 +69,10 @@ const SYSVINIT: Init = {
   watched: none,
 };
 
-/** Late to start and early to stop; what starts after another service comes after it by its number. */
+/**
+ * Returns links that start a service late and stop it early; one that starts after another service has the higher
+ * number.
+ */
 function runlevelLinks(service: Service, has: Has): Wanted[] {
   const directory = runlevels(has) ?? "/etc";
   const [start, stop] = service.after === null ? ["S90", "K10"] : ["S91", "K09"];
@@ -97,7 +108,7 @@ const sv =
   (...words: string[]) =>
   (service: Service): Command => ["sv", "-w", "20", ...words, serviceDirectory(service)];
 
-/** The directory that runsvdir(8) watches; its own links lead to the first of these where both are there. */
+/** Returns the directory that runsvdir(8) watches. /var/service and /etc/service may be links to the first one. */
 function runsvdir(has: Has): string {
   return ["/etc/runit/runsvdir/default", "/var/service"].find(has) ?? "/etc/service";
 }
@@ -112,7 +123,7 @@ const RUNIT: Init = {
       script(join(directory, "run"), fill(supervisedScript, service)),
       script(join(directory, "log/run"), fill(logScript, service)),
       script(join(directory, "check"), fill(checkScript, service)),
-      // The state of runsv(8): not in /etc.
+      // Links, so that runsv(8) keeps its state in /run and not in /etc.
       ...["supervise", "log/supervise"].map((name, index) => link(join(directory, name), state(service)[index] ?? "")),
       link(join(runsvdir(has), service.name), directory),
     ];
@@ -129,7 +140,7 @@ const RUNIT: Init = {
 
 const INITS: readonly Init[] = [SYSVINIT, OPENRC, RUNIT];
 
-/** The row of an init; null for systemd, whose units are in layout.ts, and for those without one. */
+/** Returns the row of an init; null for systemd, whose units are in layout.ts, and for inits that are not supported. */
 export function initNamed(name: InitName | null): Init | null {
   return INITS.find((init) => init.name === name) ?? null;
 }

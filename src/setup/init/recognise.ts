@@ -1,8 +1,9 @@
-// Which program is process 1 of a host, or will be of a tree of files: what starts our daemons at boot follows from it.
+// Recognises the init of a host, or of a tree of files that will be booted. It decides how the daemons are started at
+// boot.
 
-/** What is looked at. */
+/** The facts by which an init is recognised. */
 export interface Signs {
-  /** The name of process 1; of a tree, of the program that /sbin/init leads to. Empty where that is unknown. */
+  /** The name of process 1, or for a tree, of the program that /sbin/init links to; empty if it is unknown. */
   readonly first: string;
   /** Whether a path of the host or the tree exists. */
   has(path: string): boolean;
@@ -15,10 +16,10 @@ interface Sign {
 
 export type InitName = Sign["init"];
 
-/** Where OpenRC runs, and where it is installed. */
+/** A directory of a running OpenRC, and paths of an installed one. */
 const OPENRC = ["/run/openrc", "/sbin/openrc", "/usr/sbin/openrc"];
 
-/** The first that is here is the one. OpenRC and sysvinit share a process 1 of the same name: OpenRC has more signs. */
+/** The first row that matches is the init. OpenRC precedes sysvinit, because process 1 has the same name for both. */
 const SIGNS: readonly Sign[] = [
   { init: "systemd", isHere: ({ first, has }) => first === "systemd" || has("/run/systemd/system") },
   { init: "runit", isHere: ({ first }) => first === "runit" || first === "runit-init" },
@@ -27,12 +28,12 @@ const SIGNS: readonly Sign[] = [
   { init: "sysvinit", isHere: ({ first, has }) => first === "init" && has("/etc/init.d") && runlevels(has) !== null },
 ];
 
-/** The directory of the directories `rcN.d`; null where the host has none. */
+/** Returns the directory that contains the directories `rcN.d`; null if the host has none. */
 export function runlevels(has: Signs["has"]): string | null {
   return ["/etc/rc.d", "/etc"].find((path) => has(`${path}/rc2.d`)) ?? null;
 }
 
-/** The init of a host or a tree; null where it is none of those that we know. */
+/** Returns the init of a host or a tree; null if it is none of the known ones. */
 export function initOf(signs: Signs): InitName | null {
   return SIGNS.find(({ isHere }) => isHere(signs))?.init ?? null;
 }

@@ -1,21 +1,23 @@
-// The services of hosts whose init is not systemd. Nothing starts them on demand there: they run always.
+// The services on hosts with another init than systemd. They run always, because nothing starts them on demand there.
 import { dirname, join } from "node:path";
 import { INSTALLED_PROGRAM } from "../../base/vocabulary/installation.ts";
 
+/** A service. */
 export interface Service {
-  /** Of the service, its script and its lines in the system log. */
+  /** The name of the service, its script and its messages in the system log. */
   readonly name: string;
+  /** The path of the program. */
   readonly program: string;
-  /** The socket that is there when it serves. */
+  /** The socket that exists when the service is ready. */
   readonly socket: string;
   readonly description: string;
-  /** The service that it starts after. */
+  /** The service after which this one starts; null for none. */
   readonly after: string | null;
 }
 
 const program = (name: string): string => join(dirname(INSTALLED_PROGRAM), name);
 
-/** In the order of starting. */
+/** The services in the order in which they are started. */
 export const SERVICES: readonly Service[] = [
   {
     name: "machined",
@@ -33,7 +35,7 @@ export const SERVICES: readonly Service[] = [
   },
 ];
 
-/** A template of install/inits with the words of a service. */
+/** Returns a template of install/inits with its placeholders (`@NAME@` …) replaced by the values of a service. */
 export function fill(template: string, service: Service): string {
   const words: Readonly<Record<string, string>> = {
     NAME: service.name,

@@ -1,4 +1,4 @@
-// Starts, ends and enables the services of a host whose init is not systemd.
+// Enables, starts and stops the services on hosts with another init than systemd.
 import { rmSync } from "node:fs";
 import type { Say } from "../apply.ts";
 import type { Host } from "../host.ts";
@@ -7,27 +7,30 @@ import type { Run } from "../takeover.ts";
 import type { Init } from "./inits.ts";
 import { SERVICES, type Service } from "./services.ts";
 
-/** How long an init that looks for new services by itself may take to find one: runsvdir(8) looks every five seconds. */
+/** How long to wait until an init has noticed a new service: runsvdir(8) looks every five seconds. */
 const NOTICE_MS = 15_000;
 const POLL_MS = 100;
 
-/** A command for the host: in a tree of files, it is run there. */
+/** Returns a command for the host; for a tree of files, with chroot(1). */
 function inHost(host: Host, command: readonly string[]): readonly string[] {
   return host.isLive ? command : ["chroot", host.root, ...command];
 }
 
-/** What is still to be run after the files of an installation are there. */
+/** Returns the commands that enable the services. To be run when their files exist. */
 export function enablingCommands(init: Init, host: Host): string[][] {
   const commands = SERVICES.map((service) => init.enable(service, host.has));
   return commands.filter((command) => command !== null).map((command) => [...inHost(host, command)]);
 }
 
-/** Lets the services start at boot; their files are there. Throws a SetupError. */
+/** Makes the services start at boot. Throws a SetupError. */
 export function enableServices(init: Init, host: Host, command: Run): void {
   for (const words of enablingCommands(init, host)) must(command, words);
 }
 
-/** The reverse, after the files are gone. What fails is said: the files, without which nothing starts, are gone anyway. */
+/**
+ * Disables the services. To be called when their files have been removed. Failures are printed only, because without
+ * the files nothing can start anyway.
+ */
 export function disableServices(init: Init, host: Host, say: Say, command: Run): void {
   for (const service of SERVICES.toReversed()) {
     const words = init.disable(service, host.has);
@@ -37,7 +40,7 @@ export function disableServices(init: Init, host: Host, say: Say, command: Run):
   }
 }
 
-/** Starts the services; those that run are started again unless nothing was changed. Throws a SetupError. */
+/** Starts the services; those that run are restarted, unless `isUnchanged`. Throws a SetupError. */
 export function startServices(init: Init, host: Host, isUnchanged: boolean, say: Say, command: Run): void {
   for (const service of SERVICES) {
     const isRunning = command(...init.status(service)).code === 0;
@@ -51,21 +54,22 @@ export function startServices(init: Init, host: Host, isUnchanged: boolean, say:
   }
 }
 
+/** Starts a service; if the init must notice it first, retries for NOTICE_MS. */
 function startService(init: Init, host: Host, service: Service, command: Run): void {
   const words = init.start(service);
-  const patienceMs = init.watched(service, host.has) === null ? 0 : NOTICE_MS;
-  for (const deadline = performance.now() + patienceMs; ; Bun.sleepSync(POLL_MS)) {
+  const waitMs = init.watched(service, host.has) === null ? 0 : NOTICE_MS;
+  for (const deadline = performance.now() + waitMs; ; Bun.sleepSync(POLL_MS)) {
     const { code, output } = command(...words);
     if (code === 0) return;
     if (performance.now() >= deadline) throw new SetupError(`'${words.join(" ")}' failed: ${output}`);
   }
 }
 
-/** Ends the services, before their files go. Machines run on. */
+/** Stops the services. To be called before their files are removed. Machines continue to run. */
 export function stopServices(init: Init, host: Host, command: Run): void {
   for (const service of SERVICES.toReversed()) {
     const watched = init.watched(service, host.has);
-    // First the link, or what is ended would be started again.
+    // The link is removed first, or the init would start the service again.
     if (watched !== null) rmSync(host.locate(watched), { force: true });
     command(...init.stop(service));
     for (const path of init.state(service)) rmSync(path, { recursive: true, force: true });

@@ -38,7 +38,9 @@ describe("parts of the executable", () => {
   });
 
   test("a package without a licence stops the release", () => {
-    expect(() => npmPart(TOP, "install/without-usocket")).toThrow("names no licence");
+    expect(() => npmPart(TOP, "install/without-usocket")).toThrow(
+      "is bundled, but its licence or the file LICENSE is missing",
+    );
   });
 
   test("what a package carries is named while the package is bundled, and not else", () => {
@@ -181,7 +183,7 @@ describe("Bun for other machines", () => {
     const integrity = `sha512-${new Bun.CryptoHasher("sha512").update(bytes).digest("base64")}`;
     requireIntegrity("it", bytes, integrity);
     expect(() => requireIntegrity("it", Buffer.from("y"), integrity)).toThrow("it has the checksum");
-    expect(() => lockedPackage("no-such-package")).toThrow("pins no 'no-such-package'");
+    expect(() => lockedPackage("no-such-package")).toThrow("has no version and checksum of 'no-such-package'");
   });
 });
 

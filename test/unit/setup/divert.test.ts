@@ -64,7 +64,7 @@ test("a file that took the link's place since stays", () => {
   const said: string[] = [];
   undivert(host, (line) => said.push(line), nothing);
   expect(read(host, "machinectl")).toBe("new");
-  expect(said[0]).toContain("it is not what was made");
+  expect(said[0]).toContain("it is not what was installed");
   rmSync(host.root, { recursive: true });
 });
 

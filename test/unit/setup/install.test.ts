@@ -115,7 +115,7 @@ test("a host without systemd gets the executable and its names", () => {
   }
   expect(existsSync(join(root, "etc"))).toBe(false);
   expect(lines.at(-1)).toBe(
-    "There is no systemd here. Start the daemon with '/usr/local/lib/machined/systemd-machined'",
+    "This host does not boot systemd. Start the daemon with '/usr/local/lib/machined/systemd-machined'",
   );
 });
 
@@ -211,7 +211,7 @@ test("installing again changes nothing, and says so", () => {
   const before = snapshot();
   const lines = installed();
   expect(snapshot()).toEqual(before);
-  expect(lines.slice(0, -1).every((line) => line.startsWith("is there"))).toBe(true);
+  expect(lines.slice(0, -1).every((line) => line.startsWith("exists"))).toBe(true);
 });
 
 test("uninstalling again says that nothing is installed", () => {
@@ -232,7 +232,7 @@ test("a newer executable replaces the older one and its leftovers", () => {
 
   put(source, "the executable, version 2");
   const lines = installed();
-  expect(lines).toContain("renewed  /usr/local/lib/machined/machined");
+  expect(lines).toContain("replaced /usr/local/lib/machined/machined");
   expect(readFileSync(join(root, "usr/local/lib/machined/machined"), "utf8")).toBe("the executable, version 2");
   expect(existsSync(join(root, "etc/old"))).toBe(false);
 });
@@ -248,7 +248,9 @@ test("a file of somebody else in the way is refused, and nothing is made", () =>
   bareHost();
   put(join(root, "usr/local/bin/machinectl"), "a script of the administrator");
   const before = snapshot();
-  expect(() => installed()).toThrow(/usr\/local\/bin\/machinectl' is in the way and not from here: move it away/);
+  expect(() => installed()).toThrow(
+    /usr\/local\/bin\/machinectl' is in the way and not from 'machined install': move it away/,
+  );
   expect(snapshot()).toEqual(before);
 });
 
@@ -265,7 +267,7 @@ test("a file that was edited since is kept under another name", () => {
   const unit = join(root, "etc/systemd/system/systemd-machined.service");
   writeFileSync(unit, "edited");
   expect(installed()).toContain(
-    "kept     /etc/systemd/system/systemd-machined.service.saved (it was changed since it was made)",
+    "kept     /etc/systemd/system/systemd-machined.service.saved (it was changed after the installation)",
   );
   expect(readFileSync(unit, "utf8")).not.toBe("edited");
   expect(readFileSync(`${unit}.saved`, "utf8")).toBe("edited");
@@ -353,5 +355,5 @@ test("--now is refused for a tree of files", () => {
 });
 
 test("a directory that is not there is named", () => {
-  expect(() => new Host(join(top, "nosuch"))).toThrow(`There is no directory '${top}/nosuch'`);
+  expect(() => new Host(join(top, "nosuch"))).toThrow(`The directory '${top}/nosuch' of --root= does not exist`);
 });

@@ -48,7 +48,7 @@ test("a daemon that does not start is reported with its journal", () => {
 
 test("a unit of higher rank is named", () => {
   const { run } = fake({ "systemctl show --property=FragmentPath": { output: "/etc/systemd/system.control/x" } });
-  expect(() => takeOver(INSTALLED, () => {}, run)).toThrow("'/etc/systemd/system.control/x' wins over");
+  expect(() => takeOver(INSTALLED, () => {}, run)).toThrow("'/etc/systemd/system.control/x' takes precedence over");
 });
 
 test("a bus that does not run is no obstacle", () => {

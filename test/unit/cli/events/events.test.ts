@@ -114,7 +114,7 @@ describe("machinectl events", () => {
     );
     const past = new FakeProcess(ONE);
     expect(await runMachinectl(["events", "--no-follow"], past)).toBe(1);
-    expect(past.stderr).toBe("This manager keeps no events: what has happened before cannot be shown\n");
+    expect(past.stderr).toBe("This manager keeps no events: past events cannot be shown\n");
     const other = new FakeProcess(ONE);
     expect(await runMachinectl(["events", "--type=image"], other)).toBe(1);
     expect(other.stderr).toBe("This manager keeps no events: only the starts and ends of machines can be shown\n");

@@ -33,9 +33,9 @@ test("words behind the machine are the command, options included", () => {
 
 test("options that need ssh are refused", () => {
   for (const option of ["-L", "-R", "-D", "-W", "-J", "-N", "-f", "-O", "-s", "-w", "-M", "-z"]) {
-    expect(parseSshCommandLine([option, "web", "true"])).toBe(`${option} is not possible here`);
+    expect(parseSshCommandLine([option, "web", "true"])).toBe(`option ${option} is not supported`);
   }
-  expect(parseSshCommandLine(["-o", "ControlPersist"])).toBe("no machine is named");
+  expect(parseSshCommandLine(["-o", "ControlPersist"])).toBe("no machine is given");
   expect(parseSshCommandLine(["-p"])).toBe("option requires an argument -- p");
   expect(parseSshCommandLine(["web"])).toStartWith("no command is given");
 });

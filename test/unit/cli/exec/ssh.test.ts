@@ -55,7 +55,7 @@ describe("another host", () => {
     "that has the original programs refuses what they cannot do: %p",
     (settings) => {
       const [text, status] = run(remoteScript(session(settings), ORDER), ORIGINAL);
-      expect(text).toStartWith("The machinectl of this host has no exec");
+      expect(text).toStartWith("The machinectl of this host has no verb 'exec'");
       expect(status).toBe(125);
     },
   );

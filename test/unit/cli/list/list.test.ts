@@ -116,7 +116,7 @@ test("mistakes name what was meant and what there is", () => {
   expect(() => planned({ filters: ["name"] })).toThrow("'name' is no filter");
   expect(() => planned({ template: "{{nme}}" })).toThrow("Unknown column 'nme' of --template=");
   expect(() => planned({ template: "a {{name" })).toThrow("'{{' is not closed in --template=: {{name");
-  expect(() => planned({ template: "{{name.0}}" })).toThrow("Column 'name' of --template= has one value");
+  expect(() => planned({ template: "{{name.0}}" })).toThrow("Column 'name' of --template= has a single value");
   expect(() => planned({ template: "{{name}}", columns: "name" })).toThrow("leave out --columns=");
 });
 
