@@ -1,8 +1,11 @@
 // Each parser on its seeds, on all that ever broke it, and on a second of new inputs from a fixed seed.
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { mutate, Random } from "../../fuzz/mutate.ts";
 import { attempt, corpusOf } from "../../fuzz/run.ts";
 import { TARGETS } from "../../fuzz/targets.ts";
+import { GUARD_MS } from "../../lib/wait-for.ts";
+
+setDefaultTimeout(GUARD_MS);
 
 const INPUTS = 3_000;
 /** Of targets that make files of each input. */

@@ -129,12 +129,12 @@ describe("taking over", () => {
     expect(stops(lines)).toEqual(["systemctl stop systemd-importd.service", "systemctl stop systemd-importd.service"]);
   });
 
-  test("transfers under way are not cut off", () => {
+  test("active transfers are not cut off", () => {
     const said: string[] = [];
     const { run, lines } = fake({ busctl: { code: 0, output: '{"data":[[[1,"pull-tar"]]]}' } });
     takeOverImports(true, (line) => said.push(line), run);
     expect(stops(lines)).toEqual([]);
-    expect(said[0]).toContain("has transfers under way");
+    expect(said[0]).toContain("has active transfers");
   });
 
   test("a socket of our own is started while the service is down", () => {
