@@ -15,7 +15,7 @@ const MAKE_GUEST = `
   kernel=$(ls /boot/vmlinuz-* | head -n 1); version=\${kernel#/boot/vmlinuz-}
   cp /usr/bin/busybox /usr/sbin/dropbear g/bin/
   mkdir -p g/usr/lib; cp /usr/lib/openssh/sftp-server g/usr/lib/
-  for library in $(ldd /usr/sbin/dropbear /usr/lib/openssh/sftp-server | grep -o '/[^ ]*[^:]$'); do mkdir -p g$(dirname $library); cp -L $library g$library; done
+  for library in $(ldd /usr/sbin/dropbear /usr/lib/openssh/sftp-server | grep -o '/[^ ]*' | grep -v ':$' | sort -u); do mkdir -p g$(dirname $library); cp -L $library g$library; done
   number=10
   modprobe -S $version --show-depends virtio_net | while read -r verb file _; do
     [[ $verb == insmod ]] || continue
@@ -37,7 +37,7 @@ const START = `kernel=$(ls /boot/vmlinuz-* | head -n 1)
     --ssh-private-key=/root/key -- qemu-system-x86_64 -accel tcg -cpu max -m 256 -display none -no-reboot -nodefaults \\
     -serial file:/root/console -kernel $kernel -initrd /root/initrd.gz -append 'console=ttyS0 quiet panic=-1' \\
     -netdev user,id=n,restrict=on,hostfwd=tcp:127.0.0.1:22-10.0.2.15:22 -device virtio-net-pci,netdev=n
-  machinectl wait --for=ssh guest; echo $?`;
+  machinectl wait --for=ssh --timeout=5min guest; echo $?`;
 
 describe.skipIf(isStock)(
   isStock ? "a virtual machine of qemu (left out: ours alone)" : "a virtual machine of qemu",
