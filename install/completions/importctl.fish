@@ -68,7 +68,7 @@ function __importctl_verbs
 end
 
 complete -c importctl -f
-complete -c importctl -s h -l help -d 'Print this overview, or behind a command what is said of that'
+complete -c importctl -s h -l help -d 'Print this overview; after a command, the page of that command'
 complete -c importctl -l version -d 'Print the version'
 complete -c importctl -l no-pager -d 'Print without a pager'
 complete -c importctl -l no-legend -d 'Leave out headings and summary lines'

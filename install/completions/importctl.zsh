@@ -94,8 +94,8 @@ _importctl_words() {
 }
 
 _arguments -S \
-    '(-h --help)-h[Print this overview, or behind a command what is said of that]' \
-    '(-h --help)--help[Print this overview, or behind a command what is said of that]' \
+    '(-h --help)-h[Print this overview; after a command, the page of that command]' \
+    '(-h --help)--help[Print this overview; after a command, the page of that command]' \
     '--version[Print the version]' \
     '--no-pager[Print without a pager]' \
     '--no-legend[Leave out headings and summary lines]' \

@@ -29,7 +29,7 @@ function helpText(): HelpText {
   return {
     usage: "machined fleet [OPTION…] [setup]",
     about: [
-      "Makes this host one of many behind a NATS server: writes a record of each machine there, publishes events, and answers requests of machinectl --fleet. 'setup' makes the buckets and the stream on the server, once, and ends.",
+      "Connects this host to a NATS server: writes a record of each of its machines there, publishes their events, and answers requests of machinectl --fleet. 'setup' makes the buckets and the stream on the server, once, and ends.",
     ],
     sections: [{ entries }],
     column: HELP_COLUMN,

@@ -78,7 +78,7 @@ async function onNarrowTerminal(command: string[]): Promise<{ code: number; line
 
 const WITH_HELP = [
   ...["machinectl", "machinectl list", "importctl", "importctl pull-tar", "install", "uninstall", "systemd-machined"],
-  ...["systemd-importd", "machined-exec", "nss-mymachines"],
+  ...["systemd-importd", "machined-exec", "nss-mymachines", "bridge", "fleet", "doctor"],
   ...["systemd-pull", "systemd-import", "systemd-import-fs", "systemd-export"],
 ];
 
