@@ -27,7 +27,7 @@ function setting(name: string, valueHint: string, description: string): Row {
 function whole(value: string, least: number, most: number, option: string): number {
   const number = /^\d+$/.test(value) ? Number(value) : Number.NaN;
   if (!(number >= least && number <= most))
-    throw new SettingsError(`${option} takes a number from ${least} to ${most}`);
+    throw new SettingsError(`${option}${value}: '${value}' is not a number from ${least} to ${most}`);
   return number;
 }
 
