@@ -23,7 +23,7 @@ const UNKNOWN = ["org.varlink.service.MethodNotFound", "org.varlink.service.Inte
 const UNABLE = "The transfer daemon of this host cannot push images";
 const HINT = "It is the distribution's, or an older version: 'machined install --now' installs one that can.";
 
-const THERE = "On another host, run it there: 'ssh HOST importctl push-oci IMAGE REF'.";
+const THERE = "Run it without -M, on the host that has the image; -H HOST does that over ssh.";
 
 const REFUSALS: Readonly<Record<string, string>> = {
   [ERRORS.AccessDenied.varlink]: `access denied by polkit (action ${action})`,
