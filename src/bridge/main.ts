@@ -20,7 +20,7 @@ export async function main(args: readonly string[]): Promise<number> {
     return 0;
   }
   if (word !== undefined) {
-    process.stderr.write(`machined bridge: takes no arguments, and '${word}' is one\n`);
+    process.stderr.write(`machined bridge: Unknown argument '${word}': there are none, see 'machined bridge --help'\n`);
     return 1;
   }
   let opened: ReturnType<typeof StandardStreams.open>;

@@ -89,6 +89,28 @@ test.each(WITH_HELP)("--help of %s fits a terminal of 50 columns", async (words)
   expect(lines.join(" ").replace(/\s+/g, " ").trim()).toBe(run(command).stdout.replace(/\s+/g, " ").trim());
 });
 
+test.each([
+  ["systemd-pull tar", "Too few arguments.", "Usage: systemd-pull tar URL [NAME]"],
+  ["importctl pull-oci", "Too few arguments.", "Usage: importctl pull-oci REF [NAME]"],
+  ["doctor one two", "Too many arguments.", "Usage: machinectl doctor [NAME]"],
+])("%s says on a terminal what it takes, and in a pipe what is wrong alone", async (words, wrong, usage) => {
+  const command = [executable, ...words.split(" ")];
+  expect(run(command)).toMatchObject({ code: 1, stderr: `${wrong}\n` });
+  const { code, lines } = await onNarrowTerminal(command);
+  expect([code, ...lines.filter((line) => line !== "")]).toEqual([1, wrong, usage]);
+});
+
+test.each([
+  ["bridge x", "there are none, see 'machined bridge --help'"],
+  ["fleet setup x", "there is only 'setup', see 'machined fleet --help'"],
+  ["install x", "see 'machined install --help'"],
+])("%s names the argument that is wrong, and the help", (words, help) => {
+  const { code, stderr } = run([executable, ...words.split(" ")]);
+  expect(code).toBe(1);
+  expect(stderr).toStartWith(`machined ${words.split(" ")[0]}: Unknown argument 'x'`);
+  expect(stderr).toContain(help);
+});
+
 test("without arguments and for 'help' the executable explains itself in 50 columns", () => {
   const { code, stdout, stderr } = run([executable]);
   expect([code, stderr]).toEqual([0, ""]);
