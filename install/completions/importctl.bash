@@ -7,6 +7,8 @@ _importctl_match() {
     while IFS= read -r line; do
         [[ $line == "$typed"* ]] || continue
         printf -v line %q "$line"
+        # A comma needs no quoting, and what is typed behind it would not match a quoted one.
+        line=${line//\\,/,}
         COMPREPLY+=("${line#"$kept"}")
     done
 }
@@ -42,7 +44,10 @@ _importctl_offer() {
         host) _importctl_match "${2#*@}" "" < <(compgen -A hostname -- "${2#*@}") ;;
         user) _importctl_match "$2" "$3" < <(compgen -u -- "$2") ;;
         variable) compopt -o nospace 2>/dev/null; _importctl_match "$2" "$3" < <(compgen -A export -S = -- "$2") ;;
-        signal) _importctl_match "$2" "$3" < <(command importctl --signal=help 2>/dev/null | grep -v '^0$') ;;
+        signal)
+            [[ $2 == SIG* ]] && word=SIG || word=
+            _importctl_match "$2" "$3" < <(command importctl --signal=help 2>/dev/null | grep -v '^0$' | sed "s/^/$word/")
+            ;;
         settings | file | command)
             compopt -o filenames 2>/dev/null
             [[ $1 == settings ]] && _importctl_match "$2" "$3" < <(_importctl_ask image importctl)

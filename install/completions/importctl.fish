@@ -63,6 +63,11 @@ function __importctl_columns
     command importctl $__importctl_scope complete $argv[1] "$__importctl_words[1]" (commandline -ct | string replace -r '^--[a-z-]+=' '' | string collect -a) 2>/dev/null </dev/null
 end
 
+function __importctl_signals
+    set -l before (string match -r '(?:^|=)(SIG)' -- (commandline -ct))[2]
+    printf "$before%s\n" (command importctl --signal=help 2>/dev/null)
+end
+
 function __importctl_verbs
     printf '%s\n' pull-tar pull-raw pull-oci import-tar import-raw import-fs export-tar export-raw push-oci list-transfers cancel-transfer list-images
 end

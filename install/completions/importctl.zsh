@@ -27,12 +27,17 @@ _importctl_columns() {
     compadd -S '' -a found
 }
 
-_importctl_signals() { local -a found; found=(${(f)"$(command importctl --signal=help 2>/dev/null)"}); compadd -a found }
+_importctl_signals() {
+    local -a found
+    found=(${(f)"$(command importctl --signal=help 2>/dev/null)"})
+    [[ $PREFIX == SIG* ]] && found=(SIG${^found})
+    compadd -a found
+}
 
 _importctl_paths() {
     local -a reply found
     _importctl_scope
-    found=(${(f)"$(command importctl $reply complete machine-path "${words[2]}" "$PREFIX" 2>/dev/null </dev/null)"})
+    found=(${(f)"$(command importctl $reply complete machine-path "${line[2]}" "$PREFIX" 2>/dev/null </dev/null)"})
     compadd -f -S '' -a found
 }
 
@@ -78,8 +83,8 @@ _importctl_verbs() {
 }
 
 _importctl_words() {
-    # words[1] is the verb, CURRENT the position of the word to complete.
-    case $words[1]:$CURRENT in
+    # line has the verb, the words behind it and the one to complete; options are not in it.
+    case $line[1]:$#line in
         (import-tar):2) _importctl_word file ;;
         (import-raw):2) _importctl_word file ;;
         (import-fs):2) _importctl_word directory ;;
@@ -129,4 +134,4 @@ _arguments -S \
     '--keep-download=[Whether a pristine copy of a download is kept]:bool:(yes no)' \
     '-N[Short for --keep-download=no]' \
     ':command:_importctl_verbs' \
-    '*::word:_importctl_words'
+    '*:word:_importctl_words'

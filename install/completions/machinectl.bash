@@ -7,6 +7,8 @@ _machinectl_match() {
     while IFS= read -r line; do
         [[ $line == "$typed"* ]] || continue
         printf -v line %q "$line"
+        # A comma needs no quoting, and what is typed behind it would not match a quoted one.
+        line=${line//\\,/,}
         COMPREPLY+=("${line#"$kept"}")
     done
 }
@@ -42,7 +44,10 @@ _machinectl_offer() {
         host) _machinectl_match "${2#*@}" "" < <(compgen -A hostname -- "${2#*@}") ;;
         user) _machinectl_match "$2" "$3" < <(compgen -u -- "$2") ;;
         variable) compopt -o nospace 2>/dev/null; _machinectl_match "$2" "$3" < <(compgen -A export -S = -- "$2") ;;
-        signal) _machinectl_match "$2" "$3" < <(command machinectl --signal=help 2>/dev/null | grep -v '^0$') ;;
+        signal)
+            [[ $2 == SIG* ]] && word=SIG || word=
+            _machinectl_match "$2" "$3" < <(command machinectl --signal=help 2>/dev/null | grep -v '^0$' | sed "s/^/$word/")
+            ;;
         settings | file | command)
             compopt -o filenames 2>/dev/null
             [[ $1 == settings ]] && _machinectl_match "$2" "$3" < <(_machinectl_ask image machinectl)

@@ -63,6 +63,11 @@ function __machinectl_columns
     command machinectl $__machinectl_scope complete $argv[1] "$__machinectl_words[1]" (commandline -ct | string replace -r '^--[a-z-]+=' '' | string collect -a) 2>/dev/null </dev/null
 end
 
+function __machinectl_signals
+    set -l before (string match -r '(?:^|=)(SIG)' -- (commandline -ct))[2]
+    printf "$before%s\n" (command machinectl --signal=help 2>/dev/null)
+end
+
 function __machinectl_verbs
     printf '%s\n' list status show stats top events logs metrics inventory start login shell exec wait run doctor register unregister enable disable poweroff stop reboot restart terminate pause resume kill copy-to copy-from bind bind-volume unbind-volume list-images image-status show-image edit cat clone rename read-only remove set-limit clean pull-tar pull-raw import-tar import-raw import-fs export-tar export-raw list-transfers cancel-transfer doctor-bus doctor-pool run-machine run-remove
 end
@@ -81,7 +86,7 @@ complete -c machinectl -s P -x -d 'Short for --value --property=NAME'
 complete -c machinectl -s a -l all -d 'Include hidden machines and empty properties'
 complete -c machinectl -s l -l full -d 'Do not shorten anything to fit the terminal'
 complete -c machinectl -l kill-whom -x -a 'leader supervisor all' -d 'Who gets the signal: leader, supervisor or all'
-complete -c machinectl -s s -l signal -x -a '(command machinectl --signal=help 2>/dev/null)' -d 'The signal to send, or \'list\''
+complete -c machinectl -s s -l signal -x -a '(__machinectl_signals)' -d 'The signal to send, or \'list\''
 complete -c machinectl -l uid -x -a '(__fish_complete_users)' -d 'The user to run a shell as'
 complete -c machinectl -s E -l setenv -x -a '(set -xn)=' -d 'Set an environment variable for a shell'
 complete -c machinectl -l wait-status -d 'With shell: exit with the program\'s own exit status'

@@ -27,12 +27,17 @@ _machinectl_columns() {
     compadd -S '' -a found
 }
 
-_machinectl_signals() { local -a found; found=(${(f)"$(command machinectl --signal=help 2>/dev/null)"}); compadd -a found }
+_machinectl_signals() {
+    local -a found
+    found=(${(f)"$(command machinectl --signal=help 2>/dev/null)"})
+    [[ $PREFIX == SIG* ]] && found=(SIG${^found})
+    compadd -a found
+}
 
 _machinectl_paths() {
     local -a reply found
     _machinectl_scope
-    found=(${(f)"$(command machinectl $reply complete machine-path "${words[2]}" "$PREFIX" 2>/dev/null </dev/null)"})
+    found=(${(f)"$(command machinectl $reply complete machine-path "${line[2]}" "$PREFIX" 2>/dev/null </dev/null)"})
     compadd -f -S '' -a found
 }
 
@@ -123,8 +128,8 @@ _machinectl_verbs() {
 }
 
 _machinectl_words() {
-    # words[1] is the verb, CURRENT the position of the word to complete.
-    case $words[1]:$CURRENT in
+    # line has the verb, the words behind it and the one to complete; options are not in it.
+    case $line[1]:$#line in
         (status):<2->) _machinectl_word machine ;;
         (show):<2->) _machinectl_word machine ;;
         (stats):<2->) _machinectl_word machine ;;
@@ -274,4 +279,4 @@ _arguments -S \
     '(-q --quiet)-q[Print less]' \
     '(-q --quiet)--quiet[Print less]' \
     ':command:_machinectl_verbs' \
-    '*::word:_machinectl_words'
+    '*:word:_machinectl_words'

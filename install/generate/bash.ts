@@ -44,6 +44,8 @@ _${name}_match() {
     while IFS= read -r line; do
         [[ $line == "$typed"* ]] || continue
         printf -v line %q "$line"
+        # A comma needs no quoting, and what is typed behind it would not match a quoted one.
+        line=\${line//\\\\,/,}
         COMPREPLY+=("\${line#"$kept"}")
     done
 }
@@ -79,7 +81,10 @@ _${name}_offer() {
         host) _${name}_match "\${2#*@}" "" < <(compgen -A hostname -- "\${2#*@}") ;;
         user) _${name}_match "$2" "$3" < <(compgen -u -- "$2") ;;
         variable) compopt -o nospace 2>/dev/null; _${name}_match "$2" "$3" < <(compgen -A export -S = -- "$2") ;;
-        signal) _${name}_match "$2" "$3" < <(command ${name} --signal=help 2>/dev/null | grep -v '^0$') ;;
+        signal)
+            [[ $2 == SIG* ]] && word=SIG || word=
+            _${name}_match "$2" "$3" < <(command ${name} --signal=help 2>/dev/null | grep -v '^0$' | sed "s/^/$word/")
+            ;;
         settings | file | command)
             compopt -o filenames 2>/dev/null
             [[ $1 == settings ]] && _${name}_match "$2" "$3" < <(_${name}_ask image ${name})

@@ -13,7 +13,7 @@ function valueSource(program: string, values: OptionModel["values"]): string {
   const known: Readonly<Record<typeof values, string>> = {
     host: "(__fish_print_hostnames)",
     machine: `(__${program}_ask machine)`,
-    signal: `(command ${program} --signal=help 2>/dev/null)`,
+    signal: `(__${program}_signals)`,
     user: "(__fish_complete_users)",
     variable: "(set -xn)=",
     column: `(__${program}_columns column)`,
@@ -120,6 +120,11 @@ end
 function __${name}_columns
     __${name}_parse
     command ${name} $__${name}_scope complete $argv[1] "$__${name}_words[1]" (commandline -ct | string replace -r '^--[a-z-]+=' '' | string collect -a) 2>/dev/null </dev/null
+end
+
+function __${name}_signals
+    set -l before (string match -r '(?:^|=)(SIG)' -- (commandline -ct))[2]
+    printf "$before%s\\n" (command ${name} --signal=help 2>/dev/null)
 end
 
 function __${name}_verbs

@@ -77,12 +77,17 @@ _${name}_columns() {
     compadd -S '' -a found
 }
 
-_${name}_signals() { local -a found; found=(\${(f)"$(command ${name} --signal=help 2>/dev/null)"}); compadd -a found }
+_${name}_signals() {
+    local -a found
+    found=(\${(f)"$(command ${name} --signal=help 2>/dev/null)"})
+    [[ $PREFIX == SIG* ]] && found=(SIG\${^found})
+    compadd -a found
+}
 
 _${name}_paths() {
     local -a reply found
     _${name}_scope
-    found=(\${(f)"$(command ${name} $reply complete machine-path "\${words[2]}" "$PREFIX" 2>/dev/null </dev/null)"})
+    found=(\${(f)"$(command ${name} $reply complete machine-path "\${line[2]}" "$PREFIX" 2>/dev/null </dev/null)"})
     compadd -f -S '' -a found
 }
 
@@ -117,8 +122,8 @@ ${rows.join("\n")}
 }
 
 _${name}_words() {
-    # words[1] is the verb, CURRENT the position of the word to complete.
-    case $words[1]:$CURRENT in
+    # line has the verb, the words behind it and the one to complete; options are not in it.
+    case $line[1]:$#line in
 ${wordPlaces(program).map(placeArm).join("\n").replaceAll("_PROGRAM_", `_${name}_`)}
     esac
 }
@@ -126,6 +131,6 @@ ${wordPlaces(program).map(placeArm).join("\n").replaceAll("_PROGRAM_", `_${name}
 _arguments -S \\
 ${options.flatMap((option) => optionLines(name, option)).join("\n")}
     ':command:_${name}_verbs' \\
-    '*::word:_${name}_words'
+    '*:word:_${name}_words'
 `;
 }
