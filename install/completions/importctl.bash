@@ -19,6 +19,10 @@ _importctl_ask() { command importctl "${scope[@]}" complete "$@" 2>/dev/null </d
 _importctl_offer() {
     case $1 in
         list) _importctl_match "$2" "$3" < <(printf '%s\n' $words) ;;
+        commas)
+            compopt -o nospace 2>/dev/null
+            _importctl_match "$2" "$3" < <(for word in $words; do printf '%s\n' "${2%"${2##*,}"}$word"; done)
+            ;;
         verb) _importctl_match "$2" "$3" < <(printf '%s\n' $verbs) ;;
         boolean) _importctl_match "$2" "$3" < <(printf '%s\n' yes no) ;;
         inventory) _importctl_match "$2" "$3" < <(printf '%s\n' ansible prometheus-sd) ;;

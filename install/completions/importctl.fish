@@ -63,6 +63,13 @@ function __importctl_columns
     command importctl $__importctl_scope complete $argv[1] "$__importctl_words[1]" (commandline -ct | string replace -r '^--[a-z-]+=' '' | string collect -a) 2>/dev/null </dev/null
 end
 
+# Candidates are whole values of the option: what is typed already, and one of the words.
+function __importctl_commas
+    set -l typed (commandline -ct | string replace -r '^--[a-z-]+=' '')
+    set -l before (string match -r '.*,' -- "$typed")
+    printf '%s\n' "$before"$argv
+end
+
 function __importctl_signals
     set -l before (string match -r '(?:^|=)(SIG)' -- (commandline -ct))[2]
     printf "$before%s\n" (command importctl --signal=help 2>/dev/null)

@@ -27,6 +27,9 @@ _importctl_columns() {
     compadd -S '' -a found
 }
 
+# Candidates are whole values of the option: what is typed already, and one of the words.
+_importctl_commas() { compadd -S '' -- "${PREFIX%"${PREFIX##*,}"}"$^@ }
+
 _importctl_signals() {
     local -a found
     found=(${(f)"$(command importctl --signal=help 2>/dev/null)"})

@@ -19,6 +19,10 @@ _machinectl_ask() { command machinectl "${scope[@]}" complete "$@" 2>/dev/null <
 _machinectl_offer() {
     case $1 in
         list) _machinectl_match "$2" "$3" < <(printf '%s\n' $words) ;;
+        commas)
+            compopt -o nospace 2>/dev/null
+            _machinectl_match "$2" "$3" < <(for word in $words; do printf '%s\n' "${2%"${2##*,}"}$word"; done)
+            ;;
         verb) _machinectl_match "$2" "$3" < <(printf '%s\n' $verbs) ;;
         boolean) _machinectl_match "$2" "$3" < <(printf '%s\n' yes no) ;;
         inventory) _machinectl_match "$2" "$3" < <(printf '%s\n' ansible prometheus-sd) ;;
@@ -128,7 +132,7 @@ _machinectl() {
             --json-version) kind=list words='1 2' ;;
             --delay) kind=free ;;
             --iterations) kind=free ;;
-            --type) kind=list words='machine address resource image transfer' ;;
+            --type) kind=commas words='machine address resource image transfer' ;;
             --since) kind=free ;;
             --until) kind=free ;;
             --after-cursor) kind=free ;;

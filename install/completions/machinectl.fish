@@ -63,6 +63,13 @@ function __machinectl_columns
     command machinectl $__machinectl_scope complete $argv[1] "$__machinectl_words[1]" (commandline -ct | string replace -r '^--[a-z-]+=' '' | string collect -a) 2>/dev/null </dev/null
 end
 
+# Candidates are whole values of the option: what is typed already, and one of the words.
+function __machinectl_commas
+    set -l typed (commandline -ct | string replace -r '^--[a-z-]+=' '')
+    set -l before (string match -r '.*,' -- "$typed")
+    printf '%s\n' "$before"$argv
+end
+
 function __machinectl_signals
     set -l before (string match -r '(?:^|=)(SIG)' -- (commandline -ct))[2]
     printf "$before%s\n" (command machinectl --signal=help 2>/dev/null)
@@ -113,7 +120,7 @@ complete -c machinectl -l template -x -d 'With lists: a line for each row, with 
 complete -c machinectl -l json-version -x -a '1 2' -d 'With lists: 2 makes several values an array, and no rows an empty one'
 complete -c machinectl -l delay -x -d 'With stats: the time between two measurements'
 complete -c machinectl -l iterations -x -d 'With stats: how often to measure'
-complete -c machinectl -l type -x -a 'machine address resource image transfer' -d 'With events: only of these types, separated by commas'
+complete -c machinectl -l type -x -a '(__machinectl_commas machine address resource image transfer)' -d 'With events: only of these types, separated by commas'
 complete -c machinectl -l since -x -d 'With events and logs: begin with what happened at this time'
 complete -c machinectl -l until -x -d 'With events and logs: end at this time'
 complete -c machinectl -l after-cursor -x -d 'With events: begin behind the event with this cursor'

@@ -27,6 +27,9 @@ _machinectl_columns() {
     compadd -S '' -a found
 }
 
+# Candidates are whole values of the option: what is typed already, and one of the words.
+_machinectl_commas() { compadd -S '' -- "${PREFIX%"${PREFIX##*,}"}"$^@ }
+
 _machinectl_signals() {
     local -a found
     found=(${(f)"$(command machinectl --signal=help 2>/dev/null)"})
@@ -244,7 +247,7 @@ _arguments -S \
     '--json-version=[With lists\: 2 makes several values an array, and no rows an empty one]:version:(1 2)' \
     '*--delay=[With stats\: the time between two measurements]:span: ' \
     '*--iterations=[With stats\: how often to measure]:n: ' \
-    '--type=[With events\: only of these types, separated by commas]:type:(machine address resource image transfer)' \
+    '--type=[With events\: only of these types, separated by commas]:type,…: _machinectl_commas machine address resource image transfer' \
     '*--since=[With events and logs\: begin with what happened at this time]:time: ' \
     '*--until=[With events and logs\: end at this time]:time: ' \
     '*--after-cursor=[With events\: begin behind the event with this cursor]:cursor: ' \

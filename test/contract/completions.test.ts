@@ -101,6 +101,8 @@ const LINES: readonly (readonly [string, readonly string[]])[] = [
   ["machinectl list --columns=name,o", ["name,os"]],
   ["machinectl list --columns name,c", ["name,class"]],
   ["machinectl list --columns=name,", ["name,class", "name,os"]],
+  ["machinectl events --type=ma", ["machine"]],
+  ["machinectl events --type=machine,im", ["machine,image"]],
   ["machinectl stats --sort=-m", ["-memory"]],
   ["machined uninst", ["uninstall"]],
   ["machined importc", ["importctl"]],

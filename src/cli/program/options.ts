@@ -207,7 +207,7 @@ export const OPTIONS: OptionTable<Settings, OptionContext> = {
   delay: added(valued("SPAN", "With stats: the time between two measurements", setDelay)),
   iterations: added(valued("N", "With stats: how often to measure", setIterations)),
   type: added(
-    listed("TYPE", CHOSEN_TYPES.values, "With events: only of these types, separated by commas", setEventTypes),
+    listed("TYPE,…", CHOSEN_TYPES.values, "With events: only of these types, separated by commas", setEventTypes),
   ),
   since: added(
     valued("TIME", "With events and logs: begin with what happened at this time", (settings, time) => {
