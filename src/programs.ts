@@ -18,26 +18,26 @@ export interface ProgramRow {
 }
 
 export const PROGRAMS: Readonly<Record<string, ProgramRow>> = {
-  install: { kind: "verb", summary: "Put this on the host", load: () => import("./setup/install.ts") },
-  uninstall: { kind: "verb", summary: "Take it away again", load: () => import("./setup/uninstall.ts") },
+  install: { kind: "verb", summary: "Install machined on this host", load: () => import("./setup/install.ts") },
+  uninstall: { kind: "verb", summary: "Remove it from this host", load: () => import("./setup/uninstall.ts") },
   doctor: {
     kind: "verb",
-    summary: "Say what is wrong here",
+    summary: "Check this host for problems",
     load: async () => {
       const machinectl = await import("./cli/program/machinectl.ts");
       return { main: (args) => machinectl.main(["doctor", ...args]) };
     },
   },
-  bridge: { kind: "verb", summary: "Lead -H of another host here", load: () => import("./bridge/main.ts") },
-  fleet: { kind: "verb", summary: "Join many hosts over NATS", load: () => import("./fleetd/main.ts") },
+  bridge: { kind: "verb", summary: "Serve machinectl -H over ssh", load: () => import("./bridge/main.ts") },
+  fleet: { kind: "verb", summary: "Connect this host to NATS", load: () => import("./fleetd/main.ts") },
   machinectl: {
     kind: "client",
-    summary: "Machines and their images",
+    summary: "Manage machines and images",
     load: () => import("./cli/program/machinectl.ts"),
   },
   importctl: {
     kind: "client",
-    summary: "Download, import and export",
+    summary: "Transfer images",
     load: () => import("./cli/program/importctl.ts"),
   },
   "nss-mymachines": { kind: "client", summary: "Look up names of machines", load: () => import("./nss/lookup.ts") },

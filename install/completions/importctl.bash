@@ -7,6 +7,8 @@ _importctl_match() {
     while IFS= read -r line; do
         [[ $line == "$typed"* ]] || continue
         printf -v line %q "$line"
+        # A comma needs no quoting, and what is typed behind it would not match a quoted one.
+        line=${line//\\,/,}
         COMPREPLY+=("${line#"$kept"}")
     done
 }
@@ -17,6 +19,10 @@ _importctl_ask() { command importctl "${scope[@]}" complete "$@" 2>/dev/null </d
 _importctl_offer() {
     case $1 in
         list) _importctl_match "$2" "$3" < <(printf '%s\n' $words) ;;
+        commas)
+            compopt -o nospace 2>/dev/null
+            _importctl_match "$2" "$3" < <(for word in $words; do printf '%s\n' "${2%"${2##*,}"}$word"; done)
+            ;;
         verb) _importctl_match "$2" "$3" < <(printf '%s\n' $verbs) ;;
         boolean) _importctl_match "$2" "$3" < <(printf '%s\n' yes no) ;;
         inventory) _importctl_match "$2" "$3" < <(printf '%s\n' ansible prometheus-sd) ;;
@@ -42,7 +48,10 @@ _importctl_offer() {
         host) _importctl_match "${2#*@}" "" < <(compgen -A hostname -- "${2#*@}") ;;
         user) _importctl_match "$2" "$3" < <(compgen -u -- "$2") ;;
         variable) compopt -o nospace 2>/dev/null; _importctl_match "$2" "$3" < <(compgen -A export -S = -- "$2") ;;
-        signal) _importctl_match "$2" "$3" < <(command importctl --signal=help 2>/dev/null | grep -v '^0$') ;;
+        signal)
+            [[ $2 == SIG* ]] && word=SIG || word=
+            _importctl_match "$2" "$3" < <(command importctl --signal=help 2>/dev/null | grep -v '^0$' | sed "s/^/$word/")
+            ;;
         settings | file | command)
             compopt -o filenames 2>/dev/null
             [[ $1 == settings ]] && _importctl_match "$2" "$3" < <(_importctl_ask image importctl)

@@ -63,12 +63,24 @@ function __importctl_columns
     command importctl $__importctl_scope complete $argv[1] "$__importctl_words[1]" (commandline -ct | string replace -r '^--[a-z-]+=' '' | string collect -a) 2>/dev/null </dev/null
 end
 
+# Candidates are whole values of the option: what is typed already, and one of the words.
+function __importctl_commas
+    set -l typed (commandline -ct | string replace -r '^--[a-z-]+=' '')
+    set -l before (string match -r '.*,' -- "$typed")
+    printf '%s\n' "$before"$argv
+end
+
+function __importctl_signals
+    set -l before (string match -r '(?:^|=)(SIG)' -- (commandline -ct))[2]
+    printf "$before%s\n" (command importctl --signal=help 2>/dev/null)
+end
+
 function __importctl_verbs
     printf '%s\n' pull-tar pull-raw pull-oci import-tar import-raw import-fs export-tar export-raw push-oci list-transfers cancel-transfer list-images
 end
 
 complete -c importctl -f
-complete -c importctl -s h -l help -d 'Print this overview, or behind a command what is said of that'
+complete -c importctl -s h -l help -d 'Print this overview; after a command, the page of that command'
 complete -c importctl -l version -d 'Print the version'
 complete -c importctl -l no-pager -d 'Print without a pager'
 complete -c importctl -l no-legend -d 'Leave out headings and summary lines'

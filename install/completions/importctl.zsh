@@ -27,12 +27,20 @@ _importctl_columns() {
     compadd -S '' -a found
 }
 
-_importctl_signals() { local -a found; found=(${(f)"$(command importctl --signal=help 2>/dev/null)"}); compadd -a found }
+# Candidates are whole values of the option: what is typed already, and one of the words.
+_importctl_commas() { compadd -S '' -- "${PREFIX%"${PREFIX##*,}"}"$^@ }
+
+_importctl_signals() {
+    local -a found
+    found=(${(f)"$(command importctl --signal=help 2>/dev/null)"})
+    [[ $PREFIX == SIG* ]] && found=(SIG${^found})
+    compadd -a found
+}
 
 _importctl_paths() {
     local -a reply found
     _importctl_scope
-    found=(${(f)"$(command importctl $reply complete machine-path "${words[2]}" "$PREFIX" 2>/dev/null </dev/null)"})
+    found=(${(f)"$(command importctl $reply complete machine-path "${line[2]}" "$PREFIX" 2>/dev/null </dev/null)"})
     compadd -f -S '' -a found
 }
 
@@ -78,8 +86,8 @@ _importctl_verbs() {
 }
 
 _importctl_words() {
-    # words[1] is the verb, CURRENT the position of the word to complete.
-    case $words[1]:$CURRENT in
+    # line has the verb, the words behind it and the one to complete; options are not in it.
+    case $line[1]:$#line in
         (import-tar):2) _importctl_word file ;;
         (import-raw):2) _importctl_word file ;;
         (import-fs):2) _importctl_word directory ;;
@@ -94,8 +102,8 @@ _importctl_words() {
 }
 
 _arguments -S \
-    '(-h --help)-h[Print this overview, or behind a command what is said of that]' \
-    '(-h --help)--help[Print this overview, or behind a command what is said of that]' \
+    '(-h --help)-h[Print this overview; after a command, the page of that command]' \
+    '(-h --help)--help[Print this overview; after a command, the page of that command]' \
     '--version[Print the version]' \
     '--no-pager[Print without a pager]' \
     '--no-legend[Leave out headings and summary lines]' \
@@ -129,4 +137,4 @@ _arguments -S \
     '--keep-download=[Whether a pristine copy of a download is kept]:bool:(yes no)' \
     '-N[Short for --keep-download=no]' \
     ':command:_importctl_verbs' \
-    '*::word:_importctl_words'
+    '*:word:_importctl_words'

@@ -7,6 +7,8 @@ _machinectl_match() {
     while IFS= read -r line; do
         [[ $line == "$typed"* ]] || continue
         printf -v line %q "$line"
+        # A comma needs no quoting, and what is typed behind it would not match a quoted one.
+        line=${line//\\,/,}
         COMPREPLY+=("${line#"$kept"}")
     done
 }
@@ -17,6 +19,10 @@ _machinectl_ask() { command machinectl "${scope[@]}" complete "$@" 2>/dev/null <
 _machinectl_offer() {
     case $1 in
         list) _machinectl_match "$2" "$3" < <(printf '%s\n' $words) ;;
+        commas)
+            compopt -o nospace 2>/dev/null
+            _machinectl_match "$2" "$3" < <(for word in $words; do printf '%s\n' "${2%"${2##*,}"}$word"; done)
+            ;;
         verb) _machinectl_match "$2" "$3" < <(printf '%s\n' $verbs) ;;
         boolean) _machinectl_match "$2" "$3" < <(printf '%s\n' yes no) ;;
         inventory) _machinectl_match "$2" "$3" < <(printf '%s\n' ansible prometheus-sd) ;;
@@ -42,7 +48,10 @@ _machinectl_offer() {
         host) _machinectl_match "${2#*@}" "" < <(compgen -A hostname -- "${2#*@}") ;;
         user) _machinectl_match "$2" "$3" < <(compgen -u -- "$2") ;;
         variable) compopt -o nospace 2>/dev/null; _machinectl_match "$2" "$3" < <(compgen -A export -S = -- "$2") ;;
-        signal) _machinectl_match "$2" "$3" < <(command machinectl --signal=help 2>/dev/null | grep -v '^0$') ;;
+        signal)
+            [[ $2 == SIG* ]] && word=SIG || word=
+            _machinectl_match "$2" "$3" < <(command machinectl --signal=help 2>/dev/null | grep -v '^0$' | sed "s/^/$word/")
+            ;;
         settings | file | command)
             compopt -o filenames 2>/dev/null
             [[ $1 == settings ]] && _machinectl_match "$2" "$3" < <(_machinectl_ask image machinectl)
@@ -123,7 +132,7 @@ _machinectl() {
             --json-version) kind=list words='1 2' ;;
             --delay) kind=free ;;
             --iterations) kind=free ;;
-            --type) kind=list words='machine address resource image transfer' ;;
+            --type) kind=commas words='machine address resource image transfer' ;;
             --since) kind=free ;;
             --until) kind=free ;;
             --after-cursor) kind=free ;;

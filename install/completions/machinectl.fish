@@ -63,12 +63,24 @@ function __machinectl_columns
     command machinectl $__machinectl_scope complete $argv[1] "$__machinectl_words[1]" (commandline -ct | string replace -r '^--[a-z-]+=' '' | string collect -a) 2>/dev/null </dev/null
 end
 
+# Candidates are whole values of the option: what is typed already, and one of the words.
+function __machinectl_commas
+    set -l typed (commandline -ct | string replace -r '^--[a-z-]+=' '')
+    set -l before (string match -r '.*,' -- "$typed")
+    printf '%s\n' "$before"$argv
+end
+
+function __machinectl_signals
+    set -l before (string match -r '(?:^|=)(SIG)' -- (commandline -ct))[2]
+    printf "$before%s\n" (command machinectl --signal=help 2>/dev/null)
+end
+
 function __machinectl_verbs
     printf '%s\n' list status show stats top events logs metrics inventory start login shell exec wait run doctor register unregister enable disable poweroff stop reboot restart terminate pause resume kill copy-to copy-from bind bind-volume unbind-volume list-images image-status show-image edit cat clone rename read-only remove set-limit clean pull-tar pull-raw import-tar import-raw import-fs export-tar export-raw list-transfers cancel-transfer doctor-bus doctor-pool run-machine run-remove
 end
 
 complete -c machinectl -f
-complete -c machinectl -s h -l help -d 'Print this overview, or behind a command what is said of that'
+complete -c machinectl -s h -l help -d 'Print this overview; after a command, the page of that command'
 complete -c machinectl -l version -d 'Print the version'
 complete -c machinectl -s H -l host -x -a '(__fish_print_hostnames)' -d 'Work on another host, over ssh; on several: HOST,HOST or @FILE'
 complete -c machinectl -s M -l machine -x -a '(__machinectl_ask machine)' -d 'Work on the manager inside a container'
@@ -81,7 +93,7 @@ complete -c machinectl -s P -x -d 'Short for --value --property=NAME'
 complete -c machinectl -s a -l all -d 'Include hidden machines and empty properties'
 complete -c machinectl -s l -l full -d 'Do not shorten anything to fit the terminal'
 complete -c machinectl -l kill-whom -x -a 'leader supervisor all' -d 'Who gets the signal: leader, supervisor or all'
-complete -c machinectl -s s -l signal -x -a '(command machinectl --signal=help 2>/dev/null)' -d 'The signal to send, or \'list\''
+complete -c machinectl -s s -l signal -x -a '(__machinectl_signals)' -d 'The signal to send, or \'list\''
 complete -c machinectl -l uid -x -a '(__fish_complete_users)' -d 'The user to run a shell as'
 complete -c machinectl -s E -l setenv -x -a '(set -xn)=' -d 'Set an environment variable for a shell'
 complete -c machinectl -l wait-status -d 'With shell: exit with the program\'s own exit status'
@@ -106,9 +118,9 @@ complete -c machinectl -l sort -x -a '(__machinectl_columns column-sort)' -d 'Wi
 complete -c machinectl -l filter -x -a '(__machinectl_columns column-filter)' -d 'With lists: show only rows whose column matches'
 complete -c machinectl -l template -x -d 'With lists: a line for each row, with values for {{KEY}} and {{KEY.N}}'
 complete -c machinectl -l json-version -x -a '1 2' -d 'With lists: 2 makes several values an array, and no rows an empty one'
-complete -c machinectl -l delay -x -d 'With stats: the time between two looks'
-complete -c machinectl -l iterations -x -d 'With stats: how often to look'
-complete -c machinectl -l type -x -a 'machine address resource image transfer' -d 'With events: only of these types, separated by commas'
+complete -c machinectl -l delay -x -d 'With stats: the time between two measurements'
+complete -c machinectl -l iterations -x -d 'With stats: how often to measure'
+complete -c machinectl -l type -x -a '(__machinectl_commas machine address resource image transfer)' -d 'With events: only of these types, separated by commas'
 complete -c machinectl -l since -x -d 'With events and logs: begin with what happened at this time'
 complete -c machinectl -l until -x -d 'With events and logs: end at this time'
 complete -c machinectl -l after-cursor -x -d 'With events: begin behind the event with this cursor'
@@ -119,19 +131,19 @@ complete -c machinectl -l service -x -d 'With register: the program that runs th
 complete -c machinectl -l root-directory -x -d 'With register: the machine\'s root directory on this host'
 complete -c machinectl -l vsock-cid -x -d 'With register: the machine\'s VSOCK address'
 complete -c machinectl -l ssh-address -x -d 'With register: where the machine is reached over ssh'
-complete -c machinectl -l ssh-private-key -x -d 'With register: the key for that'
+complete -c machinectl -l ssh-private-key -x -d 'With register: the private key for ssh to it'
 complete -c machinectl -l name -x -d 'With run: the name of the machine; one is made unless given'
 complete -c machinectl -l rm -d 'With run: run a clone of the image, which is removed when the machine ends'
-complete -c machinectl -l network -x -a 'host none veth' -d 'With run: host, none, veth, or bridge:, zone:, macvlan:, … NAME'
+complete -c machinectl -l network -x -a 'host none veth' -d 'With run: the network of the machine: host, none, veth, or bridge:NAME, zone:NAME, interface:NAME, macvlan:NAME, ipvlan:NAME'
 complete -c machinectl -l bind -x -d 'With run: show a file or directory of this host in the machine'
 complete -c machinectl -l port -x -d 'With run: forward a port of this host to the machine'
 complete -c machinectl -l nspawn-option -x -d 'With run: a further option of systemd-nspawn'
 complete -c machinectl -l pull -x -a 'missing always never' -d 'With run: pull the image when it is missing, always, or never'
 complete -c machinectl -l for -x -a 'running booted address ssh ended' -d 'With wait: what to wait for; booted unless given'
-complete -c machinectl -s f -l follow -d 'With logs: go on with new entries, also when the machine is started anew'
+complete -c machinectl -s f -l follow -d 'With logs: print new entries as they come, also after the machine is started again'
 complete -c machinectl -s u -l unit -x -d 'With logs: only entries of a unit of the machine'
 complete -c machinectl -s g -l grep -x -d 'With logs: only entries whose message matches'
-complete -c machinectl -l any -d 'With wait: until it is so for one of the machines'
+complete -c machinectl -l any -d 'With wait: wait until it is true for one of the machines, not for all'
 complete -c machinectl -s v -l verbose -d 'Say more'
 complete -c machinectl -l no-pager -d 'Print without a pager'
 complete -c machinectl -l no-legend -d 'Leave out headings and summary lines'

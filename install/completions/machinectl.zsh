@@ -27,12 +27,20 @@ _machinectl_columns() {
     compadd -S '' -a found
 }
 
-_machinectl_signals() { local -a found; found=(${(f)"$(command machinectl --signal=help 2>/dev/null)"}); compadd -a found }
+# Candidates are whole values of the option: what is typed already, and one of the words.
+_machinectl_commas() { compadd -S '' -- "${PREFIX%"${PREFIX##*,}"}"$^@ }
+
+_machinectl_signals() {
+    local -a found
+    found=(${(f)"$(command machinectl --signal=help 2>/dev/null)"})
+    [[ $PREFIX == SIG* ]] && found=(SIG${^found})
+    compadd -a found
+}
 
 _machinectl_paths() {
     local -a reply found
     _machinectl_scope
-    found=(${(f)"$(command machinectl $reply complete machine-path "${words[2]}" "$PREFIX" 2>/dev/null </dev/null)"})
+    found=(${(f)"$(command machinectl $reply complete machine-path "${line[2]}" "$PREFIX" 2>/dev/null </dev/null)"})
     compadd -f -S '' -a found
 }
 
@@ -123,8 +131,8 @@ _machinectl_verbs() {
 }
 
 _machinectl_words() {
-    # words[1] is the verb, CURRENT the position of the word to complete.
-    case $words[1]:$CURRENT in
+    # line has the verb, the words behind it and the one to complete; options are not in it.
+    case $line[1]:$#line in
         (status):<2->) _machinectl_word machine ;;
         (show):<2->) _machinectl_word machine ;;
         (stats):<2->) _machinectl_word machine ;;
@@ -188,8 +196,8 @@ _machinectl_words() {
 }
 
 _arguments -S \
-    '(-h --help)-h[Print this overview, or behind a command what is said of that]' \
-    '(-h --help)--help[Print this overview, or behind a command what is said of that]' \
+    '(-h --help)-h[Print this overview; after a command, the page of that command]' \
+    '(-h --help)--help[Print this overview; after a command, the page of that command]' \
     '--version[Print the version]' \
     '*-H+[Work on another host, over ssh; on several\: HOST,HOST or @FILE]:\[user@\]host:_hosts' \
     '*--host=[Work on another host, over ssh; on several\: HOST,HOST or @FILE]:\[user@\]host:_hosts' \
@@ -237,9 +245,9 @@ _arguments -S \
     '*--filter=[With lists\: show only rows whose column matches]:key=glob: _machinectl_columns column-filter' \
     '*--template=[With lists\: a line for each row, with values for {{KEY}} and {{KEY.N}}]:text: ' \
     '--json-version=[With lists\: 2 makes several values an array, and no rows an empty one]:version:(1 2)' \
-    '*--delay=[With stats\: the time between two looks]:span: ' \
-    '*--iterations=[With stats\: how often to look]:n: ' \
-    '--type=[With events\: only of these types, separated by commas]:type:(machine address resource image transfer)' \
+    '*--delay=[With stats\: the time between two measurements]:span: ' \
+    '*--iterations=[With stats\: how often to measure]:n: ' \
+    '--type=[With events\: only of these types, separated by commas]:type,…: _machinectl_commas machine address resource image transfer' \
     '*--since=[With events and logs\: begin with what happened at this time]:time: ' \
     '*--until=[With events and logs\: end at this time]:time: ' \
     '*--after-cursor=[With events\: begin behind the event with this cursor]:cursor: ' \
@@ -250,22 +258,22 @@ _arguments -S \
     '*--root-directory=[With register\: the machine'\''s root directory on this host]:dir: ' \
     '*--vsock-cid=[With register\: the machine'\''s VSOCK address]:cid: ' \
     '*--ssh-address=[With register\: where the machine is reached over ssh]:address: ' \
-    '*--ssh-private-key=[With register\: the key for that]:file: ' \
+    '*--ssh-private-key=[With register\: the private key for ssh to it]:file: ' \
     '*--name=[With run\: the name of the machine; one is made unless given]:name: ' \
     '--rm[With run\: run a clone of the image, which is removed when the machine ends]' \
-    '--network=[With run\: host, none, veth, or bridge\:, zone\:, macvlan\:, … NAME]:kind:(host none veth)' \
+    '--network=[With run\: the network of the machine\: host, none, veth, or bridge\:NAME, zone\:NAME, interface\:NAME, macvlan\:NAME, ipvlan\:NAME]:kind:(host none veth)' \
     '*--bind=[With run\: show a file or directory of this host in the machine]:source\[\:target\]: ' \
     '*--port=[With run\: forward a port of this host to the machine]:\[proto\:\]host\[\:port\]: ' \
     '*--nspawn-option=[With run\: a further option of systemd-nspawn]:option: ' \
     '--pull=[With run\: pull the image when it is missing, always, or never]:when:(missing always never)' \
     '--for=[With wait\: what to wait for; booted unless given]:condition:(running booted address ssh ended)' \
-    '(-f --follow)-f[With logs\: go on with new entries, also when the machine is started anew]' \
-    '(-f --follow)--follow[With logs\: go on with new entries, also when the machine is started anew]' \
+    '(-f --follow)-f[With logs\: print new entries as they come, also after the machine is started again]' \
+    '(-f --follow)--follow[With logs\: print new entries as they come, also after the machine is started again]' \
     '*-u+[With logs\: only entries of a unit of the machine]:unit: ' \
     '*--unit=[With logs\: only entries of a unit of the machine]:unit: ' \
     '*-g+[With logs\: only entries whose message matches]:pattern: ' \
     '*--grep=[With logs\: only entries whose message matches]:pattern: ' \
-    '--any[With wait\: until it is so for one of the machines]' \
+    '--any[With wait\: wait until it is true for one of the machines, not for all]' \
     '(-v --verbose)-v[Say more]' \
     '(-v --verbose)--verbose[Say more]' \
     '--no-pager[Print without a pager]' \
@@ -274,4 +282,4 @@ _arguments -S \
     '(-q --quiet)-q[Print less]' \
     '(-q --quiet)--quiet[Print less]' \
     ':command:_machinectl_verbs' \
-    '*::word:_machinectl_words'
+    '*:word:_machinectl_words'

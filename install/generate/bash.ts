@@ -1,17 +1,26 @@
 // Generates the completion for bash. The script splits the command line itself, because bash breaks words at `=`, `:`
 // and `@`, which occur in arguments of the clients. The script compares and quotes candidates without expanding them,
 // because names of images may contain any characters.
-import { NOTICE, type OptionModel, type ProgramModel, scopeOptions, type WordPlace, wordPlaces } from "./model.ts";
+import {
+  NOTICE,
+  type OptionModel,
+  type ProgramModel,
+  scopeOptions,
+  takesList,
+  type WordPlace,
+  wordPlaces,
+} from "./model.ts";
 
 function pattern(words: readonly string[]): string {
   return words.join(" | ");
 }
 
 /** Returns the `case` arm that sets the kind of an option's value, or the list of its values. */
-function valueArm({ names, values }: OptionModel): string {
+function valueArm({ names, values, hint }: OptionModel): string {
   if (values === null) return `            ${pattern(names)}) kind=free ;;`;
   if (typeof values === "string") return `            ${pattern(names)}) kind=${values} ;;`;
-  return `            ${pattern(names)}) kind=list words='${values.join(" ")}' ;;`;
+  const kind = takesList({ values, hint }) ? "commas" : "list";
+  return `            ${pattern(names)}) kind=${kind} words='${values.join(" ")}' ;;`;
 }
 
 /** Returns the `case` arm that sets the kind of a verb's word. */
@@ -44,6 +53,8 @@ _${name}_match() {
     while IFS= read -r line; do
         [[ $line == "$typed"* ]] || continue
         printf -v line %q "$line"
+        # A comma needs no quoting, and what is typed behind it would not match a quoted one.
+        line=\${line//\\\\,/,}
         COMPREPLY+=("\${line#"$kept"}")
     done
 }
@@ -54,6 +65,10 @@ _${name}_ask() { command ${name} "\${scope[@]}" complete "$@" 2>/dev/null </dev/
 _${name}_offer() {
     case $1 in
         list) _${name}_match "$2" "$3" < <(printf '%s\\n' $words) ;;
+        commas)
+            compopt -o nospace 2>/dev/null
+            _${name}_match "$2" "$3" < <(for word in $words; do printf '%s\\n' "\${2%"\${2##*,}"}$word"; done)
+            ;;
         verb) _${name}_match "$2" "$3" < <(printf '%s\\n' $verbs) ;;
         boolean) _${name}_match "$2" "$3" < <(printf '%s\\n' yes no) ;;
         inventory) _${name}_match "$2" "$3" < <(printf '%s\\n' ansible prometheus-sd) ;;
@@ -79,7 +94,10 @@ _${name}_offer() {
         host) _${name}_match "\${2#*@}" "" < <(compgen -A hostname -- "\${2#*@}") ;;
         user) _${name}_match "$2" "$3" < <(compgen -u -- "$2") ;;
         variable) compopt -o nospace 2>/dev/null; _${name}_match "$2" "$3" < <(compgen -A export -S = -- "$2") ;;
-        signal) _${name}_match "$2" "$3" < <(command ${name} --signal=help 2>/dev/null | grep -v '^0$') ;;
+        signal)
+            [[ $2 == SIG* ]] && word=SIG || word=
+            _${name}_match "$2" "$3" < <(command ${name} --signal=help 2>/dev/null | grep -v '^0$' | sed "s/^/$word/")
+            ;;
         settings | file | command)
             compopt -o filenames 2>/dev/null
             [[ $1 == settings ]] && _${name}_match "$2" "$3" < <(_${name}_ask image ${name})

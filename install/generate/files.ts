@@ -15,6 +15,7 @@ import { bashCompletion } from "./bash.ts";
 import { fishCompletion } from "./fish.ts";
 import { jsonPage } from "./json-page.ts";
 import { foldersTable, lintOverrides } from "./layers.ts";
+import { machinedBash, machinedFish, machinedZsh } from "./machined.ts";
 import { handWrittenPage, interfacesPage, machinedPage, manualPage } from "./manual.ts";
 import { type ProgramModel, programModel } from "./model.ts";
 import { ACTIONS, actionTables, type BusName, busPolicy, polkitPolicy } from "./policies.ts";
@@ -144,6 +145,9 @@ export async function generatedFiles(read: ReadFile): Promise<Record<string, str
     const texts = [`install/man/${name}.1.in`, `install/man/${name}.verbs`].map(read) as [string, string];
     files[`install/man/${name}.1`] = manualPage(program, ...texts);
   }
+  files["install/completions/machined.bash"] = machinedBash();
+  files["install/completions/machined.zsh"] = machinedZsh();
+  files["install/completions/machined.fish"] = machinedFish();
   const frame = (file: string) => read(`install/man/${file}.in`);
   files["install/man/machined.1"] = machinedPage(frame("machined.1"));
   for (const [file, abstract] of Object.entries(HAND_WRITTEN)) {

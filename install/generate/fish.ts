@@ -1,19 +1,30 @@
 // Generates the completion for fish. fish takes each line that a command prints as a candidate, so that these need no
 // quoting.
-import { NOTICE, type OptionModel, type ProgramModel, scopeOptions, type WordPlace, wordPlaces } from "./model.ts";
+import {
+  NOTICE,
+  type OptionModel,
+  type ProgramModel,
+  scopeOptions,
+  takesList,
+  type WordPlace,
+  wordPlaces,
+} from "./model.ts";
 
 function quoted(text: string): string {
   return `'${text.replace(/[\\']/g, "\\$&")}'`;
 }
 
 /** Returns the arguments of `complete` for the values of an option. */
-function valueSource(program: string, values: OptionModel["values"]): string {
+function valueSource(program: string, { values, hint }: OptionModel): string {
   if (values === null) return "";
+  if (typeof values !== "string" && takesList({ values, hint })) {
+    return ` -a ${quoted(`(__${program}_commas ${values.join(" ")})`)}`;
+  }
   if (typeof values !== "string") return ` -a ${quoted(values.join(" "))}`;
   const known: Readonly<Record<typeof values, string>> = {
     host: "(__fish_print_hostnames)",
     machine: `(__${program}_ask machine)`,
-    signal: `(command ${program} --signal=help 2>/dev/null)`,
+    signal: `(__${program}_signals)`,
     user: "(__fish_complete_users)",
     variable: "(set -xn)=",
     column: `(__${program}_columns column)`,
@@ -23,9 +34,10 @@ function valueSource(program: string, values: OptionModel["values"]): string {
   return ` -a ${quoted(known[values])}`;
 }
 
-function optionLine(program: string, { names, takesValue, values, description }: OptionModel): string {
-  const spelled = names.map((option) => (option.startsWith("--") ? `-l ${option.slice(2)}` : `-s ${option.slice(1)}`));
-  const value = takesValue ? ` -x${valueSource(program, values)}` : "";
+function optionLine(program: string, option: OptionModel): string {
+  const { names, takesValue, description } = option;
+  const spelled = names.map((one) => (one.startsWith("--") ? `-l ${one.slice(2)}` : `-s ${one.slice(1)}`));
+  const value = takesValue ? ` -x${valueSource(program, option)}` : "";
   return `complete -c ${program} ${spelled.join(" ")}${value} -d ${quoted(description)}`;
 }
 
@@ -120,6 +132,18 @@ end
 function __${name}_columns
     __${name}_parse
     command ${name} $__${name}_scope complete $argv[1] "$__${name}_words[1]" (commandline -ct | string replace -r '^--[a-z-]+=' '' | string collect -a) 2>/dev/null </dev/null
+end
+
+# Candidates are whole values of the option: what is typed already, and one of the words.
+function __${name}_commas
+    set -l typed (commandline -ct | string replace -r '^--[a-z-]+=' '')
+    set -l before (string match -r '.*,' -- "$typed")
+    printf '%s\\n' "$before"$argv
+end
+
+function __${name}_signals
+    set -l before (string match -r '(?:^|=)(SIG)' -- (commandline -ct))[2]
+    printf "$before%s\\n" (command ${name} --signal=help 2>/dev/null)
 end
 
 function __${name}_verbs

@@ -56,6 +56,11 @@ export interface ProgramModel {
   readonly verbNames: readonly string[];
 }
 
+/** Whether the value of an option is several of its words with commas between them. */
+export function takesList({ hint, values }: Pick<OptionModel, "hint" | "values">): boolean {
+  return Array.isArray(values) && hint.endsWith(",…");
+}
+
 function spelledOption(key: string): string {
   return key.length === 1 ? `-${key}` : `--${key}`;
 }

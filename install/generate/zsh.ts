@@ -1,5 +1,13 @@
 // Generates the completion for zsh. _arguments completes options; words are completed by the kind in the verb's row.
-import { NOTICE, type OptionModel, type ProgramModel, scopeOptions, type WordPlace, wordPlaces } from "./model.ts";
+import {
+  NOTICE,
+  type OptionModel,
+  type ProgramModel,
+  scopeOptions,
+  takesList,
+  type WordPlace,
+  wordPlaces,
+} from "./model.ts";
 
 /** Escapes text for a specification of _arguments or _describe in single quotes: their separators, and the quote. */
 function quoted(text: string): string {
@@ -7,8 +15,9 @@ function quoted(text: string): string {
 }
 
 /** Returns the action of _arguments that completes the values of an option. */
-function action(program: string, values: OptionModel["values"]): string {
+function action(program: string, { values, hint }: OptionModel): string {
   if (values === null) return " ";
+  if (typeof values !== "string" && takesList({ values, hint })) return ` _${program}_commas ${values.join(" ")}`;
   if (typeof values !== "string") return `(${values.join(" ")})`;
   const known: Readonly<Record<typeof values, string>> = {
     host: "_hosts",
@@ -24,14 +33,15 @@ function action(program: string, values: OptionModel["values"]): string {
   return quoted(known[values]);
 }
 
-function optionLines(program: string, { names, takesValue, values, description, hint }: OptionModel): string[] {
+function optionLines(program: string, option: OptionModel): string[] {
+  const { names, takesValue, values, description, hint } = option;
   const exclusive = names.length > 1 ? `(${names.join(" ")})` : "";
-  return names.map((option) => {
-    const value = takesValue ? (option.startsWith("--") ? "=" : "+") : "";
-    const what = takesValue ? `:${quoted(hint.toLowerCase())}:${action(program, values)}` : "";
+  return names.map((name) => {
+    const value = takesValue ? (name.startsWith("--") ? "=" : "+") : "";
+    const what = takesValue ? `:${quoted(hint.toLowerCase())}:${action(program, option)}` : "";
     const repeatable =
       takesValue && values !== null && typeof values !== "string" ? exclusive : takesValue ? "*" : exclusive;
-    return `    '${repeatable}${option}${value}[${quoted(description)}]${what}' \\`;
+    return `    '${repeatable}${name}${value}[${quoted(description)}]${what}' \\`;
   });
 }
 
@@ -77,12 +87,20 @@ _${name}_columns() {
     compadd -S '' -a found
 }
 
-_${name}_signals() { local -a found; found=(\${(f)"$(command ${name} --signal=help 2>/dev/null)"}); compadd -a found }
+# Candidates are whole values of the option: what is typed already, and one of the words.
+_${name}_commas() { compadd -S '' -- "\${PREFIX%"\${PREFIX##*,}"}"$^@ }
+
+_${name}_signals() {
+    local -a found
+    found=(\${(f)"$(command ${name} --signal=help 2>/dev/null)"})
+    [[ $PREFIX == SIG* ]] && found=(SIG\${^found})
+    compadd -a found
+}
 
 _${name}_paths() {
     local -a reply found
     _${name}_scope
-    found=(\${(f)"$(command ${name} $reply complete machine-path "\${words[2]}" "$PREFIX" 2>/dev/null </dev/null)"})
+    found=(\${(f)"$(command ${name} $reply complete machine-path "\${line[2]}" "$PREFIX" 2>/dev/null </dev/null)"})
     compadd -f -S '' -a found
 }
 
@@ -117,8 +135,8 @@ ${rows.join("\n")}
 }
 
 _${name}_words() {
-    # words[1] is the verb, CURRENT the position of the word to complete.
-    case $words[1]:$CURRENT in
+    # line has the verb, the words behind it and the one to complete; options are not in it.
+    case $line[1]:$#line in
 ${wordPlaces(program).map(placeArm).join("\n").replaceAll("_PROGRAM_", `_${name}_`)}
     esac
 }
@@ -126,6 +144,6 @@ ${wordPlaces(program).map(placeArm).join("\n").replaceAll("_PROGRAM_", `_${name}
 _arguments -S \\
 ${options.flatMap((option) => optionLines(name, option)).join("\n")}
     ':command:_${name}_verbs' \\
-    '*::word:_${name}_words'
+    '*:word:_${name}_words'
 `;
 }

@@ -17,6 +17,23 @@ export const NOTICES = "THIRD-PARTY-NOTICES";
 /** The file name of the SBOM; its suffix is that of CycloneDX. */
 export const SBOM = `machined-${version}.cdx.json`;
 
+/** The files of `docs` for whoever runs hosts: a release and its packages have them, and manual pages name them. */
+export const GUIDES: readonly string[] = [
+  "actions",
+  "events",
+  "exec",
+  "fleet",
+  "json",
+  "machine-managers",
+  "many-hosts",
+  "metrics",
+].map((name) => `${name}.md`);
+
+/** Returns the guides as files of a package, below `folder`. */
+export function guidesBelow(folder: string): Record<string, Buffer> {
+  return Object.fromEntries(GUIDES.map((name) => [`${folder}/${name}`, readFileSync(join(TOP, "docs", name))]));
+}
+
 /** Writes both files for the executables in the release's folder. */
 export async function buildDocuments(release: Release): Promise<void> {
   const { folder, sourceDate } = release;

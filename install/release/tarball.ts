@@ -2,7 +2,7 @@
 import { chmodSync, copyFileSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { packFolder } from "./archive.ts";
-import { NOTICES, SBOM } from "./documents.ts";
+import { GUIDES, NOTICES, SBOM } from "./documents.ts";
 import { TOP, version } from "./project.ts";
 import type { Release } from "./release.ts";
 import { TARGETS } from "./targets.ts";
@@ -22,6 +22,9 @@ export function buildTarballs({ folder, work, sourceDate }: Release): void {
     };
     put(join(folder, `machined-linux-${name}`), "machined", 0o755);
     for (const one of OURS) put(join(TOP, one), one, 0o644);
+    mkdirSync(join(content, "docs"));
+    chmodSync(join(content, "docs"), 0o755);
+    for (const one of GUIDES) put(join(TOP, "docs", one), `docs/${one}`, 0o644);
     for (const one of [NOTICES, SBOM]) put(join(folder, one), one, 0o644);
     packFolder(content, join(folder, `${title}.tar.gz`), sourceDate);
     rmSync(content, { recursive: true });

@@ -1,26 +1,26 @@
 // machined bridge: the daemons of this host for a client whose `-H` runs ssh(1), on hosts without a message bus.
+import { type HelpText, helpWidth, layOutHelp } from "../base/help-text.ts";
 import { runtimeDirectory } from "../ipc/runtime-directory.ts";
 import { BusOfOne } from "./bus-of-one.ts";
 import { StandardStreams } from "./standard-streams.ts";
 
-const HELP = `machined bridge
-
-Speaks D-Bus on standard input and output for systemd-machined and
-systemd-importd of this host, without a message bus. machinectl and importctl
-with -H run it over ssh on hosts that have none.
-
-See the machined(1) man page.
-`;
+const HELP: HelpText = {
+  usage: "machined bridge",
+  about: [
+    "Speaks D-Bus on standard input and output for systemd-machined and systemd-importd of this host, without a message bus. On a host that has no message bus, machinectl -H and importctl -H of another host run it over ssh; nobody needs to type it.",
+  ],
+  notes: ["See the machined(1) man page."],
+};
 
 /** Runs the program; returns its exit code. */
 export async function main(args: readonly string[]): Promise<number> {
   const [word] = args;
   if (word === "--help" || word === "-h") {
-    process.stdout.write(HELP);
+    process.stdout.write(layOutHelp(HELP, helpWidth(process.stdout, process.env)));
     return 0;
   }
   if (word !== undefined) {
-    process.stderr.write(`machined bridge: takes no arguments, and '${word}' is one\n`);
+    process.stderr.write(`machined bridge: Unknown argument '${word}': there are none, see 'machined bridge --help'\n`);
     return 1;
   }
   let opened: ReturnType<typeof StandardStreams.open>;

@@ -1,8 +1,8 @@
 // What machinectl does over a NATS server: reads the buckets and the stream, and asks agents.
 import type { JsMsg, PushConsumer } from "@nats-io/jetstream";
 import type { Msg, NatsConnection } from "@nats-io/transport-node";
-import { connectFleet, refusedSubject } from "./connect.ts";
-import { askError, FleetError, fleetError } from "./errors.ts";
+import { connectFleet, refusedSubject, shownUrls } from "./connect.ts";
+import { answerError, askError, connectionEnded, fleetError } from "./errors.ts";
 import {
   EVENTS_STREAM,
   eventsSubject,
@@ -194,7 +194,7 @@ export class FleetClient {
     void this.nats.closed().then(() => messages.stop());
     try {
       yield* messages;
-      throw new FleetError("The connection to the NATS server ended");
+      throw connectionEnded();
     } finally {
       messages.stop();
       if (!this.nats.isClosed()) await consumer.delete().catch(() => {});
@@ -218,14 +218,9 @@ export class FleetClient {
       throw askError(host, error, timeoutMs);
     }
     const answer = readAnswer(reply.string());
-    if (answer === null) throw new FleetError(`The answer of host '${host}' is none that is known`);
+    if (answer === null) throw answerError(host);
     return answer;
   }
-}
-
-/** URLs without what is secret in them. */
-function shownUrls({ urls }: Pick<FleetSettings, "urls">): string {
-  return urls.map((url) => url.replace(/^((?:nats|tls):\/\/)?.*@/, "$1")).join(", ");
 }
 
 function startOptions(start: EventStart): object {

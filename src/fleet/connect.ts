@@ -2,6 +2,8 @@
 // that nobody waits for any more.
 import { readFileSync } from "node:fs";
 import type { ConnectionOptions, NatsConnection } from "@nats-io/transport-node";
+import { errnoText } from "../base/errno.ts";
+import { errnoNameOf } from "../base/error.ts";
 import { type FleetSettings, SettingsError } from "./settings.ts";
 
 /** The server is asked this often whether it is there, and given up after two questions without an answer. */
@@ -9,14 +11,22 @@ const PING_MS = 10_000;
 const CONNECT_MS = 5000;
 const MOST_FILE_BYTES = 1 << 20;
 
-function fileText(path: string): string {
+/** The reason of an errno, else the message of an error. */
+export function reasonOf(error: unknown): string {
+  const errno = errnoNameOf(error);
+  return errno === null ? (error as Error).message : errnoText(errno);
+}
+
+/** The text of the file that a setting names. */
+function fileText(setting: string, path: string): string {
   let text: string;
   try {
     text = readFileSync(path, "utf8");
   } catch (error) {
-    throw new SettingsError(`Cannot read '${path}': ${(error as Error).message}`);
+    throw new SettingsError(`Cannot read '${path}' (${setting}=): ${reasonOf(error)}`);
   }
-  if (text.length > MOST_FILE_BYTES) throw new SettingsError(`'${path}' is too large`);
+  if (text.length > MOST_FILE_BYTES)
+    throw new SettingsError(`'${path}' (${setting}=) has more than ${MOST_FILE_BYTES} bytes: it is not used`);
   return text;
 }
 
@@ -24,8 +34,14 @@ function tlsOptions(settings: FleetSettings): ConnectionOptions {
   const { tlsCaFile, tlsCertificateFile, tlsKeyFile, urls } = settings;
   const isWanted = urls.some((url) => url.startsWith("tls://"));
   if (!isWanted && tlsCaFile === "" && tlsCertificateFile === "") return {};
-  const part = (key: string, path: string) => (path === "" ? {} : { [key]: fileText(path) });
-  return { tls: { ...part("ca", tlsCaFile), ...part("cert", tlsCertificateFile), ...part("key", tlsKeyFile) } };
+  const part = (key: string, setting: string, path: string) => (path === "" ? {} : { [key]: fileText(setting, path) });
+  return {
+    tls: {
+      ...part("ca", "TlsCaFile", tlsCaFile),
+      ...part("cert", "TlsCertificateFile", tlsCertificateFile),
+      ...part("key", "TlsKeyFile", tlsKeyFile),
+    },
+  };
 }
 
 /** User and password that stand in a URL. */
@@ -34,12 +50,18 @@ function accountOf(url: string): { user: string; pass: string } | null {
   return user === undefined ? null : { user: decodeURIComponent(user), pass: decodeURIComponent(pass ?? "") };
 }
 
+/** The URLs of the servers without what is secret in them. */
+export function shownUrls({ urls }: Pick<FleetSettings, "urls">): string {
+  return urls.map((url) => url.replace(/^((?:nats|tls):\/\/)?.*@/, "$1")).join(", ");
+}
+
 /** Connects. Throws a SettingsError for files that cannot be read, or an error of NATS. */
 export async function connectFleet(settings: FleetSettings, name: string): Promise<NatsConnection> {
   const nats = await import("@nats-io/transport-node");
   const { urls, credentialsFile, user, passwordFile, inboxPrefix } = settings;
   const given = urls.map(accountOf).find((one) => one !== null) ?? null;
-  const account = user === "" ? given : { user, pass: passwordFile === "" ? "" : fileText(passwordFile).trimEnd() };
+  const account =
+    user === "" ? given : { user, pass: passwordFile === "" ? "" : fileText("PasswordFile", passwordFile).trimEnd() };
   return nats.connect({
     name,
     servers: urls.map((url) =>
@@ -53,7 +75,11 @@ export async function connectFleet(settings: FleetSettings, name: string): Promi
       ? account === null
         ? {}
         : account
-      : { authenticator: nats.credsAuthenticator(new TextEncoder().encode(fileText(credentialsFile))) }),
+      : {
+          authenticator: nats.credsAuthenticator(
+            new TextEncoder().encode(fileText("CredentialsFile", credentialsFile)),
+          ),
+        }),
     inboxPrefix,
     reconnect: false,
     timeout: CONNECT_MS,

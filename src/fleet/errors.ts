@@ -1,22 +1,37 @@
 // What goes wrong between machinectl and the fleet, in words.
 import { refusedSubject } from "./connect.ts";
+import { FLEET_CONF } from "./settings.ts";
+
+/** Shows the log of an agent. */
+const LOG_COMMAND = "journalctl -u machined-fleet";
 
 /** Something that the fleet cannot do. The message says what and why. */
 export class FleetError extends Error {
   override readonly name = "FleetError";
   readonly hint: string | undefined;
 
-  constructor(message: string, options: ErrorOptions & { readonly hint?: string } = {}) {
+  constructor(message: string, options: ErrorOptions & { readonly hint?: string | undefined } = {}) {
     super(message, options);
     this.hint = options.hint;
   }
 }
 
-/** Says which scope an account lacks that may not use a subject. */
+/** Says what an account lacks that may not use a subject: a scope, or the permission of `machined fleet setup`. */
 function refusal(subject: string): FleetError {
-  const [, , scope] = /^machined\.([^.]+)\.(read|lifecycle|exec)\./.exec(subject) ?? [];
-  const lacking = scope ?? "read";
-  return new FleetError(`This user of NATS does not have the scope '${lacking}': the server refuses '${subject}'`);
+  const makesStream = /^\$JS\.API\.STREAM\.(CREATE|UPDATE)\./.test(subject);
+  const [, scope = "read"] = /^machined\.[^.]+\.(read|lifecycle|exec)\./.exec(subject) ?? [];
+  const lacking = makesStream ? "may not make buckets and streams" : `does not have the scope '${scope}'`;
+  const hint = "Whoever runs the NATS server permits it: the permissions of this user in the server's configuration.";
+  return new FleetError(`This user of NATS ${lacking}: the server refuses '${subject}'`, { hint });
+}
+
+/** What helps against an error of NATS; undefined where only its message is known. */
+function hintFor({ name, code }: Error & { readonly code?: unknown }): string | undefined {
+  if (name === "AuthorizationError" || name === "UserAuthenticationExpiredError")
+    return `The login is User= with PasswordFile=, or CredentialsFile=, in the file of settings ('${FLEET_CONF}' unless another one is named).`;
+  if (name === "ConnectionError" || name === "TimeoutError" || code === "ENOTFOUND" || code === "EAI_AGAIN")
+    return "Check that the server runs, and that the address and the port are the server's.";
+  return undefined;
 }
 
 /** An error of NATS as one that says what was tried. */
@@ -25,11 +40,16 @@ export function fleetError(what: string, error: unknown): FleetError {
   const subject = refusedSubject(error);
   if (subject !== null) return refusal(subject);
   const { name, message } = error as Error;
-  if (/stream not found/i.test(message) || name === "JetStreamNotEnabled") {
-    const hint = "'machined fleet setup' makes its buckets and streams, once.";
-    return new FleetError(`${what}: the server has nothing of machined`, { cause: error, hint });
+  if (name === "JetStreamNotEnabled") {
+    const hint =
+      "The fleet keeps its records in JetStream: 'jetstream: { store_dir: DIR }' in its configuration enables it.";
+    return new FleetError(`${what}: JetStream is not enabled on the NATS server`, { cause: error, hint });
   }
-  return new FleetError(`${what}: ${message}`, { cause: error });
+  if (/stream not found/i.test(message)) {
+    const hint = "'machined fleet setup' makes them, once for each server, with a user of NATS who may do that.";
+    return new FleetError(`${what}: the NATS server has no buckets and streams of machined`, { cause: error, hint });
+  }
+  return new FleetError(`${what}: ${message}`, { cause: error, hint: hintFor(error as Error) });
 }
 
 /** Why a host did not answer. */
@@ -37,10 +57,31 @@ export function askError(host: string, error: unknown, timeoutMs: number): Fleet
   const { name, message } = error as Error;
   if (name === "NoRespondersError" || /no responders/i.test(message)) {
     const hint =
-      "'machinectl --fleet list' shows the hosts that are there; on the host, machined-fleet.service is the agent.";
+      "'machinectl --fleet list' shows the hosts that have one; on the host, 'systemctl status machined-fleet' shows the agent.";
     return new FleetError(`Host '${host}' has no agent in the fleet`, { cause: error, hint });
   }
-  if (name === "TimeoutError")
-    return new FleetError(`Host '${host}' did not answer within ${timeoutMs / 1000} s`, { cause: error });
+  if (name === "TimeoutError") {
+    const hint = `The request may have been carried out. On the host, '${LOG_COMMAND}' shows the log of the agent.`;
+    return new FleetError(`Host '${host}' did not answer within ${timeoutMs / 1000} s`, { cause: error, hint });
+  }
   return fleetError(`Cannot ask host '${host}'`, error);
+}
+
+/** The error for an answer that cannot be read. */
+export function answerError(host: string): FleetError {
+  const hint = `Its machined may be of another version than this one; on the host, '${LOG_COMMAND}' shows the log of the agent.`;
+  return new FleetError(`Host '${host}' sent an answer that is not understood`, { hint });
+}
+
+/** The error for a connection that the server or the network ended. */
+export function connectionEnded(): FleetError {
+  const hint = "Try again: the server may have been restarted. What a host was asked for may have been carried out.";
+  return new FleetError("The connection to the NATS server was lost", { hint });
+}
+
+/** The error for the agent of a running command from which nothing came for `silenceMs`. */
+export function silentHost(host: string, silenceMs: number): FleetError {
+  const hint =
+    "The agent ends the command when its caller is gone. 'machinectl --fleet list' shows whether the host is there.";
+  return new FleetError(`Host '${host}' stopped answering: nothing came from it for ${silenceMs / 1000} s`, { hint });
 }

@@ -32,6 +32,9 @@ export function nameOf(token: string): string | null {
   return tokenOf(name) === token ? name : null;
 }
 
+/** What names a host can have, in words. */
+export const HOST_RULE = `letters, digits, '-' and dots, at most 64, and not '${EVENTS_TOKEN}'`;
+
 /** Whether a host can be called so: as a machine, but not `events`. */
 export function isFleetHost(name: string): boolean {
   return isMachineName(name) && name !== EVENTS_TOKEN;

@@ -1,7 +1,7 @@
 // Where the NATS server is and who we are there: /etc/machined/fleet.conf, in the form of systemd's own settings files.
 
 import { parseSpanMs } from "../base/span.ts";
-import { isFleetHost, SCOPES, type Scope } from "./names.ts";
+import { HOST_RULE, isFleetHost, SCOPES, type Scope } from "./names.ts";
 
 /** The file of the host. */
 export const FLEET_CONF = "/etc/machined/fleet.conf";
@@ -46,40 +46,43 @@ export function parseUrls(text: string): string[] {
   for (const url of urls) {
     if (!/^((nats|tls):\/\/)?[^\s/]+\/?$/.test(url))
       throw new SettingsError(
-        `'${url.slice(url.lastIndexOf("@") + 1)}' is no URL of a NATS server: nats://HOST:PORT or tls://HOST:PORT (in a password, '/' is %2F)`,
+        `'${url.slice(url.lastIndexOf("@") + 1)}' is not the URL of a NATS server: nats://HOST:PORT or tls://HOST:PORT (in a password, write '/' as %2F)`,
       );
   }
   return urls;
 }
 
 function path(text: string): string {
-  if (text !== "" && !text.startsWith("/")) throw new SettingsError(`'${text}' is no absolute path`);
+  if (text !== "" && !text.startsWith("/"))
+    throw new SettingsError(`'${text}' is not an absolute path: it begins with '/'`);
   return text;
 }
 
 function host(text: string): string {
   if (text !== "" && !isFleetHost(text))
-    throw new SettingsError(`'${text}' is no name that a host can have in the fleet`);
+    throw new SettingsError(`'${text}' is not a name that a host can have in the fleet: ${HOST_RULE}`);
   return text;
 }
 
 function ttlMs(text: string): number {
   const ms = parseSpanMs(text);
   if (ms === undefined || ms < LEAST_TTL_MS || ms > MOST_TTL_MS)
-    throw new SettingsError(`'${text}' is no span from ${LEAST_TTL_MS / 1000}s to 1d`);
+    throw new SettingsError(`'${text}' is not a time from ${LEAST_TTL_MS / 1000}s to 1d`);
   return ms;
 }
 
 function allow(text: string): Scope[] {
   const words = text.split(/[\s,]+/).filter((word) => word !== "");
   const unknown = words.find((word) => !SCOPES.some((scope) => scope === word));
-  if (unknown !== undefined) throw new SettingsError(`'${unknown}' is none of ${SCOPES.join(", ")}`);
+  if (unknown !== undefined) throw new SettingsError(`'${unknown}' is not a scope: there are ${SCOPES.join(", ")}`);
   return SCOPES.filter((scope) => words.includes(scope));
 }
 
 function inboxPrefix(text: string): string {
   if (!/^_INBOX[A-Za-z0-9_-]*$/.test(text))
-    throw new SettingsError(`'${text}' does not begin with _INBOX, or has a dot in it`);
+    throw new SettingsError(
+      `'${text}' is not valid: it is _INBOX, and behind that letters, digits, '_' and '-' without a dot`,
+    );
   return text;
 }
 
@@ -101,12 +104,18 @@ const READERS: Readonly<Record<string, (text: string) => Partial<FleetSettings>>
 /** One setting; throws a SettingsError. */
 export function withSetting(settings: FleetSettings, name: string, text: string): FleetSettings {
   const read = Object.hasOwn(READERS, name) ? READERS[name] : undefined;
-  if (read === undefined) throw new SettingsError(`There is no setting '${name}'`);
+  if (read === undefined)
+    throw new SettingsError(`Setting '${name}' is not known: there are ${Object.keys(READERS).join(", ")}`);
   try {
     return { ...settings, ...read(text) };
   } catch (error) {
     throw error instanceof SettingsError ? new SettingsError(`${name}=: ${error.message}`) : error;
   }
+}
+
+function outside(section: string): string {
+  if (section === "") return "A setting stands before the first section: add the line '[Fleet]' above it";
+  return `A setting stands in section [${section}], and only [Fleet] is known: add the line '[Fleet]' above it`;
 }
 
 /** Reads the text of a settings file; throws a SettingsError that names the line. */
@@ -120,8 +129,8 @@ export function parseFleetConf(text: string, file: string): FleetSettings {
     const equals = line.indexOf("=");
     try {
       if (heading !== undefined) section = heading;
-      else if (section !== "Fleet") throw new SettingsError("The settings stand below [Fleet]");
-      else if (equals < 0) throw new SettingsError("A line is NAME=VALUE");
+      else if (section !== "Fleet") throw new SettingsError(outside(section));
+      else if (equals < 0) throw new SettingsError("The line has no '=': a setting is written NAME=VALUE");
       else settings = withSetting(settings, line.slice(0, equals).trim(), line.slice(equals + 1).trim());
     } catch (error) {
       throw error instanceof SettingsError ? new SettingsError(`${file}:${index + 1}: ${error.message}`) : error;

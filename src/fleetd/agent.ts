@@ -27,10 +27,13 @@ interface AgentFacts {
 /** What to say about an error of NATS, in one line. */
 export function natsReason(error: unknown): string {
   const subject = refusedSubject(error);
-  if (subject !== null) return `The server's permissions do not let this user use '${subject}'`;
+  if (subject !== null)
+    return `The NATS server does not permit this user to use '${subject}': its configuration has the permissions`;
   const { name, message } = error as Error;
   if (name === "JetStreamNotEnabled" || /no responders/i.test(message))
-    return "The server has no buckets and streams of machined: 'machined fleet setup' makes them, where JetStream is enabled";
+    return "The NATS server has no buckets and streams of machined: 'machined fleet setup' makes them, where JetStream is enabled";
+  if (name === "AuthorizationError")
+    return `The NATS server refuses the login of this host (${message}): User= and PasswordFile=, or CredentialsFile=`;
   return message;
 }
 
@@ -114,7 +117,7 @@ export class Agent {
   /** Waits for the first end or fault of the parts, for the end of the connection, or for `stop()`. */
   async #until(nats: NatsConnection, parts: readonly Promise<void>[]): Promise<void> {
     const closed = nats.closed().then((error) => {
-      throw error instanceof Error ? error : new Error("The connection to the server ended");
+      throw error instanceof Error ? error : new Error("The connection to the NATS server was lost");
     });
     for (const part of [...parts, closed]) part.catch(() => {});
     await Promise.race([this.#stopped.promise, closed, ...parts, this.#refusal(nats)]);

@@ -1,12 +1,14 @@
 // machined fleet: the agent that makes a host one of many behind a NATS server, and the command that prepares that server.
 import { existsSync, readFileSync } from "node:fs";
 import { hostname } from "node:os";
+import type { NatsConnection } from "@nats-io/transport-node";
 import { version } from "../../package.json";
 import { parseOptions } from "../base/getopt.ts";
 import { type HelpText, helpWidth, layOutHelp } from "../base/help-text.ts";
 import { DaemonLog } from "../daemon/log.ts";
-import { connectFleet } from "../fleet/connect.ts";
-import { isFleetHost } from "../fleet/names.ts";
+import { connectFleet, reasonOf, shownUrls } from "../fleet/connect.ts";
+import { FleetError, fleetError } from "../fleet/errors.ts";
+import { HOST_RULE, isFleetHost } from "../fleet/names.ts";
 import {
   DEFAULTS,
   FLEET_CONF,
@@ -29,7 +31,7 @@ function helpText(): HelpText {
   return {
     usage: "machined fleet [OPTION…] [setup]",
     about: [
-      "Makes this host one of many behind a NATS server: writes a record of each machine there, publishes events, and answers requests of machinectl --fleet. 'setup' makes the buckets and the stream on the server, once, and ends.",
+      "Connects this host to a NATS server: writes a record of each of its machines there, publishes their events, and answers requests of machinectl --fleet. 'setup' makes the buckets and the stream on the server, once, and ends.",
     ],
     sections: [{ entries }],
     column: HELP_COLUMN,
@@ -37,8 +39,8 @@ function helpText(): HelpText {
   };
 }
 
-function complain(message: string): number {
-  process.stderr.write(`machined fleet: ${message}\n`);
+function complain(message: string, hint?: string): number {
+  process.stderr.write(`machined fleet: ${message}\n${hint === undefined ? "" : `${hint}\n`}`);
   return 1;
 }
 
@@ -50,22 +52,28 @@ function settingsOf({ config, settings }: FleetCommand): FleetSettings {
     try {
       read = parseFleetConf(readFileSync(file, "utf8"), file);
     } catch (error) {
-      throw error instanceof SettingsError
-        ? error
-        : new SettingsError(`Cannot read '${file}': ${(error as Error).message}`);
+      throw error instanceof SettingsError ? error : new SettingsError(`Cannot read '${file}': ${reasonOf(error)}`);
     }
   }
   for (const [name, value] of settings) read = withSetting(read, name, value);
-  if (read.urls.length === 0) throw new SettingsError(`No server is named: Url= in ${file}, or --url=`);
+  if (read.urls.length === 0) throw new SettingsError(`No NATS server is named: set Url= in '${file}', or use --url=`);
   return withCredentials(read, process.env["CREDENTIALS_DIRECTORY"]);
 }
 
 async function setUp(settings: FleetSettings, { replicas, mostBytes }: FleetCommand): Promise<number> {
-  const nats = await connectFleet(settings, "machined fleet setup");
+  let nats: NatsConnection;
+  try {
+    nats = await connectFleet(settings, "machined fleet setup");
+  } catch (error) {
+    if (error instanceof SettingsError) throw error;
+    throw fleetError(`Cannot connect to the NATS server at ${shownUrls(settings)}`, error);
+  }
   try {
     const names = await setUpStreams(nats, { ttlMs: settings.ttlMs, replicas, mostBytes });
     process.stdout.write(names.map((name) => `${name}\n`).join(""));
     return 0;
+  } catch (error) {
+    throw fleetError("Cannot make the buckets and streams of machined", error);
   } finally {
     await nats.close();
   }
@@ -74,7 +82,9 @@ async function setUp(settings: FleetSettings, { replicas, mostBytes }: FleetComm
 async function serve(settings: FleetSettings): Promise<number> {
   const host = settings.host || hostname();
   if (!isFleetHost(host))
-    throw new SettingsError(`This host is called '${host}', which no host of a fleet can be: set Host=`);
+    throw new SettingsError(
+      `The host name '${host}' cannot be used in the fleet (${HOST_RULE}): set Host=, or use --host=`,
+    );
   const bootId = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim().replaceAll("-", "");
   const agent = new Agent(settings, { host, bootId, version }, new DaemonLog("machined-fleet", "daemon"));
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => agent.stop());
@@ -96,11 +106,12 @@ export async function main(args: string[]): Promise<number> {
     }
     const [word, more] = words;
     if (more !== undefined || (word !== undefined && word !== "setup"))
-      return complain(`Unknown word '${more ?? word}'`);
+      return complain(`Unknown argument '${more ?? word}': there is only 'setup', see 'machined fleet --help'`);
     const settings = settingsOf(command);
     return word === "setup" ? await setUp(settings, command) : await serve(settings);
   } catch (error) {
     if (error instanceof SettingsError) return complain(error.message);
+    if (error instanceof FleetError) return complain(error.message, error.hint);
     return complain(natsReason(error));
   }
 }

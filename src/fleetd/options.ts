@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { OptionRow } from "../base/getopt.ts";
-import { type FleetSettings, SettingsError } from "../fleet/settings.ts";
+import { FLEET_CONF, type FleetSettings, SettingsError } from "../fleet/settings.ts";
 
 /** What a command line of `machined fleet` says. */
 export interface FleetCommand {
@@ -27,7 +27,7 @@ function setting(name: string, valueHint: string, description: string): Row {
 function whole(value: string, least: number, most: number, option: string): number {
   const number = /^\d+$/.test(value) ? Number(value) : Number.NaN;
   if (!(number >= least && number <= most))
-    throw new SettingsError(`${option} takes a number from ${least} to ${most}`);
+    throw new SettingsError(`${option}${value}: '${value}' is not a number from ${least} to ${most}`);
   return number;
 }
 
@@ -35,7 +35,7 @@ export const FLEET_OPTIONS: Readonly<Record<string, Row>> = {
   help: {
     type: "boolean",
     alias: "h",
-    description: "Print this overview",
+    description: "Print this help",
     apply: (command) => {
       command.help = true;
     },
@@ -43,26 +43,46 @@ export const FLEET_OPTIONS: Readonly<Record<string, Row>> = {
   config: {
     type: "string",
     valueHint: "FILE",
-    description: "The file of settings",
+    description: `The file of settings; ${FLEET_CONF} unless given`,
     apply: (command, file) => {
       command.config = file;
     },
   },
-  url: setting("Url", "URL,…", "The server: nats://HOST:PORT or tls://HOST:PORT"),
-  host: setting("Host", "NAME", "What this host is called in the fleet; its host name unless given"),
-  "credentials-file": setting("CredentialsFile", "FILE", "A .creds file of NATS"),
-  user: setting("User", "NAME", "The user of NATS"),
-  "password-file": setting("PasswordFile", "FILE", "A file with the password"),
-  "tls-ca-file": setting("TlsCaFile", "FILE", "The certificates that the server's must be signed by"),
-  "tls-certificate-file": setting("TlsCertificateFile", "FILE", "The certificate of this host"),
-  "tls-key-file": setting("TlsKeyFile", "FILE", "The key for that"),
-  ttl: setting("Ttl", "SPAN", "How long this host stays without being written again; 30s unless given"),
-  allow: setting("Allow", "SCOPE,…", "What may be asked for: read, lifecycle, exec; read unless given"),
-  "inbox-prefix": setting("InboxPrefix", "WORD", "What begins the inboxes of this user: _INBOX…"),
+  url: setting("Url", "URL,…", "The server, or several of one cluster: nats://HOST:PORT or tls://HOST:PORT"),
+  host: setting("Host", "NAME", "The name of this host in the fleet; its host name unless given"),
+  "credentials-file": setting(
+    "CredentialsFile",
+    "FILE",
+    "A .creds file of NATS: the identity and the key of this user",
+  ),
+  user: setting("User", "NAME", "A user of NATS that has a password"),
+  "password-file": setting("PasswordFile", "FILE", "The file with the password of that user"),
+  "tls-ca-file": setting(
+    "TlsCaFile",
+    "FILE",
+    "Certificates of the authorities that the server's certificate is checked with; those of the system unless given",
+  ),
+  "tls-certificate-file": setting(
+    "TlsCertificateFile",
+    "FILE",
+    "The certificate of this client, where the server asks for one",
+  ),
+  "tls-key-file": setting("TlsKeyFile", "FILE", "The private key of that certificate"),
+  ttl: setting(
+    "Ttl",
+    "SPAN",
+    "How long the server keeps the record of this host after its agent has stopped; 30s unless given",
+  ),
+  allow: setting("Allow", "SCOPE,…", "Which requests are answered: read, lifecycle, exec; read unless given"),
+  "inbox-prefix": setting(
+    "InboxPrefix",
+    "WORD",
+    "The first word of the subjects on which this user gets replies; _INBOX unless given",
+  ),
   replicas: {
     type: "string",
     valueHint: "N",
-    description: "With setup: on how many servers of a cluster data is kept",
+    description: "With setup: on how many servers of a cluster each record is kept; 1 unless given",
     apply: (command, value) => {
       command.replicas = whole(value, 1, 5, "--replicas=");
     },
@@ -70,7 +90,7 @@ export const FLEET_OPTIONS: Readonly<Record<string, Row>> = {
   "max-bytes": {
     type: "string",
     valueHint: "BYTES",
-    description: "With setup: the limit of each bucket and of the events",
+    description: "With setup: the largest size of each bucket and of the stream of events; no limit unless given",
     apply: (command, value) => {
       command.mostBytes = whole(value, 1 << 20, Number.MAX_SAFE_INTEGER, "--max-bytes=");
     },

@@ -1,12 +1,12 @@
 // machined install: installs the running executable on a host, with the files of install/ that the host lacks.
 
 import { statSync } from "node:fs";
-import type { HelpText } from "../base/help-text.ts";
 import { apply, describe, type Say, takeAway } from "./apply.ts";
 import { parseArguments } from "./arguments.ts";
 import { look } from "./disk.ts";
 import { describeDivert, divert, undivert } from "./divert.ts";
 import { startExec, stopExec } from "./exec-takeover.ts";
+import { INSTALL_HELP } from "./help.ts";
 import { Host } from "./host.ts";
 import { IMPORT_SOCKET_UNIT } from "./import-layout.ts";
 import { takeOverImports } from "./import-takeover.ts";
@@ -20,36 +20,6 @@ import { isPackaged } from "./packaged.ts";
 import { type Plan, plan } from "./plan.ts";
 import { SetupError } from "./setup-error.ts";
 import { giveBack, isActive, type Run, run, stopOwnSocket, takeOver } from "./takeover.ts";
-
-const HELP: HelpText = {
-  usage: "machined install [OPTION…]",
-  about: [
-    "Installs this executable as systemd-machined, machinectl and its other programs, with units and policies. The distribution's files are not overwritten; 'machined uninstall' restores the previous state.",
-  ],
-  column: 17,
-  sections: [
-    {
-      entries: [
-        ["--now", "replace the running daemon now; machines continue to run"],
-        [
-          "--nss",
-          "resolve machine names in all programs: add the NSS module to /etc/nsswitch.conf, and install it if the distribution's is missing",
-        ],
-        [
-          "--keep-changes",
-          "keep files that were changed or removed since the last installation, and files of others at the paths to install",
-        ],
-        [
-          "--divert",
-          "also replace /usr/bin/machinectl and importctl by links, for cron jobs and scripts whose PATH has only /usr/bin; the distribution's files are renamed to .distrib",
-        ],
-        ["--root=DIR", "install into this directory instead of the running host"],
-        ["--dry-run", "only show what would be done"],
-        ["-h --help", "show this help"],
-      ],
-    },
-  ],
-};
 
 interface InstallOptions {
   readonly host: Host;
@@ -70,7 +40,12 @@ interface InstallOptions {
 
 /** The entry point of the program; returns the exit status. */
 export async function main(args: string[]): Promise<number> {
-  const parsed = parseArguments("install", ["--now", "--nss", "--keep-changes", "--divert", "--dry-run"], args, HELP);
+  const parsed = parseArguments(
+    "install",
+    ["--now", "--nss", "--keep-changes", "--divert", "--dry-run"],
+    args,
+    INSTALL_HELP,
+  );
   if (typeof parsed === "number") return parsed;
   try {
     const host = new Host(parsed.root);

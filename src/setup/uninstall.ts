@@ -3,7 +3,6 @@
 
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import type { HelpText } from "../base/help-text.ts";
 import { describeRemoval, type Say, takeAway } from "./apply.ts";
 import { parseArguments } from "./arguments.ts";
 import { describeUndivert, undivert } from "./divert.ts";
@@ -11,6 +10,7 @@ import { EXEC_SOCKET_UNIT } from "./exec-layout.ts";
 import { stopExec } from "./exec-takeover.ts";
 import { FLEET_UNIT } from "./fleet-layout.ts";
 import { stopFleet } from "./fleet-takeover.ts";
+import { UNINSTALL_HELP } from "./help.ts";
 import { Host } from "./host.ts";
 import { IMPORT_SOCKET_UNIT } from "./import-layout.ts";
 import { giveBackImports, stopOwnImportSocket } from "./import-takeover.ts";
@@ -25,22 +25,6 @@ import { describeUninstallNss, uninstallNss } from "./nss.ts";
 import { SetupError } from "./setup-error.ts";
 import { giveBack, isActive, type Run, run, stopOwnSocket } from "./takeover.ts";
 
-const HELP: HelpText = {
-  usage: "machined uninstall [OPTION…]",
-  about: ["Removes the files that 'machined install' made, and restores the replaced ones."],
-  column: 17,
-  sections: [
-    {
-      entries: [
-        ["--now", "start the distribution's daemon instead now; machines continue to run"],
-        ["--dry-run", "only show what would be done"],
-        ["--root=DIR", "uninstall from this directory instead of the running host"],
-        ["-h --help", "show this help"],
-      ],
-    },
-  ],
-};
-
 interface UninstallOptions {
   readonly host: Host;
   /** Whether to replace the running daemon now. */
@@ -52,7 +36,7 @@ interface UninstallOptions {
 
 /** The entry point of the program; returns the exit status. */
 export async function main(args: string[]): Promise<number> {
-  const parsed = parseArguments("uninstall", ["--now", "--dry-run"], args, HELP);
+  const parsed = parseArguments("uninstall", ["--now", "--dry-run"], args, UNINSTALL_HELP);
   if (typeof parsed === "number") return parsed;
   try {
     const host = new Host(parsed.root);

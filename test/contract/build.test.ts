@@ -78,7 +78,7 @@ async function onNarrowTerminal(command: string[]): Promise<{ code: number; line
 
 const WITH_HELP = [
   ...["machinectl", "machinectl list", "importctl", "importctl pull-tar", "install", "uninstall", "systemd-machined"],
-  ...["systemd-importd", "machined-exec", "nss-mymachines"],
+  ...["systemd-importd", "machined-exec", "nss-mymachines", "bridge", "fleet", "doctor"],
   ...["systemd-pull", "systemd-import", "systemd-import-fs", "systemd-export"],
 ];
 
@@ -87,6 +87,28 @@ test.each(WITH_HELP)("--help of %s fits a terminal of 50 columns", async (words)
   const { code, lines } = await onNarrowTerminal(command);
   expect([code, lines.length > 3, lines.filter((line) => Bun.stringWidth(line) > 50)]).toEqual([0, true, []]);
   expect(lines.join(" ").replace(/\s+/g, " ").trim()).toBe(run(command).stdout.replace(/\s+/g, " ").trim());
+});
+
+test.each([
+  ["systemd-pull tar", "Too few arguments.", "Usage: systemd-pull tar URL [NAME]"],
+  ["importctl pull-oci", "Too few arguments.", "Usage: importctl pull-oci REF [NAME]"],
+  ["doctor one two", "Too many arguments.", "Usage: machinectl doctor [NAME]"],
+])("%s says on a terminal what it takes, and in a pipe what is wrong alone", async (words, wrong, usage) => {
+  const command = [executable, ...words.split(" ")];
+  expect(run(command)).toMatchObject({ code: 1, stderr: `${wrong}\n` });
+  const { code, lines } = await onNarrowTerminal(command);
+  expect([code, ...lines.filter((line) => line !== "")]).toEqual([1, wrong, usage]);
+});
+
+test.each([
+  ["bridge x", "there are none, see 'machined bridge --help'"],
+  ["fleet setup x", "there is only 'setup', see 'machined fleet --help'"],
+  ["install x", "see 'machined install --help'"],
+])("%s names the argument that is wrong, and the help", (words, help) => {
+  const { code, stderr } = run([executable, ...words.split(" ")]);
+  expect(code).toBe(1);
+  expect(stderr).toStartWith(`machined ${words.split(" ")[0]}: Unknown argument 'x'`);
+  expect(stderr).toContain(help);
 });
 
 test("without arguments and for 'help' the executable explains itself in 50 columns", () => {

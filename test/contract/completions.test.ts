@@ -35,7 +35,7 @@ let directory = "";
 
 beforeAll(() => {
   directory = mkdtempSync(join(tmpdir(), "completions-"));
-  for (const program of ["machinectl", "importctl"]) {
+  for (const program of ["machinectl", "importctl", "machined"]) {
     const path = join(directory, program);
     writeFileSync(path, CLIENT.replace("HERE", directory));
     chmodSync(path, 0o755);
@@ -93,11 +93,25 @@ const LINES: readonly (readonly [string, readonly string[]])[] = [
   ["machinectl read-only base ", ["no", "yes"]],
   ["machinectl copy-from deb1 /e", ["/entry", "/etc/"]],
   ["machinectl --signal T", ["TERM"]],
+  ["machinectl --signal SIGT", ["SIGTERM"]],
+  ["machinectl kill deb1 --signal=SIGK", ["SIGKILL"]],
+  ["machinectl kill deb1 --signal=K", ["KILL"]],
   ["machinectl -M ", ["deb1", "web"]],
   ["machinectl list --columns=", ["name", "os"]],
   ["machinectl list --columns=name,o", ["name,os"]],
   ["machinectl list --columns name,c", ["name,class"]],
+  ["machinectl list --columns=name,", ["name,class", "name,os"]],
+  ["machinectl events --type=ma", ["machine"]],
+  ["machinectl events --type=machine,im", ["machine,image"]],
   ["machinectl stats --sort=-m", ["-memory"]],
+  ["machined uninst", ["uninstall"]],
+  ["machined importc", ["importctl"]],
+  ["machined help fl", ["fleet"]],
+  ["machined fleet ", ["setup"]],
+  ["machined fleet --allow=l", ["lifecycle"]],
+  ["machined fleet --allow l", ["lifecycle"]],
+  ["machined doctor w", ["web"]],
+  ["machined doctor --json=p", ["pretty"]],
   ["importctl pull-", ["pull-oci", "pull-raw", "pull-tar"]],
   ["importctl --class p", ["portable"]],
   ["importctl -m export-tar b", ["base"]],
@@ -116,12 +130,27 @@ for (const [shell, offer] of Object.entries(SHELLS) as [keyof typeof SHELLS, Off
       expect(offer("machinectl --max").map((word) => word.replace("=", ""))).toEqual(["--max-addresses"]);
     });
 
+    test("offers the options of a verb of machined alone", () => {
+      const options = (line: string) => offer(line).map((word) => word.replace("=", ""));
+      expect(options("machined install --n")).toEqual(["--now", "--nss"]);
+      expect(options("machined uninstall --n")).toEqual(["--now"]);
+      expect(options("machined fleet --credentials")).toEqual(["--credentials-file"]);
+    });
+
     test("asks the daemon that the line means", () => {
       writeFileSync(join(directory, "calls"), "");
       expect(offer("machinectl --user -M box status ")).toEqual(["deb1", "web"]);
       const calls = readFileSync(join(directory, "calls"), "utf8").trimEnd().split(" ");
       expect(calls.sort()).toEqual(["--user", "-M", "box", "complete", "machine"]);
     });
+
+    if (shell === "bash") {
+      test("a list of columns has no backslash, behind which nothing would match", () => {
+        const script = join(COMPLETIONS, "machinectl.bash");
+        const line = "machinectl list --columns=name,";
+        expect(run(["bash", "-c", BASH, "bash", script, line, "machinectl"])).toEqual(["name,class", "name,os"]);
+      });
+    }
 
     test("never runs what a name holds", () => {
       offer("machinectl start img");

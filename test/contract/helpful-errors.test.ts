@@ -78,6 +78,19 @@ describe("on a terminal a line says what helps", () => {
     );
   });
 
+  test.each(["shell", "login"])("%s of a host without a bus names what does without", async (verb) => {
+    const member = verb === "shell" ? "OpenMachineShell" : "OpenMachineLogin";
+    const refusal = {
+      member,
+      error: new FakeBusError("org.freedesktop.DBus.Error.FileNotFound", "There is no system bus on this host."),
+    };
+    const recorded = await said(`machinectl ${verb} .host`, {}, refusal);
+    expect(recorded).toBe(`Failed to get ${verb} PTY: There is no system bus on this host.`);
+    expect((await said(`machinectl ${verb} .host`, TERMINAL, refusal)).replaceAll("\r", "")).toBe(
+      `${recorded}\nThis takes a message bus and systemd; 'machinectl exec MACHINE COMMAND' runs commands in machines without either.`,
+    );
+  });
+
   test.each(["remove mini", "rename mini other", "read-only mini", "clone mini other"])("%s, in use", async (line) => {
     const members = { remove: "RemoveImage", rename: "RenameImage", "read-only": "MarkImageReadOnly" };
     const member = Object.entries(members).find(([verb]) => line.startsWith(verb))?.[1] ?? "CloneImage";

@@ -1,6 +1,16 @@
 // `machinectl cat` and `edit`, with settings directories of the test's own, and what can be typed as a size.
 import { afterAll, beforeEach, expect, test } from "bun:test";
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseSize } from "../../src/cli/format/size.ts";
@@ -113,7 +123,18 @@ test("edit changes settings beside an image in a copy of the admin's, others whe
   expect(statSync(join(directories.runtime, "b.nspawn")).mode & 0o777).toBe(0o600);
 });
 
+test("edit leaves no directory behind that it made for nothing", async () => {
+  await run(edit, ["new", "other"], editor("exit 0"));
+  expect(existsSync(directories.own)).toBeFalse();
+  await run(edit, ["new", "other"], editor("exit 3"));
+  expect(existsSync(directories.own)).toBeFalse();
+  mkdirSync(directories.own);
+  await run(edit, ["new"], editor("exit 0"));
+  expect(readdirSync(directories.own)).toEqual([]);
+});
+
 test("edit writes no empty file, and nothing after an editor that failed", async () => {
+  mkdirSync(directories.own);
   const path = join(directories.own, "new.nspawn");
   const empty = await run(edit, ["new"], editor("exit 0"));
   expect(empty).toMatchObject({

@@ -116,6 +116,13 @@ describe.skipIf(!has)("many hosts over NATS", () => {
     ]);
   });
 
+  test("stats of a host asks its agent: that is how a host is checked", async () => {
+    const there = await fleet.machinectl("reader", "-H", "web1", "stats");
+    expect([there.status, there.stderr]).toEqual([0, ""]);
+    const missing = await fleet.machinectl("reader", "-H", "web3", "stats");
+    expect(missing).toMatchObject({ status: 1, stderr: "web3: Host 'web3' has no agent in the fleet\n" });
+  });
+
   test("errors say what is missing: the host, the scope, the permission of the host, the verb, the server", async () => {
     const unknown = await fleet.machinectl("reader", "status", "web3/a");
     expect(unknown).toMatchObject({ status: 1, stderr: "web3: Host 'web3' has no agent in the fleet\n" });

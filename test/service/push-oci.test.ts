@@ -118,9 +118,9 @@ asRoot("an upload that the registry has forgotten begins anew", async () => {
 });
 
 for (const [what, status, text] of [
-  ["401", 401, "refuses the login"],
-  ["403", 403, "forbids to push"],
-  ["404", 404, "has no place"],
+  ["401", 401, "refuses the login for a push"],
+  ["403", 403, "does not let this login push"],
+  ["404", 404, "has no repository"],
 ] as const) {
   asRoot(`a registry that answers ${what} is an error that says so, before anything is packed`, async () => {
     fresh(({ method }) => {
@@ -140,7 +140,7 @@ for (const [what, status, text] of [
 asRoot("a blob that is too large for the registry is an error that says how large it is", async () => {
   fresh(({ method }) => (method === "PATCH" ? refusal(413, "SIZE_INVALID", "too much") : null));
   const { code, log } = await push("large");
-  expect([code, log]).toEqual([1, expect.stringMatching(/takes nothing as large as 1M .*SIZE_INVALID: too much/)]);
+  expect([code, log]).toEqual([1, expect.stringMatching(/takes no request of 1M .*SIZE_INVALID: too much/)]);
   expectNothingLeft();
 });
 
@@ -178,7 +178,7 @@ asRoot("a registry that has more than was sent, or never takes anything, is not 
   fresh(({ method }) => (method === "PATCH" ? reply(202, { Location: "/v2/uploads/x", Range: "0-99999999" }) : null));
   expect(await push("large")).toMatchObject({
     code: 1,
-    log: expect.stringContaining("bytes of 1048576 that were sent"),
+    log: expect.stringContaining("bytes of an upload, of which 1048576 were sent"),
   });
 });
 

@@ -2,7 +2,7 @@
 import { chmodSync, copyFileSync, lutimesSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { run } from "../command.ts";
-import { NOTICES, partsOfAll, SBOM } from "../documents.ts";
+import { guidesBelow, NOTICES, partsOfAll, SBOM } from "../documents.ts";
 import { makeTree } from "../package/contents.ts";
 import { requiredGlibc } from "../package/texts.ts";
 import { objdumpOf } from "../programs.ts";
@@ -29,6 +29,7 @@ function buildDeb(release: Release, target: ReleaseTarget): void {
     executable,
     sourceDate,
     files: {
+      ...guidesBelow(DOC),
       [`${DOC}/${NOTICES}.gz`]: read(NOTICES),
       [`${DOC}/${SBOM}.gz`]: read(SBOM),
       [`${DOC}/changelog.gz`]: readFileSync(join(TOP, "CHANGELOG.md"), "utf8"),

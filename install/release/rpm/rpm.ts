@@ -3,7 +3,7 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { run } from "../command.ts";
-import { NOTICES, SBOM } from "../documents.ts";
+import { guidesBelow, NOTICES, SBOM } from "../documents.ts";
 import { makeTree } from "../package/contents.ts";
 import { DESCRIPTION, SUMMARY, wrap } from "../package/texts.ts";
 import { maintainer, TOP, version } from "../project.ts";
@@ -50,6 +50,7 @@ function buildRpm({ folder, work, sourceDate }: Release, target: ReleaseTarget):
     executable: join(folder, `machined-linux-${target.name}`),
     sourceDate,
     files: {
+      ...guidesBelow(DOC),
       [`${DOC}/LICENSE`]: read(join(TOP, "LICENSE")),
       [`${DOC}/CHANGELOG.md`]: read(join(TOP, "CHANGELOG.md")),
       [`${DOC}/${NOTICES}`]: read(join(folder, NOTICES)),

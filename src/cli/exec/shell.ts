@@ -18,7 +18,11 @@ const REFUSED = /^Failed to (get (login|shell) PTY|reach the service manager of 
 const NO_BUS = /There is no system bus in container |Failed to reach the service manager of /;
 /** Starts the user's shell as login shell. exec sets $SHELL from the machine's user database. */
 const LOGIN_SHELL = '[ -x "$SHELL" ] && exec "$SHELL" -l; exec /bin/sh -l';
-const LOGIN = ["/bin/sh", "-c", "command -v login >/dev/null && exec login; exec busybox login"];
+const LOGIN = [
+  "/bin/sh",
+  "-c",
+  `command -v login >/dev/null && exec login; command -v busybox >/dev/null && exec busybox login; echo "The machine has no login program: 'machinectl shell NAME' and 'machinectl exec -t NAME COMMAND' need none" >&2; exit 127`,
+];
 
 /** Runs the command as `exec` does, on a terminal if standard input is one. */
 async function onTerminal(session: Session, machine: string, user: string, command: readonly string[]) {

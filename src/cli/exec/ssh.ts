@@ -84,9 +84,26 @@ function destination({ settings: { transport, batch } }: Session, verb: string):
   return sshDestination({ ...target, batch });
 }
 
-/** Runs a command line of machinectl or importctl on the host that -H names; returns its exit status. */
-export function clientOnHost(session: Session, command: readonly string[]): Promise<number> {
-  return ssh(session, destination(session, String(command[0])), command.map(shellQuoted).join(" "));
+/** A verb of a client that the original of it does not have. */
+interface OwnVerb {
+  readonly program: string;
+  readonly verb: string;
+}
+
+/** A script for the other host: the client where that knows the verb, else an error that says so. Exported for its test. */
+export function clientScript({ program, verb }: OwnVerb, command: readonly string[]): string {
+  const missing = `The ${program} of this host has no ${verb}, or there is none: 'machined install' puts one there that has it`;
+  const knows = `${program} --help 2>/dev/null | grep -q '^  ${verb} '`;
+  return `if ${knows}; then exec ${command.map(shellQuoted).join(" ")}; fi; echo ${shellQuoted(missing)} >&2; exit 1`;
+}
+
+/**
+ * Runs a command line of machinectl or importctl on the host that -H names; returns its exit status. `own` is its verb where the
+ * original client has none of that name.
+ */
+export function clientOnHost(session: Session, command: readonly string[], own: OwnVerb | null): Promise<number> {
+  const words = own === null ? command : ["sh", "-c", clientScript(own, command)];
+  return ssh(session, destination(session, String(command[0])), words.map(shellQuoted).join(" "));
 }
 
 /** Runs the order on the host that -H names; returns the exit status of the command. */

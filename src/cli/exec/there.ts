@@ -25,5 +25,7 @@ interface OrderThere {
 export function runThere(session: Session, { program, options, words, isOnTerminal }: OrderThere): Promise<number> {
   session.settings.tty = isOnTerminal && session.ports.isTty(0);
   const passed = options.filter(({ name }) => !OWN_OPTIONS.includes(name)).flatMap(({ args }) => args);
-  return clientOnHost(session, [program, ...passed, ...words]);
+  // The original clients have the verbs that need a terminal.
+  const own = isOnTerminal ? null : { program, verb: String(words[0]) };
+  return clientOnHost(session, [program, ...passed, ...words], own);
 }

@@ -2,7 +2,7 @@
 import type { Msg } from "@nats-io/transport-node";
 import type { FleetClient } from "../../fleet/client.ts";
 import { refusedSubject } from "../../fleet/connect.ts";
-import { askError, FleetError } from "../../fleet/errors.ts";
+import { answerError, askError, connectionEnded, FleetError, silentHost } from "../../fleet/errors.ts";
 import { requestSubject } from "../../fleet/names.ts";
 import { PIECE_HEADER, readAnswer } from "../../fleet/request.ts";
 import { Failure } from "../session/failure.ts";
@@ -16,19 +16,25 @@ const EXIT_INTERRUPTED = 130;
 const SILENCE_MS = 45_000;
 
 /** What a piece says: the exit status at the end, or null where more follows. */
-function take({ output }: Session, message: Msg): number | null {
+function take({ output }: Session, host: string, message: Msg): number | null {
   const kind = message.headers?.get(PIECE_HEADER) ?? "";
   if (kind === "stdout") output.writeBytes(message.data);
   else if (kind === "stderr") output.writeErrorBytes(message.data);
   else if (kind === "end") return Number(message.string()) || 0;
-  else if (kind === "") throw new FleetError(readAnswer(message.string())?.error ?? "The answer is none that is known");
+  else if (kind === "") throw refusalOf(host, message);
   return null;
+}
+
+/** Why an agent runs no command. */
+function refusalOf(host: string, message: Msg): FleetError {
+  const answer = readAnswer(message.string());
+  return answer === null ? answerError(host) : new FleetError(answer.error);
 }
 
 async function runThere(session: Session, fleet: FleetClient, host: string, body: object): Promise<number> {
   const { nats } = fleet;
   const ended = Promise.withResolvers<number>();
-  const late = () => ended.reject(new FleetError(`Host '${host}' does not answer any more`));
+  const late = () => ended.reject(silentHost(host, SILENCE_MS));
   const timer = setTimeout(late, SILENCE_MS);
   const inbox = fleet.inbox();
   const subscription = nats.subscribe(inbox, {
@@ -37,7 +43,7 @@ async function runThere(session: Session, fleet: FleetClient, host: string, body
       if (message.headers?.code === 503) return ended.reject(askError(host, new Error("no responders"), SILENCE_MS));
       timer.refresh();
       try {
-        const status = take(session, message);
+        const status = take(session, host, message);
         message.respond("");
         if (status !== null) ended.resolve(status);
       } catch (failure) {
@@ -48,7 +54,7 @@ async function runThere(session: Session, fleet: FleetClient, host: string, body
   void fleet.refused().then((error) => {
     if (refusedSubject(error) !== null) ended.reject(askError(host, error, SILENCE_MS));
   });
-  void nats.closed().then(() => ended.reject(new FleetError("The connection to the NATS server ended")));
+  void nats.closed().then(() => ended.reject(connectionEnded()));
   const interrupt = session.ports.interrupted();
   // The inbox goes away with this client: the agent sees that, and ends the command.
   void interrupt.promise.then(() => ended.resolve(EXIT_INTERRUPTED));

@@ -70,9 +70,17 @@ export function asFailure(error: unknown): unknown {
 /** The hosts of `-H`; null for all. Throws a Failure for what is no name of a host, and for `-M` and `--user`. */
 export function chosenHosts({ settings }: Session): string[] | null {
   const { transport, scope } = settings;
-  if (transport.kind === "machine" || scope === "user") throw new Failure("--fleet works with neither -M nor --user");
+  if (transport.kind === "machine" || scope === "user")
+    throw new Failure("--fleet works with neither -M nor --user", {
+      hint: "With --fleet, the hosts that are meant are named by -H HOST,HOST, and machines by HOST/NAME.",
+    });
   if (transport.kind === "local") return null;
   const hosts = [...new Set(transport.host.split(",").filter((host) => host !== ""))];
-  for (const host of hosts) if (!isFleetHost(host)) throw new Failure(`'${host}' is no name of a host in the fleet`);
+  for (const host of hosts) {
+    if (isFleetHost(host)) continue;
+    throw new Failure(`-H '${host}' is not a name that a host can have in the fleet`, {
+      hint: "With --fleet, -H takes names as 'machinectl --fleet list' shows them: without USER@, :PORT and @FILE.",
+    });
+  }
   return hosts;
 }

@@ -1,7 +1,7 @@
 // `machinectl edit`: edits `.nspawn` files with the user's editor (machinectl(1), "edit"). The editor changes temporary
 // copies in the same directories, which are renamed over the files when it has exited with status 0.
 import { randomBytes } from "node:crypto";
-import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, renameSync, rmdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { Environment } from "../format/terminal.ts";
 import { Failure, failed } from "../session/failure.ts";
@@ -47,8 +47,10 @@ function choose(word: string, directories: typeof SETTINGS_DIRECTORIES): Edited 
   return found.startsWith(`${directories.images}/`) ? edited(own, found) : edited(found);
 }
 
-/** Makes the temporary copy; it is empty if the source does not exist. */
-function prepare({ target, source, copy }: Edited): void {
+/**
+ * Makes the temporary copy; it is empty if the source does not exist. Returns whether the directory of the file was made for it.
+ */
+function prepare({ target, source, copy }: Edited): boolean {
   let [text, mode] = ["", DEFAULT_MODE];
   try {
     text = readFileSync(source, "utf8");
@@ -57,9 +59,10 @@ function prepare({ target, source, copy }: Edited): void {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw failed(`Failed to read ${source}`, withErrno(error));
   }
   try {
-    mkdirSync(dirname(target), { recursive: true, mode: 0o755 });
+    const made = mkdirSync(dirname(target), { recursive: true, mode: 0o755 });
     writeFileSync(copy, text, { flag: "wx" });
     chmodSync(copy, mode);
+    return made !== undefined;
   } catch (error) {
     throw failed(`Failed to create temporary file "${copy}"`, withErrno(error));
   }
@@ -88,6 +91,17 @@ async function runEditor(session: Session, paths: readonly string[]): Promise<vo
   if (code !== 0) throw new Failure(`Editor '${program}' failed with exit status ${code}.`);
 }
 
+/** Removes the copy, and the directory that was made for a file that was not written after all. */
+function cleanUp({ copy, target }: Edited, madeDirectory: boolean): void {
+  rmSync(copy, { force: true });
+  if (!madeDirectory) return;
+  try {
+    rmdirSync(dirname(target));
+  } catch {
+    // The file was written, or the directory has others by now.
+  }
+}
+
 /** Renames the copy over the file, unless the copy is empty. */
 function install(session: Session, { target, copy }: Edited): void {
   try {
@@ -113,15 +127,16 @@ export async function edit(
   if (!session.terminal.isTty) throw new Failure("Cannot edit machine settings if not on a tty.");
   requireHostFiles(session, "Edit");
   const files = words.map((word) => choose(word, directories));
+  const made = new Set<Edited>();
   try {
-    for (const file of files) prepare(file);
+    for (const file of files) if (prepare(file)) made.add(file);
     await runEditor(
       session,
       files.map(({ copy }) => copy),
     );
     for (const file of files) install(session, file);
   } finally {
-    for (const { copy } of files) rmSync(copy, { force: true });
+    for (const file of files.toReversed()) cleanUp(file, made.has(file));
   }
   return 0;
 }

@@ -52,6 +52,11 @@ function connection(machine: InventoryMachine, { hasRemoteShell, through }: Reac
   };
 }
 
+/** Whether the inventory says how Ansible reaches the machine. */
+export function isReachable(machine: InventoryMachine, reach: Reach): boolean {
+  return "ansible_host" in connection(machine, reach);
+}
+
 /** Returns the output of `--host NAME`: the variables of one machine. */
 export function hostVariables(machine: InventoryMachine, reach: Reach): Variables {
   return {

@@ -6,7 +6,7 @@ import { inParallel } from "../session/in-parallel.ts";
 import { replaceFile } from "../session/replace-file.ts";
 import type { Session } from "../session/session.ts";
 import { parseRemote } from "../session/target.ts";
-import { hostVariables, type InventoryMachine, inventoryOf, REMOTE_SHELL, type Reach } from "./ansible.ts";
+import { hostVariables, type InventoryMachine, inventoryOf, isReachable, REMOTE_SHELL, type Reach } from "./ansible.ts";
 
 const CALLS_AT_ONCE = 32;
 
@@ -48,6 +48,16 @@ function reachOf(session: Session): Reach {
   return { hasRemoteShell: false, through };
 }
 
+/** Says which machines Ansible has no way to: without an address it takes their names for addresses. */
+function warn({ report }: Session, machines: readonly InventoryMachine[], reach: Reach): void {
+  const names = machines.filter((machine) => !isReachable(machine, reach)).map(({ name }) => name);
+  if (names.length === 0) return;
+  const where = reach.through === null ? "from here" : `through ${reach.through}`;
+  report.warning(
+    `Ansible cannot reach ${names.join(", ")} ${where}: no address is known. A machine has one with a network of its own; containers need none where 'machinectl inventory ansible' runs on their own host, with machined installed.`,
+  );
+}
+
 async function inventoryMachines(session: Session): Promise<InventoryMachine[]> {
   return inParallel(await listed(session), CALLS_AT_ONCE, async (machine) => {
     const ssh = machine.class === "vm" ? await sshOf(session, machine.name) : { sshAddress: "", sshPrivateKey: "" };
@@ -67,7 +77,9 @@ async function ansible(session: Session, words: readonly string[]): Promise<numb
   );
   const reach = reachOf(session);
   if ((option === undefined || option === "--list") && name === undefined) {
-    return print(session, inventoryOf(await inventoryMachines(session), reach));
+    const machines = await inventoryMachines(session);
+    warn(session, machines, reach);
+    return print(session, inventoryOf(machines, reach));
   }
   if (option !== "--host" || name === undefined || rest.length > 0) refuse(words, "ansible [--list|--host NAME]");
   const machine = (await inventoryMachines(session)).find((one) => one.name === name);

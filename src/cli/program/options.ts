@@ -83,7 +83,7 @@ export const OPTIONS: OptionTable<Settings, OptionContext> = {
   help: {
     type: "boolean",
     alias: "h",
-    description: "Print this overview, or behind a command what is said of that",
+    description: "Print this overview; after a command, the page of that command",
     apply: (_s, _value, context) => context.help,
   },
   version: { type: "boolean", description: "Print the version", apply: (_s, _value, context) => context.version },
@@ -204,10 +204,10 @@ export const OPTIONS: OptionTable<Settings, OptionContext> = {
       setJsonVersion,
     ),
   ),
-  delay: added(valued("SPAN", "With stats: the time between two looks", setDelay)),
-  iterations: added(valued("N", "With stats: how often to look", setIterations)),
+  delay: added(valued("SPAN", "With stats: the time between two measurements", setDelay)),
+  iterations: added(valued("N", "With stats: how often to measure", setIterations)),
   type: added(
-    listed("TYPE", CHOSEN_TYPES.values, "With events: only of these types, separated by commas", setEventTypes),
+    listed("TYPE,…", CHOSEN_TYPES.values, "With events: only of these types, separated by commas", setEventTypes),
   ),
   since: added(
     valued("TIME", "With events and logs: begin with what happened at this time", (settings, time) => {
@@ -244,7 +244,7 @@ export const OPTIONS: OptionTable<Settings, OptionContext> = {
     }),
   ),
   "ssh-private-key": added(
-    valued("FILE", "With register: the key for that", (settings, file) => {
+    valued("FILE", "With register: the private key for ssh to it", (settings, file) => {
       settings.registration.sshPrivateKey = file;
     }),
   ),
@@ -264,7 +264,7 @@ export const OPTIONS: OptionTable<Settings, OptionContext> = {
     listed(
       "KIND",
       ["host", "none", "veth"],
-      "With run: host, none, veth, or bridge:, zone:, macvlan:, … NAME",
+      "With run: the network of the machine: host, none, veth, or bridge:NAME, zone:NAME, interface:NAME, macvlan:NAME, ipvlan:NAME",
       setNetwork,
     ),
   ),
@@ -288,7 +288,7 @@ export const OPTIONS: OptionTable<Settings, OptionContext> = {
   follow: added(
     short(
       "f",
-      valueless("With logs: go on with new entries, also when the machine is started anew", (settings) => {
+      valueless("With logs: print new entries as they come, also after the machine is started again", (settings) => {
         settings.log.follow = true;
       }),
     ),
@@ -309,7 +309,7 @@ export const OPTIONS: OptionTable<Settings, OptionContext> = {
       }),
     ),
   ),
-  any: added(flag("With wait: until it is so for one of the machines", { any: true })),
+  any: added(flag("With wait: wait until it is true for one of the machines, not for all", { any: true })),
   verbose: added(short("v", flag("Say more", { verbose: true }))),
   "no-pager": flag("Print without a pager", { pager: false }),
   "no-legend": flag("Leave out headings and summary lines", { legend: false }),

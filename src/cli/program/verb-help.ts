@@ -9,15 +9,30 @@ interface VerbCommand extends CommandDef {
   readonly args: ArgsDef;
 }
 
+const COMMAND = { uid: "The user to run the command as", setenv: "Set an environment variable of the command" };
+
 /** Descriptions of options by verb, where the general description does not fit. */
 const MEANINGS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   events: { json: "Print each event as JSON: pretty, short or off" },
   logs: { json: "Print each entry as JSON: pretty, short or off", all: "Show long and unprintable fields in full" },
   stats: { json: "Print numbers as JSON: pretty, short or off", all: "Include hidden machines" },
   top: { all: "Include hidden machines" },
-  exec: { uid: "The user to run the command as", setenv: "Set an environment variable of the command" },
-  run: { uid: "The user to run the command as", setenv: "Set an environment variable of the command" },
+  list: { all: "Include hidden machines" },
+  show: { all: "Include empty properties" },
+  "show-image": { all: "Include empty properties" },
+  "list-images": { all: "Include hidden images" },
+  clean: {
+    all: "Remove all images, not only the hidden ones",
+    json: "Print what was removed as JSON: pretty, short or off",
+  },
+  doctor: { json: "Print the findings as JSON: pretty, short or off", quiet: "Print only what is wrong" },
+  exec: { ...COMMAND, timeout: "End the command after this time; the exit status is 124" },
+  run: { ...COMMAND, timeout: "End the command, and with it the machine, after this time; the exit status is 124" },
+  wait: { timeout: "Give up after this time; the exit status is 124" },
 };
+
+/** What an option means for every verb whose row says nothing else. */
+const USUAL_MEANINGS: Readonly<Record<string, string>> = { json: "Print the output as JSON: pretty, short or off" };
 
 const MOST_VALUES = 12;
 
@@ -31,7 +46,7 @@ function meaningOf(
   row: { readonly description?: string; readonly values?: unknown },
 ): string {
   const { description = "", values } = row;
-  const given = MEANINGS[verb.meta.name]?.[key];
+  const given = MEANINGS[verb.meta.name]?.[key] ?? USUAL_MEANINGS[key];
   if (given !== undefined) return given;
   const own = description.replace(/^With [a-z, -]+: (.)/, (_all, first: string) => first.toUpperCase());
   const isShort = Array.isArray(values) && values.length <= MOST_VALUES;

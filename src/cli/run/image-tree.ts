@@ -35,9 +35,12 @@ export function stackLayers(path: string): { name: string; isDirectory: boolean 
   return entries.map((entry) => ({ name: entry.name, isDirectory: entry.isDirectory() }));
 }
 
-/** Returns the trees of a stack in the order of a look-up: the writable one, then the layers from the top. */
+/** Where systemd-nspawn keeps what a machine wrote to a stack (systemd.mstack(7)); beside it is a directory for the kernel's use. */
+const WRITTEN = "rw/data";
+
+/** Returns the trees of a stack in the order of a look-up: the written one, then the layers from the top. */
 function treesOfStack(path: string): string[] {
-  return ["rw", ...stackLayers(path).map(({ name }) => name)].map((name) => join(path, name));
+  return [WRITTEN, ...stackLayers(path).map(({ name }) => name)].map((name) => join(path, name));
 }
 
 /** The opened trees of an image. */
@@ -57,7 +60,7 @@ export class ImageTree implements Disposable {
         try {
           return [openPath(one, "directory")];
         } catch {
-          return []; // a read-only stack has no directory "rw"
+          return []; // no machine has written to the stack yet
         }
       }),
     );

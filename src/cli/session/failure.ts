@@ -80,6 +80,8 @@ const NOT_STARTED = /^org\.freedesktop\.DBus\.Error\.(ServiceUnknown$|NameHasNoO
 /** Returns a hint for calls to a service that does not run or lacks the method; undefined for other errors. */
 function hintForMissing(error: unknown): string | undefined {
   if (!isBusFailure(error)) return undefined;
+  if (error.message.includes("There is no system bus"))
+    return "This takes a message bus and systemd; 'machinectl exec MACHINE COMMAND' runs commands in machines without either.";
   if (error.errorName === UNKNOWN_METHOD)
     return "The daemon that runs does not have this call: it is an older version.";
   if (!NOT_STARTED.test(error.errorName)) return undefined;

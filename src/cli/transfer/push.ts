@@ -23,11 +23,13 @@ const UNKNOWN = ["org.varlink.service.MethodNotFound", "org.varlink.service.Inte
 const UNABLE = "The transfer daemon of this host cannot push images";
 const HINT = "It is the distribution's, or an older version: 'machined install --now' installs one that can.";
 
+const THERE = "Run it without -M, on the host that has the image; -H HOST does that over ssh.";
+
 const REFUSALS: Readonly<Record<string, string>> = {
   [ERRORS.AccessDenied.varlink]: `access denied by polkit (action ${action})`,
   [ERRORS.InteractiveAuthorizationRequired.varlink]:
     "access denied: interactive authentication is required, for which there is no agent, or which --no-ask-password forbids",
-  [ERRORS.TransferInProgress.varlink]: "something is being pushed there already",
+  [ERRORS.TransferInProgress.varlink]: "another push to that name is running, see 'importctl list-transfers'",
 };
 const ENDS: readonly string[] = [ERRORS.TransferFailed.varlink, ERRORS.TransferCancelled.varlink];
 
@@ -36,7 +38,8 @@ const ENDS: readonly string[] = [ERRORS.TransferFailed.varlink, ERRORS.TransferC
  */
 function socketOf({ settings, ports }: Session): string {
   const directory = meansLocalSockets(settings, ports.env) ? managerDirectory(settings.scope, ports.env) : null;
-  if (directory === null) throw new Failure("Images can be pushed by the transfer daemon of this host only");
+  if (directory === null)
+    throw new Failure("Images can be pushed by the transfer daemon of this host only", { hint: THERE });
   return `${dirname(directory)}/io.systemd.Import`;
 }
 
@@ -60,7 +63,9 @@ function explain(error: unknown, local: string): unknown {
   if (!(error instanceof VarlinkError)) return error;
   if (UNKNOWN.includes(error.id)) return new Failure(UNABLE, { cause: error, hint: HINT });
   const { parameter } = error.parameters;
-  const reason = REFUSALS[error.id] ?? (typeof parameter === "string" ? `'${parameter}' is not valid` : error.id);
+  const reason =
+    REFUSALS[error.id] ??
+    (typeof parameter === "string" ? `the daemon does not accept its parameter '${parameter}'` : error.id);
   return new Failure(`Failed to push image '${local}': ${reason}`, { cause: error });
 }
 
@@ -70,11 +75,13 @@ export async function push(session: Session, [name = "", reference = ""]: readon
   const imageClass = classOf(session);
   const local = exportName(name);
   if (!isPushReference(reference)) {
-    const hint = "A push needs REGISTRY/IMAGE, with or without a tag, and without a digest.";
-    throw new Failure(`Ref '${reference}' is not valid for a push.`, { hint });
+    const hint = "A push takes REGISTRY/IMAGE[:TAG], without a digest, for example registry.example/tools:2.";
+    throw new Failure(`Cannot push to '${reference}': it is not the name of an image in a registry.`, { hint });
   }
   if (settings.format !== undefined && !LAYER_COMPRESSIONS.some((one) => one === settings.format))
-    throw new Failure(`Layers are compressed with ${LAYER_COMPRESSIONS.join(" or ")}, not with ${settings.format}.`);
+    throw new Failure(
+      `Layers of container images are compressed with ${LAYER_COMPRESSIONS.join(" or ")}, not with '${settings.format}'.`,
+    );
   const path = socketOf(session);
   const login = await loginFor(session, reference);
   const client = session.keep(await connect(path));

@@ -8,7 +8,7 @@ import { persistently, retryAfter } from "../download/retry.ts";
 import { log } from "../program/log.ts";
 import type { PushedDocument } from "./image-config.ts";
 import { PART_LIMITS } from "./part-size.ts";
-import type { OciRegistry } from "./registry.ts";
+import { loginCommands, type OciRegistry } from "./registry.ts";
 import {
   BlobUpload,
   beginSession,
@@ -78,7 +78,10 @@ export class PushTarget implements UploadServer {
       requireStored(reply, digest);
       const length = reply.headers.get("content-length");
       if (length !== null && Number(length) !== size)
-        throw new ErrnoError("EPROTO", `Registry says that ${digest} has ${length} bytes, it has ${size}`);
+        throw new ErrnoError(
+          "EPROTO",
+          `Registry '${this.#host}' says that '${digest}' has ${length} bytes: it has ${size} here, and is not overwritten`,
+        );
       return true;
     });
   }
@@ -127,18 +130,29 @@ export class PushTarget implements UploadServer {
     const why = reason === "" ? `code ${status}` : `code ${status}, ${reason}`;
     const where = `Registry '${this.#host}'`;
     if (TRY_AGAIN.has(status)) {
-      throw new TransientError("EIO", `${where} does not take '${this.#image}' now (${why})`, {
+      throw new TransientError("EIO", `${where} cannot take '${this.#image}' at the moment (${why})`, {
         retryAfterMs: retryAfter(reply.headers),
       });
     }
-    if (status === 401) throw new ErrnoError("ENOKEY", `${where} refuses the login for '${this.#image}' (${why}).`);
-    if (status === 403) throw new ErrnoError("EACCES", `${where} forbids to push '${this.#image}' (${why}).`);
-    if (status === 404) throw new ErrnoError("ENOENT", `${where} has no place for '${this.#image}' (${why}).`);
+    const image = `'${this.#image}' (${why})`;
+    if (status === 401) {
+      const help = `${loginCommands(this.#host)} store another one`;
+      throw new ErrnoError("ENOKEY", `${where} refuses the login for a push of ${image}: ${help}.`);
+    }
+    if (status === 403) {
+      const help = "its owner permits that, or another login has to be used";
+      throw new ErrnoError("EACCES", `${where} does not let this login push ${image}: ${help}.`);
+    }
+    if (status === 404) {
+      const help = "check the name, or create it in the registry first";
+      throw new ErrnoError("ENOENT", `${where} has no repository ${image}, and makes none: ${help}.`);
+    }
     if (status === 413) {
       const size = formatBytes(BigInt(bytes));
-      throw new ErrnoError("EFBIG", `${where} takes nothing as large as ${size} of '${this.#image}' (${why}).`);
+      const help = "the limit for the size of a request is in its configuration, or in that of a proxy before it";
+      throw new ErrnoError("EFBIG", `${where} takes no request of ${size} for ${image}: ${help}.`);
     }
-    throw new ErrnoError("EIO", `${where} refuses '${this.#image}' (${why}).`);
+    throw new ErrnoError("EIO", `${where} refuses a push of ${image}.`);
   }
 }
 

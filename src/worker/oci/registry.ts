@@ -24,6 +24,11 @@ function ownCredentials({ registry, image }: OciAddress): Promise<Credentials | 
   return credentialsFor(registry, image, (text) => log("warning", text));
 }
 
+/** The commands that store a login for a registry where pushes and pulls look for one. */
+export function loginCommands(registry: string): string {
+  return `'skopeo login ${registry}' and 'podman login ${registry}'`;
+}
+
 export class OciRegistry {
   readonly address: OciAddress;
   readonly #pushes: boolean;
@@ -63,7 +68,7 @@ export class OciRegistry {
   #unknown(): ErrnoError {
     if (!this.#pushes) return new ErrnoError("ENOKEY", "Access to image requires authentication.");
     const { registry } = this.address;
-    const help = `'skopeo login ${registry}' and 'podman login ${registry}' store one`;
+    const help = `${loginCommands(registry)} store one`;
     return new ErrnoError("ENOKEY", `Registry '${registry}' requires a login, and none is known: ${help}.`);
   }
 
@@ -94,7 +99,8 @@ export class OciRegistry {
     const { protocol, registry, image } = this.address;
     const realm = parameters.get("realm") ?? "";
     const base = `${protocol}://${registry}/`;
-    if (!URL.canParse(realm, base)) throw new ErrnoError("EPROTO", "Registry names no address for tokens");
+    if (!URL.canParse(realm, base))
+      throw new ErrnoError("EPROTO", `Registry '${registry}' wants a token, and names no address for tokens`);
     const url = new URL(realm, base);
     if (!this.#mayAsk(url, credentials))
       throw new ErrnoError("EPROTO", `Refusing to ask '${url.origin}' for a token, it is not https`);
@@ -102,7 +108,7 @@ export class OciRegistry {
     const question = tokenRequest(url, { service: parameters.get("service") ?? "", scope }, credentials);
     const limits = { ...JOB_LIMITS, sideBytes: TOKEN_LIMIT_BYTES };
     const get = (to: string, request: HttpRequest) => httpGet(to, { ...request, ...question });
-    return tokenOf(await fetchSide(url.href, limits, get));
+    return tokenOf(await fetchSide(url.href, limits, get), url.host);
   }
 
   /** What a token is asked for. Some registries name less than what a push needs, and refuse the token then. */
@@ -151,17 +157,17 @@ function tokenRequest(url: URL, { service, scope }: TokenScope, credentials: Cre
 }
 
 /** Returns the token in a reply, which has one of two names, or both. */
-function tokenOf(body: Buffer | null): string {
+function tokenOf(body: Buffer | null, host: string): string {
+  const missing = `The token server '${host}' sent no token in its reply`;
   let reply: unknown = null;
   try {
     reply = JSON.parse(body?.toString() ?? "");
   } catch (error) {
-    throw new ErrnoError("EPROTO", "No token in the reply", { cause: error });
+    throw new ErrnoError("EPROTO", missing, { cause: error });
   }
   const { token, access_token } = (reply ?? {}) as { token?: unknown; access_token?: unknown };
   const found = token || access_token;
-  if (typeof found !== "string" || !/^[\x21-\x7e]+$/.test(found))
-    throw new ErrnoError("EPROTO", "No token in the reply");
+  if (typeof found !== "string" || !/^[\x21-\x7e]+$/.test(found)) throw new ErrnoError("EPROTO", missing);
   return found;
 }
 

@@ -21,7 +21,7 @@ export function blobInFile(file: Fd, { digest, size }: Pick<StoredBlob, "digest"
     const bytes = new Uint8Array(length);
     for (let at = 0; at < length; ) {
       const count = readSync(file.number, bytes, at, length - at, from + at);
-      if (count === 0) throw new ErrnoError("EIO", "A layer became shorter while it was sent");
+      if (count === 0) throw new ErrnoError("EIO", `The file of layer '${digest}' became shorter while it was sent`);
       at += count;
     }
     return bytes;
@@ -65,7 +65,10 @@ export function locationOf(reply: HttpReply, registry: URL): URL {
   const text = reply.headers.get("location") ?? "";
   const url = text !== "" && URL.canParse(text, reply.url.href) ? new URL(text, reply.url) : null;
   if (url === null || (url.protocol !== "http:" && url.protocol !== "https:")) {
-    throw new ErrnoError("EPROTO", `Registry '${registry.host}' does not say where the upload goes on`);
+    throw new ErrnoError(
+      "EPROTO",
+      `Registry '${registry.host}' does not say where the upload goes on: no usable address in its reply ('Location')`,
+    );
   }
   refusePlain(url, registry);
   return url;
@@ -78,10 +81,13 @@ function withDigest(address: string, digest: string): string {
 }
 
 /** Throws where a registry names another digest than that of what was sent. */
-export function requireStored({ headers }: HttpReply, digest: string): void {
+export function requireStored({ headers, url }: HttpReply, digest: string): void {
   const found = headers.get("docker-content-digest")?.trim() ?? "";
   if (found === "" || found === digest) return;
-  throw new ErrnoError("EBADMSG", `UPLOAD INVALID: ${digest} was sent, the registry says that it has '${found}'`);
+  throw new ErrnoError(
+    "EBADMSG",
+    `UPLOAD INVALID: '${url.host}' was sent '${digest}', and says that it has stored '${found}'`,
+  );
 }
 
 export class BlobUpload {
@@ -170,10 +176,11 @@ export class BlobUpload {
     if (offset > from + part.length) {
       throw new ErrnoError(
         "EPROTO",
-        `Registry says that it has ${offset} bytes of ${from + part.length} that were sent`,
+        `${this.#registry} says that it has ${offset} bytes of an upload, of which ${from + part.length} were sent`,
       );
     }
-    if (offset <= from) throw new TransientError("EIO", "Registry has taken nothing of what was sent");
+    if (offset <= from)
+      throw new TransientError("EIO", `${this.#registry} has stored nothing of the part that was sent`);
     this.#take(reply, offset);
   }
 
@@ -181,9 +188,9 @@ export class BlobUpload {
   async #requireTaken(reply: HttpReply, bytes: number): Promise<void> {
     if (reply.status === 404 || reply.status === 410) {
       this.#location = null;
-      throw new TransientError("EIO", "Registry has forgotten the upload");
+      throw new TransientError("EIO", `${this.#registry} does not know the upload any more`);
     }
-    if (reply.status === 416) throw new TransientError("EIO", "Registry expects another part of the upload");
+    if (reply.status === 416) throw new TransientError("EIO", `${this.#registry} expects another part of the upload`);
     await this.#server.refuse(reply, bytes);
   }
 
@@ -207,6 +214,10 @@ export class BlobUpload {
   #sent(offset: number): void {
     this.#furthest = Math.max(this.#furthest, offset);
     this.#onSent(offset);
+  }
+
+  get #registry(): string {
+    return `Registry '${new URL(this.#server.uploads).host}'`;
   }
 
   #address(): string {

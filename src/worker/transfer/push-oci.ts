@@ -55,7 +55,7 @@ async function addressOf(text: string): Promise<OciAddress> {
   if (address.protocol !== "file") return address;
   throw new ErrnoError(
     "EPROTONOSUPPORT",
-    `'${text}' is a directory of this host, images are pushed to registries only.`,
+    `'${text}' means a directory of this host (oci-registry settings), and images are pushed to registries only: use pull-oci to read it, export-tar to write a file.`,
   );
 }
 
@@ -64,7 +64,7 @@ function compressionOf({ format }: WorkerOptions): LayerCompression {
   if (known !== undefined) return known;
   throw new ErrnoError(
     "EINVAL",
-    `Layers are compressed with ${LAYER_COMPRESSIONS.join(" or ")}, not with '${format}'.`,
+    `Layers of container images are compressed with ${LAYER_COMPRESSIONS.join(" or ")}, not with '${format}'.`,
   );
 }
 
@@ -72,7 +72,11 @@ function compressionOf({ format }: WorkerOptions): LayerCompression {
 function pathOfBase(name: string, path: string, options: WorkerOptions): string {
   const base = pathOfImage(name, options);
   requireTree(base);
-  if (base === path) throw new ErrnoError("EINVAL", `Image '${name}' cannot be the base of itself.`);
+  if (base === path)
+    throw new ErrnoError(
+      "EINVAL",
+      `Image '${name}' cannot be the base of itself: --base= names another image, of which the first layer is made.`,
+    );
   return base;
 }
 

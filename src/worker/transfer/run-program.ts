@@ -43,8 +43,9 @@ async function runProgram(program: WorkerProgram, args: readonly string[]): Prom
   const verb = name !== undefined && Object.hasOwn(program.verbs, name) ? program.verbs[name] : undefined;
   if (verb === undefined)
     return fail(name === undefined ? "Command verb required." : `Unknown command verb '${name}'.`);
-  if (words.length < verb.words[0]) return fail("Too few arguments.");
-  if (words.length > verb.words[1]) return fail("Too many arguments.");
+  const usage = `Usage: ${program.name} ${name} ${verb.usage}`;
+  if (words.length < verb.words[0]) return fail("Too few arguments.", usage);
+  if (words.length > verb.words[1]) return fail("Too many arguments.", usage);
   return work(verb, { ...line, words });
 }
 
@@ -103,8 +104,10 @@ function abort(): never {
   }
 }
 
-function fail(text: string): number {
+/** Says what is wrong, and on a terminal what helps: programs match the first line alone. */
+function fail(text: string, hint: string | null = null): number {
   log("err", text);
+  if (hint !== null && process.stderr.isTTY === true) log("info", hint);
   return FAILED;
 }
 

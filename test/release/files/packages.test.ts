@@ -69,7 +69,14 @@ test(
     for (const name of ["x64", "arm64", "x64-musl", "arm64-musl"]) {
       const title = `machined-${version}-linux-${name}`;
       const listed = run("tar", "tf", `${title}.tar.gz`).trim().split("\n");
-      for (const file of ["machined", "LICENSE", "README.md", "THIRD-PARTY-NOTICES", `machined-${version}.cdx.json`])
+      for (const file of [
+        "machined",
+        "LICENSE",
+        "README.md",
+        "docs/fleet.md",
+        "THIRD-PARTY-NOTICES",
+        `machined-${version}.cdx.json`,
+      ])
         expect(listed).toContain(`${title}/${file}`);
     }
   },

@@ -20,16 +20,20 @@ CredentialsFile=/etc/machined/fleet.creds
 });
 
 test.each([
-  ["Url=nats://a", "f:1: The settings stand below [Fleet]"],
-  ["[Fleet]\nUrl=http://a/b", "f:2: Url=: 'http://a/b' is no URL of a NATS server"],
-  ["[Fleet]\nHost=events", "f:2: Host=: 'events' is no name"],
-  ["[Fleet]\nHost=a.*", "no name that a host can have"],
-  ["[Fleet]\nTtl=1s", "no span from 3s"],
-  ["[Fleet]\nAllow=all", "'all' is none of read, lifecycle, exec"],
-  ["[Fleet]\nInboxPrefix=machined.h", "does not begin with _INBOX"],
-  ["[Fleet]\nCredentialsFile=creds", "no absolute path"],
-  ["[Fleet]\nconstructor=1", "There is no setting 'constructor'"],
-  ["[Fleet]\nUrl", "A line is NAME=VALUE"],
+  ["Url=nats://a", "f:1: A setting stands before the first section: add the line '[Fleet]' above it"],
+  ["[Feet]\nUrl=nats://a", "f:2: A setting stands in section [Feet], and only [Fleet] is known"],
+  ["[Fleet]\nUrl=http://a/b", "f:2: Url=: 'http://a/b' is not the URL of a NATS server: nats://HOST:PORT"],
+  [
+    "[Fleet]\nHost=events",
+    "f:2: Host=: 'events' is not a name that a host can have in the fleet: letters, digits, '-' and dots",
+  ],
+  ["[Fleet]\nHost=a.*", "not a name that a host can have"],
+  ["[Fleet]\nTtl=1s", "'1s' is not a time from 3s to 1d"],
+  ["[Fleet]\nAllow=all", "'all' is not a scope: there are read, lifecycle, exec"],
+  ["[Fleet]\nInboxPrefix=machined.h", "it is _INBOX, and behind that letters"],
+  ["[Fleet]\nCredentialsFile=creds", "'creds' is not an absolute path"],
+  ["[Fleet]\nconstructor=1", "f:2: Setting 'constructor' is not known: there are Url, Host, CredentialsFile"],
+  ["[Fleet]\nUrl", "f:2: The line has no '='"],
 ])("%j is refused", (text, why) => {
   expect(() => parseFleetConf(text, "f")).toThrow(why);
 });

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ExecOrder } from "../../../../src/cli/exec/order.ts";
-import { guestScript, remoteScript } from "../../../../src/cli/exec/ssh.ts";
+import { clientScript, guestScript, remoteScript } from "../../../../src/cli/exec/ssh.ts";
 import type { Session } from "../../../../src/cli/session/session.ts";
 
 const SETTINGS = { directory: null, environment: [], timeoutMs: 0, tty: false, detach: false, verbose: false };
@@ -35,6 +35,18 @@ function run(script: string, machinectl: string): [string, number] {
 }
 
 describe("another host", () => {
+  test("runs a verb that its client knows, and else says what helps", () => {
+    const script = clientScript({ program: "machinectl", verb: "exec" }, ["machinectl", "exec", "it's"]);
+    expect(run(script, OURS)).toEqual(["machinectl|exec|it's", 0]);
+    const missing =
+      "The machinectl of this host has no exec, or there is none: 'machined install' puts one there that has it";
+    expect(run(script, ORIGINAL)).toEqual([missing, 1]);
+    expect(run(clientScript({ program: "nosuchctl", verb: "stats" }, ["nosuchctl"]), OURS)).toEqual([
+      "The nosuchctl of this host has no stats, or there is none: 'machined install' puts one there that has it",
+      1,
+    ]);
+  });
+
   test("that knows exec gets the options and words of this call", () => {
     const settings = { directory: "/a b", environment: ["K=x y"], timeoutMs: 1500, tty: true, verbose: true };
     expect(run(remoteScript(session(settings), { ...ORDER, user: "u" }), OURS)).toEqual([

@@ -4,6 +4,7 @@ import {
   hostVariables,
   type InventoryMachine,
   inventoryOf,
+  isReachable,
   REMOTE_SHELL,
 } from "../../../../src/cli/inventory/ansible.ts";
 
@@ -71,4 +72,13 @@ test("a key of another host is not named, and a machine without an address has n
   const far = hostVariables(VM, { hasRemoteShell: false, through: "big" });
   expect(far).not.toHaveProperty("ansible_ssh_private_key_file");
   expect(hostVariables({ ...VM, sshAddress: "" }, HERE)).not.toHaveProperty("ansible_host");
+});
+
+test("a machine without an address is reached on its own host alone, where it is a container", () => {
+  const there = { hasRemoteShell: false, through: "a" };
+  const plain = { ...WEB, addresses: [] };
+  expect([isReachable(plain, HERE), isReachable(plain, there), isReachable(WEB, there)]).toEqual([true, false, true]);
+  expect(isReachable({ ...plain, addresses: ["fe80::1"] }, there)).toBeFalse();
+  expect(isReachable({ ...VM, sshAddress: "" }, HERE)).toBeFalse();
+  expect(hostVariables(plain, there)).not.toHaveProperty("ansible_host");
 });

@@ -61,3 +61,17 @@ test("names the arguments of a verb and every option made for it, and no others"
     }
   }
 });
+
+test.each([
+  ["doctor", "json", "Print the findings as JSON: pretty, short or off"],
+  ["doctor", "quiet", "Print only what is wrong"],
+  ["list", "json", "Print the output as JSON: pretty, short or off"],
+  ["clean", "all", "Remove all images, not only the hidden ones"],
+  ["exec", "timeout", "End the command after this time; the exit status is 124"],
+  ["wait", "timeout", "Give up after this time; the exit status is 124"],
+  ["wait", "any", "Wait until it is true for one of the machines, not for all"],
+  ["run", "network", "The network of the machine: host, none, veth, or bridge:NAME, zone:NAME,"],
+])("the page of %s says what --%s means for that command", async (verb, option, meaning) => {
+  const text = words(await lines(MACHINECTL, [verb, "--help"], 80));
+  expect(text.replace(/(--[a-z]+)=[A-Z]+/g, "$1")).toContain(` --${option} ${meaning}`);
+});

@@ -116,7 +116,7 @@ test("sessions that are forgotten again and again are no progress: the tries com
   const { sent, error } = await upload(([method], count) =>
     method === "GET" || count % 2 === 0 ? replied(404) : replied(202),
   );
-  expect((error as Error).message).toBe("Registry has forgotten the upload");
+  expect((error as Error).message).toBe("Registry 'registry.example' does not know the upload any more");
   // What the first session took is no progress of the others.
   expect(sent.filter(([method]) => method === "POST").length).toBe(3);
 });
@@ -129,9 +129,13 @@ test("a lost answer to the last request sends nothing again where the blob is th
 
 test("a registry that takes nothing, or has more than was sent, is not believed", async () => {
   const nothing = await upload(() => replied(202, range(0)));
-  expect((nothing.error as Error).message).toBe("Registry has taken nothing of what was sent");
+  expect((nothing.error as Error).message).toBe(
+    "Registry 'registry.example' has stored nothing of the part that was sent",
+  );
   const more = await upload(() => replied(202, range(99)));
-  expect((more.error as Error).message).toBe("Registry says that it has 100 bytes of 4 that were sent");
+  expect((more.error as Error).message).toBe(
+    "Registry 'registry.example' says that it has 100 bytes of an upload, of which 4 were sent",
+  );
 });
 
 test("the range of a reply says how far the registry is", () => {
