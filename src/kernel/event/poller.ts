@@ -45,7 +45,7 @@ const timeout = pinForever(16);
 let hasPreciseWait = true;
 
 /** The thread is started after this time, so that short programs do not pay for it. */
-const THREAD_AFTER_MS = 20;
+const THREAD_AFTER_MS = 500;
 /** How long the main thread waits in the kernel in each turn while there is no thread. */
 const FIRST_WAIT_US = 1000;
 /**
