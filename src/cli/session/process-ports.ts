@@ -4,7 +4,7 @@ import { listenForResize, waitForInterrupt } from "./interrupt.ts";
 import type { Ports } from "./ports.ts";
 
 /** What the ports need of the kernel at once: all else is loaded when it is wanted. */
-export interface HostCalls {
+interface HostCalls {
   isTerminal(fd: number): boolean;
   /** Undefined where `fd` is no terminal. */
   terminalColumns(fd: number): number | undefined;
@@ -34,7 +34,7 @@ export async function processPorts(): Promise<Ports> {
     writeSome,
     nowUsec: () => BigInt(Date.now()) * 1000n,
     zone: async () => (await import("../format/time-zone.ts")).localZone(process.env["TZ"]),
-    connectBus: async (target) => (await import("../../ipc/bus/client.ts")).connectBus(target),
+    connectBus: async (target) => (await import("../../ipc/bus/plain.ts")).connectPlainBus(target),
     connectVarlink: async (path) => (await import("../../ipc/varlink/connect.ts")).connectVarlink(path),
     connectPlainVarlink: async (path) => {
       // Managers before 256 have no such socket; then the Varlink client need not be loaded.

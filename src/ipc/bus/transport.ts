@@ -1,7 +1,6 @@
 // The transports to a D-Bus server: a socket of this host, a socket inside a machine, a session of a user, ssh(1) to another
 // host.
 // (D-Bus specification, "Server Addresses"; systemd-stdio-bridge(1))
-import { readFileSync } from "node:fs";
 import { parseEnvFile } from "../../base/env-file.ts";
 import { ErrnoError } from "../../base/error.ts";
 import { isMachineName } from "../../base/names.ts";
@@ -115,7 +114,7 @@ function openInMachine(name: string): Transport {
   if (!isMachineName(name)) throw new ErrnoError("EINVAL", "Invalid argument");
   let keys: ReadonlyMap<string, string>;
   try {
-    keys = parseEnvFile(readFileSync(`${runtimeDirectory()}/machines/${name}`, "utf8"));
+    keys = parseEnvFile(readText(`${runtimeDirectory()}/machines/${name}`));
   } catch {
     throw new ErrnoError("EHOSTDOWN", "Host is down");
   }
@@ -138,9 +137,14 @@ function openInContainer(leader: number): Transport {
   return { fd, handshake: new ClientHandshake(0) };
 }
 
+/** Reads a small file. The module for it is loaded here: few connections need one. */
+function readText(path: string): string {
+  return process.getBuiltinModule("node:fs").readFileSync(path, "utf8");
+}
+
 /** Returns the host id of the container's id 0; our own where it has no user namespace. */
 function outerRoot(pid: number, kind: "uid" | "gid"): number {
-  const line = readFileSync(`/proc/${pid}/${kind}_map`, "latin1").trim().split("\n")[0] ?? "";
+  const line = readText(`/proc/${pid}/${kind}_map`).trim().split("\n")[0] ?? "";
   const [inside, outside] = line.trim().split(/\s+/).map(Number);
   if (inside === 0 && outside !== undefined) return outside;
   // Its bus would take us for somebody that it may not be talked into.
