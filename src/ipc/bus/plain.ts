@@ -16,7 +16,7 @@ import type { BusClient } from "./client.ts";
 import { BusError } from "./error.ts";
 import { FLAG_NO_REPLY, MESSAGE_TYPE } from "./message.ts";
 import { BusStream, type Incoming } from "./stream.ts";
-import { type BusTarget, openTransport } from "./transport.ts";
+import { type BusTarget, openTransport, type Transport } from "./transport.ts";
 
 interface Waiting {
   resolve(values: unknown[]): void;
@@ -40,7 +40,7 @@ type Calls = Pick<BusClient, "call" | "subscribe" | "onClose" | "close">;
 export async function connectPlainBus(target: BusTarget): Promise<Calls> {
   // What a program leads to is connected to once: ssh(1) may ask for a password.
   if (target.kind === "ssh" || target.kind === "login") return connectWhole(target);
-  const bus = new PlainBus(target);
+  const bus = new PlainBus(target, await openTransport(target));
   if (!bus.isPeerToPeer) await bus.call(HELLO);
   return bus;
 }
@@ -59,8 +59,7 @@ class PlainBus implements Calls {
   #serial = 0;
   #ended: { readonly error: Error | undefined } | null = null;
 
-  constructor(target: BusTarget) {
-    const { fd, handshake, peerToPeer = false } = openTransport(target);
+  constructor(target: BusTarget, { fd, handshake, peerToPeer = false }: Transport) {
     this.isPeerToPeer = peerToPeer;
     this.#target = target;
     this.#stream = new BusStream(

@@ -6,7 +6,6 @@ import { readLinkAt } from "../file/fd.ts";
 import { AT_EMPTY_PATH, AT_STATX_DONT_SYNC, F_GET_SEALS, STATX_BASIC_STATS } from "../syscall/constants.ts";
 import { pinForever } from "../syscall/mem.ts";
 import { trySys } from "../syscall/sys.ts";
-import { closeInChild, SOCKETS_PER_CHILD } from "./close-in-child.ts";
 
 /** When a child takes longer, further sockets are closed by another child. */
 const PATIENCE_MS = 250;
@@ -107,12 +106,14 @@ function plan(): void {
   isPlanned = true;
   setImmediate(() => {
     isPlanned = false;
-    closeSockets();
+    void closeSockets();
   });
 }
 
 /** Starts a child for waiting sockets, unless one runs for less than PATIENCE_MS or CHILD_LIMIT children run. */
-function closeSockets(): void {
+async function closeSockets(): Promise<void> {
+  // Loaded when it is wanted: nobody sends sockets to a client.
+  const { closeInChild, SOCKETS_PER_CHILD } = await import("./close-in-child.ts");
   const now = performance.now();
   if (children >= CHILD_LIMIT || sockets.length === 0) return;
   if (children > 0 && now - childSince < PATIENCE_MS) return;
