@@ -1,5 +1,6 @@
 // A client of a bus or peer that makes calls, and is over soon: without the library of connection.ts, whose loading takes longer than
 // such a call. Who wants signals gets the whole client, from then on for everything.
+import { expectShortLife } from "../../kernel/event/poller.ts";
 import { MAX_FDS } from "../../kernel/socket/message-header.ts";
 import {
   answerOf,
@@ -40,6 +41,7 @@ type Calls = Pick<BusClient, "call" | "subscribe" | "onClose" | "close">;
 export async function connectPlainBus(target: BusTarget): Promise<Calls> {
   // What a program leads to is connected to once: ssh(1) may ask for a password.
   if (target.kind === "ssh" || target.kind === "login") return connectWhole(target);
+  expectShortLife();
   const bus = new PlainBus(target, await openTransport(target));
   if (!bus.isPeerToPeer) await bus.call(HELLO);
   return bus;
