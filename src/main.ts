@@ -1,7 +1,5 @@
 // The executable: picks a program by the name it was called with, or by its first argument (`machined PROGRAM …`), and
 // loads only that (docs/decisions/0001-one-executable.md).
-import { basename } from "node:path";
-
 import { type ProgramRow, programOf } from "./programs.ts";
 
 /** What was called for. */
@@ -18,6 +16,11 @@ function chosen(name: string, args: string[]): Choice {
 /** `machined help` says what there is, `machined help PROGRAM` what that program takes. */
 function helpFor([program]: string[]): Choice {
   return program === undefined ? { kind: "overview" } : chosen(program, ["--help"]);
+}
+
+/** The last part of a path; node:path has the same, at the price of loading it in every program. */
+function basename(path: string): string {
+  return path.slice(path.lastIndexOf("/") + 1);
 }
 
 /** What the name and the arguments ask for. In a compiled file argv[0] is always "bun"; argv0 is the name it was called with. */
@@ -47,7 +50,14 @@ async function executableMemoryAdvice(program: string): Promise<string> {
   return advice(program, unitInCgroup(cgroup));
 }
 
+/**
+ * The executable begins with a compiler that is in no hurry (install/build.ts), as most programs end before machine code has paid
+ * for its compilation. Those that live longer get the usual one.
+ */
+const HURRY_AFTER_MS = 100;
+
 async function main(): Promise<void> {
+  setTimeout(() => Bun.unsafe.setJITPolicy(1), HURRY_AFTER_MS).unref();
   const choice = choose(process.argv0, process.argv.slice(2));
   if (choice.kind !== "program") {
     const { overview, unknownProgram } = await import("./overview.ts");

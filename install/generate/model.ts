@@ -83,7 +83,7 @@ async function verbModel(row: VerbRow): Promise<VerbModel> {
 
 /** Converts the tables of a client. Hidden options are left out; hidden verbs are marked. */
 export async function programModel(program: ClientProgram): Promise<ProgramModel> {
-  const shown = Object.entries(program.options).filter(([, row]) => row.hidden !== true);
+  const shown = Object.entries(await program.options()).filter(([, row]) => row.hidden !== true);
   return {
     name: program.name,
     abstract: program.abstract.replace(/\.$/, ""),

@@ -1,7 +1,8 @@
 // The error numbers of Linux with their names and texts. The numbers are those of the generic table, which x86-64 and
 // arm64 share; the texts are those of glibc in the C locale, because outputs are compared with the original's. See errno(3).
+import { lazy } from "./lazy.ts";
 
-const TABLE: readonly (readonly [number: number, name: string, text: string])[] = [
+const table = lazy((): readonly (readonly [number: number, name: string, text: string])[] => [
   [1, "EPERM", "Operation not permitted"],
   [2, "ENOENT", "No such file or directory"],
   [3, "ESRCH", "No such process"],
@@ -133,28 +134,28 @@ const TABLE: readonly (readonly [number: number, name: string, text: string])[] 
   [131, "ENOTRECOVERABLE", "State not recoverable"],
   [132, "ERFKILL", "Operation not possible due to RF-kill"],
   [133, "EHWPOISON", "Memory page has hardware error"],
-];
+]);
 
 /** Second names of numbers in the table. */
 const ALIASES: Readonly<Record<string, number>> = { EWOULDBLOCK: 11, EDEADLOCK: 35, ENOTSUP: 95 };
 
-const BY_NUMBER = new Map(TABLE.map((row) => [row[0], row]));
-const BY_NAME = new Map([...TABLE.map((row) => [row[1], row[0]] as const), ...Object.entries(ALIASES)]);
+const byNumber = lazy(() => new Map(table().map((row) => [row[0], row])));
+const byName = lazy(() => new Map([...table().map((row) => [row[1], row[0]] as const), ...Object.entries(ALIASES)]));
 
 /** Returns the name of an error number, `"ENOENT"` for 2; decimal digits for an unknown number. */
 export function errnoName(errno: number): string {
-  return BY_NUMBER.get(errno)?.[1] ?? String(errno);
+  return byNumber().get(errno)?.[1] ?? String(errno);
 }
 
 /** Returns the number of an error name or alias, 2 for `"ENOENT"`; undefined for an unknown name. */
 export function errnoNumber(name: string): number | undefined {
-  return BY_NAME.get(name);
+  return byName().get(name);
 }
 
 /** Returns the text of strerror(3) in the C locale for an error number or name; `"Unknown error 4711"` for an unknown one. */
 export function errnoText(errno: number | string): string {
-  const number = typeof errno === "string" ? BY_NAME.get(errno) : errno;
+  const number = typeof errno === "string" ? byName().get(errno) : errno;
   if (number === undefined) return `Unknown error ${errno}`;
   if (number === 0) return "Success";
-  return BY_NUMBER.get(number)?.[2] ?? `Unknown error ${number}`;
+  return byNumber().get(number)?.[2] ?? `Unknown error ${number}`;
 }

@@ -1,6 +1,7 @@
 // The errors that the daemons reply with, each declared once: D-Bus name, Varlink id, errno.
 // The names are the original's (org.freedesktop.machine1(5)); so are the texts wherever clients match them.
 import { errnoName, errnoNumber } from "./errno.ts";
+import { lazy } from "./lazy.ts";
 
 /** One error: its name on each transport, and the errno that C clients map it to. */
 interface ErrorRow {
@@ -122,21 +123,24 @@ export function busErrorOfErrno(errnoName: string): string {
   return BUS_ERROR_OF_ERRNO[errnoName] ?? `System.Error.${errnoName}`;
 }
 
-const ERRNO_OF_BUS_ERROR: ReadonlyMap<string, string> = new Map([
-  ...Object.entries(BUS_ERROR_OF_ERRNO).map(([errno, name]): [string, string] => [name, errno]),
-  ...Object.values(ERRORS).map((row): [string, string] => [row.bus, row.errno]),
-  [`${DBUS}.AccessDenied`, "EACCES"],
-  [`${DBUS}.ServiceUnknown`, "EHOSTUNREACH"],
-  [`${DBUS}.NameHasNoOwner`, "ENXIO"],
-  [`${DBUS}.NoReply`, "ETIMEDOUT"],
-  [`${DBUS}.Failed`, "EACCES"],
-  [`${DBUS}.BadAddress`, "EADDRNOTAVAIL"],
-]);
+const errnoOfBusErrors = lazy(
+  () =>
+    new Map([
+      ...Object.entries(BUS_ERROR_OF_ERRNO).map(([errno, name]): [string, string] => [name, errno]),
+      ...Object.values(ERRORS).map((row): [string, string] => [row.bus, row.errno]),
+      [`${DBUS}.AccessDenied`, "EACCES"],
+      [`${DBUS}.ServiceUnknown`, "EHOSTUNREACH"],
+      [`${DBUS}.NameHasNoOwner`, "ENXIO"],
+      [`${DBUS}.NoReply`, "ETIMEDOUT"],
+      [`${DBUS}.Failed`, "EACCES"],
+      [`${DBUS}.BadAddress`, "EADDRNOTAVAIL"],
+    ]),
+);
 
 /** Returns the name of the errno for a D-Bus error name; "EIO" for an unknown one, as sd-bus does. */
 export function errnoOfBusError(name: string): string {
   if (name.startsWith("System.Error.")) return name.slice("System.Error.".length);
-  return ERRNO_OF_BUS_ERROR.get(name) ?? "EIO";
+  return errnoOfBusErrors().get(name) ?? "EIO";
 }
 
 /**

@@ -117,7 +117,8 @@ export interface ClientProgram {
   /** In the order of the help text. */
   readonly groups: readonly VerbRow["group"][];
   readonly verbs: readonly VerbRow[];
-  readonly options: OptionTable<Settings, OptionContext>;
+  /** Loads the table of options: a command line without any is parsed without it. */
+  readonly options: () => Promise<OptionTable<Settings, OptionContext>>;
 }
 
 /** Returns the names of all verbs that are not hidden, in table order; aliases follow their verb. */

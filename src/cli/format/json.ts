@@ -12,7 +12,7 @@ export type JsonMode = "short" | "pretty" | "seq" | "sse";
 const FRAME: Readonly<Record<JsonMode, readonly [before: string, after: string]>> = {
   short: ["", "\n"],
   pretty: ["", "\n"],
-  seq: [own("\u001e"), "\n"],
+  seq: ["\u001e", "\n"],
   sse: ["data: ", "\n\n"],
 };
 
@@ -56,5 +56,5 @@ function element(value: Json, paint: Paint, indent: string | null): string {
  */
 export function formatJson(value: Json, mode: JsonMode, paint: Paint): string {
   const [before, after] = FRAME[mode];
-  return before + element(value, paint, mode === "pretty" ? "" : null) + after;
+  return own(before) + element(value, paint, mode === "pretty" ? "" : null) + after;
 }

@@ -3,9 +3,15 @@
 // on a raw terminal) are encoded by `own()` with a random mark, which no sender of text can know, and decoded on
 // output.
 import { withoutControls } from "../../base/control-characters.ts";
+import { lazy } from "../../base/lazy.ts";
 
-const MARK = `\u{FDD0}${crypto.randomUUID().slice(0, 18)}`;
-const MARKED = new RegExp(`${MARK}([0-9a-f]{2})`, "g");
+const mark = lazy(() => {
+  isMarked = true;
+  return `\u{FDD0}${crypto.randomUUID().slice(0, 18)}`;
+});
+const marked = lazy(() => new RegExp(`${mark()}([0-9a-f]{2})`, "g"));
+/** Whether anything has been marked: most output has no colours. */
+let isMarked = false;
 const CONTROLS = /\p{Cc}/gu;
 /** Colours in the output of other programs: the escape sequence "Select Graphic Rendition" (console_codes(4)). */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: it is the escape character that is looked for
@@ -13,7 +19,7 @@ const COLOURS = /\u001b\[[0-9;:]*m/g;
 
 /** Encodes the control characters of a sequence that this client makes itself, so that asWritten() lets them pass. */
 export function own(sequence: string): string {
-  return sequence.replace(CONTROLS, (character) => MARK + character.charCodeAt(0).toString(16).padStart(2, "0"));
+  return sequence.replace(CONTROLS, (character) => mark() + character.charCodeAt(0).toString(16).padStart(2, "0"));
 }
 
 /** Marks the colours in the output of a program of this host, so that asWritten() lets them pass. */
@@ -25,5 +31,7 @@ export function withColours(text: string): string {
  * Returns a text as it is printed: marked sequences decoded, other control characters escaped except newline and tab.
  */
 export function asWritten(text: string): string {
-  return withoutControls(text).replace(MARKED, (_, code: string) => String.fromCharCode(Number.parseInt(code, 16)));
+  const plain = withoutControls(text);
+  if (!isMarked) return plain;
+  return plain.replace(marked(), (_, code: string) => String.fromCharCode(Number.parseInt(code, 16)));
 }

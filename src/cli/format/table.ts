@@ -126,12 +126,11 @@ function columnWidths(columns: readonly Column[], { heading, width }: TableForm)
   return width === null || natural <= width ? wanted : shareWidth(wanted, width - gaps);
 }
 
-const LINK_START_END = own("\u001b\\");
-const LINK_END = own("\u001b]8;;\u001b\\");
-
 /** Returns text as a link to a URL (escape sequence OSC 8). */
 function linked(text: string, url: string): string {
-  return `${own("\u001b]8;;")}${url}${LINK_START_END}${text}${LINK_END}`;
+  const end = own("\u001b\\");
+  const start = own("\u001b]8;;");
+  return `${start}${url}${end}${text}${start}${end}`;
 }
 
 /** Renders one line of a cell, padded or shortened to the width of its column. */

@@ -131,8 +131,8 @@ export const NO_PAINT: Paint = {
   underline: "",
 };
 
-const GREY_16 = own("\u001b[0;90m");
-const GREY_256 = own("\u001b[0;38:5:245m");
+const GREY_16 = "\u001b[0;90m";
+const GREY_256 = "\u001b[0;38:5:245m";
 
 function paintFor(colors: ColorMode, env: Environment): Paint {
   if (colors === "off") return NO_PAINT;
@@ -144,7 +144,7 @@ function paintFor(colors: ColorMode, env: Environment): Paint {
     bright: own("\u001b[0;1;39m"),
     brightBlue: own("\u001b[0;1;34m"),
     // A 256-colour terminal is sent both sequences: if it does not know the second, the first stays in effect.
-    grey: colors === "16" ? GREY_16 : colors === "24bit" ? GREY_256 : GREY_16 + GREY_256,
+    grey: own(colors === "16" ? GREY_16 : colors === "24bit" ? GREY_256 : GREY_16 + GREY_256),
     italic: own("\u001b[3m"),
     underline: env["TERM"] === "linux" ? "" : own("\u001b[4m"),
   };

@@ -1,11 +1,12 @@
 // The local time zone as the C library sees it: $TZ or /etc/localtime, zone files (tzfile(5)) and rules (tzset(3)).
 // Intl is not used: it has the offsets, but not the abbreviations ("CET", "JST") that the systemd tools print.
-import { readFileSync } from "node:fs";
 import { UTC, type Zone } from "../../base/format.ts";
+import { openPath, readRegular } from "../../kernel/file/fd.ts";
 import { parseZoneRule } from "./time-zone-rule.ts";
 
 const DIRECTORY = "/usr/share/zoneinfo";
 const HEADER_BYTES = 44;
+const MOST_BYTES = 1 << 20;
 
 interface LocalType {
   readonly offsetSeconds: number;
@@ -91,7 +92,8 @@ export function parseZoneFile(bytes: Uint8Array): Zone {
 
 function readZone(path: string): Zone | null {
   try {
-    return parseZoneFile(readFileSync(path));
+    using file = openPath(path, "read");
+    return parseZoneFile(readRegular(file, MOST_BYTES));
   } catch {
     return null;
   }

@@ -2,9 +2,10 @@
 // Objects").
 import { formatAddress } from "../../base/ip-address.ts";
 import { type ProcessTree, processTree, type UnitProcess } from "../format/process-tree.ts";
-import { attempt, orNull, reasonOf } from "../session/failure.ts";
+import { orNull, reasonOf } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import { unitProcesses } from "../unit/processes.ts";
+import { machineProperties, type Properties } from "./properties.ts";
 
 /** A process with its name; null if the name cannot be read. */
 export interface NamedProcess {
@@ -55,8 +56,6 @@ export interface MachineDetails extends MachineFacts {
 /** AF_INET6. */
 const IPV6 = 10;
 
-type Properties = Awaited<ReturnType<Session["properties"]>>;
-
 /** Reads typed values from a property map. A property that is missing or has another type reads as empty or 0. */
 class Reader {
   readonly #properties: Properties;
@@ -90,12 +89,6 @@ class Reader {
     if (!(value instanceof Uint8Array) || value.every((byte) => byte === 0)) return "";
     return Buffer.from(value).toString("hex");
   }
-}
-
-/** Returns the properties of a machine's D-Bus object. Throws a Failure. */
-export async function machineProperties(session: Session, name: string): Promise<Properties> {
-  const { machine } = await attempt("Could not get path to machine", () => session.manager("GetMachine", { name }));
-  return attempt("Could not get properties", () => session.properties(machine));
 }
 
 async function addressesOf(session: Session, name: string): Promise<MachineDetails["addresses"]> {

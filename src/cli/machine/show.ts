@@ -6,7 +6,7 @@ import { propertyJson, propertyText, type TypedValue } from "../format/property-
 import { attempt } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import type { Settings } from "../session/settings.ts";
-import { machineProperties } from "./details.ts";
+import { machineProperties } from "./properties.ts";
 
 type Properties = ReadonlyMap<string, TypedValue>;
 

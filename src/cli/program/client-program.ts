@@ -47,7 +47,7 @@ function optionContext(session: Session, program: ClientProgram): OptionContext 
     stdoutIsTty: session.terminal.stdoutIsTty,
     help: async (words) => void (await (await import("./help.ts")).help(session, words, program)),
     version: async () => output.write((await import("./version.ts")).versionText()),
-    introspection: async () => output.write((await import("./introspect.ts")).introspection(program)),
+    introspection: async () => output.write(await (await import("./introspect.ts")).introspection(program)),
     signals: (form) => async () => (await import("../machine/signal-list.ts")).printSignals(session, form),
     lines: (lines) => () => output.write(lines.map((line) => `${line}\n`).join("")),
   };
@@ -57,7 +57,7 @@ function optionContext(session: Session, program: ClientProgram): OptionContext 
 async function execute(session: Session, program: ClientProgram, args: readonly string[]): Promise<number> {
   const { words, given, finish } = parseOptions(args, session.settings, {
     program: program.name,
-    options: program.options,
+    options: args.some((arg) => arg.startsWith("-")) ? await program.options() : {},
     context: optionContext(session, program),
     wordsUntilRest: (verb) => findVerb(program.verbs, verb)?.wordsUntilRest,
   });

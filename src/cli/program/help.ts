@@ -13,7 +13,7 @@ function verbTerm(verb: VerbRow, ellipsis: string): string {
 }
 
 /** Returns the page with all verbs and options. */
-function overview(session: Session, { name, abstract, groups, verbs, options }: ClientProgram): string {
+async function overview(session: Session, { name, abstract, groups, verbs, options }: ClientProgram): Promise<string> {
   const page = new HelpPage(session);
   const { ellipsis } = session.terminal.glyphs;
   const sections = groups.map((group) => {
@@ -23,7 +23,7 @@ function overview(session: Session, { name, abstract, groups, verbs, options }: 
       shown.map((verb) => [verbTerm(verb, ellipsis), verb.meta.description]),
     );
   });
-  const rows = Object.entries(options).filter(([, row]) => row.hidden !== true);
+  const rows = Object.entries(await options()).filter(([, row]) => row.hidden !== true);
   const shownOptions = page.section(
     "Options",
     rows.map(([key, row]) => [optionTerm(key, row), row.description ?? ""]),
@@ -41,7 +41,7 @@ export async function help(session: Session, words: readonly string[], program: 
   const verb = name === undefined ? undefined : findVerb(program.verbs, name);
   const text =
     verb === undefined
-      ? overview(session, program)
+      ? await overview(session, program)
       : await (await import("./verb-help.ts")).verbHelp(session, program, verb);
   await session.openPager();
   session.output.write(text);

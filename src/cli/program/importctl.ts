@@ -5,7 +5,6 @@ import type { Ports } from "../session/ports.ts";
 import { processPorts } from "../session/process-ports.ts";
 import { runClient } from "./client-program.ts";
 import { COMPLETE_VERB } from "./hidden-verbs.ts";
-import { IMPORTCTL_OPTIONS } from "./importctl-options.ts";
 import { TRANSFER_VERBS } from "./transfer-verbs.ts";
 
 const PULL_OCI: VerbRow = {
@@ -67,7 +66,7 @@ export const IMPORTCTL: ClientProgram = {
   abstract: "Download, import and export images of machines, portable services and system extensions.",
   groups: ["Transfer"],
   verbs: [...ownRows(), LIST_IMAGES, COMPLETE_VERB, HELP],
-  options: IMPORTCTL_OPTIONS,
+  options: async () => (await import("./importctl-options.ts")).IMPORTCTL_OPTIONS,
 };
 
 /** Runs importctl; `args` are the arguments after the program's name. Returns the exit status. */
@@ -76,6 +75,6 @@ export function runImportctl(args: readonly string[], ports: Ports): Promise<num
 }
 
 /** The entry point of the program. */
-export function main(args: string[]): Promise<number> {
-  return runImportctl(args, processPorts());
+export async function main(args: string[]): Promise<number> {
+  return runImportctl(args, await processPorts());
 }

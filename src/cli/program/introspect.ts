@@ -9,7 +9,9 @@ import { FEATURES } from "./version.ts";
 
 const MEDIA_TYPE = "application/vnd.io.systemd.cli-introspection-0";
 
-function optionJson([key, row]: [string, ClientProgram["options"][string]]): Json {
+type OptionRow = Awaited<ReturnType<ClientProgram["options"]>>[string];
+
+function optionJson([key, row]: [string, OptionRow]): Json {
   const long = key.length === 1 ? `-${key}` : `--${key}`;
   return {
     names: row.alias === undefined ? [long] : [`-${row.alias}`, long],
@@ -34,14 +36,14 @@ function verbJson(verb: VerbRow): Json {
 }
 
 /** Returns the description of a client as a line of JSON. */
-export function introspection({ name, abstract, options, verbs }: ClientProgram): string {
+export async function introspection({ name, abstract, options, verbs }: ClientProgram): Promise<string> {
   const command: Json = {
     names: [name],
     project: "machined",
     version: String(COMPATIBLE_WITH),
     features: FEATURES,
     abstract: [abstract],
-    options: Object.entries(options).map(optionJson),
+    options: Object.entries(await options()).map(optionJson),
     verbs: verbs.map(verbJson),
   };
   return formatJson({ mediaType: MEDIA_TYPE, commands: [command] }, "short", NO_PAINT);

@@ -4,7 +4,6 @@ import type { ClientProgram } from "../command-line/verb-row.ts";
 import type { Ports } from "../session/ports.ts";
 import { processPorts } from "../session/process-ports.ts";
 import { runClient } from "./client-program.ts";
-import { OPTIONS } from "./options.ts";
 import { VERBS } from "./verbs.ts";
 
 /** The tables of machinectl. */
@@ -13,7 +12,7 @@ export const MACHINECTL: ClientProgram = {
   abstract: "Look at the virtual machines and containers of a host, and control them.",
   groups: ["Machine", "Image"],
   verbs: VERBS,
-  options: OPTIONS,
+  options: async () => (await import("./options.ts")).OPTIONS,
 };
 
 /** Runs machinectl; `args` are the arguments after the program's name. Returns the exit status. */
@@ -22,6 +21,6 @@ export function runMachinectl(args: readonly string[], ports: Ports): Promise<nu
 }
 
 /** The entry point of the program. */
-export function main(args: string[]): Promise<number> {
-  return runMachinectl(args, processPorts());
+export async function main(args: string[]): Promise<number> {
+  return runMachinectl(args, await processPorts());
 }

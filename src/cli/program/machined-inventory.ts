@@ -4,6 +4,6 @@ import { processPorts } from "../session/process-ports.ts";
 import { runMachinectl } from "./machinectl.ts";
 
 /** The entry point of the program; returns the exit status. */
-export function main(args: readonly string[]): Promise<number> {
-  return runMachinectl(["inventory", "ansible", ...args], processPorts());
+export async function main(args: readonly string[]): Promise<number> {
+  return runMachinectl(["inventory", "ansible", ...args], await processPorts());
 }

@@ -55,10 +55,10 @@ function meaningOf(
 }
 
 /** Returns a verb as a citty command: positional arguments for its words, and the options that its row names. */
-function verbCommand({ options }: ClientProgram, verb: VerbRow): VerbCommand {
+async function verbCommand({ options }: ClientProgram, verb: VerbRow): Promise<VerbCommand> {
   const { name, description, alias = [] } = verb.meta;
   const meta = { name, description, alias: [...alias] };
-  const own = Object.entries(options).filter(([key]) => verb.options?.includes(key) === true);
+  const own = Object.entries(await options()).filter(([key]) => verb.options?.includes(key) === true);
   const args: ArgsDef = { ...verb.args, ...Object.fromEntries(own) };
   return { ...defineCommand({ meta, args }), meta, args };
 }
@@ -80,7 +80,7 @@ async function columnEntries({ columns }: VerbRow): Promise<(readonly [string, s
 export async function verbHelp(session: Session, program: ClientProgram, verb: VerbRow): Promise<string> {
   const page = new HelpPage(session);
   const { ellipsis } = session.terminal.glyphs;
-  const { meta, args } = verbCommand(program, verb);
+  const { meta, args } = await verbCommand(program, verb);
   const rows = Object.entries(args);
   const words = rows.filter(([, { type }]) => type === "positional");
   const options = rows.filter(([, { type }]) => type !== "positional");

@@ -1,6 +1,5 @@
 // Runs helper programs as child processes: a program whose output is collected, and the pager. Reads text files as
 // well.
-import { readFileSync } from "node:fs";
 import type { PagerPipe } from "./output.ts";
 import type { Command } from "./ports.ts";
 
@@ -20,7 +19,7 @@ export async function runChild(command: Command): Promise<string | null> {
     stderr: "ignore",
     env: environment(command),
   });
-  const text = await new Response(child.stdout).text();
+  const text = await child.stdout.text();
   await child.exited;
   return text;
 }
@@ -60,7 +59,7 @@ export function startPagerChild(candidates: readonly Command[]): PagerPipe | nul
 /** Returns the whole text of a file, or null if it cannot be read. */
 export function readTextFile(path: string): string | null {
   try {
-    return readFileSync(path, "utf8");
+    return process.getBuiltinModule("node:fs").readFileSync(path, "utf8");
   } catch {
     return null;
   }

@@ -1,48 +1,44 @@
 // Implements Ports for a real process. Modules are imported when they are first used, so that `list` starts fast.
-import { existsSync, fstatSync, writeSync } from "node:fs";
 import { ErrnoError } from "../../base/error.ts";
 import { listenForResize, waitForInterrupt } from "./interrupt.ts";
 import type { Ports } from "./ports.ts";
 
-/** Character devices that are terminals: consoles and serial lines, /dev/tty, pseudo terminals (devices.txt). */
-function isTerminalMajor(major: number): boolean {
-  return major === 4 || major === 5 || (major >= 136 && major <= 143);
+/** What the ports need of the kernel at once: all else is loaded when it is wanted. */
+interface HostCalls {
+  isTerminal(fd: number): boolean;
+  /** Undefined where `fd` is no terminal. */
+  terminalColumns(fd: number): number | undefined;
+  readonly writeSome: Ports["writeSome"];
+  isThere(path: string): boolean;
 }
 
-const MEMORY_MAJOR = 1;
-
-/**
- * isatty(3). Loading node:tty takes half of the time of a short command, so the device number decides where it can: it
- * is loaded only for character devices that are neither a usual terminal nor a memory device such as /dev/null.
- */
-function isTerminal(fd: number): boolean {
+/** Returns the system calls themselves, or the engine's modules for them if no process may make executable memory (src/main.ts). */
+async function hostCalls(): Promise<HostCalls> {
   try {
-    const status = fstatSync(fd);
-    if (!status.isCharacterDevice()) return false;
-    const major = (status.rdev >> 8) & 0xfff;
-    if (isTerminalMajor(major) || major === MEMORY_MAJOR) return major !== MEMORY_MAJOR;
-    return process.getBuiltinModule("node:tty").isatty(fd);
-  } catch {
-    return false;
+    return await import("../../kernel/terminal/own-streams.ts");
+  } catch (error) {
+    if (!(error instanceof Error) || error.name !== "NoExecutableMemory") throw error;
+    return import("./engine-calls.ts");
   }
 }
 
 /** Returns the ports of this process. */
-export function processPorts(): Ports {
+export async function processPorts(): Promise<Ports> {
+  const { isTerminal, terminalColumns, writeSome, isThere } = await hostCalls();
   return {
     env: process.env,
     euid: process.geteuid?.() ?? 0,
     account: async () => (await import("../../kernel/process/account.ts")).ownAccount(),
     isTty: isTerminal,
-    ttyColumns: (fd) => (fd === 1 ? process.stdout : process.stderr).columns,
-    writeSome: (fd, bytes) => writeSync(fd, bytes),
+    ttyColumns: terminalColumns,
+    writeSome,
     nowUsec: () => BigInt(Date.now()) * 1000n,
     zone: async () => (await import("../format/time-zone.ts")).localZone(process.env["TZ"]),
-    connectBus: async (target) => (await import("../../ipc/bus/client.ts")).connectBus(target),
+    connectBus: async (target) => (await import("../../ipc/bus/plain.ts")).connectPlainBus(target),
     connectVarlink: async (path) => (await import("../../ipc/varlink/connect.ts")).connectVarlink(path),
     connectPlainVarlink: async (path) => {
       // Managers before 256 have no such socket; then the Varlink client need not be loaded.
-      if (!existsSync(path)) throw new ErrnoError("ENOENT", `connect "${path}"`);
+      if (!isThere(path)) throw new ErrnoError("ENOENT", `connect "${path}"`);
       return (await import("../../ipc/varlink/plain.ts")).connectPlainVarlink(path);
     },
     processName: async (pid) => (await import("./local-names.ts")).localProcessName(pid),
@@ -54,7 +50,7 @@ export function processPorts(): Ports {
     openFile: async (file, use = "read") => (await import("./file-access.ts")).openUserFile(file, use),
     interrupted: waitForInterrupt,
     onResize: listenForResize,
-    isThere: existsSync,
+    isThere,
     readText: async (path) => (await import("./child.ts")).readTextFile(path),
   };
 }

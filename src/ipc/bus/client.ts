@@ -12,7 +12,7 @@ const DRIVER_PATH = "/org/freedesktop/DBus";
 
 /** Connects to a bus or peer. Throws an error with errno where there is none, BusError where it refuses us. */
 export async function connectBus(target: BusTarget, descriptors?: DescriptorPolicy): Promise<BusClient> {
-  const { fd, ...options } = openTransport(target);
+  const { fd, ...options } = await openTransport(target);
   return BusClient.open(fd, { ...options, descriptors });
 }
 

@@ -4,28 +4,26 @@
 import { EventEmitter } from "node:events";
 import MessageBus from "dbus-next/lib/bus.js";
 import { Message } from "dbus-next/lib/message-type.js";
-import { Variant } from "../../base/variant.ts";
-import { Fd } from "../../kernel/file/fd.ts";
+import type { Fd } from "../../kernel/file/fd.ts";
 import { MAX_FDS } from "../../kernel/socket/unix.ts";
+import {
+  answerOf,
+  type BusCall,
+  CALL_TIMEOUT_MS,
+  closeAll,
+  descriptorsIn,
+  disconnected,
+  flagsOf,
+  noReply,
+  unknownMethod,
+} from "./answer.ts";
 import { BusError } from "./error.ts";
 import type { Handshake } from "./handshake.ts";
 import { FLAG_NO_REPLY, MESSAGE_TYPE, type Outgoing } from "./message.ts";
 import { BusStream, type Incoming } from "./stream.ts";
 
-/** A method call to a peer. Without `interactive` the peer may not ask a person. `timeoutMs` is 25 s by default. */
-export interface BusCall {
-  readonly destination?: string;
-  readonly path: string;
-  readonly interface: string;
-  readonly member: string;
-  readonly signature?: string;
-  readonly body?: readonly unknown[];
-  readonly interactive?: boolean;
-  readonly noAutoStart?: boolean;
-  readonly timeoutMs?: number;
-}
+export type { BusCall } from "./answer.ts";
 
-const CALL_TIMEOUT_MS = 25_000;
 const HELLO = "Hello";
 
 interface ConnectionHandlers {
@@ -204,15 +202,7 @@ export class BusConnection {
       return;
     }
     closeAll(message.descriptors);
-    if ((message.flags & FLAG_NO_REPLY) !== 0) return;
-    this.send({
-      type: MESSAGE_TYPE.error,
-      replySerial: message.serial,
-      destination: message.sender,
-      errorName: "org.freedesktop.DBus.Error.UnknownMethod",
-      signature: "s",
-      body: [`Unknown method ${message.member} or interface ${message.interface ?? ""}.`],
-    });
+    if ((message.flags & FLAG_NO_REPLY) === 0) this.send(unknownMethod(message));
   }
 
   #receiveSignal(message: Incoming): void {
@@ -248,45 +238,11 @@ function addressOf(call: BusCall) {
   return { path, interface: iface, member, ...(destination && { destination }), ...(signature && { signature }) };
 }
 
-function flagsOf(call: BusCall): number {
-  return (call.interactive === true ? 4 : 0) | (call.noAutoStart === true ? 2 : 0);
-}
-
-function replyOf(message: Incoming): Answer {
-  const serial = message.replySerial as number;
-  try {
-    const values = message.values();
-    if (message.type === MESSAGE_TYPE.reply) return reply(serial, values);
-    return reply(serial, [String(values[0] ?? "")], message.errorName);
-  } catch (error) {
-    return reply(serial, [(error as Error).message], "org.freedesktop.DBus.Error.InconsistentMessage");
-  }
-}
-
 const NONE: ReadonlySet<Fd> = new Set();
 
-function closeAll(descriptors: Iterable<Fd>): void {
-  for (const fd of descriptors) fd.close();
-}
-
-/** Returns the descriptors among values, at any depth. */
-function descriptorsIn(values: readonly unknown[], found = new Set<Fd>()): ReadonlySet<Fd> {
-  for (const value of values) {
-    if (value instanceof Fd) found.add(value);
-    else if (value instanceof Variant) descriptorsIn([value.value], found);
-    else if (value instanceof Map) descriptorsIn([...value.values()], found);
-    else if (Array.isArray(value)) descriptorsIn(value, found);
-  }
-  return found;
-}
-
-function disconnected(cause?: Error): BusError {
-  const text = cause === undefined ? "Connection terminated" : `Connection terminated: ${cause.message}`;
-  return new BusError("org.freedesktop.DBus.Error.Disconnected", text);
-}
-
-function noReply(call: BusCall): BusError {
-  return new BusError("org.freedesktop.DBus.Error.NoReply", `No answer to ${call.interface}.${call.member}() in time`);
+function replyOf(message: Incoming): Answer {
+  const { values, error } = answerOf(message);
+  return reply(message.replySerial as number, values, error);
 }
 
 /**

@@ -1,15 +1,10 @@
 // The transports to a D-Bus server: a socket of this host, a socket inside a machine, a session of a user, ssh(1) to another
 // host.
 // (D-Bus specification, "Server Addresses"; systemd-stdio-bridge(1))
-import { readFileSync } from "node:fs";
-import { parseEnvFile } from "../../base/env-file.ts";
 import { ErrnoError } from "../../base/error.ts";
-import { isMachineName } from "../../base/names.ts";
-import { type Fd, openInRoot, openPath } from "../../kernel/file/fd.ts";
-import { withIdentity } from "../../kernel/process/namespace.ts";
-import { connectThroughFd, connectUnix, socketPair, type UnixAddress } from "../../kernel/socket/unix.ts";
-import { runtimeDirectory } from "../runtime-directory.ts";
-import { ClientHandshake, type Handshake } from "./handshake.ts";
+import type { Fd } from "../../kernel/file/fd.ts";
+import { connectUnix, socketPair, type UnixAddress } from "../../kernel/socket/unix.ts";
+import type { Handshake } from "./handshake.ts";
 
 export type BusTarget =
   | { readonly kind: "system" }
@@ -39,17 +34,16 @@ interface LoginTarget {
 }
 
 /** An open connection: what BusClient.open() takes. */
-interface Transport {
+export interface Transport {
   readonly fd: Fd;
   readonly peerToPeer?: boolean;
   readonly handshake?: Handshake;
 }
 
 const SYSTEM_BUS = "unix:path=/run/dbus/system_bus_socket";
-const SOCKET_IN_MACHINE = "/run/dbus/system_bus_socket";
 
 /** Opens the connection. Throws an error with errno: EHOSTDOWN where there is no such machine, ENOENT where it has no bus. */
-export function openTransport(target: BusTarget): Transport {
+export async function openTransport(target: BusTarget): Promise<Transport> {
   switch (target.kind) {
     case "system":
       return { fd: connectAddress(process.env["DBUS_SYSTEM_BUS_ADDRESS"] || SYSTEM_BUS) };
@@ -58,7 +52,8 @@ export function openTransport(target: BusTarget): Transport {
     case "private":
       return { fd: connectUnix(target.path), peerToPeer: true };
     case "machine":
-      return openInMachine(target.name);
+      if (target.name === ".host") return openTransport({ kind: "system" });
+      return (await import("./machine-transport.ts")).openInMachine(target.name);
     case "login":
     case "ssh":
       return { fd: bridge(bridgeCommand(target)) };
@@ -107,45 +102,6 @@ function unixAddressOf(address: string): UnixAddress {
 
 function decodeEscapes(text: string): string {
   return text.replaceAll(/%([0-9a-fA-F]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
-}
-
-/** Opens the system bus of a registered machine, for `-M NAME`. */
-function openInMachine(name: string): Transport {
-  if (name === ".host") return openTransport({ kind: "system" });
-  if (!isMachineName(name)) throw new ErrnoError("EINVAL", "Invalid argument");
-  let keys: ReadonlyMap<string, string>;
-  try {
-    keys = parseEnvFile(readFileSync(`${runtimeDirectory()}/machines/${name}`, "utf8"));
-  } catch {
-    throw new ErrnoError("EHOSTDOWN", "Host is down");
-  }
-  if (keys.get("CLASS") !== "container") throw new ErrnoError("EMEDIUMTYPE", "Wrong medium type");
-  const leader = Number(keys.get("LEADER"));
-  if (!(leader > 1)) throw new ErrnoError("EBADMSG", "Bad message");
-  return openInContainer(leader);
-}
-
-/**
- * Opens the system bus of the container with this leader. The socket is opened beneath the container's root and connected to as
- * the container's root user: its bus knows no user of the host. Nothing here waits: a bus that does not accept is an EAGAIN.
- */
-function openInContainer(leader: number): Transport {
-  using root = openPath(`/proc/${leader}/root`, "directory");
-  using socket = openInRoot(root, SOCKET_IN_MACHINE, "path");
-  const uid = outerRoot(leader, "uid");
-  const gid = outerRoot(leader, "gid");
-  const fd = withIdentity({ uid, gid }, () => connectThroughFd(socket)) as Fd;
-  return { fd, handshake: new ClientHandshake(0) };
-}
-
-/** Returns the host id of the container's id 0; our own where it has no user namespace. */
-function outerRoot(pid: number, kind: "uid" | "gid"): number {
-  const line = readFileSync(`/proc/${pid}/${kind}_map`, "latin1").trim().split("\n")[0] ?? "";
-  const [inside, outside] = line.trim().split(/\s+/).map(Number);
-  if (inside === 0 && outside !== undefined) return outside;
-  // Its bus would take us for somebody that it may not be talked into.
-  if (line !== "") throw new ErrnoError("EOPNOTSUPP", "The machine has no root user");
-  return 0;
 }
 
 /** Returns the program that connects its standard input and output to a bus, with its arguments. */

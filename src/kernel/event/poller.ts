@@ -45,7 +45,7 @@ const timeout = pinForever(16);
 let hasPreciseWait = true;
 
 /** The thread is started after this time, so that short programs do not pay for it. */
-const THREAD_AFTER_MS = 20;
+let threadAfterMs = 20;
 /** How long the main thread waits in the kernel in each turn while there is no thread. */
 const FIRST_WAIT_US = 1000;
 /**
@@ -94,6 +94,13 @@ export function watch(fd: Fd | number, interest: Interest, callback: Callback): 
   };
   if (typeof fd !== "number") fd.onClose(stop);
   return { stop, [Symbol.dispose]: stop };
+}
+
+const SHORT_LIFE_MS = 500;
+
+/** Puts the thread off, for a program that makes a few calls and ends: on a busy host that takes longer, and the thread costs more. */
+export function expectShortLife(): void {
+  threadAfterMs = SHORT_LIFE_MS;
 }
 
 /** Returns the number of watches. With none, the poller does not keep the process alive. */
@@ -166,7 +173,7 @@ function turn(waitUs: number): void {
   }
   if (!threadIsReady) {
     if (callbacks.size === 0) return;
-    if (thread === null && performance.now() - startedAtMs > THREAD_AFTER_MS) startThread();
+    if (thread === null && performance.now() - startedAtMs > threadAfterMs) startThread();
     planTurn(FIRST_WAIT_US);
   } else if (hadEvents) planTurn(MORE_WAIT_US);
   else arm(EPOLL_CTL_MOD);

@@ -1,11 +1,11 @@
 // Closes descriptors that other processes sent. close(2) may block: a socket waits for its peer, a file of FUSE or NFS for its
 // server. That must neither block the daemon nor delay the closing of others. So descriptors that cannot block are closed at
 // once; sockets in a child process; other files on another thread, one after the other.
-import { close, readlinkSync } from "node:fs";
+
+import { readLinkAt } from "../file/fd.ts";
 import { AT_EMPTY_PATH, AT_STATX_DONT_SYNC, F_GET_SEALS, STATX_BASIC_STATS } from "../syscall/constants.ts";
 import { pinForever } from "../syscall/mem.ts";
 import { trySys } from "../syscall/sys.ts";
-import { closeInChild, SOCKETS_PER_CHILD } from "./close-in-child.ts";
 
 /** When a child takes longer, further sockets are closed by another child. */
 const PATIENCE_MS = 250;
@@ -64,7 +64,7 @@ function kindOf(number: number): "harmless" | "socket" | "file" {
   if (type === CHARACTER) return isPlainDevice() ? "harmless" : "file";
   if (type === REGULAR) return isLocal(number) ? "harmless" : "file";
   try {
-    return KERNEL_OBJECT.test(readlinkSync(`/proc/self/fd/${number}`)) ? "harmless" : "file";
+    return KERNEL_OBJECT.test(readLinkAt(null, `/proc/self/fd/${number}`)) ? "harmless" : "file";
   } catch {
     return "file";
   }
@@ -97,7 +97,7 @@ function addFile(number: number): void {
 function closeNextFile(): void {
   const next = files.shift();
   isClosingFile = next !== undefined;
-  if (next !== undefined) close(next, closeNextFile);
+  if (next !== undefined) process.getBuiltinModule("node:fs").close(next, closeNextFile);
 }
 
 /** Plans the closing of sockets for the end of the turn, so that all sockets of one message go to one child. */
@@ -106,12 +106,14 @@ function plan(): void {
   isPlanned = true;
   setImmediate(() => {
     isPlanned = false;
-    closeSockets();
+    void closeSockets();
   });
 }
 
 /** Starts a child for waiting sockets, unless one runs for less than PATIENCE_MS or CHILD_LIMIT children run. */
-function closeSockets(): void {
+async function closeSockets(): Promise<void> {
+  // Loaded when it is wanted: nobody sends sockets to a client.
+  const { closeInChild, SOCKETS_PER_CHILD } = await import("./close-in-child.ts");
   const now = performance.now();
   if (children >= CHILD_LIMIT || sockets.length === 0) return;
   if (children > 0 && now - childSince < PATIENCE_MS) return;

@@ -59,6 +59,15 @@ export function receiveMessage(socket: Fd, into: Pinned, maxFds: number = MAX_FD
   return received;
 }
 
+/**
+ * Receives bytes through a socket that nobody can send descriptors to, into `into`: their number, which is 0 when the peer has
+ * finished, or `"again"` when nothing is there yet.
+ */
+export function receivePlain(socket: number, into: Pinned): number | "again" {
+  const count = trySys("recvfrom", socket, into, into.size, MSG_DONTWAIT);
+  return count === EAGAIN ? "again" : check(count, "recvfrom");
+}
+
 /** The default limit of a socket's buffer. */
 const MOST_LEFT_BYTES = 256 << 10;
 
@@ -115,6 +124,16 @@ const SO_PASSRIGHTS = 83;
  */
 export function refuseDescriptors(listener: Fd): void {
   trySys("setsockopt", listener.number, SOL_SOCKET, SO_PASSRIGHTS, no, no.size);
+}
+
+/**
+ * Whether nobody can ever have sent descriptors to this connection: its listener refused them before it was made. Those of before that,
+ * and all others, may have some.
+ */
+export function refusesDescriptors(socket: number): boolean {
+  optionSize.view.setUint32(0, 4, true);
+  const result = trySys("getsockopt", socket, SOL_SOCKET, SO_PASSRIGHTS, option, optionSize);
+  return result === 0 && option.view.getInt32(0, true) === 0;
 }
 
 /**

@@ -5,7 +5,14 @@ import type { Fd } from "../file/fd.ts";
 import { pinForever } from "../syscall/mem.ts";
 import { SyscallError } from "../syscall/sys.ts";
 import { MAX_FDS } from "./message-header.ts";
-import { type Received, receiveBytes, receiveLeft, receiveMessage } from "./receive.ts";
+import {
+  type Received,
+  receiveBytes,
+  receiveLeft,
+  receiveMessage,
+  receivePlain,
+  refusesDescriptors,
+} from "./receive.ts";
 import { sendPinned } from "./send.ts";
 
 export interface StreamHandlers {
@@ -59,6 +66,8 @@ export class SocketStream implements Disposable {
   readonly fd: Fd;
   readonly #handlers: StreamHandlers;
   readonly #takesDescriptors: number;
+  /** Nothing has to be looked at before it is read. */
+  readonly #isPlain: boolean;
   readonly #watch: Watch;
   readonly #queue: Chunk[] = [];
   #queuedBytes = 0;
@@ -80,6 +89,7 @@ export class SocketStream implements Disposable {
     this.fd = fd;
     this.#handlers = handlers;
     this.#takesDescriptors = options.takesDescriptors ?? 0;
+    this.#isPlain = this.#takesDescriptors === 0 && refusesDescriptors(fd.number);
     this.#watch = watch(fd, { read: true, write: true }, (ready) => this.#onReady(ready));
   }
 
@@ -209,7 +219,8 @@ export class SocketStream implements Disposable {
 
   #receive(): Received | "again" | "end" | "left" {
     if (this.#takesDescriptors > 0) return receiveMessage(this.fd, incoming, this.#takesDescriptors);
-    const received = receiveBytes(this.fd.number, incoming);
+    const { number } = this.fd;
+    const received = this.#isPlain ? receivePlain(number, incoming) : receiveBytes(number, incoming);
     if (received === "again") return received;
     if (typeof received === "number") return received === 0 ? "end" : { bytes: received, fds: [] };
     if (this.#handlers.left === undefined) throw new SyscallError("recvmsg", "EXFULL");

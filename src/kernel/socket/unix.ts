@@ -1,6 +1,5 @@
 // Unix sockets: listening, connecting, and the identity of peers. All sockets are close-on-exec and non-blocking. See unix(7),
 // socket(7).
-import { basename, dirname } from "node:path";
 import { chmod, unlink } from "../file/directory-entry.ts";
 import { Fd, openPath, statPath } from "../file/fd.ts";
 import { AF_UNIX, EAGAIN, ECONNABORTED, ENOPROTOOPT, SOCK_NONBLOCK_CLOEXEC, SOL_SOCKET } from "../syscall/constants.ts";
@@ -61,6 +60,7 @@ function bindSocket(socket: Fd, address: UnixAddress): void {
     check(trySys("bind", socket.number, pinned, pinned.size), "bind", nameOf(address));
     return;
   }
+  const { basename, dirname } = process.getBuiltinModule("node:path");
   using directory = openPath(dirname(address), "path");
   const pinned = unixAddress(`/proc/self/fd/${directory.number}/${basename(address)}`);
   check(trySys("bind", socket.number, pinned, pinned.size), "bind", address);

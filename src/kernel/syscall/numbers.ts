@@ -129,8 +129,7 @@ export type SyscallName = keyof typeof SYSCALL_NUMBERS;
 
 const column = process.arch === "arm64" ? 1 : 0;
 
-/** The number of each system call on this architecture. */
-export const NR: Readonly<Record<SyscallName, number>> = Object.fromEntries(
-  Object.entries(SYSCALL_NUMBERS).map(([name, numbers]) => [name, numbers[column]]),
-  // The type of fromEntries() does not keep the keys.
-) as Record<SyscallName, number>;
+/** Returns the number of a system call on this architecture. */
+export function numberOf(name: SyscallName): number {
+  return SYSCALL_NUMBERS[name][column];
+}

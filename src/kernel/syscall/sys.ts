@@ -6,10 +6,9 @@ import { NoExecutableMemory } from "../../base/no-executable-memory.ts";
 import { EINTR } from "./constants.ts";
 import { SyscallError } from "./error.ts";
 import type { Pinned } from "./mem.ts";
-import { NR, type SyscallName } from "./numbers.ts";
+import { numberOf, type SyscallName } from "./numbers.ts";
 
 export { isErrno, SyscallError } from "./error.ts";
-export { NR } from "./numbers.ts";
 
 /** An argument: a number, a 64-bit number, or memory (whose address is passed). */
 type SyscallArgument = number | bigint | Pinned;
@@ -118,7 +117,7 @@ export function trySys(
   e: SyscallArgument = 0,
   f: SyscallArgument = 0,
 ): number {
-  const nr = NR[name];
+  const nr = numberOf(name);
   for (;;) {
     const result = Number(raw(nr, toInteger(a), toInteger(b), toInteger(c), toInteger(d), toInteger(e), toInteger(f)));
     if (result !== EINTR || NO_RETRY.has(name)) return result;

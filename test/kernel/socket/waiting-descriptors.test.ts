@@ -1,9 +1,17 @@
 // Descriptors whose last close(2) waits for somebody, sent by whoever connects: this process goes on, whatever becomes of them.
 import { expect, test } from "bun:test";
 import { join } from "node:path";
-import type { Fd } from "../../../src/kernel/file/fd.ts";
+import { type Fd, openPath } from "../../../src/kernel/file/fd.ts";
+import { refusesDescriptors } from "../../../src/kernel/socket/receive.ts";
 import { SocketStream } from "../../../src/kernel/socket/stream.ts";
-import { acceptPeer, listenUnix, refuseDescriptors } from "../../../src/kernel/socket/unix.ts";
+import {
+  acceptPeer,
+  connectUnix,
+  listenUnix,
+  refuseDescriptors,
+  sendMessage,
+} from "../../../src/kernel/socket/unix.ts";
+import { SyscallError } from "../../../src/kernel/syscall/sys.ts";
 import { havePrograms } from "../../lib/programs.ts";
 import { mountSilent } from "../../lib/silent-file-system.ts";
 import { GUARD_MS } from "../../lib/wait-for.ts";
@@ -58,6 +66,32 @@ async function receive(way: Way, args: readonly string[]): Promise<void> {
   } finally {
     // Where it has the file it can end only after the file system.
     sender.kill("SIGKILL");
+  }
+}
+
+test("a connection knows whether descriptors may be in it: not where its listener refused them before it was made", async () => {
+  const path = join(scratch, `socket-${count++}`);
+  using listener = listenUnix(path);
+  using early = connectUnix(path);
+  refuseDescriptors(listener);
+  using late = connectUnix(path);
+  using first = await until(() => acceptPeer(listener), "the early connection");
+  using second = await until(() => acceptPeer(listener), "the late connection");
+  expect(refusesDescriptors(first.number)).toBe(false);
+  // Known since Linux 6.16.
+  using file = openPath("/dev/null", "read");
+  const isRefused = thrown(() => sendMessage(late, Buffer.of(1), [file])) === "EPERM";
+  expect(refusesDescriptors(second.number)).toBe(isRefused);
+  expect(thrown(() => sendMessage(early, Buffer.of(1), [file]))).toBe("");
+});
+
+/** The errno name of what is thrown; empty where nothing is. */
+function thrown(work: () => unknown): string {
+  try {
+    work();
+    return "";
+  } catch (error) {
+    return error instanceof SyscallError ? error.errnoName : String(error);
   }
 }
 

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { scratchString } from "../../../src/kernel/syscall/mem.ts";
-import { SYSCALL_NUMBERS } from "../../../src/kernel/syscall/numbers.ts";
-import { check, isErrno, NR, SyscallError, sys, trySys } from "../../../src/kernel/syscall/sys.ts";
+import { numberOf, SYSCALL_NUMBERS } from "../../../src/kernel/syscall/numbers.ts";
+import { check, isErrno, SyscallError, sys, trySys } from "../../../src/kernel/syscall/sys.ts";
 import { MANY, runC } from "../support.ts";
 
 test("a call returns the kernel's value, or minus the errno", () => {
@@ -58,5 +58,5 @@ test("numbers are those of the system's headers, on both architectures", () => {
     const ours = (name: string) => SYSCALL_NUMBERS[name as keyof typeof SYSCALL_NUMBERS][column];
     for (const [name = "", number] of rows) expect(`${name} ${ours(name)}`).toBe(`${name} ${number}`);
   }
-  expect(NR.getpid).toBe(SYSCALL_NUMBERS.getpid[process.arch === "arm64" ? 1 : 0]);
+  expect(numberOf("getpid")).toBe(SYSCALL_NUMBERS.getpid[process.arch === "arm64" ? 1 : 0]);
 });

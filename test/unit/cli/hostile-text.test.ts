@@ -98,8 +98,8 @@ test("clients write to their terminal through Output, and sessions in machines t
   );
   expect(writing.sort()).toEqual([
     "machine/register.ts", // into a pipe to its child, which waits for that
+    "session/engine-calls.ts",
     "session/output.ts",
-    "session/process-ports.ts",
     "terminal/pty-forward.ts",
     "terminal/pty-input.ts",
   ]);

@@ -18,7 +18,7 @@ function playEvents(): void {
 }
 
 const ports: Ports = {
-  ...processPorts(),
+  ...(await processPorts()),
   connectBus: async () => ({
     call: async () => {
       playEvents();

@@ -52,10 +52,11 @@ test("where two columns do not fit, the meaning stands under its term", async ()
 test("names the arguments of a verb and every option made for it, and no others", async () => {
   for (const { name, verbs, options } of [MACHINECTL, IMPORTCTL]) {
     const program = name === "machinectl" ? MACHINECTL : IMPORTCTL;
+    const table = await options();
     for (const verb of verbs.filter(({ meta }) => meta.hidden !== true && meta.name !== "help")) {
       const text = (await lines(program, [verb.meta.name, "--help"], 80)).join("\n");
       const named = [...text.matchAll(/^ {2}(?: {3}|-\w )--([a-z-]+)/gm)].map(([, key]) => key as string);
-      const long = (verb.options ?? []).filter((key) => key.length > 1 && options[key] !== undefined);
+      const long = (verb.options ?? []).filter((key) => key.length > 1 && table[key] !== undefined);
       expect([verb.meta.name, named.sort()]).toEqual([verb.meta.name, long.sort()]);
       for (const word of Object.keys(verb.args)) expect(text).toContain(`\n  ${word.toUpperCase()}`);
     }

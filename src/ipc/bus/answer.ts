@@ -1,0 +1,75 @@
+// Calls of a client and what becomes of them, for both kinds of connections: connection.ts and plain.ts.
+import { Variant } from "../../base/variant.ts";
+import { Fd } from "../../kernel/file/fd.ts";
+import { BusError } from "./error.ts";
+import { MESSAGE_TYPE, type Outgoing } from "./message.ts";
+import type { Incoming } from "./stream.ts";
+
+/** A method call to a peer. Without `interactive` the peer may not ask a person. `timeoutMs` is 25 s by default. */
+export interface BusCall {
+  readonly destination?: string;
+  readonly path: string;
+  readonly interface: string;
+  readonly member: string;
+  readonly signature?: string;
+  readonly body?: readonly unknown[];
+  readonly interactive?: boolean;
+  readonly noAutoStart?: boolean;
+  readonly timeoutMs?: number;
+}
+
+export const CALL_TIMEOUT_MS = 25_000;
+
+/** The flags of a call's message. */
+export function flagsOf(call: BusCall): number {
+  return (call.interactive === true ? 4 : 0) | (call.noAutoStart === true ? 2 : 0);
+}
+
+/** The values of a reply, or the name of an error with its text as the only value. */
+export function answerOf(message: Incoming): { readonly values: unknown[]; readonly error?: string } {
+  try {
+    const values = message.values();
+    if (message.type === MESSAGE_TYPE.reply) return { values };
+    return { values: [String(values[0] ?? "")], error: message.errorName ?? "" };
+  } catch (error) {
+    return { values: [(error as Error).message], error: "org.freedesktop.DBus.Error.InconsistentMessage" };
+  }
+}
+
+/** The reply of a client that has no methods. */
+export function unknownMethod(message: Incoming): Omit<Outgoing, "serial"> {
+  return {
+    type: MESSAGE_TYPE.error,
+    replySerial: message.serial,
+    destination: message.sender,
+    errorName: "org.freedesktop.DBus.Error.UnknownMethod",
+    signature: "s",
+    body: [`Unknown method ${message.member} or interface ${message.interface ?? ""}.`],
+  };
+}
+
+export function closeAll(descriptors: Iterable<Fd>): void {
+  for (const fd of descriptors) fd.close();
+}
+
+/** Returns the descriptors among values, at any depth. */
+export function descriptorsIn(values: readonly unknown[], found = new Set<Fd>()): ReadonlySet<Fd> {
+  for (const value of values) {
+    if (value instanceof Fd) found.add(value);
+    else if (value instanceof Variant) descriptorsIn([value.value], found);
+    else if (value instanceof Map) descriptorsIn([...value.values()], found);
+    else if (Array.isArray(value)) descriptorsIn(value, found);
+  }
+  return found;
+}
+
+/** The error of calls on a connection that has ended. */
+export function disconnected(cause?: Error): BusError {
+  const text = cause === undefined ? "Connection terminated" : `Connection terminated: ${cause.message}`;
+  return new BusError("org.freedesktop.DBus.Error.Disconnected", text);
+}
+
+/** The error of a call that was not answered in time. */
+export function noReply(call: BusCall): BusError {
+  return new BusError("org.freedesktop.DBus.Error.NoReply", `No answer to ${call.interface}.${call.member}() in time`);
+}

@@ -1,0 +1,56 @@
+// The way to the system bus of a machine, for `-M NAME`: the socket in its file system, as its own root.
+import { readFileSync } from "node:fs";
+import { parseEnvFile } from "../../base/env-file.ts";
+import { ErrnoError } from "../../base/error.ts";
+import { isMachineName } from "../../base/names.ts";
+import { type Fd, openInRoot, openPath } from "../../kernel/file/fd.ts";
+import { withIdentity } from "../../kernel/process/namespace.ts";
+import { connectThroughFd } from "../../kernel/socket/unix.ts";
+import { runtimeDirectory } from "../runtime-directory.ts";
+import { ClientHandshake, type Handshake } from "./handshake.ts";
+
+/** A connected socket, and what is said on it first. */
+interface Connected {
+  readonly fd: Fd;
+  readonly handshake: Handshake;
+}
+
+const SOCKET_IN_MACHINE = "/run/dbus/system_bus_socket";
+
+/** Opens the system bus of a registered machine. Throws an error with errno: EHOSTDOWN where there is no such machine, ENOENT where it has no bus. */
+export function openInMachine(name: string): Connected {
+  if (!isMachineName(name)) throw new ErrnoError("EINVAL", "Invalid argument");
+  let keys: ReadonlyMap<string, string>;
+  try {
+    keys = parseEnvFile(readFileSync(`${runtimeDirectory()}/machines/${name}`, "utf8"));
+  } catch {
+    throw new ErrnoError("EHOSTDOWN", "Host is down");
+  }
+  if (keys.get("CLASS") !== "container") throw new ErrnoError("EMEDIUMTYPE", "Wrong medium type");
+  const leader = Number(keys.get("LEADER"));
+  if (!(leader > 1)) throw new ErrnoError("EBADMSG", "Bad message");
+  return openInContainer(leader);
+}
+
+/**
+ * Opens the system bus of the container with this leader. The socket is opened beneath the container's root and connected to as
+ * the container's root user: its bus knows no user of the host. Nothing here waits: a bus that does not accept is an EAGAIN.
+ */
+function openInContainer(leader: number): Connected {
+  using root = openPath(`/proc/${leader}/root`, "directory");
+  using socket = openInRoot(root, SOCKET_IN_MACHINE, "path");
+  const uid = outerRoot(leader, "uid");
+  const gid = outerRoot(leader, "gid");
+  const fd = withIdentity({ uid, gid }, () => connectThroughFd(socket)) as Fd;
+  return { fd, handshake: new ClientHandshake(0) };
+}
+
+/** Returns the host id of the container's id 0; our own where it has no user namespace. */
+function outerRoot(pid: number, kind: "uid" | "gid"): number {
+  const line = readFileSync(`/proc/${pid}/${kind}_map`, "latin1").trim().split("\n")[0] ?? "";
+  const [inside, outside] = line.trim().split(/\s+/).map(Number);
+  if (inside === 0 && outside !== undefined) return outside;
+  // Its bus would take us for somebody that it may not be talked into.
+  if (line !== "") throw new ErrnoError("EOPNOTSUPP", "The machine has no root user");
+  return 0;
+}

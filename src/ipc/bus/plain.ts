@@ -1,0 +1,152 @@
+// A client of a bus or peer that makes calls, and is over soon: without the library of connection.ts, whose loading takes longer than
+// such a call. Who wants signals gets the whole client, from then on for everything.
+import { expectShortLife } from "../../kernel/event/poller.ts";
+import { MAX_FDS } from "../../kernel/socket/message-header.ts";
+import {
+  answerOf,
+  type BusCall,
+  CALL_TIMEOUT_MS,
+  closeAll,
+  descriptorsIn,
+  disconnected,
+  flagsOf,
+  noReply,
+  unknownMethod,
+} from "./answer.ts";
+import type { BusClient } from "./client.ts";
+import { BusError } from "./error.ts";
+import { FLAG_NO_REPLY, MESSAGE_TYPE } from "./message.ts";
+import { BusStream, type Incoming } from "./stream.ts";
+import { type BusTarget, openTransport, type Transport } from "./transport.ts";
+
+interface Waiting {
+  resolve(values: unknown[]): void;
+  reject(error: Error): void;
+}
+
+const HELLO: BusCall = {
+  destination: "org.freedesktop.DBus",
+  path: "/org/freedesktop/DBus",
+  interface: "org.freedesktop.DBus",
+  member: "Hello",
+};
+
+/** What clients need of a connection. */
+type Calls = Pick<BusClient, "call" | "subscribe" | "onClose" | "close">;
+
+/**
+ * Connects to a bus or peer. Throws an error with errno where there is none, BusError where it refuses us. Descriptors among the values
+ * of a reply belong to the caller.
+ */
+export async function connectPlainBus(target: BusTarget): Promise<Calls> {
+  // What a program leads to is connected to once: ssh(1) may ask for a password.
+  if (target.kind === "ssh" || target.kind === "login") return connectWhole(target);
+  expectShortLife();
+  const bus = new PlainBus(target, await openTransport(target));
+  if (!bus.isPeerToPeer) await bus.call(HELLO);
+  return bus;
+}
+
+async function connectWhole(target: BusTarget): Promise<BusClient> {
+  return (await import("./client.ts")).connectBus(target);
+}
+
+class PlainBus implements Calls {
+  readonly isPeerToPeer: boolean;
+  readonly #target: BusTarget;
+  readonly #stream: BusStream;
+  readonly #waiting = new Map<number, Waiting>();
+  readonly #closeHandlers = new Set<(error?: Error) => void>();
+  #whole: Promise<BusClient> | null = null;
+  #serial = 0;
+  #ended: { readonly error: Error | undefined } | null = null;
+
+  constructor(target: BusTarget, { fd, handshake, peerToPeer = false }: Transport) {
+    this.isPeerToPeer = peerToPeer;
+    this.#target = target;
+    this.#stream = new BusStream(
+      fd,
+      { message: (message) => this.#receive(message), end: (error) => this.#end(error), tooLong: () => {} },
+      { handshake, takesDescriptors: MAX_FDS },
+    );
+  }
+
+  async call(call: BusCall): Promise<unknown[]> {
+    if (this.#whole !== null) return (await this.#whole).call(call);
+    if (this.#ended !== null) throw disconnected(this.#ended.error);
+    const serial = ++this.#serial;
+    const { promise, resolve, reject } = Promise.withResolvers<unknown[]>();
+    const timer = setTimeout(() => reject(noReply(call)), call.timeoutMs ?? CALL_TIMEOUT_MS);
+    this.#waiting.set(serial, { resolve, reject });
+    const { path, interface: iface, member, destination, signature, body } = call;
+    const address = { path, interface: iface, member, destination, signature, body };
+    this.#stream.send({ ...address, type: MESSAGE_TYPE.call, flags: flagsOf(call), serial });
+    try {
+      return await promise;
+    } finally {
+      clearTimeout(timer);
+      this.#waiting.delete(serial);
+    }
+  }
+
+  async subscribe(...subscription: Parameters<BusClient["subscribe"]>): ReturnType<BusClient["subscribe"]> {
+    this.#whole ??= this.#becomeWhole();
+    return (await this.#whole).subscribe(...subscription);
+  }
+
+  /** Calls back when the connection has ended, at once if it has ended already. */
+  onClose(handler: (error?: Error) => void): void {
+    if (this.#ended !== null) handler(this.#ended.error);
+    else this.#closeHandlers.add(handler);
+  }
+
+  close(): void {
+    this.#stream.close();
+    void this.#whole?.then((client) => client.close()).catch(() => {});
+  }
+
+  async #becomeWhole(): Promise<BusClient> {
+    const client = await connectWhole(this.#target);
+    client.onClose((error) => this.#tell(error));
+    return client;
+  }
+
+  #receive(message: Incoming): void {
+    const { type, descriptors } = message;
+    const isAnswer = type === MESSAGE_TYPE.reply || type === MESSAGE_TYPE.error;
+    if (isAnswer) {
+      this.#receiveAnswer(message);
+      return;
+    }
+    closeAll(descriptors);
+    if (type !== MESSAGE_TYPE.call || (message.flags & FLAG_NO_REPLY) !== 0) return;
+    this.#stream.send({ ...unknownMethod(message), flags: FLAG_NO_REPLY, serial: ++this.#serial });
+  }
+
+  /** The descriptors among the values belong to the caller; others, and those of a reply that nobody waits for, are closed. */
+  #receiveAnswer(message: Incoming): void {
+    const waiting = this.#waiting.get(message.replySerial ?? 0);
+    if (waiting === undefined) {
+      closeAll(message.descriptors);
+      return;
+    }
+    const { values, error } = answerOf(message);
+    if (message.descriptors.length > 0) {
+      const theirs = descriptorsIn(values);
+      closeAll(message.descriptors.filter((fd) => !theirs.has(fd)));
+    }
+    if (error === undefined) waiting.resolve(values);
+    else waiting.reject(new BusError(error, String(values[0])));
+  }
+
+  #end(error?: Error): void {
+    for (const { reject } of this.#waiting.values()) reject(disconnected(error));
+    if (this.#whole === null) this.#tell(error);
+  }
+
+  #tell(error?: Error): void {
+    this.#ended ??= { error };
+    for (const handler of this.#closeHandlers) handler(error);
+    this.#closeHandlers.clear();
+  }
+}
