@@ -25,8 +25,25 @@ function refusal(subject: string): FleetError {
   return new FleetError(`This user of NATS ${lacking}: the server refuses '${subject}'`, { hint });
 }
 
+type NatsFailure = Error & { readonly code?: unknown };
+
+/** Codes of a connection that the other side has closed; EBADF is the engine's, for a write after that. */
+const CLOSED = ["EBADF", "ECONNRESET", "EPIPE"];
+const UNKNOWN_AUTHORITY = /verify|self.signed|certificate/i;
+
+/** An error of NATS in words: its own, where they say what happened. */
+function reasonOf({ message, code }: NatsFailure): string {
+  if (CLOSED.includes(String(code))) return "the server closed the connection before the login";
+  if (message === "unable to parse credentials") return "CredentialsFile= names no .creds file of NATS";
+  return message;
+}
+
 /** What helps against an error of NATS; undefined where only its message is known. */
-function hintFor({ name, code }: Error & { readonly code?: unknown }): string | undefined {
+function hintFor({ name, code, message }: NatsFailure): string | undefined {
+  if (CLOSED.includes(String(code)))
+    return "Where it wants a certificate of its clients, TlsCertificateFile= and TlsKeyFile= name one that its authority has signed.";
+  if (UNKNOWN_AUTHORITY.test(message))
+    return "TlsCaFile= names the authority that has signed the server's certificate.";
   if (name === "AuthorizationError" || name === "UserAuthenticationExpiredError")
     return `The login is User= with PasswordFile=, or CredentialsFile=, in the file of settings ('${FLEET_CONF}' unless another one is named).`;
   if (name === "ConnectionError" || name === "TimeoutError" || code === "ENOTFOUND" || code === "EAI_AGAIN")
@@ -49,7 +66,7 @@ export function fleetError(what: string, error: unknown): FleetError {
     const hint = "'machined fleet setup' makes them, once for each server, with a user of NATS who may do that.";
     return new FleetError(`${what}: the NATS server has no buckets and streams of machined`, { cause: error, hint });
   }
-  return new FleetError(`${what}: ${message}`, { cause: error, hint: hintFor(error as Error) });
+  return new FleetError(`${what}: ${reasonOf(error as Error)}`, { cause: error, hint: hintFor(error as Error) });
 }
 
 /** Why a host did not answer. */

@@ -1,6 +1,13 @@
 // What is said where the fleet fails: what was tried, on what, why, and what helps.
 import { expect, test } from "bun:test";
-import { answerError, askError, connectionEnded, fleetError, silentHost } from "../../../src/fleet/errors.ts";
+import {
+  answerError,
+  askError,
+  connectionEnded,
+  type FleetError,
+  fleetError,
+  silentHost,
+} from "../../../src/fleet/errors.ts";
 
 function natsError(name: string, message: string): Error {
   return Object.assign(new Error(message), { name });
@@ -8,7 +15,7 @@ function natsError(name: string, message: string): Error {
 
 const LIST = "Cannot read the records of the fleet";
 
-test.each([
+const ERRORS: readonly (readonly [FleetError, string, string])[] = [
   [
     fleetError(LIST, natsError("JetStreamNotEnabled", "")),
     `${LIST}: JetStream is not enabled on the NATS server`,
@@ -59,7 +66,12 @@ test.each([
   [answerError("web3"), "Host 'web3' sent an answer that is not understood", "of another version"],
   [silentHost("web3", 45_000), "Host 'web3' stopped answering: nothing came from it for 45 s", "The agent ends"],
   [connectionEnded(), "The connection to the NATS server was lost", "Try again"],
-])("%p says what helps", (error, message, help) => {
-  expect(error.message).toBe(message);
-  expect(error.hint).toContain(help);
-});
+];
+
+test.each(ERRORS.map(([error, message, help]) => ({ error, message, help })))(
+  "what helps: $message",
+  ({ error, message, help }) => {
+    expect(error.message).toBe(message);
+    expect(error.hint).toContain(help);
+  },
+);
