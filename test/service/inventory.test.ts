@@ -31,7 +31,7 @@ async function withMachines(): Promise<TestDaemon> {
 test.skipIf(needsRoot !== "")(`an inventory lists machines by class, and describes one${needsRoot}`, async () => {
   await using daemon = await withMachines();
   const listed = await run(daemon, "machinectl", "inventory", "ansible", "--list");
-  expect([listed.code, listed.stderr]).toEqual([0, ""]);
+  expect([listed.code, listed.stderr]).toEqual([0, expect.stringMatching(/^Ansible cannot reach vm from here: .*\n$/)]);
   const inventory = JSON.parse(listed.stdout);
   expect(inventory.containers).toEqual({ hosts: ["web"] });
   expect(inventory.vms).toEqual({ hosts: ["vm"] });
