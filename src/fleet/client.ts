@@ -75,12 +75,28 @@ export class FleetClient {
   /** Record by record: to find those of one host, the server would look at the records of all. */
   async #machinesOf(host: string): Promise<MachineRecord[]> {
     const token = String(tokenOf(host));
+    try {
+      return await this.#machinesByName(token);
+    } catch (error) {
+      // A user who may make consumers, and not that.
+      if (refusedSubject(error)?.startsWith("$JS.API.DIRECT.GET.") !== true) {
+        throw fleetError("Cannot read the records of the fleet", error);
+      }
+    }
+    const [machines, living] = await Promise.all([
+      this.#records(MACHINES_BUCKET, `${token}.*`, readMachine),
+      this.#records(HOSTS_BUCKET, token, readHost),
+    ]);
+    return livingMachines(machines, living);
+  }
+
+  async #machinesByName(token: string): Promise<MachineRecord[]> {
     const there = await this.#record(HOSTS_BUCKET, token, readHost);
     if (there === null) return [];
     if (there.names === null) {
       return livingMachines(await this.#records(MACHINES_BUCKET, `${token}.*`, readMachine), [there]);
     }
-    const machines = there.names.map(async (name) => {
+    const machines = [...new Set(there.names)].map(async (name) => {
       const key = tokenOf(name);
       return key === null ? null : this.#record(MACHINES_BUCKET, `${token}.${key}`, readMachine);
     });
@@ -92,13 +108,9 @@ export class FleetClient {
 
   async #record<T>(bucket: string, key: string, read: (key: string, text: string) => T | null): Promise<T | null> {
     const { jetstreamManager } = await import("@nats-io/jetstream");
-    try {
-      const manager = await jetstreamManager(this.nats, { checkAPI: false, timeout: SERVER_MS });
-      const stored = await manager.direct.getMessage(`KV_${bucket}`, { last_by_subj: `$KV.${bucket}.${key}` });
-      return stored === null || stored.header.get("KV-Operation") ? null : read(key, stored.string());
-    } catch (error) {
-      throw fleetError("Cannot read the records of the fleet", error);
-    }
+    const manager = await jetstreamManager(this.nats, { checkAPI: false, timeout: SERVER_MS });
+    const stored = await manager.direct.getMessage(`KV_${bucket}`, { last_by_subj: `$KV.${bucket}.${key}` });
+    return stored === null || stored.header.get("KV-Operation") ? null : read(key, stored.string());
   }
 
   /** The hosts whose agents run. Throws a FleetError. */

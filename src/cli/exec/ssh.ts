@@ -141,16 +141,28 @@ export function needsProxy({ host }: SshAddress): boolean {
 }
 
 /** What ssh(1) says where a server answered that does not let us in. */
-const ANSWERED = /Permission denied|Host key verification failed/;
+const ANSWERED = /Permission denied|Host key verification failed|Too many authentication failures|no matching/i;
+
+/** Nothing is logged in, asked for or forwarded: the server is spoken to, and refuses. */
+const PROBE_OPTIONS = [
+  ...["BatchMode=yes", "ConnectTimeout=5", "StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null"],
+  ...["PreferredAuthentications=none", "ForwardAgent=no", "ClearAllForwardings=yes", "ControlPath=none"],
+  "RemoteCommand=none",
+];
+/** How much ssh(1) may say, a banner of the machine's included. */
+const PROBE_OUTPUT_BYTES = 64 << 10;
 
 /** Whether an SSH server answers at such an address. */
-export async function answersOverProxy(address: SshAddress, stop: AbortSignal): Promise<boolean> {
-  const options = ["BatchMode=yes", "ConnectTimeout=5", "StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null"];
-  const words = ["-T", ...options.flatMap((option) => ["-o", option]), ...identity(address)];
-  const command = [installed("ssh"), ...words, "--", `root@${address.host}`, "true"];
-  const child = Bun.spawn(command, { stdin: "ignore", stdout: "ignore", stderr: "pipe", signal: stop });
+export async function answersOverProxy(session: Session, { host }: SshAddress, stop: AbortSignal): Promise<boolean> {
+  const program = installed(session.ports.env["SYSTEMD_SSH"] || "ssh");
+  const words = ["-T", ...PROBE_OPTIONS.flatMap((option) => ["-o", option]), "--", `root@${host}`, "true"];
+  const child = Bun.spawn([program, ...words], {
+    stdio: ["ignore", "ignore", "pipe"],
+    signal: stop,
+    maxBuffer: PROBE_OUTPUT_BYTES,
+  });
   const [said, status] = await Promise.all([child.stderr.text(), child.exited]);
-  return status !== 255 || ANSWERED.test(said);
+  return child.signalCode === null && (status !== 255 || ANSWERED.test(said));
 }
 
 /**

@@ -146,9 +146,11 @@ class Wait {
   async #answersOverSsh(): Promise<boolean> {
     const { answersOverProxy, needsProxy } = await import("./ssh.ts");
     const registered = await this.#sshAddress();
-    if (registered !== null && needsProxy(registered)) return answersOverProxy(registered, this.#stop);
-    const hosts = [...(registered === null ? [] : [registered.host]), ...(await this.#addresses())];
-    return (await Promise.all(hosts.map((host) => greetsAsSsh(host, this.#stop)))).includes(true);
+    const isProxied = registered !== null && needsProxy(registered);
+    const hosts = [...(registered === null || isProxied ? [] : [registered.host]), ...(await this.#addresses())];
+    const probes = hosts.map((host) => greetsAsSsh(host, this.#stop));
+    if (isProxied) probes.push(answersOverProxy(this.#session, registered, this.#stop));
+    return (await Promise.all(probes)).includes(true);
   }
 
   /** The address for ssh that the machine was registered with; null where it has none, or where that counts on another host. */

@@ -4,7 +4,7 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { findUser, groupsOfUser } from "../../base/user-database.ts";
 import type { ImageType } from "../../base/vocabulary/image-class.ts";
-import { type Fd, openInRoot, openPath, readFileIn } from "../../kernel/file/fd.ts";
+import { type Fd, openInRoot, openPath, readFileIn, statFd } from "../../kernel/file/fd.ts";
 import { Failure } from "../session/failure.ts";
 
 /** The path and the storage type of an image. */
@@ -70,8 +70,8 @@ export class ImageTree implements Disposable {
   has(path: string): boolean {
     return (
       this.#first((root) => {
-        openInRoot(root, path, "path").close();
-        return true;
+        using file = openInRoot(root, path, "path");
+        return !isWhiteout(file);
       }) === true
     );
   }
@@ -93,7 +93,12 @@ export class ImageTree implements Disposable {
 
   /** Returns the text of a file; empty if the image does not have it. */
   #text(path: string): string {
-    return this.#first((root) => readFileIn(root, path, FILE_LIMIT_BYTES).toString()) ?? "";
+    return (
+      this.#first((root) => {
+        using file = openInRoot(root, path, "path");
+        return isWhiteout(file) ? "" : readFileIn(root, path, FILE_LIMIT_BYTES).toString();
+      }) ?? ""
+    );
   }
 
   /** Returns the first result of `read` that does not throw, from the top tree down; null if all throw. */
@@ -111,4 +116,10 @@ export class ImageTree implements Disposable {
   [Symbol.dispose](): void {
     for (const root of this.#roots) root.close();
   }
+}
+
+/** Whether a file stands for one that a layer removes from those below it: a device 0:0 (overlayfs, "whiteouts"). */
+function isWhiteout(file: Fd): boolean {
+  const { kind, rdev } = statFd(file);
+  return kind === "character" && rdev.major === 0 && rdev.minor === 0;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -56,6 +57,29 @@ static int wait_helper(pid_t helper, const sigset_t *signals, const pid_t *comma
         return *command == 0 && is_late ? EXIT_TIMED_OUT : 0;
 }
 
+/* Waits for the end of a child, until `until` at the latest; returns whether it has ended. */
+static bool ends_until(pid_t child, long until, const sigset_t *signals) {
+        int how;
+        while (!has_ended(child, &how)) {
+                if (is_over(until)) return false;
+                wait_signal(signals, until);
+        }
+        return true;
+}
+
+/*
+ * Leaves a process that has `request.held` open until the command has ended: one that hangs in the kernel ends later than this
+ * program, and counts for its caller until then.
+ */
+static void stay_for(pid_t command) {
+        struct pollfd ended = { .fd = (int) syscall(SYS_pidfd_open, command, 0), .events = POLLIN };
+        if (ended.fd < 0 || fork() != 0) return;
+        int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+        for (int fd = 0; nothing >= 0 && fd < 3; fd++) dup2(nothing, fd);
+        while (poll(&ended, 1, -1) < 0 && errno == EINTR);
+        _exit(0);
+}
+
 /*
  * Waits until a command that is left running has executed its program or reported why it could not. The program may be on a
  * file system that does not answer, so a signal that would end the command ends the wait too.
@@ -73,10 +97,12 @@ static struct started wait_executed(pid_t command, int exec_error, const sigset_
                 look_at_children();
                 n = read(exec_error, &error, sizeof error);
                 if (n >= 0 || (errno != EINTR && errno != EAGAIN)) break;
-                poll(awaited, 2, -1);
+                /* Without the descriptor of signals, children are looked at now and then. */
+                poll(awaited, 2, awaited[1].fd < 0 ? 100 : -1);
                 if (read(awaited[1].fd, &came, sizeof came) != sizeof came) continue;
                 if (!ends_the_start((int) came.ssi_signo)) continue;
                 kill(command, SIGKILL);
+                if (!ends_until(command, now_ms() + KILL_GRACE_MS, signals)) stay_for(command);
                 return (struct started) { .status = 128 + (int) came.ssi_signo };
         }
         if (n != (ssize_t) sizeof error) return (struct started) { .command = command };

@@ -43,7 +43,12 @@ export async function connectPlainBus(target: BusTarget): Promise<Calls> {
   if (target.kind === "ssh" || target.kind === "login") return connectWhole(target);
   expectShortLife();
   const bus = new PlainBus(target, await openTransport(target));
-  if (!bus.isPeerToPeer) await bus.call(HELLO);
+  try {
+    if (!bus.isPeerToPeer) await bus.call(HELLO);
+  } catch (error) {
+    bus.close();
+    throw error;
+  }
   return bus;
 }
 
@@ -59,6 +64,8 @@ class PlainBus implements Calls {
   readonly #closeHandlers = new Set<(error?: Error) => void>();
   #whole: Promise<BusClient> | null = null;
   #serial = 0;
+  /** The end of this connection; with a whole client, that of the client counts. */
+  #streamEnd: { readonly error: Error | undefined } | null = null;
   #ended: { readonly error: Error | undefined } | null = null;
 
   constructor(target: BusTarget, { fd, handshake, peerToPeer = false }: Transport) {
@@ -80,8 +87,8 @@ class PlainBus implements Calls {
     this.#waiting.set(serial, { resolve, reject });
     const { path, interface: iface, member, destination, signature, body } = call;
     const address = { path, interface: iface, member, destination, signature, body };
-    this.#stream.send({ ...address, type: MESSAGE_TYPE.call, flags: flagsOf(call), serial });
     try {
+      this.#stream.send({ ...address, type: MESSAGE_TYPE.call, flags: flagsOf(call), serial });
       return await promise;
     } finally {
       clearTimeout(timer);
@@ -106,9 +113,16 @@ class PlainBus implements Calls {
   }
 
   async #becomeWhole(): Promise<BusClient> {
-    const client = await connectWhole(this.#target);
-    client.onClose((error) => this.#tell(error));
-    return client;
+    try {
+      const client = await connectWhole(this.#target);
+      client.onClose((error) => this.#tell(error));
+      return client;
+    } catch (error) {
+      // Calls go on over this connection, which may have ended meanwhile.
+      this.#whole = null;
+      if (this.#streamEnd !== null) this.#tell(this.#streamEnd.error);
+      throw error;
+    }
   }
 
   #receive(message: Incoming): void {
@@ -130,6 +144,8 @@ class PlainBus implements Calls {
       closeAll(message.descriptors);
       return;
     }
+    // At once: a second reply to the same call is nobody's.
+    this.#waiting.delete(message.replySerial ?? 0);
     const { values, error } = answerOf(message);
     if (message.descriptors.length > 0) {
       const theirs = descriptorsIn(values);
@@ -140,6 +156,7 @@ class PlainBus implements Calls {
   }
 
   #end(error?: Error): void {
+    this.#streamEnd = { error };
     for (const { reject } of this.#waiting.values()) reject(disconnected(error));
     if (this.#whole === null) this.#tell(error);
   }

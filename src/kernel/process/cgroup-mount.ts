@@ -45,6 +45,9 @@ export interface CgroupHierarchy {
 const NO_CONTROLLER =
   /^(rw|ro|xattr|noprefix|clone_children|cpuset_v2_mode|favordynmods|release_agent=.*|seclabel|(fs|def|root)?context=.*)$/;
 
+/** Options of SELinux with a label, whose categories are separated by commas within quotes. */
+const QUOTED_LABEL = /(fs|def|root)?context="[^"]*",?/g;
+
 /** Returns all hierarchies whose root is mounted. */
 export function cgroupHierarchies(): CgroupHierarchy[] {
   using table = openPath("/proc/self/mountinfo", "read");
@@ -65,7 +68,7 @@ export function findCgroupHierarchies(mountinfo: string): CgroupHierarchy[] {
 /** `36 35 98:0 /root /mount/point options… - type source super,options`: proc_pid_mountinfo(5). */
 function parseLine(line: string) {
   const [head = "", tail = ""] = line.split(" - ");
-  const [type = "", , options = ""] = tail.split(" ");
+  const [type = "", , options = ""] = tail.replace(QUOTED_LABEL, "").split(" ");
   const path = (head.split(" ")[4] ?? "").replace(/\\([0-7]{3})/g, (_, octal) =>
     String.fromCharCode(Number.parseInt(octal, 8)),
   );

@@ -35,7 +35,7 @@ test("the hierarchy that tracks processes is found in every set-up", () => {
 test("a hierarchy is named by its controllers, as in /proc/PID/cgroup, also where SELinux adds mount options", () => {
   const mountinfo = [
     "30 25 0:26 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,seclabel,xattr,release_agent=/x,name=systemd",
-    "31 25 0:27 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,seclabel,cpu,cpuacct",
+    '31 25 0:27 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,seclabel,context="a:b:c:s0:c1,c2",cpu,cpuacct',
     "32 25 0:28 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw,seclabel,nsdelegate",
   ].join("\n");
   expect(findCgroupHierarchies(mountinfo)).toEqual([

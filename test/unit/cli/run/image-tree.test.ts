@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { ImageTree } from "../../../../src/cli/run/image-tree.ts";
 
+const isRoot = process.geteuid?.() === 0;
 let scratch = "";
 beforeAll(() => {
   scratch = mkdtempSync(join(tmpdir(), "image-tree-"));
@@ -31,7 +32,11 @@ test("what a machine wrote to a stack comes before the layers, the uppermost lay
   put("web.mstack/rw/data/etc/passwd", "web:x:12:12::/written:/bin/sh\nnew:x:13:13::/new:/bin/sh\n");
   put("web.mstack/rw/data/added", "");
   mkdirSync(join(scratch, "web.mstack/rw/work"));
+  // The machine removed it: overlayfs writes that as a device 0:0.
+  if (isRoot) Bun.spawnSync(["mknod", join(scratch, "web.mstack/rw/data/removed"), "c", "0", "0"]);
+  put("layers/1/removed", "");
   using tree = ImageTree.open(place);
+  if (isRoot) expect(tree?.has("/removed")).toBe(false);
   expect(tree?.accountOf("web")).toMatchObject({ uid: 12, home: "/written" });
   expect(tree?.accountOf("new")).toMatchObject({ uid: 13 });
   // Neither the directory of the kernel nor the names of both are files of the machine.

@@ -124,3 +124,25 @@ test("who subscribes gets one connection for signals and all later calls, so tha
   end();
   expect(told).toBe(1);
 });
+
+test("a second reply to a call is nobody's, with its descriptors", async () => {
+  const path = join(directory, "file-of-replies");
+  writeFileSync(path, "");
+  using file = openPath(path, "read");
+  const { client, end } = await connected((call, peer) => {
+    for (let copy = 0; copy < 5; copy++) {
+      peer.send({ type: 2, replySerial: call.serial, serial: ++serial, signature: "h", body: [file] });
+    }
+  });
+  const [fd] = (await client.call(CALL)) as [Fd];
+  fd.close();
+  await until(() => descriptorsTo(path) === 1, "the others to be closed");
+  end();
+});
+
+test("a call that cannot be encoded fails at once, and leaves nothing behind", async () => {
+  const { client, end } = await connected(() => {});
+  const call = client.call({ ...CALL, signature: "i", body: [2 ** 40] });
+  expect(await call.catch((error: unknown) => error)).toBeInstanceOf(Error);
+  end();
+});
