@@ -2,10 +2,11 @@
 // them are resolved below the image's own root (openat2(2), RESOLVE_IN_ROOT).
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
+import { meansNoFile } from "../../base/error.ts";
 import { findUser, groupsOfUser } from "../../base/user-database.ts";
 import type { ImageType } from "../../base/vocabulary/image-class.ts";
 import { type Fd, openInRoot, openPath, readFileIn } from "../../kernel/file/fd.ts";
-import { Failure } from "../session/failure.ts";
+import { Failure, reasonOf } from "../session/failure.ts";
 
 /** The path and the storage type of an image. */
 export interface ImagePlace {
@@ -43,6 +44,10 @@ function treesOfStack(path: string): string[] {
   return [WRITTEN, ...stackLayers(path).map(({ name }) => name)].map((name) => join(path, name));
 }
 
+function cannotRead(what: string, error: unknown): Failure {
+  return new Failure(`Could not read ${what}: ${reasonOf(error)}`, { cause: error });
+}
+
 /** The opened trees of an image. */
 export class ImageTree implements Disposable {
   readonly #roots: readonly Fd[];
@@ -59,7 +64,8 @@ export class ImageTree implements Disposable {
       paths.flatMap((one) => {
         try {
           return [openPath(one, "directory")];
-        } catch {
+        } catch (error) {
+          if (!meansNoFile(error)) throw cannotRead(one, error);
           return []; // no machine has written to the stack yet
         }
       }),
@@ -96,13 +102,17 @@ export class ImageTree implements Disposable {
     return this.#first((root) => readFileIn(root, path, FILE_LIMIT_BYTES).toString()) ?? "";
   }
 
-  /** Returns the first result of `read` that does not throw, from the top tree down; null if all throw. */
+  /**
+   * Returns the result of `read` in the uppermost tree that has the file; null if none has it. Throws a Failure where a tree
+   * cannot be read: the file of a lower layer is not that of the image then.
+   */
   #first<Value>(read: (root: Fd) => Value): Value | null {
     for (const root of this.#roots) {
       try {
         return read(root);
-      } catch {
-        // The file is not in this layer.
+      } catch (error) {
+        // Otherwise the file is not in this layer.
+        if (!meansNoFile(error)) throw cannotRead("the image", error);
       }
     }
     return null;
