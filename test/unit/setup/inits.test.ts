@@ -49,7 +49,7 @@ const noting =
     const line = words.join(" ").replaceAll(root, "ROOT");
     commands.push(line);
     const fails = failing !== undefined && line.includes(failing);
-    return { code: fails ? 1 : 0, output: fails ? "it failed" : "" };
+    return { code: fails ? 1 : 0, stdout: "", output: fails ? "it failed" : "" };
   };
 
 function put(path: string, text = ""): void {
