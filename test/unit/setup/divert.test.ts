@@ -90,3 +90,15 @@ test("dpkg-divert moves the files of a Debian host; where it fails, nothing is r
   expect(read(host, "machinectl")).toBe("theirs");
   rmSync(host.root, { recursive: true });
 });
+
+test.each(["null", "{}", "[7]", '[{"path":"/usr/bin/machinectl"}]', '[{"path":"/etc/passwd","by":"rename"}]', "["])(
+  "a record that is none (%s) is named with what helps, and nothing is done",
+  (text) => {
+    const host = tree({ machinectl: "theirs" });
+    writeFileSync(host.locate("/usr/local/lib/machined/divert.json"), text);
+    for (const act of [() => divert(host, PROGRAM, silent, nothing), () => undivert(host, silent, nothing)])
+      expect(act).toThrow("move it away, and rename files with the suffix .distrib in /usr/bin back yourself");
+    expect(bin(host)).toEqual(["machinectl"]);
+    rmSync(host.root, { recursive: true });
+  },
+);
