@@ -10,7 +10,7 @@ import { liftOsTree } from "../../../src/worker/image/os-tree.ts";
 import { tarChunks } from "../../../src/worker/tar/pack.ts";
 import { encodeAcl } from "../../../src/worker/tar/pax-acl.ts";
 import { Unpacker } from "../../../src/worker/tar/untar-unpacker.ts";
-import { archive } from "../../unit/worker/archive-builder.ts";
+import { archive, type BuiltMember } from "../../unit/worker/archive-builder.ts";
 import { rootTest, scratchDirectory } from "../support.ts";
 import { mountedFileSystem } from "../tree-support.ts";
 import { Sandbox } from "./support.ts";
@@ -89,6 +89,28 @@ rootTest("lists that name users and groups get the numbers of the archive's own 
   for (const name of ["d/inside", "other", "replaced"]) {
     expect([name, attribute(join(top, name), "system.posix_acl_access")]).toEqual([name, null]);
   }
+});
+
+/** Members that replace a file "a/f" by another file, which gets its inode number where the file system uses that again. */
+const ANEW: readonly BuiltMember[] = [
+  { name: "a", type: "2", target: "x" },
+  { name: "a", type: "5", mode: 0o755 },
+];
+const REPLACEMENTS: readonly (readonly BuiltMember[])[] = [
+  [{ name: "a/f", type: "5", mode: 0o755 }],
+  [...ANEW, { name: "a/f", mode: 0o640 }],
+  [...ANEW, { name: "a/f/g", mode: 0o640 }],
+  [...ANEW, { name: "a/f", type: "6" }],
+];
+
+rootTest("a list that names users is not set for what replaces its file, though that has its inode number", () => {
+  const pax = { "SCHILY.acl.access": "user::rwx,user:web:r-x,group::r-x,mask::rwx,other::---" };
+  const passwd = { name: "etc/passwd", data: "web:x:33:33::/:\n" };
+  const found = REPLACEMENTS.map((members) => {
+    const { top, error } = sandbox.unpack(archive(passwd, { name: "a/f", pax }, ...members), { isQuiet: true });
+    return error ?? attribute(join(top, "a/f"), "system.posix_acl_access");
+  });
+  expect(found).toEqual(REPLACEMENTS.map(() => null));
 });
 
 rootTest(
