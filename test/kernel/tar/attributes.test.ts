@@ -113,6 +113,31 @@ rootTest("a list that names users is not set for what replaces its file, though 
   expect(found).toEqual(REPLACEMENTS.map(() => null));
 });
 
+rootTest("a file that is truncated while it is packed is one warning, with the number of its missing bytes", () => {
+  const PIECE_BYTES = 1 << 20;
+  for (const distance of [PIECE_BYTES, 2 * PIECE_BYTES]) {
+    const path = join(scratch, `shrinking-${distance}`);
+    mkdirSync(path);
+    const file = join(path, "f");
+    const written = fs.openSync(file, "w");
+    for (let piece = 0; piece < 8; piece++)
+      fs.writeSync(written, Buffer.alloc(PIECE_BYTES), 0, PIECE_BYTES, piece * distance);
+    fs.closeSync(written);
+    let bytes = 0;
+    const lines = linesOf(() => {
+      using tree = openPath(path, "directory");
+      for (const chunk of tarChunks(tree)) {
+        if (bytes === 0) fs.truncateSync(file, 0);
+        bytes += chunk.length;
+      }
+    });
+    expect(bytes).toBeGreaterThan(8 * PIECE_BYTES);
+    expect(lines).toEqual([
+      expect.stringMatching(/File '\.\/f' shrank while it was read: 7\d{6} bytes are filled with zeros\.$/),
+    ]);
+  }
+});
+
 rootTest(
   "an attribute that cannot be kept is one warning for its kind, with a count, and nothing is lost besides",
   () => {
