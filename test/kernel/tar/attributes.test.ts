@@ -11,7 +11,7 @@ import { tarChunks } from "../../../src/worker/tar/pack.ts";
 import { encodeAcl } from "../../../src/worker/tar/pax-acl.ts";
 import { Unpacker } from "../../../src/worker/tar/untar-unpacker.ts";
 import { archive, type BuiltMember } from "../../unit/worker/archive-builder.ts";
-import { rootTest, scratchDirectory } from "../support.ts";
+import { descriptorsTo, rootTest, scratchDirectory } from "../support.ts";
 import { mountedFileSystem } from "../tree-support.ts";
 import { Sandbox } from "./support.ts";
 
@@ -284,4 +284,16 @@ rootTest("files get their group also where the directory hands down another", ()
   unpacker.end();
   for (const name of ["f", "d", "d/l"]) expect([name, lstatSync(join(top, name)).gid]).toEqual([name, 0]);
   expect(lstatSync(join(top, "d")).mode & 0o7777).toBe(0o755);
+});
+
+rootTest("an archive that is given up while a directory is written leaves that not open", () => {
+  const path = join(scratch, "directories");
+  // Every header is one of a directory, so the first chunk is full in one.
+  const names = Array.from({ length: 2500 }, (_, index) => join(path, `d${index}`));
+  for (const name of names) mkdirSync(name, { recursive: true });
+  using tree = openPath(path, "directory");
+  const chunks = tarChunks(tree);
+  expect(chunks.next().value?.length).toBe(1 << 20);
+  chunks.return(undefined);
+  expect(names.filter((name) => descriptorsTo(name) > 0)).toEqual([]);
 });
