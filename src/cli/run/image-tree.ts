@@ -1,12 +1,12 @@
 // Reads files in an image that is a directory tree, or a stack of layers. Images are not trusted: symbolic links in
 // them are resolved below the image's own root (openat2(2), RESOLVE_IN_ROOT).
-import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { meansNoFile } from "../../base/error.ts";
 import { findUser, groupsOfUser } from "../../base/user-database.ts";
 import type { ImageType } from "../../base/vocabulary/image-class.ts";
 import { type Fd, openInRoot, openPath, readFileIn } from "../../kernel/file/fd.ts";
 import { Failure, reasonOf } from "../session/failure.ts";
+import { stackLayers } from "./stack.ts";
 
 /** The path and the storage type of an image. */
 export interface ImagePlace {
@@ -25,16 +25,6 @@ export interface ImageAccount {
 /** The account of root, for which no user database is read. */
 export const ROOT: ImageAccount = { uid: 0, gid: 0, groups: [], home: "/root" };
 const FILE_LIMIT_BYTES = 16 << 20;
-
-const LAYER = /^layer@(\d+)$/;
-
-/** Returns the layers of a stack, the uppermost first. A layer is a link, or a directory in the stack itself. */
-export function stackLayers(path: string): { name: string; isDirectory: boolean }[] {
-  const number = (name: string) => Number(LAYER.exec(name)?.[1]);
-  const entries = readdirSync(path, { withFileTypes: true }).filter(({ name }) => LAYER.test(name));
-  entries.sort((a, b) => number(b.name) - number(a.name));
-  return entries.map((entry) => ({ name: entry.name, isDirectory: entry.isDirectory() }));
-}
 
 /** Where systemd-nspawn keeps what a machine wrote to a stack (systemd.mstack(7)); beside it is a directory for the kernel's use. */
 const WRITTEN = "rw/data";
