@@ -71,6 +71,11 @@ stop() {
 	while running >/dev/null; do
 		tries=$((tries + 1))
 		[ "$tries" -ne 150 ] || kill -KILL "$pid" 2>/dev/null
+		# A process that waits for a disk or a network file system ends only when that answers.
+		if [ "$tries" -gt 200 ]; then
+			echo "$NAME did not stop: process $pid did not end after SIGKILL." >&2
+			return 1
+		fi
 		nap
 	done
 	rm -f "$PIDFILE"
@@ -81,13 +86,11 @@ case "$1" in
 start) start ;;
 stop) stop ;;
 restart | force-reload)
-	stop
-	start
+	stop && start
 	;;
 try-restart)
 	running >/dev/null || exit 0
-	stop
-	start
+	stop && start
 	;;
 status)
 	if pid=$(running); then

@@ -1,6 +1,6 @@
 // The account of a command in a machine: user, group and supplementary groups from the machine's user database, limited by
 // who owns the machine.
-import { ErrnoError } from "../base/error.ts";
+import { ErrnoError, errnoNameOf, meansNoFile } from "../base/error.ts";
 import { findUser, groupsOfUser, ID_MAX, type UserEntry } from "../base/user-database.ts";
 import { openPath, readFileIn, readRegular, reopen, statFd } from "../kernel/file/fd.ts";
 import { sameNamespace } from "../kernel/process/namespace.ts";
@@ -56,13 +56,21 @@ function readAtOnce(leader: PidRef): ReadFile {
   };
 }
 
-/** Returns "" for a file that cannot be read: a machine of one static program has no user database. */
-function orEmpty(read: ReadFile, path: string): string {
+/**
+ * Returns "" where the machine has no such file: a machine of one static program has no user database. Throws other errors
+ * (EMFILE, ENOMEM, EIO): without the file, the command would have neither its supplementary groups nor its home directory.
+ */
+function orEmpty(read: ReadFile, path: string, machine: string): string {
   try {
     return read(path);
   } catch (error) {
     if (error instanceof NotAtOnce) throw error;
-    return "";
+    if (meansNoFile(error)) return "";
+    throw new ErrnoError(
+      errnoNameOf(error) ?? "EIO",
+      `The user database of machine '${machine}' could not be read: ${(error as Error).message}`,
+      { cause: error },
+    );
   }
 }
 
@@ -133,11 +141,12 @@ function numberOf(user: string): number | null {
 
 /**
  * Looks up the user of a request in the machine's passwd(5) and group(5). Throws an ErrnoError where the machine has no such
- * user (`ESRCH`), or where commands of its owner may not run as that user (`EPERM`).
+ * user (`ESRCH`), where commands of its owner may not run as that user (`EPERM`), or where a file that exists cannot be
+ * read (its errno).
  */
 export function accountOf(request: AccountRequest, read: ReadFile = readWaiting(request.leader)): Account {
   const { leader, machine, user, ownerUid } = request;
-  const passwd = orEmpty(read, "/etc/passwd");
+  const passwd = orEmpty(read, "/etc/passwd", machine);
   if (ownerUid !== 0 && sameNamespace(leader.pid, "user")) return ownersAccount(request, passwd);
   const ids = user === "" ? defaultIds(leader) : null;
   const number = ids?.uid ?? numberOf(user);
@@ -147,7 +156,7 @@ export function accountOf(request: AccountRequest, read: ReadFile = readWaiting(
     throw new ErrnoError("ESRCH", `There is no user '${user}' in machine '${machine}' (its /etc/passwd was read)`);
   }
   const gid = ids?.gid ?? entry?.gid ?? uid;
-  const groups = entry === null ? [] : groupsOfUser(orEmpty(read, "/etc/group"), entry.name);
+  const groups = entry === null ? [] : groupsOfUser(orEmpty(read, "/etc/group", machine), entry.name);
   const account = { uid, gid, groups: groups.filter((group) => group !== gid), entry };
   if (ownerUid !== 0) requireOwnersIds(request, account);
   return account;

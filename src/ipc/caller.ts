@@ -118,8 +118,11 @@ function startTicksOf(pid: number): bigint | null {
 
 /** Pins the process with that number and start time. Throws SyscallError (ESRCH) when it has ended. */
 function processStartedAt(pid: number, startTicks: bigint | null): PidRef {
-  const process = PidRef.of(pid);
-  if (startTicks !== null && processStartTicks(pid) === startTicks) return process;
-  process[Symbol.dispose]();
-  throw new SyscallError("process", "ESRCH", String(pid));
+  using owner = new DisposableStack();
+  const process = owner.use(PidRef.of(pid));
+  if (startTicks === null || processStartTicks(pid) !== startTicks) {
+    throw new SyscallError("process", "ESRCH", String(pid));
+  }
+  owner.move();
+  return process;
 }

@@ -104,9 +104,10 @@ function carryOut(host: Host, { wanted, action }: Step, source: string, say: Say
   say(line(DID[action], path));
 }
 
-/** Renames a file that was changed after its installation, so that the changes are not lost. */
+/** Renames a file that was changed after its installation, so that the changes are not lost. Earlier ones stay. */
 function save(path: string, say: Say): void {
-  const saved = `${path}.saved`;
+  let saved = `${path}.saved`;
+  for (let number = 2; look(saved) !== null; number++) saved = `${path}.saved.${number}`;
   attempt(`rename '${path}' to '${saved}'`, () => renameSync(path, saved));
   say(line("kept", `${saved} (it was changed after the installation)`));
 }

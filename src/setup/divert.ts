@@ -84,14 +84,19 @@ function isOurs(target: string): boolean {
 function readRecord(host: Host): Diversion[] {
   const path = host.locate(RECORD);
   if (!existsSync(path)) return [];
+  const help = "move it away, and rename files with the suffix .distrib in /usr/bin back yourself";
   try {
-    return JSON.parse(readFileSync(path, "utf8")) as Diversion[];
+    const diversions: unknown = JSON.parse(readFileSync(path, "utf8"));
+    if (Array.isArray(diversions) && diversions.every(isDiversion)) return diversions;
   } catch (error) {
-    throw new SetupError(
-      `Cannot parse '${path}', which lists the diverted files: move it away, and rename files with the suffix .distrib in /usr/bin back yourself`,
-      { cause: error },
-    );
+    throw new SetupError(`Cannot parse '${path}', which lists the diverted files: ${help}`, { cause: error });
   }
+  throw new SetupError(`'${path}' is not a list of diverted files: ${help}`);
+}
+
+function isDiversion(value: unknown): value is Diversion {
+  if (typeof value !== "object" || value === null || !("path" in value && "by" in value)) return false;
+  return CLIENTS.some((path) => path === value.path) && (value.by === "dpkg" || value.by === "rename");
 }
 
 function record(host: Host, diversions: readonly Diversion[]): void {

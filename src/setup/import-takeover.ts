@@ -1,7 +1,8 @@
 // Replaces the running transfer daemon by the installed one, and the reverse. The first call starts the daemon, so it
-// is enough to stop the running one. One with active transfers is not stopped; it ends itself when they are done.
+// is enough to stop the running one. One with active transfers, or that cannot be asked, is not stopped; it ends itself
+// when they are done.
 import type { Say } from "./apply.ts";
-import type { Run } from "./takeover.ts";
+import { listOf, type Run } from "./takeover.ts";
 
 const SERVICE = "systemd-importd.service";
 const SOCKET = "systemd-importd.socket";
@@ -35,25 +36,15 @@ export function giveBackImports(say: Say, command: Run): void {
   endIdle(say, command);
 }
 
-/** Stops the running daemon unless transfers run; returns false if it continues. */
+/** Stops the running daemon unless transfers run, or unless it does not say whether they do; returns false if it continues. */
 function endIdle(say: Say, command: Run): boolean {
   if (command("systemctl", "is-active", "--quiet", SERVICE).code !== 0) return true;
-  const manager = ["org.freedesktop.import1", "/org/freedesktop/import1", "org.freedesktop.import1.Manager"];
-  const { code, output } = command("busctl", "--json=short", "call", ...manager, "ListTransfers");
-  if (code === 0 && transferCount(output) > 0) {
-    say(`${SERVICE} has active transfers: it is replaced when they are done, or after 'systemctl stop ${SERVICE}'`);
+  const transfers = listOf(command, "import1", "ListTransfers");
+  if (transfers === null || transfers.length > 0) {
+    const reason = transfers === null ? "did not say whether it has active transfers" : "has active transfers";
+    say(`${SERVICE} ${reason}: it is replaced when they are done, or after 'systemctl stop ${SERVICE}'`);
     return false;
   }
   command("systemctl", "stop", SERVICE);
   return true;
-}
-
-/** Returns the number of transfers in a reply of ListTransfers() as busctl(1) prints it. */
-function transferCount(output: string): number {
-  try {
-    const reply: { data?: unknown[][] } = JSON.parse(output);
-    return reply.data?.[0]?.length ?? 0;
-  } catch {
-    return 0;
-  }
 }

@@ -1,7 +1,7 @@
 // machined install --nss: makes names of machines known to the C library. If the distribution has no libnss_mymachines,
 // the module (src/nss/module.c) is installed beside the C library; nsswitch.conf is changed to name it. Both are
 // recorded in a file, so that uninstall can restore nsswitch.conf exactly; from one that was edited in the meantime, it
-// removes only the word.
+// removes only the word, and only from lines that did not have it before.
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import {
@@ -31,7 +31,7 @@ const BEFORE: Readonly<Record<string, readonly string[]>> = {
 /** The record. Each part is null if it was not changed. */
 interface NssRecord {
   readonly library: { readonly path: string; readonly sha256: string } | null;
-  /** The text of nsswitch.conf before the change, and the hash of the changed text. */
+  /** The text of nsswitch.conf without our changes, and the hash of the changed text. */
   readonly nsswitch: { readonly before: string; readonly sha256: string } | null;
 }
 
@@ -42,7 +42,7 @@ export function installNss(host: Host, say: Say): void {
   const library = putLibrary(host, say) ?? old?.library ?? null;
   // The module is recorded before the next step can fail.
   record({ library, nsswitch: old?.nsswitch ?? null });
-  record({ library, nsswitch: nameInNsswitch(host, say) ?? old?.nsswitch ?? null });
+  record({ library, nsswitch: nameInNsswitch(host, old?.nsswitch ?? null, say) ?? old?.nsswitch ?? null });
 }
 
 /** Reverts installNss(), as far as the record lists changes. */
@@ -64,14 +64,26 @@ export function describeUninstallNss(host: Host, say: Say): void {
 function readRecord(host: Host): NssRecord | null {
   const path = host.locate(RECORD);
   if (!existsSync(path)) return null;
+  const help = `move it away, and remove ${WORD} from ${NSSWITCH} yourself`;
   try {
-    return JSON.parse(readFileSync(path, "utf8")) as NssRecord;
+    const record: unknown = JSON.parse(readFileSync(path, "utf8"));
+    if (isRecord(record)) return record;
   } catch (error) {
-    throw new SetupError(
-      `Cannot parse '${path}', which lists the changes of --nss: move it away, and remove ${WORD} from ${NSSWITCH} yourself`,
-      { cause: error },
-    );
+    throw new SetupError(`Cannot parse '${path}', which lists the changes of --nss: ${help}`, { cause: error });
   }
+  throw new SetupError(`'${path}' is not a list of the changes of --nss: ${help}`);
+}
+
+function isRecord(value: unknown): value is NssRecord {
+  if (typeof value !== "object" || value === null || !("library" in value && "nsswitch" in value)) return false;
+  return isPart(value.library, "path") && isPart(value.nsswitch, "before");
+}
+
+/** Whether a part of the record is null, or has the texts `field` and `sha256`. */
+function isPart(value: unknown, field: string): boolean {
+  if (typeof value !== "object" || value === null) return value === null;
+  const texts = value as Readonly<Record<string, unknown>>;
+  return typeof texts[field] === "string" && typeof texts["sha256"] === "string";
 }
 
 function putLibrary(host: Host, say: Say): NssRecord["library"] {
@@ -96,20 +108,23 @@ function putLibrary(host: Host, say: Say): NssRecord["library"] {
   return { path, sha256: hashOfFile(host.locate(path)) };
 }
 
-function nameInNsswitch(host: Host, say: Say): NssRecord["nsswitch"] {
+/** Adds the word; `old` is the record of an earlier installation. Returns the new record; null where nothing changes. */
+function nameInNsswitch(host: Host, old: NssRecord["nsswitch"], say: Say): NssRecord["nsswitch"] {
   const path = host.locate(NSSWITCH);
   if (!existsSync(path))
     throw new SetupError(
       `Cannot add ${WORD} to '${path}', because the file does not exist: make it, or leave out --nss`,
     );
-  const before = readFileSync(path, "utf8");
-  const after = addWord(before);
-  if (after === before) {
+  const now = readFileSync(path, "utf8");
+  const after = addWord(now);
+  if (after === now) {
     say(`exists   ${path} names ${WORD} already`);
     return null;
   }
   attempt(`write '${path}'`, () => writeText(path, after));
   say(`changed  ${path}: ${WORD} resolves hosts, users and groups`);
+  // An edited file may still have words that the earlier installation has added.
+  const before = old === null ? now : withoutOurs(now, old.before);
   return { before, sha256: hashOfText(after) };
 }
 
@@ -132,12 +147,28 @@ export function addWord(text: string): string {
     .join("\n");
 }
 
+/** Returns a text of nsswitch.conf(5) without the word on the lines of those databases to which it was added in `before`. */
+function withoutOurs(text: string, before: string): string {
+  const [had, got] = [before.split("\n"), addWord(before).split("\n")];
+  const changed = new Set(had.filter((line, at) => line !== got[at]).map((line) => line.slice(0, line.indexOf(":"))));
+  // An action in brackets belongs to the service in front of it.
+  const ours = new RegExp(`\\s+${WORD}(?:\\s+\\[[^\\]]*\\])*(?=\\s|$)`);
+  return text
+    .split("\n")
+    .map((line) => {
+      const [, start = "", database = "", services = ""] = /^((\w+):)([^#]*)/.exec(line) ?? [];
+      if (!changed.has(database)) return line;
+      return `${start}${services.replace(ours, "")}${line.slice(start.length + services.length)}`;
+    })
+    .join("\n");
+}
+
 function restoreNsswitch(host: Host, { before, sha256 }: NonNullable<NssRecord["nsswitch"]>, say: Say): void {
   const path = host.locate(NSSWITCH);
   if (!existsSync(path)) return;
   const now = readFileSync(path, "utf8");
   const isOurs = hashOfText(now) === sha256;
-  const text = isOurs ? before : now.replaceAll(new RegExp(`(?<=^(?:hosts|passwd|group):.*)\\s+${WORD}\\b`, "gm"), "");
+  const text = isOurs ? before : withoutOurs(now, before);
   attempt(`write '${path}'`, () => writeText(path, text));
   say(`${isOurs ? "restored" : "changed "} ${path}`);
 }

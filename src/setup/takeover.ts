@@ -9,27 +9,37 @@ import { SetupError } from "./setup-error.ts";
 const SERVICE = "systemd-machined.service";
 const SOCKET = "systemd-machined.socket";
 
-/** Runs a command to its end; `output` is stdout and stderr. A parameter, because tests have no systemd. */
-export type Run = (...command: string[]) => { readonly code: number; readonly output: string };
+/** How a command ended. */
+interface Ended {
+  readonly code: number;
+  /** What it returned: standard output alone, because warnings go to standard error also where a command succeeds. */
+  readonly stdout: string;
+  /** Standard output and standard error, for messages. */
+  readonly output: string;
+}
+
+/** Runs a command to its end. A parameter, because tests have no systemd. */
+export type Run = (...command: string[]) => Ended;
 
 /** Runs a command on this host; a program that is not installed returns 127. */
 export const run: Run = (...command) => {
   const [name = ""] = command;
-  if (Bun.which(name) === null) return { code: 127, output: `${name} is not installed` };
+  if (Bun.which(name) === null) return { code: 127, stdout: "", output: `${name} is not installed` };
   const child = Bun.spawnSync(command, {
     stdin: "ignore",
     stdout: "pipe",
     stderr: "pipe",
     env: { ...process.env, SYSTEMD_PAGER: "" },
   });
-  return { code: child.exitCode, output: `${child.stdout}${child.stderr}`.trim() };
+  const stdout = child.stdout.toString().trim();
+  return { code: child.exitCode, stdout, output: `${stdout}\n${child.stderr}`.trim() };
 };
 
-/** Runs a command and returns its output. Throws a SetupError if it fails. */
+/** Runs a command and returns its standard output. Throws a SetupError if it fails. */
 function must(command: Run, ...words: string[]): string {
-  const { code, output } = command(...words);
+  const { code, stdout, output } = command(...words);
   if (code !== 0) throw new SetupError(`'${words.join(" ")}' failed: ${output}`);
-  return output;
+  return stdout;
 }
 
 /** Returns the names of the registered machines from their state files. */
@@ -86,7 +96,7 @@ export function takeOver(installed: Installed, say: Say, command: Run = run): bo
 
 /** Whether the running daemon executes the installed file, and not one that has been replaced since. */
 function runsProgram(program: string, command: Run): boolean {
-  const pid = command("systemctl", "show", "--property=MainPID", "--value", SERVICE).output;
+  const pid = command("systemctl", "show", "--property=MainPID", "--value", SERVICE).stdout;
   try {
     return pid !== "0" && readlinkSync(`/proc/${pid}/exe`) === program;
   } catch {
@@ -120,20 +130,31 @@ function start(command: Run, verb: "start" | "restart"): void {
 function sayKept(before: readonly string[], say: Say, command: Run): void {
   const after = listMachines(command);
   const lost = before.filter((name) => !after.includes(name));
-  const pid = command("systemctl", "show", "--property=MainPID", "--value", SERVICE).output;
+  const pid = command("systemctl", "show", "--property=MainPID", "--value", SERVICE).stdout;
   const kept = before.length - lost.length;
   say(`${SERVICE} runs as process ${pid}, ${kept === 1 ? "1 machine" : `${kept} machines`} kept`);
   // Not an error, because a machine may end by itself during the replacement.
   if (lost.length > 0) say(`no longer registered: ${lost.join(", ")}`);
 }
 
-/** Returns the machines that the running daemon lists; without a bus, those of the state files. */
+/** Returns the machines that the running daemon lists; those of the state files where it cannot be asked. */
 function listMachines(command: Run): string[] {
-  const manager = ["org.freedesktop.machine1", "/org/freedesktop/machine1", "org.freedesktop.machine1.Manager"];
-  const { code, output } = command("busctl", "--json=short", "call", ...manager, "ListMachines");
-  if (code !== 0) return machineNames();
-  const reply: { data: string[][][] } = JSON.parse(output);
-  return (reply.data[0] ?? []).map(([name = ""]) => name);
+  const rows = listOf(command, "machine1", "ListMachines");
+  return rows === null ? machineNames() : rows.map((row) => (Array.isArray(row) ? String(row[0]) : ""));
+}
+
+/** Calls a method of a manager that returns an array; returns its items, null where busctl(1) fails or prints no such reply. */
+export function listOf(command: Run, service: "machine1" | "import1", method: string): unknown[] | null {
+  const manager = [`org.freedesktop.${service}`, `/org/freedesktop/${service}`, `org.freedesktop.${service}.Manager`];
+  const { code, stdout } = command("busctl", "--json=short", "call", ...manager, method);
+  if (code !== 0) return null;
+  try {
+    const reply: { data?: unknown } | null = JSON.parse(stdout);
+    const [items] = Array.isArray(reply?.data) ? reply.data : [];
+    return Array.isArray(items) ? items : null;
+  } catch {
+    return null;
+  }
 }
 
 /**

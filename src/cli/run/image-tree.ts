@@ -1,11 +1,12 @@
 // Reads files in an image that is a directory tree, or a stack of layers. Images are not trusted: symbolic links in
 // them are resolved below the image's own root (openat2(2), RESOLVE_IN_ROOT).
-import { readdirSync } from "node:fs";
 import { join } from "node:path";
+import { meansNoFile } from "../../base/error.ts";
 import { findUser, groupsOfUser } from "../../base/user-database.ts";
 import type { ImageType } from "../../base/vocabulary/image-class.ts";
 import { type Fd, openInRoot, openPath, readFileIn, statFd } from "../../kernel/file/fd.ts";
-import { Failure } from "../session/failure.ts";
+import { Failure, reasonOf } from "../session/failure.ts";
+import { stackLayers } from "./stack.ts";
 
 /** The path and the storage type of an image. */
 export interface ImagePlace {
@@ -25,22 +26,16 @@ export interface ImageAccount {
 export const ROOT: ImageAccount = { uid: 0, gid: 0, groups: [], home: "/root" };
 const FILE_LIMIT_BYTES = 16 << 20;
 
-const LAYER = /^layer@(\d+)$/;
-
-/** Returns the layers of a stack, the uppermost first. A layer is a link, or a directory in the stack itself. */
-export function stackLayers(path: string): { name: string; isDirectory: boolean }[] {
-  const number = (name: string) => Number(LAYER.exec(name)?.[1]);
-  const entries = readdirSync(path, { withFileTypes: true }).filter(({ name }) => LAYER.test(name));
-  entries.sort((a, b) => number(b.name) - number(a.name));
-  return entries.map((entry) => ({ name: entry.name, isDirectory: entry.isDirectory() }));
-}
-
 /** Where systemd-nspawn keeps what a machine wrote to a stack (systemd.mstack(7)); beside it is a directory for the kernel's use. */
 const WRITTEN = "rw/data";
 
 /** Returns the trees of a stack in the order of a look-up: the written one, then the layers from the top. */
 function treesOfStack(path: string): string[] {
   return [WRITTEN, ...stackLayers(path).map(({ name }) => name)].map((name) => join(path, name));
+}
+
+function cannotRead(what: string, error: unknown): Failure {
+  return new Failure(`Could not read ${what}: ${reasonOf(error)}`, { cause: error });
 }
 
 /** The opened trees of an image. */
@@ -59,7 +54,8 @@ export class ImageTree implements Disposable {
       paths.flatMap((one) => {
         try {
           return [openPath(one, "directory")];
-        } catch {
+        } catch (error) {
+          if (!meansNoFile(error)) throw cannotRead(one, error);
           return []; // no machine has written to the stack yet
         }
       }),
@@ -101,13 +97,17 @@ export class ImageTree implements Disposable {
     );
   }
 
-  /** Returns the first result of `read` that does not throw, from the top tree down; null if all throw. */
+  /**
+   * Returns the result of `read` in the uppermost tree that has the file; null if none has it. Throws a Failure where a tree
+   * cannot be read: the file of a lower layer is not that of the image then.
+   */
   #first<Value>(read: (root: Fd) => Value): Value | null {
     for (const root of this.#roots) {
       try {
         return read(root);
-      } catch {
-        // The file is not in this layer.
+      } catch (error) {
+        // Otherwise the file is not in this layer.
+        if (!meansNoFile(error)) throw cannotRead("the image", error);
       }
     }
     return null;

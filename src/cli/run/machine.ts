@@ -2,8 +2,8 @@
 // writes what it has found to a file for the client, and executes systemd-nspawn. If the machine lives for one command
 // only, systemd-nspawn is a child process, which is ended when the client ends. `run-remove` (ExecStopPost=) removes
 // the clone of a temporary machine, however the unit has ended.
-import { mkdirSync, readlinkSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { renameSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import type { ImageType } from "../../base/vocabulary/image-class.ts";
 import { enterProgram } from "../../exec/helper.ts";
 import { openPath, readFileIn } from "../../kernel/file/fd.ts";
@@ -12,9 +12,10 @@ import { isErrno } from "../../kernel/syscall/sys.ts";
 import { attempt, Failure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import { type ImageSettings, parseImageSettings } from "./image-settings.ts";
-import { type ImagePlace, ImageTree, ROOT, stackLayers } from "./image-tree.ts";
+import { type ImagePlace, ImageTree, ROOT } from "./image-tree.ts";
 import { nspawnArguments } from "./nspawn.ts";
 import { type RunFacts, type RunOrder, unpackOrder } from "./order.ts";
+import { cloneStack } from "./stack.ts";
 
 /** In the order in which systemd-nspawn(1) looks for them. */
 const INITS = ["usr/lib/systemd/systemd", "lib/systemd/systemd", "sbin/init"];
@@ -44,15 +45,6 @@ async function placeOf(session: Session, name: string): Promise<ImagePlace> {
   return { path: text("Path"), type: text("Type") as ImageType }; // one of the words of the interface
 }
 
-/** Makes a stack with the same layers and an empty writable directory. The daemon cannot clone stacks. */
-function cloneStack(from: string, to: string): void {
-  mkdirSync(to, { mode: 0o755 });
-  for (const { name, isDirectory } of stackLayers(from)) {
-    symlinkSync(isDirectory ? join("..", basename(from), name) : readlinkSync(join(from, name)), join(to, name));
-  }
-  mkdirSync(join(to, "rw"), { mode: 0o755 });
-}
-
 /** Clones the image under the machine's name. The mark is written first, so that a partial clone is removed as well. */
 async function cloneImage(session: Session, { image, machine }: RunOrder, place: ImagePlace): Promise<void> {
   const { image: there } = await session.manager("GetImage", { name: machine }).catch(() => ({ image: null }));
@@ -70,7 +62,7 @@ async function cloneImage(session: Session, { image, machine }: RunOrder, place:
       session.manager("CloneImage", args, { timeoutMs: NO_TIMEOUT_MS }),
     );
   } catch (error) {
-    // The image was not cloned: if the name exists now, another process has made it.
+    // There is no clone: if the name exists now, another process has made it.
     rmSync(mark);
     throw error;
   }

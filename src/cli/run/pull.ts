@@ -2,12 +2,16 @@
 import { hasImageOfAnyName } from "../image/units.ts";
 import { Failure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
+import { CANCELLED } from "../transfer/follow.ts";
 import { pull } from "../transfer/transfer.ts";
 import type { ImageWord } from "./image-word.ts";
 import { candidates, readRegistries } from "./short-names.ts";
 
-/** Pulls the image unless it exists locally, as --pull= says. Throws a Failure if the image is missing afterwards. */
-export async function provideImage(session: Session, word: ImageWord): Promise<void> {
+/**
+ * Pulls the image unless it exists locally, as --pull= says. `registries` are those of short names. Throws a Failure if the
+ * image is missing afterwards, or after Ctrl-C.
+ */
+export async function provideImage(session: Session, word: ImageWord, registries = readRegistries()): Promise<void> {
   const { settings } = session;
   if (word.kind === "local") return;
   const { pull: when } = settings.run;
@@ -16,9 +20,11 @@ export async function provideImage(session: Session, word: ImageWord): Promise<v
     throw new Failure(`Image '${word.remote}' does not exist locally, and --pull=never forbids to pull it`);
   settings.imageClass = "machine";
   settings.force = when === "always";
-  const remotes = word.kind === "oci" ? candidates(word.remote, readRegistries()) : [word.remote];
+  const remotes = word.kind === "oci" ? candidates(word.remote, registries) : [word.remote];
   for (const remote of remotes) {
-    if ((await pull(session, word.kind, [remote, word.name], "cancel")) === 0) return;
+    const status = await pull(session, word.kind, [remote, word.name], "cancel");
+    if (status === 0) return;
+    if (status === CANCELLED) throw new Failure(`Interrupted while image '${word.remote}' was pulled`);
   }
   throw new Failure(`Image '${word.remote}' was not pulled`);
 }

@@ -72,7 +72,13 @@ export interface FollowedReply {
 /** A placeholder for the object path: the replies of a Varlink call are all about one transfer. */
 const OWN = "";
 
-/** Starts a transfer by the first of the calls that the daemon has, and follows it. Returns the exit status. */
+/** What `follow()` returns where Ctrl-C has cancelled the transfer: 128 and the number of SIGINT. */
+export const CANCELLED = 130;
+
+/**
+ * Starts a transfer by the first of the calls that the daemon has, and follows it. Returns the exit status; CANCELLED after
+ * Ctrl-C with `cancel`.
+ */
 export async function follow(
   session: Session,
   calls: readonly StartCall[],
@@ -151,6 +157,7 @@ class Following {
   readonly #early: Happening[] = [];
   readonly #end = Promise.withResolvers<number>();
   #path: string | null = null;
+  #isCancelled = false;
 
   constructor(
     session: Session,
@@ -180,7 +187,8 @@ class Following {
     for (const happening of this.#early.splice(0)) this.handle(happening);
     const interrupted = this.#session.ports.interrupted();
     try {
-      return await Promise.race([this.#end.promise, gone, interrupted.promise.then(() => this.#interrupt(id))]);
+      const status = await Promise.race([this.#end.promise, gone, interrupted.promise.then(() => this.#interrupt(id))]);
+      return this.#isCancelled ? CANCELLED : status;
     } finally {
       interrupted.stop();
       this.#bar.end();
@@ -190,6 +198,7 @@ class Following {
   /** Handles Ctrl-C. Waits for the end of a cancelled transfer; a second Ctrl-C does nothing meanwhile. */
   async #interrupt(id: number): Promise<number> {
     if (this.#cancel === null) return this.#leave(id);
+    this.#isCancelled = true;
     await this.#cancel(id);
     return this.#end.promise;
   }

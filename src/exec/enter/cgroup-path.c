@@ -34,6 +34,11 @@ static size_t components(const char *path) {
         return n;
 }
 
+/* Whether a path begins with the component "..": a cgroup may be named "..x". */
+static bool leads_up(const char *path) {
+        return strncmp(path, "/..", 3) == 0 && (path[3] == '/' || path[3] == 0);
+}
+
 /*
  * Returns the depth of the root of another cgroup namespace below the root of ours. `ours` and `theirs` are our own cgroup path
  * as /proc/self/cgroup shows it in each of the two namespaces; "/.." stands for each level above the namespace's root.
@@ -41,8 +46,8 @@ static size_t components(const char *path) {
  */
 static long root_depth(const char *ours, const char *theirs) {
         long ups = 0;
-        for (; strncmp(theirs, "/..", 3) == 0 && (theirs[3] == '/' || theirs[3] == 0); theirs += 3) ups++;
-        if (strncmp(ours, "/..", 3) == 0) return -1;
+        for (; leads_up(theirs); theirs += 3) ups++;
+        if (leads_up(ours)) return -1;
         return ups + (long) components(ours) - (long) components(theirs);
 }
 
@@ -92,7 +97,7 @@ bool machine_cgroup(const struct cgroup_texts *texts, const char *controllers, c
         char ours[PATH_MAX], theirs[PATH_MAX], cut[PATH_MAX];
         if (!cgroup_path(texts->absolute, controllers, own, PATH_MAX)) return false;
         /* This host is a container itself and does not see that cgroup. */
-        if (strncmp(own, "/..", 3) == 0) return false;
+        if (leads_up(own)) return false;
         strcpy(root, own);
         if (!texts->is_own || !cgroup_path(texts->here, controllers, ours, sizeof ours) ||
             !cgroup_path(texts->there, controllers, theirs, sizeof theirs)) {

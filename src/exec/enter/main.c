@@ -84,7 +84,7 @@ static int run_to_end(pid_t command, const sigset_t *signals) {
 int main(int argc, char **argv) {
         /* Without arguments: the placeholder program of a machine in which only commands are run. */
         if (argc == 1) for (;;) pause();
-        if (argc > 4 && strcmp(argv[1], "as") == 0) return run_as(argv + 2);
+        if (argc > 5 && strcmp(argv[1], "as") == 0) return run_as(argv + 2);
         parse(argc, argv);
         if (request.timeout_ms > 0) deadline = now_ms() + request.timeout_ms;
         int proc = open_leader();

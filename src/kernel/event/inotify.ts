@@ -67,8 +67,10 @@ export function watchPath(path: string, events: readonly PathEventKind[], callba
 
 function open() {
   if (instance === null) {
-    const fd = Fd.adopt(sys("inotify_init1", O_NONBLOCK | O_CLOEXEC));
+    using owner = new DisposableStack();
+    const fd = owner.use(Fd.adopt(sys("inotify_init1", O_NONBLOCK | O_CLOEXEC)));
     instance = { fd, watch: watch(fd, { read: true }, () => readEvents(fd)) };
+    owner.move();
   }
   return instance;
 }

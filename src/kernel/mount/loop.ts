@@ -27,9 +27,12 @@ export function attachLoop(file: Fd, offset: number, size: number): LoopDevice {
   using control = openPath("/dev/loop-control", "read");
   for (let tries = 1; ; tries++) {
     const path = `/dev/loop${ioctl(control, LOOP_CTL_GET_FREE)}`;
-    const device = openPath(path, "read");
-    if (configure(device, file, offset, size)) return { path, [Symbol.dispose]: () => device.close() };
-    device.close();
+    using owner = new DisposableStack();
+    const device = owner.use(openPath(path, "read"));
+    if (configure(device, file, offset, size)) {
+      owner.move();
+      return { path, [Symbol.dispose]: () => device.close() };
+    }
     if (tries === TRIES) throw new SyscallError("loop", "EBUSY", path);
   }
 }

@@ -1,5 +1,6 @@
 // The user for whom a caller is counted in limits: a user who can act as many UIDs, by subordinate ids, counts as one.
 import { existsSync, readFileSync, type Stats, statSync } from "node:fs";
+import { meansNoFile } from "../../base/error.ts";
 import { findUser, parseSubordinateRanges, type SubordinateRange } from "../../base/user-database.ts";
 
 /** The size of the UID ranges that are assigned to user namespaces (https://systemd.io/UIDS-GIDS). */
@@ -32,13 +33,19 @@ export function shareOwner(uid: number, files = FILES): number {
   return uid < RANGE || existsSync(`${files.logins}/${uid}`) ? uid : uid - (uid % RANGE);
 }
 
-/** Returns the ranges; reads the files again when one of them has changed. */
+/**
+ * Returns the ranges; reads the files again when one of them has changed. Where they cannot be read now (no descriptor is free),
+ * returns those that were read last, and the next call reads again.
+ */
 function rangesNow(files: typeof FILES): readonly OwnedRange[] {
   const [ranges, users] = [statusOf(files.ranges), statusOf(files.users)];
   const stamp = [ranges, users].map((status) => `${status?.ino} ${status?.size} ${status?.mtimeMs}`).join(" ");
   const before = known.get(files.ranges);
   if (before?.stamp === stamp) return before.ranges;
-  const now = { stamp, ranges: readRanges(files, ranges, users) };
+  const passwd = readText(files.users, users);
+  const text = readText(files.ranges, ranges);
+  if (passwd === null || text === null) return before?.ranges ?? [];
+  const now = { stamp, ranges: rangesIn(text, passwd) };
   known.set(files.ranges, now);
   return now.ranges;
 }
@@ -51,20 +58,20 @@ function statusOf(path: string): Stats | undefined {
   }
 }
 
-function readText(path: string, status: Stats | undefined): string {
+/** Returns "" for a file that is missing, not regular or too large; null for one that cannot be read now. */
+function readText(path: string, status: Stats | undefined): string | null {
   if (status === undefined || !status.isFile() || status.size > LIMIT_BYTES) return "";
   try {
     return readFileSync(path, "utf8");
-  } catch {
-    return "";
+  } catch (error) {
+    return meansNoFile(error) ? "" : null;
   }
 }
 
-function readRanges(files: typeof FILES, ranges: Stats | undefined, users: Stats | undefined): OwnedRange[] {
-  const passwd = readText(files.users, users);
+function rangesIn(text: string, passwd: string): OwnedRange[] {
   const firstOf = new Map<string, number>();
   const owned: OwnedRange[] = [];
-  for (const range of parseSubordinateRanges(readText(files.ranges, ranges))) {
+  for (const range of parseSubordinateRanges(text)) {
     const { owner, first } = range;
     if (!firstOf.has(owner)) firstOf.set(owner, first);
     const isNumber = /^\d+$/.test(owner);

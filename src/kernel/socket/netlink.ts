@@ -2,7 +2,7 @@
 import type { Fd } from "../file/fd.ts";
 import { socketInNetworkOf } from "../process/namespace.ts";
 import type { PidRef } from "../process/pidref.ts";
-import { AF_NETLINK, EAGAIN, ENOBUFS, MSG_DONTWAIT, MSG_TRUNC } from "../syscall/constants.ts";
+import { AF_NETLINK, EAGAIN, EINTR, ENOBUFS, MSG_DONTWAIT, MSG_TRUNC } from "../syscall/constants.ts";
 import { pinForever } from "../syscall/mem.ts";
 import { check, SyscallError, trySys } from "../syscall/sys.ts";
 
@@ -184,14 +184,16 @@ function receive(socket: Fd, deadline: number): number {
   }
 }
 
-/** Blocks until the socket is readable; throws `ETIMEDOUT`. The kernel mostly replies at once. */
+/** Blocks until the socket is readable or a signal arrives; throws `ETIMEDOUT`. The kernel mostly replies at once. */
 function waitForAnswer(socket: Fd, limitMs: number): void {
   const POLLIN = 1;
   pollfd.view.setInt32(0, socket.number, true);
   pollfd.view.setInt16(4, POLLIN, true);
   timespec.view.setBigInt64(0, 0n, true);
   timespec.view.setBigInt64(8, BigInt(Math.ceil(limitMs * 1e6)), true);
-  if (check(trySys("ppoll", pollfd, 1, timespec, 0, 8), "ppoll") === 0) throw new SyscallError("netlink", "ETIMEDOUT");
+  const count = trySys("ppoll", pollfd, 1, timespec, 0, 8);
+  // After a signal, the caller looks again and waits for the time that is left.
+  if (count !== EINTR && check(count, "ppoll") === 0) throw new SyscallError("netlink", "ETIMEDOUT");
 }
 
 /** Returns attributes by type: struct rtattr { u16 rta_len; u16 rta_type; } and its data, each at a multiple of 4. */

@@ -45,13 +45,19 @@ function fileSystemId(fd: Fd): string {
 export function outermostDirectory(directory: Fd): Fd {
   const id = fileSystemId(directory);
   for (let top = directory.duplicate(); ; ) {
+    // Closes what it holds: `top` on failure, `above` where that is not on the file system, and otherwise `top`.
+    using owner = new DisposableStack();
+    owner.use(top);
     const above = openAt(top, "..", "directory");
+    owner.use(above);
     const [here, there] = [statFd(top), statFd(above)];
     const isRoot = here.ino === there.ino && here.dev === there.dev;
     if (isRoot || !isBtrfs(above) || fileSystemId(above) !== id) {
+      owner.move();
       above.close();
       return top;
     }
+    owner.move();
     top.close();
     top = above;
   }

@@ -79,8 +79,10 @@ class TreeCopy implements Disposable {
     this.#linked = new LinkTable(target);
     this.#names = new NameStack(target);
     this.#mountId = this.#status.readFd(source).mountId;
-    this.#from = new DirectoryChain(source.duplicate(), new RawStatus());
+    using owner = new DisposableStack();
+    this.#from = owner.use(new DirectoryChain(source.duplicate(), new RawStatus()));
     this.#to = new DirectoryChain(target.duplicate(), new RawStatus());
+    owner.move();
   }
 
   run(): CopyProgress {
@@ -151,18 +153,18 @@ class TreeCopy implements Disposable {
   /** Makes and enters a directory; returns false for one that must stay empty. */
   #enter(name: RawName): boolean {
     if (this.#from.depth >= WALK_DEPTH_LIMIT) throw new SyscallError("mkdir", "ENAMETOOLONG");
-    const inner = openDirectory(this.#from.current, name);
+    using owner = new DisposableStack();
+    const inner = owner.use(openDirectory(this.#from.current, name));
     const { identity, mountId, mode } = this.#status.readFd(inner);
     check(trySys("mkdirat", this.#to.current.number, rawAddress(name), 0o700), "mkdir");
     if (mountId !== this.#mountId || this.#options.leaveEmpty?.has(identity)) {
-      inner.close();
       this.#setOwner(name, mode);
       setTimes(this.#to.current, name, this.#status);
       return false;
     }
+    this.#to.open(name);
     this.#from.enter(name, inner, identity);
-    const copy = openDirectory(this.#to.current, name);
-    this.#to.enter(name, copy, this.#status.readFd(copy).identity);
+    owner.move();
     return true;
   }
 
@@ -226,8 +228,7 @@ class TreeCopy implements Disposable {
     using chain = new DirectoryChain(this.#target.duplicate(), new RawStatus());
     let at = 0;
     for (; path.length - at > LINK_STEPS; at++) {
-      const inner = openDirectory(chain.current, path[at] as RawName);
-      chain.enter(path[at] as RawName, inner, "");
+      chain.open(path[at] as RawName);
     }
     const rest = rawAddress(path.slice(at).join("/"));
     const result = trySys("linkat", chain.current.number, rest, this.#to.current.number, rawAddress(name), 0);

@@ -153,8 +153,7 @@ export class TreeMerge implements Disposable {
         return false;
       }
       const isNew = makeDirectory(this.#to.current, name, this.#replace);
-      const copy = openDirectory(this.#to.current, name);
-      this.#to.enter(name, copy, this.#status.readFd(copy).identity);
+      this.#to.open(name);
       this.#from.enter(name, inner, identity);
       this.#isNew.push(isNew);
       return true;

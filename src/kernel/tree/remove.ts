@@ -86,8 +86,8 @@ function empty(top: Fd, mountId: bigint): void {
     if (entry !== undefined) {
       const inner = removeOrOpen(chain.current, entry, mountId);
       if (inner === null) continue;
+      chain.enter(entry.name, inner, status.identity);
       pending.push(readSomeEntries(inner));
-      chain.enter(entry.name, inner, status.readFd(inner).identity);
       continue;
     }
     if (chain.depth === 0) return;
@@ -98,7 +98,10 @@ function empty(top: Fd, mountId: bigint): void {
   }
 }
 
-/** Removes an entry, or opens it and returns it where it is a directory that must be emptied first. */
+/**
+ * Removes an entry, or opens it and returns it where it is a directory that must be emptied first; `status` is then the status of
+ * the directory.
+ */
 function removeOrOpen(parent: Fd, { name, kind }: RawEntry, mountId: bigint): Fd | null {
   if (kind !== "directory" && (kind !== null || status.readEntry(parent, name).kind !== "directory")) {
     removeEntry(parent, name, 0);
@@ -176,8 +179,7 @@ function removeNested(top: Fd): void {
   for (const nested of nestedSubvolumes(top)) {
     using chain = new DirectoryChain(top.duplicate(), status);
     for (const name of nested.directory.split("/").filter((part) => part !== "")) {
-      const inner = openDirectory(chain.current, name);
-      chain.enter(name, inner, status.readFd(inner).identity);
+      chain.open(name);
     }
     using inner = openDirectory(chain.current, nested.name);
     removeSubvolumeTree(chain.current, nested.name, inner);

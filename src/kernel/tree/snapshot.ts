@@ -50,12 +50,9 @@ function snapshotOne(source: Fd, target: Fd, nested: NestedSubvolume, options: S
   using from = new DirectoryChain(source.duplicate(), status);
   using to = new DirectoryChain(target.duplicate(), status);
   for (const part of nested.directory.split("/").filter((name) => name !== "")) {
-    const inner = openDirectory(from.current, part);
-    const { identity } = status.readFd(inner);
-    from.enter(part, inner, identity);
-    if (options.leaveEmpty.has(identity)) return;
-    const copy = openDirectory(to.current, part);
-    to.enter(part, copy, status.readFd(copy).identity);
+    const inner = from.open(part);
+    if (options.leaveEmpty.has(status.readFd(inner).identity)) return;
+    to.open(part);
   }
   using inner = openDirectory(from.current, nested.name);
   // Another file system may be mounted there.

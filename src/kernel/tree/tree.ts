@@ -232,7 +232,7 @@ export class DirectoryChain implements Disposable {
   /** Takes ownership of `top`. `status` is only used internally. */
   constructor(top: Fd, status: RawStatus) {
     this.#status = status;
-    this.#links.push({ name: "", identity: status.readFd(top).identity, fd: top });
+    this.#links.push({ name: "", identity: this.#identityOf(top), fd: top });
   }
 
   get depth(): number {
@@ -270,6 +270,23 @@ export class DirectoryChain implements Disposable {
     if (outer <= 0 || outer % STEP === 0) return;
     this.#at(outer).fd?.close();
     this.#at(outer).fd = null;
+  }
+
+  /** Opens the directory `name` of the current one and enters it. Returns its descriptor, which the chain owns. */
+  open(name: RawName): Fd {
+    const fd = openDirectory(this.current, name);
+    this.enter(name, fd, this.#identityOf(fd));
+    return fd;
+  }
+
+  /** Closes `fd` on failure. */
+  #identityOf(fd: Fd): string {
+    try {
+      return this.#status.readFd(fd).identity;
+    } catch (error) {
+      fd.close();
+      throw error;
+    }
   }
 
   /** Returns to the parent directory. */

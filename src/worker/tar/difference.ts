@@ -53,8 +53,10 @@ class DifferenceWalk implements Disposable {
     this.#writer = new MemberWriter(policy);
     this.#baseMountId = this.#baseStatus.readFd(base).mountId;
     this.#mountId = this.#writer.status.readFd(tree).mountId;
-    this.#baseChain = new DirectoryChain(openDirectory(base, "."), new RawStatus());
+    using owner = new DisposableStack();
+    this.#baseChain = owner.use(new DirectoryChain(openDirectory(base, "."), new RawStatus()));
     this.#chain = new DirectoryChain(openDirectory(tree, "."), new RawStatus());
+    owner.move();
   }
 
   [Symbol.dispose](): void {
@@ -188,8 +190,14 @@ class DifferenceWalk implements Disposable {
     const { kind } = this.#baseStatus;
     if (!this.#isMember(base, { name, kind: null })) return null;
     const file = openMember(base, { name, kind }, this.#baseStatus);
-    if (file !== null) this.#baseStatus.readFd(file);
-    return file;
+    if (file === null) return null;
+    try {
+      this.#baseStatus.readFd(file);
+      return file;
+    } catch (error) {
+      file.close();
+      throw error;
+    }
   }
 
   *#isSame(file: Fd, base: Fd): Generator<Buffer, boolean> {

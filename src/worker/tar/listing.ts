@@ -16,9 +16,12 @@ export class Listing implements Disposable {
 
   /** The caller still owns `directory`. */
   constructor(directory: Fd) {
+    using owner = new DisposableStack();
     this.#directory = openDirectory(directory, ".");
+    owner.use(this);
     do this.#readSome();
     while (!this.#isWhole && remembered < SORTED_LIMIT);
+    owner.move();
     this.#entries.sort((a, b) => (a.name < b.name ? 1 : -1));
     if (this.#isWhole) this.#directory.close();
   }

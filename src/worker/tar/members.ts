@@ -109,7 +109,7 @@ export class MemberWriter implements Disposable {
     const pieces = allocatedBytes < size ? dataPieces(file, size) : null;
     if (pieces !== null) return yield* this.#sparse(file, path, size, pieces);
     yield* this.#member(file, path, { type, size });
-    yield* this.#data(file, 0, size, path);
+    noteMissing(path, yield* this.#data(file, 0, size));
     yield* this.put(padding(size));
   }
 
@@ -127,7 +127,9 @@ export class MemberWriter implements Disposable {
     ];
     yield* this.#member(file, path, { type: "0", size: stored, records });
     yield* this.put(map);
-    for (const { offset, length } of pieces) yield* this.#data(file, offset, length, path);
+    let missing = 0;
+    for (const { offset, length } of pieces) missing += yield* this.#data(file, offset, length);
+    noteMissing(path, missing);
     yield* this.put(padding(stored));
   }
 
@@ -156,19 +158,24 @@ export class MemberWriter implements Disposable {
     });
   }
 
-  /** Reads file data directly into chunks. Fills with zeros what is missing where the file was truncated meanwhile. */
-  *#data(file: Fd, offset: number, length: number, path: RawName): Generator<Buffer> {
+  /**
+   * Reads file data directly into chunks. Fills with zeros what is missing where the file was truncated meanwhile, and returns
+   * its length in bytes.
+   */
+  *#data(file: Fd, offset: number, length: number): Generator<Buffer, number> {
+    let missing = 0;
     for (let done = 0; done < length; ) {
       if (this.#used === CHUNK) yield this.#full();
       const room = Math.min(CHUNK - this.#used, length - done);
       const count = readSync(file.number, this.#chunk, this.#used, room, offset + done);
       if (count === 0) {
-        log("warning", `File '${textOf(path)}' shrank while it was read, filling it up with zeros.`);
         this.#chunk.fill(0, this.#used, this.#used + room);
+        missing += room;
       }
       this.#used += count || room;
       done += count || room;
     }
+    return missing;
   }
 
   /** Appends bytes to the current chunk; yields chunks that are full. */
@@ -188,6 +195,12 @@ export class MemberWriter implements Disposable {
     this.#used = 0;
     return full;
   }
+}
+
+/** Warns of a file that was truncated while it was read; once, whatever its size was. */
+function noteMissing(path: RawName, bytes: number): void {
+  if (bytes > 0)
+    log("warning", `File '${textOf(path)}' shrank while it was read: ${bytes} bytes are filled with zeros.`);
 }
 
 function attributeRecords(file: Fd, { dropAttribute, aclsTwice }: MemberPolicy): [string, Buffer][] {

@@ -103,35 +103,22 @@ class TarWalk implements Disposable {
     const { name } = entry;
     const opened = openMember(this.#chain.current, entry, this.#writer.status);
     if (opened === null) return false;
+    using owner = new DisposableStack();
+    const file = owner.use(opened);
     const path = this.#pathOf(name);
-    const { kind: found, mountId, identity } = this.#writer.status.readFd(opened);
-    if (!this.#accepts(path, name, opened)) return false;
+    const { kind: found, mountId, identity } = this.#writer.status.readFd(file);
+    if (this.#policy.accepts?.(path, name, this.#writer.status) === false) return false;
     if (found === "directory" && mountId === this.#mountId) {
-      if (this.#chain.depth >= WALK_DEPTH_LIMIT) {
-        opened.close();
-        throw new SyscallError("open", "ENAMETOOLONG", textOf(name));
-      }
-      // The chain owns it from here.
-      yield* this.#writer.directory(opened, `${path}/`);
-      this.#chain.enter(name, opened, identity);
+      if (this.#chain.depth >= WALK_DEPTH_LIMIT) throw new SyscallError("open", "ENAMETOOLONG", textOf(name));
+      yield* this.#writer.directory(file, `${path}/`);
+      this.#chain.enter(name, file, identity);
+      owner.move();
       return true;
     }
-    using file = opened;
     if (found === "directory") yield* this.#writer.directory(file, `${path}/`);
     else if (MemberWriter.canHold(found)) yield* this.#writer.file(file, path);
     else this.#noteSocket(path);
     return false;
-  }
-
-  /** Returns whether the policy accepts the entry; closes it where it does not. */
-  #accepts(path: RawName, name: RawName, opened: Fd): boolean {
-    let isAccepted = false;
-    try {
-      isAccepted = this.#policy.accepts?.(path, name, this.#writer.status) ?? true;
-      return isAccepted;
-    } finally {
-      if (!isAccepted) opened.close();
-    }
   }
 
   #noteSocket(path: RawName): void {

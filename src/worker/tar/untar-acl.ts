@@ -32,6 +32,7 @@ export class LateAcls {
 
   /** Remembers the lists of a file at a path, replacing earlier ones. Throws where the memory limit is exceeded. */
   add(components: readonly RawName[], file: Fd, lists: readonly NamedAcl[]): void {
+    this.forget(components);
     if (lists.length === 0) return;
     const { identity } = this.#status.readFd(file);
     const path = components.join("/");
@@ -43,7 +44,7 @@ export class LateAcls {
     );
   }
 
-  /** Forgets the lists at a path, because another file replaces it, which may get the same inode number. */
+  /** Forgets the lists at a path, because a new file was made there, which may have the inode number of an earlier one. */
   forget(components: readonly RawName[]): void {
     if (this.#lists.size > 0) this.#lists.delete(components.join("/"));
   }

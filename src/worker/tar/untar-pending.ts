@@ -2,6 +2,7 @@
 // directories, so they are stored in one log of bytes, each path by its difference to the one before; beyond 1 MiB the log is
 // written to an unnamed file on the tree's file system. A repeated directory has several records; the last one counts.
 import { readSync, writeSync } from "node:fs";
+import { ErrnoError } from "../../base/error.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { type RawName, tryOpenUnnamed } from "../../kernel/tree/tree.ts";
 import type { Held } from "../program/budget.ts";
@@ -79,8 +80,10 @@ export class PendingDirectories implements Disposable {
     this.#depths.add(components.length);
   }
 
-  /** Returns memory for the next record. */
+  /** Returns memory for the next record. Throws E2BIG for one that does not fit in a chunk. */
   #room(bytes: number): Buffer {
+    if (bytes > CHUNK_BYTES)
+      throw new ErrnoError("E2BIG", "Archive has a directory whose path and access control lists are too long");
     if (this.#used + bytes > CHUNK_BYTES) this.#putAway();
     this.#used += bytes;
     return this.#chunk.subarray(this.#used - bytes, this.#used);

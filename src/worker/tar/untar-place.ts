@@ -23,7 +23,8 @@ export function componentsOf(path: RawName): RawName[] {
   return parts;
 }
 
-function requireDepth(depth: number): void {
+/** Throws E2BIG for a number of components that is too large. */
+export function requireDepth(depth: number): void {
   if (depth <= DEPTH_LIMIT) return;
   throw new ErrnoError("E2BIG", `Archive has directories nested deeper than ${DEPTH_LIMIT}`);
 }
@@ -78,6 +79,8 @@ export class Place implements Disposable {
   #step(name: RawName, missing: "make" | "refuse"): Reached {
     const { fd = this.#top, real = [] } = this.#steps.at(-1) ?? {};
     const inner = [...real, name];
+    // Behind a link, the directory is deeper than its path in the archive.
+    requireDepth(inner.length);
     const result = openOrMake(fd, name, missing, (made) => this.#options.onImplied?.(made, inner));
     if (!isNoDirectory(result)) return { fd: adopt(result, "open directory", name), real: inner };
     const { links = "refuse" } = this.#options;

@@ -33,7 +33,7 @@ import {
 import { FileSink } from "./untar-file.ts";
 import { type MetadataPolicy, MetadataWriter } from "./untar-metadata.ts";
 import { PendingDirectories } from "./untar-pending.ts";
-import { componentsOf, IMPLIED_MODE, Place, type PlaceOptions } from "./untar-place.ts";
+import { componentsOf, IMPLIED_MODE, Place, type PlaceOptions, requireDepth } from "./untar-place.ts";
 import { TreeSoFar } from "./untar-tree.ts";
 
 export interface UntarOptions extends MetadataPolicy {
@@ -147,6 +147,7 @@ export class Untar implements TarTarget, Disposable {
 
   #noteImplied(directory: Fd, path: readonly RawName[]): void {
     this.#options.spending?.entered(entryCost("directory", []));
+    this.#acls.forget(path);
     this.#directories.add(path, this.#metadata.implied(IMPLIED_MODE));
     this.#options.onImplied?.(directory);
   }
@@ -162,15 +163,16 @@ export class Untar implements TarTarget, Disposable {
     const { attributes, namedAcls } = metadata;
     const parent = this.#place.reach(parents, "make");
     const path = [...this.#place.real, ...(name === undefined ? [] : [name])];
+    requireDepth(path.length);
     const wasThere = name === undefined || this.#wasDirectory(parent, name);
     if (name === undefined) this.#hasTop = true;
     this.#directories.add(path, { ...metadata, wasThere });
+    this.#acls.forget(path);
     if (!wasThere && attributes.length === 0 && namedAcls.length === 0) return;
     using directory =
       name === undefined ? this.#top.duplicate() : adopt(tryOpenDirectory(parent, name), "open directory", name);
     if (wasThere) this.#metadata.clearAttributes(directory);
     this.#metadata.setAttributes(directory, path.join("/"), attributes);
-    this.#acls.forget(path);
     this.#acls.add(path, directory, namedAcls);
   }
 
@@ -192,7 +194,7 @@ export class Untar implements TarTarget, Disposable {
     const mode = metadata.mode & 0o777;
     let result = tryCreateFile(parent, name, mode);
     if (result === EEXIST) {
-      this.#makeRoom(parent, name);
+      removeTree(parent, name);
       result = tryCreateFile(parent, name, mode);
     }
     const file = adopt(result, "create", name);
@@ -240,8 +242,9 @@ export class Untar implements TarTarget, Disposable {
   #replaceLink(parent: Fd, name: RawName, target: RawName): boolean {
     const { replaceLink } = this.#options;
     if (replaceLink === undefined) return false;
-    this.#makeRoom(parent, name);
+    removeTree(parent, name);
     using file = adopt(tryCreateFile(parent, name, 0o600), "create", name);
+    this.#acls.forget([...this.#place.real, name]);
     return replaceLink(file, target);
   }
 
@@ -263,20 +266,15 @@ export class Untar implements TarTarget, Disposable {
     this.#make(parent, name, "mknod", () => tryMakeNode(parent, name, bits, major, minor));
   }
 
-  /** Removes an existing entry, and its waiting ACLs. */
-  #makeRoom(parent: Fd, name: RawName): void {
-    this.#acls.forget([...this.#place.real, name]);
-    removeTree(parent, name);
-  }
-
   /** Makes an entry by `attempt`, replacing an existing one, as tar does. */
   #make(parent: Fd, name: RawName, call: string, attempt: () => number): void {
     let result = attempt();
     if (result === EEXIST) {
-      this.#makeRoom(parent, name);
+      removeTree(parent, name);
       result = attempt();
     }
     if (result < 0) check(result, call, textOf(name));
+    this.#acls.forget([...this.#place.real, name]);
   }
 }
 

@@ -305,6 +305,11 @@ describe.skipIf(!canRun)(canRun ? "entering" : "entering (left out: needs root, 
     GUARD_MS,
   );
 
+  test("a user without a command is an incomplete request", () => {
+    const { exitCode, stderr } = Bun.spawnSync([program, "as", "0", "0", ""]);
+    expect([exitCode, stderr.toString()]).toEqual([125, "machined-enter: 'as' has no value\n"]);
+  });
+
   test(
     "variables of the command mean nothing to the program that enters the machine",
     async () => {

@@ -62,3 +62,12 @@ rootTest("loop devices are attached again and again", () => {
   }
   expectNothingLeft(before);
 });
+
+rootTest("a device that cannot be attached is not left open", () => {
+  const path = join(directory, "not-for-reading");
+  writeFileSync(path, "");
+  using file = openPath(path, "path");
+  const before = openDescriptors();
+  for (let i = 0; i < 50; i++) expect(() => attachLoop(file, 0, 0)).toThrow("Bad file descriptor");
+  expectNothingLeft(before);
+});

@@ -1,5 +1,6 @@
 // Which users are counted as one.
-import { expect, test } from "bun:test";
+import { expect, spyOn, test } from "bun:test";
+import * as fs from "node:fs";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -38,5 +39,22 @@ test("ranges of an owner that passwd(5) does not have are counted as one, and li
   withFiles((files) => {
     writeFileSync(files.ranges, "ldap:200000:10\nldap:300000:10\nx\n:1:1\nx:-5:3\nx:1:y\nx:9:9:9\n");
     expect([200_001, 300_002, 9].map((uid) => shareOwner(uid, files))).toEqual([200_000, 200_000, 9]);
+  });
+});
+
+test("files that cannot be read now (EMFILE) do not count as empty: the ranges read last are used, and then those of the files", () => {
+  withFiles((files) => {
+    writeFileSync(files.ranges, "1001:200000:10\n");
+    expect(shareOwner(200_001, files)).toBe(1001);
+    writeFileSync(files.ranges, "1001:200000:10\n1001:300000:10\n");
+    const reading = spyOn(fs, "readFileSync").mockImplementation(() => {
+      throw Object.assign(new Error("EMFILE: too many open files"), { code: "EMFILE" });
+    });
+    try {
+      expect(shareOwner(200_001, files)).toBe(1001);
+    } finally {
+      reading.mockRestore();
+    }
+    expect(shareOwner(300_001, files)).toBe(1001);
   });
 });

@@ -10,6 +10,7 @@ import {
   openAddressEvents,
   openAddressSocket,
 } from "../../../src/kernel/socket/netlink.ts";
+import { socketPair } from "../../../src/kernel/socket/pair.ts";
 import { GUARD_MS, waitFor } from "../../lib/wait-for.ts";
 import { expectNothingLeft, MANY, openDescriptors, rootTest, startNamespaced, until } from "../support.ts";
 
@@ -46,6 +47,26 @@ function hex(address: string): string {
 test("interfaces have names", () => {
   for (let i = 0; i < MANY; i++) if (interfaceName(1) !== "lo") throw new Error(`wrong at ${i}`);
   expect(interfaceName(987654)).toBeNull();
+});
+
+test("a signal does not end a dump: the time that is left is waited for", async () => {
+  let signals = 0;
+  const count = () => void signals++;
+  process.on("SIGUSR2", count);
+  const sending = "while kill -USR2 $0; do :; done";
+  await using _sender = Bun.spawn(["sh", "-c", sending, String(process.pid)], { stderr: "ignore" });
+  try {
+    await waitFor(() => expect(signals).toBeGreaterThan(0), "a signal");
+    // The other end of the pair stands for a kernel that does not reply.
+    const [socket, peer] = socketPair("datagram");
+    using _socket = socket;
+    using _peer = peer;
+    expect(() => dumpAddresses(socket)).toThrow("netlink: Connection timed out");
+  } finally {
+    _sender.kill();
+    await _sender.exited;
+    process.off("SIGUSR2", count);
+  }
 });
 
 rootTest("addresses of another network are read and their changes announced", async () => {

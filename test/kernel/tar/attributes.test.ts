@@ -10,8 +10,8 @@ import { liftOsTree } from "../../../src/worker/image/os-tree.ts";
 import { tarChunks } from "../../../src/worker/tar/pack.ts";
 import { encodeAcl } from "../../../src/worker/tar/pax-acl.ts";
 import { Unpacker } from "../../../src/worker/tar/untar-unpacker.ts";
-import { archive } from "../../unit/worker/archive-builder.ts";
-import { rootTest, scratchDirectory } from "../support.ts";
+import { archive, type BuiltMember } from "../../unit/worker/archive-builder.ts";
+import { descriptorsTo, rootTest, scratchDirectory } from "../support.ts";
 import { mountedFileSystem } from "../tree-support.ts";
 import { Sandbox } from "./support.ts";
 
@@ -88,6 +88,53 @@ rootTest("lists that name users and groups get the numbers of the archive's own 
   expect(attribute(join(top, "d"), "system.posix_acl_default")).toBe(wanted as string);
   for (const name of ["d/inside", "other", "replaced"]) {
     expect([name, attribute(join(top, name), "system.posix_acl_access")]).toEqual([name, null]);
+  }
+});
+
+/** Members that replace a file "a/f" by another file, which gets its inode number where the file system uses that again. */
+const ANEW: readonly BuiltMember[] = [
+  { name: "a", type: "2", target: "x" },
+  { name: "a", type: "5", mode: 0o755 },
+];
+const REPLACEMENTS: readonly (readonly BuiltMember[])[] = [
+  [{ name: "a/f", type: "5", mode: 0o755 }],
+  [...ANEW, { name: "a/f", mode: 0o640 }],
+  [...ANEW, { name: "a/f/g", mode: 0o640 }],
+  [...ANEW, { name: "a/f", type: "6" }],
+];
+
+rootTest("a list that names users is not set for what replaces its file, though that has its inode number", () => {
+  const pax = { "SCHILY.acl.access": "user::rwx,user:web:r-x,group::r-x,mask::rwx,other::---" };
+  const passwd = { name: "etc/passwd", data: "web:x:33:33::/:\n" };
+  const found = REPLACEMENTS.map((members) => {
+    const { top, error } = sandbox.unpack(archive(passwd, { name: "a/f", pax }, ...members), { isQuiet: true });
+    return error ?? attribute(join(top, "a/f"), "system.posix_acl_access");
+  });
+  expect(found).toEqual(REPLACEMENTS.map(() => null));
+});
+
+rootTest("a file that is truncated while it is packed is one warning, with the number of its missing bytes", () => {
+  const PIECE_BYTES = 1 << 20;
+  for (const distance of [PIECE_BYTES, 2 * PIECE_BYTES]) {
+    const path = join(scratch, `shrinking-${distance}`);
+    mkdirSync(path);
+    const file = join(path, "f");
+    const written = fs.openSync(file, "w");
+    for (let piece = 0; piece < 8; piece++)
+      fs.writeSync(written, Buffer.alloc(PIECE_BYTES), 0, PIECE_BYTES, piece * distance);
+    fs.closeSync(written);
+    let bytes = 0;
+    const lines = linesOf(() => {
+      using tree = openPath(path, "directory");
+      for (const chunk of tarChunks(tree)) {
+        if (bytes === 0) fs.truncateSync(file, 0);
+        bytes += chunk.length;
+      }
+    });
+    expect(bytes).toBeGreaterThan(8 * PIECE_BYTES);
+    expect(lines).toEqual([
+      expect.stringMatching(/File '\.\/f' shrank while it was read: 7\d{6} bytes are filled with zeros\.$/),
+    ]);
   }
 });
 
@@ -237,4 +284,16 @@ rootTest("files get their group also where the directory hands down another", ()
   unpacker.end();
   for (const name of ["f", "d", "d/l"]) expect([name, lstatSync(join(top, name)).gid]).toEqual([name, 0]);
   expect(lstatSync(join(top, "d")).mode & 0o7777).toBe(0o755);
+});
+
+rootTest("an archive that is given up while a directory is written leaves that not open", () => {
+  const path = join(scratch, "directories");
+  // Every header is one of a directory, so the first chunk is full in one.
+  const names = Array.from({ length: 2500 }, (_, index) => join(path, `d${index}`));
+  for (const name of names) mkdirSync(name, { recursive: true });
+  using tree = openPath(path, "directory");
+  const chunks = tarChunks(tree);
+  expect(chunks.next().value?.length).toBe(1 << 20);
+  chunks.return(undefined);
+  expect(names.filter((name) => descriptorsTo(name) > 0)).toEqual([]);
 });

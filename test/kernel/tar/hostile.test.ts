@@ -252,6 +252,26 @@ rootTest("a path longer than PATH_MAX is walked, not resolved (CVE-2025-4517)", 
   expect(error).toBeNull();
 });
 
+rootTest("links do not lead to directories that are nested deeper than the limit", () => {
+  const steps = (count: number) => `${"d".repeat(250)}/`.repeat(count);
+  const list = `user::rwx,${Array.from({ length: 1000 }, (_, id) => `user:${id}:r-x`)},group::r-x,mask::r-x,other::---`;
+  const pax = { "SCHILY.acl.access": list, "SCHILY.acl.default": list };
+  const links = [
+    { name: "x", type: "5", pax: { path: "d/".repeat(100) } },
+    { name: "l", type: "2", pax: { linkpath: "d/".repeat(100) } },
+  ];
+  for (const last of [
+    { name: "x", type: "5", pax: { path: `l/${steps(120)}`, ...pax } },
+    { name: "x", type: "5", pax: { path: `l/${steps(29)}` } },
+    { name: "x", pax: { path: `l/${steps(29)}file` } },
+  ]) {
+    const { error } = unpack(archive(...links, last), { links: "make" });
+    expect([error?.errnoName, error?.message]).toEqual(["E2BIG", "Archive has directories nested deeper than 128"]);
+  }
+  const most = { name: "x", type: "5", pax: { path: `l/${steps(28)}`, ...pax } };
+  expect(unpack(archive(...links, most), { links: "make", isQuiet: true }).error).toBeNull();
+});
+
 rootTest("devices and fifos are not opened, and are refused where they cannot be made", () => {
   const fifoFirst = unpack(archive({ name: "p", type: "6" }, { name: "p", data: "x" }));
   expect(fifoFirst.error).toBeNull();

@@ -5,7 +5,7 @@ import { openPath } from "../../../src/kernel/file/fd.ts";
 import { copyTree } from "../../../src/kernel/tree/copy.ts";
 import { RawStatus } from "../../../src/kernel/tree/tree.ts";
 import { GUARD_MS } from "../../lib/wait-for.ts";
-import { expectNothingLeft, isRoot, MANY, openDescriptors, rootTest } from "../support.ts";
+import { descriptorsTo, expectNothingLeft, isRoot, MANY, openDescriptors, rootTest } from "../support.ts";
 import { describeTree, makeDeep, makeEverything, mountedFileSystem, run, treeDirectory } from "../tree-support.ts";
 
 const directory = treeDirectory();
@@ -25,6 +25,14 @@ rootTest("a copy has every kind of file, name, owner, mode, time, attribute, lin
   copy(from, to);
   expect(describeTree(to)).toBe(describeTree(from));
   expectNothingLeft(before);
+});
+
+test("a directory that cannot be made is named, and is not left open", () => {
+  const [from, to] = [join(directory, "twice"), join(directory, "twice-copy")];
+  mkdirSync(join(from, "inner"), { recursive: true });
+  mkdirSync(join(to, "inner"), { recursive: true });
+  expect(() => copy(from, to)).toThrow('mkdir "inner": File exists');
+  expect(descriptorsTo(join(from, "inner"))).toBe(0);
 });
 
 rootTest("on btrfs the copy shares its data with the original", () => {

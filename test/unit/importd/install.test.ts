@@ -110,20 +110,23 @@ describe("on a tree of files", () => {
 });
 
 describe("taking over", () => {
-  function fake(answers: Record<string, { code: number; output?: string }>): { run: Run; lines: string[] } {
+  function fake(answers: Record<string, { code: number; stdout?: string; output?: string }>): {
+    run: Run;
+    lines: string[];
+  } {
     const lines: string[] = [];
     const run: Run = (...command) => {
       const line = command.join(" ");
       lines.push(line);
       const key = Object.keys(answers).find((start) => line.startsWith(start));
-      return { code: 0, output: "", ...(key === undefined ? {} : answers[key]) };
+      return { code: 0, stdout: "", output: "", ...(key === undefined ? {} : answers[key]) };
     };
     return { run, lines };
   }
   const stops = (lines: string[]) => lines.filter((line) => /^systemctl (stop|start) /.test(line));
 
   test("a daemon that does nothing is ended: the next call starts the other one", () => {
-    const { run, lines } = fake({ busctl: { code: 0, output: '{"type":"a(usssdo)","data":[[]]}' } });
+    const { run, lines } = fake({ busctl: { code: 0, stdout: '{"type":"a(usssdo)","data":[[]]}' } });
     takeOverImports(false, () => {}, run);
     giveBackImports(() => {}, run);
     expect(stops(lines)).toEqual(["systemctl stop systemd-importd.service", "systemctl stop systemd-importd.service"]);
@@ -131,10 +134,30 @@ describe("taking over", () => {
 
   test("active transfers are not cut off", () => {
     const said: string[] = [];
-    const { run, lines } = fake({ busctl: { code: 0, output: '{"data":[[[1,"pull-tar"]]]}' } });
+    const { run, lines } = fake({ busctl: { code: 0, stdout: '{"data":[[[1,"pull-tar"]]]}' } });
     takeOverImports(true, (line) => said.push(line), run);
     expect(stops(lines)).toEqual([]);
     expect(said[0]).toContain("has active transfers");
+  });
+
+  test.each([
+    { code: 1, stdout: "", output: "Connection timed out" },
+    { code: 0, stdout: "no JSON" },
+    { code: 0, stdout: "null" },
+    { code: 0, stdout: '{"data":[]}' },
+  ])("a daemon that does not say whether it has transfers is not stopped (%j)", (busctl) => {
+    const said: string[] = [];
+    const { run, lines } = fake({ busctl });
+    takeOverImports(true, (line) => said.push(line), run);
+    expect(stops(lines)).toEqual([]);
+    expect(said[0]).toContain("did not say whether it has active transfers");
+  });
+
+  test("a warning of the bus client does not hide active transfers", () => {
+    const reply = '{"data":[[[1,"pull-tar"]]]}';
+    const { run, lines } = fake({ busctl: { code: 0, stdout: reply, output: `${reply}\na warning` } });
+    takeOverImports(true, () => {}, run);
+    expect(stops(lines)).toEqual([]);
   });
 
   test("a socket of our own is started while the service is down", () => {

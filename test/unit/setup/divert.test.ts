@@ -25,7 +25,7 @@ function tree(files: Record<string, string>): Host {
   return new Host(root);
 }
 
-const nothing: Run = () => ({ code: 127, output: "is not to be called" });
+const nothing: Run = () => ({ code: 127, stdout: "", output: "is not to be called" });
 const silent = () => {};
 const bin = (host: Host) => readdirSync(host.locate("/usr/bin")).sort();
 const read = (host: Host, name: string) => readFileSync(host.locate(`/usr/bin/${name}`), "utf8");
@@ -80,7 +80,7 @@ test("dpkg-divert moves the files of a Debian host; where it fails, nothing is r
   const calls: string[][] = [];
   const fails: Run = (...words) => {
     calls.push(words);
-    return { code: 2, output: "clash" };
+    return { code: 2, stdout: "", output: "clash" };
   };
   expect(() => divert(host, PROGRAM, silent, fails)).toThrow("clash");
   const other = ["--divert", "/usr/bin/machinectl.distrib"];
@@ -90,3 +90,15 @@ test("dpkg-divert moves the files of a Debian host; where it fails, nothing is r
   expect(read(host, "machinectl")).toBe("theirs");
   rmSync(host.root, { recursive: true });
 });
+
+test.each(["null", "{}", "[7]", '[{"path":"/usr/bin/machinectl"}]', '[{"path":"/etc/passwd","by":"rename"}]', "["])(
+  "a record that is none (%s) is named with what helps, and nothing is done",
+  (text) => {
+    const host = tree({ machinectl: "theirs" });
+    writeFileSync(host.locate("/usr/local/lib/machined/divert.json"), text);
+    for (const act of [() => divert(host, PROGRAM, silent, nothing), () => undivert(host, silent, nothing)])
+      expect(act).toThrow("move it away, and rename files with the suffix .distrib in /usr/bin back yourself");
+    expect(bin(host)).toEqual(["machinectl"]);
+    rmSync(host.root, { recursive: true });
+  },
+);

@@ -49,7 +49,7 @@ const noting =
     const line = words.join(" ").replaceAll(root, "ROOT");
     commands.push(line);
     const fails = failing !== undefined && line.includes(failing);
-    return { code: fails ? 1 : 0, output: fails ? "it failed" : "" };
+    return { code: fails ? 1 : 0, stdout: "", output: fails ? "it failed" : "" };
   };
 
 function put(path: string, text = ""): void {
@@ -185,6 +185,35 @@ describe("sysvinit", () => {
     expect(existsSync(join(root, "etc/init.d/machined"))).toBe(false);
     expect(commands).toContain("chroot ROOT update-rc.d machined remove");
   });
+});
+
+/** Returns the script of the first service, with a process number file in the tree. */
+function scriptOf(name: "sysvinit"): string {
+  const [file] = initNamed(name)?.files(SERVICES[0] as Service, () => false) ?? [];
+  if (file?.kind !== "file") throw new Error(`${name} has no script`);
+  return file.text.replace("PIDFILE=/run/", `PIDFILE=${root}/`);
+}
+
+test("a daemon that SIGKILL does not end is not waited for without end, and is not started twice", async () => {
+  const calls = join(root, "calls");
+  const played = `
+    tr() { echo "$PROGRAM "; }
+    kill() { echo "$*" >>"${calls}"; }
+    sleep() { :; }
+    start() { echo started >>"${calls}"; }
+  `;
+  await using child = Bun.spawn(["sleep", "1000"]);
+  put("machined.pid", String(child.pid));
+  const script = scriptOf("sysvinit").replace("\ncase ", `${played}\ncase `);
+  for (const verb of ["stop", "restart"]) {
+    rmSync(calls, { force: true });
+    const { exitCode, stderr } = Bun.spawnSync(["timeout", "60", "sh", "-c", script, "machined", verb]);
+    expect([exitCode, stderr.toString()]).toEqual([
+      1,
+      `machined did not stop: process ${child.pid} did not end after SIGKILL.\n`,
+    ]);
+    expect(readFileSync(calls, "utf8")).toBe(`-TERM ${child.pid}\n-KILL ${child.pid}\n`);
+  }
 });
 
 test("a package's scripts start the package's programs", () => {

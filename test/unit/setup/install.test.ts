@@ -272,11 +272,13 @@ test("a file that was edited since is kept under another name", () => {
   expect(readFileSync(unit, "utf8")).not.toBe("edited");
   expect(readFileSync(`${unit}.saved`, "utf8")).toBe("edited");
 
-  rmSync(`${unit}.saved`);
   writeFileSync(unit, "edited again");
+  installed();
+  writeFileSync(unit, "edited for the last time");
   uninstalled();
   expect(existsSync(unit)).toBe(false);
-  expect(readFileSync(`${unit}.saved`, "utf8")).toBe("edited again");
+  const saved = [".saved", ".saved.2", ".saved.3"].map((suffix) => readFileSync(`${unit}${suffix}`, "utf8"));
+  expect(saved).toEqual(["edited", "edited again", "edited for the last time"]);
 });
 
 test("a directory that got files of others is left by uninstall", () => {

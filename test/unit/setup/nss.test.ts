@@ -70,6 +70,48 @@ test("an edit that was made in between stays; only our word goes", () => {
   rmSync(host.root, { recursive: true });
 });
 
+test("in a file that was edited, lines that had the word before keep it", () => {
+  const mixed = DEBIAN.replace("group:          files", "group:          files mymachines");
+  const host = tree({ "/etc/nsswitch.conf": mixed });
+  installNss(host, () => {});
+  writeFileSync(host.locate("/etc/nsswitch.conf"), `${read(host, "/etc/nsswitch.conf")}netgroup: nis\n`);
+  uninstallNss(host, () => {});
+  expect(read(host, "/etc/nsswitch.conf")).toBe(`${mixed}netgroup: nis\n`);
+  rmSync(host.root, { recursive: true });
+});
+
+test("in a file that was edited, the word goes with its actions, and comments stay", () => {
+  const host = tree({ "/etc/nsswitch.conf": "hosts: files dns # before mymachines was there\n" });
+  installNss(host, () => {});
+  const edited = "hosts: files mymachines [NOTFOUND=continue] dns # before mymachines was there\n";
+  writeFileSync(host.locate("/etc/nsswitch.conf"), edited);
+  uninstallNss(host, () => {});
+  expect(read(host, "/etc/nsswitch.conf")).toBe("hosts: files dns # before mymachines was there\n");
+  rmSync(host.root, { recursive: true });
+});
+
+test("a word that was taken out of one line by hand, and put back by installing again, goes from all lines", () => {
+  const host = tree({ "/etc/nsswitch.conf": DEBIAN });
+  installNss(host, () => {});
+  const edited = read(host, "/etc/nsswitch.conf").replace("passwd:         files mymachines", "passwd:         files");
+  writeFileSync(host.locate("/etc/nsswitch.conf"), edited);
+  installNss(host, () => {});
+  uninstallNss(host, () => {});
+  expect(read(host, "/etc/nsswitch.conf")).toBe(DEBIAN);
+  rmSync(host.root, { recursive: true });
+});
+
+test.each(["null", "[]", "7", '{"library":7,"nsswitch":null}', '{"library":null,"nsswitch":{"before":7}}', "{"])(
+  "a record that is none (%s) is named with what helps, and nothing is changed",
+  (text) => {
+    const host = tree({ "/etc/nsswitch.conf": DEBIAN, "/usr/local/lib/machined/nss.json": text });
+    for (const act of [installNss, uninstallNss])
+      expect(() => act(host, () => {})).toThrow("move it away, and remove mymachines from /etc/nsswitch.conf yourself");
+    expect(read(host, "/etc/nsswitch.conf")).toBe(DEBIAN);
+    rmSync(host.root, { recursive: true });
+  },
+);
+
 test("the distribution's module stays, and without a module built in a missing one is an error", () => {
   const host = tree({ "/etc/nsswitch.conf": DEBIAN, "/usr/lib/libc.so.6": "" });
   installNss(host, () => {});

@@ -1,22 +1,31 @@
 // The order in which the daemons change places; a real systemd is the host suite's.
 import { expect, test } from "bun:test";
-import { giveBack, type Run, takeOver } from "../../../src/setup/takeover.ts";
+import { giveBack, type Run, run, takeOver } from "../../../src/setup/takeover.ts";
 
 const INSTALLED = { program: "/usr/local/lib/machined/machined", isUnchanged: false, ownSocket: false };
 const UNIT = "/etc/systemd/system/systemd-machined.service";
 
+function standing(line: string): string {
+  if (line.includes("FragmentPath")) return UNIT;
+  return line.includes("ListMachines") ? '{"type":"a(ssso)","data":[[]]}' : "";
+}
+
+interface Answer {
+  readonly code?: number;
+  readonly stdout?: string;
+  readonly output?: string;
+}
+
 /** Notes the commands; `answers` maps the start of a command line to its outcome. */
-function fake(answers: Record<string, { code?: number; output?: string }> = {}): { run: Run; lines: string[] } {
+function fake(answers: Record<string, Answer> = {}): { run: Run; lines: string[] } {
   const lines: string[] = [];
   const run: Run = (...command) => {
     const line = command.join(" ");
     lines.push(line);
     const key = Object.keys(answers).find((start) => line.startsWith(start));
     const answer = key === undefined ? {} : answers[key];
-    if (answer?.output !== undefined) return { code: answer.code ?? 0, output: answer.output };
-    if (line.includes("FragmentPath")) return { code: 0, output: UNIT };
-    if (line.includes("ListMachines")) return { code: 0, output: '{"type":"a(ssso)","data":[[]]}' };
-    return { code: answer?.code ?? 0, output: "" };
+    const stdout = answer?.stdout ?? answer?.output ?? standing(line);
+    return { code: answer?.code ?? 0, stdout, output: answer?.output ?? stdout };
   };
   return { run, lines };
 }
@@ -55,6 +64,31 @@ test("a bus that does not run is no obstacle", () => {
   const { run, lines } = fake({ busctl: { code: 1, output: "no bus" } });
   takeOver(INSTALLED, () => {}, run);
   expect(lines).toContain("systemctl restart systemd-machined.service");
+});
+
+test.each(["", "Warning: not JSON", "null", '{"data":7}', '{"data":[{}]}', '{"data":[[7]]}'])(
+  "a bus client that prints another reply than the list of machines (%p) is no obstacle",
+  (stdout) => {
+    const said: string[] = [];
+    takeOver(INSTALLED, (line) => said.push(line), fake({ busctl: { stdout } }).run);
+    expect(said[0]).toContain("machines kept");
+  },
+);
+
+test("what commands warn of is not taken for what they return", () => {
+  const answers = {
+    "systemctl show --property=FragmentPath": { stdout: UNIT, output: `${UNIT}\na warning` },
+    "systemctl show --property=MainPID": { stdout: "77", output: "77\na warning" },
+    busctl: { stdout: '{"data":[[["m"]]]}', output: '{"data":[[["m"]]]}\na warning' },
+  };
+  const said: string[] = [];
+  takeOver(INSTALLED, (line) => said.push(line), fake(answers).run);
+  expect(said).toEqual(["systemd-machined.service runs as process 77, 0 machines kept"]);
+});
+
+test("standard output is returned alone, and with standard error for messages", () => {
+  const { code, stdout, output } = run("sh", "-c", "echo out; echo err >&2; exit 3");
+  expect([code, stdout, output]).toEqual([3, "out", "out\nerr"]);
 });
 
 test("the distribution's daemon comes back where it ran before", () => {
