@@ -4,6 +4,7 @@
 import { connect } from "node:net";
 import { formatAddress, isGlobalAddress } from "../../base/ip-address.ts";
 import { selfCommand } from "../../kernel/process/spawn.ts";
+import { anyMet, TIMED_OUT } from "../machine/any-met.ts";
 import { type MachineFacts, machineFacts } from "../machine/details.ts";
 import { Failure, meansNoMachine, orNull } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
@@ -22,7 +23,6 @@ const CONDITIONS: Readonly<Record<WaitCondition, string>> = {
 };
 
 const ENDED_INSTEAD = 1;
-const TIMED_OUT = 124;
 const POLL_MS = 250;
 /** A machine whose leader is no service manager counts as booted when it has been registered for this long. */
 const SETTLED_MS = 1000;
@@ -178,8 +178,8 @@ function greetsAsSsh(host: string, stop: AbortSignal): Promise<boolean> {
 }
 
 /**
- * Waits for all machines, or with `any` for the first one whose wait is over. Returns the exit status of `wait`: 0, 1
- * if a machine ended instead, 124 after `timeoutMs` (0: no limit).
+ * Waits until all machines meet the condition, or with `any` the first one. Returns the exit status of `wait`: 0, 1 if a
+ * machine ended instead (with `any`: if all did), 124 after `timeoutMs` (0: no limit).
  */
 export async function waitForMachines(
   session: Session,
@@ -187,11 +187,11 @@ export async function waitForMachines(
   { waitFor, any, timeoutMs }: Pick<Settings, "waitFor" | "any" | "timeoutMs">,
 ): Promise<number> {
   const stop = new AbortController();
-  const limits = [...names].map((name) => new Wait(session, name, stop.signal).for(waitFor));
+  const waits = names.map((name) => new Wait(session, name, stop.signal).for(waitFor));
   const timeout = timeoutMs > 0 ? [later(timeoutMs, stop.signal).then(() => TIMED_OUT)] : [];
-  const all = Promise.all(limits).then((statuses) => statuses.find((status) => status !== 0) ?? 0);
+  const all = async () => (await Promise.all(waits)).find((status) => status !== 0) ?? 0;
   try {
-    return await Promise.race([any ? Promise.race(limits) : all, ...timeout]);
+    return await Promise.race([any ? anyMet(waits) : all(), ...timeout]);
   } finally {
     stop.abort();
   }
