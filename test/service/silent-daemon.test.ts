@@ -14,6 +14,9 @@ const VERBS: readonly (readonly [words: string, complaint: string])[] = [
   ["status alpha", "Could not get path to machine"],
   ["poweroff alpha", "Could not kill machine"],
   ["remove alpha", "Could not remove image"],
+  ["events", "Failed to read events of systemd-machined"],
+  ["wait --for=running alpha", "Could not get path to machine"],
+  ["stats", "Could not get machines"],
 ];
 
 describe.skipIf(!isRoot)(`a manager that is stopped${needsRoot}`, () => {

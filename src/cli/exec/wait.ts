@@ -6,7 +6,7 @@ import { formatAddress, isGlobalAddress } from "../../base/ip-address.ts";
 import { selfCommand } from "../../kernel/process/spawn.ts";
 import { anyMet, TIMED_OUT } from "../machine/any-met.ts";
 import { type MachineFacts, machineFacts } from "../machine/details.ts";
-import { Failure, meansNoMachine, orNull } from "../session/failure.ts";
+import { attempt, Failure, meansNoMachine, orNull } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import type { Settings } from "../session/settings.ts";
 import { EXIT_OURS, sameDaemon } from "./order.ts";
@@ -61,16 +61,21 @@ class Wait {
 
   /** Waits for the condition. Returns the exit status: 0, or 1 if the machine ended instead. */
   async for(condition: WaitCondition): Promise<number> {
-    const bus = await this.#session.managerConnection();
-    await bus.subscribe({ ...MANAGER, member: "MachineNew", arg0: this.#name }, () => this.#came.resolve());
-    await bus.subscribe({ ...MANAGER, member: "MachineRemoved", arg0: this.#name }, () =>
-      this.#ended.resolve(condition === "ended" ? 0 : ENDED_INSTEAD),
-    );
+    const isEnd = condition === "ended";
+    await attempt(`Failed to wait for machine '${this.#name}'`, () => this.#watch(isEnd ? 0 : ENDED_INSTEAD));
     // Read after the subscriptions, so that no change is missed.
     const facts = await this.#facts();
-    if (condition === "ended") return facts === null ? 0 : this.#ended.promise;
+    if (isEnd) return facts === null ? 0 : this.#ended.promise;
     if (facts === null) await Promise.race([this.#came.promise, this.#ended.promise]);
     return Promise.race([this.#ended.promise, this.#until(condition)]);
+  }
+
+  /** Subscribes to the signals about the machine; `ended` is the exit status if it ends. */
+  async #watch(ended: number): Promise<void> {
+    const bus = await this.#session.managerConnection();
+    const arg0 = this.#name;
+    await bus.subscribe({ ...MANAGER, member: "MachineNew", arg0 }, () => this.#came.resolve());
+    await bus.subscribe({ ...MANAGER, member: "MachineRemoved", arg0 }, () => this.#ended.resolve(ended));
   }
 
   /** Polls until the condition holds or the machine has ended. */
