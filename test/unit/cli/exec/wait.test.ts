@@ -57,7 +57,9 @@ describe("wait --any", () => {
     const met = anyMet([failed, late.promise]);
     late.resolve(0);
     expect(await met).toBe(0);
-    expect(anyMet([Promise.reject(new Error("no such host")), Promise.resolve(1)])).rejects.toThrow("no such host");
+    await expect(anyMet([Promise.reject(new Error("no such host")), Promise.resolve(1)])).rejects.toThrow(
+      "no such host",
+    );
     expect(await anyMet([Promise.resolve(1), Promise.resolve(124)])).toBe(124);
   });
 
