@@ -120,6 +120,21 @@ describe("messages name what was tried, and on what", () => {
     expect(await said(`machinectl ${line}`, {}, { member, error: missing })).toBe(text);
   });
 
+  test.each([
+    ["poweroff", "org.varlink.service.InvalidParameter"],
+    ["reboot", "org.varlink.service.InvalidParameter"],
+    ["terminate", "org.varlink.service.InvalidParameter"],
+    ["pause", "Invalid argument"],
+    ["resume", "Invalid argument"],
+  ])("%s of an empty name says what is wrong with it", async (verb, reason) => {
+    const text = `Failed to look up machine '': ${reason}`;
+    expect(await said(`machinectl ${verb} `)).toBe(text);
+    expect((await said(`machinectl ${verb} `, TERMINAL)).split(/\r?\n/)).toEqual([
+      text,
+      "The name of a machine must not be empty.",
+    ]);
+  });
+
   test.each(["pause", "resume"])("%s of an unknown machine prints no id of an error", async (verb) => {
     expect(await said(`machinectl ${verb} nope`)).toBe("Failed to look up machine 'nope': No machine 'nope' known");
   });

@@ -133,6 +133,15 @@ test("edit leaves no directory behind that it made for nothing", async () => {
   expect(readdirSync(directories.own)).toEqual([]);
 });
 
+test("edit keeps bytes that are no UTF-8, and strips as systemd does: blanks of ASCII alone", async () => {
+  const path = join(directories.own, "old.nspawn");
+  const content = "# caf\u00e9\u00a0\n[Exec]\nBoot=yes # \u00ff";
+  mkdirSync(directories.own, { recursive: true });
+  writeFileSync(path, content, "latin1");
+  await run(edit, ["old"], editor('printf "\\240\\n\\n" >>"$1"'));
+  expect(readFileSync(path, "latin1")).toBe(`${content}\u00a0\n`);
+});
+
 test("edit writes no empty file, and nothing after an editor that failed", async () => {
   mkdirSync(directories.own);
   const path = join(directories.own, "new.nspawn");

@@ -304,4 +304,21 @@ describe.skipIf(!canRun)(canRun ? "machined-exec" : "machined-exec (left out: ne
     expect(await errno(15)).toBe("ESRCH");
     client.close();
   });
+
+  test("a client says that it waits for a service that does not answer, and ends with the reason", async () => {
+    await using daemon = await TestDaemon.start();
+    const env = { PATH: process.env["PATH"] ?? "", MACHINED_RUNTIME_DIRECTORY: daemon.runtime };
+    await register(await daemon.bus(), "web", await daemon.leader());
+    const silent = Bun.listen({ unix: join(daemon.runtime, "machine/io.machined.Exec"), socket: { data() {} } });
+    try {
+      const argv = [process.execPath, MAIN, "machinectl", "exec", "--through-service", "web", "true"];
+      const child = Bun.spawn(argv, { env, stdio: ["ignore", "pipe", "pipe"] });
+      expect([await child.stderr.text(), await child.exited]).toEqual([
+        "Waiting for machined-exec …\nCannot run 'true' in machine 'web': No answer from machined-exec in time\n",
+        125,
+      ]);
+    } finally {
+      silent.stop(true);
+    }
+  });
 });

@@ -1,9 +1,10 @@
-// A machine manager that is stopped (SIGSTOP): its clients say whom they wait for, and give up once, not once for each
-// way they know to ask it.
+// A machine manager or transfer daemon that is stopped (SIGSTOP): its clients say whom they wait for, and give up once,
+// not once for each way they know to ask it.
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { isRoot, needsRoot, TestDaemon } from "../lib/daemon.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
+import { TestImportd } from "./import-support.ts";
 
 const MAIN = join(import.meta.dir, "../../src/main.ts");
 
@@ -13,6 +14,9 @@ const VERBS: readonly (readonly [words: string, complaint: string])[] = [
   ["status alpha", "Could not get path to machine"],
   ["poweroff alpha", "Could not kill machine"],
   ["remove alpha", "Could not remove image"],
+  ["events", "Failed to read events of systemd-machined"],
+  ["wait --for=running alpha", "Could not get path to machine"],
+  ["stats", "Could not get machines"],
 ];
 
 describe.skipIf(!isRoot)(`a manager that is stopped${needsRoot}`, () => {
@@ -33,6 +37,26 @@ describe.skipIf(!isRoot)(`a manager that is stopped${needsRoot}`, () => {
             return [words, `Waiting for systemd-machined …\n${complaint}: Connection timed out\n`, 1];
           }),
         );
+      } finally {
+        process.kill(daemon.pid, "SIGCONT");
+      }
+    },
+    GUARD_MS,
+  );
+
+  test(
+    "a push to a transfer daemon that is stopped says that it waits, and ends with the reason",
+    async () => {
+      await using daemon = await TestImportd.start();
+      const env = { PATH: process.env["PATH"] ?? "", MACHINED_RUNTIME_DIRECTORY: daemon.runtime };
+      process.kill(daemon.pid, "SIGSTOP");
+      try {
+        const argv = [process.execPath, MAIN, "importctl", "-m", "push-oci", "web", "localhost:1/team/web"];
+        const child = Bun.spawn(argv, { env, stdio: ["ignore", "pipe", "pipe"] });
+        expect([await child.stderr.text(), await child.exited]).toEqual([
+          "Waiting for systemd-importd …\nFailed to push image 'web': Connection timed out\n",
+          1,
+        ]);
       } finally {
         process.kill(daemon.pid, "SIGCONT");
       }

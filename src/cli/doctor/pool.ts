@@ -3,6 +3,8 @@
 import { existsSync, lstatSync, readdirSync, readFileSync, statfsSync } from "node:fs";
 import { join } from "node:path";
 import { OPERATION_TEMPORARY_PREFIX, TRANSFER_TEMPORARY } from "../../base/vocabulary/temporary.ts";
+import { openPath } from "../../kernel/file/fd.ts";
+import { mountLineOf } from "../../kernel/file/mount-line.ts";
 import { reasonOf } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import type { PoolFacts } from "./host-facts.ts";
@@ -12,10 +14,28 @@ const POOL = "/var/lib/machines";
 const BTRFS_MAGIC = 0x9123683e;
 const HIDDEN_IMAGE = /^\.(?!#|\.?$)/;
 
-/** Returns the inode numbers of all locked files. Workers hold a lock on the temporary files that they use. */
-function lockedFiles(): Set<string> {
-  const lines = readFileSync("/proc/locks", "utf8").split("\n");
-  return new Set(lines.flatMap((line) => /:(\d+) \d+ \S+$/.exec(line)?.[1] ?? []));
+/**
+ * Returns the device of a path's file system as /proc/locks has it, `fd:01`; null where the kernel does not tell. It is
+ * that of the mount, because stat(2) has another one for subvolumes of btrfs.
+ */
+function deviceOf(path: string): string | null {
+  using place = openPath(path, "path");
+  const [, major, minor] = /^\d+ \d+ (\d+):(\d+) /.exec(mountLineOf(place) ?? "") ?? [];
+  if (major === undefined || minor === undefined) return null;
+  return [major, minor].map((number) => Number(number).toString(16).padStart(2, "0")).join(":");
+}
+
+/**
+ * Returns the inode numbers of the locked files of a device, or of all where it is null, from the text of /proc/locks.
+ * Workers hold a lock on the temporary files that they use. Exported for its test.
+ */
+export function lockedInodes(locks: string, device: string | null): Set<string> {
+  return new Set(
+    locks.split("\n").flatMap((line) => {
+      const [, where, inode] = / ([0-9a-f]+:[0-9a-f]+):(\d+) \d+ \S+$/.exec(line) ?? [];
+      return inode !== undefined && (device === null || where === device) ? [inode] : [];
+    }),
+  );
 }
 
 function lookAtPool(path: string): PoolFacts {
@@ -28,7 +48,7 @@ function lookAtPool(path: string): PoolFacts {
   const isOfTransfer = (name: string) => TRANSFER_TEMPORARY.test(name);
   const isOfOperation = (name: string) => name.startsWith(OPERATION_TEMPORARY_PREFIX);
   // Read after the names: by now, a worker that uses one of these files has locked or renamed it.
-  const locked = lockedFiles();
+  const locked = lockedInodes(readFileSync("/proc/locks", "utf8"), deviceOf(path));
   const isLeft = (name: string) => {
     const status = lstatSync(join(path, name), { throwIfNoEntry: false });
     return status !== undefined && !locked.has(String(status.ino));

@@ -1,7 +1,7 @@
 // Reads events from the daemon's log (io.machined.Events). After a restart of the daemon, it subscribes again with the
 // cursor of the last event.
 import { errnoNameOf } from "../../base/error.ts";
-import { Failure, isVarlinkFailure, reasonOf } from "../session/failure.ts";
+import { Failure, failed, isVarlinkFailure, reasonOf } from "../session/failure.ts";
 import type { Varlink } from "../session/ports.ts";
 import type { Session } from "../session/session.ts";
 import type { SeenEvent } from "./event.ts";
@@ -41,7 +41,10 @@ export async function* loggedEvents(session: Session, wanted: WantedEvents): Asy
         if (!hasBegun && cursor !== undefined && isVarlinkFailure(error, "org.varlink.service.InvalidParameter"))
           throw new Failure(`No event of this host's log has the cursor '${cursor}'`, { cause: error });
         if (isVarlinkFailure(error)) throw new Failure(`Failed to read events: ${whyRefused(error)}`, { cause: error });
-        if (!hasBegun || errnoNameOf(error) === null) throw error;
+        const errno = errnoNameOf(error);
+        if (errno === null) throw error;
+        // After a time limit, the session asks no more.
+        if (!hasBegun || errno === "ETIMEDOUT") throw failed("Failed to read events of systemd-machined", error);
       } finally {
         varlink.close();
       }

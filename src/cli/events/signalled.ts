@@ -1,7 +1,7 @@
 // Makes events from the signals MachineNew and MachineRemoved, for managers whose log cannot be read: systemd's own,
 // and those that are reached by -H and -M.
 import { machineFacts } from "../machine/details.ts";
-import { Failure, orNull } from "../session/failure.ts";
+import { attempt, Failure, orNull } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import type { SeenEvent } from "./event.ts";
 import type { WantedEvents } from "./wanted.ts";
@@ -39,8 +39,10 @@ export async function* signalledEvents(session: Session, wanted: WantedEvents): 
     isLost = true;
     wake();
   });
-  await bus.subscribe({ ...MANAGER, member: "MachineNew" }, enqueue("started"));
-  await bus.subscribe({ ...MANAGER, member: "MachineRemoved" }, enqueue("ended"));
+  await attempt("Failed to subscribe to the signals of systemd-machined", async () => {
+    await bus.subscribe({ ...MANAGER, member: "MachineNew" }, enqueue("started"));
+    await bus.subscribe({ ...MANAGER, member: "MachineRemoved" }, enqueue("ended"));
+  });
   report.info(`${why}: only starts and ends of machines are shown, from now on, and not how they end.`);
   for (;;) {
     while (waiting.length > 0) {

@@ -4,11 +4,9 @@ import { selfCommand } from "../../kernel/process/spawn.ts";
 import { withColours } from "../format/own-sequence.ts";
 import { Failure } from "../session/failure.ts";
 import { inParallel } from "../session/in-parallel.ts";
+import { linesOf, readLines } from "../session/read-text.ts";
 import type { Session } from "../session/session.ts";
 import { sameDaemon, sameExec } from "./order.ts";
-
-/** The largest length of a line, in characters; a longer one is printed in pieces. */
-const LINE_LIMIT = 64 << 10;
 
 /**
  * Prints the output of a machine line by line, each with the prefix, so that it cannot be taken for another machine's
@@ -19,20 +17,10 @@ export async function copyLines(
   prefix: string,
   print: (text: string) => void,
 ): Promise<void> {
-  // Lines of ssh(1) and of terminals end with \r\n.
-  const printLine = (line: string) => print(`${prefix}${withColours(line.replace(/\r$/, ""))}\n`);
-  const decoder = new TextDecoder();
-  let rest = "";
-  for await (const chunk of stream) {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
-    rest = lines.pop() ?? "";
-    for (const line of lines) printLine(line);
-    if (rest.length > LINE_LIMIT) {
-      printLine(rest);
-      rest = "";
-    }
-  }
-  if (rest !== "") printLine(rest);
+  await readLines(stream, (text) => {
+    // Lines of ssh(1) and of terminals end with \r\n.
+    for (const line of linesOf(text)) print(`${prefix}${withColours(line.replace(/\r?\n$|\r$/, ""))}\n`);
+  });
 }
 
 /** Runs the command in one machine by a client of its own; `prefix` is null for the streams of this client. */

@@ -6,6 +6,8 @@ import type { Session } from "../session/session.ts";
  * executed.
  */
 export const EXIT_OURS = 125;
+/** The exit status of ssh(1) for its own failures; a command may have it as well. */
+export const SSH_FAILED = 255;
 
 /** A command to run in one machine. */
 export interface ExecOrder {

@@ -23,6 +23,8 @@ const NO_TIMEOUT_MS = 0x7fff_ffff;
  */
 const FORWARDED = ["SIGINT", "SIGTERM", "SIGQUIT", "SIGUSR1", "SIGUSR2"] as const;
 
+const SERVICE_NAME = "machined-exec";
+
 const MISSING =
   "Only root can run commands in machines without machined-exec.socket, which does not exist here: " +
   "'sudo machined install --now' sets it up, 'sudo systemctl start machined-exec.socket' starts it";
@@ -50,9 +52,13 @@ interface Service {
   readonly client: VarlinkClient;
 }
 
-async function connect(path: string): Promise<VarlinkClient> {
+/** Connects to the service. Throws a Failure if it is not there, ETIMEDOUT if it does not answer. */
+async function connect(session: Session, path: string): Promise<VarlinkClient> {
   try {
-    return await connectVarlink(path);
+    const client = session.keep(await connectVarlink(path));
+    // The command, which is one call, may take any time, so that only a call before it shows that the service answers.
+    await session.inTime(SERVICE_NAME, () => client.call("org.varlink.service.GetInfo"));
+    return client;
   } catch (error) {
     if (["ENOENT", "ECONNREFUSED", "ENOTDIR"].includes(errnoNameOf(error) ?? "")) throw new Failure(MISSING);
     throw error;
@@ -100,7 +106,7 @@ function start(session: Session, service: Service, order: ExecOrder, streams: re
     }
   };
   const kill = async (signal: number) => {
-    const other = await connect(path);
+    const other = await connectVarlink(path);
     try {
       await other.call("io.machined.Exec.Signal", { id, signal });
     } finally {
@@ -117,7 +123,7 @@ function start(session: Session, service: Service, order: ExecOrder, streams: re
 /** Runs the order through the service; returns the exit status of the command. */
 export async function execThroughService(session: Session, order: ExecOrder): Promise<number> {
   const path = socketPath(session);
-  const service: Service = { path, client: session.keep(await connect(path)) };
+  const service: Service = { path, client: await connect(session, path) };
   await startPolkitAgent(session);
   if (session.settings.tty) {
     return forwardTerminal(session, (socket) => start(session, service, order, [socket]));

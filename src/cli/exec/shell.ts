@@ -8,6 +8,7 @@ import type { Session } from "../session/session.ts";
 import { login } from "../terminal/login.ts";
 import { parseSpecification, shell } from "../terminal/shell.ts";
 import { runOne } from "./exec.ts";
+import { SSH_FAILED } from "./order.ts";
 
 const HOST = ".host";
 /**
@@ -53,7 +54,10 @@ async function withFallback(
   }
 }
 
-/** The verb `shell`. Returns 0 whatever the exit status of the program is, unless --wait-status was given. */
+/**
+ * The verb `shell`. Returns 0 whatever the exit status of the program is, unless --wait-status was given; 1 if ssh(1)
+ * does not reach a virtual machine.
+ */
 export function shellAnywhere(session: Session, words: readonly string[]): Promise<number> {
   const [specification = "", path = "", ...args] = words;
   const at = specification.lastIndexOf("@");
@@ -66,7 +70,9 @@ export function shellAnywhere(session: Session, words: readonly string[]): Promi
       const { user } = parseSpecification(specification, session.settings);
       const interactive = isVirtual ? [] : ["/bin/sh", "-c", LOGIN_SHELL];
       const status = await onTerminal(session, machine, user, path === "" ? interactive : [path, ...args]);
-      return session.settings.waitStatus ? status : 0;
+      if (session.settings.waitStatus) return status;
+      // ssh(1) has said why. A program that returns this status itself cannot be told apart.
+      return isVirtual && status === SSH_FAILED ? 1 : 0;
     },
   );
 }

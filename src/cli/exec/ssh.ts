@@ -3,13 +3,17 @@
 
 import { sshDestination } from "../../ipc/bus/transport.ts";
 import { Failure } from "../session/failure.ts";
+import { readLines } from "../session/read-text.ts";
 import type { Session } from "../session/session.ts";
 import { parseRemote } from "../session/target.ts";
-import { EXIT_OURS, type ExecOrder, sameExec } from "./order.ts";
+import { EXIT_OURS, type ExecOrder, SSH_FAILED, sameExec } from "./order.ts";
 
 const FORWARDED = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+/** What is at a path; a symbolic link is `other`. */
+export type PathKind = "missing" | "directory" | "other";
+
 /** Exit statuses of the script that looks for a file; neither ssh nor a shell returns them for other reasons. */
-const [EXISTS, IS_MISSING] = [80, 81];
+const KINDS: Readonly<Record<PathKind, number>> = { missing: 80, directory: 81, other: 82 };
 
 /** The ssh address of a virtual machine. */
 export interface SshAddress {
@@ -59,16 +63,18 @@ export function remoteScript(session: Session, order: ExecOrder): string {
 }
 
 /**
- * Runs ssh(1) with the standard streams of this client; returns its exit status. `args` are options and destination.
+ * Runs ssh(1) with the standard streams of this client, or without its standard input; returns its exit status. `args`
+ * are options and destination.
  */
-async function ssh(session: Session, args: readonly string[], command: string): Promise<number> {
+async function ssh(
+  session: Session,
+  args: readonly string[],
+  command: string,
+  readsInput = session.settings.stdin,
+): Promise<number> {
   const { settings, ports } = session;
   const program = installed(ports.env["SYSTEMD_SSH"] || "ssh");
-  const stdio: ["inherit" | "ignore", "inherit", "inherit"] = [
-    settings.stdin ? "inherit" : "ignore",
-    "inherit",
-    "inherit",
-  ];
+  const stdio: ["inherit" | "ignore", "inherit", "inherit"] = [readsInput ? "inherit" : "ignore", "inherit", "inherit"];
   const child = Bun.spawn([program, settings.tty ? "-t" : "-T", ...args, command], { stdio, env: process.env });
   for (const signal of FORWARDED) process.on(signal, () => child.kill(signal));
   return child.exited;
@@ -162,7 +168,7 @@ export async function answersOverProxy(session: Session, { host }: SshAddress, s
     maxBuffer: PROBE_OUTPUT_BYTES,
   });
   const [said, status] = await Promise.all([child.stderr.text(), child.exited]);
-  return child.signalCode === null && (status !== 255 || ANSWERED.test(said));
+  return child.signalCode === null && (status !== SSH_FAILED || ANSWERED.test(said));
 }
 
 /**
@@ -175,12 +181,19 @@ function copyAddress({ host, key }: SshAddress): SshAddress {
   return { host: spelled, key };
 }
 
-/** Whether a path exists in a virtual machine. Throws a Failure if ssh fails. */
-export async function existsInVirtualMachine(session: Session, path: string, address: SshAddress): Promise<boolean> {
-  const command = `if [ -e ${shellQuoted(path)} ] || [ -L ${shellQuoted(path)} ]; then exit ${EXISTS}; else exit ${IS_MISSING}; fi`;
-  const status = await ssh(session, [...identity(address), "--", `root@${address.host}`], command);
-  if (status === EXISTS || status === IS_MISSING) return status === EXISTS;
-  throw new Failure(`ssh to '${address.host}' failed with exit status ${status}`);
+/** Returns what is at a path in a virtual machine. Throws a Failure if ssh fails. */
+export async function kindInVirtualMachine(session: Session, path: string, address: SshAddress): Promise<PathKind> {
+  const quoted = shellQuoted(path);
+  const { missing, directory, other } = KINDS;
+  const command =
+    `if [ -L ${quoted} ]; then exit ${other}; elif [ -d ${quoted} ]; then exit ${directory}; ` +
+    `elif [ -e ${quoted} ]; then exit ${other}; else exit ${missing}; fi`;
+  // The standard input belongs to whoever called this client, who may have the rest of a script there.
+  const status = await ssh(session, [...identity(address), "--", `root@${address.host}`], command, false);
+  const kinds = Object.keys(KINDS) as PathKind[];
+  const kind = kinds.find((one) => KINDS[one] === status);
+  if (kind === undefined) throw new Failure(`ssh to '${address.host}' failed with exit status ${status}`);
+  return kind;
 }
 
 /**
@@ -200,11 +213,31 @@ export async function copyOverSsh(
   const ends = [remote === "from" ? inMachine(from) : from, remote === "to" ? inMachine(to) : to];
   const quiet = session.ports.isTty(2) && !session.settings.quiet ? [] : ["-q"];
   const child = Bun.spawn([program, "-r", "-p", ...quiet, ...identity(address), "--", ...ends], {
-    stdio: ["inherit", "inherit", "inherit"],
+    stdio: ["inherit", "inherit", "pipe"],
   });
   for (const name of FORWARDED) process.on(name, () => child.kill(name));
+  const said = await copyErrors(session, child.stderr);
   const status = await child.exited;
-  if (status !== 0) throw new Failure(`scp failed with exit status ${status}`);
+  const hint = LACKS_SFTP.test(said) ? NO_SFTP : undefined;
+  if (status !== 0) throw new Failure(`scp failed with exit status ${status}`, { hint });
+}
+
+/** What ssh(1) and the machine's shell say where scp(1) finds no SFTP server. */
+const LACKS_SFTP = /sftp-server.*(not found|No such file)|subsystem request failed/i;
+const NO_SFTP =
+  "The machine's SSH server has no SFTP subsystem: install one in the machine (sftp-server(8)), or pipe the files through 'machinectl exec'.";
+/** How much of the messages is looked at, in characters. */
+const KEPT_MESSAGES = 4096;
+
+/** Prints what a program says on its standard error; returns the end of it. */
+async function copyErrors(session: Session, stream: ReadableStream<Uint8Array>): Promise<string> {
+  let said = "";
+  await readLines(stream, (text) => {
+    // Lines of ssh(1) end with \r\n.
+    session.output.writeError(text.replaceAll("\r\n", "\n"));
+    said = (said + text).slice(-KEPT_MESSAGES);
+  });
+  return said;
 }
 
 /** Returns the program if it is installed. */

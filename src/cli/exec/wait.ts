@@ -4,8 +4,9 @@
 import { connect } from "node:net";
 import { formatAddress, isGlobalAddress } from "../../base/ip-address.ts";
 import { selfCommand } from "../../kernel/process/spawn.ts";
+import { anyMet, TIMED_OUT } from "../machine/any-met.ts";
 import { type MachineFacts, machineFacts } from "../machine/details.ts";
-import { Failure, meansNoMachine, orNull } from "../session/failure.ts";
+import { attempt, Failure, meansNoMachine, orNull } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import type { Settings } from "../session/settings.ts";
 import { EXIT_OURS, sameDaemon } from "./order.ts";
@@ -22,7 +23,6 @@ const CONDITIONS: Readonly<Record<WaitCondition, string>> = {
 };
 
 const ENDED_INSTEAD = 1;
-const TIMED_OUT = 124;
 const POLL_MS = 250;
 /** A machine whose leader is no service manager counts as booted when it has been registered for this long. */
 const SETTLED_MS = 1000;
@@ -61,16 +61,21 @@ class Wait {
 
   /** Waits for the condition. Returns the exit status: 0, or 1 if the machine ended instead. */
   async for(condition: WaitCondition): Promise<number> {
-    const bus = await this.#session.managerConnection();
-    await bus.subscribe({ ...MANAGER, member: "MachineNew", arg0: this.#name }, () => this.#came.resolve());
-    await bus.subscribe({ ...MANAGER, member: "MachineRemoved", arg0: this.#name }, () =>
-      this.#ended.resolve(condition === "ended" ? 0 : ENDED_INSTEAD),
-    );
+    const isEnd = condition === "ended";
+    await attempt(`Failed to wait for machine '${this.#name}'`, () => this.#watch(isEnd ? 0 : ENDED_INSTEAD));
     // Read after the subscriptions, so that no change is missed.
     const facts = await this.#facts();
-    if (condition === "ended") return facts === null ? 0 : this.#ended.promise;
+    if (isEnd) return facts === null ? 0 : this.#ended.promise;
     if (facts === null) await Promise.race([this.#came.promise, this.#ended.promise]);
     return Promise.race([this.#ended.promise, this.#until(condition)]);
+  }
+
+  /** Subscribes to the signals about the machine; `ended` is the exit status if it ends. */
+  async #watch(ended: number): Promise<void> {
+    const bus = await this.#session.managerConnection();
+    const arg0 = this.#name;
+    await bus.subscribe({ ...MANAGER, member: "MachineNew", arg0 }, () => this.#came.resolve());
+    await bus.subscribe({ ...MANAGER, member: "MachineRemoved", arg0 }, () => this.#ended.resolve(ended));
   }
 
   /** Polls until the condition holds or the machine has ended. */
@@ -180,8 +185,8 @@ function greetsAsSsh(host: string, stop: AbortSignal): Promise<boolean> {
 }
 
 /**
- * Waits for all machines, or with `any` for the first one whose wait is over. Returns the exit status of `wait`: 0, 1
- * if a machine ended instead, 124 after `timeoutMs` (0: no limit).
+ * Waits until all machines meet the condition, or with `any` the first one. Returns the exit status of `wait`: 0, 1 if a
+ * machine ended instead (with `any`: if all did), 124 after `timeoutMs` (0: no limit).
  */
 export async function waitForMachines(
   session: Session,
@@ -189,11 +194,11 @@ export async function waitForMachines(
   { waitFor, any, timeoutMs }: Pick<Settings, "waitFor" | "any" | "timeoutMs">,
 ): Promise<number> {
   const stop = new AbortController();
-  const limits = [...names].map((name) => new Wait(session, name, stop.signal).for(waitFor));
+  const waits = names.map((name) => new Wait(session, name, stop.signal).for(waitFor));
   const timeout = timeoutMs > 0 ? [later(timeoutMs, stop.signal).then(() => TIMED_OUT)] : [];
-  const all = Promise.all(limits).then((statuses) => statuses.find((status) => status !== 0) ?? 0);
+  const all = async () => (await Promise.all(waits)).find((status) => status !== 0) ?? 0;
   try {
-    return await Promise.race([any ? Promise.race(limits) : all, ...timeout]);
+    return await Promise.race([any ? anyMet(waits) : all(), ...timeout]);
   } finally {
     stop.abort();
   }

@@ -1,12 +1,12 @@
 // `machinectl --fleet wait`: agents wait in turns of some seconds, so that none waits for a client that is gone.
 import type { FleetClient } from "../../fleet/client.ts";
 import { MOST_WAIT_MS } from "../../fleet/request.ts";
+import { anyMet, TIMED_OUT } from "../machine/any-met.ts";
 import { Failure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 import { chosenHosts, withFleet } from "./open.ts";
 import { placesOf } from "./places.ts";
 
-const TIMED_OUT = 124;
 /** Beside its own time, a turn takes the way there and back, and the start of a program. */
 const TURN_PATIENCE_MS = 40_000;
 
@@ -30,7 +30,7 @@ function timedOut({ report, settings }: Session, host: string, machine: string):
   return TIMED_OUT;
 }
 
-/** The verb `wait`: for all machines, or with `--any` for the first. */
+/** The verb `wait`: for all machines, or with `--any` until the first meets the condition. */
 export async function wait(session: Session, words: readonly string[]): Promise<number> {
   const places = placesOf(words, chosenHosts(session));
   const interrupt = session.ports.interrupted();
@@ -40,7 +40,7 @@ export async function wait(session: Session, words: readonly string[]): Promise<
         machines.map((machine) => waitForOne(session, fleet, host, machine)),
       );
       for (const one of waits) one.catch(() => {});
-      const all = session.settings.any ? Promise.race(waits) : Promise.all(waits).then((all) => worstOf(all));
+      const all = session.settings.any ? anyMet(waits) : Promise.all(waits).then((all) => worstOf(all));
       const over = interrupt.promise.then(() => {
         throw new Failure("Interrupted");
       });

@@ -18,6 +18,9 @@ import {
 const DEFAULT_EDITORS = ["editor", "nano", "vim", "vi"];
 const DEFAULT_MODE = 0o644;
 
+/** What systemd's edit strips from both ends of an edited file. */
+const BLANKS_AROUND = /^[ \t\r\n]+|[ \t\r\n]+$/g;
+
 /** A file to edit. */
 interface Edited {
   /** The path of the edited file. */
@@ -51,16 +54,16 @@ function choose(word: string, directories: typeof SETTINGS_DIRECTORIES): Edited 
  * Makes the temporary copy; it is empty if the source does not exist. Returns whether the directory of the file was made for it.
  */
 function prepare({ target, source, copy }: Edited): boolean {
-  let [text, mode] = ["", DEFAULT_MODE];
+  let [content, mode] = [Buffer.alloc(0), DEFAULT_MODE];
   try {
-    text = readFileSync(source, "utf8");
+    content = readFileSync(source);
     mode = statSync(source).mode & 0o7777;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw failed(`Failed to read ${source}`, withErrno(error));
   }
   try {
     const made = mkdirSync(dirname(target), { recursive: true, mode: 0o755 });
-    writeFileSync(copy, text, { flag: "wx" });
+    writeFileSync(copy, content, { flag: "wx" });
     chmodSync(copy, mode);
     return made !== undefined;
   } catch (error) {
@@ -105,12 +108,13 @@ function cleanUp({ copy, target }: Edited, madeDirectory: boolean): void {
 /** Renames the copy over the file, unless the copy is empty. */
 function install(session: Session, { target, copy }: Edited): void {
   try {
-    const text = readFileSync(copy, "utf8").trim();
+    // Bytes, because a file in another encoding than UTF-8 is not to be changed by this.
+    const text = readFileSync(copy, "latin1").replace(BLANKS_AROUND, "");
     if (text === "") {
       session.report.notice(`${target}: after editing, new contents are empty, not writing file.`);
       return;
     }
-    writeFileSync(copy, `${text}\n`);
+    writeFileSync(copy, `${text}\n`, "latin1");
     renameSync(copy, target);
   } catch (error) {
     throw failed(`Failed to install edited file '${target}'`, withErrno(error));

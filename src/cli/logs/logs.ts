@@ -3,7 +3,7 @@
 import type { MachineFacts } from "../machine/details.ts";
 import { Failure } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
-import { type Settings, tableJsonMode } from "../session/settings.ts";
+import { journalArguments, modeOf, type Reading } from "./arguments.ts";
 import { JournalReader } from "./reader.ts";
 import { factsOf, findSource, nothingToShow, type Source } from "./source.ts";
 
@@ -20,45 +20,6 @@ const KILLED = 128;
 const MOST_ENDS = 400;
 /** The exit status of `exec` if the machine ended before the command ran. */
 const NOT_ENTERED = 125;
-
-/** Returns the output mode for journalctl: that of -o, or the one that corresponds to --json=. */
-function modeOf(settings: Settings): string {
-  if (settings.json === "off") return settings.output;
-  return tableJsonMode(settings) === "pretty" ? "json-pretty" : "json";
-}
-
-/** One run of journalctl. */
-interface Reading {
-  /** The time of the first entry, in µs since 1970; null to begin as the options say. */
-  readonly sinceUsec: number | null;
-  /** The run before, which was interrupted, if this one continues it. */
-  readonly before: JournalReader | null;
-  readonly follows: boolean;
-}
-
-/** Returns the arguments of journalctl. Throws a Failure for --unit= with a source that has no units of the machine. */
-function journalArguments(settings: Settings, source: Source, { sinceUsec, follows }: Reading): string[] {
-  const { since, until } = settings;
-  const { unit, pattern, lines } = settings.log;
-  if (unit !== null && !source.hasUnits) {
-    throw new Failure(`--unit= selects units inside a machine, and this is ${source.says}`);
-  }
-  const from = sinceUsec === null ? since : `@${(sinceUsec / 1e6).toFixed(6)}`;
-  const most = sinceUsec === null ? lines : "all";
-  return [
-    "--no-pager",
-    `--output=${modeOf(settings)}`,
-    ...(settings.all ? ["--all"] : []),
-    // A run that continues another one must not print headings.
-    ...(settings.quiet || sinceUsec !== null ? ["--quiet"] : []),
-    ...(most === null ? [] : [`--lines=${most}`]),
-    ...(from === "" ? [] : [`--since=${from}`]),
-    ...(until === "" ? [] : [`--until=${until}`]),
-    ...(unit === null ? [] : [`--unit=${unit}`]),
-    ...(pattern === null ? [] : [`--grep=${pattern}`]),
-    ...(follows ? ["--follow"] : []),
-  ];
-}
 
 /** Notices starts of one machine. */
 class Follower {
@@ -130,7 +91,7 @@ class LogView {
     let reading: Reading = { sinceUsec: null, before: null, follows: follow && source.canFollow };
     for (;;) {
       this.#announce(source);
-      const reader = this.#start(source, reading);
+      const reader = await this.#start(source, reading);
       const status = await this.#untilEnd(reader, source, reading.follows);
       if (!follow || this.#interrupted || this.#session.output.isOver) return this.#interrupted ? 0 : status;
       const next = await this.#next(source, reading, status);
@@ -194,11 +155,11 @@ class LogView {
     this.#shown = key;
   }
 
-  #start(source: Source, reading: Reading): JournalReader {
-    const { settings } = this.#session;
+  async #start(source: Source, reading: Reading): Promise<JournalReader> {
     this.#follower.forget();
-    const args = journalArguments(settings, source, reading);
-    const reader = new JournalReader(this.#session, source.start(args), modeOf(settings), reading.before);
+    const args = await journalArguments(this.#session, source, reading);
+    const mode = modeOf(this.#session.settings);
+    const reader = new JournalReader(this.#session, source.start(args), mode, reading.before);
     void this.#interrupt.promise.then(() => reader.end());
     return reader;
   }

@@ -1,29 +1,11 @@
 // Runs journalctl and prints its output line by line, without control characters from the machine.
 import { own, withColours } from "../format/own-sequence.ts";
+import { linesOf, readLines } from "../session/read-text.ts";
 import type { Session } from "../session/session.ts";
 import type { Invocation } from "./invocation.ts";
 import { EntryFilter, type OverlapFilter, RecentLines, SequenceFilter } from "./overlap.ts";
 
-/** The largest length of a line, in characters; a longer one is printed in pieces. */
-const LINE_LIMIT = 64 << 10;
 const RECORD_SEPARATOR = "\u001e";
-
-/** Reads a stream of text to its end; calls `print` with whole lines. */
-async function copyText(stream: ReadableStream<Uint8Array>, print: (text: string) => void): Promise<void> {
-  const decoder = new TextDecoder();
-  let rest = "";
-  for await (const chunk of stream) {
-    const text = rest + decoder.decode(chunk, { stream: true });
-    const end = text.lastIndexOf("\n") + 1;
-    rest = text.slice(end);
-    if (end > 0) print(text.slice(0, end));
-    if (rest.length > LINE_LIMIT) {
-      print(rest);
-      rest = "";
-    }
-  }
-  if (rest !== "") print(rest);
-}
 
 /** The output mode whose bytes are written unchanged, for programs. */
 const RAW_MODE = "export";
@@ -41,11 +23,6 @@ const CURSOR = /"__CURSOR":"(?:s=[^;"]*;i=[^;"]*;)?([^"]*)"/;
 /** Returns the part of a line that is the same in every run. */
 function keyOf(line: string): string {
   return CURSOR.exec(line)?.[1] ?? line;
-}
-
-/** Splits a text into lines, which keep their newlines. */
-function linesOf(text: string): string[] {
-  return text.split(/(?<=\n)/);
 }
 
 /** One run of journalctl. */
@@ -112,7 +89,7 @@ export class JournalReader {
       if (this.#isComparable) this.#recent.add(lines.map(keyOf), this.#lastUsec);
     };
     const copyLines = async () => {
-      await copyText(stdout, (text) => show(this.#filter.take(linesOf(text))));
+      await readLines(stdout, (text) => show(this.#filter.take(linesOf(text))));
       show(this.#filter.finish());
     };
     const copyRaw = async () => {
@@ -121,7 +98,7 @@ export class JournalReader {
         noted();
       }
     };
-    await Promise.all([isRaw ? copyRaw() : copyLines(), copyText(stderr, (text) => output.writeError(text))]);
+    await Promise.all([isRaw ? copyRaw() : copyLines(), readLines(stderr, (text) => output.writeError(text))]);
     return this.#child.exited;
   }
 }

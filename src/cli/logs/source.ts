@@ -29,6 +29,8 @@ export interface Source {
   readonly endsWithMachine: boolean;
   /** Whether new entries can be added to it. */
   readonly canFollow: boolean;
+  /** The time of the first entry that can be the machine's, in µs since 1970; null if all are. */
+  readonly firstUsec: number | null;
   /** The facts about the machine; null if it does not run. */
   readonly facts: MachineFacts | null;
   /** Returns the command line of journalctl with further arguments. */
@@ -80,6 +82,7 @@ function guestSource(session: Session, facts: MachineFacts): Source {
     hasUnits: true,
     endsWithMachine: true,
     canFollow: true,
+    firstUsec: null,
     facts,
     start: (args) => ({
       ...execInvocation(session, facts.name, environment, ["journalctl", ...args]),
@@ -95,6 +98,7 @@ function hostSource(facts: MachineFacts | null, says: string, matches: readonly 
     hasUnits: false,
     endsWithMachine: false,
     canFollow: true,
+    firstUsec: null,
     facts,
     start: (args) => ({ command: ["journalctl", ...args, ...matches] }),
   };
@@ -128,13 +132,17 @@ async function runningSource(session: Session, facts: MachineFacts): Promise<Sou
     );
   }
   if (supervisorPid <= 0) return null;
-  const since = Number(sinceUsec - SUPERVISOR_LEAD_USEC) / 1e6;
-  const ofSupervisor = ["--boot", `--since=@${since.toFixed(6)}`, `_PID=${supervisorPid}`];
-  if (!(await hostHasEntries(session, ofSupervisor))) return null;
-  return hostSource(facts, `what the supervisor of machine '${name}' wrote (process ${supervisorPid})`, [
-    `_PID=${supervisorPid}`,
-    "--boot",
-  ]);
+  // Before that, and in other boots, the number was another process's.
+  const firstUsec = Number(sinceUsec - SUPERVISOR_LEAD_USEC);
+  const ofSupervisor = [`_PID=${supervisorPid}`, "--boot"];
+  if (!(await hostHasEntries(session, [sinceOption(firstUsec), ...ofSupervisor]))) return null;
+  const says = `what the supervisor of machine '${name}' wrote (process ${supervisorPid})`;
+  return { ...hostSource(facts, says, ofSupervisor), firstUsec };
+}
+
+/** Returns the option of journalctl for entries from a time on, in µs since 1970. */
+export function sinceOption(usec: number): string {
+  return `--since=@${(usec / 1e6).toFixed(6)}`;
 }
 
 /** Whether the caller may read files inside machines, which only root may; other users use the host's journal. */
@@ -171,6 +179,7 @@ async function endedSource(session: Session, name: string): Promise<Source | nul
       hasUnits: true,
       endsWithMachine: false,
       canFollow: false,
+      firstUsec: null,
       facts: null,
       start: found.start,
     };

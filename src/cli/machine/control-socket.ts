@@ -1,5 +1,7 @@
 // Finds the control socket of a machine: the Varlink socket (io.systemd.MachineInstance) of its supervisor, whose path
 // was registered with the manager.
+import { errnoText } from "../../base/errno.ts";
+import { ERRORS } from "../../base/error.ts";
 import { Failure, isVarlinkFailure, meansNoMachine } from "../session/failure.ts";
 import type { Varlink } from "../session/ports.ts";
 
@@ -9,8 +11,8 @@ const NOT_OFFERED = ["MethodNotFound", "InterfaceNotFound", "MethodNotImplemente
 
 /**
  * Returns the path of a machine's control socket; null if the machine has none or the manager does not have the call.
- * Throws a Failure for an unknown machine. With `printsErrorId`, its reason is the id of the Varlink error, as the
- * original prints it for some verbs.
+ * Throws a Failure for an unknown machine and an invalid name. With `printsErrorId`, its reason is the id of the Varlink
+ * error, as the original prints it for some verbs.
  */
 export async function controlAddress(
   manager: Varlink,
@@ -22,9 +24,19 @@ export async function controlAddress(
     return typeof address === "string" && address !== "" ? address.replace(/^unix:/, "") : null;
   } catch (error) {
     if (!isVarlinkFailure(error) || NOT_OFFERED.includes(error.id)) return null;
-    const reason = meansNoMachine(error) && !printsErrorId ? `No machine '${name}' known` : error.id;
-    throw new Failure(`Failed to look up machine '${name}': ${reason}`, { cause: error });
+    const reason = printsErrorId ? error.id : reasonInWords(error, name);
+    throw new Failure(`Failed to look up machine '${name}': ${reason}`, { cause: error, hint: hintOnName(name) });
   }
+}
+
+function reasonInWords(error: Error & { readonly id: string }, name: string): string {
+  if (meansNoMachine(error)) return `No machine '${name}' known`;
+  return error.id === ERRORS.InvalidArgs.varlink ? errnoText("EINVAL") : error.id;
+}
+
+/** Returns the hint for an error about a machine with an empty name, which a variable of a script may be. */
+export function hintOnName(name: string): string | undefined {
+  return name === "" ? "The name of a machine must not be empty." : undefined;
 }
 
 /** Returns the Failure of a verb that needs a control socket, for a machine without one. */

@@ -5,7 +5,7 @@ import { SIGINT, SIGRTMIN_PLUS_4 } from "../format/signals.ts";
 import { startPolkitAgent } from "../session/agents.ts";
 import { attempt } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
-import { controlAddress, noControlSocket } from "./control-socket.ts";
+import { controlAddress, hintOnName, noControlSocket } from "./control-socket.ts";
 
 /** One of the verbs for a machine's power. */
 interface PowerAction {
@@ -83,7 +83,11 @@ async function applyToAll(session: Session, action: PowerAction, names: readonly
       await control(session, action, name, address);
       continue;
     }
-    await attempt(action.complaint(name), () => action.otherwise(session, name));
+    await attempt(
+      action.complaint(name),
+      () => action.otherwise(session, name),
+      () => hintOnName(name),
+    );
   }
   return 0;
 }
@@ -118,7 +122,11 @@ export async function kill(session: Session, names: readonly string[]): Promise<
   const { killWhom, signal } = session.settings;
   await startPolkitAgent(session);
   for (const name of names) {
-    await attempt("Could not kill machine", () => session.manager("KillMachine", { name, whom: killWhom, signal }));
+    await attempt(
+      "Could not kill machine",
+      () => session.manager("KillMachine", { name, whom: killWhom, signal }),
+      () => hintOnName(name),
+    );
   }
   return 0;
 }

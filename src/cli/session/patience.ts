@@ -1,27 +1,18 @@
 // The time limit for services that do not answer. After 3 seconds the client prints which service it waits for; after
-// 23 seconds, just before the 25 seconds of sd_bus_call(3), all pending calls fail with ETIMEDOUT. Later calls of the
-// same verb then fail at once. Session wraps the connections that it makes in this.
+// 23 seconds, just before the 25 seconds of sd_bus_call(3), all pending calls to it fail with ETIMEDOUT. Later calls of
+// the same verb then fail at once, whichever service they are for. Session wraps the connections that it makes in this.
 //
-// The limit is on silence, not on the duration of a call: any reply, also one to a ping, restarts the time. So a call
-// that takes long (a clone, a question to the user) does not time out while its service answers pings.
-import { ErrnoError, errnoNameOf } from "../../base/error.ts";
+// The limit is on the silence of a service on a connection, not on the duration of a call: any reply of that service,
+// also one to a ping, restarts its time. So a call that takes long (a clone, a question to the user) does not time out
+// while its service answers pings, and no other service's answers keep a silent one from being given up.
 import type { BusCall } from "../../ipc/bus/connection.ts";
-import { isBusFailure } from "./failure.ts";
 import type { Bus, Varlink } from "./ports.ts";
-
-/** The steps, in milliseconds of silence: ping the service, print that the client waits, let the calls fail. */
-interface PatienceLimits {
-  readonly probeMs: number;
-  readonly sayMs: number;
-  readonly giveUpMs: number;
-}
+import { isTimeout, type PatienceLimits, Silence, timedOut } from "./silence.ts";
 
 /**
  * giveUpMs is below the 25 s limit that each call has itself, so that this limit, which covers all calls, comes first.
  */
 const LIMITS: PatienceLimits = { probeMs: 2000, sayMs: 3000, giveUpMs: 23_000 };
-
-const NO_REPLY = "org.freedesktop.DBus.Error.NoReply";
 
 const SERVICES: Readonly<Record<string, string>> = {
   "org.freedesktop.machine1": "systemd-machined",
@@ -31,37 +22,26 @@ const SERVICES: Readonly<Record<string, string>> = {
 
 const MESSAGE_BUS = "the message bus";
 
-/** A call that waits for its reply. */
-interface PendingCall {
-  /** The name of the service in messages. */
-  readonly whom: string;
-  /** Whether the call has a time limit of its own, so that this one does not apply. */
-  readonly isPatient: boolean;
-  /** Pings the service; absent on connections where a ping would be answered only after the call. */
-  readonly probe?: () => Promise<unknown>;
-  /** Lets the call fail. */
-  readonly giveUp: (error: Error) => void;
-}
+/** Asks a service for any answer. */
+type Probe = () => Promise<unknown>;
 
 interface AskOptions {
+  /** The connection that the service is asked over; calls over different connections are timed apart. */
+  readonly over?: object;
+  /** Whether the call has a time limit of its own, so that this one does not apply. */
   readonly isPatient?: boolean;
-  readonly probe?: () => Promise<unknown>;
+  /** Pings the service; absent on connections where a ping would be answered only after the call. */
+  readonly probe?: Probe | undefined;
 }
 
 /** Watches the calls of one run of a client. `say` prints the line that names a slow service. */
 export class Patience {
   readonly #say: (line: string) => void;
   readonly #limits: PatienceLimits;
-  readonly #open = new Set<PendingCall>();
+  /** By connection and name of the service. */
+  readonly #silences = new WeakMap<object, Map<string, Silence>>();
   /** The services that have been named as slow. */
   readonly #said = new Set<string>();
-  /** The time of the last reply, on the clock of performance.now(). */
-  #silentSince = 0;
-  /** When the timer should fire, on the same clock. */
-  #due = 0;
-  /** How many of the steps (ping, print, fail) have been taken since the last reply. */
-  #steps = 0;
-  #timer: ReturnType<typeof setTimeout> | null = null;
   #isOver = false;
 
   constructor(say: (line: string) => void, limits: PatienceLimits = LIMITS) {
@@ -78,51 +58,56 @@ export class Patience {
    * Runs `work`, which waits for a reply of the service `whom`. Throws ETIMEDOUT after giveUpMs of silence, and at once
    * if a call has timed out before.
    */
-  async ask<T>(whom: string, work: () => Promise<T>, { isPatient = false, probe }: AskOptions = {}): Promise<T> {
+  async ask<T>(whom: string, work: () => Promise<T>, options: AskOptions = {}): Promise<T> {
     if (this.#isOver) throw timedOut(whom);
-    if (this.#open.size === 0) this.#heard();
+    const { over, isPatient = false, probe } = options;
+    const silence = this.#silenceOf(whom, over ?? this);
     const { promise, reject } = Promise.withResolvers<never>();
-    const pending = { whom, isPatient, giveUp: reject, ...(probe === undefined ? {} : { probe }) };
     const startMs = performance.now();
-    this.#open.add(pending);
-    this.#arm();
+    const pending = { isPatient, giveUp: reject, probe };
+    silence.add(pending);
     try {
       const answer = await Promise.race([work(), promise]);
-      this.#heard();
+      silence.heard();
       return answer;
     } catch (error) {
       // The bus broker sends NoReply at once if the service dies: it is a timeout only after the whole time.
-      if (!isTimeout(error)) this.#heard();
+      if (!isTimeout(error)) silence.heard();
       else if (performance.now() - startMs >= this.#limits.giveUpMs) this.#isOver = true;
       throw error;
     } finally {
-      this.#open.delete(pending);
-      this.#arm();
+      silence.remove(pending);
     }
   }
 
   /** Wraps a connection to a bus so that its calls are timed. */
   bus(bus: Bus): Bus {
     return {
-      call: (call) => this.ask(serviceOf(call), () => bus.call(call), { probe: () => bus.call(pingOf(call)) }),
-      subscribe: (rule, handler) => this.ask(MESSAGE_BUS, () => bus.subscribe(rule, handler)),
+      call: (call) => {
+        const probe = () => bus.call(pingOf(call));
+        return this.ask(serviceOf(call), () => bus.call(call), { over: bus, probe });
+      },
+      subscribe: (rule, handler) => this.ask(MESSAGE_BUS, () => bus.subscribe(rule, handler), { over: bus }),
       onClose: (handler) => bus.onClose(handler),
       close: () => bus.close(),
     };
   }
 
   /**
-   * Wraps a Varlink connection so that its calls are timed. Replies come in the order of calls, so no ping is possible.
+   * Wraps a Varlink connection so that its calls are timed. Replies come in the order of calls, so that a ping over the
+   * same connection is not possible: a `probe` that uses another connection lets calls take long, as those over D-Bus.
    */
-  varlink(varlink: Varlink, whom: string): Varlink {
+  varlink(varlink: Varlink, whom: string, probe?: Probe): Varlink {
+    const options = { over: varlink, probe };
     return {
-      call: (method, parameters, options) => {
-        const isPatient = options?.timeoutMs !== undefined;
-        return this.ask(whom, () => varlink.call(method, parameters, options), { isPatient });
+      call: (method, parameters, callOptions) => {
+        const isPatient = callOptions?.timeoutMs !== undefined;
+        return this.ask(whom, () => varlink.call(method, parameters, callOptions), { ...options, isPatient });
       },
-      callAll: (method, parameters, options) => this.ask(whom, () => varlink.callAll(method, parameters, options)),
+      callAll: (method, parameters, callOptions) =>
+        this.ask(whom, () => varlink.callAll(method, parameters, callOptions), options),
       callMore: (method, parameters, descriptors) =>
-        this.#firstInTime(whom, varlink.callMore(method, parameters, descriptors)),
+        this.#firstInTime(whom, varlink.callMore(method, parameters, descriptors), options),
       get descriptors() {
         return varlink.descriptors;
       },
@@ -145,74 +130,32 @@ export class Patience {
   }
 
   /** Times the first reply only: a service sends the further replies of a subscription when there is an event. */
-  async *#firstInTime<T>(whom: string, replies: AsyncGenerator<T>): AsyncGenerator<T> {
-    const first = await this.ask(whom, () => replies.next());
+  async *#firstInTime<T>(whom: string, replies: AsyncGenerator<T>, options: AskOptions): AsyncGenerator<T> {
+    const first = await this.ask(whom, () => replies.next(), options);
     if (first.done === true) return;
     yield first.value;
     yield* replies;
   }
 
-  /** Restarts the time. */
-  #heard(): void {
-    this.#silentSince = performance.now();
-    this.#steps = 0;
+  #silenceOf(whom: string, over: object): Silence {
+    const silences = this.#silences.get(over) ?? new Map<string, Silence>();
+    const known = silences.get(whom);
+    if (known !== undefined) return known;
+    const silence = new Silence(whom, this.#limits, {
+      name: () => this.#name(whom),
+      giveUp: () => {
+        this.#isOver = true;
+      },
+    });
+    this.#silences.set(over, silences.set(whom, silence));
+    return silence;
   }
 
-  /** Sets the timer to the next deadline, or stops it while no call is pending. */
-  #arm(): void {
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#timer = null;
-    if (this.#open.size === 0) return;
-    const silence = performance.now() - this.#silentSince;
-    const { probeMs, sayMs, giveUpMs } = this.#limits;
-    // The next step follows the number of steps taken, not the time that has passed, so that a delayed process skips
-    // none.
-    const next = [probeMs, sayMs, giveUpMs][this.#steps];
-    if (next === undefined) return;
-    this.#due = this.#silentSince + next;
-    this.#timer = setTimeout(() => this.#takeStep(), Math.max(next - silence, 0));
-  }
-
-  /**
-   * Takes the next step. Time in which this process was stopped or the host was suspended is not counted as silence.
-   */
-  #takeStep(): void {
-    this.#silentSince += Math.max(performance.now() - this.#due, 0);
-    const step = this.#steps++;
-    if (step === 0) this.#probe();
-    else if (step === 1) this.#nameServices();
-    else this.#giveUp();
-    this.#arm();
-  }
-
-  #giveUp(): void {
-    for (const { whom, isPatient, giveUp } of this.#open) {
-      if (isPatient) continue;
-      this.#isOver = true;
-      giveUp(timedOut(whom));
-    }
-  }
-
-  /** Pings the service of one pending call. An error reply, too, is an answer. */
-  #probe(): void {
-    for (const { probe } of this.#open) {
-      const answered = () => {
-        this.#heard();
-        this.#arm();
-      };
-      probe?.().then(answered, (error: unknown) => {
-        if (!isTimeout(error)) answered();
-      });
-      if (probe !== undefined) return;
-    }
-  }
-
-  #nameServices(): void {
-    for (const { whom } of this.#open) {
-      if (this.#said.has(whom)) continue;
-      this.#said.add(whom);
-      this.#say(`Waiting for ${whom} …`);
-    }
+  /** Prints that the client waits for a service, once. */
+  #name(whom: string): void {
+    if (this.#said.has(whom)) return;
+    this.#said.add(whom);
+    this.#say(`Waiting for ${whom} …`);
   }
 }
 
@@ -223,12 +166,4 @@ function serviceOf({ destination = "" }: BusCall): string {
 function pingOf({ destination }: BusCall): BusCall {
   const ping = { path: "/", interface: "org.freedesktop.DBus.Peer", member: "Ping" };
   return destination === undefined ? ping : { ...ping, destination };
-}
-
-function timedOut(whom: string): ErrnoError {
-  return new ErrnoError("ETIMEDOUT", `No answer from ${whom} in time`);
-}
-
-function isTimeout(error: unknown): boolean {
-  return isBusFailure(error) ? error.errorName === NO_REPLY : errnoNameOf(error) === "ETIMEDOUT";
 }

@@ -10,7 +10,8 @@ import type { BusCall } from "../../ipc/bus/connection.ts";
 import type { BusTarget } from "../../ipc/bus/transport.ts";
 import type { CallArguments, CallResult, Member } from "../../ipc/bus/typed-call.ts";
 import { readTerminal, type Terminal } from "../format/terminal.ts";
-import { Failure, failed, isBusFailure, reasonOf } from "./failure.ts";
+import { adviceOn, busName, hintOn, MANAGER_NAME } from "./bus-words.ts";
+import { Failure, failed, isBusFailure } from "./failure.ts";
 import { Output } from "./output.ts";
 import { Patience } from "./patience.ts";
 import type { Bus, Ports, Varlink } from "./ports.ts";
@@ -25,45 +26,10 @@ const SYSTEMD = "org.freedesktop.systemd1";
 const NO_BUS = ["ENOENT", "ECONNREFUSED", "ENOTDIR"];
 const NO_SUCH_SERVICE = ["org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.NameHasNoOwner"];
 
-const MANAGER_NAME = "systemd-machined";
-
 type ConnectionPorts = Pick<Ports, "connectBus" | "connectVarlink" | "connectPlainVarlink">;
 
 /** The ports that verbs may use directly. Only the session makes connections, because it limits the waiting time. */
 type SessionPorts = Omit<Ports, keyof ConnectionPorts>;
-
-/** Returns the name of a connection's peer for messages. */
-function busName(target: BusTarget): string {
-  if (target.kind === "private") return target.path.endsWith("/import/private") ? "systemd-importd" : MANAGER_NAME;
-  return target.kind === "machine" ? `the message bus of machine '${target.name}'` : "the message bus";
-}
-
-/** Returns a more precise reason than the errno's text for a bus that cannot be reached, or null. */
-function adviceOn(target: BusTarget, error: unknown): string | null {
-  // ENOMEDIUM: the environment does not say where the user's bus is; the error's own message names the variables to
-  // set.
-  if (error instanceof Error && errnoNameOf(error) === "ENOMEDIUM") return error.message;
-  const isLogin = target.kind === "login" && errnoNameOf(error) === "ECONNRESET";
-  if (!isLogin) return null;
-  const where = target.machine === ".host" ? "this host" : `machine '${target.machine}'`;
-  return `${reasonOf(error)} (systemd-run reached no ${target.scope} bus as user '${target.user}' of ${where})`;
-}
-
-/**
- * Returns a hint for errors whose text misleads but stays as the original prints it: EHOSTDOWN for an unknown machine.
- */
-function hintOn(target: BusTarget | null, error: unknown): string | undefined {
-  if (target?.kind !== "machine") return undefined;
-  const { name } = target;
-  switch (errnoNameOf(error)) {
-    case "EHOSTDOWN":
-      return `No machine '${name}' is registered. 'machinectl list' shows the machines of this host.`;
-    case "ENOENT":
-      return `Machine '${name}' has no system bus: it does not run one, or has not started it yet.`;
-    default:
-      return undefined;
-  }
-}
 
 /** Options of a call to the manager. */
 type CallOptions = Pick<BusCall, "timeoutMs">;
@@ -198,6 +164,27 @@ export class Session {
   }
 
   /**
+   * As connectVarlink(), for calls that may take long, such as those in which the user is asked for a password: they
+   * fail only if the service does not answer over a second connection either.
+   */
+  connectSlowVarlink(path: string, whom: string): Promise<Varlink> {
+    const ping = async () => {
+      const other = await this.#connections.connectPlainVarlink(path);
+      try {
+        await other.call("org.varlink.service.GetInfo");
+      } finally {
+        other.close();
+      }
+    };
+    return this.#keepVarlink(whom, () => this.#connections.connectVarlink(path), ping);
+  }
+
+  /** Runs `work`, which waits for a reply of the service `whom`, with the time limit that calls of this class have. */
+  inTime<T>(whom: string, work: () => Promise<T>): Promise<T> {
+    return this.#patience.ask(whom, work);
+  }
+
+  /**
    * Connects to a bus or peer. A connection through ssh or systemd-run has no time limit, because these programs may
    * ask the user for a password first.
    */
@@ -208,8 +195,8 @@ export class Session {
     return this.#patience.bus(this.keep(bus));
   }
 
-  async #keepVarlink(whom: string, open: () => Promise<Varlink>): Promise<Varlink> {
-    return this.#patience.varlink(this.keep(await this.#patience.connect(whom, open)), whom);
+  async #keepVarlink(whom: string, open: () => Promise<Varlink>, probe?: () => Promise<void>): Promise<Varlink> {
+    return this.#patience.varlink(this.keep(await this.#patience.connect(whom, open)), whom, probe);
   }
 
   /** Pipes the output through a pager if stdout is a terminal and the settings allow it. */

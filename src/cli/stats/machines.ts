@@ -1,15 +1,17 @@
 // Measures the resource usage of several machines, all or those that the user names, while machines start and end.
+import { PidRef } from "../../kernel/process/pidref.ts";
 import { monotonicUsec } from "../../kernel/syscall/time.ts";
 import { Meter, type Usage } from "../../stats/meter.ts";
 import { type Reading, type Stats, statsOf } from "../../stats/rates.ts";
 import { type MachineFacts, machineFacts } from "../machine/details.ts";
 import { chosenMachines } from "../machine/names.ts";
-import { attempt, Failure } from "../session/failure.ts";
+import { attempt, Failure, meansNoMachine } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
 
 /** A machine that is measured; `last` is the reading before, from which rates are computed. */
 interface Measured {
   readonly facts: MachineFacts;
+  readonly leader: PidRef;
   readonly meter: Meter;
   last: Reading | null;
 }
@@ -19,6 +21,10 @@ export class MeasuredMachines implements Disposable {
   readonly #session: Session;
   readonly #names: readonly string[];
   readonly #machines = new Map<string, Measured>();
+  #refreshing: Promise<void> | null = null;
+  /** Whether a call of refresh() has succeeded. */
+  #hasBegun = false;
+  #isOver = false;
 
   /** `names` are words such as `web`, `web,db` and `web*`; empty for all machines. */
   constructor(session: Session, names: readonly string[]) {
@@ -27,22 +33,46 @@ export class MeasuredMachines implements Disposable {
   }
 
   /**
-   * Adds machines that have started and drops those that have ended. The first call throws for a named machine that is
-   * unknown.
+   * Adds machines that have started, replaces those that were started again, and drops those that have ended. The first
+   * call throws for a named machine that is unknown. A call during another one returns when that does.
    */
-  async refresh(): Promise<void> {
-    const isFirst = this.#machines.size === 0;
+  refresh(): Promise<void> {
+    this.#refreshing ??= this.#refresh().finally(() => {
+      this.#refreshing = null;
+    });
+    return this.#refreshing;
+  }
+
+  async #refresh(): Promise<void> {
     const wanted = await this.#wanted();
     for (const name of this.#machines.keys()) if (!wanted.includes(name)) this.#drop(name);
     for (const name of wanted) {
-      if (this.#machines.has(name)) continue;
+      if (this.#machines.get(name)?.leader.isAlive() === true) continue;
       try {
-        const facts = await machineFacts(this.#session, name);
-        this.#machines.set(name, { facts, meter: new Meter(facts.leaderPid, facts.unit), last: null });
+        await this.#measure(name);
       } catch (error) {
-        // The machine has ended since the list was queried.
-        if (isFirst && this.#names.length > 0) throw error;
+        if (!this.#hasBegun && this.#names.length > 0) throw error;
+        // The machine has ended since the list was queried, or since it was named.
+        if (meansNoMachine(error)) this.#drop(name);
       }
+    }
+    this.#hasBegun = true;
+  }
+
+  /** Opens the meter of a machine, unless it is the one that is measured already and only its leader has ended. */
+  async #measure(name: string): Promise<void> {
+    const facts = await machineFacts(this.#session, name);
+    const before = this.#machines.get(name)?.facts;
+    const isSame = before?.leaderPid === facts.leaderPid && before.sinceUsec === facts.sinceUsec;
+    if (isSame || this.#isOver) return;
+    const leader = PidRef.of(facts.leaderPid);
+    try {
+      const meter = new Meter(facts.leaderPid, facts.unit);
+      this.#drop(name);
+      this.#machines.set(name, { facts, leader, meter, last: null });
+    } catch (error) {
+      leader[Symbol.dispose]();
+      throw error;
     }
   }
 
@@ -70,12 +100,15 @@ export class MeasuredMachines implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#isOver = true;
     for (const name of this.#machines.keys()) this.#drop(name);
   }
 
   #drop(name: string): void {
-    this.#machines.get(name)?.meter[Symbol.dispose]();
+    const machine = this.#machines.get(name);
     this.#machines.delete(name);
+    machine?.meter[Symbol.dispose]();
+    machine?.leader[Symbol.dispose]();
   }
 
   async #wanted(): Promise<string[]> {

@@ -3,6 +3,7 @@
 
 import { readSome } from "../../kernel/file/byte-io.ts";
 import { Fd } from "../../kernel/file/fd.ts";
+import { isErrno } from "../../kernel/syscall/sys.ts";
 import type { Stats } from "../../stats/rates.ts";
 import { own } from "../format/own-sequence.ts";
 import { drawTree } from "../format/process-tree.ts";
@@ -36,6 +37,9 @@ class Top {
   readonly #histories = new Map<string, MutableHistory>();
   readonly #finished = Promise.withResolvers<void>();
   #stats: Stats[] = [];
+  #isMeasuring = false;
+  /** Whether the usual screen is shown again. */
+  #isOver = false;
   #order: Order = "c";
   #selected: string | null = null;
   /** The machine whose page is shown; null for the table. */
@@ -60,11 +64,13 @@ class Top {
     const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
     for (const signal of signals) process.on(signal, end);
     process.on("SIGWINCH", draw);
-    const timer = setInterval(() => void this.#tick().catch((error) => this.#finished.reject(error)), 1000);
+    const tick = () => void this.#tick().catch((error) => this.#finished.reject(error));
+    const timer = setInterval(tick, 1000);
     try {
       await this.#tick();
       await this.#finished.promise;
     } finally {
+      this.#isOver = true;
       clearInterval(timer);
       process.off("SIGWINCH", draw);
       for (const signal of signals) process.off(signal, end);
@@ -73,9 +79,22 @@ class Top {
     }
   }
 
-  /** Measures all machines and redraws. */
+  /** Measures all machines and redraws, unless the last measurement still waits for the manager. */
   async #tick(): Promise<void> {
+    if (this.#isMeasuring) return;
+    this.#isMeasuring = true;
+    try {
+      await this.#measure();
+      if (this.#open !== null) await this.#queryDetails(this.#open);
+    } finally {
+      this.#isMeasuring = false;
+    }
+    this.#draw();
+  }
+
+  async #measure(): Promise<void> {
     await this.#machines.refresh();
+    if (this.#isOver) return;
     this.#stats = this.#machines.read();
     for (const { machine, cpuPercent, memoryBytes } of this.#stats) {
       const history = this.#histories.get(machine) ?? { cpuPercent: [], memoryBytes: [] };
@@ -91,8 +110,6 @@ class Top {
     for (const name of this.#histories.keys()) {
       if (!this.#stats.some(({ machine }) => machine === name)) this.#histories.delete(name);
     }
-    if (this.#open !== null) await this.#queryDetails(this.#open);
-    this.#draw();
   }
 
   /**
@@ -121,6 +138,7 @@ class Top {
   }
 
   #draw(): void {
+    if (this.#isOver) return;
     const view = this.#view();
     const one = this.#stats.find(({ machine }) => machine === this.#open);
     const lines = one === undefined ? tableScreen(view) : machineScreen(view, one, this.#details);
@@ -128,9 +146,9 @@ class Top {
     this.#session.output.write(HOME + text + CLEAR_BELOW);
   }
 
-  /** Reads and handles all keys that have been typed. The end of input ends the verb. */
+  /** Reads and handles all keys that have been typed. The end of input, or the terminal's hang-up, ends the verb. */
   #read(input: Fd): void {
-    for (let bytes = readSome(input); bytes !== null; bytes = readSome(input)) {
+    for (let bytes = readKeys(input); bytes !== null; bytes = readKeys(input)) {
       if (bytes.length === 0) {
         this.#finished.resolve();
         return;
@@ -158,6 +176,16 @@ class Top {
     const names = ordered(this.#stats, this.#order).map(({ machine }) => machine);
     const at = this.#selected === null ? (step > 0 ? -1 : 0) : names.indexOf(this.#selected);
     this.#selected = names[Math.min(Math.max(at + step, 0), names.length - 1)] ?? null;
+  }
+}
+
+/** As readSome(): a terminal that has hung up is at its end. */
+function readKeys(input: Fd): Buffer | null {
+  try {
+    return readSome(input);
+  } catch (error) {
+    if (isErrno(error, "EIO")) return Buffer.alloc(0);
+    throw error;
   }
 }
 

@@ -40,7 +40,7 @@ export class OwnTerminal implements Disposable {
   makeRaw(): void {
     if (this.#saved.length > 0) return;
     const [input, output] = [this.#input, this.#output];
-    const isOne = input !== null && output !== null && statFd(input).rdev.minor === statFd(output).rdev.minor;
+    const isOne = input !== null && output !== null && isSameTerminal(input, output);
     if (input !== null) this.#save(input, makeRaw(input, isOne ? "raw" : "keep-output"));
     if (output !== null && !isOne) this.#save(output, makeOutputRaw(output));
   }
@@ -93,6 +93,12 @@ export class OwnTerminal implements Disposable {
 export function ownSize(env: Environment): WindowSize {
   using terminal = new OwnTerminal(copyStandard(0), copyStandard(1), env);
   return terminal.size;
+}
+
+/** Whether both are the same device: terminals of two devpts or of two drivers may have the same minor number. */
+function isSameTerminal(one: Fd, other: Fd): boolean {
+  const [a, b] = [statFd(one), statFd(other)];
+  return a.dev === b.dev && a.rdev.major === b.rdev.major && a.rdev.minor === b.rdev.minor;
 }
 
 /** Returns the descriptor if it is a terminal; otherwise closes it and returns null. */

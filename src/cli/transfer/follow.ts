@@ -49,6 +49,7 @@ export async function followReplies(
       if (reply.log !== undefined) following.handle({ path: OWN, log: { priority, line: message } });
       if (reply.progress !== undefined) following.handle({ path: OWN, progress: reply.progress });
     }
+    id.reject(new Failure("The transfer daemon ended the call without starting a transfer."));
     following.handle({ path: OWN, result: "done" });
     return new Promise<never>(() => {});
   };
@@ -195,12 +196,20 @@ class Following {
     }
   }
 
-  /** Handles Ctrl-C. Waits for the end of a cancelled transfer; a second Ctrl-C does nothing meanwhile. */
+  /**
+   * Handles Ctrl-C. Waits for the end of a cancelled transfer, but not at a second Ctrl-C, with which the user gives up a
+   * daemon that does not end it.
+   */
   async #interrupt(id: number): Promise<number> {
     if (this.#cancel === null) return this.#leave(id);
     this.#isCancelled = true;
-    await this.#cancel(id);
-    return this.#end.promise;
+    const again = this.#session.ports.interrupted();
+    try {
+      const cancelled = this.#cancel(id).then(() => this.#end.promise);
+      return await Promise.race([cancelled, again.promise.then(() => this.#leave(id))]);
+    } finally {
+      again.stop();
+    }
   }
 
   #leave(id: number): number {

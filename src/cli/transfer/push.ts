@@ -7,11 +7,11 @@ import { ERRORS, errnoNameOf } from "../../base/error.ts";
 import { LAYER_COMPRESSIONS } from "../../base/vocabulary/compression.ts";
 import { isPushReference, parseOciReference } from "../../base/vocabulary/oci-reference.ts";
 import { VarlinkError } from "../../ipc/varlink/client.ts";
-import { connectVarlink } from "../../ipc/varlink/connect.ts";
 import { credentialsFor } from "../../oci/credentials.ts";
 import { resolveReference } from "../../oci/reference.ts";
 import { startPolkitAgent } from "../session/agents.ts";
-import { Failure, reasonOf } from "../session/failure.ts";
+import { Failure, failed, reasonOf } from "../session/failure.ts";
+import type { Varlink } from "../session/ports.ts";
 import type { Session } from "../session/session.ts";
 import { managerDirectory, meansLocalSockets } from "../session/target.ts";
 import { type FollowedReply, followReplies } from "./follow.ts";
@@ -58,8 +58,10 @@ async function loginFor(session: Session, reference: string): Promise<Login | un
   return found === null ? undefined : { registry, ...found };
 }
 
-/** Converts an error reply to a Failure with a reason in words; returns other errors unchanged. */
+/** Converts an error reply, or the end or silence of the daemon, to a Failure with a reason in words; returns others unchanged. */
 function explain(error: unknown, local: string): unknown {
+  if (error instanceof Failure) return error;
+  if (errnoNameOf(error) !== null) return failed(`Failed to push image '${local}'`, error);
   if (!(error instanceof VarlinkError)) return error;
   if (UNKNOWN.includes(error.id)) return new Failure(UNABLE, { cause: error, hint: HINT });
   const { parameter } = error.parameters;
@@ -84,7 +86,7 @@ export async function push(session: Session, [name = "", reference = ""]: readon
     );
   const path = socketOf(session);
   const login = await loginFor(session, reference);
-  const client = session.keep(await connect(path));
+  const client = await connect(session, path);
   await startPolkitAgent(session);
   const replies = client.callMore(`${IoMachinedImport.name}.PushOci`, {
     local,
@@ -103,9 +105,9 @@ export async function push(session: Session, [name = "", reference = ""]: readon
   }
 }
 
-async function connect(path: string) {
+async function connect(session: Session, path: string): Promise<Varlink> {
   try {
-    return await connectVarlink(path);
+    return await session.connectSlowVarlink(path, "systemd-importd");
   } catch (error) {
     if (["ENOENT", "ECONNREFUSED", "ENOTDIR"].includes(errnoNameOf(error) ?? ""))
       throw new Failure(UNABLE, { cause: error, hint: HINT });

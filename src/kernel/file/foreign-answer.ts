@@ -1,21 +1,15 @@
 // Detects files on file systems that another program or host implements (FUSE, network), whose calls may never return. It reads
 // only the kernel's list of mounts, so that it cannot block itself.
-import { readFileSync } from "node:fs";
 import { mortal } from "../syscall/mortal.ts";
 import type { Fd } from "./fd.ts";
-import { mountIdOf } from "./open-cached.ts";
+import { mountLineOf } from "./mount-line.ts";
 
 const REMOTE_TYPES =
   /^(?:fuse(?:blk)?(?:\..*)?|nfs4?|cifs|smb3|9p|ceph|afs|coda|lustre|virtiofs|glusterfs|ocfs2|gfs2|orangefs)$/;
 
 /** Whether calls on the file may block for ever. Before Linux 5.8 its mount is unknown: false. */
 function mayHang(file: Fd): boolean {
-  const id = mountIdOf(file);
-  if (id === null) return false;
-  const line = readFileSync("/proc/self/mountinfo", "latin1")
-    .split("\n")
-    .find((text) => text.startsWith(`${id} `));
-  const [, behind = ""] = line?.split(" - ") ?? [];
+  const [, behind = ""] = mountLineOf(file)?.split(" - ") ?? [];
   return REMOTE_TYPES.test(behind.split(" ")[0] ?? "");
 }
 

@@ -96,6 +96,19 @@ describe("machinectl events", () => {
     expect([code, stdout.split("\n").length]).toEqual([0, 3]);
   });
 
+  test("an end of the connection before the first event is a failure with a reason, and a silent daemon is not asked again", async () => {
+    const lost = { replies: [], error: new ErrnoError("ECONNRESET", "Connection terminated") };
+    const stderr = "Failed to read events of systemd-machined: Connection reset by peer\n";
+    expect(await run([], lost)).toMatchObject({ code: 1, stderr });
+    const silent = {
+      replies: [STARTED],
+      error: new ErrnoError("ETIMEDOUT", "No answer from systemd-machined in time"),
+    };
+    const { code, stderr: said, asked } = await run([], silent);
+    expect([code, said]).toEqual([1, "Failed to read events of systemd-machined: Connection timed out\n"]);
+    expect(asked).toHaveLength(1);
+  });
+
   test("bad times and types are refused", async () => {
     expect(await run(["--since=soon"])).toMatchObject({ code: 1, stderr: "Failed to parse timestamp: soon\n" });
     expect(await run(["--type=machine,weather"])).toMatchObject({ code: 1 });

@@ -3,10 +3,10 @@ import { expect, test } from "bun:test";
 import { copyLines } from "../../../../src/cli/exec/many.ts";
 import { asWritten } from "../../../../src/cli/format/own-sequence.ts";
 
-async function printed(...chunks: string[]): Promise<string[]> {
+async function printed(...chunks: (string | readonly number[])[]): Promise<string[]> {
   const stream = new ReadableStream<Uint8Array>({
     start(controller) {
-      for (const chunk of chunks) controller.enqueue(Buffer.from(chunk));
+      for (const chunk of chunks) controller.enqueue(Buffer.from(chunk as string));
       controller.close();
     },
   });
@@ -33,4 +33,9 @@ test("no machine speaks for another or controls the terminal; colours stay", asy
 test("a line that never ends is not kept", async () => {
   const piece = "x".repeat(70_000);
   expect(await printed(piece, piece, "y")).toEqual([`web | ${piece}\n`, `web | ${piece}\n`, "web | y\n"]);
+});
+
+test("a character that is cut by the end of the output is seen", async () => {
+  expect(await printed("x", [0xe2, 0x82])).toEqual(["web | x\ufffd\n"]);
+  expect(await printed("x", [0xe2, 0x82], [0xac])).toEqual(["web | x€\n"]);
 });

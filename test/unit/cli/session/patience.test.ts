@@ -64,6 +64,40 @@ test("a long call is waited for as long as its service answers pings, without a 
   expect(said).toEqual([]);
 });
 
+test("a silent service is given up, though another one answers", async () => {
+  const said: string[] = [];
+  const patience = new Patience((line) => said.push(line), QUICK);
+  const { promise: done, resolve } = Promise.withResolvers<unknown[]>();
+  const answer = async ({ destination, member }: BusCall) => {
+    if (destination !== "a.lively.One") return never();
+    return member === "Ping" ? [] : done;
+  };
+  const bus = patience.bus(busOf(answer));
+  const lively = bus.call({ ...CALL, destination: "a.lively.One" });
+  await expect(bus.call(CALL)).rejects.toEqual(timedOut);
+  expect(said).toEqual(["Waiting for systemd-machined …"]);
+  resolve(["done"]);
+  expect(await lively).toEqual(["done"]);
+});
+
+test("a Varlink call is waited for as long as its service answers on another connection", async () => {
+  const patience = new Patience(() => {}, QUICK);
+  const { promise, resolve } = Promise.withResolvers<{ id: number }>();
+  let pings = 0;
+  const probe = async () => {
+    if (++pings === 40) resolve({ id: 7 });
+  };
+  const callMore = async function* () {
+    yield await promise;
+  };
+  const varlink = { callMore, descriptors: [], close: () => {} } as unknown as Varlink;
+  const replies = patience.varlink(varlink, "systemd-importd", probe).callMore("a.b.C");
+  expect(await replies.next()).toEqual({ done: false, value: { id: 7 } });
+
+  const silent = { callMore: () => ({ next: never }), descriptors: [], close: () => {} } as unknown as Varlink;
+  await expect(patience.varlink(silent, "systemd-importd", never).callMore("a.b.C").next()).rejects.toEqual(timedOut);
+});
+
 test("an error reply is an answer, also one that says that something else timed out", async () => {
   const patience = new Patience(() => {}, QUICK);
   const errors = ["org.freedesktop.DBus.Error.Timeout", "org.freedesktop.DBus.Error.NoReply"];

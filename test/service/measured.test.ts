@@ -1,0 +1,91 @@
+// The machines that `machinectl stats` and `top` measure, while machines start, end and start again.
+import { expect, test } from "bun:test";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { processPorts } from "../../src/cli/session/process-ports.ts";
+import { Session } from "../../src/cli/session/session.ts";
+import { defaultSettings } from "../../src/cli/session/settings.ts";
+import { MeasuredMachines } from "../../src/cli/stats/machines.ts";
+import { readSome, writeSome } from "../../src/kernel/file/byte-io.ts";
+import { openPty, openPtyPeer } from "../../src/kernel/terminal/pty.ts";
+import { errorOf, isRoot, manager, needsRoot, register, TestDaemon } from "../lib/daemon.ts";
+import { waitFor } from "../lib/wait-for.ts";
+
+const MAIN = join(import.meta.dir, "../../src/main.ts");
+
+const descriptors = () => readdirSync("/proc/self/fd").length;
+
+async function sessionOf(daemon: TestDaemon): Promise<Session> {
+  const env = { ...process.env, MACHINED_RUNTIME_DIRECTORY: daemon.runtime };
+  return new Session(defaultSettings(), { ...(await processPorts()), env });
+}
+
+test.skipIf(!isRoot)(`a machine that was started again is measured anew${needsRoot}`, async () => {
+  await using daemon = await TestDaemon.start();
+  const bus = await daemon.bus();
+  const session = await sessionOf(daemon);
+  using machines = new MeasuredMachines(session, ["one"]);
+  const first = await daemon.leader();
+  await register(bus, "one", first);
+  await machines.refresh();
+  machines.read();
+  process.kill(first, "SIGKILL");
+  await waitFor(() => errorOf(manager(bus, "GetMachine", "s", "one")), "the machine's end");
+  const second = await daemon.leader();
+  await register(bus, "one", second);
+  await machines.refresh();
+  expect(machines.factsOf("one")?.leaderPid).toBe(second);
+  process.kill(second, "SIGKILL");
+  await waitFor(() => errorOf(manager(bus, "GetMachine", "s", "one")), "the machine's end");
+  // Only the first call throws: a machine that is named may be started again.
+  for (let count = 0; count < 2; count++) await machines.refresh();
+  expect(machines.read()).toEqual([]);
+  await session.close();
+});
+
+test.skipIf(!isRoot)(`calls at the same time, and the end during one, leave no file open${needsRoot}`, async () => {
+  await using daemon = await TestDaemon.start();
+  await register(await daemon.bus(), "one", await daemon.leader("--net"));
+  const session = await sessionOf(daemon);
+  {
+    using warm = new MeasuredMachines(session, []);
+    await warm.refresh();
+  }
+  const before = descriptors();
+  {
+    using machines = new MeasuredMachines(session, []);
+    await Promise.all([machines.refresh(), machines.refresh()]);
+    expect(machines.read().map(({ machine }) => machine)).toEqual(["one"]);
+  }
+  expect(descriptors()).toBe(before);
+  const ended = new MeasuredMachines(session, []);
+  const refreshing = ended.refresh();
+  ended[Symbol.dispose]();
+  await refreshing;
+  expect(descriptors()).toBe(before);
+  await session.close();
+});
+
+test.skipIf(!isRoot)(`top ends when its terminal can no longer be read${needsRoot}`, async () => {
+  await using daemon = await TestDaemon.start();
+  await register(await daemon.bus(), "one", await daemon.leader());
+  using seat = openPty().master;
+  using own = openPtyPeer(seat);
+  // A process group in the background without anybody who could bring it to the front: read(2) fails with EIO.
+  const top = `"${process.execPath}" "${MAIN}" machinectl top 2>"$ERRORS"`;
+  const script = `trap "" TTOU; exec 3<&0; (set -m; { ${top}; echo "status $?" >>"$ERRORS"; } <&3 & ); exec sleep 1000`;
+  const errors = join(daemon.runtime, "errors");
+  await using session = Bun.spawn(["setsid", "--ctty", "bash", "-c", script], {
+    env: { PATH: process.env["PATH"] ?? "", TERM: "vt220", MACHINED_RUNTIME_DIRECTORY: daemon.runtime, ERRORS: errors },
+    stdio: [own.number, own.number, own.number],
+  });
+  let screen = "";
+  await waitFor(() => {
+    screen += readSome(seat)?.toString() ?? "";
+    expect(screen).toContain("one");
+  }, "the machine on the screen");
+  writeSome(seat, Buffer.from("m"));
+  await waitFor(() => expect(readFileSync(errors, "utf8")).toContain("status"), "the end of top");
+  expect(readFileSync(errors, "utf8")).toBe("status 0\n");
+  session.kill();
+});

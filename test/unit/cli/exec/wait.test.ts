@@ -1,0 +1,81 @@
+// `machinectl wait --any`: which of several machines decides. The manager is played, with its signals.
+import { describe, expect, test } from "bun:test";
+import { anyMet } from "../../../../src/cli/machine/any-met.ts";
+import { runMachinectl } from "../../../../src/cli/program/machinectl.ts";
+import type { Bus } from "../../../../src/cli/session/ports.ts";
+import { ALPHA, type FakeMachine, MINI } from "../fake-machines.ts";
+import { FakeProcess, WORLDS, type World } from "../fake-world.ts";
+
+/** A client whose manager signals what a test says. */
+class SignalledProcess extends FakeProcess {
+  readonly handlers = new Map<string, () => void>();
+  readonly #subscribed = Promise.withResolvers<void>();
+  readonly #waits: number;
+
+  constructor(machines: readonly FakeMachine[], waits: number) {
+    super({ ...(WORLDS["one"] as World), machines });
+    this.#waits = waits;
+  }
+
+  override connectBus = async (): Promise<Bus> => ({
+    ...this.managers.bus(),
+    subscribe: async ({ member = "", arg0 = "" }, handler) => {
+      this.handlers.set(`${member} ${arg0}`, () => handler([arg0], {} as never));
+      if (this.handlers.size === 2 * this.#waits) this.#subscribed.resolve();
+      return async () => {};
+    },
+  });
+
+  async signal(...signal: [member: string, machine: string]): Promise<void> {
+    await this.#subscribed.promise;
+    this.handlers.get(signal.join(" "))?.();
+  }
+}
+
+describe("wait --any", () => {
+  test("a machine that ends does not decide while another one can meet the condition", async () => {
+    const machines: FakeMachine[] = [];
+    const process = new SignalledProcess(machines, 2);
+    const status = runMachinectl(["wait", "--any", "--for=running", "mini", "alpha"], process);
+    await process.signal("MachineRemoved", "mini");
+    machines.push(ALPHA);
+    await process.signal("MachineNew", "alpha");
+    expect([await status, process.stderr]).toEqual([0, ""]);
+  });
+
+  test("the status is 1 when all have ended instead", async () => {
+    const process = new SignalledProcess([], 2);
+    const status = runMachinectl(["wait", "--any", "mini", "alpha"], process);
+    await process.signal("MachineRemoved", "mini");
+    await process.signal("MachineRemoved", "alpha");
+    expect(await status).toBe(1);
+  });
+
+  test("an error of one machine is not the end of the wait for another, and is printed when none is left", async () => {
+    const failed = Promise.reject(new Error("no such host"));
+    const late = Promise.withResolvers<number>();
+    const met = anyMet([failed, late.promise]);
+    late.resolve(0);
+    expect(await met).toBe(0);
+    await expect(anyMet([Promise.reject(new Error("no such host")), Promise.resolve(1)])).rejects.toThrow(
+      "no such host",
+    );
+    expect(await anyMet([Promise.resolve(1), Promise.resolve(124)])).toBe(124);
+  });
+
+  test("an error that comes later is nobody's", async () => {
+    const late = Promise.withResolvers<number>();
+    expect(await anyMet([Promise.resolve(0), late.promise])).toBe(0);
+    late.reject(new Error("closed"));
+    await new Promise((resolve) => setImmediate(resolve));
+  });
+
+  test("without --any, all have to meet the condition", async () => {
+    const machines: FakeMachine[] = [ALPHA];
+    const process = new SignalledProcess(machines, 2);
+    const status = runMachinectl(["wait", "--for=running", "mini", "alpha"], process);
+    machines.push(MINI);
+    await process.signal("MachineNew", "mini");
+    expect(await status).toBe(0);
+  });
+});

@@ -1,0 +1,52 @@
+// `machinectl logs`: which entries journalctl is asked for. The journal is played: journalctl prints its arguments.
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { runMachinectl } from "../../../../src/cli/program/machinectl.ts";
+import type { Command } from "../../../../src/cli/session/ports.ts";
+import { ALPHA } from "../fake-machines.ts";
+import { FakeProcess, WORLDS, type World } from "../fake-world.ts";
+
+const SECOND_USEC = 1_000_000n;
+const seconds = (usec: bigint) => (Number(usec) / 1e6).toFixed(6);
+
+/** A user whose journal has entries of the supervisor alone. */
+class OnlySupervisor extends FakeProcess {
+  constructor() {
+    super(WORLDS["one"] as World, { euid: 1000 });
+  }
+
+  override run = async ({ argv }: Command) => (argv.some((word) => word.startsWith("_PID=")) ? "{}" : "");
+}
+
+describe("logs of a supervisor", () => {
+  const directory = mkdtempSync(join(tmpdir(), "logs-test-"));
+  const path = process.env["PATH"];
+  beforeAll(() => {
+    writeFileSync(join(directory, "journalctl"), '#!/bin/sh\nprintf "%s\\n" "$@"\n', { mode: 0o755 });
+    process.env["PATH"] = `${directory}:${path}`;
+  });
+  afterAll(() => {
+    process.env["PATH"] = path;
+    rmSync(directory, { recursive: true });
+  });
+
+  async function since(...options: string[]): Promise<string[]> {
+    const client = new OnlySupervisor();
+    expect([await runMachinectl(["logs", ...options, "alpha"], client), client.stderr]).toEqual([
+      0,
+      `Showing what the supervisor of machine 'alpha' wrote (process ${ALPHA.supervisor})\n`,
+    ]);
+    return client.stdout.split("\n").filter((word) => /^--(since|lines)=/.test(word));
+  }
+
+  test("begin with the machine, because the process number may have been another's before", async () => {
+    const first = `--since=@${seconds(ALPHA.since - 60n * SECOND_USEC)}`;
+    expect(await since()).toEqual([first]);
+    expect(await since("--since=2020-01-01")).toEqual([first]);
+    const later = `--since=@${seconds(ALPHA.since + 60n * SECOND_USEC)}`;
+    expect(await since(later)).toEqual([later]);
+    expect(await since("--lines=7")).toEqual(["--lines=7", first]);
+  });
+});
