@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import type { Bus } from "../../../../src/cli/session/ports.ts";
 import { Session } from "../../../../src/cli/session/session.ts";
 import { defaultSettings } from "../../../../src/cli/session/settings.ts";
-import { type FollowedReply, follow, followReplies } from "../../../../src/cli/transfer/follow.ts";
+import { CANCELLED, type FollowedReply, follow, followReplies } from "../../../../src/cli/transfer/follow.ts";
 import { FakeProcess } from "../fake-world.ts";
 
 const TRANSFER = "/org/freedesktop/import1/transfer/_7";
@@ -50,7 +50,7 @@ test("a second Ctrl-C ends the wait for a daemon that does not cancel the transf
   keys.press();
   await isCancelling.promise;
   keys.press();
-  expect(await status).toBe(1);
+  expect(await status).toBe(CANCELLED);
   expect(asked).toEqual(["PullTar", "CancelTransfer"]);
   expect(process.stderr).toContain('Use "importctl cancel-transfer 7" to abort transfer.');
 });
