@@ -18,16 +18,16 @@ import { forwardSignals, runCheck, runFolder, TOP } from "./lib/run-tests.ts";
 
 const HELP = `usage: test/run.ts check | services | all | host [--bed=TREE]… | environments [--bed=TREE]… | release [--bed=TREE]…
 
-  check   format, lint, types, and the tests of code, kernel and interfaces: before each commit
-  services  daemons in private directories, and a minute of fuzzing
+  check   format, lint, types, and the tests of code and interfaces: before each commit
+  services  the tests of system calls, daemons in private directories, and a minute of fuzzing
   all     these two, the build, and the host suite in beds of systemd 252 and 262
   host    the build and the host suite; --bed= names the beds (${Object.keys(TREES).join(", ")})
   environments  the build, and beds with other inits and more programs
   release a release, its files, and its packages in beds of systemd 252, 257 and 262
 `;
 
-/** What runs after one another in a check. */
-const FOLDERS = ["test/unit", "test/kernel", "test/contract"];
+/** Tests that need neither root nor time. */
+const QUICK_FOLDERS = ["test/unit", "test/contract"];
 /** A guard against what hangs. */
 const HOST_TIMEOUT_MS = 4 * 3_600_000;
 
@@ -44,8 +44,14 @@ async function checkText(count: Count): Promise<void> {
   await runCheck(count, "types", [bin("tsc"), "--noEmit"]);
 }
 
-async function runFolders(count: Count): Promise<void> {
-  for (const folder of FOLDERS) await runFolder(count, folder, { label: basename(folder) });
+function runLabelled(count: Count, folder: string): Promise<void> {
+  return runFolder(count, folder, { label: basename(folder) });
+}
+
+/** What is run before each commit, all at once. */
+async function check(count: Count): Promise<void> {
+  await provideTestPrograms();
+  await Promise.all([checkText(count), ...QUICK_FOLDERS.map((folder) => runLabelled(count, folder))]);
 }
 
 async function fuzz(count: Count): Promise<void> {
@@ -53,19 +59,14 @@ async function fuzz(count: Count): Promise<void> {
   await runCheck(count, "fuzz, one minute", command, { label: "fuzz" });
 }
 
-function runServices(count: Count): Promise<void> {
-  return runFolder(count, "test/service", { label: "service" });
-}
-
-/** All that needs no booted host. Services are waited for mostly: the rest runs beside them. */
-async function withoutBeds(count: Count, what: string): Promise<void> {
-  if (what !== "services") await checkText(count);
+/** Runs folders one after the other, then the fuzzer; services are waited for mostly, and run beside these. */
+async function withServices(count: Count, folders: readonly string[]): Promise<void> {
   await provideTestPrograms();
   const oneByOne = async () => {
-    if (what !== "services") await runFolders(count);
-    if (what !== "check") await fuzz(count);
+    for (const folder of folders) await runLabelled(count, folder);
+    await fuzz(count);
   };
-  await Promise.all([oneByOne(), what === "check" ? null : runServices(count)]);
+  await Promise.all([oneByOne(), runLabelled(count, "test/service")]);
 }
 
 function buildExecutable(count: Count): string | null {
@@ -139,7 +140,12 @@ async function main(args: string[]): Promise<number> {
   forwardSignals();
   const count = new Count();
   if (!isRoot) count.leftOut.push(`all tests that need root: this is user ${process.geteuid?.()}`);
-  if (["check", "services", "all"].includes(what)) await withoutBeds(count, what);
+  if (what === "check") await check(count);
+  if (what === "services") await withServices(count, ["test/kernel"]);
+  if (what === "all") {
+    await checkText(count);
+    await withServices(count, ["test/unit", "test/kernel", "test/contract"]);
+  }
   const trees = beds.length > 0 ? beds : DEFAULT_TREES;
   if (what === "all" || what === "host") await host(count, "test/host", trees);
   if (what === "environments") await host(count, "test/environments", trees);
