@@ -11,13 +11,13 @@ const PACKAGES = [
 
 /** Makes /root/initrd.gz, whose root user takes the key /root/key. */
 const MAKE_GUEST = `
-  cd /root; mkdir -p g/bin g/proc g/sys g/dev g/etc/dropbear g/root/.ssh g/run g/tmp g/modules .ssh
+  set -e; cd /root; mkdir -p g/bin g/proc g/sys g/dev g/etc/dropbear g/root/.ssh g/run g/tmp g/modules .ssh
   kernel=$(ls /boot/vmlinuz-* | head -n 1); version=\${kernel#/boot/vmlinuz-}
   cp /usr/bin/busybox /usr/sbin/dropbear g/bin/
   mkdir -p g/usr/lib; cp /usr/lib/openssh/sftp-server g/usr/lib/
   for library in $(ldd /usr/sbin/dropbear /usr/lib/openssh/sftp-server | grep -o '/[^ ]*' | grep -v ':$' | sort -u); do mkdir -p g$(dirname $library); cp -L $library g$library; done
   number=10
-  modprobe -S $version --show-depends virtio_net | while read -r verb file _; do
+  modprobe -S $version -a --show-depends virtio_pci virtio_net | while read -r verb file _; do
     [[ $verb == insmod ]] || continue
     number=$((number + 1))
     case $file in *.xz) xz -dc $file;; *.zst) zstd -dc $file;; *) cat $file;; esac > g/modules/$number.ko
@@ -45,7 +45,7 @@ describe.skipIf(isStock)(
     let bed: Bed;
 
     beforeAll(async () => {
-      bed = await Bed.boot("guest", PACKAGES);
+      bed = await Bed.boot("virtual-guest", PACKAGES);
       await bed.install();
       await run(MAKE_GUEST);
       expect(await run(START)).toBe("0");
