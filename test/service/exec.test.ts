@@ -261,7 +261,10 @@ describe.skipIf(!canRun)(canRun ? "machined-exec" : "machined-exec (left out: ne
     await client.call("io.machined.Exec.Signal", { id: "held", signal: 2 });
     client.close();
     expect(await started).toMatchObject({ exitStatus: 130 });
+    const again = { id: "held", machine: "mute", command: ["true"] };
+    expect(await errorOf(run(again))).toContain("InvalidParameter");
     mute.signal("SIGKILL");
+    await waitFor(async () => expect(await errorOf(run(again))).toContain("NoSuchMachine"), "the place to be left");
   });
 
   test("a failure before the command starts is reported in the reply, and nothing is written to the caller's descriptors", async () => {
