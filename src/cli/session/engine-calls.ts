@@ -1,5 +1,5 @@
-// What src/kernel/terminal/own-streams.ts does, by the modules of the engine: for a client that may not make executable memory, and
-// so can make no system call of its own. `machinectl list` needs no others.
+// The functions of src/kernel/terminal/own-streams.ts, implemented with the engine's modules. They are used where executable memory
+// is forbidden, so that bun:ffi cannot make system calls; `machinectl list` works there.
 import { existsSync, fstatSync, writeSync } from "node:fs";
 import { isatty } from "node:tty";
 

@@ -1,4 +1,5 @@
-// The way to the system bus of a machine, for `-M NAME`: the socket in its file system, as its own root.
+// Connects to the system bus of a machine, for `-M NAME`: opens the socket in the machine's file system, with the identity of the
+// machine's root user.
 import { readFileSync } from "node:fs";
 import { parseEnvFile } from "../../base/env-file.ts";
 import { ErrnoError } from "../../base/error.ts";
@@ -9,7 +10,7 @@ import { connectThroughFd } from "../../kernel/socket/unix.ts";
 import { runtimeDirectory } from "../runtime-directory.ts";
 import { ClientHandshake, type Handshake } from "./handshake.ts";
 
-/** A connected socket, and what is said on it first. */
+/** A connected socket, and the D-Bus handshake for it. */
 interface Connected {
   readonly fd: Fd;
   readonly handshake: Handshake;
@@ -50,7 +51,7 @@ function outerRoot(pid: number, kind: "uid" | "gid"): number {
   const line = readFileSync(`/proc/${pid}/${kind}_map`, "latin1").trim().split("\n")[0] ?? "";
   const [inside, outside] = line.trim().split(/\s+/).map(Number);
   if (inside === 0 && outside !== undefined) return outside;
-  // Its bus would take us for somebody that it may not be talked into.
+  // Without a root user inside, the machine's bus would see this process as an unmapped user and refuse it.
   if (line !== "") throw new ErrnoError("EOPNOTSUPP", "The machine has no root user");
   return 0;
 }

@@ -1,5 +1,5 @@
-// A client of a bus or peer that makes calls, and is over soon: without the library of connection.ts, whose loading takes longer than
-// such a call. Who wants signals gets the whole client, from then on for everything.
+// A D-Bus client for programs that make a few calls and end. It does without dbus-next (connection.ts), which takes longer to load
+// than such a call takes. The first subscription to signals replaces it by the client of client.ts, which makes all later calls.
 import { expectShortLife } from "../../kernel/event/poller.ts";
 import { MAX_FDS } from "../../kernel/socket/message-header.ts";
 import {
@@ -31,7 +31,7 @@ const HELLO: BusCall = {
   member: "Hello",
 };
 
-/** What clients need of a connection. */
+/** The part of BusClient that short programs use. */
 type Calls = Pick<BusClient, "call" | "subscribe" | "onClose" | "close">;
 
 /**
@@ -39,7 +39,7 @@ type Calls = Pick<BusClient, "call" | "subscribe" | "onClose" | "close">;
  * of a reply belong to the caller.
  */
 export async function connectPlainBus(target: BusTarget): Promise<Calls> {
-  // What a program leads to is connected to once: ssh(1) may ask for a password.
+  // A connection through a program is made only once, because ssh(1) may ask for a password.
   if (target.kind === "ssh" || target.kind === "login") return connectWhole(target);
   expectShortLife();
   const bus = new PlainBus(target, await openTransport(target));
@@ -64,7 +64,7 @@ class PlainBus implements Calls {
   readonly #closeHandlers = new Set<(error?: Error) => void>();
   #whole: Promise<BusClient> | null = null;
   #serial = 0;
-  /** The end of this connection; with a whole client, that of the client counts. */
+  /** The end of this connection. Once there is a client for signals, its end is reported instead. */
   #streamEnd: { readonly error: Error | undefined } | null = null;
   #ended: { readonly error: Error | undefined } | null = null;
 
@@ -144,7 +144,7 @@ class PlainBus implements Calls {
       closeAll(message.descriptors);
       return;
     }
-    // At once: a second reply to the same call is nobody's.
+    // Removed at once, so that the descriptors of a second reply to the same call are closed.
     this.#waiting.delete(message.replySerial ?? 0);
     const { values, error } = answerOf(message);
     if (message.descriptors.length > 0) {

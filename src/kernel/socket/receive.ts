@@ -60,8 +60,8 @@ export function receiveMessage(socket: Fd, into: Pinned, maxFds: number = MAX_FD
 }
 
 /**
- * Receives bytes through a socket that nobody can send descriptors to, into `into`: their number, which is 0 when the peer has
- * finished, or `"again"` when nothing is there yet.
+ * Receives bytes from a socket that cannot carry descriptors into `into`. Returns their number, 0 at the end of the stream, or
+ * `"again"` if no bytes have arrived.
  */
 export function receivePlain(socket: number, into: Pinned): number | "again" {
   const count = trySys("recvfrom", socket, into, into.size, MSG_DONTWAIT);
@@ -127,8 +127,8 @@ export function refuseDescriptors(listener: Fd): void {
 }
 
 /**
- * Whether nobody can ever have sent descriptors to this connection: its listener refused them before it was made. Those of before that,
- * and all others, may have some.
+ * Whether the connection cannot carry descriptors: SO_PASSRIGHTS was off at its listener before it was made (Linux 6.16). False for
+ * connections made before that, and on older kernels.
  */
 export function refusesDescriptors(socket: number): boolean {
   optionSize.view.setUint32(0, 4, true);
