@@ -1,6 +1,6 @@
 // What the tests of the kernel layer share: privileges, scratch directories, processes in namespaces, and a C compiler.
-import { afterAll, expect, test } from "bun:test";
-import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import { afterAll, test } from "bun:test";
+import { mkdtempSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { watch } from "../../src/kernel/event/poller.ts";
@@ -46,30 +46,6 @@ export async function reported(): Promise<void> {
   await promise;
   read.close();
   write.close();
-}
-
-/** Fails when the descriptors have become more, apart from a few that the poller and the engine keep. */
-export function expectNothingLeft(before: number): void {
-  expect(openDescriptors()).toBeLessThan(before + 8);
-}
-
-/**
- * How many descriptors of this process lead to the file at `path`. Unlike their number in all it is nobody else's business:
- * the engine opens and closes descriptors of its own whenever it likes.
- */
-export function descriptorsTo(path: string): number {
-  return readdirSync("/proc/self/fd").filter((number) => {
-    try {
-      return readlinkSync(`/proc/self/fd/${number}`) === path;
-    } catch {
-      return false; // that of the listing itself
-    }
-  }).length;
-}
-
-/** How many descriptors this process has open. */
-export function openDescriptors(): number {
-  return readdirSync("/proc/self/fd").length;
 }
 
 interface Namespaced extends AsyncDisposable {

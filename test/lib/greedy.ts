@@ -3,6 +3,7 @@
 import { expect } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { expectNothingLeft, openDescriptors } from "./descriptors.ts";
 import { havePrograms } from "./programs.ts";
 import { waitFor } from "./wait-for.ts";
 
@@ -62,7 +63,7 @@ export function resourcesOf(pid: number): Resources {
   const tasks = readdirSync(`/proc/${pid}/task`);
   const children = tasks.flatMap((task) => childrenOf(pid, task));
   return {
-    descriptors: readdirSync(`/proc/${pid}/fd`).length,
+    descriptors: openDescriptors(pid),
     children: children.length,
     memoryMib: Number(kib) / 1024,
   };
@@ -133,9 +134,9 @@ export async function survives({ pid, ask, connections, begin, meanwhile }: Orde
   }
   await waitFor(
     () => {
-      const { descriptors, children, memoryMib } = resourcesOf(pid);
+      const { children, memoryMib } = resourcesOf(pid);
       expect(children).toBe(before.children);
-      expect(descriptors).toBeLessThanOrEqual(before.descriptors);
+      expectNothingLeft(before.descriptors, pid);
       expect(memoryMib - before.memoryMib).toBeLessThan(AFTERWARDS_MIB);
     },
     "the daemon to be as it was before",

@@ -10,6 +10,7 @@ import type { Fd } from "../../src/kernel/file/fd.ts";
 import { attachProcess, cgroupOfProcess, cgroupRoot, writeAttribute } from "../../src/kernel/process/cgroup.ts";
 import { connectUnix } from "../../src/kernel/socket/unix.ts";
 import { isRoot, manager, needsRoot, register, TestDaemon } from "../lib/daemon.ts";
+import { expectNothingLeft, openDescriptors } from "../lib/descriptors.ts";
 import { GreedyPeer, hasPython, NOBODY, resourcesOf } from "../lib/greedy.ts";
 import { havePrograms } from "../lib/programs.ts";
 import { GUARD_MS, waitFor } from "../lib/wait-for.ts";
@@ -483,7 +484,7 @@ describe.skipIf(!isRoot)(`events${needsRoot}`, () => {
       // What is opened once stays open.
       await register(bus, "first", leader);
       await manager(bus, "UnregisterMachine", "s", "first");
-      const before = resourcesOf(host.pid).descriptors;
+      const before = openDescriptors(host.pid);
       const peer = new GreedyPeer({ attack: "subscribe", socket, count: 64, word: SUBSCRIBE });
       await peer.ready;
       for (let i = 0; i < 2000; i++) {
@@ -492,7 +493,7 @@ describe.skipIf(!isRoot)(`events${needsRoot}`, () => {
       }
       await waitFor(() => expect(follower.machines.length).toBe(4002), "all events");
       await peer[Symbol.asyncDispose]();
-      await waitFor(() => expect(resourcesOf(host.pid).descriptors).toBe(before), "what the readers had");
+      await waitFor(() => expectNothingLeft(before, host.pid), "what the readers had");
       const caller = await connectVarlink(socket);
       expect((await caller.call("io.systemd.Machine.List", { name: ".host" }))["name"]).toBe(".host");
       caller.close();

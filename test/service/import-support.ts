@@ -1,6 +1,6 @@
 // A systemd-importd of a test's own: from source, in a private runtime directory, with played workers unless told
 // otherwise. Everything it starts is ended by `using`.
-import { mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Subprocess } from "bun";
@@ -151,17 +151,6 @@ export function object(
 export async function pull(bus: BusClient, what: string, local = "", type = "Tar"): Promise<number> {
   const [id] = await manager(bus, `Pull${type}`, "sssb", `http://played/${what}`, local, "no", false);
   return id as number;
-}
-
-/** Where the open files of a process point. */
-export function openFilesOf(pid: number): string[] {
-  return readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
-    try {
-      return [readlinkSync(`/proc/${pid}/fd/${fd}`)];
-    } catch {
-      return []; // closed since
-    }
-  });
 }
 
 /** Everything that is announced from now on, in order. */

@@ -5,8 +5,9 @@ import { join } from "node:path";
 import type { VarlinkClient } from "../../src/ipc/varlink/client.ts";
 import { Fd } from "../../src/kernel/file/fd.ts";
 import { isRoot, needsRoot } from "../lib/daemon.ts";
+import { expectNothingLeft, LEAK_ROUNDS, openDescriptors } from "../lib/descriptors.ts";
 import { waitFor } from "../lib/wait-for.ts";
-import { Announcements, openFilesOf, TestImportd } from "./import-support.ts";
+import { Announcements, TestImportd } from "./import-support.ts";
 
 type Reply = Record<string, unknown>;
 
@@ -201,13 +202,13 @@ describe.skipIf(!isRoot)(`io.systemd.Import${needsRoot}`, () => {
   });
 
   test("no descriptor stays open after the calls", async () => {
-    const before = openFilesOf(daemon.pid).length;
-    for (let i = 0; i < 5; i++) {
+    const before = openDescriptors(daemon.pid);
+    for (let i = 0; i < LEAK_ROUNDS; i++) {
       await replies("Import", { fileDescriptorIndex: 0, local: "source", type: "tar" }, [
         Fd.adopt(openSync("/etc/hostname", "r")),
         Fd.adopt(openSync("/etc/hosts", "r")),
       ]);
     }
-    await waitFor(() => expect(openFilesOf(daemon.pid).length).toBeLessThanOrEqual(before), "the files to be closed");
+    await waitFor(() => expectNothingLeft(before, daemon.pid), "the files to be closed");
   });
 });

@@ -1,6 +1,6 @@
 // The machines that `machinectl stats` and `top` measure, while machines start, end and start again.
 import { expect, test } from "bun:test";
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { processPorts } from "../../src/cli/session/process-ports.ts";
 import { Session } from "../../src/cli/session/session.ts";
@@ -9,11 +9,10 @@ import { MeasuredMachines } from "../../src/cli/stats/machines.ts";
 import { readSome, writeSome } from "../../src/kernel/file/byte-io.ts";
 import { openPty, openPtyPeer } from "../../src/kernel/terminal/pty.ts";
 import { errorOf, isRoot, manager, needsRoot, register, TestDaemon } from "../lib/daemon.ts";
+import { expectNothingLeft, LEAK_ROUNDS, openDescriptors } from "../lib/descriptors.ts";
 import { waitFor } from "../lib/wait-for.ts";
 
 const MAIN = join(import.meta.dir, "../../src/main.ts");
-
-const descriptors = () => readdirSync("/proc/self/fd").length;
 
 async function sessionOf(daemon: TestDaemon): Promise<Session> {
   const env = { ...process.env, MACHINED_RUNTIME_DIRECTORY: daemon.runtime };
@@ -51,18 +50,20 @@ test.skipIf(!isRoot)(`calls at the same time, and the end during one, leave no f
     using warm = new MeasuredMachines(session, []);
     await warm.refresh();
   }
-  const before = descriptors();
-  {
+  const before = openDescriptors();
+  for (let i = 0; i < LEAK_ROUNDS; i++) {
     using machines = new MeasuredMachines(session, []);
     await Promise.all([machines.refresh(), machines.refresh()]);
     expect(machines.read().map(({ machine }) => machine)).toEqual(["one"]);
   }
-  expect(descriptors()).toBe(before);
-  const ended = new MeasuredMachines(session, []);
-  const refreshing = ended.refresh();
-  ended[Symbol.dispose]();
-  await refreshing;
-  expect(descriptors()).toBe(before);
+  expectNothingLeft(before);
+  for (let i = 0; i < LEAK_ROUNDS; i++) {
+    const ended = new MeasuredMachines(session, []);
+    const refreshing = ended.refresh();
+    ended[Symbol.dispose]();
+    await refreshing;
+  }
+  expectNothingLeft(before);
   await session.close();
 });
 

@@ -1,15 +1,14 @@
 // The service manager of hosts without systemd, where no cgroup can be made, either: processes are found by their parents.
 import { describe, expect, test } from "bun:test";
-import { readdirSync } from "node:fs";
 import { errnoNameOf } from "../../src/base/error.ts";
 import { PidRef } from "../../src/kernel/process/pidref.ts";
 import { OwnCgroups } from "../../src/machined/machines/own-cgroups.ts";
 import { isRoot, needsRoot } from "../lib/daemon.ts";
+import { expectNothingLeft, LEAK_ROUNDS, openDescriptors } from "../lib/descriptors.ts";
 import { waitFor } from "../lib/wait-for.ts";
 
 const SIGUSR1 = 10;
 const LOG = { info: () => {}, warning: () => {}, debug: () => {} };
-const openDescriptors = () => readdirSync("/proc/self/fd").length;
 
 describe.skipIf(!isRoot)(`scopes without cgroups${needsRoot}`, () => {
   test("signals, failures and ends leave no descriptor open", async () => {
@@ -21,14 +20,14 @@ describe.skipIf(!isRoot)(`scopes without cgroups${needsRoot}`, () => {
     const place = { unit, subgroup: "", cgroup: "" };
     await manager.killUnit(place, leader, SIGUSR1);
     const before = openDescriptors();
-    for (let i = 0; i < 20; i++) await manager.killUnit(place, leader, SIGUSR1);
-    for (let i = 0; i < 20; i++) {
+    for (let i = 0; i < LEAK_ROUNDS; i++) await manager.killUnit(place, leader, SIGUSR1);
+    for (let i = 0; i < LEAK_ROUNDS; i++) {
       const failure = await manager.killUnit(place, leader, 1000).catch((error: unknown) => error);
       expect(errnoNameOf(failure)).toBe("EINVAL");
     }
-    await waitFor(() => expect(openDescriptors()).toBeLessThanOrEqual(before), "the descriptors of the calls");
+    await waitFor(() => expectNothingLeft(before), "the descriptors of the calls");
     await manager.stopUnit(unit, leader);
     await child.exited;
-    await waitFor(() => expect(openDescriptors()).toBeLessThanOrEqual(before), "the last descriptors");
+    await waitFor(() => expectNothingLeft(before), "the last descriptors");
   });
 });

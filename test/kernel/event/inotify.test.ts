@@ -3,7 +3,8 @@ import { appendFileSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSy
 import { join } from "node:path";
 import { type PathEvent, watchPath } from "../../../src/kernel/event/inotify.ts";
 import { watchCount } from "../../../src/kernel/event/poller.ts";
-import { expectNothingLeft, MANY, openDescriptors, reported, scratchDirectory, until } from "../support.ts";
+import { expectNothingLeft, openDescriptors } from "../../lib/descriptors.ts";
+import { MANY, reported, scratchDirectory, until } from "../support.ts";
 
 const directory = scratchDirectory();
 

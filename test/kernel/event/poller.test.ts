@@ -9,17 +9,9 @@ import { openPipe } from "../../../src/kernel/process/pipe.ts";
 import { socketPair } from "../../../src/kernel/socket/unix.ts";
 import { sys } from "../../../src/kernel/syscall/sys.ts";
 import { openPty, openPtyPeer } from "../../../src/kernel/terminal/pty.ts";
+import { expectNothingLeft, openDescriptors } from "../../lib/descriptors.ts";
 import { GUARD_MS, WAIT_MS } from "../../lib/wait-for.ts";
-import {
-  expectNothingLeft,
-  MANY,
-  openDescriptors,
-  reported,
-  rootTest,
-  runScript,
-  scratchDirectory,
-  until,
-} from "../support.ts";
+import { MANY, reported, rootTest, runScript, scratchDirectory, until } from "../support.ts";
 
 const directory = scratchDirectory();
 const ONE = Buffer.from(new BigUint64Array([1n]).buffer);

@@ -20,7 +20,8 @@ import {
 } from "../../../src/kernel/file/fd.ts";
 import { fileSystemOf } from "../../../src/kernel/file/file-system.ts";
 import { isErrno, sys } from "../../../src/kernel/syscall/sys.ts";
-import { expectNothingLeft, MANY, openDescriptors, scratchDirectory, targetOf } from "../support.ts";
+import { expectNothingLeft, openDescriptors } from "../../lib/descriptors.ts";
+import { MANY, scratchDirectory, targetOf } from "../support.ts";
 
 const directory = scratchDirectory();
 const root = join(directory, "root");

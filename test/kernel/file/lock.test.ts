@@ -3,7 +3,8 @@ import { existsSync, mkdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { openPath } from "../../../src/kernel/file/fd.ts";
 import { FileLock, lockWhole } from "../../../src/kernel/file/lock.ts";
-import { expectNothingLeft, MANY, openDescriptors, scratchDirectory } from "../support.ts";
+import { expectNothingLeft, openDescriptors } from "../../lib/descriptors.ts";
+import { MANY, scratchDirectory } from "../support.ts";
 
 const directory = scratchDirectory();
 const path = join(directory, "lock");

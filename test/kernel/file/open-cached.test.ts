@@ -3,7 +3,8 @@ import { lutimesSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from
 import { join } from "node:path";
 import { type Fd, openPath, statFd } from "../../../src/kernel/file/fd.ts";
 import { mountIdOf, nameEntry, nameIfKnown, nameOnMount } from "../../../src/kernel/file/open-cached.ts";
-import { descriptorsTo, MANY, scratchDirectory } from "../support.ts";
+import { descriptorsTo } from "../../lib/descriptors.ts";
+import { MANY, scratchDirectory } from "../support.ts";
 
 const top = scratchDirectory();
 mkdirSync(join(top, "etc"));

@@ -12,7 +12,8 @@ import {
 import { join } from "node:path";
 import { openPath } from "../../../src/kernel/file/fd.ts";
 import { StatusSet } from "../../../src/kernel/file/status-set.ts";
-import { expectNothingLeft, MANY, openDescriptors, scratchDirectory } from "../support.ts";
+import { expectNothingLeft, openDescriptors } from "../../lib/descriptors.ts";
+import { MANY, scratchDirectory } from "../support.ts";
 
 const top = scratchDirectory();
 const at = (name: string) => join(top, name);

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { openPath, readFileIn } from "../../../src/kernel/file/fd.ts";
 import { mountDetached } from "../../../src/kernel/mount/detached.ts";
 import { attachLoop } from "../../../src/kernel/mount/loop.ts";
-import { expectNothingLeft, openDescriptors, rootTest, scratchDirectory, until } from "../support.ts";
+import { expectNothingLeft, openDescriptors } from "../../lib/descriptors.ts";
+import { rootTest, scratchDirectory, until } from "../support.ts";
 import { run } from "../tree-support.ts";
 
 const directory = scratchDirectory();

@@ -14,8 +14,9 @@ import {
   watchCgroupEvents,
 } from "../../../src/kernel/process/cgroup.ts";
 import { findCgroupHierarchies, findCgroupRoot } from "../../../src/kernel/process/cgroup-mount.ts";
+import { expectNothingLeft, openDescriptors } from "../../lib/descriptors.ts";
 import { GUARD_MS } from "../../lib/wait-for.ts";
-import { expectNothingLeft, openDescriptors, rootTest, until } from "../support.ts";
+import { rootTest, until } from "../support.ts";
 
 const V1 =
   "30 25 0:26 / /sys/fs/cgroup/systemd rw,relatime - cgroup cgroup rw,name=systemd\n31 25 0:27 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids";

@@ -3,7 +3,8 @@ import { hostname } from "node:os";
 import { hostNameOf } from "../../../src/kernel/process/host-name.ts";
 import { namespaceId } from "../../../src/kernel/process/namespace.ts";
 import { PidRef } from "../../../src/kernel/process/pidref.ts";
-import { MANY, openDescriptors, rootTest, startNamespaced } from "../support.ts";
+import { expectNothingLeft, openDescriptors } from "../../lib/descriptors.ts";
+import { MANY, rootTest, startNamespaced } from "../support.ts";
 
 rootTest("the host name of another process is read, and this thread comes back", async () => {
   await using sleeping = await startNamespaced(["--uts"]);
@@ -23,7 +24,7 @@ rootTest("the name is the same however often it is asked for, and nothing stays 
   const name = hostNameOf(process);
   const before = openDescriptors();
   for (let i = 0; i < MANY / 10; i++) if (hostNameOf(process) !== name) throw new Error(`another name at call ${i}`);
-  expect(openDescriptors()).toBeLessThan(before + 8);
+  expectNothingLeft(before);
 });
 
 rootTest("a process that has ended has no host name", async () => {

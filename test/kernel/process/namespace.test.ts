@@ -13,9 +13,10 @@ import {
 import { PidRef } from "../../../src/kernel/process/pidref.ts";
 import { dumpAddresses, openAddressSocket } from "../../../src/kernel/socket/netlink.ts";
 import { connectUnix } from "../../../src/kernel/socket/unix.ts";
+import { expectNothingLeft, openDescriptors } from "../../lib/descriptors.ts";
 import { listenAbstract } from "../../lib/kernel-calls.ts";
 import { GUARD_MS } from "../../lib/wait-for.ts";
-import { expectNothingLeft, MANY, openDescriptors, rootTest, scratchDirectory, startNamespaced } from "../support.ts";
+import { MANY, rootTest, scratchDirectory, startNamespaced } from "../support.ts";
 
 const directory = scratchDirectory();
 

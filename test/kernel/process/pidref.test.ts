@@ -3,8 +3,9 @@ import { watchCount } from "../../../src/kernel/event/poller.ts";
 import { openPath } from "../../../src/kernel/file/fd.ts";
 import { PidRef, processCmdline, processComm, processUid } from "../../../src/kernel/process/pidref.ts";
 import { isZombie, processParent, processStartTicks } from "../../../src/kernel/process/process-file.ts";
+import { expectNothingLeft, openDescriptors } from "../../lib/descriptors.ts";
 import { GUARD_MS } from "../../lib/wait-for.ts";
-import { expectNothingLeft, MANY, openDescriptors, until } from "../support.ts";
+import { MANY, until } from "../support.ts";
 
 function sleeper() {
   return Bun.spawn(["sleep", "1000"], { stdio: ["ignore", "ignore", "ignore"] });

@@ -4,7 +4,8 @@ import type { Fd } from "../../../src/kernel/file/fd.ts";
 import { Acceptor } from "../../../src/kernel/socket/acceptor.ts";
 import { SocketStream, type StreamHandlers } from "../../../src/kernel/socket/stream.ts";
 import { connectUnix, listenUnix, passCredentials, sendMessage } from "../../../src/kernel/socket/unix.ts";
-import { expectNothingLeft, openDescriptors, runScript, scratchDirectory, until } from "../support.ts";
+import { expectNothingLeft, openDescriptors } from "../../lib/descriptors.ts";
+import { runScript, scratchDirectory, until } from "../support.ts";
 
 const directory = scratchDirectory();
 

@@ -8,10 +8,11 @@ import { acceptPeer, listenUnix, receiveMessage, socketPair } from "../../../src
 import { SOL_SOCKET } from "../../../src/kernel/syscall/constants.ts";
 import { pinForever } from "../../../src/kernel/syscall/mem.ts";
 import { sys } from "../../../src/kernel/syscall/sys.ts";
+import { descriptorsTo } from "../../lib/descriptors.ts";
 import { havePrograms } from "../../lib/programs.ts";
 import { mountSilent } from "../../lib/silent-file-system.ts";
 import { GUARD_MS } from "../../lib/wait-for.ts";
-import { descriptorsTo, isRoot, scratchDirectory, until } from "../support.ts";
+import { isRoot, scratchDirectory, until } from "../support.ts";
 
 const scratch = scratchDirectory();
 const hasPython = havePrograms("descriptors that wait", "python3");

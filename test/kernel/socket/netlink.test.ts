@@ -11,8 +11,9 @@ import {
   openAddressSocket,
 } from "../../../src/kernel/socket/netlink.ts";
 import { socketPair } from "../../../src/kernel/socket/pair.ts";
+import { expectNothingLeft, openDescriptors } from "../../lib/descriptors.ts";
 import { GUARD_MS, waitFor } from "../../lib/wait-for.ts";
-import { expectNothingLeft, MANY, openDescriptors, rootTest, startNamespaced, until } from "../support.ts";
+import { MANY, rootTest, startNamespaced, until } from "../support.ts";
 
 function ip(pid: number, ...args: string[]): void {
   const run = Bun.spawnSync(["nsenter", `--net=/proc/${pid}/ns/net`, "ip", ...args]);

@@ -4,8 +4,9 @@ import { join } from "node:path";
 import { openPath } from "../../../src/kernel/file/fd.ts";
 import { listenFds, notify, watchdogIntervalUsec } from "../../../src/kernel/socket/notify.ts";
 import { type Notification, NotifyListener } from "../../../src/kernel/socket/notify-listener.ts";
+import { expectNothingLeft, openDescriptors } from "../../lib/descriptors.ts";
 import { GUARD_MS } from "../../lib/wait-for.ts";
-import { expectNothingLeft, openDescriptors, reported, runScript, scratchDirectory, until } from "../support.ts";
+import { reported, runScript, scratchDirectory, until } from "../support.ts";
 
 const directory = scratchDirectory();
 

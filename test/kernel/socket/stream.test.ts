@@ -6,18 +6,10 @@ import { receiveBytes } from "../../../src/kernel/socket/receive.ts";
 import { SocketStream, type StreamHandlers } from "../../../src/kernel/socket/stream.ts";
 import { acceptPeer, listenUnix, receiveMessage, sendMessage, socketPair } from "../../../src/kernel/socket/unix.ts";
 import { pin } from "../../../src/kernel/syscall/mem.ts";
+import { descriptorsTo, expectNothingLeft, openDescriptors } from "../../lib/descriptors.ts";
 import { havePrograms } from "../../lib/programs.ts";
 import { GUARD_MS } from "../../lib/wait-for.ts";
-import {
-  descriptorsTo,
-  expectNothingLeft,
-  MANY,
-  openDescriptors,
-  reported,
-  scratchDirectory,
-  targetOf,
-  until,
-} from "../support.ts";
+import { MANY, reported, scratchDirectory, targetOf, until } from "../support.ts";
 
 /** A stream that records what happens to it. */
 function recorder(fd: Fd) {

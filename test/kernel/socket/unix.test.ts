@@ -20,9 +20,10 @@ import {
   unixAddress,
 } from "../../../src/kernel/socket/unix.ts";
 import { pin } from "../../../src/kernel/syscall/mem.ts";
+import { expectNothingLeft, openDescriptors } from "../../lib/descriptors.ts";
 import { isListening, listenAbstract } from "../../lib/kernel-calls.ts";
 import { GUARD_MS } from "../../lib/wait-for.ts";
-import { expectNothingLeft, MANY, openDescriptors, scratchDirectory, targetOf } from "../support.ts";
+import { MANY, scratchDirectory, targetOf } from "../support.ts";
 
 const directory = scratchDirectory();
 const into = pin(64 * 1024);

@@ -10,8 +10,9 @@ import { liftOsTree } from "../../../src/worker/image/os-tree.ts";
 import { tarChunks } from "../../../src/worker/tar/pack.ts";
 import { encodeAcl } from "../../../src/worker/tar/pax-acl.ts";
 import { Unpacker } from "../../../src/worker/tar/untar-unpacker.ts";
+import { descriptorsTo } from "../../lib/descriptors.ts";
 import { archive, type BuiltMember } from "../../unit/worker/archive-builder.ts";
-import { descriptorsTo, rootTest, scratchDirectory } from "../support.ts";
+import { rootTest, scratchDirectory } from "../support.ts";
 import { mountedFileSystem } from "../tree-support.ts";
 import { Sandbox } from "./support.ts";
 

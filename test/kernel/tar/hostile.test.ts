@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test";
 import { existsSync, lstatSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
+import { expectNothingLeft, openDescriptors } from "../../lib/descriptors.ts";
 import {
   archive,
   type BuiltMember,
@@ -11,7 +12,7 @@ import {
   paxRecord,
   withSum,
 } from "../../unit/worker/archive-builder.ts";
-import { expectNothingLeft, openDescriptors, rootTest } from "../support.ts";
+import { rootTest } from "../support.ts";
 import { Sandbox } from "./support.ts";
 
 const sandbox = new Sandbox();

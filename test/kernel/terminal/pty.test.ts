@@ -14,16 +14,9 @@ import {
   setWindowSize,
   terminalSettings,
 } from "../../../src/kernel/terminal/pty.ts";
+import { expectNothingLeft, openDescriptors } from "../../lib/descriptors.ts";
 import { GUARD_MS } from "../../lib/wait-for.ts";
-import {
-  expectNothingLeft,
-  MANY,
-  openDescriptors,
-  rootTest,
-  scratchDirectory,
-  startNamespaced,
-  targetOf,
-} from "../support.ts";
+import { MANY, rootTest, scratchDirectory, startNamespaced, targetOf } from "../support.ts";
 
 const directory = scratchDirectory();
 

@@ -15,8 +15,9 @@ import { SyscallError } from "../../../src/kernel/syscall/sys.ts";
 import { copyMerging } from "../../../src/kernel/tree/copy-merge.ts";
 import { KEEP_OWNERS, type OwnerPolicy } from "../../../src/kernel/tree/owner-policy.ts";
 import { rawOf } from "../../../src/kernel/tree/tree.ts";
+import { expectNothingLeft, openDescriptors } from "../../lib/descriptors.ts";
 import { GUARD_MS } from "../../lib/wait-for.ts";
-import { expectNothingLeft, openDescriptors, rootTest } from "../support.ts";
+import { rootTest } from "../support.ts";
 import { describeTree, makeDeep, makeEverything, mountedFileSystem, run, treeDirectory } from "../tree-support.ts";
 
 const directory = treeDirectory();

@@ -4,8 +4,9 @@ import { join } from "node:path";
 import { openPath } from "../../../src/kernel/file/fd.ts";
 import { copyTree } from "../../../src/kernel/tree/copy.ts";
 import { RawStatus } from "../../../src/kernel/tree/tree.ts";
+import { descriptorsTo, expectNothingLeft, openDescriptors } from "../../lib/descriptors.ts";
 import { GUARD_MS } from "../../lib/wait-for.ts";
-import { descriptorsTo, expectNothingLeft, isRoot, MANY, openDescriptors, rootTest } from "../support.ts";
+import { isRoot, MANY, rootTest } from "../support.ts";
 import { describeTree, makeDeep, makeEverything, mountedFileSystem, run, treeDirectory } from "../tree-support.ts";
 
 const directory = treeDirectory();

@@ -4,8 +4,9 @@ import { join } from "node:path";
 import { openPath } from "../../../src/kernel/file/fd.ts";
 import { emptyDirectory, removeTree } from "../../../src/kernel/tree/remove.ts";
 import { rawOf } from "../../../src/kernel/tree/tree.ts";
+import { expectNothingLeft, openDescriptors } from "../../lib/descriptors.ts";
 import { GUARD_MS } from "../../lib/wait-for.ts";
-import { expectNothingLeft, isRoot, MANY, openDescriptors, rootTest } from "../support.ts";
+import { isRoot, MANY, rootTest } from "../support.ts";
 import { makeDeep, makeEverything, mountedFileSystem, run, treeDirectory } from "../tree-support.ts";
 
 const directory = treeDirectory();

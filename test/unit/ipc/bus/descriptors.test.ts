@@ -7,7 +7,8 @@ import { ServerHandshake } from "../../../../src/ipc/bus/handshake.ts";
 import { BusStream, type Incoming } from "../../../../src/ipc/bus/stream.ts";
 import { type Fd, openPath } from "../../../../src/kernel/file/fd.ts";
 import { socketPair } from "../../../../src/kernel/socket/unix.ts";
-import { descriptorsTo, scratchDirectory, until } from "../../../kernel/support.ts";
+import { scratchDirectory, until } from "../../../kernel/support.ts";
+import { descriptorsTo } from "../../../lib/descriptors.ts";
 
 /** A connection of ours with a played peer, which answers every call with `answer`. */
 async function connected(policy: DescriptorPolicy, answer: (call: Incoming, peer: BusStream) => void) {

@@ -8,7 +8,8 @@ import { BusStream, type Incoming } from "../../../../src/ipc/bus/stream.ts";
 import { type Fd, openPath } from "../../../../src/kernel/file/fd.ts";
 import { Acceptor } from "../../../../src/kernel/socket/acceptor.ts";
 import { listenUnix } from "../../../../src/kernel/socket/unix.ts";
-import { descriptorsTo, scratchDirectory, until } from "../../../kernel/support.ts";
+import { scratchDirectory, until } from "../../../kernel/support.ts";
+import { descriptorsTo } from "../../../lib/descriptors.ts";
 
 const CALL = { path: "/", interface: "a.b", member: "C" };
 const directory = scratchDirectory();

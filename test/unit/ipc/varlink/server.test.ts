@@ -10,7 +10,8 @@ import { type Fd, openPath } from "../../../../src/kernel/file/fd.ts";
 import { connectUnix, listenUnix, receiveMessage, sendMessage } from "../../../../src/kernel/socket/unix.ts";
 import { pin } from "../../../../src/kernel/syscall/mem.ts";
 import { isErrno, sys } from "../../../../src/kernel/syscall/sys.ts";
-import { descriptorsTo, expectNothingLeft, openDescriptors, scratchDirectory, until } from "../../../kernel/support.ts";
+import { scratchDirectory, until } from "../../../kernel/support.ts";
+import { descriptorsTo, expectNothingLeft, openDescriptors } from "../../../lib/descriptors.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "varlink-server-"));
 afterAll(() => rmSync(directory, { recursive: true }));

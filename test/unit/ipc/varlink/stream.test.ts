@@ -3,7 +3,7 @@ import { VarlinkStream } from "../../../../src/ipc/varlink/stream.ts";
 import { type Fd, openPath } from "../../../../src/kernel/file/fd.ts";
 import { SocketStream } from "../../../../src/kernel/socket/stream.ts";
 import { sendMessage, socketPair } from "../../../../src/kernel/socket/unix.ts";
-import { descriptorsTo } from "../../../kernel/support.ts";
+import { descriptorsTo } from "../../../lib/descriptors.ts";
 
 /** What a stream makes of pieces that were all sent before it reads: each message with the number of its descriptors. */
 async function received(pieces: readonly [text: string, descriptors: number][]): Promise<[string, number][]> {
