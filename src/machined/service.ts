@@ -37,7 +37,7 @@ import { machinePath } from "./machines/bus-shapes.ts";
 import { hostMachine } from "./machines/host.ts";
 import { OwnCgroups } from "./machines/own-cgroups.ts";
 import { Systemd1 } from "./machines/systemd1.ts";
-import { machineVarlink } from "./machines/varlink-bindings.ts";
+import { machineVarlink, ownMachineVarlink } from "./machines/varlink-bindings.ts";
 import { NameSocket } from "./names/name-socket.ts";
 import { ResolveHook } from "./names/resolve-hook.ts";
 import { adviseUserDatabaseClients, userDatabase } from "./names/userdb.ts";
@@ -132,7 +132,7 @@ export class Service implements Daemon, Served {
     this.#machineEvents.takenOver(this.#isContinued);
     const { varlink, userDatabase: users, resolveHook, names, metrics, socketMode } = this.#scope;
     const machines = [
-      ...[machineVarlink(this), imageVarlink(this, this.images), eventsVarlink(this.#events)],
+      ...[machineVarlink(this), ownMachineVarlink(this), imageVarlink(this, this.images), eventsVarlink(this.#events)],
       ...[serviceVarlink(this.log), statsVarlink(this, this.#sampler, this.#streams)],
     ];
     listenVarlink(this.log, this.#shell.varlinkServer(machines), varlink, socketMode);

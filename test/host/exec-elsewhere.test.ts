@@ -51,6 +51,67 @@ describe.skipIf(isStock)(isStock ? "machines of others (left out: ours alone)" :
   );
 
   test(
+    "an lxc container whose cgroup is in no unit: registered by root alone, known after a restart, and terminated",
+    async () => {
+      await run(`cp -r /var/lib/lxc/c1 /var/lib/lxc/c2; cd /var/lib/lxc/c2; sed -i '/relative/d; s|/c1/|/c2/|' config
+        ln -s busybox rootfs/bin/hostname; echo 'lxc.uts.name = in-c2' >>config; lxc-start -n c2`);
+      const leader = await run("lxc-info -n c2 -p -H");
+      expect(await run(`grep ^0:: /proc/${leader}/cgroup`)).toBe("0::/lxc.payload.c2");
+      // The interface of the original refuses it (M59).
+      expect(
+        await run(`busctl call org.freedesktop.machine1 /org/freedesktop/machine1 org.freedesktop.machine1.Manager \\
+          RegisterMachine sayssus c2 0 '' container ${leader} '' 2>&1; echo $?`),
+      ).toBe(`Call failed: Failed to determine unit of process ${leader} : No such device or address\n1`);
+      await run(`useradd -m u2; runuser -u u2 -- machinectl register c2 --leader=${leader} >/dev/null 2>&1 && exit 1
+        machinectl show c2 >/dev/null 2>&1 && exit 1; machinectl register c2 --leader=${leader} --service=lxc`);
+      expect(await run("machinectl exec c2 hostname; machinectl show c2 -P Unit -P Leader -P Service")).toBe(
+        `in-c2\n\nlxc\n${leader}`,
+      );
+      expect(await run("systemctl restart systemd-machined; machinectl show c2 -P Leader")).toBe(leader);
+      await run("machinectl exec --detach c2 sleep 4303 >/dev/null; machinectl kill --signal=USR1 c2");
+      expect(
+        await run(`while pgrep -fx "sleep 4303" >/dev/null; do sleep .1; done; machinectl terminate c2
+          machinectl wait --for=ended c2; lxc-wait -n c2 -s STOPPED; echo ended; ls /run/systemd/machines | grep -c c2`),
+      ).toBe("ended\n0");
+    },
+    GUARD_MS,
+  );
+
+  test(
+    "a program that makes a container, run by register: the container's init is the leader, and the status is the program's",
+    async () => {
+      const bubble = "bwrap --unshare-all --ro-bind / / --proc /proc --dev /dev --hostname inside";
+      await run(`mkfifo /run/end
+        systemd-run -q --unit=wrapper -p RemainAfterExit=yes machinectl register wrapped -- ${bubble} \\
+          --bind /run/end /run/end sh -c 'read line </run/end; exit 7'
+        until [ "$(machinectl exec wrapped hostname 2>/dev/null)" = inside ]; do sleep .1; done`);
+      expect(await run("machinectl exec wrapped hostname 2>&1; machinectl show wrapped -P Unit")).toBe(
+        "inside\nwrapper.service",
+      );
+      expect(
+        await run(`echo >/run/end; machinectl wait --for=ended wrapped
+          until [ "$(systemctl show -P ExecMainStatus wrapper)" = 7 ]; do sleep .1; done
+          machinectl show wrapped 2>&1 || true`),
+      ).toContain("No machine 'wrapped' known");
+    },
+    GUARD_MS,
+  );
+
+  test(
+    "a command in a machine that shares the host's files and processes runs with a warning",
+    async () => {
+      await run(
+        "systemd-run -q --unit=bare sleep 1000; machinectl register bare --leader=$(systemctl show -P MainPID bare)",
+      );
+      expect(await run("machinectl exec bare echo out 2>&1 >/dev/null")).toMatch(
+        /^The leader of machine 'bare', process \d+, shares the files and processes of the host: the command runs there$/,
+      );
+      expect(await run("machinectl exec bare echo out 2>/dev/null; machinectl terminate bare")).toBe("out");
+    },
+    GUARD_MS,
+  );
+
+  test(
     "an unprivileged bubblewrap, which maps one user: the command is that user",
     async () => {
       await run(`useradd -m u1

@@ -35,11 +35,26 @@ async function holdLeader(facts: MachineFacts, session: Session): Promise<PidRef
 }
 
 /**
+ * Warns that the command runs on the host: the leader is a program such as lxc-start(1), which makes a container and stays outside of
+ * it.
+ */
+async function warnOfHost(session: Session, { name, leaderPid }: MachineFacts, leader: PidRef): Promise<void> {
+  if (name === ".host") return;
+  const { sameNamespace } = await import("../../kernel/process/namespace.ts");
+  const isOnHost = leader.verified(() => sameNamespace(leaderPid, "mnt") && sameNamespace(leaderPid, "pid"));
+  if (!isOnHost) return;
+  session.report.warning(
+    `The leader of machine '${name}', process ${leaderPid}, shares the files and processes of the host: the command runs there`,
+  );
+}
+
+/**
  * Runs the order in a machine of this host, as root. Without -t, this process becomes the supervisor of the command.
  */
 async function enter(session: Session, facts: MachineFacts, { user, command }: ExecOrder): Promise<number> {
   const { settings } = session;
   using leader = await holdLeader(facts, session);
+  await warnOfHost(session, facts, leader);
   const request = {
     leader,
     machine: facts.name,

@@ -1,17 +1,19 @@
 // `machinectl register` and `unregister`: registers a machine that was not started by a program that registers it
 // itself.
-import { Variant } from "../../base/variant.ts";
 import { writeSome } from "../../kernel/file/byte-io.ts";
 import { setNonblocking } from "../../kernel/file/fd.ts";
+import { containerInitBelow } from "../../kernel/process/children.ts";
 import { PidRef } from "../../kernel/process/pidref.ts";
 import { openPipe } from "../../kernel/process/pipe.ts";
 import { startPolkitAgent } from "../session/agents.ts";
-import { attempt, Failure, isBusFailure, meansNoMachine } from "../session/failure.ts";
+import { attempt, Failure, reasonOf } from "../session/failure.ts";
 import type { Session } from "../session/session.ts";
-import { machineFacts } from "./details.ts";
+import { registerLeader, unregisterOf } from "./registration.ts";
 
-const NO_SUCH_CALL = ["org.freedesktop.DBus.Error.UnknownMethod", "org.freedesktop.DBus.Error.NotSupported"];
 const NOT_FOUND = 127;
+/** How long a command may take to start the container that it makes, and how often is looked for it. */
+const CONTAINER_START_MS = 30_000;
+const CONTAINER_LOOK_MS = 50;
 
 /**
  * A shell script that waits for a line on descriptor 3 and then becomes the command. The line is written after the
@@ -20,62 +22,34 @@ const NOT_FOUND = 127;
  */
 const WAIT_FOR_LINE = 'read -r go <&3 || exit 125; exec 3<&-; exec "$@"';
 
-/** Returns the properties for RegisterMachineEx(), which systemd 260 and later have. */
-function propertiesOf({ settings }: Session, leader: PidRef): [string, Variant][] {
-  const { service, machineClass, rootDirectory, vsockCid, sshAddress, sshPrivateKey } = settings.registration;
-  const texts = { Service: service, Class: machineClass, RootDirectory: rootDirectory };
-  const more = { SSHAddress: sshAddress, SSHPrivateKeyPath: sshPrivateKey };
-  if (leader.pidfd === null) {
-    throw new Failure("Failed to open a pidfd of the leader: this kernel has none; Linux 5.3 or newer is needed");
-  }
-  return [
-    ["LeaderPIDFD", new Variant("h", leader.pidfd)],
-    ...Object.entries({ ...texts, ...more })
-      .filter(([, text]) => text !== "")
-      .map(([name, text]): [string, Variant] => [name, new Variant("s", text)]),
-    ...(vsockCid === null ? [] : [["VSockCID", new Variant("u", vsockCid)] as [string, Variant]]),
-  ];
-}
-
-/** Registers with a daemon before 260, and warns about properties that its RegisterMachine() does not accept. */
-async function registerOld(session: Session, name: string, leader: PidRef): Promise<void> {
-  const { service, machineClass, rootDirectory, vsockCid, sshAddress, sshPrivateKey } = session.settings.registration;
-  if (vsockCid !== null || sshAddress !== "" || sshPrivateKey !== "") {
-    session.report.warning(
-      `Machine '${name}' is registered without VSOCK CID and SSH address: this systemd-machined accepts none`,
-    );
-  }
-  await session.manager("RegisterMachine", {
-    name,
-    id: new Uint8Array(0),
-    service,
-    class: machineClass,
-    leader: leader.pid,
-    root_directory: rootDirectory,
-  });
-}
-
-async function registerLeader(session: Session, name: string, leader: PidRef): Promise<void> {
-  await attempt(`Failed to register machine '${name}'`, async () => {
-    try {
-      await session.manager("RegisterMachineEx", { name, properties: propertiesOf(session, leader) });
-    } catch (error) {
-      if (!isBusFailure(error, ...NO_SUCH_CALL)) throw error;
-      await registerOld(session, name, leader);
-    }
-  });
-}
-
 /**
- * Unregisters a machine after the end of its leader `pid`, unless the manager has already done so or another machine
- * has the name by now.
+ * Waits for the container that the command makes, as bwrap(1) and lxc-start(1) do, and registers its init in place of the command:
+ * the namespaces of the leader are those that `exec`, `shell` and `copy-to` enter. Resolves once that is done, or when no init has appeared
+ * in time or `ended` is aborted. Returns the present leader.
  */
-async function unregisterEnded(session: Session, name: string, pid: number): Promise<void> {
+async function followContainer(session: Session, name: string, pid: number, ended: AbortSignal): Promise<number> {
+  const deadline = performance.now() + CONTAINER_START_MS;
+  const end = new Promise((resolve) => ended.addEventListener("abort", resolve));
+  while (!ended.aborted && performance.now() < deadline) {
+    const init = containerInitBelow(pid);
+    if (init !== null) return registerAnew(session, name, pid, init);
+    await Promise.race([Bun.sleep(CONTAINER_LOOK_MS), end]);
+  }
+  return pid;
+}
+
+/** Registers the process `init` in place of the leader `pid`; returns which of them is the leader now. */
+async function registerAnew(session: Session, name: string, pid: number, init: number): Promise<number> {
+  using command = PidRef.of(pid);
+  using leader = PidRef.of(init);
+  if (!(await unregisterOf(session, name, pid))) return pid;
   try {
-    const { leaderPid } = await machineFacts(session, name);
-    if (leaderPid === pid) await session.manager("UnregisterMachine", { name });
+    await registerLeader(session, name, leader);
+    return init;
   } catch (error) {
-    if (!isBusFailure(error) && !meansNoMachine(error)) throw error;
+    session.report.warning(`${reasonOf(error)}; the leader of machine '${name}' stays process ${pid}, on the host`);
+    await registerLeader(session, name, command);
+    return pid;
   }
 }
 
@@ -102,8 +76,17 @@ async function registerCommand(session: Session, name: string, command: readonly
     // If no line was written, the shell now exits without running the command.
     begin.close();
   }
+  const ended = new AbortController();
+  const following =
+    session.settings.registration.machineClass === "container"
+      ? followContainer(session, name, child.pid, ended.signal).catch((error) => {
+          session.report.warning(reasonOf(error));
+          return child.pid;
+        })
+      : child.pid;
   const status = await child.exited;
-  await unregisterEnded(session, name, child.pid);
+  ended.abort();
+  await unregisterOf(session, name, await following);
   return status;
 }
 

@@ -2,6 +2,7 @@
 import { ErrnoError, invalidArgument } from "../../base/error.ts";
 import { KILL_WHOM } from "../../base/vocabulary/machine.ts";
 import { unsupported } from "../../registry/machine/errors.ts";
+import { killWithoutUnit } from "../../registry/machine/without-unit.ts";
 import { defineAction } from "../action/action.ts";
 import { grantOn } from "../action/manage.ts";
 
@@ -44,7 +45,7 @@ export const kill = defineAction({
       if (machine.facts.supervisor === null) throw new ErrnoError("ESRCH", "No such process");
       return machine.facts.supervisor.kill(signal);
     }
-    if (machine.place === null) throw new ErrnoError("ESRCH", "No such process");
+    if (machine.place === null) return killWithoutUnit(machine.leader, signal);
     const isStillThere = () => daemon.registry.find(machine.name) === machine;
     return daemon.registry.serviceManager.killUnit(machine.place, machine.leader, signal, isStillThere);
   },

@@ -16,6 +16,7 @@ import { PidRef, processUid } from "../../kernel/process/pidref.ts";
 import { descriptionOf, requireBounds } from "../../registry/machine/description.ts";
 import { machineExists, unsupported } from "../../registry/machine/errors.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
+import { cgroupWithoutUnit } from "../../registry/machine/without-unit.ts";
 import type { UnitProperty } from "../../registry/ports.ts";
 import type { Daemon } from "../action/daemon.ts";
 import type { LeaderName, Registration } from "./registration.ts";
@@ -31,6 +32,22 @@ export async function registerMachine(daemon: Daemon, call: Call, registration: 
   const machine = await admit(daemon, call, registration, "register");
   try {
     machine.place = placeOf(daemon, machine.leader);
+    daemon.registry.start(machine);
+    return machine;
+  } catch (error) {
+    daemon.registry.drop(machine);
+    throw error;
+  }
+}
+
+/** As registerMachine(), but the leader may also be in a control group of its own that belongs to no unit. */
+export async function registerWithoutUnit(daemon: Daemon, call: Call, registration: Registration): Promise<Machine> {
+  const machine = await admit(daemon, call, registration, "register");
+  try {
+    machine.place = daemon.registry.placeOf(machine.leader);
+    if (machine.place === null && cgroupWithoutUnit(machine.leader) === null) {
+      throw new ErrnoError("ENXIO", `Process ${machine.leader.pid} has no control group of its own`);
+    }
     daemon.registry.start(machine);
     return machine;
   } catch (error) {

@@ -1,5 +1,6 @@
-// Binds the methods of io.systemd.Machine to actions: mapping of arguments only.
+// Binds the methods of io.systemd.Machine and io.machined.Machine to actions: mapping of arguments only.
 import { readFileSync } from "node:fs";
+import { IoMachinedMachine } from "../../api/io-machined-machine.ts";
 import { IoSystemdMachine } from "../../api/io-systemd-machine.ts";
 import type { ReceivedInteger, VarlinkParameters, VarlinkResult, VarlinkValue } from "../../api/varlink-table.ts";
 import { errnoText } from "../../base/errno.ts";
@@ -17,7 +18,7 @@ import { osRelease } from "../inside/os-release.ts";
 import { openVarlinkHandlers } from "../inside/varlink-bindings.ts";
 import { mapFrom, mapTo, uidShift } from "./inspect.ts";
 import { kill, terminate, unregister } from "./lifecycle.ts";
-import { beginMachine, registerMachine } from "./register.ts";
+import { beginMachine, registerMachine, registerWithoutUnit } from "./register.ts";
 import { fromVarlink, pidOf } from "./registration.ts";
 
 type Table = typeof IoSystemdMachine;
@@ -59,6 +60,16 @@ export function machineVarlink(daemon: Daemon): BoundVarlink {
       const gid = p.gid === undefined ? null : mapTo(daemon, "gid", Number(p.gid));
       if (uid !== null && gid !== null && uid.machine !== gid.machine) throw noSuchMachine();
       return { uid: uid?.inner, gid: gid?.inner, machineName: (uid ?? gid)?.machine.name };
+    },
+  });
+}
+
+/** Binds io.machined.Machine to the daemon. */
+export function ownMachineVarlink(daemon: Daemon): BoundVarlink {
+  return bindVarlink(IoMachinedMachine, {
+    RegisterWithoutUnit: async (call, { leader: pid, leaderPIDFDId: pidfdId, ...p }) => {
+      const pinned = pidfdId === undefined ? {} : { leaderProcessId: { pid, pidfdId } };
+      await registerWithoutUnit(daemon, call, fromVarlink({ ...p, leader: pid, ...pinned }));
     },
   });
 }

@@ -4,6 +4,7 @@ import type { Log, ServiceManager, UnitPlace, UnitProperty } from "../ports.ts";
 import { unsupported } from "./errors.ts";
 import { type Machine, scopeOf } from "./machine.ts";
 import type { MachineSet } from "./set.ts";
+import { killWithoutUnit } from "./without-unit.ts";
 
 const SIGKILL = 9;
 const SIGTERM = 15;
@@ -78,7 +79,10 @@ export class MachineUnits {
     return leader.isAlive() ? place : null;
   }
 
-  /** Stops the unit, the supervisor, or, where that has ended, all processes. Throws NotSupported for a machine that has neither, and for the host. */
+  /**
+   * Stops the unit, the supervisor, or, where that has ended or there is no unit, all processes. Throws NotSupported for a machine in
+   * a control group below its unit that had no supervisor, and for the host.
+   */
   async terminate(machine: Machine): Promise<void> {
     if (machine.isHost) throw unsupported();
     await this.#untilStarted(machine);
@@ -86,7 +90,10 @@ export class MachineUnits {
     if (!this.#set.has(machine)) return;
     const { place } = machine;
     const { supervisor } = machine.facts;
-    if (place !== null && place.subgroup === "") {
+    if (place === null) {
+      killWithoutUnit(machine.leader, SIGKILL);
+      machine.stopping = true;
+    } else if (place.subgroup === "") {
       const job = await this.#manager.stopUnit(place.unit, machine.leader);
       machine.stopping = true;
       machine.job = job;
@@ -94,7 +101,7 @@ export class MachineUnits {
     } else if (supervisor?.isAlive() === true) {
       supervisor.kill(SIGTERM);
       machine.stopping = true;
-    } else if ((supervisor !== null || machine.hasLostSupervisor) && place !== null) {
+    } else if (supervisor !== null || machine.hasLostSupervisor) {
       // The process that registered the machine has ended, as `machinectl register` does: nobody else would end the machine.
       await this.#manager.killUnit(place, machine.leader, SIGKILL, () => this.#set.has(machine));
       machine.stopping = true;
