@@ -40,9 +40,37 @@ export class Host {
     return this.hasAny(["/usr/lib/systemd/systemd", "/lib/systemd/systemd"]);
   }
 
-  /** Returns the name of the program that /sbin/init of a tree is or links to; empty without one. */
+  /** The text of /sbin/init of a tree, or of what it links to, if that is a script; otherwise empty. */
+  get initScript(): string {
+    try {
+      const text = readFileSync(join(this.root, this.follow("/sbin/init")), "latin1");
+      return text.startsWith("#!") ? text : "";
+    } catch {
+      return "";
+    }
+  }
+
+  /** Returns the path of the host that a symbolic link leads to; the path itself if it is none. */
+  follow(path: string): string {
+    let followed = path;
+    for (let hops = 0; hops < MAX_LINKS; hops++) {
+      try {
+        followed = resolve(dirname(followed), readlinkSync(join(this.root, followed)));
+      } catch {
+        break;
+      }
+    }
+    return followed;
+  }
+
+  /**
+   * Returns the name of the program that /sbin/init of a tree is or links to, or of the program of s6 that it executes if
+   * it is a script; empty without one.
+   */
   #nameOfInit(): string {
     const path = join(this.root, "sbin/init");
+    const executed = /^[^#\n]*\b(s6-svscan|s6-linux-init)\b/m.exec(this.initScript)?.[1];
+    if (executed !== undefined) return executed;
     try {
       return basename(readlinkSync(path));
     } catch {
@@ -112,3 +140,5 @@ function nameOfProcess1(): string {
 }
 
 const MIB = 1 << 20;
+/** How many links are followed, in case they lead to each other. */
+const MAX_LINKS = 8;

@@ -1,6 +1,7 @@
 // machined install: installs the running executable on a host, with the files of install/ that the host lacks.
 
 import { statSync } from "node:fs";
+import { dirname } from "node:path";
 import { apply, describe, type Say, takeAway } from "./apply.ts";
 import { parseArguments } from "./arguments.ts";
 import { look } from "./disk.ts";
@@ -10,8 +11,16 @@ import { INSTALL_HELP } from "./help.ts";
 import { Host } from "./host.ts";
 import { IMPORT_SOCKET_UNIT } from "./import-layout.ts";
 import { takeOverImports } from "./import-takeover.ts";
-import { type Init, initNamed } from "./init/inits.ts";
-import { disableServices, enableServices, enablingCommands, startServices, stopServices } from "./init/takeover.ts";
+import type { Init } from "./init/init.ts";
+import { initOn, refusalOn } from "./init/inits.ts";
+import {
+  disableServices,
+  enableServices,
+  enablingCommands,
+  removeState,
+  startServices,
+  stopServices,
+} from "./init/takeover.ts";
 import { DAEMON, layout, MACHINECTL, PROGRAM, SOCKET_UNIT, UNIT } from "./layout.ts";
 import { type Made, readManifest } from "./manifest.ts";
 import { stopMetrics } from "./metrics-takeover.ts";
@@ -75,11 +84,16 @@ export function install(options: InstallOptions): void {
   if (now && !host.isLive)
     throw new SetupError("--now cannot be used with --root=: it starts daemons of the running host");
   const earlier = readManifest(host);
-  const init = initNamed(host.init);
+  const init = initOn(host);
+  const program = isPackaged(source) ? source : PROGRAM;
+  const refusal = refusalOn(host, dirname(program));
+  if (now && !dryRun && refusal !== null)
+    throw new SetupError(`${refusal}. Without --now, everything else is installed`);
   const planned = plan(host, layout(host, source), source, { earlier, keepChanges });
   if (dryRun) {
     describe(host, planned, say);
     if (init !== null) for (const words of enablingCommands(init, host)) say(`would run ${words.join(" ")}`);
+    if (refusal !== null) say(refusal);
     if (diverts) describeDivert(host, say);
     if (nss) say("would change /etc/nsswitch.conf, and install the NSS module if it is missing");
     return;
@@ -88,12 +102,12 @@ export function install(options: InstallOptions): void {
     host.requireSpace(PROGRAM, statSync(source).size);
   }
   apply(host, planned, source, say);
-  const program = isPackaged(source) ? source : PROGRAM;
   if (nss) installNss(host, say);
   if (diverts) divert(host, program, say, command);
   const found = host.isLive ? Bun.which("machinectl") : null;
   if (found !== null && found !== MACHINECTL) say(`Note: '${found}' precedes '${MACHINECTL}' in your PATH`);
   if (init !== null) serveOrGoBack({ init, host, planned, earlier, now }, say, command);
+  else if (refusal !== null) say(refusal);
   else if (!host.hasSystemd) say(`This host does not boot systemd. Start the daemon with '${DAEMON}'`);
   else if (!now) say("The new daemon starts with the next boot, or now with 'machined install --now'");
   else if (!host.runsSystemd) say(`systemd does not run on this host. Start the daemon with '${DAEMON}'`);
@@ -123,11 +137,12 @@ interface Services {
 function serveOrGoBack({ init, host, planned, earlier, now }: Services, say: Say, command: Run): void {
   try {
     enableServices(init, host, command);
-    if (now) startServices(init, host, isUnchanged(planned), say, command);
+    if (now) startServices(init, isUnchanged(planned), say, command);
     else say(`${init.name} starts the daemons with the next boot, or now with 'machined install --now'`);
   } catch (error) {
     if (earlier.length > 0) throw error;
     if (host.isLive) stopServices(init, host, command);
+    removeState(init, host);
     takeAllAway(host, planned, command);
     disableServices(init, host, () => {}, command);
     throw undone(error);

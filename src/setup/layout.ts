@@ -23,7 +23,7 @@ import { execPrograms, execUnits } from "./exec-layout.ts";
 import { fleetUnits } from "./fleet-layout.ts";
 import type { Host } from "./host.ts";
 import { callerDropIns, importBusFiles, importPolkitFiles, importPrograms, importUnits } from "./import-layout.ts";
-import { initNamed } from "./init/inits.ts";
+import { initOn } from "./init/inits.ts";
 import { SERVICES } from "./init/services.ts";
 import { manuals } from "./manuals.ts";
 import { metricsDashboard, metricsUnits } from "./metrics-layout.ts";
@@ -121,7 +121,7 @@ function units(host: Host): Wanted[] {
 
 /** Returns the scripts that start the daemons on hosts with another init than systemd. */
 function initFiles(host: Host): Wanted[] {
-  const init = initNamed(host.init);
+  const init = initOn(host);
   return init === null ? [] : SERVICES.flatMap((service) => init.files(service, host.has));
 }
 

@@ -14,8 +14,8 @@ import { UNINSTALL_HELP } from "./help.ts";
 import { Host } from "./host.ts";
 import { IMPORT_SOCKET_UNIT } from "./import-layout.ts";
 import { giveBackImports, stopOwnImportSocket } from "./import-takeover.ts";
-import { initNamed } from "./init/inits.ts";
-import { disableServices, stopServices } from "./init/takeover.ts";
+import { initOn } from "./init/inits.ts";
+import { disableServices, removeState, stopServices } from "./init/takeover.ts";
 import { SOCKET_UNIT, UNIT } from "./layout.ts";
 import { removeLeftovers } from "./leftovers.ts";
 import { readManifest } from "./manifest.ts";
@@ -75,10 +75,11 @@ export function uninstall({ host, now, dryRun = false, say, command = run }: Uni
   if (host.runsSystemd && has(FLEET_UNIT)) stopFleet(command);
   // Otherwise, the node exporter would continue to export the last values.
   if (has(METRICS_SOCKET_UNIT)) rmSync(join(host.root, TEXTFILE), { force: true });
-  const init = initNamed(host.init);
+  const init = initOn(host);
   const hasServices = init !== null && made.length > 0;
   // Before their scripts are removed, which are needed to stop them.
   if (hasServices && host.isLive) stopServices(init, host, command);
+  if (hasServices) removeState(init, host);
   undivert(host, say, command);
   uninstallNss(host, say);
   takeAway(host, made, say);

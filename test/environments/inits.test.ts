@@ -1,5 +1,5 @@
-// Hosts whose process 1 is not systemd, each booted for real: Debian with sysvinit, OpenRC and runit. The services are installed,
-// come back with the next boot, serve without systemd, and are taken away again.
+// Hosts whose process 1 is not systemd, each booted for real: Debian with sysvinit, OpenRC, runit and s6. The services are
+// installed, come back with the next boot, serve without systemd, and are taken away again.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Bed, isStock, tree } from "../lib/bed.ts";
 import { GUARD_MS } from "../lib/wait-for.ts";
@@ -52,6 +52,16 @@ const INITS: readonly HostInit[] = [
     startsAgain: true,
     stopped: null,
     files: ["/etc/sv/machined/run", "/etc/runit/runsvdir/default/machined"],
+  },
+  {
+    label: "s6",
+    packages: ["s6"],
+    first: "s6-svscan",
+    status: (service) => `s6-svwait -U -t 1000 /etc/service/${service}`,
+    hasNspawn: true,
+    startsAgain: true,
+    stopped: /all services have ended/,
+    files: ["/etc/machined/s6/machined/run", "/etc/service/machined"],
   },
 ];
 
@@ -220,4 +230,26 @@ describe.skipIf(left !== "").each([...INITS])(`a host with $label${left}`, (init
     },
     GUARD_MS,
   );
+
+  if (init.label === "s6") {
+    test(
+      "gets no services where the scan directory is in memory, and is told what to add",
+      async () => {
+        const inMemory = "mkdir -p /run/service; exec s6-svscan /run/service";
+        await bed.run(`sed -i 's#^exec .*#${inMemory}#' /usr/sbin/init`);
+        await bed.reboot();
+        const unchanged = await bed.run(LISTING);
+        const { code, output } = await bed.exec("/srv/machined/machined install --now");
+        expect(code).toBe(1);
+        expect(output).toContain("the scan directory '/run/service' is in memory");
+        expect(output).toContain("Without --now, everything else is installed");
+        expect(await bed.run(LISTING)).toBe(unchanged);
+        const installed = await bed.run("/srv/machined/machined install");
+        expect(installed).toContain("Add services that execute '/usr/local/lib/machined/systemd-machined'");
+        await bed.uninstall();
+        expect(await bed.run(LISTING)).toBe(unchanged);
+      },
+      GUARD_MS,
+    );
+  }
 });

@@ -1,49 +1,18 @@
-// Inits other than systemd (sysvinit, OpenRC, runit): for each the files of a service, and the commands that enable,
-// start and stop it.
+// Inits other than systemd (sysvinit, OpenRC, runit; s6 is in s6.ts): for each the files of a service, and the commands
+// that enable, start and stop it.
 import { join } from "node:path";
 import openrcScript from "../../../install/inits/openrc.sh" with { type: "text" };
 import supervisedScript from "../../../install/inits/supervised.sh" with { type: "text" };
 import checkScript from "../../../install/inits/supervised-check.sh" with { type: "text" };
 import logScript from "../../../install/inits/supervised-log.sh" with { type: "text" };
 import sysvinitScript from "../../../install/inits/sysvinit.sh" with { type: "text" };
+import type { Host } from "../host.ts";
 import type { Wanted } from "../wanted.ts";
-import { type InitName, runlevels, type Signs } from "./recognise.ts";
+import { type Command, type Has, type Init, link, none, script } from "./init.ts";
+import { runlevels } from "./recognise.ts";
+import { s6 } from "./s6.ts";
+import { findScanDirectory } from "./scan-directory.ts";
 import { fill, type Service } from "./services.ts";
-
-type Command = readonly string[];
-type Has = Signs["has"];
-
-/** An init. `has` says whether a path exists on the host. */
-export interface Init {
-  /** The name in messages. */
-  readonly name: InitName;
-  /** Returns the files of a service. */
-  files(service: Service, has: Has): Wanted[];
-  /**
-   * Returns the command that makes the service start at boot, to be run when its files exist; null if none is needed.
-   */
-  enable(service: Service, has: Has): Command | null;
-  /** Returns the reverse command, to be run when the files have been removed. */
-  disable(service: Service, has: Has): Command | null;
-  /** These return commands; `status` succeeds if the service runs. */
-  readonly start: (service: Service) => Command;
-  readonly restart: (service: Service) => Command;
-  readonly status: (service: Service) => Command;
-  readonly stop: (service: Service) => Command;
-  /** Returns directories in /run that the init makes for the service and does not remove. */
-  readonly state: (service: Service) => readonly string[];
-  /**
-   * Returns the link whose existence makes the init start the service at once; null for inits that start it at boot
-   * only.
-   */
-  watched(service: Service, has: Has): string | null;
-}
-
-const script = (path: string, text: string): Wanted => {
-  return { kind: "file", path, text, isExecutable: true, dependsOnHost: true };
-};
-const link = (path: string, target: string): Wanted => ({ kind: "link", path, target });
-const none = () => null;
 
 const initScript = ({ name }: Service): string => join("/etc/init.d", name);
 const action =
@@ -61,11 +30,12 @@ const SYSVINIT: Init = {
   ],
   enable: ({ name }, has) => (hasIndex(has) ? ["update-rc.d", name, "defaults"] : null),
   disable: ({ name }, has) => (hasIndex(has) ? ["update-rc.d", name, "remove"] : null),
-  start: action("start"),
+  start: (service) => [action("start")(service)],
   restart: action("restart"),
   status: action("status"),
   stop: action("stop"),
   state: () => [],
+  noticeMs: 0,
   watched: none,
 };
 
@@ -95,11 +65,12 @@ const OPENRC: Init = {
   ],
   enable: none,
   disable: none,
-  start: rcService("start"),
+  start: (service) => [rcService("start")(service)],
   restart: rcService("restart"),
   status: rcService("status"),
   stop: rcService("stop"),
   state: () => [],
+  noticeMs: 0,
   watched: none,
 };
 
@@ -130,17 +101,35 @@ const RUNIT: Init = {
   },
   enable: none,
   disable: none,
-  start: sv("start"),
+  start: (service) => [sv("start")(service)],
   restart: sv("force-restart"),
   status: sv("check"),
   stop: sv("force-shutdown"),
   state,
+  // runsvdir(8) looks every five seconds.
+  noticeMs: 15_000,
   watched: ({ name }, has) => join(runsvdir(has), name),
 };
 
 const INITS: readonly Init[] = [SYSVINIT, OPENRC, RUNIT];
 
-/** Returns the row of an init; null for systemd, whose units are in layout.ts, and for inits that are not supported. */
-export function initNamed(name: InitName | null): Init | null {
-  return INITS.find((init) => init.name === name) ?? null;
+/**
+ * Returns the init of a host or a tree; null for systemd, whose units are in layout.ts, and for inits that are not
+ * supported, whose reason refusalOn() returns.
+ */
+export function initOn(host: Host): Init | null {
+  const { init } = host;
+  if (init !== "s6") return INITS.find(({ name }) => name === init) ?? null;
+  const found = findScanDirectory(host);
+  return "path" in found ? s6(found.path) : null;
+}
+
+/**
+ * Returns why no services can be installed on a host with s6, and what to do with the daemons in the directory
+ * `installed` instead; null if they can be.
+ */
+export function refusalOn(host: Host, installed: string): string | null {
+  if (host.init !== "s6") return null;
+  const found = findScanDirectory(host, installed);
+  return "problem" in found ? `No service can be installed for s6: ${found.problem}` : null;
 }

@@ -4,11 +4,9 @@ import type { Say } from "../apply.ts";
 import type { Host } from "../host.ts";
 import { SetupError } from "../setup-error.ts";
 import type { Run } from "../takeover.ts";
-import type { Init } from "./inits.ts";
+import type { Command, Init } from "./init.ts";
 import { SERVICES, type Service } from "./services.ts";
 
-/** How long to wait until an init has noticed a new service: runsvdir(8) looks every five seconds. */
-const NOTICE_MS = 15_000;
 const POLL_MS = 100;
 
 /** Returns a command for the host; for a tree of files, with chroot(1). */
@@ -41,7 +39,7 @@ export function disableServices(init: Init, host: Host, say: Say, command: Run):
 }
 
 /** Starts the services; those that run are restarted, unless `isUnchanged`. Throws a SetupError. */
-export function startServices(init: Init, host: Host, isUnchanged: boolean, say: Say, command: Run): void {
+export function startServices(init: Init, isUnchanged: boolean, say: Say, command: Run): void {
   for (const service of SERVICES) {
     const isRunning = command(...init.status(service)).code === 0;
     if (isRunning && isUnchanged) {
@@ -49,20 +47,27 @@ export function startServices(init: Init, host: Host, isUnchanged: boolean, say:
       continue;
     }
     if (isRunning) must(command, init.restart(service));
-    else startService(init, host, service, command);
+    else startService(init, service, command);
     say(`${service.name} runs`);
   }
 }
 
-/** Starts a service; if the init must notice it first, retries for NOTICE_MS. */
-function startService(init: Init, host: Host, service: Service, command: Run): void {
-  const words = init.start(service);
-  const waitMs = init.watched(service, host.has) === null ? 0 : NOTICE_MS;
-  for (const deadline = performance.now() + waitMs; ; Bun.sleepSync(POLL_MS)) {
-    const { code, output } = command(...words);
-    if (code === 0) return;
-    if (performance.now() >= deadline) throw new SetupError(`'${words.join(" ")}' failed: ${output}`);
+/** Starts a service; retries while the init may not know it yet. */
+function startService(init: Init, service: Service, command: Run): void {
+  for (const deadline = performance.now() + init.noticeMs; ; Bun.sleepSync(POLL_MS)) {
+    const failure = runInOrder(init.start(service), command);
+    if (failure === null) return;
+    if (performance.now() >= deadline) throw new SetupError(failure);
   }
+}
+
+/** Runs commands until one fails; returns why it failed, or null. */
+function runInOrder(commands: readonly Command[], command: Run): string | null {
+  for (const words of commands) {
+    const { code, output } = command(...words);
+    if (code !== 0) return `'${words.join(" ")}' failed: ${output}`;
+  }
+  return null;
 }
 
 /** Stops the services. To be called before their files are removed. Machines continue to run. */
@@ -72,11 +77,16 @@ export function stopServices(init: Init, host: Host, command: Run): void {
     // The link is removed first, or the init would start the service again.
     if (watched !== null) rmSync(host.locate(watched), { force: true });
     command(...init.stop(service));
-    for (const path of init.state(service)) rmSync(path, { recursive: true, force: true });
   }
 }
 
-function must(command: Run, words: readonly string[]): void {
-  const { code, output } = command(...words);
-  if (code !== 0) throw new SetupError(`'${words.join(" ")}' failed: ${output}`);
+/** Removes what the init has made for the services. To be called when they have been stopped. */
+export function removeState(init: Init, host: Host): void {
+  const paths = SERVICES.flatMap((service) => init.state(service));
+  for (const path of paths) rmSync(host.locate(path), { recursive: true, force: true });
+}
+
+function must(command: Run, words: Command): void {
+  const failure = runInOrder([words], command);
+  if (failure !== null) throw new SetupError(failure);
 }

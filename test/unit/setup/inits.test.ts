@@ -15,10 +15,12 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { Host } from "../../../src/setup/host.ts";
-import { initNamed } from "../../../src/setup/init/inits.ts";
+import type { Init } from "../../../src/setup/init/init.ts";
+import { initOn, refusalOn } from "../../../src/setup/init/inits.ts";
 import { initOf } from "../../../src/setup/init/recognise.ts";
+import { scanDirectoryIn } from "../../../src/setup/init/scan-directory.ts";
 import { SERVICES, type Service } from "../../../src/setup/init/services.ts";
-import { startServices } from "../../../src/setup/init/takeover.ts";
+import { startServices, stopServices } from "../../../src/setup/init/takeover.ts";
 import { install } from "../../../src/setup/install.ts";
 import { asPackaged } from "../../../src/setup/packaged.ts";
 import type { Run } from "../../../src/setup/takeover.ts";
@@ -77,13 +79,25 @@ const TREES = {
     put("sbin/init");
     put("sbin/openrc");
     mkdirSync(join(root, "etc/runlevels/default"), { recursive: true });
-    mkdirSync(join(root, "etc/init.d"));
+    mkdirSync(join(root, "etc/init.d"), { recursive: true });
   },
   runit: () => {
     leadsInit("/lib/runit/runit-init");
     mkdirSync(join(root, "etc/runit/runsvdir/default"), { recursive: true });
   },
+  s6: () => {
+    put("sbin/init", "#!/bin/sh\n# starts s6-svscan /nowhere\nexec s6-svscan -t 0 /etc/service\n");
+    mkdirSync(join(root, "etc/service"), { recursive: true });
+  },
 } as const;
+
+/** Makes a tree that boots an init, and returns that init. */
+function treeOf(name: keyof typeof TREES): Init {
+  TREES[name]();
+  const init = initOn(new Host(root));
+  if (init === null) throw new Error(`${name} was not recognised`);
+  return init;
+}
 
 const has =
   (...paths: string[]) =>
@@ -100,6 +114,8 @@ describe("an init is recognised", () => {
     ["sysvinit", "init", ["/etc/init.d", "/etc/rc2.d"]],
     ["sysvinit", "init", ["/etc/init.d", "/etc/rc.d/rc2.d"]],
     ["runit", "runit", ["/etc/init.d", "/etc/rc2.d"]],
+    ["s6", "s6-svscan", ["/etc/init.d", "/etc/rc2.d"]],
+    ["s6", "s6-linux-init", []],
     [null, "init", []],
     [null, "bash", ["/etc/init.d", "/etc/rc2.d", "/sbin/openrc"]],
     [null, "", []],
@@ -136,7 +152,10 @@ describe.each(Object.keys(TREES) as (keyof typeof TREES)[])("with %s", (name) =>
     const texts = scripts.map((path) => readFileSync(join(root, path), "utf8"));
     for (const { program } of SERVICES) expect(texts.some((text) => text.includes(program))).toBe(true);
     for (const text of texts) expect(text).not.toMatch(/@[A-Z]+@/);
-    for (const path of scripts) expect(lstatSync(join(root, path)).mode & 0o777).toBe(0o755);
+    for (const [index, path] of scripts.entries()) {
+      const isScript = texts[index]?.startsWith("#!") === true;
+      expect(lstatSync(join(root, path)).mode & 0o777).toBe(isScript ? 0o755 : 0o644);
+    }
     expect(lines.at(-1)).toBe(`${name} starts the daemons with the next boot, or now with 'machined install --now'`);
     uninstall({ host: new Host(root), now: false, say, command: noting() });
     expect(everything()).toEqual(before);
@@ -147,7 +166,9 @@ describe.each(Object.keys(TREES) as (keyof typeof TREES)[])("with %s", (name) =>
     const before = everything();
     installed({ dryRun: true });
     expect(everything()).toEqual(before);
-    expect(lines.join("\n")).toMatch(/would make \/etc\/(init\.d\/machined|sv\/machined\/run)\n/);
+    expect(lines.join("\n")).toMatch(
+      /would make \/etc\/(init\.d\/machined|sv\/machined\/run|machined\/s6\/machined\/run)\n/,
+    );
     expect(commands).toEqual([]);
   });
 });
@@ -187,9 +208,100 @@ describe("sysvinit", () => {
   });
 });
 
+describe("s6", () => {
+  test.each([
+    ["exec s6-svscan /service", "/service"],
+    ["  exec /bin/s6-svscan -c 500 -t0 -- '/var/service/' >/dev/console", "/var/service"],
+    ["emptyenv s6-svscan -X3 -- /run/service", "/run/service"],
+    ["# s6-svscan /service", null],
+    ["exec s6-svscan >/dev/console", null],
+    ["exec s6-svscan $SCAN; exec sh /etc/rescue", null],
+    ["s6-svscanctl -t /service", null],
+    ["s6-linux-init -c /etc/s6-linux-init/current -- $@", null],
+  ])("with the line '%s' has the scan directory %p", (line, path) => {
+    expect(scanDirectoryIn(line)).toBe(path);
+  });
+
+  test("has links in its scan directory, which are made when the service directories are complete", () => {
+    TREES.s6();
+    installed();
+    for (const { name } of SERVICES) {
+      expect(readlinkSync(join(root, "etc/service", name))).toBe(`/etc/machined/s6/${name}`);
+      const made = lines.filter((line) => line.startsWith("made") && line.includes(`/etc/machined/s6/${name}/`));
+      expect(lines.indexOf(`made     /etc/service/${name}`)).toBeGreaterThan(lines.indexOf(made.at(-1) ?? ""));
+      expect(made).toHaveLength(5);
+    }
+    expect(commands).toEqual([]);
+  });
+
+  test("of a tree that was booted leaves nothing of the state of its services", () => {
+    TREES.s6();
+    installed();
+    for (const name of ["supervise/status", "event/x", "log/supervise/status", "log/event/x"])
+      put(`etc/machined/s6/machined/${name}`);
+    uninstall({ host: new Host(root), now: false, say, command: noting() });
+    expect(readdirSync(join(root, "etc"))).toEqual(["service"]);
+    expect(readdirSync(join(root, "etc/service"))).toEqual([]);
+  });
+
+  test("is told of a new service, which is started and waited for; both again while it is not supervised yet", () => {
+    const isTold = () => commands.some((line) => line.startsWith("s6-svc -u"));
+    const command: Run = (...words) => noting(isTold() || words[0] === "s6-svscanctl" ? undefined : "")(...words);
+    startServices(treeOf("s6"), false, say, command);
+    const told = ["s6-svscanctl -a /etc/service", "s6-svc -u /etc/machined/s6/machined"];
+    expect(commands.slice(0, 6)).toEqual([
+      "s6-svwait -U -t 1000 /etc/machined/s6/machined",
+      ...told,
+      ...told,
+      "s6-svwait -U -t 20000 /etc/machined/s6/machined",
+    ]);
+  });
+
+  test("ends the services and what supervises them, in reverse order", () => {
+    stopServices(treeOf("s6"), new Host(root), noting());
+    expect(commands).toEqual([
+      "s6-svunlink -t 20000 /etc/service machined-import",
+      "s6-svunlink -t 20000 /etc/service machined",
+    ]);
+  });
+
+  test.each([
+    ["#!/bin/sh\nexec s6-svscan /run/service\n", "run/service/x", "'/run/service' is in memory"],
+    ["#!/bin/sh\nexec s6-svscan /service\n", "run/service/x", "'/run/service' is in memory"],
+    ["#!/bin/sh\nexec s6-svscan /service\n", "etc/x", "'/service' does not exist"],
+    [
+      "#!/bin/execlineb -S0\ns6-linux-init -c /etc/s6/current -- $@\n",
+      "etc/x",
+      "does not say what its scan directory is",
+    ],
+  ])("gets no services for a scan directory that no service survives in", (text, path, why) => {
+    put("lib/s6/init", text);
+    leadsInit("../lib/s6/init");
+    put(path);
+    if (path.startsWith("run/")) symlinkSync("/run/service", join(root, "service"));
+    installed();
+    expect(new Host(root).init).toBe("s6");
+    expect(lines.at(-1)).toStartWith("No service can be installed for s6: ");
+    expect(lines.at(-1)).toContain(why);
+    expect(existsSync(join(root, "etc/machined"))).toBe(false);
+    expect(existsSync(join(root, "usr/local/lib/machined/machined"))).toBe(true);
+  });
+
+  test("with services of s6-rc is left alone, and what helps is said", () => {
+    put("sbin/init", "#!/bin/sh\nexec s6-svscan /run/service\n");
+    mkdirSync(join(root, "run/service"), { recursive: true });
+    put("etc/s6/rc/compiled/db");
+    installed();
+    expect(lines.at(-1)).toMatch(
+      /Add longruns that execute '.*\/systemd-machined' and '.*\/systemd-importd' to a bundle that s6-rc starts at boot$/,
+    );
+    expect(refusalOn(new Host(root), "/usr/lib/machined")).toContain("execute '/usr/lib/machined/systemd-machined'");
+  });
+});
+
 /** Returns the script of the first service, with a process number file in the tree. */
 function scriptOf(name: "sysvinit"): string {
-  const [file] = initNamed(name)?.files(SERVICES[0] as Service, () => false) ?? [];
+  const [file] = treeOf(name).files(SERVICES[0] as Service, () => false);
   if (file?.kind !== "file") throw new Error(`${name} has no script`);
   return file.text.replace("PIDFILE=/run/", `PIDFILE=${root}/`);
 }
@@ -217,15 +329,14 @@ test("a daemon that SIGKILL does not end is not waited for without end, and is n
 });
 
 test("a package's scripts start the package's programs", () => {
-  const files = initNamed("sysvinit")?.files(SERVICES[0] as Service, () => false) ?? [];
+  const files = treeOf("sysvinit").files(SERVICES[0] as Service, () => false);
   const texts = asPackaged(files).map((file) => (file.kind === "file" ? file.text : ""));
   expect(texts[0]).toContain("PROGRAM=/usr/lib/machined/systemd-machined\n");
 });
 
 describe("services that run", () => {
   const start = (isUnchanged: boolean, command: Run) => {
-    const init = initNamed("OpenRC");
-    if (init !== null) startServices(init, new Host(root), isUnchanged, say, command);
+    startServices(treeOf("OpenRC"), isUnchanged, say, command);
   };
 
   test("are started again after a change, and left alone without one", () => {
