@@ -9,7 +9,7 @@ import { removeTree } from "../../kernel/tree/remove.ts";
 import { openDirectory, openEntry, type RawName, RawStatus, rawOf } from "../../kernel/tree/tree.ts";
 import type { Image } from "./image.ts";
 import type { ImageLayout } from "./layout.ts";
-import { temporaryFolder, unlessUnable } from "./temporary.ts";
+import { ignoreSyscallErrors, temporaryFolder } from "./temporary.ts";
 
 const SETTINGS = ".nspawn";
 
@@ -42,7 +42,7 @@ function companionsOf(layout: ImageLayout, image: Image): Companion[] {
 
 function forEach(layout: ImageLayout, image: Image, act: (directory: Fd, companion: Companion) => void): void {
   for (const companion of companionsOf(layout, image)) {
-    unlessUnable(() => {
+    ignoreSyscallErrors(() => {
       using directory = openPath(companion.directory, "directory");
       act(directory, companion);
     });
