@@ -47,7 +47,7 @@ import { Sampler } from "./stats/sampler.ts";
 import { Streams } from "./stats/streams.ts";
 import { statsVarlink } from "./stats/varlink-bindings.ts";
 
-/** How many machines have events beside starts and ends: each takes some watches. */
+/** For how many machines events other than starts and ends are logged: each machine takes some watches. */
 const WATCHED_MACHINES_LIMIT = 1024;
 
 /** Since this version of the host's systemd users other than root may register their own machines. */
