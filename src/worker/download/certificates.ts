@@ -1,5 +1,5 @@
-// The certificate authorities that https connections trust: the host's, as for its other programs, and not the list that
-// the engine was built with.
+// The certificate authorities that https connections trust: those of the host, as for its other programs, and not the list
+// that is built into the engine.
 import { readSettings } from "../../kernel/file/foreign-file.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
 
@@ -20,7 +20,7 @@ interface Trust {
 
 let known: Promise<Trust> | null = null;
 
-/** The certificates of authorities, read once; $SSL_CERT_FILE names other ones. */
+/** Returns the TLS options with the host's authorities, which are read once; $SSL_CERT_FILE names another file of them. */
 export function trust(): Promise<Trust> {
   known ??= readTrust(process.env["SSL_CERT_FILE"]);
   return known;

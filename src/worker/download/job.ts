@@ -159,7 +159,7 @@ class MainJob {
       this.#parts.fill();
     }
     this.#parts ??= this.#partsFor(origin.etag, size);
-    log("info", `Going on with the download at ${this.#spool.end} of ${size} bytes.`);
+    log("info", `Resuming the download at ${this.#spool.end} of ${size} bytes.`);
     await this.#take(body, start, size);
     return true;
   }

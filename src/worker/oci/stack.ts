@@ -71,7 +71,7 @@ function entryBelow(layer: Fd, path: readonly RawName[]): Fd | "nothing" | "obst
     return openBeneath(layer, text, "path-no-follow");
   } catch (error) {
     if (isErrno(error, "ENOENT")) return "nothing";
-    // A link or a file on the way, or a path that the kernel does not take at once. A path that is no text is one too.
+    // A component is a link or a file, or the path is too long for one call. A name that is not UTF-8 counts as an obstacle, too.
     if (isErrno(error, "ENOTDIR", "ELOOP", "ENAMETOOLONG")) return "obstacle";
     throw error;
   }

@@ -15,7 +15,7 @@ import { decompress } from "../stream/compression.ts";
 import { writeStream } from "../stream/write-chunks.ts";
 
 export interface DirectTarget extends Disposable {
-  /** Takes the downloaded file unchanged. */
+  /** Writes the downloaded file, decompressed and unpacked, to the target. */
   write(source: Chunks, limitBytes: number): Promise<void>;
 }
 
