@@ -8,8 +8,9 @@ import { FileLock, isLockFree, lockWhole } from "../../kernel/file/lock.ts";
 import { isErrno, SyscallError } from "../../kernel/syscall/sys.ts";
 import { createSubvolume, isBtrfs } from "../../kernel/tree/btrfs.ts";
 import { createDirectory, createFile, type NamedPlace, renameNew } from "../../kernel/tree/link.ts";
+import { RawStatus } from "../../kernel/tree/raw-status.ts";
 import { removeTree } from "../../kernel/tree/remove.ts";
-import { openDirectory, openForReading, type RawName, RawStatus, readEntries, textOf } from "../../kernel/tree/tree.ts";
+import { openDirectory, openForReading, type RawName, readEntries, textOf } from "../../kernel/tree/tree.ts";
 import type { ImageLayout } from "./layout.ts";
 
 const TRIES = 64;

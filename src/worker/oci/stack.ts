@@ -5,15 +5,8 @@
 import { attributeNames } from "../../kernel/file/attributes.ts";
 import { type Fd, openAt, openBeneath } from "../../kernel/file/fd.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
-import {
-  openDirectory,
-  openEntry,
-  type RawName,
-  RawStatus,
-  rawOf,
-  readSomeEntries,
-  textOf,
-} from "../../kernel/tree/tree.ts";
+import { RawStatus } from "../../kernel/tree/raw-status.ts";
+import { openDirectory, openEntry, type RawName, rawOf, readSomeEntries, textOf } from "../../kernel/tree/tree.ts";
 import { isOverlayAttribute, markOf } from "./marks.ts";
 
 /** Whether each layer is complete without the parts that it takes from those below. */
