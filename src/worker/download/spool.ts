@@ -151,12 +151,12 @@ export class Spool implements Destination, Disposable {
   /** Records the version of the file that the following bytes belong to. */
   begin(origin: Origin): void {
     this.#origin = origin;
-    if (origin.size !== null) this.#foresee(origin.size - this.#end);
+    if (origin.size !== null) this.#warnOfSpace(origin.size - this.#end);
     this.#writeState();
   }
 
   /** Warns where the disk is probably too small. It is no error: a disk image may be mostly zeros, which take no space. */
-  #foresee(bytes: number): void {
+  #warnOfSpace(bytes: number): void {
     const available = this.#guard.lacking(bytes);
     if (available === null) return;
     const [needed, left] = [formatBytes(BigInt(bytes)), formatBytes(BigInt(available))];
