@@ -6,7 +6,7 @@ import { unsupported } from "../../registry/machine/errors.ts";
 import type { Machine } from "../../registry/machine/machine.ts";
 import { defineAction } from "../action/action.ts";
 import type { Daemon } from "../action/daemon.ts";
-import { grantOn } from "../action/manage.ts";
+import { grantOn } from "../action/machine-grant.ts";
 import { withMachineBus } from "./machine-bus.ts";
 import { openPtyIn } from "./machine-pty.ts";
 import { openInMachine } from "./open-in-machine.ts";

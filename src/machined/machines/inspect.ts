@@ -8,7 +8,7 @@ import type { Machine } from "../../registry/machine/machine.ts";
 import { HOST_ID_END, type IdKind, idMapsOf, mapInward, mapOutward, shiftOf } from "../../registry/machine/uid-map.ts";
 import { defineAction } from "../action/action.ts";
 import type { Daemon } from "../action/daemon.ts";
-import { grantOn } from "../action/manage.ts";
+import { grantOn } from "../action/machine-grant.ts";
 import { osRelease } from "../inside/os-release.ts";
 
 /** Returns the machine that a process belongs to; pid 0 is the caller. Throws NoMachineForPID. */

@@ -3,7 +3,7 @@ import { ErrnoError, invalidArgument } from "../../base/error.ts";
 import { KILL_WHOM } from "../../base/vocabulary/machine.ts";
 import { unsupported } from "../../registry/machine/errors.ts";
 import { defineAction } from "../action/action.ts";
-import { grantOn } from "../action/manage.ts";
+import { grantOn } from "../action/machine-grant.ts";
 
 const SIGNAL_MAX = 64;
 

@@ -5,7 +5,7 @@ import { errnoNumber, errnoText } from "../../base/errno.ts";
 import { ErrnoError } from "../../base/error.ts";
 import { COMPATIBLE_WITH, PROGRAM_VERSION } from "../../base/vocabulary/version.ts";
 import { keepWhenInterrupted } from "../program/abandon.ts";
-import { trust } from "./certificates.ts";
+import { trustedAuthorities } from "./certificates.ts";
 
 export interface HttpLimits {
   /** The deadline of the headers. */
@@ -193,7 +193,7 @@ async function exchange(url: URL, headers: Headers, limits: HttpLimits, request:
       ...(request.method === undefined ? {} : { method: request.method }),
       ...(request.body === undefined ? {} : { body: request.body }),
       ...(request.form === undefined ? {} : { method: "POST", body: request.form }),
-      ...(url.protocol === "https:" ? { tls: await trust() } : {}),
+      ...(url.protocol === "https:" ? { tls: await trustedAuthorities() } : {}),
     });
     const body = new HttpBody(response, abort, limits);
     return { status: response.status, headers: response.headers, url, body };

@@ -17,7 +17,7 @@ import { openDirectory } from "../../kernel/tree/tree.ts";
 import { abandonWithUs, requireWanted } from "../program/abandon.ts";
 import { log } from "../program/log.ts";
 import { tryMakeDirectory } from "../tar/untar-calls.ts";
-import { lockTree } from "./marks.ts";
+import { lockTree } from "./read-only.ts";
 import { placeIn, replaceFile, replaceImage } from "./replace.ts";
 import { writeOut } from "./write-out.ts";
 

@@ -4,7 +4,7 @@ import { ErrnoError, errnoNameOf } from "../../base/error.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { exists, Stage } from "../image/stage.ts";
 import { unpackOptions, unpackPlainTar } from "../image/unpack-tar.ts";
-import type { HeldLayers } from "../oci/held.ts";
+import type { HeldLayers } from "../oci/held-layers.ts";
 import { LayerTarget, layerOptions } from "../oci/layer.ts";
 import { type Descriptor, isForeignLayer } from "../oci/manifest.ts";
 import { setMark } from "../oci/marks.ts";

@@ -9,7 +9,7 @@ import { Reservation } from "../image/reservation.ts";
 import { exists, openImageRoot, Stage } from "../image/stage.ts";
 import { imageRootOf, requireFree, requireName } from "../image/target.ts";
 import { chooseManifest, verifiedDocument, warnOfPlatform } from "../oci/choose.ts";
-import { HeldLayers } from "../oci/held.ts";
+import { HeldLayers } from "../oci/held-layers.ts";
 import { flatten, knowsStacks, stackOf } from "../oci/machine.ts";
 import {
   type Descriptor,

@@ -11,7 +11,7 @@ import { readChunks } from "../stream/archive.ts";
 import { giveBack } from "../stream/chunk-memory.ts";
 import { type PullKind, SIDE_LIMIT_BYTES, type SideFile } from "./pull-image.ts";
 
-export interface SideRow extends Pick<SideFile, "suffix" | "label"> {
+interface SideRow extends Pick<SideFile, "suffix" | "label"> {
   readonly wanted: (options: WorkerOptions) => boolean;
   readonly kinds: readonly PullKind[];
 }
