@@ -39,8 +39,9 @@ interface BuildOptions {
 }
 
 /**
- * How much later than usual the engine compiles a function to machine code: short commands end before the compilation has saved time.
- * src/main.ts restores the usual policy. With 16, `machinectl show` has 210 page faults fewer; larger numbers have no further effect.
+ * How much later than usual the engine compiles a function to machine code: short commands end before the compilation
+ * has saved time. src/main.ts restores the usual policy. With 16, `machinectl show` has 210 page faults fewer; larger
+ * numbers have no further effect.
  */
 const JIT_POLICY = 16;
 

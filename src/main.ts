@@ -24,8 +24,8 @@ function basename(path: string): string {
 }
 
 /**
- * Returns the choice for `called`, the name of the executable as it was called, and its arguments. The caller passes argv0: in a
- * compiled file argv[0] is always "bun".
+ * Returns the choice for `called`, the name of the executable as it was called, and its arguments. The caller passes
+ * argv0: in a compiled file argv[0] is always "bun".
  */
 function choose(called: string, args: string[]): Choice {
   const name = basename(called);
@@ -39,7 +39,10 @@ function choose(called: string, args: string[]): Choice {
   return first.startsWith("-") ? chosen("systemd-machined", args) : { kind: "unknown", word: first };
 }
 
-/** Returns the output of `--version`. Scripts often call it, so that little is loaded. Clients name their features, as systemd's do. */
+/**
+ * Returns the output of `--version`. Scripts often call it, so that little is loaded. Clients name their features, as
+ * systemd's do.
+ */
 async function versionOf({ kind }: ProgramRow): Promise<string> {
   if (kind === "client") return (await import("./cli/program/version.ts")).versionText();
   return (await import("./kernel/process/host-systemd.ts")).versionText();
@@ -55,8 +58,8 @@ async function executableMemoryAdvice(program: string): Promise<string> {
 }
 
 /**
- * The executable starts with a compiler that rarely makes machine code (install/build.ts), because most programs end before that
- * code has saved the time of its compilation. After this time, the engine's usual policy applies.
+ * The executable starts with a compiler that rarely makes machine code (install/build.ts), because most programs end
+ * before that code has saved the time of its compilation. After this time, the engine's usual policy applies.
  */
 const USUAL_COMPILER_AFTER_MS = 100;
 

@@ -5,8 +5,8 @@
 type Program = (args: string[]) => Promise<number>;
 
 /**
- * Who calls a program: users of the host (`client`), service managers (`daemon`), users as a verb of `machined` (`verb`: a file
- * with the name `install` does not select it), or our own programs and systemd's (`internal`).
+ * Who calls a program: users of the host (`client`), service managers (`daemon`), users as a verb of `machined`
+ * (`verb`: a file with the name `install` does not select it), or our own programs and systemd's (`internal`).
  */
 type ProgramKind = "verb" | "client" | "daemon" | "internal";
 

@@ -1,5 +1,6 @@
-// A message bus with one client, in place of the bus to which `systemd-stdio-bridge` connects on hosts that have one. The names on
-// it are our daemons, each behind its private socket, so that a client works with hosts without a bus as with others.
+// A message bus with one client, in place of the bus to which `systemd-stdio-bridge` connects on hosts that have one.
+// The names on it are our daemons, each behind its private socket, so that a client works with hosts without a bus as
+// with others.
 import { IMPORT1_NAME } from "../api/import1.ts";
 import { MACHINE1_NAME } from "../api/machine1.ts";
 import { ClientHandshake, ServerHandshake } from "../ipc/bus/handshake.ts";
@@ -150,7 +151,9 @@ export class BusOfOne {
     }
   }
 
-  /** Passes on a message of a daemon. Descriptors cannot be passed to another host: a reply with some becomes an error. */
+  /**
+   * Passes on a message of a daemon. Descriptors cannot be passed to another host: a reply with some becomes an error.
+   */
   #pass(message: Incoming, sender: string): void {
     const { replySerial } = message;
     const addressed = { sender, destination: CLIENT };

@@ -9,8 +9,8 @@ import { socketPair } from "../kernel/socket/unix.ts";
 const HELD_BYTES = 64 * 1024;
 
 /**
- * Copies bytes between the standard streams and the socket that `open()` returned. The end of either side ends both; bytes that
- * were written to the socket before it was closed are still written to standard output.
+ * Copies bytes between the standard streams and the socket that `open()` returned. The end of either side ends both;
+ * bytes that were written to the socket before it was closed are still written to standard output.
  */
 export class StandardStreams {
   readonly #input: Fd;
@@ -43,7 +43,10 @@ export class StandardStreams {
     );
   }
 
-  /** Returns the socket, which the caller owns. Throws SyscallError where a stream is a file, which the poller cannot watch. */
+  /**
+   * Returns the socket, which the caller owns. Throws SyscallError where a stream is a file, which the poller cannot
+   * watch.
+   */
   static open(): { socket: Fd; streams: StandardStreams } {
     const [inner, socket] = socketPair();
     return { socket, streams: new StandardStreams(inner) };

@@ -25,7 +25,9 @@ const QUIET_MS = 1000;
 const FEW_HOSTS = 8;
 const CONSUMER_MS = 60_000;
 
-/** Where reading of events begins: after a sequence number, at a time (microseconds since 1970), or with the next event. */
+/**
+ * Where reading of events begins: after a sequence number, at a time (microseconds since 1970), or with the next event.
+ */
 export type EventStart =
   | { readonly kind: "after"; readonly sequence: number }
   | { readonly kind: "since"; readonly usec: number }
@@ -138,7 +140,8 @@ export class FleetClient {
 
   async #consumer(stream: string, start: object): Promise<{ consumer: PushConsumer; pending: number }> {
     const { jetstream } = await import("@nats-io/jetstream");
-    // The delivery subject begins with the prefix of this client's inboxes, so that permissions of the server can name it.
+    // The delivery subject begins with the prefix of this client's inboxes, so that permissions of the server can name
+    // it.
     const consumer = await jetstream(this.nats, { timeout: SERVER_MS }).consumers.getPushConsumer(stream, {
       ...start,
       deliver_prefix: this.inbox(),
@@ -154,8 +157,9 @@ export class FleetClient {
   }
 
   /**
-   * Yields the present messages of a stream that fit a filter. Each message has the number of those that follow: reading ends at 0. A
-   * fixed sequence number would be wrong, because a record that is written meanwhile moves to the end.
+   * Yields the present messages of a stream that fit a filter. Each message has the number of those that follow:
+   * reading ends at 0. A fixed sequence number would be wrong, because a record that is written meanwhile moves to the
+   * end.
    */
   async *#stored(stream: string, start: object): AsyncGenerator<JsMsg> {
     const { consumer, pending } = await this.#consumer(stream, start);
@@ -178,7 +182,10 @@ export class FleetClient {
     }
   }
 
-  /** Returns the first and last sequence number of a stream, and its creation time in milliseconds since 1970. Throws an error of NATS. */
+  /**
+   * Returns the first and last sequence number of a stream, and its creation time in milliseconds since 1970. Throws an
+   * error of NATS.
+   */
   async streamState(stream: string = EVENTS_STREAM): Promise<{ sequence: number; first: number; createdMs: number }> {
     const { jetstreamManager } = await import("@nats-io/jetstream");
     const manager = await jetstreamManager(this.nats, { checkAPI: false, timeout: SERVER_MS });
@@ -186,7 +193,10 @@ export class FleetClient {
     return { sequence: state.last_seq, first: state.first_seq, createdMs: Date.parse(created) };
   }
 
-  /** Yields the events of a host, or of all (null): the stored ones, and with `follows` also new ones. Throws a FleetError. */
+  /**
+   * Yields the events of a host, or of all (null): the stored ones, and with `follows` also new ones. Throws a
+   * FleetError.
+   */
   async *events(host: string | null, start: EventStart, follows: boolean): AsyncGenerator<FleetEvent> {
     const options = { filter_subject: eventsSubject(host), ...startOptions(start) };
     try {
@@ -213,7 +223,9 @@ export class FleetClient {
     }
   }
 
-  /** Resolves with the error of the first message of this client that the server refused; never where it refuses none. */
+  /**
+   * Resolves with the error of the first message of this client that the server refused; never where it refuses none.
+   */
   async refused(): Promise<Error> {
     for await (const status of this.nats.status()) {
       if (status.type === "error" && refusedSubject(status.error) !== null) return status.error;
@@ -221,7 +233,10 @@ export class FleetClient {
     return new Promise(() => {});
   }
 
-  /** Sends a request to the agent of a host, and returns its answer. Throws a FleetError where there is no agent or no permission. */
+  /**
+   * Sends a request to the agent of a host, and returns its answer. Throws a FleetError where there is no agent or no
+   * permission.
+   */
   async ask(host: string, scope: Scope, verb: string, body: object, timeoutMs: number): Promise<FleetAnswer> {
     let reply: Msg;
     try {
@@ -241,7 +256,10 @@ function startOptions(start: EventStart): object {
   return { opt_start_time: new Date(Math.max(start.usec / 1000, 0)).toISOString() };
 }
 
-/** Returns the event of a message, or null. Its host must be that of the subject, to which agents of other hosts may not publish. */
+/**
+ * Returns the event of a message, or null. Its host must be that of the subject, to which agents of other hosts may not
+ * publish.
+ */
 function readEvent(message: JsMsg): FleetEvent | null {
   const [, , token = ""] = message.subject.split(".");
   try {

@@ -1,5 +1,5 @@
-// A connection to a NATS server. It does not reconnect: after a fault its owner opens another one, so that no queued request is sent
-// after its caller has given up.
+// A connection to a NATS server. It does not reconnect: after a fault its owner opens another one, so that no queued
+// request is sent after its caller has given up.
 import { readFileSync } from "node:fs";
 import type { ConnectionOptions, NatsConnection } from "@nats-io/transport-node";
 import { errnoText } from "../base/errno.ts";

@@ -16,7 +16,10 @@ export class FleetError extends Error {
   }
 }
 
-/** Returns the error for a subject that the server refuses; it names the missing scope, or the permission for `machined fleet setup`. */
+/**
+ * Returns the error for a subject that the server refuses; it names the missing scope, or the permission for `machined
+ * fleet setup`.
+ */
 function refusal(subject: string): FleetError {
   const makesStream = /^\$JS\.API\.STREAM\.(CREATE|UPDATE)\./.test(subject);
   const [, scope = "read"] = /^machined\.[^.]+\.(read|lifecycle|exec)\./.exec(subject) ?? [];

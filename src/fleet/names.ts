@@ -1,4 +1,5 @@
-// The names of hosts and machines in NATS: tokens of subjects, and keys of buckets. Only checked names are used in them.
+// The names of hosts and machines in NATS: tokens of subjects, and keys of buckets. Only checked names are used in
+// them.
 import { isMachineName } from "../base/names.ts";
 
 /** The bucket of machines: a key `HOST.MACHINE` for each. */
@@ -14,13 +15,15 @@ export const INBOX = "_INBOX";
 /** The token of events in subjects. It is in the place of a host's token, so that no host can have this name. */
 const EVENTS_TOKEN = "events";
 
-/** The classes of requests to a host. Each has its own prefix of subjects, for which the NATS server grants permissions. */
+/**
+ * The classes of requests to a host. Each has its own prefix of subjects, for which the NATS server grants permissions.
+ */
 export const SCOPES = ["read", "lifecycle", "exec"] as const;
 export type Scope = (typeof SCOPES)[number];
 
 /**
- * Returns the token of a name, or null for a text that is no name of a host or machine. Names have letters, digits, hyphens and dots;
- * a dot, which separates tokens, is written as `_`, which no name has.
+ * Returns the token of a name, or null for a text that is no name of a host or machine. Names have letters, digits,
+ * hyphens and dots; a dot, which separates tokens, is written as `_`, which no name has.
  */
 export function tokenOf(name: string): string | null {
   return isMachineName(name) ? name.replaceAll(".", "_") : null;
@@ -52,7 +55,10 @@ export function recordSubject(host: string, machine: string | null): string {
   return machine === null ? `$KV.${HOSTS_BUCKET}.${token}` : `$KV.${MACHINES_BUCKET}.${token}.${checkedToken(machine)}`;
 }
 
-/** Returns the subject of an event. Throws a TypeError for an invalid name, and for a type that is not made of letters a to z. */
+/**
+ * Returns the subject of an event. Throws a TypeError for an invalid name, and for a type that is not made of letters a
+ * to z.
+ */
 export function eventSubject(host: string, type: string): string {
   if (!/^[a-z]+$/.test(type)) throw new TypeError(`'${type}' is no type of events`);
   return `machined.${EVENTS_TOKEN}.${checkedToken(host)}.${type}`;

@@ -1,5 +1,5 @@
-// The records of machines and hosts in the buckets. They were written by other hosts: readers use only the fields that are checked
-// here.
+// The records of machines and hosts in the buckets. They were written by other hosts: readers use only the fields that
+// are checked here.
 import { INBOX, nameOf } from "./names.ts";
 
 /** A machine: the fields of `machinectl list --json`, its host, and the time of the record. */
@@ -21,7 +21,10 @@ export interface HostRecord {
   readonly bootId: string;
   /** The version of the agent. */
   readonly agent: string;
-  /** When the agent began to write over its present connection, µs since 1970. Older records of machines are out of date. */
+  /**
+   * When the agent began to write over its present connection, µs since 1970. Older records of machines are out of
+   * date.
+   */
   readonly since: number;
   readonly machines: number;
   /** The names of the machines, so that their records can be read by key; null where they do not fit into a record. */
@@ -71,8 +74,9 @@ function number(fields: Fields, key: string): number {
 }
 
 /**
- * Reads the record of the key `HOST.MACHINE`; returns null for an invalid one. The key and the record must name the same machine: a
- * user who may make consumers can have the server deliver messages to any subject, also to those of keys.
+ * Reads the record of the key `HOST.MACHINE`; returns null for an invalid one. The key and the record must name the
+ * same machine: a user who may make consumers can have the server deliver messages to any subject, also to those of
+ * keys.
  */
 export function readMachine(key: string, value: string): MachineRecord | null {
   const [hostToken = "", machineToken = "", ...rest] = key.split(".");
@@ -114,13 +118,19 @@ export function readHost(key: string, value: string): HostRecord | null {
   };
 }
 
-/** Returns the machines whose hosts have a record, and whose own records were written over the present connection of the agent. */
+/**
+ * Returns the machines whose hosts have a record, and whose own records were written over the present connection of the
+ * agent.
+ */
 export function livingMachines(machines: readonly MachineRecord[], hosts: readonly HostRecord[]): MachineRecord[] {
   const since = new Map(hosts.map((one) => [one.host, one.since]));
   return machines.filter(({ host, time }) => time >= (since.get(host) ?? Number.POSITIVE_INFINITY));
 }
 
-/** Whether an agent may send an answer to the subject: it must be an inbox, never the subject of a request, a record or an event. */
+/**
+ * Whether an agent may send an answer to the subject: it must be an inbox, never the subject of a request, a record or
+ * an event.
+ */
 export function isInbox(subject: string | undefined): subject is string {
   return subject !== undefined && /^_INBOX[A-Za-z0-9_-]*\./.test(subject) && subject.startsWith(INBOX);
 }

@@ -4,8 +4,9 @@ import { EVENTS_STREAM, eventsSubject, HOSTS_BUCKET, MACHINES_BUCKET } from "./n
 import { MOST_RECORD_BYTES } from "./record.ts";
 
 /**
- * How many times longer the record of a machine is valid than that of a host. The record of a host shows that its agent runs; those
- * of machines, of which there are many more, are written when they change, and otherwise more rarely by this factor.
+ * How many times longer the record of a machine is valid than that of a host. The record of a host shows that its agent
+ * runs; those of machines, of which there are many more, are written when they change, and otherwise more rarely by
+ * this factor.
  */
 export const MACHINE_TTLS = 10;
 /** How long events stay in the stream. */

@@ -1,5 +1,5 @@
-// The agent of a host: keeps a connection to the server, and over each connection writes records, publishes events and answers
-// requests. It has no state between two connections; the local daemon's log has the events meanwhile.
+// The agent of a host: keeps a connection to the server, and over each connection writes records, publishes events and
+// answers requests. It has no state between two connections; the local daemon's log has the events meanwhile.
 import type { NatsConnection } from "@nats-io/transport-node";
 import type { Log } from "../base/log.ts";
 import { connectFleet, refusedSubject } from "../fleet/connect.ts";
@@ -10,7 +10,10 @@ import { listLocalMachines } from "./local-machines.ts";
 import { RecordWriter } from "./records.ts";
 import { RequestServer } from "./requests.ts";
 
-/** The shortest and the longest pause between two attempts to connect. It doubles with each attempt, and varies at random. */
+/**
+ * The shortest and the longest pause between two attempts to connect. It doubles with each attempt, and varies at
+ * random.
+ */
 const RETRY_MS = 500;
 const RETRY_LIMIT_MS = 30_000;
 /** A connection that lasted this long resets the pause. */

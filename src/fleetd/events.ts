@@ -1,5 +1,6 @@
-// Publishes the events of the local daemon's log. The server knows the last published event: after a restart or a lost connection,
-// the publisher asks it for the last event of this host and continues after that. So it stores nothing itself.
+// Publishes the events of the local daemon's log. The server knows the last published event: after a restart or a lost
+// connection, the publisher asks it for the last event of this host and continues after that. So it stores nothing
+// itself.
 import type { JetStreamClient } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
 import type { Log } from "../base/log.ts";
@@ -130,7 +131,9 @@ export class EventPublisher {
     }
   }
 
-  /** Publishes an event. The first one that the server refuses ends the publisher, so that events stay in their order. */
+  /**
+   * Publishes an event. The first one that the server refuses ends the publisher, so that events stay in their order.
+   */
   async #publish(stream: JetStreamClient, event: Event): Promise<void> {
     const { host, bootId } = this.#target;
     try {

@@ -1,4 +1,5 @@
-// Sends the output of a command in pieces to the inbox of the caller, who acknowledges each one before the next is sent.
+// Sends the output of a command in pieces to the inbox of the caller, who acknowledges each one before the next is
+// sent.
 import type { MsgHdrs, NatsConnection } from "@nats-io/transport-node";
 import { PIECE_HEADER } from "../fleet/request.ts";
 import type { VerbRun } from "./run-verb.ts";

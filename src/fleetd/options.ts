@@ -97,7 +97,10 @@ export const FLEET_OPTIONS: Readonly<Record<string, Row>> = {
   },
 };
 
-/** Returns the settings with the files that the service manager passes in `directory` (systemd.exec(5), LoadCredential=). */
+/**
+ * Returns the settings with the files that the service manager passes in `directory` (systemd.exec(5),
+ * LoadCredential=).
+ */
 export function withCredentials(settings: FleetSettings, directory: string | undefined): FleetSettings {
   if (directory === undefined) return settings;
   const file = (name: string, given: string) => {

@@ -8,7 +8,10 @@ import { MACHINE_TTLS } from "../fleet/streams.ts";
 
 /** Changes within this time are written in one round. */
 const PACE_MS = 250;
-/** The shortest deadline for the server's acknowledgements of a round; it is the interval of rounds where that is longer. */
+/**
+ * The shortest deadline for the server's acknowledgements of a round; it is the interval of rounds where that is
+ * longer.
+ */
 const LEAST_ACK_MS = 5000;
 const ROUNDS_OF_TTL = 3;
 
@@ -25,7 +28,9 @@ export class RecordWriter {
   readonly #source: RecordSource;
   readonly #log: Log;
   readonly #roundMs: number;
-  /** When this connection began to be used, µs since 1970. The records of machines that are written over it are newer. */
+  /**
+   * When this connection began to be used, µs since 1970. The records of machines that are written over it are newer.
+   */
   readonly #since = Date.now() * 1000;
   /** The last written record of each machine, without its time. */
   readonly #written = new Map<string, string>();
@@ -65,7 +70,10 @@ export class RecordWriter {
     }
   }
 
-  /** Writes one round. The records of machines are written before that of the host, so that a reader of the latter finds them. */
+  /**
+   * Writes one round. The records of machines are written before that of the host, so that a reader of the latter finds
+   * them.
+   */
   async round(): Promise<void> {
     let machines: readonly MachineRecord[] | null = null;
     try {

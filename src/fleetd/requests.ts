@@ -1,5 +1,5 @@
-// Answers requests to the subjects `machined.HOST.SCOPE.VERB`. The permissions of the NATS server decide who may send them, the
-// settings of this host which scopes it allows.
+// Answers requests to the subjects `machined.HOST.SCOPE.VERB`. The permissions of the NATS server decide who may send
+// them, the settings of this host which scopes it allows.
 import type { Msg, NatsConnection, Subscription } from "@nats-io/transport-node";
 import { onOneLine } from "../base/control-characters.ts";
 import type { Log } from "../base/log.ts";

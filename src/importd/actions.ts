@@ -42,7 +42,10 @@ export interface TransferRequest {
   readonly imageRoot?: string;
   readonly base?: string;
   readonly login?: Login;
-  /** Returns the descriptor that an import reads or an export writes; `start()` closes it. Called once, after the permission. */
+  /**
+   * Returns the descriptor that an import reads or an export writes; `start()` closes it. Called once, after the
+   * permission.
+   */
   readonly file?: () => Fd;
   /** Checks the flags of the Ex methods, after the class; throws InvalidArgs for unknown bits. */
   readonly checkFlags?: () => void;
@@ -54,7 +57,10 @@ function kindOf(type: TransferType): Kind {
   return type.slice(0, type.indexOf("-")) as Kind;
 }
 
-/** Starts a transfer, and returns it. `details` are passed to polkit. Throws AccessDenied, InvalidArgs, TransferInProgress. */
+/**
+ * Starts a transfer, and returns it. `details` are passed to polkit. Throws AccessDenied, InvalidArgs,
+ * TransferInProgress.
+ */
 export async function start(
   daemon: ImportDaemon,
   call: Call,
@@ -90,7 +96,9 @@ function filesOf(kind: Kind, file: Fd | undefined): { input?: Fd; output?: Fd } 
 
 const LOGIN_LIMIT = 64 << 10;
 
-/** Returns where a push gets its login from. Logins in files of the daemon's user are for that user and for root only. */
+/**
+ * Returns where a push gets its login from. Logins in files of the daemon's user are for that user and for root only.
+ */
 async function credentialsOf(call: Call, { login }: TransferRequest): Promise<TransferPlan["credentials"]> {
   if (login === undefined) return isPrivileged(await call.caller()) ? "own" : "none";
   if (login.registry.length + login.user.length + login.password.length > LOGIN_LIMIT)
@@ -153,7 +161,10 @@ function checkRemote(type: TransferType, remote: string): void {
   } else if (!isDownloadUrl(remote)) throw invalidArgument("remote", `URL '${remote}' is invalid`);
 }
 
-/** Checks a descriptor that the caller opened: a worker reads or writes it without further checks. Throws errors with errno. */
+/**
+ * Checks a descriptor that the caller opened: a worker reads or writes it without further checks. Throws errors with
+ * errno.
+ */
 function checkFile(file: Fd, type: TransferType): void {
   const kind = kindOfFd(file);
   if (type === "import-fs") {

@@ -24,7 +24,10 @@ function checkFlags(flags: bigint, known: bigint): void {
 /** From this release on, PullTar and PullRaw keep no copy of the download; clients of older releases expect one. */
 const PULLS_KEEP_NOTHING_VERSION = 256;
 
-/** The class and the flags of a request, which are checked after the permission: callers without it get AccessDenied only. */
+/**
+ * The class and the flags of a request, which are checked after the permission: callers without it get AccessDenied
+ * only.
+ */
 interface Extended {
   readonly class: string;
   readonly flags: bigint;

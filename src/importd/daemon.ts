@@ -1,4 +1,5 @@
-// The parts of the daemon that an action may use: transfers, polkit, signals, the removal of leftovers. The service implements it.
+// The parts of the daemon that an action may use: transfers, polkit, signals, the removal of leftovers. The service
+// implements it.
 import type { TransferResult } from "../base/vocabulary/transfer.ts";
 import type { Authority } from "../daemon/authority.ts";
 import type { DaemonLog } from "../daemon/log.ts";

@@ -1,5 +1,6 @@
-// Reports transfers to machined, for its log of events (io.machined.Events.ReportTransfer, which only root may call). Transfers do
-// not wait for this: reports are queued up to a limit. While machined is missing, or is systemd's own, they are dropped.
+// Reports transfers to machined, for its log of events (io.machined.Events.ReportTransfer, which only root may call).
+// Transfers do not wait for this: reports are queued up to a limit. While machined is missing, or is systemd's own,
+// they are dropped.
 import { errnoNameOf } from "../base/error.ts";
 import type { Log } from "../base/log.ts";
 import { PROGRESS_UNKNOWN, type TransferResult } from "../base/vocabulary/transfer.ts";

@@ -1,5 +1,6 @@
-// The directories into which a caller may have images written. The permission to pull images is no permission to write anywhere on
-// the host: an archive that is unpacked into a directory of the system changes the configuration of the system.
+// The directories into which a caller may have images written. The permission to pull images is no permission to write
+// anywhere on the host: an archive that is unpacked into a directory of the system changes the configuration of the
+// system.
 import { join, normalize } from "node:path";
 import { MachinedError } from "../base/error.ts";
 import { IMAGE_SEARCH_PATHS, type ImageClass } from "../base/vocabulary/image-class.ts";
@@ -14,8 +15,9 @@ function isOwnRoot({ paths }: ImportDaemon, path: string, imageClass: ImageClass
 }
 
 /**
- * Throws `AccessDenied` for a directory that is not searched for images of the class, unless the caller is root. For a `file:` URL
- * it throws for root, too: that would copy any file of the host to any directory. A user's own daemon allows all directories.
+ * Throws `AccessDenied` for a directory that is not searched for images of the class, unless the caller is root. For a
+ * `file:` URL it throws for root, too: that would copy any file of the host to any directory. A user's own daemon
+ * allows all directories.
  */
 export async function requireAllowedRoot(
   daemon: ImportDaemon,

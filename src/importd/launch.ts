@@ -1,4 +1,5 @@
-// Starts a transfer: its worker, the copy of its log in the daemon's log, and the clean-up after a worker that was killed.
+// Starts a transfer: its worker, the copy of its log in the daemon's log, and the clean-up after a worker that was
+// killed.
 import type { LogLevel } from "../base/log.ts";
 import { LOG_LEVELS } from "../base/log.ts";
 import type { ExitStatus } from "../kernel/process/spawn.ts";
@@ -8,7 +9,9 @@ import { type TransferPlan, workerCommand, workerEnvironment, workerOverride } f
 
 const PRIORITY_BITS = 7;
 
-/** Starts a checked transfer, and returns it. It is announced before this returns, as clients of the original expect. */
+/**
+ * Starts a checked transfer, and returns it. It is announced before this returns, as clients of the original expect.
+ */
 export function launch(daemon: ImportDaemon, plan: TransferPlan, files: TransferFiles): Transfer {
   const { transfers, log } = daemon;
   const transfer = new Transfer(transfers.nextId(), plan);

@@ -1,4 +1,5 @@
-// Limits how many log lines of a worker are passed on, so that a faulty worker fills neither the journal nor the queues of the bus.
+// Limits how many log lines of a worker are passed on, so that a faulty worker fills neither the journal nor the queues
+// of the bus.
 
 const LINES_PER_SECOND = 200;
 const SECOND_MS = 1_000;
@@ -13,7 +14,9 @@ export class LogBudget {
     this.#now = now;
   }
 
-  /** Counts a line. `mayPass`: whether it may be passed on; `suppressed`: how many lines of the last second were not. */
+  /**
+   * Counts a line. `mayPass`: whether it may be passed on; `suppressed`: how many lines of the last second were not.
+   */
   spend(): { readonly mayPass: boolean; readonly suppressed: number } {
     const now = this.#now();
     let suppressed = 0;

@@ -1,5 +1,5 @@
-// Splits a worker's standard error into lines, each ended by a line feed or a NUL, and reads the priority at the beginning of each
-// (sd-daemon(3)). Empty lines are dropped.
+// Splits a worker's standard error into lines, each ended by a line feed or a NUL, and reads the priority at the
+// beginning of each (sd-daemon(3)). Empty lines are dropped.
 
 /** The longest line; the rest of a longer one becomes the next line. */
 const LINE_BYTES = 2048;
@@ -56,7 +56,10 @@ function isEnd(byte: number | undefined): boolean {
   return byte === NEWLINE || byte === NUL;
 }
 
-/** Replaces control characters: D-Bus strings cannot have a NUL, and a server must not send escape sequences to terminals. */
+/**
+ * Replaces control characters: D-Bus strings cannot have a NUL, and a server must not send escape sequences to
+ * terminals.
+ */
 function printable(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are replaced
   return text.replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f]/g, "?");

@@ -1,5 +1,5 @@
-// The paths of the daemon's sockets and images. MACHINED_RUNTIME_DIRECTORY moves the sockets, MACHINED_IMAGE_ROOT the images, for
-// a run beside another daemon.
+// The paths of the daemon's sockets and images. MACHINED_RUNTIME_DIRECTORY moves the sockets, MACHINED_IMAGE_ROOT the
+// images, for a run beside another daemon.
 import { join } from "node:path";
 import { type ImageClass, imagePool } from "../base/vocabulary/image-class.ts";
 import { type ScopeKind, userRuntimeDirectory } from "../daemon/scope.ts";

@@ -1,4 +1,5 @@
-// The service of transfers: its sockets, its signals, the reports of its workers, and its end (systemd-importd.service(8)).
+// The service of transfers: its sockets, its signals, the reports of its workers, and its end
+// (systemd-importd.service(8)).
 import { rmSync } from "node:fs";
 import { IMPORT1_NAME, IMPORT1_PATH, ImportManager, Transfer as TransferTable } from "../api/import1.ts";
 import type { TransferResult } from "../base/vocabulary/transfer.ts";
@@ -126,7 +127,9 @@ export class Service implements ImportDaemon, Served {
     for (const path of [this.paths.notify, this.paths.privateBus]) rmSync(path, { force: true });
   }
 
-  /** Handles a report on the notify socket. Only root can write to it; a process of root that is no worker is ignored. */
+  /**
+   * Handles a report on the notify socket. Only root can write to it; a process of root that is no worker is ignored.
+   */
   #receiveReport(values: ReadonlyMap<string, string>, pid: number): void {
     const percent = values.get("X_IMPORT_PROGRESS");
     const transfer = this.transfers.byWorker(pid);

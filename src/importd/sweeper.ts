@@ -1,5 +1,6 @@
-// Removes the entries that killed workers left in the directories of images. A worker does it (systemd-import-sweep), because a
-// tree can be large and the daemon never changes images itself. One worker runs at a time; it skips entries that are locked.
+// Removes the entries that killed workers left in the directories of images. A worker does it (systemd-import-sweep),
+// because a tree can be large and the daemon never changes images itself. One worker runs at a time; it skips entries
+// that are locked.
 import { readdirSync } from "node:fs";
 import { IMAGE_CLASSES } from "../base/vocabulary/image-class.ts";
 import { type Child, spawnSelf } from "../kernel/process/spawn.ts";
@@ -34,7 +35,10 @@ export class Sweeper {
     });
   }
 
-  /** Waits until the worker has ended, for at most `patienceMs`; then it is terminated, and the next daemon starts it again. */
+  /**
+   * Waits until the worker has ended, for at most `patienceMs`; then it is terminated, and the next daemon starts it
+   * again.
+   */
   async finished(patienceMs: number): Promise<void> {
     let isLate = false;
     const late = Promise.withResolvers<void>();

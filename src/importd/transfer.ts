@@ -1,8 +1,8 @@
 // One transfer: its worker program, the worker's log and progress, and its result.
 //
-// The transfer ends when the worker has exited, even where another process still has the pipe of its log open. The result is `done`
-// for exit code 0, else `canceled` where it was cancelled, else `failed`. A worker whose main thread hangs in a file system is
-// killed with SIGKILL; one that hangs in the kernel even then is abandoned.
+// The transfer ends when the worker has exited, even where another process still has the pipe of its log open. The
+// result is `done` for exit code 0, else `canceled` where it was cancelled, else `failed`. A worker whose main thread
+// hangs in a file system is killed with SIGKILL; one that hangs in the kernel even then is abandoned.
 import { errnoText } from "../base/errno.ts";
 import { ErrnoError } from "../base/error.ts";
 import { PROGRESS_UNKNOWN, type TransferResult } from "../base/vocabulary/transfer.ts";
@@ -127,7 +127,10 @@ export class Transfer {
     }
   }
 
-  /** Interrupts the worker because the daemon ends, and kills it after `patienceMs`. Resolves when the transfer has ended. */
+  /**
+   * Interrupts the worker because the daemon ends, and kills it after `patienceMs`. Resolves when the transfer has
+   * ended.
+   */
   async stop(patienceMs: number): Promise<void> {
     const child = this.#child;
     if (child === null) return;

@@ -35,7 +35,10 @@ export class Transfers {
     return null;
   }
 
-  /** Throws TransferInProgress where the same download or an image of the same name is being made, `E2BIG` above the limit. */
+  /**
+   * Throws TransferInProgress where the same download or an image of the same name is being made, `E2BIG` above the
+   * limit.
+   */
   check(plan: TransferPlan): void {
     for (const { plan: other } of this) {
       const isSamePull = plan.remote !== "" && plan.type === other.type && plan.remote === other.remote;

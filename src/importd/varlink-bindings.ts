@@ -52,7 +52,10 @@ export function importVarlink(daemon: ImportDaemon): BoundVarlink {
   });
 }
 
-/** Returns a function that receives the descriptor of that index. Throws InvalidArgs where the call has no such descriptor. */
+/**
+ * Returns a function that receives the descriptor of that index. Throws InvalidArgs where the call has no such
+ * descriptor.
+ */
 function fileOf({ descriptors }: TransferCall, index: ReceivedInteger): () => Fd {
   const missing = () => invalidArgument("fileDescriptorIndex", "No such descriptor");
   if (descriptors === null) throw missing();

@@ -1,4 +1,5 @@
-// The command lines of the worker programs (systemd-pull, systemd-import, systemd-import-fs, systemd-export), and their environment.
+// The command lines of the worker programs (systemd-pull, systemd-import, systemd-import-fs, systemd-export), and their
+// environment.
 import type { ImageClass } from "../base/vocabulary/image-class.ts";
 import type { TransferType, VerifyMode } from "../base/vocabulary/transfer.ts";
 import type { ScopeKind } from "../daemon/scope.ts";
@@ -79,8 +80,9 @@ const INHERITED =
   /^(((https?|ftp|all|no)_proxy)|SSL_CERT_(FILE|DIR)|SYSTEMD_(IMPORT_\w+|OPENPGP_KEYRING|NSPAWN_LOCK)|REGISTRY_AUTH_FILE|HOME|USER|XDG_\w+|TZ|LANG|LC_\w+|MACHINED_\w+)$/i;
 
 /**
- * Settings of the engine for short processes: no last stage of compilation, which would cost more time than it saves, and no return
- * of free memory to the kernel, which would soon be requested again. Together they save more than a tenth of the time.
+ * Settings of the engine for short processes: no last stage of compilation, which would cost more time than it saves,
+ * and no return of free memory to the kernel, which would soon be requested again. Together they save more than a tenth
+ * of the time.
  */
 const SHORT_LIVED = { BUN_JSC_useFTLJIT: "0", MIMALLOC_PURGE_DELAY: "-1" };
 
@@ -102,7 +104,10 @@ export function workerEnvironment(
   };
 }
 
-/** Returns the program that a variable such as $SYSTEMD_PULL_PATH names in place of the worker; undefined where there is none. */
+/**
+ * Returns the program that a variable such as $SYSTEMD_PULL_PATH names in place of the worker; undefined where there is
+ * none.
+ */
 export function workerOverride(own: Readonly<Record<string, string | undefined>>, program: string): string | undefined {
   return own[`${program.toUpperCase().replaceAll("-", "_")}_PATH`] || undefined;
 }

@@ -1,5 +1,5 @@
-// Shares the time of the event loop between users. A user that has used up its slice in one turn of the loop waits for the next
-// turn, in which every waiting user has a slice. While only one user has work, none of it waits.
+// Shares the time of the event loop between users. A user that has used up its slice in one turn of the loop waits for
+// the next turn, in which every waiting user has a slice. While only one user has work, none of it waits.
 
 /** Does one piece of work, and returns whether there is more. Never throws. */
 type Task = () => boolean;

@@ -31,7 +31,9 @@ const LIMITS: AllLimits = {
   user: { connections: 512, bytes: 24 * MIB },
 };
 
-/** Which users count as those with few connections (fair-share.ts). A script may make hundreds of short calls at once. */
+/**
+ * Which users count as those with few connections (fair-share.ts). A script may make hundreds of short calls at once.
+ */
 const FEW = { little: 5 / 8, lastPart: 1 / 8 };
 
 /** The place of one peer. */

@@ -26,7 +26,10 @@ export function shellOptions(scope: Scope, usesSystemd: boolean): ShellOptions {
   };
 }
 
-/** Returns whether the daemon needs a bus: systemd is called over the bus; without systemd the daemon's own sockets are enough. */
+/**
+ * Returns whether the daemon needs a bus: systemd is called over the bus; without systemd the daemon's own sockets are
+ * enough.
+ */
 function busNeed(scope: Scope, usesSystemd: boolean): ShellOptions["busNeed"] {
   if (usesSystemd) return "required";
   return scope.isPrivate && !isBusShown(scope.kind) ? "none" : "optional";

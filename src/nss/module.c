@@ -1,10 +1,10 @@
 /* libnss_mymachines.so.2: names of machines, and users and groups of containers, for the C library (nss-mymachines(8),
  * nsswitch.conf(5)). It makes no decisions: it sends one line to the daemon's name socket and returns the answer.
  *
- * It runs in every program of the host, in any thread, after fork(2), and where memory is short. Therefore it uses no heap, no
- * globals, no locks and no stdio. Each call opens a socket and closes it before it returns; one deadline covers connecting,
- * sending and receiving; errno is kept. An answer is read into a buffer of fixed size. An invalid answer counts as "service
- * unavailable".
+ * It runs in every program of the host, in any thread, after fork(2), and where memory is short. Therefore it uses no
+ * heap, no globals, no locks and no stdio. Each call opens a socket and closes it before it returns; one deadline
+ * covers connecting, sending and receiving; errno is kept. An answer is read into a buffer of fixed size. An invalid
+ * answer counts as "service unavailable".
  *
  * Request:  HOST name | USER name | UID n | GROUP name | GID n, ended by a line feed.
  * Answer:   OK IFINDEX, then "4 hex" or "6 hex" for each address; or PW name uid gid gecos; or GR name gid; or NO; or ER n.

@@ -121,7 +121,10 @@ function decode(auth: string): Credentials | null {
 const HELPER_NAME = /^[A-Za-z0-9_-]+$/;
 const HELPER_TIMEOUT_MS = 30_000;
 
-/** Runs `docker-credential-NAME get` with the registry as standard input; returns the credentials in its output, or null. */
+/**
+ * Runs `docker-credential-NAME get` with the registry as standard input; returns the credentials in its output, or
+ * null.
+ */
 async function askHelper(name: string, registry: string, warn: Warn): Promise<Credentials | null> {
   const program = HELPER_NAME.test(name) ? Bun.which(`docker-credential-${name}`) : null;
   if (program === null) {

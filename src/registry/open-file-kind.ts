@@ -28,7 +28,8 @@ function openTerminal(multiplexer: Fd, identity: Identity): Fd {
   } catch (error) {
     if (!isErrno(error, "EACCES", "EPERM")) throw error;
   }
-  // Only privileged users may open the multiplexer: the daemon makes the terminal and changes its owner to the machine's root.
+  // Only privileged users may open the multiplexer: the daemon makes the terminal and changes its owner to the
+  // machine's root.
   const { master } = openPtyAt(multiplexer);
   try {
     using peer = openPtyPeer(master);

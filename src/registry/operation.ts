@@ -178,8 +178,8 @@ export class Operations {
 }
 
 /**
- * Kills a worker. It is abandoned where the kernel reports it in uninterruptible sleep. The elapsed time alone is no criterion: a
- * killed process ends when it gets a processor, which may take long on a busy host.
+ * Kills a worker. It is abandoned where the kernel reports it in uninterruptible sleep. The elapsed time alone is no
+ * criterion: a killed process ends when it gets a processor, which may take long on a busy host.
  */
 function kill(running: Running): void {
   running.child.kill(SIGKILL);

@@ -64,8 +64,9 @@ export class Meter implements Disposable {
 }
 
 /**
- * Returns the group that counts for the machine; null where its numbers would include other processes. In a hierarchy of version 1
- * that does not account for the unit, its processes are in a group above the unit, up to that of the whole host.
+ * Returns the group that counts for the machine; null where its numbers would include other processes. In a hierarchy
+ * of version 1 that does not account for the unit, its processes are in a group above the unit, up to that of the whole
+ * host.
  */
 export function groupOf(unit: string, path: string, controller: string): string | null {
   if (path === "/") return null;

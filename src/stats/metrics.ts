@@ -1,6 +1,6 @@
-// The form of the metrics for Prometheus. machine-metrics.ts and daemon-metrics.ts are the tables, from which docs/metrics.md is
-// generated. Names follow https://prometheus.io/docs/practices/naming/; all begin with `machined_`, also those of the process,
-// because the textfile collector of the node exporter has `process_…` of its own.
+// The form of the metrics for Prometheus. machine-metrics.ts and daemon-metrics.ts are the tables, from which
+// docs/metrics.md is generated. Names follow https://prometheus.io/docs/practices/naming/; all begin with `machined_`,
+// also those of the process, because the textfile collector of the node exporter has `process_…` of its own.
 import type { Usage } from "./meter.ts";
 
 /** The types of OpenMetrics; an `info` is always 1 and has its facts as labels. */

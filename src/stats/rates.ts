@@ -7,7 +7,10 @@ export interface Reading {
   readonly usage: Usage;
 }
 
-/** The values that `stats` and `top` show of a machine. Rates are per second; null where a value is not known, or not yet. */
+/**
+ * The values that `stats` and `top` show of a machine. Rates are per second; null where a value is not known, or not
+ * yet.
+ */
 export interface Stats {
   readonly machine: string;
   readonly cpuPercent: number | null;
@@ -25,7 +28,10 @@ export interface Stats {
   readonly ioPressure: number | null;
 }
 
-/** Returns the usage of a machine at a reading, with its rates since the last one; without a last reading the rates are null. */
+/**
+ * Returns the usage of a machine at a reading, with its rates since the last one; without a last reading the rates are
+ * null.
+ */
 export function statsOf(machine: string, now: Reading, last: Reading | null): Stats {
   const { usage } = now;
   const before = last?.usage;

@@ -21,7 +21,10 @@ export interface TargetGroup {
 const LINK_LOCAL_IPV6 = /^fe[89ab][0-9a-f]:/i;
 const LINK_LOCAL_IPV4 = /^169\.254\./;
 
-/** Returns the address at which other hosts reach a machine: routed before link-local, IPv4 before IPv6; null where there is none. */
+/**
+ * Returns the address at which other hosts reach a machine: routed before link-local, IPv4 before IPv6; null where
+ * there is none.
+ */
 export function reachableAddress(addresses: readonly string[]): string | null {
   const usable = addresses.filter((address) => !LINK_LOCAL_IPV6.test(address));
   return usable.find((address) => !LINK_LOCAL_IPV4.test(address)) ?? usable[0] ?? null;

@@ -76,7 +76,10 @@ function daemonLines(metric: DaemonMetric, daemon: DaemonSource): string {
   return lines;
 }
 
-/** Returns the metrics of machines and, unless `daemon` is null, of the daemon as text. A metric without values is omitted. */
+/**
+ * Returns the metrics of machines and, unless `daemon` is null, of the daemon as text. A metric without values is
+ * omitted.
+ */
 export function metricsText(machines: readonly MachineSource[], daemon: DaemonSource | null, format: Format): string {
   const labels = machines.map(({ name }) => labelList({ machine: name }));
   let text = "";
@@ -88,7 +91,9 @@ export function metricsText(machines: readonly MachineSource[], daemon: DaemonSo
   return format === "openmetrics" ? `${text}# EOF\n` : text;
 }
 
-/** Returns the format that a header `Accept` requests. Unknown media types are ignored; the older format is the default. */
+/**
+ * Returns the format that a header `Accept` requests. Unknown media types are ignored; the older format is the default.
+ */
 export function acceptedFormat(accept: string): Format {
   let best: { format: Format; weight: number } = { format: "text", weight: 0 };
   for (const range of accept.split(",")) {

@@ -11,7 +11,10 @@ import { tableJsonMode } from "../session/settings.ts";
 import { asFailure, chosenHosts, withFleet } from "./open.ts";
 import { type Place, placesOf } from "./places.ts";
 
-/** How many hosts are asked at the same time. The client only sends and receives messages, so that the number can be large. */
+/**
+ * How many hosts are asked at the same time. The client only sends and receives messages, so that the number can be
+ * large.
+ */
 const AT_ONCE = 64;
 /** The deadline of an answer: longer than the agent's own deadline for verbs of the scope. */
 const PATIENCE_MS: Readonly<Record<Scope, number>> = { read: 40_000, lifecycle: 130_000, exec: 130_000 };

@@ -1,4 +1,5 @@
-// `machinectl --fleet events`: the stream of events of all hosts. After a lost connection, reading continues after the last event.
+// `machinectl --fleet events`: the stream of events of all hosts. After a lost connection, reading continues after the
+// last event.
 
 import { type EventStart, FleetClient, type FleetEvent } from "../../fleet/client.ts";
 import { FleetError } from "../../fleet/errors.ts";

@@ -1,4 +1,5 @@
-// `machinectl --fleet exec`: a command in a machine of another host. Its output arrives in pieces, then its exit status.
+// `machinectl --fleet exec`: a command in a machine of another host. Its output arrives in pieces, then its exit
+// status.
 import type { Msg } from "@nats-io/transport-node";
 import type { FleetClient } from "../../fleet/client.ts";
 import { refusedSubject } from "../../fleet/connect.ts";

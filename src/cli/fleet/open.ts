@@ -26,7 +26,10 @@ async function fromFiles(session: Session): Promise<FleetSettings> {
 
 const NO_LOGIN = { user: "", passwordFile: "", credentialsFile: "", tlsCertificateFile: "", tlsKeyFile: "" };
 
-/** Returns the settings that `--fleet[=URL|FILE]`, or else $MACHINED_FLEET, selects. Throws a Failure or a SettingsError. */
+/**
+ * Returns the settings that `--fleet[=URL|FILE]`, or else $MACHINED_FLEET, selects. Throws a Failure or a
+ * SettingsError.
+ */
 export async function fleetSettings(session: Session, given: string): Promise<FleetSettings> {
   const word = given || session.ports.env["MACHINED_FLEET"] || "";
   if (word.startsWith("/")) {
@@ -67,7 +70,9 @@ export function asFailure(error: unknown): unknown {
     : error;
 }
 
-/** Returns the hosts of `-H`; null for all. Throws a Failure for an invalid name of a host, and for `-M` and `--user`. */
+/**
+ * Returns the hosts of `-H`; null for all. Throws a Failure for an invalid name of a host, and for `-M` and `--user`.
+ */
 export function chosenHosts({ settings }: Session): string[] | null {
   const { transport, scope } = settings;
   if (transport.kind === "machine" || scope === "user")

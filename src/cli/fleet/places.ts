@@ -20,7 +20,10 @@ function parsePlace(word: string): { host: string; machine: string } {
   return { host, machine };
 }
 
-/** Returns the machines by host, in the order in which the hosts are named. Throws a Failure for a host that is not among those of -H. */
+/**
+ * Returns the machines by host, in the order in which the hosts are named. Throws a Failure for a host that is not
+ * among those of -H.
+ */
 export function placesOf(words: readonly string[], hosts: readonly string[] | null): Place[] {
   const places = new Map<string, string[]>();
   for (const word of words) {

@@ -1,4 +1,5 @@
-// `machinectl --fleet wait`: sends requests with a limit of some seconds, so that no agent waits long for a client that has ended.
+// `machinectl --fleet wait`: sends requests with a limit of some seconds, so that no agent waits long for a client that
+// has ended.
 import type { FleetClient } from "../../fleet/client.ts";
 import { MOST_WAIT_MS } from "../../fleet/request.ts";
 import { anyMet, TIMED_OUT } from "../machine/any-met.ts";

@@ -1,4 +1,5 @@
-// A child process that runs this client for one of several hosts, in a process group of its own, so that its ssh(1) ends with it.
+// A child process that runs this client for one of several hosts, in a process group of its own, so that its ssh(1)
+// ends with it.
 import { PARENT_VARIABLE, parentVariable } from "../../kernel/process/parent.ts";
 import { selfCommand } from "../../kernel/process/spawn.ts";
 

@@ -40,7 +40,9 @@ export async function hostsOf(text: string, readText: ReadText): Promise<string[
 
 const ADDRESSABLE = ["machine", "machine-or-host", "image", "login"];
 
-/** Splits `HOST/NAME` of one of the hosts; returns null for a word without a host. Throws a Failure for another host. */
+/**
+ * Splits `HOST/NAME` of one of the hosts; returns null for a word without a host. Throws a Failure for another host.
+ */
 function addressOf(word: string, hosts: readonly string[]): { host: string; name: string } | null {
   if (!word.includes("/")) return null;
   const fitting = hosts.filter((host) => word.startsWith(`${host}/`)).sort((a, b) => b.length - a.length);

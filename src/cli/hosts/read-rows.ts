@@ -1,4 +1,5 @@
-// Parses the list that the run for one host printed. That of `stats` was printed by the other host, which is not trusted.
+// Parses the list that the run for one host printed. That of `stats` was printed by the other host, which is not
+// trusted.
 import type { Json } from "../format/json.ts";
 import { parseJson } from "../format/parse-json.ts";
 import type { Cell } from "../format/table.ts";

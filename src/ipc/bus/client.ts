@@ -123,7 +123,8 @@ export class BusClient {
 
   /**
    * Calls `handler` for each signal that fits the rule, from now on; returns a function that ends the subscription.
-   * A rule with a well-known name as sender accepts only signals of the owner of that name, because any peer may send us signals.
+   * A rule with a well-known name as sender accepts only signals of the owner of that name, because any peer may send
+   * us signals.
    */
   async subscribe(rule: MatchRule, handler: SignalHandler): Promise<() => Promise<void>> {
     const subscription = { rule, handler };

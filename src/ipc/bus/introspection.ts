@@ -1,4 +1,5 @@
-// Introspection: the XML of an object, made from the tables of its interfaces (D-Bus specification, "Introspection Data Format").
+// Introspection: the XML of an object, made from the tables of its interfaces (D-Bus specification, "Introspection Data
+// Format").
 import type { Arguments, BusInterface, BusMethod, BusProperty } from "../../api/table.ts";
 
 const DOCTYPE = `<!DOCTYPE node PUBLIC "-//freedesktop//DTD D-BUS Object Introspection 1.0//EN"

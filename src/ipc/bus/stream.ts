@@ -1,6 +1,6 @@
 // One D-Bus connection on a socket: authentication, framing with limits, descriptors (D-Bus specification,
-// "Authentication Protocol" and "Message Protocol"). A peer that violates the protocol is disconnected: errors in its data
-// go to the handler `end` and are never thrown.
+// "Authentication Protocol" and "Message Protocol"). A peer that violates the protocol is disconnected: errors in its
+// data go to the handler `end` and are never thrown.
 import type { Fd } from "../../kernel/file/fd.ts";
 import { type StreamHandlers as SocketHandlers, SocketStream } from "../../kernel/socket/stream.ts";
 import { ClientHandshake, type Handshake } from "./handshake.ts";
@@ -39,7 +39,10 @@ export interface StreamHandlers {
   /** Called once, when the connection has ended; `error` is the reason, where the peer did not simply close it. */
   end(error?: Error): void;
   ready?(): void;
-  /** A message was skipped, because it is longer than the limit. Without this handler, such a message ends the connection. */
+  /**
+   * A message was skipped, because it is longer than the limit. Without this handler, such a message ends the
+   * connection.
+   */
   tooLong?(bytes: number): void;
   /** Something was received or sent: `heldBytes` or `takesMore` may have changed. */
   changed?(): void;

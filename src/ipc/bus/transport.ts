@@ -121,7 +121,10 @@ export function sshDestination({ host, port, batch }: Pick<SshTarget, "host" | "
 const BUS_OR_BRIDGE =
   "[ -S /run/dbus/system_bus_socket ] || ! command -v machined >/dev/null || exec machined bridge; exec systemd-stdio-bridge";
 
-/** The login shell of the other host may be no POSIX shell, so that it is asked for `sh` alone (docs/decisions/0013-bridge.md). */
+/**
+ * The login shell of the other host may be no POSIX shell, so that it is asked for `sh` alone
+ * (docs/decisions/0013-bridge.md).
+ */
 function sshCommand(target: SshTarget): string[] {
   const command =
     target.machine === undefined

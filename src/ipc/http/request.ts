@@ -1,4 +1,5 @@
-// The head of an HTTP request, parsed strictly (RFC 9112): a head that two programs could interpret differently is refused.
+// The head of an HTTP request, parsed strictly (RFC 9112): a head that two programs could interpret differently is
+// refused.
 
 export interface HttpRequest {
   readonly method: "GET" | "HEAD";
@@ -17,7 +18,10 @@ const VALUE = /^[\t -~\x80-\xff]*$/;
 const TARGET = /^[!-~]+$/;
 const FIELDS_LIMIT = 64;
 
-/** Parses the lines of a head, as latin1 and without the empty line at its end. Returns the request, or the status of the refusal. */
+/**
+ * Parses the lines of a head, as latin1 and without the empty line at its end. Returns the request, or the status of
+ * the refusal.
+ */
 export function parseHead(text: string): HttpRequest | Refusal {
   const [first = "", ...lines] = text.split("\r\n");
   const [method = "", target = "", version = "", ...rest] = first.split(" ");

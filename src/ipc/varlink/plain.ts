@@ -1,5 +1,5 @@
-// Connections to Varlink services for calls without descriptors, through the engine's own sockets. Loading the kernel layer
-// would take longer than the whole call that requests a list.
+// Connections to Varlink services for calls without descriptors, through the engine's own sockets. Loading the kernel
+// layer would take longer than the whole call that requests a list.
 import type { Socket } from "bun";
 import type { StreamHandlers } from "../../kernel/socket/stream.ts";
 import { VarlinkClient } from "./client.ts";

@@ -1,7 +1,7 @@
-// Varlink messages on a socket: JSON objects, each ended by one NUL byte. Descriptors are sent with the first byte of a message.
-// A client receives them with the message; in a server they stay in the socket until `receiveLeft()`. Messages are delivered as
-// they arrive (handler `message`), or are taken one at a time (handler `readable` and `next()`). In the second case the socket is
-// read only as far as the next message needs.
+// Varlink messages on a socket: JSON objects, each ended by one NUL byte. Descriptors are sent with the first byte of a
+// message. A client receives them with the message; in a server they stay in the socket until `receiveLeft()`. Messages
+// are delivered as they arrive (handler `message`), or are taken one at a time (handler `readable` and `next()`). In
+// the second case the socket is read only as far as the next message needs.
 import { isUtf8 } from "node:buffer";
 import type { Fd } from "../../kernel/file/fd.ts";
 import type { SocketStream, StreamHandlers } from "../../kernel/socket/stream.ts";
@@ -9,8 +9,8 @@ import type { SocketStream, StreamHandlers } from "../../kernel/socket/stream.ts
 const MESSAGE_LIMIT_BYTES = 16 << 20;
 const QUEUE_LIMIT_BYTES = 64 << 20;
 /**
- * The descriptors of a longer message are sent with its last piece of this length: a server that leaves descriptors in the socket
- * sees only the piece that they came with, and that must complete the message.
+ * The descriptors of a longer message are sent with its last piece of this length: a server that leaves descriptors in
+ * the socket sees only the piece that they came with, and that must complete the message.
  */
 const PIECE_BYTES = 16 << 10;
 const NOTHING: Buffer = Buffer.alloc(0);
@@ -19,7 +19,10 @@ const NOTHING: Buffer = Buffer.alloc(0);
 export interface VarlinkMessage {
   readonly text: string;
   readonly descriptors: Fd[];
-  /** How many bytes are still in the socket because the message's descriptors are; 0 where it has none, or `descriptors` has them. */
+  /**
+   * How many bytes are still in the socket because the message's descriptors are; 0 where it has none, or `descriptors`
+   * has them.
+   */
   readonly left: number;
 }
 
@@ -27,7 +30,10 @@ export interface VarlinkMessage {
 export interface VarlinkStreamHandlers {
   /** A message has arrived; the handler owns its descriptors. */
   message?(text: string, descriptors: Fd[]): void;
-  /** Several whole messages without descriptors have arrived, each with its NUL. Where it returns false, `message` is called for each. */
+  /**
+   * Several whole messages without descriptors have arrived, each with its NUL. Where it returns false, `message` is
+   * called for each.
+   */
   messages?(bytes: Buffer): boolean;
   /** Data has arrived: the owner calls `next()`, now or later. */
   readable?(): void;
@@ -113,7 +119,9 @@ export class VarlinkStream {
     return this.#socket.takesMore;
   }
 
-  /** Sends messages in one piece, with the descriptors, and takes ownership of these: they belong to the first message. */
+  /**
+   * Sends messages in one piece, with the descriptors, and takes ownership of these: they belong to the first message.
+   */
   send(texts: readonly string[], descriptors: readonly Fd[] = []): void {
     if (this.#ended) closeAll(descriptors);
     else this.sendEncoded(encodeMessages(texts), descriptors);
@@ -145,7 +153,10 @@ export class VarlinkStream {
     return end < 0 ? this.#keep(part) : this.#complete(part, left);
   }
 
-  /** Receives the descriptors that a message left in the socket; the caller owns them. Throws `EXFULL` for more than `most`. */
+  /**
+   * Receives the descriptors that a message left in the socket; the caller owns them. Throws `EXFULL` for more than
+   * `most`.
+   */
   receiveLeft({ left }: VarlinkMessage, most: number): Fd[] {
     this.#left = 0;
     return this.#socket.receiveLeft?.(left, most) ?? [];
@@ -177,8 +188,8 @@ export class VarlinkStream {
     this.#chunk = bytes;
     this.#at = 0;
     this.#arrived = fds;
-    // The kernel joins data of several sendmsg(2) calls, but none behind data with descriptors: these belong to the last message
-    // that begins in the chunk.
+    // The kernel joins data of several sendmsg(2) calls, but none behind data with descriptors: these belong to the
+    // last message that begins in the chunk.
     this.#owner = fds.length === 0 && this.#left === 0 ? 0 : bytes.lastIndexOf(0, bytes.length - 2) + 1;
     if (this.#handlers.readable === undefined) this.#deliver();
     else {

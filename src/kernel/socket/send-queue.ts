@@ -33,7 +33,10 @@ export class SendQueue {
     return this.#chunks.length === 0;
   }
 
-  /** Adds bytes, which must not change until they are sent, with descriptors at their first byte. Takes ownership of `fds`. */
+  /**
+   * Adds bytes, which must not change until they are sent, with descriptors at their first byte. Takes ownership of
+   * `fds`.
+   */
   add(bytes: Uint8Array, fds: readonly Fd[]): void {
     this.#chunks.push({ bytes, fds, sent: 0 });
     this.#bytes += bytes.length;

@@ -7,7 +7,10 @@ import type { Operations } from "../../registry/operation.ts";
 import type { Log } from "../../registry/ports.ts";
 import type { Enablement } from "./enablement.ts";
 
-/** Who may register machines: `root` only, as before 258; with `polkit`, users that own the leader and have the permission; with `self`, the daemon's own user. */
+/**
+ * Who may register machines: `root` only, as before 258; with `polkit`, users that own the leader and have the
+ * permission; with `self`, the daemon's own user.
+ */
 export type RegisterPolicy = "root" | "polkit" | "self";
 
 export interface Daemon {

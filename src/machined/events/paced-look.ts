@@ -1,5 +1,6 @@
-// Limits how often a state is read that other processes change: a change after a quiet time is read at once, and each reading is
-// followed by a pause that grows with the number of its events. Continuous changes therefore cannot flood the log.
+// Limits how often a state is read that other processes change: a change after a quiet time is read at once, and each
+// reading is followed by a pause that grows with the number of its events. Continuous changes therefore cannot flood
+// the log.
 
 /** The pause after a reading, and the pause for each of its events. */
 interface Pace {

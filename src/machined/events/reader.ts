@@ -24,7 +24,10 @@ export class Reader {
   /** Its cursor belonged to a log that is lost, and the reply that says so was not sent yet. */
   #isLost: boolean;
 
-  /** `done` is called when a reader that does not follow has received all events. Throws InvalidArgs for an invalid cursor. */
+  /**
+   * `done` is called when a reader that does not follow has received all events. Throws InvalidArgs for an invalid
+   * cursor.
+   */
   constructor(log: EventLog, wanted: Wanted, done: () => void) {
     const { cursor, sinceUsec, follows } = wanted;
     const seen = cursor === null ? (sinceUsec === null ? log.next - 1 : log.oldest - 1) : log.seenBy(cursor);

@@ -27,9 +27,9 @@ const CALL_TIMEOUT_MS = 10_000;
 const RETRY_MS = 50;
 
 /**
- * Runs `use` with a connection to the machine's bus, which is closed afterwards. For `.host` it is the daemon's own connection.
- * `passesDescriptors`: calls carry descriptors. Throws NoIPC where there is no bus, Timeout where it does not answer, and the
- * BusErrors of the services.
+ * Runs `use` with a connection to the machine's bus, which is closed afterwards. For `.host` it is the daemon's own
+ * connection. `passesDescriptors`: calls carry descriptors. Throws NoIPC where there is no bus, Timeout where it does
+ * not answer, and the BusErrors of the services.
  */
 export async function withMachineBus<Result>(
   daemon: Daemon,

@@ -58,7 +58,9 @@ export async function openInMachine(
   return opened;
 }
 
-/** Returns the content of a regular file of a machine, read as `identity` by a worker. Throws as `openInMachine()` does. */
+/**
+ * Returns the content of a regular file of a machine, read as `identity` by a worker. Throws as `openInMachine()` does.
+ */
 export async function readByWorker(
   operations: Operations,
   machine: Machine,

@@ -93,7 +93,9 @@ export function mapTo(daemon: Daemon, kind: IdKind, outer: number): { machine: M
   throw new MachinedError(names.unknown, `No matching ${names.noun} mapping for ${outer}.`);
 }
 
-/** Returns the id in a machine; null where the host id is not mapped there, or where the machine has ended meanwhile. */
+/**
+ * Returns the id in a machine; null where the host id is not mapped there, or where the machine has ended meanwhile.
+ */
 function innerId(machine: Machine, kind: IdKind, outer: number): number | null {
   try {
     return mapInward(idMapsOf(machine.leader)[kind], outer);

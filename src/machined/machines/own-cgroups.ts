@@ -38,7 +38,8 @@ export class OwnCgroups implements ServiceManager {
 
   async createScope({ unit, leader }: ScopeRequest): Promise<{ job: null }> {
     const path = `${SLICE}/${unit}`;
-    // The name is free, so that an earlier stop of this unit has nothing left to kill: it must not kill the new processes.
+    // The name is free, so that an earlier stop of this unit has nothing left to kill: it must not kill the new
+    // processes.
     this.#stopping.get(unit)?.abandon();
     this.#stopping.delete(unit);
     try {
@@ -103,7 +104,9 @@ export class OwnCgroups implements ServiceManager {
     return Promise.resolve([]);
   }
 
-  /** Returns the place of a process. A process that is in none of our cgroups counts as the only one of its own unit. */
+  /**
+   * Returns the place of a process. A process that is in none of our cgroups counts as the only one of its own unit.
+   */
   placeOf(pid: number): UnitPlace {
     const cgroup = cgroupOfProcess(pid);
     const found = cgroup.startsWith(`${SLICE}/`) ? unitOfCgroup(cgroup) : null;

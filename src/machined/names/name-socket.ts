@@ -1,5 +1,6 @@
-// The socket /run/systemd/machine/names, for the C library's module (src/nss/module.c) and `nss-mymachines`: a request of one
-// line, a reply of a few lines, then the connection is closed. module.c describes the protocol. No request is awaited.
+// The socket /run/systemd/machine/names, for the C library's module (src/nss/module.c) and `nss-mymachines`: a request
+// of one line, a reply of a few lines, then the connection is closed. module.c describes the protocol. No request is
+// awaited.
 import { errnoNumber } from "../../base/errno.ts";
 import { ERRORS, errnoNameOf, MachinedError } from "../../base/error.ts";
 import { callerOnSocket } from "../../ipc/caller.ts";

@@ -163,7 +163,10 @@ export class Sampler implements Disposable {
   }
 }
 
-/** Opens the files of a machine; returns null where its leader has ended or no more files may be opened: its usage is not measured. */
+/**
+ * Opens the files of a machine; returns null where its leader has ended or no more files may be opened: its usage is
+ * not measured.
+ */
 function open(machine: Machine, hierarchies: readonly CgroupHierarchy[]): Meter | null {
   const { leader, place } = machine;
   try {

@@ -49,8 +49,9 @@ export function removeImage(layout: ImageLayout, image: Image, isWanted: () => b
 }
 
 /**
- * Renames the tree to a hidden name first, so that no list shows an incomplete image, even when the removal is interrupted.
- * Companions have visible names: they are removed before the long part (`onHidden`), since no later operation would remove them.
+ * Renames the tree to a hidden name first, so that no list shows an incomplete image, even when the removal is
+ * interrupted. Companions have visible names: they are removed before the long part (`onHidden`), since no later
+ * operation would remove them.
  */
 function removeWholeTree(directory: Fd, image: Image, onHidden: () => void): void {
   if (mountsBelow(image.path).length > 0) throw new SyscallError("unlink", "EBUSY", image.path);
@@ -60,7 +61,10 @@ function removeWholeTree(directory: Fd, image: Image, onHidden: () => void): voi
   hidden.remove();
 }
 
-/** Runs `act` while the directory has no immutable mark, which would forbid it. "meanwhile": the mark is set again afterwards. */
+/**
+ * Runs `act` while the directory has no immutable mark, which would forbid it. "meanwhile": the mark is set again
+ * afterwards.
+ */
 function withoutImmutable<T>(top: Fd, howLong: "meanwhile" | "for ever", act: () => T): T {
   const isImmutable = ((fileFlags(top) ?? 0) & FILE_FLAG.immutable) !== 0;
   const mark = (change: "set" | "clear") => isImmutable && changeFileFlags(top, { [change]: FILE_FLAG.immutable });

@@ -20,7 +20,10 @@ export interface HelperReport {
 }
 
 const MOST_HELPERS = 3;
-/** The size of a helper's queue of files: long enough that the helper never waits, short enough that small files do not wait behind large ones. */
+/**
+ * The size of a helper's queue of files: long enough that the helper never waits, short enough that small files do not
+ * wait behind large ones.
+ */
 const QUEUE_BYTES = 16 << 10;
 const PATH_MAX_BYTES = 2048;
 const SIGKILL = 9;

@@ -84,7 +84,10 @@ export class Image {
     return this.path === "/usr" || this.path.startsWith("/usr/");
   }
 
-  /** Whether its name begins with a dot: it is listed on request only and never written. Downloads are kept under such names. */
+  /**
+   * Whether its name begins with a dot: it is listed on request only and never written. Downloads are kept under such
+   * names.
+   */
   get isHidden(): boolean {
     return this.name.startsWith(".");
   }

@@ -56,8 +56,8 @@ function lockBoth(directory: string, path: string, mode: LockMode, status: () =>
 }
 
 /**
- * Locks a path where an image is about to be made, with the lock file that systemd-nspawn and systemd's image tools use.
- * Throws `EBUSY` when an existing image at that path is in use.
+ * Locks a path where an image is about to be made, with the lock file that systemd-nspawn and systemd's image tools
+ * use. Throws `EBUSY` when an existing image at that path is in use.
  */
 export function lockPlace(directory: string | null, path: string): ImageLock {
   if (directory === null) return NO_LOCK;
@@ -85,8 +85,8 @@ export function lockReplaced(directory: string | null, path: string): Disposable
 }
 
 /**
- * Takes the lock file beside an image. Returns null for a shared lock on a read-only file system. Where `.#NAME.lck` would be too
- * long for a file name, a hash replaces NAME; other programs cannot lock such an image.
+ * Takes the lock file beside an image. Returns null for a shared lock on a read-only file system. Where `.#NAME.lck`
+ * would be too long for a file name, a hash replaces NAME; other programs cannot lock such an image.
  */
 function lockBeside(path: string, mode: LockMode): FileLock | null {
   const inDirectory = (name: string) => FileLock.take(join(dirname(path), name), mode);
@@ -177,7 +177,9 @@ export class HeldImage implements Disposable {
     }
   }
 
-  /** Throws `ENOENT` when a program that takes no locks has removed the image: the data read from it is then incomplete. */
+  /**
+   * Throws `ENOENT` when a program that takes no locks has removed the image: the data read from it is then incomplete.
+   */
   requireThere(): void {
     if (!isAt(this.fd, this.#path)) throw new SyscallError("open", "ENOENT", this.#path);
   }

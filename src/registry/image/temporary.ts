@@ -1,5 +1,6 @@
-// Temporary entries: files that are not yet, or no longer, an image. They have hidden names, and a process that works on one
-// holds its lock. The kernel releases the lock when the process ends; the next operation removes each unlocked entry.
+// Temporary entries: files that are not yet, or no longer, an image. They have hidden names, and a process that works
+// on one holds its lock. The kernel releases the lock when the process ends; the next operation removes each unlocked
+// entry.
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { OPERATION_TEMPORARY_PREFIX as PREFIX } from "../../base/vocabulary/temporary.ts";
@@ -135,7 +136,10 @@ export function hide(directory: Fd, name: RawName): Temporary {
   }
 }
 
-/** Removes the entries that ended processes left in a directory. An entry that cannot be removed is left for the next call. */
+/**
+ * Removes the entries that ended processes left in a directory. An entry that cannot be removed is left for the next
+ * call.
+ */
 function sweep(path: string): void {
   ignoreSyscallErrors(() => {
     using directory = openPath(path, "directory");

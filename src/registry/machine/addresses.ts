@@ -20,7 +20,10 @@ const SCOPE_HOST = 254;
 const FLAG_DEPRECATED = 0x20;
 const FLAG_TENTATIVE = 0x40;
 
-/** The pause after a failed query, as of a machine whose table is too large or changes all the time: each query blocks the daemon. */
+/**
+ * The pause after a failed query, as of a machine whose table is too large or changes all the time: each query blocks
+ * the daemon.
+ */
 const FAILURE_MS = 5_000;
 
 interface Cached {

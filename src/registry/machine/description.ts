@@ -1,5 +1,6 @@
-// The description of a machine: the fields beside its name, class and processes, and the bounds of each field. All transports
-// and the state files use this type and this table. No text may contain control characters, which would affect terminals.
+// The description of a machine: the fields beside its name, class and processes, and the bounds of each field. All
+// transports and the state files use this type and this table. No text may contain control characters, which would
+// affect terminals.
 import { invalidArgument } from "../../base/error.ts";
 import { isAbsolutePath } from "../../base/names.ts";
 
@@ -97,12 +98,18 @@ function interfacesProblem(indices: readonly number[]): string | null {
   return `Too many network interfaces, at most ${INTERFACES_LIMIT} are taken`;
 }
 
-/** Whether a CID can be that of a machine: not that of the hypervisor, the loopback or the host, and not "any" (vsock(7)). */
+/**
+ * Whether a CID can be that of a machine: not that of the hypervisor, the loopback or the host, and not "any"
+ * (vsock(7)).
+ */
 export function isVsockCid(cid: number): boolean {
   return Number.isInteger(cid) && cid >= VSOCK_CID_MIN && cid <= VSOCK_CID_MAX;
 }
 
-/** Whether a text is short and without control characters; for fields of a state file that are not part of the description. */
+/**
+ * Whether a text is short and without control characters; for fields of a state file that are not part of the
+ * description.
+ */
 export function isShortText(text: string): boolean {
   return isText(text, ADDRESS_LIMIT_BYTES);
 }

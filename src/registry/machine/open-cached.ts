@@ -1,12 +1,16 @@
-// Opens files of a machine by path (O_PATH) without waiting for a process of the machine. A machine with a user namespace may mount
-// file systems whose requests its own processes answer (FUSE), or leave unanswered: files on those are not looked up here.
+// Opens files of a machine by path (O_PATH) without waiting for a process of the machine. A machine with a user
+// namespace may mount file systems whose requests its own processes answer (FUSE), or leave unanswered: files on those
+// are not looked up here.
 import { readFileSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { type Fd, openPath } from "../../kernel/file/fd.ts";
 import { mountIdOf, nameEntry, nameIfKnown, nameOnMount } from "../../kernel/file/open-cached.ts";
 import type { PidRef } from "../../kernel/process/pidref.ts";
 
-/** File systems whose requests the kernel alone answers, and that a machine cannot mount over a FUSE or network file system. */
+/**
+ * File systems whose requests the kernel alone answers, and that a machine cannot mount over a FUSE or network file
+ * system.
+ */
 const SELF_CONTAINED: ReadonlySet<string> = new Set(
   "bcachefs btrfs devpts devtmpfs erofs ext2 ext3 ext4 f2fs proc ramfs rootfs squashfs sysfs tmpfs vfat xfs zfs".split(
     " ",
@@ -20,8 +24,8 @@ interface Place {
 }
 
 /**
- * Opens a file (an absolute path) below the machine's root directory with O_PATH. Returns null where a process might have to answer
- * for it. Throws an error with errno.
+ * Opens a file (an absolute path) below the machine's root directory with O_PATH. Returns null where a process might
+ * have to answer for it. Throws an error with errno.
  */
 export function openPathCached(place: Place, root: Fd, path: string): Fd | null {
   const known = nameIfKnown(root, path);
@@ -31,7 +35,8 @@ export function openPathCached(place: Place, root: Fd, path: string): Fd | null 
   }
   const onRoot = isSelfContained(place, root) ? nameOnMount(root, path) : null;
   if (onRoot !== null || path === "/") return onRoot;
-  // The kernel does not cache all missing names: such a name is looked up in its directory, which the kernel answers for.
+  // The kernel does not cache all missing names: such a name is looked up in its directory, which the kernel answers
+  // for.
   using directory = openPathCached(place, root, dirname(path));
   return directory === null ? null : nameEntry(directory, basename(path));
 }

@@ -63,8 +63,9 @@ export class Restoration {
   }
 
   /**
-   * Logs the names of scopes that belong to no registered machine. A daemon that was killed before it could note or save a machine
-   * (full /run) leaves such a scope, and its leader is not known. systemd-nspawn makes such scopes, too, with --register=no.
+   * Logs the names of scopes that belong to no registered machine. A daemon that was killed before it could note or
+   * save a machine (full /run) leaves such a scope, and its leader is not known. systemd-nspawn makes such scopes, too,
+   * with --register=no.
    */
   async #reportStrays(): Promise<void> {
     try {
@@ -90,7 +91,10 @@ export class Restoration {
     }
   }
 
-  /** Runs `restore`. A failed system call (for lack of descriptors, say) does not show that a machine has ended: its file is kept. */
+  /**
+   * Runs `restore`. A failed system call (for lack of descriptors, say) does not show that a machine has ended: its
+   * file is kept.
+   */
   #unlessImpossible(name: string, restore: () => void): void {
     try {
       restore();
@@ -171,7 +175,9 @@ export class Restoration {
     else void this.#ask(machine, unit);
   }
 
-  /** Queries the service manager: the scope may not have been started yet, and its start job moves the leader into it. */
+  /**
+   * Queries the service manager: the scope may not have been started yet, and its start job moves the leader into it.
+   */
   async #ask(machine: Machine, unit: string): Promise<void> {
     try {
       const { isActive, job } = await this.#manager.unitState(unit);

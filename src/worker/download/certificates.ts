@@ -1,5 +1,5 @@
-// The certificate authorities that https connections trust: those of the host, as for its other programs, and not the list
-// that is built into the engine.
+// The certificate authorities that https connections trust: those of the host, as for its other programs, and not the
+// list that is built into the engine.
 import { readSettings } from "../../kernel/file/foreign-file.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
 
@@ -20,7 +20,9 @@ interface TlsOptions {
 
 let known: Promise<TlsOptions> | null = null;
 
-/** Returns the TLS options with the host's authorities, which are read once; $SSL_CERT_FILE names another file of them. */
+/**
+ * Returns the TLS options with the host's authorities, which are read once; $SSL_CERT_FILE names another file of them.
+ */
 export function trustedAuthorities(): Promise<TlsOptions> {
   known ??= readAuthorities(process.env["SSL_CERT_FILE"]);
   return known;

@@ -144,8 +144,8 @@ function isFollowed({ status }: HttpReply, { method }: HttpRequest): boolean {
 }
 
 /**
- * Makes a request, GET unless `request` says otherwise, and follows redirects. A reply of any status is returned. Throws
- * TransientError or ErrnoError where there is no reply, and for a redirect that is refused.
+ * Makes a request, GET unless `request` says otherwise, and follows redirects. A reply of any status is returned.
+ * Throws TransientError or ErrnoError where there is no reply, and for a redirect that is refused.
  */
 export async function httpGet(url: string, request: HttpRequest = {}): Promise<HttpReply> {
   const limits = request.limits ?? HTTP_LIMITS;

@@ -1,6 +1,6 @@
 // Keys that are included in a signature (`gpg --include-key-block`, sub-packet 38 of LibrePGP). Anybody can make such a
-// signature, so that its keys are not trusted by themselves: a sub-key is used only where its primary key is in the keyring and
-// has certified it. Expiry and revocation are checked later, as for every other key.
+// signature, so that its keys are not trusted by themselves: a sub-key is used only where its primary key is in the
+// keyring and has certified it. Expiry and revocation are checked later, as for every other key.
 import { log } from "../program/log.ts";
 
 type OpenPgp = typeof import("openpgp");

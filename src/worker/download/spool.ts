@@ -19,7 +19,9 @@ import { openSpoolFile } from "./spool-file.ts";
 import { SpoolParts } from "./spool-parts.ts";
 import { bootId, type Origin, readState, type SpoolState, usableOf, writeState } from "./spool-state.ts";
 
-/** Shorter pieces are copied, because each would otherwise keep a whole chunk in memory while it waits for a decoder. */
+/**
+ * Shorter pieces are copied, because each would otherwise keep a whole chunk in memory while it waits for a decoder.
+ */
 const SMALL = CHUNK / 4;
 const SYNC_EVERY_BYTES = 256 << 20;
 /** The state of parts is written after this many bytes: a killed process loses at most as much. */
@@ -155,7 +157,9 @@ export class Spool implements Destination, Disposable {
     this.#writeState();
   }
 
-  /** Warns where the disk is probably too small. It is no error: a disk image may be mostly zeros, which take no space. */
+  /**
+   * Warns where the disk is probably too small. It is no error: a disk image may be mostly zeros, which take no space.
+   */
   #warnOfSpace(bytes: number): void {
     const available = this.#guard.lacking(bytes);
     if (available === null) return;

@@ -119,8 +119,8 @@ export class Stage implements Disposable {
   }
 
   /**
-   * Renames it to its final name. Throws `EEXIST` when the name is taken and `force` is not set, `EBUSY` when the image of that
-   * name is in use. An image that is replaced is locked until it is removed.
+   * Renames it to its final name. Throws `EEXIST` when the name is taken and `force` is not set, `EBUSY` when the image
+   * of that name is in use. An image that is replaced is locked until it is removed.
    */
   install(finalName: string, options: InstallOptions): void {
     this.#requirePending();
@@ -162,7 +162,10 @@ export class Stage implements Disposable {
     this.#settle();
   }
 
-  /** Removes it, unless it was installed or kept. A failure (a broken disk) is logged and not thrown: it would hide an earlier one. */
+  /**
+   * Removes it, unless it was installed or kept. A failure (a broken disk) is logged and not thrown: it would hide an
+   * earlier one.
+   */
   [Symbol.dispose](): void {
     if (this.#isPending) {
       this.#settle();

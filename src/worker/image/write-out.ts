@@ -6,8 +6,8 @@ import type { Fd } from "../../kernel/file/fd.ts";
 import { SyscallError, sys } from "../../kernel/syscall/sys.ts";
 
 /**
- * Waits until a file or directory, or with "all" its whole file system, is on the disk. Throws an ErrnoError that names `what`: the
- * path that the user knows.
+ * Waits until a file or directory, or with "all" its whole file system, is on the disk. Throws an ErrnoError that names
+ * `what`: the path that the user knows.
  */
 export function writeOut(file: Fd, extent: "file" | "all", what: string = pathOf(file)): void {
   try {

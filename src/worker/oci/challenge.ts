@@ -1,5 +1,5 @@
-// WWW-Authenticate: the authentication schemes that a server offers (RFC 9110, 11.6.1). One line may offer several schemes, several
-// lines are joined with commas, and some servers omit quotes that the grammar requires.
+// WWW-Authenticate: the authentication schemes that a server offers (RFC 9110, 11.6.1). One line may offer several
+// schemes, several lines are joined with commas, and some servers omit quotes that the grammar requires.
 
 export interface Challenge {
   /** The name of the scheme, in lower case. */

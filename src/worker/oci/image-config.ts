@@ -1,5 +1,5 @@
-// The documents of an image that is pushed: its configuration and its manifest (the OCI image specification). They contain no
-// times: equal layers and settings make equal bytes, and so equal digests.
+// The documents of an image that is pushed: its configuration and its manifest (the OCI image specification). They
+// contain no times: equal layers and settings make equal bytes, and so equal digests.
 import type { LayerCompression } from "../../base/vocabulary/compression.ts";
 import { digestOf } from "../../oci/reference.ts";
 import { NATIVE_ARCHITECTURE, parseObject } from "./manifest.ts";
@@ -39,8 +39,8 @@ function plain(value: unknown): string | undefined {
 }
 
 /**
- * Returns the configuration. `known` is the configuration of the container image that the tree was pulled from, or null: its
- * platform and its settings for running containers are kept.
+ * Returns the configuration. `known` is the configuration of the container image that the tree was pulled from, or
+ * null: its platform and its settings for running containers are kept.
  */
 export function configOf(layers: readonly PushedLayer[], known: Buffer | null): PushedDocument {
   const before = known === null ? {} : parseObject(known);

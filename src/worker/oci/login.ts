@@ -1,5 +1,5 @@
-// The login of a push. The caller of a push and the user of this process may differ: a login that the caller passes is used for the
-// registry that it names only, and the files of this process's user are read for that user only.
+// The login of a push. The caller of a push and the user of this process may differ: a login that the caller passes is
+// used for the registry that it names only, and the files of this process's user are read for that user only.
 import { readSync } from "node:fs";
 import { ErrnoError } from "../../base/error.ts";
 import type { Credentials } from "../../oci/credentials.ts";

@@ -52,7 +52,10 @@ export async function stackOf(root: Fd, names: readonly string[], options: Worke
   });
 }
 
-/** Makes one tree of all layers, which are opened by their names in `root`; `reading` are the rules for reading each layer. */
+/**
+ * Makes one tree of all layers, which are opened by their names in `root`; `reading` are the rules for reading each
+ * layer.
+ */
 export async function flatten(
   root: Fd,
   names: readonly string[],

@@ -1,5 +1,6 @@
-// Manifests and indexes of container images, OCI's and Docker's (the OCI image specification). They are not trusted: everything
-// that is used is checked first, and a document that could be interpreted in two ways is refused (CVE-2021-41190).
+// Manifests and indexes of container images, OCI's and Docker's (the OCI image specification). They are not trusted:
+// everything that is used is checked first, and a document that could be interpreted in two ways is refused
+// (CVE-2021-41190).
 import { ErrnoError } from "../../base/error.ts";
 import { isOciDigest } from "../../base/vocabulary/oci-reference.ts";
 
@@ -31,7 +32,10 @@ export interface Descriptor {
 export interface Manifest {
   readonly config: Descriptor | null;
   readonly layers: readonly Descriptor[];
-  /** Whether its types are those of an image from which a machine can be made, and not of another artifact in a registry. */
+  /**
+   * Whether its types are those of an image from which a machine can be made, and not of another artifact in a
+   * registry.
+   */
   readonly isImage: boolean;
 }
 

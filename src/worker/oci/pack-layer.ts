@@ -1,4 +1,5 @@
-// Packs a tree as a layer of a container image: a compressed archive in a temporary file, and the digests of the archive and the file.
+// Packs a tree as a layer of a container image: a compressed archive in a temporary file, and the digests of the
+// archive and the file.
 import { writeSync } from "node:fs";
 import { ErrnoError } from "../../base/error.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
@@ -24,8 +25,8 @@ export interface PackedLayer extends PushedLayer, Disposable {
 }
 
 /**
- * Returns the rules for writing a tree as a layer. Attributes and devices that have another meaning in layers are left out with a
- * warning; a file with the name of a whiteout is refused with an error.
+ * Returns the rules for writing a tree as a layer. Attributes and devices that have another meaning in layers are left
+ * out with a warning; a file with the name of a whiteout is refused with an error.
  */
 export function layerPolicy(): PackPolicy {
   let hasWarned = false;

@@ -1,5 +1,5 @@
-// The size of the parts of an upload. It adapts to the speed of the connection: large parts spend less time waiting for replies,
-// small ones report progress on a slow connection and lose less when one fails.
+// The size of the parts of an upload. It adapts to the speed of the connection: large parts spend less time waiting for
+// replies, small ones report progress on a slow connection and lose less when one fails.
 import { HTTP_LIMITS, type HttpLimits } from "../download/http.ts";
 
 /** The limits of parts, in bytes and milliseconds. */
@@ -14,7 +14,10 @@ export interface PartLimits {
   readonly slowMs: number;
   /** A part that is sent more slowly fails. */
   readonly slowestBytesPerSecond: number;
-  /** The time that the reply to a finished upload may take in addition, in bytes sent: registries move or read the whole blob. */
+  /**
+   * The time that the reply to a finished upload may take in addition, in bytes sent: registries move or read the whole
+   * blob.
+   */
   readonly settleBytes: (size: number) => number;
 }
 

@@ -1,5 +1,5 @@
-// The registry that an image is pushed to (the OCI distribution specification): queries for blobs, uploads, the tag, and the errors
-// for its refusals.
+// The registry that an image is pushed to (the OCI distribution specification): queries for blobs, uploads, the tag,
+// and the errors for its refusals.
 import { ErrnoError } from "../../base/error.ts";
 import { formatBytes } from "../../base/format.ts";
 import { type HttpReply, type HttpRequest, httpGet, TransientError } from "../download/http.ts";
@@ -53,7 +53,10 @@ export class PushTarget implements UploadServer {
     });
   }
 
-  /** Cancels the session of `open()` where it was not used. Failures are ignored: registries remove old sessions by themselves. */
+  /**
+   * Cancels the session of `open()` where it was not used. Failures are ignored: registries remove old sessions by
+   * themselves.
+   */
   async close(): Promise<void> {
     const session = this.#session?.location;
     this.#session = null;
@@ -87,7 +90,10 @@ export class PushTarget implements UploadServer {
     });
   }
 
-  /** Returns the size and the first bytes of a blob; null where the repository does not have it, or does not tell its size. */
+  /**
+   * Returns the size and the first bytes of a blob; null where the repository does not have it, or does not tell its
+   * size.
+   */
   describe(digest: string): Promise<{ readonly size: number; readonly head: Buffer } | null> {
     const url = this.#registry.url("blobs", digest);
     return persistently(JOB_LIMITS, async () => {

@@ -111,7 +111,10 @@ export class OciRegistry {
     return tokenOf(await fetchSide(url.href, limits, get), url.host);
   }
 
-  /** Returns the scope to request a token for. Some registries name a smaller scope than a push needs, and refuse its token. */
+  /**
+   * Returns the scope to request a token for. Some registries name a smaller scope than a push needs, and refuse its
+   * token.
+   */
   #scope(image: string, named: string): string {
     if (!this.#pushes) return named || `repository:${image}:pull`;
     const own = `repository:${image}:`;

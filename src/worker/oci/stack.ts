@@ -64,7 +64,8 @@ function entryBelow(layer: Fd, path: readonly RawName[]): Fd | "nothing" | "obst
     return openBeneath(layer, text, "path-no-follow");
   } catch (error) {
     if (isErrno(error, "ENOENT")) return "nothing";
-    // A component is a link or a file, or the path is too long for one call. A name that is not UTF-8 counts as an obstacle, too.
+    // A component is a link or a file, or the path is too long for one call. A name that is not UTF-8 counts as an
+    // obstacle, too.
     if (isErrno(error, "ENOTDIR", "ELOOP", "ENAMETOOLONG")) return "obstacle";
     throw error;
   }

@@ -1,5 +1,6 @@
-// The upload of one blob to a registry (the OCI distribution specification, "Pushing blobs"): a session at an address that the
-// registry names, the bytes in parts, and the digest at the end. After an interruption the registry is asked how much it has.
+// The upload of one blob to a registry (the OCI distribution specification, "Pushing blobs"): a session at an address
+// that the registry names, the bytes in parts, and the digest at the end. After an interruption the registry is asked
+// how much it has.
 import { readSync } from "node:fs";
 import { ErrnoError } from "../../base/error.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
@@ -60,7 +61,10 @@ export function offsetOf(headers: Headers): number | null {
   return last === 0 ? 0 : last + 1;
 }
 
-/** Returns the address that a reply names for the next request. Throws EPROTO where it names none, or one that is refused. */
+/**
+ * Returns the address that a reply names for the next request. Throws EPROTO where it names none, or one that is
+ * refused.
+ */
 export function locationOf(reply: HttpReply, registry: URL): URL {
   const text = reply.headers.get("location") ?? "";
   const url = text !== "" && URL.canParse(text, reply.url.href) ? new URL(text, reply.url) : null;

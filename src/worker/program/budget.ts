@@ -1,6 +1,7 @@
-// The budget of a transfer. It counts what an archive, a layer or a disk image makes this process write or remember: bytes,
-// directories and attributes on the disk, and memory that is held until the end of the transfer. A worker makes one transfer, so
-// that a process has one budget: trees, disk images, small files and the child that copies a tree count against it.
+// The budget of a transfer. It counts what an archive, a layer or a disk image makes this process write or remember:
+// bytes, directories and attributes on the disk, and memory that is held until the end of the transfer. A worker makes
+// one transfer, so that a process has one budget: trees, disk images, small files and the child that copies a tree
+// count against it.
 import { ErrnoError } from "../../base/error.ts";
 import { formatBytes } from "../../base/format.ts";
 import type { Fd } from "../../kernel/file/fd.ts";

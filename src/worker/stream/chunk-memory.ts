@@ -26,7 +26,10 @@ export function lendChunk(): Buffer {
   return lend(0);
 }
 
-/** As `lendChunk()`, for users of one part after the other: the block is lent until the part that `endLoan()` names is returned. */
+/**
+ * As `lendChunk()`, for users of one part after the other: the block is lent until the part that `endLoan()` names is
+ * returned.
+ */
 export function lendChunkInParts(): Buffer {
   return lend(Number.POSITIVE_INFINITY);
 }

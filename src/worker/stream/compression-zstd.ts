@@ -44,7 +44,10 @@ function* frames(feed: TarFeed): Parse<void> {
   }
 }
 
-/** The maximum window of the decoder, as for zstd(1) without --long. For a larger one the decoder would report damaged data. */
+/**
+ * The maximum window of the decoder, as for zstd(1) without --long. For a larger one the decoder would report damaged
+ * data.
+ */
 const WINDOW_LIMIT = 128 << 20;
 
 /** The descriptor of a frame (RFC 8878, 3.1.1.1.1). */

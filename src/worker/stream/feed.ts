@@ -36,7 +36,10 @@ export class TarFeed {
     return true;
   }
 
-  /** Returns the next `size` bytes: a view of a chunk, or a copy where they are in several chunks. Throws EBADMSG when there are fewer. */
+  /**
+   * Returns the next `size` bytes: a view of a chunk, or a copy where they are in several chunks. Throws EBADMSG when
+   * there are fewer.
+   */
   *take(size: number): Parse<Buffer> {
     if (this.#chunk.length - this.#at >= size) {
       this.#at += size;

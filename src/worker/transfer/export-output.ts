@@ -1,6 +1,6 @@
-// The output of an export. A regular file gets its name when it is complete. Devices, fifos and other special files are opened and
-// written to, as by a redirection of a shell. No other file is removed. Data is not synced to the disk, as with cp(1): after a loss
-// of power a file may be incomplete.
+// The output of an export. A regular file gets its name when it is complete. Devices, fifos and other special files are
+// opened and written to, as by a redirection of a shell. No other file is removed. Data is not synced to the disk, as
+// with cp(1): after a loss of power a file may be incomplete.
 import { constants } from "node:fs";
 import { open } from "node:fs/promises";
 import { basename, dirname, resolve } from "node:path";

@@ -46,7 +46,9 @@ export class HeldTree implements Disposable {
     return this.#frozen?.file ?? this.#held.fd;
   }
 
-  /** Throws `ENOENT` when a program that takes no locks has removed the image: the data read from it is then incomplete. */
+  /**
+   * Throws `ENOENT` when a program that takes no locks has removed the image: the data read from it is then incomplete.
+   */
   requireThere(): void {
     if (this.#frozen === null) this.#held.requireThere();
   }
@@ -57,8 +59,8 @@ export class HeldTree implements Disposable {
 }
 
 /**
- * Makes a read-only snapshot of a subvolume; returns null where that is not possible. `owner` removes it, and closes the directory
- * that it is in.
+ * Makes a read-only snapshot of a subvolume; returns null where that is not possible. `owner` removes it, and closes
+ * the directory that it is in.
  */
 function freeze(tree: Fd, path: string, owner: DisposableStack): Stage | null {
   if (!isSubvolume(tree)) return null;

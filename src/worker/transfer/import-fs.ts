@@ -1,5 +1,6 @@
-// systemd-import-fs run DIRECTORY [NAME]: makes an image of a directory tree, or with --direct a tree at any path: a snapshot of
-// a subvolume, else a copy. A child process copies, because the copy is synchronous and must be cancellable.
+// systemd-import-fs run DIRECTORY [NAME]: makes an image of a directory tree, or with --direct a tree at any path: a
+// snapshot of a subvolume, else a copy. A child process copies, because the copy is synchronous and must be
+// cancellable.
 import { basename, dirname, join } from "node:path";
 import { ErrnoError } from "../../base/error.ts";
 import { pathOf } from "../../kernel/file/attributes.ts";

@@ -72,7 +72,9 @@ export async function download(
   }
 }
 
-/** Whether the spool is kept: only after a failure of the connection, not after one of the content or of a full disk. */
+/**
+ * Whether the spool is kept: only after a failure of the connection, not after one of the content or of a full disk.
+ */
 function mayGoOnLater(error: unknown): boolean {
   return error instanceof TransientError;
 }
@@ -214,7 +216,10 @@ async function unpackedTree(source: Chunks, tree: Fd, place: PullPlace, limitByt
   }
 }
 
-/** Converts a qcow2 image to raw; returns other images unchanged. Throws EOPNOTSUPP for a format that no machine starts from. */
+/**
+ * Converts a qcow2 image to raw; returns other images unchanged. Throws EOPNOTSUPP for a format that no machine starts
+ * from.
+ */
 async function converted(stage: Stage, { root, kind, options }: PullPlace, spool?: Spool): Promise<Stage> {
   if (kind !== "raw") return stage;
   const isPacked = options.convertQcow2 && isQcow2(stage.file);

@@ -1,5 +1,5 @@
-// The images of a download in the directory of images: kept downloads, whose names are made from the address and the tag, copies of
-// them, and the small files beside them. Tar archives become trees, other files disk images.
+// The images of a download in the directory of images: kept downloads, whose names are made from the address and the
+// tag, copies of them, and the small files beside them. Tar archives become trees, other files disk images.
 import { join } from "node:path";
 import { errnoNameOf } from "../../base/error.ts";
 import { noteCreated, pathOf, setAttribute } from "../../kernel/file/attributes.ts";
@@ -81,7 +81,9 @@ export class PullPlace implements Disposable {
     return cachedTags(names, this.url, CACHE[this.kind]).filter((tag) => this.#hold(this.stem(tag)));
   }
 
-  /** Opens and locks a kept download. Returns false when it was removed, or is in use by a process that may remove it. */
+  /**
+   * Opens and locks a kept download. Returns false when it was removed, or is in use by a process that may remove it.
+   */
   #hold(stem: string): boolean {
     const name = stem + CACHE[this.kind].suffix;
     if (this.#held.has(name)) return true;
@@ -147,7 +149,9 @@ export class PullPlace implements Disposable {
     }
   }
 
-  /** Makes the image `local` as a copy of the kept download `cached`; `secondTree` is such a copy where it is not null. */
+  /**
+   * Makes the image `local` as a copy of the kept download `cached`; `secondTree` is such a copy where it is not null.
+   */
   async copyToLocal(cached: string, local: string, secondTree: Stage | null): Promise<void> {
     using stage = secondTree ?? (await this.#copy(cached));
     stage.install(local + CACHE[this.kind].suffix, this.#install());

@@ -1,5 +1,5 @@
-// The layers of a container image that is pulled: missing ones are downloaded, verified while they are unpacked, and kept under their
-// digests. Layers are shared by all images.
+// The layers of a container image that is pulled: missing ones are downloaded, verified while they are unpacked, and
+// kept under their digests. Layers are shared by all images.
 import { ErrnoError, errnoNameOf } from "../../base/error.ts";
 import type { Fd } from "../../kernel/file/fd.ts";
 import { exists, Stage } from "../image/stage.ts";
@@ -78,7 +78,10 @@ interface Place {
   readonly fetch: (layer: Descriptor, work: BlobWork) => Promise<void>;
 }
 
-/** Returns the sources of a layer's bytes, in the order in which they are tried. Foreign layers are mostly not in the registry. */
+/**
+ * Returns the sources of a layer's bytes, in the order in which they are tried. Foreign layers are mostly not in the
+ * registry.
+ */
 function placesOf(source: OciSource, { mediaType, urls }: Descriptor): Place[] {
   const own: Place = { name: source.name, fetch: (layer, work) => source.blob(layer, work) };
   const foreign = urls.map((url): Place => {

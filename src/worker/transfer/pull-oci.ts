@@ -94,7 +94,10 @@ async function fetchConfig(source: OciSource, { config }: Manifest): Promise<Buf
   return bytes.equals(EMPTY_CONFIG) ? null : bytes;
 }
 
-/** Whether a layer has files. Throws EOPNOTSUPP for an image with another layer, which would be incomplete; artifacts may have some. */
+/**
+ * Whether a layer has files. Throws EOPNOTSUPP for an image with another layer, which would be incomplete; artifacts
+ * may have some.
+ */
 function isWanted({ mediaType }: Descriptor, { isImage }: Manifest): boolean {
   if (isLayerType(mediaType)) return true;
   if (isImage) throw new ErrnoError("EOPNOTSUPP", `Image has a layer of type '${mediaType}', which is not supported.`);

@@ -58,8 +58,8 @@ export interface FetchedSide extends SideFile {
 }
 
 /**
- * Downloads a small file beside the image at `url`, whose name without suffix is `stem`. Returns null where the server does not have
- * it; else the caller closes the file.
+ * Downloads a small file beside the image at `url`, whose name without suffix is `stem`. Returns null where the server
+ * does not have it; else the caller closes the file.
  */
 export async function fetchSideFile(root: Fd, row: SideRow, url: string, stem: string): Promise<FetchedSide | null> {
   const name = stem + row.suffix;

@@ -148,7 +148,10 @@ async function failWithoutSums<T>(downloaded: Promise<T>, begun: Promise<void>, 
   return Promise.race([downloaded, hopeless]);
 }
 
-/** Verifies a download and renames it. Returns the name without suffix of a kept download that must be copied; else null. */
+/**
+ * Verifies a download and renames it. Returns the name without suffix of a kept download that must be copied; else
+ * null.
+ */
 async function accept(
   place: PullPlace,
   result: Exclude<DownloadResult, { cached: string }>,

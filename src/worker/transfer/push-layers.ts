@@ -1,5 +1,6 @@
-// The layers of an image that is pushed: one layer of all its files, or, with --base, the layers of another image and the difference
-// to it. The layers of a pulled stack are known by their digests: where the registry has all of them, they are not packed again.
+// The layers of an image that is pushed: one layer of all its files, or, with --base, the layers of another image and
+// the difference to it. The layers of a pulled stack are known by their digests: where the registry has all of them,
+// they are not packed again.
 import { basename, dirname, join } from "node:path";
 import type { LayerCompression } from "../../base/vocabulary/compression.ts";
 import { LAYER_COMPRESSIONS } from "../../base/vocabulary/compression.ts";
@@ -157,7 +158,10 @@ class ImageTree implements Disposable {
   }
 }
 
-/** Returns a pulled layer: its digest is in the target of the link, that of its content in a mark that the pull has set. Else null. */
+/**
+ * Returns a pulled layer: its digest is in the target of the link, that of its content in a mark that the pull has set.
+ * Else null.
+ */
 function pulledLayer(stack: Fd, name: string): PulledLayer | null {
   const digest = linkIn(stack, name)?.match(LAYER_LINK)?.[1];
   if (digest === undefined) return null;

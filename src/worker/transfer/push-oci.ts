@@ -1,5 +1,6 @@
-// systemd-export oci IMAGE REF: pushes the tree of an image to a registry, as layers of a container image. Layers that the registry
-// has are not sent again: equal trees make equal layers, because archives are sorted and compressed without times.
+// systemd-export oci IMAGE REF: pushes the tree of an image to a registry, as layers of a container image. Layers that
+// the registry has are not sent again: equal trees make equal layers, because archives are sorted and compressed
+// without times.
 import { ErrnoError } from "../../base/error.ts";
 import { formatBytes, formatSpan } from "../../base/format.ts";
 import { LAYER_COMPRESSIONS, type LayerCompression } from "../../base/vocabulary/compression.ts";
@@ -68,7 +69,10 @@ function compressionOf({ format }: WorkerOptions): LayerCompression {
   );
 }
 
-/** Returns the path of the image of --base. Throws EINVAL for the pushed image itself, which has no difference to itself. */
+/**
+ * Returns the path of the image of --base. Throws EINVAL for the pushed image itself, which has no difference to
+ * itself.
+ */
 function pathOfBase(name: string, path: string, options: WorkerOptions): string {
   const base = pathOfImage(name, options);
   requireTree(base);

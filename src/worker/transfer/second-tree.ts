@@ -1,5 +1,6 @@
-// The second tree of a kept download: one tree is kept, the other becomes the image. Unpacking into both at once takes less time
-// than copying the first one afterwards. Where the second tree fails, it is removed and the first one is copied.
+// The second tree of a kept download: one tree is kept, the other becomes the image. Unpacking into both at once takes
+// less time than copying the first one afterwards. Where the second tree fails, it is removed and the first one is
+// copied.
 
 import type { Fd } from "../../kernel/file/fd.ts";
 import { fileSystemOf } from "../../kernel/file/file-system.ts";
@@ -39,7 +40,10 @@ export class SecondTree implements Disposable {
     });
   }
 
-  /** Makes an empty second tree in the directory `root`; returns null where files can share data, or there is too little space. */
+  /**
+   * Makes an empty second tree in the directory `root`; returns null where files can share data, or there is too little
+   * space.
+   */
   static make(root: Fd, options: UntarOptions): SecondTree | null {
     if (!copiesTakePlace(root) || fileSystemOf(root).availableBytes < 2 * RESERVE_BYTES) return null;
     return new SecondTree(root, options);

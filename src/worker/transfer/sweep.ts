@@ -1,5 +1,5 @@
-// systemd-import-sweep DIRECTORY…: removes the entries that killed transfers left in directories of images. The daemon starts it,
-// because it never changes images itself.
+// systemd-import-sweep DIRECTORY…: removes the entries that killed transfers left in directories of images. The daemon
+// starts it, because it never changes images itself.
 import { openPath } from "../../kernel/file/fd.ts";
 import { isErrno } from "../../kernel/syscall/sys.ts";
 import { log } from "../program/log.ts";
